@@ -1,0 +1,136 @@
+//! Seeds and the generator behind every random choice.
+//!
+//! In: one seed of the user's and a purpose. Out: independent streams whose values are the same on
+//! every machine and in every version of this crate.
+//! Absent on purpose: global generators, the clock.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
+
+/// The number from which all of a run's random choices follow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seed(pub u64);
+
+/// What a stream of random numbers is for. Streams of one seed never overlap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Initial weights of the network.
+    Init,
+    /// Which rows are held out for validation.
+    Split,
+    /// Order of rows in the epoch given (from 0).
+    Order(u32),
+    /// Values made for tests, examples and benchmarks.
+    Synthetic,
+}
+
+impl Seed {
+    /// The generator for one purpose: ChaCha with 8 rounds, its 64-bit stream number naming the purpose.
+    pub fn stream(self, purpose: Purpose) -> Random {
+        let stream = match purpose {
+            Purpose::Init => 1,
+            Purpose::Split => 2,
+            Purpose::Synthetic => 3,
+            Purpose::Order(epoch) => (1 << 32) | u64::from(epoch),
+        };
+        let mut rng = ChaCha8Rng::seed_from_u64(self.0);
+        rng.set_stream(stream);
+        Random { rng }
+    }
+}
+
+/// A stream of random numbers. The mappings to numbers are spelled out here, because those of a
+/// library may change between its versions.
+#[derive(Clone, Debug)]
+pub struct Random {
+    rng: ChaCha8Rng,
+}
+
+impl Random {
+    /// Uniform in [0, 1), with 53 bits.
+    pub fn unit(&mut self) -> f64 {
+        // 53 random bits fit an f64's significand exactly.
+        (self.rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Uniform in [low, high).
+    pub fn uniform(&mut self, low: f64, high: f64) -> f64 {
+        low + (high - low) * self.unit()
+    }
+
+    /// Standard normal, by the polar form of Box and Muller's method.
+    pub fn normal(&mut self) -> f64 {
+        loop {
+            let (a, b) = (self.uniform(-1.0, 1.0), self.uniform(-1.0, 1.0));
+            let square = a * a + b * b;
+            if square > 0.0 && square < 1.0 {
+                return a * (-2.0 * square.ln() / square).sqrt();
+            }
+        }
+    }
+
+    /// Uniform whole number in 0..n; unbiased by rejection. `n` must not be 0.
+    pub fn below(&mut self, n: u32) -> u32 {
+        let reject = u32::MAX - u32::MAX % n;
+        loop {
+            let value = self.rng.next_u32();
+            if value < reject {
+                return value % n;
+            }
+        }
+    }
+
+    /// Fisher and Yates' shuffle, in place.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            let bound = u32::try_from(last + 1).unwrap_or(u32::MAX);
+            items.swap(last, self.below(bound) as usize);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_are_stable_and_differ() {
+        let mut init = Seed(7).stream(Purpose::Init);
+        let first: Vec<u32> = (0..4).map(|_| init.below(1000)).collect();
+        let mut again = Seed(7).stream(Purpose::Init);
+        assert_eq!(first, (0..4).map(|_| again.below(1000)).collect::<Vec<_>>());
+        for purpose in [Purpose::Split, Purpose::Order(0), Purpose::Order(1), Purpose::Synthetic] {
+            let mut other = Seed(7).stream(purpose);
+            assert_ne!(first, (0..4).map(|_| other.below(1000)).collect::<Vec<_>>(), "{purpose:?}");
+        }
+    }
+
+    #[test]
+    fn moments_are_those_of_the_distributions() {
+        let mut random = Seed(1).stream(Purpose::Synthetic);
+        let n = 20_000;
+        let uniform: Vec<f64> = (0..n).map(|_| random.unit()).collect();
+        let normal: Vec<f64> = (0..n).map(|_| random.normal()).collect();
+        let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+        let var = |v: &[f64]| v.iter().map(|x| (x - mean(v)).powi(2)).sum::<f64>() / v.len() as f64;
+        // Five standard errors of each estimate.
+        assert!((mean(&uniform) - 0.5).abs() < 0.011 && (var(&uniform) - 1.0 / 12.0).abs() < 0.003);
+        assert!(mean(&normal).abs() < 0.036 && (var(&normal) - 1.0).abs() < 0.05);
+    }
+
+    #[test]
+    fn shuffle_permutes_without_bias_to_a_place() {
+        let mut random = Seed(3).stream(Purpose::Split);
+        let mut counts = [0_u32; 5];
+        for _ in 0..5_000 {
+            let mut items = [0, 1, 2, 3, 4];
+            random.shuffle(&mut items);
+            counts[items.iter().position(|&i| i == 0).unwrap()] += 1;
+            items.sort_unstable();
+            assert_eq!(items, [0, 1, 2, 3, 4]);
+        }
+        assert!(counts.iter().all(|c| (850..1150).contains(c)), "{counts:?}");
+    }
+}
