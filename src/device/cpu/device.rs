@@ -1,0 +1,292 @@
+//! Runs a plan's steps one after the other, all values in one arena.
+
+use std::ops::Range;
+
+use super::kernels::{self, Adam, Product, Sgd};
+use super::Real;
+use crate::device::{Device, DeviceInfo, Values};
+use crate::error::{Error, Result};
+use crate::model::Activation;
+use crate::plan::{Element, Kernel, Phase, Plan, Slot, SlotSpec, Step, StepRow, WINDOW};
+
+/// The CPU as a device: `CpuDevice<f32>` for use, `CpuDevice<f64>` as the reference.
+#[derive(Debug)]
+pub struct CpuDevice<T> {
+    info: DeviceInfo,
+    plan: Option<Plan>,
+    /// Every float buffer of the plan, end to end: a step borrows disjoint ranges of it.
+    floats: Vec<T>,
+    /// Every buffer of row numbers and classes, likewise.
+    indices: Vec<u32>,
+    train: Sequence,
+    eval: Sequence,
+    losses: Vec<f32>,
+    log: Option<Range<usize>>,
+}
+
+/// A phase's steps, ready to run, and the numbers of its window.
+#[derive(Debug, Default)]
+struct Sequence {
+    steps: Vec<Ready>,
+    rows: Vec<StepRow>,
+}
+
+/// A step with its slots' ranges in the arenas.
+#[derive(Debug)]
+struct Ready {
+    kernel: Kernel,
+    /// Float slots: up to three reads, then up to three writes; empty ranges where there is none.
+    floats: [Range<usize>; 6],
+    /// Slots of whole numbers: order, source, destination.
+    indices: [Range<usize>; 3],
+    /// Rows and columns of the first write.
+    out: (usize, usize),
+    /// Terms of each sum, for products.
+    k: usize,
+    /// Whether the second read is the first one again.
+    same: bool,
+}
+
+impl<T: Real> CpuDevice<T> {
+    /// A device without a plan.
+    pub fn new() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let info = DeviceInfo {
+            name: "CPU".to_string(),
+            kind: "cpu".to_string(),
+            backend: format!("ndarray, {threads} threads"),
+            driver: String::new(),
+        };
+        let (train, eval) = (Sequence::default(), Sequence::default());
+        Self { info, plan: None, floats: vec![], indices: vec![], train, eval, losses: vec![], log: None }
+    }
+
+    /// A slot's floats in the device's own precision.
+    ///
+    /// # Errors
+    /// If no plan is loaded or the slot holds no floats.
+    pub fn values(&self, slot: Slot) -> Result<&[T]> {
+        let (spec, range) = self.place(slot)?;
+        match spec.element {
+            Element::F32 => Ok(&self.floats[range]),
+            Element::U32 => Err(self.failure(format!("{} holds whole numbers, not floats", spec.name))),
+        }
+    }
+
+    fn failure(&self, problem: String) -> Error {
+        Error::Device { adapter: self.info.name.clone(), problem }
+    }
+
+    fn place(&self, slot: Slot) -> Result<(&SlotSpec, Range<usize>)> {
+        let plan = self.plan.as_ref().ok_or_else(|| self.failure("no plan is loaded".to_string()))?;
+        let spec = plan.slot(slot);
+        let start = buffer_start(plan, spec) + spec.offset;
+        Ok((spec, start..start + spec.len()))
+    }
+
+    fn sequence(&mut self, phase: Phase) -> &mut Sequence {
+        match phase {
+            Phase::Train => &mut self.train,
+            Phase::Eval => &mut self.eval,
+        }
+    }
+}
+
+impl<T: Real> Default for CpuDevice<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Where a slot's buffer begins in the arena of its kind: the buffers of that kind lie end to end.
+fn buffer_start(plan: &Plan, spec: &SlotSpec) -> usize {
+    let before = &plan.buffers()[..spec.buffer.0 as usize];
+    before.iter().filter(|buffer| buffer.element == spec.element).map(|buffer| buffer.elements).sum()
+}
+
+fn ready(plan: &Plan, step: &Step) -> Ready {
+    let spec = |slot: &Slot| plan.slot(*slot);
+    let range = |spec: &SlotSpec| {
+        let start = buffer_start(plan, spec) + spec.offset;
+        start..start + spec.len()
+    };
+    let mut floats = [const { 0..0 }; 6];
+    let mut indices = [const { 0..0 }; 3];
+    let same = step.reads.len() > 1 && step.reads[0] == step.reads[1];
+    for (i, slot) in step.reads.iter().enumerate() {
+        match (step.kernel, spec(slot).element) {
+            // The order is the one read of whole numbers that is no table.
+            (Kernel::Gather { ordered: true, .. }, Element::U32) if i == 1 => indices[0] = range(spec(slot)),
+            (_, Element::U32) => indices[1] = range(spec(slot)),
+            (_, Element::F32) if i == 1 && same => {}
+            (_, Element::F32) => floats[i] = range(spec(slot)),
+        }
+    }
+    for (i, slot) in step.writes.iter().enumerate() {
+        match spec(slot).element {
+            Element::F32 => floats[3 + i] = range(spec(slot)),
+            Element::U32 => indices[2] = range(spec(slot)),
+        }
+    }
+    let (a_rows, a_columns) = spec(&step.reads[0]).matrix();
+    let k = if matches!(step.kernel, Kernel::MatmulTn { .. }) { a_rows } else { a_columns };
+    Ready { kernel: step.kernel, floats, indices, out: spec(&step.writes[0]).matrix(), k, same }
+}
+
+impl Ready {
+    fn run<T: Real>(&self, floats: &mut [T], indices: &mut [u32], step: &StepRow) {
+        let parts = floats.get_disjoint_mut(self.floats.clone());
+        let [a, b, c, out, out2, out3] = parts.expect("a plan's steps read and write different buffers");
+        let parts = indices.get_disjoint_mut(self.indices.clone());
+        let [order, table, picked] = parts.expect("a plan's steps read and write different buffers");
+        let (a, b, c) = (&*a, if self.same { &*a } else { &*b }, &*c);
+        let (m, n) = self.out;
+        let product = Product { m, n, k: self.k };
+        match self.kernel {
+            Kernel::Gather { ordered, targets } => {
+                let order = ordered.then_some(&*order);
+                kernels::gather(a, order, out, n, step);
+                if targets && !picked.is_empty() {
+                    kernels::gather(table, order, picked, 1, step);
+                } else if targets {
+                    // Targets are the read after the order.
+                    kernels::gather(c, order, out2, out2.len() / m, step);
+                }
+            }
+            Kernel::MatmulNt { bias, act, save } => {
+                kernels::matmul_nt((a, b, bias.then_some(c)), act, (out, save.then_some(out2)), product);
+            }
+            Kernel::MatmulNn { act_grad } => {
+                let saved = (act_grad != Activation::Identity).then_some(c);
+                kernels::matmul_nn((a, b, saved), act_grad, out, product);
+            }
+            Kernel::MatmulTn { bias_grad } => {
+                kernels::matmul_tn((a, b), (out, bias_grad.then_some(out2)), product);
+            }
+            Kernel::Activate { act, bias } => kernels::activate(a, bias.then_some(b), act, out, n),
+            Kernel::ActivateGrad { act } => kernels::activate_grad(a, b, act, out),
+            Kernel::Add => kernels::add(a, b, out),
+            Kernel::SumRows => kernels::sum_rows(a, out, n),
+            Kernel::LossCrossEntropy => {
+                let columns = out2.len() / out.len();
+                kernels::loss_cross_entropy(a, table, (out, out2), columns, step);
+            }
+            Kernel::LossMse => {
+                let columns = out2.len() / out.len();
+                kernels::loss_mse(a, b, (out, out2), columns, step);
+            }
+            Kernel::LogLoss => kernels::log_loss(a, out, step),
+            Kernel::PutRows => kernels::put_rows(a, out, n, step),
+            Kernel::UpdateSgd { momentum, nesterov, weight_decay } => {
+                let velocity = (momentum != 0.0).then_some(out2);
+                kernels::update_sgd(a, out, velocity, Sgd { momentum, nesterov, weight_decay }, step);
+            }
+            Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled } => {
+                let adam = Adam { beta1, beta2, eps, weight_decay, decoupled };
+                kernels::update_adam(a, (out, out2, out3), adam, step);
+            }
+        }
+    }
+}
+
+impl<T: Real> Device for CpuDevice<T> {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn load(&mut self, plan: &Plan) -> Result<()> {
+        let total = |element| -> usize {
+            plan.buffers().iter().filter(|buffer| buffer.element == element).map(|buffer| buffer.elements).sum()
+        };
+        let too_large = |_| Error::TooLarge {
+            what: "the plan".to_string(),
+            need: crate::plan::Memory::of(plan).total(),
+            adapter: self.info.name.clone(),
+            limit: 0,
+            limit_name: "free memory",
+            remedy: "use smaller layers, a smaller --batch-size or fewer rows".to_string(),
+        };
+        let (mut floats, mut indices) = (Vec::new(), Vec::new());
+        floats.try_reserve_exact(total(Element::F32)).map_err(too_large)?;
+        floats.resize(total(Element::F32), T::zero());
+        indices.try_reserve_exact(total(Element::U32)).map_err(too_large)?;
+        indices.resize(total(Element::U32), 0);
+        (self.floats, self.indices) = (floats, indices);
+        let steps = |phase| plan.steps(phase).iter().map(|step| ready(plan, step)).collect();
+        self.train = Sequence { steps: steps(Phase::Train), rows: vec![] };
+        self.eval = Sequence { steps: steps(Phase::Eval), rows: vec![] };
+        self.losses.clear();
+        self.plan = Some(plan.clone());
+        self.log = match plan.ports.log {
+            Some(log) => Some(self.place(log)?.1),
+            None => None,
+        };
+        Ok(())
+    }
+
+    fn write(&mut self, slot: Slot, first: usize, values: Values<'_>) -> Result<()> {
+        let (spec, range) = self.place(slot)?;
+        let (name, element) = (spec.name.clone(), spec.element);
+        let range = range.start + first..range.start + first + values.len();
+        if first + values.len() > self.place(slot)?.1.len() {
+            return Err(self.failure(format!("{} values do not fit {name} from {first} on", values.len())));
+        }
+        match (values, element) {
+            (Values::F32(values), Element::F32) => {
+                for (to, &from) in self.floats[range].iter_mut().zip(values) {
+                    *to = T::of_f32(from);
+                }
+            }
+            (Values::U32(values), Element::U32) => self.indices[range].copy_from_slice(values),
+            _ => return Err(self.failure(format!("{name} holds another kind of numbers"))),
+        }
+        Ok(())
+    }
+
+    fn write_steps(&mut self, phase: Phase, rows: &[StepRow]) -> Result<()> {
+        if rows.len() > WINDOW {
+            return Err(self.failure(format!("{} steps at once, at most {WINDOW} are possible", rows.len())));
+        }
+        let sequence = self.sequence(phase);
+        sequence.rows.clear();
+        sequence.rows.extend_from_slice(rows);
+        Ok(())
+    }
+
+    fn stride(&self, _phase: Phase) -> u32 {
+        // Steps are done when `run` returns: a handful at a time keeps news coming.
+        16
+    }
+
+    fn run(&mut self, phase: Phase, steps: Range<u32>) -> Result<()> {
+        let sequence = match phase {
+            Phase::Train => &self.train,
+            Phase::Eval => &self.eval,
+        };
+        let rows = sequence.rows.get(steps.start as usize..steps.end as usize);
+        let rows = rows.ok_or_else(|| self.failure(format!("steps {steps:?} lie outside of the window")))?;
+        for row in rows {
+            for step in &sequence.steps {
+                step.run(&mut self.floats, &mut self.indices, row);
+            }
+            if let (Phase::Train, Some(log)) = (phase, &self.log) {
+                self.losses.push(self.floats[log.start + row.log as usize].to_f32());
+            }
+        }
+        Ok(())
+    }
+
+    fn take_losses(&mut self, _wait: bool) -> Result<Vec<f32>> {
+        Ok(std::mem::take(&mut self.losses))
+    }
+
+    fn read(&mut self, slot: Slot, len: usize) -> Result<Vec<f32>> {
+        let values = self.values(slot)?;
+        let values = values.get(..len).ok_or_else(|| self.failure(format!("{len} elements are more than the slot's")))?;
+        Ok(values.iter().map(|value| value.to_f32()).collect())
+    }
+
+    fn variants(&self) -> Vec<String> {
+        vec!["matmul: ndarray".to_string()]
+    }
+}

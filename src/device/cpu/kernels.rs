@@ -1,0 +1,254 @@
+//! One function for each kernel of a plan: what it must compute, in f32 or f64.
+//!
+//! All matrices are row-major slices with their sizes beside them. `rows` is the number of a batch's
+//! rows that count; the others are masked.
+
+use ndarray::linalg::general_mat_mul;
+use ndarray::{ArrayView2, ArrayViewMut2};
+
+use super::{Real, activation};
+use crate::model::Activation;
+use crate::plan::StepRow;
+
+/// Sizes of a product: out `[m,n]`, summed over k.
+#[derive(Clone, Copy, Debug)]
+pub struct Product {
+    /// Rows of the result.
+    pub m: usize,
+    /// Columns of the result.
+    pub n: usize,
+    /// Terms of each sum.
+    pub k: usize,
+}
+
+fn view<T>(values: &[T], rows: usize, columns: usize) -> ArrayView2<'_, T> {
+    // Slots' lengths follow from their sizes, so this holds for every plan.
+    ArrayView2::from_shape((rows, columns), values).expect("a slot has the length of its sizes")
+}
+
+fn view_mut<T>(values: &mut [T], rows: usize, columns: usize) -> ArrayViewMut2<'_, T> {
+    ArrayViewMut2::from_shape((rows, columns), values).expect("a slot has the length of its sizes")
+}
+
+/// out row i = table row `pick(i)`; rows that do not count are zero. `table [_, columns]`, `out [batch, columns]`
+pub fn gather<T: Copy + Default>(
+    table: &[T],
+    order: Option<&[u32]>,
+    out: &mut [T],
+    columns: usize,
+    step: &StepRow,
+) {
+    let (first, rows) = (step.first as usize, step.rows as usize);
+    for (i, out) in out.chunks_exact_mut(columns).enumerate() {
+        if i < rows {
+            let row = order.map_or(first + i, |order| order[first + i] as usize);
+            out.copy_from_slice(&table[row * columns..][..columns]);
+        } else {
+            out.fill(T::default());
+        }
+    }
+}
+
+/// out = act(a bᵀ + bias), a `[m,k]`, b `[n,k]`, bias `[n]`; `saved` gets act's argument
+pub fn matmul_nt<T: Real>(
+    (a, b, bias): (&[T], &[T], Option<&[T]>),
+    act: Activation,
+    (out, saved): (&mut [T], Option<&mut [T]>),
+    Product { m, n, k }: Product,
+) {
+    general_mat_mul(T::one(), &view(a, m, k), &view(b, n, k).t(), T::zero(), &mut view_mut(out, m, n));
+    if let Some(bias) = bias {
+        for row in out.chunks_exact_mut(n) {
+            for (out, &bias) in row.iter_mut().zip(bias) {
+                *out += bias;
+            }
+        }
+    }
+    if let Some(saved) = saved {
+        saved.copy_from_slice(out);
+    }
+    if act != Activation::Identity {
+        out.iter_mut().for_each(|out| *out = activation::value(act, *out));
+    }
+}
+
+/// out = a b, times act'(saved), a `[m,k]`, b `[k,n]`
+pub fn matmul_nn<T: Real>(
+    (a, b, saved): (&[T], &[T], Option<&[T]>),
+    act_grad: Activation,
+    out: &mut [T],
+    Product { m, n, k }: Product,
+) {
+    general_mat_mul(T::one(), &view(a, m, k), &view(b, k, n), T::zero(), &mut view_mut(out, m, n));
+    if let Some(saved) = saved {
+        for (out, &saved) in out.iter_mut().zip(saved) {
+            *out *= activation::gradient(act_grad, saved);
+        }
+    }
+}
+
+/// out = aᵀ b, a `[k,m]`, b `[k,n]`; `sums [m]` gets the sums of a's columns
+pub fn matmul_tn<T: Real>(
+    (a, b): (&[T], &[T]),
+    (out, sums): (&mut [T], Option<&mut [T]>),
+    Product { m, n, k }: Product,
+) {
+    general_mat_mul(T::one(), &view(a, k, m).t(), &view(b, k, n), T::zero(), &mut view_mut(out, m, n));
+    if let Some(sums) = sums {
+        sum_rows(a, sums, m);
+    }
+}
+
+/// out = act(x + bias), x `[_,n]`, bias `[n]`
+pub fn activate<T: Real>(x: &[T], bias: Option<&[T]>, act: Activation, out: &mut [T], n: usize) {
+    for (i, (out, &x)) in out.iter_mut().zip(x).enumerate() {
+        let bias = bias.map_or(T::zero(), |bias| bias[i % n]);
+        *out = activation::value(act, x + bias);
+    }
+}
+
+/// out = `d_y` · act'(saved)
+pub fn activate_grad<T: Real>(saved: &[T], d_y: &[T], act: Activation, out: &mut [T]) {
+    for ((out, &saved), &d_y) in out.iter_mut().zip(saved).zip(d_y) {
+        *out = d_y * activation::gradient(act, saved);
+    }
+}
+
+/// out = a + b
+pub fn add<T: Real>(a: &[T], b: &[T], out: &mut [T]) {
+    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+        *out = a + b;
+    }
+}
+
+/// out = sums of x's columns, x `[_,n]`, out `[n]`
+pub fn sum_rows<T: Real>(x: &[T], out: &mut [T], n: usize) {
+    out.fill(T::zero());
+    for row in x.chunks_exact(n) {
+        for (out, &x) in out.iter_mut().zip(row) {
+            *out += x;
+        }
+    }
+}
+
+/// Row loss = log Σ exp(logits) − logits\[label\]; gradient = (softmax − onehot) / rows. Logits `[batch,n]`.
+pub fn loss_cross_entropy<T: Real>(
+    logits: &[T],
+    labels: &[u32],
+    (row_loss, d_logits): (&mut [T], &mut [T]),
+    n: usize,
+    step: &StepRow,
+) {
+    let rows = T::of(f64::from(step.rows));
+    for (i, (logits, d)) in logits.chunks_exact(n).zip(d_logits.chunks_exact_mut(n)).enumerate() {
+        if i >= step.rows as usize {
+            row_loss[i] = T::zero();
+            d.fill(T::zero());
+            continue;
+        }
+        // NaN must not be lost here: a maximum that skips it would hide it from the loss.
+        let max = logits.iter().fold(logits[0], |max, &x| if x > max { x } else { max });
+        let mut sum = T::zero();
+        for (d, &x) in d.iter_mut().zip(logits) {
+            *d = (x - max).exp();
+            sum += *d;
+        }
+        let label = labels[i] as usize;
+        row_loss[i] = sum.ln() - (logits[label] - max);
+        for (class, d) in d.iter_mut().enumerate() {
+            let hot = if class == label { T::one() } else { T::zero() };
+            *d = (*d / sum - hot) / rows;
+        }
+    }
+}
+
+/// Row loss = mean over columns of (prediction − target)²; gradient = 2 (prediction − target) / (rows · n).
+pub fn loss_mse<T: Real>(
+    prediction: &[T],
+    target: &[T],
+    (row_loss, d): (&mut [T], &mut [T]),
+    n: usize,
+    step: &StepRow,
+) {
+    let columns = T::of(n as f64);
+    let scale = T::of(2.0 / (f64::from(step.rows) * n as f64));
+    for (i, loss) in row_loss.iter_mut().enumerate() {
+        let counts = i < step.rows as usize;
+        let mut sum = T::zero();
+        for at in i * n..(i + 1) * n {
+            let error = if counts { prediction[at] - target[at] } else { T::zero() };
+            sum += error * error;
+            d[at] = scale * error;
+        }
+        *loss = sum / columns;
+    }
+}
+
+/// log\[step\] = mean of the row losses that count
+pub fn log_loss<T: Real>(row_loss: &[T], log: &mut [T], step: &StepRow) {
+    let rows = step.rows as usize;
+    let sum = row_loss[..rows].iter().fold(T::zero(), |sum, &loss| sum + loss);
+    log[step.log as usize] = sum / T::of(f64::from(step.rows));
+}
+
+/// The table's rows of this batch = x's rows that count, x `[batch,n]`
+pub fn put_rows<T: Real>(x: &[T], out: &mut [T], n: usize, step: &StepRow) {
+    let (first, rows) = (step.first as usize, step.rows as usize);
+    out[first * n..(first + rows) * n].copy_from_slice(&x[..rows * n]);
+}
+
+/// Settings of [`update_sgd`].
+#[derive(Clone, Copy, Debug)]
+pub struct Sgd {
+    /// µ
+    pub momentum: f64,
+    /// Whether to look ahead.
+    pub nesterov: bool,
+    /// Coupled decay.
+    pub weight_decay: f64,
+}
+
+/// g ← g + wd·w; v ← µ v + g; w ← w − lr (nesterov ? g + µ v : v)
+pub fn update_sgd<T: Real>(g: &[T], w: &mut [T], velocity: Option<&mut [T]>, sgd: Sgd, step: &StepRow) {
+    let (lr, decay, momentum) = (T::of(step.lr), T::of(sgd.weight_decay), T::of(sgd.momentum));
+    match velocity {
+        None => w.iter_mut().zip(g).for_each(|(w, &g)| *w -= lr * (g + decay * *w)),
+        Some(velocity) => {
+            for ((w, &g), v) in w.iter_mut().zip(g).zip(velocity) {
+                let g = g + decay * *w;
+                *v = momentum * *v + g;
+                *w -= lr * if sgd.nesterov { g + momentum * *v } else { *v };
+            }
+        }
+    }
+}
+
+/// Settings of [`update_adam`].
+#[derive(Clone, Copy, Debug)]
+pub struct Adam {
+    /// Decay of m.
+    pub beta1: f64,
+    /// Decay of v.
+    pub beta2: f64,
+    /// Keeps the divisor from 0.
+    pub eps: f64,
+    /// Decay of the weights.
+    pub weight_decay: f64,
+    /// Whether it acts on the weights themselves.
+    pub decoupled: bool,
+}
+
+/// m, v ← running means of g, g²; w ← w − lr/c₁ · m / (√v/c₂ + eps), c₁ and c₂ the step's corrections
+pub fn update_adam<T: Real>(g: &[T], (w, m, v): (&mut [T], &mut [T], &mut [T]), adam: Adam, step: &StepRow) {
+    let (beta1, beta2, eps) = (T::of(adam.beta1), T::of(adam.beta2), T::of(adam.eps));
+    let (rest1, rest2) = (T::of(1.0 - adam.beta1), T::of(1.0 - adam.beta2));
+    let coupled = T::of(if adam.decoupled { 0.0 } else { adam.weight_decay });
+    let keep = T::of(if adam.decoupled { 1.0 - step.lr * adam.weight_decay } else { 1.0 });
+    let (rate, correction2) = (T::of(step.lr / step.correction1), T::of(step.correction2));
+    for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
+        let g = g + coupled * *w;
+        *m = beta1 * *m + rest1 * g;
+        *v = beta2 * *v + rest2 * g * g;
+        *w = keep * *w - rate * *m / (v.sqrt() / correction2 + eps);
+    }
+}

@@ -1,0 +1,62 @@
+//! The two float types that the reference kernels are generic over.
+
+use std::fmt::Debug;
+use std::ops::{AddAssign, DivAssign, MulAssign, Neg, SubAssign};
+
+use ndarray::LinalgScalar;
+
+/// f32 or f64, with the functions that kernels need.
+pub trait Real:
+    LinalgScalar + Default + PartialOrd + Neg<Output = Self> + AddAssign + SubAssign + MulAssign + DivAssign + Debug + Send + Sync
+{
+    /// From a host number.
+    fn of(value: f64) -> Self;
+    /// From a value of a slot.
+    fn of_f32(value: f32) -> Self;
+    /// To a value of a slot.
+    fn to_f32(self) -> f32;
+    /// eˣ
+    fn exp(self) -> Self;
+    /// ln x
+    fn ln(self) -> Self;
+    /// √x
+    fn sqrt(self) -> Self;
+    /// tanh x
+    fn tanh(self) -> Self;
+    /// erf x
+    fn erf(self) -> Self;
+}
+
+macro_rules! real {
+    ($float:ty, $erf:path) => {
+        impl Real for $float {
+            fn of(value: f64) -> Self {
+                value as $float
+            }
+            fn of_f32(value: f32) -> Self {
+                <$float>::from(value)
+            }
+            fn to_f32(self) -> f32 {
+                self as f32
+            }
+            fn exp(self) -> Self {
+                <$float>::exp(self)
+            }
+            fn ln(self) -> Self {
+                <$float>::ln(self)
+            }
+            fn sqrt(self) -> Self {
+                <$float>::sqrt(self)
+            }
+            fn tanh(self) -> Self {
+                <$float>::tanh(self)
+            }
+            fn erf(self) -> Self {
+                $erf(self)
+            }
+        }
+    };
+}
+
+real!(f32, libm::erff);
+real!(f64, libm::erf);

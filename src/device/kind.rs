@@ -1,0 +1,76 @@
+//! Which device a user asks for, and opening it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::Device;
+use super::cpu::CpuDevice;
+use crate::error::{Error, Result};
+
+/// A device as users name it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// A discrete GPU, then an integrated one, then the CPU.
+    #[default]
+    Auto,
+    /// A discrete or integrated GPU.
+    Gpu,
+    /// A software adapter: for tests, far slower than the CPU device.
+    Software,
+    /// The CPU device.
+    Cpu,
+    /// The adapter whose name contains this.
+    Named(String),
+}
+
+impl FromStr for DeviceKind {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Ok(match name.to_ascii_lowercase().as_str() {
+            "" => return Err(Error::setting("--device", "empty; known: auto, gpu, software, cpu, or part of an adapter's name")),
+            "auto" => Self::Auto,
+            "gpu" => Self::Gpu,
+            "software" => Self::Software,
+            "cpu" => Self::Cpu,
+            _ => Self::Named(name.to_string()),
+        })
+    }
+}
+
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Gpu => f.write_str("gpu"),
+            Self::Software => f.write_str("software"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Named(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Opens a device. Out: the device, and why it was taken.
+///
+/// # Errors
+/// If there is none of this kind; the message lists what there is.
+pub fn open(kind: &DeviceKind) -> Result<(Box<dyn Device>, String)> {
+    let cpu = || Box::new(CpuDevice::<f32>::new()) as Box<dyn Device>;
+    match kind {
+        DeviceKind::Cpu => Ok((cpu(), "asked for".to_string())),
+        #[cfg(feature = "gpu")]
+        DeviceKind::Auto => match super::gpu::GpuDevice::open(&DeviceKind::Gpu) {
+            Ok((device, reason)) => Ok((Box::new(device), reason)),
+            // Whatever is wrong with the adapters, the CPU works.
+            Err(error) => Ok((cpu(), error.to_string())),
+        },
+        #[cfg(feature = "gpu")]
+        _ => super::gpu::GpuDevice::open(kind).map(|(device, reason)| (Box::new(device) as Box<dyn Device>, reason)),
+        #[cfg(not(feature = "gpu"))]
+        DeviceKind::Auto => Ok((cpu(), "built without the feature `gpu`".to_string())),
+        #[cfg(not(feature = "gpu"))]
+        _ => Err(Error::NoAdapter {
+            problem: format!("--device {kind}: built without the feature `gpu`, so only the CPU is there; use --device cpu"),
+        }),
+    }
+}

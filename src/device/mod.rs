@@ -1,0 +1,114 @@
+//! What runs plans: the trait [`Device`] and its kinds.
+//!
+//! In: a plan and values. Out: results.
+//! Absent on purpose: gradients, files, epochs. Above this trait nothing knows that a GPU exists; below
+//! it nothing differentiates.
+
+pub mod cpu;
+#[cfg(feature = "gpu")]
+pub mod gpu;
+mod kind;
+
+use std::ops::Range;
+
+pub use kind::{DeviceKind, open};
+
+use crate::error::Result;
+use crate::plan::{Phase, Plan, Slot, StepRow};
+
+/// Values for a slot, of the slot's kind.
+#[derive(Clone, Copy, Debug)]
+pub enum Values<'a> {
+    /// Floats.
+    F32(&'a [f32]),
+    /// Row numbers or classes.
+    U32(&'a [u32]),
+}
+
+impl Values<'_> {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::U32(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What a device is, for messages and records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// Name of the processor or adapter.
+    pub name: String,
+    /// `cpu`, `discrete GPU`, `integrated GPU`, `software adapter` …
+    pub kind: String,
+    /// `Vulkan`, `Metal`, `Dx12`, `Gl`; or the number of threads.
+    pub backend: String,
+    /// Driver and version.
+    pub driver: String,
+}
+
+impl std::fmt::Display for DeviceInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({}, {}", self.name, self.kind, self.backend)?;
+        if !self.driver.is_empty() {
+            write!(f, ", {}", self.driver)?;
+        }
+        write!(f, ")")
+    }
+}
+
+/// Runs plans.
+pub trait Device {
+    /// What this device is.
+    fn info(&self) -> &DeviceInfo;
+
+    /// Makes everything that a plan needs: memory, pipelines. All memory starts at zero.
+    ///
+    /// # Errors
+    /// If the plan is too large for the device, or the driver fails.
+    fn load(&mut self, plan: &Plan) -> Result<()>;
+
+    /// Host to device: fills a slot's elements from `first` on.
+    ///
+    /// # Errors
+    /// If the values do not fit the slot, or the device failed.
+    fn write(&mut self, slot: Slot, first: usize, values: Values<'_>) -> Result<()>;
+
+    /// The changing numbers of a phase's coming steps, at most [`crate::plan::WINDOW`] of them.
+    ///
+    /// # Errors
+    /// If there are too many, or the device failed.
+    fn write_steps(&mut self, phase: Phase, rows: &[StepRow]) -> Result<()>;
+
+    /// How many steps to give to [`Self::run`] at once: few enough for the system's watchdogs and for news
+    /// to arrive often, enough to keep the device busy. It changes as steps are measured.
+    fn stride(&self, phase: Phase) -> u32;
+
+    /// Runs steps of the window, with no host in between. It may return before they are done.
+    ///
+    /// # Errors
+    /// If the device failed.
+    fn run(&mut self, phase: Phase, steps: Range<u32>) -> Result<()>;
+
+    /// The losses of training steps that were run and not yet taken, in order: those known without
+    /// waiting for the newest work, or with `wait` all.
+    ///
+    /// # Errors
+    /// If the device failed.
+    fn take_losses(&mut self, wait: bool) -> Result<Vec<f32>>;
+
+    /// Waits, then device to host: the first `len` elements of a slot of floats.
+    ///
+    /// # Errors
+    /// If the slot holds no floats or fewer, or the device failed.
+    fn read(&mut self, slot: Slot, len: usize) -> Result<Vec<f32>>;
+
+    /// Which kernel variants were chosen, a line each: the order of additions depends on them.
+    fn variants(&self) -> Vec<String>;
+}

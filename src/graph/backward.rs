@@ -1,0 +1,150 @@
+//! Reverse-mode differentiation: one gradient rule for each operation, written as graph building.
+
+use super::{Graph, NodeId, Op};
+use crate::error::{Error, Result};
+
+impl Graph {
+    /// Appends the gradient of a scalar loss with respect to every parameter.
+    ///
+    /// Out: the gradients' nodes, in the order of the parameters' views.
+    ///
+    /// # Errors
+    /// If `loss` is no loss, a parameter does not reach it, or an operation on the way has no gradient rule.
+    pub fn backward(&mut self, loss: NodeId) -> Result<Vec<NodeId>> {
+        let Op::Loss { loss: kind, prediction, targets } = self.node(loss).op else {
+            return Err(Error::shape("backward", format!("{} is no loss", self.node(loss).name)));
+        };
+        let needed = self.depends_on_params(loss);
+        let mut grads: Vec<Option<NodeId>> = vec![None; loss.0];
+        let name = format!("d_{}", self.node(prediction).name);
+        grads[prediction.0] = Some(self.push(name, Op::LossGrad { loss: kind, prediction, targets })?);
+        for index in (0..loss.0).rev() {
+            let Some(d_y) = grads[index].filter(|_| needed[index]) else { continue };
+            for (input, d_input) in self.rule(NodeId(index), d_y, &needed)? {
+                grads[input.0] = Some(match grads[input.0] {
+                    None => d_input,
+                    // A node used twice gets the sum of both gradients.
+                    Some(other) => {
+                        let name = format!("d_{}", self.node(input).name);
+                        self.push(name, Op::Add { a: other, b: d_input })?
+                    }
+                });
+            }
+        }
+        let mut of_params = Vec::new();
+        for index in 0..loss.0 {
+            if let Op::Param { view, .. } = self.nodes[index].op {
+                let name = &self.nodes[index].name;
+                let grad = grads[index].ok_or_else(|| Error::shape(name, "the loss does not depend on it"))?;
+                of_params.push((view, grad));
+            }
+        }
+        of_params.sort_by_key(|&(view, _)| view);
+        Ok(of_params.into_iter().map(|(_, grad)| grad).collect())
+    }
+
+    /// Which nodes up to `last` have a parameter among what they are made of.
+    fn depends_on_params(&self, last: NodeId) -> Vec<bool> {
+        let mut needed = vec![false; last.0];
+        for index in 0..last.0 {
+            let op = &self.nodes[index].op;
+            needed[index] = matches!(op, Op::Param { .. }) || op.inputs().iter().any(|input| needed[input.0]);
+        }
+        needed
+    }
+
+    /// The gradients of one node's inputs, from the gradient of its result.
+    fn rule(&mut self, id: NodeId, d_y: NodeId, needed: &[bool]) -> Result<Vec<(NodeId, NodeId)>> {
+        let mut out = Vec::new();
+        let named = |graph: &Self, input: NodeId| format!("d_{}", graph.node(input).name);
+        // Pushes the gradient of `input`, if anyone needs it.
+        let mut give = |graph: &mut Self, input: NodeId, op: Op| -> Result<()> {
+            if needed[input.0] {
+                let name = named(graph, input);
+                out.push((input, graph.push(name, op)?));
+            }
+            Ok(())
+        };
+        match self.node(id).op.clone() {
+            Op::Features { .. } | Op::Targets { .. } | Op::Param { .. } => {}
+            Op::MatmulNt { a, b } => {
+                // y = a bᵀ:  d_b = d_yᵀ a,  d_a = d_y b
+                give(self, b, Op::MatmulTn { a: d_y, b: a })?;
+                give(self, a, Op::MatmulNn { a: d_y, b })?;
+            }
+            Op::MatmulNn { a, b } => {
+                // y = a b:  d_b = aᵀ d_y,  d_a = d_y bᵀ
+                give(self, b, Op::MatmulTn { a, b: d_y })?;
+                give(self, a, Op::MatmulNt { a: d_y, b })?;
+            }
+            Op::MatmulTn { a, b } => {
+                // y = aᵀ b:  d_b = a d_y,  d_a = b d_yᵀ
+                give(self, b, Op::MatmulNn { a, b: d_y })?;
+                give(self, a, Op::MatmulNt { a: b, b: d_y })?;
+            }
+            Op::AddBias { x, bias } => {
+                give(self, bias, Op::SumRows { x: d_y })?;
+                if needed[x.0] {
+                    out.push((x, d_y));
+                }
+            }
+            Op::Add { a, b } => out.extend([a, b].into_iter().filter(|i| needed[i.0]).map(|i| (i, d_y))),
+            Op::Activate { act, x } => {
+                let saved = if act.gradient_from_output() { id } else { x };
+                give(self, x, Op::ActivateGrad { act, saved, d_y })?;
+            }
+            Op::ActivateGrad { .. } | Op::SumRows { .. } | Op::Loss { .. } | Op::LossGrad { .. } => {
+                let place = self.node(id).op.name();
+                return Err(Error::shape(place, "it has no gradient rule: gradients are of first order only"));
+            }
+        }
+        Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Loss, Optimizer, training};
+    use super::*;
+    use crate::model::{Activation, Sequential};
+
+    #[test]
+    fn gradients_have_the_shapes_of_their_parameters() {
+        let model = Sequential::new().dense(5).activation(Activation::Gelu).dense_without_bias(3).tanh();
+        let step = training(&model, 4, Loss::CrossEntropy, Optimizer::default()).unwrap();
+        for (view, &grad) in step.layout.views().iter().zip(&step.gradients) {
+            assert_eq!(step.graph.shape(grad).sizes(9), view.shape, "{}", view.name);
+        }
+    }
+
+    #[test]
+    fn the_input_gets_no_gradient() {
+        let model = Sequential::new().dense(5).relu().dense(3);
+        let step = training(&model, 4, Loss::Mse, Optimizer::default()).unwrap();
+        let products = step.graph.nodes().filter(|(_, n)| matches!(n.op, Op::MatmulNn { .. })).count();
+        assert_eq!(products, 1);
+    }
+
+    #[test]
+    fn a_node_used_twice_gets_a_sum() {
+        let mut graph = Graph::new();
+        let x = graph.push("x", Op::Features { columns: 3 }).unwrap();
+        let w = graph.push("w", Op::Param { view: 0, sizes: vec![3, 3] }).unwrap();
+        let h = graph.push("h", Op::MatmulNt { a: x, b: w }).unwrap();
+        let twice = graph.push("twice", Op::Add { a: h, b: h }).unwrap();
+        let y = graph.push("y", Op::Targets { columns: 3, classes: false }).unwrap();
+        let loss = graph.push("loss", Op::Loss { loss: Loss::Mse, prediction: twice, targets: y }).unwrap();
+        graph.backward(loss).unwrap();
+        let sums = graph.nodes().filter(|(id, n)| *id > loss && matches!(n.op, Op::Add { .. })).count();
+        assert_eq!(sums, 1);
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_errors_with_both() {
+        let mut graph = Graph::new();
+        let x = graph.push("x", Op::Features { columns: 3 }).unwrap();
+        let w = graph.push("w", Op::Param { view: 0, sizes: vec![2, 4] }).unwrap();
+        let message = graph.push("z", Op::MatmulNt { a: x, b: w }).unwrap_err().to_string();
+        assert!(message.contains("x[batch,3]") && message.contains("w[2,4]"), "{message}");
+    }
+}

@@ -1,0 +1,92 @@
+//! A [`Sequential`] as forward nodes, and the graphs that training and inference run.
+
+use super::{Graph, Loss, NodeId, Op, Optimizer};
+use crate::error::{Error, Result};
+use crate::model::{Layer, ParamLayout, Sequential};
+use crate::shape::Dim;
+
+/// A training step: forward, loss and backward nodes, with what the update needs.
+#[derive(Clone, Debug)]
+pub struct Training {
+    /// All nodes.
+    pub graph: Graph,
+    /// The batch's features.
+    pub features: NodeId,
+    /// The batch's targets.
+    pub targets: NodeId,
+    /// The scalar loss.
+    pub loss: NodeId,
+    /// The gradient of each parameter, in the layout's order.
+    pub gradients: Vec<NodeId>,
+    /// The model's parameters.
+    pub layout: ParamLayout,
+    /// How they move.
+    pub optimizer: Optimizer,
+}
+
+/// A forward pass alone.
+#[derive(Clone, Debug)]
+pub struct Inference {
+    /// All nodes.
+    pub graph: Graph,
+    /// The batch's features.
+    pub features: NodeId,
+    /// Logits or predictions.
+    pub prediction: NodeId,
+    /// The model's parameters.
+    pub layout: ParamLayout,
+}
+
+/// The graph of one training step of a model with so many input columns.
+///
+/// # Errors
+/// If the model's sizes are impossible, or the loss does not accept its outputs.
+pub fn training(model: &Sequential, inputs: usize, loss: Loss, optimizer: Optimizer) -> Result<Training> {
+    optimizer.check()?;
+    let Inference { mut graph, features, prediction, layout } = inference(model, inputs)?;
+    let Some((_, Dim::Of(columns))) = graph.shape(prediction).as_matrix() else {
+        return Err(Error::shape("model", "its output is no matrix"));
+    };
+    let targets = graph.push("targets", Op::Targets { columns, classes: loss.classes() })?;
+    let loss = graph.push("loss", Op::Loss { loss, prediction, targets })?;
+    let gradients = graph.backward(loss)?;
+    Ok(Training { graph, features, targets, loss, gradients, layout, optimizer })
+}
+
+/// The graph of a forward pass of a model with so many input columns.
+///
+/// # Errors
+/// If the model's sizes are impossible.
+pub fn inference(model: &Sequential, inputs: usize) -> Result<Inference> {
+    let layout = model.layout(inputs)?;
+    let mut graph = Graph::new();
+    let features = graph.push("x", Op::Features { columns: inputs })?;
+    // Parameters come first, so that every later node may use them.
+    let params: Vec<NodeId> = layout
+        .views()
+        .iter()
+        .enumerate()
+        .map(|(view, it)| graph.push(&it.name, Op::Param { view, sizes: it.shape.clone() }))
+        .collect::<Result<_>>()?;
+    let mut params = params.into_iter();
+    let mut hidden = features;
+    for (index, layer) in model.layers().iter().enumerate() {
+        match layer {
+            Layer::Dense { bias, .. } => {
+                let missing = || Error::shape(format!("layer {index}"), "its parameters are missing from the layout");
+                let weight = params.next().ok_or_else(missing)?;
+                hidden = graph.push(format!("z{index}"), Op::MatmulNt { a: hidden, b: weight })?;
+                if *bias {
+                    let bias = params.next().ok_or_else(missing)?;
+                    hidden = graph.push(format!("z{index}"), Op::AddBias { x: hidden, bias })?;
+                }
+            }
+            // The identity adds nothing but its place in the numbering.
+            Layer::Activation(crate::model::Activation::Identity) => {}
+            Layer::Activation(act) => {
+                hidden = graph.push(format!("h{index}"), Op::Activate { act: *act, x: hidden })?;
+            }
+        }
+    }
+    Ok(Inference { graph, features, prediction: hidden, layout })
+}

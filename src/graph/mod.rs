@@ -1,0 +1,67 @@
+//! The mathematics of a training step: one append-only, shape-checked graph.
+//!
+//! In: a model, a loss, an optimizer. Out: forward, backward and update nodes.
+//! Absent on purpose: memory, kernels, wgpu.
+
+mod backward;
+mod forward;
+mod loss;
+mod op;
+mod optimizer;
+
+pub use forward::{Inference, Training, inference, training};
+pub use loss::Loss;
+pub use op::{NodeId, Op};
+pub use optimizer::Optimizer;
+
+use crate::error::Result;
+use crate::shape::Shape;
+
+/// An operation with its checked shape and a name for people.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// What it computes.
+    pub op: Op,
+    /// What comes out.
+    pub shape: Shape,
+    /// Its name in printed plans: `h1`, `d_z2`.
+    pub name: String,
+}
+
+/// Nodes in an order in which each uses only earlier ones.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    nodes: Vec<Node>,
+}
+
+impl Graph {
+    /// A graph without nodes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends an operation.
+    ///
+    /// # Errors
+    /// If the shapes of its inputs do not fit; the message names the operation and both shapes.
+    pub fn push(&mut self, name: impl Into<String>, op: Op) -> Result<NodeId> {
+        let shape = op.shape(self)?;
+        self.nodes.push(Node { op, shape, name: name.into() });
+        Ok(NodeId(self.nodes.len() - 1))
+    }
+
+    /// The nodes, inputs first.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeId, &Node)> {
+        self.nodes.iter().enumerate().map(|(index, node)| (NodeId(index), node))
+    }
+
+    /// One node.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    /// The shape of a node's result.
+    pub fn shape(&self, id: NodeId) -> &Shape {
+        &self.nodes[id.0].shape
+    }
+}

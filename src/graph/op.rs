@@ -1,0 +1,213 @@
+//! The closed set of operations: one line of maths and one shape rule each.
+//!
+//! Gradient rules stand in `backward.rs`, in the same order.
+
+use super::{Graph, Loss};
+use crate::error::{Error, Result};
+use crate::model::Activation;
+use crate::shape::{Dim, Shape};
+
+/// A node's place in its graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub(super) usize);
+
+/// An operation. Layers are combinations of these, so that a new layer needs no new gradient.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// The batch's rows of features: x `[batch, columns]`
+    Features {
+        /// Number of columns.
+        columns: usize,
+    },
+    /// What the batch's rows should give: numbers `[batch, columns]`, or a class each `[batch]`
+    Targets {
+        /// Number of columns, or of classes.
+        columns: usize,
+        /// Whether these are classes.
+        classes: bool,
+    },
+    /// A parameter, the `view`th of the model's layout
+    Param {
+        /// Index into the layout's views.
+        view: usize,
+        /// Its sizes.
+        sizes: Vec<usize>,
+    },
+    /// y = a bᵀ, a `[m,k]`, b `[n,k]`
+    MatmulNt {
+        /// Left factor.
+        a: NodeId,
+        /// Right factor, used transposed.
+        b: NodeId,
+    },
+    /// y = a b, a `[m,k]`, b `[k,n]`
+    MatmulNn {
+        /// Left factor.
+        a: NodeId,
+        /// Right factor.
+        b: NodeId,
+    },
+    /// y = aᵀ b, a `[k,m]`, b `[k,n]`
+    MatmulTn {
+        /// Left factor, used transposed.
+        a: NodeId,
+        /// Right factor.
+        b: NodeId,
+    },
+    /// y = x + 1 biasᵀ, x `[m,n]`, bias `[n]`
+    AddBias {
+        /// Matrix.
+        x: NodeId,
+        /// Added to each row.
+        bias: NodeId,
+    },
+    /// y = a + b, both of one shape
+    Add {
+        /// First term.
+        a: NodeId,
+        /// Second term.
+        b: NodeId,
+    },
+    /// y = act(x), elementwise
+    Activate {
+        /// The function.
+        act: Activation,
+        /// Its argument.
+        x: NodeId,
+    },
+    /// `d_x` = `d_y` · act'(x), with act' from y where the function allows it, else from x
+    ActivateGrad {
+        /// The function.
+        act: Activation,
+        /// y or x, as [`Activation::gradient_from_output`] says.
+        saved: NodeId,
+        /// Gradient of the loss with respect to y.
+        d_y: NodeId,
+    },
+    /// y = xᵀ 1, x `[m,n]` to y `[n]`
+    SumRows {
+        /// Matrix.
+        x: NodeId,
+    },
+    /// Mean loss over the rows that count: `[1]`
+    Loss {
+        /// Which loss.
+        loss: Loss,
+        /// Logits or predictions.
+        prediction: NodeId,
+        /// Targets.
+        targets: NodeId,
+    },
+    /// ∂ loss / ∂ prediction, the mean's divisor included
+    LossGrad {
+        /// Which loss.
+        loss: Loss,
+        /// Logits or predictions.
+        prediction: NodeId,
+        /// Targets.
+        targets: NodeId,
+    },
+}
+
+impl Op {
+    /// The operation's name in messages and for kernels that do just this.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Features { .. } => "features",
+            Self::Targets { .. } => "targets",
+            Self::Param { .. } => "param",
+            Self::MatmulNt { .. } => "matmul_nt",
+            Self::MatmulNn { .. } => "matmul_nn",
+            Self::MatmulTn { .. } => "matmul_tn",
+            Self::AddBias { .. } => "add_bias",
+            Self::Add { .. } => "add",
+            Self::Activate { .. } => "activate",
+            Self::ActivateGrad { .. } => "activate_grad",
+            Self::SumRows { .. } => "sum_rows",
+            Self::Loss { .. } => "loss",
+            Self::LossGrad { .. } => "loss_grad",
+        }
+    }
+
+    /// The nodes it reads.
+    pub fn inputs(&self) -> Vec<NodeId> {
+        match *self {
+            Self::Features { .. } | Self::Targets { .. } | Self::Param { .. } => vec![],
+            Self::MatmulNt { a, b } | Self::MatmulNn { a, b } | Self::MatmulTn { a, b } | Self::Add { a, b } => {
+                vec![a, b]
+            }
+            Self::AddBias { x, bias } => vec![x, bias],
+            Self::Activate { x, .. } | Self::SumRows { x } => vec![x],
+            Self::ActivateGrad { saved, d_y, .. } => vec![saved, d_y],
+            Self::Loss { prediction, targets, .. } | Self::LossGrad { prediction, targets, .. } => {
+                vec![prediction, targets]
+            }
+        }
+    }
+
+    /// The shape of the result, or an error that names both shapes.
+    pub(super) fn shape(&self, graph: &Graph) -> Result<Shape> {
+        let matrix = |id: NodeId| {
+            let shape = graph.shape(id);
+            shape.as_matrix().ok_or_else(|| {
+                Error::shape(self.name(), format!("{} is {shape}, a matrix is needed", graph.node(id).name))
+            })
+        };
+        let agree = |a: NodeId, b: NodeId, fits: bool| {
+            if fits {
+                return Ok(());
+            }
+            let text = |id: NodeId| format!("{}{}", graph.node(id).name, graph.shape(id));
+            Err(Error::shape(self.name(), format!("{} does not fit {}", text(a), text(b))))
+        };
+        match *self {
+            Self::Features { columns } => Ok(Shape::matrix(Dim::Batch, Dim::Of(columns))),
+            Self::Targets { columns, classes: false } => Ok(Shape::matrix(Dim::Batch, Dim::Of(columns))),
+            Self::Targets { classes: true, .. } => Ok(Shape::per_row()),
+            Self::Param { ref sizes, .. } => match sizes[..] {
+                [n] => Ok(Shape::vector(n)),
+                [rows, columns] => Ok(Shape::matrix(Dim::Of(rows), Dim::Of(columns))),
+                _ => Err(Error::shape("param", format!("{sizes:?} is neither a vector nor a matrix"))),
+            },
+            Self::MatmulNt { a, b } => {
+                let ((m, k), (n, k2)) = (matrix(a)?, matrix(b)?);
+                agree(a, b, k == k2)?;
+                Ok(Shape::matrix(m, n))
+            }
+            Self::MatmulNn { a, b } => {
+                let ((m, k), (k2, n)) = (matrix(a)?, matrix(b)?);
+                agree(a, b, k == k2)?;
+                Ok(Shape::matrix(m, n))
+            }
+            Self::MatmulTn { a, b } => {
+                let ((k, m), (k2, n)) = (matrix(a)?, matrix(b)?);
+                agree(a, b, k == k2)?;
+                Ok(Shape::matrix(m, n))
+            }
+            Self::AddBias { x, bias } => {
+                let (_, n) = matrix(x)?;
+                agree(x, bias, graph.shape(bias).dims() == [n])?;
+                Ok(graph.shape(x).clone())
+            }
+            Self::Add { a, b } => {
+                agree(a, b, graph.shape(a) == graph.shape(b))?;
+                Ok(graph.shape(a).clone())
+            }
+            Self::Activate { x, .. } => Ok(graph.shape(x).clone()),
+            Self::ActivateGrad { saved, d_y, .. } => {
+                agree(saved, d_y, graph.shape(saved) == graph.shape(d_y))?;
+                Ok(graph.shape(d_y).clone())
+            }
+            Self::SumRows { x } => match matrix(x)? {
+                (_, Dim::Of(n)) => Ok(Shape::vector(n)),
+                (_, Dim::Batch) => Err(Error::shape(self.name(), "columns must be of fixed number")),
+            },
+            Self::Loss { loss, prediction, targets } => {
+                let (_, columns) = matrix(prediction)?;
+                agree(prediction, targets, loss.accepts(columns, graph, prediction, targets))?;
+                Ok(Shape::vector(1))
+            }
+            Self::LossGrad { prediction, .. } => Ok(graph.shape(prediction).clone()),
+        }
+    }
+}

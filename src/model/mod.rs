@@ -1,0 +1,14 @@
+//! What a network is: layers, sizes and named parameters, as plain data.
+//!
+//! In: layers as a user names them. Out: [`Sequential`], and [`Params`] in one flat arena.
+//! Absent on purpose: graphs, devices, training.
+
+mod activation;
+mod init;
+mod layer;
+mod params;
+
+pub use activation::Activation;
+pub use init::Init;
+pub use layer::{Layer, LayerShape, Sequential, Summary};
+pub use params::{ParamLayout, ParamView, Params, VIEW_ALIGN};

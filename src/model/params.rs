@@ -1,0 +1,209 @@
+//! Parameters in one flat arena, with named views.
+//!
+//! Names and shapes are PyTorch's for an `nn.Sequential`: `0.weight [out, in]`, `0.bias [out]`, where
+//! the number is the layer's place, activations counted.
+
+use super::{Layer, LayerShape, Sequential};
+use crate::error::{Error, Result};
+use crate::random::{Purpose, Seed};
+use crate::shape::elements;
+
+/// Elements to which every view is aligned: 256 bytes of f32, WebGPU's default for binding offsets.
+pub const VIEW_ALIGN: usize = 64;
+
+/// One parameter inside the arena.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParamView {
+    /// PyTorch's name: `0.weight`.
+    pub name: String,
+    /// `[out, in]` for weights, `[out]` for biases.
+    pub shape: Vec<usize>,
+    /// First element in the arena, a multiple of [`VIEW_ALIGN`].
+    pub offset: usize,
+}
+
+impl ParamView {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it has no elements; never so in a checked model.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its elements in the arena.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.len()
+    }
+}
+
+/// Where every parameter of a model lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParamLayout {
+    views: Vec<ParamView>,
+    len: usize,
+}
+
+impl ParamLayout {
+    pub(super) fn of(shapes: &[LayerShape]) -> Result<Self> {
+        let mut layout = Self { views: Vec::new(), len: 0 };
+        for (index, shape) in shapes.iter().enumerate() {
+            if let Layer::Dense { bias, .. } = shape.layer {
+                layout.push(format!("{index}.weight"), vec![shape.outputs, shape.inputs])?;
+                if bias {
+                    layout.push(format!("{index}.bias"), vec![shape.outputs])?;
+                }
+            }
+        }
+        Ok(layout)
+    }
+
+    fn push(&mut self, name: String, shape: Vec<usize>) -> Result<()> {
+        let end = elements(&shape)
+            .and_then(|len| len.checked_add(VIEW_ALIGN - 1))
+            .map(|len| len / VIEW_ALIGN * VIEW_ALIGN)
+            .and_then(|len| self.len.checked_add(len))
+            // Byte offsets and the kernels' 32-bit indices have to hold as well.
+            .filter(|&end| u32::try_from(end).is_ok())
+            .ok_or_else(|| {
+                Error::shape(&name, format!("{shape:?} and what precedes it exceed 2^32 elements; use smaller layers"))
+            })?;
+        self.views.push(ParamView { name, shape, offset: self.len });
+        self.len = end;
+        Ok(())
+    }
+
+    /// The parameters, in layer order.
+    pub fn views(&self) -> &[ParamView] {
+        &self.views
+    }
+
+    /// Elements of the arena, with the gaps that alignment leaves.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the model has no parameters.
+    pub fn is_empty(&self) -> bool {
+        self.views.is_empty()
+    }
+
+    /// Trainable numbers, without gaps.
+    pub fn count(&self) -> usize {
+        self.views.iter().map(ParamView::len).sum()
+    }
+}
+
+/// A model's parameters: the arena and its layout. Gaps hold zeros.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Params {
+    layout: ParamLayout,
+    values: Vec<f32>,
+}
+
+impl Params {
+    /// Initial values for a model with so many input columns, all from one seed.
+    ///
+    /// # Errors
+    /// As [`Sequential::layout`].
+    pub fn init(model: &Sequential, inputs: usize, seed: Seed) -> Result<Self> {
+        let mut params = Self::zeros(model.layout(inputs)?);
+        let mut random = seed.stream(Purpose::Init);
+        let mut views = params.layout.views.iter();
+        for shape in model.shapes(inputs)? {
+            if let Layer::Dense { bias, init, .. } = shape.layer {
+                if let Some(weight) = views.next() {
+                    init.weight(&mut params.values[weight.range()], shape.inputs, shape.outputs, &mut random);
+                }
+                if let Some(view) = bias.then(|| views.next()).flatten() {
+                    init.bias(&mut params.values[view.range()], shape.inputs, &mut random);
+                }
+            }
+        }
+        Ok(params)
+    }
+
+    /// All zeros.
+    pub fn zeros(layout: ParamLayout) -> Self {
+        let values = vec![0.0; layout.len()];
+        Self { layout, values }
+    }
+
+    /// From an arena as a device returns it.
+    ///
+    /// # Errors
+    /// If its length is not the layout's.
+    pub fn from_arena(layout: ParamLayout, values: Vec<f32>) -> Result<Self> {
+        if values.len() != layout.len() {
+            let problem = format!("{} values for an arena of {}", values.len(), layout.len());
+            return Err(Error::shape("parameters", problem));
+        }
+        Ok(Self { layout, values })
+    }
+
+    /// Where each parameter lies.
+    pub fn layout(&self) -> &ParamLayout {
+        &self.layout
+    }
+
+    /// The whole arena.
+    pub fn arena(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// Name, shape and values of each parameter, in layer order.
+    pub fn iter(&self) -> impl Iterator<Item = (&ParamView, &[f32])> {
+        self.layout.views.iter().map(|view| (view, &self.values[view.range()]))
+    }
+
+    /// Sets one parameter.
+    ///
+    /// # Errors
+    /// If there is none of this name, or its shape differs; the message names both.
+    pub fn set(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<()> {
+        let Some(view) = self.layout.views.iter().find(|view| view.name == name) else {
+            let known: Vec<_> = self.layout.views.iter().map(|v| v.name.as_str()).collect();
+            return Err(Error::shape(name, format!("the model has no such parameter; it has {}", known.join(", "))));
+        };
+        if view.shape != shape || values.len() != view.len() {
+            return Err(Error::shape(name, format!("shape {shape:?}, but the model has {:?}", view.shape)));
+        }
+        self.values[view.range()].copy_from_slice(values);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_are_aligned_and_named_as_in_pytorch() {
+        let model = Sequential::new().dense(3).relu().dense(2);
+        let layout = model.layout(5).unwrap();
+        let names: Vec<_> = layout.views().iter().map(|v| (v.name.as_str(), v.offset)).collect();
+        assert_eq!(names, [("0.weight", 0), ("0.bias", 64), ("2.weight", 128), ("2.bias", 192)]);
+        assert_eq!((layout.len(), layout.count()), (256, 26));
+    }
+
+    #[test]
+    fn gaps_stay_zero_and_seeds_decide() {
+        let model = Sequential::new().dense(3).relu().dense(2);
+        let params = Params::init(&model, 5, Seed(1)).unwrap();
+        assert_eq!(params, Params::init(&model, 5, Seed(1)).unwrap());
+        assert_ne!(params, Params::init(&model, 5, Seed(2)).unwrap());
+        assert!(params.arena()[15..64].iter().all(|&v| v == 0.0));
+        assert!(params.iter().all(|(_, values)| values.iter().any(|&v| v != 0.0)));
+    }
+
+    #[test]
+    fn wrong_names_and_shapes_are_named() {
+        let mut params = Params::zeros(Sequential::new().dense(3).layout(5).unwrap());
+        assert!(params.set("1.weight", &[3, 5], &[0.0; 15]).unwrap_err().to_string().contains("0.weight, 0.bias"));
+        assert!(params.set("0.weight", &[5, 3], &[0.0; 15]).unwrap_err().to_string().contains("[3, 5]"));
+        params.set("0.bias", &[3], &[1.0, 2.0, 3.0]).unwrap();
+        assert_eq!(params.arena()[64..67], [1.0, 2.0, 3.0]);
+    }
+}

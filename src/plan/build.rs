@@ -1,0 +1,255 @@
+//! Puts a plan together: slots for what the host gives and takes, steps for both phases, memory.
+
+use std::collections::HashMap;
+
+use super::fuse::Lowering;
+use super::memory::{Temporary, assign};
+use super::{BufferId, BufferSpec, Element, Kernel, Phase, Plan, Ports, Role, Slot, SlotSpec, Step, WINDOW};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Inference, NodeId, Op, Training};
+use crate::model::ParamLayout;
+use crate::shape::elements;
+
+/// How many rows a plan is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Rows of a training batch.
+    pub batch: usize,
+    /// Rows of the training table.
+    pub train_rows: usize,
+    /// Rows of a batch in the eval phase.
+    pub eval_batch: usize,
+    /// Rows that the eval phase holds at once; 0 for no eval phase.
+    pub eval_rows: usize,
+}
+
+/// Collects buffers, slots and steps, then shares memory among the temporaries.
+#[derive(Clone, Debug, Default)]
+pub struct PlanBuilder {
+    buffers: Vec<BufferSpec>,
+    slots: Vec<SlotSpec>,
+    temporaries: Vec<Temporary>,
+    shared: Vec<BufferId>,
+    train: Vec<Step>,
+    eval: Vec<Step>,
+}
+
+impl PlanBuilder {
+    /// A builder without slots.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A slot with a buffer of its own.
+    ///
+    /// # Errors
+    /// If its elements cannot be counted in 32 bits.
+    pub fn slot(&mut self, name: &str, sizes: Vec<usize>, element: Element, role: Role) -> Result<Slot> {
+        let len = count(name, &sizes)?;
+        let buffer = BufferId(u32::try_from(self.buffers.len()).unwrap_or(u32::MAX));
+        // A buffer of no elements cannot be bound.
+        self.buffers.push(BufferSpec { name: name.to_string(), elements: len.max(1), element, role });
+        Ok(self.view(name, sizes, element, buffer, 0))
+    }
+
+    /// A slot inside another one's buffer.
+    fn view(&mut self, name: &str, sizes: Vec<usize>, element: Element, buffer: BufferId, offset: usize) -> Slot {
+        self.slots.push(SlotSpec { name: name.to_string(), sizes, element, buffer, offset });
+        Slot(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    /// Views of each parameter inside an arena.
+    fn views(&mut self, arena: Slot, layout: &ParamLayout, prefix: &str) -> Vec<Slot> {
+        let buffer = self.slots[arena.0 as usize].buffer;
+        let view = |it: &crate::model::ParamView| (format!("{prefix}{}", it.name), it.shape.clone(), it.offset);
+        let views: Vec<_> = layout.views().iter().map(view).collect();
+        let make = |(name, sizes, offset): (String, _, _)| self.view(&name, sizes, Element::F32, buffer, offset);
+        views.into_iter().map(make).collect()
+    }
+
+    /// A slot that lives inside the phase being built; its buffer is found when the phase ends.
+    pub fn temporary(&mut self, name: &str, sizes: Vec<usize>) -> Slot {
+        let len = sizes.iter().product();
+        let slot = self.view(name, sizes, Element::F32, BufferId(u32::MAX), 0);
+        self.temporaries.push(Temporary { slot: slot.0 as usize, len });
+        slot
+    }
+
+    /// A checked step.
+    ///
+    /// # Errors
+    /// If the kernel reads or writes another number of slots, or one slot's buffer is both read and written:
+    /// WebGPU checks usage for whole buffers, so a value changed in place counts as written only.
+    pub fn step(&self, kernel: Kernel, reads: Vec<Slot>, writes: Vec<Slot>) -> Result<Step> {
+        if (reads.len(), writes.len()) != kernel.arity() {
+            let problem = format!("{} reads and {} writes, not {:?}", reads.len(), writes.len(), kernel.arity());
+            return Err(Error::shape(kernel.name(), problem));
+        }
+        let buffer = |slot: &Slot| self.slots[slot.0 as usize].buffer;
+        let known = |id: &BufferId| id.0 != u32::MAX;
+        for read in &reads {
+            let clash = |write: &&Slot| *write == read || (known(&buffer(read)) && buffer(write) == buffer(read));
+            if let Some(write) = writes.iter().find(clash) {
+                let name = |slot: &Slot| self.slots[slot.0 as usize].name.clone();
+                let problem = format!("{} and {} share a buffer, but one is read and one written", name(read), name(write));
+                return Err(Error::shape(kernel.name(), problem));
+            }
+        }
+        Ok(Step { kernel, reads, writes })
+    }
+
+    /// Ends a phase: takes its steps and gives its temporaries buffers.
+    pub fn phase(&mut self, phase: Phase, steps: Vec<Step>) {
+        let found = assign(&self.temporaries, &steps, &mut self.buffers, &mut self.shared);
+        for (temporary, buffer) in self.temporaries.drain(..).zip(found) {
+            self.slots[temporary.slot].buffer = buffer;
+        }
+        match phase {
+            Phase::Train => self.train = steps,
+            Phase::Eval => self.eval = steps,
+        }
+    }
+
+    /// The finished plan.
+    pub fn finish(self, batch: usize, eval_batch: usize, ports: Ports) -> Plan {
+        let Self { buffers, slots, train, eval, .. } = self;
+        Plan { batch, eval_batch, buffers, slots, train, eval, ports }
+    }
+}
+
+impl Plan {
+    /// The plan of training, with an eval phase for validation if `sizes.eval_rows` is not 0.
+    ///
+    /// # Errors
+    /// If sizes are zero where they may not be, or too large to count.
+    pub fn training(step: &Training, inference: &Inference, sizes: Sizes) -> Result<Self> {
+        positive("--batch-size", sizes.batch)?;
+        let mut builder = PlanBuilder::new();
+        let mut ports = Ports::default();
+        let params = builder.slot("params", vec![step.layout.len()], Element::F32, Role::Params)?;
+        let gradients = builder.slot("gradients", vec![step.layout.len()], Element::F32, Role::Gradients)?;
+        for name in step.optimizer.states() {
+            ports.states.push(builder.slot(name, vec![step.layout.len()], Element::F32, Role::State)?);
+        }
+        let weights = builder.views(params, &step.layout, "");
+        let d_weights = builder.views(gradients, &step.layout, "d_");
+        let columns = column_count(&step.graph, step.features);
+        let train_x = builder.slot("train.x", vec![sizes.train_rows, columns], Element::F32, Role::Data)?;
+        let (y_sizes, y_element) = match step.graph.node(step.targets).op {
+            Op::Targets { classes: false, columns } => (vec![sizes.train_rows, columns], Element::F32),
+            _ => (vec![sizes.train_rows], Element::U32),
+        };
+        let train_y = builder.slot("train.y", y_sizes, y_element, Role::Data)?;
+        let order = builder.slot("order", vec![sizes.train_rows], Element::U32, Role::Data)?;
+        let log = builder.slot("log", vec![WINDOW], Element::F32, Role::Log)?;
+
+        let x = builder.temporary("x", vec![sizes.batch, columns]);
+        let y_batch = step.graph.shape(step.targets).sizes(sizes.batch);
+        // Classes are no floats, so they share no buffer with them.
+        let y = match y_element {
+            Element::U32 => builder.slot("y", y_batch, y_element, Role::Activations)?,
+            Element::F32 => builder.temporary("y", y_batch),
+        };
+        let gather = Kernel::Gather { ordered: true, targets: true };
+        let mut slots = HashMap::from([(step.features, x), (step.targets, y)]);
+        slots.extend(param_slots(&step.graph, &weights));
+        slots.extend(step.gradients.iter().copied().zip(d_weights));
+        let mut lowering = Lowering {
+            graph: &step.graph,
+            batch: sizes.batch,
+            slots,
+            wanted: step.gradients.clone(),
+            steps: vec![builder.step(gather, vec![train_x, order, train_y], vec![x, y])?],
+            row_loss: None,
+        };
+        lowering.run(&mut builder)?;
+        let row_loss = lowering.row_loss.ok_or_else(|| Error::shape("training", "the graph has no loss"))?;
+        let mut steps = lowering.steps;
+        // Beside the loss, so that the row losses' buffer is free for the backward pass.
+        let after = steps.iter().position(|s| s.writes.contains(&row_loss)).map_or(steps.len(), |i| i + 1);
+        steps.insert(after, builder.step(Kernel::LogLoss, vec![row_loss], vec![log])?);
+        let changed = [vec![params], ports.states.clone()].concat();
+        steps.push(builder.step(Kernel::update(&step.optimizer), vec![gradients], changed)?);
+        builder.phase(Phase::Train, steps);
+
+        ports = Ports {
+            params: Some(params),
+            gradients: Some(gradients),
+            train_x: Some(train_x),
+            train_y: Some(train_y),
+            order: Some(order),
+            log: Some(log),
+            ..ports
+        };
+        if sizes.eval_rows > 0 {
+            builder.eval_phase(inference, sizes, &weights, &mut ports)?;
+        }
+        Ok(builder.finish(sizes.batch, sizes.eval_batch, ports))
+    }
+
+    /// The plan of prediction alone.
+    ///
+    /// # Errors
+    /// If sizes are zero, or too large to count.
+    pub fn inference(inference: &Inference, sizes: Sizes) -> Result<Self> {
+        positive("rows to predict", sizes.eval_rows)?;
+        let mut builder = PlanBuilder::new();
+        let params = builder.slot("params", vec![inference.layout.len()], Element::F32, Role::Params)?;
+        let weights = builder.views(params, &inference.layout, "");
+        let mut ports = Ports { params: Some(params), ..Ports::default() };
+        builder.eval_phase(inference, sizes, &weights, &mut ports)?;
+        Ok(builder.finish(sizes.batch, sizes.eval_batch, ports))
+    }
+}
+
+impl PlanBuilder {
+    fn eval_phase(&mut self, inference: &Inference, sizes: Sizes, weights: &[Slot], ports: &mut Ports) -> Result<()> {
+        positive("eval batch", sizes.eval_batch)?;
+        let graph = &inference.graph;
+        let columns = column_count(graph, inference.features);
+        let outputs = column_count(graph, inference.prediction);
+        let eval_x = self.slot("eval.x", vec![sizes.eval_rows, columns], Element::F32, Role::Data)?;
+        let predictions = self.slot("predictions", vec![sizes.eval_rows, outputs], Element::F32, Role::Data)?;
+        let x = self.temporary("x", vec![sizes.eval_batch, columns]);
+        let gather = Kernel::Gather { ordered: false, targets: false };
+        let mut slots = HashMap::from([(inference.features, x)]);
+        slots.extend(param_slots(graph, weights));
+        let mut lowering = Lowering {
+            graph,
+            batch: sizes.eval_batch,
+            slots,
+            wanted: vec![inference.prediction],
+            steps: vec![self.step(gather, vec![eval_x], vec![x])?],
+            row_loss: None,
+        };
+        lowering.run(self)?;
+        let out = lowering.slots[&inference.prediction];
+        let mut steps = lowering.steps;
+        steps.push(self.step(Kernel::PutRows, vec![out], vec![predictions])?);
+        self.phase(Phase::Eval, steps);
+        (ports.eval_x, ports.predictions) = (Some(eval_x), Some(predictions));
+        Ok(())
+    }
+}
+
+fn param_slots(graph: &Graph, weights: &[Slot]) -> Vec<(NodeId, Slot)> {
+    let view = |(id, node): (NodeId, &crate::graph::Node)| match node.op {
+        Op::Param { view, .. } => weights.get(view).map(|&slot| (id, slot)),
+        _ => None,
+    };
+    graph.nodes().filter_map(view).collect()
+}
+
+fn column_count(graph: &Graph, id: NodeId) -> usize {
+    graph.shape(id).dims().last().map_or(1, |dim| dim.size(1))
+}
+
+fn count(name: &str, sizes: &[usize]) -> Result<usize> {
+    elements(sizes).filter(|&len| u32::try_from(len).is_ok()).ok_or_else(|| {
+        Error::shape(name, format!("{sizes:?} has more than 2^32 elements; use fewer rows or smaller layers"))
+    })
+}
+
+fn positive(name: &str, value: usize) -> Result<()> {
+    if value == 0 { Err(Error::setting(name, "0, but at least 1 is needed")) } else { Ok(()) }
+}

@@ -1,0 +1,216 @@
+//! Lowers a graph's nodes to steps, and fuses what a device should do at once.
+//!
+//! Fused: matmul + bias + activation; an activation's gradient into the matmul that feeds it; a bias's
+//! gradient with its weight's; a loss with its gradient. What does not fit these forms runs as a kernel
+//! of its own, with the same result.
+
+use std::collections::HashMap;
+
+use super::build::PlanBuilder;
+use super::{Kernel, Slot, Step};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Loss, NodeId, Op};
+use crate::model::Activation;
+
+/// Lowers every node that is not fixed. `slots` holds the slots of inputs, parameters and results that
+/// have a place already; the others get temporaries. Losses go to `row_loss`.
+pub(super) struct Lowering<'a> {
+    pub(super) graph: &'a Graph,
+    pub(super) batch: usize,
+    pub(super) slots: HashMap<NodeId, Slot>,
+    /// Nodes whose value is wanted outside of the graph, so that it must exist.
+    pub(super) wanted: Vec<NodeId>,
+    pub(super) steps: Vec<Step>,
+    /// The losses of a batch's rows, once the loss is lowered.
+    pub(super) row_loss: Option<Slot>,
+}
+
+impl Lowering<'_> {
+    /// Lowers the whole graph.
+    pub(super) fn run(&mut self, builder: &mut PlanBuilder) -> Result<()> {
+        let graph = self.graph;
+        let mut done = vec![false; graph.nodes().count()];
+        for (index, (id, node)) in graph.nodes().enumerate() {
+            if done[index] {
+                continue;
+            }
+            let covered = self.lower(builder, id, &node.op)?;
+            done[index] = true;
+            for other in graph.nodes().enumerate().filter(|(_, (id, _))| covered.contains(id)) {
+                done[other.0] = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lowers one node; out: the later nodes that its step computes too.
+    fn lower(&mut self, builder: &mut PlanBuilder, id: NodeId, op: &Op) -> Result<Vec<NodeId>> {
+        match *op {
+            Op::Features { .. } | Op::Targets { .. } | Op::Param { .. } => {
+                if self.slots.contains_key(&id) {
+                    return Ok(vec![]);
+                }
+                Err(Error::shape(&self.graph.node(id).name, "no slot was given for this input"))
+            }
+            Op::MatmulNt { a, b } => self.matmul_nt(builder, id, a, b),
+            Op::MatmulNn { a, b } => self.matmul_nn(builder, id, a, b),
+            Op::MatmulTn { a, b } => self.matmul_tn(builder, id, a, b),
+            Op::AddBias { x, bias } => {
+                self.simple(builder, Kernel::Activate { act: Activation::Identity, bias: true }, &[x, bias], id)
+            }
+            Op::Add { a, b } => self.simple(builder, Kernel::Add, &[a, b], id),
+            Op::Activate { act, x } => self.simple(builder, Kernel::Activate { act, bias: false }, &[x], id),
+            Op::ActivateGrad { act, saved, d_y } => {
+                self.simple(builder, Kernel::ActivateGrad { act }, &[saved, d_y], id)
+            }
+            Op::SumRows { x } => self.simple(builder, Kernel::SumRows, &[x], id),
+            Op::Loss { loss, prediction, targets } => self.loss(builder, loss, prediction, targets),
+            Op::LossGrad { .. } => Err(Error::shape("loss_grad", "it stands without its loss")),
+        }
+    }
+
+    /// act(a bᵀ + bias), with act's argument saved if the backward pass reads it.
+    fn matmul_nt(&mut self, builder: &mut PlanBuilder, id: NodeId, a: NodeId, b: NodeId) -> Result<Vec<NodeId>> {
+        let (mut last, mut covered) = (id, vec![]);
+        let mut bias_node = None;
+        if let Some((user, Op::AddBias { x, bias })) = self.only_user(last)
+            && x == last
+            && self.slots.contains_key(&bias)
+        {
+            (last, bias_node) = (user, Some(bias));
+            covered.push(user);
+        }
+        let before = last;
+        let (mut act, mut save) = (Activation::Identity, false);
+        if let Some((user, function, saved)) = self.activation_of(last) {
+            (last, act, save) = (user, function, saved);
+            covered.push(user);
+        }
+        let mut reads = vec![self.slot(a)?, self.slot(b)?];
+        if let Some(bias) = bias_node {
+            reads.push(self.slot(bias)?);
+        }
+        let mut writes = vec![self.place(builder, last)];
+        if save {
+            writes.push(self.place(builder, before));
+        }
+        self.push(builder, Kernel::MatmulNt { bias: bias_node.is_some(), act, save }, reads, writes)?;
+        Ok(covered)
+    }
+
+    /// a b, times an activation's gradient if that is all that becomes of it.
+    fn matmul_nn(&mut self, builder: &mut PlanBuilder, id: NodeId, a: NodeId, b: NodeId) -> Result<Vec<NodeId>> {
+        let mut reads = vec![self.slot(a)?, self.slot(b)?];
+        if let Some((user, Op::ActivateGrad { act, saved, d_y })) = self.only_user(id)
+            && d_y == id
+            && let Some(&saved) = self.slots.get(&saved)
+        {
+            reads.push(saved);
+            let out = self.place(builder, user);
+            self.push(builder, Kernel::MatmulNn { act_grad: act }, reads, vec![out])?;
+            return Ok(vec![user]);
+        }
+        let out = self.place(builder, id);
+        self.push(builder, Kernel::MatmulNn { act_grad: Activation::Identity }, reads, vec![out])?;
+        Ok(vec![])
+    }
+
+    /// aᵀ b, and the sums of a's columns if a bias needs them.
+    fn matmul_tn(&mut self, builder: &mut PlanBuilder, id: NodeId, a: NodeId, b: NodeId) -> Result<Vec<NodeId>> {
+        let sums = self
+            .graph
+            .nodes()
+            .find(|(other, node)| node.op == Op::SumRows { x: a } && !self.slots_written(*other))
+            .map(|(other, _)| other);
+        let reads = vec![self.slot(a)?, self.slot(b)?];
+        let mut writes = vec![self.place(builder, id)];
+        if let Some(sums) = sums {
+            writes.push(self.place(builder, sums));
+        }
+        self.push(builder, Kernel::MatmulTn { bias_grad: sums.is_some() }, reads, writes)?;
+        Ok(sums.into_iter().collect())
+    }
+
+    /// The loss of each row together with the gradient.
+    fn loss(
+        &mut self,
+        builder: &mut PlanBuilder,
+        loss: Loss,
+        prediction: NodeId,
+        targets: NodeId,
+    ) -> Result<Vec<NodeId>> {
+        let wanted = Op::LossGrad { loss, prediction, targets };
+        let grad = self.graph.nodes().find(|(_, node)| node.op == wanted).map(|(id, _)| id);
+        let grad = grad.ok_or_else(|| Error::shape("loss", "its gradient is missing"))?;
+        let row_loss = builder.temporary("row_loss", vec![self.batch]);
+        self.row_loss = Some(row_loss);
+        let kernel = match loss {
+            Loss::CrossEntropy => Kernel::LossCrossEntropy,
+            Loss::Mse => Kernel::LossMse,
+        };
+        let reads = vec![self.slot(prediction)?, self.slot(targets)?];
+        let out = self.place(builder, grad);
+        self.push(builder, kernel, reads, vec![row_loss, out])?;
+        Ok(vec![grad])
+    }
+
+    fn simple(
+        &mut self,
+        builder: &mut PlanBuilder,
+        kernel: Kernel,
+        inputs: &[NodeId],
+        id: NodeId,
+    ) -> Result<Vec<NodeId>> {
+        let reads = inputs.iter().map(|&input| self.slot(input)).collect::<Result<_>>()?;
+        let out = self.place(builder, id);
+        self.push(builder, kernel, reads, vec![out])?;
+        Ok(vec![])
+    }
+
+    fn push(&mut self, builder: &PlanBuilder, kernel: Kernel, reads: Vec<Slot>, writes: Vec<Slot>) -> Result<()> {
+        self.steps.push(builder.step(kernel, reads, writes)?);
+        Ok(())
+    }
+
+    /// The slot of a node that an earlier step, or the caller, has given.
+    fn slot(&self, id: NodeId) -> Result<Slot> {
+        self.slots.get(&id).copied().ok_or_else(|| Error::shape(&self.graph.node(id).name, "it is used before it is computed"))
+    }
+
+    /// The slot a node's value goes to.
+    fn place(&mut self, builder: &mut PlanBuilder, id: NodeId) -> Slot {
+        let node = self.graph.node(id);
+        *self.slots.entry(id).or_insert_with(|| builder.temporary(&node.name, node.shape.sizes(self.batch)))
+    }
+
+    fn users(&self, id: NodeId) -> Vec<(NodeId, Op)> {
+        let uses = self.graph.nodes().filter(|(_, node)| node.op.inputs().contains(&id));
+        uses.map(|(user, node)| (user, node.op.clone())).collect()
+    }
+
+    /// The one node that uses this value, if nobody else wants it.
+    fn only_user(&self, id: NodeId) -> Option<(NodeId, Op)> {
+        let mut users = self.users(id);
+        if users.len() == 1 && !self.wanted.contains(&id) { users.pop() } else { None }
+    }
+
+    /// The activation that is applied to a value, and whether the value itself is needed later.
+    fn activation_of(&self, id: NodeId) -> Option<(NodeId, Activation, bool)> {
+        if self.wanted.contains(&id) {
+            return None;
+        }
+        let (mut found, mut save) = (None, false);
+        for (user, op) in self.users(id) {
+            match op {
+                Op::Activate { act, .. } if found.is_none() => found = Some((user, act)),
+                Op::ActivateGrad { saved, d_y, .. } if saved == id && d_y != id => save = true,
+                _ => return None,
+            }
+        }
+        found.map(|(user, act)| (user, act, save))
+    }
+
+    fn slots_written(&self, id: NodeId) -> bool {
+        self.slots.get(&id).is_some_and(|slot| self.steps.iter().any(|step| step.writes.contains(slot)))
+    }
+}

@@ -1,0 +1,180 @@
+//! The kernels that plans may name. Every device has each of them under the same name.
+
+use std::fmt;
+
+use crate::graph::Optimizer;
+use crate::model::Activation;
+
+/// A kernel and what is fused into it. Shapes come from the slots of its step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kernel {
+    /// out = the batch's rows of a table; rows beyond the count are zero.
+    /// Reads x `[rows,columns]`, (order `[rows]`), (y); writes `x_out`, (`y_out`).
+    Gather {
+        /// Whether rows are picked through an order, or lie in sequence.
+        ordered: bool,
+        /// Whether targets are picked too.
+        targets: bool,
+    },
+    /// out = act(a bᵀ + bias). Reads a `[m,k]`, b `[n,k]`, (bias `[n]`); writes out `[m,n]`, (saved `[m,n]`).
+    MatmulNt {
+        /// Whether a bias is added.
+        bias: bool,
+        /// Applied last.
+        act: Activation,
+        /// Whether act's argument is kept for the backward pass.
+        save: bool,
+    },
+    /// out = a b, times act'(saved). Reads a `[m,k]`, b `[k,n]`, (saved `[m,n]`); writes out `[m,n]`.
+    MatmulNn {
+        /// The activation whose gradient is applied last; identity for none.
+        act_grad: Activation,
+    },
+    /// out = aᵀ b, and the sums of a's columns. Reads a `[k,m]`, b `[k,n]`; writes out `[m,n]`, (sums `[m]`).
+    MatmulTn {
+        /// Whether a's columns are summed too: the bias's gradient.
+        bias_grad: bool,
+    },
+    /// out = act(x + bias). Reads x `[m,n]`, (bias `[n]`); writes out `[m,n]`.
+    Activate {
+        /// The function.
+        act: Activation,
+        /// Whether a bias is added first.
+        bias: bool,
+    },
+    /// out = `d_y` · act'(saved). Reads saved, `d_y`; writes out.
+    ActivateGrad {
+        /// The function.
+        act: Activation,
+    },
+    /// out = a + b. Reads a, b; writes out.
+    Add,
+    /// out = sums of x's columns. Reads x `[m,n]`; writes out `[n]`.
+    SumRows,
+    /// Loss of each row, and the mean loss's gradient.
+    /// Reads logits `[batch,classes]`, labels `[batch]`; writes `row_loss` `[batch]`, `d_logits`.
+    LossCrossEntropy,
+    /// Loss of each row, and the mean loss's gradient.
+    /// Reads prediction `[batch,n]`, target `[batch,n]`; writes `row_loss` `[batch]`, `d_prediction`.
+    LossMse,
+    /// log\[step\] = mean of the losses of the rows that count. Reads `row_loss`; writes log.
+    LogLoss,
+    /// The batch's rows of a table = x's rows that count. Reads x `[batch,n]`; writes out `[rows,n]`.
+    PutRows,
+    /// One pass over the arena. Reads gradients; changes params, (velocity).
+    UpdateSgd {
+        /// µ
+        momentum: f64,
+        /// Whether to look ahead.
+        nesterov: bool,
+        /// Coupled decay.
+        weight_decay: f64,
+    },
+    /// One pass over the arena. Reads gradients; changes params, m, v.
+    UpdateAdam {
+        /// Decay of m.
+        beta1: f64,
+        /// Decay of v.
+        beta2: f64,
+        /// Keeps the divisor from 0.
+        eps: f64,
+        /// Decay.
+        weight_decay: f64,
+        /// Whether the decay acts on the weights themselves (`AdamW`).
+        decoupled: bool,
+    },
+}
+
+impl Kernel {
+    /// The kernel of an optimizer's update.
+    pub fn update(optimizer: &Optimizer) -> Self {
+        match *optimizer {
+            Optimizer::Sgd { momentum, nesterov, weight_decay } => {
+                Self::UpdateSgd { momentum, nesterov, weight_decay }
+            }
+            Optimizer::Adam { beta1, beta2, eps, weight_decay } => {
+                Self::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled: false }
+            }
+            Optimizer::AdamW { beta1, beta2, eps, weight_decay } => {
+                Self::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled: true }
+            }
+        }
+    }
+
+    /// The name that its shader, its reference, its test and its benchmark bear.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Gather { .. } => "gather",
+            Self::MatmulNt { .. } => "matmul_nt",
+            Self::MatmulNn { .. } => "matmul_nn",
+            Self::MatmulTn { .. } => "matmul_tn",
+            Self::Activate { .. } => "activate",
+            Self::ActivateGrad { .. } => "activate_grad",
+            Self::Add => "add",
+            Self::SumRows => "sum_rows",
+            Self::LossCrossEntropy => "loss_cross_entropy",
+            Self::LossMse => "loss_mse",
+            Self::LogLoss => "log_loss",
+            Self::PutRows => "put_rows",
+            Self::UpdateSgd { .. } => "update_sgd",
+            Self::UpdateAdam { .. } => "update_adam",
+        }
+    }
+
+    /// How many slots it reads and writes.
+    pub fn arity(&self) -> (usize, usize) {
+        match *self {
+            Self::Gather { ordered, targets } => {
+                (1 + usize::from(ordered) + usize::from(targets), 1 + usize::from(targets))
+            }
+            Self::MatmulNt { bias, save, .. } => (2 + usize::from(bias), 1 + usize::from(save)),
+            Self::MatmulNn { act_grad } => (2 + usize::from(act_grad != Activation::Identity), 1),
+            Self::MatmulTn { bias_grad } => (2, 1 + usize::from(bias_grad)),
+            Self::Activate { bias, .. } => (1 + usize::from(bias), 1),
+            Self::ActivateGrad { .. } | Self::Add => (2, 1),
+            Self::SumRows | Self::LogLoss | Self::PutRows => (1, 1),
+            Self::LossCrossEntropy | Self::LossMse => (2, 2),
+            Self::UpdateSgd { momentum, .. } => (1, 1 + usize::from(momentum != 0.0)),
+            Self::UpdateAdam { .. } => (1, 3),
+        }
+    }
+}
+
+impl fmt::Display for Kernel {
+    /// The name, and after it what is fused in: `matmul_nt +bias +relu`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        let mut plus = |on: bool, what: &str| if on { write!(f, " +{what}") } else { Ok(()) };
+        match *self {
+            Self::Gather { targets, .. } => plus(targets, "targets"),
+            Self::MatmulNt { bias, act, save } => {
+                plus(bias, "bias")?;
+                plus(act != Activation::Identity, act.name())?;
+                plus(save, "save")
+            }
+            Self::MatmulNn { act_grad } => {
+                plus(act_grad != Activation::Identity, &format!("{}_grad", act_grad.name()))
+            }
+            Self::MatmulTn { bias_grad } => plus(bias_grad, "bias_grad"),
+            Self::Activate { act, bias } => {
+                plus(bias, "bias")?;
+                plus(act != Activation::Identity, act.name())
+            }
+            Self::ActivateGrad { act } => plus(true, act.name()),
+            Self::UpdateSgd { momentum, nesterov, weight_decay } => {
+                plus(momentum != 0.0, "momentum")?;
+                plus(nesterov, "nesterov")?;
+                plus(weight_decay != 0.0, "decay")
+            }
+            Self::UpdateAdam { weight_decay, decoupled, .. } => {
+                plus(weight_decay != 0.0, if decoupled { "decoupled_decay" } else { "decay" })
+            }
+            Self::Add
+            | Self::SumRows
+            | Self::LossCrossEntropy
+            | Self::LossMse
+            | Self::LogLoss
+            | Self::PutRows => Ok(()),
+        }
+    }
+}

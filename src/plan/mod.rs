@@ -1,0 +1,209 @@
+//! The order of work and the memory it needs: a [`Plan`] of steps that name kernels and slots.
+//!
+//! In: a graph and sizes. Out: data that prints itself and that any device can run.
+//! Absent on purpose: floating-point arithmetic, wgpu.
+
+mod build;
+mod fuse;
+mod kernel;
+mod memory;
+mod print;
+
+pub use build::{PlanBuilder, Sizes};
+pub use kernel::Kernel;
+pub use memory::Memory;
+
+/// Steps of which the device holds the changing numbers at once; a longer epoch is run in several parts.
+pub const WINDOW: usize = 1024;
+
+/// A named piece of memory that steps read and write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(pub(crate) u32);
+
+/// One allocation on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BufferId(pub(crate) u32);
+
+/// What the 32-bit elements of a slot are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// IEEE single precision.
+    F32,
+    /// Row numbers and classes.
+    U32,
+}
+
+/// What a buffer is for; decides under which heading its bytes are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Tables, row order, predictions.
+    Data,
+    /// Parameters.
+    Params,
+    /// Gradients.
+    Gradients,
+    /// Optimizer state.
+    State,
+    /// What lives inside a step.
+    Activations,
+    /// The losses of the steps done.
+    Log,
+}
+
+/// A slot: its name, sizes and place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlotSpec {
+    /// Name in printed plans and messages.
+    pub name: String,
+    /// Sizes, slowest first.
+    pub sizes: Vec<usize>,
+    /// What its elements are.
+    pub element: Element,
+    /// The buffer it lies in.
+    pub buffer: BufferId,
+    /// First element in that buffer.
+    pub offset: usize,
+}
+
+impl SlotSpec {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.sizes.iter().product()
+    }
+
+    /// Whether it has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its elements in the buffer.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.len()
+    }
+
+    /// Rows and columns; a vector counts as one row.
+    pub fn matrix(&self) -> (usize, usize) {
+        match self.sizes[..] {
+            [rows, columns] => (rows, columns),
+            _ => (1, self.len()),
+        }
+    }
+}
+
+/// A buffer: its name, size and use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BufferSpec {
+    /// Name in printed plans and messages.
+    pub name: String,
+    /// Elements of 4 bytes.
+    pub elements: usize,
+    /// What they are.
+    pub element: Element,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// One dispatch: a kernel, what it reads and what it writes (or changes in place).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// What is computed.
+    pub kernel: Kernel,
+    /// Slots that are only read, in the kernel's order.
+    pub reads: Vec<Slot>,
+    /// Slots that are written or changed, in the kernel's order.
+    pub writes: Vec<Slot>,
+}
+
+/// The two sequences of steps in a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Forward, loss, backward, update over one batch.
+    Train,
+    /// Forward over one batch; predictions are collected.
+    Eval,
+}
+
+/// The numbers that change from step to step, computed ahead on the host.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StepRow {
+    /// First of the batch's rows, in the epoch's order.
+    pub first: u32,
+    /// Rows that count; the others of the batch are masked.
+    pub rows: u32,
+    /// Where in the log the loss goes.
+    pub log: u32,
+    /// Learning rate.
+    pub lr: f64,
+    /// 1 − β₁ᵗ
+    pub correction1: f64,
+    /// √(1 − β₂ᵗ)
+    pub correction2: f64,
+}
+
+/// The slots that the host writes and reads; absent ones belong to phases the plan does not have.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ports {
+    /// Parameters, the whole arena.
+    pub params: Option<Slot>,
+    /// Gradients, the whole arena.
+    pub gradients: Option<Slot>,
+    /// Optimizer state, one arena each.
+    pub states: Vec<Slot>,
+    /// Training features `[rows, columns]`.
+    pub train_x: Option<Slot>,
+    /// Training targets `[rows]` or `[rows, columns]`.
+    pub train_y: Option<Slot>,
+    /// Row order of the epoch `[rows]`.
+    pub order: Option<Slot>,
+    /// Losses of a window's steps.
+    pub log: Option<Slot>,
+    /// Features of the rows to predict `[rows, columns]`.
+    pub eval_x: Option<Slot>,
+    /// Logits or predictions of those rows.
+    pub predictions: Option<Slot>,
+}
+
+/// Everything that is decided before the first dispatch: order, fusion, memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Rows of a training batch.
+    pub batch: usize,
+    /// Rows of a batch in the eval phase.
+    pub eval_batch: usize,
+    pub(crate) buffers: Vec<BufferSpec>,
+    pub(crate) slots: Vec<SlotSpec>,
+    pub(crate) train: Vec<Step>,
+    pub(crate) eval: Vec<Step>,
+    /// The slots that the host writes and reads.
+    pub ports: Ports,
+}
+
+impl Plan {
+    /// One slot.
+    pub fn slot(&self, slot: Slot) -> &SlotSpec {
+        &self.slots[slot.0 as usize]
+    }
+
+    /// All slots.
+    pub fn slots(&self) -> impl Iterator<Item = (Slot, &SlotSpec)> {
+        (0..).map(Slot).zip(&self.slots)
+    }
+
+    /// All buffers.
+    pub fn buffers(&self) -> &[BufferSpec] {
+        &self.buffers
+    }
+
+    /// One buffer.
+    pub fn buffer(&self, buffer: BufferId) -> &BufferSpec {
+        &self.buffers[buffer.0 as usize]
+    }
+
+    /// The steps of a phase, in order.
+    pub fn steps(&self, phase: Phase) -> &[Step] {
+        match phase {
+            Phase::Train => &self.train,
+            Phase::Eval => &self.eval,
+        }
+    }
+}

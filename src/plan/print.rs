@@ -1,0 +1,46 @@
+//! A plan as text: what golden files hold and `wgrad plan` shows.
+
+use std::fmt::{self, Write as _};
+
+use super::{Memory, Phase, Plan, Slot, Step};
+use crate::shape::bytes_text;
+
+impl Plan {
+    fn named(&self, slot: Slot) -> String {
+        let spec = self.slot(slot);
+        let sizes: Vec<String> = spec.sizes.iter().map(usize::to_string).collect();
+        format!("{}[{}]", spec.name, sizes.join(","))
+    }
+
+    fn line(&self, index: usize, step: &Step) -> String {
+        let list = |slots: &[Slot]| slots.iter().map(|&slot| self.named(slot)).collect::<Vec<_>>().join(" ");
+        let mut line = format!("{index:>2} {:<28} {:<36} <- {}", step.kernel.to_string(), list(&step.writes), list(&step.reads));
+        line.truncate(line.trim_end().len());
+        line
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (phase, name, batch) in [(Phase::Train, "train", self.batch), (Phase::Eval, "eval", self.eval_batch)] {
+            let steps = self.steps(phase);
+            if steps.is_empty() {
+                continue;
+            }
+            writeln!(f, "{name}: {} dispatches a step of {batch} rows", steps.len())?;
+            for (index, step) in steps.iter().enumerate() {
+                writeln!(f, "{}", self.line(index, step))?;
+            }
+            writeln!(f)?;
+        }
+        let memory = Memory::of(self);
+        writeln!(f, "memory: {} in {} buffers", bytes_text(memory.total()), self.buffers.len())?;
+        writeln!(f, "  params       {:>10}", bytes_text(memory.params))?;
+        writeln!(f, "  gradients    {:>10}", bytes_text(memory.gradients))?;
+        writeln!(f, "  state        {:>10}", bytes_text(memory.state))?;
+        let mut shared = String::new();
+        write!(shared, "({} without reuse)", bytes_text(memory.activations_unshared))?;
+        writeln!(f, "  activations  {:>10} {shared}", bytes_text(memory.activations))?;
+        write!(f, "  data         {:>10}", bytes_text(memory.data))
+    }
+}
