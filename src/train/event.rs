@@ -1,0 +1,135 @@
+//! What a run tells while it goes on.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::Metrics;
+use crate::device::DeviceInfo;
+
+/// News of a run, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// All is planned and loaded; the first step comes next.
+    Started(RunInfo),
+    /// Some steps of an epoch are under way.
+    Progress(Progress),
+    /// An epoch has ended and was validated.
+    Epoch(EpochStats),
+    /// Something to know that stops nothing.
+    Warned(Warning),
+    /// The last epoch has ended.
+    Finished(Summary),
+}
+
+/// What is about to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunInfo {
+    /// Where it runs.
+    pub device: DeviceInfo,
+    /// Why there.
+    pub reason: String,
+    /// Rows trained on.
+    pub train_rows: usize,
+    /// Rows held out.
+    pub valid_rows: usize,
+    /// Feature columns.
+    pub features: usize,
+    /// Trainable numbers.
+    pub parameters: usize,
+    /// Passes over the rows.
+    pub epochs: u32,
+    /// Batches in a pass, the partial one included.
+    pub steps_per_epoch: usize,
+    /// Rows of a full batch.
+    pub batch: usize,
+    /// Bytes on the device.
+    pub device_bytes: u64,
+    /// Seconds until all was loaded.
+    pub load_seconds: f64,
+    /// Kernel variants chosen.
+    pub variants: Vec<String>,
+}
+
+/// How far an epoch has come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Epoch, from 1.
+    pub epoch: u32,
+    /// Steps of it that were given to the device.
+    pub step: usize,
+    /// Steps it has.
+    pub steps: usize,
+    /// Mean loss of the steps known so far; `None` before the first is known.
+    pub loss: Option<f64>,
+    /// Rows trained on per second, over the run.
+    pub samples_per_second: f64,
+    /// Seconds until the run ends at this speed.
+    pub seconds_left: f64,
+}
+
+/// The figures of an epoch.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EpochStats {
+    /// Epoch, from 1.
+    pub epoch: u32,
+    /// Steps since the run began.
+    pub steps: u64,
+    /// Mean loss over the epoch's rows, as the weights changed.
+    pub train_loss: f64,
+    /// Figures of the validation part, if there is one.
+    pub valid: Option<Metrics>,
+    /// Learning rate of the last step.
+    pub lr: f64,
+    /// Seconds of training and validation.
+    pub seconds: f64,
+    /// Rows trained on per second.
+    pub samples_per_second: f64,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// Figures of the kept epoch; `None` if none was finished.
+    pub kept: Option<EpochStats>,
+    /// Seconds since the first step.
+    pub seconds: f64,
+}
+
+/// Something to know that stops nothing; its text says what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// The batch is larger than the data.
+    OneBatch {
+        /// Rows asked for.
+        batch: usize,
+        /// Rows there are.
+        rows: usize,
+    },
+    /// A software adapter trains.
+    SoftwareAdapter,
+    /// Feature columns that hold one value only.
+    ConstantColumns {
+        /// Their names.
+        columns: Vec<String>,
+    },
+    /// Something a device has to say, such as a kernel variant that gave wrong numbers.
+    Device(String),
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OneBatch { batch, rows } => {
+                write!(f, "--batch-size {batch} is more than the {rows} training rows: each epoch is one step over all of them")
+            }
+            Self::SoftwareAdapter => {
+                write!(f, "this is a software adapter, meant for tests; --device cpu is far faster")
+            }
+            Self::ConstantColumns { columns } => {
+                write!(f, "columns with one value only tell the network nothing: {}", columns.join(", "))
+            }
+            Self::Device(text) => f.write_str(text),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Training: epochs over batches, told as a stream of events.
+//!
+//! In: data, a model, options, a device. Out: [`Event`]s and a [`TrainedModel`].
+//! Absent on purpose: terminals, files, wgpu.
+
+mod event;
+mod fit;
+mod metrics;
+mod options;
+mod predict;
+mod schedule;
+mod trainer;
+
+pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
+pub use fit::Fit;
+pub use metrics::Metrics;
+pub use options::TrainOptions;
+pub use predict::{Predictions, Predictor, TrainedModel};
+pub use schedule::{Schedule, ScheduleKind};
+pub use trainer::Trainer;

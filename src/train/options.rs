@@ -1,0 +1,79 @@
+//! What a run is told, checked.
+
+use super::{Schedule, ScheduleKind};
+use crate::data::Scale;
+use crate::error::{Error, Result};
+use crate::graph::{Loss, Optimizer};
+use crate::random::Seed;
+
+/// Settings of a run, with defaults that suit most tables.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainOptions {
+    /// What is made small.
+    pub loss: Loss,
+    /// How weights move.
+    pub optimizer: Optimizer,
+    /// Peak learning rate.
+    pub lr: f64,
+    /// How the rate goes over the run.
+    pub schedule: ScheduleKind,
+    /// Epochs over which the rate rises at first; may be a fraction.
+    pub warmup: f64,
+    /// Passes over the training rows.
+    pub epochs: u32,
+    /// Rows of a batch; more than there are makes one batch of all.
+    pub batch_size: usize,
+    /// Whether rows come in a new order each epoch.
+    pub shuffle: bool,
+    /// What is done to features, and to the target of a regression.
+    pub scale: Scale,
+    /// From which all random choices follow.
+    pub seed: Seed,
+}
+
+impl Default for TrainOptions {
+    fn default() -> Self {
+        Self {
+            loss: Loss::CrossEntropy,
+            optimizer: Optimizer::default(),
+            lr: 1e-3,
+            schedule: ScheduleKind::Constant,
+            warmup: 0.0,
+            epochs: 30,
+            batch_size: 32,
+            shuffle: true,
+            scale: Scale::Standard,
+            seed: Seed(0),
+        }
+    }
+}
+
+impl TrainOptions {
+    /// Checks each setting by itself.
+    ///
+    /// # Errors
+    /// If one lies outside of what it may be; the message names it.
+    pub fn check(&self) -> Result<()> {
+        self.optimizer.check()?;
+        let positive = |name: &str, fits: bool, value: String| {
+            if fits { Ok(()) } else { Err(Error::setting(name, format!("{value}, but it must be above 0"))) }
+        };
+        positive("--lr", self.lr > 0.0 && self.lr.is_finite(), self.lr.to_string())?;
+        positive("--epochs", self.epochs > 0, self.epochs.to_string())?;
+        positive("--batch-size", self.batch_size > 0, self.batch_size.to_string())?;
+        if !(0.0..=f64::from(self.epochs)).contains(&self.warmup) {
+            let problem = format!("{} epochs, but the run has {}; give 0 or more, and at most that", self.warmup, self.epochs);
+            return Err(Error::setting("--warmup", problem));
+        }
+        Ok(())
+    }
+
+    /// The rates of a run of so many steps an epoch.
+    pub fn schedule(&self, steps_per_epoch: usize) -> Schedule {
+        let total = u64::from(self.epochs) * steps_per_epoch as u64;
+        // Checked to be neither negative nor above the run's length.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the number of steps")]
+        let warmup = (self.warmup * steps_per_epoch as f64).round() as u64;
+        Schedule { kind: self.schedule, lr: self.lr, warmup, total }
+    }
+}

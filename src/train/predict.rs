@@ -1,0 +1,202 @@
+//! A trained network and its predictions.
+
+use crate::data::{Dataset, Preparation, TargetKind, steps_per_epoch};
+use crate::device::{Device, DeviceInfo, DeviceKind, Values, open};
+use crate::error::{Error, Result};
+use crate::graph::{Loss, inference};
+use crate::model::{Params, Sequential};
+use crate::plan::{Phase, Plan, Sizes, Slot, StepRow, WINDOW};
+
+use super::metrics::{Metrics, argmax};
+
+/// All that is needed to predict: network, weights, and what was done to the columns.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainedModel {
+    /// The layers.
+    pub model: Sequential,
+    /// The weights.
+    pub params: Params,
+    /// Columns, classes and scaling.
+    pub preparation: Preparation,
+    /// What it was trained for.
+    pub loss: Loss,
+}
+
+/// Elements of features or predictions that the eval phase holds at once, at most.
+const EVAL_ELEMENTS: usize = 1 << 22;
+/// Rows of a batch in the eval phase, at least (if there are so many).
+const EVAL_BATCH: usize = 256;
+
+/// The eval phase's rows for a table of so many: all if they fit, else a part at a time.
+pub(super) fn eval_sizes(rows: usize, widest: usize, batch: usize) -> (usize, usize) {
+    let eval_batch = batch.max(EVAL_BATCH).min(rows);
+    let most = (EVAL_ELEMENTS / widest.max(1)).clamp(eval_batch.max(1), eval_batch.max(1) * WINDOW);
+    (rows.min(most), eval_batch)
+}
+
+/// Runs the eval phase over rows `[rows, columns]` that are scaled already, a part at a time.
+/// Out: raw outputs `[rows, outputs]`. With `resident`, the rows lie on the device from last time.
+pub(super) fn run_eval(device: &mut dyn Device, plan: &Plan, x: &[f32], resident: bool) -> Result<Vec<f32>> {
+    let missing = || Error::shape("plan", "it has no eval phase");
+    let (eval_x, predictions) = (plan.ports.eval_x.ok_or_else(missing)?, plan.ports.predictions.ok_or_else(missing)?);
+    let (capacity, columns) = plan.slot(eval_x).matrix();
+    let (_, outputs) = plan.slot(predictions).matrix();
+    let mut results = Vec::with_capacity(x.len() / columns * outputs);
+    for part in x.chunks(capacity * columns) {
+        let rows = part.len() / columns;
+        if !resident {
+            device.write(eval_x, 0, Values::F32(part))?;
+        }
+        let steps = eval_rows(rows, plan.eval_batch);
+        device.write_steps(Phase::Eval, &steps)?;
+        run_all(device, Phase::Eval, 0, steps.len())?;
+        results.extend(device.read(predictions, rows * outputs)?);
+    }
+    Ok(results)
+}
+
+/// The eval phase's steps over so many rows in sequence.
+fn eval_rows(rows: usize, batch: usize) -> Vec<StepRow> {
+    let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    (0..steps_per_epoch(rows, batch))
+        .map(|step| StepRow {
+            first: narrow(step * batch),
+            rows: narrow(batch.min(rows - step * batch)),
+            ..StepRow::default()
+        })
+        .collect()
+}
+
+/// Gives all steps to the device, as many at once as it asks for.
+fn run_all(device: &mut dyn Device, phase: Phase, from: usize, to: usize) -> Result<()> {
+    let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    let (mut from, to) = (narrow(from), narrow(to));
+    while from < to {
+        let end = to.min(from + device.stride(phase).max(1));
+        device.run(phase, from..end)?;
+        from = end;
+    }
+    Ok(())
+}
+
+/// A trained network on a device, ready for rows.
+pub struct Predictor {
+    trained: TrainedModel,
+    device: Box<dyn Device>,
+    reason: String,
+    plan: Plan,
+}
+
+impl Predictor {
+    /// Loads a trained network. `rows` says how many rows will come at once, about.
+    ///
+    /// # Errors
+    /// If the device cannot be had, or is too small for the network.
+    pub fn new(trained: &TrainedModel, kind: &DeviceKind, rows: usize) -> Result<Self> {
+        let columns = trained.preparation.schema.features.len();
+        let graph = inference(&trained.model, columns)?;
+        let outputs = trained.model.outputs(columns)?;
+        let (eval_rows, eval_batch) = eval_sizes(rows.max(1), columns.max(outputs), EVAL_BATCH);
+        let plan = Plan::inference(&graph, Sizes { batch: eval_batch, train_rows: 0, eval_batch, eval_rows })?;
+        let (mut device, reason) = open(kind)?;
+        device.load(&plan)?;
+        if let Some(params) = plan.ports.params {
+            device.write(params, 0, Values::F32(trained.params.arena()))?;
+        }
+        Ok(Self { trained: trained.clone(), device, reason, plan })
+    }
+
+    /// Where it runs, and why there.
+    pub fn device(&self) -> (&DeviceInfo, &str) {
+        (self.device.info(), &self.reason)
+    }
+
+    /// Predictions for rows as they stand in a table, `[rows, columns]`.
+    ///
+    /// # Errors
+    /// If the values are no whole number of rows, or the device failed.
+    pub fn predict(&mut self, x: &[f32]) -> Result<Predictions> {
+        let outputs = self.outputs(x)?;
+        Ok(Predictions::new(outputs, &self.trained.preparation))
+    }
+
+    /// Figures over a table that has the target.
+    ///
+    /// # Errors
+    /// If its columns are not the model's, or the device failed.
+    pub fn evaluate(&mut self, data: &Dataset) -> Result<Metrics> {
+        let wanted = &self.trained.preparation.schema;
+        if data.schema() != wanted {
+            return Err(Error::table(&data.schema().target, "the table's columns or classes are not the model's"));
+        }
+        let outputs = self.outputs(data.x())?;
+        Ok(Metrics::of(&outputs, data.y(), &self.trained.preparation, self.trained.loss))
+    }
+
+    fn outputs(&mut self, x: &[f32]) -> Result<Vec<f32>> {
+        let columns = self.trained.preparation.schema.features.len();
+        if !x.len().is_multiple_of(columns) {
+            let problem = format!("{} values are no whole number of rows of {columns} columns", x.len());
+            return Err(Error::shape("predict", problem));
+        }
+        run_eval(self.device.as_mut(), &self.plan, &self.trained.preparation.features(x), false)
+    }
+}
+
+impl TrainedModel {
+    /// The slot-independent check that weights are those of the layers.
+    ///
+    /// # Errors
+    /// If they are not; the message names both sizes.
+    pub fn check(&self) -> Result<()> {
+        let columns = self.preparation.schema.features.len();
+        let outputs = self.model.outputs(columns)?;
+        let wanted = match &self.preparation.schema.kind {
+            TargetKind::Classes(classes) => classes.len(),
+            TargetKind::Number => 1,
+        };
+        if outputs != wanted {
+            return Err(Error::shape("model", format!("{outputs} outputs, but the target needs {wanted}")));
+        }
+        if self.params.layout() != &self.model.layout(columns)? {
+            return Err(Error::shape("model", "its weights are not those of its layers"));
+        }
+        Ok(())
+    }
+}
+
+/// Predictions for some rows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Predictions {
+    /// For classes.
+    Classes {
+        /// The likeliest class of each row, by number.
+        best: Vec<usize>,
+        /// Probabilities `[rows, classes]`.
+        probabilities: Vec<f64>,
+    },
+    /// For a number: its value in the target's own units.
+    Numbers(Vec<f64>),
+}
+
+impl Predictions {
+    fn new(outputs: Vec<f32>, preparation: &Preparation) -> Self {
+        let TargetKind::Classes(classes) = &preparation.schema.kind else {
+            return Self::Numbers(outputs.into_iter().map(|y| preparation.restore_target(y)).collect());
+        };
+        let mut best = Vec::with_capacity(outputs.len() / classes.len());
+        let mut probabilities = Vec::with_capacity(outputs.len());
+        for logits in outputs.chunks_exact(classes.len()) {
+            let max = logits.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(f64::from(x)));
+            let sum: f64 = logits.iter().map(|&x| (f64::from(x) - max).exp()).sum();
+            probabilities.extend(logits.iter().map(|&x| (f64::from(x) - max).exp() / sum));
+            best.push(argmax(logits).unwrap_or(0));
+        }
+        Self::Classes { best, probabilities }
+    }
+}
+
+/// The slot of a port that every training plan has.
+pub(super) fn port(slot: Option<Slot>, name: &str) -> Result<Slot> {
+    slot.ok_or_else(|| Error::shape("plan", format!("it has no {name}")))
+}
