@@ -1,1 +1,22 @@
 //! From files and arrays to a [`Dataset`].
+//!
+//! In: CSV tables, slices. Out: finite f32 features row by row, targets, what scaling was done to
+//! them, and the order in which an epoch visits the rows.
+//! Absent on purpose: models, devices, and any guess that a user cannot see; whatever a table
+//! leaves unclear is an error that names the line and the column.
+
+mod batches;
+mod cell;
+mod csv;
+mod header;
+mod prepare;
+mod split;
+pub mod synth;
+mod table;
+mod target;
+
+pub use self::batches::{epoch_order, steps_per_epoch};
+pub use self::csv::{Chunk, FeatureReader};
+pub use self::prepare::{Preparation, Scale};
+pub use self::split::Split;
+pub use self::table::{Dataset, Schema, Target, TargetKind, Targets};

@@ -1,0 +1,130 @@
+//! One rule for all columns by which a cell is a number, and what to say where it is none.
+//!
+//! In: the text of a cell. Out: a finite f32, or the problem and its remedy; the place is the reader's.
+//! Absent on purpose: decimal commas, thousands separators, missing values.
+
+/// Why a cell is not a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotNumber {
+    Empty,
+    /// A usual sign for a missing value.
+    Marker,
+    NotFinite,
+    TooLarge,
+    Text,
+}
+
+/// Reads a trimmed cell.
+pub(super) fn number(cell: &str) -> Result<f32, NotNumber> {
+    const MARKERS: [&str; 9] = ["na", "n/a", "#n/a", "nan", "null", "none", "missing", "?", "-"];
+    if cell.is_empty() {
+        return Err(NotNumber::Empty);
+    }
+    match cell.parse::<f32>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        Ok(_) if cell.bytes().any(|b| b.is_ascii_digit()) => Err(NotNumber::TooLarge),
+        _ if MARKERS.iter().any(|marker| cell.eq_ignore_ascii_case(marker)) => {
+            Err(NotNumber::Marker)
+        }
+        Ok(_) => Err(NotNumber::NotFinite),
+        Err(_) => Err(NotNumber::Text),
+    }
+}
+
+/// Reads a cell of a feature column.
+pub(super) fn feature(cell: &str) -> Result<f32, String> {
+    let cell = cell.trim();
+    number(cell).map_err(|bad| match bad {
+        NotNumber::Text => {
+            let decimal_comma = cell.contains(',') && number(&cell.replace(',', ".")).is_ok();
+            let remedy = if decimal_comma {
+                "write decimals with a point"
+            } else {
+                "encode the column as numbers or remove it"
+            };
+            format!("{} is not a number, and features must be numbers; {remedy}", shown(cell))
+        }
+        other => other.explain(cell),
+    })
+}
+
+/// Reads a trimmed cell of a target that is a number.
+pub(super) fn target(cell: &str) -> Result<f32, String> {
+    number(cell).map_err(|bad| match bad {
+        NotNumber::Text => {
+            format!("{} is not a number, but the target is one; correct it", shown(cell))
+        }
+        other => other.explain(cell),
+    })
+}
+
+impl NotNumber {
+    /// Problem and remedy; for text, the remedy depends on what the column is for.
+    pub(super) fn explain(self, cell: &str) -> String {
+        let cell = shown(cell);
+        match self {
+            Self::Empty => "the cell is empty; fill in a value or remove the row".into(),
+            Self::Marker => {
+                format!("{cell} is no number but a missing value; fill it in or remove the row")
+            }
+            Self::NotFinite => {
+                format!("{cell} is not a finite number; correct it or remove the row")
+            }
+            Self::TooLarge => {
+                format!(
+                    "{cell} is too large for a 32-bit float (at most 3.4e38); rescale the column"
+                )
+            }
+            Self::Text => format!("{cell} is not a number"),
+        }
+    }
+}
+
+/// A cell as messages show it: short and on one line.
+pub(super) fn shown(cell: &str) -> String {
+    const LONGEST: usize = 40;
+    let cell = cell.trim();
+    let mut text: String = cell.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if cell.chars().nth(LONGEST).is_some() {
+        text.push('…');
+    }
+    format!("`{text}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_told_from_the_rest() {
+        for (cell, want) in [
+            ("1.5", Ok(1.5)),
+            ("-0", Ok(-0.0)),
+            ("+2e-3", Ok(0.002)),
+            (".5", Ok(0.5)),
+            ("3.4028235e38", Ok(f32::MAX)),
+            ("1e-60", Ok(0.0)),
+            ("", Err(NotNumber::Empty)),
+            ("3.5e38", Err(NotNumber::TooLarge)),
+            ("-1e999", Err(NotNumber::TooLarge)),
+            ("inf", Err(NotNumber::NotFinite)),
+            ("-Infinity", Err(NotNumber::NotFinite)),
+            ("nan", Err(NotNumber::Marker)),
+            ("NA", Err(NotNumber::Marker)),
+            ("?", Err(NotNumber::Marker)),
+            ("1,5", Err(NotNumber::Text)),
+            ("1_000", Err(NotNumber::Text)),
+            ("0x10", Err(NotNumber::Text)),
+            ("true", Err(NotNumber::Text)),
+        ] {
+            assert_eq!(number(cell), want, "{cell}");
+        }
+    }
+
+    #[test]
+    fn cells_are_shown_short_and_on_one_line() {
+        assert_eq!(shown(" a\nb "), "`a\\nb`");
+        assert_eq!(shown(&"é".repeat(41)), format!("`{}…`", "é".repeat(40)));
+        assert_eq!(shown(&"é".repeat(40)), format!("`{}`", "é".repeat(40)));
+    }
+}

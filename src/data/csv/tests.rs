@@ -1,0 +1,252 @@
+//! Tests of `../csv.rs`: real and damaged tables.
+
+use std::fs;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::random::Seed;
+
+const DIGITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/datasets/digits.csv");
+
+/// A folder that holds `t.csv`.
+fn table(bytes: impl AsRef<[u8]>) -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.csv");
+    fs::write(&path, bytes).unwrap();
+    (dir, path)
+}
+
+fn auto(name: &str) -> Target {
+    Target::Auto(name.into())
+}
+
+fn read(bytes: impl AsRef<[u8]>) -> Result<Dataset> {
+    let (_dir, path) = table(bytes);
+    Dataset::from_csv(path, auto("y"))
+}
+
+/// The error's text from the file's name on.
+fn said<T: std::fmt::Debug>(outcome: Result<T>) -> String {
+    let err = outcome.expect_err("must be refused");
+    assert!(matches!(err, Error::Table { .. }), "{err:?}");
+    let text = err.to_string();
+    text[text.find("t.csv").unwrap_or(0)..].to_owned()
+}
+
+#[test]
+fn digits_are_read_and_split() {
+    let data = Dataset::from_csv(DIGITS, auto("digit")).unwrap();
+    assert_eq!((data.rows(), data.columns(), data.classes()), (1797, 64, 10));
+    let labels = (0..10).map(|d| d.to_string()).collect();
+    assert_eq!(data.schema().kind, TargetKind::Classes(labels));
+    assert_eq!(data.schema().features[63], "pixel_7_7");
+    assert_eq!(data.row(0)[..8], [0.0, 0.0, 5.0, 13.0, 9.0, 1.0, 0.0, 0.0]);
+    assert!(data.x().iter().all(|v| (0.0..=16.0).contains(v)));
+    let Targets::Classes(y) = data.y() else { panic!("numbers") };
+    assert_eq!(y[..4], [0, 1, 2, 3]);
+
+    assert_eq!(Dataset::from_csv_like(DIGITS, data.schema()).unwrap().x(), data.x());
+    let split = data.split(0.2, Seed(0)).unwrap();
+    let valid = split.valid.unwrap();
+    assert_eq!((split.train.rows(), valid.rows()), (1438, 359));
+}
+
+#[test]
+fn harmless_oddities_are_read() {
+    let plain = read("a,y,b\n1,u,2\n3,v,4\n5,u,6\n7,v,8\n").unwrap();
+    assert_eq!(plain.schema().features, ["a", "b"]);
+    assert_eq!(plain.x(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+    for odd in [
+        "\u{feff}a,y,b\n1,u,2\n3,v,4\n5,u,6\n7,v,8",
+        "a,y,b\r\n1,u,2\r\n3,v,4\r\n5,u,6\r\n7,v,8\r\n",
+        "\"a\",\"y\",\"b\"\n\"1\",\"u\",2\n3,v,4\n5,u,6\n7,v,8\n",
+        "\n\na,y,b\n\n1,u,2\n3,v,4\n\n\n5,u,6\n7,v,8\n\n",
+        "a,y,b\r1,u,2\r3,v,4\r5,u,6\r7,v,8\r",
+        " a, y ,b\n 1 ,u, 2\n+3.0,v ,4e0\n5.,u,.6e1\n7,v,0008\n",
+    ] {
+        let got = read(odd).unwrap();
+        assert_eq!(
+            (got.schema(), got.x(), got.y()),
+            (plain.schema(), plain.x(), plain.y()),
+            "{odd}"
+        );
+    }
+    let constant = read("a,y\n1,3\n2,3\n4,3\n").unwrap();
+    assert_eq!(constant.y(), &Targets::Numbers(vec![3.0; 3]));
+}
+
+#[test]
+fn damaged_tables_are_refused_with_a_place() {
+    for (bytes, want) in [
+        ("", "t.csv: the file is empty"),
+        ("\n\n", "t.csv: the file is empty"),
+        ("a,y\n", "t.csv: a header, but no rows"),
+        ("a,y\n1,2\n1,2,3\n", "t.csv:3: 3 columns, but the header has 2"),
+        ("a,y\n1,2\n1\n", "t.csv:3: 1 column, but the header has 2"),
+        ("a,y\n1,2\n\"1,2\n3,4\n", "t.csv:3: 1 column, but the header has 2; a quoted cell"),
+        ("a,y\n1,2\nred,2\n", "t.csv:3: column `a`: `red` is not a number, and features must be"),
+        (
+            "a,y\n\"1,5\",2\n",
+            "t.csv:2: column `a`: `1,5` is not a number, and features must be numbers; write",
+        ),
+        ("a,y\n1,2\n,2\n", "t.csv:3: column `a`: the cell is empty"),
+        ("a,y\n1,2\n  ,2\n", "t.csv:3: column `a`: the cell is empty"),
+        ("a,y\n1,2\n1,\n", "t.csv:3: column `y`: the cell is empty"),
+        ("a,y\n-inf,2\n", "t.csv:2: column `a`: `-inf` is not a finite number"),
+        ("a,y\nNaN,2\n", "t.csv:2: column `a`: `NaN` is no number but a missing value"),
+        ("a,y\nN/A,2\n", "t.csv:2: column `a`: `N/A` is no number but a missing value"),
+        ("a,y\n1e39,2\n", "t.csv:2: column `a`: `1e39` is too large for a 32-bit float"),
+        ("a,y\n1,2\n1,1e39\n1,3\n", "t.csv:3: column `y`: `1e39` is too large"),
+        ("a,z\n1,2\n", "t.csv: there is no column `y`; the table has `a`, `z`"),
+        (
+            "a;y\n1;2\n",
+            "t.csv: there is no column `y`; the header is one column that contains a semicolon",
+        ),
+        ("a,b,a,y\n1,2,3,4\n", "t.csv: columns 1 and 3 are both named `a`"),
+        (",y\n1,2\n", "t.csv: column 1 has no name"),
+        ("y\n1\n", "t.csv: the target `y` is the only column"),
+        ("a,y\n1,u\n2,u\n3,u\n", "t.csv: column `y`: every row has the class `u`"),
+    ] {
+        let said = said(read(bytes));
+        assert!(said.starts_with(want), "{bytes:?}\n got {said}\nwant {want}");
+    }
+    let text = said(read(b"a,y\n1,2\n1,\xff\xfe\n"));
+    assert!(text.starts_with("t.csv:3: column 2 is not UTF-8"), "{text}");
+    let text = said(read(b"\xff\xfea\0,\0y\0\n\0"));
+    assert!(text.starts_with("t.csv:1: column 1 is not UTF-8"), "{text}");
+    let long = format!("a,y\n{},1\n", "x".repeat(5000));
+    assert!(said(read(long)).len() < 200);
+
+    let missing = Dataset::from_csv("no/such.csv", auto("y")).unwrap_err();
+    assert!(missing.to_string().starts_with("cannot read no/such.csv"), "{missing}");
+    let folder = Dataset::from_csv(env!("CARGO_MANIFEST_DIR"), auto("y")).unwrap_err();
+    assert!(matches!(folder, Error::File { .. }), "{folder}");
+}
+
+#[test]
+fn lines_are_those_of_an_editor() {
+    for (bytes, want) in [
+        ("a,y\r\n1,2\r\nx,2\r\n", 3),
+        ("a,y\r\n1,2\r\n\r\n\r\nx,2", 5),
+        ("\u{feff}a,y\n\n1,2\n\n\nx,2", 6),
+        ("a,y\n1,2\n1,\"u\nv\"\nx,2\n", 5),
+        ("a,y\n1,2\nx,\"u\n\nv\"\n", 3),
+        ("\r\na,y\r\n1,2\r\n1,\"u\r\nv\"\r\n\r\nx,\"\r\n\"\r\n1,1", 7),
+        ("a,y\n1,2\r\n\nx,2\r\n", 4),
+    ] {
+        let said = said(read(bytes));
+        assert!(said.starts_with(&format!("t.csv:{want}: column `a`: `x`")), "{bytes:?} {said}");
+    }
+    // Far beyond the parser's buffer.
+    let many = format!("a,y\r\n{}x,2\r\n", "12345,1\r\n".repeat(40_000));
+    let said = said(read(many));
+    assert!(said.starts_with("t.csv:40002: column `a`"), "{said}");
+}
+
+#[test]
+fn a_lone_class_is_named_with_its_line_when_splitting() {
+    let data = read("a,y\n1,u\n2,u\n\n3,rare\n4,v\n5,v\n6,v\n").unwrap();
+    assert_eq!(data.classes(), 3);
+    let text = said(data.clone().split(0.4, Seed(0)));
+    assert!(text.starts_with("t.csv:5: class `rare` has one row only"), "{text}");
+    assert!(data.split(0.0, Seed(0)).is_ok());
+}
+
+#[test]
+fn like_tables_match_by_name() {
+    let train = read("a,y,b\n1,u,2\n3,v,4\n5,u,6\n7,v,8\n").unwrap();
+    let like = |bytes: &str| {
+        let (_dir, path) = table(bytes);
+        Dataset::from_csv_like(path, train.schema())
+    };
+    let other = like(",note,b,y,a,note\n0,x,2,v,1,\n1,,4,v,3,\n").unwrap();
+    assert_eq!(other.schema(), train.schema());
+    assert_eq!(
+        (other.x(), other.y()),
+        ([1.0, 2.0, 3.0, 4.0].as_slice(), &Targets::Classes(vec![1, 1]))
+    );
+    let text = said(like("a,y,b\n1,u,2\n3,w,4\n"));
+    assert_eq!(
+        text,
+        "t.csv:3: column `y`: class `w` did not occur in training; known classes are `u`, `v`"
+    );
+    assert_eq!(
+        said(like("a,z\n1,2\n")),
+        "t.csv: there are no columns `b`, `y`; the table has `a`, `z`"
+    );
+    assert!(said(like("a,y,b,a\n1,u,2,3\n")).contains("both named `a`"));
+
+    let number = read("a,y\n1,0.5\n").unwrap();
+    let (_dir, path) = table("y,a\n7,1\nx,1\n");
+    let text = said(Dataset::from_csv_like(path, number.schema()));
+    assert!(text.starts_with("t.csv:3: column `y`: `x` is not a number"), "{text}");
+}
+
+#[test]
+fn features_stream_in_chunks_with_their_records() {
+    let schema = read("a,y,b\n1,u,2\n3,v,4\n5,u,6\n7,v,8\n").unwrap().schema;
+    let (_dir, path) = table("id,b, a \np 1,2,1\n\"q,\",4,3\nr, 6 ,5\n");
+    let mut reader = FeatureReader::open(&path, &schema).unwrap();
+    assert_eq!(*reader.headers(), vec!["id", "b", " a "]);
+    let first = reader.next_chunk(2).unwrap().unwrap();
+    assert_eq!(first.x, [1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(first.records[1], vec!["q,", "4", "3"]);
+    let last = reader.next_chunk(2).unwrap().unwrap();
+    assert_eq!((last.x, last.records[0].get(1)), (vec![5.0, 6.0], Some(" 6 ")));
+    assert!(reader.next_chunk(2).unwrap().is_none());
+    assert!(reader.next_chunk(2).unwrap().is_none());
+
+    let (_dir, path) = table("a\n1\n");
+    assert!(said(FeatureReader::open(path, &schema)).contains("no column `b`"));
+    let (_dir, path) = table("a,b\n1,2\n1,no\n");
+    let text = said(FeatureReader::open(path, &schema).unwrap().next_chunk(9));
+    assert!(text.starts_with("t.csv:3: column `b`: `no`"), "{text}");
+    let (_dir, path) = table("a,b\n");
+    assert!(said(FeatureReader::open(path, &schema).unwrap().next_chunk(9)).contains("no rows"));
+}
+
+/// Any finite f32, all exponents alike.
+fn finite() -> impl Strategy<Value = f32> {
+    any::<u32>().prop_map(f32::from_bits).prop_filter("finite", |v| v.is_finite())
+}
+
+proptest! {
+    // Files are slow; the values inside are many.
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn values_survive_a_table(
+        rows in prop::collection::vec((finite(), finite(), "[ -~é\n]{0,6}"), 2..30), crlf: bool
+    ) {
+        let (dir, path) = table("");
+        let terminator = if crlf { ::csv::Terminator::CRLF } else { ::csv::Terminator::Any(b'\n') };
+        let mut writer = ::csv::WriterBuilder::new().terminator(terminator).from_path(&path).unwrap();
+        writer.write_record(["a", "label", "y"]).unwrap();
+        // A letter in front keeps labels from being empty or numbers; spaces at the ends are trimmed.
+        let label = |i: usize, text: &str| format!("L{} {text}", i % 2).trim().to_owned();
+        for (i, (a, y, text)) in rows.iter().enumerate() {
+            writer.write_record([a.to_string(), label(i, text), format!("{y:e}")]).unwrap();
+        }
+        writer.flush().unwrap();
+        let schema = Schema { features: vec!["y".into(), "a".into()], target: "a".into(), kind: TargetKind::Number };
+        let data = Dataset::from_csv_like(&path, &schema).unwrap();
+        let want: Vec<u32> = rows.iter().flat_map(|r| [r.1.to_bits(), r.0.to_bits()]).collect();
+        prop_assert_eq!(data.x().iter().map(|v| v.to_bits()).collect::<Vec<_>>(), want);
+
+        let mut reader = FeatureReader::open(&path, &schema).unwrap();
+        let chunk = reader.next_chunk(rows.len() + 1).unwrap().unwrap();
+        for (i, (record, (_, _, text))) in chunk.records.iter().zip(&rows).enumerate() {
+            prop_assert_eq!(record.get(1).unwrap(), label(i, text));
+        }
+        drop(dir);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), text in "[ay01\",\r\n.;-]{0,80}") {
+        let _ = read(&bytes);
+        let _ = read(format!("a,y\n{text}"));
+        let _ = read(text);
+    }
+}

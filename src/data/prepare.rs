@@ -1,0 +1,208 @@
+//! Scaling of features and of a numeric target, and its undoing.
+//!
+//! In: the training part of a data set. Out: [`Preparation`], which a model keeps, so that later
+//! rows are scaled by the numbers of the training rows.
+//! Absent on purpose: anything learnt from validation rows.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::table::{Dataset, Schema, Targets};
+use crate::error::{Error, Result};
+
+/// How features, and the target of a regression, are scaled before training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scale {
+    /// To mean 0 and standard deviation 1.
+    #[default]
+    Standard,
+    /// Not at all.
+    None,
+}
+
+impl fmt::Display for Scale {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Standard => "standard",
+            Self::None => "none",
+        })
+    }
+}
+
+impl FromStr for Scale {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "standard" => Ok(Self::Standard),
+            "none" => Ok(Self::None),
+            _ => Err(Error::setting(
+                "--scale",
+                format!("`{name}` is not known; known are `standard` and `none`"),
+            )),
+        }
+    }
+}
+
+/// What a model needs to know of its training table to read other rows as it read that one's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Preparation {
+    /// Columns and target.
+    pub schema: Schema,
+    /// How the numbers below were chosen.
+    pub scale: Scale,
+    /// Subtracted from each feature.
+    pub mean: Vec<f64>,
+    /// Then divided by; never 0.
+    pub std: Vec<f64>,
+    /// Subtracted from a numeric target; 0 for classes.
+    pub target_mean: f64,
+    /// Then divided by; 1 for classes, never 0.
+    pub target_std: f64,
+}
+
+impl Preparation {
+    /// Measures the training rows.
+    ///
+    /// The standard deviation is that of the population (divided by n, not by n - 1), as in
+    /// [scikit-learn's `StandardScaler`](https://scikit-learn.org/stable/modules/generated/sklearn.preprocessing.StandardScaler.html).
+    /// A constant column is only shifted to 0.
+    pub fn fit(train: &Dataset, scale: Scale) -> Self {
+        let columns = train.columns();
+        let (mean, std) = match scale {
+            Scale::None => (vec![0.0; columns], vec![1.0; columns]),
+            Scale::Standard => {
+                (0..columns).map(|c| moments(train.x()[c..].iter().step_by(columns))).unzip()
+            }
+        };
+        let (target_mean, target_std) = match (train.y(), scale) {
+            (Targets::Numbers(y), Scale::Standard) => moments(y.iter()),
+            _ => (0.0, 1.0),
+        };
+        Self { schema: train.schema().clone(), scale, mean, std, target_mean, target_std }
+    }
+
+    /// Rows as the network takes them; `x` is `[rows, features]`, row-major. Computed in f64.
+    pub fn features(&self, x: &[f32]) -> Vec<f32> {
+        debug_assert!(x.len().is_multiple_of(self.mean.len()), "whole rows");
+        let scaling = self.mean.iter().zip(&self.std).cycle();
+        x.iter()
+            .zip(scaling)
+            .map(|(&v, (mean, std))| ((f64::from(v) - mean) / std) as f32)
+            .collect()
+    }
+
+    /// Targets as the loss takes them: numbers scaled, classes as they are.
+    pub fn targets(&self, y: &Targets) -> Targets {
+        match y {
+            Targets::Classes(_) => y.clone(),
+            Targets::Numbers(y) => Targets::Numbers(
+                y.iter()
+                    .map(|&v| ((f64::from(v) - self.target_mean) / self.target_std) as f32)
+                    .collect(),
+            ),
+        }
+    }
+
+    /// A predicted number in the units of the table.
+    pub fn restore_target(&self, y: f32) -> f64 {
+        f64::from(y) * self.target_std + self.target_mean
+    }
+}
+
+/// Mean and standard deviation; (value, 1) where all values are the same, (0, 1) where there are none.
+fn moments<'a>(values: impl Iterator<Item = &'a f32> + Clone) -> (f64, f64) {
+    let Some(&first) = values.clone().next() else { return (0.0, 1.0) };
+    // Compared as they are: the rounding of a mean would hide that a column is constant.
+    if values.clone().all(|&v| v == first) {
+        return (f64::from(first), 1.0);
+    }
+    let (mut n, mut sum) = (0.0, 0.0);
+    for &v in values.clone() {
+        n += 1.0;
+        sum += f64::from(v);
+    }
+    let mean = sum / n;
+    let squares: f64 = values.map(|&v| (f64::from(v) - mean).powi(2)).sum();
+    (mean, (squares / n).sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn numbers(x: &[f32], columns: usize) -> Dataset {
+        let y = (0..x.len() / columns).map(|i| 10.0 + 2.0 * i as f32).collect();
+        Dataset::from_arrays(x, columns, Targets::Numbers(y)).unwrap()
+    }
+
+    #[test]
+    fn moments_are_those_of_the_population() {
+        // Column 0 is 1, 2, 3, 4: mean 2.5, variance 1.25. Column 1 is constant and not exact in binary.
+        let data = numbers(&[1.0, 0.1, 2.0, 0.1, 3.0, 0.1, 4.0, 0.1], 2);
+        let fit = Preparation::fit(&data, Scale::Standard);
+        assert_eq!(fit.mean, [2.5, f64::from(0.1_f32)]);
+        assert_eq!(fit.std, [1.25_f64.sqrt(), 1.0]);
+        assert_eq!((fit.target_mean, fit.target_std), (13.0, 5.0_f64.sqrt()));
+        // 0.5 / sqrt(1.25), rounded once.
+        assert_eq!(fit.features(&[2.5, 0.1, 3.0, 0.1]), [0.0, 0.0, 0.447_213_6, 0.0]);
+
+        let none = Preparation::fit(&data, Scale::None);
+        assert_eq!(
+            (none.mean.as_slice(), none.std.as_slice()),
+            ([0.0; 2].as_slice(), [1.0; 2].as_slice())
+        );
+        assert_eq!(none.features(data.x()), data.x());
+        assert_eq!(&none.targets(data.y()), data.y());
+        assert_eq!(none.restore_target(0.25), 0.25);
+    }
+
+    #[test]
+    fn classes_are_never_scaled() {
+        let y = Targets::Classes(vec![0, 1, 5]);
+        let data = Dataset::from_arrays(&[1.0, 2.0, 3.0], 1, y.clone()).unwrap();
+        let fit = Preparation::fit(&data, Scale::Standard);
+        assert_eq!((fit.target_mean, fit.target_std), (0.0, 1.0));
+        assert_eq!(fit.targets(&y), y);
+    }
+
+    #[test]
+    fn scales_have_one_name_everywhere() {
+        for scale in [Scale::Standard, Scale::None] {
+            assert_eq!(scale.to_string().parse::<Scale>().unwrap(), scale);
+            assert_eq!(serde_json::to_string(&scale).unwrap(), format!("\"{scale}\""));
+        }
+        let said = "minmax".parse::<Scale>().unwrap_err().to_string();
+        assert_eq!(said, "--scale: `minmax` is not known; known are `standard` and `none`");
+    }
+
+    proptest! {
+        #[test]
+        fn scaled_columns_have_moments_0_and_1_and_targets_come_back(
+            rows in prop::collection::vec((-1e6_f32..1e6, -1e-3_f32..1e-3, -1e4_f32..1e4), 2..80)
+        ) {
+            let x: Vec<f32> = rows.iter().flat_map(|r| [r.0, r.1]).collect();
+            let y: Vec<f32> = rows.iter().map(|r| r.2).collect();
+            let data = Dataset::from_arrays(&x, 2, Targets::Numbers(y.clone())).unwrap();
+            let fit = Preparation::fit(&data, Scale::Standard);
+            let scaled = fit.features(&x);
+            for c in 0..2 {
+                let (mean, std) = moments(scaled[c..].iter().step_by(2));
+                // Each scaled value is rounded to f32: at most sqrt(80) * 2^-24 off, and constants give std 1.
+                prop_assert!(mean.abs() < 1e-6 && (std - 1.0).abs() < 1e-6, "{mean} {std}");
+            }
+            let Targets::Numbers(z) = fit.targets(data.y()) else { unreachable!() };
+            for (&want, &z) in y.iter().zip(&z) {
+                let got = fit.restore_target(z);
+                // Half an ulp of z, in units of the target.
+                let limit = f64::from(z.abs()) * fit.target_std * 2_f64.powi(-24) + 1e-9;
+                prop_assert!((got - f64::from(want)).abs() <= limit, "{got} {want} {limit:e}");
+            }
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! Which rows are held out for validation.
+//!
+//! In: a data set, a share, a seed. Out: [`Split`], two data sets with the rows in table order.
+//! Absent on purpose: a third part for testing; that is another table, for `evaluate`.
+
+use super::header::list;
+use super::table::{Dataset, TargetKind, Targets};
+use crate::error::{Error, Result};
+use crate::random::{Purpose, Random, Seed};
+
+/// Rows to learn from and rows to judge by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Split {
+    /// Rows that training sees.
+    pub train: Dataset,
+    /// Rows that it never sees, if any were held out.
+    pub valid: Option<Dataset>,
+}
+
+impl Split {
+    /// Takes two tables as they are.
+    ///
+    /// # Errors
+    ///
+    /// When their columns, target or classes differ.
+    pub fn with_valid(train: Dataset, valid: Dataset) -> Result<Self> {
+        let (a, b) = (train.schema(), valid.schema());
+        let differing = if a.features != b.features {
+            format!("feature columns {}, but {}", list(&b.features), list(&a.features))
+        } else if a.target != b.target {
+            format!("target `{}`, but `{}`", b.target, a.target)
+        } else if a.kind != b.kind {
+            format!("target with {}, but {}", describe(&b.kind), describe(&a.kind))
+        } else {
+            return Ok(Self { train, valid: Some(valid) });
+        };
+        Err(Error::table(
+            valid.source(),
+            format!(
+                "the validation table has {differing} in the training table ({})",
+                train.source()
+            ),
+        ))
+    }
+}
+
+fn describe(kind: &TargetKind) -> String {
+    match kind {
+        TargetKind::Classes(labels) => format!("classes {}", list(labels)),
+        TargetKind::Number => "numbers".into(),
+    }
+}
+
+impl Dataset {
+    /// Holds out `share` of the rows (0 holds out none), chosen by `seed`.
+    ///
+    /// Of each class the same share is taken, rounded such that the total is that of the whole
+    /// table, and each class has a row in both parts.
+    ///
+    /// # Errors
+    ///
+    /// When `share` is not in [0, 1), or when there are too few rows for it.
+    pub fn split(self, share: f64, seed: Seed) -> Result<Split> {
+        if !(0.0..1.0).contains(&share) {
+            return Err(Error::setting(
+                "--valid",
+                format!("a share must be at least 0 and below 1, but this is {share}"),
+            ));
+        }
+        if share == 0.0 {
+            return Ok(Split { train: self, valid: None });
+        }
+        let rows = self.rows();
+        let total = (rows as f64 * share).round() as usize;
+        if total == 0 || total >= rows {
+            let part = if total == 0 { "validation" } else { "training" };
+            return Err(Error::table(
+                self.source(),
+                format!(
+                    "a validation share of {share} of {rows} rows leaves no row for {part}; \
+                     use another --valid, or --valid 0 for none"
+                ),
+            ));
+        }
+        let mut random = seed.stream(Purpose::Split);
+        let mut held_out = vec![false; rows];
+        match self.y() {
+            Targets::Numbers(_) => mark((0..rows).collect(), total, &mut random, &mut held_out),
+            Targets::Classes(y) => {
+                let mut members = vec![Vec::new(); self.classes()];
+                for (row, &class) in y.iter().enumerate() {
+                    members[class as usize].push(row);
+                }
+                let counts = self.counts_by_class(&members, total, share)?;
+                for (members, count) in members.into_iter().zip(counts) {
+                    mark(members, count, &mut random, &mut held_out);
+                }
+            }
+        }
+        let part = |held: bool| -> Vec<u32> {
+            (0_u32..).zip(&held_out).filter(|(_, h)| **h == held).map(|(row, _)| row).collect()
+        };
+        Ok(Split { train: self.subset(&part(false)), valid: Some(self.subset(&part(true))) })
+    }
+
+    /// How many rows of each class to hold out, `total` together.
+    fn counts_by_class(
+        &self,
+        members: &[Vec<usize>],
+        total: usize,
+        share: f64,
+    ) -> Result<Vec<usize>> {
+        let sizes: Vec<usize> = members.iter().map(Vec::len).collect();
+        if let Some(class) = sizes.iter().position(|&size| size == 1) {
+            return Err(self.lone_row(class));
+        }
+        let present = sizes.iter().filter(|&&size| size > 0).count();
+        let rows = self.rows();
+        if total < present || total > rows - present {
+            let (part, left) =
+                if total < present { ("validation", total) } else { ("training", rows - total) };
+            let edge = present as f64 / rows as f64;
+            let remedy = if total < present {
+                format!("at least {:.3}", (edge * 1000.0).ceil() / 1000.0)
+            } else {
+                format!("at most {:.3}", ((1.0 - edge) * 1000.0).floor() / 1000.0)
+            };
+            return Err(Error::table(
+                self.source(),
+                format!(
+                    "a validation share of {share} of {rows} rows leaves {left} for {part}, but each of \
+                     {present} classes needs one there; use --valid {remedy}, or --valid 0 for none"
+                ),
+            ));
+        }
+        Ok(largest_remainder(&sizes, total))
+    }
+
+    fn lone_row(&self, class: usize) -> Error {
+        let label = match &self.schema().kind {
+            TargetKind::Classes(labels) => labels[class].as_str(),
+            TargetKind::Number => "",
+        };
+        let place = match self.class_lines.get(class) {
+            Some(line) => format!("{}:{line}", self.source()),
+            None => self.source().to_owned(),
+        };
+        Error::table(
+            place,
+            format!(
+                "class `{label}` has one row only, which cannot be both in the training and in the validation \
+                 part; add rows of it, remove it, or hold out none with --valid 0"
+            ),
+        )
+    }
+}
+
+/// Chooses `count` of the rows at random.
+fn mark(mut rows: Vec<usize>, count: usize, random: &mut Random, held_out: &mut [bool]) {
+    random.shuffle(&mut rows);
+    for &row in &rows[..count] {
+        held_out[row] = true;
+    }
+}
+
+/// Divides `total` in proportion to `sizes`, at least 1 and at most all but 1 of each that is not 0.
+///
+/// Hamilton's method: whole parts first, then one more where the remainder is largest (the first
+/// of equals), in whole numbers, so that no rounding decides. Needs sizes other than 1 and a
+/// total within the bounds.
+fn largest_remainder(sizes: &[usize], total: usize) -> Vec<usize> {
+    let rows: usize = sizes.iter().sum();
+    // Products of two row counts, each below 2^32, and their difference: beyond an i64.
+    let owed = |size: usize, count: usize| {
+        (size as i128) * (total as i128) - (count as i128) * (rows as i128)
+    };
+    let mut counts: Vec<usize> = sizes
+        .iter()
+        .map(|&size| match size {
+            0 => 0,
+            _ => ((size as u128 * total as u128 / rows as u128) as usize).clamp(1, size - 1),
+        })
+        .collect();
+    let mut given: usize = counts.iter().sum();
+    while given < total {
+        let open = (0..sizes.len()).filter(|&c| counts[c] + 1 < sizes[c]);
+        let Some(c) = open.max_by_key(|&c| (owed(sizes[c], counts[c]), std::cmp::Reverse(c)))
+        else {
+            break;
+        };
+        counts[c] += 1;
+        given += 1;
+    }
+    // The lower bound of 1 may have given away too much.
+    while given > total {
+        let open = (0..sizes.len()).filter(|&c| counts[c] > 1);
+        let Some(c) = open.min_by_key(|&c| (owed(sizes[c], counts[c]), c)) else { break };
+        counts[c] -= 1;
+        given -= 1;
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// One feature that tells the row's number.
+    fn classes(y: Vec<u32>) -> Dataset {
+        let x: Vec<f32> = (0..y.len()).map(|i| i as f32).collect();
+        Dataset::from_arrays(&x, 1, Targets::Classes(y)).unwrap()
+    }
+
+    fn numbers(rows: usize) -> Dataset {
+        let x: Vec<f32> = (0..rows).map(|i| i as f32).collect();
+        Dataset::from_arrays(&x, 1, Targets::Numbers(x.clone())).unwrap()
+    }
+
+    #[test]
+    fn remainders_decide() {
+        // Quotas 2.5, 1.5, 1.0: the first of two equal remainders gets the odd row.
+        assert_eq!(largest_remainder(&[25, 15, 10], 5), [3, 1, 1]);
+        // Quotas 9.8, 0.1, 0.1, and each class needs one.
+        assert_eq!(largest_remainder(&[980, 10, 10], 10), [8, 1, 1]);
+        // Quotas 1.4, 1.4 and 4.2, but one row of each must stay.
+        assert_eq!(largest_remainder(&[2, 2, 6], 8 - 1), [1, 1, 5]);
+        assert_eq!(largest_remainder(&[4, 0, 4], 2), [1, 0, 1]);
+    }
+
+    #[test]
+    fn a_seed_decides_the_rows() {
+        let data = classes((0..60).map(|i| i % 3).collect());
+        let split = |seed| data.clone().split(0.2, Seed(seed)).unwrap();
+        assert_eq!(split(1), split(1));
+        assert_ne!(split(1), split(2));
+        assert_eq!(
+            data.clone().split(0.0, Seed(1)).unwrap(),
+            Split { train: data.clone(), valid: None }
+        );
+    }
+
+    #[test]
+    fn impossible_splits_are_refused() {
+        let said =
+            |data: Dataset, share| data.split(share, Seed(0)).expect_err("refused").to_string();
+        for share in [-0.1, 1.0, 1.5, f64::NAN, f64::INFINITY] {
+            assert!(said(numbers(9), share).starts_with("--valid: a share must be"), "{share}");
+        }
+        assert!(said(numbers(4), 0.1).contains("no row for validation"));
+        assert!(said(numbers(4), 0.9).contains("no row for training"));
+        assert!(said(numbers(1), 0.5).contains("no row for training"));
+        let lone = said(classes(vec![0, 0, 1, 0]), 0.5);
+        assert!(lone.starts_with("arrays: class `1` has one row only"), "{lone}");
+        let wide = said(classes((0..30).map(|i| i % 10).collect()), 0.2);
+        assert!(wide.contains("6 for validation, but each of 10 classes"), "{wide}");
+        assert!(wide.contains("--valid at least 0.334"), "{wide}");
+        let narrow = said(classes((0..30).map(|i| i % 10).collect()), 0.8);
+        assert!(narrow.contains("--valid at most 0.666"), "{narrow}");
+        for share in [0.334, 0.666] {
+            assert!(classes((0..30).map(|i| i % 10).collect()).split(share, Seed(0)).is_ok());
+        }
+    }
+
+    #[test]
+    fn tables_of_a_split_agree() {
+        let data = classes(vec![0, 1, 0, 1]);
+        assert!(Split::with_valid(data.clone(), data.subset(&[0])).is_ok());
+        let said = |valid: Dataset| {
+            Split::with_valid(data.clone(), valid).expect_err("refused").to_string()
+        };
+        assert!(
+            said(classes(vec![0, 1, 2])).contains("classes `0`, `1`, `2`, but classes `0`, `1` in")
+        );
+        assert!(said(numbers(3)).contains("numbers, but classes"));
+        let mut renamed = data.clone();
+        renamed.schema.features[0] = "z".into();
+        assert!(said(renamed).contains("feature columns `z`, but `x0`"));
+    }
+
+    proptest! {
+        #[test]
+        fn rows_are_parted_once_in_order_and_by_class(
+            sizes in prop::collection::vec(2_usize..40, 2..6), share in 0.0..1.0_f64, seed: u64
+        ) {
+            let mut y: Vec<u32> =
+                sizes.iter().enumerate().flat_map(|(c, &n)| vec![c as u32; n]).collect();
+            Seed(seed).stream(Purpose::Synthetic).shuffle(&mut y);
+            let rows = y.len();
+            let total = (rows as f64 * share).round() as usize;
+            let possible = share > 0.0 && (sizes.len()..=rows - sizes.len()).contains(&total);
+            let Ok(Split { train, valid: Some(valid) }) = classes(y.clone()).split(share, Seed(seed)) else {
+                prop_assert!(!possible, "{sizes:?} {share}");
+                return Ok(());
+            };
+            prop_assert!(possible);
+            prop_assert_eq!(valid.rows(), total);
+            for part in [&train, &valid] {
+                prop_assert!(part.x().is_sorted());
+                let Targets::Classes(labels) = part.y() else { unreachable!() };
+                for (x, label) in part.x().iter().zip(labels) {
+                    prop_assert_eq!(*label, y[*x as usize]);
+                }
+            }
+            let mut all = [train.x(), valid.x()].concat();
+            all.sort_by(f32::total_cmp);
+            prop_assert_eq!(all, (0..rows).map(|i| i as f32).collect::<Vec<_>>());
+
+            let Targets::Classes(labels) = valid.y() else { unreachable!() };
+            let quotas: Vec<f64> = sizes.iter().map(|&n| n as f64 * total as f64 / rows as f64).collect();
+            let free = quotas.iter().zip(&sizes).all(|(&q, &n)| q >= 1.0 && q <= n as f64 - 1.0);
+            for (class, (&size, quota)) in sizes.iter().zip(quotas).enumerate() {
+                let held = labels.iter().filter(|&&label| label as usize == class).count();
+                prop_assert!(held >= 1 && held < size);
+                // Where no bound interferes, largest remainders stay within one row of the share.
+                prop_assert!(!free || (held as f64 - quota).abs() < 1.0, "{held} {quota}");
+            }
+        }
+
+        #[test]
+        fn numbers_are_parted_once(rows in 2_usize..200, share in 0.0..1.0_f64, seed: u64) {
+            let total = (rows as f64 * share).round() as usize;
+            if let Ok(Split { train, valid: Some(valid) }) = numbers(rows).split(share, Seed(seed)) {
+                prop_assert_eq!(valid.rows(), total);
+                prop_assert!(train.x().is_sorted() && valid.x().is_sorted());
+                let mut all = [train.x(), valid.x()].concat();
+                all.sort_by(f32::total_cmp);
+                prop_assert_eq!(all, (0..rows).map(|i| i as f32).collect::<Vec<_>>());
+            } else {
+                prop_assert!(share == 0.0 || total == 0 || total == rows);
+            }
+        }
+    }
+}

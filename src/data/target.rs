@@ -1,0 +1,334 @@
+//! Decides what a target column is: classes or a number.
+//!
+//! In: its cells, in table order. Out: [`TargetKind`] and one target a row.
+//! Absent on purpose: features, files.
+
+use std::collections::HashMap;
+
+use super::cell::{self, NotNumber, shown};
+use super::header::list;
+use super::table::{Target, TargetKind, Targets};
+use crate::error::{Error, Result};
+
+/// `Auto` takes whole numbers for classes up to this many distinct ones.
+const FEW_CLASSES: usize = 20;
+
+/// The cells of a target column: each distinct text once, however many rows there are.
+#[derive(Debug, Default)]
+pub(super) struct TargetCells {
+    known: HashMap<String, u32>,
+    /// Line of the first row that has it, and count of rows, by code.
+    seen: Vec<(u64, usize)>,
+    /// One code a row.
+    codes: Vec<u32>,
+}
+
+/// A target column as read.
+#[derive(Debug)]
+pub(super) struct ReadTarget {
+    pub(super) kind: TargetKind,
+    pub(super) y: Targets,
+    /// Line of the first row of each class.
+    pub(super) class_lines: Vec<u64>,
+}
+
+/// A distinct text, the line of its first row, and the count of its rows.
+#[derive(Debug)]
+struct Distinct {
+    text: String,
+    line: u64,
+    count: usize,
+    number: Result<f32, NotNumber>,
+}
+
+impl TargetCells {
+    /// Takes the trimmed cell of the next row.
+    pub(super) fn push(&mut self, cell: &str, line: u64) -> Result<(), String> {
+        if cell.is_empty() {
+            return Err(NotNumber::Empty.explain(cell));
+        }
+        let code = match self.known.get(cell) {
+            Some(&code) => code,
+            None => {
+                // There are no more codes than rows, and the reader stops at u32::MAX of those.
+                let code = self.seen.len() as u32;
+                self.known.insert(cell.to_owned(), code);
+                self.seen.push((line, 0));
+                code
+            }
+        };
+        self.seen[code as usize].1 += 1;
+        self.codes.push(code);
+        Ok(())
+    }
+
+    /// Reads the column as `target` says.
+    pub(super) fn resolve(self, target: &Target, source: &str) -> Result<ReadTarget> {
+        let mut known: Vec<(String, u32)> = self.known.into_iter().collect();
+        known.sort_unstable_by_key(|&(_, code)| code);
+        let distinct = known
+            .into_iter()
+            .zip(self.seen)
+            .map(|((text, _), (line, count))| {
+                let number = cell::number(&text);
+                Distinct { text, line, count, number }
+            })
+            .collect();
+        let column = Column { name: target.column(), source, distinct, codes: self.codes };
+        match target {
+            Target::Class(_) => column.classes(),
+            Target::Number(_) => column.numbers(),
+            Target::Auto(_) => column.infer(),
+        }
+    }
+}
+
+struct Column<'a> {
+    name: &'a str,
+    source: &'a str,
+    /// By code, which is the order of their first rows.
+    distinct: Vec<Distinct>,
+    codes: Vec<u32>,
+}
+
+impl Column<'_> {
+    /// The rule of [`Target::Auto`].
+    fn infer(self) -> Result<ReadTarget> {
+        let rows = self.codes.len();
+        let Some(odd) = self.distinct.iter().find(|cell| cell.number.is_err()) else {
+            let mut whole: Vec<Option<i64>> =
+                self.distinct.iter().map(|cell| whole_number(&cell.text)).collect();
+            whole.sort_unstable();
+            whole.dedup();
+            let few = whole.len() <= FEW_CLASSES && whole.len() * 2 < rows;
+            // A single value is no choice between classes; as a number it can at least be trained on.
+            let classes = whole.len() > 1 && few && whole.iter().all(Option::is_some);
+            return if classes { self.classes() } else { self.numbers() };
+        };
+        let numeric: usize =
+            self.distinct.iter().filter(|cell| cell.number.is_ok()).map(|cell| cell.count).sum();
+        let many = self.distinct.len() * 2 > rows;
+        // A column of numbers with some `NA` or `inf` would otherwise gain a class of that name.
+        let no_label =
+            self.distinct.iter().find(|cell| !matches!(cell.number, Ok(_) | Err(NotNumber::Text)));
+        if numeric * 2 >= rows && (many || no_label.is_some()) {
+            return Err(self.not_a_number(odd));
+        }
+        if many {
+            return Err(Error::table(
+                self.source,
+                format!(
+                    "column `{}`: {} different texts in {rows} rows look like an identifier, not like classes; \
+                     choose another --target, or take each as a class with --task classify",
+                    self.name,
+                    self.distinct.len()
+                ),
+            ));
+        }
+        self.classes()
+    }
+
+    fn numbers(self) -> Result<ReadTarget> {
+        let mut values = Vec::with_capacity(self.distinct.len());
+        for cell in &self.distinct {
+            values.push(cell.number.map_err(|_| self.not_a_number(cell))?);
+        }
+        let y = self.codes.iter().map(|&code| values[code as usize]).collect();
+        Ok(ReadTarget { kind: TargetKind::Number, y: Targets::Numbers(y), class_lines: Vec::new() })
+    }
+
+    /// Labels in order, and the rows' indices into them.
+    fn classes(self) -> Result<ReadTarget> {
+        let mut order: Vec<usize> = (0..self.distinct.len()).collect();
+        let whole: Option<Vec<i64>> =
+            self.distinct.iter().map(|cell| whole_number(&cell.text)).collect();
+        match &whole {
+            // Stable, so that of `1` and `1.0` the one that comes first in the table is the label.
+            Some(values) => order.sort_by_key(|&code| values[code]),
+            None => order.sort_by(|&a, &b| self.distinct[a].text.cmp(&self.distinct[b].text)),
+        }
+        let (mut labels, mut class_lines): (Vec<String>, Vec<u64>) = (Vec::new(), Vec::new());
+        let mut class_of = vec![0_u32; self.distinct.len()];
+        let mut previous = None;
+        for code in order {
+            let value = whole.as_ref().map(|values| values[code]);
+            if value.is_none() || value != previous {
+                labels.push(self.distinct[code].text.clone());
+                class_lines.push(self.distinct[code].line);
+            }
+            previous = value;
+            class_of[code] = labels.len() as u32 - 1;
+        }
+        if let [only] = labels.as_slice() {
+            return Err(Error::table(
+                self.source,
+                format!(
+                    "column `{}`: every row has the class {}; at least two classes are needed",
+                    self.name,
+                    shown(only)
+                ),
+            ));
+        }
+        let y = self.codes.iter().map(|&code| class_of[code as usize]).collect();
+        Ok(ReadTarget { kind: TargetKind::Classes(labels), y: Targets::Classes(y), class_lines })
+    }
+
+    fn not_a_number(&self, cell: &Distinct) -> Error {
+        let problem = cell::target(&cell.text).err().unwrap_or_default();
+        Error::table(
+            format!("{}:{}", self.source, cell.line),
+            format!("column `{}`: {problem}, or predict classes with --task classify", self.name),
+        )
+    }
+}
+
+/// A whole number in any spelling: `3`, `3.0`, `3e0`.
+fn whole_number(text: &str) -> Option<i64> {
+    // Up to here every whole number is an f64.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    text.parse::<i64>().ok().or_else(|| {
+        let value: f64 = text.parse().ok()?;
+        (value.fract() == 0.0 && value.abs() <= EXACT).then_some(value as i64)
+    })
+}
+
+/// Finds the class of a cell of another table.
+#[derive(Debug)]
+pub(super) struct Labels<'a> {
+    labels: &'a [String],
+    by_text: HashMap<&'a str, u32>,
+    /// Empty unless all labels are whole numbers: then `1.0` finds `1`.
+    by_number: HashMap<i64, u32>,
+}
+
+impl<'a> Labels<'a> {
+    /// Prepares the look-up; there is nothing to find where the target is a number.
+    pub(super) fn new(kind: &'a TargetKind) -> Self {
+        let labels: &[String] = match kind {
+            TargetKind::Classes(labels) => labels,
+            TargetKind::Number => &[],
+        };
+        let indexed = || (0_u32..).zip(labels);
+        let numbers: Option<HashMap<i64, u32>> =
+            indexed().map(|(class, label)| Some((whole_number(label)?, class))).collect();
+        Self {
+            labels,
+            by_text: indexed().map(|(class, label)| (label.as_str(), class)).collect(),
+            by_number: numbers.unwrap_or_default(),
+        }
+    }
+
+    /// The class of a trimmed cell.
+    pub(super) fn class(&self, cell: &str) -> Result<u32, String> {
+        if let Some(&class) = self.by_text.get(cell) {
+            return Ok(class);
+        }
+        if cell.is_empty() {
+            return Err(NotNumber::Empty.explain(cell));
+        }
+        let by_number = whole_number(cell).and_then(|value| self.by_number.get(&value));
+        by_number.copied().ok_or_else(|| {
+            format!(
+                "class {} did not occur in training; known classes are {}",
+                shown(cell),
+                list(self.labels)
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(cells: &[&str], target: Target) -> Result<ReadTarget> {
+        let mut column = TargetCells::default();
+        for (line, cell) in (2..).zip(cells) {
+            column.push(cell, line).unwrap();
+        }
+        column.resolve(&target, "t.csv")
+    }
+
+    fn auto(cells: &[&str]) -> Result<ReadTarget> {
+        read(cells, Target::Auto("y".into()))
+    }
+
+    fn labels(read: &ReadTarget) -> Vec<&str> {
+        let TargetKind::Classes(labels) = &read.kind else { panic!("a number") };
+        labels.iter().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn whole_numbers_are_ordered_by_value_and_text_by_letters() {
+        let read = auto(&["10", "2", "1", "10", "2", "1", "2"]).unwrap();
+        assert_eq!(labels(&read), ["1", "2", "10"]);
+        assert_eq!(read.y, Targets::Classes(vec![2, 1, 0, 2, 1, 0, 1]));
+        assert_eq!(read.class_lines, [4, 3, 2]);
+        let read = auto(&["b", "a", "10", "b", "9", "a", "b", "b"]).unwrap();
+        assert_eq!(labels(&read), ["10", "9", "a", "b"]);
+        assert_eq!(read.y, Targets::Classes(vec![3, 2, 0, 3, 1, 2, 3, 3]));
+        assert_eq!(read.class_lines, [4, 6, 3, 2]);
+    }
+
+    #[test]
+    fn spellings_of_a_whole_number_are_one_class() {
+        let read = auto(&["1.0", "0", "1", "0.0", "1", "-0"]).unwrap();
+        assert_eq!(labels(&read), ["0", "1.0"]);
+        assert_eq!(read.y, Targets::Classes(vec![1, 0, 1, 0, 1, 0]));
+        assert_eq!(read.class_lines, [3, 2]);
+        let known = Labels::new(&read.kind);
+        assert_eq!(
+            (known.class("1"), known.class("0.0"), known.class("1.0")),
+            (Ok(1), Ok(0), Ok(1))
+        );
+        assert!(known.class("2").unwrap_err().contains("class `2` did not occur"));
+        let text = TargetKind::Classes(vec!["1".into(), "b".into()]);
+        assert!(Labels::new(&text).class("1.0").is_err());
+    }
+
+    #[test]
+    fn auto_tells_numbers_from_classes() {
+        let is_number = |cells: &[&str]| auto(cells).unwrap().kind == TargetKind::Number;
+        assert!(is_number(&["0.5", "1", "1", "1", "1", "1"]));
+        assert!(is_number(&["3", "3", "3", "3"]), "one value is no choice");
+        assert!(is_number(&["0", "1", "1", "0"]), "as many as half the rows");
+        assert!(!is_number(&["0", "1", "1", "0", "1"]));
+        assert!(!is_number(&["a", "b", "b", "a"]));
+        let many =
+            |distinct: usize| (0..100).map(|i| (i % distinct).to_string()).collect::<Vec<_>>();
+        let texts =
+            |v: &[String]| auto(&v.iter().map(String::as_str).collect::<Vec<_>>()).unwrap().kind;
+        assert_ne!(texts(&many(20)), TargetKind::Number);
+        assert_eq!(texts(&many(21)), TargetKind::Number);
+    }
+
+    #[test]
+    fn unclear_columns_are_refused_with_the_first_odd_cell() {
+        let said = |cells: &[&str]| auto(cells).expect_err("refused").to_string();
+        let text = said(&["1.5", "2.5", "x y", "3.5", "z"]);
+        assert!(text.starts_with("t.csv:4: column `y`: `x y` is not a number"), "{text}");
+        assert!(text.ends_with("--task classify"), "{text}");
+        let marker = said(&["1", "0", "1", "0", "1", "NA", "1", "0"]);
+        assert!(marker.starts_with("t.csv:7: column `y`: `NA`"), "{marker}");
+        let endless = said(&["1", "inf", "0", "1", "0", "1", "0"]);
+        assert!(endless.starts_with("t.csv:3: column `y`: `inf` is not a finite"), "{endless}");
+        let names = said(&["ann", "bob", "eve", "ann"]);
+        assert!(names.contains("3 different texts in 4 rows look like an identifier"), "{names}");
+        assert!(said(&["a", "a", "a"]).contains("every row has the class `a`"));
+    }
+
+    #[test]
+    fn what_is_asked_for_is_done() {
+        let y = || "y".to_owned();
+        let read_as = |cells: &[&str], target| read(cells, target).map(|read| read.kind);
+        let kind = read_as(&["0.5", "a", "b"], Target::Class(y())).unwrap();
+        assert_eq!(kind, TargetKind::Classes(["0.5", "a", "b"].map(String::from).to_vec()));
+        assert_eq!(
+            read_as(&["1", "0", "1", "0", "1"], Target::Number(y())).unwrap(),
+            TargetKind::Number
+        );
+        assert!(read_as(&["3", "3"], Target::Class(y())).is_err());
+        let said = read_as(&["1", "2", "1e39"], Target::Number(y())).unwrap_err().to_string();
+        assert!(said.starts_with("t.csv:4: column `y`: `1e39` is too large"), "{said}");
+    }
+}
