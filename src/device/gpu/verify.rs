@@ -1,0 +1,1 @@
+//! Every kernel and variant against the reference.
