@@ -24,6 +24,7 @@ pub struct GpuDevice {
     flight: Flight,
     losses: Vec<f32>,
     forced: Option<&'static str>,
+    binding_limit: u64,
 }
 
 impl GpuDevice {
@@ -79,15 +80,27 @@ impl GpuDevice {
             flight: Flight::default(),
             losses: Vec::new(),
             forced: None,
+            binding_limit: adapter.limits().max_storage_buffer_binding_size,
         })
     }
 
-    /// Makes the next load take this variant wherever a kernel has it.
-    pub(super) fn force_variant(&mut self, name: Option<&'static str>) {
+    /// Makes the next load take this variant wherever a kernel has it; `None` leaves the choice to the device.
+    pub fn force_variant(&mut self, name: Option<&'static str>) {
         self.forced = name;
     }
 
-    /// wgpu's own count of what was made on this device, for tests that nothing is made in the step loop.
+    /// Makes the next load keep to fewer bytes a binding than the adapter allows, as on an adapter with less;
+    /// `None` for the adapter's own limit.
+    pub fn limit_bindings(&mut self, bytes: Option<u64>) {
+        let most = self.device.limits().max_storage_buffer_binding_size;
+        self.binding_limit = bytes.map_or(most, |bytes| bytes.min(most));
+    }
+
+    /// The device underneath, for callers that measure or share it.
+    pub fn wgpu(&self) -> &wgpu::Device {
+        &self.device
+    }
+
     fn failed(&self, problem: impl Into<String>) -> Error {
         Error::Device { adapter: self.info.name.clone(), problem: problem.into() }
     }
@@ -194,6 +207,7 @@ impl Device for GpuDevice {
             adapter: &self.info.name,
             software,
             forced: self.forced,
+            binding_limit: self.binding_limit,
             pipelines: &mut self.pipelines,
         };
         let loaded = loader.load(plan)?;

@@ -57,6 +57,8 @@ pub(super) struct Loader<'a> {
     pub(super) adapter: &'a str,
     pub(super) software: bool,
     pub(super) forced: Option<&'static str>,
+    /// Bytes that a binding may have.
+    pub(super) binding_limit: u64,
     pub(super) pipelines: &'a mut HashMap<String, Pipeline>,
 }
 
@@ -81,11 +83,6 @@ impl Loader<'_> {
         Ok(Loaded { plan: plan.clone(), buffers, train, eval, train_rows, eval_rows, staging, readback, variants })
     }
 
-    /// Bytes that a binding may have here.
-    fn binding_limit(&self) -> u64 {
-        self.device.limits().max_storage_buffer_binding_size
-    }
-
     /// Every buffer and every slot bound whole has to fit; the message names what does not.
     fn check(&self, plan: &Plan) -> Result<()> {
         let too_large = |what: String, need: u64, limit: u64, limit_name| Error::TooLarge {
@@ -100,7 +97,7 @@ impl Loader<'_> {
         // Slots first, since they have the layers' names; whole arenas are bound in parts.
         let arena = |slot: &SlotSpec| matches!(plan.buffer(slot.buffer).role, Role::Params | Role::Gradients | Role::State);
         let whole = |slot: &SlotSpec| arena(slot) && slot.len() == plan.buffer(slot.buffer).elements;
-        let limit = self.binding_limit();
+        let limit = self.binding_limit;
         for (_, slot) in plan.slots() {
             if bytes(slot) > limit && !(whole(slot) && slot.sizes.len() == 1) {
                 return Err(too_large(named(slot), bytes(slot), limit, "maxStorageBufferBindingSize"));
@@ -129,7 +126,7 @@ impl Loader<'_> {
         rows: &wgpu::Buffer,
         variants: &mut Vec<String>,
     ) -> Result<Vec<Ready>> {
-        let most = usize::try_from(self.binding_limit() / 4).unwrap_or(usize::MAX);
+        let most = usize::try_from(self.binding_limit / 4).unwrap_or(usize::MAX);
         let mut dispatches = Vec::new();
         for step in plan.steps(phase) {
             let variant = self.variant(plan, step)?;

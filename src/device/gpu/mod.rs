@@ -10,9 +10,8 @@ mod kernels;
 mod launch;
 mod load;
 mod shader;
-pub mod verify;
 
 pub use adapter::{AdapterReport, adapters};
 pub use device::GpuDevice;
 pub use kernels::{KERNELS, KernelSpec, Variant};
-pub use shader::{assemble, const_sets};
+pub use shader::{assemble, consts};

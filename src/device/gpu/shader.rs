@@ -13,7 +13,7 @@ fn number(act: Activation) -> u32 {
 }
 
 /// The constants that a kernel's fusions set in its shader.
-pub(super) fn consts(kernel: &Kernel) -> Vec<(&'static str, u32)> {
+pub fn consts(kernel: &Kernel) -> Vec<(&'static str, u32)> {
     let matmul = |transpose: [bool; 2], act, flags: [bool; 4]| {
         vec![
             ("TRANSPOSE_A", u32::from(transpose[0])),
@@ -64,37 +64,4 @@ pub fn assemble(spec: &KernelSpec, variant: &Variant, consts: &[(&str, u32)]) ->
         wgsl += part;
     }
     wgsl
-}
-
-/// Every kernel with every fusion that plans may ask for: what tests and `verify` go through.
-pub fn const_sets() -> Vec<Kernel> {
-    let mut kernels = vec![
-        Kernel::Gather { ordered: true, targets: true },
-        Kernel::Gather { ordered: false, targets: false },
-        Kernel::MatmulNt { bias: false, act: Activation::Identity, save: false },
-        Kernel::MatmulTn { bias_grad: false },
-        Kernel::MatmulTn { bias_grad: true },
-        Kernel::Activate { act: Activation::Identity, bias: true },
-        Kernel::Add,
-        Kernel::SumRows,
-        Kernel::LossCrossEntropy,
-        Kernel::LossMse,
-        Kernel::LogLoss,
-        Kernel::PutRows,
-    ];
-    for act in Activation::ALL {
-        let save = !act.gradient_from_output();
-        kernels.push(Kernel::MatmulNt { bias: true, act, save });
-        kernels.push(Kernel::MatmulNn { act_grad: act });
-        kernels.push(Kernel::Activate { act, bias: false });
-        kernels.push(Kernel::ActivateGrad { act });
-    }
-    for (momentum, nesterov) in [(0.0, false), (0.9, false), (0.9, true)] {
-        kernels.push(Kernel::UpdateSgd { momentum, nesterov, weight_decay: 0.01 });
-    }
-    for decoupled in [false, true] {
-        let (beta1, beta2, eps, weight_decay) = (0.9, 0.999, 1e-8, 0.01);
-        kernels.push(Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled });
-    }
-    kernels
 }

@@ -1,1 +1,0 @@
-//! Every kernel and variant against the reference.
