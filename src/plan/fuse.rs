@@ -105,7 +105,10 @@ impl Lowering<'_> {
             && d_y == id
             && let Some(&saved) = self.slots.get(&saved)
         {
-            reads.push(saved);
+            // The identity's gradient is 1, and its kernel reads nothing more.
+            if act != Activation::Identity {
+                reads.push(saved);
+            }
             let out = self.place(builder, user);
             self.push(builder, Kernel::MatmulNn { act_grad: act }, reads, vec![out])?;
             return Ok(vec![user]);
