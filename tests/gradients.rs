@@ -1,6 +1,8 @@
 //! Backward against central differences, in f64, in random directions: every operation by itself, then whole
 //! networks.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 mod common;
 
 use common::{SEEDS, Tolerance, assert_close, drive, labels, normal, normal_f32};

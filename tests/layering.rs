@@ -1,5 +1,7 @@
 //! Imports point one way: a file of a module names only modules at or before it in the crate's order.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::path::{Path, PathBuf};
 
 /// A file under `src/<m>/`, or `src/<m>.rs`, may name only modules that appear at or before `<m>`.

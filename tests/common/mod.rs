@@ -2,6 +2,7 @@
 //! device driven by hand. `tests/helpers.rs` tests the comparisons themselves.
 
 #![allow(dead_code, reason = "each test binary uses some of the helpers only")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 #![allow(unreachable_pub, reason = "each test binary compiles this module for itself")]
 
 pub mod drive;
