@@ -11,7 +11,9 @@ use wgrad::device::{Device, DeviceKind, Values};
 use wgrad::graph::{Loss, Optimizer, inference, training};
 use wgrad::model::{Activation, Init, Params, Sequential};
 use wgrad::plan::{Phase, Plan, Sizes, WINDOW};
-use wgrad::train::{EpochStats, Event, Predictions, Predictor, TrainOptions, Trainer, Warning};
+use wgrad::train::{
+    EpochStats, Event, Predictions, Predictor, ScheduleKind, TrainOptions, Trainer, Warning,
+};
 use wgrad::{Error, Seed};
 
 fn unsplit(train: Dataset) -> Split {
@@ -179,7 +181,7 @@ fn every_tensor_moves() {
 
 // ---- Every row once ----
 
-/// A one-epoch run on a device driven by hand. Out: each step's loss and rows, and the weights.
+/// The same run on a device driven by hand. Out: each step's loss and rows, and the weights.
 fn by_hand(
     model: &Sequential,
     data: &Split,
@@ -201,14 +203,20 @@ fn by_hand(
         Values::F32(&y),
         params.arena(),
     );
-    let order = epoch_order(u32::try_from(rows).unwrap(), 0, options.seed, options.shuffle);
-    device.write(plan.ports.order.unwrap(), 0, Values::U32(&order)).unwrap();
+    let steps_per_epoch = rows.div_ceil(batch);
+    let schedule = options.schedule(steps_per_epoch);
     let mut steps = Vec::new();
-    // One window a step: nothing is left to the trainer's windows.
-    for first in 0..rows.div_ceil(batch) {
-        let row = drive::step_rows(&plan, &options.optimizer, first, 1, |_| options.lr);
-        let losses = drive::run(&mut device, Phase::Train, &row);
-        steps.push((f64::from(losses[0]), row[0].rows as usize));
+    for epoch in 0..options.epochs {
+        let order = epoch_order(u32::try_from(rows).unwrap(), epoch, options.seed, options.shuffle);
+        device.write(plan.ports.order.unwrap(), 0, Values::U32(&order)).unwrap();
+        // One window a step: nothing is left to the trainer's windows.
+        for step in 0..steps_per_epoch {
+            let global = epoch as usize * steps_per_epoch + step;
+            let lr = |step: usize| schedule.lr(step as u64);
+            let row = drive::step_rows(&plan, &options.optimizer, global, 1, lr);
+            let losses = drive::run(&mut device, Phase::Train, &row);
+            steps.push((f64::from(losses[0]), row[0].rows as usize));
+        }
     }
     let params = plan.ports.params.unwrap();
     (steps, device.read(params, plan.slot(params).len()).unwrap())
@@ -218,16 +226,20 @@ fn by_hand(
 fn the_partial_batch_counts_by_its_rows() {
     let (data, model) = (small(), mlp(&[4], 1));
     for batch in [1, 8, 16, 52, 53] {
-        let options = small_options(batch);
+        let options =
+            TrainOptions { epochs: 3, schedule: ScheduleKind::Cosine, ..small_options(batch) };
         let (steps, weights) = by_hand(&model, &data, &options);
-        assert_eq!(steps.iter().map(|(_, rows)| rows).sum::<usize>(), 53);
-        let want = steps.iter().map(|(loss, rows)| loss * *rows as f64).sum::<f64>() / 53.0;
+        let steps_per_epoch = steps.len() / 3;
         let mut trainer = trainer(&model, &data, &options);
         let epochs = fit(&mut trainer);
         let what = format!("batch {batch}");
-        // Both add the same numbers in the same order.
-        assert_close(&what, &[epochs[0].train_loss], &[want], Tolerance { abs: 0.0, rel: 1e-14 });
-        assert_eq!(epochs[0].steps, steps.len() as u64, "{what}");
+        for (stats, steps) in epochs.iter().zip(steps.chunks(steps_per_epoch)) {
+            assert_eq!(steps.iter().map(|(_, rows)| rows).sum::<usize>(), 53);
+            let want = steps.iter().map(|(loss, rows)| loss * *rows as f64).sum::<f64>() / 53.0;
+            // Both add the same numbers in the same order.
+            assert_close(&what, &[stats.train_loss], &[want], Tolerance { abs: 0.0, rel: 1e-14 });
+        }
+        assert_eq!((epochs.len(), epochs[2].steps), (3, steps.len() as u64), "{what}");
         assert_eq!(trainer.params().unwrap().arena(), weights, "{what}");
     }
 }
@@ -384,6 +396,18 @@ fn divergence_ends_the_run_and_keeps_the_last_good_epoch() {
     let mut shorter = Trainer::new(&model, &small(), &options, &DeviceKind::Cpu).unwrap();
     fit(&mut shorter);
     assert_eq!(trained.params, shorter.params().unwrap());
+}
+
+/// The last update of an epoch shows in no loss: its weights are looked at.
+#[test]
+fn weights_that_became_infinite_are_not_kept() {
+    let sgd = Optimizer::by_name("sgd").unwrap();
+    let options = TrainOptions { optimizer: sgd, lr: 1e39, ..small_options(53) };
+    let mut trainer = trainer(&mlp(&[4], 1), &small(), &options);
+    let start = trainer.params().unwrap();
+    let error = trainer.fit().find_map(Result::err);
+    assert!(matches!(error, Some(Error::Diverged { step: 1, epoch: 1, .. })), "{error:?}");
+    assert_eq!((trainer.kept(), trainer.trained().params), (None, start));
 }
 
 #[test]
