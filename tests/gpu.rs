@@ -20,7 +20,9 @@ use wgrad::{Error, Seed};
 fn every_kernel_and_variant_agrees_with_the_reference() {
     let Some(mut device) = gpu() else { return };
     let mut failures = Vec::new();
-    let tally = verify_gpu(&mut device, &mut |check| failures.extend(check.failure.clone().map(|f| format!("{check:?} {f}"))));
+    let tally = verify_gpu(&mut device, &mut |check| {
+        failures.extend(check.failure.clone().map(|f| format!("{check:?} {f}")))
+    });
     let tally = tally.unwrap();
     assert!(failures.is_empty(), "{}: {failures:#?}", tally.device);
     assert_eq!(tally.failed, 0);
@@ -81,7 +83,14 @@ fn classifier(device: &mut dyn Device, data: &Split, options: &TrainOptions) -> 
     let plan = Plan::of_run(&model, data, options).unwrap();
     device.load(&plan).unwrap();
     let rows: Vec<StepRow> = (0..64)
-        .map(|log| StepRow { rows: 8, log, lr: 1e-3, correction1: 0.5, correction2: 0.5, ..StepRow::default() })
+        .map(|log| StepRow {
+            rows: 8,
+            log,
+            lr: 1e-3,
+            correction1: 0.5,
+            correction2: 0.5,
+            ..StepRow::default()
+        })
         .collect();
     device.write_steps(Phase::Train, &rows).unwrap();
     plan
@@ -136,7 +145,8 @@ fn losses_come_in_order_and_all() {
         device.write(plan.ports.order.unwrap(), 0, Values::U32(&order)).unwrap();
         let mut losses = Vec::new();
         for from in [0, 1, 2, 5, 13, 40] {
-            let to = [1, 2, 5, 13, 40, 64][[0, 1, 2, 5, 13, 40].iter().position(|&f| f == from).unwrap()];
+            let to = [1, 2, 5, 13, 40, 64]
+                [[0, 1, 2, 5, 13, 40].iter().position(|&f| f == from).unwrap()];
             device.run(Phase::Train, from..to).unwrap();
             losses.extend(device.take_losses(false).unwrap());
         }
@@ -167,7 +177,13 @@ fn training_agrees_with_the_cpu_and_repeats_its_bits() {
     let Some(kind) = common::gpu_kind() else { return };
     let classes = synth::spirals(133, 3, Seed(4)).split(0.2, Seed(4)).unwrap();
     let numbers = synth::friedman(101, 6, Seed(4)).split(0.2, Seed(4)).unwrap();
-    let base = TrainOptions { epochs: 4, batch_size: 32, lr: 1e-2, scale: Scale::Standard, ..TrainOptions::default() };
+    let base = TrainOptions {
+        epochs: 4,
+        batch_size: 32,
+        lr: 1e-2,
+        scale: Scale::Standard,
+        ..TrainOptions::default()
+    };
     let sgd = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 1e-3 };
     for (data, options) in [
         (&classes, base.clone()),
@@ -203,13 +219,18 @@ fn what_is_too_large_is_named() {
     let error = device.load(&Plan::of_run(&model, &data, &options).unwrap()).unwrap_err();
     assert!(matches!(error, Error::TooLarge { .. }), "{error}");
     let message = error.to_string();
-    assert!(message.contains("0.weight") && message.contains("maxStorageBufferBindingSize"), "{message}");
+    assert!(
+        message.contains("0.weight") && message.contains("maxStorageBufferBindingSize"),
+        "{message}"
+    );
 }
 
 #[test]
 fn an_arena_larger_than_a_binding_is_updated_in_parts() {
     let Some(mut device) = gpu() else { return };
-    for kernel in every_kernel().into_iter().filter(|kernel| matches!(kernel, Kernel::UpdateAdam { .. })) {
+    for kernel in
+        every_kernel().into_iter().filter(|kernel| matches!(kernel, Kernel::UpdateAdam { .. }))
+    {
         device.limit_bindings(Some(4 * 256));
         let check = check(&mut device, "plain", kernel, [1, 1792, 1]).unwrap();
         device.limit_bindings(None);

@@ -47,6 +47,16 @@ fn trajectories_in_f32_are_pytorchs() {
     }
 }
 
+#[cfg(feature = "gpu")]
+#[test]
+fn trajectories_on_the_gpu_are_pytorchs() {
+    let Some(mut device) = common::gpu() else { return };
+    let oracle = Oracle::read("trajectories");
+    for case in &oracle.cases() {
+        assert_f32_trajectory(&mut device, &oracle, case);
+    }
+}
+
 /// Any device of single precision against PyTorch's run in f64 and the one in f32.
 fn assert_f32_trajectory(device: &mut dyn Device, oracle: &Oracle, case: &Case) {
     let (plan, losses) = replay(device, oracle, case);

@@ -41,7 +41,10 @@ fn every_row_of_the_table_is_reached() {
 fn shaders_translate_to_all_targets() {
     let mut count = 0;
     for_each_shader(|_, label, _, module, info| {
-        let entry = spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".into() };
+        let entry = spv::PipelineOptions {
+            shader_stage: naga::ShaderStage::Compute,
+            entry_point: "main".into(),
+        };
         let words = spv::write_vec(module, info, &spv::Options::default(), Some(&entry));
         assert!(words.unwrap_or_else(|error| panic!("{label} to SPIR-V: {error}")).len() > 100);
 
@@ -53,7 +56,9 @@ fn shaders_translate_to_all_targets() {
         let mut text = String::new();
         let options = hlsl::Options { fake_missing_bindings: true, ..Default::default() };
         let pipeline = hlsl::PipelineOptions::default();
-        if let Err(error) = hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None) {
+        if let Err(error) =
+            hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None)
+        {
             panic!("{label} to HLSL: {error}");
         }
         assert!(text.contains("numthreads"), "{label}");
@@ -78,7 +83,10 @@ fn bindings_of(module: &Module) -> Vec<(String, Option<bool>)> {
         })
         .collect();
     found.sort();
-    assert!(found.iter().enumerate().all(|(index, (binding, ..))| index == *binding as usize), "{found:?}");
+    assert!(
+        found.iter().enumerate().all(|(index, (binding, ..))| index == *binding as usize),
+        "{found:?}"
+    );
     found.into_iter().map(|(_, name, access)| (name, access)).collect()
 }
 
@@ -86,9 +94,10 @@ fn bindings_of(module: &Module) -> Vec<(String, Option<bool>)> {
 fn fields_of(module: &Module, name: &str) -> Vec<(String, u32)> {
     let found = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name));
     match &found.unwrap_or_else(|| panic!("no structure {name}")).1.inner {
-        TypeInner::Struct { members, .. } => {
-            members.iter().map(|member| (member.name.clone().unwrap_or_default(), member.offset)).collect()
-        }
+        TypeInner::Struct { members, .. } => members
+            .iter()
+            .map(|member| (member.name.clone().unwrap_or_default(), member.offset))
+            .collect(),
         other => panic!("{name} is {other:?}"),
     }
 }
@@ -101,10 +110,12 @@ fn table_matches_shaders() {
         let writes = spec.writes.iter().map(|name| ((*name).to_string(), Some(true)));
         let wanted: Vec<_> = uniforms.into_iter().chain(reads).chain(writes).collect();
         assert_eq!(bindings_of(module), wanted, "{label}");
-        let wanted: Vec<_> = (0..).step_by(4).zip(spec.params).map(|(at, name)| ((*name).to_string(), at)).collect();
+        let wanted: Vec<_> =
+            (0..).step_by(4).zip(spec.params).map(|(at, name)| ((*name).to_string(), at)).collect();
         assert_eq!(fields_of(module, "Params"), wanted, "{label}");
         let step = ["first", "rows", "log", "lr", "rate", "correction2"];
-        let wanted: Vec<_> = (0..).step_by(4).zip(step).map(|(at, name)| (name.to_string(), at)).collect();
+        let wanted: Vec<_> =
+            (0..).step_by(4).zip(step).map(|(at, name)| (name.to_string(), at)).collect();
         assert_eq!(fields_of(module, "Step"), wanted, "{label}");
     });
 }
@@ -117,7 +128,8 @@ fn workgroups_keep_to_the_smallest_limits() {
         assert!(x * y * z <= 256, "{label}: {x} x {y} x {z}");
         let mut layouter = naga::proc::Layouter::default();
         layouter.update(module.to_ctx()).unwrap();
-        let shared = module.global_variables.iter().filter(|(_, v)| v.space == AddressSpace::WorkGroup);
+        let shared =
+            module.global_variables.iter().filter(|(_, v)| v.space == AddressSpace::WorkGroup);
         let bytes: u32 = shared.map(|(_, v)| layouter[v.ty].size).sum();
         assert!(bytes <= 16 << 10, "{label}: {bytes} bytes of workgroup memory");
     });

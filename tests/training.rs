@@ -426,3 +426,23 @@ fn what_does_not_fit_is_an_error() {
     let other = Params::init(&mlp(&[5], 1), 3, Seed(0)).unwrap();
     assert!(trainer(&model, &data, &small_options(8)).set_params(&other).is_err());
 }
+
+#[test]
+fn a_second_fit_starts_the_optimizer_anew() {
+    // Two trainers with the same weights: one of them has trained before and was stopped inside an epoch.
+    let data = synth::spirals(90, 3, Seed(1)).split(0.0, Seed(1)).unwrap();
+    let model = Sequential::new().dense(8).relu().dense(3);
+    let options = TrainOptions { epochs: 2, batch_size: 16, ..TrainOptions::default() };
+    let start = wgrad::model::Params::init(&model, data.train.columns(), Seed(9)).unwrap();
+    let mut results = Vec::new();
+    for used in [false, true] {
+        let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu).unwrap();
+        if used {
+            trainer.fit().take(2).for_each(|event| drop(event.unwrap()));
+        }
+        trainer.set_params(&start).unwrap();
+        trainer.fit().for_each(|event| drop(event.unwrap()));
+        results.push(trainer.params().unwrap());
+    }
+    assert_eq!(results[0], results[1]);
+}

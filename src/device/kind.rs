@@ -28,7 +28,12 @@ impl FromStr for DeviceKind {
 
     fn from_str(name: &str) -> Result<Self> {
         Ok(match name.to_ascii_lowercase().as_str() {
-            "" => return Err(Error::setting("--device", "empty; known: auto, gpu, software, cpu, or part of an adapter's name")),
+            "" => {
+                return Err(Error::setting(
+                    "--device",
+                    "empty; known: auto, gpu, software, cpu, or part of an adapter's name",
+                ));
+            }
             "auto" => Self::Auto,
             "gpu" => Self::Gpu,
             "software" => Self::Software,
@@ -65,12 +70,15 @@ pub fn open(kind: &DeviceKind) -> Result<(Box<dyn Device>, String)> {
             Err(error) => Ok((cpu(), error.to_string())),
         },
         #[cfg(feature = "gpu")]
-        _ => super::gpu::GpuDevice::open(kind).map(|(device, reason)| (Box::new(device) as Box<dyn Device>, reason)),
+        _ => super::gpu::GpuDevice::open(kind)
+            .map(|(device, reason)| (Box::new(device) as Box<dyn Device>, reason)),
         #[cfg(not(feature = "gpu"))]
         DeviceKind::Auto => Ok((cpu(), "built without the feature `gpu`".to_string())),
         #[cfg(not(feature = "gpu"))]
         _ => Err(Error::NoAdapter {
-            problem: format!("--device {kind}: built without the feature `gpu`, so only the CPU is there; use --device cpu"),
+            problem: format!(
+                "--device {kind}: built without the feature `gpu`, so only the CPU is there; use --device cpu"
+            ),
         }),
     }
 }

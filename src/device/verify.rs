@@ -71,10 +71,15 @@ pub fn verify(kind: &DeviceKind, tell: &mut dyn FnMut(&Check)) -> Result<Tally> 
 /// # Errors
 /// If the device fails in another way than by wrong numbers.
 #[cfg(feature = "gpu")]
-pub fn verify_gpu(device: &mut super::gpu::GpuDevice, tell: &mut dyn FnMut(&Check)) -> Result<Tally> {
+pub fn verify_gpu(
+    device: &mut super::gpu::GpuDevice,
+    tell: &mut dyn FnMut(&Check),
+) -> Result<Tally> {
     let mut tally = Tally { device: device.info().clone(), passed: 0, failed: 0 };
     for kernel in every_kernel() {
-        let Some(spec) = super::gpu::KERNELS.iter().find(|spec| spec.name == kernel.name()) else { continue };
+        let Some(spec) = super::gpu::KERNELS.iter().find(|spec| spec.name == kernel.name()) else {
+            continue;
+        };
         for variant in spec.variants {
             device.force_variant(Some(variant.name));
             for sizes in sizes_of(&kernel) {
@@ -176,7 +181,12 @@ struct Case {
 ///
 /// # Errors
 /// If the device fails in another way than by wrong numbers.
-pub fn check(device: &mut dyn Device, variant: &'static str, kernel: Kernel, sizes: Triple) -> Result<Check> {
+pub fn check(
+    device: &mut dyn Device,
+    variant: &'static str,
+    kernel: Kernel,
+    sizes: Triple,
+) -> Result<Check> {
     let case = build(kernel, sizes)?;
     let mut reference = CpuDevice::<f64>::new();
     run(&mut reference, &case)?;
@@ -221,7 +231,8 @@ fn compare(result: &mut Check, name: &str, got: &[f32], want: &[f64], (abs, rel)
         let share = if error == 0.0 { 0.0 } else { error / limit.max(f64::MIN_POSITIVE) };
         result.worst = if within { result.worst.max(share) } else { f64::INFINITY };
         if !within && result.failure.is_none() {
-            result.failure = Some(format!("{name}[{i}]: got {got:e}, want {want:e}, limit {limit:e}"));
+            result.failure =
+                Some(format!("{name}[{i}]: got {got:e}, want {want:e}, limit {limit:e}"));
         }
         if !within {
             return;
@@ -234,7 +245,7 @@ fn compare(result: &mut Check, name: &str, got: &[f32], want: &[f64], (abs, rel)
 /// Unit roundoff u = 2⁻²⁴. A sum of k products of numbers up to 1 errs by at most about k u times the sum of
 /// their sizes (Higham 2002, section 3.1), which is at most k; inputs here average a quarter of that.
 /// WGSL allows exp 3 + 2|x| ulp, division 2.5 ulp, log an absolute 2⁻²¹.
-fn limits(kernel: &Kernel, [_, n, k]: Triple) -> (f64, f64) {
+fn limits(kernel: &Kernel, [m, n, k]: Triple) -> (f64, f64) {
     let u = 2_f64.powi(-24);
     let sum = |terms: usize| (terms as f64 + 4.0) * u * (terms as f64) / 2.0;
     let smooth = |act: Activation| match act {
@@ -253,10 +264,10 @@ fn limits(kernel: &Kernel, [_, n, k]: Triple) -> (f64, f64) {
             let (abs, rel) = smooth(act);
             (abs + 8.0 * u, rel + 4.0 * u)
         }
-        Kernel::SumRows => (sum(200), 0.0),
+        Kernel::SumRows => (sum(m), 0.0),
         Kernel::LossCrossEntropy => (1e-5, 2e-5),
         Kernel::LossMse => (sum(n), 8.0 * u),
-        Kernel::LogLoss => (sum(200), 4.0 * u),
+        Kernel::LogLoss => ((m as f64 + 4.0) * u, 4.0 * u),
         Kernel::UpdateSgd { .. } => (8.0 * u, 8.0 * u),
         Kernel::UpdateAdam { .. } => (1e-7, 1e-6),
     }
@@ -265,7 +276,14 @@ fn limits(kernel: &Kernel, [_, n, k]: Triple) -> (f64, f64) {
 /// Makes a plan of one step with random values; what is written starts random too, so that elements that
 /// should stay are compared as well.
 fn build(kernel: Kernel, [m, n, k]: Triple) -> Result<Case> {
-    let mut make = Maker { builder: PlanBuilder::new(), starts: vec![], random: Seed(11).stream(Purpose::Synthetic) };
+    let update = matches!(kernel, Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. });
+    let mut make = Maker {
+        builder: PlanBuilder::new(),
+        // Arenas may be bound in parts, other slots may not.
+        role: if update { Role::State } else { Role::Data },
+        starts: vec![],
+        random: Seed(11).stream(Purpose::Synthetic),
+    };
     let (rows, counted) = (m, k.min(m));
     let (reads, writes) = match kernel {
         Kernel::Gather { ordered, targets } => {
@@ -282,7 +300,8 @@ fn build(kernel: Kernel, [m, n, k]: Triple) -> Result<Case> {
             (reads, writes)
         }
         Kernel::MatmulNt { bias, save, .. } => {
-            let mut reads = vec![make.floats("a", vec![m, k], 1.0)?, make.floats("b", vec![n, k], 1.0)?];
+            let mut reads =
+                vec![make.floats("a", vec![m, k], 1.0)?, make.floats("b", vec![n, k], 1.0)?];
             let mut writes = vec![make.floats("out", vec![m, n], 1.0)?];
             if bias {
                 reads.push(make.floats("bias", vec![n], 1.0)?);
@@ -293,14 +312,16 @@ fn build(kernel: Kernel, [m, n, k]: Triple) -> Result<Case> {
             (reads, writes)
         }
         Kernel::MatmulNn { act_grad } => {
-            let mut reads = vec![make.floats("a", vec![m, k], 1.0)?, make.floats("b", vec![k, n], 1.0)?];
+            let mut reads =
+                vec![make.floats("a", vec![m, k], 1.0)?, make.floats("b", vec![k, n], 1.0)?];
             if act_grad != Activation::Identity {
                 reads.push(make.floats("saved", vec![m, n], 1.0)?);
             }
             (reads, vec![make.floats("out", vec![m, n], 1.0)?])
         }
         Kernel::MatmulTn { bias_grad } => {
-            let reads = vec![make.floats("a", vec![k, m], 1.0)?, make.floats("b", vec![k, n], 1.0)?];
+            let reads =
+                vec![make.floats("a", vec![k, m], 1.0)?, make.floats("b", vec![k, n], 1.0)?];
             let mut writes = vec![make.floats("out", vec![m, n], 1.0)?];
             if bias_grad {
                 writes.push(make.floats("sums", vec![m], 1.0)?);
@@ -320,25 +341,50 @@ fn build(kernel: Kernel, [m, n, k]: Triple) -> Result<Case> {
                 Activation::Tanh | Activation::Sigmoid => make.floats("saved", vec![m, n], 1.0)?,
                 _ => make.extreme("saved", vec![m, n])?,
             };
-            (vec![saved, make.floats("d_y", vec![m, n], 1.0)?], vec![make.floats("out", vec![m, n], 1.0)?])
+            (
+                vec![saved, make.floats("d_y", vec![m, n], 1.0)?],
+                vec![make.floats("out", vec![m, n], 1.0)?],
+            )
         }
         Kernel::Add => {
-            let reads = vec![make.floats("a", vec![m, n], 1.0)?, make.floats("b", vec![m, n], 1.0)?];
+            let reads =
+                vec![make.floats("a", vec![m, n], 1.0)?, make.floats("b", vec![m, n], 1.0)?];
             (reads, vec![make.floats("out", vec![m, n], 1.0)?])
         }
-        Kernel::SumRows => (vec![make.floats("x", vec![m, n], 1.0)?], vec![make.floats("out", vec![n], 1.0)?]),
+        Kernel::SumRows => {
+            (vec![make.floats("x", vec![m, n], 1.0)?], vec![make.floats("out", vec![n], 1.0)?])
+        }
         Kernel::LossCrossEntropy => {
-            let reads = vec![make.floats("logits", vec![m, n], 8.0)?, make.indices("labels", m, n)?];
-            (reads, vec![make.floats("row_loss", vec![m], 1.0)?, make.floats("d_logits", vec![m, n], 1.0)?])
+            let reads =
+                vec![make.floats("logits", vec![m, n], 8.0)?, make.indices("labels", m, n)?];
+            (
+                reads,
+                vec![
+                    make.floats("row_loss", vec![m], 1.0)?,
+                    make.floats("d_logits", vec![m, n], 1.0)?,
+                ],
+            )
         }
         Kernel::LossMse => {
-            let reads = vec![make.floats("prediction", vec![m, n], 1.0)?, make.floats("target", vec![m, n], 1.0)?];
-            (reads, vec![make.floats("row_loss", vec![m], 1.0)?, make.floats("d_prediction", vec![m, n], 1.0)?])
+            let reads = vec![
+                make.floats("prediction", vec![m, n], 1.0)?,
+                make.floats("target", vec![m, n], 1.0)?,
+            ];
+            (
+                reads,
+                vec![
+                    make.floats("row_loss", vec![m], 1.0)?,
+                    make.floats("d_prediction", vec![m, n], 1.0)?,
+                ],
+            )
         }
-        Kernel::LogLoss => (vec![make.floats("row_loss", vec![m], 1.0)?], vec![make.floats("log", vec![8], 1.0)?]),
-        Kernel::PutRows => {
-            (vec![make.floats("x", vec![m, n], 1.0)?], vec![make.floats("out", vec![m + 7, n], 1.0)?])
+        Kernel::LogLoss => {
+            (vec![make.floats("row_loss", vec![m], 1.0)?], vec![make.floats("log", vec![8], 1.0)?])
         }
+        Kernel::PutRows => (
+            vec![make.floats("x", vec![m, n], 1.0)?],
+            vec![make.floats("out", vec![m + 7, n], 1.0)?],
+        ),
         Kernel::UpdateSgd { momentum, .. } => {
             let mut writes = vec![make.floats("weight", vec![n], 1.0)?];
             if momentum != 0.0 {
@@ -359,7 +405,7 @@ fn build(kernel: Kernel, [m, n, k]: Triple) -> Result<Case> {
     let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let row = StepRow {
         first: 5,
-        rows: narrow(if matches!(kernel, Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. }) { 1 } else { counted }),
+        rows: narrow(if update { 1 } else { counted }),
         log: 3,
         lr: 0.01,
         correction1: 1.0 - 0.9_f64.powi(3),
@@ -373,6 +419,7 @@ fn build(kernel: Kernel, [m, n, k]: Triple) -> Result<Case> {
 
 struct Maker {
     builder: PlanBuilder,
+    role: Role,
     starts: Vec<(Slot, Start)>,
     random: Random,
 }
@@ -391,13 +438,21 @@ impl Maker {
     /// Uniform within ±8, and at the start what overflows carelessly written functions.
     fn extreme(&mut self, name: &str, sizes: Vec<usize>) -> Result<Slot> {
         const EDGES: [f64; 10] = [0.0, -0.0, 1e4, -1e4, 88.5, -88.5, 1e-30, -1e-30, 20.5, -20.5];
-        self.fill(name, sizes, |random, i| EDGES.get(i).copied().unwrap_or_else(|| random.uniform(-8.0, 8.0)))
+        self.fill(name, sizes, |random, i| {
+            EDGES.get(i).copied().unwrap_or_else(|| random.uniform(-8.0, 8.0))
+        })
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
-    fn fill(&mut self, name: &str, sizes: Vec<usize>, value: impl Fn(&mut Random, usize) -> f64) -> Result<Slot> {
-        let values = (0..sizes.iter().product()).map(|i| value(&mut self.random, i) as f32).collect();
-        let slot = self.builder.slot(name, sizes, Element::F32, Role::Data)?;
+    fn fill(
+        &mut self,
+        name: &str,
+        sizes: Vec<usize>,
+        value: impl Fn(&mut Random, usize) -> f64,
+    ) -> Result<Slot> {
+        let values =
+            (0..sizes.iter().product()).map(|i| value(&mut self.random, i) as f32).collect();
+        let slot = self.builder.slot(name, sizes, Element::F32, self.role)?;
         self.starts.push((slot, Start::Floats(values)));
         Ok(slot)
     }

@@ -17,7 +17,8 @@ impl Graph {
         let needed = self.depends_on_params(loss);
         let mut grads: Vec<Option<NodeId>> = vec![None; loss.0];
         let name = format!("d_{}", self.node(prediction).name);
-        grads[prediction.0] = Some(self.push(name, Op::LossGrad { loss: kind, prediction, targets })?);
+        grads[prediction.0] =
+            Some(self.push(name, Op::LossGrad { loss: kind, prediction, targets })?);
         for index in (0..loss.0).rev() {
             let Some(d_y) = grads[index].filter(|_| needed[index]) else { continue };
             for (input, d_input) in self.rule(NodeId(index), d_y, &needed)? {
@@ -35,7 +36,8 @@ impl Graph {
         for index in 0..loss.0 {
             if let Op::Param { view, .. } = self.nodes[index].op {
                 let name = &self.nodes[index].name;
-                let grad = grads[index].ok_or_else(|| Error::shape(name, "the loss does not depend on it"))?;
+                let grad = grads[index]
+                    .ok_or_else(|| Error::shape(name, "the loss does not depend on it"))?;
                 of_params.push((view, grad));
             }
         }
@@ -48,7 +50,8 @@ impl Graph {
         let mut needed = vec![false; last.0];
         for index in 0..last.0 {
             let op = &self.nodes[index].op;
-            needed[index] = matches!(op, Op::Param { .. }) || op.inputs().iter().any(|input| needed[input.0]);
+            needed[index] =
+                matches!(op, Op::Param { .. }) || op.inputs().iter().any(|input| needed[input.0]);
         }
         needed
     }
@@ -88,14 +91,22 @@ impl Graph {
                     out.push((x, d_y));
                 }
             }
-            Op::Add { a, b } => out.extend([a, b].into_iter().filter(|i| needed[i.0]).map(|i| (i, d_y))),
+            Op::Add { a, b } => {
+                out.extend([a, b].into_iter().filter(|i| needed[i.0]).map(|i| (i, d_y)))
+            }
             Op::Activate { act, x } => {
                 let saved = if act.gradient_from_output() { id } else { x };
                 give(self, x, Op::ActivateGrad { act, saved, d_y })?;
             }
-            Op::ActivateGrad { .. } | Op::SumRows { .. } | Op::Loss { .. } | Op::LossGrad { .. } => {
+            Op::ActivateGrad { .. }
+            | Op::SumRows { .. }
+            | Op::Loss { .. }
+            | Op::LossGrad { .. } => {
                 let place = self.node(id).op.name();
-                return Err(Error::shape(place, "it has no gradient rule: gradients are of first order only"));
+                return Err(Error::shape(
+                    place,
+                    "it has no gradient rule: gradients are of first order only",
+                ));
             }
         }
         Ok(out)
@@ -110,7 +121,8 @@ mod tests {
 
     #[test]
     fn gradients_have_the_shapes_of_their_parameters() {
-        let model = Sequential::new().dense(5).activation(Activation::Gelu).dense_without_bias(3).tanh();
+        let model =
+            Sequential::new().dense(5).activation(Activation::Gelu).dense_without_bias(3).tanh();
         let step = training(&model, 4, Loss::CrossEntropy, Optimizer::default()).unwrap();
         for (view, &grad) in step.layout.views().iter().zip(&step.gradients) {
             assert_eq!(step.graph.shape(grad).sizes(9), view.shape, "{}", view.name);
@@ -121,7 +133,8 @@ mod tests {
     fn the_input_gets_no_gradient() {
         let model = Sequential::new().dense(5).relu().dense(3);
         let step = training(&model, 4, Loss::Mse, Optimizer::default()).unwrap();
-        let products = step.graph.nodes().filter(|(_, n)| matches!(n.op, Op::MatmulNn { .. })).count();
+        let products =
+            step.graph.nodes().filter(|(_, n)| matches!(n.op, Op::MatmulNn { .. })).count();
         assert_eq!(products, 1);
     }
 
@@ -133,9 +146,12 @@ mod tests {
         let h = graph.push("h", Op::MatmulNt { a: x, b: w }).unwrap();
         let twice = graph.push("twice", Op::Add { a: h, b: h }).unwrap();
         let y = graph.push("y", Op::Targets { columns: 3, classes: false }).unwrap();
-        let loss = graph.push("loss", Op::Loss { loss: Loss::Mse, prediction: twice, targets: y }).unwrap();
+        let loss = graph
+            .push("loss", Op::Loss { loss: Loss::Mse, prediction: twice, targets: y })
+            .unwrap();
         graph.backward(loss).unwrap();
-        let sums = graph.nodes().filter(|(id, n)| *id > loss && matches!(n.op, Op::Add { .. })).count();
+        let sums =
+            graph.nodes().filter(|(id, n)| *id > loss && matches!(n.op, Op::Add { .. })).count();
         assert_eq!(sums, 1);
     }
 

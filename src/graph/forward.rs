@@ -41,7 +41,12 @@ pub struct Inference {
 ///
 /// # Errors
 /// If the model's sizes are impossible, or the loss does not accept its outputs.
-pub fn training(model: &Sequential, inputs: usize, loss: Loss, optimizer: Optimizer) -> Result<Training> {
+pub fn training(
+    model: &Sequential,
+    inputs: usize,
+    loss: Loss,
+    optimizer: Optimizer,
+) -> Result<Training> {
     optimizer.check()?;
     let Inference { mut graph, features, prediction, layout } = inference(model, inputs)?;
     let Some((_, Dim::Of(columns))) = graph.shape(prediction).as_matrix() else {
@@ -73,7 +78,12 @@ pub fn inference(model: &Sequential, inputs: usize) -> Result<Inference> {
     for (index, layer) in model.layers().iter().enumerate() {
         match layer {
             Layer::Dense { bias, .. } => {
-                let missing = || Error::shape(format!("layer {index}"), "its parameters are missing from the layout");
+                let missing = || {
+                    Error::shape(
+                        format!("layer {index}"),
+                        "its parameters are missing from the layout",
+                    )
+                };
                 let weight = params.next().ok_or_else(missing)?;
                 hidden = graph.push(format!("z{index}"), Op::MatmulNt { a: hidden, b: weight })?;
                 if *bias {

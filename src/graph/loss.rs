@@ -36,9 +36,17 @@ impl Loss {
         self == Self::CrossEntropy
     }
 
-    pub(super) fn accepts(self, columns: Dim, graph: &Graph, prediction: NodeId, targets: NodeId) -> bool {
+    pub(super) fn accepts(
+        self,
+        columns: Dim,
+        graph: &Graph,
+        prediction: NodeId,
+        targets: NodeId,
+    ) -> bool {
         match (&graph.node(targets).op, columns) {
-            (Op::Targets { columns: classes, classes: true }, Dim::Of(n)) => self.classes() && *classes == n,
+            (Op::Targets { columns: classes, classes: true }, Dim::Of(n)) => {
+                self.classes() && *classes == n
+            }
             _ => !self.classes() && graph.shape(prediction) == graph.shape(targets),
         }
     }
@@ -57,7 +65,10 @@ impl FromStr for Loss {
         let wanted = name.to_ascii_lowercase().replace('_', "-");
         Self::ALL.into_iter().find(|loss| loss.name() == wanted).ok_or_else(|| {
             let known: Vec<_> = Self::ALL.iter().map(|l| l.name()).collect();
-            Error::setting("--loss", format!("unknown name \"{name}\"; known: {}", known.join(", ")))
+            Error::setting(
+                "--loss",
+                format!("unknown name \"{name}\"; known: {}", known.join(", ")),
+            )
         })
     }
 }

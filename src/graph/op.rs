@@ -133,7 +133,10 @@ impl Op {
     pub fn inputs(&self) -> Vec<NodeId> {
         match *self {
             Self::Features { .. } | Self::Targets { .. } | Self::Param { .. } => vec![],
-            Self::MatmulNt { a, b } | Self::MatmulNn { a, b } | Self::MatmulTn { a, b } | Self::Add { a, b } => {
+            Self::MatmulNt { a, b }
+            | Self::MatmulNn { a, b }
+            | Self::MatmulTn { a, b }
+            | Self::Add { a, b } => {
                 vec![a, b]
             }
             Self::AddBias { x, bias } => vec![x, bias],
@@ -150,7 +153,10 @@ impl Op {
         let matrix = |id: NodeId| {
             let shape = graph.shape(id);
             shape.as_matrix().ok_or_else(|| {
-                Error::shape(self.name(), format!("{} is {shape}, a matrix is needed", graph.node(id).name))
+                Error::shape(
+                    self.name(),
+                    format!("{} is {shape}, a matrix is needed", graph.node(id).name),
+                )
             })
         };
         let agree = |a: NodeId, b: NodeId, fits: bool| {
@@ -162,12 +168,17 @@ impl Op {
         };
         match *self {
             Self::Features { columns } => Ok(Shape::matrix(Dim::Batch, Dim::Of(columns))),
-            Self::Targets { columns, classes: false } => Ok(Shape::matrix(Dim::Batch, Dim::Of(columns))),
+            Self::Targets { columns, classes: false } => {
+                Ok(Shape::matrix(Dim::Batch, Dim::Of(columns)))
+            }
             Self::Targets { classes: true, .. } => Ok(Shape::per_row()),
             Self::Param { ref sizes, .. } => match sizes[..] {
                 [n] => Ok(Shape::vector(n)),
                 [rows, columns] => Ok(Shape::matrix(Dim::Of(rows), Dim::Of(columns))),
-                _ => Err(Error::shape("param", format!("{sizes:?} is neither a vector nor a matrix"))),
+                _ => Err(Error::shape(
+                    "param",
+                    format!("{sizes:?} is neither a vector nor a matrix"),
+                )),
             },
             Self::MatmulNt { a, b } => {
                 let ((m, k), (n, k2)) = (matrix(a)?, matrix(b)?);
@@ -200,7 +211,9 @@ impl Op {
             }
             Self::SumRows { x } => match matrix(x)? {
                 (_, Dim::Of(n)) => Ok(Shape::vector(n)),
-                (_, Dim::Batch) => Err(Error::shape(self.name(), "columns must be of fixed number")),
+                (_, Dim::Batch) => {
+                    Err(Error::shape(self.name(), "columns must be of fixed number"))
+                }
             },
             Self::Loss { loss, prediction, targets } => {
                 let (_, columns) = matrix(prediction)?;

@@ -97,13 +97,24 @@ impl Optimizer {
                 if nesterov && momentum == 0.0 {
                     return Err(Error::setting("--nesterov", "it needs a --momentum above 0"));
                 }
-                within("--weight-decay", weight_decay, weight_decay >= 0.0 && weight_decay.is_finite(), "0 or more")
+                within(
+                    "--weight-decay",
+                    weight_decay,
+                    weight_decay >= 0.0 && weight_decay.is_finite(),
+                    "0 or more",
+                )
             }
-            Self::Adam { beta1, beta2, eps, weight_decay } | Self::AdamW { beta1, beta2, eps, weight_decay } => {
+            Self::Adam { beta1, beta2, eps, weight_decay }
+            | Self::AdamW { beta1, beta2, eps, weight_decay } => {
                 within("--beta1", beta1, (0.0..1.0).contains(&beta1), "in 0..1")?;
                 within("--beta2", beta2, (0.0..1.0).contains(&beta2), "in 0..1")?;
                 within("--eps", eps, eps > 0.0 && eps.is_finite(), "above 0")?;
-                within("--weight-decay", weight_decay, weight_decay >= 0.0 && weight_decay.is_finite(), "0 or more")
+                within(
+                    "--weight-decay",
+                    weight_decay,
+                    weight_decay >= 0.0 && weight_decay.is_finite(),
+                    "0 or more",
+                )
             }
         }
     }

@@ -81,7 +81,10 @@ impl FromStr for Activation {
         let wanted = name.to_ascii_lowercase().replace('-', "_");
         Self::ALL.into_iter().find(|activation| activation.name() == wanted).ok_or_else(|| {
             let known: Vec<_> = Self::ALL.iter().map(|a| a.name()).collect();
-            Error::setting("--activation", format!("unknown name \"{name}\"; known: {}", known.join(", ")))
+            Error::setting(
+                "--activation",
+                format!("unknown name \"{name}\"; known: {}", known.join(", ")),
+            )
         })
     }
 }

@@ -27,8 +27,13 @@ pub enum Init {
 
 impl Init {
     /// Every scheme, in the order in which help texts list them.
-    pub const ALL: [Self; 5] =
-        [Self::Pytorch, Self::KaimingUniform, Self::KaimingNormal, Self::XavierUniform, Self::XavierNormal];
+    pub const ALL: [Self; 5] = [
+        Self::Pytorch,
+        Self::KaimingUniform,
+        Self::KaimingNormal,
+        Self::XavierUniform,
+        Self::XavierNormal,
+    ];
 
     /// The name in options and files.
     pub fn name(self) -> &'static str {
@@ -42,7 +47,13 @@ impl Init {
     }
 
     /// Fills a weight `[out, in]`, row-major.
-    pub(crate) fn weight(self, values: &mut [f32], inputs: usize, outputs: usize, random: &mut Random) {
+    pub(crate) fn weight(
+        self,
+        values: &mut [f32],
+        inputs: usize,
+        outputs: usize,
+        random: &mut Random,
+    ) {
         let (fan_in, fan_out) = (inputs as f64, outputs as f64);
         match self {
             Self::Pytorch => uniform(values, 1.0 / fan_in.sqrt(), random),
@@ -89,7 +100,10 @@ impl FromStr for Init {
             let known: Vec<_> = Self::ALL.iter().map(|i| i.name()).collect();
             Error::setting(
                 "--init",
-                format!("unknown scheme \"{name}\"; known: {}, or a file ending in .safetensors", known.join(", ")),
+                format!(
+                    "unknown scheme \"{name}\"; known: {}, or a file ending in .safetensors",
+                    known.join(", ")
+                ),
             )
         })
     }

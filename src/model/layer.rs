@@ -116,7 +116,10 @@ impl Sequential {
         for (index, layer) in self.layers.iter().enumerate() {
             let outputs = match layer {
                 Layer::Dense { units: 0, .. } => {
-                    return Err(Error::shape(format!("layer {index} (dense)"), "0 units; at least 1 is needed"));
+                    return Err(Error::shape(
+                        format!("layer {index} (dense)"),
+                        "0 units; at least 1 is needed",
+                    ));
                 }
                 Layer::Dense { units, .. } => *units,
                 Layer::Activation(_) => width,
@@ -191,7 +194,8 @@ mod tests {
     #[test]
     fn shapes_follow_the_layers() {
         let model = Sequential::mlp(&[128, 64], Activation::Relu, 10, Init::Pytorch);
-        let widths: Vec<_> = model.shapes(64).unwrap().iter().map(|s| (s.inputs, s.outputs)).collect();
+        let widths: Vec<_> =
+            model.shapes(64).unwrap().iter().map(|s| (s.inputs, s.outputs)).collect();
         assert_eq!(widths, [(64, 128), (128, 128), (128, 64), (64, 64), (64, 10)]);
         assert_eq!(model.outputs(64).unwrap(), 10);
     }
@@ -206,14 +210,16 @@ mod tests {
 
     #[test]
     fn summary_lists_layers_and_counts() {
-        let text = Sequential::new().dense(3).relu().dense_without_bias(2).summary(4).unwrap().to_string();
+        let text =
+            Sequential::new().dense(3).relu().dense_without_bias(2).summary(4).unwrap().to_string();
         assert!(text.contains("4 -> 3") && text.contains("relu"), "{text}");
         assert!(text.ends_with("21 parameters, 84 B"), "{text}");
     }
 
     #[test]
     fn a_model_survives_json() {
-        let model = Sequential::new().dense(3).activation(Activation::LeakyRelu).dense_without_bias(2);
+        let model =
+            Sequential::new().dense(3).activation(Activation::LeakyRelu).dense_without_bias(2);
         let text = serde_json::to_string(&model).unwrap();
         assert_eq!(serde_json::from_str::<Sequential>(&text).unwrap(), model);
     }

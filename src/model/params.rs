@@ -68,7 +68,12 @@ impl ParamLayout {
             // Byte offsets and the kernels' 32-bit indices have to hold as well.
             .filter(|&end| u32::try_from(end).is_ok())
             .ok_or_else(|| {
-                Error::shape(&name, format!("{shape:?} and what precedes it exceed 2^32 elements; use smaller layers"))
+                Error::shape(
+                    &name,
+                    format!(
+                        "{shape:?} and what precedes it exceed 2^32 elements; use smaller layers"
+                    ),
+                )
             })?;
         self.views.push(ParamView { name, shape, offset: self.len });
         self.len = end;
@@ -115,7 +120,12 @@ impl Params {
         for shape in model.shapes(inputs)? {
             if let Layer::Dense { bias, init, .. } = shape.layer {
                 if let Some(weight) = views.next() {
-                    init.weight(&mut params.values[weight.range()], shape.inputs, shape.outputs, &mut random);
+                    init.weight(
+                        &mut params.values[weight.range()],
+                        shape.inputs,
+                        shape.outputs,
+                        &mut random,
+                    );
                 }
                 if let Some(view) = bias.then(|| views.next()).flatten() {
                     init.bias(&mut params.values[view.range()], shape.inputs, &mut random);
@@ -165,10 +175,16 @@ impl Params {
     pub fn set(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<()> {
         let Some(view) = self.layout.views.iter().find(|view| view.name == name) else {
             let known: Vec<_> = self.layout.views.iter().map(|v| v.name.as_str()).collect();
-            return Err(Error::shape(name, format!("the model has no such parameter; it has {}", known.join(", "))));
+            return Err(Error::shape(
+                name,
+                format!("the model has no such parameter; it has {}", known.join(", ")),
+            ));
         };
         if view.shape != shape || values.len() != view.len() {
-            return Err(Error::shape(name, format!("shape {shape:?}, but the model has {:?}", view.shape)));
+            return Err(Error::shape(
+                name,
+                format!("shape {shape:?}, but the model has {:?}", view.shape),
+            ));
         }
         self.values[view.range()].copy_from_slice(values);
         Ok(())
@@ -201,8 +217,16 @@ mod tests {
     #[test]
     fn wrong_names_and_shapes_are_named() {
         let mut params = Params::zeros(Sequential::new().dense(3).layout(5).unwrap());
-        assert!(params.set("1.weight", &[3, 5], &[0.0; 15]).unwrap_err().to_string().contains("0.weight, 0.bias"));
-        assert!(params.set("0.weight", &[5, 3], &[0.0; 15]).unwrap_err().to_string().contains("[3, 5]"));
+        assert!(
+            params
+                .set("1.weight", &[3, 5], &[0.0; 15])
+                .unwrap_err()
+                .to_string()
+                .contains("0.weight, 0.bias")
+        );
+        assert!(
+            params.set("0.weight", &[5, 3], &[0.0; 15]).unwrap_err().to_string().contains("[3, 5]")
+        );
         params.set("0.bias", &[3], &[1.0, 2.0, 3.0]).unwrap();
         assert_eq!(params.arena()[64..67], [1.0, 2.0, 3.0]);
     }

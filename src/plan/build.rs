@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use super::fuse::Lowering;
 use super::memory::{Temporary, assign};
-use super::{BufferId, BufferSpec, Element, Kernel, Phase, Plan, Ports, Role, Slot, SlotSpec, Step, WINDOW};
+use super::{
+    BufferId, BufferSpec, Element, Kernel, Phase, Plan, Ports, Role, Slot, SlotSpec, Step, WINDOW,
+};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Inference, NodeId, Op, Training};
 use crate::model::{Activation, ParamLayout};
@@ -44,16 +46,34 @@ impl PlanBuilder {
     ///
     /// # Errors
     /// If its elements cannot be counted in 32 bits.
-    pub fn slot(&mut self, name: &str, sizes: Vec<usize>, element: Element, role: Role) -> Result<Slot> {
+    pub fn slot(
+        &mut self,
+        name: &str,
+        sizes: Vec<usize>,
+        element: Element,
+        role: Role,
+    ) -> Result<Slot> {
         let len = count(name, &sizes)?;
         let buffer = BufferId(u32::try_from(self.buffers.len()).unwrap_or(u32::MAX));
         // A buffer of no elements cannot be bound.
-        self.buffers.push(BufferSpec { name: name.to_string(), elements: len.max(1), element, role });
+        self.buffers.push(BufferSpec {
+            name: name.to_string(),
+            elements: len.max(1),
+            element,
+            role,
+        });
         Ok(self.view(name, sizes, element, buffer, 0))
     }
 
     /// A slot inside another one's buffer.
-    fn view(&mut self, name: &str, sizes: Vec<usize>, element: Element, buffer: BufferId, offset: usize) -> Slot {
+    fn view(
+        &mut self,
+        name: &str,
+        sizes: Vec<usize>,
+        element: Element,
+        buffer: BufferId,
+        offset: usize,
+    ) -> Slot {
         self.slots.push(SlotSpec { name: name.to_string(), sizes, element, buffer, offset });
         Slot(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
     }
@@ -61,9 +81,13 @@ impl PlanBuilder {
     /// Views of each parameter inside an arena.
     fn views(&mut self, arena: Slot, layout: &ParamLayout, prefix: &str) -> Vec<Slot> {
         let buffer = self.slots[arena.0 as usize].buffer;
-        let view = |it: &crate::model::ParamView| (format!("{prefix}{}", it.name), it.shape.clone(), it.offset);
+        let view = |it: &crate::model::ParamView| {
+            (format!("{prefix}{}", it.name), it.shape.clone(), it.offset)
+        };
         let views: Vec<_> = layout.views().iter().map(view).collect();
-        let make = |(name, sizes, offset): (String, _, _)| self.view(&name, sizes, Element::F32, buffer, offset);
+        let make = |(name, sizes, offset): (String, _, _)| {
+            self.view(&name, sizes, Element::F32, buffer, offset)
+        };
         views.into_iter().map(make).collect()
     }
 
@@ -82,16 +106,27 @@ impl PlanBuilder {
     /// WebGPU checks usage for whole buffers, so a value changed in place counts as written only.
     pub fn step(&self, kernel: Kernel, reads: Vec<Slot>, writes: Vec<Slot>) -> Result<Step> {
         if (reads.len(), writes.len()) != kernel.arity() {
-            let problem = format!("{} reads and {} writes, not {:?}", reads.len(), writes.len(), kernel.arity());
+            let problem = format!(
+                "{} reads and {} writes, not {:?}",
+                reads.len(),
+                writes.len(),
+                kernel.arity()
+            );
             return Err(Error::shape(kernel.name(), problem));
         }
         let buffer = |slot: &Slot| self.slots[slot.0 as usize].buffer;
         let known = |id: &BufferId| id.0 != u32::MAX;
         for read in &reads {
-            let clash = |write: &&Slot| *write == read || (known(&buffer(read)) && buffer(write) == buffer(read));
+            let clash = |write: &&Slot| {
+                *write == read || (known(&buffer(read)) && buffer(write) == buffer(read))
+            };
             if let Some(write) = writes.iter().find(clash) {
                 let name = |slot: &Slot| self.slots[slot.0 as usize].name.clone();
-                let problem = format!("{} and {} share a buffer, but one is read and one written", name(read), name(write));
+                let problem = format!(
+                    "{} and {} share a buffer, but one is read and one written",
+                    name(read),
+                    name(write)
+                );
                 return Err(Error::shape(kernel.name(), problem));
             }
         }
@@ -127,16 +162,25 @@ impl Plan {
         let mut builder = PlanBuilder::new();
         let mut ports = Ports::default();
         let params = builder.slot("params", vec![step.layout.len()], Element::F32, Role::Params)?;
-        let gradients = builder.slot("gradients", vec![step.layout.len()], Element::F32, Role::Gradients)?;
+        let gradients =
+            builder.slot("gradients", vec![step.layout.len()], Element::F32, Role::Gradients)?;
         for name in step.optimizer.states() {
-            ports.states.push(builder.slot(name, vec![step.layout.len()], Element::F32, Role::State)?);
+            ports.states.push(builder.slot(
+                name,
+                vec![step.layout.len()],
+                Element::F32,
+                Role::State,
+            )?);
         }
         let weights = builder.views(params, &step.layout, "");
         let d_weights = builder.views(gradients, &step.layout, "d_");
         let columns = column_count(&step.graph, step.features);
-        let train_x = builder.slot("train.x", vec![sizes.train_rows, columns], Element::F32, Role::Data)?;
+        let train_x =
+            builder.slot("train.x", vec![sizes.train_rows, columns], Element::F32, Role::Data)?;
         let (y_sizes, y_element) = match step.graph.node(step.targets).op {
-            Op::Targets { classes: false, columns } => (vec![sizes.train_rows, columns], Element::F32),
+            Op::Targets { classes: false, columns } => {
+                (vec![sizes.train_rows, columns], Element::F32)
+            }
             _ => (vec![sizes.train_rows], Element::U32),
         };
         let train_y = builder.slot("train.y", y_sizes, y_element, Role::Data)?;
@@ -153,8 +197,12 @@ impl Plan {
         let gather = Kernel::Gather { ordered: true, targets: true };
         let mut slots = HashMap::from([(step.features, x), (step.targets, y)]);
         slots.extend(param_slots(&step.graph, &weights));
-        let (copied, direct): (Vec<_>, Vec<_>) =
-            step.gradients.iter().copied().zip(d_weights).partition(|&(node, _)| is_shared(step, node));
+        let (copied, direct): (Vec<_>, Vec<_>) = step
+            .gradients
+            .iter()
+            .copied()
+            .zip(d_weights)
+            .partition(|&(node, _)| is_shared(step, node));
         slots.extend(direct);
         let mut lowering = Lowering {
             graph: &step.graph,
@@ -165,10 +213,12 @@ impl Plan {
             row_loss: None,
         };
         lowering.run(&mut builder)?;
-        let row_loss = lowering.row_loss.ok_or_else(|| Error::shape("training", "the graph has no loss"))?;
+        let row_loss =
+            lowering.row_loss.ok_or_else(|| Error::shape("training", "the graph has no loss"))?;
         let Lowering { mut steps, slots, .. } = lowering;
         // Beside the loss, so that the row losses' buffer is free for the backward pass.
-        let after = steps.iter().position(|s| s.writes.contains(&row_loss)).map_or(steps.len(), |i| i + 1);
+        let after =
+            steps.iter().position(|s| s.writes.contains(&row_loss)).map_or(steps.len(), |i| i + 1);
         steps.insert(after, builder.step(Kernel::LogLoss, vec![row_loss], vec![log])?);
         for (node, d_weight) in copied {
             let copy = Kernel::Activate { act: Activation::Identity, bias: false };
@@ -200,7 +250,8 @@ impl Plan {
     pub fn inference(inference: &Inference, sizes: Sizes) -> Result<Self> {
         positive("rows to predict", sizes.eval_rows)?;
         let mut builder = PlanBuilder::new();
-        let params = builder.slot("params", vec![inference.layout.len()], Element::F32, Role::Params)?;
+        let params =
+            builder.slot("params", vec![inference.layout.len()], Element::F32, Role::Params)?;
         let weights = builder.views(params, &inference.layout, "");
         let mut ports = Ports { params: Some(params), ..Ports::default() };
         builder.eval_phase(inference, sizes, &weights, &mut ports)?;
@@ -209,13 +260,21 @@ impl Plan {
 }
 
 impl PlanBuilder {
-    fn eval_phase(&mut self, inference: &Inference, sizes: Sizes, weights: &[Slot], ports: &mut Ports) -> Result<()> {
+    fn eval_phase(
+        &mut self,
+        inference: &Inference,
+        sizes: Sizes,
+        weights: &[Slot],
+        ports: &mut Ports,
+    ) -> Result<()> {
         positive("eval batch", sizes.eval_batch)?;
         let graph = &inference.graph;
         let columns = column_count(graph, inference.features);
         let outputs = column_count(graph, inference.prediction);
-        let eval_x = self.slot("eval.x", vec![sizes.eval_rows, columns], Element::F32, Role::Data)?;
-        let predictions = self.slot("predictions", vec![sizes.eval_rows, outputs], Element::F32, Role::Data)?;
+        let eval_x =
+            self.slot("eval.x", vec![sizes.eval_rows, columns], Element::F32, Role::Data)?;
+        let predictions =
+            self.slot("predictions", vec![sizes.eval_rows, outputs], Element::F32, Role::Data)?;
         let x = self.temporary("x", vec![sizes.eval_batch, columns]);
         let gather = Kernel::Gather { ordered: false, targets: false };
         let mut slots = HashMap::from([(inference.features, x)]);
@@ -259,7 +318,10 @@ fn column_count(graph: &Graph, id: NodeId) -> usize {
 
 fn count(name: &str, sizes: &[usize]) -> Result<usize> {
     elements(sizes).filter(|&len| u32::try_from(len).is_ok()).ok_or_else(|| {
-        Error::shape(name, format!("{sizes:?} has more than 2^32 elements; use fewer rows or smaller layers"))
+        Error::shape(
+            name,
+            format!("{sizes:?} has more than 2^32 elements; use fewer rows or smaller layers"),
+        )
     })
 }
 

@@ -55,11 +55,16 @@ impl Lowering<'_> {
             Op::MatmulNt { a, b } => self.matmul_nt(builder, id, a, b),
             Op::MatmulNn { a, b } => self.matmul_nn(builder, id, a, b),
             Op::MatmulTn { a, b } => self.matmul_tn(builder, id, a, b),
-            Op::AddBias { x, bias } => {
-                self.simple(builder, Kernel::Activate { act: Activation::Identity, bias: true }, &[x, bias], id)
-            }
+            Op::AddBias { x, bias } => self.simple(
+                builder,
+                Kernel::Activate { act: Activation::Identity, bias: true },
+                &[x, bias],
+                id,
+            ),
             Op::Add { a, b } => self.simple(builder, Kernel::Add, &[a, b], id),
-            Op::Activate { act, x } => self.simple(builder, Kernel::Activate { act, bias: false }, &[x], id),
+            Op::Activate { act, x } => {
+                self.simple(builder, Kernel::Activate { act, bias: false }, &[x], id)
+            }
             Op::ActivateGrad { act, saved, d_y } => {
                 self.simple(builder, Kernel::ActivateGrad { act }, &[saved, d_y], id)
             }
@@ -72,7 +77,13 @@ impl Lowering<'_> {
     }
 
     /// act(a bᵀ + bias), with act's argument saved if the backward pass reads it.
-    fn matmul_nt(&mut self, builder: &mut PlanBuilder, id: NodeId, a: NodeId, b: NodeId) -> Result<Vec<NodeId>> {
+    fn matmul_nt(
+        &mut self,
+        builder: &mut PlanBuilder,
+        id: NodeId,
+        a: NodeId,
+        b: NodeId,
+    ) -> Result<Vec<NodeId>> {
         let (mut last, mut covered) = (id, vec![]);
         let mut bias_node = None;
         if let Some((user, Op::AddBias { x, bias })) = self.only_user(last)
@@ -96,12 +107,23 @@ impl Lowering<'_> {
         if save {
             writes.push(self.place(builder, before));
         }
-        self.push(builder, Kernel::MatmulNt { bias: bias_node.is_some(), act, save }, reads, writes)?;
+        self.push(
+            builder,
+            Kernel::MatmulNt { bias: bias_node.is_some(), act, save },
+            reads,
+            writes,
+        )?;
         Ok(covered)
     }
 
     /// a b, times an activation's gradient if that is all that becomes of it.
-    fn matmul_nn(&mut self, builder: &mut PlanBuilder, id: NodeId, a: NodeId, b: NodeId) -> Result<Vec<NodeId>> {
+    fn matmul_nn(
+        &mut self,
+        builder: &mut PlanBuilder,
+        id: NodeId,
+        a: NodeId,
+        b: NodeId,
+    ) -> Result<Vec<NodeId>> {
         let mut reads = vec![self.slot(a)?, self.slot(b)?];
         if let Some((user, Op::ActivateGrad { act, saved, d_y })) = self.only_user(id)
             && d_y == id
@@ -121,7 +143,13 @@ impl Lowering<'_> {
     }
 
     /// aᵀ b, and the sums of a's columns if a bias needs them.
-    fn matmul_tn(&mut self, builder: &mut PlanBuilder, id: NodeId, a: NodeId, b: NodeId) -> Result<Vec<NodeId>> {
+    fn matmul_tn(
+        &mut self,
+        builder: &mut PlanBuilder,
+        id: NodeId,
+        a: NodeId,
+        b: NodeId,
+    ) -> Result<Vec<NodeId>> {
         let sums = self.fused_sum(a).filter(|&(product, _)| product == id).map(|(_, sum)| sum);
         let reads = vec![self.slot(a)?, self.slot(b)?];
         let mut writes = vec![self.place(builder, id)];
@@ -168,20 +196,31 @@ impl Lowering<'_> {
         Ok(vec![])
     }
 
-    fn push(&mut self, builder: &PlanBuilder, kernel: Kernel, reads: Vec<Slot>, writes: Vec<Slot>) -> Result<()> {
+    fn push(
+        &mut self,
+        builder: &PlanBuilder,
+        kernel: Kernel,
+        reads: Vec<Slot>,
+        writes: Vec<Slot>,
+    ) -> Result<()> {
         self.steps.push(builder.step(kernel, reads, writes)?);
         Ok(())
     }
 
     /// The slot of a node that an earlier step, or the caller, has given.
     fn slot(&self, id: NodeId) -> Result<Slot> {
-        self.slots.get(&id).copied().ok_or_else(|| Error::shape(&self.graph.node(id).name, "it is used before it is computed"))
+        self.slots.get(&id).copied().ok_or_else(|| {
+            Error::shape(&self.graph.node(id).name, "it is used before it is computed")
+        })
     }
 
     /// The slot a node's value goes to.
     fn place(&mut self, builder: &mut PlanBuilder, id: NodeId) -> Slot {
         let node = self.graph.node(id);
-        *self.slots.entry(id).or_insert_with(|| builder.temporary(&node.name, node.shape.sizes(self.batch)))
+        *self
+            .slots
+            .entry(id)
+            .or_insert_with(|| builder.temporary(&node.name, node.shape.sizes(self.batch)))
     }
 
     fn users(&self, id: NodeId) -> Vec<(NodeId, Op)> {
@@ -213,7 +252,9 @@ impl Lowering<'_> {
 
     /// The product aᵀ b that computes the sums of a's columns too, and the node of these sums.
     fn fused_sum(&self, a: NodeId) -> Option<(NodeId, NodeId)> {
-        let find = |fits: &dyn Fn(&Op) -> bool| self.graph.nodes().find(|(_, node)| fits(&node.op)).map(|(id, _)| id);
+        let find = |fits: &dyn Fn(&Op) -> bool| {
+            self.graph.nodes().find(|(_, node)| fits(&node.op)).map(|(id, _)| id)
+        };
         let product = find(&|op| matches!(*op, Op::MatmulTn { a: left, .. } if left == a))?;
         let sum = find(&|op| *op == Op::SumRows { x: a })?;
         // Whoever uses the sums must come after the product.

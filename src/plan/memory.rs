@@ -24,7 +24,8 @@ pub(super) fn assign(
     shared: &mut Vec<BufferId>,
 ) -> Vec<BufferId> {
     let lifetime = |slot: usize| {
-        let uses = |step: &Step| step.reads.iter().chain(&step.writes).any(|s| s.0 as usize == slot);
+        let uses =
+            |step: &Step| step.reads.iter().chain(&step.writes).any(|s| s.0 as usize == slot);
         (steps.iter().position(uses), steps.iter().rposition(uses))
     };
     let spans: Vec<_> = temporaries.iter().map(|t| lifetime(t.slot)).collect();
@@ -36,7 +37,8 @@ pub(super) fn assign(
             }
             let busy = |buffer: &BufferId| {
                 (0..temporaries.len()).any(|other| {
-                    assigned[other] == Some(*buffer) && spans[other].1.is_some_and(|last| last >= index)
+                    assigned[other] == Some(*buffer)
+                        && spans[other].1.is_some_and(|last| last >= index)
                 })
             };
             let free = shared

@@ -13,8 +13,15 @@ impl Plan {
     }
 
     fn line(&self, index: usize, step: &Step) -> String {
-        let list = |slots: &[Slot]| slots.iter().map(|&slot| self.named(slot)).collect::<Vec<_>>().join(" ");
-        let mut line = format!("{index:>2} {:<28} {:<36} <- {}", step.kernel.to_string(), list(&step.writes), list(&step.reads));
+        let list = |slots: &[Slot]| {
+            slots.iter().map(|&slot| self.named(slot)).collect::<Vec<_>>().join(" ")
+        };
+        let mut line = format!(
+            "{index:>2} {:<28} {:<36} <- {}",
+            step.kernel.to_string(),
+            list(&step.writes),
+            list(&step.reads)
+        );
         line.truncate(line.trim_end().len());
         line
     }
@@ -22,7 +29,9 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (phase, name, batch) in [(Phase::Train, "train", self.batch), (Phase::Eval, "eval", self.eval_batch)] {
+        for (phase, name, batch) in
+            [(Phase::Train, "train", self.batch), (Phase::Eval, "eval", self.eval_batch)]
+        {
             let steps = self.steps(phase);
             if steps.is_empty() {
                 continue;

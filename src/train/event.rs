@@ -121,13 +121,20 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OneBatch { batch, rows } => {
-                write!(f, "--batch-size {batch} is more than the {rows} training rows: each epoch is one step over all of them")
+                write!(
+                    f,
+                    "--batch-size {batch} is more than the {rows} training rows: each epoch is one step over all of them"
+                )
             }
             Self::SoftwareAdapter => {
                 write!(f, "this is a software adapter, meant for tests; --device cpu is far faster")
             }
             Self::ConstantColumns { columns } => {
-                write!(f, "columns with one value only tell the network nothing: {}", columns.join(", "))
+                write!(
+                    f,
+                    "columns with one value only tell the network nothing: {}",
+                    columns.join(", ")
+                )
             }
             Self::Device(text) => f.write_str(text),
         }

@@ -45,7 +45,15 @@ impl<'a> Fit<'a> {
         let schedule = trainer.options.schedule(trainer.info.steps_per_epoch);
         let mut waiting = VecDeque::from([Event::Started(trainer.info.clone())]);
         waiting.extend(trainer.warnings.drain(..).map(Event::Warned));
-        Self { trainer, schedule, waiting, begun: Instant::now(), epoch: Epoch::new(0), known: 0, done: false }
+        Self {
+            trainer,
+            schedule,
+            waiting,
+            begun: Instant::now(),
+            epoch: Epoch::new(0),
+            known: 0,
+            done: false,
+        }
     }
 
     /// Rows of a step of any epoch.
@@ -59,9 +67,15 @@ impl<'a> Fit<'a> {
         if self.epoch.index >= epochs {
             self.done = true;
             let kept = self.trainer.kept().cloned();
-            return Ok(Event::Finished(Summary { kept, seconds: self.begun.elapsed().as_secs_f64() }));
+            return Ok(Event::Finished(Summary {
+                kept,
+                seconds: self.begun.elapsed().as_secs_f64(),
+            }));
         }
         if self.epoch.step == 0 {
+            if self.epoch.index == 0 {
+                self.trainer.forget()?;
+            }
             self.epoch.begun = Instant::now();
             self.write_order()?;
         }
@@ -84,8 +98,10 @@ impl<'a> Fit<'a> {
 
     fn write_order(&mut self) -> Result<()> {
         let trainer = &mut *self.trainer;
-        let rows = u32::try_from(trainer.rows).map_err(|_| Error::shape("train.x", "more than 2^32 rows"))?;
-        let order = epoch_order(rows, self.epoch.index, trainer.options.seed, trainer.options.shuffle);
+        let rows = u32::try_from(trainer.rows)
+            .map_err(|_| Error::shape("train.x", "more than 2^32 rows"))?;
+        let order =
+            epoch_order(rows, self.epoch.index, trainer.options.seed, trainer.options.shuffle);
         trainer.device.write(port(trainer.plan.ports.order, "order")?, 0, Values::U32(&order))
     }
 
@@ -96,7 +112,8 @@ impl<'a> Fit<'a> {
         let rows: Vec<StepRow> = (self.epoch.step..steps.min(self.epoch.step + WINDOW))
             .map(|step| {
                 let global = u64::from(self.epoch.index) * steps as u64 + step as u64;
-                let (correction1, correction2) = self.trainer.options.optimizer.corrections(global + 1);
+                let (correction1, correction2) =
+                    self.trainer.options.optimizer.corrections(global + 1);
                 StepRow {
                     first: narrow(step * self.trainer.plan.batch),
                     rows: narrow(self.rows_of(step)),
@@ -127,7 +144,12 @@ impl<'a> Fit<'a> {
     }
 
     fn diverged(&self, step: u64, loss: f32) -> Error {
-        Error::Diverged { step: step + 1, epoch: self.epoch.index + 1, lr: self.schedule.lr(step), loss }
+        Error::Diverged {
+            step: step + 1,
+            epoch: self.epoch.index + 1,
+            lr: self.schedule.lr(step),
+            loss,
+        }
     }
 
     fn end_epoch(&mut self) -> Result<Event> {
@@ -167,7 +189,8 @@ impl<'a> Fit<'a> {
             epoch: self.epoch.index + 1,
             step: self.epoch.step,
             steps,
-            loss: (self.epoch.loss_rows > 0).then(|| self.epoch.loss_sum / self.epoch.loss_rows as f64),
+            loss: (self.epoch.loss_rows > 0)
+                .then(|| self.epoch.loss_sum / self.epoch.loss_rows as f64),
             samples_per_second: given * batch / seconds,
             seconds_left: (f64::from(epochs) * steps as f64 - given) * seconds / given.max(1.0),
         }

@@ -70,7 +70,8 @@ impl Metrics {
 
     /// Names and values of the figures that apply, loss first.
     pub fn entries(&self) -> Vec<(&'static str, f64)> {
-        let rest = [("accuracy", self.accuracy), ("r2", self.r2), ("mae", self.mae), ("rmse", self.rmse)];
+        let rest =
+            [("accuracy", self.accuracy), ("r2", self.r2), ("mae", self.mae), ("rmse", self.rmse)];
         let rest = rest.into_iter().filter_map(|(name, value)| value.map(|value| (name, value)));
         std::iter::once(("loss", self.loss)).chain(rest).collect()
     }
@@ -110,14 +111,27 @@ mod tests {
     use crate::data::{Scale, Schema, TargetKind};
 
     fn preparation(target_mean: f64, target_std: f64) -> Preparation {
-        let schema = Schema { features: vec!["x".into()], target: "y".into(), kind: TargetKind::Number };
-        Preparation { schema, scale: Scale::Standard, mean: vec![0.0], std: vec![1.0], target_mean, target_std }
+        let schema =
+            Schema { features: vec!["x".into()], target: "y".into(), kind: TargetKind::Number };
+        Preparation {
+            schema,
+            scale: Scale::Standard,
+            mean: vec![0.0],
+            std: vec![1.0],
+            target_mean,
+            target_std,
+        }
     }
 
     #[test]
     fn classification_figures() {
         let logits = [2.0, 1.0, 0.0, 0.0, 3.0, 3.0];
-        let metrics = Metrics::of(&logits, &Targets::Classes(vec![0, 1]), &preparation(0.0, 1.0), Loss::CrossEntropy);
+        let metrics = Metrics::of(
+            &logits,
+            &Targets::Classes(vec![0, 1]),
+            &preparation(0.0, 1.0),
+            Loss::CrossEntropy,
+        );
         // scipy.special.logsumexp([2,1,0]) - 2 and logsumexp([0,3,3]) - 3
         let want = (0.407_605_964_444_380_1 + 0.717_735_918_666_702_6) / 2.0;
         assert!((metrics.loss - want).abs() < 1e-12, "{}", metrics.loss);
@@ -128,10 +142,16 @@ mod tests {
     #[test]
     fn regression_figures_are_in_the_targets_units() {
         // Outputs 0 and 1 stand for 10 and 12; targets are 11 and 13.
-        let metrics = Metrics::of(&[0.0, 1.0], &Targets::Numbers(vec![11.0, 13.0]), &preparation(10.0, 2.0), Loss::Mse);
+        let metrics = Metrics::of(
+            &[0.0, 1.0],
+            &Targets::Numbers(vec![11.0, 13.0]),
+            &preparation(10.0, 2.0),
+            Loss::Mse,
+        );
         assert_eq!((metrics.mae, metrics.rmse, metrics.r2), (Some(1.0), Some(1.0), Some(0.0)));
         assert!((metrics.loss - 0.25).abs() < 1e-12);
-        let constant = Metrics::of(&[0.0], &Targets::Numbers(vec![11.0]), &preparation(10.0, 2.0), Loss::Mse);
+        let constant =
+            Metrics::of(&[0.0], &Targets::Numbers(vec![11.0]), &preparation(10.0, 2.0), Loss::Mse);
         assert_eq!(constant.r2, None);
     }
 }

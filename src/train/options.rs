@@ -56,13 +56,20 @@ impl TrainOptions {
     pub fn check(&self) -> Result<()> {
         self.optimizer.check()?;
         let positive = |name: &str, fits: bool, value: String| {
-            if fits { Ok(()) } else { Err(Error::setting(name, format!("{value}, but it must be above 0"))) }
+            if fits {
+                Ok(())
+            } else {
+                Err(Error::setting(name, format!("{value}, but it must be above 0")))
+            }
         };
         positive("--lr", self.lr > 0.0 && self.lr.is_finite(), self.lr.to_string())?;
         positive("--epochs", self.epochs > 0, self.epochs.to_string())?;
         positive("--batch-size", self.batch_size > 0, self.batch_size.to_string())?;
         if !(0.0..=f64::from(self.epochs)).contains(&self.warmup) {
-            let problem = format!("{} epochs, but the run has {}; give 0 or more, and at most that", self.warmup, self.epochs);
+            let problem = format!(
+                "{} epochs, but the run has {}; give 0 or more, and at most that",
+                self.warmup, self.epochs
+            );
             return Err(Error::setting("--warmup", problem));
         }
         Ok(())
@@ -72,7 +79,11 @@ impl TrainOptions {
     pub fn schedule(&self, steps_per_epoch: usize) -> Schedule {
         let total = u64::from(self.epochs) * steps_per_epoch as u64;
         // Checked to be neither negative nor above the run's length.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the number of steps")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and the number of steps"
+        )]
         let warmup = (self.warmup * steps_per_epoch as f64).round() as u64;
         Schedule { kind: self.schedule, lr: self.lr, warmup, total }
     }

@@ -36,9 +36,15 @@ pub(super) fn eval_sizes(rows: usize, widest: usize, batch: usize) -> (usize, us
 
 /// Runs the eval phase over rows `[rows, columns]` that are scaled already, a part at a time.
 /// Out: raw outputs `[rows, outputs]`. With `resident`, the rows lie on the device from last time.
-pub(super) fn run_eval(device: &mut dyn Device, plan: &Plan, x: &[f32], resident: bool) -> Result<Vec<f32>> {
+pub(super) fn run_eval(
+    device: &mut dyn Device,
+    plan: &Plan,
+    x: &[f32],
+    resident: bool,
+) -> Result<Vec<f32>> {
     let missing = || Error::shape("plan", "it has no eval phase");
-    let (eval_x, predictions) = (plan.ports.eval_x.ok_or_else(missing)?, plan.ports.predictions.ok_or_else(missing)?);
+    let (eval_x, predictions) =
+        (plan.ports.eval_x.ok_or_else(missing)?, plan.ports.predictions.ok_or_else(missing)?);
     let (capacity, columns) = plan.slot(eval_x).matrix();
     let (_, outputs) = plan.slot(predictions).matrix();
     let mut results = Vec::with_capacity(x.len() / columns * outputs);
@@ -97,7 +103,10 @@ impl Predictor {
         let graph = inference(&trained.model, columns)?;
         let outputs = trained.model.outputs(columns)?;
         let (eval_rows, eval_batch) = eval_sizes(rows.max(1), columns.max(outputs), EVAL_BATCH);
-        let plan = Plan::inference(&graph, Sizes { batch: eval_batch, train_rows: 0, eval_batch, eval_rows })?;
+        let plan = Plan::inference(
+            &graph,
+            Sizes { batch: eval_batch, train_rows: 0, eval_batch, eval_rows },
+        )?;
         let (mut device, reason) = open(kind)?;
         device.load(&plan)?;
         if let Some(params) = plan.ports.params {
@@ -127,7 +136,10 @@ impl Predictor {
     pub fn evaluate(&mut self, data: &Dataset) -> Result<Metrics> {
         let wanted = &self.trained.preparation.schema;
         if data.schema() != wanted {
-            return Err(Error::table(&data.schema().target, "the table's columns or classes are not the model's"));
+            return Err(Error::table(
+                &data.schema().target,
+                "the table's columns or classes are not the model's",
+            ));
         }
         let outputs = self.outputs(data.x())?;
         Ok(Metrics::of(&outputs, data.y(), &self.trained.preparation, self.trained.loss))
@@ -136,7 +148,8 @@ impl Predictor {
     fn outputs(&mut self, x: &[f32]) -> Result<Vec<f32>> {
         let columns = self.trained.preparation.schema.features.len();
         if !x.len().is_multiple_of(columns) {
-            let problem = format!("{} values are no whole number of rows of {columns} columns", x.len());
+            let problem =
+                format!("{} values are no whole number of rows of {columns} columns", x.len());
             return Err(Error::shape("predict", problem));
         }
         run_eval(self.device.as_mut(), &self.plan, &self.trained.preparation.features(x), false)
@@ -156,7 +169,10 @@ impl TrainedModel {
             TargetKind::Number => 1,
         };
         if outputs != wanted {
-            return Err(Error::shape("model", format!("{outputs} outputs, but the target needs {wanted}")));
+            return Err(Error::shape(
+                "model",
+                format!("{outputs} outputs, but the target needs {wanted}"),
+            ));
         }
         if self.params.layout() != &self.model.layout(columns)? {
             return Err(Error::shape("model", "its weights are not those of its layers"));
@@ -182,7 +198,9 @@ pub enum Predictions {
 impl Predictions {
     fn new(outputs: Vec<f32>, preparation: &Preparation) -> Self {
         let TargetKind::Classes(classes) = &preparation.schema.kind else {
-            return Self::Numbers(outputs.into_iter().map(|y| preparation.restore_target(y)).collect());
+            return Self::Numbers(
+                outputs.into_iter().map(|y| preparation.restore_target(y)).collect(),
+            );
         };
         let mut best = Vec::with_capacity(outputs.len() / classes.len());
         let mut probabilities = Vec::with_capacity(outputs.len());

@@ -49,7 +49,10 @@ impl FromStr for ScheduleKind {
         let wanted = name.to_ascii_lowercase().replace('_', "-");
         Self::ALL.into_iter().find(|schedule| schedule.name() == wanted).ok_or_else(|| {
             let known: Vec<_> = Self::ALL.iter().map(|s| s.name()).collect();
-            Error::setting("--schedule", format!("unknown name \"{name}\"; known: {}", known.join(", ")))
+            Error::setting(
+                "--schedule",
+                format!("unknown name \"{name}\"; known: {}", known.join(", ")),
+            )
         })
     }
 }
@@ -92,7 +95,11 @@ impl Schedule {
                     let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 };
                     to + (from - to) / 2.0 * (1.0 + (PI * share).cos())
                 };
-                if t <= top { between(first, self.lr, t / top) } else { between(self.lr, last, (t - top) / (end - top)) }
+                if t <= top {
+                    between(first, self.lr, t / top)
+                } else {
+                    between(self.lr, last, (t - top) / (end - top))
+                }
             }
         }
     }
@@ -139,7 +146,10 @@ mod tests {
             for total in 1..20 {
                 for warmup in 0..=total {
                     for rate in rates(kind, warmup, total) {
-                        assert!(rate.is_finite() && (0.0..=0.100_000_1).contains(&rate), "{kind} {warmup}/{total}: {rate}");
+                        assert!(
+                            rate.is_finite() && (0.0..=0.100_000_1).contains(&rate),
+                            "{kind} {warmup}/{total}: {rate}"
+                        );
                     }
                 }
             }

@@ -24,6 +24,8 @@ pub struct Trainer {
     /// The weights and figures that a save keeps: those of the last good epoch.
     pub(super) kept: (Params, Option<EpochStats>),
     valid: Option<Valid>,
+    /// Whether a run has left optimizer state behind.
+    used: bool,
 }
 
 /// The validation part, ready for the device.
@@ -42,12 +44,16 @@ pub(crate) fn plan_of(model: &Sequential, data: &Split, options: &TrainOptions) 
     let train = &data.train;
     let (columns, outputs) = (train.columns(), model.outputs(train.columns())?);
     if train.outputs() != outputs {
-        let problem = format!("it gives {outputs} outputs, but the target needs {}", train.outputs());
+        let problem =
+            format!("it gives {outputs} outputs, but the target needs {}", train.outputs());
         return Err(Error::shape("model", problem));
     }
     if options.loss.classes() != (train.classes() > 0) {
         let kind = if train.classes() > 0 { "classes" } else { "numbers" };
-        return Err(Error::setting("--loss", format!("{} does not fit targets that are {kind}", options.loss)));
+        return Err(Error::setting(
+            "--loss",
+            format!("{} does not fit targets that are {kind}", options.loss),
+        ));
     }
     let batch = options.batch_size.min(train.rows());
     let valid_rows = data.valid.as_ref().map_or(0, Dataset::rows);
@@ -72,7 +78,12 @@ impl Trainer {
     ///
     /// # Errors
     /// If model, data and options do not fit, or the device cannot be had or is too small.
-    pub fn new(model: &Sequential, data: &Split, options: &TrainOptions, device: &DeviceKind) -> Result<Self> {
+    pub fn new(
+        model: &Sequential,
+        data: &Split,
+        options: &TrainOptions,
+        device: &DeviceKind,
+    ) -> Result<Self> {
         let begun = Instant::now();
         let plan = plan_of(model, data, options)?;
         let (device, reason) = open(device)?;
@@ -89,7 +100,11 @@ impl Trainer {
         let preparation = Preparation::fit(&data.train, options.scale);
         let train = &data.train;
         device.load(&plan)?;
-        device.write(port(plan.ports.train_x, "train.x")?, 0, Values::F32(&preparation.features(train.x())))?;
+        device.write(
+            port(plan.ports.train_x, "train.x")?,
+            0,
+            Values::F32(&preparation.features(train.x())),
+        )?;
         let y = port(plan.ports.train_y, "train.y")?;
         match preparation.targets(train.y()) {
             Targets::Classes(classes) => device.write(y, 0, Values::U32(&classes))?,
@@ -127,6 +142,7 @@ impl Trainer {
             plan,
             preparation,
             valid,
+            used: false,
         };
         trainer.warnings = trainer.first_warnings(&data.train);
         Ok(trainer)
@@ -140,11 +156,14 @@ impl Trainer {
         if self.info.device.kind.starts_with("software") {
             warnings.push(Warning::SoftwareAdapter);
         }
-        let constant = |column: &usize| (1..train.rows()).all(|row| train.row(row)[*column] == train.row(0)[*column]);
+        let constant = |column: &usize| {
+            (1..train.rows()).all(|row| train.row(row)[*column] == train.row(0)[*column])
+        };
         let columns: Vec<_> = (0..train.columns()).filter(constant).collect();
         // A few blank pixels are no news; a table of only such columns is.
         if columns.len() == train.columns() {
-            let names = columns.iter().map(|&column| train.schema().features[column].clone()).collect();
+            let names =
+                columns.iter().map(|&column| train.schema().features[column].clone()).collect();
             warnings.push(Warning::ConstantColumns { columns: names });
         }
         warnings
@@ -158,14 +177,31 @@ impl Trainer {
         if params.layout() != self.kept.0.layout() {
             return Err(Error::shape("weights", "they are not those of the model's layers"));
         }
-        self.device.write(port(self.plan.ports.params, "params")?, 0, Values::F32(params.arena()))?;
+        self.device.write(
+            port(self.plan.ports.params, "params")?,
+            0,
+            Values::F32(params.arena()),
+        )?;
         self.kept = (params.clone(), None);
         Ok(())
     }
 
-    /// Trains; each call of the iterator's `next` does some steps. Stop calling, and training stops.
+    /// Trains from the present weights, with optimizer state and schedule at their start; each call of the
+    /// iterator's `next` does some steps. Stop calling, and training stops.
     pub fn fit(&mut self) -> Fit<'_> {
         Fit::new(self)
+    }
+
+    /// Makes the optimizer forget an earlier run, and takes losses that it left untaken.
+    pub(super) fn forget(&mut self) -> Result<()> {
+        if std::mem::replace(&mut self.used, true) {
+            self.device.take_losses(true)?;
+            let zeros = vec![0.0; self.kept.0.layout().len()];
+            for &state in &self.plan.ports.states {
+                self.device.write(state, 0, Values::F32(&zeros))?;
+            }
+        }
+        Ok(())
     }
 
     /// Figures of the present weights on the validation part; `None` without one.
@@ -186,7 +222,8 @@ impl Trainer {
     /// # Errors
     /// If there is no validation part, or the device failed.
     pub fn evaluate(&mut self) -> Result<Metrics> {
-        self.validate()?.ok_or_else(|| Error::setting("--valid", "0, so there is nothing to evaluate on"))
+        self.validate()?
+            .ok_or_else(|| Error::setting("--valid", "0, so there is nothing to evaluate on"))
     }
 
     /// The present weights, waited for.

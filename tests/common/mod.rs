@@ -69,3 +69,28 @@ pub fn labels(len: usize, classes: u32, seed: Seed) -> Vec<u32> {
     let mut random = seed.stream(Purpose::Synthetic);
     (0..len).map(|_| random.below(classes)).collect()
 }
+
+/// Which adapter the GPU tests use: a real one, else a software adapter. Without one, tests pass over with a
+/// loud word, or fail if `REQUIRE_GPU` is set.
+#[cfg(feature = "gpu")]
+pub fn gpu_kind() -> Option<wgrad::device::DeviceKind> {
+    use wgrad::device::DeviceKind;
+    use wgrad::device::gpu::GpuDevice;
+    let mut reasons = Vec::new();
+    for kind in [DeviceKind::Gpu, DeviceKind::Software] {
+        match GpuDevice::open(&kind) {
+            Ok(_) => return Some(kind),
+            Err(error) => reasons.push(error.to_string()),
+        }
+    }
+    assert!(std::env::var_os("REQUIRE_GPU").is_none(), "no adapter: {reasons:?}");
+    eprintln!("SKIPPED, no adapter: {reasons:?}");
+    None
+}
+
+/// An open GPU or software adapter, as [`gpu_kind`] finds it.
+#[cfg(feature = "gpu")]
+pub fn gpu() -> Option<wgrad::device::gpu::GpuDevice> {
+    let kind = gpu_kind()?;
+    Some(wgrad::device::gpu::GpuDevice::open(&kind).expect("it was opened a moment ago").0)
+}

@@ -13,8 +13,20 @@ pub fn value<T: Real>(act: Activation, x: T) -> T {
     match act {
         Activation::Identity => x,
         // NaN passes: a comparison that is false keeps x.
-        Activation::Relu => if x < T::zero() { T::zero() } else { x },
-        Activation::LeakyRelu => if x < T::zero() { T::of(LEAKY_SLOPE) * x } else { x },
+        Activation::Relu => {
+            if x < T::zero() {
+                T::zero()
+            } else {
+                x
+            }
+        }
+        Activation::LeakyRelu => {
+            if x < T::zero() {
+                T::of(LEAKY_SLOPE) * x
+            } else {
+                x
+            }
+        }
         Activation::Tanh => x.tanh(),
         Activation::Sigmoid => sigmoid(x),
         Activation::Gelu => x * normal_cdf(x),
@@ -28,13 +40,26 @@ pub fn gradient<T: Real>(act: Activation, saved: T) -> T {
     let one = T::one();
     match act {
         Activation::Identity => one,
-        Activation::Relu => if saved > T::zero() { one } else { T::zero() },
-        Activation::LeakyRelu => if saved > T::zero() { one } else { T::of(LEAKY_SLOPE) },
+        Activation::Relu => {
+            if saved > T::zero() {
+                one
+            } else {
+                T::zero()
+            }
+        }
+        Activation::LeakyRelu => {
+            if saved > T::zero() {
+                one
+            } else {
+                T::of(LEAKY_SLOPE)
+            }
+        }
         Activation::Tanh => one - saved * saved,
         Activation::Sigmoid => saved * (one - saved),
         // Φ(x) + x φ(x)
         Activation::Gelu => {
-            let density = (T::of(-0.5) * saved * saved).exp() * T::of(1.0 / (2.0 * std::f64::consts::PI).sqrt());
+            let density = (T::of(-0.5) * saved * saved).exp()
+                * T::of(1.0 / (2.0 * std::f64::consts::PI).sqrt());
             normal_cdf(saved) + saved * density
         }
         Activation::GeluTanh => {
@@ -42,7 +67,8 @@ pub fn gradient<T: Real>(act: Activation, saved: T) -> T {
             let inner = gelu_factor::<T>() * (one + T::of(3.0 * GELU_CUBIC) * saved * saved);
             let sech2 = one - t * t;
             // At large |x| the derivative of the argument may overflow where sech² is 0 already.
-            let tail = if sech2 == T::zero() { T::zero() } else { T::of(0.5) * saved * sech2 * inner };
+            let tail =
+                if sech2 == T::zero() { T::zero() } else { T::of(0.5) * saved * sech2 * inner };
             T::of(0.5) * (one + t) + tail
         }
         // s + x s (1 − s)

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::kernels::{self, Adam, Product, Sgd};
 use super::Real;
+use super::kernels::{self, Adam, Product, Sgd};
 use crate::device::{Device, DeviceInfo, Values};
 use crate::error::{Error, Result};
 use crate::model::Activation;
@@ -58,7 +58,16 @@ impl<T: Real> CpuDevice<T> {
             driver: String::new(),
         };
         let (train, eval) = (Sequence::default(), Sequence::default());
-        Self { info, plan: None, floats: vec![], indices: vec![], train, eval, losses: vec![], log: None }
+        Self {
+            info,
+            plan: None,
+            floats: vec![],
+            indices: vec![],
+            train,
+            eval,
+            losses: vec![],
+            log: None,
+        }
     }
 
     /// A slot's floats in the device's own precision.
@@ -69,7 +78,9 @@ impl<T: Real> CpuDevice<T> {
         let (spec, range) = self.place(slot)?;
         match spec.element {
             Element::F32 => Ok(&self.floats[range]),
-            Element::U32 => Err(self.failure(format!("{} holds whole numbers, not floats", spec.name))),
+            Element::U32 => {
+                Err(self.failure(format!("{} holds whole numbers, not floats", spec.name)))
+            }
         }
     }
 
@@ -92,7 +103,8 @@ impl<T: Real> CpuDevice<T> {
     }
 
     fn place(&self, slot: Slot) -> Result<(&SlotSpec, Range<usize>)> {
-        let plan = self.plan.as_ref().ok_or_else(|| self.failure("no plan is loaded".to_string()))?;
+        let plan =
+            self.plan.as_ref().ok_or_else(|| self.failure("no plan is loaded".to_string()))?;
         let spec = plan.slot(slot);
         let start = buffer_start(plan, spec) + spec.offset;
         Ok((spec, start..start + spec.len()))
@@ -115,7 +127,11 @@ impl<T: Real> Default for CpuDevice<T> {
 /// Where a slot's buffer begins in the arena of its kind: the buffers of that kind lie end to end.
 fn buffer_start(plan: &Plan, spec: &SlotSpec) -> usize {
     let before = &plan.buffers()[..spec.buffer.0 as usize];
-    before.iter().filter(|buffer| buffer.element == spec.element).map(|buffer| buffer.elements).sum()
+    before
+        .iter()
+        .filter(|buffer| buffer.element == spec.element)
+        .map(|buffer| buffer.elements)
+        .sum()
 }
 
 fn ready(plan: &Plan, step: &Step) -> Ready {
@@ -130,7 +146,9 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
     for (i, slot) in step.reads.iter().enumerate() {
         match (step.kernel, spec(slot).element) {
             // The order is the one read of whole numbers that is no table.
-            (Kernel::Gather { ordered: true, .. }, Element::U32) if i == 1 => indices[0] = range(spec(slot)),
+            (Kernel::Gather { ordered: true, .. }, Element::U32) if i == 1 => {
+                indices[0] = range(spec(slot))
+            }
             (_, Element::U32) => indices[1] = range(spec(slot)),
             (_, Element::F32) if i == 1 && same => {}
             (_, Element::F32) => floats[i] = range(spec(slot)),
@@ -150,9 +168,11 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
 impl Ready {
     fn run<T: Real>(&self, floats: &mut [T], indices: &mut [u32], step: &StepRow) {
         let parts = floats.get_disjoint_mut(self.floats.clone());
-        let [a, b, c, out, out2, out3] = parts.expect("a plan's steps read and write different buffers");
+        let [a, b, c, out, out2, out3] =
+            parts.expect("a plan's steps read and write different buffers");
         let parts = indices.get_disjoint_mut(self.indices.clone());
-        let [order, table, picked] = parts.expect("a plan's steps read and write different buffers");
+        let [order, table, picked] =
+            parts.expect("a plan's steps read and write different buffers");
         let (a, b, c) = (&*a, if self.same { &*a } else { &*b }, &*c);
         let (m, n) = self.out;
         let product = Product { m, n, k: self.k };
@@ -168,7 +188,12 @@ impl Ready {
                 }
             }
             Kernel::MatmulNt { bias, act, save } => {
-                kernels::matmul_nt((a, b, bias.then_some(c)), act, (out, save.then_some(out2)), product);
+                kernels::matmul_nt(
+                    (a, b, bias.then_some(c)),
+                    act,
+                    (out, save.then_some(out2)),
+                    product,
+                );
             }
             Kernel::MatmulNn { act_grad } => {
                 let saved = (act_grad != Activation::Identity).then_some(c);
@@ -193,7 +218,13 @@ impl Ready {
             Kernel::PutRows => kernels::put_rows(a, out, n, step),
             Kernel::UpdateSgd { momentum, nesterov, weight_decay } => {
                 let velocity = (momentum != 0.0).then_some(out2);
-                kernels::update_sgd(a, out, velocity, Sgd { momentum, nesterov, weight_decay }, step);
+                kernels::update_sgd(
+                    a,
+                    out,
+                    velocity,
+                    Sgd { momentum, nesterov, weight_decay },
+                    step,
+                );
             }
             Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled } => {
                 let adam = Adam { beta1, beta2, eps, weight_decay, decoupled };
@@ -210,7 +241,11 @@ impl<T: Real> Device for CpuDevice<T> {
 
     fn load(&mut self, plan: &Plan) -> Result<()> {
         let total = |element| -> usize {
-            plan.buffers().iter().filter(|buffer| buffer.element == element).map(|buffer| buffer.elements).sum()
+            plan.buffers()
+                .iter()
+                .filter(|buffer| buffer.element == element)
+                .map(|buffer| buffer.elements)
+                .sum()
         };
         let too_large = |_| Error::TooLarge {
             what: "the plan".to_string(),
@@ -243,7 +278,9 @@ impl<T: Real> Device for CpuDevice<T> {
         let (name, element) = (spec.name.clone(), spec.element);
         let range = range.start + first..range.start + first + values.len();
         if first + values.len() > self.place(slot)?.1.len() {
-            return Err(self.failure(format!("{} values do not fit {name} from {first} on", values.len())));
+            return Err(
+                self.failure(format!("{} values do not fit {name} from {first} on", values.len()))
+            );
         }
         match (values, element) {
             (Values::F32(values), Element::F32) => {
@@ -259,7 +296,8 @@ impl<T: Real> Device for CpuDevice<T> {
 
     fn write_steps(&mut self, phase: Phase, rows: &[StepRow]) -> Result<()> {
         if rows.len() > WINDOW {
-            return Err(self.failure(format!("{} steps at once, at most {WINDOW} are possible", rows.len())));
+            return Err(self
+                .failure(format!("{} steps at once, at most {WINDOW} are possible", rows.len())));
         }
         let sequence = self.sequence(phase);
         sequence.rows.clear();
@@ -278,7 +316,8 @@ impl<T: Real> Device for CpuDevice<T> {
             Phase::Eval => &self.eval,
         };
         let rows = sequence.rows.get(steps.start as usize..steps.end as usize);
-        let rows = rows.ok_or_else(|| self.failure(format!("steps {steps:?} lie outside of the window")))?;
+        let rows =
+            rows.ok_or_else(|| self.failure(format!("steps {steps:?} lie outside of the window")))?;
         for row in rows {
             for step in &sequence.steps {
                 step.run(&mut self.floats, &mut self.indices, row);
@@ -296,7 +335,9 @@ impl<T: Real> Device for CpuDevice<T> {
 
     fn read(&mut self, slot: Slot, len: usize) -> Result<Vec<f32>> {
         let values = self.values(slot)?;
-        let values = values.get(..len).ok_or_else(|| self.failure(format!("{len} elements are more than the slot's")))?;
+        let values = values
+            .get(..len)
+            .ok_or_else(|| self.failure(format!("{len} elements are more than the slot's")))?;
         Ok(values.iter().map(|value| value.to_f32()).collect())
     }
 

@@ -56,7 +56,13 @@ pub fn matmul_nt<T: Real>(
     (out, saved): (&mut [T], Option<&mut [T]>),
     Product { m, n, k }: Product,
 ) {
-    general_mat_mul(T::one(), &view(a, m, k), &view(b, n, k).t(), T::zero(), &mut view_mut(out, m, n));
+    general_mat_mul(
+        T::one(),
+        &view(a, m, k),
+        &view(b, n, k).t(),
+        T::zero(),
+        &mut view_mut(out, m, n),
+    );
     if let Some(bias) = bias {
         for row in out.chunks_exact_mut(n) {
             for (out, &bias) in row.iter_mut().zip(bias) {
@@ -93,7 +99,13 @@ pub fn matmul_tn<T: Real>(
     (out, sums): (&mut [T], Option<&mut [T]>),
     Product { m, n, k }: Product,
 ) {
-    general_mat_mul(T::one(), &view(a, k, m).t(), &view(b, k, n), T::zero(), &mut view_mut(out, m, n));
+    general_mat_mul(
+        T::one(),
+        &view(a, k, m).t(),
+        &view(b, k, n),
+        T::zero(),
+        &mut view_mut(out, m, n),
+    );
     if let Some(sums) = sums {
         sum_rows(a, sums, m);
     }
@@ -209,7 +221,13 @@ pub struct Sgd {
 }
 
 /// g ← g + wd·w; v ← µ v + g; w ← w − lr (nesterov ? g + µ v : v)
-pub fn update_sgd<T: Real>(g: &[T], w: &mut [T], velocity: Option<&mut [T]>, sgd: Sgd, step: &StepRow) {
+pub fn update_sgd<T: Real>(
+    g: &[T],
+    w: &mut [T],
+    velocity: Option<&mut [T]>,
+    sgd: Sgd,
+    step: &StepRow,
+) {
     let (lr, decay, momentum) = (T::of(step.lr), T::of(sgd.weight_decay), T::of(sgd.momentum));
     match velocity {
         None => w.iter_mut().zip(g).for_each(|(w, &g)| *w -= lr * (g + decay * *w)),
@@ -239,7 +257,12 @@ pub struct Adam {
 }
 
 /// m, v ← running means of g, g²; w ← w − lr/c₁ · m / (√v/c₂ + eps), c₁ and c₂ the step's corrections
-pub fn update_adam<T: Real>(g: &[T], (w, m, v): (&mut [T], &mut [T], &mut [T]), adam: Adam, step: &StepRow) {
+pub fn update_adam<T: Real>(
+    g: &[T],
+    (w, m, v): (&mut [T], &mut [T], &mut [T]),
+    adam: Adam,
+    step: &StepRow,
+) {
     let (beta1, beta2, eps) = (T::of(adam.beta1), T::of(adam.beta2), T::of(adam.eps));
     let (rest1, rest2) = (T::of(1.0 - adam.beta1), T::of(1.0 - adam.beta2));
     let coupled = T::of(if adam.decoupled { 0.0 } else { adam.weight_decay });

@@ -7,7 +7,17 @@ use ndarray::LinalgScalar;
 
 /// f32 or f64, with the functions that kernels need.
 pub trait Real:
-    LinalgScalar + Default + PartialOrd + Neg<Output = Self> + AddAssign + SubAssign + MulAssign + DivAssign + Debug + Send + Sync
+    LinalgScalar
+    + Default
+    + PartialOrd
+    + Neg<Output = Self>
+    + AddAssign
+    + SubAssign
+    + MulAssign
+    + DivAssign
+    + Debug
+    + Send
+    + Sync
 {
     /// From a host number.
     fn of(value: f64) -> Self;

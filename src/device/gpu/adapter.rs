@@ -46,7 +46,12 @@ pub(super) fn describe(adapter: &wgpu::Adapter) -> DeviceInfo {
         DeviceType::Other => "other adapter",
     };
     let driver = format!("{} {}", info.driver, info.driver_info).trim().to_string();
-    DeviceInfo { name: info.name, kind: kind.to_string(), backend: format!("{:?}", info.backend), driver }
+    DeviceInfo {
+        name: info.name,
+        kind: kind.to_string(),
+        backend: format!("{:?}", info.backend),
+        driver,
+    }
 }
 
 /// The place of a device type in the order of preference; `None` for what no one takes unasked.
@@ -75,7 +80,8 @@ pub(super) fn pick(kind: &DeviceKind) -> Result<(wgpu::Adapter, String)> {
     let (found, reason) = match kind {
         DeviceKind::Auto | DeviceKind::Gpu => (best(&adapters), "the best GPU found".to_string()),
         DeviceKind::Software => {
-            let software = |adapter: &wgpu::Adapter| adapter.get_info().device_type == DeviceType::Cpu;
+            let software =
+                |adapter: &wgpu::Adapter| adapter.get_info().device_type == DeviceType::Cpu;
             (adapters.iter().position(software), "a software adapter was asked for".to_string())
         }
         DeviceKind::Cpu => (None, String::new()),
@@ -97,7 +103,8 @@ fn nothing(kind: &DeviceKind, infos: &[DeviceInfo]) -> String {
     let wanted = match kind {
         DeviceKind::Auto | DeviceKind::Gpu => "no GPU was found".to_string(),
         DeviceKind::Software => {
-            "no software adapter was found; Linux has one in mesa-vulkan-drivers, Windows has WARP".to_string()
+            "no software adapter was found; Linux has one in mesa-vulkan-drivers, Windows has WARP"
+                .to_string()
         }
         _ => format!("--device {kind}: no adapter has that in its name"),
     };
@@ -117,18 +124,27 @@ pub fn adapters() -> Vec<AdapterReport> {
             (wgpu::Features::PIPELINE_CACHE, "pipeline cache"),
             (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, "cooperative matrices"),
         ];
-        let has = |(feature, name): &(wgpu::Features, &str)| features.contains(*feature).then(|| (*name).to_string());
+        let has = |(feature, name): &(wgpu::Features, &str)| {
+            features.contains(*feature).then(|| (*name).to_string())
+        };
         let mut features: Vec<String> = named.iter().filter_map(has).collect();
         if let Some(at) = features.iter().position(|name| name == "subgroups") {
-            features[at] = format!("subgroups of {} to {}", info.subgroup_min_size, info.subgroup_max_size);
+            features[at] =
+                format!("subgroups of {} to {}", info.subgroup_min_size, info.subgroup_max_size);
         }
         let limits = [
             ("maxBufferSize", limits.max_buffer_size),
             ("maxStorageBufferBindingSize", limits.max_storage_buffer_binding_size),
             ("maxStorageBuffersPerShaderStage", limits.max_storage_buffers_per_shader_stage.into()),
-            ("maxComputeInvocationsPerWorkgroup", limits.max_compute_invocations_per_workgroup.into()),
+            (
+                "maxComputeInvocationsPerWorkgroup",
+                limits.max_compute_invocations_per_workgroup.into(),
+            ),
             ("maxComputeWorkgroupStorageSize", limits.max_compute_workgroup_storage_size.into()),
-            ("maxComputeWorkgroupsPerDimension", limits.max_compute_workgroups_per_dimension.into()),
+            (
+                "maxComputeWorkgroupsPerDimension",
+                limits.max_compute_workgroups_per_dimension.into(),
+            ),
         ];
         AdapterReport {
             info: describe(adapter),

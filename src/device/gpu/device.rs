@@ -47,8 +47,10 @@ impl GpuDevice {
             ..Default::default()
         };
         let opened = adapter.request_device(&descriptor).await;
-        let (device, queue) = opened
-            .map_err(|error| Error::Device { adapter: info.name.clone(), problem: format!("cannot be opened: {error}") })?;
+        let (device, queue) = opened.map_err(|error| Error::Device {
+            adapter: info.name.clone(),
+            problem: format!("cannot be opened: {error}"),
+        })?;
         let failure = Arc::new(Mutex::new(None));
         let keep = |failure: &Arc<Mutex<Option<String>>>, text: String| {
             failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
@@ -118,7 +120,8 @@ impl GpuDevice {
     }
 
     fn wait(&self, index: Option<wgpu::SubmissionIndex>) -> Result<()> {
-        let waited = self.device.poll(wgpu::PollType::Wait { submission_index: index, timeout: None });
+        let waited =
+            self.device.poll(wgpu::PollType::Wait { submission_index: index, timeout: None });
         self.check()?;
         waited.map(|_| ()).map_err(|error| self.failed(error.to_string()))
     }
@@ -143,7 +146,8 @@ impl GpuDevice {
     }
 
     fn encode(&self, loaded: &Loaded, phase: Phase, steps: Range<u32>) -> wgpu::CommandEncoder {
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder =
+            self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         let dispatches = match phase {
             Phase::Train => &loaded.train,
             Phase::Eval => &loaded.eval,
@@ -220,7 +224,8 @@ impl Device for GpuDevice {
         let loaded = self.loaded()?;
         let spec = loaded.plan.slot(slot);
         if first + values.len() > spec.len() {
-            let problem = format!("{} values do not fit {} from {first} on", values.len(), spec.name);
+            let problem =
+                format!("{} values do not fit {} from {first} on", values.len(), spec.name);
             return Err(self.failed(problem));
         }
         let bytes: &[u8] = match (values, spec.element) {
@@ -235,7 +240,9 @@ impl Device for GpuDevice {
 
     fn write_steps(&mut self, phase: Phase, rows: &[StepRow]) -> Result<()> {
         if rows.len() > WINDOW {
-            return Err(self.failed(format!("{} steps at once, at most {WINDOW} are possible", rows.len())));
+            return Err(
+                self.failed(format!("{} steps at once, at most {WINDOW} are possible", rows.len()))
+            );
         }
         let loaded = self.loaded()?;
         let table = match phase {
@@ -265,10 +272,21 @@ impl Device for GpuDevice {
         let turn = self.flight.count % (DEPTH + 1);
         let loaded = self.loaded()?;
         let mut encoder = self.encode(loaded, phase, steps.clone());
-        let log = loaded.plan.ports.log.filter(|_| training).map(|log| loaded.plan.slot(log).buffer.0 as usize);
+        let log = loaded
+            .plan
+            .ports
+            .log
+            .filter(|_| training)
+            .map(|log| loaded.plan.slot(log).buffer.0 as usize);
         if let Some(log) = log {
             let (from, bytes) = (4 * u64::from(steps.start), 4 * u64::from(count));
-            encoder.copy_buffer_to_buffer(&loaded.buffers[log], from, &loaded.staging[turn], 0, bytes);
+            encoder.copy_buffer_to_buffer(
+                &loaded.buffers[log],
+                from,
+                &loaded.staging[turn],
+                0,
+                bytes,
+            );
         }
         let index = self.queue.submit([encoder.finish()]);
         let staging = log.map(|_| {
@@ -279,7 +297,13 @@ impl Device for GpuDevice {
             (turn, mapped)
         });
         self.flight.count += usize::from(staging.is_some());
-        self.flight.waiting.push_back(Submitted { index, training, steps: count, at: Instant::now(), staging });
+        self.flight.waiting.push_back(Submitted {
+            index,
+            training,
+            steps: count,
+            at: Instant::now(),
+            staging,
+        });
         let pace = if training { &mut self.flight.train } else { &mut self.flight.eval };
         pace.submitted(count);
         self.check()
@@ -303,7 +327,8 @@ impl Device for GpuDevice {
         let mut done = 0;
         while done < total {
             let bytes = (total - done).min(loaded.readback.size());
-            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let mut encoder =
+                self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             encoder.copy_buffer_to_buffer(buffer, start + done, &loaded.readback, 0, bytes);
             let index = self.queue.submit([encoder.finish()]);
             let slice = loaded.readback.slice(..bytes);

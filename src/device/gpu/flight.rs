@@ -46,7 +46,8 @@ pub(super) struct Submitted {
     pub(super) steps: u32,
     pub(super) at: Instant,
     /// Which staging buffer gets the losses, and whether it is mapped.
-    pub(super) staging: Option<(usize, std::sync::mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>)>,
+    pub(super) staging:
+        Option<(usize, std::sync::mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>)>,
 }
 
 /// Submissions in order, oldest first.

@@ -41,7 +41,12 @@ pub(super) fn spec_of(kernel: &Kernel) -> Result<&'static KernelSpec> {
 }
 
 /// The dispatches of a step: one, or several where an arena exceeds `most` elements a binding.
-pub(super) fn launches(plan: &Plan, step: &Step, variant: &'static Variant, most: usize) -> Result<Vec<Launch>> {
+pub(super) fn launches(
+    plan: &Plan,
+    step: &Step,
+    variant: &'static Variant,
+    most: usize,
+) -> Result<Vec<Launch>> {
     let spec = spec_of(&step.kernel)?;
     let base = |params, elements| Launch {
         spec,
@@ -62,7 +67,8 @@ pub(super) fn launches(plan: &Plan, step: &Step, variant: &'static Variant, most
     parts
         .map(|part| {
             let vectors = narrow(part.len() / 4)?;
-            let mut launch = base(update_params(&step.kernel, vectors), vectors.div_ceil(variant.tile[1]));
+            let mut launch =
+                base(update_params(&step.kernel, vectors), vectors.div_ceil(variant.tile[1]));
             launch.part = Some(part);
             Ok(launch)
         })
@@ -97,7 +103,8 @@ fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)>
             let k = if matches!(step.kernel, Kernel::MatmulTn { .. }) { a_rows } else { a_columns };
             let (m, n) = (narrow(rows)?, narrow(columns)?);
             let groups = u64::from(m.div_ceil(tile_m)) * u64::from(n.div_ceil(tile_n));
-            let groups = u32::try_from(groups).map_err(|_| Error::shape("matmul", "too many tiles for 32 bits"))?;
+            let groups = u32::try_from(groups)
+                .map_err(|_| Error::shape("matmul", "too many tiles for 32 bits"))?;
             (vec![m, n, narrow(k)?], groups)
         }
         Kernel::Activate { .. } => {
@@ -129,7 +136,9 @@ fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)>
 fn update_params(kernel: &Kernel, vectors: u32) -> Vec<u32> {
     let bits = |value: f64| (value as f32).to_bits();
     match *kernel {
-        Kernel::UpdateSgd { momentum, weight_decay, .. } => vec![vectors, bits(momentum), bits(weight_decay)],
+        Kernel::UpdateSgd { momentum, weight_decay, .. } => {
+            vec![vectors, bits(momentum), bits(weight_decay)]
+        }
         Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, .. } => {
             let rest = [bits(1.0 - beta1), bits(1.0 - beta2)];
             vec![vectors, bits(beta1), bits(beta2), rest[0], rest[1], bits(eps), bits(weight_decay)]
@@ -148,15 +157,21 @@ fn bindings(kernel: &Kernel, step: &Step) -> Vec<Option<Slot>> {
         Kernel::Gather { ordered, targets } => {
             vec![take(true), take(ordered), take(targets), put(true), put(targets)]
         }
-        Kernel::MatmulNt { bias, save, .. } => vec![take(true), take(true), take(bias), put(true), put(save)],
+        Kernel::MatmulNt { bias, save, .. } => {
+            vec![take(true), take(true), take(bias), put(true), put(save)]
+        }
         Kernel::MatmulNn { act_grad } => {
             vec![take(true), take(true), take(act_grad != Activation::Identity), put(true), None]
         }
-        Kernel::MatmulTn { bias_grad } => vec![take(true), take(true), None, put(true), put(bias_grad)],
+        Kernel::MatmulTn { bias_grad } => {
+            vec![take(true), take(true), None, put(true), put(bias_grad)]
+        }
         Kernel::Activate { bias, .. } => vec![take(true), take(bias), put(true)],
         Kernel::ActivateGrad { .. } | Kernel::Add => vec![take(true), take(true), put(true)],
         Kernel::SumRows | Kernel::LogLoss | Kernel::PutRows => vec![take(true), put(true)],
-        Kernel::LossCrossEntropy | Kernel::LossMse => vec![take(true), take(true), put(true), put(true)],
+        Kernel::LossCrossEntropy | Kernel::LossMse => {
+            vec![take(true), take(true), put(true), put(true)]
+        }
         Kernel::UpdateSgd { momentum, .. } => vec![take(true), put(true), put(momentum != 0.0)],
         Kernel::UpdateAdam { .. } => vec![take(true), put(true), put(true), put(true)],
     }

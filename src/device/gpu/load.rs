@@ -66,21 +66,36 @@ impl Loader<'_> {
     pub(super) fn load(&mut self, plan: &Plan) -> Result<Loaded> {
         self.check(plan)?;
         let data = BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
-        let make = |spec: &crate::plan::BufferSpec| self.buffer(&spec.name, 4 * spec.elements as u64, data);
+        let make = |spec: &crate::plan::BufferSpec| {
+            self.buffer(&spec.name, 4 * spec.elements as u64, data)
+        };
         let buffers: Vec<_> = plan.buffers().iter().map(make).collect();
         let rows = UNIFORM_STRIDE * WINDOW as u64;
         let table = |name| self.buffer(name, rows, BufferUsages::UNIFORM | BufferUsages::COPY_DST);
         let (train_rows, eval_rows) = (table("train steps"), table("eval steps"));
-        let read = |name, bytes| self.buffer(name, bytes, BufferUsages::MAP_READ | BufferUsages::COPY_DST);
-        let staging = (0..=super::flight::DEPTH).map(|_| read("losses", 4 * WINDOW as u64)).collect();
-        let largest = plan.buffers().iter().map(|buffer| 4 * buffer.elements as u64).max().unwrap_or(4);
+        let read =
+            |name, bytes| self.buffer(name, bytes, BufferUsages::MAP_READ | BufferUsages::COPY_DST);
+        let staging =
+            (0..=super::flight::DEPTH).map(|_| read("losses", 4 * WINDOW as u64)).collect();
+        let largest =
+            plan.buffers().iter().map(|buffer| 4 * buffer.elements as u64).max().unwrap_or(4);
         let readback = read("readback", largest.min(READ_BYTES));
         let mut variants = Vec::new();
         let train = self.phase(plan, Phase::Train, &buffers, &train_rows, &mut variants)?;
         let eval = self.phase(plan, Phase::Eval, &buffers, &eval_rows, &mut variants)?;
         variants.sort();
         variants.dedup();
-        Ok(Loaded { plan: plan.clone(), buffers, train, eval, train_rows, eval_rows, staging, readback, variants })
+        Ok(Loaded {
+            plan: plan.clone(),
+            buffers,
+            train,
+            eval,
+            train_rows,
+            eval_rows,
+            staging,
+            readback,
+            variants,
+        })
     }
 
     /// Every buffer and every slot bound whole has to fit; the message names what does not.
@@ -91,16 +106,25 @@ impl Loader<'_> {
             adapter: self.adapter.to_string(),
             limit,
             limit_name,
-            remedy: "use fewer units, a smaller --batch-size or fewer rows, or --device cpu".to_string(),
+            remedy: "use fewer units, a smaller --batch-size or fewer rows, or --device cpu"
+                .to_string(),
         };
         let bytes = |slot: &SlotSpec| 4 * slot.len() as u64;
         // Slots first, since they have the layers' names; whole arenas are bound in parts.
-        let arena = |slot: &SlotSpec| matches!(plan.buffer(slot.buffer).role, Role::Params | Role::Gradients | Role::State);
-        let whole = |slot: &SlotSpec| arena(slot) && slot.len() == plan.buffer(slot.buffer).elements;
+        let arena = |slot: &SlotSpec| {
+            matches!(plan.buffer(slot.buffer).role, Role::Params | Role::Gradients | Role::State)
+        };
+        let whole =
+            |slot: &SlotSpec| arena(slot) && slot.len() == plan.buffer(slot.buffer).elements;
         let limit = self.binding_limit;
         for (_, slot) in plan.slots() {
             if bytes(slot) > limit && !(whole(slot) && slot.sizes.len() == 1) {
-                return Err(too_large(named(slot), bytes(slot), limit, "maxStorageBufferBindingSize"));
+                return Err(too_large(
+                    named(slot),
+                    bytes(slot),
+                    limit,
+                    "maxStorageBufferBindingSize",
+                ));
             }
         }
         let limit = self.device.limits().max_buffer_size;
@@ -114,7 +138,8 @@ impl Loader<'_> {
     }
 
     fn buffer(&self, label: &str, size: u64, usage: BufferUsages) -> wgpu::Buffer {
-        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
+        let descriptor =
+            wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
         self.device.create_buffer(&descriptor)
     }
 
@@ -140,13 +165,15 @@ impl Loader<'_> {
         let size = UNIFORM_STRIDE * dispatches.len().max(1) as u64;
         let params = self.buffer("params", size, usage);
         // Bound where a fusion is absent; the kernel does not touch them.
-        let absent = ["absent read", "absent write"].map(|name| self.buffer(name, 256, BufferUsages::STORAGE));
+        let absent = ["absent read", "absent write"]
+            .map(|name| self.buffer(name, 256, BufferUsages::STORAGE));
         let mut ready = Vec::with_capacity(dispatches.len());
         for (index, launch) in dispatches.iter().enumerate() {
             let at = UNIFORM_STRIDE * index as u64;
             self.queue.write_buffer(&params, at, bytemuck::cast_slice(&launch.params));
             let pipeline = self.pipeline(launch);
-            let group = self.group(plan, launch, &pipeline.layout, (buffers, rows, &params, at, &absent));
+            let group =
+                self.group(plan, launch, &pipeline.layout, (buffers, rows, &params, at, &absent));
             ready.push(Ready { pipeline: pipeline.pipeline, group, grid: launch.grid });
         }
         Ok(ready)
@@ -155,7 +182,8 @@ impl Loader<'_> {
     /// The form of a kernel for this adapter and these sizes.
     fn variant(&self, plan: &Plan, step: &Step) -> Result<&'static Variant> {
         let spec = spec_of(&step.kernel)?;
-        if let Some(forced) = spec.variants.iter().find(|variant| Some(variant.name) == self.forced) {
+        if let Some(forced) = spec.variants.iter().find(|variant| Some(variant.name) == self.forced)
+        {
             return Ok(forced);
         }
         let product = matches!(
@@ -186,7 +214,8 @@ impl Loader<'_> {
         let layout = self.layout(launch.spec);
         let label = Some(launch.spec.name);
         let source = wgpu::ShaderSource::Wgsl(wgsl.as_str().into());
-        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor { label, source });
+        let module =
+            self.device.create_shader_module(wgpu::ShaderModuleDescriptor { label, source });
         let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label,
             bind_group_layouts: &[Some(&layout)],
@@ -210,7 +239,8 @@ impl Loader<'_> {
     }
 
     fn layout(&self, spec: &KernelSpec) -> wgpu::BindGroupLayout {
-        let uniform = |size: u64| (wgpu::BufferBindingType::Uniform, std::num::NonZeroU64::new(size));
+        let uniform =
+            |size: u64| (wgpu::BufferBindingType::Uniform, std::num::NonZeroU64::new(size));
         let storage = |read_only| (wgpu::BufferBindingType::Storage { read_only }, None);
         let kinds = [uniform(STEP_BYTES), uniform(4 * spec.params.len() as u64)]
             .into_iter()
@@ -222,11 +252,16 @@ impl Loader<'_> {
                 binding,
                 visibility: wgpu::ShaderStages::COMPUTE,
                 // The step's row is picked when the dispatch is encoded.
-                ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: binding == 0, min_binding_size },
+                ty: wgpu::BindingType::Buffer {
+                    ty,
+                    has_dynamic_offset: binding == 0,
+                    min_binding_size,
+                },
                 count: None,
             })
             .collect();
-        let descriptor = wgpu::BindGroupLayoutDescriptor { label: Some(spec.name), entries: &entries };
+        let descriptor =
+            wgpu::BindGroupLayoutDescriptor { label: Some(spec.name), entries: &entries };
         self.device.create_bind_group_layout(&descriptor)
     }
 
@@ -244,27 +279,42 @@ impl Loader<'_> {
         ),
     ) -> wgpu::BindGroup {
         let bound = |buffer, offset, size| {
-            BindingResource::Buffer(BufferBinding { buffer, offset, size: std::num::NonZeroU64::new(size) })
+            BindingResource::Buffer(BufferBinding {
+                buffer,
+                offset,
+                size: std::num::NonZeroU64::new(size),
+            })
         };
-        let mut resources =
-            vec![bound(rows, 0, STEP_BYTES), bound(params, at, (4 * launch.params.len() as u64).next_multiple_of(16))];
+        let mut resources = vec![
+            bound(rows, 0, STEP_BYTES),
+            bound(params, at, (4 * launch.params.len() as u64).next_multiple_of(16)),
+        ];
         for (index, slot) in launch.bindings.iter().enumerate() {
             let writes = usize::from(index >= launch.spec.reads.len());
             resources.push(match slot {
                 None => absent[writes].as_entire_binding(),
                 Some(slot) => {
                     let spec = plan.slot(*slot);
-                    debug_assert!(spec.offset.is_multiple_of(VIEW_ALIGN), "views are aligned for bindings");
+                    debug_assert!(
+                        spec.offset.is_multiple_of(VIEW_ALIGN),
+                        "views are aligned for bindings"
+                    );
                     let part = launch.part.clone().unwrap_or(0..spec.len().max(1));
                     let offset = 4 * (spec.offset + part.start) as u64;
                     bound(&buffers[spec.buffer.0 as usize], offset, 4 * part.len() as u64)
                 }
             });
         }
-        let entries: Vec<_> =
-            (0..).zip(resources).map(|(binding, resource)| BindGroupEntry { binding, resource }).collect();
+        let entries: Vec<_> = (0..)
+            .zip(resources)
+            .map(|(binding, resource)| BindGroupEntry { binding, resource })
+            .collect();
         let label = Some(launch.spec.name);
-        self.device.create_bind_group(&wgpu::BindGroupDescriptor { label, layout, entries: &entries })
+        self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label,
+            layout,
+            entries: &entries,
+        })
     }
 }
 

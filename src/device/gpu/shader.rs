@@ -26,11 +26,17 @@ pub fn consts(kernel: &Kernel) -> Vec<(&'static str, u32)> {
         ]
     };
     match *kernel {
-        Kernel::Gather { ordered, targets } => vec![("ORDERED", u32::from(ordered)), ("TARGETS", u32::from(targets))],
-        Kernel::MatmulNt { bias, act, save } => matmul([false, true], act, [bias, save, false, false]),
-        Kernel::MatmulNn { act_grad } => {
-            matmul([false, false], act_grad, [false, false, act_grad != Activation::Identity, false])
+        Kernel::Gather { ordered, targets } => {
+            vec![("ORDERED", u32::from(ordered)), ("TARGETS", u32::from(targets))]
         }
+        Kernel::MatmulNt { bias, act, save } => {
+            matmul([false, true], act, [bias, save, false, false])
+        }
+        Kernel::MatmulNn { act_grad } => matmul(
+            [false, false],
+            act_grad,
+            [false, false, act_grad != Activation::Identity, false],
+        ),
         Kernel::MatmulTn { bias_grad } => {
             matmul([true, false], Activation::Identity, [false, false, false, bias_grad])
         }
