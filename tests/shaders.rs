@@ -4,7 +4,9 @@
 #![cfg(feature = "gpu")]
 
 use naga::back::{hlsl, msl, spv};
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::valid::{
+    Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator,
+};
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
 use wgrad::device::gpu::{KERNELS, KernelSpec, assemble, consts};
 use wgrad::device::verify::every_kernel;
@@ -18,8 +20,14 @@ fn for_each_shader(mut each: impl FnMut(&KernelSpec, &str, &str, &Module, &Modul
             let wgsl = assemble(spec, variant, &consts(&kernel));
             let module = naga::front::wgsl::parse_str(&wgsl)
                 .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(&wgsl)));
-            // No capability beyond plain WebGPU is asked for.
-            let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+            // No capability beyond plain WebGPU is asked for, except by forms that say so.
+            let mut validator = match variant.subgroup {
+                None => Validator::new(ValidationFlags::all(), Capabilities::empty()),
+                Some(_) => Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP),
+            };
+            validator.subgroup_stages(ShaderStages::COMPUTE);
+            validator.subgroup_operations(SubgroupOperationSet::all());
+            let info = validator
                 .validate(&module)
                 .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(&wgsl)));
             each(spec, &label, &wgsl, &module, &info);
@@ -48,13 +56,19 @@ fn shaders_translate_to_all_targets() {
         let words = spv::write_vec(module, info, &spv::Options::default(), Some(&entry));
         assert!(words.unwrap_or_else(|error| panic!("{label} to SPIR-V: {error}")).len() > 100);
 
-        let options = msl::Options { fake_missing_bindings: true, ..Default::default() };
+        let options = msl::Options {
+            lang_version: (2, 4),
+            fake_missing_bindings: true,
+            ..Default::default()
+        };
         let text = msl::write_string(module, info, &options, &msl::PipelineOptions::default());
         let (text, _) = text.unwrap_or_else(|error| panic!("{label} to MSL: {error}"));
         assert!(text.contains("kernel void"), "{label}");
 
         let mut text = String::new();
-        let options = hlsl::Options { fake_missing_bindings: true, ..Default::default() };
+        let shader_model = hlsl::ShaderModel::V6_0;
+        let options =
+            hlsl::Options { shader_model, fake_missing_bindings: true, ..Default::default() };
         let pipeline = hlsl::PipelineOptions::default();
         if let Err(error) =
             hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None)

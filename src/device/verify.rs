@@ -81,6 +81,9 @@ pub fn verify_gpu(
             continue;
         };
         for variant in spec.variants {
+            if !device.can_run(variant) {
+                continue;
+            }
             device.force_variant(Some(variant.name));
             for sizes in sizes_of(&kernel) {
                 tally.count(&check(device, variant.name, kernel, sizes)?, tell);

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::adapter::{describe, pick};
 use super::flight::{DEPTH, Flight, Submitted};
+use super::kernels::Variant;
 use super::load::{Loaded, Loader, Pipeline, UNIFORM_STRIDE};
 use crate::device::{Device, DeviceInfo, DeviceKind, Values};
 use crate::error::{Error, Result};
@@ -25,6 +26,8 @@ pub struct GpuDevice {
     losses: Vec<f32>,
     forced: Option<&'static str>,
     binding_limit: u64,
+    /// The size of all subgroups, if the adapter has them and the size is fixed.
+    subgroup: Option<u32>,
 }
 
 impl GpuDevice {
@@ -41,7 +44,8 @@ impl GpuDevice {
         let info = describe(adapter);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
-            required_features: wgpu::Features::empty(),
+            // Of use to products on adapters whose subgroups are all of one size.
+            required_features: adapter.features() & wgpu::Features::SUBGROUP,
             // The defaults are far below what most adapters have.
             required_limits: adapter.limits(),
             ..Default::default()
@@ -82,6 +86,7 @@ impl GpuDevice {
             flight: Flight::default(),
             losses: Vec::new(),
             forced: None,
+            subgroup: fixed_subgroup(adapter),
             binding_limit: adapter.limits().max_storage_buffer_binding_size,
         })
     }
@@ -89,6 +94,11 @@ impl GpuDevice {
     /// Makes the next load take this variant wherever a kernel has it; `None` leaves the choice to the device.
     pub fn force_variant(&mut self, name: Option<&'static str>) {
         self.forced = name;
+    }
+
+    /// Whether a form of a kernel can run here.
+    pub fn can_run(&self, variant: &Variant) -> bool {
+        variant.subgroup.is_none() || variant.subgroup == self.subgroup
     }
 
     /// Makes the next load keep to fewer bytes a binding than the adapter allows, as on an adapter with less;
@@ -168,6 +178,14 @@ impl GpuDevice {
     }
 }
 
+/// The size of an adapter's subgroups, if it is the same for all.
+fn fixed_subgroup(adapter: &wgpu::Adapter) -> Option<u32> {
+    let info = adapter.get_info();
+    let fixed = info.subgroup_min_size == info.subgroup_max_size;
+    (fixed && adapter.features().contains(wgpu::Features::SUBGROUP))
+        .then_some(info.subgroup_min_size)
+}
+
 /// A step's row as shaders see it.
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -212,6 +230,7 @@ impl Device for GpuDevice {
             software,
             forced: self.forced,
             binding_limit: self.binding_limit,
+            subgroup: self.subgroup,
             pipelines: &mut self.pipelines,
         };
         let loaded = loader.load(plan)?;

@@ -5,7 +5,7 @@
 const STEP: &str = include_str!("../../../shaders/step.wgsl");
 const INDEX: &str = include_str!("../../../shaders/index.wgsl");
 const ACTIVATION: &str = include_str!("../../../shaders/activation.wgsl");
-const MATMUL: &str = include_str!("../../../shaders/matmul.wgsl");
+pub(super) const MATMUL: &str = include_str!("../../../shaders/matmul.wgsl");
 
 /// A kernel's row: which files it is made of and what it binds. Binding 0 is the step, 1 the
 /// parameters; reads and writes follow in order.
@@ -37,6 +37,8 @@ pub struct Variant {
     /// Rows and columns of the result that a workgroup computes; for kernels that go through elements one
     /// by one, 1 and the workgroup's size.
     pub tile: [u32; 2],
+    /// The size that all subgroups of an adapter must have for this form; `None` where none are used.
+    pub subgroup: Option<u32>,
 }
 
 /// Lanes of a workgroup in kernels that go through elements one by one.
@@ -49,32 +51,58 @@ macro_rules! plain {
             source: include_str!(concat!("../../../shaders/", $file, ".wgsl")),
             consts: &[("WORKGROUP", WORKGROUP)],
             tile: [1, WORKGROUP],
+            subgroup: None,
         }]
     };
 }
 
 const TILE: &str = include_str!("../../../shaders/matmul_tile.wgsl");
 const DIRECT: &str = include_str!("../../../shaders/matmul_direct.wgsl");
+const SUBGROUP: &str = include_str!("../../../shaders/matmul_subgroup.wgsl");
+
+/// A product by tiles in workgroup memory: `m` x `n` a workgroup, `reg` x `reg` a lane.
+const fn tile(
+    name: &'static str,
+    consts: &'static [(&'static str, u32)],
+    m: u32,
+    n: u32,
+) -> Variant {
+    Variant { name, source: TILE, consts, tile: [m, n], subgroup: None }
+}
+
+/// A product whose workgroup is one subgroup of so many lanes.
+const fn subgroup(
+    name: &'static str,
+    consts: &'static [(&'static str, u32)],
+    tile: [u32; 2],
+    lanes: u32,
+) -> Variant {
+    Variant { name, source: SUBGROUP, consts, tile, subgroup: Some(lanes) }
+}
 
 const MATMULS: &[Variant] = &[
-    Variant {
-        name: "tile_64x64",
-        source: TILE,
-        consts: &[("TILE_M", 64), ("TILE_N", 64), ("TILE_K", 16), ("REG_M", 4), ("REG_N", 4)],
-        tile: [64, 64],
-    },
-    Variant {
-        name: "tile_16x16",
-        source: TILE,
-        consts: &[("TILE_M", 16), ("TILE_N", 16), ("TILE_K", 16), ("REG_M", 2), ("REG_N", 2)],
-        tile: [16, 16],
-    },
+    tile(
+        "tile_64x64",
+        &[("TILE_M", 64), ("TILE_N", 64), ("TILE_K", 16), ("REG_M", 4), ("REG_N", 4)],
+        64,
+        64,
+    ),
+    tile(
+        "tile_16x16",
+        &[("TILE_M", 16), ("TILE_N", 16), ("TILE_K", 16), ("REG_M", 2), ("REG_N", 2)],
+        16,
+        16,
+    ),
     Variant {
         name: "direct_8x16",
         source: DIRECT,
         consts: &[("LANES", 8), ("REG_M", 8), ("REG_N", 2)],
         tile: [8, 16],
+        subgroup: None,
     },
+    subgroup("subgroup_8x16", &[("LANES", 8), ("REG_M", 8), ("REG_N", 2)], [8, 16], 8),
+    subgroup("subgroup_8x64", &[("LANES", 8), ("REG_M", 8), ("REG_N", 8)], [8, 64], 8),
+    subgroup("subgroup_8x8", &[("LANES", 4), ("REG_M", 8), ("REG_N", 2)], [8, 8], 4),
 ];
 
 const fn matmul(name: &'static str) -> KernelSpec {

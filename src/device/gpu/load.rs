@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 
-use super::kernels::{KernelSpec, Variant};
+use super::kernels::{KernelSpec, MATMUL, Variant};
 use super::launch::{Launch, launches, spec_of};
 use super::shader::assemble;
 use crate::error::{Error, Result};
@@ -59,6 +59,8 @@ pub(super) struct Loader<'a> {
     pub(super) forced: Option<&'static str>,
     /// Bytes that a binding may have.
     pub(super) binding_limit: u64,
+    /// The size of all subgroups, if it is fixed.
+    pub(super) subgroup: Option<u32>,
     pub(super) pipelines: &'a mut HashMap<String, Pipeline>,
 }
 
@@ -193,8 +195,13 @@ impl Loader<'_> {
         let wanted = if !product {
             "plain"
         } else if self.software {
-            // Barriers and workgroup memory cost a software adapter more than they save.
-            "direct_8x16"
+            // Barriers and workgroup memory cost a software adapter more than they save, and loads more
+            // than passing values round a subgroup.
+            match self.subgroup {
+                Some(8) => "subgroup_8x16",
+                Some(4) => "subgroup_8x8",
+                _ => "direct_8x16",
+            }
         } else {
             let (m, n) = plan.slot(step.writes[0]).matrix();
             // Large tiles load less for each result, but a small result has too few of them to fill a GPU.
@@ -214,8 +221,8 @@ impl Loader<'_> {
         let layout = self.layout(launch.spec);
         let label = Some(launch.spec.name);
         let source = wgpu::ShaderSource::Wgsl(wgsl.as_str().into());
-        let module =
-            self.device.create_shader_module(wgpu::ShaderModuleDescriptor { label, source });
+        let product = launch.spec.source.contains(&MATMUL);
+        let module = self.module(wgpu::ShaderModuleDescriptor { label, source }, product);
         let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label,
             bind_group_layouts: &[Some(&layout)],
@@ -236,6 +243,29 @@ impl Loader<'_> {
         let made = Pipeline { pipeline, layout };
         self.pipelines.insert(wgsl, made.clone());
         made
+    }
+
+    /// A shader; products go without the checks of indices and loops that wgpu puts in by default.
+    ///
+    /// They cost software adapters a factor of two to six there (`docs/performance.md`). They are not needed: every
+    /// index in a product is below, or clamped to, sizes that the host took from the slots bound, and every
+    /// loop counts up to such a size; no index comes from data. Kernels whose indices do come from data
+    /// (rows, classes) stay checked.
+    #[expect(
+        unsafe_code,
+        reason = "the one place where WGSL runs unchecked; measured, argued above"
+    )]
+    fn module(
+        &self,
+        descriptor: wgpu::ShaderModuleDescriptor<'_>,
+        product: bool,
+    ) -> wgpu::ShaderModule {
+        if !product {
+            return self.device.create_shader_module(descriptor);
+        }
+        let checks = wgpu::ShaderRuntimeChecks::unchecked();
+        // SAFETY: only this crate's products come here, for which the comment above holds.
+        unsafe { self.device.create_shader_module_trusted(descriptor, checks) }
     }
 
     fn layout(&self, spec: &KernelSpec) -> wgpu::BindGroupLayout {
