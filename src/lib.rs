@@ -2,7 +2,7 @@
 //!
 //! Modules in reading order; each may use those before it, never those after it:
 //! [`error`], [`shape`], [`random`], [`data`], [`model`], [`graph`], [`plan`], [`device`], [`train`],
-//! [`export`], `report`, `cli`.
+//! [`export`], [`report`], `cli`.
 
 pub mod error;
 pub mod shape;
@@ -23,6 +23,8 @@ pub mod train;
 
 pub mod export;
 
+pub mod report;
+
 pub use data::{Dataset, Scale, Split, Target, Targets};
 pub use device::DeviceKind;
 pub use error::{Error, Result};
@@ -30,4 +32,5 @@ pub use export::{read_model, read_weights, write_model};
 pub use graph::{Loss, Optimizer};
 pub use model::{Activation, Init, Params, Sequential};
 pub use random::Seed;
+pub use report::Console;
 pub use train::{Event, Metrics, Predictor, TrainOptions, TrainedModel, Trainer};
