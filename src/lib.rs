@@ -25,6 +25,9 @@ pub mod export;
 
 pub mod report;
 
+#[cfg(feature = "cli")]
+pub mod cli;
+
 pub use data::{Dataset, Scale, Split, Target, Targets};
 pub use device::DeviceKind;
 pub use error::{Error, Result};
