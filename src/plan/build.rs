@@ -7,7 +7,7 @@ use super::memory::{Temporary, assign};
 use super::{BufferId, BufferSpec, Element, Kernel, Phase, Plan, Ports, Role, Slot, SlotSpec, Step, WINDOW};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Inference, NodeId, Op, Training};
-use crate::model::ParamLayout;
+use crate::model::{Activation, ParamLayout};
 use crate::shape::elements;
 
 /// How many rows a plan is made for.
@@ -153,7 +153,9 @@ impl Plan {
         let gather = Kernel::Gather { ordered: true, targets: true };
         let mut slots = HashMap::from([(step.features, x), (step.targets, y)]);
         slots.extend(param_slots(&step.graph, &weights));
-        slots.extend(step.gradients.iter().copied().zip(d_weights));
+        let (copied, direct): (Vec<_>, Vec<_>) =
+            step.gradients.iter().copied().zip(d_weights).partition(|&(node, _)| is_shared(step, node));
+        slots.extend(direct);
         let mut lowering = Lowering {
             graph: &step.graph,
             batch: sizes.batch,
@@ -164,10 +166,14 @@ impl Plan {
         };
         lowering.run(&mut builder)?;
         let row_loss = lowering.row_loss.ok_or_else(|| Error::shape("training", "the graph has no loss"))?;
-        let mut steps = lowering.steps;
+        let Lowering { mut steps, slots, .. } = lowering;
         // Beside the loss, so that the row losses' buffer is free for the backward pass.
         let after = steps.iter().position(|s| s.writes.contains(&row_loss)).map_or(steps.len(), |i| i + 1);
         steps.insert(after, builder.step(Kernel::LogLoss, vec![row_loss], vec![log])?);
+        for (node, d_weight) in copied {
+            let copy = Kernel::Activate { act: Activation::Identity, bias: false };
+            steps.push(builder.step(copy, vec![slots[&node]], vec![d_weight])?);
+        }
         let changed = [vec![params], ports.states.clone()].concat();
         steps.push(builder.step(Kernel::update(&step.optimizer), vec![gradients], changed)?);
         builder.phase(Phase::Train, steps);
@@ -230,6 +236,13 @@ impl PlanBuilder {
         (ports.eval_x, ports.predictions) = (Some(eval_x), Some(predictions));
         Ok(())
     }
+}
+
+/// Whether a gradient is that of several parameters, or enters another one: then it cannot be computed in
+/// its place in the arena, which no step may read and write at once.
+fn is_shared(step: &Training, gradient: NodeId) -> bool {
+    let of_params = step.gradients.iter().filter(|&&other| other == gradient).count();
+    of_params > 1 || step.graph.nodes().any(|(_, node)| node.op.inputs().contains(&gradient))
 }
 
 fn param_slots(graph: &Graph, weights: &[Slot]) -> Vec<(NodeId, Slot)> {

@@ -63,6 +63,8 @@ impl Lowering<'_> {
             Op::ActivateGrad { act, saved, d_y } => {
                 self.simple(builder, Kernel::ActivateGrad { act }, &[saved, d_y], id)
             }
+            // The product that it is fused with comes later.
+            Op::SumRows { x } if self.fused_sum(x).is_some_and(|(_, sum)| sum == id) => Ok(vec![]),
             Op::SumRows { x } => self.simple(builder, Kernel::SumRows, &[x], id),
             Op::Loss { loss, prediction, targets } => self.loss(builder, loss, prediction, targets),
             Op::LossGrad { .. } => Err(Error::shape("loss_grad", "it stands without its loss")),
@@ -105,7 +107,10 @@ impl Lowering<'_> {
             && d_y == id
             && let Some(&saved) = self.slots.get(&saved)
         {
-            reads.push(saved);
+            // The identity's gradient is 1, and its kernel reads nothing more.
+            if act != Activation::Identity {
+                reads.push(saved);
+            }
             let out = self.place(builder, user);
             self.push(builder, Kernel::MatmulNn { act_grad: act }, reads, vec![out])?;
             return Ok(vec![user]);
@@ -117,11 +122,7 @@ impl Lowering<'_> {
 
     /// aᵀ b, and the sums of a's columns if a bias needs them.
     fn matmul_tn(&mut self, builder: &mut PlanBuilder, id: NodeId, a: NodeId, b: NodeId) -> Result<Vec<NodeId>> {
-        let sums = self
-            .graph
-            .nodes()
-            .find(|(other, node)| node.op == Op::SumRows { x: a } && !self.slots_written(*other))
-            .map(|(other, _)| other);
+        let sums = self.fused_sum(a).filter(|&(product, _)| product == id).map(|(_, sum)| sum);
         let reads = vec![self.slot(a)?, self.slot(b)?];
         let mut writes = vec![self.place(builder, id)];
         if let Some(sums) = sums {
@@ -210,7 +211,12 @@ impl Lowering<'_> {
         found.map(|(user, act)| (user, act, save))
     }
 
-    fn slots_written(&self, id: NodeId) -> bool {
-        self.slots.get(&id).is_some_and(|slot| self.steps.iter().any(|step| step.writes.contains(slot)))
+    /// The product aᵀ b that computes the sums of a's columns too, and the node of these sums.
+    fn fused_sum(&self, a: NodeId) -> Option<(NodeId, NodeId)> {
+        let find = |fits: &dyn Fn(&Op) -> bool| self.graph.nodes().find(|(_, node)| fits(&node.op)).map(|(id, _)| id);
+        let product = find(&|op| matches!(*op, Op::MatmulTn { a: left, .. } if left == a))?;
+        let sum = find(&|op| *op == Op::SumRows { x: a })?;
+        // Whoever uses the sums must come after the product.
+        self.users(sum).iter().all(|&(user, _)| user > product).then_some((product, sum))
     }
 }

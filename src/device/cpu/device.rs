@@ -73,6 +73,20 @@ impl<T: Real> CpuDevice<T> {
         }
     }
 
+    /// Sets all of a slot's floats in the device's own precision, which [`Device::write`] would round.
+    ///
+    /// # Errors
+    /// If no plan is loaded, the slot holds no floats, or another number of them.
+    pub fn set_values(&mut self, slot: Slot, values: &[T]) -> Result<()> {
+        let (spec, range) = self.place(slot)?;
+        if spec.element != Element::F32 || range.len() != values.len() {
+            let problem = format!("{} floats are not what {} holds", values.len(), spec.name);
+            return Err(self.failure(problem));
+        }
+        self.floats[range].copy_from_slice(values);
+        Ok(())
+    }
+
     fn failure(&self, problem: String) -> Error {
         Error::Device { adapter: self.info.name.clone(), problem }
     }

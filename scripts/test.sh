@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Runs all tests. They need a Vulkan, Metal or DX12 adapter: where there is none, a software adapter is
+# installed first (Debian and its kin), and where that is not possible the script says so and fails.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+has_adapter() {
+    cargo run --quiet --locked -- adapters 2>/dev/null | grep -qE '\((discrete GPU|integrated GPU|virtual GPU|software adapter|other adapter),'
+}
+
+cargo build --locked --quiet
+if ! has_adapter; then
+    echo "no adapter found: installing a software adapter (mesa-vulkan-drivers)" >&2
+    if command -v apt-get >/dev/null; then
+        sudo=""
+        [ "$(id -u)" -eq 0 ] || sudo="sudo"
+        $sudo apt-get update -qq
+        $sudo apt-get install -y -qq --no-install-recommends mesa-vulkan-drivers libvulkan1 >&2
+    elif command -v dnf >/dev/null; then
+        sudo dnf install -y mesa-vulkan-drivers vulkan-loader >&2
+    elif command -v pacman >/dev/null; then
+        sudo pacman -S --noconfirm vulkan-swrast vulkan-icd-loader >&2
+    fi
+fi
+if ! has_adapter; then
+    echo "error: no adapter; install a Vulkan driver (Linux: lavapipe in mesa-vulkan-drivers) and try again" >&2
+    exit 1
+fi
+
+# A test that needs an adapter fails without one instead of passing by.
+export REQUIRE_GPU=1
+cargo test --locked "$@"

@@ -1,0 +1,34 @@
+// row_loss = mean over columns of (prediction - target)^2; d_prediction = 2 (prediction - target) / (rows n).
+// One lane a row. Rows that do not count get zeros.
+
+struct Params {
+    batch: u32,
+    n: u32,
+}
+
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> prediction: array<f32>;
+@group(0) @binding(3) var<storage, read> goal: array<f32>;
+@group(0) @binding(4) var<storage, read_write> row_loss: array<f32>;
+@group(0) @binding(5) var<storage, read_write> d_prediction: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let row = flat(global, groups, WORKGROUP);
+    if row >= params.batch {
+        return;
+    }
+    let at = row * params.n;
+    let columns = f32(params.n);
+    let scale = 2.0 / (f32(step.rows) * columns);
+    var sum = 0.0;
+    for (var j = at; j < at + params.n; j++) {
+        var error = 0.0;
+        if row < step.rows {
+            error = prediction[j] - goal[j];
+        }
+        sum += error * error;
+        d_prediction[j] = scale * error;
+    }
+    row_loss[row] = sum / columns;
+}

@@ -1,0 +1,97 @@
+// A product by tiles in workgroup memory: TILE_M x TILE_N of the result a workgroup, REG_M x REG_N a
+// lane, for GPUs with many lanes. Both tiles lie with k outermost, so that the inner loop reads
+// neighbouring words.
+
+const LANES_M: u32 = TILE_M / REG_M;
+const LANES_N: u32 = TILE_N / REG_N;
+const LANES: u32 = LANES_M * LANES_N;
+
+var<workgroup> a_tile: array<f32, TILE_K * TILE_M>;
+var<workgroup> b_tile: array<f32, TILE_K * TILE_N>;
+
+fn load_tiles(lane: u32, row0: u32, column0: u32, k0: u32) {
+    for (var e = lane; e < TILE_K * TILE_M; e += LANES) {
+        // Neighbouring lanes read neighbouring words of memory.
+        var i = e / TILE_K;
+        var kk = e % TILE_K;
+        if TRANSPOSE_A == 1u {
+            i = e % TILE_M;
+            kk = e / TILE_M;
+        }
+        var value = 0.0;
+        if row0 + i < params.m && k0 + kk < params.k {
+            value = a[a_index(row0 + i, k0 + kk)];
+        }
+        a_tile[kk * TILE_M + i] = value;
+    }
+    for (var e = lane; e < TILE_K * TILE_N; e += LANES) {
+        var j = e % TILE_N;
+        var kk = e / TILE_N;
+        if TRANSPOSE_B == 1u {
+            j = e / TILE_K;
+            kk = e % TILE_K;
+        }
+        var value = 0.0;
+        if column0 + j < params.n && k0 + kk < params.k {
+            value = b[b_index(k0 + kk, column0 + j)];
+        }
+        b_tile[kk * TILE_N + j] = value;
+    }
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let tiles_n = (params.n + TILE_N - 1u) / TILE_N;
+    let tiles_m = (params.m + TILE_M - 1u) / TILE_M;
+    let tile = group.x + group.y * groups.x;
+    // The same for the whole workgroup, so that barriers below are uniform.
+    if tile >= tiles_n * tiles_m {
+        return;
+    }
+    let row0 = (tile / tiles_n) * TILE_M;
+    let column0 = (tile % tiles_n) * TILE_N;
+    let lane_m = lane / LANES_N;
+    let lane_n = lane % LANES_N;
+
+    var sums: array<array<f32, REG_N>, REG_M>;
+    var a_sums: array<f32, REG_M>;
+    for (var k0 = 0u; k0 < params.k; k0 += TILE_K) {
+        load_tiles(lane, row0, column0, k0);
+        workgroupBarrier();
+        for (var kk = 0u; kk < TILE_K; kk++) {
+            var b_values: array<f32, REG_N>;
+            for (var j = 0u; j < REG_N; j++) {
+                b_values[j] = b_tile[kk * TILE_N + lane_n + j * LANES_N];
+            }
+            for (var i = 0u; i < REG_M; i++) {
+                let a_value = a_tile[kk * TILE_M + lane_m + i * LANES_M];
+                if BIAS_GRAD == 1u {
+                    a_sums[i] += a_value;
+                }
+                for (var j = 0u; j < REG_N; j++) {
+                    sums[i][j] = fma(a_value, b_values[j], sums[i][j]);
+                }
+            }
+        }
+        workgroupBarrier();
+    }
+    for (var i = 0u; i < REG_M; i++) {
+        let row = row0 + lane_m + i * LANES_M;
+        if row >= params.m {
+            continue;
+        }
+        for (var j = 0u; j < REG_N; j++) {
+            let column = column0 + lane_n + j * LANES_N;
+            if column < params.n {
+                finish(row, column, sums[i][j]);
+            }
+        }
+        if BIAS_GRAD == 1u && column0 + lane_n == 0u {
+            extra_out[row] = a_sums[i];
+        }
+    }
+}

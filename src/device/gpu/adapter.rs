@@ -1,0 +1,141 @@
+//! Which adapters there are, what they can do, and which one is taken.
+
+use wgpu::{Backends, DeviceType, InstanceDescriptor, InstanceFlags};
+
+use crate::device::{DeviceInfo, DeviceKind};
+use crate::error::{Error, Result};
+
+/// What an adapter is and can do, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdapterReport {
+    /// Name, kind, back end, driver.
+    pub info: DeviceInfo,
+    /// Features of use to this crate that it has.
+    pub features: Vec<String>,
+    /// Limits that decide what fits, by WebGPU's names.
+    pub limits: Vec<(String, u64)>,
+    /// Whether `--device auto` takes it.
+    pub auto: bool,
+}
+
+/// All adapters: those of Vulkan, Metal and DX12, or those of GL where there are no others.
+pub(super) fn enumerate() -> Vec<wgpu::Adapter> {
+    let native = Backends::VULKAN | Backends::METAL | Backends::DX12;
+    let found = of_backends(native);
+    // GL has other limits, and opening it makes EGL talk on stderr: only where nothing else answers.
+    if found.is_empty() { of_backends(Backends::GL) } else { found }
+}
+
+fn of_backends(backends: Backends) -> Vec<wgpu::Adapter> {
+    let mut descriptor = InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = backends;
+    // Drivers' own validation is for developers, who switch it on with WGPU_VALIDATION=1.
+    descriptor.flags = InstanceFlags::empty().with_env();
+    let instance = wgpu::Instance::new(descriptor);
+    pollster::block_on(instance.enumerate_adapters(backends))
+}
+
+/// What an adapter is.
+pub(super) fn describe(adapter: &wgpu::Adapter) -> DeviceInfo {
+    let info = adapter.get_info();
+    let kind = match info.device_type {
+        DeviceType::DiscreteGpu => "discrete GPU",
+        DeviceType::IntegratedGpu => "integrated GPU",
+        DeviceType::VirtualGpu => "virtual GPU",
+        DeviceType::Cpu => "software adapter",
+        DeviceType::Other => "other adapter",
+    };
+    let driver = format!("{} {}", info.driver, info.driver_info).trim().to_string();
+    DeviceInfo { name: info.name, kind: kind.to_string(), backend: format!("{:?}", info.backend), driver }
+}
+
+/// The place of a device type in the order of preference; `None` for what no one takes unasked.
+fn rank(device_type: DeviceType) -> Option<u32> {
+    match device_type {
+        DeviceType::DiscreteGpu => Some(0),
+        DeviceType::IntegratedGpu => Some(1),
+        DeviceType::VirtualGpu => Some(2),
+        DeviceType::Other => Some(3),
+        DeviceType::Cpu => None,
+    }
+}
+
+/// The best adapter that is no software.
+fn best(adapters: &[wgpu::Adapter]) -> Option<usize> {
+    let ranked = adapters.iter().enumerate().filter_map(|(index, adapter)| {
+        rank(adapter.get_info().device_type).map(|rank| (rank, index))
+    });
+    ranked.min().map(|(_, index)| index)
+}
+
+/// Takes the adapter that is asked for. Out: the adapter, and why it was taken.
+pub(super) fn pick(kind: &DeviceKind) -> Result<(wgpu::Adapter, String)> {
+    let adapters = enumerate();
+    let infos: Vec<DeviceInfo> = adapters.iter().map(describe).collect();
+    let (found, reason) = match kind {
+        DeviceKind::Auto | DeviceKind::Gpu => (best(&adapters), "the best GPU found".to_string()),
+        DeviceKind::Software => {
+            let software = |adapter: &wgpu::Adapter| adapter.get_info().device_type == DeviceType::Cpu;
+            (adapters.iter().position(software), "a software adapter was asked for".to_string())
+        }
+        DeviceKind::Cpu => (None, String::new()),
+        DeviceKind::Named(name) => {
+            let wanted = name.to_lowercase();
+            let named = |info: &DeviceInfo| info.name.to_lowercase().contains(&wanted);
+            (infos.iter().position(named), format!("its name contains \"{name}\""))
+        }
+    };
+    match found.and_then(|index| adapters.into_iter().nth(index)) {
+        Some(adapter) => Ok((adapter, reason)),
+        None => Err(Error::NoAdapter { problem: nothing(kind, &infos) }),
+    }
+}
+
+fn nothing(kind: &DeviceKind, infos: &[DeviceInfo]) -> String {
+    let mut list: Vec<String> = infos.iter().map(DeviceInfo::to_string).collect();
+    list.push("CPU (--device cpu)".to_string());
+    let wanted = match kind {
+        DeviceKind::Auto | DeviceKind::Gpu => "no GPU was found".to_string(),
+        DeviceKind::Software => {
+            "no software adapter was found; Linux has one in mesa-vulkan-drivers, Windows has WARP".to_string()
+        }
+        _ => format!("--device {kind}: no adapter has that in its name"),
+    };
+    format!("{wanted}; there is: {}", list.join(", "))
+}
+
+/// All adapters, for `wgrad adapters`.
+pub fn adapters() -> Vec<AdapterReport> {
+    let adapters = enumerate();
+    let auto = best(&adapters);
+    let report = |(index, adapter): (usize, &wgpu::Adapter)| {
+        let (features, limits, info) = (adapter.features(), adapter.limits(), adapter.get_info());
+        let named = [
+            (wgpu::Features::SHADER_F16, "f16"),
+            (wgpu::Features::SUBGROUP, "subgroups"),
+            (wgpu::Features::TIMESTAMP_QUERY, "timestamps"),
+            (wgpu::Features::PIPELINE_CACHE, "pipeline cache"),
+            (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, "cooperative matrices"),
+        ];
+        let has = |(feature, name): &(wgpu::Features, &str)| features.contains(*feature).then(|| (*name).to_string());
+        let mut features: Vec<String> = named.iter().filter_map(has).collect();
+        if let Some(at) = features.iter().position(|name| name == "subgroups") {
+            features[at] = format!("subgroups of {} to {}", info.subgroup_min_size, info.subgroup_max_size);
+        }
+        let limits = [
+            ("maxBufferSize", limits.max_buffer_size),
+            ("maxStorageBufferBindingSize", limits.max_storage_buffer_binding_size),
+            ("maxStorageBuffersPerShaderStage", limits.max_storage_buffers_per_shader_stage.into()),
+            ("maxComputeInvocationsPerWorkgroup", limits.max_compute_invocations_per_workgroup.into()),
+            ("maxComputeWorkgroupStorageSize", limits.max_compute_workgroup_storage_size.into()),
+            ("maxComputeWorkgroupsPerDimension", limits.max_compute_workgroups_per_dimension.into()),
+        ];
+        AdapterReport {
+            info: describe(adapter),
+            features,
+            limits: limits.map(|(name, value)| (name.to_string(), value)).into(),
+            auto: auto == Some(index),
+        }
+    };
+    adapters.iter().enumerate().map(report).collect()
+}

@@ -1,0 +1,327 @@
+//! An adapter as a device: opening it, moving values, submitting steps.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::adapter::{describe, pick};
+use super::flight::{DEPTH, Flight, Submitted};
+use super::load::{Loaded, Loader, Pipeline, UNIFORM_STRIDE};
+use crate::device::{Device, DeviceInfo, DeviceKind, Values};
+use crate::error::{Error, Result};
+use crate::plan::{Element, Phase, Plan, Slot, StepRow, WINDOW};
+
+/// A GPU, or a software adapter, that runs plans.
+pub struct GpuDevice {
+    info: DeviceInfo,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    /// The first thing that went wrong, as wgpu told it: errors come here instead of panicking.
+    failure: Arc<Mutex<Option<String>>>,
+    pipelines: HashMap<String, Pipeline>,
+    loaded: Option<Loaded>,
+    flight: Flight,
+    losses: Vec<f32>,
+    forced: Option<&'static str>,
+    binding_limit: u64,
+}
+
+impl GpuDevice {
+    /// Opens the adapter that is asked for, with all the limits it has. Out: the device, and why it was taken.
+    ///
+    /// # Errors
+    /// If there is none of this kind, or its driver does not open it.
+    pub fn open(kind: &DeviceKind) -> Result<(Self, String)> {
+        let (adapter, reason) = pick(kind)?;
+        pollster::block_on(Self::open_adapter(&adapter)).map(|device| (device, reason))
+    }
+
+    async fn open_adapter(adapter: &wgpu::Adapter) -> Result<Self> {
+        let info = describe(adapter);
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wgrad"),
+            required_features: wgpu::Features::empty(),
+            // The defaults are far below what most adapters have.
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
+        let opened = adapter.request_device(&descriptor).await;
+        let (device, queue) = opened
+            .map_err(|error| Error::Device { adapter: info.name.clone(), problem: format!("cannot be opened: {error}") })?;
+        let failure = Arc::new(Mutex::new(None));
+        let keep = |failure: &Arc<Mutex<Option<String>>>, text: String| {
+            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
+        };
+        let kept = Arc::clone(&failure);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let text = match &error {
+                wgpu::Error::OutOfMemory { .. } => {
+                    "out of memory; use smaller layers, a smaller --batch-size or fewer rows, or --device cpu".to_string()
+                }
+                other => other.to_string(),
+            };
+            keep(&kept, text);
+        }));
+        let kept = Arc::clone(&failure);
+        device.set_device_lost_callback(move |reason, message| {
+            // Dropping the device is no loss.
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                keep(&kept, format!("the device was lost: {message}"));
+            }
+        });
+        Ok(Self {
+            info,
+            device,
+            queue,
+            failure,
+            pipelines: HashMap::new(),
+            loaded: None,
+            flight: Flight::default(),
+            losses: Vec::new(),
+            forced: None,
+            binding_limit: adapter.limits().max_storage_buffer_binding_size,
+        })
+    }
+
+    /// Makes the next load take this variant wherever a kernel has it; `None` leaves the choice to the device.
+    pub fn force_variant(&mut self, name: Option<&'static str>) {
+        self.forced = name;
+    }
+
+    /// Makes the next load keep to fewer bytes a binding than the adapter allows, as on an adapter with less;
+    /// `None` for the adapter's own limit.
+    pub fn limit_bindings(&mut self, bytes: Option<u64>) {
+        let most = self.device.limits().max_storage_buffer_binding_size;
+        self.binding_limit = bytes.map_or(most, |bytes| bytes.min(most));
+    }
+
+    /// The device underneath, for callers that measure or share it.
+    pub fn wgpu(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    fn failed(&self, problem: impl Into<String>) -> Error {
+        Error::Device { adapter: self.info.name.clone(), problem: problem.into() }
+    }
+
+    /// Turns what wgpu has reported meanwhile into our error.
+    fn check(&self) -> Result<()> {
+        match self.failure.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            None => Ok(()),
+            Some(text) => Err(self.failed(text.clone())),
+        }
+    }
+
+    fn loaded(&self) -> Result<&Loaded> {
+        self.loaded.as_ref().ok_or_else(|| self.failed("no plan is loaded"))
+    }
+
+    fn wait(&self, index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+        let waited = self.device.poll(wgpu::PollType::Wait { submission_index: index, timeout: None });
+        self.check()?;
+        waited.map(|_| ()).map_err(|error| self.failed(error.to_string()))
+    }
+
+    /// Waits for the oldest submission and takes its losses.
+    fn land(&mut self) -> Result<()> {
+        let Some(submitted) = self.flight.waiting.pop_front() else { return Ok(()) };
+        self.wait(Some(submitted.index.clone()))?;
+        self.flight.landed(&submitted);
+        if let Some((staging, mapped)) = &submitted.staging {
+            let mapped = mapped.recv().map_err(|_| self.failed("losses were not mapped"))?;
+            mapped.map_err(|error| self.failed(error.to_string()))?;
+            let buffer = &self.loaded()?.staging[*staging];
+            let slice = buffer.slice(..4 * u64::from(submitted.steps));
+            let view = slice.get_mapped_range().map_err(|error| self.failed(error.to_string()))?;
+            let losses: Vec<f32> = bytemuck::pod_collect_to_vec(&view);
+            drop(view);
+            buffer.unmap();
+            self.losses.extend(losses);
+        }
+        Ok(())
+    }
+
+    fn encode(&self, loaded: &Loaded, phase: Phase, steps: Range<u32>) -> wgpu::CommandEncoder {
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let dispatches = match phase {
+            Phase::Train => &loaded.train,
+            Phase::Eval => &loaded.eval,
+        };
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for step in steps {
+            // The table has at most a window of rows, so offsets fit.
+            let offset = step * u32::try_from(UNIFORM_STRIDE).unwrap_or(256);
+            for ready in dispatches {
+                pass.set_pipeline(&ready.pipeline);
+                pass.set_bind_group(0, &ready.group, &[offset]);
+                let [x, y, z] = ready.grid;
+                pass.dispatch_workgroups(x, y, z);
+            }
+        }
+        drop(pass);
+        encoder
+    }
+}
+
+/// A step's row as shaders see it.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+struct Row {
+    first: u32,
+    rows: u32,
+    log: u32,
+    lr: f32,
+    rate: f32,
+    correction2: f32,
+    unused: [u32; 58],
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
+fn row(step: &StepRow) -> Row {
+    Row {
+        first: step.first,
+        rows: step.rows,
+        log: step.log,
+        lr: step.lr as f32,
+        rate: (step.lr / step.correction1) as f32,
+        correction2: step.correction2 as f32,
+        unused: [0; 58],
+    }
+}
+
+impl Device for GpuDevice {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn load(&mut self, plan: &Plan) -> Result<()> {
+        // What was loaded before makes room first.
+        self.loaded = None;
+        self.flight = Flight::default();
+        self.losses.clear();
+        let software = self.info.kind.starts_with("software");
+        let mut loader = Loader {
+            device: &self.device,
+            queue: &self.queue,
+            adapter: &self.info.name,
+            software,
+            forced: self.forced,
+            binding_limit: self.binding_limit,
+            pipelines: &mut self.pipelines,
+        };
+        let loaded = loader.load(plan)?;
+        self.check()?;
+        self.loaded = Some(loaded);
+        Ok(())
+    }
+
+    fn write(&mut self, slot: Slot, first: usize, values: Values<'_>) -> Result<()> {
+        let loaded = self.loaded()?;
+        let spec = loaded.plan.slot(slot);
+        if first + values.len() > spec.len() {
+            let problem = format!("{} values do not fit {} from {first} on", values.len(), spec.name);
+            return Err(self.failed(problem));
+        }
+        let bytes: &[u8] = match (values, spec.element) {
+            (Values::F32(values), Element::F32) => bytemuck::cast_slice(values),
+            (Values::U32(values), Element::U32) => bytemuck::cast_slice(values),
+            _ => return Err(self.failed(format!("{} holds another kind of numbers", spec.name))),
+        };
+        let offset = 4 * (spec.offset + first) as u64;
+        self.queue.write_buffer(&loaded.buffers[spec.buffer.0 as usize], offset, bytes);
+        self.check()
+    }
+
+    fn write_steps(&mut self, phase: Phase, rows: &[StepRow]) -> Result<()> {
+        if rows.len() > WINDOW {
+            return Err(self.failed(format!("{} steps at once, at most {WINDOW} are possible", rows.len())));
+        }
+        let loaded = self.loaded()?;
+        let table = match phase {
+            Phase::Train => &loaded.train_rows,
+            Phase::Eval => &loaded.eval_rows,
+        };
+        let rows: Vec<Row> = rows.iter().map(row).collect();
+        self.queue.write_buffer(table, 0, bytemuck::cast_slice(&rows));
+        self.check()
+    }
+
+    fn stride(&self, phase: Phase) -> u32 {
+        match phase {
+            Phase::Train => self.flight.train.stride(),
+            Phase::Eval => self.flight.eval.stride(),
+        }
+    }
+
+    fn run(&mut self, phase: Phase, steps: Range<u32>) -> Result<()> {
+        if steps.is_empty() {
+            return Ok(());
+        }
+        while self.flight.waiting.len() >= DEPTH {
+            self.land()?;
+        }
+        let (training, count) = (phase == Phase::Train, steps.end - steps.start);
+        let turn = self.flight.count % (DEPTH + 1);
+        let loaded = self.loaded()?;
+        let mut encoder = self.encode(loaded, phase, steps.clone());
+        let log = loaded.plan.ports.log.filter(|_| training).map(|log| loaded.plan.slot(log).buffer.0 as usize);
+        if let Some(log) = log {
+            let (from, bytes) = (4 * u64::from(steps.start), 4 * u64::from(count));
+            encoder.copy_buffer_to_buffer(&loaded.buffers[log], from, &loaded.staging[turn], 0, bytes);
+        }
+        let index = self.queue.submit([encoder.finish()]);
+        let staging = log.map(|_| {
+            let (tell, mapped) = std::sync::mpsc::channel();
+            let slice = loaded.staging[turn].slice(..4 * u64::from(count));
+            // Nobody listens any more if the device was dropped.
+            slice.map_async(wgpu::MapMode::Read, move |result| drop(tell.send(result)));
+            (turn, mapped)
+        });
+        self.flight.count += usize::from(staging.is_some());
+        self.flight.waiting.push_back(Submitted { index, training, steps: count, at: Instant::now(), staging });
+        let pace = if training { &mut self.flight.train } else { &mut self.flight.eval };
+        pace.submitted(count);
+        self.check()
+    }
+
+    fn take_losses(&mut self, wait: bool) -> Result<Vec<f32>> {
+        while wait && !self.flight.waiting.is_empty() {
+            self.land()?;
+        }
+        Ok(std::mem::take(&mut self.losses))
+    }
+
+    fn read(&mut self, slot: Slot, len: usize) -> Result<Vec<f32>> {
+        let loaded = self.loaded()?;
+        let spec = loaded.plan.slot(slot);
+        if spec.element != Element::F32 || len > spec.len() {
+            return Err(self.failed(format!("{} does not hold {len} floats", spec.name)));
+        }
+        let (buffer, start) = (&loaded.buffers[spec.buffer.0 as usize], 4 * spec.offset as u64);
+        let (mut values, total) = (Vec::with_capacity(len), 4 * len as u64);
+        let mut done = 0;
+        while done < total {
+            let bytes = (total - done).min(loaded.readback.size());
+            let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            encoder.copy_buffer_to_buffer(buffer, start + done, &loaded.readback, 0, bytes);
+            let index = self.queue.submit([encoder.finish()]);
+            let slice = loaded.readback.slice(..bytes);
+            let (tell, mapped) = std::sync::mpsc::channel();
+            slice.map_async(wgpu::MapMode::Read, move |result| drop(tell.send(result)));
+            self.wait(Some(index))?;
+            let mapped = mapped.recv().map_err(|_| self.failed("the result was not mapped"))?;
+            mapped.map_err(|error| self.failed(error.to_string()))?;
+            let view = slice.get_mapped_range().map_err(|error| self.failed(error.to_string()))?;
+            values.extend(bytemuck::pod_collect_to_vec::<u8, f32>(&view));
+            drop(view);
+            loaded.readback.unmap();
+            done += bytes;
+        }
+        Ok(values)
+    }
+
+    fn variants(&self) -> Vec<String> {
+        self.loaded.as_ref().map(|loaded| loaded.variants.clone()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,184 @@
+//! The table of kernels: for each its files, its parameters, its bindings, its variants.
+//!
+//! A row says what `shaders/NAME.wgsl` must declare; `tests/shaders.rs` compares both.
+
+const STEP: &str = include_str!("../../../shaders/step.wgsl");
+const INDEX: &str = include_str!("../../../shaders/index.wgsl");
+const ACTIVATION: &str = include_str!("../../../shaders/activation.wgsl");
+const MATMUL: &str = include_str!("../../../shaders/matmul.wgsl");
+
+/// A kernel's row: which files it is made of and what it binds. Binding 0 is the step, 1 the
+/// parameters; reads and writes follow in order.
+#[derive(Debug)]
+pub struct KernelSpec {
+    /// The kernel's name in plans.
+    pub name: &'static str,
+    /// Files, in order, before the variant's own.
+    pub source: &'static [&'static str],
+    /// Fields of `Params`, each of 4 bytes.
+    pub params: &'static [&'static str],
+    /// Bindings that are only read.
+    pub reads: &'static [&'static str],
+    /// Bindings that are written.
+    pub writes: &'static [&'static str],
+    /// Its forms; the first is the default.
+    pub variants: &'static [Variant],
+}
+
+/// One form of a kernel: the same result by other tiles.
+#[derive(Debug)]
+pub struct Variant {
+    /// Its name: shape and layout.
+    pub name: &'static str,
+    /// Its file.
+    pub source: &'static str,
+    /// Its constants.
+    pub consts: &'static [(&'static str, u32)],
+    /// Rows and columns of the result that a workgroup computes; for kernels that go through elements one
+    /// by one, 1 and the workgroup's size.
+    pub tile: [u32; 2],
+}
+
+/// Lanes of a workgroup in kernels that go through elements one by one.
+const WORKGROUP: u32 = 64;
+
+macro_rules! plain {
+    ($file:literal) => {
+        &[Variant {
+            name: "plain",
+            source: include_str!(concat!("../../../shaders/", $file, ".wgsl")),
+            consts: &[("WORKGROUP", WORKGROUP)],
+            tile: [1, WORKGROUP],
+        }]
+    };
+}
+
+const TILE: &str = include_str!("../../../shaders/matmul_tile.wgsl");
+const DIRECT: &str = include_str!("../../../shaders/matmul_direct.wgsl");
+
+const MATMULS: &[Variant] = &[
+    Variant {
+        name: "tile_64x64",
+        source: TILE,
+        consts: &[("TILE_M", 64), ("TILE_N", 64), ("TILE_K", 16), ("REG_M", 4), ("REG_N", 4)],
+        tile: [64, 64],
+    },
+    Variant {
+        name: "tile_16x16",
+        source: TILE,
+        consts: &[("TILE_M", 16), ("TILE_N", 16), ("TILE_K", 16), ("REG_M", 2), ("REG_N", 2)],
+        tile: [16, 16],
+    },
+    Variant {
+        name: "direct_8x16",
+        source: DIRECT,
+        consts: &[("LANES", 8), ("REG_M", 8), ("REG_N", 2)],
+        tile: [8, 16],
+    },
+];
+
+const fn matmul(name: &'static str) -> KernelSpec {
+    KernelSpec {
+        name,
+        source: &[STEP, ACTIVATION, MATMUL],
+        params: &["m", "n", "k"],
+        reads: &["a", "b", "extra"],
+        writes: &["out", "extra_out"],
+        variants: MATMULS,
+    }
+}
+
+/// Every kernel.
+pub const KERNELS: &[KernelSpec] = &[
+    KernelSpec {
+        name: "gather",
+        source: &[STEP, INDEX],
+        params: &["batch", "columns", "y_columns"],
+        reads: &["x", "order", "y"],
+        writes: &["x_out", "y_out"],
+        variants: plain!("gather"),
+    },
+    matmul("matmul_nt"),
+    matmul("matmul_nn"),
+    matmul("matmul_tn"),
+    KernelSpec {
+        name: "activate",
+        source: &[STEP, INDEX, ACTIVATION],
+        params: &["len", "n"],
+        reads: &["x", "bias"],
+        writes: &["out"],
+        variants: plain!("activate"),
+    },
+    KernelSpec {
+        name: "activate_grad",
+        source: &[STEP, INDEX, ACTIVATION],
+        params: &["len"],
+        reads: &["saved", "d_y"],
+        writes: &["out"],
+        variants: plain!("activate_grad"),
+    },
+    KernelSpec {
+        name: "add",
+        source: &[STEP, INDEX],
+        params: &["len"],
+        reads: &["a", "b"],
+        writes: &["out"],
+        variants: plain!("add"),
+    },
+    KernelSpec {
+        name: "sum_rows",
+        source: &[STEP, INDEX],
+        params: &["m", "n"],
+        reads: &["x"],
+        writes: &["out"],
+        variants: plain!("sum_rows"),
+    },
+    KernelSpec {
+        name: "loss_cross_entropy",
+        source: &[STEP, INDEX],
+        params: &["batch", "n"],
+        reads: &["logits", "labels"],
+        writes: &["row_loss", "d_logits"],
+        variants: plain!("loss_cross_entropy"),
+    },
+    KernelSpec {
+        name: "loss_mse",
+        source: &[STEP, INDEX],
+        params: &["batch", "n"],
+        reads: &["prediction", "goal"],
+        writes: &["row_loss", "d_prediction"],
+        variants: plain!("loss_mse"),
+    },
+    KernelSpec {
+        name: "log_loss",
+        source: &[STEP],
+        params: &["batch"],
+        reads: &["row_loss"],
+        writes: &["log_out"],
+        variants: plain!("log_loss"),
+    },
+    KernelSpec {
+        name: "put_rows",
+        source: &[STEP, INDEX],
+        params: &["n"],
+        reads: &["x"],
+        writes: &["out"],
+        variants: plain!("put_rows"),
+    },
+    KernelSpec {
+        name: "update_sgd",
+        source: &[STEP, INDEX],
+        params: &["len", "momentum", "weight_decay"],
+        reads: &["gradient"],
+        writes: &["weight", "velocity"],
+        variants: plain!("update_sgd"),
+    },
+    KernelSpec {
+        name: "update_adam",
+        source: &[STEP, INDEX],
+        params: &["len", "beta1", "beta2", "rest1", "rest2", "eps", "weight_decay"],
+        reads: &["gradient"],
+        writes: &["weight", "m", "v"],
+        variants: plain!("update_adam"),
+    },
+];

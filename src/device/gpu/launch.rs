@@ -1,0 +1,178 @@
+//! A plan's step as dispatches: constants, parameters, bindings and grid, all pure arithmetic.
+
+use std::ops::Range;
+
+use super::kernels::{KERNELS, KernelSpec, Variant};
+use super::shader::consts;
+use crate::error::{Error, Result};
+use crate::model::Activation;
+use crate::plan::{Kernel, Plan, Slot, Step};
+
+/// Workgroups that an axis of a grid may have in WebGPU.
+const MAX_GROUPS_PER_AXIS: u32 = 65_535;
+
+/// One dispatch, ready to be made into a pipeline and a bind group.
+#[derive(Debug)]
+pub(super) struct Launch {
+    pub(super) spec: &'static KernelSpec,
+    pub(super) variant: &'static Variant,
+    pub(super) consts: Vec<(&'static str, u32)>,
+    /// Bits of the fields of `Params`.
+    pub(super) params: Vec<u32>,
+    /// Reads, then writes; `None` where a fusion is absent and anything may be bound.
+    pub(super) bindings: Vec<Option<Slot>>,
+    /// Elements of the slots that are bound, where it is not all of them.
+    pub(super) part: Option<Range<usize>>,
+    pub(super) grid: [u32; 3],
+}
+
+/// Workgroups in all, folded into y beyond what an axis may have.
+pub(super) fn grid(groups: u32) -> [u32; 3] {
+    let y = groups.div_ceil(MAX_GROUPS_PER_AXIS).max(1);
+    [groups.div_ceil(y).max(1), y, 1]
+}
+
+/// The row of a kernel.
+pub(super) fn spec_of(kernel: &Kernel) -> Result<&'static KernelSpec> {
+    KERNELS
+        .iter()
+        .find(|spec| spec.name == kernel.name())
+        .ok_or_else(|| Error::shape(kernel.name(), "it has no row in the table of GPU kernels"))
+}
+
+/// The dispatches of a step: one, or several where an arena exceeds `most` elements a binding.
+pub(super) fn launches(plan: &Plan, step: &Step, variant: &'static Variant, most: usize) -> Result<Vec<Launch>> {
+    let spec = spec_of(&step.kernel)?;
+    let base = |params, elements| Launch {
+        spec,
+        variant,
+        consts: consts(&step.kernel),
+        params,
+        bindings: bindings(&step.kernel, step),
+        part: None,
+        grid: grid(elements),
+    };
+    let Some(arena) = arena_of(plan, step) else {
+        let (params, groups) = sizes(plan, step, variant)?;
+        return Ok(vec![base(params, groups)]);
+    };
+    // The update goes through arenas element by element, so they may be cut anywhere on the alignment.
+    let part = (most / crate::model::VIEW_ALIGN).max(1) * crate::model::VIEW_ALIGN;
+    let parts = (0..arena).step_by(part).map(|start| start..arena.min(start + part));
+    parts
+        .map(|part| {
+            let vectors = narrow(part.len() / 4)?;
+            let mut launch = base(update_params(&step.kernel, vectors), vectors.div_ceil(variant.tile[1]));
+            launch.part = Some(part);
+            Ok(launch)
+        })
+        .collect()
+}
+
+/// The length of the arena that an update goes through.
+fn arena_of(plan: &Plan, step: &Step) -> Option<usize> {
+    let update = matches!(step.kernel, Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. });
+    update.then(|| plan.slot(step.reads[0]).len())
+}
+
+fn narrow(value: usize) -> Result<u32> {
+    u32::try_from(value).map_err(|_| Error::shape("grid", format!("{value} does not fit 32 bits")))
+}
+
+/// Params and workgroups of every kernel but the updates.
+fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)> {
+    let read = |i: usize| plan.slot(step.reads[i]);
+    let write = |i: usize| plan.slot(step.writes[i]);
+    let (rows, columns) = write(0).matrix();
+    let [tile_m, tile_n] = variant.tile;
+    let flat = |elements: u32| elements.div_ceil(tile_n);
+    Ok(match step.kernel {
+        Kernel::Gather { targets, .. } => {
+            let y_columns = if targets { write(1).len() / rows } else { 0 };
+            let elements = narrow(rows * columns.max(y_columns))?;
+            (vec![narrow(rows)?, narrow(columns)?, narrow(y_columns)?], flat(elements))
+        }
+        Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } | Kernel::MatmulTn { .. } => {
+            let (a_rows, a_columns) = read(0).matrix();
+            let k = if matches!(step.kernel, Kernel::MatmulTn { .. }) { a_rows } else { a_columns };
+            let (m, n) = (narrow(rows)?, narrow(columns)?);
+            let groups = u64::from(m.div_ceil(tile_m)) * u64::from(n.div_ceil(tile_n));
+            let groups = u32::try_from(groups).map_err(|_| Error::shape("matmul", "too many tiles for 32 bits"))?;
+            (vec![m, n, narrow(k)?], groups)
+        }
+        Kernel::Activate { .. } => {
+            let len = narrow(rows * columns)?;
+            (vec![len, narrow(columns)?], flat(len))
+        }
+        Kernel::ActivateGrad { .. } | Kernel::Add => {
+            let len = narrow(rows * columns)?;
+            (vec![len], flat(len))
+        }
+        Kernel::SumRows => {
+            let (m, n) = read(0).matrix();
+            (vec![narrow(m)?, narrow(n)?], flat(narrow(n)?))
+        }
+        Kernel::LossCrossEntropy | Kernel::LossMse => {
+            let (batch, n) = read(0).matrix();
+            (vec![narrow(batch)?, narrow(n)?], flat(narrow(batch)?))
+        }
+        Kernel::LogLoss => (vec![narrow(read(0).len())?], 1),
+        Kernel::PutRows => {
+            let (batch, n) = read(0).matrix();
+            (vec![narrow(n)?], flat(narrow(batch * n)?))
+        }
+        Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } => (vec![], 0),
+    })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
+fn update_params(kernel: &Kernel, vectors: u32) -> Vec<u32> {
+    let bits = |value: f64| (value as f32).to_bits();
+    match *kernel {
+        Kernel::UpdateSgd { momentum, weight_decay, .. } => vec![vectors, bits(momentum), bits(weight_decay)],
+        Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, .. } => {
+            let rest = [bits(1.0 - beta1), bits(1.0 - beta2)];
+            vec![vectors, bits(beta1), bits(beta2), rest[0], rest[1], bits(eps), bits(weight_decay)]
+        }
+        _ => vec![],
+    }
+}
+
+/// A step's slots in the order of the row's bindings.
+fn bindings(kernel: &Kernel, step: &Step) -> Vec<Option<Slot>> {
+    let mut reads = step.reads.iter().copied();
+    let mut writes = step.writes.iter().copied();
+    let mut take = |present: bool| if present { reads.next() } else { None };
+    let mut put = |present: bool| if present { writes.next() } else { None };
+    match *kernel {
+        Kernel::Gather { ordered, targets } => {
+            vec![take(true), take(ordered), take(targets), put(true), put(targets)]
+        }
+        Kernel::MatmulNt { bias, save, .. } => vec![take(true), take(true), take(bias), put(true), put(save)],
+        Kernel::MatmulNn { act_grad } => {
+            vec![take(true), take(true), take(act_grad != Activation::Identity), put(true), None]
+        }
+        Kernel::MatmulTn { bias_grad } => vec![take(true), take(true), None, put(true), put(bias_grad)],
+        Kernel::Activate { bias, .. } => vec![take(true), take(bias), put(true)],
+        Kernel::ActivateGrad { .. } | Kernel::Add => vec![take(true), take(true), put(true)],
+        Kernel::SumRows | Kernel::LogLoss | Kernel::PutRows => vec![take(true), put(true)],
+        Kernel::LossCrossEntropy | Kernel::LossMse => vec![take(true), take(true), put(true), put(true)],
+        Kernel::UpdateSgd { momentum, .. } => vec![take(true), put(true), put(momentum != 0.0)],
+        Kernel::UpdateAdam { .. } => vec![take(true), put(true), put(true), put(true)],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grids_fold_and_cover() {
+        for groups in [0, 1, 65_535, 65_536, 100_000, 5_000_000, u32::MAX] {
+            let [x, y, z] = grid(groups);
+            assert!(x <= MAX_GROUPS_PER_AXIS + 1 && x >= 1 && z == 1, "{groups}");
+            assert!(u64::from(x) * u64::from(y) >= u64::from(groups), "{groups}");
+        }
+        assert_eq!(grid(65_535), [65_535, 1, 1]);
+    }
+}

@@ -1,0 +1,274 @@
+//! Makes all that a plan needs on the adapter: buffers, pipelines, bind groups. `run` creates none.
+
+use std::collections::HashMap;
+
+use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
+
+use super::kernels::{KernelSpec, Variant};
+use super::launch::{Launch, launches, spec_of};
+use super::shader::assemble;
+use crate::error::{Error, Result};
+use crate::model::VIEW_ALIGN;
+use crate::plan::{Kernel, Phase, Plan, Role, SlotSpec, Step, WINDOW};
+
+/// Bytes between two rows of a table of uniforms: the alignment that WebGPU asks for.
+pub(super) const UNIFORM_STRIDE: u64 = 256;
+/// Bytes of a step's row that a kernel sees.
+pub(super) const STEP_BYTES: u64 = 32;
+/// Bytes of the buffers that bring results back; longer results come in parts.
+const READ_BYTES: u64 = 4 << 20;
+
+/// A dispatch with everything made.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) group: wgpu::BindGroup,
+    pub(super) grid: [u32; 3],
+}
+
+/// A kernel's pipeline and the layout of its bindings.
+#[derive(Clone, Debug)]
+pub(super) struct Pipeline {
+    pipeline: wgpu::ComputePipeline,
+    layout: wgpu::BindGroupLayout,
+}
+
+/// A plan on the adapter.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) plan: Plan,
+    pub(super) buffers: Vec<wgpu::Buffer>,
+    pub(super) train: Vec<Ready>,
+    pub(super) eval: Vec<Ready>,
+    /// The steps' changing numbers, a table for each phase.
+    pub(super) train_rows: wgpu::Buffer,
+    pub(super) eval_rows: wgpu::Buffer,
+    /// Where losses wait to be read, one for each submission in flight and one being read.
+    pub(super) staging: Vec<wgpu::Buffer>,
+    pub(super) readback: wgpu::Buffer,
+    /// Which variants products take, a line each.
+    pub(super) variants: Vec<String>,
+}
+
+/// What is needed to load a plan.
+pub(super) struct Loader<'a> {
+    pub(super) device: &'a wgpu::Device,
+    pub(super) queue: &'a wgpu::Queue,
+    pub(super) adapter: &'a str,
+    pub(super) software: bool,
+    pub(super) forced: Option<&'static str>,
+    /// Bytes that a binding may have.
+    pub(super) binding_limit: u64,
+    pub(super) pipelines: &'a mut HashMap<String, Pipeline>,
+}
+
+impl Loader<'_> {
+    pub(super) fn load(&mut self, plan: &Plan) -> Result<Loaded> {
+        self.check(plan)?;
+        let data = BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
+        let make = |spec: &crate::plan::BufferSpec| self.buffer(&spec.name, 4 * spec.elements as u64, data);
+        let buffers: Vec<_> = plan.buffers().iter().map(make).collect();
+        let rows = UNIFORM_STRIDE * WINDOW as u64;
+        let table = |name| self.buffer(name, rows, BufferUsages::UNIFORM | BufferUsages::COPY_DST);
+        let (train_rows, eval_rows) = (table("train steps"), table("eval steps"));
+        let read = |name, bytes| self.buffer(name, bytes, BufferUsages::MAP_READ | BufferUsages::COPY_DST);
+        let staging = (0..=super::flight::DEPTH).map(|_| read("losses", 4 * WINDOW as u64)).collect();
+        let largest = plan.buffers().iter().map(|buffer| 4 * buffer.elements as u64).max().unwrap_or(4);
+        let readback = read("readback", largest.min(READ_BYTES));
+        let mut variants = Vec::new();
+        let train = self.phase(plan, Phase::Train, &buffers, &train_rows, &mut variants)?;
+        let eval = self.phase(plan, Phase::Eval, &buffers, &eval_rows, &mut variants)?;
+        variants.sort();
+        variants.dedup();
+        Ok(Loaded { plan: plan.clone(), buffers, train, eval, train_rows, eval_rows, staging, readback, variants })
+    }
+
+    /// Every buffer and every slot bound whole has to fit; the message names what does not.
+    fn check(&self, plan: &Plan) -> Result<()> {
+        let too_large = |what: String, need: u64, limit: u64, limit_name| Error::TooLarge {
+            what,
+            need,
+            adapter: self.adapter.to_string(),
+            limit,
+            limit_name,
+            remedy: "use fewer units, a smaller --batch-size or fewer rows, or --device cpu".to_string(),
+        };
+        let bytes = |slot: &SlotSpec| 4 * slot.len() as u64;
+        // Slots first, since they have the layers' names; whole arenas are bound in parts.
+        let arena = |slot: &SlotSpec| matches!(plan.buffer(slot.buffer).role, Role::Params | Role::Gradients | Role::State);
+        let whole = |slot: &SlotSpec| arena(slot) && slot.len() == plan.buffer(slot.buffer).elements;
+        let limit = self.binding_limit;
+        for (_, slot) in plan.slots() {
+            if bytes(slot) > limit && !(whole(slot) && slot.sizes.len() == 1) {
+                return Err(too_large(named(slot), bytes(slot), limit, "maxStorageBufferBindingSize"));
+            }
+        }
+        let limit = self.device.limits().max_buffer_size;
+        for buffer in plan.buffers() {
+            let need = 4 * buffer.elements as u64;
+            if need > limit {
+                return Err(too_large(buffer.name.clone(), need, limit, "maxBufferSize"));
+            }
+        }
+        Ok(())
+    }
+
+    fn buffer(&self, label: &str, size: u64, usage: BufferUsages) -> wgpu::Buffer {
+        let descriptor = wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
+        self.device.create_buffer(&descriptor)
+    }
+
+    fn phase(
+        &mut self,
+        plan: &Plan,
+        phase: Phase,
+        buffers: &[wgpu::Buffer],
+        rows: &wgpu::Buffer,
+        variants: &mut Vec<String>,
+    ) -> Result<Vec<Ready>> {
+        let most = usize::try_from(self.binding_limit / 4).unwrap_or(usize::MAX);
+        let mut dispatches = Vec::new();
+        for step in plan.steps(phase) {
+            let variant = self.variant(plan, step)?;
+            if step.kernel.name().starts_with("matmul") {
+                variants.push(format!("{}: {}", step.kernel.name(), variant.name));
+            }
+            dispatches.extend(launches(plan, step, variant, most)?);
+        }
+        // One buffer holds the parameters of all dispatches of the phase.
+        let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
+        let size = UNIFORM_STRIDE * dispatches.len().max(1) as u64;
+        let params = self.buffer("params", size, usage);
+        // Bound where a fusion is absent; the kernel does not touch them.
+        let absent = ["absent read", "absent write"].map(|name| self.buffer(name, 256, BufferUsages::STORAGE));
+        let mut ready = Vec::with_capacity(dispatches.len());
+        for (index, launch) in dispatches.iter().enumerate() {
+            let at = UNIFORM_STRIDE * index as u64;
+            self.queue.write_buffer(&params, at, bytemuck::cast_slice(&launch.params));
+            let pipeline = self.pipeline(launch);
+            let group = self.group(plan, launch, &pipeline.layout, (buffers, rows, &params, at, &absent));
+            ready.push(Ready { pipeline: pipeline.pipeline, group, grid: launch.grid });
+        }
+        Ok(ready)
+    }
+
+    /// The form of a kernel for this adapter and these sizes.
+    fn variant(&self, plan: &Plan, step: &Step) -> Result<&'static Variant> {
+        let spec = spec_of(&step.kernel)?;
+        if let Some(forced) = spec.variants.iter().find(|variant| Some(variant.name) == self.forced) {
+            return Ok(forced);
+        }
+        let product = matches!(
+            step.kernel,
+            Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } | Kernel::MatmulTn { .. }
+        );
+        let wanted = if !product {
+            "plain"
+        } else if self.software {
+            // Barriers and workgroup memory cost a software adapter more than they save.
+            "direct_8x16"
+        } else {
+            let (m, n) = plan.slot(step.writes[0]).matrix();
+            // Large tiles load less for each result, but a small result has too few of them to fill a GPU.
+            if m.div_ceil(64) * n.div_ceil(64) >= 64 { "tile_64x64" } else { "tile_16x16" }
+        };
+        spec.variants
+            .iter()
+            .find(|variant| variant.name == wanted)
+            .ok_or_else(|| Error::shape(spec.name, format!("it has no variant {wanted}")))
+    }
+
+    fn pipeline(&mut self, launch: &Launch) -> Pipeline {
+        let wgsl = assemble(launch.spec, launch.variant, &launch.consts);
+        if let Some(made) = self.pipelines.get(&wgsl) {
+            return made.clone();
+        }
+        let layout = self.layout(launch.spec);
+        let label = Some(launch.spec.name);
+        let source = wgpu::ShaderSource::Wgsl(wgsl.as_str().into());
+        let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor { label, source });
+        let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label,
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label,
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                // Every kernel writes its workgroup memory before it reads it.
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        let made = Pipeline { pipeline, layout };
+        self.pipelines.insert(wgsl, made.clone());
+        made
+    }
+
+    fn layout(&self, spec: &KernelSpec) -> wgpu::BindGroupLayout {
+        let uniform = |size: u64| (wgpu::BufferBindingType::Uniform, std::num::NonZeroU64::new(size));
+        let storage = |read_only| (wgpu::BufferBindingType::Storage { read_only }, None);
+        let kinds = [uniform(STEP_BYTES), uniform(4 * spec.params.len() as u64)]
+            .into_iter()
+            .chain(spec.reads.iter().map(|_| storage(true)))
+            .chain(spec.writes.iter().map(|_| storage(false)));
+        let entries: Vec<_> = (0..)
+            .zip(kinds)
+            .map(|(binding, (ty, min_binding_size))| wgpu::BindGroupLayoutEntry {
+                binding,
+                visibility: wgpu::ShaderStages::COMPUTE,
+                // The step's row is picked when the dispatch is encoded.
+                ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: binding == 0, min_binding_size },
+                count: None,
+            })
+            .collect();
+        let descriptor = wgpu::BindGroupLayoutDescriptor { label: Some(spec.name), entries: &entries };
+        self.device.create_bind_group_layout(&descriptor)
+    }
+
+    fn group(
+        &self,
+        plan: &Plan,
+        launch: &Launch,
+        layout: &wgpu::BindGroupLayout,
+        (buffers, rows, params, at, absent): (
+            &[wgpu::Buffer],
+            &wgpu::Buffer,
+            &wgpu::Buffer,
+            u64,
+            &[wgpu::Buffer; 2],
+        ),
+    ) -> wgpu::BindGroup {
+        let bound = |buffer, offset, size| {
+            BindingResource::Buffer(BufferBinding { buffer, offset, size: std::num::NonZeroU64::new(size) })
+        };
+        let mut resources =
+            vec![bound(rows, 0, STEP_BYTES), bound(params, at, (4 * launch.params.len() as u64).next_multiple_of(16))];
+        for (index, slot) in launch.bindings.iter().enumerate() {
+            let writes = usize::from(index >= launch.spec.reads.len());
+            resources.push(match slot {
+                None => absent[writes].as_entire_binding(),
+                Some(slot) => {
+                    let spec = plan.slot(*slot);
+                    debug_assert!(spec.offset.is_multiple_of(VIEW_ALIGN), "views are aligned for bindings");
+                    let part = launch.part.clone().unwrap_or(0..spec.len().max(1));
+                    let offset = 4 * (spec.offset + part.start) as u64;
+                    bound(&buffers[spec.buffer.0 as usize], offset, 4 * part.len() as u64)
+                }
+            });
+        }
+        let entries: Vec<_> =
+            (0..).zip(resources).map(|(binding, resource)| BindGroupEntry { binding, resource }).collect();
+        let label = Some(launch.spec.name);
+        self.device.create_bind_group(&wgpu::BindGroupDescriptor { label, layout, entries: &entries })
+    }
+}
+
+fn named(slot: &SlotSpec) -> String {
+    let sizes: Vec<String> = slot.sizes.iter().map(usize::to_string).collect();
+    format!("{}[{}]", slot.name, sizes.join(","))
+}

@@ -1,0 +1,71 @@
+//! Helpers of the integration tests: comparisons that can fail, seeds, sizes, stored PyTorch results, and a
+//! device driven by hand. `tests/helpers.rs` tests the comparisons themselves.
+
+#![allow(dead_code, reason = "each test binary uses some of the helpers only")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(unreachable_pub, reason = "each test binary compiles this module for itself")]
+
+pub mod drive;
+pub mod oracle;
+
+use wgrad::Seed;
+use wgrad::random::Purpose;
+
+/// Seeds of tests that try several.
+pub const SEEDS: [Seed; 3] = [Seed(1), Seed(2), Seed(3)];
+
+/// Sizes at which kernels go wrong: one, the neighbours of powers of two and tiles, primes.
+pub const EDGE_SIZES: [usize; 12] = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 67];
+
+/// How far a number may lie from its reference: `abs + rel * |reference|`.
+#[derive(Clone, Copy, Debug)]
+pub struct Tolerance {
+    /// For references near 0.
+    pub abs: f64,
+    /// Share of the reference.
+    pub rel: f64,
+}
+
+impl Tolerance {
+    /// The same share of each reference and of the largest of them, for sums whose small results are
+    /// differences of large terms.
+    pub fn scaled<W: Copy + Into<f64>>(rel: f64, want: &[W]) -> Self {
+        let largest = want.iter().map(|&w| w.into().abs()).fold(0.0, f64::max);
+        Self { abs: rel * largest, rel }
+    }
+}
+
+/// Panics unless each number lies within the tolerance of its reference. NaN and infinity fail, in either.
+pub fn assert_close<G, W>(what: &str, got: &[G], want: &[W], tolerance: Tolerance)
+where
+    G: Copy + Into<f64>,
+    W: Copy + Into<f64>,
+{
+    assert_eq!(got.len(), want.len(), "{what}: lengths differ");
+    let Tolerance { abs, rel } = tolerance;
+    assert!(abs.is_finite() && rel.is_finite(), "{what}: the tolerance is {tolerance:?}");
+    for (i, (&g, &w)) in got.iter().zip(want).enumerate() {
+        let (g, w): (f64, f64) = (g.into(), w.into());
+        // Otherwise the limit were infinite or NaN.
+        assert!(w.is_finite(), "{what}[{i}]: the reference itself is {w}");
+        let limit = abs + rel * w.abs();
+        assert!((g - w).abs() <= limit, "{what}[{i}]: got {g:?}, want {w:?}, limit {limit:e}");
+    }
+}
+
+/// So many standard normal numbers.
+pub fn normal(len: usize, seed: Seed) -> Vec<f64> {
+    let mut random = seed.stream(Purpose::Synthetic);
+    (0..len).map(|_| random.normal()).collect()
+}
+
+/// The same as floats of single precision.
+pub fn normal_f32(len: usize, seed: Seed) -> Vec<f32> {
+    normal(len, seed).into_iter().map(|value| value as f32).collect()
+}
+
+/// So many classes below `classes`.
+pub fn labels(len: usize, classes: u32, seed: Seed) -> Vec<u32> {
+    let mut random = seed.stream(Purpose::Synthetic);
+    (0..len).map(|_| random.below(classes)).collect()
+}

@@ -1,0 +1,218 @@
+//! The GPU device on whatever adapter there is: every kernel against the f64 reference, and what the step
+//! loop must not do. One device is shared, because adapters compile kernels slowly.
+
+#![cfg(feature = "gpu")]
+
+mod common;
+
+use common::gpu;
+use wgrad::data::{Scale, Split, synth};
+use wgrad::device::cpu::CpuDevice;
+use wgrad::device::verify::{check, every_kernel, sizes_of, verify_gpu};
+use wgrad::device::{Device, DeviceInfo, DeviceKind, Values};
+use wgrad::graph::{Loss, Optimizer};
+use wgrad::model::{Activation, Init, Sequential};
+use wgrad::plan::{Kernel, Phase, Plan, Slot, StepRow};
+use wgrad::train::{Event, TrainOptions, Trainer};
+use wgrad::{Error, Seed};
+
+#[test]
+fn every_kernel_and_variant_agrees_with_the_reference() {
+    let Some(mut device) = gpu() else { return };
+    let mut failures = Vec::new();
+    let tally = verify_gpu(&mut device, &mut |check| failures.extend(check.failure.clone().map(|f| format!("{check:?} {f}"))));
+    let tally = tally.unwrap();
+    assert!(failures.is_empty(), "{}: {failures:#?}", tally.device);
+    assert_eq!(tally.failed, 0);
+    assert!(tally.passed > 300, "{tally:?}");
+}
+
+/// A device whose results are a little off.
+struct Off<D>(D);
+
+impl<D: Device> Device for Off<D> {
+    fn info(&self) -> &DeviceInfo {
+        self.0.info()
+    }
+    fn load(&mut self, plan: &Plan) -> wgrad::Result<()> {
+        self.0.load(plan)
+    }
+    fn write(&mut self, slot: Slot, first: usize, values: Values<'_>) -> wgrad::Result<()> {
+        self.0.write(slot, first, values)
+    }
+    fn write_steps(&mut self, phase: Phase, rows: &[StepRow]) -> wgrad::Result<()> {
+        self.0.write_steps(phase, rows)
+    }
+    fn stride(&self, phase: Phase) -> u32 {
+        self.0.stride(phase)
+    }
+    fn run(&mut self, phase: Phase, steps: std::ops::Range<u32>) -> wgrad::Result<()> {
+        self.0.run(phase, steps)
+    }
+    fn take_losses(&mut self, wait: bool) -> wgrad::Result<Vec<f32>> {
+        self.0.take_losses(wait)
+    }
+    fn read(&mut self, slot: Slot, len: usize) -> wgrad::Result<Vec<f32>> {
+        let mut values = self.0.read(slot, len)?;
+        // One element of a thousand, by one part in two hundred: what a mistake at an edge looks like.
+        let last = values.len() - 1;
+        values[last] = values[last] * 1.005 + 1e-3;
+        Ok(values)
+    }
+    fn variants(&self) -> Vec<String> {
+        self.0.variants()
+    }
+}
+
+#[test]
+fn the_check_sees_one_wrong_element_of_any_kernel() {
+    let mut device = Off(CpuDevice::<f32>::new());
+    for kernel in every_kernel() {
+        // The longest sums have the widest limits; the second size is of ordinary length for all.
+        let sizes = sizes_of(&kernel)[1];
+        let check = check(&mut device, "off", kernel, sizes).unwrap();
+        assert!(check.failure.is_some(), "{check:?}");
+    }
+}
+
+/// A plan and loaded device for a small classifier, with steps ready to run.
+fn classifier(device: &mut dyn Device, data: &Split, options: &TrainOptions) -> Plan {
+    let model = Sequential::mlp(&[24, 12], Activation::Relu, data.train.outputs(), Init::Pytorch);
+    let plan = Plan::of_run(&model, data, options).unwrap();
+    device.load(&plan).unwrap();
+    let rows: Vec<StepRow> = (0..64)
+        .map(|log| StepRow { rows: 8, log, lr: 1e-3, correction1: 0.5, correction2: 0.5, ..StepRow::default() })
+        .collect();
+    device.write_steps(Phase::Train, &rows).unwrap();
+    plan
+}
+
+#[test]
+fn the_step_loop_makes_nothing() {
+    let Some(mut device) = gpu() else { return };
+    let data = synth::spirals(90, 3, Seed(1)).split(0.2, Seed(1)).unwrap();
+    classifier(&mut device, &data, &TrainOptions { batch_size: 8, ..TrainOptions::default() });
+    let count = |device: &wgrad::device::gpu::GpuDevice| {
+        let counters = device.wgpu().get_internal_counters().hal;
+        [
+            counters.buffers.read(),
+            counters.bind_groups.read(),
+            counters.bind_group_layouts.read(),
+            counters.compute_pipelines.read(),
+            counters.pipeline_layouts.read(),
+            counters.shader_modules.read(),
+        ]
+    };
+    device.run(Phase::Train, 0..1).unwrap();
+    device.take_losses(true).unwrap();
+    let before = count(&device);
+    assert!(before.iter().all(|&made| made > 0), "the counters count nothing: {before:?}");
+    for from in (1..61).step_by(6) {
+        device.run(Phase::Train, from..from + 6).unwrap();
+        assert_eq!(count(&device), before, "at step {from}");
+    }
+    assert_eq!(device.take_losses(true).unwrap().len(), 60);
+    assert_eq!(count(&device), before);
+}
+
+#[test]
+fn losses_come_in_order_and_all() {
+    let Some(mut device) = gpu() else { return };
+    let data = synth::spirals(90, 3, Seed(1)).split(0.0, Seed(1)).unwrap();
+    let options = TrainOptions { batch_size: 8, ..TrainOptions::default() };
+    let mut results = Vec::new();
+    let mut cpu = CpuDevice::<f32>::new();
+    for device in [&mut device as &mut dyn Device, &mut cpu] {
+        let plan = classifier(device, &data, &options);
+        let params = wgrad::model::Params::init(
+            &Sequential::mlp(&[24, 12], Activation::Relu, 3, Init::Pytorch),
+            data.train.columns(),
+            Seed(2),
+        )
+        .unwrap();
+        let order: Vec<u32> = (0..90).rev().collect();
+        device.write(plan.ports.params.unwrap(), 0, Values::F32(params.arena())).unwrap();
+        device.write(plan.ports.train_x.unwrap(), 0, Values::F32(data.train.x())).unwrap();
+        device.write(plan.ports.order.unwrap(), 0, Values::U32(&order)).unwrap();
+        let mut losses = Vec::new();
+        for from in [0, 1, 2, 5, 13, 40] {
+            let to = [1, 2, 5, 13, 40, 64][[0, 1, 2, 5, 13, 40].iter().position(|&f| f == from).unwrap()];
+            device.run(Phase::Train, from..to).unwrap();
+            losses.extend(device.take_losses(false).unwrap());
+        }
+        losses.extend(device.take_losses(true).unwrap());
+        assert_eq!(losses.len(), 64);
+        assert!(device.take_losses(true).unwrap().is_empty());
+        results.push(losses);
+    }
+    for (got, want) in results[0].iter().zip(&results[1]) {
+        assert!((got - want).abs() <= 1e-4 * want.abs(), "{got} {want}");
+    }
+}
+
+fn train(data: &Split, options: &TrainOptions, kind: &DeviceKind) -> (Vec<f32>, Vec<f64>) {
+    let model = Sequential::mlp(&[19, 7], Activation::Gelu, data.train.outputs(), Init::Pytorch);
+    let mut trainer = Trainer::new(&model, data, options, kind).unwrap();
+    let mut losses = Vec::new();
+    for event in trainer.fit() {
+        if let Event::Epoch(stats) = event.unwrap() {
+            losses.push(stats.train_loss);
+        }
+    }
+    (trainer.params().unwrap().arena().to_vec(), losses)
+}
+
+#[test]
+fn training_agrees_with_the_cpu_and_repeats_its_bits() {
+    let Some(kind) = common::gpu_kind() else { return };
+    let classes = synth::spirals(133, 3, Seed(4)).split(0.2, Seed(4)).unwrap();
+    let numbers = synth::friedman(101, 6, Seed(4)).split(0.2, Seed(4)).unwrap();
+    let base = TrainOptions { epochs: 4, batch_size: 32, lr: 1e-2, scale: Scale::Standard, ..TrainOptions::default() };
+    let sgd = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 1e-3 };
+    for (data, options) in [
+        (&classes, base.clone()),
+        (&numbers, TrainOptions { loss: Loss::Mse, optimizer: sgd, ..base }),
+    ] {
+        let (weights, losses) = train(data, &options, &kind);
+        let (again, _) = train(data, &options, &kind);
+        assert_eq!(weights, again, "the same seed on the same device gives the same bits");
+        let (want, want_losses) = train(data, &options, &DeviceKind::Cpu);
+        for (got, want) in weights.iter().zip(&want) {
+            assert!((got - want).abs() <= 1e-3 * want.abs() + 1e-4, "{got} {want}");
+        }
+        for (got, want) in losses.iter().zip(&want_losses) {
+            assert!((got - want).abs() <= 1e-4 * want, "{got} {want}");
+        }
+    }
+}
+
+#[test]
+fn what_is_too_large_is_named() {
+    let Some(mut device) = gpu() else { return };
+    // A megabyte a binding, and a weight of one row more.
+    device.limit_bindings(Some(1 << 20));
+    let (columns, units) = (64, (1 << 20) / 4 / 64 + 1);
+    let data = wgrad::data::Dataset::from_arrays(
+        &vec![0.5; 4 * columns],
+        columns,
+        wgrad::data::Targets::Numbers(vec![1.0, 2.0, 3.0, 4.0]),
+    );
+    let data = data.unwrap().split(0.0, Seed(0)).unwrap();
+    let model = Sequential::mlp(&[units], Activation::Relu, 1, Init::Pytorch);
+    let options = TrainOptions { loss: Loss::Mse, ..TrainOptions::default() };
+    let error = device.load(&Plan::of_run(&model, &data, &options).unwrap()).unwrap_err();
+    assert!(matches!(error, Error::TooLarge { .. }), "{error}");
+    let message = error.to_string();
+    assert!(message.contains("0.weight") && message.contains("maxStorageBufferBindingSize"), "{message}");
+}
+
+#[test]
+fn an_arena_larger_than_a_binding_is_updated_in_parts() {
+    let Some(mut device) = gpu() else { return };
+    for kernel in every_kernel().into_iter().filter(|kernel| matches!(kernel, Kernel::UpdateAdam { .. })) {
+        device.limit_bindings(Some(4 * 256));
+        let check = check(&mut device, "plain", kernel, [1, 1792, 1]).unwrap();
+        device.limit_bindings(None);
+        assert_eq!(check.failure, None);
+    }
+}

@@ -1,0 +1,316 @@
+//! Backward against central differences, in f64, in random directions: every operation by itself, then whole
+//! networks.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod common;
+
+use common::{SEEDS, Tolerance, assert_close, drive, labels, normal, normal_f32};
+use wgrad::Seed;
+use wgrad::device::Values;
+use wgrad::device::cpu::CpuDevice;
+use wgrad::graph::{Graph, Loss, NodeId, Op, Optimizer, Training, inference, training};
+use wgrad::model::{Activation, Sequential};
+use wgrad::plan::{Phase, Plan, Sizes, StepRow};
+
+/// Rows of a batch, and those of the last one, which is smaller.
+const BATCH: usize = 6;
+const LAST: usize = 4;
+/// Columns of the features.
+const INPUTS: usize = 5;
+/// Step of the differences: the truncation is of order 1e-10, and so is the rounding of a loss near 1.
+const H: f64 = 1e-5;
+const TOLERANCE: Tolerance = Tolerance { abs: 1e-9, rel: 1e-6 };
+
+/// A loaded step whose loss and gradient can be had at any parameters.
+struct Probe {
+    device: CpuDevice<f64>,
+    plan: Plan,
+}
+
+impl Probe {
+    fn new(step: &Training, seed: Seed) -> Self {
+        let Op::Features { columns } = step.graph.node(step.features).op else {
+            panic!("no features")
+        };
+        let (targets, classes) = match step.graph.node(step.targets).op {
+            Op::Targets { columns, classes } => (columns, classes),
+            _ => panic!("no targets"),
+        };
+        let rows = BATCH + LAST;
+        let unused = inference(&Sequential::new().dense(1), 1).unwrap();
+        let sizes = Sizes { batch: BATCH, train_rows: rows, eval_batch: 0, eval_rows: 0 };
+        let plan = Plan::training(step, &unused, sizes).unwrap();
+        let mut device = CpuDevice::<f64>::new();
+        let x = normal_f32(rows * columns, seed);
+        let y = normal_f32(rows * targets, Seed(seed.0 + 100));
+        let hot = labels(rows, u32::try_from(targets).unwrap(), seed);
+        let y = if classes { Values::U32(&hot) } else { Values::F32(&y) };
+        drive::load(&mut device, &plan, &x, y, &[]);
+        Self { device, plan }
+    }
+
+    /// Loss and gradient; the second batch is the partial one.
+    fn at(&mut self, params: &[f64], batch: usize) -> (f64, Vec<f64>) {
+        let first = batch * BATCH;
+        let rows = BATCH.min(BATCH + LAST - first);
+        let narrow = |value: usize| u32::try_from(value).unwrap();
+        let row = StepRow { first: narrow(first), rows: narrow(rows), ..StepRow::default() };
+        self.device.set_values(self.plan.ports.params.unwrap(), params).unwrap();
+        drive::run(&mut self.device, Phase::Train, &[row]);
+        let loss = self.device.values(self.plan.ports.log.unwrap()).unwrap()[0];
+        (loss, self.device.values(self.plan.ports.gradients.unwrap()).unwrap().to_vec())
+    }
+}
+
+/// Compares the gradient with differences along random directions, one for each parameter alone and one for
+/// all of them.
+fn check(what: &str, step: &Training) {
+    for seed in SEEDS {
+        let mut probe = Probe::new(step, seed);
+        let params = normal(step.layout.len(), Seed(seed.0 + 200));
+        let mut parts: Vec<_> =
+            step.layout.views().iter().map(|v| (v.name.as_str(), v.range())).collect();
+        parts.push(("all", 0..step.layout.len()));
+        for batch in [0, 1] {
+            let (_, gradient) = probe.at(&params, batch);
+            for (name, part) in &parts {
+                let direction = unit_vector(&params, part.clone(), seed);
+                let shifted = |by: f64| -> Vec<f64> {
+                    params.iter().zip(&direction).map(|(p, d)| p + by * d).collect()
+                };
+                let (up, down) = (probe.at(&shifted(H), batch).0, probe.at(&shifted(-H), batch).0);
+                let numeric = (up - down) / (2.0 * H);
+                let analytic: f64 = gradient.iter().zip(&direction).map(|(g, d)| g * d).sum();
+                let what = format!("{what}, {seed:?}, batch {batch}, along {name}");
+                assert!(numeric != 0.0, "{what}: the loss does not depend on it");
+                assert_close(&what, &[analytic], &[numeric], TOLERANCE);
+            }
+        }
+    }
+}
+
+/// A random direction of length 1 inside a part of the parameters.
+fn unit_vector(params: &[f64], part: std::ops::Range<usize>, seed: Seed) -> Vec<f64> {
+    let mut direction = vec![0.0; params.len()];
+    direction[part.clone()].copy_from_slice(&normal(part.len(), Seed(seed.0 + 300)));
+    let length = direction.iter().map(|d| d * d).sum::<f64>().sqrt();
+    direction.iter().map(|d| d / length).collect()
+}
+
+/// Builds a step by hand. `widths` are the chain of layers whose weights (`[5, 5]`, `[3, 5]` for 5 and 3) and
+/// biases the graph's parameters are, in this order; `build` makes the prediction.
+fn by_hand(
+    widths: &[usize],
+    bias: bool,
+    loss: Loss,
+    build: impl FnOnce(&mut Graph, NodeId, &[NodeId]) -> NodeId,
+) -> Training {
+    let chain = |model: Sequential, &units: &usize| {
+        if bias { model.dense(units) } else { model.dense_without_bias(units) }
+    };
+    let layout = widths.iter().fold(Sequential::new(), chain).layout(INPUTS).unwrap();
+    let mut graph = Graph::new();
+    let features = graph.push("x", Op::Features { columns: INPUTS }).unwrap();
+    let params: Vec<NodeId> = (0..)
+        .zip(layout.views())
+        .map(|(view, it)| {
+            graph.push(&it.name, Op::Param { view, sizes: it.shape.clone() }).unwrap()
+        })
+        .collect();
+    let prediction = build(&mut graph, features, &params);
+    let columns = graph.shape(prediction).sizes(BATCH)[1];
+    let targets = graph.push("targets", Op::Targets { columns, classes: loss.classes() }).unwrap();
+    let loss = graph.push("loss", Op::Loss { loss, prediction, targets }).unwrap();
+    let gradients = graph.backward(loss).unwrap();
+    let optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+    Training { graph, features, targets, loss, gradients, layout, optimizer }
+}
+
+fn push(graph: &mut Graph, name: &str, op: Op) -> NodeId {
+    graph.push(name, op).unwrap()
+}
+
+#[test]
+fn matmul_nt() {
+    check(
+        "x wᵀ",
+        &by_hand(&[3], false, Loss::Mse, |g, x, p| push(g, "z", Op::MatmulNt { a: x, b: p[0] })),
+    );
+}
+
+#[test]
+fn matmul_nn() {
+    check(
+        "x w",
+        &by_hand(&[5], false, Loss::Mse, |g, x, p| push(g, "z", Op::MatmulNn { a: x, b: p[0] })),
+    );
+    let both = by_hand(&[5, 3], false, Loss::Mse, |g, x, p| {
+        let w = push(g, "w", Op::MatmulNn { a: p[1], b: p[0] });
+        push(g, "z", Op::MatmulNt { a: x, b: w })
+    });
+    check("x (v w)ᵀ", &both);
+}
+
+#[test]
+fn matmul_tn() {
+    let step = by_hand(&[7, 7], true, Loss::Mse, |g, x, p| {
+        // [7,7]ᵀ [7,5], with biases so that every parameter is used.
+        let w = push(g, "w", Op::MatmulTn { a: p[2], b: p[0] });
+        let z = push(g, "z", Op::MatmulNt { a: x, b: w });
+        let z = push(g, "z", Op::AddBias { x: z, bias: p[1] });
+        push(g, "z", Op::AddBias { x: z, bias: p[3] })
+    });
+    check("x (vᵀ w)ᵀ + b + c", &step);
+}
+
+#[test]
+fn add_bias() {
+    let step = by_hand(&[5], true, Loss::Mse, |g, x, p| {
+        let shifted = push(g, "shifted", Op::AddBias { x, bias: p[1] });
+        push(g, "z", Op::MatmulNt { a: shifted, b: p[0] })
+    });
+    check("(x + b) wᵀ", &step);
+    let step = by_hand(&[5], true, Loss::Mse, |g, x, p| {
+        let w = push(g, "w", Op::AddBias { x: p[0], bias: p[1] });
+        push(g, "z", Op::MatmulNt { a: x, b: w })
+    });
+    check("x (w + b)ᵀ", &step);
+}
+
+#[test]
+fn add() {
+    let step = by_hand(&[3], false, Loss::Mse, |g, x, p| {
+        let z = push(g, "z", Op::MatmulNt { a: x, b: p[0] });
+        push(g, "twice", Op::Add { a: z, b: z })
+    });
+    check("z + z", &step);
+    let step = by_hand(&[5], false, Loss::Mse, |g, x, p| {
+        let z = push(g, "z", Op::MatmulNt { a: x, b: p[0] });
+        push(g, "sum", Op::Add { a: x, b: z })
+    });
+    check("x + z", &step);
+    let residual = by_hand(&[5, 5], true, Loss::CrossEntropy, |g, x, p| {
+        let z = push(g, "z1", Op::MatmulNt { a: x, b: p[0] });
+        let z = push(g, "z1", Op::AddBias { x: z, bias: p[1] });
+        let h = push(g, "h1", Op::Activate { act: Activation::Gelu, x: z });
+        let z = push(g, "z2", Op::MatmulNt { a: h, b: p[2] });
+        let z = push(g, "z2", Op::AddBias { x: z, bias: p[3] });
+        let branch = push(g, "h2", Op::Activate { act: Activation::Silu, x: z });
+        push(g, "sum", Op::Add { a: branch, b: h })
+    });
+    check("h + silu(h wᵀ + b)", &residual);
+}
+
+#[test]
+fn parameters_that_are_added_share_a_gradient() {
+    let step = by_hand(&[5, 5], false, Loss::Mse, |g, x, p| {
+        let w = push(g, "w", Op::Add { a: p[0], b: p[1] });
+        push(g, "z", Op::MatmulNt { a: x, b: w })
+    });
+    check("x (v + w)ᵀ", &step);
+    let step = by_hand(&[5, 5], false, Loss::Mse, |g, x, p| {
+        let t = push(g, "t", Op::Activate { act: Activation::Tanh, x: p[1] });
+        let w = push(g, "w", Op::Add { a: p[0], b: t });
+        push(g, "z", Op::MatmulNt { a: x, b: w })
+    });
+    check("x (v + tanh w)ᵀ", &step);
+}
+
+#[test]
+fn one_weight_used_twice() {
+    let step = by_hand(&[5], true, Loss::Mse, |g, x, p| {
+        let z = push(g, "z1", Op::MatmulNt { a: x, b: p[0] });
+        let z = push(g, "z1", Op::AddBias { x: z, bias: p[1] });
+        let h = push(g, "h1", Op::Activate { act: Activation::Tanh, x: z });
+        let z = push(g, "z2", Op::MatmulNn { a: h, b: p[0] });
+        push(g, "z2", Op::AddBias { x: z, bias: p[1] })
+    });
+    check("tanh(x wᵀ + b) w + b", &step);
+    let square = by_hand(&[5], false, Loss::Mse, |g, x, p| {
+        let w = push(g, "w", Op::MatmulNn { a: p[0], b: p[0] });
+        push(g, "z", Op::MatmulNt { a: x, b: w })
+    });
+    check("x (w w)ᵀ", &square);
+}
+
+#[test]
+fn activate() {
+    for act in Activation::ALL {
+        let step = by_hand(&[4], false, Loss::Mse, |g, x, p| {
+            let z = push(g, "z", Op::MatmulNt { a: x, b: p[0] });
+            push(g, "h", Op::Activate { act, x: z })
+        });
+        check(&format!("{act}(x wᵀ)"), &step);
+        let step = by_hand(&[4, 3], false, Loss::Mse, |g, x, p| {
+            let w = push(g, "w", Op::Activate { act, x: p[0] });
+            let z = push(g, "z", Op::MatmulNt { a: x, b: w });
+            let h = push(g, "h", Op::Activate { act, x: z });
+            let again = push(g, "again", Op::Activate { act, x: z });
+            let sum = push(g, "sum", Op::Add { a: h, b: again });
+            push(g, "out", Op::MatmulNt { a: sum, b: p[1] })
+        });
+        check(&format!("twice {act}(x {act}(w)ᵀ)"), &step);
+        let step = by_hand(&[4, 3], false, Loss::Mse, |g, x, p| {
+            let z = push(g, "z", Op::MatmulNt { a: x, b: p[0] });
+            let h = push(g, "h", Op::Activate { act, x: z });
+            push(g, "out", Op::MatmulNt { a: h, b: p[1] })
+        });
+        check(&format!("{act}(x wᵀ) vᵀ"), &step);
+    }
+}
+
+#[test]
+fn whole_networks() {
+    let optimizer = Optimizer::default();
+    for act in Activation::ALL {
+        for loss in Loss::ALL {
+            for bias in [true, false] {
+                let dense = |model: Sequential, units| {
+                    if bias { model.dense(units) } else { model.dense_without_bias(units) }
+                };
+                let hidden = dense(dense(Sequential::new(), 7).activation(act), 6).activation(act);
+                let model = dense(hidden, 3);
+                let step = training(&model, INPUTS, loss, optimizer).unwrap();
+                check(&format!("{act}, {loss}, bias {bias}"), &step);
+                let step = training(&model.activation(act), INPUTS, loss, optimizer).unwrap();
+                check(&format!("{act} at the end, {loss}, bias {bias}"), &step);
+            }
+        }
+    }
+}
+
+#[test]
+fn unusual_stacks() {
+    let optimizer = Optimizer::default();
+    let dense = || Sequential::new().dense(4);
+    for (what, model) in [
+        ("one layer", dense()),
+        ("no activation between", dense().dense(3)),
+        ("two activations in a row", dense().tanh().activation(Activation::Gelu).dense(2)),
+        ("gelu twice", dense().activation(Activation::Gelu).activation(Activation::Gelu).dense(2)),
+        (
+            "activation first",
+            Sequential::new().activation(Activation::Silu).dense(4).tanh().dense(2),
+        ),
+        ("one unit", Sequential::new().dense(1).tanh().dense(1)),
+        (
+            "identity",
+            dense().activation(Activation::Identity).dense(2).activation(Activation::Identity),
+        ),
+    ] {
+        check(what, &training(&model, INPUTS, Loss::Mse, optimizer).unwrap());
+    }
+}
+
+/// The check itself must see a wrong gradient: here those of two weights of one shape are swapped.
+#[test]
+#[should_panic(expected = "along 0.weight")]
+fn a_wrong_gradient_is_seen() {
+    let mut step = by_hand(&[5, 5], false, Loss::Mse, |g, x, p| {
+        let h = push(g, "h", Op::MatmulNt { a: x, b: p[0] });
+        push(g, "z", Op::MatmulNt { a: h, b: p[1] })
+    });
+    step.gradients.swap(0, 1);
+    check("swapped", &step);
+}

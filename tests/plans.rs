@@ -1,0 +1,367 @@
+//! Printed plans against golden files, and what must hold for every plan: values last until they are read,
+//! no step reads and writes one buffer, sharing memory never costs any.
+//!
+//! `UPDATE_GOLDEN=1 cargo test --test plans` writes the golden files anew.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod common;
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use proptest::prelude::{Strategy, any, prop_oneof};
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use wgrad::graph::{Loss, Optimizer, inference, training};
+use wgrad::model::{Activation, Init, Layer, Sequential};
+use wgrad::plan::{Kernel, Memory, Phase, Plan, Role, Sizes, Slot, Step};
+
+const SGD: Optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+
+fn plan(model: &Sequential, inputs: usize, loss: Loss, optimizer: Optimizer, sizes: Sizes) -> Plan {
+    let step = training(model, inputs, loss, optimizer).unwrap();
+    Plan::training(&step, &inference(model, inputs).unwrap(), sizes).unwrap()
+}
+
+fn relu_classifier() -> Plan {
+    let model = Sequential::mlp(&[128, 64], Activation::Relu, 10, Init::Pytorch);
+    let sizes = Sizes { batch: 32, train_rows: 1437, eval_batch: 256, eval_rows: 360 };
+    plan(&model, 64, Loss::CrossEntropy, Optimizer::default(), sizes)
+}
+
+// ---- Golden files ----
+
+fn assert_golden(name: &str, plan: &Plan) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.txt"));
+    let got = format!("{plan}\n");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &got).unwrap();
+        return;
+    }
+    let want = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}; UPDATE_GOLDEN=1 writes it", path.display()));
+    // Git may check text out with Windows' line ends.
+    let want = want.replace("\r\n", "\n");
+    let hint = "if the new plan is right, UPDATE_GOLDEN=1 writes it";
+    assert!(got == want, "{} differs; {hint}\n{}", path.display(), difference(&want, &got));
+}
+
+/// Lines of both texts: `-` for those of the old alone, `+` for those of the new alone.
+fn difference(old: &str, new: &str) -> String {
+    let (old, new): (Vec<_>, Vec<_>) = (old.lines().collect(), new.lines().collect());
+    // common[i][j]: lines that old[i..] and new[j..] have in common, in order.
+    let mut common = vec![vec![0; new.len() + 1]; old.len() + 1];
+    for i in (0..old.len()).rev() {
+        for j in (0..new.len()).rev() {
+            let skip = common[i + 1][j].max(common[i][j + 1]);
+            common[i][j] = if old[i] == new[j] { common[i + 1][j + 1] + 1 } else { skip };
+        }
+    }
+    let (mut i, mut j, mut lines) = (0, 0, Vec::new());
+    while i < old.len() || j < new.len() {
+        if i < old.len() && j < new.len() && old[i] == new[j] {
+            lines.push(format!("  {}", old[i]));
+            (i, j) = (i + 1, j + 1);
+        } else if j == new.len() || (i < old.len() && common[i + 1][j] >= common[i][j + 1]) {
+            lines.push(format!("- {}", old[i]));
+            i += 1;
+        } else {
+            lines.push(format!("+ {}", new[j]));
+            j += 1;
+        }
+    }
+    lines.join("\n")
+}
+
+#[test]
+fn differences_are_shown_by_line() {
+    assert_eq!(difference("a\nb\nc", "a\nx\nc\nd"), "  a\n- b\n+ x\n  c\n+ d");
+}
+
+#[test]
+fn golden_relu_classifier() {
+    assert_golden("relu_classifier", &relu_classifier());
+}
+
+#[test]
+fn golden_gelu_regression() {
+    let model = Sequential::mlp(&[32, 16], Activation::Gelu, 1, Init::Pytorch);
+    let sizes = Sizes { batch: 20, train_rows: 100, eval_batch: 25, eval_rows: 25 };
+    let adam = Optimizer::by_name("adam").unwrap();
+    assert_golden("gelu_regression", &plan(&model, 8, Loss::Mse, adam, sizes));
+}
+
+#[test]
+fn golden_no_bias() {
+    let model = Sequential::new().dense_without_bias(12).tanh().dense_without_bias(3);
+    let sizes = Sizes { batch: 16, train_rows: 53, eval_batch: 0, eval_rows: 0 };
+    let momentum = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 1e-2 };
+    assert_golden("no_bias", &plan(&model, 7, Loss::CrossEntropy, momentum, sizes));
+}
+
+#[test]
+fn golden_single_layer() {
+    let sizes = Sizes { batch: 16, train_rows: 53, eval_batch: 10, eval_rows: 10 };
+    assert_golden("single_layer", &plan(&Sequential::new().dense(2), 7, Loss::Mse, SGD, sizes));
+}
+
+#[test]
+fn golden_inference() {
+    let model = Sequential::new()
+        .dense(16)
+        .activation(Activation::Silu)
+        .dense(3)
+        .activation(Activation::Sigmoid);
+    let sizes = Sizes { batch: 0, train_rows: 0, eval_batch: 256, eval_rows: 1000 };
+    assert_golden("inference", &Plan::inference(&inference(&model, 4).unwrap(), sizes).unwrap());
+}
+
+#[test]
+fn three_layers_take_at_most_13_dispatches() {
+    for act in Activation::ALL {
+        for (loss, optimizer) in [(Loss::CrossEntropy, Optimizer::default()), (Loss::Mse, SGD)] {
+            let model = Sequential::mlp(&[128, 64], act, 10, Init::Pytorch);
+            let sizes = Sizes { batch: 32, train_rows: 1000, eval_batch: 32, eval_rows: 100 };
+            let plan = plan(&model, 64, loss, optimizer, sizes);
+            let count = plan.steps(Phase::Train).len();
+            assert!(count <= 13, "{count} dispatches\n{plan}");
+        }
+    }
+}
+
+// ---- What holds for every plan ----
+
+/// A slot's memory as a step sees it.
+#[derive(Clone, Debug, PartialEq)]
+struct Place {
+    name: String,
+    buffer: String,
+    range: std::ops::Range<usize>,
+    role: Role,
+}
+
+/// A step as the checks see it.
+#[derive(Clone, Debug)]
+struct Access {
+    reads: Vec<Place>,
+    writes: Vec<Place>,
+}
+
+fn place(plan: &Plan, slot: Slot) -> Place {
+    let (spec, buffer) = (plan.slot(slot), plan.buffer(plan.slot(slot).buffer));
+    let range = spec.range();
+    assert!(range.end <= buffer.elements, "{} ends beyond its buffer {}", spec.name, buffer.name);
+    assert_eq!(spec.element, buffer.element, "{} lies among other numbers", spec.name);
+    // Names of slots may repeat, so their numbers are part of them here.
+    Place {
+        name: format!("{} ({slot:?})", spec.name),
+        buffer: buffer.name.clone(),
+        range,
+        role: buffer.role,
+    }
+}
+
+fn accesses(plan: &Plan, phase: Phase) -> Vec<Access> {
+    let places = |slots: &[Slot]| slots.iter().map(|&slot| place(plan, slot)).collect();
+    let access = |step: &Step| Access { reads: places(&step.reads), writes: places(&step.writes) };
+    plan.steps(phase).iter().map(access).collect()
+}
+
+/// Walks through a phase element by element: what a step reads inside the phase must be what the last step
+/// that wrote this slot left there. Arenas are written and read in parts; of the gradients every part that
+/// is written at all must be written before it is read.
+fn check_lifetimes(steps: &[Access]) -> Result<(), String> {
+    use std::collections::HashMap;
+    // For each element of each buffer: the slot whose value lies there.
+    let mut owners: HashMap<(&str, usize), &str> = HashMap::new();
+    let ever_written: HashSet<(&str, usize)> = steps
+        .iter()
+        .flat_map(|step| &step.writes)
+        .flat_map(|write| write.range.clone().map(|i| (write.buffer.as_str(), i)))
+        .collect();
+    for (index, step) in steps.iter().enumerate() {
+        for read in &step.reads {
+            for i in read.range.clone() {
+                let key = (read.buffer.as_str(), i);
+                let owner = owners.get(&key).copied();
+                let holds = match read.role {
+                    Role::Activations => owner == Some(&read.name),
+                    Role::Gradients => owner.is_some() || !ever_written.contains(&key),
+                    Role::Data | Role::Params | Role::State | Role::Log => true,
+                };
+                if !holds {
+                    let owner = owner.unwrap_or("nothing");
+                    return Err(format!(
+                        "step {index} reads {} at {i}, where {owner} lies",
+                        read.name
+                    ));
+                }
+            }
+        }
+        for write in &step.writes {
+            owners.extend(
+                write.range.clone().map(|i| ((write.buffer.as_str(), i), write.name.as_str())),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// No buffer of a step is both read and written, and no two writes of a step overlap.
+fn check_usage(steps: &[Access]) -> Result<(), String> {
+    for (index, step) in steps.iter().enumerate() {
+        for (at, write) in step.writes.iter().enumerate() {
+            if let Some(read) = step.reads.iter().find(|read| read.buffer == write.buffer) {
+                return Err(format!(
+                    "step {index} reads {} and writes {} in one buffer",
+                    read.name, write.name
+                ));
+            }
+            let overlaps = |other: &&Place| {
+                other.buffer == write.buffer
+                    && other.range.start < write.range.end
+                    && write.range.start < other.range.end
+            };
+            if let Some(other) = step.writes[..at].iter().find(overlaps) {
+                return Err(format!("step {index} writes {} over {}", write.name, other.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// All that holds for every plan.
+fn check(plan: &Plan) -> Result<(), String> {
+    for phase in [Phase::Train, Phase::Eval] {
+        let steps = accesses(plan, phase);
+        check_lifetimes(&steps)
+            .and_then(|()| check_usage(&steps))
+            .map_err(|e| format!("{phase:?}: {e}"))?;
+        for step in plan.steps(phase) {
+            if (step.reads.len(), step.writes.len()) != step.kernel.arity() {
+                return Err(format!("{phase:?}: {} has another number of slots", step.kernel));
+            }
+        }
+    }
+    // Places are told apart by their buffers' names.
+    let names: HashSet<_> = plan.buffers().iter().map(|buffer| &buffer.name).collect();
+    if names.len() != plan.buffers().len() {
+        return Err("two buffers have one name".to_string());
+    }
+    let memory = Memory::of(plan);
+    if memory.activations > memory.activations_unshared {
+        return Err(format!("sharing costs memory: {memory:?}"));
+    }
+    Ok(())
+}
+
+/// Every parameter's gradient is written, by one step.
+fn check_gradients(plan: &Plan) -> Result<(), String> {
+    for (slot, spec) in plan.slots().filter(|(slot, spec)| {
+        plan.buffer(spec.buffer).role == Role::Gradients && Some(*slot) != plan.ports.gradients
+    }) {
+        let count =
+            plan.steps(Phase::Train).iter().filter(|step| step.writes.contains(&slot)).count();
+        if count != 1 {
+            return Err(format!("{} is written by {count} steps", spec.name));
+        }
+    }
+    Ok(())
+}
+
+fn made_up(role: Role, name: &str, buffer: &str, range: std::ops::Range<usize>) -> Place {
+    Place { name: name.into(), buffer: buffer.into(), range, role }
+}
+
+#[test]
+fn the_checks_see_a_value_that_is_overwritten() {
+    let of = |name: &str, range| made_up(Role::Activations, name, "shared", range);
+    let write = |place: Place| Access { reads: vec![], writes: vec![place] };
+    let read = |place: Place| Access { reads: vec![place], writes: vec![] };
+    let (a, b) = (of("a", 0..4), of("b", 3..5));
+    assert_eq!(
+        check_lifetimes(&[write(a.clone()), read(a.clone()), write(b.clone()), read(b.clone())]),
+        Ok(())
+    );
+    let late = check_lifetimes(&[write(a.clone()), write(b), read(a.clone())]);
+    assert_eq!(late, Err("step 2 reads a at 3, where b lies".to_string()));
+    let never = check_lifetimes(&[read(a)]);
+    assert_eq!(never, Err("step 0 reads a at 0, where nothing lies".to_string()));
+    let gradient = |range| made_up(Role::Gradients, "d", "gradients", range);
+    let early =
+        check_lifetimes(&[write(gradient(0..2)), read(gradient(0..3)), write(gradient(2..3))]);
+    assert_eq!(early, Err("step 1 reads d at 2, where nothing lies".to_string()));
+}
+
+#[test]
+fn the_checks_see_a_buffer_read_and_written() {
+    let of = |name: &str, range| made_up(Role::Activations, name, "shared", range);
+    let both = Access { reads: vec![of("a", 0..1)], writes: vec![of("b", 1..2)] };
+    assert!(check_usage(&[both]).unwrap_err().contains("reads a and writes b"));
+    let twice = Access { reads: vec![], writes: vec![of("a", 0..2), of("b", 1..3)] };
+    assert!(check_usage(&[twice]).unwrap_err().contains("writes b over a"));
+}
+
+#[test]
+fn sharing_saves_memory() {
+    let plan = relu_classifier();
+    check(&plan).unwrap();
+    check_gradients(&plan).unwrap();
+    let memory = Memory::of(&plan);
+    assert!(memory.activations < memory.activations_unshared, "{memory:?}");
+    let buffers: u64 = plan.buffers().iter().map(|buffer| 4 * buffer.elements as u64).sum();
+    assert_eq!(memory.total(), buffers);
+}
+
+fn layers() -> impl Strategy<Value = Vec<Layer>> {
+    let dense = (1_usize..40, any::<bool>()).prop_map(|(units, bias)| Layer::Dense {
+        units,
+        bias,
+        init: Init::Pytorch,
+    });
+    let activation = (0..Activation::ALL.len()).prop_map(|i| Layer::Activation(Activation::ALL[i]));
+    proptest::collection::vec(prop_oneof![dense, activation], 1..9)
+}
+
+/// Any stack of layers, batch and optimizer gives a plan that keeps every promise.
+#[test]
+fn every_plan_keeps_its_promises() {
+    let sizes = (1_usize..50, 1_usize..100, 0_usize..60, 1_usize..30);
+    let inputs = (layers(), sizes, 1_usize..20, 0..Loss::ALL.len(), 0_usize..3);
+    let mut runner =
+        TestRunner::new(Config { cases: 200, failure_persistence: None, ..Config::default() });
+    let outcome = runner.run(
+        &inputs,
+        |(layers, (batch, train_rows, eval_rows, eval_batch), columns, loss, optimizer)| {
+            let model = layers.into_iter().fold(Sequential::new(), Sequential::layer);
+            let optimizer = Optimizer::by_name(Optimizer::NAMES[optimizer]).unwrap();
+            let sizes = Sizes { batch, train_rows, eval_batch, eval_rows };
+            let plan = plan(&model, columns, Loss::ALL[loss], optimizer, sizes);
+            check(&plan)
+                .and_then(|()| check_gradients(&plan))
+                .map_err(|e| TestCaseError::fail(format!("{e}\n{plan}")))?;
+            Ok(())
+        },
+    );
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
+#[test]
+fn biases_and_activations_cost_no_dispatch() {
+    let kernels = |model: &Sequential| -> Vec<&str> {
+        let sizes = Sizes { batch: 8, train_rows: 8, eval_batch: 0, eval_rows: 0 };
+        plan(model, 4, Loss::Mse, SGD, sizes)
+            .steps(Phase::Train)
+            .iter()
+            .map(|s| Kernel::name(&s.kernel))
+            .collect()
+    };
+    let bare = Sequential::new().dense_without_bias(5).dense_without_bias(3);
+    for act in Activation::ALL {
+        let full = Sequential::new().dense(5).activation(act).dense(3);
+        assert_eq!(kernels(&full), kernels(&bare), "{act}");
+    }
+}

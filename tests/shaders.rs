@@ -1,0 +1,134 @@
+//! Every kernel with every fusion and variant: its WGSL parses, validates and translates to SPIR-V, MSL and
+//! HLSL, and declares what its row of the table says. Needs no GPU.
+
+#![cfg(feature = "gpu")]
+
+use naga::back::{hlsl, msl, spv};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, Module, StorageAccess, TypeInner};
+use wgrad::device::gpu::{KERNELS, KernelSpec, assemble, consts};
+use wgrad::device::verify::every_kernel;
+
+/// Calls `each` with the text, the parsed module and what validation found, for all there is.
+fn for_each_shader(mut each: impl FnMut(&KernelSpec, &str, &str, &Module, &ModuleInfo)) {
+    for kernel in every_kernel() {
+        let spec = KERNELS.iter().find(|spec| spec.name == kernel.name()).unwrap();
+        for variant in spec.variants {
+            let label = format!("{kernel} ({})", variant.name);
+            let wgsl = assemble(spec, variant, &consts(&kernel));
+            let module = naga::front::wgsl::parse_str(&wgsl)
+                .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(&wgsl)));
+            // No capability beyond plain WebGPU is asked for.
+            let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+                .validate(&module)
+                .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(&wgsl)));
+            each(spec, &label, &wgsl, &module, &info);
+        }
+    }
+}
+
+#[test]
+fn every_row_of_the_table_is_reached() {
+    let mut seen: Vec<&str> = every_kernel().iter().map(|kernel| kernel.name()).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    let mut rows: Vec<&str> = KERNELS.iter().map(|spec| spec.name).collect();
+    rows.sort_unstable();
+    assert_eq!(seen, rows);
+}
+
+#[test]
+fn shaders_translate_to_all_targets() {
+    let mut count = 0;
+    for_each_shader(|_, label, _, module, info| {
+        let entry = spv::PipelineOptions { shader_stage: naga::ShaderStage::Compute, entry_point: "main".into() };
+        let words = spv::write_vec(module, info, &spv::Options::default(), Some(&entry));
+        assert!(words.unwrap_or_else(|error| panic!("{label} to SPIR-V: {error}")).len() > 100);
+
+        let options = msl::Options { fake_missing_bindings: true, ..Default::default() };
+        let text = msl::write_string(module, info, &options, &msl::PipelineOptions::default());
+        let (text, _) = text.unwrap_or_else(|error| panic!("{label} to MSL: {error}"));
+        assert!(text.contains("kernel void"), "{label}");
+
+        let mut text = String::new();
+        let options = hlsl::Options { fake_missing_bindings: true, ..Default::default() };
+        let pipeline = hlsl::PipelineOptions::default();
+        if let Err(error) = hlsl::Writer::new(&mut text, &options, &pipeline).write(module, info, None) {
+            panic!("{label} to HLSL: {error}");
+        }
+        assert!(text.contains("numthreads"), "{label}");
+        count += 1;
+    });
+    assert!(count > 50, "only {count} shaders");
+}
+
+/// Group 0's bindings in order: name, and whether a storage binding may be written.
+fn bindings_of(module: &Module) -> Vec<(String, Option<bool>)> {
+    let mut found: Vec<(u32, String, Option<bool>)> = module
+        .global_variables
+        .iter()
+        .filter_map(|(_, variable)| {
+            let binding = variable.binding.as_ref()?;
+            assert_eq!(binding.group, 0);
+            let access = match variable.space {
+                AddressSpace::Storage { access } => Some(access.contains(StorageAccess::STORE)),
+                _ => None,
+            };
+            Some((binding.binding, variable.name.clone().unwrap_or_default(), access))
+        })
+        .collect();
+    found.sort();
+    assert!(found.iter().enumerate().all(|(index, (binding, ..))| index == *binding as usize), "{found:?}");
+    found.into_iter().map(|(_, name, access)| (name, access)).collect()
+}
+
+/// The fields of a structure: name and byte offset.
+fn fields_of(module: &Module, name: &str) -> Vec<(String, u32)> {
+    let found = module.types.iter().find(|(_, ty)| ty.name.as_deref() == Some(name));
+    match &found.unwrap_or_else(|| panic!("no structure {name}")).1.inner {
+        TypeInner::Struct { members, .. } => {
+            members.iter().map(|member| (member.name.clone().unwrap_or_default(), member.offset)).collect()
+        }
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+#[test]
+fn table_matches_shaders() {
+    for_each_shader(|spec, label, _, module, _| {
+        let uniforms = ["step", "params"].map(|name| (name.to_string(), None));
+        let reads = spec.reads.iter().map(|name| ((*name).to_string(), Some(false)));
+        let writes = spec.writes.iter().map(|name| ((*name).to_string(), Some(true)));
+        let wanted: Vec<_> = uniforms.into_iter().chain(reads).chain(writes).collect();
+        assert_eq!(bindings_of(module), wanted, "{label}");
+        let wanted: Vec<_> = (0..).step_by(4).zip(spec.params).map(|(at, name)| ((*name).to_string(), at)).collect();
+        assert_eq!(fields_of(module, "Params"), wanted, "{label}");
+        let step = ["first", "rows", "log", "lr", "rate", "correction2"];
+        let wanted: Vec<_> = (0..).step_by(4).zip(step).map(|(at, name)| (name.to_string(), at)).collect();
+        assert_eq!(fields_of(module, "Step"), wanted, "{label}");
+    });
+}
+
+#[test]
+fn workgroups_keep_to_the_smallest_limits() {
+    // 256 invocations and 16 KiB of workgroup memory are what every WebGPU adapter has.
+    for_each_shader(|_, label, _, module, _| {
+        let [x, y, z] = module.entry_points[0].workgroup_size;
+        assert!(x * y * z <= 256, "{label}: {x} x {y} x {z}");
+        let mut layouter = naga::proc::Layouter::default();
+        layouter.update(module.to_ctx()).unwrap();
+        let shared = module.global_variables.iter().filter(|(_, v)| v.space == AddressSpace::WorkGroup);
+        let bytes: u32 = shared.map(|(_, v)| layouter[v.ty].size).sum();
+        assert!(bytes <= 16 << 10, "{label}: {bytes} bytes of workgroup memory");
+    });
+}
+
+#[test]
+fn a_wrong_row_would_be_seen() {
+    // The comparison itself can fail: another kernel's shader does not match this one's row.
+    let add = KERNELS.iter().find(|spec| spec.name == "add").unwrap();
+    let sum = KERNELS.iter().find(|spec| spec.name == "sum_rows").unwrap();
+    let module = naga::front::wgsl::parse_str(&assemble(sum, &sum.variants[0], &[])).unwrap();
+    let names: Vec<_> = bindings_of(&module).into_iter().map(|(name, _)| name).collect();
+    assert_ne!(names[2..], [add.reads, add.writes].concat());
+}
