@@ -767,3 +767,15 @@ fn plans_and_adapters_are_printed() {
         "{adapters}"
     );
 }
+
+#[test]
+fn kernels_are_verified() {
+    let place = Place::new();
+    let said = place.ok(&["verify", "--device", "cpu"]);
+    let last = said.lines().last().unwrap();
+    assert!(last.starts_with("CPU (cpu") && last.ends_with(" passed, 0 failed"), "{said}");
+    assert!(said.contains("matmul_nt") && said.contains("ok"), "{said}");
+    let events = events(&place.ok(&["verify", "--device", "cpu", "--json"]));
+    let (name, sum) = events.last().unwrap();
+    assert_eq!((name.as_str(), &sum["passed"]), ("finished", &Value::from(events.len() - 1)));
+}
