@@ -2,7 +2,7 @@
 //!
 //! Modules in reading order; each may use those before it, never those after it:
 //! [`error`], [`shape`], [`random`], [`data`], [`model`], [`graph`], [`plan`], [`device`], [`train`],
-//! `export`, `report`, `cli`.
+//! [`export`], [`report`], `cli`.
 
 pub mod error;
 pub mod shape;
@@ -21,5 +21,19 @@ pub mod device;
 
 pub mod train;
 
+pub mod export;
+
+pub mod report;
+
+#[cfg(feature = "cli")]
+pub mod cli;
+
+pub use data::{Dataset, Scale, Split, Target, Targets};
+pub use device::DeviceKind;
 pub use error::{Error, Result};
+pub use export::{read_model, read_weights, write_model};
+pub use graph::{Loss, Optimizer};
+pub use model::{Activation, Init, Params, Sequential};
 pub use random::Seed;
+pub use report::Console;
+pub use train::{Event, Metrics, Predictor, TrainOptions, TrainedModel, Trainer};

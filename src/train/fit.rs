@@ -56,6 +56,11 @@ impl<'a> Fit<'a> {
         }
     }
 
+    /// The trainer at work: its kept weights are those of the last epoch told of.
+    pub fn trainer(&self) -> &Trainer {
+        self.trainer
+    }
+
     /// Rows of a step of any epoch.
     fn rows_of(&self, step: usize) -> usize {
         let batch = self.trainer.plan.batch;

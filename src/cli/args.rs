@@ -1,0 +1,318 @@
+//! The command line as typed; nothing is checked here but the verbs and the names of options.
+//!
+//! Out: texts. Absent on purpose: defaults and ranges, which `config.rs` knows for all sources of settings.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Trains multi-layer perceptrons on any GPU that wgpu reaches, and on the CPU.
+#[derive(Debug, Parser)]
+#[command(name = "wgrad", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+impl Cli {
+    /// Parses arguments; for wrong ones, and for `--help`, it says what there is to say and ends the program.
+    pub fn from_args(args: impl IntoIterator<Item = OsString>) -> Self {
+        Self::parse_from(joined(args))
+    }
+}
+
+/// Writes `--lr -1e-3` as `--lr=-1e-3`: a negative number is a value to be refused with its reason, never an option.
+fn joined(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut joined: Vec<OsString> = Vec::new();
+    for arg in args {
+        let negative =
+            arg.to_str().is_some_and(|text| text.starts_with('-') && text.parse::<f64>().is_ok());
+        match joined
+            .last_mut()
+            .filter(|last| negative && last.to_str().is_some_and(|last| last.starts_with("--")))
+        {
+            Some(option) => {
+                option.push("=");
+                option.push(arg);
+            }
+            None => joined.push(arg),
+        }
+    }
+    joined
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Train on a table and leave a run folder
+    Train(Box<TrainArgs>),
+    /// Loss and metrics of a run on other data
+    Evaluate(EvaluateArgs),
+    /// A table with the predictions (and probabilities) as new columns
+    Predict(PredictArgs),
+    /// The adapters there are, with features and limits, and which one `auto` takes
+    Adapters(AdaptersArgs),
+    /// Every kernel variant against the reference, on this adapter
+    Verify(VerifyArgs),
+    /// The model and the plan that train would run, printed
+    Plan(Box<PlanArgs>),
+}
+
+/// `wgrad train`
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// The settings.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Run folder [default: runs/ and the table's name]
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<String>,
+    /// Replace the files of an earlier run in that folder
+    #[arg(long)]
+    pub force: bool,
+    /// One JSON object per event on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// No progress and no result, only errors
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// `wgrad plan`
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The settings.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What decides a run, each as typed; each is also a key of `--config`.
+#[derive(Debug, Default, Args)]
+pub struct Settings {
+    /// CSV file with a header; all columns but the target are features
+    pub table: Option<String>,
+    /// The column to predict
+    #[arg(long, value_name = "COLUMN")]
+    pub target: Option<String>,
+    /// auto, classify or regress [default: auto, by what the target column holds]
+    #[arg(long)]
+    pub task: Option<String>,
+    /// Sizes of the hidden layers, or none [default: 128,64]
+    #[arg(long, value_name = "SIZES", allow_hyphen_values = true)]
+    pub hidden: Option<String>,
+    /// identity, relu, leaky_relu, tanh, sigmoid, gelu, gelu_tanh or silu [default: relu]
+    #[arg(long, value_name = "NAME")]
+    pub activation: Option<String>,
+    /// cross-entropy or mse [default: by the task]
+    #[arg(long, value_name = "NAME")]
+    pub loss: Option<String>,
+    /// sgd, adam or adamw [default: adamw]
+    #[arg(long, value_name = "NAME")]
+    pub optimizer: Option<String>,
+    /// Peak learning rate [default: 0.001]
+    #[arg(long, value_name = "RATE")]
+    pub lr: Option<String>,
+    /// Weight decay [default: 0.01 for adamw, 0 for the others]
+    #[arg(long, value_name = "RATE")]
+    pub weight_decay: Option<String>,
+    /// Momentum of sgd [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    pub momentum: Option<String>,
+    /// Nesterov's momentum, for sgd [default: false]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    pub nesterov: Option<String>,
+    /// Decay of the gradients' mean, for adam and adamw [default: 0.9]
+    #[arg(long, value_name = "SHARE")]
+    pub beta1: Option<String>,
+    /// Decay of the squares' mean, for adam and adamw [default: 0.999]
+    #[arg(long, value_name = "SHARE")]
+    pub beta2: Option<String>,
+    /// Keeps the divisor of adam and adamw from 0 [default: 1e-8]
+    #[arg(long, value_name = "NUMBER")]
+    pub eps: Option<String>,
+    /// constant, cosine or one-cycle [default: constant]
+    #[arg(long, value_name = "NAME")]
+    pub schedule: Option<String>,
+    /// Epochs over which the learning rate rises at first, such as 0.5 [default: 0]
+    #[arg(long, value_name = "EPOCHS")]
+    pub warmup: Option<String>,
+    /// Passes over the training rows [default: 30]
+    #[arg(long, value_name = "COUNT")]
+    pub epochs: Option<String>,
+    /// Rows of a batch [default: 32]
+    #[arg(long, value_name = "ROWS")]
+    pub batch_size: Option<String>,
+    /// Share of the rows to validate on (0 for none), or a table of such rows [default: 0.2]
+    #[arg(long, value_name = "SHARE|FILE")]
+    pub valid: Option<String>,
+    /// Whether rows come in a new order each epoch [default: true]
+    #[arg(long, value_name = "true|false")]
+    pub shuffle: Option<String>,
+    /// standard (mean 0, deviation 1) or none, for features and a numeric target [default: standard]
+    #[arg(long, value_name = "NAME")]
+    pub scale: Option<String>,
+    /// Number from which all random choices follow [default: 0]
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<String>,
+    /// pytorch, kaiming-uniform, kaiming-normal, xavier-uniform, xavier-normal, or weights from a file
+    /// [default: pytorch]
+    #[arg(long, value_name = "SCHEME|FILE.safetensors")]
+    pub init: Option<String>,
+    /// auto, gpu, software, cpu, or part of an adapter's name [default: auto]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// TOML file with any of these settings, such as a run folder's config.toml; options given here win
+    #[arg(long, value_name = "FILE.toml")]
+    pub config: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Every setting under its key, as typed.
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 25] {
+        [
+            ("table", &self.table),
+            ("target", &self.target),
+            ("task", &self.task),
+            ("hidden", &self.hidden),
+            ("activation", &self.activation),
+            ("loss", &self.loss),
+            ("optimizer", &self.optimizer),
+            ("lr", &self.lr),
+            ("weight-decay", &self.weight_decay),
+            ("momentum", &self.momentum),
+            ("nesterov", &self.nesterov),
+            ("beta1", &self.beta1),
+            ("beta2", &self.beta2),
+            ("eps", &self.eps),
+            ("schedule", &self.schedule),
+            ("warmup", &self.warmup),
+            ("epochs", &self.epochs),
+            ("batch-size", &self.batch_size),
+            ("valid", &self.valid),
+            ("shuffle", &self.shuffle),
+            ("scale", &self.scale),
+            ("seed", &self.seed),
+            ("init", &self.init),
+            ("device", &self.device),
+            // Not a setting of the computation, but part of what config.toml records.
+            ("out", &None),
+        ]
+    }
+}
+
+/// `wgrad evaluate`
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// Run folder, or a model.safetensors
+    pub run: PathBuf,
+    /// CSV file with the columns of the training table, the target among them
+    pub table: PathBuf,
+    /// auto, gpu, software, cpu, or part of an adapter's name
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// One JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// No progress, only the result and errors
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// `wgrad predict`
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// Run folder, or a model.safetensors
+    pub run: PathBuf,
+    /// CSV file with the feature columns of the training table
+    pub table: PathBuf,
+    /// File for the table with the predictions [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// auto, gpu, software, cpu, or part of an adapter's name
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// One JSON object per row on stdout; with --out, one in all
+    #[arg(long)]
+    pub json: bool,
+    /// No progress, only the result and errors
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// `wgrad adapters`
+#[derive(Debug, Args)]
+pub struct AdaptersArgs {
+    /// One JSON object per device on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `wgrad verify`
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// auto, gpu, software, cpu, or part of an adapter's name
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// One JSON object per check on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// Only failures and the sum
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn keys_of_files_are_the_options_names() {
+        Cli::command().debug_assert();
+        let settings = Settings::default();
+        let keys: Vec<_> = settings.entries().into_iter().map(|(key, _)| key).collect();
+        let command = Cli::command();
+        let train = command.find_subcommand("train").unwrap();
+        let mut options: Vec<_> =
+            train.get_arguments().map(|arg| arg.get_long().unwrap_or("table")).collect();
+        // What says where to read and how to talk decides nothing about the run.
+        options.retain(|name| !["config", "force", "json", "quiet", "help"].contains(name));
+        assert_eq!(keys, options);
+    }
+
+    #[test]
+    fn negative_numbers_are_values() {
+        let args =
+            ["wgrad", "--lr", "-1e-3", "--seed", "-inf", "--force", "a", "-1", "--lr", "--epochs"];
+        let want = ["wgrad", "--lr=-1e-3", "--seed=-inf", "--force", "a", "-1", "--lr", "--epochs"];
+        assert_eq!(joined(args.map(OsString::from)), want);
+    }
+
+    #[test]
+    fn help_states_the_defaults() {
+        use crate::train::TrainOptions;
+        let command = Cli::command();
+        let train = command.find_subcommand("train").unwrap();
+        let options = TrainOptions::default();
+        for (option, default) in [
+            ("lr", options.lr.to_string()),
+            ("epochs", options.epochs.to_string()),
+            ("batch-size", options.batch_size.to_string()),
+            ("schedule", options.schedule.to_string()),
+            ("warmup", options.warmup.to_string()),
+            ("optimizer", options.optimizer.name().to_string()),
+            ("scale", options.scale.to_string()),
+        ] {
+            let help = train
+                .get_arguments()
+                .find(|arg| arg.get_long() == Some(option))
+                .unwrap()
+                .get_help();
+            let help = help.unwrap().to_string();
+            assert!(help.contains(&format!("[default: {default}]")), "{option} {default}: {help}");
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Settings of a run: resolved and checked once, plain values from here on.
+//!
+//! In: texts from the command line and a file. Out: [`RunConfig`].
+//! Absent on purpose: the table's contents; what depends on them is decided in [`RunConfig::options`].
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::given::Given;
+use crate::data::{Dataset, Split, Target, TargetKind};
+use crate::device::DeviceKind;
+use crate::error::{Error, Result};
+use crate::export::read_weights;
+use crate::graph::{Loss, Optimizer};
+use crate::model::{Activation, Init, Params, Sequential};
+use crate::random::Seed;
+use crate::train::TrainOptions;
+
+/// What the target is taken for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Task {
+    /// What its column looks like.
+    #[default]
+    Auto,
+    Classify,
+    Regress,
+}
+
+/// Where validation rows come from.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Valid {
+    Share(f64),
+    File(PathBuf),
+}
+
+/// Where initial weights come from.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Start {
+    Scheme(Init),
+    File(PathBuf),
+}
+
+/// A run's settings.
+#[derive(Clone, Debug)]
+pub(super) struct RunConfig {
+    pub(super) table: PathBuf,
+    pub(super) target: String,
+    task: Task,
+    pub(super) hidden: Vec<usize>,
+    pub(super) activation: Activation,
+    /// `None` where the task decides.
+    loss: Option<Loss>,
+    /// All else that training is told; its loss is not final.
+    options: TrainOptions,
+    pub(super) valid: Valid,
+    pub(super) start: Start,
+    pub(super) device: DeviceKind,
+    pub(super) out: PathBuf,
+    given: Given,
+}
+
+impl RunConfig {
+    /// Fills in defaults and checks everything that can be checked without the table.
+    pub(super) fn resolve(given: Given) -> Result<Self> {
+        let missing = |key: &str, what: &str| Error::setting(key, format!("missing; {what}"));
+        let table = given
+            .text("table")
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| missing("TABLE", "name a CSV file"))?;
+        let target = given
+            .text("target")
+            .ok_or_else(|| missing("--target", "name the column to predict"))?;
+        let defaults = TrainOptions::default();
+        let options = TrainOptions {
+            loss: defaults.loss,
+            optimizer: optimizer(&given, defaults.optimizer)?,
+            lr: given.plain("lr", "a number")?.unwrap_or(defaults.lr),
+            schedule: given.read("schedule", FromStr::from_str)?.unwrap_or(defaults.schedule),
+            warmup: given.plain("warmup", "a number of epochs")?.unwrap_or(defaults.warmup),
+            epochs: given.plain("epochs", "a whole number above 0")?.unwrap_or(defaults.epochs),
+            batch_size: given
+                .plain("batch-size", "a whole number above 0")?
+                .unwrap_or(defaults.batch_size),
+            shuffle: given.plain("shuffle", "true or false")?.unwrap_or(defaults.shuffle),
+            scale: given.read("scale", FromStr::from_str)?.unwrap_or(defaults.scale),
+            seed: given
+                .plain("seed", "a whole number from 0 to 18446744073709551615")?
+                .map_or(defaults.seed, Seed),
+        };
+        options.check().map_err(|error| given.locate(error))?;
+        Ok(Self {
+            table: table.into(),
+            target: target.to_string(),
+            task: given.read("task", FromStr::from_str)?.unwrap_or_default(),
+            hidden: given.read("hidden", hidden)?.unwrap_or_else(|| vec![128, 64]),
+            activation: given.read("activation", FromStr::from_str)?.unwrap_or_default(),
+            loss: given.read("loss", FromStr::from_str)?,
+            options,
+            valid: given.read("valid", valid)?.unwrap_or(Valid::Share(0.2)),
+            start: given.read("init", start)?.unwrap_or(Start::Scheme(Init::default())),
+            device: given.read("device", FromStr::from_str)?.unwrap_or_default(),
+            out: given.text("out").map_or_else(|| default_out(Path::new(table)), PathBuf::from),
+            given,
+        })
+    }
+
+    /// Reads the table, and the validation rows.
+    pub(super) fn data(&self) -> Result<Split> {
+        let column = self.target.clone();
+        let target = match self.task {
+            Task::Auto => Target::Auto(column),
+            Task::Classify => Target::Class(column),
+            Task::Regress => Target::Number(column),
+        };
+        let data = Dataset::from_csv(&self.table, target)?;
+        match &self.valid {
+            Valid::Share(share) => {
+                data.split(*share, self.options.seed).map_err(|error| self.given.locate(error))
+            }
+            Valid::File(path) => {
+                let valid = Dataset::from_csv_like(path, data.schema())?;
+                Split::with_valid(data, valid)
+            }
+        }
+    }
+
+    /// The network for this table.
+    pub(super) fn model(&self, data: &Split) -> Sequential {
+        let init = match self.start {
+            Start::Scheme(init) => init,
+            // All weights are replaced.
+            Start::File(_) => Init::default(),
+        };
+        Sequential::mlp(&self.hidden, self.activation, data.train.outputs(), init)
+    }
+
+    /// What training is told, for this table.
+    pub(super) fn options(&self, data: &Split) -> TrainOptions {
+        let by_task = match data.train.schema().kind {
+            TargetKind::Classes(_) => Loss::CrossEntropy,
+            TargetKind::Number => Loss::Mse,
+        };
+        TrainOptions { loss: self.loss.unwrap_or(by_task), ..self.options.clone() }
+    }
+
+    /// The weights of `--init FILE`.
+    pub(super) fn weights(&self, model: &Sequential, data: &Split) -> Result<Option<Params>> {
+        let Start::File(path) = &self.start else { return Ok(None) };
+        let mut params = Params::zeros(model.layout(data.train.columns())?);
+        read_weights(path, &mut params)?;
+        Ok(Some(params))
+    }
+
+    /// Names the place where a setting was really given.
+    pub(super) fn locate(&self, error: Error) -> Error {
+        self.given.locate(error)
+    }
+}
+
+impl FromStr for Task {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "auto" => Ok(Self::Auto),
+            "classify" => Ok(Self::Classify),
+            "regress" => Ok(Self::Regress),
+            _ => Err(Error::setting(
+                "--task",
+                format!("unknown name \"{name}\"; known: auto, classify, regress"),
+            )),
+        }
+    }
+}
+
+/// An optimizer with the settings that it has; one that it does not have is an error.
+fn optimizer(given: &Given, default: Optimizer) -> Result<Optimizer> {
+    let mut optimizer = given.read("optimizer", Optimizer::by_name)?.unwrap_or(default);
+    let name = optimizer.name();
+    let set = |value: &mut f64, key: &str| -> Result<()> {
+        *value = given.plain(key, "a number")?.unwrap_or(*value);
+        Ok(())
+    };
+    let refuse =
+        |keys: &[&str], owner: &str| match keys.iter().find(|key| given.text(key).is_some()) {
+            Some(key) => Err(Error::setting(
+                given.place(key),
+                format!("the optimizer {name} has no such setting; it belongs to {owner}"),
+            )),
+            None => Ok(()),
+        };
+    match &mut optimizer {
+        Optimizer::Sgd { momentum, nesterov, weight_decay } => {
+            refuse(&["beta1", "beta2", "eps"], "adam and adamw")?;
+            set(momentum, "momentum")?;
+            set(weight_decay, "weight-decay")?;
+            *nesterov = given.plain("nesterov", "true or false")?.unwrap_or(*nesterov);
+        }
+        Optimizer::Adam { beta1, beta2, eps, weight_decay }
+        | Optimizer::AdamW { beta1, beta2, eps, weight_decay } => {
+            refuse(&["momentum", "nesterov"], "sgd")?;
+            set(beta1, "beta1")?;
+            set(beta2, "beta2")?;
+            set(eps, "eps")?;
+            set(weight_decay, "weight-decay")?;
+        }
+    }
+    Ok(optimizer)
+}
+
+/// Sizes between commas; an empty text and `none` stand for no hidden layer.
+fn hidden(text: &str) -> Result<Vec<usize>> {
+    if matches!(text.trim(), "" | "none") {
+        return Ok(vec![]);
+    }
+    text.split(',')
+        .map(|part| {
+            let size = part.trim().parse().ok().filter(|&size: &usize| size > 0);
+            size.ok_or_else(|| {
+                let problem = format!("\"{part}\" in \"{text}\" is not a whole number above 0; write sizes such as 128,64, or none");
+                Error::setting("--hidden", problem)
+            })
+        })
+        .collect()
+}
+
+fn valid(text: &str) -> Result<Valid> {
+    match text.trim().parse() {
+        Ok(share) if (0.0..1.0).contains(&share) => Ok(Valid::Share(share)),
+        Ok(share) => {
+            let share: f64 = share;
+            Err(Error::setting(
+                "--valid",
+                format!("{share}, but a share must be at least 0 and below 1; or name a table"),
+            ))
+        }
+        Err(_) if text.trim().is_empty() => {
+            Err(Error::setting("--valid", "empty; give a share such as 0.2, or name a table"))
+        }
+        Err(_) => Ok(Valid::File(text.into())),
+    }
+}
+
+fn start(text: &str) -> Result<Start> {
+    let file = Path::new(text)
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors"));
+    if file { Ok(Start::File(text.into())) } else { text.parse().map(Start::Scheme) }
+}
+
+fn default_out(table: &Path) -> PathBuf {
+    Path::new("runs").join(table.file_stem().unwrap_or("run".as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::Settings;
+
+    fn resolved(change: impl FnOnce(&mut Settings)) -> Result<RunConfig> {
+        let mut settings = Settings {
+            table: Some("data/iris.csv".into()),
+            target: Some("y".into()),
+            ..Settings::default()
+        };
+        change(&mut settings);
+        RunConfig::resolve(Given::merge(&settings, None)?)
+    }
+
+    fn refused(change: impl FnOnce(&mut Settings)) -> String {
+        resolved(change).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_library() {
+        let config = resolved(|_| {}).unwrap();
+        assert_eq!(config.options, TrainOptions::default());
+        assert_eq!((config.hidden, config.out), (vec![128, 64], PathBuf::from("runs/iris")));
+        assert_eq!((config.valid, config.device), (Valid::Share(0.2), DeviceKind::Auto));
+    }
+
+    #[test]
+    fn hidden_sizes_are_read_or_refused() {
+        assert_eq!(hidden(" 8, 4 ").unwrap(), [8, 4]);
+        assert!(hidden("").unwrap().is_empty() && hidden("none").unwrap().is_empty());
+        for bad in ["0", "64,-2", "64,", "a", "1.5", "99999999999999999999999"] {
+            assert!(hidden(bad).unwrap_err().to_string().starts_with("--hidden: "), "{bad}");
+        }
+    }
+
+    #[test]
+    fn settings_of_other_optimizers_are_refused() {
+        let said = refused(|s| s.momentum = Some("0.9".into()));
+        assert_eq!(said, "--momentum: the optimizer adamw has no such setting; it belongs to sgd");
+        let said = refused(|s| (s.optimizer, s.eps) = (Some("sgd".into()), Some("1e-7".into())));
+        assert!(
+            said.contains("--eps: the optimizer sgd") && said.contains("adam and adamw"),
+            "{said}"
+        );
+        let config = resolved(|s| {
+            (s.optimizer, s.momentum, s.nesterov) =
+                (Some("sgd".into()), Some("0.9".into()), Some("true".into()))
+        });
+        let want = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.0 };
+        assert_eq!(config.unwrap().options.optimizer, want);
+    }
+
+    #[test]
+    fn impossible_values_name_their_option() {
+        assert_eq!(refused(|s| s.lr = Some("-1".into())), "--lr: -1, but it must be above 0");
+        assert_eq!(refused(|s| s.lr = Some("fast".into())), "--lr: \"fast\" is not a number");
+        assert_eq!(
+            refused(|s| s.epochs = Some("-3".into())),
+            "--epochs: \"-3\" is not a whole number above 0"
+        );
+        assert_eq!(
+            refused(|s| s.batch_size = Some("0".into())),
+            "--batch-size: 0, but it must be above 0"
+        );
+        assert!(
+            refused(|s| s.valid = Some("1".into())).starts_with("--valid: 1, but a share must be")
+        );
+        assert!(
+            refused(|s| s.init = Some("ones".into())).contains("--init: unknown scheme \"ones\"")
+        );
+        assert!(refused(|s| s.seed = Some("-1".into())).starts_with("--seed: \"-1\""));
+        assert!(
+            refused(|s| s.task = Some("cluster".into())).contains("known: auto, classify, regress")
+        );
+        assert!(refused(|s| s.target = None).starts_with("--target: missing"));
+        assert!(refused(|s| s.table = None).starts_with("TABLE: missing"));
+    }
+}

@@ -1,0 +1,80 @@
+//! `wgrad evaluate`: loss and metrics of a run on other data.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::Exit;
+use super::args::EvaluateArgs;
+use super::output::{Output, failed};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::export::{MODEL_FILE, read_model};
+use crate::report::{Console, JsonLines};
+use crate::train::{Predictor, TrainedModel};
+
+/// The result, flat.
+#[derive(Serialize)]
+struct Evaluated<'a> {
+    event: &'a str,
+    rows: usize,
+    loss: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accuracy: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r2: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mae: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rmse: Option<f64>,
+    device: &'a str,
+}
+
+pub(super) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
+    let kind = args.device.parse()?;
+    let trained = open_run(&args.run)?;
+    let data = Dataset::from_csv_like(&args.table, &trained.preparation.schema)?;
+    let mut predictor = Predictor::new(&trained, &kind, data.rows())?;
+    let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
+    let (device, reason) = predictor.device();
+    console.line(&format!("device  {device}: {reason}"));
+    let device = device.name.clone();
+    let metrics = predictor.evaluate(&data)?;
+    let mut out = Output::new();
+    if args.json {
+        let (rows, loss) = (metrics.rows, metrics.loss);
+        let (accuracy, r2, mae, rmse) = (metrics.accuracy, metrics.r2, metrics.mae, metrics.rmse);
+        let evaluated =
+            Evaluated { event: "evaluated", rows, loss, accuracy, r2, mae, rmse, device: &device };
+        JsonLines::new(&mut out).line(&evaluated).map_err(failed)?;
+    } else {
+        out.line(&metrics.to_string())?;
+    }
+    out.end()?;
+    Ok(Exit::Done)
+}
+
+/// The model of a run folder, or of a model file.
+pub(super) fn open_run(run: &Path) -> Result<TrainedModel> {
+    read_model(model_path(run)?)
+}
+
+fn model_path(run: &Path) -> Result<PathBuf> {
+    if !run.exists() {
+        return Err(Error::model_file(
+            run,
+            "no such run; give the folder that `wgrad train` made, or a model.safetensors",
+        ));
+    }
+    if !run.is_dir() {
+        return Ok(run.to_path_buf());
+    }
+    let model = run.join(MODEL_FILE);
+    if !model.exists() {
+        let problem = format!(
+            "no {MODEL_FILE} in this folder: it is no run, or one that finished no epoch; train again"
+        );
+        return Err(Error::model_file(run, problem));
+    }
+    Ok(model)
+}

@@ -1,0 +1,219 @@
+//! Settings as texts, from the command line and a file, each with the place it comes from.
+//!
+//! In: arguments, a TOML file. Out: [`Given`], from which `config.rs` takes values.
+//! Absent on purpose: which values are allowed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::str::FromStr;
+
+use super::args::Settings;
+use crate::error::{Error, Result};
+
+/// The table of a config.toml that is a record, not a setting.
+pub(super) const RECORD: &str = "record";
+
+/// A setting's text and where it was given.
+#[derive(Clone, Debug, PartialEq)]
+struct Text {
+    text: String,
+    /// `--lr`, or `run.toml: lr`.
+    place: String,
+}
+
+/// All settings that were given.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Given(BTreeMap<&'static str, Text>);
+
+/// What belongs to one optimizer: a file's values fall with its choice.
+const OF_OPTIMIZER: [&str; 6] = ["weight-decay", "momentum", "nesterov", "beta1", "beta2", "eps"];
+
+impl Given {
+    /// Settings of the command line, and below them those of its `--config`.
+    pub(super) fn merge(settings: &Settings, out: Option<&str>) -> Result<Self> {
+        let mut typed = Self::default();
+        let given =
+            settings.entries().into_iter().filter_map(|(key, text)| Some((key, text.as_deref()?)));
+        for (key, text) in given.chain(out.map(|out| ("out", out))) {
+            let place = if key == "table" { "TABLE".to_string() } else { format!("--{key}") };
+            typed.0.insert(key, Text { text: text.to_string(), place });
+        }
+        let Some(path) = &settings.config else { return Ok(typed) };
+        let mut file = Self::from_file(path, &settings.entries().map(|(key, _)| key))?;
+        let (ours, theirs) = (typed.text("optimizer"), file.text("optimizer"));
+        if ours.is_some()
+            && ours.map(str::to_ascii_lowercase) != theirs.map(str::to_ascii_lowercase)
+        {
+            file.0.retain(|key, _| !OF_OPTIMIZER.contains(key));
+        }
+        file.0.extend(typed.0);
+        Ok(file)
+    }
+
+    fn from_file(path: &Path, keys: &[&'static str]) -> Result<Self> {
+        let text = fs::read_to_string(path).map_err(|source| Error::file("read", path, source))?;
+        let shown = path.display();
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            let line = error
+                .span()
+                .map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
+            Error::setting(format!("{shown}:{line}"), format!("not TOML: {}", error.message()))
+        })?;
+        let mut given = Self::default();
+        let unknown: Vec<_> =
+            table.keys().filter(|key| *key != RECORD && !keys.contains(&key.as_str())).collect();
+        if let [first, rest @ ..] = unknown.as_slice() {
+            let more = rest.iter().map(|key| format!(", `{key}`")).collect::<String>();
+            let what = if rest.is_empty() { "is not a setting" } else { "are no settings" };
+            return Err(Error::setting(
+                shown.to_string(),
+                format!("`{first}`{more} {what}; {}", advice(first, keys)),
+            ));
+        }
+        for &key in keys {
+            let Some(value) = table.get(key) else { continue };
+            let place = format!("{shown}: {key}");
+            let text = text_of(value).ok_or_else(|| {
+                Error::setting(
+                    &place,
+                    "it must be a text, a number, true or false, or a list of numbers",
+                )
+            })?;
+            given.0.insert(key, Text { text, place });
+        }
+        Ok(given)
+    }
+
+    /// A setting as it was given.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(|given| given.text.as_str())
+    }
+
+    /// Where a setting was given; where it could be, if it was not.
+    pub(super) fn place(&self, key: &str) -> String {
+        self.0.get(key).map_or_else(|| format!("--{key}"), |given| given.place.clone())
+    }
+
+    /// A setting by its own way of reading; `None` if it was not given.
+    pub(super) fn read<T>(
+        &self,
+        key: &str,
+        read: impl FnOnce(&str) -> Result<T>,
+    ) -> Result<Option<T>> {
+        self.text(key).map(|text| read(text).map_err(|error| self.locate(error))).transpose()
+    }
+
+    /// A number, or any other text whose meaning is plain.
+    pub(super) fn plain<T: FromStr>(&self, key: &str, wanted: &str) -> Result<Option<T>> {
+        self.text(key)
+            .map(|text| {
+                text.trim().parse().map_err(|_| {
+                    Error::setting(self.place(key), format!("\"{text}\" is not {wanted}"))
+                })
+            })
+            .transpose()
+    }
+
+    /// Names the place where a setting was really given, in an error that speaks of an option.
+    pub(super) fn locate(&self, error: Error) -> Error {
+        match error {
+            Error::Setting { name, problem } => {
+                let place = name.strip_prefix("--").map(|key| self.place(key));
+                Error::Setting { name: place.unwrap_or(name), problem }
+            }
+            other => other,
+        }
+    }
+}
+
+/// A value as it would be typed.
+fn text_of(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Float(number) => Some(number.to_string()),
+        toml::Value::Boolean(truth) => Some(truth.to_string()),
+        toml::Value::Array(values) => {
+            let parts: Option<Vec<String>> =
+                values.iter().filter(|value| !value.is_array()).map(text_of).collect();
+            parts.filter(|parts| parts.len() == values.len()).map(|parts| parts.join(","))
+        }
+        toml::Value::Datetime(_) | toml::Value::Table(_) => None,
+    }
+}
+
+/// Near names, or all.
+fn advice(key: &str, keys: &[&str]) -> String {
+    let wanted = key.to_ascii_lowercase().replace('_', "-");
+    let mut near: Vec<(usize, &str)> = keys
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(&wanted, known), *known))
+        .filter(|(steps, known)| *steps <= known.len().max(3) / 3)
+        .collect();
+    near.sort_unstable();
+    match near.first() {
+        Some((_, name)) => format!("did you mean `{name}`?"),
+        None => format!("known are {}", keys.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(file: &str, settings: Settings) -> Result<Given> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        fs::write(&path, file).unwrap();
+        Given::merge(&Settings { config: Some(path), ..settings }, None)
+    }
+
+    fn refused(file: &str) -> String {
+        let error = merged(file, Settings::default()).unwrap_err();
+        assert!(matches!(error, Error::Setting { .. }), "{error}");
+        error.to_string()
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let file =
+            "lr = 0.1\nepochs = 3\nhidden = [8, 4]\nnesterov = true\n[record]\nanything = 1\n";
+        let given =
+            merged(file, Settings { lr: Some("0.5".into()), ..Settings::default() }).unwrap();
+        assert_eq!((given.text("lr"), given.text("epochs")), (Some("0.5"), Some("3")));
+        assert_eq!(
+            (given.text("hidden"), given.text("nesterov"), given.text("eps")),
+            (Some("8,4"), Some("true"), None)
+        );
+        assert!(given.place("epochs").ends_with("run.toml: epochs"));
+        assert_eq!((given.place("lr"), given.place("eps")), ("--lr".into(), "--eps".into()));
+    }
+
+    #[test]
+    fn another_optimizer_drops_the_files_settings_of_the_old_one() {
+        let file = "optimizer = \"adamw\"\nbeta1 = 0.8\nlr = 0.1\n";
+        let with = |name: &str| {
+            merged(file, Settings { optimizer: Some(name.into()), ..Settings::default() }).unwrap()
+        };
+        assert_eq!((with("sgd").text("beta1"), with("sgd").text("lr")), (None, Some("0.1")));
+        assert_eq!(with("AdamW").text("beta1"), Some("0.8"));
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_near_names() {
+        assert!(
+            refused("epoch = 3")
+                .ends_with("run.toml: `epoch` is not a setting; did you mean `epochs`?")
+        );
+        assert!(refused("batch_size = 3").contains("did you mean `batch-size`?"));
+        assert!(
+            refused("qqqqqq = 3\nzzz = 1")
+                .contains("`qqqqqq`, `zzz` are no settings; known are table, target")
+        );
+        assert!(refused("force = true").contains("known are"));
+        assert!(refused("lr = 0.1\nepochs = \n").contains("run.toml:2: not TOML"));
+        assert!(refused("lr = 1979-05-27").contains("run.toml: lr: it must be"));
+        assert!(refused("hidden = [[1]]").contains("run.toml: hidden: it must be"));
+    }
+}

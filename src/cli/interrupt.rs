@@ -1,0 +1,41 @@
+//! Ctrl-C and SIGTERM: at once while there is nothing to save, else at the next opportunity.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::Exit;
+use crate::error::{Error, Result};
+
+/// Whether someone wants the program to stop.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Interrupt {
+    armed: Arc<AtomicBool>,
+    asked: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    /// Listens from now on. Until [`Self::arm`] is called, the program ends at once when asked to.
+    pub(super) fn listen() -> Result<Self> {
+        let interrupt = Self::default();
+        let heard = interrupt.clone();
+        let listening = ctrlc::set_handler(move || {
+            let again = heard.asked.swap(true, Ordering::SeqCst);
+            if again || !heard.armed.load(Ordering::SeqCst) {
+                std::process::exit(Exit::Interrupted.code().into());
+            }
+        });
+        listening
+            .map_err(|error| Error::file("listen for", "Ctrl-C", std::io::Error::other(error)))?;
+        Ok(interrupt)
+    }
+
+    /// From now on there is something to save: only a second request ends the program at once.
+    pub(super) fn arm(&self) {
+        self.armed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether someone has asked.
+    pub(super) fn asked(&self) -> bool {
+        self.asked.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,91 @@
+//! The program: verbs, options, exit codes.
+//!
+//! In: arguments. Out: a run folder, tables, text; an exit code.
+//! Absent on purpose: kernels.
+
+mod adapters;
+mod args;
+mod config;
+mod evaluate;
+mod folder;
+mod given;
+mod interrupt;
+mod output;
+mod plan;
+mod predict;
+mod record;
+mod train;
+mod verify;
+
+use std::fmt;
+
+pub use args::{Cli, Verb};
+
+use crate::error::{Error, Result};
+
+/// How the program ended when nothing went wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All was done.
+    Done,
+    /// All was done, and what was checked is wrong.
+    ChecksFailed,
+    /// Someone stopped it.
+    Interrupted,
+}
+
+impl Exit {
+    /// The exit code: 0, 1, or 130 as shells have it for Ctrl-C.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::ChecksFailed => 1,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// What went wrong, and what was saved all the same.
+#[derive(Debug)]
+pub struct Failure {
+    error: Box<Error>,
+    saved: Option<String>,
+}
+
+impl Failure {
+    /// The exit code: 2 for wrong usage, 1 for all else.
+    pub fn code(&self) -> u8 {
+        if matches!(*self.error, Error::Setting { .. }) { 2 } else { 1 }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error: Box::new(error), saved: None }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.error)?;
+        match &self.saved {
+            Some(saved) => write!(f, "; {saved}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Does what the arguments say.
+///
+/// # Errors
+/// With a message for people; nothing is left behind that was not finished, unless the message says so.
+pub fn run(cli: Cli) -> Result<Exit, Failure> {
+    match cli.verb {
+        Verb::Train(args) => train::train(&args),
+        Verb::Evaluate(args) => Ok(evaluate::evaluate(&args)?),
+        Verb::Predict(args) => Ok(predict::predict(&args)?),
+        Verb::Adapters(args) => Ok(adapters::adapters(&args)?),
+        Verb::Verify(args) => Ok(verify::verify(&args)?),
+        Verb::Plan(args) => Ok(plan::plan(&args)?),
+    }
+}

@@ -1,0 +1,136 @@
+//! `config.toml`: the settings as resolved, to be used again, and a record of what ran.
+//!
+//! Absent on purpose: the time of day, so that the same run leaves the same file.
+
+use serde::{Serialize, Serializer};
+
+use super::config::{RunConfig, Start, Valid};
+use crate::error::{Error, Result};
+use crate::graph::Optimizer;
+use crate::train::{RunInfo, TrainOptions};
+
+/// The file's keys, in the order of the options.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct File {
+    table: String,
+    target: String,
+    task: &'static str,
+    hidden: Vec<usize>,
+    activation: &'static str,
+    loss: &'static str,
+    optimizer: &'static str,
+    lr: f64,
+    weight_decay: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    momentum: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nesterov: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beta1: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beta2: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eps: Option<f64>,
+    schedule: &'static str,
+    warmup: f64,
+    epochs: u32,
+    batch_size: usize,
+    #[serde(serialize_with = "share_or_file")]
+    valid: Valid,
+    shuffle: bool,
+    scale: String,
+    #[serde(serialize_with = "number_or_text")]
+    seed: u64,
+    init: String,
+    device: String,
+    out: String,
+    record: Record,
+}
+
+/// What ran; read by people, ignored by `--config`.
+#[derive(Serialize)]
+struct Record {
+    created_by: String,
+    device: String,
+    kind: String,
+    backend: String,
+    driver: String,
+    reason: String,
+    variants: Vec<String>,
+}
+
+/// The text of a run's `config.toml`.
+pub(super) fn config_text(
+    config: &RunConfig,
+    options: &TrainOptions,
+    info: &RunInfo,
+) -> Result<String> {
+    let (mut momentum, mut nesterov, mut adam) = (None, None, None);
+    let weight_decay = match options.optimizer {
+        Optimizer::Sgd { momentum: m, nesterov: n, weight_decay } => {
+            (momentum, nesterov) = (Some(m), Some(n));
+            weight_decay
+        }
+        Optimizer::Adam { beta1, beta2, eps, weight_decay }
+        | Optimizer::AdamW { beta1, beta2, eps, weight_decay } => {
+            adam = Some((beta1, beta2, eps));
+            weight_decay
+        }
+    };
+    let file = File {
+        table: config.table.display().to_string(),
+        target: config.target.clone(),
+        task: if options.loss.classes() { "classify" } else { "regress" },
+        hidden: config.hidden.clone(),
+        activation: config.activation.name(),
+        loss: options.loss.name(),
+        optimizer: options.optimizer.name(),
+        lr: options.lr,
+        weight_decay,
+        momentum,
+        nesterov,
+        beta1: adam.map(|adam| adam.0),
+        beta2: adam.map(|adam| adam.1),
+        eps: adam.map(|adam| adam.2),
+        schedule: options.schedule.name(),
+        warmup: options.warmup,
+        epochs: options.epochs,
+        batch_size: options.batch_size,
+        valid: config.valid.clone(),
+        shuffle: options.shuffle,
+        scale: options.scale.to_string(),
+        seed: options.seed.0,
+        init: match &config.start {
+            Start::Scheme(init) => init.to_string(),
+            Start::File(path) => path.display().to_string(),
+        },
+        device: config.device.to_string(),
+        out: config.out.display().to_string(),
+        record: Record {
+            created_by: concat!("wgrad ", env!("CARGO_PKG_VERSION")).to_string(),
+            device: info.device.name.clone(),
+            kind: info.device.kind.clone(),
+            backend: info.device.backend.clone(),
+            driver: info.device.driver.clone(),
+            reason: info.reason.clone(),
+            variants: info.variants.clone(),
+        },
+    };
+    toml::to_string(&file).map_err(|error| Error::setting("config.toml", error.to_string()))
+}
+
+fn share_or_file<S: Serializer>(valid: &Valid, to: S) -> std::result::Result<S::Ok, S::Error> {
+    match valid {
+        Valid::Share(share) => to.serialize_f64(*share),
+        Valid::File(path) => to.serialize_str(&path.to_string_lossy()),
+    }
+}
+
+/// Whole numbers of TOML end at 2^63.
+fn number_or_text<S: Serializer>(seed: &u64, to: S) -> std::result::Result<S::Ok, S::Error> {
+    match i64::try_from(*seed) {
+        Ok(seed) => to.serialize_i64(seed),
+        Err(_) => to.serialize_str(&seed.to_string()),
+    }
+}

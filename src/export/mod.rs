@@ -1,0 +1,32 @@
+//! What a trained network becomes on disk.
+//!
+//! In: a [`TrainedModel`](crate::train::TrainedModel). Out: files that this crate and others read.
+//! Absent on purpose: terminals, devices, optimizer state.
+
+mod file;
+mod safetensors;
+mod weights;
+
+use std::path::Path;
+
+pub use file::{AtomicFile, write_file};
+pub use safetensors::{read_model, write_model};
+pub use weights::read_weights;
+
+use crate::error::{Error, Result};
+use crate::train::Trainer;
+
+/// The model's file name in a run folder.
+pub const MODEL_FILE: &str = "model.safetensors";
+
+impl Trainer {
+    /// Writes the network as it is kept into a folder, as [`MODEL_FILE`]; the folder is made if need be.
+    ///
+    /// # Errors
+    /// If the folder or the file cannot be written.
+    pub fn save(&self, folder: impl AsRef<Path>) -> Result<()> {
+        let folder = folder.as_ref();
+        std::fs::create_dir_all(folder).map_err(|source| Error::file("create", folder, source))?;
+        write_model(&self.trained(), folder.join(MODEL_FILE))
+    }
+}

@@ -1,0 +1,263 @@
+//! `model.safetensors`: weights under PyTorch's names, and in the metadata all that is needed to predict.
+//!
+//! In and out: a [`TrainedModel`]. The same model always gives the same bytes.
+//! Absent on purpose: optimizer state, figures, the time of day.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use safetensors::serialize;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::file::write_file;
+use super::weights::{fill, open, read_bytes};
+use crate::data::{Preparation, TargetKind};
+use crate::error::{Error, Result};
+use crate::graph::Loss;
+use crate::model::Sequential;
+use crate::train::TrainedModel;
+
+/// The one key of the metadata: of several, the order would change from file to file.
+const KEY: &str = "wgrad";
+/// Version of what stands under the key.
+const FORMAT: u32 = 1;
+
+/// What stands under the key.
+#[derive(Serialize, Deserialize)]
+struct About {
+    format: u32,
+    /// The version of this crate that wrote the file.
+    version: String,
+    model: Sequential,
+    loss: Loss,
+    preparation: Preparation,
+}
+
+/// The part of [`About`] that no later format changes.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+    version: String,
+}
+
+/// Writes a trained network. A crash leaves the old file or the new one.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_model(trained: &TrainedModel, path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    let about = About {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_string(),
+        model: trained.model.clone(),
+        loss: trained.loss,
+        preparation: trained.preparation.clone(),
+    };
+    let failed = |reason: String| Error::model_file(path, format!("cannot be encoded: {reason}"));
+    let about = serde_json::to_string(&about).map_err(|error| failed(error.to_string()))?;
+    let bytes: Vec<(&str, &[usize], Vec<u8>)> = trained
+        .params
+        .iter()
+        .map(|(view, values)| {
+            (
+                view.name.as_str(),
+                view.shape.as_slice(),
+                values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            )
+        })
+        .collect();
+    let views: std::result::Result<Vec<_>, _> = bytes
+        .iter()
+        .map(|(name, shape, data)| {
+            TensorView::new(Dtype::F32, shape.to_vec(), data).map(|view| (*name, view))
+        })
+        .collect();
+    let metadata = HashMap::from([(KEY.to_string(), about)]);
+    let file = views
+        .and_then(|views| serialize(views, Some(metadata)))
+        .map_err(|error| failed(error.to_string()))?;
+    write_file(path, &file)
+}
+
+/// Reads a network that [`write_model`] wrote, and checks all of it.
+///
+/// # Errors
+/// If the file cannot be read, is damaged, or is of another kind or a later format; the message says what to do.
+pub fn read_model(path: impl AsRef<Path>) -> Result<TrainedModel> {
+    let path = path.as_ref();
+    let bytes = read_bytes(path)?;
+    let tensors = open(path, &bytes)?;
+    let refuse = |problem: String| Error::model_file(path, problem);
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes)
+        .map_err(|error| refuse(error.to_string()))?;
+    let Some(about) = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)) else {
+        let problem = "a safetensors file, but not a model of wgrad: it does not say which layers and columns belong to its \
+                       weights; give the model.safetensors of a run folder (other weights go to `wgrad train --init FILE`)";
+        return Err(refuse(problem.to_string()));
+    };
+    let about = parse(about).map_err(refuse)?;
+    check_preparation(&about.preparation, about.loss)
+        .map_err(|problem| refuse(format!("damaged: {problem}")))?;
+    let layout = about.model.layout(about.preparation.schema.features.len());
+    let layout = layout.map_err(|error| refuse(format!("damaged: {error}")))?;
+    let params = fill(&tensors, &layout).map_err(refuse)?;
+    let trained = TrainedModel {
+        model: about.model,
+        params,
+        preparation: about.preparation,
+        loss: about.loss,
+    };
+    trained.check().map_err(|error| refuse(format!("damaged: {error}")))?;
+    Ok(trained)
+}
+
+fn parse(text: &str) -> Result<About, String> {
+    let damaged = |error: serde_json::Error| {
+        format!("damaged: the description of the model is not readable ({error})")
+    };
+    let Format { format, version } = serde_json::from_str(text).map_err(damaged)?;
+    if format != FORMAT {
+        return Err(format!(
+            "format {format}, written by wgrad {version}, but this version reads format {FORMAT}; use that version"
+        ));
+    }
+    serde_json::from_str(text).map_err(damaged)
+}
+
+/// Whether scaling, columns and loss belong together.
+fn check_preparation(preparation: &Preparation, loss: Loss) -> Result<(), String> {
+    let features = &preparation.schema.features;
+    let (means, stds) = (preparation.mean.len(), preparation.std.len());
+    if (means, stds) != (features.len(), features.len()) {
+        return Err(format!(
+            "{means} means and {stds} deviations for {} feature columns",
+            features.len()
+        ));
+    }
+    let numbers = preparation.mean.iter().chain([&preparation.target_mean]);
+    if let Some(bad) = numbers.into_iter().find(|value| !value.is_finite()) {
+        return Err(format!("a mean of {bad}"));
+    }
+    let mut deviations = preparation.std.iter().chain([&preparation.target_std]);
+    if let Some(bad) = deviations.find(|value| !(value.is_finite() && **value > 0.0)) {
+        return Err(format!("a deviation of {bad}, but each must be above 0"));
+    }
+    let distinct = |names: &[String]| names.iter().collect::<HashSet<_>>().len() == names.len();
+    if !distinct(features) {
+        return Err("two feature columns have one name".to_string());
+    }
+    let classes = match &preparation.schema.kind {
+        TargetKind::Classes(labels) if !distinct(labels) => {
+            return Err("two classes have one name".to_string());
+        }
+        TargetKind::Classes(_) => true,
+        TargetKind::Number => false,
+    };
+    if classes != loss.classes() {
+        return Err(format!(
+            "the loss {loss} does not fit the target `{}`",
+            preparation.schema.target
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Dataset, Scale, Targets};
+    use crate::model::Params;
+    use crate::random::Seed;
+
+    fn trained() -> TrainedModel {
+        let x: Vec<f32> = (0..12).map(|i| (i as f32).sqrt()).collect();
+        let data = Dataset::from_arrays(&x, 3, Targets::Classes(vec![0, 1, 0, 1])).unwrap();
+        let model = Sequential::new().dense(4).tanh().dense_without_bias(2);
+        let params = Params::init(&model, 3, Seed(1)).unwrap();
+        TrainedModel {
+            model,
+            params,
+            preparation: Preparation::fit(&data, Scale::Standard),
+            loss: Loss::CrossEntropy,
+        }
+    }
+
+    #[test]
+    fn models_come_back_bit_for_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+        write_model(&trained(), &a).unwrap();
+        let back = read_model(&a).unwrap();
+        assert_eq!(back, trained());
+        write_model(&back, &b).unwrap();
+        assert_eq!(std::fs::read(a).unwrap(), std::fs::read(b).unwrap());
+    }
+
+    fn refused(change: impl FnOnce(&mut TrainedModel)) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.safetensors");
+        let mut model = trained();
+        change(&mut model);
+        write_model(&model, &path).unwrap();
+        read_model(&path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_are_named() {
+        assert!(refused(|m| m.preparation.std[1] = 0.0).contains("a deviation of 0"));
+        assert!(
+            refused(|m| m.preparation.mean.truncate(2)).contains("2 means and 3 deviations for 3")
+        );
+        assert!(refused(|m| m.preparation.mean[0] = f64::NAN).contains("damaged"));
+        assert!(refused(|m| m.loss = Loss::Mse).contains("mse does not fit"));
+        assert!(
+            refused(|m| m.preparation.schema.kind = TargetKind::Classes(vec!["a".into()]))
+                .contains("2 outputs")
+        );
+        assert!(
+            refused(|m| m.preparation.schema.kind = TargetKind::Classes(vec![]))
+                .contains("2 outputs")
+        );
+        assert!(refused(|m| m.preparation.schema.features[1] = "x0".into()).contains("one name"));
+        // Sizes that no file of this length can hold are refused before memory is asked for.
+        let said = refused(|m| m.model = Sequential::new().dense(50_000_000).dense(2));
+        assert!(
+            said.contains("`0.weight` has the shape [4, 3], but the model needs [50000000, 3]"),
+            "{said}"
+        );
+        assert!(refused(|m| m.model = Sequential::new()).contains("no layers"));
+        let said = refused(|m| {
+            m.params = Params::from_arena(
+                m.params.layout().clone(),
+                vec![f32::NAN; m.params.layout().len()],
+            )
+            .unwrap()
+        });
+        assert!(said.contains("NaN at element 0"), "{said}");
+    }
+
+    #[test]
+    fn a_cut_or_changed_file_never_panics() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.safetensors");
+        write_model(&trained(), &path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        for end in (0..bytes.len()).step_by(7) {
+            std::fs::write(&path, &bytes[..end]).unwrap();
+            assert!(read_model(&path).is_err(), "{end}");
+        }
+        for place in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[place] ^= 0x55;
+            std::fs::write(&path, &changed).unwrap();
+            let _ = read_model(&path);
+        }
+    }
+
+    #[test]
+    fn later_formats_name_their_version() {
+        let said = parse("{\"format\":2,\"version\":\"9.1.0\",\"new\":true}").err().unwrap();
+        assert!(said.contains("format 2") && said.contains("9.1.0"), "{said}");
+    }
+}

@@ -1,0 +1,229 @@
+//! Progress for people, on stderr.
+//!
+//! In: events. Out: a line per epoch, and between them a bar where stderr is a terminal.
+//! Absent on purpose: results, which go to stdout; failures to write, since whoever closes stderr wants none of it.
+
+use std::io::{self, IsTerminal, Write};
+
+#[cfg(feature = "cli")]
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::text::{count, duration, figure, speed};
+use crate::shape::bytes_text;
+use crate::train::{EpochStats, Event, Progress, RunInfo, Summary};
+
+/// Tells people how a run goes.
+pub struct Console {
+    out: Box<dyn Write>,
+    /// Whether to draw a bar between the lines.
+    live: bool,
+    #[cfg(feature = "cli")]
+    bar: Option<ProgressBar>,
+    epochs: u32,
+}
+
+impl Console {
+    /// To stderr; with a bar if that is a terminal.
+    pub fn stderr() -> Self {
+        let stderr = io::stderr();
+        let live = stderr.is_terminal();
+        let mut console = Self::to(stderr);
+        console.live = live;
+        console
+    }
+
+    /// Plain lines to anything.
+    pub fn to(out: impl Write + 'static) -> Self {
+        Self {
+            out: Box::new(out),
+            live: false,
+            #[cfg(feature = "cli")]
+            bar: None,
+            epochs: 0,
+        }
+    }
+
+    /// To nowhere.
+    pub fn quiet() -> Self {
+        Self::to(io::sink())
+    }
+
+    /// Tells of an event.
+    pub fn event(&mut self, event: &Event) {
+        match event {
+            Event::Started(info) => self.started(info),
+            Event::Progress(progress) => self.progress(progress),
+            Event::Epoch(stats) => {
+                let line = self.epoch(stats);
+                self.line(&line);
+            }
+            Event::Warned(warning) => self.warn(&warning.to_string()),
+            Event::Finished(summary) => self.finished(summary),
+        }
+    }
+
+    /// Writes a line above the bar.
+    pub fn line(&mut self, text: &str) {
+        #[cfg(feature = "cli")]
+        if let Some(bar) = &self.bar {
+            let out = &mut self.out;
+            bar.suspend(|| _ = writeln!(out, "{text}"));
+            return;
+        }
+        let _ = writeln!(self.out, "{text}");
+    }
+
+    /// Writes a warning.
+    pub fn warn(&mut self, text: &str) {
+        self.line(&format!("warning: {text}"));
+    }
+
+    /// Takes the bar away.
+    pub fn close(&mut self) {
+        #[cfg(feature = "cli")]
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn started(&mut self, info: &RunInfo) {
+        self.epochs = info.epochs;
+        let number = |value: usize| count(value as u64);
+        self.line(&format!("device  {}: {}", info.device, info.reason));
+        let valid = if info.valid_rows > 0 {
+            format!(", {} to validate", number(info.valid_rows))
+        } else {
+            String::new()
+        };
+        self.line(&format!(
+            "data    {} rows to train{valid}, {} features",
+            number(info.train_rows),
+            number(info.features)
+        ));
+        self.line(&format!(
+            "model   {} parameters, {} on the device, ready after {}",
+            number(info.parameters),
+            bytes_text(info.device_bytes),
+            duration(info.load_seconds)
+        ));
+        self.line(&format!(
+            "run     {} epochs of {} steps, batches of {} rows",
+            info.epochs,
+            number(info.steps_per_epoch),
+            number(info.batch)
+        ));
+        self.begin_bar(info);
+    }
+
+    #[cfg(feature = "cli")]
+    fn begin_bar(&mut self, info: &RunInfo) {
+        // A template of our own that does not parse would be a bug; then there is no bar.
+        let style = ProgressStyle::with_template("[{bar:24}] {msg}").ok().filter(|_| self.live);
+        if let Some(style) = style {
+            let steps = u64::from(info.epochs) * info.steps_per_epoch as u64;
+            let bar =
+                ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr_with_hz(10));
+            bar.set_style(style.progress_chars("=> "));
+            self.bar = Some(bar);
+        }
+    }
+
+    #[cfg(not(feature = "cli"))]
+    fn begin_bar(&mut self, _info: &RunInfo) {
+        self.live = false;
+    }
+
+    fn progress(&mut self, progress: &Progress) {
+        #[cfg(feature = "cli")]
+        if let Some(bar) = &self.bar {
+            let Progress { epoch, step, steps, .. } = *progress;
+            bar.set_position(u64::from(epoch - 1) * steps as u64 + step as u64);
+            bar.set_message(self.progress_text(progress));
+        }
+        let _ = progress;
+    }
+
+    #[cfg(feature = "cli")]
+    fn progress_text(&self, progress: &Progress) -> String {
+        let Progress { epoch, step, steps, loss, samples_per_second, seconds_left } = *progress;
+        let loss = loss.map_or(String::new(), |loss| format!("  {}", figure("loss", loss)));
+        format!(
+            "epoch {epoch}/{}  step {step}/{steps}{loss}  {} rows/s  {} left",
+            self.epochs,
+            speed(samples_per_second),
+            duration(seconds_left)
+        )
+    }
+
+    fn epoch(&self, stats: &EpochStats) -> String {
+        let width = self.epochs.to_string().len();
+        let mut line = format!(
+            "epoch {:>width$}/{}  {}",
+            stats.epoch,
+            self.epochs,
+            figure("loss", stats.train_loss)
+        );
+        for (name, value) in stats.valid.iter().flat_map(|valid| valid.entries()) {
+            line += if name == "loss" { "  valid " } else { "  " };
+            line += &figure(name, value);
+        }
+        line + &format!("  {} rows/s  {}", speed(stats.samples_per_second), duration(stats.seconds))
+    }
+
+    fn finished(&mut self, summary: &Summary) {
+        self.close();
+        self.line(&format!("done in {}", duration(summary.seconds)));
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::train::{Metrics, Warning};
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn epochs_are_plain_lines() {
+        let out = Shared::default();
+        let mut console = Console::to(out.clone());
+        console.epochs = 30;
+        let valid =
+            Some(Metrics { rows: 2, loss: 0.1301, accuracy: Some(0.9694), ..Metrics::default() });
+        let stats = EpochStats {
+            epoch: 3,
+            steps: 4,
+            train_loss: 0.1234,
+            valid,
+            lr: 0.1,
+            seconds: 0.11,
+            samples_per_second: 12_345.0,
+        };
+        console.event(&Event::Epoch(stats));
+        console.event(&Event::Warned(Warning::Device("slow".into())));
+        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(
+            text,
+            "epoch  3/30  loss 0.1234  valid loss 0.1301  accuracy 96.94 %  12,345 rows/s  0.11 s\nwarning: slow\n"
+        );
+    }
+}

@@ -1,0 +1,107 @@
+//! `history.csv`: a line per epoch, written as the epoch ends.
+//!
+//! In: figures of epochs. Out: lines that a spreadsheet reads, each on disk before the next epoch begins.
+//! Absent on purpose: the renaming of whole files; a line that is there stays there.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::train::EpochStats;
+
+/// A growing `history.csv`.
+#[derive(Debug)]
+pub struct History {
+    path: PathBuf,
+    file: File,
+    /// Names of the metrics; known with the first epoch.
+    metrics: Option<Vec<&'static str>>,
+}
+
+impl History {
+    /// Begins an empty history; an earlier file of this name is replaced.
+    ///
+    /// # Errors
+    /// If the file cannot be made.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref().to_path_buf();
+        let file = File::create(&path).map_err(|source| Error::file("create", &path, source))?;
+        Ok(Self { path, file, metrics: None })
+    }
+
+    /// Appends an epoch, and before the first one the header.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn append(&mut self, stats: &EpochStats) -> Result<()> {
+        let mut text = String::new();
+        let metrics = self.metrics.get_or_insert_with(|| {
+            let metrics = names(stats);
+            let valid: String = metrics.iter().map(|name| format!("valid_{name},")).collect();
+            text = format!("epoch,steps,lr,train_loss,{valid}seconds,samples_per_second\n");
+            metrics
+        });
+        text += &format!("{},{},{},{},", stats.epoch, stats.steps, stats.lr, stats.train_loss);
+        let entries = stats.valid.map(|valid| valid.entries()).unwrap_or_default();
+        for metric in metrics {
+            // A figure that is not defined, such as r2 of equal targets, is an empty cell.
+            let value = entries.iter().find(|(name, _)| name == metric);
+            text += &value.map_or(",".to_string(), |(_, value)| format!("{value},"));
+        }
+        text += &format!("{:.6},{:.1}\n", stats.seconds, stats.samples_per_second);
+        // One write a line: a reader never sees half of one.
+        let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.flush());
+        written.map_err(|source| Error::file("write", &self.path, source))
+    }
+}
+
+/// The metrics of a run like this one.
+fn names(stats: &EpochStats) -> Vec<&'static str> {
+    match &stats.valid {
+        None => vec![],
+        Some(valid) if valid.accuracy.is_some() => vec!["loss", "accuracy"],
+        Some(_) => vec!["loss", "r2", "mae", "rmse"],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::Metrics;
+
+    fn written(valid: Option<Metrics>) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.csv");
+        let mut history = History::create(&path).unwrap();
+        let stats = EpochStats {
+            epoch: 1,
+            steps: 4,
+            train_loss: 0.5,
+            valid,
+            lr: 0.001,
+            seconds: 0.25,
+            samples_per_second: 400.0,
+        };
+        history.append(&stats).unwrap();
+        history.append(&EpochStats { epoch: 2, steps: 8, ..stats }).unwrap();
+        std::fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn columns_are_those_of_the_task() {
+        assert_eq!(
+            written(None),
+            "epoch,steps,lr,train_loss,seconds,samples_per_second\n1,4,0.001,0.5,0.250000,400.0\n2,8,0.001,0.5,0.250000,400.0\n"
+        );
+        let classes = Metrics { rows: 2, loss: 0.25, accuracy: Some(0.5), ..Metrics::default() };
+        assert!(written(Some(classes)).starts_with(
+            "epoch,steps,lr,train_loss,valid_loss,valid_accuracy,seconds,samples_per_second\n1,4,0.001,0.5,0.25,0.5,0.25"
+        ));
+        let constant =
+            Metrics { rows: 2, loss: 0.25, mae: Some(1.0), rmse: Some(2.0), ..Metrics::default() };
+        assert!(written(Some(constant)).contains(
+            ",valid_r2,valid_mae,valid_rmse,seconds,samples_per_second\n1,4,0.001,0.5,0.25,,1,2,"
+        ));
+    }
+}

@@ -1,0 +1,256 @@
+//! JSON Lines: one event a line, flat, `event` first.
+//!
+//! In: events. Out: lines for programs.
+//! Absent on purpose: rounding; a number is as exact as it is known.
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::{Figures, Outcome};
+use crate::train::{EpochStats, Event, Progress, RunInfo, Summary};
+
+/// Time between two `progress` events, at least.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Writes events as JSON Lines.
+#[derive(Debug)]
+pub struct JsonLines<W> {
+    out: W,
+    /// The run folder, named in the last event.
+    run: Option<String>,
+    progressed: Option<Instant>,
+}
+
+#[derive(Serialize)]
+struct Started<'a> {
+    event: &'a str,
+    device: &'a str,
+    device_kind: &'a str,
+    backend: &'a str,
+    driver: &'a str,
+    reason: &'a str,
+    train_rows: usize,
+    valid_rows: usize,
+    features: usize,
+    parameters: usize,
+    epochs: u32,
+    steps_per_epoch: usize,
+    batch: usize,
+    device_bytes: u64,
+    load_seconds: f64,
+}
+
+#[derive(Serialize)]
+struct Going<'a> {
+    event: &'a str,
+    epoch: u32,
+    step: usize,
+    steps: usize,
+    loss: Option<f64>,
+    samples_per_second: f64,
+    seconds_left: f64,
+}
+
+#[derive(Serialize)]
+struct Warned<'a> {
+    event: &'a str,
+    message: String,
+}
+
+#[derive(Serialize)]
+struct Epoch<'a> {
+    event: &'a str,
+    epoch: u32,
+    steps: u64,
+    lr: f64,
+    #[serde(flatten)]
+    figures: Figures,
+    seconds: f64,
+    samples_per_second: f64,
+}
+
+#[derive(Serialize)]
+struct Ended<'a> {
+    event: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<&'a str>,
+    epoch: u32,
+    steps: u64,
+    #[serde(flatten)]
+    figures: Figures,
+    seconds: f64,
+}
+
+impl<W: Write> JsonLines<W> {
+    /// Writes to `out`.
+    pub fn new(out: W) -> Self {
+        Self { out, run: None, progressed: None }
+    }
+
+    /// Names the run folder in the last event.
+    #[must_use]
+    pub fn with_run(mut self, run: impl Into<String>) -> Self {
+        self.run = Some(run.into());
+        self
+    }
+
+    /// Where the lines go.
+    pub fn get_ref(&self) -> &W {
+        &self.out
+    }
+
+    /// Writes an event; of progress only what is due.
+    ///
+    /// # Errors
+    /// If `out` does not take it.
+    pub fn event(&mut self, event: &Event) -> io::Result<()> {
+        match event {
+            Event::Started(info) => self.started(info),
+            Event::Progress(progress) => self.progress(progress),
+            Event::Epoch(stats) => self.epoch(stats),
+            Event::Warned(warning) => {
+                self.line(&Warned { event: "warning", message: warning.to_string() })
+            }
+            Event::Finished(summary) => self.finished(summary),
+        }
+    }
+
+    /// Writes how a run ended that someone stopped.
+    ///
+    /// # Errors
+    /// If `out` does not take it.
+    pub fn interrupted(&mut self, outcome: &Outcome) -> io::Result<()> {
+        let Outcome { epoch, steps, figures, seconds, .. } = *outcome;
+        self.ended("interrupted", (epoch, steps, figures, seconds))
+    }
+
+    /// Writes anything as one line.
+    ///
+    /// # Errors
+    /// If `out` does not take it.
+    pub fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
+        let mut line = serde_json::to_vec(value)?;
+        line.push(b'\n');
+        self.out.write_all(&line)?;
+        self.out.flush()
+    }
+
+    fn started(&mut self, info: &RunInfo) -> io::Result<()> {
+        self.line(&Started {
+            event: "started",
+            device: &info.device.name,
+            device_kind: &info.device.kind,
+            backend: &info.device.backend,
+            driver: &info.device.driver,
+            reason: &info.reason,
+            train_rows: info.train_rows,
+            valid_rows: info.valid_rows,
+            features: info.features,
+            parameters: info.parameters,
+            epochs: info.epochs,
+            steps_per_epoch: info.steps_per_epoch,
+            batch: info.batch,
+            device_bytes: info.device_bytes,
+            load_seconds: info.load_seconds,
+        })
+    }
+
+    fn progress(&mut self, progress: &Progress) -> io::Result<()> {
+        if self.progressed.is_some_and(|last| last.elapsed() < PAUSE) {
+            return Ok(());
+        }
+        self.progressed = Some(Instant::now());
+        let Progress { epoch, step, steps, loss, samples_per_second, seconds_left } = *progress;
+        self.line(&Going {
+            event: "progress",
+            epoch,
+            step,
+            steps,
+            loss,
+            samples_per_second,
+            seconds_left,
+        })
+    }
+
+    fn epoch(&mut self, stats: &EpochStats) -> io::Result<()> {
+        let EpochStats { epoch, steps, lr, seconds, samples_per_second, .. } = *stats;
+        self.line(&Epoch {
+            event: "epoch",
+            epoch,
+            steps,
+            lr,
+            figures: Figures::of(stats),
+            seconds,
+            samples_per_second,
+        })
+    }
+
+    fn finished(&mut self, summary: &Summary) -> io::Result<()> {
+        let kept = summary.kept.as_ref();
+        let (epoch, steps) = kept.map_or((0, 0), |kept| (kept.epoch, kept.steps));
+        self.ended(
+            "finished",
+            (epoch, steps, kept.map(Figures::of).unwrap_or_default(), summary.seconds),
+        )
+    }
+
+    fn ended(
+        &mut self,
+        event: &str,
+        (epoch, steps, figures, seconds): (u32, u64, Figures, f64),
+    ) -> io::Result<()> {
+        let run = self.run.take();
+        self.line(&Ended { event, run: run.as_deref(), epoch, steps, figures, seconds })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::{Metrics, Warning};
+
+    #[test]
+    fn events_are_flat_lines_with_event_first() {
+        let valid =
+            Some(Metrics { rows: 2, loss: 0.25, accuracy: Some(0.5), ..Metrics::default() });
+        let stats = EpochStats {
+            epoch: 1,
+            steps: 4,
+            train_loss: 0.5,
+            valid,
+            lr: 0.001,
+            seconds: 0.25,
+            samples_per_second: 400.0,
+        };
+        let progress = Progress {
+            epoch: 1,
+            step: 2,
+            steps: 4,
+            loss: None,
+            samples_per_second: 1.0,
+            seconds_left: 2.0,
+        };
+        let mut out = Vec::new();
+        let mut json = JsonLines::new(&mut out).with_run("runs/a");
+        for event in [
+            Event::Warned(Warning::Device("a \"word\"".into())),
+            Event::Progress(progress),
+            // Too soon after the first.
+            Event::Progress(progress),
+            Event::Epoch(stats.clone()),
+            Event::Finished(Summary { kept: Some(stats), seconds: 1.0 }),
+        ] {
+            json.event(&event).unwrap();
+        }
+        let text = String::from_utf8(out).unwrap();
+        let want = [
+            r#"{"event":"warning","message":"a \"word\""}"#,
+            r#"{"event":"progress","epoch":1,"step":2,"steps":4,"loss":null,"samples_per_second":1.0,"seconds_left":2.0}"#,
+            r#"{"event":"epoch","epoch":1,"steps":4,"lr":0.001,"train_loss":0.5,"valid_loss":0.25,"valid_accuracy":0.5,"seconds":0.25,"samples_per_second":400.0}"#,
+            r#"{"event":"finished","run":"runs/a","epoch":1,"steps":4,"train_loss":0.5,"valid_loss":0.25,"valid_accuracy":0.5,"seconds":1.0}"#,
+        ];
+        assert_eq!(text.lines().collect::<Vec<_>>(), want);
+    }
+}

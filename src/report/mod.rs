@@ -1,0 +1,16 @@
+//! What people and programs see of a run.
+//!
+//! In: [`Event`](crate::train::Event)s. Out: progress on stderr, JSON Lines, `history.csv`, `metrics.json`.
+//! Absent on purpose: devices, exit codes, where a run folder is.
+
+mod console;
+mod figures;
+mod history;
+mod jsonl;
+mod text;
+
+pub use console::Console;
+pub use figures::{Figures, Outcome};
+pub use history::History;
+pub use jsonl::JsonLines;
+pub use text::{count, duration};

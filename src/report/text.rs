@@ -1,0 +1,80 @@
+//! Numbers as people read them.
+
+/// A count with commas between thousands: `12,345`.
+pub fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Rows per second, rounded.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a speed, shown rounded; the cast saturates"
+)]
+pub(super) fn speed(rows_per_second: f64) -> String {
+    count(rows_per_second.round() as u64)
+}
+
+/// Seconds, in the unit that suits: `9 ms`, `0.11 s`, `3 min 20 s`, `2 h 5 min`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a time, shown rounded; the cast saturates"
+)]
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        0 if seconds < 0.1 => format!("{:.0} ms", 1e3 * seconds),
+        0..10 => format!("{seconds:.2} s"),
+        10..60 => format!("{seconds:.1} s"),
+        60..3600 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", count(whole / 3600), whole % 3600 / 60),
+    }
+}
+
+/// A figure with its usual name and format: `accuracy 96.94 %`.
+pub(super) fn figure(name: &str, value: f64) -> String {
+    match name {
+        "accuracy" => format!("accuracy {:.2} %", 100.0 * value),
+        // Errors have the target's units, which may be of any size.
+        "mae" | "rmse" | "loss" if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) => {
+            format!("{name} {value:.3e}")
+        }
+        _ => format!("{name} {value:.4}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_readable() {
+        for (value, want) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(count(value), want);
+        }
+        for (seconds, want) in [
+            (0.114, "0.11 s"),
+            (12.34, "12.3 s"),
+            (59.7, "1 min 0 s"),
+            (200.2, "3 min 20 s"),
+            (7500.0, "2 h 5 min"),
+        ] {
+            assert_eq!(duration(seconds), want);
+        }
+        assert_eq!((speed(12_345.6), speed(f64::INFINITY).len() > 3), ("12,346".to_string(), true));
+        assert_eq!(figure("accuracy", 0.96944), "accuracy 96.94 %");
+        assert_eq!(
+            (figure("loss", 0.12345), figure("rmse", 1e-5)),
+            ("loss 0.1235".into(), "rmse 1.000e-5".into())
+        );
+    }
+}

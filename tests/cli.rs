@@ -1,0 +1,784 @@
+//! The program as users meet it: exit codes, messages, files, JSON lines. All on the CPU device.
+
+#![cfg(feature = "cli")]
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails the test")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+
+const DIGITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/datasets/digits.csv");
+
+/// A folder to work in, with tables.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        let place = Self(tempfile::tempdir().unwrap());
+        // Two classes that a line parts, and a number that is a line.
+        let (mut classes, mut numbers) = ("a,b,kind\n".to_string(), "a,b,y\n".to_string());
+        for i in 0..60 {
+            let (a, b) = (f64::from(i % 7) - 3.0, f64::from(i * i % 11) / 2.0 - 2.5);
+            writeln!(classes, "{a},{b},{}", if a + b > 0.1 { "up" } else { "down" }).unwrap();
+            writeln!(numbers, "{a},{b},{}", 100.0 + 3.0 * a - 0.5 * b).unwrap();
+        }
+        place.write("classes.csv", &classes);
+        place.write("numbers.csv", &numbers);
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
+        command.args(args).current_dir(self.0.path()).stdin(Stdio::null());
+        if matches!(args[0], "train" | "evaluate" | "predict") && !args.contains(&"--device") {
+            command.args(["--device", "cpu"]);
+        }
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Stdout of a run that must succeed.
+    fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    /// Stderr of a run that must fail with this code, one message, nothing on stdout, and no folder left.
+    fn refused(&self, code: i32, args: &[&str], words: &[&str]) {
+        let before = self.names();
+        let output = self.run(args);
+        // Without a desktop, graphics drivers complain on stderr before the program can.
+        let said = text(&output.stderr);
+        let ours = |line: &&str| !line.contains("XDG_RUNTIME_DIR");
+        let said: String = said.lines().filter(ours).map(|line| format!("{line}\n")).collect();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        assert_eq!(text(&output.stdout), "", "{args:?}");
+        assert_eq!(said.matches("error: ").count(), 1, "{args:?}: {said}");
+        assert!(!said.contains("panicked"), "{args:?}: {said}");
+        for word in words {
+            assert!(said.contains(word), "{args:?}: no `{word}` in {said}");
+        }
+        assert_eq!(self.names(), before, "{args:?} left something behind");
+    }
+
+    /// Everything in the folder, at any depth.
+    fn names(&self) -> Vec<PathBuf> {
+        fn walk(folder: &Path, names: &mut Vec<PathBuf>) {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    walk(&path, names);
+                }
+                names.push(path);
+            }
+        }
+        let mut names = vec![];
+        walk(self.0.path(), &mut names);
+        names.sort();
+        names
+    }
+
+    fn json(&self, name: &str) -> Map<String, Value> {
+        serde_json::from_slice(&fs::read(self.path(name)).unwrap()).unwrap()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// JSON lines, each of which must begin with its event.
+fn events(text: &str) -> Vec<(String, Map<String, Value>)> {
+    text.lines()
+        .map(|line| {
+            assert!(line.starts_with("{\"event\":\""), "{line}");
+            let map: Map<String, Value> = serde_json::from_str(line).unwrap();
+            (map["event"].as_str().unwrap().to_string(), map)
+        })
+        .collect()
+}
+
+#[test]
+fn a_classification_leaves_a_whole_run() {
+    let place = Place::new();
+    let output =
+        place.run(&["train", DIGITS, "--target", "digit", "--epochs", "2", "--out", "runs/d"]);
+    let (said, result) = (text(&output.stderr), text(&output.stdout));
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("device  CPU") && said.contains("asked for"), "{said}");
+    assert!(
+        said.contains("1,438 rows to train, 359 to validate, 64 features")
+            && said.contains("17,226 parameters"),
+        "{said}"
+    );
+    assert_eq!(said.lines().filter(|line| line.starts_with("epoch ")).count(), 2, "{said}");
+    assert!(
+        said.contains("epoch 2/2  loss ") && !said.contains('\u{1b}') && !said.contains('\r'),
+        "{said}"
+    );
+    assert!(result.starts_with("runs/d: epoch 2, ") && result.lines().count() == 1, "{result}");
+    let mut files: Vec<_> =
+        fs::read_dir(place.path("runs/d")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["config.toml", "history.csv", "metrics.json", "model.safetensors"]);
+    let history = fs::read_to_string(place.path("runs/d/history.csv")).unwrap();
+    let lines: Vec<_> = history.lines().collect();
+    assert_eq!(
+        lines[0],
+        "epoch,steps,lr,train_loss,valid_loss,valid_accuracy,seconds,samples_per_second"
+    );
+    assert!(lines.len() == 3 && lines[2].starts_with("2,90,0.001,"), "{history}");
+    let metrics = place.json("runs/d/metrics.json");
+    assert!(metrics["valid_accuracy"].as_f64().unwrap() > 0.8, "{metrics:?}");
+    assert_eq!(
+        (metrics["epoch"].as_u64(), metrics["steps"].as_u64(), &metrics["interrupted"]),
+        (Some(2), Some(90), &Value::Bool(false))
+    );
+}
+
+#[test]
+fn a_regression_learns_the_line() {
+    let place = Place::new();
+    let options = [
+        "--target", "y", "--hidden", "none", "--lr", "0.1", "--epochs", "60", "--out", "r",
+        "--quiet",
+    ];
+    let output = place.run(&[&["train", "numbers.csv"], &options[..]].concat());
+    assert_eq!(
+        (output.status.code(), output.stdout.len(), output.stderr.len()),
+        (Some(0), 0, 0),
+        "{}",
+        text(&output.stderr)
+    );
+    let metrics = place.json("r/metrics.json");
+    assert!(
+        metrics["valid_r2"].as_f64().unwrap() > 0.999
+            && metrics["valid_rmse"].as_f64().unwrap() < 0.3,
+        "{metrics:?}"
+    );
+    assert!(!metrics.contains_key("valid_accuracy"));
+    let table = place.ok(&["predict", "r", "numbers.csv"]);
+    let mut lines = table.lines();
+    assert_eq!(lines.next(), Some("a,b,y,y_predicted"));
+    for line in lines {
+        let cells: Vec<f64> = line.split(',').map(|cell| cell.parse().unwrap()).collect();
+        assert!((cells[2] - cells[3]).abs() < 1.0, "{line}");
+    }
+}
+
+#[test]
+fn one_seed_gives_one_model_also_from_the_written_config() {
+    let place = Place::new();
+    let base = [
+        "train",
+        "classes.csv",
+        "--target",
+        "kind",
+        "--hidden",
+        "8",
+        "--epochs",
+        "3",
+        "--batch-size",
+        "7",
+    ];
+    let run = |more: &[&str]| place.ok(&[&base[..], more].concat());
+    run(&[
+        "--seed",
+        "18446744073709551615",
+        "--out",
+        "a",
+        "--optimizer",
+        "sgd",
+        "--momentum",
+        "0.9",
+        "--nesterov",
+    ]);
+    run(&[
+        "--seed",
+        "18446744073709551615",
+        "--out",
+        "b",
+        "--optimizer",
+        "sgd",
+        "--momentum",
+        "0.9",
+        "--nesterov",
+        "true",
+    ]);
+    run(&["--seed", "1", "--out", "c", "--optimizer", "sgd", "--momentum", "0.9", "--nesterov"]);
+    place.ok(&["train", "--config", "a/config.toml", "--out", "d"]);
+    let model = |run: &str| fs::read(place.path(run).join("model.safetensors")).unwrap();
+    assert_eq!(model("a"), model("b"));
+    assert_eq!(model("a"), model("d"));
+    assert_ne!(model("a"), model("c"));
+    let config = |run: &str| fs::read_to_string(place.path(run).join("config.toml")).unwrap();
+    assert_eq!(config("a").replace("out = \"a\"", ""), config("d").replace("out = \"d\"", ""));
+    assert!(
+        config("a").contains("nesterov = true") && config("a").contains("[record]"),
+        "{}",
+        config("a")
+    );
+    // The command line wins over the file.
+    place.ok(&["train", "--config", "a/config.toml", "--out", "e", "--epochs", "1"]);
+    assert_eq!(place.json("e/metrics.json")["epoch"], 1);
+}
+
+#[test]
+fn json_lines_tell_of_the_run_in_order() {
+    let place = Place::new();
+    let out = place.ok(&[
+        "train",
+        "classes.csv",
+        "--target",
+        "kind",
+        "--epochs",
+        "3",
+        "--batch-size",
+        "500",
+        "--json",
+        "--out",
+        "r",
+    ]);
+    let events = events(&out);
+    let names: Vec<_> =
+        events.iter().map(|(name, _)| name.as_str()).filter(|name| *name != "progress").collect();
+    assert_eq!(names, ["started", "warning", "epoch", "epoch", "epoch", "finished"]);
+    assert!(events[1].1["message"].as_str().unwrap().contains("--batch-size 500"));
+    let last = &events.last().unwrap().1;
+    assert_eq!((&last["run"], &last["epoch"]), (&Value::from("r"), &Value::from(3)));
+    let metrics = place.json("r/metrics.json");
+    for key in ["train_loss", "valid_loss", "valid_accuracy"] {
+        assert!(last[key].is_f64() && last[key] == metrics[key], "{key}");
+    }
+    for args in [
+        &["adapters", "--json"][..],
+        &["evaluate", "r", "classes.csv", "--json"],
+        &["predict", "r", "classes.csv", "--json"],
+    ] {
+        assert!(!self::events(&place.ok(args)).is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn evaluation_agrees_with_training() {
+    let place = Place::new();
+    for (table, target, keys) in [
+        ("classes.csv", "kind", &["loss", "accuracy"][..]),
+        ("numbers.csv", "y", &["loss", "r2", "mae", "rmse"]),
+    ] {
+        let all = fs::read_to_string(place.path(table)).unwrap();
+        let lines: Vec<_> = all.lines().collect();
+        place.write("train.csv", lines[..41].join("\n"));
+        place.write("valid.csv", [&lines[..1], &lines[41..]].concat().join("\n"));
+        let run = format!("run-{target}");
+        place.ok(&[
+            "train",
+            "train.csv",
+            "--target",
+            target,
+            "--valid",
+            "valid.csv",
+            "--epochs",
+            "5",
+            "--out",
+            &run,
+        ]);
+        let metrics = place.json(&format!("{run}/metrics.json"));
+        // A model file will do as well as its folder.
+        for what in [run.clone(), format!("{run}/model.safetensors")] {
+            let (name, got) =
+                events(&place.ok(&["evaluate", &what, "valid.csv", "--json"])).remove(0);
+            assert_eq!((name.as_str(), &got["rows"]), ("evaluated", &Value::from(20)));
+            for key in keys {
+                let (got, want) = (
+                    got[*key].as_f64().unwrap(),
+                    metrics[&format!("valid_{key}")].as_f64().unwrap(),
+                );
+                // Other batch sizes may add in another order.
+                assert!((got - want).abs() <= 1e-6 * (1.0 + want.abs()), "{key}: {got} {want}");
+            }
+        }
+        let plain = place.ok(&["evaluate", &run, "valid.csv"]);
+        assert!(plain.starts_with("20 rows, loss ") && plain.lines().count() == 1, "{plain}");
+    }
+}
+
+#[test]
+fn predictions_are_new_columns_beside_rows_in_order() {
+    let place = Place::new();
+    place.ok(&[
+        "train",
+        "classes.csv",
+        "--target",
+        "kind",
+        "--hidden",
+        "8",
+        "--epochs",
+        "40",
+        "--lr",
+        "0.01",
+        "--out",
+        "r",
+    ]);
+    // More rows than are read at once, columns in another order, a text column, and no target.
+    let mut table = "id,b,a\n".to_string();
+    for i in 0..5000 {
+        writeln!(
+            table,
+            "\"row, {i}\",{},{}",
+            f64::from(i * i % 11) / 2.0 - 2.5,
+            f64::from(i % 7) - 3.0
+        )
+        .unwrap();
+    }
+    place.write("new.csv", &table);
+    assert_eq!(place.ok(&["predict", "r", "new.csv", "--out", "out.csv"]), "");
+    let written = fs::read_to_string(place.path("out.csv")).unwrap();
+    assert_eq!(written, place.ok(&["predict", "r", "new.csv"]));
+    let mut right = 0;
+    for (i, (line, source)) in written.lines().zip(table.lines()).enumerate() {
+        let rest = line.strip_prefix(source).unwrap_or_else(|| panic!("{i}: {line}"));
+        if i == 0 {
+            assert_eq!(rest, ",kind_predicted,kind_probability_down,kind_probability_up");
+            continue;
+        }
+        let cells: Vec<_> = rest.split(',').skip(1).collect();
+        let (down, up): (f64, f64) = (cells[1].parse().unwrap(), cells[2].parse().unwrap());
+        assert!((down + up - 1.0).abs() < 1e-6, "{line}");
+        assert_eq!(cells[0], if up > down { "up" } else { "down" }, "{line}");
+        let values: Vec<f64> =
+            source.rsplit(',').take(2).map(|cell| cell.parse().unwrap()).collect();
+        right += usize::from((cells[0] == "up") == (values[0] + values[1] > 0.1));
+    }
+    assert_eq!(written.lines().count(), 5001);
+    assert!(right > 4700, "{right}");
+    place.refused(1, &["predict", "r", "out.csv.missing"], &["cannot read out.csv.missing"]);
+    place.refused(1, &["predict", "r", "numbers.csv", "--out", "out.csv/x"], &["out.csv/x"]);
+    place.write("taken.csv", "a,b,kind_predicted\n1,2,3\n");
+    place.refused(
+        1,
+        &["predict", "r", "taken.csv"],
+        &["taken.csv", "`kind_predicted` already", "rename"],
+    );
+    place.write("other.csv", "a,c\n1,2\n");
+    place.refused(1, &["predict", "r", "other.csv"], &["other.csv", "no column `b`", "`c`"]);
+    place.write("bad.csv", "a,b\n1,2\n1,x\n");
+    place.refused(
+        1,
+        &["predict", "r", "bad.csv", "--out", "never.csv"],
+        &["bad.csv:3", "column `b`", "`x`"],
+    );
+    place.write("strange.csv", "a,b,kind\n1,2,sideways\n");
+    place.refused(
+        1,
+        &["evaluate", "r", "strange.csv"],
+        &["strange.csv:2", "`sideways`", "`down`, `up`"],
+    );
+}
+
+#[test]
+fn bad_tables_are_refused_with_place_and_remedy() {
+    let place = Place::new();
+    let rows = |text: &str, line: &str| format!("{text}{}", line.repeat(10));
+    for (table, words) in [
+        (String::new(), &["t.csv", "empty", "header"][..]),
+        ("a,y\n".into(), &["t.csv", "no rows"]),
+        (rows("a,y\n1,2,3\n", "1,2\n"), &["t.csv:2", "3 columns", "header has 2"]),
+        (rows("a,y\n1,2\nred,2\n", "1,2\n"), &["t.csv:3", "column `a`", "`red`", "encode"]),
+        (rows("a,y\ninf,2\n", "1,2\n"), &["t.csv:2", "column `a`", "`inf`", "finite"]),
+        (rows("a,a,y\n1,2,3\n", "1,2,3\n"), &["t.csv", "both named `a`", "rename"]),
+        (rows("a,target\n1,2\n", "1,2\n"), &["t.csv", "no column `y`", "`a`, `target`"]),
+        (rows("a,y\n1,once\n", "1,u\n2,v\n"), &["t.csv:2", "`once`"]),
+        (rows("a,y\n", "1,same\n"), &["t.csv", "every row has the class `same`", "two classes"]),
+        (rows("a;y\n", "1;2\n"), &["t.csv", "semicolon"]),
+    ] {
+        place.write("t.csv", &table);
+        place.refused(1, &["train", "t.csv", "--target", "y"], words);
+    }
+    place.write("t.csv", [b"a,y\n1,\xff\n".as_slice()].concat());
+    place.refused(1, &["train", "t.csv", "--target", "y"], &["t.csv:2", "UTF-8"]);
+    place.refused(
+        1,
+        &["train", "absent.csv", "--target", "y"],
+        &["cannot read absent.csv", "No such file"],
+    );
+    place.refused(
+        1,
+        &["train", "classes.csv", "--target", "kind", "--valid", "no.csv"],
+        &["cannot read no.csv"],
+    );
+    place.refused(
+        1,
+        &["train", DIGITS, "--target", "digt"],
+        &["no column `digt`", "did you mean `digit`?"],
+    );
+}
+
+#[test]
+fn wrong_usage_is_code_2_and_leaves_nothing() {
+    let place = Place::new();
+    for (options, words) in [
+        (&["--lr", "-1"][..], &["--lr: -1", "above 0"][..]),
+        (&["--lr", "-1e-3"], &["--lr: -0.001", "above 0"]),
+        (&["--lr", "fast"], &["--lr: \"fast\" is not a number"]),
+        (&["--lr", "nan"], &["--lr: NaN"]),
+        (&["--epochs", "-3"], &["--epochs: \"-3\"", "above 0"]),
+        (&["--epochs", "0"], &["--epochs: 0", "above 0"]),
+        (&["--batch-size", "0"], &["--batch-size: 0"]),
+        (&["--hidden", "64,-2"], &["--hidden", "\"-2\"", "none"]),
+        (&["--hidden", "-2"], &["--hidden", "\"-2\""]),
+        (&["--hidden", "64,0"], &["--hidden", "\"0\""]),
+        (&["--valid", "1.5"], &["--valid: 1.5", "below 1"]),
+        (&["--valid", "-0.1"], &["--valid: -0.1"]),
+        (&["--seed", "-1"], &["--seed: \"-1\""]),
+        (&["--warmup", "31"], &["--warmup", "31", "30"]),
+        (&["--activation", "rilu"], &["--activation", "\"rilu\"", "relu, leaky_relu"]),
+        (&["--loss", "mae"], &["--loss", "\"mae\"", "cross-entropy, mse"]),
+        (&["--loss", "mse"], &["--loss", "mse does not fit", "classes"]),
+        (&["--optimizer", "lion"], &["--optimizer", "\"lion\"", "sgd, adam, adamw"]),
+        (&["--schedule", "step"], &["--schedule", "\"step\"", "one-cycle"]),
+        (&["--scale", "minmax"], &["--scale", "minmax", "standard"]),
+        (&["--task", "cluster"], &["--task", "auto, classify, regress"]),
+        (&["--init", "ones"], &["--init", "\"ones\"", "kaiming-uniform"]),
+        (&["--momentum", "0.9"], &["--momentum", "adamw", "sgd"]),
+        (&["--optimizer", "sgd", "--beta1", "0.9"], &["--beta1", "sgd", "adam and adamw"]),
+        (&["--optimizer", "sgd", "--nesterov"], &["--nesterov", "--momentum"]),
+        (&["--nesterov", "maybe"], &["--nesterov", "sgd"]),
+        (&["--shuffle", "maybe"], &["--shuffle", "true or false"]),
+        (&["--device", ""], &["--device", "auto, gpu, software, cpu"]),
+        (&["--epoch", "3"], &["'--epoch'", "--epochs"]),
+        (&["--lr"], &["--lr", "value is required"]),
+    ] {
+        let mut args = vec!["train", "classes.csv", "--target", "kind"];
+        args.extend(options);
+        if options == ["--lr"] {
+            args.push("--quiet");
+        }
+        place.refused(2, &args, words);
+    }
+    place.refused(2, &["train", "classes.csv"], &["--target: missing"]);
+    place.refused(2, &["train", "--target", "kind"], &["TABLE: missing"]);
+    place.refused(2, &["trian", "classes.csv"], &["'trian'", "train"]);
+    place.refused(
+        1,
+        &["train", "classes.csv", "--target", "kind", "--device", "no-such-adapter"],
+        &["no-such-adapter"],
+    );
+    place.refused(
+        2,
+        &["train", "numbers.csv", "--target", "y", "--loss", "cross-entropy"],
+        &["--loss", "numbers"],
+    );
+    let output = place.run(&["--help"]);
+    assert!(output.status.success() && text(&output.stdout).contains("predict"));
+}
+
+#[test]
+fn settings_files_are_checked() {
+    let place = Place::new();
+    for (file, code, words) in [
+        ("epoch = 3\n", 2, &["f.toml", "`epoch`", "did you mean `epochs`?"][..]),
+        ("batch_size = 3\n", 2, &["did you mean `batch-size`?"]),
+        ("lr = \"quick\"\n", 2, &["f.toml: lr", "\"quick\" is not a number"]),
+        ("lr = -0.5\n", 2, &["f.toml: lr: -0.5", "above 0"]),
+        ("lr = 0.5\nepochs =\n", 2, &["f.toml:2", "not TOML"]),
+        ("hidden = [8, 0]\n", 2, &["f.toml: hidden", "\"0\""]),
+    ] {
+        place.write("f.toml", file);
+        place.refused(
+            code,
+            &["train", "classes.csv", "--target", "kind", "--config", "f.toml"],
+            words,
+        );
+    }
+    place.refused(
+        1,
+        &["train", "classes.csv", "--target", "kind", "--config", "g.toml"],
+        &["cannot read g.toml"],
+    );
+    place.write("f.toml", "table = \"classes.csv\"\ntarget = \"kind\"\nhidden = []\nepochs = 1\nvalid = 0\nout = \"here\"\n");
+    place.ok(&["train", "--config", "f.toml"]);
+    let config = fs::read_to_string(place.path("here/config.toml")).unwrap();
+    assert!(config.contains("hidden = []") && config.contains("valid = 0.0"), "{config}");
+    assert!(!place.json("here/metrics.json").contains_key("valid_loss"));
+}
+
+#[test]
+fn run_folders_are_only_replaced_when_told_to() {
+    let place = Place::new();
+    let train = ["train", "classes.csv", "--target", "kind", "--epochs", "1", "--out", "r"];
+    fs::create_dir(place.path("r")).unwrap();
+    place.ok(&train);
+    place.write("r/notes.txt", "mine");
+    place.refused(2, &train, &["--out", "r is there and not empty", "--force"]);
+    let first = fs::read(place.path("r/model.safetensors")).unwrap();
+    place.ok(&[&train[..], &["--force", "--seed", "5"]].concat());
+    assert_ne!(fs::read(place.path("r/model.safetensors")).unwrap(), first);
+    assert_eq!(fs::read(place.path("r/notes.txt")).unwrap(), b"mine");
+    // Bad input does not touch the run that is there.
+    place.refused(
+        1,
+        &["train", "absent.csv", "--target", "kind", "--out", "r", "--force"],
+        &["absent.csv"],
+    );
+    assert!(place.path("r/metrics.json").exists());
+    place.refused(
+        2,
+        &["train", "classes.csv", "--target", "kind", "--out", "classes.csv"],
+        &["--out", "no folder"],
+    );
+    place.refused(
+        2,
+        &["train", "classes.csv", "--target", "kind", "--out", "classes.csv/in"],
+        &["classes.csv is no folder"],
+    );
+    if cfg!(target_os = "linux") {
+        place.refused(
+            1,
+            &["train", "classes.csv", "--target", "kind", "--out", "/proc/no/run"],
+            &["cannot create /proc/no/run"],
+        );
+    }
+}
+
+#[test]
+fn damaged_and_foreign_models_are_refused() {
+    let place = Place::new();
+    place.ok(&[
+        "train",
+        "classes.csv",
+        "--target",
+        "kind",
+        "--hidden",
+        "8",
+        "--epochs",
+        "1",
+        "--out",
+        "r",
+    ]);
+    let model = fs::read(place.path("r/model.safetensors")).unwrap();
+    let evaluate = ["evaluate", "r", "classes.csv"];
+    let init =
+        ["train", "classes.csv", "--target", "kind", "--init", "w.safetensors", "--hidden", "8"];
+    for (bytes, words) in [
+        (model[..model.len() - 5].to_vec(), &["cut off", "train again"][..]),
+        (model[..40].to_vec(), &["cut off"]),
+        (b"garbage, and more of it".to_vec(), &["not a safetensors file"]),
+        (vec![], &["not a safetensors file"]),
+    ] {
+        place.write("r/model.safetensors", &bytes);
+        place.write("w.safetensors", &bytes);
+        place.refused(1, &evaluate, &[&["r/model.safetensors"], words].concat());
+        place.refused(1, &["predict", "r", "classes.csv"], words);
+        place.refused(1, &init, &[&["w.safetensors"], words].concat());
+    }
+    let foreign = "{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}";
+    let bytes = [&(foreign.len() as u64).to_le_bytes()[..], foreign.as_bytes(), &[0; 4]].concat();
+    place.write("r/model.safetensors", &bytes);
+    place.refused(1, &evaluate, &["r/model.safetensors", "not a model of wgrad", "--init"]);
+    place.write("w.safetensors", &bytes);
+    place.refused(1, &init, &["`0.weight` [8, 2] is missing", "`w` is not in the model"]);
+    place.write("w.safetensors", &model);
+    place.refused(
+        1,
+        &["train", "classes.csv", "--target", "kind", "--init", "w.safetensors", "--hidden", "9"],
+        &["`0.weight` has the shape [8, 2], but the model needs [9, 2]", "`0.bias`", "`2.weight`"],
+    );
+    place.refused(1, &["evaluate", "nowhere", "classes.csv"], &["nowhere", "no such run"]);
+    fs::remove_file(place.path("r/model.safetensors")).unwrap();
+    place.refused(1, &evaluate, &["r: no model.safetensors"]);
+}
+
+#[test]
+fn weights_can_be_the_start() {
+    let place = Place::new();
+    let train = ["train", "classes.csv", "--target", "kind", "--hidden", "8", "--epochs"];
+    place.ok(&[&train[..], &["20", "--lr", "0.01", "--out", "a"]].concat());
+    place.ok(&[&train[..], &["1", "--lr", "1e-9", "--out", "b", "--init", "a/model.safetensors"]]
+        .concat());
+    place.ok(&[&train[..], &["1", "--lr", "1e-9", "--out", "c"]].concat());
+    let loss =
+        |run: &str| place.json(&format!("{run}/metrics.json"))["valid_loss"].as_f64().unwrap();
+    assert!(
+        (loss("a") - loss("b")).abs() < 1e-4 && loss("c") > 1.2 * loss("a"),
+        "{} {} {}",
+        loss("a"),
+        loss("b"),
+        loss("c")
+    );
+}
+
+#[test]
+fn divergence_keeps_the_last_good_epoch_or_nothing() {
+    let place = Place::new();
+    place.refused(
+        1,
+        &["train", "numbers.csv", "--target", "y", "--optimizer", "sgd", "--lr", "1e30", "--quiet"],
+        &["the loss became", "step", "--lr"],
+    );
+    // Errors of a linear model grow by a factor at each step, until they leave the range of f32.
+    let run = [
+        "train",
+        "numbers.csv",
+        "--target",
+        "y",
+        "--optimizer",
+        "sgd",
+        "--lr",
+        "3",
+        "--hidden",
+        "none",
+    ];
+    let output = place.run(
+        &[&run[..], &["--batch-size", "60", "--epochs", "500", "--out", "r", "--quiet"]].concat(),
+    );
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let history = fs::read_to_string(place.path("r/history.csv")).unwrap();
+    let epochs = history.lines().count() - 1;
+    assert!(epochs > 3 && epochs < 499, "{epochs}");
+    assert!(
+        said.contains(&format!("the last good epoch ({epochs}) is kept in r/model.safetensors")),
+        "{said}"
+    );
+    assert!(!place.path("r/metrics.json").exists());
+    place.ok(&["evaluate", "r", "numbers.csv"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_leaves_a_usable_model() {
+    for signal in ["-INT", "-TERM"] {
+        let place = Place::new();
+        let args =
+            ["train", DIGITS, "--target", "digit", "--epochs", "1000000", "--out", "r", "--json"];
+        let child =
+            place.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let begun = Instant::now();
+        let lines =
+            || fs::read_to_string(place.path("r/history.csv")).unwrap_or_default().lines().count();
+        while lines() < 3 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no epoch ends");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert!(
+            Command::new("kill")
+                .args([signal, &child.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
+        let output = child.wait_with_output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{said}");
+        let (name, last) = events(&text(&output.stdout)).pop().unwrap();
+        assert_eq!(name, "interrupted");
+        let metrics = place.json("r/metrics.json");
+        assert_eq!(metrics["interrupted"], true);
+        assert_eq!(metrics["steps"], last["steps"]);
+        // The figures are those of the weights on disk.
+        let hint = said.lines().find_map(|line| line.split("wgrad train ").nth(1)).unwrap();
+        let next: Vec<_> = hint.split(' ').collect();
+        place.ok(&[
+            &["train"],
+            &next[..],
+            &["--epochs", "1", "--lr", "1e-12", "--weight-decay", "0"],
+        ]
+        .concat());
+        let (got, want) = (place.json("r-2/metrics.json"), &metrics["valid_loss"]);
+        let (got, want) = (got["valid_loss"].as_f64().unwrap(), want.as_f64().unwrap());
+        assert!((got - want).abs() < 1e-3 * (1e-3 + want), "{got} {want}");
+        place.ok(&["evaluate", "r", DIGITS]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_leaves_is_no_error_but_a_full_disk_is() {
+    let place = Place::new();
+    place.ok(&["train", "classes.csv", "--target", "kind", "--epochs", "1", "--out", "r"]);
+    let mut table = "a,b\n".to_string();
+    table += &"1,2\n".repeat(50_000);
+    place.write("long.csv", table);
+    for args in [
+        &["predict", "r", "long.csv"][..],
+        &["predict", "r", "long.csv", "--json"],
+        &["plan", DIGITS, "--target", "digit"],
+    ] {
+        let mut child =
+            place.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {}", text(&output.stderr));
+        assert!(!text(&output.stderr).contains("panicked"));
+    }
+    if cfg!(target_os = "linux") {
+        let full = || fs::File::options().write(true).open("/dev/full").unwrap();
+        for args in [
+            &["predict", "r", "long.csv"][..],
+            &["evaluate", "r", "classes.csv"],
+            &["adapters"],
+            &["plan", DIGITS, "--target", "digit"],
+        ] {
+            let output = place.command(args).stdout(full()).output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{args:?}");
+            assert!(
+                text(&output.stderr).contains("cannot write standard output"),
+                "{args:?}: {}",
+                text(&output.stderr)
+            );
+        }
+        place.refused(
+            1,
+            &["predict", "r", "long.csv", "--out", "/dev/full"],
+            &["cannot write /dev/full"],
+        );
+    }
+}
+
+#[test]
+fn plans_and_adapters_are_printed() {
+    let place = Place::new();
+    let plan = place.ok(&["plan", DIGITS, "--target", "digit", "--hidden", "16"]);
+    assert!(
+        plan.contains("64 -> 16")
+            && plan.contains("matmul_nt +bias +relu")
+            && plan.contains("memory: "),
+        "{plan}"
+    );
+    assert!(!place.path("runs").exists());
+    let adapters = place.ok(&["adapters"]);
+    assert!(
+        adapters.contains("CPU (cpu") && adapters.contains("--device auto takes"),
+        "{adapters}"
+    );
+}
+
+#[test]
+fn kernels_are_verified() {
+    let place = Place::new();
+    let said = place.ok(&["verify", "--device", "cpu"]);
+    let last = said.lines().last().unwrap();
+    assert!(last.starts_with("CPU (cpu") && last.ends_with(" passed, 0 failed"), "{said}");
+    assert!(said.contains("matmul_nt") && said.contains("ok"), "{said}");
+    let events = events(&place.ok(&["verify", "--device", "cpu", "--json"]));
+    let (name, sum) = events.last().unwrap();
+    assert_eq!((name.as_str(), &sum["passed"]), ("finished", &Value::from(events.len() - 1)));
+}
