@@ -2,6 +2,7 @@
 //! loop must not do. One device is shared, because adapters compile kernels slowly.
 
 #![cfg(feature = "gpu")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod common;
 

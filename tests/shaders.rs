@@ -2,6 +2,7 @@
 //! HLSL, and declares what its row of the table says. Needs no GPU.
 
 #![cfg(feature = "gpu")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{

@@ -33,12 +33,10 @@ impl Graph {
             }
         }
         let mut of_params = Vec::new();
-        for index in 0..loss.0 {
-            if let Op::Param { view, .. } = self.nodes[index].op {
-                let name = &self.nodes[index].name;
-                let grad = grads[index]
-                    .ok_or_else(|| Error::shape(name, "the loss does not depend on it"))?;
-                of_params.push((view, grad));
+        for (node, grad) in self.nodes.iter().zip(grads) {
+            if let Op::Param { view, .. } = node.op {
+                let missing = || Error::shape(&node.name, "the loss does not depend on it");
+                of_params.push((view, grad.ok_or_else(missing)?));
             }
         }
         of_params.sort_by_key(|&(view, _)| view);

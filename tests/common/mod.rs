@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test binary uses some of the helpers only")]
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::print_stderr, reason = "a test that is passed over says so")]
 #![allow(unreachable_pub, reason = "each test binary compiles this module for itself")]
 
 pub mod drive;

@@ -185,7 +185,7 @@ mod tests {
     fn grids_fold_and_cover() {
         for groups in [0, 1, 65_535, 65_536, 100_000, 5_000_000, u32::MAX] {
             let [x, y, z] = grid(groups);
-            assert!(x <= MAX_GROUPS_PER_AXIS + 1 && x >= 1 && z == 1, "{groups}");
+            assert!((1..=MAX_GROUPS_PER_AXIS).contains(&x) && z == 1, "{groups}");
             assert!(u64::from(x) * u64::from(y) >= u64::from(groups), "{groups}");
         }
         assert_eq!(grid(65_535), [65_535, 1, 1]);
