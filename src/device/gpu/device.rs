@@ -1,6 +1,5 @@
 //! An adapter as a device: opening it, moving values, submitting steps.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -8,7 +7,8 @@ use std::time::Instant;
 use super::adapter::{describe, pick};
 use super::flight::{DEPTH, Flight, Submitted};
 use super::kernels::Variant;
-use super::load::{Loaded, Loader, Pipeline, UNIFORM_STRIDE};
+use super::load::{Loaded, Loader, UNIFORM_STRIDE};
+use super::pipeline::Pipelines;
 use crate::device::{Device, DeviceInfo, DeviceKind, Values};
 use crate::error::{Error, Result};
 use crate::plan::{Element, Phase, Plan, Slot, StepRow, WINDOW};
@@ -20,7 +20,7 @@ pub struct GpuDevice {
     queue: wgpu::Queue,
     /// The first thing that went wrong, as wgpu told it: errors come here instead of panicking.
     failure: Arc<Mutex<Option<String>>>,
-    pipelines: HashMap<String, Pipeline>,
+    pipelines: Pipelines,
     loaded: Option<Loaded>,
     flight: Flight,
     losses: Vec<f32>,
@@ -81,7 +81,7 @@ impl GpuDevice {
             device,
             queue,
             failure,
-            pipelines: HashMap::new(),
+            pipelines: Pipelines::default(),
             loaded: None,
             flight: Flight::default(),
             losses: Vec::new(),

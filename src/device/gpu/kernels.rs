@@ -100,8 +100,7 @@ const MATMULS: &[Variant] = &[
         tile: [8, 16],
         subgroup: None,
     },
-    subgroup("subgroup_8x16", &[("LANES", 8), ("REG_M", 8), ("REG_N", 2)], [8, 16], 8),
-    subgroup("subgroup_8x64", &[("LANES", 8), ("REG_M", 8), ("REG_N", 8)], [8, 64], 8),
+    subgroup("subgroup_12x16", &[("LANES", 8), ("REG_M", 12), ("REG_N", 2)], [12, 16], 8),
     subgroup("subgroup_8x8", &[("LANES", 4), ("REG_M", 8), ("REG_N", 2)], [8, 8], 4),
 ];
 

@@ -1,12 +1,10 @@
 //! Makes all that a plan needs on the adapter: buffers, pipelines, bind groups. `run` creates none.
 
-use std::collections::HashMap;
-
 use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 
-use super::kernels::{KernelSpec, MATMUL, Variant};
+use super::kernels::Variant;
 use super::launch::{Launch, launches, spec_of};
-use super::shader::assemble;
+use super::pipeline::Pipelines;
 use crate::error::{Error, Result};
 use crate::model::VIEW_ALIGN;
 use crate::plan::{Kernel, Phase, Plan, Role, SlotSpec, Step, WINDOW};
@@ -24,13 +22,6 @@ pub(super) struct Ready {
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) group: wgpu::BindGroup,
     pub(super) grid: [u32; 3],
-}
-
-/// A kernel's pipeline and the layout of its bindings.
-#[derive(Clone, Debug)]
-pub(super) struct Pipeline {
-    pipeline: wgpu::ComputePipeline,
-    layout: wgpu::BindGroupLayout,
 }
 
 /// A plan on the adapter.
@@ -61,7 +52,7 @@ pub(super) struct Loader<'a> {
     pub(super) binding_limit: u64,
     /// The size of all subgroups, if it is fixed.
     pub(super) subgroup: Option<u32>,
-    pub(super) pipelines: &'a mut HashMap<String, Pipeline>,
+    pub(super) pipelines: &'a mut Pipelines,
 }
 
 impl Loader<'_> {
@@ -173,7 +164,7 @@ impl Loader<'_> {
         for (index, launch) in dispatches.iter().enumerate() {
             let at = UNIFORM_STRIDE * index as u64;
             self.queue.write_buffer(&params, at, bytemuck::cast_slice(&launch.params));
-            let pipeline = self.pipeline(launch);
+            let pipeline = self.pipelines.get(self.device, launch);
             let group =
                 self.group(plan, launch, &pipeline.layout, (buffers, rows, &params, at, &absent));
             ready.push(Ready { pipeline: pipeline.pipeline, group, grid: launch.grid });
@@ -198,7 +189,7 @@ impl Loader<'_> {
             // Barriers and workgroup memory cost a software adapter more than they save, and loads more
             // than passing values round a subgroup.
             match self.subgroup {
-                Some(8) => "subgroup_8x16",
+                Some(8) => "subgroup_12x16",
                 Some(4) => "subgroup_8x8",
                 _ => "direct_8x16",
             }
@@ -211,88 +202,6 @@ impl Loader<'_> {
             .iter()
             .find(|variant| variant.name == wanted)
             .ok_or_else(|| Error::shape(spec.name, format!("it has no variant {wanted}")))
-    }
-
-    fn pipeline(&mut self, launch: &Launch) -> Pipeline {
-        let wgsl = assemble(launch.spec, launch.variant, &launch.consts);
-        if let Some(made) = self.pipelines.get(&wgsl) {
-            return made.clone();
-        }
-        let layout = self.layout(launch.spec);
-        let label = Some(launch.spec.name);
-        let source = wgpu::ShaderSource::Wgsl(wgsl.as_str().into());
-        let product = launch.spec.source.contains(&MATMUL);
-        let module = self.module(wgpu::ShaderModuleDescriptor { label, source }, product);
-        let pipeline_layout = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label,
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
-        let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label,
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions {
-                // Every kernel writes its workgroup memory before it reads it.
-                zero_initialize_workgroup_memory: false,
-                ..Default::default()
-            },
-            cache: None,
-        });
-        let made = Pipeline { pipeline, layout };
-        self.pipelines.insert(wgsl, made.clone());
-        made
-    }
-
-    /// A shader; products go without the checks of indices and loops that wgpu puts in by default.
-    ///
-    /// They cost software adapters a factor of two to six there (`docs/performance.md`). They are not needed: every
-    /// index in a product is below, or clamped to, sizes that the host took from the slots bound, and every
-    /// loop counts up to such a size; no index comes from data. Kernels whose indices do come from data
-    /// (rows, classes) stay checked.
-    #[expect(
-        unsafe_code,
-        reason = "the one place where WGSL runs unchecked; measured, argued above"
-    )]
-    fn module(
-        &self,
-        descriptor: wgpu::ShaderModuleDescriptor<'_>,
-        product: bool,
-    ) -> wgpu::ShaderModule {
-        if !product {
-            return self.device.create_shader_module(descriptor);
-        }
-        let checks = wgpu::ShaderRuntimeChecks::unchecked();
-        // SAFETY: only this crate's products come here, for which the comment above holds.
-        unsafe { self.device.create_shader_module_trusted(descriptor, checks) }
-    }
-
-    fn layout(&self, spec: &KernelSpec) -> wgpu::BindGroupLayout {
-        let uniform =
-            |size: u64| (wgpu::BufferBindingType::Uniform, std::num::NonZeroU64::new(size));
-        let storage = |read_only| (wgpu::BufferBindingType::Storage { read_only }, None);
-        let kinds = [uniform(STEP_BYTES), uniform(4 * spec.params.len() as u64)]
-            .into_iter()
-            .chain(spec.reads.iter().map(|_| storage(true)))
-            .chain(spec.writes.iter().map(|_| storage(false)));
-        let entries: Vec<_> = (0..)
-            .zip(kinds)
-            .map(|(binding, (ty, min_binding_size))| wgpu::BindGroupLayoutEntry {
-                binding,
-                visibility: wgpu::ShaderStages::COMPUTE,
-                // The step's row is picked when the dispatch is encoded.
-                ty: wgpu::BindingType::Buffer {
-                    ty,
-                    has_dynamic_offset: binding == 0,
-                    min_binding_size,
-                },
-                count: None,
-            })
-            .collect();
-        let descriptor =
-            wgpu::BindGroupLayoutDescriptor { label: Some(spec.name), entries: &entries };
-        self.device.create_bind_group_layout(&descriptor)
     }
 
     fn group(

@@ -9,6 +9,7 @@ mod flight;
 mod kernels;
 mod launch;
 mod load;
+mod pipeline;
 mod shader;
 
 pub use adapter::{AdapterReport, adapters};

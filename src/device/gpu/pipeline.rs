@@ -1,0 +1,101 @@
+//! Compiled kernels, kept for as long as the device is open: plans that are loaded later share them.
+
+use std::collections::HashMap;
+
+use super::kernels::{KernelSpec, MATMUL};
+use super::launch::Launch;
+use super::load::STEP_BYTES;
+use super::shader::assemble;
+
+/// A kernel's pipeline and the layout of its bindings.
+#[derive(Clone, Debug)]
+pub(super) struct Pipeline {
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
+}
+
+/// Pipelines by their whole source text.
+#[derive(Debug, Default)]
+pub(super) struct Pipelines {
+    made: HashMap<String, Pipeline>,
+}
+
+impl Pipelines {
+    /// The pipeline of a dispatch, compiled if this is the first of its kind.
+    pub(super) fn get(&mut self, device: &wgpu::Device, launch: &Launch) -> Pipeline {
+        let wgsl = assemble(launch.spec, launch.variant, &launch.consts);
+        if let Some(made) = self.made.get(&wgsl) {
+            return made.clone();
+        }
+        let layout = layout(device, launch.spec);
+        let label = Some(launch.spec.name);
+        let source = wgpu::ShaderSource::Wgsl(wgsl.as_str().into());
+        let product = launch.spec.source.contains(&MATMUL);
+        let module = module(device, wgpu::ShaderModuleDescriptor { label, source }, product);
+        let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+            label,
+            bind_group_layouts: &[Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label,
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some("main"),
+            compilation_options: wgpu::PipelineCompilationOptions {
+                // Every kernel writes its workgroup memory before it reads it.
+                zero_initialize_workgroup_memory: false,
+                ..Default::default()
+            },
+            cache: None,
+        });
+        let made = Pipeline { pipeline, layout };
+        self.made.insert(wgsl, made.clone());
+        made
+    }
+}
+
+/// A shader; products go without the checks of indices and loops that wgpu puts in by default.
+///
+/// They cost software adapters a factor of two to six there (`docs/performance.md`). They are not needed: every
+/// index in a product is below, or clamped to, sizes that the host took from the slots bound, and every
+/// loop counts up to such a size; no index comes from data. Kernels whose indices do come from data
+/// (rows, classes) stay checked.
+#[expect(unsafe_code, reason = "the one place where WGSL runs unchecked; measured, argued above")]
+fn module(
+    device: &wgpu::Device,
+    descriptor: wgpu::ShaderModuleDescriptor<'_>,
+    product: bool,
+) -> wgpu::ShaderModule {
+    if !product {
+        return device.create_shader_module(descriptor);
+    }
+    let checks = wgpu::ShaderRuntimeChecks::unchecked();
+    // SAFETY: only this crate's products come here, for which the comment above holds.
+    unsafe { device.create_shader_module_trusted(descriptor, checks) }
+}
+
+fn layout(device: &wgpu::Device, spec: &KernelSpec) -> wgpu::BindGroupLayout {
+    let uniform = |size: u64| (wgpu::BufferBindingType::Uniform, std::num::NonZeroU64::new(size));
+    let storage = |read_only| (wgpu::BufferBindingType::Storage { read_only }, None);
+    let kinds = [uniform(STEP_BYTES), uniform(4 * spec.params.len() as u64)]
+        .into_iter()
+        .chain(spec.reads.iter().map(|_| storage(true)))
+        .chain(spec.writes.iter().map(|_| storage(false)));
+    let entries: Vec<_> = (0..)
+        .zip(kinds)
+        .map(|(binding, (ty, min_binding_size))| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            // The step's row is picked when the dispatch is encoded.
+            ty: wgpu::BindingType::Buffer {
+                ty,
+                has_dynamic_offset: binding == 0,
+                min_binding_size,
+            },
+            count: None,
+        })
+        .collect();
+    let descriptor = wgpu::BindGroupLayoutDescriptor { label: Some(spec.name), entries: &entries };
+    device.create_bind_group_layout(&descriptor)
+}
