@@ -1,12 +1,29 @@
 //! Trains multi-layer perceptrons on any GPU that wgpu reaches, and on the CPU.
 //!
+//! ```
+//! use wgrad::{DeviceKind, Event, Loss, Seed, Sequential, TrainOptions, Trainer, data::synth};
+//!
+//! let data = synth::sine(200, 0.05, Seed(1)).split(0.2, Seed(1))?;
+//! let model = Sequential::new().dense(16).tanh().dense(1);
+//! let options = TrainOptions { loss: Loss::Mse, lr: 1e-2, epochs: 40, ..TrainOptions::default() };
+//! let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?;
+//! for event in trainer.fit() {
+//!     if let Event::Epoch(stats) = event? {
+//!         println!("epoch {}: loss {:.4}", stats.epoch, stats.train_loss);
+//!     }
+//! }
+//! assert!(trainer.evaluate()?.r2 > Some(0.9));
+//! # Ok::<(), wgrad::Error>(())
+//! ```
+//!
 //! Modules in reading order; each may use those before it, never those after it:
 //! [`error`], [`shape`], [`random`], [`data`], [`model`], [`graph`], [`plan`], [`device`], [`train`],
-//! [`export`], [`report`], `cli`.
+//! [`export`], [`report`], and with the feature `cli` the program's `cli`.
 
 pub mod error;
 pub mod shape;
-// Kept in the order of the road, not of the alphabet.
+// An empty line after each keeps the order of the road, not of the alphabet.
+
 pub mod random;
 
 pub mod data;
@@ -37,3 +54,8 @@ pub use model::{Activation, Init, Params, Sequential};
 pub use random::Seed;
 pub use report::Console;
 pub use train::{Event, Metrics, Predictor, TrainOptions, TrainedModel, Trainer};
+
+/// The README's example, run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

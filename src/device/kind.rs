@@ -66,7 +66,8 @@ pub fn open(kind: &DeviceKind) -> Result<(Box<dyn Device>, String)> {
         #[cfg(feature = "gpu")]
         DeviceKind::Auto => match super::gpu::GpuDevice::open(&DeviceKind::Gpu) {
             Ok((device, reason)) => Ok((Box::new(device), reason)),
-            // Whatever is wrong with the adapters, the CPU works.
+            Err(Error::NoAdapter { .. }) => Ok((cpu(), "no GPU was found".to_string())),
+            // Whatever is wrong with the GPU, the CPU works.
             Err(error) => Ok((cpu(), error.to_string())),
         },
         #[cfg(feature = "gpu")]
