@@ -5,10 +5,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 has_adapter() {
-    cargo run --quiet --locked -- adapters 2>/dev/null | grep -qE '\((discrete GPU|integrated GPU|virtual GPU|software adapter|other adapter),'
+    "${CARGO_TARGET_DIR:-target}/debug/wgrad" adapters 2>/dev/null |
+        grep -qE '\((discrete GPU|integrated GPU|virtual GPU|software adapter|other adapter),'
 }
 
-cargo build --locked --quiet
+# Builds the program too.
+cargo test --locked --no-run
 if ! has_adapter; then
     echo "no adapter found: installing a software adapter (mesa-vulkan-drivers)" >&2
     if command -v apt-get >/dev/null; then

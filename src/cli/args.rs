@@ -56,6 +56,8 @@ pub enum Verb {
     Adapters(AdaptersArgs),
     /// Every kernel variant against the reference, on this adapter
     Verify(VerifyArgs),
+    /// Throughput of fixed training steps, devices side by side
+    Bench(BenchArgs),
     /// The model and the plan that train would run, printed
     Plan(Box<PlanArgs>),
 }
@@ -259,6 +261,29 @@ pub struct VerifyArgs {
     #[arg(long)]
     pub json: bool,
     /// Only failures and the sum
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// `wgrad bench`
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// cpu, gpu, software, auto, or part of an adapter's name; may be repeated [default: cpu, and gpu if there is one]
+    #[arg(long)]
+    pub device: Vec<String>,
+    /// tiny, mnist, wide or large; may be repeated [default: all that suit the device]
+    #[arg(long, value_name = "NAME")]
+    pub workload: Vec<String>,
+    /// Seconds to time each workload for
+    #[arg(long, default_value_t = 3.0)]
+    pub seconds: f64,
+    /// Time without checking the device's kernels first
+    #[arg(long)]
+    pub no_verify: bool,
+    /// One JSON object per workload and device on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// No progress, only the table
     #[arg(long)]
     pub quiet: bool,
 }

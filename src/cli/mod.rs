@@ -5,6 +5,7 @@
 
 mod adapters;
 mod args;
+mod bench;
 mod config;
 mod evaluate;
 mod folder;
@@ -86,6 +87,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         Verb::Predict(args) => Ok(predict::predict(&args)?),
         Verb::Adapters(args) => Ok(adapters::adapters(&args)?),
         Verb::Verify(args) => Ok(verify::verify(&args)?),
+        Verb::Bench(args) => Ok(bench::bench(&args)?),
         Verb::Plan(args) => Ok(plan::plan(&args)?),
     }
 }

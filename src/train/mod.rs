@@ -10,6 +10,7 @@ mod options;
 mod predict;
 mod schedule;
 mod trainer;
+mod workload;
 
 pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
 pub use fit::Fit;
@@ -18,3 +19,4 @@ pub use options::TrainOptions;
 pub use predict::{Predictions, Predictor, TrainedModel};
 pub use schedule::{Schedule, ScheduleKind};
 pub use trainer::Trainer;
+pub use workload::{Measurement, WORKLOADS, Workload};

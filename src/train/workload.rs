@@ -1,0 +1,295 @@
+//! Fixed training steps for comparing devices: what `wgrad bench` and `cargo bench` time.
+//!
+//! In: a workload and a device. Out: a [`Measurement`].
+//! Absent on purpose: files, validation; the data lie on the device before the clock starts.
+
+use std::time::{Duration, Instant};
+
+use crate::device::cpu::CpuDevice;
+use crate::device::{Device, Values};
+use crate::error::{Error, Result};
+use crate::graph::{Loss, Optimizer};
+use crate::model::{Activation, Init, Params, Sequential};
+use crate::plan::{Memory, Phase, Plan, StepRow, WINDOW};
+use crate::random::{Purpose, Seed};
+
+use super::TrainOptions;
+use super::predict::port;
+
+/// A network, its batch, and how it is trained. The activation is relu throughout.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Workload {
+    /// Its name in tables.
+    pub name: &'static str,
+    /// Columns of the input, of each hidden layer, of the output.
+    pub widths: &'static [usize],
+    /// Rows of a batch.
+    pub batch: usize,
+    /// The loss.
+    pub loss: Loss,
+    /// The optimizer's name; its other settings are its defaults.
+    pub optimizer: &'static str,
+    /// The learning rate.
+    pub lr: f64,
+    /// Whether only a hardware GPU does it in good time.
+    pub hardware_only: bool,
+}
+
+/// The workloads, smallest first.
+pub const WORKLOADS: [Workload; 4] = [
+    Workload {
+        name: "tiny",
+        widths: &[8, 32, 32, 1],
+        batch: 64,
+        loss: Loss::Mse,
+        optimizer: "adam",
+        lr: 1e-3,
+        hardware_only: false,
+    },
+    Workload {
+        name: "mnist",
+        widths: &[784, 512, 512, 10],
+        batch: 128,
+        loss: Loss::CrossEntropy,
+        optimizer: "adam",
+        lr: 1e-3,
+        hardware_only: false,
+    },
+    Workload {
+        name: "wide",
+        widths: &[512, 1024, 1024, 512],
+        batch: 512,
+        loss: Loss::Mse,
+        optimizer: "sgd",
+        lr: 1e-2,
+        hardware_only: false,
+    },
+    Workload {
+        name: "large",
+        widths: &[4096, 4096, 4096, 4096],
+        batch: 4096,
+        loss: Loss::Mse,
+        optimizer: "adamw",
+        lr: 1e-3,
+        hardware_only: true,
+    },
+];
+
+/// Batches of a workload's table.
+const BATCHES: usize = 4;
+/// Steps whose losses are compared with the f64 reference before anything is timed.
+const CHECKED: usize = 3;
+
+/// What a device did with a workload.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measurement {
+    /// Median time of a step over blocks, each ended by a wait, in seconds.
+    pub step_seconds: f64,
+    /// The fastest and the slowest block's time of a step.
+    pub spread: (f64, f64),
+    /// Blocks timed.
+    pub blocks: usize,
+    /// Steps of a block.
+    pub block_steps: u32,
+    /// Seconds from loading the plan to the end of the first step.
+    pub first_step_seconds: f64,
+    /// Bytes that the plan takes on the device.
+    pub device_bytes: u64,
+}
+
+impl Workload {
+    /// The workload of this name.
+    ///
+    /// # Errors
+    /// If there is none; the message lists them.
+    pub fn by_name(name: &str) -> Result<Self> {
+        WORKLOADS.into_iter().find(|workload| workload.name == name).ok_or_else(|| {
+            let known = WORKLOADS.map(|workload| workload.name).join(", ");
+            Error::setting("--workload", format!("unknown name \"{name}\"; known: {known}"))
+        })
+    }
+
+    /// Floating-point operations of a step's products: 2 · batch · Σ (in · out) · 3, less the first layer's input
+    /// gradient, which nobody needs.
+    pub fn operations(&self) -> f64 {
+        let product = |pair: &[usize]| 2.0 * (self.batch * pair[0] * pair[1]) as f64;
+        let all: f64 = self.widths.windows(2).map(product).sum();
+        3.0 * all - self.widths.windows(2).next().map_or(0.0, product)
+    }
+
+    /// The network.
+    pub fn model(&self) -> Sequential {
+        let (_, outputs) = self.ends();
+        let hidden = &self.widths[1..self.widths.len() - 1];
+        Sequential::mlp(hidden, Activation::Relu, outputs, Init::Pytorch)
+    }
+
+    fn ends(&self) -> (usize, usize) {
+        (self.widths.first().copied().unwrap_or(1), self.widths.last().copied().unwrap_or(1))
+    }
+
+    fn options(&self) -> Result<TrainOptions> {
+        Ok(TrainOptions {
+            loss: self.loss,
+            optimizer: Optimizer::by_name(self.optimizer)?,
+            lr: self.lr,
+            batch_size: self.batch,
+            ..TrainOptions::default()
+        })
+    }
+
+    /// The plan of a step, as training would make it for a table of a few batches.
+    ///
+    /// # Errors
+    /// Never for [`WORKLOADS`].
+    pub fn plan(&self) -> Result<Plan> {
+        let (inputs, _) = self.ends();
+        let step =
+            crate::graph::training(&self.model(), inputs, self.loss, self.options()?.optimizer)?;
+        let inference = crate::graph::inference(&self.model(), inputs)?;
+        let rows = self.batch * BATCHES;
+        let sizes =
+            crate::plan::Sizes { batch: self.batch, train_rows: rows, eval_batch: 0, eval_rows: 0 };
+        Plan::training(&step, &inference, sizes)
+    }
+
+    /// Loads plan, data and weights, and runs the first steps. Out: their losses, and the seconds to the first.
+    ///
+    /// # Errors
+    /// If the device failed or is too small.
+    pub fn begin(&self, device: &mut dyn Device, plan: &Plan) -> Result<(Vec<f32>, f64)> {
+        let begun = Instant::now();
+        let (inputs, outputs) = self.ends();
+        let rows = self.batch * BATCHES;
+        let mut random = Seed(1).stream(Purpose::Synthetic);
+        #[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
+        let mut normal = |len: usize| (0..len).map(|_| random.normal() as f32).collect::<Vec<_>>();
+        let x = normal(rows * inputs);
+        let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        device.load(plan)?;
+        device.write(port(plan.ports.train_x, "train.x")?, 0, Values::F32(&x))?;
+        let y = port(plan.ports.train_y, "train.y")?;
+        if self.loss.classes() {
+            let classes: Vec<u32> = (0..rows).map(|row| narrow(row * 7 % outputs)).collect();
+            device.write(y, 0, Values::U32(&classes))?;
+        } else {
+            device.write(y, 0, Values::F32(&normal(rows * outputs)))?;
+        }
+        let order: Vec<u32> = (0..narrow(rows)).collect();
+        device.write(port(plan.ports.order, "order")?, 0, Values::U32(&order))?;
+        let params = Params::init(&self.model(), inputs, Seed(3))?;
+        device.write(port(plan.ports.params, "params")?, 0, Values::F32(params.arena()))?;
+        // Later steps go on at a rate of next to nothing: repeated thousands of times, the real one would
+        // drift to where numbers are denormal and slow.
+        let optimizer = self.options()?.optimizer;
+        let table: Vec<StepRow> = (0..WINDOW)
+            .map(|step| {
+                let (correction1, correction2) = optimizer.corrections(step as u64 + 1);
+                StepRow {
+                    first: narrow(step % BATCHES * self.batch),
+                    rows: narrow(self.batch),
+                    log: narrow(step),
+                    lr: if step < CHECKED { self.lr } else { 1e-12 },
+                    correction1,
+                    correction2,
+                }
+            })
+            .collect();
+        device.write_steps(Phase::Train, &table)?;
+        device.run(Phase::Train, 0..1)?;
+        let mut losses = device.take_losses(true)?;
+        let first = begun.elapsed().as_secs_f64();
+        device.run(Phase::Train, 1..narrow(CHECKED))?;
+        losses.extend(device.take_losses(true)?);
+        Ok((losses, first))
+    }
+
+    /// Compares the first steps' losses with the f64 reference, then times blocks of steps for about `budget`.
+    ///
+    /// # Errors
+    /// If the losses are wrong, or the device failed or is too small.
+    pub fn measure(&self, device: &mut dyn Device, budget: Duration) -> Result<Measurement> {
+        let plan = self.plan()?;
+        let (losses, first_step_seconds) = self.begin(device, &plan)?;
+        if !self.hardware_only {
+            let (want, _) = self.begin(&mut CpuDevice::<f64>::new(), &plan)?;
+            self.compare(device, &losses, &want)?;
+        }
+        let block_steps = self.block(device)?;
+        let mut times = Vec::new();
+        let begun = Instant::now();
+        while times.len() < 5 || (begun.elapsed() < budget && times.len() < 1000) {
+            times.push(time(device, block_steps)? / f64::from(block_steps));
+        }
+        times.sort_by(f64::total_cmp);
+        Ok(Measurement {
+            step_seconds: times[times.len() / 2],
+            spread: (times[0], times[times.len() - 1]),
+            blocks: times.len(),
+            block_steps,
+            first_step_seconds,
+            device_bytes: Memory::of(&plan).total(),
+        })
+    }
+
+    /// Steps of a block: about 50 ms, so that the wait at its end does not count for much.
+    fn block(&self, device: &mut dyn Device) -> Result<u32> {
+        let mut steps = 1;
+        loop {
+            let seconds = time(device, steps)?;
+            if seconds > 0.05 || steps >= 1000 {
+                return Ok(steps);
+            }
+            let more = (0.06 / seconds.max(1e-6) * f64::from(steps)).min(f64::from(steps) * 8.0);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+            let more = more.clamp(f64::from(steps) + 1.0, 1000.0) as u32;
+            steps = more;
+        }
+    }
+
+    fn compare(&self, device: &dyn Device, got: &[f32], want: &[f32]) -> Result<()> {
+        // Single precision with sums of up to 1024 terms, through updates.
+        let close = |(got, want): (&f32, &f32)| (got - want).abs() <= 1e-4 * want.abs();
+        if got.len() == want.len() && got.iter().zip(want).all(close) {
+            return Ok(());
+        }
+        let problem =
+            format!("{}: wrong losses, {got:?} instead of {want:?}; run `wgrad verify`", self.name);
+        Err(Error::Device { adapter: device.info().name.clone(), problem })
+    }
+}
+
+/// Seconds of so many steps and the wait at their end.
+fn time(device: &mut dyn Device, steps: u32) -> Result<f64> {
+    let first = u32::try_from(CHECKED).unwrap_or(0);
+    let begun = Instant::now();
+    device.run(Phase::Train, first..first + steps)?;
+    device.take_losses(true)?;
+    Ok(begun.elapsed().as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_are_counted_as_stated() {
+        // 2 · 64 · (8·32 + 32·32 + 32·1) · 3 less 2 · 64 · 8·32
+        let tiny = Workload::by_name("tiny").unwrap();
+        assert_eq!(tiny.operations(), 2.0 * 64.0 * (1312.0 * 3.0 - 256.0));
+        assert!(
+            Workload::by_name("huge").unwrap_err().to_string().contains("tiny, mnist, wide, large")
+        );
+    }
+
+    #[test]
+    fn the_smallest_is_measured_and_wrong_losses_are_seen() {
+        let tiny = Workload::by_name("tiny").unwrap();
+        let mut device = CpuDevice::<f32>::new();
+        let found = tiny.measure(&mut device, Duration::from_millis(1)).unwrap();
+        assert!(found.blocks >= 5 && found.step_seconds > 0.0 && found.device_bytes > 0);
+        assert!(tiny.compare(&device, &[1.0], &[1.01]).is_err());
+        assert!(tiny.compare(&device, &[f32::NAN], &[1.0]).is_err());
+        assert!(tiny.compare(&device, &[1.0], &[1.0]).is_ok());
+    }
+}
