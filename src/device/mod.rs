@@ -8,6 +8,7 @@ pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 mod kind;
+mod memory;
 pub mod verify;
 
 use std::ops::Range;

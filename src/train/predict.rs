@@ -22,16 +22,27 @@ pub struct TrainedModel {
     pub loss: Loss,
 }
 
-/// Elements of features or predictions that the eval phase holds at once, at most.
+/// Elements that a tensor of the eval phase holds at most, if one row allows it: 16 MiB.
 const EVAL_ELEMENTS: usize = 1 << 22;
-/// Rows of a batch in the eval phase, at least (if there are so many).
+/// Rows of a batch in the eval phase, if there are so many and no layer is too wide.
 const EVAL_BATCH: usize = 256;
 
-/// The eval phase's rows for a table of so many: all if they fit, else a part at a time.
+/// The eval phase's rows for a table of so many, all or a part at a time, and the rows of its batches, for a
+/// network whose widest layer or input has so many columns.
 pub(super) fn eval_sizes(rows: usize, widest: usize, batch: usize) -> (usize, usize) {
-    let eval_batch = batch.max(EVAL_BATCH).min(rows);
-    let most = (EVAL_ELEMENTS / widest.max(1)).clamp(eval_batch.max(1), eval_batch.max(1) * WINDOW);
+    let fit = (EVAL_ELEMENTS / widest.max(1)).max(1);
+    // Training's own batch has to fit anyhow.
+    let eval_batch = EVAL_BATCH.min(fit).max(batch).min(rows);
+    let most = fit.clamp(eval_batch.max(1), eval_batch.max(1) * WINDOW);
     (rows.min(most), eval_batch)
+}
+
+/// Columns of the widest of a network's input and layers.
+///
+/// # Errors
+/// If the network's sizes are impossible.
+pub(super) fn widest(model: &Sequential, columns: usize) -> Result<usize> {
+    Ok(model.shapes(columns)?.iter().map(|shape| shape.outputs).fold(columns, usize::max))
 }
 
 /// Runs the eval phase over rows `[rows, columns]` that are scaled already, a part at a time.
@@ -101,8 +112,8 @@ impl Predictor {
     pub fn new(trained: &TrainedModel, kind: &DeviceKind, rows: usize) -> Result<Self> {
         let columns = trained.preparation.schema.features.len();
         let graph = inference(&trained.model, columns)?;
-        let outputs = trained.model.outputs(columns)?;
-        let (eval_rows, eval_batch) = eval_sizes(rows.max(1), columns.max(outputs), EVAL_BATCH);
+        let widest = widest(&trained.model, columns)?;
+        let (eval_rows, eval_batch) = eval_sizes(rows.max(1), widest, 1);
         let plan = Plan::inference(
             &graph,
             Sizes { batch: eval_batch, train_rows: 0, eval_batch, eval_rows },

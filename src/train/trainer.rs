@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::predict::{eval_sizes, port, run_eval};
+use super::predict::{eval_sizes, port, run_eval, widest};
 use super::{EpochStats, Fit, Metrics, RunInfo, TrainOptions, TrainedModel, Warning};
 use crate::data::{Dataset, Preparation, Split, Targets, steps_per_epoch};
 use crate::device::{Device, DeviceKind, Values, open};
@@ -57,7 +57,7 @@ pub(crate) fn plan_of(model: &Sequential, data: &Split, options: &TrainOptions) 
     }
     let batch = options.batch_size.min(train.rows());
     let valid_rows = data.valid.as_ref().map_or(0, Dataset::rows);
-    let (eval_rows, eval_batch) = eval_sizes(valid_rows, columns.max(outputs), batch);
+    let (eval_rows, eval_batch) = eval_sizes(valid_rows, widest(model, columns)?, batch);
     let sizes = Sizes { batch, train_rows: train.rows(), eval_batch, eval_rows };
     let step = training(model, columns, options.loss, options.optimizer)?;
     Plan::training(&step, &inference(model, columns)?, sizes)

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Real;
 use super::kernels::{self, Adam, Product, Sgd};
-use crate::device::{Device, DeviceInfo, Values};
+use crate::device::{Device, DeviceInfo, Values, memory};
 use crate::error::{Error, Result};
 use crate::model::Activation;
 use crate::plan::{Element, Kernel, Phase, Plan, Slot, SlotSpec, Step, StepRow, WINDOW};
@@ -247,18 +247,14 @@ impl<T: Real> Device for CpuDevice<T> {
                 .map(|buffer| buffer.elements)
                 .sum()
         };
-        let too_large = |_| Error::TooLarge {
-            what: "the plan".to_string(),
-            need: crate::plan::Memory::of(plan).total(),
-            adapter: self.info.name.clone(),
-            limit: 0,
-            limit_name: "free memory",
-            remedy: "use smaller layers, a smaller --batch-size or fewer rows".to_string(),
+        memory::check(plan, std::mem::size_of::<T>() as u64, &self.info)?;
+        let refused = |_| {
+            self.failure("the system gives no more memory; use smaller layers or fewer rows".into())
         };
         let (mut floats, mut indices) = (Vec::new(), Vec::new());
-        floats.try_reserve_exact(total(Element::F32)).map_err(too_large)?;
+        floats.try_reserve_exact(total(Element::F32)).map_err(refused)?;
         floats.resize(total(Element::F32), T::zero());
-        indices.try_reserve_exact(total(Element::U32)).map_err(too_large)?;
+        indices.try_reserve_exact(total(Element::U32)).map_err(refused)?;
         indices.resize(total(Element::U32), 0);
         (self.floats, self.indices) = (floats, indices);
         let steps = |phase| plan.steps(phase).iter().map(|step| ready(plan, step)).collect();

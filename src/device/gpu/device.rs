@@ -9,7 +9,7 @@ use super::flight::{DEPTH, Flight, Submitted};
 use super::kernels::Variant;
 use super::load::{Loaded, Loader, UNIFORM_STRIDE};
 use super::pipeline::Pipelines;
-use crate::device::{Device, DeviceInfo, DeviceKind, Values};
+use crate::device::{Device, DeviceInfo, DeviceKind, Values, memory};
 use crate::error::{Error, Result};
 use crate::plan::{Element, Phase, Plan, Slot, StepRow, WINDOW};
 
@@ -223,6 +223,9 @@ impl Device for GpuDevice {
         self.flight = Flight::default();
         self.losses.clear();
         let software = self.info.kind.starts_with("software");
+        if software {
+            memory::check(plan, 4, &self.info)?;
+        }
         let mut loader = Loader {
             device: &self.device,
             queue: &self.queue,
