@@ -1,6 +1,10 @@
-// A product by workgroups of one subgroup: lane j sums REG_M rows of the columns j, j + LANES, ... Each lane
-// loads one element of a row of A, and the subgroup passes them round: a load costs a software adapter
-// more than anything else. LANES is the subgroup's size, which the host has found to be fixed.
+// A product by workgroups of one subgroup: lane j sums REG_M rows of the columns j, j + LANES, ... The lanes
+// share the loading of A, each an element of STEP_K columns of LANES / STEP_K rows, and pass them round: a load
+// costs a software adapter more than anything else. A small STEP_K keeps the unrolled loop, and so the time
+// to compile it, short. LANES is the subgroup's size, which the host has found to be fixed.
+
+const LOAD_ROWS: u32 = LANES / STEP_K;
+const LOADS: u32 = REG_M / LOAD_ROWS;
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -18,9 +22,10 @@ fn main(
     let column0 = (tile % tiles_n) * LANES * REG_N + lane;
 
     // Elements beyond the edge repeat the last one and are not stored: no branch in the loop.
-    var a_at: array<u32, REG_M>;
-    for (var i = 0u; i < REG_M; i++) {
-        a_at[i] = a_index(min(row0 + i, params.m - 1u), 0u);
+    var a_at: array<u32, LOADS>;
+    for (var load = 0u; load < LOADS; load++) {
+        let row = row0 + load * LOAD_ROWS + lane / STEP_K;
+        a_at[load] = a_index(min(row, params.m - 1u), 0u);
     }
     var b_at: array<u32, REG_N>;
     for (var j = 0u; j < REG_N; j++) {
@@ -30,42 +35,37 @@ fn main(
     let b_stride = select(params.n, 1u, TRANSPOSE_B == 1u);
 
     var sums: array<array<f32, REG_N>, REG_M>;
-    var a_sums: array<f32, REG_M>;
-    let whole = params.k / LANES * LANES;
-    for (var k0 = 0u; k0 < whole; k0 += LANES) {
-        var a_lane: array<f32, REG_M>;
-        for (var i = 0u; i < REG_M; i++) {
-            a_lane[i] = a[a_at[i] + (k0 + lane) * a_stride];
+    var lane_sums: array<f32, LOADS>;
+    for (var k0 = 0u; k0 < params.k; k0 += STEP_K) {
+        var a_lane: array<f32, LOADS>;
+        let a_k = k0 + lane % STEP_K;
+        for (var load = 0u; load < LOADS; load++) {
+            // Zero beyond the last k, where the last element of B is repeated.
+            let value = a[a_at[load] + min(a_k, params.k - 1u) * a_stride];
+            a_lane[load] = select(0.0, value, a_k < params.k);
             if BIAS_GRAD == 1u {
-                a_sums[i] += a_lane[i];
+                lane_sums[load] += a_lane[load];
             }
         }
-        for (var kk = 0u; kk < LANES; kk++) {
+        for (var kk = 0u; kk < STEP_K; kk++) {
+            let b_k = min(k0 + kk, params.k - 1u);
             var b_values: array<f32, REG_N>;
             for (var j = 0u; j < REG_N; j++) {
-                b_values[j] = b[b_at[j] + (k0 + kk) * b_stride];
+                b_values[j] = b[b_at[j] + b_k * b_stride];
             }
             for (var i = 0u; i < REG_M; i++) {
-                let a_value = subgroupShuffle(a_lane[i], kk);
+                let a_value = subgroupShuffle(a_lane[i / LOAD_ROWS], i % LOAD_ROWS * STEP_K + kk);
                 for (var j = 0u; j < REG_N; j++) {
                     sums[i][j] = fma(a_value, b_values[j], sums[i][j]);
                 }
             }
         }
     }
+    var a_sums: array<f32, REG_M>;
     if BIAS_GRAD == 1u {
         for (var i = 0u; i < REG_M; i++) {
-            a_sums[i] = subgroupAdd(a_sums[i]);
-        }
-    }
-    for (var k = whole; k < params.k; k++) {
-        for (var i = 0u; i < REG_M; i++) {
-            let a_value = a[a_at[i] + k * a_stride];
-            if BIAS_GRAD == 1u {
-                a_sums[i] += a_value;
-            }
-            for (var j = 0u; j < REG_N; j++) {
-                sums[i][j] = fma(a_value, b[b_at[j] + k * b_stride], sums[i][j]);
+            for (var kk = 0u; kk < STEP_K; kk++) {
+                a_sums[i] += subgroupShuffle(lane_sums[i / LOAD_ROWS], i % LOAD_ROWS * STEP_K + kk);
             }
         }
     }

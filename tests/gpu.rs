@@ -27,7 +27,7 @@ fn every_kernel_and_variant_agrees_with_the_reference() {
     let tally = tally.unwrap();
     assert!(failures.is_empty(), "{}: {failures:#?}", tally.device);
     assert_eq!(tally.failed, 0);
-    assert!(tally.passed > 300, "{tally:?}");
+    assert!(tally.passed > 250, "{tally:?}");
 }
 
 /// A device whose results are a little off.

@@ -91,6 +91,12 @@ impl GpuDevice {
         })
     }
 
+    /// Whether this device takes a form of a kernel by itself for some sizes.
+    pub fn may_take(&self, variant: &Variant) -> bool {
+        let lanes8 = self.info.kind.starts_with("software") && self.subgroup == Some(8);
+        variant.name == "plain" || lanes8 == variant.subgroup.is_some()
+    }
+
     /// Makes the next load take this variant wherever a kernel has it; `None` leaves the choice to the device.
     pub fn force_variant(&mut self, name: Option<&'static str>) {
         self.forced = name;

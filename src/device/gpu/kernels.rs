@@ -57,7 +57,6 @@ macro_rules! plain {
 }
 
 const TILE: &str = include_str!("../../../shaders/matmul_tile.wgsl");
-const DIRECT: &str = include_str!("../../../shaders/matmul_direct.wgsl");
 const SUBGROUP: &str = include_str!("../../../shaders/matmul_subgroup.wgsl");
 
 /// A product by tiles in workgroup memory: `m` x `n` a workgroup, `reg` x `reg` a lane.
@@ -93,15 +92,12 @@ const MATMULS: &[Variant] = &[
         16,
         16,
     ),
-    Variant {
-        name: "direct_8x16",
-        source: DIRECT,
-        consts: &[("LANES", 8), ("REG_M", 8), ("REG_N", 2)],
-        tile: [8, 16],
-        subgroup: None,
-    },
-    subgroup("subgroup_12x16", &[("LANES", 8), ("REG_M", 12), ("REG_N", 2)], [12, 16], 8),
-    subgroup("subgroup_8x8", &[("LANES", 4), ("REG_M", 8), ("REG_N", 2)], [8, 8], 4),
+    subgroup(
+        "subgroup_16x16",
+        &[("LANES", 8), ("STEP_K", 2), ("REG_M", 16), ("REG_N", 2)],
+        [16, 16],
+        8,
+    ),
 ];
 
 const fn matmul(name: &'static str) -> KernelSpec {

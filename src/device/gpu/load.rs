@@ -183,20 +183,17 @@ impl Loader<'_> {
             step.kernel,
             Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } | Kernel::MatmulTn { .. }
         );
-        let wanted = if !product {
-            "plain"
-        } else if self.software {
-            // Barriers and workgroup memory cost a software adapter more than they save, and loads more
-            // than passing values round a subgroup.
-            match self.subgroup {
-                Some(8) => "subgroup_12x16",
-                Some(4) => "subgroup_8x8",
-                _ => "direct_8x16",
-            }
-        } else {
-            let (m, n) = plan.slot(step.writes[0]).matrix();
+        let (m, n) = plan.slot(step.writes[0]).matrix();
+        let tiles = m.div_ceil(64) * n.div_ceil(64);
+        let wanted = match (product, self.software, self.subgroup) {
+            (false, ..) => "plain",
+            // Barriers and workgroup memory cost lavapipe more than they save, and loads more than passing
+            // values round a subgroup. SwiftShader, with subgroups of 4, is faster with large tiles.
+            (true, true, Some(8)) => "subgroup_16x16",
+            (true, true, _) if tiles > 1 => "tile_64x64",
             // Large tiles load less for each result, but a small result has too few of them to fill a GPU.
-            if m.div_ceil(64) * n.div_ceil(64) >= 64 { "tile_64x64" } else { "tile_16x16" }
+            (true, false, _) if tiles >= 64 => "tile_64x64",
+            _ => "tile_16x16",
         };
         spec.variants
             .iter()
