@@ -782,3 +782,36 @@ fn kernels_are_verified() {
     let (name, sum) = events.last().unwrap();
     assert_eq!((name.as_str(), &sum["passed"]), ("finished", &Value::from(events.len() - 1)));
 }
+
+#[test]
+fn bench_prints_a_line_for_each_workload() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = [
+        "bench",
+        "--device",
+        "cpu",
+        "--workload",
+        "tiny",
+        "--seconds",
+        "0.01",
+        "--no-verify",
+        "--json",
+    ];
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_wgrad"))
+        .args(args)
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    for key in ["step_ms", "samples_s", "gflops", "first_step_s", "peak_device_bytes"] {
+        assert!(line[key].as_f64().unwrap() > 0.0, "{key}: {line}");
+    }
+    assert_eq!((line["workload"].as_str(), line["device"].as_str()), (Some("tiny"), Some("cpu")));
+    let wrong = std::process::Command::new(env!("CARGO_BIN_EXE_wgrad"))
+        .args(["bench", "--workload", "huge"])
+        .output()
+        .unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("tiny, mnist, wide, large"));
+}
