@@ -85,7 +85,7 @@ pub enum Error {
     },
     /// The loss became NaN or infinite.
     #[error(
-        "the loss became {loss} at step {step} (epoch {epoch}) with learning rate {lr}; \
+        "the loss became {loss} at step {step} (epoch {epoch}) with learning rate {lr:?}; \
          try a smaller --lr, a warm-up (--warmup), or look for extreme values in the data"
     )]
     Diverged {

@@ -9,7 +9,7 @@ fn main() -> ExitCode {
         Ok(exit) => ExitCode::from(exit.code()),
         Err(failure) => {
             // With stderr closed there is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "error: {failure}");
+            let _ = writeln!(std::io::stderr(), "{}", failure.line());
             ExitCode::from(failure.code())
         }
     }

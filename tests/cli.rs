@@ -69,7 +69,9 @@ impl Place {
         let ours = |line: &&str| !line.contains("XDG_RUNTIME_DIR");
         let said: String = said.lines().filter(ours).map(|line| format!("{line}\n")).collect();
         assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
-        assert_eq!(text(&output.stdout), "", "{args:?}");
+        if !args.contains(&"--json") {
+            assert_eq!(text(&output.stdout), "", "{args:?}");
+        }
         assert_eq!(said.matches("error: ").count(), 1, "{args:?}: {said}");
         assert!(!said.contains("panicked"), "{args:?}: {said}");
         for word in words {
@@ -372,13 +374,23 @@ fn predictions_are_new_columns_beside_rows_in_order() {
     place.refused(1, &["predict", "r", "out.csv.missing"], &["cannot read out.csv.missing"]);
     place.refused(1, &["predict", "r", "numbers.csv", "--out", "out.csv/x"], &["out.csv/x"]);
     place.write("taken.csv", "a,b,kind_predicted\n1,2,3\n");
+    let output = place.run(&["predict", "r", "taken.csv"]);
+    let (said, table) = (text(&output.stderr), text(&output.stdout));
+    assert!(
+        said.contains("a column kind_predicted already; the new one is kind_predicted_2"),
+        "{said}"
+    );
+    assert!(
+        table.starts_with("a,b,kind_predicted,kind_predicted_2,kind_probability_down,"),
+        "{table}"
+    );
+    assert!(table.lines().nth(1).is_some_and(|line| line.starts_with("1,2,3,")), "{table}");
+    place.write("other.csv", "a,c\n1,2\n");
     place.refused(
         1,
-        &["predict", "r", "taken.csv"],
-        &["taken.csv", "`kind_predicted` already", "rename"],
+        &["predict", "r", "other.csv"],
+        &["other.csv", "no column `b`", "`c`", "is this the right table?"],
     );
-    place.write("other.csv", "a,c\n1,2\n");
-    place.refused(1, &["predict", "r", "other.csv"], &["other.csv", "no column `b`", "`c`"]);
     place.write("bad.csv", "a,b\n1,2\n1,x\n");
     place.refused(
         1,
@@ -408,6 +420,13 @@ fn bad_tables_are_refused_with_place_and_remedy() {
         (rows("a,y\n1,once\n", "1,u\n2,v\n"), &["t.csv:2", "`once`"]),
         (rows("a,y\n", "1,same\n"), &["t.csv", "every row has the class `same`", "two classes"]),
         (rows("a;y\n", "1;2\n"), &["t.csv", "semicolon"]),
+        (rows("a|y\n", "1|2\n"), &["t.csv", "vertical bar"]),
+        (rows("# from a friend\na,y\n", "1,2\n"), &["t.csv", "comment"]),
+        (rows("a,y,\n", "1,2,\n"), &["t.csv", "the header ends in a comma"]),
+        (rows("a,y\n1,2,\n", "1,2\n"), &["t.csv:2", "the line ends in a comma"]),
+        (rows("a,y\n \n", "1,2\n"), &["t.csv:2", "a line of blanks"]),
+        (rows("a,y\n\"1,000\",2\n", "1,2\n"), &["t.csv:2", "thousands without separators"]),
+        (rows("\u{1b}[2J,y\n", "x,2\n"), &["column `\\u{1b}[2J`"]),
     ] {
         place.write("t.csv", &table);
         place.refused(1, &["train", "t.csv", "--target", "y"], words);
@@ -422,7 +441,12 @@ fn bad_tables_are_refused_with_place_and_remedy() {
     place.refused(
         1,
         &["train", "classes.csv", "--target", "kind", "--valid", "no.csv"],
-        &["cannot read no.csv"],
+        &["--valid: cannot read no.csv"],
+    );
+    place.refused(
+        1,
+        &["train", "classes.csv", "--target", "kind", "--init", "no.safetensors"],
+        &["--init: cannot read no.safetensors"],
     );
     place.refused(
         1,
@@ -439,6 +463,13 @@ fn wrong_usage_is_code_2_and_leaves_nothing() {
         (&["--lr", "-1e-3"], &["--lr: -0.001", "above 0"]),
         (&["--lr", "fast"], &["--lr: \"fast\" is not a number"]),
         (&["--lr", "nan"], &["--lr: NaN"]),
+        (&["--lr", "inf"], &["--lr: inf", "a finite number above 0"]),
+        (&["--warmup", "-1"], &["--warmup: -1, but it must be a finite number of 0 or more"]),
+        (&["--beta1", "1"], &["--beta1: 1, but it must be at least 0 and below 1"]),
+        (
+            &["--optimizer", "sgd", "--momentum", "1"],
+            &["--momentum: 1, but it must be at least 0 and below 1"],
+        ),
         (&["--epochs", "-3"], &["--epochs: \"-3\"", "above 0"]),
         (&["--epochs", "0"], &["--epochs: 0", "above 0"]),
         (&["--batch-size", "0"], &["--batch-size: 0"]),
@@ -473,7 +504,21 @@ fn wrong_usage_is_code_2_and_leaves_nothing() {
         }
         place.refused(2, &args, words);
     }
-    place.refused(2, &["train", "classes.csv"], &["--target: missing"]);
+    place.refused(
+        2,
+        &["train", "classes.csv"],
+        &["--target: missing", "classes.csv has `a`, `b`, `kind`"],
+    );
+    place.refused(
+        2,
+        &["train", "absent.csv"],
+        &["--target: missing; name the column to predict\n"],
+    );
+    place.refused(
+        1,
+        &["plan", "classes.csv", "--target", "kind", "--device", "no-such-adapter"],
+        &["no-such-adapter"],
+    );
     place.refused(2, &["train", "--target", "kind"], &["TABLE: missing"]);
     place.refused(2, &["trian", "classes.csv"], &["'trian'", "train"]);
     place.refused(
@@ -488,6 +533,7 @@ fn wrong_usage_is_code_2_and_leaves_nothing() {
     );
     let output = place.run(&["--help"]);
     assert!(output.status.success() && text(&output.stdout).contains("predict"));
+    assert!(text(&output.stdout).contains("A RUN is the folder that train leaves"));
 }
 
 #[test]
@@ -511,7 +557,18 @@ fn settings_files_are_checked() {
     place.refused(
         1,
         &["train", "classes.csv", "--target", "kind", "--config", "g.toml"],
-        &["cannot read g.toml"],
+        &["--config: cannot read g.toml"],
+    );
+    place.write("h.toml", "table = \"absent.csv\"\ntarget = \"kind\"\nvalid = \"v.csv\"\n");
+    place.refused(
+        1,
+        &["train", "--config", "h.toml"],
+        &["h.toml: table: cannot read absent.csv", "relative path", "first run"],
+    );
+    place.refused(
+        1,
+        &["train", "classes.csv", "--config", "h.toml"],
+        &["h.toml: valid: cannot read v.csv"],
     );
     place.write("f.toml", "table = \"classes.csv\"\ntarget = \"kind\"\nhidden = []\nepochs = 1\nvalid = 0\nout = \"here\"\n");
     place.ok(&["train", "--config", "f.toml"]);
@@ -538,7 +595,31 @@ fn run_folders_are_only_replaced_when_told_to() {
         &["train", "absent.csv", "--target", "kind", "--out", "r", "--force"],
         &["absent.csv"],
     );
-    assert!(place.path("r/metrics.json").exists());
+    // Nor does a run that fails before it has a model.
+    let files = |names: &[&str]| -> Vec<Vec<u8>> {
+        names.iter().map(|name| fs::read(place.path("r").join(name)).unwrap()).collect()
+    };
+    let all = ["config.toml", "history.csv", "metrics.json", "model.safetensors", "notes.txt"];
+    let before = files(&all);
+    place.refused(
+        1,
+        &[
+            "train",
+            "numbers.csv",
+            "--target",
+            "y",
+            "--optimizer",
+            "sgd",
+            "--lr",
+            "1e30",
+            "--out",
+            "r",
+            "--force",
+            "--quiet",
+        ],
+        &["learning rate 1e30;", "the earlier run in r is as it was"],
+    );
+    assert_eq!(files(&all), before);
     place.refused(
         2,
         &["train", "classes.csv", "--target", "kind", "--out", "classes.csv"],
@@ -659,7 +740,147 @@ fn divergence_keeps_the_last_good_epoch_or_nothing() {
         "{said}"
     );
     assert!(!place.path("r/metrics.json").exists());
-    place.ok(&["evaluate", "r", "numbers.csv"]);
+    let output = place.run(&["evaluate", "r", "numbers.csv"]);
+    assert_eq!(output.status.code(), Some(0));
+    let warning = "warning: this run did not finish (no metrics.json)";
+    assert_eq!(text(&output.stderr).matches(warning).count(), 1);
+    assert!(text(&place.run(&["predict", "r", "numbers.csv"]).stderr).contains(warning));
+}
+
+#[test]
+fn predictions_that_are_no_numbers_are_errors_with_a_line() {
+    let place = Place::new();
+    for (table, target) in [("numbers.csv", "y"), ("classes.csv", "kind")] {
+        place.ok(&[
+            "train", table, "--target", target, "--epochs", "1", "--scale", "none", "--out", target,
+        ]);
+        let far = "3e38,1,1\n";
+        let last = if target == "y" { far.to_string() } else { far.replace(",1\n", ",up\n") };
+        let mut rows = fs::read_to_string(place.path(table)).unwrap();
+        rows += &last;
+        // Both features: no signs of weights make this a finite sum.
+        rows = rows.replace("3e38,1,", "3e38,-3e38,");
+        place.write("far.csv", &rows);
+        let words = &["far.csv:62", "not a finite number", "3e38", "correct or remove the row"];
+        for verb in ["predict", "evaluate"] {
+            let output = place.run(&[verb, target, "far.csv"]);
+            let said = text(&output.stderr);
+            assert_eq!(
+                (output.status.code(), text(&output.stdout)),
+                (Some(1), String::new()),
+                "{said}"
+            );
+            assert!(words.iter().all(|word| said.contains(word)), "{said}");
+        }
+    }
+    // A number that is beyond an f32 only in the target's own units.
+    let mut rows = "a,y\n".to_string();
+    for i in 0..20 {
+        writeln!(rows, "{i},{}e36", 10 * i).unwrap();
+    }
+    place.write("big.csv", &rows);
+    place.ok(&[
+        "train", "big.csv", "--target", "y", "--hidden", "none", "--lr", "0.1", "--out", "big",
+        "--quiet",
+    ]);
+    place.write("more.csv", "a\n60\n");
+    let table = place.ok(&["predict", "big", "more.csv"]);
+    let predicted: f64 = table.lines().nth(1).unwrap().split(',').nth(1).unwrap().parse().unwrap();
+    assert!(predicted.is_finite() && predicted > 3.5e38, "{table}");
+}
+
+#[test]
+fn predictions_do_not_overwrite_what_is_there() {
+    let place = Place::new();
+    place.ok(&["train", "classes.csv", "--target", "kind", "--epochs", "1", "--out", "r"]);
+    let table = fs::read(place.path("classes.csv")).unwrap();
+    for more in [&[][..], &["--force"]] {
+        for out in ["classes.csv", "./r/../classes.csv", "r/model.safetensors"] {
+            let args = ["predict", "r", "classes.csv", "--out", out];
+            place.refused(2, &[&args, more].concat(), &["--out", "is what this command reads"]);
+        }
+    }
+    assert_eq!(fs::read(place.path("classes.csv")).unwrap(), table);
+    let predict = ["predict", "r", "classes.csv", "--out", "p.csv"];
+    place.ok(&predict);
+    place.write("p.csv", "mine");
+    place.refused(2, &predict, &["--out", "p.csv is there already", "--force"]);
+    assert_eq!(fs::read(place.path("p.csv")).unwrap(), b"mine");
+    place.ok(&[&predict[..], &["--force"]].concat());
+    assert_ne!(fs::read(place.path("p.csv")).unwrap(), b"mine");
+}
+
+#[test]
+fn codes_are_classes_of_their_own() {
+    let place = Place::new();
+    let mut rows = "a,code\n".to_string();
+    for i in 0..40 {
+        writeln!(rows, "{},{}", i % 4, ["01", "1", "1e3", "1000"][i % 4]).unwrap();
+    }
+    place.write("codes.csv", &rows);
+    place.ok(&["train", "codes.csv", "--target", " code ", "--epochs", "1", "--out", "r"]);
+    let table = place.ok(&["predict", "r", "codes.csv"]);
+    let wanted = "a,code,code_predicted,code_probability_01,code_probability_1,code_probability_1000,code_probability_1e3";
+    assert_eq!(table.lines().next(), Some(wanted));
+}
+
+#[test]
+fn errors_are_events_too() {
+    let place = Place::new();
+    place.ok(&["train", "classes.csv", "--target", "kind", "--epochs", "1", "--out", "r"]);
+    for (code, args) in [
+        (1, &["train", "absent.csv", "--target", "kind", "--json"][..]),
+        (2, &["train", "classes.csv", "--target", "kind", "--lr", "0", "--json"]),
+        (
+            1,
+            &[
+                "train",
+                "numbers.csv",
+                "--target",
+                "y",
+                "--optimizer",
+                "sgd",
+                "--lr",
+                "1e30",
+                "--json",
+            ],
+        ),
+        (1, &["evaluate", "nowhere", "classes.csv", "--json"]),
+        (1, &["predict", "r", "absent.csv", "--json"]),
+        (1, &["verify", "--device", "no-such-adapter", "--json"]),
+        (2, &["bench", "--seconds", "0", "--json"]),
+    ] {
+        let output = place.run(args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}");
+        let (name, last) = events(&text(&output.stdout)).pop().unwrap();
+        assert_eq!((name.as_str(), &last["code"]), ("error", &Value::from(code)), "{args:?}");
+        let said = format!("error: {}", last["message"].as_str().unwrap());
+        assert!(text(&output.stderr).contains(&said), "{args:?}: {}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn small_runs_are_told_of_in_the_singular_and_strange_names_are_harmless() {
+    let place = Place::new();
+    place.write("t.csv", "a\u{1b}[2J,y\n1,3\n2,3\n3,3\n");
+    let args = ["train", "t.csv", "--target", "y", "--epochs", "1", "--valid", "0", "--out", "r"];
+    let output = place.run(&[&args[..], &["--batch-size", "3"]].concat());
+    let said = text(&output.stderr);
+    assert!(said.contains("3 rows to train, 1 feature\n"), "{said}");
+    assert!(said.contains("1 epoch of 1 step, batches of 3 rows\n"), "{said}");
+    assert!(said.contains("warning: the target y is 3 in all training rows"), "{said}");
+    place.write("one.csv", "a\u{1b}[2J,y\n5,3\n");
+    let output = place.run(&["predict", "r", "one.csv"]);
+    assert!(text(&output.stderr).contains("1 row in "), "{}", text(&output.stderr));
+    assert!(place.ok(&["evaluate", "r", "one.csv"]).starts_with("1 row, loss "));
+    // Constant, and so named in a warning.
+    place.write("t.csv", "a\u{1b}[2J,y\n1,3\n1,4\n1,5\n");
+    let output = place.run(&[&args[..], &["--force"]].concat());
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("tell the network nothing: a\\u{1b}[2J") && !said.contains('\u{1b}'),
+        "{said}"
+    );
 }
 
 #[cfg(unix)]
@@ -667,13 +888,15 @@ fn divergence_keeps_the_last_good_epoch_or_nothing() {
 fn an_interrupted_run_leaves_a_usable_model() {
     for signal in ["-INT", "-TERM"] {
         let place = Place::new();
-        let args =
-            ["train", DIGITS, "--target", "digit", "--epochs", "1000000", "--out", "r", "--json"];
+        let args = [
+            "train", DIGITS, "--target", "digit", "--epochs", "1000000", "--out", "my r", "--json",
+        ];
         let child =
             place.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let begun = Instant::now();
-        let lines =
-            || fs::read_to_string(place.path("r/history.csv")).unwrap_or_default().lines().count();
+        let lines = || {
+            fs::read_to_string(place.path("my r/history.csv")).unwrap_or_default().lines().count()
+        };
         while lines() < 3 {
             assert!(begun.elapsed() < Duration::from_secs(60), "no epoch ends");
             std::thread::sleep(Duration::from_millis(20));
@@ -690,23 +913,77 @@ fn an_interrupted_run_leaves_a_usable_model() {
         assert_eq!(output.status.code(), Some(130), "{said}");
         let (name, last) = events(&text(&output.stdout)).pop().unwrap();
         assert_eq!(name, "interrupted");
-        let metrics = place.json("r/metrics.json");
+        assert!(said.contains("stopping after the steps under way; Ctrl-C again"), "{said}");
+        let metrics = place.json("my r/metrics.json");
         assert_eq!(metrics["interrupted"], true);
         assert_eq!(metrics["steps"], last["steps"]);
         // The figures are those of the weights on disk.
         let hint = said.lines().find_map(|line| line.split("wgrad train ").nth(1)).unwrap();
-        let next: Vec<_> = hint.split(' ').collect();
-        place.ok(&[
-            &["train"],
-            &next[..],
-            &["--epochs", "1", "--lr", "1e-12", "--weight-decay", "0"],
-        ]
-        .concat());
-        let (got, want) = (place.json("r-2/metrics.json"), &metrics["valid_loss"]);
+        assert!(said.contains("a fresh optimizer"), "{said}");
+        let left = 1_000_000 - metrics["epoch"].as_u64().unwrap();
+        assert!(hint.contains(&format!("--epochs {left} ")), "{hint}");
+        // As a shell takes it, but for one epoch.
+        let shown = hint.replace(&left.to_string(), "1");
+        let shell = format!("exec \"$0\" train {shown} --lr 1e-12 --weight-decay 0");
+        let mut next = Command::new("sh");
+        next.args(["-c", &shell, env!("CARGO_BIN_EXE_wgrad")]).current_dir(place.0.path());
+        let output = next.output().unwrap();
+        assert!(output.status.success(), "{shell}: {}", text(&output.stderr));
+        let (got, want) = (place.json("my r-2/metrics.json"), &metrics["valid_loss"]);
         let (got, want) = (got["valid_loss"].as_f64().unwrap(), want.as_f64().unwrap());
         assert!((got - want).abs() < 1e-3 * (1e-3 + want), "{got} {want}");
-        place.ok(&["evaluate", "r", DIGITS]);
+        place.ok(&["evaluate", "my r", DIGITS]);
     }
+}
+
+/// Starts the program, and asks it to stop once it has said or done something.
+#[cfg(unix)]
+fn stopped(place: &Place, args: &[&str], ready: impl Fn() -> bool) -> (Option<i32>, String) {
+    let child = place.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while !ready() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{args:?} does not begin");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), text(&output.stderr))
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_prediction_says_what_is_not_there() {
+    let place = Place::new();
+    place.ok(&["train", "classes.csv", "--target", "kind", "--epochs", "1", "--out", "r"]);
+    place.write("long.csv", format!("a,b\n{}", "1,2\n".repeat(3_000_000)));
+    let before = place.names().len();
+    // The temporary file shows that rows are under way.
+    let args = ["predict", "r", "long.csv", "--out", "p.csv"];
+    let (code, said) = stopped(&place, &args, || place.names().len() > before);
+    assert_eq!(code, Some(130), "{said}");
+    assert!(
+        said.contains("stopped after ") && said.contains(" rows; p.csv was not written"),
+        "{said}"
+    );
+    assert_eq!(place.names().len(), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_before_the_first_step_says_so() {
+    let place = Place::new();
+    // A pipe that nobody writes to: the table is being read for as long as it takes.
+    let pipe = place.path("pipe.csv");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let begun = Instant::now();
+    let args = ["train", "pipe.csv", "--target", "y"];
+    let (code, said) = stopped(&place, &args, || begun.elapsed() > Duration::from_millis(1500));
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(130), "stopped before the first step; nothing was written\n")
+    );
+    assert!(!place.path("runs").exists());
 }
 
 #[cfg(unix)]

@@ -7,9 +7,17 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+const EXAMPLE: &str = "\
+Example:
+  wgrad train iris.csv --target species
+  wgrad evaluate runs/iris other.csv
+  wgrad predict runs/iris new.csv --out predicted.csv
+
+A RUN is the folder that train leaves (here runs/iris), or a model.safetensors.";
+
 /// Trains multi-layer perceptrons on any GPU that wgpu reaches, and on the CPU.
 #[derive(Debug, Parser)]
-#[command(name = "wgrad", version, about, max_term_width = 100)]
+#[command(name = "wgrad", version, about, max_term_width = 100, after_help = EXAMPLE)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -60,6 +68,21 @@ pub enum Verb {
     Bench(BenchArgs),
     /// The model and the plan that train would run, printed
     Plan(Box<PlanArgs>),
+}
+
+impl Verb {
+    /// Whether stdout is for programs.
+    pub(super) fn json(&self) -> bool {
+        match self {
+            Self::Train(args) => args.json,
+            Self::Evaluate(args) => args.json,
+            Self::Predict(args) => args.json,
+            Self::Adapters(args) => args.json,
+            Self::Verify(args) => args.json,
+            Self::Bench(args) => args.json,
+            Self::Plan(_) => false,
+        }
+    }
 }
 
 /// `wgrad train`
@@ -232,6 +255,9 @@ pub struct PredictArgs {
     /// File for the table with the predictions [default: stdout]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    /// Replace FILE if it is there
+    #[arg(long)]
+    pub force: bool,
     /// auto, gpu, software, cpu, or part of an adapter's name
     #[arg(long, default_value = "auto")]
     pub device: String,

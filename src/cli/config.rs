@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::given::Given;
-use crate::data::{Dataset, Split, Target, TargetKind};
+use crate::data::{Dataset, Split, Target, TargetKind, column_names, list};
 use crate::device::DeviceKind;
 use crate::error::{Error, Result};
 use crate::export::read_weights;
@@ -69,7 +69,9 @@ impl RunConfig {
             .ok_or_else(|| missing("TABLE", "name a CSV file"))?;
         let target = given
             .text("target")
-            .ok_or_else(|| missing("--target", "name the column to predict"))?;
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| missing("--target", &which_target(table)))?;
         let defaults = TrainOptions::default();
         let options = TrainOptions {
             loss: defaults.loss,
@@ -112,16 +114,33 @@ impl RunConfig {
             Task::Classify => Target::Class(column),
             Task::Regress => Target::Number(column),
         };
-        let data = Dataset::from_csv(&self.table, target)?;
+        let data = Dataset::from_csv(&self.table, target).map_err(|error| self.no_table(error))?;
         match &self.valid {
             Valid::Share(share) => {
                 data.split(*share, self.options.seed).map_err(|error| self.given.locate(error))
             }
             Valid::File(path) => {
-                let valid = Dataset::from_csv_like(path, data.schema())?;
+                let valid = Dataset::from_csv_like(path, data.schema())
+                    .map_err(|error| self.given.locate_file("valid", error))?;
                 Split::with_valid(data, valid)
             }
         }
+    }
+
+    /// Where the table came from, if that was not the command line.
+    fn no_table(&self, error: Error) -> Error {
+        let place = self.given.place("table");
+        let Error::File { .. } = error else { return error };
+        if place == "TABLE" {
+            return error;
+        }
+        let advice = if self.table.is_relative() {
+            "; a relative path counts from the folder that the program runs in: go to that of the first run, \
+             or name the table on the command line"
+        } else {
+            ""
+        };
+        Error::table(place, format!("{error}{advice}"))
     }
 
     /// The network for this table.
@@ -147,7 +166,7 @@ impl RunConfig {
     pub(super) fn weights(&self, model: &Sequential, data: &Split) -> Result<Option<Params>> {
         let Start::File(path) = &self.start else { return Ok(None) };
         let mut params = Params::zeros(model.layout(data.train.columns())?);
-        read_weights(path, &mut params)?;
+        read_weights(path, &mut params).map_err(|error| self.given.locate_file("init", error))?;
         Ok(Some(params))
     }
 
@@ -248,8 +267,16 @@ fn start(text: &str) -> Result<Start> {
     if file { Ok(Start::File(text.into())) } else { text.parse().map(Start::Scheme) }
 }
 
+/// What to do without a target: the columns there are, if the table can be read.
+fn which_target(table: &str) -> String {
+    let columns = column_names(table).ok().filter(|names| !names.is_empty());
+    let there = columns.map(|names| format!(": {table} has {}", list(&names)));
+    format!("name the column to predict{}", there.unwrap_or_default())
+}
+
 fn default_out(table: &Path) -> PathBuf {
-    Path::new("runs").join(table.file_stem().unwrap_or("run".as_ref()))
+    let name = table.file_stem().filter(|name| !["", ".", ".."].iter().any(|dots| name == dots));
+    Path::new("runs").join(name.unwrap_or("run".as_ref()))
 }
 
 #[cfg(test)]
@@ -277,6 +304,20 @@ mod tests {
         assert_eq!(config.options, TrainOptions::default());
         assert_eq!((config.hidden, config.out), (vec![128, 64], PathBuf::from("runs/iris")));
         assert_eq!((config.valid, config.device), (Valid::Share(0.2), DeviceKind::Auto));
+    }
+
+    #[test]
+    fn run_folders_are_named_like_tables() {
+        for (table, want) in [
+            ("data/iris.csv", "runs/iris"),
+            ("...csv", "runs/run"),
+            ("a/..csv", "runs/run"),
+            (".csv", "runs/.csv"),
+            ("..", "runs/run"),
+            ("a.b.csv", "runs/a.b"),
+        ] {
+            assert_eq!(default_out(Path::new(table)), PathBuf::from(want), "{table}");
+        }
     }
 
     #[test]
@@ -327,6 +368,19 @@ mod tests {
         assert!(
             refused(|s| s.task = Some("cluster".into())).contains("known: auto, classify, regress")
         );
+        assert_eq!(
+            refused(|s| s.lr = Some("inf".into())),
+            "--lr: inf, but it must be a finite number above 0"
+        );
+        assert_eq!(
+            refused(|s| s.warmup = Some("-1".into())),
+            "--warmup: -1, but it must be a finite number of 0 or more"
+        );
+        assert_eq!(
+            refused(|s| s.beta1 = Some("1".into())),
+            "--beta1: 1, but it must be at least 0 and below 1"
+        );
+        assert!(refused(|s| s.target = Some(" ".into())).starts_with("--target: missing"));
         assert!(refused(|s| s.target = None).starts_with("--target: missing"));
         assert!(refused(|s| s.table = None).starts_with("TABLE: missing"));
     }

@@ -6,8 +6,10 @@ use serde::Serialize;
 
 use super::Exit;
 use super::args::EvaluateArgs;
+use super::folder::METRICS;
 use super::output::{Output, failed};
-use crate::data::Dataset;
+use super::predict::{ROWS, check_finite};
+use crate::data::{Dataset, FeatureReader};
 use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, read_model};
 use crate::report::{Console, JsonLines};
@@ -32,14 +34,17 @@ struct Evaluated<'a> {
 
 pub(super) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     let kind = args.device.parse()?;
-    let trained = open_run(&args.run)?;
+    let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
+    let trained = open_run(&args.run, &mut console)?;
     let data = Dataset::from_csv_like(&args.table, &trained.preparation.schema)?;
     let mut predictor = Predictor::new(&trained, &kind, data.rows())?;
-    let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let (device, reason) = predictor.device();
     console.line(&format!("device  {device}: {reason}"));
     let device = device.name.clone();
     let metrics = predictor.evaluate(&data)?;
+    if metrics.entries().iter().any(|(_, value)| !value.is_finite()) {
+        return Err(first_wrong(&args.table, &trained, &mut predictor)?);
+    }
     let mut out = Output::new();
     if args.json {
         let (rows, loss) = (metrics.rows, metrics.loss);
@@ -54,9 +59,29 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// The row whose prediction makes the figures no numbers, as an error.
+fn first_wrong(table: &Path, trained: &TrainedModel, predictor: &mut Predictor) -> Result<Error> {
+    let mut reader = FeatureReader::open(table, &trained.preparation.schema)?;
+    while let Some(chunk) = reader.next_chunk(ROWS)? {
+        let predictions = predictor.predict(&chunk.x)?;
+        if let Err(error) = check_finite(&chunk, &predictions, &trained.preparation, table) {
+            return Ok(error);
+        }
+    }
+    let problem =
+        "the figures are not finite, although all predictions are: is this the right table?";
+    Ok(Error::table(table.display().to_string(), problem))
+}
+
 /// The model of a run folder, or of a model file.
-pub(super) fn open_run(run: &Path) -> Result<TrainedModel> {
-    read_model(model_path(run)?)
+pub(super) fn open_run(run: &Path, console: &mut Console) -> Result<TrainedModel> {
+    let trained = read_model(model_path(run)?)?;
+    if run.is_dir() && !run.join(METRICS).exists() {
+        console.warn(&format!(
+            "this run did not finish (no {METRICS}); its model is that of the last epoch saved"
+        ));
+    }
+    Ok(trained)
 }
 
 fn model_path(run: &Path) -> Result<PathBuf> {

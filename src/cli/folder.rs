@@ -1,4 +1,5 @@
 //! The run folder: looked at early, made late, and taken away if nothing came of the run.
+//! An earlier run in it is replaced once the new one has a model.
 //!
 //! Absent on purpose: what the files hold.
 
@@ -12,9 +13,11 @@ use crate::report::History;
 
 const CONFIG: &str = "config.toml";
 const HISTORY: &str = "history.csv";
-const METRICS: &str = "metrics.json";
+pub(super) const METRICS: &str = "metrics.json";
 /// All that a run leaves. Only these are ever replaced or taken away.
 const FILES: [&str; 4] = [CONFIG, HISTORY, MODEL_FILE, METRICS];
+/// Where a run's files are at first, if an earlier run's are in their place.
+const NEW: &str = ".new";
 
 /// A run's folder.
 #[derive(Debug)]
@@ -22,6 +25,8 @@ pub(super) struct RunFolder {
     path: PathBuf,
     /// Folders that were made for it, outermost first.
     made: Vec<PathBuf>,
+    /// Whether the files are still in [`NEW`], and those of an earlier run untouched.
+    apart: bool,
 }
 
 impl RunFolder {
@@ -55,13 +60,17 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Makes the folder, without the files of an earlier run, and writes the settings.
+    /// Makes the folder and writes the settings. An earlier run in it stays as it is until [`Self::settle`].
     pub(super) fn create(path: &Path, config: &str) -> Result<Self> {
         let absent = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
         let mut made: Vec<PathBuf> =
             path.ancestors().take_while(absent).map(Path::to_path_buf).collect();
         made.reverse();
-        let folder = Self { path: path.to_path_buf(), made };
+        let apart = FILES.iter().any(|name| path.join(name).symlink_metadata().is_ok());
+        let mut folder = Self { path: path.to_path_buf(), made, apart };
+        if apart {
+            folder.made.push(path.join(NEW));
+        }
         let begun = folder.begin(config);
         if begun.is_err() {
             folder.discard();
@@ -70,24 +79,49 @@ impl RunFolder {
     }
 
     fn begin(&self, config: &str) -> Result<()> {
-        fs::create_dir_all(&self.path)
-            .map_err(|source| Error::file("create", &self.path, source))?;
-        for file in FILES.map(|name| self.path.join(name)) {
-            match fs::remove_file(&file) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(Error::file("replace", file, error));
-                }
-                _ => {}
-            }
+        let place = self.place();
+        fs::create_dir_all(&place).map_err(|source| Error::file("create", &place, source))?;
+        write_file(place.join(CONFIG), config.as_bytes())
+    }
+
+    /// Where the files are for the time being.
+    fn place(&self) -> PathBuf {
+        if self.apart { self.path.join(NEW) } else { self.path.clone() }
+    }
+
+    /// Puts this run's files, its model among them, in the place of an earlier run's.
+    pub(super) fn settle(&mut self) -> Result<()> {
+        if !self.apart {
+            return Ok(());
         }
-        write_file(self.path.join(CONFIG), config.as_bytes())
+        // What says that a run was finished goes first: a crash from here on leaves a run that was not.
+        match fs::remove_file(self.path.join(METRICS)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::file("replace", self.path.join(METRICS), error));
+            }
+            _ => {}
+        }
+        for name in [MODEL_FILE, CONFIG, HISTORY] {
+            let target = self.path.join(name);
+            fs::rename(self.place().join(name), &target)
+                .map_err(|source| Error::file("replace", target, source))?;
+        }
+        // A folder with something in it stays.
+        let _ = fs::remove_dir(self.place());
+        self.apart = false;
+        Ok(())
+    }
+
+    /// Whether the files of an earlier run are in the folder as they were.
+    pub(super) fn keeps_earlier(&self) -> bool {
+        self.apart
     }
 
     /// Takes away what the run has written.
     pub(super) fn discard(&self) {
         // Whatever cannot be removed stays; the error that led here is the one to tell.
         for name in FILES {
-            let _ = fs::remove_file(self.path.join(name));
+            let _ = fs::remove_file(self.place().join(name));
         }
         for path in self.made.iter().rev() {
             // A folder with something in it stays.
@@ -111,8 +145,18 @@ impl RunFolder {
         self.path.join(METRICS)
     }
 
-    pub(super) fn history(&self) -> Result<History> {
-        History::create(self.path.join(HISTORY))
+    /// Where to write the model: also before [`Self::settle`].
+    pub(super) fn new_model(&self) -> PathBuf {
+        self.place().join(MODEL_FILE)
+    }
+
+    /// Where the history is in the end.
+    pub(super) fn history(&self) -> PathBuf {
+        self.path.join(HISTORY)
+    }
+
+    pub(super) fn begin_history(&self) -> Result<History> {
+        History::create(self.place().join(HISTORY))
     }
 
     /// A name like this one's that is free: `runs/a-2`.
@@ -122,5 +166,42 @@ impl RunFolder {
             .map(|n| self.path.with_file_name(format!("{name}-{n}")))
             .find(|path| !path.exists())
             .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(path: &Path) -> String {
+        fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn an_earlier_run_stays_until_the_new_one_has_a_model() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("r");
+        fs::create_dir(&path).unwrap();
+        for name in FILES.iter().chain(&["notes.txt"]) {
+            fs::write(path.join(name), "old").unwrap();
+        }
+        let count = || fs::read_dir(&path).unwrap().count();
+        let folder = RunFolder::create(&path, "new").unwrap();
+        folder.begin_history().unwrap();
+        fs::write(folder.new_model(), "new").unwrap();
+        assert!(folder.keeps_earlier());
+        folder.discard();
+        assert_eq!(count(), 5);
+        assert!(FILES.iter().all(|name| text(&path.join(name)) == "old"));
+
+        let mut folder = RunFolder::create(&path, "new").unwrap();
+        folder.begin_history().unwrap();
+        fs::write(folder.new_model(), "new").unwrap();
+        folder.settle().unwrap();
+        assert_eq!(count(), 4, "all but metrics.json");
+        assert_eq!((text(&folder.config()), text(&folder.model())), ("new".into(), "new".into()));
+        assert_eq!(text(&folder.history()), "");
+        assert_eq!(text(&path.join("notes.txt")), "old");
+        assert_eq!(folder.new_model(), folder.model());
     }
 }

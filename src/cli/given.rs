@@ -40,7 +40,8 @@ impl Given {
             typed.0.insert(key, Text { text: text.to_string(), place });
         }
         let Some(path) = &settings.config else { return Ok(typed) };
-        let mut file = Self::from_file(path, &settings.entries().map(|(key, _)| key))?;
+        let mut file = Self::from_file(path, &settings.entries().map(|(key, _)| key))
+            .map_err(|error| located("--config", error))?;
         let (ours, theirs) = (typed.text("optimizer"), file.text("optimizer"));
         if ours.is_some()
             && ours.map(str::to_ascii_lowercase) != theirs.map(str::to_ascii_lowercase)
@@ -115,6 +116,11 @@ impl Given {
             .transpose()
     }
 
+    /// Names the setting that led to a file which cannot be used.
+    pub(super) fn locate_file(&self, key: &str, error: Error) -> Error {
+        located(&self.place(key), error)
+    }
+
     /// Names the place where a setting was really given, in an error that speaks of an option.
     pub(super) fn locate(&self, error: Error) -> Error {
         match error {
@@ -124,6 +130,14 @@ impl Given {
             }
             other => other,
         }
+    }
+}
+
+/// Puts a place before an error that names a file only.
+fn located(place: &str, error: Error) -> Error {
+    match error {
+        Error::File { .. } => Error::table(place, error.to_string()),
+        other => other,
     }
 }
 

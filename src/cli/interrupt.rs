@@ -1,5 +1,6 @@
 //! Ctrl-C and SIGTERM: at once while there is nothing to save, else at the next opportunity.
 
+use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,12 +16,23 @@ pub(super) struct Interrupt {
 
 impl Interrupt {
     /// Listens from now on. Until [`Self::arm`] is called, the program ends at once when asked to.
-    pub(super) fn listen() -> Result<Self> {
+    /// With `quiet` it says nothing about it.
+    pub(super) fn listen(quiet: bool) -> Result<Self> {
         let interrupt = Self::default();
         let heard = interrupt.clone();
         let listening = ctrlc::set_handler(move || {
             let again = heard.asked.swap(true, Ordering::SeqCst);
-            if again || !heard.armed.load(Ordering::SeqCst) {
+            let armed = heard.armed.load(Ordering::SeqCst);
+            if !quiet {
+                tell(match (again, armed) {
+                    (_, false) => "stopped before the first step; nothing was written",
+                    (false, true) => {
+                        "stopping after the steps under way; Ctrl-C again to drop them"
+                    }
+                    (true, true) => "stopped; the steps under way are dropped",
+                });
+            }
+            if again || !armed {
                 std::process::exit(Exit::Interrupted.code().into());
             }
         });
@@ -38,4 +50,12 @@ impl Interrupt {
     pub(super) fn asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
     }
+}
+
+/// Writes a line to stderr, in the place of a progress bar that may be there.
+fn tell(text: &str) {
+    let mut stderr = std::io::stderr();
+    let clear = if stderr.is_terminal() { "\r\x1b[K" } else { "" };
+    // With stderr closed there is nobody to tell.
+    let _ = writeln!(stderr, "{clear}{text}");
 }

@@ -23,6 +23,8 @@ use std::fmt;
 pub use args::{Cli, Verb};
 
 use crate::error::{Error, Result};
+use crate::report::{JsonLines, harmless};
+use output::Output;
 
 /// How the program ended when nothing went wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,11 @@ impl Failure {
     pub fn code(&self) -> u8 {
         if matches!(*self.error, Error::Setting { .. }) { 2 } else { 1 }
     }
+
+    /// The line for stderr. Names out of files are in it, so nothing that a terminal would obey may be left.
+    pub fn line(&self) -> String {
+        format!("error: {}", harmless(&self.to_string()))
+    }
 }
 
 impl From<Error> for Failure {
@@ -81,6 +88,16 @@ impl fmt::Display for Failure {
 /// # Errors
 /// With a message for people; nothing is left behind that was not finished, unless the message says so.
 pub fn run(cli: Cli) -> Result<Exit, Failure> {
+    let json = cli.verb.json();
+    let outcome = done(cli);
+    if let (Err(failure), true) = (&outcome, json) {
+        // If stdout is what failed, stderr has to do.
+        let _ = JsonLines::new(Output::new()).error(&failure.to_string(), failure.code());
+    }
+    outcome
+}
+
+fn done(cli: Cli) -> Result<Exit, Failure> {
     match cli.verb {
         Verb::Train(args) => train::train(&args),
         Verb::Evaluate(args) => Ok(evaluate::evaluate(&args)?),

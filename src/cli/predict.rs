@@ -2,6 +2,10 @@
 //!
 //! In: a run and a table of any length. Out: the table's columns as they were, and the new ones.
 
+use std::collections::HashSet;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
 use std::time::Instant;
 
 use serde::ser::SerializeMap;
@@ -12,14 +16,14 @@ use super::args::PredictArgs;
 use super::evaluate::open_run;
 use super::interrupt::Interrupt;
 use super::output::{Output, failed};
-use crate::data::{Chunk, FeatureReader, Schema, TargetKind};
+use crate::data::{Chunk, FeatureReader, Preparation, Schema, TargetKind, list};
 use crate::error::{Error, Result};
-use crate::export::AtomicFile;
-use crate::report::{Console, JsonLines, count, duration};
+use crate::export::{AtomicFile, MODEL_FILE};
+use crate::report::{Console, JsonLines, counted, duration};
 use crate::train::{Predictions, Predictor};
 
 /// Rows that are read, predicted and written at once.
-const ROWS: usize = 4096;
+pub(super) const ROWS: usize = 4096;
 
 /// A row's prediction, as an event.
 #[derive(Serialize)]
@@ -59,6 +63,12 @@ struct Done<'a> {
     out: Option<String>,
 }
 
+#[derive(Serialize)]
+struct Stopped<'a> {
+    event: &'a str,
+    rows: u64,
+}
+
 /// Where rows go.
 enum Sink {
     File(::csv::Writer<AtomicFile>),
@@ -68,31 +78,45 @@ enum Sink {
 
 pub(super) fn predict(args: &PredictArgs) -> Result<Exit> {
     let kind = args.device.parse()?;
-    let trained = open_run(&args.run)?;
+    check_out(args)?;
+    let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
+    let trained = open_run(&args.run, &mut console)?;
     let schema = &trained.preparation.schema;
     let mut reader = FeatureReader::open(&args.table, schema)?;
-    let header = header(&reader, schema, &args.table.display().to_string())?;
+    let (header, renamed) = header(&reader, schema);
+    if args.out.is_some() || !args.json {
+        for (wanted, taken) in &renamed {
+            let source = args.table.display();
+            console
+                .line(&format!("{source} has a column {wanted} already; the new one is {taken}"));
+        }
+    }
     let mut predictor = Predictor::new(&trained, &kind, ROWS)?;
-    let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let (device, reason) = predictor.device();
     console.line(&format!("device  {device}: {reason}"));
-    // A table that cannot be read leaves no file and no header behind.
-    let mut next = reader.next_chunk(ROWS)?;
-    let interrupt = Interrupt::listen()?;
+    let interrupt = Interrupt::listen(args.quiet)?;
     interrupt.arm();
     let (begun, mut rows) = (Instant::now(), 0_u64);
-    let mut sink = Sink::open(args, &header)?;
-    while let Some(chunk) = next {
+    let mut next_part = || -> Result<Option<(Chunk, Predictions)>> {
+        let Some(chunk) = reader.next_chunk(ROWS)? else { return Ok(None) };
         let predictions = predictor.predict(&chunk.x)?;
+        check_finite(&chunk, &predictions, &trained.preparation, &args.table)?;
+        Ok(Some((chunk, predictions)))
+    };
+    // A table that cannot be read or predicted leaves no file and no header behind.
+    let mut part = next_part()?;
+    let mut sink = Sink::open(args, &header)?;
+    while let Some((chunk, predictions)) = part {
         sink.write(&chunk, &predictions, schema, rows)?;
         rows += chunk.records.len() as u64;
-        if interrupt.asked() {
-            return Ok(Exit::Interrupted);
-        }
         if sink.closed() {
             return Ok(Exit::Done);
         }
-        next = reader.next_chunk(ROWS)?;
+        part = next_part()?;
+        if part.is_some() && interrupt.asked() {
+            stopped(args, sink, rows)?;
+            return Ok(Exit::Interrupted);
+        }
     }
     let seconds = begun.elapsed().as_secs_f64();
     sink.finish()?;
@@ -103,25 +127,105 @@ pub(super) fn predict(args: &PredictArgs) -> Result<Exit> {
             .line(&Done { event: "finished", rows, seconds, out })
             .map_err(failed)?;
     }
-    console.line(&format!("{} rows in {}", count(rows), duration(seconds)));
+    console.line(&format!("{} in {}", counted(rows, "row"), duration(seconds)));
     Ok(Exit::Done)
 }
 
-/// The table's columns and the new ones, none of which may be there already.
-fn header(reader: &FeatureReader, schema: &Schema, source: &str) -> Result<Vec<String>> {
+/// Whether the predictions may go to `--out`. Nothing is made or changed.
+fn check_out(args: &PredictArgs) -> Result<()> {
+    let Some(out) = args.out.as_deref() else { return Ok(()) };
+    // What is not there yet, and pipes and devices, hold nothing that could be lost.
+    if !fs::metadata(out).is_ok_and(|known| known.is_file()) {
+        return Ok(());
+    }
+    let refuse =
+        |problem: &str| Err(Error::setting("--out", format!("{} {problem}", out.display())));
+    let place = fs::canonicalize(out).ok();
+    let inputs = [args.table.clone(), args.run.clone(), args.run.join(MODEL_FILE)];
+    if place.is_some() && inputs.iter().any(|input| fs::canonicalize(input).ok() == place) {
+        return refuse("is what this command reads; choose another file");
+    }
+    if !args.force {
+        return refuse("is there already; choose another file, or replace it with --force");
+    }
+    Ok(())
+}
+
+/// Ends in the middle of a table, at a user's wish.
+fn stopped(args: &PredictArgs, mut sink: Sink, rows: u64) -> Result<()> {
+    let mut text = format!("stopped after {}", counted(rows, "row"));
+    match &args.out {
+        Some(out) => text += &format!("; {} was not written", out.display()),
+        None => sink.flush()?,
+    }
+    if args.json {
+        JsonLines::new(Output::new())
+            .line(&Stopped { event: "interrupted", rows })
+            .map_err(failed)?;
+    }
+    // Not progress but the result, so that --quiet does not hide it. With stderr closed there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{text}");
+    Ok(())
+}
+
+/// Whether all predictions are numbers.
+pub(super) fn check_finite(
+    chunk: &Chunk,
+    predictions: &Predictions,
+    preparation: &Preparation,
+    table: &Path,
+) -> Result<()> {
+    let values = match predictions {
+        Predictions::Classes { probabilities, .. } => probabilities,
+        Predictions::Numbers(numbers) => numbers,
+    };
+    let Some(wrong) = values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
+    let (rows, columns) = (chunk.records.len(), preparation.schema.features.len());
+    let row = wrong / (values.len() / rows.max(1)).max(1);
+    let place = format!("{}:{}", table.display(), chunk.lines.get(row).copied().unwrap_or(0));
+    let features = chunk.x.get(row * columns..(row + 1) * columns).unwrap_or_default();
+    let distance = |column: usize| {
+        let (mean, std) = (preparation.mean[column], preparation.std[column]);
+        ((f64::from(features[column]) - mean) / std).abs()
+    };
+    let farthest =
+        (0..features.len()).max_by(|&a, &b| distance(a).total_cmp(&distance(b))).map(|column| {
+            format!(
+                ": {:?} in column {} is the farthest from what training saw",
+                features[column],
+                list(&preparation.schema.features[column..=column])
+            )
+        });
+    let problem = format!(
+        "the prediction for this row is not a finite number, as extreme values make it{}; correct or remove the row",
+        farthest.unwrap_or_default()
+    );
+    Err(Error::table(place, problem))
+}
+
+/// The table's columns and the new ones; and of these the ones whose own names were taken, with what they are called.
+fn header(reader: &FeatureReader, schema: &Schema) -> (Vec<String>, Vec<(String, String)>) {
     let mut names: Vec<String> = reader.headers().iter().map(String::from).collect();
     let mut new = vec![format!("{}_predicted", schema.target)];
     if let TargetKind::Classes(classes) = &schema.kind {
         new.extend(classes.iter().map(|class| format!("{}_probability_{class}", schema.target)));
     }
-    if let Some(taken) = new.iter().find(|name| names.iter().any(|there| there.trim() == *name)) {
-        let problem = format!(
-            "it has a column `{taken}` already, which the predictions need; rename or remove that column"
-        );
-        return Err(Error::table(source, problem));
+    let mut taken: HashSet<String> = names.iter().map(|name| name.trim().to_string()).collect();
+    let mut renamed = vec![];
+    for wanted in new {
+        let mut name = wanted.clone();
+        for number in 2_u64.. {
+            if taken.insert(name.trim().to_string()) {
+                break;
+            }
+            name = format!("{wanted}_{number}");
+        }
+        if name != wanted {
+            renamed.push((wanted, name.clone()));
+        }
+        names.push(name);
     }
-    names.append(&mut new);
-    Ok(names)
+    (names, renamed)
 }
 
 impl Sink {
@@ -159,7 +263,7 @@ impl Sink {
                     let width = classes.len();
                     (classes[best[row]].clone(), &probabilities[row * width..(row + 1) * width])
                 }
-                (Predictions::Numbers(numbers), _) => (cell(numbers[row]), &[][..]),
+                (Predictions::Numbers(numbers), _) => (format!("{:?}", numbers[row]), &[][..]),
                 _ => {
                     return Err(Error::shape(
                         "predict",
@@ -201,7 +305,15 @@ impl Sink {
         }
     }
 
-    fn finish(self) -> Result<()> {
+    /// Passes on what is left for stdout.
+    fn flush(&mut self) -> Result<()> {
+        match self {
+            Self::Table(to) => to.flush().map_err(failed),
+            Self::File(_) | Self::Json(_) => Ok(()),
+        }
+    }
+
+    fn finish(mut self) -> Result<()> {
         match self {
             Self::File(mut to) => {
                 let target = to.get_ref().target().to_path_buf();
@@ -211,13 +323,12 @@ impl Sink {
                     .map_err(|error| Error::file("write", &target, error.into_error()))?;
                 file.commit()
             }
-            Self::Table(mut to) => to.flush().map_err(failed),
-            Self::Json(_) => Ok(()),
+            Self::Table(_) | Self::Json(_) => self.flush(),
         }
     }
 }
 
-/// A number in as many digits as an f32 holds.
+/// A probability in as many digits as an f32 holds.
 fn cell(value: f64) -> String {
     format!("{:?}", value as f32)
 }

@@ -2,7 +2,7 @@
 //!
 //! What is finished is on disk before the next thing starts, and is told after that.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::args::TrainArgs;
@@ -13,10 +13,11 @@ use super::interrupt::Interrupt;
 use super::output::{Output, failed};
 use super::record::config_text;
 use super::{Exit, Failure};
+use crate::data::{Dataset, Targets};
 use crate::error::{Error, Result};
 use crate::export::write_model;
-use crate::report::{Console, Figures, History, JsonLines, Outcome};
-use crate::train::{EpochStats, Event, Progress, Trainer};
+use crate::report::{Console, Figures, History, JsonLines, Outcome, counted};
+use crate::train::{EpochStats, Event, Progress, TrainOptions, Trainer, Warning};
 
 /// Time between two writings of the model, at least.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -24,17 +25,17 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(super) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
     let config = RunConfig::resolve(Given::merge(&args.settings, args.out.as_deref())?)?;
     RunFolder::check(&config.out, args.force).map_err(|error| config.locate(error))?;
-    let interrupt = Interrupt::listen()?;
-    let (mut trainer, text) = prepare(&config)?;
+    let interrupt = Interrupt::listen(args.quiet)?;
+    let Prepared { mut trainer, config: text, options, warning } = prepare(&config)?;
     interrupt.arm();
     let folder = RunFolder::create(&config.out, &text)?;
-    let history = folder.history().inspect_err(|_| folder.discard())?;
-    let mut run = Run::new(folder, history, args);
+    let history = folder.begin_history().inspect_err(|_| folder.discard())?;
+    let mut run = Run::new(folder, history, args, warning);
     let end = run.watch(&mut trainer, &interrupt);
     run.console.close();
     match end {
         End::Finished => Ok(Exit::Done),
-        End::Interrupted => match run.interrupted(&mut trainer) {
+        End::Interrupted => match run.interrupted(&mut trainer, &options) {
             Ok(()) => Ok(Exit::Interrupted),
             Err(error) => Err(run.failed(&trainer, error)),
         },
@@ -42,8 +43,17 @@ pub(super) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// All that can go wrong before there is a folder. Out: the trainer, and the text of its config.toml.
-fn prepare(config: &RunConfig) -> Result<(Trainer, String)> {
+/// What a run needs before it has a folder.
+struct Prepared {
+    trainer: Trainer,
+    /// The text of config.toml.
+    config: String,
+    options: TrainOptions,
+    warning: Option<Warning>,
+}
+
+/// All that can go wrong before there is a folder.
+fn prepare(config: &RunConfig) -> Result<Prepared> {
     let data = config.data()?;
     let (model, options) = (config.model(&data), config.options(&data));
     let weights = config.weights(&model, &data)?;
@@ -53,7 +63,16 @@ fn prepare(config: &RunConfig) -> Result<(Trainer, String)> {
         trainer.set_params(&weights)?;
     }
     let text = config_text(config, &options, trainer.info())?;
-    Ok((trainer, text))
+    Ok(Prepared { trainer, config: text, options, warning: constant_target(&data.train) })
+}
+
+/// A warning, if the number to predict is always the same.
+fn constant_target(train: &Dataset) -> Option<Warning> {
+    let Targets::Numbers(y) = train.y() else { return None };
+    let (&value, rest) = y.split_first()?;
+    let column = train.schema().target.clone();
+    let constant = rest.iter().all(|&other| other == value);
+    constant.then(|| Warning::ConstantTarget { column, value: value.to_string() })
 }
 
 /// How the loop over events ended.
@@ -75,10 +94,17 @@ struct Run {
     saved: Option<(u32, Instant)>,
     /// How far the present epoch has come.
     progress: Option<Progress>,
+    /// What to say of the table once training has begun.
+    warning: Option<Warning>,
 }
 
 impl Run {
-    fn new(folder: RunFolder, history: History, args: &TrainArgs) -> Self {
+    fn new(
+        folder: RunFolder,
+        history: History,
+        args: &TrainArgs,
+        warning: Option<Warning>,
+    ) -> Self {
         let run = folder.path().display().to_string();
         Self {
             history,
@@ -88,6 +114,7 @@ impl Run {
             begun: Instant::now(),
             saved: None,
             progress: None,
+            warning,
             folder,
         }
     }
@@ -133,10 +160,14 @@ impl Run {
         }
         self.console.event(event);
         if let Some(json) = &mut self.json {
-            return json.event(event).map_err(failed);
+            json.event(event).map_err(failed)?;
         }
         match event {
-            Event::Finished(summary) => self.result(summary.kept.as_ref()),
+            Event::Started(_) => match self.warning.take() {
+                Some(warning) => self.take(&Event::Warned(warning), trainer),
+                None => Ok(()),
+            },
+            Event::Finished(summary) if self.json.is_none() => self.result(summary.kept.as_ref()),
             _ => Ok(()),
         }
     }
@@ -160,10 +191,25 @@ impl Run {
     fn save(&mut self, trainer: &Trainer) -> Result<()> {
         let Some(epoch) = trainer.kept().map(|kept| kept.epoch) else { return Ok(()) };
         if self.saved.is_none_or(|(saved, _)| saved != epoch) {
-            write_model(&trainer.trained(), self.folder.model())?;
-            self.saved = Some((epoch, Instant::now()));
+            self.write(trainer, epoch)?;
         }
         Ok(())
+    }
+
+    /// Writes the weights that are kept. With the first ones, the run takes the place of an earlier one.
+    fn write(&mut self, trainer: &Trainer, epoch: u32) -> Result<()> {
+        write_model(&trainer.trained(), self.folder.new_model())?;
+        self.folder.settle()?;
+        self.history.moved_to(self.folder.history());
+        self.saved = Some((epoch, Instant::now()));
+        Ok(())
+    }
+
+    /// Takes away what the run has written, and says so if an earlier run is still there.
+    fn discard(&self) -> Option<String> {
+        self.folder.discard();
+        let kept = || format!("the earlier run in {} is as it was", self.folder.path().display());
+        self.folder.keeps_earlier().then(kept)
     }
 
     fn outcome(&self, trainer: &Trainer, kept: &EpochStats, seconds: f64) -> Outcome {
@@ -193,24 +239,19 @@ impl Run {
                     )),
                 }
             }
-            None => {
-                self.folder.discard();
-                error.into()
-            }
+            None => Failure { error: Box::new(error), saved: self.discard() },
         }
     }
 
     /// Keeps the weights as they are now.
-    fn interrupted(&mut self, trainer: &mut Trainer) -> Result<()> {
+    fn interrupted(&mut self, trainer: &mut Trainer, options: &TrainOptions) -> Result<()> {
         let steps_per_epoch = trainer.info().steps_per_epoch as u64;
         let (epoch, done) = trainer.kept().map_or((0, 0), |kept| (kept.epoch, kept.steps));
         let progress = self.progress.take();
         let steps =
             progress.map_or(done, |p| u64::from(p.epoch - 1) * steps_per_epoch + p.step as u64);
         if steps == 0 {
-            self.folder.discard();
-            self.console.line("interrupted before the first step; nothing is kept");
-            return Ok(());
+            return self.nothing_kept("interrupted before the first step; nothing is kept");
         }
         let kept = trainer.kept().cloned();
         let present = trainer.params()?;
@@ -225,8 +266,7 @@ impl Run {
             trainer.keep_present()?;
             let valid = trainer.validate()?;
             let loss = progress.and_then(|p| p.loss).or(kept.map(|kept| kept.train_loss));
-            write_model(&trainer.trained(), self.folder.model())?;
-            self.saved = Some((epoch, Instant::now()));
+            self.write(trainer, epoch)?;
             let (seconds, device) =
                 (self.begun.elapsed().as_secs_f64(), trainer.info().device.to_string());
             Outcome {
@@ -238,26 +278,79 @@ impl Run {
                 interrupted: true,
             }
         } else {
-            self.folder.discard();
-            self.console.line("interrupted; the weights were not finite, so nothing is kept");
-            return Ok(());
+            let text = "interrupted; the weights were not finite, so nothing is kept";
+            return self.nothing_kept(text);
         };
         outcome.write(self.folder.metrics())?;
         if let Some(json) = &mut self.json {
             json.interrupted(&outcome).map_err(failed)?;
         }
-        let (model, next): (PathBuf, PathBuf) = (self.folder.model(), self.folder.next());
-        let Outcome { steps, epoch, .. } = outcome;
+        self.tell_interrupted(&outcome, options);
+        Ok(())
+    }
+
+    /// An interrupt of which nothing is left.
+    fn nothing_kept(&mut self, text: &str) -> Result<()> {
+        let earlier = self.discard().map(|earlier| format!("; {earlier}"));
+        self.console.line(&format!("{text}{}", earlier.unwrap_or_default()));
+        Ok(())
+    }
+
+    /// Where the weights are, and how to go on with them.
+    fn tell_interrupted(&mut self, outcome: &Outcome, options: &TrainOptions) {
+        let Outcome { steps, epoch, .. } = *outcome;
+        let model = self.folder.model();
         self.console.line(&format!(
-            "interrupted after step {steps}, {epoch} epochs finished; the weights are in {}",
+            "interrupted after step {steps}, {} finished; the weights are in {}",
+            counted(epoch.into(), "epoch"),
             model.display()
         ));
+        let left = options.epochs.saturating_sub(epoch).max(1);
+        // A warm-up that is longer than the rest would be refused.
+        let warmup = if options.warmup > f64::from(left) { " --warmup 0" } else { "" };
         self.console.line(&format!(
-            "to train on from there: wgrad train --config {} --init {} --out {}",
-            self.folder.config().display(),
-            model.display(),
-            next.display()
+            "to train on from these weights, in a new run with a fresh optimizer and schedule, for the {} left:",
+            counted(left.into(), "epoch")
         ));
-        Ok(())
+        self.console.line(&format!(
+            "  wgrad train --config {} --init {} --epochs {left}{warmup} --out {}",
+            quoted(&self.folder.config()),
+            quoted(&model),
+            quoted(&self.folder.next())
+        ));
+    }
+}
+
+/// A path as a shell takes it for one word, and this program for a value.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let text = if text.starts_with('-') { format!("./{text}") } else { text };
+    let plain = |letter: char| letter.is_alphanumeric() || "_./+:=@%,-".contains(letter);
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else if cfg!(windows) {
+        format!("\"{text}\"")
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn paths_are_quoted_for_a_shell() {
+        for (path, want) in [
+            ("runs/a-2", "runs/a-2"),
+            ("-r/config.toml", "./-r/config.toml"),
+            ("my runs/é", "'my runs/é'"),
+            ("it's; rm", r"'it'\''s; rm'"),
+            ("$HOME", "'$HOME'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(Path::new(path)), want);
+        }
     }
 }

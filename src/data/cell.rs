@@ -36,12 +36,7 @@ pub(super) fn feature(cell: &str) -> Result<f32, String> {
     let cell = cell.trim();
     number(cell).map_err(|bad| match bad {
         NotNumber::Text => {
-            let decimal_comma = cell.contains(',') && number(&cell.replace(',', ".")).is_ok();
-            let remedy = if decimal_comma {
-                "write decimals with a point"
-            } else {
-                "encode the column as numbers or remove it"
-            };
+            let remedy = comma(cell).unwrap_or("encode the column as numbers or remove it");
             format!("{} is not a number, and features must be numbers; {remedy}", shown(cell))
         }
         other => other.explain(cell),
@@ -52,10 +47,25 @@ pub(super) fn feature(cell: &str) -> Result<f32, String> {
 pub(super) fn target(cell: &str) -> Result<f32, String> {
     number(cell).map_err(|bad| match bad {
         NotNumber::Text => {
-            format!("{} is not a number, but the target is one; correct it", shown(cell))
+            let remedy = comma(cell).unwrap_or("correct it");
+            format!("{} is not a number, but the target is one; {remedy}", shown(cell))
         }
         other => other.explain(cell),
     })
+}
+
+/// What to do about a number with commas in it.
+fn comma(cell: &str) -> Option<&'static str> {
+    let (whole, fraction) = cell.split_once('.').unwrap_or((cell, "0"));
+    let mut groups = whole.trim_start_matches(['+', '-']).split(',');
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let first = groups.next().is_some_and(|group| group.len() <= 3 && digits(group));
+    let rest = cell.contains(',') && groups.all(|group| group.len() == 3 && digits(group));
+    if first && rest && digits(fraction) {
+        return Some("write thousands without separators, and decimals with a point");
+    }
+    let decimal = cell.contains(',') && number(&cell.replace(',', ".")).is_ok();
+    decimal.then_some("write decimals with a point")
 }
 
 impl NotNumber {
@@ -80,11 +90,17 @@ impl NotNumber {
     }
 }
 
-/// A cell as messages show it: short and on one line.
+/// A cell or a name as messages show it: short, on one line, and without anything that a terminal would obey.
 pub(super) fn shown(cell: &str) -> String {
     const LONGEST: usize = 40;
     let cell = cell.trim();
-    let mut text: String = cell.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    let mut text = String::new();
+    for letter in cell.chars().take(LONGEST) {
+        match letter {
+            '\'' | '"' | '\\' => text.push(letter),
+            _ => text.extend(letter.escape_debug()),
+        }
+    }
     if cell.chars().nth(LONGEST).is_some() {
         text.push('…');
     }
@@ -124,7 +140,26 @@ mod tests {
     #[test]
     fn cells_are_shown_short_and_on_one_line() {
         assert_eq!(shown(" a\nb "), "`a\\nb`");
+        assert_eq!(shown("\u{1b}[2J\0 it's"), "`\\u{1b}[2J\\0 it's`");
         assert_eq!(shown(&"é".repeat(41)), format!("`{}…`", "é".repeat(40)));
         assert_eq!(shown(&"é".repeat(40)), format!("`{}`", "é".repeat(40)));
+    }
+
+    #[test]
+    fn commas_have_their_remedies() {
+        let thousands = Some("write thousands without separators, and decimals with a point");
+        let decimal = Some("write decimals with a point");
+        for (cell, want) in [
+            ("1,000", thousands),
+            ("-12,345,678.5", thousands),
+            ("1,5", decimal),
+            ("1234,567", decimal),
+            ("1,00,0", None),
+            (",000", decimal),
+            ("a,b", None),
+            ("1000", None),
+        ] {
+            assert_eq!(comma(cell), want, "{cell}");
+        }
     }
 }

@@ -83,6 +83,16 @@ impl Dataset {
     }
 }
 
+/// The names of a table's columns, without the spaces around them.
+///
+/// # Errors
+///
+/// When the file cannot be read or is empty.
+pub fn column_names(path: impl AsRef<Path>) -> Result<Vec<String>> {
+    let table = Table::open(path.as_ref())?;
+    Ok(header::names(&table.header).into_iter().map(str::to_owned).collect())
+}
+
 /// Some rows of a table, on their way to a prediction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chunk {
@@ -90,6 +100,8 @@ pub struct Chunk {
     pub records: Vec<StringRecord>,
     /// Their features `[rows, features]`, row-major, in the order of the schema.
     pub x: Vec<f32>,
+    /// First line of each row, counted from 1.
+    pub lines: Vec<u64>,
 }
 
 /// Reads a table of any length a few rows at a time.
@@ -124,10 +136,11 @@ impl FeatureReader {
     ///
     /// When a row is not as it must be; the message names line and column.
     pub fn next_chunk(&mut self, rows: usize) -> Result<Option<Chunk>> {
-        let mut chunk = Chunk { records: Vec::new(), x: Vec::new() };
+        let mut chunk = Chunk { records: Vec::new(), x: Vec::new(), lines: Vec::new() };
         while chunk.records.len() < rows.max(1) && self.table.read()? {
             self.table.features(&self.picks, &mut chunk.x)?;
             chunk.records.push(self.table.record.clone());
+            chunk.lines.push(self.table.line);
         }
         Ok(if chunk.records.is_empty() { None } else { Some(chunk) })
     }
@@ -193,6 +206,13 @@ impl Table {
             let mut problem = format!("{got} {columns}, but the header has {want}");
             if self.record.as_slice().contains('\n') {
                 problem += "; a quoted cell runs over several lines: is a closing quote missing?";
+            } else if got == 1 && self.record[0].trim().is_empty() {
+                problem += ": a line of blanks; remove it";
+            } else if self.record[0].starts_with('#') {
+                problem += "; if the line is a comment, remove it";
+            } else if got > want && self.record.iter().skip(want).all(|cell| cell.trim().is_empty())
+            {
+                problem += "; the line ends in a comma: remove it";
             } else if got > want {
                 problem += "; a text with a comma in it must stand in quotes";
             }
@@ -235,7 +255,7 @@ impl Table {
     }
 
     fn refuse(&self, column: &str, problem: String) -> Error {
-        self.at_line(format!("column `{column}`: {problem}"))
+        self.at_line(format!("column {}: {problem}", cell::shown(column)))
     }
 
     fn refuse_column(&self, column: usize, problem: String) -> Error {

@@ -3,6 +3,10 @@
 //! In: the names of a table's columns. Out: positions, or an error that says which names there are.
 //! Absent on purpose: cells.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use super::cell::shown;
 use crate::error::{Error, Result};
 
 /// Up to this many columns are all listed; of more only the likely ones.
@@ -20,19 +24,27 @@ pub(super) fn find_target(names: &[&str], target: &str, source: &str) -> Result<
         return Err(missing(names, &[target], source));
     };
     if let Some(empty) = names.iter().position(|name| name.is_empty()) {
+        if names[empty..].iter().all(|name| name.is_empty()) {
+            return refuse(
+                "the header ends in a comma, and so in a column without a name; remove it from all lines".into(),
+            );
+        }
         return refuse(format!(
             "column {} has no name in the header; name it, or remove it (an index column is not a feature)",
             empty + 1
         ));
     }
+    let mut known = HashMap::with_capacity(names.len());
     for (second, name) in names.iter().enumerate() {
-        if let Some(first) = names[..second].iter().position(|other| other == name) {
-            return refuse(twice(name, first, second));
+        match known.entry(*name) {
+            Entry::Occupied(first) => return refuse(twice(name, *first.get(), second)),
+            Entry::Vacant(free) => _ = free.insert(second),
         }
     }
     if names.len() == 1 {
         return refuse(format!(
-            "the target `{target}` is the only column; at least one feature column is needed"
+            "the target {} is the only column; at least one feature column is needed",
+            shown(target)
         ));
     }
     Ok(position)
@@ -40,28 +52,45 @@ pub(super) fn find_target(names: &[&str], target: &str, source: &str) -> Result<
 
 /// Positions of the wanted columns, in the order wanted; other columns may be of any kind.
 pub(super) fn find_all(names: &[&str], wanted: &[&str], source: &str) -> Result<Vec<usize>> {
+    let mut places: HashMap<&str, (usize, Option<usize>)> = HashMap::with_capacity(names.len());
+    for (place, name) in names.iter().enumerate() {
+        places
+            .entry(name)
+            .and_modify(|(_, second)| _ = second.get_or_insert(place))
+            .or_insert((place, None));
+    }
     let mut found = Vec::with_capacity(wanted.len());
     let mut lacking = Vec::new();
     for name in wanted {
-        let mut places = names.iter().enumerate().filter(|(_, other)| *other == name);
-        match (places.next(), places.next()) {
-            (Some((first, _)), Some((second, _))) => {
+        match places.get(name) {
+            Some(&(first, Some(second))) => {
                 return Err(Error::table(source, twice(name, first, second)));
             }
-            (Some((place, _)), None) => found.push(place),
-            (None, _) => lacking.push(*name),
+            Some(&(place, None)) => found.push(place),
+            None => lacking.push(*name),
         }
     }
-    if lacking.is_empty() { Ok(found) } else { Err(missing(names, &lacking, source)) }
+    if lacking.is_empty() {
+        return Ok(found);
+    }
+    let Error::Table { place, problem } = missing(names, &lacking, source) else {
+        return Ok(found);
+    };
+    Err(Error::Table { place, problem: format!("{problem}; is this the right table?") })
 }
 
 fn twice(name: &str, first: usize, second: usize) -> String {
-    format!("columns {} and {} are both named `{name}`; rename one of them", first + 1, second + 1)
+    format!(
+        "columns {} and {} are both named {}; rename one of them",
+        first + 1,
+        second + 1,
+        shown(name)
+    )
 }
 
 fn missing(names: &[&str], lacking: &[&str], source: &str) -> Error {
     let what = match lacking {
-        [one] => format!("there is no column `{one}`"),
+        [one] => format!("there is no column {}", shown(one)),
         many => format!("there are no columns {}", list(many)),
     };
     Error::table(source, format!("{what}; {}", advice(names, lacking)))
@@ -69,8 +98,17 @@ fn missing(names: &[&str], lacking: &[&str], source: &str) -> Error {
 
 /// The likeliest reason why a name is not there.
 fn advice(names: &[&str], lacking: &[&str]) -> String {
+    if let Some(first) = names.first().filter(|name| name.starts_with('#'))
+        && (first.starts_with("# ") || names.len() == 1)
+    {
+        return "the first line looks like a comment, but it must be the header; remove it".into();
+    }
     if let [only] = names {
-        for (separator, called) in [(';', "a semicolon"), ('\t', "a tab")] {
+        if only.is_empty() {
+            return "the first line is blank, but it must be the header; remove it".into();
+        }
+        for (separator, called) in [(';', "a semicolon"), ('\t', "a tab"), ('|', "a vertical bar")]
+        {
             if only.contains(separator) {
                 return format!(
                     "the header is one column that contains {called}: the separator must be a comma"
@@ -83,7 +121,8 @@ fn advice(names: &[&str], lacking: &[&str]) -> String {
             .into();
     }
     let mut near: Vec<&str> = Vec::new();
-    for wanted in lacking {
+    // Of very many the first ones must do: each is compared with all names.
+    for wanted in lacking.iter().take(FEW_COLUMNS) {
         let mut close: Vec<(usize, &str)> = names
             .iter()
             .filter_map(|name| {
@@ -109,13 +148,12 @@ fn advice(names: &[&str], lacking: &[&str]) -> String {
 }
 
 /// Names between backquotes; a long list is cut.
-pub(super) fn list<S: AsRef<str>>(names: &[S]) -> String {
+pub(crate) fn list<S: AsRef<str>>(names: &[S]) -> String {
     const SHOWN: usize = 20;
-    let shown: Vec<String> =
-        names.iter().take(SHOWN).map(|name| format!("`{}`", name.as_ref())).collect();
+    let first: Vec<String> = names.iter().take(SHOWN).map(|name| shown(name.as_ref())).collect();
     match names.len().saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
     }
 }
 
@@ -163,6 +201,17 @@ mod tests {
         assert!(refused(&["", "y"], "y").contains("column 1 has no name"));
         assert!(refused(&["y"], "y").contains("only column"));
         assert!(refused(&["a;b;y"], "y").contains("a semicolon: the separator must be a comma"));
+        assert!(refused(&["a|b|y"], "y").contains("a vertical bar: the separator must be a comma"));
+        assert!(refused(&["# made by hand"], "y").contains("looks like a comment"));
+        assert!(refused(&["# a", "b"], "y").contains("looks like a comment"));
+        assert!(refused(&["#a", "b"], "y").contains("the table has `#a`, `b`"));
+        assert!(refused(&[""], "y").contains("the first line is blank"));
+        assert!(refused(&["a", "y", "", ""], "y").contains("the header ends in a comma"));
+        assert!(refused(&["a", "", "y"], "y").contains("column 2 has no name"));
+        let strange = refused(&["\u{1b}[2J", "\u{1b}[2J", "y"], "y");
+        assert!(strange.contains("both named `\\u{1b}[2J`"), "{strange}");
+        let strange = refused(&["a\nb\u{7}"], "y");
+        assert!(strange.contains("the table has `a\\nb\\u{7}`"), "{strange}");
         assert!(refused(&["a\tb"], "y").contains("a tab: the separator must be a comma"));
         assert!(refused(&["5.1", "3.5", "0"], "y").contains("the first line looks like data"));
     }
@@ -179,10 +228,24 @@ mod tests {
     }
 
     #[test]
+    fn very_wide_headers_are_checked_in_one_pass() {
+        let names: Vec<String> = (0..200_000).map(|i| format!("column_{i}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let begun = std::time::Instant::now();
+        assert_eq!(find_target(&names, "column_199999", "f").unwrap(), 199_999);
+        assert_eq!(find_all(&names, &names, "f").unwrap().len(), 200_000);
+        // Comparing each with each would take minutes.
+        assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+    }
+
+    #[test]
     fn all_missing_names_are_listed_at_once() {
         assert_eq!(find_all(&["", "b", "x", "x", "a"], &["a", "b"], "f").unwrap(), [4, 1]);
         let said = find_all(&["a", "x"], &["a", "b", "c"], "f").unwrap_err().to_string();
-        assert_eq!(said, "f: there are no columns `b`, `c`; the table has `a`, `x`");
+        assert_eq!(
+            said,
+            "f: there are no columns `b`, `c`; the table has `a`, `x`; is this the right table?"
+        );
         let said = find_all(&["a", "a"], &["a"], "f").unwrap_err().to_string();
         assert!(said.contains("both named `a`"), "{said}");
     }

@@ -3,6 +3,7 @@
 //! In: a data set, a share, a seed. Out: [`Split`], two data sets with the rows in table order.
 //! Absent on purpose: a third part for testing; that is another table, for `evaluate`.
 
+use super::cell::shown;
 use super::header::list;
 use super::table::{Dataset, TargetKind, Targets};
 use crate::error::{Error, Result};
@@ -148,8 +149,9 @@ impl Dataset {
         Error::table(
             place,
             format!(
-                "class `{label}` has one row only, which cannot be both in the training and in the validation \
-                 part; add rows of it, remove it, or hold out none with --valid 0"
+                "class {} has one row only, which cannot be both in the training and in the validation \
+                 part; add rows of it, remove it, or hold out none with --valid 0",
+                shown(label)
             ),
         )
     }

@@ -97,35 +97,54 @@ impl Column<'_> {
         let rows = self.codes.len();
         let Some(odd) = self.distinct.iter().find(|cell| cell.number.is_err()) else {
             let mut whole: Vec<Option<i64>> =
-                self.distinct.iter().map(|cell| whole_number(&cell.text)).collect();
+                self.distinct.iter().map(|cell| whole_value(&cell.text)).collect();
+            let all_whole = whole.iter().all(Option::is_some);
+            if all_whole && self.distinct.iter().any(|cell| is_code(&cell.text)) {
+                return self.labels_of_texts(rows);
+            }
             whole.sort_unstable();
             whole.dedup();
-            let few = whole.len() <= FEW_CLASSES && whole.len() * 2 < rows;
+            // Of spellings that are texts of their own, each is a class.
+            let plain = self.distinct.iter().all(|cell| whole_number(&cell.text).is_some());
+            let count = if plain { whole.len() } else { self.distinct.len() };
+            let few = count <= FEW_CLASSES && count * 2 < rows;
             // A single value is no choice between classes; as a number it can at least be trained on.
-            let classes = whole.len() > 1 && few && whole.iter().all(Option::is_some);
+            let classes = count > 1 && few && all_whole;
             return if classes { self.classes() } else { self.numbers() };
         };
         let numeric: usize =
             self.distinct.iter().filter(|cell| cell.number.is_ok()).map(|cell| cell.count).sum();
-        let many = self.distinct.len() * 2 > rows;
+        let many = self.identifies(rows);
         // A column of numbers with some `NA` or `inf` would otherwise gain a class of that name.
         let no_label =
             self.distinct.iter().find(|cell| !matches!(cell.number, Ok(_) | Err(NotNumber::Text)));
         if numeric * 2 >= rows && (many || no_label.is_some()) {
             return Err(self.not_a_number(odd));
         }
-        if many {
-            return Err(Error::table(
-                self.source,
-                format!(
-                    "column `{}`: {} different texts in {rows} rows look like an identifier, not like classes; \
-                     choose another --target, or take each as a class with --task classify",
-                    self.name,
-                    self.distinct.len()
-                ),
-            ));
+        self.labels_of_texts(rows)
+    }
+
+    /// Whether there are too many different texts for classes.
+    fn identifies(&self, rows: usize) -> bool {
+        self.distinct.len() * 2 > rows
+    }
+
+    /// Classes, unless nearly every row has a text of its own.
+    fn labels_of_texts(self, rows: usize) -> Result<ReadTarget> {
+        if !self.identifies(rows) {
+            return self.classes();
         }
-        self.classes()
+        let numbers = self.distinct.iter().all(|cell| cell.number.is_ok());
+        let or_numbers = if numbers { ", or as a number with --task regress" } else { "" };
+        Err(Error::table(
+            self.source,
+            format!(
+                "column {}: {} different texts in {rows} rows look like an identifier, not like classes; \
+                 choose another --target, or take each as a class with --task classify{or_numbers}",
+                shown(self.name),
+                self.distinct.len()
+            ),
+        ))
     }
 
     fn numbers(self) -> Result<ReadTarget> {
@@ -163,8 +182,8 @@ impl Column<'_> {
             return Err(Error::table(
                 self.source,
                 format!(
-                    "column `{}`: every row has the class {}; at least two classes are needed",
-                    self.name,
+                    "column {}: every row has the class {}; at least two classes are needed",
+                    shown(self.name),
                     shown(only)
                 ),
             ));
@@ -177,13 +196,29 @@ impl Column<'_> {
         let problem = cell::target(&cell.text).err().unwrap_or_default();
         Error::table(
             format!("{}:{}", self.source, cell.line),
-            format!("column `{}`: {problem}, or predict classes with --task classify", self.name),
+            format!(
+                "column {}: {problem}, or predict classes with --task classify",
+                shown(self.name)
+            ),
         )
     }
 }
 
-/// A whole number in any spelling: `3`, `3.0`, `3e0`.
+/// The value of a class that is written as a plain whole number: `3` and `3.0` are one class, but `03`, `+3` and
+/// `3e0` are texts of their own.
 fn whole_number(text: &str) -> Option<i64> {
+    let plain = !is_code(text) && !text.contains(['+', 'e', 'E']);
+    if plain { whole_value(text) } else { None }
+}
+
+/// Whether a number begins with a zero that says nothing, as codes do: `01`, `007`.
+fn is_code(text: &str) -> bool {
+    let digits = text.trim_start_matches(['+', '-']).as_bytes();
+    matches!(digits, [b'0', next, ..] if next.is_ascii_digit())
+}
+
+/// A whole number in any spelling: `3`, `3.0`, `3e0`, `03`.
+fn whole_value(text: &str) -> Option<i64> {
     // Up to here every whole number is an f64.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     text.parse::<i64>().ok().or_else(|| {
@@ -282,8 +317,34 @@ mod tests {
             (Ok(1), Ok(0), Ok(1))
         );
         assert!(known.class("2").unwrap_err().contains("class `2` did not occur"));
+        assert!(known.class("01").is_err() && known.class("+1").is_err());
         let text = TargetKind::Classes(vec!["1".into(), "b".into()]);
         assert!(Labels::new(&text).class("1.0").is_err());
+    }
+
+    #[test]
+    fn codes_are_texts_and_keep_their_spelling() {
+        for (cells, want) in [
+            (&["01", "1", "01", "1", "01"], &["01", "1"][..]),
+            (&["1e3", "1000", "1000", "1e3", "1e3"], &["1000", "1e3"]),
+            (&["+1", "1", "+1", "1", "1"], &["+1", "1"]),
+            (&["007", "010", "010", "007", "010"], &["007", "010"]),
+        ] {
+            let read = auto(cells).unwrap();
+            assert_eq!(labels(&read), want);
+            let Targets::Classes(y) = &read.y else { panic!("numbers") };
+            for (cell, &class) in cells.iter().zip(y) {
+                assert_eq!(want[class as usize], *cell);
+                assert_eq!(Labels::new(&read.kind).class(cell), Ok(class));
+            }
+        }
+        let many: Vec<String> = (0..100).map(|i| format!("{:03}", i % 30)).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(labels(&auto(&many).unwrap()).len(), 30);
+        let said = auto(&["01", "02", "03", "04"]).unwrap_err().to_string();
+        assert!(said.ends_with("--task classify, or as a number with --task regress"), "{said}");
+        // Numbers that are no codes stay numbers.
+        assert_eq!(auto(&["0.5", "1e3", "1", "1", "1"]).unwrap().kind, TargetKind::Number);
     }
 
     #[test]

@@ -89,11 +89,20 @@ impl Optimizer {
     /// If one lies outside of what it may be; the message names it.
     pub fn check(&self) -> Result<()> {
         let within = |name: &str, value: f64, fits: bool, range: &str| {
-            if fits { Ok(()) } else { Err(Error::setting(name, format!("{value} is not {range}"))) }
+            if fits {
+                Ok(())
+            } else {
+                Err(Error::setting(name, format!("{value}, but it must be {range}")))
+            }
         };
         match *self {
             Self::Sgd { momentum, nesterov, weight_decay } => {
-                within("--momentum", momentum, (0.0..1.0).contains(&momentum), "in 0..1")?;
+                within(
+                    "--momentum",
+                    momentum,
+                    (0.0..1.0).contains(&momentum),
+                    "at least 0 and below 1",
+                )?;
                 if nesterov && momentum == 0.0 {
                     return Err(Error::setting("--nesterov", "it needs a --momentum above 0"));
                 }
@@ -101,19 +110,19 @@ impl Optimizer {
                     "--weight-decay",
                     weight_decay,
                     weight_decay >= 0.0 && weight_decay.is_finite(),
-                    "0 or more",
+                    "a finite number of 0 or more",
                 )
             }
             Self::Adam { beta1, beta2, eps, weight_decay }
             | Self::AdamW { beta1, beta2, eps, weight_decay } => {
-                within("--beta1", beta1, (0.0..1.0).contains(&beta1), "in 0..1")?;
-                within("--beta2", beta2, (0.0..1.0).contains(&beta2), "in 0..1")?;
-                within("--eps", eps, eps > 0.0 && eps.is_finite(), "above 0")?;
+                within("--beta1", beta1, (0.0..1.0).contains(&beta1), "at least 0 and below 1")?;
+                within("--beta2", beta2, (0.0..1.0).contains(&beta2), "at least 0 and below 1")?;
+                within("--eps", eps, eps > 0.0 && eps.is_finite(), "a finite number above 0")?;
                 within(
                     "--weight-decay",
                     weight_decay,
                     weight_decay >= 0.0 && weight_decay.is_finite(),
-                    "0 or more",
+                    "a finite number of 0 or more",
                 )
             }
         }
@@ -155,7 +164,10 @@ mod tests {
     #[test]
     fn impossible_settings_name_themselves() {
         let bad = Optimizer::Sgd { momentum: 1.0, nesterov: false, weight_decay: 0.0 };
-        assert!(bad.check().unwrap_err().to_string().contains("--momentum"));
+        assert_eq!(
+            bad.check().unwrap_err().to_string(),
+            "--momentum: 1, but it must be at least 0 and below 1"
+        );
         let bad = Optimizer::Adam { beta1: 0.9, beta2: f64::NAN, eps: 1e-8, weight_decay: 0.0 };
         assert!(bad.check().unwrap_err().to_string().contains("--beta2"));
         let bad = Optimizer::Sgd { momentum: 0.0, nesterov: true, weight_decay: 0.0 };

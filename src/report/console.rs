@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Write};
 #[cfg(feature = "cli")]
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::text::{count, duration, figure, speed};
+use super::text::{count, counted, duration, figure, harmless, speed};
 use crate::shape::bytes_text;
 use crate::train::{EpochStats, Event, Progress, RunInfo, Summary};
 
@@ -64,6 +64,7 @@ impl Console {
 
     /// Writes a line above the bar.
     pub fn line(&mut self, text: &str) {
+        let text = harmless(text);
         #[cfg(feature = "cli")]
         if let Some(bar) = &self.bar {
             let out = &mut self.out;
@@ -89,6 +90,7 @@ impl Console {
     fn started(&mut self, info: &RunInfo) {
         self.epochs = info.epochs;
         let number = |value: usize| count(value as u64);
+        let some = |value: usize, what| counted(value as u64, what);
         self.line(&format!("device  {}: {}", info.device, info.reason));
         let valid = if info.valid_rows > 0 {
             format!(", {} to validate", number(info.valid_rows))
@@ -96,21 +98,21 @@ impl Console {
             String::new()
         };
         self.line(&format!(
-            "data    {} rows to train{valid}, {} features",
-            number(info.train_rows),
-            number(info.features)
+            "data    {} to train{valid}, {}",
+            some(info.train_rows, "row"),
+            some(info.features, "feature")
         ));
         self.line(&format!(
-            "model   {} parameters, {} on the device, ready after {}",
-            number(info.parameters),
+            "model   {}, {} on the device, ready after {}",
+            some(info.parameters, "parameter"),
             bytes_text(info.device_bytes),
             duration(info.load_seconds)
         ));
         self.line(&format!(
-            "run     {} epochs of {} steps, batches of {} rows",
-            info.epochs,
-            number(info.steps_per_epoch),
-            number(info.batch)
+            "run     {} of {}, batches of {}",
+            counted(info.epochs.into(), "epoch"),
+            some(info.steps_per_epoch, "step"),
+            some(info.batch, "row")
         ));
         self.begin_bar(info);
     }

@@ -30,6 +30,11 @@ impl History {
         Ok(Self { path, file, metrics: None })
     }
 
+    /// Names the place to which the file was moved.
+    pub fn moved_to(&mut self, path: impl AsRef<Path>) {
+        self.path = path.as_ref().to_path_buf();
+    }
+
     /// Appends an epoch, and before the first one the header.
     ///
     /// # Errors

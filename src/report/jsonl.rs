@@ -60,6 +60,13 @@ struct Warned<'a> {
 }
 
 #[derive(Serialize)]
+struct Failed<'a> {
+    event: &'a str,
+    message: &'a str,
+    code: u8,
+}
+
+#[derive(Serialize)]
 struct Epoch<'a> {
     event: &'a str,
     epoch: u32,
@@ -124,6 +131,14 @@ impl<W: Write> JsonLines<W> {
     pub fn interrupted(&mut self, outcome: &Outcome) -> io::Result<()> {
         let Outcome { epoch, steps, figures, seconds, .. } = *outcome;
         self.ended("interrupted", (epoch, steps, figures, seconds))
+    }
+
+    /// Writes what went wrong, and the exit code that follows.
+    ///
+    /// # Errors
+    /// If `out` does not take it.
+    pub fn error(&mut self, message: &str, code: u8) -> io::Result<()> {
+        self.line(&Failed { event: "error", message, code })
     }
 
     /// Writes anything as one line.

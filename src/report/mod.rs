@@ -13,4 +13,4 @@ pub use console::Console;
 pub use figures::{Figures, Outcome};
 pub use history::History;
 pub use jsonl::JsonLines;
-pub use text::{count, duration};
+pub use text::{count, counted, duration, harmless};

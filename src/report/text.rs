@@ -13,6 +13,24 @@ pub fn count(value: u64) -> String {
     text
 }
 
+/// A count and what is counted, in the plural unless there is one: `1 row`, `12,345 rows`.
+pub fn counted(value: u64, what: &str) -> String {
+    format!("{} {what}{}", count(value), if value == 1 { "" } else { "s" })
+}
+
+/// Text for a terminal: control characters, which names out of files may hold, are shown and not obeyed.
+pub fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() && letter != '\n' {
+            shown.extend(letter.escape_debug());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
 /// Rows per second, rounded.
 #[expect(
     clippy::cast_possible_truncation,
@@ -61,6 +79,9 @@ mod tests {
         for (value, want) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(count(value), want);
         }
+        assert_eq!((counted(1, "row"), counted(0, "row")), ("1 row".into(), "0 rows".into()));
+        assert_eq!(counted(1000, "row"), "1,000 rows");
+        assert_eq!(harmless("é\n\u{1b}[2J\t'"), "é\n\\u{1b}[2J\\t'");
         for (seconds, want) in [
             (0.114, "0.11 s"),
             (12.34, "12.3 s"),

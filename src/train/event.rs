@@ -113,6 +113,13 @@ pub enum Warning {
         /// Their names.
         columns: Vec<String>,
     },
+    /// A number to predict that is the same in all training rows.
+    ConstantTarget {
+        /// The column's name.
+        column: String,
+        /// The value.
+        value: String,
+    },
     /// Something a device has to say, such as a kernel variant that gave wrong numbers.
     Device(String),
 }
@@ -134,6 +141,12 @@ impl fmt::Display for Warning {
                     f,
                     "columns with one value only tell the network nothing: {}",
                     columns.join(", ")
+                )
+            }
+            Self::ConstantTarget { column, value } => {
+                write!(
+                    f,
+                    "the target {column} is {value} in all training rows: there is nothing to learn; is it the right column?"
                 )
             }
             Self::Device(text) => f.write_str(text),

@@ -93,7 +93,7 @@ pub(super) fn argmax(values: &[f32]) -> Option<usize> {
 
 impl fmt::Display for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} rows", self.rows)?;
+        write!(f, "{} {}", self.rows, if self.rows == 1 { "row" } else { "rows" })?;
         for (name, value) in self.entries() {
             if name == "accuracy" {
                 write!(f, ", accuracy {:.2} %", 100.0 * value)?;

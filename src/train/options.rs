@@ -62,12 +62,20 @@ impl TrainOptions {
                 Err(Error::setting(name, format!("{value}, but it must be above 0")))
             }
         };
-        positive("--lr", self.lr > 0.0 && self.lr.is_finite(), self.lr.to_string())?;
+        if !self.lr.is_finite() {
+            let problem = format!("{}, but it must be a finite number above 0", self.lr);
+            return Err(Error::setting("--lr", problem));
+        }
+        positive("--lr", self.lr > 0.0, self.lr.to_string())?;
         positive("--epochs", self.epochs > 0, self.epochs.to_string())?;
         positive("--batch-size", self.batch_size > 0, self.batch_size.to_string())?;
-        if !(0.0..=f64::from(self.epochs)).contains(&self.warmup) {
+        if !(self.warmup >= 0.0 && self.warmup.is_finite()) {
+            let problem = format!("{}, but it must be a finite number of 0 or more", self.warmup);
+            return Err(Error::setting("--warmup", problem));
+        }
+        if self.warmup > f64::from(self.epochs) {
             let problem = format!(
-                "{} epochs, but the run has {}; give 0 or more, and at most that",
+                "{} epochs, but the run has {}; give at most that",
                 self.warmup, self.epochs
             );
             return Err(Error::setting("--warmup", problem));

@@ -84,6 +84,15 @@ fn damaged_tables_are_refused_with_a_place() {
         ("\n\n", "t.csv: the file is empty"),
         ("a,y\n", "t.csv: a header, but no rows"),
         ("a,y\n1,2\n1,2,3\n", "t.csv:3: 3 columns, but the header has 2"),
+        ("a,y\n1,2\n  \n3,4\n", "t.csv:3: 1 column, but the header has 2: a line of blanks"),
+        ("a,y\n# half\n3,4\n", "t.csv:2: 1 column, but the header has 2; if the line is a comment"),
+        ("a,y\n1,2,\n", "t.csv:2: 3 columns, but the header has 2; the line ends in a comma"),
+        ("a,y,\n1,2,\n", "t.csv: the header ends in a comma"),
+        ("a\u{1b}[2J,y\nx,2\n", "t.csv:2: column `a\\u{1b}[2J`: `x` is not a number"),
+        (
+            "a,y\n\"1,000\",2\n",
+            "t.csv:2: column `a`: `1,000` is not a number, and features must be numbers; write thousands",
+        ),
         ("a,y\n1,2\n1\n", "t.csv:3: 1 column, but the header has 2"),
         ("a,y\n1,2\n\"1,2\n3,4\n", "t.csv:3: 1 column, but the header has 2; a quoted cell"),
         ("a,y\n1,2\nred,2\n", "t.csv:3: column `a`: `red` is not a number, and features must be"),
@@ -174,7 +183,7 @@ fn like_tables_match_by_name() {
     );
     assert_eq!(
         said(like("a,z\n1,2\n")),
-        "t.csv: there are no columns `b`, `y`; the table has `a`, `z`"
+        "t.csv: there are no columns `b`, `y`; the table has `a`, `z`; is this the right table?"
     );
     assert!(said(like("a,y,b,a\n1,u,2,3\n")).contains("both named `a`"));
 
@@ -193,6 +202,7 @@ fn features_stream_in_chunks_with_their_records() {
     let first = reader.next_chunk(2).unwrap().unwrap();
     assert_eq!(first.x, [1.0, 2.0, 3.0, 4.0]);
     assert_eq!(first.records[1], vec!["q,", "4", "3"]);
+    assert_eq!(first.lines, [2, 3]);
     let last = reader.next_chunk(2).unwrap().unwrap();
     assert_eq!((last.x, last.records[0].get(1)), (vec![5.0, 6.0], Some(" 6 ")));
     assert!(reader.next_chunk(2).unwrap().is_none());
