@@ -4,15 +4,13 @@ use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 
 use super::kernels::Variant;
 use super::launch::{Launch, launches, spec_of};
-use super::pipeline::Pipelines;
+use super::pipeline::{Pipelines, STEP_BYTES};
 use crate::error::{Error, Result};
 use crate::model::VIEW_ALIGN;
 use crate::plan::{Kernel, Phase, Plan, Role, SlotSpec, Step, WINDOW};
 
 /// Bytes between two rows of a table of uniforms: the alignment that WebGPU asks for.
 pub(super) const UNIFORM_STRIDE: u64 = 256;
-/// Bytes of a step's row that a kernel sees.
-pub(super) const STEP_BYTES: u64 = 32;
 /// Bytes of the buffers that bring results back; longer results come in parts.
 const READ_BYTES: u64 = 4 << 20;
 

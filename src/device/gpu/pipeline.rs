@@ -4,8 +4,10 @@ use std::collections::HashMap;
 
 use super::kernels::{KernelSpec, MATMUL};
 use super::launch::Launch;
-use super::load::STEP_BYTES;
 use super::shader::assemble;
+
+/// Bytes of a step's row that a kernel sees.
+pub(super) const STEP_BYTES: u64 = 32;
 
 /// A kernel's pipeline and the layout of its bindings.
 #[derive(Clone, Debug)]

@@ -1,0 +1,220 @@
+//! Every kernel and variant of a device against the f64 reference.
+//!
+//! In: a device. Out: a [`Check`] for each kernel, variant and size.
+//! Each check is a plan of one step that both devices run on the same values.
+
+mod cases;
+
+use super::cpu::CpuDevice;
+use super::{Device, DeviceInfo, DeviceKind, Values};
+use crate::error::Result;
+use crate::model::Activation;
+use crate::plan::{Element, Kernel, Phase};
+
+use cases::{Case, Start, Triple, build};
+pub use cases::{every_kernel, sizes_of};
+
+/// What came of one comparison.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    /// The kernel's name.
+    pub kernel: &'static str,
+    /// What is fused in, as plans print it.
+    pub form: String,
+    /// The variant's name.
+    pub variant: &'static str,
+    /// Sizes.
+    pub case: String,
+    /// The largest error, as a share of what is allowed.
+    pub worst: f64,
+    /// What is wrong, if anything.
+    pub failure: Option<String>,
+}
+
+/// How many comparisons passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// What was verified.
+    pub device: DeviceInfo,
+    /// Comparisons within their limits.
+    pub passed: usize,
+    /// Comparisons beyond.
+    pub failed: usize,
+}
+
+/// Runs every check on a device and tells each result as it comes.
+///
+/// # Errors
+/// If the device cannot be had, or fails in another way than by wrong numbers.
+pub fn verify(kind: &DeviceKind, tell: &mut dyn FnMut(&Check)) -> Result<Tally> {
+    #[cfg(feature = "gpu")]
+    if *kind != DeviceKind::Cpu {
+        match super::gpu::GpuDevice::open(kind) {
+            Ok((mut device, _)) => return verify_gpu(&mut device, tell),
+            // The CPU is what `auto` takes then.
+            Err(_) if *kind == DeviceKind::Auto => {}
+            Err(error) => return Err(error),
+        }
+    }
+    #[cfg(not(feature = "gpu"))]
+    if !matches!(kind, DeviceKind::Cpu | DeviceKind::Auto) {
+        super::open(kind)?;
+    }
+    let mut device = CpuDevice::<f32>::new();
+    let mut tally = Tally { device: device.info().clone(), passed: 0, failed: 0 };
+    for kernel in every_kernel() {
+        for sizes in sizes_of(&kernel) {
+            tally.count(&check(&mut device, "ndarray", kernel, sizes)?, tell);
+        }
+    }
+    Ok(tally)
+}
+
+/// Runs every check on an open GPU, each variant forced in turn.
+///
+/// # Errors
+/// If the device fails in another way than by wrong numbers.
+#[cfg(feature = "gpu")]
+pub fn verify_gpu(
+    device: &mut super::gpu::GpuDevice,
+    tell: &mut dyn FnMut(&Check),
+) -> Result<Tally> {
+    let mut tally = Tally { device: device.info().clone(), passed: 0, failed: 0 };
+    for kernel in every_kernel() {
+        let Some(spec) = super::gpu::KERNELS.iter().find(|spec| spec.name == kernel.name()) else {
+            continue;
+        };
+        for variant in spec.variants {
+            // What is fused in at the end is the same text in all forms of a product: those that this device
+            // never takes by itself are checked with a few fusions, since compiling is what takes the time.
+            if !device.can_run(variant) || !(device.may_take(variant) || few(&kernel)) {
+                continue;
+            }
+            device.force_variant(Some(variant.name));
+            for sizes in sizes_of(&kernel) {
+                tally.count(&check(device, variant.name, kernel, sizes)?, tell);
+            }
+        }
+    }
+    device.force_variant(None);
+    Ok(tally)
+}
+
+/// Fusions that reach every branch of a product, and all kernels that have one form only.
+#[cfg(feature = "gpu")]
+fn few(kernel: &Kernel) -> bool {
+    match kernel {
+        Kernel::MatmulNt { bias, act, .. } => !bias || *act == Activation::Gelu,
+        Kernel::MatmulNn { act_grad } => {
+            matches!(act_grad, Activation::Identity | Activation::Tanh)
+        }
+        _ => true,
+    }
+}
+
+impl Tally {
+    fn count(&mut self, check: &Check, tell: &mut dyn FnMut(&Check)) {
+        if check.failure.is_none() {
+            self.passed += 1;
+        } else {
+            self.failed += 1;
+        }
+        tell(check);
+    }
+}
+
+/// Compares one kernel at one size.
+///
+/// # Errors
+/// If the device fails in another way than by wrong numbers.
+pub fn check(
+    device: &mut dyn Device,
+    variant: &'static str,
+    kernel: Kernel,
+    sizes: Triple,
+) -> Result<Check> {
+    let case = build(kernel, sizes)?;
+    let mut reference = CpuDevice::<f64>::new();
+    run(&mut reference, &case)?;
+    run(device, &case)?;
+    let mut result = Check {
+        kernel: kernel.name(),
+        form: kernel.to_string(),
+        variant,
+        case: format!("{sizes:?}"),
+        worst: 0.0,
+        failure: None,
+    };
+    for &slot in &case.writes {
+        let spec = case.plan.slot(slot);
+        if spec.element == Element::U32 {
+            // Labels are seen through the loss that reads them; devices only give floats back.
+            continue;
+        }
+        let got = device.read(slot, spec.len())?;
+        compare(&mut result, &spec.name, &got, reference.values(slot)?, limits(&kernel, sizes));
+    }
+    Ok(result)
+}
+
+fn run(device: &mut dyn Device, case: &Case) -> Result<()> {
+    device.load(&case.plan)?;
+    for (slot, start) in &case.starts {
+        match start {
+            Start::Floats(values) => device.write(*slot, 0, Values::F32(values))?,
+            Start::Indices(values) => device.write(*slot, 0, Values::U32(values))?,
+        }
+    }
+    device.write_steps(Phase::Eval, &[case.row])?;
+    device.run(Phase::Eval, 0..1)
+}
+
+fn compare(result: &mut Check, name: &str, got: &[f32], want: &[f64], (abs, rel): (f64, f64)) {
+    for (i, (&got, &want)) in got.iter().zip(want).enumerate() {
+        let (error, limit) = ((f64::from(got) - want).abs(), abs + rel * want.abs());
+        // Written so that NaN fails.
+        let within = want.is_finite() && error <= limit;
+        let share = if error == 0.0 { 0.0 } else { error / limit.max(f64::MIN_POSITIVE) };
+        result.worst = if within { result.worst.max(share) } else { f64::INFINITY };
+        if !within && result.failure.is_none() {
+            result.failure =
+                Some(format!("{name}[{i}]: got {got:e}, want {want:e}, limit {limit:e}"));
+        }
+        if !within {
+            return;
+        }
+    }
+}
+
+/// Absolute and relative limits, from the length of the sums and from what WGSL promises of its functions.
+///
+/// Unit roundoff u = 2⁻²⁴. A sum of k products of numbers up to 1 errs by at most about k u times the sum of
+/// their sizes (Higham 2002, section 3.1), which is at most k; inputs here average a quarter of that.
+/// WGSL allows exp 3 + 2|x| ulp, division 2.5 ulp, log an absolute 2⁻²¹.
+fn limits(kernel: &Kernel, [m, n, k]: Triple) -> (f64, f64) {
+    let u = 2_f64.powi(-24);
+    let sum = |terms: usize| (terms as f64 + 4.0) * u * (terms as f64) / 2.0;
+    let smooth = |act: Activation| match act {
+        Activation::Identity | Activation::Relu | Activation::LeakyRelu => (0.0, 4.0 * u),
+        _ => (2e-6, 2e-5),
+    };
+    match *kernel {
+        Kernel::Gather { .. } | Kernel::PutRows => (0.0, 0.0),
+        Kernel::Add => (0.0, u),
+        Kernel::MatmulNt { act, .. } | Kernel::MatmulNn { act_grad: act } => {
+            let (abs, rel) = smooth(act);
+            (2.0 * sum(k + 1) + 4.0 * u + abs, rel)
+        }
+        Kernel::MatmulTn { .. } => (2.0 * sum(k + 1), 0.0),
+        Kernel::Activate { act, .. } | Kernel::ActivateGrad { act } => {
+            let (abs, rel) = smooth(act);
+            (abs + 8.0 * u, rel + 4.0 * u)
+        }
+        Kernel::SumRows => (sum(m), 0.0),
+        Kernel::LossCrossEntropy => (1e-5, 2e-5),
+        Kernel::LossMse => (sum(n), 8.0 * u),
+        Kernel::LogLoss => ((m as f64 + 4.0) * u, 4.0 * u),
+        Kernel::UpdateSgd { .. } => (8.0 * u, 8.0 * u),
+        Kernel::UpdateAdam { .. } => (1e-7, 1e-6),
+    }
+}
