@@ -1,17 +1,16 @@
 //! `wgrad evaluate`: loss and metrics of a run on other data.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
 use super::Exit;
 use super::args::EvaluateArgs;
-use super::folder::METRICS;
+use super::folder::open_run;
 use super::output::{Output, failed};
 use super::predict::{ROWS, check_finite};
 use crate::data::{Dataset, FeatureReader};
 use crate::error::{Error, Result};
-use crate::export::{MODEL_FILE, read_model};
 use crate::report::{Console, JsonLines};
 use crate::train::{Predictor, TrainedModel};
 
@@ -71,35 +70,4 @@ fn first_wrong(table: &Path, trained: &TrainedModel, predictor: &mut Predictor) 
     let problem =
         "the figures are not finite, although all predictions are: is this the right table?";
     Ok(Error::table(table.display().to_string(), problem))
-}
-
-/// The model of a run folder, or of a model file.
-pub(super) fn open_run(run: &Path, console: &mut Console) -> Result<TrainedModel> {
-    let trained = read_model(model_path(run)?)?;
-    if run.is_dir() && !run.join(METRICS).exists() {
-        console.warn(&format!(
-            "this run did not finish (no {METRICS}); its model is that of the last epoch saved"
-        ));
-    }
-    Ok(trained)
-}
-
-fn model_path(run: &Path) -> Result<PathBuf> {
-    if !run.exists() {
-        return Err(Error::model_file(
-            run,
-            "no such run; give the folder that `wgrad train` made, or a model.safetensors",
-        ));
-    }
-    if !run.is_dir() {
-        return Ok(run.to_path_buf());
-    }
-    let model = run.join(MODEL_FILE);
-    if !model.exists() {
-        let problem = format!(
-            "no {MODEL_FILE} in this folder: it is no run, or one that finished no epoch; train again"
-        );
-        return Err(Error::model_file(run, problem));
-    }
-    Ok(model)
 }

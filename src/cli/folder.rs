@@ -8,12 +8,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::export::{MODEL_FILE, write_file};
-use crate::report::History;
+use crate::export::{MODEL_FILE, read_model, write_file};
+use crate::report::{Console, History};
+use crate::train::TrainedModel;
 
 const CONFIG: &str = "config.toml";
 const HISTORY: &str = "history.csv";
-pub(super) const METRICS: &str = "metrics.json";
+const METRICS: &str = "metrics.json";
 /// All that a run leaves. Only these are ever replaced or taken away.
 const FILES: [&str; 4] = [CONFIG, HISTORY, MODEL_FILE, METRICS];
 /// Where a run's files are at first, if an earlier run's are in their place.
@@ -167,6 +168,37 @@ impl RunFolder {
             .find(|path| !path.exists())
             .unwrap_or_default()
     }
+}
+
+/// The model of a run folder, or of a model file.
+pub(super) fn open_run(run: &Path, console: &mut Console) -> Result<TrainedModel> {
+    let trained = read_model(model_path(run)?)?;
+    if run.is_dir() && !run.join(METRICS).exists() {
+        console.warn(&format!(
+            "this run did not finish (no {METRICS}); its model is that of the last epoch saved"
+        ));
+    }
+    Ok(trained)
+}
+
+fn model_path(run: &Path) -> Result<PathBuf> {
+    if !run.exists() {
+        return Err(Error::model_file(
+            run,
+            "no such run; give the folder that `wgrad train` made, or a model.safetensors",
+        ));
+    }
+    if !run.is_dir() {
+        return Ok(run.to_path_buf());
+    }
+    let model = run.join(MODEL_FILE);
+    if !model.exists() {
+        let problem = format!(
+            "no {MODEL_FILE} in this folder: it is no run, or one that finished no epoch; train again"
+        );
+        return Err(Error::model_file(run, problem));
+    }
+    Ok(model)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use serde::{Serialize, Serializer};
 
 use super::Exit;
 use super::args::PredictArgs;
-use super::evaluate::open_run;
+use super::folder::open_run;
 use super::interrupt::Interrupt;
 use super::output::{Output, failed};
 use crate::data::{Chunk, FeatureReader, Preparation, Schema, TargetKind, list};
