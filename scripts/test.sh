@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 has_adapter() {
     "${CARGO_TARGET_DIR:-target}/debug/wgrad" adapters 2>/dev/null |
-        grep -qE '\((discrete GPU|integrated GPU|virtual GPU|software adapter|other adapter),'
+        grep -qE '\((discrete GPU|integrated GPU|virtual GPU|software adapter|other adapter), (Vulkan|Metal|Dx12)'
 }
 
 # Builds the program too.
