@@ -303,6 +303,9 @@ pub struct BenchArgs {
     /// Seconds to time each workload for
     #[arg(long, default_value_t = 3.0)]
     pub seconds: f64,
+    /// Time each kernel of a step by itself instead, with GFLOP/s, GB/s and its share
+    #[arg(long)]
+    pub profile: bool,
     /// Time without checking the device's kernels first
     #[arg(long)]
     pub no_verify: bool,

@@ -199,6 +199,12 @@ impl Plan {
         &self.buffers[buffer.0 as usize]
     }
 
+    /// The same plan with one of its training steps alone, for timing it by itself.
+    pub fn alone(&self, step: usize) -> Self {
+        let train = self.train.get(step).cloned().into_iter().collect();
+        Self { train, eval: Vec::new(), ..self.clone() }
+    }
+
     /// The steps of a phase, in order.
     pub fn steps(&self, phase: Phase) -> &[Step] {
         match phase {

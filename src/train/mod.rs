@@ -19,4 +19,4 @@ pub use options::TrainOptions;
 pub use predict::{Predictions, Predictor, TrainedModel};
 pub use schedule::{Schedule, ScheduleKind};
 pub use trainer::Trainer;
-pub use workload::{Measurement, WORKLOADS, Workload};
+pub use workload::{KernelCost, Measurement, WORKLOADS, Workload};

@@ -97,6 +97,21 @@ pub struct Measurement {
     pub device_bytes: u64,
 }
 
+/// What one kernel of a step costs by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KernelCost {
+    /// The kernel with what is fused in.
+    pub kernel: String,
+    /// Sizes of what it writes first.
+    pub sizes: Vec<usize>,
+    /// Median seconds of a dispatch, repeated without a pause.
+    pub seconds: f64,
+    /// Floating-point operations of a dispatch, for products; 0 for the others.
+    pub operations: f64,
+    /// Bytes that it reads and writes, each counted once.
+    pub bytes: u64,
+}
+
 impl Workload {
     /// The workload of this name.
     ///
@@ -232,6 +247,39 @@ impl Workload {
         })
     }
 
+    /// Times each kernel of a step by itself, for about `budget` each. The sum differs from a step's time: alone, a
+    /// kernel finds its data in the caches.
+    ///
+    /// # Errors
+    /// If the device failed or is too small.
+    pub fn profile(&self, device: &mut dyn Device, budget: Duration) -> Result<Vec<KernelCost>> {
+        let plan = self.plan()?;
+        let mut costs = Vec::new();
+        for (index, step) in plan.steps(Phase::Train).iter().enumerate() {
+            self.begin(device, &plan.alone(index))?;
+            let block = self.block(device)?;
+            let (mut times, begun) = (Vec::new(), Instant::now());
+            while times.len() < 3 || begun.elapsed() < budget {
+                times.push(time(device, block)? / f64::from(block));
+            }
+            times.sort_by(f64::total_cmp);
+            let slots = step.reads.iter().chain(&step.writes).map(|&slot| plan.slot(slot));
+            let out = plan.slot(step.writes[0]);
+            let product = step.kernel.name().starts_with("matmul");
+            let (rows, columns) = plan.slot(step.reads[0]).matrix();
+            // Of a product's first factor, the dimension that its result does not have is the one summed over.
+            let summed = if step.kernel.name() == "matmul_tn" { rows } else { columns };
+            costs.push(KernelCost {
+                kernel: step.kernel.to_string(),
+                sizes: out.sizes.clone(),
+                seconds: times[times.len() / 2],
+                operations: if product { 2.0 * (out.len() * summed) as f64 } else { 0.0 },
+                bytes: slots.map(|slot| 4 * slot.len() as u64).sum(),
+            });
+        }
+        Ok(costs)
+    }
+
     /// Steps of a block: about 50 ms, so that the wait at its end does not count for much.
     fn block(&self, device: &mut dyn Device) -> Result<u32> {
         let mut steps = 1;
@@ -288,6 +336,11 @@ mod tests {
         let mut device = CpuDevice::<f32>::new();
         let found = tiny.measure(&mut device, Duration::from_millis(1)).unwrap();
         assert!(found.blocks >= 5 && found.step_seconds > 0.0 && found.device_bytes > 0);
+        let costs = tiny.profile(&mut device, Duration::ZERO).unwrap();
+        assert_eq!(costs.len(), tiny.plan().unwrap().steps(Phase::Train).len());
+        assert!(costs.iter().all(|cost| cost.seconds > 0.0));
+        let operations: f64 = costs.iter().map(|cost| cost.operations).sum();
+        assert_eq!(operations, tiny.operations());
         assert!(tiny.compare(&device, &[1.0], &[1.01]).is_err());
         assert!(tiny.compare(&device, &[f32::NAN], &[1.0]).is_err());
         assert!(tiny.compare(&device, &[1.0], &[1.0]).is_ok());
