@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs all tests. They need a Vulkan, Metal or DX12 adapter: where there is none, a software adapter is
-# installed first (Debian and its kin), and where that is not possible the script says so and fails.
+# installed first (Debian, Ubuntu, Fedora, Arch), and where that is not possible the script says so and fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,15 +13,15 @@ has_adapter() {
 cargo test --locked --no-run
 if ! has_adapter; then
     echo "no adapter found: installing a software adapter (mesa-vulkan-drivers)" >&2
+    sudo=""
+    [ "$(id -u)" -eq 0 ] || sudo="sudo"
     if command -v apt-get >/dev/null; then
-        sudo=""
-        [ "$(id -u)" -eq 0 ] || sudo="sudo"
         $sudo apt-get update -qq
         $sudo apt-get install -y -qq --no-install-recommends mesa-vulkan-drivers libvulkan1 >&2
     elif command -v dnf >/dev/null; then
-        sudo dnf install -y mesa-vulkan-drivers vulkan-loader >&2
+        $sudo dnf install -y mesa-vulkan-drivers vulkan-loader >&2
     elif command -v pacman >/dev/null; then
-        sudo pacman -S --noconfirm vulkan-swrast vulkan-icd-loader >&2
+        $sudo pacman -Sy --noconfirm vulkan-swrast vulkan-icd-loader >&2
     fi
 fi
 if ! has_adapter; then

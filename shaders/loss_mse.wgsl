@@ -22,13 +22,17 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
     let columns = f32(params.n);
     let scale = 2.0 / (f32(step.rows) * columns);
     var sum = 0.0;
+    // Set where a prediction is NaN or infinite: by its bits, since compilers may assume that none is.
+    var bad = 0u;
     for (var j = at; j < at + params.n; j++) {
         var error = 0.0;
         if row < step.rows {
             error = prediction[j] - goal[j];
+            let bits = bitcast<u32>(prediction[j]);
+            bad = select(bad, 0x7fc00000u, (bits & 0x7f800000u) == 0x7f800000u);
         }
         sum += error * error;
         d_prediction[j] = scale * error;
     }
-    row_loss[row] = sum / columns;
+    row_loss[row] = bitcast<f32>(bitcast<u32>(sum / columns) | bad);
 }

@@ -83,9 +83,9 @@ pub enum Error {
         /// What the driver said, and what to do.
         problem: String,
     },
-    /// The loss became NaN or infinite.
+    /// The loss, or what should have made it smaller, became NaN or infinite.
     #[error(
-        "the loss became {loss} at step {step} (epoch {epoch}) with learning rate {lr:?}; \
+        "{what} became {loss} at step {step} (epoch {epoch}) with learning rate {lr:?}; \
          try a smaller --lr, a warm-up (--warmup), or look for extreme values in the data"
     )]
     Diverged {
@@ -95,8 +95,10 @@ pub enum Error {
         epoch: u32,
         /// Learning rate of that step.
         lr: f64,
-        /// The loss itself.
+        /// The value itself.
         loss: f32,
+        /// Whose value it is: `the loss`, `a weight`, `the validation loss`.
+        what: &'static str,
     },
 }
 

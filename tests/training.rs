@@ -378,7 +378,7 @@ fn divergence_ends_the_run_and_keeps_the_last_good_epoch() {
         }
     }
     assert_eq!(after_error, 0, "events after the error");
-    let Some(Error::Diverged { step, epoch, lr, loss }) = error else { panic!("{error:?}") };
+    let Some(Error::Diverged { step, epoch, lr, loss, .. }) = error else { panic!("{error:?}") };
     assert!((2..50).contains(&epoch), "epoch {epoch}");
     // One step an epoch: an infinite loss is that of the step, infinite weights are the last step's doing.
     assert!(

@@ -37,8 +37,13 @@ fn available() -> Option<u64> {
         let path = format!("/sys/fs/cgroup/{name}");
         read_to_string(path).ok()?.trim().parse::<u64>().ok()
     };
-    let group =
-        group("memory.max").zip(group("memory.current")).map(|(max, now)| max.saturating_sub(now));
+    // Pages of files count as used there, but are given back when they are needed.
+    let stat = read_to_string("/sys/fs/cgroup/memory.stat").unwrap_or_default();
+    let cached = ["inactive_file", "active_file", "slab_reclaimable"];
+    let cached: u64 = cached.iter().filter_map(|name| field(&stat, name)).sum();
+    let group = group("memory.max")
+        .zip(group("memory.current"))
+        .map(|(max, now)| max.saturating_sub(now.saturating_sub(cached)));
     let limits = read_to_string("/proc/self/limits").unwrap_or_default();
     let status = read_to_string("/proc/self/status").unwrap_or_default();
     let used = field(&status, "VmSize:").unwrap_or(0) * 1024;

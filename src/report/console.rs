@@ -221,11 +221,12 @@ mod tests {
             samples_per_second: 12_345.0,
         };
         console.event(&Event::Epoch(stats));
-        console.event(&Event::Warned(Warning::Device("slow".into())));
+        console.event(&Event::Warned(Warning::SoftwareAdapter));
         let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
         assert_eq!(
             text,
-            "epoch  3/30  loss 0.1234  valid loss 0.1301  accuracy 96.94 %  12,345 rows/s  0.11 s\nwarning: slow\n"
+            "epoch  3/30  loss 0.1234  valid loss 0.1301  accuracy 96.94 %  12,345 rows/s  0.11 s\n\
+             warning: this is a software adapter, meant for tests; --device cpu is far faster\n"
         );
     }
 }

@@ -120,8 +120,6 @@ pub enum Warning {
         /// The value.
         value: String,
     },
-    /// Something a device has to say, such as a kernel variant that gave wrong numbers.
-    Device(String),
 }
 
 impl fmt::Display for Warning {
@@ -149,7 +147,6 @@ impl fmt::Display for Warning {
                     "the target {column} is {value} in all training rows: there is nothing to learn; is it the right column?"
                 )
             }
-            Self::Device(text) => f.write_str(text),
         }
     }
 }

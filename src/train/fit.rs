@@ -139,7 +139,7 @@ impl<'a> Fit<'a> {
             let step = self.known;
             self.known += 1;
             if !loss.is_finite() {
-                return Err(self.diverged(step, loss));
+                return Err(self.diverged("the loss", step, loss));
             }
             let rows = self.rows_of(usize::try_from(step % steps).unwrap_or(0)) as u64;
             self.epoch.loss_sum += f64::from(loss) * rows as f64;
@@ -148,12 +148,13 @@ impl<'a> Fit<'a> {
         Ok(())
     }
 
-    fn diverged(&self, step: u64, loss: f32) -> Error {
+    fn diverged(&self, what: &'static str, step: u64, loss: f32) -> Error {
         Error::Diverged {
             step: step + 1,
             epoch: self.epoch.index + 1,
             lr: self.schedule.lr(step),
             loss,
+            what,
         }
     }
 
@@ -166,11 +167,11 @@ impl<'a> Fit<'a> {
         let last = self.known.saturating_sub(1);
         // The last update of an epoch shows in its weights first, and in no loss yet.
         if let Some(bad) = params.arena().iter().find(|value| !value.is_finite()) {
-            return Err(self.diverged(last, *bad));
+            return Err(self.diverged("a weight", last, *bad));
         }
         #[expect(clippy::cast_possible_truncation, reason = "only shown to people")]
         if let Some(metrics) = valid.filter(|metrics| !metrics.loss.is_finite()) {
-            return Err(self.diverged(last, metrics.loss as f32));
+            return Err(self.diverged("the validation loss", last, metrics.loss as f32));
         }
         let stats = EpochStats {
             epoch: self.epoch.index + 1,

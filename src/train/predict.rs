@@ -110,6 +110,7 @@ impl Predictor {
     /// # Errors
     /// If the device cannot be had, or is too small for the network.
     pub fn new(trained: &TrainedModel, kind: &DeviceKind, rows: usize) -> Result<Self> {
+        trained.check()?;
         let columns = trained.preparation.schema.features.len();
         let graph = inference(&trained.model, columns)?;
         let widest = widest(&trained.model, columns)?;
@@ -168,7 +169,7 @@ impl Predictor {
 }
 
 impl TrainedModel {
-    /// The slot-independent check that weights are those of the layers.
+    /// Checks that weights are those of the layers, and outputs those that the target needs.
     ///
     /// # Errors
     /// If they are not; the message names both sizes.
@@ -197,7 +198,7 @@ impl TrainedModel {
 pub enum Predictions {
     /// For classes.
     Classes {
-        /// The likeliest class of each row, by number.
+        /// The likeliest class of each row, by number; 0 where an output is NaN, and its probabilities with it.
         best: Vec<usize>,
         /// Probabilities `[rows, classes]`.
         probabilities: Vec<f64>,

@@ -50,11 +50,13 @@ struct Ready {
 impl<T: Real> CpuDevice<T> {
     /// A device without a plan.
     pub fn new() -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        // matrixmultiply takes four at most.
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(4);
+        let plural = if threads == 1 { "" } else { "s" };
         let info = DeviceInfo {
             name: "CPU".to_string(),
             kind: "cpu".to_string(),
-            backend: format!("ndarray, {threads} threads"),
+            backend: format!("ndarray, {threads} thread{plural}"),
             driver: String::new(),
         };
         let (train, eval) = (Sequence::default(), Sequence::default());

@@ -65,9 +65,28 @@ fn rank(device_type: DeviceType) -> Option<u32> {
     }
 }
 
-/// The best adapter that is no software.
+/// What an adapter lacks to run the kernels, if anything.
+fn lack(adapter: &wgpu::Adapter) -> Option<String> {
+    let flags = adapter.get_downlevel_capabilities().flags;
+    if !flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS) {
+        return Some("it has no compute shaders".to_string());
+    }
+    let limits = adapter.limits();
+    let needs = [
+        ("maxStorageBuffersPerShaderStage", limits.max_storage_buffers_per_shader_stage, 5),
+        ("maxComputeInvocationsPerWorkgroup", limits.max_compute_invocations_per_workgroup, 256),
+        ("maxComputeWorkgroupStorageSize", limits.max_compute_workgroup_storage_size, 16 << 10),
+    ];
+    let short = needs.into_iter().find(|(_, has, need)| has < need);
+    short.map(|(name, has, need)| format!("its {name} is {has}, but {need} are needed"))
+}
+
+/// The best adapter that is no software and can run the kernels.
 fn best(adapters: &[wgpu::Adapter]) -> Option<usize> {
     let ranked = adapters.iter().enumerate().filter_map(|(index, adapter)| {
+        if lack(adapter).is_some() {
+            return None;
+        }
         rank(adapter.get_info().device_type).map(|rank| (rank, index))
     });
     ranked.min().map(|(_, index)| index)
@@ -92,7 +111,14 @@ pub(super) fn pick(kind: &DeviceKind) -> Result<(wgpu::Adapter, String)> {
         }
     };
     match found.and_then(|index| adapters.into_iter().nth(index)) {
-        Some(adapter) => Ok((adapter, reason)),
+        Some(adapter) => match lack(&adapter) {
+            None => Ok((adapter, reason)),
+            Some(lack) => {
+                let name = describe(&adapter);
+                let problem = format!("{name} cannot be used: {lack}; use --device cpu");
+                Err(Error::NoAdapter { problem })
+            }
+        },
         None => Err(Error::NoAdapter { problem: nothing(kind, &infos) }),
     }
 }

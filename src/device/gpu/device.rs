@@ -1,6 +1,7 @@
 //! An adapter as a device: opening it, moving values, submitting steps.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -20,6 +21,7 @@ pub struct GpuDevice {
     queue: wgpu::Queue,
     /// The first thing that went wrong, as wgpu told it: errors come here instead of panicking.
     failure: Arc<Mutex<Option<String>>>,
+    lost: Arc<AtomicBool>,
     pipelines: Pipelines,
     loaded: Option<Loaded>,
     flight: Flight,
@@ -69,10 +71,12 @@ impl GpuDevice {
             };
             keep(&kept, text);
         }));
-        let kept = Arc::clone(&failure);
+        let lost = Arc::new(AtomicBool::new(false));
+        let (kept, gone) = (Arc::clone(&failure), Arc::clone(&lost));
         device.set_device_lost_callback(move |reason, message| {
             // Dropping the device is no loss.
             if reason != wgpu::DeviceLostReason::Destroyed {
+                gone.store(true, Ordering::SeqCst);
                 keep(&kept, format!("the device was lost: {message}"));
             }
         });
@@ -81,6 +85,7 @@ impl GpuDevice {
             device,
             queue,
             failure,
+            lost,
             pipelines: Pipelines::default(),
             loaded: None,
             flight: Flight::default(),
@@ -224,8 +229,11 @@ impl Device for GpuDevice {
     }
 
     fn load(&mut self, plan: &Plan) -> Result<()> {
-        // What was loaded before makes room first.
+        // What was loaded before makes room first, and what failed with it is past; a lost device stays lost.
         self.loaded = None;
+        if !self.lost.load(Ordering::SeqCst) {
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
         self.flight = Flight::default();
         self.losses.clear();
         let software = self.info.kind.starts_with("software");
@@ -243,7 +251,11 @@ impl Device for GpuDevice {
             pipelines: &mut self.pipelines,
         };
         let loaded = loader.load(plan)?;
-        self.check()?;
+        if let Err(error) = self.check() {
+            // One of them may be what failed.
+            self.pipelines = Pipelines::default();
+            return Err(error);
+        }
         self.loaded = Some(loaded);
         Ok(())
     }
@@ -345,6 +357,10 @@ impl Device for GpuDevice {
     }
 
     fn read(&mut self, slot: Slot, len: usize) -> Result<Vec<f32>> {
+        // Reading waits for all of it anyhow, and what landed now is measured now.
+        while !self.flight.waiting.is_empty() {
+            self.land()?;
+        }
         let loaded = self.loaded()?;
         let spec = loaded.plan.slot(slot);
         if spec.element != Element::F32 || len > spec.len() {

@@ -15,7 +15,7 @@ pub(super) const DEPTH: usize = 2;
 pub(super) struct Pace {
     /// Smoothed time of a step.
     step: Option<Duration>,
-    /// Steps of the last submission.
+    /// Steps of the largest submission so far.
     last: u32,
 }
 
@@ -29,7 +29,8 @@ impl Pace {
     }
 
     pub(super) fn submitted(&mut self, steps: u32) {
-        self.last = steps;
+        // The rest of an epoch or window may be short: that says nothing about the next.
+        self.last = self.last.max(steps);
     }
 
     pub(super) fn measured(&mut self, steps: u32, time: Duration) {

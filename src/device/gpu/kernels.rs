@@ -21,7 +21,7 @@ pub struct KernelSpec {
     pub reads: &'static [&'static str],
     /// Bindings that are written.
     pub writes: &'static [&'static str],
-    /// Its forms; the first is the default.
+    /// Its forms; `load.rs` says which is taken when.
     pub variants: &'static [Variant],
 }
 
@@ -59,7 +59,7 @@ macro_rules! plain {
 const TILE: &str = include_str!("../../../shaders/matmul_tile.wgsl");
 const SUBGROUP: &str = include_str!("../../../shaders/matmul_subgroup.wgsl");
 
-/// A product by tiles in workgroup memory: `m` x `n` a workgroup, `reg` x `reg` a lane.
+/// A product by tiles in workgroup memory, `m` x `n` a workgroup: the constants' TILE_M and TILE_N.
 const fn tile(
     name: &'static str,
     consts: &'static [(&'static str, u32)],

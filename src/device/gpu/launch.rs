@@ -85,6 +85,31 @@ fn narrow(value: usize) -> Result<u32> {
     u32::try_from(value).map_err(|_| Error::shape("grid", format!("{value} does not fit 32 bits")))
 }
 
+/// Checks that every slot of a product has just the elements that m, n and k imply, and that they can be indexed in
+/// 32 bits: products are compiled without checks of their own (`pipeline.rs`).
+fn agree(plan: &Plan, step: &Step, [m, n, k]: [usize; 3]) -> Result<()> {
+    let (reads, writes) = match step.kernel {
+        // Of a forward product the third read is a bias, of a backward one the saved activation.
+        Kernel::MatmulNt { .. } => ([m * k, n * k, n], [m * n, m * n]),
+        Kernel::MatmulTn { .. } => ([m * k, n * k, 0], [m * n, m]),
+        _ => ([m * k, n * k, m * n], [m * n, 0]),
+    };
+    let slots = step.reads.iter().zip(reads).chain(step.writes.iter().zip(writes));
+    for (slot, want) in slots {
+        let spec = plan.slot(*slot);
+        if spec.len() != want || want == 0 {
+            let problem = format!(
+                "{} has {} elements, not {want} (m {m}, n {n}, k {k})",
+                spec.name,
+                spec.len()
+            );
+            return Err(Error::shape(step.kernel.name(), problem));
+        }
+        narrow(want)?;
+    }
+    Ok(())
+}
+
 /// Params and workgroups of every kernel but the updates.
 fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)> {
     let read = |i: usize| plan.slot(step.reads[i]);
@@ -101,6 +126,7 @@ fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)>
         Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } | Kernel::MatmulTn { .. } => {
             let (a_rows, a_columns) = read(0).matrix();
             let k = if matches!(step.kernel, Kernel::MatmulTn { .. }) { a_rows } else { a_columns };
+            agree(plan, step, [rows, columns, k])?;
             let (m, n) = (narrow(rows)?, narrow(columns)?);
             let groups = u64::from(m.div_ceil(tile_m)) * u64::from(n.div_ceil(tile_n));
             let groups = u32::try_from(groups)
@@ -182,10 +208,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn products_whose_slots_disagree_are_refused() {
+        use crate::plan::{Element, Phase, PlanBuilder, Ports, Role};
+        for (b_rows, fits) in [(5, true), (4, false)] {
+            let mut builder = PlanBuilder::new();
+            let mut slot = |sizes| builder.slot("s", sizes, Element::F32, Role::Data).unwrap();
+            let (a, b, out) = (slot(vec![3, 2]), slot(vec![b_rows, 2]), slot(vec![3, 5]));
+            let kernel = Kernel::MatmulNt { bias: false, act: Activation::Identity, save: false };
+            let step = builder.step(kernel, vec![a, b], vec![out]).unwrap();
+            builder.phase(Phase::Eval, vec![step.clone()]);
+            let plan = builder.finish(3, 3, Ports::default());
+            let variant = &spec_of(&kernel).unwrap().variants[0];
+            assert_eq!(launches(&plan, &step, variant, 1 << 20).is_ok(), fits);
+        }
+    }
+
+    #[test]
     fn grids_fold_and_cover() {
-        for groups in [0, 1, 65_535, 65_536, 100_000, 5_000_000, u32::MAX] {
+        for groups in [0, 1, 65_535, 65_536, 100_000, 5_000_000, 65_535 * 65_535] {
             let [x, y, z] = grid(groups);
-            assert!((1..=MAX_GROUPS_PER_AXIS).contains(&x) && z == 1, "{groups}");
+            assert!(x.min(y) >= 1 && x.max(y) <= MAX_GROUPS_PER_AXIS && z == 1, "{groups}");
             assert!(u64::from(x) * u64::from(y) >= u64::from(groups), "{groups}");
         }
         assert_eq!(grid(65_535), [65_535, 1, 1]);

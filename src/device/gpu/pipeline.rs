@@ -59,8 +59,8 @@ impl Pipelines {
 
 /// A shader; products go without the checks of indices and loops that wgpu puts in by default.
 ///
-/// They cost software adapters a factor of two to six there (`docs/performance.md`). They are not needed: every
-/// index in a product is below, or clamped to, sizes that the host took from the slots bound, and every
+/// They cost software adapters a factor of two to five (`docs/performance.md`). They are not needed: every index in a
+/// product is below, or clamped to, sizes with which `launch.rs` has found all bound slots to agree, and every
 /// loop counts up to such a size; no index comes from data. Kernels whose indices do come from data
 /// (rows, classes) stay checked.
 #[expect(unsafe_code, reason = "the one place where WGSL runs unchecked; measured, argued above")]

@@ -79,6 +79,16 @@ pub fn verify_gpu(
     device: &mut super::gpu::GpuDevice,
     tell: &mut dyn FnMut(&Check),
 ) -> Result<Tally> {
+    let result = verify_variants(device, tell);
+    device.force_variant(None);
+    result
+}
+
+#[cfg(feature = "gpu")]
+fn verify_variants(
+    device: &mut super::gpu::GpuDevice,
+    tell: &mut dyn FnMut(&Check),
+) -> Result<Tally> {
     let mut tally = Tally { device: device.info().clone(), passed: 0, failed: 0 };
     for kernel in every_kernel() {
         let Some(spec) = super::gpu::KERNELS.iter().find(|spec| spec.name == kernel.name()) else {
@@ -96,7 +106,6 @@ pub fn verify_gpu(
             }
         }
     }
-    device.force_variant(None);
     Ok(tally)
 }
 
