@@ -84,6 +84,11 @@ pub fn elements(sizes: &[usize]) -> Option<usize> {
     sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))
 }
 
+/// A count as kernels hold it. Slots are checked to have fewer than 2³² elements, so nothing is lost for what lies in one.
+pub(crate) fn narrow(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}
+
 /// Bytes as people read them, in binary units: `1.2 MiB`.
 pub fn bytes_text(bytes: u64) -> String {
     let mut value = bytes as f64;

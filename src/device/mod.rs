@@ -55,6 +55,16 @@ pub struct DeviceInfo {
     pub driver: String,
 }
 
+/// What [`DeviceInfo::kind`] is for software adapters.
+pub(crate) const SOFTWARE: &str = "software adapter";
+
+impl DeviceInfo {
+    /// Whether this is an adapter without hardware.
+    pub fn is_software(&self) -> bool {
+        self.kind == SOFTWARE
+    }
+}
+
 impl std::fmt::Display for DeviceInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({}, {}", self.name, self.kind, self.backend)?;

@@ -10,7 +10,7 @@ use super::{
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Inference, NodeId, Op, Training};
 use crate::model::{Activation, ParamLayout};
-use crate::shape::elements;
+use crate::shape::{elements, narrow};
 
 /// How many rows a plan is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl PlanBuilder {
         role: Role,
     ) -> Result<Slot> {
         let len = count(name, &sizes)?;
-        let buffer = BufferId(u32::try_from(self.buffers.len()).unwrap_or(u32::MAX));
+        let buffer = BufferId(narrow(self.buffers.len()));
         // A buffer of no elements cannot be bound.
         self.buffers.push(BufferSpec {
             name: name.to_string(),
@@ -75,7 +75,7 @@ impl PlanBuilder {
         offset: usize,
     ) -> Slot {
         self.slots.push(SlotSpec { name: name.to_string(), sizes, element, buffer, offset });
-        Slot(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
+        Slot(narrow(self.slots.len() - 1))
     }
 
     /// Views of each parameter inside an arena.

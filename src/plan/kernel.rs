@@ -121,6 +121,11 @@ impl Kernel {
         }
     }
 
+    /// Whether it is one of the three products.
+    pub fn is_product(&self) -> bool {
+        matches!(self, Self::MatmulNt { .. } | Self::MatmulNn { .. } | Self::MatmulTn { .. })
+    }
+
     /// How many slots it reads and writes.
     pub fn arity(&self) -> (usize, usize) {
         match *self {

@@ -1,6 +1,7 @@
 //! Which values share a buffer: lifetimes, and the bytes that come of them.
 
 use super::{BufferId, BufferSpec, Element, Plan, Role, Step};
+use crate::shape::narrow;
 
 /// A value that lives only inside a phase, before it has a buffer.
 #[derive(Clone, Debug)]
@@ -47,7 +48,7 @@ pub(super) fn assign(
                 .min_by_key(|buffer| buffers[buffer.0 as usize].elements.abs_diff(temporary.len))
                 .copied();
             let buffer = free.unwrap_or_else(|| {
-                let id = BufferId(u32::try_from(buffers.len()).unwrap_or(u32::MAX));
+                let id = BufferId(narrow(buffers.len()));
                 let name = format!("temporary{}", shared.len());
                 let (element, role) = (Element::F32, Role::Activations);
                 buffers.push(BufferSpec { name, elements: temporary.len, element, role });

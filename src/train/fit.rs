@@ -9,6 +9,7 @@ use crate::data::epoch_order;
 use crate::device::Values;
 use crate::error::{Error, Result};
 use crate::plan::{Phase, StepRow, WINDOW};
+use crate::shape::narrow;
 
 /// A run under way. Each `next` gives the device some steps and returns what is new.
 pub struct Fit<'a> {
@@ -88,7 +89,6 @@ impl<'a> Fit<'a> {
         if in_window == 0 {
             self.write_window()?;
         }
-        let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         let stride = self.trainer.device.stride(Phase::Train).max(1) as usize;
         let count = stride.min(steps - self.epoch.step).min(WINDOW - in_window);
         self.trainer.device.run(Phase::Train, narrow(in_window)..narrow(in_window + count))?;
@@ -113,7 +113,6 @@ impl<'a> Fit<'a> {
     /// Uploads the changing numbers of the next steps, at most a window of them.
     fn write_window(&mut self) -> Result<()> {
         let steps = self.trainer.info.steps_per_epoch;
-        let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         let rows: Vec<StepRow> = (self.epoch.step..steps.min(self.epoch.step + WINDOW))
             .map(|step| {
                 let global = u64::from(self.epoch.index) * steps as u64 + step as u64;

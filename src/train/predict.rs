@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Loss, inference};
 use crate::model::{Params, Sequential};
 use crate::plan::{Phase, Plan, Sizes, Slot, StepRow, WINDOW};
+use crate::shape::narrow;
 
 use super::metrics::{Metrics, argmax};
 
@@ -74,7 +75,6 @@ pub(super) fn run_eval(
 
 /// The eval phase's steps over so many rows in sequence.
 fn eval_rows(rows: usize, batch: usize) -> Vec<StepRow> {
-    let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     (0..steps_per_epoch(rows, batch))
         .map(|step| StepRow {
             first: narrow(step * batch),
@@ -86,7 +86,6 @@ fn eval_rows(rows: usize, batch: usize) -> Vec<StepRow> {
 
 /// Gives all steps to the device, as many at once as it asks for.
 fn run_all(device: &mut dyn Device, phase: Phase, from: usize, to: usize) -> Result<()> {
-    let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let (mut from, to) = (narrow(from), narrow(to));
     while from < to {
         let end = to.min(from + device.stride(phase).max(1));

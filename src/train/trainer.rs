@@ -9,7 +9,7 @@ use crate::device::{Device, DeviceKind, Values, open};
 use crate::error::{Error, Result};
 use crate::graph::{inference, training};
 use crate::model::{Params, Sequential};
-use crate::plan::{Memory, Phase, Plan, Sizes};
+use crate::plan::{Memory, Plan, Sizes};
 
 /// Trains one model on one table.
 pub struct Trainer {
@@ -35,41 +35,33 @@ struct Valid {
     resident: bool,
 }
 
-/// The plan that training would run.
-///
-/// # Errors
-/// If model, data and options do not fit.
-pub(crate) fn plan_of(model: &Sequential, data: &Split, options: &TrainOptions) -> Result<Plan> {
-    options.check()?;
-    let train = &data.train;
-    let (columns, outputs) = (train.columns(), model.outputs(train.columns())?);
-    if train.outputs() != outputs {
-        let problem =
-            format!("it gives {outputs} outputs, but the target needs {}", train.outputs());
-        return Err(Error::shape("model", problem));
-    }
-    if options.loss.classes() != (train.classes() > 0) {
-        let kind = if train.classes() > 0 { "classes" } else { "numbers" };
-        return Err(Error::setting(
-            "--loss",
-            format!("{} does not fit targets that are {kind}", options.loss),
-        ));
-    }
-    let batch = options.batch_size.min(train.rows());
-    let valid_rows = data.valid.as_ref().map_or(0, Dataset::rows);
-    let (eval_rows, eval_batch) = eval_sizes(valid_rows, widest(model, columns)?, batch);
-    let sizes = Sizes { batch, train_rows: train.rows(), eval_batch, eval_rows };
-    let step = training(model, columns, options.loss, options.optimizer)?;
-    Plan::training(&step, &inference(model, columns)?, sizes)
-}
-
 impl Plan {
     /// The plan that [`Trainer`] would run for this model, data and options.
     ///
     /// # Errors
     /// If they do not fit one another.
     pub fn of_run(model: &Sequential, data: &Split, options: &TrainOptions) -> Result<Self> {
-        plan_of(model, data, options)
+        options.check()?;
+        let train = &data.train;
+        let (columns, outputs) = (train.columns(), model.outputs(train.columns())?);
+        if train.outputs() != outputs {
+            let problem =
+                format!("it gives {outputs} outputs, but the target needs {}", train.outputs());
+            return Err(Error::shape("model", problem));
+        }
+        if options.loss.classes() != (train.classes() > 0) {
+            let kind = if train.classes() > 0 { "classes" } else { "numbers" };
+            return Err(Error::setting(
+                "--loss",
+                format!("{} does not fit targets that are {kind}", options.loss),
+            ));
+        }
+        let batch = options.batch_size.min(train.rows());
+        let valid_rows = data.valid.as_ref().map_or(0, Dataset::rows);
+        let (eval_rows, eval_batch) = eval_sizes(valid_rows, widest(model, columns)?, batch);
+        let sizes = Sizes { batch, train_rows: train.rows(), eval_batch, eval_rows };
+        let step = training(model, columns, options.loss, options.optimizer)?;
+        Plan::training(&step, &inference(model, columns)?, sizes)
     }
 }
 
@@ -85,7 +77,7 @@ impl Trainer {
         device: &DeviceKind,
     ) -> Result<Self> {
         let begun = Instant::now();
-        let plan = plan_of(model, data, options)?;
+        let plan = Plan::of_run(model, data, options)?;
         let (device, reason) = open(device)?;
         Self::on(device, reason, plan, (model, data, options), begun)
     }
@@ -153,7 +145,7 @@ impl Trainer {
         if self.options.batch_size > train.rows() {
             warnings.push(Warning::OneBatch { batch: self.options.batch_size, rows: train.rows() });
         }
-        if self.info.device.kind.starts_with("software") {
+        if self.info.device.is_software() {
             warnings.push(Warning::SoftwareAdapter);
         }
         let constant = |column: &usize| {
@@ -271,10 +263,5 @@ impl Trainer {
     /// The plan that runs.
     pub fn plan(&self) -> &Plan {
         &self.plan
-    }
-
-    /// Dispatches of one training step.
-    pub fn dispatches_per_step(&self) -> usize {
-        self.plan.steps(Phase::Train).len()
     }
 }

@@ -12,6 +12,7 @@ use crate::graph::{Loss, Optimizer};
 use crate::model::{Activation, Init, Params, Sequential};
 use crate::plan::{Memory, Phase, Plan, StepRow, WINDOW};
 use crate::random::{Purpose, Seed};
+use crate::shape::narrow;
 
 use super::TrainOptions;
 use super::predict::port;
@@ -181,7 +182,6 @@ impl Workload {
         let x = normal(rows * inputs);
         let numbers = if self.loss.classes() { Vec::new() } else { normal(rows * outputs) };
         let params = Params::init(&self.model(), inputs, Seed(3))?;
-        let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
         let begun = Instant::now();
         device.load(plan)?;
         device.write(port(plan.ports.train_x, "train.x")?, 0, Values::F32(&x))?;
@@ -270,7 +270,7 @@ impl Workload {
             times.sort_by(f64::total_cmp);
             let slots = step.reads.iter().chain(&step.writes).map(|&slot| plan.slot(slot));
             let out = plan.slot(step.writes[0]);
-            let product = step.kernel.name().starts_with("matmul");
+            let product = step.kernel.is_product();
             let (rows, columns) = plan.slot(step.reads[0]).matrix();
             // Of a product's first factor, the dimension that its result does not have is the one summed over.
             let summed = if step.kernel.name() == "matmul_tn" { rows } else { columns };

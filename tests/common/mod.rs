@@ -15,9 +15,6 @@ use wgrad::random::Purpose;
 /// Seeds of tests that try several.
 pub const SEEDS: [Seed; 3] = [Seed(1), Seed(2), Seed(3)];
 
-/// Sizes at which kernels go wrong: one, the neighbours of powers of two and tiles, primes.
-pub const EDGE_SIZES: [usize; 12] = [1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 67];
-
 /// How far a number may lie from its reference: `abs + rel * |reference|`.
 #[derive(Clone, Copy, Debug)]
 pub struct Tolerance {

@@ -2,7 +2,7 @@
 
 use wgpu::{Backends, DeviceType, InstanceDescriptor, InstanceFlags};
 
-use crate::device::{DeviceInfo, DeviceKind};
+use crate::device::{DeviceInfo, DeviceKind, SOFTWARE};
 use crate::error::{Error, Result};
 
 /// What an adapter is and can do, for people.
@@ -42,7 +42,7 @@ pub(super) fn describe(adapter: &wgpu::Adapter) -> DeviceInfo {
         DeviceType::DiscreteGpu => "discrete GPU",
         DeviceType::IntegratedGpu => "integrated GPU",
         DeviceType::VirtualGpu => "virtual GPU",
-        DeviceType::Cpu => "software adapter",
+        DeviceType::Cpu => SOFTWARE,
         DeviceType::Other => "other adapter",
     };
     let driver = format!("{} {}", info.driver, info.driver_info).trim().to_string();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::adapter::{describe, pick};
-use super::flight::{DEPTH, Flight, Submitted};
+use super::flight::{DEPTH, Flight, Mapped, Submitted};
 use super::kernels::Variant;
 use super::load::{Loaded, Loader, UNIFORM_STRIDE};
 use super::pipeline::Pipelines;
@@ -98,7 +98,7 @@ impl GpuDevice {
 
     /// Whether this device takes a form of a kernel by itself for some sizes.
     pub fn may_take(&self, variant: &Variant) -> bool {
-        let lanes8 = self.info.kind.starts_with("software") && self.subgroup == Some(8);
+        let lanes8 = self.info.is_software() && self.subgroup == Some(8);
         variant.name == "plain" || lanes8 == variant.subgroup.is_some()
     }
 
@@ -153,17 +153,23 @@ impl GpuDevice {
         self.wait(Some(submitted.index.clone()))?;
         self.flight.landed(&submitted);
         if let Some((staging, mapped)) = &submitted.staging {
-            let mapped = mapped.recv().map_err(|_| self.failed("losses were not mapped"))?;
-            mapped.map_err(|error| self.failed(error.to_string()))?;
             let buffer = &self.loaded()?.staging[*staging];
-            let slice = buffer.slice(..4 * u64::from(submitted.steps));
-            let view = slice.get_mapped_range().map_err(|error| self.failed(error.to_string()))?;
-            let losses: Vec<f32> = bytemuck::pod_collect_to_vec(&view);
-            drop(view);
-            buffer.unmap();
+            let losses = self.collect(buffer, 4 * u64::from(submitted.steps), mapped)?;
             self.losses.extend(losses);
         }
         Ok(())
+    }
+
+    /// The floats of a buffer whose mapping was asked for and waited for.
+    fn collect(&self, buffer: &wgpu::Buffer, bytes: u64, mapped: &Mapped) -> Result<Vec<f32>> {
+        let failed = |error: &dyn std::fmt::Display| self.failed(error.to_string());
+        let outcome = mapped.recv().map_err(|_| self.failed("a result was not mapped"))?;
+        outcome.map_err(|error| failed(&error))?;
+        let view = buffer.slice(..bytes).get_mapped_range().map_err(|error| failed(&error))?;
+        let values = bytemuck::pod_collect_to_vec(&view);
+        drop(view);
+        buffer.unmap();
+        Ok(values)
     }
 
     fn encode(&self, loaded: &Loaded, phase: Phase, steps: Range<u32>) -> wgpu::CommandEncoder {
@@ -187,6 +193,14 @@ impl GpuDevice {
         drop(pass);
         encoder
     }
+}
+
+/// Asks for a buffer's first bytes; the answer comes when the work that writes them is waited for.
+fn map(buffer: &wgpu::Buffer, bytes: u64) -> Mapped {
+    let (tell, mapped) = std::sync::mpsc::channel();
+    // Nobody listens any more if the device was dropped.
+    buffer.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| drop(tell.send(result)));
+    mapped
 }
 
 /// The size of an adapter's subgroups, if it is the same for all.
@@ -236,7 +250,7 @@ impl Device for GpuDevice {
         }
         self.flight = Flight::default();
         self.losses.clear();
-        let software = self.info.kind.starts_with("software");
+        let software = self.info.is_software();
         if software {
             memory::check(plan, 4, &self.info)?;
         }
@@ -329,13 +343,7 @@ impl Device for GpuDevice {
             );
         }
         let index = self.queue.submit([encoder.finish()]);
-        let staging = log.map(|_| {
-            let (tell, mapped) = std::sync::mpsc::channel();
-            let slice = loaded.staging[turn].slice(..4 * u64::from(count));
-            // Nobody listens any more if the device was dropped.
-            slice.map_async(wgpu::MapMode::Read, move |result| drop(tell.send(result)));
-            (turn, mapped)
-        });
+        let staging = log.map(|_| (turn, map(&loaded.staging[turn], 4 * u64::from(count))));
         self.flight.count += usize::from(staging.is_some());
         self.flight.waiting.push_back(Submitted {
             index,
@@ -375,16 +383,9 @@ impl Device for GpuDevice {
                 self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             encoder.copy_buffer_to_buffer(buffer, start + done, &loaded.readback, 0, bytes);
             let index = self.queue.submit([encoder.finish()]);
-            let slice = loaded.readback.slice(..bytes);
-            let (tell, mapped) = std::sync::mpsc::channel();
-            slice.map_async(wgpu::MapMode::Read, move |result| drop(tell.send(result)));
+            let mapped = map(&loaded.readback, bytes);
             self.wait(Some(index))?;
-            let mapped = mapped.recv().map_err(|_| self.failed("the result was not mapped"))?;
-            mapped.map_err(|error| self.failed(error.to_string()))?;
-            let view = slice.get_mapped_range().map_err(|error| self.failed(error.to_string()))?;
-            values.extend(bytemuck::pod_collect_to_vec::<u8, f32>(&view));
-            drop(view);
-            loaded.readback.unmap();
+            values.extend(self.collect(&loaded.readback, bytes, &mapped)?);
             done += bytes;
         }
         Ok(values)

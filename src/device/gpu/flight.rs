@@ -39,6 +39,9 @@ impl Pace {
     }
 }
 
+/// Where it is told that a buffer was mapped.
+pub(super) type Mapped = std::sync::mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>;
+
 /// A submission that may not be done yet.
 #[derive(Debug)]
 pub(super) struct Submitted {
@@ -47,8 +50,7 @@ pub(super) struct Submitted {
     pub(super) steps: u32,
     pub(super) at: Instant,
     /// Which staging buffer gets the losses, and whether it is mapped.
-    pub(super) staging:
-        Option<(usize, std::sync::mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>)>,
+    pub(super) staging: Option<(usize, Mapped)>,
 }
 
 /// Submissions in order, oldest first.

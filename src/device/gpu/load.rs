@@ -7,7 +7,7 @@ use super::launch::{Launch, launches, spec_of};
 use super::pipeline::{Pipelines, STEP_BYTES};
 use crate::error::{Error, Result};
 use crate::model::VIEW_ALIGN;
-use crate::plan::{Kernel, Phase, Plan, Role, SlotSpec, Step, WINDOW};
+use crate::plan::{Phase, Plan, Role, SlotSpec, Step, WINDOW};
 
 /// Bytes between two rows of a table of uniforms: the alignment that WebGPU asks for.
 pub(super) const UNIFORM_STRIDE: u64 = 256;
@@ -146,7 +146,7 @@ impl Loader<'_> {
         let mut dispatches = Vec::new();
         for step in plan.steps(phase) {
             let variant = self.variant(plan, step)?;
-            if step.kernel.name().starts_with("matmul") {
+            if step.kernel.is_product() {
                 variants.push(format!("{}: {}", step.kernel.name(), variant.name));
             }
             dispatches.extend(launches(plan, step, variant, most)?);
@@ -177,10 +177,7 @@ impl Loader<'_> {
         {
             return Ok(forced);
         }
-        let product = matches!(
-            step.kernel,
-            Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } | Kernel::MatmulTn { .. }
-        );
+        let product = step.kernel.is_product();
         let (m, n) = plan.slot(step.writes[0]).matrix();
         let tiles = m.div_ceil(64) * n.div_ceil(64);
         let wanted = match (product, self.software, self.subgroup) {

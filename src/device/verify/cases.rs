@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::model::Activation;
 use crate::plan::{Element, Kernel, Phase, Plan, PlanBuilder, Ports, Role, Slot, StepRow};
 use crate::random::{Purpose, Random, Seed};
+use crate::shape::narrow;
 
 /// Every kernel with every fusion that plans may ask for.
 pub fn every_kernel() -> Vec<Kernel> {
@@ -211,7 +212,6 @@ pub(super) fn build(kernel: Kernel, [m, n, k]: Triple) -> Result<Case> {
             (vec![gradient], writes)
         }
     };
-    let narrow = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let row = StepRow {
         first: 5,
         rows: narrow(if update { 1 } else { counted }),
@@ -268,7 +268,7 @@ impl Maker {
 
     /// Whole numbers below `bound`.
     fn indices(&mut self, name: &str, len: usize, bound: usize) -> Result<Slot> {
-        let bound = u32::try_from(bound).unwrap_or(u32::MAX);
+        let bound = narrow(bound);
         let values = (0..len).map(|_| self.random.below(bound)).collect();
         let slot = self.builder.slot(name, vec![len], Element::U32, Role::Data)?;
         self.starts.push((slot, Start::Indices(values)));
