@@ -8,8 +8,9 @@ use std::time::Instant;
 use super::adapter::{describe, pick};
 use super::flight::{DEPTH, Flight, Mapped, Submitted};
 use super::kernels::Variant;
-use super::load::{Loaded, Loader, UNIFORM_STRIDE};
+use super::load::{Loaded, Loader, Ready, UNIFORM_STRIDE};
 use super::pipeline::Pipelines;
+use super::sequence::{MAX_STEPS, can_bind};
 use crate::device::{Device, DeviceInfo, DeviceKind, Values, memory};
 use crate::error::{Error, Result};
 use crate::plan::{Element, Phase, Plan, Slot, StepRow, WINDOW};
@@ -112,6 +113,11 @@ impl GpuDevice {
         variant.subgroup.is_none() || variant.subgroup == self.subgroup
     }
 
+    /// Whether whole training steps can run here as one dispatch.
+    pub fn can_run_sequences(&self) -> bool {
+        can_bind(&self.device.limits())
+    }
+
     /// Makes the next load keep to fewer bytes a binding than the adapter allows, as on an adapter with less;
     /// `None` for the adapter's own limit.
     pub fn limit_bindings(&mut self, bytes: Option<u64>) {
@@ -180,14 +186,24 @@ impl GpuDevice {
             Phase::Eval => &loaded.eval,
         };
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for step in steps {
-            // The table has at most a window of rows, so offsets fit.
-            let offset = step * u32::try_from(UNIFORM_STRIDE).unwrap_or(256);
-            for ready in dispatches {
-                pass.set_pipeline(&ready.pipeline);
-                pass.set_bind_group(0, &ready.group, &[offset]);
-                let [x, y, z] = ready.grid;
-                pass.dispatch_workgroups(x, y, z);
+        // The table has at most a window of rows, so offsets fit.
+        let offset = |step: u32| step * u32::try_from(UNIFORM_STRIDE).unwrap_or(256);
+        let mut dispatch = |ready: &Ready, step: u32, [x, y, z]: [u32; 3]| {
+            pass.set_pipeline(&ready.pipeline);
+            pass.set_bind_group(0, &ready.group, &[offset(step)]);
+            pass.dispatch_workgroups(x, y, z);
+        };
+        if let [sequence] = &dispatches[..]
+            && sequence.many_steps
+        {
+            for first in steps.clone().step_by(MAX_STEPS as usize) {
+                dispatch(sequence, first, [MAX_STEPS.min(steps.end - first), 1, 1]);
+            }
+        } else {
+            for step in steps {
+                for ready in dispatches {
+                    dispatch(ready, step, ready.grid);
+                }
             }
         }
         drop(pass);
