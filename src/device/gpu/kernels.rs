@@ -91,7 +91,17 @@ const fn subgroup(
     Variant { name, source: SUBGROUP, consts, tile, subgroup: Some(lanes), one_pipeline: true }
 }
 
+const BLOCK: &[&str] = &[include_str!("../../../shaders/matmul_block.wgsl")];
+
 const MATMULS: &[Variant] = &[
+    Variant {
+        name: "block_128x128",
+        source: BLOCK,
+        consts: &[],
+        tile: [128, 128],
+        subgroup: None,
+        one_pipeline: false,
+    },
     tile(
         "tile_64x64",
         &[("TILE_M", 64), ("TILE_N", 64), ("TILE_K", 16), ("REG_M", 4), ("REG_N", 4)],

@@ -220,7 +220,8 @@ impl Loader<'_> {
         }
         let product = step.kernel.is_product();
         let (m, n) = plan.slot(step.writes[0]).matrix();
-        let tiles = m.div_ceil(64) * n.div_ceil(64);
+        let tiles_of = |tile: usize| m.div_ceil(tile) * n.div_ceil(tile);
+        let tiles = tiles_of(64);
         let wanted = match (product, self.software, self.subgroup) {
             (false, ..) => "plain",
             // Barriers and workgroup memory cost lavapipe more than they save, and loads more than passing
@@ -228,6 +229,7 @@ impl Loader<'_> {
             (true, true, Some(8)) => "subgroup_16x16",
             (true, true, _) if tiles > 1 => "tile_64x64",
             // Large tiles load less for each result, but a small result has too few of them to fill a GPU.
+            (true, false, _) if tiles_of(128) >= 128 => "block_128x128",
             (true, false, _) if tiles >= 64 => "tile_64x64",
             _ => "tile_16x16",
         };

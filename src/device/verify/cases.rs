@@ -56,6 +56,7 @@ pub fn sizes_of(kernel: &Kernel) -> Vec<Triple> {
             [16, 16, 17],
             [63, 65, 64],
             [67, 13, 131],
+            [130, 129, 19],
             // More than 65,535 workgroups for the small tiles.
             [2, 16 * 65_535 + 17, 1],
         ],
