@@ -78,6 +78,15 @@ impl Instructions {
         self != Self::Baseline || BASELINE_FUSED
     }
 
+    /// Those for a result of so many columns: narrow ones would leave most of the widest vectors empty.
+    pub(super) fn for_columns(self, columns: usize) -> Self {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 if columns <= Self::Avx2.lanes() => Self::Avx2,
+            _ => self,
+        }
+    }
+
     /// Columns of a product's tile.
     pub(super) fn lanes(self) -> usize {
         match self {

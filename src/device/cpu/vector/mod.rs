@@ -39,16 +39,24 @@ impl Vector {
         Self { instructions, ..Self::new() }
     }
 
-    /// Whether aᵀ's product is computed instead and stored transposed: where that packs and pads less. The
-    /// numbers are the same.
-    fn flipped(&self, Product { m, n, k }: Product) -> bool {
-        let lanes = self.instructions.lanes();
-        // In elements packed, stored crosswise, and in steps of a tile's row.
-        let cost = |rows: usize, columns: usize| {
-            let columns = columns.div_ceil(lanes);
-            columns * lanes * k + rows * columns * k
+    /// Whether the transposed result is computed, bᵀ's rows against a's columns, and stored crosswise: where that packs
+    /// and pads less. The numbers are the same.
+    fn flipped(&self, kernel: Kernel, Product { m, n, k }: Product) -> bool {
+        // Multiplications in the time of packing an element: crosswise for nt, in whole vectors for tn.
+        let weight = match kernel {
+            Kernel::MatmulNt { .. } => 16,
+            Kernel::MatmulTn { .. } => 4,
+            _ => return false,
         };
-        cost(n, m) + m * n < cost(m, n)
+        let cost = |rows: usize, columns: usize| {
+            let lanes = self.instructions.for_columns(columns).lanes();
+            (rows + weight) * columns.next_multiple_of(lanes) * k
+        };
+        cost(n, m) + 16 * m * n < cost(m, n)
+    }
+
+    fn multiply(&self, part: Part<'_>) {
+        product::multiply(self.instructions.for_columns(part.out.dim().1), &self.pool, part);
     }
 }
 
@@ -75,16 +83,12 @@ impl Engine<f32> for Vector {
     }
 
     fn prepare(&mut self, steps: &[(Kernel, Product)]) {
-        let lanes = self.instructions.lanes();
-        let scratch = steps.iter().map(|&(kernel, product)| match kernel {
-            Kernel::MatmulNt { .. } if self.flipped(product) => {
-                product::scratch(product.m, product.k, lanes)
-            }
-            _ if kernel.is_product() => product::scratch(product.n, product.k, lanes),
-            _ => 0,
+        let products = steps.iter().filter(|(kernel, _)| kernel.is_product());
+        let scratch = products.map(|&(kernel, product)| {
+            let columns = if self.flipped(kernel, product) { product.m } else { product.n };
+            product::scratch(columns, product.k, self.instructions.for_columns(columns).lanes())
         });
-        let floats = scratch.max().unwrap_or(0);
-        self.pool.reserve(floats);
+        self.pool.reserve(scratch.max().unwrap_or(0));
         self.shared = steps.iter().any(|&(kernel, Product { m, n, k })| {
             if kernel.is_product() { product::shared(m * n * k) } else { passes::shared(m * n) }
         });
@@ -102,7 +106,7 @@ impl Engine<f32> for Vector {
         product: Product,
     ) {
         let Product { m, n, k } = product;
-        let along_rows = self.flipped(product);
+        let along_rows = self.flipped(Kernel::MatmulNt { bias: false, act, save: false }, product);
         let (mut out, mut saved) = (view_mut(out, m, n), saved.map(|saved| view_mut(saved, m, n)));
         let (mut left, mut right) = (a, b);
         if along_rows {
@@ -112,8 +116,7 @@ impl Engine<f32> for Vector {
         let left = Factor::Rows { values: left, stride: k };
         let right = Factor::Columns { values: right, stride: k };
         let finish = Finish::Activate { bias, along_rows, act, saved };
-        let part = Part { left, right, k, at: (0, 0), out, finish };
-        product::multiply(self.instructions, &self.pool, part);
+        self.multiply(Part { left, right, k, at: (0, 0), out, finish });
     }
 
     fn matmul_nn(
@@ -129,21 +132,26 @@ impl Engine<f32> for Vector {
         };
         let left = Factor::Rows { values: a, stride: k };
         let right = Factor::Rows { values: b, stride: n };
-        let part = Part { left, right, k, at: (0, 0), out: view_mut(out, m, n), finish };
-        product::multiply(self.instructions, &self.pool, part);
+        self.multiply(Part { left, right, k, at: (0, 0), out: view_mut(out, m, n), finish });
     }
 
     fn matmul_tn(
         &self,
         (a, b): (&[f32], &[f32]),
         (out, sums): (&mut [f32], Option<&mut [f32]>),
-        Product { m, n, k }: Product,
+        product: Product,
     ) {
-        let left = Factor::Columns { values: a, stride: m };
-        let right = Factor::Rows { values: b, stride: n };
-        let out = view_mut(out, m, n);
-        let part = Part { left, right, k, at: (0, 0), out, finish: Finish::Store };
-        let multiply = || product::multiply(self.instructions, &self.pool, part);
+        let Product { m, n, k } = product;
+        let mut left = Factor::Columns { values: a, stride: m };
+        let mut right = Factor::Rows { values: b, stride: n };
+        let mut out = view_mut(out, m, n);
+        if self.flipped(Kernel::MatmulTn { bias_grad: false }, product) {
+            left = Factor::Columns { values: b, stride: n };
+            right = Factor::Rows { values: a, stride: m };
+            out = out.reversed_axes();
+        }
+        let multiply =
+            || self.multiply(Part { left, right, k, at: (0, 0), out, finish: Finish::Store });
         match sums {
             Some(sums) => both(product::shared(m * n * k), multiply, || self.sum_rows(a, sums, m)),
             None => multiply(),

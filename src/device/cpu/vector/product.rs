@@ -9,7 +9,7 @@ use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 
 use super::instructions::Instructions;
 use super::pool::{Pool, both};
-use super::tile::{ROWS, Tiles};
+use super::tile::{BLOCKS, ROWS, Tiles};
 use crate::model::Activation;
 
 /// A factor, and how it lies: `stride` is the distance of its rows, or of its columns.
@@ -49,8 +49,8 @@ pub(super) struct Part<'a> {
 
 /// Floats of the right factor that a part packs: half a mebibyte, so that they stay in a core's own cache.
 const PACKED: usize = 1 << 17;
-/// Multiplications below which a part is not worth a thread's while: about 10 µs.
-const WORTHWHILE: usize = 1 << 19;
+/// Multiplications below which a part is not worth a thread's while: about 5 µs.
+const WORTHWHILE: usize = 1 << 18;
 
 /// Parts for each thread, so that one that is held up leaves its rest to the others.
 const PARTS_PER_THREAD: usize = 4;
@@ -58,7 +58,7 @@ const PARTS_PER_THREAD: usize = 4;
 /// Floats of scratch that one part of a product needs.
 pub(super) fn scratch(columns: usize, k: usize, lanes: usize) -> usize {
     let panels = (PACKED / (k * lanes).max(1)).clamp(1, columns.div_ceil(lanes).max(1));
-    (panels * lanes + ROWS) * k
+    (panels * lanes + BLOCKS * ROWS) * k
 }
 
 /// Whether a product of so many multiplications is shared among threads.
@@ -84,13 +84,15 @@ impl<'a> Part<'a> {
         let (rows, columns) = self.out.dim();
         let (panels, blocks) = (columns.div_ceil(lanes), rows.div_ceil(ROWS));
         let fits = panels <= 1 || panels * lanes * self.k <= PACKED;
-        let small = self.out.len() * self.k <= least / 2 * 3;
+        let small = self.out.len() * self.k / 3 * 2 <= least;
         if (fits && small) || (panels <= 1 && blocks <= 1) {
             pool.with_scratch(|scratch| instructions.run(Tiles { part: self, scratch }));
             return;
         }
-        // Columns first: each column of the right factor is then packed once.
-        let (one, other) = if panels > 1 {
+        // Columns first, so that each column of the right factor is packed once; rows first where the left factor is
+        // packed too, which takes longer.
+        let rows_first = fits && blocks > 1 && matches!(self.left, Factor::Columns { .. });
+        let (one, other) = if panels > 1 && !rows_first {
             self.split(Axis(1), panels / 2 * lanes)
         } else {
             self.split(Axis(0), blocks / 2 * ROWS)

@@ -12,11 +12,14 @@ use super::product::{Factor, Finish, Part};
 /// Rows of a tile. Six rows of two vectors fill twelve of sixteen registers; two hold the right factor, one the left.
 pub(super) const ROWS: usize = 6;
 
+/// Blocks of rows of the left factor that are packed at once, so that whole lines of the cache are read.
+pub(super) const BLOCKS: usize = 8;
+
 /// Terms that are summed before they are added to the sum of those before: long sums then err less.
 const TERMS: usize = 256;
 
 /// Terms that are transposed at once.
-const BLOCK: usize = 8;
+const BLOCK: usize = 16;
 
 type Tile<const LANES: usize> = [[f32; LANES]; ROWS];
 
@@ -47,13 +50,14 @@ impl Work for Tiles<'_, '_> {
                 }
             }
         }
-        let block = &mut rest.as_chunks_mut::<ROWS>().0[..k];
+        let blocks = &mut rest.as_chunks_mut::<ROWS>().0[..BLOCKS * k];
         let mut tile = [[0.0; LANES]; ROWS];
-        for row in (0..rows).step_by(ROWS) {
+        for (index, row) in (0..rows).step_by(ROWS).enumerate() {
             let (first, count) = (part.at.0 + row, ROWS.min(rows - row));
-            if let Factor::Columns { values, stride } = part.left {
-                copy(&values[first..], stride, count, block);
+            if let (Factor::Columns { values, stride }, 0) = (part.left, index % BLOCKS) {
+                copy_blocks(&values[first..], stride, rows - row, blocks);
             }
+            let block = &blocks[index % BLOCKS * k..][..k];
             for (panel, packed) in packed.chunks_exact(k).enumerate() {
                 if let Factor::Rows { values, stride } = part.left {
                     let values = &values[first * stride..];
@@ -70,6 +74,23 @@ impl Work for Tiles<'_, '_> {
                 }
                 finish(&mut part, (row, panel * LANES), count, &mut tile);
             }
+        }
+    }
+}
+
+/// Packs up to [`BLOCKS`] blocks of rows that lie side by side, `stride` from one term to the next; rows beyond
+/// `count` are left as they are, and what comes of them is not stored.
+#[inline(always)]
+fn copy_blocks(values: &[f32], stride: usize, count: usize, blocks: &mut [[f32; ROWS]]) {
+    let k = blocks.len() / BLOCKS;
+    for (term, values) in values.chunks(stride).take(k).enumerate() {
+        let values = &values[..count.min(BLOCKS * ROWS)];
+        let (whole, rest) = values.as_chunks::<ROWS>();
+        for (block, values) in whole.iter().enumerate() {
+            blocks[block * k + term] = *values;
+        }
+        if !rest.is_empty() {
+            blocks[whole.len() * k + term][..rest.len()].copy_from_slice(rest);
         }
     }
 }
