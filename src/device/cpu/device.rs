@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::Real;
 use super::engine::Engine;
 use super::kernels::{self, Adam, Product, Sgd};
+use super::vector::{Instructions, Vector};
 use crate::device::{Device, DeviceInfo, Values, memory};
 use crate::error::{Error, Result};
 use crate::model::Activation;
@@ -126,6 +127,13 @@ impl<T: Real> CpuDevice<T> {
     }
 }
 
+impl CpuDevice<f32> {
+    /// A device that computes with these instructions, to check those that the widest stand in front of.
+    pub fn using(instructions: Instructions) -> Self {
+        Self::with(Vector::using(instructions))
+    }
+}
+
 impl<T: Real> Default for CpuDevice<T> {
     fn default() -> Self {
         Self::new()
@@ -237,13 +245,7 @@ impl Ready {
             Kernel::PutRows => kernels::put_rows(a, out, n, step),
             Kernel::UpdateSgd { momentum, nesterov, weight_decay } => {
                 let velocity = (momentum != 0.0).then_some(out2);
-                engine.update_sgd(
-                    a,
-                    out,
-                    velocity,
-                    Sgd { momentum, nesterov, weight_decay },
-                    step,
-                );
+                engine.update_sgd(a, out, velocity, Sgd { momentum, nesterov, weight_decay }, step);
             }
             Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled } => {
                 let adam = Adam { beta1, beta2, eps, weight_decay, decoupled };

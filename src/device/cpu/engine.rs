@@ -87,7 +87,14 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     }
 
     /// See [`kernels::update_sgd`].
-    fn update_sgd(&self, g: &[T], w: &mut [T], velocity: Option<&mut [T]>, sgd: Sgd, step: &StepRow) {
+    fn update_sgd(
+        &self,
+        g: &[T],
+        w: &mut [T],
+        velocity: Option<&mut [T]>,
+        sgd: Sgd,
+        step: &StepRow,
+    ) {
         kernels::update_sgd(g, w, velocity, sgd, step);
     }
 

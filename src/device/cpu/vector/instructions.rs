@@ -73,11 +73,6 @@ impl Instructions {
         }
     }
 
-    /// Whether sums of products are rounded once a term; the numbers depend on nothing else of an instruction set.
-    pub(super) fn fused(self) -> bool {
-        self != Self::Baseline || BASELINE_FUSED
-    }
-
     /// Those for a result of so many columns: narrow ones would leave most of the widest vectors empty.
     pub(super) fn for_columns(self, columns: usize) -> Self {
         match self {
@@ -107,7 +102,10 @@ impl Instructions {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => avx512::<W>,
         };
-        #[expect(unsafe_code, reason = "a function compiled for wider vectors can be called no other way")]
+        #[expect(
+            unsafe_code,
+            reason = "a function compiled for wider vectors can be called no other way"
+        )]
         // SAFETY: values other than the baseline are made by `available` alone, which asked the processor.
         unsafe {
             run(work)

@@ -52,6 +52,8 @@ const PACKED: usize = 1 << 17;
 /// Multiplications below which a part is not worth a thread's while: about 5 µs.
 const WORTHWHILE: usize = 1 << 18;
 
+/// Terms of a sum that takes less time than storing it.
+const SHORT: usize = 32;
 /// Parts for each thread, so that one that is held up leaves its rest to the others.
 const PARTS_PER_THREAD: usize = 4;
 
@@ -89,9 +91,11 @@ impl<'a> Part<'a> {
             pool.with_scratch(|scratch| instructions.run(Tiles { part: self, scratch }));
             return;
         }
-        // Columns first, so that each column of the right factor is packed once; rows first where the left factor is
-        // packed too, which takes longer.
-        let rows_first = fits && blocks > 1 && matches!(self.left, Factor::Columns { .. });
+        // Columns first, so that each column of the right factor is packed once. Rows first where the left factor is
+        // packed too, which takes longer, and where sums are so short that storing takes longest: threads then
+        // do not write to neighbouring lines of memory.
+        let packs_left = matches!(self.left, Factor::Columns { .. });
+        let rows_first = fits && blocks > 1 && (packs_left || self.k <= SHORT);
         let (one, other) = if panels > 1 && !rows_first {
             self.split(Axis(1), panels / 2 * lanes)
         } else {

@@ -221,7 +221,8 @@ fn finish<const LANES: usize>(
                 }
                 Some(bias) => {
                     let bias = &bias[part.at.1 + at.1..];
-                    let bias: [f32; LANES] = std::array::from_fn(|lane| *bias.get(lane).unwrap_or(&0.0));
+                    let bias: [f32; LANES] =
+                        std::array::from_fn(|lane| *bias.get(lane).unwrap_or(&0.0));
                     for row in tile.iter_mut() {
                         row.iter_mut().zip(&bias).for_each(|(sum, bias)| *sum += bias);
                     }
