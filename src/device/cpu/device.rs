@@ -366,6 +366,6 @@ impl<T: Real> Device for CpuDevice<T> {
     }
 
     fn variants(&self) -> Vec<String> {
-        vec![format!("matmul: {}", self.engine.name())]
+        vec![format!("matmul: {}", self.engine.products())]
     }
 }

@@ -16,8 +16,11 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     /// Threads it uses.
     fn threads(&self) -> usize;
 
-    /// How it computes, for [`crate::device::DeviceInfo`] and the record of a run.
-    fn name(&self) -> String;
+    /// How it computes, for [`crate::device::DeviceInfo`].
+    fn name(&self) -> &'static str;
+
+    /// How it multiplies, for the record of a run: the order of additions depends on it.
+    fn products(&self) -> String;
 
     /// Makes the memory that steps of these sizes need.
     fn prepare(&mut self, _steps: &[(Kernel, Product)]) {}
@@ -123,7 +126,11 @@ impl<T: Real> Engine<T> for Plain {
         1
     }
 
-    fn name(&self) -> String {
-        "plain".to_string()
+    fn name(&self) -> &'static str {
+        "plain"
+    }
+
+    fn products(&self) -> String {
+        "ndarray".to_string()
     }
 }

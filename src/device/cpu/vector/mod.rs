@@ -22,6 +22,7 @@ use crate::plan::{Kernel, StepRow};
 
 use pool::{Pool, both};
 use product::{Factor, Finish, Part};
+use tile::{ROWS, TERMS};
 use update::{AdamPart, SgdPart};
 
 /// The kernels in f32.
@@ -78,8 +79,13 @@ impl Engine<f32> for Vector {
         self.pool.threads()
     }
 
-    fn name(&self) -> String {
-        self.instructions.name().to_string()
+    fn name(&self) -> &'static str {
+        self.instructions.name()
+    }
+
+    fn products(&self) -> String {
+        let (name, lanes) = (self.instructions.name(), self.instructions.lanes());
+        format!("{name}, tiles of {ROWS}x{lanes}, sums of {TERMS} terms")
     }
 
     fn prepare(&mut self, steps: &[(Kernel, Product)]) {

@@ -16,7 +16,7 @@ pub(super) const ROWS: usize = 6;
 pub(super) const BLOCKS: usize = 8;
 
 /// Terms that are summed before they are added to the sum of those before: long sums then err less.
-const TERMS: usize = 256;
+pub(super) const TERMS: usize = 256;
 
 /// Terms that are transposed at once.
 const BLOCK: usize = 16;
