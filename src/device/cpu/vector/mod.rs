@@ -8,6 +8,7 @@ mod instructions;
 mod passes;
 mod pool;
 mod product;
+mod smooth;
 mod tile;
 mod update;
 

@@ -41,7 +41,7 @@ impl Work for Activate<'_> {
                 row.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
             }
         }
-        activation::values(act, out);
+        activation::values::<FUSED>(act, out);
     }
 }
 
@@ -59,7 +59,7 @@ impl Work for ActivateGrad<'_> {
     #[inline(always)]
     fn run<const FUSED: bool, const LANES: usize>(self) {
         self.out.copy_from_slice(self.d_y);
-        activation::times_gradients(self.act, self.out, self.saved);
+        activation::times_gradients::<FUSED>(self.act, self.out, self.saved);
     }
 }
 

@@ -72,7 +72,7 @@ impl Work for Tiles<'_, '_> {
                 } else {
                     sum_block::<FUSED, LANES>(block, packed, &mut tile);
                 }
-                finish(&mut part, (row, panel * LANES), count, &mut tile);
+                finish::<FUSED, LANES>(&mut part, (row, panel * LANES), count, &mut tile);
             }
         }
     }
@@ -204,7 +204,7 @@ fn add<const LANES: usize, const COUNT: usize>(
 
 /// Does to a tile's sums what is fused to the product, and stores them.
 #[inline(always)]
-fn finish<const LANES: usize>(
+fn finish<const FUSED: bool, const LANES: usize>(
     part: &mut Part<'_>,
     at: (usize, usize),
     count: usize,
@@ -232,12 +232,16 @@ fn finish<const LANES: usize>(
             if let Some(saved) = saved {
                 store(saved, at, count, tile);
             }
-            activation::values(*act, tile.as_flattened_mut());
+            activation::values::<FUSED>(*act, tile.as_flattened_mut());
         }
         Finish::Gradient { act, saved } => {
             let mut slopes = [[0.0; LANES]; ROWS];
             load(saved, at, count, &mut slopes);
-            activation::times_gradients(*act, tile.as_flattened_mut(), slopes.as_flattened());
+            activation::times_gradients::<FUSED>(
+                *act,
+                tile.as_flattened_mut(),
+                slopes.as_flattened(),
+            );
         }
     }
     store(&mut part.out, at, count, tile);
