@@ -1,110 +1,98 @@
-//! Throughput of the CPU device's kernels: products in floating-point operations, the update in bytes.
+//! Throughput of the kernels, on every device there is: products in floating-point operations, the others in bytes.
 //!
-//! Each result is compared with the same kernel in f64 before it is timed.
+//! Each kernel is a plan of one step, whose result is compared with the f64 reference before it is timed.
 
-#[path = "../tests/common/mod.rs"]
-mod common;
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot run fails")]
 
-use std::hint::black_box;
+mod devices;
 
-use common::{Tolerance, assert_close, normal_f32};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use wgrad::Seed;
-use wgrad::device::cpu::Real;
-use wgrad::device::cpu::kernels::{Adam, Product, matmul_nn, matmul_nt, matmul_tn, update_adam};
-use wgrad::model::Activation;
-use wgrad::plan::StepRow;
+use devices::devices;
+use wgrad::Activation;
+use wgrad::device::verify::check;
+use wgrad::plan::{Kernel, Phase, StepRow};
 
-/// A product as its name in plans says, without anything fused to it.
-#[derive(Clone, Copy, Debug)]
-enum Layout {
-    Nt,
-    Nn,
-    Tn,
+const NT: Kernel = Kernel::MatmulNt { bias: true, act: Activation::Relu, save: false };
+const NN: Kernel = Kernel::MatmulNn { act_grad: Activation::Relu };
+const TN: Kernel = Kernel::MatmulTn { bias_grad: true };
+const SGD: Kernel = Kernel::UpdateSgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+const ADAM: Kernel =
+    Kernel::UpdateAdam { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, decoupled: false };
+
+/// Kernels with their sizes: m, n, k of products; else rows, columns, rows that count. They are those of the
+/// workloads' steps: small layers, a batch through layers that a core's cache holds, one through wide layers.
+const KERNELS: [(Kernel, [usize; 3]); 15] = [
+    (NT, [64, 32, 32]),
+    (NT, [128, 512, 784]),
+    (NT, [128, 10, 512]),
+    (NT, [512, 1024, 1024]),
+    (NN, [64, 32, 32]),
+    (NN, [128, 512, 512]),
+    (NN, [512, 1024, 1024]),
+    (TN, [32, 32, 64]),
+    (TN, [512, 784, 128]),
+    (TN, [10, 512, 128]),
+    (TN, [1024, 1024, 512]),
+    (Kernel::LossCrossEntropy, [128, 10, 128]),
+    (Kernel::LossMse, [512, 512, 512]),
+    (SGD, [1, 1 << 20, 1]),
+    (ADAM, [1, 1 << 20, 1]),
+];
+
+/// Software adapters take seconds for more multiplications than this.
+const SOFTWARE: usize = 1 << 26;
+
+/// What a run of the kernel does: operations of products, else bytes read and written.
+fn work(kernel: &Kernel, [m, n, k]: [usize; 3]) -> Throughput {
+    let (elements, floats) = match kernel {
+        // A multiplication and an addition a term.
+        _ if kernel.is_product() => return Throughput::Elements(2 * (m * n * k) as u64),
+        // Gradient and weight, and the weight again.
+        Kernel::UpdateSgd { .. } => (n, 3),
+        // The same, and both moments read and written.
+        Kernel::UpdateAdam { .. } => (n, 7),
+        // Prediction, target and gradient.
+        Kernel::LossMse => (m * n, 3),
+        // Logits and gradient.
+        _ => (m * n, 2),
+    };
+    Throughput::Bytes(4 * (elements * floats) as u64)
 }
 
-impl Layout {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Nt => "matmul_nt",
-            Self::Nn => "matmul_nn",
-            Self::Tn => "matmul_tn",
-        }
-    }
-
-    fn run<T: Real>(self, a: &[T], b: &[T], out: &mut [T], product: Product) {
-        match self {
-            Self::Nt => matmul_nt((a, b, None), Activation::Identity, (out, None), product),
-            Self::Nn => matmul_nn((a, b, None), Activation::Identity, out, product),
-            Self::Tn => matmul_tn((a, b), (out, None), product),
-        }
-    }
-}
-
-fn widened(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|&value| f64::from(value)).collect()
-}
-
-/// Sums of k products, each rounded: off by at most k · 2⁻²³ times the sum of their sizes.
-fn check_product(layout: Layout, a: &[f32], b: &[f32], got: &[f32], product: Product) {
-    let (a, b) = (widened(a), widened(b));
-    let sizes = |values: &[f64]| values.iter().map(|value| value.abs()).collect::<Vec<_>>();
-    let (mut want, mut bound) = (vec![0.0; got.len()], vec![0.0; got.len()]);
-    layout.run(&a, &b, &mut want, product);
-    layout.run(&sizes(&a), &sizes(&b), &mut bound, product);
-    for (i, (got, want)) in got.iter().zip(&want).enumerate() {
-        let abs = product.k as f64 * f64::from(f32::EPSILON) * bound[i];
-        assert_close(layout.name(), &[*got], &[*want], Tolerance { abs, rel: 0.0 });
-    }
-}
-
-fn products(criterion: &mut Criterion) {
-    // The product of small layers, of one that fills caches, and those of a batch through wide layers.
-    let shapes = [(64, 32, 32), (128, 512, 784), (512, 512, 512), (512, 1024, 1024)];
-    for layout in [Layout::Nt, Layout::Nn, Layout::Tn] {
-        let mut group = criterion.benchmark_group(layout.name());
-        for (m, n, k) in shapes {
-            let product = Product { m, n, k };
-            let (a, b) = (normal_f32(m * k, Seed(1)), normal_f32(n * k, Seed(2)));
-            let mut out = vec![0.0; m * n];
-            layout.run(&a, &b, &mut out, product);
-            check_product(layout, &a, &b, &out, product);
-            // A multiplication and an addition a term.
-            group.throughput(Throughput::Elements(2 * (m * n * k) as u64));
-            group.bench_function(BenchmarkId::new("cpu", format!("{m}x{n}x{k}")), |bencher| {
-                bencher.iter(|| layout.run(black_box(&a), black_box(&b), &mut out, product));
+fn kernels(criterion: &mut Criterion) {
+    for (name, mut device) in devices() {
+        for (kernel, sizes) in KERNELS {
+            if name == "software" && sizes.iter().product::<usize>() > SOFTWARE {
+                continue;
+            }
+            let checked = check(device.as_mut(), name, kernel, sizes).unwrap();
+            assert!(checked.failure.is_none(), "{kernel} {sizes:?} on {name}: {checked:?}");
+            // As many runs as make the wait at their end count for little, at a rate that keeps numbers as they are.
+            let large = sizes.iter().product::<usize>() > 1 << 20;
+            let runs: u32 = if large { 4 } else { 64 };
+            let rows = u32::try_from(sizes[2].min(sizes[0])).unwrap();
+            let (lr, correction1, correction2) = (1e-12, 0.1, 0.001_f64.sqrt());
+            let row = StepRow { first: 0, rows, log: 0, lr, correction1, correction2 };
+            device.write_steps(Phase::Eval, &vec![row; runs as usize]).unwrap();
+            let mut group = criterion.benchmark_group(kernel.name());
+            group.sample_size(20).throughput(match work(&kernel, sizes) {
+                Throughput::Elements(operations) => {
+                    Throughput::Elements(operations * u64::from(runs))
+                }
+                Throughput::Bytes(bytes) => Throughput::Bytes(bytes * u64::from(runs)),
+                other => other,
             });
+            let [m, n, k] = sizes;
+            group.bench_function(BenchmarkId::new(name, format!("{m}x{n}x{k}")), |bencher| {
+                bencher.iter(|| {
+                    device.run(Phase::Eval, 0..runs).unwrap();
+                    device.take_losses(true).unwrap()
+                });
+            });
+            group.finish();
         }
-        group.finish();
     }
 }
 
-fn updates(criterion: &mut Criterion) {
-    let adam = Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01, decoupled: true };
-    let step =
-        StepRow { lr: 1e-3, correction1: 0.1, correction2: 0.001_f64.sqrt(), ..StepRow::default() };
-    let mut group = criterion.benchmark_group("update_adam");
-    for len in [1 << 12, 1 << 20] {
-        let (g, mut w) = (normal_f32(len, Seed(1)), normal_f32(len, Seed(2)));
-        let (mut m, mut v) = (vec![0.0_f32; len], vec![0.0_f32; len]);
-        let mut want = widened(&w);
-        update_adam(
-            &widened(&g),
-            (&mut want, &mut vec![0.0; len], &mut vec![0.0; len]),
-            adam,
-            &step,
-        );
-        update_adam(&g, (&mut w, &mut m, &mut v), adam, &step);
-        // A handful of roundings of numbers of size w and lr.
-        assert_close("update_adam", &w, &want, Tolerance { abs: 1e-8, rel: 1e-6 });
-        // Reads g, w, m, v and writes w, m, v.
-        group.throughput(Throughput::Bytes(7 * 4 * len as u64));
-        group.bench_function(BenchmarkId::new("cpu", len), |bencher| {
-            bencher.iter(|| update_adam(black_box(&g), (&mut w, &mut m, &mut v), adam, &step));
-        });
-    }
-    group.finish();
-}
-
-criterion_group!(benches, products, updates);
+criterion_group!(benches, kernels);
 criterion_main!(benches);

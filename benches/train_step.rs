@@ -1,15 +1,22 @@
 //! Samples a second of whole training steps, on every device there is: forward, loss, backward, update.
 //!
-//! The workloads are those of `wgrad bench`. Each device's first losses are compared with those of the f64
+//! The workloads are those of `wgrad bench`; `ndarray` is the same step written by hand, without this crate. Each device's first losses are compared with those of the f64
 //! reference before it is timed.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot run fails")]
-#![expect(clippy::print_stderr, reason = "a benchmark says which devices it has and lacks")]
+#![expect(
+    clippy::print_stderr,
+    reason = "a benchmark says how the CPU device stands to its baseline"
+)]
+
+mod by_hand;
+mod devices;
 
 use std::time::Duration;
 
+use by_hand::ByHand;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use wgrad::device::{Device, DeviceKind, open};
+use devices::devices;
 use wgrad::plan::Phase;
 use wgrad::train::WORKLOADS;
 
@@ -18,35 +25,27 @@ fn steps_of(batch: usize) -> u32 {
     if batch < 100 { 256 } else { 8 }
 }
 
-/// The CPU device, a GPU and a software adapter, as far as this build and this machine have them.
-fn devices() -> Vec<(&'static str, Box<dyn Device>)> {
-    let mut devices = Vec::new();
-    for (name, kind) in
-        [("cpu", DeviceKind::Cpu), ("gpu", DeviceKind::Gpu), ("software", DeviceKind::Software)]
-    {
-        match open(&kind) {
-            Ok((device, _)) => {
-                eprintln!("{name}: {}", device.info());
-                devices.push((name, device));
-            }
-            Err(error) => eprintln!("{name} is left out: {error}"),
-        }
-    }
-    devices
-}
-
 fn train_step(criterion: &mut Criterion) {
     for workload in WORKLOADS {
         let mut group = criterion.benchmark_group(format!("train_step/{}", workload.name));
         let steps = steps_of(workload.batch);
         group.sample_size(10);
         group.throughput(Throughput::Elements(workload.batch as u64 * u64::from(steps)));
-        for (name, mut device) in devices() {
+        let mut rows = devices();
+        if !workload.hardware_only {
+            rows.insert(0, ("ndarray", Box::new(ByHand::new(workload).unwrap())));
+        }
+        let mut medians = Vec::new();
+        for (name, mut device) in rows {
             if workload.hardware_only && name != "gpu" {
                 continue;
             }
             // Checks the losses, and leaves the device loaded at a rate that keeps numbers as they are.
-            workload.measure(device.as_mut(), Duration::ZERO).unwrap();
+            let found = workload.measure(device.as_mut(), Duration::from_millis(500)).unwrap();
+            medians.push(found.step_seconds);
+            if let ("cpu", [by_hand, cpu]) = (name, &medians[..]) {
+                eprintln!("{}: {:.2} of the time of ndarray by hand", workload.name, cpu / by_hand);
+            }
             let id = BenchmarkId::new(name, format!("{steps} steps of {}", workload.batch));
             group.bench_function(id, |bencher| {
                 bencher.iter(|| {

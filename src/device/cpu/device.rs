@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use super::Real;
+use super::engine::Engine;
 use super::kernels::{self, Adam, Product, Sgd};
+use super::vector::{Instructions, Vector};
 use crate::device::{Device, DeviceInfo, Values, memory};
 use crate::error::{Error, Result};
 use crate::model::Activation;
@@ -11,8 +13,9 @@ use crate::plan::{Element, Kernel, Phase, Plan, Slot, SlotSpec, Step, StepRow, W
 
 /// The CPU as a device: `CpuDevice<f32>` for use, `CpuDevice<f64>` as the reference.
 #[derive(Debug)]
-pub struct CpuDevice<T> {
+pub struct CpuDevice<T: Real> {
     info: DeviceInfo,
+    engine: T::Engine,
     plan: Option<Plan>,
     /// Every float buffer of the plan, end to end: a step borrows disjoint ranges of it.
     floats: Vec<T>,
@@ -50,18 +53,22 @@ struct Ready {
 impl<T: Real> CpuDevice<T> {
     /// A device without a plan.
     pub fn new() -> Self {
-        // matrixmultiply takes four at most.
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(4);
+        Self::with(T::Engine::new())
+    }
+
+    fn with(engine: T::Engine) -> Self {
+        let threads = engine.threads();
         let plural = if threads == 1 { "" } else { "s" };
         let info = DeviceInfo {
             name: "CPU".to_string(),
             kind: "cpu".to_string(),
-            backend: format!("ndarray, {threads} thread{plural}"),
+            backend: format!("{}, {threads} thread{plural}", engine.name()),
             driver: String::new(),
         };
         let (train, eval) = (Sequence::default(), Sequence::default());
         Self {
             info,
+            engine,
             plan: None,
             floats: vec![],
             indices: vec![],
@@ -120,6 +127,13 @@ impl<T: Real> CpuDevice<T> {
     }
 }
 
+impl CpuDevice<f32> {
+    /// A device that computes with these instructions, to check those that the widest stand in front of.
+    pub fn using(instructions: Instructions) -> Self {
+        Self::with(Vector::using(instructions))
+    }
+}
+
 impl<T: Real> Default for CpuDevice<T> {
     fn default() -> Self {
         Self::new()
@@ -168,7 +182,18 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
 }
 
 impl Ready {
-    fn run<T: Real>(&self, floats: &mut [T], indices: &mut [u32], step: &StepRow) {
+    /// Sizes of what is written first, and of sums.
+    fn product(&self) -> Product {
+        Product { m: self.out.0, n: self.out.1, k: self.k }
+    }
+
+    fn run<T: Real>(
+        &self,
+        engine: &T::Engine,
+        floats: &mut [T],
+        indices: &mut [u32],
+        step: &StepRow,
+    ) {
         let parts = floats.get_disjoint_mut(self.floats.clone());
         let [a, b, c, out, out2, out3] =
             parts.expect("a plan's steps read and write different buffers");
@@ -177,7 +202,7 @@ impl Ready {
             parts.expect("a plan's steps read and write different buffers");
         let (a, b, c) = (&*a, if self.same { &*a } else { &*b }, &*c);
         let (m, n) = self.out;
-        let product = Product { m, n, k: self.k };
+        let product = self.product();
         match self.kernel {
             Kernel::Gather { ordered, targets } => {
                 let order = ordered.then_some(&*order);
@@ -190,7 +215,7 @@ impl Ready {
                 }
             }
             Kernel::MatmulNt { bias, act, save } => {
-                kernels::matmul_nt(
+                engine.matmul_nt(
                     (a, b, bias.then_some(c)),
                     act,
                     (out, save.then_some(out2)),
@@ -199,38 +224,32 @@ impl Ready {
             }
             Kernel::MatmulNn { act_grad } => {
                 let saved = (act_grad != Activation::Identity).then_some(c);
-                kernels::matmul_nn((a, b, saved), act_grad, out, product);
+                engine.matmul_nn((a, b, saved), act_grad, out, product);
             }
             Kernel::MatmulTn { bias_grad } => {
-                kernels::matmul_tn((a, b), (out, bias_grad.then_some(out2)), product);
+                engine.matmul_tn((a, b), (out, bias_grad.then_some(out2)), product);
             }
-            Kernel::Activate { act, bias } => kernels::activate(a, bias.then_some(b), act, out, n),
-            Kernel::ActivateGrad { act } => kernels::activate_grad(a, b, act, out),
+            Kernel::Activate { act, bias } => engine.activate(a, bias.then_some(b), act, out, n),
+            Kernel::ActivateGrad { act } => engine.activate_grad(a, b, act, out),
             Kernel::Add => kernels::add(a, b, out),
-            Kernel::SumRows => kernels::sum_rows(a, out, n),
+            Kernel::SumRows => engine.sum_rows(a, out, n),
             Kernel::LossCrossEntropy => {
                 let columns = out2.len() / out.len();
                 kernels::loss_cross_entropy(a, table, (out, out2), columns, step);
             }
             Kernel::LossMse => {
                 let columns = out2.len() / out.len();
-                kernels::loss_mse(a, b, (out, out2), columns, step);
+                engine.loss_mse(a, b, (out, out2), columns, step);
             }
             Kernel::LogLoss => kernels::log_loss(a, out, step),
             Kernel::PutRows => kernels::put_rows(a, out, n, step),
             Kernel::UpdateSgd { momentum, nesterov, weight_decay } => {
                 let velocity = (momentum != 0.0).then_some(out2);
-                kernels::update_sgd(
-                    a,
-                    out,
-                    velocity,
-                    Sgd { momentum, nesterov, weight_decay },
-                    step,
-                );
+                engine.update_sgd(a, out, velocity, Sgd { momentum, nesterov, weight_decay }, step);
             }
             Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled } => {
                 let adam = Adam { beta1, beta2, eps, weight_decay, decoupled };
-                kernels::update_adam(a, (out, out2, out3), adam, step);
+                engine.update_adam(a, (out, out2, out3), adam, step);
             }
         }
     }
@@ -262,7 +281,10 @@ impl<T: Real> Device for CpuDevice<T> {
         let steps = |phase| plan.steps(phase).iter().map(|step| ready(plan, step)).collect();
         self.train = Sequence { steps: steps(Phase::Train), rows: vec![] };
         self.eval = Sequence { steps: steps(Phase::Eval), rows: vec![] };
-        self.losses.clear();
+        let sizes = [&self.train, &self.eval].into_iter().flat_map(|sequence| &sequence.steps);
+        self.engine.prepare(&sizes.map(|step| (step.kernel, step.product())).collect::<Vec<_>>());
+        // `run` then pushes without growing it, as long as losses are taken each window.
+        self.losses = Vec::with_capacity(WINDOW);
         self.plan = Some(plan.clone());
         self.log = match plan.ports.log {
             Some(log) => Some(self.place(log)?.1),
@@ -316,19 +338,23 @@ impl<T: Real> Device for CpuDevice<T> {
         let rows = sequence.rows.get(steps.start as usize..steps.end as usize);
         let rows =
             rows.ok_or_else(|| self.failure(format!("steps {steps:?} lie outside of the window")))?;
-        for row in rows {
-            for step in &sequence.steps {
-                step.run(&mut self.floats, &mut self.indices, row);
+        let (engine, floats, indices) = (&self.engine, &mut self.floats, &mut self.indices);
+        let log = self.log.as_ref().filter(|_| phase == Phase::Train);
+        engine.enter(|| {
+            for row in rows {
+                for step in &sequence.steps {
+                    step.run(engine, floats, indices, row);
+                }
+                if let Some(log) = log {
+                    self.losses.push(floats[log.start + row.log as usize].to_f32());
+                }
             }
-            if let (Phase::Train, Some(log)) = (phase, &self.log) {
-                self.losses.push(self.floats[log.start + row.log as usize].to_f32());
-            }
-        }
+        });
         Ok(())
     }
 
     fn take_losses(&mut self, _wait: bool) -> Result<Vec<f32>> {
-        Ok(std::mem::take(&mut self.losses))
+        Ok(self.losses.drain(..).collect())
     }
 
     fn read(&mut self, slot: Slot, len: usize) -> Result<Vec<f32>> {
@@ -340,6 +366,6 @@ impl<T: Real> Device for CpuDevice<T> {
     }
 
     fn variants(&self) -> Vec<String> {
-        vec!["matmul: ndarray".to_string()]
+        vec![format!("matmul: {}", self.engine.products())]
     }
 }

@@ -1,12 +1,15 @@
-//! The CPU device: interprets plans with ndarray, in f32 for use and in f64 as the oracle of all tests.
+//! The CPU device: interprets plans, in f32 for use and in f64 as the oracle of all tests.
 //!
 //! In: a plan and values. Out: the same numbers as any other device, within rounding.
 //! Absent on purpose: wgpu.
 
 pub mod activation;
 mod device;
+mod engine;
 pub mod kernels;
 mod real;
+mod vector;
 
 pub use device::CpuDevice;
 pub use real::Real;
+pub use vector::Instructions;

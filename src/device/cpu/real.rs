@@ -5,6 +5,9 @@ use std::ops::{AddAssign, DivAssign, MulAssign, Neg, SubAssign};
 
 use ndarray::LinalgScalar;
 
+use super::engine::{Engine, Plain};
+use super::vector::Vector;
+
 /// f32 or f64, with the functions that kernels need.
 pub trait Real:
     LinalgScalar
@@ -19,6 +22,9 @@ pub trait Real:
     + Send
     + Sync
 {
+    /// What does kernels in this precision.
+    type Engine: Engine<Self>;
+
     /// From a host number.
     fn of(value: f64) -> Self;
     /// From a value of a slot.
@@ -38,8 +44,10 @@ pub trait Real:
 }
 
 macro_rules! real {
-    ($float:ty, $erf:path) => {
+    ($float:ty, $engine:ty, $erf:path) => {
         impl Real for $float {
+            type Engine = $engine;
+
             fn of(value: f64) -> Self {
                 value as $float
             }
@@ -68,5 +76,5 @@ macro_rules! real {
     };
 }
 
-real!(f32, libm::erff);
-real!(f64, libm::erf);
+real!(f32, Vector, libm::erff);
+real!(f64, Plain, libm::erf);

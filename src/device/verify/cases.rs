@@ -70,6 +70,31 @@ pub fn sizes_of(kernel: &Kernel) -> Vec<Triple> {
     }
 }
 
+/// Further sizes for the CPU: edges of its tiles of 6 rows and 8, 16 or 32 columns, sums of more terms than are
+/// added up at once, and results that several threads share. They would take software adapters too long.
+pub(super) fn cpu_sizes_of(kernel: &Kernel) -> Vec<Triple> {
+    match kernel {
+        Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } | Kernel::MatmulTn { .. } => vec![
+            [5, 33, 15],
+            [6, 32, 16],
+            [13, 31, 257],
+            // Narrow and tall, wide and flat: those that are computed transposed.
+            [3, 70, 12],
+            [64, 1, 32],
+            [130, 10, 300],
+            [10, 130, 129],
+            // Shared among threads, cut by columns and by rows; more columns than are packed at once.
+            [101, 97, 131],
+            [260, 150, 30],
+            [20, 400, 600],
+        ],
+        Kernel::LossMse => vec![[130, 17, 99], [300, 257, 300]],
+        Kernel::SumRows => vec![[129, 300, 129]],
+        Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } => vec![[1, 7, 1], [1, 100_003, 1]],
+        _ => vec![],
+    }
+}
+
 /// What a slot starts with.
 pub(super) enum Start {
     Floats(Vec<f32>),

@@ -7,13 +7,13 @@ mod cases;
 #[cfg(feature = "gpu")]
 mod sequences;
 
-use super::cpu::CpuDevice;
+use super::cpu::{CpuDevice, Instructions};
 use super::{Device, DeviceInfo, DeviceKind, Values};
 use crate::error::Result;
 use crate::model::Activation;
 use crate::plan::{Element, Kernel, Phase};
 
-use cases::{Case, Start, Triple, build};
+use cases::{Case, Start, Triple, build, cpu_sizes_of};
 pub use cases::{every_kernel, sizes_of};
 
 /// What came of one comparison.
@@ -62,11 +62,14 @@ pub fn verify(kind: &DeviceKind, tell: &mut dyn FnMut(&Check)) -> Result<Tally> 
     if !matches!(kind, DeviceKind::Cpu | DeviceKind::Auto) {
         super::open(kind)?;
     }
-    let mut device = CpuDevice::<f32>::new();
-    let mut tally = Tally { device: device.info().clone(), passed: 0, failed: 0 };
+    let device = CpuDevice::<f32>::new().info().clone();
+    let mut tally = Tally { device, passed: 0, failed: 0 };
     for kernel in every_kernel() {
-        for sizes in sizes_of(&kernel) {
-            tally.count(&check(&mut device, "ndarray", kernel, sizes)?, tell);
+        for instructions in Instructions::available() {
+            let mut device = CpuDevice::using(instructions);
+            for sizes in sizes_of(&kernel).into_iter().chain(cpu_sizes_of(&kernel)) {
+                tally.count(&check(&mut device, instructions.name(), kernel, sizes)?, tell);
+            }
         }
     }
     Ok(tally)

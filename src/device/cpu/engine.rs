@@ -1,0 +1,136 @@
+//! What does a plan's kernels in one precision.
+//!
+//! In: a step's slots and sizes. Out: what the kernel of that name must compute.
+//! f64 takes the plain kernels throughout, so that the reference shares no product, loss or update with what it judges.
+
+use super::Real;
+use super::kernels::{self, Adam, Product, Sgd};
+use crate::model::Activation;
+use crate::plan::{Kernel, StepRow};
+
+/// The kernels of plans: the plain ones where an engine has none of its own.
+pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
+    /// An engine without memory.
+    fn new() -> Self;
+
+    /// Threads it uses.
+    fn threads(&self) -> usize;
+
+    /// How it computes, for [`crate::device::DeviceInfo`].
+    fn name(&self) -> &'static str;
+
+    /// How it multiplies, for the record of a run: the order of additions depends on it.
+    fn products(&self) -> String;
+
+    /// Makes the memory that steps of these sizes need.
+    fn prepare(&mut self, _steps: &[(Kernel, Product)]) {}
+
+    /// Runs steps where they are done fastest.
+    fn enter<R: Send>(&self, steps: impl FnOnce() -> R + Send) -> R {
+        steps()
+    }
+
+    /// See [`kernels::matmul_nt`].
+    fn matmul_nt(
+        &self,
+        factors: (&[T], &[T], Option<&[T]>),
+        act: Activation,
+        outs: (&mut [T], Option<&mut [T]>),
+        product: Product,
+    ) {
+        kernels::matmul_nt(factors, act, outs, product);
+    }
+
+    /// See [`kernels::matmul_nn`].
+    fn matmul_nn(
+        &self,
+        factors: (&[T], &[T], Option<&[T]>),
+        act_grad: Activation,
+        out: &mut [T],
+        product: Product,
+    ) {
+        kernels::matmul_nn(factors, act_grad, out, product);
+    }
+
+    /// See [`kernels::matmul_tn`].
+    fn matmul_tn(
+        &self,
+        factors: (&[T], &[T]),
+        outs: (&mut [T], Option<&mut [T]>),
+        product: Product,
+    ) {
+        kernels::matmul_tn(factors, outs, product);
+    }
+
+    /// See [`kernels::activate`].
+    fn activate(&self, x: &[T], bias: Option<&[T]>, act: Activation, out: &mut [T], n: usize) {
+        kernels::activate(x, bias, act, out, n);
+    }
+
+    /// See [`kernels::activate_grad`].
+    fn activate_grad(&self, saved: &[T], d_y: &[T], act: Activation, out: &mut [T]) {
+        kernels::activate_grad(saved, d_y, act, out);
+    }
+
+    /// See [`kernels::sum_rows`].
+    fn sum_rows(&self, x: &[T], out: &mut [T], n: usize) {
+        kernels::sum_rows(x, out, n);
+    }
+
+    /// See [`kernels::loss_mse`].
+    fn loss_mse(
+        &self,
+        prediction: &[T],
+        target: &[T],
+        outs: (&mut [T], &mut [T]),
+        n: usize,
+        step: &StepRow,
+    ) {
+        kernels::loss_mse(prediction, target, outs, n, step);
+    }
+
+    /// See [`kernels::update_sgd`].
+    fn update_sgd(
+        &self,
+        g: &[T],
+        w: &mut [T],
+        velocity: Option<&mut [T]>,
+        sgd: Sgd,
+        step: &StepRow,
+    ) {
+        kernels::update_sgd(g, w, velocity, sgd, step);
+    }
+
+    /// See [`kernels::update_adam`].
+    fn update_adam(
+        &self,
+        g: &[T],
+        state: (&mut [T], &mut [T], &mut [T]),
+        adam: Adam,
+        step: &StepRow,
+    ) {
+        kernels::update_adam(g, state, adam, step);
+    }
+}
+
+/// The plain kernels: one thread, ndarray's products.
+#[derive(Debug)]
+pub struct Plain;
+
+impl<T: Real> Engine<T> for Plain {
+    fn new() -> Self {
+        Self
+    }
+
+    fn threads(&self) -> usize {
+        1
+    }
+
+    fn name(&self) -> &'static str {
+        "plain"
+    }
+
+    fn products(&self) -> String {
+        "ndarray".to_string()
+    }
+}

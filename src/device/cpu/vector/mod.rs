@@ -1,0 +1,219 @@
+//! The kernels in f32 for use: wide vectors, threads, products of our own.
+//!
+//! In: the arguments of `cpu::kernels`. Out: the same numbers, within rounding.
+//! Absent on purpose: f64, whose plain kernels are the reference.
+
+mod activation;
+mod instructions;
+mod passes;
+mod pool;
+mod product;
+mod smooth;
+mod tile;
+mod update;
+
+use ndarray::{ArrayView2, ArrayViewMut2};
+
+pub use instructions::Instructions;
+
+use super::engine::Engine;
+use super::kernels::{Adam, Product, Sgd};
+use crate::model::Activation;
+use crate::plan::{Kernel, StepRow};
+
+use pool::{Pool, both};
+use product::{Factor, Finish, Part};
+use tile::{ROWS, TERMS};
+use update::{AdamPart, SgdPart};
+
+/// The kernels in f32.
+#[derive(Debug)]
+pub struct Vector {
+    instructions: Instructions,
+    pool: Pool,
+    /// Whether some step of the plan is shared among threads.
+    shared: bool,
+}
+
+impl Vector {
+    /// The same with other instructions, for checks.
+    pub(super) fn using(instructions: Instructions) -> Self {
+        Self { instructions, ..Self::new() }
+    }
+
+    /// Whether the transposed result is computed, bᵀ's rows against a's columns, and stored crosswise: where that packs
+    /// and pads less. The numbers are the same.
+    fn flipped(&self, kernel: Kernel, Product { m, n, k }: Product) -> bool {
+        // Multiplications in the time of packing an element: crosswise for nt, in whole vectors for tn.
+        let weight = match kernel {
+            Kernel::MatmulNt { .. } => 16,
+            Kernel::MatmulTn { .. } => 4,
+            _ => return false,
+        };
+        let cost = |rows: usize, columns: usize| {
+            let lanes = self.instructions.for_columns(columns).lanes();
+            (rows + weight) * columns.next_multiple_of(lanes) * k
+        };
+        cost(n, m) + 16 * m * n < cost(m, n)
+    }
+
+    fn multiply(&self, part: Part<'_>) {
+        product::multiply(self.instructions.for_columns(part.out.dim().1), &self.pool, part);
+    }
+}
+
+fn view<T>(values: &[T], rows: usize, columns: usize) -> ArrayView2<'_, T> {
+    // Slots' lengths follow from their sizes, so this holds for every plan.
+    ArrayView2::from_shape((rows, columns), values).expect("a slot has the length of its sizes")
+}
+
+fn view_mut<T>(values: &mut [T], rows: usize, columns: usize) -> ArrayViewMut2<'_, T> {
+    ArrayViewMut2::from_shape((rows, columns), values).expect("a slot has the length of its sizes")
+}
+
+impl Engine<f32> for Vector {
+    fn new() -> Self {
+        Self { instructions: Instructions::widest(), pool: Pool::new(), shared: false }
+    }
+
+    fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    fn name(&self) -> &'static str {
+        self.instructions.name()
+    }
+
+    fn products(&self) -> String {
+        let (name, lanes) = (self.instructions.name(), self.instructions.lanes());
+        format!("{name}, tiles of {ROWS}x{lanes}, sums of {TERMS} terms")
+    }
+
+    fn prepare(&mut self, steps: &[(Kernel, Product)]) {
+        let products = steps.iter().filter(|(kernel, _)| kernel.is_product());
+        let scratch = products.map(|&(kernel, product)| {
+            let columns = if self.flipped(kernel, product) { product.m } else { product.n };
+            product::scratch(columns, product.k, self.instructions.for_columns(columns).lanes())
+        });
+        self.pool.reserve(scratch.max().unwrap_or(0));
+        self.shared = steps.iter().any(|&(kernel, Product { m, n, k })| {
+            if kernel.is_product() { product::shared(m * n * k) } else { passes::shared(m * n) }
+        });
+    }
+
+    fn enter<R: Send>(&self, steps: impl FnOnce() -> R + Send) -> R {
+        if self.shared { self.pool.enter(steps) } else { steps() }
+    }
+
+    fn matmul_nt(
+        &self,
+        (a, b, bias): (&[f32], &[f32], Option<&[f32]>),
+        act: Activation,
+        (out, saved): (&mut [f32], Option<&mut [f32]>),
+        product: Product,
+    ) {
+        let Product { m, n, k } = product;
+        let along_rows = self.flipped(Kernel::MatmulNt { bias: false, act, save: false }, product);
+        let (mut out, mut saved) = (view_mut(out, m, n), saved.map(|saved| view_mut(saved, m, n)));
+        let (mut left, mut right) = (a, b);
+        if along_rows {
+            (left, right) = (b, a);
+            (out, saved) = (out.reversed_axes(), saved.map(ArrayViewMut2::reversed_axes));
+        }
+        let left = Factor::Rows { values: left, stride: k };
+        let right = Factor::Columns { values: right, stride: k };
+        let finish = Finish::Activate { bias, along_rows, act, saved };
+        self.multiply(Part { left, right, k, at: (0, 0), out, finish });
+    }
+
+    fn matmul_nn(
+        &self,
+        (a, b, saved): (&[f32], &[f32], Option<&[f32]>),
+        act: Activation,
+        out: &mut [f32],
+        Product { m, n, k }: Product,
+    ) {
+        let finish = match saved {
+            Some(saved) => Finish::Gradient { act, saved: view(saved, m, n) },
+            None => Finish::Store,
+        };
+        let left = Factor::Rows { values: a, stride: k };
+        let right = Factor::Rows { values: b, stride: n };
+        self.multiply(Part { left, right, k, at: (0, 0), out: view_mut(out, m, n), finish });
+    }
+
+    fn matmul_tn(
+        &self,
+        (a, b): (&[f32], &[f32]),
+        (out, sums): (&mut [f32], Option<&mut [f32]>),
+        product: Product,
+    ) {
+        let Product { m, n, k } = product;
+        let mut left = Factor::Columns { values: a, stride: m };
+        let mut right = Factor::Rows { values: b, stride: n };
+        let mut out = view_mut(out, m, n);
+        if self.flipped(Kernel::MatmulTn { bias_grad: false }, product) {
+            left = Factor::Columns { values: b, stride: n };
+            right = Factor::Rows { values: a, stride: m };
+            out = out.reversed_axes();
+        }
+        let multiply =
+            || self.multiply(Part { left, right, k, at: (0, 0), out, finish: Finish::Store });
+        match sums {
+            Some(sums) => both(product::shared(m * n * k), multiply, || self.sum_rows(a, sums, m)),
+            None => multiply(),
+        }
+    }
+
+    fn activate(
+        &self,
+        x: &[f32],
+        bias: Option<&[f32]>,
+        act: Activation,
+        out: &mut [f32],
+        n: usize,
+    ) {
+        self.instructions.run(passes::Activate { x, bias, act, out, n });
+    }
+
+    fn activate_grad(&self, saved: &[f32], d_y: &[f32], act: Activation, out: &mut [f32]) {
+        self.instructions.run(passes::ActivateGrad { saved, d_y, act, out });
+    }
+
+    fn sum_rows(&self, x: &[f32], out: &mut [f32], n: usize) {
+        self.instructions.run(passes::SumRows { x, out, n });
+    }
+
+    fn loss_mse(
+        &self,
+        prediction: &[f32],
+        target: &[f32],
+        (row_loss, d): (&mut [f32], &mut [f32]),
+        n: usize,
+        step: &StepRow,
+    ) {
+        let part = passes::MsePart::new(prediction, target, (row_loss, d), n, step);
+        part.divide(self.instructions, &self.pool);
+    }
+
+    fn update_sgd(
+        &self,
+        g: &[f32],
+        w: &mut [f32],
+        velocity: Option<&mut [f32]>,
+        sgd: Sgd,
+        step: &StepRow,
+    ) {
+        SgdPart::new(g, w, velocity, sgd, step).divide(self.instructions, &self.pool);
+    }
+
+    fn update_adam(
+        &self,
+        g: &[f32],
+        (w, m, v): (&mut [f32], &mut [f32], &mut [f32]),
+        adam: Adam,
+        step: &StepRow,
+    ) {
+        AdamPart::new(g, (w, m, v), adam, step).divide(self.instructions, &self.pool);
+    }
+}
