@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use super::Exit;
 use super::args::BenchArgs;
+use super::cache::tuning_folder;
 use super::output::{Output, failed};
 use crate::device::verify::verify;
-use crate::device::{Device, DeviceInfo, DeviceKind, open};
+use crate::device::{Device, DeviceInfo, DeviceKind, Tuning, open, open_tuned};
 use crate::error::{Error, Result};
 use crate::report::{Console, JsonLines, count, duration};
 use crate::shape::bytes_text;
@@ -44,6 +45,11 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit> {
         let problem = format!("{}, but it must be above 0 and at most 3600", args.seconds);
         return Err(Error::setting("--seconds", problem));
     }
+    let tuning = Tuning {
+        tune: args.tune.parse()?,
+        budget: Duration::from_millis(args.tune_ms.into()),
+        folder: tuning_folder(),
+    };
     let named: Vec<Workload> =
         args.workload.iter().map(|name| Workload::by_name(name)).collect::<Result<_>>()?;
     let workloads = if named.is_empty() { WORKLOADS.to_vec() } else { named.clone() };
@@ -58,7 +64,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit> {
         for workload in &workloads {
             let begun = std::time::Instant::now();
             // Opened anew for each, so that a first step is a first step.
-            let (mut device, _) = open(kind)?;
+            let (mut device, _) = open_tuned(kind, &tuning)?;
             let open_seconds = begun.elapsed().as_secs_f64();
             if workload.hardware_only && named.is_empty() && !device.info().kind.ends_with("GPU") {
                 console.line(&format!(
@@ -73,6 +79,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit> {
                 continue;
             }
             let row = measure(args, workload, name, device.as_mut(), open_seconds)?;
+            device.take_warnings().iter().for_each(|problem| console.warn(problem));
             if args.json {
                 JsonLines::new(&mut out).line(&row.line()).map_err(failed)?;
             }

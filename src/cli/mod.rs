@@ -6,6 +6,7 @@
 mod adapters;
 mod args;
 mod bench;
+mod cache;
 mod config;
 mod evaluate;
 mod folder;

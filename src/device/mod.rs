@@ -9,11 +9,13 @@ pub mod cpu;
 pub mod gpu;
 mod kind;
 mod memory;
+mod tuning;
 pub mod verify;
 
 use std::ops::Range;
 
-pub use kind::{DeviceKind, open};
+pub use kind::{DeviceKind, open, open_tuned};
+pub use tuning::{Tune, Tuning};
 
 use crate::error::Result;
 use crate::plan::{Phase, Plan, Slot, StepRow};
@@ -123,4 +125,10 @@ pub trait Device {
 
     /// Which kernel variants were chosen, a line each: the order of additions depends on them.
     fn variants(&self) -> Vec<String>;
+
+    /// What went otherwise than it should and stopped nothing, each told once: forms of kernels that gave wrong numbers, a
+    /// file of choices that cannot be used.
+    fn take_warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }

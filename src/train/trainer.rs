@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::predict::{eval_sizes, port, run_eval, widest};
 use super::{EpochStats, Fit, Metrics, RunInfo, TrainOptions, TrainedModel, Warning};
 use crate::data::{Dataset, Preparation, Split, Targets, steps_per_epoch};
-use crate::device::{Device, DeviceKind, Values, open};
+use crate::device::{Device, DeviceKind, Values, open_tuned};
 use crate::error::{Error, Result};
 use crate::graph::{inference, training};
 use crate::model::{Params, Sequential};
@@ -78,8 +78,23 @@ impl Trainer {
     ) -> Result<Self> {
         let begun = Instant::now();
         let plan = Plan::of_run(model, data, options)?;
-        let (device, reason) = open(device)?;
+        let (device, reason) = open_tuned(device, &options.tuning)?;
         Self::on(device, reason, plan, (model, data, options), begun)
+    }
+
+    /// As [`Self::new`], on a device that is open already, and set up as its owner likes.
+    ///
+    /// # Errors
+    /// If model, data and options do not fit, or the device is too small.
+    pub fn with_device(
+        model: &Sequential,
+        data: &Split,
+        options: &TrainOptions,
+        device: Box<dyn Device>,
+    ) -> Result<Self> {
+        let begun = Instant::now();
+        let plan = Plan::of_run(model, data, options)?;
+        Self::on(device, "it was open".to_string(), plan, (model, data, options), begun)
     }
 
     fn on(
@@ -137,6 +152,8 @@ impl Trainer {
             used: false,
         };
         trainer.warnings = trainer.first_warnings(&data.train);
+        let problems = trainer.device.take_warnings().into_iter();
+        trainer.warnings.extend(problems.map(|problem| Warning::Device { problem }));
         Ok(trainer)
     }
 

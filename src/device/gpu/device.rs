@@ -6,17 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::adapter::{describe, pick};
+use super::choice::{Choices, Chooser};
+use super::encode::{Row, encode, map, row};
 use super::flight::{DEPTH, Flight, Mapped, Submitted};
-use super::kernels::Variant;
-use super::load::{Loaded, Loader, UNIFORM_STRIDE};
+use super::kernels::{KernelSpec, Variant};
+use super::load::{Loaded, Loader};
 use super::pipeline::Pipelines;
-use crate::device::{Device, DeviceInfo, DeviceKind, Values, memory};
+use super::tune::{Tuner, prepare};
+use crate::device::{Device, DeviceInfo, DeviceKind, Tuning, Values, memory};
 use crate::error::{Error, Result};
 use crate::plan::{Element, Phase, Plan, Slot, StepRow, WINDOW};
 
 /// A GPU, or a software adapter, that runs plans.
 pub struct GpuDevice {
-    info: DeviceInfo,
+    pub(super) info: DeviceInfo,
     device: wgpu::Device,
     queue: wgpu::Queue,
     /// The first thing that went wrong, as wgpu told it: errors come here instead of panicking.
@@ -26,10 +29,9 @@ pub struct GpuDevice {
     loaded: Option<Loaded>,
     flight: Flight,
     losses: Vec<f32>,
-    forced: Option<&'static str>,
     binding_limit: u64,
-    /// The size of all subgroups, if the adapter has them and the size is fixed.
-    subgroup: Option<u32>,
+    pub(super) chooser: Chooser,
+    pub(super) tuner: Tuner,
 }
 
 impl GpuDevice {
@@ -80,6 +82,13 @@ impl GpuDevice {
                 keep(&kept, format!("the device was lost: {message}"));
             }
         });
+        let chooser = Chooser {
+            software: info.is_software(),
+            subgroup: fixed_subgroup(adapter),
+            forced: None,
+            offered: &[],
+            choices: Choices::default(),
+        };
         Ok(Self {
             info,
             device,
@@ -90,26 +99,36 @@ impl GpuDevice {
             loaded: None,
             flight: Flight::default(),
             losses: Vec::new(),
-            forced: None,
-            subgroup: fixed_subgroup(adapter),
             binding_limit: adapter.limits().max_storage_buffer_binding_size,
+            chooser,
+            tuner: Tuner::new(Tuning::off()),
         })
     }
 
+    /// Says how the coming loads choose among the forms of products; at first by the fixed rule.
+    pub fn tune(&mut self, tuning: Tuning) {
+        self.tuner = Tuner::new(tuning);
+    }
+
     /// Whether this device takes a form of a kernel by itself for some sizes.
-    pub fn may_take(&self, variant: &Variant) -> bool {
-        let lanes8 = self.info.is_software() && self.subgroup == Some(8);
-        variant.name == "plain" || lanes8 == variant.subgroup.is_some()
+    pub fn may_take(&self, spec: &KernelSpec, variant: &Variant) -> bool {
+        self.chooser.may_take(spec, variant)
     }
 
     /// Makes the next load take this variant wherever a kernel has it; `None` leaves the choice to the device.
     pub fn force_variant(&mut self, name: Option<&'static str>) {
-        self.forced = name;
+        self.chooser.forced = name;
     }
 
     /// Whether a form of a kernel can run here.
     pub fn can_run(&self, variant: &Variant) -> bool {
-        variant.subgroup.is_none() || variant.subgroup == self.subgroup
+        self.chooser.can_run(variant)
+    }
+
+    /// Lets these forms of products compete with those of the table: for trying one out, and for tests of the tuner. They
+    /// are compiled without runtime checks, as all products are, so their indices have to be in range.
+    pub fn offer_variants(&mut self, variants: &'static [Variant]) {
+        self.chooser.offered = variants;
     }
 
     /// Makes the next load keep to fewer bytes a binding than the adapter allows, as on an adapter with less;
@@ -133,6 +152,32 @@ impl GpuDevice {
         match self.failure.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             None => Ok(()),
             Some(text) => Err(self.failed(text.clone())),
+        }
+    }
+
+    /// Whether the device is gone for good.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst)
+    }
+
+    /// What was loaded before makes room, and what failed with it is past; a lost device stays lost.
+    fn unload(&mut self) {
+        self.loaded = None;
+        if !self.is_lost() {
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        self.flight = Flight::default();
+        self.losses.clear();
+    }
+
+    fn loader(&mut self) -> Loader<'_> {
+        Loader {
+            device: &self.device,
+            queue: &self.queue,
+            adapter: &self.info.name,
+            binding_limit: self.binding_limit,
+            chooser: &self.chooser,
+            pipelines: &mut self.pipelines,
         }
     }
 
@@ -171,36 +216,6 @@ impl GpuDevice {
         buffer.unmap();
         Ok(values)
     }
-
-    fn encode(&self, loaded: &Loaded, phase: Phase, steps: Range<u32>) -> wgpu::CommandEncoder {
-        let mut encoder =
-            self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let dispatches = match phase {
-            Phase::Train => &loaded.train,
-            Phase::Eval => &loaded.eval,
-        };
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for step in steps {
-            // The table has at most a window of rows, so offsets fit.
-            let offset = step * u32::try_from(UNIFORM_STRIDE).unwrap_or(256);
-            for ready in dispatches {
-                pass.set_pipeline(&ready.pipeline);
-                pass.set_bind_group(0, &ready.group, &[offset]);
-                let [x, y, z] = ready.grid;
-                pass.dispatch_workgroups(x, y, z);
-            }
-        }
-        drop(pass);
-        encoder
-    }
-}
-
-/// Asks for a buffer's first bytes; the answer comes when the work that writes them is waited for.
-fn map(buffer: &wgpu::Buffer, bytes: u64) -> Mapped {
-    let (tell, mapped) = std::sync::mpsc::channel();
-    // Nobody listens any more if the device was dropped.
-    buffer.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| drop(tell.send(result)));
-    mapped
 }
 
 /// The size of an adapter's subgroups, if it is the same for all.
@@ -211,59 +226,23 @@ fn fixed_subgroup(adapter: &wgpu::Adapter) -> Option<u32> {
         .then_some(info.subgroup_min_size)
 }
 
-/// A step's row as shaders see it.
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Row {
-    first: u32,
-    rows: u32,
-    log: u32,
-    lr: f32,
-    rate: f32,
-    correction2: f32,
-    unused: [u32; 58],
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
-fn row(step: &StepRow) -> Row {
-    Row {
-        first: step.first,
-        rows: step.rows,
-        log: step.log,
-        lr: step.lr as f32,
-        rate: (step.lr / step.correction1) as f32,
-        correction2: step.correction2 as f32,
-        unused: [0; 58],
-    }
-}
-
 impl Device for GpuDevice {
     fn info(&self) -> &DeviceInfo {
         &self.info
     }
 
     fn load(&mut self, plan: &Plan) -> Result<()> {
-        // What was loaded before makes room first, and what failed with it is past; a lost device stays lost.
-        self.loaded = None;
-        if !self.lost.load(Ordering::SeqCst) {
-            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        }
-        self.flight = Flight::default();
-        self.losses.clear();
-        let software = self.info.is_software();
-        if software {
+        self.unload();
+        if self.info.is_software() {
             memory::check(plan, 4, &self.info)?;
         }
-        let mut loader = Loader {
-            device: &self.device,
-            queue: &self.queue,
-            adapter: &self.info.name,
-            software,
-            forced: self.forced,
-            binding_limit: self.binding_limit,
-            subgroup: self.subgroup,
-            pipelines: &mut self.pipelines,
-        };
+        self.loader().check(plan)?;
+        // A form that is asked for leaves nothing to choose.
+        if self.chooser.forced.is_none() {
+            prepare(self, plan)?;
+            self.unload();
+        }
+        let mut loader = self.loader();
         let loaded = loader.load(plan)?;
         if let Err(error) = self.check() {
             // One of them may be what failed.
@@ -325,7 +304,7 @@ impl Device for GpuDevice {
         let (training, count) = (phase == Phase::Train, steps.end - steps.start);
         let turn = self.flight.count % (DEPTH + 1);
         let loaded = self.loaded()?;
-        let mut encoder = self.encode(loaded, phase, steps.clone());
+        let mut encoder = encode(&self.device, loaded, phase, steps.clone());
         let log = loaded
             .plan
             .ports
@@ -393,5 +372,9 @@ impl Device for GpuDevice {
 
     fn variants(&self) -> Vec<String> {
         self.loaded.as_ref().map(|loaded| loaded.variants.clone()).unwrap_or_default()
+    }
+
+    fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.tuner.warnings)
     }
 }

@@ -2,12 +2,12 @@
 
 use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 
-use super::kernels::Variant;
-use super::launch::{Launch, launches, spec_of};
+use super::choice::{Chooser, Product};
+use super::launch::{Launch, launches};
 use super::pipeline::{Pipelines, STEP_BYTES};
 use crate::error::{Error, Result};
 use crate::model::VIEW_ALIGN;
-use crate::plan::{Phase, Plan, Role, SlotSpec, Step, WINDOW};
+use crate::plan::{Phase, Plan, Role, SlotSpec, WINDOW};
 
 /// Bytes between two rows of a table of uniforms: the alignment that WebGPU asks for.
 pub(super) const UNIFORM_STRIDE: u64 = 256;
@@ -44,18 +44,15 @@ pub(super) struct Loader<'a> {
     pub(super) device: &'a wgpu::Device,
     pub(super) queue: &'a wgpu::Queue,
     pub(super) adapter: &'a str,
-    pub(super) software: bool,
-    pub(super) forced: Option<&'static str>,
     /// Bytes that a binding may have.
     pub(super) binding_limit: u64,
-    /// The size of all subgroups, if it is fixed.
-    pub(super) subgroup: Option<u32>,
+    pub(super) chooser: &'a Chooser,
     pub(super) pipelines: &'a mut Pipelines,
 }
 
 impl Loader<'_> {
+    /// Makes all of it; the plan was found to fit.
     pub(super) fn load(&mut self, plan: &Plan) -> Result<Loaded> {
-        self.check(plan)?;
         let data = BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
         let make = |spec: &crate::plan::BufferSpec| {
             self.buffer(&spec.name, 4 * spec.elements as u64, data)
@@ -90,7 +87,7 @@ impl Loader<'_> {
     }
 
     /// Every buffer and every slot bound whole has to fit; the message names what does not.
-    fn check(&self, plan: &Plan) -> Result<()> {
+    pub(super) fn check(&self, plan: &Plan) -> Result<()> {
         let too_large = |what: String, need: u64, limit: u64, limit_name| Error::TooLarge {
             what,
             need,
@@ -145,9 +142,9 @@ impl Loader<'_> {
         let most = usize::try_from(self.binding_limit / 4).unwrap_or(usize::MAX);
         let mut dispatches = Vec::new();
         for step in plan.steps(phase) {
-            let variant = self.variant(plan, step)?;
-            if step.kernel.is_product() {
-                variants.push(format!("{}: {}", step.kernel.name(), variant.name));
+            let (variant, why) = self.chooser.choose(plan, step)?;
+            if let Some(product) = Product::of(plan, step) {
+                variants.push(format!("{}: {} ({why})", product.name(), variant.name));
             }
             dispatches.extend(launches(plan, step, variant, most)?);
         }
@@ -168,32 +165,6 @@ impl Loader<'_> {
             ready.push(Ready { pipeline: pipeline.pipeline, group, grid: launch.grid });
         }
         Ok(ready)
-    }
-
-    /// The form of a kernel for this adapter and these sizes.
-    fn variant(&self, plan: &Plan, step: &Step) -> Result<&'static Variant> {
-        let spec = spec_of(&step.kernel)?;
-        if let Some(forced) = spec.variants.iter().find(|variant| Some(variant.name) == self.forced)
-        {
-            return Ok(forced);
-        }
-        let product = step.kernel.is_product();
-        let (m, n) = plan.slot(step.writes[0]).matrix();
-        let tiles = m.div_ceil(64) * n.div_ceil(64);
-        let wanted = match (product, self.software, self.subgroup) {
-            (false, ..) => "plain",
-            // Barriers and workgroup memory cost lavapipe more than they save, and loads more than passing
-            // values round a subgroup. SwiftShader, with subgroups of 4, is faster with large tiles.
-            (true, true, Some(8)) => "subgroup_16x16",
-            (true, true, _) if tiles > 1 => "tile_64x64",
-            // Large tiles load less for each result, but a small result has too few of them to fill a GPU.
-            (true, false, _) if tiles >= 64 => "tile_64x64",
-            _ => "tile_16x16",
-        };
-        spec.variants
-            .iter()
-            .find(|variant| variant.name == wanted)
-            .ok_or_else(|| Error::shape(spec.name, format!("it has no variant {wanted}")))
     }
 
     fn group(

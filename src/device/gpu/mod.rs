@@ -4,13 +4,17 @@
 //! Absent on purpose: gradients, files, epochs.
 
 mod adapter;
+mod cache;
+mod choice;
 mod device;
+mod encode;
 mod flight;
 mod kernels;
 mod launch;
 mod load;
 mod pipeline;
 mod shader;
+mod tune;
 
 pub use adapter::{AdapterReport, adapters};
 pub use device::GpuDevice;

@@ -1,0 +1,70 @@
+//! Steps as commands, their rows as bytes, and results asked for.
+//!
+//! In: what `load.rs` made. Out: commands for the queue; nothing but their encoder is made here.
+
+use std::ops::Range;
+
+use super::flight::Mapped;
+use super::load::{Loaded, UNIFORM_STRIDE};
+use crate::plan::{Phase, StepRow};
+
+/// The commands of some steps, in one pass.
+pub(super) fn encode(
+    device: &wgpu::Device,
+    loaded: &Loaded,
+    phase: Phase,
+    steps: Range<u32>,
+) -> wgpu::CommandEncoder {
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    let dispatches = match phase {
+        Phase::Train => &loaded.train,
+        Phase::Eval => &loaded.eval,
+    };
+    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+    for step in steps {
+        // The table has at most a window of rows, so offsets fit.
+        let offset = step * u32::try_from(UNIFORM_STRIDE).unwrap_or(256);
+        for ready in dispatches {
+            pass.set_pipeline(&ready.pipeline);
+            pass.set_bind_group(0, &ready.group, &[offset]);
+            let [x, y, z] = ready.grid;
+            pass.dispatch_workgroups(x, y, z);
+        }
+    }
+    drop(pass);
+    encoder
+}
+
+/// Asks for a buffer's first bytes; the answer comes when the work that writes them is waited for.
+pub(super) fn map(buffer: &wgpu::Buffer, bytes: u64) -> Mapped {
+    let (tell, mapped) = std::sync::mpsc::channel();
+    // Nobody listens any more if the device was dropped.
+    buffer.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| drop(tell.send(result)));
+    mapped
+}
+
+/// A step's row as shaders see it.
+#[repr(C)]
+#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+pub(super) struct Row {
+    first: u32,
+    rows: u32,
+    log: u32,
+    lr: f32,
+    rate: f32,
+    correction2: f32,
+    unused: [u32; 58],
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
+pub(super) fn row(step: &StepRow) -> Row {
+    Row {
+        first: step.first,
+        rows: step.rows,
+        log: step.log,
+        lr: step.lr as f32,
+        rate: (step.lr / step.correction1) as f32,
+        correction2: step.correction2 as f32,
+        unused: [0; 58],
+    }
+}
