@@ -41,7 +41,6 @@ fn wrong() -> &'static [Variant] {
         consts: &[],
         tile: [8, 8],
         subgroup: None,
-        ..spec.variants[0]
     };
     Vec::leak(vec![form])
 }

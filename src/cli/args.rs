@@ -312,7 +312,8 @@ pub struct BenchArgs {
     /// Seconds to time each workload for
     #[arg(long, default_value_t = 3.0)]
     pub seconds: f64,
-    /// Time each kernel of a step by itself instead, with GFLOP/s, GB/s and its share
+    /// Tell where the time goes instead: each kernel of a step with GFLOP/s, GB/s and its share, and how busy the
+    /// device is over whole epochs
     #[arg(long)]
     pub profile: bool,
     /// off, quick or full: how much time goes into choosing the GPU's kernels

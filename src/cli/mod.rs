@@ -15,6 +15,7 @@ mod interrupt;
 mod output;
 mod plan;
 mod predict;
+mod profile;
 mod record;
 mod train;
 mod verify;

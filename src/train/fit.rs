@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::predict::port;
 use super::{EpochStats, Event, Progress, Schedule, Summary, Trainer};
 use crate::data::epoch_order;
-use crate::device::Values;
+use crate::device::{Usage, Values};
 use crate::error::{Error, Result};
 use crate::plan::{Phase, StepRow, WINDOW};
 use crate::shape::narrow;
@@ -60,6 +60,11 @@ impl<'a> Fit<'a> {
     /// The trainer at work: its kept weights are those of the last epoch told of.
     pub fn trainer(&self) -> &Trainer {
         self.trainer
+    }
+
+    /// What host and device did since the last call, as the device tells it; the first call begins the counting.
+    pub fn take_usage(&mut self) -> Option<Usage> {
+        self.trainer.device.take_usage()
     }
 
     /// Rows of a step of any epoch.

@@ -5,34 +5,37 @@
 use std::ops::Range;
 
 use super::flight::Mapped;
-use super::load::{Loaded, UNIFORM_STRIDE};
+use super::load::{Loaded, Ready, UNIFORM_STRIDE};
 use crate::plan::{Phase, StepRow};
 
-/// The commands of some steps, in one pass.
+/// The commands of some steps, in one pass, with timestamps around it if they are wanted.
 pub(super) fn encode(
     device: &wgpu::Device,
     loaded: &Loaded,
     phase: Phase,
     steps: Range<u32>,
+    timestamp_writes: Option<wgpu::ComputePassTimestampWrites<'_>>,
 ) -> wgpu::CommandEncoder {
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-    let dispatches = match phase {
-        Phase::Train => &loaded.train,
-        Phase::Eval => &loaded.eval,
-    };
-    let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+    let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+    let mut pass = encoder.begin_compute_pass(&descriptor);
     for step in steps {
-        // The table has at most a window of rows, so offsets fit.
-        let offset = step * u32::try_from(UNIFORM_STRIDE).unwrap_or(256);
-        for ready in dispatches {
-            pass.set_pipeline(&ready.pipeline);
-            pass.set_bind_group(0, &ready.group, &[offset]);
-            let [x, y, z] = ready.grid;
-            pass.dispatch_workgroups(x, y, z);
+        for ready in loaded.steps(phase) {
+            dispatch(&mut pass, step, ready);
         }
     }
     drop(pass);
     encoder
+}
+
+/// One dispatch of a step.
+pub(super) fn dispatch(pass: &mut wgpu::ComputePass<'_>, step: u32, ready: &Ready) {
+    // The table has at most a window of rows, so offsets fit.
+    let offset = step * u32::try_from(UNIFORM_STRIDE).unwrap_or(256);
+    pass.set_pipeline(&ready.pipeline);
+    pass.set_bind_group(0, &ready.group, &[offset]);
+    let [x, y, z] = ready.grid;
+    pass.dispatch_workgroups(x, y, z);
 }
 
 /// Asks for a buffer's first bytes; the answer comes when the work that writes them is waited for.

@@ -20,6 +20,8 @@ pub(super) struct Ready {
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) group: wgpu::BindGroup,
     pub(super) grid: [u32; 3],
+    /// The step of the plan that it belongs to.
+    pub(super) step: usize,
 }
 
 /// A plan on the adapter.
@@ -37,6 +39,16 @@ pub(super) struct Loaded {
     pub(super) readback: wgpu::Buffer,
     /// Which variants products take, a line each.
     pub(super) variants: Vec<String>,
+}
+
+impl Loaded {
+    /// The dispatches of a step of this phase.
+    pub(super) fn steps(&self, phase: Phase) -> &[Ready] {
+        match phase {
+            Phase::Train => &self.train,
+            Phase::Eval => &self.eval,
+        }
+    }
 }
 
 /// What is needed to load a plan.
@@ -141,12 +153,13 @@ impl Loader<'_> {
     ) -> Result<Vec<Ready>> {
         let most = usize::try_from(self.binding_limit / 4).unwrap_or(usize::MAX);
         let mut dispatches = Vec::new();
-        for step in plan.steps(phase) {
+        for (index, step) in plan.steps(phase).iter().enumerate() {
             let (variant, why) = self.chooser.choose(plan, step)?;
             if let Some(product) = Product::of(plan, step) {
                 variants.push(format!("{}: {} ({why})", product.name(), variant.name));
             }
-            dispatches.extend(launches(plan, step, variant, most)?);
+            let launches = launches(plan, step, variant, most)?;
+            dispatches.extend(launches.into_iter().map(|launch| (index, launch)));
         }
         // One buffer holds the parameters of all dispatches of the phase.
         let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
@@ -156,13 +169,14 @@ impl Loader<'_> {
         let absent = ["absent read", "absent write"]
             .map(|name| self.buffer(name, 256, BufferUsages::STORAGE));
         let mut ready = Vec::with_capacity(dispatches.len());
-        for (index, launch) in dispatches.iter().enumerate() {
+        for (index, (step, launch)) in dispatches.iter().enumerate() {
             let at = UNIFORM_STRIDE * index as u64;
             self.queue.write_buffer(&params, at, bytemuck::cast_slice(&launch.params));
             let pipeline = self.pipelines.get(self.device, launch);
             let group =
                 self.group(plan, launch, &pipeline.layout, (buffers, rows, &params, at, &absent));
-            ready.push(Ready { pipeline: pipeline.pipeline, group, grid: launch.grid });
+            let (grid, step) = (launch.grid, *step);
+            ready.push(Ready { pipeline: pipeline.pipeline, group, grid, step });
         }
         Ok(ready)
     }

@@ -12,8 +12,10 @@ mod flight;
 mod kernels;
 mod launch;
 mod load;
+mod open;
 mod pipeline;
 mod shader;
+mod timing;
 mod tune;
 
 pub use adapter::{AdapterReport, adapters};
