@@ -8,6 +8,7 @@ struct Params {
     m: u32,
     n: u32,
     k: u32,
+    fused: u32,
 }
 
 @group(0) @binding(1) var<uniform> params: Params;
@@ -17,27 +18,33 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 @group(0) @binding(6) var<storage, read_write> extra_out: array<f32>;  // saved [m,n], or sums [m]
 
+// Whether something is fused in: constants where each combination has a pipeline of its own, else a uniform.
+fn has(fusion: u32) -> bool {
+    return (select(FUSED, params.fused, ONE_PIPELINE == 1u) & fusion) != 0u;
+}
+
 fn a_index(row: u32, k: u32) -> u32 {
-    return select(row * params.k + k, k * params.m + row, TRANSPOSE_A == 1u);
+    return select(row * params.k + k, k * params.m + row, has(TRANSPOSE_A));
 }
 
 fn b_index(k: u32, column: u32) -> u32 {
-    return select(k * params.n + column, column * params.k + k, TRANSPOSE_B == 1u);
+    return select(k * params.n + column, column * params.k + k, has(TRANSPOSE_B));
 }
 
 // Ends the sum of one element and stores it.
 fn finish(row: u32, column: u32, sum: f32) {
     let at = row * params.n + column;
     var z = sum;
-    if BIAS == 1u {
+    if has(BIAS) {
         z += extra[column];
     }
-    if SAVE == 1u {
+    if has(SAVE) {
         extra_out[at] = z;
     }
-    if GRADIENT == 1u {
+    if has(GRADIENT) {
         z *= activation_gradient(extra[at]);
-    } else {
+    }
+    if has(ACTIVATE) {
         z = activate(z);
     }
     out[at] = z;

@@ -31,8 +31,8 @@ fn main(
     for (var j = 0u; j < REG_N; j++) {
         b_at[j] = b_index(0u, min(column0 + j * LANES, params.n - 1u));
     }
-    let a_stride = select(1u, params.m, TRANSPOSE_A == 1u);
-    let b_stride = select(params.n, 1u, TRANSPOSE_B == 1u);
+    let a_stride = select(1u, params.m, has(TRANSPOSE_A));
+    let b_stride = select(params.n, 1u, has(TRANSPOSE_B));
 
     var sums: array<array<f32, REG_N>, REG_M>;
     var lane_sums: array<f32, LOADS>;
@@ -43,7 +43,7 @@ fn main(
             // Zero beyond the last k, where the last element of B is repeated.
             let value = a[a_at[load] + min(a_k, params.k - 1u) * a_stride];
             a_lane[load] = select(0.0, value, a_k < params.k);
-            if BIAS_GRAD == 1u {
+            if has(BIAS_GRAD) {
                 lane_sums[load] += a_lane[load];
             }
         }
@@ -62,7 +62,7 @@ fn main(
         }
     }
     var a_sums: array<f32, REG_M>;
-    if BIAS_GRAD == 1u {
+    if has(BIAS_GRAD) {
         for (var i = 0u; i < REG_M; i++) {
             for (var kk = 0u; kk < STEP_K; kk++) {
                 a_sums[i] += subgroupShuffle(lane_sums[i / LOAD_ROWS], i % LOAD_ROWS * STEP_K + kk);
@@ -77,11 +77,22 @@ fn main(
         for (var j = 0u; j < REG_N; j++) {
             let column = column0 + j * LANES;
             if column < params.n {
-                finish(row, column, sums[i][j]);
+                out[row * params.n + column] = sums[i][j];
             }
         }
-        if BIAS_GRAD == 1u && column0 == 0u {
+        if has(BIAS_GRAD) && column0 == 0u {
             extra_out[row] = a_sums[i];
+        }
+    }
+    if has(BIAS | SAVE | GRADIENT | ACTIVATE) {
+        // Each lane takes up its own sums again: a loop that is not unrolled compiles in a third of the time.
+        let rows = min(REG_M, params.m - row0);
+        for (var i = 0u; i < rows * REG_N; i++) {
+            let row = row0 + i / REG_N;
+            let column = column0 + i % REG_N * LANES;
+            if column < params.n {
+                finish(row, column, out[row * params.n + column]);
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ fn load_tiles(lane: u32, row0: u32, column0: u32, k0: u32) {
         // Neighbouring lanes read neighbouring words of memory.
         var i = e / TILE_K;
         var kk = e % TILE_K;
-        if TRANSPOSE_A == 1u {
+        if has(TRANSPOSE_A) {
             i = e % TILE_M;
             kk = e / TILE_M;
         }
@@ -27,7 +27,7 @@ fn load_tiles(lane: u32, row0: u32, column0: u32, k0: u32) {
     for (var e = lane; e < TILE_K * TILE_N; e += LANES) {
         var j = e % TILE_N;
         var kk = e / TILE_N;
-        if TRANSPOSE_B == 1u {
+        if has(TRANSPOSE_B) {
             j = e / TILE_K;
             kk = e % TILE_K;
         }
@@ -69,7 +69,7 @@ fn main(
             }
             for (var i = 0u; i < REG_M; i++) {
                 let a_value = a_tile[kk * TILE_M + lane_m + i * LANES_M];
-                if BIAS_GRAD == 1u {
+                if has(BIAS_GRAD) {
                     a_sums[i] += a_value;
                 }
                 for (var j = 0u; j < REG_N; j++) {
@@ -90,7 +90,7 @@ fn main(
                 finish(row, column, sums[i][j]);
             }
         }
-        if BIAS_GRAD == 1u && column0 + lane_n == 0u {
+        if has(BIAS_GRAD) && column0 + lane_n == 0u {
             extra_out[row] = a_sums[i];
         }
     }

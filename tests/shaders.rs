@@ -11,6 +11,7 @@ use naga::valid::{
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
 use wgrad::device::gpu::{KERNELS, KernelSpec, assemble, consts};
 use wgrad::device::verify::every_kernel;
+use wgrad::model::Activation;
 
 /// Calls `each` with the text, the parsed module and what validation found, for all there is.
 fn for_each_shader(mut each: impl FnMut(&KernelSpec, &str, &str, &Module, &ModuleInfo)) {
@@ -18,7 +19,7 @@ fn for_each_shader(mut each: impl FnMut(&KernelSpec, &str, &str, &Module, &Modul
         let spec = KERNELS.iter().find(|spec| spec.name == kernel.name()).unwrap();
         for variant in spec.variants {
             let label = format!("{kernel} ({})", variant.name);
-            let wgsl = assemble(spec, variant, &consts(&kernel));
+            let wgsl = assemble(spec, variant, &consts(&kernel, variant, Activation::Relu));
             let module = naga::front::wgsl::parse_str(&wgsl)
                 .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(&wgsl)));
             // No capability beyond plain WebGPU is asked for, except by forms that say so.

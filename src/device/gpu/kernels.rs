@@ -39,6 +39,9 @@ pub struct Variant {
     pub tile: [u32; 2],
     /// The size that all subgroups of an adapter must have for this form; `None` where none are used.
     pub subgroup: Option<u32>,
+    /// Whether what is fused into a product is a uniform instead of a constant, so that all products of a plan share
+    /// one pipeline: for adapters that take long to compile one.
+    pub one_pipeline: bool,
 }
 
 /// Lanes of a workgroup in kernels that go through elements one by one.
@@ -52,6 +55,7 @@ macro_rules! plain {
             consts: &[("WORKGROUP", WORKGROUP)],
             tile: [1, WORKGROUP],
             subgroup: None,
+            one_pipeline: false,
         }]
     };
 }
@@ -66,7 +70,7 @@ const fn tile(
     m: u32,
     n: u32,
 ) -> Variant {
-    Variant { name, source: TILE, consts, tile: [m, n], subgroup: None }
+    Variant { name, source: TILE, consts, tile: [m, n], subgroup: None, one_pipeline: false }
 }
 
 /// A product whose workgroup is one subgroup of so many lanes.
@@ -76,7 +80,7 @@ const fn subgroup(
     tile: [u32; 2],
     lanes: u32,
 ) -> Variant {
-    Variant { name, source: SUBGROUP, consts, tile, subgroup: Some(lanes) }
+    Variant { name, source: SUBGROUP, consts, tile, subgroup: Some(lanes), one_pipeline: true }
 }
 
 const MATMULS: &[Variant] = &[
@@ -104,7 +108,7 @@ const fn matmul(name: &'static str) -> KernelSpec {
     KernelSpec {
         name,
         source: &[STEP, ACTIVATION, MATMUL],
-        params: &["m", "n", "k"],
+        params: &["m", "n", "k", "fused"],
         reads: &["a", "b", "extra"],
         writes: &["out", "extra_out"],
         variants: MATMULS,

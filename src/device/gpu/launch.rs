@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::kernels::{KERNELS, KernelSpec, Variant};
-use super::shader::consts;
+use super::shader::{activation_of, consts, fused};
 use crate::error::{Error, Result};
 use crate::model::Activation;
-use crate::plan::{Kernel, Plan, Slot, Step};
+use crate::plan::{Kernel, Phase, Plan, Slot, Step};
 
 /// Workgroups that an axis of a grid may have in WebGPU.
 const MAX_GROUPS_PER_AXIS: u32 = 65_535;
@@ -51,7 +51,7 @@ pub(super) fn launches(
     let base = |params, elements| Launch {
         spec,
         variant,
-        consts: consts(&step.kernel),
+        consts: consts(&step.kernel, variant, usual_activation(plan)),
         params,
         bindings: bindings(&step.kernel, step),
         part: None,
@@ -73,6 +73,13 @@ pub(super) fn launches(
             Ok(launch)
         })
         .collect()
+}
+
+/// The first activation of a plan; most networks have one only.
+fn usual_activation(plan: &Plan) -> Activation {
+    let steps = [Phase::Train, Phase::Eval].into_iter().flat_map(|phase| plan.steps(phase));
+    let mut acts = steps.map(|step| activation_of(&step.kernel));
+    acts.find(|act| *act != Activation::Identity).unwrap_or(Activation::Identity)
 }
 
 /// The length of the arena that an update goes through.
@@ -131,7 +138,7 @@ fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)>
             let groups = u64::from(m.div_ceil(tile_m)) * u64::from(n.div_ceil(tile_n));
             let groups = u32::try_from(groups)
                 .map_err(|_| Error::shape("matmul", "too many tiles for 32 bits"))?;
-            (vec![m, n, narrow(k)?], groups)
+            (vec![m, n, narrow(k)?, fused(&step.kernel)], groups)
         }
         Kernel::Activate { .. } => {
             let len = narrow(rows * columns)?;
