@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use super::choice::Choices;
 use super::kernels::{KERNELS, Variant};
-use super::shader::assemble;
 use crate::device::DeviceInfo;
 use crate::error::{Error, Result};
 
@@ -23,7 +22,7 @@ pub(super) struct Identity {
     adapter: String,
     driver: String,
     backend: String,
-    /// A digest of all kernels' texts.
+    /// A digest of the table of kernels, texts and all.
     kernels: String,
 }
 
@@ -36,19 +35,12 @@ struct File {
 
 impl Identity {
     pub(super) fn of(info: &DeviceInfo, offered: &[Variant]) -> Self {
-        let mut texts = String::new();
-        for spec in KERNELS {
-            for variant in spec.variants.iter().chain(offered) {
-                texts += variant.name;
-                texts += &assemble(spec, variant, &[]);
-            }
-        }
         Self {
             program: concat!("wgrad ", env!("CARGO_PKG_VERSION")).to_string(),
             adapter: info.name.clone(),
             driver: info.driver.clone(),
             backend: info.backend.clone(),
-            kernels: format!("{:016x}", digest(&texts)),
+            kernels: format!("{:016x}", digest(&format!("{KERNELS:?}{offered:?}"))),
         }
     }
 

@@ -11,6 +11,7 @@ use super::kernels::{KernelSpec, MATMUL, Variant};
 use super::launch::spec_of;
 use crate::device::Tune;
 use crate::error::{Error, Result};
+use crate::model::Activation;
 use crate::plan::{Kernel, Plan, Step};
 
 /// A line of the rule for products that were not timed: on such adapters, for results of so many tiles of 64 x 64
@@ -95,6 +96,9 @@ pub(super) struct Chooser {
     pub(super) subgroup: Option<u32>,
     /// The form to take wherever a kernel has it.
     pub(super) forced: Option<&'static str>,
+    /// The activation of the plan that forms are tried for, while they are: shared pipelines are compiled for it, and
+    /// what is checked has to be what will run.
+    pub(super) usual: Option<Activation>,
     /// Forms of products beside those of the table.
     pub(super) offered: &'static [Variant],
     pub(super) choices: Choices,
@@ -186,7 +190,14 @@ mod tests {
     use super::*;
 
     fn chooser(software: bool, subgroup: Option<u32>) -> Chooser {
-        Chooser { software, subgroup, forced: None, offered: &[], choices: Choices::default() }
+        Chooser {
+            software,
+            subgroup,
+            forced: None,
+            usual: None,
+            offered: &[],
+            choices: Choices::default(),
+        }
     }
 
     fn product() -> &'static KernelSpec {

@@ -3,7 +3,7 @@
 use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 
 use super::choice::{Chooser, Product};
-use super::launch::{Launch, launches};
+use super::launch::{Launch, launches, usual_activation};
 use super::pipeline::{Pipelines, STEP_BYTES};
 use crate::error::{Error, Result};
 use crate::model::VIEW_ALIGN;
@@ -152,13 +152,14 @@ impl Loader<'_> {
         variants: &mut Vec<String>,
     ) -> Result<Vec<Ready>> {
         let most = usize::try_from(self.binding_limit / 4).unwrap_or(usize::MAX);
+        let usual = self.chooser.usual.unwrap_or_else(|| usual_activation(plan));
         let mut dispatches = Vec::new();
         for (index, step) in plan.steps(phase).iter().enumerate() {
             let (variant, why) = self.chooser.choose(plan, step)?;
             if let Some(product) = Product::of(plan, step) {
                 variants.push(format!("{}: {} ({why})", product.name(), variant.name));
             }
-            let launches = launches(plan, step, variant, most)?;
+            let launches = launches(plan, step, variant, usual, most)?;
             dispatches.extend(launches.into_iter().map(|launch| (index, launch)));
         }
         // One buffer holds the parameters of all dispatches of the phase.

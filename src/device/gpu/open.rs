@@ -69,6 +69,7 @@ impl GpuDevice {
             software: info.is_software(),
             subgroup: fixed_subgroup(adapter),
             forced: None,
+            usual: None,
             offered: &[],
             choices: Choices::default(),
         };

@@ -12,7 +12,7 @@ use super::GpuDevice;
 use super::cache::{self, Identity};
 use super::choice::{Choice, Product};
 use super::kernels::Variant;
-use super::launch::spec_of;
+use super::launch::{spec_of, usual_activation};
 use crate::device::verify::Reference;
 use crate::device::{Device, Tune, Tuning};
 use crate::error::{Error, Result};
@@ -77,9 +77,9 @@ pub(super) fn prepare(device: &mut GpuDevice, plan: &Plan) -> Result<()> {
         return Ok(());
     }
     let deadline = quick.then(|| Instant::now() + budget);
-    let forced = device.chooser.forced.take();
+    device.chooser.usual = Some(usual_activation(plan));
     let outcome = choose_all(device, plan, &open, tune, deadline);
-    device.chooser.forced = forced;
+    device.chooser.usual = None;
     outcome?;
     if let Some(folder) = folder
         && let Err(error) = cache::write(&folder, &identity, &device.chooser.choices)
@@ -170,7 +170,8 @@ fn try_forms(
             none => none.insert(Reference::new(product.kernel, checked_sizes(product, &forms))?),
         };
         device.chooser.forced = Some(form.name);
-        let trial = try_form(device, form, reference, alone, deadline.is_none());
+        let best = seconds.values().copied().fold(f64::INFINITY, f64::min);
+        let trial = try_form(device, form, reference, alone, (deadline.is_none(), best));
         device.chooser.forced = None;
         match trial? {
             Trial::Right(time) => _ = seconds.insert(form.name, time),
@@ -212,12 +213,12 @@ fn try_form(
     form: &'static Variant,
     reference: &Reference,
     alone: &Plan,
-    thorough: bool,
+    (thorough, best): (bool, f64),
 ) -> Result<Trial> {
     let checked = reference.check(device, form.name);
     let outcome = checked.and_then(|check| match check.failure {
         Some(problem) => Ok(Trial::Wrong(format!("{} {}: {problem}", check.form, check.case))),
-        None => time(device, alone, thorough).map(Trial::Right),
+        None => time(device, alone, (thorough, best)).map(Trial::Right),
     });
     match outcome {
         // A form that the driver refuses is as useless as a wrong one; a lost device is lost for all.
@@ -229,8 +230,9 @@ fn try_form(
 }
 
 /// Seconds of a dispatch, by the clock, over repeated ones: the fastest of a few short blocks, or thoroughly the
-/// median of more and longer ones. Memory is zero, which no product's time depends on.
-fn time(device: &mut GpuDevice, alone: &Plan, thorough: bool) -> Result<f64> {
+/// median of more and longer ones. A form three times as slow as the best so far is run no more than it takes to see
+/// that. Memory is zero, which no product's time depends on.
+fn time(device: &mut GpuDevice, alone: &Plan, (thorough, best): (bool, f64)) -> Result<f64> {
     device.load(alone)?;
     device.write_steps(Phase::Eval, &[StepRow::default(); BLOCK as usize])?;
     let mut block = |count: u32| -> Result<f64> {
@@ -241,9 +243,13 @@ fn time(device: &mut GpuDevice, alone: &Plan, thorough: bool) -> Result<f64> {
     };
     // The first run may still compile; the second tells how many make a block.
     block(1)?;
+    let once = block(1)?;
+    if once > 3.0 * best {
+        return Ok(once);
+    }
     let (aim, blocks) = if thorough { (20e-3, 7) } else { (1e-3, 3) };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
-    let count = (aim / block(1)?.max(1e-7)).clamp(1.0, f64::from(BLOCK)) as u32;
+    let count = (aim / once.max(1e-7)).clamp(1.0, f64::from(BLOCK)) as u32;
     let mut times = (0..blocks).map(|_| block(count)).collect::<Result<Vec<f64>>>()?;
     times.sort_by(f64::total_cmp);
     Ok(if thorough { times[blocks / 2] } else { times[0] })
