@@ -26,6 +26,9 @@ pub struct Trainer {
     valid: Option<Valid>,
     /// Whether a run has left optimizer state behind.
     used: bool,
+    /// Whether the device has steps that no event has told of: the first ones of an epoch, given to it while the host
+    /// was still busy with the end of the epoch before.
+    pub(super) ahead: bool,
 }
 
 /// The validation part, ready for the device.
@@ -150,6 +153,7 @@ impl Trainer {
             preparation,
             valid,
             used: false,
+            ahead: false,
         };
         trainer.warnings = trainer.first_warnings(&data.train);
         let problems = trainer.device.take_warnings().into_iter();
@@ -186,12 +190,24 @@ impl Trainer {
         if params.layout() != self.kept.0.layout() {
             return Err(Error::shape("weights", "they are not those of the model's layers"));
         }
-        self.device.write(
-            port(self.plan.ports.params, "params")?,
-            0,
-            Values::F32(params.arena()),
-        )?;
+        self.write_params(params)?;
         self.kept = (params.clone(), None);
+        Ok(())
+    }
+
+    /// Makes these the present weights.
+    pub(super) fn write_params(&mut self, params: &Params) -> Result<()> {
+        self.ahead = false;
+        let port = port(self.plan.ports.params, "params")?;
+        self.device.write(port, 0, Values::F32(params.arena()))
+    }
+
+    /// Takes back steps that were given ahead, if the run was stopped before an event told of them.
+    fn settle(&mut self) -> Result<()> {
+        if self.ahead {
+            let params = self.kept.0.clone();
+            self.write_params(&params)?;
+        }
         Ok(())
     }
 
@@ -203,6 +219,7 @@ impl Trainer {
 
     /// Makes the optimizer forget an earlier run, and takes losses that it left untaken.
     pub(super) fn forget(&mut self) -> Result<()> {
+        self.settle()?;
         if std::mem::replace(&mut self.used, true) {
             self.device.take_losses(true)?;
             let zeros = vec![0.0; self.kept.0.layout().len()];
@@ -218,12 +235,25 @@ impl Trainer {
     /// # Errors
     /// If the device failed.
     pub fn validate(&mut self) -> Result<Option<Metrics>> {
+        self.settle()?;
+        let outputs = self.valid_outputs()?;
+        Ok(outputs.and_then(|outputs| self.valid_metrics(&outputs)))
+    }
+
+    /// Raw outputs of the present weights for the validation part.
+    pub(super) fn valid_outputs(&mut self) -> Result<Option<Vec<f32>>> {
         let Some(valid) = &mut self.valid else { return Ok(None) };
         let outputs = run_eval(self.device.as_mut(), &self.plan, &valid.x, valid.resident)?;
         let eval_x = port(self.plan.ports.eval_x, "eval.x")?;
         // What fits at once stays on the device.
         valid.resident = self.plan.slot(eval_x).matrix().0 >= valid.y.len();
-        Ok(Some(Metrics::of(&outputs, &valid.y, &self.preparation, self.options.loss)))
+        Ok(Some(outputs))
+    }
+
+    /// What such outputs are worth.
+    pub(super) fn valid_metrics(&self, outputs: &[f32]) -> Option<Metrics> {
+        let valid = self.valid.as_ref()?;
+        Some(Metrics::of(outputs, &valid.y, &self.preparation, self.options.loss))
     }
 
     /// Figures of the present weights on the validation part.
@@ -240,6 +270,7 @@ impl Trainer {
     /// # Errors
     /// If the device failed.
     pub fn params(&mut self) -> Result<Params> {
+        self.settle()?;
         let layout = self.kept.0.layout().clone();
         let values = self.device.read(port(self.plan.ports.params, "params")?, layout.len())?;
         Params::from_arena(layout, values)
