@@ -93,7 +93,10 @@ pub(super) fn profile(
             JsonLines::new(&mut *out).line(&epoch_line(of, &epochs)).map_err(failed)
         }
         Some(epochs) => out.line(&epoch_text(&epochs)),
-        None => Ok(()),
+        None if args.json => Ok(()),
+        None => out.line(
+            "whole epochs are not counted: on the CPU, and for workloads with several targets a row",
+        ),
     }
 }
 

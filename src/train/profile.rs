@@ -59,7 +59,7 @@ pub struct EpochUse {
     pub usage: Usage,
 }
 
-/// Epochs that are measured, after one that is not.
+/// Epochs that are measured, between two that are not.
 const EPOCHS: u32 = 3;
 /// Steps of an epoch, at least and at most: those of a table of 10,000 rows and of the 60,000 of MNIST, a fifth of
 /// them for validation and 128 a batch.
@@ -155,14 +155,17 @@ impl Workload {
             Targets::Numbers(uniform(rows))
         };
         let data = Dataset::from_arrays(&x, columns, y)?.split(0.2, Seed(1))?;
-        let options = TrainOptions { epochs: EPOCHS + 1, ..self.options()? };
+        // Those before and after, so that what is counted begins and ends at the same point of an epoch.
+        let options = TrainOptions { epochs: EPOCHS + 2, ..self.options()? };
         let mut trainer = Trainer::with_device(&self.model(), &data, &options, device)?;
         let (steps, mut ended, mut usage) = (trainer.info().steps_per_epoch as u64, 0, None);
         let mut fit = trainer.fit();
-        while let Some(event) = fit.next() {
+        fit.take_usage();
+        while ended <= EPOCHS {
+            let Some(event) = fit.next() else { break };
             if let Event::Epoch(_) = event? {
                 ended += 1;
-                // The first tells how long steps take, and begins the counting.
+                // The first epoch tells the device how long steps take; the others count.
                 if ended == 1 || ended == EPOCHS + 1 {
                     usage = fit.take_usage();
                 }
