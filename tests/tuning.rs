@@ -148,3 +148,35 @@ fn choices_are_kept_and_give_the_same_bits() {
     let (warnings, _, _) = train(tuned(gpu().unwrap(), Tune::Quick, Some(folder.path())));
     assert!(warnings.iter().any(|w| w.contains("damaged")), "{warnings:?}");
 }
+
+/// The program keeps its choices in the system's folder for caches, and its records say what was chosen.
+#[cfg(feature = "cli")]
+#[test]
+fn the_program_keeps_choices_among_the_users_caches() {
+    let Some(kind) = common::gpu_kind() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let rows: String = (0..40).map(|row| format!("{},{}\n", row % 7, row % 2)).collect();
+    std::fs::write(folder.path().join("t.csv"), format!("a,class\n{rows}")).unwrap();
+    let run = |tune: &str, out: &str| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_wgrad"))
+            .args(["train", "t.csv", "--target", "class", "--hidden", "none", "--epochs", "1"])
+            .args(["--valid", "0", "--device", &kind.to_string(), "--tune", tune, "--out", out])
+            .current_dir(folder.path())
+            .envs(["XDG_CACHE_HOME", "HOME", "LOCALAPPDATA"].map(|name| (name, folder.path())))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::read_to_string(folder.path().join(out).join("config.toml")).unwrap()
+    };
+    let first = run("full", "a");
+    assert!(
+        first.contains("(full)") && first.contains("tune = \"full\"\ntune-ms = 250"),
+        "{first}"
+    );
+    let second = run("quick", "b");
+    assert!(second.contains("(full)") && second.contains("tune = \"quick\""), "{second}");
+    let caches = if cfg!(target_os = "macos") { "Library/Caches/wgrad" } else { "wgrad" };
+    let kept = std::fs::read_dir(folder.path().join(caches).join("tuning")).unwrap();
+    assert_eq!(kept.count(), 1);
+    assert!(run("off", "c").contains("(rule)"));
+}
