@@ -1092,3 +1092,30 @@ fn bench_prints_a_line_for_each_workload() {
     assert_eq!(wrong.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("tiny, mnist, wide, large"));
 }
+
+#[test]
+fn profile_tells_of_each_kernel_and_of_a_step() {
+    let wgrad = |args: &[&str]| {
+        let args = [&["bench", "--device", "cpu", "--workload", "tiny"], args].concat();
+        std::process::Command::new(env!("CARGO_BIN_EXE_wgrad")).args(args).output().unwrap()
+    };
+    let output = wgrad(&["--profile", "--seconds", "0.05", "--no-verify", "--json"]);
+    assert!(output.status.success(), "{output:?}");
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (step, kernels) = lines.split_last().unwrap();
+    assert_eq!(kernels.len(), 12);
+    assert!(kernels.iter().all(|line| line["event"] == "kernel" && line["clock"] == "host"));
+    let sum: f64 = kernels.iter().map(|line| line["us"].as_f64().unwrap()).sum();
+    assert_eq!(step["event"], "step");
+    assert!((step["kernels_us"].as_f64().unwrap() - sum).abs() < 1e-6 * sum, "{step} {sum}");
+    assert!(step["step_us"].as_f64().unwrap() > 0.0);
+    for (args, said) in
+        [(["--tune", "slow"], "--tune: unknown name"), (["--tune-ms", "-1"], "tune-ms")]
+    {
+        let wrong = wgrad(&args);
+        assert_eq!(wrong.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&wrong.stderr).contains(said), "{wrong:?}");
+    }
+}

@@ -188,6 +188,13 @@ pub struct Settings {
     /// auto, gpu, software, cpu, or part of an adapter's name [default: auto]
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
+    /// off, quick or full: how much time goes into choosing the GPU's kernels; quick times them on hardware GPUs, once
+    /// for each network [default: quick]
+    #[arg(long, value_name = "NAME")]
+    pub tune: Option<String>,
+    /// Milliseconds that quick may take [default: 250]
+    #[arg(long, value_name = "COUNT")]
+    pub tune_ms: Option<String>,
     /// TOML file with any of these settings, such as a run folder's config.toml; options given here win
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
@@ -195,7 +202,7 @@ pub struct Settings {
 
 impl Settings {
     /// Every setting under its key, as typed.
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 25] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 27] {
         [
             ("table", &self.table),
             ("target", &self.target),
@@ -221,6 +228,8 @@ impl Settings {
             ("seed", &self.seed),
             ("init", &self.init),
             ("device", &self.device),
+            ("tune", &self.tune),
+            ("tune-ms", &self.tune_ms),
             // Not a setting of the computation, but part of what config.toml records.
             ("out", &None),
         ]
@@ -303,9 +312,16 @@ pub struct BenchArgs {
     /// Seconds to time each workload for
     #[arg(long, default_value_t = 3.0)]
     pub seconds: f64,
-    /// Time each kernel of a step by itself instead, with GFLOP/s, GB/s and its share
+    /// Tell where the time goes instead: each kernel of a step with GFLOP/s, GB/s and its share, and how busy the
+    /// device is over whole epochs
     #[arg(long)]
     pub profile: bool,
+    /// off, quick or full: how much time goes into choosing the GPU's kernels
+    #[arg(long, value_name = "NAME", default_value = "quick")]
+    pub tune: String,
+    /// Milliseconds that quick may take
+    #[arg(long, value_name = "COUNT", default_value_t = 250)]
+    pub tune_ms: u32,
     /// Time without checking the device's kernels first
     #[arg(long)]
     pub no_verify: bool,
@@ -359,6 +375,8 @@ mod tests {
             ("warmup", options.warmup.to_string()),
             ("optimizer", options.optimizer.name().to_string()),
             ("scale", options.scale.to_string()),
+            ("tune", options.tuning.tune.to_string()),
+            ("tune-ms", options.tuning.budget.as_millis().to_string()),
         ] {
             let help = train
                 .get_arguments()

@@ -8,9 +8,11 @@ use serde::Serialize;
 
 use super::Exit;
 use super::args::BenchArgs;
+use super::cache::tuning_folder;
 use super::output::{Output, failed};
+use super::profile::profile;
 use crate::device::verify::verify;
-use crate::device::{Device, DeviceInfo, DeviceKind, open};
+use crate::device::{Device, DeviceInfo, DeviceKind, Tuning, open, open_tuned};
 use crate::error::{Error, Result};
 use crate::report::{Console, JsonLines, count, duration};
 use crate::shape::bytes_text;
@@ -44,6 +46,11 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit> {
         let problem = format!("{}, but it must be above 0 and at most 3600", args.seconds);
         return Err(Error::setting("--seconds", problem));
     }
+    let tuning = Tuning {
+        tune: args.tune.parse()?,
+        budget: Duration::from_millis(args.tune_ms.into()),
+        folder: tuning_folder(),
+    };
     let named: Vec<Workload> =
         args.workload.iter().map(|name| Workload::by_name(name)).collect::<Result<_>>()?;
     let workloads = if named.is_empty() { WORKLOADS.to_vec() } else { named.clone() };
@@ -58,7 +65,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit> {
         for workload in &workloads {
             let begun = std::time::Instant::now();
             // Opened anew for each, so that a first step is a first step.
-            let (mut device, _) = open(kind)?;
+            let (mut device, _) = open_tuned(kind, &tuning)?;
             let open_seconds = begun.elapsed().as_secs_f64();
             if workload.hardware_only && named.is_empty() && !device.info().kind.ends_with("GPU") {
                 console.line(&format!(
@@ -69,10 +76,11 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit> {
             }
             console.line(&format!("{} on {name}: {}", workload.name, device.info()));
             if args.profile {
-                profile(args, workload, name, device.as_mut(), &mut out)?;
+                profile(args, workload, name, device, &mut out)?;
                 continue;
             }
             let row = measure(args, workload, name, device.as_mut(), open_seconds)?;
+            device.take_warnings().iter().for_each(|problem| console.warn(problem));
             if args.json {
                 JsonLines::new(&mut out).line(&row.line()).map_err(failed)?;
             }
@@ -96,57 +104,6 @@ fn measure(
     let found = workload.measure(device, Duration::from_secs_f64(args.seconds))?;
     let (device, info) = (name.to_string(), device.info().clone());
     Ok(Row { workload: *workload, device, info, found, open_seconds })
-}
-
-#[derive(Serialize)]
-struct KernelLine<'a> {
-    event: &'a str,
-    workload: &'a str,
-    device: &'a str,
-    kernel: &'a str,
-    sizes: &'a [usize],
-    us: f64,
-    gflops: f64,
-    gb_s: f64,
-    share: f64,
-}
-
-/// What each kernel of a step costs by itself.
-fn profile(
-    args: &BenchArgs,
-    workload: &Workload,
-    device_name: &str,
-    device: &mut dyn Device,
-    out: &mut Output,
-) -> Result<()> {
-    let costs = workload.profile(device, Duration::from_secs_f64(args.seconds / 12.0))?;
-    let total: f64 = costs.iter().map(|cost| cost.seconds).sum();
-    if !args.json {
-        out.line(&format!("{} on {device_name}, each kernel by itself:", workload.name))?;
-    }
-    for cost in &costs {
-        let (us, share) = (1e6 * cost.seconds, cost.seconds / total);
-        let gflops = cost.operations / cost.seconds / 1e9;
-        let gb_s = cost.bytes as f64 / cost.seconds / 1e9;
-        if args.json {
-            let (workload, kernel, sizes) = (workload.name, cost.kernel.as_str(), &cost.sizes[..]);
-            let (event, device) = ("kernel", device_name);
-            let line =
-                KernelLine { event, workload, device, kernel, sizes, us, gflops, gb_s, share };
-            JsonLines::new(&mut *out).line(&line).map_err(failed)?;
-            continue;
-        }
-        let sizes: Vec<String> = cost.sizes.iter().map(usize::to_string).collect();
-        let (kernel, sizes, share) = (&cost.kernel, sizes.join("x"), 100.0 * share);
-        let gflops = if gflops > 0.0 { format!("{gflops:.2}") } else { String::new() };
-        out.line(&format!(
-            "{kernel:<26} {sizes:>12} {us:>10.1} us {gflops:>9} GFLOP/s {gb_s:>8.2} GB/s {share:>6.1} %"
-        ))?;
-    }
-    if !args.json {
-        out.line(&format!("{:<26} {:>12} {:>10.1} us", "sum", "", 1e6 * total))?;
-    }
-    Ok(())
 }
 
 /// The devices asked for; if none, the CPU and a GPU where there is one.

@@ -5,10 +5,12 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
+use super::cache::tuning_folder;
 use super::given::Given;
 use crate::data::{Dataset, Split, Target, TargetKind, column_names, list};
-use crate::device::DeviceKind;
+use crate::device::{DeviceKind, Tuning};
 use crate::error::{Error, Result};
 use crate::export::read_weights;
 use crate::graph::{Loss, Optimizer};
@@ -88,6 +90,13 @@ impl RunConfig {
             seed: given
                 .plain("seed", "a whole number from 0 to 18446744073709551615")?
                 .map_or(defaults.seed, Seed),
+            tuning: Tuning {
+                tune: given.read("tune", FromStr::from_str)?.unwrap_or(defaults.tuning.tune),
+                budget: given
+                    .plain("tune-ms", "a whole number of milliseconds from 0 to 4294967295")?
+                    .map_or(defaults.tuning.budget, |ms: u32| Duration::from_millis(ms.into())),
+                folder: None,
+            },
         };
         options.check().map_err(|error| given.locate(error))?;
         Ok(Self {
@@ -159,7 +168,8 @@ impl RunConfig {
             TargetKind::Classes(_) => Loss::CrossEntropy,
             TargetKind::Number => Loss::Mse,
         };
-        TrainOptions { loss: self.loss.unwrap_or(by_task), ..self.options.clone() }
+        let tuning = Tuning { folder: tuning_folder(), ..self.options.tuning.clone() };
+        TrainOptions { loss: self.loss.unwrap_or(by_task), tuning, ..self.options.clone() }
     }
 
     /// The weights of `--init FILE`.
@@ -363,6 +373,14 @@ mod tests {
         );
         assert!(
             refused(|s| s.init = Some("ones".into())).contains("--init: unknown scheme \"ones\"")
+        );
+        assert_eq!(
+            refused(|s| s.tune = Some("slow".into())),
+            "--tune: unknown name \"slow\"; known: off, quick, full"
+        );
+        assert!(
+            refused(|s| s.tune_ms = Some("-1".into()))
+                .starts_with("--tune-ms: \"-1\" is not a whole")
         );
         assert!(refused(|s| s.seed = Some("-1".into())).starts_with("--seed: \"-1\""));
         assert!(

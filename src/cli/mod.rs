@@ -6,6 +6,7 @@
 mod adapters;
 mod args;
 mod bench;
+mod cache;
 mod config;
 mod evaluate;
 mod folder;
@@ -14,6 +15,7 @@ mod interrupt;
 mod output;
 mod plan;
 mod predict;
+mod profile;
 mod record;
 mod train;
 mod verify;

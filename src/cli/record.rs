@@ -44,6 +44,8 @@ struct File {
     seed: u64,
     init: String,
     device: String,
+    tune: &'static str,
+    tune_ms: u32,
     out: String,
     record: Record,
 }
@@ -106,6 +108,8 @@ pub(super) fn config_text(
             Start::File(path) => path.display().to_string(),
         },
         device: config.device.to_string(),
+        tune: options.tuning.tune.name(),
+        tune_ms: u32::try_from(options.tuning.budget.as_millis()).unwrap_or(u32::MAX),
         out: config.out.display().to_string(),
         record: Record {
             created_by: concat!("wgrad ", env!("CARGO_PKG_VERSION")).to_string(),

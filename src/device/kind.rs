@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::Device;
 use super::cpu::CpuDevice;
+use super::{Device, Tuning};
 use crate::error::{Error, Result};
 
 /// A device as users name it.
@@ -55,31 +55,48 @@ impl fmt::Display for DeviceKind {
     }
 }
 
-/// Opens a device. Out: the device, and why it was taken.
+/// Opens a device that chooses among its kernels by a fixed rule. Out: the device, and why it was taken.
 ///
 /// # Errors
 /// If there is none of this kind; the message lists what there is.
 pub fn open(kind: &DeviceKind) -> Result<(Box<dyn Device>, String)> {
+    open_tuned(kind, &Tuning::off())
+}
+
+/// Opens a device that chooses among its kernels in this way. Out: the device, and why it was taken.
+///
+/// # Errors
+/// If there is none of this kind; the message lists what there is.
+pub fn open_tuned(kind: &DeviceKind, tuning: &Tuning) -> Result<(Box<dyn Device>, String)> {
     let cpu = || Box::new(CpuDevice::<f32>::new()) as Box<dyn Device>;
+    #[cfg(feature = "gpu")]
+    let gpu = |kind: &DeviceKind| {
+        let (mut device, reason) = super::gpu::GpuDevice::open(kind)?;
+        device.tune(tuning.clone());
+        Ok((Box::new(device) as Box<dyn Device>, reason))
+    };
     match kind {
         DeviceKind::Cpu => Ok((cpu(), "asked for".to_string())),
         #[cfg(feature = "gpu")]
-        DeviceKind::Auto => match super::gpu::GpuDevice::open(&DeviceKind::Gpu) {
-            Ok((device, reason)) => Ok((Box::new(device), reason)),
+        DeviceKind::Auto => match gpu(&DeviceKind::Gpu) {
+            Ok(found) => Ok(found),
             Err(Error::NoAdapter { .. }) => Ok((cpu(), "no GPU was found".to_string())),
             // Whatever is wrong with the GPU, the CPU works.
             Err(error) => Ok((cpu(), error.to_string())),
         },
         #[cfg(feature = "gpu")]
-        _ => super::gpu::GpuDevice::open(kind)
-            .map(|(device, reason)| (Box::new(device) as Box<dyn Device>, reason)),
+        _ => gpu(kind),
         #[cfg(not(feature = "gpu"))]
         DeviceKind::Auto => Ok((cpu(), "built without the feature `gpu`".to_string())),
         #[cfg(not(feature = "gpu"))]
-        _ => Err(Error::NoAdapter {
-            problem: format!(
-                "--device {kind}: built without the feature `gpu`, so only the CPU is there; use --device cpu"
-            ),
-        }),
+        _ => {
+            // Without GPUs there is one form of each kernel.
+            let _ = tuning;
+            Err(Error::NoAdapter {
+                problem: format!(
+                    "--device {kind}: built without the feature `gpu`, so only the CPU is there; use --device cpu"
+                ),
+            })
+        }
     }
 }

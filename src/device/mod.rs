@@ -9,11 +9,15 @@ pub mod cpu;
 pub mod gpu;
 mod kind;
 mod memory;
+mod tuning;
+mod usage;
 pub mod verify;
 
 use std::ops::Range;
 
-pub use kind::{DeviceKind, open};
+pub use kind::{DeviceKind, open, open_tuned};
+pub use tuning::{Tune, Tuning};
+pub use usage::Usage;
 
 use crate::error::Result;
 use crate::plan::{Phase, Plan, Slot, StepRow};
@@ -123,4 +127,32 @@ pub trait Device {
 
     /// Which kernel variants were chosen, a line each: the order of additions depends on them.
     fn variants(&self) -> Vec<String>;
+
+    /// What went otherwise than it should and stopped nothing, each told once: forms of kernels that gave wrong numbers, a
+    /// file of choices that cannot be used.
+    fn take_warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// What host and device did since the last call. The first call only begins the counting; on devices that share the
+    /// host's processor there is nothing to count.
+    fn take_usage(&mut self) -> Option<Usage> {
+        None
+    }
+
+    /// The form that does whole training steps in one dispatch, if what is loaded is done so: then no kernel of a step runs
+    /// by itself.
+    fn whole_steps(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Runs steps of the window and waits, each kernel by itself between two readings of the device's own clock: for each
+    /// step that was run, at least one, the seconds of each of the plan's steps. `None`, and nothing run, where the device
+    /// has no such clock. The losses are not told.
+    ///
+    /// # Errors
+    /// If the device failed.
+    fn time_steps(&mut self, _phase: Phase, _steps: Range<u32>) -> Result<Option<Vec<Vec<f64>>>> {
+        Ok(None)
+    }
 }

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::predict::port;
-use super::{EpochStats, Event, Progress, Schedule, Summary, Trainer};
+use super::{EpochStats, Event, Metrics, Progress, Schedule, Summary, Trainer};
 use crate::data::epoch_order;
-use crate::device::Values;
+use crate::device::{Usage, Values};
 use crate::error::{Error, Result};
+use crate::model::Params;
 use crate::plan::{Phase, StepRow, WINDOW};
 use crate::shape::narrow;
 
@@ -20,6 +21,8 @@ pub struct Fit<'a> {
     epoch: Epoch,
     /// Steps whose losses are known, since the run began.
     known: u64,
+    /// How giving the device an epoch's first steps went, if that was done ahead.
+    given: Option<Result<()>>,
     done: bool,
 }
 
@@ -53,6 +56,7 @@ impl<'a> Fit<'a> {
             begun: Instant::now(),
             epoch: Epoch::new(0),
             known: 0,
+            given: None,
             done: false,
         }
     }
@@ -60,6 +64,11 @@ impl<'a> Fit<'a> {
     /// The trainer at work: its kept weights are those of the last epoch told of.
     pub fn trainer(&self) -> &Trainer {
         self.trainer
+    }
+
+    /// What host and device did since the last call, as the device tells it; the first call begins the counting.
+    pub fn take_usage(&mut self) -> Option<Usage> {
+        self.trainer.device.take_usage()
     }
 
     /// Rows of a step of any epoch.
@@ -78,6 +87,24 @@ impl<'a> Fit<'a> {
                 seconds: self.begun.elapsed().as_secs_f64(),
             }));
         }
+        match self.given.take() {
+            Some(given) => {
+                given?;
+                self.trainer.ahead = false;
+            }
+            None => self.give_steps()?,
+        }
+        if self.epoch.step == steps {
+            return self.end_epoch();
+        }
+        let losses = self.trainer.device.take_losses(false)?;
+        self.learn_of(&losses)?;
+        Ok(Event::Progress(self.progress(epochs, steps)))
+    }
+
+    /// Gives the device some steps of the epoch, and before its first ones what the epoch needs.
+    fn give_steps(&mut self) -> Result<()> {
+        let steps = self.trainer.info.steps_per_epoch;
         if self.epoch.step == 0 {
             if self.epoch.index == 0 {
                 self.trainer.forget()?;
@@ -93,12 +120,7 @@ impl<'a> Fit<'a> {
         let count = stride.min(steps - self.epoch.step).min(WINDOW - in_window);
         self.trainer.device.run(Phase::Train, narrow(in_window)..narrow(in_window + count))?;
         self.epoch.step += count;
-        if self.epoch.step == steps {
-            return self.end_epoch();
-        }
-        let losses = self.trainer.device.take_losses(false)?;
-        self.learn_of(&losses)?;
-        Ok(Event::Progress(self.progress(epochs, steps)))
+        Ok(())
     }
 
     fn write_order(&mut self) -> Result<()> {
@@ -138,7 +160,7 @@ impl<'a> Fit<'a> {
             let step = self.known;
             self.known += 1;
             if !loss.is_finite() {
-                return Err(self.diverged("the loss", step, loss));
+                return Err(self.diverged("the loss", self.epoch.index, step, loss));
             }
             let rows = self.rows_of(usize::try_from(step % steps).unwrap_or(0)) as u64;
             self.epoch.loss_sum += f64::from(loss) * rows as f64;
@@ -147,43 +169,53 @@ impl<'a> Fit<'a> {
         Ok(())
     }
 
-    fn diverged(&self, what: &'static str, step: u64, loss: f32) -> Error {
-        Error::Diverged {
-            step: step + 1,
-            epoch: self.epoch.index + 1,
-            lr: self.schedule.lr(step),
-            loss,
-            what,
-        }
+    fn diverged(&self, what: &'static str, epoch: u32, step: u64, loss: f32) -> Error {
+        Error::Diverged { step: step + 1, epoch: epoch + 1, lr: self.schedule.lr(step), loss, what }
     }
 
     fn end_epoch(&mut self) -> Result<Event> {
         let losses = self.trainer.device.take_losses(true)?;
         self.learn_of(&losses)?;
         let trained = self.epoch.begun.elapsed().as_secs_f64();
-        let valid = self.trainer.validate()?;
+        let outputs = self.trainer.valid_outputs()?;
         let params = self.trainer.params()?;
-        let last = self.known.saturating_sub(1);
-        // The last update of an epoch shows in its weights first, and in no loss yet.
-        if let Some(bad) = params.arena().iter().find(|value| !value.is_finite()) {
-            return Err(self.diverged("a weight", last, *bad));
+        let seconds = self.epoch.begun.elapsed().as_secs_f64();
+        let next = Epoch::new(self.epoch.index + 1);
+        let ended = std::mem::replace(&mut self.epoch, next);
+        // All that the host needs of this epoch is read: the device goes on while it computes, writes and tells.
+        if self.epoch.index < self.trainer.options.epochs {
+            self.given = Some(self.give_steps());
+            self.trainer.ahead = true;
         }
-        #[expect(clippy::cast_possible_truncation, reason = "only shown to people")]
-        if let Some(metrics) = valid.filter(|metrics| !metrics.loss.is_finite()) {
-            return Err(self.diverged("the validation loss", last, metrics.loss as f32));
+        let valid = outputs.and_then(|outputs| self.trainer.valid_metrics(&outputs));
+        if let Some(error) = self.not_finite(&ended, &params, valid) {
+            // The weights that are wrong stay, and not those of steps after them.
+            self.trainer.write_params(&params)?;
+            return Err(error);
         }
         let stats = EpochStats {
-            epoch: self.epoch.index + 1,
+            epoch: ended.index + 1,
             steps: self.known,
-            train_loss: self.epoch.loss_sum / self.epoch.loss_rows.max(1) as f64,
+            train_loss: ended.loss_sum / ended.loss_rows.max(1) as f64,
             valid,
-            lr: self.schedule.lr(last),
-            seconds: self.epoch.begun.elapsed().as_secs_f64(),
+            lr: self.schedule.lr(self.known.saturating_sub(1)),
+            seconds,
             samples_per_second: self.trainer.rows as f64 / trained.max(1e-9),
         };
         self.trainer.kept = (params, Some(stats.clone()));
-        self.epoch = Epoch::new(self.epoch.index + 1);
         Ok(Event::Epoch(stats))
+    }
+
+    /// What ends the run, if a weight or a figure of the epoch that ended is no number.
+    fn not_finite(&self, ended: &Epoch, params: &Params, valid: Option<Metrics>) -> Option<Error> {
+        let last = self.known.saturating_sub(1);
+        // The last update of an epoch shows in its weights first, and in no loss yet.
+        if let Some(bad) = params.arena().iter().find(|value| !value.is_finite()) {
+            return Some(self.diverged("a weight", ended.index, last, *bad));
+        }
+        let metrics = valid.filter(|metrics| !metrics.loss.is_finite())?;
+        #[expect(clippy::cast_possible_truncation, reason = "only shown to people")]
+        Some(self.diverged("the validation loss", ended.index, last, metrics.loss as f32))
     }
 
     fn progress(&self, epochs: u32, steps: usize) -> Progress {

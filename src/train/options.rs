@@ -2,6 +2,7 @@
 
 use super::{Schedule, ScheduleKind};
 use crate::data::Scale;
+use crate::device::Tuning;
 use crate::error::{Error, Result};
 use crate::graph::{Loss, Optimizer};
 use crate::random::Seed;
@@ -29,6 +30,8 @@ pub struct TrainOptions {
     pub scale: Scale,
     /// From which all random choices follow.
     pub seed: Seed,
+    /// How a GPU chooses among the forms of its products.
+    pub tuning: Tuning,
 }
 
 impl Default for TrainOptions {
@@ -44,6 +47,7 @@ impl Default for TrainOptions {
             shuffle: true,
             scale: Scale::Standard,
             seed: Seed(0),
+            tuning: Tuning::default(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::predict::{eval_sizes, port, run_eval, widest};
 use super::{EpochStats, Fit, Metrics, RunInfo, TrainOptions, TrainedModel, Warning};
 use crate::data::{Dataset, Preparation, Split, Targets, steps_per_epoch};
-use crate::device::{Device, DeviceKind, Values, open};
+use crate::device::{Device, DeviceKind, Values, open_tuned};
 use crate::error::{Error, Result};
 use crate::graph::{inference, training};
 use crate::model::{Params, Sequential};
@@ -26,6 +26,9 @@ pub struct Trainer {
     valid: Option<Valid>,
     /// Whether a run has left optimizer state behind.
     used: bool,
+    /// Whether the device has steps that no event has told of: the first ones of an epoch, given to it while the host
+    /// was still busy with the end of the epoch before.
+    pub(super) ahead: bool,
 }
 
 /// The validation part, ready for the device.
@@ -78,8 +81,23 @@ impl Trainer {
     ) -> Result<Self> {
         let begun = Instant::now();
         let plan = Plan::of_run(model, data, options)?;
-        let (device, reason) = open(device)?;
+        let (device, reason) = open_tuned(device, &options.tuning)?;
         Self::on(device, reason, plan, (model, data, options), begun)
+    }
+
+    /// As [`Self::new`], on a device that is open already, and set up as its owner likes.
+    ///
+    /// # Errors
+    /// If model, data and options do not fit, or the device is too small.
+    pub fn with_device(
+        model: &Sequential,
+        data: &Split,
+        options: &TrainOptions,
+        device: Box<dyn Device>,
+    ) -> Result<Self> {
+        let begun = Instant::now();
+        let plan = Plan::of_run(model, data, options)?;
+        Self::on(device, "it was open".to_string(), plan, (model, data, options), begun)
     }
 
     fn on(
@@ -135,8 +153,11 @@ impl Trainer {
             preparation,
             valid,
             used: false,
+            ahead: false,
         };
         trainer.warnings = trainer.first_warnings(&data.train);
+        let problems = trainer.device.take_warnings().into_iter();
+        trainer.warnings.extend(problems.map(|problem| Warning::Device { problem }));
         Ok(trainer)
     }
 
@@ -169,12 +190,24 @@ impl Trainer {
         if params.layout() != self.kept.0.layout() {
             return Err(Error::shape("weights", "they are not those of the model's layers"));
         }
-        self.device.write(
-            port(self.plan.ports.params, "params")?,
-            0,
-            Values::F32(params.arena()),
-        )?;
+        self.write_params(params)?;
         self.kept = (params.clone(), None);
+        Ok(())
+    }
+
+    /// Makes these the present weights.
+    pub(super) fn write_params(&mut self, params: &Params) -> Result<()> {
+        self.ahead = false;
+        let port = port(self.plan.ports.params, "params")?;
+        self.device.write(port, 0, Values::F32(params.arena()))
+    }
+
+    /// Takes back steps that were given ahead, if the run was stopped before an event told of them.
+    fn settle(&mut self) -> Result<()> {
+        if self.ahead {
+            let params = self.kept.0.clone();
+            self.write_params(&params)?;
+        }
         Ok(())
     }
 
@@ -186,6 +219,7 @@ impl Trainer {
 
     /// Makes the optimizer forget an earlier run, and takes losses that it left untaken.
     pub(super) fn forget(&mut self) -> Result<()> {
+        self.settle()?;
         if std::mem::replace(&mut self.used, true) {
             self.device.take_losses(true)?;
             let zeros = vec![0.0; self.kept.0.layout().len()];
@@ -201,12 +235,25 @@ impl Trainer {
     /// # Errors
     /// If the device failed.
     pub fn validate(&mut self) -> Result<Option<Metrics>> {
+        self.settle()?;
+        let outputs = self.valid_outputs()?;
+        Ok(outputs.and_then(|outputs| self.valid_metrics(&outputs)))
+    }
+
+    /// Raw outputs of the present weights for the validation part.
+    pub(super) fn valid_outputs(&mut self) -> Result<Option<Vec<f32>>> {
         let Some(valid) = &mut self.valid else { return Ok(None) };
         let outputs = run_eval(self.device.as_mut(), &self.plan, &valid.x, valid.resident)?;
         let eval_x = port(self.plan.ports.eval_x, "eval.x")?;
         // What fits at once stays on the device.
         valid.resident = self.plan.slot(eval_x).matrix().0 >= valid.y.len();
-        Ok(Some(Metrics::of(&outputs, &valid.y, &self.preparation, self.options.loss)))
+        Ok(Some(outputs))
+    }
+
+    /// What such outputs are worth.
+    pub(super) fn valid_metrics(&self, outputs: &[f32]) -> Option<Metrics> {
+        let valid = self.valid.as_ref()?;
+        Some(Metrics::of(outputs, &valid.y, &self.preparation, self.options.loss))
     }
 
     /// Figures of the present weights on the validation part.
@@ -223,6 +270,7 @@ impl Trainer {
     /// # Errors
     /// If the device failed.
     pub fn params(&mut self) -> Result<Params> {
+        self.settle()?;
         let layout = self.kept.0.layout().clone();
         let values = self.device.read(port(self.plan.ports.params, "params")?, layout.len())?;
         Params::from_arena(layout, values)

@@ -79,7 +79,7 @@ pub const WORKLOADS: [Workload; 4] = [
 /// Batches of a workload's table.
 const BATCHES: usize = 4;
 /// Steps whose losses are compared with the f64 reference before anything is timed.
-const CHECKED: usize = 3;
+pub(super) const CHECKED: usize = 3;
 
 /// What a device did with a workload.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -96,21 +96,6 @@ pub struct Measurement {
     pub first_step_seconds: f64,
     /// Bytes of the plan's buffers on the device; they are all made before the first step.
     pub device_bytes: u64,
-}
-
-/// What one kernel of a step costs by itself.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KernelCost {
-    /// The kernel with what is fused in.
-    pub kernel: String,
-    /// Sizes of what it writes first.
-    pub sizes: Vec<usize>,
-    /// Median seconds of a dispatch, repeated without a pause.
-    pub seconds: f64,
-    /// Floating-point operations of a dispatch, for products; 0 for the others.
-    pub operations: f64,
-    /// Bytes that it reads and writes, each counted once.
-    pub bytes: u64,
 }
 
 impl Workload {
@@ -140,11 +125,11 @@ impl Workload {
         Sequential::mlp(hidden, Activation::Relu, outputs, Init::Pytorch)
     }
 
-    fn ends(&self) -> (usize, usize) {
+    pub(super) fn ends(&self) -> (usize, usize) {
         (self.widths.first().copied().unwrap_or(1), self.widths.last().copied().unwrap_or(1))
     }
 
-    fn options(&self) -> Result<TrainOptions> {
+    pub(super) fn options(&self) -> Result<TrainOptions> {
         Ok(TrainOptions {
             loss: self.loss,
             optimizer: Optimizer::by_name(self.optimizer)?,
@@ -252,41 +237,8 @@ impl Workload {
         })
     }
 
-    /// Times each kernel of a step by itself, for about `budget` each. The sum differs from a step's time: alone, a
-    /// kernel finds its data in the caches.
-    ///
-    /// # Errors
-    /// If the device failed or is too small.
-    pub fn profile(&self, device: &mut dyn Device, budget: Duration) -> Result<Vec<KernelCost>> {
-        let plan = self.plan()?;
-        let mut costs = Vec::new();
-        for (index, step) in plan.steps(Phase::Train).iter().enumerate() {
-            self.begin(device, &plan.alone(index))?;
-            let block = self.block(device)?;
-            let (mut times, begun) = (Vec::new(), Instant::now());
-            while times.len() < 3 || begun.elapsed() < budget {
-                times.push(time(device, block)? / f64::from(block));
-            }
-            times.sort_by(f64::total_cmp);
-            let slots = step.reads.iter().chain(&step.writes).map(|&slot| plan.slot(slot));
-            let out = plan.slot(step.writes[0]);
-            let product = step.kernel.is_product();
-            let (rows, columns) = plan.slot(step.reads[0]).matrix();
-            // Of a product's first factor, the dimension that its result does not have is the one summed over.
-            let summed = if step.kernel.name() == "matmul_tn" { rows } else { columns };
-            costs.push(KernelCost {
-                kernel: step.kernel.to_string(),
-                sizes: out.sizes.clone(),
-                seconds: times[times.len() / 2],
-                operations: if product { 2.0 * (out.len() * summed) as f64 } else { 0.0 },
-                bytes: slots.map(|slot| 4 * slot.len() as u64).sum(),
-            });
-        }
-        Ok(costs)
-    }
-
     /// Steps of a block: about 50 ms, so that the wait at its end does not count for much.
-    fn block(&self, device: &mut dyn Device) -> Result<u32> {
+    pub(super) fn block(&self, device: &mut dyn Device) -> Result<u32> {
         let mut steps = 1;
         loop {
             let seconds = time(device, steps)?;
@@ -313,7 +265,7 @@ impl Workload {
 }
 
 /// Seconds of so many steps and the wait at their end.
-fn time(device: &mut dyn Device, steps: u32) -> Result<f64> {
+pub(super) fn time(device: &mut dyn Device, steps: u32) -> Result<f64> {
     let first = u32::try_from(CHECKED).unwrap_or(0);
     let begun = Instant::now();
     device.run(Phase::Train, first..first + steps)?;
@@ -341,11 +293,6 @@ mod tests {
         let mut device = CpuDevice::<f32>::new();
         let found = tiny.measure(&mut device, Duration::from_millis(1)).unwrap();
         assert!(found.blocks >= 5 && found.step_seconds > 0.0 && found.device_bytes > 0);
-        let costs = tiny.profile(&mut device, Duration::ZERO).unwrap();
-        assert_eq!(costs.len(), tiny.plan().unwrap().steps(Phase::Train).len());
-        assert!(costs.iter().all(|cost| cost.seconds > 0.0));
-        let operations: f64 = costs.iter().map(|cost| cost.operations).sum();
-        assert_eq!(operations, tiny.operations());
         assert!(tiny.compare(&device, &[1.0], &[1.01]).is_err());
         assert!(tiny.compare(&device, &[f32::NAN], &[1.0]).is_err());
         assert!(tiny.compare(&device, &[1.0], &[1.0]).is_ok());

@@ -5,112 +5,63 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::adapter::{describe, pick};
+use super::choice::Chooser;
+use super::encode::{Row, dispatches, encode, map, row};
 use super::flight::{DEPTH, Flight, Mapped, Submitted};
-use super::kernels::Variant;
-use super::load::{Loaded, Loader, Ready, UNIFORM_STRIDE};
+use super::kernels::{KernelSpec, Variant};
+use super::load::{Loaded, Loader};
 use super::pipeline::Pipelines;
-use super::sequence::{MAX_STEPS, can_bind};
-use crate::device::{Device, DeviceInfo, DeviceKind, Values, memory};
+use super::sequence::can_bind;
+use super::timing::{self, Meter, PAIR_BYTES, Stamps};
+use super::tune::{Tuner, prepare};
+use crate::device::{Device, DeviceInfo, Tuning, Usage, Values, memory};
 use crate::error::{Error, Result};
 use crate::plan::{Element, Phase, Plan, Slot, StepRow, WINDOW};
 
 /// A GPU, or a software adapter, that runs plans.
 pub struct GpuDevice {
-    info: DeviceInfo,
-    device: wgpu::Device,
-    queue: wgpu::Queue,
+    pub(super) info: DeviceInfo,
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
     /// The first thing that went wrong, as wgpu told it: errors come here instead of panicking.
-    failure: Arc<Mutex<Option<String>>>,
-    lost: Arc<AtomicBool>,
-    pipelines: Pipelines,
-    loaded: Option<Loaded>,
-    flight: Flight,
-    losses: Vec<f32>,
-    forced: Option<&'static str>,
-    binding_limit: u64,
-    /// The size of all subgroups, if the adapter has them and the size is fixed.
-    subgroup: Option<u32>,
+    pub(super) failure: Arc<Mutex<Option<String>>>,
+    pub(super) lost: Arc<AtomicBool>,
+    pub(super) pipelines: Pipelines,
+    pub(super) loaded: Option<Loaded>,
+    pub(super) flight: Flight,
+    pub(super) losses: Vec<f32>,
+    pub(super) binding_limit: u64,
+    pub(super) chooser: Chooser,
+    pub(super) tuner: Tuner,
+    /// Counts, once somebody measures.
+    pub(super) meter: Option<Meter>,
 }
 
 impl GpuDevice {
-    /// Opens the adapter that is asked for, with all the limits it has. Out: the device, and why it was taken.
-    ///
-    /// # Errors
-    /// If there is none of this kind, or its driver does not open it.
-    pub fn open(kind: &DeviceKind) -> Result<(Self, String)> {
-        let (adapter, reason) = pick(kind)?;
-        pollster::block_on(Self::open_adapter(&adapter)).map(|device| (device, reason))
-    }
-
-    async fn open_adapter(adapter: &wgpu::Adapter) -> Result<Self> {
-        let info = describe(adapter);
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("wgrad"),
-            // Of use to products on adapters whose subgroups are all of one size.
-            required_features: adapter.features() & wgpu::Features::SUBGROUP,
-            // The defaults are far below what most adapters have.
-            required_limits: adapter.limits(),
-            ..Default::default()
-        };
-        let opened = adapter.request_device(&descriptor).await;
-        let (device, queue) = opened.map_err(|error| Error::Device {
-            adapter: info.name.clone(),
-            problem: format!("cannot be opened: {error}"),
-        })?;
-        let failure = Arc::new(Mutex::new(None));
-        let keep = |failure: &Arc<Mutex<Option<String>>>, text: String| {
-            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
-        };
-        let kept = Arc::clone(&failure);
-        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
-            let text = match &error {
-                wgpu::Error::OutOfMemory { .. } => {
-                    "out of memory; use smaller layers, a smaller --batch-size or fewer rows, or --device cpu".to_string()
-                }
-                other => other.to_string(),
-            };
-            keep(&kept, text);
-        }));
-        let lost = Arc::new(AtomicBool::new(false));
-        let (kept, gone) = (Arc::clone(&failure), Arc::clone(&lost));
-        device.set_device_lost_callback(move |reason, message| {
-            // Dropping the device is no loss.
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                gone.store(true, Ordering::SeqCst);
-                keep(&kept, format!("the device was lost: {message}"));
-            }
-        });
-        Ok(Self {
-            info,
-            device,
-            queue,
-            failure,
-            lost,
-            pipelines: Pipelines::default(),
-            loaded: None,
-            flight: Flight::default(),
-            losses: Vec::new(),
-            forced: None,
-            subgroup: fixed_subgroup(adapter),
-            binding_limit: adapter.limits().max_storage_buffer_binding_size,
-        })
+    /// Says how the coming loads choose among the forms of products; at first by the fixed rule.
+    pub fn tune(&mut self, tuning: Tuning) {
+        self.tuner = Tuner::new(tuning);
     }
 
     /// Whether this device takes a form of a kernel by itself for some sizes.
-    pub fn may_take(&self, variant: &Variant) -> bool {
-        let lanes8 = self.info.is_software() && self.subgroup == Some(8);
-        variant.name == "plain" || lanes8 == variant.subgroup.is_some()
+    pub fn may_take(&self, spec: &KernelSpec, variant: &Variant) -> bool {
+        self.chooser.may_take(spec, variant)
     }
 
     /// Makes the next load take this variant wherever a kernel has it; `None` leaves the choice to the device.
     pub fn force_variant(&mut self, name: Option<&'static str>) {
-        self.forced = name;
+        self.chooser.forced = name;
     }
 
     /// Whether a form of a kernel can run here.
     pub fn can_run(&self, variant: &Variant) -> bool {
-        variant.subgroup.is_none() || variant.subgroup == self.subgroup
+        self.chooser.can_run(variant)
+    }
+
+    /// Lets these forms of products compete with those of the table: for trying one out, and for tests of the tuner. They
+    /// are compiled without runtime checks, as all products are, so their indices have to be in range.
+    pub fn offer_variants(&mut self, variants: &'static [Variant]) {
+        self.chooser.offered = variants;
     }
 
     /// Whether whole training steps can run here as one dispatch.
@@ -142,11 +93,41 @@ impl GpuDevice {
         }
     }
 
-    fn loaded(&self) -> Result<&Loaded> {
+    /// Whether the device is gone for good.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::SeqCst)
+    }
+
+    /// What was loaded before makes room, and what failed with it is past; a lost device stays lost.
+    fn unload(&mut self) {
+        self.loaded = None;
+        if !self.is_lost() {
+            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        self.flight = Flight::default();
+        self.losses.clear();
+        // What was in flight leaves its places mapped.
+        if let Some(meter) = &mut self.meter {
+            meter.renew(&self.device);
+        }
+    }
+
+    fn loader(&mut self) -> Loader<'_> {
+        Loader {
+            device: &self.device,
+            queue: &self.queue,
+            adapter: &self.info.name,
+            binding_limit: self.binding_limit,
+            chooser: &self.chooser,
+            pipelines: &mut self.pipelines,
+        }
+    }
+
+    pub(super) fn loaded(&self) -> Result<&Loaded> {
         self.loaded.as_ref().ok_or_else(|| self.failed("no plan is loaded"))
     }
 
-    fn wait(&self, index: Option<wgpu::SubmissionIndex>) -> Result<()> {
+    pub(super) fn wait(&self, index: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let waited =
             self.device.poll(wgpu::PollType::Wait { submission_index: index, timeout: None });
         self.check()?;
@@ -157,17 +138,43 @@ impl GpuDevice {
     fn land(&mut self) -> Result<()> {
         let Some(submitted) = self.flight.waiting.pop_front() else { return Ok(()) };
         self.wait(Some(submitted.index.clone()))?;
-        self.flight.landed(&submitted);
+        let mut busy = self.flight.landed(&submitted).as_secs_f64();
         if let Some((staging, mapped)) = &submitted.staging {
             let buffer = &self.loaded()?.staging[*staging];
-            let losses = self.collect(buffer, 4 * u64::from(submitted.steps), mapped)?;
+            let bytes = 4 * u64::from(submitted.steps);
+            let losses: Vec<f32> = self.collect(buffer, bytes, mapped)?;
             self.losses.extend(losses);
+            self.count(|meter| meter.read(bytes));
         }
+        if let (Some((turn, mapped)), Some(meter)) = (&submitted.stamp, &self.meter)
+            && let Some(stamps) = &meter.stamps
+        {
+            let ticks: Vec<u64> = self.collect(&stamps.read[*turn], PAIR_BYTES, mapped)?;
+            busy = timing::seconds(&ticks, self.queue.get_timestamp_period()).iter().sum();
+        }
+        // What was submitted before anybody measured has no timestamps, and counts for nothing.
+        let whole = submitted.stamp.is_some();
+        self.count(|meter| {
+            if whole || meter.stamps.is_none() {
+                meter.counts.busy_seconds += busy;
+            }
+        });
         Ok(())
     }
 
-    /// The floats of a buffer whose mapping was asked for and waited for.
-    fn collect(&self, buffer: &wgpu::Buffer, bytes: u64, mapped: &Mapped) -> Result<Vec<f32>> {
+    fn count(&mut self, what: impl FnOnce(&mut Meter)) {
+        if let Some(meter) = &mut self.meter {
+            what(meter);
+        }
+    }
+
+    /// The numbers in a buffer whose mapping was asked for and waited for.
+    pub(super) fn collect<T: bytemuck::Pod>(
+        &self,
+        buffer: &wgpu::Buffer,
+        bytes: u64,
+        mapped: &Mapped,
+    ) -> Result<Vec<T>> {
         let failed = |error: &dyn std::fmt::Display| self.failed(error.to_string());
         let outcome = mapped.recv().map_err(|_| self.failed("a result was not mapped"))?;
         outcome.map_err(|error| failed(&error))?;
@@ -177,80 +184,6 @@ impl GpuDevice {
         buffer.unmap();
         Ok(values)
     }
-
-    fn encode(&self, loaded: &Loaded, phase: Phase, steps: Range<u32>) -> wgpu::CommandEncoder {
-        let mut encoder =
-            self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        let dispatches = match phase {
-            Phase::Train => &loaded.train,
-            Phase::Eval => &loaded.eval,
-        };
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        // The table has at most a window of rows, so offsets fit.
-        let offset = |step: u32| step * u32::try_from(UNIFORM_STRIDE).unwrap_or(256);
-        let mut dispatch = |ready: &Ready, step: u32, [x, y, z]: [u32; 3]| {
-            pass.set_pipeline(&ready.pipeline);
-            pass.set_bind_group(0, &ready.group, &[offset(step)]);
-            pass.dispatch_workgroups(x, y, z);
-        };
-        if let [sequence] = &dispatches[..]
-            && sequence.many_steps
-        {
-            for first in steps.clone().step_by(MAX_STEPS as usize) {
-                dispatch(sequence, first, [MAX_STEPS.min(steps.end - first), 1, 1]);
-            }
-        } else {
-            for step in steps {
-                for ready in dispatches {
-                    dispatch(ready, step, ready.grid);
-                }
-            }
-        }
-        drop(pass);
-        encoder
-    }
-}
-
-/// Asks for a buffer's first bytes; the answer comes when the work that writes them is waited for.
-fn map(buffer: &wgpu::Buffer, bytes: u64) -> Mapped {
-    let (tell, mapped) = std::sync::mpsc::channel();
-    // Nobody listens any more if the device was dropped.
-    buffer.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| drop(tell.send(result)));
-    mapped
-}
-
-/// The size of an adapter's subgroups, if it is the same for all.
-fn fixed_subgroup(adapter: &wgpu::Adapter) -> Option<u32> {
-    let info = adapter.get_info();
-    let fixed = info.subgroup_min_size == info.subgroup_max_size;
-    (fixed && adapter.features().contains(wgpu::Features::SUBGROUP))
-        .then_some(info.subgroup_min_size)
-}
-
-/// A step's row as shaders see it.
-#[repr(C)]
-#[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-struct Row {
-    first: u32,
-    rows: u32,
-    log: u32,
-    lr: f32,
-    rate: f32,
-    correction2: f32,
-    unused: [u32; 58],
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
-fn row(step: &StepRow) -> Row {
-    Row {
-        first: step.first,
-        rows: step.rows,
-        log: step.log,
-        lr: step.lr as f32,
-        rate: (step.lr / step.correction1) as f32,
-        correction2: step.correction2 as f32,
-        unused: [0; 58],
-    }
 }
 
 impl Device for GpuDevice {
@@ -259,27 +192,17 @@ impl Device for GpuDevice {
     }
 
     fn load(&mut self, plan: &Plan) -> Result<()> {
-        // What was loaded before makes room first, and what failed with it is past; a lost device stays lost.
-        self.loaded = None;
-        if !self.lost.load(Ordering::SeqCst) {
-            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        }
-        self.flight = Flight::default();
-        self.losses.clear();
-        let software = self.info.is_software();
-        if software {
+        self.unload();
+        if self.info.is_software() {
             memory::check(plan, 4, &self.info)?;
         }
-        let mut loader = Loader {
-            device: &self.device,
-            queue: &self.queue,
-            adapter: &self.info.name,
-            software,
-            forced: self.forced,
-            binding_limit: self.binding_limit,
-            subgroup: self.subgroup,
-            pipelines: &mut self.pipelines,
-        };
+        self.loader().check(plan)?;
+        // A form that is asked for leaves nothing to choose.
+        if self.chooser.forced.is_none() {
+            prepare(self, plan)?;
+            self.unload();
+        }
+        let mut loader = self.loader();
         let loaded = loader.load(plan)?;
         if let Err(error) = self.check() {
             // One of them may be what failed.
@@ -305,6 +228,7 @@ impl Device for GpuDevice {
         };
         let offset = 4 * (spec.offset + first) as u64;
         self.queue.write_buffer(&loaded.buffers[spec.buffer.0 as usize], offset, bytes);
+        self.count(|meter| meter.uploaded(bytes.len() as u64));
         self.check()
     }
 
@@ -320,7 +244,9 @@ impl Device for GpuDevice {
             Phase::Eval => &loaded.eval_rows,
         };
         let rows: Vec<Row> = rows.iter().map(row).collect();
-        self.queue.write_buffer(table, 0, bytemuck::cast_slice(&rows));
+        let bytes: &[u8] = bytemuck::cast_slice(&rows);
+        self.queue.write_buffer(table, 0, bytes);
+        self.count(|meter| meter.uploaded(bytes.len() as u64));
         self.check()
     }
 
@@ -340,8 +266,16 @@ impl Device for GpuDevice {
         }
         let (training, count) = (phase == Phase::Train, steps.end - steps.start);
         let turn = self.flight.count % (DEPTH + 1);
+        let begun = Instant::now();
+        let stamp = self.meter.as_mut().and_then(|meter| meter.stamps.as_mut()).map(Stamps::next);
+        let stamps = self.meter.as_ref().and_then(|meter| meter.stamps.as_ref());
+        let stamps = stamps.zip(stamp);
         let loaded = self.loaded()?;
-        let mut encoder = self.encode(loaded, phase, steps.clone());
+        let writes = stamps.map(|(stamps, turn)| stamps.writes(turn));
+        let mut encoder = encode(&self.device, loaded, phase, steps.clone(), writes);
+        if let Some((stamps, turn)) = stamps {
+            stamps.bring(&mut encoder, turn);
+        }
         let log = loaded
             .plan
             .ports
@@ -358,15 +292,27 @@ impl Device for GpuDevice {
                 bytes,
             );
         }
-        let index = self.queue.submit([encoder.finish()]);
+        let commands = encoder.finish();
+        let encoded = Instant::now();
+        let index = self.queue.submit([commands]);
+        let submitted = Instant::now();
         let staging = log.map(|_| (turn, map(&loaded.staging[turn], 4 * u64::from(count))));
+        let stamp = stamps.map(|(stamps, turn)| (turn, map(&stamps.read[turn], PAIR_BYTES)));
+        let dispatches = dispatches(loaded, phase, count);
+        self.count(|meter| {
+            meter.counts.submissions += 1;
+            meter.counts.dispatches += dispatches;
+            meter.counts.encode_seconds += (encoded - begun).as_secs_f64();
+            meter.counts.submit_seconds += (submitted - encoded).as_secs_f64();
+        });
         self.flight.count += usize::from(staging.is_some());
         self.flight.waiting.push_back(Submitted {
             index,
             training,
             steps: count,
-            at: Instant::now(),
+            at: submitted,
             staging,
+            stamp,
         });
         let pace = if training { &mut self.flight.train } else { &mut self.flight.eval };
         pace.submitted(count);
@@ -401,13 +347,38 @@ impl Device for GpuDevice {
             let index = self.queue.submit([encoder.finish()]);
             let mapped = map(&loaded.readback, bytes);
             self.wait(Some(index))?;
-            values.extend(self.collect(&loaded.readback, bytes, &mapped)?);
+            values.extend(self.collect::<f32>(&loaded.readback, bytes, &mapped)?);
             done += bytes;
         }
+        self.count(|meter| meter.read(total));
         Ok(values)
     }
 
     fn variants(&self) -> Vec<String> {
         self.loaded.as_ref().map(|loaded| loaded.variants.clone()).unwrap_or_default()
+    }
+
+    fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.tuner.warnings)
+    }
+
+    fn take_usage(&mut self) -> Option<Usage> {
+        let begun = self.meter.is_some();
+        let meter = self.meter.get_or_insert_with(|| Meter::new(&self.device));
+        begun.then(|| meter.take())
+    }
+
+    fn whole_steps(&self) -> Option<&'static str> {
+        self.loaded.as_ref().and_then(|loaded| match loaded.steps(Phase::Train) {
+            [sequence] if sequence.many_steps => Some(sequence.form),
+            _ => None,
+        })
+    }
+
+    fn time_steps(&mut self, phase: Phase, steps: Range<u32>) -> Result<Option<Vec<Vec<f64>>>> {
+        while !self.flight.waiting.is_empty() {
+            self.land()?;
+        }
+        timing::time_steps(self, phase, steps)
     }
 }

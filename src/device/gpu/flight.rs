@@ -51,6 +51,8 @@ pub(super) struct Submitted {
     pub(super) at: Instant,
     /// Which staging buffer gets the losses, and whether it is mapped.
     pub(super) staging: Option<(usize, Mapped)>,
+    /// Which pair of timestamps it writes, and whether it is mapped; `None` unless somebody measures.
+    pub(super) stamp: Option<(usize, Mapped)>,
 }
 
 /// Submissions in order, oldest first.
@@ -65,14 +67,16 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    /// Notes that a submission is done, and learns from how long it took.
-    pub(super) fn landed(&mut self, submitted: &Submitted) {
+    /// Notes that a submission is done, and learns from how long it took, which it returns.
+    pub(super) fn landed(&mut self, submitted: &Submitted) -> Duration {
         let now = Instant::now();
         // It could not start before the one before it was done.
         let start = self.done_at.map_or(submitted.at, |done| done.max(submitted.at));
         let pace = if submitted.training { &mut self.train } else { &mut self.eval };
-        pace.measured(submitted.steps, now.saturating_duration_since(start));
+        let time = now.saturating_duration_since(start);
+        pace.measured(submitted.steps, time);
         self.done_at = Some(now);
+        time
     }
 }
 

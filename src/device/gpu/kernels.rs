@@ -12,7 +12,7 @@ const PRODUCT: &str = include_str!("../../../shaders/product.wgsl");
 const PRODUCT_SUBGROUP: &str = include_str!("../../../shaders/product_subgroup.wgsl");
 const ROW_CROSS_ENTROPY: &str = include_str!("../../../shaders/row_cross_entropy.wgsl");
 const ROW_MSE: &str = include_str!("../../../shaders/row_mse.wgsl");
-const MATMUL: &str = include_str!("../../../shaders/matmul.wgsl");
+pub(super) const MATMUL: &str = include_str!("../../../shaders/matmul.wgsl");
 
 /// A kernel's row: which files it is made of and what it binds. Binding 0 is the step, 1 the
 /// parameters; reads and writes follow in order.

@@ -78,18 +78,20 @@ pub(super) fn spec_of(kernel: &Kernel) -> Result<&'static KernelSpec> {
         .ok_or_else(|| Error::shape(kernel.name(), "it has no row in the table of GPU kernels"))
 }
 
-/// The dispatches of a step: one, or several where an arena exceeds `most` elements a binding.
+/// The dispatches of a step: one, or several where an arena exceeds `most` elements a binding. `usual` is the activation
+/// that shared pipelines are compiled for.
 pub(super) fn launches(
     plan: &Plan,
     step: &Step,
     variant: &'static Variant,
+    usual: Activation,
     most: usize,
 ) -> Result<Vec<Launch>> {
     let spec = spec_of(&step.kernel)?;
     let base = |params, elements| Launch {
         spec,
         variant,
-        consts: consts(&step.kernel, variant, usual_activation(plan)),
+        consts: consts(&step.kernel, variant, usual),
         params,
         bindings: bindings(&step.kernel, step).into_iter().map(Binding::from).collect(),
         part: None,
@@ -275,7 +277,10 @@ mod tests {
             builder.phase(Phase::Eval, vec![step.clone()]);
             let plan = builder.finish(3, 3, Ports::default());
             let variant = &spec_of(&kernel).unwrap().variants[0];
-            assert_eq!(launches(&plan, &step, variant, 1 << 20).is_ok(), fits);
+            assert_eq!(
+                launches(&plan, &step, variant, Activation::Identity, 1 << 20).is_ok(),
+                fits
+            );
         }
     }
 

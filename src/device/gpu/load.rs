@@ -2,13 +2,13 @@
 
 use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 
-use super::kernels::{SEQUENCE, Variant};
-use super::launch::{Binding, Launch, launches, spec_of};
+use super::choice::{Chooser, Product};
+use super::launch::{Binding, Launch, launches, usual_activation};
 use super::pipeline::Pipelines;
-use super::sequence::{MAX_STEPS, can_bind, pays, sequence};
+use super::sequence::{MAX_STEPS, can_bind, sequence};
 use crate::error::{Error, Result};
 use crate::model::VIEW_ALIGN;
-use crate::plan::{Phase, Plan, Role, SlotSpec, Step, WINDOW};
+use crate::plan::{Phase, Plan, Role, SlotSpec, WINDOW};
 
 /// Bytes between two rows of a table of uniforms: the alignment that WebGPU asks for.
 pub(super) const UNIFORM_STRIDE: u64 = 256;
@@ -23,8 +23,12 @@ pub(super) struct Ready {
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) group: wgpu::BindGroup,
     pub(super) grid: [u32; 3],
+    /// The step of the plan that it belongs to.
+    pub(super) step: usize,
     /// Whether one dispatch does many steps.
     pub(super) many_steps: bool,
+    /// The form of its kernel.
+    pub(super) form: &'static str,
 }
 
 /// A plan on the adapter.
@@ -44,23 +48,30 @@ pub(super) struct Loaded {
     pub(super) variants: Vec<String>,
 }
 
+impl Loaded {
+    /// The dispatches of a step of this phase.
+    pub(super) fn steps(&self, phase: Phase) -> &[Ready] {
+        match phase {
+            Phase::Train => &self.train,
+            Phase::Eval => &self.eval,
+        }
+    }
+}
+
 /// What is needed to load a plan.
 pub(super) struct Loader<'a> {
     pub(super) device: &'a wgpu::Device,
     pub(super) queue: &'a wgpu::Queue,
     pub(super) adapter: &'a str,
-    pub(super) software: bool,
-    pub(super) forced: Option<&'static str>,
     /// Bytes that a binding may have.
     pub(super) binding_limit: u64,
-    /// The size of all subgroups, if it is fixed.
-    pub(super) subgroup: Option<u32>,
+    pub(super) chooser: &'a Chooser,
     pub(super) pipelines: &'a mut Pipelines,
 }
 
 impl Loader<'_> {
+    /// Makes all of it; the plan was found to fit.
     pub(super) fn load(&mut self, plan: &Plan) -> Result<Loaded> {
-        self.check(plan)?;
         let data = BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
         let make = |spec: &crate::plan::BufferSpec| {
             self.buffer(&spec.name, 4 * spec.elements as u64, data)
@@ -96,7 +107,7 @@ impl Loader<'_> {
     }
 
     /// Every buffer and every slot bound whole has to fit; the message names what does not.
-    fn check(&self, plan: &Plan) -> Result<()> {
+    pub(super) fn check(&self, plan: &Plan) -> Result<()> {
         let too_large = |what: String, need: u64, limit: u64, limit_name| Error::TooLarge {
             what,
             need,
@@ -149,37 +160,41 @@ impl Loader<'_> {
         variants: &mut Vec<String>,
     ) -> Result<Vec<Ready>> {
         let most = usize::try_from(self.binding_limit / 4).unwrap_or(usize::MAX);
+        let usual = self.chooser.usual.unwrap_or_else(|| usual_activation(plan));
         let mut dispatches = Vec::new();
         let sequence = if phase == Phase::Train { self.sequence(plan)? } else { None };
         let left = if sequence.is_some() { &[][..] } else { plan.steps(phase) };
         if let Some(launch) = sequence {
             variants.push(format!("training step: {}", launch.variant.name));
-            dispatches.push(launch);
+            dispatches.push((0, launch));
         }
-        for step in left {
-            let variant = self.variant(plan, step)?;
-            if step.kernel.is_product() {
-                variants.push(format!("{}: {}", step.kernel.name(), variant.name));
+        for (index, step) in left.iter().enumerate() {
+            let (variant, why) = self.chooser.choose(plan, step)?;
+            if let Some(product) = Product::of(plan, step) {
+                variants.push(format!("{}: {} ({why})", product.name(), variant.name));
             }
-            dispatches.extend(launches(plan, step, variant, most)?);
+            let launches = launches(plan, step, variant, usual, most)?;
+            dispatches.extend(launches.into_iter().map(|launch| (index, launch)));
         }
         // One buffer holds the parameters of all dispatches of the phase.
         let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
         let bytes = |launch: &Launch| launch.param_bytes().next_multiple_of(UNIFORM_STRIDE);
-        let size = dispatches.iter().map(bytes).sum::<u64>().max(UNIFORM_STRIDE);
+        let size =
+            dispatches.iter().map(|(_, launch)| bytes(launch)).sum::<u64>().max(UNIFORM_STRIDE);
         let params = self.buffer("params", size, usage);
         // Bound where a fusion is absent; the kernel does not touch them.
         let absent = ["absent read", "absent write"]
             .map(|name| self.buffer(name, 16 * ABSENT, BufferUsages::STORAGE));
         let mut ready = Vec::with_capacity(dispatches.len());
         let mut at = 0;
-        for launch in &dispatches {
+        for (step, launch) in &dispatches {
             self.queue.write_buffer(&params, at, bytemuck::cast_slice(&launch.params));
             let pipeline = self.pipelines.get(self.device, launch);
             let group =
                 self.group(plan, launch, &pipeline.layout, (buffers, rows, &params, at, &absent));
-            let (grid, many_steps) = (launch.grid, launch.many_steps);
-            ready.push(Ready { pipeline: pipeline.pipeline, group, grid, many_steps });
+            let (grid, step, many_steps) = (launch.grid, *step, launch.many_steps);
+            let (pipeline, form) = (pipeline.pipeline, launch.variant.name);
+            ready.push(Ready { pipeline, group, grid, step, many_steps, form });
             at += bytes(launch);
         }
         Ok(ready)
@@ -187,56 +202,10 @@ impl Loader<'_> {
 
     /// The one dispatch that does whole training steps, where the network is small enough for it to pay.
     fn sequence(&self, plan: &Plan) -> Result<Option<Launch>> {
-        let forced = SEQUENCE.variants.iter().find(|variant| Some(variant.name) == self.forced);
-        let variant = match (forced, self.forced) {
-            (Some(forced), _) => forced,
-            (None, Some(_)) => return Ok(None),
-            (None, None) if !pays(plan, self.software) => return Ok(None),
-            (None, None) => {
-                let own = |variant: &&Variant| {
-                    variant.subgroup.is_some() && variant.subgroup == self.subgroup && self.software
-                };
-                let any = |variant: &&Variant| variant.subgroup.is_none();
-                let mut all = SEQUENCE.variants.iter();
-                let Some(variant) = all.clone().find(own).or_else(|| all.find(any)) else {
-                    return Ok(None);
-                };
-                variant
-            }
-        };
-        if !can_bind(&self.device.limits()) {
-            return Ok(None);
-        }
+        let variant = self.chooser.sequence(plan).filter(|_| can_bind(&self.device.limits()));
+        let Some(variant) = variant else { return Ok(None) };
         let fits = |launch: &Launch| 4 * launch.scratch as u64 <= self.binding_limit;
         Ok(sequence(plan, variant)?.filter(fits))
-    }
-
-    /// The form of a kernel for this adapter and these sizes.
-    fn variant(&self, plan: &Plan, step: &Step) -> Result<&'static Variant> {
-        let spec = spec_of(&step.kernel)?;
-        if let Some(forced) = spec.variants.iter().find(|variant| Some(variant.name) == self.forced)
-        {
-            return Ok(forced);
-        }
-        let product = step.kernel.is_product();
-        let (m, n) = plan.slot(step.writes[0]).matrix();
-        let tiles_of = |tile: usize| m.div_ceil(tile) * n.div_ceil(tile);
-        let tiles = tiles_of(64);
-        let wanted = match (product, self.software, self.subgroup) {
-            (false, ..) => "plain",
-            // Barriers and workgroup memory cost lavapipe more than they save, and loads more than passing
-            // values round a subgroup. SwiftShader, with subgroups of 4, is faster with large tiles.
-            (true, true, Some(8)) => "subgroup_16x16",
-            (true, true, _) if tiles > 1 => "tile_64x64",
-            // Large tiles load less for each result, but a small result has too few of them to fill a GPU.
-            (true, false, _) if tiles_of(128) >= 128 => "block_128x128",
-            (true, false, _) if tiles >= 64 => "tile_64x64",
-            _ => "tile_16x16",
-        };
-        spec.variants
-            .iter()
-            .find(|variant| variant.name == wanted)
-            .ok_or_else(|| Error::shape(spec.name, format!("it has no variant {wanted}")))
     }
 
     fn group(

@@ -4,14 +4,20 @@
 //! Absent on purpose: gradients, files, epochs.
 
 mod adapter;
+mod cache;
+mod choice;
 mod device;
+mod encode;
 mod flight;
 mod kernels;
 mod launch;
 mod load;
+mod open;
 mod pipeline;
 mod sequence;
 mod shader;
+mod timing;
+mod tune;
 
 pub use adapter::{AdapterReport, adapters};
 pub use device::GpuDevice;

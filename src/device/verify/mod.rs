@@ -102,7 +102,7 @@ fn verify_variants(
         for variant in spec.variants {
             // What is fused in at the end is the same text in all forms of a product: those that this device
             // never takes by itself are checked with a few fusions, since compiling is what takes the time.
-            if !device.can_run(variant) || !(device.may_take(variant) || few(&kernel)) {
+            if !device.can_run(variant) || !(device.may_take(spec, variant) || few(&kernel)) {
                 continue;
             }
             device.force_variant(Some(variant.name));
@@ -154,28 +154,55 @@ pub fn check(
     kernel: Kernel,
     sizes: Triple,
 ) -> Result<Check> {
-    let case = build(kernel, sizes)?;
-    let mut reference = CpuDevice::<f64>::new();
-    run(&mut reference, &case)?;
-    run(device, &case)?;
-    let mut result = Check {
-        kernel: kernel.name(),
-        form: kernel.to_string(),
-        variant,
-        case: format!("{sizes:?}"),
-        worst: 0.0,
-        failure: None,
-    };
-    for &slot in &case.writes {
-        let spec = case.plan.slot(slot);
-        if spec.element == Element::U32 {
-            // Labels are seen through the loss that reads them; devices only give floats back.
-            continue;
-        }
-        let got = device.read(slot, spec.len())?;
-        compare(&mut result, &spec.name, &got, reference.values(slot)?, limits(&kernel, sizes));
+    Reference::new(kernel, sizes)?.check(device, variant)
+}
+
+/// One kernel at one size, computed in f64, for comparing several forms with.
+pub(crate) struct Reference {
+    kernel: Kernel,
+    sizes: Triple,
+    case: Case,
+    computed: CpuDevice<f64>,
+}
+
+impl Reference {
+    /// Computes it.
+    ///
+    /// # Errors
+    /// If the sizes are impossible.
+    pub(crate) fn new(kernel: Kernel, sizes: Triple) -> Result<Self> {
+        let (case, mut computed) = (build(kernel, sizes)?, CpuDevice::<f64>::new());
+        run(&mut computed, &case)?;
+        Ok(Self { kernel, sizes, case, computed })
     }
-    Ok(result)
+
+    /// Compares what a device computes.
+    ///
+    /// # Errors
+    /// If the device fails in another way than by wrong numbers.
+    pub(crate) fn check(&self, device: &mut dyn Device, variant: &'static str) -> Result<Check> {
+        let Self { kernel, sizes, case, computed } = self;
+        run(device, case)?;
+        let mut result = Check {
+            kernel: kernel.name(),
+            form: kernel.to_string(),
+            variant,
+            case: format!("{sizes:?}"),
+            worst: 0.0,
+            failure: None,
+        };
+        for &slot in &case.writes {
+            let spec = case.plan.slot(slot);
+            if spec.element == Element::U32 {
+                // Labels are seen through the loss that reads them; devices only give floats back.
+                continue;
+            }
+            let got = device.read(slot, spec.len())?;
+            let limits = limits(kernel, *sizes);
+            compare(&mut result, &spec.name, &got, computed.values(slot)?, limits);
+        }
+        Ok(result)
+    }
 }
 
 fn run(device: &mut dyn Device, case: &Case) -> Result<()> {

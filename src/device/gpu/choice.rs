@@ -1,0 +1,265 @@
+//! Which form of a kernel a step takes: the one place that says so.
+//!
+//! In: an adapter's traits, what was timed on it, a step. Out: a form, and why it was taken.
+//! Absent on purpose: timing, files, wgpu.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::kernels::{KernelSpec, MATMUL, SEQUENCE, Variant};
+use super::launch::spec_of;
+use super::sequence::pays;
+use crate::device::Tune;
+use crate::error::{Error, Result};
+use crate::model::Activation;
+use crate::plan::{Kernel, Plan, Step};
+
+/// A line of the rule for products that were not timed: on such adapters, for results of so many tiles of 64 x 64
+/// or more, this form.
+struct Rule {
+    software: bool,
+    /// The size of all subgroups that it is for; `None` for any.
+    subgroup: Option<u32>,
+    tiles: usize,
+    variant: &'static str,
+}
+
+/// The first line that fits is taken.
+const RULES: &[Rule] = &[
+    // Barriers and workgroup memory cost lavapipe more than they save, and loads more than passing values round a
+    // subgroup. SwiftShader, with subgroups of 4, is faster with large tiles.
+    Rule { software: true, subgroup: Some(8), tiles: 0, variant: "subgroup_16x16" },
+    Rule { software: true, subgroup: None, tiles: 2, variant: "tile_64x64" },
+    Rule { software: true, subgroup: None, tiles: 0, variant: "tile_16x16" },
+    // Large tiles load less for each result, but a small result has too few of them to fill a GPU.
+    Rule { software: false, subgroup: None, tiles: 512, variant: "block_128x128" },
+    Rule { software: false, subgroup: None, tiles: 64, variant: "tile_64x64" },
+    Rule { software: false, subgroup: None, tiles: 0, variant: "tile_16x16" },
+];
+
+/// A product with all that decides how fast a form of it is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Product {
+    pub(super) kernel: Kernel,
+    /// m, n, k
+    pub(super) sizes: [usize; 3],
+}
+
+impl Product {
+    /// The product that a step computes; `None` for other kernels.
+    pub(super) fn of(plan: &Plan, step: &Step) -> Option<Self> {
+        if !step.kernel.is_product() {
+            return None;
+        }
+        let (m, n) = plan.slot(step.writes[0]).matrix();
+        let (rows, columns) = plan.slot(step.reads[0]).matrix();
+        let k = if matches!(step.kernel, Kernel::MatmulTn { .. }) { rows } else { columns };
+        Some(Self { kernel: step.kernel, sizes: [m, n, k] })
+    }
+
+    /// Its name in records and files: `matmul_nt +bias +relu 128x512x784`.
+    pub(super) fn name(&self) -> String {
+        let [m, n, k] = self.sizes;
+        format!("{} {m}x{n}x{k}", self.kernel)
+    }
+}
+
+/// What was chosen for one product.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Choice {
+    pub(super) variant: String,
+    /// How it was chosen.
+    pub(super) by: Tune,
+    /// Microseconds of each form that was timed; none where there was no time left and the rule chose.
+    pub(super) micros: BTreeMap<String, f64>,
+}
+
+/// What is known of the products and forms on one adapter.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Choices {
+    pub(super) products: BTreeMap<String, Choice>,
+    /// Forms that gave wrong numbers: they are not taken for anything.
+    pub(super) wrong: BTreeSet<String>,
+}
+
+/// Whether a kernel is one of the products, which have several forms.
+fn is_product(spec: &KernelSpec) -> bool {
+    spec.source.contains(&MATMUL)
+}
+
+/// Chooses forms for one adapter.
+#[derive(Debug)]
+pub(super) struct Chooser {
+    pub(super) software: bool,
+    /// The size of all subgroups, if the adapter has them and the size is fixed.
+    pub(super) subgroup: Option<u32>,
+    /// The form to take wherever a kernel has it.
+    pub(super) forced: Option<&'static str>,
+    /// The activation of the plan that forms are tried for, while they are: shared pipelines are compiled for it, and
+    /// what is checked has to be what will run.
+    pub(super) usual: Option<Activation>,
+    /// Forms of products beside those of the table.
+    pub(super) offered: &'static [Variant],
+    pub(super) choices: Choices,
+}
+
+impl Chooser {
+    /// Whether a form can run here.
+    pub(super) fn can_run(&self, variant: &Variant) -> bool {
+        variant.subgroup.is_none() || variant.subgroup == self.subgroup
+    }
+
+    /// Whether this adapter takes a form without being told to. On hardware all forms of products compete; on software
+    /// adapters those of the rule, since the others come in by [`Tune::Full`] alone, which checks them itself.
+    pub(super) fn may_take(&self, spec: &KernelSpec, variant: &Variant) -> bool {
+        !is_product(spec)
+            || (!self.software && self.can_run(variant))
+            || self.rules().any(|rule| rule.variant == variant.name)
+    }
+
+    /// The lines of the rule for this adapter.
+    fn rules(&self) -> impl Iterator<Item = &'static Rule> {
+        let fits = |rule: &&Rule| {
+            rule.software == self.software
+                && (rule.subgroup.is_none() || rule.subgroup == self.subgroup)
+        };
+        // What follows a line for all sizes is never reached.
+        let last = RULES.iter().filter(fits).position(|rule| rule.tiles == 0);
+        RULES.iter().filter(fits).take(last.map_or(RULES.len(), |last| last + 1))
+    }
+
+    /// All forms of a kernel that can run here and were not found wrong.
+    pub(super) fn forms(&self, spec: &'static KernelSpec) -> Vec<&'static Variant> {
+        let offered = if is_product(spec) { self.offered } else { &[] };
+        let sound = |variant: &&Variant| {
+            self.can_run(variant) && !self.choices.wrong.contains(variant.name)
+        };
+        spec.variants.iter().chain(offered).filter(sound).collect()
+    }
+
+    /// The form for what was not timed.
+    pub(super) fn by_rule(
+        &self,
+        spec: &'static KernelSpec,
+        [m, n, _]: [usize; 3],
+    ) -> Result<&'static Variant> {
+        let tiles = m.div_ceil(64) * n.div_ceil(64);
+        let forms = self.forms(spec);
+        let named = |rule: &Rule| forms.iter().find(|form| form.name == rule.variant).copied();
+        let ruled = self.rules().filter(|rule| tiles >= rule.tiles).find_map(named);
+        ruled.or_else(|| forms.first().copied()).ok_or_else(|| {
+            Error::shape(
+                spec.name,
+                "no form of it gives right numbers on this adapter; use --device cpu",
+            )
+        })
+    }
+
+    /// The form of the one dispatch that does whole training steps; `None` where the network is too large for it to pay, or
+    /// forms are forced that are none of it.
+    pub(super) fn sequence(&self, plan: &Plan) -> Option<&'static Variant> {
+        let mut forms = SEQUENCE.variants.iter().filter(|form| self.can_run(form));
+        match self.forced {
+            Some(name) => forms.find(|form| form.name == name),
+            None if !pays(plan, self.software) => None,
+            // One by subgroups is for lavapipe, and listed first.
+            None => forms.find(|form| form.subgroup.is_none() || self.software),
+        }
+    }
+
+    /// The form that a step takes, and the word for how it was chosen.
+    pub(super) fn choose(
+        &self,
+        plan: &Plan,
+        step: &Step,
+    ) -> Result<(&'static Variant, &'static str)> {
+        let spec = spec_of(&step.kernel)?;
+        let offered = if is_product(spec) { self.offered } else { &[] };
+        let mut all = spec.variants.iter().chain(offered);
+        if let Some(forced) = all.find(|variant| Some(variant.name) == self.forced) {
+            return Ok((forced, "forced"));
+        }
+        let Some(product) = Product::of(plan, step) else {
+            return Ok((self.by_rule(spec, [1; 3])?, "rule"));
+        };
+        let known = self.choices.products.get(&product.name());
+        let named = |choice: &Choice| {
+            let form = self.forms(spec).into_iter().find(|form| form.name == choice.variant)?;
+            let timed = !choice.micros.is_empty();
+            Some((form, if timed { choice.by.name() } else { "rule" }))
+        };
+        match known.and_then(named) {
+            Some(found) => Ok(found),
+            None => Ok((self.by_rule(spec, product.sizes)?, "rule")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::kernels::KERNELS;
+    use super::*;
+
+    fn chooser(software: bool, subgroup: Option<u32>) -> Chooser {
+        Chooser {
+            software,
+            subgroup,
+            forced: None,
+            usual: None,
+            offered: &[],
+            choices: Choices::default(),
+        }
+    }
+
+    fn product() -> &'static KernelSpec {
+        KERNELS.iter().find(|spec| spec.name == "matmul_nn").unwrap()
+    }
+
+    #[test]
+    fn the_rule_names_forms_that_there_are() {
+        for rule in RULES {
+            let form = product().variants.iter().find(|form| form.name == rule.variant);
+            let form = form.unwrap_or_else(|| panic!("no form {}", rule.variant));
+            assert!(form.subgroup.is_none() || form.subgroup == rule.subgroup, "{}", rule.variant);
+        }
+    }
+
+    #[test]
+    fn what_the_rule_takes_is_what_may_be_taken() {
+        for (software, subgroup) in
+            [(true, Some(8)), (true, Some(4)), (true, None), (false, None), (false, Some(32))]
+        {
+            let chooser = chooser(software, subgroup);
+            for size in [1, 63, 64, 65, 500, 4096] {
+                let taken = chooser.by_rule(product(), [size, size, 1]).unwrap();
+                let label = format!("{software} {subgroup:?} {size}: {}", taken.name);
+                assert!(chooser.may_take(product(), taken) && chooser.can_run(taken), "{label}");
+            }
+        }
+        let lavapipe = chooser(true, Some(8));
+        let may = |variant| lavapipe.may_take(product(), variant);
+        let names: Vec<_> = product().variants.iter().filter(|v| may(v)).map(|v| v.name).collect();
+        assert_eq!(names, ["subgroup_16x16"]);
+        assert_eq!(
+            chooser(false, None).by_rule(product(), [512, 512, 9]).unwrap().name,
+            "tile_64x64"
+        );
+        assert_eq!(
+            chooser(false, None).by_rule(product(), [128, 10, 9]).unwrap().name,
+            "tile_16x16"
+        );
+    }
+
+    #[test]
+    fn wrong_forms_are_not_taken_and_none_left_is_an_error() {
+        let mut chooser = chooser(false, None);
+        chooser.choices.wrong.insert("tile_16x16".into());
+        assert_ne!(chooser.by_rule(product(), [1, 1, 1]).unwrap().name, "tile_16x16");
+        chooser.choices.wrong.extend(product().variants.iter().map(|v| v.name.to_string()));
+        let said = chooser.by_rule(product(), [1, 1, 1]).unwrap_err().to_string();
+        assert!(said.contains("matmul_nn: no form of it gives right numbers"), "{said}");
+    }
+}

@@ -1,0 +1,100 @@
+//! Opening an adapter: its features and limits, and where its errors go.
+//!
+//! In: which adapter. Out: a device without a plan.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::GpuDevice;
+use super::adapter::{describe, pick};
+use super::choice::{Choices, Chooser};
+use super::flight::Flight;
+use super::pipeline::Pipelines;
+use super::tune::Tuner;
+use crate::device::{DeviceKind, Tuning};
+use crate::error::{Error, Result};
+
+/// What is used where the adapter has it: subgroups by products, if all are of one size; timestamps by those who
+/// measure.
+const WANTED: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::TIMESTAMP_QUERY);
+
+impl GpuDevice {
+    /// Opens the adapter that is asked for, with all the limits it has. Out: the device, and why it was taken.
+    ///
+    /// # Errors
+    /// If there is none of this kind, or its driver does not open it.
+    pub fn open(kind: &DeviceKind) -> Result<(Self, String)> {
+        let (adapter, reason) = pick(kind)?;
+        pollster::block_on(Self::open_adapter(&adapter)).map(|device| (device, reason))
+    }
+
+    async fn open_adapter(adapter: &wgpu::Adapter) -> Result<Self> {
+        let info = describe(adapter);
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("wgrad"),
+            required_features: adapter.features() & WANTED,
+            // The defaults are far below what most adapters have.
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
+        let opened = adapter.request_device(&descriptor).await;
+        let (device, queue) = opened.map_err(|error| Error::Device {
+            adapter: info.name.clone(),
+            problem: format!("cannot be opened: {error}"),
+        })?;
+        let failure = Arc::new(Mutex::new(None));
+        let keep = |failure: &Arc<Mutex<Option<String>>>, text: String| {
+            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
+        };
+        let kept = Arc::clone(&failure);
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let text = match &error {
+                wgpu::Error::OutOfMemory { .. } => {
+                    "out of memory; use smaller layers, a smaller --batch-size or fewer rows, or --device cpu".to_string()
+                }
+                other => other.to_string(),
+            };
+            keep(&kept, text);
+        }));
+        let lost = Arc::new(AtomicBool::new(false));
+        let (kept, gone) = (Arc::clone(&failure), Arc::clone(&lost));
+        device.set_device_lost_callback(move |reason, message| {
+            // Dropping the device is no loss.
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                gone.store(true, Ordering::SeqCst);
+                keep(&kept, format!("the device was lost: {message}"));
+            }
+        });
+        let chooser = Chooser {
+            software: info.is_software(),
+            subgroup: fixed_subgroup(adapter),
+            forced: None,
+            usual: None,
+            offered: &[],
+            choices: Choices::default(),
+        };
+        Ok(Self {
+            info,
+            device,
+            queue,
+            failure,
+            lost,
+            pipelines: Pipelines::default(),
+            loaded: None,
+            flight: Flight::default(),
+            losses: Vec::new(),
+            binding_limit: adapter.limits().max_storage_buffer_binding_size,
+            chooser,
+            tuner: Tuner::new(Tuning::off()),
+            meter: None,
+        })
+    }
+}
+
+/// The size of an adapter's subgroups, if it is the same for all.
+fn fixed_subgroup(adapter: &wgpu::Adapter) -> Option<u32> {
+    let info = adapter.get_info();
+    let fixed = info.subgroup_min_size == info.subgroup_max_size;
+    (fixed && adapter.features().contains(wgpu::Features::SUBGROUP))
+        .then_some(info.subgroup_min_size)
+}
