@@ -1,4 +1,4 @@
-//! One function for each kernel of a plan: what it must compute, in f32 or f64.
+//! One function for each kernel of a plan: what it must compute, in f32 or f64, plainly.
 //!
 //! All matrices are row-major slices with their sizes beside them. `rows` is the number of a batch's
 //! rows that count; the others are masked.

@@ -55,7 +55,7 @@ const WORTHWHILE: usize = 1 << 18;
 /// Terms of a sum that takes less time than storing it.
 const SHORT: usize = 32;
 /// Parts for each thread, so that one that is held up leaves its rest to the others.
-const PARTS_PER_THREAD: usize = 4;
+const PARTS_PER_THREAD: usize = 2;
 
 /// Floats of scratch that one part of a product needs.
 pub(super) fn scratch(columns: usize, k: usize, lanes: usize) -> usize {
