@@ -62,6 +62,12 @@ impl<D: Device> Device for Off<D> {
         values[last] = values[last] * 1.005 + 1e-3;
         Ok(values)
     }
+    fn slot_limit(&self) -> Option<u64> {
+        self.0.slot_limit()
+    }
+    fn bytes_for(&self, plan: &Plan) -> u64 {
+        self.0.bytes_for(plan)
+    }
     fn variants(&self) -> Vec<String> {
         self.0.variants()
     }

@@ -188,6 +188,9 @@ pub struct Settings {
     /// auto, gpu, software, cpu, or part of an adapter's name [default: auto]
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
+    /// Memory that the run may take on the device, such as 512MiB; a table beyond it streams [default: all]
+    #[arg(long, value_name = "SIZE")]
+    pub device_memory: Option<String>,
     /// TOML file with any of these settings, such as a run folder's config.toml; options given here win
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
@@ -195,7 +198,7 @@ pub struct Settings {
 
 impl Settings {
     /// Every setting under its key, as typed.
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 25] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 26] {
         [
             ("table", &self.table),
             ("target", &self.target),
@@ -221,6 +224,7 @@ impl Settings {
             ("seed", &self.seed),
             ("init", &self.init),
             ("device", &self.device),
+            ("device-memory", &self.device_memory),
             // Not a setting of the computation, but part of what config.toml records.
             ("out", &None),
         ]

@@ -44,6 +44,8 @@ struct File {
     seed: u64,
     init: String,
     device: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_memory: Option<String>,
     out: String,
     record: Record,
 }
@@ -58,6 +60,8 @@ struct Record {
     driver: String,
     reason: String,
     variants: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
 }
 
 /// The text of a run's `config.toml`.
@@ -106,6 +110,8 @@ pub(super) fn config_text(
             Start::File(path) => path.display().to_string(),
         },
         device: config.device.to_string(),
+        // As a text: whole numbers of TOML end at 2^63.
+        device_memory: options.device_memory.map(|bytes| bytes.to_string()),
         out: config.out.display().to_string(),
         record: Record {
             created_by: concat!("wgrad ", env!("CARGO_PKG_VERSION")).to_string(),
@@ -115,6 +121,7 @@ pub(super) fn config_text(
             driver: info.device.driver.clone(),
             reason: info.reason.clone(),
             variants: info.variants.clone(),
+            data: info.streaming.map(|streaming| streaming.to_string()),
         },
     };
     toml::to_string(&file).map_err(|error| Error::setting("config.toml", error.to_string()))

@@ -4,11 +4,14 @@
 //! Absent on purpose: terminals, files, wgpu.
 
 mod event;
+mod feed;
 mod fit;
 mod metrics;
 mod options;
 mod predict;
+mod room;
 mod schedule;
+mod stream;
 mod trainer;
 mod workload;
 
@@ -17,6 +20,7 @@ pub use fit::Fit;
 pub use metrics::Metrics;
 pub use options::TrainOptions;
 pub use predict::{Predictions, Predictor, TrainedModel};
+pub use room::{Limit, Room, Streaming};
 pub use schedule::{Schedule, ScheduleKind};
 pub use trainer::Trainer;
 pub use workload::{KernelCost, Measurement, WORKLOADS, Workload};

@@ -29,6 +29,9 @@ pub struct TrainOptions {
     pub scale: Scale,
     /// From which all random choices follow.
     pub seed: Seed,
+    /// Bytes that the run may take on the device; `None` for what the device allows. A training table beyond that
+    /// stays with the host and comes in blocks.
+    pub device_memory: Option<u64>,
 }
 
 impl Default for TrainOptions {
@@ -44,6 +47,7 @@ impl Default for TrainOptions {
             shuffle: true,
             scale: Scale::Standard,
             seed: Seed(0),
+            device_memory: None,
         }
     }
 }
@@ -69,6 +73,8 @@ impl TrainOptions {
         positive("--lr", self.lr > 0.0, self.lr.to_string())?;
         positive("--epochs", self.epochs > 0, self.epochs.to_string())?;
         positive("--batch-size", self.batch_size > 0, self.batch_size.to_string())?;
+        let memory = self.device_memory.unwrap_or(1);
+        positive("--device-memory", memory > 0, memory.to_string())?;
         if !(self.warmup >= 0.0 && self.warmup.is_finite()) {
             let problem = format!("{}, but it must be a finite number of 0 or more", self.warmup);
             return Err(Error::setting("--warmup", problem));

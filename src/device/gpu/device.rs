@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::adapter::{describe, pick};
 use super::flight::{DEPTH, Flight, Mapped, Submitted};
 use super::kernels::Variant;
-use super::load::{Loaded, Loader, UNIFORM_STRIDE};
+use super::load::{Loaded, Loader, UNIFORM_STRIDE, UPLOAD_BYTES, bytes_for};
 use super::pipeline::Pipelines;
 use crate::device::{Device, DeviceInfo, DeviceKind, Values, memory};
 use crate::error::{Error, Result};
@@ -26,6 +26,8 @@ pub struct GpuDevice {
     loaded: Option<Loaded>,
     flight: Flight,
     losses: Vec<f32>,
+    /// Bytes written since the last submission: wgpu holds a copy of them.
+    pending: usize,
     forced: Option<&'static str>,
     binding_limit: u64,
     /// The size of all subgroups, if the adapter has them and the size is fixed.
@@ -65,7 +67,7 @@ impl GpuDevice {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             let text = match &error {
                 wgpu::Error::OutOfMemory { .. } => {
-                    "out of memory; use smaller layers, a smaller --batch-size or fewer rows, or --device cpu".to_string()
+                    "out of memory; use smaller layers, a smaller --batch-size, a --device-memory below what the adapter has, or --device cpu".to_string()
                 }
                 other => other.to_string(),
             };
@@ -90,6 +92,7 @@ impl GpuDevice {
             loaded: None,
             flight: Flight::default(),
             losses: Vec::new(),
+            pending: 0,
             forced: None,
             subgroup: fixed_subgroup(adapter),
             binding_limit: adapter.limits().max_storage_buffer_binding_size,
@@ -287,8 +290,21 @@ impl Device for GpuDevice {
             (Values::U32(values), Element::U32) => bytemuck::cast_slice(values),
             _ => return Err(self.failed(format!("{} holds another kind of numbers", spec.name))),
         };
-        let offset = 4 * (spec.offset + first) as u64;
-        self.queue.write_buffer(&loaded.buffers[spec.buffer.0 as usize], offset, bytes);
+        let (buffer, offset) =
+            (&loaded.buffers[spec.buffer.0 as usize], 4 * (spec.offset + first) as u64);
+        // Nothing may wait while steps run. Before them, a large table in one piece would lie here twice.
+        let idle = self.flight.waiting.is_empty();
+        let mut pending = self.pending;
+        let part = if idle { UPLOAD_BYTES } else { bytes.len().max(1) };
+        for (index, bytes) in bytes.chunks(part).enumerate() {
+            if idle && pending + bytes.len() > UPLOAD_BYTES {
+                self.wait(Some(self.queue.submit([])))?;
+                pending = 0;
+            }
+            self.queue.write_buffer(buffer, offset + (index * part) as u64, bytes);
+            pending += bytes.len();
+        }
+        self.pending = pending;
         self.check()
     }
 
@@ -344,6 +360,7 @@ impl Device for GpuDevice {
         }
         let index = self.queue.submit([encoder.finish()]);
         let staging = log.map(|_| (turn, map(&loaded.staging[turn], 4 * u64::from(count))));
+        self.pending = 0;
         self.flight.count += usize::from(staging.is_some());
         self.flight.waiting.push_back(Submitted {
             index,
@@ -389,6 +406,14 @@ impl Device for GpuDevice {
             done += bytes;
         }
         Ok(values)
+    }
+
+    fn slot_limit(&self) -> Option<u64> {
+        Some(self.binding_limit.min(self.device.limits().max_buffer_size))
+    }
+
+    fn bytes_for(&self, plan: &Plan) -> u64 {
+        bytes_for(plan, self.binding_limit)
     }
 
     fn variants(&self) -> Vec<String> {

@@ -61,8 +61,7 @@ pub(super) fn launches(
         let (params, groups) = sizes(plan, step, variant)?;
         return Ok(vec![base(params, groups)]);
     };
-    // The update goes through arenas element by element, so they may be cut anywhere on the alignment.
-    let part = (most / crate::model::VIEW_ALIGN).max(1) * crate::model::VIEW_ALIGN;
+    let part = part_of(most);
     let parts = (0..arena).step_by(part).map(|start| start..arena.min(start + part));
     parts
         .map(|part| {
@@ -73,6 +72,22 @@ pub(super) fn launches(
             Ok(launch)
         })
         .collect()
+}
+
+/// Elements that a binding of so many bytes holds.
+pub(super) fn most_elements(bytes: u64) -> usize {
+    usize::try_from(bytes / 4).unwrap_or(usize::MAX)
+}
+
+/// How many dispatches a step takes, where a binding may have so many bytes.
+pub(super) fn dispatches_of(plan: &Plan, step: &Step, binding_limit: u64) -> usize {
+    let part = part_of(most_elements(binding_limit));
+    arena_of(plan, step).map_or(1, |arena| arena.div_ceil(part))
+}
+
+/// The update goes through arenas element by element, so they may be cut anywhere on the alignment.
+fn part_of(most: usize) -> usize {
+    (most / crate::model::VIEW_ALIGN).max(1) * crate::model::VIEW_ALIGN
 }
 
 /// The length of the arena that an update goes through.

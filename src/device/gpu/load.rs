@@ -3,7 +3,7 @@
 use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 
 use super::kernels::Variant;
-use super::launch::{Launch, launches, spec_of};
+use super::launch::{Launch, dispatches_of, launches, most_elements, spec_of};
 use super::pipeline::{Pipelines, STEP_BYTES};
 use crate::error::{Error, Result};
 use crate::model::VIEW_ALIGN;
@@ -11,8 +11,29 @@ use crate::plan::{Phase, Plan, Role, SlotSpec, Step, WINDOW};
 
 /// Bytes between two rows of a table of uniforms: the alignment that WebGPU asks for.
 pub(super) const UNIFORM_STRIDE: u64 = 256;
-/// Bytes of the buffers that bring results back; longer results come in parts.
-const READ_BYTES: u64 = 4 << 20;
+/// Bytes of the buffer that brings results back; longer results come in parts.
+const READ_BYTES: u64 = 1 << 20;
+/// Bytes of values on their way in, while no step runs: longer ones go in parts, each waited for, since wgpu
+/// holds a copy of what is not there yet.
+pub(super) const UPLOAD_BYTES: usize = 1 << 20;
+/// Bytes of the buffers that stand for absent slots.
+const ABSENT_BYTES: u64 = 256;
+
+/// Bytes of all that [`Loader::load`] makes for a plan, and of wgpu's copies while values come in.
+pub(super) fn bytes_for(plan: &Plan, binding_limit: u64) -> u64 {
+    let sizes = || plan.buffers().iter().map(|buffer| 4 * buffer.elements as u64);
+    let (buffers, largest) = (sizes().sum::<u64>(), sizes().max().unwrap_or(4));
+    let table = UNIFORM_STRIDE * WINDOW as u64;
+    let staging = (super::flight::DEPTH as u64 + 1) * 4 * WINDOW as u64;
+    let dispatches = |phase| -> u64 {
+        plan.steps(phase).iter().map(|step| dispatches_of(plan, step, binding_limit) as u64).sum()
+    };
+    let params = |phase| UNIFORM_STRIDE * dispatches(phase).max(1) + 2 * ABSENT_BYTES;
+    let made = 2 * table + staging + largest.min(READ_BYTES);
+    // Steps' numbers come in while others are on their way.
+    let on_their_way = buffers.min(UPLOAD_BYTES as u64) + table;
+    buffers + made + params(Phase::Train) + params(Phase::Eval) + on_their_way
+}
 
 /// A dispatch with everything made.
 #[derive(Debug)]
@@ -142,7 +163,7 @@ impl Loader<'_> {
         rows: &wgpu::Buffer,
         variants: &mut Vec<String>,
     ) -> Result<Vec<Ready>> {
-        let most = usize::try_from(self.binding_limit / 4).unwrap_or(usize::MAX);
+        let most = most_elements(self.binding_limit);
         let mut dispatches = Vec::new();
         for step in plan.steps(phase) {
             let variant = self.variant(plan, step)?;
@@ -157,7 +178,7 @@ impl Loader<'_> {
         let params = self.buffer("params", size, usage);
         // Bound where a fusion is absent; the kernel does not touch them.
         let absent = ["absent read", "absent write"]
-            .map(|name| self.buffer(name, 256, BufferUsages::STORAGE));
+            .map(|name| self.buffer(name, ABSENT_BYTES, BufferUsages::STORAGE));
         let mut ready = Vec::with_capacity(dispatches.len());
         for (index, launch) in dispatches.iter().enumerate() {
             let at = UNIFORM_STRIDE * index as u64;
