@@ -158,12 +158,8 @@ fn validation_keeps_to_the_budget() {
         Dataset::from_arrays(x, 8, Targets::Numbers(y)).unwrap()
     };
     let data = Split { train: of(&x[..800]), valid: Some(of(&x)) };
-    let base = TrainOptions {
-        loss: Loss::Mse,
-        epochs: 2,
-        batch_size: 16,
-        ..TrainOptions::default()
-    };
+    let base =
+        TrainOptions { loss: Loss::Mse, epochs: 2, batch_size: 16, ..TrainOptions::default() };
     let (want, whole) = run(&data, &base, &DeviceKind::Cpu).unwrap();
     let budget = whole.device_bytes / 2;
     let options = TrainOptions { device_memory: Some(budget), ..base };
