@@ -52,6 +52,8 @@ impl GpuDevice {
             required_features: adapter.features() & wgpu::Features::SUBGROUP,
             // The defaults are far below what most adapters have.
             required_limits: adapter.limits(),
+            // Otherwise 192 MiB are taken for the smallest network, to have them at hand.
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
         let opened = adapter.request_device(&descriptor).await;
