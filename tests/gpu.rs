@@ -3,6 +3,7 @@
 
 #![cfg(feature = "gpu")]
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::print_stderr, reason = "a test that is passed over says so")]
 
 mod common;
 
@@ -145,6 +146,10 @@ fn memory_is_what_was_said() {
     let plan = Plan::of_run(&model, &data, &options).unwrap();
     // What wgpu keeps for itself is there before.
     let before = bytes_made(&device);
+    if before == 0 {
+        eprintln!("SKIPPED, wgpu does not count bytes on {}", device.info());
+        return;
+    }
     device.load(&plan).unwrap();
     let said = device.bytes_for(&plan);
     let mut most = bytes_made(&device) - before;

@@ -7,9 +7,13 @@ mod common;
 use std::collections::BTreeSet;
 
 use wgrad::data::{Dataset, Scale, Split, Targets, synth};
+#[cfg(feature = "gpu")]
+use wgrad::device::Device;
 use wgrad::device::DeviceKind;
 use wgrad::graph::{Loss, Optimizer};
 use wgrad::model::{Activation, Init, Sequential};
+#[cfg(feature = "gpu")]
+use wgrad::train::Room;
 use wgrad::train::{EpochStats, Event, Limit, RunInfo, TrainOptions, Trainer};
 use wgrad::{Error, Result, Seed};
 
@@ -111,6 +115,32 @@ fn streaming_gives_the_bits_of_a_table_on_the_cpu() {
 fn streaming_gives_the_bits_of_a_table_on_the_adapter() {
     let Some(kind) = common::gpu_kind() else { return };
     compare_all(&kind);
+}
+
+/// A table larger than a slot may be streams unasked.
+#[cfg(feature = "gpu")]
+#[test]
+fn a_table_beyond_the_adapters_limit_streams() {
+    let Some(mut device) = common::gpu() else { return };
+    device.limit_bindings(Some(1 << 14));
+    let data = synth::friedman(1000, 9, Seed(2)).split(0.5, Seed(2)).unwrap();
+    let options = TrainOptions { loss: Loss::Mse, batch_size: 16, ..TrainOptions::default() };
+    let model = model(&data);
+    let plan = |options| Room { model: &model, data: &data, options, device: Some(&device) }.plan();
+    let (plan_there, streaming) = plan(&options).unwrap();
+    let streaming = streaming.unwrap();
+    // 2 blocks of 9 columns.
+    assert_eq!((streaming.limit, streaming.block_rows), (Limit::Slot(1 << 14), 224));
+    for (_, slot) in plan_there.slots() {
+        assert!(4 * slot.len() <= 1 << 14, "{}", slot.name);
+    }
+    // A budget that the table fits does not help.
+    let large = TrainOptions { device_memory: Some(1 << 40), ..options.clone() };
+    assert_eq!(plan(&large).unwrap().1.unwrap().limit, Limit::Slot(1 << 14));
+    device.load(&plan_there).unwrap();
+    device.limit_bindings(None);
+    let room = Room { model: &model, data: &data, options: &options, device: Some(&device) };
+    assert_eq!(room.plan().unwrap().1, None);
 }
 
 #[test]
