@@ -12,9 +12,9 @@ use wgrad::random::Purpose;
 use wgrad::train::{Event, TrainOptions, Trainer, Workload};
 use wgrad::{Error, Seed};
 
-const BATCHES: usize = 80;
-/// Batches of a block, about.
-const BLOCK: u64 = 8;
+const BATCHES: usize = 64;
+/// Batches of a block: the least, and about as many as a submission has.
+const BLOCKS: [u64; 2] = [1, 8];
 const EPOCHS: usize = 5;
 
 fn table(workload: &Workload) -> Split {
@@ -49,23 +49,29 @@ fn compare(workload: &Workload, data: &Split, kind: &DeviceKind) {
     };
     // Two blocks lie on the device, three may be on their way to it.
     let batch = 4 * workload.batch as u64 * (workload.widths[0] as u64 + 2);
-    let mut whole = with(None).unwrap();
-    let mut blocks = with(Some(least + 5 * (BLOCK - 1) * batch)).unwrap();
-    let streaming = blocks.info().streaming.unwrap();
-    let mut speeds = (Vec::new(), Vec::new());
+    let ways = BLOCKS.map(|block| Some(least + 5 * (block - 1) * batch));
+    let mut trainers: Vec<Trainer> =
+        [None].into_iter().chain(ways).map(|memory| with(memory).unwrap()).collect();
+    let mut speeds = vec![Vec::new(); trainers.len()];
     for _ in 0..EPOCHS {
-        speeds.0.push(epoch(&mut whole));
-        speeds.1.push(epoch(&mut blocks));
-        assert_eq!(whole.params().unwrap(), blocks.params().unwrap(), "other weights");
+        for (trainer, speeds) in trainers.iter_mut().zip(&mut speeds) {
+            speeds.push(epoch(trainer));
+        }
+        let want = trainers[0].params().unwrap();
+        assert!(trainers.iter_mut().all(|trainer| trainer.params().unwrap() == want));
     }
     let median = |speeds: &mut Vec<f64>| {
         speeds.sort_by(f64::total_cmp);
         speeds[speeds.len() / 2]
     };
-    let (on, in_blocks) = (median(&mut speeds.0), median(&mut speeds.1));
-    println!("{} on {}: {on:.0} rows/s with the table there", workload.name, whole.info().device);
-    println!("  {streaming}: {in_blocks:.0} rows/s, {:.1} %", 100.0 * in_blocks / on);
-    println!("  {} and {} bytes there", whole.info().device_bytes, blocks.info().device_bytes);
+    let speeds: Vec<f64> = speeds.iter_mut().map(median).collect();
+    println!("{} on {}", workload.name, trainers[0].info().device);
+    for (trainer, speed) in trainers.iter().zip(&speeds) {
+        let info = trainer.info();
+        let way = info.streaming.map_or("lies on the device".to_string(), |way| way.to_string());
+        let share = 100.0 * speed / speeds[0];
+        println!("  {speed:>7.0} rows/s, {share:>5.1} %, {} bytes: {way}", info.device_bytes);
+    }
 }
 
 fn main() {
