@@ -8,8 +8,9 @@ use std::time::Instant;
 use super::adapter::{describe, pick};
 use super::flight::{DEPTH, Flight, Mapped, Submitted};
 use super::kernels::Variant;
-use super::load::{Loaded, Loader, UNIFORM_STRIDE, UPLOAD_BYTES, bytes_for};
+use super::load::{Loaded, Loader, Ready, UNIFORM_STRIDE, UPLOAD_BYTES};
 use super::pipeline::Pipelines;
+use super::sequence::{MAX_STEPS, can_bind};
 use crate::device::{Device, DeviceInfo, DeviceKind, Values, memory};
 use crate::error::{Error, Result};
 use crate::plan::{Element, Phase, Plan, Slot, StepRow, WINDOW};
@@ -117,6 +118,11 @@ impl GpuDevice {
         variant.subgroup.is_none() || variant.subgroup == self.subgroup
     }
 
+    /// Whether whole training steps can run here as one dispatch.
+    pub fn can_run_sequences(&self) -> bool {
+        can_bind(&self.device.limits())
+    }
+
     /// Makes the next load keep to fewer bytes a binding than the adapter allows, as on an adapter with less;
     /// `None` for the adapter's own limit.
     pub fn limit_bindings(&mut self, bytes: Option<u64>) {
@@ -143,6 +149,19 @@ impl GpuDevice {
 
     fn loaded(&self) -> Result<&Loaded> {
         self.loaded.as_ref().ok_or_else(|| self.failed("no plan is loaded"))
+    }
+
+    fn loader<'a>(&'a self, pipelines: &'a mut Pipelines) -> Loader<'a> {
+        Loader {
+            device: &self.device,
+            queue: &self.queue,
+            adapter: &self.info.name,
+            software: self.info.is_software(),
+            forced: self.forced,
+            binding_limit: self.binding_limit,
+            subgroup: self.subgroup,
+            pipelines,
+        }
     }
 
     fn wait(&self, index: Option<wgpu::SubmissionIndex>) -> Result<()> {
@@ -185,14 +204,24 @@ impl GpuDevice {
             Phase::Eval => &loaded.eval,
         };
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for step in steps {
-            // The table has at most a window of rows, so offsets fit.
-            let offset = step * u32::try_from(UNIFORM_STRIDE).unwrap_or(256);
-            for ready in dispatches {
-                pass.set_pipeline(&ready.pipeline);
-                pass.set_bind_group(0, &ready.group, &[offset]);
-                let [x, y, z] = ready.grid;
-                pass.dispatch_workgroups(x, y, z);
+        // The table has at most a window of rows, so offsets fit.
+        let offset = |step: u32| step * u32::try_from(UNIFORM_STRIDE).unwrap_or(256);
+        let mut dispatch = |ready: &Ready, step: u32, [x, y, z]: [u32; 3]| {
+            pass.set_pipeline(&ready.pipeline);
+            pass.set_bind_group(0, &ready.group, &[offset(step)]);
+            pass.dispatch_workgroups(x, y, z);
+        };
+        if let [sequence] = &dispatches[..]
+            && sequence.many_steps
+        {
+            for first in steps.clone().step_by(MAX_STEPS as usize) {
+                dispatch(sequence, first, [MAX_STEPS.min(steps.end - first), 1, 1]);
+            }
+        } else {
+            for step in steps {
+                for ready in dispatches {
+                    dispatch(ready, step, ready.grid);
+                }
             }
         }
         drop(pass);
@@ -255,21 +284,13 @@ impl Device for GpuDevice {
         }
         self.flight = Flight::default();
         self.losses.clear();
-        let software = self.info.is_software();
-        if software {
+        if self.info.is_software() {
             memory::check(plan, 4, &self.info)?;
         }
-        let mut loader = Loader {
-            device: &self.device,
-            queue: &self.queue,
-            adapter: &self.info.name,
-            software,
-            forced: self.forced,
-            binding_limit: self.binding_limit,
-            subgroup: self.subgroup,
-            pipelines: &mut self.pipelines,
-        };
-        let loaded = loader.load(plan)?;
+        let mut pipelines = std::mem::take(&mut self.pipelines);
+        let loaded = self.loader(&mut pipelines).load(plan);
+        self.pipelines = pipelines;
+        let loaded = loaded?;
         if let Err(error) = self.check() {
             // One of them may be what failed.
             self.pipelines = Pipelines::default();
@@ -415,7 +436,7 @@ impl Device for GpuDevice {
     }
 
     fn bytes_for(&self, plan: &Plan) -> u64 {
-        bytes_for(plan, self.binding_limit)
+        self.loader(&mut Pipelines::default()).bytes_for(plan)
     }
 
     fn variants(&self) -> Vec<String> {

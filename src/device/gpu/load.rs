@@ -2,38 +2,27 @@
 
 use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 
-use super::kernels::Variant;
-use super::launch::{Launch, dispatches_of, launches, most_elements, spec_of};
-use super::pipeline::{Pipelines, STEP_BYTES};
+use super::flight::DEPTH;
+use super::kernels::{SEQUENCE, Variant};
+use super::launch::{Binding, Launch, launches, spec_of};
+use super::pipeline::Pipelines;
+use super::sequence::{MAX_STEPS, can_bind, pays, sequence};
 use crate::error::{Error, Result};
 use crate::model::VIEW_ALIGN;
 use crate::plan::{Phase, Plan, Role, SlotSpec, Step, WINDOW};
 
 /// Bytes between two rows of a table of uniforms: the alignment that WebGPU asks for.
 pub(super) const UNIFORM_STRIDE: u64 = 256;
+/// Bytes of a table of steps' numbers. It goes beyond the last row, since a sequence always binds as many as it may do.
+const TABLE_BYTES: u64 = UNIFORM_STRIDE * (WINDOW as u64 + MAX_STEPS as u64);
+/// Bytes bound where nothing is: an offset's alignment; and of a buffer of such.
+const ABSENT: u64 = 256;
+const ABSENT_BYTES: u64 = 16 * ABSENT;
 /// Bytes of the buffer that brings results back; longer results come in parts.
 const READ_BYTES: u64 = 1 << 20;
 /// Bytes of values on their way in, while no step runs: longer ones go in parts, each waited for, since wgpu
 /// holds a copy of what is not there yet.
 pub(super) const UPLOAD_BYTES: usize = 1 << 20;
-/// Bytes of the buffers that stand for absent slots.
-const ABSENT_BYTES: u64 = 256;
-
-/// Bytes of all that [`Loader::load`] makes for a plan, and of wgpu's copies while values come in.
-pub(super) fn bytes_for(plan: &Plan, binding_limit: u64) -> u64 {
-    let sizes = || plan.buffers().iter().map(|buffer| 4 * buffer.elements as u64);
-    let (buffers, largest) = (sizes().sum::<u64>(), sizes().max().unwrap_or(4));
-    let table = UNIFORM_STRIDE * WINDOW as u64;
-    let staging = (super::flight::DEPTH as u64 + 1) * 4 * WINDOW as u64;
-    let dispatches = |phase| -> u64 {
-        plan.steps(phase).iter().map(|step| dispatches_of(plan, step, binding_limit) as u64).sum()
-    };
-    let params = |phase| UNIFORM_STRIDE * dispatches(phase).max(1) + 2 * ABSENT_BYTES;
-    let made = 2 * table + staging + largest.min(READ_BYTES);
-    // Steps' numbers come in while others are on their way.
-    let on_their_way = buffers.min(UPLOAD_BYTES as u64) + table;
-    buffers + made + params(Phase::Train) + params(Phase::Eval) + on_their_way
-}
 
 /// A dispatch with everything made.
 #[derive(Debug)]
@@ -41,6 +30,8 @@ pub(super) struct Ready {
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) group: wgpu::BindGroup,
     pub(super) grid: [u32; 3],
+    /// Whether one dispatch does many steps.
+    pub(super) many_steps: bool,
 }
 
 /// A plan on the adapter.
@@ -82,16 +73,13 @@ impl Loader<'_> {
             self.buffer(&spec.name, 4 * spec.elements as u64, data)
         };
         let buffers: Vec<_> = plan.buffers().iter().map(make).collect();
-        let rows = UNIFORM_STRIDE * WINDOW as u64;
-        let table = |name| self.buffer(name, rows, BufferUsages::UNIFORM | BufferUsages::COPY_DST);
+        let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
+        let table = |name| self.buffer(name, TABLE_BYTES, usage);
         let (train_rows, eval_rows) = (table("train steps"), table("eval steps"));
         let read =
             |name, bytes| self.buffer(name, bytes, BufferUsages::MAP_READ | BufferUsages::COPY_DST);
-        let staging =
-            (0..=super::flight::DEPTH).map(|_| read("losses", 4 * WINDOW as u64)).collect();
-        let largest =
-            plan.buffers().iter().map(|buffer| 4 * buffer.elements as u64).max().unwrap_or(4);
-        let readback = read("readback", largest.min(READ_BYTES));
+        let staging = (0..=DEPTH).map(|_| read("losses", 4 * WINDOW as u64)).collect();
+        let readback = read("readback", readback_bytes(plan));
         let mut variants = Vec::new();
         let train = self.phase(plan, Phase::Train, &buffers, &train_rows, &mut variants)?;
         let eval = self.phase(plan, Phase::Eval, &buffers, &eval_rows, &mut variants)?;
@@ -163,32 +151,92 @@ impl Loader<'_> {
         rows: &wgpu::Buffer,
         variants: &mut Vec<String>,
     ) -> Result<Vec<Ready>> {
-        let most = most_elements(self.binding_limit);
+        let dispatches = self.dispatches(plan, phase, variants)?;
+        // One buffer holds the parameters of all dispatches of the phase.
+        let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
+        let params = self.buffer("params", params_bytes(&dispatches), usage);
+        // Bound where a fusion is absent; the kernel does not touch them.
+        let absent = ["absent read", "absent write"]
+            .map(|name| self.buffer(name, ABSENT_BYTES, BufferUsages::STORAGE));
+        let mut ready = Vec::with_capacity(dispatches.len());
+        let mut at = 0;
+        for launch in &dispatches {
+            self.queue.write_buffer(&params, at, bytemuck::cast_slice(&launch.params));
+            let pipeline = self.pipelines.get(self.device, launch);
+            let group =
+                self.group(plan, launch, &pipeline.layout, (buffers, rows, &params, at, &absent));
+            let (grid, many_steps) = (launch.grid, launch.many_steps);
+            ready.push(Ready { pipeline: pipeline.pipeline, group, grid, many_steps });
+            at += param_bytes(launch);
+        }
+        Ok(ready)
+    }
+
+    /// What a phase's steps come to, and a line for each choice of a variant.
+    fn dispatches(
+        &self,
+        plan: &Plan,
+        phase: Phase,
+        variants: &mut Vec<String>,
+    ) -> Result<Vec<Launch>> {
+        let most = usize::try_from(self.binding_limit / 4).unwrap_or(usize::MAX);
         let mut dispatches = Vec::new();
-        for step in plan.steps(phase) {
+        let sequence = if phase == Phase::Train { self.sequence(plan)? } else { None };
+        let left = if sequence.is_some() { &[][..] } else { plan.steps(phase) };
+        if let Some(launch) = sequence {
+            variants.push(format!("training step: {}", launch.variant.name));
+            dispatches.push(launch);
+        }
+        for step in left {
             let variant = self.variant(plan, step)?;
             if step.kernel.is_product() {
                 variants.push(format!("{}: {}", step.kernel.name(), variant.name));
             }
             dispatches.extend(launches(plan, step, variant, most)?);
         }
-        // One buffer holds the parameters of all dispatches of the phase.
-        let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
-        let size = UNIFORM_STRIDE * dispatches.len().max(1) as u64;
-        let params = self.buffer("params", size, usage);
-        // Bound where a fusion is absent; the kernel does not touch them.
-        let absent = ["absent read", "absent write"]
-            .map(|name| self.buffer(name, ABSENT_BYTES, BufferUsages::STORAGE));
-        let mut ready = Vec::with_capacity(dispatches.len());
-        for (index, launch) in dispatches.iter().enumerate() {
-            let at = UNIFORM_STRIDE * index as u64;
-            self.queue.write_buffer(&params, at, bytemuck::cast_slice(&launch.params));
-            let pipeline = self.pipelines.get(self.device, launch);
-            let group =
-                self.group(plan, launch, &pipeline.layout, (buffers, rows, &params, at, &absent));
-            ready.push(Ready { pipeline: pipeline.pipeline, group, grid: launch.grid });
+        Ok(dispatches)
+    }
+
+    /// Bytes of all that [`Self::load`] makes for a plan, and of wgpu's copies while values come in.
+    pub(super) fn bytes_for(&self, plan: &Plan) -> u64 {
+        let buffers: u64 = plan.buffers().iter().map(|buffer| 4 * buffer.elements as u64).sum();
+        let phase = |phase| {
+            // Where there are none, loading says why.
+            let dispatches = self.dispatches(plan, phase, &mut Vec::new()).unwrap_or_default();
+            let scratch: u64 = dispatches.iter().map(scratch_bytes).sum();
+            params_bytes(&dispatches) + scratch + 2 * ABSENT_BYTES
+        };
+        let losses = (DEPTH as u64 + 1) * 4 * WINDOW as u64;
+        let made = buffers + 2 * TABLE_BYTES + losses + readback_bytes(plan);
+        // Steps' numbers come in while others are on their way.
+        let on_their_way = buffers.min(UPLOAD_BYTES as u64) + TABLE_BYTES;
+        made + phase(Phase::Train) + phase(Phase::Eval) + on_their_way
+    }
+
+    /// The one dispatch that does whole training steps, where the network is small enough for it to pay.
+    fn sequence(&self, plan: &Plan) -> Result<Option<Launch>> {
+        let forced = SEQUENCE.variants.iter().find(|variant| Some(variant.name) == self.forced);
+        let variant = match (forced, self.forced) {
+            (Some(forced), _) => forced,
+            (None, Some(_)) => return Ok(None),
+            (None, None) if !pays(plan, self.software) => return Ok(None),
+            (None, None) => {
+                let own = |variant: &&Variant| {
+                    variant.subgroup.is_some() && variant.subgroup == self.subgroup && self.software
+                };
+                let any = |variant: &&Variant| variant.subgroup.is_none();
+                let mut all = SEQUENCE.variants.iter();
+                let Some(variant) = all.clone().find(own).or_else(|| all.find(any)) else {
+                    return Ok(None);
+                };
+                variant
+            }
+        };
+        if !can_bind(&self.device.limits()) {
+            return Ok(None);
         }
-        Ok(ready)
+        let fits = |launch: &Launch| 4 * launch.scratch as u64 <= self.binding_limit;
+        Ok(sequence(plan, variant)?.filter(fits))
     }
 
     /// The form of a kernel for this adapter and these sizes.
@@ -237,15 +285,18 @@ impl Loader<'_> {
                 size: std::num::NonZeroU64::new(size),
             })
         };
+        let scratch = self.buffer("scratch", scratch_bytes(launch), BufferUsages::STORAGE);
         let mut resources = vec![
-            bound(rows, 0, STEP_BYTES),
-            bound(params, at, (4 * launch.params.len() as u64).next_multiple_of(16)),
+            bound(rows, 0, launch.row_bytes()),
+            bound(params, at, launch.param_bytes().next_multiple_of(16)),
         ];
         for (index, slot) in launch.bindings.iter().enumerate() {
             let writes = usize::from(index >= launch.spec.reads.len());
             resources.push(match slot {
-                None => absent[writes].as_entire_binding(),
-                Some(slot) => {
+                // None overlaps another: what may be written is bound once.
+                Binding::Absent => bound(&absent[writes], ABSENT * index as u64, ABSENT),
+                Binding::Scratch => scratch.as_entire_binding(),
+                Binding::Slot(slot) => {
                     let spec = plan.slot(*slot);
                     debug_assert!(
                         spec.offset.is_multiple_of(VIEW_ALIGN),
@@ -268,6 +319,24 @@ impl Loader<'_> {
             entries: &entries,
         })
     }
+}
+
+fn scratch_bytes(launch: &Launch) -> u64 {
+    4 * launch.scratch.max(1) as u64
+}
+
+/// Bytes of a dispatch's parameters, up to where the next ones may begin.
+fn param_bytes(launch: &Launch) -> u64 {
+    launch.param_bytes().next_multiple_of(UNIFORM_STRIDE)
+}
+
+fn params_bytes(dispatches: &[Launch]) -> u64 {
+    dispatches.iter().map(param_bytes).sum::<u64>().max(UNIFORM_STRIDE)
+}
+
+fn readback_bytes(plan: &Plan) -> u64 {
+    let largest = plan.buffers().iter().map(|buffer| 4 * buffer.elements as u64).max();
+    largest.unwrap_or(4).min(READ_BYTES)
 }
 
 fn named(slot: &SlotSpec) -> String {

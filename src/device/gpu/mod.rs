@@ -10,9 +10,11 @@ mod kernels;
 mod launch;
 mod load;
 mod pipeline;
+mod sequence;
 mod shader;
 
 pub use adapter::{AdapterReport, adapters};
 pub use device::GpuDevice;
-pub use kernels::{KERNELS, KernelSpec, Variant};
+pub use kernels::{KERNELS, KernelSpec, SEQUENCE, Variant};
+pub use sequence::sequence_consts;
 pub use shader::{assemble, consts};
