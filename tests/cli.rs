@@ -279,6 +279,54 @@ fn json_lines_tell_of_the_run_in_order() {
 }
 
 #[test]
+fn a_table_beyond_the_budget_streams_to_the_same_model() {
+    let place = Place::new();
+    let train = ["train", DIGITS, "--target", "digit", "--hidden", "16", "--epochs", "2"];
+    let with = |more: &[&'static str]| [&train[..], more].concat();
+    let whole = events(&place.ok(&with(&["--out", "whole", "--json"])));
+    assert!(whole[0].1["stream_block_rows"].is_null());
+    let args = with(&["--out", "blocks", "--device-memory", "128KiB"]);
+    let output = place.run(&args);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let said = text(&output.stderr);
+    assert!(
+        said.contains("data    streams in blocks of ") && said.contains("budget 128.0 KiB"),
+        "{said}"
+    );
+    let model = |run: &str| fs::read(place.path(run).join("model.safetensors")).unwrap();
+    assert_eq!(model("whole"), model("blocks"));
+
+    let config = fs::read_to_string(place.path("blocks/config.toml")).unwrap();
+    assert!(
+        config.contains("device-memory = \"131072\"") && config.contains("data = \"streams"),
+        "{config}"
+    );
+    let again = ["train", "--config", "blocks/config.toml", "--out", "again", "--json"];
+    let again = events(&place.ok(&again));
+    assert_eq!(again[0].1["stream_block_rows"].as_u64().unwrap() % 32, 0);
+    assert!(again[0].1["device_bytes"].as_u64().unwrap() <= 131_072);
+    assert_eq!(model("whole"), model("again"));
+
+    let plan = place.ok(&[
+        "plan",
+        DIGITS,
+        "--target",
+        "digit",
+        "--hidden",
+        "16",
+        "--device-memory",
+        "128KiB",
+    ]);
+    assert!(plan.contains("\ndata streams in blocks of "), "{plan}");
+    place.refused(
+        1,
+        &with(&["--device-memory", "10KiB"]),
+        &["blocks of 32 rows", "10240 (--device-memory)"],
+    );
+    place.refused(2, &with(&["--device-memory", "much"]), &["--device-memory: \"much\"", "512MiB"]);
+}
+
+#[test]
 fn evaluation_agrees_with_training() {
     let place = Place::new();
     for (table, target, keys) in [

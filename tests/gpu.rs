@@ -3,6 +3,7 @@
 
 #![cfg(feature = "gpu")]
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(clippy::print_stderr, reason = "a test that is passed over says so")]
 
 mod common;
 
@@ -62,6 +63,12 @@ impl<D: Device> Device for Off<D> {
         let last = values.len() - 1;
         values[last] = values[last] * 1.005 + 1e-3;
         Ok(values)
+    }
+    fn slot_limit(&self) -> Option<u64> {
+        self.0.slot_limit()
+    }
+    fn bytes_for(&self, plan: &Plan) -> u64 {
+        self.0.bytes_for(plan)
     }
     fn variants(&self) -> Vec<String> {
         self.0.variants()
@@ -132,6 +139,58 @@ fn makes_nothing(device: &mut GpuDevice) {
     }
     assert_eq!(device.take_losses(true).unwrap().len(), 60);
     assert_eq!(count(device), before);
+}
+
+/// Bytes of the buffers that wgpu has made and not freed, its copies of values on their way among them.
+fn bytes_made(device: &wgrad::device::gpu::GpuDevice) -> u64 {
+    u64::try_from(device.wgpu().get_internal_counters().hal.buffer_memory.read()).unwrap()
+}
+
+#[test]
+fn memory_is_what_was_said() {
+    // Dispatches, and a network whose steps are one dispatch with scratch of its own.
+    for (columns, hidden) in [(300, [257, 100]), (20, [24, 12])] {
+        let Some(mut device) = gpu() else { return };
+        check_memory(&mut device, columns, &hidden);
+    }
+}
+
+fn check_memory(device: &mut wgrad::device::gpu::GpuDevice, columns: u32, hidden: &[usize]) {
+    let data = synth::friedman(2000, columns, Seed(1)).split(0.2, Seed(1)).unwrap();
+    let options = TrainOptions { loss: Loss::Mse, batch_size: 64, ..TrainOptions::default() };
+    let model = Sequential::mlp(hidden, Activation::Gelu, 1, Init::Pytorch);
+    let plan = Plan::of_run(&model, &data, &options).unwrap();
+    // What wgpu keeps for itself is there before.
+    let before = bytes_made(device);
+    if before == 0 {
+        eprintln!("SKIPPED, wgpu does not count bytes on {}", device.info());
+        return;
+    }
+    device.load(&plan).unwrap();
+    let said = device.bytes_for(&plan);
+    let mut most = bytes_made(device) - before;
+    // Values on their way take up to 1 MiB, and a table of steps' numbers 256 KiB.
+    assert!(most <= said && most + (5 << 18) + (64 << 10) >= said, "{most} of {said} when loaded");
+    let order: Vec<u32> = (0..1600).collect();
+    let rows: Vec<StepRow> = (0..1024)
+        .map(|log| StepRow { rows: 64, log, correction1: 1.0, ..StepRow::default() })
+        .collect();
+    for _ in 0..3 {
+        device.write(plan.ports.train_x.unwrap(), 0, Values::F32(data.train.x())).unwrap();
+        most = most.max(bytes_made(device) - before);
+        device.write(plan.ports.order.unwrap(), 0, Values::U32(&order)).unwrap();
+        device.write_steps(Phase::Train, &rows).unwrap();
+        most = most.max(bytes_made(device) - before);
+        for first in [0, 2, 4] {
+            device.run(Phase::Train, first..first + 2).unwrap();
+            most = most.max(bytes_made(device) - before);
+        }
+        device.take_losses(true).unwrap();
+        device.read(plan.ports.params.unwrap(), 100).unwrap();
+        most = most.max(bytes_made(device) - before);
+    }
+    // Allocations are rounded up, by less than a page each.
+    assert!(most <= said + (64 << 10), "{most} of {said}");
 }
 
 #[test]

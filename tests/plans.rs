@@ -11,10 +11,12 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use proptest::prelude::{Strategy, any, prop_oneof};
+use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use wgrad::graph::{Loss, Optimizer, inference, training};
 use wgrad::model::{Activation, Init, Layer, Sequential};
 use wgrad::plan::{Kernel, Memory, Phase, Plan, Role, Sizes, Slot, Step};
+use wgrad::train::WORKLOADS;
 
 const SGD: Optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
 
@@ -322,6 +324,94 @@ fn layers() -> impl Strategy<Value = Vec<Layer>> {
     });
     let activation = (0..Activation::ALL.len()).prop_map(|i| Layer::Activation(Activation::ALL[i]));
     proptest::collection::vec(prop_oneof![dense, activation], 1..9)
+}
+
+/// Bytes of the activations alive at once, at most, walking through each phase: a value is born with the step that
+/// first writes it and lasts until no later step reads it.
+fn largest_live_set(plan: &Plan) -> u64 {
+    let mut most = 0;
+    for phase in [Phase::Train, Phase::Eval] {
+        let steps = plan.steps(phase);
+        let inside = |slot: &&Slot| plan.buffer(plan.slot(**slot).buffer).role == Role::Activations;
+        let mut alive: HashSet<Slot> = HashSet::new();
+        for (index, step) in steps.iter().enumerate() {
+            alive.extend(step.writes.iter().filter(inside));
+            alive.extend(step.reads.iter().filter(inside));
+            most = most.max(alive.iter().map(|&slot| 4 * plan.slot(slot).len() as u64).sum());
+            let later = &steps[index + 1..];
+            alive.retain(|slot| later.iter().any(|step| step.reads.contains(slot)));
+        }
+    }
+    most
+}
+
+/// How many bytes a plan takes beyond parameters, gradients, optimizer state, data, and the largest live set, as a
+/// share of these.
+fn excess(plan: &Plan) -> f64 {
+    let (memory, live) = (Memory::of(plan), largest_live_set(plan));
+    assert_eq!(memory.live, live, "\n{plan}");
+    assert!(memory.activations >= live, "values overlap: {memory:?}\n{plan}");
+    let states = plan.ports.states.len() as u64;
+    let bound = memory.params * (2 + states) + live + memory.data;
+    assert_eq!(memory.bound(), bound);
+    memory.total() as f64 / bound as f64 - 1.0
+}
+
+#[test]
+fn memory_is_within_a_tenth_of_the_least_possible() {
+    for workload in WORKLOADS {
+        let plan = workload.plan().unwrap();
+        let share = excess(&plan);
+        assert!(share <= 0.1, "{}: {share}\n{plan}", workload.name);
+        // The activations alone, which other parts do not make look small.
+        let memory = Memory::of(&plan);
+        let share = memory.activations as f64 / memory.live as f64 - 1.0;
+        assert!(share <= 0.1, "{}: activations {share}\n{plan}", workload.name);
+    }
+    for (batch, eval_batch) in [(32, 256), (256, 256), (1, 1), (100, 37)] {
+        for (loss, act) in [(Loss::CrossEntropy, Activation::Relu), (Loss::Mse, Activation::Gelu)] {
+            let model = Sequential::mlp(&[128, 64, 64, 128], act, 10, Init::Pytorch);
+            let sizes = Sizes { batch, train_rows: 1000, eval_batch, eval_rows: 500 };
+            let plan = plan(&model, 64, loss, Optimizer::default(), sizes);
+            let share = excess(&plan);
+            assert!(share <= 0.1, "{share}\n{plan}");
+        }
+    }
+}
+
+/// Of networks of any kind few need more: those where three values, each read in a step that writes another, need
+/// three buffers at different times. Here only activations count, and batches are such that alignment costs nothing.
+#[test]
+fn activations_of_few_networks_exceed_the_live_set_by_a_tenth() {
+    let (mut all, mut above) = (0, 0);
+    let strategy = (layers(), 1_usize..50, 0_usize..30, 1_usize..20, 0..Loss::ALL.len());
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..500 {
+        let (layers, batch, eval, columns, loss) =
+            strategy.new_tree(&mut runner).unwrap().current();
+        let model = layers.into_iter().fold(Sequential::new(), Sequential::layer);
+        let (batch, eval) = (64 * batch, 64 * eval);
+        let sizes = Sizes { batch, train_rows: batch, eval_batch: eval.max(1), eval_rows: eval };
+        let plan = plan(&model, columns, Loss::ALL[loss], SGD, sizes);
+        excess(&plan);
+        let memory = Memory::of(&plan);
+        assert!(memory.activations < 2 * memory.live, "{memory:?}\n{plan}");
+        all += 1;
+        above += u32::from(memory.activations as f64 > 1.1 * memory.live as f64);
+    }
+    assert!(10 * above <= all, "{above} of {all}");
+}
+
+/// The case: h1, d_h1 and d_z0 are read and written in turn, so they need three buffers; the eval phase's own h1 is
+/// larger, but can take the place of one of them only.
+#[test]
+fn usage_of_whole_buffers_may_cost_more_than_a_tenth() {
+    let model = Sequential::new().dense_without_bias(25).activation(Activation::Relu);
+    let sizes = Sizes { batch: 384, train_rows: 384, eval_batch: 1152, eval_rows: 1152 };
+    let memory = Memory::of(&plan(&model, 3, Loss::Mse, SGD, sizes));
+    let needed = 4 * 25 * (1152 + 384 + 384);
+    assert!(memory.activations as f64 > 1.1 * memory.live as f64, "{memory:?}");
+    assert!(memory.activations >= needed && memory.activations < needed * 11 / 10, "{memory:?}");
 }
 
 /// Any stack of layers, batch and optimizer gives a plan that keeps every promise.

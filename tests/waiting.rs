@@ -103,6 +103,12 @@ impl Device for Noting {
         self.note("read");
         self.0.read(slot, len)
     }
+    fn slot_limit(&self) -> Option<u64> {
+        self.0.slot_limit()
+    }
+    fn bytes_for(&self, plan: &Plan) -> u64 {
+        self.0.bytes_for(plan)
+    }
     fn variants(&self) -> Vec<String> {
         self.0.variants()
     }
@@ -138,7 +144,16 @@ fn the_device_has_steps_to_run_when_an_epoch_is_told_of() {
 #[cfg(feature = "gpu")]
 #[test]
 fn steps_upload_nothing_and_read_their_losses_alone() {
-    let Some(mut device) = common::gpu() else { return };
+    // As dispatches one by one, and as whole steps in one dispatch.
+    for one_by_one in [true, false] {
+        let Some(mut device) = common::gpu() else { return };
+        device.force_variant(one_by_one.then_some("tile_16x16"));
+        counts(device, one_by_one);
+    }
+}
+
+#[cfg(feature = "gpu")]
+fn counts(mut device: wgrad::device::gpu::GpuDevice, one_by_one: bool) {
     let model = Sequential::mlp(&[24, 12], Activation::Relu, 3, Init::Pytorch);
     let data = synth::spirals(90, 3, Seed(1)).split(0.0, Seed(1)).unwrap();
     let options = TrainOptions { batch_size: 8, ..TrainOptions::default() };
@@ -157,7 +172,8 @@ fn steps_upload_nothing_and_read_their_losses_alone() {
     let usage = device.take_usage().unwrap();
     assert_eq!((usage.uploads, usage.uploaded_bytes), (0, 0));
     assert_eq!((usage.submissions, usage.reads, usage.read_bytes), (10, 10, 60 * 4));
-    assert_eq!(usage.dispatches, 60 * plan.steps(Phase::Train).len() as u64);
+    let each = plan.steps(Phase::Train).len() as u64;
+    assert_eq!(usage.dispatches, if one_by_one { 60 * each } else { 10 });
     assert!(usage.encode_seconds > 0.0 && usage.busy_seconds > 0.0, "{usage:?}");
     // All of it happened while the clock ran; clocks of host and device differ a little.
     assert!(usage.busy_seconds < 1.1 * usage.seconds, "{usage:?}");

@@ -195,6 +195,9 @@ pub struct Settings {
     /// Milliseconds that quick may take [default: 250]
     #[arg(long, value_name = "COUNT")]
     pub tune_ms: Option<String>,
+    /// Memory that the run may take on the device, such as 512MiB; a table beyond it streams [default: all]
+    #[arg(long, value_name = "SIZE")]
+    pub device_memory: Option<String>,
     /// TOML file with any of these settings, such as a run folder's config.toml; options given here win
     #[arg(long, value_name = "FILE.toml")]
     pub config: Option<PathBuf>,
@@ -202,7 +205,7 @@ pub struct Settings {
 
 impl Settings {
     /// Every setting under its key, as typed.
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 27] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 28] {
         [
             ("table", &self.table),
             ("target", &self.target),
@@ -230,6 +233,7 @@ impl Settings {
             ("device", &self.device),
             ("tune", &self.tune),
             ("tune-ms", &self.tune_ms),
+            ("device-memory", &self.device_memory),
             // Not a setting of the computation, but part of what config.toml records.
             ("out", &None),
         ]

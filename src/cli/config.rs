@@ -97,6 +97,7 @@ impl RunConfig {
                     .map_or(defaults.tuning.budget, |ms: u32| Duration::from_millis(ms.into())),
                 folder: None,
             },
+            device_memory: given.read("device-memory", device_memory)?.flatten(),
         };
         options.check().map_err(|error| given.locate(error))?;
         Ok(Self {
@@ -237,6 +238,31 @@ fn optimizer(given: &Given, default: Optimizer) -> Result<Optimizer> {
     Ok(optimizer)
 }
 
+/// Bytes, with or without a unit of 1024; `auto` for what the device allows.
+fn device_memory(text: &str) -> Result<Option<u64>> {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("auto") {
+        return Ok(None);
+    }
+    let digits = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let units = [("", 0), ("b", 0), ("kib", 10), ("mib", 20), ("gib", 30), ("tib", 40)];
+    let unit = unit.trim().to_ascii_lowercase();
+    let scale = units.into_iter().find(|(name, _)| *name == unit).map(|(_, shift)| 1_u64 << shift);
+    let bytes =
+        number.parse().ok().zip(scale).map(|(number, scale): (f64, u64)| number * scale as f64);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
+    match bytes {
+        Some(bytes) if (0.0..9e18).contains(&bytes) => Ok(Some(bytes as u64)),
+        _ => {
+            let problem = format!(
+                "\"{text}\" is not a size; write bytes, or sizes such as 512MiB or 1.5GiB, or auto"
+            );
+            Err(Error::setting("--device-memory", problem))
+        }
+    }
+}
+
 /// Sizes between commas; an empty text and `none` stand for no hidden layer.
 fn hidden(text: &str) -> Result<Vec<usize>> {
     if matches!(text.trim(), "" | "none") {
@@ -337,6 +363,28 @@ mod tests {
         for bad in ["0", "64,-2", "64,", "a", "1.5", "99999999999999999999999"] {
             assert!(hidden(bad).unwrap_err().to_string().starts_with("--hidden: "), "{bad}");
         }
+    }
+
+    #[test]
+    fn sizes_have_units_of_1024_or_none() {
+        for (text, want) in [
+            ("1000000", Some(1_000_000)),
+            ("512MiB", Some(512 << 20)),
+            (" 1.5 gib ", Some(3 << 29)),
+            ("64 KiB", Some(64 << 10)),
+            ("7b", Some(7)),
+            ("auto", None),
+        ] {
+            assert_eq!(device_memory(text).unwrap(), want, "{text}");
+        }
+        for bad in ["", "MiB", "12MB", "1.2.3GiB", "-1", "1e9", "99999999TiB", "all"] {
+            let said = device_memory(bad).unwrap_err().to_string();
+            assert!(said.starts_with("--device-memory: ") && said.contains("512MiB"), "{said}");
+        }
+        assert_eq!(
+            refused(|s| s.device_memory = Some("0".into())),
+            "--device-memory: 0, but it must be above 0"
+        );
     }
 
     #[test]

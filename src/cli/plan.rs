@@ -7,19 +7,22 @@ use super::given::Given;
 use super::output::Output;
 use crate::device::open;
 use crate::error::Result;
-use crate::plan::Plan;
+use crate::train::Room;
 
 pub(super) fn plan(args: &PlanArgs) -> Result<Exit> {
     let config = RunConfig::resolve(Given::merge(&args.settings, None)?)?;
-    if args.settings.device.is_some() {
-        // The plan is the same for all devices, but one that is asked for must be there.
-        open(&config.device)?;
-    }
+    // Devices differ in what fits them only; one that is asked for must be there.
+    let opened = args.settings.device.as_ref().map(|_| open(&config.device)).transpose()?;
+    let device = opened.as_ref().map(|(device, _)| device.as_ref());
     let data = config.data()?;
     let (model, options) = (config.model(&data), config.options(&data));
-    let plan = Plan::of_run(&model, &data, &options).map_err(|error| config.locate(error))?;
+    let room = Room { model: &model, data: &data, options: &options, device };
+    let (plan, streaming) = room.plan().map_err(|error| config.locate(error))?;
     let mut out = Output::new();
     out.line(&format!("{}\n\n{plan}", model.summary(data.train.columns())?))?;
+    if let Some(streaming) = streaming {
+        out.line(&format!("data {streaming}"))?;
+    }
     out.end()?;
     Ok(Exit::Done)
 }

@@ -46,6 +46,8 @@ struct File {
     device: String,
     tune: &'static str,
     tune_ms: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_memory: Option<String>,
     out: String,
     record: Record,
 }
@@ -60,6 +62,8 @@ struct Record {
     driver: String,
     reason: String,
     variants: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
 }
 
 /// The text of a run's `config.toml`.
@@ -110,6 +114,8 @@ pub(super) fn config_text(
         device: config.device.to_string(),
         tune: options.tuning.tune.name(),
         tune_ms: u32::try_from(options.tuning.budget.as_millis()).unwrap_or(u32::MAX),
+        // As a text: whole numbers of TOML end at 2^63.
+        device_memory: options.device_memory.map(|bytes| bytes.to_string()),
         out: config.out.display().to_string(),
         record: Record {
             created_by: concat!("wgrad ", env!("CARGO_PKG_VERSION")).to_string(),
@@ -119,6 +125,7 @@ pub(super) fn config_text(
             driver: info.device.driver.clone(),
             reason: info.reason.clone(),
             variants: info.variants.clone(),
+            data: info.streaming.map(|streaming| streaming.to_string()),
         },
     };
     toml::to_string(&file).map_err(|error| Error::setting("config.toml", error.to_string()))

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 
@@ -49,7 +50,13 @@ impl Dataset {
         }
         let read = cells.resolve(&target, &table.source)?;
         let schema = Schema { features, target: target.column().to_owned(), kind: read.kind };
-        Ok(Self { schema, x, y: read.y, source: table.source, class_lines: read.class_lines })
+        Ok(Self {
+            schema,
+            x: Arc::new(x),
+            y: read.y,
+            source: table.source,
+            class_lines: read.class_lines,
+        })
     }
 
     /// Reads a table that has the columns of another one, in any order; further columns are ignored.
@@ -79,7 +86,13 @@ impl Dataset {
             };
             pushed.map_err(|problem| table.refuse(&schema.target, problem))?;
         }
-        Ok(Self { schema: schema.clone(), x, y, source: table.source, class_lines: Vec::new() })
+        Ok(Self {
+            schema: schema.clone(),
+            x: Arc::new(x),
+            y,
+            source: table.source,
+            class_lines: Vec::new(),
+        })
     }
 }
 

@@ -87,24 +87,37 @@ impl Preparation {
 
     /// Rows as the network takes them; `x` is `[rows, features]`, row-major. Computed in f64.
     pub fn features(&self, x: &[f32]) -> Vec<f32> {
+        let mut scaled = Vec::with_capacity(x.len());
+        self.extend_features(x, &mut scaled);
+        scaled
+    }
+
+    /// Appends rows as the network takes them to others, so that a large table needs no second copy.
+    pub(crate) fn extend_features(&self, x: &[f32], scaled: &mut Vec<f32>) {
         debug_assert!(x.len().is_multiple_of(self.mean.len()), "whole rows");
-        let scaling = self.mean.iter().zip(&self.std).cycle();
-        x.iter()
-            .zip(scaling)
-            .map(|(&v, (mean, std))| ((f64::from(v) - mean) / std) as f32)
-            .collect()
+        for row in x.chunks_exact(self.mean.len()) {
+            let scaling = self.mean.iter().zip(&self.std);
+            scaled.extend(
+                row.iter()
+                    .zip(scaling)
+                    .map(|(&v, (mean, std))| ((f64::from(v) - mean) / std) as f32),
+            );
+        }
     }
 
     /// Targets as the loss takes them: numbers scaled, classes as they are.
     pub fn targets(&self, y: &Targets) -> Targets {
         match y {
             Targets::Classes(_) => y.clone(),
-            Targets::Numbers(y) => Targets::Numbers(
-                y.iter()
-                    .map(|&v| ((f64::from(v) - self.target_mean) / self.target_std) as f32)
-                    .collect(),
-            ),
+            Targets::Numbers(y) => {
+                Targets::Numbers(y.iter().map(|&v| self.scaled_target(v)).collect())
+            }
         }
+    }
+
+    /// A number of the target's column as the loss takes it.
+    pub(crate) fn scaled_target(&self, y: f32) -> f32 {
+        ((f64::from(y) - self.target_mean) / self.target_std) as f32
     }
 
     /// A predicted number in the units of the table.

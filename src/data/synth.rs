@@ -5,6 +5,7 @@
 //! Absent on purpose: files.
 
 use std::f64::consts::{PI, TAU};
+use std::sync::Arc;
 
 use super::table::{Dataset, Schema, TargetKind, Targets};
 use crate::random::{Purpose, Random, Seed};
@@ -86,7 +87,7 @@ fn dataset(source: &str, columns: usize, classes: u32, x: Vec<f32>, y: Targets) 
     };
     let features = (0..columns).map(|column| format!("x{column}")).collect();
     let schema = Schema { features, target: "y".into(), kind };
-    Dataset { schema, x, y, source: source.into(), class_lines: Vec::new() }
+    Dataset { schema, x: Arc::new(x), y, source: source.into(), class_lines: Vec::new() }
 }
 
 #[cfg(test)]

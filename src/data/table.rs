@@ -4,6 +4,8 @@
 //! `[rows, features]` and one target a row.
 //! Absent on purpose: parsing (`csv.rs`), scaling (`prepare.rs`), random choices (`split.rs`).
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -91,8 +93,8 @@ impl Targets {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     pub(super) schema: Schema,
-    /// `[rows, features]`, row-major.
-    pub(super) x: Vec<f32>,
+    /// `[rows, features]`, row-major; copies of a data set share it.
+    pub(super) x: Arc<Vec<f32>>,
     pub(super) y: Targets,
     /// File name, or what stands for it in messages.
     pub(super) source: String,
@@ -155,7 +157,7 @@ impl Dataset {
         };
         Ok(Self {
             schema,
-            x: features.to_vec(),
+            x: Arc::new(features.to_vec()),
             y: targets,
             source: "arrays".into(),
             class_lines: Vec::new(),
@@ -228,7 +230,7 @@ impl Dataset {
         }
         Self {
             schema: self.schema.clone(),
-            x,
+            x: Arc::new(x),
             y: self.y.subset(rows),
             source: self.source.clone(),
             // The first row of a class here need not be the first of the whole.

@@ -125,6 +125,13 @@ pub trait Device {
     /// If the slot holds no floats or fewer, or the device failed.
     fn read(&mut self, slot: Slot, len: usize) -> Result<Vec<f32>>;
 
+    /// Bytes that a slot bound whole may have at most, if anything limits them.
+    fn slot_limit(&self) -> Option<u64>;
+
+    /// Bytes that this device takes for a plan at most: the plan's buffers, and all that stands beside them
+    /// (steps' numbers, results on their way back, values on their way in).
+    fn bytes_for(&self, plan: &Plan) -> u64;
+
     /// Which kernel variants were chosen, a line each: the order of additions depends on them.
     fn variants(&self) -> Vec<String>;
 

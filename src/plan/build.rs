@@ -30,10 +30,10 @@ pub struct Sizes {
 pub struct PlanBuilder {
     buffers: Vec<BufferSpec>,
     slots: Vec<SlotSpec>,
+    /// Those of the phase being built.
     temporaries: Vec<Temporary>,
-    shared: Vec<BufferId>,
-    train: Vec<Step>,
-    eval: Vec<Step>,
+    train: (Vec<Temporary>, Vec<Step>),
+    eval: (Vec<Temporary>, Vec<Step>),
 }
 
 impl PlanBuilder {
@@ -91,7 +91,7 @@ impl PlanBuilder {
         views.into_iter().map(make).collect()
     }
 
-    /// A slot that lives inside the phase being built; its buffer is found when the phase ends.
+    /// A slot that lives inside the phase being built; its place is found when the plan is finished.
     pub fn temporary(&mut self, name: &str, sizes: Vec<usize>) -> Slot {
         let len = sizes.iter().product();
         let slot = self.view(name, sizes, Element::F32, BufferId(u32::MAX), 0);
@@ -133,21 +133,33 @@ impl PlanBuilder {
         Ok(Step { kernel, reads, writes })
     }
 
-    /// Ends a phase: takes its steps and gives its temporaries buffers.
+    /// Ends a phase: takes its steps.
     pub fn phase(&mut self, phase: Phase, steps: Vec<Step>) {
-        let found = assign(&self.temporaries, &steps, &mut self.buffers, &mut self.shared);
-        for (temporary, buffer) in self.temporaries.drain(..).zip(found) {
-            self.slots[temporary.slot].buffer = buffer;
-        }
+        let temporaries = std::mem::take(&mut self.temporaries);
         match phase {
-            Phase::Train => self.train = steps,
-            Phase::Eval => self.eval = steps,
+            Phase::Train => self.train = (temporaries, steps),
+            Phase::Eval => self.eval = (temporaries, steps),
         }
     }
 
-    /// The finished plan.
+    /// The finished plan: its temporaries get their places.
     pub fn finish(self, batch: usize, eval_batch: usize, ports: Ports) -> Plan {
-        let Self { buffers, slots, train, eval, .. } = self;
+        let Self {
+            mut buffers, mut slots, train: (of_train, train), eval: (of_eval, eval), ..
+        } = self;
+        let (places, sizes) = assign(&[
+            (Phase::Train, of_train.as_slice(), train.as_slice()),
+            (Phase::Eval, of_eval.as_slice(), eval.as_slice()),
+        ]);
+        // A temporary that no step uses would be a bug of the lowering; it gets no place.
+        for (slot, (buffer, offset)) in places {
+            slots[slot].buffer = BufferId(narrow(buffers.len() + buffer));
+            slots[slot].offset = offset;
+        }
+        for (index, elements) in sizes.into_iter().enumerate() {
+            let (element, role) = (Element::F32, Role::Activations);
+            buffers.push(BufferSpec { name: format!("temporary{index}"), elements, element, role });
+        }
         Plan { batch, eval_batch, buffers, slots, train, eval, ports }
     }
 }

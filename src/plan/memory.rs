@@ -1,9 +1,14 @@
-//! Which values share a buffer: lifetimes, and the bytes that come of them.
+//! Which values share memory: lifetimes, and the bytes that come of them.
 
-use super::{BufferId, BufferSpec, Element, Plan, Role, Step};
-use crate::shape::narrow;
+use std::ops::Range;
 
-/// A value that lives only inside a phase, before it has a buffer.
+use super::{Phase, Plan, Role, Slot, Step};
+use crate::model::VIEW_ALIGN;
+
+/// Elements of a shared buffer at most, unless one value is larger: 256 MiB, which every adapter allows a buffer.
+const MOST: usize = 1 << 26;
+
+/// A value that lives only inside a phase, before it has a place.
 #[derive(Clone, Debug)]
 pub(super) struct Temporary {
     /// The slot's index.
@@ -12,56 +17,119 @@ pub(super) struct Temporary {
     pub(super) len: usize,
 }
 
-/// Gives each temporary of one phase a buffer, so that no two that live at once share one.
-///
-/// A slot read by a step is alive through that step, so a step never reads and writes one buffer: WebGPU
-/// checks usage for whole buffers. A free buffer whose size is nearest is taken, and grown if need be.
-/// Buffers that earlier phases made (`shared`) may be used again, since phases never run at once.
-/// Out: the buffer of each temporary, in order.
-pub(super) fn assign(
-    temporaries: &[Temporary],
-    steps: &[Step],
-    buffers: &mut Vec<BufferSpec>,
-    shared: &mut Vec<BufferId>,
-) -> Vec<BufferId> {
-    let lifetime = |slot: usize| {
-        let uses =
-            |step: &Step| step.reads.iter().chain(&step.writes).any(|s| s.0 as usize == slot);
-        (steps.iter().position(uses), steps.iter().rposition(uses))
-    };
-    let spans: Vec<_> = temporaries.iter().map(|t| lifetime(t.slot)).collect();
-    let mut assigned: Vec<Option<BufferId>> = vec![None; temporaries.len()];
-    for index in 0..steps.len() {
-        for (t, temporary) in temporaries.iter().enumerate() {
-            if spans[t].0 != Some(index) {
-                continue;
-            }
-            let busy = |buffer: &BufferId| {
-                (0..temporaries.len()).any(|other| {
-                    assigned[other] == Some(*buffer)
-                        && spans[other].1.is_some_and(|last| last >= index)
-                })
-            };
-            let free = shared
-                .iter()
-                .filter(|buffer| !busy(buffer))
-                .min_by_key(|buffer| buffers[buffer.0 as usize].elements.abs_diff(temporary.len))
-                .copied();
-            let buffer = free.unwrap_or_else(|| {
-                let id = BufferId(narrow(buffers.len()));
-                let name = format!("temporary{}", shared.len());
-                let (element, role) = (Element::F32, Role::Activations);
-                buffers.push(BufferSpec { name, elements: temporary.len, element, role });
-                shared.push(id);
-                id
-            });
-            let spec = &mut buffers[buffer.0 as usize];
-            spec.elements = spec.elements.max(temporary.len);
-            assigned[t] = Some(buffer);
-        }
+/// A temporary with the steps from its first to its last, and those of them that read or write it.
+struct Life {
+    slot: usize,
+    len: usize,
+    phase: Phase,
+    first: usize,
+    last: usize,
+    reads: Vec<usize>,
+    writes: Vec<usize>,
+}
+
+impl Life {
+    fn of(temporary: &Temporary, phase: Phase, steps: &[Step]) -> Option<Self> {
+        let used = |slots: fn(&Step) -> &Vec<Slot>| -> Vec<usize> {
+            let uses = |step: &Step| slots(step).iter().any(|s| s.0 as usize == temporary.slot);
+            (0..steps.len()).filter(|&index| uses(&steps[index])).collect()
+        };
+        let (reads, writes) = (used(|step| &step.reads), used(|step| &step.writes));
+        let all = || reads.iter().chain(&writes).copied();
+        Some(Self {
+            slot: temporary.slot,
+            len: temporary.len,
+            phase,
+            first: all().min()?,
+            last: all().max()?,
+            reads,
+            writes,
+        })
     }
-    // A temporary that no step uses would be a bug of the lowering.
-    assigned.into_iter().map(|buffer| buffer.unwrap_or(BufferId(u32::MAX))).collect()
+
+    /// Whether both must last at the same time.
+    fn meets(&self, other: &Self) -> bool {
+        self.phase == other.phase && self.first <= other.last && other.first <= self.last
+    }
+
+    /// Whether a step reads one and writes the other: WebGPU checks usage for whole buffers, so these two need two.
+    fn clashes(&self, other: &Self) -> bool {
+        let both = |a: &[usize], b: &[usize]| a.iter().any(|step| b.contains(step));
+        self.phase == other.phase
+            && (both(&self.reads, &other.writes) || both(&self.writes, &other.reads))
+    }
+}
+
+/// Where a temporary lies: which of the shared buffers, from which element on.
+pub(super) type Place = (usize, usize);
+
+/// Gives the temporaries of all phases places in as few shared buffers as usage allows. Phases never run at once.
+///
+/// The best assignment is a hard problem, so several orders are tried and the one that takes least is kept.
+/// Out: the slots with their places, and the elements of each buffer.
+pub(super) fn assign(
+    phases: &[(Phase, &[Temporary], &[Step])],
+) -> (Vec<(usize, Place)>, Vec<usize>) {
+    let lives = phases.iter().flat_map(|(phase, temporaries, steps)| {
+        temporaries.iter().filter_map(|temporary| Life::of(temporary, *phase, steps))
+    });
+    let lives: Vec<Life> = lives.collect();
+    // Large values first, or the order of the steps forwards and backwards, or those that last long.
+    let orders: [fn(&Life) -> usize; 5] = [
+        |life| usize::MAX - life.len,
+        |life| life.first,
+        |life| usize::MAX - life.last,
+        |life| usize::MAX - (life.last - life.first),
+        |life| usize::MAX - (life.last - life.first + 1) * life.len,
+    ];
+    let tried = orders.into_iter().flat_map(|order| {
+        let mut lives: Vec<&Life> = lives.iter().collect();
+        lives.sort_by_key(|life| order(life));
+        [place(&lives, false), place(&lives, true)]
+    });
+    tried.min_by_key(|(_, sizes)| sizes.iter().sum::<usize>()).unwrap_or_default()
+}
+
+/// Gives values places one after the other, each where buffers grow least, as low as those that it meets there leave
+/// room. Where an old buffer would grow as much as a new one is large, `spread` takes the new one.
+fn place(lives: &[&Life], spread: bool) -> (Vec<(usize, Place)>, Vec<usize>) {
+    let (mut placed, mut sizes): (Vec<(&Life, Place)>, Vec<usize>) = (vec![], vec![]);
+    for life in lives {
+        let inside = |buffer: usize| {
+            let there = placed.iter().filter(move |(_, place)| place.0 == buffer);
+            there.clone().all(|(other, _)| !life.clashes(other)).then(|| {
+                let taken = there.filter(|(other, _)| life.meets(other));
+                lowest(life.len, taken.map(|(other, place)| place.1..place.1 + other.len).collect())
+            })
+        };
+        // A buffer of its own costs no more than the value, so sharing never costs memory.
+        let growth = |&(buffer, offset): &Place| {
+            (offset + life.len).saturating_sub(sizes.get(buffer).copied().unwrap_or(0))
+        };
+        let places = (0..sizes.len()).filter_map(|buffer| Some((buffer, inside(buffer)?)));
+        let places = places.filter(|place| place.1 + life.len <= MOST.max(life.len));
+        let new = (sizes.len(), 0);
+        let best = places.min_by_key(growth);
+        let worse = |old: &Place| growth(old) > life.len || (spread && growth(old) == life.len);
+        let place = best.filter(|old| !worse(old)).unwrap_or(new);
+        sizes.resize(sizes.len().max(place.0 + 1), 0);
+        sizes[place.0] = sizes[place.0].max(place.1 + life.len);
+        placed.push((life, place));
+    }
+    (placed.into_iter().map(|(life, place)| (life.slot, place)).collect(), sizes)
+}
+
+/// The lowest offset at which so many elements lie clear of what is taken, aligned for bindings.
+fn lowest(len: usize, mut taken: Vec<Range<usize>>) -> usize {
+    taken.sort_by_key(|range| range.start);
+    let mut offset = 0;
+    for range in taken {
+        if offset + len <= range.start {
+            break;
+        }
+        offset = offset.max(range.end.next_multiple_of(VIEW_ALIGN));
+    }
+    offset
 }
 
 /// Bytes on the device, by use.
@@ -75,7 +143,9 @@ pub struct Memory {
     pub state: u64,
     /// Activations and their gradients, as shared.
     pub activations: u64,
-    /// The same if nothing were shared.
+    /// The most that lives at once of these, less than which no sharing can reach.
+    pub live: u64,
+    /// Activations if nothing were shared.
     pub activations_unshared: u64,
     /// Tables, order, predictions, log.
     pub data: u64,
@@ -100,11 +170,35 @@ impl Memory {
             .filter(|(_, slot)| plan.buffer(slot.buffer).role == Role::Activations)
             .map(|(_, slot)| 4 * slot.len() as u64)
             .sum();
+        memory.live = [Phase::Train, Phase::Eval]
+            .map(|phase| live(plan, phase))
+            .into_iter()
+            .max()
+            .unwrap_or(0);
         memory
+    }
+
+    /// Bytes below which no assignment can get: parameters, gradients, state and data, and the most that lives at once
+    /// of the activations.
+    pub fn bound(&self) -> u64 {
+        self.params + self.gradients + self.state + self.live + self.data
     }
 
     /// All bytes.
     pub fn total(&self) -> u64 {
         self.params + self.gradients + self.state + self.activations + self.data
     }
+}
+
+/// Bytes of the activations that live at once in a phase, at most.
+fn live(plan: &Plan, phase: Phase) -> u64 {
+    let steps = plan.steps(phase);
+    let lives = plan.slots().filter(|(_, spec)| plan.buffer(spec.buffer).role == Role::Activations);
+    let lives = lives.filter_map(|(slot, spec)| {
+        let temporary = Temporary { slot: slot.0 as usize, len: spec.len() };
+        Life::of(&temporary, phase, steps)
+    });
+    let lives: Vec<Life> = lives.collect();
+    let at = |step: usize| lives.iter().filter(move |life| life.first <= step && step <= life.last);
+    (0..steps.len()).map(|step| at(step).map(|life| 4 * life.len as u64).sum()).max().unwrap_or(0)
 }

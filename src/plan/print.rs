@@ -1,6 +1,6 @@
 //! A plan as text: what golden files hold and `wgrad plan` shows.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use super::{Memory, Phase, Plan, Slot, Step};
 use crate::shape::bytes_text;
@@ -43,12 +43,13 @@ impl fmt::Display for Plan {
             writeln!(f)?;
         }
         let memory = Memory::of(self);
-        writeln!(f, "memory: {} in {} buffers", bytes_text(memory.total()), self.buffers.len())?;
+        let (total, bound) = (bytes_text(memory.total()), bytes_text(memory.bound()));
+        writeln!(f, "memory: {total} in {} buffers, at least {bound}", self.buffers.len())?;
         writeln!(f, "  params       {:>10}", bytes_text(memory.params))?;
         writeln!(f, "  gradients    {:>10}", bytes_text(memory.gradients))?;
         writeln!(f, "  state        {:>10}", bytes_text(memory.state))?;
-        let mut shared = String::new();
-        write!(shared, "({} without reuse)", bytes_text(memory.activations_unshared))?;
+        let (live, unshared) = (bytes_text(memory.live), bytes_text(memory.activations_unshared));
+        let shared = format!("({live} live at once, {unshared} without reuse)");
         writeln!(f, "  activations  {:>10} {shared}", bytes_text(memory.activations))?;
         write!(f, "  data         {:>10}", bytes_text(memory.data))
     }

@@ -102,6 +102,9 @@ impl Console {
             some(info.train_rows, "row"),
             some(info.features, "feature")
         ));
+        if let Some(streaming) = &info.streaming {
+            self.line(&format!("data    {streaming}"));
+        }
         self.line(&format!(
             "model   {}, {} on the device, ready after {}",
             some(info.parameters, "parameter"),

@@ -39,6 +39,8 @@ struct Started<'a> {
     steps_per_epoch: usize,
     batch: usize,
     device_bytes: u64,
+    /// `null` if the table lies on the device.
+    stream_block_rows: Option<usize>,
     load_seconds: f64,
 }
 
@@ -168,6 +170,7 @@ impl<W: Write> JsonLines<W> {
             steps_per_epoch: info.steps_per_epoch,
             batch: info.batch,
             device_bytes: info.device_bytes,
+            stream_block_rows: info.streaming.map(|streaming| streaming.block_rows),
             load_seconds: info.load_seconds,
         })
     }

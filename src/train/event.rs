@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::Metrics;
+use super::{Metrics, Streaming};
 use crate::device::DeviceInfo;
 
 /// News of a run, in order.
@@ -43,8 +43,10 @@ pub struct RunInfo {
     pub steps_per_epoch: usize,
     /// Rows of a full batch.
     pub batch: usize,
-    /// Bytes on the device.
+    /// Bytes on the device, at most.
     pub device_bytes: u64,
+    /// How the training table streams, if it does not lie on the device.
+    pub streaming: Option<Streaming>,
     /// Seconds until all was loaded.
     pub load_seconds: f64,
     /// Kernel variants chosen.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::feed::Feed;
 use super::predict::port;
 use super::{EpochStats, Event, Metrics, Progress, Schedule, Summary, Trainer};
 use crate::data::epoch_order;
@@ -23,6 +24,8 @@ pub struct Fit<'a> {
     known: u64,
     /// How giving the device an epoch's first steps went, if that was done ahead.
     given: Option<Result<()>>,
+    /// The rows' way to the device, if the table does not lie there.
+    feed: Option<Feed>,
     done: bool,
 }
 
@@ -57,6 +60,7 @@ impl<'a> Fit<'a> {
             epoch: Epoch::new(0),
             known: 0,
             given: None,
+            feed: None,
             done: false,
         }
     }
@@ -108,19 +112,32 @@ impl<'a> Fit<'a> {
         if self.epoch.step == 0 {
             if self.epoch.index == 0 {
                 self.trainer.forget()?;
+                self.feed = self.start_feed()?;
             }
             self.epoch.begun = Instant::now();
-            self.write_order()?;
+            if self.feed.is_none() {
+                self.write_order()?;
+            }
         }
         let in_window = self.epoch.step % WINDOW;
         if in_window == 0 {
             self.write_window()?;
         }
         let stride = self.trainer.device.stride(Phase::Train).max(1) as usize;
-        let count = stride.min(steps - self.epoch.step).min(WINDOW - in_window);
+        let at = (self.epoch.index, self.epoch.step);
+        let there = match &mut self.feed {
+            Some(feed) => feed.bring(self.trainer.device.as_mut(), &self.trainer.plan, at)?,
+            None => steps,
+        };
+        let count = stride.min(steps - self.epoch.step).min(WINDOW - in_window).min(there);
         self.trainer.device.run(Phase::Train, narrow(in_window)..narrow(in_window + count))?;
         self.epoch.step += count;
         Ok(())
+    }
+
+    fn start_feed(&self) -> Result<Option<Feed>> {
+        let Trainer { table, plan, options, .. } = &*self.trainer;
+        table.as_ref().map(|table| Feed::start(table, plan.batch, options)).transpose()
     }
 
     fn write_order(&mut self) -> Result<()> {
@@ -140,8 +157,10 @@ impl<'a> Fit<'a> {
                 let global = u64::from(self.epoch.index) * steps as u64 + step as u64;
                 let (correction1, correction2) =
                     self.trainer.options.optimizer.corrections(global + 1);
+                let in_order = step * self.trainer.plan.batch;
+                let first = self.feed.as_ref().map(|feed| feed.first(self.epoch.index, step));
                 StepRow {
-                    first: narrow(step * self.trainer.plan.batch),
+                    first: narrow(first.unwrap_or(in_order)),
                     rows: narrow(self.rows_of(step)),
                     log: narrow(step % WINDOW),
                     lr: self.schedule.lr(global),

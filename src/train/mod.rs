@@ -4,12 +4,15 @@
 //! Absent on purpose: terminals, files, wgpu.
 
 mod event;
+mod feed;
 mod fit;
 mod metrics;
 mod options;
 mod predict;
 mod profile;
+mod room;
 mod schedule;
+mod stream;
 mod trainer;
 mod workload;
 
@@ -19,6 +22,7 @@ pub use metrics::Metrics;
 pub use options::TrainOptions;
 pub use predict::{Predictions, Predictor, TrainedModel};
 pub use profile::{Clock, EpochUse, KernelCost, Profile};
+pub use room::{Limit, Room, Streaming};
 pub use schedule::{Schedule, ScheduleKind};
 pub use trainer::Trainer;
 pub use workload::{Measurement, WORKLOADS, Workload};

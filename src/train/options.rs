@@ -32,6 +32,9 @@ pub struct TrainOptions {
     pub seed: Seed,
     /// How a GPU chooses among the forms of its products.
     pub tuning: Tuning,
+    /// Bytes that the run may take on the device; `None` for what the device allows. A training table beyond that
+    /// stays with the host and comes in blocks.
+    pub device_memory: Option<u64>,
 }
 
 impl Default for TrainOptions {
@@ -48,6 +51,7 @@ impl Default for TrainOptions {
             scale: Scale::Standard,
             seed: Seed(0),
             tuning: Tuning::default(),
+            device_memory: None,
         }
     }
 }
@@ -73,6 +77,8 @@ impl TrainOptions {
         positive("--lr", self.lr > 0.0, self.lr.to_string())?;
         positive("--epochs", self.epochs > 0, self.epochs.to_string())?;
         positive("--batch-size", self.batch_size > 0, self.batch_size.to_string())?;
+        let memory = self.device_memory.unwrap_or(1);
+        positive("--device-memory", memory > 0, memory.to_string())?;
         if !(self.warmup >= 0.0 && self.warmup.is_finite()) {
             let problem = format!("{}, but it must be a finite number of 0 or more", self.warmup);
             return Err(Error::setting("--warmup", problem));

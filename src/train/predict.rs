@@ -46,12 +46,12 @@ pub(super) fn widest(model: &Sequential, columns: usize) -> Result<usize> {
     Ok(model.shapes(columns)?.iter().map(|shape| shape.outputs).fold(columns, usize::max))
 }
 
-/// Runs the eval phase over rows `[rows, columns]` that are scaled already, a part at a time.
+/// Runs the eval phase over a table's rows `[rows, columns]`, which it scales, a part at a time.
 /// Out: raw outputs `[rows, outputs]`. With `resident`, the rows lie on the device from last time.
 pub(super) fn run_eval(
     device: &mut dyn Device,
     plan: &Plan,
-    x: &[f32],
+    (x, preparation): (&[f32], &Preparation),
     resident: bool,
 ) -> Result<Vec<f32>> {
     let missing = || Error::shape("plan", "it has no eval phase");
@@ -60,10 +60,13 @@ pub(super) fn run_eval(
     let (capacity, columns) = plan.slot(eval_x).matrix();
     let (_, outputs) = plan.slot(predictions).matrix();
     let mut results = Vec::with_capacity(x.len() / columns * outputs);
+    let mut scaled = Vec::new();
     for part in x.chunks(capacity * columns) {
         let rows = part.len() / columns;
         if !resident {
-            device.write(eval_x, 0, Values::F32(part))?;
+            scaled.clear();
+            preparation.extend_features(part, &mut scaled);
+            device.write(eval_x, 0, Values::F32(&scaled))?;
         }
         let steps = eval_rows(rows, plan.eval_batch);
         device.write_steps(Phase::Eval, &steps)?;
@@ -163,7 +166,7 @@ impl Predictor {
                 format!("{} values are no whole number of rows of {columns} columns", x.len());
             return Err(Error::shape("predict", problem));
         }
-        run_eval(self.device.as_mut(), &self.plan, &self.trained.preparation.features(x), false)
+        run_eval(self.device.as_mut(), &self.plan, (x, &self.trained.preparation), false)
     }
 }
 

@@ -2,14 +2,16 @@
 
 use std::time::Instant;
 
-use super::predict::{eval_sizes, port, run_eval, widest};
-use super::{EpochStats, Fit, Metrics, RunInfo, TrainOptions, TrainedModel, Warning};
+use super::predict::{port, run_eval};
+use super::room::Room;
+use super::stream::Table;
+use super::{EpochStats, Fit, Metrics, RunInfo, Streaming, TrainOptions, TrainedModel, Warning};
 use crate::data::{Dataset, Preparation, Split, Targets, steps_per_epoch};
 use crate::device::{Device, DeviceKind, Values, open_tuned};
 use crate::error::{Error, Result};
-use crate::graph::{inference, training};
 use crate::model::{Params, Sequential};
-use crate::plan::{Memory, Plan, Sizes};
+use crate::plan::{Plan, Slot};
+use crate::shape::narrow;
 
 /// Trains one model on one table.
 pub struct Trainer {
@@ -24,6 +26,8 @@ pub struct Trainer {
     /// The weights and figures that a save keeps: those of the last good epoch.
     pub(super) kept: (Params, Option<EpochStats>),
     valid: Option<Valid>,
+    /// The training table, if it does not lie on the device.
+    pub(super) table: Option<Table>,
     /// Whether a run has left optimizer state behind.
     used: bool,
     /// Whether the device has steps that no event has told of: the first ones of an epoch, given to it while the host
@@ -31,42 +35,15 @@ pub struct Trainer {
     pub(super) ahead: bool,
 }
 
-/// The validation part, ready for the device.
+/// The validation part.
 struct Valid {
-    x: Vec<f32>,
-    y: Targets,
+    data: Dataset,
+    /// Whether its features lie on the device.
     resident: bool,
 }
 
-impl Plan {
-    /// The plan that [`Trainer`] would run for this model, data and options.
-    ///
-    /// # Errors
-    /// If they do not fit one another.
-    pub fn of_run(model: &Sequential, data: &Split, options: &TrainOptions) -> Result<Self> {
-        options.check()?;
-        let train = &data.train;
-        let (columns, outputs) = (train.columns(), model.outputs(train.columns())?);
-        if train.outputs() != outputs {
-            let problem =
-                format!("it gives {outputs} outputs, but the target needs {}", train.outputs());
-            return Err(Error::shape("model", problem));
-        }
-        if options.loss.classes() != (train.classes() > 0) {
-            let kind = if train.classes() > 0 { "classes" } else { "numbers" };
-            return Err(Error::setting(
-                "--loss",
-                format!("{} does not fit targets that are {kind}", options.loss),
-            ));
-        }
-        let batch = options.batch_size.min(train.rows());
-        let valid_rows = data.valid.as_ref().map_or(0, Dataset::rows);
-        let (eval_rows, eval_batch) = eval_sizes(valid_rows, widest(model, columns)?, batch);
-        let sizes = Sizes { batch, train_rows: train.rows(), eval_batch, eval_rows };
-        let step = training(model, columns, options.loss, options.optimizer)?;
-        Plan::training(&step, &inference(model, columns)?, sizes)
-    }
-}
+/// Bytes of features that are scaled at once on their way to the device.
+const UPLOAD_BYTES: usize = 1 << 20;
 
 impl Trainer {
     /// Plans the run, opens the device and loads data and initial weights.
@@ -80,8 +57,11 @@ impl Trainer {
         device: &DeviceKind,
     ) -> Result<Self> {
         let begun = Instant::now();
-        let plan = Plan::of_run(model, data, options)?;
+        // What is wrong with the settings is told before any device is opened.
+        let room = Room { model, data, options, device: None };
+        room.check()?;
         let (device, reason) = open_tuned(device, &options.tuning)?;
+        let plan = Room { device: Some(device.as_ref()), ..room }.plan()?;
         Self::on(device, reason, plan, (model, data, options), begun)
     }
 
@@ -96,37 +76,37 @@ impl Trainer {
         device: Box<dyn Device>,
     ) -> Result<Self> {
         let begun = Instant::now();
-        let plan = Plan::of_run(model, data, options)?;
+        let plan = Room { model, data, options, device: Some(device.as_ref()) }.plan()?;
         Self::on(device, "it was open".to_string(), plan, (model, data, options), begun)
     }
 
     fn on(
         mut device: Box<dyn Device>,
         reason: String,
-        plan: Plan,
+        (plan, streaming): (Plan, Option<Streaming>),
         (model, data, options): (&Sequential, &Split, &TrainOptions),
         begun: Instant,
     ) -> Result<Self> {
         let preparation = Preparation::fit(&data.train, options.scale);
         let train = &data.train;
         device.load(&plan)?;
-        device.write(
-            port(plan.ports.train_x, "train.x")?,
-            0,
-            Values::F32(&preparation.features(train.x())),
-        )?;
-        let y = port(plan.ports.train_y, "train.y")?;
-        match preparation.targets(train.y()) {
-            Targets::Classes(classes) => device.write(y, 0, Values::U32(&classes))?,
-            Targets::Numbers(numbers) => device.write(y, 0, Values::F32(&numbers))?,
+        let table = streaming.map(|streaming| Table {
+            data: train.clone(),
+            preparation: preparation.clone(),
+            block_rows: streaming.block_rows,
+        });
+        if table.is_none() {
+            write_table(device.as_mut(), &plan, train, &preparation)?;
+        } else {
+            // Rows come in the order in which they are used.
+            let order = port(plan.ports.order, "order")?;
+            let places: Vec<u32> = (0..narrow(plan.slot(order).len())).collect();
+            device.write(order, 0, Values::U32(&places))?;
         }
         let params = Params::init(model, train.columns(), options.seed)?;
         device.write(port(plan.ports.params, "params")?, 0, Values::F32(params.arena()))?;
-        let valid = data.valid.as_ref().map(|valid| Valid {
-            x: preparation.features(valid.x()),
-            y: valid.y().clone(),
-            resident: false,
-        });
+        let valid = data.valid.clone().map(|data| Valid { data, resident: false });
+        let on_their_way = table.as_ref().map_or(0, Table::bytes_on_their_way);
         let info = RunInfo {
             device: device.info().clone(),
             reason,
@@ -137,7 +117,8 @@ impl Trainer {
             epochs: options.epochs,
             steps_per_epoch: steps_per_epoch(train.rows(), plan.batch),
             batch: plan.batch,
-            device_bytes: Memory::of(&plan).total(),
+            device_bytes: device.bytes_for(&plan) + on_their_way,
+            streaming,
             load_seconds: begun.elapsed().as_secs_f64(),
             variants: device.variants(),
         };
@@ -152,6 +133,7 @@ impl Trainer {
             plan,
             preparation,
             valid,
+            table,
             used: false,
             ahead: false,
         };
@@ -243,17 +225,18 @@ impl Trainer {
     /// Raw outputs of the present weights for the validation part.
     pub(super) fn valid_outputs(&mut self) -> Result<Option<Vec<f32>>> {
         let Some(valid) = &mut self.valid else { return Ok(None) };
-        let outputs = run_eval(self.device.as_mut(), &self.plan, &valid.x, valid.resident)?;
+        let rows = (valid.data.x(), &self.preparation);
+        let outputs = run_eval(self.device.as_mut(), &self.plan, rows, valid.resident)?;
         let eval_x = port(self.plan.ports.eval_x, "eval.x")?;
         // What fits at once stays on the device.
-        valid.resident = self.plan.slot(eval_x).matrix().0 >= valid.y.len();
+        valid.resident = self.plan.slot(eval_x).matrix().0 >= valid.data.rows();
         Ok(Some(outputs))
     }
 
     /// What such outputs are worth.
     pub(super) fn valid_metrics(&self, outputs: &[f32]) -> Option<Metrics> {
         let valid = self.valid.as_ref()?;
-        Some(Metrics::of(outputs, &valid.y, &self.preparation, self.options.loss))
+        Some(Metrics::of(outputs, valid.data.y(), &self.preparation, self.options.loss))
     }
 
     /// Figures of the present weights on the validation part.
@@ -311,5 +294,27 @@ impl Trainer {
     /// The plan that runs.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+}
+
+/// Brings a whole table to the device, a part at a time, so that the host never holds it twice.
+fn write_table(
+    device: &mut dyn Device,
+    plan: &Plan,
+    train: &Dataset,
+    preparation: &Preparation,
+) -> Result<()> {
+    let x: Slot = port(plan.ports.train_x, "train.x")?;
+    let part = (UPLOAD_BYTES / 4 / train.columns()).max(1) * train.columns();
+    let mut scaled = Vec::with_capacity(part.min(train.x().len()));
+    for (index, rows) in train.x().chunks(part).enumerate() {
+        scaled.clear();
+        preparation.extend_features(rows, &mut scaled);
+        device.write(x, index * part, Values::F32(&scaled))?;
+    }
+    let y = port(plan.ports.train_y, "train.y")?;
+    match preparation.targets(train.y()) {
+        Targets::Classes(classes) => device.write(y, 0, Values::U32(&classes)),
+        Targets::Numbers(numbers) => device.write(y, 0, Values::F32(&numbers)),
     }
 }

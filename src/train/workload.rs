@@ -10,7 +10,7 @@ use crate::device::{Device, Values};
 use crate::error::{Error, Result};
 use crate::graph::{Loss, Optimizer};
 use crate::model::{Activation, Init, Params, Sequential};
-use crate::plan::{Memory, Phase, Plan, StepRow, WINDOW};
+use crate::plan::{Phase, Plan, StepRow, WINDOW};
 use crate::random::{Purpose, Seed};
 use crate::shape::narrow;
 
@@ -94,7 +94,8 @@ pub struct Measurement {
     pub block_steps: u32,
     /// Seconds from loading the plan to the end of the first step.
     pub first_step_seconds: f64,
-    /// Bytes of the plan's buffers on the device; they are all made before the first step.
+    /// Bytes on the device at most: the plan's buffers, which are all made before the first step, and what the device
+    /// needs beside them.
     pub device_bytes: u64,
 }
 
@@ -233,7 +234,7 @@ impl Workload {
             blocks: times.len(),
             block_steps,
             first_step_seconds,
-            device_bytes: Memory::of(&plan).total(),
+            device_bytes: device.bytes_for(&plan),
         })
     }
 

@@ -9,7 +9,9 @@ use super::vector::{Instructions, Vector};
 use crate::device::{Device, DeviceInfo, Values, memory};
 use crate::error::{Error, Result};
 use crate::model::Activation;
-use crate::plan::{Element, Kernel, Phase, Plan, Slot, SlotSpec, Step, StepRow, WINDOW};
+use crate::plan::{
+    BufferSpec, Element, Kernel, Phase, Plan, Slot, SlotSpec, Step, StepRow, WINDOW,
+};
 
 /// The CPU as a device: `CpuDevice<f32>` for use, `CpuDevice<f64>` as the reference.
 #[derive(Debug)]
@@ -363,6 +365,18 @@ impl<T: Real> Device for CpuDevice<T> {
             .get(..len)
             .ok_or_else(|| self.failure(format!("{len} elements are more than the slot's")))?;
         Ok(values.iter().map(|value| value.to_f32()).collect())
+    }
+
+    fn slot_limit(&self) -> Option<u64> {
+        None
+    }
+
+    fn bytes_for(&self, plan: &Plan) -> u64 {
+        let bytes = |buffer: &BufferSpec| match buffer.element {
+            Element::F32 => std::mem::size_of::<T>() * buffer.elements,
+            Element::U32 => 4 * buffer.elements,
+        };
+        plan.buffers().iter().map(|buffer| bytes(buffer) as u64).sum()
     }
 
     fn variants(&self) -> Vec<String> {

@@ -9,7 +9,7 @@ use super::choice::Chooser;
 use super::encode::{Row, dispatches, encode, map, row};
 use super::flight::{DEPTH, Flight, Mapped, Submitted};
 use super::kernels::{KernelSpec, Variant};
-use super::load::{Loaded, Loader};
+use super::load::{Loaded, Loader, UPLOAD_BYTES};
 use super::pipeline::Pipelines;
 use super::sequence::can_bind;
 use super::timing::{self, Meter, PAIR_BYTES, Stamps};
@@ -30,6 +30,8 @@ pub struct GpuDevice {
     pub(super) loaded: Option<Loaded>,
     pub(super) flight: Flight,
     pub(super) losses: Vec<f32>,
+    /// Bytes written since the last submission: wgpu holds a copy of them.
+    pub(super) pending: usize,
     pub(super) binding_limit: u64,
     pub(super) chooser: Chooser,
     pub(super) tuner: Tuner,
@@ -112,14 +114,14 @@ impl GpuDevice {
         }
     }
 
-    fn loader(&mut self) -> Loader<'_> {
+    fn loader<'a>(&'a self, pipelines: &'a mut Pipelines) -> Loader<'a> {
         Loader {
             device: &self.device,
             queue: &self.queue,
             adapter: &self.info.name,
             binding_limit: self.binding_limit,
             chooser: &self.chooser,
-            pipelines: &mut self.pipelines,
+            pipelines,
         }
     }
 
@@ -196,14 +198,16 @@ impl Device for GpuDevice {
         if self.info.is_software() {
             memory::check(plan, 4, &self.info)?;
         }
-        self.loader().check(plan)?;
+        self.loader(&mut Pipelines::default()).check(plan)?;
         // A form that is asked for leaves nothing to choose.
         if self.chooser.forced.is_none() {
             prepare(self, plan)?;
             self.unload();
         }
-        let mut loader = self.loader();
-        let loaded = loader.load(plan)?;
+        let mut pipelines = std::mem::take(&mut self.pipelines);
+        let loaded = self.loader(&mut pipelines).load(plan);
+        self.pipelines = pipelines;
+        let loaded = loaded?;
         if let Err(error) = self.check() {
             // One of them may be what failed.
             self.pipelines = Pipelines::default();
@@ -226,8 +230,21 @@ impl Device for GpuDevice {
             (Values::U32(values), Element::U32) => bytemuck::cast_slice(values),
             _ => return Err(self.failed(format!("{} holds another kind of numbers", spec.name))),
         };
-        let offset = 4 * (spec.offset + first) as u64;
-        self.queue.write_buffer(&loaded.buffers[spec.buffer.0 as usize], offset, bytes);
+        let (buffer, offset) =
+            (&loaded.buffers[spec.buffer.0 as usize], 4 * (spec.offset + first) as u64);
+        // Nothing may wait while steps run. Before them, a large table in one piece would lie here twice.
+        let idle = self.flight.waiting.is_empty();
+        let mut pending = self.pending;
+        let part = if idle { UPLOAD_BYTES } else { bytes.len().max(1) };
+        for (index, bytes) in bytes.chunks(part).enumerate() {
+            if idle && pending + bytes.len() > UPLOAD_BYTES {
+                self.wait(Some(self.queue.submit([])))?;
+                pending = 0;
+            }
+            self.queue.write_buffer(buffer, offset + (index * part) as u64, bytes);
+            pending += bytes.len();
+        }
+        self.pending = pending;
         self.count(|meter| meter.uploaded(bytes.len() as u64));
         self.check()
     }
@@ -305,6 +322,7 @@ impl Device for GpuDevice {
             meter.counts.encode_seconds += (encoded - begun).as_secs_f64();
             meter.counts.submit_seconds += (submitted - encoded).as_secs_f64();
         });
+        self.pending = 0;
         self.flight.count += usize::from(staging.is_some());
         self.flight.waiting.push_back(Submitted {
             index,
@@ -352,6 +370,14 @@ impl Device for GpuDevice {
         }
         self.count(|meter| meter.read(total));
         Ok(values)
+    }
+
+    fn slot_limit(&self) -> Option<u64> {
+        Some(self.binding_limit.min(self.device.limits().max_buffer_size))
+    }
+
+    fn bytes_for(&self, plan: &Plan) -> u64 {
+        self.loader(&mut Pipelines::default()).bytes_for(plan)
     }
 
     fn variants(&self) -> Vec<String> {

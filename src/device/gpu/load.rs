@@ -3,6 +3,7 @@
 use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 
 use super::choice::{Chooser, Product};
+use super::flight::DEPTH;
 use super::launch::{Binding, Launch, launches, usual_activation};
 use super::pipeline::Pipelines;
 use super::sequence::{MAX_STEPS, can_bind, sequence};
@@ -12,10 +13,16 @@ use crate::plan::{Phase, Plan, Role, SlotSpec, WINDOW};
 
 /// Bytes between two rows of a table of uniforms: the alignment that WebGPU asks for.
 pub(super) const UNIFORM_STRIDE: u64 = 256;
-/// Bytes bound where nothing is: an offset's alignment.
+/// Bytes of a table of steps' numbers. It goes beyond the last row, since a sequence always binds as many as it may do.
+const TABLE_BYTES: u64 = UNIFORM_STRIDE * (WINDOW as u64 + MAX_STEPS as u64);
+/// Bytes bound where nothing is: an offset's alignment; and of a buffer of such.
 const ABSENT: u64 = 256;
-/// Bytes of the buffers that bring results back; longer results come in parts.
-const READ_BYTES: u64 = 4 << 20;
+const ABSENT_BYTES: u64 = 16 * ABSENT;
+/// Bytes of the buffer that brings results back; longer results come in parts.
+const READ_BYTES: u64 = 1 << 20;
+/// Bytes of values on their way in, while no step runs: longer ones go in parts, each waited for, since wgpu
+/// holds a copy of what is not there yet.
+pub(super) const UPLOAD_BYTES: usize = 1 << 20;
 
 /// A dispatch with everything made.
 #[derive(Debug)]
@@ -77,17 +84,13 @@ impl Loader<'_> {
             self.buffer(&spec.name, 4 * spec.elements as u64, data)
         };
         let buffers: Vec<_> = plan.buffers().iter().map(make).collect();
-        // Beyond the last row, since a sequence always binds as many as it may do.
-        let rows = UNIFORM_STRIDE * (WINDOW as u64 + u64::from(MAX_STEPS));
-        let table = |name| self.buffer(name, rows, BufferUsages::UNIFORM | BufferUsages::COPY_DST);
+        let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
+        let table = |name| self.buffer(name, TABLE_BYTES, usage);
         let (train_rows, eval_rows) = (table("train steps"), table("eval steps"));
         let read =
             |name, bytes| self.buffer(name, bytes, BufferUsages::MAP_READ | BufferUsages::COPY_DST);
-        let staging =
-            (0..=super::flight::DEPTH).map(|_| read("losses", 4 * WINDOW as u64)).collect();
-        let largest =
-            plan.buffers().iter().map(|buffer| 4 * buffer.elements as u64).max().unwrap_or(4);
-        let readback = read("readback", largest.min(READ_BYTES));
+        let staging = (0..=DEPTH).map(|_| read("losses", 4 * WINDOW as u64)).collect();
+        let readback = read("readback", readback_bytes(plan));
         let mut variants = Vec::new();
         let train = self.phase(plan, Phase::Train, &buffers, &train_rows, &mut variants)?;
         let eval = self.phase(plan, Phase::Eval, &buffers, &eval_rows, &mut variants)?;
@@ -159,6 +162,35 @@ impl Loader<'_> {
         rows: &wgpu::Buffer,
         variants: &mut Vec<String>,
     ) -> Result<Vec<Ready>> {
+        let dispatches = self.dispatches(plan, phase, variants)?;
+        // One buffer holds the parameters of all dispatches of the phase.
+        let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
+        let params = self.buffer("params", params_bytes(&dispatches), usage);
+        // Bound where a fusion is absent; the kernel does not touch them.
+        let absent = ["absent read", "absent write"]
+            .map(|name| self.buffer(name, ABSENT_BYTES, BufferUsages::STORAGE));
+        let mut ready = Vec::with_capacity(dispatches.len());
+        let mut at = 0;
+        for (step, launch) in &dispatches {
+            self.queue.write_buffer(&params, at, bytemuck::cast_slice(&launch.params));
+            let pipeline = self.pipelines.get(self.device, launch);
+            let group =
+                self.group(plan, launch, &pipeline.layout, (buffers, rows, &params, at, &absent));
+            let (grid, step, many_steps) = (launch.grid, *step, launch.many_steps);
+            let (pipeline, form) = (pipeline.pipeline, launch.variant.name);
+            ready.push(Ready { pipeline, group, grid, step, many_steps, form });
+            at += param_bytes(launch);
+        }
+        Ok(ready)
+    }
+
+    /// What a phase's steps come to, each with the plan's step that it belongs to, and a line for each choice of a variant.
+    fn dispatches(
+        &self,
+        plan: &Plan,
+        phase: Phase,
+        variants: &mut Vec<String>,
+    ) -> Result<Vec<(usize, Launch)>> {
         let most = usize::try_from(self.binding_limit / 4).unwrap_or(usize::MAX);
         let usual = self.chooser.usual.unwrap_or_else(|| usual_activation(plan));
         let mut dispatches = Vec::new();
@@ -176,28 +208,23 @@ impl Loader<'_> {
             let launches = launches(plan, step, variant, usual, most)?;
             dispatches.extend(launches.into_iter().map(|launch| (index, launch)));
         }
-        // One buffer holds the parameters of all dispatches of the phase.
-        let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
-        let bytes = |launch: &Launch| launch.param_bytes().next_multiple_of(UNIFORM_STRIDE);
-        let size =
-            dispatches.iter().map(|(_, launch)| bytes(launch)).sum::<u64>().max(UNIFORM_STRIDE);
-        let params = self.buffer("params", size, usage);
-        // Bound where a fusion is absent; the kernel does not touch them.
-        let absent = ["absent read", "absent write"]
-            .map(|name| self.buffer(name, 16 * ABSENT, BufferUsages::STORAGE));
-        let mut ready = Vec::with_capacity(dispatches.len());
-        let mut at = 0;
-        for (step, launch) in &dispatches {
-            self.queue.write_buffer(&params, at, bytemuck::cast_slice(&launch.params));
-            let pipeline = self.pipelines.get(self.device, launch);
-            let group =
-                self.group(plan, launch, &pipeline.layout, (buffers, rows, &params, at, &absent));
-            let (grid, step, many_steps) = (launch.grid, *step, launch.many_steps);
-            let (pipeline, form) = (pipeline.pipeline, launch.variant.name);
-            ready.push(Ready { pipeline, group, grid, step, many_steps, form });
-            at += bytes(launch);
-        }
-        Ok(ready)
+        Ok(dispatches)
+    }
+
+    /// Bytes of all that [`Self::load`] makes for a plan, and of wgpu's copies while values come in.
+    pub(super) fn bytes_for(&self, plan: &Plan) -> u64 {
+        let buffers: u64 = plan.buffers().iter().map(|buffer| 4 * buffer.elements as u64).sum();
+        let phase = |phase| {
+            // Where there are none, loading says why.
+            let dispatches = self.dispatches(plan, phase, &mut Vec::new()).unwrap_or_default();
+            let scratch: u64 = dispatches.iter().map(|(_, launch)| scratch_bytes(launch)).sum();
+            params_bytes(&dispatches) + scratch + 2 * ABSENT_BYTES
+        };
+        let losses = (DEPTH as u64 + 1) * 4 * WINDOW as u64;
+        let made = buffers + 2 * TABLE_BYTES + losses + readback_bytes(plan);
+        // Steps' numbers come in while others are on their way.
+        let on_their_way = buffers.min(UPLOAD_BYTES as u64) + TABLE_BYTES;
+        made + phase(Phase::Train) + phase(Phase::Eval) + on_their_way
     }
 
     /// The one dispatch that does whole training steps, where the network is small enough for it to pay.
@@ -228,8 +255,7 @@ impl Loader<'_> {
                 size: std::num::NonZeroU64::new(size),
             })
         };
-        let scratch =
-            self.buffer("scratch", 4 * launch.scratch.max(1) as u64, BufferUsages::STORAGE);
+        let scratch = self.buffer("scratch", scratch_bytes(launch), BufferUsages::STORAGE);
         let mut resources = vec![
             bound(rows, 0, launch.row_bytes()),
             bound(params, at, launch.param_bytes().next_multiple_of(16)),
@@ -263,6 +289,24 @@ impl Loader<'_> {
             entries: &entries,
         })
     }
+}
+
+fn scratch_bytes(launch: &Launch) -> u64 {
+    4 * launch.scratch.max(1) as u64
+}
+
+/// Bytes of a dispatch's parameters, up to where the next ones may begin.
+fn param_bytes(launch: &Launch) -> u64 {
+    launch.param_bytes().next_multiple_of(UNIFORM_STRIDE)
+}
+
+fn params_bytes(dispatches: &[(usize, Launch)]) -> u64 {
+    dispatches.iter().map(|(_, launch)| param_bytes(launch)).sum::<u64>().max(UNIFORM_STRIDE)
+}
+
+fn readback_bytes(plan: &Plan) -> u64 {
+    let largest = plan.buffers().iter().map(|buffer| 4 * buffer.elements as u64).max();
+    largest.unwrap_or(4).min(READ_BYTES)
 }
 
 fn named(slot: &SlotSpec) -> String {

@@ -35,6 +35,8 @@ impl GpuDevice {
             required_features: adapter.features() & WANTED,
             // The defaults are far below what most adapters have.
             required_limits: adapter.limits(),
+            // Otherwise 192 MiB are taken for the smallest network, to have them at hand.
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
         let opened = adapter.request_device(&descriptor).await;
@@ -50,7 +52,7 @@ impl GpuDevice {
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             let text = match &error {
                 wgpu::Error::OutOfMemory { .. } => {
-                    "out of memory; use smaller layers, a smaller --batch-size or fewer rows, or --device cpu".to_string()
+                    "out of memory; use smaller layers, a smaller --batch-size, a --device-memory below what the adapter has, or --device cpu".to_string()
                 }
                 other => other.to_string(),
             };
@@ -83,6 +85,7 @@ impl GpuDevice {
             loaded: None,
             flight: Flight::default(),
             losses: Vec::new(),
+            pending: 0,
             binding_limit: adapter.limits().max_storage_buffer_binding_size,
             chooser,
             tuner: Tuner::new(Tuning::off()),

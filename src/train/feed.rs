@@ -1,0 +1,77 @@
+//! Blocks of rows on a device that has places for two: steps use one while the other is written.
+//!
+//! In: blocks from the reader, the step that comes next. Out: writes, and how many steps may follow.
+//! Absent on purpose: the rows' order, which `stream.rs` has followed already.
+
+use super::TrainOptions;
+use super::predict::port;
+use super::room::BLOCKS;
+use super::stream::{Reader, Table};
+use crate::data::steps_per_epoch;
+use crate::device::{Device, Values};
+use crate::error::Result;
+use crate::plan::Plan;
+
+/// The blocks of a run under way. They are counted over all epochs, and block `b` lies at place `b % 2`.
+pub(super) struct Feed {
+    reader: Reader,
+    batch: usize,
+    block_rows: usize,
+    /// Blocks of an epoch; the last one may be smaller.
+    per_epoch: usize,
+    /// Blocks of the run.
+    all: usize,
+    written: usize,
+}
+
+impl Feed {
+    /// Starts to read.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub(super) fn start(table: &Table, batch: usize, options: &TrainOptions) -> Result<Self> {
+        let block_rows = table.block_rows;
+        let per_epoch = steps_per_epoch(table.data.rows(), block_rows);
+        let all = per_epoch.saturating_mul(options.epochs as usize);
+        let reader = Reader::start(table.clone(), options)?;
+        Ok(Self { reader, batch, block_rows, per_epoch, all, written: 0 })
+    }
+
+    /// Where on the device a step of an epoch finds its first row.
+    pub(super) fn first(&self, epoch: u32, step: usize) -> usize {
+        let row = step * self.batch;
+        self.block(epoch, step) % BLOCKS * self.block_rows + row % self.block_rows
+    }
+
+    fn block(&self, epoch: u32, step: usize) -> usize {
+        epoch as usize * self.per_epoch + step * self.batch / self.block_rows
+    }
+
+    /// Writes the blocks that there is a place for: the step's own, which is waited for, and the next one if it is
+    /// ready. What a block replaces was given to the device already, which does its work in order.
+    /// Out: how many steps of the epoch, at most, find their rows now.
+    ///
+    /// # Errors
+    /// If the device failed, or the reader ended.
+    pub(super) fn bring(
+        &mut self,
+        device: &mut dyn Device,
+        plan: &Plan,
+        (epoch, step): (u32, usize),
+    ) -> Result<usize> {
+        let (x, y) = (port(plan.ports.train_x, "train.x")?, port(plan.ports.train_y, "train.y")?);
+        let rows = plan.slot(x).matrix().0;
+        let present = self.block(epoch, step);
+        while self.written < self.all.min(present + BLOCKS) {
+            let Some(block) = self.reader.next(self.written == present)? else { break };
+            let first = self.written % BLOCKS * self.block_rows;
+            device.write(x, first * (plan.slot(x).len() / rows), Values::F32(&block.x))?;
+            device.write(y, first * (plan.slot(y).len() / rows), block.y())?;
+            self.reader.give_back(block);
+            self.written += 1;
+        }
+        let steps = self.block_rows / self.batch;
+        // Of no more than a block's, so that few blocks are on their way at once.
+        Ok(steps.min((self.written - present) * steps - step % steps))
+    }
+}

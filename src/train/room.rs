@@ -1,0 +1,215 @@
+//! Which plan a device has room for: with the training table on it, or with blocks of the table.
+//!
+//! In: model, data, options, a device if one is open. Out: a plan, and how its table streams.
+//! Absent on purpose: the values; `stream.rs` brings them.
+
+use super::TrainOptions;
+use super::predict::{eval_sizes, widest};
+use crate::data::{Dataset, Split};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::graph::{inference, training};
+use crate::model::Sequential;
+use crate::plan::{Memory, Plan, Role, Sizes};
+
+/// Blocks on the device: steps use one while the next is written.
+pub(super) const BLOCKS: usize = 2;
+/// Blocks that may be on their way to the device at once: one for each submission in flight, and the newest.
+pub(super) const ON_THEIR_WAY: usize = 3;
+/// Bytes of a block at most. It lasts for a submission on a fast GPU; what is larger takes memory and gains nothing.
+const BLOCK_BYTES: usize = 16 << 20;
+
+/// How a training table streams that does not lie on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streaming {
+    /// Rows of a block, a whole number of batches.
+    pub block_rows: usize,
+    /// Bytes of the whole table.
+    pub table_bytes: u64,
+    /// What the table does not fit.
+    pub limit: Limit,
+}
+
+/// What a table may not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Bytes that the run may take: `--device-memory`.
+    Budget(u64),
+    /// Bytes that the device allows a table.
+    Slot(u64),
+}
+
+impl Streaming {
+    /// How the table of a plan streams; `None` if it lies on the device.
+    fn of(plan: &Plan, train: &Dataset, limit: Limit) -> Option<Self> {
+        let there = plan.ports.order.map_or(0, |order| plan.slot(order).len());
+        let table_bytes = row_bytes(train) as u64 * train.rows() as u64;
+        (there < train.rows()).then_some(Self { block_rows: there / BLOCKS, table_bytes, limit })
+    }
+}
+
+impl std::fmt::Display for Streaming {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        use crate::shape::bytes_text;
+        let limit = match self.limit {
+            Limit::Budget(bytes) => format!("budget {}", bytes_text(bytes)),
+            Limit::Slot(bytes) => format!("the device allows a table {}", bytes_text(bytes)),
+        };
+        let table = bytes_text(self.table_bytes);
+        write!(f, "streams in blocks of {} rows (table {table}, {limit})", self.block_rows)
+    }
+}
+
+impl Plan {
+    /// The plan that [`super::Trainer`] would run for this model, data and options on a device of any size.
+    ///
+    /// # Errors
+    /// If they do not fit one another, or `options.device_memory` is too small.
+    pub fn of_run(model: &Sequential, data: &Split, options: &TrainOptions) -> Result<Self> {
+        Ok(Room { model, data, options, device: None }.plan()?.0)
+    }
+}
+
+/// What a run's plan is made of and what it has to fit.
+#[derive(Clone, Copy)]
+pub struct Room<'a> {
+    /// The layers.
+    pub model: &'a Sequential,
+    /// The rows.
+    pub data: &'a Split,
+    /// What training is told.
+    pub options: &'a TrainOptions,
+    /// Without one, only `options.device_memory` limits anything.
+    pub device: Option<&'a dyn Device>,
+}
+
+/// Rows of the table that lie on the device, rows of the eval phase, rows of its batches.
+type Rows = (usize, (usize, usize));
+
+impl Room<'_> {
+    /// The best plan that fits: the whole table on the device, else blocks as large as they are of use. Where nothing
+    /// fits the device's own limits, the smallest plan, for the device to say what is too large.
+    ///
+    /// # Errors
+    /// If model, data and options do not fit one another, or the budget is too small; the message says what would do.
+    pub fn plan(&self) -> Result<(Plan, Option<Streaming>)> {
+        self.check()?;
+        let (rows, batch) = (self.data.train.rows(), self.batch());
+        let evals = self.evals()?;
+        let slot_limit = self.device.and_then(|device| device.slot_limit());
+        let mut limit = match (self.options.device_memory, slot_limit) {
+            (None, None) => return Ok((self.make((rows, evals[0]))?, None)),
+            (Some(budget), _) => Limit::Budget(budget),
+            (None, Some(bytes)) => Limit::Slot(bytes),
+        };
+        for eval in evals {
+            // A table of too many elements for one slot may still stream.
+            let Ok(plan) = self.make((rows, eval)) else { continue };
+            if self.fits(&plan, 0) {
+                return Ok((plan, None));
+            }
+            if let (Ok(()), Some(bytes)) = (self.affords(&plan, 0), slot_limit) {
+                limit = Limit::Slot(bytes);
+            }
+        }
+        // Blocks of so many batches; as many as hold the whole table would save nothing.
+        let useful = BLOCK_BYTES / (batch * row_bytes(&self.data.train));
+        let most = useful.max(1).min((rows.div_ceil(batch) - 1) / BLOCKS);
+        for eval in evals {
+            let (mut fit, mut beyond) = (0, most + 1);
+            while beyond - fit > 1 {
+                let middle = fit.midpoint(beyond);
+                let plan = self.make((BLOCKS * middle * batch, eval))?;
+                *(if self.fits(&plan, middle * batch) { &mut fit } else { &mut beyond }) = middle;
+            }
+            if fit > 0 {
+                let plan = self.make((BLOCKS * fit * batch, eval))?;
+                return Ok((plan.clone(), Streaming::of(&plan, &self.data.train, limit)));
+            }
+        }
+        let (least, block) = if most > 0 { (BLOCKS * batch, batch) } else { (rows, 0) };
+        let plan = self.make((least, evals[1]))?;
+        self.affords(&plan, block)?;
+        Ok((plan.clone(), Streaming::of(&plan, &self.data.train, limit)))
+    }
+
+    /// Checks settings and shapes.
+    pub(super) fn check(&self) -> Result<()> {
+        let Self { model, data, options, .. } = self;
+        options.check()?;
+        let train = &data.train;
+        let outputs = model.outputs(train.columns())?;
+        if train.outputs() != outputs {
+            let problem =
+                format!("it gives {outputs} outputs, but the target needs {}", train.outputs());
+            return Err(Error::shape("model", problem));
+        }
+        if options.loss.classes() != (train.classes() > 0) {
+            let kind = if train.classes() > 0 { "classes" } else { "numbers" };
+            return Err(Error::setting(
+                "--loss",
+                format!("{} does not fit targets that are {kind}", options.loss),
+            ));
+        }
+        Ok(())
+    }
+
+    fn batch(&self) -> usize {
+        self.options.batch_size.min(self.data.train.rows())
+    }
+
+    /// Rows of the eval phase and of its batches: the usual ones, and as few as training has anyhow.
+    fn evals(&self) -> Result<[(usize, usize); 2]> {
+        let rows = self.data.valid.as_ref().map_or(0, Dataset::rows);
+        let batch = self.batch();
+        let widest = widest(self.model, self.data.train.columns())?;
+        Ok([eval_sizes(rows, widest, batch), (batch.min(rows), batch.min(rows))])
+    }
+
+    fn make(&self, (train_rows, (eval_rows, eval_batch)): Rows) -> Result<Plan> {
+        let Self { model, data, options, .. } = self;
+        let columns = data.train.columns();
+        let sizes = Sizes { batch: self.batch(), train_rows, eval_batch, eval_rows };
+        let step = training(model, columns, options.loss, options.optimizer)?;
+        Plan::training(&step, &inference(model, columns)?, sizes)
+    }
+
+    /// Whether a plan with blocks of so many rows (0 for none) fits budget and limits.
+    fn fits(&self, plan: &Plan, block_rows: usize) -> bool {
+        let limit = self.device.and_then(|device| device.slot_limit()).unwrap_or(u64::MAX);
+        let limited = |slot: &crate::plan::SlotSpec| {
+            matches!(plan.buffer(slot.buffer).role, Role::Data | Role::Activations)
+        };
+        let bound = |slot: &crate::plan::SlotSpec| !limited(slot) || 4 * slot.len() as u64 <= limit;
+        self.affords(plan, block_rows).is_ok() && plan.slots().all(|(_, slot)| bound(slot))
+    }
+
+    /// Whether the budget allows a plan with blocks of so many rows.
+    fn affords(&self, plan: &Plan, block_rows: usize) -> Result<()> {
+        let Some(limit) = self.options.device_memory else { return Ok(()) };
+        let there = self.device.map_or(Memory::of(plan).total(), |device| device.bytes_for(plan));
+        let on_their_way = ON_THEIR_WAY * block_rows * row_bytes(&self.data.train);
+        let need = there + on_their_way as u64;
+        if need <= limit {
+            return Ok(());
+        }
+        let what = match block_rows {
+            0 => "the run".to_string(),
+            rows => format!("the run with its table in blocks of {rows} rows"),
+        };
+        Err(Error::TooLarge {
+            what,
+            need,
+            adapter: self.device.map_or("the budget", |device| &device.info().name).to_string(),
+            limit,
+            limit_name: "--device-memory",
+            remedy: "give at least what it needs, or use a smaller --batch-size or smaller layers"
+                .to_string(),
+        })
+    }
+}
+
+/// Bytes of a row on the device: features, targets, its place in the order.
+pub(super) fn row_bytes(train: &Dataset) -> usize {
+    4 * (train.columns() + 2)
+}

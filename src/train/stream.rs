@@ -1,0 +1,153 @@
+//! Rows for a device that does not hold the table: a thread reads ahead, block after block.
+//!
+//! In: the table, the options' seed. Out: blocks of rows, scaled, in the very order that a table on the device is
+//! visited in: each epoch's permutation of all rows.
+//! Absent on purpose: devices; `fit.rs` writes the blocks.
+
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread::JoinHandle;
+
+use super::TrainOptions;
+use super::room::{ON_THEIR_WAY, row_bytes};
+use crate::data::{Dataset, Preparation, Targets, epoch_order};
+use crate::device::Values;
+use crate::error::{Error, Result};
+use crate::shape::narrow;
+
+/// Blocks that the host holds: one waits to be written while the thread fills the other.
+const AHEAD: usize = 2;
+
+/// What the thread reads from.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    pub(super) data: Dataset,
+    pub(super) preparation: Preparation,
+    /// Rows of a block; the last one of an epoch may have fewer.
+    pub(super) block_rows: usize,
+}
+
+/// Some rows, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Block {
+    pub(super) x: Vec<f32>,
+    /// Targets: one of the two is empty.
+    classes: Vec<u32>,
+    numbers: Vec<f32>,
+}
+
+impl Block {
+    /// The rows' targets.
+    pub(super) fn y(&self) -> Values<'_> {
+        if self.numbers.is_empty() {
+            Values::U32(&self.classes)
+        } else {
+            Values::F32(&self.numbers)
+        }
+    }
+}
+
+/// The blocks of a run, in order. Dropping it ends the thread.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// `None` once the thread was told to end.
+    ends: Option<(Receiver<Block>, Sender<Block>)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reader {
+    /// Starts to read the blocks of a run's epochs.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub(super) fn start(table: Table, options: &TrainOptions) -> Result<Self> {
+        let (filled, blocks) = channel();
+        let (back, empty) = channel();
+        for _ in 0..AHEAD {
+            // The other end is in this function, so it arrives.
+            let _ = back.send(Block::default());
+        }
+        let (epochs, seed, shuffle) = (options.epochs, options.seed, options.shuffle);
+        let rows = narrow(table.data.rows());
+        let read = move || {
+            for epoch in 0..epochs {
+                let order = epoch_order(rows, epoch, seed, shuffle);
+                for rows in order.chunks(table.block_rows) {
+                    // Whoever is not there any more needs no blocks.
+                    let Ok(mut block) = empty.recv() else { return };
+                    table.fill(rows, &mut block);
+                    if filled.send(block).is_err() {
+                        return;
+                    }
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("wgrad rows".to_string()).spawn(read);
+        let thread = thread.map_err(|error| {
+            failed(format!("the system gives no thread to read rows ahead: {error}"))
+        })?;
+        Ok(Self { ends: Some((blocks, back)), thread: Some(thread) })
+    }
+
+    /// The next block: waited for, or `None` if it is not ready.
+    ///
+    /// # Errors
+    /// If the thread ended before the run.
+    pub(super) fn next(&self, wait: bool) -> Result<Option<Block>> {
+        let ended = || failed("the thread that reads rows ahead has ended early".to_string());
+        let (blocks, _) = self.ends.as_ref().ok_or_else(ended)?;
+        if wait {
+            return blocks.recv().map(Some).map_err(|_| ended());
+        }
+        match blocks.try_recv() {
+            Ok(block) => Ok(Some(block)),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(ended()),
+        }
+    }
+
+    /// Gives a block back, to be filled again.
+    pub(super) fn give_back(&self, block: Block) {
+        if let Some((_, back)) = &self.ends {
+            // After the last block the thread is gone.
+            let _ = back.send(block);
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.ends = None;
+        if let Some(thread) = self.thread.take() {
+            // If it panicked, that was told on stderr.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Table {
+    /// Bytes of the blocks that may be on their way to the device.
+    pub(super) fn bytes_on_their_way(&self) -> u64 {
+        (ON_THEIR_WAY * self.block_rows * row_bytes(&self.data)) as u64
+    }
+
+    /// Puts rows of the table into a block, whose memory is used again.
+    fn fill(&self, rows: &[u32], block: &mut Block) {
+        block.x.clear();
+        block.classes.clear();
+        block.numbers.clear();
+        for &row in rows {
+            self.preparation.extend_features(self.data.row(row as usize), &mut block.x);
+        }
+        match self.data.y() {
+            Targets::Classes(y) => block.classes.extend(rows.iter().map(|&row| y[row as usize])),
+            Targets::Numbers(y) => {
+                let scaled = |&row: &u32| self.preparation.scaled_target(y[row as usize]);
+                block.numbers.extend(rows.iter().map(scaled));
+            }
+        }
+    }
+}
+
+fn failed(problem: String) -> Error {
+    Error::Device { adapter: "host".to_string(), problem }
+}
