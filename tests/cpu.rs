@@ -117,7 +117,7 @@ fn vectors_of_any_width_give_the_same_bits() {
     let _alone = alone();
     let available = Instructions::available();
     // The baseline may round twice where the others round once.
-    let fused = available.iter().filter(|&&instructions| instructions != Instructions::Baseline);
+    let fused = available.iter().filter(|instructions| instructions.name() != "baseline");
     let mut all = fused.map(|&instructions| {
         let mut device = CpuDevice::using(instructions);
         assert!(device.variants()[0].contains(instructions.name()));

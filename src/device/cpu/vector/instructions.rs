@@ -3,9 +3,15 @@
 //! In: [`Work`], written once in safe Rust. Out: its result, computed by the widest vectors there are.
 //! Absent on purpose: intrinsics; the compiler makes the vectors.
 
+/// An instruction set that this processor has: there is no other way to one than to ask for those [available].
+///
+/// [available]: Instructions::available
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instructions(Set);
+
 /// Instruction sets that work is compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Instructions {
+enum Set {
     /// What every processor of the architecture has.
     Baseline,
     /// 256 bits and fused multiply-add: x86 since about 2013.
@@ -43,70 +49,72 @@ impl Instructions {
     pub fn available() -> Vec<Self> {
         #[cfg(target_arch = "x86_64")]
         {
-            let mut found = vec![Self::Baseline];
+            let mut found = vec![Self(Set::Baseline)];
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                found.push(Self::Avx2);
+                found.push(Self(Set::Avx2));
                 if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
-                    found.push(Self::Avx512);
+                    found.push(Self(Set::Avx512));
                 }
             }
             found
         }
         #[cfg(not(target_arch = "x86_64"))]
-        vec![Self::Baseline]
+        vec![Self(Set::Baseline)]
     }
 
     /// The widest that this processor has.
     pub fn widest() -> Self {
-        Self::available().pop().unwrap_or(Self::Baseline)
+        Self::available().pop().unwrap_or(Self(Set::Baseline))
     }
 
     /// Its name, as records and `wgrad verify` show it.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Baseline if BASELINE_FUSED => "neon",
-            Self::Baseline => "baseline",
+        match self.0 {
+            Set::Baseline if BASELINE_FUSED => "neon",
+            Set::Baseline => "baseline",
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => "avx2",
+            Set::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => "avx512",
+            Set::Avx512 => "avx512",
         }
     }
 
     /// Those for a result of so many columns: narrow ones would leave most of the widest vectors empty.
     pub(super) fn for_columns(self, columns: usize) -> Self {
-        match self {
+        let narrower = match self.0 {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 if columns <= Self::Avx2.lanes() => Self::Avx2,
+            Set::Avx512 => Self(Set::Avx2),
             _ => self,
-        }
+        };
+        if columns <= narrower.lanes() { narrower } else { self }
     }
 
     /// Columns of a product's tile.
     pub(super) fn lanes(self) -> usize {
-        match self {
-            Self::Baseline => BASELINE_LANES,
+        match self.0 {
+            Set::Baseline => BASELINE_LANES,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => 16,
+            Set::Avx2 => 16,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => 32,
+            Set::Avx512 => 32,
         }
     }
 
     /// Does work with these instructions.
     pub(super) fn run<W: Work>(self, work: W) -> W::Out {
-        let run: unsafe fn(W) -> W::Out = match self {
-            Self::Baseline => |work| work.run::<BASELINE_FUSED, BASELINE_LANES>(),
+        let run: unsafe fn(W) -> W::Out = match self.0 {
+            Set::Baseline => |work| work.run::<BASELINE_FUSED, BASELINE_LANES>(),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => avx2::<W>,
+            Set::Avx2 => avx2::<W>,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => avx512::<W>,
+            Set::Avx512 => avx512::<W>,
         };
         #[expect(
             unsafe_code,
             reason = "a function compiled for wider vectors can be called no other way"
         )]
-        // SAFETY: values other than the baseline are made by `available` alone, which asked the processor.
+        // SAFETY: sets other than the baseline come from `available` alone, which asked the processor, or are
+        // part of one that does, as AVX2 is of AVX-512 there.
         unsafe {
             run(work)
         }

@@ -8,10 +8,10 @@ use super::instructions::fused;
 /// 1.5 · 2²³: added to a small number, it leaves the nearest whole number in the last bits.
 const WHOLE: f32 = 12_582_912.0;
 /// The first bits of ln 2, so few that whole multiples of it are exact.
-const LN_2_HIGH: f32 = 0.693_359_375;
+const LN_2_HIGH: f32 = 355.0 / 512.0;
 /// ln 2 less those: -2.12194440e-4.
 #[expect(clippy::cast_possible_truncation, reason = "a constant in single precision")]
-const LN_2_LOW: f32 = (std::f64::consts::LN_2 - 0.693_359_375) as f32;
+const LN_2_LOW: f32 = (std::f64::consts::LN_2 - 355.0 / 512.0) as f32;
 /// Below it eˣ is less than the smallest normal number, and counts for nothing beside 1.
 const SMALLEST: f32 = -87.0;
 /// 1/7!, 1/6! … 1/0!
