@@ -229,6 +229,14 @@ impl Device for ByHand {
         Ok(vec![])
     }
 
+    fn slot_limit(&self) -> Option<u64> {
+        None
+    }
+
+    fn bytes_for(&self, plan: &Plan) -> u64 {
+        wgrad::plan::Memory::of(plan).total()
+    }
+
     fn variants(&self) -> Vec<String> {
         vec![]
     }
