@@ -12,11 +12,11 @@ struct Params {
 }
 
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> a: array<f32>;
-@group(0) @binding(3) var<storage, read> b: array<f32>;
-@group(0) @binding(4) var<storage, read> extra: array<f32>;      // bias [n], or saved [m,n]
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
-@group(0) @binding(6) var<storage, read_write> extra_out: array<f32>;  // saved [m,n], or sums [m]
+@group(0) @binding(2) var<storage, read> a: array<Read>;
+@group(0) @binding(3) var<storage, read> b: array<Read>;
+@group(0) @binding(4) var<storage, read> extra: array<Read>;            // bias [n], or saved [m,n]
+@group(0) @binding(5) var<storage, read_write> out: array<Write>;
+@group(0) @binding(6) var<storage, read_write> extra_out: array<Write>;  // saved [m,n], or sums [m]
 
 // Whether something is fused in: constants where each combination has a pipeline of its own, else a uniform.
 fn has(fusion: u32) -> bool {
@@ -36,16 +36,16 @@ fn finish(row: u32, column: u32, sum: f32) {
     let at = row * params.n + column;
     var z = sum;
     if has(BIAS) {
-        z += extra[column];
+        z += f32(extra[column]);
     }
     if has(SAVE) {
-        extra_out[at] = z;
+        extra_out[at] = stored(z);
     }
     if has(GRADIENT) {
-        z *= activation_gradient(extra[at]);
+        z *= activation_gradient(f32(extra[at]));
     }
     if has(ACTIVATE) {
         z = activate(z);
     }
-    out[at] = z;
+    out[at] = stored(z);
 }

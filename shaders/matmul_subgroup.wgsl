@@ -6,6 +6,8 @@
 const LOAD_ROWS: u32 = LANES / STEP_K;
 const LOADS: u32 = REG_M / LOAD_ROWS;
 
+var<workgroup> ended: array<f32, REG_M * REG_N * LANES>;
+
 @compute @workgroup_size(LANES)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -41,7 +43,7 @@ fn main(
         let a_k = k0 + lane % STEP_K;
         for (var load = 0u; load < LOADS; load++) {
             // Zero beyond the last k, where the last element of B is repeated.
-            let value = a[a_at[load] + min(a_k, params.k - 1u) * a_stride];
+            let value = f32(a[a_at[load] + min(a_k, params.k - 1u) * a_stride]);
             a_lane[load] = select(0.0, value, a_k < params.k);
             if has(BIAS_GRAD) {
                 lane_sums[load] += a_lane[load];
@@ -51,7 +53,7 @@ fn main(
             let b_k = min(k0 + kk, params.k - 1u);
             var b_values: array<f32, REG_N>;
             for (var j = 0u; j < REG_N; j++) {
-                b_values[j] = b[b_at[j] + b_k * b_stride];
+                b_values[j] = f32(b[b_at[j] + b_k * b_stride]);
             }
             for (var i = 0u; i < REG_M; i++) {
                 let a_value = subgroupShuffle(a_lane[i / LOAD_ROWS], i % LOAD_ROWS * STEP_K + kk);
@@ -69,29 +71,24 @@ fn main(
             }
         }
     }
+    // Each lane puts its sums down and takes them up again, in single precision whatever `out` holds: a loop that is
+    // not unrolled compiles in a third of the time.
     for (var i = 0u; i < REG_M; i++) {
-        let row = row0 + i;
-        if row >= params.m {
-            break;
-        }
         for (var j = 0u; j < REG_N; j++) {
-            let column = column0 + j * LANES;
-            if column < params.n {
-                out[row * params.n + column] = sums[i][j];
-            }
-        }
-        if has(BIAS_GRAD) && column0 == 0u {
-            extra_out[row] = a_sums[i];
+            ended[(i * REG_N + j) * LANES + lane] = sums[i][j];
         }
     }
-    if has(BIAS | SAVE | GRADIENT | ACTIVATE) {
-        // Each lane takes up its own sums again: a loop that is not unrolled compiles in a third of the time.
-        let rows = min(REG_M, params.m - row0);
-        for (var i = 0u; i < rows * REG_N; i++) {
-            let row = row0 + i / REG_N;
-            let column = column0 + i % REG_N * LANES;
-            if column < params.n {
-                finish(row, column, out[row * params.n + column]);
+    let rows = min(REG_M, params.m - row0);
+    for (var i = 0u; i < rows * REG_N; i++) {
+        let column = column0 + i % REG_N * LANES;
+        if column < params.n {
+            finish(row0 + i / REG_N, column, ended[i * LANES + lane]);
+        }
+    }
+    if has(BIAS_GRAD) && column0 == 0u {
+        for (var i = 0u; i < REG_M; i++) {
+            if i < rows {
+                extra_out[row0 + i] = stored(a_sums[i]);
             }
         }
     }

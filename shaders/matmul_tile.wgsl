@@ -20,7 +20,7 @@ fn load_tiles(lane: u32, row0: u32, column0: u32, k0: u32) {
         }
         var value = 0.0;
         if row0 + i < params.m && k0 + kk < params.k {
-            value = a[a_index(row0 + i, k0 + kk)];
+            value = f32(a[a_index(row0 + i, k0 + kk)]);
         }
         a_tile[kk * TILE_M + i] = value;
     }
@@ -33,7 +33,7 @@ fn load_tiles(lane: u32, row0: u32, column0: u32, k0: u32) {
         }
         var value = 0.0;
         if column0 + j < params.n && k0 + kk < params.k {
-            value = b[b_index(k0 + kk, column0 + j)];
+            value = f32(b[b_index(k0 + kk, column0 + j)]);
         }
         b_tile[kk * TILE_N + j] = value;
     }
@@ -91,7 +91,7 @@ fn main(
             }
         }
         if has(BIAS_GRAD) && column0 + lane_n == 0u {
-            extra_out[row] = a_sums[i];
+            extra_out[row] = stored(a_sums[i]);
         }
     }
 }

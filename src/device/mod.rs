@@ -7,6 +7,7 @@
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+mod half;
 mod kind;
 mod memory;
 pub mod verify;

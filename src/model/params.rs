@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::random::{Purpose, Seed};
 use crate::shape::elements;
 
-/// Elements to which every view is aligned: 256 bytes of f32, WebGPU's default for binding offsets.
-pub const VIEW_ALIGN: usize = 64;
+/// Elements to which every view is aligned: 256 bytes, WebGPU's default for binding offsets, even in half precision.
+pub const VIEW_ALIGN: usize = 128;
 
 /// One parameter inside the arena.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,8 +200,8 @@ mod tests {
         let model = Sequential::new().dense(3).relu().dense(2);
         let layout = model.layout(5).unwrap();
         let names: Vec<_> = layout.views().iter().map(|v| (v.name.as_str(), v.offset)).collect();
-        assert_eq!(names, [("0.weight", 0), ("0.bias", 64), ("2.weight", 128), ("2.bias", 192)]);
-        assert_eq!((layout.len(), layout.count()), (256, 26));
+        assert_eq!(names, [("0.weight", 0), ("0.bias", 128), ("2.weight", 256), ("2.bias", 384)]);
+        assert_eq!((layout.len(), layout.count()), (512, 26));
     }
 
     #[test]
@@ -210,7 +210,7 @@ mod tests {
         let params = Params::init(&model, 5, Seed(1)).unwrap();
         assert_eq!(params, Params::init(&model, 5, Seed(1)).unwrap());
         assert_ne!(params, Params::init(&model, 5, Seed(2)).unwrap());
-        assert!(params.arena()[15..64].iter().all(|&v| v == 0.0));
+        assert!(params.arena()[15..128].iter().all(|&v| v == 0.0));
         assert!(params.iter().all(|(_, values)| values.iter().any(|&v| v != 0.0)));
     }
 
@@ -228,6 +228,6 @@ mod tests {
             params.set("0.weight", &[5, 3], &[0.0; 15]).unwrap_err().to_string().contains("[3, 5]")
         );
         params.set("0.bias", &[3], &[1.0, 2.0, 3.0]).unwrap();
-        assert_eq!(params.arena()[64..67], [1.0, 2.0, 3.0]);
+        assert_eq!(params.arena()[128..131], [1.0, 2.0, 3.0]);
     }
 }

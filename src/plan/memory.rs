@@ -10,12 +10,15 @@ pub(super) struct Temporary {
     pub(super) slot: usize,
     /// Elements.
     pub(super) len: usize,
+    /// What they are.
+    pub(super) element: Element,
 }
 
 /// Gives each temporary of one phase a buffer, so that no two that live at once share one.
 ///
 /// A slot read by a step is alive through that step, so a step never reads and writes one buffer: WebGPU
-/// checks usage for whole buffers. A free buffer whose size is nearest is taken, and grown if need be.
+/// checks usage for whole buffers. A free buffer of the same elements whose size is nearest is taken, and grown if
+/// need be.
 /// Buffers that earlier phases made (`shared`) may be used again, since phases never run at once.
 /// Out: the buffer of each temporary, in order.
 pub(super) fn assign(
@@ -44,13 +47,14 @@ pub(super) fn assign(
             };
             let free = shared
                 .iter()
+                .filter(|buffer| buffers[buffer.0 as usize].element == temporary.element)
                 .filter(|buffer| !busy(buffer))
                 .min_by_key(|buffer| buffers[buffer.0 as usize].elements.abs_diff(temporary.len))
                 .copied();
             let buffer = free.unwrap_or_else(|| {
                 let id = BufferId(narrow(buffers.len()));
                 let name = format!("temporary{}", shared.len());
-                let (element, role) = (Element::F32, Role::Activations);
+                let (element, role) = (temporary.element, Role::Activations);
                 buffers.push(BufferSpec { name, elements: temporary.len, element, role });
                 shared.push(id);
                 id
@@ -86,7 +90,7 @@ impl Memory {
     pub fn of(plan: &Plan) -> Self {
         let mut memory = Self::default();
         for buffer in plan.buffers() {
-            let bytes = 4 * buffer.elements as u64;
+            let bytes = buffer.bytes();
             match buffer.role {
                 Role::Params => memory.params += bytes,
                 Role::Gradients => memory.gradients += bytes,
@@ -98,7 +102,7 @@ impl Memory {
         memory.activations_unshared = plan
             .slots()
             .filter(|(_, slot)| plan.buffer(slot.buffer).role == Role::Activations)
-            .map(|(_, slot)| 4 * slot.len() as u64)
+            .map(|(_, slot)| slot.bytes())
             .sum();
         memory
     }

@@ -73,7 +73,7 @@ fn lack(adapter: &wgpu::Adapter) -> Option<String> {
     }
     let limits = adapter.limits();
     let needs = [
-        ("maxStorageBuffersPerShaderStage", limits.max_storage_buffers_per_shader_stage, 5),
+        ("maxStorageBuffersPerShaderStage", limits.max_storage_buffers_per_shader_stage, 6),
         ("maxComputeInvocationsPerWorkgroup", limits.max_compute_invocations_per_workgroup, 256),
         ("maxComputeWorkgroupStorageSize", limits.max_compute_workgroup_storage_size, 16 << 10),
     ];

@@ -10,9 +10,9 @@ use super::flight::{DEPTH, Flight, Mapped, Submitted};
 use super::kernels::Variant;
 use super::load::{Loaded, Loader, UNIFORM_STRIDE};
 use super::pipeline::Pipelines;
-use crate::device::{Device, DeviceInfo, DeviceKind, Values, memory};
+use crate::device::{Device, DeviceInfo, DeviceKind, Values, half, memory};
 use crate::error::{Error, Result};
-use crate::plan::{Element, Phase, Plan, Slot, StepRow, WINDOW};
+use crate::plan::{Element, Phase, Plan, Slot, SlotSpec, StepRow, WINDOW};
 
 /// A GPU, or a software adapter, that runs plans.
 pub struct GpuDevice {
@@ -46,8 +46,9 @@ impl GpuDevice {
         let info = describe(adapter);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
-            // Of use to products on adapters whose subgroups are all of one size.
-            required_features: adapter.features() & wgpu::Features::SUBGROUP,
+            // Subgroups are of use to products where all are of one size, half precision to those who ask for it.
+            required_features: adapter.features()
+                & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16),
             // The defaults are far below what most adapters have.
             required_limits: adapter.limits(),
             ..Default::default()
@@ -112,6 +113,11 @@ impl GpuDevice {
         variant.subgroup.is_none() || variant.subgroup == self.subgroup
     }
 
+    /// Whether plans in half precision can run here.
+    pub fn has_half(&self) -> bool {
+        self.device.features().contains(wgpu::Features::SHADER_F16)
+    }
+
     /// Makes the next load keep to fewer bytes a binding than the adapter allows, as on an adapter with less;
     /// `None` for the adapter's own limit.
     pub fn limit_bindings(&mut self, bytes: Option<u64>) {
@@ -154,14 +160,25 @@ impl GpuDevice {
         self.flight.landed(&submitted);
         if let Some((staging, mapped)) = &submitted.staging {
             let buffer = &self.loaded()?.staging[*staging];
-            let losses = self.collect(buffer, 4 * u64::from(submitted.steps), mapped)?;
+            let losses: Vec<f32> = self.collect(buffer, 4 * u64::from(submitted.steps), mapped)?;
             self.losses.extend(losses);
         }
         Ok(())
     }
 
-    /// The floats of a buffer whose mapping was asked for and waited for.
-    fn collect(&self, buffer: &wgpu::Buffer, bytes: u64, mapped: &Mapped) -> Result<Vec<f32>> {
+    /// Whether so many halves from a place in a slot on are whole words, or become so by one beyond the slot's end.
+    fn words(spec: &SlotSpec, first: usize, count: usize) -> bool {
+        (spec.offset + first).is_multiple_of(2)
+            && (count.is_multiple_of(2) || first + count == spec.len())
+    }
+
+    /// The numbers of a buffer whose mapping was asked for and waited for.
+    fn collect<T: bytemuck::AnyBitPattern + bytemuck::NoUninit>(
+        &self,
+        buffer: &wgpu::Buffer,
+        bytes: u64,
+        mapped: &Mapped,
+    ) -> Result<Vec<T>> {
         let failed = |error: &dyn std::fmt::Display| self.failed(error.to_string());
         let outcome = mapped.recv().map_err(|_| self.failed("a result was not mapped"))?;
         outcome.map_err(|error| failed(&error))?;
@@ -252,7 +269,7 @@ impl Device for GpuDevice {
         self.losses.clear();
         let software = self.info.is_software();
         if software {
-            memory::check(plan, 4, &self.info)?;
+            memory::check(plan, crate::plan::Memory::of(plan).total(), &self.info)?;
         }
         let mut loader = Loader {
             device: &self.device,
@@ -262,6 +279,7 @@ impl Device for GpuDevice {
             forced: self.forced,
             binding_limit: self.binding_limit,
             subgroup: self.subgroup,
+            half: self.has_half(),
             pipelines: &mut self.pipelines,
         };
         let loaded = loader.load(plan)?;
@@ -282,12 +300,23 @@ impl Device for GpuDevice {
                 format!("{} values do not fit {} from {first} on", values.len(), spec.name);
             return Err(self.failed(problem));
         }
+        let halves: Vec<u16>;
         let bytes: &[u8] = match (values, spec.element) {
             (Values::F32(values), Element::F32) => bytemuck::cast_slice(values),
             (Values::U32(values), Element::U32) => bytemuck::cast_slice(values),
+            // Uploads are of whole words: one half more, where that is beyond the slot's end.
+            (Values::F32(values), Element::F16) if Self::words(spec, first, values.len()) => {
+                let padding = values.len() % 2;
+                halves = values.iter().map(|&x| half::bits(x)).chain(vec![0; padding]).collect();
+                bytemuck::cast_slice(&halves)
+            }
+            (Values::F32(_), Element::F16) => {
+                let problem = format!("{}: an odd number of halves cannot be written", spec.name);
+                return Err(self.failed(problem));
+            }
             _ => return Err(self.failed(format!("{} holds another kind of numbers", spec.name))),
         };
-        let offset = 4 * (spec.offset + first) as u64;
+        let offset = spec.element.bytes(spec.offset + first);
         self.queue.write_buffer(&loaded.buffers[spec.buffer.0 as usize], offset, bytes);
         self.check()
     }
@@ -371,11 +400,14 @@ impl Device for GpuDevice {
         }
         let loaded = self.loaded()?;
         let spec = loaded.plan.slot(slot);
-        if spec.element != Element::F32 || len > spec.len() {
+        if !spec.element.is_float() || len > spec.len() {
             return Err(self.failed(format!("{} does not hold {len} floats", spec.name)));
         }
-        let (buffer, start) = (&loaded.buffers[spec.buffer.0 as usize], 4 * spec.offset as u64);
-        let (mut values, total) = (Vec::with_capacity(len), 4 * len as u64);
+        let half = spec.element == Element::F16;
+        let (buffer, start) =
+            (&loaded.buffers[spec.buffer.0 as usize], spec.element.bytes(spec.offset));
+        let total = spec.element.bytes(len).next_multiple_of(4);
+        let mut values = Vec::with_capacity(len);
         let mut done = 0;
         while done < total {
             let bytes = (total - done).min(loaded.readback.size());
@@ -385,9 +417,15 @@ impl Device for GpuDevice {
             let index = self.queue.submit([encoder.finish()]);
             let mapped = map(&loaded.readback, bytes);
             self.wait(Some(index))?;
-            values.extend(self.collect(&loaded.readback, bytes, &mapped)?);
+            if half {
+                let halves: Vec<u16> = self.collect(&loaded.readback, bytes, &mapped)?;
+                values.extend(halves.into_iter().map(half::value));
+            } else {
+                values.extend(self.collect::<f32>(&loaded.readback, bytes, &mapped)?);
+            }
             done += bytes;
         }
+        values.truncate(len);
         Ok(values)
     }
 

@@ -5,6 +5,7 @@
 const STEP: &str = include_str!("../../../shaders/step.wgsl");
 const INDEX: &str = include_str!("../../../shaders/index.wgsl");
 const ACTIVATION: &str = include_str!("../../../shaders/activation.wgsl");
+const SCALING: &str = include_str!("../../../shaders/scaling.wgsl");
 pub(super) const MATMUL: &str = include_str!("../../../shaders/matmul.wgsl");
 
 /// A kernel's row: which files it is made of and what it binds. Binding 0 is the step, 1 the
@@ -13,7 +14,7 @@ pub(super) const MATMUL: &str = include_str!("../../../shaders/matmul.wgsl");
 pub struct KernelSpec {
     /// The kernel's name in plans.
     pub name: &'static str,
-    /// Files, in order, before the variant's own.
+    /// Files, in order, before the variant's own. Before them stand those that say what `Read` and `Write` are.
     pub source: &'static [&'static str],
     /// Fields of `Params`, each of 4 bytes.
     pub params: &'static [&'static str],
@@ -162,17 +163,17 @@ pub const KERNELS: &[KernelSpec] = &[
     },
     KernelSpec {
         name: "loss_cross_entropy",
-        source: &[STEP, INDEX],
+        source: &[STEP, INDEX, SCALING],
         params: &["batch", "n"],
-        reads: &["logits", "labels"],
+        reads: &["logits", "labels", "scaling"],
         writes: &["row_loss", "d_logits"],
         variants: plain!("loss_cross_entropy"),
     },
     KernelSpec {
         name: "loss_mse",
-        source: &[STEP, INDEX],
+        source: &[STEP, INDEX, SCALING],
         params: &["batch", "n"],
-        reads: &["prediction", "goal"],
+        reads: &["prediction", "goal", "scaling"],
         writes: &["row_loss", "d_prediction"],
         variants: plain!("loss_mse"),
     },
@@ -193,19 +194,35 @@ pub const KERNELS: &[KernelSpec] = &[
         variants: plain!("put_rows"),
     },
     KernelSpec {
-        name: "update_sgd",
-        source: &[STEP, INDEX],
-        params: &["len", "momentum", "weight_decay"],
+        name: "check_finite",
+        source: &[STEP, INDEX, SCALING],
+        params: &["len"],
         reads: &["gradient"],
-        writes: &["weight", "velocity"],
+        writes: &["scaling"],
+        variants: plain!("check_finite"),
+    },
+    KernelSpec {
+        name: "rescale",
+        source: &[STEP, SCALING],
+        params: &["unused"],
+        reads: &[],
+        writes: &["scaling"],
+        variants: plain!("rescale"),
+    },
+    KernelSpec {
+        name: "update_sgd",
+        source: &[STEP, INDEX, SCALING],
+        params: &["len", "momentum", "weight_decay"],
+        reads: &["gradient", "scaling"],
+        writes: &["weight", "velocity", "half_weight"],
         variants: plain!("update_sgd"),
     },
     KernelSpec {
         name: "update_adam",
-        source: &[STEP, INDEX],
+        source: &[STEP, INDEX, SCALING],
         params: &["len", "beta1", "beta2", "rest1", "rest2", "eps", "weight_decay"],
-        reads: &["gradient"],
-        writes: &["weight", "m", "v"],
+        reads: &["gradient", "scaling"],
+        writes: &["weight", "m", "v", "half_weight"],
         variants: plain!("update_adam"),
     },
 ];

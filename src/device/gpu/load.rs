@@ -7,7 +7,7 @@ use super::launch::{Launch, launches, spec_of};
 use super::pipeline::{Pipelines, STEP_BYTES};
 use crate::error::{Error, Result};
 use crate::model::VIEW_ALIGN;
-use crate::plan::{Phase, Plan, Role, SlotSpec, Step, WINDOW};
+use crate::plan::{Element, Phase, Plan, Role, SlotSpec, Step, WINDOW};
 
 /// Bytes between two rows of a table of uniforms: the alignment that WebGPU asks for.
 pub(super) const UNIFORM_STRIDE: u64 = 256;
@@ -50,16 +50,21 @@ pub(super) struct Loader<'a> {
     pub(super) binding_limit: u64,
     /// The size of all subgroups, if it is fixed.
     pub(super) subgroup: Option<u32>,
+    /// Whether shaders may use half precision.
+    pub(super) half: bool,
     pub(super) pipelines: &'a mut Pipelines,
 }
 
 impl Loader<'_> {
     pub(super) fn load(&mut self, plan: &Plan) -> Result<Loaded> {
+        if !self.half && plan.slots().any(|(_, slot)| slot.element == Element::F16) {
+            let problem = "it has no half precision in shaders (SHADER_F16), which --precision f16 needs; \
+                 use --precision f32, or another --device: `wgrad adapters` shows which have f16";
+            return Err(Error::Device { adapter: self.adapter.into(), problem: problem.into() });
+        }
         self.check(plan)?;
         let data = BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
-        let make = |spec: &crate::plan::BufferSpec| {
-            self.buffer(&spec.name, 4 * spec.elements as u64, data)
-        };
+        let make = |spec: &crate::plan::BufferSpec| self.buffer(&spec.name, spec.bytes(), data);
         let buffers: Vec<_> = plan.buffers().iter().map(make).collect();
         let rows = UNIFORM_STRIDE * WINDOW as u64;
         let table = |name| self.buffer(name, rows, BufferUsages::UNIFORM | BufferUsages::COPY_DST);
@@ -68,8 +73,7 @@ impl Loader<'_> {
             |name, bytes| self.buffer(name, bytes, BufferUsages::MAP_READ | BufferUsages::COPY_DST);
         let staging =
             (0..=super::flight::DEPTH).map(|_| read("losses", 4 * WINDOW as u64)).collect();
-        let largest =
-            plan.buffers().iter().map(|buffer| 4 * buffer.elements as u64).max().unwrap_or(4);
+        let largest = plan.buffers().iter().map(crate::plan::BufferSpec::bytes).max().unwrap_or(4);
         let readback = read("readback", largest.min(READ_BYTES));
         let mut variants = Vec::new();
         let train = self.phase(plan, Phase::Train, &buffers, &train_rows, &mut variants)?;
@@ -100,7 +104,6 @@ impl Loader<'_> {
             remedy: "use fewer units, a smaller --batch-size or fewer rows, or --device cpu"
                 .to_string(),
         };
-        let bytes = |slot: &SlotSpec| 4 * slot.len() as u64;
         // Slots first, since they have the layers' names; whole arenas are bound in parts.
         let arena = |slot: &SlotSpec| {
             matches!(plan.buffer(slot.buffer).role, Role::Params | Role::Gradients | Role::State)
@@ -109,18 +112,14 @@ impl Loader<'_> {
             |slot: &SlotSpec| arena(slot) && slot.len() == plan.buffer(slot.buffer).elements;
         let limit = self.binding_limit;
         for (_, slot) in plan.slots() {
-            if bytes(slot) > limit && !(whole(slot) && slot.sizes.len() == 1) {
-                return Err(too_large(
-                    named(slot),
-                    bytes(slot),
-                    limit,
-                    "maxStorageBufferBindingSize",
-                ));
+            let bytes = slot.bytes();
+            if bytes > limit && !(whole(slot) && slot.sizes.len() == 1) {
+                return Err(too_large(named(slot), bytes, limit, "maxStorageBufferBindingSize"));
             }
         }
         let limit = self.device.limits().max_buffer_size;
         for buffer in plan.buffers() {
-            let need = 4 * buffer.elements as u64;
+            let need = buffer.bytes();
             if need > limit {
                 return Err(too_large(buffer.name.clone(), need, limit, "maxBufferSize"));
             }
@@ -230,9 +229,12 @@ impl Loader<'_> {
                         spec.offset.is_multiple_of(VIEW_ALIGN),
                         "views are aligned for bindings"
                     );
-                    let part = launch.part.clone().unwrap_or(0..spec.len().max(1));
-                    let offset = 4 * (spec.offset + part.start) as u64;
-                    bound(&buffers[spec.buffer.0 as usize], offset, 4 * part.len() as u64)
+                    // The loss scale belongs to all parts of an arena.
+                    let part = launch.part.clone().filter(|part| part.end <= spec.len());
+                    let part = part.unwrap_or(0..spec.len().max(1));
+                    let offset = spec.element.bytes(spec.offset + part.start);
+                    let size = spec.element.bytes(part.len()).next_multiple_of(4);
+                    bound(&buffers[spec.buffer.0 as usize], offset, size)
                 }
             });
         }

@@ -9,10 +9,10 @@ use super::cpu::CpuDevice;
 use super::{Device, DeviceInfo, DeviceKind, Values};
 use crate::error::Result;
 use crate::model::Activation;
-use crate::plan::{Element, Kernel, Phase};
+use crate::plan::{Element, Kernel, Phase, Stored};
 
 use cases::{Case, Start, Triple, build};
-pub use cases::{every_kernel, sizes_of};
+pub use cases::{every_kernel, half_kernels, sizes_of};
 
 /// What came of one comparison.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +40,8 @@ pub struct Tally {
     pub passed: usize,
     /// Comparisons beyond.
     pub failed: usize,
+    /// Whether the forms in half precision were among them, which some adapters cannot run.
+    pub half: bool,
 }
 
 /// Runs every check on a device and tells each result as it comes.
@@ -61,10 +63,10 @@ pub fn verify(kind: &DeviceKind, tell: &mut dyn FnMut(&Check)) -> Result<Tally> 
         super::open(kind)?;
     }
     let mut device = CpuDevice::<f32>::new();
-    let mut tally = Tally { device: device.info().clone(), passed: 0, failed: 0 };
-    for kernel in every_kernel() {
+    let mut tally = Tally { device: device.info().clone(), passed: 0, failed: 0, half: true };
+    for (kernel, stored) in every_form(true) {
         for sizes in sizes_of(&kernel) {
-            tally.count(&check(&mut device, "ndarray", kernel, sizes)?, tell);
+            tally.count(&check_form(&mut device, "ndarray", (kernel, stored), sizes)?, tell);
         }
     }
     Ok(tally)
@@ -89,8 +91,9 @@ fn verify_variants(
     device: &mut super::gpu::GpuDevice,
     tell: &mut dyn FnMut(&Check),
 ) -> Result<Tally> {
-    let mut tally = Tally { device: device.info().clone(), passed: 0, failed: 0 };
-    for kernel in every_kernel() {
+    let half = device.has_half();
+    let mut tally = Tally { device: device.info().clone(), passed: 0, failed: 0, half };
+    for (kernel, stored) in every_form(half) {
         let Some(spec) = super::gpu::KERNELS.iter().find(|spec| spec.name == kernel.name()) else {
             continue;
         };
@@ -102,11 +105,20 @@ fn verify_variants(
             }
             device.force_variant(Some(variant.name));
             for sizes in sizes_of(&kernel) {
-                tally.count(&check(device, variant.name, kernel, sizes)?, tell);
+                tally.count(&check_form(device, variant.name, (kernel, stored), sizes)?, tell);
             }
         }
     }
     Ok(tally)
+}
+
+/// Every kernel in single precision, and those that have a form in half.
+fn every_form(half: bool) -> Vec<(Kernel, Stored)> {
+    let mut forms: Vec<_> = every_kernel().into_iter().map(|it| (it, Stored::F32)).collect();
+    if half {
+        forms.extend(half_kernels());
+    }
+    forms
 }
 
 /// Fusions that reach every branch of a product, and all kernels that have one form only.
@@ -132,7 +144,7 @@ impl Tally {
     }
 }
 
-/// Compares one kernel at one size.
+/// Compares one kernel in single precision at one size.
 ///
 /// # Errors
 /// If the device fails in another way than by wrong numbers.
@@ -142,13 +154,26 @@ pub fn check(
     kernel: Kernel,
     sizes: Triple,
 ) -> Result<Check> {
-    let case = build(kernel, sizes)?;
+    check_form(device, variant, (kernel, Stored::F32), sizes)
+}
+
+/// Compares one kernel at one size, its numbers kept like this.
+///
+/// # Errors
+/// If the device fails in another way than by wrong numbers.
+pub fn check_form(
+    device: &mut dyn Device,
+    variant: &'static str,
+    (kernel, stored): (Kernel, Stored),
+    sizes: Triple,
+) -> Result<Check> {
+    let case = build(kernel, stored, sizes)?;
     let mut reference = CpuDevice::<f64>::new();
     run(&mut reference, &case)?;
     run(device, &case)?;
     let mut result = Check {
         kernel: kernel.name(),
-        form: kernel.to_string(),
+        form: format!("{kernel}{stored}"),
         variant,
         case: format!("{sizes:?}"),
         worst: 0.0,
@@ -161,7 +186,13 @@ pub fn check(
             continue;
         }
         let got = device.read(slot, spec.len())?;
-        compare(&mut result, &spec.name, &got, reference.values(slot)?, limits(&kernel, sizes));
+        let (mut abs, mut rel) = limits(&kernel, sizes);
+        if spec.element == Element::F16 {
+            // 11 bits, and WGSL leaves open which of the two halves beside a number is taken, and whether those below
+            // 2⁻¹⁴ become 0.
+            (abs, rel) = (abs + 2_f64.powi(-14), rel + 2_f64.powi(-10));
+        }
+        compare(&mut result, &spec.name, &got, reference.values(slot)?, (abs, rel));
     }
     Ok(result)
 }
@@ -220,8 +251,9 @@ fn limits(kernel: &Kernel, [m, n, k]: Triple) -> (f64, f64) {
             (abs + 8.0 * u, rel + 4.0 * u)
         }
         Kernel::SumRows => (sum(m), 0.0),
-        Kernel::LossCrossEntropy => (1e-5, 2e-5),
-        Kernel::LossMse => (sum(n), 8.0 * u),
+        Kernel::CheckFinite | Kernel::Rescale => (0.0, 0.0),
+        Kernel::LossCrossEntropy { .. } => (1e-5, 2e-5),
+        Kernel::LossMse { .. } => (sum(n), 8.0 * u),
         Kernel::LogLoss => ((m as f64 + 4.0) * u, 4.0 * u),
         Kernel::UpdateSgd { .. } => (8.0 * u, 8.0 * u),
         Kernel::UpdateAdam { .. } => (1e-7, 1e-6),
