@@ -185,6 +185,9 @@ pub struct Settings {
     /// [default: pytorch]
     #[arg(long, value_name = "SCHEME|FILE.safetensors")]
     pub init: Option<String>,
+    /// f32, or f16 on a GPU: half precision for what lies between a step's kernels [default: f32]
+    #[arg(long, value_name = "NAME")]
+    pub precision: Option<String>,
     /// auto, gpu, software, cpu, or part of an adapter's name [default: auto]
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
@@ -195,7 +198,7 @@ pub struct Settings {
 
 impl Settings {
     /// Every setting under its key, as typed.
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 25] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 26] {
         [
             ("table", &self.table),
             ("target", &self.target),
@@ -220,6 +223,7 @@ impl Settings {
             ("scale", &self.scale),
             ("seed", &self.seed),
             ("init", &self.init),
+            ("precision", &self.precision),
             ("device", &self.device),
             // Not a setting of the computation, but part of what config.toml records.
             ("out", &None),
@@ -300,6 +304,9 @@ pub struct BenchArgs {
     /// tiny, mnist, wide or large; may be repeated [default: all that suit the device]
     #[arg(long, value_name = "NAME")]
     pub workload: Vec<String>,
+    /// f32 or f16
+    #[arg(long, value_name = "NAME", default_value = "f32")]
+    pub precision: String,
     /// Seconds to time each workload for
     #[arg(long, default_value_t = 3.0)]
     pub seconds: f64,
@@ -359,6 +366,7 @@ mod tests {
             ("warmup", options.warmup.to_string()),
             ("optimizer", options.optimizer.name().to_string()),
             ("scale", options.scale.to_string()),
+            ("precision", options.precision.to_string()),
         ] {
             let help = train
                 .get_arguments()

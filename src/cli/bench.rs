@@ -12,6 +12,7 @@ use super::output::{Output, failed};
 use crate::device::verify::verify;
 use crate::device::{Device, DeviceInfo, DeviceKind, open};
 use crate::error::{Error, Result};
+use crate::plan::Precision;
 use crate::report::{Console, JsonLines, count, duration};
 use crate::shape::bytes_text;
 use crate::train::{Measurement, WORKLOADS, Workload};
@@ -20,6 +21,7 @@ use crate::train::{Measurement, WORKLOADS, Workload};
 struct Line<'a> {
     event: &'a str,
     workload: &'a str,
+    precision: &'a str,
     device: &'a str,
     adapter: String,
     step_ms: f64,
@@ -44,9 +46,11 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit> {
         let problem = format!("{}, but it must be above 0 and at most 3600", args.seconds);
         return Err(Error::setting("--seconds", problem));
     }
+    let precision: Precision = args.precision.parse()?;
     let named: Vec<Workload> =
         args.workload.iter().map(|name| Workload::by_name(name)).collect::<Result<_>>()?;
-    let workloads = if named.is_empty() { WORKLOADS.to_vec() } else { named.clone() };
+    let mut workloads = if named.is_empty() { WORKLOADS.to_vec() } else { named.clone() };
+    workloads.iter_mut().for_each(|workload| workload.precision = precision);
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let mut out = Output::new();
     let mut rows: Vec<Row> = Vec::new();
@@ -67,7 +71,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit> {
                 ));
                 continue;
             }
-            console.line(&format!("{} on {name}: {}", workload.name, device.info()));
+            console.line(&format!("{} in {precision} on {name}: {}", workload.name, device.info()));
             if args.profile {
                 profile(args, workload, name, device.as_mut(), &mut out)?;
                 continue;
@@ -188,6 +192,7 @@ impl Row {
         Line {
             event: "bench",
             workload: self.workload.name,
+            precision: self.workload.precision.name(),
             device: &self.device,
             adapter: self.info.to_string(),
             step_ms: 1e3 * self.found.step_seconds,

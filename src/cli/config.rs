@@ -88,6 +88,7 @@ impl RunConfig {
             seed: given
                 .plain("seed", "a whole number from 0 to 18446744073709551615")?
                 .map_or(defaults.seed, Seed),
+            precision: given.read("precision", FromStr::from_str)?.unwrap_or(defaults.precision),
         };
         options.check().map_err(|error| given.locate(error))?;
         Ok(Self {

@@ -43,6 +43,7 @@ struct File {
     #[serde(serialize_with = "number_or_text")]
     seed: u64,
     init: String,
+    precision: &'static str,
     device: String,
     out: String,
     record: Record,
@@ -105,6 +106,7 @@ pub(super) fn config_text(
             Start::Scheme(init) => init.to_string(),
             Start::File(path) => path.display().to_string(),
         },
+        precision: options.precision.name(),
         device: config.device.to_string(),
         out: config.out.display().to_string(),
         record: Record {

@@ -16,6 +16,7 @@ use super::{Exit, Failure};
 use crate::data::{Dataset, Targets};
 use crate::error::{Error, Result};
 use crate::export::write_model;
+use crate::plan::Precision;
 use crate::report::{Console, Figures, History, JsonLines, Outcome, counted};
 use crate::train::{EpochStats, Event, Progress, TrainOptions, Trainer, Warning};
 
@@ -59,6 +60,15 @@ fn prepare(config: &RunConfig) -> Result<Prepared> {
     let weights = config.weights(&model, &data)?;
     let mut trainer = Trainer::new(&model, &data, &options, &config.device)
         .map_err(|error| config.locate(error))?;
+    if options.precision == Precision::F16 && trainer.info().device.is_cpu() {
+        // It would round what it computes, and be slower and less exact for nothing.
+        let reason = &trainer.info().reason;
+        let problem = format!(
+            "f16 is for GPUs, and this run is on the CPU ({reason}); use --precision f32, or a --device that has f16: \
+             `wgrad adapters` shows them"
+        );
+        return Err(config.locate(Error::setting("--precision", problem)));
+    }
     if let Some(weights) = weights {
         trainer.set_params(&weights)?;
     }

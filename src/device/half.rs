@@ -3,6 +3,8 @@
 //! In: numbers of any precision. Out: the nearest of the 63,488 finite halves, ties to even; infinity from 65,520 on.
 //! Absent on purpose: arithmetic, which is always done in a wider type.
 
+use crate::plan::HALF_MAX;
+
 /// The nearest half.
 pub(super) fn rounded(x: f64) -> f64 {
     if !x.is_finite() {
@@ -13,11 +15,8 @@ pub(super) fn rounded(x: f64) -> f64 {
     // Multiplying by powers of two is exact.
     let unit = f64::from_bits((biased - 10) << 52);
     let near = (x / unit).round_ties_even() * unit;
-    if near.abs() > LARGEST { f64::INFINITY.copysign(x) } else { near }
+    if near.abs() > f64::from(HALF_MAX) { f64::INFINITY.copysign(x) } else { near }
 }
-
-/// The largest finite half.
-const LARGEST: f64 = 65_504.0;
 
 /// The bits of the nearest half.
 #[cfg(feature = "gpu")]
@@ -27,7 +26,7 @@ pub(super) fn bits(x: f32) -> u16 {
     // Below the normal range, bits count units of 2^-24; above it, each power of two has 1024 steps.
     let magnitude = if near.is_nan() {
         0x7e00
-    } else if near > LARGEST {
+    } else if near > f64::from(HALF_MAX) {
         0x7c00
     } else {
         let exponent = ((near.to_bits() >> 52) & 0x7ff).max(1023 - 14) - (1023 - 14);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::fuse::Lowering;
+use super::fuse::{Lowering, element};
 use super::memory::{Temporary, assign};
 use super::{
     BufferId, BufferSpec, Element, Kernel, Phase, Plan, Ports, Precision, Role, Scaling, Slot,
@@ -212,7 +212,7 @@ impl Plan {
         let order = builder.slot("order", vec![sizes.train_rows], Element::U32, Role::Data)?;
         let log = builder.slot("log", vec![WINDOW], Element::F32, Role::Log)?;
 
-        let x_element = if precision == Precision::F16 { Element::F16 } else { Element::F32 };
+        let x_element = element(&step.graph, precision, step.features);
         let x = builder.temporary("x", vec![sizes.batch, columns], x_element);
         let y_batch = step.graph.shape(step.targets).sizes(sizes.batch);
         // Classes are no floats, so they share no buffer with them.

@@ -110,7 +110,7 @@ impl Lowering<'_> {
         let mut writes = vec![self.place(builder, last)];
         if save {
             // One kernel writes both, in one precision.
-            let element = self.element(last);
+            let element = element(self.graph, self.precision, last);
             writes.push(self.place_of(builder, before, element));
         }
         self.push(
@@ -224,7 +224,7 @@ impl Lowering<'_> {
 
     /// The slot a node's value goes to.
     fn place(&mut self, builder: &mut PlanBuilder, id: NodeId) -> Slot {
-        self.place_of(builder, id, self.element(id))
+        self.place_of(builder, id, element(self.graph, self.precision, id))
     }
 
     fn place_of(&mut self, builder: &mut PlanBuilder, id: NodeId, element: Element) -> Slot {
@@ -233,21 +233,6 @@ impl Lowering<'_> {
             .slots
             .entry(id)
             .or_insert_with(|| builder.temporary(&node.name, node.shape.sizes(self.batch), element))
-    }
-
-    /// What a node's value is kept in: what belongs to the batch's rows in half precision if the plan says so, but
-    /// for the prediction, of whose digits the loss needs all.
-    fn element(&self, id: NodeId) -> Element {
-        let rows = self.graph.shape(id).dims().first() == Some(&Dim::Batch);
-        let predicted = self
-            .graph
-            .nodes()
-            .any(|(_, node)| matches!(node.op, Op::Loss { prediction, .. } if prediction == id));
-        if self.precision == Precision::F16 && rows && !predicted {
-            Element::F16
-        } else {
-            Element::F32
-        }
     }
 
     fn users(&self, id: NodeId) -> Vec<(NodeId, Op)> {
@@ -287,4 +272,13 @@ impl Lowering<'_> {
         // Whoever uses the sums must come after the product.
         self.users(sum).iter().all(|&(user, _)| user > product).then_some((product, sum))
     }
+}
+
+/// What a node's value is kept in: what belongs to the batch's rows in half precision if the plan says so, but for the
+/// prediction, of whose digits the loss needs all.
+pub(super) fn element(graph: &Graph, precision: Precision, id: NodeId) -> Element {
+    let rows = graph.shape(id).dims().first() == Some(&Dim::Batch);
+    let is_it = |op: &Op| matches!(*op, Op::Loss { prediction, .. } if prediction == id);
+    let predicted = graph.nodes().any(|(_, node)| is_it(&node.op));
+    if precision == Precision::F16 && rows && !predicted { Element::F16 } else { Element::F32 }
 }

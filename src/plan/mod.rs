@@ -13,7 +13,7 @@ mod print;
 pub use build::{PlanBuilder, Sizes};
 pub use kernel::Kernel;
 pub use memory::Memory;
-pub use precision::{Precision, Scaling, Stored};
+pub use precision::{HALF_MAX, Precision, Scaling, Stored};
 
 /// Steps of which the device holds the changing numbers at once; a longer epoch is run in several parts.
 pub const WINDOW: usize = 1024;

@@ -47,6 +47,9 @@ impl FromStr for Precision {
     }
 }
 
+/// The largest finite number of half precision.
+pub const HALF_MAX: f32 = 65_504.0;
+
 /// What a kernel's slots of floats hold, those that differ between its forms: the ones it reads, and the ones it writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored {

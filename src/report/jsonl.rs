@@ -38,6 +38,7 @@ struct Started<'a> {
     epochs: u32,
     steps_per_epoch: usize,
     batch: usize,
+    precision: &'a str,
     device_bytes: u64,
     load_seconds: f64,
 }
@@ -167,6 +168,7 @@ impl<W: Write> JsonLines<W> {
             epochs: info.epochs,
             steps_per_epoch: info.steps_per_epoch,
             batch: info.batch,
+            precision: info.precision.name(),
             device_bytes: info.device_bytes,
             load_seconds: info.load_seconds,
         })

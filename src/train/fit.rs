@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::predict::port;
-use super::{EpochStats, Event, Progress, Schedule, Summary, Trainer};
+use super::{EpochStats, Event, Progress, Schedule, Summary, Trainer, Warning};
 use crate::data::epoch_order;
 use crate::device::Values;
 use crate::error::{Error, Result};
-use crate::plan::{Phase, StepRow, WINDOW};
+use crate::plan::{Phase, Scaling, StepRow, WINDOW};
 use crate::shape::narrow;
 
 /// A run under way. Each `next` gives the device some steps and returns what is new.
@@ -20,6 +20,8 @@ pub struct Fit<'a> {
     epoch: Epoch,
     /// Steps whose losses are known, since the run began.
     known: u64,
+    /// Steps that the loss scale has skipped, as far as they were told of.
+    skipped: f32,
     done: bool,
 }
 
@@ -53,6 +55,7 @@ impl<'a> Fit<'a> {
             begun: Instant::now(),
             epoch: Epoch::new(0),
             known: 0,
+            skipped: 0.0,
             done: false,
         }
     }
@@ -182,8 +185,31 @@ impl<'a> Fit<'a> {
             samples_per_second: self.trainer.rows as f64 / trained.max(1e-9),
         };
         self.trainer.kept = (params, Some(stats.clone()));
+        self.tell_skipped()?;
         self.epoch = Epoch::new(self.epoch.index + 1);
         Ok(Event::Epoch(stats))
+    }
+
+    /// Warns of steps of this epoch that changed nothing.
+    fn tell_skipped(&mut self) -> Result<()> {
+        let Some(scaling) = self.trainer.scaling()? else { return Ok(()) };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the difference of two counts"
+        )]
+        let skipped = (scaling.skipped - self.skipped) as u32;
+        self.skipped = scaling.skipped;
+        if skipped > 0 && scaling.inverse >= Scaling::LARGEST as f32 {
+            // No scale makes these gradients finite.
+            let last = self.known.saturating_sub(1);
+            return Err(self.diverged("a gradient", last, f32::INFINITY));
+        }
+        if skipped > 0 {
+            let (epoch, scale) = (self.epoch.index + 1, scaling.scale.into());
+            self.waiting.push_back(Event::Warned(Warning::StepsSkipped { epoch, skipped, scale }));
+        }
+        Ok(())
     }
 
     fn progress(&self, epochs: u32, steps: usize) -> Progress {

@@ -8,6 +8,7 @@ mod fit;
 mod metrics;
 mod options;
 mod predict;
+mod scaling;
 mod schedule;
 mod trainer;
 mod workload;

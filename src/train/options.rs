@@ -4,6 +4,7 @@ use super::{Schedule, ScheduleKind};
 use crate::data::Scale;
 use crate::error::{Error, Result};
 use crate::graph::{Loss, Optimizer};
+use crate::plan::Precision;
 use crate::random::Seed;
 
 /// Settings of a run, with defaults that suit most tables.
@@ -29,6 +30,8 @@ pub struct TrainOptions {
     pub scale: Scale,
     /// From which all random choices follow.
     pub seed: Seed,
+    /// What the values between a step's kernels are kept in.
+    pub precision: Precision,
 }
 
 impl Default for TrainOptions {
@@ -44,6 +47,7 @@ impl Default for TrainOptions {
             shuffle: true,
             scale: Scale::Standard,
             seed: Seed(0),
+            precision: Precision::F32,
         }
     }
 }

@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use super::predict::{eval_sizes, port, run_eval, widest};
+use super::scaling::{check_range, write_params, write_scaling};
 use super::{EpochStats, Fit, Metrics, RunInfo, TrainOptions, TrainedModel, Warning};
 use crate::data::{Dataset, Preparation, Split, Targets, steps_per_epoch};
 use crate::device::{Device, DeviceKind, Values, open};
 use crate::error::{Error, Result};
 use crate::graph::{inference, training};
 use crate::model::{Params, Sequential};
-use crate::plan::{Memory, Plan, Sizes};
+use crate::plan::{Memory, Plan, Precision, Scaling, Sizes};
 
 /// Trains one model on one table.
 pub struct Trainer {
@@ -61,7 +62,7 @@ impl Plan {
         let (eval_rows, eval_batch) = eval_sizes(valid_rows, widest(model, columns)?, batch);
         let sizes = Sizes { batch, train_rows: train.rows(), eval_batch, eval_rows };
         let step = training(model, columns, options.loss, options.optimizer)?;
-        Plan::training(&step, &inference(model, columns)?, sizes)
+        Plan::training_in(options.precision, &step, &inference(model, columns)?, sizes)
     }
 }
 
@@ -91,19 +92,20 @@ impl Trainer {
     ) -> Result<Self> {
         let preparation = Preparation::fit(&data.train, options.scale);
         let train = &data.train;
+        let x = preparation.features(train.x());
+        if options.precision == Precision::F16 {
+            check_range(&x, train)?;
+        }
         device.load(&plan)?;
-        device.write(
-            port(plan.ports.train_x, "train.x")?,
-            0,
-            Values::F32(&preparation.features(train.x())),
-        )?;
+        device.write(port(plan.ports.train_x, "train.x")?, 0, Values::F32(&x))?;
         let y = port(plan.ports.train_y, "train.y")?;
         match preparation.targets(train.y()) {
             Targets::Classes(classes) => device.write(y, 0, Values::U32(&classes))?,
             Targets::Numbers(numbers) => device.write(y, 0, Values::F32(&numbers))?,
         }
         let params = Params::init(model, train.columns(), options.seed)?;
-        device.write(port(plan.ports.params, "params")?, 0, Values::F32(params.arena()))?;
+        write_params(device.as_mut(), &plan, params.arena())?;
+        write_scaling(device.as_mut(), &plan)?;
         let valid = data.valid.as_ref().map(|valid| Valid {
             x: preparation.features(valid.x()),
             y: valid.y().clone(),
@@ -119,6 +121,7 @@ impl Trainer {
             epochs: options.epochs,
             steps_per_epoch: steps_per_epoch(train.rows(), plan.batch),
             batch: plan.batch,
+            precision: options.precision,
             device_bytes: Memory::of(&plan).total(),
             load_seconds: begun.elapsed().as_secs_f64(),
             variants: device.variants(),
@@ -169,11 +172,7 @@ impl Trainer {
         if params.layout() != self.kept.0.layout() {
             return Err(Error::shape("weights", "they are not those of the model's layers"));
         }
-        self.device.write(
-            port(self.plan.ports.params, "params")?,
-            0,
-            Values::F32(params.arena()),
-        )?;
+        write_params(self.device.as_mut(), &self.plan, params.arena())?;
         self.kept = (params.clone(), None);
         Ok(())
     }
@@ -192,8 +191,21 @@ impl Trainer {
             for &state in &self.plan.ports.states {
                 self.device.write(state, 0, Values::F32(&zeros))?;
             }
+            write_scaling(self.device.as_mut(), &self.plan)?;
         }
         Ok(())
+    }
+
+    /// The loss scale and how many steps it has skipped; `None` in single precision. It waits for the device.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn scaling(&mut self) -> Result<Option<Scaling>> {
+        let Some(slot) = self.plan.ports.scaling else { return Ok(None) };
+        let read = self.device.read(slot, Scaling::LEN)?;
+        let mut values = [0.0; Scaling::LEN];
+        values.copy_from_slice(&read);
+        Ok(Some(Scaling::of(values)))
     }
 
     /// Figures of the present weights on the validation part; `None` without one.

@@ -57,7 +57,7 @@ impl<T: Real> CpuDevice<T> {
         let plural = if threads == 1 { "" } else { "s" };
         let info = DeviceInfo {
             name: "CPU".to_string(),
-            kind: "cpu".to_string(),
+            kind: crate::device::CPU.to_string(),
             backend: format!("ndarray, {threads} thread{plural}"),
             driver: String::new(),
         };

@@ -30,6 +30,8 @@ pub struct GpuDevice {
     binding_limit: u64,
     /// The size of all subgroups, if the adapter has them and the size is fixed.
     subgroup: Option<u32>,
+    /// Whether shaders may use half precision.
+    half: bool,
 }
 
 impl GpuDevice {
@@ -93,6 +95,7 @@ impl GpuDevice {
             losses: Vec::new(),
             forced: None,
             subgroup: fixed_subgroup(adapter),
+            half: adapter.features().contains(wgpu::Features::SHADER_F16),
             binding_limit: adapter.limits().max_storage_buffer_binding_size,
         })
     }
@@ -115,7 +118,12 @@ impl GpuDevice {
 
     /// Whether plans in half precision can run here.
     pub fn has_half(&self) -> bool {
-        self.device.features().contains(wgpu::Features::SHADER_F16)
+        self.half
+    }
+
+    /// Makes later loads refuse half precision, as on an adapter without it.
+    pub fn deny_half(&mut self) {
+        self.half = false;
     }
 
     /// Makes the next load keep to fewer bytes a binding than the adapter allows, as on an adapter with less;
@@ -279,7 +287,7 @@ impl Device for GpuDevice {
             forced: self.forced,
             binding_limit: self.binding_limit,
             subgroup: self.subgroup,
-            half: self.has_half(),
+            half: self.half,
             pipelines: &mut self.pipelines,
         };
         let loaded = loader.load(plan)?;
