@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Exit;
 use super::args::BenchArgs;
+use super::config::suits;
 use super::output::{Output, failed};
 use crate::device::verify::verify;
 use crate::device::{Device, DeviceInfo, DeviceKind, open};
@@ -54,7 +55,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit> {
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let mut out = Output::new();
     let mut rows: Vec<Row> = Vec::new();
-    let devices = devices(args)?;
+    let devices = devices(args, precision)?;
     for (name, kind) in &devices {
         if !args.no_verify {
             check(name, kind, &mut console)?;
@@ -64,6 +65,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit> {
             // Opened anew for each, so that a first step is a first step.
             let (mut device, _) = open(kind)?;
             let open_seconds = begun.elapsed().as_secs_f64();
+            suits(precision, device.info())?;
             if workload.hardware_only && named.is_empty() && !device.info().kind.ends_with("GPU") {
                 console.line(&format!(
                     "{} on {name}: left out, it takes a hardware GPU",
@@ -153,12 +155,16 @@ fn profile(
     Ok(())
 }
 
-/// The devices asked for; if none, the CPU and a GPU where there is one.
-fn devices(args: &BenchArgs) -> Result<Vec<(String, DeviceKind)>> {
+/// The devices asked for; if none, the CPU and a GPU where there is one, or the GPU alone for half precision.
+fn devices(args: &BenchArgs, precision: Precision) -> Result<Vec<(String, DeviceKind)>> {
     if !args.device.is_empty() {
         return args.device.iter().map(|name| Ok((name.clone(), name.parse()?))).collect();
     }
     let mut devices = vec![("cpu".to_string(), DeviceKind::Cpu)];
+    if precision == Precision::F16 {
+        // What is for GPUs is timed on one.
+        return Ok(vec![("gpu".to_string(), DeviceKind::Gpu)]);
+    }
     if open(&DeviceKind::Gpu).is_ok() {
         devices.push(("gpu".to_string(), DeviceKind::Gpu));
     }

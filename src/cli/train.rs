@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::args::TrainArgs;
-use super::config::RunConfig;
+use super::config::{RunConfig, suits};
 use super::folder::RunFolder;
 use super::given::Given;
 use super::interrupt::Interrupt;
@@ -16,7 +16,6 @@ use super::{Exit, Failure};
 use crate::data::{Dataset, Targets};
 use crate::error::{Error, Result};
 use crate::export::write_model;
-use crate::plan::Precision;
 use crate::report::{Console, Figures, History, JsonLines, Outcome, counted};
 use crate::train::{EpochStats, Event, Progress, TrainOptions, Trainer, Warning};
 
@@ -60,15 +59,7 @@ fn prepare(config: &RunConfig) -> Result<Prepared> {
     let weights = config.weights(&model, &data)?;
     let mut trainer = Trainer::new(&model, &data, &options, &config.device)
         .map_err(|error| config.locate(error))?;
-    if options.precision == Precision::F16 && trainer.info().device.is_cpu() {
-        // It would round what it computes, and be slower and less exact for nothing.
-        let reason = &trainer.info().reason;
-        let problem = format!(
-            "f16 is for GPUs, and this run is on the CPU ({reason}); use --precision f32, or a --device that has f16: \
-             `wgrad adapters` shows them"
-        );
-        return Err(config.locate(Error::setting("--precision", problem)));
-    }
+    suits(options.precision, &trainer.info().device).map_err(|error| config.locate(error))?;
     if let Some(weights) = weights {
         trainer.set_params(&weights)?;
     }
