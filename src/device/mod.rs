@@ -131,4 +131,10 @@ pub trait Device {
 
     /// Which kernel variants were chosen, a line each: the order of additions depends on them.
     fn variants(&self) -> Vec<String>;
+
+    /// What went otherwise than it should and stopped nothing, each told once: forms of kernels that gave wrong numbers, a
+    /// file of choices that cannot be used.
+    fn take_warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
 }

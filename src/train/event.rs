@@ -111,6 +111,11 @@ pub enum Warning {
     },
     /// A software adapter trains.
     SoftwareAdapter,
+    /// The device did something otherwise than it should.
+    Device {
+        /// What, and what follows from it.
+        problem: String,
+    },
     /// Feature columns that hold one value only.
     ConstantColumns {
         /// Their names.
@@ -146,6 +151,7 @@ impl fmt::Display for Warning {
             Self::SoftwareAdapter => {
                 write!(f, "this is a software adapter, meant for tests; --device cpu is far faster")
             }
+            Self::Device { problem } => f.write_str(problem),
             Self::ConstantColumns { columns } => {
                 write!(
                     f,

@@ -143,8 +143,9 @@ impl Trainer {
         Ok(trainer)
     }
 
-    fn first_warnings(&self, train: &Dataset) -> Vec<Warning> {
-        let mut warnings = Vec::new();
+    fn first_warnings(&mut self, train: &Dataset) -> Vec<Warning> {
+        let told = self.device.take_warnings().into_iter();
+        let mut warnings: Vec<_> = told.map(|problem| Warning::Device { problem }).collect();
         if self.options.batch_size > train.rows() {
             warnings.push(Warning::OneBatch { batch: self.options.batch_size, rows: train.rows() });
         }

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::adapter::{describe, pick};
+use super::cooperative::{Extras, wrong};
 use super::flight::{DEPTH, Flight, Mapped, Submitted};
-use super::kernels::Variant;
+use super::kernels::{MATMULS, Variant};
 use super::load::{Loaded, Loader, UNIFORM_STRIDE};
 use super::pipeline::Pipelines;
 use crate::device::{Device, DeviceInfo, DeviceKind, Values, half, memory};
@@ -32,6 +33,12 @@ pub struct GpuDevice {
     subgroup: Option<u32>,
     /// Whether shaders may use half precision.
     half: bool,
+    adapter: wgpu::Adapter,
+    /// Sizes of the cooperative matrices that can be used; none before [`Self::open_half`].
+    cooperative: Vec<u32>,
+    /// Whether all that half precision may use was asked for.
+    opened_half: bool,
+    warnings: Vec<String>,
 }
 
 impl GpuDevice {
@@ -41,16 +48,65 @@ impl GpuDevice {
     /// If there is none of this kind, or its driver does not open it.
     pub fn open(kind: &DeviceKind) -> Result<(Self, String)> {
         let (adapter, reason) = pick(kind)?;
-        pollster::block_on(Self::open_adapter(&adapter)).map(|device| (device, reason))
+        let opened = pollster::block_on(Self::open_adapter(&adapter, Extras::none()));
+        opened.map(|device| (device, reason))
     }
 
-    async fn open_adapter(adapter: &wgpu::Adapter) -> Result<Self> {
+    /// Opens the adapter again with cooperative matrices, where it lists some that suit, and checks that products by them
+    /// are right: drivers list some that give zeros. What does not work is left out with a warning.
+    pub fn open_half(&mut self) {
+        if std::mem::replace(&mut self.opened_half, true) || !self.half {
+            return;
+        }
+        let extras = Extras::cooperative(&self.adapter);
+        if extras.sizes.is_empty() {
+            return;
+        }
+        match pollster::block_on(Self::open_adapter(&self.adapter, extras)) {
+            Ok(opened) => {
+                let (forced, binding_limit) = (self.forced, self.binding_limit);
+                *self = Self { forced, binding_limit, opened_half: true, ..opened };
+                self.check_cooperative();
+            }
+            Err(error) => self.warnings.push(format!(
+                "cooperative matrices cannot be used, so products go without them: {error}"
+            )),
+        }
+    }
+
+    /// Leaves out forms of products by cooperative matrices that give wrong numbers.
+    fn check_cooperative(&mut self) {
+        let forced = self.forced;
+        for variant in MATMULS.iter().filter(|it| it.cooperative.is_some()) {
+            if !self.can_run(variant) {
+                continue;
+            }
+            self.forced = Some(variant.name);
+            if let Some(problem) = wrong(self, variant) {
+                let size = variant.cooperative.map_or(0, |shape| shape.size);
+                self.cooperative.retain(|&other| other != size);
+                self.warnings.push(format!(
+                    "products by cooperative matrices of {size}x{size} are wrong on this adapter, so they are not used: {problem}"
+                ));
+            }
+        }
+        self.forced = forced;
+    }
+
+    /// The form of products by cooperative matrices that is taken for halves: the one of the largest.
+    fn cooperative_form(&self) -> Option<&'static str> {
+        let mut forms = MATMULS.iter().filter(|it| it.cooperative.is_some() && self.can_run(it));
+        forms.next_back().map(|variant| variant.name)
+    }
+
+    async fn open_adapter(adapter: &wgpu::Adapter, extras: Extras) -> Result<Self> {
         let info = describe(adapter);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
             // Subgroups are of use to products where all are of one size, half precision to those who ask for it.
-            required_features: adapter.features()
-                & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16),
+            required_features: extras.features
+                | adapter.features() & (wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16),
+            experimental_features: extras.experimental,
             // The defaults are far below what most adapters have.
             required_limits: adapter.limits(),
             ..Default::default()
@@ -96,6 +152,10 @@ impl GpuDevice {
             forced: None,
             subgroup: fixed_subgroup(adapter),
             half: adapter.features().contains(wgpu::Features::SHADER_F16),
+            adapter: adapter.clone(),
+            cooperative: extras.sizes,
+            opened_half: false,
+            warnings: Vec::new(),
             binding_limit: adapter.limits().max_storage_buffer_binding_size,
         })
     }
@@ -103,7 +163,10 @@ impl GpuDevice {
     /// Whether this device takes a form of a kernel by itself for some sizes.
     pub fn may_take(&self, variant: &Variant) -> bool {
         let lanes8 = self.info.is_software() && self.subgroup == Some(8);
-        variant.name == "plain" || lanes8 == variant.subgroup.is_some()
+        match variant.cooperative {
+            Some(_) => self.cooperative_form() == Some(variant.name),
+            None => variant.name == "plain" || lanes8 == variant.subgroup.is_some(),
+        }
     }
 
     /// Makes the next load take this variant wherever a kernel has it; `None` leaves the choice to the device.
@@ -113,7 +176,8 @@ impl GpuDevice {
 
     /// Whether a form of a kernel can run here.
     pub fn can_run(&self, variant: &Variant) -> bool {
-        variant.subgroup.is_none() || variant.subgroup == self.subgroup
+        let shape = variant.cooperative.is_none_or(|it| self.cooperative.contains(&it.size));
+        shape && (variant.subgroup.is_none() || variant.subgroup == self.subgroup)
     }
 
     /// Whether plans in half precision can run here.
@@ -268,6 +332,10 @@ impl Device for GpuDevice {
     }
 
     fn load(&mut self, plan: &Plan) -> Result<()> {
+        if plan.slots().any(|(_, slot)| slot.element == Element::F16) {
+            self.open_half();
+        }
+        let cooperative = self.cooperative_form();
         // What was loaded before makes room first, and what failed with it is past; a lost device stays lost.
         self.loaded = None;
         if !self.lost.load(Ordering::SeqCst) {
@@ -288,6 +356,7 @@ impl Device for GpuDevice {
             binding_limit: self.binding_limit,
             subgroup: self.subgroup,
             half: self.half,
+            cooperative,
             pipelines: &mut self.pipelines,
         };
         let loaded = loader.load(plan)?;
@@ -435,6 +504,10 @@ impl Device for GpuDevice {
         }
         values.truncate(len);
         Ok(values)
+    }
+
+    fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     fn variants(&self) -> Vec<String> {

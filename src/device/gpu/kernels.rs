@@ -2,6 +2,8 @@
 //!
 //! A row says what `shaders/NAME.wgsl` must declare; `tests/shaders.rs` compares both.
 
+use crate::plan::{Element, Stored};
+
 const STEP: &str = include_str!("../../../shaders/step.wgsl");
 const INDEX: &str = include_str!("../../../shaders/index.wgsl");
 const ACTIVATION: &str = include_str!("../../../shaders/activation.wgsl");
@@ -43,6 +45,24 @@ pub struct Variant {
     /// Whether what is fused into a product is a uniform instead of a constant, so that all products of a plan share
     /// one pipeline: for adapters that take long to compile one.
     pub one_pipeline: bool,
+    /// The cooperative matrices that it needs; their factors are in half precision, and so must be what it reads.
+    pub cooperative: Option<Shape>,
+}
+
+impl Variant {
+    /// Whether it has a form for numbers kept like this.
+    pub fn fits(&self, stored: Stored) -> bool {
+        self.cooperative.is_none() || stored.read == Element::F16
+    }
+}
+
+/// Square cooperative matrices of halves, whose products are added up in single precision.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Rows and columns.
+    pub size: u32,
+    /// The file that names their types.
+    pub source: &'static str,
 }
 
 /// Lanes of a workgroup in kernels that go through elements one by one.
@@ -57,12 +77,18 @@ macro_rules! plain {
             tile: [1, WORKGROUP],
             subgroup: None,
             one_pipeline: false,
+            cooperative: None,
         }]
     };
 }
 
 const TILE: &str = include_str!("../../../shaders/matmul_tile.wgsl");
 const SUBGROUP: &str = include_str!("../../../shaders/matmul_subgroup.wgsl");
+const COOPERATIVE: &str = include_str!("../../../shaders/matmul_cooperative.wgsl");
+const SHAPE_8X8: Shape =
+    Shape { size: 8, source: include_str!("../../../shaders/cooperative_8x8.wgsl") };
+const SHAPE_16X16: Shape =
+    Shape { size: 16, source: include_str!("../../../shaders/cooperative_16x16.wgsl") };
 
 /// A product by tiles in workgroup memory, `m` x `n` a workgroup: the constants' TILE_M and TILE_N.
 const fn tile(
@@ -71,7 +97,16 @@ const fn tile(
     m: u32,
     n: u32,
 ) -> Variant {
-    Variant { name, source: TILE, consts, tile: [m, n], subgroup: None, one_pipeline: false }
+    let tile = [m, n];
+    Variant {
+        name,
+        source: TILE,
+        consts,
+        tile,
+        subgroup: None,
+        one_pipeline: false,
+        cooperative: None,
+    }
 }
 
 /// A product whose workgroup is one subgroup of so many lanes.
@@ -81,10 +116,37 @@ const fn subgroup(
     tile: [u32; 2],
     lanes: u32,
 ) -> Variant {
-    Variant { name, source: SUBGROUP, consts, tile, subgroup: Some(lanes), one_pipeline: true }
+    Variant {
+        name,
+        source: SUBGROUP,
+        consts,
+        tile,
+        subgroup: Some(lanes),
+        one_pipeline: true,
+        cooperative: None,
+    }
 }
 
-const MATMULS: &[Variant] = &[
+/// A product whose workgroup is one subgroup of so many lanes, by cooperative matrices of `size` x `size`.
+const fn cooperative(
+    name: &'static str,
+    consts: &'static [(&'static str, u32)],
+    shape: Shape,
+    lanes: u32,
+) -> Variant {
+    Variant {
+        name,
+        source: COOPERATIVE,
+        consts,
+        tile: [2 * shape.size, 2 * shape.size],
+        subgroup: Some(lanes),
+        one_pipeline: false,
+        cooperative: Some(shape),
+    }
+}
+
+/// The forms of products.
+pub(super) const MATMULS: &[Variant] = &[
     tile(
         "tile_64x64",
         &[("TILE_M", 64), ("TILE_N", 64), ("TILE_K", 16), ("REG_M", 4), ("REG_N", 4)],
@@ -102,6 +164,24 @@ const MATMULS: &[Variant] = &[
         &[("LANES", 8), ("STEP_K", 2), ("REG_M", 16), ("REG_N", 2)],
         [16, 16],
         8,
+    ),
+    cooperative(
+        "cooperative_8x8_lanes8",
+        &[("LANES", 8), ("SIZE", 8), ("STEP_K", 16)],
+        SHAPE_8X8,
+        8,
+    ),
+    cooperative(
+        "cooperative_8x8_lanes32",
+        &[("LANES", 32), ("SIZE", 8), ("STEP_K", 32)],
+        SHAPE_8X8,
+        32,
+    ),
+    cooperative(
+        "cooperative_16x16_lanes32",
+        &[("LANES", 32), ("SIZE", 16), ("STEP_K", 32)],
+        SHAPE_16X16,
+        32,
     ),
 ];
 

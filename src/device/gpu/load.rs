@@ -52,6 +52,8 @@ pub(super) struct Loader<'a> {
     pub(super) subgroup: Option<u32>,
     /// Whether shaders may use half precision.
     pub(super) half: bool,
+    /// The form of products of halves by cooperative matrices, if one can be taken.
+    pub(super) cooperative: Option<&'static str>,
     pub(super) pipelines: &'a mut Pipelines,
 }
 
@@ -172,9 +174,12 @@ impl Loader<'_> {
     /// The form of a kernel for this adapter and these sizes.
     fn variant(&self, plan: &Plan, step: &Step) -> Result<&'static Variant> {
         let spec = spec_of(&step.kernel)?;
-        if let Some(forced) = spec.variants.iter().find(|variant| Some(variant.name) == self.forced)
-        {
-            return Ok(forced);
+        let stored = plan.stored(step)?;
+        let named = |name: Option<&str>| {
+            spec.variants.iter().find(|it| Some(it.name) == name && it.fits(stored))
+        };
+        if let Some(found) = named(self.forced).or_else(|| named(self.cooperative)) {
+            return Ok(found);
         }
         let product = step.kernel.is_product();
         let (m, n) = plan.slot(step.writes[0]).matrix();

@@ -4,6 +4,7 @@
 //! Absent on purpose: gradients, files, epochs.
 
 mod adapter;
+mod cooperative;
 mod device;
 mod flight;
 mod kernels;
@@ -14,5 +15,5 @@ mod shader;
 
 pub use adapter::{AdapterReport, adapters};
 pub use device::GpuDevice;
-pub use kernels::{KERNELS, KernelSpec, Variant};
+pub use kernels::{KERNELS, KernelSpec, Shape, Variant};
 pub use shader::{assemble, consts};

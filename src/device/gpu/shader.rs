@@ -100,9 +100,10 @@ const WRITE_F32: &str = include_str!("../../../shaders/write_f32.wgsl");
 const WRITE_F16: &str = include_str!("../../../shaders/write_f16.wgsl");
 
 /// The files that say what a kernel's numbers are kept in.
-fn kept(stored: Stored) -> [&'static str; 3] {
+fn kept(variant: &Variant, stored: Stored) -> [&'static str; 4] {
     [
         if stored.half() { HALF } else { "" },
+        variant.cooperative.map_or("", |shape| shape.source),
         if stored.read == Element::F16 { READ_F16 } else { READ_F32 },
         if stored.write == Element::F16 { WRITE_F16 } else { WRITE_F32 },
     ]
@@ -115,7 +116,7 @@ pub fn assemble(
     stored: Stored,
     consts: &[(&str, u32)],
 ) -> String {
-    let mut wgsl = kept(stored).concat();
+    let mut wgsl = kept(variant, stored).concat();
     for (name, value) in variant.consts.iter().chain(consts) {
         let _ = writeln!(wgsl, "const {name}: u32 = {value}u;");
     }

@@ -94,13 +94,19 @@ fn verify_variants(
     let half = device.has_half();
     let mut tally = Tally { device: device.info().clone(), passed: 0, failed: 0, half };
     for (kernel, stored) in every_form(half) {
+        if stored.half() {
+            device.open_half();
+        }
         let Some(spec) = super::gpu::KERNELS.iter().find(|spec| spec.name == kernel.name()) else {
             continue;
         };
         for variant in spec.variants {
             // What is fused in at the end is the same text in all forms of a product: those that this device
             // never takes by itself are checked with a few fusions, since compiling is what takes the time.
-            if !device.can_run(variant) || !(device.may_take(variant) || few(&kernel)) {
+            if !variant.fits(stored)
+                || !device.can_run(variant)
+                || !(device.may_take(variant) || few(&kernel))
+            {
                 continue;
             }
             device.force_variant(Some(variant.name));
