@@ -13,7 +13,7 @@ use wgrad::device::{Device, DeviceKind};
 use wgrad::graph::{Loss, Optimizer};
 use wgrad::model::{Activation, Init, Sequential};
 use wgrad::plan::{Plan, Precision, Scaling};
-use wgrad::train::{Event, Metrics, TrainOptions, Trainer, Warning};
+use wgrad::train::{Event, Metrics, TrainOptions, Trainer, Warning, Workload};
 use wgrad::{Error, Seed};
 
 /// The CPU, and the adapter if it has half precision.
@@ -147,6 +147,38 @@ fn features_too_large_for_half_precision_are_refused() {
     assert!(said.starts_with("--precision: ") && said.contains("100000"), "{said}");
     let scaled = TrainOptions { scale: Scale::Standard, ..options };
     assert!(Trainer::new(&model, &data, &scaled, &DeviceKind::Cpu).is_ok());
+}
+
+#[test]
+#[cfg(feature = "gpu")]
+fn products_by_cooperative_matrices_train_as_others_do() {
+    use wgrad::device::cpu::CpuDevice;
+    use wgrad::device::gpu::KERNELS;
+    let Some(mut device) = common::gpu() else { return };
+    device.open_half();
+    let variants = KERNELS.iter().flat_map(|spec| spec.variants);
+    let mut seen = false;
+    for variant in variants.filter(|variant| variant.cooperative.is_some()) {
+        if !device.can_run(variant) {
+            continue;
+        }
+        seen = true;
+        let tiny = Workload { precision: Precision::F16, ..Workload::by_name("tiny").unwrap() };
+        let plan = tiny.plan().unwrap();
+        device.force_variant(Some(variant.name));
+        let (got, _) = tiny.begin(&mut device, &plan).unwrap();
+        assert!(
+            device.variants().iter().all(|line| line.contains(variant.name)),
+            "{:?}",
+            device.variants()
+        );
+        let (want, _) = tiny.begin(&mut CpuDevice::<f64>::new(), &plan).unwrap();
+        assert_close(variant.name, &got, &want, Tolerance { abs: 0.0, rel: 2e-3 });
+    }
+    if !seen {
+        let _ =
+            writeln!(std::io::stderr(), "SKIPPED on {}: no cooperative matrices", device.info());
+    }
 }
 
 #[test]

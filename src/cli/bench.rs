@@ -79,6 +79,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit> {
                 continue;
             }
             let row = measure(args, workload, name, device.as_mut(), open_seconds)?;
+            device.take_warnings().iter().for_each(|problem| console.warn(problem));
             if args.json {
                 JsonLines::new(&mut out).line(&row.line()).map_err(failed)?;
             }

@@ -52,8 +52,8 @@ impl GpuDevice {
         opened.map(|device| (device, reason))
     }
 
-    /// Opens the adapter again with cooperative matrices, where it lists some that suit, and checks that products by them
-    /// are right: drivers list some that give zeros. What does not work is left out with a warning.
+    /// Opens the adapter again with cooperative matrices, if it lists some that suit. Loading a plan in half precision does
+    /// that by itself on GPUs, and leaves out what gives wrong numbers; whoever calls this first has to check for himself.
     pub fn open_half(&mut self) {
         if std::mem::replace(&mut self.opened_half, true) || !self.half {
             return;
@@ -66,7 +66,6 @@ impl GpuDevice {
             Ok(opened) => {
                 let (forced, binding_limit) = (self.forced, self.binding_limit);
                 *self = Self { forced, binding_limit, opened_half: true, ..opened };
-                self.check_cooperative();
             }
             Err(error) => self.warnings.push(format!(
                 "cooperative matrices cannot be used, so products go without them: {error}"
@@ -74,7 +73,7 @@ impl GpuDevice {
         }
     }
 
-    /// Leaves out forms of products by cooperative matrices that give wrong numbers.
+    /// Leaves out forms of products by cooperative matrices that give wrong numbers: drivers list some that give zeros.
     fn check_cooperative(&mut self) {
         let forced = self.forced;
         for variant in MATMULS.iter().filter(|it| it.cooperative.is_some()) {
@@ -93,8 +92,12 @@ impl GpuDevice {
         self.forced = forced;
     }
 
-    /// The form of products by cooperative matrices that is taken for halves: the one of the largest.
+    /// The form of products by cooperative matrices that is taken for halves: the one of the largest. Software adapters
+    /// only imitate them, at a fourth of the speed of others.
     fn cooperative_form(&self) -> Option<&'static str> {
+        if self.info.is_software() {
+            return None;
+        }
         let mut forms = MATMULS.iter().filter(|it| it.cooperative.is_some() && self.can_run(it));
         forms.next_back().map(|variant| variant.name)
     }
@@ -332,8 +335,10 @@ impl Device for GpuDevice {
     }
 
     fn load(&mut self, plan: &Plan) -> Result<()> {
-        if plan.slots().any(|(_, slot)| slot.element == Element::F16) {
+        let half = plan.slots().any(|(_, slot)| slot.element == Element::F16);
+        if half && !self.opened_half && !self.info.is_software() {
             self.open_half();
+            self.check_cooperative();
         }
         let cooperative = self.cooperative_form();
         // What was loaded before makes room first, and what failed with it is past; a lost device stays lost.
