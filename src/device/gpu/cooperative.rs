@@ -1,4 +1,4 @@
-//! Cooperative matrices: asking an adapter for them, and checking that products by them are right.
+//! Half precision on an adapter, and cooperative matrices: asking for them, checking that products by them are right.
 //!
 //! They are an experiment of wgpu's, so only plans in half precision ask for them, and nothing is believed unseen.
 
@@ -6,7 +6,7 @@ use wgpu::CooperativeScalarType::{F16, F32};
 use wgpu::{ExperimentalFeatures, Features};
 
 use super::device::GpuDevice;
-use super::kernels::Variant;
+use super::kernels::{MATMULS, Variant};
 use crate::device::verify::{check_form, half_kernels};
 use crate::model::Activation;
 use crate::plan::Kernel;
@@ -46,9 +46,72 @@ impl Extras {
     }
 }
 
+impl GpuDevice {
+    /// Whether plans in half precision can run here.
+    pub fn has_half(&self) -> bool {
+        self.half
+    }
+
+    /// Makes later loads refuse half precision, as on an adapter without it.
+    pub fn deny_half(&mut self) {
+        self.half = false;
+    }
+
+    /// Opens the adapter again with cooperative matrices, if it lists some that suit. Loading a plan in half precision does
+    /// that by itself on GPUs, and leaves out what gives wrong numbers; whoever calls this first has to check for himself.
+    pub fn open_half(&mut self) {
+        if std::mem::replace(&mut self.opened_half, true) || !self.half {
+            return;
+        }
+        let extras = Extras::cooperative(&self.adapter);
+        if extras.sizes.is_empty() {
+            return;
+        }
+        match pollster::block_on(Self::open_adapter(&self.adapter, extras)) {
+            Ok(mut opened) => {
+                (opened.forced, opened.binding_limit) = (self.forced, self.binding_limit);
+                opened.opened_half = true;
+                *self = opened;
+            }
+            Err(error) => self.warnings.push(format!(
+                "cooperative matrices cannot be used, so products go without them: {error}"
+            )),
+        }
+    }
+
+    /// Leaves out forms of products by cooperative matrices that give wrong numbers: drivers list some that give zeros.
+    pub(super) fn check_cooperative(&mut self) {
+        let forced = self.forced;
+        for variant in MATMULS.iter().filter(|it| it.cooperative.is_some()) {
+            if !self.can_run(variant) {
+                continue;
+            }
+            self.forced = Some(variant.name);
+            if let Some(problem) = wrong(self, variant) {
+                let size = variant.cooperative.map_or(0, |shape| shape.size);
+                self.cooperative.retain(|&other| other != size);
+                self.warnings.push(format!(
+                    "products by cooperative matrices of {size}x{size} are wrong on this adapter, so they are not used: {problem}"
+                ));
+            }
+        }
+        self.forced = forced;
+    }
+
+    /// The form of products by cooperative matrices that is taken for halves: the one of the largest. Software adapters
+    /// only imitate them, at a fourth of the speed of others.
+    pub(super) fn cooperative_form(&self) -> Option<&'static str> {
+        if self.info.is_software() {
+            return None;
+        }
+        let mut forms = MATMULS.iter().filter(|it| it.cooperative.is_some() && self.can_run(it));
+        forms.next_back().map(|variant| variant.name)
+    }
+}
+
 /// What is wrong with a form of products on this device, if anything: each product once, with all that is fused in, at
 /// sizes that no tile divides.
-pub(super) fn wrong(device: &mut GpuDevice, variant: &Variant) -> Option<String> {
+fn wrong(device: &mut GpuDevice, variant: &Variant) -> Option<String> {
     let whole = |kernel: &Kernel| match *kernel {
         Kernel::MatmulNt { bias, act, .. } => bias && act == Activation::Gelu,
         Kernel::MatmulNn { act_grad } => act_grad == Activation::Tanh,
@@ -62,4 +125,33 @@ pub(super) fn wrong(device: &mut GpuDevice, variant: &Variant) -> Option<String>
             Err(error) => Some(error.to_string()),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::verify::check;
+    use crate::device::{Device, DeviceKind};
+
+    #[test]
+    fn matrices_that_do_not_work_are_left_out_with_a_warning() {
+        let Ok((mut device, _)) = GpuDevice::open(&DeviceKind::Software) else {
+            assert!(std::env::var_os("REQUIRE_GPU").is_none(), "no software adapter");
+            return;
+        };
+        if !device.has_half() {
+            return;
+        }
+        // As if the adapter had listed them: without their feature no pipeline can be made.
+        device.cooperative = vec![8, 16];
+        let form = MATMULS.iter().find(|it| it.cooperative.is_some() && device.can_run(it));
+        let Some(form) = form.and_then(|form| form.cooperative) else { return };
+        device.check_cooperative();
+        assert!(!device.cooperative.contains(&form.size));
+        let told = device.take_warnings();
+        assert!(told.len() == 1 && told[0].contains("are not used: "), "{told:?}");
+        assert!(device.take_warnings().is_empty());
+        // The device goes on.
+        assert_eq!(check(&mut device, "plain", Kernel::Add, [31, 57, 31]).unwrap().failure, None);
+    }
 }

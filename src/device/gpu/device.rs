@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::adapter::{describe, pick};
-use super::cooperative::{Extras, wrong};
+use super::cooperative::Extras;
 use super::flight::{DEPTH, Flight, Mapped, Submitted};
-use super::kernels::{MATMULS, Variant};
+use super::kernels::Variant;
 use super::load::{Loaded, Loader, UNIFORM_STRIDE};
 use super::pipeline::Pipelines;
 use crate::device::{Device, DeviceInfo, DeviceKind, Values, half, memory};
@@ -17,7 +17,7 @@ use crate::plan::{Element, Phase, Plan, Slot, SlotSpec, StepRow, WINDOW};
 
 /// A GPU, or a software adapter, that runs plans.
 pub struct GpuDevice {
-    info: DeviceInfo,
+    pub(super) info: DeviceInfo,
     device: wgpu::Device,
     queue: wgpu::Queue,
     /// The first thing that went wrong, as wgpu told it: errors come here instead of panicking.
@@ -27,18 +27,18 @@ pub struct GpuDevice {
     loaded: Option<Loaded>,
     flight: Flight,
     losses: Vec<f32>,
-    forced: Option<&'static str>,
-    binding_limit: u64,
+    pub(super) forced: Option<&'static str>,
+    pub(super) binding_limit: u64,
     /// The size of all subgroups, if the adapter has them and the size is fixed.
     subgroup: Option<u32>,
     /// Whether shaders may use half precision.
-    half: bool,
-    adapter: wgpu::Adapter,
+    pub(super) half: bool,
+    pub(super) adapter: wgpu::Adapter,
     /// Sizes of the cooperative matrices that can be used; none before [`Self::open_half`].
-    cooperative: Vec<u32>,
+    pub(super) cooperative: Vec<u32>,
     /// Whether all that half precision may use was asked for.
-    opened_half: bool,
-    warnings: Vec<String>,
+    pub(super) opened_half: bool,
+    pub(super) warnings: Vec<String>,
 }
 
 impl GpuDevice {
@@ -52,57 +52,7 @@ impl GpuDevice {
         opened.map(|device| (device, reason))
     }
 
-    /// Opens the adapter again with cooperative matrices, if it lists some that suit. Loading a plan in half precision does
-    /// that by itself on GPUs, and leaves out what gives wrong numbers; whoever calls this first has to check for himself.
-    pub fn open_half(&mut self) {
-        if std::mem::replace(&mut self.opened_half, true) || !self.half {
-            return;
-        }
-        let extras = Extras::cooperative(&self.adapter);
-        if extras.sizes.is_empty() {
-            return;
-        }
-        match pollster::block_on(Self::open_adapter(&self.adapter, extras)) {
-            Ok(opened) => {
-                let (forced, binding_limit) = (self.forced, self.binding_limit);
-                *self = Self { forced, binding_limit, opened_half: true, ..opened };
-            }
-            Err(error) => self.warnings.push(format!(
-                "cooperative matrices cannot be used, so products go without them: {error}"
-            )),
-        }
-    }
-
-    /// Leaves out forms of products by cooperative matrices that give wrong numbers: drivers list some that give zeros.
-    fn check_cooperative(&mut self) {
-        let forced = self.forced;
-        for variant in MATMULS.iter().filter(|it| it.cooperative.is_some()) {
-            if !self.can_run(variant) {
-                continue;
-            }
-            self.forced = Some(variant.name);
-            if let Some(problem) = wrong(self, variant) {
-                let size = variant.cooperative.map_or(0, |shape| shape.size);
-                self.cooperative.retain(|&other| other != size);
-                self.warnings.push(format!(
-                    "products by cooperative matrices of {size}x{size} are wrong on this adapter, so they are not used: {problem}"
-                ));
-            }
-        }
-        self.forced = forced;
-    }
-
-    /// The form of products by cooperative matrices that is taken for halves: the one of the largest. Software adapters
-    /// only imitate them, at a fourth of the speed of others.
-    fn cooperative_form(&self) -> Option<&'static str> {
-        if self.info.is_software() {
-            return None;
-        }
-        let mut forms = MATMULS.iter().filter(|it| it.cooperative.is_some() && self.can_run(it));
-        forms.next_back().map(|variant| variant.name)
-    }
-
-    async fn open_adapter(adapter: &wgpu::Adapter, extras: Extras) -> Result<Self> {
+    pub(super) async fn open_adapter(adapter: &wgpu::Adapter, extras: Extras) -> Result<Self> {
         let info = describe(adapter);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
@@ -181,16 +131,6 @@ impl GpuDevice {
     pub fn can_run(&self, variant: &Variant) -> bool {
         let shape = variant.cooperative.is_none_or(|it| self.cooperative.contains(&it.size));
         shape && (variant.subgroup.is_none() || variant.subgroup == self.subgroup)
-    }
-
-    /// Whether plans in half precision can run here.
-    pub fn has_half(&self) -> bool {
-        self.half
-    }
-
-    /// Makes later loads refuse half precision, as on an adapter without it.
-    pub fn deny_half(&mut self) {
-        self.half = false;
     }
 
     /// Makes the next load keep to fewer bytes a binding than the adapter allows, as on an adapter with less;
