@@ -17,9 +17,16 @@ const NN: Kernel = Kernel::MatmulNn { act_grad: Activation::Relu };
 const TN: Kernel = Kernel::MatmulTn { bias_grad: true };
 const GELU: Kernel = Kernel::Activate { act: Activation::Gelu, bias: false };
 const GELU_GRAD: Kernel = Kernel::ActivateGrad { act: Activation::Gelu };
-const SGD: Kernel = Kernel::UpdateSgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-const ADAM: Kernel =
-    Kernel::UpdateAdam { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, decoupled: false };
+const SGD: Kernel =
+    Kernel::UpdateSgd { momentum: 0.0, nesterov: false, weight_decay: 0.0, scaled: false };
+const ADAM: Kernel = Kernel::UpdateAdam {
+    beta1: 0.9,
+    beta2: 0.999,
+    eps: 1e-8,
+    weight_decay: 0.0,
+    decoupled: false,
+    scaled: false,
+};
 
 /// Kernels with their sizes: m, n, k of products; else rows, columns, rows that count. They are those of the
 /// workloads' steps: small layers, a batch through layers that a core's cache holds, one through wide layers.
@@ -37,8 +44,8 @@ const KERNELS: [(Kernel, [usize; 3]); 17] = [
     (TN, [1024, 1024, 512]),
     (GELU, [512, 1024, 512]),
     (GELU_GRAD, [512, 1024, 512]),
-    (Kernel::LossCrossEntropy, [128, 10, 128]),
-    (Kernel::LossMse, [512, 512, 512]),
+    (Kernel::LossCrossEntropy { scaled: false }, [128, 10, 128]),
+    (Kernel::LossMse { scaled: false }, [512, 512, 512]),
     (SGD, [1, 1 << 20, 1]),
     (ADAM, [1, 1 << 20, 1]),
 ];
@@ -56,7 +63,7 @@ fn work(kernel: &Kernel, [m, n, k]: [usize; 3]) -> Throughput {
         // The same, and both moments read and written.
         Kernel::UpdateAdam { .. } => (n, 7),
         // Prediction or saved value, target or gradient, and what is written.
-        Kernel::LossMse | Kernel::ActivateGrad { .. } => (m * n, 3),
+        Kernel::LossMse { .. } | Kernel::ActivateGrad { .. } => (m * n, 3),
         // Logits and gradient, or value and result.
         _ => (m * n, 2),
     };

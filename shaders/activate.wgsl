@@ -6,9 +6,9 @@ struct Params {
 }
 
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> x: array<f32>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> x: array<Read>;
+@group(0) @binding(3) var<storage, read> bias: array<Read>;
+@group(0) @binding(4) var<storage, read_write> out: array<Write>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -16,9 +16,9 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
     if at >= params.len {
         return;
     }
-    var z = x[at];
+    var z = f32(x[at]);
     if BIAS == 1u {
-        z += bias[at % params.n];
+        z += f32(bias[at % params.n]);
     }
-    out[at] = activate(z);
+    out[at] = stored(activate(z));
 }

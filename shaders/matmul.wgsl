@@ -8,11 +8,11 @@ struct Params {
 }
 
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> a: array<f32>;
-@group(0) @binding(3) var<storage, read> b: array<f32>;
-@group(0) @binding(4) var<storage, read> extra: array<f32>;
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
-@group(0) @binding(6) var<storage, read_write> extra_out: array<f32>;
+@group(0) @binding(2) var<storage, read> a: array<Read>;
+@group(0) @binding(3) var<storage, read> b: array<Read>;
+@group(0) @binding(4) var<storage, read> extra: array<Read>;
+@group(0) @binding(5) var<storage, read_write> out: array<Write>;
+@group(0) @binding(6) var<storage, read_write> extra_out: array<Write>;
 
 // What is fused in is a constant where each combination has a pipeline of its own, else a uniform.
 fn size_of_product() -> Size {
@@ -20,25 +20,25 @@ fn size_of_product() -> Size {
 }
 
 fn load_a(at: u32) -> f32 {
-    return a[at];
+    return f32(a[at]);
 }
 
 fn load_b(at: u32) -> f32 {
-    return b[at];
+    return f32(b[at]);
 }
 
 fn load_extra(at: u32) -> f32 {
-    return extra[at];
+    return f32(extra[at]);
 }
 
 fn load_out(at: u32) -> f32 {
-    return out[at];
+    return f32(out[at]);
 }
 
 fn store_out(at: u32, value: f32) {
-    out[at] = value;
+    out[at] = stored(value);
 }
 
 fn store_extra(at: u32, value: f32) {
-    extra_out[at] = value;
+    extra_out[at] = stored(value);
 }

@@ -81,6 +81,15 @@ fn product_tile(size: Size, tile: u32, lane: u32) {
             }
         }
     }
+    // What is taken up again below must not have been rounded.
+    var exact: array<f32, REG_M * REG_N>;
+    if ROUNDS == 1u {
+        for (var i = 0u; i < REG_M; i++) {
+            for (var j = 0u; j < REG_N; j++) {
+                exact[i * REG_N + j] = sums[i][j];
+            }
+        }
+    }
     for (var i = 0u; i < REG_M; i++) {
         let row = row0 + i;
         if row >= size.m {
@@ -101,10 +110,14 @@ fn product_tile(size: Size, tile: u32, lane: u32) {
             let column = column0 + i % REG_N * LANES;
             if column < size.n {
                 let at = row * size.n + column;
+                var z = load_out(at);
+                if ROUNDS == 1u {
+                    z = exact[i];
+                }
                 if SHORT_ACT == 1u {
-                    store_out(at, load_out(at) * activation_gradient(load_extra(at)));
+                    store_out(at, z * activation_gradient(load_extra(at)));
                 } else {
-                    finish(Size(size.m, size.n, size.k, size.fused & ~BIAS), row, column, load_out(at));
+                    finish(Size(size.m, size.n, size.k, size.fused & ~BIAS), row, column, z);
                 }
             }
         }

@@ -6,8 +6,8 @@ struct Params {
 }
 
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> x: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<storage, read> x: array<Read>;
+@group(0) @binding(3) var<storage, read_write> out: array<Write>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -17,7 +17,7 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
     }
     var sum = 0.0;
     for (var row = 0u; row < params.m; row++) {
-        sum += x[row * params.n + column];
+        sum += f32(x[row * params.n + column]);
     }
-    out[column] = sum;
+    out[column] = stored(sum);
 }

@@ -1,4 +1,6 @@
 // Stochastic gradient descent's update of an arena: sgd.wgsl. Four elements a lane: arenas are multiples of 64.
+// With a loss scale, it is taken out of the gradient, a step with an overflow changes nothing, and half_weight keeps
+// the weights in half precision.
 
 struct Params {
     len: u32,  // in vectors of four
@@ -8,8 +10,10 @@ struct Params {
 
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> gradient: array<vec4<f32>>;
-@group(0) @binding(3) var<storage, read_write> weight: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> velocity: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read> scaling: array<f32>;
+@group(0) @binding(4) var<storage, read_write> weight: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> velocity: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> half_weight: array<vec4<Write>>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -17,13 +21,24 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
     if at >= params.len {
         return;
     }
+    if SCALED == 1u && scaling[OVERFLOW] != 0.0 {
+        return;
+    }
+    var g = gradient[at];
+    if SCALED == 1u {
+        g *= scaling[INVERSE];
+    }
     var before = vec4<f32>();
     if MOMENTUM == 1u {
         before = velocity[at];
     }
-    let after = sgd(weight[at], gradient[at], before);
+    let after = sgd(weight[at], g, before);
     weight[at] = after.weight;
     if MOMENTUM == 1u {
         velocity[at] = after.velocity;
+    }
+    if SCALED == 1u {
+        let w = after.weight;
+        half_weight[at] = vec4(stored(w.x), stored(w.y), stored(w.z), stored(w.w));
     }
 }

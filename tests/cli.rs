@@ -1,4 +1,4 @@
-//! The program as users meet it: exit codes, messages, files, JSON lines. All on the CPU device.
+//! The program as users meet it: exit codes, messages, files, JSON lines. All on the CPU device, but for half precision.
 
 #![cfg(feature = "cli")]
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails the test")]
@@ -541,6 +541,11 @@ fn wrong_usage_is_code_2_and_leaves_nothing() {
         (&["--optimizer", "sgd", "--nesterov"], &["--nesterov", "--momentum"]),
         (&["--nesterov", "maybe"], &["--nesterov", "sgd"]),
         (&["--shuffle", "maybe"], &["--shuffle", "true or false"]),
+        (&["--precision", "bf16"], &["--precision", "bf16", "f32, f16"]),
+        (
+            &["--precision", "f16", "--device", "cpu"],
+            &["--precision: f16 is for GPUs", "--precision f32", "wgrad adapters"],
+        ),
         (&["--device", ""], &["--device", "auto, gpu, software, cpu"]),
         (&["--epoch", "3"], &["'--epoch'", "--epochs"]),
         (&["--lr"], &["--lr", "value is required"]),
@@ -1088,6 +1093,11 @@ fn plans_and_adapters_are_printed() {
             && plan.contains("memory: "),
         "{plan}"
     );
+    assert!(!plan.contains("f16"), "{plan}");
+    let half = place.ok(&["plan", DIGITS, "--target", "digit", "--precision", "f16"]);
+    for part in ["x[32,64]:f16", "check_finite", "half_params", "rescale"] {
+        assert!(half.contains(part), "{part}: {half}");
+    }
     assert!(!place.path("runs").exists());
     let adapters = place.ok(&["adapters"]);
     assert!(
@@ -1097,12 +1107,45 @@ fn plans_and_adapters_are_printed() {
 }
 
 #[test]
+#[cfg(feature = "gpu")]
+fn half_precision_is_recorded_and_read_back_or_refused() {
+    let place = Place::new();
+    let software = ["--device", "software", "--epochs", "2", "--precision", "f16"];
+    let args = [&["train", DIGITS, "--target", "digit", "--out", "half"], &software[..]].concat();
+    let adapters = place.ok(&["adapters"]);
+    let Some((_, software)) = adapters.split_once("(software adapter") else {
+        assert!(std::env::var_os("REQUIRE_GPU").is_none(), "no software adapter: {adapters}");
+        let skipped = b"SKIPPED, no software adapter\n";
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), skipped);
+        return;
+    };
+    let features = software.lines().find(|line| line.trim().starts_with("features")).unwrap();
+    if !features.contains("f16") {
+        place.refused(1, &args, &["SHADER_F16", "--precision f32"]);
+        return;
+    }
+    let output = place.run(&args);
+    let said = text(&output.stderr);
+    assert!(output.status.success() && said.contains("in half precision (f16)"), "{said}");
+    let config = std::fs::read_to_string(place.path("half/config.toml")).unwrap();
+    assert!(config.contains("precision = \"f16\""), "{config}");
+    let again = ["train", "--config", "half/config.toml", "--out", "again"];
+    let again = place.ok(&[&again[..], &["--device", "software", "--json"]].concat());
+    let (name, started) = &events(&again)[0];
+    assert_eq!((name.as_str(), &started["precision"]), ("started", &Value::from("f16")));
+    let weights =
+        |run: &str| std::fs::read(place.path(&format!("{run}/model.safetensors"))).unwrap();
+    assert_eq!(weights("half"), weights("again"));
+}
+
+#[test]
 fn kernels_are_verified() {
     let place = Place::new();
     let said = place.ok(&["verify", "--device", "cpu"]);
     let last = said.lines().last().unwrap();
     assert!(last.starts_with("CPU (cpu") && last.ends_with(" passed, 0 failed"), "{said}");
     assert!(said.contains("matmul_nt") && said.contains("ok"), "{said}");
+    assert!(said.contains("matmul_nt +bias +relu f16 [") && said.contains("rescale ["), "{said}");
     let events = events(&place.ok(&["verify", "--device", "cpu", "--json"]));
     let (name, sum) = events.last().unwrap();
     assert_eq!((name.as_str(), &sum["passed"]), ("finished", &Value::from(events.len() - 1)));

@@ -11,7 +11,7 @@ use common::gpu;
 use wgrad::data::{Scale, Split, synth};
 use wgrad::device::cpu::CpuDevice;
 use wgrad::device::gpu::GpuDevice;
-use wgrad::device::verify::{check, every_kernel, sizes_of, verify_gpu};
+use wgrad::device::verify::{check, check_form, every_kernel, half_kernels, sizes_of, verify_gpu};
 use wgrad::device::{Device, DeviceInfo, DeviceKind, Values};
 use wgrad::graph::{Loss, Optimizer};
 use wgrad::model::{Activation, Init, Sequential};
@@ -82,6 +82,11 @@ fn the_check_sees_one_wrong_element_of_any_kernel() {
         // The longest sums have the widest limits; the second size is of ordinary length for all.
         let sizes = sizes_of(&kernel)[1];
         let check = check(&mut device, "off", kernel, sizes).unwrap();
+        assert!(check.failure.is_some(), "{check:?}");
+    }
+    for (kernel, stored) in half_kernels() {
+        let sizes = sizes_of(&kernel)[1];
+        let check = check_form(&mut device, "off", (kernel, stored), sizes).unwrap();
         assert!(check.failure.is_some(), "{check:?}");
     }
 }

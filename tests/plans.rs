@@ -15,7 +15,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use wgrad::graph::{Loss, Optimizer, inference, training};
 use wgrad::model::{Activation, Init, Layer, Sequential};
-use wgrad::plan::{Kernel, Memory, Phase, Plan, Role, Sizes, Slot, Step};
+use wgrad::plan::{Kernel, Memory, Phase, Plan, Precision, Role, Sizes, Slot, Step};
 use wgrad::train::WORKLOADS;
 
 const SGD: Optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
@@ -23,6 +23,18 @@ const SGD: Optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_d
 fn plan(model: &Sequential, inputs: usize, loss: Loss, optimizer: Optimizer, sizes: Sizes) -> Plan {
     let step = training(model, inputs, loss, optimizer).unwrap();
     Plan::training(&step, &inference(model, inputs).unwrap(), sizes).unwrap()
+}
+
+fn plan_in(
+    precision: Precision,
+    model: &Sequential,
+    inputs: usize,
+    (loss, optimizer): (Loss, Optimizer),
+    sizes: Sizes,
+) -> Plan {
+    let step = training(model, inputs, loss, optimizer).unwrap();
+    let inference = inference(model, inputs).unwrap();
+    Plan::training_in(precision, &step, &inference, sizes).unwrap()
 }
 
 fn relu_classifier() -> Plan {
@@ -106,6 +118,26 @@ fn golden_no_bias() {
 fn golden_single_layer() {
     let sizes = Sizes { batch: 16, train_rows: 53, eval_batch: 10, eval_rows: 10 };
     assert_golden("single_layer", &plan(&Sequential::new().dense(2), 7, Loss::Mse, SGD, sizes));
+}
+
+#[test]
+fn golden_half_classifier() {
+    let model = Sequential::mlp(&[128, 64], Activation::Silu, 10, Init::Pytorch);
+    let sizes = Sizes { batch: 32, train_rows: 1437, eval_batch: 256, eval_rows: 360 };
+    let settings = (Loss::CrossEntropy, Optimizer::default());
+    assert_golden("half_classifier", &plan_in(Precision::F16, &model, 64, settings, sizes));
+}
+
+#[test]
+fn half_precision_costs_two_dispatches_and_saves_memory_between_kernels() {
+    let model = Sequential::mlp(&[128, 64], Activation::Relu, 10, Init::Pytorch);
+    let sizes = Sizes { batch: 32, train_rows: 1437, eval_batch: 0, eval_rows: 0 };
+    let [single, half] = [Precision::F32, Precision::F16].map(|precision| {
+        plan_in(precision, &model, 64, (Loss::CrossEntropy, Optimizer::default()), sizes)
+    });
+    assert_eq!(half.steps(Phase::Train).len(), single.steps(Phase::Train).len() + 2);
+    let bytes = [&single, &half].map(|plan| Memory::of(plan).activations);
+    assert!(bytes[1] < bytes[0] * 6 / 10, "{bytes:?}");
 }
 
 #[test]
@@ -418,16 +450,23 @@ fn usage_of_whole_buffers_may_cost_more_than_a_tenth() {
 #[test]
 fn every_plan_keeps_its_promises() {
     let sizes = (1_usize..50, 1_usize..100, 0_usize..60, 1_usize..30);
-    let inputs = (layers(), sizes, 1_usize..20, 0..Loss::ALL.len(), 0_usize..3);
+    let settings = (0..Loss::ALL.len(), 0_usize..3, any::<bool>());
+    let inputs = (layers(), sizes, 1_usize..20, settings);
     let mut runner =
         TestRunner::new(Config { cases: 200, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(
         &inputs,
-        |(layers, (batch, train_rows, eval_rows, eval_batch), columns, loss, optimizer)| {
+        |(layers, (batch, train_rows, eval_rows, eval_batch), columns, settings)| {
+            let (loss, optimizer, half) = settings;
             let model = layers.into_iter().fold(Sequential::new(), Sequential::layer);
             let optimizer = Optimizer::by_name(Optimizer::NAMES[optimizer]).unwrap();
             let sizes = Sizes { batch, train_rows, eval_batch, eval_rows };
-            let plan = plan(&model, columns, Loss::ALL[loss], optimizer, sizes);
+            let precision = if half { Precision::F16 } else { Precision::F32 };
+            let settings = (Loss::ALL[loss], optimizer);
+            let plan = plan_in(precision, &model, columns, settings, sizes);
+            for step in [Phase::Train, Phase::Eval].iter().flat_map(|&phase| plan.steps(phase)) {
+                plan.stored(step).map_err(|e| TestCaseError::fail(format!("{e}\n{plan}")))?;
+            }
             check(&plan)
                 .and_then(|()| check_gradients(&plan))
                 .map_err(|e| TestCaseError::fail(format!("{e}\n{plan}")))?;

@@ -12,19 +12,29 @@ use naga::{AddressSpace, Module, StorageAccess, TypeInner};
 use wgrad::device::gpu::{
     KERNELS, KernelSpec, SEQUENCE, Variant, assemble, consts, sequence_consts,
 };
-use wgrad::device::verify::every_kernel;
+use wgrad::device::verify::{every_kernel, half_kernels};
 use wgrad::model::Activation;
-use wgrad::plan::Kernel;
+use wgrad::plan::{Kernel, Scaling, Stored};
 
-/// Every kernel with every fusion and variant, and sequences of each loss and update: a label and the text.
-fn every_shader() -> Vec<(&'static KernelSpec, &'static Variant, String, String)> {
+/// One text, and what it is made of.
+struct Shader {
+    spec: &'static KernelSpec,
+    variant: &'static Variant,
+    stored: Stored,
+    label: String,
+    wgsl: String,
+}
+
+/// Every kernel with every fusion and variant, in every precision, and sequences of each loss and update.
+fn every_shader() -> Vec<Shader> {
     let mut all = Vec::new();
-    for kernel in every_kernel() {
+    let single = every_kernel().into_iter().map(|kernel| (kernel, Stored::F32));
+    for (kernel, stored) in single.chain(half_kernels()) {
         let spec = KERNELS.iter().find(|spec| spec.name == kernel.name()).unwrap();
-        for variant in spec.variants {
-            let label = format!("{kernel} ({})", variant.name);
-            let wgsl = assemble(spec, variant, &consts(&kernel, variant, Activation::Relu));
-            all.push((spec, variant, label, wgsl));
+        for variant in spec.variants.iter().filter(|variant| variant.fits(stored)) {
+            let label = format!("{kernel}{stored} ({})", variant.name);
+            let wgsl = assemble(spec, variant, stored, &consts(&kernel, variant, Activation::Relu));
+            all.push(Shader { spec, variant, stored, label, wgsl });
         }
     }
     let updates: Vec<Kernel> =
@@ -33,8 +43,10 @@ fn every_shader() -> Vec<(&'static KernelSpec, &'static Variant, String, String)
         for (update, classes) in updates.iter().zip([true, false].into_iter().cycle()) {
             let act = if classes { Activation::Relu } else { Activation::Gelu };
             let label = format!("sequence {update} ({})", variant.name);
-            let consts = sequence_consts(update, variant, act, classes);
-            all.push((&SEQUENCE, variant, label, assemble(&SEQUENCE, variant, &consts)));
+            let (spec, stored) = (&SEQUENCE, Stored::F32);
+            let wgsl =
+                assemble(spec, variant, stored, &sequence_consts(update, variant, act, classes));
+            all.push(Shader { spec, variant, stored, label, wgsl });
         }
     }
     all
@@ -42,14 +54,15 @@ fn every_shader() -> Vec<(&'static KernelSpec, &'static Variant, String, String)
 
 /// Calls `each` with the text, the parsed module and what validation found, for all there is.
 fn for_each_shader(mut each: impl FnMut(&KernelSpec, &str, &str, &Module, &ModuleInfo)) {
-    for (spec, variant, label, wgsl) in every_shader() {
+    for Shader { spec, variant, stored, label, wgsl } in every_shader() {
         let module = naga::front::wgsl::parse_str(&wgsl)
             .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(&wgsl)));
         // No capability beyond plain WebGPU is asked for, except by forms that say so.
-        let mut validator = match variant.subgroup {
-            None => Validator::new(ValidationFlags::all(), Capabilities::empty()),
-            Some(_) => Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP),
-        };
+        let mut capabilities = Capabilities::empty();
+        capabilities.set(Capabilities::SUBGROUP, variant.subgroup.is_some());
+        capabilities.set(Capabilities::SHADER_FLOAT16, stored.half());
+        capabilities.set(Capabilities::COOPERATIVE_MATRIX, variant.cooperative.is_some());
+        let mut validator = Validator::new(ValidationFlags::all(), capabilities);
         validator.subgroup_stages(ShaderStages::COMPUTE);
         validator.subgroup_operations(SubgroupOperationSet::all());
         let info = validator
@@ -72,7 +85,7 @@ fn every_row_of_the_table_is_reached() {
 #[test]
 fn shaders_translate_to_all_targets() {
     let mut count = 0;
-    for_each_shader(|_, label, _, module, info| {
+    for_each_shader(|_, label, wgsl, module, info| {
         let entry = spv::PipelineOptions {
             shader_stage: naga::ShaderStage::Compute,
             entry_point: "main".into(),
@@ -89,8 +102,15 @@ fn shaders_translate_to_all_targets() {
         let (text, _) = text.unwrap_or_else(|error| panic!("{label} to MSL: {error}"));
         assert!(text.contains("kernel void"), "{label}");
 
+        count += 1;
+        // HLSL has no cooperative matrices, so no device of its kind lists any.
+        if wgsl.contains("enable wgpu_cooperative_matrix;") {
+            return;
+        }
         let mut text = String::new();
-        let shader_model = hlsl::ShaderModel::V6_0;
+        // Half precision needs 6.2; nothing else does.
+        let half = wgsl.contains("enable f16;");
+        let shader_model = if half { hlsl::ShaderModel::V6_2 } else { hlsl::ShaderModel::V6_0 };
         let options =
             hlsl::Options { shader_model, fake_missing_bindings: true, ..Default::default() };
         let pipeline = hlsl::PipelineOptions::default();
@@ -100,9 +120,8 @@ fn shaders_translate_to_all_targets() {
             panic!("{label} to HLSL: {error}");
         }
         assert!(text.contains("numthreads"), "{label}");
-        count += 1;
     });
-    assert!(count > 50, "only {count} shaders");
+    assert!(count > 150, "only {count} shaders");
 }
 
 /// Group 0's bindings in order: name, and whether a storage binding may be written.
@@ -183,7 +202,28 @@ fn a_wrong_row_would_be_seen() {
     // The comparison itself can fail: another kernel's shader does not match this one's row.
     let add = KERNELS.iter().find(|spec| spec.name == "add").unwrap();
     let sum = KERNELS.iter().find(|spec| spec.name == "sum_rows").unwrap();
-    let module = naga::front::wgsl::parse_str(&assemble(sum, &sum.variants[0], &[])).unwrap();
+    let module =
+        naga::front::wgsl::parse_str(&assemble(sum, &sum.variants[0], Stored::F32, &[])).unwrap();
     let names: Vec<_> = bindings_of(&module).into_iter().map(|(name, _)| name).collect();
     assert_ne!(names[2..], [add.reads, add.writes].concat());
+}
+
+#[test]
+fn places_in_the_slot_of_the_loss_scale_are_those_of_the_plan() {
+    let spec = KERNELS.iter().find(|spec| spec.name == "rescale").unwrap();
+    let variant = &spec.variants[0];
+    let consts = consts(&Kernel::Rescale, variant, Activation::Relu);
+    let wgsl = assemble(spec, variant, Stored::F32, &consts);
+    let module = naga::front::wgsl::parse_str(&wgsl).unwrap();
+    let place = |name: &str| {
+        let found = module.constants.iter().find(|(_, it)| it.name.as_deref() == Some(name));
+        match module.global_expressions[found.unwrap().1.init] {
+            naga::Expression::Literal(naga::Literal::U32(place)) => place as usize,
+            ref other => panic!("{name} is {other:?}"),
+        }
+    };
+    let numbers = Scaling { scale: 1.0, inverse: 2.0, good: 3.0, overflow: 4.0, skipped: 5.0 };
+    let names = ["SCALE", "INVERSE", "GOOD", "OVERFLOW", "SKIPPED"];
+    assert_eq!(names.map(|name| numbers.values()[place(name)]), [1.0, 2.0, 3.0, 4.0, 5.0]);
+    assert_eq!(Scaling::of(numbers.values()), numbers);
 }

@@ -41,6 +41,7 @@ fn wrong() -> &'static [Variant] {
         tile: [8, 8],
         subgroup: None,
         one_pipeline: false,
+        cooperative: None,
     };
     Vec::leak(vec![form])
 }

@@ -185,6 +185,9 @@ pub struct Settings {
     /// [default: pytorch]
     #[arg(long, value_name = "SCHEME|FILE.safetensors")]
     pub init: Option<String>,
+    /// f32, or f16 on a GPU: half precision for what lies between a step's kernels [default: f32]
+    #[arg(long, value_name = "NAME")]
+    pub precision: Option<String>,
     /// auto, gpu, software, cpu, or part of an adapter's name [default: auto]
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
@@ -205,7 +208,7 @@ pub struct Settings {
 
 impl Settings {
     /// Every setting under its key, as typed.
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 28] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 29] {
         [
             ("table", &self.table),
             ("target", &self.target),
@@ -230,6 +233,7 @@ impl Settings {
             ("scale", &self.scale),
             ("seed", &self.seed),
             ("init", &self.init),
+            ("precision", &self.precision),
             ("device", &self.device),
             ("tune", &self.tune),
             ("tune-ms", &self.tune_ms),
@@ -313,6 +317,9 @@ pub struct BenchArgs {
     /// tiny, mnist, wide or large; may be repeated [default: all that suit the device]
     #[arg(long, value_name = "NAME")]
     pub workload: Vec<String>,
+    /// f32 or f16
+    #[arg(long, value_name = "NAME", default_value = "f32")]
+    pub precision: String,
     /// Seconds to time each workload for
     #[arg(long, default_value_t = 3.0)]
     pub seconds: f64,
@@ -381,6 +388,7 @@ mod tests {
             ("scale", options.scale.to_string()),
             ("tune", options.tuning.tune.to_string()),
             ("tune-ms", options.tuning.budget.as_millis().to_string()),
+            ("precision", options.precision.to_string()),
         ] {
             let help = train
                 .get_arguments()

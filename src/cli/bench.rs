@@ -9,11 +9,13 @@ use serde::Serialize;
 use super::Exit;
 use super::args::BenchArgs;
 use super::cache::tuning_folder;
+use super::config::suits;
 use super::output::{Output, failed};
 use super::profile::profile;
 use crate::device::verify::verify;
 use crate::device::{Device, DeviceInfo, DeviceKind, Tuning, open, open_tuned};
 use crate::error::{Error, Result};
+use crate::plan::Precision;
 use crate::report::{Console, JsonLines, count, duration};
 use crate::shape::bytes_text;
 use crate::train::{Measurement, WORKLOADS, Workload};
@@ -22,6 +24,7 @@ use crate::train::{Measurement, WORKLOADS, Workload};
 struct Line<'a> {
     event: &'a str,
     workload: &'a str,
+    precision: &'a str,
     device: &'a str,
     adapter: String,
     step_ms: f64,
@@ -51,13 +54,15 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit> {
         budget: Duration::from_millis(args.tune_ms.into()),
         folder: tuning_folder(),
     };
+    let precision: Precision = args.precision.parse()?;
     let named: Vec<Workload> =
         args.workload.iter().map(|name| Workload::by_name(name)).collect::<Result<_>>()?;
-    let workloads = if named.is_empty() { WORKLOADS.to_vec() } else { named.clone() };
+    let mut workloads = if named.is_empty() { WORKLOADS.to_vec() } else { named.clone() };
+    workloads.iter_mut().for_each(|workload| workload.precision = precision);
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let mut out = Output::new();
     let mut rows: Vec<Row> = Vec::new();
-    let devices = devices(args)?;
+    let devices = devices(args, precision)?;
     for (name, kind) in &devices {
         if !args.no_verify {
             check(name, kind, &mut console)?;
@@ -67,6 +72,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit> {
             // Opened anew for each, so that a first step is a first step.
             let (mut device, _) = open_tuned(kind, &tuning)?;
             let open_seconds = begun.elapsed().as_secs_f64();
+            suits(precision, device.info())?;
             if workload.hardware_only && named.is_empty() && !device.info().kind.ends_with("GPU") {
                 console.line(&format!(
                     "{} on {name}: left out, it takes a hardware GPU",
@@ -74,7 +80,7 @@ pub(super) fn bench(args: &BenchArgs) -> Result<Exit> {
                 ));
                 continue;
             }
-            console.line(&format!("{} on {name}: {}", workload.name, device.info()));
+            console.line(&format!("{} in {precision} on {name}: {}", workload.name, device.info()));
             if args.profile {
                 profile(args, workload, name, device, &mut out)?;
                 continue;
@@ -106,12 +112,16 @@ fn measure(
     Ok(Row { workload: *workload, device, info, found, open_seconds })
 }
 
-/// The devices asked for; if none, the CPU and a GPU where there is one.
-fn devices(args: &BenchArgs) -> Result<Vec<(String, DeviceKind)>> {
+/// The devices asked for; if none, the CPU and a GPU where there is one, or the GPU alone for half precision.
+fn devices(args: &BenchArgs, precision: Precision) -> Result<Vec<(String, DeviceKind)>> {
     if !args.device.is_empty() {
         return args.device.iter().map(|name| Ok((name.clone(), name.parse()?))).collect();
     }
     let mut devices = vec![("cpu".to_string(), DeviceKind::Cpu)];
+    if precision == Precision::F16 {
+        // What is for GPUs is timed on one.
+        return Ok(vec![("gpu".to_string(), DeviceKind::Gpu)]);
+    }
     if open(&DeviceKind::Gpu).is_ok() {
         devices.push(("gpu".to_string(), DeviceKind::Gpu));
     }
@@ -145,6 +155,7 @@ impl Row {
         Line {
             event: "bench",
             workload: self.workload.name,
+            precision: self.workload.precision.name(),
             device: &self.device,
             adapter: self.info.to_string(),
             step_ms: 1e3 * self.found.step_seconds,

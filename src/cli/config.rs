@@ -10,11 +10,12 @@ use std::time::Duration;
 use super::cache::tuning_folder;
 use super::given::Given;
 use crate::data::{Dataset, Split, Target, TargetKind, column_names, list};
-use crate::device::{DeviceKind, Tuning};
+use crate::device::{DeviceInfo, DeviceKind, Tuning};
 use crate::error::{Error, Result};
 use crate::export::read_weights;
 use crate::graph::{Loss, Optimizer};
 use crate::model::{Activation, Init, Params, Sequential};
+use crate::plan::Precision;
 use crate::random::Seed;
 use crate::train::TrainOptions;
 
@@ -90,6 +91,7 @@ impl RunConfig {
             seed: given
                 .plain("seed", "a whole number from 0 to 18446744073709551615")?
                 .map_or(defaults.seed, Seed),
+            precision: given.read("precision", FromStr::from_str)?.unwrap_or(defaults.precision),
             tuning: Tuning {
                 tune: given.read("tune", FromStr::from_str)?.unwrap_or(defaults.tuning.tune),
                 budget: given
@@ -201,6 +203,19 @@ impl FromStr for Task {
             )),
         }
     }
+}
+
+/// Refuses half precision on the CPU device, which would compute in single and round: slower and less exact, for nothing.
+pub(super) fn suits(precision: Precision, device: &DeviceInfo) -> Result<()> {
+    if precision == Precision::F32 || !device.is_cpu() {
+        return Ok(());
+    }
+    let problem = format!(
+        "f16 is for GPUs, and the device is the {}; use --precision f32, or a --device that has f16: `wgrad adapters` \
+         shows them",
+        device.name
+    );
+    Err(Error::setting("--precision", problem))
 }
 
 /// An optimizer with the settings that it has; one that it does not have is an error.

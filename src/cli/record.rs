@@ -43,6 +43,7 @@ struct File {
     #[serde(serialize_with = "number_or_text")]
     seed: u64,
     init: String,
+    precision: &'static str,
     device: String,
     tune: &'static str,
     tune_ms: u32,
@@ -111,6 +112,7 @@ pub(super) fn config_text(
             Start::Scheme(init) => init.to_string(),
             Start::File(path) => path.display().to_string(),
         },
+        precision: options.precision.name(),
         device: config.device.to_string(),
         tune: options.tuning.tune.name(),
         tune_ms: u32::try_from(options.tuning.budget.as_millis()).unwrap_or(u32::MAX),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::args::TrainArgs;
-use super::config::RunConfig;
+use super::config::{RunConfig, suits};
 use super::folder::RunFolder;
 use super::given::Given;
 use super::interrupt::Interrupt;
@@ -59,6 +59,7 @@ fn prepare(config: &RunConfig) -> Result<Prepared> {
     let weights = config.weights(&model, &data)?;
     let mut trainer = Trainer::new(&model, &data, &options, &config.device)
         .map_err(|error| config.locate(error))?;
+    suits(options.precision, &trainer.info().device).map_err(|error| config.locate(error))?;
     if let Some(weights) = weights {
         trainer.set_params(&weights)?;
     }

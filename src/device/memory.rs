@@ -4,17 +4,17 @@ use std::fs::read_to_string;
 
 use super::DeviceInfo;
 use crate::error::{Error, Result};
-use crate::plan::{Memory, Plan};
+use crate::plan::Plan;
 
 /// Refuses a plan that the host's memory cannot hold, before anything is allocated: a system that promises more
-/// than it has ends the whole program later. `element` is the bytes of a number on the device.
+/// than it has ends the whole program later. `bytes` is what the plan takes on the device.
 ///
 /// # Errors
 /// If plan and the host's copies of the weights need more than there is.
-pub(super) fn check(plan: &Plan, element: u64, info: &DeviceInfo) -> Result<()> {
-    let memory = Memory::of(plan);
+pub(super) fn check(plan: &Plan, bytes: u64, info: &DeviceInfo) -> Result<()> {
     // Kept weights, those just read, and two while a model is written.
-    let need = memory.total() / 4 * element + 4 * memory.params;
+    let params = plan.ports.params.map_or(0, |params| plan.slot(params).bytes());
+    let need = bytes + 4 * params;
     match available() {
         Some(limit) if need > limit => Err(Error::TooLarge {
             what: "the plan with the host's copies of the weights".to_string(),

@@ -7,6 +7,7 @@
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+mod half;
 mod kind;
 mod memory;
 mod tuning;
@@ -59,10 +60,17 @@ pub struct DeviceInfo {
     pub driver: String,
 }
 
+/// What [`DeviceInfo::kind`] is for the CPU device.
+pub(crate) const CPU: &str = "cpu";
 /// What [`DeviceInfo::kind`] is for software adapters.
 pub(crate) const SOFTWARE: &str = "software adapter";
 
 impl DeviceInfo {
+    /// Whether this is the CPU device.
+    pub fn is_cpu(&self) -> bool {
+        self.kind == CPU
+    }
+
     /// Whether this is an adapter without hardware.
     pub fn is_software(&self) -> bool {
         self.kind == SOFTWARE

@@ -18,7 +18,7 @@ pub struct ParamView {
     pub name: String,
     /// `[out, in]` for weights, `[out]` for biases.
     pub shape: Vec<usize>,
-    /// First element in the arena, a multiple of [`VIEW_ALIGN`].
+    /// First element in the arena, a multiple of [`VIEW_ALIGN`] or of what [`ParamLayout::aligned`] was told.
     pub offset: usize,
 }
 
@@ -51,19 +51,31 @@ impl ParamLayout {
         let mut layout = Self { views: Vec::new(), len: 0 };
         for (index, shape) in shapes.iter().enumerate() {
             if let Layer::Dense { bias, .. } = shape.layer {
-                layout.push(format!("{index}.weight"), vec![shape.outputs, shape.inputs])?;
+                let weight = vec![shape.outputs, shape.inputs];
+                layout.push(format!("{index}.weight"), weight, VIEW_ALIGN)?;
                 if bias {
-                    layout.push(format!("{index}.bias"), vec![shape.outputs])?;
+                    layout.push(format!("{index}.bias"), vec![shape.outputs], VIEW_ALIGN)?;
                 }
             }
         }
         Ok(layout)
     }
 
-    fn push(&mut self, name: String, shape: Vec<usize>) -> Result<()> {
+    /// The same parameters, aligned to so many elements.
+    ///
+    /// # Errors
+    /// If they then exceed 2^32 elements.
+    pub fn aligned(&self, alignment: usize) -> Result<Self> {
+        let mut layout = Self { views: Vec::new(), len: 0 };
+        for view in &self.views {
+            layout.push(view.name.clone(), view.shape.clone(), alignment)?;
+        }
+        Ok(layout)
+    }
+
+    fn push(&mut self, name: String, shape: Vec<usize>, alignment: usize) -> Result<()> {
         let end = elements(&shape)
-            .and_then(|len| len.checked_add(VIEW_ALIGN - 1))
-            .map(|len| len / VIEW_ALIGN * VIEW_ALIGN)
+            .and_then(|len| len.checked_next_multiple_of(alignment))
             .and_then(|len| self.len.checked_add(len))
             // Byte offsets and the kernels' 32-bit indices have to hold as well.
             .filter(|&end| u32::try_from(end).is_ok())
@@ -151,6 +163,15 @@ impl Params {
             return Err(Error::shape("parameters", problem));
         }
         Ok(Self { layout, values })
+    }
+
+    /// The same values in a layout that aligns them otherwise.
+    pub fn laid_out(&self, layout: ParamLayout) -> Self {
+        let mut params = Self::zeros(layout);
+        for ((_, values), to) in self.iter().zip(&params.layout.views) {
+            params.values[to.range()].copy_from_slice(values);
+        }
+        params
     }
 
     /// Where each parameter lies.

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::fuse::Lowering;
+use super::fuse::{Lowering, element};
 use super::memory::{Temporary, assign};
 use super::{
-    BufferId, BufferSpec, Element, Kernel, Phase, Plan, Ports, Role, Slot, SlotSpec, Step, WINDOW,
+    BufferId, BufferSpec, Element, Kernel, Phase, Plan, Ports, Precision, Role, Scaling, Slot,
+    SlotSpec, Step, WINDOW,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Inference, NodeId, Op, Training};
@@ -80,22 +81,22 @@ impl PlanBuilder {
 
     /// Views of each parameter inside an arena.
     fn views(&mut self, arena: Slot, layout: &ParamLayout, prefix: &str) -> Vec<Slot> {
-        let buffer = self.slots[arena.0 as usize].buffer;
+        let SlotSpec { buffer, element, .. } = self.slots[arena.0 as usize];
         let view = |it: &crate::model::ParamView| {
             (format!("{prefix}{}", it.name), it.shape.clone(), it.offset)
         };
         let views: Vec<_> = layout.views().iter().map(view).collect();
         let make = |(name, sizes, offset): (String, _, _)| {
-            self.view(&name, sizes, Element::F32, buffer, offset)
+            self.view(&name, sizes, element, buffer, offset)
         };
         views.into_iter().map(make).collect()
     }
 
     /// A slot that lives inside the phase being built; its place is found when the plan is finished.
-    pub fn temporary(&mut self, name: &str, sizes: Vec<usize>) -> Slot {
+    pub fn temporary(&mut self, name: &str, sizes: Vec<usize>, element: Element) -> Slot {
         let len = sizes.iter().product();
-        let slot = self.view(name, sizes, Element::F32, BufferId(u32::MAX), 0);
-        self.temporaries.push(Temporary { slot: slot.0 as usize, len });
+        let slot = self.view(name, sizes, element, BufferId(u32::MAX), 0);
+        self.temporaries.push(Temporary { slot: slot.0 as usize, len, element });
         slot
     }
 
@@ -147,7 +148,7 @@ impl PlanBuilder {
         let Self {
             mut buffers, mut slots, train: (of_train, train), eval: (of_eval, eval), ..
         } = self;
-        let (places, sizes) = assign(&[
+        let (places, shared) = assign(&[
             (Phase::Train, of_train.as_slice(), train.as_slice()),
             (Phase::Eval, of_eval.as_slice(), eval.as_slice()),
         ]);
@@ -156,36 +157,56 @@ impl PlanBuilder {
             slots[slot].buffer = BufferId(narrow(buffers.len() + buffer));
             slots[slot].offset = offset;
         }
-        for (index, elements) in sizes.into_iter().enumerate() {
-            let (element, role) = (Element::F32, Role::Activations);
-            buffers.push(BufferSpec { name: format!("temporary{index}"), elements, element, role });
+        for (index, (element, elements)) in shared.into_iter().enumerate() {
+            let (name, role) = (format!("temporary{index}"), Role::Activations);
+            buffers.push(BufferSpec { name, elements, element, role });
         }
         Plan { batch, eval_batch, buffers, slots, train, eval, ports }
     }
 }
 
 impl Plan {
-    /// The plan of training, with an eval phase for validation if `sizes.eval_rows` is not 0.
+    /// The plan of training in single precision, with an eval phase for validation if `sizes.eval_rows` is not 0.
     ///
     /// # Errors
     /// If sizes are zero where they may not be, or too large to count.
     pub fn training(step: &Training, inference: &Inference, sizes: Sizes) -> Result<Self> {
+        Self::training_in(Precision::F32, step, inference, sizes)
+    }
+
+    /// The plan of training. The eval phase is in single precision always: it tells of the weights that are kept.
+    ///
+    /// # Errors
+    /// As [`Self::training`].
+    pub fn training_in(
+        precision: Precision,
+        step: &Training,
+        inference: &Inference,
+        sizes: Sizes,
+    ) -> Result<Self> {
         positive("--batch-size", sizes.batch)?;
         let mut builder = PlanBuilder::new();
         let mut ports = Ports::default();
-        let params = builder.slot("params", vec![step.layout.len()], Element::F32, Role::Params)?;
+        let layout = precision.layout(&step.layout)?;
+        let params = builder.slot("params", vec![layout.len()], Element::F32, Role::Params)?;
         let gradients =
-            builder.slot("gradients", vec![step.layout.len()], Element::F32, Role::Gradients)?;
+            builder.slot("gradients", vec![layout.len()], Element::F32, Role::Gradients)?;
         for name in step.optimizer.states() {
-            ports.states.push(builder.slot(
-                name,
-                vec![step.layout.len()],
-                Element::F32,
-                Role::State,
-            )?);
+            ports.states.push(builder.slot(name, vec![layout.len()], Element::F32, Role::State)?);
         }
-        let weights = builder.views(params, &step.layout, "");
-        let d_weights = builder.views(gradients, &step.layout, "d_");
+        if precision == Precision::F16 {
+            let sizes = vec![layout.len()];
+            let half = builder.slot("half_params", sizes, Element::F16, Role::Params)?;
+            let scaling = builder.slot("scaling", vec![Scaling::LEN], Element::F32, Role::State)?;
+            (ports.half_params, ports.scaling) = (Some(half), Some(scaling));
+        }
+        let scaling = ports.scaling;
+        let weights = builder.views(params, &layout, "");
+        let factors = match ports.half_params {
+            Some(half) => builder.views(half, &layout, ""),
+            None => weights.clone(),
+        };
+        let d_weights = builder.views(gradients, &layout, "d_");
         let columns = column_count(&step.graph, step.features);
         let train_x =
             builder.slot("train.x", vec![sizes.train_rows, columns], Element::F32, Role::Data)?;
@@ -199,16 +220,17 @@ impl Plan {
         let order = builder.slot("order", vec![sizes.train_rows], Element::U32, Role::Data)?;
         let log = builder.slot("log", vec![WINDOW], Element::F32, Role::Log)?;
 
-        let x = builder.temporary("x", vec![sizes.batch, columns]);
+        let x_element = element(&step.graph, precision, step.features);
+        let x = builder.temporary("x", vec![sizes.batch, columns], x_element);
         let y_batch = step.graph.shape(step.targets).sizes(sizes.batch);
         // Classes are no floats, so they share no buffer with them.
         let y = match y_element {
             Element::U32 => builder.slot("y", y_batch, y_element, Role::Activations)?,
-            Element::F32 => builder.temporary("y", y_batch),
+            _ => builder.temporary("y", y_batch, y_element),
         };
         let gather = Kernel::Gather { ordered: true, targets: true };
         let mut slots = HashMap::from([(step.features, x), (step.targets, y)]);
-        slots.extend(param_slots(&step.graph, &weights));
+        slots.extend(param_slots(&step.graph, &factors));
         let (copied, direct): (Vec<_>, Vec<_>) = step
             .gradients
             .iter()
@@ -219,6 +241,8 @@ impl Plan {
         let mut lowering = Lowering {
             graph: &step.graph,
             batch: sizes.batch,
+            precision,
+            scaling,
             slots,
             wanted: step.gradients.clone(),
             steps: vec![builder.step(gather, vec![train_x, order, train_y], vec![x, y])?],
@@ -236,8 +260,20 @@ impl Plan {
             let copy = Kernel::Activate { act: Activation::Identity, bias: false };
             steps.push(builder.step(copy, vec![slots[&node]], vec![d_weight])?);
         }
-        let changed = [vec![params], ports.states.clone()].concat();
-        steps.push(builder.step(Kernel::update(&step.optimizer), vec![gradients], changed)?);
+        let mut changed = [vec![params], ports.states.clone()].concat();
+        match scaling {
+            None => {
+                let update = Kernel::update(&step.optimizer);
+                steps.push(builder.step(update, vec![gradients], changed)?);
+            }
+            Some(scaling) => {
+                changed.extend(ports.half_params);
+                let update = Kernel::update(&step.optimizer).under_scale();
+                steps.push(builder.step(Kernel::CheckFinite, vec![gradients], vec![scaling])?);
+                steps.push(builder.step(update, vec![gradients, scaling], changed)?);
+                steps.push(builder.step(Kernel::Rescale, vec![], vec![scaling])?);
+            }
+        }
         builder.phase(Phase::Train, steps);
 
         ports = Ports {
@@ -287,13 +323,15 @@ impl PlanBuilder {
             self.slot("eval.x", vec![sizes.eval_rows, columns], Element::F32, Role::Data)?;
         let predictions =
             self.slot("predictions", vec![sizes.eval_rows, outputs], Element::F32, Role::Data)?;
-        let x = self.temporary("x", vec![sizes.eval_batch, columns]);
+        let x = self.temporary("x", vec![sizes.eval_batch, columns], Element::F32);
         let gather = Kernel::Gather { ordered: false, targets: false };
         let mut slots = HashMap::from([(inference.features, x)]);
         slots.extend(param_slots(graph, weights));
         let mut lowering = Lowering {
             graph,
             batch: sizes.eval_batch,
+            precision: Precision::F32,
+            scaling: None,
             slots,
             wanted: vec![inference.prediction],
             steps: vec![self.step(gather, vec![eval_x], vec![x])?],

@@ -7,16 +7,20 @@
 use std::collections::HashMap;
 
 use super::build::PlanBuilder;
-use super::{Kernel, Slot, Step};
+use super::{Element, Kernel, Precision, Slot, Step};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Loss, NodeId, Op};
 use crate::model::Activation;
+use crate::shape::Dim;
 
 /// Lowers every node that is not fixed. `slots` holds the slots of inputs, parameters and results that
 /// have a place already; the others get temporaries. Losses go to `row_loss`.
 pub(super) struct Lowering<'a> {
     pub(super) graph: &'a Graph,
     pub(super) batch: usize,
+    pub(super) precision: Precision,
+    /// Where the loss scale lies, if there is one.
+    pub(super) scaling: Option<Slot>,
     pub(super) slots: HashMap<NodeId, Slot>,
     /// Nodes whose value is wanted outside of the graph, so that it must exist.
     pub(super) wanted: Vec<NodeId>,
@@ -105,7 +109,9 @@ impl Lowering<'_> {
         }
         let mut writes = vec![self.place(builder, last)];
         if save {
-            writes.push(self.place(builder, before));
+            // One kernel writes both, in one precision.
+            let element = element(self.graph, self.precision, last);
+            writes.push(self.place_of(builder, before, element));
         }
         self.push(
             builder,
@@ -171,13 +177,15 @@ impl Lowering<'_> {
         let wanted = Op::LossGrad { loss, prediction, targets };
         let grad = self.graph.nodes().find(|(_, node)| node.op == wanted).map(|(id, _)| id);
         let grad = grad.ok_or_else(|| Error::shape("loss", "its gradient is missing"))?;
-        let row_loss = builder.temporary("row_loss", vec![self.batch]);
+        let row_loss = builder.temporary("row_loss", vec![self.batch], Element::F32);
         self.row_loss = Some(row_loss);
+        let scaled = self.scaling.is_some();
         let kernel = match loss {
-            Loss::CrossEntropy => Kernel::LossCrossEntropy,
-            Loss::Mse => Kernel::LossMse,
+            Loss::CrossEntropy => Kernel::LossCrossEntropy { scaled },
+            Loss::Mse => Kernel::LossMse { scaled },
         };
-        let reads = vec![self.slot(prediction)?, self.slot(targets)?];
+        let mut reads = vec![self.slot(prediction)?, self.slot(targets)?];
+        reads.extend(self.scaling);
         let out = self.place(builder, grad);
         self.push(builder, kernel, reads, vec![row_loss, out])?;
         Ok(vec![grad])
@@ -216,11 +224,15 @@ impl Lowering<'_> {
 
     /// The slot a node's value goes to.
     fn place(&mut self, builder: &mut PlanBuilder, id: NodeId) -> Slot {
+        self.place_of(builder, id, element(self.graph, self.precision, id))
+    }
+
+    fn place_of(&mut self, builder: &mut PlanBuilder, id: NodeId, element: Element) -> Slot {
         let node = self.graph.node(id);
         *self
             .slots
             .entry(id)
-            .or_insert_with(|| builder.temporary(&node.name, node.shape.sizes(self.batch)))
+            .or_insert_with(|| builder.temporary(&node.name, node.shape.sizes(self.batch), element))
     }
 
     fn users(&self, id: NodeId) -> Vec<(NodeId, Op)> {
@@ -260,4 +272,13 @@ impl Lowering<'_> {
         // Whoever uses the sums must come after the product.
         self.users(sum).iter().all(|&(user, _)| user > product).then_some((product, sum))
     }
+}
+
+/// What a node's value is kept in: what belongs to the batch's rows in half precision if the plan says so, but for the
+/// prediction, of whose digits the loss needs all.
+pub(super) fn element(graph: &Graph, precision: Precision, id: NodeId) -> Element {
+    let rows = graph.shape(id).dims().first() == Some(&Dim::Batch);
+    let is_it = |op: &Op| matches!(*op, Op::Loss { prediction, .. } if prediction == id);
+    let predicted = graph.nodes().any(|(_, node)| is_it(&node.op));
+    if precision == Precision::F16 && rows && !predicted { Element::F16 } else { Element::F32 }
 }

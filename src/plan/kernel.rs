@@ -52,16 +52,26 @@ pub enum Kernel {
     /// out = sums of x's columns. Reads x `[m,n]`; writes out `[n]`.
     SumRows,
     /// Loss of each row, and the mean loss's gradient.
-    /// Reads logits `[batch,classes]`, labels `[batch]`; writes `row_loss` `[batch]`, `d_logits`.
-    LossCrossEntropy,
+    /// Reads logits `[batch,classes]`, labels `[batch]`, (scaling); writes `row_loss` `[batch]`, `d_logits`.
+    LossCrossEntropy {
+        /// Whether the gradient is multiplied by the loss scale.
+        scaled: bool,
+    },
     /// Loss of each row, and the mean loss's gradient.
-    /// Reads prediction `[batch,n]`, target `[batch,n]`; writes `row_loss` `[batch]`, `d_prediction`.
-    LossMse,
+    /// Reads prediction `[batch,n]`, target `[batch,n]`, (scaling); writes `row_loss` `[batch]`, `d_prediction`.
+    LossMse {
+        /// Whether the gradient is multiplied by the loss scale.
+        scaled: bool,
+    },
     /// log\[step\] = mean of the losses of the rows that count. Reads `row_loss`; writes log.
     LogLoss,
     /// The batch's rows of a table = x's rows that count. Reads x `[batch,n]`; writes out `[rows,n]`.
     PutRows,
-    /// One pass over the arena. Reads gradients; changes params, (velocity).
+    /// Notes in scaling whether a gradient is NaN or infinite. Reads gradients; changes scaling.
+    CheckFinite,
+    /// Sets the loss scale for the next step. Changes scaling.
+    Rescale,
+    /// One pass over the arena. Reads gradients, (scaling); changes params, (velocity), (params in half precision).
     UpdateSgd {
         /// µ
         momentum: f64,
@@ -69,8 +79,10 @@ pub enum Kernel {
         nesterov: bool,
         /// Coupled decay.
         weight_decay: f64,
+        /// Whether gradients bear the loss scale, and a copy in half precision is kept.
+        scaled: bool,
     },
-    /// One pass over the arena. Reads gradients; changes params, m, v.
+    /// One pass over the arena. Reads gradients, (scaling); changes params, m, v, (params in half precision).
     UpdateAdam {
         /// Decay of m.
         beta1: f64,
@@ -82,23 +94,38 @@ pub enum Kernel {
         weight_decay: f64,
         /// Whether the decay acts on the weights themselves (`AdamW`).
         decoupled: bool,
+        /// Whether gradients bear the loss scale, and a copy in half precision is kept.
+        scaled: bool,
     },
 }
 
 impl Kernel {
     /// The kernel of an optimizer's update.
     pub fn update(optimizer: &Optimizer) -> Self {
+        let scaled = false;
         match *optimizer {
             Optimizer::Sgd { momentum, nesterov, weight_decay } => {
-                Self::UpdateSgd { momentum, nesterov, weight_decay }
+                Self::UpdateSgd { momentum, nesterov, weight_decay, scaled }
             }
             Optimizer::Adam { beta1, beta2, eps, weight_decay } => {
-                Self::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled: false }
+                Self::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled: false, scaled }
             }
             Optimizer::AdamW { beta1, beta2, eps, weight_decay } => {
-                Self::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled: true }
+                Self::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled: true, scaled }
             }
         }
+    }
+
+    /// The same loss or update under a loss scale.
+    pub fn under_scale(mut self) -> Self {
+        if let Self::LossCrossEntropy { scaled }
+        | Self::LossMse { scaled }
+        | Self::UpdateSgd { scaled, .. }
+        | Self::UpdateAdam { scaled, .. } = &mut self
+        {
+            *scaled = true;
+        }
+        self
     }
 
     /// The name that its shader, its reference, its test and its benchmark bear.
@@ -112,10 +139,12 @@ impl Kernel {
             Self::ActivateGrad { .. } => "activate_grad",
             Self::Add => "add",
             Self::SumRows => "sum_rows",
-            Self::LossCrossEntropy => "loss_cross_entropy",
-            Self::LossMse => "loss_mse",
+            Self::LossCrossEntropy { .. } => "loss_cross_entropy",
+            Self::LossMse { .. } => "loss_mse",
             Self::LogLoss => "log_loss",
             Self::PutRows => "put_rows",
+            Self::CheckFinite => "check_finite",
+            Self::Rescale => "rescale",
             Self::UpdateSgd { .. } => "update_sgd",
             Self::UpdateAdam { .. } => "update_adam",
         }
@@ -137,10 +166,16 @@ impl Kernel {
             Self::MatmulTn { bias_grad } => (2, 1 + usize::from(bias_grad)),
             Self::Activate { bias, .. } => (1 + usize::from(bias), 1),
             Self::ActivateGrad { .. } | Self::Add => (2, 1),
-            Self::SumRows | Self::LogLoss | Self::PutRows => (1, 1),
-            Self::LossCrossEntropy | Self::LossMse => (2, 2),
-            Self::UpdateSgd { momentum, .. } => (1, 1 + usize::from(momentum != 0.0)),
-            Self::UpdateAdam { .. } => (1, 3),
+            Self::SumRows | Self::LogLoss | Self::PutRows | Self::CheckFinite => (1, 1),
+            Self::LossCrossEntropy { scaled } | Self::LossMse { scaled } => {
+                (2 + usize::from(scaled), 2)
+            }
+            Self::Rescale => (0, 1),
+            Self::UpdateSgd { momentum, scaled, .. } => {
+                let scaled = usize::from(scaled);
+                (1 + scaled, 1 + usize::from(momentum != 0.0) + scaled)
+            }
+            Self::UpdateAdam { scaled, .. } => (1 + usize::from(scaled), 3 + usize::from(scaled)),
         }
     }
 }
@@ -166,20 +201,23 @@ impl fmt::Display for Kernel {
                 plus(act != Activation::Identity, act.name())
             }
             Self::ActivateGrad { act } => plus(true, act.name()),
-            Self::UpdateSgd { momentum, nesterov, weight_decay } => {
+            Self::LossCrossEntropy { scaled } | Self::LossMse { scaled } => plus(scaled, "scale"),
+            Self::UpdateSgd { momentum, nesterov, weight_decay, scaled } => {
                 plus(momentum != 0.0, "momentum")?;
                 plus(nesterov, "nesterov")?;
-                plus(weight_decay != 0.0, "decay")
+                plus(weight_decay != 0.0, "decay")?;
+                plus(scaled, "scale")
             }
-            Self::UpdateAdam { weight_decay, decoupled, .. } => {
-                plus(weight_decay != 0.0, if decoupled { "decoupled_decay" } else { "decay" })
+            Self::UpdateAdam { weight_decay, decoupled, scaled, .. } => {
+                plus(weight_decay != 0.0, if decoupled { "decoupled_decay" } else { "decay" })?;
+                plus(scaled, "scale")
             }
             Self::Add
             | Self::SumRows
-            | Self::LossCrossEntropy
-            | Self::LossMse
             | Self::LogLoss
-            | Self::PutRows => Ok(()),
+            | Self::PutRows
+            | Self::CheckFinite
+            | Self::Rescale => Ok(()),
         }
     }
 }

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Phase, Plan, Role, Slot, Step};
-use crate::model::VIEW_ALIGN;
+use super::{Element, Phase, Plan, Role, Slot, Step};
 
 /// Elements of a shared buffer at most, unless one value is larger: 256 MiB, which every adapter allows a buffer.
 const MOST: usize = 1 << 26;
@@ -15,12 +14,15 @@ pub(super) struct Temporary {
     pub(super) slot: usize,
     /// Elements.
     pub(super) len: usize,
+    /// What they are.
+    pub(super) element: Element,
 }
 
 /// A temporary with the steps from its first to its last, and those of them that read or write it.
 struct Life {
     slot: usize,
     len: usize,
+    element: Element,
     phase: Phase,
     first: usize,
     last: usize,
@@ -39,6 +41,7 @@ impl Life {
         Some(Self {
             slot: temporary.slot,
             len: temporary.len,
+            element: temporary.element,
             phase,
             first: all().min()?,
             last: all().max()?,
@@ -62,14 +65,13 @@ impl Life {
 
 /// Where a temporary lies: which of the shared buffers, from which element on.
 pub(super) type Place = (usize, usize);
+/// Slots with their places, and of each shared buffer what its elements are and how many.
+type Places = (Vec<(usize, Place)>, Vec<(Element, usize)>);
 
 /// Gives the temporaries of all phases places in as few shared buffers as usage allows. Phases never run at once.
 ///
 /// The best assignment is a hard problem, so several orders are tried and the one that takes least is kept.
-/// Out: the slots with their places, and the elements of each buffer.
-pub(super) fn assign(
-    phases: &[(Phase, &[Temporary], &[Step])],
-) -> (Vec<(usize, Place)>, Vec<usize>) {
+pub(super) fn assign(phases: &[(Phase, &[Temporary], &[Step])]) -> Places {
     let lives = phases.iter().flat_map(|(phase, temporaries, steps)| {
         temporaries.iter().filter_map(|temporary| Life::of(temporary, *phase, steps))
     });
@@ -87,47 +89,52 @@ pub(super) fn assign(
         lives.sort_by_key(|life| order(life));
         [place(&lives, false), place(&lives, true)]
     });
-    tried.min_by_key(|(_, sizes)| sizes.iter().sum::<usize>()).unwrap_or_default()
+    let bytes = |(element, len): &(Element, usize)| element.bytes(*len);
+    tried.min_by_key(|(_, buffers)| buffers.iter().map(bytes).sum::<u64>()).unwrap_or_default()
 }
 
 /// Gives values places one after the other, each where buffers grow least, as low as those that it meets there leave
 /// room. Where an old buffer would grow as much as a new one is large, `spread` takes the new one.
-fn place(lives: &[&Life], spread: bool) -> (Vec<(usize, Place)>, Vec<usize>) {
-    let (mut placed, mut sizes): (Vec<(&Life, Place)>, Vec<usize>) = (vec![], vec![]);
+/// A buffer holds elements of one kind.
+fn place(lives: &[&Life], spread: bool) -> Places {
+    let mut placed: Vec<(&Life, Place)> = vec![];
+    let mut buffers: Vec<(Element, usize)> = vec![];
     for life in lives {
         let inside = |buffer: usize| {
             let there = placed.iter().filter(move |(_, place)| place.0 == buffer);
             there.clone().all(|(other, _)| !life.clashes(other)).then(|| {
                 let taken = there.filter(|(other, _)| life.meets(other));
-                lowest(life.len, taken.map(|(other, place)| place.1..place.1 + other.len).collect())
+                let taken = taken.map(|(other, place)| place.1..place.1 + other.len);
+                lowest(life.len, life.element.alignment(), taken.collect())
             })
         };
         // A buffer of its own costs no more than the value, so sharing never costs memory.
         let growth = |&(buffer, offset): &Place| {
-            (offset + life.len).saturating_sub(sizes.get(buffer).copied().unwrap_or(0))
+            (offset + life.len).saturating_sub(buffers.get(buffer).map_or(0, |it| it.1))
         };
-        let places = (0..sizes.len()).filter_map(|buffer| Some((buffer, inside(buffer)?)));
+        let alike = (0..buffers.len()).filter(|&buffer| buffers[buffer].0 == life.element);
+        let places = alike.filter_map(|buffer| Some((buffer, inside(buffer)?)));
         let places = places.filter(|place| place.1 + life.len <= MOST.max(life.len));
-        let new = (sizes.len(), 0);
+        let new = (buffers.len(), 0);
         let best = places.min_by_key(growth);
         let worse = |old: &Place| growth(old) > life.len || (spread && growth(old) == life.len);
         let place = best.filter(|old| !worse(old)).unwrap_or(new);
-        sizes.resize(sizes.len().max(place.0 + 1), 0);
-        sizes[place.0] = sizes[place.0].max(place.1 + life.len);
+        buffers.resize(buffers.len().max(place.0 + 1), (life.element, 0));
+        buffers[place.0].1 = buffers[place.0].1.max(place.1 + life.len);
         placed.push((life, place));
     }
-    (placed.into_iter().map(|(life, place)| (life.slot, place)).collect(), sizes)
+    (placed.into_iter().map(|(life, place)| (life.slot, place)).collect(), buffers)
 }
 
 /// The lowest offset at which so many elements lie clear of what is taken, aligned for bindings.
-fn lowest(len: usize, mut taken: Vec<Range<usize>>) -> usize {
+fn lowest(len: usize, alignment: usize, mut taken: Vec<Range<usize>>) -> usize {
     taken.sort_by_key(|range| range.start);
     let mut offset = 0;
     for range in taken {
         if offset + len <= range.start {
             break;
         }
-        offset = offset.max(range.end.next_multiple_of(VIEW_ALIGN));
+        offset = offset.max(range.end.next_multiple_of(alignment));
     }
     offset
 }
@@ -156,7 +163,7 @@ impl Memory {
     pub fn of(plan: &Plan) -> Self {
         let mut memory = Self::default();
         for buffer in plan.buffers() {
-            let bytes = 4 * buffer.elements as u64;
+            let bytes = buffer.bytes();
             match buffer.role {
                 Role::Params => memory.params += bytes,
                 Role::Gradients => memory.gradients += bytes,
@@ -168,7 +175,7 @@ impl Memory {
         memory.activations_unshared = plan
             .slots()
             .filter(|(_, slot)| plan.buffer(slot.buffer).role == Role::Activations)
-            .map(|(_, slot)| 4 * slot.len() as u64)
+            .map(|(_, slot)| slot.bytes())
             .sum();
         memory.live = [Phase::Train, Phase::Eval]
             .map(|phase| live(plan, phase))
@@ -195,10 +202,14 @@ fn live(plan: &Plan, phase: Phase) -> u64 {
     let steps = plan.steps(phase);
     let lives = plan.slots().filter(|(_, spec)| plan.buffer(spec.buffer).role == Role::Activations);
     let lives = lives.filter_map(|(slot, spec)| {
-        let temporary = Temporary { slot: slot.0 as usize, len: spec.len() };
+        let (len, element) = (spec.len(), spec.element);
+        let temporary = Temporary { slot: slot.0 as usize, len, element };
         Life::of(&temporary, phase, steps)
     });
     let lives: Vec<Life> = lives.collect();
     let at = |step: usize| lives.iter().filter(move |life| life.first <= step && step <= life.last);
-    (0..steps.len()).map(|step| at(step).map(|life| 4 * life.len as u64).sum()).max().unwrap_or(0)
+    (0..steps.len())
+        .map(|step| at(step).map(|life| life.element.bytes(life.len)).sum())
+        .max()
+        .unwrap_or(0)
 }

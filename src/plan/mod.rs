@@ -7,11 +7,13 @@ mod build;
 mod fuse;
 mod kernel;
 mod memory;
+mod precision;
 mod print;
 
 pub use build::{PlanBuilder, Sizes};
 pub use kernel::Kernel;
 pub use memory::Memory;
+pub use precision::{HALF_MAX, Precision, Scaling, Stored};
 
 /// Steps of which the device holds the changing numbers at once; a longer epoch is run in several parts.
 pub const WINDOW: usize = 1024;
@@ -24,13 +26,33 @@ pub struct Slot(pub(crate) u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BufferId(pub(crate) u32);
 
-/// What the 32-bit elements of a slot are.
+/// What the elements of a slot are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
     /// IEEE single precision.
     F32,
-    /// Row numbers and classes.
+    /// IEEE half precision.
+    F16,
+    /// Row numbers and classes, 32 bits each.
     U32,
+}
+
+impl Element {
+    /// Bytes of so many.
+    pub fn bytes(self, count: usize) -> u64 {
+        let each = if self == Self::F16 { 2 } else { 4 };
+        each * count as u64
+    }
+
+    /// Elements between places where a binding may begin: 256 bytes, WebGPU's default.
+    pub fn alignment(self) -> usize {
+        if self == Self::F16 { 128 } else { 64 }
+    }
+
+    /// Whether they are floats of any precision.
+    pub fn is_float(self) -> bool {
+        self != Self::U32
+    }
 }
 
 /// What a buffer is for; decides under which heading its bytes are counted.
@@ -76,6 +98,11 @@ impl SlotSpec {
         self.len() == 0
     }
 
+    /// Its bytes.
+    pub fn bytes(&self) -> u64 {
+        self.element.bytes(self.len())
+    }
+
     /// Its elements in the buffer.
     pub fn range(&self) -> std::ops::Range<usize> {
         self.offset..self.offset + self.len()
@@ -95,12 +122,19 @@ impl SlotSpec {
 pub struct BufferSpec {
     /// Name in printed plans and messages.
     pub name: String,
-    /// Elements of 4 bytes.
+    /// Number of elements.
     pub elements: usize,
     /// What they are.
     pub element: Element,
     /// What it is for.
     pub role: Role,
+}
+
+impl BufferSpec {
+    /// Its bytes on a device, of whole words.
+    pub fn bytes(&self) -> u64 {
+        self.element.bytes(self.elements).next_multiple_of(4)
+    }
 }
 
 /// One dispatch: a kernel, what it reads and what it writes (or changes in place).
@@ -145,6 +179,10 @@ pub struct StepRow {
 pub struct Ports {
     /// Parameters, the whole arena.
     pub params: Option<Slot>,
+    /// Their copy in half precision, written by each update and by whoever writes the parameters.
+    pub half_params: Option<Slot>,
+    /// The loss scale and what belongs to it, as [`Scaling`] says.
+    pub scaling: Option<Slot>,
     /// Gradients, the whole arena.
     pub gradients: Option<Slot>,
     /// Optimizer state, one arena each.

@@ -2,14 +2,15 @@
 
 use std::fmt;
 
-use super::{Memory, Phase, Plan, Slot, Step};
+use super::{Element, Memory, Phase, Plan, Slot, Step};
 use crate::shape::bytes_text;
 
 impl Plan {
     fn named(&self, slot: Slot) -> String {
         let spec = self.slot(slot);
         let sizes: Vec<String> = spec.sizes.iter().map(usize::to_string).collect();
-        format!("{}[{}]", spec.name, sizes.join(","))
+        let half = if spec.element == Element::F16 { ":f16" } else { "" };
+        format!("{}[{}]{half}", spec.name, sizes.join(","))
     }
 
     fn line(&self, index: usize, step: &Step) -> String {

@@ -9,6 +9,7 @@ use std::io::{self, IsTerminal, Write};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::text::{count, counted, duration, figure, harmless, speed};
+use crate::plan::Precision;
 use crate::shape::bytes_text;
 use crate::train::{EpochStats, Event, Progress, RunInfo, Summary};
 
@@ -112,10 +113,11 @@ impl Console {
             duration(info.load_seconds)
         ));
         self.line(&format!(
-            "run     {} of {}, batches of {}",
+            "run     {} of {}, batches of {}{}",
             counted(info.epochs.into(), "epoch"),
             some(info.steps_per_epoch, "step"),
-            some(info.batch, "row")
+            some(info.batch, "row"),
+            if info.precision == Precision::F16 { ", in half precision (f16)" } else { "" }
         ));
         self.begin_bar(info);
     }

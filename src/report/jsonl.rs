@@ -38,6 +38,7 @@ struct Started<'a> {
     epochs: u32,
     steps_per_epoch: usize,
     batch: usize,
+    precision: &'a str,
     device_bytes: u64,
     /// `null` if the table lies on the device.
     stream_block_rows: Option<usize>,
@@ -169,6 +170,7 @@ impl<W: Write> JsonLines<W> {
             epochs: info.epochs,
             steps_per_epoch: info.steps_per_epoch,
             batch: info.batch,
+            precision: info.precision.name(),
             device_bytes: info.device_bytes,
             stream_block_rows: info.streaming.map(|streaming| streaming.block_rows),
             load_seconds: info.load_seconds,

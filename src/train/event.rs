@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Metrics, Streaming};
 use crate::device::DeviceInfo;
+use crate::plan::Precision;
 
 /// News of a run, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +44,8 @@ pub struct RunInfo {
     pub steps_per_epoch: usize,
     /// Rows of a full batch.
     pub batch: usize,
+    /// What the values between a step's kernels are kept in.
+    pub precision: Precision,
     /// Bytes on the device, at most.
     pub device_bytes: u64,
     /// How the training table streams, if it does not lie on the device.
@@ -99,7 +102,7 @@ pub struct Summary {
 }
 
 /// Something to know that stops nothing; its text says what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Warning {
     /// The batch is larger than the data.
     OneBatch {
@@ -119,6 +122,15 @@ pub enum Warning {
     ConstantColumns {
         /// Their names.
         columns: Vec<String>,
+    },
+    /// Steps of an epoch that changed nothing, because gradients were too large for half precision.
+    StepsSkipped {
+        /// The epoch, from 1.
+        epoch: u32,
+        /// How many of its steps.
+        skipped: u32,
+        /// The loss scale at its end, a power of two.
+        scale: f64,
     },
     /// A number to predict that is the same in all training rows.
     ConstantTarget {
@@ -147,6 +159,14 @@ impl fmt::Display for Warning {
                     f,
                     "columns with one value only tell the network nothing: {}",
                     columns.join(", ")
+                )
+            }
+            Self::StepsSkipped { epoch, skipped, scale } => {
+                let (steps, were) = if *skipped == 1 { ("step", "was") } else { ("steps", "were") };
+                write!(
+                    f,
+                    "{skipped} {steps} of epoch {epoch} {were} skipped: gradients times the loss scale were too large for half \
+                     precision; the scale is {scale} now. A few are usual while it settles; if they go on, use --precision f32"
                 )
             }
             Self::ConstantTarget { column, value } => {

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use super::feed::Feed;
 use super::predict::port;
-use super::{EpochStats, Event, Metrics, Progress, Schedule, Summary, Trainer};
+use super::{EpochStats, Event, Metrics, Progress, Schedule, Summary, Trainer, Warning};
 use crate::data::epoch_order;
 use crate::device::{Usage, Values};
 use crate::error::{Error, Result};
 use crate::model::Params;
-use crate::plan::{Phase, StepRow, WINDOW};
+use crate::plan::{Phase, Scaling, StepRow, WINDOW};
 use crate::shape::narrow;
 
 /// A run under way. Each `next` gives the device some steps and returns what is new.
@@ -26,6 +26,8 @@ pub struct Fit<'a> {
     given: Option<Result<()>>,
     /// The rows' way to the device, if the table does not lie there.
     feed: Option<Feed>,
+    /// Steps that the loss scale has skipped, as far as they were told of.
+    skipped: f32,
     done: bool,
 }
 
@@ -61,6 +63,7 @@ impl<'a> Fit<'a> {
             known: 0,
             given: None,
             feed: None,
+            skipped: 0.0,
             done: false,
         }
     }
@@ -197,7 +200,7 @@ impl<'a> Fit<'a> {
         self.learn_of(&losses)?;
         let trained = self.epoch.begun.elapsed().as_secs_f64();
         let outputs = self.trainer.valid_outputs()?;
-        let params = self.trainer.params()?;
+        let (params, scaling) = (self.trainer.params()?, self.trainer.scaling()?);
         let seconds = self.epoch.begun.elapsed().as_secs_f64();
         let next = Epoch::new(self.epoch.index + 1);
         let ended = std::mem::replace(&mut self.epoch, next);
@@ -207,7 +210,8 @@ impl<'a> Fit<'a> {
             self.trainer.ahead = true;
         }
         let valid = outputs.and_then(|outputs| self.trainer.valid_metrics(&outputs));
-        if let Some(error) = self.not_finite(&ended, &params, valid) {
+        let exhausted = scaling.and_then(|scaling| self.tell_skipped(&ended, scaling));
+        if let Some(error) = exhausted.or_else(|| self.not_finite(&ended, &params, valid)) {
             // The weights that are wrong stay, and not those of steps after them.
             self.trainer.write_params(&params)?;
             return Err(error);
@@ -237,6 +241,26 @@ impl<'a> Fit<'a> {
         Some(self.diverged("the validation loss", ended.index, last, metrics.loss as f32))
     }
 
+    /// Warns of steps of an epoch that changed nothing; what ends the run, if no scale makes its gradients finite.
+    fn tell_skipped(&mut self, ended: &Epoch, scaling: Scaling) -> Option<Error> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the difference of two counts"
+        )]
+        let skipped = (scaling.skipped - self.skipped) as u32;
+        self.skipped = scaling.skipped;
+        if skipped == 0 {
+            return None;
+        }
+        if scaling.inverse >= Scaling::LARGEST as f32 {
+            let last = self.known.saturating_sub(1);
+            return Some(self.diverged("a gradient", ended.index, last, f32::INFINITY));
+        }
+        let (epoch, scale) = (ended.index + 1, scaling.scale.into());
+        self.waiting.push_back(Event::Warned(Warning::StepsSkipped { epoch, skipped, scale }));
+        None
+    }
     fn progress(&self, epochs: u32, steps: usize) -> Progress {
         let batch = self.trainer.plan.batch as f64;
         let given = f64::from(self.epoch.index) * steps as f64 + self.epoch.step as f64;

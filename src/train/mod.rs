@@ -11,6 +11,7 @@ mod options;
 mod predict;
 mod profile;
 mod room;
+mod scaling;
 mod schedule;
 mod stream;
 mod trainer;

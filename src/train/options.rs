@@ -5,6 +5,7 @@ use crate::data::Scale;
 use crate::device::Tuning;
 use crate::error::{Error, Result};
 use crate::graph::{Loss, Optimizer};
+use crate::plan::Precision;
 use crate::random::Seed;
 
 /// Settings of a run, with defaults that suit most tables.
@@ -30,6 +31,8 @@ pub struct TrainOptions {
     pub scale: Scale,
     /// From which all random choices follow.
     pub seed: Seed,
+    /// What the values between a step's kernels are kept in.
+    pub precision: Precision,
     /// How a GPU chooses among the forms of its products.
     pub tuning: Tuning,
     /// Bytes that the run may take on the device; `None` for what the device allows. A training table beyond that
@@ -50,6 +53,7 @@ impl Default for TrainOptions {
             shuffle: true,
             scale: Scale::Standard,
             seed: Seed(0),
+            precision: Precision::F32,
             tuning: Tuning::default(),
             device_memory: None,
         }

@@ -9,7 +9,7 @@ use super::{Event, TrainOptions, Trainer, Workload};
 use crate::data::{Dataset, Targets};
 use crate::device::{Device, Usage};
 use crate::error::Result;
-use crate::plan::{Phase, Plan, Step};
+use crate::plan::{Phase, Plan, SlotSpec, Step};
 use crate::random::{Purpose, Seed};
 use crate::shape::narrow;
 
@@ -199,7 +199,7 @@ fn median(mut times: Vec<f64>) -> f64 {
 fn cost(plan: &Plan, step: &Step, seconds: f64) -> KernelCost {
     let slots = step.reads.iter().chain(&step.writes).map(|&slot| plan.slot(slot));
     let out = plan.slot(step.writes[0]);
-    let (rows, columns) = plan.slot(step.reads[0]).matrix();
+    let (rows, columns) = step.reads.first().map_or((0, 0), |&it| plan.slot(it).matrix());
     // Of a product's first factor, the dimension that its result does not have is the one summed over.
     let summed = if step.kernel.name() == "matmul_tn" { rows } else { columns };
     KernelCost {
@@ -207,7 +207,7 @@ fn cost(plan: &Plan, step: &Step, seconds: f64) -> KernelCost {
         sizes: out.sizes.clone(),
         seconds,
         operations: if step.kernel.is_product() { 2.0 * (out.len() * summed) as f64 } else { 0.0 },
-        bytes: slots.map(|slot| 4 * slot.len() as u64).sum(),
+        bytes: slots.map(SlotSpec::bytes).sum(),
     }
 }
 

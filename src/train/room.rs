@@ -171,7 +171,7 @@ impl Room<'_> {
         let columns = data.train.columns();
         let sizes = Sizes { batch: self.batch(), train_rows, eval_batch, eval_rows };
         let step = training(model, columns, options.loss, options.optimizer)?;
-        Plan::training(&step, &inference(model, columns)?, sizes)
+        Plan::training_in(options.precision, &step, &inference(model, columns)?, sizes)
     }
 
     /// Whether a plan with blocks of so many rows (0 for none) fits budget and limits.
@@ -180,7 +180,7 @@ impl Room<'_> {
         let limited = |slot: &crate::plan::SlotSpec| {
             matches!(plan.buffer(slot.buffer).role, Role::Data | Role::Activations)
         };
-        let bound = |slot: &crate::plan::SlotSpec| !limited(slot) || 4 * slot.len() as u64 <= limit;
+        let bound = |slot: &crate::plan::SlotSpec| !limited(slot) || slot.bytes() <= limit;
         self.affords(plan, block_rows).is_ok() && plan.slots().all(|(_, slot)| bound(slot))
     }
 

@@ -4,13 +4,14 @@ use std::time::Instant;
 
 use super::predict::{port, run_eval};
 use super::room::Room;
+use super::scaling::{check_range, read_params, write_params, write_scaling};
 use super::stream::Table;
 use super::{EpochStats, Fit, Metrics, RunInfo, Streaming, TrainOptions, TrainedModel, Warning};
 use crate::data::{Dataset, Preparation, Split, Targets, steps_per_epoch};
 use crate::device::{Device, DeviceKind, Values, open_tuned};
 use crate::error::{Error, Result};
 use crate::model::{Params, Sequential};
-use crate::plan::{Plan, Slot};
+use crate::plan::{Plan, Precision, Scaling, Slot};
 use crate::shape::narrow;
 
 /// Trains one model on one table.
@@ -89,6 +90,9 @@ impl Trainer {
     ) -> Result<Self> {
         let preparation = Preparation::fit(&data.train, options.scale);
         let train = &data.train;
+        if options.precision == Precision::F16 {
+            check_range(&preparation, train)?;
+        }
         device.load(&plan)?;
         let table = streaming.map(|streaming| Table {
             data: train.clone(),
@@ -104,7 +108,8 @@ impl Trainer {
             device.write(order, 0, Values::U32(&places))?;
         }
         let params = Params::init(model, train.columns(), options.seed)?;
-        device.write(port(plan.ports.params, "params")?, 0, Values::F32(params.arena()))?;
+        write_params(device.as_mut(), &plan, &params)?;
+        write_scaling(device.as_mut(), &plan)?;
         let valid = data.valid.clone().map(|data| Valid { data, resident: false });
         let on_their_way = table.as_ref().map_or(0, Table::bytes_on_their_way);
         let info = RunInfo {
@@ -117,6 +122,7 @@ impl Trainer {
             epochs: options.epochs,
             steps_per_epoch: steps_per_epoch(train.rows(), plan.batch),
             batch: plan.batch,
+            precision: options.precision,
             device_bytes: device.bytes_for(&plan) + on_their_way,
             streaming,
             load_seconds: begun.elapsed().as_secs_f64(),
@@ -180,8 +186,7 @@ impl Trainer {
     /// Makes these the present weights.
     pub(super) fn write_params(&mut self, params: &Params) -> Result<()> {
         self.ahead = false;
-        let port = port(self.plan.ports.params, "params")?;
-        self.device.write(port, 0, Values::F32(params.arena()))
+        write_params(self.device.as_mut(), &self.plan, params)
     }
 
     /// Takes back steps that were given ahead, if the run was stopped before an event told of them.
@@ -204,12 +209,26 @@ impl Trainer {
         self.settle()?;
         if std::mem::replace(&mut self.used, true) {
             self.device.take_losses(true)?;
-            let zeros = vec![0.0; self.kept.0.layout().len()];
             for &state in &self.plan.ports.states {
+                let zeros = vec![0.0; self.plan.slot(state).len()];
                 self.device.write(state, 0, Values::F32(&zeros))?;
             }
+            write_scaling(self.device.as_mut(), &self.plan)?;
         }
         Ok(())
+    }
+
+    /// The loss scale and how many steps it has skipped, those included that the device was given ahead of any news;
+    /// `None` in single precision. It waits for the device.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub fn scaling(&mut self) -> Result<Option<Scaling>> {
+        let Some(slot) = self.plan.ports.scaling else { return Ok(None) };
+        let read = self.device.read(slot, Scaling::LEN)?;
+        let mut values = [0.0; Scaling::LEN];
+        values.copy_from_slice(&read);
+        Ok(Some(Scaling::of(values)))
     }
 
     /// Figures of the present weights on the validation part; `None` without one.
@@ -254,9 +273,7 @@ impl Trainer {
     /// If the device failed.
     pub fn params(&mut self) -> Result<Params> {
         self.settle()?;
-        let layout = self.kept.0.layout().clone();
-        let values = self.device.read(port(self.plan.ports.params, "params")?, layout.len())?;
-        Params::from_arena(layout, values)
+        read_params(self.device.as_mut(), &self.plan, self.kept.0.layout())
     }
 
     /// Makes the present weights those that are kept, if they are finite: after a run was stopped inside an epoch.

@@ -6,7 +6,7 @@ use super::Real;
 use super::engine::Engine;
 use super::kernels::{self, Adam, Product, Sgd};
 use super::vector::{Instructions, Vector};
-use crate::device::{Device, DeviceInfo, Values, memory};
+use crate::device::{Device, DeviceInfo, Values, half, memory};
 use crate::error::{Error, Result};
 use crate::model::Activation;
 use crate::plan::{
@@ -40,8 +40,8 @@ struct Sequence {
 #[derive(Debug)]
 struct Ready {
     kernel: Kernel,
-    /// Float slots: up to three reads, then up to three writes; empty ranges where there is none.
-    floats: [Range<usize>; 6],
+    /// Float slots: up to three reads, then up to four writes; empty ranges where there is none.
+    floats: [Range<usize>; 7],
     /// Slots of whole numbers: order, source, destination.
     indices: [Range<usize>; 3],
     /// Rows and columns of the first write.
@@ -50,6 +50,8 @@ struct Ready {
     k: usize,
     /// Whether the second read is the first one again.
     same: bool,
+    /// What it writes in half precision: computed in the device's own, then rounded.
+    halves: Vec<Range<usize>>,
 }
 
 impl<T: Real> CpuDevice<T> {
@@ -63,7 +65,7 @@ impl<T: Real> CpuDevice<T> {
         let plural = if threads == 1 { "" } else { "s" };
         let info = DeviceInfo {
             name: "CPU".to_string(),
-            kind: "cpu".to_string(),
+            kind: crate::device::CPU.to_string(),
             backend: format!("{}, {threads} thread{plural}", engine.name()),
             driver: String::new(),
         };
@@ -88,7 +90,7 @@ impl<T: Real> CpuDevice<T> {
     pub fn values(&self, slot: Slot) -> Result<&[T]> {
         let (spec, range) = self.place(slot)?;
         match spec.element {
-            Element::F32 => Ok(&self.floats[range]),
+            Element::F32 | Element::F16 => Ok(&self.floats[range]),
             Element::U32 => {
                 Err(self.failure(format!("{} holds whole numbers, not floats", spec.name)))
             }
@@ -101,11 +103,15 @@ impl<T: Real> CpuDevice<T> {
     /// If no plan is loaded, the slot holds no floats, or another number of them.
     pub fn set_values(&mut self, slot: Slot, values: &[T]) -> Result<()> {
         let (spec, range) = self.place(slot)?;
-        if spec.element != Element::F32 || range.len() != values.len() {
+        if !spec.element.is_float() || range.len() != values.len() {
             let problem = format!("{} floats are not what {} holds", values.len(), spec.name);
             return Err(self.failure(problem));
         }
-        self.floats[range].copy_from_slice(values);
+        let half = spec.element == Element::F16;
+        self.floats[range.clone()].copy_from_slice(values);
+        if half {
+            round(&mut self.floats[range]);
+        }
         Ok(())
     }
 
@@ -147,9 +153,14 @@ fn buffer_start(plan: &Plan, spec: &SlotSpec) -> usize {
     let before = &plan.buffers()[..spec.buffer.0 as usize];
     before
         .iter()
-        .filter(|buffer| buffer.element == spec.element)
+        .filter(|buffer| buffer.element.is_float() == spec.element.is_float())
         .map(|buffer| buffer.elements)
         .sum()
+}
+
+/// Rounds numbers to half precision.
+fn round<T: Real>(values: &mut [T]) {
+    values.iter_mut().for_each(|value| *value = T::of(half::rounded(value.to_f64())));
 }
 
 fn ready(plan: &Plan, step: &Step) -> Ready {
@@ -158,7 +169,7 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
         let start = buffer_start(plan, spec) + spec.offset;
         start..start + spec.len()
     };
-    let mut floats = [const { 0..0 }; 6];
+    let mut floats = [const { 0..0 }; 7];
     let mut indices = [const { 0..0 }; 3];
     let same = step.reads.len() > 1 && step.reads[0] == step.reads[1];
     for (i, slot) in step.reads.iter().enumerate() {
@@ -168,19 +179,22 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
                 indices[0] = range(spec(slot))
             }
             (_, Element::U32) => indices[1] = range(spec(slot)),
-            (_, Element::F32) if i == 1 && same => {}
-            (_, Element::F32) => floats[i] = range(spec(slot)),
+            _ if i == 1 && same => {}
+            _ => floats[i] = range(spec(slot)),
         }
     }
     for (i, slot) in step.writes.iter().enumerate() {
         match spec(slot).element {
-            Element::F32 => floats[3 + i] = range(spec(slot)),
+            Element::F32 | Element::F16 => floats[3 + i] = range(spec(slot)),
             Element::U32 => indices[2] = range(spec(slot)),
         }
     }
-    let (a_rows, a_columns) = spec(&step.reads[0]).matrix();
+    let (a_rows, a_columns) = step.reads.first().map_or((0, 0), |slot| spec(slot).matrix());
+    let writes = step.writes.iter().map(spec);
+    let halves = writes.filter(|slot| slot.element == Element::F16).map(range).collect();
     let k = if matches!(step.kernel, Kernel::MatmulTn { .. }) { a_rows } else { a_columns };
-    Ready { kernel: step.kernel, floats, indices, out: spec(&step.writes[0]).matrix(), k, same }
+    let out = spec(&step.writes[0]).matrix();
+    Ready { kernel: step.kernel, floats, indices, out, k, same, halves }
 }
 
 impl Ready {
@@ -197,7 +211,7 @@ impl Ready {
         step: &StepRow,
     ) {
         let parts = floats.get_disjoint_mut(self.floats.clone());
-        let [a, b, c, out, out2, out3] =
+        let [a, b, c, out, out2, out3, out4] =
             parts.expect("a plan's steps read and write different buffers");
         let parts = indices.get_disjoint_mut(self.indices.clone());
         let [order, table, picked] =
@@ -235,24 +249,40 @@ impl Ready {
             Kernel::ActivateGrad { act } => engine.activate_grad(a, b, act, out),
             Kernel::Add => kernels::add(a, b, out),
             Kernel::SumRows => engine.sum_rows(a, out, n),
-            Kernel::LossCrossEntropy => {
+            Kernel::LossCrossEntropy { scaled } => {
                 let columns = out2.len() / out.len();
                 kernels::loss_cross_entropy(a, table, (out, out2), columns, step);
+                if scaled {
+                    kernels::scale(out2, c);
+                }
             }
-            Kernel::LossMse => {
+            Kernel::LossMse { scaled } => {
                 let columns = out2.len() / out.len();
                 engine.loss_mse(a, b, (out, out2), columns, step);
+                if scaled {
+                    kernels::scale(out2, c);
+                }
             }
             Kernel::LogLoss => kernels::log_loss(a, out, step),
             Kernel::PutRows => kernels::put_rows(a, out, n, step),
-            Kernel::UpdateSgd { momentum, nesterov, weight_decay } => {
-                let velocity = (momentum != 0.0).then_some(out2);
-                engine.update_sgd(a, out, velocity, Sgd { momentum, nesterov, weight_decay }, step);
+            Kernel::CheckFinite => kernels::check_finite(a, out),
+            Kernel::Rescale => kernels::rescale(out),
+            Kernel::UpdateSgd { momentum, nesterov, weight_decay, scaled } => {
+                let (velocity, half) =
+                    if momentum == 0.0 { (None, out2) } else { (Some(out2), out3) };
+                let sgd = Sgd { momentum, nesterov, weight_decay };
+                let update = |g: &[T], w: &mut [T]| engine.update_sgd(g, w, velocity, sgd, step);
+                kernels::update(a, scaled.then_some((b, half)), out, update);
             }
-            Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled } => {
+            Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled, scaled } => {
                 let adam = Adam { beta1, beta2, eps, weight_decay, decoupled };
-                engine.update_adam(a, (out, out2, out3), adam, step);
+                let update =
+                    |g: &[T], w: &mut [T]| engine.update_adam(g, (w, out2, out3), adam, step);
+                kernels::update(a, scaled.then_some((b, out4)), out, update);
             }
+        }
+        for range in &self.halves {
+            round(&mut floats[range.clone()]);
         }
     }
 }
@@ -263,22 +293,22 @@ impl<T: Real> Device for CpuDevice<T> {
     }
 
     fn load(&mut self, plan: &Plan) -> Result<()> {
-        let total = |element| -> usize {
+        let total = |floats: bool| -> usize {
             plan.buffers()
                 .iter()
-                .filter(|buffer| buffer.element == element)
+                .filter(|buffer| buffer.element.is_float() == floats)
                 .map(|buffer| buffer.elements)
                 .sum()
         };
-        memory::check(plan, std::mem::size_of::<T>() as u64, &self.info)?;
+        memory::check(plan, self.bytes_for(plan), &self.info)?;
         let refused = |_| {
             self.failure("the system gives no more memory; use smaller layers or fewer rows".into())
         };
         let (mut floats, mut indices) = (Vec::new(), Vec::new());
-        floats.try_reserve_exact(total(Element::F32)).map_err(refused)?;
-        floats.resize(total(Element::F32), T::zero());
-        indices.try_reserve_exact(total(Element::U32)).map_err(refused)?;
-        indices.resize(total(Element::U32), 0);
+        floats.try_reserve_exact(total(true)).map_err(refused)?;
+        floats.resize(total(true), T::zero());
+        indices.try_reserve_exact(total(false)).map_err(refused)?;
+        indices.resize(total(false), 0);
         (self.floats, self.indices) = (floats, indices);
         let steps = |phase| plan.steps(phase).iter().map(|step| ready(plan, step)).collect();
         self.train = Sequence { steps: steps(Phase::Train), rows: vec![] };
@@ -305,9 +335,12 @@ impl<T: Real> Device for CpuDevice<T> {
             );
         }
         match (values, element) {
-            (Values::F32(values), Element::F32) => {
-                for (to, &from) in self.floats[range].iter_mut().zip(values) {
+            (Values::F32(values), Element::F32 | Element::F16) => {
+                for (to, &from) in self.floats[range.clone()].iter_mut().zip(values) {
                     *to = T::of_f32(from);
+                }
+                if element == Element::F16 {
+                    round(&mut self.floats[range]);
                 }
             }
             (Values::U32(values), Element::U32) => self.indices[range].copy_from_slice(values),
@@ -373,7 +406,7 @@ impl<T: Real> Device for CpuDevice<T> {
 
     fn bytes_for(&self, plan: &Plan) -> u64 {
         let bytes = |buffer: &BufferSpec| match buffer.element {
-            Element::F32 => std::mem::size_of::<T>() * buffer.elements,
+            Element::F32 | Element::F16 => std::mem::size_of::<T>() * buffer.elements,
             Element::U32 => 4 * buffer.elements,
         };
         plan.buffers().iter().map(|buffer| bytes(buffer) as u64).sum()

@@ -8,7 +8,7 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::{Real, activation};
 use crate::model::Activation;
-use crate::plan::StepRow;
+use crate::plan::{Scaling, StepRow};
 
 /// Sizes of a product: out `[m,n]`, summed over k.
 #[derive(Clone, Copy, Debug)]
@@ -201,6 +201,71 @@ pub fn log_loss<T: Real>(row_loss: &[T], log: &mut [T], step: &StepRow) {
     let rows = step.rows as usize;
     let sum = row_loss[..rows].iter().fold(T::zero(), |sum, &loss| sum + loss);
     log[step.log as usize] = sum / T::of(f64::from(step.rows));
+}
+
+/// The numbers of the slot of that name.
+fn scaling_of<T: Real>(slot: &[T]) -> Scaling {
+    let mut values = [0.0; Scaling::LEN];
+    values.iter_mut().zip(slot).for_each(|(to, from)| *to = from.to_f32());
+    Scaling::of(values)
+}
+
+fn put<T: Real>(scaling: Scaling, slot: &mut [T]) {
+    slot.iter_mut().zip(scaling.values()).for_each(|(to, from)| *to = T::of_f32(from));
+}
+
+/// The loss's gradient times the loss scale.
+pub fn scale<T: Real>(d: &mut [T], scaling: &[T]) {
+    let scale = scaling_of(scaling).scale;
+    d.iter_mut().for_each(|d| *d *= T::of_f32(scale));
+}
+
+/// Notes an overflow if a gradient is NaN or infinite.
+pub fn check_finite<T: Real>(g: &[T], scaling: &mut [T]) {
+    let mut noted = scaling_of(scaling);
+    if g.iter().any(|g| !g.to_f64().is_finite()) {
+        noted.overflow = 1.0;
+    }
+    put(noted, scaling);
+}
+
+/// The next step's loss scale: half after an overflow, twice after [`Scaling::GROW_AFTER`] steps without one.
+pub fn rescale<T: Real>(scaling: &mut [T]) {
+    let mut next = scaling_of(scaling);
+    let largest = Scaling::LARGEST as f32;
+    if next.overflow != 0.0 {
+        (next.overflow, next.good, next.skipped) = (0.0, 0.0, next.skipped + 1.0);
+        if next.inverse < largest {
+            (next.scale, next.inverse) = (0.5 * next.scale, 2.0 * next.inverse);
+        }
+    } else {
+        next.good += 1.0;
+        if next.good >= Scaling::GROW_AFTER as f32 {
+            next.good = 0.0;
+            if next.scale < largest {
+                (next.scale, next.inverse) = (2.0 * next.scale, 0.5 * next.inverse);
+            }
+        }
+    }
+    put(next, scaling);
+}
+
+/// An update of the weights. Under a loss scale that is taken out of the gradients first, a step with an overflow
+/// changes nothing, and the weights are copied.
+pub fn update<T: Real>(
+    g: &[T],
+    scaled: Option<(&[T], &mut [T])>,
+    w: &mut [T],
+    update: impl FnOnce(&[T], &mut [T]),
+) {
+    let Some((scaling, half)) = scaled else { return update(g, w) };
+    let scaling = scaling_of(scaling);
+    if scaling.overflow == 0.0 {
+        let inverse = T::of_f32(scaling.inverse);
+        let g: Vec<T> = g.iter().map(|&g| g * inverse).collect();
+        update(&g, w);
+        half.copy_from_slice(w);
+    }
 }
 
 /// The table's rows of this batch = x's rows that count, x `[batch,n]`

@@ -31,6 +31,8 @@ pub trait Real:
     fn of_f32(value: f32) -> Self;
     /// To a value of a slot.
     fn to_f32(self) -> f32;
+    /// To a host number.
+    fn to_f64(self) -> f64;
     /// eˣ
     fn exp(self) -> Self;
     /// ln x
@@ -56,6 +58,9 @@ macro_rules! real {
             }
             fn to_f32(self) -> f32 {
                 self as f32
+            }
+            fn to_f64(self) -> f64 {
+                self.into()
             }
             fn exp(self) -> Self {
                 <$float>::exp(self)

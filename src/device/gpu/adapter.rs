@@ -73,7 +73,7 @@ fn lack(adapter: &wgpu::Adapter) -> Option<String> {
     }
     let limits = adapter.limits();
     let needs = [
-        ("maxStorageBuffersPerShaderStage", limits.max_storage_buffers_per_shader_stage, 5),
+        ("maxStorageBuffersPerShaderStage", limits.max_storage_buffers_per_shader_stage, 6),
         ("maxComputeInvocationsPerWorkgroup", limits.max_compute_invocations_per_workgroup, 256),
         ("maxComputeWorkgroupStorageSize", limits.max_compute_workgroup_storage_size, 16 << 10),
     ];
@@ -137,6 +137,16 @@ fn nothing(kind: &DeviceKind, infos: &[DeviceInfo]) -> String {
     format!("{wanted}; there is: {}", list.join(", "))
 }
 
+/// The cooperative matrices that an adapter multiplies: sizes m, n and k, and what is multiplied and added up.
+fn shapes(adapter: &wgpu::Adapter) -> Vec<String> {
+    let name = |kind: wgpu::CooperativeScalarType| format!("{kind:?}").to_lowercase();
+    let shape = |it: &wgpu::CooperativeMatrixProperties| {
+        let (factors, sums) = (name(it.ab_type), name(it.cr_type));
+        format!("{}x{}x{}_{factors}_{sums}", it.m_size, it.n_size, it.k_size)
+    };
+    adapter.cooperative_matrix_properties().iter().map(shape).collect()
+}
+
 /// All adapters, for `wgrad adapters`.
 pub fn adapters() -> Vec<AdapterReport> {
     let adapters = enumerate();
@@ -157,6 +167,9 @@ pub fn adapters() -> Vec<AdapterReport> {
         if let Some(at) = features.iter().position(|name| name == "subgroups") {
             features[at] =
                 format!("subgroups of {} to {}", info.subgroup_min_size, info.subgroup_max_size);
+        }
+        if let Some(at) = features.iter().position(|name| name == "cooperative matrices") {
+            features[at] = format!("cooperative matrices {}", shapes(adapter).join(" "));
         }
         let limits = [
             ("maxBufferSize", limits.max_buffer_size),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::choice::Choices;
 use super::kernels::{KERNELS, Variant};
+use super::shader::PRECISIONS;
 use crate::device::DeviceInfo;
 use crate::error::{Error, Result};
 
@@ -40,7 +41,7 @@ impl Identity {
             adapter: info.name.clone(),
             driver: info.driver.clone(),
             backend: info.backend.clone(),
-            kernels: format!("{:016x}", digest(&format!("{KERNELS:?}{offered:?}"))),
+            kernels: format!("{:016x}", digest(&format!("{KERNELS:?}{PRECISIONS:?}{offered:?}"))),
         }
     }
 

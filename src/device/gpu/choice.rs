@@ -13,7 +13,7 @@ use super::sequence::pays;
 use crate::device::Tune;
 use crate::error::{Error, Result};
 use crate::model::Activation;
-use crate::plan::{Kernel, Plan, Step};
+use crate::plan::{Kernel, Plan, Step, Stored};
 
 /// A line of the rule for products that were not timed: on such adapters, for results of so many tiles of 64 x 64
 /// or more, this form.
@@ -44,24 +44,30 @@ pub(super) struct Product {
     pub(super) kernel: Kernel,
     /// m, n, k
     pub(super) sizes: [usize; 3],
+    /// What its factors and results are kept in.
+    pub(super) stored: Stored,
 }
 
 impl Product {
     /// The product that a step computes; `None` for other kernels.
-    pub(super) fn of(plan: &Plan, step: &Step) -> Option<Self> {
+    ///
+    /// # Errors
+    /// If no form of it keeps its numbers as the step's slots do.
+    pub(super) fn of(plan: &Plan, step: &Step) -> Result<Option<Self>> {
         if !step.kernel.is_product() {
-            return None;
+            return Ok(None);
         }
+        let stored = plan.stored(step)?;
         let (m, n) = plan.slot(step.writes[0]).matrix();
         let (rows, columns) = plan.slot(step.reads[0]).matrix();
         let k = if matches!(step.kernel, Kernel::MatmulTn { .. }) { rows } else { columns };
-        Some(Self { kernel: step.kernel, sizes: [m, n, k] })
+        Ok(Some(Self { kernel: step.kernel, sizes: [m, n, k], stored }))
     }
 
-    /// Its name in records and files: `matmul_nt +bias +relu 128x512x784`.
+    /// Its name in records and files: `matmul_nt +bias +relu 128x512x784`, or `matmul_nt +bias +relu f16 128x512x784`.
     pub(super) fn name(&self) -> String {
         let [m, n, k] = self.sizes;
-        format!("{} {m}x{n}x{k}", self.kernel)
+        format!("{}{} {m}x{n}x{k}", self.kernel, self.stored)
     }
 }
 
@@ -81,8 +87,14 @@ pub(super) struct Choice {
 #[serde(deny_unknown_fields)]
 pub(super) struct Choices {
     pub(super) products: BTreeMap<String, Choice>,
-    /// Forms that gave wrong numbers: they are not taken for anything.
+    /// Forms that gave wrong numbers: they are not taken for anything in that precision. What [`mark`] makes of them.
     pub(super) wrong: BTreeSet<String>,
+}
+
+/// A form's entry among those that gave wrong numbers: `tile_16x16`, or `tile_16x16 f16`.
+pub(super) fn mark(form: &str, stored: Stored) -> String {
+    let precision = if stored.half() { " f16" } else { "" };
+    format!("{form}{precision}")
 }
 
 /// Whether a kernel is one of the products, which have several forms.
@@ -96,6 +108,10 @@ pub(super) struct Chooser {
     pub(super) software: bool,
     /// The size of all subgroups, if the adapter has them and the size is fixed.
     pub(super) subgroup: Option<u32>,
+    /// Whether shaders may use half precision.
+    pub(super) half: bool,
+    /// Sizes of the cooperative matrices that can be used; none before [`super::GpuDevice::open_half`].
+    pub(super) cooperative: Vec<u32>,
     /// The form to take wherever a kernel has it.
     pub(super) forced: Option<&'static str>,
     /// The activation of the plan that forms are tried for, while they are: shared pipelines are compiled for it, and
@@ -109,7 +125,8 @@ pub(super) struct Chooser {
 impl Chooser {
     /// Whether a form can run here.
     pub(super) fn can_run(&self, variant: &Variant) -> bool {
-        variant.subgroup.is_none() || variant.subgroup == self.subgroup
+        let shape = variant.cooperative.is_none_or(|it| self.cooperative.contains(&it.size));
+        shape && (variant.subgroup.is_none() || variant.subgroup == self.subgroup)
     }
 
     /// Whether this adapter takes a form without being told to. On hardware all forms of products compete; on software
@@ -131,11 +148,13 @@ impl Chooser {
         RULES.iter().filter(fits).take(last.map_or(RULES.len(), |last| last + 1))
     }
 
-    /// All forms of a kernel that can run here and were not found wrong.
-    pub(super) fn forms(&self, spec: &'static KernelSpec) -> Vec<&'static Variant> {
+    /// All forms of a kernel for numbers kept like this that can run here and were not found wrong.
+    pub(super) fn forms(&self, spec: &'static KernelSpec, stored: Stored) -> Vec<&'static Variant> {
         let offered = if is_product(spec) { self.offered } else { &[] };
         let sound = |variant: &&Variant| {
-            self.can_run(variant) && !self.choices.wrong.contains(variant.name)
+            variant.fits(stored)
+                && self.can_run(variant)
+                && !self.choices.wrong.contains(&mark(variant.name, stored))
         };
         spec.variants.iter().chain(offered).filter(sound).collect()
     }
@@ -144,13 +163,17 @@ impl Chooser {
     pub(super) fn by_rule(
         &self,
         spec: &'static KernelSpec,
+        stored: Stored,
         [m, n, _]: [usize; 3],
     ) -> Result<&'static Variant> {
         let tiles = m.div_ceil(64) * n.div_ceil(64);
-        let forms = self.forms(spec);
+        let forms = self.forms(spec, stored);
+        // Cooperative matrices before all others, the largest first. Software adapters only imitate them, at a fourth
+        // of the speed of others.
+        let cooperative = forms.iter().rfind(|form| form.cooperative.is_some() && !self.software);
         let named = |rule: &Rule| forms.iter().find(|form| form.name == rule.variant).copied();
         let ruled = self.rules().filter(|rule| tiles >= rule.tiles).find_map(named);
-        ruled.or_else(|| forms.first().copied()).ok_or_else(|| {
+        cooperative.copied().or(ruled).or_else(|| forms.first().copied()).ok_or_else(|| {
             Error::shape(
                 spec.name,
                 "no form of it gives right numbers on this adapter; use --device cpu",
@@ -158,9 +181,12 @@ impl Chooser {
         })
     }
 
-    /// The form of the one dispatch that does whole training steps; `None` where the network is too large for it to pay, or
-    /// forms are forced that are none of it.
+    /// The form of the one dispatch that does whole training steps; `None` where the network is too large for it to pay,
+    /// anything is in half precision, or forms are forced that are none of it.
     pub(super) fn sequence(&self, plan: &Plan) -> Option<&'static Variant> {
+        if plan.has_half() {
+            return None;
+        }
         let mut forms = SEQUENCE.variants.iter().filter(|form| self.can_run(form));
         match self.forced {
             Some(name) => forms.find(|form| form.name == name),
@@ -178,22 +204,24 @@ impl Chooser {
     ) -> Result<(&'static Variant, &'static str)> {
         let spec = spec_of(&step.kernel)?;
         let offered = if is_product(spec) { self.offered } else { &[] };
-        let mut all = spec.variants.iter().chain(offered);
+        let stored = plan.stored(step)?;
+        let mut all = spec.variants.iter().chain(offered).filter(|variant| variant.fits(stored));
         if let Some(forced) = all.find(|variant| Some(variant.name) == self.forced) {
             return Ok((forced, "forced"));
         }
-        let Some(product) = Product::of(plan, step) else {
-            return Ok((self.by_rule(spec, [1; 3])?, "rule"));
+        let Some(product) = Product::of(plan, step)? else {
+            return Ok((self.by_rule(spec, stored, [1; 3])?, "rule"));
         };
         let known = self.choices.products.get(&product.name());
         let named = |choice: &Choice| {
-            let form = self.forms(spec).into_iter().find(|form| form.name == choice.variant)?;
+            let form =
+                self.forms(spec, stored).into_iter().find(|form| form.name == choice.variant)?;
             let timed = !choice.micros.is_empty();
             Some((form, if timed { choice.by.name() } else { "rule" }))
         };
         match known.and_then(named) {
             Some(found) => Ok(found),
-            None => Ok((self.by_rule(spec, product.sizes)?, "rule")),
+            None => Ok((self.by_rule(spec, stored, product.sizes)?, "rule")),
         }
     }
 }
@@ -207,6 +235,8 @@ mod tests {
         Chooser {
             software,
             subgroup,
+            half: false,
+            cooperative: vec![],
             forced: None,
             usual: None,
             offered: &[],
@@ -234,7 +264,7 @@ mod tests {
         {
             let chooser = chooser(software, subgroup);
             for size in [1, 63, 64, 65, 500, 4096] {
-                let taken = chooser.by_rule(product(), [size, size, 1]).unwrap();
+                let taken = chooser.by_rule(product(), Stored::F32, [size, size, 1]).unwrap();
                 let label = format!("{software} {subgroup:?} {size}: {}", taken.name);
                 assert!(chooser.may_take(product(), taken) && chooser.can_run(taken), "{label}");
             }
@@ -244,11 +274,11 @@ mod tests {
         let names: Vec<_> = product().variants.iter().filter(|v| may(v)).map(|v| v.name).collect();
         assert_eq!(names, ["subgroup_16x16"]);
         assert_eq!(
-            chooser(false, None).by_rule(product(), [512, 512, 9]).unwrap().name,
+            chooser(false, None).by_rule(product(), Stored::F32, [512, 512, 9]).unwrap().name,
             "tile_64x64"
         );
         assert_eq!(
-            chooser(false, None).by_rule(product(), [128, 10, 9]).unwrap().name,
+            chooser(false, None).by_rule(product(), Stored::F32, [128, 10, 9]).unwrap().name,
             "tile_16x16"
         );
     }
@@ -257,9 +287,9 @@ mod tests {
     fn wrong_forms_are_not_taken_and_none_left_is_an_error() {
         let mut chooser = chooser(false, None);
         chooser.choices.wrong.insert("tile_16x16".into());
-        assert_ne!(chooser.by_rule(product(), [1, 1, 1]).unwrap().name, "tile_16x16");
+        assert_ne!(chooser.by_rule(product(), Stored::F32, [1, 1, 1]).unwrap().name, "tile_16x16");
         chooser.choices.wrong.extend(product().variants.iter().map(|v| v.name.to_string()));
-        let said = chooser.by_rule(product(), [1, 1, 1]).unwrap_err().to_string();
+        let said = chooser.by_rule(product(), Stored::F32, [1, 1, 1]).unwrap_err().to_string();
         assert!(said.contains("matmul_nn: no form of it gives right numbers"), "{said}");
     }
 }

@@ -14,13 +14,16 @@ use super::pipeline::Pipelines;
 use super::sequence::can_bind;
 use super::timing::{self, Meter, PAIR_BYTES, Stamps};
 use super::tune::{Tuner, prepare};
-use crate::device::{Device, DeviceInfo, Tuning, Usage, Values, memory};
+use crate::device::{Device, DeviceInfo, Tuning, Usage, Values, half, memory};
 use crate::error::{Error, Result};
-use crate::plan::{Element, Phase, Plan, Slot, StepRow, WINDOW};
+use crate::plan::{Element, Memory, Phase, Plan, Slot, SlotSpec, StepRow, WINDOW};
 
 /// A GPU, or a software adapter, that runs plans.
 pub struct GpuDevice {
     pub(super) info: DeviceInfo,
+    pub(super) adapter: wgpu::Adapter,
+    /// Whether all that half precision may use was asked for.
+    pub(super) opened_half: bool,
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     /// The first thing that went wrong, as wgpu told it: errors come here instead of panicking.
@@ -170,6 +173,12 @@ impl GpuDevice {
         }
     }
 
+    /// Whether so many halves from a place in a slot on are whole words, or become so by one beyond the slot's end.
+    fn words(spec: &SlotSpec, first: usize, count: usize) -> bool {
+        (spec.offset + first).is_multiple_of(2)
+            && (count.is_multiple_of(2) || first + count == spec.len())
+    }
+
     /// The numbers in a buffer whose mapping was asked for and waited for.
     pub(super) fn collect<T: bytemuck::Pod>(
         &self,
@@ -194,9 +203,13 @@ impl Device for GpuDevice {
     }
 
     fn load(&mut self, plan: &Plan) -> Result<()> {
+        if plan.has_half() && !self.opened_half && !self.info.is_software() {
+            self.open_half();
+            self.check_cooperative();
+        }
         self.unload();
         if self.info.is_software() {
-            memory::check(plan, 4, &self.info)?;
+            memory::check(plan, Memory::of(plan).total(), &self.info)?;
         }
         self.loader(&mut Pipelines::default()).check(plan)?;
         // A form that is asked for leaves nothing to choose.
@@ -225,13 +238,24 @@ impl Device for GpuDevice {
                 format!("{} values do not fit {} from {first} on", values.len(), spec.name);
             return Err(self.failed(problem));
         }
+        let halves: Vec<u16>;
         let bytes: &[u8] = match (values, spec.element) {
             (Values::F32(values), Element::F32) => bytemuck::cast_slice(values),
             (Values::U32(values), Element::U32) => bytemuck::cast_slice(values),
+            // Uploads are of whole words: one half more, where that is beyond the slot's end.
+            (Values::F32(values), Element::F16) if Self::words(spec, first, values.len()) => {
+                let padding = values.len() % 2;
+                halves = values.iter().map(|&x| half::bits(x)).chain(vec![0; padding]).collect();
+                bytemuck::cast_slice(&halves)
+            }
+            (Values::F32(_), Element::F16) => {
+                let problem = format!("{}: an odd number of halves cannot be written", spec.name);
+                return Err(self.failed(problem));
+            }
             _ => return Err(self.failed(format!("{} holds another kind of numbers", spec.name))),
         };
-        let (buffer, offset) =
-            (&loaded.buffers[spec.buffer.0 as usize], 4 * (spec.offset + first) as u64);
+        let offset = spec.element.bytes(spec.offset + first);
+        let buffer = &loaded.buffers[spec.buffer.0 as usize];
         // Nothing may wait while steps run. Before them, a large table in one piece would lie here twice.
         let idle = self.flight.waiting.is_empty();
         let mut pending = self.pending;
@@ -351,11 +375,14 @@ impl Device for GpuDevice {
         }
         let loaded = self.loaded()?;
         let spec = loaded.plan.slot(slot);
-        if spec.element != Element::F32 || len > spec.len() {
+        if !spec.element.is_float() || len > spec.len() {
             return Err(self.failed(format!("{} does not hold {len} floats", spec.name)));
         }
-        let (buffer, start) = (&loaded.buffers[spec.buffer.0 as usize], 4 * spec.offset as u64);
-        let (mut values, total) = (Vec::with_capacity(len), 4 * len as u64);
+        let half = spec.element == Element::F16;
+        let (buffer, start) =
+            (&loaded.buffers[spec.buffer.0 as usize], spec.element.bytes(spec.offset));
+        let total = spec.element.bytes(len).next_multiple_of(4);
+        let mut values = Vec::with_capacity(len);
         let mut done = 0;
         while done < total {
             let bytes = (total - done).min(loaded.readback.size());
@@ -365,9 +392,15 @@ impl Device for GpuDevice {
             let index = self.queue.submit([encoder.finish()]);
             let mapped = map(&loaded.readback, bytes);
             self.wait(Some(index))?;
-            values.extend(self.collect::<f32>(&loaded.readback, bytes, &mapped)?);
+            if half {
+                let halves: Vec<u16> = self.collect(&loaded.readback, bytes, &mapped)?;
+                values.extend(halves.into_iter().map(half::value));
+            } else {
+                values.extend(self.collect::<f32>(&loaded.readback, bytes, &mapped)?);
+            }
             done += bytes;
         }
+        values.truncate(len);
         self.count(|meter| meter.read(total));
         Ok(values)
     }

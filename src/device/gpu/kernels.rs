@@ -2,6 +2,8 @@
 //!
 //! A row says what `shaders/NAME.wgsl` must declare; `tests/shaders.rs` compares both.
 
+use crate::plan::{Element, Stored};
+
 const STEP_ROW: &str = include_str!("../../../shaders/step_row.wgsl");
 const STEP: &str = include_str!("../../../shaders/step.wgsl");
 const ADAM: &str = include_str!("../../../shaders/adam.wgsl");
@@ -12,6 +14,7 @@ const PRODUCT: &str = include_str!("../../../shaders/product.wgsl");
 const PRODUCT_SUBGROUP: &str = include_str!("../../../shaders/product_subgroup.wgsl");
 const ROW_CROSS_ENTROPY: &str = include_str!("../../../shaders/row_cross_entropy.wgsl");
 const ROW_MSE: &str = include_str!("../../../shaders/row_mse.wgsl");
+const SCALING: &str = include_str!("../../../shaders/scaling.wgsl");
 pub(super) const MATMUL: &str = include_str!("../../../shaders/matmul.wgsl");
 
 /// A kernel's row: which files it is made of and what it binds. Binding 0 is the step, 1 the
@@ -20,7 +23,7 @@ pub(super) const MATMUL: &str = include_str!("../../../shaders/matmul.wgsl");
 pub struct KernelSpec {
     /// The kernel's name in plans.
     pub name: &'static str,
-    /// Files, in order, before the variant's own.
+    /// Files, in order, before the variant's own. Before them stand those that say what `Read` and `Write` are.
     pub source: &'static [&'static str],
     /// Fields of `Params`, each of 4 bytes; a sequence has a table in front.
     pub params: &'static [&'static str],
@@ -49,6 +52,24 @@ pub struct Variant {
     /// Whether what is fused into a product is a uniform instead of a constant, so that all products of a plan share
     /// one pipeline: for adapters that take long to compile one.
     pub one_pipeline: bool,
+    /// The cooperative matrices that it needs; their factors are in half precision, and so must be what it reads.
+    pub cooperative: Option<Shape>,
+}
+
+impl Variant {
+    /// Whether it has a form for numbers kept like this.
+    pub fn fits(&self, stored: Stored) -> bool {
+        self.cooperative.is_none() || stored.read == Element::F16
+    }
+}
+
+/// Square cooperative matrices of halves, whose products are added up in single precision.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Rows and columns.
+    pub size: u32,
+    /// The file that names their types.
+    pub source: &'static str,
 }
 
 /// Lanes of a workgroup in kernels that go through elements one by one.
@@ -63,6 +84,7 @@ macro_rules! plain {
             tile: [1, WORKGROUP],
             subgroup: None,
             one_pipeline: false,
+            cooperative: None,
         }]
     };
 }
@@ -70,6 +92,11 @@ macro_rules! plain {
 const TILE: &[&str] = &[include_str!("../../../shaders/matmul_tile.wgsl")];
 const SUBGROUP: &[&str] =
     &[PRODUCT_SUBGROUP, include_str!("../../../shaders/matmul_subgroup.wgsl")];
+const COOPERATIVE: &[&str] = &[include_str!("../../../shaders/matmul_cooperative.wgsl")];
+const SHAPE_8X8: Shape =
+    Shape { size: 8, source: include_str!("../../../shaders/cooperative_8x8.wgsl") };
+const SHAPE_16X16: Shape =
+    Shape { size: 16, source: include_str!("../../../shaders/cooperative_16x16.wgsl") };
 
 /// A product by tiles in workgroup memory, `m` x `n` a workgroup: the constants' TILE_M and TILE_N.
 const fn tile(
@@ -78,7 +105,16 @@ const fn tile(
     m: u32,
     n: u32,
 ) -> Variant {
-    Variant { name, source: TILE, consts, tile: [m, n], subgroup: None, one_pipeline: false }
+    let tile = [m, n];
+    Variant {
+        name,
+        source: TILE,
+        consts,
+        tile,
+        subgroup: None,
+        one_pipeline: false,
+        cooperative: None,
+    }
 }
 
 /// A product whose workgroup is one subgroup of so many lanes.
@@ -88,12 +124,39 @@ const fn subgroup(
     tile: [u32; 2],
     lanes: u32,
 ) -> Variant {
-    Variant { name, source: SUBGROUP, consts, tile, subgroup: Some(lanes), one_pipeline: true }
+    Variant {
+        name,
+        source: SUBGROUP,
+        consts,
+        tile,
+        subgroup: Some(lanes),
+        one_pipeline: true,
+        cooperative: None,
+    }
 }
 
 const BLOCK: &[&str] = &[include_str!("../../../shaders/matmul_block.wgsl")];
 
-const MATMULS: &[Variant] = &[
+/// A product whose workgroup is one subgroup of so many lanes, by cooperative matrices of `size` x `size`.
+const fn cooperative(
+    name: &'static str,
+    consts: &'static [(&'static str, u32)],
+    shape: Shape,
+    lanes: u32,
+) -> Variant {
+    Variant {
+        name,
+        source: COOPERATIVE,
+        consts,
+        tile: [2 * shape.size, 2 * shape.size],
+        subgroup: Some(lanes),
+        one_pipeline: false,
+        cooperative: Some(shape),
+    }
+}
+
+/// The forms of products.
+pub(super) const MATMULS: &[Variant] = &[
     Variant {
         name: "block_128x128",
         source: BLOCK,
@@ -101,6 +164,7 @@ const MATMULS: &[Variant] = &[
         tile: [128, 128],
         subgroup: None,
         one_pipeline: false,
+        cooperative: None,
     },
     tile(
         "tile_64x64",
@@ -119,6 +183,24 @@ const MATMULS: &[Variant] = &[
         &[("LANES", 8), ("STEP_K", 2), ("REG_M", 16), ("REG_N", 2)],
         [16, 16],
         8,
+    ),
+    cooperative(
+        "cooperative_8x8_lanes8",
+        &[("LANES", 8), ("SIZE", 8), ("STEP_K", 16)],
+        SHAPE_8X8,
+        8,
+    ),
+    cooperative(
+        "cooperative_8x8_lanes32",
+        &[("LANES", 32), ("SIZE", 8), ("STEP_K", 32)],
+        SHAPE_8X8,
+        32,
+    ),
+    cooperative(
+        "cooperative_16x16_lanes32",
+        &[("LANES", 32), ("SIZE", 16), ("STEP_K", 32)],
+        SHAPE_16X16,
+        32,
     ),
 ];
 
@@ -180,17 +262,17 @@ pub const KERNELS: &[KernelSpec] = &[
     },
     KernelSpec {
         name: "loss_cross_entropy",
-        source: &[STEP_ROW, STEP, INDEX, ROW_CROSS_ENTROPY],
+        source: &[STEP_ROW, STEP, INDEX, SCALING, ROW_CROSS_ENTROPY],
         params: &["batch", "n"],
-        reads: &["logits", "labels"],
+        reads: &["logits", "labels", "scaling"],
         writes: &["row_loss", "d_logits"],
         variants: plain!("loss_cross_entropy"),
     },
     KernelSpec {
         name: "loss_mse",
-        source: &[STEP_ROW, STEP, INDEX, ROW_MSE],
+        source: &[STEP_ROW, STEP, INDEX, SCALING, ROW_MSE],
         params: &["batch", "n"],
-        reads: &["prediction", "goal"],
+        reads: &["prediction", "goal", "scaling"],
         writes: &["row_loss", "d_prediction"],
         variants: plain!("loss_mse"),
     },
@@ -211,19 +293,35 @@ pub const KERNELS: &[KernelSpec] = &[
         variants: plain!("put_rows"),
     },
     KernelSpec {
-        name: "update_sgd",
-        source: &[STEP_ROW, STEP, INDEX, SGD],
-        params: &["len", "momentum", "weight_decay"],
+        name: "check_finite",
+        source: &[STEP_ROW, STEP, INDEX, SCALING],
+        params: &["len"],
         reads: &["gradient"],
-        writes: &["weight", "velocity"],
+        writes: &["scaling"],
+        variants: plain!("check_finite"),
+    },
+    KernelSpec {
+        name: "rescale",
+        source: &[STEP_ROW, STEP, SCALING],
+        params: &["unused"],
+        reads: &[],
+        writes: &["scaling"],
+        variants: plain!("rescale"),
+    },
+    KernelSpec {
+        name: "update_sgd",
+        source: &[STEP_ROW, STEP, INDEX, SCALING, SGD],
+        params: &["len", "momentum", "weight_decay"],
+        reads: &["gradient", "scaling"],
+        writes: &["weight", "velocity", "half_weight"],
         variants: plain!("update_sgd"),
     },
     KernelSpec {
         name: "update_adam",
-        source: &[STEP_ROW, STEP, INDEX, ADAM],
+        source: &[STEP_ROW, STEP, INDEX, SCALING, ADAM],
         params: &["len", "beta1", "beta2", "rest1", "rest2", "eps", "weight_decay"],
-        reads: &["gradient"],
-        writes: &["weight", "m", "v"],
+        reads: &["gradient", "scaling"],
+        writes: &["weight", "m", "v", "half_weight"],
         variants: plain!("update_adam"),
     },
 ];
@@ -252,6 +350,7 @@ pub static SEQUENCE: KernelSpec = KernelSpec {
             tile: [16, 16],
             subgroup: Some(8),
             one_pipeline: true,
+            cooperative: None,
         },
         Variant {
             name: "sequence_lane256",
@@ -260,6 +359,7 @@ pub static SEQUENCE: KernelSpec = KernelSpec {
             tile: [2, 4],
             subgroup: None,
             one_pipeline: true,
+            cooperative: None,
         },
     ],
 };

@@ -9,7 +9,7 @@ use super::sequence::MAX_STEPS;
 use super::shader::{activation_of, consts, fused};
 use crate::error::{Error, Result};
 use crate::model::Activation;
-use crate::plan::{Kernel, Phase, Plan, Slot, Step};
+use crate::plan::{Kernel, Phase, Plan, Slot, Step, Stored};
 
 /// Workgroups that an axis of a grid may have in WebGPU.
 const MAX_GROUPS_PER_AXIS: u32 = 65_535;
@@ -19,12 +19,14 @@ const MAX_GROUPS_PER_AXIS: u32 = 65_535;
 pub(super) struct Launch {
     pub(super) spec: &'static KernelSpec,
     pub(super) variant: &'static Variant,
+    /// What its numbers are kept in.
+    pub(super) stored: Stored,
     pub(super) consts: Vec<(&'static str, u32)>,
     /// Bits of the fields of `Params`.
     pub(super) params: Vec<u32>,
     /// Reads, then writes.
     pub(super) bindings: Vec<Binding>,
-    /// Elements of the slots that are bound, where it is not all of them.
+    /// Elements of arenas that are bound, where it is not all of them.
     pub(super) part: Option<Range<usize>>,
     pub(super) grid: [u32; 3],
     /// Elements of a buffer of its own.
@@ -88,9 +90,11 @@ pub(super) fn launches(
     most: usize,
 ) -> Result<Vec<Launch>> {
     let spec = spec_of(&step.kernel)?;
+    let stored = plan.stored(step)?;
     let base = |params, elements| Launch {
         spec,
         variant,
+        stored,
         consts: consts(&step.kernel, variant, usual),
         params,
         bindings: bindings(&step.kernel, step).into_iter().map(Binding::from).collect(),
@@ -104,8 +108,9 @@ pub(super) fn launches(
         let (params, groups) = sizes(plan, step, variant)?;
         return Ok(vec![base(params, groups)]);
     };
-    // The update goes through arenas element by element, so they may be cut anywhere on the alignment.
-    let part = (most / crate::model::VIEW_ALIGN).max(1) * crate::model::VIEW_ALIGN;
+    // These kernels go through arenas element by element, so they may be cut anywhere on the alignment.
+    let alignment = stored.read.alignment().max(stored.write.alignment());
+    let part = (most / alignment).max(1) * alignment;
     let parts = (0..arena).step_by(part).map(|start| start..arena.min(start + part));
     parts
         .map(|part| {
@@ -127,10 +132,13 @@ pub(super) fn usual_activation(plan: &Plan) -> Activation {
     acts.find(|act| *act != Activation::Identity).unwrap_or(Activation::Identity)
 }
 
-/// The length of the arena that an update goes through.
+/// The length of the arena that a kernel goes through, if it is one of those that do.
 fn arena_of(plan: &Plan, step: &Step) -> Option<usize> {
-    let update = matches!(step.kernel, Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. });
-    update.then(|| plan.slot(step.reads[0]).len())
+    let goes = matches!(
+        step.kernel,
+        Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } | Kernel::CheckFinite
+    );
+    goes.then(|| plan.slot(step.reads[0]).len())
 }
 
 pub(super) fn narrow(value: usize) -> Result<u32> {
@@ -197,7 +205,7 @@ fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)>
             let (m, n) = read(0).matrix();
             (vec![narrow(m)?, narrow(n)?], flat(narrow(n)?))
         }
-        Kernel::LossCrossEntropy | Kernel::LossMse => {
+        Kernel::LossCrossEntropy { .. } | Kernel::LossMse { .. } => {
             let (batch, n) = read(0).matrix();
             (vec![narrow(batch)?, narrow(n)?], flat(narrow(batch)?))
         }
@@ -206,7 +214,9 @@ fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)>
             let (batch, n) = read(0).matrix();
             (vec![narrow(n)?], flat(narrow(batch * n)?))
         }
-        Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } => (vec![], 0),
+        Kernel::Rescale => (vec![0], 1),
+        // They have an arena.
+        Kernel::CheckFinite | Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } => (vec![], 0),
     })
 }
 
@@ -252,12 +262,19 @@ fn bindings(kernel: &Kernel, step: &Step) -> Vec<Option<Slot>> {
         }
         Kernel::Activate { bias, .. } => vec![take(true), take(bias), put(true)],
         Kernel::ActivateGrad { .. } | Kernel::Add => vec![take(true), take(true), put(true)],
-        Kernel::SumRows | Kernel::LogLoss | Kernel::PutRows => vec![take(true), put(true)],
-        Kernel::LossCrossEntropy | Kernel::LossMse => {
-            vec![take(true), take(true), put(true), put(true)]
+        Kernel::SumRows | Kernel::LogLoss | Kernel::PutRows | Kernel::CheckFinite => {
+            vec![take(true), put(true)]
         }
-        Kernel::UpdateSgd { momentum, .. } => vec![take(true), put(true), put(momentum != 0.0)],
-        Kernel::UpdateAdam { .. } => vec![take(true), put(true), put(true), put(true)],
+        Kernel::LossCrossEntropy { scaled } | Kernel::LossMse { scaled } => {
+            vec![take(true), take(true), take(scaled), put(true), put(true)]
+        }
+        Kernel::Rescale => vec![put(true)],
+        Kernel::UpdateSgd { momentum, scaled, .. } => {
+            vec![take(true), take(scaled), put(true), put(momentum != 0.0), put(scaled)]
+        }
+        Kernel::UpdateAdam { scaled, .. } => {
+            vec![take(true), take(scaled), put(true), put(true), put(true), put(scaled)]
+        }
     }
 }
 

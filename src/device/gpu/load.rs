@@ -8,8 +8,7 @@ use super::launch::{Binding, Launch, launches, usual_activation};
 use super::pipeline::Pipelines;
 use super::sequence::{MAX_STEPS, can_bind, sequence};
 use crate::error::{Error, Result};
-use crate::model::VIEW_ALIGN;
-use crate::plan::{Phase, Plan, Role, SlotSpec, WINDOW};
+use crate::plan::{BufferSpec, Phase, Plan, Role, SlotSpec, WINDOW};
 
 /// Bytes between two rows of a table of uniforms: the alignment that WebGPU asks for.
 pub(super) const UNIFORM_STRIDE: u64 = 256;
@@ -80,9 +79,7 @@ impl Loader<'_> {
     /// Makes all of it; the plan was found to fit.
     pub(super) fn load(&mut self, plan: &Plan) -> Result<Loaded> {
         let data = BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
-        let make = |spec: &crate::plan::BufferSpec| {
-            self.buffer(&spec.name, 4 * spec.elements as u64, data)
-        };
+        let make = |spec: &BufferSpec| self.buffer(&spec.name, spec.bytes(), data);
         let buffers: Vec<_> = plan.buffers().iter().map(make).collect();
         let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
         let table = |name| self.buffer(name, TABLE_BYTES, usage);
@@ -109,8 +106,13 @@ impl Loader<'_> {
         })
     }
 
-    /// Every buffer and every slot bound whole has to fit; the message names what does not.
+    /// The adapter has to have what the plan uses, and every buffer and every slot bound whole has to fit; the message names what does not.
     pub(super) fn check(&self, plan: &Plan) -> Result<()> {
+        if !self.chooser.half && plan.has_half() {
+            let problem = "it has no half precision in shaders (SHADER_F16), which --precision f16 needs; \
+                 use --precision f32, or another --device: `wgrad adapters` shows which have f16";
+            return Err(Error::Device { adapter: self.adapter.into(), problem: problem.into() });
+        }
         let too_large = |what: String, need: u64, limit: u64, limit_name| Error::TooLarge {
             what,
             need,
@@ -120,7 +122,6 @@ impl Loader<'_> {
             remedy: "use fewer units, a smaller --batch-size or fewer rows, or --device cpu"
                 .to_string(),
         };
-        let bytes = |slot: &SlotSpec| 4 * slot.len() as u64;
         // Slots first, since they have the layers' names; whole arenas are bound in parts.
         let arena = |slot: &SlotSpec| {
             matches!(plan.buffer(slot.buffer).role, Role::Params | Role::Gradients | Role::State)
@@ -129,18 +130,14 @@ impl Loader<'_> {
             |slot: &SlotSpec| arena(slot) && slot.len() == plan.buffer(slot.buffer).elements;
         let limit = self.binding_limit;
         for (_, slot) in plan.slots() {
-            if bytes(slot) > limit && !(whole(slot) && slot.sizes.len() == 1) {
-                return Err(too_large(
-                    named(slot),
-                    bytes(slot),
-                    limit,
-                    "maxStorageBufferBindingSize",
-                ));
+            let bytes = slot.bytes();
+            if bytes > limit && !(whole(slot) && slot.sizes.len() == 1) {
+                return Err(too_large(named(slot), bytes, limit, "maxStorageBufferBindingSize"));
             }
         }
         let limit = self.device.limits().max_buffer_size;
         for buffer in plan.buffers() {
-            let need = 4 * buffer.elements as u64;
+            let need = buffer.bytes();
             if need > limit {
                 return Err(too_large(buffer.name.clone(), need, limit, "maxBufferSize"));
             }
@@ -202,7 +199,7 @@ impl Loader<'_> {
         }
         for (index, step) in left.iter().enumerate() {
             let (variant, why) = self.chooser.choose(plan, step)?;
-            if let Some(product) = Product::of(plan, step) {
+            if let Some(product) = Product::of(plan, step)? {
                 variants.push(format!("{}: {} ({why})", product.name(), variant.name));
             }
             let launches = launches(plan, step, variant, usual, most)?;
@@ -213,7 +210,7 @@ impl Loader<'_> {
 
     /// Bytes of all that [`Self::load`] makes for a plan, and of wgpu's copies while values come in.
     pub(super) fn bytes_for(&self, plan: &Plan) -> u64 {
-        let buffers: u64 = plan.buffers().iter().map(|buffer| 4 * buffer.elements as u64).sum();
+        let buffers: u64 = plan.buffers().iter().map(BufferSpec::bytes).sum();
         let phase = |phase| {
             // Where there are none, loading says why.
             let dispatches = self.dispatches(plan, phase, &mut Vec::new()).unwrap_or_default();
@@ -269,12 +266,15 @@ impl Loader<'_> {
                 Binding::Slot(slot) => {
                     let spec = plan.slot(*slot);
                     debug_assert!(
-                        spec.offset.is_multiple_of(VIEW_ALIGN),
+                        spec.offset.is_multiple_of(spec.element.alignment()),
                         "views are aligned for bindings"
                     );
-                    let part = launch.part.clone().unwrap_or(0..spec.len().max(1));
-                    let offset = 4 * (spec.offset + part.start) as u64;
-                    bound(&buffers[spec.buffer.0 as usize], offset, 4 * part.len() as u64)
+                    // The loss scale belongs to all parts of an arena.
+                    let part = launch.part.clone().filter(|part| part.end <= spec.len());
+                    let part = part.unwrap_or(0..spec.len().max(1));
+                    let offset = spec.element.bytes(spec.offset + part.start);
+                    let size = spec.element.bytes(part.len()).next_multiple_of(4);
+                    bound(&buffers[spec.buffer.0 as usize], offset, size)
                 }
             });
         }
@@ -305,8 +305,7 @@ fn params_bytes(dispatches: &[(usize, Launch)]) -> u64 {
 }
 
 fn readback_bytes(plan: &Plan) -> u64 {
-    let largest = plan.buffers().iter().map(|buffer| 4 * buffer.elements as u64).max();
-    largest.unwrap_or(4).min(READ_BYTES)
+    plan.buffers().iter().map(BufferSpec::bytes).max().unwrap_or(4).min(READ_BYTES)
 }
 
 fn named(slot: &SlotSpec) -> String {

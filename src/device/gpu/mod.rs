@@ -6,6 +6,7 @@
 mod adapter;
 mod cache;
 mod choice;
+mod cooperative;
 mod device;
 mod encode;
 mod flight;
@@ -21,6 +22,6 @@ mod tune;
 
 pub use adapter::{AdapterReport, adapters};
 pub use device::GpuDevice;
-pub use kernels::{KERNELS, KernelSpec, SEQUENCE, Variant};
+pub use kernels::{KERNELS, KernelSpec, SEQUENCE, Shape, Variant};
 pub use sequence::sequence_consts;
 pub use shader::{assemble, consts};

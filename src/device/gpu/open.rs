@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::GpuDevice;
 use super::adapter::{describe, pick};
 use super::choice::{Choices, Chooser};
+use super::cooperative::Extras;
 use super::flight::Flight;
 use super::pipeline::Pipelines;
 use super::tune::Tuner;
@@ -15,8 +16,10 @@ use crate::device::{DeviceKind, Tuning};
 use crate::error::{Error, Result};
 
 /// What is used where the adapter has it: subgroups by products, if all are of one size; timestamps by those who
-/// measure.
-const WANTED: wgpu::Features = wgpu::Features::SUBGROUP.union(wgpu::Features::TIMESTAMP_QUERY);
+/// measure; half precision by plans that ask for it.
+const WANTED: wgpu::Features = wgpu::Features::SUBGROUP
+    .union(wgpu::Features::TIMESTAMP_QUERY)
+    .union(wgpu::Features::SHADER_F16);
 
 impl GpuDevice {
     /// Opens the adapter that is asked for, with all the limits it has. Out: the device, and why it was taken.
@@ -25,14 +28,16 @@ impl GpuDevice {
     /// If there is none of this kind, or its driver does not open it.
     pub fn open(kind: &DeviceKind) -> Result<(Self, String)> {
         let (adapter, reason) = pick(kind)?;
-        pollster::block_on(Self::open_adapter(&adapter)).map(|device| (device, reason))
+        let opened = pollster::block_on(Self::open_adapter(&adapter, Extras::none()));
+        opened.map(|device| (device, reason))
     }
 
-    async fn open_adapter(adapter: &wgpu::Adapter) -> Result<Self> {
+    pub(super) async fn open_adapter(adapter: &wgpu::Adapter, extras: Extras) -> Result<Self> {
         let info = describe(adapter);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
-            required_features: adapter.features() & WANTED,
+            required_features: extras.features | adapter.features() & WANTED,
+            experimental_features: extras.experimental,
             // The defaults are far below what most adapters have.
             required_limits: adapter.limits(),
             // Otherwise 192 MiB are taken for the smallest network, to have them at hand.
@@ -70,6 +75,8 @@ impl GpuDevice {
         let chooser = Chooser {
             software: info.is_software(),
             subgroup: fixed_subgroup(adapter),
+            half: adapter.features().contains(wgpu::Features::SHADER_F16),
+            cooperative: extras.sizes,
             forced: None,
             usual: None,
             offered: &[],
@@ -77,6 +84,8 @@ impl GpuDevice {
         };
         Ok(Self {
             info,
+            adapter: adapter.clone(),
+            opened_half: false,
             device,
             queue,
             failure,

@@ -9,7 +9,7 @@ use super::launch::{Binding, Launch, agree, narrow, update_settings, usual_activ
 use super::shader::{FUSIONS, activation_of, consts, fused, number, short};
 use crate::error::Result;
 use crate::model::Activation;
-use crate::plan::{BufferId, Kernel, Phase, Plan, Role, Slot, Step};
+use crate::plan::{BufferId, Kernel, Phase, Plan, Role, Slot, Step, Stored};
 
 /// Operations of a step at most: a uniform table of fixed size.
 const MAX_OPS: usize = 32;
@@ -75,7 +75,7 @@ pub(super) fn sequence(plan: &Plan, variant: &'static Variant) -> Result<Option<
     let (Some(weights), Some(_)) = (plan.ports.params, plan.ports.gradients) else {
         return Ok(None);
     };
-    if steps.is_empty() || acts(steps).len() > 1 {
+    if steps.is_empty() || acts(steps).len() > 1 || plan.has_half() {
         return Ok(None);
     }
     let mut builder = Builder::new(plan, weights, lanes as usize);
@@ -167,7 +167,9 @@ impl<'a> Builder<'a> {
             Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } | Kernel::MatmulTn { .. } => {
                 self.product(step)?
             }
-            Kernel::LossCrossEntropy | Kernel::LossMse => self.loss(step),
+            Kernel::LossCrossEntropy { scaled: false } | Kernel::LossMse { scaled: false } => {
+                self.loss(step)
+            }
             Kernel::LogLoss => self.log_loss(step),
             Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } => self.update(step),
             _ => None,
@@ -214,7 +216,7 @@ impl<'a> Builder<'a> {
 
     /// The batch's targets are read from the table, not from where the gather of a plan puts them.
     fn loss(&mut self, step: &Step) -> Option<Op> {
-        self.classes = step.kernel == Kernel::LossCrossEntropy;
+        self.classes = matches!(step.kernel, Kernel::LossCrossEntropy { .. });
         let (rows, columns) = self.plan.slot(self.bound.y?).matrix();
         // A vector of classes counts as one row.
         let k = if self.classes { columns } else { rows };
@@ -263,6 +265,7 @@ impl<'a> Builder<'a> {
         Ok(Launch {
             spec: &SEQUENCE,
             variant,
+            stored: Stored::F32,
             consts,
             params,
             bindings,

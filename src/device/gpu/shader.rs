@@ -1,10 +1,10 @@
-//! A kernel's WGSL: constants in front, then the row's files as they are.
+//! A kernel's WGSL: constants and what its numbers are kept in in front, then the row's files as they are.
 
 use std::fmt::Write as _;
 
 use super::kernels::{KernelSpec, Variant};
 use crate::model::Activation;
-use crate::plan::Kernel;
+use crate::plan::{Element, Kernel, Scaling, Stored};
 
 /// The number that stands for an activation in shaders.
 pub(super) fn number(act: Activation) -> u32 {
@@ -80,22 +80,53 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
         }
         Kernel::Activate { bias, .. } => vec![("ACT", number(act)), ("BIAS", u32::from(bias))],
         Kernel::ActivateGrad { .. } => vec![("ACT", number(act))],
-        Kernel::UpdateSgd { momentum, nesterov, .. } => {
-            vec![("MOMENTUM", u32::from(momentum != 0.0)), ("NESTEROV", u32::from(nesterov))]
+        Kernel::LossCrossEntropy { scaled } | Kernel::LossMse { scaled } => {
+            vec![("SCALED", u32::from(scaled))]
         }
-        Kernel::UpdateAdam { decoupled, .. } => vec![("DECOUPLED", u32::from(decoupled))],
-        Kernel::Add
-        | Kernel::SumRows
-        | Kernel::LossCrossEntropy
-        | Kernel::LossMse
-        | Kernel::LogLoss
-        | Kernel::PutRows => vec![],
+        Kernel::Rescale => {
+            vec![("GROW_AFTER", Scaling::GROW_AFTER), ("LARGEST", Scaling::LARGEST)]
+        }
+        Kernel::UpdateSgd { momentum, nesterov, scaled, .. } => vec![
+            ("MOMENTUM", u32::from(momentum != 0.0)),
+            ("NESTEROV", u32::from(nesterov)),
+            ("SCALED", u32::from(scaled)),
+        ],
+        Kernel::UpdateAdam { decoupled, scaled, .. } => {
+            vec![("DECOUPLED", u32::from(decoupled)), ("SCALED", u32::from(scaled))]
+        }
+        Kernel::Add | Kernel::SumRows | Kernel::LogLoss | Kernel::PutRows | Kernel::CheckFinite => {
+            vec![]
+        }
     }
 }
 
-/// The WGSL of one variant with these constants.
-pub fn assemble(spec: &KernelSpec, variant: &Variant, consts: &[(&str, u32)]) -> String {
-    let mut wgsl = String::new();
+const HALF: &str = include_str!("../../../shaders/half.wgsl");
+const READ_F32: &str = include_str!("../../../shaders/read_f32.wgsl");
+const READ_F16: &str = include_str!("../../../shaders/read_f16.wgsl");
+const WRITE_F32: &str = include_str!("../../../shaders/write_f32.wgsl");
+const WRITE_F16: &str = include_str!("../../../shaders/write_f16.wgsl");
+
+/// All of these files.
+pub(super) const PRECISIONS: [&str; 5] = [HALF, READ_F32, READ_F16, WRITE_F32, WRITE_F16];
+
+/// The files that say what a kernel's numbers are kept in.
+fn kept(variant: &Variant, stored: Stored) -> [&'static str; 4] {
+    [
+        if stored.half() { HALF } else { "" },
+        variant.cooperative.map_or("", |shape| shape.source),
+        if stored.read == Element::F16 { READ_F16 } else { READ_F32 },
+        if stored.write == Element::F16 { WRITE_F16 } else { WRITE_F32 },
+    ]
+}
+
+/// The WGSL of one variant with these constants, for numbers kept like this.
+pub fn assemble(
+    spec: &KernelSpec,
+    variant: &Variant,
+    stored: Stored,
+    consts: &[(&str, u32)],
+) -> String {
+    let mut wgsl = kept(variant, stored).concat();
     for (name, value) in variant.consts.iter().chain(consts) {
         let _ = writeln!(wgsl, "const {name}: u32 = {value}u;");
     }

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 use super::GpuDevice;
 use super::cache::{self, Identity};
-use super::choice::{Choice, Product};
+use super::choice::{Choice, Product, mark};
 use super::kernels::Variant;
 use super::launch::{spec_of, usual_activation};
 use crate::device::verify::Reference;
 use crate::device::{Device, Tune, Tuning};
 use crate::error::{Error, Result};
-use crate::plan::{Element, Phase, Plan, PlanBuilder, Ports, Role, Slot, SlotSpec, Step, StepRow};
+use crate::plan::{Phase, Plan, PlanBuilder, Ports, Role, Slot, SlotSpec, Step, StepRow};
 
 /// How a device's tuner stands.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ pub(super) fn prepare(device: &mut GpuDevice, plan: &Plan) -> Result<()> {
     }
     let known = &device.chooser.choices.products;
     let decided = |product: &Product| known.get(&product.name()).is_some_and(|c| c.by >= tune);
-    let mut open = products(plan, device.chooser.sequence(plan).is_some());
+    let mut open = products(plan, device.chooser.sequence(plan).is_some())?;
     open.retain(|(product, _)| !decided(product));
     let quick = tune == Tune::Quick;
     if open.is_empty() || (quick && (folder.is_none() || device.chooser.software)) {
@@ -93,13 +93,13 @@ pub(super) fn prepare(device: &mut GpuDevice, plan: &Plan) -> Result<()> {
 /// The different products of a plan, those of training first, and of these the largest first: where time runs out,
 /// it was spent where it counts. Each with a step that computes it.
 /// Where one dispatch does whole training steps, only those of evaluation.
-fn products(plan: &Plan, whole_steps: bool) -> Vec<(Product, &Step)> {
+fn products(plan: &Plan, whole_steps: bool) -> Result<Vec<(Product, &Step)>> {
     let mut found: Vec<(Product, &Step)> = Vec::new();
     let phases = [Phase::Train, Phase::Eval];
     for phase in phases.into_iter().filter(|phase| !(whole_steps && *phase == Phase::Train)) {
         let begun = found.len();
         for step in plan.steps(phase) {
-            let product = Product::of(plan, step);
+            let product = Product::of(plan, step)?;
             if let Some(product) = product.filter(|p| found.iter().all(|(other, _)| other != p)) {
                 found.push((product, step));
             }
@@ -108,7 +108,7 @@ fn products(plan: &Plan, whole_steps: bool) -> Vec<(Product, &Step)> {
             std::cmp::Reverse(product.sizes.iter().map(|&size| size as u128).product::<u128>())
         });
     }
-    found
+    Ok(found)
 }
 
 fn choose_all(
@@ -126,8 +126,10 @@ fn choose_all(
     }
     // A form that was right for one product and wrong for another is trusted for neither, so choices come last.
     for ((product, _), mut seconds) in open.iter().zip(timed) {
-        seconds.retain(|name, _| !device.chooser.choices.wrong.contains(*name));
-        let rule = device.chooser.by_rule(spec_of(&product.kernel)?, product.sizes)?.name;
+        let wrong = &device.chooser.choices.wrong;
+        seconds.retain(|name, _| !wrong.contains(&mark(name, product.stored)));
+        let spec = spec_of(&product.kernel)?;
+        let rule = device.chooser.by_rule(spec, product.stored, product.sizes)?.name;
         let variant = fastest(&seconds, rule).to_string();
         let micros = seconds.iter().map(|(name, s)| ((*name).to_string(), 1e6 * s)).collect();
         let choice = Choice { variant, by: tune, micros };
@@ -154,8 +156,12 @@ fn try_forms(
     (deadline, slowest): (Option<Instant>, &mut Duration),
 ) -> Result<BTreeMap<&'static str, f64>> {
     let spec = spec_of(&product.kernel)?;
-    let rule = device.chooser.by_rule(spec, product.sizes)?;
-    let others = device.chooser.forms(spec).into_iter().filter(|form| form.name != rule.name);
+    let rule = device.chooser.by_rule(spec, product.stored, product.sizes)?;
+    let others = device
+        .chooser
+        .forms(spec, product.stored)
+        .into_iter()
+        .filter(|form| form.name != rule.name);
     let forms: Vec<&'static Variant> = std::iter::once(rule).chain(others).collect();
     let mut reference = None;
     let (mut seconds, mut dropped) = (BTreeMap::new(), false);
@@ -169,7 +175,10 @@ fn try_forms(
         let begun = Instant::now();
         let reference = match &mut reference {
             Some(reference) => reference,
-            none => none.insert(Reference::new(product.kernel, checked_sizes(product, &forms))?),
+            none => {
+                let sizes = checked_sizes(product, &forms);
+                none.insert(Reference::new(product.kernel, product.stored, sizes)?)
+            }
         };
         device.chooser.forced = Some(form.name);
         let best = seconds.values().copied().fold(f64::INFINITY, f64::min);
@@ -179,11 +188,12 @@ fn try_forms(
             Trial::Right(time) => _ = seconds.insert(form.name, time),
             Trial::Wrong(problem) => {
                 dropped = true;
-                device.chooser.choices.wrong.insert(form.name.to_string());
+                let wrong = mark(form.name, product.stored);
                 device.tuner.warnings.push(format!(
-                    "the form {} of {} gives wrong numbers on {} and is not used: {problem}",
-                    form.name, product.kernel, device.info
+                    "the form {wrong} of {} gives wrong numbers on {} and is not used: {problem}",
+                    product.kernel, device.info
                 ));
+                device.chooser.choices.wrong.insert(wrong);
             }
         }
         *slowest = (*slowest).max(begun.elapsed());
@@ -263,8 +273,8 @@ fn alone(plan: &Plan, step: &Step) -> Result<Plan> {
     let mut slots = BTreeMap::new();
     for &slot in step.reads.iter().chain(&step.writes) {
         if let Entry::Vacant(own) = slots.entry(slot) {
-            let SlotSpec { name, sizes, .. } = plan.slot(slot);
-            own.insert(builder.slot(name, sizes.clone(), Element::F32, Role::Data)?);
+            let SlotSpec { name, sizes, element, .. } = plan.slot(slot);
+            own.insert(builder.slot(name, sizes.clone(), *element, Role::Data)?);
         }
     }
     let own = |of: &[Slot]| of.iter().map(|slot| slots[slot]).collect();
@@ -278,7 +288,7 @@ mod tests {
     use super::super::kernels::KERNELS;
     use super::*;
     use crate::model::Activation;
-    use crate::plan::Kernel;
+    use crate::plan::{Element, Kernel, Stored};
 
     #[test]
     fn a_form_wins_by_more_than_noise() {
@@ -338,7 +348,7 @@ mod tests {
         let forms: Vec<&Variant> = spec.variants.iter().collect();
         let kernel = Kernel::MatmulNn { act_grad: Activation::Identity };
         for sizes in [[1, 2, 3], [128, 512, 784], [4096, 4095, 4097], [100_003, 10, 65]] {
-            let checked = checked_sizes(Product { kernel, sizes }, &forms);
+            let checked = checked_sizes(Product { kernel, sizes, stored: Stored::F32 }, &forms);
             for form in &forms {
                 for (axis, edge) in [(0, form.tile[0]), (1, form.tile[1]), (2, 64)] {
                     let (size, less, edge) = (sizes[axis], checked[axis], edge as usize);

@@ -4,7 +4,9 @@
 
 use crate::error::Result;
 use crate::model::Activation;
-use crate::plan::{Element, Kernel, Phase, Plan, PlanBuilder, Ports, Role, Slot, StepRow};
+use crate::plan::{
+    Element, Kernel, Phase, Plan, PlanBuilder, Ports, Role, Scaling, Slot, StepRow, Stored,
+};
 use crate::random::{Purpose, Random, Seed};
 use crate::shape::narrow;
 
@@ -19,10 +21,12 @@ pub fn every_kernel() -> Vec<Kernel> {
         Kernel::Activate { act: Activation::Identity, bias: true },
         Kernel::Add,
         Kernel::SumRows,
-        Kernel::LossCrossEntropy,
-        Kernel::LossMse,
+        Kernel::LossCrossEntropy { scaled: false },
+        Kernel::LossMse { scaled: false },
         Kernel::LogLoss,
         Kernel::PutRows,
+        Kernel::CheckFinite,
+        Kernel::Rescale,
     ];
     for act in Activation::ALL {
         let save = !act.gradient_from_output();
@@ -32,13 +36,48 @@ pub fn every_kernel() -> Vec<Kernel> {
         kernels.push(Kernel::ActivateGrad { act });
     }
     for (momentum, nesterov) in [(0.0, false), (0.9, false), (0.9, true)] {
-        kernels.push(Kernel::UpdateSgd { momentum, nesterov, weight_decay: 0.01 });
+        let (weight_decay, scaled) = (0.01, false);
+        kernels.push(Kernel::UpdateSgd { momentum, nesterov, weight_decay, scaled });
     }
     for decoupled in [false, true] {
-        let (beta1, beta2, eps, weight_decay) = (0.9, 0.999, 1e-8, 0.01);
-        kernels.push(Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled });
+        let (beta1, beta2, eps, weight_decay, scaled) = (0.9, 0.999, 1e-8, 0.01, false);
+        kernels.push(Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled, scaled });
     }
     kernels
+}
+
+/// Every kernel with every fusion that plans in half precision may ask for, and what it then reads and writes.
+pub fn half_kernels() -> Vec<(Kernel, Stored)> {
+    let half = Stored { read: Element::F16, write: Element::F16 };
+    let (down, up) =
+        (Stored { read: Element::F32, ..half }, Stored { write: Element::F32, ..half });
+    let forms = |kernel: &Kernel| match kernel {
+        // Tables are in single precision, batches of their rows in half.
+        Kernel::Gather { targets: true, .. } => vec![down],
+        // Hidden layers, and the last one.
+        Kernel::MatmulNt { bias: true, act: Activation::Identity, .. } => vec![half, up],
+        Kernel::MatmulNt { bias: true, .. } | Kernel::MatmulNn { .. } => vec![half],
+        Kernel::MatmulNt { bias: false, .. } | Kernel::MatmulTn { .. } | Kernel::SumRows => {
+            vec![up]
+        }
+        Kernel::Activate { .. } => vec![half, up],
+        Kernel::ActivateGrad { .. } => vec![half, down],
+        Kernel::Add => vec![half],
+        Kernel::LossCrossEntropy { .. }
+        | Kernel::LossMse { .. }
+        | Kernel::UpdateSgd { .. }
+        | Kernel::UpdateAdam { .. } => vec![down],
+        Kernel::Gather { .. }
+        | Kernel::LogLoss
+        | Kernel::PutRows
+        | Kernel::CheckFinite
+        | Kernel::Rescale => vec![],
+    };
+    let all = every_kernel().into_iter();
+    all.flat_map(|kernel| {
+        forms(&kernel).into_iter().map(move |stored| (kernel.under_scale(), stored))
+    })
+    .collect()
 }
 
 /// Three sizes, whose meaning depends on the kernel: for products m, n, k; else rows, columns, rows that count.
@@ -65,7 +104,17 @@ pub fn sizes_of(kernel: &Kernel) -> Vec<Triple> {
         }
         // The one elementwise kernel that shows the folded grid for all of them.
         Kernel::Add => vec![[1, 1, 1], [31, 57, 31], [65_537, 65, 65_537]],
-        Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } => vec![[1, 64, 1], [1, 1792, 1]],
+        Kernel::UpdateSgd { scaled: false, .. } | Kernel::UpdateAdam { scaled: false, .. } => {
+            vec![[1, 64, 1], [1, 1792, 1]]
+        }
+        // The third is 0 where gradients have overflowed.
+        Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } => {
+            vec![[1, 128, 1], [1, 1792, 1], [1, 128, 0]]
+        }
+        // The third is the place of an infinite element, from 1; 0 for none.
+        Kernel::CheckFinite => vec![[1, 128, 0], [1, 1792, 1792], [1, 1792, 0], [1, 256, 1]],
+        // The third says after which steps: `scalings` has them.
+        Kernel::Rescale => (0..scalings().len()).map(|after| [1, 1, after]).collect(),
         _ => vec![[1, 1, 1], [5, 1, 3], [63, 7, 63], [65, 64, 64], [130, 13, 1]],
     }
 }
@@ -88,11 +137,25 @@ pub(super) fn cpu_sizes_of(kernel: &Kernel) -> Vec<Triple> {
             [260, 150, 30],
             [20, 400, 600],
         ],
-        Kernel::LossMse => vec![[130, 17, 99], [300, 257, 300]],
+        Kernel::LossMse { .. } => vec![[130, 17, 99], [300, 257, 300]],
         Kernel::SumRows => vec![[129, 300, 129]],
         Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } => vec![[1, 7, 1], [1, 100_003, 1]],
         _ => vec![],
     }
+}
+
+/// Loss scales before a step: all in order, about to double, as large as may be, after an overflow, as small as may be.
+fn scalings() -> [Scaling; 5] {
+    let good = Scaling { scale: 4.0, inverse: 0.25, good: 5.0, overflow: 0.0, skipped: 3.0 };
+    let largest = Scaling::LARGEST as f32;
+    let last = Scaling { good: (Scaling::GROW_AFTER - 1) as f32, ..good };
+    [
+        good,
+        last,
+        Scaling { scale: largest, inverse: 1.0 / largest, ..last },
+        Scaling { overflow: 1.0, ..good },
+        Scaling { scale: 1.0 / largest, inverse: largest, overflow: 1.0, ..good },
+    ]
 }
 
 /// What a slot starts with.
@@ -111,10 +174,14 @@ pub(super) struct Case {
 
 /// Makes a plan of one step with random values; what is written starts random too, so that elements that
 /// should stay are compared as well.
-pub(super) fn build(kernel: Kernel, [m, n, k]: Triple) -> Result<Case> {
-    let update = matches!(kernel, Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. });
+pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result<Case> {
+    let update = matches!(
+        kernel,
+        Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } | Kernel::CheckFinite
+    );
     let mut make = Maker {
         builder: PlanBuilder::new(),
+        stored,
         // Arenas may be bound in parts, other slots may not.
         role: if update { Role::State } else { Role::Data },
         starts: vec![],
@@ -125,7 +192,7 @@ pub(super) fn build(kernel: Kernel, [m, n, k]: Triple) -> Result<Case> {
         Kernel::Gather { ordered, targets } => {
             let table = rows + 7;
             let mut reads = vec![make.floats("x", vec![table, n], 1.0)?];
-            let mut writes = vec![make.floats("x_out", vec![rows, n], 1.0)?];
+            let mut writes = vec![make.written("x_out", vec![rows, n])?];
             if ordered {
                 reads.push(make.indices("order", table, table)?);
             }
@@ -136,81 +203,75 @@ pub(super) fn build(kernel: Kernel, [m, n, k]: Triple) -> Result<Case> {
             (reads, writes)
         }
         Kernel::MatmulNt { bias, save, .. } => {
-            let mut reads =
-                vec![make.floats("a", vec![m, k], 1.0)?, make.floats("b", vec![n, k], 1.0)?];
-            let mut writes = vec![make.floats("out", vec![m, n], 1.0)?];
+            let mut reads = vec![make.read("a", vec![m, k])?, make.read("b", vec![n, k])?];
+            let mut writes = vec![make.written("out", vec![m, n])?];
             if bias {
-                reads.push(make.floats("bias", vec![n], 1.0)?);
+                reads.push(make.read("bias", vec![n])?);
             }
             if save {
-                writes.push(make.floats("saved", vec![m, n], 1.0)?);
+                writes.push(make.written("saved", vec![m, n])?);
             }
             (reads, writes)
         }
         Kernel::MatmulNn { act_grad } => {
-            let mut reads =
-                vec![make.floats("a", vec![m, k], 1.0)?, make.floats("b", vec![k, n], 1.0)?];
+            let mut reads = vec![make.read("a", vec![m, k])?, make.read("b", vec![k, n])?];
             if act_grad != Activation::Identity {
-                reads.push(make.floats("saved", vec![m, n], 1.0)?);
+                reads.push(make.read("saved", vec![m, n])?);
             }
-            (reads, vec![make.floats("out", vec![m, n], 1.0)?])
+            (reads, vec![make.written("out", vec![m, n])?])
         }
         Kernel::MatmulTn { bias_grad } => {
-            let reads =
-                vec![make.floats("a", vec![k, m], 1.0)?, make.floats("b", vec![k, n], 1.0)?];
-            let mut writes = vec![make.floats("out", vec![m, n], 1.0)?];
+            let reads = vec![make.read("a", vec![k, m])?, make.read("b", vec![k, n])?];
+            let mut writes = vec![make.written("out", vec![m, n])?];
             if bias_grad {
-                writes.push(make.floats("sums", vec![m], 1.0)?);
+                writes.push(make.written("sums", vec![m])?);
             }
             (reads, writes)
         }
         Kernel::Activate { bias, .. } => {
             let mut reads = vec![make.extreme("x", vec![m, n])?];
             if bias {
-                reads.push(make.floats("bias", vec![n], 1.0)?);
+                reads.push(make.read("bias", vec![n])?);
             }
-            (reads, vec![make.floats("out", vec![m, n], 1.0)?])
+            (reads, vec![make.written("out", vec![m, n])?])
         }
         Kernel::ActivateGrad { act } => {
             let saved = match act {
                 // Of these the output is saved, and no output is larger than 1.
-                Activation::Tanh | Activation::Sigmoid => make.floats("saved", vec![m, n], 1.0)?,
+                Activation::Tanh | Activation::Sigmoid => make.read("saved", vec![m, n])?,
                 _ => make.extreme("saved", vec![m, n])?,
             };
-            (
-                vec![saved, make.floats("d_y", vec![m, n], 1.0)?],
-                vec![make.floats("out", vec![m, n], 1.0)?],
-            )
+            (vec![saved, make.written("d_y", vec![m, n])?], vec![make.written("out", vec![m, n])?])
         }
         Kernel::Add => {
-            let reads =
-                vec![make.floats("a", vec![m, n], 1.0)?, make.floats("b", vec![m, n], 1.0)?];
-            (reads, vec![make.floats("out", vec![m, n], 1.0)?])
+            let reads = vec![make.read("a", vec![m, n])?, make.read("b", vec![m, n])?];
+            (reads, vec![make.written("out", vec![m, n])?])
         }
-        Kernel::SumRows => {
-            (vec![make.floats("x", vec![m, n], 1.0)?], vec![make.floats("out", vec![n], 1.0)?])
-        }
-        Kernel::LossCrossEntropy => {
-            let reads =
+        Kernel::SumRows => (vec![make.read("x", vec![m, n])?], vec![make.written("out", vec![n])?]),
+        Kernel::LossCrossEntropy { scaled } => {
+            let mut reads =
                 vec![make.floats("logits", vec![m, n], 8.0)?, make.indices("labels", m, n)?];
+            if scaled {
+                reads.push(make.scaling(0)?);
+            }
             (
                 reads,
-                vec![
-                    make.floats("row_loss", vec![m], 1.0)?,
-                    make.floats("d_logits", vec![m, n], 1.0)?,
-                ],
+                vec![make.floats("row_loss", vec![m], 1.0)?, make.written("d_logits", vec![m, n])?],
             )
         }
-        Kernel::LossMse => {
-            let reads = vec![
+        Kernel::LossMse { scaled } => {
+            let mut reads = vec![
                 make.floats("prediction", vec![m, n], 1.0)?,
                 make.floats("target", vec![m, n], 1.0)?,
             ];
+            if scaled {
+                reads.push(make.scaling(0)?);
+            }
             (
                 reads,
                 vec![
                     make.floats("row_loss", vec![m], 1.0)?,
-                    make.floats("d_prediction", vec![m, n], 1.0)?,
+                    make.written("d_prediction", vec![m, n])?,
                 ],
             )
         }
@@ -221,21 +282,34 @@ pub(super) fn build(kernel: Kernel, [m, n, k]: Triple) -> Result<Case> {
             vec![make.floats("x", vec![m, n], 1.0)?],
             vec![make.floats("out", vec![m + 7, n], 1.0)?],
         ),
-        Kernel::UpdateSgd { momentum, .. } => {
+        Kernel::CheckFinite => {
+            let gradient = make.floats("gradient", vec![n], 1.0)?;
+            if let Some((_, Start::Floats(values))) = make.starts.last_mut()
+                && k > 0
+            {
+                values[k - 1] = if k == n { f32::NEG_INFINITY } else { f32::NAN };
+            }
+            (vec![gradient], vec![make.scaling(0)?])
+        }
+        Kernel::Rescale => (vec![], vec![make.scaling(k)?]),
+        Kernel::UpdateSgd { momentum, scaled, .. } => {
+            let (reads, half) = make.gradient(n, scaled, k == 0)?;
             let mut writes = vec![make.floats("weight", vec![n], 1.0)?];
             if momentum != 0.0 {
                 writes.push(make.floats("velocity", vec![n], 1.0)?);
             }
-            (vec![make.floats("gradient", vec![n], 1.0)?], writes)
+            writes.extend(half);
+            (reads, writes)
         }
-        Kernel::UpdateAdam { .. } => {
-            let gradient = make.floats("gradient", vec![n], 1.0)?;
-            let writes = vec![
+        Kernel::UpdateAdam { scaled, .. } => {
+            let (reads, half) = make.gradient(n, scaled, k == 0)?;
+            let mut writes = vec![
                 make.floats("weight", vec![n], 1.0)?,
                 make.floats("m", vec![n], 0.5)?,
                 make.positive("v", vec![n])?,
             ];
-            (vec![gradient], writes)
+            writes.extend(half);
+            (reads, writes)
         }
     };
     let row = StepRow {
@@ -254,6 +328,7 @@ pub(super) fn build(kernel: Kernel, [m, n, k]: Triple) -> Result<Case> {
 
 struct Maker {
     builder: PlanBuilder,
+    stored: Stored,
     role: Role,
     starts: Vec<(Slot, Start)>,
     random: Random,
@@ -262,18 +337,50 @@ struct Maker {
 impl Maker {
     /// Uniform within ±bound.
     fn floats(&mut self, name: &str, sizes: Vec<usize>, bound: f64) -> Result<Slot> {
-        self.fill(name, sizes, |random, _| random.uniform(-bound, bound))
+        self.fill(name, sizes, Element::F32, |random, _| random.uniform(-bound, bound))
+    }
+
+    /// Uniform within ±1, for what is read in either precision.
+    fn read(&mut self, name: &str, sizes: Vec<usize>) -> Result<Slot> {
+        self.fill(name, sizes, self.stored.read, |random, _| random.uniform(-1.0, 1.0))
+    }
+
+    /// Uniform within ±1, for what is written in either precision.
+    fn written(&mut self, name: &str, sizes: Vec<usize>) -> Result<Slot> {
+        self.fill(name, sizes, self.stored.write, |random, _| random.uniform(-1.0, 1.0))
+    }
+
+    /// One of the loss scales.
+    fn scaling(&mut self, which: usize) -> Result<Slot> {
+        let values = scalings()[which].values();
+        self.fill("scaling", vec![Scaling::LEN], Element::F32, |_, i| values[i].into())
+    }
+
+    /// What an update reads, under a loss scale if there is one, and the copy that it writes then.
+    fn gradient(
+        &mut self,
+        n: usize,
+        scaled: bool,
+        overflow: bool,
+    ) -> Result<(Vec<Slot>, Option<Slot>)> {
+        if !scaled {
+            return Ok((vec![self.floats("gradient", vec![n], 1.0)?], None));
+        }
+        let which = if overflow { 3 } else { 0 };
+        let bound = scalings()[which].scale.into();
+        let reads = vec![self.floats("gradient", vec![n], bound)?, self.scaling(which)?];
+        Ok((reads, Some(self.written("half_weight", vec![n])?)))
     }
 
     /// Uniform in 0..1.
     fn positive(&mut self, name: &str, sizes: Vec<usize>) -> Result<Slot> {
-        self.fill(name, sizes, |random, _| random.unit())
+        self.fill(name, sizes, Element::F32, |random, _| random.unit())
     }
 
     /// Uniform within ±8, and at the start what overflows carelessly written functions.
     fn extreme(&mut self, name: &str, sizes: Vec<usize>) -> Result<Slot> {
         const EDGES: [f64; 10] = [0.0, -0.0, 1e4, -1e4, 88.5, -88.5, 1e-30, -1e-30, 20.5, -20.5];
-        self.fill(name, sizes, |random, i| {
+        self.fill(name, sizes, self.stored.read, |random, i| {
             EDGES.get(i).copied().unwrap_or_else(|| random.uniform(-8.0, 8.0))
         })
     }
@@ -283,11 +390,12 @@ impl Maker {
         &mut self,
         name: &str,
         sizes: Vec<usize>,
+        element: Element,
         value: impl Fn(&mut Random, usize) -> f64,
     ) -> Result<Slot> {
         let values =
             (0..sizes.iter().product()).map(|i| value(&mut self.random, i) as f32).collect();
-        let slot = self.builder.slot(name, sizes, Element::F32, self.role)?;
+        let slot = self.builder.slot(name, sizes, element, self.role)?;
         self.starts.push((slot, Start::Floats(values)));
         Ok(slot)
     }

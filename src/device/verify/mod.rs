@@ -11,10 +11,10 @@ use super::cpu::{CpuDevice, Instructions};
 use super::{Device, DeviceInfo, DeviceKind, Values};
 use crate::error::Result;
 use crate::model::Activation;
-use crate::plan::{Element, Kernel, Phase};
+use crate::plan::{Element, Kernel, Phase, Stored};
 
 use cases::{Case, Start, Triple, build, cpu_sizes_of};
-pub use cases::{every_kernel, sizes_of};
+pub use cases::{every_kernel, half_kernels, sizes_of};
 
 /// What came of one comparison.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +42,8 @@ pub struct Tally {
     pub passed: usize,
     /// Comparisons beyond.
     pub failed: usize,
+    /// Whether the forms in half precision were among them, which some adapters cannot run.
+    pub half: bool,
 }
 
 /// Runs every check on a device and tells each result as it comes.
@@ -63,12 +65,12 @@ pub fn verify(kind: &DeviceKind, tell: &mut dyn FnMut(&Check)) -> Result<Tally> 
         super::open(kind)?;
     }
     let device = CpuDevice::<f32>::new().info().clone();
-    let mut tally = Tally { device, passed: 0, failed: 0 };
-    for kernel in every_kernel() {
+    let mut tally = Tally { device, passed: 0, failed: 0, half: true };
+    for form in every_form(true) {
         for instructions in Instructions::available() {
             let mut device = CpuDevice::using(instructions);
-            for sizes in sizes_of(&kernel).into_iter().chain(cpu_sizes_of(&kernel)) {
-                tally.count(&check(&mut device, instructions.name(), kernel, sizes)?, tell);
+            for sizes in sizes_of(&form.0).into_iter().chain(cpu_sizes_of(&form.0)) {
+                tally.count(&check_form(&mut device, instructions.name(), form, sizes)?, tell);
             }
         }
     }
@@ -94,20 +96,27 @@ fn verify_variants(
     device: &mut super::gpu::GpuDevice,
     tell: &mut dyn FnMut(&Check),
 ) -> Result<Tally> {
-    let mut tally = Tally { device: device.info().clone(), passed: 0, failed: 0 };
-    for kernel in every_kernel() {
+    let half = device.has_half();
+    let mut tally = Tally { device: device.info().clone(), passed: 0, failed: 0, half };
+    for (kernel, stored) in every_form(half) {
+        if stored.half() {
+            device.open_half();
+        }
         let Some(spec) = super::gpu::KERNELS.iter().find(|spec| spec.name == kernel.name()) else {
             continue;
         };
         for variant in spec.variants {
             // What is fused in at the end is the same text in all forms of a product: those that this device
             // never takes by itself are checked with a few fusions, since compiling is what takes the time.
-            if !device.can_run(variant) || !(device.may_take(spec, variant) || few(&kernel)) {
+            if !variant.fits(stored)
+                || !device.can_run(variant)
+                || !(device.may_take(spec, variant) || few(&kernel))
+            {
                 continue;
             }
             device.force_variant(Some(variant.name));
             for sizes in sizes_of(&kernel) {
-                tally.count(&check(device, variant.name, kernel, sizes)?, tell);
+                tally.count(&check_form(device, variant.name, (kernel, stored), sizes)?, tell);
             }
         }
     }
@@ -119,6 +128,15 @@ fn verify_variants(
         sequences::check_sequences(device, variant, &mut |check| tally.count(check, tell))?;
     }
     Ok(tally)
+}
+
+/// Every kernel in single precision, and those that have a form in half.
+fn every_form(half: bool) -> Vec<(Kernel, Stored)> {
+    let mut forms: Vec<_> = every_kernel().into_iter().map(|it| (it, Stored::F32)).collect();
+    if half {
+        forms.extend(half_kernels());
+    }
+    forms
 }
 
 /// Fusions that reach every branch of a product, and all kernels that have one form only.
@@ -144,7 +162,7 @@ impl Tally {
     }
 }
 
-/// Compares one kernel at one size.
+/// Compares one kernel in single precision at one size.
 ///
 /// # Errors
 /// If the device fails in another way than by wrong numbers.
@@ -154,12 +172,26 @@ pub fn check(
     kernel: Kernel,
     sizes: Triple,
 ) -> Result<Check> {
-    Reference::new(kernel, sizes)?.check(device, variant)
+    check_form(device, variant, (kernel, Stored::F32), sizes)
+}
+
+/// Compares one kernel at one size, its numbers kept like this.
+///
+/// # Errors
+/// If the device fails in another way than by wrong numbers.
+pub fn check_form(
+    device: &mut dyn Device,
+    variant: &'static str,
+    (kernel, stored): (Kernel, Stored),
+    sizes: Triple,
+) -> Result<Check> {
+    Reference::new(kernel, stored, sizes)?.check(device, variant)
 }
 
 /// One kernel at one size, computed in f64, for comparing several forms with.
 pub(crate) struct Reference {
     kernel: Kernel,
+    stored: Stored,
     sizes: Triple,
     case: Case,
     computed: CpuDevice<f64>,
@@ -170,10 +202,10 @@ impl Reference {
     ///
     /// # Errors
     /// If the sizes are impossible.
-    pub(crate) fn new(kernel: Kernel, sizes: Triple) -> Result<Self> {
-        let (case, mut computed) = (build(kernel, sizes)?, CpuDevice::<f64>::new());
+    pub(crate) fn new(kernel: Kernel, stored: Stored, sizes: Triple) -> Result<Self> {
+        let (case, mut computed) = (build(kernel, stored, sizes)?, CpuDevice::<f64>::new());
         run(&mut computed, &case)?;
-        Ok(Self { kernel, sizes, case, computed })
+        Ok(Self { kernel, stored, sizes, case, computed })
     }
 
     /// Compares what a device computes.
@@ -181,11 +213,11 @@ impl Reference {
     /// # Errors
     /// If the device fails in another way than by wrong numbers.
     pub(crate) fn check(&self, device: &mut dyn Device, variant: &'static str) -> Result<Check> {
-        let Self { kernel, sizes, case, computed } = self;
+        let Self { kernel, stored, sizes, case, computed } = self;
         run(device, case)?;
         let mut result = Check {
             kernel: kernel.name(),
-            form: kernel.to_string(),
+            form: format!("{kernel}{stored}"),
             variant,
             case: format!("{sizes:?}"),
             worst: 0.0,
@@ -198,8 +230,13 @@ impl Reference {
                 continue;
             }
             let got = device.read(slot, spec.len())?;
-            let limits = limits(kernel, *sizes);
-            compare(&mut result, &spec.name, &got, computed.values(slot)?, limits);
+            let (mut abs, mut rel) = limits(kernel, *sizes);
+            if spec.element == Element::F16 {
+                // 11 bits, and WGSL leaves open which of the two halves beside a number is taken, and whether those
+                // below 2⁻¹⁴ become 0.
+                (abs, rel) = (abs + 2_f64.powi(-14), rel + 2_f64.powi(-10));
+            }
+            compare(&mut result, &spec.name, &got, computed.values(slot)?, (abs, rel));
         }
         Ok(result)
     }
@@ -259,8 +296,9 @@ fn limits(kernel: &Kernel, [m, n, k]: Triple) -> (f64, f64) {
             (abs + 8.0 * u, rel + 4.0 * u)
         }
         Kernel::SumRows => (sum(m), 0.0),
-        Kernel::LossCrossEntropy => (1e-5, 2e-5),
-        Kernel::LossMse => (sum(n), 8.0 * u),
+        Kernel::CheckFinite | Kernel::Rescale => (0.0, 0.0),
+        Kernel::LossCrossEntropy { .. } => (1e-5, 2e-5),
+        Kernel::LossMse { .. } => (sum(n), 8.0 * u),
         Kernel::LogLoss => ((m as f64 + 4.0) * u, 4.0 * u),
         Kernel::UpdateSgd { .. } => (8.0 * u, 8.0 * u),
         Kernel::UpdateAdam { .. } => (1e-7, 1e-6),

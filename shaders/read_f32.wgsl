@@ -1,0 +1,2 @@
+// What a kernel's factors, arguments and terms are kept in.
+alias Read = f32;

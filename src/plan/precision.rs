@@ -1,0 +1,227 @@
+//! Half precision in plans: which slots hold it, and the loss scale that keeps small gradients from vanishing in it.
+//!
+//! Absent on purpose: rounding, which is the devices' affair.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Element, Kernel, Plan, Step};
+use crate::error::{Error, Result};
+use crate::model::ParamLayout;
+
+/// What the values between a training step's kernels are kept in. Sums run in single precision in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// Single precision throughout.
+    #[default]
+    F32,
+    /// Features, activations, their gradients and a copy of the weights in half precision; weights, their gradients,
+    /// optimizer state, logits and losses in single.
+    F16,
+}
+
+impl Precision {
+    /// The name in options and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        }
+    }
+
+    /// Where a plan has a model's parameters: so far apart that their copy in half precision can be bound as well.
+    ///
+    /// # Errors
+    /// If they exceed 2^32 elements.
+    pub fn layout(self, model: &ParamLayout) -> Result<ParamLayout> {
+        match self {
+            Self::F32 => Ok(model.clone()),
+            Self::F16 => model.aligned(Element::F16.alignment()),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Precision {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let known = [Self::F32, Self::F16];
+        let wanted = name.to_ascii_lowercase();
+        known.into_iter().find(|precision| precision.name() == wanted).ok_or_else(|| {
+            Error::setting("--precision", format!("unknown name \"{name}\"; known: f32, f16"))
+        })
+    }
+}
+
+/// The largest finite number of half precision.
+pub const HALF_MAX: f32 = 65_504.0;
+
+/// What a kernel's slots of floats hold, those that differ between its forms: the ones it reads, and the ones it writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Factors, arguments, terms, the bias.
+    pub read: Element,
+    /// Results; also a factor that passes through to them, and an update's copy of the weights.
+    pub write: Element,
+}
+
+impl Stored {
+    /// Single precision throughout.
+    pub const F32: Self = Self { read: Element::F32, write: Element::F32 };
+
+    /// Whether half precision occurs.
+    pub fn half(self) -> bool {
+        self.read == Element::F16 || self.write == Element::F16
+    }
+}
+
+impl fmt::Display for Stored {
+    /// What is added to a kernel's name: nothing for single precision.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.read, self.write) {
+            (Element::F16, Element::F16) => f.write_str(" f16"),
+            (Element::F16, _) => f.write_str(" f16_to_f32"),
+            (_, Element::F16) => f.write_str(" f32_to_f16"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Plan {
+    /// Whether anything is kept in half precision.
+    pub fn has_half(&self) -> bool {
+        self.slots().any(|(_, slot)| slot.element == Element::F16)
+    }
+
+    /// What a step's slots hold.
+    ///
+    /// # Errors
+    /// If its kernel has no form for that.
+    pub fn stored(&self, step: &Step) -> Result<Stored> {
+        let slots: Vec<(Place, Element)> = [(&step.reads, false), (&step.writes, true)]
+            .into_iter()
+            .flat_map(|(slots, written)| {
+                let place =
+                    move |index| place(&step.kernel, written, index, index + 1 == slots.len());
+                slots.iter().enumerate().map(move |(i, &slot)| (place(i), self.slot(slot).element))
+            })
+            .collect();
+        let element = |place| {
+            if slots.contains(&(place, Element::F16)) { Element::F16 } else { Element::F32 }
+        };
+        let stored = Stored { read: element(Place::Read), write: element(Place::Write) };
+        let fits = slots.iter().all(|&(place, element)| match place {
+            Place::Read => element == stored.read,
+            Place::Write => element == stored.write,
+            Place::Single => element != Element::F16,
+        });
+        let problem = "it has no form that reads and writes these slots, some in half precision";
+        if fits { Ok(stored) } else { Err(Error::shape(step.kernel.name(), problem)) }
+    }
+}
+
+/// Which of a kernel's two kinds of numbers a slot holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// [`Stored::read`]
+    Read,
+    /// [`Stored::write`]
+    Write,
+    /// Single precision, or whole numbers, in all forms.
+    Single,
+}
+
+/// The place of a kernel's slot of this index among those read or written.
+fn place(kernel: &Kernel, written: bool, index: usize, last: bool) -> Place {
+    match (kernel, written) {
+        (Kernel::Gather { .. }, true) if index == 0 => Place::Write,
+        // The gradient passes through to the result.
+        (Kernel::ActivateGrad { .. }, false) if index == 1 => Place::Write,
+        (Kernel::LossCrossEntropy { .. } | Kernel::LossMse { .. }, true) if index == 1 => {
+            Place::Write
+        }
+        (Kernel::UpdateSgd { scaled, .. } | Kernel::UpdateAdam { scaled, .. }, true)
+            if *scaled && last =>
+        {
+            Place::Write
+        }
+        (
+            Kernel::MatmulNt { .. }
+            | Kernel::MatmulNn { .. }
+            | Kernel::MatmulTn { .. }
+            | Kernel::Activate { .. }
+            | Kernel::ActivateGrad { .. }
+            | Kernel::Add
+            | Kernel::SumRows,
+            _,
+        ) => {
+            if written {
+                Place::Write
+            } else {
+                Place::Read
+            }
+        }
+        _ => Place::Single,
+    }
+}
+
+/// The numbers of the slot `scaling`, in their order there.
+///
+/// The loss's gradient is multiplied by `scale` and the parameters' gradients by `inverse`. A step whose gradients are not
+/// all finite changes no weight and halves the scale; after [`Scaling::GROW_AFTER`] others it doubles. The rule and
+/// its numbers are those of `torch.amp.GradScaler`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scaling {
+    /// The loss scale, a power of two.
+    pub scale: f32,
+    /// 1 / scale, exactly.
+    pub inverse: f32,
+    /// Steps since the scale last changed.
+    pub good: f32,
+    /// 1 while the gradients of the present step are not all finite.
+    pub overflow: f32,
+    /// Steps that changed nothing, since the run began.
+    pub skipped: f32,
+}
+
+impl Scaling {
+    /// How a run begins.
+    pub const START: Self =
+        Self { scale: 65_536.0, inverse: 1.0 / 65_536.0, good: 0.0, overflow: 0.0, skipped: 0.0 };
+    /// Steps without overflow after which the scale doubles.
+    pub const GROW_AFTER: u32 = 2000;
+    /// The scale stays between this and its inverse.
+    pub const LARGEST: u32 = 1 << 24;
+    /// Number of values.
+    pub const LEN: usize = 5;
+
+    /// The slot's values.
+    pub fn values(self) -> [f32; Self::LEN] {
+        [self.scale, self.inverse, self.good, self.overflow, self.skipped]
+    }
+
+    /// From the slot's values.
+    pub fn of([scale, inverse, good, overflow, skipped]: [f32; Self::LEN]) -> Self {
+        Self { scale, inverse, good, overflow, skipped }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_or_refused() {
+        for precision in [Precision::F32, Precision::F16] {
+            assert_eq!(precision.name().parse::<Precision>().unwrap(), precision);
+        }
+        let said = "bf16".parse::<Precision>().unwrap_err().to_string();
+        assert_eq!(said, "--precision: unknown name \"bf16\"; known: f32, f16");
+    }
+}

@@ -1,0 +1,59 @@
+//! What the host does for plans in half precision beside what all plans need.
+
+use super::predict::port;
+use crate::data::{Dataset, Preparation};
+use crate::device::{Device, Values};
+use crate::error::{Error, Result};
+use crate::model::{ParamLayout, Params};
+use crate::plan::{HALF_MAX, Plan, Precision, Scaling};
+
+/// Refuses features, as the network sees them, that would be infinite in half precision.
+pub(super) fn check_range(preparation: &Preparation, data: &Dataset) -> Result<()> {
+    let mut scaled = Vec::with_capacity(data.columns());
+    for row in data.x().chunks(data.columns()) {
+        scaled.clear();
+        preparation.extend_features(row, &mut scaled);
+        let Some(at) = scaled.iter().position(|x| x.abs() > HALF_MAX) else { continue };
+        let column = &data.schema().features[at];
+        let problem = format!(
+            "the column {column} has {}, but f16 ends at {HALF_MAX}; use --scale standard or --precision f32",
+            scaled[at]
+        );
+        return Err(Error::setting("--precision", problem));
+    }
+    Ok(())
+}
+
+/// Writes the parameters, and their copy in half precision where the plan has one.
+pub(super) fn write_params(device: &mut dyn Device, plan: &Plan, params: &Params) -> Result<()> {
+    let slot = port(plan.ports.params, "params")?;
+    let Some(half) = plan.ports.half_params else {
+        return device.write(slot, 0, Values::F32(params.arena()));
+    };
+    let params = params.laid_out(Precision::F16.layout(params.layout())?);
+    device.write(slot, 0, Values::F32(params.arena()))?;
+    device.write(half, 0, Values::F32(params.arena()))
+}
+
+/// The present parameters in their model's layout, waited for.
+pub(super) fn read_params(
+    device: &mut dyn Device,
+    plan: &Plan,
+    model: &ParamLayout,
+) -> Result<Params> {
+    let slot = port(plan.ports.params, "params")?;
+    if plan.ports.half_params.is_none() {
+        return Params::from_arena(model.clone(), device.read(slot, model.len())?);
+    }
+    let layout = Precision::F16.layout(model)?;
+    let values = device.read(slot, layout.len())?;
+    Ok(Params::from_arena(layout, values)?.laid_out(model.clone()))
+}
+
+/// Sets the loss scale to where a run begins, if the plan has one.
+pub(super) fn write_scaling(device: &mut dyn Device, plan: &Plan) -> Result<()> {
+    match plan.ports.scaling {
+        Some(scaling) => device.write(scaling, 0, Values::F32(&Scaling::START.values())),
+        None => Ok(()),
+    }
+}
