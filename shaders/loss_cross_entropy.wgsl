@@ -1,5 +1,4 @@
-// row_loss = log sum exp(logits) - logits[label]; d_logits = (softmax - onehot) / rows.
-// One lane a row. Rows that do not count get zeros.
+// row_loss and d_logits, one lane a row: row_cross_entropy.wgsl. Rows that do not count get zeros.
 
 struct Params {
     batch: u32,
@@ -12,6 +11,14 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> row_loss: array<f32>;
 @group(0) @binding(5) var<storage, read_write> d_logits: array<f32>;
 
+fn load_prediction(at: u32) -> f32 {
+    return logits[at];
+}
+
+fn store_gradient(at: u32, value: f32) {
+    d_logits[at] = value;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let row = flat(global, groups, WORKGROUP);
@@ -19,32 +26,12 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
         return;
     }
     let n = params.n;
-    let at = row * n;
     if row >= step.rows {
         row_loss[row] = 0.0;
         for (var j = 0u; j < n; j++) {
-            d_logits[at + j] = 0.0;
+            d_logits[row * n + j] = 0.0;
         }
         return;
     }
-    var top = logits[at];
-    // Set where a logit is NaN or infinite: by its bits, since compilers may assume that none is.
-    var bad = 0u;
-    for (var j = 0u; j < n; j++) {
-        let x = logits[at + j];
-        top = max(top, x);
-        bad = select(bad, 0x7fc00000u, (bitcast<u32>(x) & 0x7f800000u) == 0x7f800000u);
-    }
-    var sum = 0.0;
-    for (var j = 0u; j < n; j++) {
-        sum += exp(max(logits[at + j] - top, -87.0));
-    }
-    let label = labels[row];
-    let loss = log(sum) - (logits[at + label] - top);
-    row_loss[row] = bitcast<f32>(bitcast<u32>(loss) | bad);
-    let rows = f32(step.rows);
-    for (var j = 0u; j < n; j++) {
-        let p = exp(max(logits[at + j] - top, -87.0)) / sum;
-        d_logits[at + j] = (p - select(0.0, 1.0, j == label)) / rows;
-    }
+    row_loss[row] = row_cross_entropy(row * n, n, labels[row], f32(step.rows));
 }

@@ -1,5 +1,4 @@
-// row_loss = mean over columns of (prediction - target)^2; d_prediction = 2 (prediction - target) / (rows n).
-// One lane a row. Rows that do not count get zeros.
+// row_loss and d_prediction, one lane a row: row_mse.wgsl. Rows that do not count get zeros.
 
 struct Params {
     batch: u32,
@@ -12,27 +11,31 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> row_loss: array<f32>;
 @group(0) @binding(5) var<storage, read_write> d_prediction: array<f32>;
 
+fn load_prediction(at: u32) -> f32 {
+    return prediction[at];
+}
+
+fn load_goal(at: u32) -> f32 {
+    return goal[at];
+}
+
+fn store_gradient(at: u32, value: f32) {
+    d_prediction[at] = value;
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let row = flat(global, groups, WORKGROUP);
     if row >= params.batch {
         return;
     }
-    let at = row * params.n;
-    let columns = f32(params.n);
-    let scale = 2.0 / (f32(step.rows) * columns);
-    var sum = 0.0;
-    // Set where a prediction is NaN or infinite: by its bits, since compilers may assume that none is.
-    var bad = 0u;
-    for (var j = at; j < at + params.n; j++) {
-        var error = 0.0;
-        if row < step.rows {
-            error = prediction[j] - goal[j];
-            let bits = bitcast<u32>(prediction[j]);
-            bad = select(bad, 0x7fc00000u, (bits & 0x7f800000u) == 0x7f800000u);
+    let n = params.n;
+    if row >= step.rows {
+        row_loss[row] = 0.0;
+        for (var j = 0u; j < n; j++) {
+            d_prediction[row * n + j] = 0.0;
         }
-        sum += error * error;
-        d_prediction[j] = scale * error;
+        return;
     }
-    row_loss[row] = bitcast<f32>(bitcast<u32>(sum / columns) | bad);
+    row_loss[row] = row_mse(row * n, row * n, n, f32(step.rows));
 }

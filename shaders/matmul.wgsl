@@ -1,8 +1,4 @@
-// What all products share: sizes, bindings, how elements are found, and what is fused in at the end.
-// out [m,n] = A B with A [m,k] and B [k,n], each possibly stored transposed:
-//   matmul_nt: out = a b^T, then bias and activation    (forward)
-//   matmul_nn: out = a b, then an activation's gradient (input gradient)
-//   matmul_tn: out = a^T b, and the sums of a's columns (weight and bias gradient)
+// A product as a kernel of its own: its operands are bindings.
 
 struct Params {
     m: u32,
@@ -14,38 +10,35 @@ struct Params {
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> a: array<f32>;
 @group(0) @binding(3) var<storage, read> b: array<f32>;
-@group(0) @binding(4) var<storage, read> extra: array<f32>;      // bias [n], or saved [m,n]
+@group(0) @binding(4) var<storage, read> extra: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
-@group(0) @binding(6) var<storage, read_write> extra_out: array<f32>;  // saved [m,n], or sums [m]
+@group(0) @binding(6) var<storage, read_write> extra_out: array<f32>;
 
-// Whether something is fused in: constants where each combination has a pipeline of its own, else a uniform.
-fn has(fusion: u32) -> bool {
-    return (select(FUSED, params.fused, ONE_PIPELINE == 1u) & fusion) != 0u;
+// What is fused in is a constant where each combination has a pipeline of its own, else a uniform.
+fn size_of_product() -> Size {
+    return Size(params.m, params.n, params.k, select(FUSED, params.fused, ONE_PIPELINE == 1u));
 }
 
-fn a_index(row: u32, k: u32) -> u32 {
-    return select(row * params.k + k, k * params.m + row, has(TRANSPOSE_A));
+fn load_a(at: u32) -> f32 {
+    return a[at];
 }
 
-fn b_index(k: u32, column: u32) -> u32 {
-    return select(k * params.n + column, column * params.k + k, has(TRANSPOSE_B));
+fn load_b(at: u32) -> f32 {
+    return b[at];
 }
 
-// Ends the sum of one element and stores it.
-fn finish(row: u32, column: u32, sum: f32) {
-    let at = row * params.n + column;
-    var z = sum;
-    if has(BIAS) {
-        z += extra[column];
-    }
-    if has(SAVE) {
-        extra_out[at] = z;
-    }
-    if has(GRADIENT) {
-        z *= activation_gradient(extra[at]);
-    }
-    if has(ACTIVATE) {
-        z = activate(z);
-    }
-    out[at] = z;
+fn load_extra(at: u32) -> f32 {
+    return extra[at];
+}
+
+fn load_out(at: u32) -> f32 {
+    return out[at];
+}
+
+fn store_out(at: u32, value: f32) {
+    out[at] = value;
+}
+
+fn store_extra(at: u32, value: f32) {
+    extra_out[at] = value;
 }

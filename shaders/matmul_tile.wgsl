@@ -9,31 +9,31 @@ const LANES: u32 = LANES_M * LANES_N;
 var<workgroup> a_tile: array<f32, TILE_K * TILE_M>;
 var<workgroup> b_tile: array<f32, TILE_K * TILE_N>;
 
-fn load_tiles(lane: u32, row0: u32, column0: u32, k0: u32) {
+fn load_tiles(size: Size, lane: u32, row0: u32, column0: u32, k0: u32) {
     for (var e = lane; e < TILE_K * TILE_M; e += LANES) {
         // Neighbouring lanes read neighbouring words of memory.
         var i = e / TILE_K;
         var kk = e % TILE_K;
-        if has(TRANSPOSE_A) {
+        if has(size, TRANSPOSE_A) {
             i = e % TILE_M;
             kk = e / TILE_M;
         }
         var value = 0.0;
-        if row0 + i < params.m && k0 + kk < params.k {
-            value = a[a_index(row0 + i, k0 + kk)];
+        if row0 + i < size.m && k0 + kk < size.k {
+            value = load_a(a_index(size, row0 + i, k0 + kk));
         }
         a_tile[kk * TILE_M + i] = value;
     }
     for (var e = lane; e < TILE_K * TILE_N; e += LANES) {
         var j = e % TILE_N;
         var kk = e / TILE_N;
-        if has(TRANSPOSE_B) {
+        if has(size, TRANSPOSE_B) {
             j = e / TILE_K;
             kk = e % TILE_K;
         }
         var value = 0.0;
-        if column0 + j < params.n && k0 + kk < params.k {
-            value = b[b_index(k0 + kk, column0 + j)];
+        if column0 + j < size.n && k0 + kk < size.k {
+            value = load_b(b_index(size, k0 + kk, column0 + j));
         }
         b_tile[kk * TILE_N + j] = value;
     }
@@ -45,8 +45,9 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let tiles_n = (params.n + TILE_N - 1u) / TILE_N;
-    let tiles_m = (params.m + TILE_M - 1u) / TILE_M;
+    let size = size_of_product();
+    let tiles_n = (size.n + TILE_N - 1u) / TILE_N;
+    let tiles_m = (size.m + TILE_M - 1u) / TILE_M;
     let tile = group.x + group.y * groups.x;
     // The same for the whole workgroup, so that barriers below are uniform.
     if tile >= tiles_n * tiles_m {
@@ -59,8 +60,8 @@ fn main(
 
     var sums: array<array<f32, REG_N>, REG_M>;
     var a_sums: array<f32, REG_M>;
-    for (var k0 = 0u; k0 < params.k; k0 += TILE_K) {
-        load_tiles(lane, row0, column0, k0);
+    for (var k0 = 0u; k0 < size.k; k0 += TILE_K) {
+        load_tiles(size, lane, row0, column0, k0);
         workgroupBarrier();
         for (var kk = 0u; kk < TILE_K; kk++) {
             var b_values: array<f32, REG_N>;
@@ -69,7 +70,7 @@ fn main(
             }
             for (var i = 0u; i < REG_M; i++) {
                 let a_value = a_tile[kk * TILE_M + lane_m + i * LANES_M];
-                if has(BIAS_GRAD) {
+                if has(size, BIAS_GRAD) {
                     a_sums[i] += a_value;
                 }
                 for (var j = 0u; j < REG_N; j++) {
@@ -81,17 +82,17 @@ fn main(
     }
     for (var i = 0u; i < REG_M; i++) {
         let row = row0 + lane_m + i * LANES_M;
-        if row >= params.m {
+        if row >= size.m {
             continue;
         }
         for (var j = 0u; j < REG_N; j++) {
             let column = column0 + lane_n + j * LANES_N;
-            if column < params.n {
-                finish(row, column, sums[i][j]);
+            if column < size.n {
+                finish(size, row, column, sums[i][j]);
             }
         }
-        if has(BIAS_GRAD) && column0 + lane_n == 0u {
-            extra_out[row] = a_sums[i];
+        if has(size, BIAS_GRAD) && column0 + lane_n == 0u {
+            store_extra(row, a_sums[i]);
         }
     }
 }

@@ -1,13 +1,3 @@
-// What changes from step to step: one row of the table that the host computes ahead, picked by a
-// dynamic offset.
-
-struct Step {
-    first: u32,        // first of the batch's rows, in the epoch's order
-    rows: u32,         // rows that count
-    log: u32,          // where in the log the loss goes
-    lr: f32,           // learning rate
-    rate: f32,         // lr / correction1
-    correction2: f32,  // sqrt(1 - beta2^t)
-}
+// The row of this step, picked by a dynamic offset.
 
 @group(0) @binding(0) var<uniform> step: Step;

@@ -1,12 +1,10 @@
-// m, v = running means of g and g^2; w = keep w - rate m / (sqrt(v) / correction2 + eps), with
-// rate = lr / correction1. Decay is coupled (g += wd w) or decoupled (keep = 1 - lr wd). Four elements a
-// lane: arenas are multiples of 64.
+// Adam's and AdamW's update of an arena: adam.wgsl. Four elements a lane: arenas are multiples of 64.
 
 struct Params {
     len: u32,  // in vectors of four
     beta1: f32,
     beta2: f32,
-    rest1: f32,  // 1 - beta1, rounded once
+    rest1: f32,
     rest2: f32,
     eps: f32,
     weight_decay: f32,
@@ -24,16 +22,8 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
     if at >= params.len {
         return;
     }
-    var w = weight[at];
-    var g = gradient[at];
-    if DECOUPLED == 1u {
-        w *= 1.0 - step.lr * params.weight_decay;
-    } else {
-        g += params.weight_decay * w;
-    }
-    let m_new = params.beta1 * m[at] + params.rest1 * g;
-    let v_new = params.beta2 * v[at] + params.rest2 * g * g;
-    m[at] = m_new;
-    v[at] = v_new;
-    weight[at] = w - step.rate * m_new / (sqrt(v_new) / step.correction2 + params.eps);
+    let after = adam(weight[at], gradient[at], m[at], v[at]);
+    weight[at] = after.weight;
+    m[at] = after.m;
+    v[at] = after.v;
 }

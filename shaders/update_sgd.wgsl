@@ -1,5 +1,4 @@
-// g += wd w; v = momentum v + g; w -= lr (nesterov ? g + momentum v : v). Four elements a lane: arenas
-// are multiples of 64.
+// Stochastic gradient descent's update of an arena: sgd.wgsl. Four elements a lane: arenas are multiples of 64.
 
 struct Params {
     len: u32,  // in vectors of four
@@ -18,16 +17,13 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
     if at >= params.len {
         return;
     }
-    let w = weight[at];
-    let g = gradient[at] + params.weight_decay * w;
-    var change = g;
+    var before = vec4<f32>();
     if MOMENTUM == 1u {
-        let v = params.momentum * velocity[at] + g;
-        velocity[at] = v;
-        change = v;
-        if NESTEROV == 1u {
-            change = g + params.momentum * v;
-        }
+        before = velocity[at];
     }
-    weight[at] = w - step.lr * change;
+    let after = sgd(weight[at], gradient[at], before);
+    weight[at] = after.weight;
+    if MOMENTUM == 1u {
+        velocity[at] = after.velocity;
+    }
 }

@@ -9,6 +9,7 @@ mod common;
 use common::gpu;
 use wgrad::data::{Scale, Split, synth};
 use wgrad::device::cpu::CpuDevice;
+use wgrad::device::gpu::GpuDevice;
 use wgrad::device::verify::{check, every_kernel, sizes_of, verify_gpu};
 use wgrad::device::{Device, DeviceInfo, DeviceKind, Values};
 use wgrad::graph::{Loss, Optimizer};
@@ -100,9 +101,17 @@ fn classifier(device: &mut dyn Device, data: &Split, options: &TrainOptions) -> 
 #[test]
 fn the_step_loop_makes_nothing() {
     let Some(mut device) = gpu() else { return };
+    // As dispatches one by one, and as the adapter chooses: whole steps in one dispatch.
+    for form in [Some("tile_16x16"), None] {
+        device.force_variant(form);
+        makes_nothing(&mut device);
+    }
+}
+
+fn makes_nothing(device: &mut GpuDevice) {
     let data = synth::spirals(90, 3, Seed(1)).split(0.2, Seed(1)).unwrap();
-    classifier(&mut device, &data, &TrainOptions { batch_size: 8, ..TrainOptions::default() });
-    let count = |device: &wgrad::device::gpu::GpuDevice| {
+    classifier(device, &data, &TrainOptions { batch_size: 8, ..TrainOptions::default() });
+    let count = |device: &GpuDevice| {
         let counters = device.wgpu().get_internal_counters().hal;
         [
             counters.buffers.read(),
@@ -115,14 +124,14 @@ fn the_step_loop_makes_nothing() {
     };
     device.run(Phase::Train, 0..1).unwrap();
     device.take_losses(true).unwrap();
-    let before = count(&device);
+    let before = count(device);
     assert!(before.iter().all(|&made| made > 0), "the counters count nothing: {before:?}");
     for from in (1..61).step_by(6) {
         device.run(Phase::Train, from..from + 6).unwrap();
-        assert_eq!(count(&device), before, "at step {from}");
+        assert_eq!(count(device), before, "at step {from}");
     }
     assert_eq!(device.take_losses(true).unwrap().len(), 60);
-    assert_eq!(count(&device), before);
+    assert_eq!(count(device), before);
 }
 
 #[test]
@@ -132,7 +141,9 @@ fn losses_come_in_order_and_all() {
     let options = TrainOptions { batch_size: 8, ..TrainOptions::default() };
     let mut results = Vec::new();
     let mut cpu = CpuDevice::<f32>::new();
-    for device in [&mut device as &mut dyn Device, &mut cpu] {
+    let mut plain = gpu().unwrap();
+    plain.force_variant(Some("tile_16x16"));
+    for device in [&mut device as &mut dyn Device, &mut plain, &mut cpu] {
         let plan = classifier(device, &data, &options);
         let params = wgrad::model::Params::init(
             &Sequential::mlp(&[24, 12], Activation::Relu, 3, Init::Pytorch),
@@ -156,14 +167,30 @@ fn losses_come_in_order_and_all() {
         assert!(device.take_losses(true).unwrap().is_empty());
         results.push(losses);
     }
-    for (got, want) in results[0].iter().zip(&results[1]) {
-        assert!((got - want).abs() <= 1e-4 * want.abs(), "{got} {want}");
+    for of_gpu in &results[..2] {
+        for (got, want) in of_gpu.iter().zip(&results[2]) {
+            assert!((got - want).abs() <= 1e-4 * want.abs(), "{got} {want}");
+        }
     }
 }
 
-fn train(data: &Split, options: &TrainOptions, kind: &DeviceKind) -> (Vec<f32>, Vec<f64>) {
-    let model = Sequential::mlp(&[19, 7], Activation::Gelu, data.train.outputs(), Init::Pytorch);
+fn train(
+    data: &Split,
+    options: &TrainOptions,
+    kind: &DeviceKind,
+    hidden: [usize; 2],
+) -> (Vec<f32>, Vec<f64>) {
+    let model = Sequential::mlp(&hidden, Activation::Gelu, data.train.outputs(), Init::Pytorch);
     let mut trainer = Trainer::new(&model, data, options, kind).unwrap();
+    if *kind != DeviceKind::Cpu {
+        // A network of narrow layers is trained by whole steps in one dispatch, one with a wide layer is not.
+        let lines = &trainer.info().variants;
+        assert_eq!(
+            lines.iter().any(|line| line.contains("sequence")),
+            hidden[0] <= 128,
+            "{lines:?}"
+        );
+    }
     let mut losses = Vec::new();
     for event in trainer.fit() {
         if let Event::Epoch(stats) = event.unwrap() {
@@ -186,14 +213,15 @@ fn training_agrees_with_the_cpu_and_repeats_its_bits() {
         ..TrainOptions::default()
     };
     let sgd = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 1e-3 };
-    for (data, options) in [
-        (&classes, base.clone()),
-        (&numbers, TrainOptions { loss: Loss::Mse, optimizer: sgd, ..base }),
+    for (data, options, hidden) in [
+        (&classes, base.clone(), [19, 7]),
+        (&classes, base.clone(), [130, 7]),
+        (&numbers, TrainOptions { loss: Loss::Mse, optimizer: sgd, ..base }, [19, 7]),
     ] {
-        let (weights, losses) = train(data, &options, &kind);
-        let (again, _) = train(data, &options, &kind);
+        let (weights, losses) = train(data, &options, &kind, hidden);
+        let (again, _) = train(data, &options, &kind, hidden);
         assert_eq!(weights, again, "the same seed on the same device gives the same bits");
-        let (want, want_losses) = train(data, &options, &DeviceKind::Cpu);
+        let (want, want_losses) = train(data, &options, &DeviceKind::Cpu, hidden);
         for (got, want) in weights.iter().zip(&want) {
             assert!((got - want).abs() <= 1e-3 * want.abs() + 1e-4, "{got} {want}");
         }

@@ -9,31 +9,53 @@ use naga::valid::{
     Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator,
 };
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
-use wgrad::device::gpu::{KERNELS, KernelSpec, assemble, consts};
+use wgrad::device::gpu::{
+    KERNELS, KernelSpec, SEQUENCE, Variant, assemble, consts, sequence_consts,
+};
 use wgrad::device::verify::every_kernel;
 use wgrad::model::Activation;
+use wgrad::plan::Kernel;
 
-/// Calls `each` with the text, the parsed module and what validation found, for all there is.
-fn for_each_shader(mut each: impl FnMut(&KernelSpec, &str, &str, &Module, &ModuleInfo)) {
+/// Every kernel with every fusion and variant, and sequences of each loss and update: a label and the text.
+fn every_shader() -> Vec<(&'static KernelSpec, &'static Variant, String, String)> {
+    let mut all = Vec::new();
     for kernel in every_kernel() {
         let spec = KERNELS.iter().find(|spec| spec.name == kernel.name()).unwrap();
         for variant in spec.variants {
             let label = format!("{kernel} ({})", variant.name);
             let wgsl = assemble(spec, variant, &consts(&kernel, variant, Activation::Relu));
-            let module = naga::front::wgsl::parse_str(&wgsl)
-                .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(&wgsl)));
-            // No capability beyond plain WebGPU is asked for, except by forms that say so.
-            let mut validator = match variant.subgroup {
-                None => Validator::new(ValidationFlags::all(), Capabilities::empty()),
-                Some(_) => Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP),
-            };
-            validator.subgroup_stages(ShaderStages::COMPUTE);
-            validator.subgroup_operations(SubgroupOperationSet::all());
-            let info = validator
-                .validate(&module)
-                .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(&wgsl)));
-            each(spec, &label, &wgsl, &module, &info);
+            all.push((spec, variant, label, wgsl));
         }
+    }
+    let updates: Vec<Kernel> =
+        every_kernel().into_iter().filter(|kernel| kernel.name().starts_with("update")).collect();
+    for variant in SEQUENCE.variants {
+        for (update, classes) in updates.iter().zip([true, false].into_iter().cycle()) {
+            let act = if classes { Activation::Relu } else { Activation::Gelu };
+            let label = format!("sequence {update} ({})", variant.name);
+            let consts = sequence_consts(update, variant, act, classes);
+            all.push((&SEQUENCE, variant, label, assemble(&SEQUENCE, variant, &consts)));
+        }
+    }
+    all
+}
+
+/// Calls `each` with the text, the parsed module and what validation found, for all there is.
+fn for_each_shader(mut each: impl FnMut(&KernelSpec, &str, &str, &Module, &ModuleInfo)) {
+    for (spec, variant, label, wgsl) in every_shader() {
+        let module = naga::front::wgsl::parse_str(&wgsl)
+            .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(&wgsl)));
+        // No capability beyond plain WebGPU is asked for, except by forms that say so.
+        let mut validator = match variant.subgroup {
+            None => Validator::new(ValidationFlags::all(), Capabilities::empty()),
+            Some(_) => Validator::new(ValidationFlags::all(), Capabilities::SUBGROUP),
+        };
+        validator.subgroup_stages(ShaderStages::COMPUTE);
+        validator.subgroup_operations(SubgroupOperationSet::all());
+        let info = validator
+            .validate(&module)
+            .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(&wgsl)));
+        each(spec, &label, &wgsl, &module, &info);
     }
 }
 
@@ -121,13 +143,18 @@ fn fields_of(module: &Module, name: &str) -> Vec<(String, u32)> {
 #[test]
 fn table_matches_shaders() {
     for_each_shader(|spec, label, _, module, _| {
-        let uniforms = ["step", "params"].map(|name| (name.to_string(), None));
+        // A sequence binds many steps' rows, and has a table of 32 operations of 12 words before its settings.
+        let many = spec.name == "sequence";
+        let uniforms = [if many { "rows" } else { "step" }, "params"];
+        let uniforms = uniforms.map(|name| (name.to_string(), None));
         let reads = spec.reads.iter().map(|name| ((*name).to_string(), Some(false)));
         let writes = spec.writes.iter().map(|name| ((*name).to_string(), Some(true)));
         let wanted: Vec<_> = uniforms.into_iter().chain(reads).chain(writes).collect();
         assert_eq!(bindings_of(module), wanted, "{label}");
+        let offset =
+            |index: u32| if many && index > 0 { 32 * 48 + 4 * (index - 1) } else { 4 * index };
         let wanted: Vec<_> =
-            (0..).step_by(4).zip(spec.params).map(|(at, name)| ((*name).to_string(), at)).collect();
+            (0..).zip(spec.params).map(|(i, name)| ((*name).to_string(), offset(i))).collect();
         assert_eq!(fields_of(module, "Params"), wanted, "{label}");
         let step = ["first", "rows", "log", "lr", "rate", "correction2"];
         let wanted: Vec<_> =

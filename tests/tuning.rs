@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::gpu;
 use wgrad::Seed;
-use wgrad::data::{Split, synth};
+use wgrad::data::{Dataset, Split, Targets};
 use wgrad::device::gpu::{GpuDevice, KERNELS, Variant};
 use wgrad::device::{Device, DeviceKind, Tune, Tuning};
 use wgrad::model::{Activation, Init, Sequential};
@@ -36,7 +36,7 @@ fn wrong() -> &'static [Variant] {
     // It covers as much of the result as its tile says, for whole tiles of 8 x 8.
     let form = Variant {
         name: "no_product",
-        source: NO_PRODUCT,
+        source: &[NO_PRODUCT],
         consts: &[],
         tile: [8, 8],
         subgroup: None,
@@ -45,9 +45,11 @@ fn wrong() -> &'static [Variant] {
     Vec::leak(vec![form])
 }
 
-/// One layer, so that there are two products to compile.
+/// One layer, so that there are two products to compile, and too many columns for steps of one dispatch.
 fn data() -> (Sequential, Split, TrainOptions) {
-    let data = synth::spirals(70, 3, Seed(4)).split(0.0, Seed(4)).unwrap();
+    let (x, y) = (common::normal_f32(70 * 140, Seed(4)), common::labels(70, 3, Seed(5)));
+    let data = Dataset::from_arrays(&x, 140, Targets::Classes(y)).unwrap();
+    let data = data.split(0.0, Seed(4)).unwrap();
     let options = TrainOptions { epochs: 2, batch_size: 32, lr: 1e-2, ..TrainOptions::default() };
     (Sequential::mlp(&[], Activation::Relu, data.train.outputs(), Init::Pytorch), data, options)
 }
@@ -155,8 +157,11 @@ fn choices_are_kept_and_give_the_same_bits() {
 fn the_program_keeps_choices_among_the_users_caches() {
     let Some(kind) = common::gpu_kind() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let rows: String = (0..40).map(|row| format!("{},{}\n", row % 7, row % 2)).collect();
-    std::fs::write(folder.path().join("t.csv"), format!("a,class\n{rows}")).unwrap();
+    // Too many columns for steps of one dispatch.
+    let names: String = (0..140).map(|column| format!("x{column},")).collect();
+    let values = |row: usize| (0..140).map(|c| format!("{},", row * c % 7)).collect::<String>();
+    let rows: String = (0..40).map(|row| format!("{}{}\n", values(row), row % 2)).collect();
+    std::fs::write(folder.path().join("t.csv"), format!("{names}class\n{rows}")).unwrap();
     let run = |tune: &str, out: &str| {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_wgrad"))
             .args(["train", "t.csv", "--target", "class", "--hidden", "none", "--epochs", "1"])

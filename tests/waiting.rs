@@ -139,7 +139,7 @@ fn the_device_has_steps_to_run_when_an_epoch_is_told_of() {
 #[test]
 fn steps_upload_nothing_and_read_their_losses_alone() {
     let Some(mut device) = common::gpu() else { return };
-    let model = Sequential::mlp(&[24, 12], Activation::Relu, 3, Init::Pytorch);
+    let model = Sequential::mlp(&[160, 12], Activation::Relu, 3, Init::Pytorch);
     let data = synth::spirals(90, 3, Seed(1)).split(0.0, Seed(1)).unwrap();
     let options = TrainOptions { batch_size: 8, ..TrainOptions::default() };
     let plan = Plan::of_run(&model, &data, &options).unwrap();
@@ -176,7 +176,7 @@ fn steps_upload_nothing_and_read_their_losses_alone() {
 #[test]
 fn kernels_timed_one_by_one_train_the_same() {
     let Some(mut device) = common::gpu() else { return };
-    let model = Sequential::mlp(&[24], Activation::Relu, 3, Init::Pytorch);
+    let model = Sequential::mlp(&[160], Activation::Relu, 3, Init::Pytorch);
     let data = synth::spirals(90, 3, Seed(1)).split(0.0, Seed(1)).unwrap();
     let options = TrainOptions { batch_size: 8, ..TrainOptions::default() };
     let plan = Plan::of_run(&model, &data, &options).unwrap();

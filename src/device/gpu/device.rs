@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::choice::Chooser;
-use super::encode::{Row, encode, map, row};
+use super::encode::{Row, dispatches_of, encode, map, row};
 use super::flight::{DEPTH, Flight, Mapped, Submitted};
 use super::kernels::{KernelSpec, Variant};
 use super::load::{Loaded, Loader};
 use super::pipeline::Pipelines;
+use super::sequence::can_bind;
 use super::timing::{self, Meter, PAIR_BYTES, Stamps};
 use super::tune::{Tuner, prepare};
 use crate::device::{Device, DeviceInfo, Tuning, Usage, Values, memory};
@@ -63,6 +64,11 @@ impl GpuDevice {
         self.chooser.offered = variants;
     }
 
+    /// Whether whole training steps can run here as one dispatch.
+    pub fn can_run_sequences(&self) -> bool {
+        can_bind(&self.device.limits())
+    }
+
     /// Makes the next load keep to fewer bytes a binding than the adapter allows, as on an adapter with less;
     /// `None` for the adapter's own limit.
     pub fn limit_bindings(&mut self, bytes: Option<u64>) {
@@ -106,7 +112,7 @@ impl GpuDevice {
         }
     }
 
-    fn loader(&mut self) -> Loader<'_> {
+    pub(super) fn loader(&mut self) -> Loader<'_> {
         Loader {
             device: &self.device,
             queue: &self.queue,
@@ -292,7 +298,7 @@ impl Device for GpuDevice {
         let submitted = Instant::now();
         let staging = log.map(|_| (turn, map(&loaded.staging[turn], 4 * u64::from(count))));
         let stamp = stamps.map(|(stamps, turn)| (turn, map(&stamps.read[turn], PAIR_BYTES)));
-        let dispatches = loaded.steps(phase).len() as u64 * u64::from(count);
+        let dispatches = dispatches_of(loaded, phase, count);
         self.count(|meter| {
             meter.counts.submissions += 1;
             meter.counts.dispatches += dispatches;

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::flight::Mapped;
 use super::load::{Loaded, Ready, UNIFORM_STRIDE};
+use super::sequence::MAX_STEPS;
 use crate::plan::{Phase, StepRow};
 
 /// The commands of some steps, in one pass, with timestamps around it if they are wanted.
@@ -19,22 +20,44 @@ pub(super) fn encode(
     let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
     let mut pass = encoder.begin_compute_pass(&descriptor);
-    for step in steps {
-        for ready in loaded.steps(phase) {
-            dispatch(&mut pass, step, ready);
+    let dispatches = loaded.steps(phase);
+    if let [sequence] = dispatches
+        && sequence.many_steps
+    {
+        for first in steps.clone().step_by(MAX_STEPS as usize) {
+            let count = MAX_STEPS.min(steps.end - first);
+            dispatch(&mut pass, first, sequence, [count, 1, 1]);
+        }
+    } else {
+        for step in steps {
+            for ready in dispatches {
+                dispatch(&mut pass, step, ready, ready.grid);
+            }
         }
     }
     drop(pass);
     encoder
 }
 
+/// How many dispatches some steps of a phase take.
+pub(super) fn dispatches_of(loaded: &Loaded, phase: Phase, steps: u32) -> u64 {
+    match loaded.steps(phase) {
+        [sequence] if sequence.many_steps => u64::from(steps.div_ceil(MAX_STEPS)),
+        dispatches => dispatches.len() as u64 * u64::from(steps),
+    }
+}
+
 /// One dispatch of a step.
-pub(super) fn dispatch(pass: &mut wgpu::ComputePass<'_>, step: u32, ready: &Ready) {
+pub(super) fn dispatch(
+    pass: &mut wgpu::ComputePass<'_>,
+    step: u32,
+    ready: &Ready,
+    [x, y, z]: [u32; 3],
+) {
     // The table has at most a window of rows, so offsets fit.
     let offset = step * u32::try_from(UNIFORM_STRIDE).unwrap_or(256);
     pass.set_pipeline(&ready.pipeline);
     pass.set_bind_group(0, &ready.group, &[offset]);
-    let [x, y, z] = ready.grid;
     pass.dispatch_workgroups(x, y, z);
 }
 

@@ -2,9 +2,16 @@
 //!
 //! A row says what `shaders/NAME.wgsl` must declare; `tests/shaders.rs` compares both.
 
+const STEP_ROW: &str = include_str!("../../../shaders/step_row.wgsl");
 const STEP: &str = include_str!("../../../shaders/step.wgsl");
+const ADAM: &str = include_str!("../../../shaders/adam.wgsl");
+const SGD: &str = include_str!("../../../shaders/sgd.wgsl");
 const INDEX: &str = include_str!("../../../shaders/index.wgsl");
 const ACTIVATION: &str = include_str!("../../../shaders/activation.wgsl");
+const PRODUCT: &str = include_str!("../../../shaders/product.wgsl");
+const PRODUCT_SUBGROUP: &str = include_str!("../../../shaders/product_subgroup.wgsl");
+const ROW_CROSS_ENTROPY: &str = include_str!("../../../shaders/row_cross_entropy.wgsl");
+const ROW_MSE: &str = include_str!("../../../shaders/row_mse.wgsl");
 pub(super) const MATMUL: &str = include_str!("../../../shaders/matmul.wgsl");
 
 /// A kernel's row: which files it is made of and what it binds. Binding 0 is the step, 1 the
@@ -15,7 +22,7 @@ pub struct KernelSpec {
     pub name: &'static str,
     /// Files, in order, before the variant's own.
     pub source: &'static [&'static str],
-    /// Fields of `Params`, each of 4 bytes.
+    /// Fields of `Params`, each of 4 bytes; a sequence has a table in front.
     pub params: &'static [&'static str],
     /// Bindings that are only read.
     pub reads: &'static [&'static str],
@@ -30,8 +37,8 @@ pub struct KernelSpec {
 pub struct Variant {
     /// Its name: shape and layout.
     pub name: &'static str,
-    /// Its file.
-    pub source: &'static str,
+    /// Its files, after the kernel's own.
+    pub source: &'static [&'static str],
     /// Its constants.
     pub consts: &'static [(&'static str, u32)],
     /// Rows and columns of the result that a workgroup computes; for kernels that go through elements one
@@ -51,7 +58,7 @@ macro_rules! plain {
     ($file:literal) => {
         &[Variant {
             name: "plain",
-            source: include_str!(concat!("../../../shaders/", $file, ".wgsl")),
+            source: &[include_str!(concat!("../../../shaders/", $file, ".wgsl"))],
             consts: &[("WORKGROUP", WORKGROUP)],
             tile: [1, WORKGROUP],
             subgroup: None,
@@ -60,8 +67,9 @@ macro_rules! plain {
     };
 }
 
-const TILE: &str = include_str!("../../../shaders/matmul_tile.wgsl");
-const SUBGROUP: &str = include_str!("../../../shaders/matmul_subgroup.wgsl");
+const TILE: &[&str] = &[include_str!("../../../shaders/matmul_tile.wgsl")];
+const SUBGROUP: &[&str] =
+    &[PRODUCT_SUBGROUP, include_str!("../../../shaders/matmul_subgroup.wgsl")];
 
 /// A product by tiles in workgroup memory, `m` x `n` a workgroup: the constants' TILE_M and TILE_N.
 const fn tile(
@@ -107,7 +115,7 @@ const MATMULS: &[Variant] = &[
 const fn matmul(name: &'static str) -> KernelSpec {
     KernelSpec {
         name,
-        source: &[STEP, ACTIVATION, MATMUL],
+        source: &[STEP_ROW, STEP, ACTIVATION, PRODUCT, MATMUL],
         params: &["m", "n", "k", "fused"],
         reads: &["a", "b", "extra"],
         writes: &["out", "extra_out"],
@@ -119,7 +127,7 @@ const fn matmul(name: &'static str) -> KernelSpec {
 pub const KERNELS: &[KernelSpec] = &[
     KernelSpec {
         name: "gather",
-        source: &[STEP, INDEX],
+        source: &[STEP_ROW, STEP, INDEX],
         params: &["batch", "columns", "y_columns"],
         reads: &["x", "order", "y"],
         writes: &["x_out", "y_out"],
@@ -130,7 +138,7 @@ pub const KERNELS: &[KernelSpec] = &[
     matmul("matmul_tn"),
     KernelSpec {
         name: "activate",
-        source: &[STEP, INDEX, ACTIVATION],
+        source: &[STEP_ROW, STEP, INDEX, ACTIVATION],
         params: &["len", "n"],
         reads: &["x", "bias"],
         writes: &["out"],
@@ -138,7 +146,7 @@ pub const KERNELS: &[KernelSpec] = &[
     },
     KernelSpec {
         name: "activate_grad",
-        source: &[STEP, INDEX, ACTIVATION],
+        source: &[STEP_ROW, STEP, INDEX, ACTIVATION],
         params: &["len"],
         reads: &["saved", "d_y"],
         writes: &["out"],
@@ -146,7 +154,7 @@ pub const KERNELS: &[KernelSpec] = &[
     },
     KernelSpec {
         name: "add",
-        source: &[STEP, INDEX],
+        source: &[STEP_ROW, STEP, INDEX],
         params: &["len"],
         reads: &["a", "b"],
         writes: &["out"],
@@ -154,7 +162,7 @@ pub const KERNELS: &[KernelSpec] = &[
     },
     KernelSpec {
         name: "sum_rows",
-        source: &[STEP, INDEX],
+        source: &[STEP_ROW, STEP, INDEX],
         params: &["m", "n"],
         reads: &["x"],
         writes: &["out"],
@@ -162,7 +170,7 @@ pub const KERNELS: &[KernelSpec] = &[
     },
     KernelSpec {
         name: "loss_cross_entropy",
-        source: &[STEP, INDEX],
+        source: &[STEP_ROW, STEP, INDEX, ROW_CROSS_ENTROPY],
         params: &["batch", "n"],
         reads: &["logits", "labels"],
         writes: &["row_loss", "d_logits"],
@@ -170,7 +178,7 @@ pub const KERNELS: &[KernelSpec] = &[
     },
     KernelSpec {
         name: "loss_mse",
-        source: &[STEP, INDEX],
+        source: &[STEP_ROW, STEP, INDEX, ROW_MSE],
         params: &["batch", "n"],
         reads: &["prediction", "goal"],
         writes: &["row_loss", "d_prediction"],
@@ -178,7 +186,7 @@ pub const KERNELS: &[KernelSpec] = &[
     },
     KernelSpec {
         name: "log_loss",
-        source: &[STEP],
+        source: &[STEP_ROW, STEP],
         params: &["batch"],
         reads: &["row_loss"],
         writes: &["log_out"],
@@ -186,7 +194,7 @@ pub const KERNELS: &[KernelSpec] = &[
     },
     KernelSpec {
         name: "put_rows",
-        source: &[STEP, INDEX],
+        source: &[STEP_ROW, STEP, INDEX],
         params: &["n"],
         reads: &["x"],
         writes: &["out"],
@@ -194,7 +202,7 @@ pub const KERNELS: &[KernelSpec] = &[
     },
     KernelSpec {
         name: "update_sgd",
-        source: &[STEP, INDEX],
+        source: &[STEP_ROW, STEP, INDEX, SGD],
         params: &["len", "momentum", "weight_decay"],
         reads: &["gradient"],
         writes: &["weight", "velocity"],
@@ -202,10 +210,46 @@ pub const KERNELS: &[KernelSpec] = &[
     },
     KernelSpec {
         name: "update_adam",
-        source: &[STEP, INDEX],
+        source: &[STEP_ROW, STEP, INDEX, ADAM],
         params: &["len", "beta1", "beta2", "rest1", "rest2", "eps", "weight_decay"],
         reads: &["gradient"],
         writes: &["weight", "m", "v"],
         variants: plain!("update_adam"),
     },
 ];
+
+/// Whole steps of training in one dispatch (`sequence.rs`): a row beside the table, since no plan names it.
+pub static SEQUENCE: KernelSpec = KernelSpec {
+    name: "sequence",
+    source: &[
+        STEP_ROW,
+        ACTIVATION,
+        PRODUCT,
+        ROW_CROSS_ENTROPY,
+        ROW_MSE,
+        ADAM,
+        SGD,
+        include_str!("../../../shaders/sequence.wgsl"),
+    ],
+    params: &["ops", "momentum", "beta1", "beta2", "rest1", "rest2", "eps", "weight_decay"],
+    reads: &["x", "order", "y"],
+    writes: &["weights", "state", "state2", "log_out", "scratch"],
+    variants: &[
+        Variant {
+            name: "sequence_subgroup8",
+            source: &[PRODUCT_SUBGROUP, include_str!("../../../shaders/sequence_subgroup.wgsl")],
+            consts: &[("LANES", 8), ("STEP_K", 2), ("REG_M", 16), ("REG_N", 2)],
+            tile: [16, 16],
+            subgroup: Some(8),
+            one_pipeline: true,
+        },
+        Variant {
+            name: "sequence_lane256",
+            source: &[include_str!("../../../shaders/sequence_lane.wgsl")],
+            consts: &[("LANES", 256), ("REG_M", 2), ("REG_N", 4)],
+            tile: [2, 4],
+            subgroup: None,
+            one_pipeline: true,
+        },
+    ],
+};

@@ -3,6 +3,9 @@
 use std::ops::Range;
 
 use super::kernels::{KERNELS, KernelSpec, Variant};
+use super::load::UNIFORM_STRIDE;
+use super::pipeline::STEP_BYTES;
+use super::sequence::MAX_STEPS;
 use super::shader::{activation_of, consts, fused};
 use crate::error::{Error, Result};
 use crate::model::Activation;
@@ -19,11 +22,46 @@ pub(super) struct Launch {
     pub(super) consts: Vec<(&'static str, u32)>,
     /// Bits of the fields of `Params`.
     pub(super) params: Vec<u32>,
-    /// Reads, then writes; `None` where a fusion is absent and anything may be bound.
-    pub(super) bindings: Vec<Option<Slot>>,
+    /// Reads, then writes.
+    pub(super) bindings: Vec<Binding>,
     /// Elements of the slots that are bound, where it is not all of them.
     pub(super) part: Option<Range<usize>>,
     pub(super) grid: [u32; 3],
+    /// Elements of a buffer of its own.
+    pub(super) scratch: usize,
+    /// Whether the shader is compiled without checks of indices (`pipeline.rs` says why it may be).
+    pub(super) unchecked: bool,
+    /// Whether one dispatch does as many steps as it has workgroups (`sequence.rs`).
+    pub(super) many_steps: bool,
+}
+
+impl Launch {
+    /// Bytes of the steps' rows that are bound.
+    pub(super) fn row_bytes(&self) -> u64 {
+        if self.many_steps { UNIFORM_STRIDE * u64::from(MAX_STEPS) } else { STEP_BYTES }
+    }
+
+    /// Bytes of its parameters.
+    pub(super) fn param_bytes(&self) -> u64 {
+        4 * self.params.len() as u64
+    }
+}
+
+/// What is bound in one place of a dispatch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Binding {
+    /// A slot of the plan.
+    Slot(Slot),
+    /// Anything: the fusion that would use it is absent.
+    Absent,
+    /// The dispatch's own buffer.
+    Scratch,
+}
+
+impl From<Option<Slot>> for Binding {
+    fn from(slot: Option<Slot>) -> Self {
+        slot.map_or(Self::Absent, Self::Slot)
+    }
 }
 
 /// Workgroups in all, folded into y beyond what an axis may have.
@@ -55,9 +93,12 @@ pub(super) fn launches(
         variant,
         consts: consts(&step.kernel, variant, usual),
         params,
-        bindings: bindings(&step.kernel, step),
+        bindings: bindings(&step.kernel, step).into_iter().map(Binding::from).collect(),
         part: None,
         grid: grid(elements),
+        scratch: 0,
+        unchecked: step.kernel.is_product(),
+        many_steps: false,
     };
     let Some(arena) = arena_of(plan, step) else {
         let (params, groups) = sizes(plan, step, variant)?;
@@ -69,8 +110,10 @@ pub(super) fn launches(
     parts
         .map(|part| {
             let vectors = narrow(part.len() / 4)?;
-            let mut launch =
-                base(update_params(&step.kernel, vectors), vectors.div_ceil(variant.tile[1]));
+            // The first field is the length.
+            let mut params = vec![vectors];
+            params.extend(update_settings(&step.kernel, &spec.params[1..]));
+            let mut launch = base(params, vectors.div_ceil(variant.tile[1]));
             launch.part = Some(part);
             Ok(launch)
         })
@@ -90,13 +133,13 @@ fn arena_of(plan: &Plan, step: &Step) -> Option<usize> {
     update.then(|| plan.slot(step.reads[0]).len())
 }
 
-fn narrow(value: usize) -> Result<u32> {
+pub(super) fn narrow(value: usize) -> Result<u32> {
     u32::try_from(value).map_err(|_| Error::shape("grid", format!("{value} does not fit 32 bits")))
 }
 
 /// Checks that every slot of a product has just the elements that m, n and k imply, and that they can be indexed in
 /// 32 bits: products are compiled without checks of their own (`pipeline.rs`).
-fn agree(plan: &Plan, step: &Step, [m, n, k]: [usize; 3]) -> Result<()> {
+pub(super) fn agree(plan: &Plan, step: &Step, [m, n, k]: [usize; 3]) -> Result<()> {
     let (reads, writes) = match step.kernel {
         // Of a forward product the third read is a bias, of a backward one the saved activation.
         Kernel::MatmulNt { .. } => ([m * k, n * k, n], [m * n, m * n]),
@@ -167,19 +210,25 @@ fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)>
     })
 }
 
+/// The bits of an update's settings, in the order of these names of fields; 0 for one that the kernel does not have.
 #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
-fn update_params(kernel: &Kernel, vectors: u32) -> Vec<u32> {
-    let bits = |value: f64| (value as f32).to_bits();
-    match *kernel {
+pub(super) fn update_settings(kernel: &Kernel, names: &[&str]) -> Vec<u32> {
+    let settings = match *kernel {
         Kernel::UpdateSgd { momentum, weight_decay, .. } => {
-            vec![vectors, bits(momentum), bits(weight_decay)]
+            vec![("momentum", momentum), ("weight_decay", weight_decay)]
         }
-        Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, .. } => {
-            let rest = [bits(1.0 - beta1), bits(1.0 - beta2)];
-            vec![vectors, bits(beta1), bits(beta2), rest[0], rest[1], bits(eps), bits(weight_decay)]
-        }
+        Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, .. } => vec![
+            ("beta1", beta1),
+            ("beta2", beta2),
+            ("rest1", 1.0 - beta1),
+            ("rest2", 1.0 - beta2),
+            ("eps", eps),
+            ("weight_decay", weight_decay),
+        ],
         _ => vec![],
-    }
+    };
+    let of = |name: &&str| settings.iter().find(|(other, _)| other == name).map_or(0.0, |it| it.1);
+    names.iter().map(|name| (of(name) as f32).to_bits()).collect()
 }
 
 /// A step's slots in the order of the row's bindings.

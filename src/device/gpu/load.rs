@@ -3,14 +3,18 @@
 use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 
 use super::choice::{Chooser, Product};
-use super::launch::{Launch, launches, usual_activation};
-use super::pipeline::{Pipelines, STEP_BYTES};
+use super::kernels::{SEQUENCE, Variant};
+use super::launch::{Binding, Launch, launches, usual_activation};
+use super::pipeline::Pipelines;
+use super::sequence::{MAX_STEPS, can_bind, pays, sequence};
 use crate::error::{Error, Result};
 use crate::model::VIEW_ALIGN;
 use crate::plan::{Phase, Plan, Role, SlotSpec, WINDOW};
 
 /// Bytes between two rows of a table of uniforms: the alignment that WebGPU asks for.
 pub(super) const UNIFORM_STRIDE: u64 = 256;
+/// Bytes bound where nothing is: an offset's alignment.
+const ABSENT: u64 = 256;
 /// Bytes of the buffers that bring results back; longer results come in parts.
 const READ_BYTES: u64 = 4 << 20;
 
@@ -22,6 +26,8 @@ pub(super) struct Ready {
     pub(super) grid: [u32; 3],
     /// The step of the plan that it belongs to.
     pub(super) step: usize,
+    /// Whether one dispatch does many steps.
+    pub(super) many_steps: bool,
 }
 
 /// A plan on the adapter.
@@ -70,7 +76,8 @@ impl Loader<'_> {
             self.buffer(&spec.name, 4 * spec.elements as u64, data)
         };
         let buffers: Vec<_> = plan.buffers().iter().map(make).collect();
-        let rows = UNIFORM_STRIDE * WINDOW as u64;
+        // Beyond the last row, since a sequence always binds as many as it may do.
+        let rows = UNIFORM_STRIDE * (WINDOW as u64 + u64::from(MAX_STEPS));
         let table = |name| self.buffer(name, rows, BufferUsages::UNIFORM | BufferUsages::COPY_DST);
         let (train_rows, eval_rows) = (table("train steps"), table("eval steps"));
         let read =
@@ -154,7 +161,13 @@ impl Loader<'_> {
         let most = usize::try_from(self.binding_limit / 4).unwrap_or(usize::MAX);
         let usual = self.chooser.usual.unwrap_or_else(|| usual_activation(plan));
         let mut dispatches = Vec::new();
-        for (index, step) in plan.steps(phase).iter().enumerate() {
+        let sequence = if phase == Phase::Train { self.sequence(plan)? } else { None };
+        let left = if sequence.is_some() { &[][..] } else { plan.steps(phase) };
+        if let Some(launch) = sequence {
+            variants.push(format!("training step: {}", launch.variant.name));
+            dispatches.push((0, launch));
+        }
+        for (index, step) in left.iter().enumerate() {
             let (variant, why) = self.chooser.choose(plan, step)?;
             if let Some(product) = Product::of(plan, step) {
                 variants.push(format!("{}: {} ({why})", product.name(), variant.name));
@@ -164,22 +177,54 @@ impl Loader<'_> {
         }
         // One buffer holds the parameters of all dispatches of the phase.
         let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
-        let size = UNIFORM_STRIDE * dispatches.len().max(1) as u64;
+        let bytes = |launch: &Launch| launch.param_bytes().next_multiple_of(UNIFORM_STRIDE);
+        let size =
+            dispatches.iter().map(|(_, launch)| bytes(launch)).sum::<u64>().max(UNIFORM_STRIDE);
         let params = self.buffer("params", size, usage);
         // Bound where a fusion is absent; the kernel does not touch them.
         let absent = ["absent read", "absent write"]
-            .map(|name| self.buffer(name, 256, BufferUsages::STORAGE));
+            .map(|name| self.buffer(name, 16 * ABSENT, BufferUsages::STORAGE));
         let mut ready = Vec::with_capacity(dispatches.len());
-        for (index, (step, launch)) in dispatches.iter().enumerate() {
-            let at = UNIFORM_STRIDE * index as u64;
+        let mut at = 0;
+        for (step, launch) in &dispatches {
             self.queue.write_buffer(&params, at, bytemuck::cast_slice(&launch.params));
             let pipeline = self.pipelines.get(self.device, launch);
             let group =
                 self.group(plan, launch, &pipeline.layout, (buffers, rows, &params, at, &absent));
-            let (grid, step) = (launch.grid, *step);
-            ready.push(Ready { pipeline: pipeline.pipeline, group, grid, step });
+            let (grid, step, many_steps) = (launch.grid, *step, launch.many_steps);
+            ready.push(Ready { pipeline: pipeline.pipeline, group, grid, step, many_steps });
+            at += bytes(launch);
         }
         Ok(ready)
+    }
+
+    /// The one dispatch that does whole training steps, where the network is small enough for it to pay.
+    pub(super) fn sequence(&self, plan: &Plan) -> Result<Option<Launch>> {
+        let forced =
+            SEQUENCE.variants.iter().find(|variant| Some(variant.name) == self.chooser.forced);
+        let variant = match (forced, self.chooser.forced) {
+            (Some(forced), _) => forced,
+            (None, Some(_)) => return Ok(None),
+            (None, None) if !pays(plan, self.chooser.software) => return Ok(None),
+            (None, None) => {
+                let own = |variant: &&Variant| {
+                    variant.subgroup.is_some()
+                        && variant.subgroup == self.chooser.subgroup
+                        && self.chooser.software
+                };
+                let any = |variant: &&Variant| variant.subgroup.is_none();
+                let mut all = SEQUENCE.variants.iter();
+                let Some(variant) = all.clone().find(own).or_else(|| all.find(any)) else {
+                    return Ok(None);
+                };
+                variant
+            }
+        };
+        if !can_bind(&self.device.limits()) {
+            return Ok(None);
+        }
+        let fits = |launch: &Launch| 4 * launch.scratch as u64 <= self.binding_limit;
+        Ok(sequence(plan, variant)?.filter(fits))
     }
 
     fn group(
@@ -202,15 +247,19 @@ impl Loader<'_> {
                 size: std::num::NonZeroU64::new(size),
             })
         };
+        let scratch =
+            self.buffer("scratch", 4 * launch.scratch.max(1) as u64, BufferUsages::STORAGE);
         let mut resources = vec![
-            bound(rows, 0, STEP_BYTES),
-            bound(params, at, (4 * launch.params.len() as u64).next_multiple_of(16)),
+            bound(rows, 0, launch.row_bytes()),
+            bound(params, at, launch.param_bytes().next_multiple_of(16)),
         ];
         for (index, slot) in launch.bindings.iter().enumerate() {
             let writes = usize::from(index >= launch.spec.reads.len());
             resources.push(match slot {
-                None => absent[writes].as_entire_binding(),
-                Some(slot) => {
+                // None overlaps another: what may be written is bound once.
+                Binding::Absent => bound(&absent[writes], ABSENT * index as u64, ABSENT),
+                Binding::Scratch => scratch.as_entire_binding(),
+                Binding::Slot(slot) => {
                     let spec = plan.slot(*slot);
                     debug_assert!(
                         spec.offset.is_multiple_of(VIEW_ALIGN),

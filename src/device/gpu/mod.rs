@@ -14,11 +14,13 @@ mod launch;
 mod load;
 mod open;
 mod pipeline;
+mod sequence;
 mod shader;
 mod timing;
 mod tune;
 
 pub use adapter::{AdapterReport, adapters};
 pub use device::GpuDevice;
-pub use kernels::{KERNELS, KernelSpec, Variant};
+pub use kernels::{KERNELS, KernelSpec, SEQUENCE, Variant};
+pub use sequence::sequence_consts;
 pub use shader::{assemble, consts};

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use super::kernels::{KernelSpec, MATMUL};
 use super::launch::Launch;
 use super::shader::assemble;
 
@@ -29,11 +28,11 @@ impl Pipelines {
         if let Some(made) = self.made.get(&wgsl) {
             return made.clone();
         }
-        let layout = layout(device, launch.spec);
+        let layout = layout(device, launch);
         let label = Some(launch.spec.name);
         let source = wgpu::ShaderSource::Wgsl(wgsl.as_str().into());
-        let product = launch.spec.source.contains(&MATMUL);
-        let module = module(device, wgpu::ShaderModuleDescriptor { label, source }, product);
+        let module =
+            module(device, wgpu::ShaderModuleDescriptor { label, source }, launch.unchecked);
         let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label,
             bind_group_layouts: &[Some(&layout)],
@@ -57,30 +56,32 @@ impl Pipelines {
     }
 }
 
-/// A shader; products go without the checks of indices and loops that wgpu puts in by default.
+/// A shader; products and sequences go without the checks of indices and loops that wgpu puts in by default.
 ///
 /// They cost software adapters a factor of two to five (`docs/performance.md`). They are not needed: every index in a
 /// product is below, or clamped to, sizes with which `launch.rs` has found all bound slots to agree, and every
-/// loop counts up to such a size; no index comes from data. Kernels whose indices do come from data
-/// (rows, classes) stay checked.
+/// loop counts up to such a size. No index comes from data, but for rows and classes in a sequence, which are clamped
+/// where they are read; `sequence.rs` finds a place for all else. Kernels whose indices do come from data stay
+/// checked.
 #[expect(unsafe_code, reason = "the one place where WGSL runs unchecked; measured, argued above")]
 fn module(
     device: &wgpu::Device,
     descriptor: wgpu::ShaderModuleDescriptor<'_>,
-    product: bool,
+    unchecked: bool,
 ) -> wgpu::ShaderModule {
-    if !product {
+    if !unchecked {
         return device.create_shader_module(descriptor);
     }
     let checks = wgpu::ShaderRuntimeChecks::unchecked();
-    // SAFETY: only this crate's products come here, for which the comment above holds.
+    // SAFETY: only this crate's products and sequences come here, for which the comment above holds.
     unsafe { device.create_shader_module_trusted(descriptor, checks) }
 }
 
-fn layout(device: &wgpu::Device, spec: &KernelSpec) -> wgpu::BindGroupLayout {
+fn layout(device: &wgpu::Device, launch: &Launch) -> wgpu::BindGroupLayout {
+    let spec = launch.spec;
     let uniform = |size: u64| (wgpu::BufferBindingType::Uniform, std::num::NonZeroU64::new(size));
     let storage = |read_only| (wgpu::BufferBindingType::Storage { read_only }, None);
-    let kinds = [uniform(STEP_BYTES), uniform(4 * spec.params.len() as u64)]
+    let kinds = [uniform(launch.row_bytes()), uniform(launch.param_bytes())]
         .into_iter()
         .chain(spec.reads.iter().map(|_| storage(true)))
         .chain(spec.writes.iter().map(|_| storage(false)));

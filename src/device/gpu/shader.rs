@@ -7,13 +7,13 @@ use crate::model::Activation;
 use crate::plan::Kernel;
 
 /// The number that stands for an activation in shaders.
-fn number(act: Activation) -> u32 {
+pub(super) fn number(act: Activation) -> u32 {
     let place = Activation::ALL.iter().position(|other| *other == act);
     place.and_then(|place| u32::try_from(place).ok()).unwrap_or(0)
 }
 
 /// What may be fused into a product: names in shaders, and the bits that stand for them.
-const FUSIONS: [(&str, u32); 7] = [
+pub(super) const FUSIONS: [(&str, u32); 7] = [
     ("TRANSPOSE_A", 1),
     ("TRANSPOSE_B", 2),
     ("BIAS", 4),
@@ -22,6 +22,12 @@ const FUSIONS: [(&str, u32); 7] = [
     ("GRADIENT", 32),
     ("BIAS_GRAD", 64),
 ];
+
+/// Whether an activation is a handful of instructions, so that a loop over a tile's elements may be unrolled.
+pub(super) fn short(act: Activation) -> u32 {
+    use Activation::{Identity, LeakyRelu, Relu};
+    u32::from(matches!(act, Identity | Relu | LeakyRelu))
+}
 
 /// The bits of all that is fused into a product; 0 for other kernels.
 pub(super) fn fused(kernel: &Kernel) -> u32 {
@@ -66,6 +72,7 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
             let mut consts = FUSIONS.to_vec();
             consts.extend([
                 ("ACT", number(act)),
+                ("SHORT_ACT", short(act)),
                 ("FUSED", fused),
                 ("ONE_PIPELINE", u32::from(variant.one_pipeline)),
             ]);
@@ -97,7 +104,7 @@ pub fn assemble(spec: &KernelSpec, variant: &Variant, consts: &[(&str, u32)]) ->
             let _ = writeln!(wgsl, "const {}: u32 = {}u;", act.name().to_uppercase(), number(act));
         }
     }
-    for part in spec.source.iter().chain([&variant.source]) {
+    for part in spec.source.iter().chain(variant.source) {
         wgsl += part;
     }
     wgsl

@@ -146,7 +146,8 @@ pub(super) fn time_steps(
     let ready = loaded.steps(phase);
     let fit = (QUERIES as usize / 2).checked_div(ready.len()).unwrap_or(0);
     let has = gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
-    if !has || fit == 0 {
+    // Whole steps in one dispatch have no kernels to time.
+    if !has || fit == 0 || ready.iter().any(|ready| ready.many_steps) {
         return Ok(None);
     }
     let steps = steps.start..steps.end.min(steps.start + u32::try_from(fit).unwrap_or(1));
@@ -156,7 +157,7 @@ pub(super) fn time_steps(
     for (index, (step, ready)) in runs.enumerate() {
         let timestamp_writes = Some(passes.writes(index));
         let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
-        dispatch(&mut encoder.begin_compute_pass(&descriptor), step, ready);
+        dispatch(&mut encoder.begin_compute_pass(&descriptor), step, ready, ready.grid);
     }
     passes.bring(&mut encoder);
     let index = gpu.queue.submit([encoder.finish()]);

@@ -68,9 +68,11 @@ pub(super) fn prepare(device: &mut GpuDevice, plan: &Plan) -> Result<()> {
         }
         device.tuner.read = true;
     }
+    // Training whose steps are one dispatch takes no products.
+    let trains = device.loader().sequence(plan)?.is_none();
     let known = &device.chooser.choices.products;
     let decided = |product: &Product| known.get(&product.name()).is_some_and(|c| c.by >= tune);
-    let mut open = products(plan);
+    let mut open = products(plan, trains);
     open.retain(|(product, _)| !decided(product));
     let quick = tune == Tune::Quick;
     if open.is_empty() || (quick && (folder.is_none() || device.chooser.software)) {
@@ -92,9 +94,10 @@ pub(super) fn prepare(device: &mut GpuDevice, plan: &Plan) -> Result<()> {
 
 /// The different products of a plan, those of training first, and of these the largest first: where time runs out,
 /// it was spent where it counts. Each with a step that computes it.
-fn products(plan: &Plan) -> Vec<(Product, &Step)> {
+fn products(plan: &Plan, trains: bool) -> Vec<(Product, &Step)> {
     let mut found: Vec<(Product, &Step)> = Vec::new();
-    for phase in [Phase::Train, Phase::Eval] {
+    let phases = if trains { &[Phase::Train, Phase::Eval][..] } else { &[Phase::Eval] };
+    for &phase in phases {
         let begun = found.len();
         for step in plan.steps(phase) {
             let product = Product::of(plan, step);

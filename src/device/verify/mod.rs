@@ -4,6 +4,8 @@
 //! Each check is a plan of one step that both devices run on the same values.
 
 mod cases;
+#[cfg(feature = "gpu")]
+mod sequences;
 
 use super::cpu::CpuDevice;
 use super::{Device, DeviceInfo, DeviceKind, Values};
@@ -105,6 +107,13 @@ fn verify_variants(
                 tally.count(&check(device, variant.name, kernel, sizes)?, tell);
             }
         }
+    }
+    for variant in super::gpu::SEQUENCE.variants {
+        if !(device.can_run_sequences() && device.can_run(variant)) {
+            continue;
+        }
+        device.force_variant(Some(variant.name));
+        sequences::check_sequences(device, variant, &mut |check| tally.count(check, tell))?;
     }
     Ok(tally)
 }

@@ -1,0 +1,307 @@
+//! Whole steps of training a small network as one dispatch: a table of operations for `shaders/sequence.wgsl`.
+//!
+//! In: a plan. Out: a dispatch that does all of a training step, and as many steps as it is given, or nothing where
+//! a step is not of the few kinds that a sequence knows.
+//! Absent on purpose: the eval phase, whose batches may run side by side.
+
+use super::kernels::{SEQUENCE, Variant};
+use super::launch::{Binding, Launch, agree, narrow, update_settings, usual_activation};
+use super::shader::{FUSIONS, activation_of, consts, fused, number, short};
+use crate::error::Result;
+use crate::model::Activation;
+use crate::plan::{BufferId, Kernel, Phase, Plan, Role, Slot, Step};
+
+/// Operations of a step at most: a uniform table of fixed size.
+const MAX_OPS: usize = 32;
+/// Words of an operation in the table.
+const OP_WORDS: usize = 12;
+/// Steps of one dispatch at most: their rows are a uniform of 16 KiB, which every adapter allows.
+pub(super) const MAX_STEPS: u32 = 64;
+
+/// Kinds of operations: names in the shader, and their numbers.
+const KINDS: [(&str, u32); 7] = [
+    ("END", 0),
+    ("GATHER", 1),
+    ("PRODUCT", 2),
+    ("LOSS", 3),
+    ("PARTIAL_SUMS", 4),
+    ("LOG_LOSS", 5),
+    ("UPDATE", 6),
+];
+
+/// One operation, its fields as the shader names them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Op {
+    kind: &'static str,
+    m: usize,
+    n: usize,
+    k: usize,
+    a: usize,
+    b: usize,
+    out: usize,
+    extra: usize,
+    extra_out: usize,
+    fused: u32,
+}
+
+/// Floating-point operations of a step's products, and the largest number of columns, batches apart.
+fn work(plan: &Plan) -> (usize, usize) {
+    let products = plan.steps(Phase::Train).iter().filter(|step| step.kernel.is_product());
+    products.fold((0, 0), |(work, widest), step| {
+        let (m, n) = plan.slot(step.writes[0]).matrix();
+        let (rows, columns) = plan.slot(step.reads[0]).matrix();
+        match step.kernel {
+            Kernel::MatmulTn { .. } => (work + 2 * m * n * rows, widest.max(m).max(n)),
+            _ => (work + 2 * m * n * columns, widest.max(n).max(columns)),
+        }
+    })
+}
+
+/// Whether one workgroup is done before the dispatches of as many steps would be: by measurement on software adapters
+/// (`docs/performance.md`), by estimate on others.
+pub(super) fn pays(plan: &Plan, software: bool) -> bool {
+    let (work, widest) = work(plan);
+    let most = if software { 3_000_000 } else { 1_000_000 };
+    widest <= 128 && work <= most
+}
+
+/// The dispatch that does whole training steps; `None` where it cannot.
+///
+/// # Errors
+/// If sizes do not fit 32 bits.
+pub(super) fn sequence(plan: &Plan, variant: &'static Variant) -> Result<Option<Launch>> {
+    let steps = plan.steps(Phase::Train);
+    let lanes = variant.consts.iter().find(|(name, _)| *name == "LANES").map_or(1, |it| it.1);
+    let (Some(weights), Some(_)) = (plan.ports.params, plan.ports.gradients) else {
+        return Ok(None);
+    };
+    if steps.is_empty() || acts(steps).len() > 1 {
+        return Ok(None);
+    }
+    let mut builder = Builder::new(plan, weights, lanes as usize);
+    for step in steps {
+        if builder.push(step)?.is_none() {
+            return Ok(None);
+        }
+    }
+    match builder.update {
+        // The table ends with an operation of kind END.
+        Some(update) if builder.ops.len() < MAX_OPS => builder.finish(update, variant).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// The activations of some steps, each once: a sequence is compiled for one.
+fn acts(steps: &[Step]) -> Vec<Activation> {
+    let mut acts = Vec::new();
+    for act in steps.iter().map(|step| activation_of(&step.kernel)) {
+        if act != Activation::Identity && !acts.contains(&act) {
+            acts.push(act);
+        }
+    }
+    acts
+}
+
+/// The plan's slots that a sequence binds, beside the weights.
+#[derive(Clone, Copy, Default)]
+struct Bound {
+    x: Option<Slot>,
+    order: Option<Slot>,
+    y: Option<Slot>,
+    states: [Option<Slot>; 2],
+    log: Option<Slot>,
+}
+
+/// Collects operations and gives every value a place in the scratch: first the weights, then the gradients, as many
+/// and at the same distances, then what lives inside a step.
+struct Builder<'a> {
+    plan: &'a Plan,
+    weights: Slot,
+    ops: Vec<Op>,
+    bound: Bound,
+    /// Where each buffer of temporaries lies.
+    places: Vec<(BufferId, usize)>,
+    scratch: usize,
+    lanes: usize,
+    classes: bool,
+    update: Option<Kernel>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(plan: &'a Plan, weights: Slot, lanes: usize) -> Self {
+        let (ops, places, bound) = (vec![], vec![], Bound::default());
+        let scratch = 2 * plan.slot(weights).len();
+        Self { plan, weights, ops, bound, places, scratch, lanes, classes: false, update: None }
+    }
+
+    /// The place of a slot in the scratch; `None` for tables, which are bound.
+    fn place(&mut self, slot: Slot) -> Option<usize> {
+        let spec = self.plan.slot(slot);
+        let buffer = self.plan.buffer(spec.buffer);
+        match buffer.role {
+            Role::Params => Some(spec.offset),
+            Role::Gradients => Some(self.plan.slot(self.weights).len() + spec.offset),
+            Role::Activations => {
+                let found = self.places.iter().find(|(id, _)| *id == spec.buffer).map(|it| it.1);
+                let start = found.unwrap_or_else(|| {
+                    let start = self.take(buffer.elements);
+                    self.places.push((spec.buffer, start));
+                    start
+                });
+                Some(start + spec.offset)
+            }
+            Role::Data | Role::State | Role::Log => None,
+        }
+    }
+
+    fn take(&mut self, elements: usize) -> usize {
+        let start = self.scratch;
+        self.scratch += elements;
+        start
+    }
+
+    /// Appends a step's operations; `None` if a sequence cannot do it.
+    fn push(&mut self, step: &Step) -> Result<Option<()>> {
+        let op = match step.kernel {
+            Kernel::Gather { ordered: true, targets: true } => self.gather(step),
+            Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } | Kernel::MatmulTn { .. } => {
+                self.product(step)?
+            }
+            Kernel::LossCrossEntropy | Kernel::LossMse => self.loss(step),
+            Kernel::LogLoss => self.log_loss(step),
+            Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } => self.update(step),
+            _ => None,
+        };
+        self.ops.extend(op);
+        Ok(op.map(|_| ()))
+    }
+
+    fn gather(&mut self, step: &Step) -> Option<Op> {
+        let [x, order, y] = step.reads[..] else { return None };
+        if self.bound.x.is_some() {
+            return None;
+        }
+        (self.bound.x, self.bound.order, self.bound.y) = (Some(x), Some(order), Some(y));
+        let ((m, n), (k, _)) =
+            (self.plan.slot(step.writes[0]).matrix(), self.plan.slot(x).matrix());
+        let out = self.place(step.writes[0])?;
+        Some(Op { kind: "GATHER", m, n, k, out, ..Op::default() })
+    }
+
+    fn product(&mut self, step: &Step) -> Result<Option<Op>> {
+        let plan = self.plan;
+        let (m, n) = plan.slot(step.writes[0]).matrix();
+        let (rows, columns) = plan.slot(step.reads[0]).matrix();
+        let k = if matches!(step.kernel, Kernel::MatmulTn { .. }) { rows } else { columns };
+        agree(plan, step, [m, n, k])?;
+        let mut places = |slots: &[Slot]| -> Option<Vec<usize>> {
+            slots.iter().map(|&slot| self.place(slot)).collect()
+        };
+        let (reads, writes) = (places(&step.reads), places(&step.writes));
+        Ok(reads.zip(writes).map(|(reads, writes)| Op {
+            kind: "PRODUCT",
+            m,
+            n,
+            k,
+            a: reads[0],
+            b: reads[1],
+            extra: reads.get(2).copied().unwrap_or(0),
+            out: writes[0],
+            extra_out: writes.get(1).copied().unwrap_or(0),
+            fused: fused(&step.kernel),
+        }))
+    }
+
+    /// The batch's targets are read from the table, not from where the gather of a plan puts them.
+    fn loss(&mut self, step: &Step) -> Option<Op> {
+        self.classes = step.kernel == Kernel::LossCrossEntropy;
+        let (rows, columns) = self.plan.slot(self.bound.y?).matrix();
+        // A vector of classes counts as one row.
+        let k = if self.classes { columns } else { rows };
+        let (m, n) = self.plan.slot(step.reads[0]).matrix();
+        let a = self.place(step.reads[0])?;
+        let (extra_out, out) = (self.place(step.writes[0])?, self.place(step.writes[1])?);
+        Some(Op { kind: "LOSS", m, n, k, a, out, extra_out, ..Op::default() })
+    }
+
+    fn log_loss(&mut self, step: &Step) -> Option<Op> {
+        self.bound.log = Some(step.writes[0]);
+        let (a, out) = (self.place(step.reads[0])?, self.take(self.lanes));
+        let m = self.plan.slot(step.reads[0]).len();
+        self.ops.push(Op { kind: "PARTIAL_SUMS", m, a, out, ..Op::default() });
+        Some(Op { kind: "LOG_LOSS", a: out, ..Op::default() })
+    }
+
+    fn update(&mut self, step: &Step) -> Option<Op> {
+        self.update = Some(step.kernel);
+        let states = &step.writes[1..];
+        if step.writes[0] != self.weights || states.len() > 2 {
+            return None;
+        }
+        self.bound.states = [states.first().copied(), states.get(1).copied()];
+        let (m, a) = (self.plan.slot(self.weights).len(), self.place(step.reads[0])?);
+        Some(Op { kind: "UPDATE", m, a, ..Op::default() })
+    }
+
+    fn finish(self, update: Kernel, variant: &'static Variant) -> Result<Launch> {
+        let Self { plan, weights, ops, bound, scratch, classes, .. } = self;
+        let mut params = Vec::with_capacity(MAX_OPS * OP_WORDS);
+        for op in &ops {
+            params.push(KINDS.iter().find(|(name, _)| *name == op.kind).map_or(0, |it| it.1));
+            for value in [op.m, op.n, op.k, op.a, op.b, op.out, op.extra, op.extra_out] {
+                params.push(narrow(value)?);
+            }
+            params.extend([op.fused, 0, 0]);
+        }
+        params.resize(MAX_OPS * OP_WORDS, 0);
+        params.extend(update_settings(&update, &SEQUENCE.params[1..]));
+        narrow(scratch)?;
+        let consts = sequence_consts(&update, variant, usual_activation(plan), classes);
+        let Bound { x, order, y, states: [state, state2], log } = bound;
+        let slots = [x, order, y, Some(weights), state, state2, log];
+        let bindings = slots.into_iter().map(Binding::from).chain([Binding::Scratch]).collect();
+        Ok(Launch {
+            spec: &SEQUENCE,
+            variant,
+            consts,
+            params,
+            bindings,
+            part: None,
+            grid: [1, 1, 1],
+            scratch,
+            unchecked: true,
+            many_steps: true,
+        })
+    }
+}
+
+/// The constants of a sequence's shader: for one activation, one loss and one update.
+pub fn sequence_consts(
+    update: &Kernel,
+    variant: &Variant,
+    act: Activation,
+    classes: bool,
+) -> Vec<(&'static str, u32)> {
+    let mut all = FUSIONS.to_vec();
+    all.extend(KINDS);
+    all.extend([
+        ("MAX_OPS", narrow(MAX_OPS).unwrap_or(0)),
+        ("MAX_STEPS", MAX_STEPS),
+        ("CLASSES", u32::from(classes)),
+        ("ACT", number(act)),
+        ("SHORT_ACT", short(act)),
+        ("ADAM", u32::from(matches!(update, Kernel::UpdateAdam { .. }))),
+    ]);
+    // Each update has some of these; the other one's are off.
+    let own = consts(update, variant, act);
+    for name in ["MOMENTUM", "NESTEROV", "DECOUPLED"] {
+        all.push((name, own.iter().find(|(other, _)| *other == name).map_or(0, |it| it.1)));
+    }
+    all
+}
+
+/// Whether an adapter can bind all that a sequence does.
+pub(super) fn can_bind(limits: &wgpu::Limits) -> bool {
+    let bindings = SEQUENCE.reads.len() + SEQUENCE.writes.len();
+    limits.max_storage_buffers_per_shader_stage as usize >= bindings
+}

@@ -1,0 +1,157 @@
+//! Whole training steps as one dispatch against the same steps one by one in f64.
+//!
+//! In: a GPU device with a form of the sequence forced. Out: a [`Check`] for each network.
+
+use super::{Check, compare};
+use crate::device::cpu::CpuDevice;
+use crate::device::gpu::{GpuDevice, Variant};
+use crate::device::{Device, Values};
+use crate::error::{Error, Result};
+use crate::graph::{Loss, Optimizer, inference, training};
+use crate::model::{Activation, Init, Params, Sequential};
+use crate::plan::{Phase, Plan, Sizes, Slot, StepRow};
+use crate::random::{Purpose, Seed};
+use crate::shape::narrow;
+
+/// A network, how it is trained, and for how long.
+struct Network {
+    form: &'static str,
+    widths: [usize; 3],
+    act: Activation,
+    outputs: usize,
+    loss: Loss,
+    optimizer: Optimizer,
+    batch: usize,
+    steps: usize,
+}
+
+/// Networks that reach every operation: widths beside and beyond tiles, an activation whose argument is saved, both losses,
+/// every update, partial batches, more steps than a dispatch does.
+fn networks() -> [Network; 4] {
+    use Activation::{Gelu, Relu, Tanh};
+    let sgd = |momentum, nesterov| Optimizer::Sgd { momentum, nesterov, weight_decay: 0.01 };
+    // An eps of this size keeps the update smooth in the gradient, so that rounding stays rounding.
+    let (beta1, beta2, eps, weight_decay) = (0.9, 0.99, 1e-2, 0.01);
+    let adam = Optimizer::Adam { beta1, beta2, eps, weight_decay };
+    let adamw = Optimizer::AdamW { beta1, beta2, eps, weight_decay };
+    let network = |form, widths, act, outputs, loss, optimizer, batch, steps| Network {
+        form,
+        widths,
+        act,
+        outputs,
+        loss,
+        optimizer,
+        batch,
+        steps,
+    };
+    [
+        network("5-7-3-3 relu sgd", [5, 7, 3], Relu, 3, Loss::CrossEntropy, sgd(0.0, false), 9, 70),
+        network(
+            "64-33-17-10 relu sgd",
+            [64, 33, 17],
+            Relu,
+            10,
+            Loss::CrossEntropy,
+            sgd(0.9, true),
+            20,
+            3,
+        ),
+        network("13-40-16-2 gelu adam", [13, 40, 16], Gelu, 2, Loss::Mse, adam, 33, 3),
+        network("1-16-31-1 tanh adamw", [1, 16, 31], Tanh, 1, Loss::Mse, adamw, 1, 3),
+    ]
+}
+
+/// Compares every network's weights, optimizer state and losses after its steps.
+///
+/// # Errors
+/// If the device fails in another way than by wrong numbers.
+pub(super) fn check_sequences(
+    device: &mut GpuDevice,
+    variant: &'static Variant,
+    tell: &mut dyn FnMut(&Check),
+) -> Result<()> {
+    for network in networks() {
+        let plan = network.plan()?;
+        let mut reference = CpuDevice::<f64>::new();
+        let want = network.run(&mut reference, &plan)?;
+        let got = network.run(device, &plan)?;
+        let mut check = Check {
+            kernel: "sequence",
+            form: format!("sequence {}", network.form),
+            variant: variant.name,
+            case: format!("batch {}, {} steps", network.batch, network.steps),
+            worst: 0.0,
+            failure: None,
+        };
+        if !device.variants().iter().any(|line| line.contains(variant.name)) {
+            check.failure = Some("the steps did not run as a sequence".to_string());
+        }
+        // Sums of up to 64 terms of numbers around 1, and a few steps at a rate of 0.01 or less.
+        let limits = (2e-7, 2e-6);
+        let slots = [plan.ports.params].into_iter().flatten().chain(plan.ports.states.clone());
+        for slot in slots {
+            let spec = plan.slot(slot);
+            let got = device.read(slot, spec.len())?;
+            compare(&mut check, &spec.name, &got, reference.values(slot)?, limits);
+        }
+        let want: Vec<f64> = want.into_iter().map(f64::from).collect();
+        compare(&mut check, "losses", &got, &want, (1e-5, 1e-4));
+        tell(&check);
+    }
+    Ok(())
+}
+
+impl Network {
+    fn model(&self) -> Sequential {
+        Sequential::mlp(&self.widths[1..], self.act, self.outputs, Init::Pytorch)
+    }
+
+    fn rows(&self) -> usize {
+        3 * self.batch
+    }
+
+    fn plan(&self) -> Result<Plan> {
+        let (model, inputs) = (self.model(), self.widths[0]);
+        let step = training(&model, inputs, self.loss, self.optimizer)?;
+        let (batch, train_rows) = (self.batch, self.rows());
+        let sizes = Sizes { batch, train_rows, eval_batch: 0, eval_rows: 0 };
+        Plan::training(&step, &inference(&model, inputs)?, sizes)
+    }
+
+    /// Loads and trains. Out: the losses.
+    fn run(&self, device: &mut dyn Device, plan: &Plan) -> Result<Vec<f32>> {
+        let ports = &plan.ports;
+        let port =
+            |slot: Option<Slot>| slot.ok_or_else(|| Error::shape("plan", "a port is missing"));
+        let mut random = Seed(5).stream(Purpose::Synthetic);
+        #[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
+        let mut normal = |len: usize| (0..len).map(|_| random.normal() as f32).collect::<Vec<_>>();
+        let rows = self.rows();
+        device.load(plan)?;
+        device.write(port(ports.train_x)?, 0, Values::F32(&normal(rows * self.widths[0])))?;
+        if self.loss.classes() {
+            let classes: Vec<u32> = (0..rows).map(|row| narrow(row * 7 % self.outputs)).collect();
+            device.write(port(ports.train_y)?, 0, Values::U32(&classes))?;
+        } else {
+            device.write(port(ports.train_y)?, 0, Values::F32(&normal(rows * self.outputs)))?;
+        }
+        let order: Vec<u32> = (0..narrow(rows)).rev().collect();
+        device.write(port(ports.order)?, 0, Values::U32(&order))?;
+        let params = Params::init(&self.model(), self.widths[0], Seed(3))?;
+        device.write(port(ports.params)?, 0, Values::F32(params.arena()))?;
+        let steps: Vec<StepRow> = (0..self.steps)
+            .map(|step| {
+                let (correction1, correction2) = self.optimizer.corrections(step as u64 + 1);
+                let first = step % 3 * self.batch;
+                // Every third batch is a partial one.
+                let rows = if step % 3 == 2 { self.batch.div_ceil(2) } else { self.batch };
+                let lr = 1e-2 / (step + 1) as f64;
+                let (first, rows, log) = (narrow(first), narrow(rows), narrow(step));
+                StepRow { first, rows, log, lr, correction1, correction2 }
+            })
+            .collect();
+        device.write_steps(Phase::Train, &steps)?;
+        device.run(Phase::Train, 0..narrow(self.steps))?;
+        device.take_losses(true)
+    }
+}
