@@ -91,6 +91,7 @@ const fn subgroup(
     Variant { name, source: SUBGROUP, consts, tile, subgroup: Some(lanes), one_pipeline: true }
 }
 
+const SPLIT: &[&str] = &[include_str!("../../../shaders/matmul_split.wgsl")];
 const BLOCK: &[&str] = &[include_str!("../../../shaders/matmul_block.wgsl")];
 
 const MATMULS: &[Variant] = &[
@@ -114,6 +115,14 @@ const MATMULS: &[Variant] = &[
         16,
         16,
     ),
+    Variant {
+        name: "split_16x16",
+        source: SPLIT,
+        consts: &[("TILE", 16), ("TILE_K", 16), ("REG", 2), ("SPLITS", 4)],
+        tile: [16, 16],
+        subgroup: None,
+        one_pipeline: false,
+    },
     subgroup(
         "subgroup_16x16",
         &[("LANES", 8), ("STEP_K", 2), ("REG_M", 16), ("REG_N", 2)],
