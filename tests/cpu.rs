@@ -47,22 +47,25 @@ fn alone() -> std::sync::MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Allocations of all threads while a device runs steps `3..3 + steps`, after some to warm up.
+/// Allocations of all threads while a device runs steps `3..3 + steps`, after some to warm up: the least of several
+/// times, since the tests' harness and the threads' queue take memory once in a while too.
 fn allocations(workload: &str, steps: u32) -> usize {
     let workload = Workload::by_name(workload).unwrap();
     let mut device = CpuDevice::<f32>::new();
     workload.begin(&mut device, &workload.plan().unwrap()).unwrap();
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    device.run(Phase::Train, 3..3 + steps).unwrap();
-    ALLOCATIONS.load(Ordering::Relaxed) - before
+    let counts = (0..5).map(|_| {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        device.run(Phase::Train, 3..3 + steps).unwrap();
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    });
+    counts.min().unwrap()
 }
 
 #[test]
 fn steps_take_no_memory() {
     let _alone = alone();
-    assert_eq!(allocations("tiny", 200), 0);
-    // Entering the threads' queue from outside takes a block of memory once in a while, steps do not.
-    assert!(allocations("mnist", 12) <= 1);
+    assert_eq!(allocations("tiny", 100), 0);
+    assert_eq!(allocations("mnist", 4), 0);
 }
 
 /// Losses and weights of a few steps of a network whose products are shared among threads, with every kind of

@@ -16,12 +16,13 @@ use crate::model::Activation;
 use crate::plan::{Kernel, Plan, Step, Stored};
 
 /// A line of the rule for products that were not timed: on such adapters, for results of so many tiles of 64 x 64
-/// or more, this form.
+/// or more, each the sum of so many terms or more, this form.
 struct Rule {
     software: bool,
     /// The size of all subgroups that it is for; `None` for any.
     subgroup: Option<u32>,
     tiles: usize,
+    terms: usize,
     variant: &'static str,
 }
 
@@ -29,13 +30,15 @@ struct Rule {
 const RULES: &[Rule] = &[
     // Barriers and workgroup memory cost lavapipe more than they save, and loads more than passing values round a
     // subgroup. SwiftShader, with subgroups of 4, is faster with large tiles.
-    Rule { software: true, subgroup: Some(8), tiles: 0, variant: "subgroup_16x16" },
-    Rule { software: true, subgroup: None, tiles: 2, variant: "tile_64x64" },
-    Rule { software: true, subgroup: None, tiles: 0, variant: "tile_16x16" },
+    Rule { software: true, subgroup: Some(8), tiles: 0, terms: 0, variant: "subgroup_16x16" },
+    Rule { software: true, subgroup: None, tiles: 2, terms: 0, variant: "tile_64x64" },
+    Rule { software: true, subgroup: None, tiles: 0, terms: 0, variant: "tile_16x16" },
     // Large tiles load less for each result, but a small result has too few of them to fill a GPU.
-    Rule { software: false, subgroup: None, tiles: 512, variant: "block_128x128" },
-    Rule { software: false, subgroup: None, tiles: 64, variant: "tile_64x64" },
-    Rule { software: false, subgroup: None, tiles: 0, variant: "tile_16x16" },
+    Rule { software: false, subgroup: None, tiles: 512, terms: 0, variant: "block_128x128" },
+    Rule { software: false, subgroup: None, tiles: 64, terms: 0, variant: "tile_64x64" },
+    // Long sums of a small result are split, by estimate.
+    Rule { software: false, subgroup: None, tiles: 0, terms: 256, variant: "split_16x16" },
+    Rule { software: false, subgroup: None, tiles: 0, terms: 0, variant: "tile_16x16" },
 ];
 
 /// A product with all that decides how fast a form of it is.
@@ -144,7 +147,7 @@ impl Chooser {
                 && (rule.subgroup.is_none() || rule.subgroup == self.subgroup)
         };
         // What follows a line for all sizes is never reached.
-        let last = RULES.iter().filter(fits).position(|rule| rule.tiles == 0);
+        let last = RULES.iter().filter(fits).position(|rule| rule.tiles == 0 && rule.terms == 0);
         RULES.iter().filter(fits).take(last.map_or(RULES.len(), |last| last + 1))
     }
 
@@ -164,7 +167,7 @@ impl Chooser {
         &self,
         spec: &'static KernelSpec,
         stored: Stored,
-        [m, n, _]: [usize; 3],
+        [m, n, k]: [usize; 3],
     ) -> Result<&'static Variant> {
         let tiles = m.div_ceil(64) * n.div_ceil(64);
         let forms = self.forms(spec, stored);
@@ -172,7 +175,8 @@ impl Chooser {
         // of the speed of others.
         let cooperative = forms.iter().rfind(|form| form.cooperative.is_some() && !self.software);
         let named = |rule: &Rule| forms.iter().find(|form| form.name == rule.variant).copied();
-        let ruled = self.rules().filter(|rule| tiles >= rule.tiles).find_map(named);
+        let ruled =
+            self.rules().filter(|rule| tiles >= rule.tiles && k >= rule.terms).find_map(named);
         cooperative.copied().or(ruled).or_else(|| forms.first().copied()).ok_or_else(|| {
             Error::shape(
                 spec.name,
@@ -181,12 +185,9 @@ impl Chooser {
         })
     }
 
-    /// The form of the one dispatch that does whole training steps; `None` where the network is too large for it to pay,
-    /// anything is in half precision, or forms are forced that are none of it.
+    /// The form of the one dispatch that does whole training steps; `None` where the network is too large for it to pay, or
+    /// forms are forced that are none of it.
     pub(super) fn sequence(&self, plan: &Plan) -> Option<&'static Variant> {
-        if plan.has_half() {
-            return None;
-        }
         let mut forms = SEQUENCE.variants.iter().filter(|form| self.can_run(form));
         match self.forced {
             Some(name) => forms.find(|form| form.name == name),
@@ -277,10 +278,14 @@ mod tests {
             chooser(false, None).by_rule(product(), Stored::F32, [512, 512, 9]).unwrap().name,
             "tile_64x64"
         );
-        assert_eq!(
-            chooser(false, None).by_rule(product(), Stored::F32, [128, 10, 9]).unwrap().name,
-            "tile_16x16"
-        );
+        for (sizes, form) in [
+            ([128, 10, 9], "tile_16x16"),
+            ([128, 512, 784], "split_16x16"),
+            ([4096, 4096, 4096], "block_128x128"),
+        ] {
+            let ruled = chooser(false, None).by_rule(product(), Stored::F32, sizes);
+            assert_eq!(ruled.unwrap().name, form);
+        }
     }
 
     #[test]

@@ -117,7 +117,7 @@ impl GpuDevice {
         }
     }
 
-    fn loader<'a>(&'a self, pipelines: &'a mut Pipelines) -> Loader<'a> {
+    pub(super) fn loader<'a>(&'a self, pipelines: &'a mut Pipelines) -> Loader<'a> {
         Loader {
             device: &self.device,
             queue: &self.queue,

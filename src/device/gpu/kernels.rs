@@ -135,6 +135,7 @@ const fn subgroup(
     }
 }
 
+const SPLIT: &[&str] = &[include_str!("../../../shaders/matmul_split.wgsl")];
 const BLOCK: &[&str] = &[include_str!("../../../shaders/matmul_block.wgsl")];
 
 /// A product whose workgroup is one subgroup of so many lanes, by cooperative matrices of `size` x `size`.
@@ -178,6 +179,15 @@ pub(super) const MATMULS: &[Variant] = &[
         16,
         16,
     ),
+    Variant {
+        name: "split_16x16",
+        source: SPLIT,
+        consts: &[("TILE", 16), ("TILE_K", 16), ("REG", 2), ("SPLITS", 4)],
+        tile: [16, 16],
+        subgroup: None,
+        one_pipeline: false,
+        cooperative: None,
+    },
     subgroup(
         "subgroup_16x16",
         &[("LANES", 8), ("STEP_K", 2), ("REG_M", 16), ("REG_N", 2)],

@@ -225,7 +225,7 @@ impl Loader<'_> {
     }
 
     /// The one dispatch that does whole training steps, where the network is small enough for it to pay.
-    fn sequence(&self, plan: &Plan) -> Result<Option<Launch>> {
+    pub(super) fn sequence(&self, plan: &Plan) -> Result<Option<Launch>> {
         let variant = self.chooser.sequence(plan).filter(|_| can_bind(&self.device.limits()));
         let Some(variant) = variant else { return Ok(None) };
         let fits = |launch: &Launch| 4 * launch.scratch as u64 <= self.binding_limit;

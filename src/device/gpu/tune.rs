@@ -13,6 +13,7 @@ use super::cache::{self, Identity};
 use super::choice::{Choice, Product, mark};
 use super::kernels::Variant;
 use super::launch::{spec_of, usual_activation};
+use super::pipeline::Pipelines;
 use crate::device::verify::Reference;
 use crate::device::{Device, Tune, Tuning};
 use crate::error::{Error, Result};
@@ -68,9 +69,10 @@ pub(super) fn prepare(device: &mut GpuDevice, plan: &Plan) -> Result<()> {
         }
         device.tuner.read = true;
     }
+    let whole_steps = device.loader(&mut Pipelines::default()).sequence(plan)?.is_some();
     let known = &device.chooser.choices.products;
     let decided = |product: &Product| known.get(&product.name()).is_some_and(|c| c.by >= tune);
-    let mut open = products(plan, device.chooser.sequence(plan).is_some())?;
+    let mut open = products(plan, whole_steps)?;
     open.retain(|(product, _)| !decided(product));
     let quick = tune == Tune::Quick;
     if open.is_empty() || (quick && (folder.is_none() || device.chooser.software)) {
