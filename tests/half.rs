@@ -5,6 +5,7 @@
 
 mod common;
 
+#[cfg(feature = "gpu")]
 use std::io::Write as _;
 
 use common::{Tolerance, assert_close};
@@ -15,22 +16,6 @@ use wgrad::model::{Activation, Init, Sequential};
 use wgrad::plan::{Plan, Precision, Scaling};
 use wgrad::train::{Event, Metrics, TrainOptions, Trainer, Warning, Workload};
 use wgrad::{Error, Seed};
-
-/// The CPU, and the adapter if it has half precision.
-fn devices() -> Vec<DeviceKind> {
-    let mut devices = vec![DeviceKind::Cpu];
-    #[cfg(feature = "gpu")]
-    if let Some(kind) = common::gpu_kind() {
-        let (device, _) = wgrad::device::gpu::GpuDevice::open(&kind).unwrap();
-        if device.has_half() {
-            devices.push(kind);
-        } else {
-            // Past the harness, which would keep it to itself.
-            let _ = writeln!(std::io::stderr(), "SKIPPED on {}: no half precision", device.info());
-        }
-    }
-    devices
-}
 
 /// What came of a run.
 struct Run {
@@ -72,7 +57,7 @@ fn half_precision_learns_as_single_does() {
         let of = |precision| TrainOptions { loss, optimizer, ..options(precision) };
         let single = run(data, &of(Precision::F32), &DeviceKind::Cpu);
         assert_eq!(single.scaling, None);
-        for kind in devices() {
+        for kind in common::half_kinds() {
             let half = run(data, &of(Precision::F16), &kind);
             let tolerance = Tolerance { abs: 0.0, rel: 0.03 };
             assert_close(&format!("{kind}: losses"), &half.losses, &single.losses, tolerance);
@@ -96,7 +81,7 @@ fn overflowing_steps_are_skipped_and_training_goes_on() {
     let base = options(Precision::F16);
     let options = TrainOptions { loss: Loss::Mse, scale: Scale::None, epochs: 40, ..base };
     let mut rounded = None;
-    for kind in devices() {
+    for kind in common::half_kinds() {
         let half = run(&data, &options, &kind);
         let scaling = half.scaling.unwrap();
         assert!(scaling.skipped >= 1.0, "{kind}: {scaling:?}");
@@ -195,4 +180,29 @@ fn an_adapter_without_half_precision_says_what_to_do() {
     for part in [name.as_str(), "SHADER_F16", "--precision f32"] {
         assert!(said.contains(part), "{said}");
     }
+}
+
+#[test]
+#[cfg(feature = "gpu")]
+fn forms_for_halves_are_tuned_and_no_step_is_one_dispatch() {
+    use wgrad::device::{Tune, Tuning};
+    let Some(mut device) = common::gpu() else { return };
+    if !device.has_half() {
+        let _ = writeln!(std::io::stderr(), "SKIPPED on {}: no half precision", device.info());
+        return;
+    }
+    let tiny = Workload { precision: Precision::F16, ..Workload::by_name("tiny").unwrap() };
+    device.tune(Tuning { tune: Tune::Full, ..Tuning::off() });
+    let plan = tiny.plan().unwrap();
+    let (got, _) = tiny.begin(&mut device, &plan).unwrap();
+    let warnings = device.take_warnings();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert_eq!(device.whole_steps(), None);
+    let forms = device.variants();
+    assert!(
+        forms.iter().all(|form| form.contains(" f16") && form.ends_with("(full)")),
+        "{forms:?}"
+    );
+    let (want, _) = tiny.begin(&mut wgrad::device::cpu::CpuDevice::<f64>::new(), &plan).unwrap();
+    assert_close("losses", &got, &want, Tolerance { abs: 0.0, rel: 2e-3 });
 }

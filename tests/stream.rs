@@ -12,6 +12,7 @@ use wgrad::device::Device;
 use wgrad::device::DeviceKind;
 use wgrad::graph::{Loss, Optimizer};
 use wgrad::model::{Activation, Init, Sequential};
+use wgrad::plan::Precision;
 #[cfg(feature = "gpu")]
 use wgrad::train::Room;
 use wgrad::train::{EpochStats, Event, Limit, RunInfo, TrainOptions, Trainer};
@@ -115,6 +116,17 @@ fn streaming_gives_the_bits_of_a_table_on_the_cpu() {
 fn streaming_gives_the_bits_of_a_table_on_the_adapter() {
     let Some(kind) = common::gpu_kind() else { return };
     compare_all(&kind);
+}
+
+#[test]
+fn streaming_gives_the_bits_of_a_table_in_half_precision() {
+    let data = synth::spirals(301, 3, Seed(1)).split(0.0, Seed(1)).unwrap();
+    let (lr, precision) = (1e-2, Precision::F16);
+    let options =
+        TrainOptions { epochs: 3, batch_size: 7, lr, precision, ..TrainOptions::default() };
+    for kind in common::half_kinds() {
+        assert!(compare(&data, &options, &kind).len() > 2);
+    }
 }
 
 /// A table larger than a slot may be streams unasked.

@@ -175,7 +175,8 @@ impl Memory {
         memory.activations_unshared = plan
             .slots()
             .filter(|(_, slot)| plan.buffer(slot.buffer).role == Role::Activations)
-            .map(|(_, slot)| slot.bytes())
+            // Each in a buffer of its own, of whole words.
+            .map(|(_, slot)| slot.bytes().next_multiple_of(4))
             .sum();
         memory.live = [Phase::Train, Phase::Eval]
             .map(|phase| live(plan, phase))

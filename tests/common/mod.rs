@@ -92,3 +92,21 @@ pub fn gpu() -> Option<wgrad::device::gpu::GpuDevice> {
     let kind = gpu_kind()?;
     Some(wgrad::device::gpu::GpuDevice::open(&kind).expect("it was opened a moment ago").0)
 }
+
+/// The CPU, which only rounds to half precision, and the adapter if it has it.
+pub fn half_kinds() -> Vec<wgrad::device::DeviceKind> {
+    use std::io::Write as _;
+    let mut kinds = vec![wgrad::device::DeviceKind::Cpu];
+    #[cfg(feature = "gpu")]
+    if let Some(kind) = gpu_kind() {
+        use wgrad::device::Device as _;
+        let (device, _) = wgrad::device::gpu::GpuDevice::open(&kind).unwrap();
+        if device.has_half() {
+            kinds.push(kind);
+        } else {
+            // Past the harness, which would keep it to itself.
+            let _ = writeln!(std::io::stderr(), "SKIPPED on {}: no half precision", device.info());
+        }
+    }
+    kinds
+}

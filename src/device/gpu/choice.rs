@@ -231,6 +231,7 @@ impl Chooser {
 mod tests {
     use super::super::kernels::KERNELS;
     use super::*;
+    use crate::plan::Element;
 
     fn chooser(software: bool, subgroup: Option<u32>) -> Chooser {
         Chooser {
@@ -286,6 +287,36 @@ mod tests {
             let ruled = chooser(false, None).by_rule(product(), Stored::F32, sizes);
             assert_eq!(ruled.unwrap().name, form);
         }
+    }
+
+    #[test]
+    fn cooperative_matrices_are_for_halves_on_hardware() {
+        let mut chooser = chooser(false, Some(32));
+        chooser.cooperative = vec![8, 16];
+        let half = Stored { read: Element::F16, write: Element::F32 };
+        let taken = |chooser: &Chooser, stored| {
+            chooser.by_rule(product(), stored, [64, 64, 9]).unwrap().name
+        };
+        assert_eq!(taken(&chooser, half), "cooperative_16x16_lanes32");
+        assert_eq!(taken(&chooser, Stored::F32), "tile_16x16");
+        // What is wrong for halves may be right for others, and the other way round.
+        chooser
+            .choices
+            .wrong
+            .extend([mark("cooperative_16x16_lanes32", half), mark("tile_16x16", half)]);
+        assert_eq!(taken(&chooser, half), "cooperative_8x8_lanes32");
+        assert_eq!(taken(&chooser, Stored::F32), "tile_16x16");
+        chooser.software = true;
+        assert!(!taken(&chooser, half).starts_with("cooperative"));
+    }
+
+    #[test]
+    fn products_of_halves_have_names_of_their_own() {
+        let name = |stored| Product { kernel: Kernel::Add, sizes: [1, 2, 3], stored }.name();
+        let half = Stored { read: Element::F16, write: Element::F16 };
+        assert_eq!(name(Stored::F32), "add 1x2x3");
+        assert_eq!(name(half), "add f16 1x2x3");
+        assert_eq!(name(Stored { write: Element::F32, ..half }), "add f16_to_f32 1x2x3");
     }
 
     #[test]
