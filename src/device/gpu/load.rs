@@ -106,7 +106,8 @@ impl Loader<'_> {
         })
     }
 
-    /// The adapter has to have what the plan uses, and every buffer and every slot bound whole has to fit; the message names what does not.
+    /// The adapter has to have half precision if the plan does, and every buffer and every slot bound whole has to fit; the
+    /// message names what does not.
     pub(super) fn check(&self, plan: &Plan) -> Result<()> {
         if !self.chooser.half && plan.has_half() {
             let problem = "it has no half precision in shaders (SHADER_F16), which --precision f16 needs; \
