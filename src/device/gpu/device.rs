@@ -9,7 +9,7 @@ use super::choice::Chooser;
 use super::encode::{Row, dispatches, encode, map, row};
 use super::flight::{DEPTH, Flight, Mapped, Submitted};
 use super::kernels::{KernelSpec, Variant};
-use super::load::{Loaded, Loader, UPLOAD_BYTES};
+use super::load::{Loaded, Loader};
 use super::pipeline::Pipelines;
 use super::sequence::can_bind;
 use super::timing::{self, Meter, PAIR_BYTES, Stamps};
@@ -259,9 +259,9 @@ impl Device for GpuDevice {
         // Nothing may wait while steps run. Before them, a large table in one piece would lie here twice.
         let idle = self.flight.waiting.is_empty();
         let mut pending = self.pending;
-        let part = if idle { UPLOAD_BYTES } else { bytes.len().max(1) };
+        let part = if idle { loaded.part } else { bytes.len().max(1) };
         for (index, bytes) in bytes.chunks(part).enumerate() {
-            if idle && pending + bytes.len() > UPLOAD_BYTES {
+            if idle && pending + bytes.len() > loaded.part {
                 self.wait(Some(self.queue.submit([])))?;
                 pending = 0;
             }
@@ -284,6 +284,9 @@ impl Device for GpuDevice {
             Phase::Train => &loaded.train_rows,
             Phase::Eval => &loaded.eval_rows,
         };
+        if !rows.is_empty() && loaded.steps(phase).is_empty() {
+            return Err(self.failed(format!("the plan has no steps of the phase {phase:?}")));
+        }
         let rows: Vec<Row> = rows.iter().map(row).collect();
         let bytes: &[u8] = bytemuck::cast_slice(&rows);
         self.queue.write_buffer(table, 0, bytes);

@@ -17,11 +17,8 @@ const TABLE_BYTES: u64 = UNIFORM_STRIDE * (WINDOW as u64 + MAX_STEPS as u64);
 /// Bytes bound where nothing is: an offset's alignment; and of a buffer of such.
 const ABSENT: u64 = 256;
 const ABSENT_BYTES: u64 = 16 * ABSENT;
-/// Bytes of the buffer that brings results back; longer results come in parts.
-const READ_BYTES: u64 = 1 << 20;
-/// Bytes of values on their way in, while no step runs: longer ones go in parts, each waited for, since wgpu
-/// holds a copy of what is not there yet.
-pub(super) const UPLOAD_BYTES: usize = 1 << 20;
+/// Bytes on their way between host and device at once, at least and at most; see [`part_bytes`].
+const PART_BYTES: (u64, u64) = (64 << 10, 4 << 20);
 
 /// A dispatch with everything made.
 #[derive(Debug)]
@@ -50,6 +47,9 @@ pub(super) struct Loaded {
     /// Where losses wait to be read, one for each submission in flight and one being read.
     pub(super) staging: Vec<wgpu::Buffer>,
     pub(super) readback: wgpu::Buffer,
+    /// Bytes of values on their way in, while no step runs: longer ones go in parts, each waited for, since wgpu holds a
+    /// copy of what is not there yet.
+    pub(super) part: usize,
     /// Which variants products take, a line each.
     pub(super) variants: Vec<String>,
 }
@@ -82,8 +82,9 @@ impl Loader<'_> {
         let make = |spec: &BufferSpec| self.buffer(&spec.name, spec.bytes(), data);
         let buffers: Vec<_> = plan.buffers().iter().map(make).collect();
         let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
-        let table = |name| self.buffer(name, TABLE_BYTES, usage);
-        let (train_rows, eval_rows) = (table("train steps"), table("eval steps"));
+        let table = |name, phase| self.buffer(name, table_bytes(plan, phase), usage);
+        let train_rows = table("train steps", Phase::Train);
+        let eval_rows = table("eval steps", Phase::Eval);
         let read =
             |name, bytes| self.buffer(name, bytes, BufferUsages::MAP_READ | BufferUsages::COPY_DST);
         let staging = (0..=DEPTH).map(|_| read("losses", 4 * WINDOW as u64)).collect();
@@ -102,6 +103,7 @@ impl Loader<'_> {
             eval_rows,
             staging,
             readback,
+            part: usize::try_from(part_bytes(plan)).unwrap_or(usize::MAX),
             variants,
         })
     }
@@ -219,9 +221,10 @@ impl Loader<'_> {
             params_bytes(&dispatches) + scratch + 2 * ABSENT_BYTES
         };
         let losses = (DEPTH as u64 + 1) * 4 * WINDOW as u64;
-        let made = buffers + 2 * TABLE_BYTES + losses + readback_bytes(plan);
+        let tables = [Phase::Train, Phase::Eval].map(|phase| table_bytes(plan, phase));
+        let made = buffers + tables[0] + tables[1] + losses + readback_bytes(plan);
         // Steps' numbers come in while others are on their way.
-        let on_their_way = buffers.min(UPLOAD_BYTES as u64) + TABLE_BYTES;
+        let on_their_way = buffers.min(part_bytes(plan)) + tables[0].max(tables[1]);
         made + phase(Phase::Train) + phase(Phase::Eval) + on_their_way
     }
 
@@ -305,8 +308,20 @@ fn params_bytes(dispatches: &[(usize, Launch)]) -> u64 {
     dispatches.iter().map(|(_, launch)| param_bytes(launch)).sum::<u64>().max(UNIFORM_STRIDE)
 }
 
+/// A table of steps' numbers, for a phase that has steps.
+fn table_bytes(plan: &Plan, phase: Phase) -> u64 {
+    if plan.steps(phase).is_empty() { UNIFORM_STRIDE } else { TABLE_BYTES }
+}
+
+/// Bytes on their way between host and device at once: a sixty-fourth of the plan's, so that they hardly count beside it.
+fn part_bytes(plan: &Plan) -> u64 {
+    let buffers: u64 = plan.buffers().iter().map(BufferSpec::bytes).sum();
+    (buffers / 64).clamp(PART_BYTES.0, PART_BYTES.1) / 4 * 4
+}
+
+/// The buffer that brings results back; longer results come in parts.
 fn readback_bytes(plan: &Plan) -> u64 {
-    plan.buffers().iter().map(BufferSpec::bytes).max().unwrap_or(4).min(READ_BYTES)
+    plan.buffers().iter().map(BufferSpec::bytes).max().unwrap_or(4).min(part_bytes(plan))
 }
 
 fn named(slot: &SlotSpec) -> String {
