@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::plan::WINDOW;
 
 /// How long one submission should take: well below what systems' watchdogs allow.
-const AIM: Duration = Duration::from_millis(60);
+const AIM: Duration = Duration::from_millis(90);
 /// Submissions in flight at most: one runs, one waits.
 pub(super) const DEPTH: usize = 2;
 
@@ -92,7 +92,7 @@ mod tests {
         pace.measured(1, Duration::from_millis(1));
         assert_eq!(pace.stride(), 4);
         pace.submitted(1000);
-        assert_eq!(pace.stride(), 60);
+        assert_eq!(pace.stride(), 90);
         pace.measured(1, Duration::from_secs(3));
         assert_eq!(pace.stride(), 1);
     }
