@@ -194,6 +194,30 @@ pub(super) const MATMULS: &[Variant] = &[
         [16, 16],
         8,
     ),
+    subgroup(
+        "subgroup_16x8",
+        &[("LANES", 4), ("STEP_K", 2), ("REG_M", 16), ("REG_N", 2)],
+        [16, 8],
+        4,
+    ),
+    subgroup(
+        "subgroup_16x32",
+        &[("LANES", 16), ("STEP_K", 2), ("REG_M", 16), ("REG_N", 2)],
+        [16, 32],
+        16,
+    ),
+    subgroup(
+        "subgroup_16x64",
+        &[("LANES", 32), ("STEP_K", 2), ("REG_M", 16), ("REG_N", 2)],
+        [16, 64],
+        32,
+    ),
+    subgroup(
+        "subgroup_16x128",
+        &[("LANES", 64), ("STEP_K", 4), ("REG_M", 16), ("REG_N", 2)],
+        [16, 128],
+        64,
+    ),
     cooperative(
         "cooperative_8x8_lanes8",
         &[("LANES", 8), ("SIZE", 8), ("STEP_K", 16)],
