@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use super::flight::Mapped;
 use super::load::{Loaded, Ready, UNIFORM_STRIDE};
-use super::sequence::MAX_STEPS;
 use crate::plan::{Phase, StepRow};
 
 /// The commands of some steps, in one pass, with timestamps around it if they are wanted.
@@ -23,8 +22,8 @@ pub(super) fn encode(
     if let [sequence] = loaded.steps(phase)
         && sequence.many_steps
     {
-        for first in steps.clone().step_by(MAX_STEPS as usize) {
-            dispatch(&mut pass, first, sequence, MAX_STEPS.min(steps.end - first));
+        for first in steps.clone().step_by(sequence.most_steps as usize) {
+            dispatch(&mut pass, first, sequence, sequence.most_steps.min(steps.end - first));
         }
     } else {
         for step in steps {
@@ -40,7 +39,7 @@ pub(super) fn encode(
 /// How many dispatches so many steps are.
 pub(super) fn dispatches(loaded: &Loaded, phase: Phase, steps: u32) -> u64 {
     match loaded.steps(phase) {
-        [sequence] if sequence.many_steps => steps.div_ceil(MAX_STEPS).into(),
+        [sequence] if sequence.many_steps => steps.div_ceil(sequence.most_steps).into(),
         ready => ready.len() as u64 * u64::from(steps),
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Launch {
     pub(super) unchecked: bool,
     /// Whether one dispatch does as many steps as it has workgroups (`sequence.rs`).
     pub(super) many_steps: bool,
+    /// Steps that one dispatch does at most.
+    pub(super) most_steps: u32,
 }
 
 impl Launch {
@@ -103,6 +105,7 @@ pub(super) fn launches(
         scratch: 0,
         unchecked: step.kernel.is_product(),
         many_steps: false,
+        most_steps: 1,
     };
     let Some(arena) = arena_of(plan, step) else {
         let (params, groups) = sizes(plan, step, variant)?;

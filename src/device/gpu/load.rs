@@ -30,6 +30,8 @@ pub(super) struct Ready {
     pub(super) step: usize,
     /// Whether one dispatch does many steps.
     pub(super) many_steps: bool,
+    /// Steps that one dispatch does at most.
+    pub(super) most_steps: u32,
     /// The form of its kernel.
     pub(super) form: &'static str,
 }
@@ -177,8 +179,9 @@ impl Loader<'_> {
             let group =
                 self.group(plan, launch, &pipeline.layout, (buffers, rows, &params, at, &absent));
             let (grid, step, many_steps) = (launch.grid, *step, launch.many_steps);
+            let most_steps = launch.most_steps;
             let (pipeline, form) = (pipeline.pipeline, launch.variant.name);
-            ready.push(Ready { pipeline, group, grid, step, many_steps, form });
+            ready.push(Ready { pipeline, group, grid, step, many_steps, most_steps, form });
             at += param_bytes(launch);
         }
         Ok(ready)

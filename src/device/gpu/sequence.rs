@@ -18,6 +18,10 @@ const OP_WORDS: usize = 12;
 /// Steps of one dispatch at most: their rows are a uniform of 16 KiB, which every adapter allows.
 pub(super) const MAX_STEPS: u32 = 64;
 
+/// Turns of all its loops together that a lane may make in a dispatch: Mesa 22.3's lavapipe ends loops, silently, after
+/// 65,535. What is counted here is an estimate, so there is room between the two.
+const MAX_TURNS: usize = 32_000;
+
 /// Kinds of operations: names in the shader, and their numbers.
 const KINDS: [(&str, u32); 7] = [
     ("END", 0),
@@ -84,9 +88,13 @@ pub(super) fn sequence(plan: &Plan, variant: &'static Variant) -> Result<Option<
             return Ok(None);
         }
     }
+    let turns = builder.turns(variant);
     match builder.update {
         // The table ends with an operation of kind END.
-        Some(update) if builder.ops.len() < MAX_OPS => builder.finish(update, variant).map(Some),
+        Some(update) if builder.ops.len() < MAX_OPS && turns <= MAX_TURNS => {
+            let most_steps = narrow(MAX_TURNS / turns.max(1))?.min(MAX_STEPS);
+            builder.finish(update, variant, most_steps).map(Some)
+        }
         _ => Ok(None),
     }
 }
@@ -245,7 +253,31 @@ impl<'a> Builder<'a> {
         Some(Op { kind: "UPDATE", m, a, ..Op::default() })
     }
 
-    fn finish(self, update: Kernel, variant: &'static Variant) -> Result<Launch> {
+    /// Turns of a lane's loops in one step, copying the weights in and out included.
+    fn turns(&self, variant: &Variant) -> usize {
+        let [tile_m, tile_n] = variant.tile.map(|size| size as usize);
+        let each = |elements: usize| elements.div_ceil(self.lanes);
+        let turns = |op: &Op| match op.kind {
+            "GATHER" => each(op.m * op.n) + 1,
+            "PRODUCT" => {
+                let tiles = op.m.div_ceil(tile_m) * op.n.div_ceil(tile_n);
+                // A subgroup goes through tiles together, lanes by themselves each have their share; both go through a tile's
+                // elements once more at its end.
+                let tiles = if variant.subgroup.is_some() { tiles } else { each(tiles) };
+                tiles
+                    * (op.k
+                        + tile_m * tile_n / if variant.subgroup.is_some() { self.lanes } else { 1 }
+                        + 1)
+            }
+            "LOSS" => each(op.m) * (3 * op.n + 1),
+            "LOG_LOSS" => self.lanes,
+            _ => each(op.m) + 1,
+        };
+        let copies = 2 * each(self.plan.slot(self.weights).len());
+        self.ops.iter().map(turns).sum::<usize>() + self.ops.len() + copies
+    }
+
+    fn finish(self, update: Kernel, variant: &'static Variant, most_steps: u32) -> Result<Launch> {
         let Self { plan, weights, ops, bound, scratch, classes, .. } = self;
         let mut params = Vec::with_capacity(MAX_OPS * OP_WORDS);
         for op in &ops {
@@ -274,6 +306,7 @@ impl<'a> Builder<'a> {
             scratch,
             unchecked: true,
             many_steps: true,
+            most_steps,
         })
     }
 }

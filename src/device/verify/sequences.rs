@@ -27,7 +27,7 @@ struct Network {
 
 /// Networks that reach every operation: widths beside and beyond tiles, an activation whose argument is saved, both losses,
 /// every update, partial batches, more steps than a dispatch does.
-fn networks() -> [Network; 4] {
+fn networks() -> [Network; 5] {
     use Activation::{Gelu, Relu, Tanh};
     let sgd = |momentum, nesterov| Optimizer::Sgd { momentum, nesterov, weight_decay: 0.01 };
     // An eps of this size keeps the update smooth in the gradient, so that rounding stays rounding.
@@ -57,6 +57,17 @@ fn networks() -> [Network; 4] {
             3,
         ),
         network("13-40-16-2 gelu adam", [13, 40, 16], Gelu, 2, Loss::Mse, adam, 33, 3),
+        // More turns of loops than some drivers allow in a dispatch.
+        network(
+            "64-128-64-10 relu adamw",
+            [64, 128, 64],
+            Relu,
+            10,
+            Loss::CrossEntropy,
+            adamw,
+            32,
+            40,
+        ),
         network("1-16-31-1 tanh adamw", [1, 16, 31], Tanh, 1, Loss::Mse, adamw, 1, 3),
     ]
 }
