@@ -17,7 +17,7 @@
 //! ```
 //!
 //! Modules in reading order; each may use those before it, never those after it:
-//! [`error`], [`shape`], [`random`], [`data`], [`model`], [`graph`], [`plan`], [`device`], [`train`],
+//! [`error`], [`shape`], [`random`], [`vocabulary`], [`expr`], [`data`], [`model`], [`graph`], [`plan`], [`device`], [`train`],
 //! [`export`], [`report`], and with the feature `cli` the program's `cli`.
 
 pub mod error;
@@ -25,6 +25,10 @@ pub mod shape;
 // An empty line after each keeps the order of the road, not of the alphabet.
 
 pub mod random;
+
+pub mod vocabulary;
+
+pub mod expr;
 
 pub mod data;
 

@@ -5,9 +5,21 @@
 use std::path::{Path, PathBuf};
 
 /// A file under `src/<m>/`, or `src/<m>.rs`, may name only modules that appear at or before `<m>`.
-const ORDER: [&str; 12] = [
-    "error", "shape", "random", "data", "model", "graph", "plan", "device", "train", "export",
-    "report", "cli",
+const ORDER: [&str; 14] = [
+    "error",
+    "shape",
+    "random",
+    "vocabulary",
+    "expr",
+    "data",
+    "model",
+    "graph",
+    "plan",
+    "device",
+    "train",
+    "export",
+    "report",
+    "cli",
 ];
 /// They join all modules and belong to none.
 const EXEMPT: [&str; 2] = ["lib.rs", "main.rs"];

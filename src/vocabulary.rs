@@ -1,0 +1,18 @@
+//! What an item of the vocabulary (a layer, a loss, a schedule …) says of itself for `docs/vocabulary.md`.
+//!
+//! Each module lists its own items, beside their formulas; `report::vocabulary` makes the document of them.
+
+/// An item as documents show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The name in options and files.
+    pub name: &'static str,
+    /// What it computes, in one line.
+    pub formula: &'static str,
+    /// Parameters with their defaults, such as `beta1 0.9, eps 1e-8`; empty for none.
+    pub parameters: &'static str,
+    /// Where formula and defaults come from: a name in PyTorch or scikit-learn, or a paper.
+    pub source: &'static str,
+    /// Tests that hold it, as `file::test` under `tests/`, or `module::tests::test` in `src/`, between commas.
+    pub tests: &'static str,
+}
