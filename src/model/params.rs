@@ -129,13 +129,14 @@ impl Params {
         let mut params = Self::zeros(model.layout(inputs)?);
         let mut random = seed.stream(Purpose::Init);
         let mut views = params.layout.views.iter();
+        let mut first = true;
         for shape in model.shapes(inputs)? {
             if let Layer::Dense { bias, init, .. } = shape.layer {
                 if let Some(weight) = views.next() {
                     init.weight(
                         &mut params.values[weight.range()],
-                        shape.inputs,
-                        shape.outputs,
+                        (shape.inputs, shape.outputs),
+                        std::mem::replace(&mut first, false),
                         &mut random,
                     );
                 }
