@@ -17,7 +17,7 @@ use crate::graph::{Loss, Optimizer};
 use crate::model::{Activation, Init, Params, Sequential};
 use crate::plan::Precision;
 use crate::random::Seed;
-use crate::train::TrainOptions;
+use crate::train::{Keep, Metric, ScheduleKind, TrainOptions};
 
 /// What the target is taken for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,9 +80,20 @@ impl RunConfig {
             loss: defaults.loss,
             optimizer: optimizer(&given, defaults.optimizer)?,
             lr: given.plain("lr", "a number")?.unwrap_or(defaults.lr),
-            schedule: given.read("schedule", FromStr::from_str)?.unwrap_or(defaults.schedule),
+            schedule: schedule(&given, "schedule")?,
             warmup: given.plain("warmup", "a number of epochs")?.unwrap_or(defaults.warmup),
+            decay_schedule: schedule(&given, "decay-schedule")?,
+            dropout_schedule: schedule(&given, "dropout-schedule")?,
             epochs: given.plain("epochs", "a whole number above 0")?.unwrap_or(defaults.epochs),
+            stop_patience: patience(&given)?,
+            stop_metric: given
+                .read("stop-metric", |name| Metric::named("--stop-metric", name))?
+                .unwrap_or(defaults.stop_metric),
+            stop_delta: given.plain("stop-delta", "a number")?.unwrap_or(defaults.stop_delta),
+            keep: given.read("keep", FromStr::from_str)?,
+            metrics: given
+                .read("metrics", |names| Metric::list("--metrics", names))?
+                .unwrap_or(defaults.metrics),
             batch_size: given
                 .plain("batch-size", "a whole number above 0")?
                 .unwrap_or(defaults.batch_size),
@@ -102,6 +113,7 @@ impl RunConfig {
             device_memory: given.read("device-memory", device_memory)?.flatten(),
         };
         options.check().map_err(|error| given.locate(error))?;
+        watched(&given, &options)?;
         Ok(Self {
             table: table.into(),
             target: target.to_string(),
@@ -251,6 +263,35 @@ fn optimizer(given: &Given, default: Optimizer) -> Result<Optimizer> {
         }
     }
     Ok(optimizer)
+}
+
+/// A schedule, constant if none is given.
+fn schedule(given: &Given, key: &str) -> Result<ScheduleKind> {
+    let read = |text: &str| ScheduleKind::parse(&format!("--{key}"), text);
+    Ok(given.read(key, read)?.unwrap_or_default())
+}
+
+/// Epochs of patience; `none` for no early stopping.
+fn patience(given: &Given) -> Result<Option<u32>> {
+    if given.text("stop-patience").is_some_and(|text| text.trim().eq_ignore_ascii_case("none")) {
+        return Ok(None);
+    }
+    given.plain("stop-patience", "a whole number of epochs above 0, or none")
+}
+
+/// Refuses settings of early stopping where nothing is watched.
+fn watched(given: &Given, options: &TrainOptions) -> Result<()> {
+    let stops = options.stop_patience.is_some();
+    let refuse = |key: &str, watched: bool, owner: &str| match given.text(key) {
+        Some(_) if !watched => {
+            let problem = format!("nothing is watched; it belongs to {owner}");
+            Err(Error::setting(given.place(key), problem))
+        }
+        _ => Ok(()),
+    };
+    let watches = stops || options.keeps() == Keep::Best;
+    refuse("stop-metric", watches, "--stop-patience and --keep best")?;
+    refuse("stop-delta", stops, "--stop-patience")
 }
 
 /// Bytes, with or without a unit of 1024; `auto` for what the device allows.
@@ -456,6 +497,27 @@ mod tests {
         assert_eq!(
             refused(|s| s.warmup = Some("-1".into())),
             "--warmup: -1, but it must be a finite number of 0 or more"
+        );
+        assert_eq!(
+            refused(|s| s.stop_metric = Some("accuracy".into())),
+            "--stop-metric: nothing is watched; it belongs to --stop-patience and --keep best"
+        );
+        assert_eq!(
+            refused(|s| (s.keep, s.stop_delta) = (Some("best".into()), Some("0.1".into()))),
+            "--stop-delta: nothing is watched; it belongs to --stop-patience"
+        );
+        assert_eq!(
+            refused(|s| s.stop_patience = Some("0".into())),
+            "--stop-patience: 0, but it must be above 0"
+        );
+        assert!(refused(|s| s.keep = Some("first".into())).contains("known: best, last"));
+        assert!(
+            refused(|s| s.metrics = Some("f1_macro,f2".into()))
+                .starts_with("--metrics: unknown name \"f2\"; known: loss, accuracy")
+        );
+        assert!(
+            refused(|s| s.dropout_schedule = Some("cosine(1, 2)".into()))
+                .starts_with("--dropout-schedule: 2 arguments are too many; cosine has end")
         );
         assert_eq!(
             refused(|s| s.beta1 = Some("1".into())),
