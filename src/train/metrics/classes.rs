@@ -190,7 +190,8 @@ pub fn calibration_error(truth: &[u32], probabilities: &[f64], bins: usize) -> O
 )]
 fn bin_of(confidence: f64, bins: usize) -> usize {
     let above = (confidence * bins as f64).ceil().clamp(1.0, bins as f64);
-    above as usize - 1
+    // What is no number, which whoever predicts it is told of, falls into the first.
+    (above as usize).saturating_sub(1)
 }
 
 /// Share of pairs of a row that is of a class and one that is not whose scores are in that order, ties counted half
@@ -257,8 +258,8 @@ mod tests {
 
     #[test]
     fn bins_hold_their_upper_ends() {
-        let bins: Vec<_> = [0.0, 0.05, 0.1, 0.11, 0.9, 1.0].map(|p| bin_of(p, 10)).to_vec();
-        assert_eq!(bins, [0, 0, 0, 1, 8, 9]);
+        let bins = [0.0, 0.05, 0.1, 0.11, 0.9, 1.0, f64::NAN].map(|p| bin_of(p, 10));
+        assert_eq!(bins, [0, 0, 0, 1, 8, 9, 0]);
     }
 
     #[test]

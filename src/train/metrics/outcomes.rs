@@ -47,7 +47,7 @@ impl Outcomes {
     /// One figure; `None` where it is not defined for these rows, or belongs to other targets. The loss, which is the
     /// network's own, is none of them.
     pub fn figure(&self, metric: Metric) -> Option<f64> {
-        match self {
+        let value = match self {
             Self::Classes { truth, probabilities, confusion } => {
                 let p = probabilities.as_slice();
                 match metric {
@@ -76,6 +76,7 @@ impl Outcomes {
                 Metric::Pinball(quantile) => numbers::pinball(truth, predicted, quantile),
                 _ => None,
             },
-        }
+        };
+        value.filter(|value| value.is_finite())
     }
 }
