@@ -26,7 +26,7 @@ struct Evaluated<'a> {
     classes: Vec<Class<'a>>,
     /// Rows of each class, by the class they were taken for; both in the order of `classes`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    confusion: Option<Vec<&'a [u64]>>,
+    confusion: Option<&'a [Vec<u64>]>,
 }
 
 #[derive(Serialize)]
@@ -63,7 +63,7 @@ impl<'a> Evaluated<'a> {
             figures: usual.chain(metrics.asked.iter().copied()).collect(),
             device,
             classes: classes.collect(),
-            confusion: evaluation.confusion.as_ref().map(|confusion| confusion.rows().collect()),
+            confusion: evaluation.confusion.as_deref(),
         }
     }
 }

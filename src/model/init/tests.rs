@@ -155,3 +155,19 @@ fn arguments_that_make_no_sense_are_refused() {
         assert!(said.starts_with(&format!("--init: {want}")), "{said}");
     }
 }
+
+#[test]
+fn gains_are_pytorchs() {
+    // torch.nn.init.calculate_gain of each; leaky_relu with its slope of 0.01.
+    for (name, want) in [
+        ("linear", 1.0),
+        ("sigmoid", 1.0),
+        ("tanh", 5.0 / 3.0),
+        ("relu", 2_f64.sqrt()),
+        ("leaky_relu", 1.414_142_856_997_835_4),
+        ("selu", 0.75),
+    ] {
+        assert!((gain(name).unwrap() - want).abs() < 1e-15, "{name}");
+    }
+    assert_eq!(gain("gelu"), None);
+}

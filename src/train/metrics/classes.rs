@@ -6,12 +6,12 @@
 
 use super::Average;
 
-/// How often each class was taken for each: `sklearn.metrics.confusion_matrix`.
+/// How often each class was right, occurred and was predicted: all that figures of predicted classes need.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Confusion {
-    classes: usize,
-    /// `[classes, classes]`, a row for each true class.
-    counts: Vec<u64>,
+pub struct Tally {
+    hits: Vec<u64>,
+    rows: Vec<u64>,
+    predicted: Vec<u64>,
 }
 
 /// Figures of one class: `sklearn.metrics.precision_recall_fscore_support`; 0 where they would divide by 0.
@@ -29,55 +29,50 @@ pub struct ClassFigures {
     pub predicted: u64,
 }
 
-impl Confusion {
+/// How often each class was taken for each, a list for each true class (`confusion_matrix`).
+pub fn confusion(truth: &[u32], predicted: &[u32], classes: usize) -> Vec<Vec<u64>> {
+    let mut counts = vec![vec![0; classes]; classes];
+    for (&y, &p) in truth.iter().zip(predicted) {
+        counts[y as usize][p as usize] += 1;
+    }
+    counts
+}
+
+impl Tally {
     /// Counts; classes are numbers below the count of classes.
     pub fn of(truth: &[u32], predicted: &[u32], classes: usize) -> Self {
-        let mut counts = vec![0; classes * classes];
+        let none = || vec![0; classes];
+        let mut tally = Self { hits: none(), rows: none(), predicted: none() };
         for (&y, &p) in truth.iter().zip(predicted) {
-            counts[y as usize * classes + p as usize] += 1;
+            tally.rows[y as usize] += 1;
+            tally.predicted[p as usize] += 1;
+            tally.hits[y as usize] += u64::from(y == p);
         }
-        Self { classes, counts }
+        tally
     }
 
-    /// How often each class was predicted for rows of one, a list for each true class.
-    pub fn rows(&self) -> impl ExactSizeIterator<Item = &[u64]> {
-        self.counts.chunks_exact(self.classes.max(1))
-    }
-
-    fn total(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-
-    fn hits(&self, class: usize) -> u64 {
-        self.counts[class * self.classes + class]
-    }
-
-    /// Rows of a class, and rows taken for it.
-    fn sums(&self, class: usize) -> (u64, u64) {
-        let rows = self.counts[class * self.classes..][..self.classes].iter().sum();
-        let predicted = self.counts.iter().skip(class).step_by(self.classes).sum();
-        (rows, predicted)
+    /// Hits, rows and predictions of each class.
+    fn each(&self) -> impl Iterator<Item = (u64, u64, u64)> {
+        let counts = self.hits.iter().zip(&self.rows).zip(&self.predicted);
+        counts.map(|((&hits, &rows), &predicted)| (hits, rows, predicted))
     }
 
     /// Figures of each class.
     pub fn figures(&self) -> Vec<ClassFigures> {
-        let figures = |class| {
-            let (hits, (rows, predicted)) = (self.hits(class), self.sums(class));
-            ClassFigures {
-                precision: share(hits, predicted),
-                recall: share(hits, rows),
-                f1: share(2 * hits, rows + predicted),
-                rows,
-                predicted,
-            }
+        let figures = |(hits, rows, predicted)| ClassFigures {
+            precision: share(hits, predicted),
+            recall: share(hits, rows),
+            f1: share(2 * hits, rows + predicted),
+            rows,
+            predicted,
         };
-        (0..self.classes).map(figures).collect()
+        self.each().map(figures).collect()
     }
 
     /// Share of rows whose class is right (`accuracy_score`)
     pub fn accuracy(&self) -> Option<f64> {
-        let hits = (0..self.classes).map(|class| self.hits(class)).sum();
-        (self.total() > 0).then(|| share(hits, self.total()))
+        let (hits, rows): (u64, u64) = (self.hits.iter().sum(), self.rows.iter().sum());
+        (rows > 0).then(|| share(hits, rows))
     }
 
     /// Mean recall of the classes that occur among the targets (`balanced_accuracy_score`)
@@ -101,17 +96,18 @@ impl Confusion {
     /// Gorodkin's form of Matthews' correlation for any number of classes; 0 where targets or predictions are all alike
     /// (`matthews_corrcoef`)
     pub fn matthews(&self) -> Option<f64> {
-        let (all, sums) = (self.total() as f64, (0..self.classes).map(|class| self.sums(class)));
+        let (mut right, mut all) = (0.0, 0.0);
         let (mut both, mut of_truth, mut of_predicted) = (0.0, 0.0, 0.0);
-        for (rows, predicted) in sums {
+        for (hits, rows, predicted) in self.each() {
             let (rows, predicted) = (rows as f64, predicted as f64);
+            right += hits as f64;
+            all += rows;
             both += rows * predicted;
             of_truth += rows * rows;
             of_predicted += predicted * predicted;
         }
-        let hits: u64 = (0..self.classes).map(|class| self.hits(class)).sum();
         let spread = (all * all - of_predicted) * (all * all - of_truth);
-        let value = if spread == 0.0 { 0.0 } else { (hits as f64 * all - both) / spread.sqrt() };
+        let value = if spread == 0.0 { 0.0 } else { (right * all - both) / spread.sqrt() };
         (all > 0.0).then_some(value)
     }
 }
@@ -264,7 +260,7 @@ mod tests {
 
     #[test]
     fn nothing_is_not_defined() {
-        let none = Confusion::of(&[], &[], 3);
+        let none = Tally::of(&[], &[], 3);
         assert_eq!(
             (none.accuracy(), none.balanced_accuracy(), none.matthews()),
             (None, None, None)

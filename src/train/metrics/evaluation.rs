@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use super::classes::{ClassFigures, Confusion};
+use super::classes::{ClassFigures, confusion};
 use super::{Metric, Metrics, Outcomes};
 use crate::data::{Preparation, TargetKind, Targets};
 use crate::graph::Loss;
 
+/// Classes of which it is counted which was taken for which, at most: the counts grow with their square.
+const COUNTED: usize = 256;
 /// Classes of which a text shows the whole table of which was taken for which.
 const SHOWN: usize = 20;
 
@@ -17,8 +19,8 @@ pub struct Evaluation {
     pub metrics: Metrics,
     /// Names and figures of the classes; none where targets are numbers.
     pub classes: Vec<(String, ClassFigures)>,
-    /// Which class was taken for which.
-    pub confusion: Option<Confusion>,
+    /// How often each class was taken for each, a list for each true class; `None` for more than 256.
+    pub confusion: Option<Vec<Vec<u64>>>,
 }
 
 impl Evaluation {
@@ -30,12 +32,14 @@ impl Evaluation {
         };
         let suiting = Metric::suiting(names.len());
         let metrics = Metrics::with(outputs, targets, preparation, (loss, &suiting));
-        let confusion = match Outcomes::of(outputs, targets, preparation) {
-            Outcomes::Classes { confusion, .. } => Some(confusion),
-            Outcomes::Numbers { .. } => None,
+        let (figures, confusion) = match Outcomes::of(outputs, targets, preparation) {
+            Outcomes::Classes { truth, best, tally, .. } => {
+                let counted = names.len() <= COUNTED;
+                (tally.figures(), counted.then(|| confusion(&truth, &best, names.len())))
+            }
+            Outcomes::Numbers { .. } => (Vec::new(), None),
         };
-        let figures = confusion.as_ref().map(Confusion::figures).unwrap_or_default();
-        let classes = names.iter().map(ToString::to_string).zip(figures).collect();
+        let classes = names.iter().cloned().zip(figures).collect();
         Self { metrics, classes, confusion }
     }
 }
@@ -49,7 +53,9 @@ impl fmt::Display for Evaluation {
                 None => write!(f, "\n  {:<24}{:>10}", metric.to_string(), "-")?,
             }
         }
-        let Some(confusion) = &self.confusion else { return Ok(()) };
+        if self.classes.is_empty() {
+            return Ok(());
+        }
         let width = self.classes.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         let width = width.clamp(5, 24);
         write!(
@@ -62,16 +68,16 @@ impl fmt::Display for Evaluation {
             let name: String = name.chars().take(width).collect();
             write!(f, "\n  {name:<width$}  {precision:>9.4}  {recall:>9.4}  {f1:>9.4}  {rows:>9}")?;
         }
-        if self.classes.len() > SHOWN {
+        let Some(confusion) = self.confusion.as_ref().filter(|rows| rows.len() <= SHOWN) else {
             return Ok(());
-        }
-        let most = confusion.rows().flatten().max().copied().unwrap_or(0);
+        };
+        let most = confusion.iter().flatten().max().copied().unwrap_or(0);
         let cell = most.to_string().len().max(self.classes.len().to_string().len()) + 2;
         write!(
             f,
             "\n\n  rows of each class, by the class they were taken for (in the same order)"
         )?;
-        for ((name, _), counts) in self.classes.iter().zip(confusion.rows()) {
+        for ((name, _), counts) in self.classes.iter().zip(confusion) {
             let name: String = name.chars().take(width).collect();
             write!(f, "\n  {name:<width$}")?;
             for count in counts {

@@ -1,7 +1,7 @@
 //! What came of rows, from which every figure but the loss follows.
 
 use super::super::Predictions;
-use super::classes::{self, Confusion};
+use super::classes::{self, Tally};
 use super::{Metric, numbers};
 use crate::data::{Preparation, Targets};
 
@@ -14,8 +14,10 @@ pub enum Outcomes {
         truth: Vec<u32>,
         /// Probabilities `[rows, classes]`.
         probabilities: Vec<f64>,
-        /// Which was taken for which.
-        confusion: Confusion,
+        /// The class that each row was taken for.
+        best: Vec<u32>,
+        /// How often each class was right.
+        tally: Tally,
     },
     /// Of numbers, in the target's own units.
     Numbers {
@@ -33,8 +35,8 @@ impl Outcomes {
             (Predictions::Classes { best, probabilities }, Targets::Classes(truth)) => {
                 let classes = probabilities.len() / truth.len().max(1);
                 let best: Vec<u32> = best.into_iter().map(crate::shape::narrow).collect();
-                let confusion = Confusion::of(truth, &best, classes);
-                Self::Classes { truth: truth.clone(), probabilities, confusion }
+                let tally = Tally::of(truth, &best, classes);
+                Self::Classes { truth: truth.clone(), probabilities, best, tally }
             }
             (Predictions::Numbers(predicted), Targets::Numbers(truth)) => {
                 Self::Numbers { truth: truth.iter().copied().map(f64::from).collect(), predicted }
@@ -48,16 +50,16 @@ impl Outcomes {
     /// network's own, is none of them.
     pub fn figure(&self, metric: Metric) -> Option<f64> {
         let value = match self {
-            Self::Classes { truth, probabilities, confusion } => {
+            Self::Classes { truth, probabilities, tally, .. } => {
                 let p = probabilities.as_slice();
                 match metric {
-                    Metric::Accuracy => confusion.accuracy(),
-                    Metric::BalancedAccuracy => confusion.balanced_accuracy(),
+                    Metric::Accuracy => tally.accuracy(),
+                    Metric::BalancedAccuracy => tally.balanced_accuracy(),
                     Metric::TopK(k) => classes::top_k(truth, p, k),
-                    Metric::Precision(by) => confusion.average(by, |class| class.precision),
-                    Metric::Recall(by) => confusion.average(by, |class| class.recall),
-                    Metric::F1(by) => confusion.average(by, |class| class.f1),
-                    Metric::Matthews => confusion.matthews(),
+                    Metric::Precision(by) => tally.average(by, |class| class.precision),
+                    Metric::Recall(by) => tally.average(by, |class| class.recall),
+                    Metric::F1(by) => tally.average(by, |class| class.f1),
+                    Metric::Matthews => tally.matthews(),
                     Metric::LogLoss => classes::log_loss(truth, p),
                     Metric::Brier => classes::brier(truth, p),
                     Metric::RocAuc => classes::roc_auc(truth, p),
