@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::FormulaId;
 use crate::graph::Optimizer;
 use crate::model::Activation;
 
@@ -49,6 +50,40 @@ pub enum Kernel {
     },
     /// out = a + b. Reads a, b; writes out.
     Add,
+    /// out = a formula of the operands, element by element. Reads up to six operands; writes out `[m,n]`, `[n]` or `[m]`.
+    Map {
+        /// What is computed.
+        formula: FormulaId,
+        /// Number of operands.
+        operands: u8,
+    },
+    /// out = sums of a formula over rows, top to bottom. Reads up to six operands; writes out `[n]`.
+    MapRows {
+        /// What is summed.
+        formula: FormulaId,
+        /// Number of operands.
+        operands: u8,
+    },
+    /// out = sum, or maximum, of a formula over columns. Reads up to six operands; writes out `[m]`.
+    MapColumns {
+        /// What is summed.
+        formula: FormulaId,
+        /// Number of operands.
+        operands: u8,
+        /// Whether the largest is taken instead of the sum.
+        maximum: bool,
+    },
+    /// out row = table row of the whole number in x's column. Reads table `[v,d]`, x `[m,n]`; writes out `[m,d]`.
+    Lookup {
+        /// Column of the numbers.
+        column: u32,
+    },
+    /// out row = sum of `d_y` over the rows that count whose number it is, top to bottom. Reads x `[m,n]`, `d_y` `[m,d]`;
+    /// writes out `[v,d]`.
+    LookupGrad {
+        /// Column of the numbers.
+        column: u32,
+    },
     /// out = sums of x's columns. Reads x `[m,n]`; writes out `[n]`.
     SumRows,
     /// Loss of each row, and the mean loss's gradient.
@@ -138,6 +173,11 @@ impl Kernel {
             Self::Activate { .. } => "activate",
             Self::ActivateGrad { .. } => "activate_grad",
             Self::Add => "add",
+            Self::Map { .. } => "map",
+            Self::MapRows { .. } => "map_rows",
+            Self::MapColumns { .. } => "map_columns",
+            Self::Lookup { .. } => "lookup",
+            Self::LookupGrad { .. } => "lookup_grad",
             Self::SumRows => "sum_rows",
             Self::LossCrossEntropy { .. } => "loss_cross_entropy",
             Self::LossMse { .. } => "loss_mse",
@@ -155,6 +195,16 @@ impl Kernel {
         matches!(self, Self::MatmulNt { .. } | Self::MatmulNn { .. } | Self::MatmulTn { .. })
     }
 
+    /// The formula that it names.
+    pub fn formula(&self) -> Option<FormulaId> {
+        match *self {
+            Self::Map { formula, .. }
+            | Self::MapRows { formula, .. }
+            | Self::MapColumns { formula, .. } => Some(formula),
+            _ => None,
+        }
+    }
+
     /// How many slots it reads and writes.
     pub fn arity(&self) -> (usize, usize) {
         match *self {
@@ -165,7 +215,13 @@ impl Kernel {
             Self::MatmulNn { act_grad } => (2 + usize::from(act_grad != Activation::Identity), 1),
             Self::MatmulTn { bias_grad } => (2, 1 + usize::from(bias_grad)),
             Self::Activate { bias, .. } => (1 + usize::from(bias), 1),
-            Self::ActivateGrad { .. } | Self::Add => (2, 1),
+            Self::ActivateGrad { .. }
+            | Self::Add
+            | Self::Lookup { .. }
+            | Self::LookupGrad { .. } => (2, 1),
+            Self::Map { operands, .. }
+            | Self::MapRows { operands, .. }
+            | Self::MapColumns { operands, .. } => (usize::from(operands), 1),
             Self::SumRows | Self::LogLoss | Self::PutRows | Self::CheckFinite => (1, 1),
             Self::LossCrossEntropy { scaled } | Self::LossMse { scaled } => {
                 (2 + usize::from(scaled), 2)
@@ -212,7 +268,12 @@ impl fmt::Display for Kernel {
                 plus(weight_decay != 0.0, if decoupled { "decoupled_decay" } else { "decay" })?;
                 plus(scaled, "scale")
             }
-            Self::Add
+            Self::MapColumns { maximum, .. } => plus(maximum, "maximum"),
+            Self::Lookup { .. }
+            | Self::LookupGrad { .. }
+            | Self::Map { .. }
+            | Self::MapRows { .. }
+            | Self::Add
             | Self::SumRows
             | Self::LogLoss
             | Self::PutRows

@@ -187,6 +187,9 @@ impl<'a> Fit<'a> {
                     lr: factors.lr,
                     correction1,
                     correction2,
+                    step: u32::try_from(global).unwrap_or(u32::MAX),
+                    seed: self.trainer.options.seed.folded(),
+                    ..StepRow::default()
                 }
             })
             .collect();

@@ -5,12 +5,14 @@ use std::ops::Range;
 use super::Real;
 use super::engine::Engine;
 use super::kernels::{self, Adam, Product, Sgd};
+use super::map::{Mapped, Over};
 use super::vector::{Instructions, Vector};
 use crate::device::{Device, DeviceInfo, Values, half, memory};
 use crate::error::{Error, Result};
 use crate::model::Activation;
 use crate::plan::{
-    BufferSpec, Element, Kernel, Phase, Plan, Slot, SlotSpec, Step, StepRow, WINDOW,
+    BufferSpec, Element, Formula, Kernel, MOST_OPERANDS, Phase, Plan, Slot, SlotSpec, Step,
+    StepRow, WINDOW,
 };
 
 /// The CPU as a device: `CpuDevice<f32>` for use, `CpuDevice<f64>` as the reference.
@@ -50,6 +52,8 @@ struct Ready {
     k: usize,
     /// Whether the second read is the first one again.
     same: bool,
+    /// The operands of a formula, which may overlap, and the matrix's rows.
+    mapped: Option<(Formula, Vec<Range<usize>>, usize)>,
     /// What it writes in half precision: computed in the device's own, then rounded.
     halves: Vec<Range<usize>>,
 }
@@ -163,6 +167,15 @@ fn round<T: Real>(values: &mut [T]) {
     values.iter_mut().for_each(|value| *value = T::of(half::rounded(value.to_f64())));
 }
 
+/// Rows of the matrix that a formula goes over.
+fn rows_of(formula: &Formula, kernel: Kernel, operands: &[Range<usize>], out: usize) -> usize {
+    match kernel {
+        Kernel::MapRows { .. } => formula.rows(operands.iter().map(ExactSizeIterator::len)),
+        Kernel::MapColumns { .. } => out,
+        _ => out / formula.columns.max(1),
+    }
+}
+
 fn ready(plan: &Plan, step: &Step) -> Ready {
     let spec = |slot: &Slot| plan.slot(*slot);
     let range = |spec: &SlotSpec| {
@@ -194,7 +207,17 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
     let halves = writes.filter(|slot| slot.element == Element::F16).map(range).collect();
     let k = if matches!(step.kernel, Kernel::MatmulTn { .. }) { a_rows } else { a_columns };
     let out = spec(&step.writes[0]).matrix();
-    Ready { kernel: step.kernel, floats, indices, out, k, same, halves }
+    let mapped = step.kernel.formula().map(|id| {
+        let formula = plan.formula(id).clone();
+        let operands: Vec<_> = step.reads.iter().map(|slot| range(spec(slot))).collect();
+        let rows = rows_of(&formula, step.kernel, &operands, spec(&step.writes[0]).len());
+        (formula, operands, rows)
+    });
+    if mapped.is_some() {
+        floats = [const { 0..0 }; 7];
+        floats[3] = range(spec(&step.writes[0]));
+    }
+    Ready { kernel: step.kernel, floats, indices, out, k, same, mapped, halves }
 }
 
 impl Ready {
@@ -210,6 +233,9 @@ impl Ready {
         indices: &mut [u32],
         step: &StepRow,
     ) {
+        if let Some((formula, operands, rows)) = &self.mapped {
+            return self.map::<T>(engine, floats, (formula, operands, *rows), step);
+        }
         let parts = floats.get_disjoint_mut(self.floats.clone());
         let [a, b, c, out, out2, out3, out4] =
             parts.expect("a plan's steps read and write different buffers");
@@ -247,6 +273,12 @@ impl Ready {
             }
             Kernel::Activate { act, bias } => engine.activate(a, bias.then_some(b), act, out, n),
             Kernel::ActivateGrad { act } => engine.activate_grad(a, b, act, out),
+            // They were done before.
+            Kernel::Map { .. } | Kernel::MapRows { .. } | Kernel::MapColumns { .. } => {}
+            Kernel::Lookup { column } => kernels::lookup(a, b, column as usize, out, m),
+            Kernel::LookupGrad { column } => {
+                kernels::lookup_grad(a, b, column as usize, (out, m), step);
+            }
             Kernel::Add => kernels::add(a, b, out),
             Kernel::SumRows => engine.sum_rows(a, out, n),
             Kernel::LossCrossEntropy { scaled } => {
@@ -284,6 +316,34 @@ impl Ready {
         for range in &self.halves {
             round(&mut floats[range.clone()]);
         }
+    }
+
+    fn map<T: Real>(
+        &self,
+        engine: &T::Engine,
+        floats: &mut [T],
+        (formula, operands, rows): (&Formula, &[Range<usize>], usize),
+        step: &StepRow,
+    ) {
+        let out = self.floats[3].clone();
+        let (before, rest) = floats.split_at_mut(out.start);
+        let (out, after) = rest.split_at_mut(out.len());
+        let mut values: [&[T]; MOST_OPERANDS] = [&[]; MOST_OPERANDS];
+        let end = before.len() + out.len();
+        for (values, range) in values.iter_mut().zip(operands) {
+            // No step reads what it writes.
+            *values = match range.start.checked_sub(end) {
+                Some(start) => &after[start..start + range.len()],
+                None => &before[range.clone()],
+            };
+        }
+        let over = match self.kernel {
+            Kernel::MapRows { .. } => Over::Rows,
+            Kernel::MapColumns { maximum: false, .. } => Over::Columns,
+            Kernel::MapColumns { .. } => Over::Largest,
+            _ => Over::Nothing,
+        };
+        engine.map(Mapped { formula, operands: values, rows, step: *step }, over, out);
     }
 }
 

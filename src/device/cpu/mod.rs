@@ -7,9 +7,10 @@ pub mod activation;
 mod device;
 mod engine;
 pub mod kernels;
+pub mod map;
 mod real;
 mod vector;
 
 pub use device::CpuDevice;
 pub use real::Real;
-pub use vector::Instructions;
+pub use vector::{Instructions, Single};

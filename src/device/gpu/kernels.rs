@@ -9,6 +9,9 @@ const STEP: &str = include_str!("../../../shaders/step.wgsl");
 const ADAM: &str = include_str!("../../../shaders/adam.wgsl");
 const SGD: &str = include_str!("../../../shaders/sgd.wgsl");
 const INDEX: &str = include_str!("../../../shaders/index.wgsl");
+pub(super) const FUNCTIONS: &str = include_str!("../../../shaders/functions.wgsl");
+const RANDOM: &str = include_str!("../../../shaders/random.wgsl");
+const OPERANDS: &str = include_str!("../../../shaders/operands.wgsl");
 const ACTIVATION: &str = include_str!("../../../shaders/activation.wgsl");
 const PRODUCT: &str = include_str!("../../../shaders/product.wgsl");
 const PRODUCT_SUBGROUP: &str = include_str!("../../../shaders/product_subgroup.wgsl");
@@ -238,10 +241,26 @@ pub(super) const MATMULS: &[Variant] = &[
     ),
 ];
 
+const fn map(name: &'static str, variants: &'static [Variant]) -> KernelSpec {
+    KernelSpec {
+        name,
+        source: &[STEP_ROW, STEP, INDEX, FUNCTIONS, RANDOM, OPERANDS],
+        params: &[
+            "m", "n", "rows0", "columns0", "shift0", "width0", "rows1", "columns1", "shift1",
+            "width1", "rows2", "columns2", "shift2", "width2", "rows3", "columns3", "shift3",
+            "width3", "rows4", "columns4", "shift4", "width4", "rows5", "columns5", "shift5",
+            "width5",
+        ],
+        reads: &["x0", "x1", "x2", "x3", "x4", "x5"],
+        writes: &["out"],
+        variants,
+    }
+}
+
 const fn matmul(name: &'static str) -> KernelSpec {
     KernelSpec {
         name,
-        source: &[STEP_ROW, STEP, ACTIVATION, PRODUCT, MATMUL],
+        source: &[STEP_ROW, STEP, FUNCTIONS, ACTIVATION, PRODUCT, MATMUL],
         params: &["m", "n", "k", "fused"],
         reads: &["a", "b", "extra"],
         writes: &["out", "extra_out"],
@@ -264,7 +283,7 @@ pub const KERNELS: &[KernelSpec] = &[
     matmul("matmul_tn"),
     KernelSpec {
         name: "activate",
-        source: &[STEP_ROW, STEP, INDEX, ACTIVATION],
+        source: &[STEP_ROW, STEP, INDEX, FUNCTIONS, ACTIVATION],
         params: &["len", "n"],
         reads: &["x", "bias"],
         writes: &["out"],
@@ -272,7 +291,7 @@ pub const KERNELS: &[KernelSpec] = &[
     },
     KernelSpec {
         name: "activate_grad",
-        source: &[STEP_ROW, STEP, INDEX, ACTIVATION],
+        source: &[STEP_ROW, STEP, INDEX, FUNCTIONS, ACTIVATION],
         params: &["len"],
         reads: &["saved", "d_y"],
         writes: &["out"],
@@ -285,6 +304,25 @@ pub const KERNELS: &[KernelSpec] = &[
         reads: &["a", "b"],
         writes: &["out"],
         variants: plain!("add"),
+    },
+    map("map", plain!("map")),
+    map("map_rows", plain!("map_rows")),
+    map("map_columns", plain!("map_columns")),
+    KernelSpec {
+        name: "lookup",
+        source: &[STEP_ROW, STEP, INDEX],
+        params: &["m", "n", "d", "v", "column"],
+        reads: &["table", "x"],
+        writes: &["out"],
+        variants: plain!("lookup"),
+    },
+    KernelSpec {
+        name: "lookup_grad",
+        source: &[STEP_ROW, STEP, INDEX],
+        params: &["m", "n", "d", "v", "column"],
+        reads: &["x", "d_y"],
+        writes: &["out"],
+        variants: plain!("lookup_grad"),
     },
     KernelSpec {
         name: "sum_rows",
@@ -365,6 +403,7 @@ pub static SEQUENCE: KernelSpec = KernelSpec {
     name: "sequence",
     source: &[
         STEP_ROW,
+        FUNCTIONS,
         ACTIVATION,
         PRODUCT,
         ROW_CROSS_ENTROPY,

@@ -6,7 +6,7 @@ use super::launch::Launch;
 use super::shader::assemble;
 
 /// Bytes of a step's row that a kernel sees.
-pub(super) const STEP_BYTES: u64 = 32;
+pub(super) const STEP_BYTES: u64 = 80;
 
 /// A kernel's pipeline and the layout of its bindings.
 #[derive(Clone, Debug)]
@@ -24,7 +24,8 @@ pub(super) struct Pipelines {
 impl Pipelines {
     /// The pipeline of a dispatch, compiled if this is the first of its kind.
     pub(super) fn get(&mut self, device: &wgpu::Device, launch: &Launch) -> Pipeline {
-        let wgsl = assemble(launch.spec, launch.variant, launch.stored, &launch.consts);
+        let wgsl =
+            assemble(launch.spec, launch.variant, launch.stored, &launch.consts, &launch.generated);
         if let Some(made) = self.made.get(&wgsl) {
             return made.clone();
         }

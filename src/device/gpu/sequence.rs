@@ -299,6 +299,7 @@ impl<'a> Builder<'a> {
             variant,
             stored: Stored::F32,
             consts,
+            generated: String::new(),
             params,
             bindings,
             part: None,

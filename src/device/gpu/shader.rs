@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::kernels::{KernelSpec, Variant};
+use crate::expr::{Number, Quantity};
 use crate::model::Activation;
-use crate::plan::{Element, Kernel, Scaling, Stored};
+use crate::plan::{Element, Formula, Kernel, Scaling, Stored};
 
 /// The number that stands for an activation in shaders.
 pub(super) fn number(act: Activation) -> u32 {
@@ -94,7 +95,16 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
         Kernel::UpdateAdam { decoupled, scaled, .. } => {
             vec![("DECOUPLED", u32::from(decoupled)), ("SCALED", u32::from(scaled))]
         }
-        Kernel::Add | Kernel::SumRows | Kernel::LogLoss | Kernel::PutRows | Kernel::CheckFinite => {
+        Kernel::MapColumns { maximum, .. } => vec![("MAXIMUM", u32::from(maximum))],
+        Kernel::Lookup { .. }
+        | Kernel::LookupGrad { .. }
+        | Kernel::Map { .. }
+        | Kernel::MapRows { .. }
+        | Kernel::Add
+        | Kernel::SumRows
+        | Kernel::LogLoss
+        | Kernel::PutRows
+        | Kernel::CheckFinite => {
             vec![]
         }
     }
@@ -119,12 +129,35 @@ fn kept(variant: &Variant, stored: Stored) -> [&'static str; 4] {
     ]
 }
 
-/// The WGSL of one variant with these constants, for numbers kept like this.
+/// The function `formula` of a kernel that names one, in WGSL; nothing for others.
+pub fn generated(kernel: &Kernel, formulas: &[Formula]) -> String {
+    let Some(formula) = kernel.formula().and_then(|id| formulas.get(usize::from(id.0))) else {
+        return String::new();
+    };
+    let input = |index: u8| format!("load{index}(row, column)");
+    let (body, out) = formula.program.wgsl(input, quantity);
+    format!("fn formula(row: u32, column: u32) -> f32 {{\n{body}    return {};\n}}\n", out[0])
+}
+
+/// What stands for a step's number in WGSL, in a function of `row` and `column`.
+fn quantity(quantity: Quantity) -> String {
+    match quantity {
+        Quantity::Rows => "step.rows".to_string(),
+        Quantity::Counts => "select(0.0, 1.0, row < step.rows)".to_string(),
+        Quantity::Keep(stream, Number(rate)) => {
+            format!("keep({stream}u, {:?}f, row * params.n + column)", rate as f32)
+        }
+        Quantity::Scalar(index) => format!("step.s{index}"),
+    }
+}
+
+/// The WGSL of one variant with these constants and this text of the host's, for numbers kept like this.
 pub fn assemble(
     spec: &KernelSpec,
     variant: &Variant,
     stored: Stored,
     consts: &[(&str, u32)],
+    generated: &str,
 ) -> String {
     let mut wgsl = kept(variant, stored).concat();
     for (name, value) in variant.consts.iter().chain(consts) {
@@ -135,6 +168,7 @@ pub fn assemble(
             let _ = writeln!(wgsl, "const {}: u32 = {}u;", act.name().to_uppercase(), number(act));
         }
     }
+    wgsl += generated;
     for part in spec.source.iter().chain(variant.source) {
         wgsl += part;
     }

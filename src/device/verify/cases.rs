@@ -5,7 +5,7 @@
 use crate::error::Result;
 use crate::model::Activation;
 use crate::plan::{
-    Element, Kernel, Phase, Plan, PlanBuilder, Ports, Role, Scaling, Slot, StepRow, Stored,
+    Along, Element, Kernel, Phase, Plan, PlanBuilder, Ports, Role, Scaling, Slot, StepRow, Stored,
 };
 use crate::random::{Purpose, Random, Seed};
 use crate::shape::narrow;
@@ -20,6 +20,8 @@ pub fn every_kernel() -> Vec<Kernel> {
         Kernel::MatmulTn { bias_grad: true },
         Kernel::Activate { act: Activation::Identity, bias: true },
         Kernel::Add,
+        Kernel::Lookup { column: 0 },
+        Kernel::LookupGrad { column: 0 },
         Kernel::SumRows,
         Kernel::LossCrossEntropy { scaled: false },
         Kernel::LossMse { scaled: false },
@@ -28,6 +30,7 @@ pub fn every_kernel() -> Vec<Kernel> {
         Kernel::CheckFinite,
         Kernel::Rescale,
     ];
+    kernels.extend(super::formulas::kernels());
     for act in Activation::ALL {
         let save = !act.gradient_from_output();
         kernels.push(Kernel::MatmulNt { bias: true, act, save });
@@ -68,6 +71,11 @@ pub fn half_kernels() -> Vec<(Kernel, Stored)> {
         | Kernel::UpdateSgd { .. }
         | Kernel::UpdateAdam { .. } => vec![down],
         Kernel::Gather { .. }
+        | Kernel::Map { .. }
+        | Kernel::MapRows { .. }
+        | Kernel::MapColumns { .. }
+        | Kernel::Lookup { .. }
+        | Kernel::LookupGrad { .. }
         | Kernel::LogLoss
         | Kernel::PutRows
         | Kernel::CheckFinite
@@ -107,6 +115,8 @@ pub fn sizes_of(kernel: &Kernel) -> Vec<Triple> {
         Kernel::UpdateSgd { scaled: false, .. } | Kernel::UpdateAdam { scaled: false, .. } => {
             vec![[1, 64, 1], [1, 1792, 1]]
         }
+        // Those after the first three are single functions, which only want values.
+        Kernel::Map { formula, .. } if formula.0 > 2 => vec![[9, 13, 9]],
         // The third is 0 where gradients have overflowed.
         Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } => {
             vec![[1, 128, 1], [1, 1792, 1], [1, 128, 0]]
@@ -247,6 +257,40 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
             let reads = vec![make.read("a", vec![m, n])?, make.read("b", vec![m, n])?];
             (reads, vec![make.written("out", vec![m, n])?])
         }
+        Kernel::Map { formula, .. }
+        | Kernel::MapRows { formula, .. }
+        | Kernel::MapColumns { formula, .. } => {
+            let formulas = super::formulas::formulas(n);
+            let mut reads = Vec::new();
+            for operand in &formulas[usize::from(formula.0)].operands {
+                let name = format!("x{}", reads.len());
+                reads.push(match operand.along {
+                    Along::Both if formula.0 > 2 => make.extreme(&name, vec![m, n])?,
+                    Along::Both => make.floats(&name, vec![m, n], 1.0)?,
+                    Along::Columns => make.floats(&name, vec![n], 1.0)?,
+                    Along::Rows => make.floats(&name, vec![m], 1.0)?,
+                    Along::Nothing => make.floats(&name, vec![1], 1.0)?,
+                });
+            }
+            for formula in formulas {
+                make.builder.formula(formula)?;
+            }
+            let sizes = match kernel {
+                Kernel::MapRows { .. } => vec![n],
+                Kernel::MapColumns { .. } => vec![m],
+                _ => vec![m, n],
+            };
+            (reads, vec![make.floats("out", sizes, 1.0)?])
+        }
+        // The table has rows that nobody names, and numbers beyond it mean its last row.
+        Kernel::Lookup { .. } => {
+            let reads = vec![make.floats("table", vec![7, n], 1.0)?, make.numbers("x", m, 8)?];
+            (reads, vec![make.floats("out", vec![m, n], 1.0)?])
+        }
+        Kernel::LookupGrad { .. } => {
+            let reads = vec![make.numbers("x", m, 8)?, make.floats("d_y", vec![m, n], 1.0)?];
+            (reads, vec![make.floats("out", vec![7, n], 1.0)?])
+        }
         Kernel::SumRows => (vec![make.read("x", vec![m, n])?], vec![make.written("out", vec![n])?]),
         Kernel::LossCrossEntropy { scaled } => {
             let mut reads =
@@ -316,9 +360,12 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
         first: 5,
         rows: narrow(if update { 1 } else { counted }),
         log: 3,
+        step: 77,
+        seed: 12345,
         lr: 0.01,
         correction1: 1.0 - 0.9_f64.powi(3),
         correction2: (1.0 - 0.999_f64.powi(3)).sqrt(),
+        ..StepRow::default()
     };
     let Maker { mut builder, starts, .. } = make;
     let step = builder.step(kernel, reads, writes.clone())?;
@@ -348,6 +395,11 @@ impl Maker {
     /// Uniform within ±1, for what is written in either precision.
     fn written(&mut self, name: &str, sizes: Vec<usize>) -> Result<Slot> {
         self.fill(name, sizes, self.stored.write, |random, _| random.uniform(-1.0, 1.0))
+    }
+
+    /// Whole numbers below `bound` as floats, each in the first of three columns.
+    fn numbers(&mut self, name: &str, rows: usize, bound: u32) -> Result<Slot> {
+        self.fill(name, vec![rows, 3], Element::F32, |random, _| random.below(bound).into())
     }
 
     /// One of the loss scales.
