@@ -89,6 +89,42 @@ fn a_run_stops_early_and_tells_which_epoch_it_keeps() {
     assert!(out.contains(", top_2 0.") && out.contains(", roc_auc 0."), "{out}");
 }
 
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_keeps_its_best_epoch() {
+    let place = place();
+    let at = place.path();
+    let args = "train classes.csv --target kind --lr 0.02 --epochs 1000000 --keep best --out r --device cpu";
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
+    command.args(args.split(' ')).current_dir(at).stderr(std::process::Stdio::piped());
+    let child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let begun = std::time::Instant::now();
+    // Long after the best epoch of what is noise.
+    while fs::read_to_string(at.join("r/history.csv")).unwrap_or_default().lines().count() < 100 {
+        assert!(begun.elapsed().as_secs() < 60, "no epochs end");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    let (_, rows) = history(&at.join("r/history.csv"));
+    let loss = |row: &Vec<String>| row[4].parse::<f64>().unwrap();
+    let best = rows.iter().min_by(|a, b| loss(a).total_cmp(&loss(b))).unwrap();
+    let metrics = json(&at.join("r/metrics.json"));
+    assert_eq!(metrics["epoch"].to_string(), best[0]);
+    assert_eq!(metrics["valid_loss"].as_f64().unwrap(), loss(best));
+    assert_eq!(metrics["interrupted"], true);
+    let told = format!(
+        "{} epochs finished; the weights of epoch {}, the best, are in r",
+        rows.len(),
+        best[0]
+    );
+    assert!(said.contains(&told), "{said}");
+    assert!(said.contains(&format!("--epochs {} ", 1_000_000 - rows.len())), "{said}");
+}
+
 #[test]
 fn all_choices_are_recorded_and_read_back() {
     let place = place();

@@ -176,7 +176,6 @@ impl<'a> Fit<'a> {
                 let global = u64::from(self.epoch.index) * steps as u64 + step as u64;
                 let (correction1, correction2) =
                     self.trainer.options.optimizer.corrections(global + 1);
-                // Shares of weight decay and dropout stand beside the rate in `factors`, for rows that have a place for them.
                 let factors = self.schedules.factors(global);
                 let in_order = step * self.trainer.plan.batch;
                 let first = self.feed.as_ref().map(|feed| feed.first(self.epoch.index, step));
@@ -189,6 +188,8 @@ impl<'a> Fit<'a> {
                     correction2,
                     step: u32::try_from(global).unwrap_or(u32::MAX),
                     seed: self.trainer.options.seed.folded(),
+                    dropout: factors.dropout,
+                    decay: factors.weight_decay,
                     ..StepRow::default()
                 }
             })
