@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::cache::tuning_folder;
+use super::course::{patience, schedule, watched};
 use super::given::Given;
 use crate::data::{Dataset, Split, Target, TargetKind, column_names, list};
 use crate::device::{DeviceInfo, DeviceKind, Tuning};
@@ -17,7 +18,7 @@ use crate::graph::{Loss, Optimizer};
 use crate::model::{Activation, Init, Params, Sequential};
 use crate::plan::Precision;
 use crate::random::Seed;
-use crate::train::{Keep, Metric, ScheduleKind, TrainOptions};
+use crate::train::{Metric, TrainOptions};
 
 /// What the target is taken for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -263,35 +264,6 @@ fn optimizer(given: &Given, default: Optimizer) -> Result<Optimizer> {
         }
     }
     Ok(optimizer)
-}
-
-/// A schedule, constant if none is given.
-fn schedule(given: &Given, key: &str) -> Result<ScheduleKind> {
-    let read = |text: &str| ScheduleKind::parse(&format!("--{key}"), text);
-    Ok(given.read(key, read)?.unwrap_or_default())
-}
-
-/// Epochs of patience; `none` for no early stopping.
-fn patience(given: &Given) -> Result<Option<u32>> {
-    if given.text("stop-patience").is_some_and(|text| text.trim().eq_ignore_ascii_case("none")) {
-        return Ok(None);
-    }
-    given.plain("stop-patience", "a whole number of epochs above 0, or none")
-}
-
-/// Refuses settings of early stopping where nothing is watched.
-fn watched(given: &Given, options: &TrainOptions) -> Result<()> {
-    let stops = options.stop_patience.is_some();
-    let refuse = |key: &str, watched: bool, owner: &str| match given.text(key) {
-        Some(_) if !watched => {
-            let problem = format!("nothing is watched; it belongs to {owner}");
-            Err(Error::setting(given.place(key), problem))
-        }
-        _ => Ok(()),
-    };
-    let watches = stops || options.keeps() == Keep::Best;
-    refuse("stop-metric", watches, "--stop-patience and --keep best")?;
-    refuse("stop-delta", stops, "--stop-patience")
 }
 
 /// Bytes, with or without a unit of 1024; `auto` for what the device allows.

@@ -8,6 +8,7 @@ mod evaluation;
 mod metric;
 pub mod numbers;
 mod outcomes;
+mod vocabulary;
 
 use std::fmt;
 

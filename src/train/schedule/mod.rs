@@ -5,6 +5,7 @@
 
 mod kind;
 mod plateau;
+mod vocabulary;
 
 use std::f64::consts::PI;
 
