@@ -3,7 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use serde_json::Value;
-use wgrad::train::{ScheduleKind, TrainOptions};
+use wgrad::data::{Dataset, Scale, Split, Targets};
+use wgrad::device::DeviceKind;
+use wgrad::graph::{Loss, Optimizer};
+use wgrad::model::Sequential;
+use wgrad::train::{Event, ScheduleKind, TrainOptions, Trainer};
 
 fn stored() -> (f64, usize, Vec<Value>) {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/schedules.json");
@@ -121,4 +125,62 @@ fn weight_decay_and_dropout_have_schedules_of_their_own() {
     assert!(!schedules.watching());
     let plateau = TrainOptions { decay_schedule: "plateau".parse().unwrap(), ..options };
     assert!(plateau.schedules(5).watching());
+}
+
+/// y = 2 a − 3 b + 1 at the corners of a rectangle, a = ±1 and b = ±`narrow`: a bowl that is 1/narrow² times as steep along
+/// one axis as along another.
+fn plane(narrow: f32) -> Split {
+    let corners = [(1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)];
+    let x: Vec<f32> = corners.iter().flat_map(|(a, b)| [*a, b * narrow]).collect();
+    let y = x.chunks_exact(2).map(|row| 2.0 * row[0] - 3.0 * row[1] + 1.0).collect();
+    let train = Dataset::from_arrays(&x, 2, Targets::Numbers(y)).unwrap();
+    Split { train, valid: None }
+}
+
+/// Every schedule on a round bowl and on one that is 64 times as steep along one axis as along another.
+#[test]
+fn minima_are_reached() {
+    let mut reached = Vec::new();
+    for text in [
+        "constant",
+        "step(every=500, gamma=0.5)",
+        "multi-step([1000, 1500], 0.2)",
+        "exponential(0.999)",
+        "polynomial",
+        "cosine",
+        "cosine-restarts(100, 2)",
+        "one-cycle",
+        "flat-cosine",
+        "cos-log-4",
+        "inverse-sqrt(200)",
+        "plateau(factor=0.5, patience=50)",
+    ] {
+        let schedule: ScheduleKind = text.parse().unwrap();
+        reached.push(schedule.name());
+        for narrow in [1.0, 0.125] {
+            // An epoch is one step over all four rows.
+            let options = TrainOptions {
+                loss: Loss::Mse,
+                optimizer: Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 },
+                lr: 0.05,
+                schedule: schedule.clone(),
+                epochs: 2048,
+                batch_size: 4,
+                scale: Scale::None,
+                ..TrainOptions::default()
+            };
+            let model = Sequential::new().dense(1);
+            let mut trainer =
+                Trainer::new(&model, &plane(narrow), &options, &DeviceKind::Cpu).unwrap();
+            let end = trainer.fit().map(Result::unwrap).last().unwrap();
+            assert!(matches!(end, Event::Finished(_)));
+            let params = trainer.trained().params;
+            let got: Vec<f32> = params.iter().flat_map(|(_, values)| values.to_vec()).collect();
+            for (got, want) in got.iter().zip([2.0, -3.0, 1.0]) {
+                assert!((got - want).abs() < 1e-3, "{text} narrow {narrow}: {got}, want {want}");
+            }
+        }
+    }
+    let names: Vec<_> = ScheduleKind::VOCABULARY.iter().map(|entry| entry.name).collect();
+    assert_eq!(reached, names);
 }

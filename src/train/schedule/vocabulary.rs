@@ -63,7 +63,7 @@ impl ScheduleKind {
             "Vaswani et al. 2017, arXiv:1706.03762",
         ),
         Entry {
-            tests: "schedules::plateaus_fall_where_pytorchs_do, stopping::a_plateau_rules_the_next_epochs_steps_from_their_first",
+            tests: "schedules::plateaus_fall_where_pytorchs_do, schedules::minima_are_reached, stopping::a_plateau_rules_the_next_epochs_steps_from_their_first",
             ..entry(
                 "plateau",
                 "times factor after more than patience epochs in which metric was no better than its best by threshold",
@@ -82,7 +82,7 @@ const fn entry(
     parameters: &'static str,
     source: &'static str,
 ) -> Entry {
-    let tests = "schedules::rates_are_those_stored, schedules::warm_up_is_linear_in_front_of_any, \
+    let tests = "schedules::rates_are_those_stored, schedules::minima_are_reached, schedules::warm_up_is_linear_in_front_of_any, \
                  train::schedule::tests::no_length_of_run_gives_a_bad_rate";
     Entry { name, formula, parameters, source, tests }
 }
