@@ -155,6 +155,8 @@ fn all_choices_are_recorded_and_read_back() {
     assert_eq!(config.replace("out = \"r\"", ""), again.replace("out = \"s\"", ""));
     let model = |run: &str| fs::read(at.join(run).join("model.safetensors")).unwrap();
     assert_eq!(model("r"), model("s"));
+    ok(at, "train --config r/config.toml --stop-patience none --metrics none --epochs 8 --out u");
+    assert_eq!(history(&at.join("u/history.csv")).1.len(), 8);
     // Other weights to start from, and nothing watched, in spite of the file.
     fs::write(at.join("t.toml"), "stop-patience = 3\ninit = \"siren(omega=6)\"\n").unwrap();
     ok(at, "train numbers.csv --target y --config t.toml --stop-patience none --epochs 6 --out t");

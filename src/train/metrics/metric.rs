@@ -112,11 +112,14 @@ impl Metric {
             })
     }
 
-    /// Reads names between commas; errors speak of the option.
+    /// Reads names between commas, or `none`; errors speak of the option.
     ///
     /// # Errors
     /// If one is unknown.
     pub fn list(option: &str, names: &str) -> Result<Vec<Self>> {
+        if names.trim().eq_ignore_ascii_case("none") {
+            return Ok(vec![]);
+        }
         let names = names.split(',').filter(|name| !name.trim().is_empty());
         names.map(|name| Self::named(option, name)).collect()
     }
@@ -296,6 +299,7 @@ mod tests {
             Metric::list("--metrics", "F1-macro, top_2,").unwrap(),
             [Metric::F1(Average::Macro), Metric::TopK(2)]
         );
+        assert!(Metric::list("--metrics", "none").unwrap().is_empty());
     }
 
     #[test]
