@@ -9,7 +9,7 @@ mod layer;
 mod orthogonal;
 mod params;
 
-pub use activation::Activation;
+pub use activation::{Activation, expression};
 pub use init::{Fan, Init, gain};
 pub use layer::{Layer, LayerShape, Sequential, Summary};
 pub use params::{ParamLayout, ParamView, Params, VIEW_ALIGN};
