@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Trains small networks with the program, exports each to ONNX, and compares onnxruntime with `wgrad predict`.
+
+    python3 scripts/check_onnx.py target/release/wgrad
+
+Needs numpy, onnx and onnxruntime. Every activation that the program knows has a network here, and a name that is
+missing is an error. Each file has to pass onnx's own checks, and give what `wgrad predict` gives to 1e-5 of the largest
+number of a column, for a single row and for many, for rows like those of training and for rows far from them.
+"""
+
+import argparse
+import csv
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+
+LIMIT = 1e-5
+# Rows to predict that are like those of training.
+NEAR = 120
+CLASSES = ["red", "green and blue", 'the "third", büyük']
+
+
+def run(*command):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}\n{done.stderr}")
+    return done.stdout
+
+
+def known(program, option, *table):
+    """The names that an option takes, from what is said of one that it does not."""
+    said = subprocess.run([program, "train", *table, option, "no-such-name"], capture_output=True, text=True).stderr
+    names = re.search(r"known: (.*)", said)
+    if not names:
+        sys.exit(f"{option} does not say what it knows: {said}")
+    return re.split(r", (?![^(]*\))", names[1].strip())
+
+
+def write(path, header, rows):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file)
+        out.writerow(header)
+        out.writerows(rows)
+
+
+def tables(folder):
+    """Training tables, and rows to predict: columns of very different sizes, one of them far from 0, one constant."""
+    random = np.random.default_rng(7)
+    unit = random.normal(size=(240, 4)).astype(np.float32)
+    x = unit * [1.0, 300.0, 2.0, 1e-3] + [0.0, -50.0, 1e6, 0.5]
+    # As the program reads them.
+    x = np.column_stack([x, np.full(len(x), 3.25)]).astype(np.float32)
+    kind = (unit[:, 0] + unit[:, 1] > 0).astype(int) + (unit[:, 2] > 0.3)
+    number = 1000.0 + 40.0 * unit[:, 0] * unit[:, 1] + 10.0 * unit[:, 3]
+    names = ["plain", "with, comma", "sum \u03a3", "d", "constant"]
+    cells = [[repr(float(v)) for v in row] for row in x]
+    write(folder / "classes.csv", [*names, "kind"], [[*row, CLASSES[k]] for row, k in zip(cells, kind)])
+    write(folder / "numbers.csv", [*names, "y"], [[*row, v] for row, v in zip(cells, number)])
+    far = x[:40] + np.float32(1e3) * (x[:40] - x.mean(axis=0, dtype=np.float64).astype(np.float32))
+    rows = np.concatenate([x[:NEAR], far.astype(np.float32)])
+    write(folder / "rows.csv", names, [[repr(float(v)) for v in row] for row in rows])
+    return rows
+
+
+def predicted(program, model, rows, columns):
+    """The columns that `wgrad predict` adds."""
+    text = run(program, "predict", model, rows, "--device", "cpu", "--quiet")
+    header, *lines = list(csv.reader(text.splitlines()))
+    return header[columns:], [line[columns:] for line in lines]
+
+
+def compare(what, got, want):
+    scale = np.maximum(1.0, np.abs(want).max(axis=0))
+    if got.shape != want.shape or not np.isfinite(got).all():
+        sys.exit(f"{what}: {got.shape} instead of {want.shape}, or no finite numbers")
+    worst = float((np.abs(got - want) / scale).max())
+    if worst > LIMIT:
+        sys.exit(f"{what}: off by {worst:.3g}, limit {LIMIT:g}")
+    return worst
+
+
+def compare_groups(what, got, want):
+    """Rows like those of training by themselves: what comes of far rows is large, and would hide their errors."""
+    near = compare(what, got[:NEAR], want[:NEAR])
+    return max(near, compare(f"{what}, far rows", got[NEAR:], want[NEAR:]))
+
+
+def check(program, folder, rows, name, table, options):
+    out, file = folder / "run", folder / "model.onnx"
+    run(program, "train", *table, "--out", out, "--force", "--device", "cpu", "--epochs", 3, "--batch-size", 32,
+        "--lr", 0.003, "--quiet", *options)
+    run(program, "export", out, "--onnx", file, "--force", "--quiet")
+    model = onnx.load(file)
+    onnx.checker.check_model(model, full_check=True)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    about = session.get_modelmeta().custom_metadata_map
+    with open(folder / "rows.csv", encoding="utf-8") as text:
+        assert json.loads(about["features"]) == next(csv.reader(text)), "the columns' names"
+    _, lines = predicted(program, out, folder / "rows.csv", rows.shape[1])
+    results = session.run(None, {"x": rows})
+    parts = [session.run(None, {"x": rows[at:at + 1]}) for at in range(5)]
+    for whole, *singles in zip(results, *parts):
+        if whole.dtype != object:
+            compare(f"{name}, row by row", np.concatenate(singles), whole[:5])
+    if session.get_outputs()[0].name == "label":
+        label, probabilities = results
+        want = np.array([line[1:] for line in lines], dtype=np.float64)
+        worst = compare_groups(name, probabilities.astype(np.float64), want)
+        second, first = np.sort(want, axis=1)[:, -2:].T
+        for got, line, margin in zip(label, lines, first - second):
+            if got != line[0] and margin > 2 * LIMIT:
+                sys.exit(f"{name}: {got} instead of {line[0]}")
+    else:
+        worst = compare_groups(name, results[0], np.array(lines, dtype=np.float64))
+    print(f"{worst:9.2e}  {len(model.graph.node):4} nodes  {name}")
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("program", type=Path)
+    program = arguments.parse_args().program.resolve()
+    print(f"onnx {onnx.__version__}, onnxruntime {onnxruntime.__version__}; largest difference by column's size")
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        rows = tables(folder)
+        classes = [folder / "classes.csv", "--target", "kind"]
+        numbers = [folder / "numbers.csv", "--target", "y"]
+        cases = [
+            ("classes, no hidden layer", classes, ["--hidden", ""]),
+            ("classes, not scaled", classes, ["--scale", "none", "--hidden", 8]),
+            ("numbers, not scaled", numbers, ["--scale", "none", "--hidden", 8]),
+        ]
+        for activation in known(program, "--activation", *classes):
+            options = ["--activation", activation, "--hidden", "16,16"]
+            cases.append((f"classes, {activation}", classes, options))
+            cases.append((f"numbers, {activation}", numbers, options))
+        for case in cases:
+            check(program, folder, rows, *case)
+    print(f"all {len(cases)} networks give what wgrad predict gives, to {LIMIT:g}")
+
+
+if __name__ == "__main__":
+    main()
