@@ -56,9 +56,10 @@ fn values_and_gradients_are_pytorchs() {
         let all = |program: &wgrad::expr::Program| -> Vec<f64> {
             x.iter().map(|&x| program.value(&[x])).collect()
         };
-        // A few roundings of double precision, arguments of sines up to 300,000 included.
+        // A few roundings of double precision, arguments of sines up to 300,000 included; PyTorch's softplus is x from 20
+        // on, where ln(1 + exp(x)) is 2e-9 more.
         // PyTorch's gradient of the hard sigmoid has 1/6 in single precision.
-        let limits = (1e-9, if name == "hard_sigmoid" { 5e-8 } else { 1e-12 });
+        let limits = (3e-9, if name == "hard_sigmoid" { 5e-8 } else { 1e-12 });
         close(name, &x, &all(&value), &stored.y, limits);
         close(&format!("slope of {name}"), &x, &all(&slope), &stored.dy, limits);
         // The forms that are written out are those of the expressions.
