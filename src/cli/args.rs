@@ -70,6 +70,8 @@ pub enum Verb {
     Bench(BenchArgs),
     /// The model and the plan that train would run, printed
     Plan(Box<PlanArgs>),
+    /// Every name that options take, with formula, parameters and source, in Markdown
+    Vocabulary,
 }
 
 impl Verb {
@@ -83,7 +85,7 @@ impl Verb {
             Self::Adapters(args) => args.json,
             Self::Verify(args) => args.json,
             Self::Bench(args) => args.json,
-            Self::Plan(_) => false,
+            Self::Plan(_) | Self::Vocabulary => false,
         }
     }
 }
