@@ -176,19 +176,11 @@ impl Lowering<'_> {
             has_columns |= used && along_columns;
             inputs.push(if along_columns { self.moved(x, operand, columns) } else { x });
         }
-        let mut value = evaluate(self.to, program, &inputs)?;
-        // Operands that are all repeated give less than the whole matrix.
-        if !has_columns {
-            let zeros = self.to.floats("zeros", &[columns], &vec![0.0; columns]);
-            value = self.to.node("Add", &[&value, &zeros], vec![]);
+        if !(has_rows && has_columns) {
+            let problem = "no operand of it has a value for each element";
+            return Err(Error::shape("onnx", problem));
         }
-        if !has_rows {
-            let first = self.slice(&self.features.clone(), 0, 1);
-            let zero = self.to.scalar(0.0);
-            let zeros = self.to.node("Mul", &[&first, &zero], vec![]);
-            value = self.to.node("Add", &[&value, &zeros], vec![]);
-        }
-        Ok(value)
+        evaluate(self.to, program, &inputs)
     }
 
     /// An operand's columns where they stand in the result, and 0 where it has none.

@@ -1,0 +1,111 @@
+//! Exported networks, run by tract, give what [`Predictor`] gives.
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use tract_onnx::prelude::*;
+use wgrad::data::{Preparation, Scale};
+use wgrad::export::onnx_bytes;
+use wgrad::train::Predictions;
+use wgrad::{
+    Activation, Dataset, DeviceKind, Loss, Params, Predictor, Seed, Sequential, Targets,
+    TrainedModel,
+};
+
+const COLUMNS: usize = 5;
+const ROWS: usize = 37;
+const LIMIT: f64 = 1e-5;
+
+/// Rows whose columns are of very different sizes, one of them far from 0; some rows far from the others.
+fn rows() -> Vec<f32> {
+    let noise = |i: usize| ((i * 7919 + 13) % 1009) as f32 / 504.5 - 1.0;
+    let scales = [1.0, 300.0, 2.0, 1e-3, 1.0];
+    let middles = [0.0, -50.0, 1e6, 0.5, 3.0];
+    (0..ROWS * COLUMNS)
+        .map(|i| {
+            let (row, column) = (i / COLUMNS, i % COLUMNS);
+            let far = if row % 9 == 8 { 1e3 } else { 1.0 };
+            middles[column] + far * scales[column] * noise(i)
+        })
+        .collect()
+}
+
+fn trained(model: Sequential, targets: Targets, loss: Loss) -> TrainedModel {
+    let data = Dataset::from_arrays(&rows(), COLUMNS, targets).unwrap();
+    let params = Params::init(&model, COLUMNS, Seed(3)).unwrap();
+    let preparation = Preparation::fit(&data, Scale::Standard);
+    TrainedModel { model, params, preparation, loss }
+}
+
+fn classes(model: Sequential) -> TrainedModel {
+    let y = (0..ROWS as u32).map(|row| row % 3).collect();
+    trained(model.dense(3), Targets::Classes(y), Loss::CrossEntropy)
+}
+
+fn numbers(model: Sequential) -> TrainedModel {
+    let y = (0..ROWS).map(|row| 1000.0 + 40.0 * (row as f32).sin()).collect();
+    trained(model.dense(1), Targets::Numbers(y), Loss::Mse)
+}
+
+/// What tract makes of an exported file for the first so many rows.
+fn run(file: &[u8], output: &str, rows: usize, x: &[f32]) -> Vec<f64> {
+    let model = tract_onnx::onnx().model_for_read(&mut &*file).unwrap();
+    let plan = model
+        .with_outputs_by_name([output])
+        .unwrap()
+        .with_input_fact(0, f32::fact([rows, COLUMNS]).into())
+        .unwrap()
+        .into_optimized()
+        .unwrap()
+        .into_runnable()
+        .unwrap();
+    let x = Tensor::from_shape(&[rows, COLUMNS], &x[..rows * COLUMNS]).unwrap();
+    let result = plan.run(tvec!(x.into())).unwrap();
+    let wide = result[0].cast_to::<f64>().unwrap();
+    wide.to_plain_array_view::<f64>().unwrap().iter().copied().collect()
+}
+
+fn check(what: &str, trained: &TrainedModel) {
+    let (file, x) = (onnx_bytes(trained).unwrap(), rows());
+    let mut predictor = Predictor::new(trained, &DeviceKind::Cpu, ROWS).unwrap();
+    let (output, want) = match predictor.predict(&x).unwrap() {
+        Predictions::Classes { probabilities, .. } => ("probabilities", probabilities),
+        Predictions::Numbers(numbers) => ("prediction", numbers),
+    };
+    let columns = want.len() / ROWS;
+    for rows in [1, ROWS] {
+        let got = run(&file, output, rows, &x);
+        assert_eq!(got.len(), rows * columns, "{what}");
+        for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+            let limit = LIMIT * want.abs().max(1.0);
+            assert!((got - want).abs() <= limit, "{what}, row {}: {got}, not {want}", i / columns);
+        }
+    }
+}
+
+#[test]
+fn every_activation_is_exported() {
+    for activation in Activation::ALL {
+        let hidden = || Sequential::new().dense(16).activation(activation);
+        check(&format!("classes, {activation}"), &classes(hidden().dense(8).activation(activation)));
+        check(&format!("numbers, {activation}"), &numbers(hidden()));
+    }
+}
+
+#[test]
+fn networks_without_hidden_layers_biases_or_scaling_are_exported() {
+    check("none hidden", &classes(Sequential::new()));
+    check("no bias", &classes(Sequential::new().dense_without_bias(8).relu()));
+    let mut plain = classes(Sequential::new().dense(8).tanh());
+    plain.preparation.mean.fill(0.0);
+    plain.preparation.std.fill(1.0);
+    check("not scaled", &plain);
+}
+
+#[test]
+fn the_likeliest_class_goes_by_its_name() {
+    let trained = classes(Sequential::new().dense(8).relu());
+    let file = onnx_bytes(&trained).unwrap();
+    let model = tract_onnx::onnx().model_for_read(&mut &*file).unwrap();
+    let names: Vec<_> = model.output_outlets().unwrap().iter().map(|it| model.outlet_label(*it)).collect();
+    assert_eq!(names, [Some("label"), Some("probabilities")]);
+}
