@@ -21,4 +21,4 @@ pub use self::csv::{Chunk, FeatureReader, column_names};
 pub(crate) use self::header::list;
 pub use self::prepare::{Preparation, Scale};
 pub use self::split::Split;
-pub use self::table::{Dataset, Schema, Target, TargetKind, Targets};
+pub use self::table::{Dataset, Label, Schema, Target, TargetKind, Targets};
