@@ -83,7 +83,7 @@ fn kernels(criterion: &mut Criterion) {
             let runs: u32 = if large { 4 } else { 64 };
             let rows = u32::try_from(sizes[2].min(sizes[0])).unwrap();
             let (lr, correction1, correction2) = (1e-12, 0.1, 0.001_f64.sqrt());
-            let row = StepRow { first: 0, rows, log: 0, lr, correction1, correction2 };
+            let row = StepRow { rows, lr, correction1, correction2, ..StepRow::default() };
             device.write_steps(Phase::Eval, &vec![row; runs as usize]).unwrap();
             let mut group = criterion.benchmark_group(kernel.name());
             group.sample_size(20).throughput(match work(&kernel, sizes) {

@@ -1,10 +1,24 @@
-// What changes from step to step: one row of the table that the host computes ahead.
+// What changes from step to step: one row of the table that the host computes ahead (`StepRow` in src/plan/mod.rs).
 
 struct Step {
     first: u32,        // first of the batch's rows, in the epoch's order
     rows: u32,         // rows that count
     log: u32,          // where in the log the loss goes
+    step: u32,         // steps before this one
+    seed: u32,         // the run's seed
+    apply: u32,        // whether weights move
     lr: f32,           // learning rate
     rate: f32,         // lr / correction1
     correction2: f32,  // sqrt(1 - beta2^t)
+    dropout: f32,      // what dropout rates are multiplied by
+    decay: f32,        // what weight decay is multiplied by
+    divisor: f32,      // what the sum of losses is divided by
+    s0: f32,           // what an optimizer needs besides
+    s1: f32,
+    s2: f32,
+    s3: f32,
+    s4: f32,
+    s5: f32,
+    s6: f32,
+    s7: f32,
 }

@@ -27,6 +27,12 @@ pub enum Purpose {
 }
 
 impl Seed {
+    /// Its two halves mixed to 32 bits, for the counter-based generator that devices share.
+    pub fn folded(self) -> u32 {
+        let [low, high] = [self.0 as u32, (self.0 >> 32) as u32];
+        mixed(low ^ mixed(high ^ 0x9e37_79b9))
+    }
+
     /// The generator for one purpose: ChaCha with 8 rounds, its 64-bit stream number naming the purpose.
     pub fn stream(self, purpose: Purpose) -> Random {
         let stream = match purpose {
@@ -39,6 +45,26 @@ impl Seed {
         rng.set_stream(stream);
         Random { rng }
     }
+}
+
+/// A hash of 32 bits: each bit of the result depends on each of the argument. The constants are those of
+/// <https://github.com/skeeto/hash-prospector> with the least bias.
+fn mixed(x: u32) -> u32 {
+    let x = (x ^ (x >> 16)).wrapping_mul(0x21f0_aaad);
+    let x = (x ^ (x >> 15)).wrapping_mul(0x735a_2d97);
+    x ^ (x >> 15)
+}
+
+/// What all numbers of one step and one stream have in common: see [`unit_at`].
+pub fn key(seed: u32, step: u32, stream: u32) -> u32 {
+    mixed(seed ^ mixed(step ^ mixed(stream ^ 0x85eb_ca6b)))
+}
+
+/// The number of a place in a step: uniform in [0, 1), with 24 bits; the twin of `unit_at` in `shaders/random.wgsl`.
+/// Counter-based: it depends on nothing but its arguments, so every device finds the same, in any order.
+#[inline(always)]
+pub fn unit_at(key: u32, at: u32) -> f32 {
+    (mixed(key ^ mixed(at ^ key)) >> 8) as f32 * (1.0 / 16_777_216.0)
 }
 
 /// A stream of random numbers. The mappings to numbers are spelled out here, because those of a
@@ -105,6 +131,31 @@ mod tests {
             let mut other = Seed(7).stream(purpose);
             assert_ne!(first, (0..4).map(|_| other.below(1000)).collect::<Vec<_>>(), "{purpose:?}");
         }
+    }
+
+    #[test]
+    fn places_are_uniform_and_independent() {
+        let n = 100_000_u32;
+        let of = |step, stream| -> Vec<f64> {
+            let key = key(Seed(3).folded(), step, stream);
+            (0..n).map(|at| f64::from(unit_at(key, at))).collect()
+        };
+        let (a, b, c) = (of(0, 0), of(1, 0), of(0, 1));
+        let mean = |v: &[f64]| v.iter().sum::<f64>() / f64::from(n);
+        let with = |a: &[f64], b: &[f64]| {
+            let product = a.iter().zip(b).map(|(a, b)| (a - 0.5) * (b - 0.5)).sum::<f64>();
+            product / f64::from(n) * 12.0
+        };
+        // Five standard errors.
+        for values in [&a, &b, &c] {
+            assert!((mean(values) - 0.5).abs() < 0.0046);
+            assert!((with(values, values) - 1.0).abs() < 0.015);
+            assert!(with(values, &values[1..]).abs() < 0.016, "neighbours");
+        }
+        assert!(with(&a, &b).abs() < 0.016 && with(&a, &c).abs() < 0.016);
+        let mut counts = [0_u32; 16];
+        a.iter().for_each(|value| counts[(value * 16.0) as usize] += 1);
+        assert!(counts.iter().all(|count| count.abs_diff(6250) < 390), "{counts:?}");
     }
 
     #[test]

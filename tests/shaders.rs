@@ -175,7 +175,28 @@ fn table_matches_shaders() {
         let wanted: Vec<_> =
             (0..).zip(spec.params).map(|(i, name)| ((*name).to_string(), offset(i))).collect();
         assert_eq!(fields_of(module, "Params"), wanted, "{label}");
-        let step = ["first", "rows", "log", "lr", "rate", "correction2"];
+        let step = [
+            "first",
+            "rows",
+            "log",
+            "step",
+            "seed",
+            "apply",
+            "lr",
+            "rate",
+            "correction2",
+            "dropout",
+            "decay",
+            "divisor",
+            "s0",
+            "s1",
+            "s2",
+            "s3",
+            "s4",
+            "s5",
+            "s6",
+            "s7",
+        ];
         let wanted: Vec<_> =
             (0..).step_by(4).zip(step).map(|(at, name)| (name.to_string(), at)).collect();
         assert_eq!(fields_of(module, "Step"), wanted, "{label}");

@@ -157,8 +157,11 @@ pub enum Phase {
     Eval,
 }
 
+/// Scalars of an optimizer's own that a step may bring.
+pub const SCALARS: usize = 8;
+
 /// The numbers that change from step to step, computed ahead on the host.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepRow {
     /// First of the batch's rows, in the epoch's order.
     pub first: u32,
@@ -166,12 +169,54 @@ pub struct StepRow {
     pub rows: u32,
     /// Where in the log the loss goes.
     pub log: u32,
+    /// Steps before this one since the run began: what is random within a step follows from it and the seed.
+    pub step: u32,
+    /// The run's seed, folded to 32 bits.
+    pub seed: u32,
+    /// Whether weights move after this step; else its gradients are only added to those of the steps since the last move.
+    pub apply: bool,
     /// Learning rate.
     pub lr: f64,
     /// 1 − β₁ᵗ
     pub correction1: f64,
     /// √(1 − β₂ᵗ)
     pub correction2: f64,
+    /// What dropout rates are multiplied by.
+    pub dropout: f64,
+    /// What weight decay is multiplied by.
+    pub decay: f64,
+    /// What the sum of the rows' losses is divided by; `None` for the number of rows that count.
+    pub divisor: Option<f64>,
+    /// What an optimizer needs besides, in an order of its own.
+    pub scalars: [f64; SCALARS],
+}
+
+impl StepRow {
+    /// What the sum of the rows' losses is divided by.
+    pub fn divided_by(&self) -> f64 {
+        self.divisor.unwrap_or_else(|| self.rows.into())
+    }
+}
+
+impl Default for StepRow {
+    /// No rows, a learning rate and corrections of 0, all else without effect.
+    fn default() -> Self {
+        Self {
+            first: 0,
+            rows: 0,
+            log: 0,
+            step: 0,
+            seed: 0,
+            apply: true,
+            lr: 0.0,
+            correction1: 0.0,
+            correction2: 0.0,
+            dropout: 1.0,
+            decay: 1.0,
+            divisor: None,
+            scalars: [0.0; SCALARS],
+        }
+    }
 }
 
 /// The slots that the host writes and reads; absent ones belong to phases the plan does not have.

@@ -169,6 +169,9 @@ impl<'a> Fit<'a> {
                     lr: self.schedule.lr(global),
                     correction1,
                     correction2,
+                    step: u32::try_from(global).unwrap_or(u32::MAX),
+                    seed: self.trainer.options.seed.folded(),
+                    ..StepRow::default()
                 }
             })
             .collect();

@@ -203,6 +203,7 @@ impl Workload {
                     lr: if step < CHECKED { self.lr } else { 1e-12 },
                     correction1,
                     correction2,
+                    ..StepRow::default()
                 }
             })
             .collect();

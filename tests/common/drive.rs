@@ -38,6 +38,7 @@ pub fn step_rows(
                 lr: lr(step),
                 correction1,
                 correction2,
+                ..StepRow::default()
             }
         })
         .collect()

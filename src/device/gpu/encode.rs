@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::flight::Mapped;
 use super::load::{Loaded, Ready, UNIFORM_STRIDE};
-use crate::plan::{Phase, StepRow};
+use crate::plan::{Phase, SCALARS, StepRow};
 
 /// The commands of some steps, in one pass, with timestamps around it if they are wanted.
 pub(super) fn encode(
@@ -69,10 +69,17 @@ pub(super) struct Row {
     first: u32,
     rows: u32,
     log: u32,
+    step: u32,
+    seed: u32,
+    apply: u32,
     lr: f32,
     rate: f32,
     correction2: f32,
-    unused: [u32; 58],
+    dropout: f32,
+    decay: f32,
+    divisor: f32,
+    scalars: [f32; SCALARS],
+    unused: [u32; 44],
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
@@ -81,9 +88,16 @@ pub(super) fn row(step: &StepRow) -> Row {
         first: step.first,
         rows: step.rows,
         log: step.log,
+        step: step.step,
+        seed: step.seed,
+        apply: step.apply.into(),
         lr: step.lr as f32,
         rate: (step.lr / step.correction1) as f32,
         correction2: step.correction2 as f32,
-        unused: [0; 58],
+        dropout: step.dropout as f32,
+        decay: step.decay as f32,
+        divisor: step.divided_by() as f32,
+        scalars: step.scalars.map(|scalar| scalar as f32),
+        unused: [0; 44],
     }
 }

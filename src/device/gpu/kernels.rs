@@ -9,6 +9,7 @@ const STEP: &str = include_str!("../../../shaders/step.wgsl");
 const ADAM: &str = include_str!("../../../shaders/adam.wgsl");
 const SGD: &str = include_str!("../../../shaders/sgd.wgsl");
 const INDEX: &str = include_str!("../../../shaders/index.wgsl");
+pub(super) const FUNCTIONS: &str = include_str!("../../../shaders/functions.wgsl");
 const ACTIVATION: &str = include_str!("../../../shaders/activation.wgsl");
 const PRODUCT: &str = include_str!("../../../shaders/product.wgsl");
 const PRODUCT_SUBGROUP: &str = include_str!("../../../shaders/product_subgroup.wgsl");
@@ -241,7 +242,7 @@ pub(super) const MATMULS: &[Variant] = &[
 const fn matmul(name: &'static str) -> KernelSpec {
     KernelSpec {
         name,
-        source: &[STEP_ROW, STEP, ACTIVATION, PRODUCT, MATMUL],
+        source: &[STEP_ROW, STEP, FUNCTIONS, ACTIVATION, PRODUCT, MATMUL],
         params: &["m", "n", "k", "fused"],
         reads: &["a", "b", "extra"],
         writes: &["out", "extra_out"],
@@ -264,7 +265,7 @@ pub const KERNELS: &[KernelSpec] = &[
     matmul("matmul_tn"),
     KernelSpec {
         name: "activate",
-        source: &[STEP_ROW, STEP, INDEX, ACTIVATION],
+        source: &[STEP_ROW, STEP, INDEX, FUNCTIONS, ACTIVATION],
         params: &["len", "n"],
         reads: &["x", "bias"],
         writes: &["out"],
@@ -272,7 +273,7 @@ pub const KERNELS: &[KernelSpec] = &[
     },
     KernelSpec {
         name: "activate_grad",
-        source: &[STEP_ROW, STEP, INDEX, ACTIVATION],
+        source: &[STEP_ROW, STEP, INDEX, FUNCTIONS, ACTIVATION],
         params: &["len"],
         reads: &["saved", "d_y"],
         writes: &["out"],
@@ -365,6 +366,7 @@ pub static SEQUENCE: KernelSpec = KernelSpec {
     name: "sequence",
     source: &[
         STEP_ROW,
+        FUNCTIONS,
         ACTIVATION,
         PRODUCT,
         ROW_CROSS_ENTROPY,

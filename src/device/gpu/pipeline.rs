@@ -6,7 +6,7 @@ use super::launch::Launch;
 use super::shader::assemble;
 
 /// Bytes of a step's row that a kernel sees.
-pub(super) const STEP_BYTES: u64 = 32;
+pub(super) const STEP_BYTES: u64 = 80;
 
 /// A kernel's pipeline and the layout of its bindings.
 #[derive(Clone, Debug)]

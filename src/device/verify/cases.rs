@@ -319,6 +319,7 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
         lr: 0.01,
         correction1: 1.0 - 0.9_f64.powi(3),
         correction2: (1.0 - 0.999_f64.powi(3)).sqrt(),
+        ..StepRow::default()
     };
     let Maker { mut builder, starts, .. } = make;
     let step = builder.step(kernel, reads, writes.clone())?;

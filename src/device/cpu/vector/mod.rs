@@ -4,6 +4,7 @@
 //! Absent on purpose: f64, whose plain kernels are the reference.
 
 mod activation;
+mod functions;
 mod instructions;
 mod passes;
 mod pool;
