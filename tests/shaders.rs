@@ -10,7 +10,7 @@ use naga::valid::{
 };
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
 use wgrad::device::gpu::{
-    KERNELS, KernelSpec, SEQUENCE, Variant, assemble, consts, sequence_consts,
+    KERNELS, KernelSpec, SEQUENCE, Variant, assemble, consts, formula_text, sequence_consts,
 };
 use wgrad::device::verify::{every_kernel, half_kernels};
 use wgrad::model::Activation;
@@ -33,7 +33,13 @@ fn every_shader() -> Vec<Shader> {
         let spec = KERNELS.iter().find(|spec| spec.name == kernel.name()).unwrap();
         for variant in spec.variants.iter().filter(|variant| variant.fits(stored)) {
             let label = format!("{kernel}{stored} ({})", variant.name);
-            let wgsl = assemble(spec, variant, stored, &consts(&kernel, variant, Activation::Relu));
+            let wgsl = assemble(
+                spec,
+                variant,
+                stored,
+                &consts(&kernel, variant, Activation::Relu),
+                &formula_text(&kernel),
+            );
             all.push(Shader { spec, variant, stored, label, wgsl });
         }
     }
@@ -44,8 +50,13 @@ fn every_shader() -> Vec<Shader> {
             let act = if classes { Activation::Relu } else { Activation::Gelu };
             let label = format!("sequence {update} ({})", variant.name);
             let (spec, stored) = (&SEQUENCE, Stored::F32);
-            let wgsl =
-                assemble(spec, variant, stored, &sequence_consts(update, variant, act, classes));
+            let wgsl = assemble(
+                spec,
+                variant,
+                stored,
+                &sequence_consts(update, variant, act, classes),
+                "",
+            );
             all.push(Shader { spec, variant, stored, label, wgsl });
         }
     }
@@ -224,7 +235,8 @@ fn a_wrong_row_would_be_seen() {
     let add = KERNELS.iter().find(|spec| spec.name == "add").unwrap();
     let sum = KERNELS.iter().find(|spec| spec.name == "sum_rows").unwrap();
     let module =
-        naga::front::wgsl::parse_str(&assemble(sum, &sum.variants[0], Stored::F32, &[])).unwrap();
+        naga::front::wgsl::parse_str(&assemble(sum, &sum.variants[0], Stored::F32, &[], ""))
+            .unwrap();
     let names: Vec<_> = bindings_of(&module).into_iter().map(|(name, _)| name).collect();
     assert_ne!(names[2..], [add.reads, add.writes].concat());
 }
@@ -234,7 +246,7 @@ fn places_in_the_slot_of_the_loss_scale_are_those_of_the_plan() {
     let spec = KERNELS.iter().find(|spec| spec.name == "rescale").unwrap();
     let variant = &spec.variants[0];
     let consts = consts(&Kernel::Rescale, variant, Activation::Relu);
-    let wgsl = assemble(spec, variant, Stored::F32, &consts);
+    let wgsl = assemble(spec, variant, Stored::F32, &consts, "");
     let module = naga::front::wgsl::parse_str(&wgsl).unwrap();
     let place = |name: &str| {
         let found = module.constants.iter().find(|(_, it)| it.name.as_deref() == Some(name));

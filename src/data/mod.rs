@@ -17,7 +17,6 @@ mod target;
 
 pub use self::batches::{epoch_order, steps_per_epoch};
 pub use self::csv::{Chunk, FeatureReader, column_names};
-#[cfg(feature = "cli")]
 pub(crate) use self::header::list;
 pub use self::prepare::{Preparation, Scale};
 pub use self::split::Split;

@@ -2,7 +2,7 @@
 //!
 //! Gradient rules stand in `backward.rs`, in the same order.
 
-use super::{Graph, Loss};
+use super::{Graph, Objective};
 use crate::error::{Error, Result};
 use crate::model::Activation;
 use crate::shape::{Dim, Shape};
@@ -89,19 +89,19 @@ pub enum Op {
         /// Matrix.
         x: NodeId,
     },
-    /// Mean loss over the rows that count: `[1]`
+    /// Loss over the rows that count: `[1]`
     Loss {
-        /// Which loss.
-        loss: Loss,
+        /// Which loss, of which rows.
+        loss: Objective,
         /// Logits or predictions.
         prediction: NodeId,
         /// Targets.
         targets: NodeId,
     },
-    /// ∂ loss / ∂ prediction, the mean's divisor included
+    /// ∂ loss / ∂ prediction, a mean's divisor included
     LossGrad {
-        /// Which loss.
-        loss: Loss,
+        /// Which loss, of which rows.
+        loss: Objective,
         /// Logits or predictions.
         prediction: NodeId,
         /// Targets.

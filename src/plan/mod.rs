@@ -11,7 +11,7 @@ mod precision;
 mod print;
 
 pub use build::{PlanBuilder, Sizes};
-pub use kernel::Kernel;
+pub use kernel::{Kernel, LossForm};
 pub use memory::Memory;
 pub use precision::{HALF_MAX, Precision, Scaling, Stored};
 
@@ -236,6 +236,10 @@ pub struct Ports {
     pub train_x: Option<Slot>,
     /// Training targets `[rows]` or `[rows, columns]`.
     pub train_y: Option<Slot>,
+    /// How much each training row counts `[rows]`, if they do so differently.
+    pub train_weights: Option<Slot>,
+    /// A loss's constants, one for each column or class, if it has some.
+    pub constants: Option<Slot>,
     /// Row order of the epoch `[rows]`.
     pub order: Option<Slot>,
     /// Losses of a window's steps.

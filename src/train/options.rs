@@ -1,10 +1,10 @@
 //! What a run is told, checked.
 
-use super::{Schedule, ScheduleKind};
-use crate::data::Scale;
+use super::{ClassWeights, Schedule, ScheduleKind};
+use crate::data::{Dataset, Scale};
 use crate::device::Tuning;
 use crate::error::{Error, Result};
-use crate::graph::{Loss, Optimizer};
+use crate::graph::{Loss, Objective, Optimizer, Reduction};
 use crate::plan::Precision;
 use crate::random::Seed;
 
@@ -13,6 +13,10 @@ use crate::random::Seed;
 pub struct TrainOptions {
     /// What is made small.
     pub loss: Loss,
+    /// How the losses of a batch's rows become one number.
+    pub reduction: Reduction,
+    /// How much each class counts, or the yes of each label.
+    pub class_weights: ClassWeights,
     /// How weights move.
     pub optimizer: Optimizer,
     /// Peak learning rate.
@@ -44,6 +48,8 @@ impl Default for TrainOptions {
     fn default() -> Self {
         Self {
             loss: Loss::CrossEntropy,
+            reduction: Reduction::Mean,
+            class_weights: ClassWeights::None,
             optimizer: Optimizer::default(),
             lr: 1e-3,
             schedule: ScheduleKind::Constant,
@@ -67,6 +73,7 @@ impl TrainOptions {
     /// If one lies outside of what it may be; the message names it.
     pub fn check(&self) -> Result<()> {
         self.optimizer.check()?;
+        self.loss.check()?;
         let positive = |name: &str, fits: bool, value: String| {
             if fits {
                 Ok(())
@@ -95,6 +102,17 @@ impl TrainOptions {
             return Err(Error::setting("--warmup", problem));
         }
         Ok(())
+    }
+
+    /// What the graph is told: the loss, and whether rows or classes of this table have weights.
+    pub fn objective(&self, train: &Dataset) -> Objective {
+        let objective = Objective::from(self.loss);
+        Objective {
+            reduction: self.reduction,
+            weights: train.weights().is_some(),
+            constants: objective.constants || self.class_weights != ClassWeights::None,
+            ..objective
+        }
     }
 
     /// The rates of a run of so many steps an epoch.

@@ -3,8 +3,8 @@
 //! In: model, data, options, a device if one is open. Out: a plan, and how its table streams.
 //! Absent on purpose: the values; `stream.rs` brings them.
 
-use super::TrainOptions;
 use super::predict::{eval_sizes, widest};
+use super::{Criterion, TrainOptions};
 use crate::data::{Dataset, Split};
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -139,19 +139,12 @@ impl Room<'_> {
         options.check()?;
         let train = &data.train;
         let outputs = model.outputs(train.columns())?;
-        if train.outputs() != outputs {
-            let problem =
-                format!("it gives {outputs} outputs, but the target needs {}", train.outputs());
+        let wanted = options.loss.outputs_for(train.outputs());
+        if options.loss.fits(&train.schema().kind) && wanted != outputs {
+            let problem = format!("it gives {outputs} outputs, but the target needs {wanted}");
             return Err(Error::shape("model", problem));
         }
-        if options.loss.classes() != (train.classes() > 0) {
-            let kind = if train.classes() > 0 { "classes" } else { "numbers" };
-            return Err(Error::setting(
-                "--loss",
-                format!("{} does not fit targets that are {kind}", options.loss),
-            ));
-        }
-        Ok(())
+        Criterion::of((options.loss, options.reduction, &options.class_weights), train).map(|_| ())
     }
 
     fn batch(&self) -> usize {
@@ -170,7 +163,7 @@ impl Room<'_> {
         let Self { model, data, options, .. } = self;
         let columns = data.train.columns();
         let sizes = Sizes { batch: self.batch(), train_rows, eval_batch, eval_rows };
-        let step = training(model, columns, options.loss, options.optimizer)?;
+        let step = training(model, columns, options.objective(&data.train), options.optimizer)?;
         Plan::training_in(options.precision, &step, &inference(model, columns)?, sizes)
     }
 
@@ -209,7 +202,8 @@ impl Room<'_> {
     }
 }
 
-/// Bytes of a row on the device: features, targets, its place in the order.
+/// Bytes of a row on the device: features, targets, its place in the order, its weight if there are any.
 pub(super) fn row_bytes(train: &Dataset) -> usize {
-    4 * (train.columns() + 2)
+    let targets = train.y().columns().map_or(1, |(_, columns)| columns);
+    4 * (train.columns() + targets + 1 + usize::from(train.weights().is_some()))
 }

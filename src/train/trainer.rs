@@ -6,7 +6,9 @@ use super::predict::{port, run_eval};
 use super::room::Room;
 use super::scaling::{check_range, read_params, write_params, write_scaling};
 use super::stream::Table;
-use super::{EpochStats, Fit, Metrics, RunInfo, Streaming, TrainOptions, TrainedModel, Warning};
+use super::{
+    Criterion, EpochStats, Fit, Metrics, RunInfo, Streaming, TrainOptions, TrainedModel, Warning,
+};
 use crate::data::{Dataset, Preparation, Split, Targets, steps_per_epoch};
 use crate::device::{Device, DeviceKind, Values, open_tuned};
 use crate::error::{Error, Result};
@@ -24,6 +26,9 @@ pub struct Trainer {
     pub(super) warnings: Vec<Warning>,
     model: Sequential,
     preparation: Preparation,
+    pub(super) criterion: Criterion,
+    /// How much each training row weighs in a mean, if not all weigh the same.
+    pub(super) row_weights: Option<Vec<f64>>,
     /// The weights and figures that a save keeps: those of the last good epoch.
     pub(super) kept: (Params, Option<EpochStats>),
     valid: Option<Valid>,
@@ -88,8 +93,13 @@ impl Trainer {
         (model, data, options): (&Sequential, &Split, &TrainOptions),
         begun: Instant,
     ) -> Result<Self> {
-        let preparation = Preparation::fit(&data.train, options.scale);
         let train = &data.train;
+        let weights = (options.loss, options.reduction, &options.class_weights);
+        let criterion = Criterion::of(weights, train)?;
+        let mut preparation = Preparation::fit(train, options.scale);
+        if !options.loss.scales_target() {
+            preparation = preparation.with_target_as_is();
+        }
         if options.precision == Precision::F16 {
             check_range(&preparation, train)?;
         }
@@ -106,6 +116,9 @@ impl Trainer {
             let order = port(plan.ports.order, "order")?;
             let places: Vec<u32> = (0..narrow(plan.slot(order).len())).collect();
             device.write(order, 0, Values::U32(&places))?;
+        }
+        if let Some(constants) = plan.ports.constants {
+            device.write(constants, 0, Values::F32(&criterion.constants()))?;
         }
         let params = Params::init(model, train.columns(), options.seed)?;
         write_params(device.as_mut(), &plan, &params)?;
@@ -138,6 +151,8 @@ impl Trainer {
             device,
             plan,
             preparation,
+            row_weights: criterion.row_weights(train.y(), train.weights()),
+            criterion,
             valid,
             table,
             used: false,
@@ -255,7 +270,8 @@ impl Trainer {
     /// What such outputs are worth.
     pub(super) fn valid_metrics(&self, outputs: &[f32]) -> Option<Metrics> {
         let valid = self.valid.as_ref()?;
-        Some(Metrics::of(outputs, valid.data.y(), &self.preparation, self.options.loss))
+        let targets = (valid.data.y(), valid.data.weights());
+        Some(Metrics::under(&self.criterion, outputs, targets, &self.preparation))
     }
 
     /// Figures of the present weights on the validation part.
@@ -294,7 +310,7 @@ impl Trainer {
             model: self.model.clone(),
             params: self.kept.0.clone(),
             preparation: self.preparation.clone(),
-            loss: self.options.loss,
+            criterion: self.criterion.clone(),
         }
     }
 
@@ -332,6 +348,12 @@ fn write_table(
     let y = port(plan.ports.train_y, "train.y")?;
     match preparation.targets(train.y()) {
         Targets::Classes(classes) => device.write(y, 0, Values::U32(&classes)),
-        Targets::Numbers(numbers) => device.write(y, 0, Values::F32(&numbers)),
+        Targets::Numbers(numbers) | Targets::Columns(numbers, _) => {
+            device.write(y, 0, Values::F32(&numbers))
+        }
+    }?;
+    match (plan.ports.train_weights, train.weights()) {
+        (Some(slot), Some(weights)) => device.write(slot, 0, Values::F32(weights)),
+        _ => Ok(()),
     }
 }

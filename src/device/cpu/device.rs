@@ -5,9 +5,11 @@ use std::ops::Range;
 use super::Real;
 use super::engine::Engine;
 use super::kernels::{self, Adam, Product, Sgd};
+use super::loss::{self, Extra, Goal};
 use super::vector::{Instructions, Vector};
 use crate::device::{Device, DeviceInfo, Values, half, memory};
 use crate::error::{Error, Result};
+use crate::expr::Program;
 use crate::model::Activation;
 use crate::plan::{
     BufferSpec, Element, Kernel, Phase, Plan, Slot, SlotSpec, Step, StepRow, WINDOW,
@@ -40,8 +42,8 @@ struct Sequence {
 #[derive(Debug)]
 struct Ready {
     kernel: Kernel,
-    /// Float slots: up to three reads, then up to four writes; empty ranges where there is none.
-    floats: [Range<usize>; 7],
+    /// Float slots: up to five reads, then up to four writes; empty ranges where there is none.
+    floats: [Range<usize>; 9],
     /// Slots of whole numbers: order, source, destination.
     indices: [Range<usize>; 3],
     /// Rows and columns of the first write.
@@ -52,6 +54,8 @@ struct Ready {
     same: bool,
     /// What it writes in half precision: computed in the device's own, then rounded.
     halves: Vec<Range<usize>>,
+    /// What computes an elementwise loss.
+    formula: Option<Program>,
 }
 
 impl<T: Real> CpuDevice<T> {
@@ -169,7 +173,7 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
         let start = buffer_start(plan, spec) + spec.offset;
         start..start + spec.len()
     };
-    let mut floats = [const { 0..0 }; 7];
+    let mut floats = [const { 0..0 }; 9];
     let mut indices = [const { 0..0 }; 3];
     let same = step.reads.len() > 1 && step.reads[0] == step.reads[1];
     for (i, slot) in step.reads.iter().enumerate() {
@@ -185,7 +189,7 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
     }
     for (i, slot) in step.writes.iter().enumerate() {
         match spec(slot).element {
-            Element::F32 | Element::F16 => floats[3 + i] = range(spec(slot)),
+            Element::F32 | Element::F16 => floats[5 + i] = range(spec(slot)),
             Element::U32 => indices[2] = range(spec(slot)),
         }
     }
@@ -194,7 +198,11 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
     let halves = writes.filter(|slot| slot.element == Element::F16).map(range).collect();
     let k = if matches!(step.kernel, Kernel::MatmulTn { .. }) { a_rows } else { a_columns };
     let out = spec(&step.writes[0]).matrix();
-    Ready { kernel: step.kernel, floats, indices, out, k, same, halves }
+    let formula = match step.kernel {
+        Kernel::LossMap(form) => form.loss.formula().map(|formula| formula.program()),
+        _ => None,
+    };
+    Ready { kernel: step.kernel, floats, indices, out, k, same, halves, formula }
 }
 
 impl Ready {
@@ -211,12 +219,12 @@ impl Ready {
         step: &StepRow,
     ) {
         let parts = floats.get_disjoint_mut(self.floats.clone());
-        let [a, b, c, out, out2, out3, out4] =
+        let [a, b, c, e, f, out, out2, out3, out4] =
             parts.expect("a plan's steps read and write different buffers");
         let parts = indices.get_disjoint_mut(self.indices.clone());
         let [order, table, picked] =
             parts.expect("a plan's steps read and write different buffers");
-        let (a, b, c) = (&*a, if self.same { &*a } else { &*b }, &*c);
+        let (a, b, c, e, f) = (&*a, if self.same { &*a } else { &*b }, &*c, &*e, &*f);
         let (m, n) = self.out;
         let product = self.product();
         match self.kernel {
@@ -261,6 +269,24 @@ impl Ready {
                 engine.loss_mse(a, b, (out, out2), columns, step);
                 if scaled {
                     kernels::scale(out2, c);
+                }
+            }
+            Kernel::LossMap(form) | Kernel::LossClasses(form) => {
+                let mut more = [c, e, f].into_iter();
+                let mut next = |present: bool| if present { more.next() } else { None };
+                let (constants, weights) = (next(form.constants), next(form.weights));
+                let (extra, scaling) = (Extra { constants, weights }, next(form.scaled));
+                let outs = (out, &mut *out2);
+                match &self.formula {
+                    Some(program) => loss::loss_map((&form, program), (a, b), extra, outs, step),
+                    None => {
+                        let classes = form.loss.classes();
+                        let goal = if classes { Goal::Classes(table) } else { Goal::Numbers(b) };
+                        loss::loss_classes(&form, (a, goal), extra, outs, step);
+                    }
+                }
+                if let Some(scaling) = scaling {
+                    kernels::scale(out2, scaling);
                 }
             }
             Kernel::LogLoss => kernels::log_loss(a, out, step),

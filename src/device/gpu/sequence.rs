@@ -299,6 +299,7 @@ impl<'a> Builder<'a> {
             variant,
             stored: Stored::F32,
             consts,
+            text: String::new(),
             params,
             bindings,
             part: None,

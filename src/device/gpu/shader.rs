@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::kernels::{KernelSpec, Variant};
+use crate::graph::Loss;
 use crate::model::Activation;
-use crate::plan::{Element, Kernel, Scaling, Stored};
+use crate::plan::{Element, Kernel, LossForm, Scaling, Stored};
 
 /// The number that stands for an activation in shaders.
 pub(super) fn number(act: Activation) -> u32 {
@@ -83,6 +84,18 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
         Kernel::LossCrossEntropy { scaled } | Kernel::LossMse { scaled } => {
             vec![("SCALED", u32::from(scaled))]
         }
+        Kernel::LossMap(form) => {
+            let width = form.loss.formula().map_or(1, |formula| formula.predictions());
+            let mut consts = loss_consts(form);
+            consts.push(("WIDTH", u32::try_from(width).unwrap_or(1)));
+            consts
+        }
+        Kernel::LossClasses(form) => {
+            let mut consts = loss_consts(form);
+            consts.extend(CLASS_LOSSES);
+            consts.push(("KIND", class_loss(form.loss).0));
+            consts
+        }
         Kernel::Rescale => {
             vec![("GROW_AFTER", Scaling::GROW_AFTER), ("LARGEST", Scaling::LARGEST)]
         }
@@ -98,6 +111,48 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
             vec![]
         }
     }
+}
+
+fn loss_consts(form: LossForm) -> Vec<(&'static str, u32)> {
+    vec![
+        ("CONSTANTS", u32::from(form.constants)),
+        ("WEIGHTS", u32::from(form.weights)),
+        ("SCALED", u32::from(form.scaled)),
+    ]
+}
+
+/// Kinds of losses over classes: names in the shader, and their numbers.
+const CLASS_LOSSES: [(&str, u32); 4] = [("LABELS", 0), ("SHARES", 1), ("FOCAL", 2), ("HINGE", 3)];
+
+/// The kind of a loss over classes, and its one setting.
+pub(super) fn class_loss(loss: Loss) -> (u32, f64) {
+    let (name, setting) = match loss {
+        Loss::KlDivergence => ("SHARES", 0.0),
+        Loss::Focal { gamma } => ("FOCAL", gamma),
+        Loss::Hinge { margin } => ("HINGE", margin),
+        Loss::SmoothedCrossEntropy { label_smoothing } => ("LABELS", label_smoothing),
+        _ => ("LABELS", 0.0),
+    };
+    (CLASS_LOSSES.iter().find(|(other, _)| *other == name).map_or(0, |it| it.1), setting)
+}
+
+/// The function that an elementwise loss's shader calls; empty for other kernels.
+pub fn formula_text(kernel: &Kernel) -> String {
+    let Kernel::LossMap(form) = kernel else { return String::new() };
+    let Some(formula) = form.loss.formula() else { return String::new() };
+    let names = ["p", "y", "c", "raw"];
+    let input = |index: u8| names.get(usize::from(index)).unwrap_or(&"0.0").to_string();
+    let (statements, results) = formula.program().wgsl(input, |_| "0.0".to_string());
+    let result = |index: usize| results.get(index).map_or("0.0", String::as_str);
+    format!(
+        "alias V = f32;\n\
+         struct Loss {{\n    value: f32,\n    slope: f32,\n    slope2: f32,\n}}\n\
+         fn loss_of(p: f32, y: f32, c: f32, raw: f32) -> Loss {{\n{statements}    \
+         return Loss({}, {}, {});\n}}\n",
+        result(0),
+        result(1),
+        result(2)
+    )
 }
 
 const HALF: &str = include_str!("../../../shaders/half.wgsl");
@@ -119,12 +174,13 @@ fn kept(variant: &Variant, stored: Stored) -> [&'static str; 4] {
     ]
 }
 
-/// The WGSL of one variant with these constants, for numbers kept like this.
+/// The WGSL of one variant with these constants and what the host writes for it, for numbers kept like this.
 pub fn assemble(
     spec: &KernelSpec,
     variant: &Variant,
     stored: Stored,
     consts: &[(&str, u32)],
+    text: &str,
 ) -> String {
     let mut wgsl = kept(variant, stored).concat();
     for (name, value) in variant.consts.iter().chain(consts) {
@@ -135,7 +191,7 @@ pub fn assemble(
             let _ = writeln!(wgsl, "const {}: u32 = {}u;", act.name().to_uppercase(), number(act));
         }
     }
-    for part in spec.source.iter().chain(variant.source) {
+    for part in spec.source.iter().chain([&text]).chain(variant.source) {
         wgsl += part;
     }
     wgsl
