@@ -17,20 +17,20 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> row_loss: array<f32>;
 @group(0) @binding(8) var<storage, read_write> d_logits: array<Write>;
 
-fn class_weight(class: u32) -> f32 {
+fn class_weight(label: u32) -> f32 {
     if CONSTANTS == 1u {
-        return constants[class];
+        return constants[label];
     }
     return 1.0;
 }
 
 // What should be likely, not to be a probability: classes may have weights.
-fn wanted(row: u32, class: u32) -> f32 {
+fn wanted(row: u32, j: u32) -> f32 {
     if KIND == SHARES {
-        return bitcast<f32>(goal[row * params.n + class]);
+        return bitcast<f32>(goal[row * params.n + j]);
     }
     let even = params.setting / f32(params.n);
-    return (select(0.0, 1.0 - params.setting, class == goal[row]) + even) * class_weight(class);
+    return (select(0.0, 1.0 - params.setting, j == goal[row]) + even) * class_weight(j);
 }
 
 // exp of a number that is not above 0

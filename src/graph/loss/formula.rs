@@ -74,8 +74,11 @@ impl Loss {
                     if alpha < 0.0 { one.clone() } else { alpha * &y + (1.0 - alpha) * (1.0 - &y) };
                 &c * share * ease * surprise(&one)
             }
-            // A maximum keeps its first argument where that is NaN.
-            Self::BinaryHinge { margin } => c * (margin - (2.0 * &y - 1.0) * &p).max(&zero),
+            Self::BinaryHinge { margin } => {
+                let short = margin - (2.0 * &y - 1.0) * &p;
+                // Not a maximum, whose slope at 0 would not be 0; and NaN stays.
+                c * short.if_at_most(&zero, &zero, &short)
+            }
         };
         let predictions: &[u8] = if self.outputs_each() == 2 && !matches!(self, Self::Pinball(_)) {
             &[0, 3]
