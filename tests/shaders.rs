@@ -10,9 +10,9 @@ use naga::valid::{
 };
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
 use wgrad::device::gpu::{
-    KERNELS, KernelSpec, SEQUENCE, Variant, assemble, consts, formula_text, sequence_consts,
+    KERNELS, KernelSpec, SEQUENCE, Variant, assemble, consts, generated, sequence_consts,
 };
-use wgrad::device::verify::{every_kernel, half_kernels};
+use wgrad::device::verify::{every_kernel, formulas, half_kernels};
 use wgrad::model::Activation;
 use wgrad::plan::{Kernel, Scaling, Stored};
 
@@ -33,13 +33,8 @@ fn every_shader() -> Vec<Shader> {
         let spec = KERNELS.iter().find(|spec| spec.name == kernel.name()).unwrap();
         for variant in spec.variants.iter().filter(|variant| variant.fits(stored)) {
             let label = format!("{kernel}{stored} ({})", variant.name);
-            let wgsl = assemble(
-                spec,
-                variant,
-                stored,
-                &consts(&kernel, variant, Activation::Relu),
-                &formula_text(&kernel),
-            );
+            let consts = consts(&kernel, variant, Activation::Relu);
+            let wgsl = assemble(spec, variant, stored, &consts, &generated(&kernel, &formulas(7)));
             all.push(Shader { spec, variant, stored, label, wgsl });
         }
     }

@@ -279,7 +279,9 @@ impl Expr {
             Node::Input(index) => write!(f, "x{index}")?,
             Node::Quantity(Quantity::Rows) => f.write_str("rows")?,
             Node::Quantity(Quantity::Counts) => f.write_str("counts")?,
-            Node::Quantity(Quantity::Keep(stream)) => write!(f, "keep{stream}")?,
+            Node::Quantity(Quantity::Keep(stream, Number(rate))) => {
+                write!(f, "keep{stream}({rate})")?;
+            }
             Node::Quantity(Quantity::Scalar(index)) => write!(f, "s{index}")?,
             Node::Unary(Unary::Neg, x) => {
                 f.write_str("-")?;

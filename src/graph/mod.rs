@@ -10,7 +10,7 @@ mod op;
 mod optimizer;
 
 pub use forward::{Inference, Training, inference, training};
-pub use loss::{Formula, Loss, Objective, Quantiles, Reduction, Wants};
+pub use loss::{Loss, LossFormula, Objective, Quantiles, Reduction, Wants};
 pub use op::{NodeId, Op};
 pub use optimizer::Optimizer;
 

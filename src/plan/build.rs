@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::fuse::{Lowering, element};
 use super::memory::{Temporary, assign};
 use super::{
-    BufferId, BufferSpec, Element, Kernel, Phase, Plan, Ports, Precision, Role, Scaling, Slot,
-    SlotSpec, Step, WINDOW,
+    BufferId, BufferSpec, Element, Formula, FormulaId, Kernel, Phase, Plan, Ports, Precision, Role,
+    Scaling, Slot, SlotSpec, Step, WINDOW,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Inference, Loss, NodeId, Op, Training};
@@ -35,6 +35,7 @@ pub struct PlanBuilder {
     temporaries: Vec<Temporary>,
     train: (Vec<Temporary>, Vec<Step>),
     eval: (Vec<Temporary>, Vec<Step>),
+    formulas: Vec<Formula>,
 }
 
 impl PlanBuilder {
@@ -100,6 +101,21 @@ impl PlanBuilder {
         slot
     }
 
+    /// A formula's place among the plan's; one that is there already is not added again.
+    ///
+    /// # Errors
+    /// If there are more than can be counted.
+    pub fn formula(&mut self, formula: Formula) -> Result<FormulaId> {
+        let known = self.formulas.iter().position(|other| *other == formula);
+        let place = known.unwrap_or(self.formulas.len());
+        let id = u16::try_from(place)
+            .map_err(|_| Error::shape("plan", "more than 65,536 formulas; use fewer layers"))?;
+        if known.is_none() {
+            self.formulas.push(formula);
+        }
+        Ok(FormulaId(id))
+    }
+
     /// A checked step.
     ///
     /// # Errors
@@ -146,7 +162,12 @@ impl PlanBuilder {
     /// The finished plan: its temporaries get their places.
     pub fn finish(self, batch: usize, eval_batch: usize, ports: Ports) -> Plan {
         let Self {
-            mut buffers, mut slots, train: (of_train, train), eval: (of_eval, eval), ..
+            mut buffers,
+            mut slots,
+            train: (of_train, train),
+            eval: (of_eval, eval),
+            formulas,
+            ..
         } = self;
         let (places, shared) = assign(&[
             (Phase::Train, of_train.as_slice(), train.as_slice()),
@@ -161,7 +182,7 @@ impl PlanBuilder {
             let (name, role) = (format!("temporary{index}"), Role::Activations);
             buffers.push(BufferSpec { name, elements, element, role });
         }
-        Plan { batch, eval_batch, buffers, slots, train, eval, ports }
+        Plan { batch, eval_batch, buffers, slots, train, eval, formulas, ports }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::FormulaId;
 use crate::graph::{Loss, Objective, Optimizer, Reduction};
 use crate::model::Activation;
 
@@ -71,6 +72,29 @@ pub enum Kernel {
     },
     /// out = a + b. Reads a, b; writes out.
     Add,
+    /// out = a formula of the operands, element by element. Reads up to six operands; writes out `[m,n]`, `[n]` or `[m]`.
+    Map {
+        /// What is computed.
+        formula: FormulaId,
+        /// Number of operands.
+        operands: u8,
+    },
+    /// out = sums of a formula over rows, top to bottom. Reads up to six operands; writes out `[n]`.
+    MapRows {
+        /// What is summed.
+        formula: FormulaId,
+        /// Number of operands.
+        operands: u8,
+    },
+    /// out = sum, or maximum, of a formula over columns. Reads up to six operands; writes out `[m]`.
+    MapColumns {
+        /// What is summed.
+        formula: FormulaId,
+        /// Number of operands.
+        operands: u8,
+        /// Whether the largest is taken instead of the sum.
+        maximum: bool,
+    },
     /// out = sums of x's columns. Reads x `[m,n]`; writes out `[n]`.
     SumRows,
     /// Loss of each row, and the mean loss's gradient.
@@ -183,6 +207,9 @@ impl Kernel {
             Self::Activate { .. } => "activate",
             Self::ActivateGrad { .. } => "activate_grad",
             Self::Add => "add",
+            Self::Map { .. } => "map",
+            Self::MapRows { .. } => "map_rows",
+            Self::MapColumns { .. } => "map_columns",
             Self::SumRows => "sum_rows",
             Self::LossCrossEntropy { .. } => "loss_cross_entropy",
             Self::LossMse { .. } => "loss_mse",
@@ -202,6 +229,16 @@ impl Kernel {
         matches!(self, Self::MatmulNt { .. } | Self::MatmulNn { .. } | Self::MatmulTn { .. })
     }
 
+    /// The formula that it names.
+    pub fn formula(&self) -> Option<FormulaId> {
+        match *self {
+            Self::Map { formula, .. }
+            | Self::MapRows { formula, .. }
+            | Self::MapColumns { formula, .. } => Some(formula),
+            _ => None,
+        }
+    }
+
     /// How many slots it reads and writes.
     pub fn arity(&self) -> (usize, usize) {
         match *self {
@@ -213,6 +250,9 @@ impl Kernel {
             Self::MatmulTn { bias_grad } => (2, 1 + usize::from(bias_grad)),
             Self::Activate { bias, .. } => (1 + usize::from(bias), 1),
             Self::ActivateGrad { .. } | Self::Add => (2, 1),
+            Self::Map { operands, .. }
+            | Self::MapRows { operands, .. }
+            | Self::MapColumns { operands, .. } => (usize::from(operands), 1),
             Self::SumRows | Self::LogLoss | Self::PutRows | Self::CheckFinite => (1, 1),
             Self::LossCrossEntropy { scaled } | Self::LossMse { scaled } => {
                 (2 + usize::from(scaled), 2)
@@ -267,7 +307,10 @@ impl fmt::Display for Kernel {
                 plus(weight_decay != 0.0, if decoupled { "decoupled_decay" } else { "decay" })?;
                 plus(scaled, "scale")
             }
-            Self::Add
+            Self::MapColumns { maximum, .. } => plus(maximum, "maximum"),
+            Self::Map { .. }
+            | Self::MapRows { .. }
+            | Self::Add
             | Self::SumRows
             | Self::LogLoss
             | Self::PutRows

@@ -4,6 +4,7 @@
 //! Absent on purpose: floating-point arithmetic, wgpu.
 
 mod build;
+mod formula;
 mod fuse;
 mod kernel;
 mod memory;
@@ -11,6 +12,7 @@ mod precision;
 mod print;
 
 pub use build::{PlanBuilder, Sizes};
+pub use formula::{Along, Formula, FormulaId, MOST_OPERANDS, Operand};
 pub use kernel::{Kernel, LossForm};
 pub use memory::Memory;
 pub use precision::{HALF_MAX, Precision, Scaling, Stored};
@@ -261,6 +263,7 @@ pub struct Plan {
     pub(crate) slots: Vec<SlotSpec>,
     pub(crate) train: Vec<Step>,
     pub(crate) eval: Vec<Step>,
+    pub(crate) formulas: Vec<Formula>,
     /// The slots that the host writes and reads.
     pub ports: Ports,
 }
@@ -269,6 +272,16 @@ impl Plan {
     /// One slot.
     pub fn slot(&self, slot: Slot) -> &SlotSpec {
         &self.slots[slot.0 as usize]
+    }
+
+    /// What a kernel that names a formula computes.
+    pub fn formula(&self, id: FormulaId) -> &Formula {
+        &self.formulas[usize::from(id.0)]
+    }
+
+    /// The formulas of the plan's kernels.
+    pub fn formulas(&self) -> &[Formula] {
+        &self.formulas
     }
 
     /// All slots.

@@ -23,6 +23,9 @@ impl Plan {
             list(&step.writes),
             list(&step.reads)
         );
+        if let Some(formula) = step.kernel.formula() {
+            line = format!("{line}  | {}", self.formula(formula).text);
+        }
         line.truncate(line.trim_end().len());
         line
     }

@@ -6,13 +6,15 @@ use super::Real;
 use super::engine::Engine;
 use super::kernels::{self, Adam, Product, Sgd};
 use super::loss::{self, Extra, Goal};
+use super::map::{Mapped, Over};
 use super::vector::{Instructions, Vector};
 use crate::device::{Device, DeviceInfo, Values, half, memory};
 use crate::error::{Error, Result};
 use crate::expr::Program;
 use crate::model::Activation;
 use crate::plan::{
-    BufferSpec, Element, Kernel, Phase, Plan, Slot, SlotSpec, Step, StepRow, WINDOW,
+    BufferSpec, Element, Formula, Kernel, MOST_OPERANDS, Phase, Plan, Slot, SlotSpec, Step,
+    StepRow, WINDOW,
 };
 
 /// The CPU as a device: `CpuDevice<f32>` for use, `CpuDevice<f64>` as the reference.
@@ -38,12 +40,17 @@ struct Sequence {
     rows: Vec<StepRow>,
 }
 
+/// Slots of floats that a step reads at most.
+const READS: usize = 5;
+/// Those that it reads and writes at most.
+const SLOTS: usize = READS + 4;
+
 /// A step with its slots' ranges in the arenas.
 #[derive(Debug)]
 struct Ready {
     kernel: Kernel,
-    /// Float slots: up to five reads, then up to four writes; empty ranges where there is none.
-    floats: [Range<usize>; 9],
+    /// Float slots: the reads, then the writes; empty ranges where there is none.
+    floats: [Range<usize>; SLOTS],
     /// Slots of whole numbers: order, source, destination.
     indices: [Range<usize>; 3],
     /// Rows and columns of the first write.
@@ -52,10 +59,12 @@ struct Ready {
     k: usize,
     /// Whether the second read is the first one again.
     same: bool,
+    /// The operands of a formula, which may overlap, and the matrix's rows.
+    mapped: Option<(Formula, Vec<Range<usize>>, usize)>,
     /// What it writes in half precision: computed in the device's own, then rounded.
     halves: Vec<Range<usize>>,
     /// What computes an elementwise loss.
-    formula: Option<Program>,
+    loss: Option<Program>,
 }
 
 impl<T: Real> CpuDevice<T> {
@@ -167,13 +176,22 @@ fn round<T: Real>(values: &mut [T]) {
     values.iter_mut().for_each(|value| *value = T::of(half::rounded(value.to_f64())));
 }
 
+/// Rows of the matrix that a formula goes over.
+fn rows_of(formula: &Formula, kernel: Kernel, operands: &[Range<usize>], out: usize) -> usize {
+    match kernel {
+        Kernel::MapRows { .. } => formula.rows(operands.iter().map(ExactSizeIterator::len)),
+        Kernel::MapColumns { .. } => out,
+        _ => out / formula.columns.max(1),
+    }
+}
+
 fn ready(plan: &Plan, step: &Step) -> Ready {
     let spec = |slot: &Slot| plan.slot(*slot);
     let range = |spec: &SlotSpec| {
         let start = buffer_start(plan, spec) + spec.offset;
         start..start + spec.len()
     };
-    let mut floats = [const { 0..0 }; 9];
+    let mut floats = [const { 0..0 }; SLOTS];
     let mut indices = [const { 0..0 }; 3];
     let same = step.reads.len() > 1 && step.reads[0] == step.reads[1];
     for (i, slot) in step.reads.iter().enumerate() {
@@ -189,7 +207,7 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
     }
     for (i, slot) in step.writes.iter().enumerate() {
         match spec(slot).element {
-            Element::F32 | Element::F16 => floats[5 + i] = range(spec(slot)),
+            Element::F32 | Element::F16 => floats[READS + i] = range(spec(slot)),
             Element::U32 => indices[2] = range(spec(slot)),
         }
     }
@@ -198,11 +216,21 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
     let halves = writes.filter(|slot| slot.element == Element::F16).map(range).collect();
     let k = if matches!(step.kernel, Kernel::MatmulTn { .. }) { a_rows } else { a_columns };
     let out = spec(&step.writes[0]).matrix();
-    let formula = match step.kernel {
+    let loss = match step.kernel {
         Kernel::LossMap(form) => form.loss.formula().map(|formula| formula.program()),
         _ => None,
     };
-    Ready { kernel: step.kernel, floats, indices, out, k, same, halves, formula }
+    let mapped = step.kernel.formula().map(|id| {
+        let formula = plan.formula(id).clone();
+        let operands: Vec<_> = step.reads.iter().map(|slot| range(spec(slot))).collect();
+        let rows = rows_of(&formula, step.kernel, &operands, spec(&step.writes[0]).len());
+        (formula, operands, rows)
+    });
+    if mapped.is_some() {
+        floats = [const { 0..0 }; SLOTS];
+        floats[READS] = range(spec(&step.writes[0]));
+    }
+    Ready { kernel: step.kernel, floats, indices, out, k, same, mapped, halves, loss }
 }
 
 impl Ready {
@@ -218,6 +246,9 @@ impl Ready {
         indices: &mut [u32],
         step: &StepRow,
     ) {
+        if let Some((formula, operands, rows)) = &self.mapped {
+            return self.map::<T>(engine, floats, (formula, operands, *rows), step);
+        }
         let parts = floats.get_disjoint_mut(self.floats.clone());
         let [a, b, c, e, f, out, out2, out3, out4] =
             parts.expect("a plan's steps read and write different buffers");
@@ -255,6 +286,8 @@ impl Ready {
             }
             Kernel::Activate { act, bias } => engine.activate(a, bias.then_some(b), act, out, n),
             Kernel::ActivateGrad { act } => engine.activate_grad(a, b, act, out),
+            // They were done before.
+            Kernel::Map { .. } | Kernel::MapRows { .. } | Kernel::MapColumns { .. } => {}
             Kernel::Add => kernels::add(a, b, out),
             Kernel::SumRows => engine.sum_rows(a, out, n),
             Kernel::LossCrossEntropy { scaled } => {
@@ -277,7 +310,7 @@ impl Ready {
                 let (constants, weights) = (next(form.constants), next(form.weights));
                 let (extra, scaling) = (Extra { constants, weights }, next(form.scaled));
                 let outs = (out, &mut *out2);
-                match &self.formula {
+                match &self.loss {
                     Some(program) => loss::loss_map((&form, program), (a, b), extra, outs, step),
                     None => {
                         let classes = form.loss.classes();
@@ -310,6 +343,34 @@ impl Ready {
         for range in &self.halves {
             round(&mut floats[range.clone()]);
         }
+    }
+
+    fn map<T: Real>(
+        &self,
+        engine: &T::Engine,
+        floats: &mut [T],
+        (formula, operands, rows): (&Formula, &[Range<usize>], usize),
+        step: &StepRow,
+    ) {
+        let out = self.floats[READS].clone();
+        let (before, rest) = floats.split_at_mut(out.start);
+        let (out, after) = rest.split_at_mut(out.len());
+        let mut values: [&[T]; MOST_OPERANDS] = [&[]; MOST_OPERANDS];
+        let end = before.len() + out.len();
+        for (values, range) in values.iter_mut().zip(operands) {
+            // No step reads what it writes.
+            *values = match range.start.checked_sub(end) {
+                Some(start) => &after[start..start + range.len()],
+                None => &before[range.clone()],
+            };
+        }
+        let over = match self.kernel {
+            Kernel::MapRows { .. } => Over::Rows,
+            Kernel::MapColumns { maximum: false, .. } => Over::Columns,
+            Kernel::MapColumns { .. } => Over::Largest,
+            _ => Over::Nothing,
+        };
+        engine.map(Mapped { formula, operands: values, rows, step: *step }, over, out);
     }
 }
 

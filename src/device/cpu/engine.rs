@@ -5,6 +5,7 @@
 
 use super::Real;
 use super::kernels::{self, Adam, Product, Sgd};
+use super::map::{Mapped, Over};
 use crate::model::Activation;
 use crate::plan::{Kernel, StepRow};
 
@@ -70,6 +71,11 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     /// See [`kernels::activate_grad`].
     fn activate_grad(&self, saved: &[T], d_y: &[T], act: Activation, out: &mut [T]) {
         kernels::activate_grad(saved, d_y, act, out);
+    }
+
+    /// See [`Mapped::run`].
+    fn map(&self, mapped: Mapped<'_, T>, over: Over, out: &mut [T]) {
+        mapped.run::<T::Functions>(over, out);
     }
 
     /// See [`kernels::sum_rows`].

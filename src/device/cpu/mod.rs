@@ -8,9 +8,10 @@ mod device;
 mod engine;
 pub mod kernels;
 pub mod loss;
+pub mod map;
 mod real;
 mod vector;
 
 pub use device::CpuDevice;
 pub use real::Real;
-pub use vector::Instructions;
+pub use vector::{Instructions, Single};

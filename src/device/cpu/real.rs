@@ -6,7 +6,8 @@ use std::ops::{AddAssign, DivAssign, MulAssign, Neg, SubAssign};
 use ndarray::LinalgScalar;
 
 use super::engine::{Engine, Plain};
-use super::vector::Vector;
+use super::vector::{Single, Vector};
+use crate::expr::{Double, Functions};
 
 /// f32 or f64, with the functions that kernels need.
 pub trait Real:
@@ -24,6 +25,8 @@ pub trait Real:
 {
     /// What does kernels in this precision.
     type Engine: Engine<Self>;
+    /// The primitive functions of expressions.
+    type Functions: Functions<Self>;
 
     /// From a host number.
     fn of(value: f64) -> Self;
@@ -46,9 +49,10 @@ pub trait Real:
 }
 
 macro_rules! real {
-    ($float:ty, $engine:ty, $erf:path) => {
+    ($float:ty, $engine:ty, $functions:ty, $erf:path) => {
         impl Real for $float {
             type Engine = $engine;
+            type Functions = $functions;
 
             fn of(value: f64) -> Self {
                 value as $float
@@ -81,5 +85,5 @@ macro_rules! real {
     };
 }
 
-real!(f32, Vector, libm::erff);
-real!(f64, Plain, libm::erf);
+real!(f32, Vector, Single<false>, libm::erff);
+real!(f64, Plain, Double, libm::erf);

@@ -10,6 +10,8 @@ const ADAM: &str = include_str!("../../../shaders/adam.wgsl");
 const SGD: &str = include_str!("../../../shaders/sgd.wgsl");
 const INDEX: &str = include_str!("../../../shaders/index.wgsl");
 pub(super) const FUNCTIONS: &str = include_str!("../../../shaders/functions.wgsl");
+const RANDOM: &str = include_str!("../../../shaders/random.wgsl");
+const OPERANDS: &str = include_str!("../../../shaders/operands.wgsl");
 const ACTIVATION: &str = include_str!("../../../shaders/activation.wgsl");
 const PRODUCT: &str = include_str!("../../../shaders/product.wgsl");
 const PRODUCT_SUBGROUP: &str = include_str!("../../../shaders/product_subgroup.wgsl");
@@ -239,6 +241,22 @@ pub(super) const MATMULS: &[Variant] = &[
     ),
 ];
 
+const fn map(name: &'static str, variants: &'static [Variant]) -> KernelSpec {
+    KernelSpec {
+        name,
+        source: &[STEP_ROW, STEP, INDEX, FUNCTIONS, RANDOM, OPERANDS],
+        params: &[
+            "m", "n", "rows0", "columns0", "shift0", "width0", "rows1", "columns1", "shift1",
+            "width1", "rows2", "columns2", "shift2", "width2", "rows3", "columns3", "shift3",
+            "width3", "rows4", "columns4", "shift4", "width4", "rows5", "columns5", "shift5",
+            "width5",
+        ],
+        reads: &["x0", "x1", "x2", "x3", "x4", "x5"],
+        writes: &["out"],
+        variants,
+    }
+}
+
 const fn matmul(name: &'static str) -> KernelSpec {
     KernelSpec {
         name,
@@ -287,6 +305,9 @@ pub const KERNELS: &[KernelSpec] = &[
         writes: &["out"],
         variants: plain!("add"),
     },
+    map("map", plain!("map")),
+    map("map_rows", plain!("map_rows")),
+    map("map_columns", plain!("map_columns")),
     KernelSpec {
         name: "sum_rows",
         source: &[STEP_ROW, STEP, INDEX],

@@ -6,10 +6,10 @@ use super::kernels::{KERNELS, KernelSpec, Variant};
 use super::load::UNIFORM_STRIDE;
 use super::pipeline::STEP_BYTES;
 use super::sequence::MAX_STEPS;
-use super::shader::{activation_of, class_loss, consts, formula_text, fused};
+use super::shader::{activation_of, class_loss, consts, fused, generated};
 use crate::error::{Error, Result};
 use crate::model::Activation;
-use crate::plan::{Kernel, Phase, Plan, Slot, Step, Stored};
+use crate::plan::{Along, Formula, Kernel, MOST_OPERANDS, Phase, Plan, Slot, Step, Stored};
 
 /// Workgroups that an axis of a grid may have in WebGPU.
 const MAX_GROUPS_PER_AXIS: u32 = 65_535;
@@ -22,8 +22,8 @@ pub(super) struct Launch {
     /// What its numbers are kept in.
     pub(super) stored: Stored,
     pub(super) consts: Vec<(&'static str, u32)>,
-    /// What the host writes of its shader.
-    pub(super) text: String,
+    /// WGSL that the host writes: what a formula computes.
+    pub(super) generated: String,
     /// Bits of the fields of `Params`.
     pub(super) params: Vec<u32>,
     /// Reads, then writes.
@@ -100,7 +100,7 @@ pub(super) fn launches(
         variant,
         stored,
         consts: consts(&step.kernel, variant, usual),
-        text: formula_text(&step.kernel),
+        generated: generated(&step.kernel, plan.formulas()),
         params,
         bindings: bindings(&step.kernel, step).into_iter().map(Binding::from).collect(),
         part: None,
@@ -207,6 +207,9 @@ fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)>
             let len = narrow(rows * columns)?;
             (vec![len], flat(len))
         }
+        Kernel::Map { formula, .. }
+        | Kernel::MapRows { formula, .. }
+        | Kernel::MapColumns { formula, .. } => mapped(plan, step, plan.formula(formula), tile_n)?,
         Kernel::SumRows => {
             let (m, n) = read(0).matrix();
             (vec![narrow(m)?, narrow(n)?], flat(narrow(n)?))
@@ -238,6 +241,39 @@ fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)>
         // They have an arena.
         Kernel::CheckFinite | Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } => (vec![], 0),
     })
+}
+
+/// Params and workgroups of a formula's kernel: sizes, and how each operand lies.
+fn mapped(plan: &Plan, step: &Step, formula: &Formula, workgroup: u32) -> Result<(Vec<u32>, u32)> {
+    let out = plan.slot(step.writes[0]).len();
+    let lengths = || step.reads.iter().map(|&slot| plan.slot(slot).len());
+    let n = formula.columns;
+    let m = match step.kernel {
+        Kernel::MapRows { .. } => formula.rows(lengths()),
+        Kernel::MapColumns { .. } => out,
+        _ => out / n.max(1),
+    };
+    narrow(m.saturating_mul(n))?;
+    let mut params = vec![narrow(m)?, narrow(n)?];
+    for index in 0..MOST_OPERANDS {
+        let Some(operand) = formula.operands.get(index) else {
+            params.extend([0; 4]);
+            continue;
+        };
+        let width = narrow(operand.width)?;
+        let (rows, columns, width) = match operand.along {
+            Along::Both => (width, 1, width),
+            Along::Columns => (0, 1, width),
+            Along::Rows => (1, 0, narrow(n)?),
+            Along::Nothing => (0, 0, narrow(n)?),
+        };
+        params.extend([rows, columns, operand.shift.cast_unsigned(), width]);
+    }
+    let groups = match step.kernel {
+        Kernel::MapColumns { .. } => narrow(m)?,
+        _ => narrow(out)?.div_ceil(workgroup),
+    };
+    Ok((params, groups))
 }
 
 /// The bits of an update's settings, in the order of these names of fields; 0 for one that the kernel does not have.
@@ -282,6 +318,11 @@ fn bindings(kernel: &Kernel, step: &Step) -> Vec<Option<Slot>> {
         }
         Kernel::Activate { bias, .. } => vec![take(true), take(bias), put(true)],
         Kernel::ActivateGrad { .. } | Kernel::Add => vec![take(true), take(true), put(true)],
+        Kernel::Map { .. } | Kernel::MapRows { .. } | Kernel::MapColumns { .. } => {
+            let mut slots: Vec<_> = (0..MOST_OPERANDS).map(|_| take(true)).collect();
+            slots.push(put(true));
+            slots
+        }
         Kernel::SumRows | Kernel::LogLoss | Kernel::PutRows | Kernel::CheckFinite => {
             vec![take(true), put(true)]
         }

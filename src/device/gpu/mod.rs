@@ -24,4 +24,4 @@ pub use adapter::{AdapterReport, adapters};
 pub use device::GpuDevice;
 pub use kernels::{KERNELS, KernelSpec, SEQUENCE, Shape, Variant};
 pub use sequence::sequence_consts;
-pub use shader::{assemble, consts, formula_text};
+pub use shader::{assemble, consts, generated};

@@ -25,7 +25,7 @@ impl Pipelines {
     /// The pipeline of a dispatch, compiled if this is the first of its kind.
     pub(super) fn get(&mut self, device: &wgpu::Device, launch: &Launch) -> Pipeline {
         let wgsl =
-            assemble(launch.spec, launch.variant, launch.stored, &launch.consts, &launch.text);
+            assemble(launch.spec, launch.variant, launch.stored, &launch.consts, &launch.generated);
         if let Some(made) = self.made.get(&wgsl) {
             return made.clone();
         }

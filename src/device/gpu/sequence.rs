@@ -299,7 +299,7 @@ impl<'a> Builder<'a> {
             variant,
             stored: Stored::F32,
             consts,
-            text: String::new(),
+            generated: String::new(),
             params,
             bindings,
             part: None,

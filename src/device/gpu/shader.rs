@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use super::kernels::{KernelSpec, Variant};
+use crate::expr::{Number, Quantity};
 use crate::graph::Loss;
 use crate::model::Activation;
-use crate::plan::{Element, Kernel, LossForm, Scaling, Stored};
+use crate::plan::{Element, Formula, Kernel, LossForm, Scaling, Stored};
 
 /// The number that stands for an activation in shaders.
 pub(super) fn number(act: Activation) -> u32 {
@@ -107,7 +108,14 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
         Kernel::UpdateAdam { decoupled, scaled, .. } => {
             vec![("DECOUPLED", u32::from(decoupled)), ("SCALED", u32::from(scaled))]
         }
-        Kernel::Add | Kernel::SumRows | Kernel::LogLoss | Kernel::PutRows | Kernel::CheckFinite => {
+        Kernel::MapColumns { maximum, .. } => vec![("MAXIMUM", u32::from(maximum))],
+        Kernel::Map { .. }
+        | Kernel::MapRows { .. }
+        | Kernel::Add
+        | Kernel::SumRows
+        | Kernel::LogLoss
+        | Kernel::PutRows
+        | Kernel::CheckFinite => {
             vec![]
         }
     }
@@ -136,13 +144,12 @@ pub(super) fn class_loss(loss: Loss) -> (u32, f64) {
     (CLASS_LOSSES.iter().find(|(other, _)| *other == name).map_or(0, |it| it.1), setting)
 }
 
-/// The function that an elementwise loss's shader calls; empty for other kernels.
-pub fn formula_text(kernel: &Kernel) -> String {
-    let Kernel::LossMap(form) = kernel else { return String::new() };
+/// The function `loss_of` that an elementwise loss's shader calls.
+fn loss_text(form: LossForm) -> String {
     let Some(formula) = form.loss.formula() else { return String::new() };
     let names = ["p", "y", "c", "raw"];
-    let input = |index: u8| names.get(usize::from(index)).unwrap_or(&"0.0").to_string();
-    let (statements, results) = formula.program().wgsl(input, |_| "0.0".to_string());
+    let input = |index: u8| (*names.get(usize::from(index)).unwrap_or(&"0.0")).to_string();
+    let (statements, results) = formula.program().wgsl(input, quantity);
     let result = |index: usize| results.get(index).map_or("0.0", String::as_str);
     format!(
         "alias V = f32;\n\
@@ -174,13 +181,38 @@ fn kept(variant: &Variant, stored: Stored) -> [&'static str; 4] {
     ]
 }
 
-/// The WGSL of one variant with these constants and what the host writes for it, for numbers kept like this.
+/// The function `formula` of a kernel that names one, or that of an elementwise loss, in WGSL; nothing for others.
+pub fn generated(kernel: &Kernel, formulas: &[Formula]) -> String {
+    if let Kernel::LossMap(form) = kernel {
+        return loss_text(*form);
+    }
+    let Some(formula) = kernel.formula().and_then(|id| formulas.get(usize::from(id.0))) else {
+        return String::new();
+    };
+    let input = |index: u8| format!("load{index}(row, column)");
+    let (body, out) = formula.program.wgsl(input, quantity);
+    format!("fn formula(row: u32, column: u32) -> f32 {{\n{body}    return {};\n}}\n", out[0])
+}
+
+/// What stands for a step's number in WGSL, in a function of `row` and `column`.
+fn quantity(quantity: Quantity) -> String {
+    match quantity {
+        Quantity::Rows => "step.rows".to_string(),
+        Quantity::Counts => "select(0.0, 1.0, row < step.rows)".to_string(),
+        Quantity::Keep(stream, Number(rate)) => {
+            format!("keep({stream}u, {:?}f, row * params.n + column)", rate as f32)
+        }
+        Quantity::Scalar(index) => format!("step.s{index}"),
+    }
+}
+
+/// The WGSL of one variant with these constants and this text of the host's, for numbers kept like this.
 pub fn assemble(
     spec: &KernelSpec,
     variant: &Variant,
     stored: Stored,
     consts: &[(&str, u32)],
-    text: &str,
+    generated: &str,
 ) -> String {
     let mut wgsl = kept(variant, stored).concat();
     for (name, value) in variant.consts.iter().chain(consts) {
@@ -191,7 +223,8 @@ pub fn assemble(
             let _ = writeln!(wgsl, "const {}: u32 = {}u;", act.name().to_uppercase(), number(act));
         }
     }
-    for part in spec.source.iter().chain([&text]).chain(variant.source) {
+    wgsl += generated;
+    for part in spec.source.iter().chain(variant.source) {
         wgsl += part;
     }
     wgsl

@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::graph::{Loss, Wants};
 use crate::model::Activation;
 use crate::plan::{
-    Element, Kernel, LossForm, Phase, Plan, PlanBuilder, Ports, Role, Scaling, Slot, StepRow,
-    Stored,
+    Along, Element, Kernel, LossForm, Phase, Plan, PlanBuilder, Ports, Role, Scaling, Slot,
+    StepRow, Stored,
 };
 use crate::random::{Purpose, Random, Seed};
 use crate::shape::narrow;
@@ -44,6 +44,7 @@ pub fn every_kernel() -> Vec<Kernel> {
         let map = loss.formula().is_some();
         kernels.push(if map { Kernel::LossMap(form) } else { Kernel::LossClasses(form) });
     }
+    kernels.extend(super::formulas::kernels());
     for act in Activation::ALL {
         let save = !act.gradient_from_output();
         kernels.push(Kernel::MatmulNt { bias: true, act, save });
@@ -91,6 +92,9 @@ pub fn half_kernels() -> Vec<(Kernel, Stored)> {
         }
         Kernel::LossMap(_) | Kernel::LossClasses(_) => vec![],
         Kernel::Gather { .. }
+        | Kernel::Map { .. }
+        | Kernel::MapRows { .. }
+        | Kernel::MapColumns { .. }
         | Kernel::LogLoss
         | Kernel::PutRows
         | Kernel::CheckFinite
@@ -130,6 +134,8 @@ pub fn sizes_of(kernel: &Kernel) -> Vec<Triple> {
         Kernel::UpdateSgd { scaled: false, .. } | Kernel::UpdateAdam { scaled: false, .. } => {
             vec![[1, 64, 1], [1, 1792, 1]]
         }
+        // Those after the first three are single functions, which only want values.
+        Kernel::Map { formula, .. } if formula.0 > 2 => vec![[9, 13, 9]],
         // The third is 0 where gradients have overflowed.
         Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } => {
             vec![[1, 128, 1], [1, 1792, 1], [1, 128, 0]]
@@ -273,6 +279,31 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
             let reads = vec![make.read("a", vec![m, n])?, make.read("b", vec![m, n])?];
             (reads, vec![make.written("out", vec![m, n])?])
         }
+        Kernel::Map { formula, .. }
+        | Kernel::MapRows { formula, .. }
+        | Kernel::MapColumns { formula, .. } => {
+            let formulas = super::formulas::formulas(n);
+            let mut reads = Vec::new();
+            for operand in &formulas[usize::from(formula.0)].operands {
+                let name = format!("x{}", reads.len());
+                reads.push(match operand.along {
+                    Along::Both if formula.0 > 2 => make.extreme(&name, vec![m, n])?,
+                    Along::Both => make.floats(&name, vec![m, n], 1.0)?,
+                    Along::Columns => make.floats(&name, vec![n], 1.0)?,
+                    Along::Rows => make.floats(&name, vec![m], 1.0)?,
+                    Along::Nothing => make.floats(&name, vec![1], 1.0)?,
+                });
+            }
+            for formula in formulas {
+                make.builder.formula(formula)?;
+            }
+            let sizes = match kernel {
+                Kernel::MapRows { .. } => vec![n],
+                Kernel::MapColumns { .. } => vec![m],
+                _ => vec![m, n],
+            };
+            (reads, vec![make.floats("out", sizes, 1.0)?])
+        }
         Kernel::SumRows => (vec![make.read("x", vec![m, n])?], vec![make.written("out", vec![n])?]),
         Kernel::LossCrossEntropy { scaled } => {
             let mut reads =
@@ -374,6 +405,8 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
         first: 5,
         rows: narrow(if update { 1 } else { counted }),
         log: 3,
+        step: 77,
+        seed: 12345,
         lr: 0.01,
         correction1: 1.0 - 0.9_f64.powi(3),
         correction2: (1.0 - 0.999_f64.powi(3)).sqrt(),

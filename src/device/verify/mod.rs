@@ -4,6 +4,7 @@
 //! Each check is a plan of one step that both devices run on the same values.
 
 mod cases;
+mod formulas;
 #[cfg(feature = "gpu")]
 mod sequences;
 
@@ -15,6 +16,7 @@ use crate::plan::{Element, Kernel, Phase, Stored};
 
 use cases::{Case, Start, Triple, build, cpu_sizes_of};
 pub use cases::{every_kernel, half_kernels, sizes_of};
+pub use formulas::formulas;
 
 /// What came of one comparison.
 #[derive(Clone, Debug, PartialEq)]
@@ -296,6 +298,10 @@ fn limits(kernel: &Kernel, [m, n, k]: Triple) -> (f64, f64) {
             (abs + 8.0 * u, rel + 4.0 * u)
         }
         Kernel::SumRows => (sum(m), 0.0),
+        // Exponentials of 80 err by 163 units in the last place.
+        Kernel::Map { .. } => (4e-6, 2e-5),
+        Kernel::MapRows { .. } => (4.0 * sum(m) + 1e-6, 0.0),
+        Kernel::MapColumns { .. } => (4.0 * sum(n) + 1e-6, 0.0),
         Kernel::CheckFinite | Kernel::Rescale => (0.0, 0.0),
         Kernel::LossCrossEntropy { .. } => (1e-5, 2e-5),
         Kernel::LossMse { .. } => (sum(n), 8.0 * u),

@@ -8,14 +8,14 @@ use crate::expr::{Expr, Program};
 /// Inputs of its expressions are 0 the prediction, 1 the target, 2 the constant c of the column (a quantile, a positive
 /// weight; 1 if there is none), 3 the second prediction.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Formula {
+pub struct LossFormula {
     /// l
     pub value: Expr,
     /// ∂l / ∂ each prediction.
     pub slopes: Vec<Expr>,
 }
 
-impl Formula {
+impl LossFormula {
     /// Predictions of an element.
     pub fn predictions(&self) -> usize {
         self.slopes.len()
@@ -29,7 +29,7 @@ impl Formula {
 
 impl Loss {
     /// Its formula, if it is elementwise.
-    pub fn formula(self) -> Option<Formula> {
+    pub fn formula(self) -> Option<LossFormula> {
         let [p, y, c, raw] = [0, 1, 2, 3].map(Expr::input);
         let (d, zero) = (&p - &y, Expr::constant(0.0));
         // Log of what a label says should be likely: t softplus(−x) + (1 − t) softplus(x) loses no digits for t of 0 or 1.
@@ -86,6 +86,6 @@ impl Loss {
             &[0]
         };
         let slopes = predictions.iter().map(|&input| value.derivative(input)).collect();
-        Some(Formula { value, slopes })
+        Some(LossFormula { value, slopes })
     }
 }

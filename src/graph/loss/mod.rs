@@ -10,7 +10,7 @@ mod text;
 
 use serde::{Deserialize, Serialize};
 
-pub use formula::Formula;
+pub use formula::LossFormula;
 pub use objective::{Objective, Reduction};
 
 use crate::data::TargetKind;

@@ -8,7 +8,7 @@ use crate::expr::{Binary, Compare, Functions, Unary};
 
 /// Single precision; whether the processor fuses multiplication and addition is known when it is compiled.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Single<const FUSED: bool>;
+pub struct Single<const FUSED: bool>;
 
 /// Above it eˣ is infinite.
 const LARGEST: f32 = 88.722_83;

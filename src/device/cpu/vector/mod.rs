@@ -15,10 +15,12 @@ mod update;
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
+pub use functions::Single;
 pub use instructions::Instructions;
 
 use super::engine::Engine;
 use super::kernels::{Adam, Product, Sgd};
+use super::map::{Mapped, Over};
 use crate::model::Activation;
 use crate::plan::{Kernel, StepRow};
 
@@ -179,6 +181,10 @@ impl Engine<f32> for Vector {
 
     fn activate_grad(&self, saved: &[f32], d_y: &[f32], act: Activation, out: &mut [f32]) {
         self.instructions.run(passes::ActivateGrad { saved, d_y, act, out });
+    }
+
+    fn map(&self, mapped: Mapped<'_, f32>, over: Over, out: &mut [f32]) {
+        self.instructions.run(passes::Map { mapped, over, out });
     }
 
     fn sum_rows(&self, x: &[f32], out: &mut [f32], n: usize) {

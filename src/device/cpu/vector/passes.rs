@@ -4,8 +4,10 @@
 //! Absent on purpose: products, updates.
 
 use super::activation;
+use super::functions::Single;
 use super::instructions::{Instructions, Work};
 use super::pool::{Pool, both};
+use crate::device::cpu::map::{Mapped, Over};
 use crate::model::Activation;
 use crate::plan::StepRow;
 
@@ -60,6 +62,22 @@ impl Work for ActivateGrad<'_> {
     fn run<const FUSED: bool, const LANES: usize>(self) {
         self.out.copy_from_slice(self.d_y);
         activation::times_gradients::<FUSED>(self.act, self.out, self.saved);
+    }
+}
+
+/// A formula of a plan
+pub(super) struct Map<'a> {
+    pub(super) mapped: Mapped<'a, f32>,
+    pub(super) over: Over,
+    pub(super) out: &'a mut [f32],
+}
+
+impl Work for Map<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool, const LANES: usize>(self) {
+        self.mapped.run::<Single<FUSED>>(self.over, self.out);
     }
 }
 
