@@ -9,9 +9,10 @@ use super::stream::Table;
 use super::{
     Criterion, EpochStats, Fit, Metrics, RunInfo, Streaming, TrainOptions, TrainedModel, Warning,
 };
-use crate::data::{Dataset, Preparation, Split, Targets, steps_per_epoch};
+use crate::data::{Dataset, Preparation, Scale, Split, Targets, steps_per_epoch};
 use crate::device::{Device, DeviceKind, Values, open_tuned};
 use crate::error::{Error, Result};
+use crate::graph::Wants;
 use crate::model::{Params, Sequential};
 use crate::plan::{Plan, Precision, Scaling, Slot};
 use crate::shape::narrow;
@@ -137,6 +138,9 @@ impl Trainer {
             batch: plan.batch,
             precision: options.precision,
             device_bytes: device.bytes_for(&plan) + on_their_way,
+            raw_target: (options.scale != Scale::None
+                && matches!(options.loss.wants(), Wants::Counts | Wants::Shares))
+            .then(|| options.loss.name()),
             streaming,
             load_seconds: begun.elapsed().as_secs_f64(),
             variants: device.variants(),
