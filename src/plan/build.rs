@@ -300,6 +300,7 @@ impl Plan {
             wanted: step.gradients.clone(),
             steps,
             row_loss: None,
+            inlined: HashMap::new(),
         };
         lowering.run(&mut builder)?;
         let row_loss =
@@ -391,6 +392,7 @@ impl PlanBuilder {
             wanted: vec![inference.prediction],
             steps: vec![self.step(gather, vec![eval_x], vec![x])?],
             row_loss: None,
+            inlined: HashMap::new(),
         };
         lowering.run(self)?;
         let out = lowering.slots[&inference.prediction];

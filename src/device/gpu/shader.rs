@@ -109,7 +109,9 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
             vec![("DECOUPLED", u32::from(decoupled)), ("SCALED", u32::from(scaled))]
         }
         Kernel::MapColumns { maximum, .. } => vec![("MAXIMUM", u32::from(maximum))],
-        Kernel::Map { .. }
+        Kernel::Lookup { .. }
+        | Kernel::LookupGrad { .. }
+        | Kernel::Map { .. }
         | Kernel::MapRows { .. }
         | Kernel::Add
         | Kernel::SumRows
