@@ -13,7 +13,7 @@ use wgrad::device::DeviceKind;
 use wgrad::device::cpu::Real;
 use wgrad::device::cpu::loss::{Extra, Goal, loss_classes, loss_map};
 use wgrad::graph::{Loss, Optimizer, Reduction, Wants};
-use wgrad::plan::{LossForm, StepRow};
+use wgrad::plan::{LossForm, Precision, StepRow};
 use wgrad::train::{ClassWeights, Criterion, EpochStats, Predictions};
 use wgrad::{Dataset, Event, Predictor, Seed, Sequential, TrainOptions, Trainer};
 
@@ -384,6 +384,29 @@ fn losses_of_each_kind_train_on_the_gpu() {
     let Some(kind) = common::gpu_kind() else { return };
     for text in ["gaussian-nll", "binary-cross-entropy", "kl-divergence", "focal"] {
         learn(text.parse().unwrap(), &kind, 40);
+    }
+}
+
+#[test]
+fn losses_train_in_half_precision() {
+    for kind in common::half_kinds() {
+        for text in ["binary-cross-entropy", "pinball(0.2, 0.8)", "cross-entropy(0.1)"] {
+            let loss: Loss = text.parse().unwrap();
+            let weights = (0..300).map(|row| (row % 3) as f32).collect();
+            let data = table(loss, 300).with_weights(weights).unwrap().split(0.2, Seed(1)).unwrap();
+            let of = |precision| {
+                let options = TrainOptions { loss, precision, ..TrainOptions::default() };
+                TrainOptions { epochs: 8, lr: 0.01, batch_size: 32, ..options }
+            };
+            let losses = |run: (Trainer, Vec<EpochStats>)| {
+                run.1.iter().map(|epoch| epoch.train_loss).collect::<Vec<f64>>()
+            };
+            let single = losses(run(&data, &of(Precision::F32), &DeviceKind::Cpu));
+            let half = losses(run(&data, &of(Precision::F16), &kind));
+            let tolerance = Tolerance { abs: 0.01, rel: 0.01 };
+            assert_close(&format!("{text} on {kind}"), &half, &single, tolerance);
+            assert_ne!(half, single, "it must make some difference");
+        }
     }
 }
 

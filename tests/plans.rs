@@ -13,7 +13,7 @@ use std::path::Path;
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use wgrad::graph::{Loss, Optimizer, inference, training};
+use wgrad::graph::{Loss, Objective, Optimizer, inference, training};
 use wgrad::model::{Activation, Init, Layer, Sequential};
 use wgrad::plan::{Kernel, Memory, Phase, Plan, Precision, Role, Sizes, Slot, Step};
 use wgrad::train::WORKLOADS;
@@ -112,6 +112,18 @@ fn golden_no_bias() {
     let sizes = Sizes { batch: 16, train_rows: 53, eval_batch: 0, eval_rows: 0 };
     let momentum = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 1e-2 };
     assert_golden("no_bias", &plan(&model, 7, Loss::CrossEntropy, momentum, sizes));
+}
+
+#[test]
+fn golden_weighted_quantiles() {
+    let loss = "pinball(0.1, 0.5, 0.9)".parse::<Loss>().unwrap();
+    let objective = Objective { weights: true, ..loss.into() };
+    let sizes = Sizes { batch: 16, train_rows: 53, eval_batch: 10, eval_rows: 10 };
+    // Three outputs for each of two targets.
+    let model = Sequential::mlp(&[12], Activation::Relu, 6, Init::Pytorch);
+    let step = training(&model, 7, objective, SGD).unwrap();
+    let plan = Plan::training(&step, &inference(&model, 7).unwrap(), sizes).unwrap();
+    assert_golden("weighted_quantiles", &plan);
 }
 
 #[test]

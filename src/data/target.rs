@@ -205,10 +205,10 @@ impl Column<'_> {
     /// Yes or no for each row: of two texts the later one in the order of classes is yes.
     fn label(self) -> Result<(Label, Vec<f32>)> {
         let column = self.name.to_owned();
-        let lone = match self.distinct.as_slice() {
-            [only] => whole_number(&only.text).filter(|value| matches!(value, 0 | 1)),
-            _ => None,
-        };
+        let values = self.distinct.iter().map(|cell| whole_number(&cell.text));
+        let values: Option<Vec<i64>> = values.collect();
+        let lone = values.filter(|values| values.windows(2).all(|pair| pair[0] == pair[1]));
+        let lone = lone.and_then(|values| values.first().copied().filter(|it| matches!(it, 0 | 1)));
         if let Some(value) = lone {
             // Every row says the same, but what the other value would be is known.
             let values = ["0", "1"].map(String::from);
