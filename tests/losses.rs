@@ -274,6 +274,42 @@ fn rows_that_do_not_count_are_zeros() {
     }
 }
 
+#[test]
+fn outputs_that_are_no_numbers_show_in_the_loss() {
+    for loss in Loss::all() {
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            for at in 0..loss.outputs_for(3) {
+                let mut batch = random_batch(loss, 4);
+                batch.outputs[at] = bad;
+                let value = batch.value(loss, Reduction::Mean);
+                // An output may be as sure as it likes of what is true.
+                assert!(
+                    !bad.is_nan() || value.is_nan(),
+                    "{loss}, output {at}: {bad} gives {value}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_positive_weight_is_that_of_the_rows_that_say_yes() {
+    for text in ["binary-cross-entropy", "binary-focal", "binary-hinge"] {
+        let loss: Loss = text.parse().unwrap();
+        let mut batch = random_batch(loss, 7);
+        (batch.weights, batch.divisor) = (None, 1.0);
+        let (with, with_slopes) = batch.run(loss, Reduction::Sum);
+        batch.constants = vec![];
+        let (_, slopes) = batch.run(loss, Reduction::Sum);
+        let weight =
+            |at: usize| if batch.targets[at] == 1.0 { [0.5, 1.0, 2.5][at % 3] } else { 1.0 };
+        let want: Vec<f64> = slopes.iter().enumerate().map(|(at, d)| d * weight(at)).collect();
+        let tolerance = Tolerance { abs: 1e-14, rel: 1e-12 };
+        assert_close(text, &with_slopes, &want, tolerance);
+        assert!(with.iter().all(|loss| *loss >= 0.0));
+    }
+}
+
 // ---- Whole runs ----
 
 /// A table with targets of the kind that a loss wants, which two features tell.

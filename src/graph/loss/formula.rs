@@ -34,6 +34,8 @@ impl Loss {
         let (d, zero) = (&p - &y, Expr::constant(0.0));
         // Log of what a label says should be likely: t softplus(−x) + (1 − t) softplus(x) loses no digits for t of 0 or 1.
         let surprise = |weight: &Expr| weight * &y * (-&p).softplus() + (1.0 - &y) * p.softplus();
+        // The positive weight where a label says yes.
+        let yes = 1.0 + &y * (&c - 1.0);
         let value = match self {
             Self::CrossEntropy
             | Self::SmoothedCrossEntropy { .. }
@@ -72,12 +74,12 @@ impl Loss {
                 let one = Expr::constant(1.0);
                 let share =
                     if alpha < 0.0 { one.clone() } else { alpha * &y + (1.0 - alpha) * (1.0 - &y) };
-                &c * share * ease * surprise(&one)
+                yes * share * ease * surprise(&one)
             }
             Self::BinaryHinge { margin } => {
                 let short = margin - (2.0 * &y - 1.0) * &p;
                 // Not a maximum, whose slope at 0 would not be 0; and NaN stays.
-                c * short.if_at_most(&zero, &zero, &short)
+                yes * short.if_at_most(&zero, &zero, &short)
             }
         };
         let predictions: &[u8] = if self.outputs_each() == 2 && !matches!(self, Self::Pinball(_)) {
