@@ -230,7 +230,7 @@ fn gradients_are_those_of_differences() {
         for (reduction, seed) in [(Reduction::Mean, 1), (Reduction::Sum, 2)] {
             let mut batch = random_batch(loss, seed);
             let gradient = batch.run(loss, reduction).1;
-            for at in 0..batch.outputs.len() {
+            for (at, &slope) in gradient.iter().enumerate() {
                 let (there, h) = (batch.outputs[at], 1e-6);
                 let mut value = |x: f64| {
                     batch.outputs[at] = x;
@@ -240,7 +240,7 @@ fn gradients_are_those_of_differences() {
                 batch.outputs[at] = there;
                 let what = format!("{loss}, {reduction}, output {at}");
                 let tolerance = Tolerance { abs: 1e-8, rel: 1e-6 };
-                assert_close(&what, &[gradient[at]], &[numeric], tolerance);
+                assert_close(&what, &[slope], &[numeric], tolerance);
             }
             assert!(gradient.iter().any(|g| *g != 0.0), "{loss}");
         }

@@ -127,16 +127,20 @@ impl RunConfig {
 
     /// Reads the table, and the validation rows.
     pub(super) fn data(&self) -> Result<Split> {
-        let column = self.target.clone();
-        let target = match (self.task, self.loss.map(Loss::wants)) {
-            (Task::Auto, None) => Target::Auto(column),
-            (Task::Classify, _) | (Task::Auto, Some(Wants::Classes)) => Target::Class(column),
-            (Task::Labels, _) | (Task::Auto, Some(Wants::Labels)) => Target::Labels(column),
-            (Task::Regress, _) | (Task::Auto, Some(_)) => Target::Number(column),
-        };
-        let data = match &self.weight {
+        let read = |target: Target| match &self.weight {
             None => Dataset::from_csv(&self.table, target),
             Some(weight) => Dataset::from_csv_weighted(&self.table, target, weight),
+        };
+        let column = || self.target.clone();
+        let data = match (self.task, self.loss.map(Loss::wants)) {
+            (Task::Auto, None | Some(Wants::Classes)) => read(Target::Auto(column())),
+            // Few whole numbers are numbers here; what are none is told of as what does not fit the loss.
+            (Task::Auto, Some(Wants::Numbers | Wants::Counts | Wants::Shares)) => {
+                read(Target::Number(column())).or_else(|_| read(Target::Auto(column())))
+            }
+            (Task::Labels, _) | (Task::Auto, Some(Wants::Labels)) => read(Target::Labels(column())),
+            (Task::Classify, _) => read(Target::Class(column())),
+            (Task::Regress, _) => read(Target::Number(column())),
         };
         let data = data.map_err(|error| self.no_table(error))?;
         match &self.valid {
