@@ -366,7 +366,7 @@ fn learn(loss: Loss, kind: &DeviceKind, epochs: u32) {
     let (trainer, epochs) = run(&data, &options, kind);
     let (first, last) = (&epochs[0], epochs.last().unwrap());
     assert!(last.train_loss < first.train_loss, "{loss}: {first:?} {last:?}");
-    let valid = last.valid.unwrap();
+    let valid = last.valid.clone().unwrap();
     match loss.wants() {
         Wants::Classes | Wants::Labels => assert!(valid.accuracy > Some(0.85), "{loss}: {valid:?}"),
         _ => assert!(valid.r2 > Some(0.8), "{loss}: {valid:?}"),

@@ -48,6 +48,11 @@ impl Given {
         {
             file.0.retain(|key, _| !OF_OPTIMIZER.contains(key));
         }
+        if typed.text("stop-patience").is_some_and(|text| text.trim().eq_ignore_ascii_case("none"))
+        {
+            let keeps_best = typed.text("keep").or(file.text("keep")) == Some("best");
+            file.0.retain(|key, _| *key != "stop-delta" && (keeps_best || *key != "stop-metric"));
+        }
         file.0.extend(typed.0);
         Ok(file)
     }
@@ -212,6 +217,19 @@ mod tests {
         };
         assert_eq!((with("sgd").text("beta1"), with("sgd").text("lr")), (None, Some("0.1")));
         assert_eq!(with("AdamW").text("beta1"), Some("0.8"));
+    }
+
+    #[test]
+    fn no_early_stopping_drops_what_the_file_says_of_it() {
+        let file = "stop-patience = 3\nstop-metric = \"accuracy\"\nstop-delta = 0.1\n";
+        let without = |file: &str| {
+            let never = Some("none".to_string());
+            merged(file, Settings { stop_patience: never, ..Settings::default() }).unwrap()
+        };
+        let given = without(file);
+        assert_eq!((given.text("stop-metric"), given.text("stop-delta")), (None, None));
+        let given = without(&format!("{file}keep = \"best\"\n"));
+        assert_eq!((given.text("stop-metric"), given.text("stop-delta")), (Some("accuracy"), None));
     }
 
     #[test]

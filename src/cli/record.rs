@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use super::config::{RunConfig, Start, Valid};
 use crate::error::{Error, Result};
 use crate::graph::{Optimizer, Reduction, Wants};
-use crate::train::{ClassWeights, RunInfo, TrainOptions};
+use crate::train::{ClassWeights, Keep, RunInfo, TrainOptions};
 
 /// The file's keys, in the order of the options.
 #[derive(Serialize)]
@@ -38,9 +38,21 @@ struct File {
     beta2: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     eps: Option<f64>,
-    schedule: &'static str,
+    schedule: String,
     warmup: f64,
+    decay_schedule: String,
+    dropout_schedule: String,
     epochs: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_patience: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_metric: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_delta: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    metrics: Vec<String>,
     batch_size: usize,
     #[serde(serialize_with = "share_or_file")]
     valid: Valid,
@@ -91,6 +103,7 @@ pub(super) fn config_text(
             weight_decay
         }
     };
+    let watches = options.stop_patience.is_some() || options.keeps() == Keep::Best;
     let file = File {
         table: config.table.display().to_string(),
         target: config.target.clone(),
@@ -115,9 +128,17 @@ pub(super) fn config_text(
         beta1: adam.map(|adam| adam.0),
         beta2: adam.map(|adam| adam.1),
         eps: adam.map(|adam| adam.2),
-        schedule: options.schedule.name(),
+        schedule: options.schedule.to_string(),
         warmup: options.warmup,
+        decay_schedule: options.decay_schedule.to_string(),
+        dropout_schedule: options.dropout_schedule.to_string(),
         epochs: options.epochs,
+        stop_patience: options.stop_patience,
+        stop_metric: watches.then(|| options.stop_metric.to_string()),
+        stop_delta: options.stop_patience.map(|_| options.stop_delta),
+        // What follows from the patience is left to it, also where it is given anew.
+        keep: options.keep.map(Keep::name),
+        metrics: options.metrics.iter().map(ToString::to_string).collect(),
         batch_size: options.batch_size,
         valid: config.valid.clone(),
         shuffle: options.shuffle,

@@ -12,7 +12,7 @@ use crate::plan::{Phase, Plan, Sizes, Slot, StepRow, WINDOW};
 use crate::shape::narrow;
 
 use super::Criterion;
-use super::metrics::{Metrics, argmax};
+use super::metrics::{Evaluation, Metrics, argmax};
 
 /// All that is needed to predict: network, weights, and what was done to the columns.
 #[derive(Clone, Debug, PartialEq)]
@@ -152,6 +152,22 @@ impl Predictor {
     /// # Errors
     /// If its columns are not the model's, or the device failed.
     pub fn evaluate(&mut self, data: &Dataset) -> Result<Metrics> {
+        let outputs = self.outputs_for(data)?;
+        let TrainedModel { criterion, preparation, .. } = &self.trained;
+        Ok(Metrics::under(criterion, &outputs, (data.y(), data.weights()), preparation))
+    }
+
+    /// All figures over a table that has the target: those that suit it, each class's, and which was taken for which.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    pub fn assess(&mut self, data: &Dataset) -> Result<Evaluation> {
+        let outputs = self.outputs_for(data)?;
+        let TrainedModel { criterion, preparation, .. } = &self.trained;
+        Ok(Evaluation::of(criterion, &outputs, (data.y(), data.weights()), preparation))
+    }
+
+    fn outputs_for(&mut self, data: &Dataset) -> Result<Vec<f32>> {
         let wanted = &self.trained.preparation.schema;
         if data.schema() != wanted {
             return Err(Error::table(
@@ -159,9 +175,7 @@ impl Predictor {
                 "the table's columns or classes are not the model's",
             ));
         }
-        let outputs = self.outputs(data.x())?;
-        let TrainedModel { criterion, preparation, .. } = &self.trained;
-        Ok(Metrics::under(criterion, &outputs, (data.y(), data.weights()), preparation))
+        self.outputs(data.x())
     }
 
     fn outputs(&mut self, x: &[f32]) -> Result<Vec<f32>> {
@@ -215,7 +229,8 @@ pub enum Predictions {
 }
 
 impl Predictions {
-    fn new(outputs: &[f32], preparation: &Preparation, loss: Loss) -> Self {
+    /// Of raw outputs `[rows, outputs]`.
+    pub(super) fn new(outputs: &[f32], preparation: &Preparation, loss: Loss) -> Self {
         let targets = preparation.schema.outputs();
         let wide = outputs.iter().map(|&x| f64::from(x));
         match &preparation.schema.kind {

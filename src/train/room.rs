@@ -5,7 +5,7 @@
 
 use super::predict::{eval_sizes, widest};
 use super::{Criterion, TrainOptions};
-use crate::data::{Dataset, Split};
+use crate::data::{Dataset, Split, TargetKind};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::graph::{inference, training};
@@ -144,7 +144,11 @@ impl Room<'_> {
             let problem = format!("it gives {outputs} outputs, but the target needs {wanted}");
             return Err(Error::shape("model", problem));
         }
-        Criterion::of((options.loss, options.reduction, &options.class_weights), train).map(|_| ())
+        Criterion::of((options.loss, options.reduction, &options.class_weights), train)?;
+        let valid_rows = data.valid.as_ref().map_or(0, Dataset::rows);
+        // A label is a choice between two.
+        let labels = matches!(train.schema().kind, TargetKind::Labels(_));
+        options.check_metrics(if labels { 2 } else { train.classes() }, valid_rows)
     }
 
     fn batch(&self) -> usize {
