@@ -100,7 +100,8 @@ fn several_numbers_are_predicted_each_in_its_own_units() {
     assert!((event["predicted"]["p_predicted"].as_f64().unwrap() - row[2]).abs() < 1e-3, "{event}");
     let (out, _) = place.ok(&["evaluate", "run", "t.csv", "--json"]);
     let event: Value = serde_json::from_str(&out).unwrap();
-    assert!(event["r2"].as_f64().unwrap() > 0.95, "{event}");
+    let figure = |name: &str| event[name].as_f64().unwrap();
+    assert!(figure("r2") > 0.95 && figure("explained_variance") >= figure("r2"), "{event}");
     // What the run has written is read back.
     assert!(place.read("run/config.toml").contains("target = \"p, q\""));
     place.ok(&["train", "--config", "run/config.toml", "--out", "again"]);
@@ -145,7 +146,14 @@ fn labels_are_texts_with_a_probability_each() {
     assert!(event["probabilities"]["hot"].as_f64().unwrap() > 0.5);
     let (out, _) = place.ok(&["evaluate", "run", "t.csv", "--json"]);
     let event: Value = serde_json::from_str(&out).unwrap();
-    assert!(event["accuracy"].as_f64().unwrap() > 0.9, "{event}");
+    let figure = |name: &str| event[name].as_f64().unwrap();
+    // Rows all of whose labels are right are fewer than labels that are.
+    assert!(
+        figure("accuracy") > 0.9 && figure("balanced_accuracy") >= figure("accuracy") - 0.02,
+        "{event}"
+    );
+    assert!(figure("roc_auc") > 0.95 && figure("log_loss") < 0.3, "{event}");
+    assert!(event.get("confusion").is_none() && event.get("r2").is_none(), "{event}");
     assert!(place.read("run/config.toml").contains("class-weights = \"up=2\""));
     // A hinge has no probabilities.
     keep(&place, &["a", "b", "up"]);
@@ -153,6 +161,9 @@ fn labels_are_texts_with_a_probability_each() {
     let (out, _) = place.ok(&["predict", "run", "new.csv"]);
     assert_eq!(header(&out), "b,a,up_predicted,up_score");
     place.refused(&["evaluate", "run", "new.csv"], "there is no column `up`");
+    let (out, _) = place.ok(&["evaluate", "run", "t.csv", "--json"]);
+    let event: Value = serde_json::from_str(&out).unwrap();
+    assert!(event["log_loss"].is_null() && event["roc_auc"].as_f64().unwrap() > 0.95, "{event}");
 }
 
 #[test]
