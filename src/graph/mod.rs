@@ -12,7 +12,7 @@ mod optimizer;
 
 pub(crate) use backward::used;
 pub use forward::{Inference, Training, inference, training};
-pub use loss::Loss;
+pub use loss::{Loss, LossFormula, Objective, Quantiles, Reduction, Wants};
 pub use op::{NodeId, Op};
 pub use operand::{Along, MOST_OPERANDS, Operand, Space};
 pub use optimizer::Optimizer;

@@ -66,7 +66,7 @@ impl Runtime {
         let mut device = lane.take(&self.trained)?;
         let outputs = run_eval(&mut device, &lane.plan, (x, &self.trained.preparation), false)?;
         lane.put(device);
-        Ok(Predictions::new(&outputs, &self.trained.preparation))
+        Ok(Predictions::new(&outputs, &self.trained.preparation, self.trained.criterion.loss))
     }
 }
 
@@ -113,7 +113,7 @@ mod tests {
         let model = Sequential::new().dense(9).tanh().dense(4);
         let params = Params::init(&model, 3, Seed(1)).unwrap();
         let preparation = Preparation::fit(&data, Scale::Standard);
-        (TrainedModel { model, params, preparation, loss: Loss::CrossEntropy }, x)
+        (TrainedModel { model, params, preparation, criterion: Loss::CrossEntropy.into() }, x)
     }
 
     fn probabilities(predictions: Predictions) -> Vec<f64> {

@@ -58,6 +58,16 @@ impl Oracle {
         &self.tensors[name].0
     }
 
+    /// Whether there is a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// What the file says of itself under a key.
+    pub fn told(&self, key: &str) -> &str {
+        &self.metadata[key]
+    }
+
     /// The trajectories' table of cases.
     pub fn cases(&self) -> Vec<Case> {
         serde_json::from_str(&self.metadata["cases"]).unwrap()

@@ -5,10 +5,12 @@ use std::ops::Range;
 use super::Real;
 use super::engine::Engine;
 use super::kernels::{self, Adam, Product, Sgd};
+use super::loss::{self, Extra, Goal};
 use super::map::{Mapped, Over};
 use super::vector::{Instructions, Vector};
 use crate::device::{Device, DeviceInfo, Values, half, memory};
 use crate::error::{Error, Result};
+use crate::expr::Program;
 use crate::model::Activation;
 use crate::plan::{
     BufferSpec, Element, Formula, Kernel, MOST_OPERANDS, Phase, Plan, Slot, SlotSpec, Step,
@@ -38,12 +40,17 @@ struct Sequence {
     rows: Vec<StepRow>,
 }
 
+/// Slots of floats that a step reads at most.
+const READS: usize = 5;
+/// Those that it reads and writes at most.
+const SLOTS: usize = READS + 4;
+
 /// A step with its slots' ranges in the arenas.
 #[derive(Debug)]
 struct Ready {
     kernel: Kernel,
-    /// Float slots: up to three reads, then up to four writes; empty ranges where there is none.
-    floats: [Range<usize>; 7],
+    /// Float slots: the reads, then the writes; empty ranges where there is none.
+    floats: [Range<usize>; SLOTS],
     /// Slots of whole numbers: order, source, destination.
     indices: [Range<usize>; 3],
     /// Rows and columns of the first write.
@@ -56,6 +63,8 @@ struct Ready {
     mapped: Option<(Formula, Vec<Range<usize>>, usize)>,
     /// What it writes in half precision: computed in the device's own, then rounded.
     halves: Vec<Range<usize>>,
+    /// What computes an elementwise loss.
+    loss: Option<Program>,
 }
 
 impl<T: Real> CpuDevice<T> {
@@ -182,7 +191,7 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
         let start = buffer_start(plan, spec) + spec.offset;
         start..start + spec.len()
     };
-    let mut floats = [const { 0..0 }; 7];
+    let mut floats = [const { 0..0 }; SLOTS];
     let mut indices = [const { 0..0 }; 3];
     let same = step.reads.len() > 1 && step.reads[0] == step.reads[1];
     for (i, slot) in step.reads.iter().enumerate() {
@@ -198,7 +207,7 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
     }
     for (i, slot) in step.writes.iter().enumerate() {
         match spec(slot).element {
-            Element::F32 | Element::F16 => floats[3 + i] = range(spec(slot)),
+            Element::F32 | Element::F16 => floats[READS + i] = range(spec(slot)),
             Element::U32 => indices[2] = range(spec(slot)),
         }
     }
@@ -207,6 +216,10 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
     let halves = writes.filter(|slot| slot.element == Element::F16).map(range).collect();
     let k = if matches!(step.kernel, Kernel::MatmulTn { .. }) { a_rows } else { a_columns };
     let out = spec(&step.writes[0]).matrix();
+    let loss = match step.kernel {
+        Kernel::LossMap(form) => form.loss.formula().map(|formula| formula.program()),
+        _ => None,
+    };
     let mapped = step.kernel.formula().map(|id| {
         let formula = plan.formula(id).clone();
         let operands: Vec<_> = step.reads.iter().map(|slot| range(spec(slot))).collect();
@@ -214,10 +227,10 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
         (formula, operands, rows)
     });
     if mapped.is_some() {
-        floats = [const { 0..0 }; 7];
-        floats[3] = range(spec(&step.writes[0]));
+        floats = [const { 0..0 }; SLOTS];
+        floats[READS] = range(spec(&step.writes[0]));
     }
-    Ready { kernel: step.kernel, floats, indices, out, k, same, mapped, halves }
+    Ready { kernel: step.kernel, floats, indices, out, k, same, mapped, halves, loss }
 }
 
 impl Ready {
@@ -237,12 +250,12 @@ impl Ready {
             return self.map::<T>(engine, floats, (formula, operands, *rows), step);
         }
         let parts = floats.get_disjoint_mut(self.floats.clone());
-        let [a, b, c, out, out2, out3, out4] =
+        let [a, b, c, e, f, out, out2, out3, out4] =
             parts.expect("a plan's steps read and write different buffers");
         let parts = indices.get_disjoint_mut(self.indices.clone());
         let [order, table, picked] =
             parts.expect("a plan's steps read and write different buffers");
-        let (a, b, c) = (&*a, if self.same { &*a } else { &*b }, &*c);
+        let (a, b, c, e, f) = (&*a, if self.same { &*a } else { &*b }, &*c, &*e, &*f);
         let (m, n) = self.out;
         let product = self.product();
         match self.kernel {
@@ -298,6 +311,24 @@ impl Ready {
                     kernels::scale(out2, c);
                 }
             }
+            Kernel::LossMap(form) | Kernel::LossClasses(form) => {
+                let mut more = [c, e, f].into_iter();
+                let mut next = |present: bool| if present { more.next() } else { None };
+                let (constants, weights) = (next(form.constants), next(form.weights));
+                let (extra, scaling) = (Extra { constants, weights }, next(form.scaled));
+                let outs = (out, &mut *out2);
+                match &self.loss {
+                    Some(program) => loss::loss_map((&form, program), (a, b), extra, outs, step),
+                    None => {
+                        let classes = form.loss.classes();
+                        let goal = if classes { Goal::Classes(table) } else { Goal::Numbers(b) };
+                        loss::loss_classes(&form, (a, goal), extra, outs, step);
+                    }
+                }
+                if let Some(scaling) = scaling {
+                    kernels::scale(out2, scaling);
+                }
+            }
             Kernel::LogLoss => kernels::log_loss(a, out, step),
             Kernel::PutRows => kernels::put_rows(a, out, n, step),
             Kernel::CheckFinite => kernels::check_finite(a, out),
@@ -328,7 +359,7 @@ impl Ready {
         (formula, operands, rows): (&Formula, &[Range<usize>], usize),
         step: &StepRow,
     ) {
-        let out = self.floats[3].clone();
+        let out = self.floats[READS].clone();
         let (before, rest) = floats.split_at_mut(out.start);
         let (out, after) = rest.split_at_mut(out.len());
         let mut values: [&[T]; MOST_OPERANDS] = [&[]; MOST_OPERANDS];

@@ -89,6 +89,12 @@ impl Builder {
         self.constant(name, Kind::Double, vec![size(values.len())], bytes)
     }
 
+    /// A vector of yes and no.
+    pub(super) fn flags(&mut self, name: &str, values: &[bool]) -> String {
+        let bytes = values.iter().map(|&value| u8::from(value)).collect();
+        self.constant(name, Kind::Bool, vec![size(values.len())], bytes)
+    }
+
     fn constant(&mut self, name: &str, kind: Kind, dims: Vec<i64>, bytes: Vec<u8>) -> String {
         let key = (kind, dims, bytes);
         if let Some(name) = self.constants.get(&key) {

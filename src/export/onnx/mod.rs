@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::graph::inference;
 use crate::train::TrainedModel;
 use builder::Builder;
-use ends::{INPUT, prepare, tell};
+use ends::{INPUT, RESERVED, prepare, tell};
 use proto::{Entry, Kind, Model, OperatorSet, ValueInfo};
 
 /// The version of ONNX's operators in exported files. onnxruntime knows it from version 1.12 on.
@@ -33,9 +33,15 @@ const MOST_BYTES: usize = i32::MAX as usize;
 /// Writes a trained network as an ONNX file, with the operators of [`ONNX_OPSET`]. A crash leaves the old file or the new one.
 ///
 /// The one input `x`, `[batch, columns]` in f32, takes the columns as they stand in a table, in the order that the metadata
-/// under `features` gives; the batch may have any number of rows. For classes the outputs are `label`, the likeliest class's
-/// name, and `probabilities`, f32 `[batch, classes]`; for a number `prediction`, f64 `[batch, 1]` in the target's own units.
-/// Metadata, each a JSON text: `features`, `target`, for classes `classes`.
+/// under `features` gives; the batch may have any number of rows. The outputs are
+/// - for classes `label`, the likeliest class's name `[batch]`, and `probabilities`, f32 `[batch, classes]`;
+/// - for labels `labels`, what is likelier of each `[batch, labels]`, and `probabilities`, f32 `[batch, labels]`;
+/// - for numbers `prediction`, f64 in the targets' own units, with a column for each target, or one for each of its quantiles, or
+///   for its mean and its standard deviation;
+/// - `scores` instead of `probabilities` where a loss gives none.
+///
+/// Metadata, each a JSON text: `features`, `target`, `outputs` with the names of the columns of probabilities or numbers, and for
+/// classes `classes`.
 ///
 /// # Errors
 /// If the file cannot be written, or would exceed the 2 GiB that the format allows.
@@ -66,13 +72,16 @@ pub fn onnx_bytes(trained: &TrainedModel) -> Result<Vec<u8>> {
     }
     let network = inference(&trained.model, schema.features.len())?;
     let mut to = Builder::default();
-    to.reserve(&[INPUT, "label", "probabilities", "prediction"]);
+    to.reserve(&RESERVED);
     let scaled = prepare(&mut to, &trained.preparation);
     let outputs = ops::forward(&mut to, &network, &trained.params, scaled)?;
-    let results = tell(&mut to, trained, &outputs);
+    let results = tell(&mut to, trained, &outputs)?;
     let about = format!("columns as in a table: {}", schema.features.join(", "));
     let input = ValueInfo::rows(INPUT, Kind::Float, Some(schema.features.len()), about);
     let mut metadata = vec![entry("features", &schema.features)?, entry("target", &schema.target)?];
+    let columns = trained.columns();
+    let columns: Vec<_> = columns.iter().map(|(target, what)| format!("{target}_{what}")).collect();
+    metadata.push(entry("outputs", &columns)?);
     if let TargetKind::Classes(classes) = &schema.kind {
         metadata.push(entry("classes", classes)?);
     }

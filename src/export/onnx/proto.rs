@@ -99,6 +99,7 @@ pub(super) enum Kind {
     Float = 1,
     Int64 = 7,
     Text = 8,
+    Bool = 9,
     Double = 11,
 }
 
