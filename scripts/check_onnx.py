@@ -22,6 +22,10 @@ import onnx
 import onnxruntime
 
 LIMIT = 1e-5
+# Losses whose targets are classes or labels, and the arguments that some are checked with.
+CLASSES_LOSSES = ["cross-entropy", "focal", "hinge"]
+LABELS_LOSSES = ["binary-cross-entropy", "binary-focal", "binary-hinge"]
+LOSSES = {"pinball": "pinball(0.1, 0.5, 0.9)"}
 # Rows to predict that are like those of training.
 NEAR = 120
 CLASSES = ["red", "green and blue", 'the "third", büyük']
@@ -59,10 +63,16 @@ def tables(folder):
     x = np.column_stack([x, np.full(len(x), 3.25)]).astype(np.float32)
     kind = (unit[:, 0] + unit[:, 1] > 0).astype(int) + (unit[:, 2] > 0.3)
     number = 1000.0 + 40.0 * unit[:, 0] * unit[:, 1] + 10.0 * unit[:, 3]
+    count = random.poisson(np.exp(0.5 * unit[:, 0] + 1.0))
+    share = 1.0 / (1.0 + np.exp(-unit[:, 0]))
     names = ["plain", "with, comma", "sum \u03a3", "d", "constant"]
     cells = [[repr(float(v)) for v in row] for row in x]
     write(folder / "classes.csv", [*names, "kind"], [[*row, CLASSES[k]] for row, k in zip(cells, kind)])
     write(folder / "numbers.csv", [*names, "y"], [[*row, v] for row, v in zip(cells, number)])
+    write(folder / "counts.csv", [*names, "n", "m"], [[*row, v, v + 1] for row, v in zip(cells, count)])
+    write(folder / "shares.csv", [*names, "p", "q"], [[*row, v, 1.0 - v] for row, v in zip(cells, share)])
+    write(folder / "labels.csv", [*names, "p", "q"], [[*row, "no yes".split()[v > 0], int(w > 0.5)] for row, v, w in zip(cells, unit[:, 0], unit[:, 1])])
+    write(folder / "several.csv", [*names, "y", "z"], [[*row, v, -1e3 * v] for row, v in zip(cells, number)])
     far = x[:40] + np.float32(1e3) * (x[:40] - x.mean(axis=0, dtype=np.float64).astype(np.float32))
     rows = np.concatenate([x[:NEAR], far.astype(np.float32)])
     write(folder / "rows.csv", names, [[repr(float(v)) for v in row] for row in rows])
@@ -103,20 +113,29 @@ def check(program, folder, rows, name, table, options):
     about = session.get_modelmeta().custom_metadata_map
     with open(folder / "rows.csv", encoding="utf-8") as text:
         assert json.loads(about["features"]) == next(csv.reader(text)), "the columns' names"
-    _, lines = predicted(program, out, folder / "rows.csv", rows.shape[1])
+    header, lines = predicted(program, out, folder / "rows.csv", rows.shape[1])
     results = session.run(None, {"x": rows})
     parts = [session.run(None, {"x": rows[at:at + 1]}) for at in range(5)]
     for whole, *singles in zip(results, *parts):
         if whole.dtype != object:
             compare(f"{name}, row by row", np.concatenate(singles), whole[:5])
-    if session.get_outputs()[0].name == "label":
-        label, probabilities = results
-        want = np.array([line[1:] for line in lines], dtype=np.float64)
-        worst = compare_groups(name, probabilities.astype(np.float64), want)
-        second, first = np.sort(want, axis=1)[:, -2:].T
-        for got, line, margin in zip(label, lines, first - second):
-            if got != line[0] and margin > 2 * LIMIT:
-                sys.exit(f"{name}: {got} instead of {line[0]}")
+    first, told = session.get_outputs()[0].name, session.get_outputs()[-1].name
+    numbers = {"label": slice(1, None), "labels": slice(1, None, 2), "prediction": slice(None)}[first]
+    assert json.loads(about["outputs"]) == header[numbers], "the columns of the outputs"
+    if first != "prediction":
+        texts, values = results
+        want = np.array([line[numbers] for line in lines], dtype=np.float64)
+        worst = compare_groups(name, values.astype(np.float64), want)
+        if first == "label":
+            margins = np.diff(np.sort(want, axis=1)[:, -2:])
+            expected = [[line[0]] for line in lines]
+        else:
+            margins = np.abs(want - (0.5 if told == "probabilities" else 0.0))
+            expected = [line[::2] for line in lines]
+        got = texts.reshape(len(texts), -1)
+        wrong = (got != np.array(expected, dtype=object)) & (margins > 2 * LIMIT)
+        if wrong.any():
+            sys.exit(f"{name}: {got[wrong]} where another is likelier")
     else:
         worst = compare_groups(name, results[0], np.array(lines, dtype=np.float64))
     print(f"{worst:9.2e}  {len(model.graph.node):4} nodes  {name}")
@@ -141,6 +160,15 @@ def main():
             options = ["--activation", activation, "--hidden", "16,16"]
             cases.append((f"classes, {activation}", classes, options))
             cases.append((f"numbers, {activation}", numbers, options))
+        tables_of = {"poisson-nll": "counts", "kl-divergence": "shares", **dict.fromkeys(CLASSES_LOSSES, "classes"),
+                     **dict.fromkeys(LABELS_LOSSES, "labels")}
+        targets = {"classes": "kind", "counts": "n,m", "shares": "p,q", "labels": "p,q", "several": "y,z"}
+        for loss in known(program, "--loss", *classes):
+            name = re.split(r"[(\[]", loss)[0].strip()
+            table = tables_of.get(name, "several")
+            options = ["--loss", LOSSES.get(name, name), "--hidden", 12]
+            options += ["--task", "labels"] if table == "labels" else []
+            cases.append((f"loss {name}", [folder / f"{table}.csv", "--target", targets[table]], options))
         for case in cases:
             check(program, folder, rows, *case)
     print(f"all {len(cases)} networks give what wgrad predict gives, to {LIMIT:g}")

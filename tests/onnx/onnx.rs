@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use tract_onnx::prelude::*;
-use wgrad::data::{Preparation, Scale};
+use wgrad::data::{Label, Preparation, Scale, TargetKind};
 use wgrad::export::onnx_bytes;
+use wgrad::graph::Wants;
 use wgrad::train::Predictions;
 use wgrad::{
     Activation, Dataset, DeviceKind, Loss, Params, Predictor, Seed, Sequential, Targets,
@@ -32,8 +33,18 @@ fn rows() -> Vec<f32> {
 fn trained(model: Sequential, targets: Targets, loss: Loss) -> TrainedModel {
     let data = Dataset::from_arrays(&rows(), COLUMNS, targets).unwrap();
     let params = Params::init(&model, COLUMNS, Seed(3)).unwrap();
-    let preparation = Preparation::fit(&data, Scale::Standard);
-    TrainedModel { model, params, preparation, loss }
+    let mut preparation = Preparation::fit(&data, Scale::Standard);
+    if !loss.scales_target() {
+        preparation = preparation.with_target_as_is();
+    }
+    if loss.wants() == Wants::Labels {
+        let values = ["no".to_string(), "yes".to_string()];
+        let label = |column: &String| Label { column: column.clone(), values: values.clone() };
+        if let TargetKind::Numbers(columns) = &preparation.schema.kind {
+            preparation.schema.kind = TargetKind::Labels(columns.iter().map(label).collect());
+        }
+    }
+    TrainedModel { model, params, preparation, criterion: loss.into() }
 }
 
 fn classes(model: Sequential) -> TrainedModel {
@@ -67,15 +78,18 @@ fn run(file: &[u8], output: &str, rows: usize, x: &[f32]) -> Vec<f64> {
 fn check(what: &str, trained: &TrainedModel) {
     let (file, x) = (onnx_bytes(trained).unwrap(), rows());
     let mut predictor = Predictor::new(trained, &DeviceKind::Cpu, ROWS).unwrap();
-    let (output, want) = match predictor.predict(&x).unwrap() {
-        Predictions::Classes { probabilities, .. } => ("probabilities", probabilities),
-        Predictions::Numbers(numbers) => ("prediction", numbers),
+    let told = predictor.predict(&x).unwrap();
+    let output = match told {
+        Predictions::Numbers(_) => "prediction",
+        _ if trained.tells_scores() => "scores",
+        _ => "probabilities",
     };
+    let want = told.values();
     let columns = want.len() / ROWS;
     for rows in [1, ROWS] {
         let got = run(&file, output, rows, &x);
         assert_eq!(got.len(), rows * columns, "{what}");
-        for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+        for (i, (got, want)) in got.iter().zip(want).enumerate() {
             let limit = LIMIT * want.abs().max(1.0);
             assert!((got - want).abs() <= limit, "{what}, row {}: {got}, not {want}", i / columns);
         }
@@ -86,7 +100,10 @@ fn check(what: &str, trained: &TrainedModel) {
 fn every_activation_is_exported() {
     for activation in Activation::ALL {
         let hidden = || Sequential::new().dense(16).activation(activation);
-        check(&format!("classes, {activation}"), &classes(hidden().dense(8).activation(activation)));
+        check(
+            &format!("classes, {activation}"),
+            &classes(hidden().dense(8).activation(activation)),
+        );
         check(&format!("numbers, {activation}"), &numbers(hidden()));
     }
 }
@@ -102,10 +119,29 @@ fn networks_without_hidden_layers_biases_or_scaling_are_exported() {
 }
 
 #[test]
+fn what_every_loss_makes_of_outputs_is_exported() {
+    for entry in Loss::VOCABULARY {
+        let loss: Loss = entry.name.parse().unwrap();
+        let hidden = Sequential::new().dense(8).tanh();
+        let (targets, columns) = match loss.wants() {
+            Wants::Classes => (Targets::Classes((0..ROWS as u32).map(|row| row % 3).collect()), 3),
+            Wants::Labels => (Targets::Columns([1.0, 0.0].repeat(ROWS), 2), 2),
+            Wants::Shares => (Targets::Columns([0.25, 0.75].repeat(ROWS), 2), 2),
+            Wants::Numbers | Wants::Counts => {
+                let y = (0..2 * ROWS).map(|i| 1000.0 + (i % 7 * i) as f32).collect();
+                (Targets::Columns(y, 2), 2)
+            }
+        };
+        check(entry.name, &trained(hidden.dense(loss.outputs_for(columns)), targets, loss));
+    }
+}
+
+#[test]
 fn the_likeliest_class_goes_by_its_name() {
     let trained = classes(Sequential::new().dense(8).relu());
     let file = onnx_bytes(&trained).unwrap();
     let model = tract_onnx::onnx().model_for_read(&mut &*file).unwrap();
-    let names: Vec<_> = model.output_outlets().unwrap().iter().map(|it| model.outlet_label(*it)).collect();
+    let names: Vec<_> =
+        model.output_outlets().unwrap().iter().map(|it| model.outlet_label(*it)).collect();
     assert_eq!(names, [Some("label"), Some("probabilities")]);
 }
