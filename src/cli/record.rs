@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::config::{RunConfig, Start, Valid};
 use crate::error::{Error, Result};
-use crate::graph::Optimizer;
+use crate::graph::{Group, Optimizer};
 use crate::train::{RunInfo, TrainOptions};
 
 /// The file's keys, in the order of the options.
@@ -19,9 +19,10 @@ struct File {
     hidden: Vec<usize>,
     activation: &'static str,
     loss: &'static str,
-    optimizer: &'static str,
+    optimizer: String,
     lr: f64,
-    weight_decay: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight_decay: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     momentum: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,6 +33,14 @@ struct File {
     beta2: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     eps: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clip_norm: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clip_value: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accumulate: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    average: Option<String>,
     schedule: &'static str,
     warmup: f64,
     epochs: u32,
@@ -50,7 +59,26 @@ struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
     device_memory: Option<String>,
     out: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<GroupRecord>,
     record: Record,
+}
+
+/// A table of `[[groups]]`.
+#[derive(Serialize)]
+struct GroupRecord {
+    #[serde(rename = "match")]
+    matches: String,
+    lr: f64,
+    decay: f64,
+    frozen: bool,
+}
+
+impl GroupRecord {
+    fn of(group: &Group) -> Self {
+        let Group { matches, lr, decay, frozen } = group.clone();
+        Self { matches, lr, decay, frozen }
+    }
 }
 
 /// What ran; read by people, ignored by `--config`.
@@ -73,18 +101,10 @@ pub(super) fn config_text(
     options: &TrainOptions,
     info: &RunInfo,
 ) -> Result<String> {
-    let (mut momentum, mut nesterov, mut adam) = (None, None, None);
-    let weight_decay = match options.optimizer {
-        Optimizer::Sgd { momentum: m, nesterov: n, weight_decay } => {
-            (momentum, nesterov) = (Some(m), Some(n));
-            weight_decay
-        }
-        Optimizer::Adam { beta1, beta2, eps, weight_decay }
-        | Optimizer::AdamW { beta1, beta2, eps, weight_decay } => {
-            adam = Some((beta1, beta2, eps));
-            weight_decay
-        }
-    };
+    // Of a plain optimizer each setting is a key of its own; others are one text.
+    let plain = !matches!(options.optimizer, Optimizer::Other(_));
+    let setting = |name: &str| options.optimizer.setting(name).filter(|_| plain);
+    let groups = options.groups.iter().map(GroupRecord::of).collect();
     let file = File {
         table: config.table.display().to_string(),
         target: config.target.clone(),
@@ -92,14 +112,22 @@ pub(super) fn config_text(
         hidden: config.hidden.clone(),
         activation: config.activation.name(),
         loss: options.loss.name(),
-        optimizer: options.optimizer.name(),
+        optimizer: if plain {
+            options.optimizer.name().to_string()
+        } else {
+            options.optimizer.to_string()
+        },
         lr: options.lr,
-        weight_decay,
-        momentum,
-        nesterov,
-        beta1: adam.map(|adam| adam.0),
-        beta2: adam.map(|adam| adam.1),
-        eps: adam.map(|adam| adam.2),
+        weight_decay: setting("weight-decay"),
+        momentum: setting("momentum"),
+        nesterov: setting("nesterov").map(|on| on != 0.0),
+        beta1: setting("beta1"),
+        beta2: setting("beta2"),
+        eps: setting("eps"),
+        clip_norm: options.clip_norm,
+        clip_value: options.clip_value,
+        accumulate: (options.accumulate > 1).then_some(options.accumulate),
+        average: options.average.map(|average| average.to_string()),
         schedule: options.schedule.name(),
         warmup: options.warmup,
         epochs: options.epochs,
@@ -119,6 +147,7 @@ pub(super) fn config_text(
         // As a text: whole numbers of TOML end at 2^63.
         device_memory: options.device_memory.map(|bytes| bytes.to_string()),
         out: config.out.display().to_string(),
+        groups,
         record: Record {
             created_by: concat!("wgrad ", env!("CARGO_PKG_VERSION")).to_string(),
             device: info.device.name.clone(),

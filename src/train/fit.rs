@@ -1,6 +1,7 @@
 //! The loop over epochs and windows of steps, as an iterator of events.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Instant;
 
 use super::feed::Feed;
@@ -9,6 +10,7 @@ use super::{EpochStats, Event, Metrics, Progress, Schedule, Summary, Trainer, Wa
 use crate::data::epoch_order;
 use crate::device::{Usage, Values};
 use crate::error::{Error, Result};
+use crate::graph::{Moment, Pace, SHARE};
 use crate::model::Params;
 use crate::plan::{Phase, Scaling, StepRow, WINDOW};
 use crate::shape::narrow;
@@ -17,6 +19,8 @@ use crate::shape::narrow;
 pub struct Fit<'a> {
     trainer: &'a mut Trainer,
     schedule: Schedule,
+    /// The numbers of each move, computed in their order.
+    pace: Pace,
     waiting: VecDeque<Event>,
     begun: Instant,
     epoch: Epoch,
@@ -52,11 +56,13 @@ impl Epoch {
 impl<'a> Fit<'a> {
     pub(super) fn new(trainer: &'a mut Trainer) -> Self {
         let schedule = trainer.options.schedule(trainer.info.steps_per_epoch);
+        let pace = Pace::new(trainer.options.optimizer, trainer.options.average);
         let mut waiting = VecDeque::from([Event::Started(trainer.info.clone())]);
         waiting.extend(trainer.warnings.drain(..).map(Event::Warned));
         Self {
             trainer,
             schedule,
+            pace,
             waiting,
             begun: Instant::now(),
             epoch: Epoch::new(0),
@@ -82,6 +88,26 @@ impl<'a> Fit<'a> {
     fn rows_of(&self, step: usize) -> usize {
         let batch = self.trainer.plan.batch;
         batch.min(self.trainer.rows - step * batch)
+    }
+
+    /// Steps of an epoch whose gradients are added up with a step's own, before the weights move once.
+    fn group_of(&self, step: usize) -> Range<usize> {
+        let each = self.trainer.options.accumulate.max(1) as usize;
+        let first = step / each * each;
+        first..(first + each).min(self.trainer.info.steps_per_epoch)
+    }
+
+    /// The move that a step of the run leads to; both are counted from 0.
+    fn move_of(&self, step: u64) -> u64 {
+        let steps = self.trainer.info.steps_per_epoch;
+        let moves = self.trainer.options.moves_per_epoch(steps) as u64;
+        let each = u64::from(self.trainer.options.accumulate.max(1));
+        step / steps as u64 * moves + step % steps as u64 / each
+    }
+
+    /// The learning rate of a step of the run.
+    fn rate_of(&self, step: u64) -> f64 {
+        self.schedule.lr(self.move_of(step))
     }
 
     fn advance(&mut self) -> Result<Event> {
@@ -155,27 +181,44 @@ impl<'a> Fit<'a> {
     /// Uploads the changing numbers of the next steps, at most a window of them.
     fn write_window(&mut self) -> Result<()> {
         let steps = self.trainer.info.steps_per_epoch;
-        let rows: Vec<StepRow> = (self.epoch.step..steps.min(self.epoch.step + WINDOW))
-            .map(|step| {
-                let global = u64::from(self.epoch.index) * steps as u64 + step as u64;
-                let (correction1, correction2) =
-                    self.trainer.options.optimizer.corrections(global + 1);
-                let in_order = step * self.trainer.plan.batch;
-                let first = self.feed.as_ref().map(|feed| feed.first(self.epoch.index, step));
-                StepRow {
-                    first: narrow(first.unwrap_or(in_order)),
-                    rows: narrow(self.rows_of(step)),
-                    log: narrow(step % WINDOW),
-                    lr: self.schedule.lr(global),
-                    correction1,
-                    correction2,
-                    step: u32::try_from(global).unwrap_or(u32::MAX),
-                    seed: self.trainer.options.seed.folded(),
-                    ..StepRow::default()
-                }
-            })
-            .collect();
+        let mut rows = Vec::with_capacity(WINDOW);
+        for step in self.epoch.step..steps.min(self.epoch.step + WINDOW) {
+            rows.push(self.row_of(step));
+        }
         self.trainer.device.write_steps(Phase::Train, &rows)
+    }
+
+    /// The changing numbers of the epoch's next step.
+    fn row_of(&mut self, step: usize) -> StepRow {
+        let steps = self.trainer.info.steps_per_epoch;
+        let global = u64::from(self.epoch.index) * steps as u64 + step as u64;
+        let in_order = step * self.trainer.plan.batch;
+        let first = self.feed.as_ref().map(|feed| feed.first(self.epoch.index, step));
+        let group = self.group_of(step);
+        let mut row = StepRow {
+            first: narrow(first.unwrap_or(in_order)),
+            rows: narrow(self.rows_of(step)),
+            log: narrow(step % WINDOW),
+            step: u32::try_from(global).unwrap_or(u32::MAX),
+            seed: self.trainer.options.seed.folded(),
+            apply: step + 1 == group.end,
+            lr: self.rate_of(global),
+            ..StepRow::default()
+        };
+        if row.apply {
+            let next = self.pace.next(Moment {
+                lr: row.lr,
+                decay: row.decay,
+                epoch: self.epoch.index,
+                last: group.end == steps,
+            });
+            (row.correction1, row.correction2) = (next.correction1, next.correction2);
+            row.scalars = next.scalars;
+        }
+        // Each step's gradient is the mean over its own rows, and counts as these do among the rows of all.
+        let all: usize = group.map(|step| self.rows_of(step)).sum();
+        row.scalars[SHARE] = f64::from(row.rows) / all as f64;
+        row
     }
 
     /// Takes in the losses of the steps that follow those known; one that is not finite ends the run.
@@ -195,7 +238,7 @@ impl<'a> Fit<'a> {
     }
 
     fn diverged(&self, what: &'static str, epoch: u32, step: u64, loss: f32) -> Error {
-        Error::Diverged { step: step + 1, epoch: epoch + 1, lr: self.schedule.lr(step), loss, what }
+        Error::Diverged { step: step + 1, epoch: epoch + 1, lr: self.rate_of(step), loss, what }
     }
 
     fn end_epoch(&mut self) -> Result<Event> {
@@ -224,7 +267,7 @@ impl<'a> Fit<'a> {
             steps: self.known,
             train_loss: ended.loss_sum / ended.loss_rows.max(1) as f64,
             valid,
-            lr: self.schedule.lr(self.known.saturating_sub(1)),
+            lr: self.rate_of(self.known.saturating_sub(1)),
             seconds,
             samples_per_second: self.trainer.rows as f64 / trained.max(1e-9),
         };

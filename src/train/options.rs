@@ -4,7 +4,7 @@ use super::{Schedule, ScheduleKind};
 use crate::data::Scale;
 use crate::device::Tuning;
 use crate::error::{Error, Result};
-use crate::graph::{Loss, Optimizer};
+use crate::graph::{Average, Group, Loss, Moves, Optimizer};
 use crate::plan::Precision;
 use crate::random::Seed;
 
@@ -15,6 +15,16 @@ pub struct TrainOptions {
     pub loss: Loss,
     /// How weights move.
     pub optimizer: Optimizer,
+    /// The largest norm of all gradients together; `None` for any.
+    pub clip_norm: Option<f64>,
+    /// The largest size of an element of the gradients; `None` for any.
+    pub clip_value: Option<f64>,
+    /// Steps whose gradients are added up before weights move: as one batch of all their rows.
+    pub accumulate: u32,
+    /// Parameters with a learning rate and weight decay of their own, or frozen ones.
+    pub groups: Vec<Group>,
+    /// Averaged weights, which validation and the saved model then take.
+    pub average: Option<Average>,
     /// Peak learning rate.
     pub lr: f64,
     /// How the rate goes over the run.
@@ -45,6 +55,11 @@ impl Default for TrainOptions {
         Self {
             loss: Loss::CrossEntropy,
             optimizer: Optimizer::default(),
+            clip_norm: None,
+            clip_value: None,
+            accumulate: 1,
+            groups: Vec::new(),
+            average: None,
             lr: 1e-3,
             schedule: ScheduleKind::Constant,
             warmup: 0.0,
@@ -67,6 +82,7 @@ impl TrainOptions {
     /// If one lies outside of what it may be; the message names it.
     pub fn check(&self) -> Result<()> {
         self.optimizer.check()?;
+        self.moves().check(&self.optimizer)?;
         let positive = |name: &str, fits: bool, value: String| {
             if fits {
                 Ok(())
@@ -81,6 +97,7 @@ impl TrainOptions {
         positive("--lr", self.lr > 0.0, self.lr.to_string())?;
         positive("--epochs", self.epochs > 0, self.epochs.to_string())?;
         positive("--batch-size", self.batch_size > 0, self.batch_size.to_string())?;
+        positive("--accumulate", self.accumulate > 0, self.accumulate.to_string())?;
         let memory = self.device_memory.unwrap_or(1);
         positive("--device-memory", memory > 0, memory.to_string())?;
         if !(self.warmup >= 0.0 && self.warmup.is_finite()) {
@@ -97,8 +114,25 @@ impl TrainOptions {
         Ok(())
     }
 
-    /// The rates of a run of so many steps an epoch.
+    /// What is done to gradients and weights around the optimizer.
+    pub fn moves(&self) -> Moves {
+        Moves {
+            accumulate: self.accumulate > 1,
+            clip_norm: self.clip_norm,
+            clip_value: self.clip_value,
+            groups: self.groups.clone(),
+            average: self.average,
+        }
+    }
+
+    /// Moves of the weights in an epoch of so many steps; the last one may follow fewer steps than the others.
+    pub fn moves_per_epoch(&self, steps_per_epoch: usize) -> usize {
+        steps_per_epoch.div_ceil(self.accumulate.max(1) as usize)
+    }
+
+    /// The rates of the moves in a run of so many steps an epoch.
     pub fn schedule(&self, steps_per_epoch: usize) -> Schedule {
+        let steps_per_epoch = self.moves_per_epoch(steps_per_epoch);
         let total = u64::from(self.epochs) * steps_per_epoch as u64;
         // Checked to be neither negative nor above the run's length.
         #[expect(

@@ -58,6 +58,11 @@ impl Oracle {
         &self.tensors[name].0
     }
 
+    /// What the file says of itself under a name.
+    pub fn metadata(&self, name: &str) -> &str {
+        &self.metadata[name]
+    }
+
     /// The trajectories' table of cases.
     pub fn cases(&self) -> Vec<Case> {
         serde_json::from_str(&self.metadata["cases"]).unwrap()

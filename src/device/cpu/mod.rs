@@ -9,6 +9,7 @@ mod engine;
 pub mod kernels;
 pub mod map;
 mod real;
+pub mod update;
 mod vector;
 
 pub use device::CpuDevice;

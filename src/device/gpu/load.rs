@@ -260,6 +260,10 @@ impl Loader<'_> {
             })
         };
         let scratch = self.buffer("scratch", scratch_bytes(launch), BufferUsages::STORAGE);
+        let arena = match launch.bindings.first() {
+            Some(Binding::Slot(slot)) => plan.slot(*slot).len(),
+            _ => 0,
+        };
         let mut resources = vec![
             bound(rows, 0, launch.row_bytes()),
             bound(params, at, launch.param_bytes().next_multiple_of(16)),
@@ -276,8 +280,8 @@ impl Loader<'_> {
                         spec.offset.is_multiple_of(spec.element.alignment()),
                         "views are aligned for bindings"
                     );
-                    // The loss scale belongs to all parts of an arena.
-                    let part = launch.part.clone().filter(|part| part.end <= spec.len());
+                    // The loss scale, and tables, belong to all parts of an arena.
+                    let part = launch.part.clone().filter(|_| spec.len() >= arena);
                     let part = part.unwrap_or(0..spec.len().max(1));
                     let offset = spec.element.bytes(spec.offset + part.start);
                     let size = spec.element.bytes(part.len()).next_multiple_of(4);
