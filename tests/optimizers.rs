@@ -132,6 +132,39 @@ fn minima_are_reached() {
     }
 }
 
+/// The same for every optimizer, at rates that fall to 0 so that those whose steps have the rate's length settle. The bias
+/// begins on the right side of 0: LAMB's steps are shares of a parameter's norm, so a single number never changes its sign.
+#[test]
+fn every_optimizer_reaches_both_minima() {
+    let steps = 2 * WINDOW;
+    for (text, lr) in [
+        ("sgd(momentum=0.9, dampening=0.5)", 0.1),
+        ("adam(amsgrad=true)", 0.1),
+        ("adamw(weight-decay=0, amsgrad=true)", 0.1),
+        ("rmsprop", 0.05),
+        ("rmsprop(centered=true, momentum=0.5)", 0.02),
+        ("adagrad", 0.5),
+        ("adadelta(eps=0.001)", 2.0),
+        ("adamax", 0.1),
+        ("nadam", 0.1),
+        ("radam", 0.1),
+        ("lion", 0.05),
+        ("lamb(weight-decay=0)", 0.05),
+        ("schedule-free", 0.2),
+    ] {
+        let optimizer = Optimizer::by_name(text).unwrap();
+        for narrow in [1.0, 0.125] {
+            let (x, y) = plane(narrow);
+            let falling = |step: usize| lr * (1.0 - step as f64 / steps as f64);
+            let model = Sequential::new().dense(1);
+            let trail = descend((&model, optimizer), (&x, 2, &y), &[0.3, 0.2, 0.5], steps, falling);
+            let what = format!("{text} narrow {narrow}");
+            let end = trail.last().unwrap();
+            assert_close(&what, end, &[2.0, -3.0, 1.0], Tolerance { abs: 2e-3, rel: 0.0 });
+        }
+    }
+}
+
 /// With coupled decay wd the minimum is that of mean square + wd/2 |w|²: along an axis of Hessian h it lies at
 /// h / (h + wd) of the way.
 #[test]

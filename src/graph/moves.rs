@@ -71,7 +71,10 @@ impl Moves {
         if grouped {
             // Formulas may round even where they change nothing.
             let rate = Expr::input(input::RATE);
-            new[0] = Expr::select(Compare::Eq, &rate, &zero, &old, &new[0]);
+            let evaluated = optimizer.evaluated().map(|state| 1 + state);
+            for index in std::iter::once(0).chain(evaluated) {
+                new[index] = Expr::select(Compare::Eq, &rate, &zero, &old, &new[index]);
+            }
         }
         if self.average.is_some() {
             let share = Expr::quantity(Quantity::Scalar(AVERAGE));
