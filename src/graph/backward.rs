@@ -1,7 +1,9 @@
 //! Reverse-mode differentiation: one gradient rule for each operation, written as graph building.
 
-use super::{Graph, NodeId, Op};
+use super::{Along, Graph, NodeId, Op, Operand, Space};
 use crate::error::{Error, Result};
+use crate::expr::{Expr, Node};
+use crate::shape::Dim;
 
 impl Graph {
     /// Appends the gradient of a scalar loss with respect to every parameter.
@@ -96,7 +98,35 @@ impl Graph {
                 let saved = if act.gradient_from_output() { id } else { x };
                 give(self, x, Op::ActivateGrad { act, saved, d_y })?;
             }
+            Op::Map { f, operands, space } => {
+                let along = match space {
+                    Space::Batch(_) => Along::Both,
+                    Space::Vector(_) => Along::Columns,
+                    Space::PerRow => Along::Rows,
+                };
+                return self.map_rule((&f, &operands, space), (d_y, along), needed);
+            }
+            // Every row's f has the gradient of the sum.
+            Op::MapRows { f, operands, space } => {
+                return self.map_rule((&f, &operands, space), (d_y, Along::Columns), needed);
+            }
+            Op::MapColumns { f, operands, space, maximum: false } => {
+                let along =
+                    if matches!(space, Space::Vector(_)) { Along::Nothing } else { Along::Rows };
+                return self.map_rule((&f, &operands, space), (d_y, along), needed);
+            }
+            Op::MapColumns { maximum: true, .. } => {}
+            // The mask is the same: y = mask x, d_x = mask d_y.
+            Op::Dropout { x, stream, rate } => {
+                give(self, x, Op::Dropout { x: d_y, stream, rate })?;
+            }
+            Op::Lookup { table, x, column } => {
+                if let Some((Dim::Of(rows), _)) = self.shape(table).as_matrix() {
+                    give(self, table, Op::LookupGrad { x, column, d_y, rows })?;
+                }
+            }
             Op::ActivateGrad { .. }
+            | Op::LookupGrad { .. }
             | Op::SumRows { .. }
             | Op::Loss { .. }
             | Op::LossGrad { .. } => {
@@ -109,6 +139,79 @@ impl Graph {
         }
         Ok(out)
     }
+}
+
+impl Graph {
+    /// The gradients of the operands of elementwise work: d_x = d_y ∂f/∂x, summed over the directions in which x's values
+    /// are repeated. `d_y` is the gradient of f's value at each element, and lies as it says.
+    fn map_rule(
+        &mut self,
+        (f, operands, space): (&Expr, &[(NodeId, Operand)], Space),
+        (d_y, along): (NodeId, Along),
+        needed: &[bool],
+    ) -> Result<Vec<(NodeId, NodeId)>> {
+        let mut out = Vec::new();
+        let d_operand = (d_y, Operand::new(along, space.columns()));
+        for (index, &(x, operand)) in (0_u8..).zip(operands) {
+            let slope = f.derivative(index);
+            if !needed[x.0] || slope.number() == Some(0.0) {
+                continue;
+            }
+            let last = u8::try_from(operands.len()).unwrap_or(u8::MAX);
+            let all: Vec<_> = operands.iter().copied().chain([d_operand]).collect();
+            let (g, all) = used(&(Expr::input(last) * slope), &all);
+            // The elements that x has: where it stands in the matrix, moved back.
+            let moved = all.into_iter().map(|(id, mut it)| {
+                if matches!(it.along, Along::Both | Along::Columns) {
+                    it.shift -= operand.shift;
+                }
+                (id, it)
+            });
+            let moved: Vec<_> = moved.collect();
+            let columns = operand.width;
+            let name = format!("d_{}", self.node(x).name);
+            let op = match (operand.along, space) {
+                (Along::Both, _) => Op::Map { f: g, operands: moved, space: Space::Batch(columns) },
+                (Along::Columns, Space::Vector(_)) => {
+                    Op::Map { f: g, operands: moved, space: Space::Vector(columns) }
+                }
+                (Along::Columns, _) => {
+                    Op::MapRows { f: g, operands: moved, space: Space::Batch(columns) }
+                }
+                (Along::Rows, Space::PerRow) => Op::Map { f: g, operands: moved, space },
+                (Along::Rows, _) => Op::MapColumns { f: g, operands: moved, space, maximum: false },
+                (Along::Nothing, Space::Vector(_)) => {
+                    Op::MapColumns { f: g, operands: moved, space, maximum: false }
+                }
+                (Along::Nothing, _) => {
+                    let sums = Op::MapRows { f: g, operands: moved, space };
+                    let sums = self.push(format!("{name}_columns"), sums)?;
+                    let along = Operand::new(Along::Columns, space.columns());
+                    let (f, space) = (Expr::input(0), Space::Vector(space.columns()));
+                    Op::MapColumns { f, operands: vec![(sums, along)], space, maximum: false }
+                }
+            };
+            out.push((x, self.push(name, op)?));
+        }
+        Ok(out)
+    }
+}
+
+/// An expression without the operands that it does not use, each of the others once.
+pub(crate) fn used(f: &Expr, operands: &[(NodeId, Operand)]) -> (Expr, Vec<(NodeId, Operand)>) {
+    let mut kept: Vec<(NodeId, Operand)> = Vec::new();
+    let f = f.replaced(&mut |node| match node {
+        Node::Input(index) => {
+            let operand = operands[usize::from(*index)];
+            let place = kept.iter().position(|other| *other == operand).unwrap_or_else(|| {
+                kept.push(operand);
+                kept.len() - 1
+            });
+            Some(Expr::input(u8::try_from(place).unwrap_or(u8::MAX)))
+        }
+        _ => None,
+    });
+    (f, kept)
 }
 
 #[cfg(test)]

@@ -10,15 +10,18 @@ mod groups;
 mod loss;
 mod moves;
 mod op;
+mod operand;
 mod optimizer;
 mod text;
 
 pub use average::Average;
+pub(crate) use backward::used;
 pub use forward::{Inference, Training, inference, training};
 pub use groups::{Factors, Group, factors};
 pub use loss::Loss;
 pub use moves::{Input, Moves, Pass, PassKind};
 pub use op::{NodeId, Op};
+pub use operand::{Along, MOST_OPERANDS, Operand, Space};
 pub use optimizer::{Moment, Move, Optimizer, Pace, Rule};
 
 /// Where among a step's scalars stands what its gradient counts among those that are gathered.

@@ -2,8 +2,9 @@
 //!
 //! Gradient rules stand in `backward.rs`, in the same order.
 
-use super::{Graph, Loss};
+use super::{Graph, Loss, MOST_OPERANDS, Operand, Space};
 use crate::error::{Error, Result};
+use crate::expr::{Expr, Number};
 use crate::model::Activation;
 use crate::shape::{Dim, Shape};
 
@@ -84,6 +85,65 @@ pub enum Op {
         /// Gradient of the loss with respect to y.
         d_y: NodeId,
     },
+    /// y = f(operands), element by element over `space`
+    Map {
+        /// What is computed; inputs are the operands.
+        f: Expr,
+        /// Values, and how they lie.
+        operands: Vec<(NodeId, Operand)>,
+        /// The result's elements.
+        space: Space,
+    },
+    /// y = Σ f(operands) over the rows of `space`: `[columns]`
+    MapRows {
+        /// What is summed.
+        f: Expr,
+        /// Values, and how they lie.
+        operands: Vec<(NodeId, Operand)>,
+        /// The elements that are summed.
+        space: Space,
+    },
+    /// y = Σ f(operands), or the largest, over the columns of `space`: `[batch]`, or `[1]` of a vector. A maximum has no
+    /// gradient: it serves where the result does not depend on it, as in softmax.
+    MapColumns {
+        /// What is summed.
+        f: Expr,
+        /// Values, and how they lie.
+        operands: Vec<(NodeId, Operand)>,
+        /// The elements that are summed.
+        space: Space,
+        /// Whether the largest is taken instead of the sum.
+        maximum: bool,
+    },
+    /// y = x times 0 with probability `rate`, else times 1 / (1 − rate); the same mask wherever the stream is the same
+    Dropout {
+        /// What is thinned out.
+        x: NodeId,
+        /// A number of its own for each layer.
+        stream: u8,
+        /// Share of elements that become 0.
+        rate: Number,
+    },
+    /// y row = table row of the number in x's column: x `[batch,m]`, table `[v,d]` to y `[batch,d]`
+    Lookup {
+        /// The table.
+        table: NodeId,
+        /// Where the numbers stand.
+        x: NodeId,
+        /// In which column.
+        column: usize,
+    },
+    /// d_table row = Σ d_y over the rows whose number it is: x `[batch,m]`, d_y `[batch,d]` to `[rows,d]`
+    LookupGrad {
+        /// Where the numbers stand.
+        x: NodeId,
+        /// In which column.
+        column: usize,
+        /// Gradient of the loss with respect to the rows that were looked up.
+        d_y: NodeId,
+        /// Rows of the table.
+        rows: usize,
+    },
     /// y = xᵀ 1, x `[m,n]` to y `[n]`
     SumRows {
         /// Matrix.
@@ -123,6 +183,12 @@ impl Op {
             Self::Add { .. } => "add",
             Self::Activate { .. } => "activate",
             Self::ActivateGrad { .. } => "activate_grad",
+            Self::Map { .. } => "map",
+            Self::MapRows { .. } => "map_rows",
+            Self::MapColumns { .. } => "map_columns",
+            Self::Dropout { .. } => "dropout",
+            Self::Lookup { .. } => "lookup",
+            Self::LookupGrad { .. } => "lookup_grad",
             Self::SumRows { .. } => "sum_rows",
             Self::Loss { .. } => "loss",
             Self::LossGrad { .. } => "loss_grad",
@@ -132,6 +198,11 @@ impl Op {
     /// The nodes it reads.
     pub fn inputs(&self) -> Vec<NodeId> {
         match *self {
+            Self::Map { ref operands, .. }
+            | Self::MapRows { ref operands, .. }
+            | Self::MapColumns { ref operands, .. } => operands.iter().map(|(id, _)| *id).collect(),
+            Self::Lookup { table, x, .. } => vec![table, x],
+            Self::LookupGrad { x, d_y, .. } => vec![x, d_y],
             Self::Features { .. } | Self::Targets { .. } | Self::Param { .. } => vec![],
             Self::MatmulNt { a, b }
             | Self::MatmulNn { a, b }
@@ -140,7 +211,7 @@ impl Op {
                 vec![a, b]
             }
             Self::AddBias { x, bias } => vec![x, bias],
-            Self::Activate { x, .. } | Self::SumRows { x } => vec![x],
+            Self::Activate { x, .. } | Self::Dropout { x, .. } | Self::SumRows { x } => vec![x],
             Self::ActivateGrad { saved, d_y, .. } => vec![saved, d_y],
             Self::Loss { prediction, targets, .. } | Self::LossGrad { prediction, targets, .. } => {
                 vec![prediction, targets]
@@ -209,6 +280,33 @@ impl Op {
                 agree(saved, d_y, graph.shape(saved) == graph.shape(d_y))?;
                 Ok(graph.shape(d_y).clone())
             }
+            Self::Map { ref operands, space, .. } => {
+                self.fit(graph, operands, space)?;
+                Ok(space.shape())
+            }
+            Self::MapRows { ref operands, space, .. } => {
+                self.fit(graph, operands, space)?;
+                Ok(Shape::vector(space.columns()))
+            }
+            Self::MapColumns { ref operands, space, .. } => {
+                self.fit(graph, operands, space)?;
+                Ok(if matches!(space, Space::Vector(_)) {
+                    Shape::vector(1)
+                } else {
+                    Shape::per_row()
+                })
+            }
+            Self::Dropout { x, .. } => Ok(graph.shape(x).clone()),
+            Self::Lookup { table, x, column } => {
+                let ((_, d), (rows, columns)) = (matrix(table)?, matrix(x)?);
+                agree(x, table, column < columns.size(0))?;
+                Ok(Shape::matrix(rows, d))
+            }
+            Self::LookupGrad { x, d_y, rows, column } => {
+                let ((_, columns), (_, d)) = (matrix(x)?, matrix(d_y)?);
+                agree(x, d_y, column < columns.size(0))?;
+                Ok(Shape::matrix(Dim::Of(rows), d))
+            }
             Self::SumRows { x } => match matrix(x)? {
                 (_, Dim::Of(n)) => Ok(Shape::vector(n)),
                 (_, Dim::Batch) => {
@@ -222,5 +320,25 @@ impl Op {
             }
             Self::LossGrad { prediction, .. } => Ok(graph.shape(prediction).clone()),
         }
+    }
+
+    /// Checks that operands are as many as a kernel takes, and lie in the space as they say.
+    fn fit(&self, graph: &Graph, operands: &[(NodeId, Operand)], space: Space) -> Result<()> {
+        if operands.len() > MOST_OPERANDS || operands.is_empty() {
+            let problem = format!("{} operands; 1 to {MOST_OPERANDS} are possible", operands.len());
+            return Err(Error::shape(self.name(), problem));
+        }
+        for &(id, operand) in operands {
+            let shape = graph.shape(id);
+            let wanted = Operand::new(operand.along, shape.dims().last().map_or(1, |d| d.size(1)));
+            if space.along(shape) != Some(operand.along) && space.columns() != 1
+                || operand.width != wanted.width
+            {
+                let problem =
+                    format!("{}{shape} does not fit {}", graph.node(id).name, space.shape());
+                return Err(Error::shape(self.name(), problem));
+            }
+        }
+        Ok(())
     }
 }

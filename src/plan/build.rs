@@ -274,6 +274,7 @@ impl Plan {
             wanted: step.gradients.clone(),
             steps: vec![builder.step(gather, vec![train_x, order, train_y], vec![x, y])?],
             row_loss: None,
+            inlined: HashMap::new(),
         };
         lowering.run(&mut builder)?;
         let row_loss =
@@ -354,6 +355,7 @@ impl PlanBuilder {
             wanted: vec![inference.prediction],
             steps: vec![self.step(gather, vec![eval_x], vec![x])?],
             row_loss: None,
+            inlined: HashMap::new(),
         };
         lowering.run(self)?;
         let out = lowering.slots[&inference.prediction];

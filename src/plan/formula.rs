@@ -1,47 +1,13 @@
-//! Elementwise work in plans: programs of expressions, and how operands lie beside the result.
+//! Elementwise work in plans: programs of expressions over operands.
 //!
 //! Absent on purpose: how programs are run, which is the devices' affair.
 
 use crate::expr::{Expr, Program};
+use crate::graph::{Along, Operand};
 
 /// A formula's place in its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FormulaId(pub(crate) u16);
-
-/// Operands that a formula has at most: WebGPU has eight storage buffers a kernel.
-pub const MOST_OPERANDS: usize = 6;
-
-/// In which directions an operand goes along with a result `[m, n]`; in the others its values are repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Along {
-    /// A matrix `[m, w]`.
-    Both,
-    /// A value for each column: `[w]`.
-    Columns,
-    /// A value for each row: `[m]`.
-    Rows,
-    /// One value: `[1]`.
-    Nothing,
-}
-
-/// An operand: its column c stands in column c + shift of the result; where it has none it counts as 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Operand {
-    /// Its directions.
-    pub along: Along,
-    /// Columns by which it is moved.
-    pub shift: i32,
-    /// Its own columns; 1 where it does not go along with columns.
-    pub width: usize,
-}
-
-impl Operand {
-    /// One that is not moved, of a matrix of so many columns.
-    pub fn new(along: Along, columns: usize) -> Self {
-        let width = if matches!(along, Along::Both | Along::Columns) { columns } else { 1 };
-        Self { along, shift: 0, width }
-    }
-}
 
 /// What a kernel computes for each element `[row, column]` of a matrix, from the elements of its operands there.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,11 +7,12 @@
 use std::collections::HashMap;
 
 use super::build::PlanBuilder;
-use super::{Element, Kernel, Precision, Slot, Step};
+use super::{Element, Formula, FormulaId, Kernel, Precision, Slot, Step};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Loss, NodeId, Op};
+use crate::expr::{Expr, Node, Quantity};
+use crate::graph::{Along, Graph, Loss, MOST_OPERANDS, NodeId, Op, Operand, Space, used};
 use crate::model::Activation;
-use crate::shape::Dim;
+use crate::shape::{Dim, narrow};
 
 /// Lowers every node that is not fixed. `slots` holds the slots of inputs, parameters and results that
 /// have a place already; the others get temporaries. Losses go to `row_loss`.
@@ -27,7 +28,12 @@ pub(super) struct Lowering<'a> {
     pub(super) steps: Vec<Step>,
     /// The losses of a batch's rows, once the loss is lowered.
     pub(super) row_loss: Option<Slot>,
+    /// Elementwise work that is done where its result is used.
+    pub(super) inlined: HashMap<NodeId, Mapped>,
 }
+
+/// What is computed, from what, over which elements.
+type Mapped = (Expr, Vec<(NodeId, Operand)>, Space);
 
 impl Lowering<'_> {
     /// Lowers the whole graph.
@@ -71,6 +77,35 @@ impl Lowering<'_> {
             }
             Op::ActivateGrad { act, saved, d_y } => {
                 self.simple(builder, Kernel::ActivateGrad { act }, &[saved, d_y], id)
+            }
+            Op::Map { ref f, ref operands, space } => {
+                let kernel = |formula, operands| Kernel::Map { formula, operands };
+                self.map(builder, id, (f.clone(), operands.clone(), space), kernel)
+            }
+            Op::MapRows { ref f, ref operands, space } => {
+                let kernel = |formula, operands| Kernel::MapRows { formula, operands };
+                self.map(builder, id, (f.clone(), operands.clone(), space), kernel)
+            }
+            Op::MapColumns { ref f, ref operands, space, maximum } => {
+                let kernel = |formula, operands| Kernel::MapColumns { formula, operands, maximum };
+                self.map(builder, id, (f.clone(), operands.clone(), space), kernel)
+            }
+            Op::Dropout { x, stream, rate } => {
+                let Some((_, Dim::Of(columns))) = self.graph.shape(x).as_matrix() else {
+                    return Err(Error::shape("dropout", "it is for matrices"));
+                };
+                let f = Expr::input(0) * Expr::quantity(Quantity::Keep(stream, rate));
+                let operands = vec![(x, Operand::new(Along::Both, columns))];
+                let kernel = |formula, operands| Kernel::Map { formula, operands };
+                self.map(builder, id, (f, operands, Space::Batch(columns)), kernel)
+            }
+            Op::Lookup { table, x, column } => {
+                let column = narrow(column);
+                self.simple(builder, Kernel::Lookup { column }, &[table, x], id)
+            }
+            Op::LookupGrad { x, column, d_y, .. } => {
+                let column = narrow(column);
+                self.simple(builder, Kernel::LookupGrad { column }, &[x, d_y], id)
             }
             // The product that it is fused with comes later.
             Op::SumRows { x } if self.fused_sum(x).is_some_and(|(_, sum)| sum == id) => Ok(vec![]),
@@ -189,6 +224,91 @@ impl Lowering<'_> {
         let out = self.place(builder, grad);
         self.push(builder, kernel, reads, vec![row_loss, out])?;
         Ok(vec![grad])
+    }
+
+    /// Elementwise work. That whose result is used by other such work alone is done there.
+    fn map(
+        &mut self,
+        builder: &mut PlanBuilder,
+        id: NodeId,
+        (f, operands, space): Mapped,
+        kernel: impl Fn(FormulaId, u8) -> Kernel,
+    ) -> Result<Vec<NodeId>> {
+        let whole = matches!(self.graph.node(id).op, Op::Map { .. } | Op::Dropout { .. });
+        let (f, operands) = self.with_inlined(builder, f, operands, space)?;
+        if whole && self.goes_into_its_user(id, space) {
+            self.inlined.insert(id, (f, operands, space));
+            return Ok(vec![]);
+        }
+        self.push_map(builder, id, (f, operands, space), kernel)?;
+        Ok(vec![])
+    }
+
+    fn push_map(
+        &mut self,
+        builder: &mut PlanBuilder,
+        id: NodeId,
+        (f, operands, space): Mapped,
+        kernel: impl Fn(FormulaId, u8) -> Kernel,
+    ) -> Result<()> {
+        let reads = operands.iter().map(|&(id, _)| self.slot(id)).collect::<Result<_>>()?;
+        let count = u8::try_from(operands.len()).unwrap_or(u8::MAX);
+        let lie = operands.into_iter().map(|(_, operand)| operand).collect();
+        let formula = builder.formula(Formula::new(&f, lie, space.columns()))?;
+        let out = self.place(builder, id);
+        self.push(builder, kernel(formula, count), reads, vec![out])
+    }
+
+    /// Whether a result is read, in its place, by other elementwise work of the same space and by nothing else.
+    fn goes_into_its_user(&self, id: NodeId, space: Space) -> bool {
+        let Some((_, op)) = self.only_user(id) else { return false };
+        match op {
+            Op::Map { operands, space: other, .. }
+            | Op::MapRows { operands, space: other, .. }
+            | Op::MapColumns { operands, space: other, .. } => {
+                let its = operands.iter().filter(|(node, _)| *node == id);
+                other == space && its.into_iter().all(|&(_, operand)| space.is_full(operand))
+            }
+            Op::Dropout { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// The same with what was left for it put in, as far as a kernel has room for the operands.
+    fn with_inlined(
+        &mut self,
+        builder: &mut PlanBuilder,
+        mut f: Expr,
+        mut operands: Vec<(NodeId, Operand)>,
+        space: Space,
+    ) -> Result<(Expr, Vec<(NodeId, Operand)>)> {
+        let mut index = 0;
+        while index < operands.len() {
+            let (node, _) = operands[index];
+            let Some((inner, theirs, _)) = self.inlined.get(&node).cloned() else {
+                index += 1;
+                continue;
+            };
+            let first = u8::try_from(operands.len()).unwrap_or(u8::MAX);
+            let moved: Vec<_> = (first..).take(theirs.len()).map(Expr::input).collect();
+            let inner = inner.with(&moved);
+            let all: Vec<_> = operands.iter().copied().chain(theirs.iter().copied()).collect();
+            let its: Vec<bool> = all.iter().map(|(other, _)| *other == node).collect();
+            let put = f.replaced(&mut |it| match it {
+                Node::Input(at) if its[usize::from(*at)] => Some(inner.clone()),
+                _ => None,
+            });
+            let (put, kept) = used(&put, &all);
+            if kept.len() <= MOST_OPERANDS {
+                (f, operands) = (put, kept);
+                index = 0;
+            } else {
+                let mapped = self.inlined.remove(&node).unwrap_or((f.clone(), vec![], space));
+                let kernel = |formula, operands| Kernel::Map { formula, operands };
+                self.push_map(builder, node, mapped, kernel)?;
+            }
+        }
+        Ok((f, operands))
     }
 
     fn simple(

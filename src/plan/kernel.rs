@@ -73,6 +73,17 @@ pub enum Kernel {
         /// Whether the largest is taken instead of the sum.
         maximum: bool,
     },
+    /// out row = table row of the whole number in x's column. Reads table `[v,d]`, x `[m,n]`; writes out `[m,d]`.
+    Lookup {
+        /// Column of the numbers.
+        column: u32,
+    },
+    /// out row = sum of `d_y` over the rows that count whose number it is, top to bottom. Reads x `[m,n]`, `d_y` `[m,d]`;
+    /// writes out `[v,d]`.
+    LookupGrad {
+        /// Column of the numbers.
+        column: u32,
+    },
     /// out = sums of x's columns. Reads x `[m,n]`; writes out `[n]`.
     SumRows,
     /// Loss of each row, and the mean loss's gradient.
@@ -197,6 +208,8 @@ impl Kernel {
             Self::Map { .. } => "map",
             Self::MapRows { .. } => "map_rows",
             Self::MapColumns { .. } => "map_columns",
+            Self::Lookup { .. } => "lookup",
+            Self::LookupGrad { .. } => "lookup_grad",
             Self::SumRows => "sum_rows",
             Self::LossCrossEntropy { .. } => "loss_cross_entropy",
             Self::LossMse { .. } => "loss_mse",
@@ -239,7 +252,10 @@ impl Kernel {
             Self::MatmulNn { act_grad } => (2 + usize::from(act_grad != Activation::Identity), 1),
             Self::MatmulTn { bias_grad } => (2, 1 + usize::from(bias_grad)),
             Self::Activate { bias, .. } => (1 + usize::from(bias), 1),
-            Self::ActivateGrad { .. } | Self::Add => (2, 1),
+            Self::ActivateGrad { .. }
+            | Self::Add
+            | Self::Lookup { .. }
+            | Self::LookupGrad { .. } => (2, 1),
             Self::Map { operands, .. }
             | Self::MapRows { operands, .. }
             | Self::MapColumns { operands, .. } => (usize::from(operands), 1),
@@ -314,7 +330,9 @@ impl fmt::Display for Kernel {
                 plus(scaled, "scale")
             }
             Self::ClipNorm { .. } | Self::TrustRatios => Ok(()),
-            Self::Map { .. }
+            Self::Lookup { .. }
+            | Self::LookupGrad { .. }
+            | Self::Map { .. }
             | Self::MapRows { .. }
             | Self::Add
             | Self::SumRows

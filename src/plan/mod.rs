@@ -13,7 +13,9 @@ mod print;
 mod update;
 
 pub use build::{PlanBuilder, Sizes};
-pub use formula::{Along, Formula, FormulaId, MOST_OPERANDS, Operand};
+pub use formula::{Formula, FormulaId};
+
+pub use crate::graph::{Along, MOST_OPERANDS, Operand};
 pub use kernel::{Kernel, Update};
 pub use memory::Memory;
 pub use precision::{HALF_MAX, Precision, Scaling, Stored};

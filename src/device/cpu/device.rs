@@ -286,6 +286,10 @@ impl Ready {
             Kernel::ActivateGrad { act } => engine.activate_grad(a, b, act, out),
             // They were done before.
             Kernel::Map { .. } | Kernel::MapRows { .. } | Kernel::MapColumns { .. } => {}
+            Kernel::Lookup { column } => kernels::lookup(a, b, column as usize, out, m),
+            Kernel::LookupGrad { column } => {
+                kernels::lookup_grad(a, b, column as usize, (out, m), step);
+            }
             Kernel::Add => kernels::add(a, b, out),
             Kernel::SumRows => engine.sum_rows(a, out, n),
             Kernel::LossCrossEntropy { scaled } => {

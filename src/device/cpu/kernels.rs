@@ -133,6 +133,46 @@ pub fn add<T: Real>(a: &[T], b: &[T], out: &mut [T]) {
     }
 }
 
+/// A whole number that stands in a table of features, below `rows`.
+fn number<T: Real>(value: T, rows: usize) -> usize {
+    let value = value.to_f64().max(0.0);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates, and is not negative"
+    )]
+    (value as usize).min(rows.saturating_sub(1))
+}
+
+/// out row = table row of the number in x's column, x `[m,n]`, table `[_,d]`, out `[m,d]`
+pub fn lookup<T: Real>(table: &[T], x: &[T], column: usize, out: &mut [T], m: usize) {
+    let (n, d) = (x.len() / m.max(1), out.len() / m.max(1));
+    for (x, out) in x.chunks_exact(n).zip(out.chunks_exact_mut(d)) {
+        let row = number(x[column], table.len() / d);
+        out.copy_from_slice(&table[row * d..][..d]);
+    }
+}
+
+/// out row = sum of `d_y` over the rows that count whose number it is, top to bottom, x `[m,n]`, `d_y` `[m,d]`, out `[v,d]`
+pub fn lookup_grad<T: Real>(
+    x: &[T],
+    d_y: &[T],
+    column: usize,
+    (out, v): (&mut [T], usize),
+    step: &StepRow,
+) {
+    out.fill(T::zero());
+    let d = out.len() / v.max(1);
+    let n = x.len() / (d_y.len() / d.max(1)).max(1);
+    let rows = x.chunks_exact(n).zip(d_y.chunks_exact(d)).take(step.rows as usize);
+    for (x, d_y) in rows {
+        let row = number(x[column], v);
+        for (out, &d_y) in out[row * d..][..d].iter_mut().zip(d_y) {
+            *out += d_y;
+        }
+    }
+}
+
 /// out = sums of x's columns, x `[_,n]`, out `[n]`
 pub fn sum_rows<T: Real>(x: &[T], out: &mut [T], n: usize) {
     out.fill(T::zero());

@@ -329,6 +329,22 @@ pub const KERNELS: &[KernelSpec] = &[
     map("map_rows", plain!("map_rows")),
     map("map_columns", plain!("map_columns")),
     KernelSpec {
+        name: "lookup",
+        source: &[STEP_ROW, STEP, INDEX],
+        params: &["m", "n", "d", "v", "column"],
+        reads: &["table", "x"],
+        writes: &["out"],
+        variants: plain!("lookup"),
+    },
+    KernelSpec {
+        name: "lookup_grad",
+        source: &[STEP_ROW, STEP, INDEX],
+        params: &["m", "n", "d", "v", "column"],
+        reads: &["x", "d_y"],
+        writes: &["out"],
+        variants: plain!("lookup_grad"),
+    },
+    KernelSpec {
         name: "sum_rows",
         source: &[STEP_ROW, STEP, INDEX],
         params: &["m", "n"],

@@ -219,6 +219,13 @@ fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)>
             let len = narrow(rows * columns)?;
             (vec![len, narrow(columns)?], flat(len))
         }
+        Kernel::Lookup { column } | Kernel::LookupGrad { column } => {
+            let forward = matches!(step.kernel, Kernel::Lookup { .. });
+            let (table, x) = if forward { (read(0), read(1)) } else { (write(0), read(0)) };
+            let ((v, d), (m, n)) = (table.matrix(), x.matrix());
+            let params = [m, n, d, v].map(narrow).into_iter().collect::<Result<Vec<_>>>()?;
+            ([params, vec![column]].concat(), flat(narrow(rows * columns)?))
+        }
         Kernel::ActivateGrad { .. } | Kernel::Add => {
             let len = narrow(rows * columns)?;
             (vec![len], flat(len))
@@ -329,7 +336,10 @@ fn bindings(kernel: &Kernel, step: &Step) -> Vec<Option<Slot>> {
             vec![take(true), take(true), None, put(true), put(bias_grad)]
         }
         Kernel::Activate { bias, .. } => vec![take(true), take(bias), put(true)],
-        Kernel::ActivateGrad { .. } | Kernel::Add => vec![take(true), take(true), put(true)],
+        Kernel::ActivateGrad { .. }
+        | Kernel::Add
+        | Kernel::Lookup { .. }
+        | Kernel::LookupGrad { .. } => vec![take(true), take(true), put(true)],
         Kernel::Map { .. } | Kernel::MapRows { .. } | Kernel::MapColumns { .. } => {
             let mut slots: Vec<_> = (0..MOST_OPERANDS).map(|_| take(true)).collect();
             slots.push(put(true));

@@ -113,7 +113,9 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
             ("GATHERS", u32::from(gathers)),
             ("SCALED", u32::from(scaled)),
         ],
-        Kernel::Map { .. }
+        Kernel::Lookup { .. }
+        | Kernel::LookupGrad { .. }
+        | Kernel::Map { .. }
         | Kernel::MapRows { .. }
         | Kernel::Add
         | Kernel::SumRows

@@ -21,6 +21,8 @@ pub fn every_kernel() -> Vec<Kernel> {
         Kernel::MatmulTn { bias_grad: true },
         Kernel::Activate { act: Activation::Identity, bias: true },
         Kernel::Add,
+        Kernel::Lookup { column: 0 },
+        Kernel::LookupGrad { column: 0 },
         Kernel::SumRows,
         Kernel::LossCrossEntropy { scaled: false },
         Kernel::LossMse { scaled: false },
@@ -85,6 +87,8 @@ pub fn half_kernels() -> Vec<(Kernel, Stored)> {
         | Kernel::SquareSums { .. }
         | Kernel::ClipNorm { .. }
         | Kernel::TrustRatios
+        | Kernel::Lookup { .. }
+        | Kernel::LookupGrad { .. }
         | Kernel::LogLoss
         | Kernel::PutRows
         | Kernel::CheckFinite
@@ -303,6 +307,15 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
             };
             (reads, vec![make.floats("out", sizes, 1.0)?])
         }
+        // The table has rows that nobody names, and numbers beyond it mean its last row.
+        Kernel::Lookup { .. } => {
+            let reads = vec![make.floats("table", vec![7, n], 1.0)?, make.numbers("x", m, 8)?];
+            (reads, vec![make.floats("out", vec![m, n], 1.0)?])
+        }
+        Kernel::LookupGrad { .. } => {
+            let reads = vec![make.numbers("x", m, 8)?, make.floats("d_y", vec![m, n], 1.0)?];
+            (reads, vec![make.floats("out", vec![7, n], 1.0)?])
+        }
         Kernel::SumRows => (vec![make.read("x", vec![m, n])?], vec![make.written("out", vec![n])?]),
         Kernel::LossCrossEntropy { scaled } => {
             let mut reads =
@@ -459,6 +472,11 @@ impl Maker {
     /// Uniform within ±1, for what is written in either precision.
     fn written(&mut self, name: &str, sizes: Vec<usize>) -> Result<Slot> {
         self.fill(name, sizes, self.stored.write, |random, _| random.uniform(-1.0, 1.0))
+    }
+
+    /// Whole numbers below `bound` as floats, each in the first of three columns.
+    fn numbers(&mut self, name: &str, rows: usize, bound: u32) -> Result<Slot> {
+        self.fill(name, vec![rows, 3], Element::F32, |random, _| random.below(bound).into())
     }
 
     /// One of the loss scales.

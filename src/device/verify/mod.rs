@@ -286,7 +286,7 @@ fn limits(kernel: &Kernel, [m, n, k]: Triple) -> (f64, f64) {
         _ => (2e-6, 2e-5),
     };
     match *kernel {
-        Kernel::Gather { .. } | Kernel::PutRows => (0.0, 0.0),
+        Kernel::Gather { .. } | Kernel::PutRows | Kernel::Lookup { .. } => (0.0, 0.0),
         Kernel::Add => (0.0, u),
         Kernel::MatmulNt { act, .. } | Kernel::MatmulNn { act_grad: act } => {
             let (abs, rel) = smooth(act);
@@ -297,7 +297,7 @@ fn limits(kernel: &Kernel, [m, n, k]: Triple) -> (f64, f64) {
             let (abs, rel) = smooth(act);
             (abs + 8.0 * u, rel + 4.0 * u)
         }
-        Kernel::SumRows => (sum(m), 0.0),
+        Kernel::SumRows | Kernel::LookupGrad { .. } => (sum(m), 0.0),
         // Exponentials of 80 err by 163 units in the last place.
         Kernel::Map { .. } => (4e-6, 2e-5),
         Kernel::MapRows { .. } => (4.0 * sum(m) + 1e-6, 0.0),
