@@ -150,6 +150,7 @@ fn every_optimizer_reaches_both_minima() {
         ("radam", 0.1),
         ("lion", 0.05),
         ("lamb(weight-decay=0)", 0.05),
+        ("muon(weight-decay=0)", 0.05),
         ("schedule-free", 0.2),
     ] {
         let optimizer = Optimizer::by_name(text).unwrap();

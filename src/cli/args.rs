@@ -133,20 +133,21 @@ pub struct Settings {
     /// cross-entropy or mse [default: by the task]
     #[arg(long, value_name = "NAME")]
     pub loss: Option<String>,
-    /// sgd, adam, adamw, rmsprop, adagrad, adadelta, adamax, nadam, radam, lion, lamb or schedule-free, or one with
+    /// sgd, adam, adamw, rmsprop, adagrad, adadelta, adamax, nadam, radam, lion, lamb, muon or schedule-free, or
+    /// one with
     /// settings, such as "adam(amsgrad=true)" [default: adamw]
     #[arg(long, value_name = "NAME")]
     pub optimizer: Option<String>,
-    /// Peak learning rate [default: 0.001] (of sgd, adam, adamw, radam, lamb; for others what PyTorch or the paper has)
+    /// Peak learning rate [default: 0.001] (of sgd, adam, adamw, radam, lamb and muon; for others what PyTorch or the paper has)
     #[arg(long, value_name = "RATE")]
     pub lr: Option<String>,
-    /// Weight decay [default: 0.01 for adamw and lamb, 0 for the others]
+    /// Weight decay [default: 0.01 for adamw and lamb, 0.1 for muon, 0 for the others]
     #[arg(long, value_name = "RATE")]
     pub weight_decay: Option<String>,
-    /// Momentum, for sgd and rmsprop [default: 0]
+    /// Momentum, for sgd and rmsprop [default: 0], and for muon [default: 0.95]
     #[arg(long, value_name = "SHARE")]
     pub momentum: Option<String>,
-    /// Nesterov's momentum, for sgd [default: false]
+    /// Nesterov's momentum, for sgd [default: false] and for muon [default: true]
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     pub nesterov: Option<String>,
     /// Decay of the gradients' mean, for adam, adamw and their kin [default: 0.9]

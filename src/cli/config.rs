@@ -413,7 +413,7 @@ mod tests {
     #[test]
     fn settings_of_other_optimizers_are_refused() {
         let said = refused(|s| s.momentum = Some("0.9".into()));
-        let owners = "it belongs to sgd and rmsprop";
+        let owners = "it belongs to sgd, rmsprop and muon";
         assert_eq!(said, format!("--momentum: the optimizer adamw has no such setting; {owners}"));
         let said = refused(|s| (s.optimizer, s.eps) = (Some("sgd".into()), Some("1e-7".into())));
         assert!(

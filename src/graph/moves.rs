@@ -64,8 +64,7 @@ impl Moves {
         if let Some(second) = optimizer.second() {
             let states = new.split_off(1);
             passes.push(Pass { kind: PassKind::First, exprs: states });
-            new = second;
-            new.truncate(1);
+            new = vec![second];
         }
         let (old, zero) = (Expr::input(input::WEIGHT), Expr::constant(0.0));
         if grouped {
@@ -168,8 +167,10 @@ pub enum Input {
     Rate,
     /// Factor of the decay.
     Decay,
-    /// The trust ratio of the parameter's norms.
+    /// What the direction of a second pass is multiplied by: the ratio of the parameter's norms, or what its shape says.
     Trust,
+    /// 1 for matrices, else 0.
+    Matrix,
     /// What clips the gradients' norm.
     Clip,
     /// What takes the loss scale out.
@@ -187,6 +188,7 @@ impl Input {
             input::RATE => Self::Rate,
             input::DECAY => Self::Decay,
             input::TRUST => Self::Trust,
+            input::MATRIX => Self::Matrix,
             input::CLIP => Self::Clip,
             input::INVERSE => Self::Inverse,
             state => Self::State(usize::from(state.saturating_sub(input::STATE))),
@@ -206,7 +208,7 @@ mod tests {
             let moves = Moves::default();
             let passes = moves.passes(&optimizer, false, false);
             let counts: Vec<_> = passes.iter().map(|pass| (pass.kind, pass.exprs.len())).collect();
-            let want = if name == "lamb" {
+            let want = if optimizer.between().is_some() {
                 vec![(PassKind::First, states), (PassKind::Second, 1)]
             } else {
                 vec![(PassKind::Whole, 1 + states)]

@@ -82,8 +82,13 @@ impl PlanBuilder {
         Slot(narrow(self.slots.len() - 1))
     }
 
+    /// A slot's sizes.
+    pub(super) fn sizes(&self, slot: Slot) -> Vec<usize> {
+        self.slots[slot.0 as usize].sizes.clone()
+    }
+
     /// Views of each parameter inside an arena.
-    fn views(&mut self, arena: Slot, layout: &ParamLayout, prefix: &str) -> Vec<Slot> {
+    pub(super) fn views(&mut self, arena: Slot, layout: &ParamLayout, prefix: &str) -> Vec<Slot> {
         let SlotSpec { buffer, element, .. } = self.slots[arena.0 as usize];
         let view = |it: &crate::model::ParamView| {
             (format!("{prefix}{}", it.name), it.shape.clone(), it.offset)

@@ -260,10 +260,10 @@ pub struct Ports {
 /// What a slot begins with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Start {
-    /// Floats.
-    F32(Vec<f32>),
+    /// Floats, rounded to what the device has.
+    Floats(Vec<f64>),
     /// Whole numbers.
-    U32(Vec<u32>),
+    Indices(Vec<u32>),
 }
 
 /// Everything that is decided before the first dispatch: order, fusion, memory.

@@ -5,12 +5,14 @@
 
 use super::{Element, Formula, Kernel, PlanBuilder, Ports, Role, Slot, Start, Step, Update};
 use crate::error::{Error, Result};
+use crate::expr::Expr;
 use crate::expr::Program;
-use crate::graph::{PassKind, Training, factors};
+use crate::graph::{Along, Between, Operand, PassKind, Training, factors};
 use crate::model::{ParamLayout, VIEW_ALIGN};
 use crate::shape::narrow;
 
-/// Numbers of the table of factors for each block of an arena: of the rate, of the decay, the trust ratio, one unused.
+/// Numbers of the table of factors for each block of an arena: of the rate, of the decay, of a second pass's direction, and
+/// 1 for matrices.
 /// In front of them stands one such row with what clips the gradients' norm.
 pub const FACTORS: usize = 4;
 /// Elements of an arena that share factors, and whose squares are summed together: each belongs to one parameter.
@@ -130,9 +132,23 @@ impl PlanBuilder {
             let mut writes = [&[arenas.params], ports.states.as_slice()].concat();
             writes.extend([gathered, average, half].into_iter().flatten());
             steps.push(self.step(Kernel::Update(update), reads, writes)?);
-            if let (PassKind::First, Some(table)) = (pass.kind, table) {
-                let direction = ports.states[ports.states.len() - 1];
-                steps.extend(self.trust(layout, (arenas.params, direction), table)?);
+            if pass.kind != PassKind::First {
+                continue;
+            }
+            let direction = ports.states[ports.states.len() - 1];
+            match (optimizer.between(), table) {
+                (Some(Between::Norms), Some(table)) => {
+                    steps.extend(self.trust(layout, (arenas.params, direction), table)?);
+                }
+                (Some(Between::Orthogonal { turns, eps, .. }), _) => {
+                    for view in self.views(direction, layout, "direction_") {
+                        if let [rows, columns] = self.sizes(view)[..] {
+                            let sizes = [rows, columns];
+                            steps.extend(self.orthogonal(view, sizes, (turns, eps))?);
+                        }
+                    }
+                }
+                _ => {}
             }
         }
         Ok(steps)
@@ -143,14 +159,20 @@ impl PlanBuilder {
         let rows = 1 + layout.len() / BLOCK;
         let table = self.slot("factors", vec![rows, FACTORS], Element::F32, Role::State)?;
         let mut values = vec![1.0; rows * FACTORS];
+        let between = step.optimizer.between();
         for (view, factors) in layout.views().iter().zip(factors(&step.moves.groups, layout)?) {
+            let (matrix, trust) = (view.shape.len() == 2, direction_factor(between, &view.shape));
             for block in blocks_of(view) {
                 let row = &mut values[(1 + block) * FACTORS..][..FACTORS];
-                #[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
-                row[..2].copy_from_slice(&[factors.lr as f32, factors.decay as f32]);
+                row.copy_from_slice(&[
+                    factors.lr,
+                    factors.decay,
+                    trust,
+                    if matrix { 1.0 } else { 0.0 },
+                ]);
             }
         }
-        self.start(table, Start::F32(values));
+        self.start(table, Start::Floats(values));
         Ok(table)
     }
 
@@ -178,8 +200,90 @@ impl PlanBuilder {
             .collect();
         let slot = self.slot("views", vec![views.len()], Element::U32, Role::Data)?;
         let reads = [sums.as_slice(), &[slot]].concat();
-        self.start(slot, Start::U32(views));
+        self.start(slot, Start::Indices(views));
         steps.push(self.step(Kernel::TrustRatios, reads, vec![table])?);
+        Ok(steps)
+    }
+}
+
+/// What a direction is multiplied by because of its parameter's shape.
+fn direction_factor(between: Option<Between>, shape: &[usize]) -> f64 {
+    let (Some(Between::Orthogonal { match_rms, .. }), &[rows, columns]) = (between, shape) else {
+        return 1.0;
+    };
+    if match_rms {
+        0.2 * (rows.max(columns) as f64).sqrt()
+    } else {
+        (rows as f64 / columns as f64).max(1.0).sqrt()
+    }
+}
+
+/// The coefficients of Newton and Schulz's iteration that `torch.optim.Muon` has.
+const TURN: [f64; 3] = [3.4445, -4.7750, 2.0315];
+
+impl PlanBuilder {
+    /// Replaces a matrix by one whose singular values are near 1: x / |x|, then so often x ← a x + (b s + c s²) x with
+    /// s = x xᵀ, or the same from the right where that is smaller.
+    fn orthogonal(
+        &mut self,
+        matrix: Slot,
+        [rows, columns]: [usize; 2],
+        (turns, eps): (u32, f64),
+    ) -> Result<Vec<Step>> {
+        let identity = crate::model::Activation::Identity;
+        let x = |index| Expr::input(index);
+        let full = |columns| Operand::new(Along::Both, columns);
+        let mut steps = Vec::new();
+        // |x|², by rows and then over them.
+        let row_sums = self.temporary("row_squares", vec![rows], Element::F32);
+        let formula = self.formula(Formula::new(&x(0).square(), vec![full(columns)], columns))?;
+        let kernel = Kernel::MapColumns { formula, operands: 1, maximum: false };
+        steps.push(self.step(kernel, vec![matrix], vec![row_sums])?);
+        let sum = self.temporary("squares", vec![1], Element::F32);
+        let formula = self.formula(Formula::new(&x(0), vec![full(1)], 1))?;
+        steps.push(self.step(
+            Kernel::MapRows { formula, operands: 1 },
+            vec![row_sums],
+            vec![sum],
+        )?);
+        let divided = x(0) / x(1).sqrt().max(&eps.into());
+        let one = Operand::new(Along::Nothing, 1);
+        let formula = self.formula(Formula::new(&divided, vec![full(columns), one], columns))?;
+        let mut present = self.temporary("x", vec![rows, columns], Element::F32);
+        let kernel = Kernel::Map { formula, operands: 2 };
+        steps.push(self.step(kernel, vec![matrix, sum], vec![present])?);
+        let [a, b, c] = TURN;
+        let small = rows.min(columns);
+        let square = vec![small, small];
+        let flat = |columns| vec![full(columns); 2];
+        let mix = Formula::new(&(b * x(0) + c * x(1)), flat(small), small);
+        let mix = Kernel::Map { formula: self.formula(mix)?, operands: 2 };
+        let turn = Formula::new(&(a * x(0) + x(1)), flat(columns), columns);
+        let turn = Kernel::Map { formula: self.formula(turn)?, operands: 2 };
+        let product = Kernel::MatmulNn { act_grad: identity };
+        for index in 0..turns {
+            let gram = self.temporary("gram", square.clone(), Element::F32);
+            let kernel = if rows <= columns {
+                Kernel::MatmulNt { bias: false, act: identity, save: false }
+            } else {
+                Kernel::MatmulTn { bias_grad: false }
+            };
+            steps.push(self.step(kernel, vec![present, present], vec![gram])?);
+            let gram_square = self.temporary("gram_square", square.clone(), Element::F32);
+            steps.push(self.step(product, vec![gram, gram], vec![gram_square])?);
+            let mixed = self.temporary("gram_mix", square.clone(), Element::F32);
+            steps.push(self.step(mix, vec![gram, gram_square], vec![mixed])?);
+            let more = self.temporary("turned", vec![rows, columns], Element::F32);
+            let factors = if rows <= columns { [mixed, present] } else { [present, mixed] };
+            steps.push(self.step(product, factors.to_vec(), vec![more])?);
+            let next = if index + 1 == turns {
+                matrix
+            } else {
+                self.temporary("x", vec![rows, columns], Element::F32)
+            };
+            steps.push(self.step(turn, vec![present, more], vec![next])?);
+            present = next;
+        }
         Ok(steps)
     }
 }

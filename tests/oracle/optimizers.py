@@ -108,6 +108,32 @@ class ScheduleFree(torch.optim.Optimizer):
         return [self.state[y]["x"] for y in self.param_groups[0]["params"]]
 
 
+class MuonAndAdamW:
+    """torch.optim.Muon on matrices, which computes in bfloat16 what is computed here in the run's own precision; AdamW,
+    with the same learning rate and decay, on the rest."""
+
+    def __init__(self, params, lr, weight_decay=0.1, betas=(0.9, 0.999), **settings):
+        params = list(params)
+        self.dtype = params[0].dtype
+        matrices, rest = [p for p in params if p.ndim == 2], [p for p in params if p.ndim != 2]
+        self.parts = [
+            torch.optim.Muon(matrices, lr, weight_decay=weight_decay, **settings),
+            torch.optim.AdamW(rest, lr, betas=betas, weight_decay=weight_decay),
+        ]
+
+    def zero_grad(self):
+        for part in self.parts:
+            part.zero_grad()
+
+    def step(self):
+        real, torch.bfloat16 = torch.bfloat16, self.dtype
+        try:
+            for part in self.parts:
+                part.step()
+        finally:
+            torch.bfloat16 = real
+
+
 # ---- The cases ----
 
 
@@ -141,6 +167,10 @@ CASES = [
          lambda p, lr: optim.RAdam(p, lr, betas=(0.9, 0.9), weight_decay=0.1, decoupled_weight_decay=True)),
     case("lion(weight-decay=0.1)", 0.003, lambda p, lr: Lion(p, lr, weight_decay=0.1)),
     case("lamb", 0.02, lambda p, lr: Lamb(p, lr)),
+    case("muon", 0.01, MuonAndAdamW),
+    case("muon(momentum=0.8, nesterov=false, weight-decay=0.5, steps=3, match-rms=true, beta1=0.8)", 0.01,
+         lambda p, lr: MuonAndAdamW(p, lr, weight_decay=0.5, betas=(0.8, 0.999), momentum=0.8, nesterov=False,
+                                    ns_steps=3, adjust_lr_fn="match_rms_adamw")),
     case("schedule-free", 0.02, lambda p, lr: ScheduleFree(p, lr)),
     case("schedule-free(weight-decay=0.01, r=1)", 0.02, lambda p, lr: ScheduleFree(p, lr, weight_decay=0.01, r=1.0)),
     # What is done around optimizers.

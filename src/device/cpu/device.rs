@@ -432,8 +432,11 @@ impl<T: Real> Device for CpuDevice<T> {
         };
         for (slot, start) in plan.starts() {
             match start {
-                Start::F32(values) => self.write(*slot, 0, Values::F32(values))?,
-                Start::U32(values) => self.write(*slot, 0, Values::U32(values))?,
+                Start::Floats(values) => {
+                    let values: Vec<T> = values.iter().map(|&value| T::of(value)).collect();
+                    self.set_values(*slot, &values)?;
+                }
+                Start::Indices(values) => self.write(*slot, 0, Values::U32(values))?,
             }
         }
         Ok(())

@@ -126,6 +126,7 @@ impl<'a, T: Real> Updated<'a, T> {
                     Input::Rate => to.fill(factor(0)),
                     Input::Decay => to.fill(factor(1)),
                     Input::Trust => to.fill(factor(2)),
+                    Input::Matrix => to.fill(factor(3)),
                     Input::Clip => to.fill(clip),
                     Input::Inverse => to.fill(inverse),
                 },

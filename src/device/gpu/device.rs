@@ -229,8 +229,11 @@ impl Device for GpuDevice {
         self.loaded = Some(loaded);
         for (slot, start) in plan.starts() {
             match start {
-                Start::F32(values) => self.write(*slot, 0, Values::F32(values))?,
-                Start::U32(values) => self.write(*slot, 0, Values::U32(values))?,
+                Start::Floats(values) => {
+                    let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+                    self.write(*slot, 0, Values::F32(&values))?;
+                }
+                Start::Indices(values) => self.write(*slot, 0, Values::U32(values))?,
             }
         }
         Ok(())

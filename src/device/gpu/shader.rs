@@ -172,6 +172,7 @@ fn generated_update(update: Update, formula: &Formula) -> String {
         Input::Rate => "V(row.x)".to_string(),
         Input::Decay => "V(row.y)".to_string(),
         Input::Trust => "V(row.z)".to_string(),
+        Input::Matrix => "V(row.w)".to_string(),
         Input::Clip => "V(factors[0].x)".to_string(),
         Input::Inverse => "V(scaling[INVERSE])".to_string(),
     };

@@ -20,6 +20,8 @@ pub(super) enum Range {
     Positive,
     /// True or false, kept as 1 or 0.
     Flag,
+    /// A whole number from 1 to 20.
+    Count,
 }
 
 /// A setting: its name in texts, its default, what it may be.
@@ -54,6 +56,7 @@ pub(in crate::graph) mod input {
     pub(in crate::graph) const RATE: u8 = 7;
     pub(in crate::graph) const DECAY: u8 = 8;
     pub(in crate::graph) const TRUST: u8 = 9;
+    pub(in crate::graph) const MATRIX: u8 = 10;
     pub(in crate::graph) const CLIP: u8 = 11;
     pub(in crate::graph) const INVERSE: u8 = 12;
 }
@@ -141,6 +144,23 @@ impl<'a> Terms<'a> {
     }
 }
 
+/// What happens between an optimizer's two passes, of which the first leaves a direction in the last state.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Between {
+    /// Each parameter's norm over that of its direction becomes its trust ratio.
+    Norms,
+    /// The directions of matrices are made orthogonal, nearly, by Newton and Schulz's iteration.
+    Orthogonal {
+        /// Turns of the iteration.
+        turns: u32,
+        /// Keeps the norm that the directions are divided by from 0.
+        eps: f64,
+        /// Whether trust ratios are 0.2 √max(rows, columns), so that moves are as long as `AdamW`'s; else
+        /// √max(1, rows / columns).
+        match_rms: bool,
+    },
+}
+
 /// A row.
 pub(super) struct Method {
     pub(super) name: &'static str,
@@ -151,8 +171,8 @@ pub(super) struct Method {
     pub(super) states: fn(&Terms<'_>) -> &'static [&'static str],
     /// New values: of the weight, then of each state.
     pub(super) formulas: fn(&Terms<'_>) -> Vec<Expr>,
-    /// The second pass of those that take two: new values of the weight, then of each state.
-    pub(super) second: Option<fn(&Terms<'_>) -> Vec<Expr>>,
+    /// Of those that take two passes: what happens in between, and the second one's new value of the weight.
+    pub(super) second: Option<(fn(&Terms<'_>) -> Between, fn(&Terms<'_>) -> Expr)>,
     /// Which state holds the weights that are for use, where those that gradients are taken at are others.
     pub(super) evaluated: Option<usize>,
 }
@@ -184,7 +204,7 @@ macro_rules! method {
 }
 
 /// Every optimizer, in the order in which help texts list them.
-pub(super) static METHODS: [Method; 12] = [
+pub(super) static METHODS: [Method; 13] = [
     method!(
         "sgd",
         1e-3,
@@ -323,10 +343,36 @@ pub(super) static METHODS: [Method; 12] = [
             let direction = t.own(0) * &m / divisor + t.decay() * t.w();
             vec![t.w(), m, v, direction]
         },
-        second: Some(|t| {
-            let change = t.lr() * Expr::input(input::TRUST) * t.state(2);
-            vec![t.w() - change, t.state(0), t.state(1), t.state(2)]
-        }),
+        second: Some((
+            |_| Between::Norms,
+            |t| t.w() - t.lr() * Expr::input(input::TRUST) * t.state(2),
+        )),
+        evaluated: None,
+    },
+    Method {
+        name: "muon",
+        settings: &[
+            setting("momentum", 0.95, Range::Share),
+            setting("nesterov", 1.0, Range::Flag),
+            setting("weight-decay", 0.1, Range::Positive0),
+            setting("eps", 1e-7, Range::Positive),
+            setting("steps", 5.0, Range::Count),
+            setting("match-rms", 0.0, Range::Flag),
+            BETA1,
+            BETA2,
+        ],
+        lr: 1e-3,
+        states: |_| &["m", "v", "direction"],
+        formulas: muon,
+        second: Some((
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 20")]
+            |t| Between::Orthogonal {
+                turns: t.of("steps") as u32,
+                eps: t.of("eps"),
+                match_rms: t.on("match-rms"),
+            },
+            |t| t.kept() - t.lr() * Expr::input(input::TRUST) * t.state(2),
+        )),
         evaluated: None,
     },
     Method {
@@ -392,6 +438,17 @@ fn rmsprop(t: &Terms<'_>) -> Vec<Expr> {
     let mut new = vec![t.w() - t.lr() * change];
     new.extend(states);
     new
+}
+
+/// The direction of `AdamW` for what is no matrix, in the same states.
+fn muon(t: &Terms<'_>) -> Vec<Expr> {
+    let (momentum, matrix) = (t.of("momentum"), Expr::input(input::MATRIX));
+    let of = |yes: &Expr, no: &Expr| Expr::select(Compare::Eq, &matrix, &1.0.into(), yes, no);
+    let velocity = momentum * t.state(0) + &t.g;
+    let ahead = if t.on("nesterov") { &t.g + momentum * &velocity } else { velocity.clone() };
+    let (m, v) = t.moments(&t.g);
+    let adam = t.own(0) * &m / (v.sqrt() / t.own(1) + 1e-8);
+    vec![t.w(), of(&velocity, &m), v, of(&ahead, &adam)]
 }
 
 /// Gradients are taken at y = w, between z, which moves, and x, the mean of where z has been.
@@ -487,6 +544,13 @@ pub(super) const VOCABULARY: &[Entry] = &[
         formula: "r = m̂ / (√v̂ + eps) + wd·w; w ← w − lr |w| / |r| · r, with norms over each parameter, and 1 for their ratio where one is 0",
         parameters: "beta1 0.9, beta2 0.999, eps 1e-6, weight-decay 0.01",
         source: "You et al. 2019, arXiv:1904.00962, algorithm 2, φ the identity",
+        tests: TESTS,
+    },
+    Entry {
+        name: "muon",
+        formula: "v ← µ v + g; O = orthogonal part of (nesterov ? g + µ v : v), by X ← 3.4445 X − 4.775 X Xᵀ X + 2.0315 (X Xᵀ)² X from X = v / |v|; w ← w − lr·wd·w − lr √max(1, rows/columns) O, or match-rms: lr 0.2 √max(rows, columns); adamw with eps 1e-8 for what is no matrix",
+        parameters: "momentum 0.95, nesterov true, weight-decay 0.1, eps 1e-7, steps 5, match-rms false, beta1 0.9, beta2 0.999",
+        source: "torch.optim.Muon (adjust_lr_fn original, match_rms_adamw) but in single precision; Jordan et al. 2024, kellerjordan.github.io/posts/muon",
         tests: TESTS,
     },
     Entry {

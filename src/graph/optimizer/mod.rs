@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::vocabulary::Entry;
 
+pub use method::Between;
 pub(super) use method::{AVERAGE, SHARE, input};
 use method::{METHODS, MOST_SETTINGS, Method, Range, Setting, Terms, VOCABULARY};
 pub use pace::{Moment, Move, Pace};
@@ -108,7 +109,7 @@ impl Rule {
 
 impl Optimizer {
     /// The names in options and files.
-    pub const NAMES: [&str; 12] = [
+    pub const NAMES: [&str; 13] = [
         "sgd",
         "adam",
         "adamw",
@@ -120,6 +121,7 @@ impl Optimizer {
         "radam",
         "lion",
         "lamb",
+        "muon",
         "schedule-free",
     ];
 
@@ -232,10 +234,16 @@ impl Optimizer {
         (rule.method().formulas)(&rule.terms(gradient))
     }
 
-    /// The same for a second pass, after norms of what the first has left in the last state; `None` for most.
-    pub(super) fn second(&self) -> Option<Vec<Expr>> {
+    /// The weight's new value by a second pass; `None` for those that take one.
+    pub(super) fn second(&self) -> Option<Expr> {
         let rule = self.rule();
-        rule.method().second.map(|second| second(&rule.terms(Expr::constant(0.0))))
+        rule.method().second.map(|(_, second)| second(&rule.terms(Expr::constant(0.0))))
+    }
+
+    /// What happens between two passes; `None` for those that take one.
+    pub fn between(&self) -> Option<Between> {
+        let rule = self.rule();
+        rule.method().second.map(|(between, _)| between(&rule.terms(Expr::constant(0.0))))
     }
 
     /// A setting's value; `None` if it has none of this name. Flags are 1 or 0.
@@ -278,6 +286,10 @@ impl Optimizer {
                 }
                 Range::Positive => (value > 0.0 && value.is_finite(), "a finite number above 0"),
                 Range::Flag => (value == 0.0 || value == 1.0, "true or false"),
+                Range::Count => (
+                    (1.0..=20.0).contains(&value) && value.fract() == 0.0,
+                    "a whole number from 1 to 20",
+                ),
             };
             if !fits {
                 let problem = format!("{value}, but it must be {range}");
@@ -447,7 +459,7 @@ mod tests {
         let said = lion.set("momentum", 0.9).unwrap_err().to_string();
         assert_eq!(
             said,
-            "--momentum: the optimizer lion has no such setting; it belongs to sgd and rmsprop"
+            "--momentum: the optimizer lion has no such setting; it belongs to sgd, rmsprop and muon"
         );
         lion.set("beta1", 0.5).unwrap();
         assert_eq!(lion.setting("beta1"), Some(0.5));

@@ -109,7 +109,7 @@ impl Pace {
                     [0.0, lr / correction1, 0.0]
                 }
             }
-            "lamb" => [1.0 / correction1, correction2, 0.0],
+            "lamb" | "muon" => [1.0 / correction1, correction2, 0.0],
             "schedule-free" => {
                 self.largest = self.largest.max(lr);
                 let weight = t.powf(of("r")) * self.largest.powf(of("lr-power"));
