@@ -8,7 +8,7 @@ mod init;
 mod layer;
 mod params;
 
-pub use activation::Activation;
+pub use activation::{Activation, expression};
 pub use init::Init;
 pub use layer::{Layer, LayerShape, Sequential, Summary};
 pub use params::{ParamLayout, ParamView, Params, VIEW_ALIGN};

@@ -206,6 +206,23 @@ fn quantity(quantity: Quantity) -> String {
     }
 }
 
+/// What `shaders/activation.wgsl` leaves to the host: value and slope of an activation that it does not know.
+fn by_formula(act: Activation) -> String {
+    // Those that it knows are compiled out.
+    let act = if act.is_written_out() { Activation::Identity } else { act };
+    let mut wgsl = String::new();
+    for (name, program) in [("value", act.value_program()), ("slope", act.slope_program())] {
+        let (body, out) = program.wgsl(|_| "x".to_string(), |_| "0.0".to_string());
+        let body = body.replace("V(", "f32(");
+        let _ = writeln!(
+            wgsl,
+            "fn {name}_by_formula(x: f32) -> f32 {{\n{body}    return {};\n}}",
+            out[0]
+        );
+    }
+    wgsl
+}
+
 /// The WGSL of one variant with these constants and this text of the host's, for numbers kept like this.
 pub fn assemble(
     spec: &KernelSpec,
@@ -222,6 +239,9 @@ pub fn assemble(
         for act in Activation::ALL {
             let _ = writeln!(wgsl, "const {}: u32 = {}u;", act.name().to_uppercase(), number(act));
         }
+    }
+    if let Some((_, act)) = consts.iter().find(|(name, _)| *name == "ACT") {
+        wgsl += &by_formula(Activation::ALL[*act as usize]);
     }
     wgsl += generated;
     for part in spec.source.iter().chain(variant.source) {

@@ -42,8 +42,11 @@ pub fn every_kernel() -> Vec<Kernel> {
     ]);
     for act in Activation::ALL {
         let save = !act.gradient_from_output();
-        kernels.push(Kernel::MatmulNt { bias: true, act, save });
-        kernels.push(Kernel::MatmulNn { act_grad: act });
+        // Those that the host writes are put in at one place, whichever they are: one shows it.
+        if act.is_written_out() || act == Activation::Mish {
+            kernels.push(Kernel::MatmulNt { bias: true, act, save });
+            kernels.push(Kernel::MatmulNn { act_grad: act });
+        }
         kernels.push(Kernel::Activate { act, bias: false });
         kernels.push(Kernel::ActivateGrad { act });
     }

@@ -293,6 +293,9 @@ fn limits(kernel: &Kernel, [m, n, k]: Triple) -> (f64, f64) {
             (2.0 * sum(k + 1) + 4.0 * u + abs, rel)
         }
         Kernel::MatmulTn { .. } => (2.0 * sum(k + 1), 0.0),
+        // 30 x is rounded, for |x| up to 8 by 240 u; the slope is 30 times as steep.
+        Kernel::Activate { act: Activation::Siren, .. } => (2.0 * 240.0 * u, 2e-5),
+        Kernel::ActivateGrad { act: Activation::Siren } => (2.0 * 30.0 * 240.0 * u, 2e-5),
         Kernel::Activate { act, .. } | Kernel::ActivateGrad { act } => {
             let (abs, rel) = smooth(act);
             (abs + 8.0 * u, rel + 4.0 * u)
