@@ -4,7 +4,8 @@ use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 
 use super::choice::{Chooser, Product};
 use super::flight::DEPTH;
-use super::launch::{Binding, Launch, launches, usual_activation};
+use super::kernels::KernelSpec;
+use super::launch::{Binding, Launch, launches, spec_of, usual_activation};
 use super::pipeline::Pipelines;
 use super::sequence::{MAX_STEPS, can_bind, sequence};
 use crate::error::{Error, Result};
@@ -127,6 +128,21 @@ impl Loader<'_> {
             remedy: "use fewer units, a smaller --batch-size or fewer rows, or --device cpu"
                 .to_string(),
         };
+        let bound = |spec: &KernelSpec| spec.reads.len() + spec.writes.len();
+        let most = self.device.limits().max_storage_buffers_per_shader_stage as usize;
+        let steps = [Phase::Train, Phase::Eval].into_iter().flat_map(|phase| plan.steps(phase));
+        for step in steps {
+            let spec = spec_of(&step.kernel)?;
+            if bound(spec) > most {
+                let problem = format!(
+                    "its kernels may bind {most} buffers, but {} needs {}; use plain sgd, adam or adamw without groups, \
+                     clipping, accumulation and averages, or --device cpu",
+                    spec.name,
+                    bound(spec)
+                );
+                return Err(Error::Device { adapter: self.adapter.into(), problem });
+            }
+        }
         // Slots first, since they have the layers' names; whole arenas are bound in parts.
         let arena = |slot: &SlotSpec| {
             matches!(plan.buffer(slot.buffer).role, Role::Params | Role::Gradients | Role::State)

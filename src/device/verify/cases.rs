@@ -504,11 +504,13 @@ impl Maker {
         Ok((reads, Some(self.written("half_weight", vec![n])?)))
     }
 
-    /// A table of factors for so many blocks; the parameter of the second one stays as it is.
+    /// A table of factors for so many blocks; the parameter of the second one stays as it is, every other one is a matrix.
     fn factors(&mut self, blocks: usize) -> Result<Slot> {
         let sizes = vec![1 + blocks, FACTORS];
-        self.fill("factors", sizes, Element::F32, |random, i| {
-            if i == 2 * FACTORS { 0.0 } else { 0.1 + random.unit() }
+        self.fill("factors", sizes, Element::F32, |random, i| match i % FACTORS {
+            0 if i == 2 * FACTORS => 0.0,
+            3 => (i / FACTORS % 2) as f64,
+            _ => 0.1 + random.unit(),
         })
     }
 

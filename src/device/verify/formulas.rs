@@ -52,6 +52,7 @@ fn updates() -> Vec<(Moves, &'static str, bool)> {
         (Moves::default(), "adam(amsgrad=true, weight-decay=0.01)", false),
         (all.clone(), "rmsprop(centered=true, momentum=0.9, weight-decay=0.01)", false),
         (all.clone(), "lamb", false),
+        (Moves::default(), "muon", false),
         (Moves::default(), "lion(weight-decay=0.01)", true),
         (all, "radam(weight-decay=0.01)", true),
     ]
