@@ -12,7 +12,7 @@ use wgrad::device::DeviceKind;
 use wgrad::graph::{Average, Group, Loss, Moves, Optimizer, inference, training};
 use wgrad::model::{Activation, Init, Params, Sequential};
 use wgrad::plan::{Phase, Plan, Precision, Sizes};
-use wgrad::train::{Event, Predictor, ScheduleKind, TrainOptions, Trainer};
+use wgrad::train::{Event, Predictor, TrainOptions, Trainer};
 
 fn model() -> Sequential {
     Sequential::mlp(&[6, 5], Activation::Tanh, 1, Init::Pytorch)
@@ -65,7 +65,7 @@ fn accumulated_batches_are_one_large_batch() {
             let large = TrainOptions {
                 batch_size: (batch * each).min(53),
                 clip_norm,
-                schedule: ScheduleKind::Cosine,
+                schedule: "cosine".parse().unwrap(),
                 ..options(text)
             };
             let parts =

@@ -48,6 +48,11 @@ impl Given {
         if ours.is_some() && ours.map(name) != theirs.map(name) {
             file.0.retain(|key, _| !OF_OPTIMIZER.contains(key));
         }
+        if typed.text("stop-patience").is_some_and(|text| text.trim().eq_ignore_ascii_case("none"))
+        {
+            let keeps_best = typed.text("keep").or(file.text("keep")) == Some("best");
+            file.0.retain(|key, _| *key != "stop-delta" && (keeps_best || *key != "stop-metric"));
+        }
         file.0.extend(typed.0);
         Ok(file)
     }
@@ -238,6 +243,19 @@ mod tests {
             "[[groups]]\nmatch = \"0.*\"\nlr = 0.5\n[[groups]]\nmatch = \"bias\"\nfrozen = true\n";
         let given = merged(file, Settings::default()).unwrap();
         assert_eq!(given.text("groups"), Some("0.*: lr=0.5; bias: frozen=true"));
+    }
+
+    #[test]
+    fn no_early_stopping_drops_what_the_file_says_of_it() {
+        let file = "stop-patience = 3\nstop-metric = \"accuracy\"\nstop-delta = 0.1\n";
+        let without = |file: &str| {
+            let never = Some("none".to_string());
+            merged(file, Settings { stop_patience: never, ..Settings::default() }).unwrap()
+        };
+        let given = without(file);
+        assert_eq!((given.text("stop-metric"), given.text("stop-delta")), (None, None));
+        let given = without(&format!("{file}keep = \"best\"\n"));
+        assert_eq!((given.text("stop-metric"), given.text("stop-delta")), (Some("accuracy"), None));
     }
 
     #[test]

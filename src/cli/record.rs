@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use super::config::{RunConfig, Start, Valid};
 use crate::error::{Error, Result};
 use crate::graph::{Group, Optimizer};
-use crate::train::{RunInfo, TrainOptions};
+use crate::train::{Keep, RunInfo, TrainOptions};
 
 /// The file's keys, in the order of the options.
 #[derive(Serialize)]
@@ -41,9 +41,21 @@ struct File {
     accumulate: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     average: Option<String>,
-    schedule: &'static str,
+    schedule: String,
     warmup: f64,
+    decay_schedule: String,
+    dropout_schedule: String,
     epochs: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_patience: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_metric: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_delta: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    metrics: Vec<String>,
     batch_size: usize,
     #[serde(serialize_with = "share_or_file")]
     valid: Valid,
@@ -105,6 +117,7 @@ pub(super) fn config_text(
     let plain = !matches!(options.optimizer, Optimizer::Other(_));
     let setting = |name: &str| options.optimizer.setting(name).filter(|_| plain);
     let groups = options.groups.iter().map(GroupRecord::of).collect();
+    let watches = options.stop_patience.is_some() || options.keeps() == Keep::Best;
     let file = File {
         table: config.table.display().to_string(),
         target: config.target.clone(),
@@ -128,9 +141,17 @@ pub(super) fn config_text(
         clip_value: options.clip_value,
         accumulate: (options.accumulate > 1).then_some(options.accumulate),
         average: options.average.map(|average| average.to_string()),
-        schedule: options.schedule.name(),
+        schedule: options.schedule.to_string(),
         warmup: options.warmup,
+        decay_schedule: options.decay_schedule.to_string(),
+        dropout_schedule: options.dropout_schedule.to_string(),
         epochs: options.epochs,
+        stop_patience: options.stop_patience,
+        stop_metric: watches.then(|| options.stop_metric.to_string()),
+        stop_delta: options.stop_patience.map(|_| options.stop_delta),
+        // What follows from the patience is left to it, also where it is given anew.
+        keep: options.keep.map(Keep::name),
+        metrics: options.metrics.iter().map(ToString::to_string).collect(),
         batch_size: options.batch_size,
         valid: config.valid.clone(),
         shuffle: options.shuffle,

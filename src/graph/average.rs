@@ -89,7 +89,9 @@ impl Average {
     }
 }
 
-const TESTS: &str = "optimizers::averages_are_those_of_pytorch, \
+const TESTS: &str = "optimizers::trajectories_in_f64_are_those_of_the_references, \
+     moves::stochastic_weight_averaging_keeps_the_mean_of_epochs, \
+     moves::averaged_weights_are_used_for_validation_and_kept, \
      graph::optimizer::pace::tests::averages_take_their_shares";
 
 impl FromStr for Average {

@@ -6,9 +6,10 @@
 mod activation;
 mod init;
 mod layer;
+mod orthogonal;
 mod params;
 
 pub use activation::{Activation, expression};
-pub use init::Init;
+pub use init::{Fan, Init, gain};
 pub use layer::{Layer, LayerShape, Sequential, Summary};
 pub use params::{ParamLayout, ParamView, Params, VIEW_ALIGN};

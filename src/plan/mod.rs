@@ -16,7 +16,7 @@ pub use build::{PlanBuilder, Sizes};
 pub use formula::{Formula, FormulaId};
 
 pub use crate::graph::{Along, MOST_OPERANDS, Operand};
-pub use kernel::{Kernel, Update};
+pub use kernel::{Dropout, Kernel, Update};
 pub use memory::Memory;
 pub use precision::{HALF_MAX, Precision, Scaling, Stored};
 pub use update::{BLOCK, FACTORS};

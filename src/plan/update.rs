@@ -260,11 +260,11 @@ impl PlanBuilder {
         let mix = Kernel::Map { formula: self.formula(mix)?, operands: 2 };
         let turn = Formula::new(&(a * x(0) + x(1)), flat(columns), columns);
         let turn = Kernel::Map { formula: self.formula(turn)?, operands: 2 };
-        let product = Kernel::MatmulNn { act_grad: identity };
+        let product = Kernel::MatmulNn { act_grad: identity, dropout: None };
         for index in 0..turns {
             let gram = self.temporary("gram", square.clone(), Element::F32);
             let kernel = if rows <= columns {
-                Kernel::MatmulNt { bias: false, act: identity, save: false }
+                Kernel::MatmulNt { bias: false, act: identity, save: false, dropout: None }
             } else {
                 Kernel::MatmulTn { bias_grad: false }
             };

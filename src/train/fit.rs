@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use super::feed::Feed;
 use super::predict::port;
-use super::{EpochStats, Event, Metrics, Progress, Schedule, Summary, Trainer, Warning};
+use super::watch::Watch;
+use super::{EpochStats, Event, Metrics, Progress, Schedules, Stopped, Summary, Trainer, Warning};
 use crate::data::epoch_order;
 use crate::device::{Usage, Values};
 use crate::error::{Error, Result};
@@ -18,9 +19,12 @@ use crate::shape::narrow;
 /// A run under way. Each `next` gives the device some steps and returns what is new.
 pub struct Fit<'a> {
     trainer: &'a mut Trainer,
-    schedule: Schedule,
+    schedules: Schedules,
     /// The numbers of each move, computed in their order.
     pace: Pace,
+    watch: Watch,
+    /// Why the run ended before its last epoch, if so.
+    stopped: Option<Stopped>,
     waiting: VecDeque<Event>,
     begun: Instant,
     epoch: Epoch,
@@ -55,14 +59,17 @@ impl Epoch {
 
 impl<'a> Fit<'a> {
     pub(super) fn new(trainer: &'a mut Trainer) -> Self {
-        let schedule = trainer.options.schedule(trainer.info.steps_per_epoch);
         let pace = Pace::new(trainer.options.optimizer, trainer.options.average);
+        let schedules = trainer.options.schedules(trainer.info.steps_per_epoch);
+        let watch = Watch::new(&trainer.options);
         let mut waiting = VecDeque::from([Event::Started(trainer.info.clone())]);
         waiting.extend(trainer.warnings.drain(..).map(Event::Warned));
         Self {
             trainer,
-            schedule,
+            schedules,
             pace,
+            watch,
+            stopped: None,
             waiting,
             begun: Instant::now(),
             epoch: Epoch::new(0),
@@ -107,18 +114,13 @@ impl<'a> Fit<'a> {
 
     /// The learning rate of a step of the run.
     fn rate_of(&self, step: u64) -> f64 {
-        self.schedule.lr(self.move_of(step))
+        self.schedules.lr.lr(self.move_of(step))
     }
 
     fn advance(&mut self) -> Result<Event> {
         let (epochs, steps) = (self.trainer.options.epochs, self.trainer.info.steps_per_epoch);
-        if self.epoch.index >= epochs {
-            self.done = true;
-            let kept = self.trainer.kept().cloned();
-            return Ok(Event::Finished(Summary {
-                kept,
-                seconds: self.begun.elapsed().as_secs_f64(),
-            }));
+        if self.epoch.index >= epochs || self.stopped.is_some() {
+            return self.finish();
         }
         match self.given.take() {
             Some(given) => {
@@ -133,6 +135,20 @@ impl<'a> Fit<'a> {
         let losses = self.trainer.device.take_losses(false)?;
         self.learn_of(&losses)?;
         Ok(Event::Progress(self.progress(epochs, steps)))
+    }
+
+    /// Leaves the device with the weights that are kept.
+    fn finish(&mut self) -> Result<Event> {
+        self.done = true;
+        let seconds = self.begun.elapsed().as_secs_f64();
+        self.trainer.take_kept()?;
+        let kept = self.trainer.kept().cloned();
+        Ok(Event::Finished(Summary {
+            kept,
+            epochs: self.epoch.index,
+            stopped: self.stopped,
+            seconds,
+        }))
     }
 
     /// Gives the device some steps of the epoch, and before its first ones what the epoch needs.
@@ -195,6 +211,7 @@ impl<'a> Fit<'a> {
         let in_order = step * self.trainer.plan.batch;
         let first = self.feed.as_ref().map(|feed| feed.first(self.epoch.index, step));
         let group = self.group_of(step);
+        let factors = self.schedules.factors(self.move_of(global));
         let mut row = StepRow {
             first: narrow(first.unwrap_or(in_order)),
             rows: narrow(self.rows_of(step)),
@@ -202,7 +219,9 @@ impl<'a> Fit<'a> {
             step: u32::try_from(global).unwrap_or(u32::MAX),
             seed: self.trainer.options.seed.folded(),
             apply: step + 1 == group.end,
-            lr: self.rate_of(global),
+            lr: factors.lr,
+            dropout: factors.dropout,
+            decay: factors.weight_decay,
             ..StepRow::default()
         };
         if row.apply {
@@ -250,14 +269,16 @@ impl<'a> Fit<'a> {
         let seconds = self.epoch.begun.elapsed().as_secs_f64();
         let next = Epoch::new(self.epoch.index + 1);
         let ended = std::mem::replace(&mut self.epoch, next);
-        // All that the host needs of this epoch is read: the device goes on while it computes, writes and tells.
-        if self.epoch.index < self.trainer.options.epochs {
+        // All that the host needs of this epoch is read: the device goes on while it computes, writes and tells. Rates that
+        // follow from this epoch's figures have to wait for them.
+        if self.epoch.index < self.trainer.options.epochs && !self.schedules.watching() {
             self.given = Some(self.give_steps());
             self.trainer.ahead = true;
         }
         let valid = outputs.and_then(|outputs| self.trainer.valid_metrics(&outputs));
         let exhausted = scaling.and_then(|scaling| self.tell_skipped(&ended, scaling));
-        if let Some(error) = exhausted.or_else(|| self.not_finite(&ended, &params, valid)) {
+        if let Some(error) = exhausted.or_else(|| self.not_finite(&ended, &params, valid.as_ref()))
+        {
             // The weights that are wrong stay, and not those of steps after them.
             self.trainer.write_params(&params)?;
             return Err(error);
@@ -271,12 +292,29 @@ impl<'a> Fit<'a> {
             seconds,
             samples_per_second: self.trainer.rows as f64 / trained.max(1e-9),
         };
-        self.trainer.kept = (params, Some(stats.clone()));
+        self.judge(&stats, params);
         Ok(Event::Epoch(stats))
     }
 
+    /// Keeps an epoch that is to be kept, and lets schedules and early stopping see how it went.
+    fn judge(&mut self, stats: &EpochStats, params: Params) {
+        let value_of = |metric| match &stats.valid {
+            Some(valid) => valid.value(metric),
+            None => Some(stats.train_loss),
+        };
+        self.schedules.observe(value_of);
+        if self.watch.observe(stats.epoch, value_of(self.watch.metric())) {
+            self.trainer.kept = (params, Some(stats.clone()));
+            self.trainer.present = None;
+        } else {
+            self.trainer.present = Some(params);
+        }
+        let more = self.epoch.index < self.trainer.options.epochs;
+        self.stopped = self.watch.stop(stats.epoch).filter(|_| more);
+    }
+
     /// What ends the run, if a weight or a figure of the epoch that ended is no number.
-    fn not_finite(&self, ended: &Epoch, params: &Params, valid: Option<Metrics>) -> Option<Error> {
+    fn not_finite(&self, ended: &Epoch, params: &Params, valid: Option<&Metrics>) -> Option<Error> {
         let last = self.known.saturating_sub(1);
         // The last update of an epoch shows in its weights first, and in no loss yet.
         if let Some(bad) = params.arena().iter().find(|value| !value.is_finite()) {

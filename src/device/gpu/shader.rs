@@ -6,7 +6,7 @@ use super::kernels::{KernelSpec, Variant};
 use crate::expr::{Number, Quantity};
 use crate::graph::{Input, PassKind};
 use crate::model::Activation;
-use crate::plan::{Element, Formula, Kernel, Scaling, Stored, Update};
+use crate::plan::{Dropout, Element, Formula, Kernel, Scaling, Stored, Update};
 
 /// The number that stands for an activation in shaders.
 pub(super) fn number(act: Activation) -> u32 {
@@ -25,20 +25,20 @@ pub(super) const FUSIONS: [(&str, u32); 7] = [
     ("BIAS_GRAD", 64),
 ];
 
-/// Whether an activation is a handful of instructions, so that a loop over a tile's elements may be unrolled.
-pub(super) fn short(act: Activation) -> u32 {
+/// Whether what follows a sum is a handful of instructions, so that a loop over a tile's elements may be unrolled.
+pub(super) fn short(act: Activation, dropout: bool) -> u32 {
     use Activation::{Identity, LeakyRelu, Relu};
-    u32::from(matches!(act, Identity | Relu | LeakyRelu))
+    u32::from(!dropout && matches!(act, Identity | Relu | LeakyRelu))
 }
 
 /// The bits of all that is fused into a product; 0 for other kernels.
 pub(super) fn fused(kernel: &Kernel) -> u32 {
     let acts = |act: Activation| act != Activation::Identity;
     let on = match *kernel {
-        Kernel::MatmulNt { bias, act, save } => {
+        Kernel::MatmulNt { bias, act, save, .. } => {
             vec![("TRANSPOSE_B", true), ("BIAS", bias), ("SAVE", save), ("ACTIVATE", acts(act))]
         }
-        Kernel::MatmulNn { act_grad } => vec![("GRADIENT", acts(act_grad))],
+        Kernel::MatmulNn { act_grad, .. } => vec![("GRADIENT", acts(act_grad))],
         Kernel::MatmulTn { bias_grad } => vec![("TRANSPOSE_A", true), ("BIAS_GRAD", bias_grad)],
         _ => vec![],
     };
@@ -50,11 +50,25 @@ pub(super) fn fused(kernel: &Kernel) -> u32 {
 pub(super) fn activation_of(kernel: &Kernel) -> Activation {
     match *kernel {
         Kernel::MatmulNt { act, .. }
-        | Kernel::MatmulNn { act_grad: act }
+        | Kernel::MatmulNn { act_grad: act, .. }
         | Kernel::Activate { act, .. }
         | Kernel::ActivateGrad { act } => act,
         _ => Activation::Identity,
     }
+}
+
+/// The dropout that is fused into a product.
+pub(super) fn dropout_of(kernel: &Kernel) -> Option<Dropout> {
+    match *kernel {
+        Kernel::MatmulNt { dropout, .. } | Kernel::MatmulNn { dropout, .. } => dropout,
+        _ => None,
+    }
+}
+
+/// Whether what a product saves is the activation's result, before dropout, instead of its argument.
+fn saves_result(kernel: &Kernel) -> bool {
+    let Kernel::MatmulNt { act, save: true, dropout: Some(_), .. } = kernel else { return false };
+    act.gradient_from_output()
 }
 
 /// The constants that a kernel's fusions set in its shader. Products of a variant whose fusions are uniforms take
@@ -74,9 +88,11 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
             let mut consts = FUSIONS.to_vec();
             consts.extend([
                 ("ACT", number(act)),
-                ("SHORT_ACT", short(act)),
+                ("SHORT_ACT", short(act, dropout_of(kernel).is_some())),
                 ("FUSED", fused),
                 ("ONE_PIPELINE", u32::from(variant.one_pipeline)),
+                ("DROPOUT", u32::from(dropout_of(kernel).is_some())),
+                ("SAVE_RESULT", u32::from(saves_result(kernel))),
             ]);
             consts
         }

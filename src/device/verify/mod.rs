@@ -146,7 +146,7 @@ fn every_form(half: bool) -> Vec<(Kernel, Stored)> {
 fn few(kernel: &Kernel) -> bool {
     match kernel {
         Kernel::MatmulNt { bias, act, .. } => !bias || *act == Activation::Gelu,
-        Kernel::MatmulNn { act_grad } => {
+        Kernel::MatmulNn { act_grad, .. } => {
             matches!(act_grad, Activation::Identity | Activation::Tanh)
         }
         _ => true,
@@ -288,7 +288,7 @@ fn limits(kernel: &Kernel, [m, n, k]: Triple) -> (f64, f64) {
     match *kernel {
         Kernel::Gather { .. } | Kernel::PutRows | Kernel::Lookup { .. } => (0.0, 0.0),
         Kernel::Add => (0.0, u),
-        Kernel::MatmulNt { act, .. } | Kernel::MatmulNn { act_grad: act } => {
+        Kernel::MatmulNt { act, .. } | Kernel::MatmulNn { act_grad: act, .. } => {
             let (abs, rel) = smooth(act);
             (2.0 * sum(k + 1) + 4.0 * u + abs, rel)
         }

@@ -25,7 +25,7 @@ const SINE: [f32; 7] = [
     1.0,
 ];
 /// π in three parts (Cephes), the first two of few bits.
-const PI: [f32; 3] = [3.140_625, 0.000_967_502_593_994_140_6, 1.509_958e-7];
+const PI: [f32; 3] = [3.140_625, 9.675_026e-4, 1.509_958e-7];
 /// 1/√(2π)
 const DENSITY: f32 = 0.398_942_3;
 /// 1.5 · 2²³: added to a small number, it leaves the nearest whole number in the last bits.
