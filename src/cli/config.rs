@@ -242,15 +242,18 @@ pub(super) fn suits(precision: Precision, device: &DeviceInfo) -> Result<()> {
 /// An optimizer with the settings that it has; one that it does not have is an error.
 fn optimizer(given: &Given, default: Optimizer) -> Result<Optimizer> {
     let mut optimizer = given.read("optimizer", Optimizer::by_name)?.unwrap_or(default);
-    for key in ["momentum", "beta1", "beta2", "eps", "weight-decay"] {
-        if let Some(value) = given.plain(key, "a number")? {
-            optimizer.set(key, value).map_err(|error| given.locate(error))?;
+    let mut set = |key: &str, value: &dyn Fn() -> Result<Option<f64>>| -> Result<()> {
+        if given.text(key).is_none() {
+            return Ok(());
         }
+        optimizer.must_have(key).map_err(|error| given.locate(error))?;
+        value()?.map_or(Ok(()), |value| optimizer.set(key, value))
+    };
+    for key in ["momentum", "beta1", "beta2", "eps", "weight-decay"] {
+        set(key, &|| given.plain(key, "a number"))?;
     }
-    if let Some(on) = given.plain("nesterov", "true or false")? {
-        let on: bool = on;
-        optimizer.set("nesterov", f64::from(u8::from(on))).map_err(|error| given.locate(error))?;
-    }
+    let flag = |on: bool| f64::from(u8::from(on));
+    set("nesterov", &|| Ok(given.plain("nesterov", "true or false")?.map(flag)))?;
     Ok(optimizer)
 }
 

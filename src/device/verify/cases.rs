@@ -450,6 +450,7 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
         correction1: 1.0 - 0.9_f64.powi(3),
         correction2: (1.0 - 0.999_f64.powi(3)).sqrt(),
         apply: k != 2,
+        decay: 0.5,
         scalars: [0.01, 0.02, 0.5, 0.3, 0.2, 0.1, 0.25, 0.4],
         ..StepRow::default()
     };
