@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use crate::graph::{Average, Optimizer};
 use crate::model::{Activation, Init};
 use crate::train::{Metric, ScheduleKind};
 use crate::vocabulary::Entry;
@@ -26,6 +27,12 @@ fn sections() -> Vec<(&'static str, &'static str, Vec<Entry>)> {
             "`--activation NAME`, or an expression of x that may call them: `x * sigmoid(1.702 * x)`.",
             Activation::vocabulary(),
         ),
+        (
+            "Optimizers",
+            "`--optimizer NAME`; weight-decay, momentum, nesterov, beta1, beta2 and eps are options of their own too.",
+            Optimizer::VOCABULARY.to_vec(),
+        ),
+        ("Averaged weights", "`--average NAME`.", Average::VOCABULARY.to_vec()),
         ("Schedules", "`--schedule NAME`.", ScheduleKind::VOCABULARY.to_vec()),
         ("Initialisation", "`--init NAME`.", Init::VOCABULARY.to_vec()),
         (
