@@ -9,7 +9,7 @@ use common::{SEEDS, Tolerance, assert_close, drive, labels, normal, normal_f32};
 use wgrad::Seed;
 use wgrad::device::Values;
 use wgrad::device::cpu::CpuDevice;
-use wgrad::graph::{Graph, Loss, NodeId, Op, Optimizer, Training, inference, training};
+use wgrad::graph::{Graph, Loss, Moves, NodeId, Op, Optimizer, Training, inference, training};
 use wgrad::model::{Activation, Sequential};
 use wgrad::plan::{Phase, Plan, Sizes, StepRow};
 
@@ -125,7 +125,8 @@ fn by_hand(
     let loss = graph.push("loss", Op::Loss { loss, prediction, targets }).unwrap();
     let gradients = graph.backward(loss).unwrap();
     let optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-    Training { graph, features, targets, loss, gradients, layout, optimizer }
+    let moves = Moves::default();
+    Training { graph, features, targets, loss, gradients, layout, optimizer, moves }
 }
 
 fn push(graph: &mut Graph, name: &str, op: Op) -> NodeId {

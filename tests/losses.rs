@@ -103,7 +103,7 @@ fn batch_of<T: Real>(oracle: &Oracle, case: &Case) -> Batch<T> {
 
 fn oracle() -> (Oracle, Vec<Case>) {
     let oracle = Oracle::read("losses");
-    let cases: Vec<Case> = serde_json::from_str(oracle.told("cases")).unwrap();
+    let cases: Vec<Case> = serde_json::from_str(oracle.metadata("cases")).unwrap();
     assert!(cases.len() >= 100, "only {} cases", cases.len());
     (oracle, cases)
 }

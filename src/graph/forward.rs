@@ -1,6 +1,6 @@
 //! A [`Sequential`] as forward nodes, and the graphs that training and inference run.
 
-use super::{Graph, NodeId, Objective, Op, Optimizer};
+use super::{Graph, Moves, NodeId, Objective, Op, Optimizer};
 use crate::error::{Error, Result};
 use crate::model::{Layer, ParamLayout, Sequential};
 use crate::shape::Dim;
@@ -22,6 +22,20 @@ pub struct Training {
     pub layout: ParamLayout,
     /// How they move.
     pub optimizer: Optimizer,
+    /// What is done to gradients and weights besides.
+    pub moves: Moves,
+}
+
+impl Training {
+    /// The same with more done to gradients and weights.
+    ///
+    /// # Errors
+    /// If a setting is impossible, or does not go with the optimizer.
+    pub fn with_moves(mut self, moves: Moves) -> Result<Self> {
+        moves.check(&self.optimizer)?;
+        self.moves = moves;
+        Ok(self)
+    }
 }
 
 /// A forward pass alone.
@@ -62,7 +76,8 @@ pub fn training(
     let targets = graph.push("targets", Op::Targets { columns, classes: loss.classes() })?;
     let loss = graph.push("loss", Op::Loss { loss: objective, prediction, targets })?;
     let gradients = graph.backward(loss)?;
-    Ok(Training { graph, features, targets, loss, gradients, layout, optimizer })
+    let moves = Moves::default();
+    Ok(Training { graph, features, targets, loss, gradients, layout, optimizer, moves })
 }
 
 /// The graph of a forward pass of a model with so many input columns.

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use super::fuse::{Lowering, element};
 use super::memory::{Temporary, assign};
+use super::update::Arenas;
 use super::{
     BufferId, BufferSpec, Element, Formula, FormulaId, Kernel, Phase, Plan, Ports, Precision, Role,
-    Scaling, Slot, SlotSpec, Step, WINDOW,
+    Scaling, Slot, SlotSpec, Start, Step, WINDOW,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Inference, Loss, NodeId, Op, Training};
@@ -36,6 +37,7 @@ pub struct PlanBuilder {
     train: (Vec<Temporary>, Vec<Step>),
     eval: (Vec<Temporary>, Vec<Step>),
     formulas: Vec<Formula>,
+    starts: Vec<(Slot, Start)>,
 }
 
 impl PlanBuilder {
@@ -80,8 +82,13 @@ impl PlanBuilder {
         Slot(narrow(self.slots.len() - 1))
     }
 
+    /// A slot's sizes.
+    pub(super) fn sizes(&self, slot: Slot) -> Vec<usize> {
+        self.slots[slot.0 as usize].sizes.clone()
+    }
+
     /// Views of each parameter inside an arena.
-    fn views(&mut self, arena: Slot, layout: &ParamLayout, prefix: &str) -> Vec<Slot> {
+    pub(super) fn views(&mut self, arena: Slot, layout: &ParamLayout, prefix: &str) -> Vec<Slot> {
         let SlotSpec { buffer, element, .. } = self.slots[arena.0 as usize];
         let view = |it: &crate::model::ParamView| {
             (format!("{prefix}{}", it.name), it.shape.clone(), it.offset)
@@ -114,6 +121,11 @@ impl PlanBuilder {
             self.formulas.push(formula);
         }
         Ok(FormulaId(id))
+    }
+
+    /// Says what a slot begins with, instead of zeros.
+    pub(crate) fn start(&mut self, slot: Slot, values: Start) {
+        self.starts.push((slot, values));
     }
 
     /// A checked step.
@@ -167,6 +179,7 @@ impl PlanBuilder {
             train: (of_train, train),
             eval: (of_eval, eval),
             formulas,
+            starts,
             ..
         } = self;
         let (places, shared) = assign(&[
@@ -182,7 +195,7 @@ impl PlanBuilder {
             let (name, role) = (format!("temporary{index}"), Role::Activations);
             buffers.push(BufferSpec { name, elements, element, role });
         }
-        Plan { batch, eval_batch, buffers, slots, train, eval, formulas, ports }
+        Plan { batch, eval_batch, buffers, slots, train, eval, formulas, starts, ports }
     }
 }
 
@@ -212,9 +225,7 @@ impl Plan {
         let params = builder.slot("params", vec![layout.len()], Element::F32, Role::Params)?;
         let gradients =
             builder.slot("gradients", vec![layout.len()], Element::F32, Role::Gradients)?;
-        for name in step.optimizer.states() {
-            ports.states.push(builder.slot(name, vec![layout.len()], Element::F32, Role::State)?);
-        }
+        builder.arenas_of_update(step, &layout, &mut ports)?;
         if precision == Precision::F16 {
             let sizes = vec![layout.len()];
             let half = builder.slot("half_params", sizes, Element::F16, Role::Params)?;
@@ -314,20 +325,7 @@ impl Plan {
             let copy = Kernel::Activate { act: Activation::Identity, bias: false };
             steps.push(builder.step(copy, vec![slots[&node]], vec![d_weight])?);
         }
-        let mut changed = [vec![params], ports.states.clone()].concat();
-        match scaling {
-            None => {
-                let update = Kernel::update(&step.optimizer);
-                steps.push(builder.step(update, vec![gradients], changed)?);
-            }
-            Some(scaling) => {
-                changed.extend(ports.half_params);
-                let update = Kernel::update(&step.optimizer).under_scale();
-                steps.push(builder.step(Kernel::CheckFinite, vec![gradients], vec![scaling])?);
-                steps.push(builder.step(update, vec![gradients, scaling], changed)?);
-                steps.push(builder.step(Kernel::Rescale, vec![], vec![scaling])?);
-            }
-        }
+        steps.extend(builder.update(step, &layout, Arenas { params, gradients }, &ports)?);
         builder.phase(Phase::Train, steps);
 
         ports = Ports {
@@ -340,6 +338,10 @@ impl Plan {
             ..ports
         };
         if sizes.eval_rows > 0 {
+            let weights = match ports.averaged {
+                Some(averaged) => builder.views(averaged, &layout, ""),
+                None => weights,
+            };
             builder.eval_phase(inference, sizes, &weights, &mut ports)?;
         }
         Ok(builder.finish(sizes.batch, sizes.eval_batch, ports))

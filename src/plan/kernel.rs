@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::FormulaId;
-use crate::graph::{Loss, Objective, Optimizer, Reduction};
+use crate::graph::{Loss, Objective, PassKind, Reduction};
 use crate::model::Activation;
 
 /// What a loss's kernel computes, and what it reads beside predictions and targets.
@@ -175,25 +175,56 @@ pub enum Kernel {
         /// Whether gradients bear the loss scale, and a copy in half precision is kept.
         scaled: bool,
     },
+    /// One pass over the arena by expressions. Reads gradients, (scaling), (factors); changes params, states, (gathered
+    /// gradients), (averaged params), (params in half precision).
+    Update(Update),
+    /// Sums of the squares of each block of an arena. Reads the arena, and if it is of gradients also (gathered ones),
+    /// (scaling), factors; writes sums.
+    SquareSums {
+        /// Whether it is of gradients, of which those of parameters that stay count as 0.
+        gradient: bool,
+        /// Whether others were gathered before, which are added.
+        gathers: bool,
+        /// Whether they bear the loss scale.
+        scaled: bool,
+    },
+    /// In front of the factors: min(1, max / (norm + 1e-6)). Reads sums of squares; changes factors.
+    ClipNorm {
+        /// The largest norm.
+        max: f64,
+    },
+    /// In the factors of each parameter's blocks: its norm over that of its direction, 1 where one of them is 0. Reads
+    /// sums of both's squares, views (first block and number of blocks, for each parameter); changes factors.
+    TrustRatios,
+}
+
+/// A pass of the kernel `update`, and what takes part in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Update {
+    /// Its expressions.
+    pub formula: FormulaId,
+    /// Which of the optimizer's passes it is.
+    pub pass: PassKind,
+    /// Arenas of state.
+    pub states: u8,
+    /// Whether gradients are gathered over several steps.
+    pub gathers: bool,
+    /// Whether averaged weights are kept.
+    pub averages: bool,
+    /// Whether there is a table of factors.
+    pub table: bool,
+    /// Whether gradients bear the loss scale, and a copy in half precision is kept.
+    pub scaled: bool,
+}
+
+impl Update {
+    /// Whether the copy of the weights in half precision is written.
+    pub fn writes_half(&self) -> bool {
+        self.scaled && self.pass != PassKind::First
+    }
 }
 
 impl Kernel {
-    /// The kernel of an optimizer's update.
-    pub fn update(optimizer: &Optimizer) -> Self {
-        let scaled = false;
-        match *optimizer {
-            Optimizer::Sgd { momentum, nesterov, weight_decay } => {
-                Self::UpdateSgd { momentum, nesterov, weight_decay, scaled }
-            }
-            Optimizer::Adam { beta1, beta2, eps, weight_decay } => {
-                Self::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled: false, scaled }
-            }
-            Optimizer::AdamW { beta1, beta2, eps, weight_decay } => {
-                Self::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled: true, scaled }
-            }
-        }
-    }
-
     /// The kernel of a loss: its own in its plain form, else one that all of its kind share.
     pub fn loss(objective: &Objective, scaled: bool) -> Self {
         let Objective { loss, reduction, weights, constants } = *objective;
@@ -214,7 +245,8 @@ impl Kernel {
         | Self::LossMap(LossForm { scaled, .. })
         | Self::LossClasses(LossForm { scaled, .. })
         | Self::UpdateSgd { scaled, .. }
-        | Self::UpdateAdam { scaled, .. } = &mut self
+        | Self::UpdateAdam { scaled, .. }
+        | Self::Update(Update { scaled, .. }) = &mut self
         {
             *scaled = true;
         }
@@ -247,6 +279,10 @@ impl Kernel {
             Self::Rescale => "rescale",
             Self::UpdateSgd { .. } => "update_sgd",
             Self::UpdateAdam { .. } => "update_adam",
+            Self::Update(_) => "update",
+            Self::SquareSums { .. } => "square_sums",
+            Self::ClipNorm { .. } => "clip_norm",
+            Self::TrustRatios => "trust_ratios",
         }
     }
 
@@ -260,7 +296,8 @@ impl Kernel {
         match *self {
             Self::Map { formula, .. }
             | Self::MapRows { formula, .. }
-            | Self::MapColumns { formula, .. } => Some(formula),
+            | Self::MapColumns { formula, .. }
+            | Self::Update(Update { formula, .. }) => Some(formula),
             _ => None,
         }
     }
@@ -295,6 +332,18 @@ impl Kernel {
                 (1 + scaled, 1 + usize::from(momentum != 0.0) + scaled)
             }
             Self::UpdateAdam { scaled, .. } => (1 + usize::from(scaled), 3 + usize::from(scaled)),
+            Self::Update(update) => {
+                let count = |parts: &[bool]| parts.iter().filter(|it| **it).count();
+                let more = count(&[update.gathers, update.averages, update.writes_half()]);
+                let reads = 1 + count(&[update.scaled, update.table]);
+                (reads, 1 + usize::from(update.states) + more)
+            }
+            Self::SquareSums { gradient, gathers, scaled } => {
+                let more = [gradient, gathers, scaled].into_iter().filter(|it| *it).count();
+                (1 + more, 1)
+            }
+            Self::ClipNorm { .. } => (1, 1),
+            Self::TrustRatios => (3, 1),
         }
     }
 }
@@ -341,6 +390,18 @@ impl fmt::Display for Kernel {
                 plus(scaled, "scale")
             }
             Self::MapColumns { maximum, .. } => plus(maximum, "maximum"),
+            Self::Update(update) => {
+                plus(update.pass == PassKind::First, "first")?;
+                plus(update.pass == PassKind::Second, "second")?;
+                plus(update.gathers, "gather")?;
+                plus(update.averages, "average")?;
+                plus(update.scaled, "scale")
+            }
+            Self::SquareSums { gathers, scaled, .. } => {
+                plus(gathers, "gather")?;
+                plus(scaled, "scale")
+            }
+            Self::ClipNorm { .. } | Self::TrustRatios => Ok(()),
             Self::Lookup { .. }
             | Self::LookupGrad { .. }
             | Self::Map { .. }

@@ -155,6 +155,7 @@ fn place(kernel: &Kernel, written: bool, index: usize, last: bool) -> Place {
         {
             Place::Write
         }
+        (Kernel::Update(update), true) if update.writes_half() && last => Place::Write,
         (
             Kernel::MatmulNt { .. }
             | Kernel::MatmulNn { .. }

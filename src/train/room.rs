@@ -168,6 +168,7 @@ impl Room<'_> {
         let columns = data.train.columns();
         let sizes = Sizes { batch: self.batch(), train_rows, eval_batch, eval_rows };
         let step = training(model, columns, options.objective(&data.train), options.optimizer)?;
+        let step = step.with_moves(options.moves())?;
         Plan::training_in(options.precision, &step, &inference(model, columns)?, sizes)
     }
 

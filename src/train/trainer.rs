@@ -241,11 +241,24 @@ impl Trainer {
         self.settle()?;
         if std::mem::replace(&mut self.used, true) {
             self.device.take_losses(true)?;
-            for &state in &self.plan.ports.states {
-                let zeros = vec![0.0; self.plan.slot(state).len()];
-                self.device.write(state, 0, Values::F32(&zeros))?;
+            // Averaged weights are the present ones, and go on as those that move.
+            if self.plan.ports.averaged.is_some() {
+                let params = self.params()?;
+                self.zero_state()?;
+                self.write_params(&params)?;
+            } else {
+                self.zero_state()?;
             }
             write_scaling(self.device.as_mut(), &self.plan)?;
+        }
+        Ok(())
+    }
+
+    fn zero_state(&mut self) -> Result<()> {
+        let ports = &self.plan.ports;
+        for &state in ports.states.iter().chain(&ports.gathered) {
+            let zeros = vec![0.0; self.plan.slot(state).len()];
+            self.device.write(state, 0, Values::F32(&zeros))?;
         }
         Ok(())
     }

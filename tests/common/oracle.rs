@@ -63,9 +63,9 @@ impl Oracle {
         self.tensors.contains_key(name)
     }
 
-    /// What the file says of itself under a key.
-    pub fn told(&self, key: &str) -> &str {
-        &self.metadata[key]
+    /// What the file says of itself under a name.
+    pub fn metadata(&self, name: &str) -> &str {
+        &self.metadata[name]
     }
 
     /// The trajectories' table of cases.

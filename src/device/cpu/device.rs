@@ -7,13 +7,14 @@ use super::engine::Engine;
 use super::kernels::{self, Adam, Product, Sgd};
 use super::loss::{self, Extra, Goal};
 use super::map::{Mapped, Over};
+use super::update::{Updated, clip_norm, square_sums, trust_ratios};
 use super::vector::{Instructions, Vector};
 use crate::device::{Device, DeviceInfo, Values, half, memory};
 use crate::error::{Error, Result};
 use crate::expr::Program;
 use crate::model::Activation;
 use crate::plan::{
-    BufferSpec, Element, Formula, Kernel, MOST_OPERANDS, Phase, Plan, Slot, SlotSpec, Step,
+    BufferSpec, Element, Formula, Kernel, MOST_OPERANDS, Phase, Plan, Slot, SlotSpec, Start, Step,
     StepRow, WINDOW,
 };
 
@@ -43,7 +44,7 @@ struct Sequence {
 /// Slots of floats that a step reads at most.
 const READS: usize = 5;
 /// Those that it reads and writes at most.
-const SLOTS: usize = READS + 4;
+const SLOTS: usize = READS + 7;
 
 /// A step with its slots' ranges in the arenas.
 #[derive(Debug)]
@@ -61,6 +62,8 @@ struct Ready {
     same: bool,
     /// The operands of a formula, which may overlap, and the matrix's rows.
     mapped: Option<(Formula, Vec<Range<usize>>, usize)>,
+    /// What an update computes.
+    update: Option<Formula>,
     /// What it writes in half precision: computed in the device's own, then rounded.
     halves: Vec<Range<usize>>,
     /// What computes an elementwise loss.
@@ -220,8 +223,12 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
         Kernel::LossMap(form) => form.loss.formula().map(|formula| formula.program()),
         _ => None,
     };
-    let mapped = step.kernel.formula().map(|id| {
-        let formula = plan.formula(id).clone();
+    let formula = step.kernel.formula().map(|id| plan.formula(id).clone());
+    let (update, formula) = match step.kernel {
+        Kernel::Update(_) => (formula, None),
+        _ => (None, formula),
+    };
+    let mapped = formula.map(|formula| {
         let operands: Vec<_> = step.reads.iter().map(|slot| range(spec(slot))).collect();
         let rows = rows_of(&formula, step.kernel, &operands, spec(&step.writes[0]).len());
         (formula, operands, rows)
@@ -230,7 +237,7 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
         floats = [const { 0..0 }; SLOTS];
         floats[READS] = range(spec(&step.writes[0]));
     }
-    Ready { kernel: step.kernel, floats, indices, out, k, same, mapped, halves, loss }
+    Ready { kernel: step.kernel, floats, indices, out, k, same, mapped, update, halves, loss }
 }
 
 impl Ready {
@@ -250,12 +257,12 @@ impl Ready {
             return self.map::<T>(engine, floats, (formula, operands, *rows), step);
         }
         let parts = floats.get_disjoint_mut(self.floats.clone());
-        let [a, b, c, e, f, out, out2, out3, out4] =
+        let [a, b, c, d, e, out, out2, out3, out4, out5, out6, out7] =
             parts.expect("a plan's steps read and write different buffers");
         let parts = indices.get_disjoint_mut(self.indices.clone());
         let [order, table, picked] =
             parts.expect("a plan's steps read and write different buffers");
-        let (a, b, c, e, f) = (&*a, if self.same { &*a } else { &*b }, &*c, &*e, &*f);
+        let (a, b, c, d, e) = (&*a, if self.same { &*a } else { &*b }, &*c, &*d, &*e);
         let (m, n) = self.out;
         let product = self.product();
         match self.kernel {
@@ -312,7 +319,7 @@ impl Ready {
                 }
             }
             Kernel::LossMap(form) | Kernel::LossClasses(form) => {
-                let mut more = [c, e, f].into_iter();
+                let mut more = [c, d, e].into_iter();
                 let mut next = |present: bool| if present { more.next() } else { None };
                 let (constants, weights) = (next(form.constants), next(form.weights));
                 let (extra, scaling) = (Extra { constants, weights }, next(form.scaled));
@@ -346,6 +353,43 @@ impl Ready {
                     |g: &[T], w: &mut [T]| engine.update_adam(g, (w, out2, out3), adam, step);
                 kernels::update(a, scaled.then_some((b, out4)), out, update);
             }
+            Kernel::Update(update) => {
+                let mut reads = [b, c].into_iter();
+                let mut read = |there: bool| if there { reads.next() } else { None };
+                let scaling = read(update.scaled).unwrap_or_default();
+                let table = read(update.table).unwrap_or_default();
+                let mut writes = [out2, out3, out4, out5, out6, out7].into_iter();
+                let mut write =
+                    |there: bool| if there { writes.next() } else { None }.unwrap_or_default();
+                let states = [0, 1, 2].map(|index| write(index < update.states));
+                let gathered = write(update.gathers);
+                let average = write(update.averages);
+                let half = write(update.writes_half());
+                let Some(formula) = &self.update else { return };
+                let program = &formula.program;
+                engine.update(Updated {
+                    update,
+                    program,
+                    step: *step,
+                    scaling,
+                    table,
+                    first: 0,
+                    gradient: a,
+                    weight: out,
+                    states,
+                    gathered,
+                    average,
+                    half,
+                });
+            }
+            Kernel::SquareSums { gradient, gathers, scaled } => {
+                let mut reads = [b, c, d].into_iter();
+                let mut read = |there: bool| if there { reads.next() } else { None };
+                let (gathered, scaling) = (read(gathers), read(scaled));
+                square_sums(a, gathered, scaling, read(gradient), out, step);
+            }
+            Kernel::ClipNorm { max } => clip_norm(a, out, max),
+            Kernel::TrustRatios => trust_ratios(a, b, table, out),
         }
         for range in &self.halves {
             round(&mut floats[range.clone()]);
@@ -416,6 +460,15 @@ impl<T: Real> Device for CpuDevice<T> {
             Some(log) => Some(self.place(log)?.1),
             None => None,
         };
+        for (slot, start) in plan.starts() {
+            match start {
+                Start::Floats(values) => {
+                    let values: Vec<T> = values.iter().map(|&value| T::of(value)).collect();
+                    self.set_values(*slot, &values)?;
+                }
+                Start::Indices(values) => self.write(*slot, 0, Values::U32(values))?,
+            }
+        }
         Ok(())
     }
 

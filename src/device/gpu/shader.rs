@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::kernels::{KernelSpec, Variant};
 use crate::expr::{Number, Quantity};
-use crate::graph::Loss;
+use crate::graph::{Input, Loss, PassKind};
 use crate::model::Activation;
-use crate::plan::{Dropout, Element, Formula, Kernel, LossForm, Scaling, Stored};
+use crate::plan::{Dropout, Element, Formula, Kernel, LossForm, Scaling, Stored, Update};
 
 /// The number that stands for an activation in shaders.
 pub(super) fn number(act: Activation) -> u32 {
@@ -125,6 +125,22 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
             vec![("DECOUPLED", u32::from(decoupled)), ("SCALED", u32::from(scaled))]
         }
         Kernel::MapColumns { maximum, .. } => vec![("MAXIMUM", u32::from(maximum))],
+        Kernel::Update(update) => {
+            let states = if update.pass == PassKind::Second { 0 } else { update.states.into() };
+            vec![
+                ("WEIGHT", u32::from(update.pass != PassKind::First)),
+                ("STATES", states),
+                ("GATHERS", u32::from(update.gathers)),
+                ("AVERAGES", u32::from(update.averages)),
+                ("TABLE", u32::from(update.table)),
+                ("SCALED", u32::from(update.scaled)),
+            ]
+        }
+        Kernel::SquareSums { gradient, gathers, scaled } => vec![
+            ("GRADIENT", u32::from(gradient)),
+            ("GATHERS", u32::from(gathers)),
+            ("SCALED", u32::from(scaled)),
+        ],
         Kernel::Lookup { .. }
         | Kernel::LookupGrad { .. }
         | Kernel::Map { .. }
@@ -133,6 +149,8 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
         | Kernel::SumRows
         | Kernel::LogLoss
         | Kernel::PutRows
+        | Kernel::ClipNorm { .. }
+        | Kernel::TrustRatios
         | Kernel::CheckFinite => {
             vec![]
         }
@@ -207,9 +225,45 @@ pub fn generated(kernel: &Kernel, formulas: &[Formula]) -> String {
     let Some(formula) = kernel.formula().and_then(|id| formulas.get(usize::from(id.0))) else {
         return String::new();
     };
+    if let Kernel::Update(update) = kernel {
+        return generated_update(*update, formula);
+    }
     let input = |index: u8| format!("load{index}(row, column)");
     let (body, out) = formula.program.wgsl(input, quantity);
     format!("fn formula(row: u32, column: u32) -> f32 {{\n{body}    return {};\n}}\n", out[0])
+}
+
+/// The function of the kernel `update`.
+fn generated_update(update: Update, formula: &Formula) -> String {
+    let input = |index: u8| match Input::of(index) {
+        Input::Weight => "weight[at]".to_string(),
+        Input::Gradient => "gradient[at]".to_string(),
+        Input::State(state) => format!("state{state}[at]"),
+        Input::Gathered => "gathered[at]".to_string(),
+        Input::Average => "average[at]".to_string(),
+        Input::Rate => "V(row.x)".to_string(),
+        Input::Decay => "V(row.y)".to_string(),
+        Input::Trust => "V(row.z)".to_string(),
+        Input::Matrix => "V(row.w)".to_string(),
+        Input::Clip => "V(factors[0].x)".to_string(),
+        Input::Inverse => "V(scaling[INVERSE])".to_string(),
+    };
+    let (body, out) = formula.program.wgsl(input, quantity);
+    let mut out = out.into_iter();
+    let mut result = |there: bool| {
+        let name = if there { out.next() } else { None };
+        name.unwrap_or_else(|| "V()".to_string())
+    };
+    let (weight, states) = match update.pass {
+        PassKind::Whole => (true, update.states),
+        PassKind::First => (false, update.states),
+        PassKind::Second => (true, 0),
+    };
+    let mut results = vec![result(weight)];
+    results.extend((0..3).map(|state| result(state < states)));
+    results.extend([result(update.averages), result(update.gathers)]);
+    let results = results.join(", ");
+    format!("fn formula(at: u32, row: V) -> Results {{\n{body}    return Results({results});\n}}\n")
 }
 
 /// What stands for a step's number in WGSL, in a function of `row` and `column`.

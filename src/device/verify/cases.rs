@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::graph::{Loss, Wants};
 use crate::model::Activation;
 use crate::plan::{
-    Along, Dropout, Element, Kernel, LossForm, Phase, Plan, PlanBuilder, Ports, Role, Scaling,
-    Slot, StepRow, Stored,
+    Along, BLOCK, Dropout, Element, FACTORS, Kernel, LossForm, Phase, Plan, PlanBuilder, Ports,
+    Role, Scaling, Slot, StepRow, Stored,
 };
 use crate::random::{Purpose, Random, Seed};
 use crate::shape::narrow;
@@ -47,6 +47,14 @@ pub fn every_kernel() -> Vec<Kernel> {
         kernels.push(if map { Kernel::LossMap(form) } else { Kernel::LossClasses(form) });
     }
     kernels.extend(super::formulas::kernels());
+    kernels.extend([
+        Kernel::SquareSums { gradient: false, gathers: false, scaled: false },
+        Kernel::SquareSums { gradient: true, gathers: true, scaled: false },
+        Kernel::SquareSums { gradient: true, gathers: false, scaled: true },
+        Kernel::ClipNorm { max: 0.5 },
+        Kernel::ClipNorm { max: 1e6 },
+        Kernel::TrustRatios,
+    ]);
     for act in Activation::ALL {
         let save = !act.gradient_from_output();
         // Those that the host writes are put in at one place, whichever they are: one shows it.
@@ -106,6 +114,10 @@ pub fn half_kernels() -> Vec<(Kernel, Stored)> {
         | Kernel::Map { .. }
         | Kernel::MapRows { .. }
         | Kernel::MapColumns { .. }
+        | Kernel::Update(_)
+        | Kernel::SquareSums { .. }
+        | Kernel::ClipNorm { .. }
+        | Kernel::TrustRatios
         | Kernel::Lookup { .. }
         | Kernel::LookupGrad { .. }
         | Kernel::LogLoss
@@ -113,10 +125,13 @@ pub fn half_kernels() -> Vec<(Kernel, Stored)> {
         | Kernel::CheckFinite
         | Kernel::Rescale => vec![],
     };
+    let updates = super::formulas::passes().into_iter().map(|(_, update)| update);
+    let updates = updates.filter(|update| update.scaled).map(|it| (Kernel::Update(it), down));
     let all = every_kernel().into_iter();
     all.flat_map(|kernel| {
         forms(&kernel).into_iter().map(move |stored| (kernel.under_scale(), stored))
     })
+    .chain(updates)
     .collect()
 }
 
@@ -147,6 +162,10 @@ pub fn sizes_of(kernel: &Kernel) -> Vec<Triple> {
         Kernel::UpdateSgd { scaled: false, .. } | Kernel::UpdateAdam { scaled: false, .. } => {
             vec![[1, 64, 1], [1, 1792, 1]]
         }
+        // The third is 0 where gradients have overflowed, 2 where they are only gathered.
+        Kernel::Update(_) => vec![[1, 1792, 1], [1, 128, 0], [1, 128, 2]],
+        Kernel::SquareSums { .. } => vec![[1, 64, 1], [1, 4160, 1], [1, 8192, 1]],
+        Kernel::ClipNorm { .. } => vec![[1, 1, 1], [1, 257, 1], [1, 1000, 1]],
         // Those after the first three are single functions, which only want values.
         Kernel::Map { formula, .. } if formula.0 > 2 => vec![[1, 1, 1], [9, 13, 9]],
         // The third is 0 where gradients have overflowed.
@@ -185,6 +204,7 @@ pub(super) fn cpu_sizes_of(kernel: &Kernel) -> Vec<Triple> {
         Kernel::LossMse { .. } => vec![[130, 17, 99], [300, 257, 300]],
         Kernel::SumRows => vec![[129, 300, 129]],
         Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } => vec![[1, 7, 1], [1, 100_003, 1]],
+        Kernel::Update(_) => vec![[1, 100_003, 1]],
         _ => vec![],
     }
 }
@@ -222,7 +242,11 @@ pub(super) struct Case {
 pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result<Case> {
     let update = matches!(
         kernel,
-        Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } | Kernel::CheckFinite
+        Kernel::UpdateSgd { .. }
+            | Kernel::UpdateAdam { .. }
+            | Kernel::Update(_)
+            | Kernel::SquareSums { .. }
+            | Kernel::CheckFinite
     );
     let mut make = Maker {
         builder: PlanBuilder::new(),
@@ -421,6 +445,56 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
             writes.extend(half);
             (reads, writes)
         }
+        Kernel::Update(update) => {
+            for formula in super::formulas::formulas(n) {
+                make.builder.formula(formula)?;
+            }
+            let (mut reads, half) = make.gradient(n, update.scaled, k == 0)?;
+            if update.table {
+                reads.push(make.factors(n.div_ceil(BLOCK))?);
+            }
+            let mut writes = vec![make.floats("weight", vec![n], 1.0)?];
+            // Means of squares, and of what is squared in them, of which no difference is near 0.
+            for index in 0..update.states {
+                let start = if index == 0 { 1.0 } else { 0.05 };
+                let value = move |random: &mut Random, _| start + 0.9 * random.unit();
+                writes.push(make.fill(&format!("state{index}"), vec![n], Element::F32, value)?);
+            }
+            for (name, there) in [("gathered", update.gathers), ("average", update.averages)] {
+                if there {
+                    writes.push(make.floats(name, vec![n], 1.0)?);
+                }
+            }
+            writes.extend(half.filter(|_| update.writes_half()));
+            (reads, writes)
+        }
+        Kernel::SquareSums { gradient, gathers, scaled } => {
+            let mut reads = vec![make.floats("x", vec![n], 1.0)?];
+            if gathers {
+                reads.push(make.floats("gathered", vec![n], 1.0)?);
+            }
+            if scaled {
+                reads.push(make.scaling(0)?);
+            }
+            if gradient {
+                reads.push(make.factors(n / BLOCK)?);
+            }
+            (reads, vec![make.floats("sums", vec![n / BLOCK], 1.0)?])
+        }
+        Kernel::ClipNorm { .. } => (vec![make.positive("sums", vec![n])?], vec![make.factors(2)?]),
+        Kernel::TrustRatios => {
+            let sums = vec![m * n];
+            // The last parameter's norm is 0.
+            let last = (m - 1) * n;
+            let weights = make.fill("weights", sums.clone(), Element::F32, |random, i| {
+                if i < last { random.unit() } else { 0.0 }
+            })?;
+            let directions = make.positive("directions", sums)?;
+            let views = (0..m).flat_map(|view| [narrow(view * n), narrow(n)]).collect();
+            let slot = make.builder.slot("views", vec![2 * m], Element::U32, Role::Data)?;
+            make.starts.push((slot, Start::Indices(views)));
+            (vec![weights, directions, slot], vec![make.factors(m * n)?])
+        }
     };
     let loss = matches!(kernel, Kernel::LossMap(_) | Kernel::LossClasses(_));
     let row = StepRow {
@@ -433,6 +507,9 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
         correction1: 1.0 - 0.9_f64.powi(3),
         correction2: (1.0 - 0.999_f64.powi(3)).sqrt(),
         divisor: loss.then_some(37.5),
+        apply: k != 2,
+        decay: 0.5,
+        scalars: [0.01, 0.02, 0.5, 0.3, 0.2, 0.1, 0.25, 0.4],
         ..StepRow::default()
     };
     let Maker { mut builder, starts, .. } = make;
@@ -513,6 +590,16 @@ impl Maker {
     /// 0 or 1.
     fn truths(&mut self, name: &str, sizes: Vec<usize>) -> Result<Slot> {
         self.fill(name, sizes, Element::F32, |random, _| f64::from(random.below(2)))
+    }
+
+    /// A table of factors for so many blocks; the parameter of the second one stays as it is, every other one is a matrix.
+    fn factors(&mut self, blocks: usize) -> Result<Slot> {
+        let sizes = vec![1 + blocks, FACTORS];
+        self.fill("factors", sizes, Element::F32, |random, i| match i % FACTORS {
+            0 if i == 2 * FACTORS => 0.0,
+            3 => (i / FACTORS % 2) as f64,
+            _ => 0.1 + random.unit(),
+        })
     }
 
     /// Uniform in 0..1.

@@ -313,5 +313,9 @@ fn limits(kernel: &Kernel, [m, n, k]: Triple) -> (f64, f64) {
         Kernel::LogLoss => ((m as f64 + 4.0) * u, 4.0 * u),
         Kernel::UpdateSgd { .. } => (8.0 * u, 8.0 * u),
         Kernel::UpdateAdam { .. } => (1e-7, 1e-6),
+        Kernel::Update(_) => (2e-6, 1e-5),
+        Kernel::SquareSums { .. } => (1e-6, 128.0 * u),
+        Kernel::ClipNorm { .. } => (0.0, (n as f64 + 16.0) * u),
+        Kernel::TrustRatios => (0.0, (n as f64 + 16.0) * u),
     }
 }
