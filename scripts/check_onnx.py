@@ -71,7 +71,8 @@ def tables(folder):
     write(folder / "numbers.csv", [*names, "y"], [[*row, v] for row, v in zip(cells, number)])
     write(folder / "counts.csv", [*names, "n", "m"], [[*row, v, v + 1] for row, v in zip(cells, count)])
     write(folder / "shares.csv", [*names, "p", "q"], [[*row, v, 1.0 - v] for row, v in zip(cells, share)])
-    write(folder / "labels.csv", [*names, "p", "q"], [[*row, "no yes".split()[v > 0], int(w > 0.5)] for row, v, w in zip(cells, unit[:, 0], unit[:, 1])])
+    labels = [["yes" if a > 0 else "no", int(b > 0.5)] for a, b in unit[:, :2]]
+    write(folder / "labels.csv", [*names, "p", "q"], [[*row, *it] for row, it in zip(cells, labels)])
     write(folder / "several.csv", [*names, "y", "z"], [[*row, v, -1e3 * v] for row, v in zip(cells, number)])
     far = x[:40] + np.float32(1e3) * (x[:40] - x.mean(axis=0, dtype=np.float64).astype(np.float32))
     rows = np.concatenate([x[:NEAR], far.astype(np.float32)])

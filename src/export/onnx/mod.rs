@@ -106,3 +106,57 @@ fn entry(key: &str, value: &impl serde::Serialize) -> Result<Entry> {
         serde_json::to_string(value).map_err(|error| Error::shape("onnx", error.to_string()))?;
     Ok(Entry { key: key.into(), value })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::data::{Dataset, Preparation, Scale, Targets};
+    use crate::graph::Loss;
+    use crate::model::{Params, Sequential};
+    use crate::random::Seed;
+
+    fn trained() -> TrainedModel {
+        let x: Vec<f32> = (0..12).map(|i| (i as f32).sqrt()).collect();
+        let data = Dataset::from_arrays(&x, 3, Targets::Classes(vec![0, 1, 0, 1])).unwrap();
+        let model = Sequential::new().dense(4).relu().dense(4).relu().dense_without_bias(2);
+        let params = Params::init(&model, 3, Seed(1)).unwrap();
+        let preparation = Preparation::fit(&data, Scale::Standard);
+        TrainedModel { model, params, preparation, criterion: Loss::CrossEntropy.into() }
+    }
+
+    #[test]
+    fn every_name_is_given_once_and_before_it_is_used() {
+        let bytes = onnx_bytes(&trained()).unwrap();
+        assert_eq!(bytes, onnx_bytes(&trained()).unwrap());
+        let graph = Model::decode(bytes.as_slice()).unwrap().graph.unwrap();
+        let mut known: HashSet<&str> = HashSet::new();
+        let given = graph.input.iter().map(|it| &it.name);
+        for name in given.chain(graph.initializer.iter().map(|it| &it.name)) {
+            assert!(known.insert(name), "{name} twice");
+        }
+        for node in &graph.node {
+            assert!(node.input.iter().all(|name| known.contains(name.as_str())), "{node:?}");
+            assert!(node.output.iter().all(|name| known.insert(name)), "{node:?}");
+        }
+        assert!(graph.output.iter().all(|it| known.contains(it.name.as_str())));
+        // Products take their biases along.
+        let ops: Vec<_> = graph.node.iter().map(|node| node.op_type.as_str()).collect();
+        let network = ["Gemm", "Relu", "Gemm", "Relu", "Gemm"];
+        assert_eq!(ops[4..9], network, "{ops:?}");
+        let terms: Vec<_> =
+            graph.node[4..9].iter().step_by(2).map(|node| node.input.len()).collect();
+        assert_eq!(terms, [3, 3, 2]);
+    }
+
+    #[test]
+    fn a_network_whose_parts_do_not_fit_is_refused() {
+        let mut trained = trained();
+        trained.model = Sequential::new().dense(3);
+        let place = tempfile::tempdir().unwrap();
+        let said = write_onnx(&trained, place.path().join("m.onnx")).unwrap_err().to_string();
+        assert!(said.contains("m.onnx: model: 3 outputs, but the target needs 2"), "{said}");
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    }
+}

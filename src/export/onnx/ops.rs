@@ -209,3 +209,65 @@ impl Lowering<'_> {
         self.to.node("Slice", &[x, &bounds[0], &bounds[1], &bounds[2]], vec![])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::onnx::proto::{Node, ValueInfo};
+    use crate::expr::Expr;
+    use crate::model::Sequential;
+
+    /// What an operation over features of four columns becomes: its nodes, with the numbers of constants in them.
+    fn nodes(op: impl FnOnce(NodeId) -> Op) -> Result<Vec<(Node, Vec<Vec<i64>>)>> {
+        let layout = Sequential::new().layout(4).unwrap();
+        let mut graph = Graph::new();
+        let features = graph.push("x", Op::Features { columns: 4 }).unwrap();
+        let prediction = graph.push("y", op(features)).unwrap();
+        let network = Inference { graph, features, prediction, layout: layout.clone() };
+        let mut to = Builder::default();
+        forward(&mut to, &network, &Params::zeros(layout), "x".into())?;
+        let graph = to.graph("", ValueInfo::default(), vec![]);
+        let constant = |name: &String| -> Vec<i64> {
+            let tensor = graph.initializer.iter().find(|tensor| tensor.name == *name);
+            let bytes = tensor.and_then(|tensor| tensor.raw_data.as_deref()).unwrap_or_default();
+            bytes.chunks_exact(8).map(|it| i64::from_le_bytes(it.try_into().unwrap())).collect()
+        };
+        let with_numbers =
+            |node: &Node| (node.clone(), node.input[1..].iter().map(constant).collect());
+        Ok(graph.node.iter().map(with_numbers).collect())
+    }
+
+    fn moved(shift: i32, columns: usize) -> Vec<(String, Vec<Vec<i64>>)> {
+        let operand = Operand { shift, ..Operand::new(Along::Both, 4) };
+        let map = |x| Op::Map {
+            f: Expr::input(0),
+            operands: vec![(x, operand)],
+            space: Space::Batch(columns),
+        };
+        nodes(map).unwrap().into_iter().map(|(node, numbers)| (node.op_type, numbers)).collect()
+    }
+
+    #[test]
+    fn operands_stand_where_they_are_moved_to() {
+        let slice = |from, to| ("Slice".to_string(), vec![vec![from], vec![to], vec![-1]]);
+        let pad = |before, after| ("Pad".to_string(), vec![vec![0, before, 0, after]]);
+        assert_eq!(moved(0, 4), []);
+        assert_eq!(moved(0, 2), [slice(0, 2)]);
+        assert_eq!(moved(-2, 2), [slice(2, 4)]);
+        assert_eq!(moved(-3, 3), [slice(3, 4), pad(0, 2)]);
+        assert_eq!(moved(1, 7), [pad(1, 2)]);
+        assert_eq!(moved(2, 4), [slice(0, 2), pad(2, 0)]);
+    }
+
+    #[test]
+    fn what_belongs_to_training_is_refused() {
+        let rate = crate::expr::Number(0.5);
+        let said = nodes(|x| Op::Dropout { x, stream: 0, rate }).unwrap_err().to_string();
+        assert_eq!(said, "y: dropout belongs to training, and cannot be exported");
+        let counts = Expr::quantity(crate::expr::Quantity::Counts) * Expr::input(0);
+        let operand = Operand::new(Along::Both, 4);
+        let map = |x| Op::Map { f: counts, operands: vec![(x, operand)], space: Space::Batch(4) };
+        let said = nodes(map).unwrap_err().to_string();
+        assert!(said.contains("Counts is known only while training"), "{said}");
+    }
+}
