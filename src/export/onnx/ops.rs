@@ -219,7 +219,7 @@ mod tests {
 
     /// What an operation over features of four columns becomes: its nodes, with the numbers of constants in them.
     fn nodes(op: impl FnOnce(NodeId) -> Op) -> Result<Vec<(Node, Vec<Vec<i64>>)>> {
-        let layout = Sequential::new().layout(4).unwrap();
+        let layout = Sequential::new().dense(1).layout(4).unwrap();
         let mut graph = Graph::new();
         let features = graph.push("x", Op::Features { columns: 4 }).unwrap();
         let prediction = graph.push("y", op(features)).unwrap();
