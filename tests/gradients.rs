@@ -69,13 +69,14 @@ fn check(what: &str, step: &Training) {
     for seed in SEEDS {
         let mut probe = Probe::new(step, seed);
         let params = normal(step.layout.len(), Seed(seed.0 + 200));
-        let mut parts: Vec<_> =
-            step.layout.views().iter().map(|v| (v.name.as_str(), v.range())).collect();
-        parts.push(("all", 0..step.layout.len()));
+        let moving = step.layout.views().iter().filter(|view| view.trainable);
+        let mut parts: Vec<_> = moving.map(|v| (v.name.as_str(), vec![v.range()])).collect();
+        let all = parts.iter().flat_map(|(_, ranges)| ranges.clone()).collect();
+        parts.push(("all", all));
         for batch in [0, 1] {
             let (_, gradient) = probe.at(&params, batch);
             for (name, part) in &parts {
-                let direction = unit_vector(&params, part.clone(), seed);
+                let direction = unit_vector(&params, part, seed);
                 let shifted = |by: f64| -> Vec<f64> {
                     params.iter().zip(&direction).map(|(p, d)| p + by * d).collect()
                 };
@@ -90,10 +91,13 @@ fn check(what: &str, step: &Training) {
     }
 }
 
-/// A random direction of length 1 inside a part of the parameters.
-fn unit_vector(params: &[f64], part: std::ops::Range<usize>, seed: Seed) -> Vec<f64> {
+/// A random direction of length 1 inside some parts of the parameters.
+fn unit_vector(params: &[f64], parts: &[std::ops::Range<usize>], seed: Seed) -> Vec<f64> {
     let mut direction = vec![0.0; params.len()];
-    direction[part.clone()].copy_from_slice(&normal(part.len(), Seed(seed.0 + 300)));
+    for part in parts {
+        let seed = Seed(seed.0 + 300 + part.start as u64);
+        direction[part.clone()].copy_from_slice(&normal(part.len(), seed));
+    }
     let length = direction.iter().map(|d| d * d).sum::<f64>().sqrt();
     direction.iter().map(|d| d / length).collect()
 }
@@ -124,7 +128,7 @@ fn by_hand(
     let loss = graph.push("loss", Op::Loss { loss, prediction, targets }).unwrap();
     let gradients = graph.backward(loss).unwrap();
     let optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-    Training { graph, features, targets, loss, gradients, layout, optimizer }
+    Training { graph, features, targets, loss, gradients, running: vec![], layout, optimizer }
 }
 
 fn push(graph: &mut Graph, name: &str, op: Op) -> NodeId {
@@ -301,6 +305,45 @@ fn unusual_stacks() {
     ] {
         check(what, &training(&model, INPUTS, Loss::Mse, optimizer).unwrap());
     }
+}
+
+/// Networks of every kind of layer, as texts. A bias in front of a batch norm would change nothing.
+const LAYERS: [(&str, &str); 18] = [
+    ("NTK parametrisation", "dense(4, ntk=true), tanh, dense(3, ntk=true, bias=false)"),
+    ("batch norm", "dense(4, bias=false), batch_norm, tanh, dense(3)"),
+    ("batch norm first", "batch_norm(affine=false), dense(4), silu, dense(3)"),
+    ("batch norm last", "dense(4), tanh, dense(3, bias=false), batch_norm(eps=0.01)"),
+    ("layer norm", "dense(4), layer_norm, silu, dense(3), layer_norm(affine=false, eps=0.1)"),
+    ("RMS norm", "dense(4), rms_norm, tanh, dense(3), rms_norm(affine=false)"),
+    ("residual", "dense(4), residual(dense(6), silu, dense(4)), tanh, residual(tanh), dense(3)"),
+    ("nested residuals", "residual(residual(dense(5), tanh), dense(5)), dense(3)"),
+    ("branches", "branches((dense(2), tanh), (identity), (dense(3), layer_norm)), dense(3)"),
+    (
+        "many branches",
+        "dense(3), branches((tanh), (dense(2)), (sigmoid), (scale), (dense(1)), (silu), (prelu)), dense(3)",
+    ),
+    ("scale", "scale, dense(4), tanh, scale(bias=false), dense(3)"),
+    ("fixed frequencies", "fourier(3, sigma=0.2), dense(3)"),
+    ("learned frequencies", "dense(4), fourier(3, sigma=0.2, learned=true), dense(3)"),
+    ("prelu", "dense(4), prelu, dense(4), prelu(per_column=true), dense(3)"),
+    ("gates", "dense(8), glu, dense(6), swiglu, geglu(4), dense(3)"),
+    ("softmax", "dense(4), softmax, dense(3), log_softmax"),
+    ("one column", "dense(1), scale, prelu(per_column=true), batch_norm, prelu, dense(3)"),
+    ("custom", "dense(4), custom(x + sin(x1 * x) * x2, 1, 0.5), custom(x / (1 + x^2)), dense(3)"),
+];
+
+#[test]
+fn layers() {
+    for (what, text) in LAYERS {
+        let model: Sequential = text.parse().unwrap();
+        let step = training(&model, INPUTS, Loss::Mse, Optimizer::default()).unwrap();
+        check(what, &step);
+    }
+    let dropout = "dropout(0.2), dense(6), tanh, dropout(0.5), dense(3)".parse().unwrap();
+    check(
+        "dropout",
+        &training(&dropout, INPUTS, Loss::CrossEntropy, Optimizer::default()).unwrap(),
+    );
 }
 
 /// The check itself must see a wrong gradient: here those of two weights of one shape are swapped.

@@ -6,9 +6,9 @@ use crate::expr::{Expr, Node};
 use crate::shape::Dim;
 
 impl Graph {
-    /// Appends the gradient of a scalar loss with respect to every parameter.
+    /// Appends the gradient of a scalar loss with respect to every parameter that moves.
     ///
-    /// Out: the gradients' nodes, in the order of the parameters' views.
+    /// Out: the gradients' nodes, in the order of those parameters' views.
     ///
     /// # Errors
     /// If `loss` is no loss, a parameter does not reach it, or an operation on the way has no gradient rule.
@@ -45,13 +45,17 @@ impl Graph {
         Ok(of_params.into_iter().map(|(_, grad)| grad).collect())
     }
 
-    /// Which nodes up to `last` have a parameter among what they are made of.
+    /// Which nodes up to `last` have a parameter among what they are made of, to which a gradient goes.
     fn depends_on_params(&self, last: NodeId) -> Vec<bool> {
         let mut needed = vec![false; last.0];
         for index in 0..last.0 {
             let op = &self.nodes[index].op;
-            needed[index] =
-                matches!(op, Op::Param { .. }) || op.inputs().iter().any(|input| needed[input.0]);
+            needed[index] = match op {
+                Op::Param { .. } => true,
+                // No gradient goes through a maximum.
+                Op::MapColumns { maximum: true, .. } => false,
+                _ => op.inputs().iter().any(|input| needed[input.0]),
+            };
         }
         needed
     }
@@ -69,7 +73,7 @@ impl Graph {
             Ok(())
         };
         match self.node(id).op.clone() {
-            Op::Features { .. } | Op::Targets { .. } | Op::Param { .. } => {}
+            Op::Features { .. } | Op::Targets { .. } | Op::Param { .. } | Op::Kept { .. } => {}
             Op::MatmulNt { a, b } => {
                 // y = a bᵀ:  d_b = d_yᵀ a,  d_a = d_y b
                 give(self, b, Op::MatmulTn { a: d_y, b: a })?;

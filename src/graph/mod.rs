@@ -5,13 +5,15 @@
 
 mod backward;
 mod forward;
+mod layers;
 mod loss;
 mod op;
 mod operand;
 mod optimizer;
 
 pub(crate) use backward::used;
-pub use forward::{Inference, Training, inference, training};
+pub use forward::{Inference, Mode, Training, inference, training};
+pub use layers::Running;
 pub use loss::Loss;
 pub use op::{NodeId, Op};
 pub use operand::{Along, MOST_OPERANDS, Operand, Space};

@@ -7,8 +7,11 @@ mod activation;
 mod init;
 mod layer;
 mod params;
+mod sequential;
 
 pub use activation::Activation;
 pub use init::Init;
-pub use layer::{Layer, LayerShape, Sequential, Summary};
+pub(crate) use layer::RMS_EPS;
+pub use layer::{Custom, Gate, Layer, ParamKind, Reading, Table};
 pub use params::{ParamLayout, ParamView, Params, VIEW_ALIGN};
+pub use sequential::{LayerShape, Sequential, Summary};

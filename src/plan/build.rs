@@ -228,6 +228,8 @@ impl Plan {
             None => weights.clone(),
         };
         let d_weights = builder.views(gradients, &layout, "d_");
+        let moving = layout.views().iter().zip(d_weights).filter(|(view, _)| view.trainable);
+        let moving: Vec<_> = moving.map(|(_, slot)| slot).collect();
         let columns = column_count(&step.graph, step.features);
         let train_x =
             builder.slot("train.x", vec![sizes.train_rows, columns], Element::F32, Role::Data)?;
@@ -256,7 +258,7 @@ impl Plan {
             .gradients
             .iter()
             .copied()
-            .zip(d_weights)
+            .zip(moving)
             .partition(|&(node, _)| is_shared(step, node));
         slots.extend(direct);
         let mut lowering = Lowering {
@@ -265,7 +267,8 @@ impl Plan {
             precision,
             scaling,
             slots,
-            wanted: step.gradients.clone(),
+            wanted: [step.gradients.clone(), step.running.iter().map(|it| it.stat).collect()]
+                .concat(),
             steps: vec![builder.step(gather, vec![train_x, order, train_y], vec![x, y])?],
             row_loss: None,
             inlined: HashMap::new(),
@@ -281,6 +284,10 @@ impl Plan {
         for (node, d_weight) in copied {
             let copy = Kernel::Activate { act: Activation::Identity, bias: false };
             steps.push(builder.step(copy, vec![slots[&node]], vec![d_weight])?);
+        }
+        for it in &step.running {
+            let update = Kernel::UpdateRunning { momentum: it.momentum, unbiased: it.unbiased };
+            steps.push(builder.step(update, vec![slots[&it.stat]], vec![weights[it.view]])?);
         }
         let mut changed = [vec![params], ports.states.clone()].concat();
         match scaling {
@@ -379,7 +386,7 @@ fn is_shared(step: &Training, gradient: NodeId) -> bool {
 
 fn param_slots(graph: &Graph, weights: &[Slot]) -> Vec<(NodeId, Slot)> {
     let view = |(id, node): (NodeId, &crate::graph::Node)| match node.op {
-        Op::Param { view, .. } => weights.get(view).map(|&slot| (id, slot)),
+        Op::Param { view, .. } | Op::Kept { view, .. } => weights.get(view).map(|&slot| (id, slot)),
         _ => None,
     };
     graph.nodes().filter_map(view).collect()

@@ -306,7 +306,7 @@ fn limits(kernel: &Kernel, [m, n, k]: Triple) -> (f64, f64) {
         Kernel::LossCrossEntropy { .. } => (1e-5, 2e-5),
         Kernel::LossMse { .. } => (sum(n), 8.0 * u),
         Kernel::LogLoss => ((m as f64 + 4.0) * u, 4.0 * u),
-        Kernel::UpdateSgd { .. } => (8.0 * u, 8.0 * u),
+        Kernel::UpdateSgd { .. } | Kernel::UpdateRunning { .. } => (8.0 * u, 8.0 * u),
         Kernel::UpdateAdam { .. } => (1e-7, 1e-6),
     }
 }

@@ -4,26 +4,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Activation, Init, ParamLayout};
+use super::layer::Parameter;
+use super::{Activation, Custom, Gate, Init, Layer, ParamLayout, Table};
 use crate::error::{Error, Result};
 use crate::shape::bytes_text;
-
-/// One layer of a network.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Layer {
-    /// y = x Wᵀ + b with W `[units, in]` and b `[units]`
-    Dense {
-        /// Number of outputs.
-        units: usize,
-        /// Whether there is a bias.
-        bias: bool,
-        /// How the weights start.
-        init: Init,
-    },
-    /// An elementwise function
-    Activation(Activation),
-}
 
 /// A multi-layer perceptron: plain data, to be printed, compared and stored.
 ///
@@ -57,12 +41,12 @@ impl Sequential {
 
     /// Adds a dense layer with bias and PyTorch's initialisation.
     pub fn dense(self, units: usize) -> Self {
-        self.layer(Layer::Dense { units, bias: true, init: Init::default() })
+        self.layer(Layer::dense(units))
     }
 
     /// Adds a dense layer without bias.
     pub fn dense_without_bias(self, units: usize) -> Self {
-        self.layer(Layer::Dense { units, bias: false, init: Init::default() })
+        self.layer(Layer::Dense { units, bias: false, init: Init::default(), ntk: false })
     }
 
     /// Adds any layer.
@@ -86,9 +70,74 @@ impl Sequential {
         self.activation(Activation::Tanh)
     }
 
+    /// Adds dropout of this share of elements.
+    pub fn dropout(self, rate: f64) -> Self {
+        self.layer(Layer::Dropout { rate })
+    }
+
+    /// Adds a batch norm with PyTorch's settings.
+    pub fn batch_norm(self) -> Self {
+        self.layer(Layer::batch_norm())
+    }
+
+    /// Adds a layer norm with PyTorch's settings.
+    pub fn layer_norm(self) -> Self {
+        self.layer(Layer::layer_norm())
+    }
+
+    /// Adds an RMS norm with PyTorch's settings.
+    pub fn rms_norm(self) -> Self {
+        self.layer(Layer::rms_norm())
+    }
+
+    /// Adds x + f(x) with these layers as f.
+    pub fn residual(self, inner: Self) -> Self {
+        self.layer(Layer::Residual(inner))
+    }
+
+    /// Adds stacks of layers for the same x, whose outputs stand side by side.
+    pub fn branches(self, branches: impl IntoIterator<Item = Self>) -> Self {
+        self.layer(Layer::Branches(branches.into_iter().collect()))
+    }
+
+    /// Adds tables for columns with whole numbers; only as first layer.
+    pub fn embedding(self, tables: impl IntoIterator<Item = Table>) -> Self {
+        self.layer(Layer::Embedding(tables.into_iter().collect()))
+    }
+
+    /// Adds a learned factor and summand for each column.
+    pub fn scale(self) -> Self {
+        self.layer(Layer::Scale { bias: true })
+    }
+
+    /// Adds cosines and sines of this many random frequencies, which stay as they are.
+    pub fn fourier(self, frequencies: usize, sigma: f64) -> Self {
+        self.layer(Layer::Fourier { frequencies, sigma, learned: false })
+    }
+
+    /// Adds a rectifier that learns one slope for negative numbers.
+    pub fn prelu(self) -> Self {
+        self.layer(Layer::Prelu { per_column: false, start: 0.25 })
+    }
+
+    /// Adds a gated unit, which halves the columns.
+    pub fn gated(self, gate: Gate) -> Self {
+        self.layer(Layer::Gated(gate))
+    }
+
+    /// Adds a dense layer of twice as many units and a gated unit, so that `units` come out.
+    pub fn dense_gated(self, units: usize, gate: Gate) -> Self {
+        self.dense(units.saturating_mul(2)).gated(gate)
+    }
+
+    /// Adds a layer of the caller's own.
+    pub fn custom(self, custom: Custom) -> Self {
+        self.layer(Layer::Custom(custom))
+    }
+
     /// Hidden dense layers of these sizes with an activation after each, then a dense output layer.
     pub fn mlp(hidden: &[usize], activation: Activation, outputs: usize, init: Init) -> Self {
-        let dense = |units| Layer::Dense { units, bias: true, init };
+        let dense = |units| Layer::Dense { units, bias: true, init, ntk: false };
         hidden
             .iter()
             .fold(Self::new(), |model, &units| model.layer(dense(units)).activation(activation))
@@ -114,16 +163,11 @@ impl Sequential {
         let mut width = inputs;
         let mut shapes = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
-            let outputs = match layer {
-                Layer::Dense { units: 0, .. } => {
-                    return Err(Error::shape(
-                        format!("layer {index} (dense)"),
-                        "0 units; at least 1 is needed",
-                    ));
-                }
-                Layer::Dense { units, .. } => *units,
-                Layer::Activation(_) => width,
-            };
+            let place = || format!("layer {index} ({})", layer.name());
+            if index > 0 && matches!(layer, Layer::Embedding(_)) {
+                return Err(Error::shape(place(), "it must be the network's first layer"));
+            }
+            let outputs = layer.outputs(width).map_err(|problem| Error::shape(place(), problem))?;
             shapes.push(LayerShape { layer: layer.clone(), inputs: width, outputs });
             width = outputs;
         }
@@ -138,12 +182,50 @@ impl Sequential {
         Ok(self.shapes(inputs)?.last().map_or(inputs, |shape| shape.outputs))
     }
 
+    /// The parameters, in layer order, named by the layers' places.
+    pub(super) fn parameters(&self, inputs: usize) -> Result<Vec<Parameter>> {
+        let mut all = Vec::new();
+        for (place, shape) in self.shapes(inputs)?.into_iter().enumerate() {
+            let inside = shape.layer.parameters(shape.inputs)?.into_iter();
+            all.extend(inside.map(|parameter| parameter.below(place)));
+        }
+        Ok(all)
+    }
+
+    /// The input's columns that hold numbers of tables' rows, with those tables.
+    pub fn tables(&self) -> &[Table] {
+        match self.layers.first() {
+            Some(Layer::Embedding(tables)) => tables,
+            _ => &[],
+        }
+    }
+
+    /// Columns of the widest value inside, for inputs of so many.
+    ///
+    /// # Errors
+    /// As [`Self::shapes`].
+    pub fn widest(&self, inputs: usize) -> Result<usize> {
+        let mut widest = inputs;
+        for shape in self.shapes(inputs)? {
+            let inside = match &shape.layer {
+                Layer::Residual(inner) => inner.widest(shape.inputs)?,
+                Layer::Branches(branches) => {
+                    let all = branches.iter().map(|branch| branch.widest(shape.inputs));
+                    all.collect::<Result<Vec<_>>>()?.into_iter().max().unwrap_or(0)
+                }
+                _ => 0,
+            };
+            widest = widest.max(inside).max(shape.outputs);
+        }
+        Ok(widest)
+    }
+
     /// Where each parameter lies in the arena.
     ///
     /// # Errors
     /// As [`Self::shapes`], or if the parameters are too many to count.
     pub fn layout(&self, inputs: usize) -> Result<ParamLayout> {
-        ParamLayout::of(&self.shapes(inputs)?)
+        ParamLayout::of(&self.parameters(inputs)?)
     }
 
     /// A table of layers, shapes, parameters and bytes.
@@ -174,12 +256,13 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<3} {:<11} {:>16} {:>12}", "", "layer", "shape", "parameters")?;
         for (index, shape) in self.shapes.iter().enumerate() {
-            let (name, count) = match &shape.layer {
-                Layer::Dense { bias, .. } => {
-                    ("dense", shape.inputs * shape.outputs + if *bias { shape.outputs } else { 0 })
-                }
-                Layer::Activation(activation) => (activation.name(), 0),
-            };
+            let parameters = shape.layer.parameters(shape.inputs).map_err(|_| fmt::Error)?;
+            let count: usize = parameters
+                .iter()
+                .filter(|parameter| parameter.trainable)
+                .map(|parameter| parameter.shape.iter().product::<usize>())
+                .sum();
+            let name = shape.layer.name();
             let sizes = format!("{} -> {}", shape.inputs, shape.outputs);
             writeln!(f, "{index:<3} {name:<11} {sizes:>16} {count:>12}")?;
         }
