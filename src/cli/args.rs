@@ -130,6 +130,16 @@ pub struct Settings {
     /// identity, relu, leaky_relu, tanh, sigmoid, gelu, gelu_tanh or silu [default: relu]
     #[arg(long, value_name = "NAME")]
     pub activation: Option<String>,
+    /// none, batch, layer or rms: normalisation after each hidden layer, before its activation [default: none]
+    #[arg(long, value_name = "NAME")]
+    pub norm: Option<String>,
+    /// Share of each hidden layer's outputs that is dropped while training [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    pub dropout: Option<String>,
+    /// All layers instead of hidden ones of these sizes, such as "dense(64), batch_norm, relu, dropout(0.1),
+    /// residual(dense(64), relu), dense"; a last dense without units gets what the task needs
+    #[arg(long, value_name = "LAYERS")]
+    pub layers: Option<String>,
     /// cross-entropy or mse [default: by the task]
     #[arg(long, value_name = "NAME")]
     pub loss: Option<String>,
@@ -208,13 +218,16 @@ pub struct Settings {
 
 impl Settings {
     /// Every setting under its key, as typed.
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 29] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 32] {
         [
             ("table", &self.table),
             ("target", &self.target),
             ("task", &self.task),
             ("hidden", &self.hidden),
             ("activation", &self.activation),
+            ("norm", &self.norm),
+            ("dropout", &self.dropout),
+            ("layers", &self.layers),
             ("loss", &self.loss),
             ("optimizer", &self.optimizer),
             ("lr", &self.lr),

@@ -5,6 +5,7 @@
 use serde::{Serialize, Serializer};
 
 use super::config::{RunConfig, Start, Valid};
+use super::layers::Network;
 use crate::error::{Error, Result};
 use crate::graph::Optimizer;
 use crate::train::{RunInfo, TrainOptions};
@@ -16,8 +17,16 @@ struct File {
     table: String,
     target: String,
     task: &'static str,
-    hidden: Vec<usize>,
-    activation: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hidden: Option<Vec<usize>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activation: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    norm: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropout: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<String>,
     loss: &'static str,
     optimizer: &'static str,
     lr: f64,
@@ -85,12 +94,21 @@ pub(super) fn config_text(
             weight_decay
         }
     };
+    let (plain, layers) = match &config.network {
+        Network::Layers(text) => (None, Some(text.clone())),
+        Network::Plain { hidden, norm, activation, dropout } => {
+            (Some((hidden, *activation, *norm, *dropout)), None)
+        }
+    };
     let file = File {
         table: config.table.display().to_string(),
         target: config.target.clone(),
         task: if options.loss.classes() { "classify" } else { "regress" },
-        hidden: config.hidden.clone(),
-        activation: config.activation.name(),
+        hidden: plain.map(|plain| plain.0.clone()),
+        activation: plain.map(|plain| plain.1.name()),
+        norm: plain.map(|plain| plain.2.name()),
+        dropout: plain.map(|plain| plain.3),
+        layers,
         loss: options.loss.name(),
         optimizer: options.optimizer.name(),
         lr: options.lr,

@@ -120,7 +120,12 @@ pub(super) fn fill(tensors: &SafeTensors<'_>, layout: &ParamLayout) -> Result<Pa
             },
         }
     }
-    let known = |name: &str| layout.views().iter().any(|view| view.name == name);
+    let known = |name: &str| {
+        // PyTorch counts batches beside running statistics; nothing here needs that count.
+        let statistics = name.strip_suffix("num_batches_tracked");
+        let beside = statistics.map(|place| format!("{place}running_mean"));
+        layout.views().iter().any(|view| view.name == name || Some(&view.name) == beside.as_ref())
+    };
     let mut unexpected: Vec<_> = tensors.names().into_iter().filter(|name| !known(name)).collect();
     unexpected.sort_unstable();
     problems.extend(unexpected.into_iter().map(|name| format!("`{name}` is not in the model")));

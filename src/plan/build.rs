@@ -317,7 +317,10 @@ impl Plan {
         if sizes.eval_rows > 0 {
             builder.eval_phase(inference, sizes, &weights, &mut ports)?;
         }
-        Ok(builder.finish(sizes.batch, sizes.eval_batch, ports))
+        let plan = builder.finish(sizes.batch, sizes.eval_batch, ports);
+        // Before any device is asked: what has no form in half precision is no matter of adapters.
+        plan.train.iter().try_for_each(|step| plan.stored(step).map(|_| ()))?;
+        Ok(plan)
     }
 
     /// The plan of prediction alone.

@@ -6,6 +6,7 @@
 mod event;
 mod feed;
 mod fit;
+mod ids;
 mod metrics;
 mod options;
 mod predict;
@@ -19,6 +20,8 @@ mod workload;
 
 pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
 pub use fit::Fit;
+#[cfg(feature = "cli")]
+pub(crate) use ids::{check_dataset, check_ids};
 pub use metrics::Metrics;
 pub use options::TrainOptions;
 pub use predict::{Predictions, Predictor, TrainedModel};

@@ -4,7 +4,8 @@
 //! Absent on purpose: the values; `stream.rs` brings them.
 
 use super::TrainOptions;
-use super::predict::{eval_sizes, widest};
+use super::ids::check_dataset;
+use super::predict::eval_sizes;
 use crate::data::{Dataset, Split};
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -144,6 +145,10 @@ impl Room<'_> {
                 format!("it gives {outputs} outputs, but the target needs {}", train.outputs());
             return Err(Error::shape("model", problem));
         }
+        check_dataset(model.tables(), train, " (training part)")?;
+        if let Some(valid) = &data.valid {
+            check_dataset(model.tables(), valid, " (validation part)")?;
+        }
         if options.loss.classes() != (train.classes() > 0) {
             let kind = if train.classes() > 0 { "classes" } else { "numbers" };
             return Err(Error::setting(
@@ -162,7 +167,7 @@ impl Room<'_> {
     fn evals(&self) -> Result<[(usize, usize); 2]> {
         let rows = self.data.valid.as_ref().map_or(0, Dataset::rows);
         let batch = self.batch();
-        let widest = widest(self.model, self.data.train.columns())?;
+        let widest = self.model.widest(self.data.train.columns())?;
         Ok([eval_sizes(rows, widest, batch), (batch.min(rows), batch.min(rows))])
     }
 

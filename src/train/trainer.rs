@@ -88,7 +88,8 @@ impl Trainer {
         (model, data, options): (&Sequential, &Split, &TrainOptions),
         begun: Instant,
     ) -> Result<Self> {
-        let preparation = Preparation::fit(&data.train, options.scale);
+        let ids = model.tables().iter().map(|table| table.column);
+        let preparation = Preparation::fit(&data.train, options.scale).with_columns_as_is(ids);
         let train = &data.train;
         if options.precision == Precision::F16 {
             check_range(&preparation, train)?;

@@ -58,6 +58,11 @@ impl Oracle {
         &self.tensors[name].0
     }
 
+    /// What the file says of itself under a key.
+    pub fn metadata(&self, key: &str) -> &str {
+        self.metadata.get(key).unwrap_or_else(|| panic!("the oracle says nothing of {key}"))
+    }
+
     /// The trajectories' table of cases.
     pub fn cases(&self) -> Vec<Case> {
         serde_json::from_str(&self.metadata["cases"]).unwrap()
