@@ -12,8 +12,9 @@ use wgrad::Activation;
 use wgrad::device::verify::check;
 use wgrad::plan::{Kernel, Phase, StepRow};
 
-const NT: Kernel = Kernel::MatmulNt { bias: true, act: Activation::Relu, save: false };
-const NN: Kernel = Kernel::MatmulNn { act_grad: Activation::Relu };
+const NT: Kernel =
+    Kernel::MatmulNt { bias: true, act: Activation::Relu, save: false, dropout: None };
+const NN: Kernel = Kernel::MatmulNn { act_grad: Activation::Relu, dropout: None };
 const TN: Kernel = Kernel::MatmulTn { bias_grad: true };
 const GELU: Kernel = Kernel::Activate { act: Activation::Gelu, bias: false };
 const GELU_GRAD: Kernel = Kernel::ActivateGrad { act: Activation::Gelu };

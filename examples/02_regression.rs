@@ -18,7 +18,7 @@ fn main() -> Result<()> {
     let model = Sequential::mlp(&[32, 32], Activation::Gelu, 1, Init::Pytorch);
     let options = TrainOptions {
         loss: Loss::Mse,
-        schedule: ScheduleKind::Cosine,
+        schedule: ScheduleKind::COSINE,
         epochs: 60,
         batch_size: 32,
         lr: 0.01,

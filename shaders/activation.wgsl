@@ -1,5 +1,5 @@
-// The activations' formulas; their twins are in src/device/cpu/activation.rs.
-// The host sets ACT, and a constant for each activation's number.
+// The activations that are written out; their twins are in src/device/cpu/activation.rs. The host sets ACT, a constant for
+// each activation's number, and writes value_by_formula and slope_by_formula for the others, both of x.
 
 const LEAKY_SLOPE: f32 = 0.01;
 const GELU_CUBIC: f32 = 0.044715;
@@ -21,7 +21,8 @@ fn activate(x: f32) -> f32 {
         case GELU: { return x * normal_cdf_of(x); }
         case GELU_TANH: { return 0.5 * x * (1.0 + tanh_of(gelu_inner(x))); }
         case SILU: { return x * sigmoid_of(x); }
-        default: { return x; }
+        case IDENTITY: { return x; }
+        default: { return value_by_formula(x); }
     }
 }
 
@@ -46,6 +47,7 @@ fn activation_gradient(saved: f32) -> f32 {
             let s = sigmoid_of(saved);
             return s + clamp(saved, -100.0, 100.0) * s * (1.0 - s);
         }
-        default: { return 1.0; }
+        case IDENTITY: { return 1.0; }
+        default: { return slope_by_formula(saved); }
     }
 }

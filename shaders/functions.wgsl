@@ -82,9 +82,14 @@ fn normal_density_of(x: f32) -> f32 {
 }
 
 // sin(x - k pi) for |x - k pi| <= pi/2, with the sign that odd k brings. Vulkan asks for no more than 11 bits of its own
-// sine. pi in three parts (Cephes), of which k times the first two is exact for k below 8192.
+// sine. pi in three parts (Cephes): good for k up to 100,000.
 fn sine_around(x: f32, k: f32, odd: f32) -> f32 {
-    let r = clamp(((x - k * 3.140625) - k * 9.67502593994140625e-4) - k * 1.50995799097837643e-7, -1.6, 1.6);
+    // k in two parts, so that all products but the last, which is small, are exact.
+    let high = round(k * 0.0009765625);
+    let low = k - 1024.0 * high;
+    let coarse = (x - high * 3216.0) - low * 3.140625;
+    let fine = (coarse - high * 0.99072265625) - low * 9.67502593994140625e-4;
+    let r = clamp(fine - k * 1.50995799097837643e-7, -1.6, 1.6);
     let s = r * r;
     let y = r * (1.0 + s * (-0.1666666667 + s * (8.333333333e-3 + s * (-1.984126984e-4 + s * (2.755731922e-6
         + s * (-2.505210839e-8 + s * 1.605904384e-10))))));

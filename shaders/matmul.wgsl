@@ -5,6 +5,8 @@ struct Params {
     n: u32,
     k: u32,
     fused: u32,
+    stream: u32,
+    rate: f32,
 }
 
 @group(0) @binding(1) var<uniform> params: Params;
@@ -17,6 +19,11 @@ struct Params {
 // What is fused in is a constant where each combination has a pipeline of its own, else a uniform.
 fn size_of_product() -> Size {
     return Size(params.m, params.n, params.k, select(FUSED, params.fused, ONE_PIPELINE == 1u));
+}
+
+// What dropout multiplies an element by.
+fn dropout(at: u32) -> f32 {
+    return keep(params.stream, params.rate, at);
 }
 
 fn load_a(at: u32) -> f32 {

@@ -4,7 +4,7 @@
 //   matmul_nn: out = a b, then an activation's gradient (input gradient)
 //   matmul_tn: out = a^T b, and the sums of a's columns (weight and bias gradient)
 // The shader that this file is put in says where things lie: load_a, load_b, load_extra (bias [n], or saved [m,n]),
-// load_out, store_out and store_extra (saved [m,n], or sums [m]).
+// load_out, store_out and store_extra (saved [m,n], or sums [m]), and what dropout multiplies an element by.
 
 struct Size {
     m: u32,
@@ -32,7 +32,7 @@ fn finish(size: Size, row: u32, column: u32, sum: f32) {
     if has(size, BIAS) {
         z += load_extra(column);
     }
-    if has(size, SAVE) {
+    if has(size, SAVE) && SAVE_RESULT == 0u {
         store_extra(at, z);
     }
     if has(size, GRADIENT) {
@@ -40,6 +40,12 @@ fn finish(size: Size, row: u32, column: u32, sum: f32) {
     }
     if has(size, ACTIVATE) {
         z = activate(z);
+    }
+    if has(size, SAVE) && SAVE_RESULT == 1u {
+        store_extra(at, z);
+    }
+    if DROPOUT == 1u {
+        z *= dropout(at);
     }
     store_out(at, z);
 }

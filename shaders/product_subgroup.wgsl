@@ -103,7 +103,7 @@ fn product_tile(size: Size, tile: u32, lane: u32) {
         }
     }
     // For the rest each lane takes up its own sums again: a loop that is not unrolled compiles in a third of the time.
-    if has(size, GRADIENT | SAVE) || (SHORT_ACT == 0u && has(size, ACTIVATE)) {
+    if DROPOUT == 1u || has(size, GRADIENT | SAVE) || (SHORT_ACT == 0u && has(size, ACTIVATE)) {
         let rows = min(REG_M, size.m - row0);
         for (var i = 0u; i < rows * REG_N; i++) {
             let row = row0 + i / REG_N;

@@ -14,8 +14,8 @@ struct Op {
     extra: u32,
     extra_out: u32,
     fused: u32,
-    unused0: u32,
-    unused1: u32,
+    stream: u32,     // of dropout
+    rate: f32,       // 0 for none
 }
 
 struct Params {
@@ -47,6 +47,11 @@ struct Row {
 // The step and the operation under way, for the functions below.
 var<private> step: Step;
 var<private> op: Op;
+
+// What dropout multiplies an element by.
+fn dropout(at: u32) -> f32 {
+    return keep(op.stream, op.rate, at);
+}
 
 fn load_a(at: u32) -> f32 {
     return scratch[op.a + at];

@@ -2,6 +2,10 @@
 //!
 //! Each module lists its own items, beside their formulas; `report::vocabulary` makes the document of them.
 
+mod call;
+
+pub(crate) use call::{Call, written};
+
 /// An item as documents show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {

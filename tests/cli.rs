@@ -366,7 +366,9 @@ fn evaluation_agrees_with_training() {
             }
         }
         let plain = place.ok(&["evaluate", &run, "valid.csv"]);
-        assert!(plain.starts_with("20 rows, loss ") && plain.lines().count() == 1, "{plain}");
+        assert!(plain.starts_with("20 rows, loss "), "{plain}");
+        let shown = if target == "kind" { "\n  roc_auc " } else { "\n  explained_variance " };
+        assert!(plain.contains(shown) && plain.contains("precision") == (target == "kind"));
     }
 }
 
@@ -532,7 +534,8 @@ fn wrong_usage_is_code_2_and_leaves_nothing() {
         (&["--loss", "mae"], &["--loss", "\"mae\"", "cross-entropy, mse"]),
         (&["--loss", "mse"], &["--loss", "mse does not fit", "classes"]),
         (&["--optimizer", "lion"], &["--optimizer", "\"lion\"", "sgd, adam, adamw"]),
-        (&["--schedule", "step"], &["--schedule", "\"step\"", "one-cycle"]),
+        (&["--schedule", "steps"], &["--schedule", "\"steps\"", "one-cycle"]),
+        (&["--schedule", "step"], &["--schedule: step needs every: write step(every=NUMBER)"]),
         (&["--scale", "minmax"], &["--scale", "minmax", "standard"]),
         (&["--task", "cluster"], &["--task", "auto, classify, regress"]),
         (&["--init", "ones"], &["--init", "\"ones\"", "kaiming-uniform"]),

@@ -49,7 +49,7 @@ fn every_shader() -> Vec<Shader> {
                 spec,
                 variant,
                 stored,
-                &sequence_consts(update, variant, act, classes),
+                &sequence_consts(update, variant, act, (classes, classes)),
                 "",
             );
             all.push(Shader { spec, variant, stored, label, wgsl });

@@ -45,7 +45,10 @@ fn run(data: &Split, options: &TrainOptions, kind: &DeviceKind) -> Result<(Outco
     let outcome = Outcome {
         weights: trainer.params()?.arena().iter().map(|value| value.to_bits()).collect(),
         losses: epochs.iter().map(|stats| stats.train_loss.to_bits()).collect(),
-        valid: epochs.iter().map(|stats| stats.valid.map(|valid| valid.loss.to_bits())).collect(),
+        valid: epochs
+            .iter()
+            .map(|stats| stats.valid.as_ref().map(|valid| valid.loss.to_bits()))
+            .collect(),
         steps: epochs.iter().map(|stats| stats.steps).collect(),
     };
     Ok((outcome, trainer.info().clone()))

@@ -62,8 +62,8 @@ fn a_run_stopped_at_an_epochs_end_has_that_epochs_weights() {
     }
 }
 
-/// A device that notes what it is asked to do.
-struct Noting(CpuDevice<f32>, Rc<RefCell<Vec<&'static str>>>);
+/// A device that notes what it is asked to do, and the rows of its steps.
+struct Noting(CpuDevice<f32>, Rc<RefCell<Vec<&'static str>>>, Rc<RefCell<Vec<StepRow>>>);
 
 impl Noting {
     fn note(&self, what: &'static str) {
@@ -84,6 +84,9 @@ impl Device for Noting {
     }
     fn write_steps(&mut self, phase: Phase, rows: &[StepRow]) -> wgrad::Result<()> {
         self.note("write steps");
+        if phase == Phase::Train {
+            self.2.borrow_mut().extend_from_slice(rows);
+        }
         self.0.write_steps(phase, rows)
     }
     fn stride(&self, _: Phase) -> u32 {
@@ -118,7 +121,7 @@ impl Device for Noting {
 #[test]
 fn the_device_has_steps_to_run_when_an_epoch_is_told_of() {
     let notes = Rc::new(RefCell::new(Vec::new()));
-    let device = Box::new(Noting(CpuDevice::new(), Rc::clone(&notes)));
+    let device = Box::new(Noting(CpuDevice::new(), Rc::clone(&notes), Rc::default()));
     let model = Sequential::mlp(&[4], Activation::Tanh, 3, Init::Pytorch);
     let data = synth::spirals(60, 3, Seed(1)).split(0.2, Seed(1)).unwrap();
     let options = TrainOptions { epochs: 3, batch_size: 8, ..TrainOptions::default() };
@@ -138,6 +141,33 @@ fn the_device_has_steps_to_run_when_an_epoch_is_told_of() {
     assert_eq!(told[0], [&first[..], &rest, &end, &first].concat());
     assert_eq!(told[1], [&rest[..], &later, &first].concat());
     assert_eq!(told[2], [&rest[..], &later].concat());
+}
+
+/// What goes by schedule reaches the device with each step.
+#[test]
+fn steps_bring_their_rate_and_shares() {
+    let rows = Rc::new(RefCell::new(Vec::new()));
+    let device = Box::new(Noting(CpuDevice::new(), Rc::default(), Rc::clone(&rows)));
+    let model = Sequential::mlp(&[4], Activation::Tanh, 3, Init::Pytorch);
+    let data = synth::spirals(60, 3, Seed(1)).split(0.2, Seed(1)).unwrap();
+    let options = TrainOptions {
+        epochs: 3,
+        batch_size: 8,
+        warmup: 0.5,
+        decay_schedule: "flat-cosine".parse().unwrap(),
+        dropout_schedule: "step(every=1, gamma=0.5)".parse().unwrap(),
+        ..TrainOptions::default()
+    };
+    let mut trainer = Trainer::with_device(&model, &data, &options, device).unwrap();
+    fit(&mut trainer);
+    let schedules = options.schedules(6);
+    assert_eq!(rows.borrow().len(), 18);
+    for (step, row) in (0..).zip(rows.borrow().iter()) {
+        let want = schedules.factors(step);
+        assert_eq!((row.lr, row.decay, row.dropout), (want.lr, want.weight_decay, want.dropout));
+    }
+    let last = schedules.factors(17);
+    assert!(last.weight_decay < 0.1 && last.dropout == 0.25);
 }
 
 /// Within a window, the losses are all that comes back, a number a step, and nothing goes in.

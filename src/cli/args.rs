@@ -167,15 +167,38 @@ pub struct Settings {
     /// Keeps the divisor of adam and adamw from 0 [default: 1e-8]
     #[arg(long, value_name = "NUMBER")]
     pub eps: Option<String>,
-    /// constant, cosine or one-cycle [default: constant]
+    /// How the learning rate goes over the run: constant, step, multi-step, exponential, polynomial, cosine,
+    /// cosine-restarts, one-cycle, flat-cosine, cos-log-4, inverse-sqrt or plateau, with arguments such as
+    /// "step(every=10, gamma=0.5)", where times are epochs [default: constant]
     #[arg(long, value_name = "NAME")]
     pub schedule: Option<String>,
     /// Epochs over which the learning rate rises at first, such as 0.5 [default: 0]
     #[arg(long, value_name = "EPOCHS")]
     pub warmup: Option<String>,
+    /// How the weight decay goes over the run, as --schedule, without the warm-up [default: constant]
+    #[arg(long, value_name = "NAME")]
+    pub decay_schedule: Option<String>,
+    /// How the dropout rates go over the run, as --schedule, without the warm-up [default: constant]
+    #[arg(long, value_name = "NAME")]
+    pub dropout_schedule: Option<String>,
     /// Passes over the training rows [default: 30]
     #[arg(long, value_name = "COUNT")]
     pub epochs: Option<String>,
+    /// Stop after so many epochs in which --stop-metric got no better, or none for never [default: none]
+    #[arg(long, value_name = "EPOCHS")]
+    pub stop_patience: Option<String>,
+    /// Metric of the validation rows that early stopping and --keep best watch [default: loss]
+    #[arg(long, value_name = "NAME")]
+    pub stop_metric: Option<String>,
+    /// How much better it has to get to count [default: 0]
+    #[arg(long, value_name = "NUMBER")]
+    pub stop_delta: Option<String>,
+    /// best or last: which epoch's weights are kept [default: best with --stop-patience, else last]
+    #[arg(long, value_name = "NAME")]
+    pub keep: Option<String>,
+    /// More metrics of the validation rows for each epoch, such as f1_macro,roc_auc,top_3 or mape [default: none]
+    #[arg(long, value_name = "NAMES")]
+    pub metrics: Option<String>,
     /// Rows of a batch [default: 32]
     #[arg(long, value_name = "ROWS")]
     pub batch_size: Option<String>,
@@ -191,8 +214,9 @@ pub struct Settings {
     /// Number from which all random choices follow [default: 0]
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<String>,
-    /// pytorch, kaiming-uniform, kaiming-normal, xavier-uniform, xavier-normal, or weights from a file
-    /// [default: pytorch]
+    /// How weights start: pytorch, kaiming-uniform, kaiming-normal, xavier-uniform, xavier-normal, lecun-uniform,
+    /// lecun-normal, orthogonal, trunc-normal, constant, siren or ntk, with arguments such as
+    /// "kaiming-normal(gain=tanh, fan=out)"; or weights from a file [default: pytorch]
     #[arg(long, value_name = "SCHEME|FILE.safetensors")]
     pub init: Option<String>,
     /// f32, or f16 on a GPU: half precision for what lies between a step's kernels [default: f32]
@@ -218,7 +242,7 @@ pub struct Settings {
 
 impl Settings {
     /// Every setting under its key, as typed.
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 32] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 39] {
         [
             ("table", &self.table),
             ("target", &self.target),
@@ -239,7 +263,14 @@ impl Settings {
             ("eps", &self.eps),
             ("schedule", &self.schedule),
             ("warmup", &self.warmup),
+            ("decay-schedule", &self.decay_schedule),
+            ("dropout-schedule", &self.dropout_schedule),
             ("epochs", &self.epochs),
+            ("stop-patience", &self.stop_patience),
+            ("stop-metric", &self.stop_metric),
+            ("stop-delta", &self.stop_delta),
+            ("keep", &self.keep),
+            ("metrics", &self.metrics),
             ("batch-size", &self.batch_size),
             ("valid", &self.valid),
             ("shuffle", &self.shuffle),
@@ -397,6 +428,10 @@ mod tests {
             ("batch-size", options.batch_size.to_string()),
             ("schedule", options.schedule.to_string()),
             ("warmup", options.warmup.to_string()),
+            ("decay-schedule", options.decay_schedule.to_string()),
+            ("dropout-schedule", options.dropout_schedule.to_string()),
+            ("stop-metric", options.stop_metric.to_string()),
+            ("stop-delta", options.stop_delta.to_string()),
             ("optimizer", options.optimizer.name().to_string()),
             ("scale", options.scale.to_string()),
             ("tune", options.tuning.tune.to_string()),

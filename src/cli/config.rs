@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::cache::tuning_folder;
+use super::course::{patience, schedule, watched};
 use super::given::Given;
 use super::layers::Network;
 use crate::data::{Dataset, Split, Target, TargetKind, column_names, list};
@@ -18,7 +19,7 @@ use crate::graph::{Loss, Optimizer};
 use crate::model::{Init, Params, Sequential};
 use crate::plan::Precision;
 use crate::random::Seed;
-use crate::train::{TrainOptions, check_dataset};
+use crate::train::{Metric, TrainOptions, check_dataset};
 
 /// What the target is taken for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,9 +81,20 @@ impl RunConfig {
             loss: defaults.loss,
             optimizer: optimizer(&given, defaults.optimizer)?,
             lr: given.plain("lr", "a number")?.unwrap_or(defaults.lr),
-            schedule: given.read("schedule", FromStr::from_str)?.unwrap_or(defaults.schedule),
+            schedule: schedule(&given, "schedule")?,
             warmup: given.plain("warmup", "a number of epochs")?.unwrap_or(defaults.warmup),
+            decay_schedule: schedule(&given, "decay-schedule")?,
+            dropout_schedule: schedule(&given, "dropout-schedule")?,
             epochs: given.plain("epochs", "a whole number above 0")?.unwrap_or(defaults.epochs),
+            stop_patience: patience(&given)?,
+            stop_metric: given
+                .read("stop-metric", |name| Metric::named("--stop-metric", name))?
+                .unwrap_or(defaults.stop_metric),
+            stop_delta: given.plain("stop-delta", "a number")?.unwrap_or(defaults.stop_delta),
+            keep: given.read("keep", FromStr::from_str)?,
+            metrics: given
+                .read("metrics", |names| Metric::list("--metrics", names))?
+                .unwrap_or(defaults.metrics),
             batch_size: given
                 .plain("batch-size", "a whole number above 0")?
                 .unwrap_or(defaults.batch_size),
@@ -102,6 +114,7 @@ impl RunConfig {
             device_memory: given.read("device-memory", device_memory)?.flatten(),
         };
         options.check().map_err(|error| given.locate(error))?;
+        watched(&given, &options)?;
         Ok(Self {
             table: table.into(),
             target: target.to_string(),
@@ -324,7 +337,7 @@ mod tests {
     use super::*;
     use crate::cli::args::Settings;
     use crate::cli::layers::Norm;
-    use crate::model::Activation;
+    use crate::model::{Activation, Layer};
 
     fn resolved(change: impl FnOnce(&mut Settings)) -> Result<RunConfig> {
         let mut settings = Settings {
@@ -347,7 +360,7 @@ mod tests {
         let plain = Network::Plain {
             hidden: vec![128, 64],
             norm: Norm::None,
-            activation: Activation::Relu,
+            activation: Layer::Activation(Activation::Relu),
             dropout: 0.0,
         };
         assert_eq!((config.network, config.out), (plain, PathBuf::from("runs/iris")));
@@ -444,6 +457,27 @@ mod tests {
         assert_eq!(
             refused(|s| s.warmup = Some("-1".into())),
             "--warmup: -1, but it must be a finite number of 0 or more"
+        );
+        assert_eq!(
+            refused(|s| s.stop_metric = Some("accuracy".into())),
+            "--stop-metric: nothing is watched; it belongs to --stop-patience and --keep best"
+        );
+        assert_eq!(
+            refused(|s| (s.keep, s.stop_delta) = (Some("best".into()), Some("0.1".into()))),
+            "--stop-delta: nothing is watched; it belongs to --stop-patience"
+        );
+        assert_eq!(
+            refused(|s| s.stop_patience = Some("0".into())),
+            "--stop-patience: 0, but it must be above 0"
+        );
+        assert!(refused(|s| s.keep = Some("first".into())).contains("known: best, last"));
+        assert!(
+            refused(|s| s.metrics = Some("f1_macro,f2".into()))
+                .starts_with("--metrics: unknown name \"f2\"; known: loss, accuracy")
+        );
+        assert!(
+            refused(|s| s.dropout_schedule = Some("cosine(1, 2)".into()))
+                .starts_with("--dropout-schedule: 2 arguments are too many; cosine has end")
         );
         assert_eq!(
             refused(|s| s.beta1 = Some("1".into())),

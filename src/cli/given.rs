@@ -54,6 +54,11 @@ impl Given {
         } else if ours_has(&typed, &OF_PLAIN) {
             file.0.remove("layers");
         }
+        if typed.text("stop-patience").is_some_and(|text| text.trim().eq_ignore_ascii_case("none"))
+        {
+            let keeps_best = typed.text("keep").or(file.text("keep")) == Some("best");
+            file.0.retain(|key, _| *key != "stop-delta" && (keeps_best || *key != "stop-metric"));
+        }
         file.0.extend(typed.0);
         Ok(file)
     }
@@ -240,6 +245,19 @@ mod tests {
         let given = merged("lr = 0.1\n[[layers]]\ntype = \"dense\"\n", norm).unwrap();
         assert_eq!((given.text("norm"), given.text("layers")), (Some("rms"), None));
         assert!(refused("layers = [1]").contains("run.toml: layers: a layer must be"));
+    }
+
+    #[test]
+    fn no_early_stopping_drops_what_the_file_says_of_it() {
+        let file = "stop-patience = 3\nstop-metric = \"accuracy\"\nstop-delta = 0.1\n";
+        let without = |file: &str| {
+            let never = Some("none".to_string());
+            merged(file, Settings { stop_patience: never, ..Settings::default() }).unwrap()
+        };
+        let given = without(file);
+        assert_eq!((given.text("stop-metric"), given.text("stop-delta")), (None, None));
+        let given = without(&format!("{file}keep = \"best\"\n"));
+        assert_eq!((given.text("stop-metric"), given.text("stop-delta")), (Some("accuracy"), None));
     }
 
     #[test]

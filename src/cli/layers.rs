@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::given::{Given, text_of};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::model::{Activation, Init, Layer, Reading, Sequential};
+use crate::model::{Activation, Custom, Init, Layer, Reading, Sequential, expression};
 
 /// A normalisation after each hidden layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl FromStr for Norm {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Network {
     /// Hidden layers of these sizes, each with a norm, an activation and dropout after it, and the output layer.
-    Plain { hidden: Vec<usize>, norm: Norm, activation: Activation, dropout: f64 },
+    Plain { hidden: Vec<usize>, norm: Norm, activation: Layer, dropout: f64 },
     /// All layers, as text.
     Layers(String),
 }
@@ -87,7 +87,9 @@ impl Network {
         Ok(Self::Plain {
             hidden: given.read("hidden", hidden)?.unwrap_or_else(|| vec![128, 64]),
             norm: given.read("norm", FromStr::from_str)?.unwrap_or_default(),
-            activation: given.read("activation", FromStr::from_str)?.unwrap_or_default(),
+            activation: given
+                .read("activation", activation)?
+                .unwrap_or_else(|| Layer::Activation(Activation::default())),
             dropout,
         })
     }
@@ -101,17 +103,37 @@ impl Network {
                 Reading { outputs: Some(outputs), columns, init }.layers(text)
             }
             Self::Plain { hidden, norm, activation, dropout } => {
-                let dense = |units| Layer::Dense { units, bias: true, init, ntk: false };
+                let dense = |units| Layer::dense_from(units, init);
                 let mut model = Sequential::new();
                 for &units in hidden {
                     model = model.layer(dense(units));
                     model = norm.layer().into_iter().fold(model, Sequential::layer);
-                    model = model.activation(*activation);
+                    model = model.layer(activation.clone());
                     model = if *dropout > 0.0 { model.dropout(*dropout) } else { model };
                 }
                 Ok(model.layer(dense(outputs)))
             }
         }
+    }
+}
+
+/// An activation by its name, or an expression of x.
+fn activation(text: &str) -> Result<Layer> {
+    let known = text.trim().parse().map(Layer::Activation);
+    let is_name = |c: char| c.is_alphanumeric() || "_- ".contains(c);
+    if known.is_ok() || text.trim() != "x" && text.chars().all(is_name) {
+        return known;
+    }
+    let custom = Custom::of(expression(text)?, &[]);
+    let wrong = |problem| Error::setting("--activation", problem);
+    Ok(Layer::Custom(custom.map_err(wrong)?))
+}
+
+/// The text of a plain network's activation.
+pub(super) fn activation_text(layer: &Layer) -> String {
+    match layer {
+        Layer::Custom(custom) => custom.expr().to_string(),
+        other => other.to_string(),
     }
 }
 
@@ -208,6 +230,21 @@ mod tests {
         assert!(hidden("").unwrap().is_empty() && hidden("none").unwrap().is_empty());
         for bad in ["0", "64,-2", "64,", "a", "1.5", "99999999999999999999999"] {
             assert!(hidden(bad).unwrap_err().to_string().starts_with("--hidden: "), "{bad}");
+        }
+    }
+
+    #[test]
+    fn activations_are_names_or_expressions() {
+        for text in ["silu", "x * sigmoid(x)", "if(x < 0, 0.1 * x, x)"] {
+            assert_eq!(activation_text(&activation(text).unwrap()), text);
+        }
+        let said = activation("swish7").unwrap_err().to_string();
+        assert!(
+            said.starts_with("--activation: unknown name \"swish7\"; known: identity"),
+            "{said}"
+        );
+        for wrong in ["x * x1", "1 + 2", "what(x)"] {
+            assert!(activation(wrong).unwrap_err().to_string().starts_with("--activation: "));
         }
     }
 

@@ -8,6 +8,7 @@ mod args;
 mod bench;
 mod cache;
 mod config;
+mod course;
 mod evaluate;
 mod folder;
 mod given;

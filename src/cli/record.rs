@@ -5,10 +5,10 @@
 use serde::{Serialize, Serializer};
 
 use super::config::{RunConfig, Start, Valid};
-use super::layers::Network;
+use super::layers::{Network, activation_text};
 use crate::error::{Error, Result};
 use crate::graph::Optimizer;
-use crate::train::{RunInfo, TrainOptions};
+use crate::train::{Keep, RunInfo, TrainOptions};
 
 /// The file's keys, in the order of the options.
 #[derive(Serialize)]
@@ -20,7 +20,7 @@ struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
     hidden: Option<Vec<usize>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    activation: Option<&'static str>,
+    activation: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     norm: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,9 +41,21 @@ struct File {
     beta2: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     eps: Option<f64>,
-    schedule: &'static str,
+    schedule: String,
     warmup: f64,
+    decay_schedule: String,
+    dropout_schedule: String,
     epochs: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_patience: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_metric: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_delta: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    metrics: Vec<String>,
     batch_size: usize,
     #[serde(serialize_with = "share_or_file")]
     valid: Valid,
@@ -97,15 +109,16 @@ pub(super) fn config_text(
     let (plain, layers) = match &config.network {
         Network::Layers(text) => (None, Some(text.clone())),
         Network::Plain { hidden, norm, activation, dropout } => {
-            (Some((hidden, *activation, *norm, *dropout)), None)
+            (Some((hidden, activation, *norm, *dropout)), None)
         }
     };
+    let watches = options.stop_patience.is_some() || options.keeps() == Keep::Best;
     let file = File {
         table: config.table.display().to_string(),
         target: config.target.clone(),
         task: if options.loss.classes() { "classify" } else { "regress" },
         hidden: plain.map(|plain| plain.0.clone()),
-        activation: plain.map(|plain| plain.1.name()),
+        activation: plain.map(|plain| activation_text(plain.1)),
         norm: plain.map(|plain| plain.2.name()),
         dropout: plain.map(|plain| plain.3),
         layers,
@@ -118,9 +131,17 @@ pub(super) fn config_text(
         beta1: adam.map(|adam| adam.0),
         beta2: adam.map(|adam| adam.1),
         eps: adam.map(|adam| adam.2),
-        schedule: options.schedule.name(),
+        schedule: options.schedule.to_string(),
         warmup: options.warmup,
+        decay_schedule: options.decay_schedule.to_string(),
+        dropout_schedule: options.dropout_schedule.to_string(),
         epochs: options.epochs,
+        stop_patience: options.stop_patience,
+        stop_metric: watches.then(|| options.stop_metric.to_string()),
+        stop_delta: options.stop_patience.map(|_| options.stop_delta),
+        // What follows from the patience is left to it, also where it is given anew.
+        keep: options.keep.map(Keep::name),
+        metrics: options.metrics.iter().map(ToString::to_string).collect(),
         batch_size: options.batch_size,
         valid: config.valid.clone(),
         shuffle: options.shuffle,

@@ -17,7 +17,7 @@ use crate::data::{Dataset, Targets};
 use crate::error::{Error, Result};
 use crate::export::write_model;
 use crate::report::{Console, Figures, History, JsonLines, Outcome, counted};
-use crate::train::{EpochStats, Event, Progress, TrainOptions, Trainer, Warning};
+use crate::train::{EpochStats, Event, Keep, Progress, TrainOptions, Trainer, Warning};
 
 /// Time between two writings of the model, at least.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -93,6 +93,8 @@ struct Run {
     begun: Instant,
     /// The epoch whose weights are on disk, and since when.
     saved: Option<(u32, Instant)>,
+    /// Epochs that were finished, and the steps they took.
+    ended: (u32, u64),
     /// How far the present epoch has come.
     progress: Option<Progress>,
     /// What to say of the table once training has begun.
@@ -114,6 +116,7 @@ impl Run {
             quiet: args.quiet,
             begun: Instant::now(),
             saved: None,
+            ended: (0, 0),
             progress: None,
             warning,
             folder,
@@ -146,6 +149,7 @@ impl Run {
             Event::Progress(progress) => self.progress = Some(*progress),
             Event::Epoch(stats) => {
                 self.progress = None;
+                self.ended = (stats.epoch, stats.steps);
                 self.history.append(stats)?;
                 if self.saved.is_none_or(|(_, since)| since.elapsed() >= PAUSE) {
                     self.save(trainer)?;
@@ -154,7 +158,9 @@ impl Run {
             Event::Finished(summary) => {
                 self.save(trainer)?;
                 if let Some(kept) = &summary.kept {
-                    self.outcome(trainer, kept, summary.seconds).write(self.folder.metrics())?;
+                    let stopped_after = summary.stopped.map(|stopped| stopped.epoch);
+                    let outcome = self.outcome(trainer, kept, summary.seconds);
+                    Outcome { stopped_after, ..outcome }.write(self.folder.metrics())?;
                 }
             }
             Event::Started(_) | Event::Warned(_) => {}
@@ -219,6 +225,7 @@ impl Run {
             epoch: kept.epoch,
             steps: kept.steps,
             figures: Figures::of(kept),
+            stopped_after: None,
             seconds,
             device,
             interrupted: false,
@@ -244,10 +251,10 @@ impl Run {
         }
     }
 
-    /// Keeps the weights as they are now.
+    /// Keeps the weights as they are now, or those of the best epoch where that one is kept.
     fn interrupted(&mut self, trainer: &mut Trainer, options: &TrainOptions) -> Result<()> {
         let steps_per_epoch = trainer.info().steps_per_epoch as u64;
-        let (epoch, done) = trainer.kept().map_or((0, 0), |kept| (kept.epoch, kept.steps));
+        let (epoch, done) = self.ended;
         let progress = self.progress.take();
         let steps =
             progress.map_or(done, |p| u64::from(p.epoch - 1) * steps_per_epoch + p.step as u64);
@@ -257,7 +264,9 @@ impl Run {
         let kept = trainer.kept().cloned();
         let present = trainer.params()?;
         let finite = present.arena().iter().all(|value| value.is_finite());
-        let outcome = if let Some(kept) = kept.as_ref().filter(|_| !finite || steps == done) {
+        let best = options.keeps() == Keep::Best;
+        let outcome = if let Some(kept) = kept.as_ref().filter(|_| best || !finite || steps == done)
+        {
             self.save(trainer)?;
             Outcome {
                 interrupted: true,
@@ -274,6 +283,7 @@ impl Run {
                 epoch,
                 steps,
                 figures: Figures::new(loss, valid.as_ref()),
+                stopped_after: None,
                 seconds,
                 device,
                 interrupted: true,
@@ -286,7 +296,7 @@ impl Run {
         if let Some(json) = &mut self.json {
             json.interrupted(&outcome).map_err(failed)?;
         }
-        self.tell_interrupted(&outcome, options);
+        self.tell_interrupted(&outcome, (epoch, steps), options);
         Ok(())
     }
 
@@ -298,15 +308,24 @@ impl Run {
     }
 
     /// Where the weights are, and how to go on with them.
-    fn tell_interrupted(&mut self, outcome: &Outcome, options: &TrainOptions) {
-        let Outcome { steps, epoch, .. } = *outcome;
+    fn tell_interrupted(
+        &mut self,
+        kept: &Outcome,
+        (epochs, steps): (u32, u64),
+        options: &TrainOptions,
+    ) {
         let model = self.folder.model();
+        let (weights, steps) = if kept.epoch == epochs {
+            ("the weights".to_string(), kept.steps)
+        } else {
+            (format!("the weights of epoch {}, the best,", kept.epoch), steps)
+        };
         self.console.line(&format!(
-            "interrupted after step {steps}, {} finished; the weights are in {}",
-            counted(epoch.into(), "epoch"),
+            "interrupted after step {steps}, {} finished; {weights} are in {}",
+            counted(epochs.into(), "epoch"),
             model.display()
         ));
-        let left = options.epochs.saturating_sub(epoch).max(1);
+        let left = options.epochs.saturating_sub(epochs).max(1);
         // A warm-up that is longer than the rest would be refused.
         let warmup = if options.warmup > f64::from(left) { " --warmup 0" } else { "" };
         self.console.line(&format!(

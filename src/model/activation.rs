@@ -1,13 +1,18 @@
-//! Activation functions: names, and what their gradients need.
+//! Activation functions: one row each says all there is to say of a function.
 //!
-//! The formulas live with the kernels: `device/cpu/activation.rs` and `shaders/activation.wgsl`.
+//! Its gradient, its WGSL and its vectors come from the row's expression. The first eight, which are used most, have
+//! hand-written forms besides, in `device/cpu/activation.rs`, `device/cpu/vector/activation.rs` and `shaders/activation.wgsl`;
+//! tests hold these against the expressions.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::expr::{Expr, Program, parse};
+use crate::vocabulary::Entry;
 
 /// An elementwise function between dense layers. Formulas and defaults are PyTorch's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,11 +35,184 @@ pub enum Activation {
     GeluTanh,
     /// y = x / (1 + exp(-x))
     Silu,
+    /// y = min(max(x, 0), 6)
+    Relu6,
+    /// y = x for x > 0, else exp(x) − 1
+    Elu,
+    /// y = 1.0507… (x for x > 0, else 1.6733… (exp(x) − 1))
+    Selu,
+    /// y = max(x, 0) + min(0, exp(x) − 1)
+    Celu,
+    /// y = x tanh(ln(1 + exp(x)))
+    Mish,
+    /// y = ln(1 + exp(x))
+    Softplus,
+    /// y = x / (1 + |x|)
+    Softsign,
+    /// y = x/6 + 1/2 within ±3, 0 below, 1 above
+    HardSigmoid,
+    /// y = x (x + 3) / 6 within ±3, 0 below, x above
+    HardSwish,
+    /// y = x within ±1, −1 below, 1 above
+    HardTanh,
+    /// y = −ln(1 + exp(−x))
+    LogSigmoid,
+    /// y = sin x
+    Sin,
+    /// y = sin(30 x), for networks that start from `siren` (Sitzmann et al. 2020, arXiv:2006.09661)
+    Siren,
 }
+
+/// What there is to say of an activation.
+struct Row {
+    entry: Entry,
+    /// Parameters of the function when an expression calls it, with their defaults; the activation by itself has these.
+    parameters: &'static [f64],
+    /// y of x and the parameters.
+    value: fn(&Expr, &[Expr]) -> Expr,
+}
+
+/// Shorthand for a row.
+const fn row(
+    name: &'static str,
+    formula: &'static str,
+    (shown, parameters): (&'static str, &'static [f64]),
+    source: &'static str,
+    value: fn(&Expr, &[Expr]) -> Expr,
+) -> Row {
+    let tests = "activations::values_and_gradients_are_pytorchs, activations::devices_agree_at_the_ends_too";
+    Row { entry: Entry { name, formula, parameters: shown, source, tests }, parameters, value }
+}
+
+const NONE: (&str, &[f64]) = ("", &[]);
+/// Klambauer et al. 2017, arXiv:1706.02515
+const SELU: [f64; 2] = [1.050_700_987_355_480_5, 1.673_263_242_354_377_2];
+
+fn constant(value: f64) -> Expr {
+    Expr::constant(value)
+}
+
+fn elu(x: &Expr, alpha: &Expr) -> Expr {
+    constant(0.0).if_less(x, x, &(alpha * x.min(&constant(0.0)).expm1()))
+}
+
+/// The rows, in the order of the variants.
+static ROWS: [Row; 21] = [
+    row("identity", "x", NONE, "torch.nn.Identity", |x, _| x.clone()),
+    row("relu", "max(x, 0)", NONE, "torch.nn.ReLU", |x, _| {
+        x.if_at_most(&constant(0.0), &constant(0.0), x)
+    }),
+    row(
+        "leaky_relu",
+        "x > 0 ? x : slope·x",
+        ("slope 0.01", &[0.01]),
+        "torch.nn.LeakyReLU",
+        |x, p| x.if_at_most(&constant(0.0), &(&p[0] * x), x),
+    ),
+    row("tanh", "tanh x", NONE, "torch.nn.Tanh", |x, _| x.tanh()),
+    row("sigmoid", "1 / (1 + e⁻ˣ)", NONE, "torch.nn.Sigmoid", |x, _| x.sigmoid()),
+    row("gelu", "x Φ(x)", NONE, "torch.nn.GELU", |x, _| x * x.normal_cdf()),
+    row(
+        "gelu_tanh",
+        "x/2 (1 + tanh(√(2/π) (x + 0.044715 x³)))",
+        NONE,
+        "torch.nn.GELU(approximate=\"tanh\")",
+        |x, _| {
+            // Beyond 20 nothing changes, but the cube might overflow.
+            let c = x.max(&constant(-20.0)).min(&constant(20.0));
+            let inner = (2.0 / std::f64::consts::PI).sqrt() * (&c + 0.044_715 * (&c * &c * &c));
+            0.5 * x * (1.0 + inner.tanh())
+        },
+    ),
+    row("silu", "x / (1 + e⁻ˣ)", NONE, "torch.nn.SiLU", |x, _| x * x.sigmoid()),
+    row("relu6", "min(max(x, 0), 6)", NONE, "torch.nn.ReLU6", |x, _| between(x, 0.0, 6.0, x)),
+    row("elu", "x > 0 ? x : alpha (eˣ − 1)", ("alpha 1", &[1.0]), "torch.nn.ELU", |x, p| {
+        elu(x, &p[0])
+    }),
+    row(
+        "selu",
+        "1.0507 (x > 0 ? x : 1.6733 (eˣ − 1))",
+        NONE,
+        "torch.nn.SELU; Klambauer et al. 2017, arXiv:1706.02515",
+        |x, _| SELU[0] * elu(x, &constant(SELU[1])),
+    ),
+    row(
+        "celu",
+        "max(x, 0) + min(0, alpha (e^(x/alpha) − 1))",
+        ("alpha 1", &[1.0]),
+        "torch.nn.CELU",
+        |x, p| {
+            let below = &p[0] * (x.min(&constant(0.0)) / &p[0]).expm1();
+            constant(0.0).if_less(x, x, &below)
+        },
+    ),
+    row("mish", "x tanh(ln(1 + eˣ))", NONE, "torch.nn.Mish", |x, _| x * x.softplus().tanh()),
+    row(
+        "softplus",
+        "ln(1 + e^(beta x)) / beta",
+        ("beta 1", &[1.0]),
+        "torch.nn.Softplus",
+        |x, p| (&p[0] * x).softplus() / &p[0],
+    ),
+    row("softsign", "x / (1 + |x|)", NONE, "torch.nn.Softsign", |x, _| x / (1.0 + x.abs())),
+    row(
+        "hard_sigmoid",
+        "x/6 + 1/2 within ±3, else 0 or 1",
+        NONE,
+        "torch.nn.Hardsigmoid",
+        |x, _| {
+            x.if_at_most(
+                &constant(-3.0),
+                &constant(0.0),
+                &constant(3.0).if_at_most(x, &constant(1.0), &(x / 6.0 + 0.5)),
+            )
+        },
+    ),
+    row(
+        "hard_swish",
+        "x (x + 3) / 6 within ±3, else 0 or x",
+        NONE,
+        "torch.nn.Hardswish",
+        |x, _| {
+            x.if_less(
+                &constant(-3.0),
+                &constant(0.0),
+                &x.if_less(&constant(3.0), &(x * (x + 3.0) / 6.0), x),
+            )
+        },
+    ),
+    row("hard_tanh", "min(max(x, −1), 1)", NONE, "torch.nn.Hardtanh", |x, _| {
+        between(x, -1.0, 1.0, x)
+    }),
+    row("log_sigmoid", "−ln(1 + e⁻ˣ)", NONE, "torch.nn.LogSigmoid", |x, _| -(-x).softplus()),
+    row("sin", "sin(x)", NONE, "torch.sin", |x, _| x.sin()),
+    row(
+        "siren",
+        "sin(w0 x)",
+        ("w0 30", &[30.0]),
+        "Sitzmann et al. 2020, arXiv:2006.09661",
+        |x, p| (&p[0] * x).sin(),
+    ),
+];
+
+/// `inside` between two limits, else the nearer one; the slope at a limit is 0.
+fn between(x: &Expr, low: f64, high: f64, inside: &Expr) -> Expr {
+    let (low, high) = (constant(low), constant(high));
+    x.if_at_most(&low, &low, &high.if_at_most(x, &high, inside))
+}
+
+/// Value and slope of each activation as functions of x.
+static PROGRAMS: LazyLock<Vec<[Program; 2]>> = LazyLock::new(|| {
+    let of = |activation: Activation| {
+        let value = activation.expr();
+        [value.program(), value.derivative(0).program()]
+    };
+    Activation::ALL.into_iter().map(of).collect()
+});
 
 impl Activation {
     /// Every activation, in the order in which help texts list them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 21] = [
         Self::Identity,
         Self::Relu,
         Self::LeakyRelu,
@@ -43,29 +221,97 @@ impl Activation {
         Self::Gelu,
         Self::GeluTanh,
         Self::Silu,
+        Self::Relu6,
+        Self::Elu,
+        Self::Selu,
+        Self::Celu,
+        Self::Mish,
+        Self::Softplus,
+        Self::Softsign,
+        Self::HardSigmoid,
+        Self::HardSwish,
+        Self::HardTanh,
+        Self::LogSigmoid,
+        Self::Sin,
+        Self::Siren,
     ];
+
+    /// What documents say of each.
+    pub fn vocabulary() -> Vec<Entry> {
+        ROWS.iter().map(|row| row.entry).collect()
+    }
+
+    fn row(self) -> &'static Row {
+        &ROWS[self as usize]
+    }
 
     /// The name in options, files and printed plans.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Identity => "identity",
-            Self::Relu => "relu",
-            Self::LeakyRelu => "leaky_relu",
-            Self::Tanh => "tanh",
-            Self::Sigmoid => "sigmoid",
-            Self::Gelu => "gelu",
-            Self::GeluTanh => "gelu_tanh",
-            Self::Silu => "silu",
-        }
+        self.row().entry.name
     }
 
-    /// Whether dy/dx is a function of y alone. Otherwise the backward pass needs x.
-    pub fn gradient_from_output(self) -> bool {
-        match self {
-            Self::Identity | Self::Relu | Self::LeakyRelu | Self::Tanh | Self::Sigmoid => true,
-            Self::Gelu | Self::GeluTanh | Self::Silu => false,
-        }
+    /// y as an expression of x.
+    pub fn expr(self) -> Expr {
+        let parameters: Vec<_> = self.row().parameters.iter().map(|&value| value.into()).collect();
+        (self.row().value)(&Expr::input(0), &parameters)
     }
+
+    /// What computes y from x.
+    pub fn value_program(self) -> &'static Program {
+        &PROGRAMS[self as usize][0]
+    }
+
+    /// What computes dy/dx from x.
+    pub fn slope_program(self) -> &'static Program {
+        &PROGRAMS[self as usize][1]
+    }
+
+    /// Whether it has hand-written forms, besides those that come from its expression.
+    pub fn is_written_out(self) -> bool {
+        (self as usize) <= Self::Silu as usize
+    }
+
+    /// Whether dy/dx is a function of y alone, and computed from it. Otherwise the backward pass needs x.
+    pub fn gradient_from_output(self) -> bool {
+        matches!(self, Self::Identity | Self::Relu | Self::LeakyRelu | Self::Tanh | Self::Sigmoid)
+    }
+}
+
+/// A function of the user's own, from a text such as `x * sigmoid(x)` or `elu(x, 0.5) + 0.1 * sin(x)`. What [`parse`] knows may be
+/// used, and all activations by their names, with their parameters after x.
+///
+/// # Errors
+/// With what is wrong and where; or if it uses another argument than x.
+pub fn expression(text: &str) -> Result<Expr> {
+    let expr = parse(text, &call).and_then(|expr| {
+        let others = (1..8).find(|&input| uses(&expr, input));
+        match others {
+            Some(input) => {
+                Err(format!("it uses x{input}, but an activation is a function of x alone"))
+            }
+            None => Ok(expr),
+        }
+    });
+    expr.map_err(|problem| Error::setting("--activation", format!("\"{text}\": {problem}")))
+}
+
+fn uses(expr: &Expr, input: u8) -> bool {
+    use crate::expr::Instruction;
+    expr.program().instructions().contains(&Instruction::Input(input))
+}
+
+/// An activation that an expression calls by name.
+pub(crate) fn call(name: &str, arguments: &[Expr]) -> Option<std::result::Result<Expr, String>> {
+    let row = ROWS.iter().find(|row| row.entry.name == name)?;
+    let most = 1 + row.parameters.len();
+    let Some((x, given)) = arguments.split_first().filter(|_| arguments.len() <= most) else {
+        let problem =
+            format!("{name} takes x and at most {} more, not {}", most - 1, arguments.len());
+        return Some(Err(problem));
+    };
+    let defaults = row.parameters.iter().skip(given.len()).map(|&value| value.into());
+    let parameters: Vec<_> = given.iter().cloned().chain(defaults).collect();
+    Some(Ok((row.value)(x, &parameters)))
 }
 
 impl fmt::Display for Activation {
@@ -79,12 +325,51 @@ impl FromStr for Activation {
 
     fn from_str(name: &str) -> Result<Self> {
         let wanted = name.to_ascii_lowercase().replace('-', "_");
-        Self::ALL.into_iter().find(|activation| activation.name() == wanted).ok_or_else(|| {
-            let known: Vec<_> = Self::ALL.iter().map(|a| a.name()).collect();
-            Error::setting(
-                "--activation",
-                format!("unknown name \"{name}\"; known: {}", known.join(", ")),
-            )
-        })
+        // PyTorch writes some of them in one word.
+        let plain = |name: &str| name.replace('_', "");
+        let found = Self::ALL.into_iter().find(|activation| activation.name() == wanted);
+        found
+            .or_else(|| Self::ALL.into_iter().find(|other| plain(other.name()) == plain(&wanted)))
+            .ok_or_else(|| {
+                let known: Vec<_> = Self::ALL.iter().map(|a| a.name()).collect();
+                Error::setting(
+                    "--activation",
+                    format!("unknown name \"{name}\"; known: {}", known.join(", ")),
+                )
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_those_of_the_variants() {
+        for activation in Activation::ALL {
+            let json = serde_json::to_string(&activation).unwrap();
+            // serde puts no underscore before a digit, and none is in the name.
+            assert_eq!(json, format!("\"{}\"", activation.name()));
+            assert_eq!(activation.name().parse::<Activation>().unwrap(), activation);
+        }
+        assert_eq!("hardswish".parse::<Activation>().unwrap(), Activation::HardSwish);
+        assert!("swish7".parse::<Activation>().unwrap_err().to_string().contains("softsign"));
+    }
+
+    #[test]
+    fn expressions_call_activations() {
+        let at = |text: &str, x: f64| expression(text).unwrap().program().value(&[x]);
+        assert_eq!(at("leaky_relu(x, 0.2)", -1.0), -0.2);
+        assert_eq!(at("leaky_relu(x)", -1.0), -0.01);
+        assert_eq!(at("siren(x, 1)", 1.0), 1_f64.sin());
+        for (text, part) in [
+            ("elu(x, 1, 2)", "at most 1 more, not 3"),
+            ("x + x1", "function of x alone"),
+            ("relu()", "not 0"),
+            ("what(x)", "unknown function"),
+        ] {
+            let said = expression(text).unwrap_err().to_string();
+            assert!(said.contains(part), "{said}");
+        }
     }
 }

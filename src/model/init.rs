@@ -1,74 +1,229 @@
-//! Initial values of weights and biases.
+//! Initial values of weights and biases: the schemes by name, and what they put in a layer.
+//!
+//! In: a layer's sizes and whether it is the first. Out: its values, from one stream of random numbers.
+//! Absent on purpose: where values lie in the arena; see `params.rs`.
+
+mod vocabulary;
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::orthogonal::orthogonal;
 use crate::error::{Error, Result};
 use crate::random::Random;
+use crate::vocabulary::{Call, written};
 
-/// How a dense layer's weight `[out, in]` starts. Names, gains and bounds are those of `torch.nn.init`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+/// How a dense layer's weight `[out, in]` starts. Names, gains and bounds are those of `torch.nn.init` where it has the
+/// scheme. Biases start at 0 unless it is said otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Init {
     /// `torch.nn.Linear`'s own: weight and bias uniform within ±1/√in
     #[default]
     Pytorch,
-    /// Uniform within ±√2 · √(3/in), bias 0 (He et al. 2015, arXiv:1502.01852)
-    KaimingUniform,
-    /// Normal with standard deviation √(2/in), bias 0
-    KaimingNormal,
-    /// Uniform within ±√(6/(in + out)), bias 0 (Glorot and Bengio 2010)
-    XavierUniform,
-    /// Normal with standard deviation √(2/(in + out)), bias 0
-    XavierNormal,
+    /// Uniform within ±gain · √(3/fan) (`kaiming_uniform_`; He et al. 2015, arXiv:1502.01852)
+    KaimingUniform {
+        /// √2 by default; see [`gain`].
+        gain: f64,
+        /// By which side of the layer.
+        fan: Fan,
+    },
+    /// Normal with standard deviation gain/√fan (`kaiming_normal_`)
+    KaimingNormal {
+        /// √2 by default; see [`gain`].
+        gain: f64,
+        /// By which side of the layer.
+        fan: Fan,
+    },
+    /// Uniform within ±gain · √(6/(in + out)) (`xavier_uniform_`; Glorot and Bengio 2010)
+    XavierUniform {
+        /// 1 by default; see [`gain`].
+        gain: f64,
+    },
+    /// Normal with standard deviation gain · √(2/(in + out)) (`xavier_normal_`)
+    XavierNormal {
+        /// 1 by default; see [`gain`].
+        gain: f64,
+    },
+    /// Uniform within ±gain · √(3/in) (LeCun et al. 1998, Efficient BackProp, section 4.6)
+    LecunUniform {
+        /// 1 by default; see [`gain`].
+        gain: f64,
+    },
+    /// Normal with standard deviation gain/√in (the same; with SELU, Klambauer et al. 2017, arXiv:1706.02515)
+    LecunNormal {
+        /// 1 by default; see [`gain`].
+        gain: f64,
+    },
+    /// Rows, or columns if there are fewer, are orthogonal and of length gain (`orthogonal_`; Saxe et al. 2013,
+    /// arXiv:1312.6120)
+    Orthogonal {
+        /// 1 by default; see [`gain`].
+        gain: f64,
+    },
+    /// Normal, drawn anew outside of [a, b] (`trunc_normal_`); a and b are values, and not in standard deviations
+    TruncNormal {
+        /// The normal's mean.
+        mean: f64,
+        /// The normal's standard deviation.
+        std: f64,
+        /// Least value.
+        a: f64,
+        /// Largest value.
+        b: f64,
+    },
+    /// All the same (`constant_`)
+    Constant {
+        /// The value.
+        value: f64,
+    },
+    /// For sines of ω times the sum: uniform within ±1/in in the first layer, within ±√(6/in)/ω in the others; biases
+    /// uniform within ±1/√in (Sitzmann et al. 2020, arXiv:2006.09661, and its authors' code)
+    Siren {
+        /// ω, 30 by default.
+        omega: f64,
+    },
+    /// Standard normal, for layers that multiply the sum by 1/√in themselves (Jacot et al. 2018, arXiv:1806.07572)
+    Ntk,
+}
+
+/// A side of a layer: its inputs or its outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fan {
+    /// Keeps the size of values on the way forward.
+    In,
+    /// Keeps the size of gradients on the way back.
+    Out,
+}
+
+/// The factor by which weights make up for what follows them, as `torch.nn.init.calculate_gain`. An activation that it
+/// does not know, such as gelu, has none.
+///
+/// ```
+/// assert_eq!(wgrad::model::gain("tanh"), Some(5.0 / 3.0));
+/// ```
+pub fn gain(nonlinearity: &str) -> Option<f64> {
+    let slope: f64 = 0.01;
+    match nonlinearity.to_ascii_lowercase().replace('-', "_").as_str() {
+        "linear" | "identity" | "sigmoid" => Some(1.0),
+        "tanh" => Some(5.0 / 3.0),
+        "relu" => Some(2_f64.sqrt()),
+        "leaky_relu" => Some((2.0 / (1.0 + slope * slope)).sqrt()),
+        "selu" => Some(0.75),
+        _ => None,
+    }
 }
 
 impl Init {
-    /// Every scheme, in the order in which help texts list them.
-    pub const ALL: [Self; 5] = [
-        Self::Pytorch,
-        Self::KaimingUniform,
-        Self::KaimingNormal,
-        Self::XavierUniform,
-        Self::XavierNormal,
-    ];
+    /// Kaiming's uniform scheme as it is by default.
+    pub const KAIMING_UNIFORM: Self =
+        Self::KaimingUniform { gain: std::f64::consts::SQRT_2, fan: Fan::In };
 
-    /// The name in options and files.
+    /// The name in options and files, without arguments.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pytorch => "pytorch",
-            Self::KaimingUniform => "kaiming-uniform",
-            Self::KaimingNormal => "kaiming-normal",
-            Self::XavierUniform => "xavier-uniform",
-            Self::XavierNormal => "xavier-normal",
+            Self::KaimingUniform { .. } => "kaiming-uniform",
+            Self::KaimingNormal { .. } => "kaiming-normal",
+            Self::XavierUniform { .. } => "xavier-uniform",
+            Self::XavierNormal { .. } => "xavier-normal",
+            Self::LecunUniform { .. } => "lecun-uniform",
+            Self::LecunNormal { .. } => "lecun-normal",
+            Self::Orthogonal { .. } => "orthogonal",
+            Self::TruncNormal { .. } => "trunc-normal",
+            Self::Constant { .. } => "constant",
+            Self::Siren { .. } => "siren",
+            Self::Ntk => "ntk",
         }
     }
 
-    /// Fills a weight `[out, in]`, row-major.
+    /// Fills a weight `[out, in]`, row-major. `first` is for the layer that the data go into.
     pub(crate) fn weight(
         self,
         values: &mut [f32],
-        inputs: usize,
-        outputs: usize,
+        (inputs, outputs): (usize, usize),
+        first: bool,
         random: &mut Random,
     ) {
         let (fan_in, fan_out) = (inputs as f64, outputs as f64);
+        let of = |fan: Fan| if fan == Fan::In { fan_in } else { fan_out };
         match self {
             Self::Pytorch => uniform(values, 1.0 / fan_in.sqrt(), random),
-            Self::KaimingUniform => uniform(values, (6.0 / fan_in).sqrt(), random),
-            Self::KaimingNormal => normal(values, (2.0 / fan_in).sqrt(), random),
-            Self::XavierUniform => uniform(values, (6.0 / (fan_in + fan_out)).sqrt(), random),
-            Self::XavierNormal => normal(values, (2.0 / (fan_in + fan_out)).sqrt(), random),
+            Self::KaimingUniform { gain, fan } => {
+                uniform(values, gain * (3.0 / of(fan)).sqrt(), random);
+            }
+            Self::KaimingNormal { gain, fan } => normal(values, gain / of(fan).sqrt(), random),
+            Self::XavierUniform { gain } => {
+                uniform(values, gain * (6.0 / (fan_in + fan_out)).sqrt(), random);
+            }
+            Self::XavierNormal { gain } => {
+                normal(values, gain * (2.0 / (fan_in + fan_out)).sqrt(), random);
+            }
+            Self::LecunUniform { gain } => uniform(values, gain * (3.0 / fan_in).sqrt(), random),
+            Self::LecunNormal { gain } => normal(values, gain / fan_in.sqrt(), random),
+            Self::Orthogonal { gain } => orthogonal(values, (outputs, inputs), gain, random),
+            Self::TruncNormal { mean, std, a, b } => {
+                let (low, high) = ((a - mean) / std, (b - mean) / std);
+                for value in values {
+                    *value = (mean + std * truncated(low, high, random)).clamp(a, b) as f32;
+                }
+            }
+            Self::Constant { value } => values.fill(value as f32),
+            Self::Siren { omega } => {
+                let bound = if first { 1.0 / fan_in } else { (6.0 / fan_in).sqrt() / omega };
+                uniform(values, bound, random);
+            }
+            Self::Ntk => normal(values, 1.0, random),
         }
     }
 
     /// Fills a bias `[out]`.
     pub(crate) fn bias(self, values: &mut [f32], inputs: usize, random: &mut Random) {
         match self {
-            Self::Pytorch => uniform(values, 1.0 / (inputs as f64).sqrt(), random),
+            Self::Pytorch | Self::Siren { .. } => {
+                uniform(values, 1.0 / (inputs as f64).sqrt(), random);
+            }
             _ => values.fill(0.0),
+        }
+    }
+
+    /// Checks each argument by itself.
+    ///
+    /// # Errors
+    /// If one lies outside of what it may be.
+    pub fn check(self) -> Result<()> {
+        let require = |fits: bool, key: &str, value: f64, range: &str| {
+            let problem = || format!("{key} of {} is {value}, but it must be {range}", self.name());
+            if fits { Ok(()) } else { Err(Error::setting("--init", problem())) }
+        };
+        let finite = |key, value: f64| require(value.is_finite(), key, value, "a finite number");
+        let positive = |key, value: f64| {
+            let fits = value > 0.0 && value.is_finite();
+            require(fits, key, value, "a finite number above 0")
+        };
+        match self {
+            Self::Pytorch | Self::Ntk => Ok(()),
+            Self::KaimingUniform { gain, .. }
+            | Self::KaimingNormal { gain, .. }
+            | Self::XavierUniform { gain }
+            | Self::XavierNormal { gain }
+            | Self::LecunUniform { gain }
+            | Self::LecunNormal { gain }
+            | Self::Orthogonal { gain } => positive("gain", gain),
+            Self::TruncNormal { mean, std, a, b } => {
+                finite("mean", mean)?;
+                positive("std", std)?;
+                finite("a", a)?;
+                require(b > a && b.is_finite(), "b", b, &format!("a finite number above a = {a}"))?;
+                // PyTorch warns of it, since hardly any draw falls into such an interval.
+                let (from, to) = (a - 2.0 * std, b + 2.0 * std);
+                let near = "within 2 std of the interval from a to b";
+                require(from <= mean && mean <= to, "mean", mean, near)
+            }
+            Self::Constant { value } => finite("value", value),
+            Self::Siren { omega } => positive("omega", omega),
         }
     }
 }
@@ -85,66 +240,135 @@ fn normal(values: &mut [f32], std: f64, random: &mut Random) {
     }
 }
 
+/// A standard normal within an interval, by rejection: of normals where it is wide, of uniforms where it is narrow.
+fn truncated(low: f64, high: f64, random: &mut Random) -> f64 {
+    let wide = high - low > 2.5;
+    // Where the density is largest.
+    let top = 0.0_f64.clamp(low, high);
+    loop {
+        let (value, likely) = if wide {
+            (random.normal(), 1.0)
+        } else {
+            let value = random.uniform(low, high);
+            (value, ((top * top - value * value) / 2.0).exp())
+        };
+        if (low..=high).contains(&value) && (wide || random.unit() < likely) {
+            return value;
+        }
+    }
+}
+
+/// A gain as a number, or as the name of what follows the layer.
+fn read_gain(call: &mut Call<'_>, default: f64) -> Result<f64> {
+    let Some(text) = call.text("gain")? else { return Ok(default) };
+    text.parse().ok().or_else(|| gain(text)).ok_or_else(|| {
+        call.wrong(
+            "gain",
+            format!(
+                "is \"{text}\"; give a number, or one of linear, sigmoid, tanh, relu, leaky_relu, selu"
+            ),
+        )
+    })
+}
+
+fn read_fan(call: &mut Call<'_>) -> Result<Fan> {
+    match call.text("fan")? {
+        None | Some("in") => Ok(Fan::In),
+        Some("out") => Ok(Fan::Out),
+        Some(text) => Err(call.wrong("fan", format!("is \"{text}\"; known: in, out"))),
+    }
+}
+
 impl fmt::Display for Init {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        let name = self.name();
+        f.write_str(&match self {
+            Self::Pytorch | Self::Ntk => name.to_string(),
+            // As they have always been written.
+            Self::KaimingUniform { gain, fan: Fan::In }
+            | Self::KaimingNormal { gain, fan: Fan::In }
+                if *gain == std::f64::consts::SQRT_2 =>
+            {
+                name.to_string()
+            }
+            Self::KaimingUniform { gain, fan } | Self::KaimingNormal { gain, fan } => {
+                let fan = if *fan == Fan::In { "in" } else { "out" };
+                written(name, &[("gain", gain), ("fan", &fan)])
+            }
+            Self::XavierUniform { gain: 1.0 } | Self::XavierNormal { gain: 1.0 } => {
+                name.to_string()
+            }
+            Self::XavierUniform { gain }
+            | Self::XavierNormal { gain }
+            | Self::LecunUniform { gain }
+            | Self::LecunNormal { gain }
+            | Self::Orthogonal { gain } => written(name, &[("gain", gain)]),
+            Self::TruncNormal { mean, std, a, b } => {
+                written(name, &[("mean", mean), ("std", std), ("a", a), ("b", b)])
+            }
+            Self::Constant { value } => written(name, &[("value", value)]),
+            Self::Siren { omega } => written(name, &[("omega", omega)]),
+        })
     }
 }
 
 impl FromStr for Init {
     type Err = Error;
 
-    fn from_str(name: &str) -> Result<Self> {
-        let wanted = name.to_ascii_lowercase().replace('_', "-");
-        Self::ALL.into_iter().find(|init| init.name() == wanted).ok_or_else(|| {
-            let known: Vec<_> = Self::ALL.iter().map(|i| i.name()).collect();
-            Error::setting(
-                "--init",
-                format!(
-                    "unknown scheme \"{name}\"; known: {}, or a file ending in .safetensors",
-                    known.join(", ")
-                ),
-            )
-        })
+    fn from_str(text: &str) -> Result<Self> {
+        let mut call = Call::parse("--init", text)?;
+        let root = std::f64::consts::SQRT_2;
+        let init = match call.name() {
+            "pytorch" => Self::Pytorch,
+            "kaiming-uniform" => Self::KaimingUniform {
+                gain: read_gain(&mut call, root)?,
+                fan: read_fan(&mut call)?,
+            },
+            "kaiming-normal" => {
+                Self::KaimingNormal { gain: read_gain(&mut call, root)?, fan: read_fan(&mut call)? }
+            }
+            "xavier-uniform" => Self::XavierUniform { gain: read_gain(&mut call, 1.0)? },
+            "xavier-normal" => Self::XavierNormal { gain: read_gain(&mut call, 1.0)? },
+            "lecun-uniform" => Self::LecunUniform { gain: read_gain(&mut call, 1.0)? },
+            "lecun-normal" => Self::LecunNormal { gain: read_gain(&mut call, 1.0)? },
+            "orthogonal" => Self::Orthogonal { gain: read_gain(&mut call, 1.0)? },
+            "trunc-normal" => Self::TruncNormal {
+                mean: call.number_or("mean", 0.0)?,
+                std: call.number_or("std", 1.0)?,
+                a: call.number_or("a", -2.0)?,
+                b: call.number_or("b", 2.0)?,
+            },
+            "constant" => Self::Constant { value: call.needed("value")? },
+            "siren" => Self::Siren { omega: call.number_or("omega", 30.0)? },
+            "ntk" => Self::Ntk,
+            name => {
+                let known: Vec<_> = Self::VOCABULARY.iter().map(|entry| entry.name).collect();
+                let known = known.join(", ");
+                let problem = format!(
+                    "unknown scheme \"{name}\"; known: {known}, or a file ending in .safetensors"
+                );
+                return Err(Error::setting("--init", problem));
+            }
+        };
+        call.end()?;
+        init.check()?;
+        Ok(init)
+    }
+}
+
+impl TryFrom<String> for Init {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
+    }
+}
+
+impl From<Init> for String {
+    fn from(init: Init) -> Self {
+        init.to_string()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::random::{Purpose, Seed};
-
-    fn spread(init: Init) -> (f64, f64) {
-        let (inputs, outputs) = (50, 200);
-        let mut values = vec![0.0; inputs * outputs];
-        init.weight(&mut values, inputs, outputs, &mut Seed(5).stream(Purpose::Init));
-        let var = values.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>() / values.len() as f64;
-        let largest = values.iter().fold(0.0_f64, |m, &v| m.max(f64::from(v).abs()));
-        (var, largest)
-    }
-
-    #[test]
-    fn variances_are_those_of_the_papers() {
-        // Uniform within ±b has variance b²/3.
-        for (init, var) in [
-            (Init::Pytorch, 1.0 / 50.0 / 3.0),
-            (Init::KaimingUniform, 2.0 / 50.0),
-            (Init::KaimingNormal, 2.0 / 50.0),
-            (Init::XavierUniform, 2.0 / 250.0),
-            (Init::XavierNormal, 2.0 / 250.0),
-        ] {
-            let (got, _) = spread(init);
-            assert!((got / var - 1.0).abs() < 0.06, "{init}: {got}, want {var}");
-        }
-    }
-
-    #[test]
-    fn uniform_schemes_keep_their_bounds() {
-        for (init, bound) in
-            [(Init::Pytorch, 1.0 / 50_f64.sqrt()), (Init::XavierUniform, (6.0 / 250.0_f64).sqrt())]
-        {
-            let (_, largest) = spread(init);
-            assert!(largest <= bound * 1.000_001 && largest > 0.99 * bound, "{init}: {largest}");
-        }
-    }
-}
+mod tests;

@@ -6,11 +6,12 @@
 mod activation;
 mod init;
 mod layer;
+mod orthogonal;
 mod params;
 mod sequential;
 
-pub use activation::Activation;
-pub use init::Init;
+pub use activation::{Activation, expression};
+pub use init::{Fan, Init, gain};
 pub(crate) use layer::RMS_EPS;
 pub use layer::{Custom, Gate, Layer, ParamKind, Reading, Table};
 pub use params::{ParamLayout, ParamView, Params, VIEW_ALIGN};

@@ -4,7 +4,7 @@
 //! the number is the layer's place, activations counted; layers inside others have both places, `2.0.weight`.
 
 use super::Sequential;
-use super::layer::{ParamKind, Parameter};
+use super::layer::{ParamKind, Parameter, Start};
 use crate::error::{Error, Result};
 use crate::random::{Purpose, Seed};
 use crate::shape::elements;
@@ -134,8 +134,10 @@ impl Params {
     pub fn init(model: &Sequential, inputs: usize, seed: Seed) -> Result<Self> {
         let mut params = Self::zeros(model.layout(inputs)?);
         let mut random = seed.stream(Purpose::Init);
+        let mut first = true;
         for (view, parameter) in params.layout.views.iter().zip(model.parameters(inputs)?) {
-            parameter.start.fill(&mut params.values[view.range()], &mut random);
+            parameter.start.fill(&mut params.values[view.range()], first, &mut random);
+            first &= !matches!(parameter.start, Start::Weight(..));
         }
         Ok(params)
     }
@@ -208,6 +210,7 @@ impl Params {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Init, Layer};
 
     #[test]
     fn views_are_aligned_and_named_as_in_pytorch() {
@@ -226,6 +229,22 @@ mod tests {
         assert_ne!(params, Params::init(&model, 5, Seed(2)).unwrap());
         assert!(params.arena()[15..64].iter().all(|&v| v == 0.0));
         assert!(params.iter().all(|(_, values)| values.iter().any(|&v| v != 0.0)));
+    }
+
+    #[test]
+    fn the_first_dense_layer_is_known_as_such() {
+        let init = Init::Siren { omega: 30.0 };
+        let dense = |units| Layer::Dense { units, bias: true, init, ntk: false };
+        // An activation in front makes no other layer the first.
+        let model = Sequential::new().tanh().layer(dense(400)).tanh().layer(dense(100));
+        let params = Params::init(&model, 25, Seed(1)).unwrap();
+        let largest = |values: &[f32]| values.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
+        let largest: Vec<f32> = params.iter().map(|(_, values)| largest(values)).collect();
+        for (got, bound) in
+            [(largest[0], 1.0 / 25.0), (largest[2], (6.0 / 400.0_f32).sqrt() / 30.0)]
+        {
+            assert!(got <= bound && got > 0.99 * bound, "{largest:?}, want {bound}");
+        }
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl Sequential {
 
     /// Hidden dense layers of these sizes with an activation after each, then a dense output layer.
     pub fn mlp(hidden: &[usize], activation: Activation, outputs: usize, init: Init) -> Self {
-        let dense = |units| Layer::Dense { units, bias: true, init, ntk: false };
+        let dense = |units| Layer::dense_from(units, init);
         hidden
             .iter()
             .fold(Self::new(), |model, &units| model.layer(dense(units)).activation(activation))

@@ -7,9 +7,9 @@
 use std::collections::HashMap;
 
 use super::build::PlanBuilder;
-use super::{Element, Formula, FormulaId, Kernel, Precision, Slot, Step};
+use super::{Dropout, Element, Formula, FormulaId, Kernel, Precision, Slot, Step};
 use crate::error::{Error, Result};
-use crate::expr::{Expr, Node, Quantity};
+use crate::expr::{Expr, Node, Number, Quantity};
 use crate::graph::{Along, Graph, Loss, MOST_OPERANDS, NodeId, Op, Operand, Space, used};
 use crate::model::Activation;
 use crate::shape::{Dim, narrow};
@@ -132,10 +132,18 @@ impl Lowering<'_> {
             (last, bias_node) = (user, Some(bias));
             covered.push(user);
         }
-        let before = last;
-        let (mut act, mut save) = (Activation::Identity, false);
+        let (mut kept, mut act, mut save) = (last, Activation::Identity, false);
         if let Some((user, function, saved)) = self.activation_of(last) {
             (last, act, save) = (user, function, saved);
+            covered.push(user);
+        }
+        let mut dropout = None;
+        if let Some((user, stream, rate, saved)) = self.dropout_of(last) {
+            dropout = Some(Dropout { stream, rate: rate.0 });
+            if saved {
+                (kept, save) = (last, true);
+            }
+            last = user;
             covered.push(user);
         }
         let mut reads = vec![self.slot(a)?, self.slot(b)?];
@@ -146,11 +154,11 @@ impl Lowering<'_> {
         if save {
             // One kernel writes both, in one precision.
             let element = element(self.graph, self.precision, last);
-            writes.push(self.place_of(builder, before, element));
+            writes.push(self.place_of(builder, kept, element));
         }
         self.push(
             builder,
-            Kernel::MatmulNt { bias: bias_node.is_some(), act, save },
+            Kernel::MatmulNt { bias: bias_node.is_some(), act, save, dropout },
             reads,
             writes,
         )?;
@@ -166,8 +174,14 @@ impl Lowering<'_> {
         b: NodeId,
     ) -> Result<Vec<NodeId>> {
         let mut reads = vec![self.slot(a)?, self.slot(b)?];
-        if let Some((user, Op::ActivateGrad { act, saved, d_y })) = self.only_user(id)
-            && d_y == id
+        let (mut last, mut covered, mut dropout) = (id, vec![], None);
+        if let Some((user, Op::Dropout { stream, rate, .. })) = self.only_user(id) {
+            dropout = Some(Dropout { stream, rate: rate.0 });
+            last = user;
+            covered.push(user);
+        }
+        if let Some((user, Op::ActivateGrad { act, saved, d_y })) = self.only_user(last)
+            && d_y == last
             && let Some(&saved) = self.slots.get(&saved)
         {
             // The identity's gradient is 1, and its kernel reads nothing more.
@@ -175,12 +189,14 @@ impl Lowering<'_> {
                 reads.push(saved);
             }
             let out = self.place(builder, user);
-            self.push(builder, Kernel::MatmulNn { act_grad: act }, reads, vec![out])?;
-            return Ok(vec![user]);
+            self.push(builder, Kernel::MatmulNn { act_grad: act, dropout }, reads, vec![out])?;
+            covered.push(user);
+            return Ok(covered);
         }
-        let out = self.place(builder, id);
-        self.push(builder, Kernel::MatmulNn { act_grad: Activation::Identity }, reads, vec![out])?;
-        Ok(vec![])
+        let out = self.place(builder, last);
+        let kernel = Kernel::MatmulNn { act_grad: Activation::Identity, dropout };
+        self.push(builder, kernel, reads, vec![out])?;
+        Ok(covered)
     }
 
     /// aᵀ b, and the sums of a's columns if a bias needs them.
@@ -380,6 +396,32 @@ impl Lowering<'_> {
             }
         }
         found.map(|(user, act)| (user, act, save))
+    }
+
+    /// The dropout of an activation's or a product's result, and whether that result itself is needed later, by the
+    /// activation's gradient.
+    fn dropout_of(&self, id: NodeId) -> Option<(NodeId, u8, Number, bool)> {
+        if self.wanted.contains(&id) {
+            return None;
+        }
+        let (mut found, mut save) = (None, false);
+        for (user, op) in self.users(id) {
+            match op {
+                Op::Dropout { stream, rate, .. } if found.is_none() => {
+                    found = Some((user, stream, rate));
+                }
+                Op::ActivateGrad { act, saved, d_y } if saved == id && d_y != id => {
+                    // Of a product by itself two things would have to be kept.
+                    let its = matches!(self.graph.node(id).op, Op::Activate { act: its, .. } if its == act);
+                    save = its && act.gradient_from_output();
+                    if !save {
+                        return None;
+                    }
+                }
+                _ => return None,
+            }
+        }
+        found.map(|(user, stream, rate)| (user, stream, rate, save))
     }
 
     /// The product aᵀ b that computes the sums of a's columns too, and the node of these sums.

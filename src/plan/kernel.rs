@@ -6,6 +6,15 @@ use super::FormulaId;
 use crate::graph::Optimizer;
 use crate::model::Activation;
 
+/// Dropout of a result: see `graph::Op::Dropout`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    /// Which masks.
+    pub stream: u8,
+    /// Share of elements that become 0.
+    pub rate: f64,
+}
+
 /// A kernel and what is fused into it. Shapes come from the slots of its step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kernel {
@@ -17,19 +26,23 @@ pub enum Kernel {
         /// Whether targets are picked too.
         targets: bool,
     },
-    /// out = act(a bᵀ + bias). Reads a `[m,k]`, b `[n,k]`, (bias `[n]`); writes out `[m,n]`, (saved `[m,n]`).
+    /// out = dropout(act(a bᵀ + bias)). Reads a `[m,k]`, b `[n,k]`, (bias `[n]`); writes out `[m,n]`, (saved `[m,n]`).
     MatmulNt {
         /// Whether a bias is added.
         bias: bool,
         /// Applied last.
         act: Activation,
-        /// Whether act's argument is kept for the backward pass.
+        /// Whether what act's gradient needs is kept for the backward pass: its argument, or what it gives.
         save: bool,
+        /// Applied after act.
+        dropout: Option<Dropout>,
     },
-    /// out = a b, times act'(saved). Reads a `[m,k]`, b `[k,n]`, (saved `[m,n]`); writes out `[m,n]`.
+    /// out = dropout(a b), times act'(saved). Reads a `[m,k]`, b `[k,n]`, (saved `[m,n]`); writes out `[m,n]`.
     MatmulNn {
         /// The activation whose gradient is applied last; identity for none.
         act_grad: Activation,
+        /// That of the forward pass.
+        dropout: Option<Dropout>,
     },
     /// out = aᵀ b, and the sums of a's columns. Reads a `[k,m]`, b `[k,n]`; writes out `[m,n]`, (sums `[m]`).
     MatmulTn {
@@ -221,7 +234,9 @@ impl Kernel {
                 (1 + usize::from(ordered) + usize::from(targets), 1 + usize::from(targets))
             }
             Self::MatmulNt { bias, save, .. } => (2 + usize::from(bias), 1 + usize::from(save)),
-            Self::MatmulNn { act_grad } => (2 + usize::from(act_grad != Activation::Identity), 1),
+            Self::MatmulNn { act_grad, .. } => {
+                (2 + usize::from(act_grad != Activation::Identity), 1)
+            }
             Self::MatmulTn { bias_grad } => (2, 1 + usize::from(bias_grad)),
             Self::Activate { bias, .. } => (1 + usize::from(bias), 1),
             Self::ActivateGrad { .. }
@@ -256,12 +271,14 @@ impl fmt::Display for Kernel {
         let mut plus = |on: bool, what: &str| if on { write!(f, " +{what}") } else { Ok(()) };
         match *self {
             Self::Gather { targets, .. } => plus(targets, "targets"),
-            Self::MatmulNt { bias, act, save } => {
+            Self::MatmulNt { bias, act, save, dropout } => {
                 plus(bias, "bias")?;
                 plus(act != Activation::Identity, act.name())?;
-                plus(save, "save")
+                plus(save, "save")?;
+                plus(dropout.is_some(), "dropout")
             }
-            Self::MatmulNn { act_grad } => {
+            Self::MatmulNn { act_grad, dropout } => {
+                plus(dropout.is_some(), "dropout")?;
                 plus(act_grad != Activation::Identity, &format!("{}_grad", act_grad.name()))
             }
             Self::MatmulTn { bias_grad } => plus(bias_grad, "bias_grad"),

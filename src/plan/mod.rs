@@ -15,7 +15,7 @@ pub use build::{PlanBuilder, Sizes};
 pub use formula::{Formula, FormulaId};
 
 pub use crate::graph::{Along, MOST_OPERANDS, Operand};
-pub use kernel::Kernel;
+pub use kernel::{Dropout, Kernel};
 pub use memory::Memory;
 pub use precision::{HALF_MAX, Precision, Scaling, Stored};
 

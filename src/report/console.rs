@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::text::{count, counted, duration, figure, harmless, speed};
 use crate::plan::Precision;
 use crate::shape::bytes_text;
-use crate::train::{EpochStats, Event, Progress, RunInfo, Summary};
+use crate::train::{EpochStats, Event, Metric, Progress, RunInfo, Summary};
 
 /// Tells people how a run goes.
 pub struct Console {
@@ -170,15 +170,22 @@ impl Console {
             self.epochs,
             figure("loss", stats.train_loss)
         );
-        for (name, value) in stats.valid.iter().flat_map(|valid| valid.entries()) {
-            line += if name == "loss" { "  valid " } else { "  " };
-            line += &figure(name, value);
+        for (metric, value) in stats.valid.iter().flat_map(|valid| valid.entries()) {
+            line += if metric == Metric::Loss { "  valid " } else { "  " };
+            line += &figure(&metric.to_string(), value);
         }
         line + &format!("  {} rows/s  {}", speed(stats.samples_per_second), duration(stats.seconds))
     }
 
     fn finished(&mut self, summary: &Summary) {
         self.close();
+        if let Some(stopped) = &summary.stopped {
+            self.line(&stopped.to_string());
+        }
+        let epochs = summary.epochs;
+        if let Some(kept) = summary.kept.as_ref().filter(|kept| kept.epoch != epochs) {
+            self.line(&format!("kept    epoch {}, the best of {epochs}", kept.epoch));
+        }
         self.line(&format!("done in {}", duration(summary.seconds)));
     }
 }
@@ -194,7 +201,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::train::{Metrics, Warning};
+    use crate::train::{Metrics, Stopped, Warning};
 
     #[derive(Clone, Default)]
     struct Shared(Arc<Mutex<Vec<u8>>>);
@@ -209,14 +216,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn epochs_are_plain_lines() {
-        let out = Shared::default();
-        let mut console = Console::to(out.clone());
-        console.epochs = 30;
+    fn third_epoch() -> EpochStats {
         let valid =
             Some(Metrics { rows: 2, loss: 0.1301, accuracy: Some(0.9694), ..Metrics::default() });
-        let stats = EpochStats {
+        EpochStats {
             epoch: 3,
             steps: 4,
             train_loss: 0.1234,
@@ -224,7 +227,31 @@ mod tests {
             lr: 0.1,
             seconds: 0.11,
             samples_per_second: 12_345.0,
-        };
+        }
+    }
+
+    #[test]
+    fn an_early_end_tells_why_and_what_is_kept() {
+        let out = Shared::default();
+        let mut console = Console::to(out.clone());
+        let stopped = Stopped { epoch: 5, metric: Metric::Loss, patience: 2, delta: 0.1 };
+        let (kept, stopped) = (Some(third_epoch()), Some(stopped));
+        console.event(&Event::Finished(Summary { kept, epochs: 5, stopped, seconds: 0.5 }));
+        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(
+            text,
+            "stopped after epoch 5: valid loss has not fallen by more than 0.1 for 2 epochs\n\
+             kept    epoch 3, the best of 5\n\
+             done in 0.50 s\n"
+        );
+    }
+
+    #[test]
+    fn epochs_are_plain_lines() {
+        let out = Shared::default();
+        let mut console = Console::to(out.clone());
+        console.epochs = 30;
+        let stats = third_epoch();
         console.event(&Event::Epoch(stats));
         console.event(&Event::Warned(Warning::SoftwareAdapter));
         let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::error::{Error, Result};
 use crate::export::write_file;
-use crate::train::{EpochStats, Metrics};
+use crate::train::{EpochStats, Metric, Metrics};
 
 /// Losses and metrics under flat names. Those that do not apply are left out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Figures {
     /// Mean loss over an epoch's rows, as the weights changed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,6 +29,16 @@ pub struct Figures {
     /// See [`Metrics::rmse`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_rmse: Option<f64>,
+    /// See [`Metrics::asked`]; those that are defined.
+    #[serde(flatten, serialize_with = "under_valid_names")]
+    pub valid_asked: Vec<(Metric, f64)>,
+}
+
+fn under_valid_names<S: Serializer>(
+    asked: &[(Metric, f64)],
+    to: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    to.collect_map(asked.iter().map(|(metric, value)| (format!("valid_{metric}"), value)))
 }
 
 impl Figures {
@@ -41,6 +51,7 @@ impl Figures {
             valid_r2: valid.and_then(|valid| valid.r2),
             valid_mae: valid.and_then(|valid| valid.mae),
             valid_rmse: valid.and_then(|valid| valid.rmse),
+            valid_asked: valid.map(asked).unwrap_or_default(),
         }
     }
 
@@ -50,16 +61,24 @@ impl Figures {
     }
 }
 
+/// What was asked for and is defined.
+fn asked(valid: &Metrics) -> Vec<(Metric, f64)> {
+    valid.asked.iter().filter_map(|&(metric, value)| value.map(|value| (metric, value))).collect()
+}
+
 /// How a run ended: what `metrics.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Outcome {
-    /// Epochs that were finished.
+    /// The epoch whose weights were kept, from 1; with [`Self::interrupted`] the epochs that were finished.
     pub epoch: u32,
     /// Steps that made the weights.
     pub steps: u64,
     /// Figures of the weights that were kept.
     #[serde(flatten)]
     pub figures: Figures,
+    /// The epoch after which the run stopped early, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped_after: Option<u32>,
     /// Seconds of training.
     pub seconds: f64,
     /// Where it ran.

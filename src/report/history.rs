@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::train::EpochStats;
+use crate::train::{EpochStats, Metric};
 
 /// A growing `history.csv`.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub struct History {
     path: PathBuf,
     file: File,
     /// Names of the metrics; known with the first epoch.
-    metrics: Option<Vec<&'static str>>,
+    metrics: Option<Vec<Metric>>,
 }
 
 impl History {
@@ -48,11 +48,10 @@ impl History {
             metrics
         });
         text += &format!("{},{},{},{},", stats.epoch, stats.steps, stats.lr, stats.train_loss);
-        let entries = stats.valid.map(|valid| valid.entries()).unwrap_or_default();
         for metric in metrics {
             // A figure that is not defined, such as r2 of equal targets, is an empty cell.
-            let value = entries.iter().find(|(name, _)| name == metric);
-            text += &value.map_or(",".to_string(), |(_, value)| format!("{value},"));
+            let value = stats.valid.as_ref().and_then(|valid| valid.value(*metric));
+            text += &value.map_or(",".to_string(), |value| format!("{value},"));
         }
         text += &format!("{:.6},{:.1}\n", stats.seconds, stats.samples_per_second);
         // One write a line: a reader never sees half of one.
@@ -62,12 +61,14 @@ impl History {
 }
 
 /// The metrics of a run like this one.
-fn names(stats: &EpochStats) -> Vec<&'static str> {
-    match &stats.valid {
-        None => vec![],
-        Some(valid) if valid.accuracy.is_some() => vec!["loss", "accuracy"],
-        Some(_) => vec!["loss", "r2", "mae", "rmse"],
-    }
+fn names(stats: &EpochStats) -> Vec<Metric> {
+    let Some(valid) = &stats.valid else { return vec![] };
+    let mut names = match valid.accuracy {
+        Some(_) => vec![Metric::Loss, Metric::Accuracy],
+        None => vec![Metric::Loss, Metric::R2, Metric::Mae, Metric::Rmse],
+    };
+    names.extend(valid.asked.iter().map(|(metric, _)| *metric));
+    names
 }
 
 #[cfg(test)]
@@ -105,6 +106,10 @@ mod tests {
         ));
         let constant =
             Metrics { rows: 2, loss: 0.25, mae: Some(1.0), rmse: Some(2.0), ..Metrics::default() };
+        let asked = vec![(Metric::Mape, Some(0.5)), (Metric::ExplainedVariance, None)];
+        assert!(written(Some(Metrics { asked, ..constant.clone() })).contains(
+            ",valid_rmse,valid_mape,valid_explained_variance,seconds,samples_per_second\n1,4,0.001,0.5,0.25,,1,2,0.5,,0.25"
+        ));
         assert!(written(Some(constant)).contains(
             ",valid_r2,valid_mae,valid_rmse,seconds,samples_per_second\n1,4,0.001,0.5,0.25,,1,2,"
         ));

@@ -90,6 +90,8 @@ struct Ended<'a> {
     steps: u64,
     #[serde(flatten)]
     figures: Figures,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped_after: Option<u32>,
     seconds: f64,
 }
 
@@ -132,8 +134,8 @@ impl<W: Write> JsonLines<W> {
     /// # Errors
     /// If `out` does not take it.
     pub fn interrupted(&mut self, outcome: &Outcome) -> io::Result<()> {
-        let Outcome { epoch, steps, figures, seconds, .. } = *outcome;
-        self.ended("interrupted", (epoch, steps, figures, seconds))
+        let Outcome { epoch, steps, seconds, .. } = *outcome;
+        self.ended("interrupted", (epoch, steps, outcome.figures.clone()), (None, seconds))
     }
 
     /// Writes what went wrong, and the exit code that follows.
@@ -210,26 +212,27 @@ impl<W: Write> JsonLines<W> {
     fn finished(&mut self, summary: &Summary) -> io::Result<()> {
         let kept = summary.kept.as_ref();
         let (epoch, steps) = kept.map_or((0, 0), |kept| (kept.epoch, kept.steps));
-        self.ended(
-            "finished",
-            (epoch, steps, kept.map(Figures::of).unwrap_or_default(), summary.seconds),
-        )
+        let stopped = summary.stopped.map(|stopped| stopped.epoch);
+        let figures = kept.map(Figures::of).unwrap_or_default();
+        self.ended("finished", (epoch, steps, figures), (stopped, summary.seconds))
     }
 
     fn ended(
         &mut self,
         event: &str,
-        (epoch, steps, figures, seconds): (u32, u64, Figures, f64),
+        (epoch, steps, figures): (u32, u64, Figures),
+        (stopped_after, seconds): (Option<u32>, f64),
     ) -> io::Result<()> {
         let run = self.run.take();
-        self.line(&Ended { event, run: run.as_deref(), epoch, steps, figures, seconds })
+        let run = run.as_deref();
+        self.line(&Ended { event, run, epoch, steps, figures, stopped_after, seconds })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::{Metrics, Warning};
+    use crate::train::{Metric, Metrics, Stopped, Warning};
 
     #[test]
     fn events_are_flat_lines_with_event_first() {
@@ -244,6 +247,12 @@ mod tests {
             seconds: 0.25,
             samples_per_second: 400.0,
         };
+        let valid = stats.valid.clone().map(|valid| Metrics {
+            asked: vec![(Metric::RocAuc, Some(0.75)), (Metric::Brier, None)],
+            ..valid
+        });
+        let asked = EpochStats { valid, ..stats.clone() };
+        let stopped = Some(Stopped { epoch: 3, metric: Metric::Loss, patience: 2, delta: 0.0 });
         let progress = Progress {
             epoch: 1,
             step: 2,
@@ -260,7 +269,8 @@ mod tests {
             // Too soon after the first.
             Event::Progress(progress),
             Event::Epoch(stats.clone()),
-            Event::Finished(Summary { kept: Some(stats), seconds: 1.0 }),
+            Event::Finished(Summary { kept: Some(stats), epochs: 1, stopped: None, seconds: 1.0 }),
+            Event::Finished(Summary { kept: Some(asked), epochs: 3, stopped, seconds: 1.0 }),
         ] {
             json.event(&event).unwrap();
         }
@@ -270,6 +280,7 @@ mod tests {
             r#"{"event":"progress","epoch":1,"step":2,"steps":4,"loss":null,"samples_per_second":1.0,"seconds_left":2.0}"#,
             r#"{"event":"epoch","epoch":1,"steps":4,"lr":0.001,"train_loss":0.5,"valid_loss":0.25,"valid_accuracy":0.5,"seconds":0.25,"samples_per_second":400.0}"#,
             r#"{"event":"finished","run":"runs/a","epoch":1,"steps":4,"train_loss":0.5,"valid_loss":0.25,"valid_accuracy":0.5,"seconds":1.0}"#,
+            r#"{"event":"finished","epoch":1,"steps":4,"train_loss":0.5,"valid_loss":0.25,"valid_accuracy":0.5,"valid_roc_auc":0.75,"stopped_after":3,"seconds":1.0}"#,
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), want);
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Metrics, Streaming};
+use super::{Metrics, Stopped, Streaming};
 use crate::device::DeviceInfo;
 use crate::plan::Precision;
 
@@ -97,6 +97,10 @@ pub struct EpochStats {
 pub struct Summary {
     /// Figures of the kept epoch; `None` if none was finished.
     pub kept: Option<EpochStats>,
+    /// Epochs that were run.
+    pub epochs: u32,
+    /// Why there are no more, if more were asked for.
+    pub stopped: Option<Stopped>,
     /// Seconds since the first step.
     pub seconds: f64,
 }

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use super::feed::Feed;
 use super::predict::port;
-use super::{EpochStats, Event, Metrics, Progress, Schedule, Summary, Trainer, Warning};
+use super::watch::Watch;
+use super::{EpochStats, Event, Metrics, Progress, Schedules, Stopped, Summary, Trainer, Warning};
 use crate::data::epoch_order;
 use crate::device::{Usage, Values};
 use crate::error::{Error, Result};
@@ -16,7 +17,10 @@ use crate::shape::narrow;
 /// A run under way. Each `next` gives the device some steps and returns what is new.
 pub struct Fit<'a> {
     trainer: &'a mut Trainer,
-    schedule: Schedule,
+    schedules: Schedules,
+    watch: Watch,
+    /// Why the run ended before its last epoch, if so.
+    stopped: Option<Stopped>,
     waiting: VecDeque<Event>,
     begun: Instant,
     epoch: Epoch,
@@ -51,12 +55,15 @@ impl Epoch {
 
 impl<'a> Fit<'a> {
     pub(super) fn new(trainer: &'a mut Trainer) -> Self {
-        let schedule = trainer.options.schedule(trainer.info.steps_per_epoch);
+        let schedules = trainer.options.schedules(trainer.info.steps_per_epoch);
+        let watch = Watch::new(&trainer.options);
         let mut waiting = VecDeque::from([Event::Started(trainer.info.clone())]);
         waiting.extend(trainer.warnings.drain(..).map(Event::Warned));
         Self {
             trainer,
-            schedule,
+            schedules,
+            watch,
+            stopped: None,
             waiting,
             begun: Instant::now(),
             epoch: Epoch::new(0),
@@ -86,13 +93,8 @@ impl<'a> Fit<'a> {
 
     fn advance(&mut self) -> Result<Event> {
         let (epochs, steps) = (self.trainer.options.epochs, self.trainer.info.steps_per_epoch);
-        if self.epoch.index >= epochs {
-            self.done = true;
-            let kept = self.trainer.kept().cloned();
-            return Ok(Event::Finished(Summary {
-                kept,
-                seconds: self.begun.elapsed().as_secs_f64(),
-            }));
+        if self.epoch.index >= epochs || self.stopped.is_some() {
+            return self.finish();
         }
         match self.given.take() {
             Some(given) => {
@@ -107,6 +109,20 @@ impl<'a> Fit<'a> {
         let losses = self.trainer.device.take_losses(false)?;
         self.learn_of(&losses)?;
         Ok(Event::Progress(self.progress(epochs, steps)))
+    }
+
+    /// Leaves the device with the weights that are kept.
+    fn finish(&mut self) -> Result<Event> {
+        self.done = true;
+        let seconds = self.begun.elapsed().as_secs_f64();
+        self.trainer.take_kept()?;
+        let kept = self.trainer.kept().cloned();
+        Ok(Event::Finished(Summary {
+            kept,
+            epochs: self.epoch.index,
+            stopped: self.stopped,
+            seconds,
+        }))
     }
 
     /// Gives the device some steps of the epoch, and before its first ones what the epoch needs.
@@ -160,17 +176,20 @@ impl<'a> Fit<'a> {
                 let global = u64::from(self.epoch.index) * steps as u64 + step as u64;
                 let (correction1, correction2) =
                     self.trainer.options.optimizer.corrections(global + 1);
+                let factors = self.schedules.factors(global);
                 let in_order = step * self.trainer.plan.batch;
                 let first = self.feed.as_ref().map(|feed| feed.first(self.epoch.index, step));
                 StepRow {
                     first: narrow(first.unwrap_or(in_order)),
                     rows: narrow(self.rows_of(step)),
                     log: narrow(step % WINDOW),
-                    lr: self.schedule.lr(global),
+                    lr: factors.lr,
                     correction1,
                     correction2,
                     step: u32::try_from(global).unwrap_or(u32::MAX),
                     seed: self.trainer.options.seed.folded(),
+                    dropout: factors.dropout,
+                    decay: factors.weight_decay,
                     ..StepRow::default()
                 }
             })
@@ -195,7 +214,8 @@ impl<'a> Fit<'a> {
     }
 
     fn diverged(&self, what: &'static str, epoch: u32, step: u64, loss: f32) -> Error {
-        Error::Diverged { step: step + 1, epoch: epoch + 1, lr: self.schedule.lr(step), loss, what }
+        let lr = self.schedules.lr.lr(step);
+        Error::Diverged { step: step + 1, epoch: epoch + 1, lr, loss, what }
     }
 
     fn end_epoch(&mut self) -> Result<Event> {
@@ -207,14 +227,16 @@ impl<'a> Fit<'a> {
         let seconds = self.epoch.begun.elapsed().as_secs_f64();
         let next = Epoch::new(self.epoch.index + 1);
         let ended = std::mem::replace(&mut self.epoch, next);
-        // All that the host needs of this epoch is read: the device goes on while it computes, writes and tells.
-        if self.epoch.index < self.trainer.options.epochs {
+        // All that the host needs of this epoch is read: the device goes on while it computes, writes and tells. Rates that
+        // follow from this epoch's figures have to wait for them.
+        if self.epoch.index < self.trainer.options.epochs && !self.schedules.watching() {
             self.given = Some(self.give_steps());
             self.trainer.ahead = true;
         }
         let valid = outputs.and_then(|outputs| self.trainer.valid_metrics(&outputs));
         let exhausted = scaling.and_then(|scaling| self.tell_skipped(&ended, scaling));
-        if let Some(error) = exhausted.or_else(|| self.not_finite(&ended, &params, valid)) {
+        if let Some(error) = exhausted.or_else(|| self.not_finite(&ended, &params, valid.as_ref()))
+        {
             // The weights that are wrong stay, and not those of steps after them.
             self.trainer.write_params(&params)?;
             return Err(error);
@@ -224,16 +246,33 @@ impl<'a> Fit<'a> {
             steps: self.known,
             train_loss: ended.loss_sum / ended.loss_rows.max(1) as f64,
             valid,
-            lr: self.schedule.lr(self.known.saturating_sub(1)),
+            lr: self.schedules.lr.lr(self.known.saturating_sub(1)),
             seconds,
             samples_per_second: self.trainer.rows as f64 / trained.max(1e-9),
         };
-        self.trainer.kept = (params, Some(stats.clone()));
+        self.judge(&stats, params);
         Ok(Event::Epoch(stats))
     }
 
+    /// Keeps an epoch that is to be kept, and lets schedules and early stopping see how it went.
+    fn judge(&mut self, stats: &EpochStats, params: Params) {
+        let value_of = |metric| match &stats.valid {
+            Some(valid) => valid.value(metric),
+            None => Some(stats.train_loss),
+        };
+        self.schedules.observe(value_of);
+        if self.watch.observe(stats.epoch, value_of(self.watch.metric())) {
+            self.trainer.kept = (params, Some(stats.clone()));
+            self.trainer.present = None;
+        } else {
+            self.trainer.present = Some(params);
+        }
+        let more = self.epoch.index < self.trainer.options.epochs;
+        self.stopped = self.watch.stop(stats.epoch).filter(|_| more);
+    }
+
     /// What ends the run, if a weight or a figure of the epoch that ended is no number.
-    fn not_finite(&self, ended: &Epoch, params: &Params, valid: Option<Metrics>) -> Option<Error> {
+    fn not_finite(&self, ended: &Epoch, params: &Params, valid: Option<&Metrics>) -> Option<Error> {
         let last = self.known.saturating_sub(1);
         // The last update of an epoch shows in its weights first, and in no loss yet.
         if let Some(bad) = params.arena().iter().find(|value| !value.is_finite()) {

@@ -1,12 +1,46 @@
 //! What a run is told, checked.
 
-use super::{Schedule, ScheduleKind};
+use std::str::FromStr;
+
+use super::{Metric, Schedule, ScheduleKind, Schedules};
 use crate::data::Scale;
 use crate::device::Tuning;
 use crate::error::{Error, Result};
 use crate::graph::{Loss, Optimizer};
 use crate::plan::Precision;
 use crate::random::Seed;
+
+/// Which epoch's weights a run keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// The best by the metric that is watched.
+    Best,
+    /// The last.
+    Last,
+}
+
+impl Keep {
+    /// The name in options and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Best => "best",
+            Self::Last => "last",
+        }
+    }
+}
+
+impl FromStr for Keep {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        [Self::Best, Self::Last]
+            .into_iter()
+            .find(|keep| name.eq_ignore_ascii_case(keep.name()))
+            .ok_or_else(|| {
+                Error::setting("--keep", format!("unknown name \"{name}\"; known: best, last"))
+            })
+    }
+}
 
 /// Settings of a run, with defaults that suit most tables.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +55,22 @@ pub struct TrainOptions {
     pub schedule: ScheduleKind,
     /// Epochs over which the rate rises at first; may be a fraction.
     pub warmup: f64,
+    /// How the weight decay goes over the run, from the optimizer's own; without the warm-up.
+    pub decay_schedule: ScheduleKind,
+    /// How the dropout rates go over the run, from the layers' own; without the warm-up.
+    pub dropout_schedule: ScheduleKind,
     /// Passes over the training rows.
     pub epochs: u32,
+    /// Epochs without an improvement after which the run stops early; `None` to run all.
+    pub stop_patience: Option<u32>,
+    /// What early stopping, and keeping the best epoch, watch on the validation rows.
+    pub stop_metric: Metric,
+    /// How much better than the best a value must be to count as an improvement.
+    pub stop_delta: f64,
+    /// Which epoch's weights are kept; `None` for the best where the run may stop early, and else the last.
+    pub keep: Option<Keep>,
+    /// What is computed of the validation rows each epoch besides the usual figures.
+    pub metrics: Vec<Metric>,
     /// Rows of a batch; more than there are makes one batch of all.
     pub batch_size: usize,
     /// Whether rows come in a new order each epoch.
@@ -48,7 +96,14 @@ impl Default for TrainOptions {
             lr: 1e-3,
             schedule: ScheduleKind::Constant,
             warmup: 0.0,
+            decay_schedule: ScheduleKind::Constant,
+            dropout_schedule: ScheduleKind::Constant,
             epochs: 30,
+            stop_patience: None,
+            stop_metric: Metric::Loss,
+            stop_delta: 0.0,
+            keep: None,
+            metrics: Vec::new(),
             batch_size: 32,
             shuffle: true,
             scale: Scale::Standard,
@@ -80,6 +135,8 @@ impl TrainOptions {
         }
         positive("--lr", self.lr > 0.0, self.lr.to_string())?;
         positive("--epochs", self.epochs > 0, self.epochs.to_string())?;
+        let patience = self.stop_patience.unwrap_or(1);
+        positive("--stop-patience", patience > 0, patience.to_string())?;
         positive("--batch-size", self.batch_size > 0, self.batch_size.to_string())?;
         let memory = self.device_memory.unwrap_or(1);
         positive("--device-memory", memory > 0, memory.to_string())?;
@@ -94,12 +151,83 @@ impl TrainOptions {
             );
             return Err(Error::setting("--warmup", problem));
         }
+        self.schedule.check("--schedule")?;
+        self.decay_schedule.check("--decay-schedule")?;
+        self.dropout_schedule.check("--dropout-schedule")?;
+        if self.warmup > 0.0 && self.schedule == ScheduleKind::CosLog4 {
+            let problem = "cos-log-4 rises from 0 by itself; leave out the warm-up";
+            return Err(Error::setting("--warmup", problem));
+        }
+        if !(self.stop_delta >= 0.0 && self.stop_delta.is_finite()) {
+            let problem =
+                format!("{}, but it must be a finite number of 0 or more", self.stop_delta);
+            return Err(Error::setting("--stop-delta", problem));
+        }
         Ok(())
     }
 
-    /// The rates of a run of so many steps an epoch.
+    /// Checks what is watched against targets of so many classes, 0 for numbers.
+    ///
+    /// # Errors
+    /// If a metric is for other targets, or there are no validation rows to compute it of; the message names the setting.
+    pub fn check_metrics(&self, classes: usize, valid_rows: usize) -> Result<()> {
+        let needs_rows = |option: &str, needed: bool, what: &str| {
+            let problem =
+                || format!("{what}, but there are no validation rows; give --valid 0.2 or a table");
+            if needed && valid_rows == 0 { Err(Error::setting(option, problem())) } else { Ok(()) }
+        };
+        for metric in &self.metrics {
+            metric.check("--metrics", classes)?;
+        }
+        needs_rows("--metrics", !self.metrics.is_empty(), "they are those of validation rows")?;
+        for (option, schedule) in self.kinds() {
+            if let ScheduleKind::Plateau(plateau) = schedule {
+                plateau.metric.check(option, classes)?;
+                let needed = plateau.metric != Metric::Loss;
+                needs_rows(option, needed, &format!("plateau watches {}", plateau.metric))?;
+            }
+        }
+        self.stop_metric.check("--stop-metric", classes)?;
+        let watched = format!("{} of validation rows is watched", self.stop_metric);
+        needs_rows("--stop-patience", self.stop_patience.is_some(), &watched)?;
+        needs_rows("--keep", self.keeps() == Keep::Best, &watched)
+    }
+
+    /// Which epoch's weights are kept.
+    pub fn keeps(&self) -> Keep {
+        let usual = if self.stop_patience.is_some() { Keep::Best } else { Keep::Last };
+        self.keep.unwrap_or(usual)
+    }
+
+    /// Schedules and the options that name them.
+    fn kinds(&self) -> [(&'static str, &ScheduleKind); 3] {
+        [
+            ("--schedule", &self.schedule),
+            ("--decay-schedule", &self.decay_schedule),
+            ("--dropout-schedule", &self.dropout_schedule),
+        ]
+    }
+
+    /// What is computed of the validation rows each epoch besides the usual figures: what was asked for, then what is
+    /// watched.
+    pub(super) fn others(&self) -> Vec<Metric> {
+        let watches = self.stop_patience.is_some() || self.keeps() == Keep::Best;
+        let stop = watches.then_some(self.stop_metric);
+        let plateaus = self.kinds().into_iter().filter_map(|(_, kind)| match kind {
+            ScheduleKind::Plateau(plateau) => Some(plateau.metric),
+            _ => None,
+        });
+        let mut others: Vec<Metric> = Vec::new();
+        for metric in self.metrics.iter().copied().chain(stop).chain(plateaus) {
+            if !metric.usual() && !others.contains(&metric) {
+                others.push(metric);
+            }
+        }
+        others
+    }
+
+    /// The learning rates of a run of so many steps an epoch.
     pub fn schedule(&self, steps_per_epoch: usize) -> Schedule {
-        let total = u64::from(self.epochs) * steps_per_epoch as u64;
         // Checked to be neither negative nor above the run's length.
         #[expect(
             clippy::cast_possible_truncation,
@@ -107,6 +235,17 @@ impl TrainOptions {
             reason = "between 0 and the number of steps"
         )]
         let warmup = (self.warmup * steps_per_epoch as f64).round() as u64;
-        Schedule { kind: self.schedule, lr: self.lr, warmup, total }
+        Schedule::new(self.schedule.clone(), self.lr, warmup, self.epochs, steps_per_epoch)
+    }
+
+    /// All that goes by schedule in a run of so many steps an epoch.
+    pub fn schedules(&self, steps_per_epoch: usize) -> Schedules {
+        let share =
+            |kind: &ScheduleKind| Schedule::new(kind.clone(), 1.0, 0, self.epochs, steps_per_epoch);
+        Schedules {
+            lr: self.schedule(steps_per_epoch),
+            decay: share(&self.decay_schedule),
+            dropout: share(&self.dropout_schedule),
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::plan::{Phase, Plan, Sizes, Slot, StepRow, WINDOW};
 use crate::shape::narrow;
 
 use super::ids::check_ids;
-use super::metrics::{Metrics, argmax};
+use super::metrics::{Evaluation, Metrics, argmax};
 
 /// All that is needed to predict: network, weights, and what was done to the columns.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,7 +133,7 @@ impl Predictor {
     /// If the values are no whole number of rows, one that must name a row of a table does not, or the device failed.
     pub fn predict(&mut self, x: &[f32]) -> Result<Predictions> {
         let outputs = self.outputs(x)?;
-        Ok(Predictions::new(outputs, &self.trained.preparation))
+        Ok(Predictions::new(&outputs, &self.trained.preparation))
     }
 
     /// Figures over a table that has the target.
@@ -141,6 +141,20 @@ impl Predictor {
     /// # Errors
     /// If its columns are not the model's, or the device failed.
     pub fn evaluate(&mut self, data: &Dataset) -> Result<Metrics> {
+        let outputs = self.outputs_for(data)?;
+        Ok(Metrics::of(&outputs, data.y(), &self.trained.preparation, self.trained.loss))
+    }
+
+    /// All figures over a table that has the target: those that suit it, each class's, and which was taken for which.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    pub fn assess(&mut self, data: &Dataset) -> Result<Evaluation> {
+        let outputs = self.outputs_for(data)?;
+        Ok(Evaluation::of(&outputs, data.y(), &self.trained.preparation, self.trained.loss))
+    }
+
+    fn outputs_for(&mut self, data: &Dataset) -> Result<Vec<f32>> {
         let wanted = &self.trained.preparation.schema;
         if data.schema() != wanted {
             return Err(Error::table(
@@ -148,8 +162,7 @@ impl Predictor {
                 "the table's columns or classes are not the model's",
             ));
         }
-        let outputs = self.outputs(data.x())?;
-        Ok(Metrics::of(&outputs, data.y(), &self.trained.preparation, self.trained.loss))
+        self.outputs(data.x())
     }
 
     fn outputs(&mut self, x: &[f32]) -> Result<Vec<f32>> {
@@ -206,11 +219,10 @@ pub enum Predictions {
 }
 
 impl Predictions {
-    fn new(outputs: Vec<f32>, preparation: &Preparation) -> Self {
+    /// Of raw outputs `[rows, outputs]`.
+    pub(super) fn new(outputs: &[f32], preparation: &Preparation) -> Self {
         let TargetKind::Classes(classes) = &preparation.schema.kind else {
-            return Self::Numbers(
-                outputs.into_iter().map(|y| preparation.restore_target(y)).collect(),
-            );
+            return Self::Numbers(outputs.iter().map(|&y| preparation.restore_target(y)).collect());
         };
         let mut best = Vec::with_capacity(outputs.len() / classes.len());
         let mut probabilities = Vec::with_capacity(outputs.len());

@@ -156,7 +156,8 @@ impl Room<'_> {
                 format!("{} does not fit targets that are {kind}", options.loss),
             ));
         }
-        Ok(())
+        let valid_rows = data.valid.as_ref().map_or(0, Dataset::rows);
+        options.check_metrics(train.classes(), valid_rows)
     }
 
     fn batch(&self) -> usize {

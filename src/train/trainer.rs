@@ -24,8 +24,10 @@ pub struct Trainer {
     pub(super) warnings: Vec<Warning>,
     model: Sequential,
     preparation: Preparation,
-    /// The weights and figures that a save keeps: those of the last good epoch.
+    /// The weights and figures that a save keeps: those of the last good epoch, or of the best one.
     pub(super) kept: (Params, Option<EpochStats>),
+    /// The weights with which the last epoch ended, if they are not those that are kept.
+    pub(super) present: Option<Params>,
     valid: Option<Valid>,
     /// The training table, if it does not lie on the device.
     pub(super) table: Option<Table>,
@@ -133,6 +135,7 @@ impl Trainer {
             options: options.clone(),
             rows: train.rows(),
             kept: (params, None),
+            present: None,
             warnings: Vec::new(),
             model: model.clone(),
             info,
@@ -181,6 +184,7 @@ impl Trainer {
         }
         self.write_params(params)?;
         self.kept = (params.clone(), None);
+        self.present = None;
         Ok(())
     }
 
@@ -193,6 +197,15 @@ impl Trainer {
     /// Takes back steps that were given ahead, if the run was stopped before an event told of them.
     fn settle(&mut self) -> Result<()> {
         if self.ahead {
+            let params = self.present.take().unwrap_or_else(|| self.kept.0.clone());
+            self.write_params(&params)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the kept weights the present ones, at the end of a run.
+    pub(super) fn take_kept(&mut self) -> Result<()> {
+        if self.present.take().is_some() || self.ahead {
             let params = self.kept.0.clone();
             self.write_params(&params)?;
         }
@@ -256,7 +269,9 @@ impl Trainer {
     /// What such outputs are worth.
     pub(super) fn valid_metrics(&self, outputs: &[f32]) -> Option<Metrics> {
         let valid = self.valid.as_ref()?;
-        Some(Metrics::of(outputs, valid.data.y(), &self.preparation, self.options.loss))
+        let others = self.options.others();
+        let wanted = (self.options.loss, others.as_slice());
+        Some(Metrics::with(outputs, valid.data.y(), &self.preparation, wanted))
     }
 
     /// Figures of the present weights on the validation part.
@@ -289,7 +304,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// The network as it is kept: the last good epoch's weights.
+    /// The network as it is kept: the last good epoch's weights, or the best one's, as [`TrainOptions::keep`] says.
     pub fn trained(&self) -> TrainedModel {
         TrainedModel {
             model: self.model.clone(),

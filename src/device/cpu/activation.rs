@@ -1,4 +1,5 @@
-//! The activations' formulas; their twins are in `shaders/activation.wgsl`.
+//! The activations' formulas, those that are written out; their twins are in `shaders/activation.wgsl`. Of others it runs
+//! the programs.
 
 use super::Real;
 use crate::model::Activation;
@@ -32,6 +33,7 @@ pub fn value<T: Real>(act: Activation, x: T) -> T {
         Activation::Gelu => x * normal_cdf(x),
         Activation::GeluTanh => T::of(0.5) * x * (T::one() + gelu_inner(x).tanh()),
         Activation::Silu => x * sigmoid(x),
+        other => T::of(other.value_program().value(&[x.to_f64()])),
     }
 }
 
@@ -76,6 +78,7 @@ pub fn gradient<T: Real>(act: Activation, saved: T) -> T {
             let s = sigmoid(saved);
             s + saved * s * (one - s)
         }
+        other => T::of(other.slope_program().value(&[saved.to_f64()])),
     }
 }
 

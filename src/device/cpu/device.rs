@@ -256,17 +256,20 @@ impl Ready {
                     kernels::gather(c, order, out2, out2.len() / m, step);
                 }
             }
-            Kernel::MatmulNt { bias, act, save } => {
-                engine.matmul_nt(
-                    (a, b, bias.then_some(c)),
-                    act,
-                    (out, save.then_some(out2)),
-                    product,
-                );
+            Kernel::MatmulNt { bias, act, save, dropout } => {
+                // With dropout, what the gradient is computed from may be the result before it.
+                let result = dropout.is_some() && act.gradient_from_output();
+                let saved = (save && !result).then_some(&mut *out2);
+                engine.matmul_nt((a, b, bias.then_some(c)), act, (out, saved), product);
+                if save && result {
+                    out2.copy_from_slice(out);
+                }
+                engine.dropout(out, dropout, step);
             }
-            Kernel::MatmulNn { act_grad } => {
+            Kernel::MatmulNn { act_grad, dropout } => {
                 let saved = (act_grad != Activation::Identity).then_some(c);
                 engine.matmul_nn((a, b, saved), act_grad, out, product);
+                engine.dropout(out, dropout, step);
             }
             Kernel::MatmulTn { bias_grad } => {
                 engine.matmul_tn((a, b), (out, bias_grad.then_some(out2)), product);

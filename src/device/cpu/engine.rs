@@ -7,7 +7,7 @@ use super::Real;
 use super::kernels::{self, Adam, Product, Sgd};
 use super::map::{Mapped, Over};
 use crate::model::Activation;
-use crate::plan::{Kernel, StepRow};
+use crate::plan::{Dropout, Kernel, StepRow};
 
 /// The kernels of plans: the plain ones where an engine has none of its own.
 pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
@@ -71,6 +71,13 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     /// See [`kernels::activate_grad`].
     fn activate_grad(&self, saved: &[T], d_y: &[T], act: Activation, out: &mut [T]) {
         kernels::activate_grad(saved, d_y, act, out);
+    }
+
+    /// See [`kernels::dropout`].
+    fn dropout(&self, out: &mut [T], dropout: Option<Dropout>, step: &StepRow) {
+        if let Some(dropout) = dropout {
+            kernels::dropout(out, dropout, step);
+        }
     }
 
     /// See [`Mapped::run`].

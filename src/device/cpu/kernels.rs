@@ -6,9 +6,11 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
+use super::map::{keep, rate_in};
 use super::{Real, activation};
 use crate::model::Activation;
-use crate::plan::{Scaling, StepRow};
+use crate::plan::{Dropout, Scaling, StepRow};
+use crate::random::key;
 
 /// Sizes of a product: out `[m,n]`, summed over k.
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +110,16 @@ pub fn matmul_tn<T: Real>(
     );
     if let Some(sums) = sums {
         sum_rows(a, sums, m);
+    }
+}
+
+/// Each element times what dropout multiplies it by.
+#[inline(always)]
+pub fn dropout<T: Real>(out: &mut [T], Dropout { stream, rate }: Dropout, step: &StepRow) {
+    let (key, rate) = (key(step.seed, step.step, stream.into()), rate_in(step, rate));
+    // Elements are counted in 32 bits everywhere.
+    for (at, out) in (0_u32..).zip(out) {
+        *out *= keep(key, rate, at);
     }
 }
 

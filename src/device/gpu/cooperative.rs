@@ -112,7 +112,7 @@ impl GpuDevice {
 fn wrong(device: &mut GpuDevice, variant: &Variant) -> Option<String> {
     let whole = |kernel: &Kernel| match *kernel {
         Kernel::MatmulNt { bias, act, .. } => bias && act == Activation::Gelu,
-        Kernel::MatmulNn { act_grad } => act_grad == Activation::Tanh,
+        Kernel::MatmulNn { act_grad, .. } => act_grad == Activation::Tanh,
         Kernel::MatmulTn { bias_grad } => bias_grad,
         _ => false,
     };

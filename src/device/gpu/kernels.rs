@@ -260,8 +260,8 @@ const fn map(name: &'static str, variants: &'static [Variant]) -> KernelSpec {
 const fn matmul(name: &'static str) -> KernelSpec {
     KernelSpec {
         name,
-        source: &[STEP_ROW, STEP, FUNCTIONS, ACTIVATION, PRODUCT, MATMUL],
-        params: &["m", "n", "k", "fused"],
+        source: &[STEP_ROW, STEP, FUNCTIONS, RANDOM, ACTIVATION, PRODUCT, MATMUL],
+        params: &["m", "n", "k", "fused", "stream", "rate"],
         reads: &["a", "b", "extra"],
         writes: &["out", "extra_out"],
         variants: MATMULS,
@@ -412,6 +412,7 @@ pub static SEQUENCE: KernelSpec = KernelSpec {
     source: &[
         STEP_ROW,
         FUNCTIONS,
+        RANDOM,
         ACTIVATION,
         PRODUCT,
         ROW_CROSS_ENTROPY,

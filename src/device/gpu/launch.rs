@@ -6,10 +6,12 @@ use super::kernels::{KERNELS, KernelSpec, Variant};
 use super::load::UNIFORM_STRIDE;
 use super::pipeline::STEP_BYTES;
 use super::sequence::MAX_STEPS;
-use super::shader::{activation_of, consts, fused, generated};
+use super::shader::{activation_of, consts, dropout_of, fused, generated};
 use crate::error::{Error, Result};
 use crate::model::Activation;
-use crate::plan::{Along, Formula, Kernel, MOST_OPERANDS, Phase, Plan, Slot, Step, Stored};
+use crate::plan::{
+    Along, Dropout, Formula, Kernel, MOST_OPERANDS, Phase, Plan, Slot, Step, Stored,
+};
 
 /// Workgroups that an axis of a grid may have in WebGPU.
 const MAX_GROUPS_PER_AXIS: u32 = 65_535;
@@ -197,7 +199,10 @@ fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)>
             let groups = u64::from(m.div_ceil(tile_m)) * u64::from(n.div_ceil(tile_n));
             let groups = u32::try_from(groups)
                 .map_err(|_| Error::shape("matmul", "too many tiles for 32 bits"))?;
-            (vec![m, n, narrow(k)?, fused(&step.kernel)], groups)
+            let dropout = dropout_of(&step.kernel).unwrap_or(Dropout { stream: 0, rate: 0.0 });
+            #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
+            let thin = [dropout.stream.into(), (dropout.rate as f32).to_bits()];
+            ([vec![m, n, narrow(k)?, fused(&step.kernel)], thin.to_vec()].concat(), groups)
         }
         Kernel::Activate { .. } => {
             let len = narrow(rows * columns)?;
@@ -309,7 +314,7 @@ fn bindings(kernel: &Kernel, step: &Step) -> Vec<Option<Slot>> {
         Kernel::MatmulNt { bias, save, .. } => {
             vec![take(true), take(true), take(bias), put(true), put(save)]
         }
-        Kernel::MatmulNn { act_grad } => {
+        Kernel::MatmulNn { act_grad, .. } => {
             vec![take(true), take(true), take(act_grad != Activation::Identity), put(true), None]
         }
         Kernel::MatmulTn { bias_grad } => {
@@ -354,7 +359,12 @@ mod tests {
             let mut builder = PlanBuilder::new();
             let mut slot = |sizes| builder.slot("s", sizes, Element::F32, Role::Data).unwrap();
             let (a, b, out) = (slot(vec![3, 2]), slot(vec![b_rows, 2]), slot(vec![3, 5]));
-            let kernel = Kernel::MatmulNt { bias: false, act: Activation::Identity, save: false };
+            let kernel = Kernel::MatmulNt {
+                bias: false,
+                act: Activation::Identity,
+                save: false,
+                dropout: None,
+            };
             let step = builder.step(kernel, vec![a, b], vec![out]).unwrap();
             builder.phase(Phase::Eval, vec![step.clone()]);
             let plan = builder.finish(3, 3, Ports::default());

@@ -6,10 +6,10 @@
 
 use super::kernels::{SEQUENCE, Variant};
 use super::launch::{Binding, Launch, agree, narrow, update_settings, usual_activation};
-use super::shader::{FUSIONS, activation_of, consts, fused, number, short};
+use super::shader::{FUSIONS, activation_of, consts, dropout_of, fused, number, short};
 use crate::error::Result;
 use crate::model::Activation;
-use crate::plan::{BufferId, Kernel, Phase, Plan, Role, Slot, Step, Stored};
+use crate::plan::{BufferId, Dropout, Kernel, Phase, Plan, Role, Slot, Step, Stored};
 
 /// Operations of a step at most: a uniform table of fixed size.
 const MAX_OPS: usize = 32;
@@ -46,6 +46,7 @@ struct Op {
     extra: usize,
     extra_out: usize,
     fused: u32,
+    dropout: Option<Dropout>,
 }
 
 /// Floating-point operations of a step's products, and the largest number of columns, batches apart.
@@ -219,6 +220,7 @@ impl<'a> Builder<'a> {
             out: writes[0],
             extra_out: writes.get(1).copied().unwrap_or(0),
             fused: fused(&step.kernel),
+            dropout: dropout_of(&step.kernel),
         }))
     }
 
@@ -285,12 +287,19 @@ impl<'a> Builder<'a> {
             for value in [op.m, op.n, op.k, op.a, op.b, op.out, op.extra, op.extra_out] {
                 params.push(narrow(value)?);
             }
-            params.extend([op.fused, 0, 0]);
+            let Dropout { stream, rate } = op.dropout.unwrap_or(Dropout { stream: 0, rate: 0.0 });
+            #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
+            params.extend([op.fused, stream.into(), (rate as f32).to_bits()]);
         }
         params.resize(MAX_OPS * OP_WORDS, 0);
         params.extend(update_settings(&update, &SEQUENCE.params[1..]));
         narrow(scratch)?;
-        let consts = sequence_consts(&update, variant, usual_activation(plan), classes);
+        let consts = sequence_consts(
+            &update,
+            variant,
+            usual_activation(plan),
+            (classes, ops.iter().any(|op| op.dropout.is_some())),
+        );
         let Bound { x, order, y, states: [state, state2], log } = bound;
         let slots = [x, order, y, Some(weights), state, state2, log];
         let bindings = slots.into_iter().map(Binding::from).chain([Binding::Scratch]).collect();
@@ -312,12 +321,12 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The constants of a sequence's shader: for one activation, one loss and one update.
+/// The constants of a sequence's shader: for one activation, one loss and one update, with or without dropout.
 pub fn sequence_consts(
     update: &Kernel,
     variant: &Variant,
     act: Activation,
-    classes: bool,
+    (classes, dropout): (bool, bool),
 ) -> Vec<(&'static str, u32)> {
     let mut all = FUSIONS.to_vec();
     all.extend(KINDS);
@@ -326,7 +335,10 @@ pub fn sequence_consts(
         ("MAX_STEPS", MAX_STEPS),
         ("CLASSES", u32::from(classes)),
         ("ACT", number(act)),
-        ("SHORT_ACT", short(act)),
+        ("SHORT_ACT", short(act, dropout)),
+        ("DROPOUT", u32::from(dropout)),
+        // Where the gradient is computed from the result, only dropout makes it be saved.
+        ("SAVE_RESULT", u32::from(act.gradient_from_output())),
         ("ADAM", u32::from(matches!(update, Kernel::UpdateAdam { .. }))),
     ]);
     // Each update has some of these; the other one's are off.

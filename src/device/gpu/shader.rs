@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::kernels::{KernelSpec, Variant};
 use crate::expr::{Number, Quantity};
 use crate::model::Activation;
-use crate::plan::{Element, Formula, Kernel, Scaling, Stored};
+use crate::plan::{Dropout, Element, Formula, Kernel, Scaling, Stored};
 
 /// The number that stands for an activation in shaders.
 pub(super) fn number(act: Activation) -> u32 {
@@ -24,20 +24,20 @@ pub(super) const FUSIONS: [(&str, u32); 7] = [
     ("BIAS_GRAD", 64),
 ];
 
-/// Whether an activation is a handful of instructions, so that a loop over a tile's elements may be unrolled.
-pub(super) fn short(act: Activation) -> u32 {
+/// Whether what follows a sum is a handful of instructions, so that a loop over a tile's elements may be unrolled.
+pub(super) fn short(act: Activation, dropout: bool) -> u32 {
     use Activation::{Identity, LeakyRelu, Relu};
-    u32::from(matches!(act, Identity | Relu | LeakyRelu))
+    u32::from(!dropout && matches!(act, Identity | Relu | LeakyRelu))
 }
 
 /// The bits of all that is fused into a product; 0 for other kernels.
 pub(super) fn fused(kernel: &Kernel) -> u32 {
     let acts = |act: Activation| act != Activation::Identity;
     let on = match *kernel {
-        Kernel::MatmulNt { bias, act, save } => {
+        Kernel::MatmulNt { bias, act, save, .. } => {
             vec![("TRANSPOSE_B", true), ("BIAS", bias), ("SAVE", save), ("ACTIVATE", acts(act))]
         }
-        Kernel::MatmulNn { act_grad } => vec![("GRADIENT", acts(act_grad))],
+        Kernel::MatmulNn { act_grad, .. } => vec![("GRADIENT", acts(act_grad))],
         Kernel::MatmulTn { bias_grad } => vec![("TRANSPOSE_A", true), ("BIAS_GRAD", bias_grad)],
         _ => vec![],
     };
@@ -49,11 +49,25 @@ pub(super) fn fused(kernel: &Kernel) -> u32 {
 pub(super) fn activation_of(kernel: &Kernel) -> Activation {
     match *kernel {
         Kernel::MatmulNt { act, .. }
-        | Kernel::MatmulNn { act_grad: act }
+        | Kernel::MatmulNn { act_grad: act, .. }
         | Kernel::Activate { act, .. }
         | Kernel::ActivateGrad { act } => act,
         _ => Activation::Identity,
     }
+}
+
+/// The dropout that is fused into a product.
+pub(super) fn dropout_of(kernel: &Kernel) -> Option<Dropout> {
+    match *kernel {
+        Kernel::MatmulNt { dropout, .. } | Kernel::MatmulNn { dropout, .. } => dropout,
+        _ => None,
+    }
+}
+
+/// Whether what a product saves is the activation's result, before dropout, instead of its argument.
+fn saves_result(kernel: &Kernel) -> bool {
+    let Kernel::MatmulNt { act, save: true, dropout: Some(_), .. } = kernel else { return false };
+    act.gradient_from_output()
 }
 
 /// The constants that a kernel's fusions set in its shader. Products of a variant whose fusions are uniforms take
@@ -73,9 +87,11 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
             let mut consts = FUSIONS.to_vec();
             consts.extend([
                 ("ACT", number(act)),
-                ("SHORT_ACT", short(act)),
+                ("SHORT_ACT", short(act, dropout_of(kernel).is_some())),
                 ("FUSED", fused),
                 ("ONE_PIPELINE", u32::from(variant.one_pipeline)),
+                ("DROPOUT", u32::from(dropout_of(kernel).is_some())),
+                ("SAVE_RESULT", u32::from(saves_result(kernel))),
             ]);
             consts
         }
@@ -152,6 +168,23 @@ fn quantity(quantity: Quantity) -> String {
     }
 }
 
+/// What `shaders/activation.wgsl` leaves to the host: value and slope of an activation that it does not know.
+fn by_formula(act: Activation) -> String {
+    // Those that it knows are compiled out.
+    let act = if act.is_written_out() { Activation::Identity } else { act };
+    let mut wgsl = String::new();
+    for (name, program) in [("value", act.value_program()), ("slope", act.slope_program())] {
+        let (body, out) = program.wgsl(|_| "x".to_string(), |_| "0.0".to_string());
+        let body = body.replace("V(", "f32(");
+        let _ = writeln!(
+            wgsl,
+            "fn {name}_by_formula(x: f32) -> f32 {{\n{body}    return {};\n}}",
+            out[0]
+        );
+    }
+    wgsl
+}
+
 /// The WGSL of one variant with these constants and this text of the host's, for numbers kept like this.
 pub fn assemble(
     spec: &KernelSpec,
@@ -168,6 +201,9 @@ pub fn assemble(
         for act in Activation::ALL {
             let _ = writeln!(wgsl, "const {}: u32 = {}u;", act.name().to_uppercase(), number(act));
         }
+    }
+    if let Some((_, act)) = consts.iter().find(|(name, _)| *name == "ACT") {
+        wgsl += &by_formula(Activation::ALL[*act as usize]);
     }
     wgsl += generated;
     for part in spec.source.iter().chain(variant.source) {

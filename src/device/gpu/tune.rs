@@ -338,7 +338,8 @@ mod tests {
         let mut builder = PlanBuilder::new();
         let mut slot = |name, sizes| builder.slot(name, sizes, Element::F32, Role::Data).unwrap();
         let (a, b, out) = (slot("a", vec![3, 5]), slot("b", vec![2, 5]), slot("out", vec![3, 2]));
-        let kernel = Kernel::MatmulNt { bias: false, act: Activation::Identity, save: false };
+        let kernel =
+            Kernel::MatmulNt { bias: false, act: Activation::Identity, save: false, dropout: None };
         let step = builder.step(kernel, vec![a, b], vec![out]).unwrap();
         builder.phase(Phase::Eval, vec![step]);
         builder.finish(3, 3, Ports::default())
@@ -348,7 +349,7 @@ mod tests {
     fn smaller_sizes_keep_their_edges() {
         let spec = KERNELS.iter().find(|spec| spec.name == "matmul_nn").unwrap();
         let forms: Vec<&Variant> = spec.variants.iter().collect();
-        let kernel = Kernel::MatmulNn { act_grad: Activation::Identity };
+        let kernel = Kernel::MatmulNn { act_grad: Activation::Identity, dropout: None };
         for sizes in [[1, 2, 3], [128, 512, 784], [4096, 4095, 4097], [100_003, 10, 65]] {
             let checked = checked_sizes(Product { kernel, sizes, stored: Stored::F32 }, &forms);
             for form in &forms {

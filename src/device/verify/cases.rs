@@ -5,7 +5,8 @@
 use crate::error::Result;
 use crate::model::Activation;
 use crate::plan::{
-    Along, Element, Kernel, Phase, Plan, PlanBuilder, Ports, Role, Scaling, Slot, StepRow, Stored,
+    Along, Dropout, Element, Kernel, Phase, Plan, PlanBuilder, Ports, Role, Scaling, Slot, StepRow,
+    Stored,
 };
 use crate::random::{Purpose, Random, Seed};
 use crate::shape::narrow;
@@ -15,7 +16,7 @@ pub fn every_kernel() -> Vec<Kernel> {
     let mut kernels = vec![
         Kernel::Gather { ordered: true, targets: true },
         Kernel::Gather { ordered: false, targets: false },
-        Kernel::MatmulNt { bias: false, act: Activation::Identity, save: false },
+        Kernel::MatmulNt { bias: false, act: Activation::Identity, save: false, dropout: None },
         Kernel::MatmulTn { bias_grad: false },
         Kernel::MatmulTn { bias_grad: true },
         Kernel::Activate { act: Activation::Identity, bias: true },
@@ -35,10 +36,19 @@ pub fn every_kernel() -> Vec<Kernel> {
     kernels.extend(super::formulas::kernels());
     for act in Activation::ALL {
         let save = !act.gradient_from_output();
-        kernels.push(Kernel::MatmulNt { bias: true, act, save });
-        kernels.push(Kernel::MatmulNn { act_grad: act });
+        // Those that the host writes are put in at one place, whichever they are: one shows it.
+        if act.is_written_out() || act == Activation::Mish {
+            kernels.push(Kernel::MatmulNt { bias: true, act, save, dropout: None });
+            kernels.push(Kernel::MatmulNn { act_grad: act, dropout: None });
+        }
         kernels.push(Kernel::Activate { act, bias: false });
         kernels.push(Kernel::ActivateGrad { act });
+    }
+    // With dropout, a relu's result is kept beside what remains of it, and a gelu's argument as ever.
+    for act in [Activation::Relu, Activation::Gelu] {
+        let dropout = Some(Dropout { stream: 2, rate: 0.3 });
+        kernels.push(Kernel::MatmulNt { bias: true, act, save: true, dropout });
+        kernels.push(Kernel::MatmulNn { act_grad: act, dropout });
     }
     for (momentum, nesterov) in [(0.0, false), (0.9, false), (0.9, true)] {
         let (weight_decay, scaled) = (0.01, false);
@@ -119,7 +129,7 @@ pub fn sizes_of(kernel: &Kernel) -> Vec<Triple> {
             vec![[1, 64, 1], [1, 1792, 1]]
         }
         // Those after the first three are single functions, which only want values.
-        Kernel::Map { formula, .. } if formula.0 > 2 => vec![[9, 13, 9]],
+        Kernel::Map { formula, .. } if formula.0 > 2 => vec![[1, 1, 1], [9, 13, 9]],
         // The third is 0 where gradients have overflowed.
         Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } => {
             vec![[1, 128, 1], [1, 1792, 1], [1, 128, 0]]
@@ -226,7 +236,7 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
             }
             (reads, writes)
         }
-        Kernel::MatmulNn { act_grad } => {
+        Kernel::MatmulNn { act_grad, .. } => {
             let mut reads = vec![make.read("a", vec![m, k])?, make.read("b", vec![k, n])?];
             if act_grad != Activation::Identity {
                 reads.push(make.read("saved", vec![m, n])?);

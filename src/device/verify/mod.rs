@@ -146,7 +146,7 @@ fn every_form(half: bool) -> Vec<(Kernel, Stored)> {
 fn few(kernel: &Kernel) -> bool {
     match kernel {
         Kernel::MatmulNt { bias, act, .. } => !bias || *act == Activation::Gelu,
-        Kernel::MatmulNn { act_grad } => {
+        Kernel::MatmulNn { act_grad, .. } => {
             matches!(act_grad, Activation::Identity | Activation::Tanh)
         }
         _ => true,
@@ -288,11 +288,14 @@ fn limits(kernel: &Kernel, [m, n, k]: Triple) -> (f64, f64) {
     match *kernel {
         Kernel::Gather { .. } | Kernel::PutRows | Kernel::Lookup { .. } => (0.0, 0.0),
         Kernel::Add => (0.0, u),
-        Kernel::MatmulNt { act, .. } | Kernel::MatmulNn { act_grad: act } => {
+        Kernel::MatmulNt { act, .. } | Kernel::MatmulNn { act_grad: act, .. } => {
             let (abs, rel) = smooth(act);
             (2.0 * sum(k + 1) + 4.0 * u + abs, rel)
         }
         Kernel::MatmulTn { .. } => (2.0 * sum(k + 1), 0.0),
+        // 30 x is rounded, for |x| up to 8 by 240 u; the slope is 30 times as steep.
+        Kernel::Activate { act: Activation::Siren, .. } => (2.0 * 240.0 * u, 2e-5),
+        Kernel::ActivateGrad { act: Activation::Siren } => (2.0 * 30.0 * 240.0 * u, 2e-5),
         Kernel::Activate { act, .. } | Kernel::ActivateGrad { act } => {
             let (abs, rel) = smooth(act);
             (abs + 8.0 * u, rel + 4.0 * u)

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::expr::{Expr, Node, parse};
+use crate::model::activation::call;
 
 /// Vectors that a custom layer may learn: with x and the gradient they fit a kernel's operands.
 const MOST_LEARNED: usize = 4;
@@ -33,12 +34,12 @@ struct Stored {
 }
 
 impl Custom {
-    /// From the expression's text and what each learned vector starts with.
+    /// From the expression's text, which may call activations by their names, and what each learned vector starts with.
     ///
     /// # Errors
     /// If the text is no expression, or does not use x and just these vectors.
     pub fn new(f: &str, start: &[f64]) -> Result<Self, String> {
-        Self::of(parse(f, &|_, _| None)?, start)
+        Self::of(parse(f, &call)?, start)
     }
 
     /// The same from an expression: input 0 is x, the others are the vectors.
@@ -126,6 +127,7 @@ mod tests {
     #[test]
     fn expressions_use_just_what_they_are_given() {
         assert!(Custom::new("x * x1", &[1.0]).is_ok());
+        assert!(Custom::new("elu(x, 0.5) + x1", &[1.0]).is_ok());
         for (f, start, part) in [
             ("x * x1", &[][..], "uses x1"),
             ("x", &[1.0], "does not use x1"),

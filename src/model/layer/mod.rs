@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use custom::Custom;
 pub use parameters::ParamKind;
-pub(super) use parameters::Parameter;
+pub(super) use parameters::{Parameter, Start};
 pub use text::Reading;
 use vocabulary::VOCABULARY;
 
@@ -164,7 +164,12 @@ impl Layer {
 
     /// A dense layer with bias and PyTorch's initialisation.
     pub fn dense(units: usize) -> Self {
-        Self::Dense { units, bias: true, init: Init::default(), ntk: false }
+        Self::dense_from(units, Init::default())
+    }
+
+    /// A dense layer with bias whose weights start like this; those of [`Init::Ntk`] bring the NTK parametrisation.
+    pub fn dense_from(units: usize, init: Init) -> Self {
+        Self::Dense { units, bias: true, init, ntk: init == Init::Ntk }
     }
 
     /// A batch norm with PyTorch's settings.

@@ -47,9 +47,12 @@ pub(in crate::model) enum Start {
 impl Start {
     /// Fills a parameter.
     #[expect(clippy::cast_possible_truncation, reason = "parameters are f32")]
-    pub(in crate::model) fn fill(self, values: &mut [f32], random: &mut Random) {
+    /// `first` is for the network's first dense layer.
+    pub(in crate::model) fn fill(self, values: &mut [f32], first: bool, random: &mut Random) {
         match self {
-            Self::Weight(init, inputs, outputs) => init.weight(values, inputs, outputs, random),
+            Self::Weight(init, inputs, outputs) => {
+                init.weight(values, (inputs, outputs), first, random);
+            }
             Self::Bias(init, inputs) => init.bias(values, inputs, random),
             Self::Constant(value) => values.fill(value as f32),
             Self::Normal(std) => {

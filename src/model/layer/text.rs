@@ -113,12 +113,7 @@ impl Reading<'_> {
                 Some(gate) => {
                     let units: Option<usize> = args.take("units", "a whole number")?;
                     let double = units.map(|units| units.saturating_mul(2));
-                    layers.extend(double.map(|units| Layer::Dense {
-                        units,
-                        bias: true,
-                        init: self.init,
-                        ntk: false,
-                    }));
+                    layers.extend(double.map(|units| Layer::dense_from(units, self.init)));
                     Layer::Gated(gate)
                 }
                 None => {
@@ -223,7 +218,7 @@ impl<'a> Args<'a> {
             })?,
             None => init,
         };
-        let ntk = self.take("ntk", "true or false")?.unwrap_or(false);
+        let ntk = self.take("ntk", "true or false")?.unwrap_or(init == Init::Ntk);
         Ok(Layer::Dense { units, bias, init, ntk })
     }
 
@@ -321,7 +316,8 @@ impl fmt::Display for Layer {
                 args.push(units.to_string());
                 args.extend((!bias).then(|| "bias=false".to_string()));
                 args.extend((*init != Init::default()).then(|| format!("init={init}")));
-                args.extend(ntk.then(|| "ntk=true".to_string()));
+                let usual = *init == Init::Ntk;
+                args.extend((*ntk != usual).then(|| format!("ntk={ntk}")));
             }
             Self::Dropout { rate } => args.push(rate.to_string()),
             Self::BatchNorm { eps, momentum, affine } => {
@@ -407,13 +403,17 @@ mod tests {
     #[test]
     fn what_is_left_open_is_filled_in() {
         let columns = ["size".to_string(), "colour".to_string()];
-        let reading = Reading { outputs: Some(3), columns: &columns, init: Init::XavierUniform };
+        let init = Init::XavierUniform { gain: 1.0 };
+        let reading = Reading { outputs: Some(3), columns: &columns, init };
         let model = reading.layers("embedding(colour=5x2), dense(8), dense").unwrap();
         let want = "embedding(1=5x2), dense(8, init=xavier-uniform), dense(3, init=xavier-uniform)";
         assert_eq!(model.to_string(), want);
         let said = reading.layers("embedding(shape=5x2)").unwrap_err().to_string();
         assert!(said.contains("size, colour"), "{said}");
         assert!(reading.layers("residual(dense)").is_err());
+        let ntk =
+            Reading { init: Init::Ntk, ..reading }.layers("dense, dense(2, ntk=false)").unwrap();
+        assert_eq!(ntk.to_string(), "dense(3, init=ntk), dense(2, init=ntk, ntk=false)");
     }
 
     #[test]

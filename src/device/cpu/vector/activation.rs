@@ -2,8 +2,10 @@
 //!
 //! In: values. Out: what `cpu::activation` says of each, within a few roundings.
 
+use super::functions::Single;
 use super::smooth::{normal, sigmoid, tanh};
 use crate::device::cpu::activation::LEAKY_SLOPE;
+use crate::expr::{LANES, Program};
 use crate::model::Activation;
 
 /// Slope of the leaky rectifier.
@@ -29,6 +31,7 @@ pub(super) fn values<const FUSED: bool>(act: Activation, values: &mut [f32]) {
         Activation::Gelu => each(values, |x| x * normal::<FUSED>(x).0),
         Activation::GeluTanh => each(values, |x| x * sigmoid::<FUSED>(gelu_argument(x))),
         Activation::Silu => each(values, |x| x * sigmoid::<FUSED>(x)),
+        other => each_by::<FUSED>(other.value_program(), values),
     }
 }
 
@@ -62,6 +65,32 @@ pub(super) fn times_gradients<const FUSED: bool>(
             let s = sigmoid::<FUSED>(x);
             s + x * (s * (1.0 - s))
         }),
+        other => pairs_by::<FUSED>(other.slope_program(), values, saved),
+    }
+}
+
+/// Each value becomes what a program makes of it.
+#[inline(always)]
+fn each_by<const FUSED: bool>(program: &Program, values: &mut [f32]) {
+    let mut registers = program.registers();
+    let out = usize::from(program.outputs()[0]);
+    for values in values.chunks_mut(LANES) {
+        let input = |_, to: &mut [f32]| to.copy_from_slice(values);
+        program
+            .run::<f32, Single<FUSED>>(&mut registers, values.len(), input, |_, to| to.fill(0.0));
+        values.copy_from_slice(&registers[out][..values.len()]);
+    }
+}
+
+/// Each value is multiplied by what a program makes of what was saved.
+#[inline(always)]
+fn pairs_by<const FUSED: bool>(program: &Program, values: &mut [f32], saved: &[f32]) {
+    let mut registers = program.registers();
+    let out = usize::from(program.outputs()[0]);
+    for (values, saved) in values.chunks_mut(LANES).zip(saved.chunks(LANES)) {
+        let input = |_, to: &mut [f32]| to.copy_from_slice(saved);
+        program.run::<f32, Single<FUSED>>(&mut registers, saved.len(), input, |_, to| to.fill(0.0));
+        values.iter_mut().zip(&registers[out]).for_each(|(value, slope)| *value *= slope);
     }
 }
 

@@ -24,7 +24,7 @@ const SINE: [f32; 7] = [
     -1.666_666_7e-1,
     1.0,
 ];
-/// π in three parts (Cephes), of which k times the first two is exact for k below 8192.
+/// π in three parts (Cephes), the first two of few bits.
 const PI: [f32; 3] = [3.140_625, 9.675_026e-4, 1.509_958e-7];
 /// 1/√(2π)
 const DENSITY: f32 = 0.398_942_3;
@@ -91,8 +91,13 @@ fn softplus<const FUSED: bool>(x: f32) -> f32 {
 /// sin(x − kπ), times −1 where `odd` is odd
 #[inline(always)]
 fn sine_around<const FUSED: bool>(x: f32, k: f32, odd: f32) -> f32 {
-    let r = ((x - k * PI[0]) - k * PI[1]) - k * PI[2];
-    // Beyond 8192 π no digit is right; what comes out stays a sine's.
+    // k in two parts, so that all products but the last, which is small, are exact.
+    let high = nearest(k * (1.0 / 1024.0));
+    let low = k - 1024.0 * high;
+    let coarse = (x - high * (1024.0 * PI[0])) - low * PI[0];
+    let fine = (coarse - high * (1024.0 * PI[1])) - low * PI[1];
+    let r = fine - k * PI[2];
+    // Beyond 100,000 π no digit is right; what comes out stays a sine's.
     let r = if r > 1.6 { 1.6 } else { r };
     let r = if r < -1.6 { -1.6 } else { r };
     let y = r * polynomial::<FUSED, 7>(SINE, r * r);
@@ -240,7 +245,7 @@ mod tests {
                 (f64::from(One::apply(function, x)), Double::apply(function, x.into()));
             assert!((got / want - 1.0).abs() < 1e-6, "{function:?}({x}): {got} {want}");
         }
-        for x in [1e3_f32, -7e3, 1e4] {
+        for x in [1e3_f32, -7e3, 1e4, 3e5, -2.9e5] {
             for function in [Unary::Sin, Unary::Cos] {
                 let got = f64::from(One::apply(function, x));
                 assert!(

@@ -22,7 +22,7 @@ use super::engine::Engine;
 use super::kernels::{Adam, Product, Sgd};
 use super::map::{Mapped, Over};
 use crate::model::Activation;
-use crate::plan::{Kernel, StepRow};
+use crate::plan::{Dropout, Kernel, StepRow};
 
 use pool::{Pool, both};
 use product::{Factor, Finish, Part};
@@ -116,7 +116,8 @@ impl Engine<f32> for Vector {
         product: Product,
     ) {
         let Product { m, n, k } = product;
-        let along_rows = self.flipped(Kernel::MatmulNt { bias: false, act, save: false }, product);
+        let along_rows = self
+            .flipped(Kernel::MatmulNt { bias: false, act, save: false, dropout: None }, product);
         let (mut out, mut saved) = (view_mut(out, m, n), saved.map(|saved| view_mut(saved, m, n)));
         let (mut left, mut right) = (a, b);
         if along_rows {
@@ -181,6 +182,12 @@ impl Engine<f32> for Vector {
 
     fn activate_grad(&self, saved: &[f32], d_y: &[f32], act: Activation, out: &mut [f32]) {
         self.instructions.run(passes::ActivateGrad { saved, d_y, act, out });
+    }
+
+    fn dropout(&self, out: &mut [f32], dropout: Option<Dropout>, step: &StepRow) {
+        if let Some(dropout) = dropout {
+            self.instructions.run(passes::Thin { out, dropout, step });
+        }
     }
 
     fn map(&self, mapped: Mapped<'_, f32>, over: Over, out: &mut [f32]) {

@@ -7,9 +7,10 @@ use super::activation;
 use super::functions::Single;
 use super::instructions::{Instructions, Work};
 use super::pool::{Pool, both};
+use crate::device::cpu::kernels;
 use crate::device::cpu::map::{Mapped, Over};
 use crate::model::Activation;
-use crate::plan::StepRow;
+use crate::plan::{Dropout, StepRow};
 
 /// Elements below which a thread is not worth its while: about 10 µs where memory is what takes the time.
 pub(super) const WORTHWHILE: usize = 1 << 14;
@@ -62,6 +63,22 @@ impl Work for ActivateGrad<'_> {
     fn run<const FUSED: bool, const LANES: usize>(self) {
         self.out.copy_from_slice(self.d_y);
         activation::times_gradients::<FUSED>(self.act, self.out, self.saved);
+    }
+}
+
+/// Dropout
+pub(super) struct Thin<'a> {
+    pub(super) out: &'a mut [f32],
+    pub(super) dropout: Dropout,
+    pub(super) step: &'a StepRow,
+}
+
+impl Work for Thin<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool, const LANES: usize>(self) {
+        kernels::dropout(self.out, self.dropout, self.step);
     }
 }
 

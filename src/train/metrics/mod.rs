@@ -1,14 +1,27 @@
 //! Figures of predictions against targets, in f64 on the host, so that they are the same for all devices.
+//!
+//! In: raw outputs, read once an epoch, and targets. Out: the usual figures, and those that were asked for.
+//! Absent on purpose: devices; a sum over predictions costs the host less than reading them.
+
+pub mod classes;
+mod evaluation;
+mod metric;
+pub mod numbers;
+mod outcomes;
+mod vocabulary;
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::data::{Preparation, Targets};
 use crate::graph::Loss;
+pub use evaluation::Evaluation;
+pub use metric::{Average, Metric};
+pub use outcomes::Outcomes;
 
 /// How well predictions fit. Those that do not apply to the task are `None`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Metrics {
     /// Rows compared.
     pub rows: usize,
@@ -22,6 +35,16 @@ pub struct Metrics {
     pub mae: Option<f64>,
     /// √ mean (y − ŷ)², in the target's own units
     pub rmse: Option<f64>,
+    /// Others that were asked for; `None` where one is not defined for these rows.
+    #[serde(flatten, serialize_with = "by_name")]
+    pub asked: Vec<(Metric, Option<f64>)>,
+}
+
+fn by_name<S: Serializer>(
+    asked: &[(Metric, Option<f64>)],
+    to: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    to.collect_map(asked.iter().map(|(metric, value)| (metric.to_string(), value)))
 }
 
 impl Metrics {
@@ -30,6 +53,33 @@ impl Metrics {
         match (targets, loss) {
             (Targets::Classes(classes), _) => Self::of_classes(outputs, classes),
             (Targets::Numbers(numbers), _) => Self::of_numbers(outputs, numbers, preparation),
+        }
+    }
+
+    /// As [`Self::of`], and others besides.
+    pub fn with(
+        outputs: &[f32],
+        targets: &Targets,
+        preparation: &Preparation,
+        (loss, others): (Loss, &[Metric]),
+    ) -> Self {
+        let mut metrics = Self::of(outputs, targets, preparation, loss);
+        if !others.is_empty() {
+            let outcomes = Outcomes::of(outputs, targets, preparation);
+            metrics.asked = others.iter().map(|&other| (other, outcomes.figure(other))).collect();
+        }
+        metrics
+    }
+
+    /// One of the figures; `None` if it is not defined, or was not asked for.
+    pub fn value(&self, metric: Metric) -> Option<f64> {
+        match metric {
+            Metric::Loss => Some(self.loss),
+            Metric::Accuracy => self.accuracy,
+            Metric::R2 => self.r2,
+            Metric::Mae => self.mae,
+            Metric::Rmse => self.rmse,
+            _ => self.asked.iter().find(|(asked, _)| *asked == metric)?.1,
         }
     }
 
@@ -65,15 +115,16 @@ impl Metrics {
             r2: (spread > 0.0).then(|| 1.0 - squares / spread),
             mae: Some(absolute / count),
             rmse: Some((squares / count).sqrt()),
+            asked: Vec::new(),
         }
     }
 
-    /// Names and values of the figures that apply, loss first.
-    pub fn entries(&self) -> Vec<(&'static str, f64)> {
-        let rest =
-            [("accuracy", self.accuracy), ("r2", self.r2), ("mae", self.mae), ("rmse", self.rmse)];
-        let rest = rest.into_iter().filter_map(|(name, value)| value.map(|value| (name, value)));
-        std::iter::once(("loss", self.loss)).chain(rest).collect()
+    /// Metrics and values of the figures that apply and are defined, loss first.
+    pub fn entries(&self) -> Vec<(Metric, f64)> {
+        let usual = [Metric::Loss, Metric::Accuracy, Metric::R2, Metric::Mae, Metric::Rmse];
+        let usual = usual.into_iter().map(|metric| (metric, self.value(metric)));
+        let all = usual.chain(self.asked.iter().copied());
+        all.filter_map(|(metric, value)| value.map(|value| (metric, value))).collect()
     }
 }
 
@@ -94,11 +145,11 @@ pub(super) fn argmax(values: &[f32]) -> Option<usize> {
 impl fmt::Display for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.rows, if self.rows == 1 { "row" } else { "rows" })?;
-        for (name, value) in self.entries() {
-            if name == "accuracy" {
+        for (metric, value) in self.entries() {
+            if metric == Metric::Accuracy {
                 write!(f, ", accuracy {:.2} %", 100.0 * value)?;
             } else {
-                write!(f, ", {name} {value:.4}")?;
+                write!(f, ", {metric} {value:.4}")?;
             }
         }
         Ok(())

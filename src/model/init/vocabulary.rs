@@ -1,0 +1,87 @@
+//! What documents say of initialisations.
+
+use super::Init;
+use crate::vocabulary::Entry;
+
+impl Init {
+    /// What documents say of every scheme, in the order in which help texts list them. Uniform ones are given by their
+    /// bound, normal ones by their standard deviation.
+    pub const VOCABULARY: &'static [Entry] = &[
+        entry("pytorch", "uniform, 1/sqrt(in); biases too", "", "torch.nn.Linear"),
+        entry(
+            "kaiming-uniform",
+            "uniform, gain sqrt(3/fan)",
+            "gain sqrt(2), fan in (or out)",
+            "torch.nn.init.kaiming_uniform_",
+        ),
+        entry(
+            "kaiming-normal",
+            "normal, gain/sqrt(fan)",
+            "gain sqrt(2), fan in (or out)",
+            "torch.nn.init.kaiming_normal_",
+        ),
+        entry(
+            "xavier-uniform",
+            "uniform, gain sqrt(6/(in + out))",
+            "gain 1",
+            "torch.nn.init.xavier_uniform_",
+        ),
+        entry(
+            "xavier-normal",
+            "normal, gain sqrt(2/(in + out))",
+            "gain 1",
+            "torch.nn.init.xavier_normal_",
+        ),
+        entry(
+            "lecun-uniform",
+            "uniform, gain sqrt(3/in)",
+            "gain 1",
+            "LeCun et al. 1998, Efficient BackProp",
+        ),
+        entry(
+            "lecun-normal",
+            "normal, gain/sqrt(in)",
+            "gain 1",
+            "LeCun et al. 1998, Efficient BackProp",
+        ),
+        Entry {
+            tests: "model::orthogonal::tests::rows_or_columns_are_orthogonal, model::orthogonal::tests::signs_are_those_of_a_positive_diagonal",
+            ..entry(
+                "orthogonal",
+                "gain Q of a normal matrix's QR, where R has a positive diagonal",
+                "gain 1",
+                "torch.nn.init.orthogonal_",
+            )
+        },
+        Entry {
+            tests: "model::init::tests::truncated_normals_keep_their_interval_and_their_shape",
+            ..entry(
+                "trunc-normal",
+                "normal, drawn anew outside of [a, b]",
+                "mean 0, std 1, a -2, b 2",
+                "torch.nn.init.trunc_normal_",
+            )
+        },
+        entry("constant", "value", "value", "torch.nn.init.constant_"),
+        Entry {
+            tests: "model::init::tests::moments_and_bounds_are_those_stated, model::init::tests::sirens_first_layer_has_bounds_of_its_own",
+            ..entry(
+                "siren",
+                "uniform, 1/in in the first layer, sqrt(6/in)/omega in others; biases uniform, 1/sqrt(in)",
+                "omega 30",
+                "Sitzmann et al. 2020, arXiv:2006.09661",
+            )
+        },
+        entry("ntk", "normal, 1", "", "Jacot et al. 2018, arXiv:1806.07572"),
+    ];
+}
+
+const fn entry(
+    name: &'static str,
+    formula: &'static str,
+    parameters: &'static str,
+    source: &'static str,
+) -> Entry {
+    let tests = "model::init::tests::moments_and_bounds_are_those_stated";
+    Entry { name, formula, parameters, source, tests }
+}

@@ -1,0 +1,267 @@
+//! The rate of each step: the learning rate, and the shares of weight decay and dropout.
+//!
+//! In: a kind, a peak, the lengths of run, epoch and warm-up. Out: a value for each step, computed ahead.
+//! Absent on purpose: devices; all of it is arithmetic in f64 on the host.
+
+mod kind;
+mod plateau;
+mod vocabulary;
+
+use std::f64::consts::PI;
+
+use super::Metric;
+pub use kind::ScheduleKind;
+use plateau::Fall;
+pub use plateau::Plateau;
+
+/// A schedule with its peak rate and the warm-up in front of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    kind: ScheduleKind,
+    peak: f64,
+    /// Steps over which the rate rises linearly to the schedule's first.
+    warmup: u64,
+    /// Steps in all, warm-up included.
+    total: u64,
+    steps_per_epoch: f64,
+    /// Where a plateau's rate stands; no other kind looks at it.
+    fall: Fall,
+}
+
+impl Schedule {
+    /// A schedule over so many epochs of so many steps; the warm-up is among them, in steps.
+    pub fn new(
+        kind: ScheduleKind,
+        peak: f64,
+        warmup: u64,
+        epochs: u32,
+        steps_per_epoch: usize,
+    ) -> Self {
+        let total = u64::from(epochs) * steps_per_epoch as u64;
+        Self {
+            kind,
+            peak,
+            warmup,
+            total,
+            steps_per_epoch: steps_per_epoch as f64,
+            fall: Fall::new(),
+        }
+    }
+
+    /// The learning rate of a step, counted from 0.
+    pub fn lr(&self, step: u64) -> f64 {
+        self.peak * self.factor(step)
+    }
+
+    /// The share of the peak that a step has, counted from 0.
+    pub fn factor(&self, step: u64) -> f64 {
+        if step < self.warmup {
+            // The first step is not lost on a rate of 0.
+            return self.after_warmup(0) * (step + 1) as f64 / (self.warmup + 1) as f64;
+        }
+        self.after_warmup(step - self.warmup)
+    }
+
+    /// What has to be told to [`Self::observe`] as each epoch ends, before the next one's values are asked for.
+    pub fn watches(&self) -> Option<Metric> {
+        match &self.kind {
+            ScheduleKind::Plateau(plateau) => Some(plateau.metric),
+            _ => None,
+        }
+    }
+
+    /// Takes in the value of an epoch that ended; `None` where it is not defined.
+    pub fn observe(&mut self, value: Option<f64>) {
+        if let ScheduleKind::Plateau(plateau) = &self.kind {
+            self.fall.observe(plateau, self.peak, value);
+        }
+    }
+
+    /// The share of a step of the schedule proper.
+    fn after_warmup(&self, step: u64) -> f64 {
+        let total = self.total.saturating_sub(self.warmup).max(1) as f64;
+        let t = step as f64;
+        match &self.kind {
+            ScheduleKind::Constant => 1.0,
+            ScheduleKind::Step { every, gamma } => gamma.powf((t / self.steps(*every)).floor()),
+            ScheduleKind::MultiStep { milestones, gamma } => {
+                let past = milestones.iter().filter(|&&epochs| t >= self.steps(epochs)).count();
+                gamma.powf(past as f64)
+            }
+            ScheduleKind::Exponential { gamma } => gamma.powf(t / self.steps_per_epoch),
+            ScheduleKind::Polynomial { power } => (1.0 - t / total).max(0.0).powf(*power),
+            ScheduleKind::Cosine { end } => cosine(1.0, *end, t / total),
+            ScheduleKind::CosineRestarts { every, mult, end } => {
+                cosine(1.0, *end, in_cycle(t, self.steps(*every), (*mult).into()))
+            }
+            ScheduleKind::OneCycle { pct_start, div_factor, final_div_factor } => {
+                let (first, last) = (1.0 / div_factor, 1.0 / div_factor / final_div_factor);
+                let (top, end) = (pct_start * total - 1.0, total - 1.0);
+                if t <= top {
+                    cosine(first, 1.0, t / top)
+                } else {
+                    cosine(1.0, last, (t - top) / (end - top))
+                }
+            }
+            ScheduleKind::FlatCosine { flat, end } => {
+                let share = t / total;
+                if share <= *flat { 1.0 } else { cosine(1.0, *end, (share - flat) / (1.0 - flat)) }
+            }
+            ScheduleKind::CosLog4 => {
+                0.5 * (1.0 - (2.0 * PI * (1.0 + 15.0 * (t / total).min(1.0)).log2()).cos())
+            }
+            ScheduleKind::InverseSqrt { timescale } => {
+                let warmup =
+                    if self.warmup > 0 { self.warmup as f64 } else { self.steps_per_epoch };
+                let timescale = timescale.map_or(warmup, |epochs| self.steps(epochs));
+                (timescale / (timescale + t)).sqrt()
+            }
+            ScheduleKind::Plateau(_) => self.fall.share,
+        }
+    }
+
+    /// Epochs in whole steps, one at least.
+    fn steps(&self, epochs: f64) -> f64 {
+        (epochs * self.steps_per_epoch).round().max(1.0)
+    }
+}
+
+/// Half a wave from one value to another.
+fn cosine(from: f64, to: f64, share: f64) -> f64 {
+    // A cycle of a step or two has phases of no length.
+    let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 };
+    to + (from - to) / 2.0 * (1.0 + (PI * share).cos())
+}
+
+/// How far a step is in its cycle, where each is some times longer than the one before.
+fn in_cycle(step: f64, first: f64, times: f64) -> f64 {
+    if times == 1.0 {
+        return step % first / first;
+    }
+    let (mut step, mut length) = (step, first);
+    while step >= length {
+        step -= length;
+        length *= times;
+    }
+    step / length
+}
+
+/// The schedules of a run, each with its own peak.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedules {
+    /// The learning rate's.
+    pub lr: Schedule,
+    /// Shares of the weight decay.
+    pub decay: Schedule,
+    /// Shares of the dropout rates.
+    pub dropout: Schedule,
+}
+
+/// What changes from step to step by schedule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Factors {
+    /// The learning rate.
+    pub lr: f64,
+    /// What the optimizer's weight decay is multiplied by, 0 to 1.
+    pub weight_decay: f64,
+    /// What the layers' dropout rates are multiplied by, 0 to 1.
+    pub dropout: f64,
+}
+
+impl Schedules {
+    /// The values of a step, counted from 0 over the run.
+    pub fn factors(&self, step: u64) -> Factors {
+        Factors {
+            lr: self.lr.lr(step),
+            weight_decay: self.decay.factor(step),
+            dropout: self.dropout.factor(step),
+        }
+    }
+
+    /// Whether the next epoch's values depend on how this one ended.
+    pub fn watching(&self) -> bool {
+        [&self.lr, &self.decay, &self.dropout].iter().any(|schedule| schedule.watches().is_some())
+    }
+
+    /// Takes in an epoch that ended, by the value of each metric that is watched.
+    pub fn observe(&mut self, value_of: impl Fn(Metric) -> Option<f64>) {
+        for schedule in [&mut self.lr, &mut self.decay, &mut self.dropout] {
+            if let Some(metric) = schedule.watches() {
+                schedule.observe(value_of(metric));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rates(kind: ScheduleKind, warmup: u64, total: u64) -> Vec<f64> {
+        let epochs = u32::try_from(total).unwrap();
+        let schedule = Schedule::new(kind, 0.1, warmup, epochs, 1);
+        (0..total).map(|step| schedule.lr(step)).collect()
+    }
+
+    #[test]
+    fn cosine_is_pytorchs() {
+        // CosineAnnealingLR(optimizer, T_max=4) with lr = 0.1
+        let want = [0.1, 0.085_355_339_059_327_38, 0.05, 0.014_644_660_940_672_627];
+        for (got, want) in rates(ScheduleKind::COSINE, 0, 4).into_iter().zip(want) {
+            assert!((got - want).abs() < 1e-15, "{got} {want}");
+        }
+    }
+
+    #[test]
+    fn one_cycle_is_pytorchs() {
+        // OneCycleLR(optimizer, max_lr=0.1, total_steps=10)
+        let rates = rates("one-cycle".parse().unwrap(), 0, 10);
+        assert!((rates[0] - 0.004).abs() < 1e-15 && (rates[1] - 0.052).abs() < 1e-15);
+        assert!((rates[2] - 0.1).abs() < 1e-15 && (rates[9] - 4e-7).abs() < 1e-15);
+        assert!(rates[2..].windows(2).all(|pair| pair[1] < pair[0]));
+    }
+
+    #[test]
+    fn warmup_rises_to_the_schedule() {
+        let rates = rates(ScheduleKind::Constant, 4, 8);
+        for (got, want) in rates.iter().zip([0.02, 0.04, 0.06, 0.08, 0.1, 0.1, 0.1, 0.1]) {
+            assert!((got - want).abs() < 1e-15, "{rates:?}");
+        }
+    }
+
+    #[test]
+    fn no_length_of_run_gives_a_bad_rate() {
+        for text in [
+            "constant",
+            "step(2)",
+            "multi-step([1, 2.5, 9])",
+            "exponential(0.5)",
+            "polynomial(0.5)",
+            "cosine(0.1)",
+            "cosine-restarts(3)",
+            "cosine-restarts(1, 2)",
+            "one-cycle",
+            "one-cycle(0, 1, 1)",
+            "one-cycle(1)",
+            "flat-cosine",
+            "flat-cosine(1)",
+            "flat-cosine(0, 1)",
+            "cos-log-4",
+            "inverse-sqrt",
+            "inverse-sqrt(0.01)",
+            "plateau",
+        ] {
+            let kind: ScheduleKind = text.parse().unwrap();
+            for total in 1..20 {
+                for warmup in 0..=total {
+                    for rate in rates(kind.clone(), warmup, total) {
+                        assert!(
+                            rate.is_finite() && (0.0..=0.100_000_1).contains(&rate),
+                            "{kind} {warmup}/{total}: {rate}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What documents say of schedules.
+
+use super::ScheduleKind;
+use crate::vocabulary::Entry;
+
+impl ScheduleKind {
+    /// What documents say of every schedule, in the order in which help texts list them.
+    pub const VOCABULARY: &'static [Entry] = &[
+        entry("constant", "1", "", "torch.optim.lr_scheduler.ConstantLR with factor 1"),
+        entry(
+            "step",
+            "gamma^floor(t/every)",
+            "every (epochs), gamma 0.1",
+            "torch.optim.lr_scheduler.StepLR",
+        ),
+        entry(
+            "multi-step",
+            "gamma^(milestones that are past)",
+            "milestones (epochs, [30, 80]), gamma 0.1",
+            "torch.optim.lr_scheduler.MultiStepLR",
+        ),
+        entry(
+            "exponential",
+            "gamma^(t in epochs)",
+            "gamma",
+            "torch.optim.lr_scheduler.ExponentialLR, smooth within epochs",
+        ),
+        entry("polynomial", "(1 - t/T)^power", "power 1", "torch.optim.lr_scheduler.PolynomialLR"),
+        entry(
+            "cosine",
+            "end + (1 - end)/2 (1 + cos(pi t/T))",
+            "end 0 (share of the peak)",
+            "torch.optim.lr_scheduler.CosineAnnealingLR",
+        ),
+        entry(
+            "cosine-restarts",
+            "cosine over cycles of every, every mult, every mult^2 ...",
+            "every (epochs), mult 1, end 0 (share of the peak)",
+            "torch.optim.lr_scheduler.CosineAnnealingWarmRestarts",
+        ),
+        entry(
+            "one-cycle",
+            "up from 1/div_factor, down to 1/(div_factor final_div_factor), along cosines",
+            "pct_start 0.3, div_factor 25, final_div_factor 10000",
+            "torch.optim.lr_scheduler.OneCycleLR, momentum as it is",
+        ),
+        entry(
+            "flat-cosine",
+            "1 until flat, then end + (1 - end)/2 (1 + cos(pi (t/T - flat)/(1 - flat)))",
+            "flat 0.5 (share of the steps), end 0 (share of the peak)",
+            "Holzmueller et al. 2024, arXiv:2407.04491",
+        ),
+        entry(
+            "cos-log-4",
+            "1/2 (1 - cos(2 pi log2(1 + 15 t/T)))",
+            "",
+            "Holzmueller et al. 2024, arXiv:2407.04491",
+        ),
+        entry(
+            "inverse-sqrt",
+            "sqrt(timescale/(timescale + t))",
+            "timescale (epochs; the warm-up, or 1 epoch without one)",
+            "Vaswani et al. 2017, arXiv:1706.03762",
+        ),
+        Entry {
+            tests: "schedules::plateaus_fall_where_pytorchs_do, schedules::minima_are_reached, stopping::a_plateau_rules_the_next_epochs_steps_from_their_first",
+            ..entry(
+                "plateau",
+                "times factor after more than patience epochs in which metric was no better than its best by threshold",
+                "factor 0.1, patience 10, threshold 0.0001, mode rel (or abs), cooldown 0, min 0 (share of the peak), \
+             eps 1e-8, metric loss",
+                "torch.optim.lr_scheduler.ReduceLROnPlateau",
+            )
+        },
+    ];
+}
+
+/// What a test of this module and the stored PyTorch rates hold.
+const fn entry(
+    name: &'static str,
+    formula: &'static str,
+    parameters: &'static str,
+    source: &'static str,
+) -> Entry {
+    let tests = "schedules::rates_are_those_stored, schedules::minima_are_reached, schedules::warm_up_is_linear_in_front_of_any, \
+                 train::schedule::tests::no_length_of_run_gives_a_bad_rate";
+    Entry { name, formula, parameters, source, tests }
+}

@@ -1,0 +1,138 @@
+//! Which epoch is the best so far, and whether it is time to stop.
+//!
+//! In: a metric's value as each epoch ends. Out: whether to keep the epoch, whether to stop.
+//! Absent on purpose: weights and devices.
+
+use std::fmt;
+
+use super::options::Keep;
+use super::{Metric, TrainOptions};
+
+/// Why a run ended before its last epoch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stopped {
+    /// The epoch after which it ended, from 1.
+    pub epoch: u32,
+    /// What was watched on the validation rows.
+    pub metric: Metric,
+    /// Epochs without an improvement.
+    pub patience: u32,
+    /// By how much an epoch has to be better than the best to count as an improvement.
+    pub delta: f64,
+}
+
+impl fmt::Display for Stopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { epoch, metric, patience, delta } = self;
+        let moved = if metric.higher_is_better() { "risen" } else { "fallen" };
+        let by = if *delta > 0.0 { format!(" by more than {delta}") } else { String::new() };
+        let epochs = if *patience == 1 { "epoch" } else { "epochs" };
+        write!(
+            f,
+            "stopped after epoch {epoch}: valid {metric} has not {moved}{by} for {patience} {epochs}"
+        )
+    }
+}
+
+/// What a run's epochs are judged by.
+#[derive(Clone, Debug)]
+pub(super) struct Watch {
+    metric: Metric,
+    keep: Keep,
+    patience: Option<u32>,
+    delta: f64,
+    /// The best value there was.
+    best: Option<f64>,
+    /// The value that has to be improved by `delta`, and the epoch that had it.
+    mark: Option<(f64, u32)>,
+}
+
+impl Watch {
+    pub(super) fn new(options: &TrainOptions) -> Self {
+        Self {
+            metric: options.stop_metric,
+            keep: options.keeps(),
+            patience: options.stop_patience,
+            delta: options.stop_delta,
+            best: None,
+            mark: None,
+        }
+    }
+
+    pub(super) fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// Takes in an epoch, counted from 1, by its value, `None` where that is not defined.
+    /// Out: whether its weights are to be kept, in the place of an earlier epoch's.
+    pub(super) fn observe(&mut self, epoch: u32, value: Option<f64>) -> bool {
+        let better = |value: f64, than: Option<f64>, by: f64| match than {
+            None => true,
+            Some(than) if self.metric.higher_is_better() => value > than + by,
+            Some(than) => value < than - by,
+        };
+        // As long as none is defined, the newest counts as the best.
+        let best = value.map_or(self.best.is_none(), |value| better(value, self.best, 0.0));
+        let marks =
+            value.is_some_and(|value| better(value, self.mark.map(|(mark, _)| mark), self.delta));
+        if best {
+            self.best = value;
+        }
+        if marks {
+            self.mark = value.map(|value| (value, epoch));
+        }
+        best || self.keep == Keep::Last
+    }
+
+    /// Why to stop after this epoch, if so.
+    pub(super) fn stop(&self, epoch: u32) -> Option<Stopped> {
+        let patience = self.patience?;
+        let since = self.mark.map_or(0, |(_, epoch)| epoch);
+        let Self { metric, delta, .. } = *self;
+        (epoch - since >= patience).then_some(Stopped { epoch, metric, patience, delta })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Epochs that are kept, and the one after which the run stops.
+    fn judged(options: TrainOptions, values: &[Option<f64>]) -> (Vec<u32>, Option<u32>) {
+        let mut watch = Watch::new(&options);
+        let mut kept = Vec::new();
+        for (epoch, &value) in (1..).zip(values) {
+            if watch.observe(epoch, value) {
+                kept.push(epoch);
+            }
+            if let Some(stopped) = watch.stop(epoch) {
+                return (kept, Some(stopped.epoch));
+            }
+        }
+        (kept, None)
+    }
+
+    #[test]
+    fn the_best_is_kept_and_patience_ends() {
+        let patient = TrainOptions { stop_patience: Some(2), ..TrainOptions::default() };
+        let falling = [3.0, 2.0, 2.5, 1.0, 1.0, 1.5, 0.5].map(Some);
+        assert_eq!(judged(patient.clone(), &falling), (vec![1, 2, 4], Some(6)));
+        let rising = TrainOptions { stop_metric: Metric::Accuracy, ..patient.clone() };
+        assert_eq!(judged(rising, &falling), (vec![1], Some(3)));
+        // Small improvements are kept, but gain no time.
+        let coarse = TrainOptions { stop_delta: 0.75, ..patient.clone() };
+        assert_eq!(judged(coarse, &[3.0, 2.5, 2.4, 1.0].map(Some)), (vec![1, 2, 3], Some(3)));
+        let last = TrainOptions { keep: Some(Keep::Last), ..patient.clone() };
+        assert_eq!(judged(last, &falling).0, [1, 2, 3, 4, 5, 6]);
+        let best = TrainOptions { keep: Some(Keep::Best), ..TrainOptions::default() };
+        assert_eq!(judged(best, &falling), (vec![1, 2, 4, 7], None));
+        assert_eq!(judged(TrainOptions::default(), &falling).0.len(), 7);
+    }
+
+    #[test]
+    fn values_that_are_not_defined_are_no_improvement() {
+        let patient = TrainOptions { stop_patience: Some(2), ..TrainOptions::default() };
+        assert_eq!(judged(patient.clone(), &[None, None, Some(1.0)]), (vec![1, 2], Some(2)));
+        assert_eq!(judged(patient, &[None, Some(1.0), None, Some(0.5), None]).0, [1, 2, 4]);
+    }
+}

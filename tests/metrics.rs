@@ -1,0 +1,115 @@
+//! Figures of predictions against stored scikit-learn ones (`tests/oracle/metrics.py`).
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use wgrad::train::Metric;
+use wgrad::train::metrics::classes::{Tally, confusion};
+use wgrad::train::metrics::{Outcomes, numbers};
+
+fn stored(family: &str) -> Vec<Value> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/metrics.json");
+    let stored: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    stored[family].as_array().unwrap().clone()
+}
+
+fn floats(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Array(values) => values.iter().flat_map(floats).collect(),
+        number => vec![number.as_f64().unwrap()],
+    }
+}
+
+fn classes_of(value: &Value) -> Vec<u32> {
+    let classes = value.as_array().unwrap().iter();
+    classes.map(|class| u32::try_from(class.as_u64().unwrap()).unwrap()).collect()
+}
+
+/// Both sides compute in f64 and add at most 90 terms in another order.
+fn assert_same(what: &str, got: Option<f64>, want: &Value) {
+    match (got, want.as_f64()) {
+        (Some(got), Some(want)) => {
+            assert!((got - want).abs() <= 1e-13 + 1e-12 * want.abs(), "{what}: {got}, want {want}");
+        }
+        (got, want) => assert_eq!(got, want, "{what}"),
+    }
+}
+
+fn classes_outcomes(case: &Value) -> Outcomes {
+    let (truth, probabilities) = (classes_of(&case["truth"]), floats(&case["probabilities"]));
+    let classes = usize::try_from(case["classes"].as_u64().unwrap()).unwrap();
+    let first_of_largest = |row: &[f64]| {
+        let largest = row.iter().copied().fold(0.0, f64::max);
+        u32::try_from(row.iter().position(|&p| p == largest).unwrap()).unwrap()
+    };
+    let best: Vec<u32> = probabilities.chunks_exact(classes).map(first_of_largest).collect();
+    let tally = Tally::of(&truth, &best, classes);
+    Outcomes::Classes { truth, probabilities, best, tally }
+}
+
+fn numbers_outcomes(case: &Value) -> Outcomes {
+    Outcomes::Numbers { truth: floats(&case["truth"]), predicted: floats(&case["predicted"]) }
+}
+
+#[test]
+fn figures_are_scikit_learns() {
+    let mut compared: BTreeSet<String> = BTreeSet::new();
+    let classes = stored("classes").into_iter().map(|case| (classes_outcomes(&case), case));
+    let numbers = stored("numbers").into_iter().map(|case| (numbers_outcomes(&case), case));
+    for (outcomes, case) in classes.chain(numbers) {
+        for (name, want) in case["figures"].as_object().unwrap() {
+            let metric: Metric = name.parse().unwrap();
+            assert_same(&format!("{}: {name}", case["name"]), outcomes.figure(metric), want);
+            compared.insert(metric.to_string());
+        }
+    }
+    for entry in Metric::VOCABULARY.iter().filter(|entry| entry.name != "loss") {
+        let name = entry.name.replace("BINS", "15").replace("QUANTILE", "0.9").replace('K', "3");
+        assert!(compared.contains(&name), "{name} was never compared");
+    }
+}
+
+#[test]
+fn each_class_has_scikit_learns_figures() {
+    for case in stored("classes") {
+        let Outcomes::Classes { truth, best, tally, .. } = classes_outcomes(&case) else {
+            panic!("numbers")
+        };
+        let counts = confusion(&truth, &best, case["each"].as_array().unwrap().len());
+        let got: Vec<f64> = counts.iter().flatten().map(|&count| count as f64).collect();
+        assert_eq!(got, floats(&case["confusion"]), "{}", case["name"]);
+        for (class, want) in tally.figures().iter().zip(case["each"].as_array().unwrap()) {
+            let rows = class.rows as f64;
+            for (got, want) in [class.precision, class.recall, class.f1, rows]
+                .into_iter()
+                .zip(want.as_array().unwrap())
+            {
+                assert_same(&case["name"].to_string(), Some(got), want);
+            }
+        }
+    }
+}
+
+#[test]
+fn intervals_cover_their_share() {
+    let cases = stored("intervals");
+    assert!(!cases.is_empty());
+    for case in cases {
+        let [truth, low, high] = ["truth", "low", "high"].map(|key| floats(&case[key]));
+        assert_same("coverage", numbers::coverage(&truth, &low, &high), &case["coverage"]);
+    }
+}
+
+#[test]
+fn what_belongs_to_other_targets_is_not_defined() {
+    let classes = classes_outcomes(&stored("classes")[0]);
+    let numbers = numbers_outcomes(&stored("numbers")[0]);
+    for metric in Metric::suiting(0) {
+        assert_eq!(classes.figure(metric), None, "{metric}");
+    }
+    for metric in Metric::suiting(9) {
+        assert_eq!(numbers.figure(metric), None, "{metric}");
+    }
+}

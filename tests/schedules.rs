@@ -1,0 +1,186 @@
+//! Learning rates against stored PyTorch ones (`tests/oracle/schedules.py`).
+
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use serde_json::Value;
+use wgrad::data::{Dataset, Scale, Split, Targets};
+use wgrad::device::DeviceKind;
+use wgrad::graph::{Loss, Optimizer};
+use wgrad::model::Sequential;
+use wgrad::train::{Event, ScheduleKind, TrainOptions, Trainer};
+
+fn stored() -> (f64, usize, Vec<Value>) {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/schedules.json");
+    let stored: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let steps = usize::try_from(stored["steps_per_epoch"].as_u64().unwrap()).unwrap();
+    (stored["lr"].as_f64().unwrap(), steps, stored["cases"].as_array().unwrap().clone())
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+/// Both sides compute in f64; PyTorch's rates come one from another over 50 steps, and ours from the step alone.
+fn assert_rate(what: &str, got: f64, want: f64, peak: f64) {
+    assert!((got - want).abs() <= 1e-13 * peak + 1e-12 * want, "{what}: {got}, want {want}");
+}
+
+#[test]
+fn rates_are_those_stored() {
+    let (lr, steps_per_epoch, cases) = stored();
+    let mut seen = Vec::new();
+    for case in cases.iter().filter(|case| case["values"].is_null()) {
+        let text = case["schedule"].as_str().unwrap();
+        let schedule: ScheduleKind = text.parse().unwrap();
+        seen.push(schedule.name());
+        let warmup = case["warmup"].as_f64().unwrap();
+        let options = TrainOptions { lr, schedule, warmup, epochs: 10, ..TrainOptions::default() };
+        let schedule = options.schedule(steps_per_epoch);
+        let want = numbers(&case["rates"]);
+        assert_eq!(want.len(), 50);
+        for (step, want) in (0..).zip(want) {
+            assert_rate(
+                &format!("{text} after {warmup}, step {step}"),
+                schedule.lr(step),
+                want,
+                lr,
+            );
+        }
+    }
+    for entry in ScheduleKind::VOCABULARY.iter().filter(|entry| entry.name != "plateau") {
+        assert!(seen.contains(&entry.name), "{} is not among the cases", entry.name);
+    }
+}
+
+#[test]
+fn plateaus_fall_where_pytorchs_do() {
+    let (lr, steps_per_epoch, cases) = stored();
+    let cases: Vec<_> = cases.iter().filter(|case| !case["values"].is_null()).collect();
+    assert_eq!(cases.len(), 4);
+    for case in cases {
+        let text = case["schedule"].as_str().unwrap();
+        let options =
+            TrainOptions { lr, schedule: text.parse().unwrap(), ..TrainOptions::default() };
+        let mut schedule = options.schedule(steps_per_epoch);
+        let (values, rates) = (numbers(&case["values"]), numbers(&case["rates"]));
+        assert!(rates.last() < rates.first(), "{text}: the stored rate never falls");
+        for (epoch, (value, want)) in (0..).zip(values.into_iter().zip(rates)) {
+            let first = epoch * steps_per_epoch as u64;
+            for step in first..first + steps_per_epoch as u64 {
+                assert_rate(&format!("{text} epoch {epoch}"), schedule.lr(step), want, lr);
+            }
+            schedule.observe(Some(value));
+        }
+    }
+}
+
+#[test]
+fn warm_up_is_linear_in_front_of_any() {
+    for entry in ScheduleKind::VOCABULARY {
+        let text = match entry.name {
+            "step" | "cosine-restarts" => format!("{}(2)", entry.name),
+            "multi-step" => "multi-step([1, 4])".to_string(),
+            "exponential" => "exponential(0.5)".to_string(),
+            // It rises from 0 by itself, and a warm-up in front of it is refused.
+            "cos-log-4" => continue,
+            name => name.to_string(),
+        };
+        let options = TrainOptions {
+            schedule: text.parse().unwrap(),
+            warmup: 1.6,
+            epochs: 10,
+            ..TrainOptions::default()
+        };
+        options.check().unwrap();
+        let schedule = options.schedule(5);
+        let top = schedule.lr(8);
+        for step in 0..8 {
+            assert_rate(&text, schedule.lr(step), top * (step + 1) as f64 / 9.0, top);
+        }
+    }
+    let schedule = ScheduleKind::CosLog4;
+    let refused = TrainOptions { schedule, warmup: 1.0, ..TrainOptions::default() }.check();
+    assert!(refused.unwrap_err().to_string().starts_with("--warmup: cos-log-4 rises from 0"));
+}
+
+#[test]
+fn weight_decay_and_dropout_have_schedules_of_their_own() {
+    let options = TrainOptions {
+        lr: 0.1,
+        warmup: 1.0,
+        epochs: 4,
+        decay_schedule: "flat-cosine".parse().unwrap(),
+        dropout_schedule: "step(1, 0.5)".parse().unwrap(),
+        ..TrainOptions::default()
+    };
+    let schedules = options.schedules(5);
+    for step in 0..20 {
+        let factors = schedules.factors(step);
+        let t = step as f64 / 20.0;
+        let flat_cos = 0.5 * (1.0 + (std::f64::consts::PI * ((2.0 * t).max(1.0) - 1.0)).cos());
+        assert_rate("lr", factors.lr, 0.1 * ((step + 1) as f64 / 6.0).min(1.0), 0.1);
+        assert_rate("weight decay", factors.weight_decay, flat_cos, 1.0);
+        assert_rate("dropout", factors.dropout, 0.5_f64.powf((step / 5) as f64), 1.0);
+    }
+    assert!(!schedules.watching());
+    let plateau = TrainOptions { decay_schedule: "plateau".parse().unwrap(), ..options };
+    assert!(plateau.schedules(5).watching());
+}
+
+/// y = 2 a − 3 b + 1 at the corners of a rectangle, a = ±1 and b = ±`narrow`: a bowl that is 1/narrow² times as steep along
+/// one axis as along another.
+fn plane(narrow: f32) -> Split {
+    let corners = [(1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)];
+    let x: Vec<f32> = corners.iter().flat_map(|(a, b)| [*a, b * narrow]).collect();
+    let y = x.chunks_exact(2).map(|row| 2.0 * row[0] - 3.0 * row[1] + 1.0).collect();
+    let train = Dataset::from_arrays(&x, 2, Targets::Numbers(y)).unwrap();
+    Split { train, valid: None }
+}
+
+/// Every schedule on a round bowl and on one that is 64 times as steep along one axis as along another.
+#[test]
+fn minima_are_reached() {
+    let mut reached = Vec::new();
+    for text in [
+        "constant",
+        "step(every=500, gamma=0.5)",
+        "multi-step([1000, 1500], 0.2)",
+        "exponential(0.999)",
+        "polynomial",
+        "cosine",
+        "cosine-restarts(100, 2)",
+        "one-cycle",
+        "flat-cosine",
+        "cos-log-4",
+        "inverse-sqrt(200)",
+        "plateau(factor=0.5, patience=50)",
+    ] {
+        let schedule: ScheduleKind = text.parse().unwrap();
+        reached.push(schedule.name());
+        for narrow in [1.0, 0.125] {
+            // An epoch is one step over all four rows.
+            let options = TrainOptions {
+                loss: Loss::Mse,
+                optimizer: Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 },
+                lr: 0.05,
+                schedule: schedule.clone(),
+                epochs: 2048,
+                batch_size: 4,
+                scale: Scale::None,
+                ..TrainOptions::default()
+            };
+            let model = Sequential::new().dense(1);
+            let mut trainer =
+                Trainer::new(&model, &plane(narrow), &options, &DeviceKind::Cpu).unwrap();
+            let end = trainer.fit().map(Result::unwrap).last().unwrap();
+            assert!(matches!(end, Event::Finished(_)));
+            let params = trainer.trained().params;
+            let got: Vec<f32> = params.iter().flat_map(|(_, values)| values.to_vec()).collect();
+            for (got, want) in got.iter().zip([2.0, -3.0, 1.0]) {
+                assert!((got - want).abs() < 1e-3, "{text} narrow {narrow}: {got}, want {want}");
+            }
+        }
+    }
+    let names: Vec<_> = ScheduleKind::VOCABULARY.iter().map(|entry| entry.name).collect();
+    assert_eq!(reached, names);
+}
