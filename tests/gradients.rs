@@ -10,7 +10,7 @@ use wgrad::Seed;
 use wgrad::device::Values;
 use wgrad::device::cpu::CpuDevice;
 use wgrad::graph::{Graph, Loss, NodeId, Op, Optimizer, Training, inference, training};
-use wgrad::model::{Activation, Sequential};
+use wgrad::model::{Activation, ParamLayout, Sequential};
 use wgrad::plan::{Phase, Plan, Sizes, StepRow};
 
 /// Rows of a batch, and those of the last one, which is smaller.
@@ -70,13 +70,12 @@ fn check(what: &str, step: &Training) {
         let mut probe = Probe::new(step, seed);
         let params = normal(step.layout.len(), Seed(seed.0 + 200));
         let moving = step.layout.views().iter().filter(|view| view.trainable);
-        let mut parts: Vec<_> = moving.map(|v| (v.name.as_str(), vec![v.range()])).collect();
-        let all = parts.iter().flat_map(|(_, ranges)| ranges.clone()).collect();
-        parts.push(("all", all));
+        let mut parts: Vec<_> = moving.map(|v| (v.name.as_str(), v.range())).collect();
+        parts.push(("all", 0..step.layout.len()));
         for batch in [0, 1] {
             let (_, gradient) = probe.at(&params, batch);
             for (name, part) in &parts {
-                let direction = unit_vector(&params, part, seed);
+                let direction = unit_vector(&step.layout, part.clone(), seed);
                 let shifted = |by: f64| -> Vec<f64> {
                     params.iter().zip(&direction).map(|(p, d)| p + by * d).collect()
                 };
@@ -91,12 +90,12 @@ fn check(what: &str, step: &Training) {
     }
 }
 
-/// A random direction of length 1 inside some parts of the parameters.
-fn unit_vector(params: &[f64], parts: &[std::ops::Range<usize>], seed: Seed) -> Vec<f64> {
-    let mut direction = vec![0.0; params.len()];
-    for part in parts {
-        let seed = Seed(seed.0 + 300 + part.start as u64);
-        direction[part.clone()].copy_from_slice(&normal(part.len(), seed));
+/// A random direction of length 1 inside a part of the parameters, of those that move.
+fn unit_vector(layout: &ParamLayout, part: std::ops::Range<usize>, seed: Seed) -> Vec<f64> {
+    let mut direction = vec![0.0; layout.len()];
+    direction[part.clone()].copy_from_slice(&normal(part.len(), Seed(seed.0 + 300)));
+    for view in layout.views().iter().filter(|view| !view.trainable) {
+        direction[view.range()].fill(0.0);
     }
     let length = direction.iter().map(|d| d * d).sum::<f64>().sqrt();
     direction.iter().map(|d| d / length).collect()
@@ -328,7 +327,7 @@ const LAYERS: [(&str, &str); 18] = [
     ("prelu", "dense(4), prelu, dense(4), prelu(per_column=true), dense(3)"),
     ("gates", "dense(8), glu, dense(6), swiglu, geglu(4), dense(3)"),
     ("softmax", "dense(4), softmax, dense(3), log_softmax"),
-    ("one column", "dense(1), scale, prelu(per_column=true), batch_norm, prelu, dense(3)"),
+    ("one column", "dense(1), scale, silu, batch_norm, prelu(per_column=true), dense(3)"),
     ("custom", "dense(4), custom(x + sin(x1 * x) * x2, 1, 0.5), custom(x / (1 + x^2)), dense(3)"),
 ];
 

@@ -310,7 +310,7 @@ fn layers_of_dropout_have_masks_of_their_own() {
         let sizes = Sizes { batch: 2, train_rows: 2, eval_batch: 0, eval_rows: 0 };
         Plan::training(&step, &inference(&model, 4).unwrap(), sizes).unwrap().to_string()
     };
-    let text = graph("dropout(0.5), dense(4), dropout(0.25), dense(1)");
+    let text = graph("scale, dropout(0.5), scale, dropout(0.25)");
     assert!(text.contains("keep0(0.5)") && text.contains("keep1(0.25)"), "{text}");
     assert!(!graph("dropout(0), dense(1)").contains("keep"));
 }

@@ -127,7 +127,8 @@ pub struct Settings {
     /// Sizes of the hidden layers, or none [default: 128,64]
     #[arg(long, value_name = "SIZES", allow_hyphen_values = true)]
     pub hidden: Option<String>,
-    /// identity, relu, leaky_relu, tanh, sigmoid, gelu, gelu_tanh or silu [default: relu]
+    /// A name such as relu, gelu or silu (a wrong one lists all), or an expression of x such as "x * sigmoid(x)"
+    /// [default: relu]
     #[arg(long, value_name = "NAME")]
     pub activation: Option<String>,
     /// none, batch, layer or rms: normalisation after each hidden layer, before its activation [default: none]
