@@ -29,7 +29,8 @@ impl Graph {
                     // A node used twice gets the sum of both gradients.
                     Some(other) => {
                         let name = format!("d_{}", self.node(input).name);
-                        self.push(name, Op::Add { a: other, b: d_input })?
+                        let sum = self.sum(other, d_input);
+                        self.push(name, sum)?
                     }
                 });
             }
@@ -43,6 +44,25 @@ impl Graph {
         }
         of_params.sort_by_key(|&(view, _)| view);
         Ok(of_params.into_iter().map(|(_, grad)| grad).collect())
+    }
+
+    /// The sum of two gradients of one node: elementwise work if one of them is that too, so that both are one kernel.
+    fn sum(&self, a: NodeId, b: NodeId) -> Op {
+        let space = match *self.shape(a).dims() {
+            [Dim::Batch, Dim::Of(columns)] => Some((Space::Batch(columns), Along::Both)),
+            [Dim::Of(columns)] => Some((Space::Vector(columns), Along::Columns)),
+            [Dim::Batch] => Some((Space::PerRow, Along::Rows)),
+            _ => None,
+        };
+        let mapped = [a, b].into_iter().any(|id| matches!(self.node(id).op, Op::Map { .. }));
+        match space.filter(|_| mapped) {
+            Some((space, along)) => {
+                let operand = Operand::new(along, space.columns());
+                let operands = vec![(a, operand), (b, operand)];
+                Op::Map { f: Expr::input(0) + Expr::input(1), operands, space }
+            }
+            None => Op::Add { a, b },
+        }
     }
 
     /// Which nodes up to `last` have a parameter among what they are made of, to which a gradient goes.

@@ -69,6 +69,10 @@ impl Forward {
             Layer::Dense { bias, ntk, .. } => self.dense(input, place, *bias, *ntk),
             // The identity adds nothing but its place in the numbering.
             Layer::Activation(Activation::Identity) => Ok(input),
+            // After elementwise work it is more of that, which may be one kernel with what comes before or after.
+            Layer::Activation(act) if matches!(self.graph.node(input).op, Op::Map { .. }) => {
+                self.map(&format!("h{place}"), act.expr(), &[input])
+            }
             Layer::Activation(act) => {
                 self.graph.push(format!("h{place}"), Op::Activate { act: *act, x: input })
             }
@@ -204,21 +208,24 @@ impl Forward {
         self.graph.push(format!("h{place}"), Op::Dropout { x: input, stream, rate })
     }
 
-    /// (x − mean)/√(var + eps), times weight plus bias if there are any.
+    /// x − mean: kept, since the variance, the result and the gradients all need it.
+    fn centred(&mut self, place: &str, input: NodeId, mean: NodeId) -> Result<NodeId> {
+        self.map(&format!("c{place}"), x(0) - x(1), &[input, mean])
+    }
+
+    /// centred/√(var + eps), times weight plus bias if there are any.
     fn normalised(
         &mut self,
         place: &str,
-        (input, mean, var): (NodeId, NodeId, NodeId),
+        (centred, var): (NodeId, NodeId),
         eps: f64,
         affine: Option<(NodeId, NodeId)>,
     ) -> Result<NodeId> {
-        let f = (x(0) - x(1)) / (x(2) + eps).sqrt();
+        let f = x(0) / (x(1) + eps).sqrt();
         let name = format!("h{place}");
         match affine {
-            None => self.map(&name, f, &[input, mean, var]),
-            Some((weight, bias)) => {
-                self.map(&name, f * x(3) + x(4), &[input, mean, var, weight, bias])
-            }
+            None => self.map(&name, f, &[centred, var]),
+            Some((weight, bias)) => self.map(&name, f * x(2) + x(3), &[centred, var, weight, bias]),
         }
     }
 
@@ -238,26 +245,28 @@ impl Forward {
         let first = self.params.1;
         let kept = (self.param(place)?, self.param(place)?);
         if self.mode == Mode::Eval {
-            return self.normalised(place, (input, kept.0, kept.1), eps, affine);
+            let centred = self.centred(place, input, kept.0)?;
+            return self.normalised(place, (centred, kept.1), eps, affine);
         }
         // The others of the batch's rows hold something as well, and must not count.
         let share = Expr::quantity(Quantity::Counts) / Expr::quantity(Quantity::Rows);
         let mean = self.over_rows(&format!("mean{place}"), x(0) * &share, &[input])?;
-        let squares = (x(0) - x(1)).square() * &share;
-        let var = self.over_rows(&format!("var{place}"), squares, &[input, mean])?;
+        let centred = self.centred(place, input, mean)?;
+        let var = self.over_rows(&format!("var{place}"), x(0).square() * share, &[centred])?;
         for (stat, view, unbiased) in [(mean, first, false), (var, first + 1, true)] {
             self.running.push(Running { stat, view, momentum, unbiased });
         }
-        self.normalised(place, (input, mean, var), eps, affine)
+        self.normalised(place, (centred, var), eps, affine)
     }
 
     fn layer_norm(&mut self, input: NodeId, place: &str, eps: f64, affine: bool) -> Result<NodeId> {
         let affine = self.affine(place, affine)?;
         let share = 1.0 / self.columns(input) as f64;
         let mean = self.over_columns(&format!("mean{place}"), x(0) * share, &[input], false)?;
-        let squares = (x(0) - x(1)).square() * share;
-        let var = self.over_columns(&format!("var{place}"), squares, &[input, mean], false)?;
-        self.normalised(place, (input, mean, var), eps, affine)
+        let centred = self.centred(place, input, mean)?;
+        let squares = x(0).square() * share;
+        let var = self.over_columns(&format!("var{place}"), squares, &[centred], false)?;
+        self.normalised(place, (centred, var), eps, affine)
     }
 
     fn rms_norm(&mut self, input: NodeId, place: &str, eps: f64, affine: bool) -> Result<NodeId> {
