@@ -68,6 +68,8 @@ pub enum Verb {
     Bench(BenchArgs),
     /// The model and the plan that train would run, printed
     Plan(Box<PlanArgs>),
+    /// Every name that options take, with formula, parameters and source, in Markdown
+    Vocabulary,
 }
 
 impl Verb {
@@ -80,7 +82,7 @@ impl Verb {
             Self::Adapters(args) => args.json,
             Self::Verify(args) => args.json,
             Self::Bench(args) => args.json,
-            Self::Plan(_) => false,
+            Self::Plan(_) | Self::Vocabulary => false,
         }
     }
 }
