@@ -261,6 +261,25 @@ mod tests {
     }
 
     #[test]
+    fn counts_of_batches_are_passed_over() {
+        let layout = Sequential::new().batch_norm().layout(2).unwrap();
+        let of = |extra: &str| {
+            let names = ["0.weight", "0.bias", "0.running_mean", "0.running_var"];
+            let two = floats(&[1.0, 2.0]);
+            let count = 7_i64.to_le_bytes();
+            let mut views: Vec<_> = names
+                .iter()
+                .map(|&name| (name, TensorView::new(Dtype::F32, vec![2], &two).unwrap()))
+                .collect();
+            views.push((extra, TensorView::new(Dtype::I64, vec![], &count).unwrap()));
+            let bytes = serialize(views, None).unwrap();
+            fill(&open(Path::new("w"), &bytes).unwrap(), &layout)
+        };
+        assert!(of("0.num_batches_tracked").is_ok());
+        assert!(of("1.num_batches_tracked").unwrap_err().contains("not in the model"));
+    }
+
+    #[test]
     fn headers_that_lie_are_refused() {
         let file = |header: &str, data: usize| {
             let mut bytes = (header.len() as u64).to_le_bytes().to_vec();

@@ -255,19 +255,35 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<3} {:<11} {:>16} {:>12}", "", "layer", "shape", "parameters")?;
-        for (index, shape) in self.shapes.iter().enumerate() {
-            let parameters = shape.layer.parameters(shape.inputs).map_err(|_| fmt::Error)?;
-            let count: usize = parameters
-                .iter()
-                .filter(|parameter| parameter.trainable)
-                .map(|parameter| parameter.shape.iter().product::<usize>())
-                .sum();
-            let name = shape.layer.name();
-            let sizes = format!("{} -> {}", shape.inputs, shape.outputs);
-            writeln!(f, "{index:<3} {name:<11} {sizes:>16} {count:>12}")?;
-        }
+        rows(f, &self.shapes, "")?;
         write!(f, "{} parameters, {}", self.parameters, bytes_text(4 * self.parameters as u64))
     }
+}
+
+/// A row for each layer, and below it those of the layers inside, whose parameters it counts too.
+fn rows(f: &mut fmt::Formatter<'_>, shapes: &[LayerShape], place: &str) -> fmt::Result {
+    for (index, shape) in shapes.iter().enumerate() {
+        let inside = |model: &Sequential| model.shapes(shape.inputs).map_err(|_| fmt::Error);
+        let parameters = shape.layer.parameters(shape.inputs).map_err(|_| fmt::Error)?;
+        let count: usize = parameters
+            .iter()
+            .filter(|parameter| parameter.trainable)
+            .map(|parameter| parameter.shape.iter().product::<usize>())
+            .sum();
+        let (name, sizes) = (shape.layer.name(), format!("{} -> {}", shape.inputs, shape.outputs));
+        let place = format!("{place}{index}");
+        writeln!(f, "{place:<3} {name:<11} {sizes:>16} {count:>12}")?;
+        match &shape.layer {
+            Layer::Residual(inner) => rows(f, &inside(inner)?, &format!("{place}."))?,
+            Layer::Branches(branches) => {
+                for (branch, inner) in branches.iter().enumerate() {
+                    rows(f, &inside(inner)?, &format!("{place}.{branch}."))?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -297,6 +313,32 @@ mod tests {
             Sequential::new().dense(3).relu().dense_without_bias(2).summary(4).unwrap().to_string();
         assert!(text.contains("4 -> 3") && text.contains("relu"), "{text}");
         assert!(text.ends_with("21 parameters, 84 B"), "{text}");
+    }
+
+    #[test]
+    fn summary_lists_layers_inside_others() {
+        let inner = Sequential::new().dense(4).batch_norm();
+        let model =
+            Sequential::new().residual(inner.clone()).branches([inner, Sequential::new().tanh()]);
+        let text = model.summary(4).unwrap().to_string();
+        for row in [
+            "0   residual              4 -> 4           28",
+            "0.1 batch_norm",
+            "1.0.0 dense",
+            "1.1.0 tanh",
+        ] {
+            assert!(text.contains(row), "{row}: {text}");
+        }
+        // Running statistics are no parameters that learn.
+        assert!(text.ends_with("56 parameters, 224 B"), "{text}");
+    }
+
+    #[test]
+    fn models_of_earlier_versions_are_read() {
+        let old = r#"[{"dense":{"units":3,"bias":true,"init":"pytorch"}},{"activation":"relu"}]"#;
+        let model: Sequential = serde_json::from_str(old).unwrap();
+        assert_eq!(model, Sequential::new().dense(3).relu());
+        assert_eq!(serde_json::to_string(&model).unwrap(), old);
     }
 
     #[test]
