@@ -3,7 +3,7 @@
 //! In: rows as they stand in a table. Out: nothing, or the place of the first number that names no row.
 //! Absent on purpose: devices, which take what is here for granted.
 
-use crate::data::{Dataset, Schema, list};
+use crate::data::{Dataset, Schema};
 use crate::error::{Error, Result};
 use crate::model::Table;
 
@@ -19,16 +19,15 @@ pub(crate) fn check_ids(
 ) -> Result<()> {
     let columns = schema.features.len();
     for table in tables {
-        let names = schema.features.get(table.column..=table.column).unwrap_or_default();
+        let name = schema.features.get(table.column).map_or("", String::as_str);
         #[expect(clippy::cast_precision_loss, reason = "tables have at most 2^24 rows")]
         let fits =
             |value: f32| value.fract() == 0.0 && value >= 0.0 && value < table.vocabulary as f32;
         let values = x.iter().skip(table.column).step_by(columns.max(1));
         if let Some((row, value)) = values.enumerate().find(|(_, value)| !fits(**value)) {
             let problem = format!(
-                "{value} in column {}, but it must be a whole number from 0 to {}, a row of the embedding's table; correct it, \
+                "{value} in column `{name}`, but it must be a whole number from 0 to {}, a row of the embedding's table; correct it, \
                  or make the table larger",
-                list(names),
                 table.vocabulary - 1
             );
             return Err(Error::table(place(row), problem));
