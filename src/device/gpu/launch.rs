@@ -280,6 +280,25 @@ fn mapped(plan: &Plan, step: &Step, formula: &Formula, workgroup: u32) -> Result
     Ok((params, groups))
 }
 
+/// Turns of all its loops together that a lane of a step's dispatch makes, by the sizes that may be large: terms of sums, of
+/// which products take two a turn, and rows or columns that one lane goes through.
+pub(super) fn turns(plan: &Plan, step: &Step) -> usize {
+    let read = |i: usize| step.reads.get(i).map_or((0, 0), |&slot| plan.slot(slot).matrix());
+    let ((rows, columns), longest) =
+        (read(0), step.reads.iter().map(|&s| plan.slot(s).matrix().0).max());
+    match step.kernel {
+        Kernel::MatmulTn { .. } => rows / 2,
+        Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } => columns / 2,
+        Kernel::MapRows { .. } => longest.unwrap_or(0),
+        Kernel::SumRows | Kernel::LookupGrad { .. } => rows,
+        // A vector counts as one row.
+        Kernel::LogLoss => columns,
+        Kernel::LossCrossEntropy { .. } => 3 * columns,
+        Kernel::LossMse { .. } => columns,
+        _ => 0,
+    }
+}
+
 /// The bits of an update's settings, in the order of these names of fields; 0 for one that the kernel does not have.
 #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
 pub(super) fn update_settings(kernel: &Kernel, names: &[&str]) -> Vec<u32> {

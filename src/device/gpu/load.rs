@@ -4,7 +4,7 @@ use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 
 use super::choice::{Chooser, Product};
 use super::flight::DEPTH;
-use super::launch::{Binding, Launch, launches, usual_activation};
+use super::launch::{Binding, Launch, launches, turns, usual_activation};
 use super::pipeline::Pipelines;
 use super::sequence::{MAX_STEPS, can_bind, sequence};
 use crate::error::{Error, Result};
@@ -19,6 +19,9 @@ const ABSENT: u64 = 256;
 const ABSENT_BYTES: u64 = 16 * ABSENT;
 /// Bytes on their way between host and device at once, at least and at most; see [`part_bytes`].
 const PART_BYTES: (u64, u64) = (64 << 10, 4 << 20);
+
+/// Turns of its loops that a lane may make where a driver counts them: lavapipe before Mesa 25.
+const MOST_TURNS: usize = 65_535;
 
 /// A dispatch with everything made.
 #[derive(Debug)]
@@ -127,6 +130,18 @@ impl Loader<'_> {
             remedy: "use fewer units, a smaller --batch-size or fewer rows, or --device cpu"
                 .to_string(),
         };
+        if self.chooser.ends_loops {
+            let steps = [Phase::Train, Phase::Eval].into_iter().flat_map(|phase| plan.steps(phase));
+            if let Some(step) = steps.into_iter().find(|step| turns(plan, step) > MOST_TURNS) {
+                let need = turns(plan, step);
+                let problem = format!(
+                    "its driver ends loops after {MOST_TURNS} turns, silently, and {} would need {need}; use a smaller \
+                     --batch-size or layers, --device cpu, or Mesa 25 or later",
+                    step.kernel.name()
+                );
+                return Err(Error::Device { adapter: self.adapter.into(), problem });
+            }
+        }
         // Slots first, since they have the layers' names; whole arenas are bound in parts.
         let arena = |slot: &SlotSpec| {
             matches!(plan.buffer(slot.buffer).role, Role::Params | Role::Gradients | Role::State)
