@@ -13,6 +13,7 @@ mod evaluate;
 mod folder;
 mod given;
 mod interrupt;
+mod layers;
 mod output;
 mod plan;
 mod predict;

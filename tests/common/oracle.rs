@@ -63,9 +63,9 @@ impl Oracle {
         self.tensors.contains_key(name)
     }
 
-    /// What the file says of itself under a name.
-    pub fn metadata(&self, name: &str) -> &str {
-        &self.metadata[name]
+    /// What the file says of itself under a key.
+    pub fn metadata(&self, key: &str) -> &str {
+        self.metadata.get(key).unwrap_or_else(|| panic!("the oracle says nothing of {key}"))
     }
 
     /// The trajectories' table of cases.
@@ -124,7 +124,7 @@ impl Case {
         self.layers.iter().fold(Sequential::new(), |model, layer| {
             model.layer(match *layer {
                 CaseLayer::Dense { dense, bias } => {
-                    Layer::Dense { units: dense, bias, init: Init::Pytorch }
+                    Layer::Dense { units: dense, bias, init: Init::Pytorch, ntk: false }
                 }
                 CaseLayer::Activation { activation } => Layer::Activation(activation),
             })
