@@ -161,6 +161,9 @@ pub enum Between {
     },
 }
 
+/// What follows from a row's settings.
+type Given<T> = fn(&Terms<'_>) -> T;
+
 /// A row.
 pub(super) struct Method {
     pub(super) name: &'static str,
@@ -168,11 +171,11 @@ pub(super) struct Method {
     /// PyTorch's learning rate where none is given.
     pub(super) lr: f64,
     /// Names of the arenas it keeps under these settings.
-    pub(super) states: fn(&Terms<'_>) -> &'static [&'static str],
+    pub(super) states: Given<&'static [&'static str]>,
     /// New values: of the weight, then of each state.
-    pub(super) formulas: fn(&Terms<'_>) -> Vec<Expr>,
+    pub(super) formulas: Given<Vec<Expr>>,
     /// Of those that take two passes: what happens in between, and the second one's new value of the weight.
-    pub(super) second: Option<(fn(&Terms<'_>) -> Between, fn(&Terms<'_>) -> Expr)>,
+    pub(super) second: Option<(Given<Between>, Given<Expr>)>,
     /// Which state holds the weights that are for use, where those that gradients are taken at are others.
     pub(super) evaluated: Option<usize>,
 }
