@@ -573,7 +573,7 @@ fn wrong_usage_is_code_2_and_leaves_nothing() {
         (&["--seed", "-1"], &["--seed: \"-1\""]),
         (&["--warmup", "31"], &["--warmup", "31", "30"]),
         (&["--activation", "rilu"], &["--activation", "\"rilu\"", "relu, leaky_relu"]),
-        (&["--loss", "mae"], &["--loss", "\"mae\"", "cross-entropy, mse"]),
+        (&["--loss", "l3"], &["--loss", "\"l3\"", "cross-entropy, focal", "mse, mae"]),
         (&["--loss", "mse"], &["--loss", "mse does not fit", "classes"]),
         (&["--optimizer", "lyon"], &["--optimizer", "\"lyon\"", "sgd, adam, adamw"]),
         (&["--schedule", "steps"], &["--schedule", "\"steps\"", "one-cycle"]),

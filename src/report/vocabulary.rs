@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::graph::{Average, Optimizer};
+use crate::graph::{Average, Loss, Optimizer};
 use crate::model::{Activation, Init};
 use crate::train::{Metric, ScheduleKind};
 use crate::vocabulary::Entry;
@@ -26,6 +26,11 @@ fn sections() -> Vec<(&'static str, &'static str, Vec<Entry>)> {
             "Activations",
             "`--activation NAME`, or an expression of x that may call them: `x * sigmoid(1.702 * x)`.",
             Activation::vocabulary(),
+        ),
+        (
+            "Losses",
+            "`--loss NAME`; x is an output, y a target, d = x − y. Rows may have weights, and so may classes.",
+            Loss::VOCABULARY.to_vec(),
         ),
         (
             "Optimizers",

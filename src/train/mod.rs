@@ -3,6 +3,7 @@
 //! In: data, a model, options, a device. Out: [`Event`]s and a [`TrainedModel`].
 //! Absent on purpose: terminals, files, wgpu.
 
+mod criterion;
 mod event;
 mod feed;
 mod fit;
@@ -18,6 +19,7 @@ mod trainer;
 mod watch;
 mod workload;
 
+pub use criterion::{ClassWeights, Criterion};
 pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
 pub use fit::Fit;
 pub use metrics::{Evaluation, Metric, Metrics};
