@@ -12,9 +12,9 @@ fn adam(weight: vec4<f32>, gradient: vec4<f32>, m: vec4<f32>, v: vec4<f32>) -> A
     var w = weight;
     var g = gradient;
     if DECOUPLED == 1u {
-        w *= 1.0 - step.lr * params.weight_decay;
+        w *= 1.0 - step.lr * params.weight_decay * step.decay;
     } else {
-        g += params.weight_decay * w;
+        g += params.weight_decay * step.decay * w;
     }
     let m_new = params.beta1 * m + params.rest1 * g;
     let v_new = params.beta2 * v + params.rest2 * g * g;

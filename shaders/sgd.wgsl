@@ -6,7 +6,7 @@ struct Sgd {
 }
 
 fn sgd(weight: vec4<f32>, gradient: vec4<f32>, velocity: vec4<f32>) -> Sgd {
-    let g = gradient + params.weight_decay * weight;
+    let g = gradient + params.weight_decay * step.decay * weight;
     var change = g;
     var v = velocity;
     if MOMENTUM == 1u {

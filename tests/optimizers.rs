@@ -1,15 +1,20 @@
-//! Each optimizer takes the steps of its formula and reaches the minimum of two functions, on the reference.
+//! Each optimizer takes the steps of its formula and reaches the minimum of two functions, on the reference; all of them,
+//! and what is done around them, follow stored runs of PyTorch and of the papers' algorithms on every device.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod common;
 
+use common::oracle::Oracle;
 use common::{Tolerance, assert_close, drive};
-use wgrad::device::Values;
+use serde::Deserialize;
 use wgrad::device::cpu::CpuDevice;
-use wgrad::graph::{Loss, Optimizer, inference, training};
-use wgrad::model::Sequential;
-use wgrad::plan::{Phase, Plan, Sizes, WINDOW};
+use wgrad::device::{Device, Values};
+use wgrad::graph::{
+    Average, Loss, Moment, Moves, Optimizer, Pace, SHARE, Training, inference, training,
+};
+use wgrad::model::{Params, Sequential};
+use wgrad::plan::{Phase, Plan, Sizes, Slot, StepRow, WINDOW};
 
 fn sgd(momentum: f64, nesterov: bool, weight_decay: f64) -> Optimizer {
     Optimizer::Sgd { momentum, nesterov, weight_decay }
@@ -127,6 +132,40 @@ fn minima_are_reached() {
     }
 }
 
+/// The same for every optimizer, at rates that fall to 0 so that those whose steps have the rate's length settle. The bias
+/// begins on the right side of 0: LAMB's steps are shares of a parameter's norm, so a single number never changes its sign.
+#[test]
+fn every_optimizer_reaches_both_minima() {
+    let steps = 2 * WINDOW;
+    for (text, lr) in [
+        ("sgd(momentum=0.9, dampening=0.5)", 0.1),
+        ("adam(amsgrad=true)", 0.1),
+        ("adamw(weight-decay=0, amsgrad=true)", 0.1),
+        ("rmsprop", 0.05),
+        ("rmsprop(centered=true, momentum=0.5)", 0.02),
+        ("adagrad", 0.5),
+        ("adadelta(eps=0.001)", 2.0),
+        ("adamax", 0.1),
+        ("nadam", 0.1),
+        ("radam", 0.1),
+        ("lion", 0.05),
+        ("lamb(weight-decay=0)", 0.05),
+        ("muon(weight-decay=0)", 0.05),
+        ("schedule-free", 0.2),
+    ] {
+        let optimizer = Optimizer::by_name(text).unwrap();
+        for narrow in [1.0, 0.125] {
+            let (x, y) = plane(narrow);
+            let falling = |step: usize| lr * (1.0 - step as f64 / steps as f64);
+            let model = Sequential::new().dense(1);
+            let trail = descend((&model, optimizer), (&x, 2, &y), &[0.3, 0.2, 0.5], steps, falling);
+            let what = format!("{text} narrow {narrow}");
+            let end = trail.last().unwrap();
+            assert_close(&what, end, &[2.0, -3.0, 1.0], Tolerance { abs: 2e-3, rel: 0.0 });
+        }
+    }
+}
+
 /// With coupled decay wd the minimum is that of mean square + wd/2 |w|²: along an axis of Hessian h it lies at
 /// h / (h + wd) of the way.
 #[test]
@@ -167,4 +206,237 @@ fn decoupled_decay_needs_no_gradient() {
     );
     let trail = descend((&model, adamw(0.0)), (&[0.0], 1, &[0.0]), &[1.0], 1, |_| 0.5);
     assert_close("w", &trail.concat(), &[1.0], Tolerance { abs: 0.0, rel: 0.0 });
+}
+
+/// The factor of a step on weight decay reaches the kernels of plain optimizers and the one of all others.
+#[test]
+fn half_of_the_decay_is_half_the_decay() {
+    for text in ["sgd", "sgd(momentum=0.9)", "adam", "adamw", "adamax", "lion", "lamb"] {
+        let run = |decay: f64, factor: f64| {
+            let mut optimizer = Optimizer::by_name(text).unwrap();
+            optimizer.set("weight-decay", decay).unwrap();
+            let model = Sequential::new().dense(2);
+            let step = training(&model, 3, Loss::Mse, optimizer).unwrap();
+            let sizes = Sizes { batch: 2, train_rows: 2, eval_batch: 0, eval_rows: 0 };
+            let plan = Plan::training(&step, &inference(&model, 3).unwrap(), sizes).unwrap();
+            let mut device = CpuDevice::<f64>::new();
+            let params = Params::init(&model, 3, wgrad::Seed(1)).unwrap();
+            let x = [0.5, -1.0, 0.25, 1.5, 0.0, -0.5];
+            let y = Values::F32(&[1.0, -1.0, 0.0, 2.0]);
+            drive::load(&mut device, &plan, &x, y, params.arena());
+            let mut pace = Pace::new(optimizer, None);
+            let rows: Vec<StepRow> = (0..3)
+                .map(|_| {
+                    let moment = Moment { lr: 0.1, decay: factor, epoch: 0, last: false };
+                    let next = pace.next(moment);
+                    StepRow {
+                        rows: 2,
+                        lr: 0.1,
+                        decay: factor,
+                        correction1: next.correction1,
+                        correction2: next.correction2,
+                        scalars: next.scalars,
+                        ..StepRow::default()
+                    }
+                })
+                .collect();
+            drive::run(&mut device, Phase::Train, &rows);
+            device.values(plan.ports.params.unwrap()).unwrap().to_vec()
+        };
+        let tolerance = Tolerance { abs: 1e-14, rel: 1e-13 };
+        assert_close(text, &run(0.5, 0.5), &run(0.25, 1.0), tolerance);
+        assert_ne!(run(0.5, 0.5), run(0.5, 1.0), "{text}");
+    }
+}
+
+// ---- Stored trajectories: tests/oracle/optimizers.py ----
+
+/// Both sides compute in f64: 50 steps amplify differences in the order of additions.
+const F64: f64 = 1e-9;
+/// The same in f32, as in tests/oracle.rs.
+const F32: f64 = 1e-4;
+
+/// A case of the stored file.
+#[derive(Debug, Deserialize)]
+struct Case {
+    name: String,
+    optimizer: String,
+    lr: f64,
+    clip_norm: Option<f64>,
+    clip_value: Option<f64>,
+    #[serde(default = "one")]
+    accumulate: usize,
+    average: Option<String>,
+    #[serde(default)]
+    groups: Vec<String>,
+}
+
+fn one() -> usize {
+    1
+}
+
+const ROWS: usize = 53;
+const BATCH: usize = 16;
+const STEPS: usize = 50;
+
+impl Case {
+    fn moves(&self) -> Moves {
+        Moves {
+            accumulate: self.accumulate > 1,
+            clip_norm: self.clip_norm,
+            clip_value: self.clip_value,
+            groups: self.groups.iter().map(|text| text.parse().unwrap()).collect(),
+            average: self.average.as_ref().map(|text| text.parse::<Average>().unwrap()),
+        }
+    }
+
+    fn training(&self) -> Training {
+        let optimizer = Optimizer::by_name(&self.optimizer).unwrap();
+        let step = training(&model(), 7, Loss::Mse, optimizer).unwrap();
+        step.with_moves(self.moves()).unwrap()
+    }
+
+    fn plan(&self) -> Plan {
+        let sizes = Sizes { batch: BATCH, train_rows: ROWS, eval_batch: 0, eval_rows: 0 };
+        Plan::training(&self.training(), &inference(&model(), 7).unwrap(), sizes).unwrap()
+    }
+
+    /// The numbers of all steps, as the trainer makes them.
+    fn rows(&self) -> Vec<StepRow> {
+        let mut pace =
+            Pace::new(Optimizer::by_name(&self.optimizer).unwrap(), self.moves().average);
+        let per_epoch = ROWS.div_ceil(BATCH);
+        let narrow = |value: usize| u32::try_from(value).unwrap();
+        let rows_of = |at: usize| BATCH.min(ROWS - at * BATCH);
+        (0..STEPS)
+            .map(|step| {
+                let at = step % per_epoch;
+                let first = at / self.accumulate * self.accumulate;
+                let group = first..(first + self.accumulate).min(per_epoch);
+                let mut row = StepRow {
+                    first: narrow(at * BATCH),
+                    rows: narrow(rows_of(at)),
+                    log: narrow(step),
+                    apply: at + 1 == group.end,
+                    lr: self.lr,
+                    ..StepRow::default()
+                };
+                if row.apply {
+                    let moment = Moment { lr: self.lr, decay: 1.0, epoch: 0, last: false };
+                    let next = pace.next(moment);
+                    (row.correction1, row.correction2) = (next.correction1, next.correction2);
+                    row.scalars = next.scalars;
+                }
+                row.scalars[SHARE] = rows_of(at) as f64 / group.map(rows_of).sum::<usize>() as f64;
+                row
+            })
+            .collect()
+    }
+}
+
+fn model() -> Sequential {
+    Sequential::new().dense(13).tanh().dense(11).tanh().dense(3)
+}
+
+/// The stored cases; every optimizer and whatever is done around them is among them.
+fn cases(oracle: &Oracle) -> Vec<Case> {
+    let cases: Vec<Case> = serde_json::from_str(oracle.metadata("cases")).unwrap();
+    for name in Optimizer::NAMES {
+        assert!(cases.iter().any(|case| case.optimizer.starts_with(name)), "{name} has no case");
+    }
+    cases
+}
+
+/// Runs a case on a device. Out: losses, and the slots of the weights and of those for use.
+fn replay(device: &mut dyn Device, oracle: &Oracle, case: &Case) -> (Plan, Vec<f32>) {
+    let of = |name: &str| format!("{}/{name}", case.name);
+    let plan = case.plan();
+    let mut params = Params::zeros(model().layout(7).unwrap());
+    for view in case.training().layout.views() {
+        let name = of(&format!("init/{}", view.name));
+        params.set(&view.name, &view.shape, &oracle.values_f32(&name)).unwrap();
+    }
+    let (x, y) = (oracle.values_f32(&of("x")), oracle.values_f32(&of("y")));
+    drive::load(device, &plan, &x, Values::F32(&y), params.arena());
+    if let Some(averaged) = plan.ports.averaged {
+        device.write(averaged, 0, Values::F32(params.arena())).unwrap();
+    }
+    let losses = drive::run(device, Phase::Train, &case.rows());
+    (plan, losses)
+}
+
+/// Each weight within a share of itself and of its tensor's largest.
+fn assert_weights(oracle: &Oracle, case: &Case, arena: &[f64], run: &str, rel: f64) {
+    for view in case.training().layout.views() {
+        let want = oracle.values(&format!("{}/{run}/{}", case.name, view.name));
+        let what = format!("{} {run} {}", case.name, view.name);
+        assert_close(&what, &arena[view.range()], want, Tolerance::scaled(rel, want));
+        let start = oracle.values(&format!("{}/init/{}", case.name, view.name));
+        let frozen = case
+            .groups
+            .iter()
+            .any(|group| group.contains("frozen") && group.starts_with(&format!("{}:", view.name)));
+        assert_eq!(start == want, frozen, "{what}: what the oracle's run moved");
+        if frozen {
+            // Bit for bit.
+            assert_eq!(&arena[view.range()], want, "{what}");
+        }
+    }
+}
+
+/// Asks for what a device holds of a case's weights, and compares both kinds.
+fn assert_case(
+    oracle: &Oracle,
+    case: &Case,
+    plan: &Plan,
+    rel: f64,
+    values: &mut dyn FnMut(Slot) -> Vec<f64>,
+) {
+    assert_weights(oracle, case, &values(plan.ports.params.unwrap()), "f64", rel);
+    if let Some(averaged) = plan.ports.averaged {
+        assert_weights(oracle, case, &values(averaged), "used", rel);
+    }
+}
+
+#[test]
+fn trajectories_in_f64_are_those_of_the_references() {
+    let oracle = Oracle::read("optimizers");
+    for case in &cases(&oracle) {
+        let mut device = CpuDevice::<f64>::new();
+        let (plan, _) = replay(&mut device, &oracle, case);
+        let losses = &device.values(plan.ports.log.unwrap()).unwrap()[..STEPS];
+        let want = oracle.values(&format!("{}/loss64", case.name));
+        assert_close(&case.name, losses, want, Tolerance { abs: 0.0, rel: F64 });
+        let mut values = |slot| device.values(slot).unwrap().to_vec();
+        assert_case(&oracle, case, &plan, F64, &mut values);
+    }
+}
+
+fn assert_f32(device: &mut dyn Device, oracle: &Oracle, case: &Case) {
+    let (plan, losses) = replay(device, oracle, case);
+    let want = oracle.values(&format!("{}/loss64", case.name));
+    assert_close(&case.name, &losses, want, Tolerance { abs: 0.0, rel: F32 });
+    let mut values = |slot| -> Vec<f64> {
+        let read = device.read(slot, plan.slot(slot).len()).unwrap();
+        read.into_iter().map(f64::from).collect()
+    };
+    assert_case(oracle, case, &plan, F32, &mut values);
+}
+
+#[test]
+fn trajectories_in_f32_are_those_of_the_references() {
+    let oracle = Oracle::read("optimizers");
+    for case in &cases(&oracle) {
+        assert_f32(&mut CpuDevice::<f32>::new(), &oracle, case);
+    }
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+fn trajectories_on_the_gpu_are_those_of_the_references() {
+    let Some(mut device) = common::gpu() else { return };
+    let oracle = Oracle::read("optimizers");
+    for case in &cases(&oracle) {
+        assert_f32(&mut device, &oracle, case);
+    }
 }

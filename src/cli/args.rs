@@ -120,10 +120,14 @@ pub struct PlanArgs {
 pub struct Settings {
     /// CSV file with a header; all columns but the target are features
     pub table: Option<String>,
-    /// The column to predict
+    /// The column to predict, or several between commas
     #[arg(long, value_name = "COLUMN")]
     pub target: Option<String>,
-    /// auto, classify or regress [default: auto, by what the target column holds]
+    /// Column that says how much each row counts, 0 or more; it is no feature [default: all rows count the same]
+    #[arg(long, value_name = "COLUMN")]
+    pub weight: Option<String>,
+    /// auto, classify, regress, or labels for yes or no in each target column [default: auto, by the loss or by what
+    /// the target column holds]
     #[arg(long)]
     pub task: Option<String>,
     /// Sizes of the hidden layers, or none [default: 128,64]
@@ -143,33 +147,65 @@ pub struct Settings {
     /// residual(dense(64), relu), dense"; a last dense without units gets what the task needs
     #[arg(long, value_name = "LAYERS")]
     pub layers: Option<String>,
-    /// cross-entropy or mse [default: by the task]
+    /// For classes cross-entropy, focal or hinge; for numbers mse, mae, huber, smooth-l1, log-cosh, pinball(0.1,0.5,0.9),
+    /// gaussian-nll, poisson-nll or kl-divergence; for labels binary-cross-entropy, binary-focal or binary-hinge; with
+    /// arguments such as huber(delta=1.5) or cross-entropy(label-smoothing=0.1) [default: by the task]
     #[arg(long, value_name = "NAME")]
     pub loss: Option<String>,
-    /// sgd, adam or adamw [default: adamw]
+    /// mean or sum of the losses of a batch's rows [default: mean]
+    #[arg(long, value_name = "NAME")]
+    pub reduction: Option<String>,
+    /// balanced, or how much each class counts, such as a=2,b=1; of labels, how much yes counts [default: none]
+    #[arg(long, value_name = "WEIGHTS")]
+    pub class_weights: Option<String>,
+    /// sgd, adam, adamw, rmsprop, adagrad, adadelta, adamax, nadam, radam, lion, lamb, muon or schedule-free, or one with
+    /// settings, such as "adam(amsgrad=true)" [default: adamw]
     #[arg(long, value_name = "NAME")]
     pub optimizer: Option<String>,
-    /// Peak learning rate [default: 0.001]
+    /// Peak learning rate [default: 0.001] (of sgd, adam, adamw, radam, lamb and muon; others have PyTorch's, or that of
+    /// their paper)
     #[arg(long, value_name = "RATE")]
     pub lr: Option<String>,
-    /// Weight decay [default: 0.01 for adamw, 0 for the others]
+    /// Weight decay [default: 0.01 for adamw and lamb, 0.1 for muon, 0 for the others]
     #[arg(long, value_name = "RATE")]
     pub weight_decay: Option<String>,
-    /// Momentum of sgd [default: 0]
+    /// Momentum, for sgd and rmsprop [default: 0], and for muon [default: 0.95]
     #[arg(long, value_name = "SHARE")]
     pub momentum: Option<String>,
-    /// Nesterov's momentum, for sgd [default: false]
+    /// Nesterov's momentum, for sgd [default: false] and for muon [default: true]
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     pub nesterov: Option<String>,
-    /// Decay of the gradients' mean, for adam and adamw [default: 0.9]
+    /// Decay of the gradients' mean, for adam, adamw and their kin [default: 0.9]
     #[arg(long, value_name = "SHARE")]
     pub beta1: Option<String>,
-    /// Decay of the squares' mean, for adam and adamw [default: 0.999]
+    /// Decay of the squares' mean, for adam, adamw and their kin [default: 0.999]
     #[arg(long, value_name = "SHARE")]
     pub beta2: Option<String>,
-    /// Keeps the divisor of adam and adamw from 0 [default: 1e-8]
+    /// Keeps the divisor from 0, for all but sgd and lion [default: 1e-8 for most]
     #[arg(long, value_name = "NUMBER")]
     pub eps: Option<String>,
+    /// Largest norm of all gradients together; larger ones are scaled down [default: none]
+    #[arg(long, value_name = "NORM")]
+    pub clip_norm: Option<String>,
+    /// Largest size of an element of the gradients [default: none]
+    #[arg(long, value_name = "SIZE")]
+    pub clip_value: Option<String>,
+    /// Batches whose gradients are added up before weights move, as one batch of all their rows [default: 1]
+    #[arg(long, value_name = "COUNT")]
+    pub accumulate: Option<String>,
+    /// ema or swa: averaged weights for validation and the saved model, or one with settings, such as
+    /// "ema(decay=0.99)" or "swa(start=20)" [default: none]
+    #[arg(long, value_name = "NAME")]
+    pub average: Option<String>,
+    /// Parameters without weight decay: bias, norm, matrix, or names such as "0.*", between commas [default: none]
+    #[arg(long, value_name = "PARAMETERS")]
+    pub no_decay: Option<String>,
+    /// Parameters that stay as they are, named likewise [default: none]
+    #[arg(long, value_name = "PARAMETERS")]
+    pub freeze: Option<String>,
+    /// Parameters with factors of learning rate and decay, such as "0.*: lr=0.1, decay=0; 2.*: frozen=true"
+    #[arg(long, value_name = "GROUPS")]
+    pub groups: Option<String>,
     /// How the learning rate goes over the run: constant, step, multi-step, exponential, polynomial, cosine,
     /// cosine-restarts, one-cycle, flat-cosine, cos-log-4, inverse-sqrt or plateau, with arguments such as
     /// "step(every=10, gamma=0.5)", where times are epochs [default: constant]
@@ -245,10 +281,11 @@ pub struct Settings {
 
 impl Settings {
     /// Every setting under its key, as typed.
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 39] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 49] {
         [
             ("table", &self.table),
             ("target", &self.target),
+            ("weight", &self.weight),
             ("task", &self.task),
             ("hidden", &self.hidden),
             ("activation", &self.activation),
@@ -256,6 +293,8 @@ impl Settings {
             ("dropout", &self.dropout),
             ("layers", &self.layers),
             ("loss", &self.loss),
+            ("reduction", &self.reduction),
+            ("class-weights", &self.class_weights),
             ("optimizer", &self.optimizer),
             ("lr", &self.lr),
             ("weight-decay", &self.weight_decay),
@@ -264,6 +303,13 @@ impl Settings {
             ("beta1", &self.beta1),
             ("beta2", &self.beta2),
             ("eps", &self.eps),
+            ("clip-norm", &self.clip_norm),
+            ("clip-value", &self.clip_value),
+            ("accumulate", &self.accumulate),
+            ("average", &self.average),
+            ("no-decay", &self.no_decay),
+            ("freeze", &self.freeze),
+            ("groups", &self.groups),
             ("schedule", &self.schedule),
             ("warmup", &self.warmup),
             ("decay-schedule", &self.decay_schedule),

@@ -15,7 +15,7 @@ use crate::data::{Dataset, Split, Target, TargetKind, column_names, list};
 use crate::device::{DeviceInfo, DeviceKind, Tuning};
 use crate::error::{Error, Result};
 use crate::export::read_weights;
-use crate::graph::{Loss, Optimizer};
+use crate::graph::{Average, Group, Loss, Optimizer, Wants};
 use crate::model::{Init, Params, Sequential};
 use crate::plan::Precision;
 use crate::random::Seed;
@@ -29,6 +29,7 @@ pub(super) enum Task {
     Auto,
     Classify,
     Regress,
+    Labels,
 }
 
 /// Where validation rows come from.
@@ -50,6 +51,7 @@ pub(super) enum Start {
 pub(super) struct RunConfig {
     pub(super) table: PathBuf,
     pub(super) target: String,
+    pub(super) weight: Option<String>,
     task: Task,
     pub(super) network: Network,
     /// `None` where the task decides.
@@ -77,10 +79,22 @@ impl RunConfig {
             .filter(|text| !text.is_empty())
             .ok_or_else(|| missing("--target", &which_target(table)))?;
         let defaults = TrainOptions::default();
+        let optimizer = optimizer(&given, defaults.optimizer)?;
         let options = TrainOptions {
             loss: defaults.loss,
-            optimizer: optimizer(&given, defaults.optimizer)?,
-            lr: given.plain("lr", "a number")?.unwrap_or(defaults.lr),
+            reduction: given.read("reduction", FromStr::from_str)?.unwrap_or(defaults.reduction),
+            class_weights: given
+                .read("class-weights", FromStr::from_str)?
+                .unwrap_or(defaults.class_weights),
+            optimizer,
+            clip_norm: given.plain("clip-norm", "a number")?,
+            clip_value: given.plain("clip-value", "a number")?,
+            accumulate: given
+                .plain("accumulate", "a whole number above 0")?
+                .unwrap_or(defaults.accumulate),
+            groups: groups(&given)?,
+            average: given.read("average", average)?.flatten(),
+            lr: given.plain("lr", "a number")?.unwrap_or(optimizer.default_lr()),
             schedule: schedule(&given, "schedule")?,
             warmup: given.plain("warmup", "a number of epochs")?.unwrap_or(defaults.warmup),
             decay_schedule: schedule(&given, "decay-schedule")?,
@@ -118,6 +132,7 @@ impl RunConfig {
         Ok(Self {
             table: table.into(),
             target: target.to_string(),
+            weight: given.text("weight").map(|text| text.trim().to_string()),
             task: given.read("task", FromStr::from_str)?.unwrap_or_default(),
             network: Network::of(&given)?,
             loss: given.read("loss", FromStr::from_str)?,
@@ -132,15 +147,24 @@ impl RunConfig {
 
     /// Reads the table, and the validation rows.
     pub(super) fn data(&self) -> Result<Split> {
-        let column = self.target.clone();
-        let target = match self.task {
-            Task::Auto => Target::Auto(column),
-            Task::Classify => Target::Class(column),
-            Task::Regress => Target::Number(column),
+        let read = |target: Target| match &self.weight {
+            None => Dataset::from_csv(&self.table, target),
+            Some(weight) => Dataset::from_csv_weighted(&self.table, target, weight),
         };
-        let data = Dataset::from_csv(&self.table, target).map_err(|error| self.no_table(error))?;
+        let column = || self.target.clone();
+        let data = match (self.task, self.loss.map(Loss::wants)) {
+            (Task::Auto, None | Some(Wants::Classes)) => read(Target::Auto(column())),
+            // Few whole numbers are numbers here; what are none is told of as what does not fit the loss.
+            (Task::Auto, Some(Wants::Numbers | Wants::Counts | Wants::Shares)) => {
+                read(Target::Number(column())).or_else(|_| read(Target::Auto(column())))
+            }
+            (Task::Labels, _) | (Task::Auto, Some(Wants::Labels)) => read(Target::Labels(column())),
+            (Task::Classify, _) => read(Target::Class(column())),
+            (Task::Regress, _) => read(Target::Number(column())),
+        };
+        let data = data.map_err(|error| self.no_table(error))?;
         // Before rows are split, so that they are where the file has them. Other mistakes in the layers are told later.
-        if let Ok(model) = self.network.model(Init::default(), &data)
+        if let Ok(model) = self.network.model(Init::default(), &data, data.outputs())
             && model.outputs(data.columns()).is_ok()
         {
             check_dataset(model.tables(), &data, "")?;
@@ -180,17 +204,24 @@ impl RunConfig {
             // All weights are replaced.
             Start::File(_) => Init::default(),
         };
-        self.network.model(init, &data.train).map_err(|error| self.given.locate(error))
+        let outputs = self.loss_for(data).outputs_for(data.train.outputs());
+        let model = self.network.model(init, &data.train, outputs);
+        model.map_err(|error| self.given.locate(error))
     }
 
     /// What training is told, for this table.
     pub(super) fn options(&self, data: &Split) -> TrainOptions {
-        let by_task = match data.train.schema().kind {
-            TargetKind::Classes(_) => Loss::CrossEntropy,
-            TargetKind::Number => Loss::Mse,
-        };
         let tuning = Tuning { folder: tuning_folder(), ..self.options.tuning.clone() };
-        TrainOptions { loss: self.loss.unwrap_or(by_task), tuning, ..self.options.clone() }
+        TrainOptions { loss: self.loss_for(data), tuning, ..self.options.clone() }
+    }
+
+    /// The loss that was given, or that of the task.
+    fn loss_for(&self, data: &Split) -> Loss {
+        self.loss.unwrap_or(match data.train.schema().kind {
+            TargetKind::Classes(_) => Loss::CrossEntropy,
+            TargetKind::Number | TargetKind::Numbers(_) => Loss::Mse,
+            TargetKind::Labels(_) => Loss::BinaryCrossEntropy,
+        })
     }
 
     /// The weights of `--init FILE`.
@@ -215,9 +246,10 @@ impl FromStr for Task {
             "auto" => Ok(Self::Auto),
             "classify" => Ok(Self::Classify),
             "regress" => Ok(Self::Regress),
+            "labels" => Ok(Self::Labels),
             _ => Err(Error::setting(
                 "--task",
-                format!("unknown name \"{name}\"; known: auto, classify, regress"),
+                format!("unknown name \"{name}\"; known: auto, classify, regress, labels"),
             )),
         }
     }
@@ -239,36 +271,39 @@ pub(super) fn suits(precision: Precision, device: &DeviceInfo) -> Result<()> {
 /// An optimizer with the settings that it has; one that it does not have is an error.
 fn optimizer(given: &Given, default: Optimizer) -> Result<Optimizer> {
     let mut optimizer = given.read("optimizer", Optimizer::by_name)?.unwrap_or(default);
-    let name = optimizer.name();
-    let set = |value: &mut f64, key: &str| -> Result<()> {
-        *value = given.plain(key, "a number")?.unwrap_or(*value);
-        Ok(())
+    let mut set = |key: &str, value: &dyn Fn() -> Result<Option<f64>>| -> Result<()> {
+        if given.text(key).is_none() {
+            return Ok(());
+        }
+        optimizer.must_have(key).map_err(|error| given.locate(error))?;
+        value()?.map_or(Ok(()), |value| optimizer.set(key, value))
     };
-    let refuse =
-        |keys: &[&str], owner: &str| match keys.iter().find(|key| given.text(key).is_some()) {
-            Some(key) => Err(Error::setting(
-                given.place(key),
-                format!("the optimizer {name} has no such setting; it belongs to {owner}"),
-            )),
-            None => Ok(()),
-        };
-    match &mut optimizer {
-        Optimizer::Sgd { momentum, nesterov, weight_decay } => {
-            refuse(&["beta1", "beta2", "eps"], "adam and adamw")?;
-            set(momentum, "momentum")?;
-            set(weight_decay, "weight-decay")?;
-            *nesterov = given.plain("nesterov", "true or false")?.unwrap_or(*nesterov);
-        }
-        Optimizer::Adam { beta1, beta2, eps, weight_decay }
-        | Optimizer::AdamW { beta1, beta2, eps, weight_decay } => {
-            refuse(&["momentum", "nesterov"], "sgd")?;
-            set(beta1, "beta1")?;
-            set(beta2, "beta2")?;
-            set(eps, "eps")?;
-            set(weight_decay, "weight-decay")?;
-        }
+    for key in ["momentum", "beta1", "beta2", "eps", "weight-decay"] {
+        set(key, &|| given.plain(key, "a number"))?;
     }
+    let flag = |on: bool| f64::from(u8::from(on));
+    set("nesterov", &|| Ok(given.plain("nesterov", "true or false")?.map(flag)))?;
     Ok(optimizer)
+}
+
+/// Parameters with factors of their own, from all three settings that speak of them.
+fn groups(given: &Given) -> Result<Vec<Group>> {
+    let listed = |key: &str, make: fn(&str) -> Group| {
+        let names = given.text(key).unwrap_or_default().split(',').map(str::trim);
+        names.filter(|name| !name.is_empty()).map(make).collect::<Vec<_>>()
+    };
+    let texts = |text: &str| -> Result<Vec<Group>> {
+        text.split(';').filter(|part| !part.trim().is_empty()).map(str::parse).collect()
+    };
+    let mut groups = given.read("groups", texts)?.unwrap_or_default();
+    groups.extend(listed("no-decay", Group::without_decay));
+    groups.extend(listed("freeze", Group::frozen));
+    Ok(groups)
+}
+
+/// How weights are averaged; `none` for not at all.
+fn average(text: &str) -> Result<Option<Average>> {
+    if text.trim().eq_ignore_ascii_case("none") { Ok(None) } else { text.parse().map(Some) }
 }
 
 /// Bytes, with or without a unit of 1024; `auto` for what the device allows.
@@ -406,10 +441,11 @@ mod tests {
     #[test]
     fn settings_of_other_optimizers_are_refused() {
         let said = refused(|s| s.momentum = Some("0.9".into()));
-        assert_eq!(said, "--momentum: the optimizer adamw has no such setting; it belongs to sgd");
+        let owners = "it belongs to sgd, rmsprop and muon";
+        assert_eq!(said, format!("--momentum: the optimizer adamw has no such setting; {owners}"));
         let said = refused(|s| (s.optimizer, s.eps) = (Some("sgd".into()), Some("1e-7".into())));
         assert!(
-            said.contains("--eps: the optimizer sgd") && said.contains("adam and adamw"),
+            said.contains("--eps: the optimizer sgd") && said.contains("adam, adamw, rmsprop"),
             "{said}"
         );
         let config = resolved(|s| {
@@ -418,6 +454,41 @@ mod tests {
         });
         let want = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.0 };
         assert_eq!(config.unwrap().options.optimizer, want);
+    }
+
+    #[test]
+    fn what_surrounds_the_optimizer_is_read_or_refused() {
+        let config = resolved(|s| {
+            s.optimizer = Some("lion(beta2=0.9)".into());
+            s.weight_decay = Some("0.1".into());
+            s.clip_norm = Some("1".into());
+            s.accumulate = Some("4".into());
+            s.average = Some("swa(start=2)".into());
+            s.groups = Some("0.*: lr=0.5".into());
+            (s.no_decay, s.freeze) = (Some("bias, norm".into()), Some("2.*".into()));
+        });
+        let options = config.unwrap().options;
+        assert_eq!(options.optimizer.to_string(), "lion(beta2=0.9, weight-decay=0.1)");
+        assert_eq!((options.lr, options.clip_norm, options.accumulate), (1e-4, Some(1.0), 4));
+        assert_eq!(options.average, Some(Average::Swa { start: 2, each_step: false }));
+        let groups: Vec<_> = options.groups.iter().map(Group::to_string).collect();
+        assert_eq!(groups, ["0.*: lr=0.5", "bias: decay=0", "norm: decay=0", "2.*: frozen=true"]);
+        for (said, want) in [
+            (refused(|s| s.clip_norm = Some("0".into())), "--clip-norm: 0, but it must be"),
+            (refused(|s| s.clip_value = Some("x".into())), "--clip-value: \"x\" is not a number"),
+            (
+                refused(|s| s.accumulate = Some("0".into())),
+                "--accumulate: 0, but it must be above 0",
+            ),
+            (refused(|s| s.average = Some("mean".into())), "--average: unknown name \"mean\""),
+            (refused(|s| s.groups = Some("bias".into())), "--groups: \"bias\" has no colon"),
+            (
+                refused(|s| s.optimizer = Some("sgd(nu=1)".into())),
+                "--optimizer: sgd has no setting \"nu\"",
+            ),
+        ] {
+            assert!(said.starts_with(want), "{said}");
+        }
     }
 
     #[test]

@@ -43,10 +43,10 @@ impl Given {
         let Some(path) = &settings.config else { return Ok(typed) };
         let mut file = Self::from_file(path, &settings.entries().map(|(key, _)| key))
             .map_err(|error| located("--config", error))?;
+        // Settings in parentheses are part of the choice; those that are keys go with the name.
+        let name = |text: &str| text.split('(').next().unwrap_or(text).trim().to_ascii_lowercase();
         let (ours, theirs) = (typed.text("optimizer"), file.text("optimizer"));
-        if ours.is_some()
-            && ours.map(str::to_ascii_lowercase) != theirs.map(str::to_ascii_lowercase)
-        {
+        if ours.is_some() && ours.map(name) != theirs.map(name) {
             file.0.retain(|key, _| !OF_OPTIMIZER.contains(key));
         }
         if ours_has(&typed, &["layers"]) {
@@ -94,7 +94,7 @@ impl Given {
             let text = text_of(value).ok_or_else(|| {
                 Error::setting(
                     &place,
-                    "it must be a text, a number, true or false, or a list of numbers",
+                    "it must be a text, a number, true or false, a list of numbers, or of tables for groups",
                 )
             })?;
             given.0.insert(key, Text { text, place });
@@ -169,6 +169,12 @@ pub(super) fn text_of(value: &toml::Value) -> Option<String> {
         toml::Value::Integer(number) => Some(number.to_string()),
         toml::Value::Float(number) => Some(number.to_string()),
         toml::Value::Boolean(truth) => Some(truth.to_string()),
+        toml::Value::Array(values)
+            if !values.is_empty() && values.iter().all(toml::Value::is_table) =>
+        {
+            let groups: Option<Vec<_>> = values.iter().map(group_of).collect();
+            groups.map(|groups| groups.join("; "))
+        }
         toml::Value::Array(values) => {
             let parts: Option<Vec<String>> =
                 values.iter().filter(|value| !value.is_array()).map(text_of).collect();
@@ -176,6 +182,18 @@ pub(super) fn text_of(value: &toml::Value) -> Option<String> {
         }
         toml::Value::Datetime(_) | toml::Value::Table(_) => None,
     }
+}
+
+/// A table of `[[groups]]` as `--groups` has it.
+fn group_of(value: &toml::Value) -> Option<String> {
+    let table = value.as_table()?;
+    let matches = table.get("match").map_or("", |it| it.as_str().unwrap_or_default());
+    let settings: Option<Vec<_>> = table
+        .iter()
+        .filter(|(key, _)| *key != "match")
+        .map(|(key, value)| Some(format!("{key}={}", text_of(value)?)))
+        .collect();
+    Some(format!("{matches}: {}", settings?.join(", ")))
 }
 
 /// Near names, or all.
@@ -245,6 +263,14 @@ mod tests {
         let given = merged("lr = 0.1\n[[layers]]\ntype = \"dense\"\n", norm).unwrap();
         assert_eq!((given.text("norm"), given.text("layers")), (Some("rms"), None));
         assert!(refused("layers = [1]").contains("run.toml: layers: a layer must be"));
+    }
+
+    #[test]
+    fn tables_of_groups_are_read_as_typed() {
+        let file =
+            "[[groups]]\nmatch = \"0.*\"\nlr = 0.5\n[[groups]]\nmatch = \"bias\"\nfrozen = true\n";
+        let given = merged(file, Settings::default()).unwrap();
+        assert_eq!(given.text("groups"), Some("0.*: lr=0.5; bias: frozen=true"));
     }
 
     #[test]

@@ -94,9 +94,8 @@ impl Network {
         })
     }
 
-    /// The layers for a table.
-    pub(super) fn model(&self, init: Init, data: &Dataset) -> Result<Sequential> {
-        let outputs = data.outputs();
+    /// The layers for a table, with so many outputs.
+    pub(super) fn model(&self, init: Init, data: &Dataset, outputs: usize) -> Result<Sequential> {
         match self {
             Self::Layers(text) => {
                 let columns = &data.schema().features;

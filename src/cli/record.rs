@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 use super::config::{RunConfig, Start, Valid};
 use super::layers::{Network, activation_text};
 use crate::error::{Error, Result};
-use crate::graph::Optimizer;
-use crate::train::{Keep, RunInfo, TrainOptions};
+use crate::graph::{Group, Optimizer, Reduction, Wants};
+use crate::train::{ClassWeights, Keep, RunInfo, TrainOptions};
 
 /// The file's keys, in the order of the options.
 #[derive(Serialize)]
@@ -16,6 +16,8 @@ use crate::train::{Keep, RunInfo, TrainOptions};
 struct File {
     table: String,
     target: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<String>,
     task: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     hidden: Option<Vec<usize>>,
@@ -27,10 +29,15 @@ struct File {
     dropout: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     layers: Option<String>,
-    loss: &'static str,
-    optimizer: &'static str,
+    loss: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reduction: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class_weights: Option<String>,
+    optimizer: String,
     lr: f64,
-    weight_decay: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight_decay: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     momentum: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,6 +48,14 @@ struct File {
     beta2: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     eps: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clip_norm: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clip_value: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accumulate: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    average: Option<String>,
     schedule: String,
     warmup: f64,
     decay_schedule: String,
@@ -71,7 +86,26 @@ struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
     device_memory: Option<String>,
     out: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    groups: Vec<GroupRecord>,
     record: Record,
+}
+
+/// A table of `[[groups]]`.
+#[derive(Serialize)]
+struct GroupRecord {
+    #[serde(rename = "match")]
+    matches: String,
+    lr: f64,
+    decay: f64,
+    frozen: bool,
+}
+
+impl GroupRecord {
+    fn of(group: &Group) -> Self {
+        let Group { matches, lr, decay, frozen } = group.clone();
+        Self { matches, lr, decay, frozen }
+    }
 }
 
 /// What ran; read by people, ignored by `--config`.
@@ -94,43 +128,52 @@ pub(super) fn config_text(
     options: &TrainOptions,
     info: &RunInfo,
 ) -> Result<String> {
-    let (mut momentum, mut nesterov, mut adam) = (None, None, None);
-    let weight_decay = match options.optimizer {
-        Optimizer::Sgd { momentum: m, nesterov: n, weight_decay } => {
-            (momentum, nesterov) = (Some(m), Some(n));
-            weight_decay
-        }
-        Optimizer::Adam { beta1, beta2, eps, weight_decay }
-        | Optimizer::AdamW { beta1, beta2, eps, weight_decay } => {
-            adam = Some((beta1, beta2, eps));
-            weight_decay
-        }
-    };
-    let (plain, layers) = match &config.network {
+    let (network, layers) = match &config.network {
         Network::Layers(text) => (None, Some(text.clone())),
         Network::Plain { hidden, norm, activation, dropout } => {
             (Some((hidden, activation, *norm, *dropout)), None)
         }
     };
+    // Of a plain optimizer each setting is a key of its own; others are one text.
+    let plain = !matches!(options.optimizer, Optimizer::Other(_));
+    let setting = |name: &str| options.optimizer.setting(name).filter(|_| plain);
+    let groups = options.groups.iter().map(GroupRecord::of).collect();
     let watches = options.stop_patience.is_some() || options.keeps() == Keep::Best;
     let file = File {
         table: config.table.display().to_string(),
         target: config.target.clone(),
-        task: if options.loss.classes() { "classify" } else { "regress" },
-        hidden: plain.map(|plain| plain.0.clone()),
-        activation: plain.map(|plain| activation_text(plain.1)),
-        norm: plain.map(|plain| plain.2.name()),
-        dropout: plain.map(|plain| plain.3),
+        weight: config.weight.clone(),
+        task: match options.loss.wants() {
+            Wants::Classes => "classify",
+            Wants::Labels => "labels",
+            Wants::Numbers | Wants::Counts | Wants::Shares => "regress",
+        },
+        hidden: network.map(|it| it.0.clone()),
+        activation: network.map(|it| activation_text(it.1)),
+        norm: network.map(|it| it.2.name()),
+        dropout: network.map(|it| it.3),
         layers,
-        loss: options.loss.name(),
-        optimizer: options.optimizer.name(),
+        loss: options.loss.to_string(),
+        // Only what is not as usual: older versions would refuse these keys.
+        reduction: (options.reduction != Reduction::Mean).then(|| options.reduction.name()),
+        class_weights: (options.class_weights != ClassWeights::None)
+            .then(|| options.class_weights.to_string()),
+        optimizer: if plain {
+            options.optimizer.name().to_string()
+        } else {
+            options.optimizer.to_string()
+        },
         lr: options.lr,
-        weight_decay,
-        momentum,
-        nesterov,
-        beta1: adam.map(|adam| adam.0),
-        beta2: adam.map(|adam| adam.1),
-        eps: adam.map(|adam| adam.2),
+        weight_decay: setting("weight-decay"),
+        momentum: setting("momentum"),
+        nesterov: setting("nesterov").map(|on| on != 0.0),
+        beta1: setting("beta1"),
+        beta2: setting("beta2"),
+        eps: setting("eps"),
+        clip_norm: options.clip_norm,
+        clip_value: options.clip_value,
+        accumulate: (options.accumulate > 1).then_some(options.accumulate),
+        average: options.average.map(|average| average.to_string()),
         schedule: options.schedule.to_string(),
         warmup: options.warmup,
         decay_schedule: options.decay_schedule.to_string(),
@@ -158,6 +201,7 @@ pub(super) fn config_text(
         // As a text: whole numbers of TOML end at 2^63.
         device_memory: options.device_memory.map(|bytes| bytes.to_string()),
         out: config.out.display().to_string(),
+        groups,
         record: Record {
             created_by: concat!("wgrad ", env!("CARGO_PKG_VERSION")).to_string(),
             device: info.device.name.clone(),

@@ -13,7 +13,7 @@ use super::interrupt::Interrupt;
 use super::output::{Output, failed};
 use super::record::config_text;
 use super::{Exit, Failure};
-use crate::data::{Dataset, Targets};
+use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::export::write_model;
 use crate::report::{Console, Figures, History, JsonLines, Outcome, counted};
@@ -69,11 +69,14 @@ fn prepare(config: &RunConfig) -> Result<Prepared> {
 
 /// A warning, if the number to predict is always the same.
 fn constant_target(train: &Dataset) -> Option<Warning> {
-    let Targets::Numbers(y) = train.y() else { return None };
-    let (&value, rest) = y.split_first()?;
-    let column = train.schema().target.clone();
-    let constant = rest.iter().all(|&other| other == value);
-    constant.then(|| Warning::ConstantTarget { column, value: value.to_string() })
+    let (y, columns) = train.y().columns()?;
+    let constant = |column: &usize| {
+        let mut values = y[*column..].iter().step_by(columns);
+        values.next().is_some_and(|first| values.all(|other| other == first))
+    };
+    let column = (0..columns).find(constant)?;
+    let (name, value) = (train.schema().targets()[column].to_string(), y[column].to_string());
+    Some(Warning::ConstantTarget { column: name, value })
 }
 
 /// How the loop over events ended.

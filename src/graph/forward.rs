@@ -1,7 +1,7 @@
 //! A [`Sequential`] as forward nodes, and the graphs that training and inference run.
 
 use super::layers::Forward;
-use super::{Graph, Loss, NodeId, Op, Optimizer, Running};
+use super::{Graph, Moves, NodeId, Objective, Op, Optimizer, Running};
 use crate::error::{Error, Result};
 use crate::model::{ParamLayout, Sequential};
 use crate::shape::Dim;
@@ -25,6 +25,20 @@ pub struct Training {
     pub layout: ParamLayout,
     /// How they move.
     pub optimizer: Optimizer,
+    /// What is done to gradients and weights besides.
+    pub moves: Moves,
+}
+
+impl Training {
+    /// The same with more done to gradients and weights.
+    ///
+    /// # Errors
+    /// If a setting is impossible, or does not go with the optimizer.
+    pub fn with_moves(mut self, moves: Moves) -> Result<Self> {
+        moves.check(&self.optimizer)?;
+        self.moves = moves;
+        Ok(self)
+    }
 }
 
 /// What a forward pass is for.
@@ -56,19 +70,27 @@ pub struct Inference {
 pub fn training(
     model: &Sequential,
     inputs: usize,
-    loss: Loss,
+    loss: impl Into<Objective>,
     optimizer: Optimizer,
 ) -> Result<Training> {
+    let objective: Objective = loss.into();
     optimizer.check()?;
+    objective.loss.check()?;
     let (Inference { mut graph, features, prediction, layout }, running) =
         forward(model, inputs, Mode::Train)?;
-    let Some((_, Dim::Of(columns))) = graph.shape(prediction).as_matrix() else {
+    let Some((_, Dim::Of(outputs))) = graph.shape(prediction).as_matrix() else {
         return Err(Error::shape("model", "its output is no matrix"));
     };
+    let Objective { loss, .. } = objective;
+    let columns = loss.targets_for(outputs).ok_or_else(|| {
+        let each = loss.outputs_each();
+        Error::shape("model", format!("{outputs} outputs, but {loss} takes {each} for each target"))
+    })?;
     let targets = graph.push("targets", Op::Targets { columns, classes: loss.classes() })?;
-    let loss = graph.push("loss", Op::Loss { loss, prediction, targets })?;
+    let loss = graph.push("loss", Op::Loss { loss: objective, prediction, targets })?;
     let gradients = graph.backward(loss)?;
-    Ok(Training { graph, features, targets, loss, gradients, running, layout, optimizer })
+    let moves = Moves::default();
+    Ok(Training { graph, features, targets, loss, gradients, running, layout, optimizer, moves })
 }
 
 /// The graph of a forward pass of a model with so many input columns.

@@ -3,21 +3,31 @@
 //! In: a model, a loss, an optimizer. Out: forward, backward and update nodes.
 //! Absent on purpose: memory, kernels, wgpu.
 
+mod average;
 mod backward;
 mod forward;
+mod groups;
 mod layers;
 mod loss;
+mod moves;
 mod op;
 mod operand;
 mod optimizer;
+mod text;
 
+pub use average::Average;
 pub(crate) use backward::used;
 pub use forward::{Inference, Mode, Training, inference, training};
+pub use groups::{Factors, Group, factors};
 pub use layers::Running;
-pub use loss::Loss;
+pub use loss::{Loss, LossFormula, Objective, Quantiles, Reduction, Wants};
+pub use moves::{Input, Moves, Pass, PassKind};
 pub use op::{NodeId, Op};
 pub use operand::{Along, MOST_OPERANDS, Operand, Space};
-pub use optimizer::Optimizer;
+pub use optimizer::{Between, Moment, Move, Optimizer, Pace, Rule};
+
+/// Where among a step's scalars stands what its gradient counts among those that are gathered.
+pub const SHARE: usize = optimizer::SHARE as usize;
 
 use crate::error::Result;
 use crate::shape::Shape;

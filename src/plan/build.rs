@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use super::fuse::{Lowering, element};
 use super::memory::{Temporary, assign};
+use super::update::Arenas;
 use super::{
     BufferId, BufferSpec, Element, Formula, FormulaId, Kernel, Phase, Plan, Ports, Precision, Role,
-    Scaling, Slot, SlotSpec, Step, WINDOW,
+    Scaling, Slot, SlotSpec, Start, Step, WINDOW,
 };
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Inference, NodeId, Op, Training};
+use crate::graph::{Graph, Inference, Loss, NodeId, Op, Training};
 use crate::model::{Activation, ParamLayout};
 use crate::shape::{elements, narrow};
 
@@ -36,6 +37,7 @@ pub struct PlanBuilder {
     train: (Vec<Temporary>, Vec<Step>),
     eval: (Vec<Temporary>, Vec<Step>),
     formulas: Vec<Formula>,
+    starts: Vec<(Slot, Start)>,
 }
 
 impl PlanBuilder {
@@ -80,8 +82,13 @@ impl PlanBuilder {
         Slot(narrow(self.slots.len() - 1))
     }
 
+    /// A slot's sizes.
+    pub(super) fn sizes(&self, slot: Slot) -> Vec<usize> {
+        self.slots[slot.0 as usize].sizes.clone()
+    }
+
     /// Views of each parameter inside an arena.
-    fn views(&mut self, arena: Slot, layout: &ParamLayout, prefix: &str) -> Vec<Slot> {
+    pub(super) fn views(&mut self, arena: Slot, layout: &ParamLayout, prefix: &str) -> Vec<Slot> {
         let SlotSpec { buffer, element, .. } = self.slots[arena.0 as usize];
         let view = |it: &crate::model::ParamView| {
             (format!("{prefix}{}", it.name), it.shape.clone(), it.offset)
@@ -114,6 +121,11 @@ impl PlanBuilder {
             self.formulas.push(formula);
         }
         Ok(FormulaId(id))
+    }
+
+    /// Says what a slot begins with, instead of zeros.
+    pub(crate) fn start(&mut self, slot: Slot, values: Start) {
+        self.starts.push((slot, values));
     }
 
     /// A checked step.
@@ -167,6 +179,7 @@ impl PlanBuilder {
             train: (of_train, train),
             eval: (of_eval, eval),
             formulas,
+            starts,
             ..
         } = self;
         let (places, shared) = assign(&[
@@ -182,7 +195,7 @@ impl PlanBuilder {
             let (name, role) = (format!("temporary{index}"), Role::Activations);
             buffers.push(BufferSpec { name, elements, element, role });
         }
-        Plan { batch, eval_batch, buffers, slots, train, eval, formulas, ports }
+        Plan { batch, eval_batch, buffers, slots, train, eval, formulas, starts, ports }
     }
 }
 
@@ -212,9 +225,7 @@ impl Plan {
         let params = builder.slot("params", vec![layout.len()], Element::F32, Role::Params)?;
         let gradients =
             builder.slot("gradients", vec![layout.len()], Element::F32, Role::Gradients)?;
-        for name in step.optimizer.states() {
-            ports.states.push(builder.slot(name, vec![layout.len()], Element::F32, Role::State)?);
-        }
+        builder.arenas_of_update(step, &layout, &mut ports)?;
         if precision == Precision::F16 {
             let sizes = vec![layout.len()];
             let half = builder.slot("half_params", sizes, Element::F16, Role::Params)?;
@@ -241,6 +252,26 @@ impl Plan {
         };
         let train_y = builder.slot("train.y", y_sizes, y_element, Role::Data)?;
         let order = builder.slot("order", vec![sizes.train_rows], Element::U32, Role::Data)?;
+        let objective = match step.graph.node(step.loss).op {
+            Op::Loss { loss, .. } => loss,
+            _ => return Err(Error::shape("training", "the graph has no loss")),
+        };
+        if objective.weights {
+            let sizes = vec![sizes.train_rows, 1];
+            let slot = builder.slot("train.weights", sizes, Element::F32, Role::Data)?;
+            ports.train_weights = Some(slot);
+        }
+        if objective.constants {
+            let columns = column_count(&step.graph, step.targets);
+            let len = match objective.loss {
+                Loss::Pinball(quantiles) => quantiles.as_slice().len(),
+                // A vector of classes has no columns of its own.
+                loss if loss.classes() => class_count(&step.graph, step.targets),
+                _ => columns,
+            };
+            let slot = builder.slot("constants", vec![len], Element::F32, Role::Data)?;
+            ports.constants = Some(slot);
+        }
         let log = builder.slot("log", vec![WINDOW], Element::F32, Role::Log)?;
 
         let x_element = element(&step.graph, precision, step.features);
@@ -252,6 +283,16 @@ impl Plan {
             _ => builder.temporary("y", y_batch, y_element),
         };
         let gather = Kernel::Gather { ordered: true, targets: true };
+        let mut steps = vec![builder.step(gather, vec![train_x, order, train_y], vec![x, y])?];
+        let row_weights = match ports.train_weights {
+            Some(table) => {
+                let gather = Kernel::Gather { ordered: true, targets: false };
+                let picked = builder.temporary("weights", vec![sizes.batch, 1], Element::F32);
+                steps.push(builder.step(gather, vec![table, order], vec![picked])?);
+                Some(picked)
+            }
+            None => None,
+        };
         let mut slots = HashMap::from([(step.features, x), (step.targets, y)]);
         slots.extend(param_slots(&step.graph, &factors));
         let (copied, direct): (Vec<_>, Vec<_>) = step
@@ -266,10 +307,12 @@ impl Plan {
             batch: sizes.batch,
             precision,
             scaling,
+            constants: ports.constants,
+            weights: row_weights,
             slots,
             wanted: [step.gradients.clone(), step.running.iter().map(|it| it.stat).collect()]
                 .concat(),
-            steps: vec![builder.step(gather, vec![train_x, order, train_y], vec![x, y])?],
+            steps,
             row_loss: None,
             inlined: HashMap::new(),
         };
@@ -289,20 +332,7 @@ impl Plan {
             let update = Kernel::UpdateRunning { momentum: it.momentum, unbiased: it.unbiased };
             steps.push(builder.step(update, vec![slots[&it.stat]], vec![weights[it.view]])?);
         }
-        let mut changed = [vec![params], ports.states.clone()].concat();
-        match scaling {
-            None => {
-                let update = Kernel::update(&step.optimizer);
-                steps.push(builder.step(update, vec![gradients], changed)?);
-            }
-            Some(scaling) => {
-                changed.extend(ports.half_params);
-                let update = Kernel::update(&step.optimizer).under_scale();
-                steps.push(builder.step(Kernel::CheckFinite, vec![gradients], vec![scaling])?);
-                steps.push(builder.step(update, vec![gradients, scaling], changed)?);
-                steps.push(builder.step(Kernel::Rescale, vec![], vec![scaling])?);
-            }
-        }
+        steps.extend(builder.update(step, &layout, Arenas { params, gradients }, &ports)?);
         builder.phase(Phase::Train, steps);
 
         ports = Ports {
@@ -315,6 +345,10 @@ impl Plan {
             ..ports
         };
         if sizes.eval_rows > 0 {
+            let weights = match ports.averaged {
+                Some(averaged) => builder.views(averaged, &layout, ""),
+                None => weights,
+            };
             builder.eval_phase(inference, sizes, &weights, &mut ports)?;
         }
         let plan = builder.finish(sizes.batch, sizes.eval_batch, ports);
@@ -364,6 +398,8 @@ impl PlanBuilder {
             batch: sizes.eval_batch,
             precision: Precision::F32,
             scaling: None,
+            constants: None,
+            weights: None,
             slots,
             wanted: vec![inference.prediction],
             steps: vec![self.step(gather, vec![eval_x], vec![x])?],
@@ -397,6 +433,14 @@ fn param_slots(graph: &Graph, weights: &[Slot]) -> Vec<(NodeId, Slot)> {
 
 fn column_count(graph: &Graph, id: NodeId) -> usize {
     graph.shape(id).dims().last().map_or(1, |dim| dim.size(1))
+}
+
+/// Classes of targets that are some.
+fn class_count(graph: &Graph, targets: NodeId) -> usize {
+    match graph.node(targets).op {
+        Op::Targets { columns, .. } => columns,
+        _ => 0,
+    }
 }
 
 fn count(name: &str, sizes: &[usize]) -> Result<usize> {

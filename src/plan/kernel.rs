@@ -3,8 +3,30 @@
 use std::fmt;
 
 use super::FormulaId;
-use crate::graph::Optimizer;
+use crate::graph::{Loss, Objective, PassKind, Reduction};
 use crate::model::Activation;
+
+/// What a loss's kernel computes, and what it reads beside predictions and targets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossForm {
+    /// Which loss.
+    pub loss: Loss,
+    /// Whether it is a mean over the columns of an element too.
+    pub mean: bool,
+    /// Whether there are constants: one for each column, or each class, over and over.
+    pub constants: bool,
+    /// Whether each row has a weight.
+    pub weights: bool,
+    /// Whether the gradient is multiplied by the loss scale.
+    pub scaled: bool,
+}
+
+impl LossForm {
+    /// How many slots it reads.
+    fn reads(self) -> usize {
+        2 + usize::from(self.constants) + usize::from(self.weights) + usize::from(self.scaled)
+    }
+}
 
 /// Dropout of a result: see `graph::Op::Dropout`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -111,6 +133,14 @@ pub enum Kernel {
         /// Whether the gradient is multiplied by the loss scale.
         scaled: bool,
     },
+    /// Loss of each row by a formula for its elements, times weight · rows / divisor, and its gradient over the divisor.
+    /// Reads prediction `[batch,n]`, target `[batch,t]`, (constants), (weights `[batch]`), (scaling);
+    /// writes `row_loss` `[batch]`, `d_prediction`.
+    LossMap(LossForm),
+    /// Loss of each row over its classes, times weight · rows / divisor, and its gradient over the divisor.
+    /// Reads logits `[batch,n]`, labels `[batch]` or shares `[batch,n]`, (constants `[n]`), (weights `[batch]`), (scaling);
+    /// writes `row_loss` `[batch]`, `d_logits`.
+    LossClasses(LossForm),
     /// log\[step\] = mean of the losses of the rows that count. Reads `row_loss`; writes log.
     LogLoss,
     /// The batch's rows of a table = x's rows that count. Reads x `[batch,n]`; writes out `[rows,n]`.
@@ -153,22 +183,66 @@ pub enum Kernel {
         /// Whether gradients bear the loss scale, and a copy in half precision is kept.
         scaled: bool,
     },
+    /// One pass over the arena by expressions. Reads gradients, (scaling), (factors); changes params, states, (gathered
+    /// gradients), (averaged params), (params in half precision).
+    Update(Update),
+    /// Sums of the squares of each block of an arena. Reads the arena, and if it is of gradients also (gathered ones),
+    /// (scaling), factors; writes sums.
+    SquareSums {
+        /// Whether it is of gradients, of which those of parameters that stay count as 0.
+        gradient: bool,
+        /// Whether others were gathered before, which are added.
+        gathers: bool,
+        /// Whether they bear the loss scale.
+        scaled: bool,
+    },
+    /// In front of the factors: min(1, max / (norm + 1e-6)). Reads sums of squares; changes factors.
+    ClipNorm {
+        /// The largest norm.
+        max: f64,
+    },
+    /// In the factors of each parameter's blocks: its norm over that of its direction, 1 where one of them is 0. Reads
+    /// sums of both's squares, views (first block and number of blocks, for each parameter); changes factors.
+    TrustRatios,
+}
+
+/// A pass of the kernel `update`, and what takes part in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Update {
+    /// Its expressions.
+    pub formula: FormulaId,
+    /// Which of the optimizer's passes it is.
+    pub pass: PassKind,
+    /// Arenas of state.
+    pub states: u8,
+    /// Whether gradients are gathered over several steps.
+    pub gathers: bool,
+    /// Whether averaged weights are kept.
+    pub averages: bool,
+    /// Whether there is a table of factors.
+    pub table: bool,
+    /// Whether gradients bear the loss scale, and a copy in half precision is kept.
+    pub scaled: bool,
+}
+
+impl Update {
+    /// Whether the copy of the weights in half precision is written.
+    pub fn writes_half(&self) -> bool {
+        self.scaled && self.pass != PassKind::First
+    }
 }
 
 impl Kernel {
-    /// The kernel of an optimizer's update.
-    pub fn update(optimizer: &Optimizer) -> Self {
-        let scaled = false;
-        match *optimizer {
-            Optimizer::Sgd { momentum, nesterov, weight_decay } => {
-                Self::UpdateSgd { momentum, nesterov, weight_decay, scaled }
-            }
-            Optimizer::Adam { beta1, beta2, eps, weight_decay } => {
-                Self::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled: false, scaled }
-            }
-            Optimizer::AdamW { beta1, beta2, eps, weight_decay } => {
-                Self::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled: true, scaled }
-            }
+    /// The kernel of a loss: its own in its plain form, else one that all of its kind share.
+    pub fn loss(objective: &Objective, scaled: bool) -> Self {
+        let Objective { loss, reduction, weights, constants } = *objective;
+        let form =
+            LossForm { loss, mean: reduction == Reduction::Mean, constants, weights, scaled };
+        match loss {
+            Loss::CrossEntropy if objective.is_plain() => Self::LossCrossEntropy { scaled },
+            Loss::Mse if objective.is_plain() => Self::LossMse { scaled },
+            _ if loss.formula().is_some() => Self::LossMap(form),
+            _ => Self::LossClasses(form),
         }
     }
 
@@ -176,8 +250,11 @@ impl Kernel {
     pub fn under_scale(mut self) -> Self {
         if let Self::LossCrossEntropy { scaled }
         | Self::LossMse { scaled }
+        | Self::LossMap(LossForm { scaled, .. })
+        | Self::LossClasses(LossForm { scaled, .. })
         | Self::UpdateSgd { scaled, .. }
-        | Self::UpdateAdam { scaled, .. } = &mut self
+        | Self::UpdateAdam { scaled, .. }
+        | Self::Update(Update { scaled, .. }) = &mut self
         {
             *scaled = true;
         }
@@ -202,6 +279,8 @@ impl Kernel {
             Self::SumRows => "sum_rows",
             Self::LossCrossEntropy { .. } => "loss_cross_entropy",
             Self::LossMse { .. } => "loss_mse",
+            Self::LossMap(_) => "loss_map",
+            Self::LossClasses(_) => "loss_classes",
             Self::LogLoss => "log_loss",
             Self::PutRows => "put_rows",
             Self::UpdateRunning { .. } => "update_running",
@@ -209,6 +288,10 @@ impl Kernel {
             Self::Rescale => "rescale",
             Self::UpdateSgd { .. } => "update_sgd",
             Self::UpdateAdam { .. } => "update_adam",
+            Self::Update(_) => "update",
+            Self::SquareSums { .. } => "square_sums",
+            Self::ClipNorm { .. } => "clip_norm",
+            Self::TrustRatios => "trust_ratios",
         }
     }
 
@@ -222,7 +305,8 @@ impl Kernel {
         match *self {
             Self::Map { formula, .. }
             | Self::MapRows { formula, .. }
-            | Self::MapColumns { formula, .. } => Some(formula),
+            | Self::MapColumns { formula, .. }
+            | Self::Update(Update { formula, .. }) => Some(formula),
             _ => None,
         }
     }
@@ -254,12 +338,25 @@ impl Kernel {
             Self::LossCrossEntropy { scaled } | Self::LossMse { scaled } => {
                 (2 + usize::from(scaled), 2)
             }
+            Self::LossMap(form) | Self::LossClasses(form) => (form.reads(), 2),
             Self::Rescale => (0, 1),
             Self::UpdateSgd { momentum, scaled, .. } => {
                 let scaled = usize::from(scaled);
                 (1 + scaled, 1 + usize::from(momentum != 0.0) + scaled)
             }
             Self::UpdateAdam { scaled, .. } => (1 + usize::from(scaled), 3 + usize::from(scaled)),
+            Self::Update(update) => {
+                let count = |parts: &[bool]| parts.iter().filter(|it| **it).count();
+                let more = count(&[update.gathers, update.averages, update.writes_half()]);
+                let reads = 1 + count(&[update.scaled, update.table]);
+                (reads, 1 + usize::from(update.states) + more)
+            }
+            Self::SquareSums { gradient, gathers, scaled } => {
+                let more = [gradient, gathers, scaled].into_iter().filter(|it| *it).count();
+                (1 + more, 1)
+            }
+            Self::ClipNorm { .. } => (1, 1),
+            Self::TrustRatios => (3, 1),
         }
     }
 }
@@ -288,6 +385,13 @@ impl fmt::Display for Kernel {
             }
             Self::ActivateGrad { act } => plus(true, act.name()),
             Self::LossCrossEntropy { scaled } | Self::LossMse { scaled } => plus(scaled, "scale"),
+            Self::LossMap(form) | Self::LossClasses(form) => {
+                plus(true, form.loss.name())?;
+                plus(!form.mean, "sum")?;
+                plus(form.constants, "constants")?;
+                plus(form.weights, "weights")?;
+                plus(form.scaled, "scale")
+            }
             Self::UpdateSgd { momentum, nesterov, weight_decay, scaled } => {
                 plus(momentum != 0.0, "momentum")?;
                 plus(nesterov, "nesterov")?;
@@ -300,6 +404,18 @@ impl fmt::Display for Kernel {
             }
             Self::MapColumns { maximum, .. } => plus(maximum, "maximum"),
             Self::UpdateRunning { unbiased, .. } => plus(unbiased, "unbiased"),
+            Self::Update(update) => {
+                plus(update.pass == PassKind::First, "first")?;
+                plus(update.pass == PassKind::Second, "second")?;
+                plus(update.gathers, "gather")?;
+                plus(update.averages, "average")?;
+                plus(update.scaled, "scale")
+            }
+            Self::SquareSums { gathers, scaled, .. } => {
+                plus(gathers, "gather")?;
+                plus(scaled, "scale")
+            }
+            Self::ClipNorm { .. } | Self::TrustRatios => Ok(()),
             Self::Lookup { .. }
             | Self::LookupGrad { .. }
             | Self::Map { .. }

@@ -10,14 +10,16 @@ mod kernel;
 mod memory;
 mod precision;
 mod print;
+mod update;
 
 pub use build::{PlanBuilder, Sizes};
 pub use formula::{Formula, FormulaId};
 
 pub use crate::graph::{Along, MOST_OPERANDS, Operand};
-pub use kernel::{Dropout, Kernel};
+pub use kernel::{Dropout, Kernel, LossForm, Update};
 pub use memory::Memory;
 pub use precision::{HALF_MAX, Precision, Scaling, Stored};
+pub use update::{BLOCK, FACTORS};
 
 /// Steps of which the device holds the changing numbers at once; a longer epoch is run in several parts.
 pub const WINDOW: usize = 1024;
@@ -236,10 +238,19 @@ pub struct Ports {
     pub gradients: Option<Slot>,
     /// Optimizer state, one arena each.
     pub states: Vec<Slot>,
+    /// Gradients of the steps since the weights last moved, where several are added up.
+    pub gathered: Option<Slot>,
+    /// The weights that validation and saved models take, where they are not the parameters themselves. Whoever writes
+    /// the parameters writes these too.
+    pub averaged: Option<Slot>,
     /// Training features `[rows, columns]`.
     pub train_x: Option<Slot>,
     /// Training targets `[rows]` or `[rows, columns]`.
     pub train_y: Option<Slot>,
+    /// How much each training row counts `[rows]`, if they do so differently.
+    pub train_weights: Option<Slot>,
+    /// A loss's constants, one for each column or class, if it has some.
+    pub constants: Option<Slot>,
     /// Row order of the epoch `[rows]`.
     pub order: Option<Slot>,
     /// Losses of a window's steps.
@@ -248,6 +259,15 @@ pub struct Ports {
     pub eval_x: Option<Slot>,
     /// Logits or predictions of those rows.
     pub predictions: Option<Slot>,
+}
+
+/// What a slot begins with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Start {
+    /// Floats, rounded to what the device has.
+    Floats(Vec<f64>),
+    /// Whole numbers.
+    Indices(Vec<u32>),
 }
 
 /// Everything that is decided before the first dispatch: order, fusion, memory.
@@ -262,6 +282,8 @@ pub struct Plan {
     pub(crate) train: Vec<Step>,
     pub(crate) eval: Vec<Step>,
     pub(crate) formulas: Vec<Formula>,
+    /// What slots begin with that do not begin with zeros.
+    pub(crate) starts: Vec<(Slot, Start)>,
     /// The slots that the host writes and reads.
     pub ports: Ports,
 }
@@ -280,6 +302,11 @@ impl Plan {
     /// The formulas of the plan's kernels.
     pub fn formulas(&self) -> &[Formula] {
         &self.formulas
+    }
+
+    /// What slots begin with that do not begin with zeros: devices write it as they load the plan.
+    pub fn starts(&self) -> &[(Slot, Start)] {
+        &self.starts
     }
 
     /// All slots.

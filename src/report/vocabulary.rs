@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use crate::graph::{Average, Loss, Optimizer};
 use crate::model::{Activation, Init, Layer};
 use crate::train::{Metric, ScheduleKind};
 use crate::vocabulary::Entry;
@@ -32,6 +33,17 @@ fn sections() -> Vec<(&'static str, &'static str, Vec<Entry>)> {
             "`--activation NAME`, or an expression of x that may call them: `x * sigmoid(1.702 * x)`.",
             Activation::vocabulary(),
         ),
+        (
+            "Losses",
+            "`--loss NAME`; x is an output, y a target, d = x − y. Rows may have weights, and so may classes.",
+            Loss::VOCABULARY.to_vec(),
+        ),
+        (
+            "Optimizers",
+            "`--optimizer NAME`; weight-decay, momentum, nesterov, beta1, beta2 and eps are options of their own too.",
+            Optimizer::VOCABULARY.to_vec(),
+        ),
+        ("Averaged weights", "`--average NAME`.", Average::VOCABULARY.to_vec()),
         ("Schedules", "`--schedule NAME`.", ScheduleKind::VOCABULARY.to_vec()),
         ("Initialisation", "`--init NAME`.", Init::VOCABULARY.to_vec()),
         (

@@ -48,6 +48,8 @@ pub struct RunInfo {
     pub precision: Precision,
     /// Bytes on the device, at most.
     pub device_bytes: u64,
+    /// The loss for whose sake a numeric target stays as it is, although features are scaled.
+    pub raw_target: Option<&'static str>,
     /// How the training table streams, if it does not lie on the device.
     pub streaming: Option<Streaming>,
     /// Seconds until all was loaded.

@@ -1,6 +1,7 @@
 //! The loop over epochs and windows of steps, as an iterator of events.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Instant;
 
 use super::feed::Feed;
@@ -10,6 +11,7 @@ use super::{EpochStats, Event, Metrics, Progress, Schedules, Stopped, Summary, T
 use crate::data::epoch_order;
 use crate::device::{Usage, Values};
 use crate::error::{Error, Result};
+use crate::graph::{Moment, Pace, Reduction, SHARE};
 use crate::model::Params;
 use crate::plan::{Phase, Scaling, StepRow, WINDOW};
 use crate::shape::narrow;
@@ -18,6 +20,8 @@ use crate::shape::narrow;
 pub struct Fit<'a> {
     trainer: &'a mut Trainer,
     schedules: Schedules,
+    /// The numbers of each move, computed in their order.
+    pace: Pace,
     watch: Watch,
     /// Why the run ended before its last epoch, if so.
     stopped: Option<Stopped>,
@@ -42,19 +46,39 @@ struct Epoch {
     /// Steps given to the device.
     step: usize,
     begun: Instant,
-    /// Losses of its steps, each times its rows.
+    /// What the rows of each step weigh together, where that is not their number.
+    weights: Option<Vec<f64>>,
+    /// Losses of its steps, each times what its rows weigh; and all of that together.
     loss_sum: f64,
-    loss_rows: u64,
+    loss_weight: f64,
 }
 
 impl Epoch {
     fn new(index: u32) -> Self {
-        Self { index, step: 0, begun: Instant::now(), loss_sum: 0.0, loss_rows: 0 }
+        Self {
+            index,
+            step: 0,
+            begun: Instant::now(),
+            weights: None,
+            loss_sum: 0.0,
+            loss_weight: 0.0,
+        }
+    }
+}
+
+impl Epoch {
+    /// The loss of the steps known so far.
+    fn loss(&self, reduction: Reduction) -> f64 {
+        match reduction {
+            Reduction::Mean => self.loss_sum / self.loss_weight.max(f64::MIN_POSITIVE),
+            Reduction::Sum => self.loss_sum,
+        }
     }
 }
 
 impl<'a> Fit<'a> {
     pub(super) fn new(trainer: &'a mut Trainer) -> Self {
+        let pace = Pace::new(trainer.options.optimizer, trainer.options.average);
         let schedules = trainer.options.schedules(trainer.info.steps_per_epoch);
         let watch = Watch::new(&trainer.options);
         let mut waiting = VecDeque::from([Event::Started(trainer.info.clone())]);
@@ -62,6 +86,7 @@ impl<'a> Fit<'a> {
         Self {
             trainer,
             schedules,
+            pace,
             watch,
             stopped: None,
             waiting,
@@ -89,6 +114,26 @@ impl<'a> Fit<'a> {
     fn rows_of(&self, step: usize) -> usize {
         let batch = self.trainer.plan.batch;
         batch.min(self.trainer.rows - step * batch)
+    }
+
+    /// Steps of an epoch whose gradients are added up with a step's own, before the weights move once.
+    fn group_of(&self, step: usize) -> Range<usize> {
+        let each = self.trainer.options.accumulate.max(1) as usize;
+        let first = step / each * each;
+        first..(first + each).min(self.trainer.info.steps_per_epoch)
+    }
+
+    /// The move that a step of the run leads to; both are counted from 0.
+    fn move_of(&self, step: u64) -> u64 {
+        let steps = self.trainer.info.steps_per_epoch;
+        let moves = self.trainer.options.moves_per_epoch(steps) as u64;
+        let each = u64::from(self.trainer.options.accumulate.max(1));
+        step / steps as u64 * moves + step % steps as u64 / each
+    }
+
+    /// The learning rate of a step of the run.
+    fn rate_of(&self, step: u64) -> f64 {
+        self.schedules.lr.lr(self.move_of(step))
     }
 
     fn advance(&mut self) -> Result<Event> {
@@ -134,6 +179,7 @@ impl<'a> Fit<'a> {
                 self.feed = self.start_feed()?;
             }
             self.epoch.begun = Instant::now();
+            self.epoch.weights = self.weights()?;
             if self.feed.is_none() {
                 self.write_order()?;
             }
@@ -159,42 +205,90 @@ impl<'a> Fit<'a> {
         table.as_ref().map(|table| Feed::start(table, plan.batch, options)).transpose()
     }
 
+    /// The order in which the epoch visits the rows.
+    fn order(&self) -> Result<Vec<u32>> {
+        let Trainer { rows, options, .. } = &*self.trainer;
+        let rows =
+            u32::try_from(*rows).map_err(|_| Error::shape("train.x", "more than 2^32 rows"))?;
+        Ok(epoch_order(rows, self.epoch.index, options.seed, options.shuffle))
+    }
+
+    /// What the rows of each of the epoch's steps weigh together: 1 where their losses are only added up.
+    fn weights(&self) -> Result<Option<Vec<f64>>> {
+        let Trainer { row_weights, criterion, plan, info, .. } = &*self.trainer;
+        match (criterion.reduction, row_weights) {
+            (Reduction::Sum, _) => Ok(Some(vec![1.0; info.steps_per_epoch])),
+            (Reduction::Mean, None) => Ok(None),
+            (Reduction::Mean, Some(weights)) => {
+                let weight = |rows: &[u32]| rows.iter().map(|&row| weights[row as usize]).sum();
+                Ok(Some(self.order()?.chunks(plan.batch).map(weight).collect()))
+            }
+        }
+    }
+
+    /// What the losses of a step of the epoch are divided by, where that is not the number of its rows.
+    fn divisor(&self, step: usize) -> Option<f64> {
+        let weights = self.epoch.weights.as_ref()?;
+        Some(self.trainer.criterion.divisor(weights[step]))
+    }
+
     fn write_order(&mut self) -> Result<()> {
+        let order = self.order()?;
         let trainer = &mut *self.trainer;
-        let rows = u32::try_from(trainer.rows)
-            .map_err(|_| Error::shape("train.x", "more than 2^32 rows"))?;
-        let order =
-            epoch_order(rows, self.epoch.index, trainer.options.seed, trainer.options.shuffle);
         trainer.device.write(port(trainer.plan.ports.order, "order")?, 0, Values::U32(&order))
     }
 
     /// Uploads the changing numbers of the next steps, at most a window of them.
     fn write_window(&mut self) -> Result<()> {
         let steps = self.trainer.info.steps_per_epoch;
-        let rows: Vec<StepRow> = (self.epoch.step..steps.min(self.epoch.step + WINDOW))
-            .map(|step| {
-                let global = u64::from(self.epoch.index) * steps as u64 + step as u64;
-                let (correction1, correction2) =
-                    self.trainer.options.optimizer.corrections(global + 1);
-                let factors = self.schedules.factors(global);
-                let in_order = step * self.trainer.plan.batch;
-                let first = self.feed.as_ref().map(|feed| feed.first(self.epoch.index, step));
-                StepRow {
-                    first: narrow(first.unwrap_or(in_order)),
-                    rows: narrow(self.rows_of(step)),
-                    log: narrow(step % WINDOW),
-                    lr: factors.lr,
-                    correction1,
-                    correction2,
-                    step: u32::try_from(global).unwrap_or(u32::MAX),
-                    seed: self.trainer.options.seed.folded(),
-                    dropout: factors.dropout,
-                    decay: factors.weight_decay,
-                    ..StepRow::default()
-                }
-            })
-            .collect();
+        let mut rows = Vec::with_capacity(WINDOW);
+        for step in self.epoch.step..steps.min(self.epoch.step + WINDOW) {
+            rows.push(self.row_of(step));
+        }
         self.trainer.device.write_steps(Phase::Train, &rows)
+    }
+
+    /// The changing numbers of the epoch's next step.
+    fn row_of(&mut self, step: usize) -> StepRow {
+        let steps = self.trainer.info.steps_per_epoch;
+        let global = u64::from(self.epoch.index) * steps as u64 + step as u64;
+        let in_order = step * self.trainer.plan.batch;
+        let first = self.feed.as_ref().map(|feed| feed.first(self.epoch.index, step));
+        let group = self.group_of(step);
+        let factors = self.schedules.factors(self.move_of(global));
+        let mut row = StepRow {
+            first: narrow(first.unwrap_or(in_order)),
+            rows: narrow(self.rows_of(step)),
+            log: narrow(step % WINDOW),
+            step: u32::try_from(global).unwrap_or(u32::MAX),
+            seed: self.trainer.options.seed.folded(),
+            apply: step + 1 == group.end,
+            lr: factors.lr,
+            divisor: self.divisor(step),
+            dropout: factors.dropout,
+            decay: factors.weight_decay,
+            ..StepRow::default()
+        };
+        if row.apply {
+            let next = self.pace.next(Moment {
+                lr: row.lr,
+                decay: row.decay,
+                epoch: self.epoch.index,
+                last: group.end == steps,
+            });
+            (row.correction1, row.correction2) = (next.correction1, next.correction2);
+            row.scalars = next.scalars;
+        }
+        // Each step's gradient is the mean over its own rows, and counts as these do among the rows of all; one that is a sum
+        // counts whole.
+        row.scalars[SHARE] = match self.trainer.options.reduction {
+            Reduction::Sum => 1.0,
+            Reduction::Mean => {
+                let rows = |step| self.divisor(step).unwrap_or(self.rows_of(step) as f64);
+                rows(step) / group.map(rows).sum::<f64>()
+            }
+        };
+        row
     }
 
     /// Takes in the losses of the steps that follow those known; one that is not finite ends the run.
@@ -206,16 +300,19 @@ impl<'a> Fit<'a> {
             if !loss.is_finite() {
                 return Err(self.diverged("the loss", self.epoch.index, step, loss));
             }
-            let rows = self.rows_of(usize::try_from(step % steps).unwrap_or(0)) as u64;
-            self.epoch.loss_sum += f64::from(loss) * rows as f64;
-            self.epoch.loss_rows += rows;
+            let step = usize::try_from(step % steps).unwrap_or(0);
+            let weight = match &self.epoch.weights {
+                Some(weights) => weights[step],
+                None => self.rows_of(step) as f64,
+            };
+            self.epoch.loss_sum += f64::from(loss) * weight;
+            self.epoch.loss_weight += weight;
         }
         Ok(())
     }
 
     fn diverged(&self, what: &'static str, epoch: u32, step: u64, loss: f32) -> Error {
-        let lr = self.schedules.lr.lr(step);
-        Error::Diverged { step: step + 1, epoch: epoch + 1, lr, loss, what }
+        Error::Diverged { step: step + 1, epoch: epoch + 1, lr: self.rate_of(step), loss, what }
     }
 
     fn end_epoch(&mut self) -> Result<Event> {
@@ -244,9 +341,9 @@ impl<'a> Fit<'a> {
         let stats = EpochStats {
             epoch: ended.index + 1,
             steps: self.known,
-            train_loss: ended.loss_sum / ended.loss_rows.max(1) as f64,
+            train_loss: ended.loss(self.trainer.criterion.reduction),
             valid,
-            lr: self.schedules.lr.lr(self.known.saturating_sub(1)),
+            lr: self.rate_of(self.known.saturating_sub(1)),
             seconds,
             samples_per_second: self.trainer.rows as f64 / trained.max(1e-9),
         };
@@ -311,8 +408,8 @@ impl<'a> Fit<'a> {
             epoch: self.epoch.index + 1,
             step: self.epoch.step,
             steps,
-            loss: (self.epoch.loss_rows > 0)
-                .then(|| self.epoch.loss_sum / self.epoch.loss_rows as f64),
+            loss: (self.epoch.loss_weight > 0.0)
+                .then(|| self.epoch.loss(self.trainer.criterion.reduction)),
             samples_per_second: given * batch / seconds,
             seconds_left: (f64::from(epochs) * steps as f64 - given) * seconds / given.max(1.0),
         }

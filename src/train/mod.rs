@@ -3,6 +3,7 @@
 //! In: data, a model, options, a device. Out: [`Event`]s and a [`TrainedModel`].
 //! Absent on purpose: terminals, files, wgpu.
 
+mod criterion;
 mod event;
 mod feed;
 mod fit;
@@ -19,6 +20,7 @@ mod trainer;
 mod watch;
 mod workload;
 
+pub use criterion::{ClassWeights, Criterion};
 pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
 pub use fit::Fit;
 #[cfg(feature = "cli")]

@@ -2,11 +2,11 @@
 
 use std::str::FromStr;
 
-use super::{Metric, Schedule, ScheduleKind, Schedules};
-use crate::data::Scale;
+use super::{ClassWeights, Metric, Schedule, ScheduleKind, Schedules};
+use crate::data::{Dataset, Scale};
 use crate::device::Tuning;
 use crate::error::{Error, Result};
-use crate::graph::{Loss, Optimizer};
+use crate::graph::{Average, Group, Loss, Moves, Objective, Optimizer, Reduction};
 use crate::plan::Precision;
 use crate::random::Seed;
 
@@ -47,8 +47,22 @@ impl FromStr for Keep {
 pub struct TrainOptions {
     /// What is made small.
     pub loss: Loss,
+    /// How the losses of a batch's rows become one number.
+    pub reduction: Reduction,
+    /// How much each class counts, or the yes of each label.
+    pub class_weights: ClassWeights,
     /// How weights move.
     pub optimizer: Optimizer,
+    /// The largest norm of all gradients together; `None` for any.
+    pub clip_norm: Option<f64>,
+    /// The largest size of an element of the gradients; `None` for any.
+    pub clip_value: Option<f64>,
+    /// Steps whose gradients are added up before weights move: as one batch of all their rows.
+    pub accumulate: u32,
+    /// Parameters with a learning rate and weight decay of their own, or frozen ones.
+    pub groups: Vec<Group>,
+    /// Averaged weights, which validation and the saved model then take.
+    pub average: Option<Average>,
     /// Peak learning rate.
     pub lr: f64,
     /// How the rate goes over the run.
@@ -92,7 +106,14 @@ impl Default for TrainOptions {
     fn default() -> Self {
         Self {
             loss: Loss::CrossEntropy,
+            reduction: Reduction::Mean,
+            class_weights: ClassWeights::None,
             optimizer: Optimizer::default(),
+            clip_norm: None,
+            clip_value: None,
+            accumulate: 1,
+            groups: Vec::new(),
+            average: None,
             lr: 1e-3,
             schedule: ScheduleKind::Constant,
             warmup: 0.0,
@@ -122,6 +143,8 @@ impl TrainOptions {
     /// If one lies outside of what it may be; the message names it.
     pub fn check(&self) -> Result<()> {
         self.optimizer.check()?;
+        self.loss.check()?;
+        self.moves().check(&self.optimizer)?;
         let positive = |name: &str, fits: bool, value: String| {
             if fits {
                 Ok(())
@@ -138,6 +161,7 @@ impl TrainOptions {
         let patience = self.stop_patience.unwrap_or(1);
         positive("--stop-patience", patience > 0, patience.to_string())?;
         positive("--batch-size", self.batch_size > 0, self.batch_size.to_string())?;
+        positive("--accumulate", self.accumulate > 0, self.accumulate.to_string())?;
         let memory = self.device_memory.unwrap_or(1);
         positive("--device-memory", memory > 0, memory.to_string())?;
         if !(self.warmup >= 0.0 && self.warmup.is_finite()) {
@@ -164,6 +188,33 @@ impl TrainOptions {
             return Err(Error::setting("--stop-delta", problem));
         }
         Ok(())
+    }
+
+    /// What the graph is told: the loss, and whether rows or classes of this table have weights.
+    pub fn objective(&self, train: &Dataset) -> Objective {
+        let objective = Objective::from(self.loss);
+        Objective {
+            reduction: self.reduction,
+            weights: train.weights().is_some(),
+            constants: objective.constants || self.class_weights != ClassWeights::None,
+            ..objective
+        }
+    }
+
+    /// What is done to gradients and weights around the optimizer.
+    pub fn moves(&self) -> Moves {
+        Moves {
+            accumulate: self.accumulate > 1,
+            clip_norm: self.clip_norm,
+            clip_value: self.clip_value,
+            groups: self.groups.clone(),
+            average: self.average,
+        }
+    }
+
+    /// Moves of the weights in an epoch of so many steps; the last one may follow fewer steps than the others.
+    pub fn moves_per_epoch(&self, steps_per_epoch: usize) -> usize {
+        steps_per_epoch.div_ceil(self.accumulate.max(1) as usize)
     }
 
     /// Checks what is watched against targets of so many classes, 0 for numbers.
@@ -226,8 +277,9 @@ impl TrainOptions {
         others
     }
 
-    /// The learning rates of a run of so many steps an epoch.
+    /// The learning rates of the moves in a run of so many steps an epoch.
     pub fn schedule(&self, steps_per_epoch: usize) -> Schedule {
+        let steps_per_epoch = self.moves_per_epoch(steps_per_epoch);
         // Checked to be neither negative nor above the run's length.
         #[expect(
             clippy::cast_possible_truncation,
@@ -238,10 +290,10 @@ impl TrainOptions {
         Schedule::new(self.schedule.clone(), self.lr, warmup, self.epochs, steps_per_epoch)
     }
 
-    /// All that goes by schedule in a run of so many steps an epoch.
+    /// All that goes by schedule in a run of so many steps an epoch; times are counted in moves.
     pub fn schedules(&self, steps_per_epoch: usize) -> Schedules {
-        let share =
-            |kind: &ScheduleKind| Schedule::new(kind.clone(), 1.0, 0, self.epochs, steps_per_epoch);
+        let moves = self.moves_per_epoch(steps_per_epoch);
+        let share = |kind: &ScheduleKind| Schedule::new(kind.clone(), 1.0, 0, self.epochs, moves);
         Schedules {
             lr: self.schedule(steps_per_epoch),
             decay: share(&self.decay_schedule),

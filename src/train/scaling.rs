@@ -1,4 +1,4 @@
-//! What the host does for plans in half precision beside what all plans need.
+//! What the host writes and reads for plans in half precision, and with averaged weights, beside what all plans need.
 
 use super::predict::port;
 use crate::data::{Dataset, Preparation};
@@ -24,24 +24,28 @@ pub(super) fn check_range(preparation: &Preparation, data: &Dataset) -> Result<(
     Ok(())
 }
 
-/// Writes the parameters, and their copy in half precision where the plan has one.
+/// Writes the parameters, and what the plan has of them besides: a copy in half precision, averaged ones.
 pub(super) fn write_params(device: &mut dyn Device, plan: &Plan, params: &Params) -> Result<()> {
     let slot = port(plan.ports.params, "params")?;
-    let Some(half) = plan.ports.half_params else {
-        return device.write(slot, 0, Values::F32(params.arena()));
+    let spread = match plan.ports.half_params {
+        Some(_) => Some(params.laid_out(Precision::F16.layout(params.layout())?)),
+        None => None,
     };
-    let params = params.laid_out(Precision::F16.layout(params.layout())?);
-    device.write(slot, 0, Values::F32(params.arena()))?;
-    device.write(half, 0, Values::F32(params.arena()))
+    let arena = spread.as_ref().unwrap_or(params).arena();
+    let others = plan.ports.half_params.iter().chain(&plan.ports.averaged);
+    for slot in std::iter::once(&slot).chain(others) {
+        device.write(*slot, 0, Values::F32(arena))?;
+    }
+    Ok(())
 }
 
-/// The present parameters in their model's layout, waited for.
+/// The present parameters in their model's layout, waited for; averaged ones if there are.
 pub(super) fn read_params(
     device: &mut dyn Device,
     plan: &Plan,
     model: &ParamLayout,
 ) -> Result<Params> {
-    let slot = port(plan.ports.params, "params")?;
+    let slot = port(plan.ports.averaged.or(plan.ports.params), "params")?;
     if plan.ports.half_params.is_none() {
         return Params::from_arena(model.clone(), device.read(slot, model.len())?);
     }

@@ -6,10 +6,13 @@ use super::predict::{port, run_eval};
 use super::room::Room;
 use super::scaling::{check_range, read_params, write_params, write_scaling};
 use super::stream::Table;
-use super::{EpochStats, Fit, Metrics, RunInfo, Streaming, TrainOptions, TrainedModel, Warning};
-use crate::data::{Dataset, Preparation, Split, Targets, steps_per_epoch};
+use super::{
+    Criterion, EpochStats, Fit, Metrics, RunInfo, Streaming, TrainOptions, TrainedModel, Warning,
+};
+use crate::data::{Dataset, Preparation, Scale, Split, Targets, steps_per_epoch};
 use crate::device::{Device, DeviceKind, Values, open_tuned};
 use crate::error::{Error, Result};
+use crate::graph::Wants;
 use crate::model::{Params, Sequential};
 use crate::plan::{Plan, Precision, Scaling, Slot};
 use crate::shape::narrow;
@@ -24,6 +27,9 @@ pub struct Trainer {
     pub(super) warnings: Vec<Warning>,
     model: Sequential,
     preparation: Preparation,
+    pub(super) criterion: Criterion,
+    /// How much each training row weighs in a mean, if not all weigh the same.
+    pub(super) row_weights: Option<Vec<f64>>,
     /// The weights and figures that a save keeps: those of the last good epoch, or of the best one.
     pub(super) kept: (Params, Option<EpochStats>),
     /// The weights with which the last epoch ended, if they are not those that are kept.
@@ -90,9 +96,15 @@ impl Trainer {
         (model, data, options): (&Sequential, &Split, &TrainOptions),
         begun: Instant,
     ) -> Result<Self> {
-        let ids = model.tables().iter().map(|table| table.column);
-        let preparation = Preparation::fit(&data.train, options.scale).with_columns_as_is(ids);
         let train = &data.train;
+        let weights = (options.loss, options.reduction, &options.class_weights);
+        let criterion = Criterion::of(weights, train)?;
+        let mut preparation = Preparation::fit(train, options.scale);
+        let ids = model.tables().iter().map(|table| table.column);
+        preparation = preparation.with_columns_as_is(ids);
+        if !options.loss.scales_target() {
+            preparation = preparation.with_target_as_is();
+        }
         if options.precision == Precision::F16 {
             check_range(&preparation, train)?;
         }
@@ -109,6 +121,9 @@ impl Trainer {
             let order = port(plan.ports.order, "order")?;
             let places: Vec<u32> = (0..narrow(plan.slot(order).len())).collect();
             device.write(order, 0, Values::U32(&places))?;
+        }
+        if let Some(constants) = plan.ports.constants {
+            device.write(constants, 0, Values::F32(&criterion.constants()))?;
         }
         let params = Params::init(model, train.columns(), options.seed)?;
         write_params(device.as_mut(), &plan, &params)?;
@@ -127,6 +142,9 @@ impl Trainer {
             batch: plan.batch,
             precision: options.precision,
             device_bytes: device.bytes_for(&plan) + on_their_way,
+            raw_target: (options.scale != Scale::None
+                && matches!(options.loss.wants(), Wants::Counts | Wants::Shares))
+            .then(|| options.loss.name()),
             streaming,
             load_seconds: begun.elapsed().as_secs_f64(),
             variants: device.variants(),
@@ -142,6 +160,8 @@ impl Trainer {
             device,
             plan,
             preparation,
+            row_weights: criterion.row_weights(train.y(), train.weights()),
+            criterion,
             valid,
             table,
             used: false,
@@ -223,11 +243,24 @@ impl Trainer {
         self.settle()?;
         if std::mem::replace(&mut self.used, true) {
             self.device.take_losses(true)?;
-            for &state in &self.plan.ports.states {
-                let zeros = vec![0.0; self.plan.slot(state).len()];
-                self.device.write(state, 0, Values::F32(&zeros))?;
+            // Averaged weights are the present ones, and go on as those that move.
+            if self.plan.ports.averaged.is_some() {
+                let params = self.params()?;
+                self.zero_state()?;
+                self.write_params(&params)?;
+            } else {
+                self.zero_state()?;
             }
             write_scaling(self.device.as_mut(), &self.plan)?;
+        }
+        Ok(())
+    }
+
+    fn zero_state(&mut self) -> Result<()> {
+        let ports = &self.plan.ports;
+        for &state in ports.states.iter().chain(&ports.gathered) {
+            let zeros = vec![0.0; self.plan.slot(state).len()];
+            self.device.write(state, 0, Values::F32(&zeros))?;
         }
         Ok(())
     }
@@ -270,8 +303,9 @@ impl Trainer {
     pub(super) fn valid_metrics(&self, outputs: &[f32]) -> Option<Metrics> {
         let valid = self.valid.as_ref()?;
         let others = self.options.others();
-        let wanted = (self.options.loss, others.as_slice());
-        Some(Metrics::with(outputs, valid.data.y(), &self.preparation, wanted))
+        let targets = (valid.data.y(), valid.data.weights());
+        let metrics = Metrics::under(&self.criterion, outputs, targets, &self.preparation);
+        Some(metrics.with(&others, outputs, valid.data.y(), (&self.preparation, self.options.loss)))
     }
 
     /// Figures of the present weights on the validation part.
@@ -310,7 +344,7 @@ impl Trainer {
             model: self.model.clone(),
             params: self.kept.0.clone(),
             preparation: self.preparation.clone(),
-            loss: self.options.loss,
+            criterion: self.criterion.clone(),
         }
     }
 
@@ -348,6 +382,12 @@ fn write_table(
     let y = port(plan.ports.train_y, "train.y")?;
     match preparation.targets(train.y()) {
         Targets::Classes(classes) => device.write(y, 0, Values::U32(&classes)),
-        Targets::Numbers(numbers) => device.write(y, 0, Values::F32(&numbers)),
+        Targets::Numbers(numbers) | Targets::Columns(numbers, _) => {
+            device.write(y, 0, Values::F32(&numbers))
+        }
+    }?;
+    match (plan.ports.train_weights, train.weights()) {
+        (Some(slot), Some(weights)) => device.write(slot, 0, Values::F32(weights)),
+        _ => Ok(()),
     }
 }

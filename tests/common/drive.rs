@@ -1,7 +1,7 @@
 //! A device driven by hand through the trait alone, as the trainer does it but without the trainer.
 
 use wgrad::device::{Device, Values};
-use wgrad::graph::Optimizer;
+use wgrad::graph::{Moment, Move, Optimizer, Pace};
 use wgrad::plan::{Phase, Plan, StepRow};
 
 /// Loads a training plan and gives it its table, the rows in their order, and the weights' arena.
@@ -27,10 +27,17 @@ pub fn step_rows(
     let rows = plan.slot(plan.ports.order.unwrap()).len();
     let steps_per_epoch = rows.div_ceil(plan.batch);
     let narrow = |value: usize| u32::try_from(value).unwrap();
+    let mut pace = Pace::new(*optimizer, None);
+    let mut next =
+        |step: usize| pace.next(Moment { lr: lr(step), decay: 1.0, epoch: 0, last: false });
+    // Some optimizers' numbers depend on all moves before.
+    (0..first).for_each(|step| {
+        next(step);
+    });
     (first..first + count)
         .map(|step| {
             let start = step % steps_per_epoch * plan.batch;
-            let (correction1, correction2) = optimizer.corrections(step as u64 + 1);
+            let Move { correction1, correction2, scalars } = next(step);
             StepRow {
                 first: narrow(start),
                 rows: narrow(plan.batch.min(rows - start)),
@@ -38,6 +45,7 @@ pub fn step_rows(
                 lr: lr(step),
                 correction1,
                 correction2,
+                scalars,
                 ..StepRow::default()
             }
         })

@@ -58,9 +58,14 @@ impl Oracle {
         &self.tensors[name].0
     }
 
-    /// What the file says of itself under a key.
-    pub fn metadata(&self, key: &str) -> &str {
-        self.metadata.get(key).unwrap_or_else(|| panic!("the oracle says nothing of {key}"))
+    /// Whether there is a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// What the file says of itself under a name.
+    pub fn metadata(&self, name: &str) -> &str {
+        &self.metadata[name]
     }
 
     /// The trajectories' table of cases.

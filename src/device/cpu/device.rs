@@ -5,13 +5,16 @@ use std::ops::Range;
 use super::Real;
 use super::engine::Engine;
 use super::kernels::{self, Adam, Product, Sgd};
+use super::loss::{self, Extra, Goal};
 use super::map::{Mapped, Over};
+use super::update::{Updated, clip_norm, square_sums, trust_ratios};
 use super::vector::{Instructions, Vector};
 use crate::device::{Device, DeviceInfo, Values, half, memory};
 use crate::error::{Error, Result};
+use crate::expr::Program;
 use crate::model::Activation;
 use crate::plan::{
-    BufferSpec, Element, Formula, Kernel, MOST_OPERANDS, Phase, Plan, Slot, SlotSpec, Step,
+    BufferSpec, Element, Formula, Kernel, MOST_OPERANDS, Phase, Plan, Slot, SlotSpec, Start, Step,
     StepRow, WINDOW,
 };
 
@@ -38,12 +41,17 @@ struct Sequence {
     rows: Vec<StepRow>,
 }
 
+/// Slots of floats that a step reads at most.
+const READS: usize = 5;
+/// Those that it reads and writes at most.
+const SLOTS: usize = READS + 7;
+
 /// A step with its slots' ranges in the arenas.
 #[derive(Debug)]
 struct Ready {
     kernel: Kernel,
-    /// Float slots: up to three reads, then up to four writes; empty ranges where there is none.
-    floats: [Range<usize>; 7],
+    /// Float slots: the reads, then the writes; empty ranges where there is none.
+    floats: [Range<usize>; SLOTS],
     /// Slots of whole numbers: order, source, destination.
     indices: [Range<usize>; 3],
     /// Rows and columns of the first write.
@@ -54,8 +62,12 @@ struct Ready {
     same: bool,
     /// The operands of a formula, which may overlap, and the matrix's rows.
     mapped: Option<(Formula, Vec<Range<usize>>, usize)>,
+    /// What an update computes.
+    update: Option<Formula>,
     /// What it writes in half precision: computed in the device's own, then rounded.
     halves: Vec<Range<usize>>,
+    /// What computes an elementwise loss.
+    loss: Option<Program>,
 }
 
 impl<T: Real> CpuDevice<T> {
@@ -182,7 +194,7 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
         let start = buffer_start(plan, spec) + spec.offset;
         start..start + spec.len()
     };
-    let mut floats = [const { 0..0 }; 7];
+    let mut floats = [const { 0..0 }; SLOTS];
     let mut indices = [const { 0..0 }; 3];
     let same = step.reads.len() > 1 && step.reads[0] == step.reads[1];
     for (i, slot) in step.reads.iter().enumerate() {
@@ -198,7 +210,7 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
     }
     for (i, slot) in step.writes.iter().enumerate() {
         match spec(slot).element {
-            Element::F32 | Element::F16 => floats[3 + i] = range(spec(slot)),
+            Element::F32 | Element::F16 => floats[READS + i] = range(spec(slot)),
             Element::U32 => indices[2] = range(spec(slot)),
         }
     }
@@ -207,17 +219,25 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
     let halves = writes.filter(|slot| slot.element == Element::F16).map(range).collect();
     let k = if matches!(step.kernel, Kernel::MatmulTn { .. }) { a_rows } else { a_columns };
     let out = spec(&step.writes[0]).matrix();
-    let mapped = step.kernel.formula().map(|id| {
-        let formula = plan.formula(id).clone();
+    let loss = match step.kernel {
+        Kernel::LossMap(form) => form.loss.formula().map(|formula| formula.program()),
+        _ => None,
+    };
+    let formula = step.kernel.formula().map(|id| plan.formula(id).clone());
+    let (update, formula) = match step.kernel {
+        Kernel::Update(_) => (formula, None),
+        _ => (None, formula),
+    };
+    let mapped = formula.map(|formula| {
         let operands: Vec<_> = step.reads.iter().map(|slot| range(spec(slot))).collect();
         let rows = rows_of(&formula, step.kernel, &operands, spec(&step.writes[0]).len());
         (formula, operands, rows)
     });
     if mapped.is_some() {
-        floats = [const { 0..0 }; 7];
-        floats[3] = range(spec(&step.writes[0]));
+        floats = [const { 0..0 }; SLOTS];
+        floats[READS] = range(spec(&step.writes[0]));
     }
-    Ready { kernel: step.kernel, floats, indices, out, k, same, mapped, halves }
+    Ready { kernel: step.kernel, floats, indices, out, k, same, mapped, update, halves, loss }
 }
 
 impl Ready {
@@ -237,12 +257,12 @@ impl Ready {
             return self.map::<T>(engine, floats, (formula, operands, *rows), step);
         }
         let parts = floats.get_disjoint_mut(self.floats.clone());
-        let [a, b, c, out, out2, out3, out4] =
+        let [a, b, c, d, e, out, out2, out3, out4, out5, out6, out7] =
             parts.expect("a plan's steps read and write different buffers");
         let parts = indices.get_disjoint_mut(self.indices.clone());
         let [order, table, picked] =
             parts.expect("a plan's steps read and write different buffers");
-        let (a, b, c) = (&*a, if self.same { &*a } else { &*b }, &*c);
+        let (a, b, c, d, e) = (&*a, if self.same { &*a } else { &*b }, &*c, &*d, &*e);
         let (m, n) = self.out;
         let product = self.product();
         match self.kernel {
@@ -298,6 +318,24 @@ impl Ready {
                     kernels::scale(out2, c);
                 }
             }
+            Kernel::LossMap(form) | Kernel::LossClasses(form) => {
+                let mut more = [c, d, e].into_iter();
+                let mut next = |present: bool| if present { more.next() } else { None };
+                let (constants, weights) = (next(form.constants), next(form.weights));
+                let (extra, scaling) = (Extra { constants, weights }, next(form.scaled));
+                let outs = (out, &mut *out2);
+                match &self.loss {
+                    Some(program) => loss::loss_map((&form, program), (a, b), extra, outs, step),
+                    None => {
+                        let classes = form.loss.classes();
+                        let goal = if classes { Goal::Classes(table) } else { Goal::Numbers(b) };
+                        loss::loss_classes(&form, (a, goal), extra, outs, step);
+                    }
+                }
+                if let Some(scaling) = scaling {
+                    kernels::scale(out2, scaling);
+                }
+            }
             Kernel::LogLoss => kernels::log_loss(a, out, step),
             Kernel::PutRows => kernels::put_rows(a, out, n, step),
             Kernel::UpdateRunning { momentum, unbiased } => {
@@ -318,6 +356,43 @@ impl Ready {
                     |g: &[T], w: &mut [T]| engine.update_adam(g, (w, out2, out3), adam, step);
                 kernels::update(a, scaled.then_some((b, out4)), out, update);
             }
+            Kernel::Update(update) => {
+                let mut reads = [b, c].into_iter();
+                let mut read = |there: bool| if there { reads.next() } else { None };
+                let scaling = read(update.scaled).unwrap_or_default();
+                let table = read(update.table).unwrap_or_default();
+                let mut writes = [out2, out3, out4, out5, out6, out7].into_iter();
+                let mut write =
+                    |there: bool| if there { writes.next() } else { None }.unwrap_or_default();
+                let states = [0, 1, 2].map(|index| write(index < update.states));
+                let gathered = write(update.gathers);
+                let average = write(update.averages);
+                let half = write(update.writes_half());
+                let Some(formula) = &self.update else { return };
+                let program = &formula.program;
+                engine.update(Updated {
+                    update,
+                    program,
+                    step: *step,
+                    scaling,
+                    table,
+                    first: 0,
+                    gradient: a,
+                    weight: out,
+                    states,
+                    gathered,
+                    average,
+                    half,
+                });
+            }
+            Kernel::SquareSums { gradient, gathers, scaled } => {
+                let mut reads = [b, c, d].into_iter();
+                let mut read = |there: bool| if there { reads.next() } else { None };
+                let (gathered, scaling) = (read(gathers), read(scaled));
+                square_sums(a, gathered, scaling, read(gradient), out, step);
+            }
+            Kernel::ClipNorm { max } => clip_norm(a, out, max),
+            Kernel::TrustRatios => trust_ratios(a, b, table, out),
         }
         for range in &self.halves {
             round(&mut floats[range.clone()]);
@@ -331,7 +406,7 @@ impl Ready {
         (formula, operands, rows): (&Formula, &[Range<usize>], usize),
         step: &StepRow,
     ) {
-        let out = self.floats[3].clone();
+        let out = self.floats[READS].clone();
         let (before, rest) = floats.split_at_mut(out.start);
         let (out, after) = rest.split_at_mut(out.len());
         let mut values: [&[T]; MOST_OPERANDS] = [&[]; MOST_OPERANDS];
@@ -388,6 +463,15 @@ impl<T: Real> Device for CpuDevice<T> {
             Some(log) => Some(self.place(log)?.1),
             None => None,
         };
+        for (slot, start) in plan.starts() {
+            match start {
+                Start::Floats(values) => {
+                    let values: Vec<T> = values.iter().map(|&value| T::of(value)).collect();
+                    self.set_values(*slot, &values)?;
+                }
+                Start::Indices(values) => self.write(*slot, 0, Values::U32(values))?,
+            }
+        }
         Ok(())
     }
 

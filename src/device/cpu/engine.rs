@@ -6,6 +6,7 @@
 use super::Real;
 use super::kernels::{self, Adam, Product, Sgd};
 use super::map::{Mapped, Over};
+use super::update::Updated;
 use crate::model::Activation;
 use crate::plan::{Dropout, Kernel, StepRow};
 
@@ -83,6 +84,11 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     /// See [`Mapped::run`].
     fn map(&self, mapped: Mapped<'_, T>, over: Over, out: &mut [T]) {
         mapped.run::<T::Functions>(over, out);
+    }
+
+    /// See [`Updated::run`].
+    fn update(&self, updated: Updated<'_, T>) {
+        updated.run::<T::Functions>();
     }
 
     /// See [`kernels::sum_rows`].

@@ -362,7 +362,8 @@ pub fn update_sgd<T: Real>(
     sgd: Sgd,
     step: &StepRow,
 ) {
-    let (lr, decay, momentum) = (T::of(step.lr), T::of(sgd.weight_decay), T::of(sgd.momentum));
+    let decay = T::of(sgd.weight_decay * step.decay);
+    let (lr, momentum) = (T::of(step.lr), T::of(sgd.momentum));
     match velocity {
         None => w.iter_mut().zip(g).for_each(|(w, &g)| *w -= lr * (g + decay * *w)),
         Some(velocity) => {
@@ -399,8 +400,9 @@ pub fn update_adam<T: Real>(
 ) {
     let (beta1, beta2, eps) = (T::of(adam.beta1), T::of(adam.beta2), T::of(adam.eps));
     let (rest1, rest2) = (T::of(1.0 - adam.beta1), T::of(1.0 - adam.beta2));
-    let coupled = T::of(if adam.decoupled { 0.0 } else { adam.weight_decay });
-    let keep = T::of(if adam.decoupled { 1.0 - step.lr * adam.weight_decay } else { 1.0 });
+    let decay = adam.weight_decay * step.decay;
+    let coupled = T::of(if adam.decoupled { 0.0 } else { decay });
+    let keep = T::of(if adam.decoupled { 1.0 - step.lr * decay } else { 1.0 });
     let (rate, correction2) = (T::of(step.lr / step.correction1), T::of(step.correction2));
     for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
         let g = g + coupled * *w;

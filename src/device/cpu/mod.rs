@@ -7,8 +7,10 @@ pub mod activation;
 mod device;
 mod engine;
 pub mod kernels;
+pub mod loss;
 pub mod map;
 mod real;
+pub mod update;
 mod vector;
 
 pub use device::CpuDevice;

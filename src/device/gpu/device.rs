@@ -16,7 +16,7 @@ use super::timing::{self, Meter, PAIR_BYTES, Stamps};
 use super::tune::{Tuner, prepare};
 use crate::device::{Device, DeviceInfo, Tuning, Usage, Values, half, memory};
 use crate::error::{Error, Result};
-use crate::plan::{Element, Memory, Phase, Plan, Slot, SlotSpec, StepRow, WINDOW};
+use crate::plan::{Element, Memory, Phase, Plan, Slot, SlotSpec, Start, StepRow, WINDOW};
 
 /// A GPU, or a software adapter, that runs plans.
 pub struct GpuDevice {
@@ -227,6 +227,15 @@ impl Device for GpuDevice {
             return Err(error);
         }
         self.loaded = Some(loaded);
+        for (slot, start) in plan.starts() {
+            match start {
+                Start::Floats(values) => {
+                    let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+                    self.write(*slot, 0, Values::F32(&values))?;
+                }
+                Start::Indices(values) => self.write(*slot, 0, Values::U32(values))?,
+            }
+        }
         Ok(())
     }
 

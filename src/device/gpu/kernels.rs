@@ -92,6 +92,26 @@ macro_rules! plain {
     };
 }
 
+/// Lanes of a workgroup in kernels that one workgroup, or one for each parameter, does.
+const WIDE: u32 = 256;
+
+macro_rules! wide {
+    ($file:literal) => {
+        &[Variant {
+            name: "plain",
+            source: &[
+                include_str!("../../../shaders/total.wgsl"),
+                include_str!(concat!("../../../shaders/", $file, ".wgsl")),
+            ],
+            consts: &[("WORKGROUP", WIDE)],
+            tile: [1, WIDE],
+            subgroup: None,
+            one_pipeline: false,
+            cooperative: None,
+        }]
+    };
+}
+
 const TILE: &[&str] = &[include_str!("../../../shaders/matmul_tile.wgsl")];
 const SUBGROUP: &[&str] =
     &[PRODUCT_SUBGROUP, include_str!("../../../shaders/matmul_subgroup.wgsl")];
@@ -349,6 +369,22 @@ pub const KERNELS: &[KernelSpec] = &[
         variants: plain!("loss_mse"),
     },
     KernelSpec {
+        name: "loss_map",
+        source: &[STEP_ROW, STEP, INDEX, SCALING, FUNCTIONS],
+        params: &["batch", "n", "columns", "period", "share"],
+        reads: &["prediction", "goal", "constants", "weights", "scaling"],
+        writes: &["row_loss", "d_prediction"],
+        variants: plain!("loss_map"),
+    },
+    KernelSpec {
+        name: "loss_classes",
+        source: &[STEP_ROW, STEP, INDEX, SCALING],
+        params: &["batch", "n", "setting"],
+        reads: &["logits", "goal", "constants", "weights", "scaling"],
+        writes: &["row_loss", "d_logits"],
+        variants: plain!("loss_classes"),
+    },
+    KernelSpec {
         name: "log_loss",
         source: &[STEP_ROW, STEP],
         params: &["batch"],
@@ -403,6 +439,38 @@ pub const KERNELS: &[KernelSpec] = &[
         reads: &["gradient", "scaling"],
         writes: &["weight", "m", "v", "half_weight"],
         variants: plain!("update_adam"),
+    },
+    KernelSpec {
+        name: "update",
+        source: &[STEP_ROW, STEP, INDEX, SCALING],
+        params: &["len", "first"],
+        reads: &["gradient", "scaling", "factors"],
+        writes: &["weight", "state0", "state1", "state2", "gathered", "average", "half_weight"],
+        variants: plain!("update"),
+    },
+    KernelSpec {
+        name: "square_sums",
+        source: &[STEP_ROW, STEP, SCALING],
+        params: &["len", "first"],
+        reads: &["x", "gathered", "scaling", "factors"],
+        writes: &["sums"],
+        variants: plain!("square_sums"),
+    },
+    KernelSpec {
+        name: "clip_norm",
+        source: &[STEP_ROW, STEP],
+        params: &["len", "limit"],
+        reads: &["sums"],
+        writes: &["factors"],
+        variants: wide!("clip_norm"),
+    },
+    KernelSpec {
+        name: "trust_ratios",
+        source: &[STEP_ROW, STEP],
+        params: &["len"],
+        reads: &["weights", "directions", "views"],
+        writes: &["factors"],
+        variants: wide!("trust_ratios"),
     },
 ];
 

@@ -6,12 +6,15 @@ use super::kernels::{KERNELS, KernelSpec, Variant};
 use super::load::UNIFORM_STRIDE;
 use super::pipeline::STEP_BYTES;
 use super::sequence::MAX_STEPS;
-use super::shader::{activation_of, consts, dropout_of, fused, generated};
+use super::shader::{activation_of, class_loss, consts, dropout_of, fused, generated};
 use crate::error::{Error, Result};
 use crate::model::Activation;
 use crate::plan::{
-    Along, Dropout, Formula, Kernel, MOST_OPERANDS, Phase, Plan, Slot, Step, Stored,
+    Along, BLOCK, Dropout, Formula, Kernel, MOST_OPERANDS, Phase, Plan, Slot, Step, Stored,
 };
+
+/// States that the kernel `update` binds.
+const MOST_STATES: u8 = 3;
 
 /// Workgroups that an axis of a grid may have in WebGPU.
 const MAX_GROUPS_PER_AXIS: u32 = 65_535;
@@ -118,6 +121,9 @@ pub(super) fn launches(
     };
     // These kernels go through arenas element by element, so they may be cut anywhere on the alignment.
     let alignment = stored.read.alignment().max(stored.write.alignment());
+    // A workgroup sums the squares of as many blocks as it has lanes.
+    let sums = matches!(step.kernel, Kernel::SquareSums { .. });
+    let alignment = if sums { BLOCK * variant.tile[1] as usize } else { alignment };
     let part = (most / alignment).max(1) * alignment;
     let parts = (0..arena).step_by(part).map(|start| start..arena.min(start + part));
     parts
@@ -125,8 +131,14 @@ pub(super) fn launches(
             let vectors = narrow(part.len() / 4)?;
             // The first field is the length.
             let mut params = vec![vectors];
-            params.extend(update_settings(&step.kernel, &spec.params[1..]));
-            let mut launch = base(params, vectors.div_ceil(variant.tile[1]));
+            match step.kernel {
+                Kernel::Update(_) | Kernel::SquareSums { .. } => {
+                    params.push(narrow(part.start / BLOCK)?);
+                }
+                _ => params.extend(update_settings(&step.kernel, &spec.params[1..])),
+            }
+            let each = if sums { narrow(BLOCK / 4)? } else { 1 };
+            let mut launch = base(params, vectors.div_ceil(each * variant.tile[1]));
             launch.part = Some(part);
             Ok(launch)
         })
@@ -144,7 +156,11 @@ pub(super) fn usual_activation(plan: &Plan) -> Activation {
 fn arena_of(plan: &Plan, step: &Step) -> Option<usize> {
     let goes = matches!(
         step.kernel,
-        Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } | Kernel::CheckFinite
+        Kernel::UpdateSgd { .. }
+            | Kernel::UpdateAdam { .. }
+            | Kernel::Update(_)
+            | Kernel::SquareSums { .. }
+            | Kernel::CheckFinite
     );
     goes.then(|| plan.slot(step.reads[0]).len())
 }
@@ -230,6 +246,20 @@ fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)>
             let (batch, n) = read(0).matrix();
             (vec![narrow(batch)?, narrow(n)?], flat(narrow(batch)?))
         }
+        Kernel::LossMap(form) => {
+            let ((batch, n), (_, columns)) = (read(0).matrix(), read(1).matrix());
+            let period = if form.constants { read(2).len() } else { 1 };
+            let width = form.loss.formula().map_or(1, |formula| formula.predictions());
+            let share = if form.mean { width as f32 / n as f32 } else { 1.0 };
+            let [batch, n, columns] = [narrow(batch)?, narrow(n)?, narrow(columns)?];
+            (vec![batch, n, columns, narrow(period)?, share.to_bits()], flat(batch))
+        }
+        Kernel::LossClasses(form) => {
+            let (batch, n) = read(0).matrix();
+            #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
+            let setting = class_loss(form.loss).1 as f32;
+            (vec![narrow(batch)?, narrow(n)?, setting.to_bits()], flat(narrow(batch)?))
+        }
         Kernel::LogLoss => (vec![narrow(read(0).len())?], 1),
         Kernel::PutRows => {
             let (batch, n) = read(0).matrix();
@@ -243,7 +273,17 @@ fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)>
         }
         Kernel::Rescale => (vec![0], 1),
         // They have an arena.
-        Kernel::CheckFinite | Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } => (vec![], 0),
+        Kernel::CheckFinite
+        | Kernel::UpdateSgd { .. }
+        | Kernel::UpdateAdam { .. }
+        | Kernel::Update(_)
+        | Kernel::SquareSums { .. } => (vec![], 0),
+        #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
+        Kernel::ClipNorm { max } => (vec![narrow(read(0).len())?, (max as f32).to_bits()], 1),
+        Kernel::TrustRatios => {
+            let views = narrow(read(2).len() / 2)?;
+            (vec![views], views)
+        }
     })
 }
 
@@ -295,6 +335,8 @@ pub(super) fn turns(plan: &Plan, step: &Step) -> usize {
         Kernel::LogLoss => columns,
         Kernel::LossCrossEntropy { .. } => 3 * columns,
         Kernel::LossMse { .. } => columns,
+        // One workgroup's lanes share them.
+        Kernel::ClipNorm { .. } | Kernel::TrustRatios => 3 * columns.div_ceil(256),
         _ => 0,
     }
 }
@@ -357,6 +399,12 @@ fn bindings(kernel: &Kernel, step: &Step) -> Vec<Option<Slot>> {
         Kernel::LossCrossEntropy { scaled } | Kernel::LossMse { scaled } => {
             vec![take(true), take(true), take(scaled), put(true), put(true)]
         }
+        Kernel::LossMap(form) | Kernel::LossClasses(form) => {
+            let (pair, more) =
+                ([take(true), take(true)], [form.constants, form.weights, form.scaled]);
+            let outs = [put(true), put(true)];
+            pair.into_iter().chain(more.map(take)).chain(outs).collect()
+        }
         Kernel::Rescale => vec![put(true)],
         Kernel::UpdateSgd { momentum, scaled, .. } => {
             vec![take(true), take(scaled), put(true), put(momentum != 0.0), put(scaled)]
@@ -364,6 +412,17 @@ fn bindings(kernel: &Kernel, step: &Step) -> Vec<Option<Slot>> {
         Kernel::UpdateAdam { scaled, .. } => {
             vec![take(true), take(scaled), put(true), put(true), put(true), put(scaled)]
         }
+        Kernel::Update(update) => {
+            let mut slots = vec![take(true), take(update.scaled), take(update.table), put(true)];
+            slots.extend((0..MOST_STATES).map(|state| put(state < update.states)));
+            slots.extend([put(update.gathers), put(update.averages), put(update.writes_half())]);
+            slots
+        }
+        Kernel::SquareSums { gradient, gathers, scaled } => {
+            vec![take(true), take(gathers), take(scaled), take(gradient), put(true)]
+        }
+        Kernel::ClipNorm { .. } => vec![take(true), put(true)],
+        Kernel::TrustRatios => vec![take(true), take(true), take(true), put(true)],
     }
 }
 

@@ -4,7 +4,8 @@ use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 
 use super::choice::{Chooser, Product};
 use super::flight::DEPTH;
-use super::launch::{Binding, Launch, launches, turns, usual_activation};
+use super::kernels::KernelSpec;
+use super::launch::{Binding, Launch, launches, spec_of, turns, usual_activation};
 use super::pipeline::Pipelines;
 use super::sequence::{MAX_STEPS, can_bind, sequence};
 use crate::error::{Error, Result};
@@ -130,6 +131,21 @@ impl Loader<'_> {
             remedy: "use fewer units, a smaller --batch-size or fewer rows, or --device cpu"
                 .to_string(),
         };
+        let bound = |spec: &KernelSpec| spec.reads.len() + spec.writes.len();
+        let most = self.device.limits().max_storage_buffers_per_shader_stage as usize;
+        let steps = [Phase::Train, Phase::Eval].into_iter().flat_map(|phase| plan.steps(phase));
+        for step in steps {
+            let spec = spec_of(&step.kernel)?;
+            if bound(spec) > most {
+                let problem = format!(
+                    "its kernels may bind {most} buffers, but {} needs {}; use plain sgd, adam or adamw without groups, \
+                     clipping, accumulation and averages, or --device cpu",
+                    spec.name,
+                    bound(spec)
+                );
+                return Err(Error::Device { adapter: self.adapter.into(), problem });
+            }
+        }
         if self.chooser.ends_loops {
             let steps = [Phase::Train, Phase::Eval].into_iter().flat_map(|phase| plan.steps(phase));
             if let Some(step) = steps.into_iter().find(|step| turns(plan, step) > MOST_TURNS) {
@@ -275,6 +291,10 @@ impl Loader<'_> {
             })
         };
         let scratch = self.buffer("scratch", scratch_bytes(launch), BufferUsages::STORAGE);
+        let arena = match launch.bindings.first() {
+            Some(Binding::Slot(slot)) => plan.slot(*slot).len(),
+            _ => 0,
+        };
         let mut resources = vec![
             bound(rows, 0, launch.row_bytes()),
             bound(params, at, launch.param_bytes().next_multiple_of(16)),
@@ -291,8 +311,8 @@ impl Loader<'_> {
                         spec.offset.is_multiple_of(spec.element.alignment()),
                         "views are aligned for bindings"
                     );
-                    // The loss scale belongs to all parts of an arena.
-                    let part = launch.part.clone().filter(|part| part.end <= spec.len());
+                    // The loss scale, and tables, belong to all parts of an arena.
+                    let part = launch.part.clone().filter(|_| spec.len() >= arena);
                     let part = part.unwrap_or(0..spec.len().max(1));
                     let offset = spec.element.bytes(spec.offset + part.start);
                     let size = spec.element.bytes(part.len()).next_multiple_of(4);

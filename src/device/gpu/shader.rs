@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use super::kernels::{KernelSpec, Variant};
 use crate::expr::{Number, Quantity};
+use crate::graph::{Input, Loss, PassKind};
 use crate::model::Activation;
-use crate::plan::{Dropout, Element, Formula, Kernel, Scaling, Stored};
+use crate::plan::{Dropout, Element, Formula, Kernel, LossForm, Scaling, Stored, Update};
 
 /// The number that stands for an activation in shaders.
 pub(super) fn number(act: Activation) -> u32 {
@@ -100,6 +101,18 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
         Kernel::LossCrossEntropy { scaled } | Kernel::LossMse { scaled } => {
             vec![("SCALED", u32::from(scaled))]
         }
+        Kernel::LossMap(form) => {
+            let width = form.loss.formula().map_or(1, |formula| formula.predictions());
+            let mut consts = loss_consts(form);
+            consts.push(("WIDTH", u32::try_from(width).unwrap_or(1)));
+            consts
+        }
+        Kernel::LossClasses(form) => {
+            let mut consts = loss_consts(form);
+            consts.extend(CLASS_LOSSES);
+            consts.push(("KIND", class_loss(form.loss).0));
+            consts
+        }
         Kernel::Rescale => {
             vec![("GROW_AFTER", Scaling::GROW_AFTER), ("LARGEST", Scaling::LARGEST)]
         }
@@ -113,6 +126,22 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
         }
         Kernel::UpdateRunning { unbiased, .. } => vec![("UNBIASED", u32::from(unbiased))],
         Kernel::MapColumns { maximum, .. } => vec![("MAXIMUM", u32::from(maximum))],
+        Kernel::Update(update) => {
+            let states = if update.pass == PassKind::Second { 0 } else { update.states.into() };
+            vec![
+                ("WEIGHT", u32::from(update.pass != PassKind::First)),
+                ("STATES", states),
+                ("GATHERS", u32::from(update.gathers)),
+                ("AVERAGES", u32::from(update.averages)),
+                ("TABLE", u32::from(update.table)),
+                ("SCALED", u32::from(update.scaled)),
+            ]
+        }
+        Kernel::SquareSums { gradient, gathers, scaled } => vec![
+            ("GRADIENT", u32::from(gradient)),
+            ("GATHERS", u32::from(gathers)),
+            ("SCALED", u32::from(scaled)),
+        ],
         Kernel::Lookup { .. }
         | Kernel::LookupGrad { .. }
         | Kernel::Map { .. }
@@ -121,10 +150,53 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
         | Kernel::SumRows
         | Kernel::LogLoss
         | Kernel::PutRows
+        | Kernel::ClipNorm { .. }
+        | Kernel::TrustRatios
         | Kernel::CheckFinite => {
             vec![]
         }
     }
+}
+
+fn loss_consts(form: LossForm) -> Vec<(&'static str, u32)> {
+    vec![
+        ("CONSTANTS", u32::from(form.constants)),
+        ("WEIGHTS", u32::from(form.weights)),
+        ("SCALED", u32::from(form.scaled)),
+    ]
+}
+
+/// Kinds of losses over classes: names in the shader, and their numbers.
+const CLASS_LOSSES: [(&str, u32); 4] = [("LABELS", 0), ("SHARES", 1), ("FOCAL", 2), ("HINGE", 3)];
+
+/// The kind of a loss over classes, and its one setting.
+pub(super) fn class_loss(loss: Loss) -> (u32, f64) {
+    let (name, setting) = match loss {
+        Loss::KlDivergence => ("SHARES", 0.0),
+        Loss::Focal { gamma } => ("FOCAL", gamma),
+        Loss::Hinge { margin } => ("HINGE", margin),
+        Loss::SmoothedCrossEntropy { label_smoothing } => ("LABELS", label_smoothing),
+        _ => ("LABELS", 0.0),
+    };
+    (CLASS_LOSSES.iter().find(|(other, _)| *other == name).map_or(0, |it| it.1), setting)
+}
+
+/// The function `loss_of` that an elementwise loss's shader calls.
+fn loss_text(form: LossForm) -> String {
+    let Some(formula) = form.loss.formula() else { return String::new() };
+    let names = ["p", "y", "c", "raw"];
+    let input = |index: u8| (*names.get(usize::from(index)).unwrap_or(&"0.0")).to_string();
+    let (statements, results) = formula.program().wgsl(input, quantity);
+    let result = |index: usize| results.get(index).map_or("0.0", String::as_str);
+    format!(
+        "alias V = f32;\n\
+         struct Loss {{\n    value: f32,\n    slope: f32,\n    slope2: f32,\n}}\n\
+         fn loss_of(p: f32, y: f32, c: f32, raw: f32) -> Loss {{\n{statements}    \
+         return Loss({}, {}, {});\n}}\n",
+        result(0),
+        result(1),
+        result(2)
+    )
 }
 
 const HALF: &str = include_str!("../../../shaders/half.wgsl");
@@ -146,14 +218,53 @@ fn kept(variant: &Variant, stored: Stored) -> [&'static str; 4] {
     ]
 }
 
-/// The function `formula` of a kernel that names one, in WGSL; nothing for others.
+/// The function `formula` of a kernel that names one, or that of an elementwise loss, in WGSL; nothing for others.
 pub fn generated(kernel: &Kernel, formulas: &[Formula]) -> String {
+    if let Kernel::LossMap(form) = kernel {
+        return loss_text(*form);
+    }
     let Some(formula) = kernel.formula().and_then(|id| formulas.get(usize::from(id.0))) else {
         return String::new();
     };
+    if let Kernel::Update(update) = kernel {
+        return generated_update(*update, formula);
+    }
     let input = |index: u8| format!("load{index}(row, column)");
     let (body, out) = formula.program.wgsl(input, quantity);
     format!("fn formula(row: u32, column: u32) -> f32 {{\n{body}    return {};\n}}\n", out[0])
+}
+
+/// The function of the kernel `update`.
+fn generated_update(update: Update, formula: &Formula) -> String {
+    let input = |index: u8| match Input::of(index) {
+        Input::Weight => "weight[at]".to_string(),
+        Input::Gradient => "gradient[at]".to_string(),
+        Input::State(state) => format!("state{state}[at]"),
+        Input::Gathered => "gathered[at]".to_string(),
+        Input::Average => "average[at]".to_string(),
+        Input::Rate => "V(row.x)".to_string(),
+        Input::Decay => "V(row.y)".to_string(),
+        Input::Trust => "V(row.z)".to_string(),
+        Input::Matrix => "V(row.w)".to_string(),
+        Input::Clip => "V(factors[0].x)".to_string(),
+        Input::Inverse => "V(scaling[INVERSE])".to_string(),
+    };
+    let (body, out) = formula.program.wgsl(input, quantity);
+    let mut out = out.into_iter();
+    let mut result = |there: bool| {
+        let name = if there { out.next() } else { None };
+        name.unwrap_or_else(|| "V()".to_string())
+    };
+    let (weight, states) = match update.pass {
+        PassKind::Whole => (true, update.states),
+        PassKind::First => (false, update.states),
+        PassKind::Second => (true, 0),
+    };
+    let mut results = vec![result(weight)];
+    results.extend((0..3).map(|state| result(state < states)));
+    results.extend([result(update.averages), result(update.gathers)]);
+    let results = results.join(", ");
+    format!("fn formula(at: u32, row: V) -> Results {{\n{body}    return Results({results});\n}}\n")
 }
 
 /// What stands for a step's number in WGSL, in a function of `row` and `column`.

@@ -3,10 +3,11 @@
 //! In: a kernel and sizes. Out: a plan of one step, and what its slots start with.
 
 use crate::error::Result;
+use crate::graph::{Loss, Wants};
 use crate::model::Activation;
 use crate::plan::{
-    Along, Dropout, Element, Kernel, Phase, Plan, PlanBuilder, Ports, Role, Scaling, Slot, StepRow,
-    Stored,
+    Along, BLOCK, Dropout, Element, FACTORS, Kernel, LossForm, Phase, Plan, PlanBuilder, Ports,
+    Role, Scaling, Slot, StepRow, Stored,
 };
 use crate::random::{Purpose, Random, Seed};
 use crate::shape::narrow;
@@ -33,7 +34,29 @@ pub fn every_kernel() -> Vec<Kernel> {
         Kernel::CheckFinite,
         Kernel::Rescale,
     ];
+    for (index, loss) in Loss::all().into_iter().enumerate() {
+        // Each has something that the others have not, so that a few pipelines show all there is.
+        let constants = matches!(loss.wants(), Wants::Classes | Wants::Labels)
+            || matches!(loss, Loss::Pinball(_));
+        let (weights, mean) = (index % 2 == 0, loss != Loss::Mae);
+        let loss = match loss {
+            Loss::CrossEntropy => Loss::SmoothedCrossEntropy { label_smoothing: 0.1 },
+            Loss::PoissonNll { .. } => Loss::PoissonNll { full: true },
+            other => other,
+        };
+        let form = LossForm { loss, mean, constants, weights, scaled: false };
+        let map = loss.formula().is_some();
+        kernels.push(if map { Kernel::LossMap(form) } else { Kernel::LossClasses(form) });
+    }
     kernels.extend(super::formulas::kernels());
+    kernels.extend([
+        Kernel::SquareSums { gradient: false, gathers: false, scaled: false },
+        Kernel::SquareSums { gradient: true, gathers: true, scaled: false },
+        Kernel::SquareSums { gradient: true, gathers: false, scaled: true },
+        Kernel::ClipNorm { max: 0.5 },
+        Kernel::ClipNorm { max: 1e6 },
+        Kernel::TrustRatios,
+    ]);
     for act in Activation::ALL {
         let save = !act.gradient_from_output();
         // Those that the host writes are put in at one place, whichever they are: one shows it.
@@ -82,10 +105,21 @@ pub fn half_kernels() -> Vec<(Kernel, Stored)> {
         | Kernel::LossMse { .. }
         | Kernel::UpdateSgd { .. }
         | Kernel::UpdateAdam { .. } => vec![down],
+        // Half precision is in the last line of their texts alone: one form of each kernel is enough.
+        Kernel::LossMap(form) | Kernel::LossClasses(form)
+            if matches!(form.loss, Loss::Mae | Loss::KlDivergence) =>
+        {
+            vec![down]
+        }
+        Kernel::LossMap(_) | Kernel::LossClasses(_) => vec![],
         Kernel::Gather { .. }
         | Kernel::Map { .. }
         | Kernel::MapRows { .. }
         | Kernel::MapColumns { .. }
+        | Kernel::Update(_)
+        | Kernel::SquareSums { .. }
+        | Kernel::ClipNorm { .. }
+        | Kernel::TrustRatios
         | Kernel::Lookup { .. }
         | Kernel::LookupGrad { .. }
         | Kernel::LogLoss
@@ -94,10 +128,13 @@ pub fn half_kernels() -> Vec<(Kernel, Stored)> {
         | Kernel::CheckFinite
         | Kernel::Rescale => vec![],
     };
+    let updates = super::formulas::passes().into_iter().map(|(_, update)| update);
+    let updates = updates.filter(|update| update.scaled).map(|it| (Kernel::Update(it), down));
     let all = every_kernel().into_iter();
     all.flat_map(|kernel| {
         forms(&kernel).into_iter().map(move |stored| (kernel.under_scale(), stored))
     })
+    .chain(updates)
     .collect()
 }
 
@@ -128,6 +165,10 @@ pub fn sizes_of(kernel: &Kernel) -> Vec<Triple> {
         Kernel::UpdateSgd { scaled: false, .. } | Kernel::UpdateAdam { scaled: false, .. } => {
             vec![[1, 64, 1], [1, 1792, 1]]
         }
+        // The third is 0 where gradients have overflowed, 2 where they are only gathered.
+        Kernel::Update(_) => vec![[1, 1792, 1], [1, 128, 0], [1, 128, 2]],
+        Kernel::SquareSums { .. } => vec![[1, 64, 1], [1, 4160, 1], [1, 8192, 1]],
+        Kernel::ClipNorm { .. } => vec![[1, 1, 1], [1, 257, 1], [1, 1000, 1]],
         // Those after the first three are single functions, which only want values.
         Kernel::Map { formula, .. } if formula.0 > 2 => vec![[1, 1, 1], [9, 13, 9]],
         // The third is 0 where gradients have overflowed.
@@ -138,6 +179,9 @@ pub fn sizes_of(kernel: &Kernel) -> Vec<Triple> {
         Kernel::CheckFinite => vec![[1, 128, 0], [1, 1792, 1792], [1, 1792, 0], [1, 256, 1]],
         // The third says after which steps: `scalings` has them.
         Kernel::Rescale => (0..scalings().len()).map(|after| [1, 1, after]).collect(),
+        // Columns in pairs, for mean and variance.
+        Kernel::LossMap(_) => vec![[1, 2, 1], [63, 6, 61], [130, 12, 130]],
+        Kernel::LossClasses(_) => vec![[1, 2, 1], [63, 7, 61], [130, 13, 130]],
         _ => vec![[1, 1, 1], [5, 1, 3], [63, 7, 63], [65, 64, 64], [130, 13, 1]],
     }
 }
@@ -163,6 +207,7 @@ pub(super) fn cpu_sizes_of(kernel: &Kernel) -> Vec<Triple> {
         Kernel::LossMse { .. } => vec![[130, 17, 99], [300, 257, 300]],
         Kernel::SumRows => vec![[129, 300, 129]],
         Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } => vec![[1, 7, 1], [1, 100_003, 1]],
+        Kernel::Update(_) => vec![[1, 100_003, 1]],
         _ => vec![],
     }
 }
@@ -200,7 +245,11 @@ pub(super) struct Case {
 pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result<Case> {
     let update = matches!(
         kernel,
-        Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } | Kernel::CheckFinite
+        Kernel::UpdateSgd { .. }
+            | Kernel::UpdateAdam { .. }
+            | Kernel::Update(_)
+            | Kernel::SquareSums { .. }
+            | Kernel::CheckFinite
     );
     let mut make = Maker {
         builder: PlanBuilder::new(),
@@ -332,6 +381,37 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
                 ],
             )
         }
+        Kernel::LossMap(form) => {
+            let targets = form.loss.targets_for(n).unwrap_or(n);
+            let wants = form.loss.wants();
+            let mut reads = vec![match wants {
+                // Of a rate's logarithm; the rate itself overflows early.
+                Wants::Counts => make.floats("prediction", vec![m, n], 8.0)?,
+                _ => make.extreme("prediction", vec![m, n])?,
+            }];
+            reads.push(match wants {
+                Wants::Labels => make.truths("target", vec![m, targets])?,
+                Wants::Counts => make.positive("target", vec![m, targets])?,
+                _ => make.floats("target", vec![m, targets], 1.0)?,
+            });
+            if form.constants {
+                let len = if wants == Wants::Labels { targets } else { form.loss.outputs_each() };
+                reads.push(make.positive("constants", vec![len])?);
+            }
+            make.finish_loss(form, reads, m, vec![m, n])?
+        }
+        Kernel::LossClasses(form) => {
+            let mut reads = vec![make.extreme("logits", vec![m, n])?];
+            reads.push(if form.loss.classes() {
+                make.indices("labels", m, n)?
+            } else {
+                make.positive("shares", vec![m, n])?
+            });
+            if form.constants {
+                reads.push(make.positive("constants", vec![n])?);
+            }
+            make.finish_loss(form, reads, m, vec![m, n])?
+        }
         Kernel::LogLoss => {
             (vec![make.floats("row_loss", vec![m], 1.0)?], vec![make.floats("log", vec![8], 1.0)?])
         }
@@ -371,7 +451,58 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
             writes.extend(half);
             (reads, writes)
         }
+        Kernel::Update(update) => {
+            for formula in super::formulas::formulas(n) {
+                make.builder.formula(formula)?;
+            }
+            let (mut reads, half) = make.gradient(n, update.scaled, k == 0)?;
+            if update.table {
+                reads.push(make.factors(n.div_ceil(BLOCK))?);
+            }
+            let mut writes = vec![make.floats("weight", vec![n], 1.0)?];
+            // Means of squares, and of what is squared in them, of which no difference is near 0.
+            for index in 0..update.states {
+                let start = if index == 0 { 1.0 } else { 0.05 };
+                let value = move |random: &mut Random, _| start + 0.9 * random.unit();
+                writes.push(make.fill(&format!("state{index}"), vec![n], Element::F32, value)?);
+            }
+            for (name, there) in [("gathered", update.gathers), ("average", update.averages)] {
+                if there {
+                    writes.push(make.floats(name, vec![n], 1.0)?);
+                }
+            }
+            writes.extend(half.filter(|_| update.writes_half()));
+            (reads, writes)
+        }
+        Kernel::SquareSums { gradient, gathers, scaled } => {
+            let mut reads = vec![make.floats("x", vec![n], 1.0)?];
+            if gathers {
+                reads.push(make.floats("gathered", vec![n], 1.0)?);
+            }
+            if scaled {
+                reads.push(make.scaling(0)?);
+            }
+            if gradient {
+                reads.push(make.factors(n / BLOCK)?);
+            }
+            (reads, vec![make.floats("sums", vec![n / BLOCK], 1.0)?])
+        }
+        Kernel::ClipNorm { .. } => (vec![make.positive("sums", vec![n])?], vec![make.factors(2)?]),
+        Kernel::TrustRatios => {
+            let sums = vec![m * n];
+            // The last parameter's norm is 0.
+            let last = (m - 1) * n;
+            let weights = make.fill("weights", sums.clone(), Element::F32, |random, i| {
+                if i < last { random.unit() } else { 0.0 }
+            })?;
+            let directions = make.positive("directions", sums)?;
+            let views = (0..m).flat_map(|view| [narrow(view * n), narrow(n)]).collect();
+            let slot = make.builder.slot("views", vec![2 * m], Element::U32, Role::Data)?;
+            make.starts.push((slot, Start::Indices(views)));
+            (vec![weights, directions, slot], vec![make.factors(m * n)?])
+        }
     };
+    let loss = matches!(kernel, Kernel::LossMap(_) | Kernel::LossClasses(_));
     let row = StepRow {
         first: 5,
         rows: narrow(if update { 1 } else { counted }),
@@ -381,6 +512,10 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
         lr: 0.01,
         correction1: 1.0 - 0.9_f64.powi(3),
         correction2: (1.0 - 0.999_f64.powi(3)).sqrt(),
+        divisor: loss.then_some(37.5),
+        apply: k != 2,
+        decay: 0.5,
+        scalars: [0.01, 0.02, 0.5, 0.3, 0.2, 0.1, 0.25, 0.4],
         ..StepRow::default()
     };
     let Maker { mut builder, starts, .. } = make;
@@ -438,6 +573,39 @@ impl Maker {
         let bound = scalings()[which].scale.into();
         let reads = vec![self.floats("gradient", vec![n], bound)?, self.scaling(which)?];
         Ok((reads, Some(self.written("half_weight", vec![n])?)))
+    }
+
+    /// What a loss reads besides, and what it writes.
+    fn finish_loss(
+        &mut self,
+        form: LossForm,
+        mut reads: Vec<Slot>,
+        batch: usize,
+        sizes: Vec<usize>,
+    ) -> Result<(Vec<Slot>, Vec<Slot>)> {
+        if form.weights {
+            reads.push(self.positive("weights", vec![batch, 1])?);
+        }
+        if form.scaled {
+            reads.push(self.scaling(0)?);
+        }
+        let row_loss = self.floats("row_loss", vec![batch], 1.0)?;
+        Ok((reads, vec![row_loss, self.written("d_prediction", sizes)?]))
+    }
+
+    /// 0 or 1.
+    fn truths(&mut self, name: &str, sizes: Vec<usize>) -> Result<Slot> {
+        self.fill(name, sizes, Element::F32, |random, _| f64::from(random.below(2)))
+    }
+
+    /// A table of factors for so many blocks; the parameter of the second one stays as it is, every other one is a matrix.
+    fn factors(&mut self, blocks: usize) -> Result<Slot> {
+        let sizes = vec![1 + blocks, FACTORS];
+        self.fill("factors", sizes, Element::F32, |random, i| match i % FACTORS {
+            0 if i == 2 * FACTORS => 0.0,
+            3 => (i / FACTORS % 2) as f64,
+            _ => 0.1 + random.unit(),
+        })
     }
 
     /// Uniform in 0..1.

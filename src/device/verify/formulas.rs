@@ -1,10 +1,11 @@
 //! The formulas that are verified: each way in which an operand may lie, each number that a step brings, and each primitive function.
 
-use crate::expr::{Expr, Number, Quantity, Unary};
-use crate::plan::{Along, Formula, FormulaId, Kernel, Operand};
+use crate::expr::{Expr, Number, Program, Quantity, Unary};
+use crate::graph::{Average, Group, Moves, Optimizer, PassKind};
+use crate::plan::{Along, Formula, FormulaId, Kernel, Operand, Update};
 
 /// Formulas over matrices of so many columns.
-pub fn formulas(columns: usize) -> Vec<Formula> {
+fn formulas_of_maps(columns: usize) -> Vec<Formula> {
     let x = |index| Expr::input(index);
     let quantity = Expr::quantity;
     let along = |along| Operand::new(along, columns);
@@ -38,6 +39,58 @@ pub fn formulas(columns: usize) -> Vec<Formula> {
     formulas
 }
 
+/// Updates that are verified, by the names of their optimizers: those whose expressions have every kind of input and result.
+fn updates() -> Vec<(Moves, &'static str, bool)> {
+    let all = Moves {
+        accumulate: true,
+        clip_norm: Some(0.5),
+        clip_value: Some(0.3),
+        groups: vec![Group::without_decay("bias")],
+        average: Some(Average::Ema { decay: 0.9, warmup: 0.0 }),
+    };
+    vec![
+        (Moves::default(), "adam(amsgrad=true, weight-decay=0.01)", false),
+        (all.clone(), "rmsprop(centered=true, momentum=0.9, weight-decay=0.01)", false),
+        (all.clone(), "lamb", false),
+        (Moves::default(), "muon", false),
+        (Moves::default(), "lion(weight-decay=0.01)", true),
+        (all, "radam(weight-decay=0.01)", true),
+    ]
+}
+
+/// The passes of these, each with what its kernel is told.
+pub(super) fn passes() -> Vec<(Formula, Update)> {
+    let mut passes = Vec::new();
+    let first = formulas_of_maps(1).len();
+    for (moves, name, scaled) in updates() {
+        let Ok(optimizer) = Optimizer::by_name(name) else { continue };
+        let table = !moves.groups.is_empty();
+        for pass in moves.passes(&optimizer, table, scaled) {
+            let place = u16::try_from(first + passes.len()).unwrap_or(u16::MAX);
+            let update = Update {
+                formula: FormulaId(place),
+                pass: pass.kind,
+                states: u8::try_from(optimizer.states().len()).unwrap_or(u8::MAX),
+                gathers: moves.accumulate && pass.kind != PassKind::Second,
+                averages: moves.average.is_some() && pass.kind != PassKind::First,
+                table: table || pass.kind != PassKind::Whole,
+                scaled,
+            };
+            let program = Program::of(&pass.exprs);
+            let text = name.to_string();
+            passes.push((Formula { program, text, operands: vec![], columns: 0 }, update));
+        }
+    }
+    passes
+}
+
+/// All formulas that are verified; those of maps go over matrices of so many columns.
+pub fn formulas(columns: usize) -> Vec<Formula> {
+    let mut formulas = formulas_of_maps(columns);
+    formulas.extend(passes().into_iter().map(|(formula, _)| formula));
+    formulas
+}
+
 /// The kernels of these formulas.
 pub(super) fn kernels() -> Vec<Kernel> {
     let of = |index: usize, formula: &Formula| {
@@ -45,13 +98,19 @@ pub(super) fn kernels() -> Vec<Kernel> {
         (id, u8::try_from(formula.operands.len()).unwrap_or(u8::MAX))
     };
     let mut kernels = Vec::new();
-    for (index, formula) in formulas(1).iter().enumerate() {
+    for (index, formula) in formulas_of_maps(1).iter().enumerate() {
         let (formula, operands) = of(index, formula);
         kernels.push(Kernel::Map { formula, operands });
         // The ways of summing do not depend on what is summed.
         if index < 2 {
             kernels.push(Kernel::MapRows { formula, operands });
             kernels.push(Kernel::MapColumns { formula, operands, maximum: index == 1 });
+        }
+    }
+    for (_, update) in passes() {
+        // Forms with a loss scale are among those in half precision.
+        if !update.scaled {
+            kernels.push(Kernel::Update(update));
         }
     }
     kernels

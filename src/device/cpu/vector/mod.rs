@@ -21,13 +21,14 @@ pub use instructions::Instructions;
 use super::engine::Engine;
 use super::kernels::{Adam, Product, Sgd};
 use super::map::{Mapped, Over};
+use super::update::Updated;
 use crate::model::Activation;
 use crate::plan::{Dropout, Kernel, StepRow};
 
 use pool::{Pool, both};
 use product::{Factor, Finish, Part};
 use tile::{ROWS, TERMS};
-use update::{AdamPart, SgdPart};
+use update::{AdamPart, Expressions, SgdPart};
 
 /// The kernels in f32.
 #[derive(Debug)]
@@ -208,6 +209,10 @@ impl Engine<f32> for Vector {
     ) {
         let part = passes::MsePart::new(prediction, target, (row_loss, d), n, step);
         part.divide(self.instructions, &self.pool);
+    }
+
+    fn update(&self, updated: Updated<'_, f32>) {
+        Expressions(updated).divide(self.instructions, &self.pool);
     }
 
     fn update_sgd(

@@ -2,10 +2,12 @@
 //!
 //! In: gradients, weights, state. Out: changed weights and state.
 
+use super::functions::Single;
 use super::instructions::{Instructions, Work};
 use super::passes::shared;
 use super::pool::{Pool, both};
 use crate::device::cpu::kernels::{Adam, Sgd};
+use crate::device::cpu::update::Updated;
 use crate::plan::StepRow;
 
 /// A part of the arena under stochastic gradient descent.
@@ -34,7 +36,7 @@ impl<'a> SgdPart<'a> {
     ) -> Self {
         let rule = SgdRule {
             lr: step.lr as f32,
-            decay: sgd.weight_decay as f32,
+            decay: (sgd.weight_decay * step.decay) as f32,
             momentum: sgd.momentum as f32,
             nesterov: sgd.nesterov,
         };
@@ -104,12 +106,13 @@ impl<'a> AdamPart<'a> {
         adam: Adam,
         step: &StepRow,
     ) -> Self {
+        let decay = adam.weight_decay * step.decay;
         let rule = AdamRule {
             beta1: [adam.beta1, 1.0 - adam.beta1].map(|beta| beta as f32),
             beta2: [adam.beta2, 1.0 - adam.beta2].map(|beta| beta as f32),
             eps: adam.eps as f32,
-            coupled: if adam.decoupled { 0.0 } else { adam.weight_decay as f32 },
-            keep: if adam.decoupled { (1.0 - step.lr * adam.weight_decay) as f32 } else { 1.0 },
+            coupled: if adam.decoupled { 0.0 } else { decay as f32 },
+            keep: if adam.decoupled { (1.0 - step.lr * decay) as f32 } else { 1.0 },
             rate: (step.lr / step.correction1) as f32,
             correction2: (1.0 / step.correction2) as f32,
         };
@@ -144,5 +147,29 @@ impl Work for AdamPart<'_> {
             *v = beta2[0] * *v + beta2[1] * g * g;
             *w = keep * *w - rate * *m / (v.sqrt() * correction2 + eps);
         }
+    }
+}
+
+/// A part of the arenas under an update by expressions.
+pub(super) struct Expressions<'a>(pub(super) Updated<'a, f32>);
+
+impl Expressions<'_> {
+    pub(super) fn divide(self, instructions: Instructions, pool: &Pool) {
+        if pool.threads() == 1 || !shared(self.0.weight.len()) {
+            instructions.run(self);
+            return;
+        }
+        let (one, other) = self.0.halves();
+        let run = |part| move || Expressions(part).divide(instructions, pool);
+        both(true, run(one), run(other));
+    }
+}
+
+impl Work for Expressions<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool, const LANES: usize>(self) {
+        self.0.run::<Single<FUSED>>();
     }
 }

@@ -1,0 +1,220 @@
+//! The kernels around the update by expressions, in any precision: `update`, `square_sums`, `clip_norm`, `trust_ratios`.
+//!
+//! In: arenas, the table of factors, a pass's expressions. Out: changed arenas.
+
+use super::Real;
+use crate::expr::{Functions, LANES, Program, Quantity};
+use crate::graph::{Input, PassKind};
+use crate::plan::{BLOCK, FACTORS, Scaling, StepRow, Update};
+
+// A block of an arena has one row of factors, so the programs' blocks must not be longer.
+const _: () = assert!(BLOCK == LANES);
+
+/// States that an optimizer has at most.
+pub const MOST_STATES: usize = 3;
+
+/// Arenas under an update, or parts of them that begin at the block `first`; those that it does not have are empty.
+#[derive(Debug)]
+pub struct Updated<'a, T> {
+    /// The kernel's form.
+    pub update: Update,
+    /// What is computed.
+    pub program: &'a Program,
+    /// The step's numbers.
+    pub step: StepRow,
+    /// The slot of the loss scale.
+    pub scaling: &'a [T],
+    /// The table of factors, whole.
+    pub table: &'a [T],
+    /// The first block.
+    pub first: usize,
+    /// Gradients.
+    pub gradient: &'a [T],
+    /// Weights.
+    pub weight: &'a mut [T],
+    /// States.
+    pub states: [&'a mut [T]; MOST_STATES],
+    /// Gathered gradients.
+    pub gathered: &'a mut [T],
+    /// Averaged weights.
+    pub average: &'a mut [T],
+    /// The weights' copy in half precision.
+    pub half: &'a mut [T],
+}
+
+/// What an arena's optional twin holds in these elements.
+fn part<T: Copy>(values: &[T], at: usize, to: &mut [T]) {
+    if let Some(values) = values.get(at..at + to.len()) {
+        to.copy_from_slice(values);
+    }
+}
+
+impl<'a, T: Real> Updated<'a, T> {
+    /// Two halves, cut between blocks.
+    pub fn halves(self) -> (Self, Self) {
+        let half = self.weight.len() / BLOCK / 2 * BLOCK;
+        let cut = |values: &'a mut [T]| {
+            let at = half.min(values.len());
+            values.split_at_mut(at)
+        };
+        let Self { update, program, step, scaling, table, first, .. } = self;
+        let (gradient, weight) = (self.gradient.split_at(half), cut(self.weight));
+        let [a, b, c] = self.states.map(cut);
+        let (gathered, average, copy) = (cut(self.gathered), cut(self.average), cut(self.half));
+        let one = Self {
+            update,
+            program,
+            step,
+            scaling,
+            table,
+            first,
+            gradient: gradient.0,
+            weight: weight.0,
+            states: [a.0, b.0, c.0],
+            gathered: gathered.0,
+            average: average.0,
+            half: copy.0,
+        };
+        let other = Self {
+            update,
+            program,
+            step,
+            scaling,
+            table,
+            first: first + half / BLOCK,
+            gradient: gradient.1,
+            weight: weight.1,
+            states: [a.1, b.1, c.1],
+            gathered: gathered.1,
+            average: average.1,
+            half: copy.1,
+        };
+        (one, other)
+    }
+
+    /// Does it.
+    #[inline(always)]
+    pub fn run<F: Functions<T>>(self) {
+        let Self { update, program, step, scaling, table, first, gradient, .. } = self;
+        let Self { weight, mut states, gathered, average, half, .. } = self;
+        if update.scaled && scaling[OVERFLOW] != T::zero() {
+            // What was gathered before goes with it.
+            gathered.fill(T::zero());
+            return;
+        }
+        let inverse = if update.scaled { scaling[INVERSE] } else { T::one() };
+        let clip = table.first().copied().unwrap_or(T::one());
+        let mut registers = program.registers::<T>();
+        let outputs = program.outputs();
+        for at in (0..weight.len()).step_by(BLOCK) {
+            let len = BLOCK.min(weight.len() - at);
+            let row = (1 + first + at / BLOCK) * FACTORS;
+            let factor = |index: usize| table.get(row + index).copied().unwrap_or(T::one());
+            program.run::<T, F>(
+                &mut registers,
+                len,
+                |index, to| match Input::of(index) {
+                    Input::Weight => part(weight, at, to),
+                    Input::Gradient => part(gradient, at, to),
+                    Input::State(state) => {
+                        if let Some(state) = states.get(state) {
+                            part(state, at, to);
+                        }
+                    }
+                    Input::Gathered => part(gathered, at, to),
+                    Input::Average => part(average, at, to),
+                    Input::Rate => to.fill(factor(0)),
+                    Input::Decay => to.fill(factor(1)),
+                    Input::Trust => to.fill(factor(2)),
+                    Input::Matrix => to.fill(factor(3)),
+                    Input::Clip => to.fill(clip),
+                    Input::Inverse => to.fill(inverse),
+                },
+                |quantity, to| {
+                    let Quantity::Scalar(index) = quantity else { return };
+                    let value = step.scalars.get(usize::from(index)).copied().unwrap_or(0.0);
+                    to.fill(T::of(value));
+                },
+            );
+            let mut results = outputs.iter().map(|&place| &registers[usize::from(place)][..len]);
+            if !step.apply {
+                if let (true, Some(sum)) = (update.gathers, results.next_back()) {
+                    gathered[at..at + len].copy_from_slice(sum);
+                }
+                continue;
+            }
+            let mut put = |to: &mut [T]| {
+                if let Some(values) = results.next() {
+                    to[at..at + len].copy_from_slice(values);
+                }
+            };
+            if update.pass != PassKind::First {
+                put(weight);
+            }
+            if update.pass != PassKind::Second {
+                states.iter_mut().take(update.states.into()).for_each(|state| put(state));
+            }
+            if update.averages {
+                put(average);
+            }
+            if update.gathers {
+                gathered[at..at + len].fill(T::zero());
+            }
+            if update.writes_half() {
+                half[at..at + len].copy_from_slice(&weight[at..at + len]);
+            }
+        }
+    }
+}
+
+/// Places in the slot of the loss scale, as [`Scaling`] has them.
+const INVERSE: usize = 1;
+const OVERFLOW: usize = 3;
+const _: () = assert!(Scaling::LEN == 5);
+
+/// sums\[block\] = Σ x² over a block of the arena. Of gradients x = gathered + share · g without the loss scale, and 0
+/// where the rate's factor is 0.
+pub fn square_sums<T: Real>(
+    x: &[T],
+    gathered: Option<&[T]>,
+    scaling: Option<&[T]>,
+    table: Option<&[T]>,
+    sums: &mut [T],
+    step: &StepRow,
+) {
+    let share = gathered.map_or(T::one(), |_| T::of(step.scalars[crate::graph::SHARE]));
+    let scale = share * scaling.map_or(T::one(), |scaling| scaling[INVERSE]);
+    for (block, (sum, x)) in sums.iter_mut().zip(x.chunks(BLOCK)).enumerate() {
+        let stays = |table: &[T]| table[(1 + block) * FACTORS] == T::zero();
+        let gathered = gathered.map(|gathered| &gathered[block * BLOCK..]);
+        *sum = T::zero();
+        if table.is_none_or(|table| !stays(table)) {
+            for (i, &x) in x.iter().enumerate() {
+                let x = gathered.map_or(T::zero(), |gathered| gathered[i]) + scale * x;
+                *sum += x * x;
+            }
+        }
+    }
+}
+
+/// table\[0\] = min(1, max / (√Σ + 1e-6)), as `torch.nn.utils.clip_grad_norm_`
+pub fn clip_norm<T: Real>(sums: &[T], table: &mut [T], max: f64) {
+    let norm = sums.iter().map(|sum| sum.to_f64()).sum::<f64>().sqrt();
+    let clip = max / (norm + 1e-6);
+    // NaN stays.
+    table[0] = T::of(if clip > 1.0 { 1.0 } else { clip });
+}
+
+/// In the table's rows of each parameter: its norm over that of its direction, 1 where one of them is 0.
+pub fn trust_ratios<T: Real>(params: &[T], directions: &[T], views: &[u32], table: &mut [T]) {
+    for view in views.chunks_exact(2) {
+        let blocks = view[0] as usize..(view[0] + view[1]) as usize;
+        let norm =
+            |sums: &[T]| sums[blocks.clone()].iter().map(|sum| sum.to_f64()).sum::<f64>().sqrt();
+        let (weight, direction) = (norm(params), norm(directions));
+        let ratio = if weight == 0.0 || direction == 0.0 { 1.0 } else { weight / direction };
+        for block in blocks {
+            table[(1 + block) * FACTORS + 2] = T::of(ratio);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Groups of parameters with learning rates and weight decay of their own, and frozen ones.
+//!
+//! In: groups, a layout. Out: two factors for each parameter.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::model::{ParamKind, ParamLayout, ParamView};
+
+/// Parameters and what their learning rate and decay are multiplied by. Where several groups match a parameter, their
+/// factors are multiplied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// `bias`, `norm` (vectors of weights: those of normalisation, and scales), `matrix`; or a name in which `*` stands
+    /// for anything: `0.weight`, `2.*`.
+    pub matches: String,
+    /// Factor of the learning rate, 0 or more.
+    pub lr: f64,
+    /// Factor of the weight decay, 0 or more.
+    pub decay: f64,
+    /// Whether they stay as they are, bit for bit.
+    pub frozen: bool,
+}
+
+/// What a parameter's learning rate and weight decay are multiplied by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Factors {
+    /// Of the rate; 0 for what stays.
+    pub lr: f64,
+    /// Of the decay.
+    pub decay: f64,
+}
+
+impl Group {
+    /// Those that match get no weight decay.
+    pub fn without_decay(matches: &str) -> Self {
+        Self { matches: matches.to_string(), lr: 1.0, decay: 0.0, frozen: false }
+    }
+
+    /// Those that match stay as they are.
+    pub fn frozen(matches: &str) -> Self {
+        Self { matches: matches.to_string(), lr: 1.0, decay: 1.0, frozen: true }
+    }
+
+    /// Whether a parameter is one of them.
+    pub fn has(&self, view: &ParamView) -> bool {
+        let bias = view.name == "bias" || view.name.ends_with(".bias");
+        match self.matches.as_str() {
+            "bias" => bias,
+            "norm" => view.kind == ParamKind::Norm,
+            "matrix" => view.shape.len() == 2,
+            pattern => fits(pattern, &view.name),
+        }
+    }
+
+    /// Checks the factors.
+    ///
+    /// # Errors
+    /// If one is negative or no number.
+    pub fn check(&self) -> Result<()> {
+        for (name, value) in [("lr", self.lr), ("decay", self.decay)] {
+            if !(value >= 0.0 && value.is_finite()) {
+                let problem = format!(
+                    "{}: {name} is {value}, but it must be a finite number of 0 or more",
+                    self.matches
+                );
+                return Err(Error::setting("--groups", problem));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a name is one that a pattern with `*` stands for.
+fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, rest)) => {
+            let Some(left) = name.strip_prefix(start) else { return false };
+            (0..=left.len())
+                .filter(|&at| left.is_char_boundary(at))
+                .any(|at| fits(rest, &left[at..]))
+        }
+    }
+}
+
+/// The factors of each parameter of a layout, in its order.
+///
+/// # Errors
+/// If a group is impossible, or matches nothing; the message lists the parameters.
+pub fn factors(groups: &[Group], layout: &ParamLayout) -> Result<Vec<Factors>> {
+    for group in groups {
+        group.check()?;
+        if !layout.views().iter().any(|view| group.has(view)) {
+            let names: Vec<_> = layout.views().iter().map(|view| view.name.as_str()).collect();
+            let problem = format!(
+                "\"{}\" matches no parameter; there are {}, and the kinds bias, norm, matrix",
+                group.matches,
+                names.join(", ")
+            );
+            return Err(Error::setting("--groups", problem));
+        }
+    }
+    let of = |view: &ParamView| {
+        let mine = groups.iter().filter(|group| group.has(view));
+        // What its layer moves, or nothing, is no matter of the optimizer.
+        let lr = if view.trainable { 1.0 } else { 0.0 };
+        mine.fold(Factors { lr, decay: 1.0 }, |factors, group| Factors {
+            lr: if group.frozen { 0.0 } else { factors.lr * group.lr },
+            decay: factors.decay * group.decay,
+        })
+    };
+    Ok(layout.views().iter().map(of).collect())
+}
+
+impl fmt::Display for Group {
+    /// `0.*: lr=0.1, decay=0`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if self.lr != 1.0 {
+            parts.push(format!("lr={}", self.lr));
+        }
+        if self.decay != 1.0 {
+            parts.push(format!("decay={}", self.decay));
+        }
+        if self.frozen {
+            parts.push("frozen=true".to_string());
+        }
+        write!(f, "{}: {}", self.matches, parts.join(", "))
+    }
+}
+
+impl FromStr for Group {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = |problem: String| Error::setting("--groups", problem);
+        let form = "write groups such as 0.*: lr=0.1, decay=0; bias: decay=0; 2.*: frozen=true";
+        let (matches, settings) = text
+            .split_once(':')
+            .ok_or_else(|| wrong(format!("\"{text}\" has no colon; {form}")))?;
+        let matches = matches.trim();
+        if matches.is_empty() {
+            return Err(wrong(format!("\"{text}\" names no parameters; {form}")));
+        }
+        let mut group = Self { matches: matches.to_string(), lr: 1.0, decay: 1.0, frozen: false };
+        for setting in settings.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+            let (key, value) = setting
+                .split_once('=')
+                .ok_or_else(|| wrong(format!("{matches}: \"{setting}\" is no setting=value")))?;
+            let (key, value) = (key.trim(), value.trim());
+            let number = || {
+                value
+                    .parse()
+                    .map_err(|_| wrong(format!("{matches}: {key}: \"{value}\" is not a number")))
+            };
+            match key {
+                "lr" => group.lr = number()?,
+                "decay" => group.decay = number()?,
+                "frozen" => {
+                    group.frozen = value.parse().map_err(|_| {
+                        wrong(format!("{matches}: frozen: \"{value}\" is not true or false"))
+                    })?;
+                }
+                _ => {
+                    let problem =
+                        format!("{matches}: no setting \"{key}\"; known: lr, decay, frozen");
+                    return Err(wrong(problem));
+                }
+            }
+        }
+        Ok(group)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Sequential;
+
+    #[test]
+    fn patterns_stand_for_names() {
+        for (pattern, name, want) in [
+            ("0.*", "0.weight", true),
+            ("0.*", "10.weight", false),
+            ("*.bias", "10.bias", true),
+            ("*", "0.weight", true),
+            ("*a*b", "xaybzb", true),
+            ("*a*b", "xayb.", false),
+            ("0.weight", "0.weights", false),
+        ] {
+            assert_eq!(fits(pattern, name), want, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn factors_of_all_groups_are_multiplied() {
+        let layout = Sequential::new().dense(3).relu().dense(2).layout(5).unwrap();
+        let groups: Vec<Group> =
+            ["0.*: lr=0.5, decay=0.5", "bias: decay=0", "2.weight: frozen=true"]
+                .map(|text| text.parse().unwrap())
+                .into();
+        let got: Vec<_> =
+            factors(&groups, &layout).unwrap().iter().map(|it| (it.lr, it.decay)).collect();
+        assert_eq!(got, [(0.5, 0.5), (0.5, 0.0), (0.0, 1.0), (1.0, 0.0)]);
+        for group in &groups {
+            assert_eq!(group.to_string().parse::<Group>().unwrap(), *group);
+        }
+        let said = factors(&[Group::without_decay("norm")], &layout).unwrap_err().to_string();
+        assert!(
+            said.contains("\"norm\" matches no parameter; there are 0.weight, 0.bias"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn wrong_groups_say_what_is_wrong() {
+        for (text, part) in [
+            ("0.*", "has no colon"),
+            (": lr=1", "names no parameters"),
+            ("0.*: lr", "no setting=value"),
+            ("0.*: lr=fast", "not a number"),
+            ("0.*: rate=1", "known: lr, decay, frozen"),
+            ("0.*: frozen=1", "true or false"),
+        ] {
+            let said = text.parse::<Group>().unwrap_err().to_string();
+            assert!(said.starts_with("--groups: ") && said.contains(part), "{said}");
+        }
+        let group = "0.*: lr=-1".parse::<Group>().unwrap();
+        assert!(group.check().unwrap_err().to_string().contains("0 or more"));
+    }
+}

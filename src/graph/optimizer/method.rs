@@ -1,0 +1,567 @@
+//! The table of optimizers: for each its settings, what it keeps, and its formulas as expressions.
+//!
+//! An optimizer is a row here, and an arm in `pace.rs` if its formulas take numbers that change from step to step.
+//! Plans turn these expressions into one kernel, `update`.
+
+use crate::expr::{Compare, Expr, Quantity};
+use crate::vocabulary::Entry;
+
+/// Settings of an optimizer at most.
+pub(super) const MOST_SETTINGS: usize = 8;
+
+/// What a setting may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Range {
+    /// At least 0 and below 1.
+    Share,
+    /// Finite and 0 or more.
+    Positive0,
+    /// Finite and above 0.
+    Positive,
+    /// True or false, kept as 1 or 0.
+    Flag,
+    /// A whole number from 1 to 20.
+    Count,
+}
+
+/// A setting: its name in texts, its default, what it may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Setting {
+    pub(super) name: &'static str,
+    pub(super) default: f64,
+    pub(super) range: Range,
+}
+
+const fn setting(name: &'static str, default: f64, range: Range) -> Setting {
+    Setting { name, default, range }
+}
+
+/// Numbers of the step, by their place in [`crate::plan::StepRow::scalars`]: the learning rate, the weight decay, then
+/// those of an optimizer's own, and last what averaged
+/// weights take of the new ones.
+pub(super) const LR: u8 = 0;
+pub(super) const DECAY: u8 = 1;
+pub(super) const OWN: u8 = 2;
+/// What a step's gradient counts among those that are gathered.
+pub(in crate::graph) const SHARE: u8 = 6;
+pub(in crate::graph) const AVERAGE: u8 = 7;
+
+/// Places of an expression's inputs.
+pub(in crate::graph) mod input {
+    pub(in crate::graph) const WEIGHT: u8 = 0;
+    pub(in crate::graph) const GRADIENT: u8 = 1;
+    pub(in crate::graph) const STATE: u8 = 2;
+    pub(in crate::graph) const GATHERED: u8 = 5;
+    pub(in crate::graph) const AVERAGE: u8 = 6;
+    pub(in crate::graph) const RATE: u8 = 7;
+    pub(in crate::graph) const DECAY: u8 = 8;
+    pub(in crate::graph) const TRUST: u8 = 9;
+    pub(in crate::graph) const MATRIX: u8 = 10;
+    pub(in crate::graph) const CLIP: u8 = 11;
+    pub(in crate::graph) const INVERSE: u8 = 12;
+}
+
+/// What a row's formulas are made of.
+pub(super) struct Terms<'a> {
+    settings: &'static [Setting],
+    values: &'a [f64],
+    /// The gradient, with all that was done to it before.
+    pub(super) g: Expr,
+}
+
+impl<'a> Terms<'a> {
+    pub(super) fn new(method: &'static Method, values: &'a [f64], g: Expr) -> Self {
+        Self { settings: method.settings, values, g }
+    }
+
+    /// A setting of the row's own.
+    fn of(&self, name: &str) -> f64 {
+        let place = self.settings.iter().position(|setting| setting.name == name);
+        place.map_or(0.0, |place| self.values[place])
+    }
+
+    fn on(&self, name: &str) -> bool {
+        self.of(name) != 0.0
+    }
+
+    fn w(&self) -> Expr {
+        Expr::input(input::WEIGHT)
+    }
+
+    fn state(&self, index: u8) -> Expr {
+        Expr::input(input::STATE + index)
+    }
+
+    /// One of the step's numbers that are the optimizer's own.
+    fn own(&self, index: u8) -> Expr {
+        Expr::quantity(Quantity::Scalar(OWN + index))
+    }
+
+    /// What learning rates of this parameter are multiplied by.
+    fn share(&self) -> Expr {
+        Expr::input(input::RATE)
+    }
+
+    fn lr(&self) -> Expr {
+        Expr::quantity(Quantity::Scalar(LR)) * self.share()
+    }
+
+    fn decay(&self) -> Expr {
+        if self.on("weight-decay") {
+            Expr::quantity(Quantity::Scalar(DECAY)) * Expr::input(input::DECAY)
+        } else {
+            Expr::constant(0.0)
+        }
+    }
+
+    /// g + wd·w
+    fn coupled(&self) -> Expr {
+        &self.g + self.decay() * self.w()
+    }
+
+    /// w − lr·wd·w
+    fn kept(&self) -> Expr {
+        self.w() * (1.0 - self.lr() * self.decay())
+    }
+
+    /// Gradient and weight after decay of either kind.
+    fn decayed(&self, decoupled: bool) -> (Expr, Expr) {
+        if decoupled { (self.g.clone(), self.kept()) } else { (self.coupled(), self.w()) }
+    }
+
+    /// A running mean: β x + (1 − β) y
+    fn mean(&self, beta: &str, x: Expr, y: Expr) -> Expr {
+        let beta = self.of(beta);
+        beta * x + (1.0 - beta) * y
+    }
+
+    /// The running means of Adam's family, in states 0 and 1.
+    fn moments(&self, g: &Expr) -> (Expr, Expr) {
+        (
+            self.mean("beta1", self.state(0), g.clone()),
+            self.mean("beta2", self.state(1), g.square()),
+        )
+    }
+}
+
+/// What happens between an optimizer's two passes, of which the first leaves a direction in the last state.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Between {
+    /// Each parameter's norm over that of its direction becomes its trust ratio.
+    Norms,
+    /// The directions of matrices are made orthogonal, nearly, by Newton and Schulz's iteration.
+    Orthogonal {
+        /// Turns of the iteration.
+        turns: u32,
+        /// Keeps the norm that the directions are divided by from 0.
+        eps: f64,
+        /// Whether trust ratios are 0.2 √max(rows, columns), so that moves are as long as `AdamW`'s; else
+        /// √max(1, rows / columns).
+        match_rms: bool,
+    },
+}
+
+/// A row.
+pub(super) struct Method {
+    pub(super) name: &'static str,
+    pub(super) settings: &'static [Setting],
+    /// PyTorch's learning rate where none is given.
+    pub(super) lr: f64,
+    /// Names of the arenas it keeps under these settings.
+    pub(super) states: fn(&Terms<'_>) -> &'static [&'static str],
+    /// New values: of the weight, then of each state.
+    pub(super) formulas: fn(&Terms<'_>) -> Vec<Expr>,
+    /// Of those that take two passes: what happens in between, and the second one's new value of the weight.
+    pub(super) second: Option<(fn(&Terms<'_>) -> Between, fn(&Terms<'_>) -> Expr)>,
+    /// Which state holds the weights that are for use, where those that gradients are taken at are others.
+    pub(super) evaluated: Option<usize>,
+}
+
+impl std::fmt::Debug for Method {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+const WEIGHT_DECAY: Setting = setting("weight-decay", 0.0, Range::Positive0);
+const BETA1: Setting = setting("beta1", 0.9, Range::Share);
+const BETA2: Setting = setting("beta2", 0.999, Range::Share);
+const EPS: Setting = setting("eps", 1e-8, Range::Positive);
+const DECOUPLED: Setting = setting("decoupled", 0.0, Range::Flag);
+
+macro_rules! method {
+    ($name:literal, $lr:literal, [$($setting:expr),*], $states:expr, $formulas:expr) => {
+        Method {
+            name: $name,
+            settings: &[$($setting),*],
+            lr: $lr,
+            states: $states,
+            formulas: $formulas,
+            second: None,
+            evaluated: None,
+        }
+    };
+}
+
+/// Every optimizer, in the order in which help texts list them.
+pub(super) static METHODS: [Method; 13] = [
+    method!(
+        "sgd",
+        1e-3,
+        [
+            setting("momentum", 0.0, Range::Share),
+            setting("dampening", 0.0, Range::Positive0),
+            setting("nesterov", 0.0, Range::Flag),
+            WEIGHT_DECAY
+        ],
+        |t| if t.on("momentum") { &["velocity"] } else { &[] },
+        sgd
+    ),
+    method!(
+        "adam",
+        1e-3,
+        [BETA1, BETA2, EPS, WEIGHT_DECAY, setting("amsgrad", 0.0, Range::Flag)],
+        |t| if t.on("amsgrad") { &["m", "v", "largest_v"] } else { &["m", "v"] },
+        |t| adam(t, false)
+    ),
+    method!(
+        "adamw",
+        1e-3,
+        [
+            BETA1,
+            BETA2,
+            EPS,
+            setting("weight-decay", 0.01, Range::Positive0),
+            setting("amsgrad", 0.0, Range::Flag)
+        ],
+        |t| if t.on("amsgrad") { &["m", "v", "largest_v"] } else { &["m", "v"] },
+        |t| adam(t, true)
+    ),
+    method!(
+        "rmsprop",
+        1e-2,
+        [
+            setting("alpha", 0.99, Range::Share),
+            EPS,
+            WEIGHT_DECAY,
+            setting("momentum", 0.0, Range::Share),
+            setting("centered", 0.0, Range::Flag)
+        ],
+        |t| match (t.on("centered"), t.on("momentum")) {
+            (false, false) => &["square_mean"],
+            (false, true) => &["square_mean", "velocity"],
+            (true, false) => &["square_mean", "mean"],
+            (true, true) => &["square_mean", "mean", "velocity"],
+        },
+        rmsprop
+    ),
+    method!(
+        "adagrad",
+        1e-2,
+        [
+            setting("lr-decay", 0.0, Range::Positive0),
+            WEIGHT_DECAY,
+            setting("initial-accumulator", 0.0, Range::Positive0),
+            setting("eps", 1e-10, Range::Positive)
+        ],
+        |_| &["sum"],
+        |t| {
+            let g = t.coupled();
+            let sum = t.state(0) + t.own(0) + g.square();
+            vec![t.w() - t.own(1) * t.share() * g / (sum.sqrt() + t.of("eps")), sum]
+        }
+    ),
+    method!(
+        "adadelta",
+        1.0,
+        [setting("rho", 0.9, Range::Share), setting("eps", 1e-6, Range::Positive), WEIGHT_DECAY],
+        |_| &["square_mean", "change_mean"],
+        |t| {
+            let (g, eps) = (t.coupled(), t.of("eps"));
+            let square = t.mean("rho", t.state(0), g.square());
+            let change = (t.state(1) + eps).sqrt() / (&square + eps).sqrt() * g;
+            let changes = t.mean("rho", t.state(1), change.square());
+            vec![t.w() - t.lr() * change, square, changes]
+        }
+    ),
+    method!("adamax", 2e-3, [BETA1, BETA2, EPS, WEIGHT_DECAY], |_| &["m", "largest"], |t| {
+        let g = t.coupled();
+        let m = t.mean("beta1", t.state(0), g.clone());
+        let largest = (t.of("beta2") * t.state(1)).max(&(g.abs() + t.of("eps")));
+        vec![t.w() - t.own(0) * t.share() * &m / &largest, m, largest]
+    }),
+    method!(
+        "nadam",
+        2e-3,
+        [
+            BETA1,
+            BETA2,
+            EPS,
+            WEIGHT_DECAY,
+            setting("momentum-decay", 4e-3, Range::Positive0),
+            DECOUPLED
+        ],
+        |_| &["m", "v"],
+        |t| {
+            let (g, w) = t.decayed(t.on("decoupled"));
+            let (m, v) = t.moments(&g);
+            let divisor = v.sqrt() / t.own(2) + t.of("eps");
+            let change = (t.own(0) * g + t.own(1) * &m) / divisor;
+            vec![w - t.share() * change, m, v]
+        }
+    ),
+    method!("radam", 1e-3, [BETA1, BETA2, EPS, WEIGHT_DECAY, DECOUPLED], |_| &["m", "v"], |t| {
+        let (g, w) = t.decayed(t.on("decoupled"));
+        let (m, v) = t.moments(&g);
+        let change = (t.own(0) / (v.sqrt() + t.of("eps")) + t.own(1)) * &m;
+        vec![w - t.share() * change, m, v]
+    }),
+    method!(
+        "lion",
+        1e-4,
+        [BETA1, setting("beta2", 0.99, Range::Share), WEIGHT_DECAY],
+        |_| &["m"],
+        |t| {
+            let direction = t.mean("beta1", t.state(0), t.g.clone()).sign();
+            let m = t.mean("beta2", t.state(0), t.g.clone());
+            vec![t.kept() - t.lr() * direction, m]
+        }
+    ),
+    Method {
+        name: "lamb",
+        settings: &[
+            BETA1,
+            BETA2,
+            setting("eps", 1e-6, Range::Positive),
+            setting("weight-decay", 0.01, Range::Positive0),
+        ],
+        lr: 1e-3,
+        states: |_| &["m", "v", "direction"],
+        formulas: |t| {
+            let (m, v) = t.moments(&t.g);
+            let divisor = v.sqrt() / t.own(1) + t.of("eps");
+            let direction = t.own(0) * &m / divisor + t.decay() * t.w();
+            vec![t.w(), m, v, direction]
+        },
+        second: Some((
+            |_| Between::Norms,
+            |t| t.w() - t.lr() * Expr::input(input::TRUST) * t.state(2),
+        )),
+        evaluated: None,
+    },
+    Method {
+        name: "muon",
+        settings: &[
+            setting("momentum", 0.95, Range::Share),
+            setting("nesterov", 1.0, Range::Flag),
+            setting("weight-decay", 0.1, Range::Positive0),
+            setting("eps", 1e-7, Range::Positive),
+            setting("steps", 5.0, Range::Count),
+            setting("match-rms", 0.0, Range::Flag),
+            BETA1,
+            BETA2,
+        ],
+        lr: 1e-3,
+        states: |_| &["m", "v", "direction"],
+        formulas: muon,
+        second: Some((
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 20")]
+            |t| Between::Orthogonal {
+                turns: t.of("steps") as u32,
+                eps: t.of("eps"),
+                match_rms: t.on("match-rms"),
+            },
+            |t| t.kept() - t.lr() * Expr::input(input::TRUST) * t.state(2),
+        )),
+        evaluated: None,
+    },
+    Method {
+        name: "schedule-free",
+        settings: &[
+            BETA1,
+            BETA2,
+            EPS,
+            WEIGHT_DECAY,
+            setting("r", 0.0, Range::Positive0),
+            setting("lr-power", 2.0, Range::Positive0),
+        ],
+        lr: 2.5e-3,
+        states: |_| &["z", "v", "x"],
+        formulas: schedule_free,
+        second: None,
+        evaluated: Some(2),
+    },
+];
+
+/// v ← µ v + (1 − dampening) g, of the first step v ← g
+fn sgd(t: &Terms<'_>) -> Vec<Expr> {
+    let g = t.coupled();
+    if !t.on("momentum") {
+        return vec![t.w() - t.lr() * g];
+    }
+    let momentum = t.of("momentum");
+    let share = if t.on("dampening") { t.own(0) } else { Expr::constant(1.0) };
+    let velocity = momentum * t.state(0) + share * &g;
+    let change = if t.on("nesterov") { g + momentum * &velocity } else { velocity.clone() };
+    vec![t.w() - t.lr() * change, velocity]
+}
+
+fn adam(t: &Terms<'_>, decoupled: bool) -> Vec<Expr> {
+    let (g, w) = t.decayed(decoupled);
+    let (m, v) = t.moments(&g);
+    let largest = if t.on("amsgrad") { t.state(2).max(&v) } else { v.clone() };
+    let divisor = largest.sqrt() / t.own(1) + t.of("eps");
+    let mut new = vec![w - t.own(0) * t.share() * &m / divisor, m, v];
+    if t.on("amsgrad") {
+        new.push(largest);
+    }
+    new
+}
+
+fn rmsprop(t: &Terms<'_>) -> Vec<Expr> {
+    let g = t.coupled();
+    let square = t.mean("alpha", t.state(0), g.square());
+    let mut states = vec![square.clone()];
+    let mut variance = square;
+    if t.on("centered") {
+        let mean = t.mean("alpha", t.state(1), g.clone());
+        // Rounding may take it below 0.
+        variance = (&variance - mean.square()).max(&Expr::constant(0.0));
+        states.push(mean);
+    }
+    let mut change = g / (variance.sqrt() + t.of("eps"));
+    if t.on("momentum") {
+        let index = if t.on("centered") { 2 } else { 1 };
+        change = t.of("momentum") * t.state(index) + change;
+        states.push(change.clone());
+    }
+    let mut new = vec![t.w() - t.lr() * change];
+    new.extend(states);
+    new
+}
+
+/// The direction of `AdamW` for what is no matrix, in the same states.
+fn muon(t: &Terms<'_>) -> Vec<Expr> {
+    let (momentum, matrix) = (t.of("momentum"), Expr::input(input::MATRIX));
+    let of = |yes: &Expr, no: &Expr| Expr::select(Compare::Eq, &matrix, &1.0.into(), yes, no);
+    let velocity = momentum * t.state(0) + &t.g;
+    let ahead = if t.on("nesterov") { &t.g + momentum * &velocity } else { velocity.clone() };
+    let (m, v) = t.moments(&t.g);
+    let adam = t.own(0) * &m / (v.sqrt() / t.own(1) + 1e-8);
+    vec![t.w(), of(&velocity, &m), v, of(&ahead, &adam)]
+}
+
+/// Gradients are taken at y = w, between z, which moves, and x, the mean of where z has been.
+fn schedule_free(t: &Terms<'_>) -> Vec<Expr> {
+    let (y, beta) = (t.w(), t.of("beta1"));
+    let (share, first) = (t.own(0), t.own(2));
+    // All three begin where the weights do.
+    let begun = |state: Expr| Expr::select(Compare::Eq, &first, &1.0.into(), &y, &state);
+    let (z, x) = (begun(t.state(0)), begun(t.state(2)));
+    let v = t.mean("beta2", t.state(1), t.g.square());
+    let change = &t.g / (v.sqrt() / t.own(1) + t.of("eps")) + t.decay() * &y;
+    let moved = &z - t.lr() * &change;
+    let mean = (1.0 - &share) * x + &share * &moved;
+    // y + c (z − y) − lr (1 − β + β c) change
+    let step = t.lr() * (1.0 - beta + beta * &share) * change;
+    vec![&y + &share * (z - &y) - step, moved, v, mean]
+}
+
+/// What documents say of each row, in the table's order.
+pub(super) const VOCABULARY: &[Entry] = &[
+    Entry {
+        name: "sgd",
+        formula: "g ← g + wd·w; v ← µ v + (1 − dampening) g; w ← w − lr (nesterov ? g + µ v : v)",
+        parameters: "momentum 0, dampening 0, nesterov false, weight-decay 0",
+        source: "torch.optim.SGD",
+        tests: TESTS,
+    },
+    Entry {
+        name: "adam",
+        formula: "g ← g + wd·w; m ← β₁ m + (1 − β₁) g; v ← β₂ v + (1 − β₂) g²; w ← w − lr m̂ / (√v̂ + eps); amsgrad: the largest v so far",
+        parameters: "beta1 0.9, beta2 0.999, eps 1e-8, weight-decay 0, amsgrad false",
+        source: "torch.optim.Adam; Kingma and Ba 2014, arXiv:1412.6980",
+        tests: TESTS,
+    },
+    Entry {
+        name: "adamw",
+        formula: "w ← w − lr·wd·w, then adam without decay",
+        parameters: "beta1 0.9, beta2 0.999, eps 1e-8, weight-decay 0.01, amsgrad false",
+        source: "torch.optim.AdamW; Loshchilov and Hutter 2017, arXiv:1711.05101",
+        tests: TESTS,
+    },
+    Entry {
+        name: "rmsprop",
+        formula: "g ← g + wd·w; s ← α s + (1 − α) g²; centered: s less the square of g's running mean; w ← w − lr (µ-velocity of g / (√s + eps))",
+        parameters: "alpha 0.99, eps 1e-8, weight-decay 0, momentum 0, centered false",
+        source: "torch.optim.RMSprop; Hinton 2012, Neural Networks for Machine Learning, lecture 6",
+        tests: TESTS,
+    },
+    Entry {
+        name: "adagrad",
+        formula: "g ← g + wd·w; s ← s + g²; w ← w − lr / (1 + (t − 1) lr-decay) · g / (√s + eps)",
+        parameters: "lr-decay 0, weight-decay 0, initial-accumulator 0, eps 1e-10",
+        source: "torch.optim.Adagrad; Duchi et al. 2011, JMLR 12",
+        tests: TESTS,
+    },
+    Entry {
+        name: "adadelta",
+        formula: "g ← g + wd·w; s ← ρ s + (1 − ρ) g²; d = √(u + eps) / √(s + eps) · g; u ← ρ u + (1 − ρ) d²; w ← w − lr d",
+        parameters: "rho 0.9, eps 1e-6, weight-decay 0",
+        source: "torch.optim.Adadelta; Zeiler 2012, arXiv:1212.5701",
+        tests: TESTS,
+    },
+    Entry {
+        name: "adamax",
+        formula: "g ← g + wd·w; m ← β₁ m + (1 − β₁) g; u ← max(β₂ u, |g| + eps); w ← w − lr / (1 − β₁ᵗ) · m / u",
+        parameters: "beta1 0.9, beta2 0.999, eps 1e-8, weight-decay 0",
+        source: "torch.optim.Adamax; Kingma and Ba 2014, arXiv:1412.6980",
+        tests: TESTS,
+    },
+    Entry {
+        name: "nadam",
+        formula: "µₜ = β₁ (1 − 0.96^(t ψ) / 2); w ← w − lr ((1 − µₜ) g / (1 − Πµ) + µₜ₊₁ m / (1 − Πµ·µₜ₊₁)) / (√v̂ + eps)",
+        parameters: "beta1 0.9, beta2 0.999, eps 1e-8, weight-decay 0, momentum-decay 4e-3 (ψ), decoupled false",
+        source: "torch.optim.NAdam; Dozat 2016, ICLR workshop",
+        tests: TESTS,
+    },
+    Entry {
+        name: "radam",
+        formula: "ρ∞ = 2 / (1 − β₂) − 1; ρₜ = ρ∞ − 2 t β₂ᵗ / (1 − β₂ᵗ); w ← w − lr m̂ · (ρₜ > 5 ? r √(1 − β₂ᵗ) / (√v + eps) : 1)",
+        parameters: "beta1 0.9, beta2 0.999, eps 1e-8, weight-decay 0, decoupled false",
+        source: "torch.optim.RAdam; Liu et al. 2019, arXiv:1908.03265",
+        tests: TESTS,
+    },
+    Entry {
+        name: "lion",
+        formula: "w ← w − lr (sign(β₁ m + (1 − β₁) g) + wd·w); m ← β₂ m + (1 − β₂) g",
+        parameters: "beta1 0.9, beta2 0.99, weight-decay 0",
+        source: "Chen et al. 2023, arXiv:2302.06675, algorithm 2",
+        tests: TESTS,
+    },
+    Entry {
+        name: "lamb",
+        formula: "r = m̂ / (√v̂ + eps) + wd·w; w ← w − lr |w| / |r| · r, with norms over each parameter, and 1 for their ratio where one is 0",
+        parameters: "beta1 0.9, beta2 0.999, eps 1e-6, weight-decay 0.01",
+        source: "You et al. 2019, arXiv:1904.00962, algorithm 2, φ the identity",
+        tests: TESTS,
+    },
+    Entry {
+        name: "muon",
+        formula: "v ← µ v + g; O = orthogonal part of (nesterov ? g + µ v : v), by X ← 3.4445 X − 4.775 X Xᵀ X + 2.0315 (X Xᵀ)² X from X = v / |v|; w ← w − lr·wd·w − lr √max(1, rows/columns) O, or match-rms: lr 0.2 √max(rows, columns); adamw with eps 1e-8 for what is no matrix",
+        parameters: "momentum 0.95, nesterov true, weight-decay 0.1, eps 1e-7, steps 5, match-rms false, beta1 0.9, beta2 0.999",
+        source: "torch.optim.Muon (adjust_lr_fn original, match_rms_adamw) but in single precision; Jordan et al. 2024, kellerjordan.github.io/posts/muon",
+        tests: TESTS,
+    },
+    Entry {
+        name: "schedule-free",
+        formula: "z ← z − lr (g / (√v̂ + eps) + wd·y); x ← (1 − c) x + c z, c = (tʳ lr_maxᵖ)'s share of its sum so far; y = β₁ x + (1 − β₁) z; gradients at y, validation and the saved weights at x",
+        parameters: "beta1 0.9, beta2 0.999, eps 1e-8, weight-decay 0, r 0, lr-power 2 (p)",
+        source: "AdamW of Defazio et al. 2024, arXiv:2405.15682",
+        tests: TESTS,
+    },
+];
+
+/// Every optimizer is held by the same tests.
+const TESTS: &str = "optimizers::trajectories_in_f64_are_those_of_the_references, \
+     optimizers::trajectories_in_f32_are_those_of_the_references, optimizers::every_optimizer_reaches_both_minima";

@@ -1,0 +1,173 @@
+//! What changes from one move of the weights to the next, computed ahead in double precision.
+//!
+//! In: the moves in their order, each with its learning rate. Out: the scalars of their steps.
+
+use super::method::{AVERAGE, DECAY, LR, OWN};
+use super::{Optimizer, Rule};
+use crate::graph::Average;
+
+/// Scalars of a step.
+const SCALARS: usize = 8;
+
+/// The numbers of one move.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Move {
+    /// 1 − β₁ᵗ
+    pub correction1: f64,
+    /// √(1 − β₂ᵗ)
+    pub correction2: f64,
+    /// What expressions of the update take besides.
+    pub scalars: [f64; SCALARS],
+}
+
+/// Where in the run a move stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moment {
+    /// Learning rate.
+    pub lr: f64,
+    /// What weight decay is multiplied by.
+    pub decay: f64,
+    /// The epoch, from 0.
+    pub epoch: u32,
+    /// Whether it is the epoch's last move.
+    pub last: bool,
+}
+
+/// Counts the moves of a run: some optimizers' numbers depend on all moves before.
+#[derive(Clone, Debug)]
+pub struct Pace {
+    optimizer: Optimizer,
+    average: Option<Average>,
+    moves: u64,
+    /// `NAdam`'s product of µ so far.
+    product: f64,
+    /// The sum of schedule-free's weights so far, and the largest rate.
+    sum: f64,
+    largest: f64,
+    /// Weights that the average is of.
+    averaged: u64,
+}
+
+impl Pace {
+    /// Before the first move.
+    pub fn new(optimizer: Optimizer, average: Option<Average>) -> Self {
+        Self { optimizer, average, moves: 0, product: 1.0, sum: 0.0, largest: 0.0, averaged: 0 }
+    }
+
+    /// The numbers of the next move.
+    pub fn next(&mut self, moment: Moment) -> Move {
+        self.moves += 1;
+        let rule = self.optimizer.rule();
+        let (correction1, correction2) = self.optimizer.corrections(self.moves);
+        let mut scalars = [0.0; SCALARS];
+        scalars[usize::from(LR)] = moment.lr;
+        let decay = rule.get("weight-decay").unwrap_or(0.0);
+        scalars[usize::from(DECAY)] = decay * moment.decay;
+        let own = self.own(&rule, moment.lr, (correction1, correction2));
+        scalars[usize::from(OWN)..][..own.len()].copy_from_slice(&own);
+        if let Some(average) = self.average {
+            let (share, counted) = average.share(self.moves - 1, self.averaged, moment);
+            scalars[usize::from(AVERAGE)] = share;
+            self.averaged += u64::from(counted);
+        }
+        Move { correction1, correction2, scalars }
+    }
+
+    /// Those of the optimizer's own.
+    fn own(&mut self, rule: &Rule, lr: f64, (correction1, correction2): (f64, f64)) -> [f64; 3] {
+        let of = |name: &str| rule.get(name).unwrap_or(0.0);
+        let t = self.moves as f64;
+        let first = self.moves == 1;
+        match rule.method().name {
+            "sgd" => [if first { 1.0 } else { 1.0 - of("dampening") }, 0.0, 0.0],
+            "adam" | "adamw" => [lr / correction1, correction2, 0.0],
+            "adagrad" => {
+                let start = if first { of("initial-accumulator") } else { 0.0 };
+                [start, lr / (1.0 + (t - 1.0) * of("lr-decay")), 0.0]
+            }
+            "adamax" => [lr / correction1, 0.0, 0.0],
+            "nadam" => {
+                let share =
+                    |t: f64| of("beta1") * (1.0 - 0.5 * 0.96_f64.powf(t * of("momentum-decay")));
+                self.product *= share(t);
+                let next = share(t + 1.0);
+                [
+                    lr * (1.0 - share(t)) / (1.0 - self.product),
+                    lr * next / (1.0 - self.product * next),
+                    correction2,
+                ]
+            }
+            "radam" => {
+                let all = 2.0 / (1.0 - of("beta2")) - 1.0;
+                let power = of("beta2").powf(t);
+                let now = all - 2.0 * t * power / (1.0 - power);
+                if now > 5.0 {
+                    let wide = (now - 4.0) * (now - 2.0) * all;
+                    let rectified = (wide / ((all - 4.0) * (all - 2.0) * now)).sqrt();
+                    [lr / correction1 * correction2 * rectified, 0.0, 0.0]
+                } else {
+                    [0.0, lr / correction1, 0.0]
+                }
+            }
+            "lamb" | "muon" => [1.0 / correction1, correction2, 0.0],
+            "schedule-free" => {
+                self.largest = self.largest.max(lr);
+                let weight = t.powf(of("r")) * self.largest.powf(of("lr-power"));
+                self.sum += weight;
+                // As long as all rates are 0, nothing has moved.
+                let share = if self.sum > 0.0 { weight / self.sum } else { 1.0 };
+                [share, correction2, f64::from(u8::from(first))]
+            }
+            _ => [0.0; 3],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moves(optimizer: &str, average: Option<Average>, count: usize) -> Vec<Move> {
+        let mut pace = Pace::new(Optimizer::by_name(optimizer).unwrap(), average);
+        let moment = |step: usize| Moment {
+            lr: 0.1,
+            decay: 0.5,
+            epoch: step as u32 / 2,
+            last: step % 2 == 1,
+        };
+        (0..count).map(|step| pace.next(moment(step))).collect()
+    }
+
+    #[test]
+    fn first_moves_are_as_worked_out_by_hand() {
+        let adamw = moves("adamw", None, 1)[0];
+        assert!((adamw.scalars[2] - 1.0).abs() < 1e-12 && adamw.scalars[1] == 0.005);
+        let sgd = moves("sgd(momentum=0.9, dampening=0.25)", None, 2);
+        assert_eq!([sgd[0].scalars[2], sgd[1].scalars[2]], [1.0, 0.75]);
+        let adagrad = moves("adagrad(lr-decay=1, initial-accumulator=3)", None, 2);
+        assert_eq!(adagrad[0].scalars[2..4], [3.0, 0.1]);
+        assert_eq!(adagrad[1].scalars[2..4], [0.0, 0.05]);
+        // RAdam's length reaches 5 with the sixth move.
+        let radam = moves("radam", None, 6);
+        assert!(radam[4].scalars[2] == 0.0 && radam[5].scalars[2] > 0.0);
+        // Equal rates: the plain mean of where z has been.
+        let free = moves("schedule-free", None, 3);
+        let shares = free.iter().map(|it| it.scalars[2]).collect::<Vec<_>>();
+        assert!((shares[1] - 0.5).abs() < 1e-15 && (shares[2] - 1.0 / 3.0).abs() < 1e-15);
+        assert_eq!([free[0].scalars[4], free[1].scalars[4]], [1.0, 0.0]);
+    }
+
+    #[test]
+    fn averages_take_their_shares() {
+        let share = |text: &str| -> Vec<f64> {
+            let average = text.parse().unwrap();
+            moves("sgd", Some(average), 6).iter().map(|it| it.scalars[7]).collect()
+        };
+        assert_eq!(share("ema(decay=0.75, warmup=0)"), [1.0, 0.25, 0.25, 0.25, 0.25, 0.25]);
+        // (1 + t) / (10 + t)
+        assert!((share("ema")[1] - 9.0 / 11.0).abs() < 1e-12);
+        assert_eq!(share("swa(start=1)"), [1.0, 1.0, 1.0, 1.0, 0.0, 0.5]);
+        let thirds = [1.0, 1.0, 1.0, 0.5, 1.0 / 3.0, 0.25];
+        assert_eq!(share("swa(start=1, each=step)"), thirds);
+    }
+}

@@ -1,0 +1,323 @@
+//! The last steps of training: how weights move.
+//!
+//! In: an optimizer, what is done besides, the arenas. Out: steps, and the slots that they need.
+//! Absent on purpose: formulas, which `graph` has.
+
+use super::{Element, Formula, Kernel, PlanBuilder, Ports, Role, Slot, Start, Step, Update};
+use crate::error::{Error, Result};
+use crate::expr::Expr;
+use crate::expr::Program;
+use crate::graph::{Along, Between, Operand, PassKind, Training, factors};
+use crate::model::{ParamLayout, VIEW_ALIGN};
+use crate::shape::narrow;
+
+/// Numbers of the table of factors for each block of an arena: of the rate, of the decay, of a second pass's direction, and
+/// 1 for matrices.
+/// In front of them stands one such row with what clips the gradients' norm.
+pub const FACTORS: usize = 4;
+/// Elements of an arena that share factors, and whose squares are summed together: each belongs to one parameter.
+pub const BLOCK: usize = VIEW_ALIGN;
+
+/// The arenas that an update goes through.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arenas {
+    pub(super) params: Slot,
+    pub(super) gradients: Slot,
+}
+
+impl PlanBuilder {
+    /// The slots that a step's update needs beside parameters and gradients, noted in the ports.
+    pub(super) fn arenas_of_update(
+        &mut self,
+        step: &Training,
+        layout: &ParamLayout,
+        ports: &mut Ports,
+    ) -> Result<()> {
+        let sizes = || vec![layout.len()];
+        for name in step.optimizer.states() {
+            ports.states.push(self.slot(name, sizes(), Element::F32, Role::State)?);
+        }
+        ports.averaged = step.optimizer.evaluated().map(|state| ports.states[state]);
+        if step.moves.average.is_some() {
+            ports.averaged = Some(self.slot("average", sizes(), Element::F32, Role::State)?);
+        }
+        if step.moves.accumulate {
+            let gathered = self.slot("gathered", sizes(), Element::F32, Role::State)?;
+            ports.gathered = Some(gathered);
+        }
+        Ok(())
+    }
+
+    /// The steps that move the weights.
+    pub(super) fn update(
+        &mut self,
+        step: &Training,
+        layout: &ParamLayout,
+        Arenas { params, gradients }: Arenas,
+        ports: &Ports,
+    ) -> Result<Vec<Step>> {
+        let scaling = ports.scaling;
+        let mut steps = Vec::new();
+        if let Some(scaling) = scaling {
+            steps.push(self.step(Kernel::CheckFinite, vec![gradients], vec![scaling])?);
+        }
+        // What no gradient moves must not decay; without decay a gradient of zeros moves nothing by itself.
+        let stays = layout.views().iter().any(|view| !view.trainable);
+        let decays = step.optimizer.setting("weight-decay").is_some_and(|decay| decay != 0.0);
+        if step.moves.plain(&step.optimizer) && !(stays && decays) {
+            let kernel = Kernel::update(&step.optimizer)?;
+            let kernel = if scaling.is_some() { kernel.under_scale() } else { kernel };
+            let reads = [Some(gradients), scaling].into_iter().flatten().collect();
+            let half = ports.half_params.as_slice();
+            let writes = [&[params], ports.states.as_slice(), half].concat();
+            steps.push(self.step(kernel, reads, writes)?);
+        } else {
+            steps.extend(self.general(step, layout, Arenas { params, gradients }, ports)?);
+        }
+        if let Some(scaling) = scaling {
+            steps.push(self.step(Kernel::Rescale, vec![], vec![scaling])?);
+        }
+        Ok(steps)
+    }
+
+    /// The update as expressions, with what it needs before.
+    fn general(
+        &mut self,
+        step: &Training,
+        layout: &ParamLayout,
+        arenas: Arenas,
+        ports: &Ports,
+    ) -> Result<Vec<Step>> {
+        let Training { optimizer, moves, .. } = step;
+        let (scaling, gathered) = (ports.scaling, ports.gathered);
+        let stays = layout.views().iter().any(|view| !view.trainable);
+        let grouped = !moves.groups.is_empty() || stays;
+        let passes = moves.passes(optimizer, grouped, scaling.is_some());
+        let blocks = layout.len() / BLOCK;
+        let mut steps = Vec::new();
+        let table = if grouped || moves.clip_norm.is_some() || passes.len() > 1 {
+            Some(self.table(step, layout)?)
+        } else {
+            None
+        };
+        if let (Some(max), Some(table)) = (moves.clip_norm, table) {
+            let sums = self.slot("square_sums", vec![blocks], Element::F32, Role::State)?;
+            let kernel = Kernel::SquareSums {
+                gradient: true,
+                gathers: gathered.is_some(),
+                scaled: scaling.is_some(),
+            };
+            let reads = [Some(arenas.gradients), gathered, scaling, Some(table)];
+            let reads = reads.into_iter().flatten().collect();
+            steps.push(self.step(kernel, reads, vec![sums])?);
+            steps.push(self.step(Kernel::ClipNorm { max }, vec![sums], vec![table])?);
+        }
+        for pass in passes {
+            let first = pass.kind != PassKind::Second;
+            let last = pass.kind != PassKind::First;
+            let average = ports.averaged.filter(|_| last && moves.average.is_some());
+            let gathered = gathered.filter(|_| first);
+            let half = ports.half_params.filter(|_| last);
+            let update = Update {
+                formula: self.formula(Formula {
+                    program: Program::of(&pass.exprs),
+                    text: optimizer.to_string(),
+                    operands: vec![],
+                    columns: 0,
+                })?,
+                pass: pass.kind,
+                states: u8::try_from(ports.states.len()).unwrap_or(u8::MAX),
+                gathers: gathered.is_some(),
+                averages: average.is_some(),
+                table: table.is_some(),
+                scaled: scaling.is_some(),
+            };
+            let reads = [Some(arenas.gradients), scaling, table].into_iter().flatten().collect();
+            let mut writes = [&[arenas.params], ports.states.as_slice()].concat();
+            writes.extend([gathered, average, half].into_iter().flatten());
+            steps.push(self.step(Kernel::Update(update), reads, writes)?);
+            if pass.kind != PassKind::First {
+                continue;
+            }
+            let direction = ports.states[ports.states.len() - 1];
+            match (optimizer.between(), table) {
+                (Some(Between::Norms), Some(table)) => {
+                    steps.extend(self.trust(layout, (arenas.params, direction), table)?);
+                }
+                (Some(Between::Orthogonal { turns, eps, .. }), _) => {
+                    for view in self.views(direction, layout, "direction_") {
+                        if let [rows, columns] = self.sizes(view)[..] {
+                            let sizes = [rows, columns];
+                            steps.extend(self.orthogonal(view, sizes, (turns, eps))?);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(steps)
+    }
+
+    /// The table of factors, which begins with those of the groups.
+    fn table(&mut self, step: &Training, layout: &ParamLayout) -> Result<Slot> {
+        let rows = 1 + layout.len() / BLOCK;
+        let table = self.slot("factors", vec![rows, FACTORS], Element::F32, Role::State)?;
+        let mut values = vec![1.0; rows * FACTORS];
+        let between = step.optimizer.between();
+        for (view, factors) in layout.views().iter().zip(factors(&step.moves.groups, layout)?) {
+            let (matrix, trust) = (view.shape.len() == 2, direction_factor(between, &view.shape));
+            for block in blocks_of(view) {
+                let row = &mut values[(1 + block) * FACTORS..][..FACTORS];
+                row.copy_from_slice(&[
+                    factors.lr,
+                    factors.decay,
+                    trust,
+                    if matrix { 1.0 } else { 0.0 },
+                ]);
+            }
+        }
+        self.start(table, Start::Floats(values));
+        Ok(table)
+    }
+
+    /// Norms of each parameter and of its direction, and their ratio in the table.
+    fn trust(
+        &mut self,
+        layout: &ParamLayout,
+        (params, direction): (Slot, Slot),
+        table: Slot,
+    ) -> Result<Vec<Step>> {
+        let blocks = layout.len() / BLOCK;
+        let mut sums = Vec::new();
+        let mut steps = Vec::new();
+        for (name, of) in [("params_squares", params), ("direction_squares", direction)] {
+            let slot = self.slot(name, vec![blocks], Element::F32, Role::State)?;
+            let kernel = Kernel::SquareSums { gradient: false, gathers: false, scaled: false };
+            steps.push(self.step(kernel, vec![of], vec![slot])?);
+            sums.push(slot);
+        }
+        let views: Vec<u32> = layout
+            .views()
+            .iter()
+            .map(blocks_of)
+            .flat_map(|blocks| [narrow(blocks.start), narrow(blocks.len())])
+            .collect();
+        let slot = self.slot("views", vec![views.len()], Element::U32, Role::Data)?;
+        let reads = [sums.as_slice(), &[slot]].concat();
+        self.start(slot, Start::Indices(views));
+        steps.push(self.step(Kernel::TrustRatios, reads, vec![table])?);
+        Ok(steps)
+    }
+}
+
+/// What a direction is multiplied by because of its parameter's shape.
+fn direction_factor(between: Option<Between>, shape: &[usize]) -> f64 {
+    let (Some(Between::Orthogonal { match_rms, .. }), &[rows, columns]) = (between, shape) else {
+        return 1.0;
+    };
+    if match_rms {
+        0.2 * (rows.max(columns) as f64).sqrt()
+    } else {
+        (rows as f64 / columns as f64).max(1.0).sqrt()
+    }
+}
+
+/// The coefficients of Newton and Schulz's iteration that `torch.optim.Muon` has.
+const TURN: [f64; 3] = [3.4445, -4.7750, 2.0315];
+
+impl PlanBuilder {
+    /// Replaces a matrix by one whose singular values are near 1: x / |x|, then so often x ← a x + (b s + c s²) x with
+    /// s = x xᵀ, or the same from the right where that is smaller.
+    fn orthogonal(
+        &mut self,
+        matrix: Slot,
+        [rows, columns]: [usize; 2],
+        (turns, eps): (u32, f64),
+    ) -> Result<Vec<Step>> {
+        let identity = crate::model::Activation::Identity;
+        let x = |index| Expr::input(index);
+        let full = |columns| Operand::new(Along::Both, columns);
+        let mut steps = Vec::new();
+        // |x|², by rows and then over them.
+        let row_sums = self.temporary("row_squares", vec![rows], Element::F32);
+        let formula = self.formula(Formula::new(&x(0).square(), vec![full(columns)], columns))?;
+        let kernel = Kernel::MapColumns { formula, operands: 1, maximum: false };
+        steps.push(self.step(kernel, vec![matrix], vec![row_sums])?);
+        let sum = self.temporary("squares", vec![1], Element::F32);
+        let formula = self.formula(Formula::new(&x(0), vec![full(1)], 1))?;
+        steps.push(self.step(
+            Kernel::MapRows { formula, operands: 1 },
+            vec![row_sums],
+            vec![sum],
+        )?);
+        let divided = x(0) / x(1).sqrt().max(&eps.into());
+        let one = Operand::new(Along::Nothing, 1);
+        let formula = self.formula(Formula::new(&divided, vec![full(columns), one], columns))?;
+        let mut present = self.temporary("x", vec![rows, columns], Element::F32);
+        let kernel = Kernel::Map { formula, operands: 2 };
+        steps.push(self.step(kernel, vec![matrix, sum], vec![present])?);
+        let [a, b, c] = TURN;
+        let small = rows.min(columns);
+        let square = vec![small, small];
+        let flat = |columns| vec![full(columns); 2];
+        let mix = Formula::new(&(b * x(0) + c * x(1)), flat(small), small);
+        let mix = Kernel::Map { formula: self.formula(mix)?, operands: 2 };
+        let turn = Formula::new(&(a * x(0) + x(1)), flat(columns), columns);
+        let turn = Kernel::Map { formula: self.formula(turn)?, operands: 2 };
+        let product = Kernel::MatmulNn { act_grad: identity, dropout: None };
+        for index in 0..turns {
+            let gram = self.temporary("gram", square.clone(), Element::F32);
+            let kernel = if rows <= columns {
+                Kernel::MatmulNt { bias: false, act: identity, save: false, dropout: None }
+            } else {
+                Kernel::MatmulTn { bias_grad: false }
+            };
+            steps.push(self.step(kernel, vec![present, present], vec![gram])?);
+            let gram_square = self.temporary("gram_square", square.clone(), Element::F32);
+            steps.push(self.step(product, vec![gram, gram], vec![gram_square])?);
+            let mixed = self.temporary("gram_mix", square.clone(), Element::F32);
+            steps.push(self.step(mix, vec![gram, gram_square], vec![mixed])?);
+            let more = self.temporary("turned", vec![rows, columns], Element::F32);
+            let factors = if rows <= columns { [mixed, present] } else { [present, mixed] };
+            steps.push(self.step(product, factors.to_vec(), vec![more])?);
+            let next = if index + 1 == turns {
+                matrix
+            } else {
+                self.temporary("x", vec![rows, columns], Element::F32)
+            };
+            steps.push(self.step(turn, vec![present, more], vec![next])?);
+            present = next;
+        }
+        Ok(steps)
+    }
+}
+
+/// The blocks of an arena that a parameter lies in.
+fn blocks_of(view: &crate::model::ParamView) -> std::ops::Range<usize> {
+    view.offset / BLOCK..(view.offset + view.len()).div_ceil(BLOCK)
+}
+
+impl Kernel {
+    /// The kernel of a plain optimizer's update.
+    ///
+    /// # Errors
+    /// If it has none of its own.
+    pub fn update(optimizer: &crate::graph::Optimizer) -> Result<Self> {
+        use crate::graph::Optimizer;
+        let scaled = false;
+        match *optimizer {
+            Optimizer::Sgd { momentum, nesterov, weight_decay } => {
+                Ok(Self::UpdateSgd { momentum, nesterov, weight_decay, scaled })
+            }
+            Optimizer::Adam { beta1, beta2, eps, weight_decay } => {
+                Ok(Self::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled: false, scaled })
+            }
+            Optimizer::AdamW { beta1, beta2, eps, weight_decay } => {
+                Ok(Self::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled: true, scaled })
+            }
+            Optimizer::Other(_) => {
+                Err(Error::shape("update", format!("{optimizer} has no kernel of its own")))
+            }
+        }
+    }
+}
