@@ -359,6 +359,7 @@ fn what_no_gradient_moves_does_not_decay() {
     for name in Optimizer::NAMES {
         let options = TrainOptions {
             epochs: 1,
+            loss: Loss::Mse,
             // All rows are one batch, so that its statistics are the same before any move.
             batch_size: 64,
             optimizer: format!("{name}(weight_decay=0.1)")
