@@ -144,7 +144,8 @@ fn by_hand(
     let loss = graph.push("loss", Op::Loss { loss, prediction, targets }).unwrap();
     let gradients = graph.backward(loss).unwrap();
     let optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-    let (running, moves) = (vec![], Moves::default());
+    let moves = Moves::default();
+    let running = vec![];
     Training { graph, features, targets, loss, gradients, running, layout, optimizer, moves }
 }
 

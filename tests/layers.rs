@@ -351,6 +351,39 @@ fn embeddings_train_and_predict() {
     assert!(refused.err().unwrap().to_string().contains("4 in column `x1`"));
 }
 
+/// A fixed matrix stays as it is, bit for bit, under every optimizer's decay; running statistics are moved by their layer alone.
+#[test]
+fn what_no_gradient_moves_does_not_decay() {
+    let model: Sequential = "fourier(3), batch_norm, dense(1)".parse().unwrap();
+    let mut statistics = Vec::new();
+    for name in Optimizer::NAMES {
+        let options = TrainOptions {
+            epochs: 1,
+            loss: Loss::Mse,
+            // All rows are one batch, so that its statistics are the same before any move.
+            batch_size: 64,
+            optimizer: format!("{name}(weight_decay=0.1)")
+                .parse()
+                .unwrap_or_else(|_| Optimizer::by_name(name).unwrap()),
+            ..TrainOptions::default()
+        };
+        let mut trainer = Trainer::new(&model, &table(), &options, &DeviceKind::Cpu).unwrap();
+        let start = trainer.params().unwrap();
+        for event in trainer.fit() {
+            event.unwrap();
+        }
+        let end = trainer.params().unwrap();
+        let of = |params: &Params, name: &str| {
+            let (_, values) = params.iter().find(|(view, _)| view.name == name).unwrap();
+            values.to_vec()
+        };
+        assert_eq!(of(&start, "0.weight"), of(&end, "0.weight"), "{name}");
+        assert_ne!(of(&start, "2.weight"), of(&end, "2.weight"), "{name}");
+        statistics.push((of(&end, "1.running_mean"), of(&end, "1.running_var")));
+    }
+    assert!(statistics.windows(2).all(|pair| pair[0] == pair[1]), "{statistics:?}");
+}
+
 /// Files keep all layers and their running statistics.
 #[test]
 fn files_keep_all_layers() {
@@ -392,8 +425,10 @@ fn files_keep_all_layers() {
 
 #[test]
 fn half_precision_says_what_it_lacks() {
+    let some: Sequential = "dense(4), relu, residual(dense(4), relu), dense(1)".parse().unwrap();
     let options =
         TrainOptions { precision: Precision::F16, loss: Loss::Mse, ..TrainOptions::default() };
+    assert!(Plan::of_run(&some, &table(), &options).is_ok());
     for text in [
         "dense(4), batch_norm, relu, dense(1)",
         "embedding(1=5x2), dense(1)",

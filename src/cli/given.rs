@@ -254,14 +254,6 @@ mod tests {
     }
 
     #[test]
-    fn tables_of_groups_are_read_as_typed() {
-        let file =
-            "[[groups]]\nmatch = \"0.*\"\nlr = 0.5\n[[groups]]\nmatch = \"bias\"\nfrozen = true\n";
-        let given = merged(file, Settings::default()).unwrap();
-        assert_eq!(given.text("groups"), Some("0.*: lr=0.5; bias: frozen=true"));
-    }
-
-    #[test]
     fn all_layers_and_those_of_a_plain_network_drop_each_other() {
         let layers = Settings { layers: Some("dense".into()), ..Settings::default() };
         let given = merged("hidden = [8]\nnorm = \"batch\"\nlr = 0.1\n", layers).unwrap();
@@ -271,6 +263,14 @@ mod tests {
         let given = merged("lr = 0.1\n[[layers]]\ntype = \"dense\"\n", norm).unwrap();
         assert_eq!((given.text("norm"), given.text("layers")), (Some("rms"), None));
         assert!(refused("layers = [1]").contains("run.toml: layers: a layer must be"));
+    }
+
+    #[test]
+    fn tables_of_groups_are_read_as_typed() {
+        let file =
+            "[[groups]]\nmatch = \"0.*\"\nlr = 0.5\n[[groups]]\nmatch = \"bias\"\nfrozen = true\n";
+        let given = merged(file, Settings::default()).unwrap();
+        assert_eq!(given.text("groups"), Some("0.*: lr=0.5; bias: frozen=true"));
     }
 
     #[test]

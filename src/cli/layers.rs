@@ -94,7 +94,7 @@ impl Network {
         })
     }
 
-    /// The layers for a table, which give so many outputs.
+    /// The layers for a table, with so many outputs.
     pub(super) fn model(&self, init: Init, data: &Dataset, outputs: usize) -> Result<Sequential> {
         match self {
             Self::Layers(text) => {

@@ -128,16 +128,16 @@ pub(super) fn config_text(
     options: &TrainOptions,
     info: &RunInfo,
 ) -> Result<String> {
-    // Of a plain optimizer each setting is a key of its own; others are one text.
-    let plain = !matches!(options.optimizer, Optimizer::Other(_));
-    let setting = |name: &str| options.optimizer.setting(name).filter(|_| plain);
-    let groups = options.groups.iter().map(GroupRecord::of).collect();
     let (network, layers) = match &config.network {
         Network::Layers(text) => (None, Some(text.clone())),
         Network::Plain { hidden, norm, activation, dropout } => {
             (Some((hidden, activation, *norm, *dropout)), None)
         }
     };
+    // Of a plain optimizer each setting is a key of its own; others are one text.
+    let plain = !matches!(options.optimizer, Optimizer::Other(_));
+    let setting = |name: &str| options.optimizer.setting(name).filter(|_| plain);
+    let groups = options.groups.iter().map(GroupRecord::of).collect();
     let watches = options.stop_patience.is_some() || options.keeps() == Keep::Best;
     let file = File {
         table: config.table.display().to_string(),
@@ -148,10 +148,10 @@ pub(super) fn config_text(
             Wants::Labels => "labels",
             Wants::Numbers | Wants::Counts | Wants::Shares => "regress",
         },
-        hidden: network.map(|network| network.0.clone()),
-        activation: network.map(|network| activation_text(network.1)),
-        norm: network.map(|network| network.2.name()),
-        dropout: network.map(|network| network.3),
+        hidden: network.map(|it| it.0.clone()),
+        activation: network.map(|it| activation_text(it.1)),
+        norm: network.map(|it| it.2.name()),
+        dropout: network.map(|it| it.3),
         layers,
         loss: options.loss.to_string(),
         // Only what is not as usual: older versions would refuse these keys.

@@ -119,13 +119,6 @@ impl Preparation {
         Self { schema: train.schema().clone(), scale, mean, std, target_mean, target_std }
     }
 
-    /// The same, but for a target that stays as it is.
-    pub fn with_target_as_is(mut self) -> Self {
-        self.target_mean.fill(0.0);
-        self.target_std.fill(1.0);
-        self
-    }
-
     /// The same, but for columns that stay as they are, such as those that name rows of a table.
     pub fn with_columns_as_is(mut self, columns: impl IntoIterator<Item = usize>) -> Self {
         for column in columns {
@@ -133,6 +126,13 @@ impl Preparation {
                 (*mean, *std) = (0.0, 1.0);
             }
         }
+        self
+    }
+
+    /// The same, but for a target that stays as it is.
+    pub fn with_target_as_is(mut self) -> Self {
+        self.target_mean.fill(0.0);
+        self.target_std.fill(1.0);
         self
     }
 

@@ -403,6 +403,7 @@ impl fmt::Display for Kernel {
                 plus(scaled, "scale")
             }
             Self::MapColumns { maximum, .. } => plus(maximum, "maximum"),
+            Self::UpdateRunning { unbiased, .. } => plus(unbiased, "unbiased"),
             Self::Update(update) => {
                 plus(update.pass == PassKind::First, "first")?;
                 plus(update.pass == PassKind::Second, "second")?;
@@ -415,7 +416,6 @@ impl fmt::Display for Kernel {
                 plus(scaled, "scale")
             }
             Self::ClipNorm { .. } | Self::TrustRatios => Ok(()),
-            Self::UpdateRunning { unbiased, .. } => plus(unbiased, "unbiased"),
             Self::Lookup { .. }
             | Self::LookupGrad { .. }
             | Self::Map { .. }

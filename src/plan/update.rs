@@ -66,7 +66,10 @@ impl PlanBuilder {
         if let Some(scaling) = scaling {
             steps.push(self.step(Kernel::CheckFinite, vec![gradients], vec![scaling])?);
         }
-        if step.moves.plain(&step.optimizer) && !keeps(layout) {
+        // What no gradient moves must not decay; without decay a gradient of zeros moves nothing by itself.
+        let stays = layout.views().iter().any(|view| !view.trainable);
+        let decays = step.optimizer.setting("weight-decay").is_some_and(|decay| decay != 0.0);
+        if step.moves.plain(&step.optimizer) && !(stays && decays) {
             let kernel = Kernel::update(&step.optimizer)?;
             let kernel = if scaling.is_some() { kernel.under_scale() } else { kernel };
             let reads = [Some(gradients), scaling].into_iter().flatten().collect();
@@ -92,7 +95,8 @@ impl PlanBuilder {
     ) -> Result<Vec<Step>> {
         let Training { optimizer, moves, .. } = step;
         let (scaling, gathered) = (ports.scaling, ports.gathered);
-        let grouped = !moves.groups.is_empty() || keeps(layout);
+        let stays = layout.views().iter().any(|view| !view.trainable);
+        let grouped = !moves.groups.is_empty() || stays;
         let passes = moves.passes(optimizer, grouped, scaling.is_some());
         let blocks = layout.len() / BLOCK;
         let mut steps = Vec::new();

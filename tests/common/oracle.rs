@@ -63,9 +63,9 @@ impl Oracle {
         self.tensors.contains_key(name)
     }
 
-    /// What the file says of itself under a key.
-    pub fn metadata(&self, key: &str) -> &str {
-        self.metadata.get(key).unwrap_or_else(|| panic!("the oracle says nothing of {key}"))
+    /// What the file says of itself under a name.
+    pub fn metadata(&self, name: &str) -> &str {
+        &self.metadata[name]
     }
 
     /// The trajectories' table of cases.
