@@ -164,7 +164,7 @@ impl RunConfig {
         };
         let data = data.map_err(|error| self.no_table(error))?;
         // Before rows are split, so that they are where the file has them. Other mistakes in the layers are told later.
-        if let Ok(model) = self.network.model(Init::default(), &data, data.outputs())
+        if let Ok(model) = self.network.model(Init::default(), &data, self.outputs(&data))
             && model.outputs(data.columns()).is_ok()
         {
             check_dataset(model.tables(), &data, "")?;
@@ -204,9 +204,8 @@ impl RunConfig {
             // All weights are replaced.
             Start::File(_) => Init::default(),
         };
-        let outputs = self.loss_for(data).outputs_for(data.train.outputs());
-        let model = self.network.model(init, &data.train, outputs);
-        model.map_err(|error| self.given.locate(error))
+        let outputs = self.outputs(&data.train);
+        self.network.model(init, &data.train, outputs).map_err(|error| self.given.locate(error))
     }
 
     /// What training is told, for this table.

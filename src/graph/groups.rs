@@ -107,9 +107,7 @@ pub fn factors(groups: &[Group], layout: &ParamLayout) -> Result<Vec<Factors>> {
             return Factors { lr: 0.0, decay: 0.0 };
         }
         let mine = groups.iter().filter(|group| group.has(view));
-        // What its layer moves, or nothing, is no matter of the optimizer.
-        let lr = if view.trainable { 1.0 } else { 0.0 };
-        mine.fold(Factors { lr, decay: 1.0 }, |factors, group| Factors {
+        mine.fold(Factors { lr: 1.0, decay: 1.0 }, |factors, group| Factors {
             lr: if group.frozen { 0.0 } else { factors.lr * group.lr },
             decay: factors.decay * group.decay,
         })

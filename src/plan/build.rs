@@ -328,9 +328,13 @@ impl Plan {
             let copy = Kernel::Activate { act: Activation::Identity, bias: false };
             steps.push(builder.step(copy, vec![slots[&node]], vec![d_weight])?);
         }
+        // Averaged weights are validated with the same statistics.
+        let averaged = ports.averaged.map(|arena| builder.views(arena, &layout, "average_"));
         for it in &step.running {
-            let update = Kernel::UpdateRunning { momentum: it.momentum, unbiased: it.unbiased };
-            steps.push(builder.step(update, vec![slots[&it.stat]], vec![weights[it.view]])?);
+            let kernel = Kernel::UpdateRunning { momentum: it.momentum, unbiased: it.unbiased };
+            for views in [Some(&weights), averaged.as_ref()].into_iter().flatten() {
+                steps.push(builder.step(kernel, vec![slots[&it.stat]], vec![views[it.view]])?);
+            }
         }
         steps.extend(builder.update(step, &layout, Arenas { params, gradients }, &ports)?);
         builder.phase(Phase::Train, steps);

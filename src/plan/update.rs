@@ -67,9 +67,8 @@ impl PlanBuilder {
             steps.push(self.step(Kernel::CheckFinite, vec![gradients], vec![scaling])?);
         }
         // What no gradient moves must not decay; without decay a gradient of zeros moves nothing by itself.
-        let stays = layout.views().iter().any(|view| !view.trainable);
         let decays = step.optimizer.setting("weight-decay").is_some_and(|decay| decay != 0.0);
-        if step.moves.plain(&step.optimizer) && !(stays && decays) {
+        if step.moves.plain(&step.optimizer) && !(decays && keeps(layout)) {
             let kernel = Kernel::update(&step.optimizer)?;
             let kernel = if scaling.is_some() { kernel.under_scale() } else { kernel };
             let reads = [Some(gradients), scaling].into_iter().flatten().collect();
@@ -95,8 +94,7 @@ impl PlanBuilder {
     ) -> Result<Vec<Step>> {
         let Training { optimizer, moves, .. } = step;
         let (scaling, gathered) = (ports.scaling, ports.gathered);
-        let stays = layout.views().iter().any(|view| !view.trainable);
-        let grouped = !moves.groups.is_empty() || stays;
+        let grouped = !moves.groups.is_empty() || keeps(layout);
         let passes = moves.passes(optimizer, grouped, scaling.is_some());
         let blocks = layout.len() / BLOCK;
         let mut steps = Vec::new();
