@@ -3,8 +3,8 @@
 
     python3 scripts/check_onnx.py target/release/wgrad
 
-Needs numpy, onnx and onnxruntime. Every activation that the program knows has a network here, and a name that is
-missing is an error. Each file has to pass onnx's own checks, and give what `wgrad predict` gives to 1e-5 of the largest
+Needs numpy, onnx and onnxruntime. Every layer, activation and loss that the program knows has a network here, and a
+name that is missing is an error. Each file has to pass onnx's own checks, and give what `wgrad predict` gives to 1e-5 of the largest
 number of a column, for a single row and for many, for rows like those of training and for rows far from them.
 """
 
@@ -26,6 +26,17 @@ LIMIT = 1e-5
 CLASSES_LOSSES = ["cross-entropy", "focal", "hinge"]
 LABELS_LOSSES = ["binary-cross-entropy", "binary-focal", "binary-hinge"]
 LOSSES = {"pinball": "pinball(0.1, 0.5, 0.9)"}
+# The last dense layer gets as many units as the task needs.
+LAYERS = [
+    "dense(12, bias=false, ntk=true), batch_norm, relu, dropout(0.3), dense",
+    "dense(8, ntk=true), layer_norm, tanh, dense(6), rms_norm, prelu, rms_norm(affine=false), dense",
+    "batch_norm(affine=false), dense(8), prelu(per_column=true), scale, layer_norm(affine=false), dense",
+    "residual(dense(6), tanh, residual(dense(6), relu)), dense(4), scale(bias=false), dense",
+    "branches((dense(6), relu), (identity), (fourier(3, sigma=0.1))), dense(6), log_softmax, dense",
+    "embedding(code=5x3), dense(8), geglu(6), swiglu(5), glu(4), dense",
+    "dense(8), softmax, dense(8), glu, fourier(2, sigma=0.3, learned=true), dense",
+    "dense(6), custom(x + sin(x1 * x) * x2, 1, 0.5), custom(if(x < 0, 0.1 * x, log1p(x) + expm1(-x))), dense",
+]
 # Rows to predict that are like those of training.
 NEAR = 120
 CLASSES = ["red", "green and blue", 'the "third", büyük']
@@ -55,17 +66,17 @@ def write(path, header, rows):
 
 
 def tables(folder):
-    """Training tables, and rows to predict: columns of very different sizes, one of them far from 0, one constant."""
+    """Training tables, and rows to predict: columns of very different sizes, one of them far from 0, one constant, one of codes."""
     random = np.random.default_rng(7)
     unit = random.normal(size=(240, 4)).astype(np.float32)
     x = unit * [1.0, 300.0, 2.0, 1e-3] + [0.0, -50.0, 1e6, 0.5]
     # As the program reads them.
-    x = np.column_stack([x, np.full(len(x), 3.25)]).astype(np.float32)
+    x = np.column_stack([x, np.full(len(x), 3.25), np.arange(len(x)) % 5]).astype(np.float32)
     kind = (unit[:, 0] + unit[:, 1] > 0).astype(int) + (unit[:, 2] > 0.3)
     number = 1000.0 + 40.0 * unit[:, 0] * unit[:, 1] + 10.0 * unit[:, 3]
     count = random.poisson(np.exp(0.5 * unit[:, 0] + 1.0))
     share = 1.0 / (1.0 + np.exp(-unit[:, 0]))
-    names = ["plain", "with, comma", "sum \u03a3", "d", "constant"]
+    names = ["plain", "with, comma", "sum \u03a3", "d", "constant", "code"]
     cells = [[repr(float(v)) for v in row] for row in x]
     write(folder / "classes.csv", [*names, "kind"], [[*row, CLASSES[k]] for row, k in zip(cells, kind)])
     write(folder / "numbers.csv", [*names, "y"], [[*row, v] for row, v in zip(cells, number)])
@@ -75,6 +86,7 @@ def tables(folder):
     write(folder / "labels.csv", [*names, "p", "q"], [[*row, *it] for row, it in zip(cells, labels)])
     write(folder / "several.csv", [*names, "y", "z"], [[*row, v, -1e3 * v] for row, v in zip(cells, number)])
     far = x[:40] + np.float32(1e3) * (x[:40] - x.mean(axis=0, dtype=np.float64).astype(np.float32))
+    far[:, 5] = x[:40, 5]
     rows = np.concatenate([x[:NEAR], far.astype(np.float32)])
     write(folder / "rows.csv", names, [[repr(float(v)) for v in row] for row in rows])
     return rows
@@ -157,7 +169,14 @@ def main():
             ("classes, not scaled", classes, ["--scale", "none", "--hidden", 8]),
             ("numbers, not scaled", numbers, ["--scale", "none", "--hidden", 8]),
         ]
-        for activation in known(program, "--activation", *classes):
+        for layers in LAYERS:
+            cases.append((f"classes, {layers}", classes, ["--layers", layers]))
+            cases.append((f"numbers, {layers}", numbers, ["--layers", layers]))
+        activations = known(program, "--activation", *classes)
+        for layer in set(known(program, "--layers", *classes)) - set(activations):
+            if not any(re.search(rf"\b{layer}\b", layers) for layers in LAYERS):
+                sys.exit(f"the layer {layer} is in no network")
+        for activation in activations:
             options = ["--activation", activation, "--hidden", "16,16"]
             cases.append((f"classes, {activation}", classes, options))
             cases.append((f"numbers, {activation}", numbers, options))

@@ -14,6 +14,7 @@ mod export;
 mod folder;
 mod given;
 mod interrupt;
+mod layers;
 mod output;
 mod plan;
 mod predict;

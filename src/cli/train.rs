@@ -55,7 +55,7 @@ struct Prepared {
 /// All that can go wrong before there is a folder.
 fn prepare(config: &RunConfig) -> Result<Prepared> {
     let data = config.data()?;
-    let (model, options) = (config.model(&data), config.options(&data));
+    let (model, options) = (config.model(&data)?, config.options(&data));
     let weights = config.weights(&model, &data)?;
     let mut trainer = Trainer::new(&model, &data, &options, &config.device)
         .map_err(|error| config.locate(error))?;

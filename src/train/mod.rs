@@ -7,6 +7,7 @@ mod criterion;
 mod event;
 mod feed;
 mod fit;
+mod ids;
 pub mod metrics;
 mod options;
 mod predict;
@@ -23,6 +24,8 @@ mod workload;
 pub use criterion::{ClassWeights, Criterion};
 pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
 pub use fit::Fit;
+#[cfg(feature = "cli")]
+pub(crate) use ids::{check_dataset, check_ids};
 pub use metrics::{Evaluation, Metric, Metrics};
 pub use options::{Keep, TrainOptions};
 pub use predict::{Predictions, Predictor, TrainedModel};

@@ -59,7 +59,7 @@ impl Runtime {
     /// [`Predictor`](super::Predictor)'s on the CPU, within rounding.
     ///
     /// # Errors
-    /// If the values are no whole number of rows.
+    /// If the values are no whole number of rows, or one that must name a row of a table does not.
     pub fn predict(&self, x: &[f32]) -> Result<Predictions> {
         let few = self.trained.rows(x)? <= FEW;
         let lane = if few { &self.one } else { &self.many };

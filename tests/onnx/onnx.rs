@@ -6,6 +6,7 @@ use tract_onnx::prelude::*;
 use wgrad::data::{Label, Preparation, Scale, TargetKind};
 use wgrad::export::onnx_bytes;
 use wgrad::graph::Wants;
+use wgrad::model::Layer;
 use wgrad::train::Predictions;
 use wgrad::{
     Activation, Dataset, DeviceKind, Loss, Params, Predictor, Seed, Sequential, Targets,
@@ -14,6 +15,8 @@ use wgrad::{
 
 const COLUMNS: usize = 5;
 const ROWS: usize = 37;
+/// The column whose values are whole numbers from 0 to 4.
+const NUMBERED: usize = 4;
 const LIMIT: f64 = 1e-5;
 
 /// Rows whose columns are of very different sizes, one of them far from 0; some rows far from the others.
@@ -24,6 +27,9 @@ fn rows() -> Vec<f32> {
     (0..ROWS * COLUMNS)
         .map(|i| {
             let (row, column) = (i / COLUMNS, i % COLUMNS);
+            if column == NUMBERED {
+                return (row % 5) as f32;
+            }
             let far = if row % 9 == 8 { 1e3 } else { 1.0 };
             middles[column] + far * scales[column] * noise(i)
         })
@@ -32,8 +38,18 @@ fn rows() -> Vec<f32> {
 
 fn trained(model: Sequential, targets: Targets, loss: Loss) -> TrainedModel {
     let data = Dataset::from_arrays(&rows(), COLUMNS, targets).unwrap();
-    let params = Params::init(&model, COLUMNS, Seed(3)).unwrap();
-    let mut preparation = Preparation::fit(&data, Scale::Standard);
+    let mut params = Params::init(&model, COLUMNS, Seed(3)).unwrap();
+    // Statistics and factors that would otherwise be 0 or 1.
+    let moved =
+        |values: &[f32]| (0..).zip(values).map(|(i, v)| v + 0.1 + (i % 3) as f32 / 10.0).collect();
+    let vectors = params.iter().filter(|(view, _)| view.shape.len() == 1);
+    let vectors: Vec<(String, Vec<f32>)> =
+        vectors.map(|(view, values)| (view.name.clone(), moved(values))).collect();
+    for (name, values) in vectors {
+        params.set(&name, &[values.len()], &values).unwrap();
+    }
+    let mut preparation = Preparation::fit(&data, Scale::Standard)
+        .with_columns_as_is(model.tables().iter().map(|table| table.column));
     if !loss.scales_target() {
         preparation = preparation.with_target_as_is();
     }
@@ -105,6 +121,31 @@ fn every_activation_is_exported() {
             &classes(hidden().dense(8).activation(activation)),
         );
         check(&format!("numbers, {activation}"), &numbers(hidden()));
+    }
+}
+
+#[test]
+fn every_layer_is_exported() {
+    let networks = [
+        "dense(8, bias=false, ntk=true), batch_norm, relu, dropout(0.3)",
+        "dense(8, ntk=true), layer_norm, tanh, dense(6), rms_norm, prelu, rms_norm(affine=false)",
+        "batch_norm(affine=false), dense(8), prelu(per_column=true), scale, layer_norm(affine=false)",
+        "residual(dense(5), tanh, residual(dense(5), relu)), dense(4), scale(bias=false)",
+        "branches((dense(6), relu), (identity), (fourier(3, sigma=0.1))), dense(6), log_softmax",
+        "branches((dense(1)), (dense(2)), (dense(3)), (dense(4)), (dense(1)), (dense(2)), (dense(3)))",
+        "embedding(4=5x3), dense(8), geglu(6), swiglu(5), glu(4)",
+        "dense(8), softmax, dense(8), glu, fourier(2, sigma=0.3, learned=true)",
+        "dense(6), custom(x + sin(x1 * x) * x2, 1, 0.5), custom(if(x < 0, 0.1 * x, log1p(x) + expm1(-x)))",
+    ];
+    let texts = networks.join(", ");
+    let known = Layer::VOCABULARY;
+    assert!(known.len() > 10);
+    for layer in known {
+        assert!(texts.contains(layer.name), "{} is in no network", layer.name);
+    }
+    for network in networks {
+        check(network, &classes(network.parse().unwrap()));
+        check(network, &numbers(network.parse().unwrap()));
     }
 }
 

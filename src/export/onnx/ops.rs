@@ -76,7 +76,7 @@ impl Lowering<'_> {
     fn node(&mut self, id: NodeId, op: &Op) -> Result<()> {
         let name = match op {
             Op::Features { .. } => self.features.clone(),
-            Op::Param { view, .. } => {
+            Op::Param { view, .. } | Op::Kept { view, .. } => {
                 let place = || Error::shape("onnx", format!("there is no parameter {view}"));
                 let (view, values) = self.params.get(*view).ok_or_else(place)?;
                 self.to.floats(&view.name, &view.shape, values)
