@@ -4,8 +4,8 @@
     python3 scripts/check_onnx.py target/release/wgrad
 
 Needs numpy, onnx and onnxruntime. Every layer, activation and loss that the program knows has a network here, and a
-name that is missing is an error. Each file has to pass onnx's own checks, and give what `wgrad predict` gives to 1e-5 of the largest
-number of a column, for a single row and for many, for rows like those of training and for rows far from them.
+name that is missing is an error. Each file has to pass onnx's own checks, and give what `wgrad predict` gives to 1e-5 of a
+column's spread, for a single row and for many, for rows like those of training and for rows far from them.
 """
 
 import argparse
@@ -100,7 +100,7 @@ def predicted(program, model, rows, columns):
 
 
 def compare(what, got, want):
-    scale = np.maximum(1.0, np.abs(want).max(axis=0))
+    scale = np.maximum(1.0, np.ptp(want, axis=0))
     if got.shape != want.shape or not np.isfinite(got).all():
         sys.exit(f"{what}: {got.shape} instead of {want.shape}, or no finite numbers")
     worst = float((np.abs(got - want) / scale).max())
@@ -158,7 +158,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("program", type=Path)
     program = arguments.parse_args().program.resolve()
-    print(f"onnx {onnx.__version__}, onnxruntime {onnxruntime.__version__}; largest difference by column's size")
+    print(f"onnx {onnx.__version__}, onnxruntime {onnxruntime.__version__}; largest difference by column's spread")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         rows = tables(folder)

@@ -12,8 +12,8 @@ use crate::plan::Plan;
 
 /// Rows that are computed at once where there are many.
 const MANY: usize = 256;
-/// Up to so many rows take less time one by one than as part of a whole batch.
-const FEW: usize = 16;
+/// Up to so many rows take less time one by one than as part of a whole batch, whatever the network's size.
+const FEW: usize = 10;
 
 /// A trained network that threads share: [`Self::predict`] takes `&self`, and calls do not wait for one another.
 ///
