@@ -255,7 +255,8 @@ pub struct Settings {
     pub seed: Option<String>,
     /// How weights start: pytorch, kaiming-uniform, kaiming-normal, xavier-uniform, xavier-normal, lecun-uniform,
     /// lecun-normal, orthogonal, trunc-normal, constant, siren or ntk, with arguments such as
-    /// "kaiming-normal(gain=tanh, fan=out)"; or weights from a file [default: pytorch]
+    /// "kaiming-normal(gain=tanh, fan=out)"; or weights from a file [default: pytorch, and siren for
+    /// the activation siren]
     #[arg(long, value_name = "SCHEME|FILE.safetensors")]
     pub init: Option<String>,
     /// f32, or f16 on a GPU: half precision for what lies between a step's kernels [default: f32]

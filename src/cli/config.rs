@@ -128,17 +128,18 @@ impl RunConfig {
             device_memory: given.read("device-memory", device_memory)?.flatten(),
         };
         options.check().map_err(|error| given.locate(error))?;
+        let network = Network::of(&given)?;
         watched(&given, &options)?;
         Ok(Self {
             table: table.into(),
             target: target.to_string(),
             weight: given.text("weight").map(|text| text.trim().to_string()),
             task: given.read("task", FromStr::from_str)?.unwrap_or_default(),
-            network: Network::of(&given)?,
+            start: given.read("init", start)?.unwrap_or_else(|| Start::Scheme(network.init())),
+            network,
             loss: given.read("loss", FromStr::from_str)?,
             options,
             valid: given.read("valid", valid)?.unwrap_or(Valid::Share(0.2)),
-            start: given.read("init", start)?.unwrap_or(Start::Scheme(Init::default())),
             device: given.read("device", FromStr::from_str)?.unwrap_or_default(),
             out: given.text("out").map_or_else(|| default_out(Path::new(table)), PathBuf::from),
             given,
