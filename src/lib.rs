@@ -52,12 +52,14 @@ pub mod cli;
 pub use data::{Dataset, Scale, Split, Target, Targets};
 pub use device::DeviceKind;
 pub use error::{Error, Result};
+#[cfg(feature = "onnx")]
+pub use export::write_onnx;
 pub use export::{read_model, read_weights, write_model};
 pub use graph::{Loss, Optimizer};
 pub use model::{Activation, Init, Params, Sequential};
 pub use random::Seed;
 pub use report::Console;
-pub use train::{Event, Metrics, Predictor, TrainOptions, TrainedModel, Trainer};
+pub use train::{Event, Metrics, Predictor, Runtime, TrainOptions, TrainedModel, Trainer};
 
 /// The README's example, run as a test.
 #[cfg(doctest)]

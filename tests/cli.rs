@@ -992,6 +992,23 @@ fn predictions_that_are_no_numbers_are_errors_with_a_line() {
 }
 
 #[test]
+fn exported_files_are_told_of_and_not_overwritten() {
+    let place = Place::new();
+    place.ok(&["train", "classes.csv", "--target", "kind", "--out", "r", "--epochs", "2"]);
+    assert_eq!(place.ok(&["export", "r", "--onnx", "m.onnx"]), "");
+    let first = fs::read(place.path("m.onnx")).unwrap();
+    place.refused(2, &["export", "r", "--onnx", "m.onnx"], &["--onnx: m.onnx is there", "--force"]);
+    let told = place.ok(&["export", "r", "--onnx", "m.onnx", "--force", "--json"]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&told["event"], &told["opset"]), (&"finished".into(), &17.into()));
+    assert_eq!(told["bytes"], first.len());
+    assert_eq!(fs::read(place.path("m.onnx")).unwrap(), first);
+    let onto_itself = ["export", "r", "--onnx", "r/model.safetensors", "--force"];
+    place.refused(2, &onto_itself, &["is what this command reads"]);
+    place.refused(1, &["export", "none", "--onnx", "n.onnx"], &["no such run"]);
+}
+
+#[test]
 fn predictions_do_not_overwrite_what_is_there() {
     let place = Place::new();
     place.ok(&["train", "classes.csv", "--target", "kind", "--epochs", "1", "--out", "r"]);

@@ -60,6 +60,8 @@ pub enum Verb {
     Evaluate(EvaluateArgs),
     /// A table with the predictions (and probabilities) as new columns
     Predict(PredictArgs),
+    /// A run's network for other programs: raw columns in, predictions out
+    Export(ExportArgs),
     /// The adapters there are, with features and limits, and which one `auto` takes
     Adapters(AdaptersArgs),
     /// Every kernel variant against the reference, on this adapter
@@ -79,6 +81,7 @@ impl Verb {
             Self::Train(args) => args.json,
             Self::Evaluate(args) => args.json,
             Self::Predict(args) => args.json,
+            Self::Export(args) => args.json,
             Self::Adapters(args) => args.json,
             Self::Verify(args) => args.json,
             Self::Bench(args) => args.json,
@@ -376,6 +379,25 @@ pub struct PredictArgs {
     #[arg(long)]
     pub json: bool,
     /// No progress, only the result and errors
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// `wgrad export`
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Run folder, or a model.safetensors
+    pub run: PathBuf,
+    /// ONNX file to write
+    #[arg(long, value_name = "FILE")]
+    pub onnx: PathBuf,
+    /// Replace FILE if it is there
+    #[arg(long)]
+    pub force: bool,
+    /// One JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// No progress, only errors
     #[arg(long)]
     pub quiet: bool,
 }

@@ -10,6 +10,7 @@ mod cache;
 mod config;
 mod course;
 mod evaluate;
+mod export;
 mod folder;
 mod given;
 mod interrupt;
@@ -114,6 +115,7 @@ fn done(cli: Cli) -> Result<Exit, Failure> {
         Verb::Train(args) => train::train(&args),
         Verb::Evaluate(args) => Ok(evaluate::evaluate(&args)?),
         Verb::Predict(args) => Ok(predict::predict(&args)?),
+        Verb::Export(args) => Ok(export::export(&args)?),
         Verb::Adapters(args) => Ok(adapters::adapters(&args)?),
         Verb::Verify(args) => Ok(verify::verify(&args)?),
         Verb::Bench(args) => Ok(bench::bench(&args)?),

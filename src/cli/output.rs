@@ -1,6 +1,8 @@
-//! Standard output: results, and what to do when nobody reads them any more.
+//! Where results go: files that must not be lost, standard output, and what to do when nobody reads it any more.
 
+use std::fs;
 use std::io::{self, BufWriter, Stdout, Write};
+use std::path::Path;
 
 use crate::error::{Error, Result};
 
@@ -63,4 +65,22 @@ impl Write for Output {
 /// Results that cannot be written are an error: nobody would know that they are missing.
 pub(super) fn failed(source: io::Error) -> Error {
     Error::file("write", "standard output", source)
+}
+
+/// Whether a result may go to this file, the value of an option, while `inputs` are read. Nothing is made or changed.
+pub(super) fn check_out(option: &str, out: &Path, inputs: &[&Path], force: bool) -> Result<()> {
+    // What is not there yet, and pipes and devices, hold nothing that could be lost.
+    if !fs::metadata(out).is_ok_and(|known| known.is_file()) {
+        return Ok(());
+    }
+    let refuse =
+        |problem: &str| Err(Error::setting(option, format!("{} {problem}", out.display())));
+    let place = fs::canonicalize(out).ok();
+    if place.is_some() && inputs.iter().any(|input| fs::canonicalize(input).ok() == place) {
+        return refuse("is what this command reads; choose another file");
+    }
+    if !force {
+        return refuse("is there already; choose another file, or replace it with --force");
+    }
+    Ok(())
 }

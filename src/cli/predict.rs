@@ -3,7 +3,6 @@
 //! In: a run and a table of any length. Out: the table's columns as they were, and the new ones.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
@@ -14,7 +13,7 @@ use super::Exit;
 use super::args::PredictArgs;
 use super::folder::open_run;
 use super::interrupt::Interrupt;
-use super::output::{Output, failed};
+use super::output::{Output, check_out, failed};
 use crate::data::{Chunk, FeatureReader, Label, Preparation, TargetKind, list};
 use crate::error::{Error, Result};
 use crate::export::{AtomicFile, MODEL_FILE};
@@ -114,7 +113,9 @@ enum Sink {
 
 pub(super) fn predict(args: &PredictArgs) -> Result<Exit> {
     let kind = args.device.parse()?;
-    check_out(args)?;
+    if let Some(out) = &args.out {
+        check_out("--out", out, &[&args.table, &args.run, &args.run.join(MODEL_FILE)], args.force)?;
+    }
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let trained = open_run(&args.run, &mut console)?;
     let mut reader = FeatureReader::open(&args.table, &trained.preparation.schema)?;
@@ -168,26 +169,6 @@ pub(super) fn predict(args: &PredictArgs) -> Result<Exit> {
     }
     console.line(&format!("{} in {}", counted(rows, "row"), duration(seconds)));
     Ok(Exit::Done)
-}
-
-/// Whether the predictions may go to `--out`. Nothing is made or changed.
-fn check_out(args: &PredictArgs) -> Result<()> {
-    let Some(out) = args.out.as_deref() else { return Ok(()) };
-    // What is not there yet, and pipes and devices, hold nothing that could be lost.
-    if !fs::metadata(out).is_ok_and(|known| known.is_file()) {
-        return Ok(());
-    }
-    let refuse =
-        |problem: &str| Err(Error::setting("--out", format!("{} {problem}", out.display())));
-    let place = fs::canonicalize(out).ok();
-    let inputs = [args.table.clone(), args.run.clone(), args.run.join(MODEL_FILE)];
-    if place.is_some() && inputs.iter().any(|input| fs::canonicalize(input).ok() == place) {
-        return refuse("is what this command reads; choose another file");
-    }
-    if !args.force {
-        return refuse("is there already; choose another file, or replace it with --force");
-    }
-    Ok(())
 }
 
 /// Ends in the middle of a table, at a user's wish.

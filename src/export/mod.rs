@@ -4,12 +4,16 @@
 //! Absent on purpose: terminals, devices, optimizer state.
 
 mod file;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod safetensors;
 mod weights;
 
 use std::path::Path;
 
 pub use file::{AtomicFile, write_file};
+#[cfg(feature = "onnx")]
+pub use onnx::{ONNX_OPSET, onnx_bytes, write_onnx};
 pub use safetensors::{read_model, write_model};
 pub use weights::read_weights;
 

@@ -95,6 +95,31 @@ fn run_all(device: &mut dyn Device, phase: Phase, from: usize, to: usize) -> Res
     Ok(())
 }
 
+/// What predicts so many rows at once, about.
+///
+/// # Errors
+/// If the network is none, or its sizes are impossible.
+pub(super) fn eval_plan(trained: &TrainedModel, rows: usize) -> Result<Plan> {
+    trained.check()?;
+    let columns = trained.preparation.schema.features.len();
+    let graph = inference(&trained.model, columns)?;
+    let widest = trained.model.widest(columns)?;
+    let (eval_rows, eval_batch) = eval_sizes(rows.max(1), widest, 1);
+    Plan::inference(&graph, Sizes { batch: eval_batch, train_rows: 0, eval_batch, eval_rows })
+}
+
+/// Brings a plan and weights to a device.
+///
+/// # Errors
+/// If the device is too small for them, or failed.
+pub(super) fn load(device: &mut dyn Device, plan: &Plan, params: &Params) -> Result<()> {
+    device.load(plan)?;
+    match plan.ports.params {
+        Some(slot) => device.write(slot, 0, Values::F32(params.arena())),
+        None => Ok(()),
+    }
+}
+
 /// A trained network on a device, ready for rows.
 pub struct Predictor {
     trained: TrainedModel,
@@ -109,20 +134,9 @@ impl Predictor {
     /// # Errors
     /// If the device cannot be had, or is too small for the network.
     pub fn new(trained: &TrainedModel, kind: &DeviceKind, rows: usize) -> Result<Self> {
-        trained.check()?;
-        let columns = trained.preparation.schema.features.len();
-        let graph = inference(&trained.model, columns)?;
-        let widest = trained.model.widest(columns)?;
-        let (eval_rows, eval_batch) = eval_sizes(rows.max(1), widest, 1);
-        let plan = Plan::inference(
-            &graph,
-            Sizes { batch: eval_batch, train_rows: 0, eval_batch, eval_rows },
-        )?;
+        let plan = eval_plan(trained, rows)?;
         let (mut device, reason) = open(kind)?;
-        device.load(&plan)?;
-        if let Some(params) = plan.ports.params {
-            device.write(params, 0, Values::F32(trained.params.arena()))?;
-        }
+        load(device.as_mut(), &plan, &trained.params)?;
         Ok(Self { trained: trained.clone(), device, reason, plan })
     }
 
@@ -172,15 +186,7 @@ impl Predictor {
     }
 
     fn outputs(&mut self, x: &[f32]) -> Result<Vec<f32>> {
-        let columns = self.trained.preparation.schema.features.len();
-        if !x.len().is_multiple_of(columns) {
-            let problem =
-                format!("{} values are no whole number of rows of {columns} columns", x.len());
-            return Err(Error::shape("predict", problem));
-        }
-        let schema = &self.trained.preparation.schema;
-        let place = |row| format!("row {} of those given", row + 1);
-        check_ids(self.trained.model.tables(), x, schema, place)?;
+        self.trained.rows(x)?;
         run_eval(self.device.as_mut(), &self.plan, (x, &self.trained.preparation), false)
     }
 }
@@ -204,6 +210,19 @@ impl TrainedModel {
             return Err(Error::shape("model", "its weights are not those of its layers"));
         }
         Ok(())
+    }
+
+    /// Checks values as they stand in a table. Out: how many rows they are.
+    pub(super) fn rows(&self, x: &[f32]) -> Result<usize> {
+        let columns = self.preparation.schema.features.len();
+        if !x.len().is_multiple_of(columns) {
+            let problem =
+                format!("{} values are no whole number of rows of {columns} columns", x.len());
+            return Err(Error::shape("predict", problem));
+        }
+        let place = |row| format!("row {} of those given", row + 1);
+        check_ids(self.model.tables(), x, &self.preparation.schema, place)?;
+        Ok(x.len() / columns)
     }
 }
 

@@ -1,0 +1,152 @@
+//! A graph of ONNX nodes that grows one node at a time.
+//!
+//! Absent on purpose: networks, and what the operators compute.
+
+use std::collections::{HashMap, HashSet};
+
+use super::proto::{Attribute, Graph, Kind, Node, Tensor, ValueInfo, size};
+
+/// Nodes and constants so far. Values go by names, each of which is given once.
+#[derive(Debug, Default)]
+pub(super) struct Builder {
+    nodes: Vec<Node>,
+    tensors: Vec<Tensor>,
+    names: HashSet<String>,
+    /// Small constants, so that each is written once.
+    constants: HashMap<(Kind, Vec<i64>, Vec<u8>), String>,
+    /// What nodes are part of, in front of their names.
+    place: String,
+}
+
+impl Builder {
+    /// Names of the coming nodes begin with this, such as a layer's.
+    pub(super) fn at(&mut self, place: &str) {
+        place.clone_into(&mut self.place);
+    }
+
+    /// Keeps names for values that come later.
+    pub(super) fn reserve(&mut self, names: &[&str]) {
+        self.names.extend(names.iter().map(ToString::to_string));
+    }
+
+    /// A name like this one that nothing has yet.
+    fn name(&mut self, wanted: &str) -> String {
+        let mut name = wanted.to_string();
+        for number in 2_u64.. {
+            if self.names.insert(name.clone()) {
+                break;
+            }
+            name = format!("{wanted}_{number}");
+        }
+        name
+    }
+
+    /// Appends a node. Out: the name of its result.
+    pub(super) fn node(&mut self, op: &str, inputs: &[&str], attributes: Vec<Attribute>) -> String {
+        let output = self.name(&format!("{}/{}", self.place, op));
+        self.push(op, inputs, attributes, output.clone());
+        output
+    }
+
+    /// Appends a node whose result has a name that was given or reserved for it.
+    pub(super) fn push(
+        &mut self,
+        op: &str,
+        inputs: &[&str],
+        attribute: Vec<Attribute>,
+        output: String,
+    ) {
+        self.nodes.push(Node {
+            input: inputs.iter().map(ToString::to_string).collect(),
+            name: output.clone(),
+            output: vec![output],
+            op_type: op.into(),
+            attribute,
+        });
+    }
+
+    /// One number as an f32 that goes with every element.
+    pub(super) fn scalar(&mut self, value: f64) -> String {
+        #[expect(clippy::cast_possible_truncation, reason = "networks compute in f32")]
+        let bytes = (value as f32).to_le_bytes().to_vec();
+        self.constant("number", Kind::Float, vec![], bytes)
+    }
+
+    /// A list of places or sizes.
+    pub(super) fn integers(&mut self, values: &[i64]) -> String {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant("sizes", Kind::Int64, vec![size(values.len())], bytes)
+    }
+
+    /// One place.
+    pub(super) fn integer(&mut self, value: i64) -> String {
+        self.constant("size", Kind::Int64, vec![], value.to_le_bytes().to_vec())
+    }
+
+    /// A vector of f64.
+    pub(super) fn doubles(&mut self, name: &str, values: &[f64]) -> String {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(name, Kind::Double, vec![size(values.len())], bytes)
+    }
+
+    /// A vector of yes and no.
+    pub(super) fn flags(&mut self, name: &str, values: &[bool]) -> String {
+        let bytes = values.iter().map(|&value| u8::from(value)).collect();
+        self.constant(name, Kind::Bool, vec![size(values.len())], bytes)
+    }
+
+    fn constant(&mut self, name: &str, kind: Kind, dims: Vec<i64>, bytes: Vec<u8>) -> String {
+        let key = (kind, dims, bytes);
+        if let Some(name) = self.constants.get(&key) {
+            return name.clone();
+        }
+        let name = self.name(name);
+        self.constants.insert(key.clone(), name.clone());
+        let (kind, dims, bytes) = key;
+        self.tensors.push(Tensor {
+            dims,
+            data_type: Some(kind.number()),
+            string_data: vec![],
+            name: name.clone(),
+            raw_data: Some(bytes),
+        });
+        name
+    }
+
+    /// Weights.
+    pub(super) fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
+        let name = self.name(name);
+        self.tensors.push(Tensor {
+            dims: shape.iter().map(|&it| size(it)).collect(),
+            data_type: Some(Kind::Float.number()),
+            string_data: vec![],
+            name: name.clone(),
+            raw_data: Some(values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+        });
+        name
+    }
+
+    /// A list of texts.
+    pub(super) fn texts(&mut self, name: &str, texts: &[String]) -> String {
+        let name = self.name(name);
+        self.tensors.push(Tensor {
+            dims: vec![size(texts.len())],
+            data_type: Some(Kind::Text.number()),
+            string_data: texts.iter().map(|text| text.as_bytes().to_vec()).collect(),
+            name: name.clone(),
+            raw_data: None,
+        });
+        name
+    }
+
+    /// The whole graph.
+    pub(super) fn graph(self, name: &str, input: ValueInfo, output: Vec<ValueInfo>) -> Graph {
+        Graph {
+            node: self.nodes,
+            name: name.into(),
+            initializer: self.tensors,
+            input: vec![input],
+            output,
+        }
+    }
+}

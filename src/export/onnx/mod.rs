@@ -1,0 +1,162 @@
+//! A trained network as an ONNX file, for runtimes in other programs and languages.
+//!
+//! In: a [`TrainedModel`]. Out: one graph of standard operators from raw columns to what predictions mean. The same model
+//! always gives the same bytes.
+//! Absent on purpose: training, and reading such files.
+
+mod builder;
+mod ends;
+mod formula;
+mod ops;
+mod proto;
+
+use std::path::Path;
+
+use prost::Message as _;
+
+use super::file::write_file;
+use crate::data::TargetKind;
+use crate::error::{Error, Result};
+use crate::graph::inference;
+use crate::train::TrainedModel;
+use builder::Builder;
+use ends::{INPUT, RESERVED, prepare, tell};
+use proto::{Entry, Kind, Model, OperatorSet, ValueInfo};
+
+/// The version of ONNX's operators in exported files. onnxruntime knows it from version 1.12 on.
+pub const ONNX_OPSET: i64 = 17;
+/// The version of the format, that of the same release of ONNX.
+const IR_VERSION: i64 = 8;
+/// What a protobuf message may hold.
+const MOST_BYTES: usize = i32::MAX as usize;
+
+/// Writes a trained network as an ONNX file, with the operators of [`ONNX_OPSET`]. A crash leaves the old file or the new one.
+///
+/// The one input `x`, `[batch, columns]` in f32, takes the columns as they stand in a table, in the order that the metadata
+/// under `features` gives; the batch may have any number of rows. The outputs are
+/// - for classes `label`, the likeliest class's name `[batch]`, and `probabilities`, f32 `[batch, classes]`;
+/// - for labels `labels`, what is likelier of each `[batch, labels]`, and `probabilities`, f32 `[batch, labels]`;
+/// - for numbers `prediction`, f64 in the targets' own units, with a column for each target, or one for each of its quantiles, or
+///   for its mean and its standard deviation;
+/// - `scores` instead of `probabilities` where a loss gives none.
+///
+/// Metadata, each a JSON text: `features`, `target`, `outputs` with the names of the columns of probabilities or numbers, and for
+/// classes `classes`.
+///
+/// # Errors
+/// If the file cannot be written, or would exceed the 2 GiB that the format allows.
+pub fn write_onnx(trained: &TrainedModel, path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    let bytes = onnx_bytes(trained).map_err(|error| match error {
+        Error::Shape { place, problem } => Error::model_file(path, format!("{place}: {problem}")),
+        other => other,
+    })?;
+    write_file(path, &bytes)
+}
+
+/// What [`write_onnx`] writes.
+///
+/// # Errors
+/// If it would exceed the 2 GiB that the format allows.
+pub fn onnx_bytes(trained: &TrainedModel) -> Result<Vec<u8>> {
+    trained.check()?;
+    let schema = &trained.preparation.schema;
+    let weights = trained.params.layout().count().saturating_mul(size_of::<f32>());
+    let too_large = |bytes: usize| {
+        let problem = format!("{bytes} bytes, but an ONNX file holds at most {MOST_BYTES}");
+        Error::shape("onnx", problem)
+    };
+    // Before the copies are made.
+    if weights > MOST_BYTES {
+        return Err(too_large(weights));
+    }
+    let network = inference(&trained.model, schema.features.len())?;
+    let mut to = Builder::default();
+    to.reserve(&RESERVED);
+    let scaled = prepare(&mut to, &trained.preparation);
+    let outputs = ops::forward(&mut to, &network, &trained.params, scaled)?;
+    let results = tell(&mut to, trained, &outputs)?;
+    let about = format!("columns as in a table: {}", schema.features.join(", "));
+    let input = ValueInfo::rows(INPUT, Kind::Float, Some(schema.features.len()), about);
+    let mut metadata = vec![entry("features", &schema.features)?, entry("target", &schema.target)?];
+    let columns = trained.columns();
+    let columns: Vec<_> = columns.iter().map(|(target, what)| format!("{target}_{what}")).collect();
+    metadata.push(entry("outputs", &columns)?);
+    if let TargetKind::Classes(classes) = &schema.kind {
+        metadata.push(entry("classes", classes)?);
+    }
+    let model = Model {
+        ir_version: Some(IR_VERSION),
+        producer_name: env!("CARGO_PKG_NAME").into(),
+        producer_version: env!("CARGO_PKG_VERSION").into(),
+        doc_string: format!("predicts {}", schema.target),
+        graph: Some(to.graph("network", input, results)),
+        opset_import: vec![OperatorSet { domain: Some(String::new()), version: Some(ONNX_OPSET) }],
+        metadata_props: metadata,
+    };
+    let bytes = model.encoded_len();
+    if bytes > MOST_BYTES {
+        return Err(too_large(bytes));
+    }
+    Ok(model.encode_to_vec())
+}
+
+fn entry(key: &str, value: &impl serde::Serialize) -> Result<Entry> {
+    let value =
+        serde_json::to_string(value).map_err(|error| Error::shape("onnx", error.to_string()))?;
+    Ok(Entry { key: key.into(), value })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::data::{Dataset, Preparation, Scale, Targets};
+    use crate::graph::Loss;
+    use crate::model::{Params, Sequential};
+    use crate::random::Seed;
+
+    fn trained() -> TrainedModel {
+        let x: Vec<f32> = (0..12).map(|i| (i as f32).sqrt()).collect();
+        let data = Dataset::from_arrays(&x, 3, Targets::Classes(vec![0, 1, 0, 1])).unwrap();
+        let model = Sequential::new().dense(4).relu().dense(4).relu().dense_without_bias(2);
+        let params = Params::init(&model, 3, Seed(1)).unwrap();
+        let preparation = Preparation::fit(&data, Scale::Standard);
+        TrainedModel { model, params, preparation, criterion: Loss::CrossEntropy.into() }
+    }
+
+    #[test]
+    fn every_name_is_given_once_and_before_it_is_used() {
+        let bytes = onnx_bytes(&trained()).unwrap();
+        assert_eq!(bytes, onnx_bytes(&trained()).unwrap());
+        let graph = Model::decode(bytes.as_slice()).unwrap().graph.unwrap();
+        let mut known: HashSet<&str> = HashSet::new();
+        let given = graph.input.iter().map(|it| &it.name);
+        for name in given.chain(graph.initializer.iter().map(|it| &it.name)) {
+            assert!(known.insert(name), "{name} twice");
+        }
+        for node in &graph.node {
+            assert!(node.input.iter().all(|name| known.contains(name.as_str())), "{node:?}");
+            assert!(node.output.iter().all(|name| known.insert(name)), "{node:?}");
+        }
+        assert!(graph.output.iter().all(|it| known.contains(it.name.as_str())));
+        // Products take their biases along.
+        let ops: Vec<_> = graph.node.iter().map(|node| node.op_type.as_str()).collect();
+        let network = ["Gemm", "Relu", "Gemm", "Relu", "Gemm"];
+        assert_eq!(ops[4..9], network, "{ops:?}");
+        let terms: Vec<_> =
+            graph.node[4..9].iter().step_by(2).map(|node| node.input.len()).collect();
+        assert_eq!(terms, [3, 3, 2]);
+    }
+
+    #[test]
+    fn a_network_whose_parts_do_not_fit_is_refused() {
+        let mut trained = trained();
+        trained.model = Sequential::new().dense(3);
+        let place = tempfile::tempdir().unwrap();
+        let said = write_onnx(&trained, place.path().join("m.onnx")).unwrap_err().to_string();
+        assert!(said.contains("m.onnx: model: 3 outputs, but the target needs 2"), "{said}");
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,273 @@
+//! Operations of a forward pass as ONNX nodes: layers are combinations of these, so there is nothing here for any layer.
+//!
+//! In: a graph, the parameters' values. Out: the name of the network's result.
+//! Matrices stand as they are, and a value for each row of the batch as a matrix of one column, so that ONNX's own rule
+//! repeats them as the graph does.
+
+use std::collections::{HashMap, HashSet};
+
+use super::builder::Builder;
+use super::formula::evaluate;
+use super::proto::{Attribute, Kind, size};
+use crate::error::{Error, Result};
+use crate::expr::{Instruction, Program};
+use crate::graph::{Along, Graph, Inference, NodeId, Op, Operand, Space};
+use crate::model::{Activation, ParamView, Params};
+
+/// Appends the forward pass of a network whose scaled features have this name. Out: the name of the outputs.
+///
+/// # Errors
+/// If an operation belongs to training alone; the message names it.
+pub(super) fn forward(
+    to: &mut Builder,
+    network: &Inference,
+    params: &Params,
+    features: String,
+) -> Result<String> {
+    let values: Vec<_> = params.iter().collect();
+    let mut lowering = Lowering {
+        to,
+        graph: &network.graph,
+        params: &values,
+        features,
+        biased: biased(&network.graph),
+        done: HashMap::new(),
+    };
+    for (id, node) in network.graph.nodes() {
+        lowering.to.at(&node.name);
+        lowering.node(id, &node.op)?;
+    }
+    let Lowering { done, .. } = lowering;
+    done.get(&network.prediction)
+        .cloned()
+        .ok_or_else(|| missing(&network.graph, network.prediction))
+}
+
+/// Products that go into a bias and nowhere else: one node does both.
+fn biased(graph: &Graph) -> HashSet<NodeId> {
+    let mut uses: HashMap<NodeId, usize> = HashMap::new();
+    for (_, node) in graph.nodes() {
+        for input in node.op.inputs() {
+            *uses.entry(input).or_default() += 1;
+        }
+    }
+    let products = graph.nodes().filter_map(|(_, node)| match node.op {
+        Op::AddBias { x, .. } if matches!(graph.node(x).op, Op::MatmulNt { .. }) => Some(x),
+        _ => None,
+    });
+    products.filter(|x| uses.get(x) == Some(&1)).collect()
+}
+
+fn missing(graph: &Graph, id: NodeId) -> Error {
+    Error::shape(&graph.node(id).name, "it is used before it is computed")
+}
+
+struct Lowering<'a> {
+    to: &'a mut Builder,
+    graph: &'a Graph,
+    params: &'a [(&'a ParamView, &'a [f32])],
+    features: String,
+    biased: HashSet<NodeId>,
+    /// Names of the results so far.
+    done: HashMap<NodeId, String>,
+}
+
+impl Lowering<'_> {
+    fn node(&mut self, id: NodeId, op: &Op) -> Result<()> {
+        let name = match op {
+            Op::Features { .. } => self.features.clone(),
+            Op::Param { view, .. } | Op::Kept { view, .. } => {
+                let place = || Error::shape("onnx", format!("there is no parameter {view}"));
+                let (view, values) = self.params.get(*view).ok_or_else(place)?;
+                self.to.floats(&view.name, &view.shape, values)
+            }
+            // Left to the bias that comes next.
+            Op::MatmulNt { .. } if self.biased.contains(&id) => return Ok(()),
+            Op::MatmulNt { a, b } => self.gemm([*a, *b], [0, 1], None)?,
+            Op::MatmulNn { a, b } => self.gemm([*a, *b], [0, 0], None)?,
+            Op::MatmulTn { a, b } => self.gemm([*a, *b], [1, 0], None)?,
+            Op::AddBias { x, bias } => match self.graph.node(*x).op {
+                Op::MatmulNt { a, b } if self.biased.contains(x) => {
+                    self.gemm([a, b], [0, 1], Some(*bias))?
+                }
+                _ => self.plain("Add", &[*x, *bias])?,
+            },
+            Op::Add { a, b } => self.plain("Add", &[*a, *b])?,
+            Op::Activate { act: Activation::Relu, x } => self.plain("Relu", &[*x])?,
+            Op::Activate { act, x } => {
+                let x = self.value(*x)?;
+                evaluate(self.to, act.value_program(), &[x])?
+            }
+            Op::Map { f, operands, space } => self.map(&f.program(), operands, *space)?,
+            Op::MapColumns { f, operands, space, maximum } => {
+                let all = self.map(&f.program(), operands, *space)?;
+                if *maximum {
+                    let axes = vec![Attribute::ints("axes", &[-1])];
+                    self.to.node("ReduceMax", &[&all], axes)
+                } else {
+                    let axes = self.to.integers(&[-1]);
+                    self.to.node("ReduceSum", &[&all, &axes], vec![])
+                }
+            }
+            Op::Lookup { table, x, column } => {
+                let (table, x) = (self.value(*table)?, self.value(*x)?);
+                let column = self.to.integer(size(*column));
+                let column =
+                    self.to.node("Gather", &[&x, &column], vec![Attribute::int("axis", 1)]);
+                let kind = Attribute::int("to", Kind::Int64.number().into());
+                let rows = self.to.node("Cast", &[&column], vec![kind]);
+                self.to.node("Gather", &[&table, &rows], vec![Attribute::int("axis", 0)])
+            }
+            Op::Targets { .. }
+            | Op::ActivateGrad { .. }
+            | Op::MapRows { .. }
+            | Op::Dropout { .. }
+            | Op::LookupGrad { .. }
+            | Op::SumRows { .. }
+            | Op::Loss { .. }
+            | Op::LossGrad { .. } => {
+                let problem = format!("{} belongs to training, and cannot be exported", op.name());
+                return Err(Error::shape(&self.graph.node(id).name, problem));
+            }
+        };
+        self.done.insert(id, name);
+        Ok(())
+    }
+
+    fn value(&self, id: NodeId) -> Result<String> {
+        self.done.get(&id).cloned().ok_or_else(|| missing(self.graph, id))
+    }
+
+    fn plain(&mut self, op: &str, inputs: &[NodeId]) -> Result<String> {
+        let inputs = inputs.iter().map(|&id| self.value(id)).collect::<Result<Vec<_>>>()?;
+        let inputs: Vec<_> = inputs.iter().map(String::as_str).collect();
+        Ok(self.to.node(op, &inputs, vec![]))
+    }
+
+    fn gemm(
+        &mut self,
+        [a, b]: [NodeId; 2],
+        [transpose_a, transpose_b]: [i64; 2],
+        bias: Option<NodeId>,
+    ) -> Result<String> {
+        let (a, b) = (self.value(a)?, self.value(b)?);
+        let bias = bias.map(|bias| self.value(bias)).transpose()?;
+        let inputs: Vec<_> = [&a, &b].into_iter().chain(&bias).map(String::as_str).collect();
+        let attributes =
+            vec![Attribute::int("transA", transpose_a), Attribute::int("transB", transpose_b)];
+        Ok(self.to.node("Gemm", &inputs, attributes))
+    }
+
+    /// An expression over all elements of a space.
+    fn map(
+        &mut self,
+        program: &Program,
+        operands: &[(NodeId, Operand)],
+        space: Space,
+    ) -> Result<String> {
+        let columns = space.columns();
+        let (mut has_rows, mut has_columns) = (matches!(space, Space::Vector(_)), columns == 1);
+        let mut inputs = Vec::with_capacity(operands.len());
+        for (index, &(id, operand)) in (0_u8..).zip(operands) {
+            let x = self.value(id)?;
+            let used = program.instructions().contains(&Instruction::Input(index));
+            let along_columns = matches!(operand.along, Along::Both | Along::Columns);
+            has_rows |= used && matches!(operand.along, Along::Both | Along::Rows);
+            has_columns |= used && along_columns;
+            inputs.push(if along_columns { self.moved(x, operand, columns) } else { x });
+        }
+        if !(has_rows && has_columns) {
+            let problem = "no operand of it has a value for each element";
+            return Err(Error::shape("onnx", problem));
+        }
+        evaluate(self.to, program, &inputs)
+    }
+
+    /// An operand's columns where they stand in the result, and 0 where it has none.
+    fn moved(&mut self, x: String, operand: Operand, columns: usize) -> String {
+        let (shift, width, columns) =
+            (i64::from(operand.shift), size(operand.width), size(columns));
+        let (from, to) = ((-shift).max(0).min(width), (columns - shift).clamp(0, width));
+        if from >= to {
+            return self.to.scalar(0.0);
+        }
+        let part = if (from, to) == (0, width) { x } else { self.slice(&x, from, to) };
+        let (before, after) = (shift.max(0), columns - shift - to);
+        if (before, after) == (0, 0) {
+            return part;
+        }
+        let pads = match operand.along {
+            Along::Both => self.to.integers(&[0, before, 0, after]),
+            _ => self.to.integers(&[before, after]),
+        };
+        self.to.node("Pad", &[&part, &pads], vec![])
+    }
+
+    /// Columns from one to before another.
+    fn slice(&mut self, x: &str, from: i64, to: i64) -> String {
+        let bounds = [from, to, -1].map(|bound| self.to.integers(&[bound]));
+        self.to.node("Slice", &[x, &bounds[0], &bounds[1], &bounds[2]], vec![])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::onnx::proto::{Node, ValueInfo};
+    use crate::expr::Expr;
+    use crate::model::Sequential;
+
+    /// What an operation over features of four columns becomes: its nodes, with the numbers of constants in them.
+    fn nodes(op: impl FnOnce(NodeId) -> Op) -> Result<Vec<(Node, Vec<Vec<i64>>)>> {
+        let layout = Sequential::new().dense(1).layout(4).unwrap();
+        let mut graph = Graph::new();
+        let features = graph.push("x", Op::Features { columns: 4 }).unwrap();
+        let prediction = graph.push("y", op(features)).unwrap();
+        let network = Inference { graph, features, prediction, layout: layout.clone() };
+        let mut to = Builder::default();
+        forward(&mut to, &network, &Params::zeros(layout), "x".into())?;
+        let graph = to.graph("", ValueInfo::default(), vec![]);
+        let constant = |name: &String| -> Vec<i64> {
+            let tensor = graph.initializer.iter().find(|tensor| tensor.name == *name);
+            let bytes = tensor.and_then(|tensor| tensor.raw_data.as_deref()).unwrap_or_default();
+            bytes.chunks_exact(8).map(|it| i64::from_le_bytes(it.try_into().unwrap())).collect()
+        };
+        let with_numbers =
+            |node: &Node| (node.clone(), node.input[1..].iter().map(constant).collect());
+        Ok(graph.node.iter().map(with_numbers).collect())
+    }
+
+    fn moved(shift: i32, columns: usize) -> Vec<(String, Vec<Vec<i64>>)> {
+        let operand = Operand { shift, ..Operand::new(Along::Both, 4) };
+        let map = |x| Op::Map {
+            f: Expr::input(0),
+            operands: vec![(x, operand)],
+            space: Space::Batch(columns),
+        };
+        nodes(map).unwrap().into_iter().map(|(node, numbers)| (node.op_type, numbers)).collect()
+    }
+
+    #[test]
+    fn operands_stand_where_they_are_moved_to() {
+        let slice = |from, to| ("Slice".to_string(), vec![vec![from], vec![to], vec![-1]]);
+        let pad = |before, after| ("Pad".to_string(), vec![vec![0, before, 0, after]]);
+        assert_eq!(moved(0, 4), []);
+        assert_eq!(moved(0, 2), [slice(0, 2)]);
+        assert_eq!(moved(-2, 2), [slice(2, 4)]);
+        assert_eq!(moved(-3, 3), [slice(3, 4), pad(0, 2)]);
+        assert_eq!(moved(1, 7), [pad(1, 2)]);
+        assert_eq!(moved(2, 4), [slice(0, 2), pad(2, 0)]);
+    }
+
+    #[test]
+    fn what_belongs_to_training_is_refused() {
+        let rate = crate::expr::Number(0.5);
+        let said = nodes(|x| Op::Dropout { x, stream: 0, rate }).unwrap_err().to_string();
+        assert_eq!(said, "y: dropout belongs to training, and cannot be exported");
+        let counts = Expr::quantity(crate::expr::Quantity::Counts) * Expr::input(0);
+        let operand = Operand::new(Along::Both, 4);
+        let map = |x| Op::Map { f: counts, operands: vec![(x, operand)], space: Space::Batch(4) };
+        let said = nodes(map).unwrap_err().to_string();
+        assert!(said.contains("Counts is known only while training"), "{said}");
+    }
+}
