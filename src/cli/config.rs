@@ -60,7 +60,36 @@ pub(super) struct RunConfig {
     pub(super) start: Start,
     pub(super) device: DeviceKind,
     pub(super) out: PathBuf,
+    pub(super) checkpoints: Checkpoints,
     given: Given,
+}
+
+/// Which checkpoints are on disk.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Checkpoints {
+    /// Epochs between two; 0 for none.
+    pub(super) every: u32,
+    /// Minutes between two, within epochs; 0 for none.
+    pub(super) minutes: f64,
+    /// How many stay.
+    pub(super) keep: u32,
+}
+
+impl Checkpoints {
+    fn of(given: &Given, every: u32) -> Result<Self> {
+        let minutes = given.plain("checkpoint-minutes", "a number of minutes")?.unwrap_or(0.0);
+        let keep = given.plain("keep-checkpoints", "a whole number above 0")?.unwrap_or(2);
+        let refuse = |key: &str, problem: String| Err(Error::setting(given.place(key), problem));
+        if !(0.0..1e9).contains(&minutes) {
+            let problem = format!("{minutes}, but it must be a finite number of 0 or more");
+            return refuse("checkpoint-minutes", problem);
+        }
+        if keep == 0 {
+            let problem = "0, but it must be above 0; --checkpoint-every 0 writes none";
+            return refuse("keep-checkpoints", problem.to_string());
+        }
+        Ok(Self { every, minutes, keep })
+    }
 }
 
 impl RunConfig {
@@ -119,11 +148,19 @@ impl RunConfig {
                     .map_or(defaults.tuning.budget, |ms: u32| Duration::from_millis(ms.into())),
                 folder: None,
             },
+            checkpoint_every: given
+                .plain("checkpoint-every", "a whole number of epochs")?
+                .unwrap_or(defaults.checkpoint_every),
+            on_nonfinite: given
+                .read("on-nonfinite", FromStr::from_str)?
+                .unwrap_or(defaults.on_nonfinite),
             device_memory: given.read("device-memory", device_memory)?.flatten(),
         };
         options.check().map_err(|error| given.locate(error))?;
         watched(&given, &options)?;
+        let checkpoints = Checkpoints::of(&given, options.checkpoint_every)?;
         Ok(Self {
+            checkpoints,
             table: table.into(),
             target: target.to_string(),
             task: given.read("task", FromStr::from_str)?.unwrap_or_default(),

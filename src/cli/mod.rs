@@ -13,11 +13,13 @@ mod evaluate;
 mod folder;
 mod given;
 mod interrupt;
+mod keeper;
 mod output;
 mod plan;
 mod predict;
 mod profile;
 mod record;
+mod resume;
 mod train;
 mod verify;
 
@@ -103,6 +105,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
 fn done(cli: Cli) -> Result<Exit, Failure> {
     match cli.verb {
         Verb::Train(args) => train::train(&args),
+        Verb::Resume(args) => resume::resume(&args),
         Verb::Evaluate(args) => Ok(evaluate::evaluate(&args)?),
         Verb::Predict(args) => Ok(predict::predict(&args)?),
         Verb::Adapters(args) => Ok(adapters::adapters(&args)?),

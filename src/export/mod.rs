@@ -1,14 +1,17 @@
 //! What a trained network becomes on disk.
 //!
-//! In: a [`TrainedModel`](crate::train::TrainedModel). Out: files that this crate and others read.
-//! Absent on purpose: terminals, devices, optimizer state.
+//! In: a [`TrainedModel`](crate::train::TrainedModel), a [`Checkpoint`](crate::train::Checkpoint). Out: files that this crate and
+//! others read.
+//! Absent on purpose: terminals, devices.
 
+mod checkpoint;
 mod file;
 mod safetensors;
 mod weights;
 
 use std::path::Path;
 
+pub use checkpoint::{read_checkpoint, write_checkpoint};
 pub use file::{AtomicFile, write_file};
 pub use safetensors::{read_model, write_model};
 pub use weights::read_weights;

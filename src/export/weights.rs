@@ -18,6 +18,8 @@ use crate::model::{ParamLayout, Params};
 
 /// Mismatches that one message lists.
 const LISTED: usize = 20;
+/// What the names of tensors begin with that are no weights, but the state of a run.
+pub(super) const STATE: &str = "state/";
 /// Bytes in front of a header: its length.
 const LENGTH: usize = 8;
 
@@ -120,7 +122,8 @@ pub(super) fn fill(tensors: &SafeTensors<'_>, layout: &ParamLayout) -> Result<Pa
             },
         }
     }
-    let known = |name: &str| layout.views().iter().any(|view| view.name == name);
+    let known =
+        |name: &str| name.starts_with(STATE) || layout.views().iter().any(|view| view.name == name);
     let mut unexpected: Vec<_> = tensors.names().into_iter().filter(|name| !known(name)).collect();
     unexpected.sort_unstable();
     problems.extend(unexpected.into_iter().map(|name| format!("`{name}` is not in the model")));

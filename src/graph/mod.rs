@@ -22,7 +22,7 @@ pub use loss::Loss;
 pub use moves::{Input, Moves, Pass, PassKind};
 pub use op::{NodeId, Op};
 pub use operand::{Along, MOST_OPERANDS, Operand, Space};
-pub use optimizer::{Between, Moment, Move, Optimizer, Pace, Rule};
+pub use optimizer::{Between, Moment, Move, Optimizer, Pace, Past, Rule};
 
 /// Where among a step's scalars stands what its gradient counts among those that are gathered.
 pub const SHARE: usize = optimizer::SHARE as usize;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Metrics, Stopped, Streaming};
 use crate::device::DeviceInfo;
@@ -74,7 +74,7 @@ pub struct Progress {
 }
 
 /// The figures of an epoch.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochStats {
     /// Epoch, from 1.
     pub epoch: u32,
@@ -136,6 +136,29 @@ pub enum Warning {
         /// The loss scale at its end, a power of two.
         scale: f64,
     },
+    /// A run goes on from a checkpoint, but not with the bits of the run that it is of.
+    OtherBits {
+        /// What is not as it was.
+        differences: Vec<String>,
+    },
+    /// The device was lost, and training went on.
+    DeviceLost {
+        /// What the driver said.
+        problem: String,
+        /// From where.
+        place: String,
+        /// Whether its kernels are the same.
+        same: bool,
+    },
+    /// Numbers that are not finite made the run go back.
+    WentBack {
+        /// What was not finite, and when.
+        problem: String,
+        /// To where.
+        place: String,
+        /// What the learning rate is multiplied by now.
+        slowed: f64,
+    },
     /// A number to predict that is the same in all training rows.
     ConstantTarget {
         /// The column's name.
@@ -173,6 +196,23 @@ impl fmt::Display for Warning {
                      precision; the scale is {scale} now. A few are usual while it settles; if they go on, use --precision f32"
                 )
             }
+            Self::OtherBits { differences } => write!(
+                f,
+                "the results will not be those of the uninterrupted run bit for bit: {}",
+                differences.join("; ")
+            ),
+            Self::DeviceLost { problem, place, same } => {
+                let bits =
+                    if *same { "with the same bits" } else { "with other forms of its kernels" };
+                write!(
+                    f,
+                    "{problem}; it was opened again, and training goes on from {place}, {bits}"
+                )
+            }
+            Self::WentBack { problem, place, slowed } => write!(
+                f,
+                "{problem}; training goes back to {place}, with the learning rate times {slowed} from there on"
+            ),
             Self::ConstantTarget { column, value } => {
                 write!(
                     f,

@@ -3,6 +3,7 @@
 //! In: data, a model, options, a device. Out: [`Event`]s and a [`TrainedModel`].
 //! Absent on purpose: terminals, files, wgpu.
 
+mod checkpoint;
 mod event;
 mod feed;
 mod fit;
@@ -10,6 +11,7 @@ pub mod metrics;
 mod options;
 mod predict;
 mod profile;
+mod recover;
 mod room;
 mod scaling;
 mod schedule;
@@ -18,10 +20,12 @@ mod trainer;
 mod watch;
 mod workload;
 
+pub(crate) use checkpoint::About;
+pub use checkpoint::Checkpoint;
 pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
 pub use fit::Fit;
 pub use metrics::{Evaluation, Metric, Metrics};
-pub use options::{Keep, TrainOptions};
+pub use options::{Keep, OnNonFinite, TrainOptions};
 pub use predict::{Predictions, Predictor, TrainedModel};
 pub use profile::{Clock, EpochUse, KernelCost, Profile};
 pub use room::{Limit, Room, Streaming};

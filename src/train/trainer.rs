@@ -1,7 +1,9 @@
 //! [`Trainer`]: data, model and options brought together on a device.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use super::checkpoint::{Checkpoint, Origin};
 use super::predict::{port, run_eval};
 use super::room::Room;
 use super::scaling::{check_range, read_params, write_params, write_scaling};
@@ -22,7 +24,7 @@ pub struct Trainer {
     pub(super) rows: usize,
     pub(super) info: RunInfo,
     pub(super) warnings: Vec<Warning>,
-    model: Sequential,
+    pub(super) model: Sequential,
     preparation: Preparation,
     /// The weights and figures that a save keeps: those of the last good epoch, or of the best one.
     pub(super) kept: (Params, Option<EpochStats>),
@@ -31,8 +33,14 @@ pub struct Trainer {
     valid: Option<Valid>,
     /// The training table, if it does not lie on the device.
     pub(super) table: Option<Table>,
+    /// The training table, if it lies on a device that may be lost.
+    source: Option<Dataset>,
+    pub(super) origin: Origin,
+    /// The last checkpoint, and whether the next run goes on from it.
+    pub(super) last: Option<Arc<Checkpoint>>,
+    pub(super) resumes: bool,
     /// Whether a run has left optimizer state behind.
-    used: bool,
+    pub(super) used: bool,
     /// Whether the device has steps that no event has told of: the first ones of an epoch, given to it while the host
     /// was still busy with the end of the epoch before.
     pub(super) ahead: bool,
@@ -101,14 +109,9 @@ impl Trainer {
             preparation: preparation.clone(),
             block_rows: streaming.block_rows,
         });
-        if table.is_none() {
-            write_table(device.as_mut(), &plan, train, &preparation)?;
-        } else {
-            // Rows come in the order in which they are used.
-            let order = port(plan.ports.order, "order")?;
-            let places: Vec<u32> = (0..narrow(plan.slot(order).len())).collect();
-            device.write(order, 0, Values::U32(&places))?;
-        }
+        let source = table.is_none().then_some(train);
+        bring_table(device.as_mut(), &plan, source, &preparation)?;
+        let source = source.filter(|_| !device.info().is_cpu()).cloned();
         let params = Params::init(model, train.columns(), options.seed)?;
         write_params(device.as_mut(), &plan, &params)?;
         write_scaling(device.as_mut(), &plan)?;
@@ -130,7 +133,12 @@ impl Trainer {
             load_seconds: begun.elapsed().as_secs_f64(),
             variants: device.variants(),
         };
+        let origin = Origin::of(options, (&info.device, info.variants.clone()), data, plan.batch);
         let mut trainer = Self {
+            source,
+            origin,
+            last: None,
+            resumes: false,
             options: options.clone(),
             rows: train.rows(),
             kept: (params, None),
@@ -183,7 +191,7 @@ impl Trainer {
         }
         self.write_params(params)?;
         self.kept = (params.clone(), None);
-        self.present = None;
+        (self.present, self.last, self.resumes) = (None, None, false);
         Ok(())
     }
 
@@ -211,7 +219,20 @@ impl Trainer {
         Ok(())
     }
 
-    /// Trains from the present weights, with optimizer state and schedule at their start; each call of the
+    /// Opens a lost device again and brings back what does not change while training. Out: whether it takes the same forms
+    /// of its kernels.
+    pub(super) fn reopen(&mut self) -> Result<bool> {
+        self.device.reopen()?;
+        self.device.load(&self.plan)?;
+        bring_table(self.device.as_mut(), &self.plan, self.source.as_ref(), &self.preparation)?;
+        if let Some(valid) = &mut self.valid {
+            valid.resident = false;
+        }
+        Ok(self.device.variants() == self.info.variants)
+    }
+
+    /// Trains from the present weights, with optimizer state and schedule at their start, or after
+    /// [`Self::resume`] from where that run stood; each call of the
     /// iterator's `next` does some steps. Stop calling, and training stops.
     pub fn fit(&mut self) -> Fit<'_> {
         Fit::new(self)
@@ -340,6 +361,22 @@ impl Trainer {
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
+}
+
+/// Brings the table to the device, or without one makes its places ready for blocks of a table.
+fn bring_table(
+    device: &mut dyn Device,
+    plan: &Plan,
+    table: Option<&Dataset>,
+    preparation: &Preparation,
+) -> Result<()> {
+    if let Some(table) = table {
+        return write_table(device, plan, table, preparation);
+    }
+    // Rows come in the order in which they are used.
+    let order = port(plan.ports.order, "order")?;
+    let places: Vec<u32> = (0..narrow(plan.slot(order).len())).collect();
+    device.write(order, 0, Values::U32(&places))
 }
 
 /// Brings a whole table to the device, a part at a time, so that the host never holds it twice.

@@ -429,6 +429,16 @@ impl Device for GpuDevice {
         self.loaded.as_ref().map(|loaded| loaded.variants.clone()).unwrap_or_default()
     }
 
+    fn lost(&self) -> bool {
+        // A loss may not have been told yet.
+        let _ = self.device.poll(wgpu::PollType::Poll);
+        self.is_lost()
+    }
+
+    fn reopen(&mut self) -> Result<()> {
+        self.open_again()
+    }
+
     fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.tuner.warnings)
     }
