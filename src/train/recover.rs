@@ -121,6 +121,7 @@ impl Fit<'_> {
         };
         let place = last.about.place.to_string();
         let problem = error.to_string();
+        let lost = "the device was lost";
         if self.trainer.device.lost() {
             let same = self.trainer.reopen().map_err(|second| Error::Device {
                 adapter: self.trainer.info.device.name.clone(),
@@ -128,6 +129,9 @@ impl Fit<'_> {
             })?;
             self.tries += 1;
             self.take_up(last);
+            // What fails first on a lost device may be anything.
+            let told = problem.contains(lost);
+            let problem = if told { problem } else { format!("{lost}: {problem}") };
             return Ok(Event::Warned(Warning::DeviceLost { problem, place, same }));
         }
         let back = self.trainer.options.on_nonfinite == OnNonFinite::Back;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::choice::Chooser;
 use super::encode::{Row, dispatches, encode, map, row};
@@ -430,8 +430,9 @@ impl Device for GpuDevice {
     }
 
     fn lost(&self) -> bool {
-        // A loss may not have been told yet.
-        let _ = self.device.poll(wgpu::PollType::Poll);
+        // A loss is told when nothing is in flight any more; a driver that hangs does not get there.
+        let timeout = Some(Duration::from_secs(5));
+        let _ = self.device.poll(wgpu::PollType::Wait { submission_index: None, timeout });
         self.is_lost()
     }
 
