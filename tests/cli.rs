@@ -242,6 +242,48 @@ fn one_seed_gives_one_model_also_from_the_written_config() {
     assert_eq!(place.json("e/metrics.json")["epoch"], 1);
 }
 
+/// What surrounds the optimizer is in the record as it was given, from options and from a file's tables alike.
+#[test]
+fn a_run_with_groups_and_averages_is_repeated_from_its_record() {
+    let place = Place::new();
+    let base = ["train", "classes.csv", "--target", "kind", "--hidden", "8", "--epochs", "3"];
+    let more = [
+        "--optimizer",
+        "nadam(momentum-decay=0.01)",
+        "--weight-decay",
+        "0.1",
+        "--clip-norm",
+        "0.5",
+        "--accumulate",
+        "2",
+        "--average",
+        "swa(start=1)",
+        "--no-decay",
+        "bias",
+        "--freeze",
+        "2.bias",
+        "--out",
+        "a",
+    ];
+    place.ok(&[&base[..], &more[..]].concat());
+    place.ok(&["train", "--config", "a/config.toml", "--out", "b"]);
+    let model = |run: &str| fs::read(place.path(run).join("model.safetensors")).unwrap();
+    assert_eq!(model("a"), model("b"));
+    let config = |run: &str| fs::read_to_string(place.path(run).join("config.toml")).unwrap();
+    assert_eq!(config("a").replace("out = \"a\"", ""), config("b").replace("out = \"b\"", ""));
+    for part in [
+        "optimizer = \"nadam(weight-decay=0.1, momentum-decay=0.01)\"",
+        "lr = 0.002",
+        "[[groups]]\nmatch = \"2.bias\"",
+    ] {
+        assert!(config("a").contains(part), "{part}: {}", config("a"));
+    }
+    // Without what is frozen and averaged, other weights come out.
+    place.ok(&["train", "--config", "a/config.toml", "--average", "none", "--out", "c"]);
+    assert_ne!(model("a"), model("c"));
+    place.refused(2, &[&base[..], &["--freeze", "9.*"]].concat(), &["9.*", "0.weight"]);
+}
+
 #[test]
 fn json_lines_tell_of_the_run_in_order() {
     let place = Place::new();
@@ -531,7 +573,7 @@ fn wrong_usage_is_code_2_and_leaves_nothing() {
         (&["--seed", "-1"], &["--seed: \"-1\""]),
         (&["--warmup", "31"], &["--warmup", "31", "30"]),
         (&["--activation", "rilu"], &["--activation", "\"rilu\"", "relu, leaky_relu"]),
-        (&["--loss", "mae"], &["--loss", "\"mae\"", "cross-entropy, mse"]),
+        (&["--loss", "l3"], &["--loss", "\"l3\"", "cross-entropy, focal", "mse, mae"]),
         (&["--loss", "mse"], &["--loss", "mse does not fit", "classes"]),
         (&["--optimizer", "lyon"], &["--optimizer", "\"lyon\"", "sgd, adam, adamw"]),
         (&["--schedule", "steps"], &["--schedule", "\"steps\"", "one-cycle"]),

@@ -208,6 +208,47 @@ fn decoupled_decay_needs_no_gradient() {
     assert_close("w", &trail.concat(), &[1.0], Tolerance { abs: 0.0, rel: 0.0 });
 }
 
+/// The factor of a step on weight decay reaches the kernels of plain optimizers and the one of all others.
+#[test]
+fn half_of_the_decay_is_half_the_decay() {
+    for text in ["sgd", "sgd(momentum=0.9)", "adam", "adamw", "adamax", "lion", "lamb"] {
+        let run = |decay: f64, factor: f64| {
+            let mut optimizer = Optimizer::by_name(text).unwrap();
+            optimizer.set("weight-decay", decay).unwrap();
+            let model = Sequential::new().dense(2);
+            let step = training(&model, 3, Loss::Mse, optimizer).unwrap();
+            let sizes = Sizes { batch: 2, train_rows: 2, eval_batch: 0, eval_rows: 0 };
+            let plan = Plan::training(&step, &inference(&model, 3).unwrap(), sizes).unwrap();
+            let mut device = CpuDevice::<f64>::new();
+            let params = Params::init(&model, 3, wgrad::Seed(1)).unwrap();
+            let x = [0.5, -1.0, 0.25, 1.5, 0.0, -0.5];
+            let y = Values::F32(&[1.0, -1.0, 0.0, 2.0]);
+            drive::load(&mut device, &plan, &x, y, params.arena());
+            let mut pace = Pace::new(optimizer, None);
+            let rows: Vec<StepRow> = (0..3)
+                .map(|_| {
+                    let moment = Moment { lr: 0.1, decay: factor, epoch: 0, last: false };
+                    let next = pace.next(moment);
+                    StepRow {
+                        rows: 2,
+                        lr: 0.1,
+                        decay: factor,
+                        correction1: next.correction1,
+                        correction2: next.correction2,
+                        scalars: next.scalars,
+                        ..StepRow::default()
+                    }
+                })
+                .collect();
+            drive::run(&mut device, Phase::Train, &rows);
+            device.values(plan.ports.params.unwrap()).unwrap().to_vec()
+        };
+        let tolerance = Tolerance { abs: 1e-14, rel: 1e-13 };
+        assert_close(text, &run(0.5, 0.5), &run(0.25, 1.0), tolerance);
+        assert_ne!(run(0.5, 0.5), run(0.5, 1.0), "{text}");
+    }
+}
+
 // ---- Stored trajectories: tests/oracle/optimizers.py ----
 
 /// Both sides compute in f64: 50 steps amplify differences in the order of additions.

@@ -13,7 +13,7 @@ use std::path::Path;
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use wgrad::graph::{Loss, Optimizer, inference, training};
+use wgrad::graph::{Loss, Objective, Optimizer, inference, training};
 use wgrad::model::{Activation, Init, Layer, Sequential};
 use wgrad::plan::{Kernel, Memory, Phase, Plan, Precision, Role, Sizes, Slot, Step};
 use wgrad::train::WORKLOADS;
@@ -112,6 +112,18 @@ fn golden_no_bias() {
     let sizes = Sizes { batch: 16, train_rows: 53, eval_batch: 0, eval_rows: 0 };
     let momentum = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 1e-2 };
     assert_golden("no_bias", &plan(&model, 7, Loss::CrossEntropy, momentum, sizes));
+}
+
+#[test]
+fn golden_weighted_quantiles() {
+    let loss = "pinball(0.1, 0.5, 0.9)".parse::<Loss>().unwrap();
+    let objective = Objective { weights: true, ..loss.into() };
+    let sizes = Sizes { batch: 16, train_rows: 53, eval_batch: 10, eval_rows: 10 };
+    // Three outputs for each of two targets.
+    let model = Sequential::mlp(&[12], Activation::Relu, 6, Init::Pytorch);
+    let step = training(&model, 7, objective, SGD).unwrap();
+    let plan = Plan::training(&step, &inference(&model, 7).unwrap(), sizes).unwrap();
+    assert_golden("weighted_quantiles", &plan);
 }
 
 #[test]
@@ -416,7 +428,7 @@ fn memory_is_within_a_tenth_of_the_least_possible() {
 #[test]
 fn activations_of_few_networks_exceed_the_live_set_by_a_tenth() {
     let (mut all, mut above) = (0, 0);
-    let strategy = (layers(), 1_usize..50, 0_usize..30, 1_usize..20, 0..Loss::ALL.len());
+    let strategy = (layers(), 1_usize..50, 0_usize..30, 1_usize..20, 0..Loss::PLAIN.len());
     let mut runner = TestRunner::deterministic();
     for _ in 0..500 {
         let (layers, batch, eval, columns, loss) =
@@ -424,7 +436,7 @@ fn activations_of_few_networks_exceed_the_live_set_by_a_tenth() {
         let model = layers.into_iter().fold(Sequential::new(), Sequential::layer);
         let (batch, eval) = (64 * batch, 64 * eval);
         let sizes = Sizes { batch, train_rows: batch, eval_batch: eval.max(1), eval_rows: eval };
-        let plan = plan(&model, columns, Loss::ALL[loss], SGD, sizes);
+        let plan = plan(&model, columns, Loss::PLAIN[loss], SGD, sizes);
         excess(&plan);
         let memory = Memory::of(&plan);
         assert!(memory.activations < 2 * memory.live, "{memory:?}\n{plan}");
@@ -450,7 +462,7 @@ fn usage_of_whole_buffers_may_cost_more_than_a_tenth() {
 #[test]
 fn every_plan_keeps_its_promises() {
     let sizes = (1_usize..50, 1_usize..100, 0_usize..60, 1_usize..30);
-    let settings = (0..Loss::ALL.len(), 0_usize..3, any::<bool>());
+    let settings = (0..Loss::PLAIN.len(), 0_usize..3, any::<bool>());
     let inputs = (layers(), sizes, 1_usize..20, settings);
     let mut runner =
         TestRunner::new(Config { cases: 200, failure_persistence: None, ..Config::default() });
@@ -462,7 +474,7 @@ fn every_plan_keeps_its_promises() {
             let optimizer = Optimizer::by_name(Optimizer::NAMES[optimizer]).unwrap();
             let sizes = Sizes { batch, train_rows, eval_batch, eval_rows };
             let precision = if half { Precision::F16 } else { Precision::F32 };
-            let settings = (Loss::ALL[loss], optimizer);
+            let settings = (Loss::PLAIN[loss], optimizer);
             let plan = plan_in(precision, &model, columns, settings, sizes);
             for step in [Phase::Train, Phase::Eval].iter().flat_map(|&phase| plan.steps(phase)) {
                 plan.stored(step).map_err(|e| TestCaseError::fail(format!("{e}\n{plan}")))?;

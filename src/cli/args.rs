@@ -70,6 +70,8 @@ pub enum Verb {
     Bench(BenchArgs),
     /// The model and the plan that train would run, printed
     Plan(Box<PlanArgs>),
+    /// Every name that options take, with formula, parameters and source, in Markdown
+    Vocabulary,
 }
 
 impl Verb {
@@ -83,7 +85,7 @@ impl Verb {
             Self::Adapters(args) => args.json,
             Self::Verify(args) => args.json,
             Self::Bench(args) => args.json,
-            Self::Plan(_) => false,
+            Self::Plan(_) | Self::Vocabulary => false,
         }
     }
 }
@@ -146,10 +148,14 @@ pub struct PlanArgs {
 pub struct Settings {
     /// CSV file with a header; all columns but the target are features
     pub table: Option<String>,
-    /// The column to predict
+    /// The column to predict, or several between commas
     #[arg(long, value_name = "COLUMN")]
     pub target: Option<String>,
-    /// auto, classify or regress [default: auto, by what the target column holds]
+    /// Column that says how much each row counts, 0 or more; it is no feature [default: all rows count the same]
+    #[arg(long, value_name = "COLUMN")]
+    pub weight: Option<String>,
+    /// auto, classify, regress, or labels for yes or no in each target column [default: auto, by the loss or by what
+    /// the target column holds]
     #[arg(long)]
     pub task: Option<String>,
     /// Sizes of the hidden layers, or none [default: 128,64]
@@ -158,9 +164,17 @@ pub struct Settings {
     /// identity, relu, leaky_relu, tanh, sigmoid, gelu, gelu_tanh or silu [default: relu]
     #[arg(long, value_name = "NAME")]
     pub activation: Option<String>,
-    /// cross-entropy or mse [default: by the task]
+    /// For classes cross-entropy, focal or hinge; for numbers mse, mae, huber, smooth-l1, log-cosh, pinball(0.1,0.5,0.9),
+    /// gaussian-nll, poisson-nll or kl-divergence; for labels binary-cross-entropy, binary-focal or binary-hinge; with
+    /// arguments such as huber(delta=1.5) or cross-entropy(label-smoothing=0.1) [default: by the task]
     #[arg(long, value_name = "NAME")]
     pub loss: Option<String>,
+    /// mean or sum of the losses of a batch's rows [default: mean]
+    #[arg(long, value_name = "NAME")]
+    pub reduction: Option<String>,
+    /// balanced, or how much each class counts, such as a=2,b=1; of labels, how much yes counts [default: none]
+    #[arg(long, value_name = "WEIGHTS")]
+    pub class_weights: Option<String>,
     /// sgd, adam, adamw, rmsprop, adagrad, adadelta, adamax, nadam, radam, lion, lamb, muon or schedule-free, or one with
     /// settings, such as "adam(amsgrad=true)" [default: adamw]
     #[arg(long, value_name = "NAME")]
@@ -297,14 +311,17 @@ pub struct Settings {
 
 impl Settings {
     /// Every setting under its key, as typed.
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 47] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 50] {
         [
             ("table", &self.table),
             ("target", &self.target),
+            ("weight", &self.weight),
             ("task", &self.task),
             ("hidden", &self.hidden),
             ("activation", &self.activation),
             ("loss", &self.loss),
+            ("reduction", &self.reduction),
+            ("class-weights", &self.class_weights),
             ("optimizer", &self.optimizer),
             ("lr", &self.lr),
             ("weight-decay", &self.weight_decay),

@@ -14,7 +14,7 @@ use crate::data::{Dataset, Split, Target, TargetKind, column_names, list};
 use crate::device::{DeviceInfo, DeviceKind, Tuning};
 use crate::error::{Error, Result};
 use crate::export::read_weights;
-use crate::graph::{Average, Group, Loss, Optimizer};
+use crate::graph::{Average, Group, Loss, Optimizer, Wants};
 use crate::model::{Activation, Init, Params, Sequential};
 use crate::plan::Precision;
 use crate::random::Seed;
@@ -28,6 +28,7 @@ pub(super) enum Task {
     Auto,
     Classify,
     Regress,
+    Labels,
 }
 
 /// Where validation rows come from.
@@ -49,6 +50,7 @@ pub(super) enum Start {
 pub(super) struct RunConfig {
     pub(super) table: PathBuf,
     pub(super) target: String,
+    pub(super) weight: Option<String>,
     task: Task,
     pub(super) hidden: Vec<usize>,
     pub(super) activation: Activation,
@@ -109,6 +111,10 @@ impl RunConfig {
         let optimizer = optimizer(&given, defaults.optimizer)?;
         let options = TrainOptions {
             loss: defaults.loss,
+            reduction: given.read("reduction", FromStr::from_str)?.unwrap_or(defaults.reduction),
+            class_weights: given
+                .read("class-weights", FromStr::from_str)?
+                .unwrap_or(defaults.class_weights),
             optimizer,
             clip_norm: given.plain("clip-norm", "a number")?,
             clip_value: given.plain("clip-value", "a number")?,
@@ -163,6 +169,7 @@ impl RunConfig {
             checkpoints,
             table: table.into(),
             target: target.to_string(),
+            weight: given.text("weight").map(|text| text.trim().to_string()),
             task: given.read("task", FromStr::from_str)?.unwrap_or_default(),
             hidden: given.read("hidden", hidden)?.unwrap_or_else(|| vec![128, 64]),
             activation: given.read("activation", FromStr::from_str)?.unwrap_or_default(),
@@ -178,13 +185,22 @@ impl RunConfig {
 
     /// Reads the table, and the validation rows.
     pub(super) fn data(&self) -> Result<Split> {
-        let column = self.target.clone();
-        let target = match self.task {
-            Task::Auto => Target::Auto(column),
-            Task::Classify => Target::Class(column),
-            Task::Regress => Target::Number(column),
+        let read = |target: Target| match &self.weight {
+            None => Dataset::from_csv(&self.table, target),
+            Some(weight) => Dataset::from_csv_weighted(&self.table, target, weight),
         };
-        let data = Dataset::from_csv(&self.table, target).map_err(|error| self.no_table(error))?;
+        let column = || self.target.clone();
+        let data = match (self.task, self.loss.map(Loss::wants)) {
+            (Task::Auto, None | Some(Wants::Classes)) => read(Target::Auto(column())),
+            // Few whole numbers are numbers here; what are none is told of as what does not fit the loss.
+            (Task::Auto, Some(Wants::Numbers | Wants::Counts | Wants::Shares)) => {
+                read(Target::Number(column())).or_else(|_| read(Target::Auto(column())))
+            }
+            (Task::Labels, _) | (Task::Auto, Some(Wants::Labels)) => read(Target::Labels(column())),
+            (Task::Classify, _) => read(Target::Class(column())),
+            (Task::Regress, _) => read(Target::Number(column())),
+        };
+        let data = data.map_err(|error| self.no_table(error))?;
         match &self.valid {
             Valid::Share(share) => {
                 data.split(*share, self.options.seed).map_err(|error| self.given.locate(error))
@@ -220,17 +236,23 @@ impl RunConfig {
             // All weights are replaced.
             Start::File(_) => Init::default(),
         };
-        Sequential::mlp(&self.hidden, self.activation, data.train.outputs(), init)
+        let outputs = self.loss_for(data).outputs_for(data.train.outputs());
+        Sequential::mlp(&self.hidden, self.activation, outputs, init)
     }
 
     /// What training is told, for this table.
     pub(super) fn options(&self, data: &Split) -> TrainOptions {
-        let by_task = match data.train.schema().kind {
-            TargetKind::Classes(_) => Loss::CrossEntropy,
-            TargetKind::Number => Loss::Mse,
-        };
         let tuning = Tuning { folder: tuning_folder(), ..self.options.tuning.clone() };
-        TrainOptions { loss: self.loss.unwrap_or(by_task), tuning, ..self.options.clone() }
+        TrainOptions { loss: self.loss_for(data), tuning, ..self.options.clone() }
+    }
+
+    /// The loss that was given, or that of the task.
+    fn loss_for(&self, data: &Split) -> Loss {
+        self.loss.unwrap_or(match data.train.schema().kind {
+            TargetKind::Classes(_) => Loss::CrossEntropy,
+            TargetKind::Number | TargetKind::Numbers(_) => Loss::Mse,
+            TargetKind::Labels(_) => Loss::BinaryCrossEntropy,
+        })
     }
 
     /// The weights of `--init FILE`.
@@ -255,9 +277,10 @@ impl FromStr for Task {
             "auto" => Ok(Self::Auto),
             "classify" => Ok(Self::Classify),
             "regress" => Ok(Self::Regress),
+            "labels" => Ok(Self::Labels),
             _ => Err(Error::setting(
                 "--task",
-                format!("unknown name \"{name}\"; known: auto, classify, regress"),
+                format!("unknown name \"{name}\"; known: auto, classify, regress, labels"),
             )),
         }
     }
@@ -279,15 +302,18 @@ pub(super) fn suits(precision: Precision, device: &DeviceInfo) -> Result<()> {
 /// An optimizer with the settings that it has; one that it does not have is an error.
 fn optimizer(given: &Given, default: Optimizer) -> Result<Optimizer> {
     let mut optimizer = given.read("optimizer", Optimizer::by_name)?.unwrap_or(default);
-    for key in ["momentum", "beta1", "beta2", "eps", "weight-decay"] {
-        if let Some(value) = given.plain(key, "a number")? {
-            optimizer.set(key, value).map_err(|error| given.locate(error))?;
+    let mut set = |key: &str, value: &dyn Fn() -> Result<Option<f64>>| -> Result<()> {
+        if given.text(key).is_none() {
+            return Ok(());
         }
+        optimizer.must_have(key).map_err(|error| given.locate(error))?;
+        value()?.map_or(Ok(()), |value| optimizer.set(key, value))
+    };
+    for key in ["momentum", "beta1", "beta2", "eps", "weight-decay"] {
+        set(key, &|| given.plain(key, "a number"))?;
     }
-    if let Some(on) = given.plain("nesterov", "true or false")? {
-        let on: bool = on;
-        optimizer.set("nesterov", f64::from(u8::from(on))).map_err(|error| given.locate(error))?;
-    }
+    let flag = |on: bool| f64::from(u8::from(on));
+    set("nesterov", &|| Ok(given.plain("nesterov", "true or false")?.map(flag)))?;
     Ok(optimizer)
 }
 

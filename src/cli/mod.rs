@@ -102,6 +102,14 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
     outcome
 }
 
+/// Prints all names with their formulas and parameters.
+fn vocabulary() -> Result<Exit> {
+    let mut out = Output::new();
+    out.line(crate::report::vocabulary().trim_end())?;
+    out.end()?;
+    Ok(Exit::Done)
+}
+
 fn done(cli: Cli) -> Result<Exit, Failure> {
     match cli.verb {
         Verb::Train(args) => train::train(&args),
@@ -112,5 +120,6 @@ fn done(cli: Cli) -> Result<Exit, Failure> {
         Verb::Verify(args) => Ok(verify::verify(&args)?),
         Verb::Bench(args) => Ok(bench::bench(&args)?),
         Verb::Plan(args) => Ok(plan::plan(&args)?),
+        Verb::Vocabulary => Ok(vocabulary()?),
     }
 }

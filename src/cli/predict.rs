@@ -2,13 +2,12 @@
 //!
 //! In: a run and a table of any length. Out: the table's columns as they were, and the new ones.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
-use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::Exit;
@@ -16,11 +15,11 @@ use super::args::PredictArgs;
 use super::folder::open_run;
 use super::interrupt::Interrupt;
 use super::output::{Output, failed};
-use crate::data::{Chunk, FeatureReader, Preparation, Schema, TargetKind, list};
+use crate::data::{Chunk, FeatureReader, Label, Preparation, TargetKind, list};
 use crate::error::{Error, Result};
 use crate::export::{AtomicFile, MODEL_FILE};
 use crate::report::{Console, JsonLines, counted, duration};
-use crate::train::{Predictions, Predictor};
+use crate::train::{Predictions, Predictor, TrainedModel};
 
 /// Rows that are read, predicted and written at once.
 pub(super) const ROWS: usize = 4096;
@@ -37,20 +36,57 @@ struct Predicted<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Prediction<'a> {
-    Class { predicted: &'a str, probabilities: Probabilities<'a> },
-    Number { predicted: f64 },
+    Class {
+        predicted: &'a str,
+        #[serde(flatten)]
+        told: BTreeMap<&'a str, Pairs<'a, String>>,
+    },
+    Number {
+        predicted: f64,
+    },
+    /// Columns as in a table, and what stands in them.
+    Columns {
+        predicted: Pairs<'a, String>,
+    },
+    Labels {
+        predicted: Labelled<'a>,
+        #[serde(flatten)]
+        told: BTreeMap<&'a str, Pairs<'a, Label>>,
+    },
 }
 
-/// Classes and their probabilities, in the classes' order.
-struct Probabilities<'a>(&'a [String], &'a [f64]);
+/// Names and their numbers, in order.
+struct Pairs<'a, T>(&'a [T], &'a [f64]);
 
-impl Serialize for Probabilities<'_> {
+/// What bears a name.
+trait Named {
+    fn name(&self) -> &str;
+}
+
+impl Named for String {
+    fn name(&self) -> &str {
+        self
+    }
+}
+
+impl Named for Label {
+    fn name(&self) -> &str {
+        &self.column
+    }
+}
+
+impl<T: Named> Serialize for Pairs<'_, T> {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut map = to.serialize_map(Some(self.0.len()))?;
-        for (class, probability) in self.0.iter().zip(self.1) {
-            map.serialize_entry(class, probability)?;
-        }
-        map.end()
+        to.collect_map(self.0.iter().map(Named::name).zip(self.1))
+    }
+}
+
+/// Labels and the text of each.
+struct Labelled<'a>(&'a [Label], Vec<&'a str>);
+
+impl Serialize for Labelled<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(Named::name).zip(&self.1))
     }
 }
 
@@ -81,9 +117,9 @@ pub(super) fn predict(args: &PredictArgs) -> Result<Exit> {
     check_out(args)?;
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let trained = open_run(&args.run, &mut console)?;
-    let schema = &trained.preparation.schema;
-    let mut reader = FeatureReader::open(&args.table, schema)?;
-    let (header, renamed) = header(&reader, schema);
+    let mut reader = FeatureReader::open(&args.table, &trained.preparation.schema)?;
+    let told = Told::of(&trained);
+    let (header, renamed) = header(&reader, &told);
     if args.out.is_some() || !args.json {
         for (wanted, taken) in &renamed {
             let source = args.table.display();
@@ -107,7 +143,7 @@ pub(super) fn predict(args: &PredictArgs) -> Result<Exit> {
     let mut part = next_part()?;
     let mut sink = Sink::open(args, &header)?;
     while let Some((chunk, predictions)) = part {
-        sink.write(&chunk, &predictions, schema, rows)?;
+        sink.write(&chunk, &predictions, &told, rows)?;
         rows += chunk.records.len() as u64;
         if sink.closed() {
             return Ok(Exit::Done);
@@ -175,10 +211,7 @@ pub(super) fn check_finite(
     preparation: &Preparation,
     table: &Path,
 ) -> Result<()> {
-    let values = match predictions {
-        Predictions::Classes { probabilities, .. } => probabilities,
-        Predictions::Numbers(numbers) => numbers,
-    };
+    let values = predictions.values();
     let Some(wrong) = values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
     let (rows, columns) = (chunk.records.len(), preparation.schema.features.len());
     let row = wrong / (values.len() / rows.max(1)).max(1);
@@ -204,11 +237,20 @@ pub(super) fn check_finite(
 }
 
 /// The table's columns and the new ones; and of these the ones whose own names were taken, with what they are called.
-fn header(reader: &FeatureReader, schema: &Schema) -> (Vec<String>, Vec<(String, String)>) {
+fn header(reader: &FeatureReader, told: &Told<'_>) -> (Vec<String>, Vec<(String, String)>) {
     let mut names: Vec<String> = reader.headers().iter().map(String::from).collect();
-    let mut new = vec![format!("{}_predicted", schema.target)];
-    if let TargetKind::Classes(classes) = &schema.kind {
-        new.extend(classes.iter().map(|class| format!("{}_probability_{class}", schema.target)));
+    let mut new = vec![];
+    match told.kind {
+        TargetKind::Classes(_) => {
+            new.push(format!("{}_predicted", told.target));
+            new.extend_from_slice(&told.columns);
+        }
+        TargetKind::Labels(labels) => {
+            for (label, column) in labels.iter().zip(&told.columns) {
+                new.extend([format!("{}_predicted", label.column), column.clone()]);
+            }
+        }
+        TargetKind::Number | TargetKind::Numbers(_) => new.extend_from_slice(&told.columns),
     }
     let mut taken: HashSet<String> = names.iter().map(|name| name.trim().to_string()).collect();
     let mut renamed = vec![];
@@ -226,6 +268,30 @@ fn header(reader: &FeatureReader, schema: &Schema) -> (Vec<String>, Vec<(String,
         names.push(name);
     }
     (names, renamed)
+}
+
+/// What predictions tell of the target.
+struct Told<'a> {
+    target: &'a str,
+    kind: &'a TargetKind,
+    /// Names of the columns of numbers.
+    columns: Vec<String>,
+    /// What these numbers are for classes and labels.
+    word: &'static str,
+    /// The least number that says yes.
+    yes: f64,
+}
+
+impl<'a> Told<'a> {
+    fn of(trained: &'a TrainedModel) -> Self {
+        let schema = &trained.preparation.schema;
+        let columns = trained.columns();
+        let columns = columns.iter().map(|(target, what)| format!("{target}_{what}")).collect();
+        let scores = trained.tells_scores();
+        let word = if scores { "scores" } else { "probabilities" };
+        let yes = if scores { 0.0 } else { 0.5 };
+        Self { target: &schema.target, kind: &schema.kind, columns, word, yes }
+    }
 }
 
 impl Sink {
@@ -254,45 +320,57 @@ impl Sink {
         &mut self,
         chunk: &Chunk,
         predictions: &Predictions,
-        schema: &Schema,
+        told: &Told<'_>,
         first: u64,
     ) -> Result<()> {
+        let values = predictions.values();
+        let width = told.columns.len();
         for (row, record) in chunk.records.iter().enumerate() {
-            let (predicted, probabilities) = match (predictions, &schema.kind) {
-                (Predictions::Classes { best, probabilities }, TargetKind::Classes(classes)) => {
-                    let width = classes.len();
-                    (classes[best[row]].clone(), &probabilities[row * width..(row + 1) * width])
+            let values = &values[row * width..(row + 1) * width];
+            let (cells, prediction) = match (predictions, told.kind) {
+                (Predictions::Classes { best, .. }, TargetKind::Classes(classes)) => {
+                    let predicted = &classes[best[row]];
+                    let numbers = values.iter().map(|&value| cell(value));
+                    let cells = std::iter::once(predicted.clone()).chain(numbers).collect();
+                    let told = BTreeMap::from([(told.word, Pairs(classes, values))]);
+                    (cells, Prediction::Class { predicted, told })
                 }
-                (Predictions::Numbers(numbers), _) => (format!("{:?}", numbers[row]), &[][..]),
+                (Predictions::Labels(_), TargetKind::Labels(labels)) => {
+                    let pairs = labels.iter().zip(values);
+                    let chosen: Vec<&str> = pairs
+                        .map(|(label, &value)| &*label.values[usize::from(value > told.yes)])
+                        .collect();
+                    let pairs = chosen.iter().zip(values);
+                    let cells: Vec<String> = pairs
+                        .flat_map(|(text, &value)| [(*text).to_string(), cell(value)])
+                        .collect();
+                    let told = BTreeMap::from([(told.word, Pairs(labels.as_slice(), values))]);
+                    (cells, Prediction::Labels { predicted: Labelled(labels, chosen), told })
+                }
+                (Predictions::Numbers(_), _) => {
+                    let cells = values.iter().map(|value| format!("{value:?}")).collect();
+                    let prediction = match values {
+                        [predicted] => Prediction::Number { predicted: *predicted },
+                        _ => Prediction::Columns { predicted: Pairs(&told.columns, values) },
+                    };
+                    (cells, prediction)
+                }
                 _ => {
-                    return Err(Error::shape(
-                        "predict",
-                        "classes were predicted, but the target is a number",
-                    ));
+                    let problem = "what was predicted is of another kind than the target";
+                    return Err(Error::shape("predict", problem));
                 }
             };
-            let Self::Json(json) = self else {
-                let new = std::iter::once(predicted).chain(probabilities.iter().map(|&p| cell(p)));
-                let cells: Vec<Vec<u8>> = record
-                    .iter()
-                    .map(|cell| cell.as_bytes().to_vec())
-                    .chain(new.map(String::into_bytes))
-                    .collect();
+            if let Self::Json(json) = self {
+                let row = first + row as u64 + 1;
+                let line = Predicted { event: "predicted", row, prediction };
+                json.line(&line).map_err(failed)?;
+            } else {
+                let old = record.iter().map(|cell| cell.as_bytes().to_vec());
+                let new: Vec<String> = cells;
+                let cells: Vec<Vec<u8>> =
+                    old.chain(new.into_iter().map(String::into_bytes)).collect();
                 self.record(cells)?;
-                continue;
-            };
-            let prediction = match (predictions, &schema.kind) {
-                (Predictions::Numbers(numbers), _) => {
-                    Prediction::Number { predicted: numbers[row] }
-                }
-                (_, TargetKind::Classes(classes)) => Prediction::Class {
-                    predicted: &predicted,
-                    probabilities: Probabilities(classes, probabilities),
-                },
-                _ => continue,
-            };
-            json.line(&Predicted { event: "predicted", row: first + row as u64 + 1, prediction })
-                .map_err(failed)?;
+            }
         }
         Ok(())
     }

@@ -6,8 +6,8 @@ use serde::{Serialize, Serializer};
 
 use super::config::{RunConfig, Start, Valid};
 use crate::error::{Error, Result};
-use crate::graph::{Group, Optimizer};
-use crate::train::{Keep, RunInfo, TrainOptions};
+use crate::graph::{Group, Optimizer, Reduction, Wants};
+use crate::train::{ClassWeights, Keep, RunInfo, TrainOptions};
 
 /// The file's keys, in the order of the options.
 #[derive(Serialize)]
@@ -15,10 +15,16 @@ use crate::train::{Keep, RunInfo, TrainOptions};
 struct File {
     table: String,
     target: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<String>,
     task: &'static str,
     hidden: Vec<usize>,
     activation: &'static str,
-    loss: &'static str,
+    loss: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reduction: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class_weights: Option<String>,
     optimizer: String,
     lr: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,10 +131,19 @@ pub(super) fn config_text(
     let file = File {
         table: config.table.display().to_string(),
         target: config.target.clone(),
-        task: if options.loss.classes() { "classify" } else { "regress" },
+        weight: config.weight.clone(),
+        task: match options.loss.wants() {
+            Wants::Classes => "classify",
+            Wants::Labels => "labels",
+            Wants::Numbers | Wants::Counts | Wants::Shares => "regress",
+        },
         hidden: config.hidden.clone(),
         activation: config.activation.name(),
-        loss: options.loss.name(),
+        loss: options.loss.to_string(),
+        // Only what is not as usual: older versions would refuse these keys.
+        reduction: (options.reduction != Reduction::Mean).then(|| options.reduction.name()),
+        class_weights: (options.class_weights != ClassWeights::None)
+            .then(|| options.class_weights.to_string()),
         optimizer: if plain {
             options.optimizer.name().to_string()
         } else {

@@ -15,7 +15,7 @@ use super::keeper::Keeper;
 use super::output::{Output, failed};
 use super::record::config_text;
 use super::{Exit, Failure};
-use crate::data::{Dataset, Targets};
+use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::export::write_model;
 use crate::report::{Console, Figures, History, JsonLines, Outcome, counted};
@@ -70,11 +70,14 @@ pub(super) fn prepare(config: &RunConfig, begins: bool) -> Result<Prepared> {
 
 /// A warning, if the number to predict is always the same.
 fn constant_target(train: &Dataset) -> Option<Warning> {
-    let Targets::Numbers(y) = train.y() else { return None };
-    let (&value, rest) = y.split_first()?;
-    let column = train.schema().target.clone();
-    let constant = rest.iter().all(|&other| other == value);
-    constant.then(|| Warning::ConstantTarget { column, value: value.to_string() })
+    let (y, columns) = train.y().columns()?;
+    let constant = |column: &usize| {
+        let mut values = y[*column..].iter().step_by(columns);
+        values.next().is_some_and(|first| values.all(|other| other == first))
+    };
+    let column = (0..columns).find(constant)?;
+    let (name, value) = (train.schema().targets()[column].to_string(), y[column].to_string());
+    Some(Warning::ConstantTarget { column: name, value })
 }
 
 /// How the loop over events ended.
@@ -242,6 +245,13 @@ impl Run {
                     let stopped_after = summary.stopped.map(|stopped| stopped.epoch);
                     let outcome = self.outcome(trainer, kept, summary.seconds);
                     Outcome { stopped_after, ..outcome }.write(self.folder.metrics())?;
+                }
+            }
+            Event::Warned(Warning::DeviceLost { ended, .. } | Warning::WentBack { ended, .. }) => {
+                self.history.cut(*ended)?;
+                // The run on disk may be further than the run is now.
+                if let Some(checkpoint) = trainer.checkpoint() {
+                    self.hand(checkpoint.clone())?;
                 }
             }
             Event::Started(_) | Event::Warned(_) => {}

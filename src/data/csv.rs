@@ -11,7 +11,7 @@ use std::sync::Arc;
 use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 
 use super::table::{Dataset, Schema, Target, TargetKind, Targets};
-use super::target::{Labels, TargetCells};
+use super::target::{Labels, TargetCells, resolve_all};
 use super::{cell, header};
 use crate::error::{Error, Result};
 
@@ -19,27 +19,58 @@ use crate::error::{Error, Result};
 const BUFFER: usize = 1 << 16;
 
 impl Dataset {
-    /// Reads a table: all columns but the target are features.
+    /// Reads a table: all columns but the target's are features.
     ///
     /// # Errors
     ///
     /// When the file cannot be read, or anything in it is not as it must be; the message names line
     /// and column.
     pub fn from_csv(path: impl AsRef<Path>, target: Target) -> Result<Self> {
-        let mut table = Table::open(path.as_ref())?;
+        Self::read_csv(path.as_ref(), &target, None)
+    }
+
+    /// As [`Self::from_csv`], with a column that says how much each row counts; it is no feature.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::from_csv`], and for weights that [`Self::with_weights`] refuses.
+    pub fn from_csv_weighted(path: impl AsRef<Path>, target: Target, weight: &str) -> Result<Self> {
+        Self::read_csv(path.as_ref(), &target, Some(weight))
+    }
+
+    fn read_csv(path: &Path, target: &Target, weight: Option<&str>) -> Result<Self> {
+        let mut table = Table::open(path)?;
         let names = header::names(&table.header);
-        let place = header::find_target(&names, target.column(), &table.source)?;
-        let mut features: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        features.remove(place);
+        let places = header::find_targets(&names, target.column(), &table.source)?;
+        let weight_place =
+            weight.map(|name| header::find_target(&names, name, &table.source)).transpose()?;
+        if let Some(name) = weight.filter(|_| weight_place.is_some_and(|it| places.contains(&it))) {
+            let problem = format!("column {} cannot be both target and weight", cell::shown(name));
+            return Err(Error::table(&table.source, problem));
+        }
+        let other = |place: &usize| !places.contains(place) && weight_place != Some(*place);
+        let picks: Vec<usize> = (0..names.len()).filter(other).collect();
+        if picks.is_empty() {
+            return Err(Error::table(
+                &table.source,
+                "no column is left for features; at least one is needed",
+            ));
+        }
+        let owned = |places: &[usize]| places.iter().map(|&it| names[it].to_owned()).collect();
+        let (features, targets): (Vec<String>, Vec<String>) = (owned(&picks), owned(&places));
 
         let mut x = Vec::new();
-        let mut cells = TargetCells::default();
+        let mut cells: Vec<TargetCells> = places.iter().map(|_| TargetCells::default()).collect();
+        let mut weights = Vec::new();
         while table.read()? {
+            // In the order of the columns, so that of several bad cells the first one is told of.
             for (column, text) in table.record.iter().enumerate() {
-                if column == place {
-                    cells
+                if let Some(target) = places.iter().position(|&place| place == column) {
+                    cells[target]
                         .push(text.trim(), table.line)
-                        .map_err(|p| table.refuse(target.column(), p))?;
+                        .map_err(|problem| table.refuse_column(column, problem))?;
+                } else if weight_place == Some(column) {
+                    weights.push(table.weight(column)?);
                 } else {
                     x.push(
                         cell::feature(text)
@@ -48,51 +79,88 @@ impl Dataset {
                 }
             }
         }
-        let read = cells.resolve(&target, &table.source)?;
-        let schema = Schema { features, target: target.column().to_owned(), kind: read.kind };
-        Ok(Self {
+        let read = match (cells.len(), cells.pop()) {
+            (1, Some(only)) => only.resolve(target, &table.source)?,
+            (_, last) => {
+                cells.extend(last);
+                let names: Vec<&str> = targets.iter().map(String::as_str).collect();
+                resolve_all(cells, &names, target, &table.source)?
+            }
+        };
+        let schema = Schema {
+            features,
+            target: targets.join(","),
+            kind: read.kind,
+            weight: weight.map(str::to_owned),
+        };
+        let data = Self {
             schema,
             x: Arc::new(x),
             y: read.y,
+            weights: None,
             source: table.source,
             class_lines: read.class_lines,
-        })
+        };
+        if weight.is_some() { data.with_weights(weights) } else { Ok(data) }
     }
 
-    /// Reads a table that has the columns of another one, in any order; further columns are ignored.
+    /// Reads a table that has the columns of another one, in any order; further columns are ignored. Where the other
+    /// one had weights and this one has not, all rows count the same.
     ///
     /// # Errors
     ///
     /// As for [`Dataset::from_csv`], and for missing columns and classes that `schema` does not know.
     pub fn from_csv_like(path: impl AsRef<Path>, schema: &Schema) -> Result<Self> {
         let mut table = Table::open(path.as_ref())?;
+        let names = header::names(&table.header);
         let mut wanted: Vec<&str> = schema.features.iter().map(String::as_str).collect();
-        wanted.push(&schema.target);
-        let mut picks = header::find_all(&header::names(&table.header), &wanted, &table.source)?;
-        let place = picks.pop().unwrap_or_default();
+        wanted.extend(schema.targets());
+        let weight = schema.weight.as_deref().filter(|weight| names.contains(weight));
+        wanted.extend(weight);
+        let mut picks = header::find_all(&names, &wanted, &table.source)?;
+        let weight_place = weight.and_then(|_| picks.pop());
+        let places = picks.split_off(schema.features.len());
 
-        let mut x = Vec::new();
+        let (mut x, mut weights) = (Vec::new(), Vec::new());
         let mut y = match &schema.kind {
             TargetKind::Classes(_) => Targets::Classes(Vec::new()),
             TargetKind::Number => Targets::Numbers(Vec::new()),
+            TargetKind::Numbers(_) | TargetKind::Labels(_) => {
+                Targets::Columns(Vec::new(), places.len())
+            }
         };
-        let labels = Labels::new(&schema.kind);
+        let labels = Labels::of(&schema.kind);
         while table.read()? {
             table.features(&picks, &mut x)?;
-            let text = table.record.get(place).unwrap_or_default().trim();
-            let pushed = match &mut y {
-                Targets::Classes(y) => labels.class(text).map(|class| y.push(class)),
-                Targets::Numbers(y) => cell::target(text).map(|value| y.push(value)),
-            };
-            pushed.map_err(|problem| table.refuse(&schema.target, problem))?;
+            for (target, &place) in places.iter().enumerate() {
+                let text = table.record.get(place).unwrap_or_default().trim();
+                let pushed = match (&mut y, labels.get(target)) {
+                    (Targets::Classes(y), Some(labels)) => {
+                        labels.class(text).map(|class| y.push(class))
+                    }
+                    (Targets::Columns(y, _), Some(labels)) => {
+                        labels.class(text).map(|class| y.push(class as f32))
+                    }
+                    (Targets::Numbers(y) | Targets::Columns(y, _), None) => {
+                        cell::target(text).map(|value| y.push(value))
+                    }
+                    _ => Ok(()),
+                };
+                pushed.map_err(|problem| table.refuse_column(place, problem))?;
+            }
+            if let Some(place) = weight_place {
+                weights.push(table.weight(place)?);
+            }
         }
-        Ok(Self {
+        let data = Self {
             schema: schema.clone(),
             x: Arc::new(x),
             y,
+            weights: None,
             source: table.source,
             class_lines: Vec::new(),
-        })
+        };
+        if weight.is_some() { data.with_weights(weights) } else { Ok(data) }
     }
 }
 
@@ -263,16 +331,24 @@ impl Table {
         Ok(())
     }
 
+    /// The current row's weight.
+    fn weight(&self, column: usize) -> Result<f32> {
+        let text = self.record.get(column).unwrap_or_default();
+        let value = cell::feature(text).map_err(|problem| self.refuse_column(column, problem))?;
+        if value < 0.0 {
+            let problem = format!("a weight of {}, but it must be 0 or more", cell::shown(text));
+            return Err(self.refuse_column(column, problem));
+        }
+        Ok(value)
+    }
+
     fn at_line(&self, problem: String) -> Error {
         Error::table(format!("{}:{}", self.source, self.line), problem)
     }
 
-    fn refuse(&self, column: &str, problem: String) -> Error {
-        self.at_line(format!("column {}: {problem}", cell::shown(column)))
-    }
-
     fn refuse_column(&self, column: usize, problem: String) -> Error {
-        self.refuse(self.header.get(column).unwrap_or_default().trim(), problem)
+        let name = self.header.get(column).unwrap_or_default().trim();
+        self.at_line(format!("column {}: {problem}", cell::shown(name)))
     }
 }
 

@@ -17,6 +17,29 @@ pub(super) fn names(header: &::csv::StringRecord) -> Vec<&str> {
     header.iter().map(str::trim).collect()
 }
 
+/// The columns to be predicted, in a table all of whose columns count: the one of that name, else those of the names
+/// between its commas.
+pub(super) fn find_targets(names: &[&str], target: &str, source: &str) -> Result<Vec<usize>> {
+    if names.contains(&target) || !target.contains(',') {
+        return Ok(vec![find_target(names, target, source)?]);
+    }
+    let wanted: Vec<&str> = target.split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
+    let lacking: Vec<&str> = wanted.iter().copied().filter(|name| !names.contains(name)).collect();
+    if !lacking.is_empty() {
+        return Err(missing(names, &lacking, source));
+    }
+    let mut places = Vec::with_capacity(wanted.len());
+    for name in wanted {
+        let place = find_target(names, name, source)?;
+        if places.contains(&place) {
+            let problem = format!("the target {} is named twice", shown(name));
+            return Err(Error::table(source, problem));
+        }
+        places.push(place);
+    }
+    Ok(places)
+}
+
 /// The column to be predicted, in a table all of whose columns count.
 pub(super) fn find_target(names: &[&str], target: &str, source: &str) -> Result<usize> {
     let refuse = |problem: String| Err(Error::table(source, problem));

@@ -17,8 +17,7 @@ mod target;
 
 pub use self::batches::{epoch_order, steps_per_epoch};
 pub use self::csv::{Chunk, FeatureReader, column_names};
-#[cfg(feature = "cli")]
 pub(crate) use self::header::list;
 pub use self::prepare::{Preparation, Scale};
 pub use self::split::Split;
-pub use self::table::{Dataset, Schema, Target, TargetKind, Targets};
+pub use self::table::{Dataset, Label, Schema, Target, TargetKind, Targets};

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Dataset, Schema, Targets};
+use super::table::{Dataset, Schema, TargetKind, Targets};
 use crate::error::{Error, Result};
 
 /// How features, and the target of a regression, are scaled before training.
@@ -58,10 +58,38 @@ pub struct Preparation {
     pub mean: Vec<f64>,
     /// Then divided by; never 0.
     pub std: Vec<f64>,
-    /// Subtracted from a numeric target; 0 for classes.
-    pub target_mean: f64,
-    /// Then divided by; 1 for classes, never 0.
-    pub target_std: f64,
+    /// Subtracted from a numeric target, for each of its columns; 0 for classes and labels.
+    #[serde(with = "one_or_more")]
+    pub target_mean: Vec<f64>,
+    /// Then divided by; 1 for classes and labels, never 0.
+    #[serde(with = "one_or_more")]
+    pub target_std: Vec<f64>,
+}
+
+/// A list that stands as a plain number where it has one element, as it did before there could be more.
+mod one_or_more {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Values {
+        One(f64),
+        More(Vec<f64>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(values: &[f64], to: S) -> Result<S::Ok, S::Error> {
+        match values {
+            [one] => one.serialize(to),
+            more => more.serialize(to),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<f64>, D::Error> {
+        Ok(match Values::deserialize(from)? {
+            Values::One(one) => vec![one],
+            Values::More(more) => more,
+        })
+    }
 }
 
 impl Preparation {
@@ -78,11 +106,24 @@ impl Preparation {
                 (0..columns).map(|c| moments(train.x()[c..].iter().step_by(columns))).unzip()
             }
         };
-        let (target_mean, target_std) = match (train.y(), scale) {
-            (Targets::Numbers(y), Scale::Standard) => moments(y.iter()),
-            _ => (0.0, 1.0),
+        let raw = matches!(train.schema().kind, TargetKind::Classes(_) | TargetKind::Labels(_));
+        let (target_mean, target_std) = match (train.y().columns(), scale) {
+            (Some((y, columns)), Scale::Standard) if !raw => {
+                (0..columns).map(|c| moments(y[c..].iter().step_by(columns))).unzip()
+            }
+            (y, _) => {
+                let columns = y.map_or(1, |(_, columns)| columns);
+                (vec![0.0; columns], vec![1.0; columns])
+            }
         };
         Self { schema: train.schema().clone(), scale, mean, std, target_mean, target_std }
+    }
+
+    /// The same, but for a target that stays as it is.
+    pub fn with_target_as_is(mut self) -> Self {
+        self.target_mean.fill(0.0);
+        self.target_std.fill(1.0);
+        self
     }
 
     /// Rows as the network takes them; `x` is `[rows, features]`, row-major. Computed in f64.
@@ -109,20 +150,22 @@ impl Preparation {
     pub fn targets(&self, y: &Targets) -> Targets {
         match y {
             Targets::Classes(_) => y.clone(),
-            Targets::Numbers(y) => {
-                Targets::Numbers(y.iter().map(|&v| self.scaled_target(v)).collect())
+            Targets::Numbers(y) => Targets::Numbers(self.scaled_targets(y).collect()),
+            Targets::Columns(y, columns) => {
+                Targets::Columns(self.scaled_targets(y).collect(), *columns)
             }
         }
     }
 
-    /// A number of the target's column as the loss takes it.
-    pub(crate) fn scaled_target(&self, y: f32) -> f32 {
-        ((f64::from(y) - self.target_mean) / self.target_std) as f32
+    /// Numbers of whole rows of the target's columns as the loss takes them.
+    pub(crate) fn scaled_targets(&self, y: &[f32]) -> impl Iterator<Item = f32> {
+        let scaling = self.target_mean.iter().zip(&self.target_std).cycle();
+        y.iter().zip(scaling).map(|(&y, (mean, std))| ((f64::from(y) - mean) / std) as f32)
     }
 
-    /// A predicted number in the units of the table.
-    pub fn restore_target(&self, y: f32) -> f64 {
-        f64::from(y) * self.target_std + self.target_mean
+    /// A number predicted for a target's column in the units of the table.
+    pub fn restore_target(&self, y: f32, column: usize) -> f64 {
+        f64::from(y) * self.target_std[column] + self.target_mean[column]
     }
 }
 
@@ -161,7 +204,7 @@ mod tests {
         let fit = Preparation::fit(&data, Scale::Standard);
         assert_eq!(fit.mean, [2.5, f64::from(0.1_f32)]);
         assert_eq!(fit.std, [1.25_f64.sqrt(), 1.0]);
-        assert_eq!((fit.target_mean, fit.target_std), (13.0, 5.0_f64.sqrt()));
+        assert_eq!((&fit.target_mean, &fit.target_std), (&vec![13.0], &vec![5.0_f64.sqrt()]));
         // 0.5 / sqrt(1.25), rounded once.
         assert_eq!(fit.features(&[2.5, 0.1, 3.0, 0.1]), [0.0, 0.0, 0.447_213_6, 0.0]);
 
@@ -172,7 +215,7 @@ mod tests {
         );
         assert_eq!(none.features(data.x()), data.x());
         assert_eq!(&none.targets(data.y()), data.y());
-        assert_eq!(none.restore_target(0.25), 0.25);
+        assert_eq!(none.restore_target(0.25, 0), 0.25);
     }
 
     #[test]
@@ -180,8 +223,38 @@ mod tests {
         let y = Targets::Classes(vec![0, 1, 5]);
         let data = Dataset::from_arrays(&[1.0, 2.0, 3.0], 1, y.clone()).unwrap();
         let fit = Preparation::fit(&data, Scale::Standard);
-        assert_eq!((fit.target_mean, fit.target_std), (0.0, 1.0));
+        assert_eq!((&fit.target_mean, &fit.target_std), (&vec![0.0], &vec![1.0]));
         assert_eq!(fit.targets(&y), y);
+    }
+
+    #[test]
+    fn each_target_column_has_its_own_scaling() {
+        let y = Targets::Columns(vec![10.0, 0.0, 14.0, 1.0, 18.0, 1.0, 14.0, 0.0], 2);
+        let data = Dataset::from_arrays(&[1.0, 2.0, 3.0, 4.0], 1, y).unwrap();
+        let fit = Preparation::fit(&data, Scale::Standard);
+        assert_eq!(
+            (&fit.target_mean, &fit.target_std),
+            (&vec![14.0, 0.5], &vec![8_f64.sqrt(), 0.5])
+        );
+        let Targets::Columns(scaled, 2) = fit.targets(data.y()) else { panic!("one column") };
+        assert_eq!(scaled[2..6], [0.0, 1.0, 2_f32.sqrt(), 1.0]);
+        assert_eq!((fit.restore_target(1.0, 1), fit.restore_target(0.0, 0)), (1.0, 14.0));
+        let labels =
+            Dataset::from_arrays(&[1.0, 2.0], 1, Targets::Columns(vec![0.0, 1.0, 1.0, 1.0], 2));
+        let fit = Preparation::fit(&labels.unwrap().as_labels().unwrap(), Scale::Standard);
+        assert_eq!((&fit.target_mean, &fit.target_std), (&vec![0.0; 2], &vec![1.0; 2]));
+    }
+
+    #[test]
+    fn one_target_is_written_as_a_number() {
+        let data = numbers(&[1.0, 2.0], 1);
+        let fit = Preparation::fit(&data, Scale::Standard);
+        let text = serde_json::to_string(&fit).unwrap();
+        assert!(text.contains("\"target_mean\":11.0,\"target_std\":1.0"), "{text}");
+        assert_eq!(serde_json::from_str::<Preparation>(&text).unwrap(), fit);
+        let two = Preparation { target_mean: vec![1.0, 2.0], target_std: vec![1.0; 2], ..fit };
+        let text = serde_json::to_string(&two).unwrap();
+        assert_eq!(serde_json::from_str::<Preparation>(&text).unwrap(), two, "{text}");
     }
 
     #[test]
@@ -211,9 +284,9 @@ mod tests {
             }
             let Targets::Numbers(z) = fit.targets(data.y()) else { unreachable!() };
             for (&want, &z) in y.iter().zip(&z) {
-                let got = fit.restore_target(z);
+                let got = fit.restore_target(z, 0);
                 // Half an ulp of z, in units of the target.
-                let limit = f64::from(z.abs()) * fit.target_std * 2_f64.powi(-24) + 1e-9;
+                let limit = f64::from(z.abs()) * fit.target_std[0] * 2_f64.powi(-24) + 1e-9;
                 prop_assert!((got - f64::from(want)).abs() <= limit, "{got} {want} {limit:e}");
             }
         }

@@ -49,6 +49,11 @@ fn describe(kind: &TargetKind) -> String {
     match kind {
         TargetKind::Classes(labels) => format!("classes {}", list(labels)),
         TargetKind::Number => "numbers".into(),
+        TargetKind::Numbers(columns) => format!("numbers in {}", list(columns)),
+        TargetKind::Labels(labels) => {
+            let columns: Vec<&str> = labels.iter().map(|label| label.column.as_str()).collect();
+            format!("labels in {}", list(&columns))
+        }
     }
 }
 
@@ -86,7 +91,9 @@ impl Dataset {
         let mut random = seed.stream(Purpose::Split);
         let mut held_out = vec![false; rows];
         match self.y() {
-            Targets::Numbers(_) => mark((0..rows).collect(), total, &mut random, &mut held_out),
+            Targets::Numbers(_) | Targets::Columns(..) => {
+                mark((0..rows).collect(), total, &mut random, &mut held_out)
+            }
             Targets::Classes(y) => {
                 let mut members = vec![Vec::new(); self.classes()];
                 for (row, &class) in y.iter().enumerate() {
@@ -140,7 +147,7 @@ impl Dataset {
     fn lone_row(&self, class: usize) -> Error {
         let label = match &self.schema().kind {
             TargetKind::Classes(labels) => labels[class].as_str(),
-            TargetKind::Number => "",
+            _ => "",
         };
         let place = match self.class_lines.get(class) {
             Some(line) => format!("{}:{line}", self.source()),

@@ -86,8 +86,15 @@ fn dataset(source: &str, columns: usize, classes: u32, x: Vec<f32>, y: Targets) 
         _ => TargetKind::Classes((0..classes).map(|class| class.to_string()).collect()),
     };
     let features = (0..columns).map(|column| format!("x{column}")).collect();
-    let schema = Schema { features, target: "y".into(), kind };
-    Dataset { schema, x: Arc::new(x), y, source: source.into(), class_lines: Vec::new() }
+    let schema = Schema { features, target: "y".into(), kind, weight: None };
+    Dataset {
+        schema,
+        x: Arc::new(x),
+        y,
+        weights: None,
+        source: source.into(),
+        class_lines: Vec::new(),
+    }
 }
 
 #[cfg(test)]

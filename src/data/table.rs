@@ -1,7 +1,7 @@
 //! The data set in memory: [`Dataset`], its [`Schema`], its [`Targets`].
 //!
 //! In: checked values from a reader, or slices of the caller's. Out: row-major features
-//! `[rows, features]` and one target a row.
+//! `[rows, features]`, the targets of each row and, if rows count differently, its weight.
 //! Absent on purpose: parsing (`csv.rs`), scaling (`prepare.rs`), random choices (`split.rs`).
 
 use std::sync::Arc;
@@ -22,6 +22,19 @@ pub enum TargetKind {
     Classes(Vec<String>),
     /// A number.
     Number,
+    /// A number in each of these columns.
+    Numbers(Vec<String>),
+    /// Yes or no in each of these columns: 1 or 0.
+    Labels(Vec<Label>),
+}
+
+/// A column that says yes or no.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Label {
+    /// Its name.
+    pub column: String,
+    /// What stands in it for 0 and for 1.
+    pub values: [String; 2],
 }
 
 /// The columns of a table and what is predicted from them. It outlives the table: a model keeps
@@ -30,39 +43,69 @@ pub enum TargetKind {
 pub struct Schema {
     /// Names of the feature columns, in the order of the network's inputs.
     pub features: Vec<String>,
-    /// Name of the target column.
+    /// Name of the target column; of several, their names between commas.
     pub target: String,
     /// How the target is read.
     pub kind: TargetKind,
+    /// Name of the column that says how much a row counts, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
 }
 
-/// A target column and how to read it.
+impl Schema {
+    /// Names of the target's columns.
+    pub fn targets(&self) -> Vec<&str> {
+        match &self.kind {
+            TargetKind::Classes(_) | TargetKind::Number => vec![&self.target],
+            TargetKind::Numbers(columns) => columns.iter().map(String::as_str).collect(),
+            TargetKind::Labels(labels) => {
+                labels.iter().map(|label| label.column.as_str()).collect()
+            }
+        }
+    }
+
+    /// Number of targets of a row: classes, or columns.
+    pub fn outputs(&self) -> usize {
+        match &self.kind {
+            TargetKind::Classes(labels) => labels.len(),
+            TargetKind::Number => 1,
+            TargetKind::Numbers(columns) => columns.len(),
+            TargetKind::Labels(labels) => labels.len(),
+        }
+    }
+}
+
+/// A target column and how to read it. A name that no column has may be several names between commas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Classes for text and for few distinct whole numbers, otherwise a number.
+    /// Classes for text and for few distinct whole numbers, otherwise a number; numbers for several columns.
     Auto(String),
     /// Every distinct value is a class.
     Class(String),
     /// Every cell must be a number.
     Number(String),
+    /// Every column holds two distinct values, or 0 and 1.
+    Labels(String),
 }
 
 impl Target {
-    /// The column's name.
+    /// The column's name, or the names between commas.
     pub fn column(&self) -> &str {
         match self {
-            Self::Auto(name) | Self::Class(name) | Self::Number(name) => name,
+            Self::Auto(name) | Self::Class(name) | Self::Number(name) | Self::Labels(name) => name,
         }
     }
 }
 
-/// One target a row.
+/// The targets of each row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
     /// Indices into the labels of [`TargetKind::Classes`].
     Classes(Vec<u32>),
     /// Values of [`TargetKind::Number`].
     Numbers(Vec<f32>),
+    /// Values `[rows, columns]` of [`TargetKind::Numbers`] or [`TargetKind::Labels`], and the number of columns.
+    Columns(Vec<f32>, usize),
 }
 
 impl Targets {
@@ -71,6 +114,16 @@ impl Targets {
         match self {
             Self::Classes(y) => y.len(),
             Self::Numbers(y) => y.len(),
+            Self::Columns(y, columns) => y.len() / (*columns).max(1),
+        }
+    }
+
+    /// Values `[rows, columns]` and the number of columns; `None` for classes.
+    pub fn columns(&self) -> Option<(&[f32], usize)> {
+        match self {
+            Self::Classes(_) => None,
+            Self::Numbers(y) => Some((y, 1)),
+            Self::Columns(y, columns) => Some((y, *columns)),
         }
     }
 
@@ -83,19 +136,26 @@ impl Targets {
         match self {
             Self::Classes(y) => Self::Classes(rows.iter().map(|&i| y[i as usize]).collect()),
             Self::Numbers(y) => Self::Numbers(rows.iter().map(|&i| y[i as usize]).collect()),
+            Self::Columns(y, columns) => {
+                let row = |&i: &u32| &y[i as usize * columns..][..*columns];
+                Self::Columns(rows.iter().flat_map(row).copied().collect(), *columns)
+            }
         }
     }
 }
 
 /// Features and targets of a table, as read: nothing is scaled yet.
 ///
-/// All features are finite, there is at least one column, and there are at most `u32::MAX` rows.
+/// All features are finite, there is at least one column, and there are at most `u32::MAX` rows. Weights are finite and
+/// not negative, and one is above 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     pub(super) schema: Schema,
     /// `[rows, features]`, row-major; copies of a data set share it.
     pub(super) x: Arc<Vec<f32>>,
     pub(super) y: Targets,
+    /// How much each row counts; `None` where all count the same.
+    pub(super) weights: Option<Arc<Vec<f32>>>,
     /// File name, or what stands for it in messages.
     pub(super) source: String,
     /// Line of the first row of each class; empty where there is no file, or for a number.
@@ -103,9 +163,9 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Takes features `[rows, columns]`, row-major, and one target a row.
+    /// Takes features `[rows, columns]`, row-major, and the targets of each row.
     ///
-    /// Columns are named `x0`, `x1` …, the target `y`, and classes `"0"` to the largest index.
+    /// Columns are named `x0`, `x1` …, the target `y`, several targets `y0`, `y1` …, and classes `"0"` to the largest index.
     ///
     /// # Errors
     ///
@@ -114,6 +174,12 @@ impl Dataset {
         let refuse = |problem: String| Err(Error::table("arrays", problem));
         if columns == 0 || targets.is_empty() {
             return refuse("at least one column and one row are needed".into());
+        }
+        if let Targets::Columns(y, columns) = &targets
+            && (*columns == 0 || !y.len().is_multiple_of(*columns))
+        {
+            let problem = format!("{} target values are no rows of {columns} columns", y.len());
+            return refuse(problem);
         }
         let rows = targets.len();
         if u32::try_from(rows).is_err() {
@@ -129,12 +195,23 @@ impl Dataset {
             let (row, column, value) = (i / columns, i % columns, features[i]);
             return refuse(format!("row {row}, column x{column}: {value} is not a finite number"));
         }
-        let kind = match &targets {
+        let (mut target, mut kind) = ("y".to_string(), TargetKind::Number);
+        match &targets {
+            Targets::Columns(y, columns) => {
+                if let Some(i) = y.iter().position(|v| !v.is_finite()) {
+                    let (row, column, value) = (i / columns, i % columns, y[i]);
+                    return refuse(format!(
+                        "row {row}: target {value} in column y{column} is not a finite number"
+                    ));
+                }
+                let names: Vec<String> = (0..*columns).map(|column| format!("y{column}")).collect();
+                target = names.join(",");
+                kind = TargetKind::Numbers(names);
+            }
             Targets::Numbers(y) => {
                 if let Some(row) = y.iter().position(|v| !v.is_finite()) {
                     return refuse(format!("row {row}: target {} is not a finite number", y[row]));
                 }
-                TargetKind::Number
             }
             Targets::Classes(y) => {
                 let classes = y.iter().max().map_or(0, |&largest| largest as usize + 1);
@@ -147,21 +224,73 @@ impl Dataset {
                 if classes < 2 {
                     return refuse("all rows have class 0; at least two classes are needed".into());
                 }
-                TargetKind::Classes((0..classes).map(|class| class.to_string()).collect())
+                kind = TargetKind::Classes((0..classes).map(|class| class.to_string()).collect());
             }
-        };
+        }
         let schema = Schema {
             features: (0..columns).map(|column| format!("x{column}")).collect(),
-            target: "y".into(),
+            target,
             kind,
+            weight: None,
         };
         Ok(Self {
             schema,
             x: Arc::new(features.to_vec()),
             y: targets,
+            weights: None,
             source: "arrays".into(),
             class_lines: Vec::new(),
         })
+    }
+
+    /// The same rows with targets that are 0 or 1 taken for no and yes.
+    ///
+    /// # Errors
+    ///
+    /// When the targets are classes, or a value is another number.
+    pub fn as_labels(mut self) -> Result<Self> {
+        let refuse = |problem: String| Err(Error::table(&self.source, problem));
+        let Some((y, columns)) = self.y.columns() else {
+            return refuse("the target is a class, not yes or no in each column".into());
+        };
+        if let Some(i) = y.iter().position(|&value| value != 0.0 && value != 1.0) {
+            let (row, value) = (i / columns, y[i]);
+            return refuse(format!("row {row}: target {value}, but labels are 0 or 1"));
+        }
+        let label = |column: &&str| Label {
+            column: (*column).to_string(),
+            values: ["0", "1"].map(String::from),
+        };
+        let labels = self.schema.targets().iter().map(label).collect();
+        (self.y, self.schema.kind) =
+            (Targets::Columns(y.to_vec(), columns), TargetKind::Labels(labels));
+        Ok(self)
+    }
+
+    /// The same rows, each counting as much as its weight says: 2 is as good as the row twice.
+    ///
+    /// # Errors
+    ///
+    /// When there are more or fewer weights than rows, one is negative or not finite, or none is above 0.
+    pub fn with_weights(mut self, weights: Vec<f32>) -> Result<Self> {
+        let refuse = |problem: String| Err(Error::table(&self.source, problem));
+        if weights.len() != self.rows() {
+            return refuse(format!("{} weights for {} rows", weights.len(), self.rows()));
+        }
+        if let Some(row) = weights.iter().position(|w| !(w.is_finite() && *w >= 0.0)) {
+            let weight = weights[row];
+            return refuse(format!("row {row}: a weight of {weight}, but it must be 0 or more"));
+        }
+        if weights.iter().all(|&weight| weight == 0.0) {
+            return refuse("all weights are 0; no row would count".into());
+        }
+        self.weights = Some(Arc::new(weights));
+        Ok(self)
+    }
+
+    /// How much each row counts; `None` where all count the same.
+    pub fn weights(&self) -> Option<&[f32]> {
+        self.weights.as_deref().map(Vec::as_slice)
     }
 
     /// Names of the columns and kind of the target.
@@ -184,17 +313,17 @@ impl Dataset {
         self.schema.features.len()
     }
 
-    /// Number of classes; 0 where the target is a number.
+    /// Number of classes; 0 where the target is no class.
     pub fn classes(&self) -> usize {
         match &self.schema.kind {
             TargetKind::Classes(labels) => labels.len(),
-            TargetKind::Number => 0,
+            _ => 0,
         }
     }
 
-    /// Outputs that a network needs: one a class, or one for a number.
+    /// Outputs that a network needs, if the loss asks for no others: one a class, or one a target column.
     pub fn outputs(&self) -> usize {
-        self.classes().max(1)
+        self.schema.outputs()
     }
 
     /// Features `[rows, features]`, row-major.
@@ -202,7 +331,7 @@ impl Dataset {
         &self.x
     }
 
-    /// Targets, one a row.
+    /// Targets of each row.
     pub fn y(&self) -> &Targets {
         &self.y
     }
@@ -232,6 +361,10 @@ impl Dataset {
             schema: self.schema.clone(),
             x: Arc::new(x),
             y: self.y.subset(rows),
+            weights: self
+                .weights
+                .as_ref()
+                .map(|weights| Arc::new(rows.iter().map(|&i| weights[i as usize]).collect())),
             source: self.source.clone(),
             // The first row of a class here need not be the first of the whole.
             class_lines: Vec::new(),
@@ -263,6 +396,37 @@ mod tests {
     }
 
     #[test]
+    fn several_targets_and_weights_follow_their_rows() {
+        let x = [1.0, 2.0, 3.0];
+        let y = Targets::Columns(vec![1.0, 0.0, 0.0, 0.0, 1.0, 1.0], 2);
+        let data = Dataset::from_arrays(&x, 1, y).unwrap().with_weights(vec![1.0, 0.0, 2.5]);
+        let data = data.unwrap();
+        assert_eq!((data.rows(), data.classes(), data.outputs()), (3, 0, 2));
+        assert_eq!(
+            (data.schema().targets(), data.schema().target.as_str()),
+            (vec!["y0", "y1"], "y0,y1")
+        );
+        let part = data.subset(&[2, 0]);
+        assert_eq!(part.y(), &Targets::Columns(vec![1.0, 1.0, 1.0, 0.0], 2));
+        assert_eq!(part.weights(), Some(&[2.5, 1.0][..]));
+        let labels = data.as_labels().unwrap();
+        assert!(matches!(&labels.schema().kind, TargetKind::Labels(labels) if labels.len() == 2));
+        let said = |result: Result<Dataset>| result.unwrap_err().to_string();
+        let numbers =
+            || Dataset::from_arrays(&x, 1, Targets::Numbers(vec![0.0, 2.0, 1.0])).unwrap();
+        assert!(said(numbers().as_labels()).contains("row 1: target 2, but labels are 0 or 1"));
+        assert!(said(numbers().with_weights(vec![1.0])).contains("1 weights for 3 rows"));
+        assert!(
+            said(numbers().with_weights(vec![1.0, -1.0, 1.0])).contains("row 1: a weight of -1")
+        );
+        assert!(said(numbers().with_weights(vec![0.0; 3])).contains("no row would count"));
+        let ragged = Targets::Columns(vec![0.0; 5], 2);
+        assert!(
+            said(Dataset::from_arrays(&x, 1, ragged)).contains("5 target values are no rows of 2")
+        );
+    }
+
+    #[test]
     fn unfit_arrays_are_refused() {
         let refused = |x: &[f32], columns, y| {
             Dataset::from_arrays(x, columns, y).expect_err("must be refused").to_string()
@@ -285,7 +449,8 @@ mod tests {
     #[test]
     fn schema_survives_json() {
         for kind in [TargetKind::Number, TargetKind::Classes(vec!["é".into(), "b\"".into()])] {
-            let schema = Schema { features: vec!["a".into()], target: "t".into(), kind };
+            let (features, target) = (vec!["a".into()], "t".into());
+            let schema = Schema { features, target, kind, weight: None };
             let text = serde_json::to_string(&schema).unwrap();
             assert_eq!(serde_json::from_str::<Schema>(&text).unwrap(), schema, "{text}");
         }

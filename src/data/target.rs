@@ -1,13 +1,13 @@
-//! Decides what a target column is: classes or a number.
+//! Decides what target columns are: classes, numbers or labels.
 //!
-//! In: its cells, in table order. Out: [`TargetKind`] and one target a row.
+//! In: their cells, in table order. Out: [`TargetKind`] and the targets of each row.
 //! Absent on purpose: features, files.
 
 use std::collections::HashMap;
 
 use super::cell::{self, NotNumber, shown};
 use super::header::list;
-use super::table::{Target, TargetKind, Targets};
+use super::table::{Label, Target, TargetKind, Targets};
 use crate::error::{Error, Result};
 
 /// `Auto` takes whole numbers for classes up to this many distinct ones.
@@ -64,6 +64,20 @@ impl TargetCells {
 
     /// Reads the column as `target` says.
     pub(super) fn resolve(self, target: &Target, source: &str) -> Result<ReadTarget> {
+        let column = self.column(target.column(), source);
+        match target {
+            Target::Class(_) => column.classes(),
+            Target::Number(_) => column.numbers(),
+            Target::Auto(_) => column.infer(),
+            Target::Labels(_) => {
+                let (label, y) = column.label()?;
+                let kind = TargetKind::Labels(vec![label]);
+                Ok(ReadTarget { kind, y: Targets::Columns(y, 1), class_lines: Vec::new() })
+            }
+        }
+    }
+
+    fn column<'a>(self, name: &'a str, source: &'a str) -> Column<'a> {
         let mut known: Vec<(String, u32)> = self.known.into_iter().collect();
         known.sort_unstable_by_key(|&(_, code)| code);
         let distinct = known
@@ -74,13 +88,40 @@ impl TargetCells {
                 Distinct { text, line, count, number }
             })
             .collect();
-        let column = Column { name: target.column(), source, distinct, codes: self.codes };
-        match target {
-            Target::Class(_) => column.classes(),
-            Target::Number(_) => column.numbers(),
-            Target::Auto(_) => column.infer(),
-        }
+        Column { name, source, distinct, codes: self.codes }
     }
+}
+
+/// Reads several columns as `target` says, together one target.
+pub(super) fn resolve_all(
+    columns: Vec<TargetCells>,
+    names: &[&str],
+    target: &Target,
+    source: &str,
+) -> Result<ReadTarget> {
+    let count = names.len();
+    let columns = columns.into_iter().zip(names).map(|(cells, name)| cells.column(name, source));
+    let (kind, values) = match target {
+        Target::Class(_) => {
+            let problem = format!(
+                "the target is {count} columns, but classes stand in one; use --task labels for yes or no in each \
+                 column, or --task regress for a number in each"
+            );
+            return Err(Error::table(source, problem));
+        }
+        Target::Labels(_) => {
+            let read: Vec<(Label, Vec<f32>)> = columns.map(Column::label).collect::<Result<_>>()?;
+            let (labels, values): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+            (TargetKind::Labels(labels), values)
+        }
+        Target::Auto(_) | Target::Number(_) => {
+            let values = columns.map(|column| column.values()).collect::<Result<Vec<_>>>()?;
+            (TargetKind::Numbers(names.iter().map(|name| (*name).to_owned()).collect()), values)
+        }
+    };
+    let rows = values.first().map_or(0, Vec::len);
+    let y = (0..rows).flat_map(|row| values.iter().map(move |column| column[row])).collect();
+    Ok(ReadTarget { kind, y: Targets::Columns(y, count), class_lines: Vec::new() })
 }
 
 struct Column<'a> {
@@ -148,12 +189,50 @@ impl Column<'_> {
     }
 
     fn numbers(self) -> Result<ReadTarget> {
+        let y = Targets::Numbers(self.values()?);
+        Ok(ReadTarget { kind: TargetKind::Number, y, class_lines: Vec::new() })
+    }
+
+    /// A number for each row.
+    fn values(&self) -> Result<Vec<f32>> {
         let mut values = Vec::with_capacity(self.distinct.len());
         for cell in &self.distinct {
             values.push(cell.number.map_err(|_| self.not_a_number(cell))?);
         }
-        let y = self.codes.iter().map(|&code| values[code as usize]).collect();
-        Ok(ReadTarget { kind: TargetKind::Number, y: Targets::Numbers(y), class_lines: Vec::new() })
+        Ok(self.codes.iter().map(|&code| values[code as usize]).collect())
+    }
+
+    /// Yes or no for each row: of two texts the later one in the order of classes is yes.
+    fn label(self) -> Result<(Label, Vec<f32>)> {
+        let column = self.name.to_owned();
+        let values = self.distinct.iter().map(|cell| whole_number(&cell.text));
+        let values: Option<Vec<i64>> = values.collect();
+        let lone = values.filter(|values| values.windows(2).all(|pair| pair[0] == pair[1]));
+        let lone = lone.and_then(|values| values.first().copied().filter(|it| matches!(it, 0 | 1)));
+        if let Some(value) = lone {
+            // Every row says the same, but what the other value would be is known.
+            let values = ["0", "1"].map(String::from);
+            return Ok((Label { column, values }, vec![value as f32; self.codes.len()]));
+        }
+        let (source, texts) = (self.source.to_owned(), self.distinct.len());
+        let refuse = |found: String| {
+            let problem = format!(
+                "column {}: {found}, but a label is one of two texts, or 0 or 1",
+                shown(&column)
+            );
+            Error::table(&source, problem)
+        };
+        if texts < 2 {
+            return Err(refuse("every row has the same text".into()));
+        }
+        let read = self.classes()?;
+        let (TargetKind::Classes(labels), Targets::Classes(y)) = (read.kind, read.y) else {
+            return Err(refuse("no classes".into()));
+        };
+        let values = <[String; 2]>::try_from(labels).map_err(|labels| {
+            refuse(format!("{} different values, {}", labels.len(), list(&labels)))
+        })?;
+        Ok((Label { column, values }, y.into_iter().map(|class| class as f32).collect()))
     }
 
     /// Labels in order, and the rows' indices into them.
@@ -237,12 +316,18 @@ pub(super) struct Labels<'a> {
 }
 
 impl<'a> Labels<'a> {
-    /// Prepares the look-up; there is nothing to find where the target is a number.
-    pub(super) fn new(kind: &'a TargetKind) -> Self {
-        let labels: &[String] = match kind {
-            TargetKind::Classes(labels) => labels,
-            TargetKind::Number => &[],
-        };
+    /// Prepares the look-up, a column each; there is nothing to find where the target is a number.
+    pub(super) fn of(kind: &'a TargetKind) -> Vec<Self> {
+        match kind {
+            TargetKind::Classes(labels) => vec![Self::new(labels)],
+            TargetKind::Labels(labels) => {
+                labels.iter().map(|label| Self::new(&label.values)).collect()
+            }
+            TargetKind::Number | TargetKind::Numbers(_) => vec![],
+        }
+    }
+
+    fn new(labels: &'a [String]) -> Self {
         let indexed = || (0_u32..).zip(labels);
         let numbers: Option<HashMap<i64, u32>> =
             indexed().map(|(class, label)| Some((whole_number(label)?, class))).collect();
@@ -311,7 +396,7 @@ mod tests {
         assert_eq!(labels(&read), ["0", "1.0"]);
         assert_eq!(read.y, Targets::Classes(vec![1, 0, 1, 0, 1, 0]));
         assert_eq!(read.class_lines, [3, 2]);
-        let known = Labels::new(&read.kind);
+        let known = &Labels::of(&read.kind)[0];
         assert_eq!(
             (known.class("1"), known.class("0.0"), known.class("1.0")),
             (Ok(1), Ok(0), Ok(1))
@@ -319,7 +404,7 @@ mod tests {
         assert!(known.class("2").unwrap_err().contains("class `2` did not occur"));
         assert!(known.class("01").is_err() && known.class("+1").is_err());
         let text = TargetKind::Classes(vec!["1".into(), "b".into()]);
-        assert!(Labels::new(&text).class("1.0").is_err());
+        assert!(Labels::of(&text)[0].class("1.0").is_err());
     }
 
     #[test]
@@ -335,7 +420,7 @@ mod tests {
             let Targets::Classes(y) = &read.y else { panic!("numbers") };
             for (cell, &class) in cells.iter().zip(y) {
                 assert_eq!(want[class as usize], *cell);
-                assert_eq!(Labels::new(&read.kind).class(cell), Ok(class));
+                assert_eq!(Labels::of(&read.kind)[0].class(cell), Ok(class));
             }
         }
         let many: Vec<String> = (0..100).map(|i| format!("{:03}", i % 30)).collect();

@@ -14,9 +14,9 @@ use super::file::write_file;
 use super::weights::{fill, open, read_bytes};
 use crate::data::{Preparation, TargetKind};
 use crate::error::{Error, Result};
-use crate::graph::Loss;
+use crate::graph::{Loss, Reduction};
 use crate::model::Sequential;
-use crate::train::TrainedModel;
+use crate::train::{Criterion, TrainedModel};
 
 /// The one key of the metadata: of several, the order would change from file to file.
 const KEY: &str = "wgrad";
@@ -31,7 +31,17 @@ struct About {
     version: String,
     model: Sequential,
     loss: Loss,
+    #[serde(default, skip_serializing_if = "is_mean")]
+    reduction: Reduction,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    class_weights: Vec<f32>,
     preparation: Preparation,
+}
+
+/// What needs no word in a file.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_mean(reduction: &Reduction) -> bool {
+    *reduction == Reduction::Mean
 }
 
 /// The part of [`About`] that no later format changes.
@@ -51,7 +61,9 @@ pub fn write_model(trained: &TrainedModel, path: impl AsRef<Path>) -> Result<()>
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_string(),
         model: trained.model.clone(),
-        loss: trained.loss,
+        loss: trained.criterion.loss,
+        reduction: trained.criterion.reduction,
+        class_weights: trained.criterion.class_weights.clone(),
         preparation: trained.preparation.clone(),
     };
     let failed = |reason: String| Error::model_file(path, format!("cannot be encoded: {reason}"));
@@ -97,17 +109,15 @@ pub fn read_model(path: impl AsRef<Path>) -> Result<TrainedModel> {
         return Err(refuse(problem.to_string()));
     };
     let about = parse(about).map_err(refuse)?;
-    check_preparation(&about.preparation, about.loss)
+    let (loss, reduction, class_weights) = (about.loss, about.reduction, about.class_weights);
+    let criterion = Criterion { loss, reduction, class_weights };
+    check_preparation(&about.preparation, &criterion)
         .map_err(|problem| refuse(format!("damaged: {problem}")))?;
     let layout = about.model.layout(about.preparation.schema.features.len());
     let layout = layout.map_err(|error| refuse(format!("damaged: {error}")))?;
     let params = fill(&tensors, &layout).map_err(refuse)?;
-    let trained = TrainedModel {
-        model: about.model,
-        params,
-        preparation: about.preparation,
-        loss: about.loss,
-    };
+    let trained =
+        TrainedModel { model: about.model, params, preparation: about.preparation, criterion };
     trained.check().map_err(|error| refuse(format!("damaged: {error}")))?;
     Ok(trained)
 }
@@ -126,7 +136,7 @@ fn parse(text: &str) -> Result<About, String> {
 }
 
 /// Whether scaling, columns and loss belong together.
-fn check_preparation(preparation: &Preparation, loss: Loss) -> Result<(), String> {
+fn check_preparation(preparation: &Preparation, criterion: &Criterion) -> Result<(), String> {
     let features = &preparation.schema.features;
     let (means, stds) = (preparation.mean.len(), preparation.std.len());
     if (means, stds) != (features.len(), features.len()) {
@@ -135,11 +145,17 @@ fn check_preparation(preparation: &Preparation, loss: Loss) -> Result<(), String
             features.len()
         ));
     }
-    let numbers = preparation.mean.iter().chain([&preparation.target_mean]);
-    if let Some(bad) = numbers.into_iter().find(|value| !value.is_finite()) {
+    let schema = &preparation.schema;
+    let (targets, outputs) = (schema.targets().len(), schema.outputs());
+    let (means, stds) = (preparation.target_mean.len(), preparation.target_std.len());
+    if (means, stds) != (targets, targets) {
+        return Err(format!("{means} means and {stds} deviations for {targets} target columns"));
+    }
+    let mut numbers = preparation.mean.iter().chain(&preparation.target_mean);
+    if let Some(bad) = numbers.find(|value| !value.is_finite()) {
         return Err(format!("a mean of {bad}"));
     }
-    let mut deviations = preparation.std.iter().chain([&preparation.target_std]);
+    let mut deviations = preparation.std.iter().chain(&preparation.target_std);
     if let Some(bad) = deviations.find(|value| !(value.is_finite() && **value > 0.0)) {
         return Err(format!("a deviation of {bad}, but each must be above 0"));
     }
@@ -147,17 +163,28 @@ fn check_preparation(preparation: &Preparation, loss: Loss) -> Result<(), String
     if !distinct(features) {
         return Err("two feature columns have one name".to_string());
     }
-    let classes = match &preparation.schema.kind {
+    match &schema.kind {
         TargetKind::Classes(labels) if !distinct(labels) => {
             return Err("two classes have one name".to_string());
         }
-        TargetKind::Classes(_) => true,
-        TargetKind::Number => false,
-    };
-    if classes != loss.classes() {
+        TargetKind::Numbers(columns) if columns.is_empty() => {
+            return Err("no target column".to_string());
+        }
+        TargetKind::Labels(labels) if labels.is_empty() => {
+            return Err("no target column".to_string());
+        }
+        _ => {}
+    }
+    let Criterion { loss, class_weights, .. } = criterion;
+    if !loss.fits(&schema.kind) {
+        return Err(format!("the loss {loss} does not fit the target `{}`", schema.target));
+    }
+    let positive = |weight: &f32| weight.is_finite() && *weight >= 0.0;
+    let fits = class_weights.is_empty() || class_weights.len() == outputs;
+    if !fits || !class_weights.iter().all(positive) {
+        let count = class_weights.len();
         return Err(format!(
-            "the loss {loss} does not fit the target `{}`",
-            preparation.schema.target
+            "{count} weights for {outputs} classes, each of which must be 0 or more"
         ));
     }
     Ok(())
@@ -179,7 +206,7 @@ mod tests {
             model,
             params,
             preparation: Preparation::fit(&data, Scale::Standard),
-            loss: Loss::CrossEntropy,
+            criterion: Loss::CrossEntropy.into(),
         }
     }
 
@@ -210,7 +237,7 @@ mod tests {
             refused(|m| m.preparation.mean.truncate(2)).contains("2 means and 3 deviations for 3")
         );
         assert!(refused(|m| m.preparation.mean[0] = f64::NAN).contains("damaged"));
-        assert!(refused(|m| m.loss = Loss::Mse).contains("mse does not fit"));
+        assert!(refused(|m| m.criterion.loss = Loss::Mse).contains("mse does not fit"));
         assert!(
             refused(|m| m.preparation.schema.kind = TargetKind::Classes(vec!["a".into()]))
                 .contains("2 outputs")

@@ -248,7 +248,7 @@ mod tests {
         let twice = graph.push("twice", Op::Add { a: h, b: h }).unwrap();
         let y = graph.push("y", Op::Targets { columns: 3, classes: false }).unwrap();
         let loss = graph
-            .push("loss", Op::Loss { loss: Loss::Mse, prediction: twice, targets: y })
+            .push("loss", Op::Loss { loss: Loss::Mse.into(), prediction: twice, targets: y })
             .unwrap();
         graph.backward(loss).unwrap();
         let sums =

@@ -1,6 +1,6 @@
 //! A [`Sequential`] as forward nodes, and the graphs that training and inference run.
 
-use super::{Graph, Loss, Moves, NodeId, Op, Optimizer};
+use super::{Graph, Moves, NodeId, Objective, Op, Optimizer};
 use crate::error::{Error, Result};
 use crate::model::{Layer, ParamLayout, Sequential};
 use crate::shape::Dim;
@@ -58,16 +58,23 @@ pub struct Inference {
 pub fn training(
     model: &Sequential,
     inputs: usize,
-    loss: Loss,
+    loss: impl Into<Objective>,
     optimizer: Optimizer,
 ) -> Result<Training> {
+    let objective: Objective = loss.into();
     optimizer.check()?;
+    objective.loss.check()?;
     let Inference { mut graph, features, prediction, layout } = inference(model, inputs)?;
-    let Some((_, Dim::Of(columns))) = graph.shape(prediction).as_matrix() else {
+    let Some((_, Dim::Of(outputs))) = graph.shape(prediction).as_matrix() else {
         return Err(Error::shape("model", "its output is no matrix"));
     };
+    let Objective { loss, .. } = objective;
+    let columns = loss.targets_for(outputs).ok_or_else(|| {
+        let each = loss.outputs_each();
+        Error::shape("model", format!("{outputs} outputs, but {loss} takes {each} for each target"))
+    })?;
     let targets = graph.push("targets", Op::Targets { columns, classes: loss.classes() })?;
-    let loss = graph.push("loss", Op::Loss { loss, prediction, targets })?;
+    let loss = graph.push("loss", Op::Loss { loss: objective, prediction, targets })?;
     let gradients = graph.backward(loss)?;
     let moves = Moves::default();
     Ok(Training { graph, features, targets, loss, gradients, layout, optimizer, moves })

@@ -18,7 +18,7 @@ pub use average::Average;
 pub(crate) use backward::used;
 pub use forward::{Inference, Training, inference, training};
 pub use groups::{Factors, Group, factors};
-pub use loss::Loss;
+pub use loss::{Loss, LossFormula, Objective, Quantiles, Reduction, Wants};
 pub use moves::{Input, Moves, Pass, PassKind};
 pub use op::{NodeId, Op};
 pub use operand::{Along, MOST_OPERANDS, Operand, Space};

@@ -2,7 +2,7 @@
 //!
 //! Gradient rules stand in `backward.rs`, in the same order.
 
-use super::{Graph, Loss, MOST_OPERANDS, Operand, Space};
+use super::{Graph, MOST_OPERANDS, Objective, Operand, Space};
 use crate::error::{Error, Result};
 use crate::expr::{Expr, Number};
 use crate::model::Activation;
@@ -149,19 +149,19 @@ pub enum Op {
         /// Matrix.
         x: NodeId,
     },
-    /// Mean loss over the rows that count: `[1]`
+    /// Loss over the rows that count: `[1]`
     Loss {
-        /// Which loss.
-        loss: Loss,
+        /// Which loss, of which rows.
+        loss: Objective,
         /// Logits or predictions.
         prediction: NodeId,
         /// Targets.
         targets: NodeId,
     },
-    /// ∂ loss / ∂ prediction, the mean's divisor included
+    /// ∂ loss / ∂ prediction, a mean's divisor included
     LossGrad {
-        /// Which loss.
-        loss: Loss,
+        /// Which loss, of which rows.
+        loss: Objective,
         /// Logits or predictions.
         prediction: NodeId,
         /// Targets.

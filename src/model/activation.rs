@@ -174,10 +174,10 @@ static ROWS: [Row; 21] = [
         NONE,
         "torch.nn.Hardswish",
         |x, _| {
-            x.if_less(
+            x.if_at_most(
                 &constant(-3.0),
                 &constant(0.0),
-                &x.if_less(&constant(3.0), &(x * (x + 3.0) / 6.0), x),
+                &constant(3.0).if_at_most(x, x, &(x * (x + 3.0) / 6.0)),
             )
         },
     ),

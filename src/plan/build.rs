@@ -10,7 +10,7 @@ use super::{
     Scaling, Slot, SlotSpec, Start, Step, WINDOW,
 };
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Inference, NodeId, Op, Training};
+use crate::graph::{Graph, Inference, Loss, NodeId, Op, Training};
 use crate::model::{Activation, ParamLayout};
 use crate::shape::{elements, narrow};
 
@@ -250,6 +250,26 @@ impl Plan {
         };
         let train_y = builder.slot("train.y", y_sizes, y_element, Role::Data)?;
         let order = builder.slot("order", vec![sizes.train_rows], Element::U32, Role::Data)?;
+        let objective = match step.graph.node(step.loss).op {
+            Op::Loss { loss, .. } => loss,
+            _ => return Err(Error::shape("training", "the graph has no loss")),
+        };
+        if objective.weights {
+            let sizes = vec![sizes.train_rows, 1];
+            let slot = builder.slot("train.weights", sizes, Element::F32, Role::Data)?;
+            ports.train_weights = Some(slot);
+        }
+        if objective.constants {
+            let columns = column_count(&step.graph, step.targets);
+            let len = match objective.loss {
+                Loss::Pinball(quantiles) => quantiles.as_slice().len(),
+                // A vector of classes has no columns of its own.
+                loss if loss.classes() => class_count(&step.graph, step.targets),
+                _ => columns,
+            };
+            let slot = builder.slot("constants", vec![len], Element::F32, Role::Data)?;
+            ports.constants = Some(slot);
+        }
         let log = builder.slot("log", vec![WINDOW], Element::F32, Role::Log)?;
 
         let x_element = element(&step.graph, precision, step.features);
@@ -261,6 +281,16 @@ impl Plan {
             _ => builder.temporary("y", y_batch, y_element),
         };
         let gather = Kernel::Gather { ordered: true, targets: true };
+        let mut steps = vec![builder.step(gather, vec![train_x, order, train_y], vec![x, y])?];
+        let row_weights = match ports.train_weights {
+            Some(table) => {
+                let gather = Kernel::Gather { ordered: true, targets: false };
+                let picked = builder.temporary("weights", vec![sizes.batch, 1], Element::F32);
+                steps.push(builder.step(gather, vec![table, order], vec![picked])?);
+                Some(picked)
+            }
+            None => None,
+        };
         let mut slots = HashMap::from([(step.features, x), (step.targets, y)]);
         slots.extend(param_slots(&step.graph, &factors));
         let (copied, direct): (Vec<_>, Vec<_>) = step
@@ -275,9 +305,11 @@ impl Plan {
             batch: sizes.batch,
             precision,
             scaling,
+            constants: ports.constants,
+            weights: row_weights,
             slots,
             wanted: step.gradients.clone(),
-            steps: vec![builder.step(gather, vec![train_x, order, train_y], vec![x, y])?],
+            steps,
             row_loss: None,
             inlined: HashMap::new(),
         };
@@ -356,6 +388,8 @@ impl PlanBuilder {
             batch: sizes.eval_batch,
             precision: Precision::F32,
             scaling: None,
+            constants: None,
+            weights: None,
             slots,
             wanted: vec![inference.prediction],
             steps: vec![self.step(gather, vec![eval_x], vec![x])?],
@@ -389,6 +423,14 @@ fn param_slots(graph: &Graph, weights: &[Slot]) -> Vec<(NodeId, Slot)> {
 
 fn column_count(graph: &Graph, id: NodeId) -> usize {
     graph.shape(id).dims().last().map_or(1, |dim| dim.size(1))
+}
+
+/// Classes of targets that are some.
+fn class_count(graph: &Graph, targets: NodeId) -> usize {
+    match graph.node(targets).op {
+        Op::Targets { columns, .. } => columns,
+        _ => 0,
+    }
 }
 
 fn count(name: &str, sizes: &[usize]) -> Result<usize> {

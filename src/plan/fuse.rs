@@ -10,7 +10,7 @@ use super::build::PlanBuilder;
 use super::{Dropout, Element, Formula, FormulaId, Kernel, Precision, Slot, Step};
 use crate::error::{Error, Result};
 use crate::expr::{Expr, Node, Number, Quantity};
-use crate::graph::{Along, Graph, Loss, MOST_OPERANDS, NodeId, Op, Operand, Space, used};
+use crate::graph::{Along, Graph, MOST_OPERANDS, NodeId, Objective, Op, Operand, Space, used};
 use crate::model::Activation;
 use crate::shape::{Dim, narrow};
 
@@ -22,6 +22,9 @@ pub(super) struct Lowering<'a> {
     pub(super) precision: Precision,
     /// Where the loss scale lies, if there is one.
     pub(super) scaling: Option<Slot>,
+    /// Where the loss's constants lie, and the weights of the batch's rows, if there are any.
+    pub(super) constants: Option<Slot>,
+    pub(super) weights: Option<Slot>,
     pub(super) slots: HashMap<NodeId, Slot>,
     /// Nodes whose value is wanted outside of the graph, so that it must exist.
     pub(super) wanted: Vec<NodeId>,
@@ -221,7 +224,7 @@ impl Lowering<'_> {
     fn loss(
         &mut self,
         builder: &mut PlanBuilder,
-        loss: Loss,
+        loss: Objective,
         prediction: NodeId,
         targets: NodeId,
     ) -> Result<Vec<NodeId>> {
@@ -231,11 +234,10 @@ impl Lowering<'_> {
         let row_loss = builder.temporary("row_loss", vec![self.batch], Element::F32);
         self.row_loss = Some(row_loss);
         let scaled = self.scaling.is_some();
-        let kernel = match loss {
-            Loss::CrossEntropy => Kernel::LossCrossEntropy { scaled },
-            Loss::Mse => Kernel::LossMse { scaled },
-        };
+        let kernel = Kernel::loss(&loss, scaled);
         let mut reads = vec![self.slot(prediction)?, self.slot(targets)?];
+        reads.extend(self.constants);
+        reads.extend(self.weights);
         reads.extend(self.scaling);
         let out = self.place(builder, grad);
         self.push(builder, kernel, reads, vec![row_loss, out])?;

@@ -3,8 +3,30 @@
 use std::fmt;
 
 use super::FormulaId;
-use crate::graph::PassKind;
+use crate::graph::{Loss, Objective, PassKind, Reduction};
 use crate::model::Activation;
+
+/// What a loss's kernel computes, and what it reads beside predictions and targets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LossForm {
+    /// Which loss.
+    pub loss: Loss,
+    /// Whether it is a mean over the columns of an element too.
+    pub mean: bool,
+    /// Whether there are constants: one for each column, or each class, over and over.
+    pub constants: bool,
+    /// Whether each row has a weight.
+    pub weights: bool,
+    /// Whether the gradient is multiplied by the loss scale.
+    pub scaled: bool,
+}
+
+impl LossForm {
+    /// How many slots it reads.
+    fn reads(self) -> usize {
+        2 + usize::from(self.constants) + usize::from(self.weights) + usize::from(self.scaled)
+    }
+}
 
 /// Dropout of a result: see `graph::Op::Dropout`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -111,6 +133,14 @@ pub enum Kernel {
         /// Whether the gradient is multiplied by the loss scale.
         scaled: bool,
     },
+    /// Loss of each row by a formula for its elements, times weight · rows / divisor, and its gradient over the divisor.
+    /// Reads prediction `[batch,n]`, target `[batch,t]`, (constants), (weights `[batch]`), (scaling);
+    /// writes `row_loss` `[batch]`, `d_prediction`.
+    LossMap(LossForm),
+    /// Loss of each row over its classes, times weight · rows / divisor, and its gradient over the divisor.
+    /// Reads logits `[batch,n]`, labels `[batch]` or shares `[batch,n]`, (constants `[n]`), (weights `[batch]`), (scaling);
+    /// writes `row_loss` `[batch]`, `d_logits`.
+    LossClasses(LossForm),
     /// log\[step\] = mean of the losses of the rows that count. Reads `row_loss`; writes log.
     LogLoss,
     /// The batch's rows of a table = x's rows that count. Reads x `[batch,n]`; writes out `[rows,n]`.
@@ -195,10 +225,25 @@ impl Update {
 }
 
 impl Kernel {
+    /// The kernel of a loss: its own in its plain form, else one that all of its kind share.
+    pub fn loss(objective: &Objective, scaled: bool) -> Self {
+        let Objective { loss, reduction, weights, constants } = *objective;
+        let form =
+            LossForm { loss, mean: reduction == Reduction::Mean, constants, weights, scaled };
+        match loss {
+            Loss::CrossEntropy if objective.is_plain() => Self::LossCrossEntropy { scaled },
+            Loss::Mse if objective.is_plain() => Self::LossMse { scaled },
+            _ if loss.formula().is_some() => Self::LossMap(form),
+            _ => Self::LossClasses(form),
+        }
+    }
+
     /// The same loss or update under a loss scale.
     pub fn under_scale(mut self) -> Self {
         if let Self::LossCrossEntropy { scaled }
         | Self::LossMse { scaled }
+        | Self::LossMap(LossForm { scaled, .. })
+        | Self::LossClasses(LossForm { scaled, .. })
         | Self::UpdateSgd { scaled, .. }
         | Self::UpdateAdam { scaled, .. }
         | Self::Update(Update { scaled, .. }) = &mut self
@@ -226,6 +271,8 @@ impl Kernel {
             Self::SumRows => "sum_rows",
             Self::LossCrossEntropy { .. } => "loss_cross_entropy",
             Self::LossMse { .. } => "loss_mse",
+            Self::LossMap(_) => "loss_map",
+            Self::LossClasses(_) => "loss_classes",
             Self::LogLoss => "log_loss",
             Self::PutRows => "put_rows",
             Self::CheckFinite => "check_finite",
@@ -278,6 +325,7 @@ impl Kernel {
             Self::LossCrossEntropy { scaled } | Self::LossMse { scaled } => {
                 (2 + usize::from(scaled), 2)
             }
+            Self::LossMap(form) | Self::LossClasses(form) => (form.reads(), 2),
             Self::Rescale => (0, 1),
             Self::UpdateSgd { momentum, scaled, .. } => {
                 let scaled = usize::from(scaled);
@@ -324,6 +372,13 @@ impl fmt::Display for Kernel {
             }
             Self::ActivateGrad { act } => plus(true, act.name()),
             Self::LossCrossEntropy { scaled } | Self::LossMse { scaled } => plus(scaled, "scale"),
+            Self::LossMap(form) | Self::LossClasses(form) => {
+                plus(true, form.loss.name())?;
+                plus(!form.mean, "sum")?;
+                plus(form.constants, "constants")?;
+                plus(form.weights, "weights")?;
+                plus(form.scaled, "scale")
+            }
             Self::UpdateSgd { momentum, nesterov, weight_decay, scaled } => {
                 plus(momentum != 0.0, "momentum")?;
                 plus(nesterov, "nesterov")?;

@@ -16,7 +16,7 @@ pub use build::{PlanBuilder, Sizes};
 pub use formula::{Formula, FormulaId};
 
 pub use crate::graph::{Along, MOST_OPERANDS, Operand};
-pub use kernel::{Dropout, Kernel, Update};
+pub use kernel::{Dropout, Kernel, LossForm, Update};
 pub use memory::Memory;
 pub use precision::{HALF_MAX, Precision, Scaling, Stored};
 pub use update::{BLOCK, FACTORS};
@@ -247,6 +247,10 @@ pub struct Ports {
     pub train_x: Option<Slot>,
     /// Training targets `[rows]` or `[rows, columns]`.
     pub train_y: Option<Slot>,
+    /// How much each training row counts `[rows]`, if they do so differently.
+    pub train_weights: Option<Slot>,
+    /// A loss's constants, one for each column or class, if it has some.
+    pub constants: Option<Slot>,
     /// Row order of the epoch `[rows]`.
     pub order: Option<Slot>,
     /// Losses of a window's steps.

@@ -143,9 +143,13 @@ fn place(kernel: &Kernel, written: bool, index: usize, last: bool) -> Place {
         (Kernel::Gather { .. }, true) if index == 0 => Place::Write,
         // The gradient passes through to the result.
         (Kernel::ActivateGrad { .. }, false) if index == 1 => Place::Write,
-        (Kernel::LossCrossEntropy { .. } | Kernel::LossMse { .. }, true) if index == 1 => {
-            Place::Write
-        }
+        (
+            Kernel::LossCrossEntropy { .. }
+            | Kernel::LossMse { .. }
+            | Kernel::LossMap(_)
+            | Kernel::LossClasses(_),
+            true,
+        ) if index == 1 => Place::Write,
         (Kernel::UpdateSgd { scaled, .. } | Kernel::UpdateAdam { scaled, .. }, true)
             if *scaled && last =>
         {

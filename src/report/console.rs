@@ -103,6 +103,9 @@ impl Console {
             some(info.train_rows, "row"),
             some(info.features, "feature")
         ));
+        if let Some(loss) = info.raw_target {
+            self.line(&format!("data    the target stays as it is: {loss} takes no scaled one"));
+        }
         if let Some(streaming) = &info.streaming {
             self.line(&format!("data    {streaming}"));
         }

@@ -39,24 +39,17 @@ impl History {
     /// If the file cannot be read or written.
     pub fn resume(path: impl AsRef<Path>, epochs: u32) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-            Err(source) => return Err(Error::file("read", &path, source)),
-        };
-        let of_epoch = |line: &str| {
-            let epoch = line.split(',').next().and_then(|cell| cell.parse().ok());
-            epoch.is_some_and(|epoch: u32| epoch <= epochs) && line.ends_with('\n')
-        };
-        let lines = text.split_inclusive('\n').enumerate();
-        let kept: String = lines
-            .filter(|(index, line)| epochs > 0 && (*index == 0 || of_epoch(line)))
-            .map(|(_, line)| line)
-            .collect();
-        write_file(&path, kept.as_bytes())?;
-        let file = File::options().append(true).open(&path);
-        let file = file.map_err(|source| Error::file("write", &path, source))?;
-        Ok(Self { path, file, metrics: None, begun: !kept.is_empty() })
+        let (file, begun) = cut(&path, epochs)?;
+        Ok(Self { path, file, metrics: None, begun })
+    }
+
+    /// Takes away what was said of epochs after this one.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn cut(&mut self, epochs: u32) -> Result<()> {
+        (self.file, self.begun) = cut(&self.path, epochs)?;
+        Ok(())
     }
 
     /// The file, for whoever has to know that it is on disk.
@@ -94,6 +87,28 @@ impl History {
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.flush());
         written.map_err(|source| Error::file("write", &self.path, source))
     }
+}
+
+/// Takes away lines of epochs after this one. Out: the file, to be appended to, and whether it has a header.
+fn cut(path: &Path, epochs: u32) -> Result<(File, bool)> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(source) => return Err(Error::file("read", path, source)),
+    };
+    let of_epoch = |line: &str| {
+        let epoch = line.split(',').next().and_then(|cell| cell.parse().ok());
+        epoch.is_some_and(|epoch: u32| epoch <= epochs) && line.ends_with('\n')
+    };
+    let lines = text.split_inclusive('\n').enumerate();
+    let kept: String = lines
+        .filter(|(index, line)| epochs > 0 && (*index == 0 || of_epoch(line)))
+        .map(|(_, line)| line)
+        .collect();
+    write_file(path, kept.as_bytes())?;
+    let file = File::options().append(true).open(path);
+    let file = file.map_err(|source| Error::file("write", path, source))?;
+    Ok((file, !kept.is_empty()))
 }
 
 /// The metrics of a run like this one.

@@ -8,9 +8,11 @@ mod figures;
 mod history;
 mod jsonl;
 mod text;
+mod vocabulary;
 
 pub use console::Console;
 pub use figures::{Figures, Outcome};
 pub use history::History;
 pub use jsonl::JsonLines;
 pub use text::{count, counted, duration, harmless};
+pub use vocabulary::{entries, vocabulary};

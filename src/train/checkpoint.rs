@@ -11,7 +11,7 @@ use super::schedule::Fall;
 use super::watch::Marks;
 use super::{EpochStats, TrainOptions, Trainer, Warning};
 use crate::checksum::Checksum;
-use crate::data::{Dataset, Split, TargetKind, Targets};
+use crate::data::{Dataset, Split, Targets};
 use crate::device::{DeviceInfo, Tuning, Values};
 use crate::error::{Error, Result};
 use crate::graph::Past;
@@ -62,9 +62,9 @@ pub(crate) struct Place {
     pub(crate) epoch: u32,
     /// Steps of the next epoch that are done.
     pub(crate) step: usize,
-    /// Losses of these steps, each times its rows.
+    /// Losses of these steps, each times what its rows weigh; and all of that together.
     pub(crate) loss_sum: f64,
-    pub(crate) loss_rows: u64,
+    pub(crate) loss_weight: f64,
     /// Of the learning rate, the weight decay and dropout.
     pub(crate) falls: [Fall; 3],
     pub(crate) marks: Marks,
@@ -163,18 +163,15 @@ impl Origin {
 fn data_checksum(data: &Split) -> u64 {
     let mut sum = Checksum::default();
     let mut take = |data: &Dataset| {
-        let schema = data.schema();
-        sum.length(schema.features.len());
-        schema.features.iter().chain([&schema.target]).for_each(|name| sum.text(name));
-        if let TargetKind::Classes(labels) = &schema.kind {
-            labels.iter().for_each(|label| sum.text(label));
-        }
+        // Names of columns and classes, and what the target is.
+        sum.text(&format!("{:?}", data.schema()));
         sum.length(data.rows());
         sum.floats(data.x());
         match data.y() {
             Targets::Classes(classes) => classes.iter().for_each(|&class| sum.word(class)),
-            Targets::Numbers(numbers) => sum.floats(numbers),
+            Targets::Numbers(numbers) | Targets::Columns(numbers, _) => sum.floats(numbers),
         }
+        data.weights().into_iter().for_each(|weights| sum.floats(weights));
     };
     take(&data.train);
     data.valid.iter().for_each(take);

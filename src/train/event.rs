@@ -48,6 +48,8 @@ pub struct RunInfo {
     pub precision: Precision,
     /// Bytes on the device, at most.
     pub device_bytes: u64,
+    /// The loss for whose sake a numeric target stays as it is, although features are scaled.
+    pub raw_target: Option<&'static str>,
     /// How the training table streams, if it does not lie on the device.
     pub streaming: Option<Streaming>,
     /// Seconds until all was loaded.
@@ -147,6 +149,8 @@ pub enum Warning {
         problem: String,
         /// From where.
         place: String,
+        /// Epochs that have ended there; later ones are told of again.
+        ended: u32,
         /// Whether its kernels are the same.
         same: bool,
     },
@@ -156,6 +160,8 @@ pub enum Warning {
         problem: String,
         /// To where.
         place: String,
+        /// Epochs that have ended there; later ones are told of again.
+        ended: u32,
         /// What the learning rate is multiplied by now.
         slowed: f64,
     },
@@ -201,7 +207,7 @@ impl fmt::Display for Warning {
                 "the results will not be those of the uninterrupted run bit for bit: {}",
                 differences.join("; ")
             ),
-            Self::DeviceLost { problem, place, same } => {
+            Self::DeviceLost { problem, place, same, .. } => {
                 let bits =
                     if *same { "with the same bits" } else { "with other forms of its kernels" };
                 write!(
@@ -209,7 +215,7 @@ impl fmt::Display for Warning {
                     "{problem}; it was opened again, and training goes on from {place}, {bits}"
                 )
             }
-            Self::WentBack { problem, place, slowed } => write!(
+            Self::WentBack { problem, place, slowed, .. } => write!(
                 f,
                 "{problem}; training goes back to {place}, with the learning rate times {slowed} from there on"
             ),

@@ -74,6 +74,9 @@ impl Feed {
             let first = self.written % BLOCKS * self.block_rows;
             device.write(x, first * (plan.slot(x).len() / rows), Values::F32(&block.x))?;
             device.write(y, first * (plan.slot(y).len() / rows), block.y())?;
+            if let Some(weights) = plan.ports.train_weights {
+                device.write(weights, first, Values::F32(&block.weights))?;
+            }
             self.reader.give_back(block);
             self.written += 1;
         }

@@ -13,7 +13,7 @@ use super::{EpochStats, Event, Metrics, Progress, Schedules, Stopped, Summary, T
 use crate::data::epoch_order;
 use crate::device::{Usage, Values};
 use crate::error::{Error, Result};
-use crate::graph::{Moment, Pace, SHARE};
+use crate::graph::{Moment, Pace, Reduction, SHARE};
 use crate::model::Params;
 use crate::plan::{Phase, Scaling, StepRow, WINDOW};
 use crate::shape::narrow;
@@ -44,6 +44,8 @@ pub struct Fit<'a> {
     pub(super) skipped: f32,
     /// The checkpoint from which the device's next step goes on, if it does not stand there yet.
     pub(super) from: Option<Arc<Checkpoint>>,
+    /// Where the run began, if it may go back that far.
+    pub(super) first: Option<Arc<Checkpoint>>,
     /// Whether the device stands where the next step begins.
     pub(super) ready: bool,
     /// What the learning rate is multiplied by, because the run went back.
@@ -60,14 +62,33 @@ pub(super) struct Epoch {
     /// Steps given to the device.
     pub(super) step: usize,
     pub(super) begun: Instant,
-    /// Losses of its steps, each times its rows.
+    /// What the rows of each step weigh together, where that is not their number.
+    pub(super) weights: Option<Vec<f64>>,
+    /// Losses of its steps, each times what its rows weigh; and all of that together.
     pub(super) loss_sum: f64,
-    pub(super) loss_rows: u64,
+    pub(super) loss_weight: f64,
 }
 
 impl Epoch {
     fn new(index: u32) -> Self {
-        Self { index, step: 0, begun: Instant::now(), loss_sum: 0.0, loss_rows: 0 }
+        Self {
+            index,
+            step: 0,
+            begun: Instant::now(),
+            weights: None,
+            loss_sum: 0.0,
+            loss_weight: 0.0,
+        }
+    }
+}
+
+impl Epoch {
+    /// The loss of the steps known so far.
+    fn loss(&self, reduction: Reduction) -> f64 {
+        match reduction {
+            Reduction::Mean => self.loss_sum / self.loss_weight.max(f64::MIN_POSITIVE),
+            Reduction::Sum => self.loss_sum,
+        }
     }
 }
 
@@ -97,6 +118,7 @@ impl<'a> Fit<'a> {
             feed: None,
             skipped: 0.0,
             from: None,
+            first: None,
             ready: false,
             slowed: 1.0,
             tries: 0,
@@ -193,6 +215,7 @@ impl<'a> Fit<'a> {
         }
         if fresh || self.epoch.step == 0 {
             self.epoch.begun = Instant::now();
+            self.epoch.weights = self.weights()?;
             if self.feed.is_none() {
                 self.write_order()?;
             }
@@ -219,12 +242,36 @@ impl<'a> Fit<'a> {
         table.as_ref().map(|table| Feed::start(table, plan.batch, options, first)).transpose()
     }
 
+    /// The order in which the epoch visits the rows.
+    fn order(&self) -> Result<Vec<u32>> {
+        let Trainer { rows, options, .. } = &*self.trainer;
+        let rows =
+            u32::try_from(*rows).map_err(|_| Error::shape("train.x", "more than 2^32 rows"))?;
+        Ok(epoch_order(rows, self.epoch.index, options.seed, options.shuffle))
+    }
+
+    /// What the rows of each of the epoch's steps weigh together: 1 where their losses are only added up.
+    fn weights(&self) -> Result<Option<Vec<f64>>> {
+        let Trainer { row_weights, criterion, plan, info, .. } = &*self.trainer;
+        match (criterion.reduction, row_weights) {
+            (Reduction::Sum, _) => Ok(Some(vec![1.0; info.steps_per_epoch])),
+            (Reduction::Mean, None) => Ok(None),
+            (Reduction::Mean, Some(weights)) => {
+                let weight = |rows: &[u32]| rows.iter().map(|&row| weights[row as usize]).sum();
+                Ok(Some(self.order()?.chunks(plan.batch).map(weight).collect()))
+            }
+        }
+    }
+
+    /// What the losses of a step of the epoch are divided by, where that is not the number of its rows.
+    fn divisor(&self, step: usize) -> Option<f64> {
+        let weights = self.epoch.weights.as_ref()?;
+        Some(self.trainer.criterion.divisor(weights[step]))
+    }
+
     fn write_order(&mut self) -> Result<()> {
+        let order = self.order()?;
         let trainer = &mut *self.trainer;
-        let rows = u32::try_from(trainer.rows)
-            .map_err(|_| Error::shape("train.x", "more than 2^32 rows"))?;
-        let order =
-            epoch_order(rows, self.epoch.index, trainer.options.seed, trainer.options.shuffle);
         trainer.device.write(port(trainer.plan.ports.order, "order")?, 0, Values::U32(&order))
     }
 
@@ -256,6 +303,7 @@ impl<'a> Fit<'a> {
             seed: self.trainer.options.seed.folded(),
             apply: step + 1 == group.end,
             lr: factors.lr,
+            divisor: self.divisor(step),
             dropout: factors.dropout,
             decay: factors.weight_decay,
             ..StepRow::default()
@@ -270,9 +318,15 @@ impl<'a> Fit<'a> {
             (row.correction1, row.correction2) = (next.correction1, next.correction2);
             row.scalars = next.scalars;
         }
-        // Each step's gradient is the mean over its own rows, and counts as these do among the rows of all.
-        let all: usize = group.map(|step| self.rows_of(step)).sum();
-        row.scalars[SHARE] = f64::from(row.rows) / all as f64;
+        // Each step's gradient is the mean over its own rows, and counts as these do among the rows of all; one that is a sum
+        // counts whole.
+        row.scalars[SHARE] = match self.trainer.options.reduction {
+            Reduction::Sum => 1.0,
+            Reduction::Mean => {
+                let rows = |step| self.divisor(step).unwrap_or(self.rows_of(step) as f64);
+                rows(step) / group.map(rows).sum::<f64>()
+            }
+        };
         row
     }
 
@@ -285,9 +339,13 @@ impl<'a> Fit<'a> {
             if !loss.is_finite() {
                 return Err(self.diverged("the loss", self.epoch.index, step, loss));
             }
-            let rows = self.rows_of(usize::try_from(step % steps).unwrap_or(0)) as u64;
-            self.epoch.loss_sum += f64::from(loss) * rows as f64;
-            self.epoch.loss_rows += rows;
+            let step = usize::try_from(step % steps).unwrap_or(0);
+            let weight = match &self.epoch.weights {
+                Some(weights) => weights[step],
+                None => self.rows_of(step) as f64,
+            };
+            self.epoch.loss_sum += f64::from(loss) * weight;
+            self.epoch.loss_weight += weight;
         }
         Ok(())
     }
@@ -325,7 +383,7 @@ impl<'a> Fit<'a> {
         let stats = EpochStats {
             epoch: ended.index + 1,
             steps: self.known,
-            train_loss: ended.loss_sum / ended.loss_rows.max(1) as f64,
+            train_loss: ended.loss(self.trainer.criterion.reduction),
             valid,
             lr: self.rate_of(self.known.saturating_sub(1)),
             seconds,
@@ -336,7 +394,7 @@ impl<'a> Fit<'a> {
         if let Some(slots) = slots {
             // The device may have had the next epoch's first steps.
             let place = Place { epoch: stats.epoch, step: 0, past, ..self.place() };
-            let place = Place { loss_sum: 0.0, loss_rows: 0, ..place };
+            let place = Place { loss_sum: 0.0, loss_weight: 0.0, ..place };
             let checkpoint = self.trainer.checkpoint_of(slots, place);
             self.trainer.last = Some(Arc::new(checkpoint));
         }
@@ -401,8 +459,8 @@ impl<'a> Fit<'a> {
             epoch: self.epoch.index + 1,
             step: self.epoch.step,
             steps,
-            loss: (self.epoch.loss_rows > 0)
-                .then(|| self.epoch.loss_sum / self.epoch.loss_rows as f64),
+            loss: (self.epoch.loss_weight > 0.0)
+                .then(|| self.epoch.loss(self.trainer.criterion.reduction)),
             samples_per_second: here * batch / seconds,
             seconds_left: (f64::from(epochs) * steps as f64 - given) * seconds / here,
         }

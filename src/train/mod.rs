@@ -4,6 +4,7 @@
 //! Absent on purpose: terminals, files, wgpu.
 
 mod checkpoint;
+mod criterion;
 mod event;
 mod feed;
 mod fit;
@@ -22,6 +23,7 @@ mod workload;
 
 pub(crate) use checkpoint::About;
 pub use checkpoint::Checkpoint;
+pub use criterion::{ClassWeights, Criterion};
 pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
 pub use fit::Fit;
 pub use metrics::{Evaluation, Metric, Metrics};

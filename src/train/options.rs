@@ -2,11 +2,11 @@
 
 use std::str::FromStr;
 
-use super::{Metric, Schedule, ScheduleKind, Schedules};
-use crate::data::Scale;
+use super::{ClassWeights, Metric, Schedule, ScheduleKind, Schedules};
+use crate::data::{Dataset, Scale};
 use crate::device::Tuning;
 use crate::error::{Error, Result};
-use crate::graph::{Average, Group, Loss, Moves, Optimizer};
+use crate::graph::{Average, Group, Loss, Moves, Objective, Optimizer, Reduction};
 use crate::plan::Precision;
 use crate::random::Seed;
 
@@ -80,6 +80,10 @@ impl FromStr for OnNonFinite {
 pub struct TrainOptions {
     /// What is made small.
     pub loss: Loss,
+    /// How the losses of a batch's rows become one number.
+    pub reduction: Reduction,
+    /// How much each class counts, or the yes of each label.
+    pub class_weights: ClassWeights,
     /// How weights move.
     pub optimizer: Optimizer,
     /// The largest norm of all gradients together; `None` for any.
@@ -139,6 +143,8 @@ impl Default for TrainOptions {
     fn default() -> Self {
         Self {
             loss: Loss::CrossEntropy,
+            reduction: Reduction::Mean,
+            class_weights: ClassWeights::None,
             optimizer: Optimizer::default(),
             clip_norm: None,
             clip_value: None,
@@ -176,6 +182,7 @@ impl TrainOptions {
     /// If one lies outside of what it may be; the message names it.
     pub fn check(&self) -> Result<()> {
         self.optimizer.check()?;
+        self.loss.check()?;
         self.moves().check(&self.optimizer)?;
         let positive = |name: &str, fits: bool, value: String| {
             if fits {
@@ -224,6 +231,17 @@ impl TrainOptions {
             return Err(Error::setting("--stop-delta", problem));
         }
         Ok(())
+    }
+
+    /// What the graph is told: the loss, and whether rows or classes of this table have weights.
+    pub fn objective(&self, train: &Dataset) -> Objective {
+        let objective = Objective::from(self.loss);
+        Objective {
+            reduction: self.reduction,
+            weights: train.weights().is_some(),
+            constants: objective.constants || self.class_weights != ClassWeights::None,
+            ..objective
+        }
     }
 
     /// What is done to gradients and weights around the optimizer.

@@ -1,13 +1,17 @@
 //! A trained network and its predictions.
 
+use std::borrow::Cow;
+
 use crate::data::{Dataset, Preparation, TargetKind, steps_per_epoch};
 use crate::device::{Device, DeviceInfo, DeviceKind, Values, open};
 use crate::error::{Error, Result};
+use crate::expr::{Double, Unary};
 use crate::graph::{Loss, inference};
 use crate::model::{Params, Sequential};
 use crate::plan::{Phase, Plan, Sizes, Slot, StepRow, WINDOW};
 use crate::shape::narrow;
 
+use super::Criterion;
 use super::metrics::{Evaluation, Metrics, argmax};
 
 /// All that is needed to predict: network, weights, and what was done to the columns.
@@ -20,7 +24,7 @@ pub struct TrainedModel {
     /// Columns, classes and scaling.
     pub preparation: Preparation,
     /// What it was trained for.
-    pub loss: Loss,
+    pub criterion: Criterion,
 }
 
 /// Elements that a tensor of the eval phase holds at most, if one row allows it: 16 MiB.
@@ -140,7 +144,7 @@ impl Predictor {
     /// If the values are no whole number of rows, or the device failed.
     pub fn predict(&mut self, x: &[f32]) -> Result<Predictions> {
         let outputs = self.outputs(x)?;
-        Ok(Predictions::new(&outputs, &self.trained.preparation))
+        Ok(Predictions::new(&outputs, &self.trained.preparation, self.trained.criterion.loss))
     }
 
     /// Figures over a table that has the target.
@@ -149,7 +153,8 @@ impl Predictor {
     /// If its columns are not the model's, or the device failed.
     pub fn evaluate(&mut self, data: &Dataset) -> Result<Metrics> {
         let outputs = self.outputs_for(data)?;
-        Ok(Metrics::of(&outputs, data.y(), &self.trained.preparation, self.trained.loss))
+        let TrainedModel { criterion, preparation, .. } = &self.trained;
+        Ok(Metrics::under(criterion, &outputs, (data.y(), data.weights()), preparation))
     }
 
     /// All figures over a table that has the target: those that suit it, each class's, and which was taken for which.
@@ -158,7 +163,8 @@ impl Predictor {
     /// As [`Self::evaluate`].
     pub fn assess(&mut self, data: &Dataset) -> Result<Evaluation> {
         let outputs = self.outputs_for(data)?;
-        Ok(Evaluation::of(&outputs, data.y(), &self.trained.preparation, self.trained.loss))
+        let TrainedModel { criterion, preparation, .. } = &self.trained;
+        Ok(Evaluation::of(criterion, &outputs, (data.y(), data.weights()), preparation))
     }
 
     fn outputs_for(&mut self, data: &Dataset) -> Result<Vec<f32>> {
@@ -191,10 +197,7 @@ impl TrainedModel {
     pub fn check(&self) -> Result<()> {
         let columns = self.preparation.schema.features.len();
         let outputs = self.model.outputs(columns)?;
-        let wanted = match &self.preparation.schema.kind {
-            TargetKind::Classes(classes) => classes.len(),
-            TargetKind::Number => 1,
-        };
+        let wanted = self.criterion.loss.outputs_for(self.preparation.schema.outputs());
         if outputs != wanted {
             return Err(Error::shape(
                 "model",
@@ -208,36 +211,133 @@ impl TrainedModel {
     }
 }
 
-/// Predictions for some rows.
+/// Predictions for some rows: what the outputs mean under the loss.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Predictions {
     /// For classes.
     Classes {
         /// The likeliest class of each row, by number; 0 where an output is NaN, and its probabilities with it.
         best: Vec<usize>,
-        /// Probabilities `[rows, classes]`.
+        /// Probabilities `[rows, classes]`; scores under a hinge loss, which has no probabilities.
         probabilities: Vec<f64>,
     },
-    /// For a number: its value in the target's own units.
+    /// For numbers `[rows, outputs]`, in the target's own units: the value, or its quantiles, or its mean and standard
+    /// deviation, for each target.
     Numbers(Vec<f64>),
+    /// For labels `[rows, labels]`: the probability of yes; under a hinge loss a score, above 0 for yes.
+    Labels(Vec<f64>),
 }
 
 impl Predictions {
     /// Of raw outputs `[rows, outputs]`.
-    pub(super) fn new(outputs: &[f32], preparation: &Preparation) -> Self {
-        let TargetKind::Classes(classes) = &preparation.schema.kind else {
-            return Self::Numbers(outputs.iter().map(|&y| preparation.restore_target(y)).collect());
-        };
-        let mut best = Vec::with_capacity(outputs.len() / classes.len());
-        let mut probabilities = Vec::with_capacity(outputs.len());
-        for logits in outputs.chunks_exact(classes.len()) {
-            let max = logits.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(f64::from(x)));
-            let sum: f64 = logits.iter().map(|&x| (f64::from(x) - max).exp()).sum();
-            probabilities.extend(logits.iter().map(|&x| (f64::from(x) - max).exp() / sum));
-            best.push(argmax(logits).unwrap_or(0));
+    pub(super) fn new(outputs: &[f32], preparation: &Preparation, loss: Loss) -> Self {
+        let targets = preparation.schema.outputs();
+        let wide = outputs.iter().map(|&x| f64::from(x));
+        match &preparation.schema.kind {
+            TargetKind::Classes(classes) => {
+                let rows = outputs.chunks_exact(classes.len());
+                let best = rows.map(|logits| argmax(logits).unwrap_or(0)).collect();
+                let hinge = matches!(loss, Loss::Hinge { .. });
+                let probabilities =
+                    if hinge { wide.collect() } else { softmax(outputs, classes.len()) };
+                Self::Classes { best, probabilities }
+            }
+            TargetKind::Labels(_) if matches!(loss, Loss::BinaryHinge { .. }) => {
+                Self::Labels(wide.collect())
+            }
+            TargetKind::Labels(_) => {
+                Self::Labels(wide.map(|x| Double::apply(Unary::Sigmoid, x)).collect())
+            }
+            TargetKind::Number | TargetKind::Numbers(_) => {
+                let each = loss.outputs_each();
+                let column = |at: usize| at / each % targets;
+                let restored = |at: usize| preparation.restore_target(outputs[at], column(at));
+                Self::Numbers(match loss {
+                    Loss::KlDivergence => softmax(outputs, targets),
+                    Loss::PoissonNll { .. } => wide.map(f64::exp).collect(),
+                    Loss::GaussianNll { eps, .. } => wide
+                        .enumerate()
+                        .map(|(at, raw)| match at % 2 {
+                            0 => restored(at),
+                            _ => {
+                                let variance = Double::apply(Unary::Softplus, raw) + eps;
+                                variance.sqrt() * preparation.target_std[column(at)]
+                            }
+                        })
+                        .collect(),
+                    _ => (0..outputs.len()).map(restored).collect(),
+                })
+            }
         }
-        Self::Classes { best, probabilities }
     }
+
+    /// The numbers, whatever they mean, as many for each row.
+    pub fn values(&self) -> &[f64] {
+        match self {
+            Self::Classes { probabilities: values, .. }
+            | Self::Numbers(values)
+            | Self::Labels(values) => values,
+        }
+    }
+}
+
+impl TrainedModel {
+    /// The columns of [`Predictions::Numbers`], and for labels and classes those of their probabilities: the target's name
+    /// and what the column tells of it, such as `predicted`, `std`, `quantile_0.9` or `probability`.
+    pub fn columns(&self) -> Vec<(&str, String)> {
+        let schema = &self.preparation.schema;
+        let loss = self.criterion.loss;
+        let word = if self.tells_scores() { "score" } else { "probability" };
+        if let TargetKind::Classes(classes) = &schema.kind {
+            return classes.iter().map(|it| (&*schema.target, format!("{word}_{it}"))).collect();
+        }
+        let told: Vec<String> = match (&schema.kind, loss) {
+            (TargetKind::Labels(_), _) => vec![word.to_string()],
+            (_, Loss::Pinball(quantiles)) => {
+                quantiles.as_slice().iter().map(|q| format!("quantile_{q}")).collect()
+            }
+            (_, Loss::GaussianNll { .. }) => vec!["predicted".to_string(), "std".to_string()],
+            _ => vec!["predicted".to_string()],
+        };
+        let targets = schema.targets().into_iter();
+        targets.flat_map(|target| told.iter().map(move |it| (target, it.clone()))).collect()
+    }
+}
+
+impl TrainedModel {
+    /// Whether what it tells of classes or labels are scores, as under hinge losses, and no probabilities.
+    pub fn tells_scores(&self) -> bool {
+        matches!(self.criterion.loss, Loss::Hinge { .. } | Loss::BinaryHinge { .. })
+    }
+}
+
+/// The one value that stands for each target's outputs, in the units of the loss: the mean, the middle quantile.
+pub(super) fn points(outputs: &[f32], targets: usize, loss: Loss) -> Cow<'_, [f32]> {
+    let each = loss.outputs_each();
+    let picked = |first: usize| {
+        outputs.chunks_exact(each).map(|outputs| outputs[first]).collect::<Vec<_>>().into()
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "outputs are f32")]
+    match loss {
+        Loss::Pinball(_) => picked(each / 2),
+        Loss::GaussianNll { .. } => picked(0),
+        Loss::PoissonNll { .. } => outputs.iter().map(|x| x.exp()).collect::<Vec<_>>().into(),
+        Loss::KlDivergence => {
+            softmax(outputs, targets).into_iter().map(|p| p as f32).collect::<Vec<_>>().into()
+        }
+        _ => outputs.into(),
+    }
+}
+
+/// Softmax of each row `[rows, width]`.
+fn softmax(outputs: &[f32], width: usize) -> Vec<f64> {
+    let mut probabilities = Vec::with_capacity(outputs.len());
+    for logits in outputs.chunks_exact(width) {
+        let max = logits.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(f64::from(x)));
+        let sum: f64 = logits.iter().map(|&x| (f64::from(x) - max).exp()).sum();
+        probabilities.extend(logits.iter().map(|&x| (f64::from(x) - max).exp() / sum));
+    }
+    probabilities
 }
 
 /// The slot of a port that every training plan has.

@@ -14,8 +14,11 @@ use crate::error::{Error, Result};
 use crate::graph::Pace;
 use crate::plan::WINDOW;
 
-/// How often a run is taken up from one checkpoint before it counts as hopeless.
+/// How often a run is taken up without an epoch that ends before it counts as hopeless.
 const TRIES: u32 = 10;
+/// How often of these it goes back to the last checkpoint, before it goes back to where it began: the numbers of the last one
+/// may be too large for any rate.
+const NEAR: u32 = 3;
 
 impl Fit<'_> {
     /// The run as it stands, with all steps that the device was given, which are waited for. Right after an epoch was told
@@ -48,7 +51,7 @@ impl Fit<'_> {
             epoch: self.epoch.index,
             step: self.epoch.step,
             loss_sum: self.epoch.loss_sum,
-            loss_rows: self.epoch.loss_rows,
+            loss_weight: self.epoch.loss_weight,
             falls: self.schedules.falls(),
             marks: self.watch.marks(),
             past: pace.past(),
@@ -66,17 +69,26 @@ impl Fit<'_> {
     /// Makes the device ready for the next step: fresh, or with what a checkpoint holds.
     pub(super) fn begin(&mut self) -> Result<()> {
         match self.from.take() {
-            Some(checkpoint) => self.trainer.restore(&checkpoint)?,
+            Some(checkpoint) => {
+                self.trainer.restore(&checkpoint)?;
+                let goes_back = self.trainer.options.on_nonfinite == OnNonFinite::Back;
+                if goes_back && self.first.is_none() {
+                    self.first = Some(checkpoint);
+                }
+            }
             None => {
                 self.trainer.forget()?;
                 let options = &self.trainer.options;
-                let may_go_back =
-                    !self.trainer.info.device.is_cpu() || options.on_nonfinite == OnNonFinite::Back;
-                if may_go_back && options.checkpoint_every > 0 {
+                let goes_back = options.on_nonfinite == OnNonFinite::Back;
+                let of_use = goes_back || !self.trainer.info.device.is_cpu();
+                if of_use && options.checkpoint_every > 0 {
                     let slots = self.trainer.capture()?;
                     let place = self.place();
                     let first = self.trainer.checkpoint_of(slots, place);
                     self.trainer.last = Some(Arc::new(first));
+                }
+                if goes_back {
+                    self.first = self.trainer.last.clone();
                 }
             }
         }
@@ -101,8 +113,9 @@ impl Fit<'_> {
             index: epoch,
             step,
             begun: Instant::now(),
+            weights: None,
             loss_sum: place.loss_sum,
-            loss_rows: place.loss_rows,
+            loss_weight: place.loss_weight,
         };
         self.known = u64::from(epoch) * steps as u64 + step as u64;
         self.skipped = place.skipped;
@@ -119,10 +132,10 @@ impl Fit<'_> {
         let Some(last) = self.trainer.last.clone().filter(|_| self.tries < TRIES) else {
             return Err(error);
         };
-        let place = last.about.place.to_string();
         let problem = error.to_string();
         let lost = "the device was lost";
         if self.trainer.device.lost() {
+            let (place, ended) = (last.about.place.to_string(), last.epoch());
             let same = self.trainer.reopen().map_err(|second| Error::Device {
                 adapter: self.trainer.info.device.name.clone(),
                 problem: format!("{problem}; and it cannot be opened again: {second}"),
@@ -132,15 +145,21 @@ impl Fit<'_> {
             // What fails first on a lost device may be anything.
             let told = problem.contains(lost);
             let problem = if told { problem } else { format!("{lost}: {problem}") };
-            return Ok(Event::Warned(Warning::DeviceLost { problem, place, same }));
+            return Ok(Event::Warned(Warning::DeviceLost { problem, place, ended, same }));
         }
         let back = self.trainer.options.on_nonfinite == OnNonFinite::Back;
         if !back || !matches!(error, Error::Diverged { .. }) {
             return Err(error);
         }
+        let far = self.first.clone().filter(|_| self.tries >= NEAR);
+        let mut back_to = far.unwrap_or(last);
+        let (place, ended) = (back_to.about.place.to_string(), back_to.epoch());
         self.tries += 1;
         self.slowed *= 0.5;
-        self.take_up(last);
-        Ok(Event::Warned(Warning::WentBack { problem, place, slowed: self.slowed }))
+        // Whoever goes on from it later goes on with this rate.
+        Arc::make_mut(&mut back_to).about.place.slowed = self.slowed;
+        self.trainer.last = Some(back_to.clone());
+        self.take_up(back_to);
+        Ok(Event::Warned(Warning::WentBack { problem, place, ended, slowed: self.slowed }))
     }
 }

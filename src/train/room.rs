@@ -3,9 +3,9 @@
 //! In: model, data, options, a device if one is open. Out: a plan, and how its table streams.
 //! Absent on purpose: the values; `stream.rs` brings them.
 
-use super::TrainOptions;
 use super::predict::{eval_sizes, widest};
-use crate::data::{Dataset, Split};
+use super::{Criterion, TrainOptions};
+use crate::data::{Dataset, Split, TargetKind};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::graph::{inference, training};
@@ -139,20 +139,16 @@ impl Room<'_> {
         options.check()?;
         let train = &data.train;
         let outputs = model.outputs(train.columns())?;
-        if train.outputs() != outputs {
-            let problem =
-                format!("it gives {outputs} outputs, but the target needs {}", train.outputs());
+        let wanted = options.loss.outputs_for(train.outputs());
+        if options.loss.fits(&train.schema().kind) && wanted != outputs {
+            let problem = format!("it gives {outputs} outputs, but the target needs {wanted}");
             return Err(Error::shape("model", problem));
         }
-        if options.loss.classes() != (train.classes() > 0) {
-            let kind = if train.classes() > 0 { "classes" } else { "numbers" };
-            return Err(Error::setting(
-                "--loss",
-                format!("{} does not fit targets that are {kind}", options.loss),
-            ));
-        }
+        Criterion::of((options.loss, options.reduction, &options.class_weights), train)?;
         let valid_rows = data.valid.as_ref().map_or(0, Dataset::rows);
-        options.check_metrics(train.classes(), valid_rows)
+        // A label is a choice between two.
+        let labels = matches!(train.schema().kind, TargetKind::Labels(_));
+        options.check_metrics(if labels { 2 } else { train.classes() }, valid_rows)
     }
 
     fn batch(&self) -> usize {
@@ -171,7 +167,7 @@ impl Room<'_> {
         let Self { model, data, options, .. } = self;
         let columns = data.train.columns();
         let sizes = Sizes { batch: self.batch(), train_rows, eval_batch, eval_rows };
-        let step = training(model, columns, options.loss, options.optimizer)?;
+        let step = training(model, columns, options.objective(&data.train), options.optimizer)?;
         let step = step.with_moves(options.moves())?;
         Plan::training_in(options.precision, &step, &inference(model, columns)?, sizes)
     }
@@ -211,7 +207,8 @@ impl Room<'_> {
     }
 }
 
-/// Bytes of a row on the device: features, targets, its place in the order.
+/// Bytes of a row on the device: features, targets, its place in the order, its weight if there are any.
 pub(super) fn row_bytes(train: &Dataset) -> usize {
-    4 * (train.columns() + 2)
+    let targets = train.y().columns().map_or(1, |(_, columns)| columns);
+    4 * (train.columns() + targets + 1 + usize::from(train.weights().is_some()))
 }

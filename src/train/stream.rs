@@ -33,6 +33,8 @@ pub(super) struct Block {
     /// Targets: one of the two is empty.
     classes: Vec<u32>,
     numbers: Vec<f32>,
+    /// Empty where all rows count the same.
+    pub(super) weights: Vec<f32>,
 }
 
 impl Block {
@@ -137,15 +139,22 @@ impl Table {
         block.x.clear();
         block.classes.clear();
         block.numbers.clear();
+        block.weights.clear();
         for &row in rows {
             self.preparation.extend_features(self.data.row(row as usize), &mut block.x);
         }
         match self.data.y() {
             Targets::Classes(y) => block.classes.extend(rows.iter().map(|&row| y[row as usize])),
-            Targets::Numbers(y) => {
-                let scaled = |&row: &u32| self.preparation.scaled_target(y[row as usize]);
-                block.numbers.extend(rows.iter().map(scaled));
+            Targets::Numbers(_) | Targets::Columns(..) => {
+                let (y, columns) = self.data.y().columns().unwrap_or_default();
+                for &row in rows {
+                    let targets = &y[row as usize * columns..][..columns];
+                    block.numbers.extend(self.preparation.scaled_targets(targets));
+                }
             }
+        }
+        if let Some(weights) = self.data.weights() {
+            block.weights.extend(rows.iter().map(|&row| weights[row as usize]));
         }
     }
 }

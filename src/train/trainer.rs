@@ -8,10 +8,13 @@ use super::predict::{port, run_eval};
 use super::room::Room;
 use super::scaling::{check_range, read_params, write_params, write_scaling};
 use super::stream::Table;
-use super::{EpochStats, Fit, Metrics, RunInfo, Streaming, TrainOptions, TrainedModel, Warning};
-use crate::data::{Dataset, Preparation, Split, Targets, steps_per_epoch};
+use super::{
+    Criterion, EpochStats, Fit, Metrics, RunInfo, Streaming, TrainOptions, TrainedModel, Warning,
+};
+use crate::data::{Dataset, Preparation, Scale, Split, Targets, steps_per_epoch};
 use crate::device::{Device, DeviceKind, Values, open_tuned};
 use crate::error::{Error, Result};
+use crate::graph::Wants;
 use crate::model::{Params, Sequential};
 use crate::plan::{Plan, Precision, Scaling, Slot};
 use crate::shape::narrow;
@@ -26,6 +29,9 @@ pub struct Trainer {
     pub(super) warnings: Vec<Warning>,
     pub(super) model: Sequential,
     preparation: Preparation,
+    pub(super) criterion: Criterion,
+    /// How much each training row weighs in a mean, if not all weigh the same.
+    pub(super) row_weights: Option<Vec<f64>>,
     /// The weights and figures that a save keeps: those of the last good epoch, or of the best one.
     pub(super) kept: (Params, Option<EpochStats>),
     /// The weights with which the last epoch ended, if they are not those that are kept.
@@ -98,8 +104,13 @@ impl Trainer {
         (model, data, options): (&Sequential, &Split, &TrainOptions),
         begun: Instant,
     ) -> Result<Self> {
-        let preparation = Preparation::fit(&data.train, options.scale);
         let train = &data.train;
+        let weights = (options.loss, options.reduction, &options.class_weights);
+        let criterion = Criterion::of(weights, train)?;
+        let mut preparation = Preparation::fit(train, options.scale);
+        if !options.loss.scales_target() {
+            preparation = preparation.with_target_as_is();
+        }
         if options.precision == Precision::F16 {
             check_range(&preparation, train)?;
         }
@@ -111,6 +122,7 @@ impl Trainer {
         });
         let source = table.is_none().then_some(train);
         bring_table(device.as_mut(), &plan, source, &preparation)?;
+        bring_constants(device.as_mut(), &plan, &criterion)?;
         let source = source.filter(|_| !device.info().is_cpu()).cloned();
         let params = Params::init(model, train.columns(), options.seed)?;
         write_params(device.as_mut(), &plan, &params)?;
@@ -129,6 +141,9 @@ impl Trainer {
             batch: plan.batch,
             precision: options.precision,
             device_bytes: device.bytes_for(&plan) + on_their_way,
+            raw_target: (options.scale != Scale::None
+                && matches!(options.loss.wants(), Wants::Counts | Wants::Shares))
+            .then(|| options.loss.name()),
             streaming,
             load_seconds: begun.elapsed().as_secs_f64(),
             variants: device.variants(),
@@ -149,6 +164,8 @@ impl Trainer {
             device,
             plan,
             preparation,
+            row_weights: criterion.row_weights(train.y(), train.weights()),
+            criterion,
             valid,
             table,
             used: false,
@@ -225,6 +242,7 @@ impl Trainer {
         self.device.reopen()?;
         self.device.load(&self.plan)?;
         bring_table(self.device.as_mut(), &self.plan, self.source.as_ref(), &self.preparation)?;
+        bring_constants(self.device.as_mut(), &self.plan, &self.criterion)?;
         if let Some(valid) = &mut self.valid {
             valid.resident = false;
         }
@@ -303,8 +321,9 @@ impl Trainer {
     pub(super) fn valid_metrics(&self, outputs: &[f32]) -> Option<Metrics> {
         let valid = self.valid.as_ref()?;
         let others = self.options.others();
-        let wanted = (self.options.loss, others.as_slice());
-        Some(Metrics::with(outputs, valid.data.y(), &self.preparation, wanted))
+        let targets = (valid.data.y(), valid.data.weights());
+        let metrics = Metrics::under(&self.criterion, outputs, targets, &self.preparation);
+        Some(metrics.with(&others, outputs, valid.data.y(), (&self.preparation, self.options.loss)))
     }
 
     /// Figures of the present weights on the validation part.
@@ -343,7 +362,7 @@ impl Trainer {
             model: self.model.clone(),
             params: self.kept.0.clone(),
             preparation: self.preparation.clone(),
-            loss: self.options.loss,
+            criterion: self.criterion.clone(),
         }
     }
 
@@ -379,6 +398,14 @@ fn bring_table(
     device.write(order, 0, Values::U32(&places))
 }
 
+/// Brings what the loss takes besides outputs and targets.
+fn bring_constants(device: &mut dyn Device, plan: &Plan, criterion: &Criterion) -> Result<()> {
+    match plan.ports.constants {
+        Some(constants) => device.write(constants, 0, Values::F32(&criterion.constants())),
+        None => Ok(()),
+    }
+}
+
 /// Brings a whole table to the device, a part at a time, so that the host never holds it twice.
 fn write_table(
     device: &mut dyn Device,
@@ -397,6 +424,12 @@ fn write_table(
     let y = port(plan.ports.train_y, "train.y")?;
     match preparation.targets(train.y()) {
         Targets::Classes(classes) => device.write(y, 0, Values::U32(&classes)),
-        Targets::Numbers(numbers) => device.write(y, 0, Values::F32(&numbers)),
+        Targets::Numbers(numbers) | Targets::Columns(numbers, _) => {
+            device.write(y, 0, Values::F32(&numbers))
+        }
+    }?;
+    match (plan.ports.train_weights, train.weights()) {
+        (Some(slot), Some(weights)) => device.write(slot, 0, Values::F32(weights)),
+        _ => Ok(()),
     }
 }

@@ -58,6 +58,11 @@ impl Oracle {
         &self.tensors[name].0
     }
 
+    /// Whether there is a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
     /// What the file says of itself under a name.
     pub fn metadata(&self, name: &str) -> &str {
         &self.metadata[name]

@@ -217,6 +217,79 @@ fn features_stream_in_chunks_with_their_records() {
     assert!(said(FeatureReader::open(path, &schema).unwrap().next_chunk(9)).contains("no rows"));
 }
 
+#[test]
+fn several_targets_are_columns_in_the_order_asked_for() {
+    let (_dir, path) = table("a,p,b,q\n1,10,2,0\n3,20,4,1\n5,30,6,1\n");
+    let data = Dataset::from_csv(&path, auto("q, p")).unwrap();
+    assert_eq!(data.schema().features, ["a", "b"]);
+    assert_eq!((data.schema().target.as_str(), data.schema().targets()), ("q,p", vec!["q", "p"]));
+    assert_eq!(data.y(), &Targets::Columns(vec![0.0, 10.0, 1.0, 20.0, 1.0, 30.0], 2));
+    // Another table, its columns in another order.
+    let (_dir, path) = table("p,x,q,b,a\n7,no,1,2,1\n");
+    let like = Dataset::from_csv_like(&path, data.schema()).unwrap();
+    assert_eq!((like.x(), like.y()), (&[1.0, 2.0][..], &Targets::Columns(vec![1.0, 7.0], 2)));
+    let (_dir, path) = table("p,b,a\n7,2,1\n");
+    assert!(said(Dataset::from_csv_like(&path, data.schema())).contains("no column `q`"));
+    let (_dir, path) = table("p,q\n7,2\n");
+    assert!(said(Dataset::from_csv(&path, auto("p,q"))).contains("no column is left for features"));
+    let (_dir, path) = table("a,p,q\n7,2,no\n");
+    assert!(
+        said(Dataset::from_csv(&path, auto("p,q")))
+            .starts_with("t.csv:2: column `q`: `no` is not a number")
+    );
+}
+
+#[test]
+fn a_name_with_commas_is_one_column_first() {
+    let (_dir, path) = table("a,\"a,b\",b\n1,2,3\n4,5,6\n");
+    let data = Dataset::from_csv(&path, Target::Number("a,b".into())).unwrap();
+    assert_eq!((data.schema().features.len(), data.y()), (2, &Targets::Numbers(vec![2.0, 5.0])));
+}
+
+#[test]
+fn labels_are_two_texts_or_0_and_1() {
+    let labels = |names: &str| Target::Labels(names.into());
+    let (_dir, path) = table("a,up,hot,odd\n1,yes,0,x\n2,no,0,x\n3,yes,0.0,y\n");
+    let data = Dataset::from_csv(&path, labels("up,hot,odd")).unwrap();
+    let TargetKind::Labels(read) = &data.schema().kind else { panic!("no labels") };
+    let values: Vec<[&str; 2]> =
+        read.iter().map(|label| label.values.each_ref().map(|it| &**it)).collect();
+    assert_eq!(values, [["no", "yes"], ["0", "1"], ["x", "y"]]);
+    let Targets::Columns(y, 3) = data.y() else { panic!("{:?}", data.y()) };
+    assert_eq!(*y, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0]);
+    let (_dir, path) = table("odd,a,hot,up\ny,1,1.0,no\n");
+    let like = Dataset::from_csv_like(&path, data.schema()).unwrap();
+    assert_eq!(like.y(), &Targets::Columns(vec![0.0, 1.0, 1.0], 3));
+    let (_dir, path) = table("odd,a,hot,up\ny,1,1,perhaps\n");
+    let text = said(Dataset::from_csv_like(&path, data.schema()));
+    assert!(text.starts_with("t.csv:2: column `up`: class `perhaps` did not occur"), "{text}");
+    for (cells, want) in
+        [("x\nx", "every row has the same text"), ("1\n2\n3", "3 different values, `1`, `2`, `3`")]
+    {
+        let rows: String = cells.lines().map(|cell| format!("1,{cell}\n")).collect();
+        let (_dir, path) = table(format!("a,y\n{rows}"));
+        let text = said(Dataset::from_csv(&path, labels("y")));
+        assert!(text.contains(want) && text.contains("a label is one of two texts"), "{text}");
+    }
+}
+
+#[test]
+fn weights_are_a_column_of_their_own() {
+    let (_dir, path) = table("a,w,y\n1,2,0.5\n2,0,1.5\n3,1,1.5\n");
+    let data = Dataset::from_csv_weighted(&path, auto("y"), "w").unwrap();
+    assert_eq!((data.schema().features.len(), data.weights()), (1, Some(&[2.0, 0.0, 1.0][..])));
+    assert_eq!(Dataset::from_csv_like(&path, data.schema()).unwrap(), data);
+    let (_dir, path) = table("y,a\n1,2\n");
+    let like = Dataset::from_csv_like(&path, data.schema()).unwrap();
+    assert_eq!((like.weights(), like.rows()), (None, 1));
+    let (_dir, path) = table("y,a,w\n1,2,0\n2,3,0\n");
+    assert!(said(Dataset::from_csv_weighted(&path, auto("y"), "w")).contains("all weights are 0"));
+    let (_dir, path) = table("y,a,w\n1,2,1\n2,3,NA\n");
+    assert!(
+        said(Dataset::from_csv_weighted(&path, auto("y"), "w")).starts_with("t.csv:3: column `w`")
+    );
+}
+
 /// Any finite f32, all exponents alike.
 fn finite() -> impl Strategy<Value = f32> {
     any::<u32>().prop_map(f32::from_bits).prop_filter("finite", |v| v.is_finite())
@@ -240,7 +313,7 @@ proptest! {
             writer.write_record([a.to_string(), label(i, text), format!("{y:e}")]).unwrap();
         }
         writer.flush().unwrap();
-        let schema = Schema { features: vec!["y".into(), "a".into()], target: "a".into(), kind: TargetKind::Number };
+        let schema = Schema { features: vec!["y".into(), "a".into()], target: "a".into(), kind: TargetKind::Number, weight: None };
         let data = Dataset::from_csv_like(&path, &schema).unwrap();
         let want: Vec<u32> = rows.iter().flat_map(|r| [r.1.to_bits(), r.0.to_bits()]).collect();
         prop_assert_eq!(data.x().iter().map(|v| v.to_bits()).collect::<Vec<_>>(), want);

@@ -5,11 +5,13 @@ use std::ops::Range;
 use super::Real;
 use super::engine::Engine;
 use super::kernels::{self, Adam, Product, Sgd};
+use super::loss::{self, Extra, Goal};
 use super::map::{Mapped, Over};
 use super::update::{Updated, clip_norm, square_sums, trust_ratios};
 use super::vector::{Instructions, Vector};
 use crate::device::{Device, DeviceInfo, Values, half, memory};
 use crate::error::{Error, Result};
+use crate::expr::Program;
 use crate::model::Activation;
 use crate::plan::{
     BufferSpec, Element, Formula, Kernel, MOST_OPERANDS, Phase, Plan, Slot, SlotSpec, Start, Step,
@@ -39,15 +41,16 @@ struct Sequence {
     rows: Vec<StepRow>,
 }
 
-/// Slots that a step reads at most, and all that it may have.
-const READS: usize = 4;
+/// Slots of floats that a step reads at most.
+const READS: usize = 5;
+/// Those that it reads and writes at most.
 const SLOTS: usize = READS + 7;
 
 /// A step with its slots' ranges in the arenas.
 #[derive(Debug)]
 struct Ready {
     kernel: Kernel,
-    /// Float slots: up to four reads, then up to seven writes; empty ranges where there is none.
+    /// Float slots: the reads, then the writes; empty ranges where there is none.
     floats: [Range<usize>; SLOTS],
     /// Slots of whole numbers: order, source, destination.
     indices: [Range<usize>; 3],
@@ -63,6 +66,8 @@ struct Ready {
     update: Option<Formula>,
     /// What it writes in half precision: computed in the device's own, then rounded.
     halves: Vec<Range<usize>>,
+    /// What computes an elementwise loss.
+    loss: Option<Program>,
 }
 
 impl<T: Real> CpuDevice<T> {
@@ -214,6 +219,10 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
     let halves = writes.filter(|slot| slot.element == Element::F16).map(range).collect();
     let k = if matches!(step.kernel, Kernel::MatmulTn { .. }) { a_rows } else { a_columns };
     let out = spec(&step.writes[0]).matrix();
+    let loss = match step.kernel {
+        Kernel::LossMap(form) => form.loss.formula().map(|formula| formula.program()),
+        _ => None,
+    };
     let formula = step.kernel.formula().map(|id| plan.formula(id).clone());
     let (update, formula) = match step.kernel {
         Kernel::Update(_) => (formula, None),
@@ -228,7 +237,7 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
         floats = [const { 0..0 }; SLOTS];
         floats[READS] = range(spec(&step.writes[0]));
     }
-    Ready { kernel: step.kernel, floats, indices, out, k, same, mapped, update, halves }
+    Ready { kernel: step.kernel, floats, indices, out, k, same, mapped, update, halves, loss }
 }
 
 impl Ready {
@@ -248,12 +257,12 @@ impl Ready {
             return self.map::<T>(engine, floats, (formula, operands, *rows), step);
         }
         let parts = floats.get_disjoint_mut(self.floats.clone());
-        let [a, b, c, d, out, out2, out3, out4, out5, out6, out7] =
+        let [a, b, c, d, e, out, out2, out3, out4, out5, out6, out7] =
             parts.expect("a plan's steps read and write different buffers");
         let parts = indices.get_disjoint_mut(self.indices.clone());
         let [order, table, picked] =
             parts.expect("a plan's steps read and write different buffers");
-        let (a, b, c, d) = (&*a, if self.same { &*a } else { &*b }, &*c, &*d);
+        let (a, b, c, d, e) = (&*a, if self.same { &*a } else { &*b }, &*c, &*d, &*e);
         let (m, n) = self.out;
         let product = self.product();
         match self.kernel {
@@ -307,6 +316,24 @@ impl Ready {
                 engine.loss_mse(a, b, (out, out2), columns, step);
                 if scaled {
                     kernels::scale(out2, c);
+                }
+            }
+            Kernel::LossMap(form) | Kernel::LossClasses(form) => {
+                let mut more = [c, d, e].into_iter();
+                let mut next = |present: bool| if present { more.next() } else { None };
+                let (constants, weights) = (next(form.constants), next(form.weights));
+                let (extra, scaling) = (Extra { constants, weights }, next(form.scaled));
+                let outs = (out, &mut *out2);
+                match &self.loss {
+                    Some(program) => loss::loss_map((&form, program), (a, b), extra, outs, step),
+                    None => {
+                        let classes = form.loss.classes();
+                        let goal = if classes { Goal::Classes(table) } else { Goal::Numbers(b) };
+                        loss::loss_classes(&form, (a, goal), extra, outs, step);
+                    }
+                }
+                if let Some(scaling) = scaling {
+                    kernels::scale(out2, scaling);
                 }
             }
             Kernel::LogLoss => kernels::log_loss(a, out, step),

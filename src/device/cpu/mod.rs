@@ -7,6 +7,7 @@ pub mod activation;
 mod device;
 mod engine;
 pub mod kernels;
+pub mod loss;
 pub mod map;
 mod real;
 pub mod update;

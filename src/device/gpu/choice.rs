@@ -108,6 +108,8 @@ fn is_product(spec: &KernelSpec) -> bool {
 /// Chooses forms for one adapter.
 #[derive(Debug)]
 pub(super) struct Chooser {
+    /// Whether the driver ends a lane's loops, silently, after so many turns in all (`load.rs`).
+    pub(super) ends_loops: bool,
     pub(super) software: bool,
     /// The size of all subgroups, if the adapter has them and the size is fixed.
     pub(super) subgroup: Option<u32>,
@@ -235,6 +237,7 @@ mod tests {
 
     fn chooser(software: bool, subgroup: Option<u32>) -> Chooser {
         Chooser {
+            ends_loops: false,
             software,
             subgroup,
             half: false,

@@ -369,6 +369,22 @@ pub const KERNELS: &[KernelSpec] = &[
         variants: plain!("loss_mse"),
     },
     KernelSpec {
+        name: "loss_map",
+        source: &[STEP_ROW, STEP, INDEX, SCALING, FUNCTIONS],
+        params: &["batch", "n", "columns", "period", "share"],
+        reads: &["prediction", "goal", "constants", "weights", "scaling"],
+        writes: &["row_loss", "d_prediction"],
+        variants: plain!("loss_map"),
+    },
+    KernelSpec {
+        name: "loss_classes",
+        source: &[STEP_ROW, STEP, INDEX, SCALING],
+        params: &["batch", "n", "setting"],
+        reads: &["logits", "goal", "constants", "weights", "scaling"],
+        writes: &["row_loss", "d_logits"],
+        variants: plain!("loss_classes"),
+    },
+    KernelSpec {
         name: "log_loss",
         source: &[STEP_ROW, STEP],
         params: &["batch"],

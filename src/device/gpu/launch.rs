@@ -6,7 +6,7 @@ use super::kernels::{KERNELS, KernelSpec, Variant};
 use super::load::UNIFORM_STRIDE;
 use super::pipeline::STEP_BYTES;
 use super::sequence::MAX_STEPS;
-use super::shader::{activation_of, consts, dropout_of, fused, generated};
+use super::shader::{activation_of, class_loss, consts, dropout_of, fused, generated};
 use crate::error::{Error, Result};
 use crate::model::Activation;
 use crate::plan::{
@@ -246,6 +246,20 @@ fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)>
             let (batch, n) = read(0).matrix();
             (vec![narrow(batch)?, narrow(n)?], flat(narrow(batch)?))
         }
+        Kernel::LossMap(form) => {
+            let ((batch, n), (_, columns)) = (read(0).matrix(), read(1).matrix());
+            let period = if form.constants { read(2).len() } else { 1 };
+            let width = form.loss.formula().map_or(1, |formula| formula.predictions());
+            let share = if form.mean { width as f32 / n as f32 } else { 1.0 };
+            let [batch, n, columns] = [narrow(batch)?, narrow(n)?, narrow(columns)?];
+            (vec![batch, n, columns, narrow(period)?, share.to_bits()], flat(batch))
+        }
+        Kernel::LossClasses(form) => {
+            let (batch, n) = read(0).matrix();
+            #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
+            let setting = class_loss(form.loss).1 as f32;
+            (vec![narrow(batch)?, narrow(n)?, setting.to_bits()], flat(narrow(batch)?))
+        }
         Kernel::LogLoss => (vec![narrow(read(0).len())?], 1),
         Kernel::PutRows => {
             let (batch, n) = read(0).matrix();
@@ -298,6 +312,27 @@ fn mapped(plan: &Plan, step: &Step, formula: &Formula, workgroup: u32) -> Result
         _ => narrow(out)?.div_ceil(workgroup),
     };
     Ok((params, groups))
+}
+
+/// Turns of all its loops together that a lane of a step's dispatch makes, by the sizes that may be large: terms of sums, of
+/// which products take two a turn, and rows or columns that one lane goes through.
+pub(super) fn turns(plan: &Plan, step: &Step) -> usize {
+    let read = |i: usize| step.reads.get(i).map_or((0, 0), |&slot| plan.slot(slot).matrix());
+    let ((rows, columns), longest) =
+        (read(0), step.reads.iter().map(|&s| plan.slot(s).matrix().0).max());
+    match step.kernel {
+        Kernel::MatmulTn { .. } => rows / 2,
+        Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } => columns / 2,
+        Kernel::MapRows { .. } => longest.unwrap_or(0),
+        Kernel::SumRows | Kernel::LookupGrad { .. } => rows,
+        // A vector counts as one row.
+        Kernel::LogLoss => columns,
+        Kernel::LossCrossEntropy { .. } => 3 * columns,
+        Kernel::LossMse { .. } => columns,
+        // One workgroup's lanes share them.
+        Kernel::ClipNorm { .. } | Kernel::TrustRatios => 3 * columns.div_ceil(256),
+        _ => 0,
+    }
 }
 
 /// The bits of an update's settings, in the order of these names of fields; 0 for one that the kernel does not have.
@@ -355,6 +390,12 @@ fn bindings(kernel: &Kernel, step: &Step) -> Vec<Option<Slot>> {
         }
         Kernel::LossCrossEntropy { scaled } | Kernel::LossMse { scaled } => {
             vec![take(true), take(true), take(scaled), put(true), put(true)]
+        }
+        Kernel::LossMap(form) | Kernel::LossClasses(form) => {
+            let (pair, more) =
+                ([take(true), take(true)], [form.constants, form.weights, form.scaled]);
+            let outs = [put(true), put(true)];
+            pair.into_iter().chain(more.map(take)).chain(outs).collect()
         }
         Kernel::Rescale => vec![put(true)],
         Kernel::UpdateSgd { momentum, scaled, .. } => {

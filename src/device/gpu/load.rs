@@ -5,7 +5,7 @@ use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 use super::choice::{Chooser, Product};
 use super::flight::DEPTH;
 use super::kernels::KernelSpec;
-use super::launch::{Binding, Launch, launches, spec_of, usual_activation};
+use super::launch::{Binding, Launch, launches, spec_of, turns, usual_activation};
 use super::pipeline::Pipelines;
 use super::sequence::{MAX_STEPS, can_bind, sequence};
 use crate::error::{Error, Result};
@@ -20,6 +20,9 @@ const ABSENT: u64 = 256;
 const ABSENT_BYTES: u64 = 16 * ABSENT;
 /// Bytes on their way between host and device at once, at least and at most; see [`part_bytes`].
 const PART_BYTES: (u64, u64) = (64 << 10, 4 << 20);
+
+/// Turns of its loops that a lane may make where a driver counts them: lavapipe before Mesa 25.
+const MOST_TURNS: usize = 65_535;
 
 /// A dispatch with everything made.
 #[derive(Debug)]
@@ -139,6 +142,18 @@ impl Loader<'_> {
                      clipping, accumulation and averages, or --device cpu",
                     spec.name,
                     bound(spec)
+                );
+                return Err(Error::Device { adapter: self.adapter.into(), problem });
+            }
+        }
+        if self.chooser.ends_loops {
+            let steps = [Phase::Train, Phase::Eval].into_iter().flat_map(|phase| plan.steps(phase));
+            if let Some(step) = steps.into_iter().find(|step| turns(plan, step) > MOST_TURNS) {
+                let need = turns(plan, step);
+                let problem = format!(
+                    "its driver ends loops after {MOST_TURNS} turns, silently, and {} would need {need}; use a smaller \
+                     --batch-size or layers, --device cpu, or Mesa 25 or later",
+                    step.kernel.name()
                 );
                 return Err(Error::Device { adapter: self.adapter.into(), problem });
             }

@@ -94,6 +94,7 @@ impl GpuDevice {
             keep(&kept, format!("the device was lost ({reason:?}): {message}"));
         });
         let chooser = Chooser {
+            ends_loops: ends_loops(&info.driver),
             software: info.is_software(),
             subgroup: fixed_subgroup(adapter),
             half: adapter.features().contains(wgpu::Features::SHADER_F16),
@@ -124,10 +125,30 @@ impl GpuDevice {
     }
 }
 
+/// Whether a driver, by its name and version as it gives them, is a lavapipe that ends loops: that of Mesa 22.3 was seen to, that
+/// of 25.0 seen not to.
+fn ends_loops(driver: &str) -> bool {
+    let version = driver.split("Mesa ").nth(1).and_then(|rest| rest.split('.').next());
+    let major = version.and_then(|major| major.parse::<u32>().ok());
+    driver.contains("llvmpipe") && major.is_some_and(|major| major < 25)
+}
+
 /// The size of an adapter's subgroups, if it is the same for all.
 fn fixed_subgroup(adapter: &wgpu::Adapter) -> Option<u32> {
     let info = adapter.get_info();
     let fixed = info.subgroup_min_size == info.subgroup_max_size;
     (fixed && adapter.features().contains(wgpu::Features::SUBGROUP))
         .then_some(info.subgroup_min_size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drivers_that_end_loops_are_known_by_their_version() {
+        assert!(ends_loops("llvmpipe Mesa 22.3.6 (LLVM 15.0.6)"));
+        assert!(!ends_loops("llvmpipe Mesa 25.0.7-2~bpo12+1 (LLVM 15.0.6)"));
+        assert!(!ends_loops("radv Mesa 22.3.6") && !ends_loops("SwiftShader driver"));
+    }
 }

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use super::kernels::{KernelSpec, Variant};
 use crate::expr::{Number, Quantity};
-use crate::graph::{Input, PassKind};
+use crate::graph::{Input, Loss, PassKind};
 use crate::model::Activation;
-use crate::plan::{Dropout, Element, Formula, Kernel, Scaling, Stored, Update};
+use crate::plan::{Dropout, Element, Formula, Kernel, LossForm, Scaling, Stored, Update};
 
 /// The number that stands for an activation in shaders.
 pub(super) fn number(act: Activation) -> u32 {
@@ -101,6 +101,18 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
         Kernel::LossCrossEntropy { scaled } | Kernel::LossMse { scaled } => {
             vec![("SCALED", u32::from(scaled))]
         }
+        Kernel::LossMap(form) => {
+            let width = form.loss.formula().map_or(1, |formula| formula.predictions());
+            let mut consts = loss_consts(form);
+            consts.push(("WIDTH", u32::try_from(width).unwrap_or(1)));
+            consts
+        }
+        Kernel::LossClasses(form) => {
+            let mut consts = loss_consts(form);
+            consts.extend(CLASS_LOSSES);
+            consts.push(("KIND", class_loss(form.loss).0));
+            consts
+        }
         Kernel::Rescale => {
             vec![("GROW_AFTER", Scaling::GROW_AFTER), ("LARGEST", Scaling::LARGEST)]
         }
@@ -145,6 +157,47 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
     }
 }
 
+fn loss_consts(form: LossForm) -> Vec<(&'static str, u32)> {
+    vec![
+        ("CONSTANTS", u32::from(form.constants)),
+        ("WEIGHTS", u32::from(form.weights)),
+        ("SCALED", u32::from(form.scaled)),
+    ]
+}
+
+/// Kinds of losses over classes: names in the shader, and their numbers.
+const CLASS_LOSSES: [(&str, u32); 4] = [("LABELS", 0), ("SHARES", 1), ("FOCAL", 2), ("HINGE", 3)];
+
+/// The kind of a loss over classes, and its one setting.
+pub(super) fn class_loss(loss: Loss) -> (u32, f64) {
+    let (name, setting) = match loss {
+        Loss::KlDivergence => ("SHARES", 0.0),
+        Loss::Focal { gamma } => ("FOCAL", gamma),
+        Loss::Hinge { margin } => ("HINGE", margin),
+        Loss::SmoothedCrossEntropy { label_smoothing } => ("LABELS", label_smoothing),
+        _ => ("LABELS", 0.0),
+    };
+    (CLASS_LOSSES.iter().find(|(other, _)| *other == name).map_or(0, |it| it.1), setting)
+}
+
+/// The function `loss_of` that an elementwise loss's shader calls.
+fn loss_text(form: LossForm) -> String {
+    let Some(formula) = form.loss.formula() else { return String::new() };
+    let names = ["p", "y", "c", "raw"];
+    let input = |index: u8| (*names.get(usize::from(index)).unwrap_or(&"0.0")).to_string();
+    let (statements, results) = formula.program().wgsl(input, quantity);
+    let result = |index: usize| results.get(index).map_or("0.0", String::as_str);
+    format!(
+        "alias V = f32;\n\
+         struct Loss {{\n    value: f32,\n    slope: f32,\n    slope2: f32,\n}}\n\
+         fn loss_of(p: f32, y: f32, c: f32, raw: f32) -> Loss {{\n{statements}    \
+         return Loss({}, {}, {});\n}}\n",
+        result(0),
+        result(1),
+        result(2)
+    )
+}
+
 const HALF: &str = include_str!("../../../shaders/half.wgsl");
 const READ_F32: &str = include_str!("../../../shaders/read_f32.wgsl");
 const READ_F16: &str = include_str!("../../../shaders/read_f16.wgsl");
@@ -164,8 +217,11 @@ fn kept(variant: &Variant, stored: Stored) -> [&'static str; 4] {
     ]
 }
 
-/// The function `formula` of a kernel that names one, in WGSL; nothing for others.
+/// The function `formula` of a kernel that names one, or that of an elementwise loss, in WGSL; nothing for others.
 pub fn generated(kernel: &Kernel, formulas: &[Formula]) -> String {
+    if let Kernel::LossMap(form) = kernel {
+        return loss_text(*form);
+    }
     let Some(formula) = kernel.formula().and_then(|id| formulas.get(usize::from(id.0))) else {
         return String::new();
     };

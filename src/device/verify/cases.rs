@@ -3,10 +3,11 @@
 //! In: a kernel and sizes. Out: a plan of one step, and what its slots start with.
 
 use crate::error::Result;
+use crate::graph::{Loss, Wants};
 use crate::model::Activation;
 use crate::plan::{
-    Along, BLOCK, Dropout, Element, FACTORS, Kernel, Phase, Plan, PlanBuilder, Ports, Role,
-    Scaling, Slot, StepRow, Stored,
+    Along, BLOCK, Dropout, Element, FACTORS, Kernel, LossForm, Phase, Plan, PlanBuilder, Ports,
+    Role, Scaling, Slot, StepRow, Stored,
 };
 use crate::random::{Purpose, Random, Seed};
 use crate::shape::narrow;
@@ -31,6 +32,20 @@ pub fn every_kernel() -> Vec<Kernel> {
         Kernel::CheckFinite,
         Kernel::Rescale,
     ];
+    for (index, loss) in Loss::all().into_iter().enumerate() {
+        // Each has something that the others have not, so that a few pipelines show all there is.
+        let constants = matches!(loss.wants(), Wants::Classes | Wants::Labels)
+            || matches!(loss, Loss::Pinball(_));
+        let (weights, mean) = (index % 2 == 0, loss != Loss::Mae);
+        let loss = match loss {
+            Loss::CrossEntropy => Loss::SmoothedCrossEntropy { label_smoothing: 0.1 },
+            Loss::PoissonNll { .. } => Loss::PoissonNll { full: true },
+            other => other,
+        };
+        let form = LossForm { loss, mean, constants, weights, scaled: false };
+        let map = loss.formula().is_some();
+        kernels.push(if map { Kernel::LossMap(form) } else { Kernel::LossClasses(form) });
+    }
     kernels.extend(super::formulas::kernels());
     kernels.extend([
         Kernel::SquareSums { gradient: false, gathers: false, scaled: false },
@@ -88,6 +103,13 @@ pub fn half_kernels() -> Vec<(Kernel, Stored)> {
         | Kernel::LossMse { .. }
         | Kernel::UpdateSgd { .. }
         | Kernel::UpdateAdam { .. } => vec![down],
+        // Half precision is in the last line of their texts alone: one form of each kernel is enough.
+        Kernel::LossMap(form) | Kernel::LossClasses(form)
+            if matches!(form.loss, Loss::Mae | Loss::KlDivergence) =>
+        {
+            vec![down]
+        }
+        Kernel::LossMap(_) | Kernel::LossClasses(_) => vec![],
         Kernel::Gather { .. }
         | Kernel::Map { .. }
         | Kernel::MapRows { .. }
@@ -154,6 +176,9 @@ pub fn sizes_of(kernel: &Kernel) -> Vec<Triple> {
         Kernel::CheckFinite => vec![[1, 128, 0], [1, 1792, 1792], [1, 1792, 0], [1, 256, 1]],
         // The third says after which steps: `scalings` has them.
         Kernel::Rescale => (0..scalings().len()).map(|after| [1, 1, after]).collect(),
+        // Columns in pairs, for mean and variance.
+        Kernel::LossMap(_) => vec![[1, 2, 1], [63, 6, 61], [130, 12, 130]],
+        Kernel::LossClasses(_) => vec![[1, 2, 1], [63, 7, 61], [130, 13, 130]],
         _ => vec![[1, 1, 1], [5, 1, 3], [63, 7, 63], [65, 64, 64], [130, 13, 1]],
     }
 }
@@ -353,6 +378,37 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
                 ],
             )
         }
+        Kernel::LossMap(form) => {
+            let targets = form.loss.targets_for(n).unwrap_or(n);
+            let wants = form.loss.wants();
+            let mut reads = vec![match wants {
+                // Of a rate's logarithm; the rate itself overflows early.
+                Wants::Counts => make.floats("prediction", vec![m, n], 8.0)?,
+                _ => make.extreme("prediction", vec![m, n])?,
+            }];
+            reads.push(match wants {
+                Wants::Labels => make.truths("target", vec![m, targets])?,
+                Wants::Counts => make.positive("target", vec![m, targets])?,
+                _ => make.floats("target", vec![m, targets], 1.0)?,
+            });
+            if form.constants {
+                let len = if wants == Wants::Labels { targets } else { form.loss.outputs_each() };
+                reads.push(make.positive("constants", vec![len])?);
+            }
+            make.finish_loss(form, reads, m, vec![m, n])?
+        }
+        Kernel::LossClasses(form) => {
+            let mut reads = vec![make.extreme("logits", vec![m, n])?];
+            reads.push(if form.loss.classes() {
+                make.indices("labels", m, n)?
+            } else {
+                make.positive("shares", vec![m, n])?
+            });
+            if form.constants {
+                reads.push(make.positive("constants", vec![n])?);
+            }
+            make.finish_loss(form, reads, m, vec![m, n])?
+        }
         Kernel::LogLoss => {
             (vec![make.floats("row_loss", vec![m], 1.0)?], vec![make.floats("log", vec![8], 1.0)?])
         }
@@ -440,6 +496,7 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
             (vec![weights, directions, slot], vec![make.factors(m * n)?])
         }
     };
+    let loss = matches!(kernel, Kernel::LossMap(_) | Kernel::LossClasses(_));
     let row = StepRow {
         first: 5,
         rows: narrow(if update { 1 } else { counted }),
@@ -449,7 +506,9 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
         lr: 0.01,
         correction1: 1.0 - 0.9_f64.powi(3),
         correction2: (1.0 - 0.999_f64.powi(3)).sqrt(),
+        divisor: loss.then_some(37.5),
         apply: k != 2,
+        decay: 0.5,
         scalars: [0.01, 0.02, 0.5, 0.3, 0.2, 0.1, 0.25, 0.4],
         ..StepRow::default()
     };
@@ -508,6 +567,29 @@ impl Maker {
         let bound = scalings()[which].scale.into();
         let reads = vec![self.floats("gradient", vec![n], bound)?, self.scaling(which)?];
         Ok((reads, Some(self.written("half_weight", vec![n])?)))
+    }
+
+    /// What a loss reads besides, and what it writes.
+    fn finish_loss(
+        &mut self,
+        form: LossForm,
+        mut reads: Vec<Slot>,
+        batch: usize,
+        sizes: Vec<usize>,
+    ) -> Result<(Vec<Slot>, Vec<Slot>)> {
+        if form.weights {
+            reads.push(self.positive("weights", vec![batch, 1])?);
+        }
+        if form.scaled {
+            reads.push(self.scaling(0)?);
+        }
+        let row_loss = self.floats("row_loss", vec![batch], 1.0)?;
+        Ok((reads, vec![row_loss, self.written("d_prediction", sizes)?]))
+    }
+
+    /// 0 or 1.
+    fn truths(&mut self, name: &str, sizes: Vec<usize>) -> Result<Slot> {
+        self.fill(name, sizes, Element::F32, |random, _| f64::from(random.below(2)))
     }
 
     /// A table of factors for so many blocks; the parameter of the second one stays as it is, every other one is a matrix.

@@ -158,7 +158,9 @@ impl Network {
                 let rows = if step % 3 == 2 { self.batch.div_ceil(2) } else { self.batch };
                 let lr = 1e-2 / (step + 1) as f64;
                 let (first, rows, log) = (narrow(first), narrow(rows), narrow(step));
-                StepRow { first, rows, log, lr, correction1, correction2, ..StepRow::default() }
+                let decay = 0.5;
+                let row = StepRow { first, rows, log, lr, decay, ..StepRow::default() };
+                StepRow { correction1, correction2, ..row }
             })
             .collect();
         device.write_steps(Phase::Train, &steps)?;

@@ -251,13 +251,12 @@ impl Optimizer {
         self.rule().get(name)
     }
 
-    /// Changes a setting.
+    /// Whether it has a setting of this name.
     ///
     /// # Errors
-    /// If it has none of this name; the message says whose it is.
-    pub fn set(&mut self, name: &str, value: f64) -> Result<()> {
-        let mut rule = self.rule();
-        if rule.get(name).is_none() {
+    /// If it has not; the message says whose it is.
+    pub fn must_have(&self, name: &str) -> Result<()> {
+        if self.setting(name).is_none() {
             return Err(Error::setting(
                 place(name),
                 format!(
@@ -267,6 +266,16 @@ impl Optimizer {
                 ),
             ));
         }
+        Ok(())
+    }
+
+    /// Changes a setting.
+    ///
+    /// # Errors
+    /// If it has none of this name; the message says whose it is.
+    pub fn set(&mut self, name: &str, value: f64) -> Result<()> {
+        self.must_have(name)?;
+        let mut rule = self.rule();
         rule.put(name, value);
         *self = Self::of_rule(rule);
         Ok(())

@@ -5,7 +5,7 @@ use std::fmt;
 use super::classes::{ClassFigures, confusion};
 use super::{Metric, Metrics, Outcomes};
 use crate::data::{Preparation, TargetKind, Targets};
-use crate::graph::Loss;
+use crate::train::Criterion;
 
 /// Classes of which it is counted which was taken for which, at most: the counts grow with their square.
 const COUNTED: usize = 256;
@@ -25,19 +25,27 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// All figures of raw outputs `[rows, outputs]` against targets as they stand in the table.
-    pub fn of(outputs: &[f32], targets: &Targets, preparation: &Preparation, loss: Loss) -> Self {
-        let names = match &preparation.schema.kind {
-            TargetKind::Classes(names) => names.as_slice(),
-            TargetKind::Number => &[],
+    pub fn of(
+        criterion: &Criterion,
+        outputs: &[f32],
+        (targets, weights): (&Targets, Option<&[f32]>),
+        preparation: &Preparation,
+    ) -> Self {
+        let (names, classes): (&[String], usize) = match &preparation.schema.kind {
+            TargetKind::Classes(names) => (names, names.len()),
+            // A label is a choice between two.
+            TargetKind::Labels(_) => (&[], 2),
+            TargetKind::Number | TargetKind::Numbers(_) => (&[], 0),
         };
-        let suiting = Metric::suiting(names.len());
-        let metrics = Metrics::with(outputs, targets, preparation, (loss, &suiting));
-        let (figures, confusion) = match Outcomes::of(outputs, targets, preparation) {
+        let (suiting, how) = (Metric::suiting(classes), (preparation, criterion.loss));
+        let metrics = Metrics::under(criterion, outputs, (targets, weights), preparation);
+        let metrics = metrics.with(&suiting, outputs, targets, how);
+        let (figures, confusion) = match Outcomes::of(outputs, targets, preparation, how.1) {
             Outcomes::Classes { truth, best, tally, .. } => {
                 let counted = names.len() <= COUNTED;
                 (tally.figures(), counted.then(|| confusion(&truth, &best, names.len())))
             }
-            Outcomes::Numbers { .. } => (Vec::new(), None),
+            Outcomes::Numbers { .. } | Outcomes::Columns { .. } => (Vec::new(), None),
         };
         let classes = names.iter().cloned().zip(figures).collect();
         Self { metrics, classes, confusion }

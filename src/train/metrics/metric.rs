@@ -173,6 +173,11 @@ impl Metric {
         }
     }
 
+    /// Whether it makes something of probabilities besides their order.
+    pub(super) fn of_probabilities(self) -> bool {
+        matches!(self, Self::LogLoss | Self::Brier | Self::CalibrationError(_))
+    }
+
     /// Whether every validation has it, asked for or not.
     pub(crate) fn usual(self) -> bool {
         matches!(self, Self::Loss | Self::Accuracy | Self::R2 | Self::Mae | Self::Rmse)

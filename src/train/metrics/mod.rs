@@ -15,7 +15,9 @@ use std::fmt;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::data::{Preparation, Targets};
+use super::Criterion;
+use super::predict::points;
+use crate::data::{Preparation, TargetKind, Targets};
 use crate::graph::Loss;
 pub use evaluation::Evaluation;
 pub use metric::{Average, Metric};
@@ -28,9 +30,9 @@ pub struct Metrics {
     pub rows: usize,
     /// Mean loss, in the units that training uses (a scaled target stays scaled).
     pub loss: f64,
-    /// Share of rows whose largest logit is their class's; the first of equal ones counts.
+    /// Share of rows whose largest logit is their class's (the first of equal ones counts), or all of whose labels are right.
     pub accuracy: Option<f64>,
-    /// 1 − Σ(y − ŷ)² / Σ(y − ȳ)²; `None` where all targets are equal
+    /// 1 − Σ(y − ŷ)² / Σ(y − ȳ)²; `None` where all targets are equal. Of several targets this is the mean, as are the next two.
     pub r2: Option<f64>,
     /// Mean |y − ŷ|, in the target's own units
     pub mae: Option<f64>,
@@ -75,25 +77,48 @@ fn from_names<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Asked, 
 impl Metrics {
     /// Figures of raw outputs `[rows, outputs]` against targets as they stand in the table.
     pub fn of(outputs: &[f32], targets: &Targets, preparation: &Preparation, loss: Loss) -> Self {
-        match (targets, loss) {
-            (Targets::Classes(classes), _) => Self::of_classes(outputs, classes),
-            (Targets::Numbers(numbers), _) => Self::of_numbers(outputs, numbers, preparation),
-        }
+        Self::under(&loss.into(), outputs, (targets, None), preparation)
     }
 
-    /// As [`Self::of`], and others besides.
+    /// As [`Self::of`], with the loss as training has it; weights of rows and classes enter into nothing else.
+    pub fn under(
+        criterion: &Criterion,
+        outputs: &[f32],
+        (targets, weights): (&Targets, Option<&[f32]>),
+        preparation: &Preparation,
+    ) -> Self {
+        let columns = preparation.schema.outputs();
+        let metrics = match (&preparation.schema.kind, targets) {
+            (_, Targets::Classes(classes)) => Self::of_classes(outputs, classes),
+            (TargetKind::Labels(_), Targets::Numbers(y) | Targets::Columns(y, _)) => {
+                Self::of_labels(outputs, y, columns)
+            }
+            (_, Targets::Numbers(y) | Targets::Columns(y, _)) => {
+                let points = points(outputs, columns, criterion.loss);
+                Self::of_numbers(&points, (y, columns), preparation)
+            }
+        };
+        Self { loss: criterion.value(outputs, (targets, weights), preparation), ..metrics }
+    }
+
+    /// The same, and others besides.
+    #[must_use]
     pub fn with(
+        mut self,
+        others: &[Metric],
         outputs: &[f32],
         targets: &Targets,
-        preparation: &Preparation,
-        (loss, others): (Loss, &[Metric]),
+        (preparation, loss): (&Preparation, Loss),
     ) -> Self {
-        let mut metrics = Self::of(outputs, targets, preparation, loss);
         if !others.is_empty() {
-            let outcomes = Outcomes::of(outputs, targets, preparation);
-            metrics.asked = others.iter().map(|&other| (other, outcomes.figure(other))).collect();
+            let outcomes = Outcomes::of(outputs, targets, preparation, loss);
+            // Scores of hinge losses are ranked, but they are no probabilities.
+            let scores = matches!(loss, Loss::Hinge { .. } | Loss::BinaryHinge { .. });
+            let told = |other: Metric| !(scores && other.of_probabilities());
+            let figure = |&other: &Metric| (other, outcomes.figure(other).filter(|_| told(other)));
+            self.asked = others.iter().map(figure).collect();
         }
-        metrics
+        self
     }
 
     /// One of the figures; `None` if it is not defined, or was not asked for.
@@ -111,37 +136,46 @@ impl Metrics {
     fn of_classes(logits: &[f32], classes: &[u32]) -> Self {
         let rows = classes.len();
         let width = logits.len() / rows.max(1);
-        let (mut loss, mut right) = (0.0, 0_usize);
-        for (logits, &class) in logits.chunks_exact(width.max(1)).zip(classes) {
-            let max = logits.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(f64::from(x)));
-            let sum: f64 = logits.iter().map(|&x| (f64::from(x) - max).exp()).sum();
-            loss += sum.ln() + max - f64::from(logits[class as usize]);
-            right += usize::from(argmax(logits) == Some(class as usize));
-        }
-        let accuracy = Some(right as f64 / rows as f64);
-        Self { rows, loss: loss / rows as f64, accuracy, ..Self::default() }
+        let rows_of = logits.chunks_exact(width.max(1)).zip(classes);
+        let right = rows_of.filter(|(logits, class)| argmax(logits) == Some(**class as usize));
+        let accuracy = Some(right.count() as f64 / rows as f64);
+        Self { rows, accuracy, ..Self::default() }
     }
 
-    fn of_numbers(outputs: &[f32], targets: &[f32], preparation: &Preparation) -> Self {
-        let count = targets.len() as f64;
-        let mean = targets.iter().map(|&y| f64::from(y)).sum::<f64>() / count;
-        let (mut squares, mut absolute, mut spread) = (0.0, 0.0, 0.0);
-        for (&output, &y) in outputs.iter().zip(targets) {
-            let error = preparation.restore_target(output) - f64::from(y);
-            squares += error * error;
-            absolute += error.abs();
-            spread += (f64::from(y) - mean).powi(2);
+    fn of_labels(logits: &[f32], labels: &[f32], columns: usize) -> Self {
+        let rows = labels.len() / columns.max(1);
+        let right = |(logits, labels): &(&[f32], &[f32])| {
+            logits.iter().zip(*labels).all(|(&x, &label)| !x.is_nan() && (x > 0.0) == (label > 0.0))
+        };
+        let pairs = logits.chunks_exact(columns.max(1)).zip(labels.chunks_exact(columns.max(1)));
+        let accuracy = Some(pairs.filter(right).count() as f64 / rows as f64);
+        Self { rows, accuracy, ..Self::default() }
+    }
+
+    fn of_numbers(
+        points: &[f32],
+        (targets, columns): (&[f32], usize),
+        preparation: &Preparation,
+    ) -> Self {
+        let rows = targets.len() / columns.max(1);
+        let count = rows as f64;
+        let (mut r2, mut mae, mut rmse) = (Some(0.0), 0.0, 0.0);
+        for column in 0..columns {
+            let targets = || targets[column..].iter().step_by(columns).map(|&y| f64::from(y));
+            let mean = targets().sum::<f64>() / count;
+            let (mut squares, mut absolute, mut spread) = (0.0, 0.0, 0.0);
+            for (&point, y) in points[column..].iter().step_by(columns).zip(targets()) {
+                let error = preparation.restore_target(point, column) - y;
+                squares += error * error;
+                absolute += error.abs();
+                spread += (y - mean).powi(2);
+            }
+            let share = (spread > 0.0).then(|| 1.0 - squares / spread);
+            r2 = r2.zip(share).map(|(sum, share)| sum + share / columns as f64);
+            mae += absolute / count / columns as f64;
+            rmse += (squares / count).sqrt() / columns as f64;
         }
-        Self {
-            rows: targets.len(),
-            // Scaling divides errors by the target's deviation.
-            loss: squares / count / preparation.target_std.powi(2),
-            accuracy: None,
-            r2: (spread > 0.0).then(|| 1.0 - squares / spread),
-            mae: Some(absolute / count),
-            rmse: Some((squares / count).sqrt()),
-            asked: Vec::new(),
-        }
+        Self { rows, r2, mae: Some(mae), rmse: Some(rmse), ..Self::default() }
     }
 
     /// Metrics and values of the figures that apply and are defined, loss first.
@@ -184,18 +218,22 @@ impl fmt::Display for Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Scale, Schema, TargetKind};
+    use crate::data::{Scale, Schema};
 
     fn preparation(target_mean: f64, target_std: f64) -> Preparation {
-        let schema =
-            Schema { features: vec!["x".into()], target: "y".into(), kind: TargetKind::Number };
+        let schema = Schema {
+            features: vec!["x".into()],
+            target: "y".into(),
+            kind: TargetKind::Number,
+            weight: None,
+        };
         Preparation {
             schema,
             scale: Scale::Standard,
             mean: vec![0.0],
             std: vec![1.0],
-            target_mean,
-            target_std,
+            target_mean: vec![target_mean],
+            target_std: vec![target_std],
         }
     }
 

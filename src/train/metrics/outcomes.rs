@@ -1,9 +1,12 @@
 //! What came of rows, from which every figure but the loss follows.
 
 use super::super::Predictions;
+use super::super::predict::points;
 use super::classes::{self, Tally};
 use super::{Metric, numbers};
 use crate::data::{Preparation, Targets};
+use crate::graph::Loss;
+use crate::shape::narrow;
 
 /// Targets and predictions, side by side.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,24 +29,74 @@ pub enum Outcomes {
         /// What was predicted for it.
         predicted: Vec<f64>,
     },
+    /// Of several columns. A figure is the mean of theirs; labels count as two classes each.
+    Columns {
+        /// Each column's.
+        parts: Vec<Self>,
+        /// Share of rows all of whose labels are right; `None` for numbers.
+        accuracy: Option<f64>,
+    },
 }
 
 impl Outcomes {
     /// Of raw outputs `[rows, outputs]` and targets as they stand in the table.
-    pub fn of(outputs: &[f32], targets: &Targets, preparation: &Preparation) -> Self {
-        match (Predictions::new(outputs, preparation), targets) {
-            (Predictions::Classes { best, probabilities }, Targets::Classes(truth)) => {
+    pub fn of(outputs: &[f32], targets: &Targets, preparation: &Preparation, loss: Loss) -> Self {
+        let scores = matches!(loss, Loss::Hinge { .. } | Loss::BinaryHinge { .. });
+        match (Predictions::new(outputs, preparation, loss), targets.columns()) {
+            (Predictions::Classes { best, probabilities }, _) => {
+                let Targets::Classes(truth) = targets else { return Self::none() };
                 let classes = probabilities.len() / truth.len().max(1);
-                let best: Vec<u32> = best.into_iter().map(crate::shape::narrow).collect();
+                let best: Vec<u32> = best.into_iter().map(narrow).collect();
                 let tally = Tally::of(truth, &best, classes);
                 Self::Classes { truth: truth.clone(), probabilities, best, tally }
             }
-            (Predictions::Numbers(predicted), Targets::Numbers(truth)) => {
-                Self::Numbers { truth: truth.iter().copied().map(f64::from).collect(), predicted }
+            (Predictions::Labels(told), Some((truth, columns))) => {
+                let parts = (0..columns).map(|column| {
+                    let of = |values: &[f32]| -> Vec<u32> {
+                        let column = values[column..].iter().step_by(columns);
+                        column.map(|&value| u32::from(value > 0.0)).collect()
+                    };
+                    let (truth, best) = (of(truth), of(outputs));
+                    let yes = told[column..].iter().step_by(columns);
+                    let probabilities =
+                        yes.flat_map(|&p| [if scores { -p } else { 1.0 - p }, p]).collect();
+                    let tally = Tally::of(&truth, &best, 2);
+                    Self::Classes { truth, probabilities, best, tally }
+                });
+                let pairs = outputs.chunks_exact(columns).zip(truth.chunks_exact(columns));
+                let right = pairs.filter(|(outputs, truth)| {
+                    outputs.iter().zip(*truth).all(|(&x, &y)| (x > 0.0) == (y > 0.0))
+                });
+                let accuracy = Some(right.count() as f64 / (truth.len() / columns) as f64);
+                Self::Columns { parts: parts.collect(), accuracy }
+            }
+            (Predictions::Numbers(_), Some((truth, columns))) => {
+                let points = points(outputs, columns, loss);
+                let part = |column: usize| {
+                    let truth = truth[column..].iter().step_by(columns);
+                    let points = points[column..].iter().step_by(columns);
+                    Self::Numbers {
+                        truth: truth.copied().map(f64::from).collect(),
+                        predicted: points
+                            .map(|&point| preparation.restore_target(point, column))
+                            .collect(),
+                    }
+                };
+                match columns {
+                    1 => part(0),
+                    _ => {
+                        let parts = (0..columns).map(part).collect();
+                        Self::Columns { parts, accuracy: None }
+                    }
+                }
             }
             // The schema of a preparation is that of its targets.
-            _ => Self::Numbers { truth: Vec::new(), predicted: Vec::new() },
+            _ => Self::none(),
         }
+    }
+
+    fn none() -> Self {
+        Self::Numbers { truth: Vec::new(), predicted: Vec::new() }
     }
 
     /// One figure; `None` where it is not defined for these rows, or belongs to other targets. The loss, which is the
@@ -78,6 +131,11 @@ impl Outcomes {
                 Metric::Pinball(quantile) => numbers::pinball(truth, predicted, quantile),
                 _ => None,
             },
+            Self::Columns { accuracy, .. } if metric == Metric::Accuracy => *accuracy,
+            Self::Columns { parts, .. } => {
+                let each: Option<Vec<f64>> = parts.iter().map(|part| part.figure(metric)).collect();
+                each.map(|each| each.iter().sum::<f64>() / each.len() as f64)
+            }
         };
         value.filter(|value| value.is_finite())
     }

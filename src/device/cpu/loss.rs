@@ -1,0 +1,204 @@
+//! The losses that share a kernel, in f32 or f64: elementwise ones by their formula, and those over classes.
+//!
+//! In: a batch's outputs and targets, and what rows count. Out: losses of rows, which bear weight · rows / divisor, so that
+//! their mean over rows is the loss of the step; and the gradient, which bears weight / divisor.
+
+use super::Real;
+use crate::expr::{Double, LANES, Program};
+use crate::graph::Loss;
+use crate::plan::{LossForm, StepRow};
+
+/// What outputs are compared with.
+#[derive(Clone, Copy, Debug)]
+pub enum Goal<'a, T> {
+    /// A class a row.
+    Classes(&'a [u32]),
+    /// Numbers `[batch, columns]`.
+    Numbers(&'a [T]),
+}
+
+/// What beside predictions and targets enters a loss.
+#[derive(Clone, Copy, Debug)]
+pub struct Extra<'a, T> {
+    /// One for each column or class, over and over.
+    pub constants: Option<&'a [T]>,
+    /// One for each row.
+    pub weights: Option<&'a [T]>,
+}
+
+/// The factor of a row's loss and that of its gradient.
+fn factors<T: Real>(extra: Extra<'_, T>, row: usize, step: &StepRow) -> (T, T) {
+    let weight = extra.weights.map_or(1.0, |weights| weights[row].to_f64());
+    let share = weight / step.divided_by();
+    (T::of(share * f64::from(step.rows)), T::of(share))
+}
+
+/// An elementwise loss: predictions `[batch, n]`, targets `[batch, t]`. The formula is evaluated in f64 for either type:
+/// a batch's outputs are few beside its products.
+pub fn loss_map<T: Real>(
+    (form, program): (&LossForm, &Program),
+    (prediction, target): (&[T], &[T]),
+    extra: Extra<'_, T>,
+    (row_loss, d): (&mut [T], &mut [T]),
+    step: &StepRow,
+) {
+    let batch = row_loss.len();
+    let (n, columns) = (prediction.len() / batch, target.len() / batch);
+    // Predictions of an element, elements of a row, elements of a target.
+    let width = program.outputs().len() - 1;
+    let elements = n / width;
+    let each = elements / columns;
+    let mean = if form.mean { 1.0 / elements as f64 } else { 1.0 };
+    let mut registers = program.registers::<f64>();
+    d.fill(T::zero());
+    for (row, loss) in row_loss.iter_mut().enumerate() {
+        *loss = T::zero();
+        if row >= step.rows as usize {
+            continue;
+        }
+        let (of_loss, of_slope) = factors(extra, row, step);
+        let mut sum = 0.0;
+        for start in (0..elements).step_by(LANES) {
+            let len = LANES.min(elements - start);
+            let of = |index: u8, element: usize| match index {
+                1 => target[row * columns + element / each].to_f64(),
+                2 => extra.constants.map_or(1.0, |c| c[element % c.len()].to_f64()),
+                _ => prediction[row * n + element * width + usize::from(index == 3)].to_f64(),
+            };
+            program.run::<f64, Double>(
+                &mut registers,
+                len,
+                |index, to| {
+                    to.iter_mut().enumerate().for_each(|(lane, to)| *to = of(index, start + lane));
+                },
+                |_, to| to.fill(0.0),
+            );
+            let value = |output: usize| &registers[usize::from(program.outputs()[output])][..len];
+            sum += value(0).iter().sum::<f64>();
+            for which in 0..width {
+                for (lane, slope) in value(1 + which).iter().enumerate() {
+                    let at = row * n + (start + lane) * width + which;
+                    d[at] = T::of(slope * mean) * of_slope;
+                }
+            }
+        }
+        *loss = T::of(sum * mean) * of_loss;
+    }
+}
+
+/// A loss over classes: logits `[batch, n]`.
+pub fn loss_classes<T: Real>(
+    form: &LossForm,
+    (logits, goal): (&[T], Goal<'_, T>),
+    extra: Extra<'_, T>,
+    (row_loss, d_logits): (&mut [T], &mut [T]),
+    step: &StepRow,
+) {
+    let n = logits.len() / row_loss.len();
+    d_logits.fill(T::zero());
+    for (row, loss) in row_loss.iter_mut().enumerate() {
+        *loss = T::zero();
+        if row >= step.rows as usize {
+            continue;
+        }
+        let part = row * n..(row + 1) * n;
+        let goal = match goal {
+            Goal::Classes(labels) => RowGoal::Class(labels[row] as usize),
+            Goal::Numbers(shares) => RowGoal::Shares(&shares[part.clone()]),
+        };
+        let d = &mut d_logits[part.clone()];
+        let value = row_of_classes(form.loss, &logits[part], goal, extra.constants, d);
+        let (of_loss, of_slope) = factors(extra, row, step);
+        *loss = value * of_loss;
+        d.iter_mut().for_each(|d| *d *= of_slope);
+    }
+}
+
+/// What a row's logits are compared with.
+enum RowGoal<'a, T> {
+    Class(usize),
+    Shares(&'a [T]),
+}
+
+/// The loss of a row, and its gradient.
+fn row_of_classes<T: Real>(
+    loss: Loss,
+    logits: &[T],
+    goal: RowGoal<'_, T>,
+    weights: Option<&[T]>,
+    d: &mut [T],
+) -> T {
+    let (zero, one) = (T::zero(), T::one());
+    let weight = |class: usize| weights.map_or(one, |weights| weights[class]);
+    let label = match goal {
+        RowGoal::Class(class) => class,
+        RowGoal::Shares(_) => usize::MAX,
+    };
+    if let Loss::Hinge { margin } = loss {
+        let share = weight(label) / T::of(logits.len() as f64);
+        let mut sum = zero;
+        d.fill(zero);
+        for class in (0..logits.len()).filter(|class| *class != label) {
+            let short = T::of(margin) - logits[label] + logits[class];
+            // Written so that NaN counts.
+            if short <= zero {
+                continue;
+            }
+            sum += short;
+            d[class] = share;
+            d[label] -= share;
+        }
+        return sum * share;
+    }
+    // NaN must not be lost here: a maximum that skips it would hide it from the loss.
+    let max = logits.iter().fold(logits[0], |max, &x| if x > max { x } else { max });
+    let mut sum = zero;
+    for (d, &x) in d.iter_mut().zip(logits) {
+        *d = (x - max).exp();
+        sum += *d;
+    }
+    let ln_sum = sum.ln();
+    if let Loss::Focal { gamma } = loss {
+        // What is left beside the class, without the digits that 1 − p loses.
+        let others = d.iter().enumerate().filter(|(class, _)| *class != label);
+        let rest = others.fold(zero, |rest, (_, &e)| rest + e) / sum;
+        let log_p = logits[label] - max - ln_sum;
+        let p = d[label] / sum;
+        let power = if gamma == 0.0 { one } else { (T::of(gamma) * rest.ln()).exp() };
+        // log p / (1 − p) tends to −1 as p tends to 1.
+        let ratio = if rest > zero { log_p / rest } else { -one };
+        let slope = -weight(label) * power * (one - T::of(gamma) * p * ratio);
+        for (class, d) in d.iter_mut().enumerate() {
+            *d = slope * if class == label { rest } else { -*d / sum };
+        }
+        return -weight(label) * power * log_p;
+    }
+    let smoothing = match loss {
+        Loss::SmoothedCrossEntropy { label_smoothing } => label_smoothing,
+        _ => 0.0,
+    };
+    let (sure, even) = (T::of(1.0 - smoothing), T::of(smoothing / logits.len() as f64));
+    // What should be likely, and its own log where that counts.
+    let wanted = |class: usize| match goal {
+        RowGoal::Class(label) if class == label => (sure + even) * weight(class),
+        RowGoal::Class(_) => even * weight(class),
+        RowGoal::Shares(shares) => shares[class],
+    };
+    let (mut value, mut all) = (zero, zero);
+    for (class, &x) in logits.iter().enumerate() {
+        let share = wanted(class);
+        all += share;
+        // Where nothing is wanted, infinitely unlikely is no loss; but NaN stays.
+        let surprise = ln_sum - (x - max);
+        if share != zero || surprise.to_f64().is_nan() {
+            value += share * surprise;
+        }
+        if matches!(goal, RowGoal::Shares(_)) && share > zero {
+            value += share * share.ln();
+        }
+    }
+    for (class, d) in d.iter_mut().enumerate() {
+        *d = *d / sum * all - wanted(class);
+    }
+    value
+}

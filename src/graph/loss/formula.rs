@@ -1,0 +1,93 @@
+//! The elementwise losses as expressions: one arm each, from which all devices get value and gradient.
+
+use super::Loss;
+use crate::expr::{Expr, Program};
+
+/// An elementwise loss: l(prediction, target, c), or of two predictions a target.
+///
+/// Inputs of its expressions are 0 the prediction, 1 the target, 2 the constant c of the column (a quantile, a positive
+/// weight; 1 if there is none), 3 the second prediction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LossFormula {
+    /// l
+    pub value: Expr,
+    /// ∂l / ∂ each prediction.
+    pub slopes: Vec<Expr>,
+}
+
+impl LossFormula {
+    /// Predictions of an element.
+    pub fn predictions(&self) -> usize {
+        self.slopes.len()
+    }
+
+    /// What computes the value, then the slopes.
+    pub fn program(&self) -> Program {
+        Program::of(&[std::slice::from_ref(&self.value), &self.slopes].concat())
+    }
+}
+
+impl Loss {
+    /// Its formula, if it is elementwise.
+    pub fn formula(self) -> Option<LossFormula> {
+        let [p, y, c, raw] = [0, 1, 2, 3].map(Expr::input);
+        let (d, zero) = (&p - &y, Expr::constant(0.0));
+        // Log of what a label says should be likely: t softplus(−x) + (1 − t) softplus(x) loses no digits for t of 0 or 1.
+        let surprise = |weight: &Expr| weight * &y * (-&p).softplus() + (1.0 - &y) * p.softplus();
+        // The positive weight where a label says yes.
+        let yes = 1.0 + &y * (&c - 1.0);
+        let value = match self {
+            Self::CrossEntropy
+            | Self::SmoothedCrossEntropy { .. }
+            | Self::Focal { .. }
+            | Self::Hinge { .. }
+            | Self::KlDivergence => return None,
+            Self::Mse => d.square(),
+            Self::Mae => d.abs(),
+            Self::Huber { delta } => d.abs().if_less(
+                &delta.into(),
+                &(0.5 * d.square()),
+                &(delta * (d.abs() - 0.5 * delta)),
+            ),
+            Self::SmoothL1 { beta } => {
+                d.abs().if_less(&beta.into(), &(0.5 / beta * d.square()), &(d.abs() - 0.5 * beta))
+            }
+            Self::LogCosh => d.abs() + (-2.0 * d.abs()).softplus() - std::f64::consts::LN_2,
+            // The same as max(q (y − p), (q − 1) (y − p)); where both are 0, its slope is the mean of theirs.
+            Self::Pinball(_) => d.abs() * 0.5 + (0.5 - &c) * &d,
+            Self::GaussianNll { full, eps } => {
+                let variance = raw.softplus() + eps;
+                let constant = if full { 0.5 * (2.0 * std::f64::consts::PI).ln() } else { 0.0 };
+                0.5 * (variance.ln() + d.square() / &variance) + constant
+            }
+            Self::PoissonNll { full } => {
+                let loss = p.exp() - &y * &p;
+                let stirling = &y * y.ln() - &y + 0.5 * (2.0 * std::f64::consts::PI * &y).ln();
+                let over_one = Expr::constant(1.0).if_less(&y, &stirling, &zero);
+                if full { loss + over_one } else { loss }
+            }
+            Self::BinaryCrossEntropy => surprise(&c),
+            Self::BinaryFocal { gamma, alpha } => {
+                // 1 − p_t = σ(−z), z = (2t − 1) x, and its power without a function of its own.
+                let z = (2.0 * &y - 1.0) * &p;
+                let ease = (-gamma * z.softplus()).exp();
+                let one = Expr::constant(1.0);
+                let share =
+                    if alpha < 0.0 { one.clone() } else { alpha * &y + (1.0 - alpha) * (1.0 - &y) };
+                yes * share * ease * surprise(&one)
+            }
+            Self::BinaryHinge { margin } => {
+                let short = margin - (2.0 * &y - 1.0) * &p;
+                // Not a maximum, whose slope at 0 would not be 0; and NaN stays.
+                yes * short.if_at_most(&zero, &zero, &short)
+            }
+        };
+        let predictions: &[u8] = if self.outputs_each() == 2 && !matches!(self, Self::Pinball(_)) {
+            &[0, 3]
+        } else {
+            &[0]
+        };
+        let slopes = predictions.iter().map(|&input| value.derivative(input)).collect();
+        Some(LossFormula { value, slopes })
+    }
+}

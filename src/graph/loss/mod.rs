@@ -1,0 +1,256 @@
+//! Losses: names, settings, what they accept and what their outputs mean.
+//!
+//! An elementwise loss is a row of [`Loss::VOCABULARY`] and an expression in `formula.rs`, from which the kernel `loss_map`
+//! gets its value and its gradient on every device. Those over classes are forms of one kernel, `loss_classes`. The two
+//! usual ones have kernels of their own in their plain form: `loss_cross_entropy` and `loss_mse`.
+
+mod formula;
+mod objective;
+mod text;
+
+use serde::{Deserialize, Serialize};
+
+pub use formula::LossFormula;
+pub use objective::{Objective, Reduction};
+
+use crate::data::TargetKind;
+use crate::error::{Error, Result};
+
+/// What training makes small: a mean over the rows of a batch. As a text it is a name, with arguments where it has some:
+/// `huber(delta=1.5)`, `pinball(0.1, 0.5, 0.9)`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub enum Loss {
+    /// −log softmax(logits)\[class\], as `torch.nn.CrossEntropyLoss`
+    CrossEntropy,
+    /// Cross-entropy against (1 − ε) · the class + ε · all classes alike, as
+    /// `torch.nn.CrossEntropyLoss(label_smoothing=ε)`
+    SmoothedCrossEntropy {
+        /// ε, in 0..1.
+        label_smoothing: f64,
+    },
+    /// −(1 − p)^γ log p with p = softmax(logits)\[class\] (Lin et al. 2017, arXiv:1708.02002)
+    Focal {
+        /// γ, how much less rows count that are right already.
+        gamma: f64,
+    },
+    /// Σ max(0, margin − logit\[class\] + logit\[other\]) / classes, as `torch.nn.MultiMarginLoss`
+    Hinge {
+        /// How far the class's logit has to lie above the others.
+        margin: f64,
+    },
+    /// Σ t (log t − log softmax(logits)), t the target probabilities of a row, as `torch.nn.KLDivLoss("batchmean")` of
+    /// `log_softmax`
+    KlDivergence,
+    /// (prediction − target)², mean over columns too, as `torch.nn.MSELoss`
+    Mse,
+    /// |prediction − target|, as `torch.nn.L1Loss`
+    Mae,
+    /// d²/2 where |d| < δ, else δ (|d| − δ/2), as `torch.nn.HuberLoss`
+    Huber {
+        /// δ, in the units of the scaled target.
+        delta: f64,
+    },
+    /// d²/(2β) where |d| < β, else |d| − β/2, as `torch.nn.SmoothL1Loss`
+    SmoothL1 {
+        /// β, in the units of the scaled target.
+        beta: f64,
+    },
+    /// log cosh d
+    LogCosh,
+    /// max(q e, (q − 1) e) with e = target − prediction, for each quantile q a prediction of each target (Koenker and
+    /// Bassett 1978, doi:10.2307/1913643)
+    Pinball(Quantiles),
+    /// ½ (log v + (mean − target)²/v), v = softplus(raw) + eps, the network giving mean and raw for each target: as
+    /// `torch.nn.GaussianNLLLoss` of that variance (Lakshminarayanan et al. 2017, arXiv:1612.01474)
+    GaussianNll {
+        /// Whether ½ log 2π is added.
+        full: bool,
+        /// The least variance.
+        eps: f64,
+    },
+    /// exp(output) − target · output, as `torch.nn.PoissonNLLLoss`
+    PoissonNll {
+        /// Whether Stirling's log of the factorial is added for targets above 1.
+        full: bool,
+    },
+    /// −(w t log σ(logit) + (1 − t) log(1 − σ(logit))), w a label's positive weight, as `torch.nn.BCEWithLogitsLoss`
+    BinaryCrossEntropy,
+    /// α (1 − p)^γ · cross-entropy, p the probability of what is true, as `torchvision.ops.sigmoid_focal_loss`
+    BinaryFocal {
+        /// γ
+        gamma: f64,
+        /// α for yes, 1 − α for no; below 0 for neither.
+        alpha: f64,
+    },
+    /// max(0, margin − s · output), s = 1 for yes and −1 for no
+    BinaryHinge {
+        /// How far the output has to lie on its side.
+        margin: f64,
+    },
+}
+
+/// What a loss compares its outputs with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wants {
+    /// A class a row.
+    Classes,
+    /// Numbers of any size; they are scaled.
+    Numbers,
+    /// Numbers of 0 or more, as they are.
+    Counts,
+    /// Probabilities in several columns, as they are.
+    Shares,
+    /// 0 or 1 in each column.
+    Labels,
+}
+
+impl Loss {
+    /// Those that have kernels of their own.
+    pub const PLAIN: [Self; 2] = [Self::CrossEntropy, Self::Mse];
+
+    /// Whether its targets are classes.
+    pub fn classes(self) -> bool {
+        self.wants() == Wants::Classes
+    }
+
+    /// What its targets have to be.
+    pub fn wants(self) -> Wants {
+        match self {
+            Self::CrossEntropy
+            | Self::SmoothedCrossEntropy { .. }
+            | Self::Focal { .. }
+            | Self::Hinge { .. } => Wants::Classes,
+            Self::KlDivergence => Wants::Shares,
+            Self::PoissonNll { .. } => Wants::Counts,
+            Self::BinaryCrossEntropy | Self::BinaryFocal { .. } | Self::BinaryHinge { .. } => {
+                Wants::Labels
+            }
+            Self::Mse
+            | Self::Mae
+            | Self::Huber { .. }
+            | Self::SmoothL1 { .. }
+            | Self::LogCosh
+            | Self::Pinball(_)
+            | Self::GaussianNll { .. } => Wants::Numbers,
+        }
+    }
+
+    /// Whether targets of this kind are what it compares with.
+    pub fn fits(self, kind: &TargetKind) -> bool {
+        match kind {
+            TargetKind::Classes(_) => self.wants() == Wants::Classes,
+            TargetKind::Labels(_) => self.wants() == Wants::Labels,
+            TargetKind::Number => {
+                matches!(self.wants(), Wants::Numbers | Wants::Counts)
+            }
+            TargetKind::Numbers(_) => {
+                matches!(self.wants(), Wants::Numbers | Wants::Counts | Wants::Shares)
+            }
+        }
+    }
+
+    /// Whether a numeric target is scaled for it, if scaling is on.
+    pub fn scales_target(self) -> bool {
+        self.wants() == Wants::Numbers
+    }
+
+    /// Outputs of the network for each target: quantiles, or mean and raw variance, side by side.
+    pub fn outputs_each(self) -> usize {
+        match self {
+            Self::Pinball(quantiles) => quantiles.as_slice().len(),
+            Self::GaussianNll { .. } => 2,
+            _ => 1,
+        }
+    }
+
+    /// Outputs of the network for so many targets: classes, or columns.
+    pub fn outputs_for(self, targets: usize) -> usize {
+        targets * self.outputs_each()
+    }
+
+    /// Targets that so many outputs are for; `None` if they are for no whole number.
+    pub fn targets_for(self, outputs: usize) -> Option<usize> {
+        outputs.is_multiple_of(self.outputs_each()).then(|| outputs / self.outputs_each())
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// If one lies outside of what it may be; the message names it.
+    pub fn check(self) -> Result<()> {
+        let within = |name: &str, value: f64, fits: bool, range: &str| {
+            if fits && value.is_finite() {
+                return Ok(());
+            }
+            let problem = format!("{name} of {} is {value}, but it must be {range}", self.name());
+            Err(Error::setting("--loss", problem))
+        };
+        match self {
+            Self::SmoothedCrossEntropy { label_smoothing: share } => {
+                within("label_smoothing", share, (0.0..=1.0).contains(&share), "from 0 to 1")
+            }
+            Self::Focal { gamma } => within("gamma", gamma, gamma >= 0.0, "0 or more"),
+            Self::BinaryFocal { gamma, alpha } => {
+                within("gamma", gamma, gamma >= 0.0, "0 or more")?;
+                within("alpha", alpha, alpha <= 1.0, "from 0 to 1, or below 0 for none")
+            }
+            Self::Hinge { margin } | Self::BinaryHinge { margin } => {
+                within("margin", margin, margin > 0.0, "above 0")
+            }
+            Self::Huber { delta } => within("delta", delta, delta > 0.0, "above 0"),
+            Self::SmoothL1 { beta } => within("beta", beta, beta > 0.0, "above 0"),
+            Self::GaussianNll { eps, .. } => within("eps", eps, eps > 0.0, "above 0"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Quantiles that are predicted at once.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantiles {
+    count: usize,
+    values: [f64; Self::MOST],
+}
+
+impl Quantiles {
+    /// How many there may be.
+    pub const MOST: usize = 20;
+
+    /// Takes quantiles, in their order.
+    ///
+    /// # Errors
+    /// If there are none or too many, one is not between 0 and 1, or they do not rise.
+    pub fn new(quantiles: &[f64]) -> Result<Self> {
+        let refuse = |problem: String| Err(Error::setting("--loss", problem));
+        if quantiles.is_empty() || quantiles.len() > Self::MOST {
+            let count = quantiles.len();
+            let problem = format!(
+                "{count} quantiles, but pinball takes 1 to {}: pinball(0.1, 0.9)",
+                Self::MOST
+            );
+            return refuse(problem);
+        }
+        if let Some(bad) = quantiles.iter().find(|q| !(**q > 0.0 && **q < 1.0)) {
+            return refuse(format!("the quantile {bad}, but it must lie between 0 and 1"));
+        }
+        if !quantiles.is_sorted_by(|a, b| a < b) {
+            return refuse("the quantiles of pinball must rise".into());
+        }
+        let mut values = [0.0; Self::MOST];
+        values[..quantiles.len()].copy_from_slice(quantiles);
+        Ok(Self { count: quantiles.len(), values })
+    }
+
+    /// The median alone.
+    pub const MEDIAN: Self = {
+        let mut values = [0.0; Self::MOST];
+        values[0] = 0.5;
+        Self { count: 1, values }
+    };
+
+    /// The quantiles.
+    pub fn as_slice(&self) -> &[f64] {
+        &self.values[..self.count]
+    }
+}

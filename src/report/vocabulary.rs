@@ -1,0 +1,76 @@
+//! `docs/vocabulary.md`: every layer, activation, loss, optimizer, schedule, initialisation and metric, from what their modules
+//! say of themselves.
+
+use std::fmt::Write as _;
+
+use crate::graph::{Average, Loss, Optimizer};
+use crate::model::{Activation, Init};
+use crate::train::{Metric, ScheduleKind};
+use crate::vocabulary::Entry;
+
+/// What stands before the tables.
+const HEAD: &str = "\
+# Vocabulary
+
+Every piece by its name in options and files, its formula, its parameters with their defaults, where these come from, and the
+tests that hold it. Written by `wgrad vocabulary`; a test compares.
+
+Parameters are given in parentheses behind a name, in options, in TOML and in `str::parse` alike: `elu(x, 0.5)`,
+`step(every=10, gamma=0.5)`. An unknown name, or parameter, is an error that lists the known ones.
+";
+
+/// Kinds of pieces with a line about each, in the order of the document.
+fn sections() -> Vec<(&'static str, &'static str, Vec<Entry>)> {
+    vec![
+        (
+            "Activations",
+            "`--activation NAME`, or an expression of x that may call them: `x * sigmoid(1.702 * x)`.",
+            Activation::vocabulary(),
+        ),
+        (
+            "Losses",
+            "`--loss NAME`; x is an output, y a target, d = x − y. Rows may have weights, and so may classes.",
+            Loss::VOCABULARY.to_vec(),
+        ),
+        (
+            "Optimizers",
+            "`--optimizer NAME`; weight-decay, momentum, nesterov, beta1, beta2 and eps are options of their own too.",
+            Optimizer::VOCABULARY.to_vec(),
+        ),
+        ("Averaged weights", "`--average NAME`.", Average::VOCABULARY.to_vec()),
+        ("Schedules", "`--schedule NAME`.", ScheduleKind::VOCABULARY.to_vec()),
+        ("Initialisation", "`--init NAME`.", Init::VOCABULARY.to_vec()),
+        (
+            "Metrics",
+            "`--metrics NAMES`, `--stop-metric NAME`; `wgrad evaluate` gives all that suit.",
+            Metric::VOCABULARY.to_vec(),
+        ),
+    ]
+}
+
+/// All entries under the names of their kinds.
+pub fn entries() -> Vec<(&'static str, Vec<Entry>)> {
+    sections().into_iter().map(|(kind, _, entries)| (kind, entries)).collect()
+}
+
+/// The document in Markdown.
+pub fn vocabulary() -> String {
+    let mut text = HEAD.to_string();
+    for (kind, about, entries) in sections() {
+        let _ = writeln!(text, "\n## {kind}\n\n{about}\n");
+        text += "| name | formula | parameters | source | tests |\n|---|---|---|---|---|\n";
+        for Entry { name, formula, parameters, source, tests } in entries {
+            let tests: Vec<_> = tests.split(", ").map(|test| format!("`{test}`")).collect();
+            let cells = [formula, parameters, source].map(escaped);
+            let [formula, parameters, source] = cells;
+            let tests = tests.join(", ");
+            let _ = writeln!(text, "| `{name}` | {formula} | {parameters} | {source} | {tests} |");
+        }
+    }
+    text
+}
+
+/// A cell's text: a bar would end it, and a star would set it in italics.
+fn escaped(text: &str) -> String {
+    text.replace('|', "\\|").replace('*', "\\*").replace('_', "\\_")
+}

@@ -1,0 +1,330 @@
+//! What a run makes small over a table: its loss, with the weights of rows, classes and labels.
+//!
+//! In: options and training rows. Out: the graph's objective, the constants that its kernel reads, what a step is divided by,
+//! and the same loss on the host in f64.
+//! Absent on purpose: figures of another kind, which `metrics.rs` has.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::data::{Dataset, Preparation, TargetKind, Targets, list};
+use crate::device::cpu::loss::{Extra, Goal, loss_classes, loss_map};
+use crate::error::{Error, Result};
+use crate::graph::{Loss, Reduction, Wants};
+use crate::plan::{LossForm, StepRow};
+use crate::shape::narrow;
+
+/// How much each class counts, or the yes of each label.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum ClassWeights {
+    /// All the same.
+    #[default]
+    None,
+    /// Rows / (classes · rows of the class), as scikit-learn's "balanced"; for labels rows of no / rows of yes.
+    Balanced,
+    /// By name; 1 for those not named.
+    Of(Vec<(String, f64)>),
+}
+
+impl fmt::Display for ClassWeights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Balanced => f.write_str("balanced"),
+            Self::Of(weights) => {
+                let parts: Vec<_> = weights.iter().map(|(name, w)| format!("{name}={w}")).collect();
+                f.write_str(&parts.join(","))
+            }
+        }
+    }
+}
+
+impl FromStr for ClassWeights {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let refuse = |problem: String| Err(Error::setting("--class-weights", problem));
+        match text.trim() {
+            "none" => return Ok(Self::None),
+            "balanced" => return Ok(Self::Balanced),
+            _ => {}
+        }
+        let mut weights: Vec<(String, f64)> = Vec::new();
+        for part in text.split(',') {
+            // The last sign, since a name may have others.
+            let read = part.rsplit_once('=').and_then(|(name, weight)| {
+                Some((name.trim().to_string(), weight.trim().parse::<f64>().ok()?))
+            });
+            let Some((name, weight)) = read else {
+                return refuse(format!(
+                    "\"{part}\" is no class with its weight; write balanced, none, or weights such as a=2,b=1"
+                ));
+            };
+            if !(weight.is_finite() && weight >= 0.0) {
+                return refuse(format!("{weight} for {name}, but a weight must be 0 or more"));
+            }
+            if weights.iter().any(|(other, _)| *other == name) {
+                return refuse(format!("{name} is given twice"));
+            }
+            weights.push((name, weight));
+        }
+        Ok(Self::Of(weights))
+    }
+}
+
+/// A loss with all that is known of it once the training rows are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Criterion {
+    /// Which loss.
+    pub loss: Loss,
+    /// How rows are put together.
+    pub reduction: Reduction,
+    /// One for each class, or the positive weight of each label; empty where all count the same.
+    pub class_weights: Vec<f32>,
+}
+
+impl From<Loss> for Criterion {
+    fn from(loss: Loss) -> Self {
+        Self { loss, reduction: Reduction::Mean, class_weights: Vec::new() }
+    }
+}
+
+impl Criterion {
+    /// Finds the weights of classes and checks that the loss fits the targets.
+    ///
+    /// # Errors
+    /// If it does not, or a name is no class; the message says what does.
+    pub fn of(
+        (loss, reduction, weights): (Loss, Reduction, &ClassWeights),
+        train: &Dataset,
+    ) -> Result<Self> {
+        let kind = &train.schema().kind;
+        if !loss.fits(kind) {
+            return Err(Error::setting("--loss", misfit(loss, kind)));
+        }
+        check_values(loss, train)?;
+        let names: Vec<&str> = match kind {
+            TargetKind::Classes(labels) => labels.iter().map(String::as_str).collect(),
+            TargetKind::Labels(labels) => labels.iter().map(|it| it.column.as_str()).collect(),
+            TargetKind::Number | TargetKind::Numbers(_) => vec![],
+        };
+        if *weights != ClassWeights::None && names.is_empty() {
+            let problem = format!("{weights}, but the target is no class; use --weight for rows");
+            return Err(Error::setting("--class-weights", problem));
+        }
+        let class_weights = match weights {
+            ClassWeights::None => vec![],
+            ClassWeights::Balanced => balanced(train.y(), names.len()),
+            ClassWeights::Of(given) => {
+                if let Some((name, _)) = given.iter().find(|(name, _)| !names.contains(&&**name)) {
+                    let problem = format!("{name} is none of {}", list(&names));
+                    return Err(Error::setting("--class-weights", problem));
+                }
+                let of = |name: &&str| given.iter().find(|(other, _)| other == name);
+                #[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
+                names
+                    .iter()
+                    .map(|name| of(name).map_or(1.0, |(_, weight)| *weight as f32))
+                    .collect()
+            }
+        };
+        Ok(Self { loss, reduction, class_weights })
+    }
+
+    /// What the loss's kernel reads as constants.
+    #[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
+    pub fn constants(&self) -> Vec<f32> {
+        match self.loss {
+            Loss::Pinball(quantiles) => quantiles.as_slice().iter().map(|&q| q as f32).collect(),
+            _ => self.class_weights.clone(),
+        }
+    }
+
+    /// How much each row weighs in a mean: its own weight times that of its class. `None` where all weigh the same.
+    pub(super) fn row_weights(&self, y: &Targets, weights: Option<&[f32]>) -> Option<Vec<f64>> {
+        let classes = match y {
+            Targets::Classes(classes) if !self.class_weights.is_empty() => Some(classes),
+            _ => None,
+        };
+        if classes.is_none() && weights.is_none() {
+            return None;
+        }
+        let own = |row: usize| weights.map_or(1.0, |weights| f64::from(weights[row]));
+        let class = |row: usize| {
+            classes.map_or(1.0, |classes| f64::from(self.class_weights[classes[row] as usize]))
+        };
+        Some((0..y.len()).map(|row| own(row) * class(row)).collect())
+    }
+
+    /// What the losses of rows that weigh so much together are divided by: what counts for nothing makes no step.
+    pub(super) fn divisor(&self, weight: f64) -> f64 {
+        if self.reduction == Reduction::Sum || weight == 0.0 { 1.0 } else { weight }
+    }
+
+    /// The loss of raw outputs `[rows, outputs]`, in f64. `y` and `weights` are as they stand in the table.
+    pub fn value(
+        &self,
+        outputs: &[f32],
+        (y, weights): (&Targets, Option<&[f32]>),
+        preparation: &Preparation,
+    ) -> f64 {
+        let rows = y.len();
+        let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
+        let (outputs, row_weights) = (wide(outputs), weights.map(wide));
+        let total = self.row_weights(y, weights).map_or(rows as f64, |all| all.iter().sum());
+        let constants = match self.loss {
+            Loss::Pinball(quantiles) => quantiles.as_slice().to_vec(),
+            _ => wide(&self.class_weights),
+        };
+        let extra = Extra {
+            constants: Some(constants.as_slice()).filter(|constants| !constants.is_empty()),
+            weights: row_weights.as_deref(),
+        };
+        // A divisor of the number of rows leaves each row's loss as it is.
+        let step = StepRow { rows: narrow(rows), ..StepRow::default() };
+        let form = LossForm {
+            loss: self.loss,
+            mean: self.reduction == Reduction::Mean,
+            constants: extra.constants.is_some(),
+            weights: weights.is_some(),
+            scaled: false,
+        };
+        let (mut losses, mut slopes) = (vec![0.0; rows], vec![0.0; outputs.len()]);
+        let outs = (losses.as_mut_slice(), slopes.as_mut_slice());
+        let numbers: Vec<f64> = match preparation.targets(y) {
+            Targets::Classes(_) => vec![],
+            Targets::Numbers(numbers) | Targets::Columns(numbers, _) => wide(&numbers),
+        };
+        match (self.loss.formula(), y) {
+            (Some(formula), _) => {
+                loss_map((&form, &formula.program()), (&outputs, &numbers), extra, outs, &step);
+            }
+            (None, Targets::Classes(classes)) => {
+                loss_classes(&form, (&outputs, Goal::Classes(classes)), extra, outs, &step);
+            }
+            (None, _) => {
+                loss_classes(&form, (&outputs, Goal::Numbers(&numbers)), extra, outs, &step);
+            }
+        }
+        losses.iter().sum::<f64>() / self.divisor(total)
+    }
+}
+
+/// What does not fit, and what would.
+fn misfit(loss: Loss, kind: &TargetKind) -> String {
+    let there = match kind {
+        TargetKind::Classes(_) => "classes",
+        TargetKind::Number | TargetKind::Numbers(_) => "numbers",
+        TargetKind::Labels(_) => "labels",
+    };
+    let remedy = match loss.wants() {
+        Wants::Classes => "it compares with classes: --task classify",
+        Wants::Numbers | Wants::Counts => "it compares with numbers: --task regress",
+        Wants::Shares => {
+            "it compares with probabilities in several columns: --target a,b,c --task regress"
+        }
+        Wants::Labels => "it compares with yes or no in each column: --task labels",
+    };
+    format!("{loss} does not fit targets that are {there}; {remedy}")
+}
+
+/// Refuses numbers that a loss cannot compare with.
+fn check_values(loss: Loss, train: &Dataset) -> Result<()> {
+    let Some((y, columns)) = train.y().columns() else { return Ok(()) };
+    let fits = |y: f32| match loss.wants() {
+        Wants::Counts => y >= 0.0,
+        Wants::Shares => (0.0..=1.0).contains(&y),
+        Wants::Classes | Wants::Numbers | Wants::Labels => true,
+    };
+    let Some(at) = y.iter().position(|&y| !fits(y)) else { return Ok(()) };
+    let range = if loss.wants() == Wants::Counts { "0 or more" } else { "from 0 to 1" };
+    let column = train.schema().targets()[at % columns].to_string();
+    let problem =
+        format!("{} needs targets of {range}, but {} has {}", loss.name(), list(&[column]), y[at]);
+    Err(Error::setting("--loss", problem))
+}
+
+/// Weights under which all classes, or yes and no of each label, count the same.
+#[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
+fn balanced(y: &Targets, count: usize) -> Vec<f32> {
+    let rows = y.len() as f64;
+    let share = |of: usize, by: f64| if of == 0 { 1.0 } else { (by / of as f64) as f32 };
+    match y {
+        Targets::Classes(classes) => (0..count)
+            .map(|class| {
+                let of = classes.iter().filter(|&&other| other as usize == class).count();
+                share(of, rows / count as f64)
+            })
+            .collect(),
+        Targets::Numbers(y) | Targets::Columns(y, _) => (0..count)
+            .map(|column| {
+                let of = y[column..].iter().step_by(count).filter(|&&y| y == 1.0).count();
+                // A label that every row has needs no balance either.
+                if of as f64 == rows { 1.0 } else { share(of, rows - of as f64) }
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(loss: Loss, weights: &ClassWeights, y: Targets) -> Result<Criterion> {
+        let x: Vec<f32> = (0..y.len()).map(|i| i as f32).collect();
+        Criterion::of((loss, Reduction::Mean, weights), &Dataset::from_arrays(&x, 1, y)?)
+    }
+
+    #[test]
+    fn weights_are_read_or_refused() {
+        for text in ["none", "balanced", "a=2,b=0.5", "x=y=1"] {
+            assert_eq!(text.parse::<ClassWeights>().unwrap().to_string(), text);
+        }
+        for (text, want) in [
+            ("a", "\"a\" is no class with its weight"),
+            ("a=-1", "-1 for a, but a weight must be 0 or more"),
+            ("a=1,a=2", "a is given twice"),
+        ] {
+            let said = text.parse::<ClassWeights>().unwrap_err().to_string();
+            assert!(said.starts_with("--class-weights: ") && said.contains(want), "{said}");
+        }
+    }
+
+    #[test]
+    fn balanced_weights_are_scikit_learns() {
+        let y = Targets::Classes(vec![0, 0, 0, 1, 2, 2]);
+        let made = of(Loss::CrossEntropy, &ClassWeights::Balanced, y.clone()).unwrap();
+        // sklearn.utils.class_weight.compute_class_weight("balanced", ...): 6 / (3 · count)
+        assert_eq!(made.class_weights, [2.0 / 3.0, 2.0, 1.0]);
+        assert_eq!(made.row_weights(&y, None).unwrap()[3], 2.0);
+        let given = ClassWeights::Of(vec![("1".into(), 5.0)]);
+        assert_eq!(of(Loss::CrossEntropy, &given, y).unwrap().class_weights, [1.0, 5.0, 1.0]);
+        let labels = Targets::Columns(vec![1.0, 1.0, 0.0, 1.0, 0.0, 1.0], 2);
+        let labels =
+            Dataset::from_arrays(&[0.0, 1.0, 2.0], 1, labels).unwrap().as_labels().unwrap();
+        let loss = (Loss::BinaryCrossEntropy, Reduction::Mean, &ClassWeights::Balanced);
+        assert_eq!(Criterion::of(loss, &labels).unwrap().class_weights, [2.0, 1.0]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_a_remedy() {
+        let none = ClassWeights::None;
+        let said = |result: Result<Criterion>| result.unwrap_err().to_string();
+        let numbers = || Targets::Numbers(vec![1.0, -2.0]);
+        let poisson = Loss::PoissonNll { full: false };
+        assert!(
+            said(of(poisson, &none, numbers())).contains("targets of 0 or more, but `y` has -2")
+        );
+        let shares = Targets::Columns(vec![0.5, 0.5, 2.0, -1.0], 2);
+        assert!(said(of(Loss::KlDivergence, &none, shares)).contains("`y0` has 2"));
+        let said_of = said(of(Loss::CrossEntropy, &none, numbers()));
+        assert!(
+            said_of.contains("does not fit targets that are numbers; it compares with classes"),
+            "{said_of}"
+        );
+        assert!(said(of(Loss::Mse, &ClassWeights::Balanced, numbers())).contains("use --weight"));
+        let given = ClassWeights::Of(vec![("7".into(), 5.0)]);
+        let classes = Targets::Classes(vec![0, 1]);
+        assert!(said(of(Loss::CrossEntropy, &given, classes)).contains("7 is none of `0`, `1`"));
+    }
+}
