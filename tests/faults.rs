@@ -148,3 +148,29 @@ fn a_run_that_diverges_stops_or_goes_back_and_slows_down() {
     }
     assert_eq!(ends[0], ends[1]);
 }
+
+#[test]
+fn batches_that_do_not_fit_go_in_parts_with_the_same_result() {
+    let Some(mut device) = common::gpu() else { return };
+    let model = Sequential::mlp(&[128], Activation::Tanh, 3, Init::Pytorch);
+    let options = TrainOptions { lr: 0.01, epochs: 4, batch_size: 64, ..TrainOptions::default() };
+    let data = data();
+    let mut whole = Trainer::new(&model, &data, &options, &DeviceKind::Cpu).unwrap();
+    run(&mut whole, |_| {});
+    // A batch's hidden layer takes 32 KiB.
+    device.limit_bindings(Some(16 << 10));
+    let mut parts = Trainer::with_device(&model, &data, &options, Box::new(device)).unwrap();
+    assert_eq!((parts.info().batch, parts.info().steps_per_epoch), (32, 6));
+    let (_, warnings) = run(&mut parts, |_| {});
+    let [Warning::SmallerSteps { batch: 64, step: 32, .. }] = &warnings[..] else {
+        panic!("{warnings:?}")
+    };
+    let tolerance = common::Tolerance { abs: 1e-5, rel: 1e-4 };
+    let (got, want) = (parts.params().unwrap(), whole.params().unwrap());
+    common::assert_close("weights", got.arena(), want.arena(), tolerance);
+    // Weights that do not fit are not helped by smaller steps.
+    let mut device = common::gpu().unwrap();
+    device.limit_bindings(Some(1 << 10));
+    let error = Trainer::with_device(&model, &data, &options, Box::new(device)).err();
+    assert!(matches!(error, Some(Error::TooLarge { .. })), "{error:?}");
+}

@@ -126,3 +126,96 @@ fn killed_runs_on_a_software_adapter_end_as_if_they_were_not() {
         kill_and_go_on("software");
     }
 }
+
+/// Stderr of a program that must fail with this code.
+fn refused(folder: &Path, code: i32, args: &[&str]) -> String {
+    let output = program(folder, args).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).to_string();
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+    said
+}
+
+fn small(run: &'static str) -> Vec<&'static str> {
+    let words = "train t.csv --target kind --hidden 8 --epochs 6 --device cpu --quiet --out";
+    words.split(' ').chain([run]).collect()
+}
+
+#[test]
+fn an_interrupted_run_goes_on_within_its_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("t.csv"), table()).unwrap();
+    let long = |run: &'static str| {
+        let words =
+            "train t.csv --target kind --hidden 8 --batch-size 1 --epochs 40 --device cpu --out";
+        words.split(' ').chain([run]).collect::<Vec<_>>()
+    };
+    ends_well(folder, &long("whole"));
+    let want = files(&folder.join("whole"));
+    let mut child = program(folder, &long("stopped")).spawn().unwrap();
+    let written = folder.join("stopped/history.csv");
+    while fs::read_to_string(&written).unwrap_or_default().lines().count() < 3 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was interrupted");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(130) {
+        assert!(said.contains("  wgrad resume stopped"), "{said}");
+    }
+    ends_well(folder, &["resume", "stopped"]);
+    assert!(files(&folder.join("stopped")) == want, "{said}");
+}
+
+#[test]
+fn more_epochs_may_follow_and_other_tables_may_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("t.csv"), table()).unwrap();
+    ends_well(folder, &small("six"));
+    let nine = small("nine").into_iter().map(|word| if word == "6" { "9" } else { word });
+    ends_well(folder, &nine.collect::<Vec<_>>());
+    ends_well(folder, &["resume", "six", "--epochs", "9"]);
+    assert!(files(&folder.join("six")) == files(&folder.join("nine")));
+    let said = refused(folder, 2, &["resume", "six", "--epochs", "8"]);
+    assert!(said.contains("--epochs: 8, but epoch 9 has begun"), "{said}");
+    fs::write(folder.join("t.csv"), table().replacen("up", "down", 1)).unwrap();
+    let said = refused(folder, 2, &["resume", "six", "--epochs", "12"]);
+    assert!(said.contains("checkpoint: the tables are not those"), "{said}");
+}
+
+#[test]
+fn damaged_checkpoints_are_refused_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("t.csv"), table()).unwrap();
+    ends_well(folder, &small("r"));
+    let want = files(&folder.join("r"));
+    let (newest, older) =
+        (folder.join("r/checkpoint.safetensors"), folder.join("r/checkpoint.1.safetensors"));
+    fs::copy(&newest, &older).unwrap();
+    let mut bytes = fs::read(&newest).unwrap();
+    let at = bytes.len() - 9;
+    bytes[at] ^= 4;
+    fs::write(&newest, &bytes).unwrap();
+    let said = refused(folder, 1, &["resume", "r"]);
+    assert!(said.contains("damaged: its checksum is"), "{said}");
+    assert!(said.contains("wgrad resume r --checkpoint r/checkpoint.1.safetensors"), "{said}");
+    ends_well(folder, &["resume", "r", "--checkpoint", "r/checkpoint.1.safetensors"]);
+    assert!(files(&folder.join("r")) == want);
+    for path in [&newest, &older] {
+        let bytes = fs::read(path).unwrap();
+        fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+    }
+    let said = refused(folder, 1, &["resume", "r"]);
+    assert!(said.contains("no older one can be read") && said.contains("--init r/model"), "{said}");
+    // What is no run, and what has nothing to go on from.
+    fs::create_dir(folder.join("empty")).unwrap();
+    assert!(refused(folder, 1, &["resume", "empty"]).contains("no config.toml in this folder"));
+    assert!(refused(folder, 1, &["resume", "nowhere"]).contains("no such folder"));
+    ends_well(folder, &[small("none"), vec!["--checkpoint-every", "0"]].concat());
+    assert!(!folder.join("none/checkpoint.safetensors").exists());
+    assert!(refused(folder, 1, &["resume", "none"]).contains("has kept no checkpoint"));
+}

@@ -275,6 +275,10 @@ pub struct Settings {
     /// "kaiming-normal(gain=tanh, fan=out)"; or weights from a file [default: pytorch]
     #[arg(long, value_name = "SCHEME|FILE.safetensors")]
     pub init: Option<String>,
+    /// Whether all weights of a file given with --init have to fit; with false those that fit are taken, and the others
+    /// begin anew: for a new head [default: true]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    pub init_strict: Option<String>,
     /// f32, or f16 on a GPU: half precision for what lies between a step's kernels [default: f32]
     #[arg(long, value_name = "NAME")]
     pub precision: Option<String>,
@@ -311,7 +315,7 @@ pub struct Settings {
 
 impl Settings {
     /// Every setting under its key, as typed.
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 50] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 51] {
         [
             ("table", &self.table),
             ("target", &self.target),
@@ -353,6 +357,7 @@ impl Settings {
             ("scale", &self.scale),
             ("seed", &self.seed),
             ("init", &self.init),
+            ("init-strict", &self.init_strict),
             ("precision", &self.precision),
             ("device", &self.device),
             ("tune", &self.tune),

@@ -13,12 +13,12 @@ use super::given::Given;
 use crate::data::{Dataset, Split, Target, TargetKind, column_names, list};
 use crate::device::{DeviceInfo, DeviceKind, Tuning};
 use crate::error::{Error, Result};
-use crate::export::read_weights;
+use crate::export::{read_fitting_weights, read_weights};
 use crate::graph::{Average, Group, Loss, Optimizer, Wants};
 use crate::model::{Activation, Init, Params, Sequential};
 use crate::plan::Precision;
 use crate::random::Seed;
-use crate::train::{Metric, TrainOptions};
+use crate::train::{Metric, TrainOptions, Warning};
 
 /// What the target is taken for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +62,8 @@ pub(super) struct RunConfig {
     pub(super) start: Start,
     pub(super) device: DeviceKind,
     pub(super) out: PathBuf,
+    /// Whether all weights of a file have to fit.
+    pub(super) init_strict: bool,
     pub(super) checkpoints: Checkpoints,
     given: Given,
 }
@@ -166,6 +168,7 @@ impl RunConfig {
         watched(&given, &options)?;
         let checkpoints = Checkpoints::of(&given, options.checkpoint_every)?;
         Ok(Self {
+            init_strict: init_strict(&given)?,
             checkpoints,
             table: table.into(),
             target: target.to_string(),
@@ -256,17 +259,39 @@ impl RunConfig {
     }
 
     /// The weights of `--init FILE`.
-    pub(super) fn weights(&self, model: &Sequential, data: &Split) -> Result<Option<Params>> {
+    /// Out: the weights, and what is to be told of those that were not taken.
+    pub(super) fn weights(
+        &self,
+        model: &Sequential,
+        data: &Split,
+    ) -> Result<Option<(Params, Option<Warning>)>> {
         let Start::File(path) = &self.start else { return Ok(None) };
-        let mut params = Params::zeros(model.layout(data.train.columns())?);
-        read_weights(path, &mut params).map_err(|error| self.given.locate_file("init", error))?;
-        Ok(Some(params))
+        let mut params = Params::init(model, data.train.columns(), self.options.seed)?;
+        let problems = if self.init_strict {
+            read_weights(path, &mut params).map(|()| Vec::new())
+        } else {
+            read_fitting_weights(path, &mut params)
+        };
+        let problems = problems.map_err(|error| self.given.locate_file("init", error))?;
+        let warning = (!problems.is_empty()).then_some(Warning::NotTaken { problems });
+        Ok(Some((params, warning)))
     }
 
     /// Names the place where a setting was really given.
     pub(super) fn locate(&self, error: Error) -> Error {
         self.given.locate(error)
     }
+}
+
+/// Whether all weights of `--init FILE` have to fit.
+fn init_strict(given: &Given) -> Result<bool> {
+    let strict = given.plain("init-strict", "true or false")?;
+    let from_file = matches!(given.read("init", start)?, Some(Start::File(_)));
+    if strict == Some(false) && !from_file {
+        let problem = "it belongs to weights from a file: --init FILE.safetensors";
+        return Err(Error::setting(given.place("init-strict"), problem));
+    }
+    Ok(strict.unwrap_or(true))
 }
 
 impl FromStr for Task {

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::keeper::checkpoint_files;
+use super::keeper::{FRESH, checkpoint_files};
 use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, read_model, write_file};
 use crate::report::{Console, History};
@@ -84,8 +84,22 @@ impl RunFolder {
     pub(super) fn reopen(path: &Path, config: &str) -> Result<Self> {
         let folder = Self { path: path.to_path_buf(), made: Vec::new(), apart: false };
         folder.unfinish()?;
+        folder.sweep();
         write_file(folder.config(), config.as_bytes())?;
         Ok(folder)
+    }
+
+    /// Takes away what was being written when the program was killed.
+    fn sweep(&self) {
+        let entries = fs::read_dir(self.place()).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name == FRESH || name.starts_with('.') && name.ends_with(".tmp") {
+                // What cannot be removed does no harm.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// Whether a run in this folder has come to its end, or was stopped with what it had saved.
@@ -157,6 +171,7 @@ impl RunFolder {
         for path in checkpoint_files(&self.place()) {
             let _ = fs::remove_file(path);
         }
+        self.sweep();
         for path in self.made.iter().rev() {
             // A folder with something in it stays.
             let _ = fs::remove_dir(path);

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::export::write_checkpoint;
@@ -15,6 +16,12 @@ use crate::train::Checkpoint;
 
 /// The newest checkpoint's file name in a run folder.
 const NEWEST: &str = "checkpoint.safetensors";
+
+/// After a writing the thread rests for so many times as long: epochs of a few milliseconds have no checkpoint each on disk,
+/// and whatever is lost was trained in little more than that time.
+const RESTS: u32 = 64;
+/// A checkpoint that is whole, but not in its place yet.
+pub(super) const FRESH: &str = ".checkpoint.new";
 
 /// The file of the checkpoint that is so many older than the newest.
 pub(super) fn checkpoint_file(folder: &Path, age: u32) -> PathBuf {
@@ -53,6 +60,8 @@ struct State {
     job: Option<Job>,
     busy: bool,
     ended: bool,
+    /// Whether somebody waits until all are written.
+    awaited: bool,
     failed: Option<Error>,
 }
 
@@ -70,6 +79,10 @@ impl Shared {
     fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn wait_for<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+    }
 }
 
 /// Writes checkpoints while training goes on. Dropping it waits for the last one.
@@ -85,17 +98,24 @@ impl Keeper {
         let ours = Arc::clone(&shared);
         let work = move || {
             let mut state = ours.state();
+            let mut rested = Instant::now();
             loop {
-                if let Some(job) = state.job.take() {
+                let rest = rested.saturating_duration_since(Instant::now());
+                let hurry = state.ended || state.awaited;
+                if let Some(job) = state.job.take_if(|_| hurry || rest.is_zero()) {
                     state.busy = true;
                     drop(state);
+                    let begun = Instant::now();
                     let written = write(&job, keep);
+                    rested = Instant::now() + RESTS * begun.elapsed();
                     state = ours.state();
                     state.busy = false;
                     state.failed = state.failed.take().or(written.err());
                     ours.changed.notify_all();
                 } else if state.ended {
                     return;
+                } else if state.job.is_some() {
+                    state = ours.wait_for(state, rest);
                 } else {
                     state = ours.wait(state);
                 }
@@ -106,7 +126,7 @@ impl Keeper {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Has a checkpoint written; one that still waits for its turn is left out.
+    /// Has a checkpoint written soon; one that still waits for its turn is left out.
     ///
     /// # Errors
     /// If an earlier one could not be written.
@@ -128,9 +148,12 @@ impl Keeper {
     /// If one could not be written.
     pub(super) fn settle(&self) -> Result<()> {
         let mut state = self.shared.state();
+        state.awaited = true;
+        self.shared.changed.notify_all();
         while state.job.is_some() || state.busy {
             state = self.shared.wait(state);
         }
+        state.awaited = false;
         state.failed.take().map_or(Ok(()), Err)
     }
 }
@@ -151,7 +174,7 @@ fn write(job: &Job, keep: u32) -> Result<()> {
     let newest = checkpoint_file(folder, 0);
     history.sync_data().map_err(|source| Error::file("write", folder, source))?;
     // Written whole before the older ones move: at any time the newest that there is can be read.
-    let fresh = folder.join(".checkpoint.new");
+    let fresh = folder.join(FRESH);
     write_checkpoint(checkpoint, &fresh)?;
     rotate(folder, keep).map_err(|source| Error::file("replace", &newest, source))?;
     fs::rename(&fresh, &newest).map_err(|source| Error::file("write", &newest, source))

@@ -70,6 +70,8 @@ struct File {
     #[serde(serialize_with = "number_or_text")]
     seed: u64,
     init: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    init_strict: Option<bool>,
     precision: &'static str,
     device: String,
     tune: &'static str,
@@ -180,6 +182,7 @@ pub(super) fn config_text(
             Start::Scheme(init) => init.to_string(),
             Start::File(path) => path.display().to_string(),
         },
+        init_strict: (!config.init_strict).then_some(false),
         precision: options.precision.name(),
         device: config.device.to_string(),
         tune: options.tuning.tune.name(),

@@ -25,14 +25,14 @@ pub(super) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     if let Some(checkpoint) = checkpoint {
         prepared.trainer.resume(checkpoint).map_err(|error| config.locate(error))?;
     }
-    let Prepared { mut trainer, config: text, options, warning } = prepared;
+    let Prepared { mut trainer, config: text, options, warnings } = prepared;
     interrupt.arm();
     let folder = RunFolder::reopen(&config.out, &text)?;
     let history = folder.resume_history(done.0)?;
     let talk = Talk { json: args.json, quiet: args.quiet };
     let mut run = Run::new(folder, history, talk, config.checkpoints)?;
     run.go_on_after(done, trainer.info().steps_per_epoch, options.epochs);
-    run.drive(&mut trainer, &interrupt, &options, warning)
+    run.drive(&mut trainer, &interrupt, &options, warnings)
 }
 
 /// The settings of the run, with those that are given anew.

@@ -28,13 +28,13 @@ pub(super) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
     let config = RunConfig::resolve(Given::merge(&args.settings, args.out.as_deref())?)?;
     RunFolder::check(&config.out, args.force).map_err(|error| config.locate(error))?;
     let interrupt = Interrupt::listen(args.quiet)?;
-    let Prepared { mut trainer, config: text, options, warning } = prepare(&config, true)?;
+    let Prepared { mut trainer, config: text, options, warnings } = prepare(&config, true)?;
     interrupt.arm();
     let folder = RunFolder::create(&config.out, &text)?;
     let history = folder.begin_history().inspect_err(|_| folder.discard())?;
     let talk = Talk { json: args.json, quiet: args.quiet };
     let mut run = Run::new(folder, history, talk, config.checkpoints)?;
-    run.drive(&mut trainer, &interrupt, &options, warning)
+    run.drive(&mut trainer, &interrupt, &options, warnings)
 }
 
 /// How much a run tells, and where.
@@ -50,7 +50,8 @@ pub(super) struct Prepared {
     /// The text of config.toml.
     pub(super) config: String,
     pub(super) options: TrainOptions,
-    pub(super) warning: Option<Warning>,
+    /// What to say of table and weights.
+    pub(super) warnings: Vec<Warning>,
 }
 
 /// All that can go wrong before there is a folder. A run that goes on does not begin with the weights of `--init`.
@@ -61,11 +62,14 @@ pub(super) fn prepare(config: &RunConfig, begins: bool) -> Result<Prepared> {
     let mut trainer = Trainer::new(&model, &data, &options, &config.device)
         .map_err(|error| config.locate(error))?;
     suits(options.precision, &trainer.info().device).map_err(|error| config.locate(error))?;
-    if let Some(weights) = weights {
+    let mut warnings = Vec::new();
+    if let Some((weights, warning)) = weights {
         trainer.set_params(&weights)?;
+        warnings.extend(warning);
     }
     let text = config_text(config, &options, trainer.info())?;
-    Ok(Prepared { trainer, config: text, options, warning: constant_target(&data.train) })
+    warnings.extend(constant_target(&data.train));
+    Ok(Prepared { trainer, config: text, options, warnings })
 }
 
 /// A warning, if the number to predict is always the same.
@@ -109,7 +113,7 @@ pub(super) struct Run {
     /// How far the present epoch has come.
     progress: Option<Progress>,
     /// What to say of the table once training has begun.
-    warning: Option<Warning>,
+    warnings: Vec<Warning>,
 }
 
 impl Run {
@@ -135,7 +139,7 @@ impl Run {
             saved: None,
             ended: (0, 0),
             progress: None,
-            warning: None,
+            warnings: Vec::new(),
             folder,
         })
     }
@@ -162,9 +166,9 @@ impl Run {
         trainer: &mut Trainer,
         interrupt: &Interrupt,
         options: &TrainOptions,
-        warning: Option<Warning>,
+        warnings: Vec<Warning>,
     ) -> Result<Exit, Failure> {
-        self.warning = warning;
+        self.warnings = warnings;
         let end = self.watch(trainer, interrupt);
         self.console.close();
         match end {
@@ -261,10 +265,9 @@ impl Run {
             json.event(event).map_err(failed)?;
         }
         match event {
-            Event::Started(_) => match self.warning.take() {
-                Some(warning) => self.take(&Event::Warned(warning), trainer),
-                None => Ok(()),
-            },
+            Event::Started(_) => std::mem::take(&mut self.warnings)
+                .into_iter()
+                .try_for_each(|warning| self.take(&Event::Warned(warning), trainer)),
             Event::Finished(summary) if self.json.is_none() => self.result(summary.kept.as_ref()),
             _ => Ok(()),
         }

@@ -14,7 +14,7 @@ use std::path::Path;
 pub use checkpoint::{read_checkpoint, write_checkpoint};
 pub use file::{AtomicFile, write_file};
 pub use safetensors::{read_model, write_model};
-pub use weights::read_weights;
+pub use weights::{read_fitting_weights, read_weights};
 
 use crate::error::{Error, Result};
 use crate::train::Trainer;

@@ -138,6 +138,20 @@ pub enum Warning {
         /// The loss scale at its end, a power of two.
         scale: f64,
     },
+    /// The device has not the memory for a batch's steps.
+    SmallerSteps {
+        /// What did not fit.
+        problem: String,
+        /// Rows of a batch.
+        batch: usize,
+        /// Rows of a step.
+        step: usize,
+    },
+    /// Tensors of a file of weights that do not fit, and were left out as wished.
+    NotTaken {
+        /// Each with what is wrong with it.
+        problems: Vec<String>,
+    },
     /// A run goes on from a checkpoint, but not with the bits of the run that it is of.
     OtherBits {
         /// What is not as it was.
@@ -202,6 +216,16 @@ impl fmt::Display for Warning {
                      precision; the scale is {scale} now. A few are usual while it settles; if they go on, use --precision f32"
                 )
             }
+            Self::SmallerSteps { problem, batch, step } => write!(
+                f,
+                "{problem}; so batches of {batch} rows are trained on in steps of {step}, whose gradients are added up: the same \
+                 result within rounding"
+            ),
+            Self::NotTaken { problems } => write!(
+                f,
+                "parameters that begin anew, or were not asked for: {}",
+                problems.join("; ")
+            ),
             Self::OtherBits { differences } => write!(
                 f,
                 "the results will not be those of the uninterrupted run bit for bit: {}",

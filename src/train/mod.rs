@@ -8,6 +8,7 @@ mod criterion;
 mod event;
 mod feed;
 mod fit;
+mod fitted;
 pub mod metrics;
 mod options;
 mod predict;

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::checkpoint::{Checkpoint, Origin};
+use super::fitted::{Fitted, fitted};
 use super::predict::{port, run_eval};
 use super::room::Room;
 use super::scaling::{check_range, read_params, write_params, write_scaling};
 use super::stream::Table;
-use super::{
-    Criterion, EpochStats, Fit, Metrics, RunInfo, Streaming, TrainOptions, TrainedModel, Warning,
-};
+use super::{Criterion, EpochStats, Fit, Metrics, RunInfo, TrainOptions, TrainedModel, Warning};
 use crate::data::{Dataset, Preparation, Scale, Split, Targets, steps_per_epoch};
 use crate::device::{Device, DeviceKind, Values, open_tuned};
 use crate::error::{Error, Result};
@@ -78,8 +77,7 @@ impl Trainer {
         let room = Room { model, data, options, device: None };
         room.check()?;
         let (device, reason) = open_tuned(device, &options.tuning)?;
-        let plan = Room { device: Some(device.as_ref()), ..room }.plan()?;
-        Self::on(device, reason, plan, (model, data, options), begun)
+        Self::on(device, reason, room, begun)
     }
 
     /// As [`Self::new`], on a device that is open already, and set up as its owner likes.
@@ -93,17 +91,18 @@ impl Trainer {
         device: Box<dyn Device>,
     ) -> Result<Self> {
         let begun = Instant::now();
-        let plan = Room { model, data, options, device: Some(device.as_ref()) }.plan()?;
-        Self::on(device, "it was open".to_string(), plan, (model, data, options), begun)
+        let room = Room { model, data, options, device: None };
+        room.check()?;
+        Self::on(device, "it was open".to_string(), room, begun)
     }
 
     fn on(
         mut device: Box<dyn Device>,
         reason: String,
-        (plan, streaming): (Plan, Option<Streaming>),
-        (model, data, options): (&Sequential, &Split, &TrainOptions),
+        room: Room<'_>,
         begun: Instant,
     ) -> Result<Self> {
+        let Room { model, data, options, .. } = room;
         let train = &data.train;
         let weights = (options.loss, options.reduction, &options.class_weights);
         let criterion = Criterion::of(weights, train)?;
@@ -114,7 +113,8 @@ impl Trainer {
         if options.precision == Precision::F16 {
             check_range(&preparation, train)?;
         }
-        device.load(&plan)?;
+        let Fitted { options, plan, streaming, warning } = fitted(device.as_mut(), room)?;
+        let options = &options;
         let table = streaming.map(|streaming| Table {
             data: train.clone(),
             preparation: preparation.clone(),
@@ -172,6 +172,7 @@ impl Trainer {
             ahead: false,
         };
         trainer.warnings = trainer.first_warnings(&data.train);
+        trainer.warnings.extend(warning);
         let problems = trainer.device.take_warnings().into_iter();
         trainer.warnings.extend(problems.map(|problem| Warning::Device { problem }));
         Ok(trainer)

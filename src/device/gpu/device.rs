@@ -18,6 +18,10 @@ use crate::device::{Device, DeviceInfo, Tuning, Usage, Values, half, memory};
 use crate::error::{Error, Result};
 use crate::plan::{Element, Memory, Phase, Plan, Slot, SlotSpec, Start, StepRow, WINDOW};
 
+/// What is told of an adapter without memory left.
+pub(super) const OUT_OF_MEMORY: &str = "out of memory; use smaller layers, a smaller --batch-size, a --device-memory below \
+                                        what the adapter has, or --device cpu";
+
 /// A GPU, or a software adapter, that runs plans.
 pub struct GpuDevice {
     pub(super) info: DeviceInfo,
@@ -94,6 +98,9 @@ impl GpuDevice {
     fn check(&self) -> Result<()> {
         match self.failure.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             None => Ok(()),
+            Some(text) if text == OUT_OF_MEMORY => {
+                Err(Error::OutOfMemory { adapter: self.info.name.clone(), problem: text.clone() })
+            }
             Some(text) => Err(self.failed(text.clone())),
         }
     }

@@ -9,6 +9,7 @@ use super::GpuDevice;
 use super::adapter::{describe, pick};
 use super::choice::{Choices, Chooser};
 use super::cooperative::Extras;
+use super::device::OUT_OF_MEMORY;
 use super::flight::Flight;
 use super::pipeline::Pipelines;
 use super::tune::Tuner;
@@ -79,9 +80,7 @@ impl GpuDevice {
         let kept = Arc::clone(&failure);
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             let text = match &error {
-                wgpu::Error::OutOfMemory { .. } => {
-                    "out of memory; use smaller layers, a smaller --batch-size, a --device-memory below what the adapter has, or --device cpu".to_string()
-                }
+                wgpu::Error::OutOfMemory { .. } => OUT_OF_MEMORY.to_string(),
                 other => other.to_string(),
             };
             keep(&kept, text);
