@@ -377,6 +377,110 @@ fn a_table_beyond_the_budget_streams_to_the_same_model() {
     place.refused(2, &with(&["--device-memory", "much"]), &["--device-memory: \"much\"", "512MiB"]);
 }
 
+/// A table with a column of numbers that name rows.
+fn write_colours(place: &Place) {
+    let row = |i: usize| format!("{},{},{}\n", i % 7, i % 3, (i % 7) as f64 * (i % 3) as f64);
+    let rows: String = (0..60).map(row).collect();
+    place.write("colours.csv", format!("size,colour,y\n{rows}"));
+}
+
+#[test]
+fn all_layers_are_said_in_one_option_or_in_the_file() {
+    let place = Place::new();
+    write_colours(&place);
+    let layers = "embedding(colour=3x2), dense(8), batch_norm, silu, dropout(0.1), residual(dense(8), tanh), dense";
+    let train = ["train", "colours.csv", "--target", "y", "--task", "regress", "--epochs", "3"];
+    place.ok(&[&train[..], &["--layers", layers, "--out", "r"]].concat());
+    let config = fs::read_to_string(place.path("r/config.toml")).unwrap();
+    assert!(config.contains(&format!("layers = \"{layers}\"")), "{config}");
+    assert!(!config.contains("hidden") && !config.contains("activation"), "{config}");
+    place.ok(&["train", "--config", "r/config.toml", "--out", "again"]);
+    let model = |run: &str| fs::read(place.path(run).join("model.safetensors")).unwrap();
+    assert_eq!(model("r"), model("again"));
+    place.write(
+        "f.toml",
+        "table = \"colours.csv\"\ntarget = \"y\"\ntask = \"regress\"\nepochs = 3\n\
+         [[layers]]\ntype = \"embedding\"\ntables = [{ column = \"colour\", vocabulary = 3, dimension = 2 }]\n\
+         [[layers]]\ntype = \"dense\"\nunits = 8\n[[layers]]\ntype = \"batch_norm\"\n[[layers]]\ntype = \"silu\"\n\
+         [[layers]]\ntype = \"dropout\"\nrate = 0.1\n\
+         [[layers]]\ntype = \"residual\"\nlayers = [{ type = \"dense\", units = 8 }, { type = \"tanh\" }]\n\
+         [[layers]]\ntype = \"dense\"\n",
+    );
+    place.ok(&["train", "--config", "f.toml", "--out", "file"]);
+    assert_eq!(model("r"), model("file"));
+
+    place.ok(&["evaluate", "r", "colours.csv"]);
+    place.write("new.csv", "size,colour\n1,2\n1,3\n");
+    place.refused(
+        1,
+        &["predict", "r", "new.csv"],
+        &["new.csv:3: 3 in column `colour`", "from 0 to 2"],
+    );
+    let with = |more: &[&'static str]| [&train[..], more].concat();
+    for (args, parts) in [
+        (
+            &["--layers", "dense(8), swish7, dense"][..],
+            &["--layers: unknown layer \"swish7\"; known: dense"][..],
+        ),
+        (&["--layers", "dense(8, width=3)"], &["unknown argument \"width\" of dense"]),
+        (&["--layers", "embedding(color=3x2), dense"], &["\"color\"", "size, colour"]),
+        (&["--layers", "dense", "--norm", "batch"], &["--norm: --layers says"]),
+        (&["--norm", "group"], &["--norm", "none, batch, layer, rms"]),
+        (&["--dropout", "1"], &["--dropout: 1, but"]),
+        (&["--activation", "x +"], &["--activation: \"x +\": expected"]),
+    ] {
+        place.refused(2, &with(args), parts);
+    }
+    place.refused(
+        1,
+        &with(&["--layers", "embedding(colour=2x2), dense"]),
+        &["row 3: 2 in column `colour`"],
+    );
+}
+
+#[test]
+fn norms_dropout_and_expressions_stand_after_each_hidden_layer() {
+    let place = Place::new();
+    write_colours(&place);
+    let train = [
+        "--target",
+        "y",
+        "--task",
+        "regress",
+        "--hidden",
+        "8,4",
+        "--norm",
+        "layer",
+        "--dropout",
+        "0.1",
+    ];
+    let plan = [&["plan", "colours.csv"], &train[..], &["--activation", "x * sigmoid(x)"]].concat();
+    let plan = place.ok(&plan);
+    let rows = [
+        "dense",
+        "layer_norm",
+        "custom",
+        "dropout",
+        "dense",
+        "layer_norm",
+        "custom",
+        "dropout",
+        "dense",
+    ];
+    for (index, name) in rows.iter().enumerate() {
+        assert!(plan.contains(&format!("\n{index}   {name} ")), "{index} {name}: {plan}");
+    }
+    let more = ["--activation", "x * sigmoid(x)", "--epochs", "2", "--out", "r"];
+    place.ok(&[&["train", "colours.csv"], &train[..], &more].concat());
+    let config = fs::read_to_string(place.path("r/config.toml")).unwrap();
+    for part in ["activation = \"x * sigmoid(x)\"", "norm = \"layer\"", "dropout = 0.1"] {
+        assert!(config.contains(part), "{part}: {config}");
+    }
+    place.ok(&["train", "--config", "r/config.toml", "--out", "again"]);
+    let model = |run: &str| fs::read(place.path(run).join("model.safetensors")).unwrap();
+    assert_eq!(model("r"), model("again"));
+}
+
 #[test]
 fn evaluation_agrees_with_training() {
     let place = Place::new();

@@ -365,6 +365,7 @@ fn layers() -> impl Strategy<Value = Vec<Layer>> {
         units,
         bias,
         init: Init::Pytorch,
+        ntk: false,
     });
     let activation = (0..Activation::ALL.len()).prop_map(|i| Layer::Activation(Activation::ALL[i]));
     proptest::collection::vec(prop_oneof![dense, activation], 1..9)

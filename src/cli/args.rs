@@ -161,9 +161,20 @@ pub struct Settings {
     /// Sizes of the hidden layers, or none [default: 128,64]
     #[arg(long, value_name = "SIZES", allow_hyphen_values = true)]
     pub hidden: Option<String>,
-    /// identity, relu, leaky_relu, tanh, sigmoid, gelu, gelu_tanh or silu [default: relu]
+    /// A name such as relu, gelu or silu (a wrong one lists all), or an expression of x such as "x * sigmoid(x)"
+    /// [default: relu]
     #[arg(long, value_name = "NAME")]
     pub activation: Option<String>,
+    /// none, batch, layer or rms: normalisation after each hidden layer, before its activation [default: none]
+    #[arg(long, value_name = "NAME")]
+    pub norm: Option<String>,
+    /// Share of each hidden layer's outputs that is dropped while training [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    pub dropout: Option<String>,
+    /// All layers instead of hidden ones of these sizes, such as "dense(64), batch_norm, relu, dropout(0.1),
+    /// residual(dense(64), relu), dense"; a last dense without units gets what the task needs
+    #[arg(long, value_name = "LAYERS")]
+    pub layers: Option<String>,
     /// For classes cross-entropy, focal or hinge; for numbers mse, mae, huber, smooth-l1, log-cosh, pinball(0.1,0.5,0.9),
     /// gaussian-nll, poisson-nll or kl-divergence; for labels binary-cross-entropy, binary-focal or binary-hinge; with
     /// arguments such as huber(delta=1.5) or cross-entropy(label-smoothing=0.1) [default: by the task]
@@ -315,7 +326,7 @@ pub struct Settings {
 
 impl Settings {
     /// Every setting under its key, as typed.
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 51] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 54] {
         [
             ("table", &self.table),
             ("target", &self.target),
@@ -323,6 +334,9 @@ impl Settings {
             ("task", &self.task),
             ("hidden", &self.hidden),
             ("activation", &self.activation),
+            ("norm", &self.norm),
+            ("dropout", &self.dropout),
+            ("layers", &self.layers),
             ("loss", &self.loss),
             ("reduction", &self.reduction),
             ("class-weights", &self.class_weights),

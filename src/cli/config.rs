@@ -10,15 +10,16 @@ use std::time::Duration;
 use super::cache::tuning_folder;
 use super::course::{patience, schedule, watched};
 use super::given::Given;
+use super::layers::Network;
 use crate::data::{Dataset, Split, Target, TargetKind, column_names, list};
 use crate::device::{DeviceInfo, DeviceKind, Tuning};
 use crate::error::{Error, Result};
 use crate::export::{read_fitting_weights, read_weights};
 use crate::graph::{Average, Group, Loss, Optimizer, Wants};
-use crate::model::{Activation, Init, Params, Sequential};
+use crate::model::{Init, Params, Sequential};
 use crate::plan::Precision;
 use crate::random::Seed;
-use crate::train::{Metric, TrainOptions, Warning};
+use crate::train::{Metric, TrainOptions, Warning, check_dataset};
 
 /// What the target is taken for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,8 +53,7 @@ pub(super) struct RunConfig {
     pub(super) target: String,
     pub(super) weight: Option<String>,
     task: Task,
-    pub(super) hidden: Vec<usize>,
-    pub(super) activation: Activation,
+    pub(super) network: Network,
     /// `None` where the task decides.
     loss: Option<Loss>,
     /// All else that training is told; its loss is not final.
@@ -174,8 +174,7 @@ impl RunConfig {
             target: target.to_string(),
             weight: given.text("weight").map(|text| text.trim().to_string()),
             task: given.read("task", FromStr::from_str)?.unwrap_or_default(),
-            hidden: given.read("hidden", hidden)?.unwrap_or_else(|| vec![128, 64]),
-            activation: given.read("activation", FromStr::from_str)?.unwrap_or_default(),
+            network: Network::of(&given)?,
             loss: given.read("loss", FromStr::from_str)?,
             options,
             valid: given.read("valid", valid)?.unwrap_or(Valid::Share(0.2)),
@@ -204,6 +203,12 @@ impl RunConfig {
             (Task::Regress, _) => read(Target::Number(column())),
         };
         let data = data.map_err(|error| self.no_table(error))?;
+        // Before rows are split, so that they are where the file has them. Other mistakes in the layers are told later.
+        if let Ok(model) = self.network.model(Init::default(), &data, self.outputs(&data))
+            && model.outputs(data.columns()).is_ok()
+        {
+            check_dataset(model.tables(), &data, "")?;
+        }
         match &self.valid {
             Valid::Share(share) => {
                 data.split(*share, self.options.seed).map_err(|error| self.given.locate(error))
@@ -233,29 +238,34 @@ impl RunConfig {
     }
 
     /// The network for this table.
-    pub(super) fn model(&self, data: &Split) -> Sequential {
+    pub(super) fn model(&self, data: &Split) -> Result<Sequential> {
         let init = match self.start {
             Start::Scheme(init) => init,
             // All weights are replaced.
             Start::File(_) => Init::default(),
         };
-        let outputs = self.loss_for(data).outputs_for(data.train.outputs());
-        Sequential::mlp(&self.hidden, self.activation, outputs, init)
+        let outputs = self.outputs(&data.train);
+        self.network.model(init, &data.train, outputs).map_err(|error| self.given.locate(error))
     }
 
     /// What training is told, for this table.
     pub(super) fn options(&self, data: &Split) -> TrainOptions {
         let tuning = Tuning { folder: tuning_folder(), ..self.options.tuning.clone() };
-        TrainOptions { loss: self.loss_for(data), tuning, ..self.options.clone() }
+        TrainOptions { loss: self.loss_for(&data.train), tuning, ..self.options.clone() }
     }
 
     /// The loss that was given, or that of the task.
-    fn loss_for(&self, data: &Split) -> Loss {
-        self.loss.unwrap_or(match data.train.schema().kind {
+    fn loss_for(&self, data: &Dataset) -> Loss {
+        self.loss.unwrap_or(match data.schema().kind {
             TargetKind::Classes(_) => Loss::CrossEntropy,
             TargetKind::Number | TargetKind::Numbers(_) => Loss::Mse,
             TargetKind::Labels(_) => Loss::BinaryCrossEntropy,
         })
+    }
+
+    /// Outputs that the network needs for this table.
+    fn outputs(&self, data: &Dataset) -> usize {
+        self.loss_for(data).outputs_for(data.outputs())
     }
 
     /// The weights of `--init FILE`.
@@ -387,22 +397,6 @@ fn device_memory(text: &str) -> Result<Option<u64>> {
     }
 }
 
-/// Sizes between commas; an empty text and `none` stand for no hidden layer.
-fn hidden(text: &str) -> Result<Vec<usize>> {
-    if matches!(text.trim(), "" | "none") {
-        return Ok(vec![]);
-    }
-    text.split(',')
-        .map(|part| {
-            let size = part.trim().parse().ok().filter(|&size: &usize| size > 0);
-            size.ok_or_else(|| {
-                let problem = format!("\"{part}\" in \"{text}\" is not a whole number above 0; write sizes such as 128,64, or none");
-                Error::setting("--hidden", problem)
-            })
-        })
-        .collect()
-}
-
 fn valid(text: &str) -> Result<Valid> {
     match text.trim().parse() {
         Ok(share) if (0.0..1.0).contains(&share) => Ok(Valid::Share(share)),
@@ -443,6 +437,8 @@ fn default_out(table: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use crate::cli::args::Settings;
+    use crate::cli::layers::Norm;
+    use crate::model::{Activation, Layer};
 
     fn resolved(change: impl FnOnce(&mut Settings)) -> Result<RunConfig> {
         let mut settings = Settings {
@@ -462,7 +458,13 @@ mod tests {
     fn defaults_are_those_of_the_library() {
         let config = resolved(|_| {}).unwrap();
         assert_eq!(config.options, TrainOptions::default());
-        assert_eq!((config.hidden, config.out), (vec![128, 64], PathBuf::from("runs/iris")));
+        let plain = Network::Plain {
+            hidden: vec![128, 64],
+            norm: Norm::None,
+            activation: Layer::Activation(Activation::Relu),
+            dropout: 0.0,
+        };
+        assert_eq!((config.network, config.out), (plain, PathBuf::from("runs/iris")));
         assert_eq!((config.valid, config.device), (Valid::Share(0.2), DeviceKind::Auto));
     }
 
@@ -477,15 +479,6 @@ mod tests {
             ("a.b.csv", "runs/a.b"),
         ] {
             assert_eq!(default_out(Path::new(table)), PathBuf::from(want), "{table}");
-        }
-    }
-
-    #[test]
-    fn hidden_sizes_are_read_or_refused() {
-        assert_eq!(hidden(" 8, 4 ").unwrap(), [8, 4]);
-        assert!(hidden("").unwrap().is_empty() && hidden("none").unwrap().is_empty());
-        for bad in ["0", "64,-2", "64,", "a", "1.5", "99999999999999999999999"] {
-            assert!(hidden(bad).unwrap_err().to_string().starts_with("--hidden: "), "{bad}");
         }
     }
 
@@ -627,6 +620,15 @@ mod tests {
             refused(|s| s.beta1 = Some("1".into())),
             "--beta1: 1, but it must be at least 0 and below 1"
         );
+        assert_eq!(
+            refused(|s| s.norm = Some("group".into())),
+            "--norm: unknown name \"group\"; known: none, batch, layer, rms"
+        );
+        assert!(refused(|s| s.dropout = Some("1".into())).starts_with("--dropout: 1, but it must"));
+        let both = |s: &mut Settings| {
+            (s.layers, s.dropout) = (Some("dense".into()), Some("0.1".into()));
+        };
+        assert!(refused(both).starts_with("--dropout: --layers says what all layers are"));
         assert!(refused(|s| s.target = Some(" ".into())).starts_with("--target: missing"));
         assert!(refused(|s| s.target = None).starts_with("--target: missing"));
         assert!(refused(|s| s.table = None).starts_with("TABLE: missing"));

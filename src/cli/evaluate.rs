@@ -12,7 +12,7 @@ use super::predict::{ROWS, check_finite};
 use crate::data::{Dataset, FeatureReader};
 use crate::error::{Error, Result};
 use crate::report::{Console, JsonLines};
-use crate::train::{Evaluation, Metric, Metrics, Predictor, TrainedModel};
+use crate::train::{Evaluation, Metric, Metrics, Predictor, TrainedModel, check_dataset};
 
 /// The result: figures flat, those that are not defined as `null`, then what each class has.
 #[derive(Serialize)]
@@ -73,6 +73,7 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let trained = open_run(&args.run, &mut console)?;
     let data = Dataset::from_csv_like(&args.table, &trained.preparation.schema)?;
+    check_dataset(trained.model.tables(), &data, "")?;
     let mut predictor = Predictor::new(&trained, &kind, data.rows())?;
     let (device, reason) = predictor.device();
     console.line(&format!("device  {device}: {reason}"));

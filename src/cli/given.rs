@@ -9,6 +9,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use super::args::Settings;
+use super::layers::{OF_PLAIN, layers_text};
 use crate::error::{Error, Result};
 
 /// The table of a config.toml that is a record, not a setting.
@@ -48,6 +49,11 @@ impl Given {
         if ours.is_some() && ours.map(name) != theirs.map(name) {
             file.0.retain(|key, _| !OF_OPTIMIZER.contains(key));
         }
+        if ours_has(&typed, &["layers"]) {
+            file.0.retain(|key, _| !OF_PLAIN.contains(key));
+        } else if ours_has(&typed, &OF_PLAIN) {
+            file.0.remove("layers");
+        }
         if typed.text("stop-patience").is_some_and(|text| text.trim().eq_ignore_ascii_case("none"))
         {
             let keeps_best = typed.text("keep").or(file.text("keep")) == Some("best");
@@ -80,6 +86,11 @@ impl Given {
         for &key in keys {
             let Some(value) = table.get(key) else { continue };
             let place = format!("{shown}: {key}");
+            if key == "layers" {
+                let text = layers_text(value).map_err(|problem| Error::setting(&place, problem))?;
+                given.0.insert(key, Text { text, place });
+                continue;
+            }
             let text = text_of(value).ok_or_else(|| {
                 Error::setting(
                     &place,
@@ -138,6 +149,11 @@ impl Given {
     }
 }
 
+/// Whether one of these settings was given.
+fn ours_has(given: &Given, keys: &[&str]) -> bool {
+    keys.iter().any(|key| given.text(key).is_some())
+}
+
 /// Puts a place before an error that names a file only.
 fn located(place: &str, error: Error) -> Error {
     match error {
@@ -147,7 +163,7 @@ fn located(place: &str, error: Error) -> Error {
 }
 
 /// A value as it would be typed.
-fn text_of(value: &toml::Value) -> Option<String> {
+pub(super) fn text_of(value: &toml::Value) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.clone()),
         toml::Value::Integer(number) => Some(number.to_string()),
@@ -235,6 +251,18 @@ mod tests {
         };
         assert_eq!((with("sgd").text("beta1"), with("sgd").text("lr")), (None, Some("0.1")));
         assert_eq!(with("AdamW").text("beta1"), Some("0.8"));
+    }
+
+    #[test]
+    fn all_layers_and_those_of_a_plain_network_drop_each_other() {
+        let layers = Settings { layers: Some("dense".into()), ..Settings::default() };
+        let given = merged("hidden = [8]\nnorm = \"batch\"\nlr = 0.1\n", layers).unwrap();
+        let texts = ["hidden", "norm", "layers", "lr"].map(|key| given.text(key));
+        assert_eq!(texts, [None, None, Some("dense"), Some("0.1")]);
+        let norm = Settings { norm: Some("rms".into()), ..Settings::default() };
+        let given = merged("lr = 0.1\n[[layers]]\ntype = \"dense\"\n", norm).unwrap();
+        assert_eq!((given.text("norm"), given.text("layers")), (Some("rms"), None));
+        assert!(refused("layers = [1]").contains("run.toml: layers: a layer must be"));
     }
 
     #[test]

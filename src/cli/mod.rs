@@ -14,6 +14,7 @@ mod folder;
 mod given;
 mod interrupt;
 mod keeper;
+mod layers;
 mod output;
 mod plan;
 mod predict;

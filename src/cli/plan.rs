@@ -15,7 +15,7 @@ pub(super) fn plan(args: &PlanArgs) -> Result<Exit> {
     let opened = args.settings.device.as_ref().map(|_| open(&config.device)).transpose()?;
     let device = opened.as_ref().map(|(device, _)| device.as_ref());
     let data = config.data()?;
-    let (model, options) = (config.model(&data), config.options(&data));
+    let (model, options) = (config.model(&data)?, config.options(&data));
     let room = Room { model: &model, data: &data, options: &options, device };
     let (plan, streaming) = room.plan().map_err(|error| config.locate(error))?;
     let mut out = Output::new();

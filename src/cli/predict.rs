@@ -19,7 +19,7 @@ use crate::data::{Chunk, FeatureReader, Label, Preparation, TargetKind, list};
 use crate::error::{Error, Result};
 use crate::export::{AtomicFile, MODEL_FILE};
 use crate::report::{Console, JsonLines, counted, duration};
-use crate::train::{Predictions, Predictor, TrainedModel};
+use crate::train::{Predictions, Predictor, TrainedModel, check_ids};
 
 /// Rows that are read, predicted and written at once.
 pub(super) const ROWS: usize = 4096;
@@ -135,6 +135,9 @@ pub(super) fn predict(args: &PredictArgs) -> Result<Exit> {
     let (begun, mut rows) = (Instant::now(), 0_u64);
     let mut next_part = || -> Result<Option<(Chunk, Predictions)>> {
         let Some(chunk) = reader.next_chunk(ROWS)? else { return Ok(None) };
+        let line = |row: usize| chunk.lines.get(row).copied().unwrap_or(0);
+        let place = |row| format!("{}:{}", args.table.display(), line(row));
+        check_ids(trained.model.tables(), &chunk.x, &trained.preparation.schema, place)?;
         let predictions = predictor.predict(&chunk.x)?;
         check_finite(&chunk, &predictions, &trained.preparation, &args.table)?;
         Ok(Some((chunk, predictions)))

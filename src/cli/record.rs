@@ -5,6 +5,7 @@
 use serde::{Serialize, Serializer};
 
 use super::config::{RunConfig, Start, Valid};
+use super::layers::{Network, activation_text};
 use crate::error::{Error, Result};
 use crate::graph::{Group, Optimizer, Reduction, Wants};
 use crate::train::{ClassWeights, Keep, RunInfo, TrainOptions};
@@ -18,8 +19,16 @@ struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
     weight: Option<String>,
     task: &'static str,
-    hidden: Vec<usize>,
-    activation: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hidden: Option<Vec<usize>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    activation: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    norm: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropout: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<String>,
     loss: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     reduction: Option<&'static str>,
@@ -125,6 +134,12 @@ pub(super) fn config_text(
     options: &TrainOptions,
     info: &RunInfo,
 ) -> Result<String> {
+    let (network, layers) = match &config.network {
+        Network::Layers(text) => (None, Some(text.clone())),
+        Network::Plain { hidden, norm, activation, dropout } => {
+            (Some((hidden, activation, *norm, *dropout)), None)
+        }
+    };
     // Of a plain optimizer each setting is a key of its own; others are one text.
     let plain = !matches!(options.optimizer, Optimizer::Other(_));
     let setting = |name: &str| options.optimizer.setting(name).filter(|_| plain);
@@ -139,8 +154,11 @@ pub(super) fn config_text(
             Wants::Labels => "labels",
             Wants::Numbers | Wants::Counts | Wants::Shares => "regress",
         },
-        hidden: config.hidden.clone(),
-        activation: config.activation.name(),
+        hidden: network.map(|it| it.0.clone()),
+        activation: network.map(|it| activation_text(it.1)),
+        norm: network.map(|it| it.2.name()),
+        dropout: network.map(|it| it.3),
+        layers,
         loss: options.loss.to_string(),
         // Only what is not as usual: older versions would refuse these keys.
         reduction: (options.reduction != Reduction::Mean).then(|| options.reduction.name()),

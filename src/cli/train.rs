@@ -57,7 +57,7 @@ pub(super) struct Prepared {
 /// All that can go wrong before there is a folder. A run that goes on does not begin with the weights of `--init`.
 pub(super) fn prepare(config: &RunConfig, begins: bool) -> Result<Prepared> {
     let data = config.data()?;
-    let (model, options) = (config.model(&data), config.options(&data));
+    let (model, options) = (config.model(&data)?, config.options(&data));
     let weights = if begins { config.weights(&model, &data)? } else { None };
     let mut trainer = Trainer::new(&model, &data, &options, &config.device)
         .map_err(|error| config.locate(error))?;

@@ -119,6 +119,16 @@ impl Preparation {
         Self { schema: train.schema().clone(), scale, mean, std, target_mean, target_std }
     }
 
+    /// The same, but for columns that stay as they are, such as those that name rows of a table.
+    pub fn with_columns_as_is(mut self, columns: impl IntoIterator<Item = usize>) -> Self {
+        for column in columns {
+            if let (Some(mean), Some(std)) = (self.mean.get_mut(column), self.std.get_mut(column)) {
+                (*mean, *std) = (0.0, 1.0);
+            }
+        }
+        self
+    }
+
     /// The same, but for a target that stays as it is.
     pub fn with_target_as_is(mut self) -> Self {
         self.target_mean.fill(0.0);
@@ -195,6 +205,13 @@ mod tests {
     fn numbers(x: &[f32], columns: usize) -> Dataset {
         let y = (0..x.len() / columns).map(|i| 10.0 + 2.0 * i as f32).collect();
         Dataset::from_arrays(x, columns, Targets::Numbers(y)).unwrap()
+    }
+
+    #[test]
+    fn columns_stay_as_they_are_on_demand() {
+        let data = Dataset::from_arrays(&[1.0, 5.0, 3.0, 7.0], 2, Targets::Numbers(vec![0.0, 1.0]));
+        let fit = Preparation::fit(&data.unwrap(), Scale::Standard).with_columns_as_is([1, 9]);
+        assert_eq!(fit.features(&[1.0, 5.0, 3.0, 7.0]), [-1.0, 5.0, 1.0, 7.0]);
     }
 
     #[test]

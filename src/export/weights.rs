@@ -167,8 +167,16 @@ fn compared<'a>(tensors: &SafeTensors<'_>, layout: &'a ParamLayout) -> (Found<'a
             },
         }
     }
-    let known =
-        |name: &str| name.starts_with(STATE) || layout.views().iter().any(|view| view.name == name);
+    let known = |name: &str| {
+        // PyTorch counts batches beside running statistics; nothing here needs that count.
+        let statistics = name.strip_suffix("num_batches_tracked");
+        let beside = statistics.map(|place| format!("{place}running_mean"));
+        name.starts_with(STATE)
+            || layout
+                .views()
+                .iter()
+                .any(|view| view.name == name || Some(&view.name) == beside.as_ref())
+    };
     let mut unexpected: Vec<_> = tensors.names().into_iter().filter(|name| !known(name)).collect();
     unexpected.sort_unstable();
     problems.extend(unexpected.into_iter().map(|name| format!("`{name}` is not in the model")));
@@ -322,6 +330,25 @@ mod tests {
             said.contains("none of its tensors fits the model: `0.weight` [2, 3] is missing"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn counts_of_batches_are_passed_over() {
+        let layout = Sequential::new().batch_norm().layout(2).unwrap();
+        let of = |extra: &str| {
+            let names = ["0.weight", "0.bias", "0.running_mean", "0.running_var"];
+            let two = floats(&[1.0, 2.0]);
+            let count = 7_i64.to_le_bytes();
+            let mut views: Vec<_> = names
+                .iter()
+                .map(|&name| (name, TensorView::new(Dtype::F32, vec![2], &two).unwrap()))
+                .collect();
+            views.push((extra, TensorView::new(Dtype::I64, vec![], &count).unwrap()));
+            let bytes = serialize(views, None).unwrap();
+            fill(&open(Path::new("w"), &bytes).unwrap(), &layout)
+        };
+        assert!(of("0.num_batches_tracked").is_ok());
+        assert!(of("1.num_batches_tracked").unwrap_err().contains("not in the model"));
     }
 
     #[test]

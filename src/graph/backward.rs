@@ -6,9 +6,9 @@ use crate::expr::{Expr, Node};
 use crate::shape::Dim;
 
 impl Graph {
-    /// Appends the gradient of a scalar loss with respect to every parameter.
+    /// Appends the gradient of a scalar loss with respect to every parameter that moves.
     ///
-    /// Out: the gradients' nodes, in the order of the parameters' views.
+    /// Out: the gradients' nodes, in the order of those parameters' views.
     ///
     /// # Errors
     /// If `loss` is no loss, a parameter does not reach it, or an operation on the way has no gradient rule.
@@ -29,7 +29,8 @@ impl Graph {
                     // A node used twice gets the sum of both gradients.
                     Some(other) => {
                         let name = format!("d_{}", self.node(input).name);
-                        self.push(name, Op::Add { a: other, b: d_input })?
+                        let sum = self.sum(other, d_input);
+                        self.push(name, sum)?
                     }
                 });
             }
@@ -45,13 +46,36 @@ impl Graph {
         Ok(of_params.into_iter().map(|(_, grad)| grad).collect())
     }
 
-    /// Which nodes up to `last` have a parameter among what they are made of.
+    /// The sum of two gradients of one node: elementwise work if one of them is that too, so that both are one kernel.
+    fn sum(&self, a: NodeId, b: NodeId) -> Op {
+        let space = match *self.shape(a).dims() {
+            [Dim::Batch, Dim::Of(columns)] => Some((Space::Batch(columns), Along::Both)),
+            [Dim::Of(columns)] => Some((Space::Vector(columns), Along::Columns)),
+            [Dim::Batch] => Some((Space::PerRow, Along::Rows)),
+            _ => None,
+        };
+        let mapped = [a, b].into_iter().any(|id| matches!(self.node(id).op, Op::Map { .. }));
+        match space.filter(|_| mapped) {
+            Some((space, along)) => {
+                let operand = Operand::new(along, space.columns());
+                let operands = vec![(a, operand), (b, operand)];
+                Op::Map { f: Expr::input(0) + Expr::input(1), operands, space }
+            }
+            None => Op::Add { a, b },
+        }
+    }
+
+    /// Which nodes up to `last` have a parameter among what they are made of, to which a gradient goes.
     fn depends_on_params(&self, last: NodeId) -> Vec<bool> {
         let mut needed = vec![false; last.0];
         for index in 0..last.0 {
             let op = &self.nodes[index].op;
-            needed[index] =
-                matches!(op, Op::Param { .. }) || op.inputs().iter().any(|input| needed[input.0]);
+            needed[index] = match op {
+                Op::Param { .. } => true,
+                // No gradient goes through a maximum.
+                Op::MapColumns { maximum: true, .. } => false,
+                _ => op.inputs().iter().any(|input| needed[input.0]),
+            };
         }
         needed
     }
@@ -69,7 +93,7 @@ impl Graph {
             Ok(())
         };
         match self.node(id).op.clone() {
-            Op::Features { .. } | Op::Targets { .. } | Op::Param { .. } => {}
+            Op::Features { .. } | Op::Targets { .. } | Op::Param { .. } | Op::Kept { .. } => {}
             Op::MatmulNt { a, b } => {
                 // y = a bᵀ:  d_b = d_yᵀ a,  d_a = d_y b
                 give(self, b, Op::MatmulTn { a: d_y, b: a })?;

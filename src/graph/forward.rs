@@ -1,8 +1,9 @@
 //! A [`Sequential`] as forward nodes, and the graphs that training and inference run.
 
-use super::{Graph, Moves, NodeId, Objective, Op, Optimizer};
+use super::layers::Forward;
+use super::{Graph, Moves, NodeId, Objective, Op, Optimizer, Running};
 use crate::error::{Error, Result};
-use crate::model::{Layer, ParamLayout, Sequential};
+use crate::model::{ParamLayout, Sequential};
 use crate::shape::Dim;
 
 /// A training step: forward, loss and backward nodes, with what the update needs.
@@ -16,8 +17,10 @@ pub struct Training {
     pub targets: NodeId,
     /// The scalar loss.
     pub loss: NodeId,
-    /// The gradient of each parameter, in the layout's order.
+    /// The gradient of each parameter that moves, in the layout's order.
     pub gradients: Vec<NodeId>,
+    /// What moves running statistics.
+    pub running: Vec<Running>,
     /// The model's parameters.
     pub layout: ParamLayout,
     /// How they move.
@@ -36,6 +39,15 @@ impl Training {
         self.moves = moves;
         Ok(self)
     }
+}
+
+/// What a forward pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Dropout drops, and norms of batches take the batch's own statistics.
+    Train,
+    /// Nothing is random, and each row's result is its own.
+    Eval,
 }
 
 /// A forward pass alone.
@@ -64,7 +76,8 @@ pub fn training(
     let objective: Objective = loss.into();
     optimizer.check()?;
     objective.loss.check()?;
-    let Inference { mut graph, features, prediction, layout } = inference(model, inputs)?;
+    let (Inference { mut graph, features, prediction, layout }, running) =
+        forward(model, inputs, Mode::Train)?;
     let Some((_, Dim::Of(outputs))) = graph.shape(prediction).as_matrix() else {
         return Err(Error::shape("model", "its output is no matrix"));
     };
@@ -77,7 +90,7 @@ pub fn training(
     let loss = graph.push("loss", Op::Loss { loss: objective, prediction, targets })?;
     let gradients = graph.backward(loss)?;
     let moves = Moves::default();
-    Ok(Training { graph, features, targets, loss, gradients, layout, optimizer, moves })
+    Ok(Training { graph, features, targets, loss, gradients, running, layout, optimizer, moves })
 }
 
 /// The graph of a forward pass of a model with so many input columns.
@@ -85,40 +98,22 @@ pub fn training(
 /// # Errors
 /// If the model's sizes are impossible.
 pub fn inference(model: &Sequential, inputs: usize) -> Result<Inference> {
+    Ok(forward(model, inputs, Mode::Eval)?.0)
+}
+
+fn forward(model: &Sequential, inputs: usize, mode: Mode) -> Result<(Inference, Vec<Running>)> {
     let layout = model.layout(inputs)?;
     let mut graph = Graph::new();
     let features = graph.push("x", Op::Features { columns: inputs })?;
     // Parameters come first, so that every later node may use them.
-    let params: Vec<NodeId> = layout
-        .views()
-        .iter()
-        .enumerate()
-        .map(|(view, it)| graph.push(&it.name, Op::Param { view, sizes: it.shape.clone() }))
-        .collect::<Result<_>>()?;
-    let mut params = params.into_iter();
-    let mut hidden = features;
-    for (index, layer) in model.layers().iter().enumerate() {
-        match layer {
-            Layer::Dense { bias, .. } => {
-                let missing = || {
-                    Error::shape(
-                        format!("layer {index}"),
-                        "its parameters are missing from the layout",
-                    )
-                };
-                let weight = params.next().ok_or_else(missing)?;
-                hidden = graph.push(format!("z{index}"), Op::MatmulNt { a: hidden, b: weight })?;
-                if *bias {
-                    let bias = params.next().ok_or_else(missing)?;
-                    hidden = graph.push(format!("z{index}"), Op::AddBias { x: hidden, bias })?;
-                }
-            }
-            // The identity adds nothing but its place in the numbering.
-            Layer::Activation(crate::model::Activation::Identity) => {}
-            Layer::Activation(act) => {
-                hidden = graph.push(format!("h{index}"), Op::Activate { act: *act, x: hidden })?;
-            }
-        }
+    let mut params = Vec::new();
+    for (view, it) in layout.views().iter().enumerate() {
+        let sizes = it.shape.clone();
+        let op = if it.trainable { Op::Param { view, sizes } } else { Op::Kept { view, sizes } };
+        params.push(graph.push(&it.name, op)?);
     }
-    Ok(Inference { graph, features, prediction: hidden, layout })
+    let mut forward = Forward::new(graph, mode, params);
+    let prediction = forward.stack(model, features, "")?;
+    let (graph, running) = forward.done();
+    Ok((Inference { graph, features, prediction, layout }, running))
 }

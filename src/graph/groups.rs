@@ -6,13 +6,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
-use crate::model::{ParamLayout, ParamView};
+use crate::model::{ParamKind, ParamLayout, ParamView};
 
 /// Parameters and what their learning rate and decay are multiplied by. Where several groups match a parameter, their
 /// factors are multiplied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
-    /// `bias`, `norm` (vectors of weights: those of normalisation, and scales), `matrix`; or a name in which `*` stands
+    /// `bias`, `norm` (weights and biases of normalisation, and scales), `matrix`; or a name in which `*` stands
     /// for anything: `0.weight`, `2.*`.
     pub matches: String,
     /// Factor of the learning rate, 0 or more.
@@ -48,7 +48,7 @@ impl Group {
         let bias = view.name == "bias" || view.name.ends_with(".bias");
         match self.matches.as_str() {
             "bias" => bias,
-            "norm" => view.shape.len() == 1 && !bias,
+            "norm" => view.kind == ParamKind::Norm,
             "matrix" => view.shape.len() == 2,
             pattern => fits(pattern, &view.name),
         }
@@ -85,7 +85,7 @@ fn fits(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// The factors of each parameter of a layout, in its order.
+/// The factors of each parameter of a layout, in its order: 0 for those that do not train.
 ///
 /// # Errors
 /// If a group is impossible, or matches nothing; the message lists the parameters.
@@ -103,6 +103,9 @@ pub fn factors(groups: &[Group], layout: &ParamLayout) -> Result<Vec<Factors>> {
         }
     }
     let of = |view: &ParamView| {
+        if !view.trainable {
+            return Factors { lr: 0.0, decay: 0.0 };
+        }
         let mine = groups.iter().filter(|group| group.has(view));
         mine.fold(Factors { lr: 1.0, decay: 1.0 }, |factors, group| Factors {
             lr: if group.frozen { 0.0 } else { factors.lr * group.lr },

@@ -7,6 +7,7 @@ mod average;
 mod backward;
 mod forward;
 mod groups;
+mod layers;
 mod loss;
 mod moves;
 mod op;
@@ -16,8 +17,9 @@ mod text;
 
 pub use average::Average;
 pub(crate) use backward::used;
-pub use forward::{Inference, Training, inference, training};
+pub use forward::{Inference, Mode, Training, inference, training};
 pub use groups::{Factors, Group, factors};
+pub use layers::Running;
 pub use loss::{Loss, LossFormula, Objective, Quantiles, Reduction, Wants};
 pub use moves::{Input, Moves, Pass, PassKind};
 pub use op::{NodeId, Op};

@@ -34,6 +34,13 @@ pub enum Op {
         /// Its sizes.
         sizes: Vec<usize>,
     },
+    /// A parameter that no gradient moves: running statistics, a fixed matrix
+    Kept {
+        /// Index into the layout's views.
+        view: usize,
+        /// Its sizes.
+        sizes: Vec<usize>,
+    },
     /// y = a bᵀ, a `[m,k]`, b `[n,k]`
     MatmulNt {
         /// Left factor.
@@ -176,6 +183,7 @@ impl Op {
             Self::Features { .. } => "features",
             Self::Targets { .. } => "targets",
             Self::Param { .. } => "param",
+            Self::Kept { .. } => "kept",
             Self::MatmulNt { .. } => "matmul_nt",
             Self::MatmulNn { .. } => "matmul_nn",
             Self::MatmulTn { .. } => "matmul_tn",
@@ -203,7 +211,10 @@ impl Op {
             | Self::MapColumns { ref operands, .. } => operands.iter().map(|(id, _)| *id).collect(),
             Self::Lookup { table, x, .. } => vec![table, x],
             Self::LookupGrad { x, d_y, .. } => vec![x, d_y],
-            Self::Features { .. } | Self::Targets { .. } | Self::Param { .. } => vec![],
+            Self::Features { .. }
+            | Self::Targets { .. }
+            | Self::Param { .. }
+            | Self::Kept { .. } => vec![],
             Self::MatmulNt { a, b }
             | Self::MatmulNn { a, b }
             | Self::MatmulTn { a, b }
@@ -243,7 +254,7 @@ impl Op {
                 Ok(Shape::matrix(Dim::Batch, Dim::Of(columns)))
             }
             Self::Targets { classes: true, .. } => Ok(Shape::per_row()),
-            Self::Param { ref sizes, .. } => match sizes[..] {
+            Self::Param { ref sizes, .. } | Self::Kept { ref sizes, .. } => match sizes[..] {
                 [n] => Ok(Shape::vector(n)),
                 [rows, columns] => Ok(Shape::matrix(Dim::Of(rows), Dim::Of(columns))),
                 _ => Err(Error::shape(

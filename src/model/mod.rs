@@ -8,8 +8,11 @@ mod init;
 mod layer;
 mod orthogonal;
 mod params;
+mod sequential;
 
 pub use activation::{Activation, expression};
 pub use init::{Fan, Init, gain};
-pub use layer::{Layer, LayerShape, Sequential, Summary};
+pub(crate) use layer::RMS_EPS;
+pub use layer::{Custom, Gate, Layer, ParamKind, Reading, Table};
 pub use params::{ParamLayout, ParamView, Params, VIEW_ALIGN};
+pub use sequential::{LayerShape, Sequential, Summary};

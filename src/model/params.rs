@@ -1,9 +1,10 @@
 //! Parameters in one flat arena, with named views.
 //!
 //! Names and shapes are PyTorch's for an `nn.Sequential`: `0.weight [out, in]`, `0.bias [out]`, where
-//! the number is the layer's place, activations counted.
+//! the number is the layer's place, activations counted; layers inside others have both places, `2.0.weight`.
 
-use super::{Layer, LayerShape, Sequential};
+use super::Sequential;
+use super::layer::{ParamKind, Parameter, Start};
 use crate::error::{Error, Result};
 use crate::random::{Purpose, Seed};
 use crate::shape::elements;
@@ -20,6 +21,10 @@ pub struct ParamView {
     pub shape: Vec<usize>,
     /// First element in the arena, a multiple of [`VIEW_ALIGN`] or of what [`ParamLayout::aligned`] was told.
     pub offset: usize,
+    /// What it is.
+    pub kind: ParamKind,
+    /// Whether gradients move it. Others, such as running statistics, have a gradient of zeros and bear no decay.
+    pub trainable: bool,
 }
 
 impl ParamView {
@@ -47,16 +52,10 @@ pub struct ParamLayout {
 }
 
 impl ParamLayout {
-    pub(super) fn of(shapes: &[LayerShape]) -> Result<Self> {
+    pub(super) fn of(parameters: &[Parameter]) -> Result<Self> {
         let mut layout = Self { views: Vec::new(), len: 0 };
-        for (index, shape) in shapes.iter().enumerate() {
-            if let Layer::Dense { bias, .. } = shape.layer {
-                let weight = vec![shape.outputs, shape.inputs];
-                layout.push(format!("{index}.weight"), weight, VIEW_ALIGN)?;
-                if bias {
-                    layout.push(format!("{index}.bias"), vec![shape.outputs], VIEW_ALIGN)?;
-                }
-            }
+        for it in parameters {
+            layout.push(it.name.clone(), it.shape.clone(), (it.kind, it.trainable), VIEW_ALIGN)?;
         }
         Ok(layout)
     }
@@ -68,12 +67,19 @@ impl ParamLayout {
     pub fn aligned(&self, alignment: usize) -> Result<Self> {
         let mut layout = Self { views: Vec::new(), len: 0 };
         for view in &self.views {
-            layout.push(view.name.clone(), view.shape.clone(), alignment)?;
+            let what = (view.kind, view.trainable);
+            layout.push(view.name.clone(), view.shape.clone(), what, alignment)?;
         }
         Ok(layout)
     }
 
-    fn push(&mut self, name: String, shape: Vec<usize>, alignment: usize) -> Result<()> {
+    fn push(
+        &mut self,
+        name: String,
+        shape: Vec<usize>,
+        (kind, trainable): (ParamKind, bool),
+        alignment: usize,
+    ) -> Result<()> {
         let end = elements(&shape)
             .and_then(|len| len.checked_next_multiple_of(alignment))
             .and_then(|len| self.len.checked_add(len))
@@ -87,7 +93,7 @@ impl ParamLayout {
                     ),
                 )
             })?;
-        self.views.push(ParamView { name, shape, offset: self.len });
+        self.views.push(ParamView { name, shape, offset: self.len, kind, trainable });
         self.len = end;
         Ok(())
     }
@@ -109,7 +115,7 @@ impl ParamLayout {
 
     /// Trainable numbers, without gaps.
     pub fn count(&self) -> usize {
-        self.views.iter().map(ParamView::len).sum()
+        self.views.iter().filter(|view| view.trainable).map(ParamView::len).sum()
     }
 }
 
@@ -128,22 +134,10 @@ impl Params {
     pub fn init(model: &Sequential, inputs: usize, seed: Seed) -> Result<Self> {
         let mut params = Self::zeros(model.layout(inputs)?);
         let mut random = seed.stream(Purpose::Init);
-        let mut views = params.layout.views.iter();
         let mut first = true;
-        for shape in model.shapes(inputs)? {
-            if let Layer::Dense { bias, init, .. } = shape.layer {
-                if let Some(weight) = views.next() {
-                    init.weight(
-                        &mut params.values[weight.range()],
-                        (shape.inputs, shape.outputs),
-                        std::mem::replace(&mut first, false),
-                        &mut random,
-                    );
-                }
-                if let Some(view) = bias.then(|| views.next()).flatten() {
-                    init.bias(&mut params.values[view.range()], shape.inputs, &mut random);
-                }
-            }
+        for (view, parameter) in params.layout.views.iter().zip(model.parameters(inputs)?) {
+            parameter.start.fill(&mut params.values[view.range()], first, &mut random);
+            first &= !matches!(parameter.start, Start::Weight(..));
         }
         Ok(params)
     }
@@ -216,7 +210,7 @@ impl Params {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Init;
+    use crate::model::{Init, Layer};
 
     #[test]
     fn views_are_aligned_and_named_as_in_pytorch() {
@@ -240,7 +234,7 @@ mod tests {
     #[test]
     fn the_first_dense_layer_is_known_as_such() {
         let init = Init::Siren { omega: 30.0 };
-        let dense = |units| Layer::Dense { units, bias: true, init };
+        let dense = |units| Layer::Dense { units, bias: true, init, ntk: false };
         // An activation in front makes no other layer the first.
         let model = Sequential::new().tanh().layer(dense(400)).tanh().layer(dense(100));
         let params = Params::init(&model, 25, Seed(1)).unwrap();

@@ -239,6 +239,8 @@ impl Plan {
             None => weights.clone(),
         };
         let d_weights = builder.views(gradients, &layout, "d_");
+        let moving = layout.views().iter().zip(d_weights).filter(|(view, _)| view.trainable);
+        let moving: Vec<_> = moving.map(|(_, slot)| slot).collect();
         let columns = column_count(&step.graph, step.features);
         let train_x =
             builder.slot("train.x", vec![sizes.train_rows, columns], Element::F32, Role::Data)?;
@@ -297,7 +299,7 @@ impl Plan {
             .gradients
             .iter()
             .copied()
-            .zip(d_weights)
+            .zip(moving)
             .partition(|&(node, _)| is_shared(step, node));
         slots.extend(direct);
         let mut lowering = Lowering {
@@ -308,7 +310,8 @@ impl Plan {
             constants: ports.constants,
             weights: row_weights,
             slots,
-            wanted: step.gradients.clone(),
+            wanted: [step.gradients.clone(), step.running.iter().map(|it| it.stat).collect()]
+                .concat(),
             steps,
             row_loss: None,
             inlined: HashMap::new(),
@@ -324,6 +327,14 @@ impl Plan {
         for (node, d_weight) in copied {
             let copy = Kernel::Activate { act: Activation::Identity, bias: false };
             steps.push(builder.step(copy, vec![slots[&node]], vec![d_weight])?);
+        }
+        // Averaged weights are validated with the same statistics.
+        let averaged = ports.averaged.map(|arena| builder.views(arena, &layout, "average_"));
+        for it in &step.running {
+            let kernel = Kernel::UpdateRunning { momentum: it.momentum, unbiased: it.unbiased };
+            for views in [Some(&weights), averaged.as_ref()].into_iter().flatten() {
+                steps.push(builder.step(kernel, vec![slots[&it.stat]], vec![views[it.view]])?);
+            }
         }
         steps.extend(builder.update(step, &layout, Arenas { params, gradients }, &ports)?);
         builder.phase(Phase::Train, steps);
@@ -344,7 +355,10 @@ impl Plan {
             };
             builder.eval_phase(inference, sizes, &weights, &mut ports)?;
         }
-        Ok(builder.finish(sizes.batch, sizes.eval_batch, ports))
+        let plan = builder.finish(sizes.batch, sizes.eval_batch, ports);
+        // Before any device is asked: what has no form in half precision is no matter of adapters.
+        plan.train.iter().try_for_each(|step| plan.stored(step).map(|_| ()))?;
+        Ok(plan)
     }
 
     /// The plan of prediction alone.
@@ -415,7 +429,7 @@ fn is_shared(step: &Training, gradient: NodeId) -> bool {
 
 fn param_slots(graph: &Graph, weights: &[Slot]) -> Vec<(NodeId, Slot)> {
     let view = |(id, node): (NodeId, &crate::graph::Node)| match node.op {
-        Op::Param { view, .. } => weights.get(view).map(|&slot| (id, slot)),
+        Op::Param { view, .. } | Op::Kept { view, .. } => weights.get(view).map(|&slot| (id, slot)),
         _ => None,
     };
     graph.nodes().filter_map(view).collect()

@@ -59,7 +59,7 @@ impl Lowering<'_> {
     /// Lowers one node; out: the later nodes that its step computes too.
     fn lower(&mut self, builder: &mut PlanBuilder, id: NodeId, op: &Op) -> Result<Vec<NodeId>> {
         match *op {
-            Op::Features { .. } | Op::Targets { .. } | Op::Param { .. } => {
+            Op::Features { .. } | Op::Targets { .. } | Op::Param { .. } | Op::Kept { .. } => {
                 if self.slots.contains_key(&id) {
                     return Ok(vec![]);
                 }

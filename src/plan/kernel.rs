@@ -145,6 +145,14 @@ pub enum Kernel {
     LogLoss,
     /// The batch's rows of a table = x's rows that count. Reads x `[batch,n]`; writes out `[rows,n]`.
     PutRows,
+    /// out ← (1 − momentum) out + momentum · stat, times rows / (rows − 1) if it is unbiased; of one row no variance is
+    /// unbiased, and out stays. Reads stat `[n]`; changes out `[n]`.
+    UpdateRunning {
+        /// Weight of the newest batch.
+        momentum: f64,
+        /// Whether the statistic is divided by one row less.
+        unbiased: bool,
+    },
     /// Notes in scaling whether a gradient is NaN or infinite. Reads gradients; changes scaling.
     CheckFinite,
     /// Sets the loss scale for the next step. Changes scaling.
@@ -275,6 +283,7 @@ impl Kernel {
             Self::LossClasses(_) => "loss_classes",
             Self::LogLoss => "log_loss",
             Self::PutRows => "put_rows",
+            Self::UpdateRunning { .. } => "update_running",
             Self::CheckFinite => "check_finite",
             Self::Rescale => "rescale",
             Self::UpdateSgd { .. } => "update_sgd",
@@ -321,7 +330,11 @@ impl Kernel {
             Self::Map { operands, .. }
             | Self::MapRows { operands, .. }
             | Self::MapColumns { operands, .. } => (usize::from(operands), 1),
-            Self::SumRows | Self::LogLoss | Self::PutRows | Self::CheckFinite => (1, 1),
+            Self::SumRows
+            | Self::LogLoss
+            | Self::PutRows
+            | Self::UpdateRunning { .. }
+            | Self::CheckFinite => (1, 1),
             Self::LossCrossEntropy { scaled } | Self::LossMse { scaled } => {
                 (2 + usize::from(scaled), 2)
             }
@@ -390,6 +403,7 @@ impl fmt::Display for Kernel {
                 plus(scaled, "scale")
             }
             Self::MapColumns { maximum, .. } => plus(maximum, "maximum"),
+            Self::UpdateRunning { unbiased, .. } => plus(unbiased, "unbiased"),
             Self::Update(update) => {
                 plus(update.pass == PassKind::First, "first")?;
                 plus(update.pass == PassKind::Second, "second")?;

@@ -121,8 +121,12 @@ impl Plan {
             Place::Write => element == stored.write,
             Place::Single => element != Element::F16,
         });
-        let problem = "it has no form that reads and writes these slots, some in half precision";
-        if fits { Ok(stored) } else { Err(Error::shape(step.kernel.name(), problem)) }
+        let problem = format!(
+            "f16 has no form of the kernel {}, which {} needs; use --precision f32",
+            step.kernel.name(),
+            step.writes.first().map_or("a layer", |&slot| self.slot(slot).name.as_str())
+        );
+        if fits { Ok(stored) } else { Err(Error::setting("--precision", problem)) }
     }
 }
 

@@ -25,6 +25,11 @@ pub(super) struct Arenas {
     pub(super) gradients: Slot,
 }
 
+/// Whether some parameters do not train, and so must not decay either.
+fn keeps(layout: &ParamLayout) -> bool {
+    layout.views().iter().any(|view| !view.trainable)
+}
+
 impl PlanBuilder {
     /// The slots that a step's update needs beside parameters and gradients, noted in the ports.
     pub(super) fn arenas_of_update(
@@ -61,7 +66,9 @@ impl PlanBuilder {
         if let Some(scaling) = scaling {
             steps.push(self.step(Kernel::CheckFinite, vec![gradients], vec![scaling])?);
         }
-        if step.moves.plain(&step.optimizer) {
+        // What no gradient moves must not decay; without decay a gradient of zeros moves nothing by itself.
+        let decays = step.optimizer.setting("weight-decay").is_some_and(|decay| decay != 0.0);
+        if step.moves.plain(&step.optimizer) && !(decays && keeps(layout)) {
             let kernel = Kernel::update(&step.optimizer)?;
             let kernel = if scaling.is_some() { kernel.under_scale() } else { kernel };
             let reads = [Some(gradients), scaling].into_iter().flatten().collect();
@@ -87,7 +94,7 @@ impl PlanBuilder {
     ) -> Result<Vec<Step>> {
         let Training { optimizer, moves, .. } = step;
         let (scaling, gathered) = (ports.scaling, ports.gathered);
-        let grouped = !moves.groups.is_empty();
+        let grouped = !moves.groups.is_empty() || keeps(layout);
         let passes = moves.passes(optimizer, grouped, scaling.is_some());
         let blocks = layout.len() / BLOCK;
         let mut steps = Vec::new();

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::graph::{Average, Loss, Optimizer};
-use crate::model::{Activation, Init};
+use crate::model::{Activation, Init, Layer};
 use crate::train::{Metric, ScheduleKind};
 use crate::vocabulary::Entry;
 
@@ -22,6 +22,12 @@ Parameters are given in parentheses behind a name, in options, in TOML and in `s
 /// Kinds of pieces with a line about each, in the order of the document.
 fn sections() -> Vec<(&'static str, &'static str, Vec<Entry>)> {
     vec![
+        (
+            "Layers",
+            "`--layers \"NAME(PARAMETERS), ...\"`, `[[layers]]` with `type = \"NAME\"`; activations stand among them by their names. \
+             A stack inside is `residual(dense(64), relu)` or `branches((dense(8), relu), (identity))`.",
+            Layer::VOCABULARY.to_vec(),
+        ),
         (
             "Activations",
             "`--activation NAME`, or an expression of x that may call them: `x * sigmoid(1.702 * x)`.",

@@ -9,6 +9,7 @@ mod event;
 mod feed;
 mod fit;
 mod fitted;
+mod ids;
 pub mod metrics;
 mod options;
 mod predict;
@@ -27,6 +28,8 @@ pub use checkpoint::Checkpoint;
 pub use criterion::{ClassWeights, Criterion};
 pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
 pub use fit::Fit;
+#[cfg(feature = "cli")]
+pub(crate) use ids::{check_dataset, check_ids};
 pub use metrics::{Evaluation, Metric, Metrics};
 pub use options::{Keep, OnNonFinite, TrainOptions};
 pub use predict::{Predictions, Predictor, TrainedModel};

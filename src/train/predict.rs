@@ -12,6 +12,7 @@ use crate::plan::{Phase, Plan, Sizes, Slot, StepRow, WINDOW};
 use crate::shape::narrow;
 
 use super::Criterion;
+use super::ids::check_ids;
 use super::metrics::{Evaluation, Metrics, argmax};
 
 /// All that is needed to predict: network, weights, and what was done to the columns.
@@ -40,14 +41,6 @@ pub(super) fn eval_sizes(rows: usize, widest: usize, batch: usize) -> (usize, us
     let eval_batch = EVAL_BATCH.min(fit).max(batch).min(rows);
     let most = fit.clamp(eval_batch.max(1), eval_batch.max(1) * WINDOW);
     (rows.min(most), eval_batch)
-}
-
-/// Columns of the widest of a network's input and layers.
-///
-/// # Errors
-/// If the network's sizes are impossible.
-pub(super) fn widest(model: &Sequential, columns: usize) -> Result<usize> {
-    Ok(model.shapes(columns)?.iter().map(|shape| shape.outputs).fold(columns, usize::max))
 }
 
 /// Runs the eval phase over a table's rows `[rows, columns]`, which it scales, a part at a time.
@@ -119,7 +112,7 @@ impl Predictor {
         trained.check()?;
         let columns = trained.preparation.schema.features.len();
         let graph = inference(&trained.model, columns)?;
-        let widest = widest(&trained.model, columns)?;
+        let widest = trained.model.widest(columns)?;
         let (eval_rows, eval_batch) = eval_sizes(rows.max(1), widest, 1);
         let plan = Plan::inference(
             &graph,
@@ -141,7 +134,7 @@ impl Predictor {
     /// Predictions for rows as they stand in a table, `[rows, columns]`.
     ///
     /// # Errors
-    /// If the values are no whole number of rows, or the device failed.
+    /// If the values are no whole number of rows, one that must name a row of a table does not, or the device failed.
     pub fn predict(&mut self, x: &[f32]) -> Result<Predictions> {
         let outputs = self.outputs(x)?;
         Ok(Predictions::new(&outputs, &self.trained.preparation, self.trained.criterion.loss))
@@ -185,6 +178,9 @@ impl Predictor {
                 format!("{} values are no whole number of rows of {columns} columns", x.len());
             return Err(Error::shape("predict", problem));
         }
+        let schema = &self.trained.preparation.schema;
+        let place = |row| format!("row {} of those given", row + 1);
+        check_ids(self.trained.model.tables(), x, schema, place)?;
         run_eval(self.device.as_mut(), &self.plan, (x, &self.trained.preparation), false)
     }
 }

@@ -3,7 +3,8 @@
 //! In: model, data, options, a device if one is open. Out: a plan, and how its table streams.
 //! Absent on purpose: the values; `stream.rs` brings them.
 
-use super::predict::{eval_sizes, widest};
+use super::ids::check_dataset;
+use super::predict::eval_sizes;
 use super::{Criterion, TrainOptions};
 use crate::data::{Dataset, Split, TargetKind};
 use crate::device::Device;
@@ -144,6 +145,10 @@ impl Room<'_> {
             let problem = format!("it gives {outputs} outputs, but the target needs {wanted}");
             return Err(Error::shape("model", problem));
         }
+        check_dataset(model.tables(), train, " (training part)")?;
+        if let Some(valid) = &data.valid {
+            check_dataset(model.tables(), valid, " (validation part)")?;
+        }
         Criterion::of((options.loss, options.reduction, &options.class_weights), train)?;
         let valid_rows = data.valid.as_ref().map_or(0, Dataset::rows);
         // A label is a choice between two.
@@ -159,7 +164,7 @@ impl Room<'_> {
     fn evals(&self) -> Result<[(usize, usize); 2]> {
         let rows = self.data.valid.as_ref().map_or(0, Dataset::rows);
         let batch = self.batch();
-        let widest = widest(self.model, self.data.train.columns())?;
+        let widest = self.model.widest(self.data.train.columns())?;
         Ok([eval_sizes(rows, widest, batch), (batch.min(rows), batch.min(rows))])
     }
 

@@ -107,6 +107,8 @@ impl Trainer {
         let weights = (options.loss, options.reduction, &options.class_weights);
         let criterion = Criterion::of(weights, train)?;
         let mut preparation = Preparation::fit(train, options.scale);
+        let ids = model.tables().iter().map(|table| table.column);
+        preparation = preparation.with_columns_as_is(ids);
         if !options.loss.scales_target() {
             preparation = preparation.with_target_as_is();
         }

@@ -124,7 +124,7 @@ impl Case {
         self.layers.iter().fold(Sequential::new(), |model, layer| {
             model.layer(match *layer {
                 CaseLayer::Dense { dense, bias } => {
-                    Layer::Dense { units: dense, bias, init: Init::Pytorch }
+                    Layer::Dense { units: dense, bias, init: Init::Pytorch, ntk: false }
                 }
                 CaseLayer::Activation { activation } => Layer::Activation(activation),
             })

@@ -338,6 +338,9 @@ impl Ready {
             }
             Kernel::LogLoss => kernels::log_loss(a, out, step),
             Kernel::PutRows => kernels::put_rows(a, out, n, step),
+            Kernel::UpdateRunning { momentum, unbiased } => {
+                kernels::update_running(a, out, (momentum, unbiased), step);
+            }
             Kernel::CheckFinite => kernels::check_finite(a, out),
             Kernel::Rescale => kernels::rescale(out),
             Kernel::UpdateSgd { momentum, nesterov, weight_decay, scaled } => {

@@ -145,6 +145,23 @@ pub fn add<T: Real>(a: &[T], b: &[T], out: &mut [T]) {
     }
 }
 
+/// out ← (1 − momentum) out + momentum · stat, times rows / (rows − 1) if it is unbiased
+pub fn update_running<T: Real>(
+    stat: &[T],
+    out: &mut [T],
+    (momentum, unbiased): (f64, bool),
+    step: &StepRow,
+) {
+    let rows = f64::from(step.rows);
+    if unbiased && step.rows < 2 {
+        return;
+    }
+    let factor = if unbiased { momentum * rows / (rows - 1.0) } else { momentum };
+    for (out, &stat) in out.iter_mut().zip(stat) {
+        *out = T::of(1.0 - momentum) * *out + T::of(factor) * stat;
+    }
+}
+
 /// A whole number that stands in a table of features, below `rows`.
 fn number<T: Real>(value: T, rows: usize) -> usize {
     let value = value.to_f64().max(0.0);

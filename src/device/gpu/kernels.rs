@@ -401,6 +401,14 @@ pub const KERNELS: &[KernelSpec] = &[
         variants: plain!("put_rows"),
     },
     KernelSpec {
+        name: "update_running",
+        source: &[STEP_ROW, STEP, INDEX],
+        params: &["len", "momentum", "rest"],
+        reads: &["stat"],
+        writes: &["out"],
+        variants: plain!("update_running"),
+    },
+    KernelSpec {
         name: "check_finite",
         source: &[STEP_ROW, STEP, INDEX, SCALING],
         params: &["len"],

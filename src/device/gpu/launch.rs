@@ -265,6 +265,12 @@ fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)>
             let (batch, n) = read(0).matrix();
             (vec![narrow(n)?], flat(narrow(batch * n)?))
         }
+        Kernel::UpdateRunning { momentum, .. } => {
+            let len = narrow(write(0).len())?;
+            #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
+            let bits = |value: f64| (value as f32).to_bits();
+            (vec![len, bits(momentum), bits(1.0 - momentum)], flat(len))
+        }
         Kernel::Rescale => (vec![0], 1),
         // They have an arena.
         Kernel::CheckFinite
@@ -385,9 +391,11 @@ fn bindings(kernel: &Kernel, step: &Step) -> Vec<Option<Slot>> {
             slots.push(put(true));
             slots
         }
-        Kernel::SumRows | Kernel::LogLoss | Kernel::PutRows | Kernel::CheckFinite => {
-            vec![take(true), put(true)]
-        }
+        Kernel::SumRows
+        | Kernel::LogLoss
+        | Kernel::PutRows
+        | Kernel::UpdateRunning { .. }
+        | Kernel::CheckFinite => vec![take(true), put(true)],
         Kernel::LossCrossEntropy { scaled } | Kernel::LossMse { scaled } => {
             vec![take(true), take(true), take(scaled), put(true), put(true)]
         }

@@ -124,6 +124,7 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
         Kernel::UpdateAdam { decoupled, scaled, .. } => {
             vec![("DECOUPLED", u32::from(decoupled)), ("SCALED", u32::from(scaled))]
         }
+        Kernel::UpdateRunning { unbiased, .. } => vec![("UNBIASED", u32::from(unbiased))],
         Kernel::MapColumns { maximum, .. } => vec![("MAXIMUM", u32::from(maximum))],
         Kernel::Update(update) => {
             let states = if update.pass == PassKind::Second { 0 } else { update.states.into() };

@@ -29,6 +29,8 @@ pub fn every_kernel() -> Vec<Kernel> {
         Kernel::LossMse { scaled: false },
         Kernel::LogLoss,
         Kernel::PutRows,
+        Kernel::UpdateRunning { momentum: 0.1, unbiased: false },
+        Kernel::UpdateRunning { momentum: 0.1, unbiased: true },
         Kernel::CheckFinite,
         Kernel::Rescale,
     ];
@@ -122,6 +124,7 @@ pub fn half_kernels() -> Vec<(Kernel, Stored)> {
         | Kernel::LookupGrad { .. }
         | Kernel::LogLoss
         | Kernel::PutRows
+        | Kernel::UpdateRunning { .. }
         | Kernel::CheckFinite
         | Kernel::Rescale => vec![],
     };
@@ -416,6 +419,9 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
             vec![make.floats("x", vec![m, n], 1.0)?],
             vec![make.floats("out", vec![m + 7, n], 1.0)?],
         ),
+        Kernel::UpdateRunning { .. } => {
+            (vec![make.floats("stat", vec![n], 1.0)?], vec![make.floats("out", vec![n], 1.0)?])
+        }
         Kernel::CheckFinite => {
             let gradient = make.floats("gradient", vec![n], 1.0)?;
             if let Some((_, Start::Floats(values))) = make.starts.last_mut()

@@ -311,7 +311,7 @@ fn limits(kernel: &Kernel, [m, n, k]: Triple) -> (f64, f64) {
         // Predictions are up to 1e4 in size, and a row's loss is a sum of its columns.
         Kernel::LossMap(_) | Kernel::LossClasses(_) => (2e-6, 4e-6),
         Kernel::LogLoss => ((m as f64 + 4.0) * u, 4.0 * u),
-        Kernel::UpdateSgd { .. } => (8.0 * u, 8.0 * u),
+        Kernel::UpdateSgd { .. } | Kernel::UpdateRunning { .. } => (8.0 * u, 8.0 * u),
         Kernel::UpdateAdam { .. } => (1e-7, 1e-6),
         Kernel::Update(_) => (2e-6, 1e-5),
         Kernel::SquareSums { .. } => (1e-6, 128.0 * u),

@@ -1,0 +1,27 @@
+// out = (1 - momentum) out + momentum stat, times rows / (rows - 1) if UNBIASED; of one row no variance is unbiased
+
+struct Params {
+    len: u32,
+    momentum: f32,
+    rest: f32,
+}
+
+@group(0) @binding(1) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> stat: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+    let at = flat(global, groups, WORKGROUP);
+    if at >= params.len {
+        return;
+    }
+    var factor = params.momentum;
+    if UNBIASED == 1u {
+        if step.rows < 2u {
+            return;
+        }
+        factor *= f32(step.rows) / f32(step.rows - 1u);
+    }
+    out[at] = params.rest * out[at] + factor * stat[at];
+}

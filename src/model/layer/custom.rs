@@ -1,0 +1,152 @@
+//! A layer of the user's own: an expression of x and of vectors that learn.
+
+use serde::{Deserialize, Serialize};
+
+use crate::expr::{Expr, Node, parse};
+use crate::model::activation::call;
+
+/// Vectors that a custom layer may learn: with x and the gradient they fit a kernel's operands.
+const MOST_LEARNED: usize = 4;
+
+/// y = f(x, x1, x2 …), element by element, where x1 … are vectors with a number for each column, parameters `x1`, `x2` …
+/// Value, gradient and GPU code come from the one expression.
+///
+/// ```
+/// use wgrad::model::{Custom, Sequential};
+/// // Snake (Ziyin et al. 2020, arXiv:2006.08195), with a frequency for each column.
+/// let snake = Custom::new("x + sin(x1 * x) ^ 2 / x1", &[1.0]).unwrap();
+/// let model = Sequential::new().dense(8).custom(snake).dense(1);
+/// assert_eq!(model.layout(3).unwrap().views()[2].name, "1.x1");
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Stored", into = "Stored")]
+pub struct Custom {
+    f: Expr,
+    start: Vec<f64>,
+}
+
+/// How files hold it.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    f: String,
+    #[serde(default)]
+    start: Vec<f64>,
+}
+
+impl Custom {
+    /// From the expression's text, which may call activations by their names, and what each learned vector starts with.
+    ///
+    /// # Errors
+    /// If the text is no expression, or does not use x and just these vectors.
+    pub fn new(f: &str, start: &[f64]) -> Result<Self, String> {
+        Self::of(parse(f, &call)?, start)
+    }
+
+    /// The same from an expression: input 0 is x, the others are the vectors.
+    ///
+    /// # Errors
+    /// If it does not use x and just these vectors.
+    pub fn of(f: Expr, start: &[f64]) -> Result<Self, String> {
+        let custom = Self { f, start: start.to_vec() };
+        custom.check()?;
+        Ok(custom)
+    }
+
+    /// The expression.
+    pub fn expr(&self) -> &Expr {
+        &self.f
+    }
+
+    /// What each vector starts with.
+    pub fn start(&self) -> &[f64] {
+        &self.start
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        let count = self.start.len();
+        if count > MOST_LEARNED {
+            return Err(format!(
+                "{count} learned vectors, but at most {MOST_LEARNED} are possible"
+            ));
+        }
+        if let Some(start) = self.start.iter().find(|start| !start.is_finite()) {
+            return Err(format!("a vector starts with {start}, but it must be a finite number"));
+        }
+        let (mut used, mut beyond, mut steps) = (vec![false; count + 1], None, false);
+        self.f.replaced(&mut |node| {
+            match node {
+                Node::Input(index) => match used.get_mut(usize::from(*index)) {
+                    Some(used) => *used = true,
+                    None => beyond = Some(*index),
+                },
+                Node::Quantity(_) => steps = true,
+                _ => {}
+            }
+            None
+        });
+        // What a step brings differs between training and prediction.
+        if steps {
+            return Err(format!("\"{}\" uses what only steps of training have", self.f));
+        }
+        if let Some(index) = beyond {
+            return Err(format!(
+                "\"{}\" uses x{index}, but {count} learned vectors are given a start",
+                self.f
+            ));
+        }
+        match used.iter().position(|used| !used) {
+            None => Ok(()),
+            Some(0) => Err(format!("\"{}\" does not use x", self.f)),
+            Some(index) => Err(format!(
+                "\"{}\" does not use x{index}, though {count} learned vectors are given a start",
+                self.f
+            )),
+        }
+    }
+}
+
+impl TryFrom<Stored> for Custom {
+    type Error = String;
+
+    fn try_from(stored: Stored) -> Result<Self, String> {
+        Self::new(&stored.f, &stored.start)
+    }
+}
+
+impl From<Custom> for Stored {
+    fn from(custom: Custom) -> Self {
+        Self { f: custom.f.to_string(), start: custom.start }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expr::Quantity;
+
+    #[test]
+    fn expressions_use_just_what_they_are_given() {
+        assert!(Custom::new("x * x1", &[1.0]).is_ok());
+        assert!(Custom::new("elu(x, 0.5) + x1", &[1.0]).is_ok());
+        for (f, start, part) in [
+            ("x * x1", &[][..], "uses x1"),
+            ("x", &[1.0], "does not use x1"),
+            ("x1", &[1.0], "does not use x"),
+            ("x +", &[], "at its end"),
+            ("x", &[f64::NAN], "finite"),
+            ("x", &[1.0; 5], "at most 4"),
+        ] {
+            let said = Custom::new(f, start).unwrap_err();
+            assert!(said.contains(part), "{f}: {said}");
+        }
+        assert!(Custom::of(Expr::input(0) * Expr::quantity(Quantity::Rows), &[]).is_err());
+    }
+
+    #[test]
+    fn one_survives_json() {
+        let custom = Custom::new("if(x < 0, x1 * x, tanh(x) - x2)", &[0.1, 2.0]).unwrap();
+        let text = serde_json::to_string(&custom).unwrap();
+        assert_eq!(serde_json::from_str::<Custom>(&text).unwrap(), custom);
+        assert!(serde_json::from_str::<Custom>("{\"f\": \"x1\"}").is_err());
+    }
+}

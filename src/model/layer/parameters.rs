@@ -1,0 +1,161 @@
+//! The parameters of layers: PyTorch's names, shapes, and what each starts with.
+
+use super::{Layer, Table};
+use crate::error::Result;
+use crate::model::Init;
+use crate::random::Random;
+
+/// What a parameter is, for whoever treats some differently, such as weight decay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParamKind {
+    /// A matrix that features are multiplied by.
+    Weight,
+    /// Added.
+    Bias,
+    /// Weight or bias of a normalisation, or a number by which columns are multiplied.
+    Norm,
+    /// A table of an embedding.
+    Embedding,
+    /// A vector of an activation, or of a layer of the user's own.
+    Other,
+}
+
+/// A parameter that a layer has.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::model) struct Parameter {
+    /// Below the layer's own: `weight`, `0.weight`.
+    pub(in crate::model) name: String,
+    pub(in crate::model) shape: Vec<usize>,
+    pub(in crate::model) kind: ParamKind,
+    pub(in crate::model) trainable: bool,
+    pub(in crate::model) start: Start,
+}
+
+/// What a parameter starts with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::model) enum Start {
+    /// A dense layer's weight, of so many inputs and outputs.
+    Weight(Init, usize, usize),
+    /// A dense layer's bias, of so many inputs.
+    Bias(Init, usize),
+    /// The same everywhere.
+    Constant(f64),
+    /// Normal with this standard deviation.
+    Normal(f64),
+}
+
+impl Start {
+    /// Fills a parameter.
+    #[expect(clippy::cast_possible_truncation, reason = "parameters are f32")]
+    /// `first` is for the network's first dense layer.
+    pub(in crate::model) fn fill(self, values: &mut [f32], first: bool, random: &mut Random) {
+        match self {
+            Self::Weight(init, inputs, outputs) => {
+                init.weight(values, (inputs, outputs), first, random);
+            }
+            Self::Bias(init, inputs) => init.bias(values, inputs, random),
+            Self::Constant(value) => values.fill(value as f32),
+            Self::Normal(std) => {
+                values.iter_mut().for_each(|value| *value = (std * random.normal()) as f32);
+            }
+        }
+    }
+}
+
+impl Parameter {
+    fn new(name: &str, shape: Vec<usize>, kind: ParamKind, start: Start) -> Self {
+        Self { name: name.into(), shape, kind, trainable: true, start }
+    }
+
+    /// One that no gradient moves.
+    fn kept(self) -> Self {
+        Self { trainable: false, ..self }
+    }
+
+    /// The same under another layer.
+    pub(in crate::model) fn below(mut self, place: usize) -> Self {
+        self.name = format!("{place}.{}", self.name);
+        self
+    }
+}
+
+impl Layer {
+    /// The parameters, in the order of a `state_dict`, for so many columns going in.
+    ///
+    /// # Errors
+    /// If sizes inside are impossible.
+    pub(in crate::model) fn parameters(&self, inputs: usize) -> Result<Vec<Parameter>> {
+        let of = Parameter::new;
+        let vector = |name: &str, kind: ParamKind, start: f64| {
+            of(name, vec![inputs], kind, Start::Constant(start))
+        };
+        let affine = |affine: bool| {
+            let both = [("weight", 1.0), ("bias", 0.0)];
+            let both = both.into_iter().filter(move |_| affine);
+            both.map(|(name, start)| vector(name, ParamKind::Norm, start)).collect::<Vec<_>>()
+        };
+        Ok(match self {
+            Self::Dense { units, bias, init, .. } => {
+                let (weight, start) = (vec![*units, inputs], Start::Weight(*init, inputs, *units));
+                let mut all = vec![of("weight", weight, ParamKind::Weight, start)];
+                if *bias {
+                    let start = Start::Bias(*init, inputs);
+                    all.push(of("bias", vec![*units], ParamKind::Bias, start));
+                }
+                all
+            }
+            Self::BatchNorm { affine: both, .. } => {
+                let mut all = affine(*both);
+                all.push(vector("running_mean", ParamKind::Norm, 0.0).kept());
+                all.push(vector("running_var", ParamKind::Norm, 1.0).kept());
+                all
+            }
+            Self::LayerNorm { affine: both, .. } => affine(*both),
+            Self::RmsNorm { affine: one, .. } => {
+                affine(*one).into_iter().filter(|parameter| parameter.name == "weight").collect()
+            }
+            Self::Scale { bias } => {
+                let mut all = vec![vector("weight", ParamKind::Norm, 1.0)];
+                all.extend(bias.then(|| vector("bias", ParamKind::Bias, 0.0)));
+                all
+            }
+            Self::Fourier { frequencies, sigma, learned } => {
+                let (shape, start) = (vec![*frequencies, inputs], Start::Normal(*sigma));
+                let weight = of("weight", shape, ParamKind::Weight, start);
+                vec![if *learned { weight } else { weight.kept() }]
+            }
+            Self::Prelu { per_column, start } => {
+                let columns = if *per_column { inputs } else { 1 };
+                let start = Start::Constant(*start);
+                vec![of("weight", vec![columns], ParamKind::Other, start)]
+            }
+            Self::Embedding(tables) => {
+                let table = |(place, table): (usize, &Table)| {
+                    let shape = vec![table.vocabulary, table.dimension];
+                    of("weight", shape, ParamKind::Embedding, Start::Normal(1.0)).below(place)
+                };
+                tables.iter().enumerate().map(table).collect()
+            }
+            Self::Custom(custom) => {
+                let numbered = (1..).zip(custom.start());
+                numbered
+                    .map(|(index, &start)| vector(&format!("x{index}"), ParamKind::Other, start))
+                    .collect()
+            }
+            Self::Residual(inner) => inner.parameters(inputs)?,
+            Self::Branches(branches) => {
+                let mut all = Vec::new();
+                for (place, branch) in branches.iter().enumerate() {
+                    let inside = branch.parameters(inputs)?.into_iter();
+                    all.extend(inside.map(|parameter| parameter.below(place)));
+                }
+                all
+            }
+            Self::Activation(_)
+            | Self::Dropout { .. }
+            | Self::Gated(_)
+            | Self::Softmax
+            | Self::LogSoftmax => vec![],
+        })
+    }
+}

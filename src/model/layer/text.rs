@@ -1,0 +1,448 @@
+//! Layers as texts: `dense(64), batch_norm, relu, residual(dense(64), relu), dense`.
+//!
+//! In: a text, and what it leaves open. Out: a [`Sequential`]; back by `Display`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::{Custom, Gate, Layer, Table, VOCABULARY};
+use crate::error::{Error, Result};
+use crate::model::{Activation, Init, Sequential};
+
+/// Longest text.
+const MOST_BYTES: usize = 1 << 16;
+/// Deepest nesting of layers in layers.
+const MOST_DEPTH: usize = 16;
+
+/// What a text of layers may leave open.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reading<'a> {
+    /// Units of a `dense` without any, outside of other layers: what the task needs.
+    pub outputs: Option<usize>,
+    /// Names of the input's columns, by which embeddings may call them.
+    pub columns: &'a [String],
+    /// How weights start where the text does not say.
+    pub init: Init,
+}
+
+impl Reading<'_> {
+    /// Reads layers between commas.
+    ///
+    /// # Errors
+    /// If a layer or an argument is unknown or wrong; the message lists the known ones.
+    pub fn layers(&self, text: &str) -> Result<Sequential> {
+        self.inside(text, 0).map_err(|problem| Error::setting("--layers", problem))
+    }
+
+    fn inside(&self, text: &str, depth: usize) -> Result<Sequential, String> {
+        if text.len() > MOST_BYTES || depth > MOST_DEPTH {
+            return Err(format!(
+                "more than {MOST_BYTES} bytes, or nested more than {MOST_DEPTH} deep"
+            ));
+        }
+        let items = split(text)?;
+        let mut model = Sequential::new();
+        for item in items {
+            for layer in self.item(item, depth)? {
+                model = model.layer(layer);
+            }
+        }
+        Ok(model)
+    }
+
+    /// A layer; a gated unit with units is two.
+    fn item(&self, item: &str, depth: usize) -> Result<Vec<Layer>, String> {
+        let (name, body) = match item.split_once('(') {
+            None => (item, None),
+            Some((name, rest)) => {
+                let body = rest.strip_suffix(')');
+                (name, Some(body.ok_or_else(|| format!("\"{item}\" does not end with ')'"))?))
+            }
+        };
+        let name = name.trim().to_ascii_lowercase().replace('-', "_");
+        let body = body.unwrap_or("");
+        match name.as_str() {
+            "residual" => return Ok(vec![Layer::Residual(self.inside(body, depth + 1)?)]),
+            "branches" => return Ok(vec![self.branches(body, depth + 1)?]),
+            _ => {}
+        }
+        let mut args = Args::of(&name, body)?;
+        let gate = Gate::ALL.into_iter().find(|gate| gate.name() == name);
+        let mut layers = Vec::new();
+        let layer = match name.as_str() {
+            "dense" => {
+                let units = args.take("units", "a whole number")?;
+                let open = self.outputs.filter(|_| depth == 0);
+                let units = units.or(open).ok_or_else(|| {
+                    "dense without units; only the network's last one may leave them to the task"
+                        .to_string()
+                })?;
+                args.dense(units, self.init)?
+            }
+            "dropout" => Layer::Dropout { rate: args.take("rate", "a number")?.unwrap_or(0.5) },
+            "batch_norm" => Layer::BatchNorm {
+                eps: args.take("eps", "a number")?.unwrap_or(1e-5),
+                momentum: args.take("momentum", "a number")?.unwrap_or(0.1),
+                affine: args.take("affine", "true or false")?.unwrap_or(true),
+            },
+            "layer_norm" => Layer::LayerNorm {
+                eps: args.take("eps", "a number")?.unwrap_or(1e-5),
+                affine: args.take("affine", "true or false")?.unwrap_or(true),
+            },
+            "rms_norm" => Layer::RmsNorm {
+                eps: args.take("eps", "a number")?,
+                affine: args.take("affine", "true or false")?.unwrap_or(true),
+            },
+            "scale" => Layer::Scale { bias: args.take("bias", "true or false")?.unwrap_or(true) },
+            "fourier" => Layer::Fourier {
+                frequencies: args
+                    .take("frequencies", "a whole number")?
+                    .ok_or("fourier without frequencies; write how many, such as fourier(16)")?,
+                sigma: args.take("sigma", "a number")?.unwrap_or(1.0),
+                learned: args.take("learned", "true or false")?.unwrap_or(false),
+            },
+            "prelu" => Layer::Prelu {
+                per_column: args.take("per_column", "true or false")?.unwrap_or(false),
+                start: args.take("start", "a number")?.unwrap_or(0.25),
+            },
+            "softmax" => Layer::Softmax,
+            "log_softmax" => Layer::LogSoftmax,
+            "embedding" => Layer::Embedding(self.tables(&mut args)?),
+            "custom" => Layer::Custom(args.custom()?),
+            _ => match gate {
+                Some(gate) => {
+                    let units: Option<usize> = args.take("units", "a whole number")?;
+                    let double = units.map(|units| units.saturating_mul(2));
+                    layers.extend(double.map(|units| Layer::dense_from(units, self.init)));
+                    Layer::Gated(gate)
+                }
+                None => {
+                    let activation = item.parse().map_err(|_| unknown(item))?;
+                    return Ok(vec![Layer::Activation(activation)]);
+                }
+            },
+        };
+        args.end()?;
+        layers.push(layer);
+        Ok(layers)
+    }
+
+    fn branches(&self, body: &str, depth: usize) -> Result<Layer, String> {
+        let branch = |item: &str| {
+            let inner = item.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+            let inner = inner.ok_or_else(|| {
+                format!("\"{item}\" in branches is no stack; write branches((dense(8), relu), (identity))")
+            })?;
+            self.inside(inner, depth)
+        };
+        let branches: Result<Vec<_>, String> = split(body)?.into_iter().map(branch).collect();
+        Ok(Layer::Branches(branches?))
+    }
+
+    fn tables(&self, args: &mut Args<'_>) -> Result<Vec<Table>, String> {
+        let table = |(key, value): (&str, &str)| {
+            let column = self.columns.iter().position(|name| name == key);
+            let column = column.or_else(|| key.parse().ok()).ok_or_else(|| {
+                let known = match self.columns {
+                    [] => String::new(),
+                    names => format!(", or a name of {}", names.join(", ")),
+                };
+                format!("\"{key}\" in embedding is no column; give its number, from 0{known}")
+            })?;
+            let sizes = value.split_once('x').and_then(|(vocabulary, dimension)| {
+                Some((vocabulary.trim().parse().ok()?, dimension.trim().parse().ok()?))
+            });
+            let (vocabulary, dimension) = sizes.ok_or_else(|| {
+                format!(
+                    "\"{value}\" for column {key} is no table; write rows and columns such as 12x4"
+                )
+            })?;
+            Ok(Table { column, vocabulary, dimension })
+        };
+        if let Some(text) = args.positional.first() {
+            return Err(format!(
+                "\"{text}\" in embedding is no table; write a column with the table's rows and columns, such as 0=12x4"
+            ));
+        }
+        args.named.drain(..).map(table).collect()
+    }
+}
+
+/// The arguments of a layer.
+struct Args<'a> {
+    layer: &'a str,
+    positional: Vec<&'a str>,
+    named: Vec<(&'a str, &'a str)>,
+    /// What was asked for, for the message about others.
+    known: Vec<&'static str>,
+}
+
+impl<'a> Args<'a> {
+    fn of(layer: &'a str, body: &'a str) -> Result<Self, String> {
+        let mut args = Self { layer, positional: vec![], named: vec![], known: vec![] };
+        if body.trim().is_empty() {
+            return Ok(args);
+        }
+        for part in split(body)? {
+            match key(part) {
+                Some((key, value)) => args.named.push((key, value)),
+                None => args.positional.push(part),
+            }
+        }
+        Ok(args)
+    }
+
+    /// An argument by its name, or the first of those without.
+    fn take<T: FromStr>(&mut self, name: &'static str, wanted: &str) -> Result<Option<T>, String> {
+        self.known.push(name);
+        let place = self.named.iter().position(|(key, _)| key.replace('-', "_") == name);
+        let text = match place {
+            Some(place) => self.named.remove(place).1,
+            None if self.positional.is_empty() => return Ok(None),
+            None => self.positional.remove(0),
+        };
+        let layer = self.layer;
+        let problem = || format!("{name} of {layer} is \"{text}\", but it must be {wanted}");
+        text.parse().map(Some).map_err(|_| problem())
+    }
+
+    fn dense(&mut self, units: usize, init: Init) -> Result<Layer, String> {
+        let bias = self.take("bias", "true or false")?.unwrap_or(true);
+        self.known.push("init");
+        let place = self.named.iter().position(|(key, _)| *key == "init");
+        let init = match place.map(|place| self.named.remove(place).1) {
+            // Its own message names an option.
+            Some(text) => text.parse().map_err(|error: Error| match error {
+                Error::Setting { problem, .. } => format!("init of dense: {problem}"),
+                other => other.to_string(),
+            })?,
+            None => init,
+        };
+        let ntk = self.take("ntk", "true or false")?.unwrap_or(init == Init::Ntk);
+        Ok(Layer::Dense { units, bias, init, ntk })
+    }
+
+    fn custom(&mut self) -> Result<Custom, String> {
+        let mut texts = std::mem::take(&mut self.positional).into_iter();
+        let f = texts.next().ok_or("custom without an expression; write custom(x * x1, 1)")?;
+        let number = |text: &str| {
+            text.parse().map_err(|_| format!("\"{text}\" in custom is no number to start with"))
+        };
+        let start: Result<Vec<f64>, String> = texts.map(number).collect();
+        Custom::new(f, &start?).map_err(|problem| format!("custom: {problem}"))
+    }
+
+    /// Refuses what was not asked for.
+    fn end(self) -> Result<(), String> {
+        let left = self.named.first().map(|(key, _)| *key).or(self.positional.first().copied());
+        let Some(left) = left else { return Ok(()) };
+        let known = match self.known[..] {
+            [] => "it has none".to_string(),
+            _ => format!("known: {}", self.known.join(", ")),
+        };
+        Err(format!("unknown argument \"{left}\" of {}; {known}", self.layer))
+    }
+}
+
+/// Parts between commas that stand in no parentheses.
+fn split(text: &str) -> Result<Vec<&str>, String> {
+    let (mut depth, mut from, mut parts) = (0_usize, 0, Vec::new());
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => {
+                depth = depth
+                    .checked_sub(1)
+                    .ok_or_else(|| format!("\"{text}\" closes a parenthesis too many"))?;
+            }
+            ',' if depth == 0 => {
+                parts.push(text[from..at].trim());
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    if depth > 0 {
+        return Err(format!("\"{text}\" leaves a parenthesis open"));
+    }
+    parts.push(text[from..].trim());
+    match parts.iter().position(|part| part.is_empty()) {
+        Some(index) => Err(format!("nothing stands at place {index} of \"{text}\"")),
+        None => Ok(parts),
+    }
+}
+
+/// `key=value`, if it is that and no comparison.
+fn key(part: &str) -> Option<(&str, &str)> {
+    let (key, value) = part.split_once('=')?;
+    let plain = |c: char| c.is_alphanumeric() || "_- .#%/:".contains(c);
+    let fits = !key.trim().is_empty() && key.chars().all(plain) && !value.starts_with('=');
+    fits.then(|| (key.trim(), value.trim()))
+}
+
+fn unknown(item: &str) -> String {
+    let names = VOCABULARY.iter().map(|entry| entry.name);
+    let known: Vec<_> = names.chain(Activation::ALL.iter().map(|act| act.name())).collect();
+    format!("unknown layer \"{item}\"; known: {}", known.join(", "))
+}
+
+impl FromStr for Sequential {
+    type Err = Error;
+
+    /// Reads layers between commas; all sizes must be there, and columns are numbers.
+    fn from_str(text: &str) -> Result<Self> {
+        Reading::default().layers(text)
+    }
+}
+
+impl fmt::Display for Sequential {
+    /// The text that [`Sequential::from_str`] reads.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, layer) in self.layers().iter().enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            write!(f, "{comma}{layer}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut args: Vec<String> = Vec::new();
+        match self {
+            // Its own text may have arguments.
+            Self::Activation(activation) => return write!(f, "{activation}"),
+            Self::Dense { units, bias, init, ntk } => {
+                args.push(units.to_string());
+                args.extend((!bias).then(|| "bias=false".to_string()));
+                args.extend((*init != Init::default()).then(|| format!("init={init}")));
+                let usual = *init == Init::Ntk;
+                args.extend((*ntk != usual).then(|| format!("ntk={ntk}")));
+            }
+            Self::Dropout { rate } => args.push(rate.to_string()),
+            Self::BatchNorm { eps, momentum, affine } => {
+                args.extend((*eps != 1e-5).then(|| format!("eps={eps}")));
+                args.extend((*momentum != 0.1).then(|| format!("momentum={momentum}")));
+                args.extend((!affine).then(|| "affine=false".to_string()));
+            }
+            Self::LayerNorm { eps, affine } => {
+                args.extend((*eps != 1e-5).then(|| format!("eps={eps}")));
+                args.extend((!affine).then(|| "affine=false".to_string()));
+            }
+            Self::RmsNorm { eps, affine } => {
+                args.extend(eps.map(|eps| format!("eps={eps}")));
+                args.extend((!affine).then(|| "affine=false".to_string()));
+            }
+            Self::Residual(inner) => args.push(inner.to_string()),
+            Self::Branches(branches) => {
+                args.extend(branches.iter().map(|branch| format!("({branch})")));
+            }
+            Self::Embedding(tables) => {
+                let text = |it: &Table| format!("{}={}x{}", it.column, it.vocabulary, it.dimension);
+                args.extend(tables.iter().map(text));
+            }
+            Self::Scale { bias } => args.extend((!bias).then(|| "bias=false".to_string())),
+            Self::Fourier { frequencies, sigma, learned } => {
+                args.push(frequencies.to_string());
+                args.extend((*sigma != 1.0).then(|| format!("sigma={sigma}")));
+                args.extend(learned.then(|| "learned=true".to_string()));
+            }
+            Self::Prelu { per_column, start } => {
+                args.extend(per_column.then(|| "per_column=true".to_string()));
+                args.extend((*start != 0.25).then(|| format!("start={start}")));
+            }
+            Self::Custom(custom) => {
+                args.push(custom.expr().to_string());
+                args.extend(custom.start().iter().map(f64::to_string));
+            }
+            Self::Gated(_) | Self::Softmax | Self::LogSoftmax => {}
+        }
+        f.write_str(self.name())?;
+        if args.is_empty() { Ok(()) } else { write!(f, "({})", args.join(", ")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: &str = "embedding(2=7x3, 0=4x2), dense(64, bias=false, init=xavier-normal, ntk=true), batch_norm, \
+                       batch_norm(eps=0.001, momentum=0.2, affine=false), relu, dropout(0.1), layer_norm, \
+                       layer_norm(eps=0.01, affine=false), rms_norm, rms_norm(eps=0.1, affine=false), \
+                       residual(dense(64), gelu), branches((dense(4), tanh), (identity)), scale, scale(bias=false), \
+                       fourier(8, sigma=2.5, learned=true), prelu, prelu(per_column=true, start=0.1), glu, swiglu, \
+                       geglu, custom(x + sin(x1 * x) / x2, 1, 0.5), dense(4), softmax, log_softmax";
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let model: Sequential = ALL.parse().unwrap();
+        assert_eq!(model.to_string(), ALL);
+        let json = serde_json::to_string(&model).unwrap();
+        assert_eq!(serde_json::from_str::<Sequential>(&json).unwrap(), model);
+    }
+
+    #[test]
+    fn the_vocabulary_lists_just_what_can_be_read() {
+        let model: Sequential = ALL.parse().unwrap();
+        let layers = model.layers().iter().filter(|it| !matches!(it, Layer::Activation(_)));
+        let names: std::collections::BTreeSet<_> = layers.map(Layer::name).collect();
+        let listed: std::collections::BTreeSet<_> = VOCABULARY.iter().map(|it| it.name).collect();
+        assert_eq!(names, listed);
+        assert_eq!(listed.len(), VOCABULARY.len());
+    }
+
+    #[test]
+    fn arguments_have_names_or_places() {
+        let read = |text: &str| text.parse::<Sequential>().unwrap();
+        assert_eq!(read("dense(units=3)"), read(" Dense( 3 ) "));
+        assert_eq!(read("batch-norm(0.001)"), read("batch_norm(eps=0.001)"));
+        assert_eq!(read("swiglu(3)"), Sequential::new().dense_gated(3, Gate::Swiglu));
+        assert_eq!(read("dropout"), read("dropout(0.5)"));
+    }
+
+    #[test]
+    fn what_is_left_open_is_filled_in() {
+        let columns = ["size".to_string(), "colour".to_string()];
+        let init = Init::XavierUniform { gain: 1.0 };
+        let reading = Reading { outputs: Some(3), columns: &columns, init };
+        let model = reading.layers("embedding(colour=5x2), dense(8), dense").unwrap();
+        let want = "embedding(1=5x2), dense(8, init=xavier-uniform), dense(3, init=xavier-uniform)";
+        assert_eq!(model.to_string(), want);
+        let said = reading.layers("embedding(shape=5x2)").unwrap_err().to_string();
+        assert!(said.contains("size, colour"), "{said}");
+        assert!(reading.layers("residual(dense)").is_err());
+        let ntk =
+            Reading { init: Init::Ntk, ..reading }.layers("dense, dense(2, ntk=false)").unwrap();
+        assert_eq!(ntk.to_string(), "dense(3, init=ntk), dense(2, init=ntk, ntk=false)");
+    }
+
+    #[test]
+    fn wrong_texts_say_what_is_known() {
+        for (text, part) in [
+            ("", "nothing stands at place 0"),
+            ("dense(3),,relu", "nothing stands at place 1"),
+            ("dense(3", "leaves a parenthesis open"),
+            ("dense(3))", "closes a parenthesis too many"),
+            ("dens(3)", "unknown layer \"dens(3)\"; known: dense, dropout, batch_norm"),
+            (
+                "dense(3, width=2)",
+                "unknown argument \"width\" of dense; known: units, bias, init, ntk",
+            ),
+            ("dense(-3)", "units of dense is \"-3\", but it must be a whole number"),
+            ("dense(3, init=ones)", "init of dense: unknown scheme \"ones\""),
+            ("softmax(2)", "unknown argument \"2\" of softmax; it has none"),
+            ("dense", "dense without units"),
+            ("fourier", "fourier(16)"),
+            ("branches(dense(3))", "branches((dense(8), relu), (identity))"),
+            ("embedding(0=12)", "such as 12x4"),
+            ("embedding(5)", "0=12x4"),
+            ("custom(x +, 1)", "custom: "),
+            ("custom", "custom(x * x1, 1)"),
+        ] {
+            let said = text.parse::<Sequential>().unwrap_err().to_string();
+            assert!(said.starts_with("--layers: ") && said.contains(part), "{text}: {said}");
+        }
+        let deep = "residual(".repeat(40) + "relu" + &")".repeat(40);
+        assert!(deep.parse::<Sequential>().unwrap_err().to_string().contains("16 deep"));
+    }
+}

@@ -1,0 +1,351 @@
+//! [`Sequential`]: layers in the order in which data passes through them.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::layer::Parameter;
+use super::{Activation, Custom, Gate, Init, Layer, ParamLayout, Table};
+use crate::error::{Error, Result};
+use crate::shape::bytes_text;
+
+/// A multi-layer perceptron: plain data, to be printed, compared and stored.
+///
+/// ```
+/// use wgrad::model::Sequential;
+/// let model = Sequential::new().dense(32).relu().dense(3);
+/// assert_eq!(model.layout(4).unwrap().count(), 4 * 32 + 32 + 32 * 3 + 3);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sequential {
+    layers: Vec<Layer>,
+}
+
+/// A layer with its sizes known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerShape {
+    /// The layer.
+    pub layer: Layer,
+    /// Columns going in.
+    pub inputs: usize,
+    /// Columns coming out.
+    pub outputs: usize,
+}
+
+impl Sequential {
+    /// A network without layers, to which layers are added.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a dense layer with bias and PyTorch's initialisation.
+    pub fn dense(self, units: usize) -> Self {
+        self.layer(Layer::dense(units))
+    }
+
+    /// Adds a dense layer without bias.
+    pub fn dense_without_bias(self, units: usize) -> Self {
+        self.layer(Layer::Dense { units, bias: false, init: Init::default(), ntk: false })
+    }
+
+    /// Adds any layer.
+    pub fn layer(mut self, layer: Layer) -> Self {
+        self.layers.push(layer);
+        self
+    }
+
+    /// Adds an activation.
+    pub fn activation(self, activation: Activation) -> Self {
+        self.layer(Layer::Activation(activation))
+    }
+
+    /// Adds a rectified linear unit.
+    pub fn relu(self) -> Self {
+        self.activation(Activation::Relu)
+    }
+
+    /// Adds a hyperbolic tangent.
+    pub fn tanh(self) -> Self {
+        self.activation(Activation::Tanh)
+    }
+
+    /// Adds dropout of this share of elements.
+    pub fn dropout(self, rate: f64) -> Self {
+        self.layer(Layer::Dropout { rate })
+    }
+
+    /// Adds a batch norm with PyTorch's settings.
+    pub fn batch_norm(self) -> Self {
+        self.layer(Layer::batch_norm())
+    }
+
+    /// Adds a layer norm with PyTorch's settings.
+    pub fn layer_norm(self) -> Self {
+        self.layer(Layer::layer_norm())
+    }
+
+    /// Adds an RMS norm with PyTorch's settings.
+    pub fn rms_norm(self) -> Self {
+        self.layer(Layer::rms_norm())
+    }
+
+    /// Adds x + f(x) with these layers as f.
+    pub fn residual(self, inner: Self) -> Self {
+        self.layer(Layer::Residual(inner))
+    }
+
+    /// Adds stacks of layers for the same x, whose outputs stand side by side.
+    pub fn branches(self, branches: impl IntoIterator<Item = Self>) -> Self {
+        self.layer(Layer::Branches(branches.into_iter().collect()))
+    }
+
+    /// Adds tables for columns with whole numbers; only as first layer.
+    pub fn embedding(self, tables: impl IntoIterator<Item = Table>) -> Self {
+        self.layer(Layer::Embedding(tables.into_iter().collect()))
+    }
+
+    /// Adds a learned factor and summand for each column.
+    pub fn scale(self) -> Self {
+        self.layer(Layer::Scale { bias: true })
+    }
+
+    /// Adds cosines and sines of this many random frequencies, which stay as they are.
+    pub fn fourier(self, frequencies: usize, sigma: f64) -> Self {
+        self.layer(Layer::Fourier { frequencies, sigma, learned: false })
+    }
+
+    /// Adds a rectifier that learns one slope for negative numbers.
+    pub fn prelu(self) -> Self {
+        self.layer(Layer::Prelu { per_column: false, start: 0.25 })
+    }
+
+    /// Adds a gated unit, which halves the columns.
+    pub fn gated(self, gate: Gate) -> Self {
+        self.layer(Layer::Gated(gate))
+    }
+
+    /// Adds a dense layer of twice as many units and a gated unit, so that `units` come out.
+    pub fn dense_gated(self, units: usize, gate: Gate) -> Self {
+        self.dense(units.saturating_mul(2)).gated(gate)
+    }
+
+    /// Adds a layer of the caller's own.
+    pub fn custom(self, custom: Custom) -> Self {
+        self.layer(Layer::Custom(custom))
+    }
+
+    /// Hidden dense layers of these sizes with an activation after each, then a dense output layer.
+    pub fn mlp(hidden: &[usize], activation: Activation, outputs: usize, init: Init) -> Self {
+        let dense = |units| Layer::dense_from(units, init);
+        hidden
+            .iter()
+            .fold(Self::new(), |model, &units| model.layer(dense(units)).activation(activation))
+            .layer(dense(outputs))
+    }
+
+    /// The layers, first to last.
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// Sizes of every layer for inputs of so many columns.
+    ///
+    /// # Errors
+    /// If there is no layer, or a size is zero.
+    pub fn shapes(&self, inputs: usize) -> Result<Vec<LayerShape>> {
+        if self.layers.is_empty() {
+            return Err(Error::shape("model", "it has no layers; add at least one dense layer"));
+        }
+        if inputs == 0 {
+            return Err(Error::shape("model", "it gets 0 input columns; at least 1 is needed"));
+        }
+        let mut width = inputs;
+        let mut shapes = Vec::with_capacity(self.layers.len());
+        for (index, layer) in self.layers.iter().enumerate() {
+            let place = || format!("layer {index} ({})", layer.name());
+            if index > 0 && matches!(layer, Layer::Embedding(_)) {
+                return Err(Error::shape(place(), "it must be the network's first layer"));
+            }
+            let outputs = layer.outputs(width).map_err(|problem| Error::shape(place(), problem))?;
+            shapes.push(LayerShape { layer: layer.clone(), inputs: width, outputs });
+            width = outputs;
+        }
+        Ok(shapes)
+    }
+
+    /// Columns that come out for inputs of so many columns.
+    ///
+    /// # Errors
+    /// As [`Self::shapes`].
+    pub fn outputs(&self, inputs: usize) -> Result<usize> {
+        Ok(self.shapes(inputs)?.last().map_or(inputs, |shape| shape.outputs))
+    }
+
+    /// The parameters, in layer order, named by the layers' places.
+    pub(super) fn parameters(&self, inputs: usize) -> Result<Vec<Parameter>> {
+        let mut all = Vec::new();
+        for (place, shape) in self.shapes(inputs)?.into_iter().enumerate() {
+            let inside = shape.layer.parameters(shape.inputs)?.into_iter();
+            all.extend(inside.map(|parameter| parameter.below(place)));
+        }
+        Ok(all)
+    }
+
+    /// The input's columns that hold numbers of tables' rows, with those tables.
+    pub fn tables(&self) -> &[Table] {
+        match self.layers.first() {
+            Some(Layer::Embedding(tables)) => tables,
+            _ => &[],
+        }
+    }
+
+    /// Columns of the widest value inside, for inputs of so many.
+    ///
+    /// # Errors
+    /// As [`Self::shapes`].
+    pub fn widest(&self, inputs: usize) -> Result<usize> {
+        let mut widest = inputs;
+        for shape in self.shapes(inputs)? {
+            let inside = match &shape.layer {
+                Layer::Residual(inner) => inner.widest(shape.inputs)?,
+                Layer::Branches(branches) => {
+                    let all = branches.iter().map(|branch| branch.widest(shape.inputs));
+                    all.collect::<Result<Vec<_>>>()?.into_iter().max().unwrap_or(0)
+                }
+                _ => 0,
+            };
+            widest = widest.max(inside).max(shape.outputs);
+        }
+        Ok(widest)
+    }
+
+    /// Where each parameter lies in the arena.
+    ///
+    /// # Errors
+    /// As [`Self::shapes`], or if the parameters are too many to count.
+    pub fn layout(&self, inputs: usize) -> Result<ParamLayout> {
+        ParamLayout::of(&self.parameters(inputs)?)
+    }
+
+    /// A table of layers, shapes, parameters and bytes.
+    ///
+    /// # Errors
+    /// As [`Self::layout`].
+    pub fn summary(&self, inputs: usize) -> Result<Summary> {
+        let parameters = self.layout(inputs)?.count();
+        Ok(Summary { shapes: self.shapes(inputs)?, parameters })
+    }
+}
+
+/// What [`Sequential::summary`] prints.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    shapes: Vec<LayerShape>,
+    parameters: usize,
+}
+
+impl Summary {
+    /// Trainable numbers in all.
+    pub fn parameters(&self) -> usize {
+        self.parameters
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<3} {:<11} {:>16} {:>12}", "", "layer", "shape", "parameters")?;
+        rows(f, &self.shapes, "")?;
+        write!(f, "{} parameters, {}", self.parameters, bytes_text(4 * self.parameters as u64))
+    }
+}
+
+/// A row for each layer, and below it those of the layers inside, whose parameters it counts too.
+fn rows(f: &mut fmt::Formatter<'_>, shapes: &[LayerShape], place: &str) -> fmt::Result {
+    for (index, shape) in shapes.iter().enumerate() {
+        let inside = |model: &Sequential| model.shapes(shape.inputs).map_err(|_| fmt::Error);
+        let parameters = shape.layer.parameters(shape.inputs).map_err(|_| fmt::Error)?;
+        let count: usize = parameters
+            .iter()
+            .filter(|parameter| parameter.trainable)
+            .map(|parameter| parameter.shape.iter().product::<usize>())
+            .sum();
+        let (name, sizes) = (shape.layer.name(), format!("{} -> {}", shape.inputs, shape.outputs));
+        let place = format!("{place}{index}");
+        writeln!(f, "{place:<3} {name:<11} {sizes:>16} {count:>12}")?;
+        match &shape.layer {
+            Layer::Residual(inner) => rows(f, &inside(inner)?, &format!("{place}."))?,
+            Layer::Branches(branches) => {
+                for (branch, inner) in branches.iter().enumerate() {
+                    rows(f, &inside(inner)?, &format!("{place}.{branch}."))?;
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_follow_the_layers() {
+        let model = Sequential::mlp(&[128, 64], Activation::Relu, 10, Init::Pytorch);
+        let widths: Vec<_> =
+            model.shapes(64).unwrap().iter().map(|s| (s.inputs, s.outputs)).collect();
+        assert_eq!(widths, [(64, 128), (128, 128), (128, 64), (64, 64), (64, 10)]);
+        assert_eq!(model.outputs(64).unwrap(), 10);
+    }
+
+    #[test]
+    fn impossible_models_are_errors() {
+        assert!(Sequential::new().shapes(3).is_err());
+        assert!(Sequential::new().dense(0).shapes(3).unwrap_err().to_string().contains("layer 0"));
+        assert!(Sequential::new().dense(2).shapes(0).is_err());
+        assert!(Sequential::new().dense(usize::MAX).layout(3).is_err());
+    }
+
+    #[test]
+    fn summary_lists_layers_and_counts() {
+        let text =
+            Sequential::new().dense(3).relu().dense_without_bias(2).summary(4).unwrap().to_string();
+        assert!(text.contains("4 -> 3") && text.contains("relu"), "{text}");
+        assert!(text.ends_with("21 parameters, 84 B"), "{text}");
+    }
+
+    #[test]
+    fn summary_lists_layers_inside_others() {
+        let inner = Sequential::new().dense(4).batch_norm();
+        let model =
+            Sequential::new().residual(inner.clone()).branches([inner, Sequential::new().tanh()]);
+        let text = model.summary(4).unwrap().to_string();
+        for row in [
+            "0   residual              4 -> 4           28",
+            "0.1 batch_norm",
+            "1.0.0 dense",
+            "1.1.0 tanh",
+        ] {
+            assert!(text.contains(row), "{row}: {text}");
+        }
+        // Running statistics are no parameters that learn.
+        assert!(text.ends_with("56 parameters, 224 B"), "{text}");
+    }
+
+    #[test]
+    fn models_of_earlier_versions_are_read() {
+        let old = r#"[{"dense":{"units":3,"bias":true,"init":"pytorch"}},{"activation":"relu"}]"#;
+        let model: Sequential = serde_json::from_str(old).unwrap();
+        assert_eq!(model, Sequential::new().dense(3).relu());
+        assert_eq!(serde_json::to_string(&model).unwrap(), old);
+    }
+
+    #[test]
+    fn a_model_survives_json() {
+        let model =
+            Sequential::new().dense(3).activation(Activation::LeakyRelu).dense_without_bias(2);
+        let text = serde_json::to_string(&model).unwrap();
+        assert_eq!(serde_json::from_str::<Sequential>(&text).unwrap(), model);
+    }
+}

@@ -1,0 +1,74 @@
+//! Columns of whole numbers that name rows of an embedding's tables.
+//!
+//! In: rows as they stand in a table. Out: nothing, or the place of the first number that names no row.
+//! Absent on purpose: devices, which take what is here for granted.
+
+use crate::data::{Dataset, Schema};
+use crate::error::{Error, Result};
+use crate::model::Table;
+
+/// Checks rows `[rows, features]`; `place` says where one of them stands.
+///
+/// # Errors
+/// If a number is not whole, negative, or beyond its table.
+pub(crate) fn check_ids(
+    tables: &[Table],
+    x: &[f32],
+    schema: &Schema,
+    place: impl Fn(usize) -> String,
+) -> Result<()> {
+    let columns = schema.features.len();
+    for table in tables {
+        let name = schema.features.get(table.column).map_or("", String::as_str);
+        #[expect(clippy::cast_precision_loss, reason = "tables have at most 2^24 rows")]
+        let fits =
+            |value: f32| value.fract() == 0.0 && value >= 0.0 && value < table.vocabulary as f32;
+        let values = x.iter().skip(table.column).step_by(columns.max(1));
+        if let Some((row, value)) = values.enumerate().find(|(_, value)| !fits(**value)) {
+            let problem = format!(
+                "{value} in column `{name}`, but it must be a whole number from 0 to {}, a row of the embedding's table; correct it, \
+                 or make the table larger",
+                table.vocabulary - 1
+            );
+            return Err(Error::table(place(row), problem));
+        }
+    }
+    Ok(())
+}
+
+/// Checks a data set; rows are counted from 1, as they stand in it.
+///
+/// # Errors
+/// As [`check_ids`].
+pub(crate) fn check_dataset(tables: &[Table], data: &Dataset, part: &str) -> Result<()> {
+    let place = |row: usize| format!("{}{part}: row {}", data.source(), row + 1);
+    check_ids(tables, data.x(), data.schema(), place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Targets;
+
+    #[test]
+    fn numbers_that_name_no_row_are_told_with_their_place() {
+        let tables = [Table { column: 1, vocabulary: 3, dimension: 2 }];
+        let checked = |ids: [f32; 3]| {
+            let x = [7.5, ids[0], -1.0, ids[1], 0.0, ids[2]];
+            let data = Dataset::from_arrays(&x, 2, Targets::Numbers(vec![0.0; 3])).unwrap();
+            check_dataset(&tables, &data, "")
+        };
+        assert!(checked([0.0, 2.0, 1.0]).is_ok());
+        for (ids, part) in [
+            (
+                [0.0, 1.0, 3.0],
+                "arrays: row 3: 3 in column `x1`, but it must be a whole number from 0 to 2",
+            ),
+            ([0.5, 9.0, 0.0], "arrays: row 1: 0.5"),
+            ([0.0, -1.0, 0.0], "arrays: row 2: -1"),
+        ] {
+            let said = checked(ids).unwrap_err().to_string();
+            assert!(said.contains(part), "{said}");
+        }
+    }
+}
