@@ -75,7 +75,15 @@ pub enum Error {
         /// What to do.
         remedy: String,
     },
-    /// The device failed: validation, out of memory, lost.
+    /// The device has not the memory that was asked for.
+    #[error("{adapter}: {problem}")]
+    OutOfMemory {
+        /// The adapter's name.
+        adapter: String,
+        /// What to do.
+        problem: String,
+    },
+    /// The device failed: validation, lost.
     #[error("{adapter}: {problem}")]
     Device {
         /// The adapter's name.

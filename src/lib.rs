@@ -26,6 +26,8 @@ pub mod shape;
 
 pub mod random;
 
+pub mod checksum;
+
 pub mod vocabulary;
 
 pub mod expr;

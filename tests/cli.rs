@@ -139,7 +139,16 @@ fn a_classification_leaves_a_whole_run() {
     let mut files: Vec<_> =
         fs::read_dir(place.path("runs/d")).unwrap().map(|e| e.unwrap().file_name()).collect();
     files.sort();
-    assert_eq!(files, ["config.toml", "history.csv", "metrics.json", "model.safetensors"]);
+    // The one of the epoch before, if there was time to write it.
+    files.retain(|name| name != "checkpoint.1.safetensors");
+    let want = [
+        "checkpoint.safetensors",
+        "config.toml",
+        "history.csv",
+        "metrics.json",
+        "model.safetensors",
+    ];
+    assert_eq!(files, want);
     let history = fs::read_to_string(place.path("runs/d/history.csv")).unwrap();
     let lines: Vec<_> = history.lines().collect();
     assert_eq!(

@@ -5,10 +5,11 @@
 use std::path::{Path, PathBuf};
 
 /// A file under `src/<m>/`, or `src/<m>.rs`, may name only modules that appear at or before `<m>`.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "error",
     "shape",
     "random",
+    "checksum",
     "vocabulary",
     "expr",
     "data",

@@ -492,7 +492,7 @@ fn every_plan_keeps_its_promises() {
 }
 
 #[test]
-fn biases_and_activations_cost_no_dispatch() {
+fn biases_activations_and_dropout_cost_no_dispatch() {
     let kernels = |model: &Sequential| -> Vec<&str> {
         let sizes = Sizes { batch: 8, train_rows: 8, eval_batch: 0, eval_rows: 0 };
         plan(model, 4, Loss::Mse, SGD, sizes)
@@ -505,5 +505,7 @@ fn biases_and_activations_cost_no_dispatch() {
     for act in Activation::ALL {
         let full = Sequential::new().dense(5).activation(act).dense(3);
         assert_eq!(kernels(&full), kernels(&bare), "{act}");
+        let thinned = Sequential::new().dense(5).activation(act).dropout(0.3).dense(3);
+        assert_eq!(kernels(&thinned), kernels(&bare), "{act} with dropout");
     }
 }

@@ -56,6 +56,8 @@ fn joined(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
 pub enum Verb {
     /// Train on a table and leave a run folder
     Train(Box<TrainArgs>),
+    /// Go on with a run where it stopped
+    Resume(ResumeArgs),
     /// Loss and metrics of a run on other data
     Evaluate(EvaluateArgs),
     /// A table with the predictions (and probabilities) as new columns
@@ -79,6 +81,7 @@ impl Verb {
     pub(super) fn json(&self) -> bool {
         match self {
             Self::Train(args) => args.json,
+            Self::Resume(args) => args.json,
             Self::Evaluate(args) => args.json,
             Self::Predict(args) => args.json,
             Self::Export(args) => args.json,
@@ -102,6 +105,31 @@ pub struct TrainArgs {
     /// Replace the files of an earlier run in that folder
     #[arg(long)]
     pub force: bool,
+    /// One JSON object per event on stdout
+    #[arg(long)]
+    pub json: bool,
+    /// No progress and no result, only errors
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// `wgrad resume`
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// Run folder
+    pub run: PathBuf,
+    /// Epochs in all, with those that the run has done [default: as the run was told]
+    #[arg(long, value_name = "COUNT")]
+    pub epochs: Option<String>,
+    /// auto, gpu, software, cpu, or part of an adapter's name; on another one bits may differ [default: as the run was told]
+    #[arg(long, value_name = "DEVICE")]
+    pub device: Option<String>,
+    /// The training table, if it was moved [default: as the run was told]
+    #[arg(long, value_name = "FILE")]
+    pub table: Option<String>,
+    /// The checkpoint to go on from [default: the newest in RUN]
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: Option<PathBuf>,
     /// One JSON object per event on stdout
     #[arg(long)]
     pub json: bool,
@@ -258,9 +286,14 @@ pub struct Settings {
     pub seed: Option<String>,
     /// How weights start: pytorch, kaiming-uniform, kaiming-normal, xavier-uniform, xavier-normal, lecun-uniform,
     /// lecun-normal, orthogonal, trunc-normal, constant, siren or ntk, with arguments such as
-    /// "kaiming-normal(gain=tanh, fan=out)"; or weights from a file [default: pytorch]
+    /// "kaiming-normal(gain=tanh, fan=out)"; or weights from a file [default: pytorch, and siren for
+    /// the activation siren]
     #[arg(long, value_name = "SCHEME|FILE.safetensors")]
     pub init: Option<String>,
+    /// Whether all weights of a file given with --init have to fit; with false those that fit are taken, and the others
+    /// begin anew: for a new head [default: true]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    pub init_strict: Option<String>,
     /// f32, or f16 on a GPU: half precision for what lies between a step's kernels [default: f32]
     #[arg(long, value_name = "NAME")]
     pub precision: Option<String>,
@@ -274,6 +307,19 @@ pub struct Settings {
     /// Milliseconds that quick may take [default: 250]
     #[arg(long, value_name = "COUNT")]
     pub tune_ms: Option<String>,
+    /// Epochs after which a checkpoint is written, to go on from with `wgrad resume`; 0 for none [default: 1]
+    #[arg(long, value_name = "EPOCHS")]
+    pub checkpoint_every: Option<String>,
+    /// Minutes after which one is written besides, also within an epoch; 0 for none [default: 0]
+    #[arg(long, value_name = "MINUTES")]
+    pub checkpoint_minutes: Option<String>,
+    /// How many of the last checkpoints stay on disk [default: 2]
+    #[arg(long, value_name = "COUNT")]
+    pub keep_checkpoints: Option<String>,
+    /// What to do when a loss, a gradient or a weight is no finite number: stop, or go back to the last checkpoint and
+    /// halve the learning rate [default: stop]
+    #[arg(long, value_name = "stop|back")]
+    pub on_nonfinite: Option<String>,
     /// Memory that the run may take on the device, such as 512MiB; a table beyond it streams [default: all]
     #[arg(long, value_name = "SIZE")]
     pub device_memory: Option<String>,
@@ -284,7 +330,7 @@ pub struct Settings {
 
 impl Settings {
     /// Every setting under its key, as typed.
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 49] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 54] {
         [
             ("table", &self.table),
             ("target", &self.target),
@@ -329,10 +375,15 @@ impl Settings {
             ("scale", &self.scale),
             ("seed", &self.seed),
             ("init", &self.init),
+            ("init-strict", &self.init_strict),
             ("precision", &self.precision),
             ("device", &self.device),
             ("tune", &self.tune),
             ("tune-ms", &self.tune_ms),
+            ("checkpoint-every", &self.checkpoint_every),
+            ("checkpoint-minutes", &self.checkpoint_minutes),
+            ("keep-checkpoints", &self.keep_checkpoints),
+            ("on-nonfinite", &self.on_nonfinite),
             ("device-memory", &self.device_memory),
             // Not a setting of the computation, but part of what config.toml records.
             ("out", &None),

@@ -14,12 +14,12 @@ use super::layers::Network;
 use crate::data::{Dataset, Split, Target, TargetKind, column_names, list};
 use crate::device::{DeviceInfo, DeviceKind, Tuning};
 use crate::error::{Error, Result};
-use crate::export::read_weights;
+use crate::export::{read_fitting_weights, read_weights};
 use crate::graph::{Average, Group, Loss, Optimizer, Wants};
 use crate::model::{Init, Params, Sequential};
 use crate::plan::Precision;
 use crate::random::Seed;
-use crate::train::{Metric, TrainOptions, check_dataset};
+use crate::train::{Metric, TrainOptions, Warning, check_dataset};
 
 /// What the target is taken for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,7 +62,38 @@ pub(super) struct RunConfig {
     pub(super) start: Start,
     pub(super) device: DeviceKind,
     pub(super) out: PathBuf,
+    /// Whether all weights of a file have to fit.
+    pub(super) init_strict: bool,
+    pub(super) checkpoints: Checkpoints,
     given: Given,
+}
+
+/// Which checkpoints are on disk.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Checkpoints {
+    /// Epochs between two; 0 for none.
+    pub(super) every: u32,
+    /// Minutes between two, within epochs; 0 for none.
+    pub(super) minutes: f64,
+    /// How many stay.
+    pub(super) keep: u32,
+}
+
+impl Checkpoints {
+    fn of(given: &Given, every: u32) -> Result<Self> {
+        let minutes = given.plain("checkpoint-minutes", "a number of minutes")?.unwrap_or(0.0);
+        let keep = given.plain("keep-checkpoints", "a whole number above 0")?.unwrap_or(2);
+        let refuse = |key: &str, problem: String| Err(Error::setting(given.place(key), problem));
+        if !(0.0..1e9).contains(&minutes) {
+            let problem = format!("{minutes}, but it must be a finite number of 0 or more");
+            return refuse("checkpoint-minutes", problem);
+        }
+        if keep == 0 {
+            let problem = "0, but it must be above 0; --checkpoint-every 0 writes none";
+            return refuse("keep-checkpoints", problem.to_string());
+        }
+        Ok(Self { every, minutes, keep })
+    }
 }
 
 impl RunConfig {
@@ -125,20 +156,30 @@ impl RunConfig {
                     .map_or(defaults.tuning.budget, |ms: u32| Duration::from_millis(ms.into())),
                 folder: None,
             },
+            checkpoint_every: given
+                .plain("checkpoint-every", "a whole number of epochs")?
+                .unwrap_or(defaults.checkpoint_every),
+            on_nonfinite: given
+                .read("on-nonfinite", FromStr::from_str)?
+                .unwrap_or(defaults.on_nonfinite),
             device_memory: given.read("device-memory", device_memory)?.flatten(),
         };
         options.check().map_err(|error| given.locate(error))?;
+        let network = Network::of(&given)?;
         watched(&given, &options)?;
+        let checkpoints = Checkpoints::of(&given, options.checkpoint_every)?;
         Ok(Self {
+            init_strict: init_strict(&given)?,
+            checkpoints,
             table: table.into(),
             target: target.to_string(),
             weight: given.text("weight").map(|text| text.trim().to_string()),
             task: given.read("task", FromStr::from_str)?.unwrap_or_default(),
-            network: Network::of(&given)?,
+            start: given.read("init", start)?.unwrap_or_else(|| Start::Scheme(network.init())),
+            network,
             loss: given.read("loss", FromStr::from_str)?,
             options,
             valid: given.read("valid", valid)?.unwrap_or(Valid::Share(0.2)),
-            start: given.read("init", start)?.unwrap_or(Start::Scheme(Init::default())),
             device: given.read("device", FromStr::from_str)?.unwrap_or_default(),
             out: given.text("out").map_or_else(|| default_out(Path::new(table)), PathBuf::from),
             given,
@@ -229,17 +270,39 @@ impl RunConfig {
     }
 
     /// The weights of `--init FILE`.
-    pub(super) fn weights(&self, model: &Sequential, data: &Split) -> Result<Option<Params>> {
+    /// Out: the weights, and what is to be told of those that were not taken.
+    pub(super) fn weights(
+        &self,
+        model: &Sequential,
+        data: &Split,
+    ) -> Result<Option<(Params, Option<Warning>)>> {
         let Start::File(path) = &self.start else { return Ok(None) };
-        let mut params = Params::zeros(model.layout(data.train.columns())?);
-        read_weights(path, &mut params).map_err(|error| self.given.locate_file("init", error))?;
-        Ok(Some(params))
+        let mut params = Params::init(model, data.train.columns(), self.options.seed)?;
+        let problems = if self.init_strict {
+            read_weights(path, &mut params).map(|()| Vec::new())
+        } else {
+            read_fitting_weights(path, &mut params)
+        };
+        let problems = problems.map_err(|error| self.given.locate_file("init", error))?;
+        let warning = (!problems.is_empty()).then_some(Warning::NotTaken { problems });
+        Ok(Some((params, warning)))
     }
 
     /// Names the place where a setting was really given.
     pub(super) fn locate(&self, error: Error) -> Error {
         self.given.locate(error)
     }
+}
+
+/// Whether all weights of `--init FILE` have to fit.
+fn init_strict(given: &Given) -> Result<bool> {
+    let strict = given.plain("init-strict", "true or false")?;
+    let from_file = matches!(given.read("init", start)?, Some(Start::File(_)));
+    if strict == Some(false) && !from_file {
+        let problem = "it belongs to weights from a file: --init FILE.safetensors";
+        return Err(Error::setting(given.place("init-strict"), problem));
+    }
+    Ok(strict.unwrap_or(true))
 }
 
 impl FromStr for Task {

@@ -7,12 +7,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::keeper::{FRESH, checkpoint_files};
 use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, read_model, write_file};
 use crate::report::{Console, History};
 use crate::train::TrainedModel;
 
-const CONFIG: &str = "config.toml";
+pub(super) const CONFIG: &str = "config.toml";
 const HISTORY: &str = "history.csv";
 const METRICS: &str = "metrics.json";
 /// All that a run leaves. Only these are ever replaced or taken away.
@@ -79,6 +80,43 @@ impl RunFolder {
         begun.map(|()| folder)
     }
 
+    /// Goes on with the run in a folder, whose settings are written anew.
+    pub(super) fn reopen(path: &Path, config: &str) -> Result<Self> {
+        let folder = Self { path: path.to_path_buf(), made: Vec::new(), apart: false };
+        folder.unfinish()?;
+        folder.sweep();
+        write_file(folder.config(), config.as_bytes())?;
+        Ok(folder)
+    }
+
+    /// Takes away what was being written when the program was killed.
+    fn sweep(&self) {
+        let entries = fs::read_dir(self.place()).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name == FRESH || name.starts_with('.') && name.ends_with(".tmp") {
+                // What cannot be removed does no harm.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// Whether a run in this folder has come to its end, or was stopped with what it had saved.
+    pub(super) fn is_finished(path: &Path) -> bool {
+        path.join(METRICS).exists()
+    }
+
+    /// Takes away what says that the run was finished.
+    fn unfinish(&self) -> Result<()> {
+        match fs::remove_file(self.path.join(METRICS)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::file("replace", self.path.join(METRICS), error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn begin(&self, config: &str) -> Result<()> {
         let place = self.place();
         fs::create_dir_all(&place).map_err(|source| Error::file("create", &place, source))?;
@@ -86,7 +124,7 @@ impl RunFolder {
     }
 
     /// Where the files are for the time being.
-    fn place(&self) -> PathBuf {
+    pub(super) fn place(&self) -> PathBuf {
         if self.apart { self.path.join(NEW) } else { self.path.clone() }
     }
 
@@ -96,16 +134,22 @@ impl RunFolder {
             return Ok(());
         }
         // What says that a run was finished goes first: a crash from here on leaves a run that was not.
-        match fs::remove_file(self.path.join(METRICS)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::file("replace", self.path.join(METRICS), error));
-            }
-            _ => {}
+        self.unfinish()?;
+        // Then what an earlier run could go on from, which would be with the settings of this one.
+        for path in checkpoint_files(&self.path) {
+            fs::remove_file(&path).map_err(|source| Error::file("replace", path, source))?;
         }
         for name in [MODEL_FILE, CONFIG, HISTORY] {
             let target = self.path.join(name);
             fs::rename(self.place().join(name), &target)
                 .map_err(|source| Error::file("replace", target, source))?;
+        }
+        for path in checkpoint_files(&self.place()) {
+            if let Some(name) = path.file_name() {
+                let target = self.path.join(name);
+                fs::rename(&path, &target)
+                    .map_err(|source| Error::file("replace", target, source))?;
+            }
         }
         // A folder with something in it stays.
         let _ = fs::remove_dir(self.place());
@@ -124,6 +168,10 @@ impl RunFolder {
         for name in FILES {
             let _ = fs::remove_file(self.place().join(name));
         }
+        for path in checkpoint_files(&self.place()) {
+            let _ = fs::remove_file(path);
+        }
+        self.sweep();
         for path in self.made.iter().rev() {
             // A folder with something in it stays.
             let _ = fs::remove_dir(path);
@@ -158,6 +206,11 @@ impl RunFolder {
 
     pub(super) fn begin_history(&self) -> Result<History> {
         History::create(self.place().join(HISTORY))
+    }
+
+    /// The history of a run that goes on after so many epochs.
+    pub(super) fn resume_history(&self, epochs: u32) -> Result<History> {
+        History::resume(self.history(), epochs)
     }
 
     /// A name like this one's that is free: `runs/a-2`.

@@ -94,6 +94,16 @@ impl Network {
         })
     }
 
+    /// How weights start where nothing else is said: as the activation asks for.
+    pub(super) fn init(&self) -> Init {
+        match self {
+            Self::Plain { activation: Layer::Activation(Activation::Siren), .. } => {
+                Init::Siren { omega: 30.0 }
+            }
+            _ => Init::default(),
+        }
+    }
+
     /// The layers for a table, with so many outputs.
     pub(super) fn model(&self, init: Init, data: &Dataset, outputs: usize) -> Result<Sequential> {
         match self {

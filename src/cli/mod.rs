@@ -14,12 +14,14 @@ mod export;
 mod folder;
 mod given;
 mod interrupt;
+mod keeper;
 mod layers;
 mod output;
 mod plan;
 mod predict;
 mod profile;
 mod record;
+mod resume;
 mod train;
 mod verify;
 
@@ -113,6 +115,7 @@ fn vocabulary() -> Result<Exit> {
 fn done(cli: Cli) -> Result<Exit, Failure> {
     match cli.verb {
         Verb::Train(args) => train::train(&args),
+        Verb::Resume(args) => resume::resume(&args),
         Verb::Evaluate(args) => Ok(evaluate::evaluate(&args)?),
         Verb::Predict(args) => Ok(predict::predict(&args)?),
         Verb::Export(args) => Ok(export::export(&args)?),

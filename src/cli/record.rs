@@ -79,10 +79,16 @@ struct File {
     #[serde(serialize_with = "number_or_text")]
     seed: u64,
     init: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    init_strict: Option<bool>,
     precision: &'static str,
     device: String,
     tune: &'static str,
     tune_ms: u32,
+    checkpoint_every: u32,
+    checkpoint_minutes: f64,
+    keep_checkpoints: u32,
+    on_nonfinite: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     device_memory: Option<String>,
     out: String,
@@ -194,10 +200,15 @@ pub(super) fn config_text(
             Start::Scheme(init) => init.to_string(),
             Start::File(path) => path.display().to_string(),
         },
+        init_strict: (!config.init_strict).then_some(false),
         precision: options.precision.name(),
         device: config.device.to_string(),
         tune: options.tuning.tune.name(),
         tune_ms: u32::try_from(options.tuning.budget.as_millis()).unwrap_or(u32::MAX),
+        checkpoint_every: options.checkpoint_every,
+        checkpoint_minutes: config.checkpoints.minutes,
+        keep_checkpoints: config.checkpoints.keep,
+        on_nonfinite: options.on_nonfinite.name(),
         // As a text: whole numbers of TOML end at 2^63.
         device_memory: options.device_memory.map(|bytes| bytes.to_string()),
         out: config.out.display().to_string(),

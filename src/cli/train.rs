@@ -3,13 +3,15 @@
 //! What is finished is on disk before the next thing starts, and is told after that.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::args::TrainArgs;
-use super::config::{RunConfig, suits};
+use super::config::{Checkpoints, RunConfig, suits};
 use super::folder::RunFolder;
 use super::given::Given;
 use super::interrupt::Interrupt;
+use super::keeper::Keeper;
 use super::output::{Output, failed};
 use super::record::config_text;
 use super::{Exit, Failure};
@@ -17,7 +19,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::export::write_model;
 use crate::report::{Console, Figures, History, JsonLines, Outcome, counted};
-use crate::train::{EpochStats, Event, Keep, Progress, TrainOptions, Trainer, Warning};
+use crate::train::{Checkpoint, EpochStats, Event, Keep, Progress, TrainOptions, Trainer, Warning};
 
 /// Time between two writings of the model, at least.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -26,45 +28,48 @@ pub(super) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
     let config = RunConfig::resolve(Given::merge(&args.settings, args.out.as_deref())?)?;
     RunFolder::check(&config.out, args.force).map_err(|error| config.locate(error))?;
     let interrupt = Interrupt::listen(args.quiet)?;
-    let Prepared { mut trainer, config: text, options, warning } = prepare(&config)?;
+    let Prepared { mut trainer, config: text, options, warnings } = prepare(&config, true)?;
     interrupt.arm();
     let folder = RunFolder::create(&config.out, &text)?;
     let history = folder.begin_history().inspect_err(|_| folder.discard())?;
-    let mut run = Run::new(folder, history, args, warning);
-    let end = run.watch(&mut trainer, &interrupt);
-    run.console.close();
-    match end {
-        End::Finished => Ok(Exit::Done),
-        End::Interrupted => match run.interrupted(&mut trainer, &options) {
-            Ok(()) => Ok(Exit::Interrupted),
-            Err(error) => Err(run.failed(&trainer, error)),
-        },
-        End::Failed(error) => Err(run.failed(&trainer, error)),
-    }
+    let talk = Talk { json: args.json, quiet: args.quiet };
+    let mut run = Run::new(folder, history, talk, config.checkpoints)?;
+    run.drive(&mut trainer, &interrupt, &options, warnings)
+}
+
+/// How much a run tells, and where.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Talk {
+    pub(super) json: bool,
+    pub(super) quiet: bool,
 }
 
 /// What a run needs before it has a folder.
-struct Prepared {
-    trainer: Trainer,
+pub(super) struct Prepared {
+    pub(super) trainer: Trainer,
     /// The text of config.toml.
-    config: String,
-    options: TrainOptions,
-    warning: Option<Warning>,
+    pub(super) config: String,
+    pub(super) options: TrainOptions,
+    /// What to say of table and weights.
+    pub(super) warnings: Vec<Warning>,
 }
 
-/// All that can go wrong before there is a folder.
-fn prepare(config: &RunConfig) -> Result<Prepared> {
+/// All that can go wrong before there is a folder. A run that goes on does not begin with the weights of `--init`.
+pub(super) fn prepare(config: &RunConfig, begins: bool) -> Result<Prepared> {
     let data = config.data()?;
     let (model, options) = (config.model(&data)?, config.options(&data));
-    let weights = config.weights(&model, &data)?;
+    let weights = if begins { config.weights(&model, &data)? } else { None };
     let mut trainer = Trainer::new(&model, &data, &options, &config.device)
         .map_err(|error| config.locate(error))?;
     suits(options.precision, &trainer.info().device).map_err(|error| config.locate(error))?;
-    if let Some(weights) = weights {
+    let mut warnings = Vec::new();
+    if let Some((weights, warning)) = weights {
         trainer.set_params(&weights)?;
+        warnings.extend(warning);
     }
     let text = config_text(config, &options, trainer.info())?;
-    Ok(Prepared { trainer, config: text, options, warning: constant_target(&data.train) })
+    warnings.extend(constant_target(&data.train));
+    Ok(Prepared { trainer, config: text, options, warnings })
 }
 
 /// A warning, if the number to predict is always the same.
@@ -87,8 +92,15 @@ enum End {
 }
 
 /// A run under way: its folder and those who are told of it.
-struct Run {
+pub(super) struct Run {
     folder: RunFolder,
+    checkpoints: Checkpoints,
+    /// Writes them, if there are to be any.
+    keeper: Option<Keeper>,
+    /// When the last one was handed over.
+    handed: Instant,
+    /// The run as it stood when it was interrupted.
+    stopped: Option<Arc<Checkpoint>>,
     history: History,
     console: Console,
     json: Option<JsonLines<Output>>,
@@ -101,28 +113,71 @@ struct Run {
     /// How far the present epoch has come.
     progress: Option<Progress>,
     /// What to say of the table once training has begun.
-    warning: Option<Warning>,
+    warnings: Vec<Warning>,
 }
 
 impl Run {
-    fn new(
+    pub(super) fn new(
         folder: RunFolder,
         history: History,
-        args: &TrainArgs,
-        warning: Option<Warning>,
-    ) -> Self {
+        talk: Talk,
+        checkpoints: Checkpoints,
+    ) -> Result<Self> {
         let run = folder.path().display().to_string();
-        Self {
+        let keeps = checkpoints.every > 0 || checkpoints.minutes > 0.0;
+        let keeper = if keeps { Some(Keeper::start(checkpoints.keep)?) } else { None };
+        Ok(Self {
             history,
-            console: if args.quiet { Console::quiet() } else { Console::stderr() },
-            json: args.json.then(|| JsonLines::new(Output::new()).with_run(run)),
-            quiet: args.quiet,
+            checkpoints,
+            keeper,
+            handed: Instant::now(),
+            stopped: None,
+            console: if talk.quiet { Console::quiet() } else { Console::stderr() },
+            json: talk.json.then(|| JsonLines::new(Output::new()).with_run(run)),
+            quiet: talk.quiet,
             begun: Instant::now(),
             saved: None,
             ended: (0, 0),
             progress: None,
-            warning,
+            warnings: Vec::new(),
             folder,
+        })
+    }
+
+    /// Goes on after so many epochs, and so many steps of the next one.
+    pub(super) fn go_on_after(
+        &mut self,
+        (epochs, step): (u32, usize),
+        steps_per_epoch: usize,
+        all: u32,
+    ) {
+        self.ended = (epochs, u64::from(epochs) * steps_per_epoch as u64);
+        let place = match (epochs, step) {
+            (0, 0) => "the beginning: there is no checkpoint yet".to_string(),
+            (_, 0) => format!("the end of epoch {epochs} of {all}"),
+            _ => format!("step {step} of epoch {} of {all}", epochs + 1),
+        };
+        self.console.line(&format!("the run goes on from {place}"));
+    }
+
+    /// Trains to the end, or until someone or something stops it.
+    pub(super) fn drive(
+        &mut self,
+        trainer: &mut Trainer,
+        interrupt: &Interrupt,
+        options: &TrainOptions,
+        warnings: Vec<Warning>,
+    ) -> Result<Exit, Failure> {
+        self.warnings = warnings;
+        let end = self.watch(trainer, interrupt);
+        self.console.close();
+        match end {
+            End::Finished => Ok(Exit::Done),
+            End::Interrupted => match self.interrupted(trainer, options) {
+                Ok(()) => Ok(Exit::Interrupted),
+                Err(error) => Err(self.failed(trainer, error)),
+            },
+            End::Failed(error) => Err(self.failed(trainer, error)),
         }
     }
 
@@ -130,6 +185,11 @@ impl Run {
         let mut fit = trainer.fit();
         loop {
             if interrupt.asked() {
+                let begun = self.progress.is_some() || self.ended.0 > 0;
+                if begun && self.keeper.is_some() {
+                    // Without one of this step there is that of the last epoch.
+                    self.stopped = fit.checkpoint().ok();
+                }
                 return End::Interrupted;
             }
             let event = match fit.next() {
@@ -143,7 +203,26 @@ impl Run {
             if matches!(event, Event::Finished(_)) {
                 return End::Finished;
             }
+            let pause = self.checkpoints.minutes * 60.0;
+            if pause > 0.0 && self.handed.elapsed().as_secs_f64() >= pause {
+                let kept = fit.checkpoint().and_then(|checkpoint| self.hand(checkpoint));
+                if let Err(error) = kept {
+                    return End::Failed(error);
+                }
+            }
         }
+    }
+
+    /// Has a checkpoint written while training goes on.
+    fn hand(&mut self, checkpoint: Arc<Checkpoint>) -> Result<()> {
+        let Some(keeper) = &self.keeper else { return Ok(()) };
+        self.handed = Instant::now();
+        keeper.write(checkpoint, &self.folder.place(), self.history.file()?)
+    }
+
+    /// Waits for checkpoints that are being written.
+    fn settle(&self) -> Result<()> {
+        self.keeper.as_ref().map_or(Ok(()), Keeper::settle)
     }
 
     /// Writes what an event brings, then tells of it.
@@ -157,13 +236,26 @@ impl Run {
                 if self.saved.is_none_or(|(_, since)| since.elapsed() >= PAUSE) {
                     self.save(trainer)?;
                 }
+                let every = self.checkpoints.every;
+                let newest = trainer.checkpoint().filter(|it| it.epoch() == stats.epoch);
+                if let Some(checkpoint) = newest.filter(|_| every > 0) {
+                    self.hand(checkpoint.clone())?;
+                }
             }
             Event::Finished(summary) => {
                 self.save(trainer)?;
+                self.settle()?;
                 if let Some(kept) = &summary.kept {
                     let stopped_after = summary.stopped.map(|stopped| stopped.epoch);
                     let outcome = self.outcome(trainer, kept, summary.seconds);
                     Outcome { stopped_after, ..outcome }.write(self.folder.metrics())?;
+                }
+            }
+            Event::Warned(Warning::DeviceLost { ended, .. } | Warning::WentBack { ended, .. }) => {
+                self.history.cut(*ended)?;
+                // The run on disk may be further than the run is now.
+                if let Some(checkpoint) = trainer.checkpoint() {
+                    self.hand(checkpoint.clone())?;
                 }
             }
             Event::Started(_) | Event::Warned(_) => {}
@@ -173,10 +265,9 @@ impl Run {
             json.event(event).map_err(failed)?;
         }
         match event {
-            Event::Started(_) => match self.warning.take() {
-                Some(warning) => self.take(&Event::Warned(warning), trainer),
-                None => Ok(()),
-            },
+            Event::Started(_) => std::mem::take(&mut self.warnings)
+                .into_iter()
+                .try_for_each(|warning| self.take(&Event::Warned(warning), trainer)),
             Event::Finished(summary) if self.json.is_none() => self.result(summary.kept.as_ref()),
             _ => Ok(()),
         }
@@ -209,6 +300,10 @@ impl Run {
     /// Writes the weights that are kept. With the first ones, the run takes the place of an earlier one.
     fn write(&mut self, trainer: &Trainer, epoch: u32) -> Result<()> {
         write_model(&trainer.trained(), self.folder.new_model())?;
+        if self.folder.keeps_earlier() {
+            // They move to their place with the model.
+            self.settle()?;
+        }
         self.folder.settle()?;
         self.history.moved_to(self.folder.history());
         self.saved = Some((epoch, Instant::now()));
@@ -217,6 +312,8 @@ impl Run {
 
     /// Takes away what the run has written, and says so if an earlier run is still there.
     fn discard(&self) -> Option<String> {
+        // What cannot be written is taken away anyhow.
+        let _ = self.settle();
         self.folder.discard();
         let kept = || format!("the earlier run in {} is as it was", self.folder.path().display());
         self.folder.keeps_earlier().then(kept)
@@ -296,6 +393,10 @@ impl Run {
             return self.nothing_kept(text);
         };
         outcome.write(self.folder.metrics())?;
+        if let Some(checkpoint) = self.stopped.take() {
+            self.hand(checkpoint)?;
+            self.settle()?;
+        }
         if let Some(json) = &mut self.json {
             json.interrupted(&outcome).map_err(failed)?;
         }
@@ -328,6 +429,11 @@ impl Run {
             counted(epochs.into(), "epoch"),
             model.display()
         ));
+        if self.keeper.is_some() {
+            self.console
+                .line("to go on where it stopped, with the results of a run that never did:");
+            self.console.line(&format!("  wgrad resume {}", quoted(self.folder.path())));
+        }
         let left = options.epochs.saturating_sub(epochs).max(1);
         // A warm-up that is longer than the rest would be refused.
         let warmup = if options.warmup > f64::from(left) { " --warmup 0" } else { "" };

@@ -143,6 +143,19 @@ pub trait Device {
     /// Which kernel variants were chosen, a line each: the order of additions depends on them.
     fn variants(&self) -> Vec<String>;
 
+    /// Whether the device is gone for good, and needs [`Self::reopen`].
+    fn lost(&self) -> bool {
+        false
+    }
+
+    /// Opens the device again, as it was before anything was loaded; what was found out about it stays known.
+    ///
+    /// # Errors
+    /// If it cannot be had any more.
+    fn reopen(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// What went otherwise than it should and stopped nothing, each told once: forms of kernels that gave wrong numbers, a
     /// file of choices that cannot be used.
     fn take_warnings(&mut self) -> Vec<String> {

@@ -1,8 +1,10 @@
 //! What a trained network becomes on disk.
 //!
-//! In: a [`TrainedModel`](crate::train::TrainedModel). Out: files that this crate and others read.
-//! Absent on purpose: terminals, devices, optimizer state.
+//! In: a [`TrainedModel`](crate::train::TrainedModel), a [`Checkpoint`](crate::train::Checkpoint). Out: files that this crate and
+//! others read.
+//! Absent on purpose: terminals, devices.
 
+mod checkpoint;
 mod file;
 #[cfg(feature = "onnx")]
 mod onnx;
@@ -11,11 +13,12 @@ mod weights;
 
 use std::path::Path;
 
+pub use checkpoint::{read_checkpoint, write_checkpoint};
 pub use file::{AtomicFile, write_file};
 #[cfg(feature = "onnx")]
 pub use onnx::{ONNX_OPSET, onnx_bytes, write_onnx};
 pub use safetensors::{read_model, write_model};
-pub use weights::read_weights;
+pub use weights::{read_fitting_weights, read_weights};
 
 use crate::error::{Error, Result};
 use crate::train::Trainer;

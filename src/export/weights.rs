@@ -14,10 +14,12 @@ use serde::de::IgnoredAny;
 use std::collections::HashMap;
 
 use crate::error::{Error, Result};
-use crate::model::{ParamLayout, Params};
+use crate::model::{ParamLayout, ParamView, Params};
 
 /// Mismatches that one message lists.
 const LISTED: usize = 20;
+/// What the names of tensors begin with that are no weights, but the state of a run.
+pub(super) const STATE: &str = "state/";
 /// Bytes in front of a header: its length.
 const LENGTH: usize = 8;
 
@@ -34,6 +36,27 @@ pub fn read_weights(path: impl AsRef<Path>, params: &mut Params) -> Result<()> {
     *params =
         fill(&tensors, params.layout()).map_err(|problem| Error::model_file(path, problem))?;
     Ok(())
+}
+
+/// As [`read_weights`], but takes only tensors whose name and shape are those of a parameter; the other parameters stay as
+/// they are, for a new head or other inputs. Out: what was not taken, and why.
+///
+/// # Errors
+/// If the file is damaged, or nothing of it fits.
+pub fn read_fitting_weights(path: impl AsRef<Path>, params: &mut Params) -> Result<Vec<String>> {
+    let path = path.as_ref();
+    let bytes = read_bytes(path)?;
+    let tensors = open(path, &bytes)?;
+    let layout = params.layout().clone();
+    let (found, problems) = compared(&tensors, &layout);
+    if found.is_empty() {
+        let problem = format!("none of its tensors fits the model: {}", told(problems));
+        return Err(Error::model_file(path, problem));
+    }
+    for (view, values) in found {
+        params.set(&view.name, &view.shape, &values)?;
+    }
+    Ok(problems)
 }
 
 /// The bytes of an ordinary file.
@@ -104,6 +127,30 @@ impl Entry {
 
 /// Parameters of a layout from a file's tensors. Nothing is allocated before all names and shapes fit.
 pub(super) fn fill(tensors: &SafeTensors<'_>, layout: &ParamLayout) -> Result<Params, String> {
+    let (found, problems) = compared(tensors, layout);
+    if !problems.is_empty() {
+        return Err(format!("its weights are not those of the model: {}", told(problems)));
+    }
+    let mut params = Params::zeros(layout.clone());
+    for (view, values) in found {
+        params.set(&view.name, &view.shape, &values).map_err(|error| error.to_string())?;
+    }
+    Ok(params)
+}
+
+/// Mismatches in one text, not too many of them.
+fn told(mut problems: Vec<String>) -> String {
+    let more = problems.len().saturating_sub(LISTED);
+    problems.truncate(LISTED);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    problems.join("; ") + &more
+}
+
+/// Parameters that a file has, with their values.
+type Found<'a> = Vec<(&'a ParamView, Vec<f32>)>;
+
+/// What of a file's tensors fits a layout, and every mismatch.
+fn compared<'a>(tensors: &SafeTensors<'_>, layout: &'a ParamLayout) -> (Found<'a>, Vec<String>) {
     let mut problems = Vec::new();
     let mut found = Vec::with_capacity(layout.views().len());
     for view in layout.views() {
@@ -124,25 +171,16 @@ pub(super) fn fill(tensors: &SafeTensors<'_>, layout: &ParamLayout) -> Result<Pa
         // PyTorch counts batches beside running statistics; nothing here needs that count.
         let statistics = name.strip_suffix("num_batches_tracked");
         let beside = statistics.map(|place| format!("{place}running_mean"));
-        layout.views().iter().any(|view| view.name == name || Some(&view.name) == beside.as_ref())
+        name.starts_with(STATE)
+            || layout
+                .views()
+                .iter()
+                .any(|view| view.name == name || Some(&view.name) == beside.as_ref())
     };
     let mut unexpected: Vec<_> = tensors.names().into_iter().filter(|name| !known(name)).collect();
     unexpected.sort_unstable();
     problems.extend(unexpected.into_iter().map(|name| format!("`{name}` is not in the model")));
-    if !problems.is_empty() {
-        let more = problems.len().saturating_sub(LISTED);
-        problems.truncate(LISTED);
-        let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-        return Err(format!(
-            "its weights are not those of the model: {}{more}",
-            problems.join("; ")
-        ));
-    }
-    let mut params = Params::zeros(layout.clone());
-    for (view, values) in found {
-        params.set(&view.name, &view.shape, &values).map_err(|error| error.to_string())?;
-    }
-    Ok(params)
+    (found, problems)
 }
 
 /// A tensor's values as finite f32.
@@ -258,6 +296,40 @@ mod tests {
             [1e300_f64; 6].iter().flat_map(|v| v.to_le_bytes()).collect(),
         )]);
         assert!(huge.unwrap_err().contains("`0.weight` has inf"));
+    }
+
+    #[test]
+    fn what_fits_is_taken_for_a_new_head() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        let write = |tensors: &[(&str, &[usize], Vec<u8>)]| {
+            let views = tensors.iter().map(|(name, shape, data)| {
+                (*name, TensorView::new(Dtype::F32, shape.to_vec(), data).unwrap())
+            });
+            std::fs::write(&path, serialize(views, None).unwrap()).unwrap();
+        };
+        let mut params = Params::zeros(layout());
+        params.set("2.bias", &[1], &[5.0]).unwrap();
+        write(&[
+            ("0.weight", &[2, 3], floats(&[1.0; 6])),
+            ("0.bias", &[2], floats(&[2.0; 2])),
+            ("2.weight", &[4, 2], floats(&[3.0; 8])),
+            ("2.bias", &[4], floats(&[4.0; 4])),
+        ]);
+        let problems = read_fitting_weights(&path, &mut params).unwrap();
+        let want = [
+            "`2.weight` has the shape [4, 2], but the model needs [1, 2]",
+            "`2.bias` has the shape [4], but the model needs [1]",
+        ];
+        assert_eq!(problems, want);
+        let got: Vec<&[f32]> = params.iter().map(|(_, values)| values).collect();
+        assert_eq!(got, [&[1.0; 6][..], &[2.0; 2], &[0.0; 2], &[5.0]]);
+        write(&[("encoder.weight", &[2, 3], floats(&[1.0; 6]))]);
+        let said = read_fitting_weights(&path, &mut params).unwrap_err().to_string();
+        assert!(
+            said.contains("none of its tensors fits the model: `0.weight` [2, 3] is missing"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub use loss::{Loss, LossFormula, Objective, Quantiles, Reduction, Wants};
 pub use moves::{Input, Moves, Pass, PassKind};
 pub use op::{NodeId, Op};
 pub use operand::{Along, MOST_OPERANDS, Operand, Space};
-pub use optimizer::{Between, Moment, Move, Optimizer, Pace, Rule};
+pub use optimizer::{Between, Moment, Move, Optimizer, Pace, Past, Rule};
 
 /// Where among a step's scalars stands what its gradient counts among those that are gathered.
 pub const SHARE: usize = optimizer::SHARE as usize;

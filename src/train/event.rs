@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Metrics, Stopped, Streaming};
 use crate::device::DeviceInfo;
@@ -76,7 +76,7 @@ pub struct Progress {
 }
 
 /// The figures of an epoch.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochStats {
     /// Epoch, from 1.
     pub epoch: u32,
@@ -138,6 +138,47 @@ pub enum Warning {
         /// The loss scale at its end, a power of two.
         scale: f64,
     },
+    /// The device has not the memory for a batch's steps.
+    SmallerSteps {
+        /// What did not fit.
+        problem: String,
+        /// Rows of a batch.
+        batch: usize,
+        /// Rows of a step.
+        step: usize,
+    },
+    /// Tensors of a file of weights that do not fit, and were left out as wished.
+    NotTaken {
+        /// Each with what is wrong with it.
+        problems: Vec<String>,
+    },
+    /// A run goes on from a checkpoint, but not with the bits of the run that it is of.
+    OtherBits {
+        /// What is not as it was.
+        differences: Vec<String>,
+    },
+    /// The device was lost, and training went on.
+    DeviceLost {
+        /// What the driver said.
+        problem: String,
+        /// From where.
+        place: String,
+        /// Epochs that have ended there; later ones are told of again.
+        ended: u32,
+        /// Whether its kernels are the same.
+        same: bool,
+    },
+    /// Numbers that are not finite made the run go back.
+    WentBack {
+        /// What was not finite, and when.
+        problem: String,
+        /// To where.
+        place: String,
+        /// Epochs that have ended there; later ones are told of again.
+        ended: u32,
+        /// What the learning rate is multiplied by now.
+        slowed: f64,
+    },
     /// A number to predict that is the same in all training rows.
     ConstantTarget {
         /// The column's name.
@@ -175,6 +216,33 @@ impl fmt::Display for Warning {
                      precision; the scale is {scale} now. A few are usual while it settles; if they go on, use --precision f32"
                 )
             }
+            Self::SmallerSteps { problem, batch, step } => write!(
+                f,
+                "{problem}; so batches of {batch} rows are trained on in steps of {step}, whose gradients are added up: the same \
+                 result within rounding"
+            ),
+            Self::NotTaken { problems } => write!(
+                f,
+                "parameters that begin anew, or were not asked for: {}",
+                problems.join("; ")
+            ),
+            Self::OtherBits { differences } => write!(
+                f,
+                "the results will not be those of the uninterrupted run bit for bit: {}",
+                differences.join("; ")
+            ),
+            Self::DeviceLost { problem, place, same, .. } => {
+                let bits =
+                    if *same { "with the same bits" } else { "with other forms of its kernels" };
+                write!(
+                    f,
+                    "{problem}; it was opened again, and training goes on from {place}, {bits}"
+                )
+            }
+            Self::WentBack { problem, place, slowed, .. } => write!(
+                f,
+                "{problem}; training goes back to {place}, with the learning rate times {slowed} from there on"
+            ),
             Self::ConstantTarget { column, value } => {
                 write!(
                     f,

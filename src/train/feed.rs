@@ -25,16 +25,23 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// Starts to read.
+    /// Starts to read, from the block on that a step of an epoch needs.
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub(super) fn start(table: &Table, batch: usize, options: &TrainOptions) -> Result<Self> {
+    pub(super) fn start(
+        table: &Table,
+        batch: usize,
+        options: &TrainOptions,
+        (epoch, step): (u32, usize),
+    ) -> Result<Self> {
         let block_rows = table.block_rows;
         let per_epoch = steps_per_epoch(table.data.rows(), block_rows);
         let all = per_epoch.saturating_mul(options.epochs as usize);
-        let reader = Reader::start(table.clone(), options)?;
-        Ok(Self { reader, batch, block_rows, per_epoch, all, written: 0 })
+        let skipped = step * batch / block_rows;
+        let reader = Reader::start(table.clone(), options, (epoch, skipped))?;
+        let written = epoch as usize * per_epoch + skipped;
+        Ok(Self { reader, batch, block_rows, per_epoch, all, written })
     }
 
     /// Where on the device a step of an epoch finds its first row.

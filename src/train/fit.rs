@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
+use super::checkpoint::{Checkpoint, Place};
 use super::feed::Feed;
 use super::predict::port;
 use super::watch::Watch;
@@ -18,39 +20,53 @@ use crate::shape::narrow;
 
 /// A run under way. Each `next` gives the device some steps and returns what is new.
 pub struct Fit<'a> {
-    trainer: &'a mut Trainer,
-    schedules: Schedules,
+    pub(super) trainer: &'a mut Trainer,
+    pub(super) schedules: Schedules,
     /// The numbers of each move, computed in their order.
-    pace: Pace,
-    watch: Watch,
+    pub(super) pace: Pace,
+    /// The same, before the moves of the present window of steps.
+    pub(super) window_pace: Pace,
+    pub(super) watch: Watch,
     /// Why the run ended before its last epoch, if so.
-    stopped: Option<Stopped>,
+    pub(super) stopped: Option<Stopped>,
     waiting: VecDeque<Event>,
     begun: Instant,
-    epoch: Epoch,
+    /// Steps that an earlier part of the run has done.
+    earlier: u64,
+    pub(super) epoch: Epoch,
     /// Steps whose losses are known, since the run began.
-    known: u64,
+    pub(super) known: u64,
     /// How giving the device an epoch's first steps went, if that was done ahead.
-    given: Option<Result<()>>,
+    pub(super) given: Option<Result<()>>,
     /// The rows' way to the device, if the table does not lie there.
-    feed: Option<Feed>,
+    pub(super) feed: Option<Feed>,
     /// Steps that the loss scale has skipped, as far as they were told of.
-    skipped: f32,
-    done: bool,
+    pub(super) skipped: f32,
+    /// The checkpoint from which the device's next step goes on, if it does not stand there yet.
+    pub(super) from: Option<Arc<Checkpoint>>,
+    /// Where the run began, if it may go back that far.
+    pub(super) first: Option<Arc<Checkpoint>>,
+    /// Whether the device stands where the next step begins.
+    pub(super) ready: bool,
+    /// What the learning rate is multiplied by, because the run went back.
+    pub(super) slowed: f64,
+    /// How often the run was taken up since an epoch ended.
+    pub(super) tries: u32,
+    pub(super) done: bool,
 }
 
 /// Where an epoch stands.
-struct Epoch {
+pub(super) struct Epoch {
     /// From 0.
-    index: u32,
+    pub(super) index: u32,
     /// Steps given to the device.
-    step: usize,
-    begun: Instant,
+    pub(super) step: usize,
+    pub(super) begun: Instant,
     /// What the rows of each step weigh together, where that is not their number.
-    weights: Option<Vec<f64>>,
+    pub(super) weights: Option<Vec<f64>>,
     /// Losses of its steps, each times what its rows weigh; and all of that together.
-    loss_sum: f64,
-    loss_weight: f64,
+    pub(super) loss_sum: f64,
+    pub(super) loss_weight: f64,
 }
 
 impl Epoch {
@@ -83,21 +99,37 @@ impl<'a> Fit<'a> {
         let watch = Watch::new(&trainer.options);
         let mut waiting = VecDeque::from([Event::Started(trainer.info.clone())]);
         waiting.extend(trainer.warnings.drain(..).map(Event::Warned));
-        Self {
+        let from = trainer.last.take_if(|_| trainer.resumes);
+        trainer.resumes = false;
+        trainer.last = from.clone();
+        let mut fit = Self {
             trainer,
             schedules,
+            window_pace: pace.clone(),
             pace,
             watch,
             stopped: None,
             waiting,
             begun: Instant::now(),
+            earlier: 0,
             epoch: Epoch::new(0),
             known: 0,
             given: None,
             feed: None,
             skipped: 0.0,
+            from: None,
+            first: None,
+            ready: false,
+            slowed: 1.0,
+            tries: 0,
             done: false,
+        };
+        if let Some(checkpoint) = from {
+            fit.slowed = checkpoint.about.place.slowed;
+            fit.take_up(checkpoint);
+            fit.earlier = fit.known;
         }
+        fit
     }
 
     /// The trainer at work: its kept weights are those of the last epoch told of.
@@ -160,6 +192,10 @@ impl<'a> Fit<'a> {
     fn finish(&mut self) -> Result<Event> {
         self.done = true;
         let seconds = self.begun.elapsed().as_secs_f64();
+        if let Some(checkpoint) = self.from.take() {
+            // The run was at its end already.
+            self.trainer.restore(&checkpoint)?;
+        }
         self.trainer.take_kept()?;
         let kept = self.trainer.kept().cloned();
         Ok(Event::Finished(Summary {
@@ -173,11 +209,11 @@ impl<'a> Fit<'a> {
     /// Gives the device some steps of the epoch, and before its first ones what the epoch needs.
     fn give_steps(&mut self) -> Result<()> {
         let steps = self.trainer.info.steps_per_epoch;
-        if self.epoch.step == 0 {
-            if self.epoch.index == 0 {
-                self.trainer.forget()?;
-                self.feed = self.start_feed()?;
-            }
+        let fresh = !self.ready;
+        if fresh {
+            self.begin()?;
+        }
+        if fresh || self.epoch.step == 0 {
             self.epoch.begun = Instant::now();
             self.epoch.weights = self.weights()?;
             if self.feed.is_none() {
@@ -185,7 +221,7 @@ impl<'a> Fit<'a> {
             }
         }
         let in_window = self.epoch.step % WINDOW;
-        if in_window == 0 {
+        if fresh || in_window == 0 {
             self.write_window()?;
         }
         let stride = self.trainer.device.stride(Phase::Train).max(1) as usize;
@@ -200,9 +236,10 @@ impl<'a> Fit<'a> {
         Ok(())
     }
 
-    fn start_feed(&self) -> Result<Option<Feed>> {
+    pub(super) fn start_feed(&self) -> Result<Option<Feed>> {
         let Trainer { table, plan, options, .. } = &*self.trainer;
-        table.as_ref().map(|table| Feed::start(table, plan.batch, options)).transpose()
+        let first = (self.epoch.index, self.epoch.step);
+        table.as_ref().map(|table| Feed::start(table, plan.batch, options, first)).transpose()
     }
 
     /// The order in which the epoch visits the rows.
@@ -238,11 +275,13 @@ impl<'a> Fit<'a> {
         trainer.device.write(port(trainer.plan.ports.order, "order")?, 0, Values::U32(&order))
     }
 
-    /// Uploads the changing numbers of the next steps, at most a window of them.
+    /// Uploads the changing numbers of the window of steps that the next one is in.
     fn write_window(&mut self) -> Result<()> {
         let steps = self.trainer.info.steps_per_epoch;
+        let first = self.epoch.step - self.epoch.step % WINDOW;
+        self.window_pace = self.pace.clone();
         let mut rows = Vec::with_capacity(WINDOW);
-        for step in self.epoch.step..steps.min(self.epoch.step + WINDOW) {
+        for step in first..steps.min(first + WINDOW) {
             rows.push(self.row_of(step));
         }
         self.trainer.device.write_steps(Phase::Train, &rows)
@@ -292,7 +331,7 @@ impl<'a> Fit<'a> {
     }
 
     /// Takes in the losses of the steps that follow those known; one that is not finite ends the run.
-    fn learn_of(&mut self, losses: &[f32]) -> Result<()> {
+    pub(super) fn learn_of(&mut self, losses: &[f32]) -> Result<()> {
         let steps = self.trainer.info.steps_per_epoch as u64;
         for &loss in losses {
             let step = self.known;
@@ -321,6 +360,9 @@ impl<'a> Fit<'a> {
         let trained = self.epoch.begun.elapsed().as_secs_f64();
         let outputs = self.trainer.valid_outputs()?;
         let (params, scaling) = (self.trainer.params()?, self.trainer.scaling()?);
+        let due = self.is_due(self.epoch.index + 1);
+        let slots = if due { Some(self.trainer.capture()?) } else { None };
+        let past = self.pace.past();
         let seconds = self.epoch.begun.elapsed().as_secs_f64();
         let next = Epoch::new(self.epoch.index + 1);
         let ended = std::mem::replace(&mut self.epoch, next);
@@ -348,6 +390,14 @@ impl<'a> Fit<'a> {
             samples_per_second: self.trainer.rows as f64 / trained.max(1e-9),
         };
         self.judge(&stats, params);
+        self.tries = 0;
+        if let Some(slots) = slots {
+            // The device may have had the next epoch's first steps.
+            let place = Place { epoch: stats.epoch, step: 0, past, ..self.place() };
+            let place = Place { loss_sum: 0.0, loss_weight: 0.0, ..place };
+            let checkpoint = self.trainer.checkpoint_of(slots, place);
+            self.trainer.last = Some(Arc::new(checkpoint));
+        }
         Ok(Event::Epoch(stats))
     }
 
@@ -404,14 +454,15 @@ impl<'a> Fit<'a> {
         let batch = self.trainer.plan.batch as f64;
         let given = f64::from(self.epoch.index) * steps as f64 + self.epoch.step as f64;
         let seconds = self.begun.elapsed().as_secs_f64().max(1e-9);
+        let here = (given - self.earlier as f64).max(1.0);
         Progress {
             epoch: self.epoch.index + 1,
             step: self.epoch.step,
             steps,
             loss: (self.epoch.loss_weight > 0.0)
                 .then(|| self.epoch.loss(self.trainer.criterion.reduction)),
-            samples_per_second: given * batch / seconds,
-            seconds_left: (f64::from(epochs) * steps as f64 - given) * seconds / given.max(1.0),
+            samples_per_second: here * batch / seconds,
+            seconds_left: (f64::from(epochs) * steps as f64 - given) * seconds / here,
         }
     }
 }
@@ -426,7 +477,7 @@ impl Iterator for Fit<'_> {
         if self.done {
             return None;
         }
-        let event = self.advance();
+        let event = self.advance().or_else(|error| self.recover(error));
         self.done |= event.is_err();
         Some(event)
     }

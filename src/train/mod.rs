@@ -3,15 +3,18 @@
 //! In: data, a model, options, a device. Out: [`Event`]s and a [`TrainedModel`].
 //! Absent on purpose: terminals, files, wgpu.
 
+mod checkpoint;
 mod criterion;
 mod event;
 mod feed;
 mod fit;
+mod fitted;
 mod ids;
 pub mod metrics;
 mod options;
 mod predict;
 mod profile;
+mod recover;
 mod room;
 mod runtime;
 mod scaling;
@@ -21,13 +24,15 @@ mod trainer;
 mod watch;
 mod workload;
 
+pub(crate) use checkpoint::About;
+pub use checkpoint::Checkpoint;
 pub use criterion::{ClassWeights, Criterion};
 pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
 pub use fit::Fit;
 #[cfg(feature = "cli")]
 pub(crate) use ids::{check_dataset, check_ids};
 pub use metrics::{Evaluation, Metric, Metrics};
-pub use options::{Keep, TrainOptions};
+pub use options::{Keep, OnNonFinite, TrainOptions};
 pub use predict::{Predictions, Predictor, TrainedModel};
 pub use profile::{Clock, EpochUse, KernelCost, Profile};
 pub use room::{Limit, Room, Streaming};

@@ -42,6 +42,39 @@ impl FromStr for Keep {
     }
 }
 
+/// What to do when a loss, a gradient or a weight is no finite number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnNonFinite {
+    /// End the run, and keep the last good epoch.
+    #[default]
+    Stop,
+    /// Go back to the last checkpoint in memory, and halve the learning rate.
+    Back,
+}
+
+impl OnNonFinite {
+    const ALL: [Self; 2] = [Self::Stop, Self::Back];
+
+    /// The name in options and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Back => "back",
+        }
+    }
+}
+
+impl FromStr for OnNonFinite {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|it| name.eq_ignore_ascii_case(it.name())).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            Error::setting("--on-nonfinite", format!("unknown name \"{name}\"; known: {known}"))
+        })
+    }
+}
+
 /// Settings of a run, with defaults that suit most tables.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainOptions {
@@ -97,6 +130,10 @@ pub struct TrainOptions {
     pub precision: Precision,
     /// How a GPU chooses among the forms of its products.
     pub tuning: Tuning,
+    /// Epochs after which the run's state is taken to the host, to go on from there: [`super::Checkpoint`]; 0 for never.
+    pub checkpoint_every: u32,
+    /// What to do when a loss, a gradient or a weight is no finite number.
+    pub on_nonfinite: OnNonFinite,
     /// Bytes that the run may take on the device; `None` for what the device allows. A training table beyond that
     /// stays with the host and comes in blocks.
     pub device_memory: Option<u64>,
@@ -131,6 +168,8 @@ impl Default for TrainOptions {
             seed: Seed(0),
             precision: Precision::F32,
             tuning: Tuning::default(),
+            checkpoint_every: 1,
+            on_nonfinite: OnNonFinite::Stop,
             device_memory: None,
         }
     }
@@ -164,6 +203,10 @@ impl TrainOptions {
         positive("--accumulate", self.accumulate > 0, self.accumulate.to_string())?;
         let memory = self.device_memory.unwrap_or(1);
         positive("--device-memory", memory > 0, memory.to_string())?;
+        if self.on_nonfinite == OnNonFinite::Back && self.checkpoint_every == 0 {
+            let problem = "back needs checkpoints to go back to; give --checkpoint-every 1";
+            return Err(Error::setting("--on-nonfinite", problem));
+        }
         if !(self.warmup >= 0.0 && self.warmup.is_finite()) {
             let problem = format!("{}, but it must be a finite number of 0 or more", self.warmup);
             return Err(Error::setting("--warmup", problem));

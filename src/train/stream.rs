@@ -57,11 +57,12 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Starts to read the blocks of a run's epochs.
+    /// Starts to read the blocks of a run's epochs, without those before the first: so many epochs, and of the next one
+    /// so many blocks.
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub(super) fn start(table: Table, options: &TrainOptions) -> Result<Self> {
+    pub(super) fn start(table: Table, options: &TrainOptions, first: (u32, usize)) -> Result<Self> {
         let (filled, blocks) = channel();
         let (back, empty) = channel();
         for _ in 0..AHEAD {
@@ -71,9 +72,10 @@ impl Reader {
         let (epochs, seed, shuffle) = (options.epochs, options.seed, options.shuffle);
         let rows = narrow(table.data.rows());
         let read = move || {
-            for epoch in 0..epochs {
+            for epoch in first.0..epochs {
                 let order = epoch_order(rows, epoch, seed, shuffle);
-                for rows in order.chunks(table.block_rows) {
+                let skipped = if epoch == first.0 { first.1 } else { 0 };
+                for rows in order.chunks(table.block_rows).skip(skipped) {
                     // Whoever is not there any more needs no blocks.
                     let Ok(mut block) = empty.recv() else { return };
                     table.fill(rows, &mut block);

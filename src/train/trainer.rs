@@ -1,14 +1,15 @@
 //! [`Trainer`]: data, model and options brought together on a device.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use super::checkpoint::{Checkpoint, Origin};
+use super::fitted::{Fitted, fitted};
 use super::predict::{port, run_eval};
 use super::room::Room;
 use super::scaling::{check_range, read_params, write_params, write_scaling};
 use super::stream::Table;
-use super::{
-    Criterion, EpochStats, Fit, Metrics, RunInfo, Streaming, TrainOptions, TrainedModel, Warning,
-};
+use super::{Criterion, EpochStats, Fit, Metrics, RunInfo, TrainOptions, TrainedModel, Warning};
 use crate::data::{Dataset, Preparation, Scale, Split, Targets, steps_per_epoch};
 use crate::device::{Device, DeviceKind, Values, open_tuned};
 use crate::error::{Error, Result};
@@ -25,7 +26,7 @@ pub struct Trainer {
     pub(super) rows: usize,
     pub(super) info: RunInfo,
     pub(super) warnings: Vec<Warning>,
-    model: Sequential,
+    pub(super) model: Sequential,
     preparation: Preparation,
     pub(super) criterion: Criterion,
     /// How much each training row weighs in a mean, if not all weigh the same.
@@ -37,8 +38,14 @@ pub struct Trainer {
     valid: Option<Valid>,
     /// The training table, if it does not lie on the device.
     pub(super) table: Option<Table>,
+    /// The training table, if it lies on a device that may be lost.
+    source: Option<Dataset>,
+    pub(super) origin: Origin,
+    /// The last checkpoint, and whether the next run goes on from it.
+    pub(super) last: Option<Arc<Checkpoint>>,
+    pub(super) resumes: bool,
     /// Whether a run has left optimizer state behind.
-    used: bool,
+    pub(super) used: bool,
     /// Whether the device has steps that no event has told of: the first ones of an epoch, given to it while the host
     /// was still busy with the end of the epoch before.
     pub(super) ahead: bool,
@@ -70,8 +77,7 @@ impl Trainer {
         let room = Room { model, data, options, device: None };
         room.check()?;
         let (device, reason) = open_tuned(device, &options.tuning)?;
-        let plan = Room { device: Some(device.as_ref()), ..room }.plan()?;
-        Self::on(device, reason, plan, (model, data, options), begun)
+        Self::on(device, reason, room, begun)
     }
 
     /// As [`Self::new`], on a device that is open already, and set up as its owner likes.
@@ -85,17 +91,18 @@ impl Trainer {
         device: Box<dyn Device>,
     ) -> Result<Self> {
         let begun = Instant::now();
-        let plan = Room { model, data, options, device: Some(device.as_ref()) }.plan()?;
-        Self::on(device, "it was open".to_string(), plan, (model, data, options), begun)
+        let room = Room { model, data, options, device: None };
+        room.check()?;
+        Self::on(device, "it was open".to_string(), room, begun)
     }
 
     fn on(
         mut device: Box<dyn Device>,
         reason: String,
-        (plan, streaming): (Plan, Option<Streaming>),
-        (model, data, options): (&Sequential, &Split, &TrainOptions),
+        room: Room<'_>,
         begun: Instant,
     ) -> Result<Self> {
+        let Room { model, data, options, .. } = room;
         let train = &data.train;
         let weights = (options.loss, options.reduction, &options.class_weights);
         let criterion = Criterion::of(weights, train)?;
@@ -108,23 +115,17 @@ impl Trainer {
         if options.precision == Precision::F16 {
             check_range(&preparation, train)?;
         }
-        device.load(&plan)?;
+        let Fitted { options, plan, streaming, warning } = fitted(device.as_mut(), room)?;
+        let options = &options;
         let table = streaming.map(|streaming| Table {
             data: train.clone(),
             preparation: preparation.clone(),
             block_rows: streaming.block_rows,
         });
-        if table.is_none() {
-            write_table(device.as_mut(), &plan, train, &preparation)?;
-        } else {
-            // Rows come in the order in which they are used.
-            let order = port(plan.ports.order, "order")?;
-            let places: Vec<u32> = (0..narrow(plan.slot(order).len())).collect();
-            device.write(order, 0, Values::U32(&places))?;
-        }
-        if let Some(constants) = plan.ports.constants {
-            device.write(constants, 0, Values::F32(&criterion.constants()))?;
-        }
+        let source = table.is_none().then_some(train);
+        bring_table(device.as_mut(), &plan, source, &preparation)?;
+        bring_constants(device.as_mut(), &plan, &criterion)?;
+        let source = source.filter(|_| !device.info().is_cpu()).cloned();
         let params = Params::init(model, train.columns(), options.seed)?;
         write_params(device.as_mut(), &plan, &params)?;
         write_scaling(device.as_mut(), &plan)?;
@@ -149,7 +150,12 @@ impl Trainer {
             load_seconds: begun.elapsed().as_secs_f64(),
             variants: device.variants(),
         };
+        let origin = Origin::of(options, (&info.device, info.variants.clone()), data, plan.batch);
         let mut trainer = Self {
+            source,
+            origin,
+            last: None,
+            resumes: false,
             options: options.clone(),
             rows: train.rows(),
             kept: (params, None),
@@ -168,6 +174,7 @@ impl Trainer {
             ahead: false,
         };
         trainer.warnings = trainer.first_warnings(&data.train);
+        trainer.warnings.extend(warning);
         let problems = trainer.device.take_warnings().into_iter();
         trainer.warnings.extend(problems.map(|problem| Warning::Device { problem }));
         Ok(trainer)
@@ -204,7 +211,7 @@ impl Trainer {
         }
         self.write_params(params)?;
         self.kept = (params.clone(), None);
-        self.present = None;
+        (self.present, self.last, self.resumes) = (None, None, false);
         Ok(())
     }
 
@@ -232,7 +239,21 @@ impl Trainer {
         Ok(())
     }
 
-    /// Trains from the present weights, with optimizer state and schedule at their start; each call of the
+    /// Opens a lost device again and brings back what does not change while training. Out: whether it takes the same forms
+    /// of its kernels.
+    pub(super) fn reopen(&mut self) -> Result<bool> {
+        self.device.reopen()?;
+        self.device.load(&self.plan)?;
+        bring_table(self.device.as_mut(), &self.plan, self.source.as_ref(), &self.preparation)?;
+        bring_constants(self.device.as_mut(), &self.plan, &self.criterion)?;
+        if let Some(valid) = &mut self.valid {
+            valid.resident = false;
+        }
+        Ok(self.device.variants() == self.info.variants)
+    }
+
+    /// Trains from the present weights, with optimizer state and schedule at their start, or after
+    /// [`Self::resume`] from where that run stood; each call of the
     /// iterator's `next` does some steps. Stop calling, and training stops.
     pub fn fit(&mut self) -> Fit<'_> {
         Fit::new(self)
@@ -361,6 +382,30 @@ impl Trainer {
     /// The plan that runs.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+}
+
+/// Brings the table to the device, or without one makes its places ready for blocks of a table.
+fn bring_table(
+    device: &mut dyn Device,
+    plan: &Plan,
+    table: Option<&Dataset>,
+    preparation: &Preparation,
+) -> Result<()> {
+    if let Some(table) = table {
+        return write_table(device, plan, table, preparation);
+    }
+    // Rows come in the order in which they are used.
+    let order = port(plan.ports.order, "order")?;
+    let places: Vec<u32> = (0..narrow(plan.slot(order).len())).collect();
+    device.write(order, 0, Values::U32(&places))
+}
+
+/// Brings what the loss takes besides outputs and targets.
+fn bring_constants(device: &mut dyn Device, plan: &Plan, criterion: &Criterion) -> Result<()> {
+    match plan.ports.constants {
+        Some(constants) => device.write(constants, 0, Values::F32(&criterion.constants())),
+        None => Ok(()),
     }
 }
 

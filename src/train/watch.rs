@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::options::Keep;
 use super::{Metric, TrainOptions};
 
@@ -41,9 +43,15 @@ pub(super) struct Watch {
     keep: Keep,
     patience: Option<u32>,
     delta: f64,
+    marks: Marks,
+}
+
+/// What the epochs so far have set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Marks {
     /// The best value there was.
     best: Option<f64>,
-    /// The value that has to be improved by `delta`, and the epoch that had it.
+    /// The value that has to be improved by the least difference, and the epoch that had it.
     mark: Option<(f64, u32)>,
 }
 
@@ -54,9 +62,17 @@ impl Watch {
             keep: options.keeps(),
             patience: options.stop_patience,
             delta: options.stop_delta,
-            best: None,
-            mark: None,
+            marks: Marks::default(),
         }
+    }
+
+    pub(super) fn marks(&self) -> Marks {
+        self.marks
+    }
+
+    /// Goes on from what earlier epochs have set.
+    pub(super) fn take_up(&mut self, marks: Marks) {
+        self.marks = marks;
     }
 
     pub(super) fn metric(&self) -> Metric {
@@ -72,14 +88,15 @@ impl Watch {
             Some(than) => value < than - by,
         };
         // As long as none is defined, the newest counts as the best.
-        let best = value.map_or(self.best.is_none(), |value| better(value, self.best, 0.0));
-        let marks =
-            value.is_some_and(|value| better(value, self.mark.map(|(mark, _)| mark), self.delta));
+        let best =
+            value.map_or(self.marks.best.is_none(), |value| better(value, self.marks.best, 0.0));
+        let marks = value
+            .is_some_and(|value| better(value, self.marks.mark.map(|(mark, _)| mark), self.delta));
         if best {
-            self.best = value;
+            self.marks.best = value;
         }
         if marks {
-            self.mark = value.map(|value| (value, epoch));
+            self.marks.mark = value.map(|value| (value, epoch));
         }
         best || self.keep == Keep::Last
     }
@@ -87,7 +104,7 @@ impl Watch {
     /// Why to stop after this epoch, if so.
     pub(super) fn stop(&self, epoch: u32) -> Option<Stopped> {
         let patience = self.patience?;
-        let since = self.mark.map_or(0, |(_, epoch)| epoch);
+        let since = self.marks.mark.map_or(0, |(_, epoch)| epoch);
         let Self { metric, delta, .. } = *self;
         (epoch - since >= patience).then_some(Stopped { epoch, metric, patience, delta })
     }

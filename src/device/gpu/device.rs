@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::choice::Chooser;
 use super::encode::{Row, dispatches, encode, map, row};
@@ -17,6 +17,10 @@ use super::tune::{Tuner, prepare};
 use crate::device::{Device, DeviceInfo, Tuning, Usage, Values, half, memory};
 use crate::error::{Error, Result};
 use crate::plan::{Element, Memory, Phase, Plan, Slot, SlotSpec, Start, StepRow, WINDOW};
+
+/// What is told of an adapter without memory left.
+pub(super) const OUT_OF_MEMORY: &str = "out of memory; use smaller layers, a smaller --batch-size, a --device-memory below \
+                                        what the adapter has, or --device cpu";
 
 /// A GPU, or a software adapter, that runs plans.
 pub struct GpuDevice {
@@ -94,6 +98,9 @@ impl GpuDevice {
     fn check(&self) -> Result<()> {
         match self.failure.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             None => Ok(()),
+            Some(text) if text == OUT_OF_MEMORY => {
+                Err(Error::OutOfMemory { adapter: self.info.name.clone(), problem: text.clone() })
+            }
             Some(text) => Err(self.failed(text.clone())),
         }
     }
@@ -427,6 +434,17 @@ impl Device for GpuDevice {
 
     fn variants(&self) -> Vec<String> {
         self.loaded.as_ref().map(|loaded| loaded.variants.clone()).unwrap_or_default()
+    }
+
+    fn lost(&self) -> bool {
+        // A loss is told when nothing is in flight any more; a driver that hangs does not get there.
+        let timeout = Some(Duration::from_secs(5));
+        let _ = self.device.poll(wgpu::PollType::Wait { submission_index: None, timeout });
+        self.is_lost()
+    }
+
+    fn reopen(&mut self) -> Result<()> {
+        self.open_again()
     }
 
     fn take_warnings(&mut self) -> Vec<String> {

@@ -9,6 +9,7 @@ use super::GpuDevice;
 use super::adapter::{describe, pick};
 use super::choice::{Choices, Chooser};
 use super::cooperative::Extras;
+use super::device::OUT_OF_MEMORY;
 use super::flight::Flight;
 use super::pipeline::Pipelines;
 use super::tune::Tuner;
@@ -30,6 +31,29 @@ impl GpuDevice {
         let (adapter, reason) = pick(kind)?;
         let opened = pollster::block_on(Self::open_adapter(&adapter, Extras::none()));
         opened.map(|device| (device, reason))
+    }
+
+    /// Opens the same adapter again, after the device was lost.
+    pub(super) fn open_again(&mut self) -> Result<()> {
+        let extras = || {
+            if self.opened_half { Extras::cooperative(&self.adapter) } else { Extras::none() }
+        };
+        let opened = pollster::block_on(Self::open_adapter(&self.adapter, extras()));
+        let mut opened = match opened {
+            Ok(opened) => opened,
+            // A driver that was restarted is another adapter of the same name.
+            Err(_) => Self::open(&DeviceKind::Named(self.info.name.clone()))?.0,
+        };
+        opened.opened_half = self.opened_half;
+        opened.binding_limit = self.binding_limit;
+        std::mem::swap(&mut opened.tuner, &mut self.tuner);
+        std::mem::swap(&mut opened.chooser, &mut self.chooser);
+        opened.meter = self.meter.take();
+        if let Some(meter) = &mut opened.meter {
+            meter.renew(&opened.device);
+        }
+        *self = opened;
+        Ok(())
     }
 
     pub(super) async fn open_adapter(adapter: &wgpu::Adapter, extras: Extras) -> Result<Self> {
@@ -56,9 +80,7 @@ impl GpuDevice {
         let kept = Arc::clone(&failure);
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             let text = match &error {
-                wgpu::Error::OutOfMemory { .. } => {
-                    "out of memory; use smaller layers, a smaller --batch-size, a --device-memory below what the adapter has, or --device cpu".to_string()
-                }
+                wgpu::Error::OutOfMemory { .. } => OUT_OF_MEMORY.to_string(),
                 other => other.to_string(),
             };
             keep(&kept, text);
@@ -66,11 +88,9 @@ impl GpuDevice {
         let lost = Arc::new(AtomicBool::new(false));
         let (kept, gone) = (Arc::clone(&failure), Arc::clone(&lost));
         device.set_device_lost_callback(move |reason, message| {
-            // Dropping the device is no loss.
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                gone.store(true, Ordering::SeqCst);
-                keep(&kept, format!("the device was lost: {message}"));
-            }
+            // Whoever drops the device does not ask any more.
+            gone.store(true, Ordering::SeqCst);
+            keep(&kept, format!("the device was lost ({reason:?}): {message}"));
         });
         let chooser = Chooser {
             ends_loops: ends_loops(&info.driver),

@@ -19,6 +19,8 @@ struct Network {
     widths: [usize; 3],
     act: Activation,
     outputs: usize,
+    /// Rate after each hidden layer.
+    dropout: f64,
     loss: Loss,
     optimizer: Optimizer,
     batch: usize,
@@ -27,7 +29,7 @@ struct Network {
 
 /// Networks that reach every operation: widths beside and beyond tiles, an activation whose argument is saved, both losses,
 /// every update, partial batches, more steps than a dispatch does.
-fn networks() -> [Network; 5] {
+fn networks() -> [Network; 7] {
     use Activation::{Gelu, Relu, Tanh};
     let sgd = |momentum, nesterov| Optimizer::Sgd { momentum, nesterov, weight_decay: 0.01 };
     // An eps of this size keeps the update smooth in the gradient, so that rounding stays rounding.
@@ -39,6 +41,7 @@ fn networks() -> [Network; 5] {
         widths,
         act,
         outputs,
+        dropout: 0.0,
         loss,
         optimizer,
         batch,
@@ -69,6 +72,15 @@ fn networks() -> [Network; 5] {
             40,
         ),
         network("1-16-31-1 tanh adamw", [1, 16, 31], Tanh, 1, Loss::Mse, adamw, 1, 3),
+        // With dropout, of one activation the result is kept beside what remains of it, of the other the argument.
+        Network {
+            dropout: 0.25,
+            ..network("9-18-20-2 relu dropout adamw", [9, 18, 20], Relu, 2, Loss::Mse, adamw, 21, 5)
+        },
+        Network {
+            dropout: 0.25,
+            ..network("9-18-20-2 gelu dropout adam", [9, 18, 20], Gelu, 2, Loss::Mse, adam, 21, 5)
+        },
     ]
 }
 
@@ -114,7 +126,13 @@ pub(super) fn check_sequences(
 
 impl Network {
     fn model(&self) -> Sequential {
-        Sequential::mlp(&self.widths[1..], self.act, self.outputs, Init::Pytorch)
+        if self.dropout == 0.0 {
+            return Sequential::mlp(&self.widths[1..], self.act, self.outputs, Init::Pytorch);
+        }
+        let hidden = |model: Sequential, &units: &usize| {
+            model.dense(units).activation(self.act).dropout(self.dropout)
+        };
+        self.widths[1..].iter().fold(Sequential::new(), hidden).dense(self.outputs)
     }
 
     fn rows(&self) -> usize {

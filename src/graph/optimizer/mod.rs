@@ -23,7 +23,7 @@ use crate::vocabulary::Entry;
 pub use method::Between;
 pub(super) use method::{AVERAGE, SHARE, input};
 use method::{METHODS, MOST_SETTINGS, Method, Range, Setting, Terms};
-pub use pace::{Moment, Move, Pace};
+pub use pace::{Moment, Move, Pace, Past};
 
 /// How parameters move against their gradients. Formulas and defaults are those of `torch.optim`, or of the papers that
 /// [`Optimizer::VOCABULARY`] names. The learning rate is not part of it: a schedule gives one for each step.

@@ -2,6 +2,8 @@
 //!
 //! In: the moves in their order, each with its learning rate. Out: the scalars of their steps.
 
+use serde::{Deserialize, Serialize};
+
 use super::method::{AVERAGE, DECAY, LR, OWN};
 use super::{Optimizer, Rule};
 use crate::graph::Average;
@@ -38,6 +40,12 @@ pub struct Moment {
 pub struct Pace {
     optimizer: Optimizer,
     average: Option<Average>,
+    past: Past,
+}
+
+/// What remains of the moves that were made.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Past {
     moves: u64,
     /// `NAdam`'s product of µ so far.
     product: f64,
@@ -48,17 +56,33 @@ pub struct Pace {
     averaged: u64,
 }
 
+impl Default for Past {
+    fn default() -> Self {
+        Self { moves: 0, product: 1.0, sum: 0.0, largest: 0.0, averaged: 0 }
+    }
+}
+
 impl Pace {
     /// Before the first move.
     pub fn new(optimizer: Optimizer, average: Option<Average>) -> Self {
-        Self { optimizer, average, moves: 0, product: 1.0, sum: 0.0, largest: 0.0, averaged: 0 }
+        Self::after(Past::default(), optimizer, average)
+    }
+
+    /// After the moves of an earlier part of the run.
+    pub fn after(past: Past, optimizer: Optimizer, average: Option<Average>) -> Self {
+        Self { optimizer, average, past }
+    }
+
+    /// What remains of the moves so far.
+    pub fn past(&self) -> Past {
+        self.past
     }
 
     /// The numbers of the next move.
     pub fn next(&mut self, moment: Moment) -> Move {
-        self.moves += 1;
+        self.past.moves += 1;
         let rule = self.optimizer.rule();
-        let (correction1, correction2) = self.optimizer.corrections(self.moves);
+        let (correction1, correction2) = self.optimizer.corrections(self.past.moves);
         let mut scalars = [0.0; SCALARS];
         scalars[usize::from(LR)] = moment.lr;
         let decay = rule.get("weight-decay").unwrap_or(0.0);
@@ -66,9 +90,9 @@ impl Pace {
         let own = self.own(&rule, moment.lr, (correction1, correction2));
         scalars[usize::from(OWN)..][..own.len()].copy_from_slice(&own);
         if let Some(average) = self.average {
-            let (share, counted) = average.share(self.moves - 1, self.averaged, moment);
+            let (share, counted) = average.share(self.past.moves - 1, self.past.averaged, moment);
             scalars[usize::from(AVERAGE)] = share;
-            self.averaged += u64::from(counted);
+            self.past.averaged += u64::from(counted);
         }
         Move { correction1, correction2, scalars }
     }
@@ -76,8 +100,8 @@ impl Pace {
     /// Those of the optimizer's own.
     fn own(&mut self, rule: &Rule, lr: f64, (correction1, correction2): (f64, f64)) -> [f64; 3] {
         let of = |name: &str| rule.get(name).unwrap_or(0.0);
-        let t = self.moves as f64;
-        let first = self.moves == 1;
+        let t = self.past.moves as f64;
+        let first = self.past.moves == 1;
         match rule.method().name {
             "sgd" => [if first { 1.0 } else { 1.0 - of("dampening") }, 0.0, 0.0],
             "adam" | "adamw" => [lr / correction1, correction2, 0.0],
@@ -89,11 +113,11 @@ impl Pace {
             "nadam" => {
                 let share =
                     |t: f64| of("beta1") * (1.0 - 0.5 * 0.96_f64.powf(t * of("momentum-decay")));
-                self.product *= share(t);
+                self.past.product *= share(t);
                 let next = share(t + 1.0);
                 [
-                    lr * (1.0 - share(t)) / (1.0 - self.product),
-                    lr * next / (1.0 - self.product * next),
+                    lr * (1.0 - share(t)) / (1.0 - self.past.product),
+                    lr * next / (1.0 - self.past.product * next),
                     correction2,
                 ]
             }
@@ -111,11 +135,11 @@ impl Pace {
             }
             "lamb" | "muon" => [1.0 / correction1, correction2, 0.0],
             "schedule-free" => {
-                self.largest = self.largest.max(lr);
-                let weight = t.powf(of("r")) * self.largest.powf(of("lr-power"));
-                self.sum += weight;
+                self.past.largest = self.past.largest.max(lr);
+                let weight = t.powf(of("r")) * self.past.largest.powf(of("lr-power"));
+                self.past.sum += weight;
                 // As long as all rates are 0, nothing has moved.
-                let share = if self.sum > 0.0 { weight / self.sum } else { 1.0 };
+                let share = if self.past.sum > 0.0 { weight / self.past.sum } else { 1.0 };
                 [share, correction2, f64::from(u8::from(first))]
             }
             _ => [0.0; 3],

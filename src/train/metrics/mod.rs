@@ -12,7 +12,8 @@ mod vocabulary;
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Criterion;
 use super::predict::points;
@@ -23,7 +24,7 @@ pub use metric::{Average, Metric};
 pub use outcomes::Outcomes;
 
 /// How well predictions fit. Those that do not apply to the task are `None`.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Rows compared.
     pub rows: usize,
@@ -38,7 +39,7 @@ pub struct Metrics {
     /// √ mean (y − ŷ)², in the target's own units
     pub rmse: Option<f64>,
     /// Others that were asked for; `None` where one is not defined for these rows.
-    #[serde(flatten, serialize_with = "by_name")]
+    #[serde(flatten, serialize_with = "by_name", deserialize_with = "from_names")]
     pub asked: Vec<(Metric, Option<f64>)>,
 }
 
@@ -47,6 +48,30 @@ fn by_name<S: Serializer>(
     to: S,
 ) -> std::result::Result<S::Ok, S::Error> {
     to.collect_map(asked.iter().map(|(metric, value)| (metric.to_string(), value)))
+}
+
+/// Pairs of a metric and its value, in their order.
+type Asked = Vec<(Metric, Option<f64>)>;
+
+fn from_names<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Asked, D::Error> {
+    struct Names;
+    impl<'de> Visitor<'de> for Names {
+        type Value = Asked;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("metrics by their names")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Asked, A::Error> {
+            let mut asked = Vec::new();
+            while let Some((name, value)) = map.next_entry::<String, Option<f64>>()? {
+                let metric = name.parse().map_err(serde::de::Error::custom)?;
+                asked.push((metric, value));
+            }
+            Ok(asked)
+        }
+    }
+    from.deserialize_map(Names)
 }
 
 impl Metrics {

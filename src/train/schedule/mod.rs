@@ -11,7 +11,7 @@ use std::f64::consts::PI;
 
 use super::Metric;
 pub use kind::ScheduleKind;
-use plateau::Fall;
+pub(crate) use plateau::Fall;
 pub use plateau::Plateau;
 
 /// A schedule with its peak rate and the warm-up in front of it.
@@ -176,6 +176,17 @@ impl Schedules {
             weight_decay: self.decay.factor(step),
             dropout: self.dropout.factor(step),
         }
+    }
+
+    /// How far the plateaus of all three have fallen.
+    pub(super) fn falls(&self) -> [Fall; 3] {
+        [self.lr.fall, self.decay.fall, self.dropout.fall]
+    }
+
+    /// Goes on from there, with a peak of the learning rate that is so many times the schedule's own.
+    pub(super) fn take_up(&mut self, [lr, decay, dropout]: [Fall; 3], slowed: f64) {
+        (self.lr.fall, self.decay.fall, self.dropout.fall) = (lr, decay, dropout);
+        self.lr.peak *= slowed;
     }
 
     /// Whether the next epoch's values depend on how this one ended.

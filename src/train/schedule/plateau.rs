@@ -3,6 +3,8 @@
 //! In: a metric's value as each epoch ends. Out: the share of the peak that holds for the next epoch.
 //! Absent on purpose: steps; they all have their epoch's share.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::Metric;
 
 /// `torch.optim.lr_scheduler.ReduceLROnPlateau`; whether more is better follows from the metric.
@@ -42,8 +44,8 @@ impl Default for Plateau {
 }
 
 /// How far a plateau's fall has come.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Fall {
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Fall {
     /// The share of the peak that holds now.
     pub(super) share: f64,
     best: Option<f64>,

@@ -1,0 +1,291 @@
+//! [`Checkpoint`]: all that a run's coming steps depend on, in the host's memory.
+//!
+//! In: a trainer between two steps. Out: plain data, from which a trainer for the same run goes on with the same bits.
+//! Absent on purpose: files, which `export` has; the table, which is known by its checksum.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::schedule::Fall;
+use super::watch::Marks;
+use super::{EpochStats, TrainOptions, Trainer, Warning};
+use crate::checksum::Checksum;
+use crate::data::{Dataset, Split, Targets};
+use crate::device::{DeviceInfo, Tuning, Values};
+use crate::error::{Error, Result};
+use crate::graph::Past;
+use crate::model::{Params, Sequential};
+use crate::plan::Slot;
+
+/// A run between two of its steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    pub(crate) about: About,
+    /// Values of the plan's slots that outlive a step, by their names: weights, optimizer state, averages, the loss scale.
+    pub(crate) slots: Vec<(String, Vec<f32>)>,
+    /// The weights that a save keeps.
+    pub(crate) kept: Params,
+}
+
+/// All of a checkpoint but tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct About {
+    /// The version of this crate that trained.
+    pub(crate) version: String,
+    pub(crate) model: Sequential,
+    pub(crate) columns: usize,
+    pub(crate) origin: Origin,
+    pub(crate) place: Place,
+    /// Figures of the kept epoch.
+    pub(crate) kept: Option<EpochStats>,
+}
+
+/// What the bits of a run follow from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    /// The options, as text: to name what differs.
+    settings: String,
+    device: String,
+    /// Forms of kernels: the order of additions follows from them.
+    variants: Vec<String>,
+    rows: usize,
+    batch: usize,
+    /// Checksum of the training and validation rows.
+    data: u64,
+}
+
+/// How far a run has come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Place {
+    /// Epochs that have ended.
+    pub(crate) epoch: u32,
+    /// Steps of the next epoch that are done.
+    pub(crate) step: usize,
+    /// Losses of these steps, each times what its rows weigh; and all of that together.
+    pub(crate) loss_sum: f64,
+    pub(crate) loss_weight: f64,
+    /// Of the learning rate, the weight decay and dropout.
+    pub(crate) falls: [Fall; 3],
+    pub(crate) marks: Marks,
+    /// At the beginning of the window of steps that the next step is in.
+    pub(crate) past: Past,
+    /// Steps that the loss scale had skipped when they were last told of.
+    pub(crate) skipped: f32,
+    /// What the learning rate is multiplied by, after the run went back.
+    pub(crate) slowed: f64,
+}
+
+impl Checkpoint {
+    /// Epochs that have ended.
+    pub fn epoch(&self) -> u32 {
+        self.about.place.epoch
+    }
+
+    /// Steps of the next epoch that are done.
+    pub fn step(&self) -> usize {
+        self.about.place.step
+    }
+
+    /// Figures of the kept epoch; `None` before the first has ended.
+    pub fn kept(&self) -> Option<&EpochStats> {
+        self.about.kept.as_ref()
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.epoch, self.step) {
+            (0, 0) => f.write_str("the beginning"),
+            (epoch, 0) => write!(f, "the end of epoch {epoch}"),
+            (epoch, step) => write!(f, "step {step} of epoch {}", epoch + 1),
+        }
+    }
+}
+
+impl Origin {
+    pub(super) fn of(
+        options: &TrainOptions,
+        (device, variants): (&DeviceInfo, Vec<String>),
+        data: &Split,
+        batch: usize,
+    ) -> Self {
+        // What says how long, where and how often, and not what is computed.
+        let computed = TrainOptions {
+            epochs: 0,
+            checkpoint_every: 0,
+            tuning: Tuning::default(),
+            device_memory: None,
+            ..options.clone()
+        };
+        Self {
+            settings: format!("{computed:#?}"),
+            device: device.to_string(),
+            variants,
+            rows: data.train.rows(),
+            batch,
+            data: data_checksum(data),
+        }
+    }
+
+    /// What makes this another run than the checkpoint's, if anything; and else what changes its bits.
+    fn compare(&self, old: &Self) -> Result<Vec<String>> {
+        if (self.data, self.rows) != (old.data, old.rows) {
+            let problem = format!(
+                "the tables are not those that the checkpoint's run was trained and validated on ({} training rows, then {}); go \
+                 on with those, or begin a new run from its weights with --init",
+                self.rows, old.rows
+            );
+            return Err(Error::setting("checkpoint", problem));
+        }
+        if self.batch != old.batch {
+            let problem =
+                format!("its steps are of {} rows, but these of {}", old.batch, self.batch);
+            return Err(Error::setting("checkpoint", problem));
+        }
+        let mut differences = Vec::new();
+        if self.device != old.device {
+            differences.push(format!("the device is {}, and was {}", self.device, old.device));
+        } else if self.variants != old.variants {
+            let text = "the device takes other forms of its kernels than it did, because its tuning was forgotten or is another";
+            differences.push(text.to_string());
+        }
+        let (now, then) = (self.settings.lines(), old.settings.lines());
+        let changed = now.zip(then).filter(|(now, then)| now != then);
+        let tidy = |line: &str| line.trim().trim_end_matches(',').to_string();
+        differences
+            .extend(changed.map(|(now, then)| format!("{} (it was {})", tidy(now), tidy(then))));
+        Ok(differences)
+    }
+}
+
+/// A checksum of all rows and what their columns are.
+fn data_checksum(data: &Split) -> u64 {
+    let mut sum = Checksum::default();
+    let mut take = |data: &Dataset| {
+        // Names of columns and classes, and what the target is.
+        sum.text(&format!("{:?}", data.schema()));
+        sum.length(data.rows());
+        sum.floats(data.x());
+        match data.y() {
+            Targets::Classes(classes) => classes.iter().for_each(|&class| sum.word(class)),
+            Targets::Numbers(numbers) | Targets::Columns(numbers, _) => sum.floats(numbers),
+        }
+        data.weights().into_iter().for_each(|weights| sum.floats(weights));
+    };
+    take(&data.train);
+    data.valid.iter().for_each(take);
+    sum.value()
+}
+
+impl Trainer {
+    /// The run as it was at the end of the last epoch that [`TrainOptions::checkpoint_every`] takes in, or as it was
+    /// resumed; `None` before that. [`super::Fit::checkpoint`] gives the present step's.
+    pub fn checkpoint(&self) -> Option<&Arc<Checkpoint>> {
+        self.last.as_ref()
+    }
+
+    /// Makes the next [`Self::fit`] go on where the checkpoint's run stood. On the same device and driver, with the same
+    /// options, the results are those of a run that was never stopped, bit for bit; a warning says so if they are not.
+    ///
+    /// # Errors
+    /// If the checkpoint is of another model, other tables, another optimizer or more epochs.
+    pub fn resume(&mut self, checkpoint: Checkpoint) -> Result<()> {
+        let Checkpoint { about, slots, kept } = &checkpoint;
+        let refuse = |problem: String| Err(Error::setting("checkpoint", problem));
+        if about.model != self.model || kept.layout() != self.kept.0.layout() {
+            return refuse("it is of a network with other layers".to_string());
+        }
+        let mut differences = self.origin.compare(&about.origin)?;
+        let wanted: Vec<(&str, usize)> =
+            self.lasting().into_iter().map(|slot| self.name_and_len(slot)).collect();
+        let there: Vec<(&str, usize)> =
+            slots.iter().map(|(name, values)| (name.as_str(), values.len())).collect();
+        if wanted != there {
+            return refuse(format!(
+                "it holds {}, but this run needs {}: optimizer, averages, accumulation and precision have to be the same",
+                listed(&there),
+                listed(&wanted)
+            ));
+        }
+        let (epochs, done) = (self.options.epochs, about.place.epoch);
+        let unfinished = done + u32::from(about.place.step > 0);
+        if unfinished > epochs {
+            let problem = format!("{epochs}, but epoch {unfinished} has begun; give at least that");
+            return Err(Error::setting("--epochs", problem));
+        }
+        if about.place.step >= self.info.steps_per_epoch {
+            return refuse(format!("it speaks of step {}, which no epoch has", about.place.step));
+        }
+        let version = env!("CARGO_PKG_VERSION");
+        if about.version != version {
+            differences.push(format!("wgrad is {version}, and was {}", about.version));
+        }
+        if !differences.is_empty() {
+            self.warnings.push(Warning::OtherBits { differences });
+        }
+        self.kept = (kept.clone(), about.kept.clone());
+        self.present = None;
+        self.last = Some(Arc::new(checkpoint));
+        self.resumes = true;
+        Ok(())
+    }
+
+    fn name_and_len(&self, slot: Slot) -> (&str, usize) {
+        let spec = self.plan.slot(slot);
+        (&spec.name, spec.len())
+    }
+
+    /// The slots whose values outlive a step, each once.
+    fn lasting(&self) -> Vec<Slot> {
+        let ports = &self.plan.ports;
+        let all = ports.params.iter().chain(&ports.half_params).chain(&ports.states);
+        let mut slots: Vec<Slot> = Vec::new();
+        for &slot in all.chain(&ports.gathered).chain(&ports.averaged).chain(&ports.scaling) {
+            if !slots.contains(&slot) {
+                slots.push(slot);
+            }
+        }
+        slots
+    }
+
+    /// The present values of all slots that outlive a step, waited for.
+    pub(super) fn capture(&mut self) -> Result<Vec<(String, Vec<f32>)>> {
+        let mut values = Vec::new();
+        for slot in self.lasting() {
+            let (name, len) = self.name_and_len(slot);
+            values.push((name.to_string(), self.device.read(slot, len)?));
+        }
+        Ok(values)
+    }
+
+    /// A checkpoint of values that were captured, and of the weights that are kept now.
+    pub(super) fn checkpoint_of(&self, slots: Vec<(String, Vec<f32>)>, place: Place) -> Checkpoint {
+        let about = About {
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            model: self.model.clone(),
+            columns: self.info.features,
+            origin: self.origin.clone(),
+            place,
+            kept: self.kept.1.clone(),
+        };
+        Checkpoint { about, slots, kept: self.kept.0.clone() }
+    }
+
+    /// Brings a checkpoint's values back to the device, and the kept weights with them.
+    pub(super) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.device.take_losses(true)?;
+        for (slot, (_, values)) in self.lasting().into_iter().zip(&checkpoint.slots) {
+            self.device.write(slot, 0, Values::F32(values))?;
+        }
+        (self.used, self.ahead) = (true, false);
+        self.kept = (checkpoint.kept.clone(), checkpoint.about.kept.clone());
+        self.present = Some(self.params()?);
+        Ok(())
+    }
+}
+
+fn listed(slots: &[(&str, usize)]) -> String {
+    let texts: Vec<String> = slots.iter().map(|(name, len)| format!("{name} [{len}]")).collect();
+    texts.join(", ")
+}

@@ -1,0 +1,72 @@
+//! A run's plan, loaded; with smaller steps where the device lacks the memory for those of whole batches.
+//!
+//! In: what a run is made of, a device. Out: a loaded plan, and the options that are its own.
+//! Absent on purpose: `--device-memory`, which is an order and not a lack: what does not fit it is an error.
+
+use super::room::{Room, Streaming};
+use super::{TrainOptions, Warning};
+use crate::device::Device;
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+
+/// What is loaded.
+pub(super) struct Fitted {
+    pub(super) options: TrainOptions,
+    pub(super) plan: Plan,
+    pub(super) streaming: Option<Streaming>,
+    /// That steps are smaller than batches, if so.
+    pub(super) warning: Option<Warning>,
+}
+
+/// Plans and loads. Where memory is short, a batch becomes several smaller steps, whose gradients are added up before the
+/// weights move: the same result within rounding.
+///
+/// # Errors
+/// If even steps of one row do not fit: then the first error, which says what is too large for what.
+pub(super) fn fitted(device: &mut dyn Device, room: Room<'_>) -> Result<Fitted> {
+    let mut options = room.options.clone();
+    let mut first = None;
+    loop {
+        let plan = Room { options: &options, device: Some(&*device), ..room }.plan();
+        let loaded = plan.and_then(|(plan, streaming)| {
+            device.load(&plan)?;
+            Ok((plan, streaming))
+        });
+        let error = match loaded {
+            Ok((plan, streaming)) => {
+                let warning = first.map(|error: Error| Warning::SmallerSteps {
+                    problem: error.to_string(),
+                    batch: room.options.batch_size,
+                    step: options.batch_size,
+                });
+                return Ok(Fitted { options, plan, streaming, warning });
+            }
+            Err(error) => error,
+        };
+        let smaller =
+            if lacks_memory(&error) { smaller(&options, room.data.train.rows()) } else { None };
+        let Some(next) = smaller else { return Err(first.unwrap_or(error)) };
+        first.get_or_insert(error);
+        options = next;
+        if device.lost() {
+            device.reopen()?;
+        }
+    }
+}
+
+/// Whether less memory would have done.
+fn lacks_memory(error: &Error) -> bool {
+    match error {
+        Error::TooLarge { limit_name, .. } => *limit_name != "--device-memory",
+        Error::OutOfMemory { .. } => true,
+        _ => false,
+    }
+}
+
+/// Half of each step's rows, or the next smaller share that is a whole number; `None` for steps of one row.
+fn smaller(options: &TrainOptions, rows: usize) -> Option<TrainOptions> {
+    let batch = options.batch_size.min(rows);
+    let parts = (2..=batch).find(|parts| batch.is_multiple_of(*parts))?;
+    let accumulate = options.accumulate.checked_mul(u32::try_from(parts).ok()?)?;
+    Some(TrainOptions { batch_size: batch / parts, accumulate, ..options.clone() })
+}

@@ -1,0 +1,165 @@
+//! A run's checkpoints while it is under way, and going on from them: after a stop, a lost device, numbers that are not finite.
+//!
+//! In: a checkpoint in memory. Out: a [`Fit`] that stands where the checkpoint does.
+//! Absent on purpose: files.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::checkpoint::{Checkpoint, Place};
+use super::fit::Epoch;
+use super::watch::Watch;
+use super::{Event, Fit, OnNonFinite, Warning};
+use crate::error::{Error, Result};
+use crate::graph::Pace;
+use crate::plan::WINDOW;
+
+/// How often a run is taken up without an epoch that ends before it counts as hopeless.
+const TRIES: u32 = 10;
+/// How often of these it goes back to the last checkpoint, before it goes back to where it began: the numbers of the last one
+/// may be too large for any rate.
+const NEAR: u32 = 3;
+
+impl Fit<'_> {
+    /// The run as it stands, with all steps that the device was given, which are waited for. Right after an epoch was told
+    /// of, it is the run as that epoch ended.
+    ///
+    /// # Errors
+    /// If the device failed, or a loss is not finite.
+    pub fn checkpoint(&mut self) -> Result<Arc<Checkpoint>> {
+        let ended = self.trainer.last.as_ref();
+        let at_its_end = |last: &&Arc<Checkpoint>| last.epoch() == self.epoch.index;
+        if let Some(last) = ended.filter(|last| self.trainer.ahead && at_its_end(last)) {
+            return Ok(last.clone());
+        }
+        if !self.ready {
+            self.begin()?;
+        }
+        let losses = self.trainer.device.take_losses(true)?;
+        self.learn_of(&losses)?;
+        let slots = self.trainer.capture()?;
+        let place = self.place();
+        Ok(Arc::new(self.trainer.checkpoint_of(slots, place)))
+    }
+
+    /// Where the run stands, if all losses are known.
+    pub(super) fn place(&self) -> Place {
+        // The numbers of a window's moves are computed as the window begins.
+        let begun = !self.epoch.step.is_multiple_of(WINDOW);
+        let pace = if begun { &self.window_pace } else { &self.pace };
+        Place {
+            epoch: self.epoch.index,
+            step: self.epoch.step,
+            loss_sum: self.epoch.loss_sum,
+            loss_weight: self.epoch.loss_weight,
+            falls: self.schedules.falls(),
+            marks: self.watch.marks(),
+            past: pace.past(),
+            skipped: self.skipped,
+            slowed: self.slowed,
+        }
+    }
+
+    /// Whether there is to be a checkpoint of an epoch's end, given how many have ended.
+    pub(super) fn is_due(&self, ended: u32) -> bool {
+        let every = self.trainer.options.checkpoint_every;
+        every > 0 && (ended.is_multiple_of(every) || ended == self.trainer.options.epochs)
+    }
+
+    /// Makes the device ready for the next step: fresh, or with what a checkpoint holds.
+    pub(super) fn begin(&mut self) -> Result<()> {
+        match self.from.take() {
+            Some(checkpoint) => {
+                self.trainer.restore(&checkpoint)?;
+                let goes_back = self.trainer.options.on_nonfinite == OnNonFinite::Back;
+                if goes_back && self.first.is_none() {
+                    self.first = Some(checkpoint);
+                }
+            }
+            None => {
+                self.trainer.forget()?;
+                let options = &self.trainer.options;
+                let goes_back = options.on_nonfinite == OnNonFinite::Back;
+                let of_use = goes_back || !self.trainer.info.device.is_cpu();
+                if of_use && options.checkpoint_every > 0 {
+                    let slots = self.trainer.capture()?;
+                    let place = self.place();
+                    let first = self.trainer.checkpoint_of(slots, place);
+                    self.trainer.last = Some(Arc::new(first));
+                }
+                if goes_back {
+                    self.first = self.trainer.last.clone();
+                }
+            }
+        }
+        self.feed = self.start_feed()?;
+        self.ready = true;
+        Ok(())
+    }
+
+    /// Sets all that the host knows of the run to where a checkpoint stands; the device follows with the next step.
+    pub(super) fn take_up(&mut self, checkpoint: Arc<Checkpoint>) {
+        let Place { epoch, step, .. } = checkpoint.about.place;
+        let place = &checkpoint.about.place;
+        let (options, steps) = (&self.trainer.options, self.trainer.info.steps_per_epoch);
+        self.schedules = options.schedules(steps);
+        self.schedules.take_up(place.falls, self.slowed);
+        self.pace = Pace::after(place.past, options.optimizer, options.average);
+        self.watch = Watch::new(options);
+        self.watch.take_up(place.marks);
+        let ended = step == 0 && epoch > 0 && epoch < options.epochs;
+        self.stopped = if ended { self.watch.stop(epoch) } else { None };
+        self.epoch = Epoch {
+            index: epoch,
+            step,
+            begun: Instant::now(),
+            weights: None,
+            loss_sum: place.loss_sum,
+            loss_weight: place.loss_weight,
+        };
+        self.known = u64::from(epoch) * steps as u64 + step as u64;
+        self.skipped = place.skipped;
+        (self.given, self.feed) = (None, None);
+        (self.ready, self.done) = (false, false);
+        self.from = Some(checkpoint);
+    }
+
+    /// Goes on after an error from the last checkpoint, where that can help.
+    ///
+    /// # Errors
+    /// The error itself, where it cannot.
+    pub(super) fn recover(&mut self, error: Error) -> Result<Event> {
+        let Some(last) = self.trainer.last.clone().filter(|_| self.tries < TRIES) else {
+            return Err(error);
+        };
+        let problem = error.to_string();
+        let lost = "the device was lost";
+        if self.trainer.device.lost() {
+            let (place, ended) = (last.about.place.to_string(), last.epoch());
+            let same = self.trainer.reopen().map_err(|second| Error::Device {
+                adapter: self.trainer.info.device.name.clone(),
+                problem: format!("{problem}; and it cannot be opened again: {second}"),
+            })?;
+            self.tries += 1;
+            self.take_up(last);
+            // What fails first on a lost device may be anything.
+            let told = problem.contains(lost);
+            let problem = if told { problem } else { format!("{lost}: {problem}") };
+            return Ok(Event::Warned(Warning::DeviceLost { problem, place, ended, same }));
+        }
+        let back = self.trainer.options.on_nonfinite == OnNonFinite::Back;
+        if !back || !matches!(error, Error::Diverged { .. }) {
+            return Err(error);
+        }
+        let far = self.first.clone().filter(|_| self.tries >= NEAR);
+        let mut back_to = far.unwrap_or(last);
+        let (place, ended) = (back_to.about.place.to_string(), back_to.epoch());
+        self.tries += 1;
+        self.slowed *= 0.5;
+        // Whoever goes on from it later goes on with this rate.
+        Arc::make_mut(&mut back_to).about.place.slowed = self.slowed;
+        self.trainer.last = Some(back_to.clone());
+        self.take_up(back_to);
+        Ok(Event::Warned(Warning::WentBack { problem, place, ended, slowed: self.slowed }))
+    }
+}
