@@ -89,7 +89,12 @@ fn train(trainer: &mut Trainer, events: Option<u32>) -> (Vec<EpochStats>, Option
 
 /// Stops a run at random events, each time goes on in a new trainer from what a file brings back, and compares.
 fn stopped_and_gone_on(name: &str, options: &TrainOptions, kind: &DeviceKind, random: &mut Random) {
-    let (data, model) = (data(), model());
+    let data = data();
+    let model = if name == "layers" {
+        Sequential::new().dense(12).batch_norm().tanh().dropout(0.25).dense(3)
+    } else {
+        model()
+    };
     let new = || Trainer::new(&model, &data, options, kind).unwrap();
     let mut whole = new();
     let epochs = train(&mut whole, None).0;
@@ -166,6 +171,7 @@ fn a_run_goes_on_from_any_step_with_the_same_bits() {
         ("schedule-free", with(|o| o.optimizer = "schedule-free".parse().unwrap())),
         ("clipping", with(|o| o.clip_norm = Some(0.5))),
         ("blocks", with(|o| o.device_memory = Some(24 << 10))),
+        ("layers", with(|o| o.dropout_schedule = "cosine".parse().unwrap())),
         ("half", with(|o| o.precision = Precision::F16)),
     ];
     for kind in kinds() {

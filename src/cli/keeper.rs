@@ -19,7 +19,7 @@ const NEWEST: &str = "checkpoint.safetensors";
 
 /// After a writing the thread rests for so many times as long: epochs of a few milliseconds have no checkpoint each on disk,
 /// and whatever is lost was trained in little more than that time.
-const RESTS: u32 = 64;
+const RESTS: u32 = 200;
 /// A checkpoint that is whole, but not in its place yet.
 pub(super) const FRESH: &str = ".checkpoint.new";
 

@@ -22,7 +22,8 @@ pub(super) struct Fitted {
 /// weights move: the same result within rounding.
 ///
 /// # Errors
-/// If even steps of one row do not fit: then the first error, which says what is too large for what.
+/// If even steps of one row do not fit, or the network's layers take statistics of whole batches: then the first error, which
+/// says what is too large for what.
 pub(super) fn fitted(device: &mut dyn Device, room: Room<'_>) -> Result<Fitted> {
     let mut options = room.options.clone();
     let mut first = None;
@@ -43,8 +44,8 @@ pub(super) fn fitted(device: &mut dyn Device, room: Room<'_>) -> Result<Fitted> 
             }
             Err(error) => error,
         };
-        let smaller =
-            if lacks_memory(&error) { smaller(&options, room.data.train.rows()) } else { None };
+        let helps = lacks_memory(&error) && !knows_its_batch(&room)?;
+        let smaller = if helps { smaller(&options, room.data.train.rows()) } else { None };
         let Some(next) = smaller else { return Err(first.unwrap_or(error)) };
         first.get_or_insert(error);
         options = next;
@@ -61,6 +62,12 @@ fn lacks_memory(error: &Error) -> bool {
         Error::OutOfMemory { .. } => true,
         _ => false,
     }
+}
+
+/// Whether the network takes statistics of a batch, so that smaller ones give another result.
+fn knows_its_batch(room: &Room<'_>) -> Result<bool> {
+    let layout = room.model.layout(room.data.train.columns())?;
+    Ok(layout.views().iter().any(|view| view.name.ends_with("running_mean")))
 }
 
 /// Half of each step's rows, or the next smaller share that is a whole number; `None` for steps of one row.
