@@ -153,13 +153,16 @@ impl Program {
     }
 }
 
-/// The match stands outside of the loops, so that each is one of vectors.
+/// The match stands outside of the loops, so that each is one of vectors; and they are loops, not closures, since the
+/// compiler leaves the larger closures outside of the function that has the wide vectors.
 #[inline(always)]
 fn each<T: Copy, F: Functions<T>>(function: Unary, x: &[T; LANES], out: &mut [T; LANES]) {
     macro_rules! arms {
         ($($name:ident),*) => {
             match function {
-                $(Unary::$name => out.iter_mut().zip(x).for_each(|(out, &x)| *out = F::apply(Unary::$name, x)),)*
+                $(Unary::$name => for lane in 0..LANES {
+                    out[lane] = F::apply(Unary::$name, x[lane]);
+                },)*
             }
         };
     }
