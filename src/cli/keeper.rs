@@ -137,8 +137,12 @@ impl Keeper {
         history: File,
     ) -> Result<()> {
         let mut state = self.shared.state();
-        state.job = Some(Job { checkpoint, folder: folder.to_path_buf(), history });
-        self.shared.changed.notify_all();
+        let job = Job { checkpoint, folder: folder.to_path_buf(), history };
+        let earlier = state.job.replace(job);
+        // A thread that rests with a job at hand finds the newer one, and would be woken for nothing.
+        if earlier.is_none() {
+            self.shared.changed.notify_all();
+        }
         state.failed.take().map_or(Ok(()), Err)
     }
 
