@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use wgrad::train::Metric;
 use wgrad::train::metrics::classes::{Tally, confusion};
-use wgrad::train::metrics::{Outcomes, numbers};
+use wgrad::train::metrics::{Outcomes, Spread, numbers};
 
 fn stored(family: &str) -> Vec<Value> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/metrics.json");
@@ -50,7 +50,8 @@ fn classes_outcomes(case: &Value) -> Outcomes {
 }
 
 fn numbers_outcomes(case: &Value) -> Outcomes {
-    Outcomes::Numbers { truth: floats(&case["truth"]), predicted: floats(&case["predicted"]) }
+    let (truth, predicted) = (floats(&case["truth"]), floats(&case["predicted"]));
+    Outcomes::Numbers { truth, predicted, spread: Spread::None }
 }
 
 #[test]
@@ -65,7 +66,9 @@ fn figures_are_scikit_learns() {
             compared.insert(metric.to_string());
         }
     }
-    for entry in Metric::VOCABULARY.iter().filter(|entry| entry.name != "loss") {
+    // Intervals have stored figures of their own.
+    let elsewhere = |name: &str| ["loss", "coverage"].contains(&name);
+    for entry in Metric::VOCABULARY.iter().filter(|entry| !elsewhere(entry.name)) {
         let name = entry.name.replace("BINS", "15").replace("QUANTILE", "0.9").replace('K', "3");
         assert!(compared.contains(&name), "{name} was never compared");
     }
@@ -99,6 +102,9 @@ fn intervals_cover_their_share() {
     for case in cases {
         let [truth, low, high] = ["truth", "low", "high"].map(|key| floats(&case[key]));
         assert_same("coverage", numbers::coverage(&truth, &low, &high), &case["coverage"]);
+        let spread = Spread::Quantiles(vec![(0.1, low.clone()), (0.9, high.clone())]);
+        let outcomes = Outcomes::Numbers { truth: truth.clone(), predicted: low.clone(), spread };
+        assert_same("coverage", outcomes.figure(Metric::Coverage), &case["coverage"]);
     }
 }
 

@@ -198,6 +198,27 @@ fn quantiles_deviations_rates_and_scores_have_columns() {
 }
 
 #[test]
+fn intervals_cover_what_they_should() {
+    let place = Place::new();
+    keep(&place, &["a", "b", "p"]);
+    for (loss, least) in [("pinball(0.05, 0.5, 0.95)", 0.6), ("gaussian-nll", 0.6)] {
+        let more = ["--loss", loss, "--metrics", "coverage,pinball_0.95", "--epochs", "150"];
+        place.train("p", &[&more[..], &["--lr", "0.01"]].concat());
+        let outcome: Value = serde_json::from_str(&place.read("run/metrics.json")).unwrap();
+        let covered = outcome["valid_coverage"].as_f64().unwrap();
+        assert!((least..=1.0).contains(&covered), "{loss}: {outcome}");
+        assert!(outcome["valid_pinball_0.95"].as_f64().unwrap() >= 0.0, "{outcome}");
+        let (told, _) = place.ok(&["evaluate", "run", "t.csv", "--json"]);
+        let told: Value = serde_json::from_str(told.lines().last().unwrap()).unwrap();
+        assert!(told["coverage"].as_f64().is_some_and(|share| share >= least), "{told}");
+    }
+    // Other losses have no intervals.
+    place.train("p", &["--metrics", "coverage", "--epochs", "1"]);
+    let outcome: Value = serde_json::from_str(&place.read("run/metrics.json")).unwrap();
+    assert!(outcome.get("valid_coverage").is_none_or(Value::is_null), "{outcome}");
+}
+
+#[test]
 fn rows_have_weights() {
     let place = Place::new();
     keep(&place, &["a", "b", "p", "w"]);

@@ -120,27 +120,31 @@ impl Device for Noting {
 /// While the host computes an epoch's figures, and while those who are told of them write files, the device trains.
 #[test]
 fn the_device_has_steps_to_run_when_an_epoch_is_told_of() {
-    let notes = Rc::new(RefCell::new(Vec::new()));
-    let device = Box::new(Noting(CpuDevice::new(), Rc::clone(&notes), Rc::default()));
-    let model = Sequential::mlp(&[4], Activation::Tanh, 3, Init::Pytorch);
-    let data = synth::spirals(60, 3, Seed(1)).split(0.2, Seed(1)).unwrap();
-    let options = TrainOptions { epochs: 3, batch_size: 8, ..TrainOptions::default() };
-    let mut trainer = Trainer::with_device(&model, &data, &options, device).unwrap();
-    notes.borrow_mut().clear();
-    let mut told = Vec::new();
-    for event in trainer.fit() {
-        if let Event::Epoch(_) = event.unwrap() {
-            told.push(std::mem::take(&mut *notes.borrow_mut()));
+    // A checkpoint needs weights and the state of the optimizer, and is read before the device goes on.
+    for (checkpoint_every, state) in [(0, &[][..]), (1, &["read", "read", "read"][..])] {
+        let notes = Rc::new(RefCell::new(Vec::new()));
+        let device = Box::new(Noting(CpuDevice::new(), Rc::clone(&notes), Rc::default()));
+        let model = Sequential::mlp(&[4], Activation::Tanh, 3, Init::Pytorch);
+        let data = synth::spirals(60, 3, Seed(1)).split(0.2, Seed(1)).unwrap();
+        let options =
+            TrainOptions { epochs: 3, batch_size: 8, checkpoint_every, ..TrainOptions::default() };
+        let mut trainer = Trainer::with_device(&model, &data, &options, device).unwrap();
+        notes.borrow_mut().clear();
+        let mut told = Vec::new();
+        for event in trainer.fit() {
+            if let Event::Epoch(_) = event.unwrap() {
+                told.push(std::mem::take(&mut *notes.borrow_mut()));
+            }
         }
+        // Six steps an epoch, two at once. Nothing is written or read between them.
+        let first = ["write", "write steps", "train"];
+        let rest = ["train", "train"];
+        let end = ["wait", "write", "write steps", "validate", "read", "read"];
+        let later = ["wait", "write steps", "validate", "read", "read"];
+        assert_eq!(told[0], [&first[..], &rest, &end, state, &first].concat());
+        assert_eq!(told[1], [&rest[..], &later, state, &first].concat());
+        assert_eq!(told[2], [&rest[..], &later, state].concat());
     }
-    // Six steps an epoch, two at once. Nothing is written or read between them.
-    let first = ["write", "write steps", "train"];
-    let rest = ["train", "train"];
-    let end = ["wait", "write", "write steps", "validate", "read", "read"];
-    let later = ["wait", "write steps", "validate", "read", "read"];
-    assert_eq!(told[0], [&first[..], &rest, &end, &first].concat());
-    assert_eq!(told[1], [&rest[..], &later, &first].concat());
-    assert_eq!(told[2], [&rest[..], &later].concat());
 }
 
 /// What goes by schedule reaches the device with each step.

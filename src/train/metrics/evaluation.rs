@@ -5,6 +5,7 @@ use std::fmt;
 use super::classes::{ClassFigures, confusion};
 use super::{Metric, Metrics, Outcomes};
 use crate::data::{Preparation, TargetKind, Targets};
+use crate::graph::Loss;
 use crate::train::Criterion;
 
 /// Classes of which it is counted which was taken for which, at most: the counts grow with their square.
@@ -37,7 +38,10 @@ impl Evaluation {
             TargetKind::Labels(_) => (&[], 2),
             TargetKind::Number | TargetKind::Numbers(_) => (&[], 0),
         };
-        let (suiting, how) = (Metric::suiting(classes), (preparation, criterion.loss));
+        let (mut suiting, how) = (Metric::suiting(classes), (preparation, criterion.loss));
+        if matches!(criterion.loss, Loss::GaussianNll { .. } | Loss::Pinball(_)) {
+            suiting.push(Metric::Coverage);
+        }
         let metrics = Metrics::under(criterion, outputs, (targets, weights), preparation);
         let metrics = metrics.with(&suiting, outputs, targets, how);
         let (figures, confusion) = match Outcomes::of(outputs, targets, preparation, how.1) {

@@ -48,8 +48,11 @@ pub enum Metric {
     MedianAbsoluteError,
     /// As R², the mean error taken out.
     ExplainedVariance,
-    /// Mean loss of predictions taken for a quantile, above 0 and below 1.
+    /// Mean loss of predictions taken for a quantile, above 0 and below 1; of the predictions of this quantile, if the loss
+    /// makes some.
     Pinball(f64),
+    /// Share of targets within the interval that a loss of quantiles, or of a mean and a variance, predicts.
+    Coverage,
 }
 
 /// How figures of classes become one.
@@ -89,6 +92,7 @@ impl Metric {
             "mape" => Some(Self::Mape),
             "median_absolute_error" => Some(Self::MedianAbsoluteError),
             "explained_variance" => Some(Self::ExplainedVariance),
+            "coverage" => Some(Self::Coverage),
             _ => None,
         };
         let whole = |prefix: &str| {
@@ -145,6 +149,7 @@ impl Metric {
             | Self::RocAuc
             | Self::AveragePrecision
             | Self::R2
+            | Self::Coverage
             | Self::ExplainedVariance => true,
             Self::Loss
             | Self::LogLoss
@@ -168,6 +173,7 @@ impl Metric {
             | Self::Mape
             | Self::MedianAbsoluteError
             | Self::ExplainedVariance
+            | Self::Coverage
             | Self::Pinball(_) => Some(false),
             _ => Some(true),
         }
@@ -255,6 +261,7 @@ impl fmt::Display for Metric {
             Self::Mape => "mape",
             Self::MedianAbsoluteError => "median_absolute_error",
             Self::ExplainedVariance => "explained_variance",
+            Self::Coverage => "coverage",
         })
     }
 }
@@ -283,7 +290,11 @@ mod tests {
         }
         let [classes, numbers] = [9, 0].map(Metric::suiting);
         let usual = [Metric::Loss, Metric::Accuracy, Metric::R2, Metric::Mae, Metric::Rmse];
-        for metric in classes.into_iter().chain(numbers).chain(usual).chain([Metric::Pinball(0.9)])
+        for metric in classes
+            .into_iter()
+            .chain(numbers)
+            .chain(usual)
+            .chain([Metric::Pinball(0.9), Metric::Coverage])
         {
             let name = metric.to_string();
             let kin = ["top_2", "top_5", "ece_10"].contains(&name.as_str());

@@ -21,7 +21,7 @@ use crate::data::{Preparation, TargetKind, Targets};
 use crate::graph::Loss;
 pub use evaluation::Evaluation;
 pub use metric::{Average, Metric};
-pub use outcomes::Outcomes;
+pub use outcomes::{Outcomes, Spread};
 
 /// How well predictions fit. Those that do not apply to the task are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -28,6 +28,8 @@ pub enum Outcomes {
         truth: Vec<f64>,
         /// What was predicted for it.
         predicted: Vec<f64>,
+        /// What was predicted besides.
+        spread: Spread,
     },
     /// Of several columns. A figure is the mean of theirs; labels count as two classes each.
     Columns {
@@ -36,6 +38,56 @@ pub enum Outcomes {
         /// Share of rows all of whose labels are right; `None` for numbers.
         accuracy: Option<f64>,
     },
+}
+
+/// What a loss predicts of a number besides the number.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Spread {
+    /// Nothing.
+    None,
+    /// Each quantile, with its value for each row.
+    Quantiles(Vec<(f64, Vec<f64>)>),
+    /// Each row's mean and standard deviation.
+    Normal(Vec<f64>, Vec<f64>),
+}
+
+impl Spread {
+    /// Of the values `[rows, outputs]` that are told of all targets, that of one.
+    fn of(told: &[f64], (column, columns): (usize, usize), loss: Loss) -> Self {
+        let each = loss.outputs_each();
+        let values = |place: usize| -> Vec<f64> {
+            // There may be no rows.
+            let mine = told.get(column * each + place..).unwrap_or_default();
+            mine.iter().step_by(columns * each).copied().collect()
+        };
+        match loss {
+            Loss::Pinball(quantiles) => {
+                let shares = quantiles.as_slice().iter().enumerate();
+                Self::Quantiles(shares.map(|(place, &share)| (share, values(place))).collect())
+            }
+            Loss::GaussianNll { .. } => Self::Normal(values(0), values(1)),
+            _ => Self::None,
+        }
+    }
+
+    /// The values of a quantile, if it is one of those predicted.
+    fn quantile(&self, wanted: f64) -> Option<&[f64]> {
+        let Self::Quantiles(all) = self else { return None };
+        all.iter().find(|(share, _)| *share == wanted).map(|(_, values)| values.as_slice())
+    }
+
+    /// Share of the numbers between the lowest and the highest quantile, or within the central 95 % of a normal
+    /// distribution.
+    fn coverage(&self, truth: &[f64]) -> Option<f64> {
+        match self {
+            Self::Quantiles(all) => match &all[..] {
+                [(_, low), .., (_, high)] => numbers::coverage(truth, low, high),
+                _ => None,
+            },
+            Self::Normal(mean, std) => numbers::gaussian_coverage(truth, mean, std, 0.95),
+            Self::None => None,
+        }
+    }
 }
 
 impl Outcomes {
@@ -70,7 +122,7 @@ impl Outcomes {
                 let accuracy = Some(right.count() as f64 / (truth.len() / columns) as f64);
                 Self::Columns { parts: parts.collect(), accuracy }
             }
-            (Predictions::Numbers(_), Some((truth, columns))) => {
+            (Predictions::Numbers(told), Some((truth, columns))) => {
                 let points = points(outputs, columns, loss);
                 let part = |column: usize| {
                     let truth = truth[column..].iter().step_by(columns);
@@ -80,6 +132,7 @@ impl Outcomes {
                         predicted: points
                             .map(|&point| preparation.restore_target(point, column))
                             .collect(),
+                        spread: Spread::of(&told, (column, columns), loss),
                     }
                 };
                 match columns {
@@ -96,7 +149,7 @@ impl Outcomes {
     }
 
     fn none() -> Self {
-        Self::Numbers { truth: Vec::new(), predicted: Vec::new() }
+        Self::Numbers { truth: Vec::new(), predicted: Vec::new(), spread: Spread::None }
     }
 
     /// One figure; `None` where it is not defined for these rows, or belongs to other targets. The loss, which is the
@@ -121,14 +174,18 @@ impl Outcomes {
                     _ => None,
                 }
             }
-            Self::Numbers { truth, predicted } => match metric {
+            Self::Numbers { truth, predicted, spread } => match metric {
                 Metric::R2 => numbers::r2(truth, predicted),
                 Metric::Mae => numbers::mae(truth, predicted),
                 Metric::Rmse => numbers::rmse(truth, predicted),
                 Metric::Mape => numbers::mape(truth, predicted),
                 Metric::MedianAbsoluteError => numbers::median_absolute_error(truth, predicted),
                 Metric::ExplainedVariance => numbers::explained_variance(truth, predicted),
-                Metric::Pinball(quantile) => numbers::pinball(truth, predicted, quantile),
+                Metric::Pinball(quantile) => {
+                    let predicted = spread.quantile(quantile).unwrap_or(predicted);
+                    numbers::pinball(truth, predicted, quantile)
+                }
+                Metric::Coverage => spread.coverage(truth),
                 _ => None,
             },
             Self::Columns { accuracy, .. } if metric == Metric::Accuracy => *accuracy,

@@ -112,6 +112,15 @@ impl Metric {
             "QUANTILE, such as 0.9",
             "sklearn.metrics.mean_pinball_loss",
         ),
+        Entry {
+            tests: "metrics::intervals_cover_their_share, targets::intervals_cover_what_they_should",
+            ..entry(
+                "coverage",
+                "rows with y from the lowest to the highest predicted quantile, or within mean ± 1.96 std / rows",
+                "",
+                "for the losses pinball and gaussian-nll",
+            )
+        },
     ];
 }
 
