@@ -1,20 +1,66 @@
 //! Programs run over blocks of numbers.
 
+use std::ops::{Add, Div, Mul, Sub};
+
 use super::{Binary, Compare, Instruction, Number, Program, Quantity, Unary};
 
 /// Numbers of a block: enough that the loop over instructions costs nothing beside them.
 pub const LANES: usize = 64;
 
+/// Numbers that are added, multiplied and compared.
+pub trait Numeric:
+    Copy
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+{
+}
+
+impl Numeric for f32 {}
+
+impl Numeric for f64 {}
+
 /// The primitive functions in one precision.
-pub trait Functions<T> {
+pub trait Functions<T: Numeric> {
     /// From a constant.
     fn constant(value: f64) -> T;
     /// A function of one number.
     fn apply(function: Unary, x: T) -> T;
     /// A function of two.
-    fn combine(function: Binary, a: T, b: T) -> T;
+    #[inline(always)]
+    fn combine(function: Binary, a: T, b: T) -> T {
+        match function {
+            Binary::Add => a + b,
+            Binary::Sub => a - b,
+            Binary::Mul => a * b,
+            Binary::Div => a / b,
+            Binary::Min => {
+                if b < a {
+                    b
+                } else {
+                    a
+                }
+            }
+            Binary::Max => {
+                if b > a {
+                    b
+                } else {
+                    a
+                }
+            }
+        }
+    }
     /// Whether two numbers compare so.
-    fn compares(compare: Compare, a: T, b: T) -> bool;
+    #[inline(always)]
+    fn compares(compare: Compare, a: T, b: T) -> bool {
+        match compare {
+            Compare::Lt => a < b,
+            Compare::Le => a <= b,
+            Compare::Eq => a == b,
+        }
+    }
 }
 
 /// Double precision by the standard library and libm: the reference.
@@ -54,30 +100,6 @@ impl Double {
             Unary::NormalDensity => (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt(),
         }
     }
-
-    /// [`Functions::combine`]
-    pub fn combine(function: Binary, a: f64, b: f64) -> f64 {
-        match function {
-            Binary::Add => a + b,
-            Binary::Sub => a - b,
-            Binary::Mul => a * b,
-            Binary::Div => a / b,
-            Binary::Min => {
-                if b < a {
-                    b
-                } else {
-                    a
-                }
-            }
-            Binary::Max => {
-                if b > a {
-                    b
-                } else {
-                    a
-                }
-            }
-        }
-    }
 }
 
 impl Functions<f64> for Double {
@@ -87,18 +109,6 @@ impl Functions<f64> for Double {
 
     fn apply(function: Unary, x: f64) -> f64 {
         Self::apply(function, x)
-    }
-
-    fn combine(function: Binary, a: f64, b: f64) -> f64 {
-        Self::combine(function, a, b)
-    }
-
-    fn compares(compare: Compare, a: f64, b: f64) -> bool {
-        match compare {
-            Compare::Lt => a < b,
-            Compare::Le => a <= b,
-            Compare::Eq => a == b,
-        }
     }
 }
 
@@ -128,7 +138,7 @@ impl Program {
 
     /// Runs all instructions over the first `len` lanes of a block; `input` and `quantity` fill these.
     #[inline(always)]
-    pub fn run<T: Copy, F: Functions<T>>(
+    pub fn run<T: Numeric, F: Functions<T>>(
         &self,
         registers: &mut [[T; LANES]],
         len: usize,
@@ -156,7 +166,7 @@ impl Program {
 /// The match stands outside of the loops, so that each is one of vectors; and they are loops, not closures, since the
 /// compiler leaves the larger closures outside of the function that has the wide vectors.
 #[inline(always)]
-fn each<T: Copy, F: Functions<T>>(function: Unary, x: &[T; LANES], out: &mut [T; LANES]) {
+fn each<T: Numeric, F: Functions<T>>(function: Unary, x: &[T; LANES], out: &mut [T; LANES]) {
     macro_rules! arms {
         ($($name:ident),*) => {
             match function {
@@ -186,7 +196,7 @@ fn each<T: Copy, F: Functions<T>>(function: Unary, x: &[T; LANES], out: &mut [T;
 }
 
 #[inline(always)]
-fn pairs<T: Copy, F: Functions<T>>(
+fn pairs<T: Numeric, F: Functions<T>>(
     function: Binary,
     a: &[T; LANES],
     b: &[T; LANES],
@@ -204,7 +214,7 @@ fn pairs<T: Copy, F: Functions<T>>(
 }
 
 #[inline(always)]
-fn choose<T: Copy, F: Functions<T>>(
+fn choose<T: Numeric, F: Functions<T>>(
     compare: Compare,
     [a, b, yes, no]: [&[T; LANES]; 4],
     out: &mut [T; LANES],

@@ -10,7 +10,7 @@ mod text;
 
 use std::sync::Arc;
 
-pub use eval::{Double, Functions, LANES};
+pub use eval::{Double, Functions, LANES, Numeric};
 pub use program::{Instruction, Program};
 pub use text::{Call, parse};
 

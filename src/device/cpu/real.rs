@@ -7,11 +7,12 @@ use ndarray::LinalgScalar;
 
 use super::engine::{Engine, Plain};
 use super::vector::{Single, Vector};
-use crate::expr::{Double, Functions};
+use crate::expr::{Double, Functions, Numeric};
 
 /// f32 or f64, with the functions that kernels need.
 pub trait Real:
     LinalgScalar
+    + Numeric
     + Default
     + PartialOrd
     + Neg<Output = Self>

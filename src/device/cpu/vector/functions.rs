@@ -3,8 +3,8 @@
 //! In: one number. Out: what `expr::Unary` says of it, within a few units in the last place of the result or of 1.
 
 use super::instructions::fused;
-use super::smooth::{exp, normal, sigmoid, tanh};
-use crate::expr::{Binary, Compare, Functions, Unary};
+use super::smooth::{WHOLE, exp, normal, polynomial, sigmoid, tanh};
+use crate::expr::{Functions, Unary};
 
 /// Single precision; whether the processor fuses multiplication and addition is known when it is compiled.
 #[derive(Clone, Copy, Debug)]
@@ -28,17 +28,6 @@ const SINE: [f32; 7] = [
 const PI: [f32; 3] = [3.140_625, 9.675_026e-4, 1.509_958e-7];
 /// 1/√(2π)
 const DENSITY: f32 = 0.398_942_3;
-/// 1.5 · 2²³: added to a small number, it leaves the nearest whole number in the last bits.
-const WHOLE: f32 = 12_582_912.0;
-
-#[inline(always)]
-fn polynomial<const FUSED: bool, const N: usize>(coefficients: [f32; N], x: f32) -> f32 {
-    let mut sum = 0.0;
-    for coefficient in coefficients {
-        sum = fused::<FUSED>(sum, x, coefficient);
-    }
-    sum
-}
 
 /// eˣ for all x
 #[inline(always)]
@@ -149,39 +138,6 @@ impl<const FUSED: bool> Functions<f32> for Single<FUSED> {
             Unary::Softplus => softplus::<FUSED>(x),
             Unary::NormalCdf => normal::<FUSED>(x).0,
             Unary::NormalDensity => exp::<FUSED>(-0.5 * x * x) * DENSITY,
-        }
-    }
-
-    #[inline(always)]
-    fn combine(function: Binary, a: f32, b: f32) -> f32 {
-        match function {
-            Binary::Add => a + b,
-            Binary::Sub => a - b,
-            Binary::Mul => a * b,
-            Binary::Div => a / b,
-            Binary::Min => {
-                if b < a {
-                    b
-                } else {
-                    a
-                }
-            }
-            Binary::Max => {
-                if b > a {
-                    b
-                } else {
-                    a
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn compares(compare: Compare, a: f32, b: f32) -> bool {
-        match compare {
-            Compare::Lt => a < b,
-            Compare::Le => a <= b,
-            Compare::Eq => a == b,
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::instructions::fused;
 
 /// 1.5 · 2²³: added to a small number, it leaves the nearest whole number in the last bits.
-const WHOLE: f32 = 12_582_912.0;
+pub(super) const WHOLE: f32 = 12_582_912.0;
 /// The first bits of ln 2, so few that whole multiples of it are exact.
 const LN_2_HIGH: f32 = 355.0 / 512.0;
 /// ln 2 less those: -2.12194440e-4.
@@ -28,7 +28,7 @@ const ERF_P: f32 = 0.327_591_1;
 
 /// A polynomial, highest power first.
 #[inline(always)]
-fn polynomial<const FUSED: bool, const N: usize>(coefficients: [f32; N], x: f32) -> f32 {
+pub(super) fn polynomial<const FUSED: bool, const N: usize>(coefficients: [f32; N], x: f32) -> f32 {
     let mut sum = 0.0;
     for coefficient in coefficients {
         sum = fused::<FUSED>(sum, x, coefficient);
