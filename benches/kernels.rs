@@ -18,8 +18,13 @@ const NN: Kernel = Kernel::MatmulNn { act_grad: Activation::Relu, dropout: None 
 const TN: Kernel = Kernel::MatmulTn { bias_grad: true };
 const GELU: Kernel = Kernel::Activate { act: Activation::Gelu, bias: false };
 const GELU_GRAD: Kernel = Kernel::ActivateGrad { act: Activation::Gelu };
-const SGD: Kernel =
-    Kernel::UpdateSgd { momentum: 0.0, nesterov: false, weight_decay: 0.0, scaled: false };
+const SGD: Kernel = Kernel::UpdateSgd {
+    momentum: 0.0,
+    nesterov: false,
+    weight_decay: 0.0,
+    scaled: false,
+    guarded: false,
+};
 const ADAM: Kernel = Kernel::UpdateAdam {
     beta1: 0.9,
     beta2: 0.999,
@@ -27,6 +32,7 @@ const ADAM: Kernel = Kernel::UpdateAdam {
     weight_decay: 0.0,
     decoupled: false,
     scaled: false,
+    guarded: false,
 };
 
 /// Kernels with their sizes: m, n, k of products; else rows, columns, rows that count. They are those of the

@@ -1,5 +1,6 @@
-// scaling[OVERFLOW] = 1 if an element of the gradients is NaN or infinite, by its bits, else left as it is. Four
-// elements a lane: arenas are multiples of 64. Lanes write the same bits, so their order does not matter.
+// scaling[OVERFLOW] = 1 if an element of the gradients is NaN or infinite, by its bits, and with LOSS 1.5 if the step's loss
+// is; else left as it is. Four elements a lane: arenas are multiples of 64. Lanes set bits, and those of 1.5 hold those of 1,
+// so their order does not matter.
 
 struct Params {
     len: u32,  // in vectors of four
@@ -7,7 +8,8 @@ struct Params {
 
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> gradient: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read_write> scaling: array<atomic<u32>>;
+@group(0) @binding(3) var<storage, read> log_in: array<u32>;
+@group(0) @binding(4) var<storage, read_write> scaling: array<atomic<u32>>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
@@ -17,5 +19,8 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
     }
     if any((gradient[at] & vec4(0x7f800000u)) == vec4(0x7f800000u)) {
         atomicOr(&scaling[OVERFLOW], 0x3f800000u);
+    }
+    if LOSS == 1u && at == 0u && (log_in[step.log] & 0x7f800000u) == 0x7f800000u {
+        atomicOr(&scaling[OVERFLOW], 0x3fc00000u);
     }
 }

@@ -1,6 +1,6 @@
 // Adam's and AdamW's update of an arena: adam.wgsl. Four elements a lane: arenas are multiples of 64.
 // With a loss scale, it is taken out of the gradient, a step with an overflow changes nothing, and half_weight keeps
-// the weights in half precision.
+// the weights in half precision. GUARDED steps that are skipped change nothing either.
 
 struct Params {
     len: u32,  // in vectors of four
@@ -26,7 +26,7 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
     if at >= params.len {
         return;
     }
-    if SCALED == 1u && scaling[OVERFLOW] != 0.0 {
+    if (SCALED == 1u || GUARDED == 1u) && scaling[OVERFLOW] != 0.0 {
         return;
     }
     var g = gradient[at];

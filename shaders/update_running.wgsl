@@ -1,4 +1,5 @@
-// out = (1 - momentum) out + momentum stat, times rows / (rows - 1) if UNBIASED; of one row no variance is unbiased
+// out = (1 - momentum) out + momentum stat, times rows / (rows - 1) if UNBIASED; of one row no variance is unbiased.
+// GUARDED, a step that is skipped changes nothing.
 
 struct Params {
     len: u32,
@@ -8,12 +9,16 @@ struct Params {
 
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> stat: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(3) var<storage, read> scaling: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
     let at = flat(global, groups, WORKGROUP);
     if at >= params.len {
+        return;
+    }
+    if GUARDED == 1u && scaling[OVERFLOW] != 0.0 {
         return;
     }
     var factor = params.momentum;

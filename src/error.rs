@@ -108,6 +108,17 @@ pub enum Error {
         /// Whose value it is: `the loss`, `a weight`, `the validation loss`.
         what: &'static str,
     },
+    /// Every step of an epoch was skipped.
+    #[error(
+        "all {steps} steps of epoch {epoch} were skipped, since in each a loss or a gradient was no finite number, so nothing is \
+         learned; try a smaller --lr, --scale standard, or look for extreme values in the data"
+    )]
+    NothingLearned {
+        /// Epoch, from 1.
+        epoch: u32,
+        /// Moves of the weights that it would have had.
+        steps: u32,
+    },
 }
 
 /// The crate's result.

@@ -287,6 +287,7 @@ impl Case {
             clip_value: self.clip_value,
             groups: self.groups.iter().map(|text| text.parse().unwrap()).collect(),
             average: self.average.as_ref().map(|text| text.parse::<Average>().unwrap()),
+            skips: false,
         }
     }
 

@@ -240,7 +240,8 @@ fn a_wrong_row_would_be_seen() {
 fn places_in_the_slot_of_the_loss_scale_are_those_of_the_plan() {
     let spec = KERNELS.iter().find(|spec| spec.name == "rescale").unwrap();
     let variant = &spec.variants[0];
-    let consts = consts(&Kernel::Rescale, variant, Activation::Relu);
+    let rescale = Kernel::Rescale { scaled: true, guarded: true };
+    let consts = consts(&rescale, variant, Activation::Relu);
     let wgsl = assemble(spec, variant, Stored::F32, &consts, "");
     let module = naga::front::wgsl::parse_str(&wgsl).unwrap();
     let place = |name: &str| {

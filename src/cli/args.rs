@@ -316,9 +316,9 @@ pub struct Settings {
     /// How many of the last checkpoints stay on disk [default: 2]
     #[arg(long, value_name = "COUNT")]
     pub keep_checkpoints: Option<String>,
-    /// What to do when a loss, a gradient or a weight is no finite number: stop, or go back to the last checkpoint and
-    /// halve the learning rate [default: stop]
-    #[arg(long, value_name = "stop|back")]
+    /// What to do when a loss, a gradient or a weight is no finite number: stop, go back to the last checkpoint and halve
+    /// the learning rate, or skip the step, which then changes nothing [default: stop]
+    #[arg(long, value_name = "stop|back|skip")]
     pub on_nonfinite: Option<String>,
     /// Memory that the run may take on the device, such as 512MiB; a table beyond it streams [default: all]
     #[arg(long, value_name = "SIZE")]

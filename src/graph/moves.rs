@@ -22,6 +22,8 @@ pub struct Moves {
     pub groups: Vec<Group>,
     /// Averaged weights.
     pub average: Option<Average>,
+    /// Whether moves are skipped of which a loss or a gradient is no finite number.
+    pub skips: bool,
 }
 
 impl Moves {
@@ -52,7 +54,8 @@ impl Moves {
 
     /// Whether an optimizer's own kernel does all there is to do; else it is the kernel `update`.
     pub fn plain(&self, optimizer: &Optimizer) -> bool {
-        *self == Self::default() && !matches!(optimizer, Optimizer::Other(_))
+        let usual = Self { skips: self.skips, ..Self::default() };
+        *self == usual && !matches!(optimizer, Optimizer::Other(_))
     }
 
     /// The expressions of one pass over the arenas, or two. `grouped`: whether parameters have factors; `scaled`:

@@ -229,10 +229,14 @@ impl Plan {
         if precision == Precision::F16 {
             let sizes = vec![layout.len()];
             let half = builder.slot("half_params", sizes, Element::F16, Role::Params)?;
-            let scaling = builder.slot("scaling", vec![Scaling::LEN], Element::F32, Role::State)?;
-            (ports.half_params, ports.scaling) = (Some(half), Some(scaling));
+            ports.half_params = Some(half);
         }
-        let scaling = ports.scaling;
+        if precision == Precision::F16 || step.moves.skips {
+            let scaling = builder.slot("scaling", vec![Scaling::LEN], Element::F32, Role::State)?;
+            ports.scaling = Some(scaling);
+        }
+        // Where it is for skipping steps alone, no gradient bears it.
+        let scaling = ports.scaling.filter(|_| precision == Precision::F16);
         let weights = builder.views(params, &layout, "");
         let factors = match ports.half_params {
             Some(half) => builder.views(half, &layout, ""),
@@ -328,15 +332,20 @@ impl Plan {
             let copy = Kernel::Activate { act: Activation::Identity, bias: false };
             steps.push(builder.step(copy, vec![slots[&node]], vec![d_weight])?);
         }
+        steps.extend(builder.check(step, (gradients, log), &ports)?);
         // Averaged weights are validated with the same statistics.
         let averaged = ports.averaged.map(|arena| builder.views(arena, &layout, "average_"));
         for it in &step.running {
-            let kernel = Kernel::UpdateRunning { momentum: it.momentum, unbiased: it.unbiased };
+            let guard = ports.scaling.filter(|_| step.moves.skips);
+            let guarded = guard.is_some();
+            let kernel =
+                Kernel::UpdateRunning { momentum: it.momentum, unbiased: it.unbiased, guarded };
             for views in [Some(&weights), averaged.as_ref()].into_iter().flatten() {
-                steps.push(builder.step(kernel, vec![slots[&it.stat]], vec![views[it.view]])?);
+                let reads = [Some(slots[&it.stat]), guard].into_iter().flatten().collect();
+                steps.push(builder.step(kernel, reads, vec![views[it.view]])?);
             }
         }
-        steps.extend(builder.update(step, &layout, Arenas { params, gradients }, &ports)?);
+        steps.extend(builder.update(step, &layout, Arenas { params, gradients, log }, &ports)?);
         builder.phase(Phase::Train, steps);
 
         ports = Ports {

@@ -152,11 +152,22 @@ pub enum Kernel {
         momentum: f64,
         /// Whether the statistic is divided by one row less.
         unbiased: bool,
+        /// Whether it stays as it is in a step that is skipped.
+        guarded: bool,
     },
-    /// Notes in scaling whether a gradient is NaN or infinite. Reads gradients; changes scaling.
-    CheckFinite,
-    /// Sets the loss scale for the next step. Changes scaling.
-    Rescale,
+    /// Notes in scaling whether a gradient is NaN or infinite. Reads gradients, (log); changes scaling.
+    CheckFinite {
+        /// Whether the step's loss is looked at as well.
+        loss: bool,
+    },
+    /// Ends a move: sets the loss scale for the next one, and marks the losses of steps that were skipped.
+    /// Changes scaling, (log).
+    Rescale {
+        /// Whether there is a loss scale.
+        scaled: bool,
+        /// Whether steps of which a loss is no finite number are skipped.
+        guarded: bool,
+    },
     /// One pass over the arena. Reads gradients, (scaling); changes params, (velocity), (params in half precision).
     UpdateSgd {
         /// µ
@@ -167,6 +178,8 @@ pub enum Kernel {
         weight_decay: f64,
         /// Whether gradients bear the loss scale, and a copy in half precision is kept.
         scaled: bool,
+        /// Whether nothing changes in a step that is skipped.
+        guarded: bool,
     },
     /// One pass over the arena. Reads gradients, (scaling); changes params, m, v, (params in half precision).
     UpdateAdam {
@@ -182,6 +195,8 @@ pub enum Kernel {
         decoupled: bool,
         /// Whether gradients bear the loss scale, and a copy in half precision is kept.
         scaled: bool,
+        /// Whether nothing changes in a step that is skipped.
+        guarded: bool,
     },
     /// One pass over the arena by expressions. Reads gradients, (scaling), (factors); changes params, states, (gathered
     /// gradients), (averaged params), (params in half precision).
@@ -223,9 +238,16 @@ pub struct Update {
     pub table: bool,
     /// Whether gradients bear the loss scale, and a copy in half precision is kept.
     pub scaled: bool,
+    /// Whether nothing changes in a step that is skipped.
+    pub guarded: bool,
 }
 
 impl Update {
+    /// Whether the slot of the loss scale is read.
+    pub fn reads_scaling(&self) -> bool {
+        self.scaled || self.guarded
+    }
+
     /// Whether the copy of the weights in half precision is written.
     pub fn writes_half(&self) -> bool {
         self.scaled && self.pass != PassKind::First
@@ -261,6 +283,29 @@ impl Kernel {
         self
     }
 
+    /// The same, so that a step that is skipped changes nothing.
+    pub fn under_guard(mut self) -> Self {
+        if let Self::UpdateRunning { guarded, .. }
+        | Self::UpdateSgd { guarded, .. }
+        | Self::UpdateAdam { guarded, .. }
+        | Self::Update(Update { guarded, .. }) = &mut self
+        {
+            *guarded = true;
+        }
+        self
+    }
+
+    /// Whether it does nothing in a step that is skipped; its second read says so.
+    pub fn is_guarded(&self) -> bool {
+        matches!(
+            self,
+            Self::UpdateRunning { guarded: true, .. }
+                | Self::UpdateSgd { guarded: true, .. }
+                | Self::UpdateAdam { guarded: true, .. }
+                | Self::Update(Update { guarded: true, .. })
+        )
+    }
+
     /// The name that its shader, its reference, its test and its benchmark bear.
     pub fn name(&self) -> &'static str {
         match self {
@@ -284,8 +329,8 @@ impl Kernel {
             Self::LogLoss => "log_loss",
             Self::PutRows => "put_rows",
             Self::UpdateRunning { .. } => "update_running",
-            Self::CheckFinite => "check_finite",
-            Self::Rescale => "rescale",
+            Self::CheckFinite { .. } => "check_finite",
+            Self::Rescale { .. } => "rescale",
             Self::UpdateSgd { .. } => "update_sgd",
             Self::UpdateAdam { .. } => "update_adam",
             Self::Update(_) => "update",
@@ -330,25 +375,25 @@ impl Kernel {
             Self::Map { operands, .. }
             | Self::MapRows { operands, .. }
             | Self::MapColumns { operands, .. } => (usize::from(operands), 1),
-            Self::SumRows
-            | Self::LogLoss
-            | Self::PutRows
-            | Self::UpdateRunning { .. }
-            | Self::CheckFinite => (1, 1),
+            Self::SumRows | Self::LogLoss | Self::PutRows => (1, 1),
+            Self::UpdateRunning { guarded, .. } => (1 + usize::from(guarded), 1),
+            Self::CheckFinite { loss } => (1 + usize::from(loss), 1),
             Self::LossCrossEntropy { scaled } | Self::LossMse { scaled } => {
                 (2 + usize::from(scaled), 2)
             }
             Self::LossMap(form) | Self::LossClasses(form) => (form.reads(), 2),
-            Self::Rescale => (0, 1),
-            Self::UpdateSgd { momentum, scaled, .. } => {
-                let scaled = usize::from(scaled);
-                (1 + scaled, 1 + usize::from(momentum != 0.0) + scaled)
+            Self::Rescale { guarded, .. } => (0, 1 + usize::from(guarded)),
+            Self::UpdateSgd { momentum, scaled, guarded, .. } => {
+                let writes = 1 + usize::from(momentum != 0.0) + usize::from(scaled);
+                (1 + usize::from(scaled || guarded), writes)
             }
-            Self::UpdateAdam { scaled, .. } => (1 + usize::from(scaled), 3 + usize::from(scaled)),
+            Self::UpdateAdam { scaled, guarded, .. } => {
+                (1 + usize::from(scaled || guarded), 3 + usize::from(scaled))
+            }
             Self::Update(update) => {
                 let count = |parts: &[bool]| parts.iter().filter(|it| **it).count();
                 let more = count(&[update.gathers, update.averages, update.writes_half()]);
-                let reads = 1 + count(&[update.scaled, update.table]);
+                let reads = 1 + count(&[update.reads_scaling(), update.table]);
                 (reads, 1 + usize::from(update.states) + more)
             }
             Self::SquareSums { gradient, gathers, scaled } => {
@@ -392,24 +437,30 @@ impl fmt::Display for Kernel {
                 plus(form.weights, "weights")?;
                 plus(form.scaled, "scale")
             }
-            Self::UpdateSgd { momentum, nesterov, weight_decay, scaled } => {
+            Self::UpdateSgd { momentum, nesterov, weight_decay, scaled, guarded } => {
                 plus(momentum != 0.0, "momentum")?;
                 plus(nesterov, "nesterov")?;
                 plus(weight_decay != 0.0, "decay")?;
-                plus(scaled, "scale")
+                plus(scaled, "scale")?;
+                plus(guarded, "guard")
             }
-            Self::UpdateAdam { weight_decay, decoupled, scaled, .. } => {
+            Self::UpdateAdam { weight_decay, decoupled, scaled, guarded, .. } => {
                 plus(weight_decay != 0.0, if decoupled { "decoupled_decay" } else { "decay" })?;
-                plus(scaled, "scale")
+                plus(scaled, "scale")?;
+                plus(guarded, "guard")
             }
             Self::MapColumns { maximum, .. } => plus(maximum, "maximum"),
-            Self::UpdateRunning { unbiased, .. } => plus(unbiased, "unbiased"),
+            Self::UpdateRunning { unbiased, guarded, .. } => {
+                plus(unbiased, "unbiased")?;
+                plus(guarded, "guard")
+            }
             Self::Update(update) => {
                 plus(update.pass == PassKind::First, "first")?;
                 plus(update.pass == PassKind::Second, "second")?;
                 plus(update.gathers, "gather")?;
                 plus(update.averages, "average")?;
-                plus(update.scaled, "scale")
+                plus(update.scaled, "scale")?;
+                plus(update.guarded, "guard")
             }
             Self::SquareSums { gathers, scaled, .. } => {
                 plus(gathers, "gather")?;
@@ -423,9 +474,12 @@ impl fmt::Display for Kernel {
             | Self::Add
             | Self::SumRows
             | Self::LogLoss
-            | Self::PutRows
-            | Self::CheckFinite
-            | Self::Rescale => Ok(()),
+            | Self::PutRows => Ok(()),
+            Self::CheckFinite { loss } => plus(loss, "loss"),
+            Self::Rescale { scaled, guarded } => {
+                plus(scaled, "scale")?;
+                plus(guarded, "guard")
+            }
         }
     }
 }

@@ -232,7 +232,7 @@ pub struct Ports {
     pub params: Option<Slot>,
     /// Their copy in half precision, written by each update and by whoever writes the parameters.
     pub half_params: Option<Slot>,
-    /// The loss scale and what belongs to it, as [`Scaling`] says.
+    /// The loss scale and what belongs to it, as [`Scaling`] says; in single precision where steps may be skipped.
     pub scaling: Option<Slot>,
     /// Gradients, the whole arena.
     pub gradients: Option<Slot>,

@@ -185,6 +185,9 @@ fn place(kernel: &Kernel, written: bool, index: usize, last: bool) -> Place {
 /// The loss's gradient is multiplied by `scale` and the parameters' gradients by `inverse`. A step whose gradients are not
 /// all finite changes no weight and halves the scale; after [`Scaling::GROW_AFTER`] others it doubles. The rule and
 /// its numbers are those of `torch.amp.GradScaler`.
+///
+/// Where steps are skipped of which a loss is no finite number, `overflow` stays until the move ends that the step belongs
+/// to: the whole move is skipped, and such a loss does not change the scale. In single precision that is all the slot is for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scaling {
     /// The loss scale, a power of two.
@@ -193,7 +196,7 @@ pub struct Scaling {
     pub inverse: f32,
     /// Steps since the scale last changed.
     pub good: f32,
-    /// 1 while the gradients of the present step are not all finite.
+    /// 1 while the gradients of the present step are not all finite, [`Scaling::LOST`] while its loss is not.
     pub overflow: f32,
     /// Steps that changed nothing, since the run began.
     pub skipped: f32,
@@ -203,6 +206,11 @@ impl Scaling {
     /// How a run begins.
     pub const START: Self =
         Self { scale: 65_536.0, inverse: 1.0 / 65_536.0, good: 0.0, overflow: 0.0, skipped: 0.0 };
+    /// How a run without a loss scale begins.
+    pub const NONE: Self =
+        Self { scale: 1.0, inverse: 1.0, good: 0.0, overflow: 0.0, skipped: 0.0 };
+    /// What a loss that is not finite sets `overflow` to. Its bits hold those of 1, so that setting bits is all there is to do.
+    pub const LOST: f32 = 1.5;
     /// Steps without overflow after which the scale doubles.
     pub const GROW_AFTER: u32 = 2000;
     /// The scale stays between this and its inverse.

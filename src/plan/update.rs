@@ -23,6 +23,8 @@ pub const BLOCK: usize = VIEW_ALIGN;
 pub(super) struct Arenas {
     pub(super) params: Slot,
     pub(super) gradients: Slot,
+    /// The losses of steps, which those that are skipped are marked in.
+    pub(super) log: Slot,
 }
 
 /// Whether some parameters do not train, and so must not decay either.
@@ -53,33 +55,46 @@ impl PlanBuilder {
         Ok(())
     }
 
+    /// The step that looks for what is no finite number, before anything has changed.
+    pub(super) fn check(
+        &self,
+        step: &Training,
+        (gradients, log): (Slot, Slot),
+        ports: &Ports,
+    ) -> Result<Option<Step>> {
+        let Some(scaling) = ports.scaling else { return Ok(None) };
+        let loss = step.moves.skips;
+        let reads = [Some(gradients), loss.then_some(log)].into_iter().flatten().collect();
+        self.step(Kernel::CheckFinite { loss }, reads, vec![scaling]).map(Some)
+    }
+
     /// The steps that move the weights.
     pub(super) fn update(
         &mut self,
         step: &Training,
         layout: &ParamLayout,
-        Arenas { params, gradients }: Arenas,
+        Arenas { params, gradients, log }: Arenas,
         ports: &Ports,
     ) -> Result<Vec<Step>> {
-        let scaling = ports.scaling;
+        let (scaling, guarded) = (ports.scaling, step.moves.skips);
+        let scaled = ports.half_params.is_some();
         let mut steps = Vec::new();
-        if let Some(scaling) = scaling {
-            steps.push(self.step(Kernel::CheckFinite, vec![gradients], vec![scaling])?);
-        }
         // What no gradient moves must not decay; without decay a gradient of zeros moves nothing by itself.
         let decays = step.optimizer.setting("weight-decay").is_some_and(|decay| decay != 0.0);
         if step.moves.plain(&step.optimizer) && !(decays && keeps(layout)) {
             let kernel = Kernel::update(&step.optimizer)?;
-            let kernel = if scaling.is_some() { kernel.under_scale() } else { kernel };
+            let kernel = if scaled { kernel.under_scale() } else { kernel };
+            let kernel = if guarded { kernel.under_guard() } else { kernel };
             let reads = [Some(gradients), scaling].into_iter().flatten().collect();
             let half = ports.half_params.as_slice();
             let writes = [&[params], ports.states.as_slice(), half].concat();
             steps.push(self.step(kernel, reads, writes)?);
         } else {
-            steps.extend(self.general(step, layout, Arenas { params, gradients }, ports)?);
+            steps.extend(self.general(step, layout, Arenas { params, gradients, log }, ports)?);
         }
         if let Some(scaling) = scaling {
-            steps.push(self.step(Kernel::Rescale, vec![], vec![scaling])?);
+            let writes = [Some(scaling), guarded.then_some(log)].into_iter().flatten().collect();
+            steps.push(self.step(Kernel::Rescale { scaled, guarded }, vec![], writes)?);
         }
         Ok(steps)
     }
@@ -94,8 +109,9 @@ impl PlanBuilder {
     ) -> Result<Vec<Step>> {
         let Training { optimizer, moves, .. } = step;
         let (scaling, gathered) = (ports.scaling, ports.gathered);
+        let scaled = ports.half_params.is_some();
         let grouped = !moves.groups.is_empty() || keeps(layout);
-        let passes = moves.passes(optimizer, grouped, scaling.is_some());
+        let passes = moves.passes(optimizer, grouped, scaled);
         let blocks = layout.len() / BLOCK;
         let mut steps = Vec::new();
         let table = if grouped || moves.clip_norm.is_some() || passes.len() > 1 {
@@ -105,12 +121,9 @@ impl PlanBuilder {
         };
         if let (Some(max), Some(table)) = (moves.clip_norm, table) {
             let sums = self.slot("square_sums", vec![blocks], Element::F32, Role::State)?;
-            let kernel = Kernel::SquareSums {
-                gradient: true,
-                gathers: gathered.is_some(),
-                scaled: scaling.is_some(),
-            };
-            let reads = [Some(arenas.gradients), gathered, scaling, Some(table)];
+            let kernel = Kernel::SquareSums { gradient: true, gathers: gathered.is_some(), scaled };
+            let scale = scaling.filter(|_| scaled);
+            let reads = [Some(arenas.gradients), gathered, scale, Some(table)];
             let reads = reads.into_iter().flatten().collect();
             steps.push(self.step(kernel, reads, vec![sums])?);
             steps.push(self.step(Kernel::ClipNorm { max }, vec![sums], vec![table])?);
@@ -133,7 +146,8 @@ impl PlanBuilder {
                 gathers: gathered.is_some(),
                 averages: average.is_some(),
                 table: table.is_some(),
-                scaled: scaling.is_some(),
+                scaled,
+                guarded: moves.skips,
             };
             let reads = [Some(arenas.gradients), scaling, table].into_iter().flatten().collect();
             let mut writes = [&[arenas.params], ports.states.as_slice()].concat();
@@ -307,16 +321,15 @@ impl Kernel {
     /// If it has none of its own.
     pub fn update(optimizer: &crate::graph::Optimizer) -> Result<Self> {
         use crate::graph::Optimizer;
-        let scaled = false;
+        let (scaled, guarded) = (false, false);
         match *optimizer {
             Optimizer::Sgd { momentum, nesterov, weight_decay } => {
-                Ok(Self::UpdateSgd { momentum, nesterov, weight_decay, scaled })
+                Ok(Self::UpdateSgd { momentum, nesterov, weight_decay, scaled, guarded })
             }
-            Optimizer::Adam { beta1, beta2, eps, weight_decay } => {
-                Ok(Self::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled: false, scaled })
-            }
-            Optimizer::AdamW { beta1, beta2, eps, weight_decay } => {
-                Ok(Self::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled: true, scaled })
+            Optimizer::Adam { beta1, beta2, eps, weight_decay }
+            | Optimizer::AdamW { beta1, beta2, eps, weight_decay } => {
+                let decoupled = matches!(optimizer, Optimizer::AdamW { .. });
+                Ok(Self::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled, scaled, guarded })
             }
             Optimizer::Other(_) => {
                 Err(Error::shape("update", format!("{optimizer} has no kernel of its own")))

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::losses::Open;
 use super::schedule::Fall;
 use super::watch::Marks;
 use super::{EpochStats, TrainOptions, Trainer, Warning};
@@ -18,12 +19,14 @@ use crate::graph::Past;
 use crate::model::{Params, Sequential};
 use crate::plan::Slot;
 
+/// Values of the plan's slots that outlive a step, by their names: weights, optimizer state, averages, the loss scale.
+pub(crate) type Captured = Vec<(String, Vec<f32>)>;
+
 /// A run between two of its steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
     pub(crate) about: About,
-    /// Values of the plan's slots that outlive a step, by their names: weights, optimizer state, averages, the loss scale.
-    pub(crate) slots: Vec<(String, Vec<f32>)>,
+    pub(crate) slots: Captured,
     /// The weights that a save keeps.
     pub(crate) kept: Params,
 }
@@ -65,6 +68,11 @@ pub(crate) struct Place {
     /// Losses of these steps, each times what its rows weigh; and all of that together.
     pub(crate) loss_sum: f64,
     pub(crate) loss_weight: f64,
+    /// Where steps may be skipped: the losses of the move that the next step belongs to, and moves that were skipped.
+    #[serde(default)]
+    pub(crate) open: Open,
+    #[serde(default)]
+    pub(crate) lost: u32,
     /// Of the learning rate, the weight decay and dropout.
     pub(crate) falls: [Fall; 3],
     pub(crate) marks: Marks,
@@ -250,7 +258,7 @@ impl Trainer {
     }
 
     /// The present values of all slots that outlive a step, waited for.
-    pub(super) fn capture(&mut self) -> Result<Vec<(String, Vec<f32>)>> {
+    pub(super) fn capture(&mut self) -> Result<Captured> {
         let mut values = Vec::new();
         for slot in self.lasting() {
             let (name, len) = self.name_and_len(slot);
@@ -260,7 +268,7 @@ impl Trainer {
     }
 
     /// A checkpoint of values that were captured, and of the weights that are kept now.
-    pub(super) fn checkpoint_of(&self, slots: Vec<(String, Vec<f32>)>, place: Place) -> Checkpoint {
+    pub(super) fn checkpoint_of(&self, slots: Captured, place: Place) -> Checkpoint {
         let about = About {
             version: env!("CARGO_PKG_VERSION").to_string(),
             model: self.model.clone(),

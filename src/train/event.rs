@@ -138,6 +138,15 @@ pub enum Warning {
         /// The loss scale at its end, a power of two.
         scale: f64,
     },
+    /// Steps of an epoch that were left out, because a loss or a gradient was no finite number.
+    StepsLost {
+        /// The epoch, from 1.
+        epoch: u32,
+        /// How many moves of the weights.
+        skipped: u32,
+        /// Batches of each.
+        batches: u32,
+    },
     /// The device has not the memory for a batch's steps.
     SmallerSteps {
         /// What did not fit.
@@ -214,6 +223,18 @@ impl fmt::Display for Warning {
                     f,
                     "{skipped} {steps} of epoch {epoch} {were} skipped: gradients times the loss scale were too large for half \
                      precision; the scale is {scale} now. A few are usual while it settles; if they go on, use --precision f32"
+                )
+            }
+            Self::StepsLost { epoch, skipped, batches } => {
+                let (steps, were) = if *skipped == 1 { ("step", "was") } else { ("steps", "were") };
+                let of = match batches {
+                    1 => String::new(),
+                    more => format!(", each of {more} batches,"),
+                };
+                write!(
+                    f,
+                    "{skipped} {steps} of epoch {epoch}{of} {were} skipped: a loss or a gradient was no finite number. Nothing \
+                     was changed there, and the training loss leaves them out; look for extreme values in the data"
                 )
             }
             Self::SmallerSteps { problem, batch, step } => write!(

@@ -7,9 +7,13 @@ use std::time::Instant;
 
 use super::checkpoint::{Checkpoint, Place};
 use super::feed::Feed;
+use super::losses::{Losses, Open};
 use super::predict::port;
 use super::watch::Watch;
-use super::{EpochStats, Event, Metrics, Progress, Schedules, Stopped, Summary, Trainer, Warning};
+use super::{
+    EpochStats, Event, Metrics, OnNonFinite, Progress, Schedules, Stopped, Summary, Trainer,
+    Warning,
+};
 use crate::data::epoch_order;
 use crate::device::{Usage, Values};
 use crate::error::{Error, Result};
@@ -64,31 +68,13 @@ pub(super) struct Epoch {
     pub(super) begun: Instant,
     /// What the rows of each step weigh together, where that is not their number.
     pub(super) weights: Option<Vec<f64>>,
-    /// Losses of its steps, each times what its rows weigh; and all of that together.
-    pub(super) loss_sum: f64,
-    pub(super) loss_weight: f64,
+    pub(super) losses: Losses,
 }
 
 impl Epoch {
     fn new(index: u32) -> Self {
-        Self {
-            index,
-            step: 0,
-            begun: Instant::now(),
-            weights: None,
-            loss_sum: 0.0,
-            loss_weight: 0.0,
-        }
-    }
-}
-
-impl Epoch {
-    /// The loss of the steps known so far.
-    fn loss(&self, reduction: Reduction) -> f64 {
-        match reduction {
-            Reduction::Mean => self.loss_sum / self.loss_weight.max(f64::MIN_POSITIVE),
-            Reduction::Sum => self.loss_sum,
-        }
+        let losses = Losses::default();
+        Self { index, step: 0, begun: Instant::now(), weights: None, losses }
     }
 }
 
@@ -330,13 +316,15 @@ impl<'a> Fit<'a> {
         row
     }
 
-    /// Takes in the losses of the steps that follow those known; one that is not finite ends the run.
+    /// Takes in the losses of the steps that follow those known. One that is not finite ends the run, or says that the device
+    /// has skipped the step.
     pub(super) fn learn_of(&mut self, losses: &[f32]) -> Result<()> {
         let steps = self.trainer.info.steps_per_epoch as u64;
+        let skips = self.trainer.options.on_nonfinite == OnNonFinite::Skip;
         for &loss in losses {
             let step = self.known;
             self.known += 1;
-            if !loss.is_finite() {
+            if !loss.is_finite() && !skips {
                 return Err(self.diverged("the loss", self.epoch.index, step, loss));
             }
             let step = usize::try_from(step % steps).unwrap_or(0);
@@ -344,8 +332,12 @@ impl<'a> Fit<'a> {
                 Some(weights) => weights[step],
                 None => self.rows_of(step) as f64,
             };
-            self.epoch.loss_sum += f64::from(loss) * weight;
-            self.epoch.loss_weight += weight;
+            if skips {
+                let ends = self.group_of(step).end == step + 1;
+                self.epoch.losses.add_to_move(loss, weight, ends);
+            } else {
+                self.epoch.losses.add(loss, weight);
+            }
         }
         Ok(())
     }
@@ -359,9 +351,12 @@ impl<'a> Fit<'a> {
         self.learn_of(&losses)?;
         let trained = self.epoch.begun.elapsed().as_secs_f64();
         let outputs = self.trainer.valid_outputs()?;
-        let (params, scaling) = (self.trainer.params()?, self.trainer.scaling()?);
         let due = self.is_due(self.epoch.index + 1);
         let slots = if due { Some(self.trainer.capture()?) } else { None };
+        let (params, scaling) = match &slots {
+            Some(slots) => self.trainer.captured(slots)?,
+            None => (self.trainer.params()?, self.trainer.scaling()?),
+        };
         let past = self.pace.past();
         let seconds = self.epoch.begun.elapsed().as_secs_f64();
         let next = Epoch::new(self.epoch.index + 1);
@@ -374,7 +369,9 @@ impl<'a> Fit<'a> {
         }
         let valid = outputs.and_then(|outputs| self.trainer.valid_metrics(&outputs));
         let exhausted = scaling.and_then(|scaling| self.tell_skipped(&ended, scaling));
-        if let Some(error) = exhausted.or_else(|| self.not_finite(&ended, &params, valid.as_ref()))
+        let nothing = self.tell_lost(&ended);
+        if let Some(error) =
+            exhausted.or(nothing).or_else(|| self.not_finite(&ended, &params, valid.as_ref()))
         {
             // The weights that are wrong stay, and not those of steps after them.
             self.trainer.write_params(&params)?;
@@ -383,7 +380,7 @@ impl<'a> Fit<'a> {
         let stats = EpochStats {
             epoch: ended.index + 1,
             steps: self.known,
-            train_loss: ended.loss(self.trainer.criterion.reduction),
+            train_loss: ended.losses.told(self.trainer.criterion.reduction),
             valid,
             lr: self.rate_of(self.known.saturating_sub(1)),
             seconds,
@@ -394,7 +391,8 @@ impl<'a> Fit<'a> {
         if let Some(slots) = slots {
             // The device may have had the next epoch's first steps.
             let place = Place { epoch: stats.epoch, step: 0, past, ..self.place() };
-            let place = Place { loss_sum: 0.0, loss_weight: 0.0, ..place };
+            let (loss_sum, loss_weight, open, lost) = (0.0, 0.0, Open::default(), 0);
+            let place = Place { loss_sum, loss_weight, open, lost, ..place };
             let checkpoint = self.trainer.checkpoint_of(slots, place);
             self.trainer.last = Some(Arc::new(checkpoint));
         }
@@ -450,6 +448,22 @@ impl<'a> Fit<'a> {
         self.waiting.push_back(Event::Warned(Warning::StepsSkipped { epoch, skipped, scale }));
         None
     }
+
+    /// Warns of moves of an epoch that were left out; what ends the run, if there were no others.
+    fn tell_lost(&mut self, ended: &Epoch) -> Option<Error> {
+        let (epoch, skipped) = (ended.index + 1, ended.losses.lost);
+        let options = &self.trainer.options;
+        let moves = options.moves_per_epoch(self.trainer.info.steps_per_epoch);
+        if skipped as usize == moves {
+            return Some(Error::NothingLearned { epoch, steps: skipped });
+        }
+        if skipped > 0 {
+            let batches = options.accumulate;
+            self.waiting.push_back(Event::Warned(Warning::StepsLost { epoch, skipped, batches }));
+        }
+        None
+    }
+
     fn progress(&self, epochs: u32, steps: usize) -> Progress {
         let batch = self.trainer.plan.batch as f64;
         let given = f64::from(self.epoch.index) * steps as f64 + self.epoch.step as f64;
@@ -459,8 +473,8 @@ impl<'a> Fit<'a> {
             epoch: self.epoch.index + 1,
             step: self.epoch.step,
             steps,
-            loss: (self.epoch.loss_weight > 0.0)
-                .then(|| self.epoch.loss(self.trainer.criterion.reduction)),
+            loss: (self.epoch.losses.weight > 0.0)
+                .then(|| self.epoch.losses.told(self.trainer.criterion.reduction)),
             samples_per_second: here * batch / seconds,
             seconds_left: (f64::from(epochs) * steps as f64 - given) * seconds / here,
         }

@@ -10,6 +10,7 @@ mod feed;
 mod fit;
 mod fitted;
 mod ids;
+mod losses;
 pub mod metrics;
 mod options;
 mod predict;

@@ -50,16 +50,19 @@ pub enum OnNonFinite {
     Stop,
     /// Go back to the last checkpoint in memory, and halve the learning rate.
     Back,
+    /// Leave the step out, with the whole move that it belongs to: the device sees to it that nothing changes.
+    Skip,
 }
 
 impl OnNonFinite {
-    const ALL: [Self; 2] = [Self::Stop, Self::Back];
+    const ALL: [Self; 3] = [Self::Stop, Self::Back, Self::Skip];
 
     /// The name in options and files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Stop => "stop",
             Self::Back => "back",
+            Self::Skip => "skip",
         }
     }
 }
@@ -252,6 +255,7 @@ impl TrainOptions {
             clip_value: self.clip_value,
             groups: self.groups.clone(),
             average: self.average,
+            skips: self.on_nonfinite == OnNonFinite::Skip,
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::checkpoint::{Checkpoint, Place};
 use super::fit::Epoch;
+use super::losses::Losses;
 use super::watch::Watch;
 use super::{Event, Fit, OnNonFinite, Warning};
 use crate::error::{Error, Result};
@@ -50,8 +51,10 @@ impl Fit<'_> {
         Place {
             epoch: self.epoch.index,
             step: self.epoch.step,
-            loss_sum: self.epoch.loss_sum,
-            loss_weight: self.epoch.loss_weight,
+            loss_sum: self.epoch.losses.sum,
+            loss_weight: self.epoch.losses.weight,
+            open: self.epoch.losses.open,
+            lost: self.epoch.losses.lost,
             falls: self.schedules.falls(),
             marks: self.watch.marks(),
             past: pace.past(),
@@ -114,8 +117,12 @@ impl Fit<'_> {
             step,
             begun: Instant::now(),
             weights: None,
-            loss_sum: place.loss_sum,
-            loss_weight: place.loss_weight,
+            losses: Losses {
+                sum: place.loss_sum,
+                weight: place.loss_weight,
+                open: place.open,
+                lost: place.lost,
+            },
         };
         self.known = u64::from(epoch) * steps as u64 + step as u64;
         self.skipped = place.skipped;

@@ -5,7 +5,7 @@ use crate::data::{Dataset, Preparation};
 use crate::device::{Device, Values};
 use crate::error::{Error, Result};
 use crate::model::{ParamLayout, Params};
-use crate::plan::{HALF_MAX, Plan, Precision, Scaling};
+use crate::plan::{HALF_MAX, Plan, Precision, Scaling, Slot};
 
 /// Refuses features, as the network sees them, that would be infinite in half precision.
 pub(super) fn check_range(preparation: &Preparation, data: &Dataset) -> Result<()> {
@@ -45,19 +45,30 @@ pub(super) fn read_params(
     plan: &Plan,
     model: &ParamLayout,
 ) -> Result<Params> {
-    let slot = port(plan.ports.averaged.or(plan.ports.params), "params")?;
+    let slot = evaluated(plan)?;
+    let values = device.read(slot, plan.slot(slot).len())?;
+    params_of(plan, model, values)
+}
+
+/// The slot of the weights that are validated and kept.
+pub(super) fn evaluated(plan: &Plan) -> Result<Slot> {
+    port(plan.ports.averaged.or(plan.ports.params), "params")
+}
+
+/// The values of such a slot as parameters in their model's layout.
+pub(super) fn params_of(plan: &Plan, model: &ParamLayout, values: Vec<f32>) -> Result<Params> {
     if plan.ports.half_params.is_none() {
-        return Params::from_arena(model.clone(), device.read(slot, model.len())?);
+        return Params::from_arena(model.clone(), values);
     }
     let layout = Precision::F16.layout(model)?;
-    let values = device.read(slot, layout.len())?;
     Ok(Params::from_arena(layout, values)?.laid_out(model.clone()))
 }
 
-/// Sets the loss scale to where a run begins, if the plan has one.
+/// Sets the loss scale to where a run begins, if the plan has one, or what stands in its place where steps may be skipped.
 pub(super) fn write_scaling(device: &mut dyn Device, plan: &Plan) -> Result<()> {
+    let start = if plan.ports.half_params.is_some() { Scaling::START } else { Scaling::NONE };
     match plan.ports.scaling {
-        Some(scaling) => device.write(scaling, 0, Values::F32(&Scaling::START.values())),
+        Some(scaling) => device.write(scaling, 0, Values::F32(&start.values())),
         None => Ok(()),
     }
 }

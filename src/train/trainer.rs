@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::checkpoint::{Checkpoint, Origin};
+use super::checkpoint::{Captured, Checkpoint, Origin};
 use super::fitted::{Fitted, fitted};
 use super::predict::{port, run_eval};
 use super::room::Room;
-use super::scaling::{check_range, read_params, write_params, write_scaling};
+use super::scaling::{check_range, evaluated, params_of, read_params, write_params, write_scaling};
 use super::stream::Table;
 use super::{Criterion, EpochStats, Fit, Metrics, RunInfo, TrainOptions, TrainedModel, Warning};
 use crate::data::{Dataset, Preparation, Scale, Split, Targets, steps_per_epoch};
@@ -292,11 +292,26 @@ impl Trainer {
     /// # Errors
     /// If the device failed.
     pub fn scaling(&mut self) -> Result<Option<Scaling>> {
-        let Some(slot) = self.plan.ports.scaling else { return Ok(None) };
-        let read = self.device.read(slot, Scaling::LEN)?;
-        let mut values = [0.0; Scaling::LEN];
-        values.copy_from_slice(&read);
-        Ok(Some(Scaling::of(values)))
+        let Some(slot) = self.loss_scale() else { return Ok(None) };
+        Ok(scaling_of(&self.device.read(slot, Scaling::LEN)?))
+    }
+
+    /// The slot of the loss scale; in single precision there is none, even if steps may be skipped.
+    fn loss_scale(&self) -> Option<Slot> {
+        self.plan.ports.half_params.and(self.plan.ports.scaling)
+    }
+
+    /// What [`Self::params`] and [`Self::scaling`] would read, out of values that were read already.
+    pub(super) fn captured(&self, slots: &Captured) -> Result<(Params, Option<Scaling>)> {
+        let values = |slot: Slot| {
+            let name = &self.plan.slot(slot).name;
+            slots.iter().find(|(other, _)| other == name).map(|(_, values)| values)
+        };
+        let weights = values(evaluated(&self.plan)?)
+            .ok_or_else(|| Error::shape("checkpoint", "it has no weights"))?;
+        let params = params_of(&self.plan, self.kept.0.layout(), weights.clone())?;
+        let scaling = self.loss_scale().and_then(values).and_then(|values| scaling_of(values));
+        Ok((params, scaling))
     }
 
     /// Figures of the present weights on the validation part; `None` without one.
@@ -383,6 +398,11 @@ impl Trainer {
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
+}
+
+/// The numbers of the slot of the loss scale.
+fn scaling_of(values: &[f32]) -> Option<Scaling> {
+    values.try_into().ok().map(Scaling::of)
 }
 
 /// Brings the table to the device, or without one makes its places ready for blocks of a table.

@@ -7,7 +7,7 @@ use super::engine::Engine;
 use super::kernels::{self, Adam, Product, Sgd};
 use super::loss::{self, Extra, Goal};
 use super::map::{Mapped, Over};
-use super::update::{Updated, clip_norm, square_sums, trust_ratios};
+use super::update::{OVERFLOW, Updated, clip_norm, square_sums, trust_ratios};
 use super::vector::{Instructions, Vector};
 use crate::device::{Device, DeviceInfo, Values, half, memory};
 use crate::error::{Error, Result};
@@ -68,6 +68,8 @@ struct Ready {
     halves: Vec<Range<usize>>,
     /// What computes an elementwise loss.
     loss: Option<Program>,
+    /// What is not 0 while the step is skipped, and what it empties then.
+    guard: Option<(usize, Range<usize>)>,
 }
 
 impl<T: Real> CpuDevice<T> {
@@ -237,7 +239,28 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
         floats = [const { 0..0 }; SLOTS];
         floats[READS] = range(spec(&step.writes[0]));
     }
-    Ready { kernel: step.kernel, floats, indices, out, k, same, mapped, update, halves, loss }
+    let guard = step.kernel.is_guarded().then(|| {
+        let gathered = match step.kernel {
+            Kernel::Update(update) if update.gathers => {
+                range(spec(&step.writes[1 + usize::from(update.states)]))
+            }
+            _ => 0..0,
+        };
+        (range(spec(&step.reads[1])).start + OVERFLOW, gathered)
+    });
+    Ready {
+        kernel: step.kernel,
+        floats,
+        indices,
+        out,
+        k,
+        same,
+        mapped,
+        update,
+        halves,
+        loss,
+        guard,
+    }
 }
 
 impl Ready {
@@ -253,6 +276,12 @@ impl Ready {
         indices: &mut [u32],
         step: &StepRow,
     ) {
+        if let Some((overflow, gathered)) = &self.guard
+            && floats[*overflow] != T::zero()
+        {
+            // What was gathered before goes with it.
+            return floats[gathered.clone()].fill(T::zero());
+        }
         if let Some((formula, operands, rows)) = &self.mapped {
             return self.map::<T>(engine, floats, (formula, operands, *rows), step);
         }
@@ -338,19 +367,26 @@ impl Ready {
             }
             Kernel::LogLoss => kernels::log_loss(a, out, step),
             Kernel::PutRows => kernels::put_rows(a, out, n, step),
-            Kernel::UpdateRunning { momentum, unbiased } => {
+            Kernel::UpdateRunning { momentum, unbiased, .. } => {
                 kernels::update_running(a, out, (momentum, unbiased), step);
             }
-            Kernel::CheckFinite => kernels::check_finite(a, out),
-            Kernel::Rescale => kernels::rescale(out),
-            Kernel::UpdateSgd { momentum, nesterov, weight_decay, scaled } => {
+            Kernel::CheckFinite { loss } => {
+                kernels::check_finite(a, loss.then(|| b[step.log as usize]), out);
+            }
+            Kernel::Rescale { scaled, guarded } => {
+                let log = step.log as usize;
+                if !guarded || kernels::end_guarded(out, &mut out2[log], scaled, step.apply) {
+                    kernels::rescale(out);
+                }
+            }
+            Kernel::UpdateSgd { momentum, nesterov, weight_decay, scaled, .. } => {
                 let (velocity, half) =
                     if momentum == 0.0 { (None, out2) } else { (Some(out2), out3) };
                 let sgd = Sgd { momentum, nesterov, weight_decay };
                 let update = |g: &[T], w: &mut [T]| engine.update_sgd(g, w, velocity, sgd, step);
                 kernels::update(a, scaled.then_some((b, half)), out, update);
             }
-            Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled, scaled } => {
+            Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled, scaled, .. } => {
                 let adam = Adam { beta1, beta2, eps, weight_decay, decoupled };
                 let update =
                     |g: &[T], w: &mut [T]| engine.update_adam(g, (w, out2, out3), adam, step);
@@ -359,7 +395,7 @@ impl Ready {
             Kernel::Update(update) => {
                 let mut reads = [b, c].into_iter();
                 let mut read = |there: bool| if there { reads.next() } else { None };
-                let scaling = read(update.scaled).unwrap_or_default();
+                let scaling = read(update.reads_scaling()).unwrap_or_default();
                 let table = read(update.table).unwrap_or_default();
                 let mut writes = [out2, out3, out4, out5, out6, out7].into_iter();
                 let mut write =

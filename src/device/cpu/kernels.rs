@@ -289,13 +289,31 @@ pub fn scale<T: Real>(d: &mut [T], scaling: &[T]) {
     d.iter_mut().for_each(|d| *d *= T::of_f32(scale));
 }
 
-/// Notes an overflow if a gradient is NaN or infinite.
-pub fn check_finite<T: Real>(g: &[T], scaling: &mut [T]) {
+/// Notes an overflow if a gradient is NaN or infinite, and more than that if the loss is.
+pub fn check_finite<T: Real>(g: &[T], loss: Option<T>, scaling: &mut [T]) {
     let mut noted = scaling_of(scaling);
     if g.iter().any(|g| !g.to_f64().is_finite()) {
-        noted.overflow = 1.0;
+        noted.overflow = noted.overflow.max(1.0);
+    }
+    if loss.is_some_and(|loss| !loss.to_f64().is_finite()) {
+        noted.overflow = Scaling::LOST;
     }
     put(noted, scaling);
+}
+
+/// The end of a step where losses that are not finite are skipped: such a step's loss becomes NaN, so that the host leaves
+/// it out, and all is in order again with the next move. Out: whether the loss scale, if there is one, has to follow.
+pub fn end_guarded<T: Real>(scaling: &mut [T], loss: &mut T, scaled: bool, apply: bool) -> bool {
+    let mut next = scaling_of(scaling);
+    let lost = next.overflow > 1.0;
+    if next.overflow != 0.0 && (lost || !scaled) {
+        *loss = T::of(f64::NAN);
+    }
+    if apply && (lost || !scaled) {
+        next.overflow = 0.0;
+        put(next, scaling);
+    }
+    apply && scaled && !lost
 }
 
 /// The next step's loss scale: half after an overflow, twice after [`Scaling::GROW_AFTER`] steps without one.

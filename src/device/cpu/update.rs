@@ -169,7 +169,7 @@ impl<'a, T: Real> Updated<'a, T> {
 
 /// Places in the slot of the loss scale, as [`Scaling`] has them.
 const INVERSE: usize = 1;
-const OVERFLOW: usize = 3;
+pub(super) const OVERFLOW: usize = 3;
 const _: () = assert!(Scaling::LEN == 5);
 
 /// sums\[block\] = Σ x² over a block of the arena. Of gradients x = gathered + share · g without the loss scale, and 0

@@ -160,7 +160,7 @@ fn arena_of(plan: &Plan, step: &Step) -> Option<usize> {
             | Kernel::UpdateAdam { .. }
             | Kernel::Update(_)
             | Kernel::SquareSums { .. }
-            | Kernel::CheckFinite
+            | Kernel::CheckFinite { .. }
     );
     goes.then(|| plan.slot(step.reads[0]).len())
 }
@@ -271,9 +271,9 @@ fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)>
             let bits = |value: f64| (value as f32).to_bits();
             (vec![len, bits(momentum), bits(1.0 - momentum)], flat(len))
         }
-        Kernel::Rescale => (vec![0], 1),
+        Kernel::Rescale { .. } => (vec![0], 1),
         // They have an arena.
-        Kernel::CheckFinite
+        Kernel::CheckFinite { .. }
         | Kernel::UpdateSgd { .. }
         | Kernel::UpdateAdam { .. }
         | Kernel::Update(_)
@@ -391,11 +391,9 @@ fn bindings(kernel: &Kernel, step: &Step) -> Vec<Option<Slot>> {
             slots.push(put(true));
             slots
         }
-        Kernel::SumRows
-        | Kernel::LogLoss
-        | Kernel::PutRows
-        | Kernel::UpdateRunning { .. }
-        | Kernel::CheckFinite => vec![take(true), put(true)],
+        Kernel::SumRows | Kernel::LogLoss | Kernel::PutRows => vec![take(true), put(true)],
+        Kernel::UpdateRunning { guarded, .. } => vec![take(true), take(guarded), put(true)],
+        Kernel::CheckFinite { loss } => vec![take(true), take(loss), put(true)],
         Kernel::LossCrossEntropy { scaled } | Kernel::LossMse { scaled } => {
             vec![take(true), take(true), take(scaled), put(true), put(true)]
         }
@@ -405,15 +403,24 @@ fn bindings(kernel: &Kernel, step: &Step) -> Vec<Option<Slot>> {
             let outs = [put(true), put(true)];
             pair.into_iter().chain(more.map(take)).chain(outs).collect()
         }
-        Kernel::Rescale => vec![put(true)],
-        Kernel::UpdateSgd { momentum, scaled, .. } => {
-            vec![take(true), take(scaled), put(true), put(momentum != 0.0), put(scaled)]
+        Kernel::Rescale { guarded, .. } => vec![put(true), put(guarded)],
+        Kernel::UpdateSgd { momentum, scaled, guarded, .. } => {
+            let reads = [take(true), take(scaled || guarded)];
+            [reads, [put(true), put(momentum != 0.0)]]
+                .concat()
+                .into_iter()
+                .chain([put(scaled)])
+                .collect()
         }
-        Kernel::UpdateAdam { scaled, .. } => {
-            vec![take(true), take(scaled), put(true), put(true), put(true), put(scaled)]
+        Kernel::UpdateAdam { scaled, guarded, .. } => {
+            let reads = [take(true), take(scaled || guarded)];
+            let writes = [put(true), put(true), put(true), put(scaled)];
+            reads.into_iter().chain(writes).collect()
         }
         Kernel::Update(update) => {
-            let mut slots = vec![take(true), take(update.scaled), take(update.table), put(true)];
+            let reads = [take(true), take(update.reads_scaling()), take(update.table)];
+            let mut slots = reads.to_vec();
+            slots.push(put(true));
             slots.extend((0..MOST_STATES).map(|state| put(state < update.states)));
             slots.extend([put(update.gathers), put(update.averages), put(update.writes_half())]);
             slots

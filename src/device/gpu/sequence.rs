@@ -180,7 +180,8 @@ impl<'a> Builder<'a> {
                 self.loss(step)
             }
             Kernel::LogLoss => self.log_loss(step),
-            Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. } => self.update(step),
+            Kernel::UpdateSgd { guarded: false, .. }
+            | Kernel::UpdateAdam { guarded: false, .. } => self.update(step),
             _ => None,
         };
         self.ops.extend(op);

@@ -113,18 +113,27 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
             consts.push(("KIND", class_loss(form.loss).0));
             consts
         }
-        Kernel::Rescale => {
-            vec![("GROW_AFTER", Scaling::GROW_AFTER), ("LARGEST", Scaling::LARGEST)]
-        }
-        Kernel::UpdateSgd { momentum, nesterov, scaled, .. } => vec![
+        Kernel::CheckFinite { loss } => vec![("LOSS", u32::from(loss))],
+        Kernel::Rescale { scaled, guarded } => vec![
+            ("GROW_AFTER", Scaling::GROW_AFTER),
+            ("LARGEST", Scaling::LARGEST),
+            ("SCALED", u32::from(scaled)),
+            ("GUARDED", u32::from(guarded)),
+        ],
+        Kernel::UpdateSgd { momentum, nesterov, scaled, guarded, .. } => vec![
             ("MOMENTUM", u32::from(momentum != 0.0)),
             ("NESTEROV", u32::from(nesterov)),
             ("SCALED", u32::from(scaled)),
+            ("GUARDED", u32::from(guarded)),
         ],
-        Kernel::UpdateAdam { decoupled, scaled, .. } => {
-            vec![("DECOUPLED", u32::from(decoupled)), ("SCALED", u32::from(scaled))]
+        Kernel::UpdateAdam { decoupled, scaled, guarded, .. } => vec![
+            ("DECOUPLED", u32::from(decoupled)),
+            ("SCALED", u32::from(scaled)),
+            ("GUARDED", u32::from(guarded)),
+        ],
+        Kernel::UpdateRunning { unbiased, guarded, .. } => {
+            vec![("UNBIASED", u32::from(unbiased)), ("GUARDED", u32::from(guarded))]
         }
-        Kernel::UpdateRunning { unbiased, .. } => vec![("UNBIASED", u32::from(unbiased))],
         Kernel::MapColumns { maximum, .. } => vec![("MAXIMUM", u32::from(maximum))],
         Kernel::Update(update) => {
             let states = if update.pass == PassKind::Second { 0 } else { update.states.into() };
@@ -135,6 +144,7 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
                 ("AVERAGES", u32::from(update.averages)),
                 ("TABLE", u32::from(update.table)),
                 ("SCALED", u32::from(update.scaled)),
+                ("GUARDED", u32::from(update.guarded)),
             ]
         }
         Kernel::SquareSums { gradient, gathers, scaled } => vec![
@@ -151,10 +161,7 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
         | Kernel::LogLoss
         | Kernel::PutRows
         | Kernel::ClipNorm { .. }
-        | Kernel::TrustRatios
-        | Kernel::CheckFinite => {
-            vec![]
-        }
+        | Kernel::TrustRatios => vec![],
     }
 }
 

@@ -29,10 +29,14 @@ pub fn every_kernel() -> Vec<Kernel> {
         Kernel::LossMse { scaled: false },
         Kernel::LogLoss,
         Kernel::PutRows,
-        Kernel::UpdateRunning { momentum: 0.1, unbiased: false },
-        Kernel::UpdateRunning { momentum: 0.1, unbiased: true },
-        Kernel::CheckFinite,
-        Kernel::Rescale,
+        Kernel::UpdateRunning { momentum: 0.1, unbiased: false, guarded: false },
+        Kernel::UpdateRunning { momentum: 0.1, unbiased: true, guarded: false },
+        Kernel::UpdateRunning { momentum: 0.1, unbiased: true, guarded: true },
+        Kernel::CheckFinite { loss: false },
+        Kernel::CheckFinite { loss: true },
+        Kernel::Rescale { scaled: true, guarded: false },
+        Kernel::Rescale { scaled: true, guarded: true },
+        Kernel::Rescale { scaled: false, guarded: true },
     ];
     for (index, loss) in Loss::all().into_iter().enumerate() {
         // Each has something that the others have not, so that a few pipelines show all there is.
@@ -74,12 +78,16 @@ pub fn every_kernel() -> Vec<Kernel> {
         kernels.push(Kernel::MatmulNn { act_grad: act, dropout });
     }
     for (momentum, nesterov) in [(0.0, false), (0.9, false), (0.9, true)] {
-        let (weight_decay, scaled) = (0.01, false);
-        kernels.push(Kernel::UpdateSgd { momentum, nesterov, weight_decay, scaled });
+        let (weight_decay, scaled, guarded) = (0.01, false, false);
+        let update = Kernel::UpdateSgd { momentum, nesterov, weight_decay, scaled, guarded };
+        kernels.extend([update, update.under_guard()]);
     }
     for decoupled in [false, true] {
-        let (beta1, beta2, eps, weight_decay, scaled) = (0.9, 0.999, 1e-8, 0.01, false);
-        kernels.push(Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled, scaled });
+        let (beta1, beta2, eps, weight_decay) = (0.9, 0.999, 1e-8, 0.01);
+        let (scaled, guarded) = (false, false);
+        let update =
+            Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled, scaled, guarded };
+        kernels.extend([update, update.under_guard()]);
     }
     kernels
 }
@@ -125,8 +133,8 @@ pub fn half_kernels() -> Vec<(Kernel, Stored)> {
         | Kernel::LogLoss
         | Kernel::PutRows
         | Kernel::UpdateRunning { .. }
-        | Kernel::CheckFinite
-        | Kernel::Rescale => vec![],
+        | Kernel::CheckFinite { .. }
+        | Kernel::Rescale { .. } => vec![],
     };
     let updates = super::formulas::passes().into_iter().map(|(_, update)| update);
     let updates = updates.filter(|update| update.scaled).map(|it| (Kernel::Update(it), down));
@@ -137,6 +145,9 @@ pub fn half_kernels() -> Vec<(Kernel, Stored)> {
     .chain(updates)
     .collect()
 }
+
+/// Where in the log a case's step is.
+const LOG: usize = 3;
 
 /// Three sizes, whose meaning depends on the kernel: for products m, n, k; else rows, columns, rows that count.
 pub(super) type Triple = [usize; 3];
@@ -162,7 +173,8 @@ pub fn sizes_of(kernel: &Kernel) -> Vec<Triple> {
         }
         // The one elementwise kernel that shows the folded grid for all of them.
         Kernel::Add => vec![[1, 1, 1], [31, 57, 31], [65_537, 65, 65_537]],
-        Kernel::UpdateSgd { scaled: false, .. } | Kernel::UpdateAdam { scaled: false, .. } => {
+        Kernel::UpdateSgd { scaled: false, guarded: false, .. }
+        | Kernel::UpdateAdam { scaled: false, guarded: false, .. } => {
             vec![[1, 64, 1], [1, 1792, 1]]
         }
         // The third is 0 where gradients have overflowed, 2 where they are only gathered.
@@ -176,9 +188,9 @@ pub fn sizes_of(kernel: &Kernel) -> Vec<Triple> {
             vec![[1, 128, 1], [1, 1792, 1], [1, 128, 0]]
         }
         // The third is the place of an infinite element, from 1; 0 for none.
-        Kernel::CheckFinite => vec![[1, 128, 0], [1, 1792, 1792], [1, 1792, 0], [1, 256, 1]],
+        Kernel::CheckFinite { .. } => vec![[1, 128, 0], [1, 1792, 1792], [1, 1792, 0], [1, 256, 1]],
         // The third says after which steps: `scalings` has them.
-        Kernel::Rescale => (0..scalings().len()).map(|after| [1, 1, after]).collect(),
+        Kernel::Rescale { .. } => (0..scalings().len()).map(|after| [1, 1, after]).collect(),
         // Columns in pairs, for mean and variance.
         Kernel::LossMap(_) => vec![[1, 2, 1], [63, 6, 61], [130, 12, 130]],
         Kernel::LossClasses(_) => vec![[1, 2, 1], [63, 7, 61], [130, 13, 130]],
@@ -212,8 +224,9 @@ pub(super) fn cpu_sizes_of(kernel: &Kernel) -> Vec<Triple> {
     }
 }
 
-/// Loss scales before a step: all in order, about to double, as large as may be, after an overflow, as small as may be.
-fn scalings() -> [Scaling; 5] {
+/// Loss scales before a step: all in order, about to double, as large as may be, after an overflow, as small as may be, after a loss that was no
+/// number.
+fn scalings() -> [Scaling; 6] {
     let good = Scaling { scale: 4.0, inverse: 0.25, good: 5.0, overflow: 0.0, skipped: 3.0 };
     let largest = Scaling::LARGEST as f32;
     let last = Scaling { good: (Scaling::GROW_AFTER - 1) as f32, ..good };
@@ -223,6 +236,7 @@ fn scalings() -> [Scaling; 5] {
         Scaling { scale: largest, inverse: 1.0 / largest, ..last },
         Scaling { overflow: 1.0, ..good },
         Scaling { scale: 1.0 / largest, inverse: largest, overflow: 1.0, ..good },
+        Scaling { overflow: Scaling::LOST, ..good },
     ]
 }
 
@@ -249,7 +263,7 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
             | Kernel::UpdateAdam { .. }
             | Kernel::Update(_)
             | Kernel::SquareSums { .. }
-            | Kernel::CheckFinite
+            | Kernel::CheckFinite { .. }
     );
     let mut make = Maker {
         builder: PlanBuilder::new(),
@@ -419,21 +433,36 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
             vec![make.floats("x", vec![m, n], 1.0)?],
             vec![make.floats("out", vec![m + 7, n], 1.0)?],
         ),
-        Kernel::UpdateRunning { .. } => {
-            (vec![make.floats("stat", vec![n], 1.0)?], vec![make.floats("out", vec![n], 1.0)?])
+        Kernel::UpdateRunning { guarded, .. } => {
+            let mut reads = vec![make.floats("stat", vec![n], 1.0)?];
+            if guarded {
+                // Skipped with the sizes that have fewer rows that count than rows.
+                reads.push(make.scaling(if k < m { 3 } else { 0 })?);
+            }
+            (reads, vec![make.floats("out", vec![n], 1.0)?])
         }
-        Kernel::CheckFinite => {
+        Kernel::CheckFinite { loss } => {
             let gradient = make.floats("gradient", vec![n], 1.0)?;
             if let Some((_, Start::Floats(values))) = make.starts.last_mut()
                 && k > 0
             {
                 values[k - 1] = if k == n { f32::NEG_INFINITY } else { f32::NAN };
             }
-            (vec![gradient], vec![make.scaling(0)?])
+            let mut reads = vec![gradient];
+            if loss {
+                reads.push(make.log(n == 256 || k == n)?);
+            }
+            (reads, vec![make.scaling(0)?])
         }
-        Kernel::Rescale => (vec![], vec![make.scaling(k)?]),
-        Kernel::UpdateSgd { momentum, scaled, .. } => {
-            let (reads, half) = make.gradient(n, scaled, k == 0)?;
+        Kernel::Rescale { guarded, .. } => {
+            let mut writes = vec![make.scaling(k)?];
+            if guarded {
+                writes.push(make.log(false)?);
+            }
+            (vec![], writes)
+        }
+        Kernel::UpdateSgd { momentum, scaled, guarded, .. } => {
+            let (reads, half) = make.gradient(n, (scaled, guarded), k == 0)?;
             let mut writes = vec![make.floats("weight", vec![n], 1.0)?];
             if momentum != 0.0 {
                 writes.push(make.floats("velocity", vec![n], 1.0)?);
@@ -441,8 +470,8 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
             writes.extend(half);
             (reads, writes)
         }
-        Kernel::UpdateAdam { scaled, .. } => {
-            let (reads, half) = make.gradient(n, scaled, k == 0)?;
+        Kernel::UpdateAdam { scaled, guarded, .. } => {
+            let (reads, half) = make.gradient(n, (scaled, guarded), k == 0)?;
             let mut writes = vec![
                 make.floats("weight", vec![n], 1.0)?,
                 make.floats("m", vec![n], 0.5)?,
@@ -455,7 +484,8 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
             for formula in super::formulas::formulas(n) {
                 make.builder.formula(formula)?;
             }
-            let (mut reads, half) = make.gradient(n, update.scaled, k == 0)?;
+            let kept = (update.scaled, update.guarded);
+            let (mut reads, half) = make.gradient(n, kept, k == 0)?;
             if update.table {
                 reads.push(make.factors(n.div_ceil(BLOCK))?);
             }
@@ -506,7 +536,7 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
     let row = StepRow {
         first: 5,
         rows: narrow(if update { 1 } else { counted }),
-        log: 3,
+        log: narrow(LOG),
         step: 77,
         seed: 12345,
         lr: 0.01,
@@ -559,20 +589,29 @@ impl Maker {
         self.fill("scaling", vec![Scaling::LEN], Element::F32, |_, i| values[i].into())
     }
 
-    /// What an update reads, under a loss scale if there is one, and the copy that it writes then.
+    /// Losses of eight steps, of which that of the case's own may be no number.
+    fn log(&mut self, lost: bool) -> Result<Slot> {
+        let value = move |random: &mut Random, i| {
+            if lost && i == LOG { f64::INFINITY } else { random.unit() }
+        };
+        self.fill("log", vec![8], Element::F32, value)
+    }
+
+    /// What an update reads, under a loss scale or a guard if there is one, and the copy that it writes under the first.
     fn gradient(
         &mut self,
         n: usize,
-        scaled: bool,
+        (scaled, guarded): (bool, bool),
         overflow: bool,
     ) -> Result<(Vec<Slot>, Option<Slot>)> {
-        if !scaled {
-            return Ok((vec![self.floats("gradient", vec![n], 1.0)?], None));
-        }
         let which = if overflow { 3 } else { 0 };
-        let bound = scalings()[which].scale.into();
-        let reads = vec![self.floats("gradient", vec![n], bound)?, self.scaling(which)?];
-        Ok((reads, Some(self.written("half_weight", vec![n])?)))
+        let bound = if scaled { scalings()[which].scale.into() } else { 1.0 };
+        let mut reads = vec![self.floats("gradient", vec![n], bound)?];
+        if scaled || guarded {
+            reads.push(self.scaling(which)?);
+        }
+        let half = if scaled { Some(self.written("half_weight", vec![n])?) } else { None };
+        Ok((reads, half))
     }
 
     /// What a loss reads besides, and what it writes.

@@ -47,11 +47,14 @@ fn updates() -> Vec<(Moves, &'static str, bool)> {
         clip_value: Some(0.3),
         groups: vec![Group::without_decay("bias")],
         average: Some(Average::Ema { decay: 0.9, warmup: 0.0 }),
+        skips: false,
     };
+    let guarded = Moves { skips: true, ..all.clone() };
     vec![
         (Moves::default(), "adam(amsgrad=true, weight-decay=0.01)", false),
         (all.clone(), "rmsprop(centered=true, momentum=0.9, weight-decay=0.01)", false),
         (all.clone(), "lamb", false),
+        (guarded, "nadam(weight-decay=0.01)", false),
         (Moves::default(), "muon", false),
         (Moves::default(), "lion(weight-decay=0.01)", true),
         (all, "radam(weight-decay=0.01)", true),
@@ -75,6 +78,7 @@ pub(super) fn passes() -> Vec<(Formula, Update)> {
                 averages: moves.average.is_some() && pass.kind != PassKind::First,
                 table: table || pass.kind != PassKind::Whole,
                 scaled,
+                guarded: moves.skips,
             };
             let program = Program::of(&pass.exprs);
             let text = name.to_string();

@@ -305,7 +305,7 @@ fn limits(kernel: &Kernel, [m, n, k]: Triple) -> (f64, f64) {
         Kernel::Map { .. } => (4e-6, 2e-5),
         Kernel::MapRows { .. } => (4.0 * sum(m) + 1e-6, 0.0),
         Kernel::MapColumns { .. } => (4.0 * sum(n) + 1e-6, 0.0),
-        Kernel::CheckFinite | Kernel::Rescale => (0.0, 0.0),
+        Kernel::CheckFinite { .. } | Kernel::Rescale { .. } => (0.0, 0.0),
         Kernel::LossCrossEntropy { .. } => (1e-5, 2e-5),
         Kernel::LossMse { .. } => (sum(n), 8.0 * u),
         // Predictions are up to 1e4 in size, and a row's loss is a sum of its columns.

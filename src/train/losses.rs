@@ -1,0 +1,83 @@
+//! The training loss of an epoch, as its steps become known.
+//!
+//! In: losses of steps, in order, each with what its rows weigh. Out: their mean, or their sum.
+//! Absent on purpose: what a loss that is not finite leads to.
+
+use serde::{Deserialize, Serialize};
+
+use crate::graph::Reduction;
+
+/// Losses of an epoch's steps, each times what its rows weigh; and all of that together.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Losses {
+    pub(super) sum: f64,
+    pub(super) weight: f64,
+    /// Those of a move that has not ended.
+    pub(super) open: Open,
+    /// Moves that were left out.
+    pub(super) lost: u32,
+}
+
+/// The same of the steps of one move, which count together or not at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Open {
+    sum: f64,
+    weight: f64,
+    /// Whether one of them is no finite number.
+    lost: bool,
+}
+
+impl Losses {
+    /// Takes in a step.
+    pub(super) fn add(&mut self, loss: f32, weight: f64) {
+        self.sum += f64::from(loss) * weight;
+        self.weight += weight;
+    }
+
+    /// Takes in a step of a move that is left out if one of its losses is not finite; `ends`: whether it is its last.
+    pub(super) fn add_to_move(&mut self, loss: f32, weight: f64, ends: bool) {
+        if loss.is_finite() {
+            self.open.sum += f64::from(loss) * weight;
+            self.open.weight += weight;
+        } else {
+            self.open.lost = true;
+        }
+        if !ends {
+            return;
+        }
+        let open = std::mem::take(&mut self.open);
+        if open.lost {
+            self.lost += 1;
+        } else {
+            self.sum += open.sum;
+            self.weight += open.weight;
+        }
+    }
+
+    /// The loss of the steps that are known and count.
+    pub(super) fn told(&self, reduction: Reduction) -> f64 {
+        match reduction {
+            Reduction::Mean => self.sum / self.weight.max(f64::MIN_POSITIVE),
+            Reduction::Sum => self.sum,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_move_counts_whole_or_not_at_all() {
+        let mut losses = Losses::default();
+        for (loss, ends) in [(1.0, false), (3.0, true), (5.0, false), (f32::NAN, true)] {
+            losses.add_to_move(loss, 2.0, ends);
+        }
+        losses.add_to_move(7.0, 2.0, false);
+        assert_eq!((losses.told(Reduction::Mean), losses.lost), (2.0, 1));
+        losses.add_to_move(f32::INFINITY, 2.0, true);
+        losses.add_to_move(8.0, 2.0, true);
+        assert_eq!((losses.told(Reduction::Mean), losses.lost), (4.0, 2));
+        assert_eq!(losses.told(Reduction::Sum), 24.0);
+    }
+}
