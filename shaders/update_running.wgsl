@@ -1,5 +1,5 @@
 // out = (1 - momentum) out + momentum stat, times rows / (rows - 1) if UNBIASED; of one row no variance is unbiased.
-// GUARDED, a step that is skipped changes nothing.
+// GUARDED, a step that is skipped changes nothing, nor does a statistic that is NaN or infinite, by its bits.
 
 struct Params {
     len: u32,
@@ -18,7 +18,8 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
     if at >= params.len {
         return;
     }
-    if GUARDED == 1u && scaling[OVERFLOW] != 0.0 {
+    let finite = (bitcast<u32>(stat[at]) & 0x7f800000u) != 0x7f800000u;
+    if GUARDED == 1u && (scaling[OVERFLOW] != 0.0 || !finite) {
         return;
     }
     var factor = params.momentum;

@@ -124,10 +124,16 @@ pub struct ResumeArgs {
     /// auto, gpu, software, cpu, or part of an adapter's name; on another one bits may differ [default: as the run was told]
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
+    /// Epochs of patience from here on, or none: for a run that early stopping has ended [default: as the run was told]
+    #[arg(long, value_name = "EPOCHS")]
+    pub stop_patience: Option<String>,
+    /// How much better --stop-metric has to get to count [default: as the run was told]
+    #[arg(long, value_name = "NUMBER")]
+    pub stop_delta: Option<String>,
     /// The training table, if it was moved [default: as the run was told]
     #[arg(long, value_name = "FILE")]
     pub table: Option<String>,
-    /// The checkpoint to go on from [default: the newest in RUN]
+    /// The checkpoint to go on from, such as RUN/checkpoint.best.safetensors, the best epoch's [default: the newest in RUN]
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
     /// One JSON object per event on stdout
@@ -313,7 +319,8 @@ pub struct Settings {
     /// Minutes after which one is written besides, also within an epoch; 0 for none [default: 0]
     #[arg(long, value_name = "MINUTES")]
     pub checkpoint_minutes: Option<String>,
-    /// How many of the last checkpoints stay on disk [default: 2]
+    /// How many of the last checkpoints stay on disk; where the best epoch is kept, its own stays besides, as
+    /// checkpoint.best.safetensors [default: 2]
     #[arg(long, value_name = "COUNT")]
     pub keep_checkpoints: Option<String>,
     /// What to do when a loss, a gradient or a weight is no finite number: stop, go back to the last checkpoint and halve

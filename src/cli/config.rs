@@ -19,7 +19,7 @@ use crate::graph::{Average, Group, Loss, Optimizer, Wants};
 use crate::model::{Init, Params, Sequential};
 use crate::plan::Precision;
 use crate::random::Seed;
-use crate::train::{Metric, TrainOptions, Warning, check_dataset};
+use crate::train::{Keep, Metric, TrainOptions, Warning, check_dataset};
 
 /// What the target is taken for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -286,6 +286,11 @@ impl RunConfig {
         let problems = problems.map_err(|error| self.given.locate_file("init", error))?;
         let warning = (!problems.is_empty()).then_some(Warning::NotTaken { problems });
         Ok(Some((params, warning)))
+    }
+
+    /// Which epoch's weights are kept.
+    pub(super) fn keeps(&self) -> Keep {
+        self.options.keeps()
     }
 
     /// Names the place where a setting was really given.

@@ -3,11 +3,11 @@
 //!
 //! Absent on purpose: what the files hold.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::keeper::{FRESH, checkpoint_files};
+use super::keeper::{FRESH, all_checkpoint_files};
 use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, read_model, write_file};
 use crate::report::{Console, History};
@@ -29,6 +29,26 @@ pub(super) struct RunFolder {
     made: Vec<PathBuf>,
     /// Whether the files are still in [`NEW`], and those of an earlier run untouched.
     apart: bool,
+    /// Keeps other processes out, as long as it is open.
+    _lock: Option<File>,
+}
+
+/// Keeps other processes of this program out of a folder until what comes back is dropped. `None` where the system does not
+/// lock folders.
+///
+/// # Errors
+/// If one is at work there.
+pub(super) fn lock(path: &Path) -> Result<Option<File>> {
+    let Ok(folder) = File::open(path) else { return Ok(None) };
+    match folder.try_lock() {
+        Ok(()) => Ok(Some(folder)),
+        Err(TryLockError::WouldBlock) => {
+            let problem =
+                "another wgrad is training in this folder; wait until it ends, or stop it";
+            Err(Error::model_file(path, problem))
+        }
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
 }
 
 impl RunFolder {
@@ -68,8 +88,10 @@ impl RunFolder {
         let mut made: Vec<PathBuf> =
             path.ancestors().take_while(absent).map(Path::to_path_buf).collect();
         made.reverse();
+        fs::create_dir_all(path).map_err(|source| Error::file("create", path, source))?;
+        let lock = lock(path)?;
         let apart = FILES.iter().any(|name| path.join(name).symlink_metadata().is_ok());
-        let mut folder = Self { path: path.to_path_buf(), made, apart };
+        let mut folder = Self { path: path.to_path_buf(), made, apart, _lock: lock };
         if apart {
             folder.made.push(path.join(NEW));
         }
@@ -81,8 +103,8 @@ impl RunFolder {
     }
 
     /// Goes on with the run in a folder, whose settings are written anew.
-    pub(super) fn reopen(path: &Path, config: &str) -> Result<Self> {
-        let folder = Self { path: path.to_path_buf(), made: Vec::new(), apart: false };
+    pub(super) fn reopen(path: &Path, config: &str, lock: Option<File>) -> Result<Self> {
+        let folder = Self { path: path.to_path_buf(), made: Vec::new(), apart: false, _lock: lock };
         folder.unfinish()?;
         folder.sweep();
         write_file(folder.config(), config.as_bytes())?;
@@ -136,7 +158,7 @@ impl RunFolder {
         // What says that a run was finished goes first: a crash from here on leaves a run that was not.
         self.unfinish()?;
         // Then what an earlier run could go on from, which would be with the settings of this one.
-        for path in checkpoint_files(&self.path) {
+        for path in all_checkpoint_files(&self.path) {
             fs::remove_file(&path).map_err(|source| Error::file("replace", path, source))?;
         }
         for name in [MODEL_FILE, CONFIG, HISTORY] {
@@ -144,7 +166,7 @@ impl RunFolder {
             fs::rename(self.place().join(name), &target)
                 .map_err(|source| Error::file("replace", target, source))?;
         }
-        for path in checkpoint_files(&self.place()) {
+        for path in all_checkpoint_files(&self.place()) {
             if let Some(name) = path.file_name() {
                 let target = self.path.join(name);
                 fs::rename(&path, &target)
@@ -168,7 +190,7 @@ impl RunFolder {
         for name in FILES {
             let _ = fs::remove_file(self.place().join(name));
         }
-        for path in checkpoint_files(&self.place()) {
+        for path in all_checkpoint_files(&self.place()) {
             let _ = fs::remove_file(path);
         }
         self.sweep();
@@ -276,12 +298,15 @@ mod tests {
         fs::write(folder.new_model(), "new").unwrap();
         assert!(folder.keeps_earlier());
         folder.discard();
+        drop(folder);
         assert_eq!(count(), 5);
         assert!(FILES.iter().all(|name| text(&path.join(name)) == "old"));
 
         let mut folder = RunFolder::create(&path, "new").unwrap();
         folder.begin_history().unwrap();
         fs::write(folder.new_model(), "new").unwrap();
+        let other = RunFolder::create(&path, "other").unwrap_err().to_string();
+        assert!(cfg!(windows) || other.contains("another wgrad is training"), "{other}");
         folder.settle().unwrap();
         assert_eq!(count(), 4, "all but metrics.json");
         assert_eq!((text(&folder.config()), text(&folder.model())), ("new".into(), "new".into()));

@@ -1,6 +1,7 @@
 //! Checkpoints on disk: written by a thread of their own, the last few kept, found again.
 //!
-//! In: checkpoints in memory. Out: `checkpoint.safetensors`, and before it `checkpoint.1.safetensors` …
+//! In: checkpoints in memory. Out: `checkpoint.safetensors`, and before it `checkpoint.1.safetensors` …; and
+//! `checkpoint.best.safetensors`, which is neither the newest nor moves with age.
 //! Absent on purpose: when to make one, and what is in it.
 
 use std::fs::{self, File};
@@ -17,6 +18,9 @@ use crate::train::Checkpoint;
 /// The newest checkpoint's file name in a run folder.
 const NEWEST: &str = "checkpoint.safetensors";
 
+/// The best epoch's.
+const BEST: &str = "checkpoint.best.safetensors";
+
 /// After a writing the thread rests for so many times as long: epochs of a few milliseconds have no checkpoint each on disk,
 /// and whatever is lost was trained in little more than that time.
 const RESTS: u32 = 200;
@@ -31,7 +35,18 @@ pub(super) fn checkpoint_file(folder: &Path, age: u32) -> PathBuf {
     }
 }
 
-/// All checkpoint files in a folder, the newest first.
+/// The file of the best epoch's checkpoint.
+pub(super) fn best_file(folder: &Path) -> PathBuf {
+    folder.join(BEST)
+}
+
+/// All checkpoint files in a folder, the best epoch's among them.
+pub(super) fn all_checkpoint_files(folder: &Path) -> Vec<PathBuf> {
+    let best = Some(best_file(folder)).filter(|path| path.exists());
+    checkpoint_files(folder).into_iter().chain(best).collect()
+}
+
+/// The last checkpoints' files in a folder, the newest first.
 pub(super) fn checkpoint_files(folder: &Path) -> Vec<PathBuf> {
     let age = |path: &Path| -> Option<u32> {
         let name = path.file_name()?.to_str()?;
@@ -47,9 +62,16 @@ pub(super) fn checkpoint_files(folder: &Path) -> Vec<PathBuf> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-/// A checkpoint on its way to disk.
+/// Checkpoints that are to be on disk: the newest, the best epoch's, or one that is both.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Due {
+    pub(super) newest: Option<Arc<Checkpoint>>,
+    pub(super) best: Option<Arc<Checkpoint>>,
+}
+
+/// Checkpoints on their way to disk.
 struct Job {
-    checkpoint: Arc<Checkpoint>,
+    due: Due,
     folder: PathBuf,
     /// What has to be on disk before it: a checkpoint speaks of epochs whose lines are there.
     history: File,
@@ -126,23 +148,21 @@ impl Keeper {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Has a checkpoint written soon; one that still waits for its turn is left out.
+    /// Has checkpoints written soon; those that still wait for their turn are left out, where there are newer ones.
     ///
     /// # Errors
     /// If an earlier one could not be written.
-    pub(super) fn write(
-        &self,
-        checkpoint: Arc<Checkpoint>,
-        folder: &Path,
-        history: File,
-    ) -> Result<()> {
+    pub(super) fn write(&self, mut due: Due, folder: &Path, history: File) -> Result<()> {
         let mut state = self.shared.state();
-        let job = Job { checkpoint, folder: folder.to_path_buf(), history };
-        let earlier = state.job.replace(job);
         // A thread that rests with a job at hand finds the newer one, and would be woken for nothing.
-        if earlier.is_none() {
-            self.shared.changed.notify_all();
+        match state.job.take() {
+            Some(Job { due: earlier, .. }) => {
+                due.newest = due.newest.or(earlier.newest);
+                due.best = due.best.or(earlier.best);
+            }
+            None => self.shared.changed.notify_all(),
         }
+        state.job = Some(Job { due, folder: folder.to_path_buf(), history });
         state.failed.take().map_or(Ok(()), Err)
     }
 
@@ -174,14 +194,33 @@ impl Drop for Keeper {
 }
 
 fn write(job: &Job, keep: u32) -> Result<()> {
-    let Job { checkpoint, folder, history } = job;
-    let newest = checkpoint_file(folder, 0);
+    let Job { due: Due { newest, best }, folder, history } = job;
     history.sync_data().map_err(|source| Error::file("write", folder, source))?;
-    // Written whole before the older ones move: at any time the newest that there is can be read.
     let fresh = folder.join(FRESH);
-    write_checkpoint(checkpoint, &fresh)?;
-    rotate(folder, keep).map_err(|source| Error::file("replace", &newest, source))?;
-    fs::rename(&fresh, &newest).map_err(|source| Error::file("write", &newest, source))
+    let path = checkpoint_file(folder, 0);
+    if let Some(newest) = newest {
+        // Written whole before the older ones move: at any time the newest that there is can be read.
+        write_checkpoint(newest, &fresh)?;
+        rotate(folder, keep).map_err(|source| Error::file("replace", &path, source))?;
+        fs::rename(&fresh, &path).map_err(|source| Error::file("write", &path, source))?;
+    }
+    match (best, newest) {
+        (None, _) => Ok(()),
+        (Some(best), Some(newest)) if Arc::ptr_eq(best, newest) => {
+            let both = link(&path, &fresh).and_then(|()| fs::rename(&fresh, best_file(folder)));
+            both.map_err(|source| Error::file("write", best_file(folder), source))
+        }
+        (Some(best), _) => write_checkpoint(best, best_file(folder)),
+    }
+}
+
+/// A second name for a file, or a copy: not all file systems have links.
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::remove_file(to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(|_| ()))
 }
 
 /// Makes room for a new checkpoint. The newest one keeps its name until it is replaced.
@@ -198,14 +237,7 @@ fn rotate(folder: &Path, keep: u32) -> io::Result<()> {
     }
     let (newest, second) = (checkpoint_file(folder, 0), checkpoint_file(folder, 1));
     if keep > 1 && newest.exists() {
-        match fs::remove_file(&second) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        // Not all file systems have links.
-        if fs::hard_link(&newest, &second).is_err() {
-            fs::copy(&newest, &second)?;
-        }
+        link(&newest, &second)?;
     }
     Ok(())
 }
@@ -233,7 +265,10 @@ mod tests {
         rotate(path, 1).unwrap();
         crate::export::write_file(checkpoint_file(path, 0), b"5").unwrap();
         assert_eq!(held(), ["5"]);
-        fs::write(path.join("checkpoint.x.safetensors"), "").unwrap();
-        assert_eq!(held().len(), 1);
+        // What is no number has no age: it neither moves nor counts.
+        fs::write(best_file(path), "best").unwrap();
+        rotate(path, 1).unwrap();
+        assert_eq!(held(), ["5"]);
+        assert_eq!(all_checkpoint_files(path).len(), 2);
     }
 }

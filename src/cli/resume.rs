@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use super::args::{ResumeArgs, Settings};
 use super::config::RunConfig;
-use super::folder::{CONFIG, RunFolder};
+use super::folder::{CONFIG, RunFolder, lock};
 use super::given::Given;
 use super::interrupt::Interrupt;
-use super::keeper::checkpoint_files;
+use super::keeper::{best_file, checkpoint_files};
 use super::train::{Prepared, Run, Talk, prepare};
 use super::{Exit, Failure};
 use crate::error::{Error, Result};
@@ -18,16 +18,20 @@ use crate::train::Checkpoint;
 
 pub(super) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let config = settings(args)?;
+    // Before anything is read that another process may be about to replace.
+    let lock = lock(&args.run)?;
     let checkpoint = checkpoint(args)?;
     let interrupt = Interrupt::listen(args.quiet)?;
     let mut prepared = prepare(&config, checkpoint.is_none())?;
     let done = checkpoint.as_ref().map_or((0, 0), |it| (it.epoch(), it.step()));
+    let kept = checkpoint.as_ref().and_then(|it| it.kept()).map(|kept| kept.epoch);
     if let Some(checkpoint) = checkpoint {
         prepared.trainer.resume(checkpoint).map_err(|error| config.locate(error))?;
     }
     let Prepared { mut trainer, config: text, options, warnings } = prepared;
     interrupt.arm();
-    let folder = RunFolder::reopen(&config.out, &text)?;
+    let folder = RunFolder::reopen(&config.out, &text, lock)?;
+    forget_best(&config.out, kept)?;
     let history = folder.resume_history(done.0)?;
     let talk = Talk { json: args.json, quiet: args.quiet };
     let mut run = Run::new(folder, history, talk, config.checkpoints)?;
@@ -55,7 +59,26 @@ fn settings(args: &ResumeArgs) -> Result<RunConfig> {
         config: Some(path),
         ..Settings::default()
     };
-    RunConfig::resolve(Given::merge(&settings, Some(&args.run.display().to_string()))?)
+    let out = args.run.display().to_string();
+    let resolve = |settings: &Settings| RunConfig::resolve(Given::merge(settings, Some(&out))?);
+    let as_it_was = resolve(&settings)?;
+    if args.stop_patience.is_none() && args.stop_delta.is_none() {
+        return Ok(as_it_was);
+    }
+    // Which epoch is kept is no matter of how long the run goes on.
+    let keep = Some(as_it_was.keeps().name().to_string());
+    let (stop_patience, stop_delta) = (args.stop_patience.clone(), args.stop_delta.clone());
+    resolve(&Settings { stop_patience, stop_delta, keep, ..settings })
+}
+
+/// Takes away the best epoch's checkpoint if the run goes on from where another epoch was the best, or none.
+fn forget_best(run: &Path, kept: Option<u32>) -> Result<()> {
+    let path = best_file(run);
+    let goes = path.exists() && read_checkpoint(&path).map_or(true, |it| Some(it.epoch()) != kept);
+    if !goes {
+        return Ok(());
+    }
+    std::fs::remove_file(&path).map_err(|source| Error::file("replace", path, source))
 }
 
 /// The checkpoint to go on from; `None` for a run that was stopped before it wrote one.

@@ -11,7 +11,7 @@ use super::config::{Checkpoints, RunConfig, suits};
 use super::folder::RunFolder;
 use super::given::Given;
 use super::interrupt::Interrupt;
-use super::keeper::Keeper;
+use super::keeper::{Due, Keeper, best_file, checkpoint_file};
 use super::output::{Output, failed};
 use super::record::config_text;
 use super::{Exit, Failure};
@@ -19,7 +19,9 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::export::write_model;
 use crate::report::{Console, Figures, History, JsonLines, Outcome, counted};
-use crate::train::{Checkpoint, EpochStats, Event, Keep, Progress, TrainOptions, Trainer, Warning};
+use crate::train::{
+    Checkpoint, EpochStats, Event, Keep, Progress, Summary, TrainOptions, Trainer, Warning,
+};
 
 /// Time between two writings of the model, at least.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -99,6 +101,12 @@ pub(super) struct Run {
     keeper: Option<Keeper>,
     /// When the last one was handed over.
     handed: Instant,
+    /// What was said last of checkpoints that cannot be written.
+    unwritten: Option<String>,
+    /// The epoch of the best checkpoint that was handed over.
+    best: Option<u32>,
+    /// Epochs that had ended when this part of the run began.
+    begun_after: Option<u32>,
     /// The run as it stood when it was interrupted.
     stopped: Option<Arc<Checkpoint>>,
     history: History,
@@ -131,6 +139,9 @@ impl Run {
             checkpoints,
             keeper,
             handed: Instant::now(),
+            unwritten: None,
+            best: None,
+            begun_after: None,
             stopped: None,
             console: if talk.quiet { Console::quiet() } else { Console::stderr() },
             json: talk.json.then(|| JsonLines::new(Output::new()).with_run(run)),
@@ -152,6 +163,7 @@ impl Run {
         all: u32,
     ) {
         self.ended = (epochs, u64::from(epochs) * steps_per_epoch as u64);
+        self.begun_after = Some(epochs);
         let place = match (epochs, step) {
             (0, 0) => "the beginning: there is no checkpoint yet".to_string(),
             (_, 0) => format!("the end of epoch {epochs} of {all}"),
@@ -205,24 +217,58 @@ impl Run {
             }
             let pause = self.checkpoints.minutes * 60.0;
             if pause > 0.0 && self.handed.elapsed().as_secs_f64() >= pause {
-                let kept = fit.checkpoint().and_then(|checkpoint| self.hand(checkpoint));
-                if let Err(error) = kept {
+                let newest = match fit.checkpoint() {
+                    Ok(checkpoint) => Some(checkpoint),
+                    Err(error) => return End::Failed(error),
+                };
+                if let Err(error) = self.hand(Due { newest, best: None }) {
                     return End::Failed(error);
                 }
             }
         }
     }
 
-    /// Has a checkpoint written while training goes on.
-    fn hand(&mut self, checkpoint: Arc<Checkpoint>) -> Result<()> {
+    /// Has checkpoints written while training goes on.
+    fn hand(&mut self, due: Due) -> Result<()> {
         let Some(keeper) = &self.keeper else { return Ok(()) };
-        self.handed = Instant::now();
-        keeper.write(checkpoint, &self.folder.place(), self.history.file()?)
+        if due.newest.is_some() {
+            self.handed = Instant::now();
+        }
+        let history = self.history.file()?;
+        let written = keeper.write(due, &self.folder.place(), history);
+        self.tell_unwritten(written, "training goes on, and the next one is tried")
     }
 
     /// Waits for checkpoints that are being written.
-    fn settle(&self) -> Result<()> {
-        self.keeper.as_ref().map_or(Ok(()), Keeper::settle)
+    fn settle(&mut self) -> Result<()> {
+        let written = self.keeper.as_ref().map_or(Ok(()), Keeper::settle);
+        self.tell_unwritten(written, "the run can be gone on with from an earlier one only")
+    }
+
+    /// Warns of a checkpoint that could not be written, once for each reason: that is none to end a run.
+    fn tell_unwritten(&mut self, written: Result<()>, then: &str) -> Result<()> {
+        let Err(error) = written else { return Ok(()) };
+        let problem = format!("{error}; {then}");
+        if self.unwritten.as_ref() == Some(&problem) {
+            return Ok(());
+        }
+        self.unwritten = Some(problem.clone());
+        let event = Event::Warned(Warning::NoCheckpoint { problem });
+        self.console.event(&event);
+        match &mut self.json {
+            Some(json) => json.event(&event).map_err(failed),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes away the best epoch's checkpoint if the run goes back to before that epoch.
+    fn forget_best(&mut self, ended: u32) -> Result<()> {
+        if self.best.take_if(|best| *best > ended).is_some() {
+            self.settle()?;
+            // It may never have been written.
+            let _ = std::fs::remove_file(best_file(&self.folder.place()));
+        }
+        Ok(())
     }
 
     /// Writes what an event brings, then tells of it.
@@ -238,8 +284,11 @@ impl Run {
                 }
                 let every = self.checkpoints.every;
                 let newest = trainer.checkpoint().filter(|it| it.epoch() == stats.epoch);
-                if let Some(checkpoint) = newest.filter(|_| every > 0) {
-                    self.hand(checkpoint.clone())?;
+                let newest = newest.filter(|_| every > 0).cloned();
+                let best = trainer.best_checkpoint().cloned();
+                self.best = best.as_ref().map(|best| best.epoch()).or(self.best);
+                if newest.is_some() || best.is_some() {
+                    self.hand(Due { newest, best })?;
                 }
             }
             Event::Finished(summary) => {
@@ -253,9 +302,10 @@ impl Run {
             }
             Event::Warned(Warning::DeviceLost { ended, .. } | Warning::WentBack { ended, .. }) => {
                 self.history.cut(*ended)?;
+                self.forget_best(*ended)?;
                 // The run on disk may be further than the run is now.
-                if let Some(checkpoint) = trainer.checkpoint() {
-                    self.hand(checkpoint.clone())?;
+                if let Some(newest) = trainer.checkpoint().cloned() {
+                    self.hand(Due { newest: Some(newest), best: None })?;
                 }
             }
             Event::Started(_) | Event::Warned(_) => {}
@@ -264,6 +314,11 @@ impl Run {
         if let Some(json) = &mut self.json {
             json.event(event).map_err(failed)?;
         }
+        if let Event::Finished(Summary { stopped: Some(stopped), .. }) = event
+            && self.begun_after == Some(self.ended.0)
+        {
+            self.tell_stopped(stopped.patience);
+        }
         match event {
             Event::Started(_) => std::mem::take(&mut self.warnings)
                 .into_iter()
@@ -271,6 +326,16 @@ impl Run {
             Event::Finished(summary) if self.json.is_none() => self.result(summary.kept.as_ref()),
             _ => Ok(()),
         }
+    }
+
+    /// How to go on with a run that early stopping had ended before.
+    fn tell_stopped(&mut self, patience: u32) {
+        let run = quoted(self.folder.path());
+        self.console.line(
+            "early stopping had ended this run; to train on, give it more patience, or none:",
+        );
+        self.console
+            .line(&format!("  wgrad resume {run} --stop-patience {}", patience.saturating_mul(2)));
     }
 
     /// The last line, on stdout.
@@ -311,7 +376,7 @@ impl Run {
     }
 
     /// Takes away what the run has written, and says so if an earlier run is still there.
-    fn discard(&self) -> Option<String> {
+    fn discard(&mut self) -> Option<String> {
         // What cannot be written is taken away anyhow.
         let _ = self.settle();
         self.folder.discard();
@@ -339,13 +404,18 @@ impl Run {
         match self.saved {
             Some((epoch, _)) => {
                 let model = self.folder.model();
-                Failure {
-                    error: Box::new(error),
-                    saved: Some(format!(
-                        "the last good epoch ({epoch}) is kept in {}",
-                        model.display()
-                    )),
+                let mut saved =
+                    format!("the last good epoch ({epoch}) is kept in {}", model.display());
+                // What comes of the numbers themselves would come again.
+                let passing = matches!(
+                    error,
+                    Error::File { .. } | Error::Device { .. } | Error::OutOfMemory { .. }
+                );
+                if passing && checkpoint_file(self.folder.path(), 0).exists() {
+                    let run = quoted(self.folder.path());
+                    saved += &format!("; when that is mended, `wgrad resume {run}` goes on");
                 }
+                Failure { error: Box::new(error), saved: Some(saved) }
             }
             None => Failure { error: Box::new(error), saved: self.discard() },
         }
@@ -394,7 +464,7 @@ impl Run {
         };
         outcome.write(self.folder.metrics())?;
         if let Some(checkpoint) = self.stopped.take() {
-            self.hand(checkpoint)?;
+            self.hand(Due { newest: Some(checkpoint), best: None })?;
             self.settle()?;
         }
         if let Some(json) = &mut self.json {

@@ -30,7 +30,7 @@ pub(super) fn check(plan: &Plan, bytes: u64, info: &DeviceInfo) -> Result<()> {
 
 /// Bytes that this process can still get: the least of what Linux, its control group and its own limit leave.
 /// `None` on other systems.
-fn available() -> Option<u64> {
+pub(crate) fn available() -> Option<u64> {
     let meminfo = read_to_string("/proc/meminfo").ok()?;
     let free = field(&meminfo, "MemAvailable:")?.checked_mul(1024)?;
     let group = |name: &str| {

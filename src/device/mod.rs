@@ -17,6 +17,7 @@ pub mod verify;
 use std::ops::Range;
 
 pub use kind::{DeviceKind, open, open_tuned};
+pub(crate) use memory::available as free_host_memory;
 pub use tuning::{Tune, Tuning};
 pub use usage::Usage;
 
@@ -142,6 +143,10 @@ pub trait Device {
 
     /// Which kernel variants were chosen, a line each: the order of additions depends on them.
     fn variants(&self) -> Vec<String>;
+
+    /// Makes the next load take the forms of kernels that such lines name, as far as the device has them: those of an earlier
+    /// run of the same plan. Devices with nothing to choose do nothing.
+    fn take_variants(&mut self, _variants: &[String]) {}
 
     /// Whether the device is gone for good, and needs [`Self::reopen`].
     fn lost(&self) -> bool {

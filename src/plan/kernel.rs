@@ -152,7 +152,7 @@ pub enum Kernel {
         momentum: f64,
         /// Whether the statistic is divided by one row less.
         unbiased: bool,
-        /// Whether it stays as it is in a step that is skipped.
+        /// Whether it stays as it is in a step that is skipped, or where the statistic is no finite number.
         guarded: bool,
     },
     /// Notes in scaling whether a gradient is NaN or infinite. Reads gradients, (log); changes scaling.

@@ -17,7 +17,7 @@ use crate::device::{DeviceInfo, Tuning, Values};
 use crate::error::{Error, Result};
 use crate::graph::Past;
 use crate::model::{Params, Sequential};
-use crate::plan::Slot;
+use crate::plan::{Plan, Slot};
 
 /// Values of the plan's slots that outlive a step, by their names: weights, optimizer state, averages, the loss scale.
 pub(crate) type Captured = Vec<(String, Vec<f32>)>;
@@ -121,6 +121,9 @@ impl Origin {
         // What says how long, where and how often, and not what is computed.
         let computed = TrainOptions {
             epochs: 0,
+            stop_patience: None,
+            stop_delta: 0.0,
+            keep: Some(options.keeps()),
             checkpoint_every: 0,
             tuning: Tuning::default(),
             device_memory: None,
@@ -136,8 +139,8 @@ impl Origin {
         }
     }
 
-    /// What makes this another run than the checkpoint's, if anything; and else what changes its bits.
-    fn compare(&self, old: &Self) -> Result<Vec<String>> {
+    /// Refuses a checkpoint of another run.
+    fn check(&self, old: &Self) -> Result<()> {
         if (self.data, self.rows) != (old.data, old.rows) {
             let problem = format!(
                 "the tables are not those that the checkpoint's run was trained and validated on ({} training rows, then {}); go \
@@ -151,11 +154,16 @@ impl Origin {
                 format!("its steps are of {} rows, but these of {}", old.batch, self.batch);
             return Err(Error::setting("checkpoint", problem));
         }
+        Ok(())
+    }
+
+    /// What changes the bits of the run that goes on.
+    fn differences(&self, old: &Self) -> Vec<String> {
         let mut differences = Vec::new();
         if self.device != old.device {
             differences.push(format!("the device is {}, and was {}", self.device, old.device));
         } else if self.variants != old.variants {
-            let text = "the device takes other forms of its kernels than it did, because its tuning was forgotten or is another";
+            let text = "the device takes other forms of its kernels than it did, and has not those of then";
             differences.push(text.to_string());
         }
         let (now, then) = (self.settings.lines(), old.settings.lines());
@@ -163,7 +171,7 @@ impl Origin {
         let tidy = |line: &str| line.trim().trim_end_matches(',').to_string();
         differences
             .extend(changed.map(|(now, then)| format!("{} (it was {})", tidy(now), tidy(then))));
-        Ok(differences)
+        differences
     }
 }
 
@@ -193,6 +201,12 @@ impl Trainer {
         self.last.as_ref()
     }
 
+    /// The run as the epoch ended that was told of last, if that one is the best so far, and the best one is kept: the end of
+    /// each epoch is looked at for that, unless there are to be no checkpoints. `None` after other epochs.
+    pub fn best_checkpoint(&self) -> Option<&Arc<Checkpoint>> {
+        self.best.as_ref()
+    }
+
     /// Makes the next [`Self::fit`] go on where the checkpoint's run stood. On the same device and driver, with the same
     /// options, the results are those of a run that was never stopped, bit for bit; a warning says so if they are not.
     ///
@@ -204,9 +218,9 @@ impl Trainer {
         if about.model != self.model || kept.layout() != self.kept.0.layout() {
             return refuse("it is of a network with other layers".to_string());
         }
-        let mut differences = self.origin.compare(&about.origin)?;
+        self.origin.check(&about.origin)?;
         let wanted: Vec<(&str, usize)> =
-            self.lasting().into_iter().map(|slot| self.name_and_len(slot)).collect();
+            lasting(&self.plan).into_iter().map(|slot| self.name_and_len(slot)).collect();
         let there: Vec<(&str, usize)> =
             slots.iter().map(|(name, values)| (name.as_str(), values.len())).collect();
         if wanted != there {
@@ -225,6 +239,8 @@ impl Trainer {
         if about.place.step >= self.info.steps_per_epoch {
             return refuse(format!("it speaks of step {}, which no epoch has", about.place.step));
         }
+        self.take_variants(&about.origin)?;
+        let mut differences = self.origin.differences(&about.origin);
         let version = env!("CARGO_PKG_VERSION");
         if about.version != version {
             differences.push(format!("wgrad is {version}, and was {}", about.version));
@@ -233,7 +249,7 @@ impl Trainer {
             self.warnings.push(Warning::OtherBits { differences });
         }
         self.kept = (kept.clone(), about.kept.clone());
-        self.present = None;
+        (self.present, self.best) = (None, None);
         self.last = Some(Arc::new(checkpoint));
         self.resumes = true;
         Ok(())
@@ -244,23 +260,22 @@ impl Trainer {
         (&spec.name, spec.len())
     }
 
-    /// The slots whose values outlive a step, each once.
-    fn lasting(&self) -> Vec<Slot> {
-        let ports = &self.plan.ports;
-        let all = ports.params.iter().chain(&ports.half_params).chain(&ports.states);
-        let mut slots: Vec<Slot> = Vec::new();
-        for &slot in all.chain(&ports.gathered).chain(&ports.averaged).chain(&ports.scaling) {
-            if !slots.contains(&slot) {
-                slots.push(slot);
-            }
+    /// Has the device take the forms of its kernels that a run on it took before, if it would choose others by now.
+    fn take_variants(&mut self, old: &Origin) -> Result<()> {
+        if self.origin.device != old.device || self.origin.variants == old.variants {
+            return Ok(());
         }
-        slots
+        self.device.take_variants(&old.variants);
+        self.load_again()?;
+        let variants = self.device.variants();
+        (self.info.variants, self.origin.variants) = (variants.clone(), variants);
+        Ok(())
     }
 
     /// The present values of all slots that outlive a step, waited for.
     pub(super) fn capture(&mut self) -> Result<Captured> {
         let mut values = Vec::new();
-        for slot in self.lasting() {
+        for slot in lasting(&self.plan) {
             let (name, len) = self.name_and_len(slot);
             values.push((name.to_string(), self.device.read(slot, len)?));
         }
@@ -283,7 +298,7 @@ impl Trainer {
     /// Brings a checkpoint's values back to the device, and the kept weights with them.
     pub(super) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         self.device.take_losses(true)?;
-        for (slot, (_, values)) in self.lasting().into_iter().zip(&checkpoint.slots) {
+        for (slot, (_, values)) in lasting(&self.plan).into_iter().zip(&checkpoint.slots) {
             self.device.write(slot, 0, Values::F32(values))?;
         }
         (self.used, self.ahead) = (true, false);
@@ -291,6 +306,19 @@ impl Trainer {
         self.present = Some(self.params()?);
         Ok(())
     }
+}
+
+/// The slots whose values outlive a step, each once.
+pub(super) fn lasting(plan: &Plan) -> Vec<Slot> {
+    let ports = &plan.ports;
+    let all = ports.params.iter().chain(&ports.half_params).chain(&ports.states);
+    let mut slots: Vec<Slot> = Vec::new();
+    for &slot in all.chain(&ports.gathered).chain(&ports.averaged).chain(&ports.scaling) {
+        if !slots.contains(&slot) {
+            slots.push(slot);
+        }
+    }
+    slots
 }
 
 fn listed(slots: &[(&str, usize)]) -> String {

@@ -188,6 +188,11 @@ pub enum Warning {
         /// What the learning rate is multiplied by now.
         slowed: f64,
     },
+    /// A checkpoint could not be written.
+    NoCheckpoint {
+        /// Why, and what follows from it.
+        problem: String,
+    },
     /// A number to predict that is the same in all training rows.
     ConstantTarget {
         /// The column's name.
@@ -209,7 +214,7 @@ impl fmt::Display for Warning {
             Self::SoftwareAdapter => {
                 write!(f, "this is a software adapter, meant for tests; --device cpu is far faster")
             }
-            Self::Device { problem } => f.write_str(problem),
+            Self::Device { problem } | Self::NoCheckpoint { problem } => f.write_str(problem),
             Self::ConstantColumns { columns } => {
                 write!(
                     f,

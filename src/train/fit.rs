@@ -352,7 +352,7 @@ impl<'a> Fit<'a> {
         let trained = self.epoch.begun.elapsed().as_secs_f64();
         let outputs = self.trainer.valid_outputs()?;
         let due = self.is_due(self.epoch.index + 1);
-        let slots = if due { Some(self.trainer.capture()?) } else { None };
+        let slots = if due || self.may_be_best() { Some(self.trainer.capture()?) } else { None };
         let (params, scaling) = match &slots {
             Some(slots) => self.trainer.captured(slots)?,
             None => (self.trainer.params()?, self.trainer.scaling()?),
@@ -386,27 +386,32 @@ impl<'a> Fit<'a> {
             seconds,
             samples_per_second: self.trainer.rows as f64 / trained.max(1e-9),
         };
-        self.judge(&stats, params);
+        let kept = self.judge(&stats, params);
         self.tries = 0;
-        if let Some(slots) = slots {
+        self.trainer.best = None;
+        if let Some(slots) = slots.filter(|_| due || kept) {
             // The device may have had the next epoch's first steps.
             let place = Place { epoch: stats.epoch, step: 0, past, ..self.place() };
             let (loss_sum, loss_weight, open, lost) = (0.0, 0.0, Open::default(), 0);
             let place = Place { loss_sum, loss_weight, open, lost, ..place };
-            let checkpoint = self.trainer.checkpoint_of(slots, place);
-            self.trainer.last = Some(Arc::new(checkpoint));
+            let checkpoint = Arc::new(self.trainer.checkpoint_of(slots, place));
+            self.trainer.best = (kept && self.may_be_best()).then(|| Arc::clone(&checkpoint));
+            if due {
+                self.trainer.last = Some(checkpoint);
+            }
         }
         Ok(Event::Epoch(stats))
     }
 
-    /// Keeps an epoch that is to be kept, and lets schedules and early stopping see how it went.
-    fn judge(&mut self, stats: &EpochStats, params: Params) {
+    /// Keeps an epoch that is to be kept, and lets schedules and early stopping see how it went. Out: whether it is kept.
+    fn judge(&mut self, stats: &EpochStats, params: Params) -> bool {
         let value_of = |metric| match &stats.valid {
             Some(valid) => valid.value(metric),
             None => Some(stats.train_loss),
         };
         self.schedules.observe(value_of);
-        if self.watch.observe(stats.epoch, value_of(self.watch.metric())) {
+        let kept = self.watch.observe(stats.epoch, value_of(self.watch.metric()));
+        if kept {
             self.trainer.kept = (params, Some(stats.clone()));
             self.trainer.present = None;
         } else {
@@ -414,6 +419,7 @@ impl<'a> Fit<'a> {
         }
         let more = self.epoch.index < self.trainer.options.epochs;
         self.stopped = self.watch.stop(stats.epoch).filter(|_| more);
+        kept
     }
 
     /// What ends the run, if a weight or a figure of the epoch that ended is no number.

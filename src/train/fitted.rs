@@ -3,9 +3,9 @@
 //! In: what a run is made of, a device. Out: a loaded plan, and the options that are its own.
 //! Absent on purpose: `--device-memory`, which is an order and not a lack: what does not fit it is an error.
 
-use super::room::{Room, Streaming};
+use super::room::{Room, Streaming, check_host};
 use super::{TrainOptions, Warning};
-use crate::device::Device;
+use crate::device::{Device, free_host_memory};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
 
@@ -30,6 +30,7 @@ pub(super) fn fitted(device: &mut dyn Device, room: Room<'_>) -> Result<Fitted> 
     loop {
         let plan = Room { options: &options, device: Some(&*device), ..room }.plan();
         let loaded = plan.and_then(|(plan, streaming)| {
+            check_host(&options, &plan, &*device, free_host_memory())?;
             device.load(&plan)?;
             Ok((plan, streaming))
         });

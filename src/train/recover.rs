@@ -10,7 +10,7 @@ use super::checkpoint::{Checkpoint, Place};
 use super::fit::Epoch;
 use super::losses::Losses;
 use super::watch::Watch;
-use super::{Event, Fit, OnNonFinite, Warning};
+use super::{Event, Fit, Keep, OnNonFinite, Warning};
 use crate::error::{Error, Result};
 use crate::graph::Pace;
 use crate::plan::WINDOW;
@@ -67,6 +67,12 @@ impl Fit<'_> {
     pub(super) fn is_due(&self, ended: u32) -> bool {
         let every = self.trainer.options.checkpoint_every;
         every > 0 && (ended.is_multiple_of(every) || ended == self.trainer.options.epochs)
+    }
+
+    /// Whether there is to be a checkpoint of an epoch's end if the epoch is the best.
+    pub(super) fn may_be_best(&self) -> bool {
+        let options = &self.trainer.options;
+        options.checkpoint_every > 0 && options.keeps() == Keep::Best
     }
 
     /// Makes the device ready for the next step: fresh, or with what a checkpoint holds.

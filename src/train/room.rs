@@ -3,9 +3,10 @@
 //! In: model, data, options, a device if one is open. Out: a plan, and how its table streams.
 //! Absent on purpose: the values; `stream.rs` brings them.
 
+use super::checkpoint::lasting;
 use super::ids::check_dataset;
 use super::predict::eval_sizes;
-use super::{Criterion, TrainOptions};
+use super::{Criterion, Keep, OnNonFinite, TrainOptions};
 use crate::data::{Dataset, Split, TargetKind};
 use crate::device::Device;
 use crate::error::{Error, Result};
@@ -212,8 +213,80 @@ impl Room<'_> {
     }
 }
 
+/// Checkpoints that the host holds at once, at most: the last one, one that waits for the disk, one that is written there, and
+/// what that one is turned into, twice.
+const STATES: u64 = 5;
+
+/// Bytes of these, and of one more where a run may go back to where it began, and where the best epoch's waits by itself.
+fn checkpoint_bytes(options: &TrainOptions, plan: &Plan) -> u64 {
+    let floats: usize = lasting(plan).into_iter().map(|slot| plan.slot(slot).len()).sum();
+    let kept = plan.ports.params.map_or(0, |params| plan.slot(params).len());
+    let back = options.on_nonfinite == OnNonFinite::Back;
+    let best = options.keeps() == Keep::Best;
+    (STATES + u64::from(back) + u64::from(best)) * 4 * (floats + kept) as u64
+}
+
+/// Refuses a run whose checkpoints the host has no memory for, which would end the program later. Devices look by themselves
+/// whether there is room for a plan. `free` is what there is, if the system says so.
+///
+/// # Errors
+/// If plan and checkpoints need more than that.
+pub(super) fn check_host(
+    options: &TrainOptions,
+    plan: &Plan,
+    device: &dyn Device,
+    free: Option<u64>,
+) -> Result<()> {
+    let Some(limit) = free.filter(|_| options.checkpoint_every > 0) else { return Ok(()) };
+    let checkpoints = checkpoint_bytes(options, plan);
+    let info = device.info();
+    let in_host = info.is_cpu() || info.is_software();
+    let need = checkpoints + if in_host { device.bytes_for(plan) } else { 0 };
+    if need <= limit {
+        return Ok(());
+    }
+    let bytes = crate::shape::bytes_text(checkpoints);
+    Err(Error::TooLarge {
+        what: format!("the run, with {bytes} for its checkpoints,"),
+        need,
+        adapter: "the host".to_string(),
+        limit,
+        limit_name: "free memory",
+        remedy: "use --checkpoint-every 0 to do without them, smaller layers, or an optimizer with less state".to_string(),
+    })
+}
+
 /// Bytes of a row on the device: features, targets, its place in the order, its weight if there are any.
 pub(super) fn row_bytes(train: &Dataset) -> usize {
     let targets = train.y().columns().map_or(1, |(_, columns)| columns);
     4 * (train.columns() + targets + 1 + usize::from(train.weights().is_some()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::synth;
+    use crate::device::cpu::CpuDevice;
+    use crate::random::Seed;
+
+    #[test]
+    fn the_host_must_have_room_for_checkpoints() {
+        let data = synth::spirals(60, 3, Seed(1)).split(0.2, Seed(1)).unwrap();
+        let model = Sequential::new().dense(64).relu().dense(3);
+        let options = TrainOptions { keep: Some(Keep::Best), ..TrainOptions::default() };
+        let plan = Plan::of_run(&model, &data, &options).unwrap();
+        let arena = plan.slot(plan.ports.params.unwrap()).bytes();
+        // Weights, both means of AdamW, and the weights that are kept.
+        assert_eq!(checkpoint_bytes(&options, &plan), 6 * 4 * arena);
+        let device = CpuDevice::<f32>::new();
+        let need = 24 * arena + device.bytes_for(&plan);
+        let check = |options: &TrainOptions, free| check_host(options, &plan, &device, free);
+        assert!(check(&options, Some(need)).is_ok() && check(&options, None).is_ok());
+        let said = check(&options, Some(need - 1)).unwrap_err().to_string();
+        assert!(
+            said.contains("for its checkpoints, needs") && said.contains("--checkpoint-every 0")
+        );
+        let without = TrainOptions { checkpoint_every: 0, ..options.clone() };
+        assert!(check(&without, Some(1)).is_ok());
+    }
 }

@@ -44,6 +44,8 @@ pub struct Trainer {
     /// The last checkpoint, and whether the next run goes on from it.
     pub(super) last: Option<Arc<Checkpoint>>,
     pub(super) resumes: bool,
+    /// The checkpoint of the epoch that ended last, if that is the best one.
+    pub(super) best: Option<Arc<Checkpoint>>,
     /// Whether a run has left optimizer state behind.
     pub(super) used: bool,
     /// Whether the device has steps that no event has told of: the first ones of an epoch, given to it while the host
@@ -156,6 +158,7 @@ impl Trainer {
             origin,
             last: None,
             resumes: false,
+            best: None,
             options: options.clone(),
             rows: train.rows(),
             kept: (params, None),
@@ -211,7 +214,7 @@ impl Trainer {
         }
         self.write_params(params)?;
         self.kept = (params.clone(), None);
-        (self.present, self.last, self.resumes) = (None, None, false);
+        (self.present, self.last, self.best, self.resumes) = (None, None, None, false);
         Ok(())
     }
 
@@ -243,13 +246,21 @@ impl Trainer {
     /// of its kernels.
     pub(super) fn reopen(&mut self) -> Result<bool> {
         self.device.reopen()?;
+        self.load_again()?;
+        Ok(self.device.variants() == self.info.variants)
+    }
+
+    /// Loads the plan again and brings all values that a run begins with; those of a checkpoint take their place.
+    pub(super) fn load_again(&mut self) -> Result<()> {
         self.device.load(&self.plan)?;
         bring_table(self.device.as_mut(), &self.plan, self.source.as_ref(), &self.preparation)?;
         bring_constants(self.device.as_mut(), &self.plan, &self.criterion)?;
         if let Some(valid) = &mut self.valid {
             valid.resident = false;
         }
-        Ok(self.device.variants() == self.info.variants)
+        write_scaling(self.device.as_mut(), &self.plan)?;
+        let params = self.kept.0.clone();
+        self.write_params(&params)
     }
 
     /// Trains from the present weights, with optimizer state and schedule at their start, or after

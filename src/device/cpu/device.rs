@@ -367,8 +367,8 @@ impl Ready {
             }
             Kernel::LogLoss => kernels::log_loss(a, out, step),
             Kernel::PutRows => kernels::put_rows(a, out, n, step),
-            Kernel::UpdateRunning { momentum, unbiased, .. } => {
-                kernels::update_running(a, out, (momentum, unbiased), step);
+            Kernel::UpdateRunning { momentum, unbiased, guarded } => {
+                kernels::update_running(a, out, (momentum, unbiased, guarded), step);
             }
             Kernel::CheckFinite { loss } => {
                 kernels::check_finite(a, loss.then(|| b[step.log as usize]), out);

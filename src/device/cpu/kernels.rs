@@ -145,11 +145,12 @@ pub fn add<T: Real>(a: &[T], b: &[T], out: &mut [T]) {
     }
 }
 
-/// out ← (1 − momentum) out + momentum · stat, times rows / (rows − 1) if it is unbiased
+/// out ← (1 − momentum) out + momentum · stat, times rows / (rows − 1) if it is unbiased; guarded, a statistic that is no
+/// finite number changes nothing
 pub fn update_running<T: Real>(
     stat: &[T],
     out: &mut [T],
-    (momentum, unbiased): (f64, bool),
+    (momentum, unbiased, guarded): (f64, bool, bool),
     step: &StepRow,
 ) {
     let rows = f64::from(step.rows);
@@ -158,6 +159,9 @@ pub fn update_running<T: Real>(
     }
     let factor = if unbiased { momentum * rows / (rows - 1.0) } else { momentum };
     for (out, &stat) in out.iter_mut().zip(stat) {
+        if guarded && !stat.to_f64().is_finite() {
+            continue;
+        }
         *out = T::of(1.0 - momentum) * *out + T::of(factor) * stat;
     }
 }

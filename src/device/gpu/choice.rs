@@ -105,6 +105,38 @@ fn is_product(spec: &KernelSpec) -> bool {
     spec.source.contains(&MATMUL)
 }
 
+/// The name that records have for what does whole training steps.
+pub(super) const WHOLE_STEP: &str = "training step";
+
+/// The forms that an earlier run took, out of its record. They are not written to the tuner's file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Earlier {
+    /// The form of each product, and the word for how it was chosen.
+    products: BTreeMap<String, (String, &'static str)>,
+    /// What did whole training steps.
+    step: Option<String>,
+}
+
+impl Earlier {
+    /// From lines as `load.rs` makes them; others are passed over.
+    pub(super) fn of(lines: &[String]) -> Self {
+        let mut earlier = Self::default();
+        for line in lines {
+            let Some((name, form)) = line.rsplit_once(": ") else { continue };
+            if name == WHOLE_STEP {
+                earlier.step = Some(form.to_string());
+                continue;
+            }
+            let Some((form, why)) = form.rsplit_once(" (") else { continue };
+            let words = ["rule", "forced", Tune::Quick.name(), Tune::Full.name()];
+            if let Some(why) = words.into_iter().find(|word| why.strip_suffix(')') == Some(word)) {
+                earlier.products.insert(name.to_string(), (form.to_string(), why));
+            }
+        }
+        earlier
+    }
+}
+
 /// Chooses forms for one adapter.
 #[derive(Debug)]
 pub(super) struct Chooser {
@@ -119,6 +151,8 @@ pub(super) struct Chooser {
     pub(super) cooperative: Vec<u32>,
     /// The form to take wherever a kernel has it.
     pub(super) forced: Option<&'static str>,
+    /// What an earlier run took, where one goes on.
+    pub(super) earlier: Option<Earlier>,
     /// The activation of the plan that forms are tried for, while they are: shared pipelines are compiled for it, and
     /// what is checked has to be what will run.
     pub(super) usual: Option<Activation>,
@@ -191,11 +225,15 @@ impl Chooser {
     /// forms are forced that are none of it.
     pub(super) fn sequence(&self, plan: &Plan) -> Option<&'static Variant> {
         let mut forms = SEQUENCE.variants.iter().filter(|form| self.can_run(form));
-        match self.forced {
-            Some(name) => forms.find(|form| form.name == name),
-            None if !pays(plan, self.software) => None,
+        match (self.forced, &self.earlier) {
+            (Some(name), _) => forms.find(|form| form.name == name),
+            (None, Some(earlier)) => {
+                let name = earlier.step.as_ref()?;
+                forms.find(|form| form.name == name)
+            }
+            (None, None) if !pays(plan, self.software) => None,
             // One by subgroups is for lavapipe, and listed first.
-            None => forms.find(|form| form.subgroup.is_none() || self.software),
+            (None, None) => forms.find(|form| form.subgroup.is_none() || self.software),
         }
     }
 
@@ -215,6 +253,12 @@ impl Chooser {
         let Some(product) = Product::of(plan, step)? else {
             return Ok((self.by_rule(spec, stored, [1; 3])?, "rule"));
         };
+        let earlier = self.earlier.as_ref().and_then(|it| it.products.get(&product.name()));
+        if let Some((name, why)) = earlier
+            && let Some(form) = self.forms(spec, stored).into_iter().find(|it| it.name == name)
+        {
+            return Ok((form, why));
+        }
         let known = self.choices.products.get(&product.name());
         let named = |choice: &Choice| {
             let form =
@@ -243,6 +287,7 @@ mod tests {
             half: false,
             cooperative: vec![],
             forced: None,
+            earlier: None,
             usual: None,
             offered: &[],
             choices: Choices::default(),
@@ -320,6 +365,15 @@ mod tests {
         assert_eq!(name(Stored::F32), "add 1x2x3");
         assert_eq!(name(half), "add f16 1x2x3");
         assert_eq!(name(Stored { write: Element::F32, ..half }), "add f16_to_f32 1x2x3");
+    }
+
+    #[test]
+    fn records_of_earlier_runs_are_read() {
+        let lines = ["training step: sequence_lane256", "add 1x2x3: tile_16x16 (full)", "else"];
+        let earlier = Earlier::of(&lines.map(str::to_string));
+        assert_eq!(earlier.step.as_deref(), Some("sequence_lane256"));
+        let form = ("tile_16x16".to_string(), "full");
+        assert_eq!(earlier.products, BTreeMap::from([("add 1x2x3".to_string(), form)]));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::choice::Chooser;
+use super::choice::{Chooser, Earlier};
 use super::encode::{Row, dispatches, encode, map, row};
 use super::flight::{DEPTH, Flight, Mapped, Submitted};
 use super::kernels::{KernelSpec, Variant};
@@ -434,6 +434,10 @@ impl Device for GpuDevice {
 
     fn variants(&self) -> Vec<String> {
         self.loaded.as_ref().map(|loaded| loaded.variants.clone()).unwrap_or_default()
+    }
+
+    fn take_variants(&mut self, variants: &[String]) {
+        self.chooser.earlier = Some(Earlier::of(variants));
     }
 
     fn lost(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 
-use super::choice::{Chooser, Product};
+use super::choice::{Chooser, Product, WHOLE_STEP};
 use super::flight::DEPTH;
 use super::kernels::KernelSpec;
 use super::launch::{Binding, Launch, launches, spec_of, turns, usual_activation};
@@ -231,7 +231,7 @@ impl Loader<'_> {
         let sequence = if phase == Phase::Train { self.sequence(plan)? } else { None };
         let left = if sequence.is_some() { &[][..] } else { plan.steps(phase) };
         if let Some(launch) = sequence {
-            variants.push(format!("training step: {}", launch.variant.name));
+            variants.push(format!("{WHOLE_STEP}: {}", launch.variant.name));
             dispatches.push((0, launch));
         }
         for (index, step) in left.iter().enumerate() {

@@ -99,6 +99,7 @@ impl GpuDevice {
             half: adapter.features().contains(wgpu::Features::SHADER_F16),
             cooperative: extras.sizes,
             forced: None,
+            earlier: None,
             usual: None,
             offered: &[],
             choices: Choices::default(),

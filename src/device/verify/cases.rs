@@ -434,7 +434,12 @@ pub(super) fn build(kernel: Kernel, stored: Stored, [m, n, k]: Triple) -> Result
             vec![make.floats("out", vec![m + 7, n], 1.0)?],
         ),
         Kernel::UpdateRunning { guarded, .. } => {
-            let mut reads = vec![make.floats("stat", vec![n], 1.0)?];
+            // The last one is no number, which only guarded ones are given.
+            let lost = |i| guarded && n > 1 && i + 1 == n;
+            let value = move |random: &mut Random, i| {
+                if lost(i) { f64::NAN } else { random.uniform(-1.0, 1.0) }
+            };
+            let mut reads = vec![make.fill("stat", vec![n], Element::F32, value)?];
             if guarded {
                 // Skipped with the sizes that have fewer rows that count than rows.
                 reads.push(make.scaling(if k < m { 3 } else { 0 })?);
