@@ -5,10 +5,14 @@
 
 mod common;
 
+use std::ops::Range;
+
 use wgrad::data::{Dataset, Split, Targets, synth};
-use wgrad::device::{Device, DeviceKind};
+use wgrad::device::cpu::CpuDevice;
+use wgrad::device::{Device, DeviceInfo, DeviceKind, Values};
 use wgrad::graph::Loss;
 use wgrad::model::{Activation, Init, Sequential};
+use wgrad::plan::{Phase, Plan, Slot, StepRow};
 use wgrad::train::{EpochStats, Event, OnNonFinite, TrainOptions, Trainer, Warning};
 use wgrad::{Error, Seed};
 
@@ -173,4 +177,112 @@ fn batches_that_do_not_fit_go_in_parts_with_the_same_result() {
     device.limit_bindings(Some(1 << 10));
     let error = Trainer::with_device(&model, &data, &options, Box::new(device)).err();
     assert!(matches!(error, Some(Error::TooLarge { .. })), "{error:?}");
+}
+
+/// A device that has not the memory for more than so many bytes, as a driver says it: while the plan is loaded.
+struct Scarce {
+    device: Box<dyn Device>,
+    bytes: u64,
+}
+
+impl Device for Scarce {
+    fn info(&self) -> &DeviceInfo {
+        self.device.info()
+    }
+    fn load(&mut self, plan: &Plan) -> wgrad::Result<()> {
+        if self.device.bytes_for(plan) > self.bytes {
+            let adapter = self.device.info().name.clone();
+            return Err(Error::OutOfMemory { adapter, problem: "out of memory".to_string() });
+        }
+        self.device.load(plan)
+    }
+    fn write(&mut self, slot: Slot, first: usize, values: Values<'_>) -> wgrad::Result<()> {
+        self.device.write(slot, first, values)
+    }
+    fn write_steps(&mut self, phase: Phase, rows: &[StepRow]) -> wgrad::Result<()> {
+        self.device.write_steps(phase, rows)
+    }
+    fn stride(&self, phase: Phase) -> u32 {
+        self.device.stride(phase)
+    }
+    fn run(&mut self, phase: Phase, steps: Range<u32>) -> wgrad::Result<()> {
+        self.device.run(phase, steps)
+    }
+    fn take_losses(&mut self, wait: bool) -> wgrad::Result<Vec<f32>> {
+        self.device.take_losses(wait)
+    }
+    fn read(&mut self, slot: Slot, len: usize) -> wgrad::Result<Vec<f32>> {
+        self.device.read(slot, len)
+    }
+    fn slot_limit(&self) -> Option<u64> {
+        self.device.slot_limit()
+    }
+    fn bytes_for(&self, plan: &Plan) -> u64 {
+        self.device.bytes_for(plan)
+    }
+    fn variants(&self) -> Vec<String> {
+        self.device.variants()
+    }
+}
+
+#[test]
+fn devices_out_of_memory_get_smaller_steps_or_a_clear_error() {
+    let Some(gpu) = common::gpu() else { return };
+    let model = Sequential::mlp(&[128], Activation::Tanh, 3, Init::Pytorch);
+    let options = TrainOptions { lr: 0.01, epochs: 4, batch_size: 64, ..TrainOptions::default() };
+    let data = data();
+    let plan = |batch_size, accumulate| {
+        let options = TrainOptions { batch_size, accumulate, ..options.clone() };
+        Plan::of_run(&model, &data, &options).unwrap()
+    };
+    for device in [Box::new(CpuDevice::<f32>::new()) as Box<dyn Device>, Box::new(gpu)] {
+        let name = device.info().to_string();
+        let mut whole = Trainer::new(&model, &data, &options, &DeviceKind::Cpu).unwrap();
+        run(&mut whole, |_| {});
+        // Enough for a fourth of the batch, but not for half of it.
+        let bytes = device.bytes_for(&plan(16, 4));
+        assert!(device.bytes_for(&plan(32, 2)) > bytes, "{name}");
+        let scarce = Box::new(Scarce { device, bytes });
+        let mut parts = Trainer::with_device(&model, &data, &options, scarce).unwrap();
+        assert_eq!(parts.info().batch, 16, "{name}");
+        let (_, warnings) = run(&mut parts, |_| {});
+        let [Warning::SmallerSteps { batch: 64, step: 16, .. }] = &warnings[..] else {
+            panic!("{warnings:?}")
+        };
+        let tolerance = common::Tolerance { abs: 1e-5, rel: 1e-4 };
+        let (got, want) = (parts.params().unwrap(), whole.params().unwrap());
+        common::assert_close(&name, got.arena(), want.arena(), tolerance);
+    }
+    // What no smaller step helps is told as it was.
+    let scarce = Box::new(Scarce { device: Box::new(CpuDevice::<f32>::new()), bytes: 1 << 10 });
+    let error = Trainer::with_device(&model, &data, &options, scarce).err();
+    assert!(matches!(error, Some(Error::OutOfMemory { .. })), "{error:?}");
+}
+
+/// A gradient that is no number while the loss is one shows in the weights, and so in the next loss: it costs no step of an
+/// epoch more.
+#[test]
+fn gradients_that_are_no_numbers_are_found_with_the_next_step() {
+    let Some(kind) = common::gpu_kind() else { return };
+    // Forty steps of one row; from the thirteenth on, features whose product with the gradient is infinite.
+    let x: Vec<f32> = (0..40).map(|i| if i < 12 { 1.0 } else { 3e37 }).collect();
+    let train = Dataset::from_arrays(&x, 1, Targets::Numbers(vec![1.0; 40])).unwrap();
+    let data = Split { train, valid: None };
+    let options = TrainOptions {
+        loss: "huber(delta=100)".parse().unwrap(),
+        optimizer: "sgd".parse().unwrap(),
+        scale: wgrad::data::Scale::None,
+        lr: 1e-6,
+        batch_size: 1,
+        shuffle: false,
+        ..TrainOptions::default()
+    };
+    for kind in [DeviceKind::Cpu, kind] {
+        let near_0 = Init::Constant { value: 1e-3 };
+        let model = Sequential::mlp(&[], Activation::Identity, 1, near_0);
+        let mut trainer = Trainer::new(&model, &data, &options, &kind).unwrap();
+        let error = trainer.fit().find_map(Result::err);
+        let Some(Error::Diverged { step, what, .. }) = error else { panic!("{kind}: {error:?}") };
+        assert_eq!((step, what), (14, "the loss"), "{kind}");
+    }
 }

@@ -288,3 +288,67 @@ fn other_bits_are_told_of() {
         .collect();
     assert_eq!(epochs, [4, 5, 6, 7, 8, 9]);
 }
+
+/// What a tuner had chosen is in the checkpoint: no file is needed to go on with the same bits.
+#[cfg(feature = "gpu")]
+#[test]
+fn the_forms_of_kernels_come_from_the_checkpoint() {
+    let options = options();
+    // Steps as dispatches one by one, and whole ones in one dispatch, where the device would choose the other.
+    for (forced, wide) in [(Some("tile_16x16"), 12), (Some("tile_64x64"), 200)] {
+        let model = Sequential::mlp(&[wide, 8], Activation::Tanh, 3, Init::Pytorch);
+        let new = |forced| {
+            let mut device = common::gpu()?;
+            device.force_variant(forced);
+            Some(Trainer::with_device(&model, &data(), &options, Box::new(device)).unwrap())
+        };
+        let Some(mut whole) = new(forced) else { return };
+        let epochs = train(&mut whole, None).0;
+        let want = left(&mut whole, epochs);
+        let mut first = new(forced).unwrap();
+        let (mut epochs, checkpoint) = train(&mut first, Some(5));
+        let forms = first.info().variants.clone();
+        let mut second = new(None).unwrap();
+        assert_ne!(second.info().variants, forms, "it makes no difference");
+        second.resume(checkpoint.unwrap()).unwrap();
+        assert_eq!(second.info().variants, forms);
+        // A word on other bits would be a panic.
+        epochs.extend(train(&mut second, None).0);
+        assert!(left(&mut second, epochs) == want, "{forced:?}");
+    }
+}
+
+#[test]
+fn the_best_epochs_checkpoint_is_told_of_with_it() {
+    let options = TrainOptions {
+        keep: Some(Keep::Best),
+        lr: 0.2,
+        epochs: 9,
+        checkpoint_every: 4,
+        ..options()
+    };
+    for kind in kinds() {
+        let new = |options: &TrainOptions| Trainer::new(&model(), &data(), options, &kind).unwrap();
+        let mut whole = new(&options);
+        let mut best = None;
+        let mut fit = whole.fit();
+        while let Some(event) = fit.next() {
+            let Event::Epoch(stats) = event.unwrap() else { continue };
+            let kept = fit.trainer().kept().unwrap().epoch == stats.epoch;
+            let told = fit.trainer().best_checkpoint();
+            assert_eq!(told.map(|it| it.epoch()), kept.then_some(stats.epoch), "{kind}");
+            best = told.cloned().or(best);
+        }
+        let best = best.unwrap();
+        assert!((1..9).contains(&best.epoch()), "{kind}: {}", best.epoch());
+        assert_eq!(whole.kept().unwrap().epoch, best.epoch());
+        let mut again = new(&options);
+        again.resume(Checkpoint::clone(&best)).unwrap();
+        train(&mut again, None);
+        assert!(left(&mut again, vec![]) == left(&mut whole, vec![]), "{kind}");
+        let last = TrainOptions { keep: Some(Keep::Last), ..options.clone() };
+        let mut last = new(&last);
+        train(&mut last, None);
+        assert!(last.best_checkpoint().is_none());
+    }
+}

@@ -33,6 +33,10 @@ impl Fit<'_> {
         if let Some(last) = ended.filter(|last| self.trainer.ahead && at_its_end(last)) {
             return Ok(last.clone());
         }
+        if let Some(from) = &self.from {
+            // Nothing has been done since.
+            return Ok(Arc::clone(from));
+        }
         if !self.ready {
             self.begin()?;
         }
