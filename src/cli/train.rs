@@ -101,8 +101,8 @@ pub(super) struct Run {
     keeper: Option<Keeper>,
     /// When the last one was handed over.
     handed: Instant,
-    /// What was said last of checkpoints that cannot be written.
-    unwritten: Option<String>,
+    /// What was said of files that cannot be written.
+    unwritten: Vec<String>,
     /// The epoch of the best checkpoint that was handed over.
     best: Option<u32>,
     /// Epochs that had ended when this part of the run began.
@@ -139,7 +139,7 @@ impl Run {
             checkpoints,
             keeper,
             handed: Instant::now(),
-            unwritten: None,
+            unwritten: Vec::new(),
             best: None,
             begun_after: None,
             stopped: None,
@@ -245,15 +245,16 @@ impl Run {
         self.tell_unwritten(written, "the run can be gone on with from an earlier one only")
     }
 
-    /// Warns of a checkpoint that could not be written, once for each reason: that is none to end a run.
+    /// Warns of a file that could not be written, once for each reason: that is none to end a run, which may be longer than
+    /// a disk is full.
     fn tell_unwritten(&mut self, written: Result<()>, then: &str) -> Result<()> {
         let Err(error) = written else { return Ok(()) };
         let problem = format!("{error}; {then}");
-        if self.unwritten.as_ref() == Some(&problem) {
+        if self.unwritten.contains(&problem) {
             return Ok(());
         }
-        self.unwritten = Some(problem.clone());
-        let event = Event::Warned(Warning::NoCheckpoint { problem });
+        self.unwritten.push(problem.clone());
+        let event = Event::Warned(Warning::NotWritten { problem });
         self.console.event(&event);
         match &mut self.json {
             Some(json) => json.event(&event).map_err(failed),
@@ -279,8 +280,12 @@ impl Run {
                 self.progress = None;
                 self.ended = (stats.epoch, stats.steps);
                 self.history.append(stats)?;
-                if self.saved.is_none_or(|(_, since)| since.elapsed() >= PAUSE) {
+                if self.saved.is_none() {
+                    // A folder that takes no model at all is told of at once.
                     self.save(trainer)?;
+                } else if self.saved.is_some_and(|(_, since)| since.elapsed() >= PAUSE) {
+                    let saved = self.save(trainer);
+                    self.tell_unwritten(saved, "training goes on, and it is tried again")?;
                 }
                 let every = self.checkpoints.every;
                 let newest = trainer.checkpoint().filter(|it| it.epoch() == stats.epoch);

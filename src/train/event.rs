@@ -188,8 +188,8 @@ pub enum Warning {
         /// What the learning rate is multiplied by now.
         slowed: f64,
     },
-    /// A checkpoint could not be written.
-    NoCheckpoint {
+    /// A file could not be written, and training went on.
+    NotWritten {
         /// Why, and what follows from it.
         problem: String,
     },
@@ -214,7 +214,7 @@ impl fmt::Display for Warning {
             Self::SoftwareAdapter => {
                 write!(f, "this is a software adapter, meant for tests; --device cpu is far faster")
             }
-            Self::Device { problem } | Self::NoCheckpoint { problem } => f.write_str(problem),
+            Self::Device { problem } | Self::NotWritten { problem } => f.write_str(problem),
             Self::ConstantColumns { columns } => {
                 write!(
                     f,
