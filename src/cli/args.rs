@@ -396,7 +396,7 @@ impl Settings {
 pub struct EvaluateArgs {
     /// Run folder, or a model.safetensors
     pub run: PathBuf,
-    /// CSV file with the columns of the training table, the target among them
+    /// CSV file of any length with the columns of the training table, the target among them; - for standard input
     pub table: PathBuf,
     /// auto, gpu, software, cpu, or part of an adapter's name
     #[arg(long, default_value = "auto")]
@@ -414,9 +414,9 @@ pub struct EvaluateArgs {
 pub struct PredictArgs {
     /// Run folder, or a model.safetensors
     pub run: PathBuf,
-    /// CSV file with the feature columns of the training table
+    /// CSV file of any length with the feature columns of the training table; - for standard input
     pub table: PathBuf,
-    /// File for the table with the predictions [default: stdout]
+    /// File for the table with the predictions, there once it is whole; - for standard output [default: -]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Replace FILE if it is there

@@ -216,7 +216,9 @@ impl PartReader {
         for (target, &place) in self.places.iter().enumerate() {
             let text = table.record.get(place).unwrap_or_default().trim();
             let pushed = match (&mut part.y, self.labels.get(target)) {
-                (Targets::Classes(y), Some(labels)) => labels.class(text).map(|class| y.push(class)),
+                (Targets::Classes(y), Some(labels)) => {
+                    labels.class(text).map(|class| y.push(class))
+                }
                 (Targets::Columns(y, _), Some(labels)) => {
                     labels.class(text).map(|class| y.push(class as f32))
                 }

@@ -57,7 +57,11 @@ impl Table {
             .has_headers(false)
             .flexible(true)
             .buffer_capacity(BUFFER)
-            .from_reader(LastBytes { inner: Source(Box::new(reader)), start: 0, bytes: Vec::new() });
+            .from_reader(LastBytes {
+                inner: Source(Box::new(reader)),
+                start: 0,
+                bytes: Vec::new(),
+            });
         let mut table = Self {
             reader,
             path: path.to_path_buf(),

@@ -244,7 +244,8 @@ fn parts_are_the_whole_table_whatever_their_size() {
 #[test]
 fn streams_are_read_as_files_are_and_memory_is_used_again() {
     let schema = read("a,y,b\n1,u,2\n3,v,4\n5,u,6\n7,v,8\n").unwrap().schema;
-    let stream = |text: &'static str| FeatureReader::from_reader(text.as_bytes(), "stream", &schema);
+    let stream =
+        |text: &'static str| FeatureReader::from_reader(text.as_bytes(), "stream", &schema);
     let mut reader = stream("b,a\n2,1\n4,3\n6,5\n").unwrap();
     let mut chunk = Chunk::default();
     assert!(reader.refill(&mut chunk, 2).unwrap());
