@@ -4,11 +4,10 @@
 //! Absent on purpose: reading, predicting.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
 
-use ::csv::{StringRecord, Writer, WriterBuilder};
+use ::csv::StringRecord;
 use serde::{Serialize, Serializer};
 
 use super::output::{Output, failed};
@@ -16,9 +15,6 @@ use crate::data::{Chunk, Label, TargetKind};
 use crate::error::{Error, Result};
 use crate::export::AtomicFile;
 use crate::train::{Predictions, TrainedModel};
-
-/// Bytes that are written at once.
-const BUFFER: usize = 1 << 16;
 
 /// A row's prediction, as an event.
 #[derive(Serialize)]
@@ -160,28 +156,22 @@ impl<'a> Told<'a> {
 }
 
 /// A table's file, or standard output.
-pub(super) enum To {
+#[derive(Debug)]
+enum To {
     File(AtomicFile),
     Stdout(Output),
 }
 
-impl Write for To {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::File(file) => file.write(bytes),
-            Self::Stdout(out) => out.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::File(file) => file.flush(),
-            Self::Stdout(out) => out.flush(),
-        }
-    }
-}
-
 impl To {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let written = match self {
+            Self::File(file) => file.write_all(bytes),
+            // Whoever reads from a pipe gets what there is.
+            Self::Stdout(out) => out.write_all(bytes).and_then(|()| out.flush()),
+        };
+        written.map_err(|source| self.refused(source))
+    }
+
     /// What it means that it cannot be written.
     fn refused(&self, source: io::Error) -> Error {
         match self {
@@ -192,10 +182,12 @@ impl To {
 }
 
 /// Where rows go.
-pub(super) enum Sink {
-    /// A table, and the text of the number that is about to be written.
-    Table(Writer<To>, String),
-    Json(Output),
+#[derive(Debug)]
+pub(super) struct Sink {
+    to: To,
+    json: bool,
+    /// Rows as text, until they are written at once.
+    text: Vec<u8>,
 }
 
 impl Sink {
@@ -203,12 +195,14 @@ impl Sink {
     pub(super) fn open(file: Option<&Path>, json: bool, header: &[String]) -> Result<Self> {
         let to = match file {
             Some(path) => To::File(AtomicFile::create(path)?),
-            None if json => return Ok(Self::Json(Output::new())),
             None => To::Stdout(Output::new()),
         };
-        let mut to = WriterBuilder::new().buffer_capacity(BUFFER).from_writer(to);
-        to.write_record(header).map_err(|error| to.get_ref().refused(error.into()))?;
-        Ok(Self::Table(to, String::new()))
+        let mut sink = Self { to, json: json && file.is_none(), text: Vec::new() };
+        if !sink.json {
+            push_cells(&mut sink.text, header.iter().map(String::as_str));
+            sink.text.push(b'\n');
+        }
+        Ok(sink)
     }
 
     /// Writes rows; `first` of them were written before.
@@ -229,87 +223,90 @@ impl Sink {
             let problem = "what was predicted is of another kind than the target";
             return Err(Error::shape("predict", problem));
         }
-        match self {
-            Self::Table(to, text) => {
-                for (row, record) in chunk.records.iter().enumerate() {
-                    write_row(to, text, record, told, told.row(predictions, row))
-                        .map_err(|error| to.get_ref().refused(error.into()))?;
-                }
-                // A file is written as it comes; whoever reads from a pipe gets whole rows.
-                match to.get_ref() {
-                    To::File(_) => Ok(()),
-                    To::Stdout(_) => to.flush().map_err(failed),
-                }
-            }
-            Self::Json(to) => {
-                for row in 0..chunk.records.len() {
-                    let prediction = prediction(told, told.row(predictions, row));
-                    let row = first + row as u64 + 1;
-                    let line = Predicted { event: "predicted", row, prediction };
-                    let written = serde_json::to_writer(&mut *to, &line).map_err(io::Error::from);
-                    written.and_then(|()| to.write_all(b"\n")).map_err(failed)?;
-                }
-                to.flush().map_err(failed)
+        for (row, record) in chunk.records.iter().enumerate() {
+            let values = told.row(predictions, row);
+            if self.json {
+                let (row, prediction) = (first + row as u64 + 1, prediction(told, values));
+                let line = Predicted { event: "predicted", row, prediction };
+                serde_json::to_writer(&mut self.text, &line)
+                    .map_err(|error| self.to.refused(error.into()))?;
+                self.text.push(b'\n');
+            } else {
+                push_row(&mut self.text, record, told, values);
             }
         }
+        self.to.write(&self.text)?;
+        self.text.clear();
+        Ok(())
     }
 
     /// Whether the reader has gone.
     pub(super) fn closed(&self) -> bool {
-        match self {
-            Self::Table(to, _) => match to.get_ref() {
-                To::File(_) => false,
-                To::Stdout(out) => out.closed(),
-            },
-            Self::Json(out) => out.closed(),
+        match &self.to {
+            To::File(_) => false,
+            To::Stdout(out) => out.closed(),
         }
     }
 
     /// Brings all to where it goes: a file is there from now on.
     pub(super) fn finish(self) -> Result<()> {
-        match self {
-            Self::Table(mut to, _) => {
-                let flushed = to.flush();
-                flushed.map_err(|error| to.get_ref().refused(error))?;
-                match to.into_inner().map_err(|error| failed(error.into_error()))? {
-                    To::File(file) => file.commit(),
-                    To::Stdout(out) => out.end(),
-                }
-            }
-            Self::Json(out) => out.end(),
+        match self.to {
+            To::File(file) => file.commit(),
+            To::Stdout(out) => out.end(),
         }
     }
 }
 
-/// Writes the cells of a row as they were, and the new ones.
-fn write_row(
-    to: &mut Writer<To>,
-    text: &mut String,
+/// Appends the cells of a row as they were, and the new ones.
+fn push_row(
+    to: &mut Vec<u8>,
     record: &StringRecord,
     told: &Told<'_>,
     (values, best): (&[f64], usize),
-) -> std::result::Result<(), ::csv::Error> {
-    record.iter().try_for_each(|cell| to.write_field(cell))?;
-    // A probability in as many digits as an f32 holds.
-    let share = |text: &mut String, value: f64| write!(text, "{:?}", value as f32);
-    let number = |text: &mut String, value: f64| write!(text, "{value:?}");
+) {
+    push_cells(to, record.iter());
     if let TargetKind::Classes(classes) = told.kind {
-        to.write_field(&classes[best])?;
+        to.push(b',');
+        push_cell(to, &classes[best]);
     }
     for (place, &value) in values.iter().enumerate() {
-        text.clear();
-        // Text can always be appended to a string.
+        // Bytes can always be appended.
         let _ = match told.kind {
-            TargetKind::Number | TargetKind::Numbers(_) => number(text, value),
-            TargetKind::Classes(_) => share(text, value),
+            TargetKind::Number | TargetKind::Numbers(_) => write!(to, ",{value:?}"),
+            // A probability in as many digits as an f32 holds.
+            TargetKind::Classes(_) => write!(to, ",{:?}", value as f32),
             TargetKind::Labels(labels) => {
-                to.write_field(told.chosen(&labels[place], value))?;
-                share(text, value)
+                to.push(b',');
+                push_cell(to, told.chosen(&labels[place], value));
+                write!(to, ",{:?}", value as f32)
             }
         };
-        to.write_field(&*text)?;
     }
-    to.write_record(None::<&[u8]>)
+    to.push(b'\n');
+}
+
+fn push_cells<'a>(to: &mut Vec<u8>, cells: impl Iterator<Item = &'a str>) {
+    for (place, cell) in cells.enumerate() {
+        if place > 0 {
+            to.push(b',');
+        }
+        push_cell(to, cell);
+    }
+}
+
+/// Appends a cell, in quotes if it needs them.
+fn push_cell(to: &mut Vec<u8>, cell: &str) {
+    // Without an early end, so that it takes vectors.
+    let special = cell.bytes().fold(false, |any, byte| {
+        any | (byte == b',') | (byte == b'"') | (byte == b'\n') | (byte == b'\r')
+    });
+    if !special {
+        to.extend_from_slice(cell.as_bytes());
+        return;
+    }
+    to.push(b'"');
+    to.extend_from_slice(cell.replace('"', "\"\"").as_bytes());
+    to.push(b'"');
 }
 
 /// A row's prediction for programs.
@@ -329,5 +326,26 @@ fn prediction<'a>(told: &'a Told<'_>, (values, best): (&'a [f64], usize)) -> Pre
             [predicted] => Prediction::Number { predicted: *predicted },
             _ => Prediction::Columns { predicted: Pairs(&told.columns, values) },
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn cells_are_quoted_as_by_the_csv_crate(
+            cells in prop::collection::vec("[ -~é\",\\r\\n]{0,6}", 2..6)
+        ) {
+            let mut ours = Vec::new();
+            push_cells(&mut ours, cells.iter().map(String::as_str));
+            ours.push(b'\n');
+            let mut theirs = ::csv::Writer::from_writer(Vec::new());
+            theirs.write_record(&cells).unwrap();
+            prop_assert_eq!(ours, theirs.into_inner().unwrap());
+        }
     }
 }

@@ -106,7 +106,7 @@ pub(super) fn median(sizes: Sorter) -> Result<Option<f64>> {
         sizes.next()?;
     }
     let high = sizes.next()?;
-    let low = if count % 2 == 0 { sizes.next()? } else { high };
+    let low = if count.is_multiple_of(2) { sizes.next()? } else { high };
     Ok(low.zip(high).map(|(low, high)| (low + high) / 2.0))
 }
 

@@ -53,6 +53,9 @@ pub enum Spread {
     Normal(Vec<f64>, Vec<f64>),
 }
 
+/// The lower ends of intervals and the upper ones, a row each.
+type Interval<'a> = (Cow<'a, [f64]>, Cow<'a, [f64]>);
+
 impl Spread {
     /// Of the values `[rows, outputs]` that are told of all targets, that of one.
     fn of(told: &[f64], (column, columns): (usize, usize), loss: Loss) -> Self {
@@ -79,7 +82,7 @@ impl Spread {
     }
 
     /// The lowest and the highest quantile, or the ends of the central 95 % of a normal distribution.
-    pub(super) fn interval(&self) -> Option<(Cow<'_, [f64]>, Cow<'_, [f64]>)> {
+    pub(super) fn interval(&self) -> Option<Interval<'_>> {
         match self {
             Self::Quantiles(all) => match &all[..] {
                 [(_, low), .., (_, high)] => Some((low.into(), high.into())),

@@ -80,8 +80,8 @@ impl TableFigures {
             let new = |part| self.column(part, parts.len());
             self.columns = parts.iter().map(new).collect();
         }
-        let columns = self.columns.iter_mut().zip(parts);
-        columns.map(|(column, part)| column.add(part, &self.asked)).collect()
+        let mut columns = self.columns.iter_mut().zip(parts);
+        columns.try_for_each(|(column, part)| column.add(part, &self.asked))
     }
 
     /// What is to be kept of a column of several.
@@ -180,8 +180,8 @@ impl Column {
                 scores.iter_mut().zip(ranked).try_for_each(|(it, class)| it.add(truth, p, class))
             }
             (Self::Numbers { kept }, Outcomes::Numbers { truth, predicted, spread }) => {
-                let pairs = kept.iter_mut().zip(asked);
-                pairs.map(|(kept, &metric)| kept.add(metric, truth, predicted, spread)).collect()
+                let mut pairs = kept.iter_mut().zip(asked);
+                pairs.try_for_each(|(kept, &metric)| kept.add(metric, truth, predicted, spread))
             }
             _ => Ok(()),
         }
