@@ -74,7 +74,7 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     let kind = args.device.parse()?;
     let input = Input::of(&args.table);
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
-    let trained = open_run(&args.run, &mut console)?;
+    let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
     let reader = input.parts(&trained.preparation.schema)?;
     let mut predictor = Predictor::new(&trained, &kind, ROWS)?;
     let (device, reason) = predictor.device();

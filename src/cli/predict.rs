@@ -4,7 +4,7 @@
 //! Three threads do it, each a few parts ahead of the next: one reads, this one predicts, one writes.
 
 use std::io::{IsTerminal, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{channel, sync_channel};
 use std::thread::{self, Builder};
 use std::time::Instant;
@@ -58,10 +58,12 @@ pub(super) fn predict(args: &PredictArgs) -> Result<Exit> {
     let kind = args.device.parse()?;
     let (input, out) = (Input::of(&args.table), args.out.as_deref().filter(|out| !is_pipe(out)));
     if let Some(out) = out {
-        check_out("--out", out, &[&args.table, &args.run, &args.run.join(MODEL_FILE)], args.force)?;
+        let (model, weights) = (args.run.join(MODEL_FILE), args.weights.as_ref());
+        let inputs = [&args.table, &args.run, &model, weights.unwrap_or(&model)];
+        check_out("--out", out, &inputs.map(PathBuf::as_path), args.force)?;
     }
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
-    let trained = open_run(&args.run, &mut console)?;
+    let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
     let reader = input.features(&trained.preparation.schema)?;
     let told = Told::of(&trained);
     let (header, renamed) = told.header(reader.headers());
