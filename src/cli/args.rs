@@ -403,7 +403,7 @@ impl Settings {
 pub struct EvaluateArgs {
     /// Run folder, or a model.safetensors
     pub run: PathBuf,
-    /// CSV file with the columns of the training table, the target among them
+    /// CSV file of any length with the columns of the training table, the target among them; - for standard input
     pub table: PathBuf,
     /// Weights of this safetensors file in place of the run's, under PyTorch's names
     #[arg(long, value_name = "FILE")]
@@ -424,12 +424,12 @@ pub struct EvaluateArgs {
 pub struct PredictArgs {
     /// Run folder, or a model.safetensors
     pub run: PathBuf,
-    /// CSV file with the feature columns of the training table
+    /// CSV file of any length with the feature columns of the training table; - for standard input
     pub table: PathBuf,
     /// Weights of this safetensors file in place of the run's, under PyTorch's names
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// File for the table with the predictions [default: stdout]
+    /// File for the table with the predictions, there once it is whole; - for standard output [default: -]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Replace FILE if it is there

@@ -1,18 +1,20 @@
-//! `wgrad evaluate`: loss and metrics of a run on other data.
-
-use std::path::Path;
+//! `wgrad evaluate`: loss and metrics of a run on other data, a few thousand rows at a time.
+//!
+//! In: a run and a table of any length that has the target. Out: its figures, as of all rows at once.
 
 use serde::{Serialize, Serializer};
 
 use super::Exit;
+use super::ahead::{Ahead, Next};
 use super::args::EvaluateArgs;
 use super::folder::open_run;
+use super::input::Input;
 use super::output::{Output, failed};
-use super::predict::{ROWS, check_finite};
-use crate::data::{Dataset, FeatureReader};
+use super::predict::{ROWS, check_finite, place};
+use crate::data::PartReader;
 use crate::error::{Error, Result};
 use crate::report::{Console, JsonLines};
-use crate::train::{Evaluation, Metric, Metrics, Predictor, TrainedModel, check_dataset};
+use crate::train::{Assessment, Evaluation, Metric, Metrics, Predictor, TrainedModel, check_ids};
 
 /// The result: figures flat, those that are not defined as `null`, then what each class has.
 #[derive(Serialize)]
@@ -70,18 +72,17 @@ impl<'a> Evaluated<'a> {
 
 pub(super) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     let kind = args.device.parse()?;
+    let input = Input::of(&args.table);
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
-    let data = Dataset::from_csv_like(&args.table, &trained.preparation.schema)?;
-    check_dataset(trained.model.tables(), &data, "")?;
-    let mut predictor = Predictor::new(&trained, &kind, data.rows())?;
+    let reader = input.parts(&trained.preparation.schema)?;
+    let mut predictor = Predictor::new(&trained, &kind, ROWS)?;
     let (device, reason) = predictor.device();
     console.line(&format!("device  {device}: {reason}"));
     let device = device.name.clone();
-    let evaluation = predictor.assess(&data)?;
-    if evaluation.metrics.entries().iter().any(|(_, value)| !value.is_finite()) {
-        return Err(first_wrong(&args.table, &trained, &mut predictor)?);
-    }
+    console.begin_table(input.bytes());
+    let evaluation = figures(reader, &mut predictor, &trained, &input.name(), &mut console)?;
+    console.close();
     let mut out = Output::new();
     if args.json {
         let evaluated = Evaluated::new(&evaluation, &device);
@@ -93,16 +94,39 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The row whose prediction makes the figures no numbers, as an error.
-fn first_wrong(table: &Path, trained: &TrainedModel, predictor: &mut Predictor) -> Result<Error> {
-    let mut reader = FeatureReader::open(table, &trained.preparation.schema)?;
-    while let Some(chunk) = reader.next_chunk(ROWS)? {
-        let predictions = predictor.predict(&chunk.x)?;
-        if let Err(error) = check_finite(&chunk, &predictions, &trained.preparation, table) {
-            return Ok(error);
-        }
+/// The figures of a table, which is read while the rows before are predicted.
+fn figures(
+    mut reader: PartReader,
+    predictor: &mut Predictor,
+    trained: &TrainedModel,
+    table: &str,
+    console: &mut Console,
+) -> Result<Evaluation> {
+    let mut ahead = Ahead::start(move || {
+        let part = reader.next_part(ROWS)?;
+        Ok(part.map(|part| (part, reader.bytes())))
+    })?;
+    let (schema, mut rows) = (&trained.preparation.schema, 0);
+    let (mut weighted, mut counted) = (false, false);
+    let mut assessment = Assessment::new(trained);
+    while let Next::Part((part, bytes)) = ahead.next(|| false)? {
+        let place = |row| place(table, &part.lines, row);
+        check_ids(trained.model.tables(), &part.x, schema, place)?;
+        let predictions = predictor.assess_part(&part, &mut assessment)?;
+        check_finite((&part.x, &part.lines), &predictions, &trained.preparation, table)?;
+        weighted |= part.weights.is_some();
+        counted |= part.weights.is_some_and(|weights| weights.iter().any(|&weight| weight > 0.0));
+        rows += part.lines.len() as u64;
+        console.table(bytes, rows);
     }
-    let problem =
-        "the figures are not finite, although all predictions are: is this the right table?";
-    Ok(Error::table(table.display().to_string(), problem))
+    if weighted && !counted {
+        return Err(Error::table(table, "all weights are 0; no row would count"));
+    }
+    let evaluation = assessment.finish()?;
+    if evaluation.metrics.entries().iter().any(|(_, value)| !value.is_finite()) {
+        let problem =
+            "the figures are not finite, although all predictions are: is this the right table?";
+        return Err(Error::table(table, problem));
+    }
+    Ok(evaluation)
 }

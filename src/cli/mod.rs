@@ -4,6 +4,7 @@
 //! Absent on purpose: kernels.
 
 mod adapters;
+mod ahead;
 mod args;
 mod bench;
 mod cache;
@@ -13,6 +14,7 @@ mod evaluate;
 mod export;
 mod folder;
 mod given;
+mod input;
 mod interrupt;
 mod keeper;
 mod layers;
@@ -22,6 +24,7 @@ mod predict;
 mod profile;
 mod record;
 mod resume;
+mod sink;
 mod train;
 mod verify;
 

@@ -10,14 +10,16 @@ mod cell;
 mod csv;
 mod header;
 mod prepare;
+mod sorted;
 mod split;
 pub mod synth;
 mod table;
 mod target;
 
 pub use self::batches::{epoch_order, steps_per_epoch};
-pub use self::csv::{Chunk, FeatureReader, column_names};
+pub use self::csv::{Chunk, FeatureReader, Part, PartReader, column_names};
 pub(crate) use self::header::list;
 pub use self::prepare::{Preparation, Scale};
+pub(crate) use self::sorted::{Scratch, Sorter};
 pub use self::split::Split;
 pub use self::table::{Dataset, Label, Schema, Target, TargetKind, Targets};

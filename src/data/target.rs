@@ -308,16 +308,16 @@ fn whole_value(text: &str) -> Option<i64> {
 
 /// Finds the class of a cell of another table.
 #[derive(Debug)]
-pub(super) struct Labels<'a> {
-    labels: &'a [String],
-    by_text: HashMap<&'a str, u32>,
+pub(super) struct Labels {
+    labels: Vec<String>,
+    by_text: HashMap<String, u32>,
     /// Empty unless all labels are whole numbers: then `1.0` finds `1`.
     by_number: HashMap<i64, u32>,
 }
 
-impl<'a> Labels<'a> {
+impl Labels {
     /// Prepares the look-up, a column each; there is nothing to find where the target is a number.
-    pub(super) fn of(kind: &'a TargetKind) -> Vec<Self> {
+    pub(super) fn of(kind: &TargetKind) -> Vec<Self> {
         match kind {
             TargetKind::Classes(labels) => vec![Self::new(labels)],
             TargetKind::Labels(labels) => {
@@ -327,13 +327,13 @@ impl<'a> Labels<'a> {
         }
     }
 
-    fn new(labels: &'a [String]) -> Self {
+    fn new(labels: &[String]) -> Self {
         let indexed = || (0_u32..).zip(labels);
         let numbers: Option<HashMap<i64, u32>> =
             indexed().map(|(class, label)| Some((whole_number(label)?, class))).collect();
         Self {
-            labels,
-            by_text: indexed().map(|(class, label)| (label.as_str(), class)).collect(),
+            labels: labels.to_vec(),
+            by_text: indexed().map(|(class, label)| (label.clone(), class)).collect(),
             by_number: numbers.unwrap_or_default(),
         }
     }
@@ -351,7 +351,7 @@ impl<'a> Labels<'a> {
             format!(
                 "class {} did not occur in training; known classes are {}",
                 shown(cell),
-                list(self.labels)
+                list(&self.labels)
             )
         })
     }

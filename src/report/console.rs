@@ -3,6 +3,9 @@
 //! In: events. Out: a line per epoch, and between them a bar where stderr is a terminal.
 //! Absent on purpose: results, which go to stdout; failures to write, since whoever closes stderr wants none of it.
 
+#[cfg(feature = "cli")]
+mod table;
+
 use std::io::{self, IsTerminal, Write};
 
 #[cfg(feature = "cli")]

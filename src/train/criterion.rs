@@ -168,6 +168,17 @@ impl Criterion {
         (y, weights): (&Targets, Option<&[f32]>),
         preparation: &Preparation,
     ) -> f64 {
+        let (losses, total) = self.losses(outputs, (y, weights), preparation);
+        losses.iter().sum::<f64>() / self.divisor(total)
+    }
+
+    /// What [`Self::value`] adds up: the losses of rows, each times its weight, and what the rows weigh together.
+    pub(super) fn losses(
+        &self,
+        outputs: &[f32],
+        (y, weights): (&Targets, Option<&[f32]>),
+        preparation: &Preparation,
+    ) -> (Vec<f64>, f64) {
         let rows = y.len();
         let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
         let (outputs, row_weights) = (wide(outputs), weights.map(wide));
@@ -206,7 +217,7 @@ impl Criterion {
                 loss_classes(&form, (&outputs, Goal::Numbers(&numbers)), extra, outs, &step);
             }
         }
-        losses.iter().sum::<f64>() / self.divisor(total)
+        (losses, total)
     }
 }
 

@@ -32,7 +32,7 @@ pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
 pub use fit::Fit;
 #[cfg(feature = "cli")]
 pub(crate) use ids::{check_dataset, check_ids};
-pub use metrics::{Evaluation, Metric, Metrics};
+pub use metrics::{Assessment, Evaluation, Metric, Metrics};
 pub use options::{Keep, OnNonFinite, TrainOptions};
 pub use predict::{Predictions, Predictor, TrainedModel};
 pub use profile::{Clock, EpochUse, KernelCost, Profile};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::data::{Dataset, Preparation, TargetKind, steps_per_epoch};
+use crate::data::{Dataset, Part, Preparation, TargetKind, steps_per_epoch};
 use crate::device::{Device, DeviceInfo, DeviceKind, Values, open};
 use crate::error::{Error, Result};
 use crate::expr::{Double, Unary};
@@ -13,7 +13,7 @@ use crate::shape::narrow;
 
 use super::Criterion;
 use super::ids::check_ids;
-use super::metrics::{Evaluation, Metrics, argmax};
+use super::metrics::{Assessment, Evaluation, Metrics, argmax};
 
 /// All that is needed to predict: network, weights, and what was done to the columns.
 #[derive(Clone, Debug, PartialEq)]
@@ -170,8 +170,20 @@ impl Predictor {
     /// As [`Self::evaluate`].
     pub fn assess(&mut self, data: &Dataset) -> Result<Evaluation> {
         let outputs = self.outputs_for(data)?;
-        let TrainedModel { criterion, preparation, .. } = &self.trained;
-        Ok(Evaluation::of(criterion, &outputs, (data.y(), data.weights()), preparation))
+        let mut assessment = Assessment::new(&self.trained);
+        assessment.add(&outputs, (data.y(), data.weights()))?;
+        assessment.finish()
+    }
+
+    /// Adds rows as they stand in a table, and their targets, to the figures of a table that comes in parts.
+    /// Out: the rows' predictions.
+    ///
+    /// # Errors
+    /// As [`Self::predict`], and if a temporary file cannot be written.
+    pub fn assess_part(&mut self, part: &Part, to: &mut Assessment) -> Result<Predictions> {
+        let outputs = self.outputs(&part.x)?;
+        to.add(&outputs, (&part.y, part.weights.as_deref()))?;
+        Ok(Predictions::new(&outputs, &self.trained.preparation, self.trained.criterion.loss))
     }
 
     fn outputs_for(&mut self, data: &Dataset) -> Result<Vec<f32>> {

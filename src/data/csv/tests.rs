@@ -1,11 +1,13 @@
 //! Tests of `../csv.rs`: real and damaged tables.
 
 use std::fs;
+use std::path::PathBuf;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::data::table::{TargetKind, Targets};
 use crate::random::Seed;
 
 const DIGITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/datasets/digits.csv");
@@ -215,6 +217,55 @@ fn features_stream_in_chunks_with_their_records() {
     assert!(text.starts_with("t.csv:3: column `b`: `no`"), "{text}");
     let (_dir, path) = table("a,b\n");
     assert!(said(FeatureReader::open(path, &schema).unwrap().next_chunk(9)).contains("no rows"));
+}
+
+#[test]
+fn parts_are_the_whole_table_whatever_their_size() {
+    let data = read("a,w,y,b\n1,2,u,2\n3,0,v,4\n5,1,u,6\n7,1,v,8\n9,3,v,1\n").unwrap();
+    let (_dir, path) = table("y,b,a,w\nu,1,2,3\n\nv,4,5,6\n\"u\",7,8,9\nv,1,1,0\nu,0,0,2\n");
+    let whole = Dataset::from_csv_like(&path, data.schema()).unwrap();
+    for rows in [1, 2, 3, 5, 100] {
+        let mut reader = PartReader::open(&path, data.schema()).unwrap();
+        let (mut x, mut y, mut lines, mut parts) = (vec![], vec![], vec![], 0);
+        while let Some(part) = reader.next_part(rows).unwrap() {
+            let Targets::Classes(classes) = &part.y else { panic!("numbers") };
+            assert!(part.lines.len() <= rows && classes.len() == part.lines.len());
+            x.extend(part.x);
+            y.extend(classes);
+            lines.extend(part.lines);
+            parts += 1;
+        }
+        assert_eq!((x.as_slice(), &Targets::Classes(y)), (whole.x(), whole.y()));
+        assert_eq!((lines, parts), (vec![2, 4, 5, 6, 7], 5_usize.div_ceil(rows)));
+        assert!(reader.next_part(rows).unwrap().is_none());
+    }
+}
+
+#[test]
+fn streams_are_read_as_files_are_and_memory_is_used_again() {
+    let schema = read("a,y,b\n1,u,2\n3,v,4\n5,u,6\n7,v,8\n").unwrap().schema;
+    let stream =
+        |text: &'static str| FeatureReader::from_reader(text.as_bytes(), "stream", &schema);
+    let mut reader = stream("b,a\n2,1\n4,3\n6,5\n").unwrap();
+    let mut chunk = Chunk::default();
+    assert!(reader.refill(&mut chunk, 2).unwrap());
+    assert_eq!((chunk.x.as_slice(), chunk.records.len()), (&[1.0, 2.0, 3.0, 4.0][..], 2));
+    assert!(reader.refill(&mut chunk, 2).unwrap());
+    assert_eq!((chunk.x.as_slice(), chunk.lines.as_slice()), (&[5.0, 6.0][..], &[4][..]));
+    assert_eq!((chunk.records.len(), chunk.records[0].get(0)), (1, Some("6")));
+    assert!(!reader.refill(&mut chunk, 2).unwrap());
+    assert_eq!(reader.bytes(), 16);
+    let text = stream("b,a\n2,1\n4,x\n").unwrap().next_chunk(9).unwrap_err().to_string();
+    assert!(text.starts_with("stream:3: column `a`: `x`"), "{text}");
+    assert_eq!(
+        stream("").unwrap_err().to_string(),
+        "stream: the file is empty; a header line with the columns' names is needed"
+    );
+    // Very long rows come alone.
+    let long = format!("b,a,note\n1,2,{0}\n3,4,{0}\n", "x".repeat(5 << 20));
+    let mut reader = FeatureReader::from_reader(std::io::Cursor::new(long), "s", &schema).unwrap();
+    assert_eq!(reader.next_chunk(9).unwrap().unwrap().lines, [2]);
+    assert_eq!(reader.next_chunk(9).unwrap().unwrap().lines, [3]);
 }
 
 #[test]

@@ -4,7 +4,12 @@
 //! Probabilities lie row by row, `[rows, classes]`. `None` where a figure is not defined: without rows, or where
 //! a class that it needs does not occur.
 
-use super::Average;
+use std::ops::Range;
+
+use super::ranking::{Ranking, Scores};
+use super::sums::{Mean, Sum};
+use super::{Average, Metric};
+use crate::data::Scratch;
 
 /// How often each class was right, occurred and was predicted: all that figures of predicted classes need.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,12 +48,17 @@ impl Tally {
     pub fn of(truth: &[u32], predicted: &[u32], classes: usize) -> Self {
         let none = || vec![0; classes];
         let mut tally = Self { hits: none(), rows: none(), predicted: none() };
-        for (&y, &p) in truth.iter().zip(predicted) {
-            tally.rows[y as usize] += 1;
-            tally.predicted[p as usize] += 1;
-            tally.hits[y as usize] += u64::from(y == p);
-        }
+        tally.add(truth, predicted);
         tally
+    }
+
+    /// Counts further rows.
+    pub fn add(&mut self, truth: &[u32], predicted: &[u32]) {
+        for (&y, &p) in truth.iter().zip(predicted) {
+            self.rows[y as usize] += 1;
+            self.predicted[p as usize] += 1;
+            self.hits[y as usize] += u64::from(y == p);
+        }
     }
 
     /// Hits, rows and predictions of each class.
@@ -67,6 +77,19 @@ impl Tally {
             predicted,
         };
         self.each().map(figures).collect()
+    }
+
+    /// A figure that follows from these counts alone; `None` for others.
+    pub(super) fn figure(&self, metric: Metric) -> Option<f64> {
+        match metric {
+            Metric::Accuracy => self.accuracy(),
+            Metric::BalancedAccuracy => self.balanced_accuracy(),
+            Metric::Precision(by) => self.average(by, |class| class.precision),
+            Metric::Recall(by) => self.average(by, |class| class.recall),
+            Metric::F1(by) => self.average(by, |class| class.f1),
+            Metric::Matthews => self.matthews(),
+            _ => None,
+        }
     }
 
     /// Share of rows whose class is right (`accuracy_score`)
@@ -118,8 +141,7 @@ fn share(part: u64, all: u64) -> f64 {
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (sum, count) = values.fold((0.0, 0_usize), |(sum, count), value| (sum + value, count + 1));
-    (count > 0).then(|| sum / count as f64)
+    Mean::of(values).value()
 }
 
 /// Each row's class and probabilities.
@@ -134,48 +156,93 @@ fn rows_of<'a>(
 /// Share of rows whose class is among the k likeliest; of equal probabilities the later class counts as likelier
 /// (`top_k_accuracy_score`)
 pub fn top_k(truth: &[u32], probabilities: &[f64], k: usize) -> Option<f64> {
-    let hit = |(class, row): (usize, &[f64])| {
+    mean(top_k_hits(truth, probabilities, k))
+}
+
+/// 1 for each row whose class is among the k likeliest, else 0.
+pub(super) fn top_k_hits<'a>(
+    truth: &'a [u32],
+    probabilities: &'a [f64],
+    k: usize,
+) -> impl Iterator<Item = f64> + 'a {
+    rows_of(truth, probabilities).map(move |(class, row)| {
         let before = row
             .iter()
             .enumerate()
             .filter(|&(other, &p)| p > row[class] || (p == row[class] && other > class));
         f64::from(u8::from(before.count() < k))
-    };
-    mean(rows_of(truth, probabilities).map(hit))
+    })
 }
 
 /// Mean −log of the probability of the right class, kept within ε and 1 − ε of f64 (`log_loss`)
 pub fn log_loss(truth: &[u32], probabilities: &[f64]) -> Option<f64> {
+    mean(log_losses(truth, probabilities))
+}
+
+/// That of each row.
+pub(super) fn log_losses<'a>(
+    truth: &'a [u32],
+    probabilities: &'a [f64],
+) -> impl Iterator<Item = f64> + 'a {
     let kept = |p: f64| p.clamp(f64::EPSILON, 1.0 - f64::EPSILON);
-    mean(rows_of(truth, probabilities).map(|(class, row)| -kept(row[class]).ln()))
+    rows_of(truth, probabilities).map(move |(class, row)| -kept(row[class]).ln())
 }
 
 /// Mean (p₁ − y)² for two classes, else mean Σₖ (pₖ − \[y = k\])² (`brier_score_loss`)
 pub fn brier(truth: &[u32], probabilities: &[f64]) -> Option<f64> {
-    let distance = |(class, row): (usize, &[f64])| {
+    mean(distances(truth, probabilities))
+}
+
+/// That of each row.
+pub(super) fn distances<'a>(
+    truth: &'a [u32],
+    probabilities: &'a [f64],
+) -> impl Iterator<Item = f64> + 'a {
+    rows_of(truth, probabilities).map(|(class, row)| {
         let of = |(k, p): (usize, &f64)| (p - f64::from(u8::from(k == class))).powi(2);
         let sum: f64 = row.iter().enumerate().map(of).sum();
         if row.len() == 2 { sum / 2.0 } else { sum }
-    };
-    mean(rows_of(truth, probabilities).map(distance))
+    })
 }
 
 /// Mean over bins of equal width, weighted by rows, of |accuracy − mean confidence|, where the confidence is the largest
 /// probability (Guo et al. 2017, arXiv:1706.04599). A bin holds its upper end; of equal probabilities the first is taken.
 pub fn calibration_error(truth: &[u32], probabilities: &[f64], bins: usize) -> Option<f64> {
-    let mut sums = vec![0.0; bins];
-    for (class, row) in rows_of(truth, probabilities) {
-        let mut best = 0;
-        for (other, p) in row.iter().enumerate() {
-            if *p > row[best] {
-                best = other;
-            }
-        }
-        let bin = bin_of(row[best], bins);
-        sums[bin] += f64::from(u8::from(best == class)) - row[best];
+    let mut all = Bins::new(bins);
+    all.add(truth, probabilities);
+    all.value()
+}
+
+/// Bins of equal width, and by how much more often rows in each are right than they are confident.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Bins {
+    sums: Vec<Sum>,
+    rows: u64,
+}
+
+impl Bins {
+    pub(super) fn new(bins: usize) -> Self {
+        Self { sums: vec![Sum::default(); bins], rows: 0 }
     }
-    let rows = truth.len();
-    (rows > 0).then(|| sums.iter().map(|sum| sum.abs()).sum::<f64>() / rows as f64)
+
+    pub(super) fn add(&mut self, truth: &[u32], probabilities: &[f64]) {
+        for (class, row) in rows_of(truth, probabilities) {
+            let mut best = 0;
+            for (other, p) in row.iter().enumerate() {
+                if *p > row[best] {
+                    best = other;
+                }
+            }
+            let bin = bin_of(row[best], self.sums.len());
+            self.sums[bin].add(f64::from(u8::from(best == class)) - row[best]);
+            self.rows += 1;
+        }
+    }
+
+    pub(super) fn value(&self) -> Option<f64> {
+        let sum: f64 = self.sums.iter().map(|sum| sum.value().abs()).sum();
+        (self.rows > 0).then(|| sum / self.rows as f64)
+    }
 }
 
 /// The bin of equal width, upper end included, that holds a confidence.
@@ -194,58 +261,52 @@ fn bin_of(confidence: f64, bins: usize) -> usize {
 /// (`roc_auc_score`). For two classes it is the second one's; for more, the mean over classes (`multi_class="ovr"`).
 /// `None` unless each class occurs, and another one.
 pub fn roc_auc(truth: &[u32], probabilities: &[f64]) -> Option<f64> {
-    over_classes(truth, probabilities, |scores| {
-        let (mut pairs, mut hits, mut misses) = (0.0, 0.0, 0.0);
-        // From the likeliest down, equal ones at once: misses so far were ahead of these hits.
-        for (hit, miss) in steps(scores) {
-            pairs += hit * misses + hit * miss / 2.0;
-            hits += hit;
-            misses += miss;
-        }
-        (hits * misses > 0.0).then(|| 1.0 - pairs / (hits * misses))
-    })
+    over_classes(&rankings(truth, probabilities)?, |ranking| ranking.roc_auc)
 }
 
 /// Σ (Rₙ − Rₙ₋₁) Pₙ over thresholds n, from the highest (`average_precision_score`). For two classes it is the second
 /// one's; for more, the mean over classes. A class that does not occur counts as 0.
 pub fn average_precision(truth: &[u32], probabilities: &[f64]) -> Option<f64> {
-    over_classes(truth, probabilities, |scores| {
-        let positives = scores.iter().filter(|(_, of_it)| *of_it).count() as f64;
-        let (mut area, mut hits, mut all) = (0.0, 0.0, 0.0);
-        for (hit, miss) in steps(scores) {
-            hits += hit;
-            all += hit + miss;
-            area += hit / positives.max(1.0) * (hits / all);
-        }
-        Some(area)
-    })
+    over_classes(&rankings(truth, probabilities)?, |ranking| Some(ranking.average_precision))
 }
 
-/// A figure of scores and whether a row is of the class: of the second of two classes, else the mean over all.
-fn over_classes(
-    truth: &[u32],
-    probabilities: &[f64],
-    of: impl Fn(&mut [(f64, bool)]) -> Option<f64>,
+/// The classes whose scores are ranked: the second of two, else all.
+pub(super) fn ranked(classes: usize) -> Range<usize> {
+    if classes == 2 { 1..2 } else { 0..classes }
+}
+
+/// The mean over classes of what their scores come to; `None` where one has none.
+pub(super) fn over_classes(
+    rankings: &[Ranking],
+    of: impl Fn(&Ranking) -> Option<f64>,
 ) -> Option<f64> {
-    let classes = probabilities.len().checked_div(truth.len())?;
-    let first = if classes == 2 { 1 } else { 0 };
-    let figures: Option<Vec<f64>> = (first..classes)
-        .map(|class| {
-            let rows = rows_of(truth, probabilities);
-            let mut scores: Vec<_> = rows.map(|(y, row)| (row[class], y == class)).collect();
-            of(&mut scores)
-        })
-        .collect();
+    let figures: Option<Vec<f64>> = rankings.iter().map(of).collect();
     mean(figures?.into_iter())
 }
 
-/// Rows of the class and others at each score, from the highest down.
-fn steps(scores: &mut [(f64, bool)]) -> impl Iterator<Item = (f64, f64)> {
-    scores.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
-    scores.chunk_by(|a, b| a.0 == b.0).map(|equal| {
-        let hits = equal.iter().filter(|(_, of_it)| *of_it).count();
-        (hits as f64, (equal.len() - hits) as f64)
-    })
+/// What the scores of each class come to, all in memory, where nothing can fail.
+fn rankings(truth: &[u32], probabilities: &[f64]) -> Option<Vec<Ranking>> {
+    let classes = ranked(probabilities.len().checked_div(truth.len())?);
+    let of = |class: usize| {
+        let mut scores = Scores::new(usize::MAX, &Scratch::default());
+        scores.add(truth, probabilities, class).and_then(|()| scores.ranking()).ok()
+    };
+    classes.map(of).collect()
+}
+
+impl Scores {
+    /// Takes the scores of a class.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub(super) fn add(
+        &mut self,
+        truth: &[u32],
+        p: &[f64],
+        class: usize,
+    ) -> crate::error::Result<()> {
+        rows_of(truth, p).try_for_each(|(y, row)| self.push(row[class], y == class))
+    }
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use super::classes::{ClassFigures, confusion};
-use super::{Metric, Metrics, Outcomes};
+use super::classes::ClassFigures;
+use super::sums::Sum;
+use super::{Metric, Metrics, Outcomes, TableFigures};
 use crate::data::{Preparation, TargetKind, Targets};
+use crate::error::Result;
 use crate::graph::Loss;
-use crate::train::Criterion;
+use crate::train::{Criterion, TrainedModel};
 
 /// Classes of which it is counted which was taken for which, at most: the counts grow with their square.
 const COUNTED: usize = 256;
@@ -24,35 +26,103 @@ pub struct Evaluation {
     pub confusion: Option<Vec<Vec<u64>>>,
 }
 
-impl Evaluation {
-    /// All figures of raw outputs `[rows, outputs]` against targets as they stand in the table.
-    pub fn of(
-        criterion: &Criterion,
+/// Figures of a table that comes in parts, in the order of its rows: the same bits, whatever the parts. Memory does not grow
+/// with the rows.
+#[derive(Debug)]
+pub struct Assessment {
+    criterion: Criterion,
+    preparation: Preparation,
+    rows: usize,
+    losses: Sum,
+    weight: Sum,
+    figures: TableFigures,
+    confusion: Option<Vec<Vec<u64>>>,
+}
+
+impl Assessment {
+    /// Of nothing yet.
+    pub fn new(trained: &TrainedModel) -> Self {
+        let (criterion, preparation) = (&trained.criterion, &trained.preparation);
+        let (usual, classes): (&[Metric], usize) = match &preparation.schema.kind {
+            TargetKind::Classes(names) => (&[Metric::Accuracy], names.len()),
+            // A label is a choice between two.
+            TargetKind::Labels(_) => (&[Metric::Accuracy], 2),
+            TargetKind::Number | TargetKind::Numbers(_) => {
+                (&[Metric::R2, Metric::Mae, Metric::Rmse], 0)
+            }
+        };
+        let mut asked = [usual, &Metric::suiting(classes)].concat();
+        if matches!(criterion.loss, Loss::GaussianNll { .. } | Loss::Pinball(_)) {
+            asked.push(Metric::Coverage);
+        }
+        let counted = matches!(&preparation.schema.kind, TargetKind::Classes(names) if names.len() <= COUNTED);
+        Self {
+            criterion: criterion.clone(),
+            preparation: preparation.clone(),
+            rows: 0,
+            losses: Sum::default(),
+            weight: Sum::default(),
+            figures: TableFigures::new(asked),
+            confusion: counted.then(|| vec![vec![0; classes]; classes]),
+        }
+    }
+
+    /// Adds raw outputs `[rows, outputs]`, targets as they stand in the table, and weights.
+    ///
+    /// # Errors
+    /// If a temporary file cannot be written.
+    pub fn add(
+        &mut self,
         outputs: &[f32],
         (targets, weights): (&Targets, Option<&[f32]>),
-        preparation: &Preparation,
-    ) -> Self {
-        let (names, classes): (&[String], usize) = match &preparation.schema.kind {
-            TargetKind::Classes(names) => (names, names.len()),
-            // A label is a choice between two.
-            TargetKind::Labels(_) => (&[], 2),
-            TargetKind::Number | TargetKind::Numbers(_) => (&[], 0),
-        };
-        let (mut suiting, how) = (Metric::suiting(classes), (preparation, criterion.loss));
-        if matches!(criterion.loss, Loss::GaussianNll { .. } | Loss::Pinball(_)) {
-            suiting.push(Metric::Coverage);
-        }
-        let metrics = Metrics::under(criterion, outputs, (targets, weights), preparation);
-        let metrics = metrics.with(&suiting, outputs, targets, how);
-        let (figures, confusion) = match Outcomes::of(outputs, targets, preparation, how.1) {
-            Outcomes::Classes { truth, best, tally, .. } => {
-                let counted = names.len() <= COUNTED;
-                (tally.figures(), counted.then(|| confusion(&truth, &best, names.len())))
+    ) -> Result<()> {
+        let Self { criterion, preparation, .. } = self;
+        let (losses, weight) = criterion.losses(outputs, (targets, weights), preparation);
+        losses.into_iter().for_each(|loss| self.losses.add(loss));
+        self.weight.add(weight);
+        self.rows += targets.len();
+        let outcomes = Outcomes::of(outputs, targets, preparation, criterion.loss);
+        if let (Some(counts), Outcomes::Classes { truth, best, .. }) =
+            (&mut self.confusion, &outcomes)
+        {
+            for (&y, &p) in truth.iter().zip(best) {
+                counts[y as usize][p as usize] += 1;
             }
-            Outcomes::Numbers { .. } | Outcomes::Columns { .. } => (Vec::new(), None),
+        }
+        self.figures.add(&outcomes)
+    }
+
+    /// All figures of all parts.
+    ///
+    /// # Errors
+    /// If a temporary file cannot be read.
+    pub fn finish(self) -> Result<Evaluation> {
+        let names: &[String] = match &self.preparation.schema.kind {
+            TargetKind::Classes(names) => names,
+            _ => &[],
         };
+        let figures = self.figures.classes();
         let classes = names.iter().cloned().zip(figures).collect();
-        Self { metrics, classes, confusion }
+        // Scores of hinge losses are ranked, but they are no probabilities.
+        let scores = matches!(self.criterion.loss, Loss::Hinge { .. } | Loss::BinaryHinge { .. });
+        let mut metrics = Metrics {
+            rows: self.rows,
+            loss: self.losses.value() / self.criterion.divisor(self.weight.value()),
+            ..Metrics::default()
+        };
+        for (metric, value) in self.figures.finish()? {
+            match metric {
+                Metric::Accuracy => metrics.accuracy = value,
+                Metric::R2 => metrics.r2 = value,
+                Metric::Mae => metrics.mae = value,
+                Metric::Rmse => metrics.rmse = value,
+                _ => {
+                    let told = !(scores && metric.of_probabilities());
+                    metrics.asked.push((metric, value.filter(|_| told)));
+                }
+            }
+        }
+        Ok(Evaluation { metrics, classes, confusion: self.confusion })
     }
 }
 

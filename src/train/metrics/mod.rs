@@ -8,6 +8,9 @@ mod evaluation;
 mod metric;
 pub mod numbers;
 mod outcomes;
+mod ranking;
+mod sums;
+mod table;
 mod vocabulary;
 
 use std::fmt;
@@ -19,9 +22,10 @@ use super::Criterion;
 use super::predict::points;
 use crate::data::{Preparation, TargetKind, Targets};
 use crate::graph::Loss;
-pub use evaluation::Evaluation;
+pub use evaluation::{Assessment, Evaluation};
 pub use metric::{Average, Metric};
 pub use outcomes::{Outcomes, Spread};
+pub use table::TableFigures;
 
 /// How well predictions fit. Those that do not apply to the task are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,5 +1,7 @@
 //! What came of rows, from which every figure but the loss follows.
 
+use std::borrow::Cow;
+
 use super::super::Predictions;
 use super::super::predict::points;
 use super::classes::{self, Tally};
@@ -35,8 +37,8 @@ pub enum Outcomes {
     Columns {
         /// Each column's.
         parts: Vec<Self>,
-        /// Share of rows all of whose labels are right; `None` for numbers.
-        accuracy: Option<f64>,
+        /// Rows, and those of them all of whose labels are right; `None` for numbers.
+        right: Option<(usize, usize)>,
     },
 }
 
@@ -50,6 +52,9 @@ pub enum Spread {
     /// Each row's mean and standard deviation.
     Normal(Vec<f64>, Vec<f64>),
 }
+
+/// The lower ends of intervals and the upper ones, a row each.
+type Interval<'a> = (Cow<'a, [f64]>, Cow<'a, [f64]>);
 
 impl Spread {
     /// Of the values `[rows, outputs]` that are told of all targets, that of one.
@@ -71,20 +76,22 @@ impl Spread {
     }
 
     /// The values of a quantile, if it is one of those predicted.
-    fn quantile(&self, wanted: f64) -> Option<&[f64]> {
+    pub(super) fn quantile(&self, wanted: f64) -> Option<&[f64]> {
         let Self::Quantiles(all) = self else { return None };
         all.iter().find(|(share, _)| *share == wanted).map(|(_, values)| values.as_slice())
     }
 
-    /// Share of the numbers between the lowest and the highest quantile, or within the central 95 % of a normal
-    /// distribution.
-    fn coverage(&self, truth: &[f64]) -> Option<f64> {
+    /// The lowest and the highest quantile, or the ends of the central 95 % of a normal distribution.
+    pub(super) fn interval(&self) -> Option<Interval<'_>> {
         match self {
             Self::Quantiles(all) => match &all[..] {
-                [(_, low), .., (_, high)] => numbers::coverage(truth, low, high),
+                [(_, low), .., (_, high)] => Some((low.into(), high.into())),
                 _ => None,
             },
-            Self::Normal(mean, std) => numbers::gaussian_coverage(truth, mean, std, 0.95),
+            Self::Normal(mean, std) => {
+                let (low, high) = numbers::gaussian_interval(mean, std, 0.95);
+                Some((low.into(), high.into()))
+            }
             Self::None => None,
         }
     }
@@ -119,8 +126,8 @@ impl Outcomes {
                 let right = pairs.filter(|(outputs, truth)| {
                     outputs.iter().zip(*truth).all(|(&x, &y)| (x > 0.0) == (y > 0.0))
                 });
-                let accuracy = Some(right.count() as f64 / (truth.len() / columns) as f64);
-                Self::Columns { parts: parts.collect(), accuracy }
+                let right = Some((truth.len() / columns, right.count()));
+                Self::Columns { parts: parts.collect(), right }
             }
             (Predictions::Numbers(told), Some((truth, columns))) => {
                 let points = points(outputs, columns, loss);
@@ -139,7 +146,7 @@ impl Outcomes {
                     1 => part(0),
                     _ => {
                         let parts = (0..columns).map(part).collect();
-                        Self::Columns { parts, accuracy: None }
+                        Self::Columns { parts, right: None }
                     }
                 }
             }
@@ -159,19 +166,13 @@ impl Outcomes {
             Self::Classes { truth, probabilities, tally, .. } => {
                 let p = probabilities.as_slice();
                 match metric {
-                    Metric::Accuracy => tally.accuracy(),
-                    Metric::BalancedAccuracy => tally.balanced_accuracy(),
                     Metric::TopK(k) => classes::top_k(truth, p, k),
-                    Metric::Precision(by) => tally.average(by, |class| class.precision),
-                    Metric::Recall(by) => tally.average(by, |class| class.recall),
-                    Metric::F1(by) => tally.average(by, |class| class.f1),
-                    Metric::Matthews => tally.matthews(),
                     Metric::LogLoss => classes::log_loss(truth, p),
                     Metric::Brier => classes::brier(truth, p),
                     Metric::RocAuc => classes::roc_auc(truth, p),
                     Metric::AveragePrecision => classes::average_precision(truth, p),
                     Metric::CalibrationError(bins) => classes::calibration_error(truth, p, bins),
-                    _ => None,
+                    _ => tally.figure(metric),
                 }
             }
             Self::Numbers { truth, predicted, spread } => match metric {
@@ -185,10 +186,15 @@ impl Outcomes {
                     let predicted = spread.quantile(quantile).unwrap_or(predicted);
                     numbers::pinball(truth, predicted, quantile)
                 }
-                Metric::Coverage => spread.coverage(truth),
+                Metric::Coverage => {
+                    let (low, high) = spread.interval()?;
+                    numbers::coverage(truth, &low, &high)
+                }
                 _ => None,
             },
-            Self::Columns { accuracy, .. } if metric == Metric::Accuracy => *accuracy,
+            Self::Columns { right, .. } if metric == Metric::Accuracy => {
+                right.map(|(rows, right)| right as f64 / rows as f64)
+            }
             Self::Columns { parts, .. } => {
                 let each: Option<Vec<f64>> = parts.iter().map(|part| part.figure(metric)).collect();
                 each.map(|each| each.iter().sum::<f64>() / each.len() as f64)

@@ -1,0 +1,204 @@
+//! A table row by row, as text.
+//!
+//! In: bytes. Out: records with their lines, each as long as the header, and their numbers where these are asked for.
+//! Absent on purpose: which columns mean what.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
+
+use super::cell;
+use crate::error::{Error, Result};
+
+/// Bytes read from the file at once.
+const BUFFER: usize = 1 << 16;
+
+/// An open table and its current row.
+#[derive(Debug)]
+pub(super) struct Table {
+    reader: Reader<LastBytes<Source>>,
+    path: PathBuf,
+    pub(super) source: String,
+    pub(super) header: StringRecord,
+    pub(super) record: StringRecord,
+    /// First line of the current row, counted from 1.
+    pub(super) line: u64,
+    rows: u64,
+}
+
+/// Where the bytes come from.
+struct Source(Box<dyn Read + Send>);
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Source")
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Table {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|source| Error::file("read", path, source))?;
+        Self::from_reader(file, path)
+    }
+
+    /// Of bytes that come from anywhere; messages call them by `path`.
+    pub(super) fn from_reader(reader: impl Read + Send + 'static, path: &Path) -> Result<Self> {
+        // Lengths of rows are checked here, not by the parser, for a message with both lengths.
+        let reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .buffer_capacity(BUFFER)
+            .from_reader(LastBytes {
+                inner: Source(Box::new(reader)),
+                start: 0,
+                bytes: Vec::new(),
+            });
+        let mut table = Self {
+            reader,
+            path: path.to_path_buf(),
+            source: path.display().to_string(),
+            header: StringRecord::new(),
+            record: StringRecord::new(),
+            line: 0,
+            rows: 0,
+        };
+        if !table.advance()? {
+            let problem = "the file is empty; a header line with the columns' names is needed";
+            return Err(Error::table(&table.source, problem));
+        }
+        table.header = std::mem::take(&mut table.record);
+        Ok(table)
+    }
+
+    /// Goes to the next row, if there is one. A table without any is an error.
+    pub(super) fn read(&mut self) -> Result<bool> {
+        if !self.advance()? {
+            if self.rows == 0 {
+                return Err(Error::table(
+                    &self.source,
+                    "a header, but no rows; at least one is needed",
+                ));
+            }
+            return Ok(false);
+        }
+        self.rows += 1;
+        let (got, want) = (self.record.len(), self.header.len());
+        if got != want {
+            let columns = if got == 1 { "column" } else { "columns" };
+            let mut problem = format!("{got} {columns}, but the header has {want}");
+            if self.record.as_slice().contains('\n') {
+                problem += "; a quoted cell runs over several lines: is a closing quote missing?";
+            } else if got == 1 && self.record[0].trim().is_empty() {
+                problem += ": a line of blanks; remove it";
+            } else if self.record[0].starts_with('#') {
+                problem += "; if the line is a comment, remove it";
+            } else if got > want && self.record.iter().skip(want).all(|cell| cell.trim().is_empty())
+            {
+                problem += "; the line ends in a comma: remove it";
+            } else if got > want {
+                problem += "; a text with a comma in it must stand in quotes";
+            }
+            return Err(self.at_line(problem));
+        }
+        Ok(true)
+    }
+
+    /// Checks that a data set may have so many rows.
+    pub(super) fn check_count(&self) -> Result<()> {
+        if self.rows > u64::from(u32::MAX) {
+            return Err(self.at_line(format!("more rows than {}; split the table", u32::MAX)));
+        }
+        Ok(())
+    }
+
+    /// Bytes that were taken in so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.reader.position().byte()
+    }
+
+    /// Parses the next record, whatever its length.
+    fn advance(&mut self) -> Result<bool> {
+        let before = self.reader.position().line();
+        let outcome = self.reader.read_record(&mut self.record);
+        // The parser's own line of a record is that of the end of the last one, before blank lines
+        // and before the second half of CR LF. So count back from this record's end.
+        let end = self.reader.position();
+        let ended_by_newline = self.reader.get_ref().at(end.byte().wrapping_sub(1)) == Some(b'\n');
+        let inside = self.record.as_slice().bytes().filter(|&b| b == b'\n').count() as u64;
+        self.line = end.line().saturating_sub(u64::from(ended_by_newline) + inside).max(before);
+        outcome.map_err(|err| match err.into_kind() {
+            ErrorKind::Io(source) => Error::file("read", &self.path, source),
+            ErrorKind::Utf8 { err, .. } => self.at_line(format!(
+                "column {} is not UTF-8 text; save the table in that encoding",
+                err.field() + 1
+            )),
+            other => self.at_line(format!("not readable as CSV ({other:?})")),
+        })
+    }
+
+    /// Appends the current row's features.
+    pub(super) fn features(&self, picks: &[usize], x: &mut Vec<f32>) -> Result<()> {
+        for &column in picks {
+            let text = self.record.get(column).unwrap_or_default();
+            x.push(cell::feature(text).map_err(|problem| self.refuse_column(column, problem))?);
+        }
+        Ok(())
+    }
+
+    /// The current row's weight.
+    pub(super) fn weight(&self, column: usize) -> Result<f32> {
+        let text = self.record.get(column).unwrap_or_default();
+        let value = cell::feature(text).map_err(|problem| self.refuse_column(column, problem))?;
+        if value < 0.0 {
+            let problem = format!("a weight of {}, but it must be 0 or more", cell::shown(text));
+            return Err(self.refuse_column(column, problem));
+        }
+        Ok(value)
+    }
+
+    pub(super) fn at_line(&self, problem: String) -> Error {
+        Error::table(format!("{}:{}", self.source, self.line), problem)
+    }
+
+    pub(super) fn refuse_column(&self, column: usize, problem: String) -> Error {
+        let name = self.header.get(column).unwrap_or_default().trim();
+        self.at_line(format!("column {}: {problem}", cell::shown(name)))
+    }
+}
+
+/// Passes bytes on and remembers the last ones, because the parser does not tell how a record ended.
+#[derive(Debug)]
+struct LastBytes<R> {
+    inner: R,
+    /// Offset of `bytes` in the file.
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl<R> LastBytes<R> {
+    fn at(&self, offset: u64) -> Option<u8> {
+        let i = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        self.bytes.get(i).copied()
+    }
+}
+
+impl<R: Read> Read for LastBytes<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        if n > 0 {
+            self.start += self.bytes.len() as u64;
+            self.bytes.clear();
+            self.bytes.extend_from_slice(&buffer[..n]);
+        }
+        Ok(n)
+    }
+}

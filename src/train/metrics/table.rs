@@ -1,0 +1,257 @@
+//! Figures of a table that comes in parts.
+//!
+//! In: [`Outcomes`] of some rows after the other. Out: the figures of all, the same bits as of all at once.
+//! Absent on purpose: the loss; most rows. A figure is a sum over rows, but for those of the order of rows, whose scores lie in a
+//! file where they are many: 8 bytes a row for the median, for two classes and for each label, and for each class of more.
+
+use super::classes::{self, Bins, ClassFigures, Tally};
+use super::numbers::{self, Fit};
+use super::outcomes::Spread;
+use super::ranking::Scores;
+use super::sums::Mean;
+use super::{Metric, Outcomes};
+use crate::data::{Scratch, Sorter};
+use crate::error::Result;
+
+/// Scores and errors that are sorted in memory, all together: 8 MiB.
+const SORTED: usize = 1 << 20;
+/// Of one class or column at least so many.
+const LEAST: usize = 512;
+
+/// Some metrics over rows that come in parts.
+#[derive(Debug)]
+pub struct TableFigures {
+    asked: Vec<Metric>,
+    /// How many numbers are sorted in memory.
+    sorted: usize,
+    scratch: Scratch,
+    /// One for each column of the target, once there are rows.
+    columns: Vec<Column>,
+    /// Whether all labels of a row are right.
+    right: Option<(usize, usize)>,
+}
+
+/// What is kept of one column of the target.
+#[derive(Debug)]
+enum Column {
+    Classes { tally: Tally, kept: Vec<Kept>, scores: Vec<Scores> },
+    Numbers { kept: Vec<Kept> },
+}
+
+/// What is kept for one metric.
+#[derive(Debug)]
+enum Kept {
+    /// It follows from what is kept for all, or belongs to other targets.
+    None,
+    Mean(Mean),
+    Bins(Bins),
+    Fit(Box<Fit>),
+    Sizes(Sorter),
+}
+
+impl TableFigures {
+    /// Of no rows yet.
+    pub fn new(asked: Vec<Metric>) -> Self {
+        Self::sorting(asked, SORTED)
+    }
+
+    /// As [`Self::new`], with so many numbers in memory that have to be sorted.
+    pub fn sorting(asked: Vec<Metric>, numbers: usize) -> Self {
+        let (scratch, columns) = (Scratch::default(), Vec::new());
+        Self { asked, sorted: numbers, scratch, columns, right: None }
+    }
+
+    /// Adds the next rows.
+    ///
+    /// # Errors
+    /// If a temporary file cannot be written.
+    pub fn add(&mut self, outcomes: &Outcomes) -> Result<()> {
+        let parts = match outcomes {
+            Outcomes::Columns { parts, right } => {
+                if let Some((rows, right)) = right {
+                    let (all, before) = self.right.unwrap_or_default();
+                    self.right = Some((all + rows, before + right));
+                }
+                parts.as_slice()
+            }
+            one => std::slice::from_ref(one),
+        };
+        if self.columns.is_empty() {
+            let new = |part| self.column(part, parts.len());
+            self.columns = parts.iter().map(new).collect();
+        }
+        let mut columns = self.columns.iter_mut().zip(parts);
+        columns.try_for_each(|(column, part)| column.add(part, &self.asked))
+    }
+
+    /// What is to be kept of a column of several.
+    fn column(&self, part: &Outcomes, columns: usize) -> Column {
+        let most = |sorters: usize| (self.sorted / sorters.max(1)).max(LEAST.min(self.sorted));
+        match part {
+            Outcomes::Classes { truth, probabilities, .. } => {
+                let classes = probabilities.len() / truth.len().max(1);
+                let kept = |metric: &Metric| match metric {
+                    Metric::TopK(_) | Metric::LogLoss | Metric::Brier => {
+                        Kept::Mean(Mean::default())
+                    }
+                    Metric::CalibrationError(bins) => Kept::Bins(Bins::new(*bins)),
+                    _ => Kept::None,
+                };
+                let of_order =
+                    |metric: &Metric| matches!(metric, Metric::RocAuc | Metric::AveragePrecision);
+                let ranked =
+                    if self.asked.iter().any(of_order) { classes::ranked(classes) } else { 0..0 };
+                let most = most(columns * ranked.len());
+                Column::Classes {
+                    tally: Tally::of(&[], &[], classes),
+                    kept: self.asked.iter().map(kept).collect(),
+                    scores: ranked.map(|_| Scores::new(most, &self.scratch)).collect(),
+                }
+            }
+            _ => {
+                let kept = |metric: &Metric| match metric {
+                    Metric::R2 | Metric::ExplainedVariance => Kept::Fit(Box::default()),
+                    Metric::MedianAbsoluteError => {
+                        Kept::Sizes(Sorter::new(most(columns), &self.scratch))
+                    }
+                    _ if metric.of_classes() == Some(false) => Kept::Mean(Mean::default()),
+                    _ => Kept::None,
+                };
+                Column::Numbers { kept: self.asked.iter().map(kept).collect() }
+            }
+        }
+    }
+
+    /// Figures of each class; none where the target is no class.
+    pub fn classes(&self) -> Vec<ClassFigures> {
+        match (self.columns.as_slice(), self.right) {
+            ([Column::Classes { tally, .. }], None) => tally.figures(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The metrics that were asked for, in their order, each as [`Outcomes::figure`] has it.
+    ///
+    /// # Errors
+    /// If a temporary file cannot be read.
+    pub fn finish(self) -> Result<Vec<(Metric, Option<f64>)>> {
+        let columns: Result<Vec<Vec<Option<f64>>>> =
+            self.columns.into_iter().map(|column| column.finish(&self.asked)).collect();
+        let columns = columns?;
+        let figure = |(place, metric): (usize, Metric)| {
+            let value = match self.right {
+                Some((rows, right)) if metric == Metric::Accuracy => {
+                    Some(right as f64 / rows as f64)
+                }
+                _ => {
+                    let each: Option<Vec<f64>> = columns.iter().map(|all| all[place]).collect();
+                    each.and_then(|each| Mean::of(each.into_iter()).value())
+                }
+            };
+            (metric, value.filter(|value| value.is_finite()))
+        };
+        Ok(self.asked.into_iter().enumerate().map(figure).collect())
+    }
+}
+
+impl Column {
+    fn add(&mut self, part: &Outcomes, asked: &[Metric]) -> Result<()> {
+        match (self, part) {
+            (
+                Self::Classes { tally, kept, scores },
+                Outcomes::Classes { truth, probabilities, best, .. },
+            ) => {
+                tally.add(truth, best);
+                let p = probabilities.as_slice();
+                for (kept, metric) in kept.iter_mut().zip(asked) {
+                    match (kept, *metric) {
+                        (Kept::Mean(mean), Metric::TopK(k)) => {
+                            mean.extend(classes::top_k_hits(truth, p, k));
+                        }
+                        (Kept::Mean(mean), Metric::LogLoss) => {
+                            mean.extend(classes::log_losses(truth, p));
+                        }
+                        (Kept::Mean(mean), _) => mean.extend(classes::distances(truth, p)),
+                        (Kept::Bins(bins), _) => bins.add(truth, p),
+                        _ => {}
+                    }
+                }
+                let ranked = classes::ranked(p.len() / truth.len().max(1));
+                scores.iter_mut().zip(ranked).try_for_each(|(it, class)| it.add(truth, p, class))
+            }
+            (Self::Numbers { kept }, Outcomes::Numbers { truth, predicted, spread }) => {
+                let mut pairs = kept.iter_mut().zip(asked);
+                pairs.try_for_each(|(kept, &metric)| kept.add(metric, truth, predicted, spread))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(self, asked: &[Metric]) -> Result<Vec<Option<f64>>> {
+        match self {
+            Self::Classes { tally, kept, scores } => {
+                let rankings: Result<Vec<_>> = scores.into_iter().map(Scores::ranking).collect();
+                let rankings = rankings?;
+                let figure = |(kept, metric): (Kept, &Metric)| match (kept, *metric) {
+                    (Kept::Mean(mean), _) => mean.value(),
+                    (Kept::Bins(bins), _) => bins.value(),
+                    (_, Metric::RocAuc) => classes::over_classes(&rankings, |it| it.roc_auc),
+                    (_, Metric::AveragePrecision) => {
+                        classes::over_classes(&rankings, |it| Some(it.average_precision))
+                    }
+                    (_, metric) => tally.figure(metric),
+                };
+                Ok(kept.into_iter().zip(asked).map(figure).collect())
+            }
+            Self::Numbers { kept } => {
+                kept.into_iter().zip(asked).map(|(kept, metric)| kept.finish(*metric)).collect()
+            }
+        }
+    }
+}
+
+impl Kept {
+    /// Adds numbers.
+    fn add(
+        &mut self,
+        metric: Metric,
+        truth: &[f64],
+        predicted: &[f64],
+        spread: &Spread,
+    ) -> Result<()> {
+        match self {
+            Self::Fit(fit) => fit.add(truth, predicted),
+            Self::Sizes(sorter) => {
+                return numbers::sizes(truth, predicted).try_for_each(|size| sorter.push(size));
+            }
+            Self::Mean(mean) => match metric {
+                Metric::Mae => mean.extend(numbers::sizes(truth, predicted)),
+                Metric::Rmse => mean.extend(numbers::squares(truth, predicted)),
+                Metric::Mape => mean.extend(numbers::shares(truth, predicted)),
+                Metric::Pinball(quantile) => {
+                    let predicted = spread.quantile(quantile).unwrap_or(predicted);
+                    mean.extend(numbers::pinballs(truth, predicted, quantile));
+                }
+                _ => {
+                    if let Some((low, high)) = spread.interval() {
+                        mean.extend(numbers::inside(truth, &low, &high));
+                    }
+                }
+            },
+            Self::None | Self::Bins(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The figure of numbers.
+    fn finish(self, metric: Metric) -> Result<Option<f64>> {
+        Ok(match (self, metric) {
+            (Self::Fit(fit), Metric::R2) => fit.r2(),
+            (Self::Fit(fit), _) => fit.explained_variance(),
+            (Self::Sizes(sorter), _) => numbers::median(sorter)?,
+            (Self::Mean(mean), Metric::Rmse) => mean.value().map(f64::sqrt),
+            (Self::Mean(mean), _) => mean.value(),
+            _ => None,
+        })
+    }
+}
