@@ -12,6 +12,8 @@ mod course;
 mod evaluate;
 mod export;
 mod folder;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod given;
 mod interrupt;
 mod keeper;
@@ -28,6 +30,9 @@ mod verify;
 use std::fmt;
 
 pub use args::{Cli, Verb};
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use fuzzing::check_settings;
 
 use crate::error::{Error, Result};
 use crate::report::{JsonLines, harmless};
