@@ -17,6 +17,7 @@ use crate::train::RunInfo;
 ///
 /// # Panics
 /// If it is not.
+#[cfg_attr(not(fuzzing), expect(unreachable_pub, reason = "shown to fuzzing alone"))]
 pub fn check_settings(text: &str) {
     let Ok(data) = synth::sine(8, 0.1, Seed(1)).split(0.25, Seed(1)) else { return };
     let Some(recorded) = recorded(text, &data).ok().flatten() else { return };
@@ -80,7 +81,8 @@ mod tests {
     #[test]
     fn kept_inputs_are_read_or_refused() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/config");
-        let inputs: Vec<_> = std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()).collect();
+        let inputs: Vec<_> =
+            std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()).collect();
         assert!(inputs.len() > 10, "{} inputs", inputs.len());
         for path in inputs {
             if let Ok(text) = String::from_utf8(std::fs::read(&path).unwrap()) {
