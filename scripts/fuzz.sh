@@ -19,7 +19,7 @@ fi
 flags="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4"
 flags+=" -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table"
 flags+=" -Cllvm-args=-sanitizer-coverage-trace-compares"
-flags+=" --cfg fuzzing -Ccodegen-units=1 -Cdebug-assertions=yes -Coverflow-checks=yes"
+flags+=" --cfg fuzzing -Cdebug-assertions=yes -Coverflow-checks=yes"
 RUSTFLAGS="$flags" CARGO_TARGET_DIR="$target" cargo build --locked --release --target "$host" --bins >&2
 bin="$(cd "$target/$host/release" && pwd)"
 
@@ -27,6 +27,8 @@ bin="$(cd "$target/$host/release" && pwd)"
 [ -d /dev/shm ] && export TMPDIR=/dev/shm
 # Two threads that wait for one another tell libFuzzer nothing.
 export RAYON_NUM_THREADS=1
+# Where it was matters, not the way there through libFuzzer.
+export RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
 max_len() { case "$1" in onnx | text) echo 512 ;; *) echo 8192 ;; esac; }
 options() {
     echo "-timeout=5 -rss_limit_mb=1024 -max_len=$(max_len "$1") -dict=dictionary.txt -print_final_stats=1"

@@ -70,7 +70,12 @@ fn models() {
         marked("model", &at.to_string(), 0, about.as_bytes());
         if at == 0 {
             marked("files", "model", 0, &file);
-            marked("files", "header", 1, &[&file[8..8 + length], &[0], &file[8 + length..]].concat());
+            marked(
+                "files",
+                "header",
+                1,
+                &[&file[8..8 + length], &[0], &file[8 + length..]].concat(),
+            );
         }
     }
     let kinds = [
@@ -95,7 +100,9 @@ fn models() {
 }
 
 fn texts() {
-    let mark = |mark: u8, text: &str| marked("text", &format!("{mark}-{:08x}", hash(text)), mark, text.as_bytes());
+    let mark = |mark: u8, text: &str| {
+        marked("text", &format!("{mark}-{:08x}", hash(text)), mark, text.as_bytes())
+    };
     for layers in LAYERS {
         mark(0, layers);
     }
@@ -139,7 +146,8 @@ fn texts() {
     ] {
         mark(at, text);
     }
-    let metrics: Vec<String> = [Metric::Loss, Metric::Mape].iter().map(ToString::to_string).collect();
+    let metrics: Vec<String> =
+        [Metric::Loss, Metric::Mape].iter().map(ToString::to_string).collect();
     mark(11, &metrics.join(","));
 }
 
@@ -151,16 +159,46 @@ fn hash(text: &str) -> u32 {
 fn settings() {
     for (name, text) in [
         ("empty", ""),
-        ("plain", "hidden = [8, 4]\nactivation = \"x * sigmoid(x)\"\nnorm = \"batch\"\ndropout = 0.1\nlr = 1e-2\n"),
-        ("hidden", "hidden = \"8,4\"\nepochs = 3\nbatch-size = 16\nseed = \"18446744073709551615\"\nvalid = 0.1\n"),
-        ("optimizer", "optimizer = \"sgd\"\nmomentum = 0.9\nnesterov = true\nweight-decay = 1e-4\nclip-norm = 1\n"),
-        ("rule", "optimizer = \"lion(beta2=0.9)\"\nschedule = \"cosine\"\nwarmup = 2\nepochs = 9\naccumulate = 3\n"),
-        ("stop", "stop-patience = 3\nstop-metric = \"rmse\"\nstop-delta = 0.1\nkeep = \"best\"\nmetrics = [\"mape\", \"r2\"]\n"),
-        ("groups", "no-decay = \"bias\"\nfreeze = \"2.*\"\n[[groups]]\nmatch = \"0.*\"\nlr = 0.5\ndecay = 0\n"),
-        ("average", "average = \"ema(decay=0.99)\"\nprecision = \"f16\"\ndevice = \"cpu\"\ndevice-memory = \"512MiB\"\n"),
-        ("checkpoints", "checkpoint-every = 2\ncheckpoint-minutes = 1.5\nkeep-checkpoints = 3\non-nonfinite = \"back\"\n"),
-        ("losses", "task = \"regress\"\nloss = \"huber(delta=1.5)\"\nreduction = \"sum\"\nscale = \"none\"\nshuffle = false\n"),
-        ("init", "init = \"w.safetensors\"\ninit-strict = false\ntune = \"full\"\ntune-ms = 10\nout = \"runs/a\"\n"),
+        (
+            "plain",
+            "hidden = [8, 4]\nactivation = \"x * sigmoid(x)\"\nnorm = \"batch\"\ndropout = 0.1\nlr = 1e-2\n",
+        ),
+        (
+            "hidden",
+            "hidden = \"8,4\"\nepochs = 3\nbatch-size = 16\nseed = \"18446744073709551615\"\nvalid = 0.1\n",
+        ),
+        (
+            "optimizer",
+            "optimizer = \"sgd\"\nmomentum = 0.9\nnesterov = true\nweight-decay = 1e-4\nclip-norm = 1\n",
+        ),
+        (
+            "rule",
+            "optimizer = \"lion(beta2=0.9)\"\nschedule = \"cosine\"\nwarmup = 2\nepochs = 9\naccumulate = 3\n",
+        ),
+        (
+            "stop",
+            "stop-patience = 3\nstop-metric = \"rmse\"\nstop-delta = 0.1\nkeep = \"best\"\nmetrics = [\"mape\", \"r2\"]\n",
+        ),
+        (
+            "groups",
+            "no-decay = \"bias\"\nfreeze = \"2.*\"\n[[groups]]\nmatch = \"0.*\"\nlr = 0.5\ndecay = 0\n",
+        ),
+        (
+            "average",
+            "average = \"ema(decay=0.99)\"\nprecision = \"f16\"\ndevice = \"cpu\"\ndevice-memory = \"512MiB\"\n",
+        ),
+        (
+            "checkpoints",
+            "checkpoint-every = 2\ncheckpoint-minutes = 1.5\nkeep-checkpoints = 3\non-nonfinite = \"back\"\n",
+        ),
+        (
+            "losses",
+            "task = \"regress\"\nloss = \"huber(delta=1.5)\"\nreduction = \"sum\"\nscale = \"none\"\nshuffle = false\n",
+        ),
+        (
+            "init",
+            "init = \"w.safetensors\"\ninit-strict = false\ntune = \"full\"\ntune-ms = 10\nout = \"runs/a\"\n",
+        ),
         (
             "layers",
             "[[layers]]\ntype = \"residual\"\nlayers = [{ type = \"dense\", units = 1 }, \"relu\"]\n[[layers]]\ntype = \"branches\"\n\

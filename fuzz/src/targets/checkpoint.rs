@@ -25,9 +25,8 @@ pub fn checkpoint(data: &[u8]) {
     let Ok(about) = std::str::from_utf8(data) else { return };
     static WHOLE: OnceLock<Vec<u8>> = OnceLock::new();
     let file = signed(WHOLE.get_or_init(trained_checkpoint), about);
-    let read = with_file("checkpoint", &file, |path| {
-        within(allowance(&file), || read_checkpoint(path))
-    });
+    let read =
+        with_file("checkpoint", &file, |path| within(allowance(&file), || read_checkpoint(path)));
     let Ok(read) = read else { return };
     let mut trainer = trainer();
     if trainer.resume(read).is_err() {

@@ -27,7 +27,8 @@ fn trained(bytes: &mut Bytes<'_>) -> Option<TrainedModel> {
     };
     let features: Vec<String> = (0..columns).map(|at| name(bytes, "x", at)).collect();
     let targets = 1 + bytes.below(3);
-    let texts = |bytes: &mut Bytes<'_>, name: &mut dyn FnMut(&mut Bytes<'_>, &str, usize) -> String| {
+    let texts = |bytes: &mut Bytes<'_>,
+                 name: &mut dyn FnMut(&mut Bytes<'_>, &str, usize) -> String| {
         (0..targets).map(|at| name(bytes, "y", at)).collect::<Vec<_>>()
     };
     let (kind, loss) = match bytes.below(9) {
@@ -35,7 +36,10 @@ fn trained(bytes: &mut Bytes<'_>) -> Option<TrainedModel> {
         1 => (TargetKind::Classes(texts(bytes, &mut name)), Loss::Hinge { margin: 1.0 }),
         2 => (TargetKind::Number, Loss::Mse),
         3 => (TargetKind::Numbers(texts(bytes, &mut name)), Loss::Mae),
-        4 => (TargetKind::Numbers(texts(bytes, &mut name)), Loss::GaussianNll { full: true, eps: 1e-6 }),
+        4 => (
+            TargetKind::Numbers(texts(bytes, &mut name)),
+            Loss::GaussianNll { full: true, eps: 1e-6 },
+        ),
         5 => (TargetKind::Number, Loss::Pinball(Quantiles::new(&[0.1, 0.5]).ok()?)),
         6 => (TargetKind::Number, Loss::PoissonNll { full: false }),
         7 => (TargetKind::Numbers(texts(bytes, &mut name)), Loss::KlDivergence),
@@ -43,7 +47,11 @@ fn trained(bytes: &mut Bytes<'_>) -> Option<TrainedModel> {
             let labels = texts(bytes, &mut name).into_iter();
             let values = ["no".to_string(), name(bytes, "yes", 0)];
             let label = |column| Label { column, values: values.clone() };
-            let loss = if bytes.byte() % 2 == 0 { Loss::BinaryCrossEntropy } else { Loss::BinaryHinge { margin: 1.0 } };
+            let loss = if bytes.byte() % 2 == 0 {
+                Loss::BinaryCrossEntropy
+            } else {
+                Loss::BinaryHinge { margin: 1.0 }
+            };
             (TargetKind::Labels(labels.map(label).collect()), loss)
         }
     };
@@ -61,7 +69,11 @@ fn trained(bytes: &mut Bytes<'_>) -> Option<TrainedModel> {
     let outputs = loss.outputs_for(preparation.schema.outputs());
     let mut model = Sequential::new();
     if bytes.byte() % 4 == 0 {
-        let table = Table { column: bytes.below(6) % columns, vocabulary: 1 + bytes.below(5), dimension: 1 + bytes.below(5) };
+        let table = Table {
+            column: bytes.below(6) % columns,
+            vocabulary: 1 + bytes.below(5),
+            dimension: 1 + bytes.below(5),
+        };
         model = model.embedding([table]);
     }
     model = layers(bytes, model, 0).dense(outputs);
@@ -94,8 +106,9 @@ fn layers(bytes: &mut Bytes<'_>, mut model: Sequential, depth: usize) -> Sequent
             7 => model.layer(Layer::RmsNorm { eps: None, affine: yes }),
             8 if depth < 3 => model.residual(layers(bytes, Sequential::new(), depth + 1)),
             9 if depth < 3 => {
-                let all: Vec<_> =
-                    (0..1 + flag % 3).map(|_| layers(bytes, Sequential::new(), depth + 1)).collect();
+                let all: Vec<_> = (0..1 + flag % 3)
+                    .map(|_| layers(bytes, Sequential::new(), depth + 1))
+                    .collect();
                 model.branches(all)
             }
             10 => model.layer(Layer::Scale { bias: yes }),

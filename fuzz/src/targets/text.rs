@@ -58,10 +58,10 @@ fn kept<T: FromStr + Display + PartialEq + Debug>(text: &str) -> Option<T> {
 
 fn layers(text: &str) {
     let Some(model) = kept::<Sequential>(text) else { return };
+    let Ok(layout) = model.layout(3) else { return };
     let stored = serde_json::to_string(&model).expect("layers can be stored");
     let again: Sequential = serde_json::from_str(&stored).expect("and read again");
     assert_eq!(again, model);
-    let Ok(layout) = model.layout(3) else { return };
     let summary = model.summary(3).expect("its sizes are known").to_string();
     assert!(summary.contains(" parameters, "));
     assert!(model.widest(3).is_ok());
@@ -104,7 +104,8 @@ fn optimizer(text: &str) {
 
 fn initialisation(text: &str) {
     let Some(init) = kept::<Init>(text) else { return };
-    let model = Sequential::new().layer(Layer::dense_from(7, init)).layer(Layer::dense_from(2, init));
+    let model =
+        Sequential::new().layer(Layer::dense_from(7, init)).layer(Layer::dense_from(2, init));
     assert!(model.layout(5).is_ok_and(|layout| layout.len() <= MOST_WEIGHTS));
     let _ = Params::init(&model, 5, Seed(1));
 }
