@@ -300,7 +300,7 @@ fn tables_take_no_more_memory_than_they_are_long() {
         format!("a,y\n\"{}", "x\n".repeat(million)).as_bytes(),
         "1 column, but the header has 2",
     );
-    refused_table(format!("a,y\n1,{}\n", "\0".repeat(million)).as_bytes(), "looks like");
+    refused_table(format!("a,y\n1,{}\n", "\0".repeat(million)).as_bytes(), "look like an identifier");
     let rows: String = (0..million).map(|row| format!("1,{row}\n")).collect();
     refused_table(format!("a,y\n{rows}x,1\n").as_bytes(), "column `a`: `x` is not a number");
 }
