@@ -27,6 +27,7 @@ mod targets;
 static COUNTING: memory::Counting = memory::Counting;
 
 /// Gives each kept input of a target to its function.
+#[expect(clippy::print_stdout, reason = "harnesses show it of a test that failed")]
 fn replay(target: &str, run: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let mut inputs: Vec<PathBuf> =
@@ -300,7 +301,10 @@ fn tables_take_no_more_memory_than_they_are_long() {
         format!("a,y\n\"{}", "x\n".repeat(million)).as_bytes(),
         "1 column, but the header has 2",
     );
-    refused_table(format!("a,y\n1,{}\n", "\0".repeat(million)).as_bytes(), "look like an identifier");
+    refused_table(
+        format!("a,y\n1,{}\n", "\0".repeat(million)).as_bytes(),
+        "look like an identifier",
+    );
     let rows: String = (0..million).map(|row| format!("1,{row}\n")).collect();
     refused_table(format!("a,y\n{rows}x,1\n").as_bytes(), "column `a`: `x` is not a number");
 }

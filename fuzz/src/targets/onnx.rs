@@ -47,7 +47,7 @@ fn trained(bytes: &mut Bytes<'_>) -> Option<TrainedModel> {
             let labels = texts(bytes, &mut name).into_iter();
             let values = ["no".to_string(), name(bytes, "yes", 0)];
             let label = |column| Label { column, values: values.clone() };
-            let loss = if bytes.byte() % 2 == 0 {
+            let loss = if bytes.byte().is_multiple_of(2) {
                 Loss::BinaryCrossEntropy
             } else {
                 Loss::BinaryHinge { margin: 1.0 }
@@ -68,7 +68,7 @@ fn trained(bytes: &mut Bytes<'_>) -> Option<TrainedModel> {
     };
     let outputs = loss.outputs_for(preparation.schema.outputs());
     let mut model = Sequential::new();
-    if bytes.byte() % 4 == 0 {
+    if bytes.byte().is_multiple_of(4) {
         let table = Table {
             column: bytes.below(6) % columns,
             vocabulary: 1 + bytes.below(5),
@@ -77,7 +77,7 @@ fn trained(bytes: &mut Bytes<'_>) -> Option<TrainedModel> {
         model = model.embedding([table]);
     }
     model = layers(bytes, model, 0).dense(outputs);
-    if bytes.byte() % 8 == 0 {
+    if bytes.byte().is_multiple_of(8) {
         model = model.layer(Layer::Softmax);
     }
     let layout = model.layout(columns).ok()?;
@@ -90,7 +90,7 @@ fn trained(bytes: &mut Bytes<'_>) -> Option<TrainedModel> {
 fn layers(bytes: &mut Bytes<'_>, mut model: Sequential, depth: usize) -> Sequential {
     for _ in 0..bytes.below(6) {
         let flag = bytes.byte();
-        let yes = flag % 2 == 0;
+        let yes = flag.is_multiple_of(2);
         let activation = Activation::ALL[usize::from(flag) % Activation::ALL.len()];
         let gate = Gate::ALL[usize::from(flag) % Gate::ALL.len()];
         model = match bytes.below(17) {
