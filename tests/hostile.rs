@@ -249,12 +249,14 @@ fn damaged(bytes: &[u8], name: &str, read: impl Fn(&Path) -> bool) -> usize {
         good += usize::from(within(targets::allowance(bytes), || read(&path)));
     };
     for place in 0..bytes.len() {
-        for change in [0x01, 0x80, 0xff] {
+        for change in [0x01, 0x80] {
             let mut other = bytes.to_vec();
             other[place] ^= change;
             try_out(&other);
         }
-        try_out(&bytes[..place]);
+    }
+    for end in (0..bytes.len()).step_by(7) {
+        try_out(&bytes[..end]);
     }
     good
 }
