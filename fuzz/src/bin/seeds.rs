@@ -78,6 +78,19 @@ fn models() {
             );
         }
     }
+    // Fits one of the networks that weights are read into, but for a number that is none.
+    let sizes = [
+        ("0.bias", "[2]", 0, 8),
+        ("0.weight", "[2,3]", 8, 32),
+        ("2.bias", "[1]", 32, 36),
+        ("2.weight", "[1,2]", 36, 44),
+    ];
+    let entries = sizes.map(|(name, shape, from, to)| {
+        format!("\"{name}\":{{\"dtype\":\"F32\",\"shape\":{shape},\"data_offsets\":[{from},{to}]}}")
+    });
+    let header = format!("{{{}}}", entries.join(","));
+    let values = [f32::NAN.to_le_bytes().to_vec(), vec![0; 40]].concat();
+    marked("files", "not-finite", 1, &[header.as_bytes(), &[0], &values].concat());
     let kinds = [
         ("{\"classes\":[\"a\",\"b\"]}", "cross-entropy", 2, "0.0", "1.0"),
         ("{\"numbers\":[\"u\",\"v\"]}", "gaussian-nll", 4, "[0.0,1.0]", "[1.0,2.0]"),
