@@ -4,13 +4,17 @@
 //! Absent on purpose: which values are allowed.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use std::str::FromStr;
 
 use super::args::Settings;
 use super::layers::{OF_PLAIN, layers_text};
 use crate::error::{Error, Result};
+
+/// Bytes of a file of settings at most.
+const MOST_BYTES: u64 = 1 << 20;
 
 /// The table of a config.toml that is a record, not a setting.
 pub(super) const RECORD: &str = "record";
@@ -64,8 +68,16 @@ impl Given {
     }
 
     fn from_file(path: &Path, keys: &[&'static str]) -> Result<Self> {
-        let text = fs::read_to_string(path).map_err(|source| Error::file("read", path, source))?;
+        let refuse = |source| Error::file("read", path, source);
         let shown = path.display();
+        let mut text = String::new();
+        // A device may never end.
+        let file = File::open(path).map_err(refuse)?.take(MOST_BYTES + 1);
+        io::BufReader::new(file).read_to_string(&mut text).map_err(refuse)?;
+        if text.len() as u64 > MOST_BYTES {
+            let problem = format!("more than {MOST_BYTES} bytes, which no settings need");
+            return Err(Error::setting(shown.to_string(), problem));
+        }
         let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
             let line = error
                 .span()
@@ -218,7 +230,7 @@ mod tests {
     fn merged(file: &str, settings: Settings) -> Result<Given> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.toml");
-        fs::write(&path, file).unwrap();
+        std::fs::write(&path, file).unwrap();
         Given::merge(&Settings { config: Some(path), ..settings }, None)
     }
 

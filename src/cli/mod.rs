@@ -13,6 +13,8 @@ mod course;
 mod evaluate;
 mod export;
 mod folder;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod given;
 mod input;
 mod interrupt;
@@ -31,6 +33,9 @@ mod verify;
 use std::fmt;
 
 pub use args::{Cli, Verb};
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use fuzzing::check_settings;
 
 use crate::error::{Error, Result};
 use crate::report::{JsonLines, harmless};

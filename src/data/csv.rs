@@ -138,7 +138,7 @@ impl Dataset {
 /// When the file cannot be read or is empty.
 pub fn column_names(path: impl AsRef<Path>) -> Result<Vec<String>> {
     let table = Table::open(path.as_ref())?;
-    Ok(header::names(&table.header).into_iter().map(str::to_owned).collect())
+    Ok(table.header.iter().map(|name| name.trim().to_owned()).collect())
 }
 
 #[cfg(test)]

@@ -3,14 +3,17 @@
 //! In: the names of a table's columns. Out: positions, or an error that says which names there are.
 //! Absent on purpose: cells.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use super::cell::shown;
 use crate::error::{Error, Result};
 
 /// Up to this many columns are all listed; of more only the likely ones.
 const FEW_COLUMNS: usize = 12;
+/// Near names are looked for among so many columns, and among names of so many bytes: more would take too long.
+const MANY_COLUMNS: usize = 1 << 14;
+const LONG_NAME: usize = 64;
 
 /// The names of a header, without the spaces around them.
 pub(super) fn names(header: &::csv::StringRecord) -> Vec<&str> {
@@ -24,20 +27,21 @@ pub(super) fn find_targets(names: &[&str], target: &str, source: &str) -> Result
         return Ok(vec![find_target(names, target, source)?]);
     }
     let wanted: Vec<&str> = target.split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
-    let lacking: Vec<&str> = wanted.iter().copied().filter(|name| !names.contains(name)).collect();
+    let there: HashSet<&str> = names.iter().copied().collect();
+    let lacking: Vec<&str> = wanted.iter().copied().filter(|name| !there.contains(name)).collect();
     if !lacking.is_empty() {
         return Err(missing(names, &lacking, source));
     }
-    let mut places = Vec::with_capacity(wanted.len());
-    for name in wanted {
-        let place = find_target(names, name, source)?;
-        if places.contains(&place) {
-            let problem = format!("the target {} is named twice", shown(name));
-            return Err(Error::table(source, problem));
-        }
-        places.push(place);
+    // The whole header is checked with the first of them.
+    wanted.first().map(|name| find_target(names, name, source)).transpose()?;
+    let place_of: HashMap<&str, usize> =
+        names.iter().zip(0..).map(|(&name, at)| (name, at)).collect();
+    let mut known = HashSet::with_capacity(wanted.len());
+    if let Some(name) = wanted.iter().find(|&name| !known.insert(name)) {
+        let problem = format!("the target {} is named twice", shown(name));
+        return Err(Error::table(source, problem));
     }
-    Ok(places)
+    Ok(wanted.iter().filter_map(|name| place_of.get(name).copied()).collect())
 }
 
 /// The column to be predicted, in a table all of whose columns count.
@@ -145,9 +149,12 @@ fn advice(names: &[&str], lacking: &[&str]) -> String {
     }
     let mut near: Vec<&str> = Vec::new();
     // Of very many the first ones must do: each is compared with all names.
-    for wanted in lacking.iter().take(FEW_COLUMNS) {
+    let short = |name: &&&str| name.len() <= LONG_NAME;
+    for wanted in lacking.iter().filter(short).take(FEW_COLUMNS) {
         let mut close: Vec<(usize, &str)> = names
             .iter()
+            .take(MANY_COLUMNS)
+            .filter(short)
             .filter_map(|name| {
                 let steps = distance(&wanted.to_lowercase(), &name.to_lowercase());
                 // A third of the letters may differ: `labl` finds `label`, `x1` does not find `y2`.
@@ -259,6 +266,19 @@ mod tests {
         assert_eq!(find_all(&names, &names, "f").unwrap().len(), 200_000);
         // Comparing each with each would take minutes.
         assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn names_of_any_length_and_number_are_missed_soon() {
+        let long = "n".repeat(1 << 20);
+        let many: Vec<String> = (0..200_000).map(|i| format!("{i:060}")).collect();
+        let names: Vec<&str> =
+            std::iter::once(long.as_str()).chain(many.iter().map(String::as_str)).collect();
+        let wanted: Vec<String> = (0..20).map(|i| format!("{i}{}", "n".repeat(1 << 20))).collect();
+        let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+        // Letter by letter, this would take days.
+        let said = find_all(&names, &wanted, "f").unwrap_err().to_string();
+        assert!(said.contains("200001 columns") && said.len() < 2000, "{said}");
     }
 
     #[test]

@@ -11,10 +11,10 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::error::{Error, Result};
-use crate::model::{ParamLayout, ParamView, Params};
+use crate::model::{ParamLayout, Params};
 
 /// Mismatches that one message lists.
 const LISTED: usize = 20;
@@ -53,8 +53,8 @@ pub fn read_fitting_weights(path: impl AsRef<Path>, params: &mut Params) -> Resu
         let problem = format!("none of its tensors fits the model: {}", told(problems));
         return Err(Error::model_file(path, problem));
     }
-    for (view, values) in found {
-        params.set(&view.name, &view.shape, &values)?;
+    for (place, values) in found {
+        params.put(place, &values);
     }
     Ok(problems)
 }
@@ -132,8 +132,8 @@ pub(super) fn fill(tensors: &SafeTensors<'_>, layout: &ParamLayout) -> Result<Pa
         return Err(format!("its weights are not those of the model: {}", told(problems)));
     }
     let mut params = Params::zeros(layout.clone());
-    for (view, values) in found {
-        params.set(&view.name, &view.shape, &values).map_err(|error| error.to_string())?;
+    for (place, values) in found {
+        params.put(place, &values);
     }
     Ok(params)
 }
@@ -146,14 +146,14 @@ fn told(mut problems: Vec<String>) -> String {
     problems.join("; ") + &more
 }
 
-/// Parameters that a file has, with their values.
-type Found<'a> = Vec<(&'a ParamView, Vec<f32>)>;
+/// Parameters that a file has, by their places in the layout, with their values.
+type Found = Vec<(usize, Vec<f32>)>;
 
 /// What of a file's tensors fits a layout, and every mismatch.
-fn compared<'a>(tensors: &SafeTensors<'_>, layout: &'a ParamLayout) -> (Found<'a>, Vec<String>) {
+fn compared(tensors: &SafeTensors<'_>, layout: &ParamLayout) -> (Found, Vec<String>) {
     let mut problems = Vec::new();
     let mut found = Vec::with_capacity(layout.views().len());
-    for view in layout.views() {
+    for (place, view) in layout.views().iter().enumerate() {
         match tensors.tensor(&view.name) {
             Err(_) => problems.push(format!("`{}` {:?} is missing", view.name, view.shape)),
             Ok(tensor) if tensor.shape() != view.shape => {
@@ -163,19 +163,18 @@ fn compared<'a>(tensors: &SafeTensors<'_>, layout: &'a ParamLayout) -> (Found<'a
             }
             Ok(tensor) => match values(&tensor) {
                 Err(problem) => problems.push(format!("`{}` {problem}", view.name)),
-                Ok(values) => found.push((view, values)),
+                Ok(values) => found.push((place, values)),
             },
         }
     }
+    let names: HashSet<&str> = layout.views().iter().map(|view| view.name.as_str()).collect();
     let known = |name: &str| {
         // PyTorch counts batches beside running statistics; nothing here needs that count.
         let statistics = name.strip_suffix("num_batches_tracked");
         let beside = statistics.map(|place| format!("{place}running_mean"));
         name.starts_with(STATE)
-            || layout
-                .views()
-                .iter()
-                .any(|view| view.name == name || Some(&view.name) == beside.as_ref())
+            || names.contains(name)
+            || beside.is_some_and(|mean| names.contains(mean.as_str()))
     };
     let mut unexpected: Vec<_> = tensors.names().into_iter().filter(|name| !known(name)).collect();
     unexpected.sort_unstable();

@@ -177,11 +177,32 @@ pub enum Node {
 /// assert_eq!(silu.derivative(0).program().value(&[0.0]), 0.5);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Expr(Arc<Node>);
+pub struct Expr(Arc<Held>);
+
+/// What an expression holds.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Held {
+    node: Node,
+    size: u32,
+}
 
 impl Expr {
     fn new(node: Node) -> Self {
-        Self(Arc::new(node))
+        let parts: u32 = match &node {
+            Node::Const(_) | Node::Input(_) | Node::Quantity(_) => 0,
+            Node::Unary(_, x) => x.size(),
+            Node::Binary(_, a, b) => a.size().saturating_add(b.size()),
+            Node::Select(_, parts) => {
+                parts.iter().fold(0, |sum: u32, part| sum.saturating_add(part.size()))
+            }
+        };
+        Self(Arc::new(Held { node, size: parts.saturating_add(1) }))
+    }
+
+    /// Operations, numbers and arguments that it is written with; those of a part that is used twice count twice. What is
+    /// done part by part, such as writing it down, takes that long, and goes no deeper.
+    pub fn size(&self) -> u32 {
+        self.0.size
     }
 
     /// A number.
@@ -201,12 +222,12 @@ impl Expr {
 
     /// The outermost operation.
     pub fn node(&self) -> &Node {
-        &self.0
+        &self.0.node
     }
 
     /// The number, if it is one.
     pub fn number(&self) -> Option<f64> {
-        match self.0.as_ref() {
+        match self.node() {
             Node::Const(Number(value)) => Some(*value),
             _ => None,
         }
@@ -214,7 +235,7 @@ impl Expr {
 
     /// A function of it.
     pub fn unary(&self, function: Unary) -> Self {
-        match (function, self.0.as_ref()) {
+        match (function, self.node()) {
             (_, Node::Const(Number(value))) => Self::constant(Double::apply(function, *value)),
             (Unary::Neg, Node::Unary(Unary::Neg, inner)) => inner.clone(),
             _ => Self::new(Node::Unary(function, self.clone())),
@@ -287,13 +308,13 @@ impl Expr {
         by: &mut dyn FnMut(&Node) -> Option<Self>,
         known: &mut std::collections::HashMap<*const Node, Self>,
     ) -> Self {
-        let place = Arc::as_ptr(&self.0);
+        let place: *const Node = self.node();
         if let Some(done) = known.get(&place) {
             return done.clone();
         }
-        let done = match by(&self.0) {
+        let done = match by(self.node()) {
             Some(other) => other,
-            None => match self.0.as_ref() {
+            None => match self.node() {
                 Node::Const(_) | Node::Input(_) | Node::Quantity(_) => self.clone(),
                 Node::Unary(function, x) => x.replace_in(by, known).unary(*function),
                 Node::Binary(function, a, b) => {
@@ -426,6 +447,16 @@ mod tests {
         assert_eq!((Expr::constant(2.0) * 3.0).number(), Some(6.0));
         assert_eq!(-(-&x), x);
         assert_eq!(x.if_less(&x, &x, &x), x);
+    }
+
+    #[test]
+    fn sizes_count_what_is_written() {
+        let x = Expr::input(0);
+        assert_eq!((x.size(), (&x + 2.0).sin().size()), (1, 4));
+        let square = (&x + 2.0).square();
+        assert_eq!((square.size(), x.if_less(&square, &x, &square).size()), (7, 17));
+        let huge = (0..100).fold(x, |x, _| x.square());
+        assert_eq!(huge.size(), u32::MAX);
     }
 
     #[test]

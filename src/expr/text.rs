@@ -11,8 +11,10 @@ use super::{Binary, Compare, Expr, Node, Number, Quantity, Unary};
 /// the arguments.
 pub type Call<'a> = &'a dyn Fn(&str, &[Expr]) -> Option<Result<Expr, String>>;
 
-/// Longest text.
-const MOST_BYTES: usize = 4096;
+/// Longest text: enough for an expression of [`MOST_SIZE`], however it is written.
+const MOST_BYTES: usize = 1 << 16;
+/// Largest expression, activations written out: small enough for every thread's stack, and for what is done part by part.
+const MOST_SIZE: u32 = 1000;
 /// Deepest nesting.
 const MOST_DEPTH: usize = 64;
 /// Arguments: `x0` … `x7`.
@@ -90,26 +92,28 @@ impl Parser<'_> {
     fn sum(&mut self) -> Result<Expr, String> {
         let mut left = self.product()?;
         loop {
-            if self.take("+") {
-                left = left + self.product()?;
+            left = if self.take("+") {
+                left + self.product()?
             } else if self.take("-") {
-                left = left - self.product()?;
+                left - self.product()?
             } else {
                 return Ok(left);
-            }
+            };
+            left = small(left)?;
         }
     }
 
     fn product(&mut self) -> Result<Expr, String> {
         let mut left = self.signed()?;
         loop {
-            if self.take("*") {
-                left = left * self.signed()?;
+            left = if self.take("*") {
+                left * self.signed()?
             } else if self.take("/") {
-                left = left / self.signed()?;
+                left / self.signed()?
             } else {
                 return Ok(left);
-            }
+            };
+            left = small(left)?;
         }
     }
 
@@ -128,7 +132,7 @@ impl Parser<'_> {
                 let mut power = Expr::constant(1.0);
                 let mut left = exponent.abs();
                 while left > 0.0 {
-                    power = power * &base;
+                    power = small(power * &base)?;
                     left -= 1.0;
                 }
                 Ok(if exponent < 0.0 { 1.0 / power } else { power })
@@ -199,6 +203,7 @@ impl Parser<'_> {
             };
         }
         self.deeper(|parser| if name == "if" { parser.choice() } else { parser.called(&name) })
+            .and_then(small)
     }
 
     fn choice(&mut self) -> Result<Expr, String> {
@@ -256,6 +261,16 @@ impl Parser<'_> {
     }
 }
 
+/// Refuses what has become too large.
+fn small(expr: Expr) -> Result<Expr, String> {
+    if expr.size() <= MOST_SIZE {
+        return Ok(expr);
+    }
+    Err(format!(
+        "more than {MOST_SIZE} operations, numbers and arguments, with powers and activations written out; make it shorter"
+    ))
+}
+
 /// How tightly an operation binds: a part that binds less stands in parentheses.
 fn tightness(node: &Node) -> u8 {
     match node {
@@ -267,6 +282,11 @@ fn tightness(node: &Node) -> u8 {
     }
 }
 
+/// Whether a number has many zeros before or behind its point.
+fn is_far(value: f64) -> bool {
+    value != 0.0 && value.is_finite() && !(1e-9..1e16).contains(&value.abs())
+}
+
 impl Expr {
     fn write(&self, f: &mut fmt::Formatter<'_>, least: u8) -> fmt::Result {
         let tight = tightness(self.node());
@@ -274,6 +294,8 @@ impl Expr {
             f.write_str("(")?;
         }
         match self.node() {
+            // All its digits would be too many.
+            Node::Const(Number(value)) if is_far(*value) => write!(f, "{value:e}")?,
             Node::Const(Number(value)) => write!(f, "{value}")?,
             Node::Input(0) => f.write_str("x")?,
             Node::Input(index) => write!(f, "x{index}")?,
@@ -371,6 +393,7 @@ mod tests {
             "-(x + 1) * -2",
             "max(x, min(x1, 0)) - exp(-x)",
             "if(x == 0.5, 1, tanh(x) / 1e-7)",
+            "1e300 * x - 4e-320 / (x + 12345678901234567890)",
         ] {
             let expr = read(text).unwrap();
             assert_eq!(read(&expr.to_string()).unwrap(), expr, "{text}: {expr}");
@@ -398,6 +421,18 @@ mod tests {
         let deep = "(".repeat(1000) + "x" + &")".repeat(1000);
         assert!(read(&deep).unwrap_err().contains("nested"));
         assert!(read(&"-".repeat(3000)).unwrap_err().contains("nested"));
-        assert!(read(&"x+".repeat(3000)).unwrap_err().contains("bytes"));
+        assert!(read(&"x+".repeat(3000)).unwrap_err().contains("more than 1000 operations"));
+        assert!(read(&"x+".repeat(40_000)).unwrap_err().contains("bytes"));
+    }
+
+    #[test]
+    fn what_would_be_huge_written_out_is_refused() {
+        let powers = format!("{}x{}", "(".repeat(60), "^2)".repeat(60));
+        let choices = |inner: &str| format!("if(x < 0, {inner}, -({inner}))");
+        let choices = (0..9).fold("x ^ 3".to_string(), |inner, _| choices(&inner));
+        for text in ["((x^16)^16)^16", &powers, &choices] {
+            assert!(read(text).unwrap_err().contains("more than 1000 operations"), "{text}");
+        }
+        assert!(read("(x^16)^16").is_ok());
     }
 }

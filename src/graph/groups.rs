@@ -54,11 +54,19 @@ impl Group {
         }
     }
 
-    /// Checks the factors.
+    /// Checks the pattern and the factors.
     ///
     /// # Errors
-    /// If one is negative or no number.
+    /// If no parameter can have such a name, or a factor is negative or no number.
     pub fn check(&self) -> Result<()> {
+        let of_names = |c: char| c.is_ascii_alphanumeric() || "._-*".contains(c);
+        if !self.matches.chars().all(of_names) {
+            let problem = format!(
+                "\"{}\" names no parameters; write names such as 0.weight or 2.*, or bias, norm, matrix",
+                self.matches
+            );
+            return Err(Error::setting("--groups", problem));
+        }
         for (name, value) in [("lr", self.lr), ("decay", self.decay)] {
             if !(value >= 0.0 && value.is_finite()) {
                 let problem = format!(
@@ -73,16 +81,13 @@ impl Group {
 }
 
 /// Whether a name is one that a pattern with `*` stands for.
-fn fits(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((start, rest)) => {
-            let Some(left) = name.strip_prefix(start) else { return false };
-            (0..=left.len())
-                .filter(|&at| left.is_char_boundary(at))
-                .any(|at| fits(rest, &left[at..]))
-        }
-    }
+fn fits<'a>(pattern: &str, name: &'a str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
+    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let inside = name.strip_prefix(first).and_then(|rest| rest.strip_suffix(last));
+    // Taken as early as it is there, a part leaves most to the others.
+    let after = |left: &'a str, part| left.split_once(part).map(|(_, after)| after);
+    inside.and_then(|inside| middle.split('*').try_fold(inside, after)).is_some()
 }
 
 /// The factors of each parameter of a layout, in its order: 0 for those that do not train.
@@ -190,6 +195,10 @@ mod tests {
             ("*a*b", "xaybzb", true),
             ("*a*b", "xayb.", false),
             ("0.weight", "0.weights", false),
+            ("a*a", "a", false),
+            ("*b*b*", "ab.b", true),
+            // Each place of each star would take longer than anybody waits.
+            (&("*".repeat(40) + "x"), "10.0.1.running_variance_of_all", false),
         ] {
             assert_eq!(fits(pattern, name), want, "{pattern} {name}");
         }
@@ -228,6 +237,8 @@ mod tests {
             let said = text.parse::<Group>().unwrap_err().to_string();
             assert!(said.starts_with("--groups: ") && said.contains(part), "{said}");
         }
+        let said = Group::frozen("2.;").check().unwrap_err().to_string();
+        assert!(said.starts_with("--groups: \"2.;\" names no parameters"), "{said}");
         let group = "0.*: lr=-1".parse::<Group>().unwrap();
         assert!(group.check().unwrap_err().to_string().contains("0 or more"));
     }

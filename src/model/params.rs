@@ -184,6 +184,12 @@ impl Params {
         self.layout.views.iter().map(|view| (view, &self.values[view.range()]))
     }
 
+    /// Sets the parameter at a place of the layout to so many values as it has.
+    pub(crate) fn put(&mut self, place: usize, values: &[f32]) {
+        let range = self.layout.views[place].range();
+        self.values[range].copy_from_slice(values);
+    }
+
     /// Sets one parameter.
     ///
     /// # Errors

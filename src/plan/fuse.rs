@@ -14,6 +14,9 @@ use crate::graph::{Graph, MOST_OPERANDS, Mapped, NodeId, Objective, Op, Operand,
 use crate::model::Activation;
 use crate::shape::{Dim, narrow};
 
+/// Largest expression that several layers become together: what goes through one part by part must not run out of stack.
+const MOST_SIZE: u32 = 2048;
+
 /// Lowers every node that is not fixed. `slots` holds the slots of inputs, parameters and results that
 /// have a place already; the others get temporaries. Losses go to `row_loss`.
 pub(super) struct Lowering<'a> {
@@ -339,7 +342,7 @@ impl Lowering<'_> {
                 _ => None,
             });
             let (put, kept) = used(&put, &all);
-            if kept.len() <= MOST_OPERANDS {
+            if kept.len() <= MOST_OPERANDS && put.size() <= MOST_SIZE {
                 (f, operands) = (put, kept);
                 index = 0;
             } else {

@@ -101,6 +101,14 @@ impl Checkpoint {
     }
 }
 
+impl Place {
+    /// Whether nothing of it speaks of more than was done, in epochs of so many steps.
+    fn is_sound(&self, steps: usize) -> bool {
+        let done = u64::from(self.epoch) * steps as u64 + self.step as u64;
+        self.step < steps && self.marks.fits(self.epoch) && self.past.fits(done)
+    }
+}
+
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (self.epoch, self.step) {
@@ -236,8 +244,10 @@ impl Trainer {
             let problem = format!("{epochs}, but epoch {unfinished} has begun; give at least that");
             return Err(Error::setting("--epochs", problem));
         }
-        if about.place.step >= self.info.steps_per_epoch {
-            return refuse(format!("it speaks of step {}, which no epoch has", about.place.step));
+        if !about.place.is_sound(self.info.steps_per_epoch) {
+            return refuse(
+                "it speaks of more steps than an epoch has, or than were done".to_string(),
+            );
         }
         self.take_variants(&about.origin)?;
         let mut differences = self.origin.differences(&about.origin);

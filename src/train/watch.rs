@@ -55,6 +55,13 @@ pub(crate) struct Marks {
     mark: Option<(f64, u32)>,
 }
 
+impl Marks {
+    /// Whether epochs can have set it, so many of which have ended.
+    pub(super) fn fits(&self, epochs: u32) -> bool {
+        self.mark.is_none_or(|(_, epoch)| epoch <= epochs)
+    }
+}
+
 impl Watch {
     pub(super) fn new(options: &TrainOptions) -> Self {
         Self {

@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 
 /// Bytes read from the file at once.
 const BUFFER: usize = 1 << 16;
+/// Bytes of a row at most: a quotation mark that is never closed must not bring a whole large file into memory.
+const MOST_ROW: usize = 1 << 26;
 
 /// An open table and its current row.
 #[derive(Debug)]
@@ -61,6 +63,7 @@ impl Table {
                 inner: Source(Box::new(reader)),
                 start: 0,
                 bytes: Vec::new(),
+                left: MOST_ROW,
             });
         let mut table = Self {
             reader,
@@ -128,6 +131,7 @@ impl Table {
     /// Parses the next record, whatever its length.
     fn advance(&mut self) -> Result<bool> {
         let before = self.reader.position().line();
+        self.reader.get_mut().left = MOST_ROW;
         let outcome = self.reader.read_record(&mut self.record);
         // The parser's own line of a record is that of the end of the last one, before blank lines
         // and before the second half of CR LF. So count back from this record's end.
@@ -136,6 +140,9 @@ impl Table {
         let inside = self.record.as_slice().bytes().filter(|&b| b == b'\n').count() as u64;
         self.line = end.line().saturating_sub(u64::from(ended_by_newline) + inside).max(before);
         outcome.map_err(|err| match err.into_kind() {
+            ErrorKind::Io(_) if self.reader.get_ref().left == 0 => self.at_line(format!(
+                "a row of more than {MOST_ROW} bytes; is a closing quote missing, or the end of a line?"
+            )),
             ErrorKind::Io(source) => Error::file("read", &self.path, source),
             ErrorKind::Utf8 { err, .. } => self.at_line(format!(
                 "column {} is not UTF-8 text; save the table in that encoding",
@@ -182,6 +189,8 @@ struct LastBytes<R> {
     /// Offset of `bytes` in the file.
     start: u64,
     bytes: Vec<u8>,
+    /// How many more may be asked for until the next row.
+    left: usize,
 }
 
 impl<R> LastBytes<R> {
@@ -193,7 +202,11 @@ impl<R> LastBytes<R> {
 
 impl<R: Read> Read for LastBytes<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         let n = self.inner.read(buffer)?;
+        self.left = self.left.saturating_sub(n);
         if n > 0 {
             self.start += self.bytes.len() as u64;
             self.bytes.clear();

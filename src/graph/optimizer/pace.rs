@@ -56,6 +56,13 @@ pub struct Past {
     averaged: u64,
 }
 
+impl Past {
+    /// Whether it can be what remains after so many moves at most.
+    pub fn fits(&self, moves: u64) -> bool {
+        self.averaged <= self.moves && self.moves <= moves
+    }
+}
+
 impl Default for Past {
     fn default() -> Self {
         Self { moves: 0, product: 1.0, sum: 0.0, largest: 0.0, averaged: 0 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::expr::{Expr, Node, parse};
+use crate::expr::{Expr, Node, Number, parse};
 use crate::model::activation::call;
 
 /// Vectors that a custom layer may learn: with x and the gradient they fit a kernel's operands.
@@ -73,6 +73,7 @@ impl Custom {
             return Err(format!("a vector starts with {start}, but it must be a finite number"));
         }
         let (mut used, mut beyond, mut steps) = (vec![false; count + 1], None, false);
+        let mut endless = None;
         self.f.replaced(&mut |node| {
             match node {
                 Node::Input(index) => match used.get_mut(usize::from(*index)) {
@@ -80,6 +81,7 @@ impl Custom {
                     None => beyond = Some(*index),
                 },
                 Node::Quantity(_) => steps = true,
+                Node::Const(Number(value)) if !value.is_finite() => endless = Some(*value),
                 _ => {}
             }
             None
@@ -87,6 +89,13 @@ impl Custom {
         // What a step brings differs between training and prediction.
         if steps {
             return Err(format!("\"{}\" uses what only steps of training have", self.f));
+        }
+        if let Some(value) = endless {
+            return Err(format!("a part of \"{}\" is {value} for every x", self.f));
+        }
+        // Files hold it as a text, in which activations are written out.
+        if let Err(problem) = parse(&self.f.to_string(), &call) {
+            return Err(format!("the expression cannot be kept in a file: {problem}"));
         }
         if let Some(index) = beyond {
             return Err(format!(
@@ -135,11 +144,15 @@ mod tests {
             ("x +", &[], "at its end"),
             ("x", &[f64::NAN], "finite"),
             ("x", &[1.0; 5], "at most 4"),
+            ("x / log(0)", &[], "is -inf for every x"),
         ] {
             let said = Custom::new(f, start).unwrap_err();
             assert!(said.contains(part), "{f}: {said}");
         }
         assert!(Custom::of(Expr::input(0) * Expr::quantity(Quantity::Rows), &[]).is_err());
+        let deep = (0..70).fold(Expr::input(0), |x, _| x.sin());
+        let said = Custom::of(deep, &[]).unwrap_err();
+        assert_eq!(said, "the expression cannot be kept in a file: nested more than 64 deep");
     }
 
     #[test]

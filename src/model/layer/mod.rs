@@ -21,6 +21,10 @@ use super::{Activation, Init, Sequential};
 /// The difference between 1 and the next larger f32: RMS norm's `eps` where none is given, as in `torch.nn.RMSNorm`.
 pub(crate) const RMS_EPS: f64 = f32::EPSILON as f64;
 
+/// Columns that branches may give together. Other layers have weights for the columns that they add; with branches, a few
+/// bytes of a file could ask for any number.
+const MOST_SIDE_BY_SIDE: usize = 1 << 20;
+
 /// One layer of a network. Formulas, defaults and names of parameters are those of `torch.nn` where it has the layer.
 /// A batch's rows beyond those that count enter no statistics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -256,6 +260,11 @@ impl Layer {
                     let outputs = branch.outputs(inputs);
                     let outputs = outputs.map_err(|error| format!("branch {index}: {error}"))?;
                     sum = sum.saturating_add(outputs);
+                }
+                if sum > MOST_SIDE_BY_SIDE {
+                    return Err(format!(
+                        "{sum} columns side by side, but at most {MOST_SIDE_BY_SIDE} are possible"
+                    ));
                 }
                 Ok(sum)
             }

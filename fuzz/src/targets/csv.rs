@@ -1,0 +1,53 @@
+//! Tables: read whole, read again by what was learnt of them, read in pieces, split and scaled.
+
+use super::{allowance, with_file};
+use crate::memory::within;
+use wgrad::data::{FeatureReader, Preparation, Targets, column_names};
+use wgrad::{Dataset, Scale, Seed, Target};
+
+/// The first byte says how the rest is to be read.
+pub fn csv(data: &[u8]) {
+    let Some((&how, table)) = data.split_first() else { return };
+    let column = if how & 4 == 0 { "y" } else { "y,z" }.to_string();
+    let target = match how & 3 {
+        0 => Target::Auto(column),
+        1 => Target::Class(column),
+        2 => Target::Number(column),
+        _ => Target::Labels(column),
+    };
+    let weight = (how & 8 != 0).then_some("w");
+    with_file("csv", table, |path| {
+        within(allowance(table), || {
+            let _ = column_names(path);
+        });
+        let read = within(allowance(table), || match weight {
+            None => Dataset::from_csv(path, target),
+            Some(weight) => Dataset::from_csv_weighted(path, target, weight),
+        });
+        let Ok(read) = read else { return };
+        assert!(read.rows() > 0 && read.x().len() == read.rows() * read.columns());
+        assert!(read.x().iter().all(|value| value.is_finite()));
+        match read.y() {
+            Targets::Classes(y) => assert!(y.iter().all(|&y| (y as usize) < read.classes())),
+            Targets::Numbers(y) | Targets::Columns(y, _) => {
+                assert!(y.iter().all(|value| value.is_finite()));
+            }
+        }
+
+        let again = within(allowance(table), || Dataset::from_csv_like(path, read.schema()));
+        let again = again.expect("a table is like itself");
+        assert_eq!((again.x(), again.y(), again.weights()), (read.x(), read.y(), read.weights()));
+
+        let mut reader = FeatureReader::open(path, read.schema()).expect("the columns are there");
+        let mut x = Vec::new();
+        while let Some(chunk) = reader.next_chunk(3).expect("the rows are good") {
+            x.extend(chunk.x);
+        }
+        assert_eq!(x, read.x());
+
+        let Ok(split) = read.split(0.3, Seed(1)) else { return };
+        let preparation = Preparation::fit(&split.train, Scale::Standard);
+        let scaled = preparation.features(split.train.x());
+        assert!(scaled.iter().all(|value| value.is_finite()), "{preparation:?}");
+    });
+}

@@ -1,0 +1,68 @@
+//! What is done with an input, whatever it holds: functions that panic, hang, or take too much memory where something is wrong.
+
+mod checkpoint;
+mod csv;
+mod files;
+mod model;
+mod onnx;
+mod proto_check;
+mod text;
+
+use std::path::{Path, PathBuf};
+
+pub use self::checkpoint::{about_of, checkpoint, trained_checkpoint};
+pub use self::csv::csv;
+pub use self::files::files;
+pub use self::model::model;
+pub use self::onnx::onnx;
+pub use self::text::text;
+
+/// Bytes that reading an input may take: tables and descriptions become vectors, names and numbers, each of which costs
+/// more than the two or three letters it may be written with; and messages, buffers and fixed tables cost something anyhow.
+pub fn allowance(data: &[u8]) -> usize {
+    const FIXED: usize = 1 << 20;
+    const EACH: usize = 64;
+    FIXED + EACH * data.len()
+}
+
+/// Hands a file with these bytes to a reader.
+fn with_file<T>(name: &str, bytes: &[u8], read: impl FnOnce(&Path) -> T) -> T {
+    let path = scratch(name);
+    std::fs::write(&path, bytes).expect("the temporary folder can be written");
+    let done = read(&path);
+    let _ = std::fs::remove_file(path);
+    done
+}
+
+/// A file of this process's own; `name` says whose it is, among threads.
+fn scratch(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("wgrad-fuzz-{}-{name}", std::process::id()))
+}
+
+/// Choices and numbers out of an input, zeros after its end.
+struct Bytes<'a>(&'a [u8]);
+
+impl Bytes<'_> {
+    fn byte(&mut self) -> u8 {
+        let Some((&first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        first
+    }
+
+    /// A number below another one.
+    fn below(&mut self, end: u8) -> usize {
+        usize::from(self.byte() % end.max(1))
+    }
+
+    fn float(&mut self) -> f32 {
+        f32::from_le_bytes([self.byte(), self.byte(), self.byte(), self.byte()])
+    }
+
+    /// A short text, of any characters.
+    fn text(&mut self) -> String {
+        let len = self.below(12).min(self.0.len());
+        let (text, rest) = self.0.split_at(len);
+        self.0 = rest;
+        String::from_utf8_lossy(text).into_owned()
+    }
+}
