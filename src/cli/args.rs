@@ -438,7 +438,7 @@ pub struct PredictArgs {
     /// auto, gpu, software, cpu, or part of an adapter's name
     #[arg(long, default_value = "auto")]
     pub device: String,
-    /// One JSON object per row on stdout; with --out, one in all
+    /// One JSON object per row on stdout; with --out FILE, one in all
     #[arg(long)]
     pub json: bool,
     /// No progress, only the result and errors
