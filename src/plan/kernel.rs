@@ -477,8 +477,8 @@ impl fmt::Display for Kernel {
             | Self::PutRows => Ok(()),
             Self::CheckFinite { loss } => plus(loss, "loss"),
             Self::Rescale { scaled, guarded } => {
-                plus(scaled, "scale")?;
-                plus(guarded, "guard")
+                plus(guarded, "guard")?;
+                plus(guarded && scaled, "scale")
             }
         }
     }
