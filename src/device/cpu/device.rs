@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use super::Real;
 use super::engine::Engine;
 use super::kernels::{self, Adam, Product, Sgd};
 use super::loss::{self, Extra, Goal};
 use super::map::{Mapped, Over};
 use super::update::{Updated, clip_norm, square_sums, trust_ratios};
 use super::vector::{Instructions, Vector};
+use super::{Compiled, Real};
 use crate::device::{Device, DeviceInfo, Values, half, memory};
 use crate::error::{Error, Result};
 use crate::expr::Program;
@@ -64,6 +64,8 @@ struct Ready {
     mapped: Option<(Formula, Vec<Range<usize>>, usize)>,
     /// What an update computes.
     update: Option<Formula>,
+    /// The formula, or the update, made ready for wide vectors.
+    compiled: Compiled,
     /// What it writes in half precision: computed in the device's own, then rounded.
     halves: Vec<Range<usize>>,
     /// What computes an elementwise loss.
@@ -224,6 +226,11 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
         _ => None,
     };
     let formula = step.kernel.formula().map(|id| plan.formula(id).clone());
+    let compiled = match (step.kernel, &formula) {
+        (Kernel::Update(update), Some(formula)) => Compiled::of_update(&formula.program, &update),
+        (_, Some(formula)) => Compiled::of(formula),
+        (_, None) => Compiled::default(),
+    };
     let (update, formula) = match step.kernel {
         Kernel::Update(_) => (formula, None),
         _ => (None, formula),
@@ -237,13 +244,26 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
         floats = [const { 0..0 }; SLOTS];
         floats[READS] = range(spec(&step.writes[0]));
     }
-    Ready { kernel: step.kernel, floats, indices, out, k, same, mapped, update, halves, loss }
+    let kernel = step.kernel;
+    Ready { kernel, floats, indices, out, k, same, mapped, update, compiled, halves, loss }
 }
 
 impl Ready {
     /// Sizes of what is written first, and of sums.
     fn product(&self) -> Product {
         Product { m: self.out.0, n: self.out.1, k: self.k }
+    }
+
+    /// The same for products; of other steps, the sizes of what they go through, and what an element costs.
+    fn work(&self) -> Product {
+        match &self.mapped {
+            Some((formula, _, rows)) => {
+                Product { m: *rows, n: formula.columns, k: self.compiled.cost() }
+            }
+            None if self.kernel.is_product() => self.product(),
+            // Reading two and writing one.
+            None => Product { k: 4, ..self.product() },
+        }
     }
 
     fn run<T: Real>(
@@ -302,7 +322,7 @@ impl Ready {
             Kernel::LookupGrad { column } => {
                 kernels::lookup_grad(a, b, column as usize, (out, m), step);
             }
-            Kernel::Add => kernels::add(a, b, out),
+            Kernel::Add => engine.add(a, b, out),
             Kernel::SumRows => engine.sum_rows(a, out, n),
             Kernel::LossCrossEntropy { scaled } => {
                 let columns = out2.len() / out.len();
@@ -373,6 +393,7 @@ impl Ready {
                 engine.update(Updated {
                     update,
                     program,
+                    compiled: &self.compiled,
                     step: *step,
                     scaling,
                     table,
@@ -424,7 +445,8 @@ impl Ready {
             Kernel::MapColumns { .. } => Over::Largest,
             _ => Over::Nothing,
         };
-        engine.map(Mapped { formula, operands: values, rows, step: *step }, over, out);
+        let compiled = &self.compiled;
+        engine.map(Mapped { formula, compiled, operands: values, rows, step: *step }, over, out);
     }
 }
 
@@ -455,7 +477,7 @@ impl<T: Real> Device for CpuDevice<T> {
         self.train = Sequence { steps: steps(Phase::Train), rows: vec![] };
         self.eval = Sequence { steps: steps(Phase::Eval), rows: vec![] };
         let sizes = [&self.train, &self.eval].into_iter().flat_map(|sequence| &sequence.steps);
-        self.engine.prepare(&sizes.map(|step| (step.kernel, step.product())).collect::<Vec<_>>());
+        self.engine.prepare(&sizes.map(|step| (step.kernel, step.work())).collect::<Vec<_>>());
         // `run` then pushes without growing it, as long as losses are taken each window.
         self.losses = Vec::with_capacity(WINDOW);
         self.plan = Some(plan.clone());

@@ -24,7 +24,7 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     /// How it multiplies, for the record of a run: the order of additions depends on it.
     fn products(&self) -> String;
 
-    /// Makes the memory that steps of these sizes need.
+    /// Makes the memory that steps of these sizes need; of what is no product, m · n · k is what it costs.
     fn prepare(&mut self, _steps: &[(Kernel, Product)]) {}
 
     /// Runs steps where they are done fastest.
@@ -79,6 +79,11 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
         if let Some(dropout) = dropout {
             kernels::dropout(out, dropout, step);
         }
+    }
+
+    /// See [`kernels::add`].
+    fn add(&self, a: &[T], b: &[T], out: &mut [T]) {
+        kernels::add(a, b, out);
     }
 
     /// See [`Mapped::run`].

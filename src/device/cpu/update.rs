@@ -2,7 +2,7 @@
 //!
 //! In: arenas, the table of factors, a pass's expressions. Out: changed arenas.
 
-use super::Real;
+use super::{Compiled, Real};
 use crate::expr::{Functions, LANES, Program, Quantity};
 use crate::graph::{Input, PassKind};
 use crate::plan::{BLOCK, FACTORS, Scaling, StepRow, Update};
@@ -20,6 +20,8 @@ pub struct Updated<'a, T> {
     pub update: Update,
     /// What is computed.
     pub program: &'a Program,
+    /// The same made ready for wide vectors.
+    pub compiled: &'a Compiled,
     /// The step's numbers.
     pub step: StepRow,
     /// The slot of the loss scale.
@@ -57,13 +59,14 @@ impl<'a, T: Real> Updated<'a, T> {
             let at = half.min(values.len());
             values.split_at_mut(at)
         };
-        let Self { update, program, step, scaling, table, first, .. } = self;
+        let Self { update, program, compiled, step, scaling, table, first, .. } = self;
         let (gradient, weight) = (self.gradient.split_at(half), cut(self.weight));
         let [a, b, c] = self.states.map(cut);
         let (gathered, average, copy) = (cut(self.gathered), cut(self.average), cut(self.half));
         let one = Self {
             update,
             program,
+            compiled,
             step,
             scaling,
             table,
@@ -78,6 +81,7 @@ impl<'a, T: Real> Updated<'a, T> {
         let other = Self {
             update,
             program,
+            compiled,
             step,
             scaling,
             table,
@@ -168,8 +172,8 @@ impl<'a, T: Real> Updated<'a, T> {
 }
 
 /// Places in the slot of the loss scale, as [`Scaling`] has them.
-const INVERSE: usize = 1;
-const OVERFLOW: usize = 3;
+pub(super) const INVERSE: usize = 1;
+pub(super) const OVERFLOW: usize = 3;
 const _: () = assert!(Scaling::LEN == 5);
 
 /// sums\[block\] = Σ x² over a block of the arena. Of gradients x = gathered + share · g without the loss scale, and 0

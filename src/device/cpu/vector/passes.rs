@@ -1,16 +1,11 @@
-//! Passes over values one by one, and the sums of rows: loops that the compiler makes vectors of.
+//! The sums of rows and the squared error: loops that the compiler makes vectors of.
 //!
 //! In: slices. Out: what `cpu::kernels` says.
-//! Absent on purpose: products, updates.
+//! Absent on purpose: products, updates, functions of one number.
 
-use super::activation;
-use super::functions::Single;
 use super::instructions::{Instructions, Work};
 use super::pool::{Pool, both};
-use crate::device::cpu::kernels;
-use crate::device::cpu::map::{Mapped, Over};
-use crate::model::Activation;
-use crate::plan::{Dropout, StepRow};
+use crate::plan::StepRow;
 
 /// Elements below which a thread is not worth its while: about 10 µs where memory is what takes the time.
 pub(super) const WORTHWHILE: usize = 1 << 14;
@@ -21,81 +16,6 @@ const SUMS: usize = 16;
 /// Whether a pass over so many elements is shared among threads.
 pub(super) fn shared(elements: usize) -> bool {
     elements >= 2 * WORTHWHILE
-}
-
-/// out = act(x + bias)
-pub(super) struct Activate<'a> {
-    pub(super) x: &'a [f32],
-    pub(super) bias: Option<&'a [f32]>,
-    pub(super) act: Activation,
-    pub(super) out: &'a mut [f32],
-    pub(super) n: usize,
-}
-
-impl Work for Activate<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<const FUSED: bool, const LANES: usize>(self) {
-        let Self { x, bias, act, out, n } = self;
-        out.copy_from_slice(x);
-        if let Some(bias) = bias {
-            for row in out.chunks_exact_mut(n) {
-                row.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
-            }
-        }
-        activation::values::<FUSED>(act, out);
-    }
-}
-
-/// out = `d_y` · act'(saved)
-pub(super) struct ActivateGrad<'a> {
-    pub(super) saved: &'a [f32],
-    pub(super) d_y: &'a [f32],
-    pub(super) act: Activation,
-    pub(super) out: &'a mut [f32],
-}
-
-impl Work for ActivateGrad<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<const FUSED: bool, const LANES: usize>(self) {
-        self.out.copy_from_slice(self.d_y);
-        activation::times_gradients::<FUSED>(self.act, self.out, self.saved);
-    }
-}
-
-/// Dropout
-pub(super) struct Thin<'a> {
-    pub(super) out: &'a mut [f32],
-    pub(super) dropout: Dropout,
-    pub(super) step: &'a StepRow,
-}
-
-impl Work for Thin<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<const FUSED: bool, const LANES: usize>(self) {
-        kernels::dropout(self.out, self.dropout, self.step);
-    }
-}
-
-/// A formula of a plan
-pub(super) struct Map<'a> {
-    pub(super) mapped: Mapped<'a, f32>,
-    pub(super) over: Over,
-    pub(super) out: &'a mut [f32],
-}
-
-impl Work for Map<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<const FUSED: bool, const LANES: usize>(self) {
-        self.mapped.run::<Single<FUSED>>(self.over, self.out);
-    }
 }
 
 /// out = sums of x's columns, x `[_,n]`

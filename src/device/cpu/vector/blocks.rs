@@ -1,0 +1,268 @@
+//! Compiled programs run over a matrix, block by block.
+//!
+//! In: a compiled program, and where its inputs lie. Out: its results in a block.
+//! Absent on purpose: what becomes of results, threads.
+
+use super::apply::{Apply, Value};
+use super::compiled::{Action, Compiled, Place, Source};
+use super::instructions::Instructions;
+
+/// Numbers of a block at most: enough that going from action to action costs little, few enough that what lies between
+/// them stays in the nearest cache.
+pub(super) const BLOCK: usize = 256;
+
+/// Rows and columns of a matrix; either one row or whole rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Block {
+    pub(super) row: usize,
+    pub(super) rows: usize,
+    pub(super) column: usize,
+    pub(super) columns: usize,
+}
+
+impl Block {
+    pub(super) fn len(self) -> usize {
+        self.rows * self.columns
+    }
+}
+
+/// Where a program's inputs and quantities lie.
+pub(super) trait Inputs {
+    /// One that is the same everywhere.
+    fn one(&self, source: Source) -> f32;
+    /// One that changes along rows, from `first` on.
+    fn rows(&self, source: Source, first: usize, to: &mut [f32]);
+    /// One that changes along columns, from `first` on.
+    fn columns(&self, source: Source, first: usize, to: &mut [f32]);
+    /// One that changes along both, if a block of it lies in one piece.
+    fn slice(&self, source: Source, block: Block) -> Option<&[f32]>;
+    /// One that does not.
+    fn fill(&self, source: Source, block: Block, to: &mut [f32]);
+}
+
+/// A program's values over a part of a matrix.
+#[derive(Debug)]
+pub(super) struct Values<'a> {
+    compiled: &'a Compiled,
+    instructions: Instructions,
+    /// The part's first row and column.
+    first: (usize, usize),
+    /// Its numbers of rows and columns.
+    size: (usize, usize),
+    /// Rows of a block.
+    group: usize,
+    ones: Vec<f32>,
+    rows: Vec<f32>,
+    /// Values of columns, as often as a block has rows.
+    columns: Vec<f32>,
+    /// Values of rows, along a block of several.
+    spread: Vec<f32>,
+    filled: Vec<f32>,
+    registers: Vec<f32>,
+    /// For a result that goes nowhere else.
+    result: Vec<f32>,
+}
+
+impl<'a> Values<'a> {
+    /// Values over `size` rows and columns from `first` on. `whole`: whether these are all columns, so that blocks may
+    /// be of several rows.
+    pub(super) fn new(
+        compiled: &'a Compiled,
+        inputs: &impl Inputs,
+        instructions: Instructions,
+        (first, size): ((usize, usize), (usize, usize)),
+        whole: bool,
+    ) -> Self {
+        let group = if whole { (BLOCK / size.1.max(1)).clamp(1, size.0.max(1)) } else { 1 };
+        let width = if group > 1 { group * size.1 } else { BLOCK.min(size.1) };
+        let mut values = Self {
+            compiled,
+            instructions,
+            first,
+            size,
+            group,
+            ones: vec![0.0; compiled.ones.len()],
+            rows: vec![0.0; compiled.rows.len() * size.0],
+            columns: vec![0.0; compiled.columns.len() * size.1 * group],
+            spread: vec![0.0; if group > 1 { compiled.rows.len() * width } else { 0 }],
+            filled: vec![0.0; compiled.arguments.len() * width],
+            registers: vec![0.0; compiled.registers * width],
+            result: Vec::new(),
+        };
+        values.prepare(inputs);
+        values
+    }
+
+    /// Rows of a block.
+    pub(super) fn group(&self) -> usize {
+        self.group
+    }
+
+    /// Numbers of a block at most.
+    fn width(&self) -> usize {
+        if self.group > 1 { self.group * self.size.1 } else { BLOCK.min(self.size.1) }
+    }
+
+    /// Computes what is the same everywhere, in a row or in a column.
+    fn prepare(&mut self, inputs: &impl Inputs) {
+        let Self { compiled, instructions, .. } = *self;
+        let ((first_row, first_column), (rows, columns)) = (self.first, self.size);
+        for (at, &source) in compiled.ones.iter().enumerate() {
+            let (before, rest) = self.ones.split_at_mut(at);
+            rest[0] = match source {
+                Source::Constant(value) => value,
+                Source::Apply(action) => {
+                    let find = |place| one(before, place);
+                    let mut out = [0.0];
+                    apply(instructions, &action, find, &mut out);
+                    out[0]
+                }
+                source => inputs.one(source),
+            };
+        }
+        for (at, &source) in compiled.rows.iter().enumerate() {
+            let (before, rest) = self.rows.split_at_mut(at * rows);
+            let out = &mut rest[..rows];
+            match source {
+                Source::Apply(action) => {
+                    let find = |place| match place {
+                        Place::Row(index) => Value::Many(&before[index * rows..][..rows]),
+                        place => one(&self.ones, place),
+                    };
+                    apply(instructions, &action, find, out);
+                }
+                source => inputs.rows(source, first_row, out),
+            }
+        }
+        let stride = columns * self.group;
+        for (at, &source) in compiled.columns.iter().enumerate() {
+            let (before, rest) = self.columns.split_at_mut(at * stride);
+            let out = &mut rest[..columns];
+            match source {
+                Source::Apply(action) => {
+                    let find = |place| match place {
+                        Place::Column(index) => Value::Many(&before[index * stride..][..columns]),
+                        place => one(&self.ones, place),
+                    };
+                    apply(instructions, &action, find, out);
+                }
+                source => inputs.columns(source, first_column, out),
+            }
+            for copy in 1..self.group {
+                rest.copy_within(..columns, copy * columns);
+            }
+        }
+    }
+
+    /// Computes a block. The last action's result goes to `to` instead of a register, if that is given.
+    pub(super) fn run(&mut self, inputs: &impl Inputs, block: Block, mut to: Option<&mut [f32]>) {
+        let (len, width) = (block.len(), self.width());
+        for (at, &source) in self.compiled.arguments.iter().enumerate() {
+            if inputs.slice(source, block).is_none() {
+                inputs.fill(source, block, &mut self.filled[at * width..][..len]);
+            }
+        }
+        if self.group > 1 {
+            let rows = self.size.0;
+            for at in 0..self.compiled.rows.len() {
+                let values = &self.rows[at * rows + block.row - self.first.0..][..block.rows];
+                let to = &mut self.spread[at * width..][..len];
+                for (&value, to) in values.iter().zip(to.chunks_exact_mut(block.columns)) {
+                    to.fill(value);
+                }
+            }
+        }
+        let mut registers = std::mem::take(&mut self.registers);
+        let count = self.compiled.actions.len();
+        for (index, action) in self.compiled.actions.iter().enumerate() {
+            let (before, rest) = registers.split_at_mut(action.out * width);
+            let (out, after) = rest.split_at_mut(width);
+            let find = |place| match place {
+                Place::Register(register) => {
+                    Value::Many(match register.checked_sub(action.out + 1) {
+                        Some(register) => &after[register * width..][..len],
+                        None => &before[register * width..][..len],
+                    })
+                }
+                place => self.value(inputs, place, block),
+            };
+            match &mut to {
+                Some(to) if index + 1 == count => apply(self.instructions, action, find, to),
+                _ => apply(self.instructions, action, find, &mut out[..len]),
+            }
+        }
+        self.registers = registers;
+    }
+
+    /// A value that no action computes.
+    fn value<'v>(&'v self, inputs: &'v impl Inputs, place: Place, block: Block) -> Value<'v> {
+        let (len, width) = (block.len(), self.width());
+        match place {
+            Place::Row(index) if self.group > 1 => {
+                Value::Many(&self.spread[index * width..][..len])
+            }
+            Place::Row(index) => {
+                Value::One(self.rows[index * self.size.0 + block.row - self.first.0])
+            }
+            Place::Column(index) => {
+                let start = index * self.size.1 * self.group + block.column - self.first.1;
+                Value::Many(&self.columns[start..][..len])
+            }
+            Place::Argument(index) => {
+                let slice = inputs.slice(self.compiled.arguments[index], block);
+                Value::Many(slice.unwrap_or(&self.filled[index * width..][..len]))
+            }
+            place => one(&self.ones, place),
+        }
+    }
+
+    /// A result in the block that was computed last: one that an action computed.
+    pub(super) fn computed(&self, index: usize, block: Block) -> &[f32] {
+        match self.compiled.outputs[index] {
+            Place::Register(register) => &self.registers[register * self.width()..][..block.len()],
+            _ => &[],
+        }
+    }
+
+    /// Computes a block of a program with one result.
+    pub(super) fn result(&mut self, inputs: &impl Inputs, block: Block) -> &[f32] {
+        let mut result = std::mem::take(&mut self.result);
+        result.resize(self.width(), 0.0);
+        self.result_to(inputs, block, &mut result[..block.len()]);
+        self.result = result;
+        &self.result[..block.len()]
+    }
+
+    /// The same, put there.
+    pub(super) fn result_to(&mut self, inputs: &impl Inputs, block: Block, to: &mut [f32]) {
+        let place = self.compiled.outputs[0];
+        let computed = matches!(place, Place::Register(_));
+        self.run(inputs, block, computed.then_some(&mut *to));
+        if !computed {
+            match self.value(inputs, place, block) {
+                Value::One(value) => to.fill(value),
+                Value::Many(values) => to.copy_from_slice(values),
+            }
+        }
+    }
+}
+
+/// A value that is the same everywhere. No program asks for another here: what such values are made of is such, too.
+fn one(ones: &[f32], place: Place) -> Value<'_> {
+    match place {
+        Place::One(index) => Value::One(ones[index]),
+        Place::Row(_) | Place::Column(_) | Place::Register(_) | Place::Argument(_) => {
+            unreachable!("a value that changes less than what it is made of")
+        }
+    }
+}
+
+fn apply<'v>(
+    instructions: Instructions,
+    action: &Action,
+    find: impl Fn(Place) -> Value<'v>,
+    out: &mut [f32],
+) {
+    let arguments = action.arguments.map(find);
+    instructions.run(Apply { operation: action.operation, arguments, out });
+}
