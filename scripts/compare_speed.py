@@ -213,7 +213,13 @@ def tables(folder, shape):
     return found, torch.from_numpy(x), torch.from_numpy(classes), torch.from_numpy(numbers)
 
 
-def program(binary, table, shape, case, seconds):
+def processor_seconds(pid):
+    """What a process has used, all threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def program(binary, table, shape, case, seconds, cpu_time):
     """Microseconds a step: the median over the epochs that fit, but for the first two."""
     widths, batch, batches = SHAPES[shape]
     (layers, _), (loss, _), (optimizer, _), *more = CASES[case]
@@ -231,13 +237,18 @@ def program(binary, table, shape, case, seconds):
             if event["event"] == "epoch":
                 times.append(event["seconds"] / batches)
                 begun = begun or time.monotonic()
+                if len(times) == 2:
+                    used = processor_seconds(run.pid)
             if begun and time.monotonic() - begun > seconds and len(times) >= 5:
+                used = processor_seconds(run.pid) - used
                 break
         run.kill()
         problem = run.stderr.read()
         run.wait()
     if len(times) < 5:
         sys.exit(f"{case}, {shape}: {problem}")
+    if cpu_time:
+        return 1e6 * used / batches / (len(times) - 2)
     return 1e6 * statistics.median(times[2:])
 
 
@@ -282,13 +293,15 @@ class Torch:
             if self.extra == "ema":
                 torch._foreach_lerp_(self.average, [p.detach() for p in self.model.parameters()], 0.001)
 
-    def time(self, seconds):
+    def time(self, seconds, cpu_time):
         self.epoch()
-        times, begun = [], time.perf_counter()
+        times, begun, used = [], time.perf_counter(), time.process_time()
         while time.perf_counter() - begun < seconds or len(times) < 3:
             start = time.perf_counter()
             self.epoch()
             times.append((time.perf_counter() - start) / self.batches)
+        if cpu_time:
+            return 1e6 * (time.process_time() - used) / self.batches / len(times)
         return 1e6 * statistics.median(times)
 
 
@@ -301,6 +314,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.5, help="of each round of each side")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--cpu-time", action="store_true", help="processor time instead of the clock's: for machines that do more")
     parser.add_argument("--compile", action="store_true", help="forward, loss and backward by torch.compile")
     parser.add_argument("--no-torch", action="store_true", help="only the program")
     parser.add_argument("--tables", type=Path, help="where tables are kept from run to run")
@@ -325,9 +339,9 @@ def compare(args, folder):
             found = [[] for _ in names]
             for _ in range(args.rounds):
                 for times, build in zip(found, builds):
-                    times.append(program(build, table, shape, case, args.seconds))
+                    times.append(program(build, table, shape, case, args.seconds, args.cpu_time))
                 if rival:
-                    found[-1].append(rival.time(args.seconds))
+                    found[-1].append(rival.time(args.seconds, args.cpu_time))
             medians = [statistics.median(times) for times in found]
             print(f"{shape:6} {case:36}" + "".join(f"{median:12.1f}" for median in medians), flush=True)
             if args.json:

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use super::engine::Engine;
 use super::kernels::{self, Adam, Product, Sgd};
-use super::loss::{self, Extra, Goal};
+use super::loss::{Extra, Goal};
 use super::map::{Mapped, Over};
-use super::update::{Updated, clip_norm, square_sums, trust_ratios};
+use super::update::{Updated, clip_norm, trust_ratios};
 use super::vector::{Instructions, Vector};
 use super::{Compiled, Real};
 use crate::device::{Device, DeviceInfo, Values, half, memory};
@@ -64,7 +64,7 @@ struct Ready {
     mapped: Option<(Formula, Vec<Range<usize>>, usize)>,
     /// What an update computes.
     update: Option<Formula>,
-    /// The formula, or the update, made ready for wide vectors.
+    /// The formula, the update or the loss, made ready for wide vectors.
     compiled: Compiled,
     /// What it writes in half precision: computed in the device's own, then rounded.
     halves: Vec<Range<usize>>,
@@ -226,10 +226,13 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
         _ => None,
     };
     let formula = step.kernel.formula().map(|id| plan.formula(id).clone());
-    let compiled = match (step.kernel, &formula) {
-        (Kernel::Update(update), Some(formula)) => Compiled::of_update(&formula.program, &update),
-        (_, Some(formula)) => Compiled::of(formula),
-        (_, None) => Compiled::default(),
+    let compiled = match (step.kernel, &formula, &loss) {
+        (Kernel::Update(update), Some(formula), _) => {
+            Compiled::of_update(&formula.program, &update)
+        }
+        (_, Some(formula), _) => Compiled::of(formula),
+        (Kernel::LossMap(form), None, Some(loss)) => Compiled::of_loss(loss, &form),
+        (_, None, _) => Compiled::default(),
     };
     let (update, formula) = match step.kernel {
         Kernel::Update(_) => (formula, None),
@@ -261,6 +264,10 @@ impl Ready {
                 Product { m: *rows, n: formula.columns, k: self.compiled.cost() }
             }
             None if self.kernel.is_product() => self.product(),
+            None if self.loss.is_some() => {
+                let n = self.floats[READS + 1].len() / self.out.0.max(1);
+                Product { m: self.out.0, n, k: self.compiled.cost() }
+            }
             // Reading two and writing one.
             None => Product { k: 4, ..self.product() },
         }
@@ -326,7 +333,7 @@ impl Ready {
             Kernel::SumRows => engine.sum_rows(a, out, n),
             Kernel::LossCrossEntropy { scaled } => {
                 let columns = out2.len() / out.len();
-                kernels::loss_cross_entropy(a, table, (out, out2), columns, step);
+                engine.loss_cross_entropy(a, table, (out, out2), columns, step);
                 if scaled {
                     kernels::scale(out2, c);
                 }
@@ -345,11 +352,14 @@ impl Ready {
                 let (extra, scaling) = (Extra { constants, weights }, next(form.scaled));
                 let outs = (out, &mut *out2);
                 match &self.loss {
-                    Some(program) => loss::loss_map((&form, program), (a, b), extra, outs, step),
+                    Some(program) => {
+                        let of = (&form, program, &self.compiled);
+                        engine.loss_map(of, (a, b), extra, outs, step);
+                    }
                     None => {
                         let classes = form.loss.classes();
                         let goal = if classes { Goal::Classes(table) } else { Goal::Numbers(b) };
-                        loss::loss_classes(&form, (a, goal), extra, outs, step);
+                        engine.loss_classes(&form, (a, goal), extra, outs, step);
                     }
                 }
                 if let Some(scaling) = scaling {
@@ -410,7 +420,7 @@ impl Ready {
                 let mut reads = [b, c, d].into_iter();
                 let mut read = |there: bool| if there { reads.next() } else { None };
                 let (gathered, scaling) = (read(gathers), read(scaled));
-                square_sums(a, gathered, scaling, read(gradient), out, step);
+                engine.square_sums(a, (gathered, scaling, read(gradient)), out, step);
             }
             Kernel::ClipNorm { max } => clip_norm(a, out, max),
             Kernel::TrustRatios => trust_ratios(a, b, table, out),

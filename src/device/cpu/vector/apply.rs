@@ -1,12 +1,12 @@
-//! One operation over runs of numbers: what programs are made of once they are compiled.
+//! Actions over runs of numbers: what programs are made of once they are compiled.
 //!
-//! In: an operation, its arguments. Out: its values.
-//! Absent on purpose: where arguments come from.
+//! In: actions, and where their arguments lie. Out: values in registers.
+//! Absent on purpose: which blocks of a matrix are computed, and what becomes of results.
 //!
-//! The matches stand outside of the loops, so that each is one of vectors; and they are loops, not closures, since the
-//! compiler leaves the larger closures outside of the function that has the wide vectors.
+//! All of a block is one call of a function with wide vectors. The matches stand outside of the loops, and most loops are
+//! of as many numbers as fill a few vectors, so that each becomes a handful of instructions.
 
-use super::compiled::Operation;
+use super::compiled::{Action, Join, Operation, Place};
 use super::functions::Single;
 use super::instructions::Work;
 use crate::expr::{Binary, Compare, Functions, LANES as RUN, Unary};
@@ -18,34 +18,105 @@ pub(super) enum Value<'a> {
     Many(&'a [f32]),
 }
 
-/// out = an operation of its arguments
-pub(super) struct Apply<'a> {
-    pub(super) operation: Operation,
-    pub(super) arguments: [Value<'a>; 4],
-    pub(super) out: &'a mut [f32],
+/// Actions over a run of `len` numbers.
+pub(super) struct Actions<'a> {
+    pub(super) actions: &'a [Action],
+    pub(super) len: usize,
+    pub(super) ones: &'a [f32],
+    /// The values of rows.
+    pub(super) rows: Rows<'a>,
+    /// The values of columns, and the distance from one to the next.
+    pub(super) columns: (&'a [f32], usize),
+    pub(super) arguments: &'a [&'a [f32]],
+    /// Registers, and the distance from one to the next.
+    pub(super) registers: (&'a mut [f32], usize),
+    /// Where the last action's result goes instead of to a register.
+    pub(super) to: Option<&'a mut [f32]>,
 }
 
-impl Work for Apply<'_> {
+/// Where the values of rows are.
+#[derive(Clone, Copy)]
+pub(super) enum Rows<'a> {
+    /// One row's: each value of the list at so many numbers from the last.
+    One(&'a [f32], usize),
+    /// Several rows', spread over their elements, and the distance from one value to the next.
+    Several(&'a [f32], usize),
+}
+
+impl Work for Actions<'_> {
     type Out = ();
 
     #[inline(always)]
     fn run<const FUSED: bool, const LANES: usize>(self) {
-        let Self { operation, arguments, out } = self;
-        let [a, b, c, _] = arguments;
-        match operation {
-            Operation::Unary(function) => each::<FUSED>(function, a, out),
-            Operation::Binary(function) => pairs::<FUSED>(function, a, b, out),
-            Operation::Select(compare) => choose::<FUSED>(compare, arguments, out),
-            Operation::Copy => match a {
-                Value::One(a) => out.fill(a),
-                Value::Many(a) => out.copy_from_slice(a),
-            },
-            Operation::MulAdd => triples(a, b, c, out, |x, y, z| x * y + z),
-            Operation::MulSub => triples(a, b, c, out, |x, y, z| x * y - z),
-            Operation::SubMul => triples(a, b, c, out, |x, y, z| z - x * y),
+        let Self { actions, len, ones, rows, columns, arguments, registers, mut to } = self;
+        let (registers, stride) = registers;
+        let Some((last, others)) = actions.split_last() else { return };
+        for action in others.iter().chain([last]) {
+            let (before, rest) = registers.split_at_mut(action.out * stride);
+            let (out, after) = rest.split_at_mut(stride);
+            let find = |place: Place| match place {
+                Place::Register(register) if register < action.out => {
+                    Value::Many(&before[register * stride..][..len])
+                }
+                Place::Register(register) => {
+                    Value::Many(&after[(register - action.out - 1) * stride..][..len])
+                }
+                Place::One(index) => Value::One(ones[index]),
+                Place::Argument(index) => Value::Many(&arguments[index][..len]),
+                Place::Column(index) => Value::Many(&columns.0[index * columns.1..][..len]),
+                Place::Row(index) => match rows {
+                    Rows::One(values, stride) => Value::One(values[index * stride]),
+                    Rows::Several(values, stride) => Value::Many(&values[index * stride..][..len]),
+                },
+            };
+            let out = match &mut to {
+                Some(to) if std::ptr::eq(action, last) => &mut to[..len],
+                _ => &mut out[..len],
+            };
+            let [a, b, c, d] = action.arguments;
+            match action.operation {
+                Operation::Unary(function) => each::<FUSED>(function, find(a), out),
+                Operation::Binary(function) => pairs::<FUSED>(function, find(a), find(b), out),
+                Operation::Join(join) => triples(join, find(a), find(b), find(c), out),
+                Operation::Select(compare) => {
+                    choose::<FUSED>(compare, [find(a), find(b), find(c), find(d)], out);
+                }
+                Operation::Copy => match find(a) {
+                    Value::One(a) => out.fill(a),
+                    Value::Many(a) => out.copy_from_slice(a),
+                },
+            }
         }
     }
 }
+
+/// out = of x, lane by lane, where `of` is so small that it is always inlined; and so for two, three and four.
+macro_rules! runs {
+    ($name:ident: $($x:ident),*) => {
+        #[inline(always)]
+        fn $name(out: &mut [f32], $($x: &[f32],)* of: impl Fn($(runs!(number $x)),*) -> f32) {
+            let (outs, rest) = out.as_chunks_mut::<RUN>();
+            $(let ($x, tail) = $x.as_chunks::<RUN>(); let $x = ($x, tail);)*
+            for (run, out) in outs.iter_mut().enumerate() {
+                $(let $x = &$x.0[run];)*
+                for lane in 0..RUN {
+                    out[lane] = of($($x[lane]),*);
+                }
+            }
+            if !rest.is_empty() {
+                $(let $x = &$x.1[..rest.len()];)*
+                for lane in 0..rest.len() {
+                    rest[lane] = of($($x[lane]),*);
+                }
+            }
+        }
+    };
+    (number $x:ident) => { f32 };
+}
+
+runs!(of_one: x);
+runs!(of_two: x, y);
+runs!(of_three: x, y, z);
 
 #[inline(always)]
 fn each<const FUSED: bool>(function: Unary, x: Value<'_>, out: &mut [f32]) {
@@ -97,19 +168,13 @@ fn pairs<const FUSED: bool>(function: Binary, a: Value<'_>, b: Value<'_>, out: &
         ($($name:ident),*) => {
             match (function, a, b) {
                 $((Binary::$name, Value::Many(a), Value::Many(b)) => {
-                    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-                        *out = Single::<FUSED>::combine(Binary::$name, a, b);
-                    }
+                    of_two(out, a, b, |a, b| Single::<FUSED>::combine(Binary::$name, a, b));
                 }
                 (Binary::$name, Value::Many(a), Value::One(b)) => {
-                    for (out, &a) in out.iter_mut().zip(a) {
-                        *out = Single::<FUSED>::combine(Binary::$name, a, b);
-                    }
+                    of_one(out, a, |a| Single::<FUSED>::combine(Binary::$name, a, b));
                 }
                 (Binary::$name, Value::One(a), Value::Many(b)) => {
-                    for (out, &b) in out.iter_mut().zip(b) {
-                        *out = Single::<FUSED>::combine(Binary::$name, a, b);
-                    }
+                    of_one(out, b, |b| Single::<FUSED>::combine(Binary::$name, a, b));
                 }
                 (Binary::$name, Value::One(a), Value::One(b)) => {
                     out.fill(Single::<FUSED>::combine(Binary::$name, a, b));
@@ -120,45 +185,39 @@ fn pairs<const FUSED: bool>(function: Binary, a: Value<'_>, b: Value<'_>, out: &
     arms!(Add, Sub, Mul, Div, Min, Max);
 }
 
-/// Functions that are sums and products, so small that they are always inlined.
 #[inline(always)]
-fn triples(
-    a: Value<'_>,
-    b: Value<'_>,
-    c: Value<'_>,
-    out: &mut [f32],
-    of: impl Fn(f32, f32, f32) -> f32,
-) {
-    match (a, b, c) {
-        (Value::Many(a), Value::Many(b), Value::Many(c)) => {
-            for (((out, &a), &b), &c) in out.iter_mut().zip(a).zip(b).zip(c) {
-                *out = of(a, b, c);
+fn triples(join: Join, a: Value<'_>, b: Value<'_>, c: Value<'_>, out: &mut [f32]) {
+    macro_rules! arms {
+        ($($name:ident $of:expr),*) => {
+            match (join, a, b, c) {
+                $((Join::$name, Value::Many(a), Value::Many(b), Value::Many(c)) => {
+                    of_three(out, a, b, c, |a, b, c| $of(a, b, c));
+                }
+                (Join::$name, Value::Many(a), Value::Many(b), Value::One(c)) => {
+                    of_two(out, a, b, |a, b| $of(a, b, c));
+                }
+                (Join::$name, Value::Many(a), Value::One(b), Value::Many(c))
+                | (Join::$name, Value::One(b), Value::Many(a), Value::Many(c)) => {
+                    of_two(out, a, c, |a, c| $of(a, b, c));
+                }
+                (Join::$name, Value::Many(a), Value::One(b), Value::One(c))
+                | (Join::$name, Value::One(b), Value::Many(a), Value::One(c)) => {
+                    of_one(out, a, |a| $of(a, b, c));
+                }
+                (Join::$name, Value::One(a), Value::One(b), Value::Many(c)) => {
+                    of_one(out, c, |c| $of(a, b, c));
+                }
+                (Join::$name, Value::One(a), Value::One(b), Value::One(c)) => {
+                    out.fill($of(a, b, c));
+                })*
             }
-        }
-        (Value::Many(a), Value::Many(b), Value::One(c)) => {
-            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-                *out = of(a, b, c);
-            }
-        }
-        (Value::Many(a), Value::One(b), Value::Many(c))
-        | (Value::One(b), Value::Many(a), Value::Many(c)) => {
-            for ((out, &a), &c) in out.iter_mut().zip(a).zip(c) {
-                *out = of(a, b, c);
-            }
-        }
-        (Value::Many(a), Value::One(b), Value::One(c))
-        | (Value::One(b), Value::Many(a), Value::One(c)) => {
-            for (out, &a) in out.iter_mut().zip(a) {
-                *out = of(a, b, c);
-            }
-        }
-        (Value::One(a), Value::One(b), Value::Many(c)) => {
-            for (out, &c) in out.iter_mut().zip(c) {
-                *out = of(a, b, c);
-            }
-        }
-        (Value::One(a), Value::One(b), Value::One(c)) => out.fill(of(a, b, c)),
+        };
     }
+    arms!(
+        MulAdd | a: f32, b: f32, c: f32 | a * b + c,
+        MulSub | a: f32, b: f32, c: f32 | a * b - c,
+        SubMul | a: f32, b: f32, c: f32 | c - a * b
+    );
 }
 
 /// The numbers of a run, repeated or copied where it is no whole one.
@@ -179,13 +238,33 @@ fn run_of(value: Value<'_>, at: usize, len: usize) -> [f32; RUN] {
 }
 
 #[inline(always)]
-fn choose<const FUSED: bool>(compare: Compare, arguments: [Value<'_>; 4], out: &mut [f32]) {
+fn choose<const FUSED: bool>(compare: Compare, parts: [Value<'_>; 4], out: &mut [f32]) {
     macro_rules! arms {
         ($($name:ident),*) => {
-            match compare {
-                $(Compare::$name => for (run, out) in out.chunks_mut(RUN).enumerate() {
-                    let [a, b, yes, no] =
-                        arguments.map(|value| run_of(value, run * RUN, out.len()));
+            match (compare, parts) {
+                // What activations and updates ask.
+                $((Compare::$name, [Value::Many(a), Value::One(b), Value::One(yes), Value::Many(no)]) => {
+                    of_two(out, a, no, |a, no| {
+                        if Single::<FUSED>::compares(Compare::$name, a, b) { yes } else { no }
+                    });
+                }
+                (Compare::$name, [Value::Many(a), Value::One(b), Value::Many(yes), Value::One(no)]) => {
+                    of_two(out, a, yes, |a, yes| {
+                        if Single::<FUSED>::compares(Compare::$name, a, b) { yes } else { no }
+                    });
+                }
+                (Compare::$name, [Value::Many(a), Value::One(b), Value::Many(yes), Value::Many(no)]) => {
+                    of_three(out, a, yes, no, |a, yes, no| {
+                        if Single::<FUSED>::compares(Compare::$name, a, b) { yes } else { no }
+                    });
+                }
+                (Compare::$name, [Value::Many(a), Value::One(b), Value::One(yes), Value::One(no)]) => {
+                    of_one(out, a, |a| {
+                        if Single::<FUSED>::compares(Compare::$name, a, b) { yes } else { no }
+                    });
+                }
+                (Compare::$name, _) => for (run, out) in out.chunks_mut(RUN).enumerate() {
+                    let [a, b, yes, no] = parts.map(|value| run_of(value, run * RUN, out.len()));
                     let mut chosen = [0.0; RUN];
                     for lane in 0..RUN {
                         let holds = Single::<FUSED>::compares(Compare::$name, a[lane], b[lane]);
@@ -297,6 +376,24 @@ impl Work for Sum<'_> {
     fn run<const FUSED: bool, const LANES: usize>(self) {
         for ((out, &a), &b) in self.out.iter_mut().zip(self.a).zip(self.b) {
             *out = a + b;
+        }
+    }
+}
+
+/// out = values · by
+pub(super) struct Scaled<'a> {
+    pub(super) values: &'a [f32],
+    pub(super) by: f32,
+    pub(super) out: &'a mut [f32],
+}
+
+impl Work for Scaled<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool, const LANES: usize>(self) {
+        for (out, &value) in self.out.iter_mut().zip(self.values) {
+            *out = value * self.by;
         }
     }
 }

@@ -3,13 +3,19 @@
 //! In: a compiled program, and where its inputs lie. Out: its results in a block.
 //! Absent on purpose: what becomes of results, threads.
 
-use super::apply::{Apply, Value};
+use super::apply::{Actions, Rows, Value};
 use super::compiled::{Action, Compiled, Place, Source};
 use super::instructions::Instructions;
 
 /// Numbers of a block at most: enough that going from action to action costs little, few enough that what lies between
 /// them stays in the nearest cache.
 pub(super) const BLOCK: usize = 256;
+
+/// Numbers left free between registers, so that they do not all fall on the same lines of the cache.
+const GAP: usize = 16;
+
+/// Arguments for whose places no memory is asked for; few programs have more.
+const FEW: usize = 12;
 
 /// Rows and columns of a matrix; either one row or whole rows.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +92,7 @@ impl<'a> Values<'a> {
             columns: vec![0.0; compiled.columns.len() * size.1 * group],
             spread: vec![0.0; if group > 1 { compiled.rows.len() * width } else { 0 }],
             filled: vec![0.0; compiled.arguments.len() * width],
-            registers: vec![0.0; compiled.registers * width],
+            registers: vec![0.0; compiled.registers * (width + GAP)],
             result: Vec::new(),
         };
         values.prepare(inputs);
@@ -103,50 +109,44 @@ impl<'a> Values<'a> {
         if self.group > 1 { self.group * self.size.1 } else { BLOCK.min(self.size.1) }
     }
 
-    /// Computes what is the same everywhere, in a row or in a column.
+    /// Computes what is the same everywhere, in a row or in a column: each value by one action, of those before it.
     fn prepare(&mut self, inputs: &impl Inputs) {
         let Self { compiled, instructions, .. } = *self;
         let ((first_row, first_column), (rows, columns)) = (self.first, self.size);
+        let none = Alone { ones: &[], rows: Rows::One(&[], 0), columns: (&[], 0) };
         for (at, &source) in compiled.ones.iter().enumerate() {
             let (before, rest) = self.ones.split_at_mut(at);
-            rest[0] = match source {
-                Source::Constant(value) => value,
+            let to = &mut rest[..1];
+            match source {
+                Source::Constant(value) => to[0] = value,
                 Source::Apply(action) => {
-                    let find = |place| one(before, place);
-                    let mut out = [0.0];
-                    apply(instructions, &action, find, &mut out);
-                    out[0]
+                    Alone { ones: before, ..none }.run(&action, instructions, to)
                 }
-                source => inputs.one(source),
-            };
+                source => to[0] = inputs.one(source),
+            }
         }
+        let none = Alone { ones: &self.ones, ..none };
         for (at, &source) in compiled.rows.iter().enumerate() {
             let (before, rest) = self.rows.split_at_mut(at * rows);
-            let out = &mut rest[..rows];
+            let to = &mut rest[..rows];
             match source {
                 Source::Apply(action) => {
-                    let find = |place| match place {
-                        Place::Row(index) => Value::Many(&before[index * rows..][..rows]),
-                        place => one(&self.ones, place),
-                    };
-                    apply(instructions, &action, find, out);
+                    let rows = Rows::Several(before, rows);
+                    Alone { rows, ..none }.run(&action, instructions, to);
                 }
-                source => inputs.rows(source, first_row, out),
+                source => inputs.rows(source, first_row, to),
             }
         }
         let stride = columns * self.group;
         for (at, &source) in compiled.columns.iter().enumerate() {
             let (before, rest) = self.columns.split_at_mut(at * stride);
-            let out = &mut rest[..columns];
+            let to = &mut rest[..columns];
             match source {
                 Source::Apply(action) => {
-                    let find = |place| match place {
-                        Place::Column(index) => Value::Many(&before[index * stride..][..columns]),
-                        place => one(&self.ones, place),
-                    };
-                    apply(instructions, &action, find, out);
+                    let columns = (&*before, stride);
+                    Alone { columns, ..none }.run(&action, instructions, to);
                 }
-                source => inputs.columns(source, first_column, out),
+                source => inputs.columns(source, first_column, to),
             }
             for copy in 1..self.group {
                 rest.copy_within(..columns, copy * columns);
@@ -155,7 +155,7 @@ impl<'a> Values<'a> {
     }
 
     /// Computes a block. The last action's result goes to `to` instead of a register, if that is given.
-    pub(super) fn run(&mut self, inputs: &impl Inputs, block: Block, mut to: Option<&mut [f32]>) {
+    pub(super) fn run(&mut self, inputs: &impl Inputs, block: Block, to: Option<&mut [f32]>) {
         let (len, width) = (block.len(), self.width());
         for (at, &source) in self.compiled.arguments.iter().enumerate() {
             if inputs.slice(source, block).is_none() {
@@ -164,7 +164,7 @@ impl<'a> Values<'a> {
         }
         if self.group > 1 {
             let rows = self.size.0;
-            for at in 0..self.compiled.rows.len() {
+            for &at in &self.compiled.spread {
                 let values = &self.rows[at * rows + block.row - self.first.0..][..block.rows];
                 let to = &mut self.spread[at * width..][..len];
                 for (&value, to) in values.iter().zip(to.chunks_exact_mut(block.columns)) {
@@ -172,26 +172,35 @@ impl<'a> Values<'a> {
                 }
             }
         }
-        let mut registers = std::mem::take(&mut self.registers);
-        let count = self.compiled.actions.len();
-        for (index, action) in self.compiled.actions.iter().enumerate() {
-            let (before, rest) = registers.split_at_mut(action.out * width);
-            let (out, after) = rest.split_at_mut(width);
-            let find = |place| match place {
-                Place::Register(register) => {
-                    Value::Many(match register.checked_sub(action.out + 1) {
-                        Some(register) => &after[register * width..][..len],
-                        None => &before[register * width..][..len],
-                    })
-                }
-                place => self.value(inputs, place, block),
-            };
-            match &mut to {
-                Some(to) if index + 1 == count => apply(self.instructions, action, find, to),
-                _ => apply(self.instructions, action, find, &mut out[..len]),
-            }
-        }
-        self.registers = registers;
+        let slice = |(at, &source): (usize, &Source)| {
+            inputs.slice(source, block).unwrap_or(&self.filled[at * width..][..len])
+        };
+        let mut few: [&[f32]; FEW] = [&[]; FEW];
+        let many: Vec<_>;
+        let sources = self.compiled.arguments.iter().enumerate();
+        let arguments = if sources.len() <= FEW {
+            few.iter_mut().zip(sources).for_each(|(few, source)| *few = slice(source));
+            &few[..]
+        } else {
+            many = sources.map(slice).collect();
+            &many[..]
+        };
+        let rows = if self.group > 1 {
+            Rows::Several(&self.spread, width)
+        } else {
+            Rows::One(self.rows.get(block.row - self.first.0..).unwrap_or(&[]), self.size.0)
+        };
+        let columns = self.columns.get(block.column - self.first.1..).unwrap_or(&[]);
+        self.instructions.run(Actions {
+            actions: &self.compiled.actions,
+            len,
+            ones: &self.ones,
+            rows,
+            columns: (columns, self.size.1 * self.group),
+            arguments,
+            registers: (&mut self.registers, width + GAP),
+            to,
+        });
     }
 
     /// A value that no action computes.
@@ -212,14 +221,17 @@ impl<'a> Values<'a> {
                 let slice = inputs.slice(self.compiled.arguments[index], block);
                 Value::Many(slice.unwrap_or(&self.filled[index * width..][..len]))
             }
-            place => one(&self.ones, place),
+            Place::One(index) => Value::One(self.ones[index]),
+            Place::Register(_) => Value::Many(&[]),
         }
     }
 
     /// A result in the block that was computed last: one that an action computed.
     pub(super) fn computed(&self, index: usize, block: Block) -> &[f32] {
         match self.compiled.outputs[index] {
-            Place::Register(register) => &self.registers[register * self.width()..][..block.len()],
+            Place::Register(register) => {
+                &self.registers[register * (self.width() + GAP)..][..block.len()]
+            }
             _ => &[],
         }
     }
@@ -247,22 +259,26 @@ impl<'a> Values<'a> {
     }
 }
 
-/// A value that is the same everywhere. No program asks for another here: what such values are made of is such, too.
-fn one(ones: &[f32], place: Place) -> Value<'_> {
-    match place {
-        Place::One(index) => Value::One(ones[index]),
-        Place::Row(_) | Place::Column(_) | Place::Register(_) | Place::Argument(_) => {
-            unreachable!("a value that changes less than what it is made of")
-        }
-    }
+/// What a value that changes less than from element to element is made of.
+#[derive(Clone, Copy)]
+struct Alone<'a> {
+    ones: &'a [f32],
+    rows: Rows<'a>,
+    columns: (&'a [f32], usize),
 }
 
-fn apply<'v>(
-    instructions: Instructions,
-    action: &Action,
-    find: impl Fn(Place) -> Value<'v>,
-    out: &mut [f32],
-) {
-    let arguments = action.arguments.map(find);
-    instructions.run(Apply { operation: action.operation, arguments, out });
+impl Alone<'_> {
+    fn run(self, action: &Action, instructions: Instructions, to: &mut [f32]) {
+        let Self { ones, rows, columns } = self;
+        instructions.run(Actions {
+            actions: &[Action { out: 0, ..*action }],
+            len: to.len(),
+            ones,
+            rows,
+            columns,
+            arguments: &[],
+            registers: (&mut [], 0),
+            to: Some(to),
+        });
+    }
 }

@@ -45,8 +45,14 @@ pub(super) enum Operation {
     Unary(Unary),
     Binary(Binary),
     Select(Compare),
+    Join(Join),
     /// What it takes.
     Copy,
+}
+
+/// What is done to a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Join {
     /// a b + c, rounded twice.
     MulAdd,
     /// a b − c
@@ -87,6 +93,8 @@ pub struct Compiled {
     pub(super) arguments: Vec<Source>,
     /// Computed for each element.
     pub(super) actions: Vec<Action>,
+    /// Those of `rows` that actions or results take.
+    pub(super) spread: Vec<usize>,
     /// Registers that the actions need.
     pub(super) registers: usize,
     /// Where results are.
@@ -151,6 +159,7 @@ impl Compiled {
         if made.outputs.len() > 1 {
             made.copy_what_is_not_computed();
         }
+        made.spread = made.rows_taken();
         made
     }
 
@@ -164,6 +173,13 @@ impl Compiled {
                 *output = Place::Register(out);
             }
         }
+    }
+
+    /// Values of rows that are wanted along a row's elements, and not only for others of their kind.
+    fn rows_taken(&self) -> Vec<usize> {
+        let read = self.actions.iter().flat_map(|action| action.arguments);
+        let places: Vec<_> = read.chain(self.outputs.iter().copied()).collect();
+        (0..self.rows.len()).filter(|&row| places.contains(&Place::Row(row))).collect()
     }
 
     /// What a run over an element costs, in simple operations; about a quarter of a nanosecond each.
@@ -180,7 +196,7 @@ impl Compiled {
 
     fn action(&self, program: &Program, joined: &[Joined], places: &[Place], at: usize) -> Action {
         let operation = match (joined[at], program.instructions()[at]) {
-            (Joined::Into(operation, _), _) => operation,
+            (Joined::Into(join, _), _) => Operation::Join(join),
             (_, Instruction::Unary(function, _)) => Operation::Unary(function),
             (_, Instruction::Select(compare, _)) => Operation::Select(compare),
             (_, Instruction::Binary(function, ..)) => Operation::Binary(function),
@@ -224,7 +240,7 @@ fn extents(
 enum Joined {
     Alone,
     /// It does the product that it takes, too: its operands are those of the product and its other one.
-    Into(Operation, [usize; 3]),
+    Into(Join, [usize; 3]),
     /// The one that takes it does it.
     Away,
 }
@@ -251,15 +267,15 @@ fn joined(program: &Program, extents: &[Extent]) -> Vec<Joined> {
             }
             _ => None,
         };
-        let (operation, (away, [x, y]), other) = match (function, product(a), product(b)) {
-            (Binary::Add, Some(found), _) => (Operation::MulAdd, found, b),
-            (Binary::Add, None, Some(found)) => (Operation::MulAdd, found, a),
-            (Binary::Sub, Some(found), _) => (Operation::MulSub, found, b),
-            (Binary::Sub, None, Some(found)) => (Operation::SubMul, found, a),
+        let (join, (away, [x, y]), other) = match (function, product(a), product(b)) {
+            (Binary::Add, Some(found), _) => (Join::MulAdd, found, b),
+            (Binary::Add, None, Some(found)) => (Join::MulAdd, found, a),
+            (Binary::Sub, Some(found), _) => (Join::MulSub, found, b),
+            (Binary::Sub, None, Some(found)) => (Join::SubMul, found, a),
             _ => continue,
         };
         joined[away] = Joined::Away;
-        joined[at] = Joined::Into(operation, [x, y, usize::from(other)]);
+        joined[at] = Joined::Into(join, [x, y, usize::from(other)]);
     }
     joined
 }
@@ -319,9 +335,9 @@ mod tests {
         let operations = |expr: Expr| -> Vec<_> {
             compiled(&expr, all).actions.iter().map(|action| action.operation).collect()
         };
-        assert_eq!(operations(&x * &y + &z), [Operation::MulAdd]);
-        assert_eq!(operations(&x * &y - &z), [Operation::MulSub]);
-        assert_eq!(operations(&z - &x * &y), [Operation::SubMul]);
+        assert_eq!(operations(&x * &y + &z), [Operation::Join(Join::MulAdd)]);
+        assert_eq!(operations(&x * &y - &z), [Operation::Join(Join::MulSub)]);
+        assert_eq!(operations(&z - &x * &y), [Operation::Join(Join::SubMul)]);
         // One that is taken twice is computed once.
         let product = &x * &y;
         let (multiply, add) = (Operation::Binary(Binary::Mul), Operation::Binary(Binary::Add));

@@ -10,6 +10,7 @@ mod compiled;
 mod elementwise;
 mod functions;
 mod instructions;
+mod losses;
 mod map;
 mod moves;
 mod passes;
@@ -26,21 +27,28 @@ pub use functions::Single;
 pub use instructions::Instructions;
 
 use super::engine::Engine;
-use super::kernels::{Adam, Product, Sgd};
+use super::kernels::{self, Adam, Product, Sgd};
+use super::loss::{self, Extra, Goal};
 use super::map::{Mapped, Over, rate_in};
-use super::update::Updated;
+use super::update::{INVERSE, Updated};
+use crate::expr::Program;
+use crate::graph::SHARE;
 use crate::model::Activation;
-use crate::plan::{Dropout, Kernel, StepRow};
+use crate::plan::{BLOCK, Dropout, FACTORS, Kernel, LossForm, StepRow};
 use crate::random::key;
 
 use apply::Sum;
 use elementwise::in_parts;
+use losses::{LossMap, in_rows};
 use map::MapPart;
 use moves::Moves;
 use pool::{Pool, both};
 use product::{Factor, Finish, Part};
 use tile::{ROWS, TERMS};
 use update::{AdamPart, SgdPart};
+
+/// What a class costs in a loss, as formulas count: mostly its exponential.
+const CLASS: usize = 24;
 
 /// The kernels in f32.
 #[derive(Debug)]
@@ -264,6 +272,70 @@ impl Engine<f32> for Vector {
     ) {
         let part = passes::MsePart::new(prediction, target, (row_loss, d), n, step);
         part.divide(self.instructions, &self.pool);
+    }
+
+    fn loss_cross_entropy(
+        &self,
+        logits: &[f32],
+        labels: &[u32],
+        outs: (&mut [f32], &mut [f32]),
+        n: usize,
+        step: &StepRow,
+    ) {
+        in_rows(&self.pool, CLASS, outs, &|first, row_loss, d| {
+            kernels::rows_of_cross_entropy(logits, labels, (first, row_loss, d), n, step);
+        });
+    }
+
+    fn loss_map(
+        &self,
+        (form, _, compiled): (&LossForm, &Program, &Compiled),
+        (prediction, target): (&[f32], &[f32]),
+        extra: Extra<'_, f32>,
+        outs: (&mut [f32], &mut [f32]),
+        step: &StepRow,
+    ) {
+        let batch = outs.0.len();
+        let loss = LossMap { form, compiled, prediction, target, extra, step, batch };
+        in_rows(&self.pool, compiled.cost(), outs, &|first, row_loss, d| {
+            loss.run(first, row_loss, d, self.instructions);
+        });
+    }
+
+    fn loss_classes(
+        &self,
+        form: &LossForm,
+        from: (&[f32], Goal<'_, f32>),
+        extra: Extra<'_, f32>,
+        outs: (&mut [f32], &mut [f32]),
+        step: &StepRow,
+    ) {
+        in_rows(&self.pool, CLASS, outs, &|first, row_loss, d| {
+            loss::rows_of_classes(form, from, extra, (first, row_loss, d), step);
+        });
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a share in single precision")]
+    fn square_sums(
+        &self,
+        x: &[f32],
+        (gathered, scaling, table): (Option<&[f32]>, Option<&[f32]>, Option<&[f32]>),
+        sums: &mut [f32],
+        step: &StepRow,
+    ) {
+        let share = gathered.map_or(1.0, |_| step.scalars[SHARE] as f32);
+        let scale = share * scaling.map_or(1.0, |scaling| scaling[INVERSE]);
+        in_parts(&self.pool, (2 * BLOCK, 1), sums, &|first, sums| {
+            let part = first * BLOCK..(first + sums.len()) * BLOCK;
+            let gathered = gathered.map(|gathered| &gathered[part.clone()]);
+            self.instructions.run(passes::SquareSums { x: &x[part], gathered, scale, sums });
+            let Some(table) = table else { return };
+            for (block, sum) in (first..).zip(sums) {
+                if table[(1 + block) * FACTORS] == 0.0 {
+                    *sum = 0.0;
+                }
+            }
+        });
     }
 
     fn update(&self, updated: Updated<'_, f32>) {

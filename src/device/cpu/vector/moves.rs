@@ -1,8 +1,12 @@
 //! Updates by expressions over the arenas, in parts that threads share.
 //!
 //! In: arenas, the table of factors, a pass's expressions. Out: changed arenas.
+//!
+//! The arenas are gone through as matrices whose rows are the elements that share factors.
 
-use super::blocks::{BLOCK, Block, Inputs, Values};
+use std::ops::Range;
+
+use super::blocks::{Block, Inputs, Values};
 use super::compiled::{Compiled, Extent, Source};
 use super::instructions::Instructions;
 use super::map::{one_of, shared};
@@ -12,9 +16,6 @@ use crate::expr::Program;
 use crate::graph::{Input, PassKind};
 use crate::plan::{BLOCK as FACTORED, FACTORS, Update};
 
-// A block is of whole ones that share factors.
-const _: () = assert!(BLOCK.is_multiple_of(FACTORED));
-
 impl Compiled {
     /// An update's expressions made ready.
     pub(in crate::device::cpu) fn of_update(program: &Program, update: &Update) -> Self {
@@ -23,6 +24,7 @@ impl Compiled {
             Input::Rate | Input::Decay | Input::Trust | Input::Matrix if !update.table => {
                 Extent::One
             }
+            Input::Rate | Input::Decay | Input::Trust | Input::Matrix => Extent::Rows,
             _ => Extent::Both,
         };
         Self::new(program, input, |_| Extent::One)
@@ -57,29 +59,30 @@ impl Inputs for Updated<'_, f32> {
         }
     }
 
-    fn rows(&self, _source: Source, _first: usize, _to: &mut [f32]) {}
-
-    fn columns(&self, _source: Source, _first: usize, _to: &mut [f32]) {}
-
-    fn slice(&self, source: Source, block: Block) -> Option<&[f32]> {
-        let Source::Input(index) = source else { return None };
-        self.arena(Input::of(index))?.get(block.column..block.column + block.columns)
-    }
-
-    fn fill(&self, source: Source, block: Block, to: &mut [f32]) {
+    fn rows(&self, source: Source, first: usize, to: &mut [f32]) {
         let Source::Input(index) = source else { return };
         let factor = match Input::of(index) {
             Input::Rate => 0,
             Input::Decay => 1,
             Input::Trust => 2,
-            Input::Matrix => 3,
-            // An arena that there is none of.
-            _ => return to.fill(0.0),
+            _ => 3,
         };
-        let rows = (1 + self.first + block.column / FACTORED)..;
-        for (row, to) in rows.zip(to.chunks_mut(FACTORED)) {
-            to.fill(self.table.get(row * FACTORS + factor).copied().unwrap_or(1.0));
+        for (row, to) in (1 + self.first + first..).zip(to) {
+            *to = self.table.get(row * FACTORS + factor).copied().unwrap_or(1.0);
         }
+    }
+
+    fn columns(&self, _source: Source, _first: usize, _to: &mut [f32]) {}
+
+    fn slice(&self, source: Source, block: Block) -> Option<&[f32]> {
+        let Source::Input(index) = source else { return None };
+        let start = block.row * FACTORED;
+        self.arena(Input::of(index))?.get(start..start + block.len())
+    }
+
+    fn fill(&self, _source: Source, _block: Block, to: &mut [f32]) {
+        // An arena that there is none of.
+        to.fill(0.0);
     }
 }
 
@@ -101,48 +104,62 @@ impl Moves<'_> {
 
     fn run(self, instructions: Instructions) {
         let Self(mut arenas) = self;
-        let (update, apply) = (arenas.update, arenas.step.apply);
-        if update.scaled && arenas.scaling[OVERFLOW] != 0.0 {
+        if arenas.update.scaled && arenas.scaling[OVERFLOW] != 0.0 {
             // What was gathered before goes with it.
             arenas.gathered.fill(0.0);
             return;
         }
         let len = arenas.weight.len();
-        let compiled = arenas.compiled;
-        let mut values = Values::new(compiled, &arenas, instructions, ((0, 0), (1, len)), false);
-        for column in (0..len).step_by(BLOCK) {
-            let block = Block { row: 0, rows: 1, column, columns: BLOCK.min(len - column) };
-            values.run(&arenas, block, None);
-            let part = column..column + block.columns;
-            let mut results =
-                (0..compiled.outputs.len()).map(|index| values.computed(index, block));
-            if !apply {
-                if let (true, Some(sum)) = (update.gathers, results.next_back()) {
-                    arenas.gathered[part].copy_from_slice(sum);
-                }
-                continue;
+        let whole = len / FACTORED;
+        go_through(&mut arenas, 0..whole, FACTORED, instructions);
+        if len > whole * FACTORED {
+            go_through(&mut arenas, whole..whole + 1, len - whole * FACTORED, instructions);
+        }
+    }
+}
+
+/// Moves some rows, which are what shares factors.
+fn go_through(
+    arenas: &mut Updated<'_, f32>,
+    rows: Range<usize>,
+    columns: usize,
+    instructions: Instructions,
+) {
+    let (update, compiled) = (arenas.update, arenas.compiled);
+    let region = ((rows.start, 0), (rows.len(), columns));
+    let mut values = Values::new(compiled, arenas, instructions, region, true);
+    let group = values.group();
+    for row in rows.clone().step_by(group) {
+        let block = Block { row, rows: group.min(rows.end - row), column: 0, columns };
+        values.run(arenas, block, None);
+        let part = row * FACTORED..row * FACTORED + block.len();
+        let mut results = (0..compiled.outputs.len()).map(|index| values.computed(index, block));
+        if !arenas.step.apply {
+            if let (true, Some(sum)) = (update.gathers, results.next_back()) {
+                arenas.gathered[part].copy_from_slice(sum);
             }
-            let mut put = |to: &mut [f32]| {
-                if let Some(values) = results.next() {
-                    to[part.clone()].copy_from_slice(values);
-                }
-            };
-            if update.pass != PassKind::First {
-                put(arenas.weight);
+            continue;
+        }
+        let mut put = |to: &mut [f32]| {
+            if let Some(values) = results.next() {
+                to[part.clone()].copy_from_slice(values);
             }
-            if update.pass != PassKind::Second {
-                let states = arenas.states.iter_mut().take(update.states.into());
-                states.for_each(|state| put(state));
-            }
-            if update.averages {
-                put(arenas.average);
-            }
-            if update.gathers {
-                arenas.gathered[part.clone()].fill(0.0);
-            }
-            if update.writes_half() {
-                arenas.half[part.clone()].copy_from_slice(&arenas.weight[part]);
-            }
+        };
+        if update.pass != PassKind::First {
+            put(arenas.weight);
+        }
+        if update.pass != PassKind::Second {
+            let states = arenas.states.iter_mut().take(update.states.into());
+            states.for_each(|state| put(state));
+        }
+        if update.averages {
+            put(arenas.average);
+        }
+        if update.gathers {
+            arenas.gathered[part.clone()].fill(0.0);
+        }
+        if update.writes_half() {
+            arenas.half[part.clone()].copy_from_slice(&arenas.weight[part]);
         }
     }
 }

@@ -1,11 +1,11 @@
-//! The sums of rows and the squared error: loops that the compiler makes vectors of.
+//! The sums of rows and of squares, and the squared error: loops that the compiler makes vectors of.
 //!
 //! In: slices. Out: what `cpu::kernels` says.
 //! Absent on purpose: products, updates, functions of one number.
 
 use super::instructions::{Instructions, Work};
 use super::pool::{Pool, both};
-use crate::plan::StepRow;
+use crate::plan::{BLOCK, StepRow};
 
 /// Elements below which a thread is not worth its while: about 10 µs where memory is what takes the time.
 pub(super) const WORTHWHILE: usize = 1 << 14;
@@ -125,4 +125,40 @@ fn squares(x: &[f32]) -> f32 {
     }
     let rest: f32 = rest.iter().fold(0.0, |sum, x| sum + x * x);
     sums.iter().fold(rest, |sum, x| sum + x)
+}
+
+/// sums\[i\] = Σ x² over the block i of an arena: see `cpu::update::square_sums`.
+pub(super) struct SquareSums<'a> {
+    pub(super) x: &'a [f32],
+    pub(super) gathered: Option<&'a [f32]>,
+    /// What x is multiplied by.
+    pub(super) scale: f32,
+    pub(super) sums: &'a mut [f32],
+}
+
+impl Work for SquareSums<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool, const LANES: usize>(self) {
+        let Self { x, gathered, scale, sums } = self;
+        // Arenas are of whole blocks.
+        let (blocks, _) = x.as_chunks::<BLOCK>();
+        let mut block_of = [0.0; BLOCK];
+        for (index, (sum, x)) in sums.iter_mut().zip(blocks).enumerate() {
+            match gathered.and_then(|it| it[index * BLOCK..].first_chunk::<BLOCK>()) {
+                Some(gathered) => {
+                    for lane in 0..BLOCK {
+                        block_of[lane] = gathered[lane] + scale * x[lane];
+                    }
+                }
+                None => {
+                    for lane in 0..BLOCK {
+                        block_of[lane] = scale * x[lane];
+                    }
+                }
+            }
+            *sum = squares(&block_of);
+        }
+    }
 }
