@@ -81,12 +81,17 @@ impl Work for Actions<'_> {
                 Operation::Select(compare) => {
                     choose::<FUSED>(compare, [find(a), find(b), find(c), find(d)], out);
                 }
-                Operation::Copy => match find(a) {
-                    Value::One(a) => out.fill(a),
-                    Value::Many(a) => out.copy_from_slice(a),
-                },
+                Operation::Copy => copy(find(a), out),
             }
         }
+    }
+}
+
+#[inline(always)]
+fn copy(value: Value<'_>, out: &mut [f32]) {
+    match value {
+        Value::One(value) => out.fill(value),
+        Value::Many(values) => out.copy_from_slice(values),
     }
 }
 
@@ -262,6 +267,9 @@ fn choose<const FUSED: bool>(compare: Compare, parts: [Value<'_>; 4], out: &mut 
                     of_one(out, a, |a| {
                         if Single::<FUSED>::compares(Compare::$name, a, b) { yes } else { no }
                     });
+                }
+                (Compare::$name, [Value::One(a), Value::One(b), yes, no]) => {
+                    copy(if Single::<FUSED>::compares(Compare::$name, a, b) { yes } else { no }, out);
                 }
                 (Compare::$name, _) => for (run, out) in out.chunks_mut(RUN).enumerate() {
                     let [a, b, yes, no] = parts.map(|value| run_of(value, run * RUN, out.len()));

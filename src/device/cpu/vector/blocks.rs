@@ -3,8 +3,8 @@
 //! In: a compiled program, and where its inputs lie. Out: its results in a block.
 //! Absent on purpose: what becomes of results, threads.
 
-use super::apply::{Actions, Rows, Value};
-use super::compiled::{Action, Compiled, Place, Source};
+use super::apply::{Actions, Rows};
+use super::compiled::{Action, Compiled, Source};
 use super::instructions::Instructions;
 
 /// Numbers of a block at most: enough that going from action to action costs little, few enough that what lies between
@@ -65,8 +65,6 @@ pub(super) struct Values<'a> {
     spread: Vec<f32>,
     filled: Vec<f32>,
     registers: Vec<f32>,
-    /// For a result that goes nowhere else.
-    result: Vec<f32>,
 }
 
 impl<'a> Values<'a> {
@@ -93,7 +91,6 @@ impl<'a> Values<'a> {
             spread: vec![0.0; if group > 1 { compiled.rows.len() * width } else { 0 }],
             filled: vec![0.0; compiled.arguments.len() * width],
             registers: vec![0.0; compiled.registers * (width + GAP)],
-            result: Vec::new(),
         };
         values.prepare(inputs);
         values
@@ -154,7 +151,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// Computes a block. The last action's result goes to `to` instead of a register, if that is given.
+    /// Computes a block. The last result goes to `to` instead of a register, if that is given.
     pub(super) fn run(&mut self, inputs: &impl Inputs, block: Block, to: Option<&mut [f32]>) {
         let (len, width) = (block.len(), self.width());
         for (at, &source) in self.compiled.arguments.iter().enumerate() {
@@ -162,10 +159,16 @@ impl<'a> Values<'a> {
                 inputs.fill(source, block, &mut self.filled[at * width..][..len]);
             }
         }
-        if self.group > 1 {
-            let rows = self.size.0;
+        // Often all rows of a block have the same values, as those of an arena that belong to one parameter.
+        let (first, rows) = (block.row - self.first.0, self.size.0);
+        let several = self.group > 1 && {
+            let of = |&at: &usize| &self.rows[at * rows + first..][..block.rows];
+            let differ = |values: &[f32]| values.iter().any(|value| *value != values[0]);
+            self.compiled.spread.iter().map(of).any(differ)
+        };
+        if several {
             for &at in &self.compiled.spread {
-                let values = &self.rows[at * rows + block.row - self.first.0..][..block.rows];
+                let values = &self.rows[at * rows + first..][..block.rows];
                 let to = &mut self.spread[at * width..][..len];
                 for (&value, to) in values.iter().zip(to.chunks_exact_mut(block.columns)) {
                     to.fill(value);
@@ -185,10 +188,10 @@ impl<'a> Values<'a> {
             many = sources.map(slice).collect();
             &many[..]
         };
-        let rows = if self.group > 1 {
+        let rows = if several {
             Rows::Several(&self.spread, width)
         } else {
-            Rows::One(self.rows.get(block.row - self.first.0..).unwrap_or(&[]), self.size.0)
+            Rows::One(self.rows.get(first..).unwrap_or(&[]), rows)
         };
         let columns = self.columns.get(block.column - self.first.1..).unwrap_or(&[]);
         self.instructions.run(Actions {
@@ -203,59 +206,15 @@ impl<'a> Values<'a> {
         });
     }
 
-    /// A value that no action computes.
-    fn value<'v>(&'v self, inputs: &'v impl Inputs, place: Place, block: Block) -> Value<'v> {
-        let (len, width) = (block.len(), self.width());
-        match place {
-            Place::Row(index) if self.group > 1 => {
-                Value::Many(&self.spread[index * width..][..len])
-            }
-            Place::Row(index) => {
-                Value::One(self.rows[index * self.size.0 + block.row - self.first.0])
-            }
-            Place::Column(index) => {
-                let start = index * self.size.1 * self.group + block.column - self.first.1;
-                Value::Many(&self.columns[start..][..len])
-            }
-            Place::Argument(index) => {
-                let slice = inputs.slice(self.compiled.arguments[index], block);
-                Value::Many(slice.unwrap_or(&self.filled[index * width..][..len]))
-            }
-            Place::One(index) => Value::One(self.ones[index]),
-            Place::Register(_) => Value::Many(&[]),
-        }
-    }
-
-    /// A result in the block that was computed last: one that an action computed.
+    /// A result in the block that was computed last.
     pub(super) fn computed(&self, index: usize, block: Block) -> &[f32] {
-        match self.compiled.outputs[index] {
-            Place::Register(register) => {
-                &self.registers[register * (self.width() + GAP)..][..block.len()]
-            }
-            _ => &[],
-        }
+        &self.registers[self.compiled.outputs[index] * (self.width() + GAP)..][..block.len()]
     }
 
     /// Computes a block of a program with one result.
     pub(super) fn result(&mut self, inputs: &impl Inputs, block: Block) -> &[f32] {
-        let mut result = std::mem::take(&mut self.result);
-        result.resize(self.width(), 0.0);
-        self.result_to(inputs, block, &mut result[..block.len()]);
-        self.result = result;
-        &self.result[..block.len()]
-    }
-
-    /// The same, put there.
-    pub(super) fn result_to(&mut self, inputs: &impl Inputs, block: Block, to: &mut [f32]) {
-        let place = self.compiled.outputs[0];
-        let computed = matches!(place, Place::Register(_));
-        self.run(inputs, block, computed.then_some(&mut *to));
-        if !computed {
-            match self.value(inputs, place, block) {
-                Value::One(value) => to.fill(value),
-                Value::Many(values) => to.copy_from_slice(values),
-            }
-        }
+        self.run(inputs, block, None);
+        self.computed(0, block)
     }
 }
 

@@ -93,12 +93,12 @@ pub struct Compiled {
     pub(super) arguments: Vec<Source>,
     /// Computed for each element.
     pub(super) actions: Vec<Action>,
-    /// Those of `rows` that actions or results take.
+    /// Those of `rows` that actions take.
     pub(super) spread: Vec<usize>,
     /// Registers that the actions need.
     pub(super) registers: usize,
-    /// Where results are.
-    pub(super) outputs: Vec<Place>,
+    /// The registers of results.
+    pub(super) outputs: Vec<usize>,
 }
 
 impl Compiled {
@@ -155,30 +155,30 @@ impl Compiled {
             };
             places.push(place);
         }
-        made.outputs = program.outputs().iter().map(|&at| places[usize::from(at)]).collect();
-        if made.outputs.len() > 1 {
-            made.copy_what_is_not_computed();
-        }
+        made.outputs =
+            program.outputs().iter().map(|&at| made.register(places[usize::from(at)])).collect();
         made.spread = made.rows_taken();
         made
     }
 
-    /// Several results are written after all of them are known: one may be what another overwrites.
-    fn copy_what_is_not_computed(&mut self) {
-        for output in &mut self.outputs {
-            if !matches!(output, Place::Register(_)) {
-                let (arguments, out) = ([*output; 4], self.registers);
-                self.actions.push(Action { operation: Operation::Copy, arguments, out });
-                self.registers += 1;
-                *output = Place::Register(out);
-            }
+    /// The register of a result, which is copied there if nothing computes it: results are written when all of them are
+    /// known, and one may be what another overwrites.
+    fn register(&mut self, place: Place) -> usize {
+        if let Place::Register(register) = place {
+            return register;
         }
+        self.actions.push(Action {
+            operation: Operation::Copy,
+            arguments: [place; 4],
+            out: self.registers,
+        });
+        self.registers += 1;
+        self.registers - 1
     }
 
-    /// Values of rows that are wanted along a row's elements, and not only for others of their kind.
+    /// Values of rows that are taken by actions, and not only by others of their kind.
     fn rows_taken(&self) -> Vec<usize> {
-        let read = self.actions.iter().flat_map(|action| action.arguments);
-        let places: Vec<_> = read.chain(self.outputs.iter().copied()).collect();
+        let places: Vec<_> = self.actions.iter().flat_map(|action| action.arguments).collect();
         (0..self.rows.len()).filter(|&row| places.contains(&Place::Row(row))).collect()
     }
 

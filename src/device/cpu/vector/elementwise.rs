@@ -59,7 +59,7 @@ pub(super) fn activate(act: Activation, values: &mut [f32], instructions: Instru
     for values in values.chunks_mut(BLOCK) {
         let x = &mut x[..values.len()];
         x.copy_from_slice(values);
-        program.result_to(&Argument(x), row(x.len()), values);
+        program.run(&Argument(x), row(x.len()), Some(values));
     }
 }
 

@@ -262,7 +262,7 @@ impl<'a> MapPart<'a> {
                 match over {
                     Over::Nothing => {
                         let to = &mut out[row * columns + column..][..block.len()];
-                        values.result_to(&operands, block, to);
+                        values.run(&operands, block, Some(to));
                     }
                     Over::Rows => {
                         for values in values.result(&operands, block).chunks_exact(width) {
