@@ -6,7 +6,7 @@ use super::engine::Engine;
 use super::kernels::{self, Adam, Product, Sgd};
 use super::loss::{Extra, Goal};
 use super::map::{Mapped, Over};
-use super::update::{Updated, clip_norm, trust_ratios};
+use super::update::{Squared, Updated, clip_norm, trust_ratios};
 use super::vector::{Instructions, Vector};
 use super::{Compiled, Real};
 use crate::device::{Device, DeviceInfo, Values, half, memory};
@@ -420,7 +420,8 @@ impl Ready {
                 let mut reads = [b, c, d].into_iter();
                 let mut read = |there: bool| if there { reads.next() } else { None };
                 let (gathered, scaling) = (read(gathers), read(scaled));
-                engine.square_sums(a, (gathered, scaling, read(gradient)), out, step);
+                let of = Squared { x: a, gathered, scaling, table: read(gradient) };
+                engine.square_sums(of, out, step);
             }
             Kernel::ClipNorm { max } => clip_norm(a, out, max),
             Kernel::TrustRatios => trust_ratios(a, b, table, out),

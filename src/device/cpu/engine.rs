@@ -6,7 +6,7 @@
 use super::kernels::{self, Adam, Product, Sgd};
 use super::loss::{self, Extra, Goal};
 use super::map::{Mapped, Over};
-use super::update::{Updated, square_sums};
+use super::update::{Squared, Updated, square_sums};
 use super::{Compiled, Real};
 use crate::expr::Program;
 use crate::model::Activation;
@@ -152,15 +152,8 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     }
 
     /// See [`square_sums`].
-    fn square_sums(
-        &self,
-        x: &[T],
-        under: (Option<&[T]>, Option<&[T]>, Option<&[T]>),
-        sums: &mut [T],
-        step: &StepRow,
-    ) {
-        let (gathered, scaling, table) = under;
-        square_sums(x, gathered, scaling, table, sums, step);
+    fn square_sums(&self, of: Squared<'_, T>, sums: &mut [T], step: &StepRow) {
+        square_sums(of, sums, step);
     }
 
     /// See [`kernels::update_sgd`].

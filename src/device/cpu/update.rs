@@ -176,16 +176,23 @@ pub(super) const INVERSE: usize = 1;
 pub(super) const OVERFLOW: usize = 3;
 const _: () = assert!(Scaling::LEN == 5);
 
+/// What squares are summed of.
+#[derive(Clone, Copy, Debug)]
+pub struct Squared<'a, T> {
+    /// An arena.
+    pub x: &'a [T],
+    /// Of gradients, those that were gathered before.
+    pub gathered: Option<&'a [T]>,
+    /// The slot of the loss scale that they bear.
+    pub scaling: Option<&'a [T]>,
+    /// The table of factors.
+    pub table: Option<&'a [T]>,
+}
+
 /// sums\[block\] = Σ x² over a block of the arena. Of gradients x = gathered + share · g without the loss scale, and 0
 /// where the rate's factor is 0.
-pub fn square_sums<T: Real>(
-    x: &[T],
-    gathered: Option<&[T]>,
-    scaling: Option<&[T]>,
-    table: Option<&[T]>,
-    sums: &mut [T],
-    step: &StepRow,
-) {
+pub fn square_sums<T: Real>(of: Squared<'_, T>, sums: &mut [T], step: &StepRow) {
+    let Squared { x, gathered, scaling, table } = of;
     let share = gathered.map_or(T::one(), |_| T::of(step.scalars[crate::graph::SHARE]));
     let scale = share * scaling.map_or(T::one(), |scaling| scaling[INVERSE]);
     for (block, (sum, x)) in sums.iter_mut().zip(x.chunks(BLOCK)).enumerate() {

@@ -249,8 +249,8 @@ enum Joined {
 fn joined(program: &Program, extents: &[Extent]) -> Vec<Joined> {
     let instructions = program.instructions();
     let mut uses = vec![0_usize; instructions.len()];
-    for at in 0..instructions.len() {
-        plain_operands(&instructions[at]).iter().for_each(|&read| uses[read] += 1);
+    for instruction in instructions {
+        plain_operands(instruction).iter().for_each(|&read| uses[read] += 1);
     }
     program.outputs().iter().for_each(|&at| uses[usize::from(at)] += 1);
     let mut joined = vec![Joined::Alone; instructions.len()];

@@ -286,3 +286,78 @@ impl<'a> MapPart<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::cpu::Instructions;
+    use crate::expr::{Double, Expr};
+    use crate::plan::Operand;
+
+    const OVERS: [Over; 4] = [Over::Nothing, Over::Rows, Over::Columns, Over::Largest];
+
+    /// A formula with operands of all kinds, and their lengths for so many rows.
+    fn formula(columns: usize, rows: usize) -> (Formula, Vec<usize>) {
+        let [x, moved, column, row, one] = [0, 1, 2, 3, 4].map(Expr::input);
+        let keep = Expr::quantity(Quantity::Keep(3, Number(0.25)));
+        let counts = Expr::quantity(Quantity::Counts);
+        let f = (&x - &row * counts) * (&column + 1.5).sqrt() * keep
+            + moved.if_less(&one, &(&row * 0.5), &(&moved * &x).tanh()) / (column * &row).exp();
+        let wide = Operand { along: Along::Both, shift: -3, width: columns + 5 };
+        let operands = vec![
+            Operand::new(Along::Both, columns),
+            wide,
+            Operand::new(Along::Columns, columns),
+            Operand::new(Along::Rows, columns),
+            Operand::new(Along::Nothing, columns),
+        ];
+        let lengths = vec![rows * columns, rows * wide.width, columns, rows, 1];
+        (Formula::new(&f, operands, columns), lengths)
+    }
+
+    fn values(len: usize, stream: u32) -> Vec<f32> {
+        let of = |at| crate::random::unit_at(stream, at) - 0.25;
+        (0..u32::try_from(len).unwrap()).map(of).collect()
+    }
+
+    #[test]
+    fn blocks_of_any_sizes_compute_what_the_reference_does() {
+        // Rows narrower than a block, as wide, and wider; some rows do not count.
+        for (rows, columns) in [(1, 1), (7, 1), (9, 10), (5, 64), (33, 100), (3, 256), (4, 700)] {
+            let (formula, lengths) = formula(columns, rows);
+            let compiled = Compiled::of(&formula);
+            let step = StepRow { rows: rows as u32 - 1, step: 5, seed: 9, ..StepRow::default() };
+            let floats: Vec<_> = (1..).zip(&lengths).map(|(i, &len)| values(len, i)).collect();
+            let doubles: Vec<Vec<f64>> =
+                floats.iter().map(|it| it.iter().map(|&x| x.into()).collect()).collect();
+            for over in OVERS {
+                let len = match over {
+                    Over::Nothing => rows * columns,
+                    Over::Rows => columns,
+                    Over::Columns | Over::Largest => rows,
+                };
+                let operands = std::array::from_fn(|i| doubles.get(i).map_or(&[][..], |it| it));
+                let (formula, compiled) = (&formula, &compiled);
+                let mut want = vec![0.0; len];
+                Mapped { formula, compiled, operands, rows, step }.run::<Double>(over, &mut want);
+                let operands = std::array::from_fn(|i| floats.get(i).map_or(&[][..], |it| it));
+                let mapped = Mapped { formula, compiled, operands, rows, step };
+                let mut got = vec![f32::NAN; len];
+                MapPart::new(mapped, over, &mut got).run(Instructions::widest());
+                let limit = 1e-5 * if over == Over::Rows { rows } else { columns.max(8) } as f64;
+                for (at, (got, want)) in got.iter().zip(&want).enumerate() {
+                    let close = (f64::from(*got) - want).abs() <= limit;
+                    assert!(close, "{over:?} of {rows}x{columns} at {at}: {got} {want}");
+                }
+                let by_columns = over == Over::Rows;
+                if (by_columns && columns > NARROW) || (!by_columns && rows > 1) {
+                    let mut halves = vec![f32::NAN; len];
+                    let (one, other) = MapPart::new(mapped, over, &mut halves).split(by_columns);
+                    one.run(Instructions::widest());
+                    other.run(Instructions::widest());
+                    assert_eq!(got, halves, "{over:?} of {rows}x{columns}");
+                }
+            }
+        }
+    }
+}

@@ -30,7 +30,7 @@ use super::engine::Engine;
 use super::kernels::{self, Adam, Product, Sgd};
 use super::loss::{self, Extra, Goal};
 use super::map::{Mapped, Over, rate_in};
-use super::update::{INVERSE, Updated};
+use super::update::{INVERSE, Squared, Updated};
 use crate::expr::Program;
 use crate::graph::SHARE;
 use crate::model::Activation;
@@ -316,13 +316,8 @@ impl Engine<f32> for Vector {
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a share in single precision")]
-    fn square_sums(
-        &self,
-        x: &[f32],
-        (gathered, scaling, table): (Option<&[f32]>, Option<&[f32]>, Option<&[f32]>),
-        sums: &mut [f32],
-        step: &StepRow,
-    ) {
+    fn square_sums(&self, of: Squared<'_, f32>, sums: &mut [f32], step: &StepRow) {
+        let Squared { x, gathered, scaling, table } = of;
         let share = gathered.map_or(1.0, |_| step.scalars[SHARE] as f32);
         let scale = share * scaling.map_or(1.0, |scaling| scaling[INVERSE]);
         in_parts(&self.pool, (2 * BLOCK, 1), sums, &|first, sums| {
