@@ -918,6 +918,32 @@ fn weights_can_be_the_start() {
 }
 
 #[test]
+fn a_run_can_be_used_with_other_weights() {
+    let place = Place::new();
+    let train = ["train", "classes.csv", "--target", "kind", "--epochs", "1", "--hidden"];
+    for (width, seed, run) in [("8", "1", "a"), ("8", "2", "b"), ("9", "2", "c")] {
+        place.ok(&[&train[..], &[width, "--seed", seed, "--valid", "0", "--out", run]].concat());
+    }
+    let weights = |run: &str| format!("{run}/model.safetensors");
+    let (of_b, of_c) = (weights("b"), weights("c"));
+    for command in [&["predict", "a", "classes.csv"][..], &["evaluate", "a", "classes.csv"]] {
+        let own = place.ok(command);
+        let others = place.ok(&[command, &["--weights", &of_b]].concat());
+        // All rows are those of training in both runs, so that scaling is the same.
+        assert_eq!(others, place.ok(&[&[command[0], "b"], &command[2..]].concat()));
+        assert_ne!(others, own);
+        let words = ["c/model.safetensors", "`0.weight` has the shape [9, 2]", "needs [8, 2]"];
+        place.refused(1, &[command, &["--weights", &of_c]].concat(), &words);
+    }
+    for (command, option) in
+        [(&["predict", "a", "classes.csv"][..], "--out"), (&["export", "a"], "--onnx")]
+    {
+        let onto = [command, &[option, &of_b, "--weights", &of_b, "--force"]].concat();
+        place.refused(2, &onto, &[option, "is what this command reads"]);
+    }
+}
+
+#[test]
 fn divergence_keeps_the_last_good_epoch_or_nothing() {
     let place = Place::new();
     place.refused(

@@ -326,11 +326,13 @@ fn unusual_stacks() {
 }
 
 /// Networks of every kind of layer, as texts. A bias in front of a batch norm would change nothing.
-const LAYERS: [(&str, &str); 18] = [
+const LAYERS: [(&str, &str); 20] = [
     ("NTK parametrisation", "dense(4, ntk=true), tanh, dense(3, ntk=true, bias=false)"),
     ("batch norm", "dense(4, bias=false), batch_norm, tanh, dense(3)"),
     ("batch norm first", "batch_norm(affine=false), dense(4), silu, dense(3)"),
     ("batch norm last", "dense(4), tanh, dense(3, bias=false), batch_norm(eps=0.01)"),
+    ("batch norm after a vector", "scale(bias=false), batch_norm, dense(4), tanh, dense(3)"),
+    ("batch norm beside itself", "dense(4, bias=false), residual(batch_norm, silu), dense(3)"),
     ("layer norm", "dense(4), layer_norm, silu, dense(3), layer_norm(affine=false, eps=0.1)"),
     ("RMS norm", "dense(4), rms_norm, tanh, dense(3), rms_norm(affine=false)"),
     ("residual", "dense(4), residual(dense(6), silu, dense(4)), tanh, residual(tanh), dense(3)"),

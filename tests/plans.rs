@@ -509,3 +509,43 @@ fn biases_activations_and_dropout_cost_no_dispatch() {
         assert_eq!(kernels(&thinned), kernels(&bare), "{act} with dropout");
     }
 }
+
+/// The plan of a network given as text.
+fn plan_of(text: &str) -> Plan {
+    let sizes = Sizes { batch: 8, train_rows: 20, eval_batch: 4, eval_rows: 9 };
+    plan(&text.parse().unwrap(), 4, Loss::Mse, SGD, sizes)
+}
+
+#[test]
+fn norms_take_few_dispatches() {
+    let count = |layer: &str| {
+        let text = format!("dense(5, bias=false), {layer}relu, dense(3)");
+        plan_of(&text).steps(Phase::Train).len()
+    };
+    // Mean, variance, result, and the activation that else went into the product; its gradient, the sums, the gradient; what keeps
+    // statistics.
+    for (layer, most) in
+        [("batch_norm, ", 10), ("batch_norm(affine=false), ", 10), ("layer_norm, ", 10)]
+    {
+        let more = count(layer) - count("");
+        assert!(
+            more <= most,
+            "{layer}{more} dispatches\n{}",
+            plan_of(&format!("dense(5), {layer}relu, dense(3)"))
+        );
+    }
+}
+
+#[test]
+fn plans_of_all_layers_hold() {
+    for text in [
+        "scale(bias=false), batch_norm, dense(3)",
+        "dense(5), residual(batch_norm, silu), batch_norm(affine=false), tanh, dense(3)",
+        "dense(6), layer_norm, relu, dropout(0.2), swiglu, residual(rms_norm, dense(3)), dense(3)",
+        "branches((batch_norm), (layer_norm(affine=false), gelu), (fourier(2), scale)), softmax, dense(3)",
+        "embedding(1=5x2), prelu, custom(x + x1 * x, 1), geglu(4), log_softmax, dense(3)",
+    ] {
+        let plan = plan_of(text);
+        check(&plan).unwrap_or_else(|error| panic!("{text}: {error}\n{plan}"));
+    }
+}

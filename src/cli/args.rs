@@ -398,6 +398,9 @@ pub struct EvaluateArgs {
     pub run: PathBuf,
     /// CSV file with the columns of the training table, the target among them
     pub table: PathBuf,
+    /// Weights of this safetensors file in place of the run's, under PyTorch's names
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
     /// auto, gpu, software, cpu, or part of an adapter's name
     #[arg(long, default_value = "auto")]
     pub device: String,
@@ -416,6 +419,9 @@ pub struct PredictArgs {
     pub run: PathBuf,
     /// CSV file with the feature columns of the training table
     pub table: PathBuf,
+    /// Weights of this safetensors file in place of the run's, under PyTorch's names
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
     /// File for the table with the predictions [default: stdout]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -438,6 +444,9 @@ pub struct PredictArgs {
 pub struct ExportArgs {
     /// Run folder, or a model.safetensors
     pub run: PathBuf,
+    /// Weights of this safetensors file in place of the run's, under PyTorch's names
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
     /// ONNX file to write
     #[arg(long, value_name = "FILE")]
     pub onnx: PathBuf,

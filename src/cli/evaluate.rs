@@ -71,7 +71,7 @@ impl<'a> Evaluated<'a> {
 pub(super) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     let kind = args.device.parse()?;
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
-    let trained = open_run(&args.run, &mut console)?;
+    let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
     let data = Dataset::from_csv_like(&args.table, &trained.preparation.schema)?;
     check_dataset(trained.model.tables(), &data, "")?;
     let mut predictor = Predictor::new(&trained, &kind, data.rows())?;

@@ -1,5 +1,7 @@
 //! `wgrad export`: a run's network as a file for other programs.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::Exit;
@@ -20,9 +22,11 @@ struct Exported {
 }
 
 pub(super) fn export(args: &ExportArgs) -> Result<Exit> {
-    check_out("--onnx", &args.onnx, &[&args.run, &args.run.join(MODEL_FILE)], args.force)?;
+    let model = args.run.join(MODEL_FILE);
+    let inputs = [&args.run, &model, args.weights.as_ref().unwrap_or(&model)];
+    check_out("--onnx", &args.onnx, &inputs.map(PathBuf::as_path), args.force)?;
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
-    let trained = open_run(&args.run, &mut console)?;
+    let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
     let file = onnx_bytes(&trained)?;
     write_file(&args.onnx, &file)?;
     let (onnx, bytes) = (args.onnx.display().to_string(), file.len());

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::keeper::{FRESH, checkpoint_files};
 use crate::error::{Error, Result};
-use crate::export::{MODEL_FILE, read_model, write_file};
+use crate::export::{MODEL_FILE, read_model, read_weights, write_file};
 use crate::report::{Console, History};
 use crate::train::TrainedModel;
 
@@ -223,9 +223,17 @@ impl RunFolder {
     }
 }
 
-/// The model of a run folder, or of a model file.
-pub(super) fn open_run(run: &Path, console: &mut Console) -> Result<TrainedModel> {
-    let trained = read_model(model_path(run)?)?;
+/// The model of a run folder, or of a model file; with the weights of another file, if one is given.
+pub(super) fn open_run(
+    run: &Path,
+    weights: Option<&Path>,
+    console: &mut Console,
+) -> Result<TrainedModel> {
+    let mut trained = read_model(model_path(run)?)?;
+    if let Some(weights) = weights {
+        read_weights(weights, &mut trained.params)?;
+        return Ok(trained);
+    }
     if run.is_dir() && !run.join(METRICS).exists() {
         console.warn(&format!(
             "this run did not finish (no {METRICS}); its model is that of the last epoch saved"

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::{Serialize, Serializer};
@@ -114,10 +114,12 @@ enum Sink {
 pub(super) fn predict(args: &PredictArgs) -> Result<Exit> {
     let kind = args.device.parse()?;
     if let Some(out) = &args.out {
-        check_out("--out", out, &[&args.table, &args.run, &args.run.join(MODEL_FILE)], args.force)?;
+        let (model, weights) = (args.run.join(MODEL_FILE), args.weights.as_ref());
+        let inputs = [&args.table, &args.run, &model, weights.unwrap_or(&model)];
+        check_out("--out", out, &inputs.map(PathBuf::as_path), args.force)?;
     }
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
-    let trained = open_run(&args.run, &mut console)?;
+    let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
     let mut reader = FeatureReader::open(&args.table, &trained.preparation.schema)?;
     let told = Told::of(&trained);
     let (header, renamed) = header(&reader, &told);

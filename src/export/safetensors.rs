@@ -105,7 +105,8 @@ pub fn read_model(path: impl AsRef<Path>) -> Result<TrainedModel> {
         .map_err(|error| refuse(error.to_string()))?;
     let Some(about) = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)) else {
         let problem = "a safetensors file, but not a model of wgrad: it does not say which layers and columns belong to its \
-                       weights; give the model.safetensors of a run folder (other weights go to `wgrad train --init FILE`)";
+                       weights; give the model.safetensors of a run folder (weights from elsewhere go to `wgrad train --init FILE`, or with a run to \
+                       `wgrad predict RUN TABLE --weights FILE`)";
         return Err(refuse(problem.to_string()));
     };
     let about = parse(about).map_err(refuse)?;

@@ -1,8 +1,8 @@
 //! Reverse-mode differentiation: one gradient rule for each operation, written as graph building.
 
-use super::{Along, Graph, NodeId, Op, Operand, Space};
+use super::{Along, Graph, NodeId, Op, Operand, Over, Space};
 use crate::error::{Error, Result};
-use crate::expr::{Expr, Node};
+use crate::expr::{Expr, Node, Number, Quantity};
 use crate::shape::Dim;
 
 impl Graph {
@@ -140,6 +140,11 @@ impl Graph {
                 return self.map_rule((&f, &operands, space), (d_y, along), needed);
             }
             Op::MapColumns { maximum: true, .. } => {}
+            Op::Normalise { x, var, eps, over, .. } if needed[x.0] => {
+                let op = self.normalise_rule((id, var, eps, over), d_y)?;
+                give(self, x, op)?;
+            }
+            Op::Normalise { .. } => {}
             // The mask is the same: y = mask x, d_x = mask d_y.
             Op::Dropout { x, stream, rate } => {
                 give(self, x, Op::Dropout { x: d_y, stream, rate })?;
@@ -218,6 +223,54 @@ impl Graph {
             out.push((x, self.push(name, op)?));
         }
         Ok(out)
+    }
+}
+
+impl Graph {
+    /// The gradient of what is normalised: `d_x = (d_y − mean(d_y) − y mean(d_y y)) / √(var + eps)`, with means over what the
+    /// statistics are of (Ioffe and Szegedy 2015, arXiv:1502.03167, section 3, with its sums put together).
+    fn normalise_rule(
+        &mut self,
+        (y, var, eps, over): (NodeId, NodeId, Number, Over),
+        d_y: NodeId,
+    ) -> Result<Op> {
+        let x = Expr::input;
+        let columns = self.shape(y).dims().last().map_or(1, |dim| dim.size(1));
+        let space = Space::Batch(columns);
+        let full = |id| (id, Operand::new(Along::Both, columns));
+        // Where y is multiplied by a vector, d_y = d w: sums over rows are w times those of d, which are the gradients of bias and
+        // weight.
+        let (d, weight) = match (over, &self.node(d_y).op) {
+            (Over::Rows, Op::Map { f, operands, .. }) if *f == x(0) * x(1) => match operands[..] {
+                [d, (w, along)] if along.along == Along::Columns => (d.0, Some((w, along))),
+                _ => (d_y, None),
+            },
+            _ => (d_y, None),
+        };
+        let share = match over {
+            Over::Rows => Expr::quantity(Quantity::Counts) / Expr::quantity(Quantity::Rows),
+            Over::Columns => (1.0 / columns as f64).into(),
+        };
+        let mut sum = |part: &str, f: Expr, operands: Vec<(NodeId, Operand)>| {
+            let op = match over {
+                Over::Rows => Op::MapRows { f, operands, space },
+                Over::Columns => Op::MapColumns { f, operands, space, maximum: false },
+            };
+            let there = self.nodes().find(|(_, node)| node.op == op).map(|(id, _)| id);
+            let name = format!("d_{part}_{}", self.node(y).name);
+            there.map_or_else(|| self.push(name, op), Ok)
+        };
+        let plain = sum("mean", x(0), vec![full(d)])?;
+        let along_y = sum("slope", x(0) * x(1), vec![full(d), full(y)])?;
+        let along = if over == Over::Rows { Along::Columns } else { Along::Rows };
+        let beside = |id| (id, Operand::new(along, columns));
+        let mut operands = vec![full(d), beside(plain), full(y), beside(along_y), beside(var)];
+        let mut f = x(0) - (x(1) + x(2) * x(3)) * share;
+        if let Some(weight) = weight {
+            operands.push(weight);
+            f = f * x(5);
+        }
+        Ok(Op::Map { f: f / (x(4) + eps.0).sqrt(), operands, space })
     }
 }
 

@@ -3,7 +3,8 @@
 //! In: a layer, the node that it gets. Out: the node that it gives.
 //! Absent on purpose: gradients, and whatever the plan fuses.
 
-use super::{Along, Graph, Mode, NodeId, Op, Operand, Space};
+use super::op::normalised;
+use super::{Along, Graph, Mode, NodeId, Op, Operand, Over, Space};
 use crate::error::{Error, Result};
 use crate::expr::{Expr, Number, Quantity};
 use crate::model::{Activation, Custom, Gate, Layer, RMS_EPS, Sequential, Table};
@@ -70,7 +71,9 @@ impl Forward {
             // The identity adds nothing but its place in the numbering.
             Layer::Activation(Activation::Identity) => Ok(input),
             // After elementwise work it is more of that, which may be one kernel with what comes before or after.
-            Layer::Activation(act) if matches!(self.graph.node(input).op, Op::Map { .. }) => {
+            Layer::Activation(act)
+                if matches!(self.graph.node(input).op, Op::Map { .. } | Op::Normalise { .. }) =>
+            {
                 self.map(&format!("h{place}"), act.expr(), &[input])
             }
             Layer::Activation(act) => {
@@ -208,24 +211,31 @@ impl Forward {
         self.graph.push(format!("h{place}"), Op::Dropout { x: input, stream, rate })
     }
 
-    /// x − mean: kept, since the variance, the result and the gradients all need it.
-    fn centred(&mut self, place: &str, input: NodeId, mean: NodeId) -> Result<NodeId> {
-        self.map(&format!("c{place}"), x(0) - x(1), &[input, mean])
-    }
-
-    /// centred/√(var + eps), times weight plus bias if there are any.
+    /// A matrix normalised by these statistics, times weight plus bias if there are any. `over` is what the statistics are of,
+    /// if they are the matrix's own, so that its gradient goes through them.
     fn normalised(
         &mut self,
         place: &str,
-        (centred, var): (NodeId, NodeId),
-        eps: f64,
+        [input, mean, var]: [NodeId; 3],
+        (eps, over): (f64, Option<Over>),
         affine: Option<(NodeId, NodeId)>,
     ) -> Result<NodeId> {
-        let f = x(0) / (x(1) + eps).sqrt();
         let name = format!("h{place}");
-        match affine {
-            None => self.map(&name, f, &[centred, var]),
-            Some((weight, bias)) => self.map(&name, f * x(2) + x(3), &[centred, var, weight, bias]),
+        let f = normalised(x(0), x(1), x(2), eps);
+        let eps = Number(eps);
+        match (over, affine) {
+            (None, None) => self.map(&name, f, &[input, mean, var]),
+            (None, Some((weight, bias))) => {
+                self.map(&name, f * x(3) + x(4), &[input, mean, var, weight, bias])
+            }
+            (Some(over), None) => {
+                self.graph.push(name, Op::Normalise { x: input, mean, var, eps, over })
+            }
+            (Some(over), Some((weight, bias))) => {
+                let op = Op::Normalise { x: input, mean, var, eps, over };
+                let normal = self.graph.push(format!("n{place}"), op)?;
+                self.map(&name, x(0) * x(1) + x(2), &[normal, weight, bias])
+            }
         }
     }
 
@@ -245,28 +255,28 @@ impl Forward {
         let first = self.params.1;
         let kept = (self.param(place)?, self.param(place)?);
         if self.mode == Mode::Eval {
-            let centred = self.centred(place, input, kept.0)?;
-            return self.normalised(place, (centred, kept.1), eps, affine);
+            return self.normalised(place, [input, kept.0, kept.1], (eps, None), affine);
         }
         // The others of the batch's rows hold something as well, and must not count.
         let share = Expr::quantity(Quantity::Counts) / Expr::quantity(Quantity::Rows);
         let mean = self.over_rows(&format!("mean{place}"), x(0) * &share, &[input])?;
-        let centred = self.centred(place, input, mean)?;
-        let var = self.over_rows(&format!("var{place}"), x(0).square() * share, &[centred])?;
+        let squares = (x(0) - x(1)).square() * share;
+        let var = self.over_rows(&format!("var{place}"), squares, &[input, mean])?;
         for (stat, view, unbiased) in [(mean, first, false), (var, first + 1, true)] {
             self.running.push(Running { stat, view, momentum, unbiased });
         }
-        self.normalised(place, (centred, var), eps, affine)
+        self.normalised(place, [input, mean, var], (eps, Some(Over::Rows)), affine)
     }
 
     fn layer_norm(&mut self, input: NodeId, place: &str, eps: f64, affine: bool) -> Result<NodeId> {
         let affine = self.affine(place, affine)?;
         let share = 1.0 / self.columns(input) as f64;
         let mean = self.over_columns(&format!("mean{place}"), x(0) * share, &[input], false)?;
-        let centred = self.centred(place, input, mean)?;
-        let squares = x(0).square() * share;
-        let var = self.over_columns(&format!("var{place}"), squares, &[centred], false)?;
-        self.normalised(place, (centred, var), eps, affine)
+        let squares = (x(0) - x(1)).square() * share;
+        let var = self.over_columns(&format!("var{place}"), squares, &[input, mean], false)?;
+        // Without gradients nothing is gained by keeping the normalised matrix.
+        let over = (self.mode == Mode::Train).then_some(Over::Columns);
+        self.normalised(place, [input, mean, var], (eps, over), affine)
     }
 
     fn rms_norm(&mut self, input: NodeId, place: &str, eps: f64, affine: bool) -> Result<NodeId> {

@@ -22,7 +22,7 @@ pub use groups::{Factors, Group, factors};
 pub use layers::Running;
 pub use loss::{Loss, LossFormula, Objective, Quantiles, Reduction, Wants};
 pub use moves::{Input, Moves, Pass, PassKind};
-pub use op::{NodeId, Op};
+pub use op::{Mapped, NodeId, Op, Over};
 pub use operand::{Along, MOST_OPERANDS, Operand, Space};
 pub use optimizer::{Between, Moment, Move, Optimizer, Pace, Past, Rule};
 

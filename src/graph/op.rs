@@ -2,15 +2,24 @@
 //!
 //! Gradient rules stand in `backward.rs`, in the same order.
 
-use super::{Graph, MOST_OPERANDS, Objective, Operand, Space};
+use super::{Along, Graph, MOST_OPERANDS, Objective, Operand, Space};
 use crate::error::{Error, Result};
-use crate::expr::{Expr, Number};
+use crate::expr::{Expr, Number, Quantity};
 use crate::model::Activation;
 use crate::shape::{Dim, Shape};
 
 /// A node's place in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub(super) usize);
+
+/// What a statistic of a matrix is taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// The rows that count: a value for each column.
+    Rows,
+    /// The columns: a value for each row.
+    Columns,
+}
 
 /// An operation. Layers are combinations of these, so that a new layer needs no new gradient.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,6 +131,20 @@ pub enum Op {
         /// Whether the largest is taken instead of the sum.
         maximum: bool,
     },
+    /// y = (x − mean) / √(var + eps), where mean and var are x's own over its rows or its columns: the gradient goes to x alone,
+    /// with what becomes of them in it
+    Normalise {
+        /// Matrix of the batch's rows.
+        x: NodeId,
+        /// Its means.
+        mean: NodeId,
+        /// Its variances.
+        var: NodeId,
+        /// Added to these.
+        eps: Number,
+        /// What they are of.
+        over: Over,
+    },
     /// y = x times 0 with probability `rate`, else times 1 / (1 − rate); the same mask wherever the stream is the same
     Dropout {
         /// What is thinned out.
@@ -176,7 +199,33 @@ pub enum Op {
     },
 }
 
+/// An expression of operands, over the elements of a space.
+pub type Mapped = (Expr, Vec<(NodeId, Operand)>, Space);
+
 impl Op {
+    /// The operation as an expression for each element of its result, if it is one.
+    pub fn elementwise(&self, graph: &Graph) -> Option<Mapped> {
+        let (x, f, others): (NodeId, Expr, Vec<(NodeId, Along)>) = match *self {
+            Self::Map { ref f, ref operands, space } => {
+                return Some((f.clone(), operands.clone(), space));
+            }
+            Self::Normalise { x, mean, var, eps, over } => {
+                let along = if over == Over::Rows { Along::Columns } else { Along::Rows };
+                let f = normalised(Expr::input(0), Expr::input(1), Expr::input(2), eps.0);
+                (x, f, vec![(mean, along), (var, along)])
+            }
+            Self::Dropout { x, stream, rate } => {
+                let kept = Expr::quantity(Quantity::Keep(stream, rate));
+                (x, Expr::input(0) * kept, vec![])
+            }
+            _ => return None,
+        };
+        let Some((Dim::Batch, Dim::Of(columns))) = graph.shape(x).as_matrix() else { return None };
+        let all = std::iter::once((x, Along::Both)).chain(others);
+        let operands = all.map(|(id, along)| (id, Operand::new(along, columns))).collect();
+        Some((f, operands, Space::Batch(columns)))
+    }
+
     /// The operation's name in messages and for kernels that do just this.
     pub fn name(&self) -> &'static str {
         match self {
@@ -194,6 +243,7 @@ impl Op {
             Self::Map { .. } => "map",
             Self::MapRows { .. } => "map_rows",
             Self::MapColumns { .. } => "map_columns",
+            Self::Normalise { .. } => "normalise",
             Self::Dropout { .. } => "dropout",
             Self::Lookup { .. } => "lookup",
             Self::LookupGrad { .. } => "lookup_grad",
@@ -209,6 +259,7 @@ impl Op {
             Self::Map { ref operands, .. }
             | Self::MapRows { ref operands, .. }
             | Self::MapColumns { ref operands, .. } => operands.iter().map(|(id, _)| *id).collect(),
+            Self::Normalise { x, mean, var, .. } => vec![x, mean, var],
             Self::Lookup { table, x, .. } => vec![table, x],
             Self::LookupGrad { x, d_y, .. } => vec![x, d_y],
             Self::Features { .. }
@@ -307,6 +358,14 @@ impl Op {
                     Shape::per_row()
                 })
             }
+            Self::Normalise { x, mean, var, over, .. } => {
+                let (m, n) = matrix(x)?;
+                for stat in [mean, var] {
+                    let wanted = if over == Over::Rows { n } else { m };
+                    agree(x, stat, graph.shape(stat).dims() == [wanted])?;
+                }
+                Ok(graph.shape(x).clone())
+            }
             Self::Dropout { x, .. } => Ok(graph.shape(x).clone()),
             Self::Lookup { table, x, column } => {
                 let ((_, d), (rows, columns)) = (matrix(table)?, matrix(x)?);
@@ -352,4 +411,9 @@ impl Op {
         }
         Ok(())
     }
+}
+
+/// (x − mean) / √(var + eps)
+pub(super) fn normalised(x: Expr, mean: Expr, var: Expr, eps: f64) -> Expr {
+    (x - mean) / (var + eps).sqrt()
 }

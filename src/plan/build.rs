@@ -1,6 +1,6 @@
 //! Puts a plan together: slots for what the host gives and takes, steps for both phases, memory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::fuse::{Lowering, element};
 use super::memory::{Temporary, assign};
@@ -301,6 +301,7 @@ impl Plan {
             .copied()
             .zip(moving)
             .partition(|&(node, _)| is_shared(step, node));
+        let in_arena = direct.iter().map(|&(node, _)| node).collect();
         slots.extend(direct);
         let mut lowering = Lowering {
             graph: &step.graph,
@@ -314,6 +315,8 @@ impl Plan {
                 .concat(),
             steps,
             row_loss: None,
+            unused: HashSet::new(),
+            in_arena,
             inlined: HashMap::new(),
         };
         lowering.run(&mut builder)?;
@@ -408,6 +411,8 @@ impl PlanBuilder {
             wanted: vec![inference.prediction],
             steps: vec![self.step(gather, vec![eval_x], vec![x])?],
             row_loss: None,
+            unused: HashSet::new(),
+            in_arena: vec![],
             inlined: HashMap::new(),
         };
         lowering.run(self)?;
@@ -424,7 +429,9 @@ impl PlanBuilder {
 /// its place in the arena, which no step may read and write at once.
 fn is_shared(step: &Training, gradient: NodeId) -> bool {
     let of_params = step.gradients.iter().filter(|&&other| other == gradient).count();
-    of_params > 1 || step.graph.nodes().any(|(_, node)| node.op.inputs().contains(&gradient))
+    let mut users = step.graph.nodes().filter(|(_, node)| node.op.inputs().contains(&gradient));
+    let enters = |id, op: &Op| step.gradients.contains(&id) || !matches!(op, Op::Map { .. });
+    of_params > 1 || users.any(|(id, node)| enters(id, &node.op))
 }
 
 fn param_slots(graph: &Graph, weights: &[Slot]) -> Vec<(NodeId, Slot)> {

@@ -4,13 +4,13 @@
 //! gradient with its weight's; a loss with its gradient. What does not fit these forms runs as a kernel
 //! of its own, with the same result.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::build::PlanBuilder;
 use super::{Dropout, Element, Formula, FormulaId, Kernel, Precision, Slot, Step};
 use crate::error::{Error, Result};
-use crate::expr::{Expr, Node, Number, Quantity};
-use crate::graph::{Along, Graph, MOST_OPERANDS, NodeId, Objective, Op, Operand, Space, used};
+use crate::expr::{Binary, Expr, Node, Number, Quantity};
+use crate::graph::{Graph, MOST_OPERANDS, Mapped, NodeId, Objective, Op, Operand, Space, used};
 use crate::model::Activation;
 use crate::shape::{Dim, narrow};
 
@@ -31,18 +31,20 @@ pub(super) struct Lowering<'a> {
     pub(super) steps: Vec<Step>,
     /// The losses of a batch's rows, once the loss is lowered.
     pub(super) row_loss: Option<Slot>,
+    /// Nodes that are left out.
+    pub(super) unused: HashSet<NodeId>,
+    /// Gradients that are computed in their place in the arena, which no step may read and write at once.
+    pub(super) in_arena: Vec<NodeId>,
     /// Elementwise work that is done where its result is used.
     pub(super) inlined: HashMap<NodeId, Mapped>,
 }
-
-/// What is computed, from what, over which elements.
-type Mapped = (Expr, Vec<(NodeId, Operand)>, Space);
 
 impl Lowering<'_> {
     /// Lowers the whole graph.
     pub(super) fn run(&mut self, builder: &mut PlanBuilder) -> Result<()> {
         let graph = self.graph;
-        let mut done = vec![false; graph.nodes().count()];
+        self.unused = self.without_use();
+        let mut done: Vec<bool> = graph.nodes().map(|(id, _)| self.unused.contains(&id)).collect();
         for (index, (id, node)) in graph.nodes().enumerate() {
             if done[index] {
                 continue;
@@ -54,6 +56,23 @@ impl Lowering<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Elementwise work and its sums of which nothing comes that is wanted: a gradient may leave some behind.
+    fn without_use(&self) -> HashSet<NodeId> {
+        let mut used: HashSet<NodeId> = self.wanted.iter().copied().collect();
+        let mut unused = HashSet::new();
+        let all: Vec<_> = self.graph.nodes().collect();
+        for (id, node) in all.into_iter().rev() {
+            let mapped =
+                matches!(node.op, Op::Map { .. } | Op::MapRows { .. } | Op::MapColumns { .. });
+            if mapped && !used.contains(&id) {
+                unused.insert(id);
+            } else {
+                used.extend(node.op.inputs());
+            }
+        }
+        unused
     }
 
     /// Lowers one node; out: the later nodes that its step computes too.
@@ -81,9 +100,12 @@ impl Lowering<'_> {
             Op::ActivateGrad { act, saved, d_y } => {
                 self.simple(builder, Kernel::ActivateGrad { act }, &[saved, d_y], id)
             }
-            Op::Map { ref f, ref operands, space } => {
+            Op::Map { .. } | Op::Normalise { .. } | Op::Dropout { .. } => {
+                let mapped = op.elementwise(self.graph).ok_or_else(|| {
+                    Error::shape(op.name(), "it is for matrices of the batch's rows")
+                })?;
                 let kernel = |formula, operands| Kernel::Map { formula, operands };
-                self.map(builder, id, (f.clone(), operands.clone(), space), kernel)
+                self.map(builder, id, mapped, kernel)
             }
             Op::MapRows { ref f, ref operands, space } => {
                 let kernel = |formula, operands| Kernel::MapRows { formula, operands };
@@ -92,15 +114,6 @@ impl Lowering<'_> {
             Op::MapColumns { ref f, ref operands, space, maximum } => {
                 let kernel = |formula, operands| Kernel::MapColumns { formula, operands, maximum };
                 self.map(builder, id, (f.clone(), operands.clone(), space), kernel)
-            }
-            Op::Dropout { x, stream, rate } => {
-                let Some((_, Dim::Of(columns))) = self.graph.shape(x).as_matrix() else {
-                    return Err(Error::shape("dropout", "it is for matrices"));
-                };
-                let f = Expr::input(0) * Expr::quantity(Quantity::Keep(stream, rate));
-                let operands = vec![(x, Operand::new(Along::Both, columns))];
-                let kernel = |formula, operands| Kernel::Map { formula, operands };
-                self.map(builder, id, (f, operands, Space::Batch(columns)), kernel)
             }
             Op::Lookup { table, x, column } => {
                 let column = narrow(column);
@@ -252,13 +265,14 @@ impl Lowering<'_> {
         (f, operands, space): Mapped,
         kernel: impl Fn(FormulaId, u8) -> Kernel,
     ) -> Result<Vec<NodeId>> {
-        let whole = matches!(self.graph.node(id).op, Op::Map { .. } | Op::Dropout { .. });
+        let whole = self.graph.node(id).op.elementwise(self.graph).is_some();
         let (f, operands) = self.with_inlined(builder, f, operands, space)?;
-        if whole && self.goes_into_its_user(id, space) {
-            self.inlined.insert(id, (f, operands, space));
+        let mapped = (f, operands, space);
+        if whole && self.goes_into_its_users(id, &mapped) {
+            self.inlined.insert(id, mapped);
             return Ok(vec![]);
         }
-        self.push_map(builder, id, (f, operands, space), kernel)?;
+        self.push_map(builder, id, mapped, kernel)?;
         Ok(vec![])
     }
 
@@ -277,10 +291,13 @@ impl Lowering<'_> {
         self.push(builder, kernel(formula, count), reads, vec![out])
     }
 
-    /// Whether a result is read, in its place, by other elementwise work of the same space and by nothing else.
-    fn goes_into_its_user(&self, id: NodeId, space: Space) -> bool {
-        let Some((_, op)) = self.only_user(id) else { return false };
-        match op {
+    /// Whether a result is read, in its place, by other elementwise work of the same space and by nothing else; and only once,
+    /// unless it is made anew as fast as it is read.
+    fn goes_into_its_users(&self, id: NodeId, (f, operands, space): &Mapped) -> bool {
+        let users = self.users(id);
+        let full = operands.iter().filter(|&&(_, operand)| space.is_full(operand)).count();
+        let again = users.len() == 1 || (full <= 1 && is_linear(f));
+        let fits = |(_, op): &(NodeId, Op)| match op {
             Op::Map { operands, space: other, .. }
             | Op::MapRows { operands, space: other, .. }
             | Op::MapColumns { operands, space: other, .. } => {
@@ -288,8 +305,13 @@ impl Lowering<'_> {
                 other == space && its.into_iter().all(|&(_, operand)| space.is_full(operand))
             }
             Op::Dropout { .. } => true,
+            Op::Normalise { x, .. } => *x == id,
             _ => false,
-        }
+        };
+        let in_arena = |id: &NodeId| self.in_arena.contains(id);
+        let from_arena = operands.iter().any(|(operand, _)| in_arena(operand));
+        let both = from_arena && users.iter().any(|(user, _)| in_arena(user));
+        again && !both && !users.is_empty() && !self.wanted.contains(&id) && users.iter().all(fits)
     }
 
     /// The same with what was left for it put in, as far as a kernel has room for the operands.
@@ -375,6 +397,7 @@ impl Lowering<'_> {
 
     fn users(&self, id: NodeId) -> Vec<(NodeId, Op)> {
         let uses = self.graph.nodes().filter(|(_, node)| node.op.inputs().contains(&id));
+        let uses = uses.filter(|(user, _)| !self.unused.contains(user));
         uses.map(|(user, node)| (user, node.op.clone())).collect()
     }
 
@@ -435,6 +458,16 @@ impl Lowering<'_> {
         let sum = find(&|op| *op == Op::SumRows { x: a })?;
         // Whoever uses the sums must come after the product.
         self.users(sum).iter().all(|&(user, _)| user > product).then_some((product, sum))
+    }
+}
+
+/// Whether an expression adds and multiplies only, and nothing random.
+fn is_linear(f: &Expr) -> bool {
+    match f.node() {
+        Node::Quantity(it) => !matches!(it, Quantity::Keep(..)),
+        Node::Const(_) | Node::Input(_) => true,
+        Node::Binary(Binary::Add | Binary::Sub | Binary::Mul, a, b) => is_linear(a) && is_linear(b),
+        Node::Unary(..) | Node::Binary(..) | Node::Select(..) => false,
     }
 }
 

@@ -121,6 +121,7 @@ impl Lowering<'_> {
             Op::Targets { .. }
             | Op::ActivateGrad { .. }
             | Op::MapRows { .. }
+            | Op::Normalise { .. }
             | Op::Dropout { .. }
             | Op::LookupGrad { .. }
             | Op::SumRows { .. }
