@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use super::Real;
 use super::engine::Engine;
 use super::kernels::{self, Adam, Product, Sgd};
-use super::loss::{self, Extra, Goal};
+use super::loss::{Extra, Goal};
 use super::map::{Mapped, Over};
-use super::update::{OVERFLOW, Updated, clip_norm, square_sums, trust_ratios};
+use super::update::{OVERFLOW, Squared, Updated, clip_norm, trust_ratios};
 use super::vector::{Instructions, Vector};
+use super::{Compiled, Real};
 use crate::device::{Device, DeviceInfo, Values, half, memory};
 use crate::error::{Error, Result};
 use crate::expr::Program;
@@ -64,6 +64,8 @@ struct Ready {
     mapped: Option<(Formula, Vec<Range<usize>>, usize)>,
     /// What an update computes.
     update: Option<Formula>,
+    /// The formula, the update or the loss, made ready for wide vectors.
+    compiled: Compiled,
     /// What it writes in half precision: computed in the device's own, then rounded.
     halves: Vec<Range<usize>>,
     /// What computes an elementwise loss.
@@ -226,6 +228,14 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
         _ => None,
     };
     let formula = step.kernel.formula().map(|id| plan.formula(id).clone());
+    let compiled = match (step.kernel, &formula, &loss) {
+        (Kernel::Update(update), Some(formula), _) => {
+            Compiled::of_update(&formula.program, &update)
+        }
+        (_, Some(formula), _) => Compiled::of(formula),
+        (Kernel::LossMap(form), None, Some(loss)) => Compiled::of_loss(loss, &form),
+        (_, None, _) => Compiled::default(),
+    };
     let (update, formula) = match step.kernel {
         Kernel::Update(_) => (formula, None),
         _ => (None, formula),
@@ -257,6 +267,7 @@ fn ready(plan: &Plan, step: &Step) -> Ready {
         same,
         mapped,
         update,
+        compiled,
         halves,
         loss,
         guard,
@@ -267,6 +278,22 @@ impl Ready {
     /// Sizes of what is written first, and of sums.
     fn product(&self) -> Product {
         Product { m: self.out.0, n: self.out.1, k: self.k }
+    }
+
+    /// The same for products; of other steps, the sizes of what they go through, and what an element costs.
+    fn work(&self) -> Product {
+        match &self.mapped {
+            Some((formula, _, rows)) => {
+                Product { m: *rows, n: formula.columns, k: self.compiled.cost() }
+            }
+            None if self.kernel.is_product() => self.product(),
+            None if self.loss.is_some() => {
+                let n = self.floats[READS + 1].len() / self.out.0.max(1);
+                Product { m: self.out.0, n, k: self.compiled.cost() }
+            }
+            // Reading two and writing one.
+            None => Product { k: 4, ..self.product() },
+        }
     }
 
     fn run<T: Real>(
@@ -331,11 +358,11 @@ impl Ready {
             Kernel::LookupGrad { column } => {
                 kernels::lookup_grad(a, b, column as usize, (out, m), step);
             }
-            Kernel::Add => kernels::add(a, b, out),
+            Kernel::Add => engine.add(a, b, out),
             Kernel::SumRows => engine.sum_rows(a, out, n),
             Kernel::LossCrossEntropy { scaled } => {
                 let columns = out2.len() / out.len();
-                kernels::loss_cross_entropy(a, table, (out, out2), columns, step);
+                engine.loss_cross_entropy(a, table, (out, out2), columns, step);
                 if scaled {
                     kernels::scale(out2, c);
                 }
@@ -354,11 +381,14 @@ impl Ready {
                 let (extra, scaling) = (Extra { constants, weights }, next(form.scaled));
                 let outs = (out, &mut *out2);
                 match &self.loss {
-                    Some(program) => loss::loss_map((&form, program), (a, b), extra, outs, step),
+                    Some(program) => {
+                        let of = (&form, program, &self.compiled);
+                        engine.loss_map(of, (a, b), extra, outs, step);
+                    }
                     None => {
                         let classes = form.loss.classes();
                         let goal = if classes { Goal::Classes(table) } else { Goal::Numbers(b) };
-                        loss::loss_classes(&form, (a, goal), extra, outs, step);
+                        engine.loss_classes(&form, (a, goal), extra, outs, step);
                     }
                 }
                 if let Some(scaling) = scaling {
@@ -409,6 +439,7 @@ impl Ready {
                 engine.update(Updated {
                     update,
                     program,
+                    compiled: &self.compiled,
                     step: *step,
                     scaling,
                     table,
@@ -425,7 +456,8 @@ impl Ready {
                 let mut reads = [b, c, d].into_iter();
                 let mut read = |there: bool| if there { reads.next() } else { None };
                 let (gathered, scaling) = (read(gathers), read(scaled));
-                square_sums(a, gathered, scaling, read(gradient), out, step);
+                let of = Squared { x: a, gathered, scaling, table: read(gradient) };
+                engine.square_sums(of, out, step);
             }
             Kernel::ClipNorm { max } => clip_norm(a, out, max),
             Kernel::TrustRatios => trust_ratios(a, b, table, out),
@@ -460,7 +492,8 @@ impl Ready {
             Kernel::MapColumns { .. } => Over::Largest,
             _ => Over::Nothing,
         };
-        engine.map(Mapped { formula, operands: values, rows, step: *step }, over, out);
+        let compiled = &self.compiled;
+        engine.map(Mapped { formula, compiled, operands: values, rows, step: *step }, over, out);
     }
 }
 
@@ -491,7 +524,7 @@ impl<T: Real> Device for CpuDevice<T> {
         self.train = Sequence { steps: steps(Phase::Train), rows: vec![] };
         self.eval = Sequence { steps: steps(Phase::Eval), rows: vec![] };
         let sizes = [&self.train, &self.eval].into_iter().flat_map(|sequence| &sequence.steps);
-        self.engine.prepare(&sizes.map(|step| (step.kernel, step.product())).collect::<Vec<_>>());
+        self.engine.prepare(&sizes.map(|step| (step.kernel, step.work())).collect::<Vec<_>>());
         // `run` then pushes without growing it, as long as losses are taken each window.
         self.losses = Vec::with_capacity(WINDOW);
         self.plan = Some(plan.clone());

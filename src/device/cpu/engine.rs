@@ -3,12 +3,14 @@
 //! In: a step's slots and sizes. Out: what the kernel of that name must compute.
 //! f64 takes the plain kernels throughout, so that the reference shares no product, loss or update with what it judges.
 
-use super::Real;
 use super::kernels::{self, Adam, Product, Sgd};
+use super::loss::{self, Extra, Goal};
 use super::map::{Mapped, Over};
-use super::update::Updated;
+use super::update::{Squared, Updated, square_sums};
+use super::{Compiled, Real};
+use crate::expr::Program;
 use crate::model::Activation;
-use crate::plan::{Dropout, Kernel, StepRow};
+use crate::plan::{Dropout, Kernel, LossForm, StepRow};
 
 /// The kernels of plans: the plain ones where an engine has none of its own.
 pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
@@ -24,7 +26,7 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     /// How it multiplies, for the record of a run: the order of additions depends on it.
     fn products(&self) -> String;
 
-    /// Makes the memory that steps of these sizes need.
+    /// Makes the memory that steps of these sizes need; of what is no product, m · n · k is what it costs.
     fn prepare(&mut self, _steps: &[(Kernel, Product)]) {}
 
     /// Runs steps where they are done fastest.
@@ -81,6 +83,11 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
         }
     }
 
+    /// See [`kernels::add`].
+    fn add(&self, a: &[T], b: &[T], out: &mut [T]) {
+        kernels::add(a, b, out);
+    }
+
     /// See [`Mapped::run`].
     fn map(&self, mapped: Mapped<'_, T>, over: Over, out: &mut [T]) {
         mapped.run::<T::Functions>(over, out);
@@ -106,6 +113,47 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
         step: &StepRow,
     ) {
         kernels::loss_mse(prediction, target, outs, n, step);
+    }
+
+    /// See [`kernels::loss_cross_entropy`].
+    fn loss_cross_entropy(
+        &self,
+        logits: &[T],
+        labels: &[u32],
+        outs: (&mut [T], &mut [T]),
+        n: usize,
+        step: &StepRow,
+    ) {
+        kernels::loss_cross_entropy(logits, labels, outs, n, step);
+    }
+
+    /// See [`loss::loss_map`]; the compiled program is the same made ready for wide vectors.
+    fn loss_map(
+        &self,
+        (form, program, _): (&LossForm, &Program, &Compiled),
+        from: (&[T], &[T]),
+        extra: Extra<'_, T>,
+        outs: (&mut [T], &mut [T]),
+        step: &StepRow,
+    ) {
+        loss::loss_map((form, program), from, extra, outs, step);
+    }
+
+    /// See [`loss::loss_classes`].
+    fn loss_classes(
+        &self,
+        form: &LossForm,
+        from: (&[T], Goal<'_, T>),
+        extra: Extra<'_, T>,
+        outs: (&mut [T], &mut [T]),
+        step: &StepRow,
+    ) {
+        loss::loss_classes(form, from, extra, outs, step);
+    }
+
+    /// See [`square_sums`].
+    fn square_sums(&self, of: Squared<'_, T>, sums: &mut [T], step: &StepRow) {
+        square_sums(of, sums, step);
     }
 
     /// See [`kernels::update_sgd`].

@@ -224,9 +224,21 @@ pub fn loss_cross_entropy<T: Real>(
     n: usize,
     step: &StepRow,
 ) {
+    rows_of_cross_entropy(logits, labels, (0, row_loss, d_logits), n, step);
+}
+
+/// Some rows of it, from `first` on: the results are theirs, all else is of the whole batch.
+pub(super) fn rows_of_cross_entropy<T: Real>(
+    logits: &[T],
+    labels: &[u32],
+    (first, row_loss, d_logits): (usize, &mut [T], &mut [T]),
+    n: usize,
+    step: &StepRow,
+) {
     let rows = T::of(f64::from(step.rows));
+    let logits = &logits[first * n..];
     for (i, (logits, d)) in logits.chunks_exact(n).zip(d_logits.chunks_exact_mut(n)).enumerate() {
-        if i >= step.rows as usize {
+        if first + i >= step.rows as usize {
             row_loss[i] = T::zero();
             d.fill(T::zero());
             continue;
@@ -238,7 +250,7 @@ pub fn loss_cross_entropy<T: Real>(
             *d = (x - max).exp();
             sum += *d;
         }
-        let label = labels[i] as usize;
+        let label = labels[first + i] as usize;
         row_loss[i] = sum.ln() - (logits[label] - max);
         for (class, d) in d.iter_mut().enumerate() {
             let hot = if class == label { T::one() } else { T::zero() };

@@ -27,7 +27,7 @@ pub struct Extra<'a, T> {
 }
 
 /// The factor of a row's loss and that of its gradient.
-fn factors<T: Real>(extra: Extra<'_, T>, row: usize, step: &StepRow) -> (T, T) {
+pub(super) fn factors<T: Real>(extra: Extra<'_, T>, row: usize, step: &StepRow) -> (T, T) {
     let weight = extra.weights.map_or(1.0, |weights| weights[row].to_f64());
     let share = weight / step.divided_by();
     (T::of(share * f64::from(step.rows)), T::of(share))
@@ -89,14 +89,26 @@ pub fn loss_map<T: Real>(
 /// A loss over classes: logits `[batch, n]`.
 pub fn loss_classes<T: Real>(
     form: &LossForm,
-    (logits, goal): (&[T], Goal<'_, T>),
+    from: (&[T], Goal<'_, T>),
     extra: Extra<'_, T>,
     (row_loss, d_logits): (&mut [T], &mut [T]),
     step: &StepRow,
 ) {
-    let n = logits.len() / row_loss.len();
+    rows_of_classes(form, from, extra, (0, row_loss, d_logits), step);
+}
+
+/// Some rows of it, from `first` on: the results are theirs, all else is of the whole batch.
+pub(super) fn rows_of_classes<T: Real>(
+    form: &LossForm,
+    (logits, goal): (&[T], Goal<'_, T>),
+    extra: Extra<'_, T>,
+    (first, row_loss, d_logits): (usize, &mut [T], &mut [T]),
+    step: &StepRow,
+) {
+    let n = d_logits.len() / row_loss.len();
     d_logits.fill(T::zero());
-    for (row, loss) in row_loss.iter_mut().enumerate() {
+    for (at, loss) in row_loss.iter_mut().enumerate() {
+        let row = first + at;
         *loss = T::zero();
         if row >= step.rows as usize {
             continue;
@@ -106,7 +118,7 @@ pub fn loss_classes<T: Real>(
             Goal::Classes(labels) => RowGoal::Class(labels[row] as usize),
             Goal::Numbers(shares) => RowGoal::Shares(&shares[part.clone()]),
         };
-        let d = &mut d_logits[part.clone()];
+        let d = &mut d_logits[at * n..(at + 1) * n];
         let value = row_of_classes(form.loss, &logits[part], goal, extra.constants, d);
         let (of_loss, of_slope) = factors(extra, row, step);
         *loss = value * of_loss;

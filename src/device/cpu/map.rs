@@ -6,13 +6,15 @@ use crate::expr::{Binary, Functions, LANES, Number, Quantity};
 use crate::plan::{Along, Formula, MOST_OPERANDS, StepRow};
 use crate::random::{key, unit_at};
 
-use super::Real;
+use super::{Compiled, Real};
 
 /// A formula with its operands, over a matrix of `rows` rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Mapped<'a, T> {
     /// What is computed.
     pub formula: &'a Formula,
+    /// The same made ready for wide vectors.
+    pub compiled: &'a Compiled,
     /// The operands; those that the formula does not have are empty.
     pub operands: [&'a [T]; MOST_OPERANDS],
     /// Rows of the matrix.

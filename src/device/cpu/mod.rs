@@ -15,4 +15,4 @@ mod vector;
 
 pub use device::CpuDevice;
 pub use real::Real;
-pub use vector::{Instructions, Single};
+pub use vector::{Compiled, Instructions, Single};

@@ -2,7 +2,7 @@
 //!
 //! In: arenas, the table of factors, a pass's expressions. Out: changed arenas.
 
-use super::Real;
+use super::{Compiled, Real};
 use crate::expr::{Functions, LANES, Program, Quantity};
 use crate::graph::{Input, PassKind};
 use crate::plan::{BLOCK, FACTORS, Scaling, StepRow, Update};
@@ -20,6 +20,8 @@ pub struct Updated<'a, T> {
     pub update: Update,
     /// What is computed.
     pub program: &'a Program,
+    /// The same made ready for wide vectors.
+    pub compiled: &'a Compiled,
     /// The step's numbers.
     pub step: StepRow,
     /// The slot of the loss scale.
@@ -57,13 +59,14 @@ impl<'a, T: Real> Updated<'a, T> {
             let at = half.min(values.len());
             values.split_at_mut(at)
         };
-        let Self { update, program, step, scaling, table, first, .. } = self;
+        let Self { update, program, compiled, step, scaling, table, first, .. } = self;
         let (gradient, weight) = (self.gradient.split_at(half), cut(self.weight));
         let [a, b, c] = self.states.map(cut);
         let (gathered, average, copy) = (cut(self.gathered), cut(self.average), cut(self.half));
         let one = Self {
             update,
             program,
+            compiled,
             step,
             scaling,
             table,
@@ -78,6 +81,7 @@ impl<'a, T: Real> Updated<'a, T> {
         let other = Self {
             update,
             program,
+            compiled,
             step,
             scaling,
             table,
@@ -168,20 +172,27 @@ impl<'a, T: Real> Updated<'a, T> {
 }
 
 /// Places in the slot of the loss scale, as [`Scaling`] has them.
-const INVERSE: usize = 1;
+pub(super) const INVERSE: usize = 1;
 pub(super) const OVERFLOW: usize = 3;
 const _: () = assert!(Scaling::LEN == 5);
 
+/// What squares are summed of.
+#[derive(Clone, Copy, Debug)]
+pub struct Squared<'a, T> {
+    /// An arena.
+    pub x: &'a [T],
+    /// Of gradients, those that were gathered before.
+    pub gathered: Option<&'a [T]>,
+    /// The slot of the loss scale that they bear.
+    pub scaling: Option<&'a [T]>,
+    /// The table of factors.
+    pub table: Option<&'a [T]>,
+}
+
 /// sums\[block\] = Σ x² over a block of the arena. Of gradients x = gathered + share · g without the loss scale, and 0
 /// where the rate's factor is 0.
-pub fn square_sums<T: Real>(
-    x: &[T],
-    gathered: Option<&[T]>,
-    scaling: Option<&[T]>,
-    table: Option<&[T]>,
-    sums: &mut [T],
-    step: &StepRow,
-) {
+pub fn square_sums<T: Real>(of: Squared<'_, T>, sums: &mut [T], step: &StepRow) {
+    let Squared { x, gathered, scaling, table } = of;
     let share = gathered.map_or(T::one(), |_| T::of(step.scalars[crate::graph::SHARE]));
     let scale = share * scaling.map_or(T::one(), |scaling| scaling[INVERSE]);
     for (block, (sum, x)) in sums.iter_mut().zip(x.chunks(BLOCK)).enumerate() {

@@ -2,10 +2,8 @@
 //!
 //! In: values. Out: what `cpu::activation` says of each, within a few roundings.
 
-use super::functions::Single;
 use super::smooth::{normal, sigmoid, tanh};
 use crate::device::cpu::activation::LEAKY_SLOPE;
-use crate::expr::{LANES, Program};
 use crate::model::Activation;
 
 /// Slope of the leaky rectifier.
@@ -18,7 +16,7 @@ const GELU: [f32; 2] = [0.797_884_6, 0.035_677_41];
 /// Beyond it gelu's slope is 0 or 1.
 const GELU_END: f32 = 20.0;
 
-/// Each value becomes act of it.
+/// Each value becomes act of it, if act is written out.
 #[inline(always)]
 pub(super) fn values<const FUSED: bool>(act: Activation, values: &mut [f32]) {
     match act {
@@ -31,11 +29,12 @@ pub(super) fn values<const FUSED: bool>(act: Activation, values: &mut [f32]) {
         Activation::Gelu => each(values, |x| x * normal::<FUSED>(x).0),
         Activation::GeluTanh => each(values, |x| x * sigmoid::<FUSED>(gelu_argument(x))),
         Activation::Silu => each(values, |x| x * sigmoid::<FUSED>(x)),
-        other => each_by::<FUSED>(other.value_program(), values),
+        // Those that have only an expression are done after the product: see `elementwise`.
+        _ => {}
     }
 }
 
-/// Each value is multiplied by act' of what was saved.
+/// Each value is multiplied by act' of what was saved, if act is written out.
 #[inline(always)]
 pub(super) fn times_gradients<const FUSED: bool>(
     act: Activation,
@@ -65,32 +64,7 @@ pub(super) fn times_gradients<const FUSED: bool>(
             let s = sigmoid::<FUSED>(x);
             s + x * (s * (1.0 - s))
         }),
-        other => pairs_by::<FUSED>(other.slope_program(), values, saved),
-    }
-}
-
-/// Each value becomes what a program makes of it.
-#[inline(always)]
-fn each_by<const FUSED: bool>(program: &Program, values: &mut [f32]) {
-    let mut registers = program.registers();
-    let out = usize::from(program.outputs()[0]);
-    for values in values.chunks_mut(LANES) {
-        let input = |_, to: &mut [f32]| to.copy_from_slice(values);
-        program
-            .run::<f32, Single<FUSED>>(&mut registers, values.len(), input, |_, to| to.fill(0.0));
-        values.copy_from_slice(&registers[out][..values.len()]);
-    }
-}
-
-/// Each value is multiplied by what a program makes of what was saved.
-#[inline(always)]
-fn pairs_by<const FUSED: bool>(program: &Program, values: &mut [f32], saved: &[f32]) {
-    let mut registers = program.registers();
-    let out = usize::from(program.outputs()[0]);
-    for (values, saved) in values.chunks_mut(LANES).zip(saved.chunks(LANES)) {
-        let input = |_, to: &mut [f32]| to.copy_from_slice(saved);
-        program.run::<f32, Single<FUSED>>(&mut registers, saved.len(), input, |_, to| to.fill(0.0));
-        values.iter_mut().zip(&registers[out]).for_each(|(value, slope)| *value *= slope);
+        _ => {}
     }
 }
 

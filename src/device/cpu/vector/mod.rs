@@ -4,8 +4,15 @@
 //! Absent on purpose: f64, whose plain kernels are the reference.
 
 mod activation;
+mod apply;
+mod blocks;
+mod compiled;
+mod elementwise;
 mod functions;
 mod instructions;
+mod losses;
+mod map;
+mod moves;
 mod passes;
 mod pool;
 mod product;
@@ -15,20 +22,33 @@ mod update;
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
+pub use compiled::Compiled;
 pub use functions::Single;
 pub use instructions::Instructions;
 
 use super::engine::Engine;
-use super::kernels::{Adam, Product, Sgd};
-use super::map::{Mapped, Over};
-use super::update::Updated;
+use super::kernels::{self, Adam, Product, Sgd};
+use super::loss::{self, Extra, Goal};
+use super::map::{Mapped, Over, rate_in};
+use super::update::{INVERSE, Squared, Updated};
+use crate::expr::Program;
+use crate::graph::SHARE;
 use crate::model::Activation;
-use crate::plan::{Dropout, Kernel, StepRow};
+use crate::plan::{BLOCK, Dropout, FACTORS, Kernel, LossForm, StepRow};
+use crate::random::key;
 
+use apply::Sum;
+use elementwise::in_parts;
+use losses::{LossMap, in_rows};
+use map::MapPart;
+use moves::Moves;
 use pool::{Pool, both};
 use product::{Factor, Finish, Part};
 use tile::{ROWS, TERMS};
-use update::{AdamPart, Expressions, SgdPart};
+use update::{AdamPart, SgdPart};
+
+/// What a class costs in a loss, as formulas count: mostly its exponential.
+const CLASS: usize = 24;
 
 /// The kernels in f32.
 #[derive(Debug)]
@@ -59,6 +79,14 @@ impl Vector {
             (rows + weight) * columns.next_multiple_of(lanes) * k
         };
         cost(n, m) + 16 * m * n < cost(m, n)
+    }
+
+    /// Each element is multiplied by act' of what was saved.
+    fn times_slopes(&self, act: Activation, saved: &[f32], out: &mut [f32]) {
+        in_parts(&self.pool, (elementwise::cost(act), 1), out, &|first, out| {
+            let saved = &saved[first..][..out.len()];
+            elementwise::times_slopes(act, out, saved, self.instructions);
+        });
     }
 
     fn multiply(&self, part: Part<'_>) {
@@ -101,7 +129,7 @@ impl Engine<f32> for Vector {
         });
         self.pool.reserve(scratch.max().unwrap_or(0));
         self.shared = steps.iter().any(|&(kernel, Product { m, n, k })| {
-            if kernel.is_product() { product::shared(m * n * k) } else { passes::shared(m * n) }
+            if kernel.is_product() { product::shared(m * n * k) } else { map::shared(m * n * k) }
         });
     }
 
@@ -119,16 +147,24 @@ impl Engine<f32> for Vector {
         let Product { m, n, k } = product;
         let along_rows = self
             .flipped(Kernel::MatmulNt { bias: false, act, save: false, dropout: None }, product);
-        let (mut out, mut saved) = (view_mut(out, m, n), saved.map(|saved| view_mut(saved, m, n)));
+        let (mut result, mut saved) =
+            (view_mut(out, m, n), saved.map(|saved| view_mut(saved, m, n)));
         let (mut left, mut right) = (a, b);
         if along_rows {
             (left, right) = (b, a);
-            (out, saved) = (out.reversed_axes(), saved.map(ArrayViewMut2::reversed_axes));
+            (result, saved) = (result.reversed_axes(), saved.map(ArrayViewMut2::reversed_axes));
         }
         let left = Factor::Rows { values: left, stride: k };
         let right = Factor::Columns { values: right, stride: k };
-        let finish = Finish::Activate { bias, along_rows, act, saved };
-        self.multiply(Part { left, right, k, at: (0, 0), out, finish });
+        let written = act.is_written_out();
+        let first = if written { act } else { Activation::Identity };
+        let finish = Finish::Activate { bias, along_rows, act: first, saved };
+        self.multiply(Part { left, right, k, at: (0, 0), out: result, finish });
+        if !written {
+            in_parts(&self.pool, (elementwise::cost(act), 1), out, &|_, out| {
+                elementwise::activate(act, out, self.instructions);
+            });
+        }
     }
 
     fn matmul_nn(
@@ -139,12 +175,17 @@ impl Engine<f32> for Vector {
         Product { m, n, k }: Product,
     ) {
         let finish = match saved {
-            Some(saved) => Finish::Gradient { act, saved: view(saved, m, n) },
-            None => Finish::Store,
+            Some(saved) if act.is_written_out() => {
+                Finish::Gradient { act, saved: view(saved, m, n) }
+            }
+            _ => Finish::Store,
         };
         let left = Factor::Rows { values: a, stride: k };
         let right = Factor::Rows { values: b, stride: n };
         self.multiply(Part { left, right, k, at: (0, 0), out: view_mut(out, m, n), finish });
+        if let (Some(saved), false) = (saved, act.is_written_out()) {
+            self.times_slopes(act, saved, out);
+        }
     }
 
     fn matmul_tn(
@@ -178,21 +219,43 @@ impl Engine<f32> for Vector {
         out: &mut [f32],
         n: usize,
     ) {
-        self.instructions.run(passes::Activate { x, bias, act, out, n });
+        in_parts(&self.pool, (elementwise::cost(act), n), out, &|first, out| {
+            let x = &x[first..][..out.len()];
+            match bias {
+                None => out.copy_from_slice(x),
+                Some(bias) => {
+                    for (out, x) in out.chunks_exact_mut(n).zip(x.chunks_exact(n)) {
+                        self.instructions.run(Sum { a: x, b: bias, out });
+                    }
+                }
+            }
+            elementwise::activate(act, out, self.instructions);
+        });
     }
 
     fn activate_grad(&self, saved: &[f32], d_y: &[f32], act: Activation, out: &mut [f32]) {
-        self.instructions.run(passes::ActivateGrad { saved, d_y, act, out });
+        out.copy_from_slice(d_y);
+        self.times_slopes(act, saved, out);
     }
 
     fn dropout(&self, out: &mut [f32], dropout: Option<Dropout>, step: &StepRow) {
-        if let Some(dropout) = dropout {
-            self.instructions.run(passes::Thin { out, dropout, step });
-        }
+        let Some(Dropout { stream, rate }) = dropout else { return };
+        let of = (key(step.seed, step.step, stream.into()), rate_in(step, rate));
+        // A hash is about six operations.
+        in_parts(&self.pool, (8, 1), out, &|first, out| {
+            elementwise::thin(of, first, out, self.instructions);
+        });
+    }
+
+    fn add(&self, a: &[f32], b: &[f32], out: &mut [f32]) {
+        in_parts(&self.pool, (3, 1), out, &|first, out| {
+            let (a, b) = (&a[first..][..out.len()], &b[first..][..out.len()]);
+            self.instructions.run(Sum { a, b, out });
+        });
     }
 
     fn map(&self, mapped: Mapped<'_, f32>, over: Over, out: &mut [f32]) {
-        self.instructions.run(passes::Map { mapped, over, out });
+        MapPart::new(mapped, over, out).divide(self.instructions, &self.pool);
     }
 
     fn sum_rows(&self, x: &[f32], out: &mut [f32], n: usize) {
@@ -211,8 +274,67 @@ impl Engine<f32> for Vector {
         part.divide(self.instructions, &self.pool);
     }
 
+    fn loss_cross_entropy(
+        &self,
+        logits: &[f32],
+        labels: &[u32],
+        outs: (&mut [f32], &mut [f32]),
+        n: usize,
+        step: &StepRow,
+    ) {
+        in_rows(&self.pool, CLASS, outs, &|first, row_loss, d| {
+            kernels::rows_of_cross_entropy(logits, labels, (first, row_loss, d), n, step);
+        });
+    }
+
+    fn loss_map(
+        &self,
+        (form, _, compiled): (&LossForm, &Program, &Compiled),
+        (prediction, target): (&[f32], &[f32]),
+        extra: Extra<'_, f32>,
+        outs: (&mut [f32], &mut [f32]),
+        step: &StepRow,
+    ) {
+        let batch = outs.0.len();
+        let loss = LossMap { form, compiled, prediction, target, extra, step, batch };
+        in_rows(&self.pool, compiled.cost(), outs, &|first, row_loss, d| {
+            loss.run(first, row_loss, d, self.instructions);
+        });
+    }
+
+    fn loss_classes(
+        &self,
+        form: &LossForm,
+        from: (&[f32], Goal<'_, f32>),
+        extra: Extra<'_, f32>,
+        outs: (&mut [f32], &mut [f32]),
+        step: &StepRow,
+    ) {
+        in_rows(&self.pool, CLASS, outs, &|first, row_loss, d| {
+            loss::rows_of_classes(form, from, extra, (first, row_loss, d), step);
+        });
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a share in single precision")]
+    fn square_sums(&self, of: Squared<'_, f32>, sums: &mut [f32], step: &StepRow) {
+        let Squared { x, gathered, scaling, table } = of;
+        let share = gathered.map_or(1.0, |_| step.scalars[SHARE] as f32);
+        let scale = share * scaling.map_or(1.0, |scaling| scaling[INVERSE]);
+        in_parts(&self.pool, (2 * BLOCK, 1), sums, &|first, sums| {
+            let part = first * BLOCK..(first + sums.len()) * BLOCK;
+            let gathered = gathered.map(|gathered| &gathered[part.clone()]);
+            self.instructions.run(passes::SquareSums { x: &x[part], gathered, scale, sums });
+            let Some(table) = table else { return };
+            for (block, sum) in (first..).zip(sums) {
+                if table[(1 + block) * FACTORS] == 0.0 {
+                    *sum = 0.0;
+                }
+            }
+        });
+    }
+
     fn update(&self, updated: Updated<'_, f32>) {
-        Expressions(updated).divide(self.instructions, &self.pool);
+        Moves(updated).divide(self.instructions, &self.pool);
     }
 
     fn update_sgd(

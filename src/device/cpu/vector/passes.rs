@@ -1,16 +1,11 @@
-//! Passes over values one by one, and the sums of rows: loops that the compiler makes vectors of.
+//! The sums of rows and of squares, and the squared error: loops that the compiler makes vectors of.
 //!
 //! In: slices. Out: what `cpu::kernels` says.
-//! Absent on purpose: products, updates.
+//! Absent on purpose: products, updates, functions of one number.
 
-use super::activation;
-use super::functions::Single;
 use super::instructions::{Instructions, Work};
 use super::pool::{Pool, both};
-use crate::device::cpu::kernels;
-use crate::device::cpu::map::{Mapped, Over};
-use crate::model::Activation;
-use crate::plan::{Dropout, StepRow};
+use crate::plan::{BLOCK, StepRow};
 
 /// Elements below which a thread is not worth its while: about 10 µs where memory is what takes the time.
 pub(super) const WORTHWHILE: usize = 1 << 14;
@@ -21,81 +16,6 @@ const SUMS: usize = 16;
 /// Whether a pass over so many elements is shared among threads.
 pub(super) fn shared(elements: usize) -> bool {
     elements >= 2 * WORTHWHILE
-}
-
-/// out = act(x + bias)
-pub(super) struct Activate<'a> {
-    pub(super) x: &'a [f32],
-    pub(super) bias: Option<&'a [f32]>,
-    pub(super) act: Activation,
-    pub(super) out: &'a mut [f32],
-    pub(super) n: usize,
-}
-
-impl Work for Activate<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<const FUSED: bool, const LANES: usize>(self) {
-        let Self { x, bias, act, out, n } = self;
-        out.copy_from_slice(x);
-        if let Some(bias) = bias {
-            for row in out.chunks_exact_mut(n) {
-                row.iter_mut().zip(bias).for_each(|(out, bias)| *out += bias);
-            }
-        }
-        activation::values::<FUSED>(act, out);
-    }
-}
-
-/// out = `d_y` · act'(saved)
-pub(super) struct ActivateGrad<'a> {
-    pub(super) saved: &'a [f32],
-    pub(super) d_y: &'a [f32],
-    pub(super) act: Activation,
-    pub(super) out: &'a mut [f32],
-}
-
-impl Work for ActivateGrad<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<const FUSED: bool, const LANES: usize>(self) {
-        self.out.copy_from_slice(self.d_y);
-        activation::times_gradients::<FUSED>(self.act, self.out, self.saved);
-    }
-}
-
-/// Dropout
-pub(super) struct Thin<'a> {
-    pub(super) out: &'a mut [f32],
-    pub(super) dropout: Dropout,
-    pub(super) step: &'a StepRow,
-}
-
-impl Work for Thin<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<const FUSED: bool, const LANES: usize>(self) {
-        kernels::dropout(self.out, self.dropout, self.step);
-    }
-}
-
-/// A formula of a plan
-pub(super) struct Map<'a> {
-    pub(super) mapped: Mapped<'a, f32>,
-    pub(super) over: Over,
-    pub(super) out: &'a mut [f32],
-}
-
-impl Work for Map<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<const FUSED: bool, const LANES: usize>(self) {
-        self.mapped.run::<Single<FUSED>>(self.over, self.out);
-    }
 }
 
 /// out = sums of x's columns, x `[_,n]`
@@ -205,4 +125,40 @@ fn squares(x: &[f32]) -> f32 {
     }
     let rest: f32 = rest.iter().fold(0.0, |sum, x| sum + x * x);
     sums.iter().fold(rest, |sum, x| sum + x)
+}
+
+/// sums\[i\] = Σ x² over the block i of an arena: see `cpu::update::square_sums`.
+pub(super) struct SquareSums<'a> {
+    pub(super) x: &'a [f32],
+    pub(super) gathered: Option<&'a [f32]>,
+    /// What x is multiplied by.
+    pub(super) scale: f32,
+    pub(super) sums: &'a mut [f32],
+}
+
+impl Work for SquareSums<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool, const LANES: usize>(self) {
+        let Self { x, gathered, scale, sums } = self;
+        // Arenas are of whole blocks.
+        let (blocks, _) = x.as_chunks::<BLOCK>();
+        let mut block_of = [0.0; BLOCK];
+        for (index, (sum, x)) in sums.iter_mut().zip(blocks).enumerate() {
+            match gathered.and_then(|it| it[index * BLOCK..].first_chunk::<BLOCK>()) {
+                Some(gathered) => {
+                    for lane in 0..BLOCK {
+                        block_of[lane] = gathered[lane] + scale * x[lane];
+                    }
+                }
+                None => {
+                    for lane in 0..BLOCK {
+                        block_of[lane] = scale * x[lane];
+                    }
+                }
+            }
+            *sum = squares(&block_of);
+        }
+    }
 }

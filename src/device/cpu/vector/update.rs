@@ -1,13 +1,11 @@
-//! The optimizers' passes over the arena, in parts that threads share.
+//! The hand-written optimizers' passes over the arena, in parts that threads share.
 //!
 //! In: gradients, weights, state. Out: changed weights and state.
 
-use super::functions::Single;
 use super::instructions::{Instructions, Work};
 use super::passes::shared;
 use super::pool::{Pool, both};
 use crate::device::cpu::kernels::{Adam, Sgd};
-use crate::device::cpu::update::Updated;
 use crate::plan::StepRow;
 
 /// A part of the arena under stochastic gradient descent.
@@ -147,29 +145,5 @@ impl Work for AdamPart<'_> {
             *v = beta2[0] * *v + beta2[1] * g * g;
             *w = keep * *w - rate * *m / (v.sqrt() * correction2 + eps);
         }
-    }
-}
-
-/// A part of the arenas under an update by expressions.
-pub(super) struct Expressions<'a>(pub(super) Updated<'a, f32>);
-
-impl Expressions<'_> {
-    pub(super) fn divide(self, instructions: Instructions, pool: &Pool) {
-        if pool.threads() == 1 || !shared(self.0.weight.len()) {
-            instructions.run(self);
-            return;
-        }
-        let (one, other) = self.0.halves();
-        let run = |part| move || Expressions(part).divide(instructions, pool);
-        both(true, run(one), run(other));
-    }
-}
-
-impl Work for Expressions<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<const FUSED: bool, const LANES: usize>(self) {
-        self.0.run::<Single<FUSED>>();
     }
 }
