@@ -2,7 +2,7 @@
 
 use super::{allowance, with_file};
 use crate::memory::within;
-use wgrad::data::{FeatureReader, Preparation, Targets, column_names};
+use wgrad::data::{FeatureReader, PartReader, Preparation, Targets, column_names};
 use wgrad::{Dataset, Scale, Seed, Target};
 
 /// The first byte says how the rest is to be read.
@@ -44,6 +44,15 @@ pub fn csv(data: &[u8]) {
             x.extend(chunk.x);
         }
         assert_eq!(x, read.x());
+
+        let mut parts = within(allowance(table), || PartReader::open(path, read.schema()))
+            .expect("the columns are there");
+        let (mut x, mut rows) = (Vec::new(), 0);
+        while let Some(part) = parts.next_part(5).expect("the rows are good") {
+            rows += part.y.len();
+            x.extend(part.x);
+        }
+        assert_eq!((x.as_slice(), rows), (read.x(), read.rows()));
 
         let Ok(split) = read.split(0.3, Seed(1)) else { return };
         let preparation = Preparation::fit(&split.train, Scale::Standard);
