@@ -14,8 +14,8 @@ use crate::expr::{Number, Quantity};
 use crate::plan::{Along, Formula, StepRow};
 use crate::random::key;
 
-/// Costs below which a part is not worth a thread's while: about 10 µs.
-const WORTHWHILE: usize = 1 << 16;
+/// Costs below which a part is not worth a thread's while: about 40 µs, as waking a thread takes some of these.
+const WORTHWHILE: usize = 1 << 18;
 /// Narrower matrices go through whole, if that is possible, rather than row by row.
 const NARROW: usize = 64;
 
