@@ -2,7 +2,7 @@
 
 use super::{Along, Graph, NodeId, Op, Operand, Over, Space};
 use crate::error::{Error, Result};
-use crate::expr::{Expr, Node, Number, Quantity};
+use crate::expr::{Expr, Node, Number};
 use crate::shape::Dim;
 
 impl Graph {
@@ -247,10 +247,6 @@ impl Graph {
             },
             _ => (d_y, None),
         };
-        let share = match over {
-            Over::Rows => Expr::quantity(Quantity::Counts) / Expr::quantity(Quantity::Rows),
-            Over::Columns => (1.0 / columns as f64).into(),
-        };
         let mut sum = |part: &str, f: Expr, operands: Vec<(NodeId, Operand)>| {
             let op = match over {
                 Over::Rows => Op::MapRows { f, operands, space },
@@ -262,10 +258,9 @@ impl Graph {
         };
         let plain = sum("mean", x(0), vec![full(d)])?;
         let along_y = sum("slope", x(0) * x(1), vec![full(d), full(y)])?;
-        let along = if over == Over::Rows { Along::Columns } else { Along::Rows };
-        let beside = |id| (id, Operand::new(along, columns));
+        let beside = |id| (id, Operand::new(over.along(), columns));
         let mut operands = vec![full(d), beside(plain), full(y), beside(along_y), beside(var)];
-        let mut f = x(0) - (x(1) + x(2) * x(3)) * share;
+        let mut f = x(0) - (x(1) + x(2) * x(3)) * over.share(columns);
         if let Some(weight) = weight {
             operands.push(weight);
             f = f * x(5);

@@ -6,7 +6,7 @@
 use super::op::normalised;
 use super::{Along, Graph, Mode, NodeId, Op, Operand, Over, Space};
 use crate::error::{Error, Result};
-use crate::expr::{Expr, Number, Quantity};
+use crate::expr::{Expr, Number};
 use crate::model::{Activation, Custom, Gate, Layer, RMS_EPS, Sequential, Table};
 use crate::shape::Dim;
 
@@ -257,8 +257,7 @@ impl Forward {
         if self.mode == Mode::Eval {
             return self.normalised(place, [input, kept.0, kept.1], (eps, None), affine);
         }
-        // The others of the batch's rows hold something as well, and must not count.
-        let share = Expr::quantity(Quantity::Counts) / Expr::quantity(Quantity::Rows);
+        let share = Over::Rows.share(self.columns(input));
         let mean = self.over_rows(&format!("mean{place}"), x(0) * &share, &[input])?;
         let squares = (x(0) - x(1)).square() * share;
         let var = self.over_rows(&format!("var{place}"), squares, &[input, mean])?;
@@ -270,8 +269,8 @@ impl Forward {
 
     fn layer_norm(&mut self, input: NodeId, place: &str, eps: f64, affine: bool) -> Result<NodeId> {
         let affine = self.affine(place, affine)?;
-        let share = 1.0 / self.columns(input) as f64;
-        let mean = self.over_columns(&format!("mean{place}"), x(0) * share, &[input], false)?;
+        let share = Over::Columns.share(self.columns(input));
+        let mean = self.over_columns(&format!("mean{place}"), x(0) * &share, &[input], false)?;
         let squares = (x(0) - x(1)).square() * share;
         let var = self.over_columns(&format!("var{place}"), squares, &[input, mean], false)?;
         // Without gradients nothing is gained by keeping the normalised matrix.

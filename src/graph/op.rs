@@ -21,6 +21,25 @@ pub enum Over {
     Columns,
 }
 
+impl Over {
+    /// How the statistic lies beside the matrix.
+    pub(super) fn along(self) -> Along {
+        match self {
+            Self::Rows => Along::Columns,
+            Self::Columns => Along::Rows,
+        }
+    }
+
+    /// What an element counts for in a mean over a matrix of so many columns: rows of the batch that do not count hold
+    /// something as well.
+    pub(super) fn share(self, columns: usize) -> Expr {
+        match self {
+            Self::Rows => Expr::quantity(Quantity::Counts) / Expr::quantity(Quantity::Rows),
+            Self::Columns => (1.0 / columns as f64).into(),
+        }
+    }
+}
+
 /// An operation. Layers are combinations of these, so that a new layer needs no new gradient.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
@@ -210,9 +229,8 @@ impl Op {
                 return Some((f.clone(), operands.clone(), space));
             }
             Self::Normalise { x, mean, var, eps, over } => {
-                let along = if over == Over::Rows { Along::Columns } else { Along::Rows };
                 let f = normalised(Expr::input(0), Expr::input(1), Expr::input(2), eps.0);
-                (x, f, vec![(mean, along), (var, along)])
+                (x, f, vec![(mean, over.along()), (var, over.along())])
             }
             Self::Dropout { x, stream, rate } => {
                 let kept = Expr::quantity(Quantity::Keep(stream, rate));

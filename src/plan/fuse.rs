@@ -268,7 +268,8 @@ impl Lowering<'_> {
         (f, operands, space): Mapped,
         kernel: impl Fn(FormulaId, u8) -> Kernel,
     ) -> Result<Vec<NodeId>> {
-        let whole = self.graph.node(id).op.elementwise(self.graph).is_some();
+        let op = &self.graph.node(id).op;
+        let whole = matches!(op, Op::Map { .. } | Op::Normalise { .. } | Op::Dropout { .. });
         let (f, operands) = self.with_inlined(builder, f, operands, space)?;
         let mapped = (f, operands, space);
         if whole && self.goes_into_its_users(id, &mapped) {
