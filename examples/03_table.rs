@@ -45,7 +45,7 @@ fn main() -> Result<()> {
     let TargetKind::Classes(labels) = &valid.schema().kind else { return Ok(()) };
     let mut predictor = Predictor::new(&trained, &DeviceKind::Cpu, valid.rows())?;
     if let Predictions::Classes { best, .. } =
-        predictor.predict(&valid.x()[..10 * valid.columns()])?
+        predictor.predict(valid.x().range(0..10 * valid.columns()))?
     {
         let names: Vec<_> = best.into_iter().map(|class| labels[class].as_str()).collect();
         println!("\nthe first ten are taken for {}", names.join(" "));

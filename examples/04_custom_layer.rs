@@ -15,8 +15,8 @@ use wgrad::{Dataset, Error, Result, Seed, Targets};
 fn main() -> Result<()> {
     // A wave on a slope: what periodic functions are for.
     let x: Vec<f32> = (0..600).map(|i| i as f32 / 50.0 - 6.0).collect();
-    let y = x.iter().map(|x| x.sin() + 0.2 * x).collect();
-    let data = Dataset::from_arrays(&x, 1, Targets::Numbers(y))?.split(0.25, Seed(1))?;
+    let y = x.iter().map(|x| x.sin() + 0.2 * x);
+    let data = Dataset::from_arrays(&x, 1, Targets::numbers(y))?.split(0.25, Seed(1))?;
 
     // Snake (Ziyin et al. 2020, arXiv:2006.08195): x1 is a vector that learns, a number for each column, and starts at 2.
     // Value, gradient and the GPU's code all come from this text.

@@ -100,8 +100,8 @@ fn diverging(
     on_nonfinite: OnNonFinite,
 ) -> (Trainer, Vec<Warning>, Option<Error>) {
     let x: Vec<f32> = (0..64).map(|i| i as f32 / 8.0 - 4.0).collect();
-    let y = x.iter().map(|x| 3.0 * x + 1.0).collect();
-    let train = Dataset::from_arrays(&x, 1, Targets::Numbers(y)).unwrap();
+    let y = x.iter().map(|x| 3.0 * x + 1.0);
+    let train = Dataset::from_arrays(&x, 1, Targets::numbers(y)).unwrap();
     let model = Sequential::new().dense(1);
     let options = TrainOptions {
         loss: Loss::Mse,

@@ -183,7 +183,7 @@ fn check_memory(device: &mut wgrad::device::gpu::GpuDevice, columns: u32, hidden
         .map(|log| StepRow { rows: 64, log, correction1: 1.0, ..StepRow::default() })
         .collect();
     for _ in 0..3 {
-        device.write(plan.ports.train_x.unwrap(), 0, Values::F32(data.train.x())).unwrap();
+        device.write(plan.ports.train_x.unwrap(), 0, Values::F32(&singles(&data.train))).unwrap();
         most = most.max(bytes_made(device) - before);
         device.write(plan.ports.order.unwrap(), 0, Values::U32(&order)).unwrap();
         device.write_steps(Phase::Train, &rows).unwrap();
@@ -198,6 +198,10 @@ fn check_memory(device: &mut wgrad::device::gpu::GpuDevice, columns: u32, hidden
     }
     // Allocations are rounded up, by less than a page each.
     assert!(most <= said + (64 << 10), "{most} of {said}");
+}
+
+fn singles(data: &wgrad::Dataset) -> Vec<f32> {
+    data.x().iter().map(|value| value as f32).collect()
 }
 
 #[test]
@@ -219,7 +223,7 @@ fn losses_come_in_order_and_all() {
         .unwrap();
         let order: Vec<u32> = (0..90).rev().collect();
         device.write(plan.ports.params.unwrap(), 0, Values::F32(params.arena())).unwrap();
-        device.write(plan.ports.train_x.unwrap(), 0, Values::F32(data.train.x())).unwrap();
+        device.write(plan.ports.train_x.unwrap(), 0, Values::F32(&singles(&data.train))).unwrap();
         device.write(plan.ports.order.unwrap(), 0, Values::U32(&order)).unwrap();
         let mut losses = Vec::new();
         for from in [0, 1, 2, 5, 13, 40] {

@@ -123,7 +123,7 @@ fn a_second_run_begins_with_a_fresh_scale() {
 #[test]
 fn features_too_large_for_half_precision_are_refused() {
     let x: Vec<f32> = (0..64).map(|i| 1e5 + i as f32).collect();
-    let y = wgrad::data::Targets::Numbers((0..64).map(|i| i as f32).collect());
+    let y = wgrad::data::Targets::numbers(0..64);
     let data = wgrad::data::Dataset::from_arrays(&x, 1, y).unwrap().split(0.0, Seed(0)).unwrap();
     let options = TrainOptions { loss: Loss::Mse, scale: Scale::None, ..options(Precision::F16) };
     let model = Sequential::mlp(&[4], Activation::Tanh, 1, Init::Pytorch);

@@ -324,8 +324,8 @@ fn table() -> Split {
     for (row, x) in x.chunks_exact_mut(3).enumerate() {
         x[1] = (row % 5) as f32;
     }
-    let y = x.chunks_exact(3).map(|x| x[0] * (x[1] - 2.0)).collect();
-    Dataset::from_arrays(&x, 3, Targets::Numbers(y)).unwrap().split(0.25, Seed(1)).unwrap()
+    let y = x.chunks_exact(3).map(|x| x[0] * (x[1] - 2.0));
+    Dataset::from_arrays(&x, 3, Targets::numbers(y)).unwrap().split(0.25, Seed(1)).unwrap()
 }
 
 /// Trains, keeps, and predicts: columns of a table's numbers stay unscaled, and numbers beyond it are refused.

@@ -170,6 +170,10 @@ fn extreme_inputs_give_numbers() {
     }
 }
 
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| value.into()).collect()
+}
+
 #[test]
 fn the_validation_loss_is_the_same() {
     let (oracle, cases) = oracle();
@@ -178,7 +182,7 @@ fn the_validation_loss_is_the_same() {
         let columns = batch.targets.len() / batch.rows;
         let y = match case.loss.classes() {
             true => Targets::Classes(batch.classes.clone()),
-            false => Targets::Columns(batch.targets.clone(), columns),
+            false => Targets::Columns(wide(&batch.targets), columns),
         };
         let x: Vec<f32> = (0..batch.rows).map(|row| row as f32).collect();
         let data = Dataset::from_arrays(&x, 1, y).unwrap();
@@ -187,7 +191,8 @@ fn the_validation_loss_is_the_same() {
         let pinball = matches!(case.loss, Loss::Pinball(_));
         let class_weights = if pinball { vec![] } else { batch.constants.clone() };
         let criterion = Criterion { loss: case.loss, reduction: case.reduction, class_weights };
-        let targets = (data.y(), batch.weights.as_deref());
+        let weights = batch.weights.as_deref().map(wide);
+        let targets = (data.y(), weights.as_deref());
         let got = criterion.value(&batch.outputs, targets, &preparation);
         let want = oracle.values(&format!("{}/loss", case.name));
         assert_close(&case.name, &[got], want, Tolerance { abs: 1e-12, rel: 1e-11 });
@@ -324,21 +329,21 @@ fn table(loss: Loss, rows: usize) -> Dataset {
         }
         Wants::Labels => {
             let labels = |(a, b): (f64, f64)| [a > b, a + b > 0.0];
-            let labels = features().flat_map(labels).map(|yes| f32::from(u8::from(yes)));
+            let labels = features().flat_map(labels).map(|yes| f64::from(u8::from(yes)));
             Targets::Columns(labels.collect(), 2)
         }
         Wants::Counts => {
-            let rate = |(a, b): (f64, f64)| (0.5 * a + b).exp().round() as f32;
+            let rate = |(a, b): (f64, f64)| (0.5 * a + b).exp().round();
             Targets::Numbers(features().map(rate).collect())
         }
         Wants::Shares => {
             let shares = |(a, _): (f64, f64)| [1.0 / (1.0 + a.exp()), 1.0 / (1.0 + (-a).exp())];
-            Targets::Columns(features().flat_map(shares).map(|y| y as f32).collect(), 2)
+            Targets::Columns(features().flat_map(shares).collect(), 2)
         }
         Wants::Numbers => {
             let rows = features().zip(&noise);
             let numbers = |((a, b), e): ((f64, f64), &f64)| [10.0 + 3.0 * a + 0.1 * e, a * b];
-            Targets::Columns(rows.flat_map(numbers).map(|y| y as f32).collect(), 2)
+            Targets::Columns(rows.flat_map(numbers).collect(), 2)
         }
     };
     let data = Dataset::from_arrays(&x, 2, y).unwrap();
@@ -384,10 +389,7 @@ fn learn(loss: Loss, kind: &DeviceKind, epochs: u32) {
             let (y, _) = targets.unwrap();
             let each = quantiles.as_slice().len();
             for (which, &q) in quantiles.as_slice().iter().enumerate() {
-                let below = y
-                    .iter()
-                    .enumerate()
-                    .filter(|&(at, &y)| f64::from(y) < values[at * each + which]);
+                let below = y.iter().enumerate().filter(|&(at, &y)| y < values[at * each + which]);
                 let share = below.count() as f64 / y.len() as f64;
                 assert!((share - q).abs() < 0.2, "{q}: {share}");
             }
@@ -396,7 +398,7 @@ fn learn(loss: Loss, kind: &DeviceKind, epochs: u32) {
             // Deviations from the first target's mean are a few of its standard deviations, which is in its units.
             let (y, _) = targets.unwrap();
             let rows = values.chunks(4).zip(y.chunks(2));
-            let near = rows.filter(|(told, y)| (told[0] - f64::from(y[0])).abs() < 3.0 * told[1]);
+            let near = rows.filter(|(told, y)| (told[0] - y[0]).abs() < 3.0 * told[1]);
             assert!(near.count() >= 85, "{loss}");
             assert!(values.iter().skip(1).step_by(4).all(|&std| std > 0.0 && std < 3.0), "{loss}");
         }
@@ -428,7 +430,7 @@ fn losses_train_in_half_precision() {
     for kind in common::half_kinds() {
         for text in ["binary-cross-entropy", "pinball(0.2, 0.8)", "cross-entropy(0.1)"] {
             let loss: Loss = text.parse().unwrap();
-            let weights = (0..300).map(|row| (row % 3) as f32).collect();
+            let weights = (0..300).map(|row| f64::from(row % 3)).collect();
             let data = table(loss, 300).with_weights(weights).unwrap().split(0.2, Seed(1)).unwrap();
             let of = |precision| {
                 let options = TrainOptions { loss, precision, ..TrainOptions::default() };
@@ -489,7 +491,7 @@ fn weights_of_classes_are_those_of_their_rows() {
     let loss = Loss::CrossEntropy;
     let data = table(loss, 60);
     let Targets::Classes(classes) = data.y() else { panic!("numbers") };
-    let weights: Vec<f32> = classes.iter().map(|&class| [0.5, 1.0, 3.0][class as usize]).collect();
+    let weights: Vec<f64> = classes.iter().map(|&class| [0.5, 1.0, 3.0][class as usize]).collect();
     let weighted = Split { train: data.clone().with_weights(weights).unwrap(), valid: None };
     let plain = Split { train: data, valid: None };
     let named = vec![("0".to_string(), 0.5), ("2".to_string(), 3.0)];
@@ -530,7 +532,7 @@ fn a_sum_is_a_mean_times_its_rows() {
 #[test]
 fn weighted_rows_stream_with_the_same_bits() {
     let loss: Loss = "gaussian-nll".parse().unwrap();
-    let weights: Vec<f32> = (0..203).map(|row| (row % 4) as f32).collect();
+    let weights: Vec<f64> = (0..203).map(|row| f64::from(row % 4)).collect();
     let data = table(loss, 203).with_weights(weights).unwrap().split(0.1, Seed(1)).unwrap();
     let options = TrainOptions { loss, epochs: 3, batch_size: 8, ..TrainOptions::default() };
     let cpu = DeviceKind::Cpu;

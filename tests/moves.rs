@@ -21,7 +21,7 @@ fn model() -> Sequential {
 /// A regression of 53 rows of 3 columns, so that batches of 16 leave one of 5.
 fn small() -> Split {
     let (x, y) = (normal_f32(53 * 3, Seed(1)), normal_f32(53, Seed(2)));
-    Split { train: Dataset::from_arrays(&x, 3, Targets::Numbers(y)).unwrap(), valid: None }
+    Split { train: Dataset::from_arrays(&x, 3, Targets::numbers(y)).unwrap(), valid: None }
 }
 
 fn options(optimizer: &str) -> TrainOptions {

@@ -132,8 +132,8 @@ fn weight_decay_and_dropout_have_schedules_of_their_own() {
 fn plane(narrow: f32) -> Split {
     let corners = [(1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)];
     let x: Vec<f32> = corners.iter().flat_map(|(a, b)| [*a, b * narrow]).collect();
-    let y = x.chunks_exact(2).map(|row| 2.0 * row[0] - 3.0 * row[1] + 1.0).collect();
-    let train = Dataset::from_arrays(&x, 2, Targets::Numbers(y)).unwrap();
+    let y = x.chunks_exact(2).map(|row| 2.0 * row[0] - 3.0 * row[1] + 1.0);
+    let train = Dataset::from_arrays(&x, 2, Targets::numbers(y)).unwrap();
     Split { train, valid: None }
 }
 

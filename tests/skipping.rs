@@ -43,9 +43,9 @@ fn data(bad: &[usize], how: Bad) -> Split {
             Bad::Gradient => x[row * 3..][..3].fill(1e38),
         }
     }
-    let train = Dataset::from_arrays(&x, 3, Targets::Numbers(y)).unwrap();
+    let train = Dataset::from_arrays(&x, 3, Targets::numbers(y)).unwrap();
     let (x, y) = (normal_f32(20 * 3, Seed(3)), normal_f32(20, Seed(4)));
-    Split { train, valid: Some(Dataset::from_arrays(&x, 3, Targets::Numbers(y)).unwrap()) }
+    Split { train, valid: Some(Dataset::from_arrays(&x, 3, Targets::numbers(y)).unwrap()) }
 }
 
 fn options() -> TrainOptions {

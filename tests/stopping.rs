@@ -16,7 +16,7 @@ use wgrad::train::{EpochStats, Event, Keep, Metric, Summary, TrainOptions, Train
 fn noise() -> Split {
     let rows = |seed| {
         let (x, y) = (normal_f32(40 * 3, Seed(seed)), normal_f32(40, Seed(seed + 1)));
-        Dataset::from_arrays(&x, 3, Targets::Numbers(y)).unwrap()
+        Dataset::from_arrays(&x, 3, Targets::numbers(y)).unwrap()
     };
     Split { train: rows(1), valid: Some(rows(3)) }
 }

@@ -199,8 +199,8 @@ fn validation_keeps_to_the_budget() {
     // Far more rows to validate than to train on.
     let x: Vec<f32> = (0..4000_u16).map(|value| f32::from(value % 97)).collect();
     let of = |x: &[f32]| {
-        let y = x.chunks(8).map(|row| row[0] + row[1]).collect();
-        Dataset::from_arrays(x, 8, Targets::Numbers(y)).unwrap()
+        let y = x.chunks(8).map(|row| row[0] + row[1]);
+        Dataset::from_arrays(x, 8, Targets::numbers(y)).unwrap()
     };
     let data = Split { train: of(&x[..800]), valid: Some(of(&x)) };
     let base =

@@ -46,7 +46,7 @@ fn options(loss: Loss, epochs: u32, batch_size: usize, lr: f64) -> TrainOptions 
 /// A regression small enough to compute by hand: 53 rows of 3 columns, unscaled.
 fn small() -> Split {
     let (x, y) = (normal_f32(53 * 3, Seed(1)), normal_f32(53, Seed(2)));
-    unsplit(Dataset::from_arrays(&x, 3, Targets::Numbers(y)).unwrap())
+    unsplit(Dataset::from_arrays(&x, 3, Targets::numbers(y)).unwrap())
 }
 
 fn small_options(batch_size: usize) -> TrainOptions {
@@ -193,7 +193,7 @@ fn by_hand(
     let sizes = Sizes { batch, train_rows: rows, eval_batch: 0, eval_rows: 0 };
     let plan = Plan::training(&step, &inference(model, train.columns()).unwrap(), sizes).unwrap();
     let preparation = Preparation::fit(train, options.scale);
-    let Targets::Numbers(y) = preparation.targets(train.y()) else { panic!("classes") };
+    let y: Vec<f32> = preparation.scaled_targets(train.y().columns().unwrap().0).collect();
     let params = Params::init(model, train.columns(), options.seed).unwrap();
     let mut device = CpuDevice::<f32>::new();
     drive::load(
@@ -285,7 +285,7 @@ fn a_batch_larger_than_the_data_is_one_batch() {
 fn epochs_longer_than_a_window_lose_nothing() {
     let rows = WINDOW + 76;
     let (x, y) = (normal_f32(rows * 2, Seed(4)), normal_f32(rows, Seed(5)));
-    let data = unsplit(Dataset::from_arrays(&x, 2, Targets::Numbers(y)).unwrap());
+    let data = unsplit(Dataset::from_arrays(&x, 2, Targets::numbers(y)).unwrap());
     let options = TrainOptions { lr: 1e-3, ..small_options(1) };
     let (steps, weights) = by_hand(&mlp(&[3], 1), &data, &options);
     let mut trainer = trainer(&mlp(&[3], 1), &data, &options);
@@ -349,7 +349,7 @@ fn without_validation_there_are_no_figures_of_it() {
 fn a_column_of_one_value_only_is_warned_of() {
     let x = vec![3.0; 20];
     let y = normal_f32(20, Seed(2));
-    let data = unsplit(Dataset::from_arrays(&x, 1, Targets::Numbers(y)).unwrap());
+    let data = unsplit(Dataset::from_arrays(&x, 1, Targets::numbers(y)).unwrap());
     let mut trainer = trainer(&mlp(&[4], 1), &data, &options(Loss::Mse, 1, 4, 0.01));
     let events: Vec<Event> = trainer.fit().map(Result::unwrap).collect();
     assert_eq!(

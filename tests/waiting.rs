@@ -237,7 +237,13 @@ fn kernels_timed_one_by_one_train_the_same() {
     for timed in [false, true] {
         device.load(&plan).unwrap();
         device.write(plan.ports.params.unwrap(), 0, Values::F32(params.arena())).unwrap();
-        device.write(plan.ports.train_x.unwrap(), 0, Values::F32(data.train.x())).unwrap();
+        device
+            .write(
+                plan.ports.train_x.unwrap(),
+                0,
+                Values::F32(&data.train.x().iter().map(|v| v as f32).collect::<Vec<_>>()),
+            )
+            .unwrap();
         device.write_steps(Phase::Train, &[row; 5]).unwrap();
         if timed {
             let Some(seconds) = device.time_steps(Phase::Train, 0..5).unwrap() else { return };

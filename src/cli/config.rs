@@ -163,6 +163,7 @@ impl RunConfig {
                 .read("on-nonfinite", FromStr::from_str)?
                 .unwrap_or(defaults.on_nonfinite),
             device_memory: given.read("device-memory", device_memory)?.flatten(),
+            preparation: None,
         };
         options.check().map_err(|error| given.locate(error))?;
         let network = Network::of(&given)?;

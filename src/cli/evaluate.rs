@@ -14,7 +14,7 @@ use super::predict::{ROWS, check_finite, place};
 use crate::data::PartReader;
 use crate::error::{Error, Result};
 use crate::report::{Console, JsonLines};
-use crate::train::{Assessment, Evaluation, Metric, Metrics, Predictor, TrainedModel, check_ids};
+use crate::train::{Assessment, Evaluation, Metric, Metrics, Predictor, TrainedModel};
 
 /// The result: figures flat, those that are not defined as `null`, then what each class has.
 #[derive(Serialize)]
@@ -106,20 +106,17 @@ fn figures(
         let part = reader.next_part(ROWS)?;
         Ok(part.map(|part| (part, reader.bytes())))
     })?;
-    let (schema, mut rows) = (&trained.preparation.schema, 0);
-    let (mut weighted, mut counted) = (false, false);
+    let mut rows = 0;
     let mut assessment = Assessment::new(trained);
     while let Next::Part((part, bytes)) = ahead.next(|| false)? {
         let place = |row| place(table, &part.lines, row);
-        check_ids(trained.model.tables(), &part.x, schema, place)?;
+        trained.check_rows((&part.x).into(), place)?;
         let predictions = predictor.assess_part(&part, &mut assessment)?;
         check_finite((&part.x, &part.lines), &predictions, &trained.preparation, table)?;
-        weighted |= part.weights.is_some();
-        counted |= part.weights.is_some_and(|weights| weights.iter().any(|&weight| weight > 0.0));
         rows += part.lines.len() as u64;
         console.table(bytes, rows);
     }
-    if weighted && !counted {
+    if rows == 0 {
         return Err(Error::table(table, "all weights are 0; no row would count"));
     }
     let evaluation = assessment.finish()?;

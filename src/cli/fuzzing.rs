@@ -65,7 +65,7 @@ fn info() -> RunInfo {
         batch: 6,
         precision: Precision::F32,
         device_bytes: 0,
-        raw_target: None,
+        target_note: None,
         streaming: None,
         load_seconds: 0.0,
         variants: vec![],

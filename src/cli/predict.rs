@@ -23,7 +23,7 @@ use crate::data::{Chunk, FeatureReader, Preparation, list};
 use crate::error::{Error, Result};
 use crate::export::MODEL_FILE;
 use crate::report::{Console, JsonLines, counted, duration};
-use crate::train::{Predictions, Predictor, TrainedModel, check_ids};
+use crate::train::{Predictions, Predictor, TrainedModel};
 
 /// Rows that are read, predicted and written at once, if these are not very long.
 pub(super) const ROWS: usize = 4096;
@@ -186,7 +186,7 @@ fn predictions(
     table: &str,
 ) -> Result<Predictions> {
     let place = |row| place(table, &chunk.lines, row);
-    check_ids(trained.model.tables(), &chunk.x, &trained.preparation.schema, place)?;
+    trained.check_rows((&chunk.x).into(), place)?;
     let predictions = predictor.predict(&chunk.x)?;
     check_finite((&chunk.x, &chunk.lines), &predictions, &trained.preparation, table)?;
     Ok(predictions)
@@ -217,7 +217,7 @@ fn stopped((out, json): (Option<&Path>, bool), sink: Option<Sink>, rows: u64) ->
 
 /// Whether all predictions for rows, with their features and lines, are numbers.
 pub(super) fn check_finite(
-    (x, lines): (&[f32], &[u64]),
+    (x, lines): (&[f64], &[u64]),
     predictions: &Predictions,
     preparation: &Preparation,
     table: &str,
@@ -229,7 +229,7 @@ pub(super) fn check_finite(
     let features = x.get(row * columns..(row + 1) * columns).unwrap_or_default();
     let distance = |column: usize| {
         let (mean, std) = (preparation.mean[column], preparation.std[column]);
-        ((f64::from(features[column]) - mean) / std).abs()
+        ((features[column] - mean) / std).abs()
     };
     let farthest =
         (0..features.len()).max_by(|&a, &b| distance(a).total_cmp(&distance(b))).map(|column| {

@@ -1,6 +1,6 @@
 //! One rule for all columns by which a cell is a number, and what to say where it is none.
 //!
-//! In: the text of a cell. Out: a finite f32, or the problem and its remedy; the place is the reader's.
+//! In: the text of a cell. Out: a finite f64, or the problem and its remedy; the place is the reader's.
 //! Absent on purpose: decimal commas, thousands separators, missing values.
 
 /// Why a cell is not a number.
@@ -15,12 +15,12 @@ pub(super) enum NotNumber {
 }
 
 /// Reads a trimmed cell.
-pub(super) fn number(cell: &str) -> Result<f32, NotNumber> {
+pub(super) fn number(cell: &str) -> Result<f64, NotNumber> {
     const MARKERS: [&str; 9] = ["na", "n/a", "#n/a", "nan", "null", "none", "missing", "?", "-"];
     if cell.is_empty() {
         return Err(NotNumber::Empty);
     }
-    match cell.parse::<f32>() {
+    match cell.parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(value),
         Ok(_) if cell.bytes().any(|b| b.is_ascii_digit()) => Err(NotNumber::TooLarge),
         _ if MARKERS.iter().any(|marker| cell.eq_ignore_ascii_case(marker)) => {
@@ -32,7 +32,7 @@ pub(super) fn number(cell: &str) -> Result<f32, NotNumber> {
 }
 
 /// Reads a cell of a feature column.
-pub(super) fn feature(cell: &str) -> Result<f32, String> {
+pub(super) fn feature(cell: &str) -> Result<f64, String> {
     let cell = cell.trim();
     number(cell).map_err(|bad| match bad {
         NotNumber::Text => {
@@ -44,7 +44,7 @@ pub(super) fn feature(cell: &str) -> Result<f32, String> {
 }
 
 /// Reads a trimmed cell of a target that is a number.
-pub(super) fn target(cell: &str) -> Result<f32, String> {
+pub(super) fn target(cell: &str) -> Result<f64, String> {
     number(cell).map_err(|bad| match bad {
         NotNumber::Text => {
             let remedy = comma(cell).unwrap_or("correct it");
@@ -81,9 +81,7 @@ impl NotNumber {
                 format!("{cell} is not a finite number; correct it or remove the row")
             }
             Self::TooLarge => {
-                format!(
-                    "{cell} is too large for a 32-bit float (at most 3.4e38); rescale the column"
-                )
+                format!("{cell} is too large for a number (at most 1.8e308); rescale the column")
             }
             Self::Text => format!("{cell} is not a number"),
         }
@@ -118,10 +116,11 @@ mod tests {
             ("-0", Ok(-0.0)),
             ("+2e-3", Ok(0.002)),
             (".5", Ok(0.5)),
-            ("3.4028235e38", Ok(f32::MAX)),
-            ("1e-60", Ok(0.0)),
+            ("3.5e38", Ok(3.5e38)),
+            ("1e-60", Ok(1e-60)),
+            ("16777217", Ok(16_777_217.0)),
             ("", Err(NotNumber::Empty)),
-            ("3.5e38", Err(NotNumber::TooLarge)),
+            ("1.8e308", Err(NotNumber::TooLarge)),
             ("-1e999", Err(NotNumber::TooLarge)),
             ("inf", Err(NotNumber::NotFinite)),
             ("-Infinity", Err(NotNumber::NotFinite)),

@@ -1,6 +1,6 @@
 //! Reads CSV tables: whole, as a [`Dataset`], or in pieces of any number.
 //!
-//! In: a file or a stream with a header, commas and UTF-8. Out: finite f32 features, and targets by `target.rs`.
+//! In: a file or a stream with a header, commas and UTF-8. Out: finite features, and targets by `target.rs`.
 //! Absent on purpose: encoding of text features, filling of missing values, other separators.
 
 mod pieces;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 pub use self::pieces::{Chunk, FeatureReader, Part, PartReader};
 use self::rows::Table;
+use super::numbers::NumberVec;
 use super::table::{Dataset, Schema, Target};
 use super::target::{TargetCells, resolve_all};
 use super::{cell, header};
@@ -27,7 +28,8 @@ impl Dataset {
         Self::read_csv(path.as_ref(), &target, None)
     }
 
-    /// As [`Self::from_csv`], with a column that says how much each row counts; it is no feature.
+    /// As [`Self::from_csv`], with a column that says how much each row counts; it is no feature. Rows of weight 0 are left
+    /// out, whatever their other cells hold.
     ///
     /// # Errors
     ///
@@ -57,26 +59,35 @@ impl Dataset {
         let owned = |places: &[usize]| places.iter().map(|&it| names[it].to_owned()).collect();
         let (features, targets): (Vec<String>, Vec<String>) = (owned(&picks), owned(&places));
 
-        let mut x = Vec::new();
+        let mut x = NumberVec::default();
+        let (mut weights, mut left_out) = (Vec::new(), 0);
         let mut cells: Vec<TargetCells> = places.iter().map(|_| TargetCells::default()).collect();
-        let mut weights = Vec::new();
         while table.read()? {
             table.check_count()?;
+            if let Some(place) = weight_place {
+                let weight = table.weight(place)?;
+                if weight == 0.0 {
+                    left_out += 1;
+                    continue;
+                }
+                weights.push(weight);
+            }
             // In the order of the columns, so that of several bad cells the first one is told of.
             for (column, text) in table.record.iter().enumerate() {
                 if let Some(target) = places.iter().position(|&place| place == column) {
                     cells[target]
                         .push(text.trim(), table.line)
                         .map_err(|problem| table.refuse_column(column, problem))?;
-                } else if weight_place == Some(column) {
-                    weights.push(table.weight(column)?);
-                } else {
+                } else if weight_place != Some(column) {
                     x.push(
                         cell::feature(text)
                             .map_err(|problem| table.refuse_column(column, problem))?,
                     );
                 }
             }
+        }
+        if weight.is_some() && weights.is_empty() {
+            return Err(Error::table(&table.source, "all weights are 0; no row would count"));
         }
         let read = match (cells.len(), cells.pop()) {
             (1, Some(only)) => only.resolve(target, &table.source)?,
@@ -97,6 +108,7 @@ impl Dataset {
             x: Arc::new(x),
             y: read.y,
             weights: None,
+            left_out,
             source: table.source,
             class_lines: read.class_lines,
         };
@@ -112,15 +124,18 @@ impl Dataset {
     pub fn from_csv_like(path: impl AsRef<Path>, schema: &Schema) -> Result<Self> {
         let mut reader = PartReader::open(path, schema)?;
         let mut part = reader.empty();
+        let mut x = NumberVec::default();
         while reader.row(&mut part)? {
             reader.table.check_count()?;
+            part.x.drain(..).for_each(|value| x.push(value));
         }
-        let Part { x, y, weights, .. } = part;
+        let Part { y, weights, .. } = part;
         let data = Self {
             schema: schema.clone(),
             x: Arc::new(x),
             y,
             weights: None,
+            left_out: reader.left_out(),
             source: reader.table.source,
             class_lines: Vec::new(),
         };

@@ -1,6 +1,6 @@
 //! From files and arrays to a [`Dataset`].
 //!
-//! In: CSV tables, slices. Out: finite f32 features row by row, targets, what scaling was done to
+//! In: CSV tables, slices. Out: finite features row by row, as exact as the table has them, targets, what scaling was done to
 //! them, and the order in which an epoch visits the rows.
 //! Absent on purpose: models, devices, and any guess that a user cannot see; whatever a table
 //! leaves unclear is an error that names the line and the column.
@@ -9,6 +9,7 @@ mod batches;
 mod cell;
 mod csv;
 mod header;
+mod numbers;
 mod prepare;
 mod sorted;
 mod split;
@@ -19,6 +20,7 @@ mod target;
 pub use self::batches::{epoch_order, steps_per_epoch};
 pub use self::csv::{Chunk, FeatureReader, Part, PartReader, column_names};
 pub(crate) use self::header::list;
+pub use self::numbers::Numbers;
 pub use self::prepare::{Preparation, Scale};
 pub(crate) use self::sorted::{Scratch, Sorter};
 pub use self::split::Split;

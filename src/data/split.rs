@@ -7,7 +7,7 @@ use super::cell::shown;
 use super::header::list;
 use super::table::{Dataset, TargetKind, Targets};
 use crate::error::{Error, Result};
-use crate::random::{Purpose, Random, Seed};
+use crate::random::{Purpose, Seed};
 
 /// Rows to learn from and rows to judge by.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +61,7 @@ impl Dataset {
     /// Holds out `share` of the rows (0 holds out none), chosen by `seed`.
     ///
     /// Of each class the same share is taken, rounded such that the total is that of the whole
-    /// table, and each class has a row in both parts.
+    /// table, and each class has a row in both parts. Where rows have weights, it is the same share of each class's weight.
     ///
     /// # Errors
     ///
@@ -92,7 +92,9 @@ impl Dataset {
         let mut held_out = vec![false; rows];
         match self.y() {
             Targets::Numbers(_) | Targets::Columns(..) => {
-                mark((0..rows).collect(), total, &mut random, &mut held_out)
+                let mut rows: Vec<usize> = (0..rows).collect();
+                random.shuffle(&mut rows);
+                rows[..total].iter().for_each(|&row| held_out[row] = true);
             }
             Targets::Classes(y) => {
                 let mut members = vec![Vec::new(); self.classes()];
@@ -100,8 +102,13 @@ impl Dataset {
                     members[class as usize].push(row);
                 }
                 let counts = self.counts_by_class(&members, total, share)?;
-                for (members, count) in members.into_iter().zip(counts) {
-                    mark(members, count, &mut random, &mut held_out);
+                for (mut members, count) in members.into_iter().zip(counts) {
+                    random.shuffle(&mut members);
+                    let count = match self.weights() {
+                        Some(weights) => count_by_weight(&members, weights, share),
+                        None => count,
+                    };
+                    members[..count].iter().for_each(|&row| held_out[row] = true);
                 }
             }
         }
@@ -164,12 +171,19 @@ impl Dataset {
     }
 }
 
-/// Chooses `count` of the rows at random.
-fn mark(mut rows: Vec<usize>, count: usize, random: &mut Random, held_out: &mut [bool]) {
-    random.shuffle(&mut rows);
-    for &row in &rows[..count] {
-        held_out[row] = true;
-    }
+/// Number of the first rows of a class whose weights come nearest to the share of its weight; at least 1, and at most all
+/// but 1.
+fn count_by_weight(members: &[usize], weights: &[f64], share: f64) -> usize {
+    let wanted = share * members.iter().map(|&row| weights[row]).sum::<f64>();
+    let mut taken = 0.0;
+    // A row belongs to them if more than half of its weight lies within the share.
+    let count = members.iter().take_while(|&&row| {
+        taken += weights[row];
+        taken - weights[row] / 2.0 < wanted
+    });
+    count
+        .count()
+        .clamp(1.min(members.len()), members.len().saturating_sub(1).max(1).min(members.len()))
 }
 
 /// Divides `total` in proportion to `sizes`, at least 1 and at most all but 1 of each that is not 0.
@@ -223,7 +237,7 @@ mod tests {
     }
 
     fn numbers(rows: usize) -> Dataset {
-        let x: Vec<f32> = (0..rows).map(|i| i as f32).collect();
+        let x: Vec<f64> = (0..rows).map(|i| i as f64).collect();
         Dataset::from_arrays(&x, 1, Targets::Numbers(x.clone())).unwrap()
     }
 
@@ -236,6 +250,26 @@ mod tests {
         // Quotas 1.4, 1.4 and 4.2, but one row of each must stay.
         assert_eq!(largest_remainder(&[2, 2, 6], 8 - 1), [1, 1, 5]);
         assert_eq!(largest_remainder(&[4, 0, 4], 2), [1, 0, 1]);
+    }
+
+    #[test]
+    fn of_each_class_the_same_share_of_its_weight_is_held_out() {
+        // One row of class 0 weighs as much as the 90 others.
+        let y: Vec<u32> = (0..200).map(|i| i % 2).collect();
+        let weights: Vec<f64> =
+            (0..200).map(|i| if i < 20 && i % 2 == 0 { 9.0 } else { 1.0 }).collect();
+        for seed in 0..20 {
+            let data = classes(y.clone()).with_weights(weights.clone()).unwrap();
+            let valid = data.split(0.2, Seed(seed)).unwrap().valid.unwrap();
+            let Targets::Classes(labels) = valid.y() else { panic!("numbers") };
+            let weight = |class: u32| -> f64 {
+                let rows = labels.iter().zip(valid.weights().unwrap());
+                rows.filter(|(label, _)| **label == class).map(|(_, weight)| weight).sum()
+            };
+            // 0.2 of 180 and of 100, within half of the row at the edge.
+            assert!((weight(0) - 36.0).abs() <= 4.5, "{}", weight(0));
+            assert_eq!(weight(1), 20.0);
+        }
     }
 
     #[test]
@@ -306,15 +340,15 @@ mod tests {
             prop_assert!(possible);
             prop_assert_eq!(valid.rows(), total);
             for part in [&train, &valid] {
-                prop_assert!(part.x().is_sorted());
+                prop_assert!(part.x().iter().is_sorted());
                 let Targets::Classes(labels) = part.y() else { unreachable!() };
                 for (x, label) in part.x().iter().zip(labels) {
-                    prop_assert_eq!(*label, y[*x as usize]);
+                    prop_assert_eq!(*label, y[x as usize]);
                 }
             }
-            let mut all = [train.x(), valid.x()].concat();
-            all.sort_by(f32::total_cmp);
-            prop_assert_eq!(all, (0..rows).map(|i| i as f32).collect::<Vec<_>>());
+            let mut all = [train.x().to_vec(), valid.x().to_vec()].concat();
+            all.sort_by(f64::total_cmp);
+            prop_assert_eq!(all, (0..rows).map(|i| i as f64).collect::<Vec<_>>());
 
             let Targets::Classes(labels) = valid.y() else { unreachable!() };
             let quotas: Vec<f64> = sizes.iter().map(|&n| n as f64 * total as f64 / rows as f64).collect();
@@ -332,10 +366,10 @@ mod tests {
             let total = (rows as f64 * share).round() as usize;
             if let Ok(Split { train, valid: Some(valid) }) = numbers(rows).split(share, Seed(seed)) {
                 prop_assert_eq!(valid.rows(), total);
-                prop_assert!(train.x().is_sorted() && valid.x().is_sorted());
-                let mut all = [train.x(), valid.x()].concat();
-                all.sort_by(f32::total_cmp);
-                prop_assert_eq!(all, (0..rows).map(|i| i as f32).collect::<Vec<_>>());
+                prop_assert!(train.x().iter().is_sorted() && valid.x().iter().is_sorted());
+                let mut all = [train.x().to_vec(), valid.x().to_vec()].concat();
+                all.sort_by(f64::total_cmp);
+                prop_assert_eq!(all, (0..rows).map(|i| i as f64).collect::<Vec<_>>());
             } else {
                 prop_assert!(share == 0.0 || total == 0 || total == rows);
             }

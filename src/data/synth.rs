@@ -7,6 +7,7 @@
 use std::f64::consts::{PI, TAU};
 use std::sync::Arc;
 
+use super::numbers::NumberVec;
 use super::table::{Dataset, Schema, TargetKind, Targets};
 use crate::random::{Purpose, Random, Seed};
 
@@ -51,7 +52,7 @@ pub fn sine(rows: u32, noise: f64, seed: Seed) -> Dataset {
     let (x, y) = (0..rows)
         .map(|_| {
             let x = random.uniform(-PI, PI);
-            (x as f32, (x.sin() + noise * random.normal()) as f32)
+            (x as f32, f64::from((x.sin() + noise * random.normal()) as f32))
         })
         .unzip();
     dataset("sine", 1, 0, x, Targets::Numbers(y))
@@ -75,7 +76,7 @@ pub fn friedman(rows: u32, columns: u32, seed: Seed) -> Dataset {
             + 20.0 * (of(2) - 0.5).powi(2)
             + 10.0 * of(3)
             + 5.0 * of(4);
-        y.push(value as f32);
+        y.push(f64::from(value as f32));
     }
     dataset("friedman", columns, 0, x, Targets::Numbers(y))
 }
@@ -89,9 +90,10 @@ fn dataset(source: &str, columns: usize, classes: u32, x: Vec<f32>, y: Targets) 
     let schema = Schema { features, target: "y".into(), kind, weight: None };
     Dataset {
         schema,
-        x: Arc::new(x),
+        x: Arc::new(NumberVec::Single(x)),
         y,
         weights: None,
+        left_out: 0,
         source: source.into(),
         class_lines: Vec::new(),
     }
@@ -121,7 +123,7 @@ mod tests {
         assert_eq!(xor(50, 0.3, Seed(1)), xor(50, 0.3, Seed(1)));
         assert_ne!(xor(50, 0.3, Seed(1)), xor(50, 0.3, Seed(2)));
         let clean = xor(4, 0.0, Seed(0));
-        assert_eq!(clean.x(), [-1.0, -1.0, 1.0, -1.0, -1.0, 1.0, 1.0, 1.0]);
+        assert_eq!(clean.x().to_vec(), [-1.0, -1.0, 1.0, -1.0, -1.0, 1.0, 1.0, 1.0]);
         assert_eq!(clean.y(), &Targets::Classes(vec![0, 1, 1, 0]));
 
         let wave = sine(200, 0.0, Seed(4));
@@ -129,12 +131,12 @@ mod tests {
         assert!(wave.x().iter().zip(y).all(|(x, y)| (x.sin() - y).abs() < 1e-5));
 
         let spread = spirals(300, 4, Seed(2));
-        assert!((0..300).all(|i| spread.row(i).iter().map(|v| v * v).sum::<f32>() <= 1.0001));
+        assert!((0..300).all(|i| spread.row(i).iter().map(|v| v * v).sum::<f64>() <= 1.0001));
 
         let five = friedman(1, 5, Seed(9));
         let Targets::Numbers(y) = five.y() else { panic!("classes") };
-        let v = five.row(0);
-        let want = 10.0 * (std::f32::consts::PI * v[0] * v[1]).sin()
+        let v = five.row(0).to_vec();
+        let want = 10.0 * (std::f64::consts::PI * v[0] * v[1]).sin()
             + 20.0 * (v[2] - 0.5).powi(2)
             + 10.0 * v[3]
             + 5.0 * v[4];

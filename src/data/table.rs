@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::numbers::{NumberVec, Numbers};
 use crate::error::{Error, Result};
 
 /// More classes than this, and more than there are rows, is taken for a mistake: a class index
@@ -103,12 +104,17 @@ pub enum Targets {
     /// Indices into the labels of [`TargetKind::Classes`].
     Classes(Vec<u32>),
     /// Values of [`TargetKind::Number`].
-    Numbers(Vec<f32>),
+    Numbers(Vec<f64>),
     /// Values `[rows, columns]` of [`TargetKind::Numbers`] or [`TargetKind::Labels`], and the number of columns.
-    Columns(Vec<f32>, usize),
+    Columns(Vec<f64>, usize),
 }
 
 impl Targets {
+    /// A number for each row, in single or double precision.
+    pub fn numbers(values: impl IntoIterator<Item = impl Into<f64>>) -> Self {
+        Self::Numbers(values.into_iter().map(Into::into).collect())
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         match self {
@@ -119,7 +125,7 @@ impl Targets {
     }
 
     /// Values `[rows, columns]` and the number of columns; `None` for classes.
-    pub fn columns(&self) -> Option<(&[f32], usize)> {
+    pub fn columns(&self) -> Option<(&[f64], usize)> {
         match self {
             Self::Classes(_) => None,
             Self::Numbers(y) => Some((y, 1)),
@@ -147,15 +153,17 @@ impl Targets {
 /// Features and targets of a table, as read: nothing is scaled yet.
 ///
 /// All features are finite, there is at least one column, and there are at most `u32::MAX` rows. Weights are finite and
-/// not negative, and one is above 0.
+/// above 0: rows of weight 0 are left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     pub(super) schema: Schema,
     /// `[rows, features]`, row-major; copies of a data set share it.
-    pub(super) x: Arc<Vec<f32>>,
+    pub(super) x: Arc<NumberVec>,
     pub(super) y: Targets,
     /// How much each row counts; `None` where all count the same.
-    pub(super) weights: Option<Arc<Vec<f32>>>,
+    pub(super) weights: Option<Arc<Vec<f64>>>,
+    /// Number of rows of weight 0, which are none of these rows.
+    pub(super) left_out: usize,
     /// File name, or what stands for it in messages.
     pub(super) source: String,
     /// Line of the first row of each class; empty where there is no file, or for a number.
@@ -163,14 +171,19 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Takes features `[rows, columns]`, row-major, and the targets of each row.
+    /// Takes features `[rows, columns]`, row-major, in single or double precision, and the targets of each row.
     ///
     /// Columns are named `x0`, `x1` …, the target `y`, several targets `y0`, `y1` …, and classes `"0"` to the largest index.
     ///
     /// # Errors
     ///
     /// When lengths do not fit, a value is not finite, or there is only one class.
-    pub fn from_arrays(features: &[f32], columns: usize, targets: Targets) -> Result<Self> {
+    pub fn from_arrays<'a>(
+        features: impl Into<Numbers<'a>>,
+        columns: usize,
+        targets: Targets,
+    ) -> Result<Self> {
+        let features: Numbers<'a> = features.into();
         let refuse = |problem: String| Err(Error::table("arrays", problem));
         if columns == 0 || targets.is_empty() {
             return refuse("at least one column and one row are needed".into());
@@ -192,7 +205,7 @@ impl Dataset {
             ));
         }
         if let Some(i) = features.iter().position(|v| !v.is_finite()) {
-            let (row, column, value) = (i / columns, i % columns, features[i]);
+            let (row, column, value) = (i / columns, i % columns, features.at(i));
             return refuse(format!("row {row}, column x{column}: {value} is not a finite number"));
         }
         let (mut target, mut kind) = ("y".to_string(), TargetKind::Number);
@@ -235,9 +248,10 @@ impl Dataset {
         };
         Ok(Self {
             schema,
-            x: Arc::new(features.to_vec()),
+            x: Arc::new(features.into()),
             y: targets,
             weights: None,
+            left_out: 0,
             source: "arrays".into(),
             class_lines: Vec::new(),
         })
@@ -267,12 +281,13 @@ impl Dataset {
         Ok(self)
     }
 
-    /// The same rows, each counting as much as its weight says: 2 is as good as the row twice.
+    /// The same rows, each counting as much as its weight says: 2 is as good as the row twice. Rows of weight 0 are left
+    /// out, so that they change nothing anywhere.
     ///
     /// # Errors
     ///
     /// When there are more or fewer weights than rows, one is negative or not finite, or none is above 0.
-    pub fn with_weights(mut self, weights: Vec<f32>) -> Result<Self> {
+    pub fn with_weights(mut self, weights: Vec<f64>) -> Result<Self> {
         let refuse = |problem: String| Err(Error::table(&self.source, problem));
         if weights.len() != self.rows() {
             return refuse(format!("{} weights for {} rows", weights.len(), self.rows()));
@@ -284,12 +299,21 @@ impl Dataset {
         if weights.iter().all(|&weight| weight == 0.0) {
             return refuse("all weights are 0; no row would count".into());
         }
+        let counting: Vec<u32> =
+            (0..).zip(&weights).filter(|(_, weight)| **weight > 0.0).map(|(row, _)| row).collect();
+        let left_out = weights.len() - counting.len();
+        self.left_out += left_out;
         self.weights = Some(Arc::new(weights));
-        Ok(self)
+        Ok(if left_out == 0 { self } else { self.subset(&counting) })
     }
 
-    /// How much each row counts; `None` where all count the same.
-    pub fn weights(&self) -> Option<&[f32]> {
+    /// Number of rows of weight 0 that were left out of this data set, or of the one that it is a part of.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// How much each row counts, always above 0; `None` where all count the same.
+    pub fn weights(&self) -> Option<&[f64]> {
         self.weights.as_deref().map(Vec::as_slice)
     }
 
@@ -327,8 +351,8 @@ impl Dataset {
     }
 
     /// Features `[rows, features]`, row-major.
-    pub fn x(&self) -> &[f32] {
-        &self.x
+    pub fn x(&self) -> Numbers<'_> {
+        self.x.view()
     }
 
     /// Targets of each row.
@@ -341,9 +365,14 @@ impl Dataset {
     /// # Panics
     ///
     /// When there is no such row.
-    pub fn row(&self, i: usize) -> &[f32] {
+    pub fn row(&self, i: usize) -> Numbers<'_> {
         let columns = self.columns();
-        &self.x[i * columns..(i + 1) * columns]
+        self.x().range(i * columns..(i + 1) * columns)
+    }
+
+    /// Features of all rows in column `i`.
+    pub fn column(&self, i: usize) -> impl Iterator<Item = f64> + Clone + use<'_> {
+        self.x().every(i, self.columns())
     }
 
     /// The given rows, in the given order; a row may occur more than once. The schema stays, even
@@ -353,18 +382,15 @@ impl Dataset {
     ///
     /// When there is no such row.
     pub fn subset(&self, rows: &[u32]) -> Self {
-        let mut x = Vec::with_capacity(rows.len() * self.columns());
-        for &i in rows {
-            x.extend_from_slice(self.row(i as usize));
-        }
         Self {
             schema: self.schema.clone(),
-            x: Arc::new(x),
+            x: Arc::new(self.x.gather(rows, self.columns())),
             y: self.y.subset(rows),
             weights: self
                 .weights
                 .as_ref()
                 .map(|weights| Arc::new(rows.iter().map(|&i| weights[i as usize]).collect())),
+            left_out: self.left_out,
             source: self.source.clone(),
             // The first row of a class here need not be the first of the whole.
             class_lines: Vec::new(),
@@ -382,12 +408,12 @@ mod tests {
         let data = Dataset::from_arrays(&x, 2, Targets::Classes(vec![2, 0, 2])).unwrap();
         assert_eq!((data.rows(), data.columns(), data.classes(), data.outputs()), (3, 2, 3, 3));
         assert_eq!(data.schema().features, ["x0", "x1"]);
-        assert_eq!(data.row(1), [3.0, 4.0]);
+        assert_eq!(data.row(1).to_vec(), [3.0, 4.0]);
         let labels = ["0", "1", "2"].map(String::from).to_vec();
         assert_eq!(data.schema().kind, TargetKind::Classes(labels));
 
         let part = data.subset(&[2, 0]);
-        assert_eq!(part.x(), [5.0, 6.0, 1.0, 2.0]);
+        assert_eq!(part.x().to_vec(), [5.0, 6.0, 1.0, 2.0]);
         assert_eq!(part.y(), &Targets::Classes(vec![2, 2]));
         assert_eq!(part.schema(), data.schema());
 
@@ -401,12 +427,14 @@ mod tests {
         let y = Targets::Columns(vec![1.0, 0.0, 0.0, 0.0, 1.0, 1.0], 2);
         let data = Dataset::from_arrays(&x, 1, y).unwrap().with_weights(vec![1.0, 0.0, 2.5]);
         let data = data.unwrap();
-        assert_eq!((data.rows(), data.classes(), data.outputs()), (3, 0, 2));
+        assert_eq!((data.classes(), data.outputs()), (0, 2));
         assert_eq!(
             (data.schema().targets(), data.schema().target.as_str()),
             (vec!["y0", "y1"], "y0,y1")
         );
-        let part = data.subset(&[2, 0]);
+        // The second row weighs nothing.
+        assert_eq!((data.rows(), data.left_out(), data.x().to_vec()), (2, 1, vec![1.0, 3.0]));
+        let part = data.subset(&[1, 0]);
         assert_eq!(part.y(), &Targets::Columns(vec![1.0, 1.0, 1.0, 0.0], 2));
         assert_eq!(part.weights(), Some(&[2.5, 1.0][..]));
         let labels = data.as_labels().unwrap();
@@ -437,7 +465,7 @@ mod tests {
             "arrays: 5 feature values, but 2 targets and 2 columns need 2 x 2"
         );
         assert!(refused(&[1.0, f32::NAN], 1, two()).contains("row 1, column x0: NaN"));
-        let endless = Targets::Numbers(vec![0.0, f32::INFINITY]);
+        let endless = Targets::Numbers(vec![0.0, f64::INFINITY]);
         assert!(refused(&[1.0, 2.0], 1, endless).contains("row 1: target inf"));
         assert!(refused(&[], 0, two()).contains("at least one column"));
         assert!(refused(&[], 1, Targets::Numbers(vec![])).contains("one row"));

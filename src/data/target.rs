@@ -38,7 +38,7 @@ struct Distinct {
     text: String,
     line: u64,
     count: usize,
-    number: Result<f32, NotNumber>,
+    number: Result<f64, NotNumber>,
 }
 
 impl TargetCells {
@@ -110,7 +110,7 @@ pub(super) fn resolve_all(
             return Err(Error::table(source, problem));
         }
         Target::Labels(_) => {
-            let read: Vec<(Label, Vec<f32>)> = columns.map(Column::label).collect::<Result<_>>()?;
+            let read: Vec<(Label, Vec<f64>)> = columns.map(Column::label).collect::<Result<_>>()?;
             let (labels, values): (Vec<_>, Vec<_>) = read.into_iter().unzip();
             (TargetKind::Labels(labels), values)
         }
@@ -194,7 +194,7 @@ impl Column<'_> {
     }
 
     /// A number for each row.
-    fn values(&self) -> Result<Vec<f32>> {
+    fn values(&self) -> Result<Vec<f64>> {
         let mut values = Vec::with_capacity(self.distinct.len());
         for cell in &self.distinct {
             values.push(cell.number.map_err(|_| self.not_a_number(cell))?);
@@ -203,7 +203,7 @@ impl Column<'_> {
     }
 
     /// Yes or no for each row: of two texts the later one in the order of classes is yes.
-    fn label(self) -> Result<(Label, Vec<f32>)> {
+    fn label(self) -> Result<(Label, Vec<f64>)> {
         let column = self.name.to_owned();
         let values = self.distinct.iter().map(|cell| whole_number(&cell.text));
         let values: Option<Vec<i64>> = values.collect();
@@ -212,7 +212,7 @@ impl Column<'_> {
         if let Some(value) = lone {
             // Every row says the same, but what the other value would be is known.
             let values = ["0", "1"].map(String::from);
-            return Ok((Label { column, values }, vec![value as f32; self.codes.len()]));
+            return Ok((Label { column, values }, vec![value as f64; self.codes.len()]));
         }
         let (source, texts) = (self.source.to_owned(), self.distinct.len());
         let refuse = |found: String| {
@@ -232,7 +232,7 @@ impl Column<'_> {
         let values = <[String; 2]>::try_from(labels).map_err(|labels| {
             refuse(format!("{} different values, {}", labels.len(), list(&labels)))
         })?;
-        Ok((Label { column, values }, y.into_iter().map(|class| class as f32).collect()))
+        Ok((Label { column, values }, y.into_iter().map(f64::from).collect()))
     }
 
     /// Labels in order, and the rows' indices into them.
@@ -474,7 +474,7 @@ mod tests {
             TargetKind::Number
         );
         assert!(read_as(&["3", "3"], Target::Class(y())).is_err());
-        let said = read_as(&["1", "2", "1e39"], Target::Number(y())).unwrap_err().to_string();
-        assert!(said.starts_with("t.csv:4: column `y`: `1e39` is too large"), "{said}");
+        let said = read_as(&["1", "2", "1e309"], Target::Number(y())).unwrap_err().to_string();
+        assert!(said.starts_with("t.csv:4: column `y`: `1e309` is too large"), "{said}");
     }
 }

@@ -106,8 +106,8 @@ impl Console {
             some(info.train_rows, "row"),
             some(info.features, "feature")
         ));
-        if let Some(loss) = info.raw_target {
-            self.line(&format!("data    the target stays as it is: {loss} takes no scaled one"));
+        if let Some(note) = &info.target_note {
+            self.line(&format!("data    {note}"));
         }
         if let Some(streaming) = &info.streaming {
             self.line(&format!("data    {streaming}"));

@@ -12,7 +12,7 @@ use super::schedule::Fall;
 use super::watch::Marks;
 use super::{EpochStats, TrainOptions, Trainer, Warning};
 use crate::checksum::Checksum;
-use crate::data::{Dataset, Split, Targets};
+use crate::data::{Dataset, Numbers, Split, Targets};
 use crate::device::{DeviceInfo, Tuning, Values};
 use crate::error::{Error, Result};
 use crate::graph::Past;
@@ -135,6 +135,7 @@ impl Origin {
             checkpoint_every: 0,
             tuning: Tuning::default(),
             device_memory: None,
+            preparation: None,
             ..options.clone()
         };
         Self {
@@ -174,12 +175,47 @@ impl Origin {
             let text = "the device takes other forms of its kernels than it did, and has not those of then";
             differences.push(text.to_string());
         }
-        let (now, then) = (self.settings.lines(), old.settings.lines());
-        let changed = now.zip(then).filter(|(now, then)| now != then);
+        let (now, then) = (by_path(&self.settings), by_path(&old.settings));
         let tidy = |line: &str| line.trim().trim_end_matches(',').to_string();
+        for (path, now) in now {
+            // A setting that the earlier version did not have has the value that it had then.
+            let then = then.iter().find(|(other, _)| *other == path).map(|(_, then)| *then);
+            if let Some(then) = then.filter(|then| *then != now) {
+                differences.push(format!("{} (it was {})", tidy(now), tidy(then)));
+            }
+        }
         differences
-            .extend(changed.map(|(now, then)| format!("{} (it was {})", tidy(now), tidy(then))));
-        differences
+    }
+}
+
+/// Lines of a debug text, each with the names of what it stands in and its own.
+fn by_path(settings: &str) -> Vec<(Vec<&str>, &str)> {
+    let mut path: Vec<&str> = Vec::new();
+    let mut lines = Vec::new();
+    for line in settings.lines() {
+        let depth = (line.len() - line.trim_start().len()) / 4;
+        path.truncate(depth);
+        path.push(line.split(':').next().unwrap_or(line).trim());
+        lines.push((path.clone(), line));
+    }
+    lines
+}
+
+/// Adds numbers to a checksum: those that single precision holds as it holds them, so that a run of an earlier version
+/// knows its table.
+fn sum_numbers(sum: &mut Checksum, numbers: Numbers<'_>) {
+    match numbers {
+        Numbers::Single(values) => sum.floats(values),
+        Numbers::Double(values) => values.iter().for_each(|&value| {
+            #[expect(clippy::cast_possible_truncation, reason = "compared with what it was")]
+            let single = value as f32;
+            sum.word(single.to_bits());
+            if f64::from(single) != value {
+                let bits = value.to_bits();
+                sum.word((bits >> 32) as u32);
+                sum.word(bits as u32);
+            }
+        }),
     }
 }
 
@@ -190,12 +226,14 @@ fn data_checksum(data: &Split) -> u64 {
         // Names of columns and classes, and what the target is.
         sum.text(&format!("{:?}", data.schema()));
         sum.length(data.rows());
-        sum.floats(data.x());
+        sum_numbers(&mut sum, data.x());
         match data.y() {
             Targets::Classes(classes) => classes.iter().for_each(|&class| sum.word(class)),
-            Targets::Numbers(numbers) | Targets::Columns(numbers, _) => sum.floats(numbers),
+            Targets::Numbers(numbers) | Targets::Columns(numbers, _) => {
+                sum_numbers(&mut sum, numbers.into());
+            }
         }
-        data.weights().into_iter().for_each(|weights| sum.floats(weights));
+        data.weights().into_iter().for_each(|weights| sum_numbers(&mut sum, weights.into()));
     };
     take(&data.train);
     data.valid.iter().for_each(take);

@@ -141,19 +141,36 @@ impl Criterion {
     }
 
     /// How much each row weighs in a mean: its own weight times that of its class. `None` where all weigh the same.
-    pub(super) fn row_weights(&self, y: &Targets, weights: Option<&[f32]>) -> Option<Vec<f64>> {
-        let classes = match y {
-            Targets::Classes(classes) if !self.class_weights.is_empty() => Some(classes),
-            _ => None,
-        };
-        if classes.is_none() && weights.is_none() {
-            return None;
+    pub(super) fn row_weights(&self, y: &Targets, weights: Option<&[f64]>) -> Option<Vec<f64>> {
+        let classes = self.weights_of_classes(y);
+        let own = || weights.map(<[f64]>::to_vec);
+        let Some(mut rows) = classes else { return own() };
+        rows.iter_mut().zip(weights.into_iter().flatten()).for_each(|(row, own)| *row *= own);
+        Some(rows)
+    }
+
+    /// The weight of each row's class; `None` where all classes weigh the same. A batch's mean is over these, as in PyTorch.
+    pub(super) fn weights_of_classes(&self, y: &Targets) -> Option<Vec<f64>> {
+        let Targets::Classes(classes) = y else { return None };
+        let weight = |&class: &u32| f64::from(self.class_weights[class as usize]);
+        (!self.class_weights.is_empty()).then(|| classes.iter().map(weight).collect())
+    }
+
+    /// Weights of the training rows as steps take them; empty where all count the same. For a mean they are 1 on average
+    /// over the training rows, whatever batch a row comes in.
+    #[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
+    pub(super) fn step_weights(&self, train: &Dataset) -> Vec<f32> {
+        let Some(weights) = train.weights() else { return Vec::new() };
+        let classes = self.weights_of_classes(train.y());
+        let class = |row: usize| classes.as_ref().map_or(1.0, |classes| classes[row]);
+        let (mut rows, mut together) = (0.0, 0.0);
+        for (row, weight) in weights.iter().enumerate() {
+            rows += class(row);
+            together += weight * class(row);
         }
-        let own = |row: usize| weights.map_or(1.0, |weights| f64::from(weights[row]));
-        let class = |row: usize| {
-            classes.map_or(1.0, |classes| f64::from(self.class_weights[classes[row] as usize]))
-        };
-        Some((0..y.len()).map(|row| own(row) * class(row)).collect())
+        let mean = self.reduction == Reduction::Mean && together > 0.0;
+        let factor = if mean { rows / together } else { 1.0 };
+        weights.iter().map(|weight| (weight * factor) as f32).collect()
     }
 
     /// What the losses of rows that weigh so much together are divided by: what counts for nothing makes no step.
@@ -165,7 +182,7 @@ impl Criterion {
     pub fn value(
         &self,
         outputs: &[f32],
-        (y, weights): (&Targets, Option<&[f32]>),
+        (y, weights): (&Targets, Option<&[f64]>),
         preparation: &Preparation,
     ) -> f64 {
         let (losses, total) = self.losses(outputs, (y, weights), preparation);
@@ -176,12 +193,12 @@ impl Criterion {
     pub(super) fn losses(
         &self,
         outputs: &[f32],
-        (y, weights): (&Targets, Option<&[f32]>),
+        (y, weights): (&Targets, Option<&[f64]>),
         preparation: &Preparation,
     ) -> (Vec<f64>, f64) {
         let rows = y.len();
         let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
-        let (outputs, row_weights) = (wide(outputs), weights.map(wide));
+        let outputs = wide(outputs);
         let total = self.row_weights(y, weights).map_or(rows as f64, |all| all.iter().sum());
         let constants = match self.loss {
             Loss::Pinball(quantiles) => quantiles.as_slice().to_vec(),
@@ -189,7 +206,7 @@ impl Criterion {
         };
         let extra = Extra {
             constants: Some(constants.as_slice()).filter(|constants| !constants.is_empty()),
-            weights: row_weights.as_deref(),
+            weights,
         };
         // A divisor of the number of rows leaves each row's loss as it is.
         let step = StepRow { rows: narrow(rows), ..StepRow::default() };
@@ -202,10 +219,9 @@ impl Criterion {
         };
         let (mut losses, mut slopes) = (vec![0.0; rows], vec![0.0; outputs.len()]);
         let outs = (losses.as_mut_slice(), slopes.as_mut_slice());
-        let numbers: Vec<f64> = match preparation.targets(y) {
-            Targets::Classes(_) => vec![],
-            Targets::Numbers(numbers) | Targets::Columns(numbers, _) => wide(&numbers),
-        };
+        let numbers: Vec<f64> = y
+            .columns()
+            .map_or(vec![], |(y, _)| preparation.scaled_targets(y).map(f64::from).collect());
         match (self.loss.formula(), y) {
             (Some(formula), _) => {
                 loss_map((&form, &formula.program()), (&outputs, &numbers), extra, outs, &step);
@@ -242,7 +258,7 @@ fn misfit(loss: Loss, kind: &TargetKind) -> String {
 /// Refuses numbers that a loss cannot compare with.
 fn check_values(loss: Loss, train: &Dataset) -> Result<()> {
     let Some((y, columns)) = train.y().columns() else { return Ok(()) };
-    let fits = |y: f32| match loss.wants() {
+    let fits = |y: f64| match loss.wants() {
         Wants::Counts => y >= 0.0,
         Wants::Shares => (0.0..=1.0).contains(&y),
         Wants::Classes | Wants::Numbers | Wants::Labels => true,

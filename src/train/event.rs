@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{Metrics, Stopped, Streaming};
+use crate::data::list;
 use crate::device::DeviceInfo;
 use crate::plan::Precision;
 
@@ -48,8 +49,8 @@ pub struct RunInfo {
     pub precision: Precision,
     /// Bytes on the device, at most.
     pub device_bytes: u64,
-    /// The loss for whose sake a numeric target stays as it is, although features are scaled.
-    pub raw_target: Option<&'static str>,
+    /// Says how a numeric target is treated, if not scaled to mean 0 and deviation 1 like the features.
+    pub target_note: Option<String>,
     /// How the training table streams, if it does not lie on the device.
     pub streaming: Option<Streaming>,
     /// Seconds until all was loaded.
@@ -193,6 +194,26 @@ pub enum Warning {
         /// Why, and what follows from it.
         problem: String,
     },
+    /// Setting of the loss that does not suit the target.
+    Target {
+        /// Says what does not suit, and what to do.
+        problem: String,
+    },
+    /// Columns whose values differ by less than single precision can tell.
+    LostDigits {
+        /// Their names.
+        columns: Vec<String>,
+    },
+    /// Weights of classes under batches too small for a mean over their own weights.
+    SmallBatches {
+        /// Rows of a batch, with those that are accumulated.
+        batch: usize,
+    },
+    /// Rows of weight 0.
+    LeftOut {
+        /// Number of them.
+        rows: usize,
+    },
     /// A number to predict that is the same in all training rows.
     ConstantTarget {
         /// The column's name.
@@ -214,7 +235,28 @@ impl fmt::Display for Warning {
             Self::SoftwareAdapter => {
                 write!(f, "this is a software adapter, meant for tests; --device cpu is far faster")
             }
-            Self::Device { problem } | Self::NotWritten { problem } => f.write_str(problem),
+            Self::Device { problem } | Self::NotWritten { problem } | Self::Target { problem } => {
+                f.write_str(problem)
+            }
+            Self::LostDigits { columns } => write!(
+                f,
+                "single precision (32-bit) cannot tell all values of {} apart even after scaling: they differ in digits too far \
+                 behind the first; take out extreme values, subtract what they have in common, or treat them as classes",
+                list(columns)
+            ),
+            Self::SmallBatches { batch } => write!(
+                f,
+                "--class-weights with batches of {batch} rows: as in PyTorch, each batch's mean is over its own weights, so that \
+                 they cancel in a batch of few classes; use a larger --batch-size or --accumulate, or --reduction sum"
+            ),
+            Self::LeftOut { rows } => {
+                let (rows, were) = if *rows == 1 {
+                    ("1 row".into(), "is")
+                } else {
+                    (format!("{rows} rows"), "are")
+                };
+                write!(f, "{rows} of weight 0 {were} left out")
+            }
             Self::ConstantColumns { columns } => {
                 write!(
                     f,

@@ -238,8 +238,8 @@ impl<'a> Fit<'a> {
 
     /// What the rows of each of the epoch's steps weigh together: 1 where their losses are only added up.
     fn weights(&self) -> Result<Option<Vec<f64>>> {
-        let Trainer { row_weights, criterion, plan, info, .. } = &*self.trainer;
-        match (criterion.reduction, row_weights) {
+        let Trainer { class_weights, criterion, plan, info, .. } = &*self.trainer;
+        match (criterion.reduction, class_weights) {
             (Reduction::Sum, _) => Ok(Some(vec![1.0; info.steps_per_epoch])),
             (Reduction::Mean, None) => Ok(None),
             (Reduction::Mean, Some(weights)) => {

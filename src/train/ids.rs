@@ -3,7 +3,7 @@
 //! In: rows as they stand in a table. Out: nothing, or the place of the first number that names no row.
 //! Absent on purpose: devices, which take what is here for granted.
 
-use crate::data::{Dataset, Schema};
+use crate::data::{Dataset, Numbers, Schema};
 use crate::error::{Error, Result};
 use crate::model::Table;
 
@@ -11,20 +11,19 @@ use crate::model::Table;
 ///
 /// # Errors
 /// If a number is not whole, negative, or beyond its table.
-pub(crate) fn check_ids(
+pub(super) fn check_ids(
     tables: &[Table],
-    x: &[f32],
+    x: Numbers<'_>,
     schema: &Schema,
     place: impl Fn(usize) -> String,
 ) -> Result<()> {
     let columns = schema.features.len();
     for table in tables {
         let name = schema.features.get(table.column).map_or("", String::as_str);
-        #[expect(clippy::cast_precision_loss, reason = "tables have at most 2^24 rows")]
         let fits =
-            |value: f32| value.fract() == 0.0 && value >= 0.0 && value < table.vocabulary as f32;
-        let values = x.iter().skip(table.column).step_by(columns.max(1));
-        if let Some((row, value)) = values.enumerate().find(|(_, value)| !fits(**value)) {
+            |value: f64| value.fract() == 0.0 && value >= 0.0 && value < table.vocabulary as f64;
+        let values = x.every(table.column, columns);
+        if let Some((row, value)) = values.enumerate().find(|(_, value)| !fits(*value)) {
             let problem = format!(
                 "{value} in column `{name}`, but it must be a whole number from 0 to {}, a row of the embedding's table; correct it, \
                  or make the table larger",

@@ -21,6 +21,7 @@ mod runtime;
 mod scaling;
 mod schedule;
 mod stream;
+mod target_scaling;
 mod trainer;
 mod watch;
 mod workload;
@@ -31,7 +32,7 @@ pub use criterion::{ClassWeights, Criterion};
 pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
 pub use fit::Fit;
 #[cfg(feature = "cli")]
-pub(crate) use ids::{check_dataset, check_ids};
+pub(crate) use ids::check_dataset;
 pub use metrics::{Assessment, Evaluation, Metric, Metrics};
 pub use options::{Keep, OnNonFinite, TrainOptions};
 pub use predict::{Predictions, Predictor, TrainedModel};

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::{ClassWeights, Metric, Schedule, ScheduleKind, Schedules};
-use crate::data::{Dataset, Scale};
+use crate::data::{Dataset, Preparation, Scale};
 use crate::device::Tuning;
 use crate::error::{Error, Result};
 use crate::graph::{Average, Group, Loss, Moves, Objective, Optimizer, Reduction};
@@ -125,7 +125,7 @@ pub struct TrainOptions {
     pub batch_size: usize,
     /// Whether rows come in a new order each epoch.
     pub shuffle: bool,
-    /// What is done to features, and to the target of a regression.
+    /// How features, and the target of a regression, are scaled.
     pub scale: Scale,
     /// From which all random choices follow.
     pub seed: Seed,
@@ -140,6 +140,9 @@ pub struct TrainOptions {
     /// Bytes that the run may take on the device; `None` for what the device allows. A training table beyond that
     /// stays with the host and comes in blocks.
     pub device_memory: Option<u64>,
+    /// Scaling that is already known, such as that of the model whose weights the run begins with; `None` to measure it on the
+    /// training rows.
+    pub preparation: Option<Preparation>,
 }
 
 impl Default for TrainOptions {
@@ -174,6 +177,7 @@ impl Default for TrainOptions {
             checkpoint_every: 1,
             on_nonfinite: OnNonFinite::Stop,
             device_memory: None,
+            preparation: None,
         }
     }
 }

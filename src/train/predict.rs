@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::data::{Dataset, Part, Preparation, TargetKind, steps_per_epoch};
+use crate::data::{Dataset, Numbers, Part, Preparation, TargetKind, list, steps_per_epoch};
 use crate::device::{Device, DeviceInfo, DeviceKind, Values, open};
 use crate::error::{Error, Result};
 use crate::expr::{Double, Unary};
@@ -48,7 +48,7 @@ pub(super) fn eval_sizes(rows: usize, widest: usize, batch: usize) -> (usize, us
 pub(super) fn run_eval(
     device: &mut dyn Device,
     plan: &Plan,
-    (x, preparation): (&[f32], &Preparation),
+    (x, preparation): (Numbers<'_>, &Preparation),
     resident: bool,
 ) -> Result<Vec<f32>> {
     let missing = || Error::shape("plan", "it has no eval phase");
@@ -145,12 +145,13 @@ impl Predictor {
         (self.device.info(), &self.reason)
     }
 
-    /// Predictions for rows as they stand in a table, `[rows, columns]`.
+    /// Predictions for rows as they stand in a table, `[rows, columns]`, in single or double precision.
     ///
     /// # Errors
-    /// If the values are no whole number of rows, one that must name a row of a table does not, or the device failed.
-    pub fn predict(&mut self, x: &[f32]) -> Result<Predictions> {
-        let outputs = self.outputs(x)?;
+    /// If the values are no whole number of rows, one that must name a row of a table does not, one is beyond what single
+    /// precision holds after scaling, or the device failed.
+    pub fn predict<'a>(&mut self, x: impl Into<Numbers<'a>>) -> Result<Predictions> {
+        let outputs = self.outputs(x.into())?;
         Ok(Predictions::new(&outputs, &self.trained.preparation, self.trained.criterion.loss))
     }
 
@@ -181,7 +182,7 @@ impl Predictor {
     /// # Errors
     /// As [`Self::predict`], and if a temporary file cannot be written.
     pub fn assess_part(&mut self, part: &Part, to: &mut Assessment) -> Result<Predictions> {
-        let outputs = self.outputs(&part.x)?;
+        let outputs = self.outputs((&part.x).into())?;
         to.add(&outputs, (&part.y, part.weights.as_deref()))?;
         Ok(Predictions::new(&outputs, &self.trained.preparation, self.trained.criterion.loss))
     }
@@ -197,7 +198,7 @@ impl Predictor {
         self.outputs(data.x())
     }
 
-    fn outputs(&mut self, x: &[f32]) -> Result<Vec<f32>> {
+    fn outputs(&mut self, x: Numbers<'_>) -> Result<Vec<f32>> {
         self.trained.rows(x)?;
         run_eval(self.device.as_mut(), &self.plan, (x, &self.trained.preparation), false)
     }
@@ -225,16 +226,32 @@ impl TrainedModel {
     }
 
     /// Checks values as they stand in a table. Out: how many rows they are.
-    pub(super) fn rows(&self, x: &[f32]) -> Result<usize> {
+    pub(super) fn rows(&self, x: Numbers<'_>) -> Result<usize> {
         let columns = self.preparation.schema.features.len();
         if !x.len().is_multiple_of(columns) {
             let problem =
                 format!("{} values are no whole number of rows of {columns} columns", x.len());
             return Err(Error::shape("predict", problem));
         }
-        let place = |row| format!("row {} of those given", row + 1);
-        check_ids(self.model.tables(), x, &self.preparation.schema, place)?;
+        self.check_rows(x, |row| format!("row {} of those given", row + 1))?;
         Ok(x.len() / columns)
+    }
+
+    /// Checks rows `[rows, columns]` as they stand in a table; `place` says where one of them stands.
+    ///
+    /// # Errors
+    /// If a number that must name a row of a table does not, or single precision cannot hold one after scaling.
+    pub(crate) fn check_rows(&self, x: Numbers<'_>, place: impl Fn(usize) -> String) -> Result<()> {
+        let schema = &self.preparation.schema;
+        check_ids(self.model.tables(), x, schema, &place)?;
+        let Some((row, column)) = self.preparation.beyond_single(x) else { return Ok(()) };
+        let problem = format!(
+            "column {}: {:e} is too far from what training saw: scaled, 32-bit floats cannot hold it; correct it or remove the \
+             row",
+            list(&schema.features[column..=column]),
+            x.at(row * schema.features.len() + column)
+        );
+        Err(Error::table(place(row), problem))
     }
 }
 

@@ -168,7 +168,7 @@ impl Workload {
         let y = if self.loss.classes() {
             Targets::Classes((0..rows).map(|row| narrow(row * 7 % outputs)).collect())
         } else {
-            Targets::Numbers(uniform(rows))
+            Targets::Numbers(uniform(rows).into_iter().map(f64::from).collect())
         };
         let data = Dataset::from_arrays(&x, columns, y)?.split(0.2, Seed(1))?;
         // Those before and after, so that what is counted begins and ends at the same point of an epoch.

@@ -6,6 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::predict::{Predictions, TrainedModel, eval_plan, load, run_eval};
+use crate::data::Numbers;
 use crate::device::cpu::CpuDevice;
 use crate::error::Result;
 use crate::plan::Plan;
@@ -55,12 +56,13 @@ impl Runtime {
         &self.trained
     }
 
-    /// Predictions for rows as they stand in a table, `[rows, columns]`: the same as a
+    /// Predictions for rows as they stand in a table, `[rows, columns]`, in single or double precision: the same as a
     /// [`Predictor`](super::Predictor)'s on the CPU, within rounding.
     ///
     /// # Errors
     /// If the values are no whole number of rows, or one that must name a row of a table does not.
-    pub fn predict(&self, x: &[f32]) -> Result<Predictions> {
+    pub fn predict<'a>(&self, x: impl Into<Numbers<'a>>) -> Result<Predictions> {
+        let x = x.into();
         let few = self.trained.rows(x)? <= FEW;
         let lane = if few { &self.one } else { &self.many };
         let mut device = lane.take(&self.trained)?;
@@ -155,6 +157,6 @@ mod tests {
         assert!(
             runtime.predict(&x[..4]).unwrap_err().to_string().contains("4 values are no whole")
         );
-        assert_eq!(probabilities(runtime.predict(&[]).unwrap()), [0.0; 0]);
+        assert_eq!(probabilities(runtime.predict(&[0.0_f32; 0]).unwrap()), [0.0; 0]);
     }
 }

@@ -4,6 +4,7 @@
 //! visited in: each epoch's permutation of all rows.
 //! Absent on purpose: devices; `fit.rs` writes the blocks.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
@@ -21,6 +22,8 @@ const AHEAD: usize = 2;
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     pub(super) data: Dataset,
+    /// Weights of its rows as steps take them; empty where all count the same.
+    pub(super) weights: Arc<Vec<f32>>,
     pub(super) preparation: Preparation,
     /// Rows of a block; the last one of an epoch may have fewer.
     pub(super) block_rows: usize,
@@ -153,8 +156,8 @@ impl Table {
                 }
             }
         }
-        if let Some(weights) = self.data.weights() {
-            block.weights.extend(rows.iter().map(|&row| weights[row as usize]));
+        if !self.weights.is_empty() {
+            block.weights.extend(rows.iter().map(|&row| self.weights[row as usize]));
         }
     }
 }

@@ -9,11 +9,12 @@ use super::predict::{port, run_eval};
 use super::room::Room;
 use super::scaling::{check_range, evaluated, params_of, read_params, write_params, write_scaling};
 use super::stream::Table;
+use super::target_scaling::{TargetScaling, target_scaling};
 use super::{Criterion, EpochStats, Fit, Metrics, RunInfo, TrainOptions, TrainedModel, Warning};
-use crate::data::{Dataset, Preparation, Scale, Split, Targets, steps_per_epoch};
+use crate::data::{Dataset, Preparation, Split, TargetKind, Targets, list, steps_per_epoch};
 use crate::device::{Device, DeviceKind, Values, open_tuned};
 use crate::error::{Error, Result};
-use crate::graph::Wants;
+use crate::graph::Reduction;
 use crate::model::{Params, Sequential};
 use crate::plan::{Plan, Precision, Scaling, Slot};
 use crate::shape::narrow;
@@ -29,8 +30,10 @@ pub struct Trainer {
     pub(super) model: Sequential,
     preparation: Preparation,
     pub(super) criterion: Criterion,
-    /// How much each training row weighs in a mean, if not all weigh the same.
-    pub(super) row_weights: Option<Vec<f64>>,
+    /// The weight of each training row's class, if not all classes weigh the same: a batch's mean is over these.
+    pub(super) class_weights: Option<Vec<f64>>,
+    /// Weights of the training rows as the device takes them; empty where all count the same.
+    step_weights: Arc<Vec<f32>>,
     /// The weights and figures that a save keeps: those of the last good epoch, or of the best one.
     pub(super) kept: (Params, Option<EpochStats>),
     /// The weights with which the last epoch ended, if they are not those that are kept.
@@ -108,24 +111,25 @@ impl Trainer {
         let train = &data.train;
         let weights = (options.loss, options.reduction, &options.class_weights);
         let criterion = Criterion::of(weights, train)?;
-        let mut preparation = Preparation::fit(train, options.scale);
-        let ids = model.tables().iter().map(|table| table.column);
-        preparation = preparation.with_columns_as_is(ids);
-        if !options.loss.scales_target() {
-            preparation = preparation.with_target_as_is();
-        }
+        let TargetScaling { preparation, loss, note, warnings } = scaled(model, options, train)?;
+        let criterion = Criterion { loss, ..criterion };
+        check_single(&preparation, data)?;
         if options.precision == Precision::F16 {
             check_range(&preparation, train)?;
         }
+        let options = &TrainOptions { loss, ..options.clone() };
+        let room = Room { options, ..room };
         let Fitted { options, plan, streaming, warning } = fitted(device.as_mut(), room)?;
         let options = &options;
+        let step_weights = Arc::new(criterion.step_weights(train));
         let table = streaming.map(|streaming| Table {
             data: train.clone(),
+            weights: Arc::clone(&step_weights),
             preparation: preparation.clone(),
             block_rows: streaming.block_rows,
         });
         let source = table.is_none().then_some(train);
-        bring_table(device.as_mut(), &plan, source, &preparation)?;
+        bring_table(device.as_mut(), &plan, source, (&preparation, &step_weights))?;
         bring_constants(device.as_mut(), &plan, &criterion)?;
         let source = source.filter(|_| !device.info().is_cpu()).cloned();
         let params = Params::init(model, train.columns(), options.seed)?;
@@ -145,9 +149,7 @@ impl Trainer {
             batch: plan.batch,
             precision: options.precision,
             device_bytes: device.bytes_for(&plan) + on_their_way,
-            raw_target: (options.scale != Scale::None
-                && matches!(options.loss.wants(), Wants::Counts | Wants::Shares))
-            .then(|| options.loss.name()),
+            target_note: note,
             streaming,
             load_seconds: begun.elapsed().as_secs_f64(),
             variants: device.variants(),
@@ -169,22 +171,40 @@ impl Trainer {
             device,
             plan,
             preparation,
-            row_weights: criterion.row_weights(train.y(), train.weights()),
+            class_weights: criterion.weights_of_classes(train.y()),
+            step_weights,
             criterion,
             valid,
             table,
             used: false,
             ahead: false,
         };
-        trainer.warnings = trainer.first_warnings(&data.train);
+        trainer.warnings = trainer.first_warnings(data);
+        trainer.warnings.extend(warnings);
         trainer.warnings.extend(warning);
         let problems = trainer.device.take_warnings().into_iter();
         trainer.warnings.extend(problems.map(|problem| Warning::Device { problem }));
         Ok(trainer)
     }
 
-    fn first_warnings(&self, train: &Dataset) -> Vec<Warning> {
+    fn first_warnings(&self, data: &Split) -> Vec<Warning> {
+        let train = &data.train;
         let mut warnings = Vec::new();
+        let left_out = train.left_out();
+        if left_out > 0 {
+            warnings.push(Warning::LeftOut { rows: left_out });
+        }
+        let columns = lost_digits(&self.preparation, train);
+        if !columns.is_empty() {
+            warnings.push(Warning::LostDigits { columns });
+        }
+        let batch = self.options.batch_size.min(train.rows());
+        let batch = batch.saturating_mul(self.options.accumulate as usize);
+        // A batch in which a class is often missing cannot give its rows the weight that they have in the table.
+        let few = batch < 2 * train.classes();
+        if self.class_weights.is_some() && self.options.reduction == Reduction::Mean && few {
+            warnings.push(Warning::SmallBatches { batch });
+        }
         if self.options.batch_size > train.rows() {
             warnings.push(Warning::OneBatch { batch: self.options.batch_size, rows: train.rows() });
         }
@@ -192,7 +212,9 @@ impl Trainer {
             warnings.push(Warning::SoftwareAdapter);
         }
         let constant = |column: &usize| {
-            (1..train.rows()).all(|row| train.row(row)[*column] == train.row(0)[*column])
+            let mut values = train.column(*column);
+            let first = values.next();
+            values.all(|value| Some(value) == first)
         };
         let columns: Vec<_> = (0..train.columns()).filter(constant).collect();
         // A few blank pixels are no news; a table of only such columns is.
@@ -253,7 +275,8 @@ impl Trainer {
     /// Loads the plan again and brings all values that a run begins with; those of a checkpoint take their place.
     pub(super) fn load_again(&mut self) -> Result<()> {
         self.device.load(&self.plan)?;
-        bring_table(self.device.as_mut(), &self.plan, self.source.as_ref(), &self.preparation)?;
+        let scaling = (&self.preparation, self.step_weights.as_slice());
+        bring_table(self.device.as_mut(), &self.plan, self.source.as_ref(), scaling)?;
         bring_constants(self.device.as_mut(), &self.plan, &self.criterion)?;
         if let Some(valid) = &mut self.valid {
             valid.resident = false;
@@ -411,6 +434,61 @@ impl Trainer {
     }
 }
 
+/// Fits the scaling of features and target, or takes that which is given.
+fn scaled(model: &Sequential, options: &TrainOptions, train: &Dataset) -> Result<TargetScaling> {
+    let preparation = match &options.preparation {
+        Some(given) if given.schema == *train.schema() => given.clone(),
+        Some(_) => {
+            let problem =
+                "its columns, classes or target are not those of the table, in the same order";
+            return Err(Error::setting("preparation", problem));
+        }
+        None => {
+            let ids = model.tables().iter().map(|table| table.column);
+            Preparation::fit(train, options.scale).with_columns_as_is(ids)
+        }
+    };
+    target_scaling(model, options, train, (preparation, options.preparation.is_some()))
+}
+
+/// Refuses values that single precision cannot hold even after scaling.
+fn check_single(preparation: &Preparation, data: &Split) -> Result<()> {
+    for part in std::iter::once(&data.train).chain(&data.valid) {
+        let schema = part.schema();
+        let refuse = |column: &str, value: f64| {
+            let problem = format!(
+                "column {} has {value:e}, which 32-bit floats cannot hold even after scaling; correct the value, or scale the \
+                 column with --scale standard",
+                list(&[column])
+            );
+            Err(Error::table(part.source(), problem))
+        };
+        if let Some((row, column)) = preparation.beyond_single(part.x()) {
+            return refuse(&schema.features[column], part.row(row).at(column));
+        }
+        let Some((y, columns)) = part.y().columns() else { continue };
+        if let Some(at) = preparation.scaled_targets(y).position(|value| !value.is_finite()) {
+            return refuse(schema.targets()[at % columns], y[at]);
+        }
+    }
+    Ok(())
+}
+
+/// Names of columns of which more than one value in twenty is lost by rounding to single precision.
+fn lost_digits(preparation: &Preparation, train: &Dataset) -> Vec<String> {
+    const MUCH: f64 = 0.05;
+    let schema = train.schema();
+    let features = (0..train.columns())
+        .filter(|&column| preparation.lost_values(train, column) > MUCH)
+        .map(|column| schema.features[column].clone());
+    let numbers = matches!(schema.kind, TargetKind::Number | TargetKind::Numbers(_));
+    let targets = schema.targets().into_iter().enumerate().filter(|_| numbers);
+    let targets = targets
+        .filter(|&(column, _)| preparation.lost_targets(train, column) > MUCH)
+        .map(|(_, name)| name.to_string());
+    features.chain(targets).collect()
+}
+
 /// The numbers of the slot of the loss scale.
 fn scaling_of(values: &[f32]) -> Option<Scaling> {
     values.try_into().ok().map(Scaling::of)
@@ -421,10 +499,10 @@ fn bring_table(
     device: &mut dyn Device,
     plan: &Plan,
     table: Option<&Dataset>,
-    preparation: &Preparation,
+    (preparation, weights): (&Preparation, &[f32]),
 ) -> Result<()> {
     if let Some(table) = table {
-        return write_table(device, plan, table, preparation);
+        return write_table(device, plan, (table, weights), preparation);
     }
     // Rows come in the order in which they are used.
     let order = port(plan.ports.order, "order")?;
@@ -444,7 +522,7 @@ fn bring_constants(device: &mut dyn Device, plan: &Plan, criterion: &Criterion) 
 fn write_table(
     device: &mut dyn Device,
     plan: &Plan,
-    train: &Dataset,
+    (train, weights): (&Dataset, &[f32]),
     preparation: &Preparation,
 ) -> Result<()> {
     let x: Slot = port(plan.ports.train_x, "train.x")?;
@@ -456,14 +534,15 @@ fn write_table(
         device.write(x, index * part, Values::F32(&scaled))?;
     }
     let y = port(plan.ports.train_y, "train.y")?;
-    match preparation.targets(train.y()) {
-        Targets::Classes(classes) => device.write(y, 0, Values::U32(&classes)),
+    match train.y() {
+        Targets::Classes(classes) => device.write(y, 0, Values::U32(classes)),
         Targets::Numbers(numbers) | Targets::Columns(numbers, _) => {
-            device.write(y, 0, Values::F32(&numbers))
+            let scaled: Vec<f32> = preparation.scaled_targets(numbers).collect();
+            device.write(y, 0, Values::F32(&scaled))
         }
     }?;
-    match (plan.ports.train_weights, train.weights()) {
-        (Some(slot), Some(weights)) => device.write(slot, 0, Values::F32(weights)),
-        _ => Ok(()),
+    match plan.ports.train_weights {
+        Some(slot) => device.write(slot, 0, Values::F32(weights)),
+        None => Ok(()),
     }
 }

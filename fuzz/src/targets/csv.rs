@@ -43,7 +43,7 @@ pub fn csv(data: &[u8]) {
         while let Some(chunk) = reader.next_chunk(3).expect("the rows are good") {
             x.extend(chunk.x);
         }
-        assert_eq!(x, read.x());
+        assert_eq!(x, read.x().to_vec());
 
         let mut parts = within(allowance(table), || PartReader::open(path, read.schema()))
             .expect("the columns are there");
@@ -52,11 +52,13 @@ pub fn csv(data: &[u8]) {
             rows += part.y.len();
             x.extend(part.x);
         }
-        assert_eq!((x.as_slice(), rows), (read.x(), read.rows()));
+        assert_eq!((x, rows), (read.x().to_vec(), read.rows()));
 
         let Ok(split) = read.split(0.3, Seed(1)) else { return };
         let preparation = Preparation::fit(&split.train, Scale::Standard);
         let scaled = preparation.features(split.train.x());
-        assert!(scaled.iter().all(|value| value.is_finite()), "{preparation:?}");
+        // Differences of the largest numbers that there are exceed them; training refuses these.
+        let beyond = preparation.beyond_single(split.train.x()).is_some();
+        assert!(beyond || scaled.iter().all(|value| value.is_finite()), "{preparation:?}");
     });
 }

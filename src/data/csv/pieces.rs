@@ -24,7 +24,7 @@ pub struct Chunk {
     /// The rows as they stand in the file, with all their columns.
     pub records: Vec<StringRecord>,
     /// Their features `[rows, features]`, row-major, in the order of the schema.
-    pub x: Vec<f32>,
+    pub x: Vec<f64>,
     /// First line of each row, counted from 1.
     pub lines: Vec<u64>,
 }
@@ -115,11 +115,11 @@ impl FeatureReader {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
     /// Features `[rows, features]`, row-major, in the order of the schema.
-    pub x: Vec<f32>,
+    pub x: Vec<f64>,
     /// Targets of each row.
     pub y: Targets,
-    /// How much each row counts; `None` where all count the same.
-    pub weights: Option<Vec<f32>>,
+    /// How much each row counts, above 0; `None` where all count the same.
+    pub weights: Option<Vec<f64>>,
     /// First line of each row, counted from 1.
     pub lines: Vec<u64>,
 }
@@ -134,6 +134,7 @@ pub struct PartReader {
     weight: Option<usize>,
     kind: TargetKind,
     labels: Vec<Labels>,
+    left_out: usize,
 }
 
 impl PartReader {
@@ -170,7 +171,7 @@ impl PartReader {
         let weight = weight.and_then(|_| picks.pop());
         let places = picks.split_off(schema.features.len());
         let (kind, labels) = (schema.kind.clone(), Labels::of(&schema.kind));
-        Ok(Self { table, picks, places, weight, kind, labels })
+        Ok(Self { table, picks, places, weight, kind, labels, left_out: 0 })
     }
 
     /// Bytes of the table that were read so far.
@@ -178,8 +179,13 @@ impl PartReader {
         self.table.bytes()
     }
 
-    /// The next rows, at most `rows` (0 counts as 1) and fewer only at the end, or where they have very many features;
-    /// `None` after it.
+    /// Number of rows of weight 0 that were left out so far.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// The next rows that weigh more than 0, at most `rows` (0 counts as 1) and fewer only at the end, or where they have
+    /// very many features; `None` after it.
     ///
     /// # Errors
     ///
@@ -206,11 +212,21 @@ impl PartReader {
         Part { x: Vec::new(), y, weights: self.weight.map(|_| Vec::new()), lines: Vec::new() }
     }
 
-    /// Appends the next row, all but its line. Out: whether there was one.
+    /// Appends the next row that weighs more than 0, all but its line. Returns false if there is none.
     pub(super) fn row(&mut self, part: &mut Part) -> Result<bool> {
         let table = &mut self.table;
-        if !table.read()? {
-            return Ok(false);
+        loop {
+            if !table.read()? {
+                return Ok(false);
+            }
+            let (Some(place), Some(weights)) = (self.weight, &mut part.weights) else { break };
+            let weight = table.weight(place)?;
+            if weight > 0.0 {
+                weights.push(weight);
+                break;
+            }
+            // A row that counts for nothing may hold anything, such as a filler for a missing value.
+            self.left_out += 1;
         }
         table.features(&self.picks, &mut part.x)?;
         for (target, &place) in self.places.iter().enumerate() {
@@ -220,7 +236,7 @@ impl PartReader {
                     labels.class(text).map(|class| y.push(class))
                 }
                 (Targets::Columns(y, _), Some(labels)) => {
-                    labels.class(text).map(|class| y.push(class as f32))
+                    labels.class(text).map(|class| y.push(f64::from(class)))
                 }
                 (Targets::Numbers(y) | Targets::Columns(y, _), None) => {
                     cell::target(text).map(|value| y.push(value))
@@ -228,9 +244,6 @@ impl PartReader {
                 _ => Ok(()),
             };
             pushed.map_err(|problem| table.refuse_column(place, problem))?;
-        }
-        if let (Some(place), Some(weights)) = (self.weight, &mut part.weights) {
-            weights.push(table.weight(place)?);
         }
         Ok(true)
     }

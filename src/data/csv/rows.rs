@@ -153,7 +153,7 @@ impl Table {
     }
 
     /// Appends the current row's features.
-    pub(super) fn features(&self, picks: &[usize], x: &mut Vec<f32>) -> Result<()> {
+    pub(super) fn features(&self, picks: &[usize], x: &mut Vec<f64>) -> Result<()> {
         for &column in picks {
             let text = self.record.get(column).unwrap_or_default();
             x.push(cell::feature(text).map_err(|problem| self.refuse_column(column, problem))?);
@@ -162,7 +162,7 @@ impl Table {
     }
 
     /// The current row's weight.
-    pub(super) fn weight(&self, column: usize) -> Result<f32> {
+    pub(super) fn weight(&self, column: usize) -> Result<f64> {
         let text = self.record.get(column).unwrap_or_default();
         let value = cell::feature(text).map_err(|problem| self.refuse_column(column, problem))?;
         if value < 0.0 {

@@ -48,12 +48,12 @@ pub enum Loss {
     Mae,
     /// d²/2 where |d| < δ, else δ (|d| − δ/2), as `torch.nn.HuberLoss`
     Huber {
-        /// δ, in the units of the scaled target.
+        /// δ, in the target's own units.
         delta: f64,
     },
     /// d²/(2β) where |d| < β, else |d| − β/2, as `torch.nn.SmoothL1Loss`
     SmoothL1 {
-        /// β, in the units of the scaled target.
+        /// β, in the target's own units.
         beta: f64,
     },
     /// log cosh d
@@ -66,7 +66,7 @@ pub enum Loss {
     GaussianNll {
         /// Whether ½ log 2π is added.
         full: bool,
-        /// The least variance.
+        /// The least variance, in squares of the target's own units.
         eps: f64,
     },
     /// exp(output) − target · output, as `torch.nn.PoissonNLLLoss`
@@ -153,6 +153,25 @@ impl Loss {
     /// Whether a numeric target is scaled for it, if scaling is on.
     pub fn scales_target(self) -> bool {
         self.wants() == Wants::Numbers
+    }
+
+    /// Returns true if a parameter counts in units of the target.
+    pub fn has_target_units(self) -> bool {
+        matches!(self, Self::Huber { .. } | Self::SmoothL1 { .. } | Self::GaussianNll { .. })
+    }
+
+    /// The loss for a target that was divided by `unit`: the same but for a factor that all rows share. The least variance
+    /// stays at 1e-12 or more, which is where f32 ends.
+    #[must_use]
+    pub fn in_units_of(self, unit: f64) -> Self {
+        match self {
+            Self::Huber { delta } => Self::Huber { delta: delta / unit },
+            Self::SmoothL1 { beta } => Self::SmoothL1 { beta: beta / unit },
+            Self::GaussianNll { full, eps } if unit != 1.0 => {
+                Self::GaussianNll { full, eps: (eps / (unit * unit)).max(1e-12) }
+            }
+            other => other,
+        }
     }
 
     /// Outputs of the network for each target: quantiles, or mean and raw variance, side by side.

@@ -54,21 +54,21 @@ impl Loss {
         },
         Entry {
             name: "huber",
-            formula: "d²/2 where |d| < δ, else δ (|d| − δ/2)",
+            formula: "d²/2 where |d| < δ, else δ (|d| − δ/2); δ in the target's own units",
             parameters: "delta 1",
             source: "torch.nn.HuberLoss",
             tests: TESTS,
         },
         Entry {
             name: "smooth-l1",
-            formula: "d²/(2β) where |d| < β, else |d| − β/2",
+            formula: "d²/(2β) where |d| < β, else |d| − β/2; β in the target's own units",
             parameters: "beta 1",
             source: "torch.nn.SmoothL1Loss",
             tests: TESTS,
         },
         Entry {
             name: "log-cosh",
-            formula: "log cosh d",
+            formula: "log cosh d, d in deviations of the target where that is scaled",
             parameters: "",
             source: "torchmetrics.functional.log_cosh_error (elementwise)",
             tests: TESTS,
@@ -82,7 +82,7 @@ impl Loss {
         },
         Entry {
             name: "gaussian-nll",
-            formula: "½ (log v + d²/v), v = softplus(raw) + eps; outputs are mean and raw",
+            formula: "½ (log v + d²/v), v = softplus(raw) + eps; outputs are mean and raw; eps in squares of the target's own units",
             parameters: "full false, eps 1e-6",
             source: "torch.nn.GaussianNLLLoss; the variance as Lakshminarayanan et al. 2017, arXiv:1612.01474",
             tests: TESTS,

@@ -74,7 +74,7 @@ impl Assessment {
     pub fn add(
         &mut self,
         outputs: &[f32],
-        (targets, weights): (&Targets, Option<&[f32]>),
+        (targets, weights): (&Targets, Option<&[f64]>),
     ) -> Result<()> {
         let Self { criterion, preparation, .. } = self;
         let (losses, weight) = criterion.losses(outputs, (targets, weights), preparation);

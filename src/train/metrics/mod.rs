@@ -88,7 +88,7 @@ impl Metrics {
     pub fn under(
         criterion: &Criterion,
         outputs: &[f32],
-        (targets, weights): (&Targets, Option<&[f32]>),
+        (targets, weights): (&Targets, Option<&[f64]>),
         preparation: &Preparation,
     ) -> Self {
         let columns = preparation.schema.outputs();
@@ -146,9 +146,9 @@ impl Metrics {
         Self { rows, accuracy, ..Self::default() }
     }
 
-    fn of_labels(logits: &[f32], labels: &[f32], columns: usize) -> Self {
+    fn of_labels(logits: &[f32], labels: &[f64], columns: usize) -> Self {
         let rows = labels.len() / columns.max(1);
-        let right = |(logits, labels): &(&[f32], &[f32])| {
+        let right = |(logits, labels): &(&[f32], &[f64])| {
             logits.iter().zip(*labels).all(|(&x, &label)| !x.is_nan() && (x > 0.0) == (label > 0.0))
         };
         let pairs = logits.chunks_exact(columns.max(1)).zip(labels.chunks_exact(columns.max(1)));
@@ -158,14 +158,14 @@ impl Metrics {
 
     fn of_numbers(
         points: &[f32],
-        (targets, columns): (&[f32], usize),
+        (targets, columns): (&[f64], usize),
         preparation: &Preparation,
     ) -> Self {
         let rows = targets.len() / columns.max(1);
         let count = rows as f64;
         let (mut r2, mut mae, mut rmse) = (Some(0.0), 0.0, 0.0);
         for column in 0..columns {
-            let targets = || targets[column..].iter().step_by(columns).map(|&y| f64::from(y));
+            let targets = || targets[column..].iter().step_by(columns).copied();
             let mean = targets().sum::<f64>() / count;
             let (mut squares, mut absolute, mut spread) = (0.0, 0.0, 0.0);
             for (&point, y) in points[column..].iter().step_by(columns).zip(targets()) {

@@ -111,11 +111,11 @@ impl Outcomes {
             }
             (Predictions::Labels(told), Some((truth, columns))) => {
                 let parts = (0..columns).map(|column| {
-                    let of = |values: &[f32]| -> Vec<u32> {
-                        let column = values[column..].iter().step_by(columns);
-                        column.map(|&value| u32::from(value > 0.0)).collect()
+                    let of = |yes: &dyn Fn(usize) -> bool| -> Vec<u32> {
+                        let column = (column..truth.len()).step_by(columns);
+                        column.map(|at| u32::from(yes(at))).collect()
                     };
-                    let (truth, best) = (of(truth), of(outputs));
+                    let (truth, best) = (of(&|at| truth[at] > 0.0), of(&|at| outputs[at] > 0.0));
                     let yes = told[column..].iter().step_by(columns);
                     let probabilities =
                         yes.flat_map(|&p| [if scores { -p } else { 1.0 - p }, p]).collect();
@@ -135,7 +135,7 @@ impl Outcomes {
                     let truth = truth[column..].iter().step_by(columns);
                     let points = points[column..].iter().step_by(columns);
                     Self::Numbers {
-                        truth: truth.copied().map(f64::from).collect(),
+                        truth: truth.copied().collect(),
                         predicted: points
                             .map(|&point| preparation.restore_target(point, column))
                             .collect(),

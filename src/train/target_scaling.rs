@@ -1,0 +1,329 @@
+//! Decides how a numeric target is scaled for the network's last layer and the loss.
+//!
+//! In: model, options, training rows, the usual scaling. Out: the scaling that the run takes, and the loss in its units.
+//! Absent on purpose: features, and how numbers are scaled, which `data` knows.
+
+use super::{TrainOptions, Warning};
+use crate::data::{Dataset, Preparation, Scale, TargetKind, list};
+use crate::error::{Error, Result};
+use crate::expr::Expr;
+use crate::graph::Loss;
+use crate::model::{Layer, Sequential};
+
+/// A difference of targets is far from the target's own deviation beyond this factor either way.
+const FAR: f64 = 100.0;
+
+/// Scaling of a run's target, and what follows from it.
+#[derive(Debug)]
+pub(super) struct TargetScaling {
+    pub(super) preparation: Preparation,
+    /// The loss with its parameters in units of the scaled target.
+    pub(super) loss: Loss,
+    /// Says how the target is treated, if not as usual.
+    pub(super) note: Option<String>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Values that the network's last layer can give.
+struct Reach {
+    layer: String,
+    low: f64,
+    high: f64,
+    /// Returns true if f(c x) = c f(x) for every c above 0.
+    homogeneous: bool,
+}
+
+/// Scales the target such that parameters of the loss and the values of a last activation mean the target's own units.
+///
+/// * A last activation that passes numbers of any sign, or none: mean 0 and deviation 1, as usual.
+/// * One that scales with its input, such as relu, or gives any number above 0, such as softplus: the target is divided by
+///   √ mean y², and its sign stays.
+/// * Any other, such as sigmoid or tanh: the target stays as it is.
+///
+/// With `given`, the preparation is that of earlier weights and stays; only the loss is converted.
+///
+/// # Errors
+/// If the last layer cannot reach the targets.
+pub(super) fn target_scaling(
+    model: &Sequential,
+    options: &TrainOptions,
+    train: &Dataset,
+    (mut preparation, given): (Preparation, bool),
+) -> Result<TargetScaling> {
+    let (loss, mut note) = (options.loss, None);
+    let scales = options.scale != Scale::None;
+    let numbers = matches!(train.schema().kind, TargetKind::Number | TargetKind::Numbers(_));
+    if !numbers || !loss.scales_target() {
+        if numbers && !given {
+            preparation = preparation.with_target_as_is();
+            let stays =
+                || format!("the target stays as it is: {} takes no scaled one", loss.name());
+            note = scales.then(stays);
+        }
+        return Ok(TargetScaling { preparation, loss, note, warnings: Vec::new() });
+    }
+    let reach = reach(model);
+    if let Some(reach) = reach.as_ref().filter(|reach| scales && !given && !reach.is_everything()) {
+        let layer = &reach.layer;
+        if reach.homogeneous || reach.is_positive() {
+            preparation = preparation.with_target_divided(train);
+            note = Some(format!(
+                "the target is divided by its size and not shifted, for the sake of the last layer, {layer}"
+            ));
+        } else {
+            preparation = preparation.with_target_as_is();
+            note = Some(format!(
+                "the target stays as it is: the last layer, {layer}, gives it in its own units"
+            ));
+        }
+    }
+    let unequal = preparation.target_std.windows(2).any(|pair| pair[0] != pair[1]);
+    if loss.has_target_units() && unequal && !given {
+        preparation = preparation.with_one_target_std();
+        note = Some(format!(
+            "all target columns are divided by one number, {:.4}, since a parameter of {} counts in their own units",
+            preparation.target_std[0],
+            loss.name()
+        ));
+    } else if loss.has_target_units() && unequal {
+        let problem = format!(
+            "a parameter of {} counts in the target's own units, but the columns of the target are scaled differently by the model \
+             that the run begins with; give --scale standard to scale them anew",
+            loss.name()
+        );
+        return Err(Error::setting("--loss", problem));
+    }
+    if let Some(reach) = &reach {
+        check_reach(reach, train, &preparation)?;
+    }
+    let unit = preparation.target_std.first().copied().unwrap_or(1.0);
+    let warnings = far_from_deviation(loss, train).into_iter().collect();
+    Ok(TargetScaling { preparation, loss: loss.in_units_of(unit), note, warnings })
+}
+
+impl Reach {
+    fn is_everything(&self) -> bool {
+        self.low == f64::NEG_INFINITY && self.high == f64::INFINITY && !self.homogeneous
+    }
+
+    fn is_positive(&self) -> bool {
+        self.low == 0.0 && self.high == f64::INFINITY
+    }
+}
+
+/// Finds out what the last layer gives; `None` for layers that give any number.
+fn reach(model: &Sequential) -> Option<Reach> {
+    let last = model.layers().iter().rev().find(|layer| !matches!(layer, Layer::Dropout { .. }))?;
+    let of = |expr: &Expr| -> Option<Reach> {
+        let (low, high, homogeneous) = measured(expr)?;
+        Some(Reach { layer: last.to_string(), low, high, homogeneous })
+    };
+    let known =
+        |low, high, homogeneous| Some(Reach { layer: last.to_string(), low, high, homogeneous });
+    match last {
+        Layer::Activation(activation) => of(&activation.expr()),
+        Layer::Custom(custom) if custom.start().is_empty() => of(custom.expr()),
+        Layer::Prelu { .. } => known(f64::NEG_INFINITY, f64::INFINITY, true),
+        Layer::Softmax => known(0.0, 1.0, false),
+        Layer::LogSoftmax => known(f64::NEG_INFINITY, 0.0, false),
+        _ => None,
+    }
+}
+
+/// Measures the least and the largest value of an expression of x, and whether it is homogeneous, at many points; `None` for
+/// x itself.
+fn measured(expr: &Expr) -> Option<(f64, f64, bool)> {
+    const LARGE: f64 = 1e6;
+    let program = expr.program();
+    let f = |x: f64| program.value(&[x]);
+    // Dense where activations bend, and out to where they are flat or go on for ever.
+    let near = (-4000..=4000).map(|i| f64::from(i) / 200.0);
+    let far = (0..=60).flat_map(|i| {
+        let x = 10_f64.powf(f64::from(i) / 10.0);
+        [-x, x]
+    });
+    let points: Vec<f64> = near.chain(far).collect();
+    if points.iter().all(|&x| f(x) == x) {
+        return None;
+    }
+    let values = points.iter().map(|&x| f(x)).filter(|value| !value.is_nan());
+    let (low, high) =
+        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+    // What still grows at the ends has no bound.
+    let grows = |value: f64, sign: f64| {
+        let ends = [-LARGE, LARGE].map(|x| (sign * f(x), sign * f(x / 10.0)));
+        !value.is_finite() || ends.iter().any(|(end, before)| end > before && end.abs() > 3.0)
+    };
+    let high = if grows(high, 1.0) { f64::INFINITY } else { high };
+    let low = if grows(low, -1.0) { f64::NEG_INFINITY } else { low };
+    let tidy = |value: f64| if value.abs() < 1e-6 { 0.0 } else { value };
+    let same = |a: f64, b: f64| (a - b).abs() <= 1e-9 * b.abs().max(1e-9);
+    let homogeneous =
+        points.iter().filter(|x| x.abs() <= 20.0).all(|&x| same(f(3.0 * x), 3.0 * f(x)));
+    Some((tidy(low), tidy(high), homogeneous))
+}
+
+/// Refuses targets that the last layer cannot give.
+fn check_reach(reach: &Reach, train: &Dataset, preparation: &Preparation) -> Result<()> {
+    let Some((y, columns)) = train.y().columns() else { return Ok(()) };
+    for column in 0..columns {
+        let (mean, std) = (preparation.target_mean[column], preparation.target_std[column]);
+        let (low, high) = (reach.low * std + mean, reach.high * std + mean);
+        let values = y[column..].iter().step_by(columns);
+        let (least, most) =
+            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &y| (a.min(y), b.max(y)));
+        // A bound itself can be come near to, as sigmoid does to 0 and 1.
+        let slack = 1e-6 * std;
+        if least >= low - slack && most <= high + slack {
+            continue;
+        }
+        let range = match (low.is_finite(), high.is_finite()) {
+            (true, true) => format!("from {low} to {high}"),
+            (true, false) => format!("of {low} or more"),
+            _ => format!("of {high} or less"),
+        };
+        let name = list(&[train.schema().targets()[column]]);
+        let problem = format!(
+            "the last layer, {}, gives numbers {range}, but {name} goes from {least} to {most}; leave that layer out, or bring \
+             the target into its range",
+            reach.layer
+        );
+        return Err(Error::setting("--layers", problem));
+    }
+    Ok(())
+}
+
+/// Warns of a loss whose parameter is far from what the target differs by.
+fn far_from_deviation(loss: Loss, train: &Dataset) -> Option<Warning> {
+    let usual = Preparation::fit(train, Scale::Standard);
+    let deviations = usual.target_std.iter();
+    let deviation = deviations.map(|std| std * std).sum::<f64>() / usual.target_std.len() as f64;
+    let deviation = deviation.sqrt();
+    let (name, value, becomes) = match loss {
+        Loss::Huber { delta } => ("delta", delta, ["mae", "mse"]),
+        Loss::SmoothL1 { beta } => ("beta", beta, ["mae", "mse"]),
+        Loss::GaussianNll { eps, .. } if eps > deviation * deviation / FAR => {
+            let problem = format!(
+                "eps {eps} of gaussian-nll is the least variance in the target's own units, but the target's variance is {:.4e}: \
+                 predicted deviations will be too large; give a smaller eps",
+                deviation * deviation
+            );
+            return Some(Warning::Target { problem });
+        }
+        _ => return None,
+    };
+    let like = match value / deviation {
+        ratio if ratio < 1.0 / FAR => becomes[0],
+        ratio if ratio > FAR => becomes[1],
+        _ => return None,
+    };
+    let problem = format!(
+        "{name} {value} of {} counts in the target's own units, and the target's deviation is {deviation:.4e}: so the loss is \
+         nearly {like}; give a {name} between the usual error and that of outliers",
+        loss.name()
+    );
+    Some(Warning::Target { problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Targets;
+    use crate::model::Activation;
+
+    fn data(y: Vec<f64>) -> Dataset {
+        let x: Vec<f64> = (0..y.len()).map(|i| i as f64).collect();
+        Dataset::from_arrays(&x, 1, Targets::Numbers(y)).unwrap()
+    }
+
+    fn scaled(last: Layer, y: Vec<f64>, loss: Loss) -> Result<TargetScaling> {
+        let options = TrainOptions { loss, ..TrainOptions::default() };
+        let train = data(y);
+        let usual = Preparation::fit(&train, Scale::Standard);
+        target_scaling(&Sequential::new().dense(1).layer(last), &options, &train, (usual, false))
+    }
+
+    #[test]
+    fn activations_reach_what_they_reach() {
+        let all = (f64::NEG_INFINITY, f64::INFINITY);
+        let up = |low| (low, f64::INFINITY);
+        for (text, want, homogeneous) in [
+            ("relu", up(0.0), true),
+            ("leaky_relu", all, true),
+            ("softplus", up(0.0), false),
+            ("sigmoid", (0.0, 1.0), false),
+            ("tanh", (-1.0, 1.0), false),
+            ("elu", up(-1.0), false),
+            ("softsign", (-1.0, 1.0), false),
+        ] {
+            let activation: Activation = text.parse().unwrap();
+            let (low, high, is) = measured(&activation.expr()).unwrap();
+            let close = |a: f64, b: f64| a == b || (a - b).abs() < 1e-5;
+            assert!(close(low, want.0) && close(high, want.1), "{text}: {low} {high}");
+            assert_eq!(is, homogeneous, "{text}");
+        }
+        assert!(measured(&Expr::input(0)).is_none());
+        // e^x has no upper bound, and a square none either.
+        for (text, low) in [("exp(x)", 0.0), ("x ^ 2", 0.0), ("exp(x) - 3", -3.0)] {
+            let (least, most, _) = measured(&crate::model::expression(text).unwrap()).unwrap();
+            assert!((least - low).abs() < 1e-5 && most == f64::INFINITY, "{text} {least} {most}");
+        }
+    }
+
+    #[test]
+    fn last_layers_decide_how_the_target_is_scaled() {
+        let of = |name: &str| Layer::Activation(name.parse().unwrap());
+        let prices = || vec![100.0, 200.0, 300.0];
+        let scaling = |made: &TargetScaling| {
+            (made.preparation.target_mean[0], made.preparation.target_std[0])
+        };
+        let usual = scaled(Layer::dense(1), prices(), Loss::Mse).unwrap();
+        assert_eq!((scaling(&usual).0, usual.note), (200.0, None));
+        for positive in ["relu", "softplus"] {
+            let made = scaled(of(positive), prices(), Loss::Mse).unwrap();
+            let size = (140_000.0_f64 / 3.0).sqrt();
+            assert_eq!(scaling(&made).0, 0.0);
+            assert!((scaling(&made).1 - size).abs() < 1e-9, "{positive}");
+            assert!(made.note.unwrap().contains("not shifted"));
+        }
+        let share = scaled(of("sigmoid"), vec![0.0, 0.4, 1.0], Loss::Mse).unwrap();
+        assert_eq!(scaling(&share), (0.0, 1.0));
+        assert!(share.note.unwrap().contains("the last layer, sigmoid, gives it in its own units"));
+        let said = |last, y| scaled(last, y, Loss::Mse).unwrap_err().to_string();
+        let bounded = said(of("sigmoid"), prices());
+        assert!(
+            bounded.starts_with("--layers: the last layer, sigmoid, gives numbers from 0 to 1, but `y` goes from 100 to 300"),
+            "{bounded}"
+        );
+        let negative = said(of("relu"), vec![-1.0, 2.0]);
+        assert!(
+            negative.contains("gives numbers of 0 or more, but `y` goes from -1"),
+            "{negative}"
+        );
+    }
+
+    #[test]
+    fn parameters_of_losses_count_in_the_targets_units() {
+        let y = vec![-300.0, 300.0];
+        let made = |loss| scaled(Layer::dense(1), y.clone(), loss).unwrap();
+        assert_eq!(made(Loss::Huber { delta: 150.0 }).loss, Loss::Huber { delta: 0.5 });
+        assert_eq!(made(Loss::SmoothL1 { beta: 600.0 }).loss, Loss::SmoothL1 { beta: 2.0 });
+        let gaussian = Loss::GaussianNll { full: false, eps: 900.0 };
+        assert_eq!(made(gaussian).loss, Loss::GaussianNll { full: false, eps: 0.01 });
+        assert!(made(Loss::Huber { delta: 150.0 }).warnings.is_empty());
+        let said = made(Loss::Huber { delta: 1.0 }).warnings[0].to_string();
+        assert!(said.contains("delta 1 of huber counts in the target's own units"), "{said}");
+        assert!(said.contains("nearly mae"), "{said}");
+        assert!(made(Loss::SmoothL1 { beta: 1e6 }).warnings[0].to_string().contains("nearly mse"));
+        // Two columns of different spread keep one unit.
+        let train =
+            Dataset::from_arrays(&[1.0, 2.0], 1, Targets::Columns(vec![-1.0, -7.0, 1.0, 7.0], 2))
+                .unwrap();
+        let options = TrainOptions { loss: Loss::Huber { delta: 10.0 }, ..TrainOptions::default() };
+        let usual = Preparation::fit(&train, Scale::Standard);
+        let model = Sequential::new().dense(2);
+        let made = target_scaling(&model, &options, &train, (usual, false)).unwrap();
+        assert_eq!(made.preparation.target_std, [5.0, 5.0]);
+        assert_eq!(made.loss, Loss::Huber { delta: 2.0 });
+    }
+}
