@@ -284,7 +284,8 @@ pub struct Settings {
     /// Whether rows come in a new order each epoch [default: true]
     #[arg(long, value_name = "true|false")]
     pub shuffle: Option<String>,
-    /// standard (mean 0, deviation 1) or none, for features and a numeric target [default: standard]
+    /// standard (mean 0, deviation 1) or none, for features and a numeric target; init for that of the model whose weights
+    /// --init gives [default: standard], or init where there is one
     #[arg(long, value_name = "NAME")]
     pub scale: Option<String>,
     /// Number from which all random choices follow [default: 0]
@@ -457,6 +458,9 @@ pub struct ExportArgs {
     /// ONNX file to write
     #[arg(long, value_name = "FILE")]
     pub onnx: PathBuf,
+    /// f32, f64 or auto: precision of the columns that go in [default: auto, f64 where a column needs it]
+    #[arg(long, value_name = "NAME")]
+    pub input: Option<String>,
     /// Replace FILE if it is there
     #[arg(long)]
     pub force: bool,

@@ -11,10 +11,12 @@ use super::cache::tuning_folder;
 use super::course::{patience, schedule, watched};
 use super::given::Given;
 use super::layers::Network;
-use crate::data::{Dataset, Split, Target, TargetKind, column_names, list};
+use crate::data::{
+    Arranged, Dataset, Preparation, Scale, Split, Target, TargetKind, column_names, list,
+};
 use crate::device::{DeviceInfo, DeviceKind, Tuning};
 use crate::error::{Error, Result};
-use crate::export::{read_fitting_weights, read_weights};
+use crate::export::{MODEL_FILE, read_fitting_weights, read_preparation, read_weights};
 use crate::graph::{Average, Group, Loss, Optimizer, Wants};
 use crate::model::{Init, Params, Sequential};
 use crate::plan::Precision;
@@ -144,7 +146,7 @@ impl RunConfig {
                 .plain("batch-size", "a whole number above 0")?
                 .unwrap_or(defaults.batch_size),
             shuffle: given.plain("shuffle", "true or false")?.unwrap_or(defaults.shuffle),
-            scale: given.read("scale", FromStr::from_str)?.unwrap_or(defaults.scale),
+            scale: given.read("scale", scale)?.flatten().unwrap_or(defaults.scale),
             seed: given
                 .plain("seed", "a whole number from 0 to 18446744073709551615")?
                 .map_or(defaults.seed, Seed),
@@ -187,15 +189,66 @@ impl RunConfig {
         })
     }
 
-    /// Reads the table, and the validation rows.
-    pub(super) fn data(&self) -> Result<Split> {
+    /// Scaling, columns and classes that the weights of `--init FILE` are for; a run that goes on has them in its own model.
+    pub(super) fn origin(&self, begins: bool) -> Result<Option<Preparation>> {
+        let Start::File(path) = &self.start else {
+            if self.given.text("scale").is_some_and(|text| text.trim() == INIT_SCALE) {
+                let problem = "init belongs to weights from a model: --init model.safetensors";
+                return Err(Error::setting(self.given.place("scale"), problem));
+            }
+            return Ok(None);
+        };
+        let own = self.out.join(MODEL_FILE);
+        if !begins && own.is_file() {
+            return read_preparation(own);
+        }
+        read_preparation(path).map_err(|error| self.given.locate_file("init", error))
+    }
+
+    /// Returns true if the scaling is measured anew, although the weights of `--init FILE` were trained under another one.
+    fn scales_anew(&self) -> bool {
+        let file = |key| self.given.text(key).is_some() && !self.given.is_typed(key);
+        let stated = self.given.is_typed("scale") || file("scale") && file("init");
+        stated && self.given.text("scale").is_some_and(|text| text.trim() != INIT_SCALE)
+    }
+
+    /// Reads the table, and the validation rows; in the order of columns and classes of earlier weights, if there are any.
+    pub(super) fn data(&self, origin: Option<&Preparation>) -> Result<Table> {
+        let data = self.read(origin)?;
+        let Some(origin) = origin else {
+            let data = self.split(data)?;
+            return Ok(Table { data, features: Vec::new(), targets: Vec::new() });
+        };
+        let Arranged { data, features, targets } = data.arranged_like(&origin.schema);
+        let problems = [features.as_slice(), &targets].concat();
+        if self.init_strict && !problems.is_empty() {
+            let problem = format!(
+                "the model's columns or classes are not the table's: {}; rename them, or give --init-strict false, so that the \
+                 layers that belong to them begin anew",
+                problems.join("; ")
+            );
+            return Err(Error::setting(self.given.place("init"), problem));
+        }
+        Ok(Table { data: self.split(data)?, features, targets })
+    }
+
+    fn read(&self, origin: Option<&Preparation>) -> Result<Dataset> {
         let read = |target: Target| match &self.weight {
             None => Dataset::from_csv(&self.table, target),
             Some(weight) => Dataset::from_csv_weighted(&self.table, target, weight),
         };
         let column = || self.target.clone();
         let data = match (self.task, self.loss.map(Loss::wants)) {
-            (Task::Auto, None | Some(Wants::Classes)) => read(Target::Auto(column())),
+            // What the target is taken for does not depend on the rows that happen to be there.
+            (Task::Auto, None | Some(Wants::Classes)) => {
+                match origin.map(|origin| &origin.schema.kind) {
+                    Some(TargetKind::Classes(_)) => read(Target::Class(column())),
+                    Some(TargetKind::Labels(_)) if self.loss.is_none() => {
+                        read(Target::Labels(column()))
+                    }
+                    _ => read(Target::Auto(column())),
+                }
+            }
             // Few whole numbers are numbers here; what are none is told of as what does not fit the loss.
             (Task::Auto, Some(Wants::Numbers | Wants::Counts | Wants::Shares)) => {
                 read(Target::Number(column())).or_else(|_| read(Target::Auto(column())))
@@ -211,6 +264,10 @@ impl RunConfig {
         {
             check_dataset(model.tables(), &data, "")?;
         }
+        Ok(data)
+    }
+
+    fn split(&self, data: Dataset) -> Result<Split> {
         match &self.valid {
             Valid::Share(share) => {
                 data.split(*share, self.options.seed).map_err(|error| self.given.locate(error))
@@ -251,9 +308,15 @@ impl RunConfig {
     }
 
     /// What training is told, for this table.
-    pub(super) fn options(&self, data: &Split) -> TrainOptions {
+    pub(super) fn options(&self, train: &Dataset, origin: Option<&Preparation>) -> TrainOptions {
         let tuning = Tuning { folder: tuning_folder(), ..self.options.tuning.clone() };
-        TrainOptions { loss: self.loss_for(&data.train), tuning, ..self.options.clone() }
+        let preparation = origin.filter(|_| !self.scales_anew()).map(|origin| {
+            let mut preparation = Preparation::fit(train, self.options.scale);
+            preparation.take_from(origin);
+            preparation
+        });
+        let loss = self.loss_for(train);
+        TrainOptions { loss, tuning, preparation, ..self.options.clone() }
     }
 
     /// The loss that was given, or that of the task.
@@ -275,18 +338,36 @@ impl RunConfig {
     pub(super) fn weights(
         &self,
         model: &Sequential,
-        data: &Split,
-    ) -> Result<Option<(Params, Option<Warning>)>> {
+        table: &Table,
+        origin: Option<&Preparation>,
+    ) -> Result<Option<(Params, Vec<Warning>)>> {
         let Start::File(path) = &self.start else { return Ok(None) };
-        let mut params = Params::init(model, data.train.columns(), self.options.seed)?;
-        let problems = if self.init_strict {
+        let columns = table.data.train.columns();
+        let mut params = Params::init(model, columns, self.options.seed)?;
+        let mut problems = [table.features.as_slice(), &table.targets].concat();
+        let read = if self.init_strict {
             read_weights(path, &mut params).map(|()| Vec::new())
         } else {
-            read_fitting_weights(path, &mut params)
+            let mut anew = Vec::new();
+            if !table.features.is_empty() {
+                anew.extend(model.input_parameters(columns)?);
+            }
+            if !table.targets.is_empty() {
+                anew.extend(model.output_parameters(columns)?);
+            }
+            read_fitting_weights(path, &mut params, &anew)
         };
-        let problems = problems.map_err(|error| self.given.locate_file("init", error))?;
-        let warning = (!problems.is_empty()).then_some(Warning::NotTaken { problems });
-        Ok(Some((params, warning)))
+        problems.extend(read.map_err(|error| self.given.locate_file("init", error))?);
+        let mut warnings = Vec::new();
+        if !problems.is_empty() {
+            warnings.push(Warning::NotTaken { problems });
+        }
+        if origin.is_none() {
+            warnings.push(Warning::ByPlace { file: path.display().to_string() });
+        } else if self.scales_anew() {
+            warnings.push(Warning::ScaledAnew { place: self.given.place("scale") });
+        }
+        Ok(Some((params, warnings)))
     }
 
     /// Which epoch's weights are kept.
@@ -298,6 +379,23 @@ impl RunConfig {
     pub(super) fn locate(&self, error: Error) -> Error {
         self.given.locate(error)
     }
+}
+
+/// A run's rows, and how their columns and targets differ from those that the weights of `--init FILE` are for.
+pub(super) struct Table {
+    pub(super) data: Split,
+    /// Differences of the feature columns.
+    features: Vec<String>,
+    /// Differences of the targets.
+    targets: Vec<String>,
+}
+
+/// The value of `--scale` for the scaling of the model that the weights come from.
+pub(super) const INIT_SCALE: &str = "init";
+
+/// A scale; `None` for that of the model that the weights come from.
+fn scale(text: &str) -> Result<Option<Scale>> {
+    if text.trim() == INIT_SCALE { Ok(None) } else { text.parse().map(Some) }
 }
 
 /// Whether all weights of `--init FILE` have to fit.

@@ -8,8 +8,9 @@ use super::Exit;
 use super::args::ExportArgs;
 use super::folder::open_run;
 use super::output::{Output, check_out, failed};
-use crate::error::Result;
-use crate::export::{MODEL_FILE, ONNX_OPSET, onnx_bytes, write_file};
+use crate::data::list;
+use crate::error::{Error, Result};
+use crate::export::{MODEL_FILE, ONNX_OPSET, needs_double, onnx_bytes, write_file};
 use crate::report::{Console, JsonLines};
 use crate::shape::bytes_text;
 
@@ -18,6 +19,8 @@ struct Exported {
     event: &'static str,
     onnx: String,
     opset: i64,
+    /// Type of the input's elements.
+    input: &'static str,
     bytes: usize,
 }
 
@@ -27,12 +30,31 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exit> {
     check_out("--onnx", &args.onnx, &inputs.map(PathBuf::as_path), args.force)?;
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
-    let file = onnx_bytes(&trained)?;
+    let needed = needs_double(&trained);
+    let double = match args.input.as_deref().map(str::trim) {
+        None | Some("auto") => needed,
+        Some("f32") => false,
+        Some("f64") => true,
+        Some(other) => {
+            let problem = format!("unknown name \"{other}\"; known: auto, f32, f64");
+            return Err(Error::setting("--input", problem));
+        }
+    };
+    let columns = list(&trained.preparation.double);
+    if needed && !double {
+        console.warn(&format!(
+            "--input f32 cannot tell all values of {columns} apart: predictions will differ from those of wgrad predict"
+        ));
+    } else if needed && args.input.is_none() {
+        console.line(&format!("the input is f64 (double), which {columns} needs"));
+    }
+    let file = onnx_bytes(&trained, double)?;
     write_file(&args.onnx, &file)?;
+    let input = if double { "f64" } else { "f32" };
     let (onnx, bytes) = (args.onnx.display().to_string(), file.len());
     console.line(&format!("{onnx}  {}, opset {ONNX_OPSET}", bytes_text(bytes as u64)));
     if args.json {
-        let done = Exported { event: "finished", onnx, opset: ONNX_OPSET, bytes };
+        let done = Exported { event: "finished", onnx, opset: ONNX_OPSET, input, bytes };
         JsonLines::new(&mut Output::new()).line(&done).map_err(failed)?;
     }
     Ok(Exit::Done)

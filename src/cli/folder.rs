@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::keeper::{FRESH, all_checkpoint_files};
 use crate::error::{Error, Result};
-use crate::export::{MODEL_FILE, read_model, read_weights, write_file};
+use crate::export::{MODEL_FILE, read_model, read_preparation, read_weights, write_file};
 use crate::report::{Console, History};
 use crate::train::TrainedModel;
 
@@ -253,8 +253,25 @@ pub(super) fn open_run(
 ) -> Result<TrainedModel> {
     let mut trained = read_model(model_path(run)?)?;
     if let Some(weights) = weights {
-        read_weights(weights, &mut trained.params)?;
-        return Ok(trained);
+        let Some(theirs) = read_preparation(weights)? else {
+            read_weights(weights, &mut trained.params)?;
+            return Ok(trained);
+        };
+        // A model says itself which columns its weights are for, and how these are scaled.
+        let differences = trained.preparation.schema.differences(&theirs.schema);
+        if !differences.is_empty() {
+            let problem = format!(
+                "a model of other columns or classes than the run's: {}; give the model itself as RUN",
+                differences.join("; ")
+            );
+            return Err(Error::model_file(weights, problem));
+        }
+        let other = read_model(weights)?;
+        if other.model != trained.model {
+            let problem = "a model with other layers than the run's; give the model itself as RUN";
+            return Err(Error::model_file(weights, problem));
+        }
+        return Ok(other);
     }
     if run.is_dir() && !run.join(METRICS).exists() {
         console.warn(&format!(

@@ -40,7 +40,7 @@ fn recorded(text: &str, data: &Split) -> Result<Option<String>> {
     let given = Given::merge(&settings, None);
     let _ = std::fs::remove_file(path);
     let config = RunConfig::resolve(given?)?;
-    let (model, options) = (config.model(data)?, config.options(data));
+    let (model, options) = (config.model(data)?, config.options(&data.train, None));
     if model.layout(data.train.columns()).is_err() {
         return Ok(None);
     }

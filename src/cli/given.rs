@@ -124,6 +124,11 @@ impl Given {
         self.0.get(key).map_or_else(|| format!("--{key}"), |given| given.place.clone())
     }
 
+    /// Returns true if a setting was given on the command line.
+    pub(super) fn is_typed(&self, key: &str) -> bool {
+        self.0.get(key).is_some_and(|given| given.place == format!("--{key}"))
+    }
+
     /// A setting by its own way of reading; `None` if it was not given.
     pub(super) fn read<T>(
         &self,

@@ -14,9 +14,11 @@ pub(super) fn plan(args: &PlanArgs) -> Result<Exit> {
     // Devices differ in what fits them only; one that is asked for must be there.
     let opened = args.settings.device.as_ref().map(|_| open(&config.device)).transpose()?;
     let device = opened.as_ref().map(|(device, _)| device.as_ref());
-    let data = config.data()?;
-    let (model, options) = (config.model(&data)?, config.options(&data));
-    let room = Room { model: &model, data: &data, options: &options, device };
+    let origin = config.origin(true)?;
+    let table = config.data(origin.as_ref())?;
+    let data = &table.data;
+    let (model, options) = (config.model(data)?, config.options(&data.train, origin.as_ref()));
+    let room = Room { model: &model, data, options: &options, device };
     let (plan, streaming) = room.plan().map_err(|error| config.locate(error))?;
     let mut out = Output::new();
     out.line(&format!("{}\n\n{plan}", model.summary(data.train.columns())?))?;

@@ -4,7 +4,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::config::{RunConfig, Start, Valid};
+use super::config::{INIT_SCALE, RunConfig, Start, Valid};
 use super::layers::{Network, activation_text};
 use crate::error::{Error, Result};
 use crate::graph::{Group, Optimizer, Reduction, Wants};
@@ -194,7 +194,10 @@ pub(super) fn config_text(
         batch_size: options.batch_size,
         valid: config.valid.clone(),
         shuffle: options.shuffle,
-        scale: options.scale.to_string(),
+        scale: match options.preparation {
+            Some(_) => INIT_SCALE.to_string(),
+            None => options.scale.to_string(),
+        },
         seed: options.seed.0,
         init: match &config.start {
             Start::Scheme(init) => init.to_string(),

@@ -58,16 +58,18 @@ pub(super) struct Prepared {
 
 /// All that can go wrong before there is a folder. A run that goes on does not begin with the weights of `--init`.
 pub(super) fn prepare(config: &RunConfig, begins: bool) -> Result<Prepared> {
-    let data = config.data()?;
-    let (model, options) = (config.model(&data)?, config.options(&data));
-    let weights = if begins { config.weights(&model, &data)? } else { None };
-    let mut trainer = Trainer::new(&model, &data, &options, &config.device)
+    let origin = config.origin(begins)?;
+    let table = config.data(origin.as_ref())?;
+    let data = &table.data;
+    let (model, options) = (config.model(data)?, config.options(&data.train, origin.as_ref()));
+    let weights = if begins { config.weights(&model, &table, origin.as_ref())? } else { None };
+    let mut trainer = Trainer::new(&model, data, &options, &config.device)
         .map_err(|error| config.locate(error))?;
     suits(options.precision, &trainer.info().device).map_err(|error| config.locate(error))?;
     let mut warnings = Vec::new();
-    if let Some((weights, warning)) = weights {
+    if let Some((weights, told)) = weights {
         trainer.set_params(&weights)?;
-        warnings.extend(warning);
+        warnings.extend(told);
     }
     let text = config_text(config, &options, trainer.info())?;
     warnings.extend(constant_target(&data.train));

@@ -163,6 +163,17 @@ impl NumberVec {
         }
     }
 
+    /// Copies the given columns of rows of `width` numbers, in the given order.
+    pub(super) fn columns(&self, picks: &[usize], width: usize) -> Self {
+        fn copy<T: Copy>(values: &[T], picks: &[usize], width: usize) -> Vec<T> {
+            values.chunks_exact(width).flat_map(|row| picks.iter().map(|&at| row[at])).collect()
+        }
+        match self {
+            Self::Single(values) => Self::Single(copy(values, picks, width)),
+            Self::Double(values) => Self::Double(copy(values, picks, width)),
+        }
+    }
+
     pub(super) fn view(&self) -> Numbers<'_> {
         match self {
             Self::Single(values) => Numbers::Single(values),

@@ -4,6 +4,7 @@
 //! rows are scaled by the numbers of the training rows.
 //! Absent on purpose: anything learnt from validation rows.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -65,6 +66,10 @@ pub struct Preparation {
     /// Then divided by; 1 for classes and labels, never 0.
     #[serde(with = "one_or_more")]
     pub target_std: Vec<f64>,
+    /// Names of feature columns whose values single precision cannot tell apart before they are scaled: whoever asks for
+    /// predictions has to give them in double precision.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub double: Vec<String>,
 }
 
 /// A list that stands as a plain number where it has one element, as it did before there could be more.
@@ -115,7 +120,17 @@ impl Preparation {
                 (vec![0.0; columns], vec![1.0; columns])
             }
         };
-        Self { schema: train.schema().clone(), scale, mean, std, target_mean, target_std }
+        let lost = |&column: &usize| {
+            let rounding = |v: f64| (f64::from(v as f32) - v).abs();
+            train.column(column).any(|v| rounding(v) > LEAST_DIGIT * std[column])
+        };
+        let names = &train.schema().features;
+        let double = match train.x() {
+            Numbers::Single(_) => Vec::new(),
+            Numbers::Double(_) => (0..columns).filter(lost).map(|c| names[c].clone()).collect(),
+        };
+        let schema = train.schema().clone();
+        Self { schema, scale, mean, std, target_mean, target_std, double }
     }
 
     /// The same, but for columns that stay as they are, such as those that name rows of a table.
@@ -126,6 +141,31 @@ impl Preparation {
             }
         }
         self
+    }
+
+    /// Takes over the scaling of columns and targets that another table has under the same names.
+    pub fn take_from(&mut self, other: &Self) {
+        let places = |names: Vec<&str>| -> HashMap<String, usize> {
+            names.into_iter().zip(0..).map(|(name, at)| (name.to_string(), at)).collect()
+        };
+        let features =
+            |schema: &'_ Schema| places(schema.features.iter().map(String::as_str).collect());
+        let (own, others) = (features(&self.schema), features(&other.schema));
+        for (name, at) in own {
+            if let Some(&from) = others.get(&name) {
+                (self.mean[at], self.std[at]) = (other.mean[from], other.std[from]);
+            }
+        }
+        self.double.extend(other.double.iter().cloned());
+        self.double.sort_unstable();
+        self.double.dedup();
+        let (own, others) = (places(self.schema.targets()), places(other.schema.targets()));
+        for (name, at) in own {
+            if let Some(&from) = others.get(&name) {
+                self.target_mean[at] = other.target_mean[from];
+                self.target_std[at] = other.target_std[from];
+            }
+        }
     }
 
     /// The same, but for a target that stays as it is.
@@ -232,6 +272,8 @@ impl Preparation {
     }
 }
 
+/// Share of a column's deviation by which rounding may move its values before that counts as a loss.
+const LEAST_DIGIT: f64 = 1e-5;
 /// Values that are compared with one another, at most.
 const COMPARED: usize = 4096;
 
@@ -385,7 +427,9 @@ mod tests {
     #[test]
     fn digits_far_behind_the_first_survive_scaling() {
         // In single precision both are 100100040.
-        assert_eq!(scaled(&[100_100_037.0, 100_100_039.0]).1, [-1.0, 1.0]);
+        let (fit, z) = scaled(&[100_100_037.0, 100_100_039.0]);
+        assert_eq!((z, fit.double), (vec![-1.0, 1.0], vec!["x0".to_string()]));
+        assert!(scaled(&[0.1, 0.2]).0.double.is_empty());
         // Seconds since 1970, minutes apart.
         let y: Vec<f64> = (0..800).map(|i| 1.7e9 + 200.0 * f64::from(i).sin()).collect();
         let data = Dataset::from_arrays(&vec![0.5; 800], 1, Targets::Numbers(y.clone())).unwrap();

@@ -123,6 +123,22 @@ pub fn read_model(path: impl AsRef<Path>) -> Result<TrainedModel> {
     Ok(trained)
 }
 
+/// Reads which columns and classes the weights of a file are for, and how these are scaled; `None` for a file that says nothing
+/// of it, such as a `state_dict` from PyTorch.
+///
+/// # Errors
+/// If the file cannot be read, is damaged, or is of a later format.
+pub fn read_preparation(path: impl AsRef<Path>) -> Result<Option<Preparation>> {
+    let path = path.as_ref();
+    let bytes = read_bytes(path)?;
+    open(path, &bytes)?;
+    let refuse = |problem: String| Error::model_file(path, problem);
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes)
+        .map_err(|error| refuse(error.to_string()))?;
+    let about = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
+    about.map(|about| Ok(parse(about).map_err(refuse)?.preparation)).transpose()
+}
+
 fn parse(text: &str) -> Result<About, String> {
     let damaged = |error: serde_json::Error| {
         format!("damaged: the description of the model is not readable ({error})")

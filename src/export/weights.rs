@@ -38,17 +38,29 @@ pub fn read_weights(path: impl AsRef<Path>, params: &mut Params) -> Result<()> {
     Ok(())
 }
 
-/// As [`read_weights`], but takes only tensors whose name and shape are those of a parameter; the other parameters stay as
-/// they are, for a new head or other inputs. Out: what was not taken, and why.
+/// As [`read_weights`], but takes only tensors whose name and shape are those of a parameter, and none of those in `but`; the
+/// other parameters stay as they are, for a new head or other inputs. Returns which were not taken, and why.
 ///
 /// # Errors
 /// If the file is damaged, or nothing of it fits.
-pub fn read_fitting_weights(path: impl AsRef<Path>, params: &mut Params) -> Result<Vec<String>> {
+pub fn read_fitting_weights(
+    path: impl AsRef<Path>,
+    params: &mut Params,
+    but: &[String],
+) -> Result<Vec<String>> {
     let path = path.as_ref();
     let bytes = read_bytes(path)?;
     let tensors = open(path, &bytes)?;
     let layout = params.layout().clone();
-    let (found, problems) = compared(&tensors, &layout);
+    let (mut found, mut problems) = compared(&tensors, &layout);
+    found.retain(|(place, _)| {
+        let name = &layout.views()[*place].name;
+        let left = but.contains(name);
+        if left {
+            problems.push(format!("`{name}` belongs to columns or classes that do not match"));
+        }
+        !left
+    });
     if found.is_empty() {
         let problem = format!("none of its tensors fits the model: {}", told(problems));
         return Err(Error::model_file(path, problem));
@@ -315,7 +327,7 @@ mod tests {
             ("2.weight", &[4, 2], floats(&[3.0; 8])),
             ("2.bias", &[4], floats(&[4.0; 4])),
         ]);
-        let problems = read_fitting_weights(&path, &mut params).unwrap();
+        let problems = read_fitting_weights(&path, &mut params, &[]).unwrap();
         let want = [
             "`2.weight` has the shape [4, 2], but the model needs [1, 2]",
             "`2.bias` has the shape [4], but the model needs [1]",
@@ -324,7 +336,7 @@ mod tests {
         let got: Vec<&[f32]> = params.iter().map(|(_, values)| values).collect();
         assert_eq!(got, [&[1.0; 6][..], &[2.0; 2], &[0.0; 2], &[5.0]]);
         write(&[("encoder.weight", &[2, 3], floats(&[1.0; 6]))]);
-        let said = read_fitting_weights(&path, &mut params).unwrap_err().to_string();
+        let said = read_fitting_weights(&path, &mut params, &[]).unwrap_err().to_string();
         assert!(
             said.contains("none of its tensors fits the model: `0.weight` [2, 3] is missing"),
             "{said}"

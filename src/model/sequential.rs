@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::layer::Parameter;
-use super::{Activation, Custom, Gate, Init, Layer, ParamLayout, Table};
+use super::{Activation, Custom, Gate, Init, Layer, ParamLayout, ParamView, Table};
 use crate::error::{Error, Result};
 use crate::shape::bytes_text;
 
@@ -246,6 +246,30 @@ impl Sequential {
         ParamLayout::of(&self.parameters(inputs)?)
     }
 
+    /// Names of the parameters that belong to single input columns: those whose shape changes with the number of columns, or
+    /// all of the first layer that has some where another number is impossible.
+    ///
+    /// # Errors
+    /// As [`Self::layout`].
+    pub fn input_parameters(&self, inputs: usize) -> Result<Vec<String>> {
+        let layout = self.layout(inputs)?;
+        let views = layout.views();
+        let Ok(wider) = self.layout(inputs + 1) else {
+            return Ok(of_layer(views, views.first()));
+        };
+        let changed = views.iter().zip(wider.views()).filter(|(a, b)| a.shape != b.shape);
+        Ok(changed.map(|(view, _)| view.name.clone()).collect())
+    }
+
+    /// Names of the parameters of the last layer that has some: they belong to single outputs.
+    ///
+    /// # Errors
+    /// As [`Self::layout`].
+    pub fn output_parameters(&self, inputs: usize) -> Result<Vec<String>> {
+        let layout = self.layout(inputs)?;
+        Ok(of_layer(layout.views(), layout.views().last()))
+    }
+
     /// A table of layers, shapes, parameters and bytes.
     ///
     /// # Errors
@@ -254,6 +278,14 @@ impl Sequential {
         let parameters = self.layout(inputs)?.count();
         Ok(Summary { shapes: self.shapes(inputs)?, parameters })
     }
+}
+
+/// Names of the parameters of the outermost layer that one of them belongs to.
+fn of_layer(views: &[ParamView], one: Option<&ParamView>) -> Vec<String> {
+    let layer = |view: &ParamView| view.name.split('.').next().unwrap_or_default().to_string();
+    let wanted = one.map(layer);
+    let same = views.iter().filter(|view| Some(layer(view)) == wanted);
+    same.map(|view| view.name.clone()).collect()
 }
 
 /// What [`Sequential::summary`] prints.

@@ -209,6 +209,16 @@ pub enum Warning {
         /// Rows of a batch, with those that are accumulated.
         batch: usize,
     },
+    /// Weights of a file that names no columns and no classes.
+    ByPlace {
+        /// The file.
+        file: String,
+    },
+    /// Scaling that is not the one under which the weights of a file were trained.
+    ScaledAnew {
+        /// The setting that asks for it.
+        place: String,
+    },
     /// Rows of weight 0.
     LeftOut {
         /// Number of them.
@@ -248,6 +258,14 @@ impl fmt::Display for Warning {
                 f,
                 "--class-weights with batches of {batch} rows: as in PyTorch, each batch's mean is over its own weights, so that \
                  they cancel in a batch of few classes; use a larger --batch-size or --accumulate, or --reduction sum"
+            ),
+            Self::ByPlace { file } => write!(
+                f,
+                "{file} names no columns and no classes: its weights are taken in the order of the table's columns and classes"
+            ),
+            Self::ScaledAnew { place } => write!(
+                f,
+                "{place}: columns are scaled anew under weights that were trained under another scaling; --scale init keeps that"
             ),
             Self::LeftOut { rows } => {
                 let (rows, were) = if *rows == 1 {

@@ -3,6 +3,7 @@
 //! In: data, a model, options, a device. Out: [`Event`]s and a [`TrainedModel`].
 //! Absent on purpose: terminals, files, wgpu.
 
+mod baseline;
 mod checkpoint;
 mod criterion;
 mod event;
@@ -26,6 +27,7 @@ mod trainer;
 mod watch;
 mod workload;
 
+pub use baseline::{Baseline, Baselines};
 pub(crate) use checkpoint::About;
 pub use checkpoint::Checkpoint;
 pub use criterion::{ClassWeights, Criterion};

@@ -54,7 +54,7 @@ pub(super) fn target_scaling(
     let scales = options.scale != Scale::None;
     let numbers = matches!(train.schema().kind, TargetKind::Number | TargetKind::Numbers(_));
     if !numbers || !loss.scales_target() {
-        if numbers && !given {
+        if numbers {
             preparation = preparation.with_target_as_is();
             let stays =
                 || format!("the target stays as it is: {} takes no scaled one", loss.name());

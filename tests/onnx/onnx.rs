@@ -92,7 +92,7 @@ fn run(file: &[u8], output: &str, rows: usize, x: &[f32]) -> Vec<f64> {
 }
 
 fn check(what: &str, trained: &TrainedModel) {
-    let (file, x) = (onnx_bytes(trained).unwrap(), rows());
+    let (file, x) = (onnx_bytes(trained, false).unwrap(), rows());
     let mut predictor = Predictor::new(trained, &DeviceKind::Cpu, ROWS).unwrap();
     let told = predictor.predict(&x).unwrap();
     let output = match told {
@@ -180,7 +180,7 @@ fn what_every_loss_makes_of_outputs_is_exported() {
 #[test]
 fn the_likeliest_class_goes_by_its_name() {
     let trained = classes(Sequential::new().dense(8).relu());
-    let file = onnx_bytes(&trained).unwrap();
+    let file = onnx_bytes(&trained, false).unwrap();
     let model = tract_onnx::onnx().model_for_read(&mut &*file).unwrap();
     let names: Vec<_> =
         model.output_outlets().unwrap().iter().map(|it| model.outlet_label(*it)).collect();

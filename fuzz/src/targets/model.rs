@@ -36,7 +36,9 @@ pub fn model(data: &[u8]) {
         if widest > MOST_COLUMNS || trained.model.to_string().split(',').count() > MOST_LAYERS {
             return;
         }
-        if let Ok(bytes) = wgrad::export::onnx_bytes(&trained) {
+        if let Ok(bytes) =
+            wgrad::export::onnx_bytes(&trained, wgrad::export::needs_double(&trained))
+        {
             check_export(&bytes);
         }
         let Ok(runtime) = Runtime::new(trained) else { return };

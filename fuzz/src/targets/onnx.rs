@@ -12,7 +12,7 @@ use wgrad::{Activation, Init, Loss, Scale, Sequential};
 pub fn onnx(data: &[u8]) {
     let mut bytes = Bytes(data);
     let Some(trained) = trained(&mut bytes) else { return };
-    match wgrad::export::onnx_bytes(&trained) {
+    match wgrad::export::onnx_bytes(&trained, wgrad::export::needs_double(&trained)) {
         Ok(file) => check_export(&file),
         // What is refused must not be a network as it could be trained.
         Err(error) => assert!(trained.check().is_err(), "{error}: {}", trained.model),

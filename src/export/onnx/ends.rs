@@ -24,13 +24,19 @@ fn cast(to: &mut Builder, x: &str, kind: Kind) -> String {
 }
 
 /// Appends the scaling of raw columns, in f64 as everywhere. Out: the name of what the network gets.
-pub(super) fn prepare(to: &mut Builder, preparation: &Preparation) -> String {
+pub(super) fn prepare(to: &mut Builder, preparation: &Preparation, input: Kind) -> String {
     let (mean, std) = (&preparation.mean, &preparation.std);
-    if mean.iter().all(|&it| it == 0.0) && std.iter().all(|&it| it == 1.0) {
-        return INPUT.into();
-    }
     to.at("prepare");
-    let wide = cast(to, INPUT, Kind::Double);
+    if mean.iter().all(|&it| it == 0.0) && std.iter().all(|&it| it == 1.0) {
+        return match input {
+            Kind::Double => cast(to, INPUT, Kind::Float),
+            _ => INPUT.into(),
+        };
+    }
+    let wide = match input {
+        Kind::Double => INPUT.into(),
+        _ => cast(to, INPUT, Kind::Double),
+    };
     let (mean, std) = (to.doubles("mean", mean), to.doubles("std", std));
     let moved = to.node("Sub", &[&wide, &mean], vec![]);
     let scaled = to.node("Div", &[&moved, &std], vec![]);

@@ -15,6 +15,8 @@ use std::path::Path;
 use prost::Message as _;
 
 use super::file::write_file;
+#[cfg(doc)]
+use crate::data::Preparation;
 use crate::data::TargetKind;
 use crate::error::{Error, Result};
 use crate::graph::inference;
@@ -32,7 +34,7 @@ const MOST_BYTES: usize = i32::MAX as usize;
 
 /// Writes a trained network as an ONNX file, with the operators of [`ONNX_OPSET`]. A crash leaves the old file or the new one.
 ///
-/// The one input `x`, `[batch, columns]` in f32, takes the columns as they stand in a table, in the order that the metadata
+/// The one input `x`, `[batch, columns]` in f32, or in f64 where a column needs it ([`Preparation::double`]), takes the columns as they stand in a table, in the order that the metadata
 /// under `features` gives; the batch may have any number of rows. The outputs are
 /// - for classes `label`, the likeliest class's name `[batch]`, and `probabilities`, f32 `[batch, classes]`;
 /// - for labels `labels`, what is likelier of each `[batch, labels]`, and `probabilities`, f32 `[batch, labels]`;
@@ -47,19 +49,25 @@ const MOST_BYTES: usize = i32::MAX as usize;
 /// If the file cannot be written, or would exceed the 2 GiB that the format allows.
 pub fn write_onnx(trained: &TrainedModel, path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
-    let bytes = onnx_bytes(trained).map_err(|error| match error {
+    let bytes = onnx_bytes(trained, needs_double(trained)).map_err(|error| match error {
         Error::Shape { place, problem } => Error::model_file(path, format!("{place}: {problem}")),
         other => other,
     })?;
     write_file(path, &bytes)
 }
 
-/// What [`write_onnx`] writes.
+/// Returns true if a feature column needs an input in double precision.
+pub fn needs_double(trained: &TrainedModel) -> bool {
+    !trained.preparation.double.is_empty()
+}
+
+/// Bytes that [`write_onnx`] writes, with an input in double precision or in single.
 ///
 /// # Errors
 /// If it would exceed the 2 GiB that the format allows.
-pub fn onnx_bytes(trained: &TrainedModel) -> Result<Vec<u8>> {
+pub fn onnx_bytes(trained: &TrainedModel, double: bool) -> Result<Vec<u8>> {
     trained.check()?;
+    let kind = if double { Kind::Double } else { Kind::Float };
     let schema = &trained.preparation.schema;
     let weights = trained.params.layout().count().saturating_mul(size_of::<f32>());
     let too_large = |bytes: usize| {
@@ -73,11 +81,11 @@ pub fn onnx_bytes(trained: &TrainedModel) -> Result<Vec<u8>> {
     let network = inference(&trained.model, schema.features.len())?;
     let mut to = Builder::default();
     to.reserve(&RESERVED);
-    let scaled = prepare(&mut to, &trained.preparation);
+    let scaled = prepare(&mut to, &trained.preparation, kind);
     let outputs = ops::forward(&mut to, &network, &trained.params, scaled)?;
     let results = tell(&mut to, trained, &outputs)?;
     let about = format!("columns as in a table: {}", schema.features.join(", "));
-    let input = ValueInfo::rows(INPUT, Kind::Float, Some(schema.features.len()), about);
+    let input = ValueInfo::rows(INPUT, kind, Some(schema.features.len()), about);
     let mut metadata = vec![entry("features", &schema.features)?, entry("target", &schema.target)?];
     let columns = trained.columns();
     let columns: Vec<_> = columns.iter().map(|(target, what)| format!("{target}_{what}")).collect();
@@ -128,8 +136,8 @@ mod tests {
 
     #[test]
     fn every_name_is_given_once_and_before_it_is_used() {
-        let bytes = onnx_bytes(&trained()).unwrap();
-        assert_eq!(bytes, onnx_bytes(&trained()).unwrap());
+        let bytes = onnx_bytes(&trained(), false).unwrap();
+        assert_eq!(bytes, onnx_bytes(&trained(), false).unwrap());
         let graph = Model::decode(bytes.as_slice()).unwrap().graph.unwrap();
         let mut known: HashSet<&str> = HashSet::new();
         let given = graph.input.iter().map(|it| &it.name);

@@ -238,6 +238,7 @@ mod tests {
             std: vec![1.0],
             target_mean: vec![target_mean],
             target_std: vec![target_std],
+            double: vec![],
         }
     }
 

@@ -1,0 +1,245 @@
+//! A table in the order of columns, classes and targets that weights of an earlier table stand for.
+//!
+//! In: a data set, the [`Schema`] of the earlier table. Out: the same rows in its order, and the names that do not match.
+//! Absent on purpose: weights, and what to do about a mismatch.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::header::list;
+use super::table::{Dataset, Label, Schema, TargetKind, Targets};
+
+/// A data set in another one's order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arranged {
+    /// Rows as before; columns, classes and targets in the other one's order as far as both have the same names.
+    pub data: Dataset,
+    /// Says which feature columns only one of the two has.
+    pub features: Vec<String>,
+    /// Says how the targets differ.
+    pub targets: Vec<String>,
+}
+
+impl Schema {
+    /// Says which columns, targets and classes only one of two tables has, whatever their order.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let mut problems = differences(&other.features, &self.features, "column", "columns");
+        let names = |schema: &Self| -> Vec<String> {
+            schema.targets().into_iter().map(String::from).collect()
+        };
+        problems.extend(differences(&names(other), &names(self), "target", "targets"));
+        match (&self.kind, &other.kind) {
+            (TargetKind::Classes(own), TargetKind::Classes(theirs)) => {
+                problems.extend(differences(theirs, own, "class", "classes"));
+            }
+            (TargetKind::Number, TargetKind::Number)
+            | (TargetKind::Numbers(_), TargetKind::Numbers(_))
+            | (TargetKind::Labels(_), TargetKind::Labels(_)) => {}
+            _ => problems.push("the target is of another kind".to_string()),
+        }
+        problems
+    }
+}
+
+impl Dataset {
+    /// Brings columns, classes and targets into the order of `schema`, by their names. Where names do not match, that part of
+    /// the data set stays as it is, and the result says so.
+    pub fn arranged_like(mut self, schema: &Schema) -> Arranged {
+        let features = self.arrange_features(schema);
+        let targets = self.arrange_targets(schema);
+        Arranged { data: self, features, targets }
+    }
+
+    fn arrange_features(&mut self, schema: &Schema) -> Vec<String> {
+        let wanted = &schema.features;
+        let problems = differences(&self.schema.features, wanted, "column", "columns");
+        if problems.is_empty() && self.schema.features != *wanted {
+            let place_of = places(&self.schema.features);
+            // Both lists have the same names.
+            let picks: Vec<usize> =
+                wanted.iter().filter_map(|name| place_of.get(name.as_str()).copied()).collect();
+            self.x = Arc::new(self.x.columns(&picks, wanted.len()));
+            self.schema.features.clone_from(wanted);
+        }
+        problems
+    }
+
+    fn arrange_targets(&mut self, schema: &Schema) -> Vec<String> {
+        let other_name = |own: &str| {
+            let name = |name: &str| list(&[name]);
+            let same = own == schema.target;
+            (!same)
+                .then(|| format!("the target is {}, and was {}", name(own), name(&schema.target)))
+        };
+        match (&self.schema.kind.clone(), &schema.kind) {
+            (TargetKind::Classes(own), TargetKind::Classes(wanted)) => {
+                let mut problems: Vec<String> =
+                    other_name(&self.schema.target).into_iter().collect();
+                let place_of = places(wanted);
+                let new: Vec<&String> =
+                    own.iter().filter(|name| !place_of.contains_key(name.as_str())).collect();
+                if !new.is_empty() {
+                    problems.push(format!(
+                        "{} new: {}",
+                        plural(new.len(), "class is", "classes are"),
+                        list(&new)
+                    ));
+                }
+                if !problems.is_empty() {
+                    return problems;
+                }
+                // A class without rows here keeps its output.
+                let class_of: Vec<usize> =
+                    own.iter().filter_map(|name| place_of.get(name.as_str()).copied()).collect();
+                if let Targets::Classes(y) = &mut self.y {
+                    y.iter_mut().for_each(|class| *class = class_of[*class as usize] as u32);
+                }
+                self.class_lines = Vec::new();
+                self.schema.kind = schema.kind.clone();
+                problems
+            }
+            (TargetKind::Number, TargetKind::Number) => {
+                other_name(&self.schema.target).into_iter().collect()
+            }
+            (TargetKind::Numbers(own), TargetKind::Numbers(wanted)) => {
+                let problems = differences(own, wanted, "target", "targets");
+                if problems.is_empty() {
+                    let place_of = places(own);
+                    let picks =
+                        wanted.iter().map(|name| (place_of[name.as_str()], false)).collect();
+                    self.pick_targets(picks, schema);
+                }
+                problems
+            }
+            (TargetKind::Labels(own), TargetKind::Labels(wanted)) => {
+                self.labels(own, wanted, schema)
+            }
+            _ => vec!["the target is of another kind than it was".to_string()],
+        }
+    }
+
+    fn labels(&mut self, own: &[Label], wanted: &[Label], schema: &Schema) -> Vec<String> {
+        let names =
+            |labels: &[Label]| labels.iter().map(|it| it.column.clone()).collect::<Vec<_>>();
+        let (own_names, wanted_names) = (names(own), names(wanted));
+        let mut problems = differences(&own_names, &wanted_names, "target", "targets");
+        let place_of = places(&own_names);
+        let mut picks = Vec::with_capacity(wanted.len());
+        for label in wanted {
+            let Some(&place) = place_of.get(label.column.as_str()) else { continue };
+            let values = &own[place].values;
+            let swapped = values[0] == label.values[1] && values[1] == label.values[0];
+            if !swapped && *values != label.values {
+                problems.push(format!(
+                    "{} holds {}, and held {}",
+                    list(&[&label.column]),
+                    list(values),
+                    list(&label.values)
+                ));
+            }
+            picks.push((place, swapped));
+        }
+        if problems.is_empty() {
+            self.pick_targets(picks, schema);
+        }
+        problems
+    }
+
+    /// Takes target columns in another order, of which some change yes for no.
+    fn pick_targets(&mut self, picks: Vec<(usize, bool)>, schema: &Schema) {
+        if let Targets::Columns(y, columns) = &mut self.y {
+            let taken = y.chunks_exact(*columns).flat_map(|row| {
+                picks.iter().map(move |&(place, swapped)| match swapped {
+                    true => 1.0 - row[place],
+                    false => row[place],
+                })
+            });
+            *y = taken.collect();
+        }
+        self.schema.kind = schema.kind.clone();
+        self.schema.target.clone_from(&schema.target);
+    }
+}
+
+fn places(names: &[String]) -> HashMap<&str, usize> {
+    names.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect()
+}
+
+fn plural<'a>(count: usize, one: &'a str, many: &'a str) -> &'a str {
+    if count == 1 { one } else { many }
+}
+
+/// Says which names only one of two lists has.
+fn differences(own: &[String], wanted: &[String], one: &str, many: &str) -> Vec<String> {
+    let (has, had) = (places(own), places(wanted));
+    let only = |names: &[String], other: &HashMap<&str, usize>| -> Vec<String> {
+        names.iter().filter(|name| !other.contains_key(name.as_str())).cloned().collect()
+    };
+    let (new, gone) = (only(own, &had), only(wanted, &has));
+    let told = |names: Vec<String>, what: &str| {
+        let is = plural(names.len(), "is", "are");
+        let noun = plural(names.len(), one, many);
+        (!names.is_empty()).then(|| format!("{noun} {} {is} {what}", list(&names)))
+    };
+    told(new, "new").into_iter().chain(told(gone, "missing")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(features: &[&str], target: &str, kind: TargetKind) -> Schema {
+        let features = features.iter().map(|name| (*name).to_string()).collect();
+        Schema { features, target: target.into(), kind, weight: None }
+    }
+
+    fn classes(names: &[&str]) -> TargetKind {
+        TargetKind::Classes(names.iter().map(|name| (*name).to_string()).collect())
+    }
+
+    fn named(mut data: Dataset, schema: Schema) -> Dataset {
+        data.schema = schema;
+        data
+    }
+
+    #[test]
+    fn columns_and_classes_go_by_name() {
+        let data =
+            Dataset::from_arrays(&[1.0, 2.0, 3.0, 4.0], 2, Targets::Classes(vec![0, 1])).unwrap();
+        let data = named(data, schema(&["a", "b"], "y", classes(&["u", "v"])));
+        let wanted = schema(&["b", "a"], "y", classes(&["w", "v", "u"]));
+        let made = data.clone().arranged_like(&wanted);
+        assert_eq!((made.features.len(), made.targets.len()), (0, 0));
+        assert_eq!(made.data.x().to_vec(), [2.0, 1.0, 4.0, 3.0]);
+        assert_eq!(made.data.y(), &Targets::Classes(vec![2, 1]));
+        assert_eq!(made.data.schema(), &wanted);
+
+        let made = data.clone().arranged_like(&schema(&["b", "c"], "z", classes(&["u", "x"])));
+        assert_eq!(made.features, ["column `a` is new", "column `c` is missing"]);
+        assert_eq!(made.targets, ["the target is `y`, and was `z`", "class is new: `v`"]);
+        assert_eq!(made.data, data);
+    }
+
+    #[test]
+    fn targets_go_by_name_and_labels_by_their_texts() {
+        let y = || Targets::Columns(vec![1.0, 0.0, 0.0, 0.0], 2);
+        let data = || Dataset::from_arrays(&[1.0, 2.0], 1, y()).unwrap();
+        let numbers = |names: [&str; 2]| TargetKind::Numbers(names.map(String::from).to_vec());
+        let of = |kind, target: &str| schema(&["x"], target, kind);
+        let made = named(data(), of(numbers(["p", "q"]), "p,q"))
+            .arranged_like(&of(numbers(["q", "p"]), "q,p"));
+        assert_eq!(made.data.y(), &Targets::Columns(vec![0.0, 1.0, 0.0, 0.0], 2));
+        assert_eq!(made.data.schema().target, "q,p");
+        let label = |column: &str, values: [&str; 2]| Label {
+            column: column.into(),
+            values: values.map(String::from),
+        };
+        let kind =
+            |a: [&str; 2], b: [&str; 2]| TargetKind::Labels(vec![label("p", a), label("q", b)]);
+        let own = named(data(), of(kind(["no", "yes"], ["0", "1"]), "p,q"));
+        let made = own.clone().arranged_like(&of(kind(["yes", "no"], ["0", "1"]), "p,q"));
+        assert_eq!(made.data.y(), &Targets::Columns(vec![0.0, 0.0, 1.0, 0.0], 2));
+        let made = own.arranged_like(&of(kind(["off", "on"], ["0", "1"]), "p,q"));
+        assert_eq!(made.targets, ["`p` holds `no`, `yes`, and held `off`, `on`"]);
+    }
+}
