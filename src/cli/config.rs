@@ -53,6 +53,8 @@ pub(super) struct RunConfig {
     pub(super) target: String,
     pub(super) weight: Option<String>,
     task: Task,
+    /// The positive one of two classes, if it is chosen.
+    pub(super) positive: Option<String>,
     pub(super) network: Network,
     /// `None` where the task decides.
     loss: Option<Loss>,
@@ -175,6 +177,7 @@ impl RunConfig {
             target: target.to_string(),
             weight: given.text("weight").map(|text| text.trim().to_string()),
             task: given.read("task", FromStr::from_str)?.unwrap_or_default(),
+            positive: given.text("positive").map(String::from),
             start: given.read("init", start)?.unwrap_or_else(|| Start::Scheme(network.init())),
             network,
             loss: given.read("loss", FromStr::from_str)?,
@@ -203,7 +206,10 @@ impl RunConfig {
             (Task::Classify, _) => read(Target::Class(column())),
             (Task::Regress, _) => read(Target::Number(column())),
         };
-        let data = data.map_err(|error| self.no_table(error))?;
+        let mut data = data.map_err(|error| self.no_table(error))?;
+        if let Some(class) = &self.positive {
+            data = data.with_positive(class).map_err(|error| self.locate(error))?;
+        }
         // Before rows are split, so that they are where the file has them. Other mistakes in the layers are told later.
         if let Ok(model) = self.network.model(Init::default(), &data, self.outputs(&data))
             && model.outputs(data.columns()).is_ok()
