@@ -135,7 +135,7 @@ fn labels_are_texts_with_a_probability_each() {
     keep(&place, &["a", "b", "up", "hot"]);
     place.train("up,hot", &["--task", "labels", "--class-weights", "up=2"]);
     let (out, _) = place.ok(&["predict", "run", "new.csv"]);
-    assert_eq!(header(&out), "b,a,up_predicted,up_probability,hot_predicted,hot_probability");
+    assert_eq!(header(&out), "b,a,up_predicted,up_probability_yes,hot_predicted,hot_probability");
     let row: Vec<&str> = out.lines().nth(1).unwrap().split(',').collect();
     assert_eq!((row[2], row[4]), ("yes", "1"), "{row:?}");
     let row: Vec<&str> = out.lines().nth(2).unwrap().split(',').collect();
@@ -159,7 +159,7 @@ fn labels_are_texts_with_a_probability_each() {
     keep(&place, &["a", "b", "up"]);
     place.train("up", &["--loss", "binary-hinge"]);
     let (out, _) = place.ok(&["predict", "run", "new.csv"]);
-    assert_eq!(header(&out), "b,a,up_predicted,up_score");
+    assert_eq!(header(&out), "b,a,up_predicted,up_score_yes");
     place.refused(&["evaluate", "run", "new.csv"], "there is no column `up`");
     let (out, _) = place.ok(&["evaluate", "run", "t.csv", "--json"]);
     let event: Value = serde_json::from_str(&out).unwrap();

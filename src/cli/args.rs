@@ -167,6 +167,10 @@ pub struct Settings {
     /// the target column holds]
     #[arg(long)]
     pub task: Option<String>,
+    /// Which of two classes, or which value of every label, is the positive one, of which the probability of a label,
+    /// precision, recall, f1 and rankings are [default: the later in the order of classes]
+    #[arg(long, value_name = "CLASS", allow_hyphen_values = true)]
+    pub positive: Option<String>,
     /// Sizes of the hidden layers, or none [default: 128,64]
     #[arg(long, value_name = "SIZES", allow_hyphen_values = true)]
     pub hidden: Option<String>,
@@ -338,12 +342,13 @@ pub struct Settings {
 
 impl Settings {
     /// Every setting under its key, as typed.
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 54] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 55] {
         [
             ("table", &self.table),
             ("target", &self.target),
             ("weight", &self.weight),
             ("task", &self.task),
+            ("positive", &self.positive),
             ("hidden", &self.hidden),
             ("activation", &self.activation),
             ("norm", &self.norm),

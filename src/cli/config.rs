@@ -55,6 +55,8 @@ pub(super) struct RunConfig {
     pub(super) target: String,
     pub(super) weight: Option<String>,
     task: Task,
+    /// The positive one of two classes, if it is chosen.
+    pub(super) positive: Option<String>,
     pub(super) network: Network,
     /// `None` where the task decides.
     loss: Option<Loss>,
@@ -178,6 +180,7 @@ impl RunConfig {
             target: target.to_string(),
             weight: given.text("weight").map(|text| text.trim().to_string()),
             task: given.read("task", FromStr::from_str)?.unwrap_or_default(),
+            positive: given.text("positive").map(String::from),
             start: given.read("init", start)?.unwrap_or_else(|| Start::Scheme(network.init())),
             network,
             loss: given.read("loss", FromStr::from_str)?,
@@ -229,6 +232,14 @@ impl RunConfig {
             );
             return Err(Error::setting(self.given.place("init"), problem));
         }
+        // Outputs keep the meaning that the weights have.
+        let positives = data.schema().positives();
+        let turned = |class: &String| positives.iter().any(|it| it.class != class.trim());
+        if self.positive.as_ref().is_some_and(turned) {
+            let problem =
+                "not that of the model whose weights the run begins with; leave the option out";
+            return Err(Error::setting(self.given.place("positive"), problem));
+        }
         Ok(Table { data: self.split(data)?, features, targets })
     }
 
@@ -257,7 +268,10 @@ impl RunConfig {
             (Task::Classify, _) => read(Target::Class(column())),
             (Task::Regress, _) => read(Target::Number(column())),
         };
-        let data = data.map_err(|error| self.no_table(error))?;
+        let mut data = data.map_err(|error| self.no_table(error))?;
+        if let Some(class) = &self.positive {
+            data = data.with_positive(class).map_err(|error| self.locate(error))?;
+        }
         // Before rows are split, so that they are where the file has them. Other mistakes in the layers are told later.
         if let Ok(model) = self.network.model(Init::default(), &data, self.outputs(&data))
             && model.outputs(data.columns()).is_ok()

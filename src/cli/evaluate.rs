@@ -11,22 +11,25 @@ use super::folder::open_run;
 use super::input::Input;
 use super::output::{Output, failed};
 use super::predict::{ROWS, check_finite, place};
-use crate::data::PartReader;
+use crate::data::{PartReader, Positive};
 use crate::error::{Error, Result};
-use crate::report::{Console, JsonLines};
-use crate::train::{Assessment, Evaluation, Metric, Metrics, Predictor, TrainedModel};
+use crate::report::{Console, JsonLines, positive_by_column};
+use crate::train::{Assessment, Evaluation, Metric, Predictor, TrainedModel};
 
 /// The result: figures flat, those that are not defined as `null`, then what each class has.
 #[derive(Serialize)]
 struct Evaluated<'a> {
     event: &'a str,
     rows: usize,
+    /// By column; `null` unless the target is two classes or labels.
+    #[serde(serialize_with = "positive_by_column")]
+    positive: &'a [Positive],
     #[serde(flatten, serialize_with = "by_name")]
     figures: Vec<(Metric, Option<f64>)>,
     device: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     classes: Vec<Class<'a>>,
-    /// Rows of each class, by the class they were taken for; both in the order of `classes`.
+    /// Number of rows of each class, whatever they weigh, by the class they were taken for; both in the order of `classes`.
     #[serde(skip_serializing_if = "Option::is_none")]
     confusion: Option<&'a [Vec<u64>]>,
 }
@@ -38,6 +41,8 @@ struct Class<'a> {
     recall: f64,
     f1: f64,
     rows: u64,
+    /// What the rows weigh together.
+    weight: f64,
 }
 
 fn by_name<S: Serializer>(
@@ -50,19 +55,19 @@ fn by_name<S: Serializer>(
 impl<'a> Evaluated<'a> {
     fn new(evaluation: &'a Evaluation, device: &'a str) -> Self {
         let metrics = &evaluation.metrics;
-        let usual = Metrics { asked: Vec::new(), ..metrics.clone() };
-        let usual = usual.entries().into_iter().map(|(metric, value)| (metric, Some(value)));
         let classes = evaluation.classes.iter().map(|(name, figures)| Class {
             class: name,
             precision: figures.precision,
             recall: figures.recall,
             f1: figures.f1,
             rows: figures.rows,
+            weight: figures.weight,
         });
         Self {
             event: "evaluated",
             rows: metrics.rows,
-            figures: usual.chain(metrics.asked.iter().copied()).collect(),
+            positive: &evaluation.positive,
+            figures: metrics.all(),
             device,
             classes: classes.collect(),
             confusion: evaluation.confusion.as_deref(),

@@ -59,6 +59,7 @@ fn info() -> RunInfo {
         train_rows: 6,
         valid_rows: 2,
         features: 1,
+        positive: vec![],
         parameters: 0,
         epochs: 1,
         steps_per_epoch: 1,

@@ -20,6 +20,8 @@ struct File {
     weight: Option<String>,
     task: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    positive: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     hidden: Option<Vec<usize>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     activation: Option<String>,
@@ -154,6 +156,7 @@ pub(super) fn config_text(
             Wants::Labels => "labels",
             Wants::Numbers | Wants::Counts | Wants::Shares => "regress",
         },
+        positive: config.positive.clone(),
         hidden: network.map(|it| it.0.clone()),
         activation: network.map(|it| activation_text(it.1)),
         norm: network.map(|it| it.2.name()),

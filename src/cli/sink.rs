@@ -44,6 +44,8 @@ enum Prediction<'a> {
         predicted: Labelled<'a>,
         #[serde(flatten)]
         told: BTreeMap<&'a str, Pairs<'a, Label>>,
+        /// What the numbers are of.
+        positive: Labelled<'a>,
     },
 }
 
@@ -320,7 +322,9 @@ fn prediction<'a>(told: &'a Told<'_>, (values, best): (&'a [f64], usize)) -> Pre
             let pairs = labels.iter().zip(values);
             let chosen = pairs.map(|(label, &value)| told.chosen(label, value)).collect();
             let told = BTreeMap::from([(told.word, Pairs(labels.as_slice(), values))]);
-            Prediction::Labels { predicted: Labelled(labels, chosen), told }
+            let yes = labels.iter().map(|label| label.values[1].as_str()).collect();
+            let positive = Labelled(labels, yes);
+            Prediction::Labels { predicted: Labelled(labels, chosen), told, positive }
         }
         TargetKind::Number | TargetKind::Numbers(_) => match values {
             [predicted] => Prediction::Number { predicted: *predicted },

@@ -1,6 +1,6 @@
 //! Numbers in order, however many there are.
 //!
-//! In: numbers in any order. Out: the same, the largest first. A limited number of them is in memory; where there are more, they
+//! In: numbers in any order, each with a weight if not all weigh 1. Out: the same, the largest first. A limited number of them is in memory; where there are more, they
 //! lie in sorted runs in a temporary file, which are merged in the end, so that the order is exact all the same.
 //! Absent on purpose: what the numbers are.
 
@@ -28,41 +28,64 @@ pub(crate) struct Scratch(Arc<Mutex<Option<Spill>>>);
 /// Takes numbers in, to give them back in order.
 #[derive(Debug)]
 pub(crate) struct Sorter {
-    /// Those that are in memory, as keys that grow as the numbers fall.
+    /// Those that are in memory, as keys that grow as the numbers fall; each followed by the bits of its weight if
+    /// [`Self::weighted`].
     keys: Vec<u64>,
-    /// How many may be.
+    /// Whether a weight other than 1 has come.
+    weighted: bool,
+    /// How many keys and weights may be.
     most: usize,
-    /// Place and length of each sorted run in the file.
-    runs: Vec<(u64, usize)>,
-    count: u64,
+    /// Each sorted run in the file.
+    runs: Vec<Stored>,
     scratch: Scratch,
 }
 
+/// A sorted run in a file.
+#[derive(Clone, Copy, Debug)]
+struct Stored {
+    place: u64,
+    /// Numbers and weights together.
+    length: usize,
+    weighted: bool,
+}
+
 impl Sorter {
-    /// Keeps at most so many numbers in memory.
+    /// Keeps at most so many numbers in memory, with weights half as many.
     pub(crate) fn new(most: usize, scratch: &Scratch) -> Self {
         let (keys, runs) = (Vec::new(), Vec::new());
-        Self { keys, most: most.max(1), runs, count: 0, scratch: scratch.clone() }
+        Self { keys, weighted: false, most: most.max(1), runs, scratch: scratch.clone() }
     }
 
-    /// How many numbers there are.
-    pub(crate) fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// Takes a number; -0 counts as 0.
+    /// Takes a number and its weight; -0 counts as 0.
     ///
     /// # Errors
     /// If the temporary file cannot be written.
-    pub(crate) fn push(&mut self, value: f64) -> Result<()> {
-        if self.keys.len() == self.most {
-            self.keys.sort_unstable();
-            self.runs.push((self.scratch.write(&self.keys)?, self.keys.len()));
+    pub(crate) fn push(&mut self, value: f64, weight: f64) -> Result<()> {
+        if !self.weighted && weight != 1.0 {
+            self.weighted = true;
+            let ones = 1_f64.to_bits();
+            self.keys = self.keys.iter().flat_map(|&key| [key, ones]).collect();
+        }
+        if !self.keys.is_empty() && self.keys.len() + width(self.weighted) > self.most {
+            self.sort();
+            let place = self.scratch.write(&self.keys)?;
+            let (length, weighted) = (self.keys.len(), self.weighted);
+            self.runs.push(Stored { place, length, weighted });
             self.keys.clear();
         }
         self.keys.push(key(value));
-        self.count += 1;
+        if self.weighted {
+            self.keys.push(weight.to_bits());
+        }
         Ok(())
+    }
+
+    fn sort(&mut self) {
+        if self.weighted {
+            self.keys.as_chunks_mut::<2>().0.sort_unstable();
+        } else {
+            self.keys.sort_unstable();
+        }
     }
 
     /// All of them, the largest first.
@@ -70,11 +93,17 @@ impl Sorter {
     /// # Errors
     /// If the temporary file cannot be read.
     pub(crate) fn descending(mut self) -> Result<Descending> {
-        self.keys.sort_unstable();
-        let block = (self.most / self.runs.len().max(1)).max(LEAST);
-        let runs = self.runs.into_iter().map(|(place, left)| Run { place, left, ..Run::default() });
+        self.sort();
+        // Whole pairs of a number and its weight.
+        let block = (self.most / self.runs.len().max(1)).max(LEAST) & !1;
+        let runs = self.runs.into_iter().map(|Stored { place, length, weighted }| Run {
+            place,
+            left: length,
+            weighted,
+            ..Run::default()
+        });
         let mut runs: Vec<Run> = runs.collect();
-        runs.push(Run { keys: self.keys, ..Run::default() });
+        runs.push(Run { keys: self.keys, weighted: self.weighted, ..Run::default() });
         let mut all = Descending { runs, heads: BinaryHeap::new(), block, scratch: self.scratch };
         for run in 0..all.runs.len() {
             all.advance(run)?;
@@ -87,8 +116,8 @@ impl Sorter {
 #[derive(Debug)]
 pub(crate) struct Descending {
     runs: Vec<Run>,
-    /// The next key of each run that has one, the least on top.
-    heads: BinaryHeap<Reverse<(u64, usize)>>,
+    /// The next key of each run that has one, with the bits of its weight; the least on top.
+    heads: BinaryHeap<Reverse<(u64, u64, usize)>>,
     block: usize,
     scratch: Scratch,
 }
@@ -97,6 +126,8 @@ pub(crate) struct Descending {
 #[derive(Debug, Default)]
 struct Run {
     keys: Vec<u64>,
+    /// Whether a weight follows each.
+    weighted: bool,
     /// How many of these were taken.
     taken: usize,
     place: u64,
@@ -104,14 +135,14 @@ struct Run {
 }
 
 impl Descending {
-    /// The next number.
+    /// The next number and its weight.
     ///
     /// # Errors
     /// If the temporary file cannot be read.
-    pub(crate) fn next(&mut self) -> Result<Option<f64>> {
-        let Some(Reverse((key, run))) = self.heads.pop() else { return Ok(None) };
+    pub(crate) fn next(&mut self) -> Result<Option<(f64, f64)>> {
+        let Some(Reverse((key, weight, run))) = self.heads.pop() else { return Ok(None) };
         self.advance(run)?;
-        Ok(Some(value(key)))
+        Ok(Some((value(key), f64::from_bits(weight))))
     }
 
     fn advance(&mut self, index: usize) -> Result<()> {
@@ -126,11 +157,18 @@ impl Descending {
             run.taken = 0;
         }
         if let Some(&key) = run.keys.get(run.taken) {
-            run.taken += 1;
-            self.heads.push(Reverse((key, index)));
+            let weight = run.keys.get(run.taken + 1).filter(|_| run.weighted);
+            let weight = weight.copied().unwrap_or(1_f64.to_bits());
+            run.taken += width(run.weighted);
+            self.heads.push(Reverse((key, weight, index)));
         }
         Ok(())
     }
+}
+
+/// Places that a number takes, with its weight if it has one.
+fn width(weighted: bool) -> usize {
+    1 + usize::from(weighted)
 }
 
 /// A whole number that grows as the float falls: in the order of `total_cmp`, the other way round.
@@ -235,11 +273,10 @@ mod tests {
 
     fn sorted(values: &[f64], most: usize) -> (Vec<f64>, usize) {
         let mut sorter = Sorter::new(most, &Scratch::default());
-        values.iter().for_each(|&value| sorter.push(value).unwrap());
-        assert_eq!(sorter.count(), values.len() as u64);
+        values.iter().for_each(|&value| sorter.push(value, 1.0).unwrap());
         let spilled = sorter.runs.len();
         let mut all = sorter.descending().unwrap();
-        (std::iter::from_fn(|| all.next().unwrap()).collect(), spilled)
+        (std::iter::from_fn(|| all.next().unwrap()).map(|(value, _)| value).collect(), spilled)
     }
 
     #[test]
@@ -259,18 +296,42 @@ mod tests {
     }
 
     #[test]
+    fn weights_stay_with_their_numbers() {
+        let mut random = Seed(8).stream(Purpose::Split);
+        // Few different numbers, so that many are equal; the first weights are 1, as if there were none.
+        let pairs: Vec<(f64, f64)> = (0..5_000)
+            .map(|i| {
+                let value = (random.normal() * 20.0).round();
+                (value, if i < 2_000 { 1.0 } else { random.normal().abs() + 0.01 })
+            })
+            .collect();
+        let mut want: Vec<(u64, u64)> =
+            pairs.iter().map(|(value, weight)| (key(*value), weight.to_bits())).collect();
+        want.sort_unstable();
+        for most in [1_000_000, 10_000, 9_999, 700, 101, 2, 1] {
+            let mut sorter = Sorter::new(most, &Scratch::default());
+            pairs.iter().for_each(|&(value, weight)| sorter.push(value, weight).unwrap());
+            let mut all = sorter.descending().unwrap();
+            let got: Vec<(u64, u64)> = std::iter::from_fn(|| all.next().unwrap())
+                .map(|(value, weight)| (key(value), weight.to_bits()))
+                .collect();
+            assert!(got == want, "{most}");
+        }
+    }
+
+    #[test]
     fn sorters_share_a_file_that_is_nameless() {
         let scratch = Scratch::default();
         let mut sorters = [Sorter::new(3, &scratch), Sorter::new(2, &scratch)];
         for i in 0..10 {
-            sorters[0].push(f64::from(i)).unwrap();
-            sorters[1].push(f64::from(-i)).unwrap();
+            sorters[0].push(f64::from(i), 1.0).unwrap();
+            sorters[1].push(f64::from(-i), 1.0).unwrap();
         }
         let path = scratch.0.lock().unwrap().as_ref().unwrap().path.clone();
         assert_eq!(path.exists(), !cfg!(unix));
         let [falling, rising] = sorters.map(|sorter| {
             let mut all = sorter.descending().unwrap();
-            std::iter::from_fn(|| all.next().unwrap()).collect::<Vec<_>>()
+            std::iter::from_fn(|| all.next().unwrap()).map(|(value, _)| value).collect::<Vec<_>>()
         });
         assert_eq!(falling, (0..10).rev().map(f64::from).collect::<Vec<_>>());
         assert_eq!(rising, (0..10).map(|i| f64::from(-i)).collect::<Vec<_>>());

@@ -138,7 +138,7 @@ impl Targets {
         self.len() == 0
     }
 
-    fn subset(&self, rows: &[u32]) -> Self {
+    pub(crate) fn subset(&self, rows: &[u32]) -> Self {
         match self {
             Self::Classes(y) => Self::Classes(rows.iter().map(|&i| y[i as usize]).collect()),
             Self::Numbers(y) => Self::Numbers(rows.iter().map(|&i| y[i as usize]).collect()),

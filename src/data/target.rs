@@ -290,6 +290,19 @@ fn whole_number(text: &str) -> Option<i64> {
     if plain { whole_value(text) } else { None }
 }
 
+/// The place of a class among others, by its text or as a whole number.
+pub(super) fn class_of(text: &str, classes: &[String]) -> Option<usize> {
+    Labels::new(classes).class(text).ok().map(|class| class as usize)
+}
+
+/// Whether two classes stand in the order that they have by themselves.
+pub(super) fn in_order(first: &str, second: &str) -> bool {
+    match (whole_number(first), whole_number(second)) {
+        (Some(first), Some(second)) => first < second,
+        _ => first < second,
+    }
+}
+
 /// Whether a number begins with a zero that says nothing, as codes do: `01`, `007`.
 fn is_code(text: &str) -> bool {
     let digits = text.trim_start_matches(['+', '-']).as_bytes();

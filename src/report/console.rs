@@ -11,7 +11,7 @@ use std::io::{self, IsTerminal, Write};
 #[cfg(feature = "cli")]
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::text::{count, counted, duration, figure, harmless, speed};
+use super::text::{count, counted, duration, figure, harmless, positive, speed};
 use crate::plan::Precision;
 use crate::shape::bytes_text;
 use crate::train::{EpochStats, Event, Metric, Progress, RunInfo, Summary};
@@ -106,6 +106,9 @@ impl Console {
             some(info.train_rows, "row"),
             some(info.features, "feature")
         ));
+        if let Some(positive) = positive(&info.positive) {
+            self.line(&format!("data    {positive} (--positive chooses)"));
+        }
         if let Some(note) = &info.target_note {
             self.line(&format!("data    {note}"));
         }

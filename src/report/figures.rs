@@ -2,68 +2,47 @@
 
 use std::path::Path;
 
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use super::text::positive_by_column;
+use crate::data::Positive;
 use crate::error::{Error, Result};
 use crate::export::write_file;
 use crate::train::{EpochStats, Metric, Metrics};
 
-/// Losses and metrics under flat names. Those that do not apply are left out.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+/// Losses and metrics under flat names: all that apply to the target, those without a value on these rows as `null`.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Figures {
     /// Mean loss over an epoch's rows, as the weights changed.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub train_loss: Option<f64>,
-    /// Loss over the validation rows.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub valid_loss: Option<f64>,
-    /// See [`Metrics::accuracy`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub valid_accuracy: Option<f64>,
-    /// See [`Metrics::r2`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub valid_r2: Option<f64>,
-    /// See [`Metrics::mae`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub valid_mae: Option<f64>,
-    /// See [`Metrics::rmse`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub valid_rmse: Option<f64>,
-    /// See [`Metrics::asked`]; those that are defined.
-    #[serde(flatten, serialize_with = "under_valid_names")]
-    pub valid_asked: Vec<(Metric, f64)>,
+    /// Figures of the validation rows, see [`Metrics::all`]; none without validation.
+    pub valid: Vec<(Metric, Option<f64>)>,
 }
 
-fn under_valid_names<S: Serializer>(
-    asked: &[(Metric, f64)],
-    to: S,
-) -> std::result::Result<S::Ok, S::Error> {
-    to.collect_map(asked.iter().map(|(metric, value)| (format!("valid_{metric}"), value)))
+impl Serialize for Figures {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(None)?;
+        if let Some(loss) = self.train_loss {
+            map.serialize_entry("train_loss", &loss)?;
+        }
+        for (metric, value) in &self.valid {
+            map.serialize_entry(&format!("valid_{metric}"), value)?;
+        }
+        map.end()
+    }
 }
 
 impl Figures {
     /// The figures of training, and of validation if there was one.
     pub fn new(train_loss: Option<f64>, valid: Option<&Metrics>) -> Self {
-        Self {
-            train_loss,
-            valid_loss: valid.map(|valid| valid.loss),
-            valid_accuracy: valid.and_then(|valid| valid.accuracy),
-            valid_r2: valid.and_then(|valid| valid.r2),
-            valid_mae: valid.and_then(|valid| valid.mae),
-            valid_rmse: valid.and_then(|valid| valid.rmse),
-            valid_asked: valid.map(asked).unwrap_or_default(),
-        }
+        Self { train_loss, valid: valid.map(Metrics::all).unwrap_or_default() }
     }
 
     /// The figures of an epoch.
     pub fn of(stats: &EpochStats) -> Self {
         Self::new(Some(stats.train_loss), stats.valid.as_ref())
     }
-}
-
-/// What was asked for and is defined.
-fn asked(valid: &Metrics) -> Vec<(Metric, f64)> {
-    valid.asked.iter().filter_map(|&(metric, value)| value.map(|value| (metric, value))).collect()
 }
 
 /// How a run ended: what `metrics.json` holds.
@@ -76,6 +55,9 @@ pub struct Outcome {
     /// Figures of the weights that were kept.
     #[serde(flatten)]
     pub figures: Figures,
+    /// The positive class of a target of two classes, and of each label, by column.
+    #[serde(serialize_with = "positive_by_column")]
+    pub positive: Vec<Positive>,
     /// The epoch after which the run stopped early, if it did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped_after: Option<u32>,

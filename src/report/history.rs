@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::export::write_file;
-use crate::train::{EpochStats, Metric};
+use crate::train::{EpochStats, Metric, Metrics};
 
 /// A growing `history.csv`.
 #[derive(Debug)]
@@ -113,19 +113,13 @@ fn cut(path: &Path, epochs: u32) -> Result<(File, bool)> {
 
 /// The metrics of a run like this one.
 fn names(stats: &EpochStats) -> Vec<Metric> {
-    let Some(valid) = &stats.valid else { return vec![] };
-    let mut names = match valid.accuracy {
-        Some(_) => vec![Metric::Loss, Metric::Accuracy],
-        None => vec![Metric::Loss, Metric::R2, Metric::Mae, Metric::Rmse],
-    };
-    names.extend(valid.asked.iter().map(|(metric, _)| *metric));
-    names
+    let valid = stats.valid.iter();
+    valid.flat_map(Metrics::all).map(|(metric, _)| metric).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::Metrics;
 
     fn written(valid: Option<Metrics>) -> String {
         let folder = tempfile::tempdir().unwrap();

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::text::positive_by_column;
 use super::{Figures, Outcome};
+use crate::data::Positive;
 use crate::train::{EpochStats, Event, Progress, RunInfo, Summary};
 
 /// Time between two `progress` events, at least.
@@ -34,6 +36,9 @@ struct Started<'a> {
     train_rows: usize,
     valid_rows: usize,
     features: usize,
+    /// By column; `null` unless the target is two classes or labels.
+    #[serde(serialize_with = "positive_by_column")]
+    positive: &'a [Positive],
     parameters: usize,
     epochs: u32,
     steps_per_epoch: usize,
@@ -168,6 +173,7 @@ impl<W: Write> JsonLines<W> {
             train_rows: info.train_rows,
             valid_rows: info.valid_rows,
             features: info.features,
+            positive: &info.positive,
             parameters: info.parameters,
             epochs: info.epochs,
             steps_per_epoch: info.steps_per_epoch,
@@ -280,7 +286,7 @@ mod tests {
             r#"{"event":"progress","epoch":1,"step":2,"steps":4,"loss":null,"samples_per_second":1.0,"seconds_left":2.0}"#,
             r#"{"event":"epoch","epoch":1,"steps":4,"lr":0.001,"train_loss":0.5,"valid_loss":0.25,"valid_accuracy":0.5,"seconds":0.25,"samples_per_second":400.0}"#,
             r#"{"event":"finished","run":"runs/a","epoch":1,"steps":4,"train_loss":0.5,"valid_loss":0.25,"valid_accuracy":0.5,"seconds":1.0}"#,
-            r#"{"event":"finished","epoch":1,"steps":4,"train_loss":0.5,"valid_loss":0.25,"valid_accuracy":0.5,"valid_roc_auc":0.75,"stopped_after":3,"seconds":1.0}"#,
+            r#"{"event":"finished","epoch":1,"steps":4,"train_loss":0.5,"valid_loss":0.25,"valid_accuracy":0.5,"valid_roc_auc":0.75,"valid_brier":null,"stopped_after":3,"seconds":1.0}"#,
         ];
         assert_eq!(text.lines().collect::<Vec<_>>(), want);
     }

@@ -14,5 +14,5 @@ pub use console::Console;
 pub use figures::{Figures, Outcome};
 pub use history::History;
 pub use jsonl::JsonLines;
-pub use text::{count, counted, duration, harmless};
+pub use text::{count, counted, duration, harmless, positive, positive_by_column};
 pub use vocabulary::{entries, vocabulary};

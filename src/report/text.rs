@@ -1,4 +1,8 @@
-//! Numbers as people read them.
+//! Numbers and classes as people read them.
+
+use serde::Serializer;
+
+use crate::data::{Positive, list};
 
 /// A count with commas between thousands: `12,345`.
 pub fn count(value: u64) -> String {
@@ -16,6 +20,39 @@ pub fn count(value: u64) -> String {
 /// A count and what is counted, in the plural unless there is one: `1 row`, `12,345 rows`.
 pub fn counted(value: u64, what: &str) -> String {
     format!("{} {what}{}", count(value), if value == 1 { "" } else { "s" })
+}
+
+/// Says which class is the positive one of two, or of each label; `None` where there is none.
+pub fn positive(all: &[Positive]) -> Option<String> {
+    let first = all.first()?;
+    if let [Positive { column, class, other, later }] = all {
+        let [column, class, other] = [column, class, other].map(|name| list(&[name]));
+        let order = if *later { ", the later in the order of classes" } else { "" };
+        return Some(format!(
+            "the positive class of {column} is {class}{order}; the other is {other}"
+        ));
+    }
+    let columns: Vec<&String> = all.iter().map(|it| &it.column).collect();
+    let classes: Vec<&String> = all.iter().map(|it| &it.class).collect();
+    if classes.iter().all(|class| **class == first.class) {
+        return Some(format!(
+            "the positive class of {} is {}",
+            list(&columns),
+            list(&classes[..1])
+        ));
+    }
+    Some(format!("the positive classes of {} are {}", list(&columns), list(&classes)))
+}
+
+/// Writes the positive classes by their columns; `null` where there are none.
+pub fn positive_by_column<S: Serializer>(
+    all: &[Positive],
+    to: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    if all.is_empty() {
+        return to.serialize_none();
+    }
+    to.collect_map(all.iter().map(|it| (&it.column, &it.class)))
 }
 
 /// Text for a terminal: control characters, which names out of files may hold, are shown and not obeyed.

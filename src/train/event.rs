@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Metrics, Stopped, Streaming};
-use crate::data::list;
+use super::{Metric, Metrics, Stopped, Streaming};
+use crate::data::{Positive, list};
 use crate::device::DeviceInfo;
 use crate::plan::Precision;
 
@@ -37,6 +37,8 @@ pub struct RunInfo {
     pub valid_rows: usize,
     /// Feature columns.
     pub features: usize,
+    /// The positive class of a target of two classes, and of each label.
+    pub positive: Vec<Positive>,
     /// Trainable numbers.
     pub parameters: usize,
     /// Passes over the rows.
@@ -224,6 +226,22 @@ pub enum Warning {
         /// Number of them.
         rows: usize,
     },
+    /// A metric that was asked for and has no value on the validation rows.
+    Undefined {
+        /// The metric.
+        metric: Metric,
+        /// Why.
+        problem: String,
+    },
+    /// A metric that is watched and had no value after an epoch; told once.
+    NoValue {
+        /// The epoch, from 1.
+        epoch: u32,
+        /// The setting by which it is watched.
+        option: &'static str,
+        /// The metric.
+        metric: Metric,
+    },
     /// A number to predict that is the same in all training rows.
     ConstantTarget {
         /// The column's name.
@@ -274,6 +292,22 @@ impl fmt::Display for Warning {
                     (format!("{rows} rows"), "are")
                 };
                 write!(f, "{rows} of weight 0 {were} left out")
+            }
+            Self::Undefined { metric, problem } => {
+                write!(
+                    f,
+                    "--metrics: {metric} is asked for of the validation rows, but {problem}; its value stays empty. Take {}, or \
+                     validate on other rows with --valid",
+                    metric.instead()
+                )
+            }
+            Self::NoValue { epoch, option, metric } => {
+                write!(
+                    f,
+                    "{option}: {metric} has no value after epoch {epoch}: epochs without one count as neither better nor worse; if \
+                     they go on, watch another metric, such as {}",
+                    metric.instead()
+                )
             }
             Self::ConstantColumns { columns } => {
                 write!(

@@ -11,8 +11,8 @@ use super::losses::{Losses, Open};
 use super::predict::port;
 use super::watch::Watch;
 use super::{
-    EpochStats, Event, Metrics, OnNonFinite, Progress, Schedules, Stopped, Summary, Trainer,
-    Warning,
+    EpochStats, Event, Metric, Metrics, OnNonFinite, Progress, Schedules, Stopped, Summary,
+    Trainer, Warning,
 };
 use crate::data::epoch_order;
 use crate::device::{Usage, Values};
@@ -57,6 +57,8 @@ pub struct Fit<'a> {
     /// How often the run was taken up since an epoch ended.
     pub(super) tries: u32,
     pub(super) done: bool,
+    /// Metrics of which it was told that an epoch had no value.
+    without_value: Vec<Metric>,
 }
 
 /// Where an epoch stands.
@@ -109,6 +111,7 @@ impl<'a> Fit<'a> {
             slowed: 1.0,
             tries: 0,
             done: false,
+            without_value: Vec::new(),
         };
         if let Some(checkpoint) = from {
             fit.slowed = checkpoint.about.place.slowed;
@@ -409,6 +412,13 @@ impl<'a> Fit<'a> {
             Some(valid) => valid.value(metric),
             None => Some(stats.train_loss),
         };
+        for (option, metric) in self.trainer.options.steering() {
+            if value_of(metric).is_none() && !self.without_value.contains(&metric) {
+                self.without_value.push(metric);
+                let epoch = stats.epoch;
+                self.waiting.push_back(Event::Warned(Warning::NoValue { epoch, option, metric }));
+            }
+        }
         self.schedules.observe(value_of);
         let kept = self.watch.observe(stats.epoch, value_of(self.watch.metric()));
         if kept {

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::{ClassWeights, Metric, Schedule, ScheduleKind, Schedules};
-use crate::data::{Dataset, Preparation, Scale};
+use crate::data::{Dataset, Preparation, Scale, TargetKind};
 use crate::device::Tuning;
 use crate::error::{Error, Result};
 use crate::graph::{Average, Group, Loss, Moves, Objective, Optimizer, Reduction};
@@ -268,31 +268,85 @@ impl TrainOptions {
         steps_per_epoch.div_ceil(self.accumulate.max(1) as usize)
     }
 
-    /// Checks what is watched against targets of so many classes, 0 for numbers.
+    /// Checks what is watched against the targets of training and of validation.
     ///
     /// # Errors
-    /// If a metric is for other targets, or there are no validation rows to compute it of; the message names the setting.
-    pub fn check_metrics(&self, classes: usize, valid_rows: usize) -> Result<()> {
+    /// If a metric is for other targets, there are no validation rows to compute it of, or one that is watched has no value on
+    /// them; the message names the setting.
+    pub fn check_metrics(&self, kind: &TargetKind, valid: Option<&Dataset>) -> Result<()> {
+        let valid_rows = valid.map_or(0, Dataset::rows);
+        let (classes, several) = match kind {
+            TargetKind::Classes(names) => (names.len(), false),
+            // A label is a choice between two.
+            TargetKind::Labels(labels) => (2, labels.len() > 1),
+            TargetKind::Number | TargetKind::Numbers(_) => (0, false),
+        };
+        let check = |metric: Metric, option: &str| {
+            metric.check(option, classes)?;
+            if several && metric.of_positive() {
+                let problem = format!(
+                    "{metric} is for one label, and the target has several; use {metric}_macro or {metric}_micro"
+                );
+                return Err(Error::setting(option, problem));
+            }
+            Ok(())
+        };
+        if let Some(weights) = valid.and_then(Dataset::weights)
+            && weights.iter().all(|&weight| weight == 0.0)
+        {
+            let problem = "all validation rows have a weight of 0, so none of them counts; give a larger share or \
+                           another table, or 0 for no validation";
+            return Err(Error::setting("--valid", problem));
+        }
         let needs_rows = |option: &str, needed: bool, what: &str| {
             let problem =
                 || format!("{what}, but there are no validation rows; give --valid 0.2 or a table");
             if needed && valid_rows == 0 { Err(Error::setting(option, problem())) } else { Ok(()) }
         };
         for metric in &self.metrics {
-            metric.check("--metrics", classes)?;
+            check(*metric, "--metrics")?;
         }
         needs_rows("--metrics", !self.metrics.is_empty(), "they are those of validation rows")?;
         for (option, schedule) in self.kinds() {
             if let ScheduleKind::Plateau(plateau) = schedule {
-                plateau.metric.check(option, classes)?;
+                check(plateau.metric, option)?;
                 let needed = plateau.metric != Metric::Loss;
                 needs_rows(option, needed, &format!("plateau watches {}", plateau.metric))?;
             }
         }
-        self.stop_metric.check("--stop-metric", classes)?;
+        check(self.stop_metric, "--stop-metric")?;
         let watched = format!("{} of validation rows is watched", self.stop_metric);
         needs_rows("--stop-patience", self.stop_patience.is_some(), &watched)?;
-        needs_rows("--keep", self.keeps() == Keep::Best, &watched)
+        needs_rows("--keep", self.keeps() == Keep::Best, &watched)?;
+        let Some(valid) = valid else { return Ok(()) };
+        for (option, metric) in self.steering() {
+            if let Some(why) = metric.undefined(valid, self.loss) {
+                let problem = format!(
+                    "{metric} is to be watched on the validation rows, but {why}; watch another metric, such as {}, or \
+                     validate on other rows with --valid",
+                    metric.instead()
+                );
+                return Err(Error::setting(option, problem));
+            }
+        }
+        Ok(())
+    }
+
+    /// Metrics that decide how the run goes on, and the options that name them.
+    pub(super) fn steering(&self) -> Vec<(&'static str, Metric)> {
+        let watches = self.stop_patience.is_some() || self.keeps() == Keep::Best;
+        let stop = watches.then_some(("--stop-metric", self.stop_metric));
+        let plateaus = self.kinds().into_iter().filter_map(|(option, kind)| match kind {
+            ScheduleKind::Plateau(plateau) => Some((option, plateau.metric)),
+            _ => None,
+        });
+        stop.into_iter().chain(plateaus).collect()
+    }
+
+    /// Metrics that were merely asked for and have no value on the validation rows, each with the reason.
+    pub(super) fn undefined(&self, valid: &Dataset) -> Vec<(Metric, String)> {
+        let asked = self.metrics.iter();
+        asked.filter_map(|&metric| Some((metric, metric.undefined(valid, self.loss)?))).collect()
     }
 
     /// Which epoch's weights are kept.
@@ -313,14 +367,9 @@ impl TrainOptions {
     /// What is computed of the validation rows each epoch besides the usual figures: what was asked for, then what is
     /// watched.
     pub(super) fn others(&self) -> Vec<Metric> {
-        let watches = self.stop_patience.is_some() || self.keeps() == Keep::Best;
-        let stop = watches.then_some(self.stop_metric);
-        let plateaus = self.kinds().into_iter().filter_map(|(_, kind)| match kind {
-            ScheduleKind::Plateau(plateau) => Some(plateau.metric),
-            _ => None,
-        });
+        let steering = self.steering().into_iter().map(|(_, metric)| metric);
         let mut others: Vec<Metric> = Vec::new();
-        for metric in self.metrics.iter().copied().chain(stop).chain(plateaus) {
+        for metric in self.metrics.iter().copied().chain(steering) {
             if !metric.usual() && !others.contains(&metric) {
                 others.push(metric);
             }

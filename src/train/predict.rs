@@ -327,7 +327,7 @@ impl Predictions {
 
 impl TrainedModel {
     /// The columns of [`Predictions::Numbers`], and for labels and classes those of their probabilities: the target's name
-    /// and what the column tells of it, such as `predicted`, `std`, `quantile_0.9` or `probability`.
+    /// and what the column tells of it, such as `predicted`, `std`, `quantile_0.9`, `probability` or `probability_CLASS`.
     pub fn columns(&self) -> Vec<(&str, String)> {
         let schema = &self.preparation.schema;
         let loss = self.criterion.loss;
@@ -335,12 +335,20 @@ impl TrainedModel {
         if let TargetKind::Classes(classes) = &schema.kind {
             return classes.iter().map(|it| (&*schema.target, format!("{word}_{it}"))).collect();
         }
-        let told: Vec<String> = match (&schema.kind, loss) {
-            (TargetKind::Labels(_), _) => vec![word.to_string()],
-            (_, Loss::Pinball(quantiles)) => {
+        if let TargetKind::Labels(labels) = &schema.kind {
+            // 0 and 1 say by themselves which is meant.
+            let usual = |values: &[String; 2]| values.each_ref().map(String::as_str) == ["0", "1"];
+            let told = |values: &[String; 2]| match usual(values) {
+                true => word.to_string(),
+                false => format!("{word}_{}", values[1]),
+            };
+            return labels.iter().map(|it| (&*it.column, told(&it.values))).collect();
+        }
+        let told: Vec<String> = match loss {
+            Loss::Pinball(quantiles) => {
                 quantiles.as_slice().iter().map(|q| format!("quantile_{q}")).collect()
             }
-            (_, Loss::GaussianNll { .. }) => vec!["predicted".to_string(), "std".to_string()],
+            Loss::GaussianNll { .. } => vec!["predicted".to_string(), "std".to_string()],
             _ => vec!["predicted".to_string()],
         };
         let targets = schema.targets().into_iter();

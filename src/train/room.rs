@@ -7,7 +7,7 @@ use super::checkpoint::lasting;
 use super::ids::check_dataset;
 use super::predict::eval_sizes;
 use super::{Criterion, Keep, OnNonFinite, TrainOptions};
-use crate::data::{Dataset, Split, TargetKind};
+use crate::data::{Dataset, Split};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::graph::{inference, training};
@@ -151,10 +151,7 @@ impl Room<'_> {
             check_dataset(model.tables(), valid, " (validation part)")?;
         }
         Criterion::of((options.loss, options.reduction, &options.class_weights), train)?;
-        let valid_rows = data.valid.as_ref().map_or(0, Dataset::rows);
-        // A label is a choice between two.
-        let labels = matches!(train.schema().kind, TargetKind::Labels(_));
-        options.check_metrics(if labels { 2 } else { train.classes() }, valid_rows)
+        options.check_metrics(&train.schema().kind, data.valid.as_ref())
     }
 
     fn batch(&self) -> usize {

@@ -143,6 +143,7 @@ impl Trainer {
             train_rows: train.rows(),
             valid_rows: data.valid.as_ref().map_or(0, Dataset::rows),
             features: train.columns(),
+            positive: train.schema().positives(),
             parameters: params.layout().count(),
             epochs: options.epochs,
             steps_per_epoch: steps_per_epoch(train.rows(), plan.batch),
@@ -182,6 +183,12 @@ impl Trainer {
         trainer.warnings = trainer.first_warnings(data);
         trainer.warnings.extend(warnings);
         trainer.warnings.extend(warning);
+        if let Some(valid) = &trainer.valid {
+            let undefined = trainer.options.undefined(&valid.data).into_iter();
+            trainer
+                .warnings
+                .extend(undefined.map(|(metric, problem)| Warning::Undefined { metric, problem }));
+        }
         let problems = trainer.device.take_warnings().into_iter();
         trainer.warnings.extend(problems.map(|problem| Warning::Device { problem }));
         Ok(trainer)
@@ -375,7 +382,7 @@ impl Trainer {
         let others = self.options.others();
         let targets = (valid.data.y(), valid.data.weights());
         let metrics = Metrics::under(&self.criterion, outputs, targets, &self.preparation);
-        Some(metrics.with(&others, outputs, valid.data.y(), (&self.preparation, self.options.loss)))
+        Some(metrics.with(&others, outputs, targets, (&self.preparation, self.options.loss)))
     }
 
     /// Figures of the present weights on the validation part.

@@ -53,12 +53,21 @@ pub(crate) struct Marks {
     best: Option<f64>,
     /// The value that has to be improved by the least difference, and the epoch that had it.
     mark: Option<(f64, u32)>,
+    /// Epochs since then that had no value: patience does not run out on them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    without: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Marks {
     /// Whether epochs can have set it, so many of which have ended.
     pub(super) fn fits(&self, epochs: u32) -> bool {
-        self.mark.is_none_or(|(_, epoch)| epoch <= epochs)
+        let since = self.mark.map_or(0, |(_, epoch)| epoch);
+        since.checked_add(self.without).is_some_and(|epoch| epoch <= epochs)
     }
 }
 
@@ -86,7 +95,7 @@ impl Watch {
         self.metric
     }
 
-    /// Takes in an epoch, counted from 1, by its value, `None` where that is not defined.
+    /// Takes in an epoch, counted from 1, by its value; an epoch without one is neither better nor worse.
     /// Out: whether its weights are to be kept, in the place of an earlier epoch's.
     pub(super) fn observe(&mut self, epoch: u32, value: Option<f64>) -> bool {
         let better = |value: f64, than: Option<f64>, by: f64| match than {
@@ -104,6 +113,9 @@ impl Watch {
         }
         if marks {
             self.marks.mark = value.map(|value| (value, epoch));
+            self.marks.without = 0;
+        } else if value.is_none() {
+            self.marks.without += 1;
         }
         best || self.keep == Keep::Last
     }
@@ -113,7 +125,12 @@ impl Watch {
         let patience = self.patience?;
         let since = self.marks.mark.map_or(0, |(_, epoch)| epoch);
         let Self { metric, delta, .. } = *self;
-        (epoch - since >= patience).then_some(Stopped { epoch, metric, patience, delta })
+        (epoch - since - self.marks.without >= patience).then_some(Stopped {
+            epoch,
+            metric,
+            patience,
+            delta,
+        })
     }
 }
 
@@ -154,9 +171,29 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_not_defined_are_no_improvement() {
+    fn epochs_without_a_value_are_neither_better_nor_worse() {
         let patient = TrainOptions { stop_patience: Some(2), ..TrainOptions::default() };
-        assert_eq!(judged(patient.clone(), &[None, None, Some(1.0)]), (vec![1, 2], Some(2)));
-        assert_eq!(judged(patient, &[None, Some(1.0), None, Some(0.5), None]).0, [1, 2, 4]);
+        assert_eq!(judged(patient.clone(), &[None, None, Some(1.0)]), (vec![1, 2, 3], None));
+        assert_eq!(judged(patient.clone(), &[None; 9]), ((1..=9).collect(), None));
+        let values = [None, Some(1.0), None, Some(0.5), None];
+        assert_eq!(judged(patient.clone(), &values), (vec![1, 2, 4], None));
+        // The second epoch that is no better is the fifth.
+        let values = [Some(1.0), Some(2.0), None, None, Some(2.0), Some(0.5)];
+        assert_eq!(judged(patient, &values), (vec![1], Some(5)));
+    }
+
+    #[test]
+    fn marks_of_earlier_versions_are_read_and_impossible_ones_refused() {
+        let marks: Marks = serde_json::from_str(r#"{"best":1.0,"mark":[1.0,3]}"#).unwrap();
+        assert!(marks.fits(3) && !marks.fits(2));
+        let text = serde_json::to_string(&marks).unwrap();
+        assert!(!text.contains("without"), "{text}");
+        let marks = Marks { without: 2, ..marks };
+        assert!(marks.fits(5) && !marks.fits(4));
+        assert!(!Marks { without: u32::MAX, ..marks }.fits(u32::MAX));
+        assert_eq!(
+            serde_json::from_str::<Marks>(&serde_json::to_string(&marks).unwrap()).unwrap(),
+            marks
+        );
     }
 }

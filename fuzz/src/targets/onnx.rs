@@ -64,6 +64,7 @@ fn trained(bytes: &mut Bytes<'_>) -> Option<TrainedModel> {
         std: numbers(columns),
         target_mean: numbers(count),
         target_std: numbers(count),
+        double: vec![],
         schema,
     };
     let outputs = loss.outputs_for(preparation.schema.outputs());

@@ -10,6 +10,7 @@ mod formula;
 mod ops;
 mod proto;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use prost::Message as _;
@@ -92,6 +93,12 @@ pub fn onnx_bytes(trained: &TrainedModel, double: bool) -> Result<Vec<u8>> {
     metadata.push(entry("outputs", &columns)?);
     if let TargetKind::Classes(classes) = &schema.kind {
         metadata.push(entry("classes", classes)?);
+    }
+    let positive = schema.positives();
+    if !positive.is_empty() {
+        let by_column: BTreeMap<_, _> =
+            positive.iter().map(|it| (it.column.as_str(), it.class.as_str())).collect();
+        metadata.push(entry("positive", &by_column)?);
     }
     let model = Model {
         ir_version: Some(IR_VERSION),

@@ -1,22 +1,59 @@
 //! Figures of predicted classes and their probabilities, over slices in f64; definitions are those of
-//! `sklearn.metrics`, with `zero_division=0`.
+//! `sklearn.metrics`, with `zero_division=0` and the weights of rows as `sample_weight`.
 //!
-//! Probabilities lie row by row, `[rows, classes]`. `None` where a figure is not defined: without rows, or where
+//! Probabilities lie row by row, `[rows, classes]`. Rows of weight 0 count as absent. `None` where a figure is not defined: without rows, or where
 //! a class that it needs does not occur.
 
 use std::ops::Range;
 
 use super::ranking::{Ranking, Scores};
-use super::sums::{Mean, Sum};
+use super::sums::{Mean, Sum, each};
 use super::{Average, Metric};
 use crate::data::Scratch;
 
-/// How often each class was right, occurred and was predicted: all that figures of predicted classes need.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How often each class was right, occurred and was predicted, by the weights of rows: all that figures of predicted classes
+/// need.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tally {
-    hits: Vec<u64>,
+    hits: Vec<Sum>,
+    weights: Vec<Sum>,
+    predicted: Vec<Sum>,
     rows: Vec<u64>,
-    predicted: Vec<u64>,
+}
+
+/// Weights of a class: of the rows that were rightly taken for it, of its rows, and of all rows taken for it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    hits: f64,
+    rows: f64,
+    predicted: f64,
+}
+
+impl Counts {
+    fn precision(self) -> f64 {
+        share(self.hits, self.predicted)
+    }
+
+    fn recall(self) -> f64 {
+        share(self.hits, self.rows)
+    }
+
+    fn f1(self) -> f64 {
+        share(2.0 * self.hits, self.rows + self.predicted)
+    }
+}
+
+/// A figure of a class's counts.
+type OfCounts = fn(Counts) -> f64;
+
+/// The figure of counts that a metric averages; `None` for other metrics.
+fn averaged(metric: Metric) -> Option<(Average, OfCounts)> {
+    match metric {
+        Metric::Precision(average) => Some((average, Counts::precision)),
+        Metric::Recall(average) => Some((average, Counts::recall)),
+        Metric::F1(average) => Some((average, Counts::f1)),
+        _ => None,
+    }
 }
 
 /// Figures of one class: `sklearn.metrics.precision_recall_fscore_support`; 0 where they would divide by 0.
@@ -28,13 +65,16 @@ pub struct ClassFigures {
     pub recall: f64,
     /// 2 · precision · recall / (precision + recall)
     pub f1: f64,
-    /// Rows of it.
+    /// Rows of it; those of weight 0 are left out.
     pub rows: u64,
-    /// Rows taken for it.
-    pub predicted: u64,
+    /// What these rows weigh together: their number where all weigh 1.
+    pub weight: f64,
+    /// What the rows weigh together that were taken for it.
+    pub predicted: f64,
 }
 
-/// How often each class was taken for each, a list for each true class (`confusion_matrix`).
+/// Number of rows of each class that were taken for each, whatever they weigh; a list for each true class
+/// (`confusion_matrix`).
 pub fn confusion(truth: &[u32], predicted: &[u32], classes: usize) -> Vec<Vec<u64>> {
     let mut counts = vec![vec![0; classes]; classes];
     for (&y, &p) in truth.iter().zip(predicted) {
@@ -45,38 +85,48 @@ pub fn confusion(truth: &[u32], predicted: &[u32], classes: usize) -> Vec<Vec<u6
 
 impl Tally {
     /// Counts; classes are numbers below the count of classes.
-    pub fn of(truth: &[u32], predicted: &[u32], classes: usize) -> Self {
-        let none = || vec![0; classes];
-        let mut tally = Self { hits: none(), rows: none(), predicted: none() };
-        tally.add(truth, predicted);
+    pub fn of(truth: &[u32], predicted: &[u32], weights: Option<&[f64]>, classes: usize) -> Self {
+        let none = || vec![Sum::default(); classes];
+        let (hits, weighed, taken) = (none(), none(), none());
+        let mut tally = Self { hits, weights: weighed, predicted: taken, rows: vec![0; classes] };
+        tally.add(truth, predicted, weights);
         tally
     }
 
     /// Counts further rows.
-    pub fn add(&mut self, truth: &[u32], predicted: &[u32]) {
-        for (&y, &p) in truth.iter().zip(predicted) {
+    pub fn add(&mut self, truth: &[u32], predicted: &[u32], weights: Option<&[f64]>) {
+        let rows = truth.iter().zip(predicted).zip(each(weights));
+        for ((&y, &p), weight) in rows.filter(|(_, weight)| *weight > 0.0) {
             self.rows[y as usize] += 1;
-            self.predicted[p as usize] += 1;
-            self.hits[y as usize] += u64::from(y == p);
+            self.weights[y as usize].add(weight);
+            self.predicted[p as usize].add(weight);
+            if y == p {
+                self.hits[y as usize].add(weight);
+            }
         }
     }
 
-    /// Hits, rows and predictions of each class.
-    fn each(&self) -> impl Iterator<Item = (u64, u64, u64)> {
-        let counts = self.hits.iter().zip(&self.rows).zip(&self.predicted);
-        counts.map(|((&hits, &rows), &predicted)| (hits, rows, predicted))
+    /// Weights of each class.
+    fn each(&self) -> impl Iterator<Item = Counts> {
+        let counts = self.hits.iter().zip(&self.weights).zip(&self.predicted);
+        counts.map(|((hits, rows), predicted)| Counts {
+            hits: hits.value(),
+            rows: rows.value(),
+            predicted: predicted.value(),
+        })
     }
 
     /// Figures of each class.
     pub fn figures(&self) -> Vec<ClassFigures> {
-        let figures = |(hits, rows, predicted)| ClassFigures {
-            precision: share(hits, predicted),
-            recall: share(hits, rows),
-            f1: share(2 * hits, rows + predicted),
+        let figures = |(counts, &rows): (Counts, &u64)| ClassFigures {
+            precision: counts.precision(),
+            recall: counts.recall(),
+            f1: counts.f1(),
             rows,
-            predicted,
+            weight: counts.rows,
+            predicted: counts.predicted,
         };
-        self.each().map(figures).collect()
+        self.each().zip(&self.rows).map(figures).collect()
     }
 
     /// A figure that follows from these counts alone; `None` for others.
@@ -84,18 +134,30 @@ impl Tally {
         match metric {
             Metric::Accuracy => self.accuracy(),
             Metric::BalancedAccuracy => self.balanced_accuracy(),
-            Metric::Precision(by) => self.average(by, |class| class.precision),
-            Metric::Recall(by) => self.average(by, |class| class.recall),
-            Metric::F1(by) => self.average(by, |class| class.f1),
             Metric::Matthews => self.matthews(),
-            _ => None,
+            _ => {
+                let (average, of) = averaged(metric)?;
+                self.average(average, of)
+            }
         }
+    }
+
+    /// The sums of all classes.
+    fn all(&self) -> Counts {
+        let mut all = [Sum::default(); 3];
+        for class in self.each() {
+            all[0].add(class.hits);
+            all[1].add(class.rows);
+            all[2].add(class.predicted);
+        }
+        let [hits, rows, predicted] = all.map(Sum::value);
+        Counts { hits, rows, predicted }
     }
 
     /// Share of rows whose class is right (`accuracy_score`)
     pub fn accuracy(&self) -> Option<f64> {
-        let (hits, rows): (u64, u64) = (self.hits.iter().sum(), self.rows.iter().sum());
-        (rows > 0).then(|| share(hits, rows))
+        let Counts { hits, rows, .. } = self.all();
+        (rows > 0.0).then(|| share(hits, rows))
     }
 
     /// Mean recall of the classes that occur among the targets (`balanced_accuracy_score`)
@@ -106,12 +168,17 @@ impl Tally {
 
     /// One figure of classes, averaged (`precision_score`, `recall_score`, `f1_score`). Where each row has one class, the
     /// micro average of all three is the accuracy.
-    pub fn average(&self, average: Average, of: impl Fn(ClassFigures) -> f64) -> Option<f64> {
+    fn average(&self, average: Average, of: OfCounts) -> Option<f64> {
         match average {
             Average::Micro => self.accuracy(),
             Average::Macro => {
-                let there = |class: &ClassFigures| class.rows > 0 || class.predicted > 0;
-                mean(self.figures().into_iter().filter(there).map(of))
+                let there = |class: &Counts| class.rows > 0.0 || class.predicted > 0.0;
+                mean(self.each().filter(there).map(of))
+            }
+            Average::Binary => {
+                let mut classes = self.each();
+                let positive = classes.nth(1).filter(|_| classes.next().is_none());
+                positive.filter(|_| self.rows.iter().any(|&rows| rows > 0)).map(of)
             }
         }
     }
@@ -119,30 +186,60 @@ impl Tally {
     /// Gorodkin's form of Matthews' correlation for any number of classes; 0 where targets or predictions are all alike
     /// (`matthews_corrcoef`)
     pub fn matthews(&self) -> Option<f64> {
-        let (mut right, mut all) = (0.0, 0.0);
+        let Counts { hits: right, rows: all, .. } = self.all();
         let (mut both, mut of_truth, mut of_predicted) = (0.0, 0.0, 0.0);
-        for (hits, rows, predicted) in self.each() {
-            let (rows, predicted) = (rows as f64, predicted as f64);
-            right += hits as f64;
-            all += rows;
+        let (mut occurring, mut taken) = (0, 0);
+        for Counts { rows, predicted, .. } in self.each() {
             both += rows * predicted;
             of_truth += rows * rows;
             of_predicted += predicted * predicted;
+            occurring += usize::from(rows > 0.0);
+            taken += usize::from(predicted > 0.0);
         }
         let spread = (all * all - of_predicted) * (all * all - of_truth);
-        let value = if spread == 0.0 { 0.0 } else { (right * all - both) / spread.sqrt() };
+        // Counted, since sums of weights are rounded.
+        let alike = occurring < 2 || taken < 2 || spread <= 0.0;
+        let value = if alike { 0.0 } else { (right * all - both) / spread.sqrt() };
         (all > 0.0).then_some(value)
     }
 }
 
-/// A ratio of counts; 0 of nothing.
-fn share(part: u64, all: u64) -> f64 {
-    if all == 0 { 0.0 } else { part as f64 / all as f64 }
+/// Precision, recall and F1 of labels, each a tally of its no and its yes: of the yes alone, as scikit-learn's for a matrix of
+/// labels. The micro average is over all labels together. `None` for other metrics.
+pub(super) fn of_labels(labels: &[Tally], metric: Metric) -> Option<f64> {
+    let (average, of) = averaged(metric)?;
+    let yes = || labels.iter().filter_map(|label| label.each().nth(1));
+    if !labels.iter().any(|label| label.rows.iter().any(|&rows| rows > 0)) {
+        return None;
+    }
+    match average {
+        Average::Macro => mean(yes().map(of)),
+        Average::Micro => Some(of(yes().fold(Counts::default(), |all, label| Counts {
+            hits: all.hits + label.hits,
+            rows: all.rows + label.rows,
+            predicted: all.predicted + label.predicted,
+        }))),
+        Average::Binary => yes().next().filter(|_| labels.len() == 1).map(of),
+    }
+}
+
+/// A ratio of weights; 0 of nothing.
+fn share(part: f64, all: f64) -> f64 {
+    if all == 0.0 { 0.0 } else { part / all }
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    Mean::of(values).value()
+    Mean::of(values)
 }
+
+fn weighted(values: impl Iterator<Item = f64>, weights: Option<&[f64]>) -> Option<f64> {
+    let mut mean = Mean::default();
+    mean.extend(values, weights);
+    mean.value()
+}
+
+/// Arguments of a figure of probabilities: each row's class, probabilities and weights.
+pub type Rows<'a> = (&'a [u32], &'a [f64], Option<&'a [f64]>);
 
 /// Each row's class and probabilities.
 fn rows_of<'a>(
@@ -155,8 +252,8 @@ fn rows_of<'a>(
 
 /// Share of rows whose class is among the k likeliest; of equal probabilities the later class counts as likelier
 /// (`top_k_accuracy_score`)
-pub fn top_k(truth: &[u32], probabilities: &[f64], k: usize) -> Option<f64> {
-    mean(top_k_hits(truth, probabilities, k))
+pub fn top_k((truth, probabilities, weights): Rows<'_>, k: usize) -> Option<f64> {
+    weighted(top_k_hits(truth, probabilities, k), weights)
 }
 
 /// 1 for each row whose class is among the k likeliest, else 0.
@@ -175,8 +272,8 @@ pub(super) fn top_k_hits<'a>(
 }
 
 /// Mean −log of the probability of the right class, kept within ε and 1 − ε of f64 (`log_loss`)
-pub fn log_loss(truth: &[u32], probabilities: &[f64]) -> Option<f64> {
-    mean(log_losses(truth, probabilities))
+pub fn log_loss((truth, probabilities, weights): Rows<'_>) -> Option<f64> {
+    weighted(log_losses(truth, probabilities), weights)
 }
 
 /// That of each row.
@@ -189,8 +286,8 @@ pub(super) fn log_losses<'a>(
 }
 
 /// Mean (p₁ − y)² for two classes, else mean Σₖ (pₖ − \[y = k\])² (`brier_score_loss`)
-pub fn brier(truth: &[u32], probabilities: &[f64]) -> Option<f64> {
-    mean(distances(truth, probabilities))
+pub fn brier((truth, probabilities, weights): Rows<'_>) -> Option<f64> {
+    weighted(distances(truth, probabilities), weights)
 }
 
 /// That of each row.
@@ -205,11 +302,12 @@ pub(super) fn distances<'a>(
     })
 }
 
-/// Mean over bins of equal width, weighted by rows, of |accuracy − mean confidence|, where the confidence is the largest
-/// probability (Guo et al. 2017, arXiv:1706.04599). A bin holds its upper end; of equal probabilities the first is taken.
-pub fn calibration_error(truth: &[u32], probabilities: &[f64], bins: usize) -> Option<f64> {
+/// Mean over bins of equal width, weighted by what their rows weigh, of |accuracy − mean confidence|, both weighted means, where
+/// the confidence is the largest probability (Guo et al. 2017, arXiv:1706.04599). A bin holds its upper end; of equal
+/// probabilities the first is taken.
+pub fn calibration_error(rows: Rows<'_>, bins: usize) -> Option<f64> {
     let mut all = Bins::new(bins);
-    all.add(truth, probabilities);
+    all.add(rows);
     all.value()
 }
 
@@ -217,16 +315,17 @@ pub fn calibration_error(truth: &[u32], probabilities: &[f64], bins: usize) -> O
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Bins {
     sums: Vec<Sum>,
-    rows: u64,
+    weight: Sum,
 }
 
 impl Bins {
     pub(super) fn new(bins: usize) -> Self {
-        Self { sums: vec![Sum::default(); bins], rows: 0 }
+        Self { sums: vec![Sum::default(); bins], weight: Sum::default() }
     }
 
-    pub(super) fn add(&mut self, truth: &[u32], probabilities: &[f64]) {
-        for (class, row) in rows_of(truth, probabilities) {
+    pub(super) fn add(&mut self, (truth, probabilities, weights): Rows<'_>) {
+        let rows = rows_of(truth, probabilities).zip(each(weights));
+        for ((class, row), weight) in rows.filter(|(_, weight)| *weight > 0.0) {
             let mut best = 0;
             for (other, p) in row.iter().enumerate() {
                 if *p > row[best] {
@@ -234,14 +333,15 @@ impl Bins {
                 }
             }
             let bin = bin_of(row[best], self.sums.len());
-            self.sums[bin].add(f64::from(u8::from(best == class)) - row[best]);
-            self.rows += 1;
+            self.sums[bin].add(weight * (f64::from(u8::from(best == class)) - row[best]));
+            self.weight.add(weight);
         }
     }
 
     pub(super) fn value(&self) -> Option<f64> {
         let sum: f64 = self.sums.iter().map(|sum| sum.value().abs()).sum();
-        (self.rows > 0).then(|| sum / self.rows as f64)
+        let weight = self.weight.value();
+        (weight > 0.0).then(|| sum / weight)
     }
 }
 
@@ -260,14 +360,14 @@ fn bin_of(confidence: f64, bins: usize) -> usize {
 /// Share of pairs of a row that is of a class and one that is not whose scores are in that order, ties counted half
 /// (`roc_auc_score`). For two classes it is the second one's; for more, the mean over classes (`multi_class="ovr"`).
 /// `None` unless each class occurs, and another one.
-pub fn roc_auc(truth: &[u32], probabilities: &[f64]) -> Option<f64> {
-    over_classes(&rankings(truth, probabilities)?, |ranking| ranking.roc_auc)
+pub fn roc_auc(rows: Rows<'_>) -> Option<f64> {
+    over_classes(&rankings(rows)?, |ranking| ranking.roc_auc)
 }
 
 /// Σ (Rₙ − Rₙ₋₁) Pₙ over thresholds n, from the highest (`average_precision_score`). For two classes it is the second
-/// one's; for more, the mean over classes. A class that does not occur counts as 0.
-pub fn average_precision(truth: &[u32], probabilities: &[f64]) -> Option<f64> {
-    over_classes(&rankings(truth, probabilities)?, |ranking| Some(ranking.average_precision))
+/// one's; for more, the mean over classes. `None` unless each of these classes occurs, for which scikit-learn warns and puts 0.
+pub fn average_precision(rows: Rows<'_>) -> Option<f64> {
+    over_classes(&rankings(rows)?, |ranking| ranking.average_precision)
 }
 
 /// The classes whose scores are ranked: the second of two, else all.
@@ -285,11 +385,11 @@ pub(super) fn over_classes(
 }
 
 /// What the scores of each class come to, all in memory, where nothing can fail.
-fn rankings(truth: &[u32], probabilities: &[f64]) -> Option<Vec<Ranking>> {
-    let classes = ranked(probabilities.len().checked_div(truth.len())?);
+fn rankings(rows: Rows<'_>) -> Option<Vec<Ranking>> {
+    let classes = ranked(rows.1.len().checked_div(rows.0.len())?);
     let of = |class: usize| {
         let mut scores = Scores::new(usize::MAX, &Scratch::default());
-        scores.add(truth, probabilities, class).and_then(|()| scores.ranking()).ok()
+        scores.add(rows, class).and_then(|()| scores.ranking()).ok()
     };
     classes.map(of).collect()
 }
@@ -301,11 +401,11 @@ impl Scores {
     /// As [`Self::push`].
     pub(super) fn add(
         &mut self,
-        truth: &[u32],
-        p: &[f64],
+        (truth, p, weights): Rows<'_>,
         class: usize,
     ) -> crate::error::Result<()> {
-        rows_of(truth, p).try_for_each(|(y, row)| self.push(row[class], y == class))
+        let mut rows = rows_of(truth, p).zip(each(weights));
+        rows.try_for_each(|((y, row), weight)| self.push(row[class], weight, y == class))
     }
 }
 
@@ -321,14 +421,50 @@ mod tests {
 
     #[test]
     fn nothing_is_not_defined() {
-        let none = Tally::of(&[], &[], 3);
+        let none = Tally::of(&[], &[], None, 3);
         assert_eq!(
             (none.accuracy(), none.balanced_accuracy(), none.matthews()),
             (None, None, None)
         );
-        assert_eq!(none.average(Average::Macro, |class| class.f1), None);
-        assert_eq!((top_k(&[], &[], 2), brier(&[], &[]), roc_auc(&[], &[])), (None, None, None));
-        assert_eq!((log_loss(&[], &[]), calibration_error(&[], &[], 10)), (None, None));
-        assert_eq!(average_precision(&[], &[]), None);
+        for average in [Average::Macro, Average::Micro, Average::Binary] {
+            assert_eq!(none.figure(Metric::F1(average)), None);
+            assert_eq!(of_labels(&[Tally::of(&[], &[], None, 2)], Metric::F1(average)), None);
+            assert_eq!(of_labels(&[], Metric::F1(average)), None);
+        }
+        let rows: Rows<'_> = (&[], &[], None);
+        assert_eq!((top_k(rows, 2), brier(rows), roc_auc(rows)), (None, None, None));
+        assert_eq!((log_loss(rows), calibration_error(rows, 10)), (None, None));
+        assert_eq!(average_precision(rows), None);
+        // As good as absent.
+        let rows: Rows<'_> = (&[0, 1], &[0.5, 0.5, 0.25, 0.75], Some(&[0.0, 0.0]));
+        assert_eq!((top_k(rows, 1), brier(rows), roc_auc(rows)), (None, None, None));
+        assert_eq!(Tally::of(&[0, 1], &[1, 1], rows.2, 2).accuracy(), None);
+    }
+
+    #[test]
+    fn weights_that_are_no_whole_numbers_do_not_blur_what_is_alike() {
+        let weights = [0.1, 0.2, 0.3, 0.7, 1.1, 0.4];
+        let tally = Tally::of(&[0, 1, 2, 0, 1, 2], &[1; 6], Some(&weights), 3);
+        assert_eq!(tally.matthews(), Some(0.0));
+        let tally = Tally::of(&[2; 6], &[0, 1, 2, 0, 1, 2], Some(&weights), 3);
+        assert_eq!(tally.matthews(), Some(0.0));
+    }
+
+    #[test]
+    fn labels_count_their_yes_alone() {
+        // hits 1, yes 2, taken for yes 1; hits 0, yes 1, taken for yes 2.
+        let labels = [
+            Tally::of(&[1, 1, 0, 0], &[1, 0, 0, 0], None, 2),
+            Tally::of(&[0, 0, 0, 1], &[1, 1, 0, 0], None, 2),
+        ];
+        let of = |metric: fn(Average) -> Metric, by| of_labels(&labels, metric(by)).unwrap();
+        assert_eq!(of(Metric::Precision, Average::Macro), 0.5);
+        assert_eq!(of(Metric::Precision, Average::Micro), 1.0 / 3.0);
+        assert_eq!(of(Metric::Recall, Average::Macro), 0.25);
+        assert_eq!(of(Metric::Recall, Average::Micro), 1.0 / 3.0);
+        assert_eq!(of(Metric::F1, Average::Macro), 1.0 / 3.0);
+        assert_eq!(of_labels(&labels, Metric::F1(Average::Binary)), None, "of which label?");
+        assert_eq!(of_labels(&labels[..1], Metric::Recall(Average::Binary)), Some(0.5));
+        assert_eq!(of_labels(&labels, Metric::Accuracy), None);
     }
 }

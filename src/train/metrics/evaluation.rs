@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::classes::ClassFigures;
+use super::rows::Counted;
 use super::sums::Sum;
 use super::{Metric, Metrics, Outcomes, TableFigures};
-use crate::data::{Preparation, TargetKind, Targets};
+use crate::data::{Positive, Preparation, TargetKind, Targets, list};
 use crate::error::Result;
 use crate::graph::Loss;
 use crate::train::{Criterion, TrainedModel};
@@ -20,9 +21,12 @@ const SHOWN: usize = 20;
 pub struct Evaluation {
     /// The usual figures and all others that suit the targets.
     pub metrics: Metrics,
+    /// The positive class of a target of two classes, and of each label.
+    pub positive: Vec<Positive>,
     /// Names and figures of the classes; none where targets are numbers.
     pub classes: Vec<(String, ClassFigures)>,
-    /// How often each class was taken for each, a list for each true class; `None` for more than 256.
+    /// Number of rows of each class that were taken for each, whatever they weigh; a list for each true class; `None` for more
+    /// than 256 classes.
     pub confusion: Option<Vec<Vec<u64>>>,
 }
 
@@ -55,6 +59,10 @@ impl Assessment {
         if matches!(criterion.loss, Loss::GaussianNll { .. } | Loss::Pinball(_)) {
             asked.push(Metric::Coverage);
         }
+        if preparation.schema.targets().len() > 1 {
+            // Of which label?
+            asked.retain(|metric| !metric.of_positive());
+        }
         let counted = matches!(&preparation.schema.kind, TargetKind::Classes(names) if names.len() <= COUNTED);
         Self {
             criterion: criterion.clone(),
@@ -71,17 +79,21 @@ impl Assessment {
     ///
     /// # Errors
     /// If a temporary file cannot be written.
-    pub fn add(
-        &mut self,
-        outputs: &[f32],
-        (targets, weights): (&Targets, Option<&[f64]>),
-    ) -> Result<()> {
+    pub fn add(&mut self, outputs: &[f32], targets: (&Targets, Option<&[f64]>)) -> Result<()> {
+        let rows = Counted::of(outputs, targets);
+        if rows.rows() == 0 {
+            return Ok(());
+        }
         let Self { criterion, preparation, .. } = self;
-        let (losses, weight) = criterion.losses(outputs, (targets, weights), preparation);
+        let weighted = (&*rows.targets, rows.raw_weights.as_deref());
+        let losses = criterion.losses(&rows.outputs, weighted, preparation).0;
         losses.into_iter().for_each(|loss| self.losses.add(loss));
-        self.weight.add(weight);
-        self.rows += targets.len();
-        let outcomes = Outcomes::of(outputs, targets, preparation, criterion.loss);
+        match criterion.row_weights(weighted.0, weighted.1) {
+            Some(weights) => weights.into_iter().for_each(|weight| self.weight.add(weight)),
+            None => self.weight.add(rows.rows() as f64),
+        }
+        self.rows += rows.rows();
+        let outcomes = Outcomes::of_counted(&rows, preparation, criterion.loss);
         if let (Some(counts), Outcomes::Classes { truth, best, .. }) =
             (&mut self.confusion, &outcomes)
         {
@@ -122,13 +134,24 @@ impl Assessment {
                 }
             }
         }
-        Ok(Evaluation { metrics, classes, confusion: self.confusion })
+        let positive = self.preparation.schema.positives();
+        Ok(Evaluation { metrics, positive, classes, confusion: self.confusion })
     }
 }
 
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", Metrics { asked: Vec::new(), ..self.metrics.clone() })?;
+        let names =
+            |of: fn(&Positive) -> &String| list(&self.positive.iter().map(of).collect::<Vec<_>>());
+        match self.positive.len() {
+            0 => {}
+            1 => write!(f, "\n  the positive class is {}", names(|it| &it.class))?,
+            _ => {
+                let (columns, classes) = (names(|it| &it.column), names(|it| &it.class));
+                write!(f, "\n  the positive classes of {columns} are {classes}")?;
+            }
+        }
         for (metric, value) in &self.metrics.asked {
             match value {
                 Some(value) => write!(f, "\n  {:<24}{value:>10.4}", metric.to_string())?,
@@ -140,15 +163,27 @@ impl fmt::Display for Evaluation {
         }
         let width = self.classes.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
         let width = width.clamp(5, 24);
+        // What the rows of a class weigh together, only where that is not their number.
+        let weighted = self.classes.iter().any(|(_, class)| class.weight != class.rows as f64);
+        let weight = |text: String| if weighted { format!("  {text:>11}") } else { String::new() };
         write!(
             f,
-            "\n\n  {:<width$}  {:>9}  {:>9}  {:>9}  {:>9}",
-            "class", "precision", "recall", "f1", "rows"
+            "\n\n  {:<width$}  {:>9}  {:>9}  {:>9}  {:>9}{}",
+            "class",
+            "precision",
+            "recall",
+            "f1",
+            "rows",
+            weight("weight".into())
         )?;
         for (name, class) in &self.classes {
             let ClassFigures { precision, recall, f1, rows, .. } = class;
             let name: String = name.chars().take(width).collect();
-            write!(f, "\n  {name:<width$}  {precision:>9.4}  {recall:>9.4}  {f1:>9.4}  {rows:>9}")?;
+            let weight = weight(format!("{:.4}", class.weight));
+            write!(
+                f,
+                "\n  {name:<width$}  {precision:>9.4}  {recall:>9.4}  {f1:>9.4}  {rows:>9}{weight}"
+            )?;
         }
         let Some(confusion) = self.confusion.as_ref().filter(|rows| rows.len() <= SHOWN) else {
             return Ok(());
@@ -157,7 +192,8 @@ impl fmt::Display for Evaluation {
         let cell = most.to_string().len().max(self.classes.len().to_string().len()) + 2;
         write!(
             f,
-            "\n\n  rows of each class, by the class they were taken for (in the same order)"
+            "\n\n  rows of each class{}, by the class they were taken for (in the same order)",
+            if weighted { ", whatever they weigh" } else { "" }
         )?;
         for ((name, _), counts) in self.classes.iter().zip(confusion) {
             let name: String = name.chars().take(width).collect();

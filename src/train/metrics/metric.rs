@@ -58,10 +58,12 @@ pub enum Metric {
 /// How figures of classes become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Average {
-    /// The mean over classes that occur among targets or predictions.
+    /// The mean over classes that occur among targets or predictions; of labels, over all of them.
     Macro,
-    /// Of all rows' hits and misses together.
+    /// Of all hits and misses together.
     Micro,
+    /// Of the positive class alone, where there are two.
+    Binary,
 }
 
 impl Metric {
@@ -75,10 +77,13 @@ impl Metric {
             "loss" => Some(Self::Loss),
             "accuracy" => Some(Self::Accuracy),
             "balanced_accuracy" => Some(Self::BalancedAccuracy),
+            "precision" => Some(Self::Precision(Average::Binary)),
             "precision_macro" => Some(Self::Precision(Average::Macro)),
             "precision_micro" => Some(Self::Precision(Average::Micro)),
+            "recall" => Some(Self::Recall(Average::Binary)),
             "recall_macro" => Some(Self::Recall(Average::Macro)),
             "recall_micro" => Some(Self::Recall(Average::Micro)),
+            "f1" => Some(Self::F1(Average::Binary)),
             "f1_macro" => Some(Self::F1(Average::Macro)),
             "f1_micro" => Some(Self::F1(Average::Micro)),
             "matthews" => Some(Self::Matthews),
@@ -179,6 +184,21 @@ impl Metric {
         }
     }
 
+    /// Whether it is precision, recall or F1.
+    pub(super) fn of_hits(self) -> bool {
+        matches!(self, Self::Precision(_) | Self::Recall(_) | Self::F1(_))
+    }
+
+    /// Whether it is of the positive class alone.
+    pub(in crate::train) fn of_positive(self) -> bool {
+        matches!(
+            self,
+            Self::Precision(Average::Binary)
+                | Self::Recall(Average::Binary)
+                | Self::F1(Average::Binary)
+        )
+    }
+
     /// Whether it makes something of probabilities besides their order.
     pub(super) fn of_probabilities(self) -> bool {
         matches!(self, Self::LogLoss | Self::Brier | Self::CalibrationError(_))
@@ -195,12 +215,13 @@ impl Metric {
             return vec![Self::Mape, Self::MedianAbsoluteError, Self::ExplainedVariance];
         }
         let top = [2, 3, 5].into_iter().filter(|&k| k < classes).map(Self::TopK);
-        let (average, micro) = (Average::Macro, Average::Micro);
+        let binary = (classes == 2).then_some(Average::Binary);
         std::iter::once(Self::BalancedAccuracy)
             .chain(top)
             .chain(
-                [average, micro]
+                binary
                     .into_iter()
+                    .chain([Average::Macro, Average::Micro])
                     .flat_map(|by| [Self::Precision(by), Self::Recall(by), Self::F1(by)]),
             )
             .chain([Self::Matthews, Self::LogLoss, Self::Brier, Self::RocAuc])
@@ -221,6 +242,10 @@ impl Metric {
             (_, Some(false)) if classes > 0 => refuse(format!(
                 "{self} is for numbers, and the target is a class; use accuracy or f1_macro, or --task regress"
             )),
+            _ if self.of_positive() && classes > 2 => refuse(format!(
+                "{self} is for two classes, of which one is the positive one, and the target has {classes}; use {self}_macro \
+                 or {self}_micro"
+            )),
             (Self::TopK(k), _) if k >= classes => refuse(format!(
                 "{self} is 1 for {classes} classes, whatever is predicted; take fewer than there are"
             )),
@@ -230,10 +255,12 @@ impl Metric {
 }
 
 impl fmt::Display for Average {
+    /// Writes what follows the name of a figure.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Macro => "macro",
-            Self::Micro => "micro",
+            Self::Macro => "_macro",
+            Self::Micro => "_micro",
+            Self::Binary => "",
         })
     }
 }
@@ -242,9 +269,9 @@ impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::TopK(k) => return write!(f, "top_{k}"),
-            Self::Precision(average) => return write!(f, "precision_{average}"),
-            Self::Recall(average) => return write!(f, "recall_{average}"),
-            Self::F1(average) => return write!(f, "f1_{average}"),
+            Self::Precision(average) => return write!(f, "precision{average}"),
+            Self::Recall(average) => return write!(f, "recall{average}"),
+            Self::F1(average) => return write!(f, "f1{average}"),
             Self::CalibrationError(bins) => return write!(f, "ece_{bins}"),
             Self::Pinball(quantile) => return write!(f, "pinball_{quantile}"),
             Self::Loss => "loss",
@@ -288,10 +315,11 @@ mod tests {
             assert_eq!(metric.to_string(), name);
             listed.push(name);
         }
-        let [classes, numbers] = [9, 0].map(Metric::suiting);
+        let [classes, two, numbers] = [9, 2, 0].map(Metric::suiting);
         let usual = [Metric::Loss, Metric::Accuracy, Metric::R2, Metric::Mae, Metric::Rmse];
         for metric in classes
             .into_iter()
+            .chain(two)
             .chain(numbers)
             .chain(usual)
             .chain([Metric::Pinball(0.9), Metric::Coverage])
@@ -304,7 +332,7 @@ mod tests {
 
     #[test]
     fn names_that_are_none_are_refused() {
-        for name in ["", "f1", "top_0", "top_", "ece_-1", "pinball_1", "pinball_nan", "auc"] {
+        for name in ["", "f2", "top_0", "top_", "ece_-1", "pinball_1", "pinball_nan", "auc"] {
             let said = name.parse::<Metric>().unwrap_err().to_string();
             assert!(
                 said.starts_with(&format!("--metrics: unknown name \"{name}\"; known: loss, ")),
@@ -331,6 +359,9 @@ mod tests {
             refused(Metric::Mape, 3).contains("mape is for numbers, and the target is a class")
         );
         assert!(refused(Metric::TopK(3), 3).contains("top_3 is 1 for 3 classes"));
+        let said = refused(Metric::F1(Average::Binary), 3);
+        assert!(said.ends_with("the target has 3; use f1_macro or f1_micro"), "{said}");
+        Metric::F1(Average::Binary).check("--metrics", 2).unwrap();
         for metric in Metric::suiting(6) {
             metric.check("--metrics", 6).unwrap();
         }

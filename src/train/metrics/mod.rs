@@ -9,8 +9,10 @@ mod metric;
 pub mod numbers;
 mod outcomes;
 mod ranking;
+mod rows;
 mod sums;
 mod table;
+mod undefined;
 mod vocabulary;
 
 use std::fmt;
@@ -18,6 +20,8 @@ use std::fmt;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use self::rows::Counted;
+use self::sums::{Mean, each};
 use super::Criterion;
 use super::predict::points;
 use crate::data::{Preparation, TargetKind, Targets};
@@ -25,12 +29,13 @@ use crate::graph::Loss;
 pub use evaluation::{Assessment, Evaluation};
 pub use metric::{Average, Metric};
 pub use outcomes::{Outcomes, Spread};
+pub use rows::Weights;
 pub use table::TableFigures;
 
 /// How well predictions fit. Those that do not apply to the task are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
-    /// Rows compared.
+    /// Rows compared; those of weight 0 are left out, as in all figures.
     pub rows: usize,
     /// Mean loss, in the units that training uses (a scaled target stays scaled).
     pub loss: f64,
@@ -84,25 +89,31 @@ impl Metrics {
         Self::under(&loss.into(), outputs, (targets, None), preparation)
     }
 
-    /// As [`Self::of`], with the loss as training has it; weights of rows and classes enter into nothing else.
+    /// As [`Self::of`], with the loss as training has it. Weights of rows enter into all figures, those of classes into the
+    /// loss alone.
     pub fn under(
         criterion: &Criterion,
         outputs: &[f32],
-        (targets, weights): (&Targets, Option<&[f64]>),
+        targets: (&Targets, Option<&[f64]>),
         preparation: &Preparation,
     ) -> Self {
+        let rows = Counted::of(outputs, targets);
+        let (outputs, targets, weights) = (&*rows.outputs, &*rows.targets, rows.weights.as_deref());
         let columns = preparation.schema.outputs();
         let metrics = match (&preparation.schema.kind, targets) {
-            (_, Targets::Classes(classes)) => Self::of_classes(outputs, classes),
+            _ if rows.rows() == 0 => Self::default(),
+            (_, Targets::Classes(classes)) => Self::of_classes(outputs, classes, weights),
             (TargetKind::Labels(_), Targets::Numbers(y) | Targets::Columns(y, _)) => {
-                Self::of_labels(outputs, y, columns)
+                Self::of_labels(outputs, (y, columns), weights)
             }
             (_, Targets::Numbers(y) | Targets::Columns(y, _)) => {
                 let points = points(outputs, columns, criterion.loss);
-                Self::of_numbers(&points, (y, columns), preparation)
+                Self::of_numbers(&points, (y, columns), weights, preparation)
             }
         };
-        Self { loss: criterion.value(outputs, (targets, weights), preparation), ..metrics }
+        let raw_weights = rows.raw_weights.as_deref();
+        let loss = criterion.value(outputs, (targets, raw_weights), preparation);
+        Self { rows: rows.rows(), loss, ..metrics }
     }
 
     /// The same, and others besides.
@@ -111,7 +122,7 @@ impl Metrics {
         mut self,
         others: &[Metric],
         outputs: &[f32],
-        targets: &Targets,
+        targets: (&Targets, Option<&[f64]>),
         (preparation, loss): (&Preparation, Loss),
     ) -> Self {
         if !others.is_empty() {
@@ -137,57 +148,79 @@ impl Metrics {
         }
     }
 
-    fn of_classes(logits: &[f32], classes: &[u32]) -> Self {
-        let rows = classes.len();
-        let width = logits.len() / rows.max(1);
-        let rows_of = logits.chunks_exact(width.max(1)).zip(classes);
-        let right = rows_of.filter(|(logits, class)| argmax(logits) == Some(**class as usize));
-        let accuracy = Some(right.count() as f64 / rows as f64);
-        Self { rows, accuracy, ..Self::default() }
+    /// Of rows that are right or wrong.
+    fn of_right(right: impl Iterator<Item = bool>, weights: Option<&[f64]>) -> Self {
+        let mut accuracy = Mean::default();
+        accuracy.extend(right.map(|right| f64::from(u8::from(right))), weights);
+        Self { accuracy: accuracy.value(), ..Self::default() }
     }
 
-    fn of_labels(logits: &[f32], labels: &[f64], columns: usize) -> Self {
-        let rows = labels.len() / columns.max(1);
-        let right = |(logits, labels): &(&[f32], &[f64])| {
-            logits.iter().zip(*labels).all(|(&x, &label)| !x.is_nan() && (x > 0.0) == (label > 0.0))
+    fn of_classes(logits: &[f32], classes: &[u32], weights: Option<&[f64]>) -> Self {
+        let width = logits.len() / classes.len().max(1);
+        let rows_of = logits.chunks_exact(width.max(1)).zip(classes);
+        let right = rows_of.map(|(logits, class)| argmax(logits) == Some(*class as usize));
+        Self::of_right(right, weights)
+    }
+
+    fn of_labels(
+        logits: &[f32],
+        (labels, columns): (&[f64], usize),
+        weights: Option<&[f64]>,
+    ) -> Self {
+        let right = |(logits, labels): (&[f32], &[f64])| {
+            logits.iter().zip(labels).all(|(&x, &label)| !x.is_nan() && (x > 0.0) == (label > 0.0))
         };
         let pairs = logits.chunks_exact(columns.max(1)).zip(labels.chunks_exact(columns.max(1)));
-        let accuracy = Some(pairs.filter(right).count() as f64 / rows as f64);
-        Self { rows, accuracy, ..Self::default() }
+        Self::of_right(pairs.map(right), weights)
     }
 
     fn of_numbers(
         points: &[f32],
         (targets, columns): (&[f64], usize),
+        weights: Option<&[f64]>,
         preparation: &Preparation,
     ) -> Self {
         let rows = targets.len() / columns.max(1);
-        let count = rows as f64;
+        let count: f64 = each(weights).take(rows).sum();
         let (mut r2, mut mae, mut rmse) = (Some(0.0), 0.0, 0.0);
         for column in 0..columns {
-            let targets = || targets[column..].iter().step_by(columns).copied();
-            let mean = targets().sum::<f64>() / count;
+            let targets = || {
+                let column = targets[column..].iter().step_by(columns).copied();
+                column.zip(each(weights))
+            };
+            let mean = targets().map(|(y, weight)| weight * y).sum::<f64>() / count;
             let (mut squares, mut absolute, mut spread) = (0.0, 0.0, 0.0);
-            for (&point, y) in points[column..].iter().step_by(columns).zip(targets()) {
+            for (&point, (y, weight)) in points[column..].iter().step_by(columns).zip(targets()) {
                 let error = preparation.restore_target(point, column) - y;
-                squares += error * error;
-                absolute += error.abs();
-                spread += (y - mean).powi(2);
+                squares += weight * (error * error);
+                absolute += weight * error.abs();
+                spread += weight * (y - mean).powi(2);
             }
-            let share = (spread > 0.0).then(|| 1.0 - squares / spread);
+            // Compared as they are: a mean is rounded.
+            let first = targets().next().map(|(y, _)| y);
+            let varies = targets().any(|(y, _)| Some(y) != first);
+            let share = (varies && spread > 0.0).then(|| 1.0 - squares / spread);
             r2 = r2.zip(share).map(|(sum, share)| sum + share / columns as f64);
             mae += absolute / count / columns as f64;
             rmse += (squares / count).sqrt() / columns as f64;
         }
-        Self { rows, r2, mae: Some(mae), rmse: Some(rmse), ..Self::default() }
+        Self { r2, mae: Some(mae), rmse: Some(rmse), ..Self::default() }
     }
 
     /// Metrics and values of the figures that apply and are defined, loss first.
     pub fn entries(&self) -> Vec<(Metric, f64)> {
-        let usual = [Metric::Loss, Metric::Accuracy, Metric::R2, Metric::Mae, Metric::Rmse];
-        let usual = usual.into_iter().map(|metric| (metric, self.value(metric)));
-        let all = usual.chain(self.asked.iter().copied());
+        let all = self.all().into_iter();
         all.filter_map(|(metric, value)| value.map(|value| (metric, value))).collect()
+    }
+
+    /// Metrics and values of all figures that apply, loss first; `None` where one is not defined for these rows.
+    pub fn all(&self) -> Vec<(Metric, Option<f64>)> {
+        let usual: &[Metric] = match self.accuracy {
+            Some(_) => &[Metric::Loss, Metric::Accuracy],
+            None => &[Metric::Loss, Metric::R2, Metric::Mae, Metric::Rmse],
+        };
+        let usual = usual.iter().map(|&metric| (metric, self.value(metric)));
+        usual.chain(self.asked.iter().copied()).collect()
     }
 }
 

@@ -1,9 +1,10 @@
-//! Figures of predicted numbers, over slices in f64; definitions are those of `sklearn.metrics`.
+//! Figures of predicted numbers, over slices in f64; definitions are those of `sklearn.metrics`, with the weights of rows as
+//! `sample_weight`.
 //!
 //! `None` where a figure is not defined: without rows, or where it would divide by a spread of 0.
 
-use super::sums::{Mean, Squares, Sum};
-use crate::data::Sorter;
+use super::sums::{Mean, Squares, Sum, each};
+use crate::data::{Scratch, Sorter};
 use crate::error::Result;
 
 /// Errors y − ŷ.
@@ -11,9 +12,14 @@ fn errors(truth: &[f64], predicted: &[f64]) -> impl Iterator<Item = f64> {
     truth.iter().zip(predicted).map(|(y, p)| y - p)
 }
 
-fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    Mean::of(values).value()
+fn mean(values: impl Iterator<Item = f64>, weights: Option<&[f64]>) -> Option<f64> {
+    let mut mean = Mean::default();
+    mean.extend(values, weights);
+    mean.value()
 }
+
+/// Arguments of a figure of numbers: each row's number, what was predicted for it, and weights.
+pub type Rows<'a> = (&'a [f64], &'a [f64], Option<&'a [f64]>);
 
 /// How far targets lie apart, and predictions from them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -24,11 +30,12 @@ pub(super) struct Fit {
 }
 
 impl Fit {
-    pub(super) fn add(&mut self, truth: &[f64], predicted: &[f64]) {
-        for (y, error) in truth.iter().zip(errors(truth, predicted)) {
-            self.truth.add(*y);
-            self.errors.add(error);
-            self.squares.add(error * error);
+    pub(super) fn add(&mut self, (truth, predicted, weights): Rows<'_>) {
+        let rows = truth.iter().zip(errors(truth, predicted)).zip(each(weights));
+        for ((y, error), weight) in rows.filter(|(_, weight)| *weight > 0.0) {
+            self.truth.add(*y, weight);
+            self.errors.add(error, weight);
+            self.squares.add(weight * (error * error));
         }
     }
 
@@ -43,20 +50,20 @@ impl Fit {
     }
 }
 
-fn fit(truth: &[f64], predicted: &[f64]) -> Fit {
+fn fit(rows: Rows<'_>) -> Fit {
     let mut fit = Fit::default();
-    fit.add(truth, predicted);
+    fit.add(rows);
     fit
 }
 
 /// 1 − Σ(y − ŷ)² / Σ(y − ȳ)² (`r2_score`); `None` where all targets are equal, for which scikit-learn puts 0 or 1
-pub fn r2(truth: &[f64], predicted: &[f64]) -> Option<f64> {
-    fit(truth, predicted).r2()
+pub fn r2(rows: Rows<'_>) -> Option<f64> {
+    fit(rows).r2()
 }
 
 /// Mean |y − ŷ| (`mean_absolute_error`)
-pub fn mae(truth: &[f64], predicted: &[f64]) -> Option<f64> {
-    mean(sizes(truth, predicted))
+pub fn mae((truth, predicted, weights): Rows<'_>) -> Option<f64> {
+    mean(sizes(truth, predicted), weights)
 }
 
 /// |y − ŷ| of each row.
@@ -65,8 +72,8 @@ pub(super) fn sizes(truth: &[f64], predicted: &[f64]) -> impl Iterator<Item = f6
 }
 
 /// √ mean (y − ŷ)² (`root_mean_squared_error`)
-pub fn rmse(truth: &[f64], predicted: &[f64]) -> Option<f64> {
-    mean(squares(truth, predicted)).map(f64::sqrt)
+pub fn rmse((truth, predicted, weights): Rows<'_>) -> Option<f64> {
+    mean(squares(truth, predicted), weights).map(f64::sqrt)
 }
 
 /// (y − ŷ)² of each row.
@@ -75,8 +82,8 @@ pub(super) fn squares(truth: &[f64], predicted: &[f64]) -> impl Iterator<Item = 
 }
 
 /// Mean |y − ŷ| / max(|y|, ε), a share and no percentage (`mean_absolute_percentage_error`); huge where a target is 0
-pub fn mape(truth: &[f64], predicted: &[f64]) -> Option<f64> {
-    mean(shares(truth, predicted))
+pub fn mape((truth, predicted, weights): Rows<'_>) -> Option<f64> {
+    mean(shares(truth, predicted), weights)
 }
 
 /// |y − ŷ| / max(|y|, ε) of each row.
@@ -84,40 +91,72 @@ pub(super) fn shares(truth: &[f64], predicted: &[f64]) -> impl Iterator<Item = f
     sizes(truth, predicted).zip(truth).map(|(size, y)| size / y.abs().max(f64::EPSILON))
 }
 
-/// Median |y − ŷ|, the mean of the middle two for an even number (`median_absolute_error`)
-pub fn median_absolute_error(truth: &[f64], predicted: &[f64]) -> Option<f64> {
-    let mut sizes: Vec<f64> = sizes(truth, predicted).collect();
-    sizes.sort_unstable_by(f64::total_cmp);
-    let (low, high) = (sizes.len().checked_sub(1)? / 2, sizes.len() / 2);
-    Some((sizes[low] + sizes[high]) / 2.0)
+/// Weighted median |y − ŷ|: the value up to which and from which on half of the weight lies, or the mean of the two between which
+/// it is parted in halves (`median_absolute_error`). For rows without weights the plain median.
+pub fn median_absolute_error(rows: Rows<'_>) -> Option<f64> {
+    // Nothing can fail in memory.
+    let mut sizes = Sizes::new(usize::MAX, &Scratch::default());
+    sizes.add(rows).and_then(|()| sizes.median()).ok().flatten()
 }
 
-/// The same of sizes that were given to a sorter.
-///
-/// # Errors
-/// If its temporary file cannot be read.
-pub(super) fn median(sizes: Sorter) -> Result<Option<f64>> {
-    let count = sizes.count();
-    if count == 0 {
-        return Ok(None);
+/// Errors without their signs, for their median.
+#[derive(Debug)]
+pub(super) struct Sizes {
+    sorter: Sorter,
+    weight: Sum,
+}
+
+impl Sizes {
+    /// Keeps at most so many in memory.
+    pub(super) fn new(most: usize, scratch: &Scratch) -> Self {
+        Self { sorter: Sorter::new(most, scratch), weight: Sum::default() }
     }
-    let mut sizes = sizes.descending()?;
-    for _ in 0..(count - 1) / 2 {
-        sizes.next()?;
+
+    /// Takes further rows.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be written.
+    pub(super) fn add(&mut self, (truth, predicted, weights): Rows<'_>) -> Result<()> {
+        let rows = sizes(truth, predicted).zip(each(weights));
+        for (size, weight) in rows.filter(|(_, weight)| *weight > 0.0) {
+            self.weight.add(weight);
+            self.sorter.push(size, weight)?;
+        }
+        Ok(())
     }
-    let high = sizes.next()?;
-    let low = if count.is_multiple_of(2) { sizes.next()? } else { high };
-    Ok(low.zip(high).map(|(low, high)| (low + high) / 2.0))
+
+    /// The weighted median; `None` of nothing.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be read.
+    pub(super) fn median(self) -> Result<Option<f64>> {
+        let half = self.weight.value() / 2.0;
+        // Sums of weights such as 0.1 are rounded.
+        let rounding = 2.0 * f64::EPSILON * half;
+        let mut sizes = self.sorter.descending()?;
+        let mut above = Sum::default();
+        while let Some((high, weight)) = sizes.next()? {
+            above.add(weight);
+            if above.value() > half + rounding {
+                return Ok(Some(high));
+            }
+            if above.value() >= half - rounding {
+                let low = sizes.next()?.map_or(high, |(low, _)| low);
+                return Ok(Some((low + high) / 2.0));
+            }
+        }
+        Ok(None)
+    }
 }
 
 /// 1 − Var(y − ŷ) / Var(y) (`explained_variance_score`); `None` where all targets are equal, as for [`r2`]
-pub fn explained_variance(truth: &[f64], predicted: &[f64]) -> Option<f64> {
-    fit(truth, predicted).explained_variance()
+pub fn explained_variance(rows: Rows<'_>) -> Option<f64> {
+    fit(rows).explained_variance()
 }
 
 /// Mean of q (y − ŷ) where y > ŷ, else (1 − q)(ŷ − y), for predictions of the quantile q (`mean_pinball_loss`)
-pub fn pinball(truth: &[f64], predicted: &[f64], quantile: f64) -> Option<f64> {
-    mean(pinballs(truth, predicted, quantile))
+pub fn pinball((truth, predicted, weights): Rows<'_>, quantile: f64) -> Option<f64> {
+    mean(pinballs(truth, predicted, quantile), weights)
 }
 
 /// That of each row.
@@ -129,9 +168,9 @@ pub(super) fn pinballs(
     errors(truth, predicted).map(move |e| (quantile * e).max((quantile - 1.0) * e))
 }
 
-/// Share of targets within their interval, its ends included.
-pub fn coverage(truth: &[f64], low: &[f64], high: &[f64]) -> Option<f64> {
-    mean(inside(truth, low, high))
+/// Share of targets, by the weights of their rows, within their interval, its ends included.
+pub fn coverage((truth, low, weights): Rows<'_>, high: &[f64]) -> Option<f64> {
+    mean(inside(truth, low, high), weights)
 }
 
 /// 1 for each target within its interval, else 0.
@@ -142,9 +181,9 @@ pub(super) fn inside(truth: &[f64], low: &[f64], high: &[f64]) -> impl Iterator<
 
 /// Share of targets within the central interval that a normal distribution fills to the level, such as 0.9:
 /// mean ± z std with Φ(z) = (1 + level)/2.
-pub fn gaussian_coverage(truth: &[f64], mean: &[f64], std: &[f64], level: f64) -> Option<f64> {
+pub fn gaussian_coverage((truth, mean, weights): Rows<'_>, std: &[f64], level: f64) -> Option<f64> {
     let (low, high) = gaussian_interval(mean, std, level);
-    coverage(truth, &low, &high)
+    coverage((truth, &low, weights), &high)
 }
 
 /// The ends of these intervals.
@@ -176,9 +215,29 @@ mod tests {
         assert!((normal_quantile(0.975) - 1.959_963_984_540_054).abs() < 1e-12);
         assert!(normal_quantile(0.5) < 1e-12);
         let truth = [0.0, 1.0, 2.0, 3.0];
-        assert_eq!(coverage(&truth, &[0.0, 1.5, 1.0, 4.0], &[0.0, 2.0, 3.0, 5.0]), Some(0.5));
-        let inside = gaussian_coverage(&truth, &[0.0; 4], &[1.0, 1.0, 1.0, 1.54], 0.95);
+        let (low, high) = ([0.0, 1.5, 1.0, 4.0], [0.0, 2.0, 3.0, 5.0]);
+        assert_eq!(coverage((&truth, &low, None), &high), Some(0.5));
+        let weights = Some([1.0, 2.0, 4.0, 0.0].as_slice());
+        assert_eq!(coverage((&truth, &low, weights), &high), Some(5.0 / 7.0));
+        let inside = gaussian_coverage((&truth, &[0.0; 4], None), &[1.0, 1.0, 1.0, 1.54], 0.95);
         assert_eq!(inside, Some(0.75), "0, 1, and 3 against 3.02; not 2 against 1.96");
-        assert_eq!(coverage(&[], &[], &[]), None);
+        assert_eq!(coverage((&[], &[], None), &[]), None);
+    }
+
+    #[test]
+    fn medians_part_the_weight_in_halves() {
+        let median = |sizes: &[f64], weights: Option<&[f64]>| {
+            median_absolute_error((sizes, &vec![0.0; sizes.len()], weights))
+        };
+        assert_eq!(median(&[3.0, 1.0, 2.0, 4.0], None), Some(2.5));
+        assert_eq!(median(&[3.0, 1.0, 2.0], None), Some(2.0));
+        assert_eq!(median(&[3.0, 1.0, 2.0, 4.0], Some(&[0.1, 0.1, 0.1, 0.1])), Some(2.5));
+        assert_eq!(median(&[1.0, 2.0, 3.0], Some(&[1.0, 1.0, 2.0])), Some(2.5));
+        assert_eq!(median(&[1.0, 2.0, 3.0], Some(&[1.0, 1.0, 2.5])), Some(3.0));
+        assert_eq!(median(&[1.0, 9.0, 9.0], Some(&[0.5, 0.0, 0.0])), Some(1.0));
+        assert_eq!(median(&[1.0], Some(&[0.0])), None);
+        // Ten times 0.1 is less than 1 in floats, where each sum rounds.
+        let sizes: Vec<f64> = (0..20).map(f64::from).collect();
+        assert_eq!(median(&sizes, Some(&[0.1; 20])), Some(9.5));
     }
 }

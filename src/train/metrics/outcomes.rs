@@ -1,10 +1,14 @@
 //! What came of rows, from which every figure but the loss follows.
+//!
+//! Rows of weight 0 are left out.
 
 use std::borrow::Cow;
 
 use super::super::Predictions;
 use super::super::predict::points;
 use super::classes::{self, Tally};
+use super::rows::{Counted, Weights};
+use super::sums::Mean;
 use super::{Metric, numbers};
 use crate::data::{Preparation, Targets};
 use crate::graph::Loss;
@@ -21,6 +25,8 @@ pub enum Outcomes {
         probabilities: Vec<f64>,
         /// The class that each row was taken for.
         best: Vec<u32>,
+        /// How much each row counts.
+        weights: Weights,
         /// How often each class was right.
         tally: Tally,
     },
@@ -30,15 +36,18 @@ pub enum Outcomes {
         truth: Vec<f64>,
         /// What was predicted for it.
         predicted: Vec<f64>,
+        /// How much each row counts.
+        weights: Weights,
         /// What was predicted besides.
         spread: Spread,
     },
-    /// Of several columns. A figure is the mean of theirs; labels count as two classes each.
+    /// Of several columns. A figure is the mean of theirs, and labels count as two classes each; but precision, recall and F1
+    /// of labels are of their yes.
     Columns {
         /// Each column's.
         parts: Vec<Self>,
-        /// Rows, and those of them all of whose labels are right; `None` for numbers.
-        right: Option<(usize, usize)>,
+        /// Whether all labels of a row are right, for each row; `None` for numbers.
+        right: Option<Vec<bool>>,
     },
 }
 
@@ -98,16 +107,27 @@ impl Spread {
 }
 
 impl Outcomes {
-    /// Of raw outputs `[rows, outputs]` and targets as they stand in the table.
-    pub fn of(outputs: &[f32], targets: &Targets, preparation: &Preparation, loss: Loss) -> Self {
+    /// Of raw outputs `[rows, outputs]`, and targets and weights as they stand in the table.
+    pub fn of(
+        outputs: &[f32],
+        targets: (&Targets, Option<&[f64]>),
+        preparation: &Preparation,
+        loss: Loss,
+    ) -> Self {
+        Self::of_counted(&Counted::of(outputs, targets), preparation, loss)
+    }
+
+    pub(super) fn of_counted(rows: &Counted<'_>, preparation: &Preparation, loss: Loss) -> Self {
+        let (outputs, targets, weights) = (&*rows.outputs, &*rows.targets, &rows.weights);
         let scores = matches!(loss, Loss::Hinge { .. } | Loss::BinaryHinge { .. });
         match (Predictions::new(outputs, preparation, loss), targets.columns()) {
             (Predictions::Classes { best, probabilities }, _) => {
                 let Targets::Classes(truth) = targets else { return Self::none() };
-                let classes = probabilities.len() / truth.len().max(1);
+                let classes = preparation.schema.outputs();
                 let best: Vec<u32> = best.into_iter().map(narrow).collect();
-                let tally = Tally::of(truth, &best, classes);
-                Self::Classes { truth: truth.clone(), probabilities, best, tally }
+                let tally = Tally::of(truth, &best, weights.as_deref(), classes);
+                let (truth, weights) = (truth.clone(), weights.clone());
+                Self::Classes { truth, probabilities, best, weights, tally }
             }
             (Predictions::Labels(told), Some((truth, columns))) => {
                 let parts = (0..columns).map(|column| {
@@ -116,29 +136,30 @@ impl Outcomes {
                         column.map(|at| u32::from(yes(at))).collect()
                     };
                     let (truth, best) = (of(&|at| truth[at] > 0.0), of(&|at| outputs[at] > 0.0));
-                    let yes = told[column..].iter().step_by(columns);
+                    let yes = told.iter().skip(column).step_by(columns);
                     let probabilities =
                         yes.flat_map(|&p| [if scores { -p } else { 1.0 - p }, p]).collect();
-                    let tally = Tally::of(&truth, &best, 2);
-                    Self::Classes { truth, probabilities, best, tally }
+                    let tally = Tally::of(&truth, &best, weights.as_deref(), 2);
+                    Self::Classes { truth, probabilities, best, weights: weights.clone(), tally }
                 });
                 let pairs = outputs.chunks_exact(columns).zip(truth.chunks_exact(columns));
-                let right = pairs.filter(|(outputs, truth)| {
-                    outputs.iter().zip(*truth).all(|(&x, &y)| (x > 0.0) == (y > 0.0))
+                let right = pairs.map(|(outputs, truth)| {
+                    outputs.iter().zip(truth).all(|(&x, &y)| (x > 0.0) == (y > 0.0))
                 });
-                let right = Some((truth.len() / columns, right.count()));
+                let right = Some(right.collect());
                 Self::Columns { parts: parts.collect(), right }
             }
             (Predictions::Numbers(told), Some((truth, columns))) => {
                 let points = points(outputs, columns, loss);
                 let part = |column: usize| {
-                    let truth = truth[column..].iter().step_by(columns);
-                    let points = points[column..].iter().step_by(columns);
+                    let truth = truth.iter().skip(column).step_by(columns);
+                    let points = points.iter().skip(column).step_by(columns);
                     Self::Numbers {
                         truth: truth.copied().collect(),
                         predicted: points
                             .map(|&point| preparation.restore_target(point, column))
                             .collect(),
+                        weights: weights.clone(),
                         spread: Spread::of(&told, (column, columns), loss),
                     }
                 };
@@ -156,44 +177,66 @@ impl Outcomes {
     }
 
     fn none() -> Self {
-        Self::Numbers { truth: Vec::new(), predicted: Vec::new(), spread: Spread::None }
+        let (truth, predicted) = (Vec::new(), Vec::new());
+        Self::Numbers { truth, predicted, weights: None, spread: Spread::None }
+    }
+
+    /// Weights of the rows; `None` where all count the same.
+    pub(super) fn weights(&self) -> Option<&[f64]> {
+        match self {
+            Self::Classes { weights, .. } | Self::Numbers { weights, .. } => weights.as_deref(),
+            Self::Columns { parts, .. } => parts.first()?.weights(),
+        }
     }
 
     /// One figure; `None` where it is not defined for these rows, or belongs to other targets. The loss, which is the
     /// network's own, is none of them.
     pub fn figure(&self, metric: Metric) -> Option<f64> {
         let value = match self {
-            Self::Classes { truth, probabilities, tally, .. } => {
-                let p = probabilities.as_slice();
+            Self::Classes { truth, probabilities, weights, tally, .. } => {
+                let rows = (truth.as_slice(), probabilities.as_slice(), weights.as_deref());
                 match metric {
-                    Metric::TopK(k) => classes::top_k(truth, p, k),
-                    Metric::LogLoss => classes::log_loss(truth, p),
-                    Metric::Brier => classes::brier(truth, p),
-                    Metric::RocAuc => classes::roc_auc(truth, p),
-                    Metric::AveragePrecision => classes::average_precision(truth, p),
-                    Metric::CalibrationError(bins) => classes::calibration_error(truth, p, bins),
+                    Metric::TopK(k) => classes::top_k(rows, k),
+                    Metric::LogLoss => classes::log_loss(rows),
+                    Metric::Brier => classes::brier(rows),
+                    Metric::RocAuc => classes::roc_auc(rows),
+                    Metric::AveragePrecision => classes::average_precision(rows),
+                    Metric::CalibrationError(bins) => classes::calibration_error(rows, bins),
                     _ => tally.figure(metric),
                 }
             }
-            Self::Numbers { truth, predicted, spread } => match metric {
-                Metric::R2 => numbers::r2(truth, predicted),
-                Metric::Mae => numbers::mae(truth, predicted),
-                Metric::Rmse => numbers::rmse(truth, predicted),
-                Metric::Mape => numbers::mape(truth, predicted),
-                Metric::MedianAbsoluteError => numbers::median_absolute_error(truth, predicted),
-                Metric::ExplainedVariance => numbers::explained_variance(truth, predicted),
-                Metric::Pinball(quantile) => {
-                    let predicted = spread.quantile(quantile).unwrap_or(predicted);
-                    numbers::pinball(truth, predicted, quantile)
+            Self::Numbers { truth, predicted, weights, spread } => {
+                let weights = weights.as_deref();
+                let rows = (truth.as_slice(), predicted.as_slice(), weights);
+                match metric {
+                    Metric::R2 => numbers::r2(rows),
+                    Metric::Mae => numbers::mae(rows),
+                    Metric::Rmse => numbers::rmse(rows),
+                    Metric::Mape => numbers::mape(rows),
+                    Metric::MedianAbsoluteError => numbers::median_absolute_error(rows),
+                    Metric::ExplainedVariance => numbers::explained_variance(rows),
+                    Metric::Pinball(quantile) => {
+                        let predicted = spread.quantile(quantile).unwrap_or(predicted);
+                        numbers::pinball((truth, predicted, weights), quantile)
+                    }
+                    Metric::Coverage => {
+                        let (low, high) = spread.interval()?;
+                        numbers::coverage((truth, &low, weights), &high)
+                    }
+                    _ => None,
                 }
-                Metric::Coverage => {
-                    let (low, high) = spread.interval()?;
-                    numbers::coverage(truth, &low, &high)
-                }
-                _ => None,
-            },
-            Self::Columns { right, .. } if metric == Metric::Accuracy => {
-                right.map(|(rows, right)| right as f64 / rows as f64)
+            }
+            Self::Columns { right: Some(right), .. } if metric == Metric::Accuracy => {
+                let mut share = Mean::default();
+                share.extend(shares(right), self.weights());
+                share.value()
+            }
+            Self::Columns { parts, right: Some(_) } if metric.of_hits() => {
+                let tallies = parts.iter().filter_map(|part| match part {
+                    Self::Classes { tally, .. } => Some(tally.clone()),
+                    _ => None,
+                });
+                classes::of_labels(&tallies.collect::<Vec<_>>(), metric)
             }
             Self::Columns { parts, .. } => {
                 let each: Option<Vec<f64>> = parts.iter().map(|part| part.figure(metric)).collect();
@@ -202,4 +245,9 @@ impl Outcomes {
         };
         value.filter(|value| value.is_finite())
     }
+}
+
+/// 1 for each row that is right, else 0.
+pub(super) fn shares(right: &[bool]) -> impl Iterator<Item = f64> {
+    right.iter().map(|&right| f64::from(u8::from(right)))
 }

@@ -2,15 +2,16 @@
 //!
 //! In: [`Outcomes`] of some rows after the other. Out: the figures of all, the same bits as of all at once.
 //! Absent on purpose: the loss; most rows. A figure is a sum over rows, but for those of the order of rows, whose scores lie in a
-//! file where they are many: 8 bytes a row for the median, for two classes and for each label, and for each class of more.
+//! file where they are many: 8 bytes a row for the median, for two classes and for each label, and for each class of more; 16
+//! where rows have weights.
 
 use super::classes::{self, Bins, ClassFigures, Tally};
-use super::numbers::{self, Fit};
-use super::outcomes::Spread;
+use super::numbers::{self, Fit, Sizes};
+use super::outcomes::{Spread, shares};
 use super::ranking::Scores;
 use super::sums::Mean;
 use super::{Metric, Outcomes};
-use crate::data::{Scratch, Sorter};
+use crate::data::Scratch;
 use crate::error::Result;
 
 /// Scores and errors that are sorted in memory, all together: 8 MiB.
@@ -27,8 +28,8 @@ pub struct TableFigures {
     scratch: Scratch,
     /// One for each column of the target, once there are rows.
     columns: Vec<Column>,
-    /// Whether all labels of a row are right.
-    right: Option<(usize, usize)>,
+    /// Share of rows all of whose labels are right; `None` where the target is no labels.
+    right: Option<Mean>,
 }
 
 /// What is kept of one column of the target.
@@ -46,7 +47,7 @@ enum Kept {
     Mean(Mean),
     Bins(Bins),
     Fit(Box<Fit>),
-    Sizes(Sorter),
+    Sizes(Sizes),
 }
 
 impl TableFigures {
@@ -68,9 +69,9 @@ impl TableFigures {
     pub fn add(&mut self, outcomes: &Outcomes) -> Result<()> {
         let parts = match outcomes {
             Outcomes::Columns { parts, right } => {
-                if let Some((rows, right)) = right {
-                    let (all, before) = self.right.unwrap_or_default();
-                    self.right = Some((all + rows, before + right));
+                if let Some(right) = right {
+                    let share = self.right.get_or_insert_default();
+                    share.extend(shares(right), outcomes.weights());
                 }
                 parts.as_slice()
             }
@@ -103,7 +104,7 @@ impl TableFigures {
                     if self.asked.iter().any(of_order) { classes::ranked(classes) } else { 0..0 };
                 let most = most(columns * ranked.len());
                 Column::Classes {
-                    tally: Tally::of(&[], &[], classes),
+                    tally: Tally::of(&[], &[], None, classes),
                     kept: self.asked.iter().map(kept).collect(),
                     scores: ranked.map(|_| Scores::new(most, &self.scratch)).collect(),
                 }
@@ -112,7 +113,7 @@ impl TableFigures {
                 let kept = |metric: &Metric| match metric {
                     Metric::R2 | Metric::ExplainedVariance => Kept::Fit(Box::default()),
                     Metric::MedianAbsoluteError => {
-                        Kept::Sizes(Sorter::new(most(columns), &self.scratch))
+                        Kept::Sizes(Sizes::new(most(columns), &self.scratch))
                     }
                     _ if metric.of_classes() == Some(false) => Kept::Mean(Mean::default()),
                     _ => Kept::None,
@@ -135,17 +136,23 @@ impl TableFigures {
     /// # Errors
     /// If a temporary file cannot be read.
     pub fn finish(self) -> Result<Vec<(Metric, Option<f64>)>> {
+        let labels = self.right.map(|_| {
+            let tallies = self.columns.iter().filter_map(|column| match column {
+                Column::Classes { tally, .. } => Some(tally.clone()),
+                Column::Numbers { .. } => None,
+            });
+            tallies.collect::<Vec<_>>()
+        });
         let columns: Result<Vec<Vec<Option<f64>>>> =
             self.columns.into_iter().map(|column| column.finish(&self.asked)).collect();
         let columns = columns?;
         let figure = |(place, metric): (usize, Metric)| {
-            let value = match self.right {
-                Some((rows, right)) if metric == Metric::Accuracy => {
-                    Some(right as f64 / rows as f64)
-                }
+            let value = match (self.right, &labels) {
+                (Some(right), _) if metric == Metric::Accuracy => right.value(),
+                (_, Some(labels)) if metric.of_hits() => classes::of_labels(labels, metric),
                 _ => {
                     let each: Option<Vec<f64>> = columns.iter().map(|all| all[place]).collect();
-                    each.and_then(|each| Mean::of(each.into_iter()).value())
+                    each.and_then(|each| Mean::of(each.into_iter()))
                 }
             };
             (metric, value.filter(|value| value.is_finite()))
@@ -159,29 +166,32 @@ impl Column {
         match (self, part) {
             (
                 Self::Classes { tally, kept, scores },
-                Outcomes::Classes { truth, probabilities, best, .. },
+                Outcomes::Classes { truth, probabilities, best, weights, .. },
             ) => {
-                tally.add(truth, best);
+                let weights = weights.as_deref();
+                tally.add(truth, best, weights);
                 let p = probabilities.as_slice();
+                let rows = (truth.as_slice(), p, weights);
                 for (kept, metric) in kept.iter_mut().zip(asked) {
                     match (kept, *metric) {
                         (Kept::Mean(mean), Metric::TopK(k)) => {
-                            mean.extend(classes::top_k_hits(truth, p, k));
+                            mean.extend(classes::top_k_hits(truth, p, k), weights);
                         }
                         (Kept::Mean(mean), Metric::LogLoss) => {
-                            mean.extend(classes::log_losses(truth, p));
+                            mean.extend(classes::log_losses(truth, p), weights);
                         }
-                        (Kept::Mean(mean), _) => mean.extend(classes::distances(truth, p)),
-                        (Kept::Bins(bins), _) => bins.add(truth, p),
+                        (Kept::Mean(mean), _) => mean.extend(classes::distances(truth, p), weights),
+                        (Kept::Bins(bins), _) => bins.add(rows),
                         _ => {}
                     }
                 }
                 let ranked = classes::ranked(p.len() / truth.len().max(1));
-                scores.iter_mut().zip(ranked).try_for_each(|(it, class)| it.add(truth, p, class))
+                scores.iter_mut().zip(ranked).try_for_each(|(it, class)| it.add(rows, class))
             }
-            (Self::Numbers { kept }, Outcomes::Numbers { truth, predicted, spread }) => {
+            (Self::Numbers { kept }, Outcomes::Numbers { truth, predicted, weights, spread }) => {
+                let rows = (truth.as_slice(), predicted.as_slice(), weights.as_deref());
                 let mut pairs = kept.iter_mut().zip(asked);
-                pairs.try_for_each(|(kept, &metric)| kept.add(metric, truth, predicted, spread))
+                pairs.try_for_each(|(kept, &metric)| kept.add(metric, rows, spread))
             }
             _ => Ok(()),
         }
@@ -197,7 +207,7 @@ impl Column {
                     (Kept::Bins(bins), _) => bins.value(),
                     (_, Metric::RocAuc) => classes::over_classes(&rankings, |it| it.roc_auc),
                     (_, Metric::AveragePrecision) => {
-                        classes::over_classes(&rankings, |it| Some(it.average_precision))
+                        classes::over_classes(&rankings, |it| it.average_precision)
                     }
                     (_, metric) => tally.figure(metric),
                 };
@@ -215,26 +225,23 @@ impl Kept {
     fn add(
         &mut self,
         metric: Metric,
-        truth: &[f64],
-        predicted: &[f64],
+        (truth, predicted, weights): numbers::Rows<'_>,
         spread: &Spread,
     ) -> Result<()> {
         match self {
-            Self::Fit(fit) => fit.add(truth, predicted),
-            Self::Sizes(sorter) => {
-                return numbers::sizes(truth, predicted).try_for_each(|size| sorter.push(size));
-            }
+            Self::Fit(fit) => fit.add((truth, predicted, weights)),
+            Self::Sizes(sizes) => return sizes.add((truth, predicted, weights)),
             Self::Mean(mean) => match metric {
-                Metric::Mae => mean.extend(numbers::sizes(truth, predicted)),
-                Metric::Rmse => mean.extend(numbers::squares(truth, predicted)),
-                Metric::Mape => mean.extend(numbers::shares(truth, predicted)),
+                Metric::Mae => mean.extend(numbers::sizes(truth, predicted), weights),
+                Metric::Rmse => mean.extend(numbers::squares(truth, predicted), weights),
+                Metric::Mape => mean.extend(numbers::shares(truth, predicted), weights),
                 Metric::Pinball(quantile) => {
                     let predicted = spread.quantile(quantile).unwrap_or(predicted);
-                    mean.extend(numbers::pinballs(truth, predicted, quantile));
+                    mean.extend(numbers::pinballs(truth, predicted, quantile), weights);
                 }
                 _ => {
                     if let Some((low, high)) = spread.interval() {
-                        mean.extend(numbers::inside(truth, &low, &high));
+                        mean.extend(numbers::inside(truth, &low, &high), weights);
                     }
                 }
             },
@@ -248,7 +255,7 @@ impl Kept {
         Ok(match (self, metric) {
             (Self::Fit(fit), Metric::R2) => fit.r2(),
             (Self::Fit(fit), _) => fit.explained_variance(),
-            (Self::Sizes(sorter), _) => numbers::median(sorter)?,
+            (Self::Sizes(sizes), _) => sizes.median()?,
             (Self::Mean(mean), Metric::Rmse) => mean.value().map(f64::sqrt),
             (Self::Mean(mean), _) => mean.value(),
             _ => None,

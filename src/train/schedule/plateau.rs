@@ -58,10 +58,12 @@ impl Fall {
         Self { share: 1.0, best: None, bad: 0, cooling: 0 }
     }
 
-    /// Takes in an epoch's value; one that is not defined is no improvement. `peak` is the rate whose share falls.
+    /// Takes in an epoch's value; an epoch without one is neither better nor worse, and changes nothing. `peak` is the rate whose
+    /// share falls.
     pub(super) fn observe(&mut self, plateau: &Plateau, peak: f64, value: Option<f64>) {
-        if value.is_some_and(|value| self.improves(plateau, value)) {
-            self.best = value;
+        let Some(value) = value else { return };
+        if self.improves(plateau, value) {
+            self.best = Some(value);
             self.bad = 0;
         } else {
             self.bad = self.bad.saturating_add(1);
@@ -121,7 +123,9 @@ mod tests {
         }
         assert_eq!(fall.share, 1.0);
         fall.observe(&plateau, 1.0, None);
-        assert!((fall.share - 0.1).abs() < 1e-15, "a value that is not defined is no improvement");
+        assert_eq!(fall.share, 1.0, "an epoch without a value is neither better nor worse");
+        fall.observe(&plateau, 1.0, Some(0.7));
+        assert!((fall.share - 0.1).abs() < 1e-15, "one that is no better is no improvement");
         fall.observe(&plateau, 1e-8, Some(0.1));
         assert!((fall.share - 0.1).abs() < 1e-15, "a fall of less than eps is left out");
     }
