@@ -384,9 +384,9 @@ impl RunConfig {
         Ok(Some((params, warnings)))
     }
 
-    /// Which epoch's weights are kept.
-    pub(super) fn keeps(&self) -> Keep {
-        self.options.keeps()
+    /// Epoch whose weights are kept, if that was said.
+    pub(super) fn keep(&self) -> Option<Keep> {
+        self.options.keep
     }
 
     /// Names the place where a setting was really given.

@@ -31,7 +31,7 @@ pub(super) fn watched(given: &Given, options: &TrainOptions) -> Result<()> {
         }
         _ => Ok(()),
     };
-    let watches = stops || options.keeps() == Keep::Best;
+    let watches = stops || options.keep != Some(Keep::Last);
     refuse("stop-metric", watches, "--stop-patience and --keep best")?;
     refuse("stop-delta", stops, "--stop-patience")
 }

@@ -58,6 +58,7 @@ fn info() -> RunInfo {
         reason: text(),
         train_rows: 6,
         valid_rows: 2,
+        target: text(),
         features: 1,
         positive: vec![],
         parameters: 0,

@@ -66,7 +66,7 @@ fn settings(args: &ResumeArgs) -> Result<RunConfig> {
         return Ok(as_it_was);
     }
     // Which epoch is kept is no matter of how long the run goes on.
-    let keep = Some(as_it_was.keeps().name().to_string());
+    let keep = as_it_was.keep().map(|keep| keep.name().to_string());
     let (stop_patience, stop_delta) = (args.stop_patience.clone(), args.stop_delta.clone());
     resolve(&Settings { stop_patience, stop_delta, keep, ..settings })
 }

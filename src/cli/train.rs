@@ -442,7 +442,7 @@ impl Run {
         let kept = trainer.kept().cloned();
         let present = trainer.params()?;
         let finite = present.arena().iter().all(|value| value.is_finite());
-        let best = options.keeps() == Keep::Best;
+        let best = trainer.keeps() == Keep::Best;
         let outcome = if let Some(kept) = kept.as_ref().filter(|_| best || !finite || steps == done)
         {
             self.save(trainer)?;

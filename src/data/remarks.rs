@@ -5,7 +5,8 @@
 
 use std::collections::HashSet;
 
-use super::table::{Dataset, Targets};
+use super::header::list;
+use super::table::{Dataset, TargetKind, Targets};
 
 /// Fewer rows than this say nothing about a column.
 const FEW_ROWS: usize = 20;
@@ -28,6 +29,81 @@ pub struct Remarks {
 }
 
 impl Dataset {
+    /// Says what is predicted: classes with their rows, or numbers with their range.
+    pub fn target_summary(&self) -> String {
+        const SHOWN: usize = 10;
+        let name = |name: &str| list(&[name]);
+        let rows =
+            |count: usize| if count == 1 { "1 row".to_string() } else { format!("{count} rows") };
+        match (&self.schema().kind, self.y()) {
+            (TargetKind::Classes(names), Targets::Classes(y)) => {
+                let mut counts = vec![0_usize; names.len()];
+                y.iter().for_each(|&class| counts[class as usize] += 1);
+                let classes = names.iter().zip(&counts).take(SHOWN);
+                let classes: Vec<String> = classes
+                    .map(|(class, &count)| format!("{} {}", name(class), rows(count)))
+                    .collect();
+                let more = match names.len().saturating_sub(SHOWN) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                format!(
+                    "{}, one of {} classes: {}{more}",
+                    name(&self.schema().target),
+                    names.len(),
+                    classes.join(", ")
+                )
+            }
+            (TargetKind::Labels(labels), y) => {
+                let (y, columns) = y.columns().unwrap_or_default();
+                let yes = |column: usize| {
+                    y.iter().skip(column).step_by(columns).filter(|&&y| y > 0.0).count()
+                };
+                let told: Vec<String> = labels
+                    .iter()
+                    .enumerate()
+                    .take(SHOWN)
+                    .map(|(column, label)| {
+                        format!(
+                            "{} is {} in {}",
+                            name(&label.column),
+                            name(&label.values[1]),
+                            rows(yes(column))
+                        )
+                    })
+                    .collect();
+                let more = match labels.len().saturating_sub(SHOWN) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                format!("yes or no: {}{more}", told.join(", "))
+            }
+            (_, y) => {
+                let (y, columns) = y.columns().unwrap_or_default();
+                let told: Vec<String> = self
+                    .schema()
+                    .targets()
+                    .into_iter()
+                    .enumerate()
+                    .take(SHOWN)
+                    .map(|(column, target)| {
+                        let values = y.iter().skip(column).step_by(columns);
+                        let (low, high) = values
+                            .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &y| {
+                                (a.min(y), b.max(y))
+                            });
+                        format!("{}, a number from {} to {}", name(target), short(low), short(high))
+                    })
+                    .collect();
+                let more = match columns.saturating_sub(SHOWN) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                format!("{}{more}", told.join("; "))
+            }
+        }
+    }
+
     /// Looks at each feature column by itself.
     pub fn remarks(&self) -> Remarks {
         let mut remarks = Remarks::default();
@@ -74,6 +150,12 @@ impl Dataset {
             Targets::Columns(..) => false,
         }
     }
+}
+
+/// A number in few digits.
+fn short(value: f64) -> String {
+    let plain = format!("{value}");
+    if plain.len() <= 14 { plain } else { format!("{value:.6e}") }
 }
 
 /// Returns true if values count rows: all different whole numbers without gaps, or under a name that says so.

@@ -96,6 +96,7 @@ impl Console {
         let number = |value: usize| count(value as u64);
         let some = |value: usize, what| counted(value as u64, what);
         self.line(&format!("device  {}: {}", info.device, info.reason));
+        self.line(&format!("predict {}", info.target));
         let valid = if info.valid_rows > 0 {
             format!(", {} to validate", number(info.valid_rows))
         } else {
@@ -194,9 +195,23 @@ impl Console {
         let epochs = summary.epochs;
         if let Some(kept) = summary.kept.as_ref().filter(|kept| kept.epoch != epochs) {
             self.line(&format!("kept    epoch {}, the best of {epochs}", kept.epoch));
+            if let Some(text) = summary.last.as_ref().and_then(|last| overfitted(kept, last)) {
+                self.line(&format!("kept    {text}"));
+            }
         }
         self.line(&format!("done in {}", duration(summary.seconds)));
     }
+}
+
+/// Says that a network learnt its training rows by heart after the epoch that is kept, if so.
+fn overfitted(kept: &EpochStats, last: &EpochStats) -> Option<String> {
+    let (before, after) = (kept.valid.as_ref()?.loss, last.valid.as_ref()?.loss);
+    let (learnt, more) = (kept.train_loss, last.train_loss);
+    (after > before && more < learnt).then(|| {
+        format!(
+            "over-fitted since then: training loss {learnt:.4} to {more:.4}, but valid loss {before:.4} to {after:.4}"
+        )
+    })
 }
 
 impl Drop for Console {
@@ -245,7 +260,13 @@ mod tests {
         let mut console = Console::to(out.clone());
         let stopped = Stopped { epoch: 5, metric: Metric::Loss, patience: 2, delta: 0.1 };
         let (kept, stopped) = (Some(third_epoch()), Some(stopped));
-        console.event(&Event::Finished(Summary { kept, epochs: 5, stopped, seconds: 0.5 }));
+        console.event(&Event::Finished(Summary {
+            kept,
+            last: None,
+            epochs: 5,
+            stopped,
+            seconds: 0.5,
+        }));
         let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
         assert_eq!(
             text,

@@ -5,11 +5,11 @@
 
 use std::fmt;
 
-use super::{Criterion, Keep, Metric, Metrics, ScheduleKind, TrainOptions, Trainer};
-use crate::data::{Dataset, Split, TargetKind, Targets, list};
-use crate::device::{DeviceKind, Tune, Tuning};
+use super::{Criterion, Keep, Metrics, TrainOptions, TrainedModel, Trainer};
+use crate::data::{Dataset, Preparation, Split, TargetKind, Targets, list};
+use crate::device::DeviceKind;
 use crate::error::Result;
-use crate::graph::{Loss, Optimizer};
+use crate::graph::{Loss, Optimizer, Reduction};
 use crate::model::Sequential;
 
 /// Operations that the linear model may take: well under a second.
@@ -27,91 +27,73 @@ pub struct Baseline {
     pub metrics: Metrics,
 }
 
-/// What a run's table is worth without a network.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Baselines {
-    /// The same prediction for every row.
-    pub constant: Baseline,
-    /// One dense layer, trained with the same loss; `None` where the network is nothing else, or where it would take long.
-    pub linear: Option<Baseline>,
-}
-
 impl fmt::Display for Baseline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.name, self.metrics)
     }
 }
 
-impl Baselines {
-    /// Computes the figures on the validation rows; `None` without such rows.
+impl Baseline {
+    /// Computes the figures of the same prediction for every row, under the scaling and the loss of a network; `None` without
+    /// validation rows.
+    pub fn constant(trained: &TrainedModel, data: &Split) -> Option<Self> {
+        let valid = data.valid.as_ref()?;
+        let TrainedModel { criterion, preparation, .. } = trained;
+        let (name, row) = constant(criterion, &data.train, preparation);
+        #[expect(clippy::cast_possible_truncation, reason = "outputs are f32")]
+        let row: Vec<f32> = row.into_iter().map(|value| value as f32).collect();
+        let outputs = row.repeat(valid.rows());
+        let targets = (valid.y(), valid.weights());
+        let metrics = Metrics::under(criterion, &outputs, targets, preparation);
+        Some(Self { name, metrics })
+    }
+
+    /// Returns true if a linear model says something about the network, and takes well under a second.
+    pub fn linear_pays(model: &Sequential, data: &Split) -> bool {
+        let columns = data.train.columns();
+        let outputs = model.outputs(columns).unwrap_or(usize::MAX);
+        let values = (data.train.rows() * columns) as f64 * outputs as f64;
+        data.valid.is_some()
+            && model.layers().len() > 1
+            && 6.0 * f64::from(EPOCHS) * values <= MOST_OPERATIONS
+    }
+
+    /// Trains one dense layer on the CPU with the network's loss and scaling, and computes its figures on the validation rows;
+    /// `None` without such rows, or if that diverges.
     ///
     /// # Errors
-    /// If the linear model cannot be trained.
-    pub fn of(model: &Sequential, data: &Split, options: &TrainOptions) -> Result<Option<Self>> {
-        let Some(valid) = &data.valid else { return Ok(None) };
-        let columns = data.train.columns();
-        let outputs = model.outputs(columns)?;
-        let linear = Sequential::new().dense(outputs);
+    /// If data and options do not fit.
+    pub fn linear(
+        trained: &TrainedModel,
+        data: &Split,
+        options: &TrainOptions,
+    ) -> Result<Option<Self>> {
+        let model = Sequential::new().dense(trained.model.outputs(data.train.columns())?);
         let options = TrainOptions {
+            loss: options.loss,
+            reduction: Reduction::Mean,
+            class_weights: options.class_weights.clone(),
+            scale: options.scale,
             optimizer: Optimizer::by_name("adam")?,
             lr: 0.02,
             schedule: "cosine".parse()?,
-            decay_schedule: ScheduleKind::Constant,
-            dropout_schedule: ScheduleKind::Constant,
-            warmup: 0.0,
             epochs: EPOCHS,
             batch_size: data.train.rows().div_ceil(STEPS).clamp(8, 4096),
-            stop_patience: None,
-            stop_metric: Metric::Loss,
             keep: Some(Keep::Best),
             clip_norm: Some(1.0),
-            accumulate: 1,
-            groups: Vec::new(),
-            average: None,
             checkpoint_every: 0,
-            precision: crate::plan::Precision::F32,
-            tuning: Tuning { tune: Tune::Off, ..Tuning::default() },
-            device_memory: None,
-            preparation: None,
-            ..options.clone()
+            seed: options.seed,
+            preparation: Some(trained.preparation.clone()),
+            ..TrainOptions::default()
         };
-        let mut trainer = Trainer::new(&linear, data, &options, &DeviceKind::Cpu)?;
-        let trained = trainer.trained();
-        let (name, row) = constant(&trained.criterion, &data.train, |y| {
-            trained.preparation.scaled_targets(y).map(f64::from).collect()
-        });
-        #[expect(clippy::cast_possible_truncation, reason = "outputs are f32")]
-        let row: Vec<f32> = row.into_iter().map(|value| value as f32).collect();
-        let outputs_of_all = row.repeat(valid.rows());
-        let constant = Baseline {
-            name,
-            metrics: Metrics::under(
-                &trained.criterion,
-                &outputs_of_all,
-                (valid.y(), valid.weights()),
-                &trained.preparation,
-            ),
+        let mut trainer = Trainer::new(&model, data, &options, &DeviceKind::Cpu)?;
+        let diverged = trainer.fit().any(|event| event.is_err());
+        let kept = trainer.kept().filter(|_| !diverged).and_then(|kept| kept.valid.clone());
+        let name = match data.train.schema().kind {
+            TargetKind::Classes(_) | TargetKind::Labels(_) => "logistic regression",
+            TargetKind::Number | TargetKind::Numbers(_) => "linear regression",
         };
-        let operations = 6.0 * f64::from(EPOCHS) * (data.train.rows() * columns * outputs) as f64;
-        let another =
-            model.layers().iter().any(|layer| layer.name() != "dense") || model.layers().len() > 1;
-        let linear = if another && operations <= MOST_OPERATIONS {
-            for event in trainer.fit() {
-                // A linear model that diverges is none to compare with.
-                if event.is_err() {
-                    return Ok(Some(Self { constant, linear: None }));
-                }
-            }
-            let kept = trainer.kept().and_then(|kept| kept.valid.clone());
-            let name = match data.train.schema().kind {
-                TargetKind::Classes(_) | TargetKind::Labels(_) => "logistic regression",
-                TargetKind::Number | TargetKind::Numbers(_) => "linear regression",
-            };
-            kept.map(|metrics| Baseline { name: name.to_string(), metrics })
-        } else {
-            None
-        };
-        Ok(Some(Self { constant, linear }))
+        Ok(kept.map(|metrics| Self { name: name.to_string(), metrics }))
     }
 }
 
@@ -119,7 +101,7 @@ impl Baselines {
 fn constant(
     criterion: &Criterion,
     train: &Dataset,
-    scaled: impl Fn(&[f64]) -> Vec<f64>,
+    preparation: &Preparation,
 ) -> (String, Vec<f64>) {
     let weights = criterion.row_weights(train.y(), train.weights());
     let weight = |row: usize| weights.as_ref().map_or(1.0, |weights| weights[row]);
@@ -137,7 +119,7 @@ fn constant(
         }
         (kind, y) => {
             let (y, columns) = y.columns().unwrap_or_default();
-            let values = scaled(y);
+            let values: Vec<f64> = preparation.scaled_targets(y).map(f64::from).collect();
             let column = |column: usize| values[column..].iter().step_by(columns.max(1)).copied();
             let mean = |c: usize| {
                 column(c).enumerate().map(|(row, value)| weight(row) * value).sum::<f64>() / total
@@ -191,55 +173,51 @@ fn constant(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::synth;
     use crate::random::Seed;
 
+    /// Both baselines of a table, for a network of one hidden layer.
+    fn baselines(data: &Split, outputs: usize, options: &TrainOptions) -> (Baseline, Baseline) {
+        let model = Sequential::new().dense(4).relu().dense(outputs);
+        assert!(Baseline::linear_pays(&model, data));
+        assert!(!Baseline::linear_pays(&Sequential::new().dense(outputs), data));
+        let trained = Trainer::new(&model, data, options, &DeviceKind::Cpu).unwrap().trained();
+        let linear = Baseline::linear(&trained, data, options).unwrap().unwrap();
+        (Baseline::constant(&trained, data).unwrap(), linear)
+    }
+
     #[test]
-    fn a_constant_and_a_line_are_what_they_are() {
+    fn classes_have_their_frequencies_and_a_logistic_regression() {
         // Three quarters are class 0, told by the first column.
         let x: Vec<f64> = (0..400).flat_map(|i| [f64::from(i % 4), f64::from(i % 7)]).collect();
         let y = Targets::Classes((0..400).map(|i| u32::from(i % 4 == 3)).collect());
         let data = Dataset::from_arrays(&x, 2, y).unwrap().split(0.25, Seed(1)).unwrap();
-        let model = Sequential::new().dense(8).relu().dense(2);
-        let options = TrainOptions::default();
-        let Baselines { constant, linear } =
-            Baselines::of(&model, &data, &options).unwrap().unwrap();
+        let (constant, linear) = baselines(&data, 2, &TrainOptions::default());
         assert_eq!((constant.name.as_str(), constant.metrics.accuracy), ("always `0`", Some(0.75)));
         // The entropy of 3/4 and 1/4.
-        assert!((constant.metrics.loss - 0.562_335).abs() < 1e-3, "{}", constant.metrics.loss);
-        let linear = linear.unwrap();
-        assert_eq!(
-            (linear.name.as_str(), linear.metrics.accuracy),
-            ("logistic regression", Some(1.0))
-        );
-        assert!(
-            Baselines::of(&Sequential::new().dense(2), &data, &options)
-                .unwrap()
-                .unwrap()
-                .linear
-                .is_none()
-        );
+        assert!((constant.metrics.loss - 0.562_335).abs() < 1e-6, "{}", constant.metrics.loss);
+        assert_eq!(linear.name, "logistic regression");
+        assert_eq!(linear.metrics.accuracy, Some(1.0));
     }
 
     #[test]
-    fn numbers_have_their_mean_or_median() {
-        let y: Vec<f64> = (0..200).map(|i| if i % 10 == 0 { 1000.0 } else { 7.0 }).collect();
+    fn numbers_have_their_mean_or_median_and_a_line() {
         let x: Vec<f64> = (0..200).map(f64::from).collect();
-        let data = Dataset::from_arrays(&x, 1, Targets::Numbers(y)).unwrap();
-        let data = data.split(0.2, Seed(2)).unwrap();
-        let model = Sequential::new().dense(4).tanh().dense(1);
-        let of = |loss| {
-            let options = TrainOptions { loss, ..TrainOptions::default() };
-            Baselines::of(&model, &data, &options).unwrap().unwrap().constant
+        let y: Vec<f64> = (0..200).map(|i| if i % 10 == 0 { 1000.0 } else { 7.0 }).collect();
+        let of = |y: Vec<f64>, loss| {
+            let data = Dataset::from_arrays(&x, 1, Targets::Numbers(y)).unwrap();
+            let data = data.split(0.2, Seed(2)).unwrap();
+            baselines(&data, 1, &TrainOptions { loss, ..TrainOptions::default() })
         };
-        assert_eq!(of(Loss::Mse).name, "always the mean");
-        assert!(of(Loss::Mse).metrics.r2.unwrap().abs() < 0.1);
-        let median = of(Loss::Mae);
-        let valid = data.valid.as_ref().unwrap().y().columns().unwrap().0;
-        let want = valid.iter().map(|y| (y - 7.0).abs()).sum::<f64>() / valid.len() as f64;
-        assert!((median.metrics.mae.unwrap() - want).abs() < 1e-3 * want.max(1.0), "{median}");
-        let spirals = synth::spirals(90, 3, Seed(1)).split(0.0, Seed(1)).unwrap();
-        let three = Sequential::new().dense(3);
-        assert!(Baselines::of(&three, &spirals, &TrainOptions::default()).unwrap().is_none());
+        let (mean, _) = of(y.clone(), Loss::Mse);
+        assert_eq!(mean.name, "always the mean");
+        assert!(mean.metrics.r2.unwrap().abs() < 0.1, "{mean}");
+        let (median, _) = of(y, Loss::Mae);
+        assert_eq!(median.name, "always the median");
+        // Wrong by 993 for the rows of 1000, and by nothing for the others.
+        let error = median.metrics.mae.unwrap();
+        assert!((error / 993.0 * 40.0).fract() < 1e-3, "{median}");
+        let (_, line) = of(x.iter().map(|x| 3.0 - 5.0 * x).collect(), Loss::Mse);
+        assert_eq!(line.name, "linear regression");
+        assert!(line.metrics.r2.unwrap() > 0.999, "{line}");
     }
 }

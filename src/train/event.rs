@@ -35,6 +35,8 @@ pub struct RunInfo {
     pub train_rows: usize,
     /// Rows held out.
     pub valid_rows: usize,
+    /// Says what is predicted: classes with their rows, or a range of numbers.
+    pub target: String,
     /// Feature columns.
     pub features: usize,
     /// The positive class of a target of two classes, and of each label.
@@ -102,6 +104,8 @@ pub struct EpochStats {
 pub struct Summary {
     /// Figures of the kept epoch; `None` if none was finished.
     pub kept: Option<EpochStats>,
+    /// Figures of the last epoch, if this part of the run had one.
+    pub last: Option<EpochStats>,
     /// Epochs that were run.
     pub epochs: u32,
     /// Why there are no more, if more were asked for.
@@ -131,6 +135,21 @@ pub enum Warning {
     ConstantColumns {
         /// Their names.
         columns: Vec<String>,
+    },
+    /// Feature columns that number the rows.
+    Identifiers {
+        /// Their names.
+        columns: Vec<String>,
+    },
+    /// Feature columns each of which tells the target by itself.
+    Revealing {
+        /// Their names.
+        columns: Vec<String>,
+    },
+    /// A network that is no better than a prediction without one.
+    NoBetter {
+        /// Says what it is compared with, and both losses.
+        problem: String,
     },
     /// Steps of an epoch that changed nothing, because gradients were too large for half precision.
     StepsSkipped {
@@ -263,9 +282,10 @@ impl fmt::Display for Warning {
             Self::SoftwareAdapter => {
                 write!(f, "this is a software adapter, meant for tests; --device cpu is far faster")
             }
-            Self::Device { problem } | Self::NotWritten { problem } | Self::Target { problem } => {
-                f.write_str(problem)
-            }
+            Self::Device { problem }
+            | Self::NotWritten { problem }
+            | Self::NoBetter { problem }
+            | Self::Target { problem } => f.write_str(problem),
             Self::LostDigits { columns } => write!(
                 f,
                 "single precision (32-bit) cannot tell all values of {} apart even after scaling: they differ in digits too far \
@@ -310,12 +330,19 @@ impl fmt::Display for Warning {
                 )
             }
             Self::ConstantColumns { columns } => {
-                write!(
-                    f,
-                    "columns with one value only tell the network nothing: {}",
-                    columns.join(", ")
-                )
+                write!(f, "columns with one value only tell the network nothing: {}", list(columns))
             }
+            Self::Identifiers { columns } => write!(
+                f,
+                "{} number the rows: a network can only learn them by heart; take them out of the table",
+                list(columns)
+            ),
+            Self::Revealing { columns } => write!(
+                f,
+                "{} tell the target without any other column: is it known when a prediction is wanted? If not, take it out of \
+                 the table",
+                list(columns)
+            ),
             Self::StepsSkipped { epoch, skipped, scale } => {
                 let (steps, were) = if *skipped == 1 { ("step", "was") } else { ("steps", "were") };
                 write!(

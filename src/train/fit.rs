@@ -57,6 +57,8 @@ pub struct Fit<'a> {
     /// How often the run was taken up since an epoch ended.
     pub(super) tries: u32,
     pub(super) done: bool,
+    /// Figures of the epoch that ended last.
+    last: Option<EpochStats>,
     /// Metrics of which it was told that an epoch had no value.
     without_value: Vec<Metric>,
 }
@@ -111,6 +113,7 @@ impl<'a> Fit<'a> {
             slowed: 1.0,
             tries: 0,
             done: false,
+            last: None,
             without_value: Vec::new(),
         };
         if let Some(checkpoint) = from {
@@ -189,6 +192,7 @@ impl<'a> Fit<'a> {
         let kept = self.trainer.kept().cloned();
         Ok(Event::Finished(Summary {
             kept,
+            last: self.last.take(),
             epochs: self.epoch.index,
             stopped: self.stopped,
             seconds,
@@ -403,6 +407,7 @@ impl<'a> Fit<'a> {
                 self.trainer.last = Some(checkpoint);
             }
         }
+        self.last = Some(stats.clone());
         Ok(Event::Epoch(stats))
     }
 

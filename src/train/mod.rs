@@ -27,7 +27,7 @@ mod trainer;
 mod watch;
 mod workload;
 
-pub use baseline::{Baseline, Baselines};
+pub use baseline::Baseline;
 pub(crate) use checkpoint::About;
 pub use checkpoint::Checkpoint;
 pub use criterion::{ClassWeights, Criterion};

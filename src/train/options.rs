@@ -117,7 +117,7 @@ pub struct TrainOptions {
     pub stop_metric: Metric,
     /// How much better than the best a value must be to count as an improvement.
     pub stop_delta: f64,
-    /// Which epoch's weights are kept; `None` for the best where the run may stop early, and else the last.
+    /// Which epoch's weights are kept; `None` for the best where there are validation rows, and else the last.
     pub keep: Option<Keep>,
     /// What is computed of the validation rows each epoch besides the usual figures.
     pub metrics: Vec<Metric>,
@@ -353,6 +353,12 @@ impl TrainOptions {
     pub fn keeps(&self) -> Keep {
         let usual = if self.stop_patience.is_some() { Keep::Best } else { Keep::Last };
         self.keep.unwrap_or(usual)
+    }
+
+    /// The same, with the best epoch kept where nothing else is said and there are validation rows.
+    pub(super) fn with_keep(&self, valid_rows: usize) -> Self {
+        let keep = if valid_rows > 0 { Keep::Best } else { self.keeps() };
+        Self { keep: self.keep.or(Some(keep)), ..self.clone() }
     }
 
     /// Schedules and the options that name them.

@@ -10,7 +10,9 @@ use super::room::Room;
 use super::scaling::{check_range, evaluated, params_of, read_params, write_params, write_scaling};
 use super::stream::Table;
 use super::target_scaling::{TargetScaling, target_scaling};
-use super::{Criterion, EpochStats, Fit, Metrics, RunInfo, TrainOptions, TrainedModel, Warning};
+use super::{
+    Criterion, EpochStats, Fit, Keep, Metrics, RunInfo, TrainOptions, TrainedModel, Warning,
+};
 use crate::data::{Dataset, Preparation, Split, TargetKind, Targets, list, steps_per_epoch};
 use crate::device::{Device, DeviceKind, Values, open_tuned};
 use crate::error::{Error, Result};
@@ -78,6 +80,7 @@ impl Trainer {
         device: &DeviceKind,
     ) -> Result<Self> {
         let begun = Instant::now();
+        let options = &options.with_keep(data.valid.as_ref().map_or(0, Dataset::rows));
         // What is wrong with the settings is told before any device is opened.
         let room = Room { model, data, options, device: None };
         room.check()?;
@@ -96,6 +99,7 @@ impl Trainer {
         device: Box<dyn Device>,
     ) -> Result<Self> {
         let begun = Instant::now();
+        let options = &options.with_keep(data.valid.as_ref().map_or(0, Dataset::rows));
         let room = Room { model, data, options, device: None };
         room.check()?;
         Self::on(device, "it was open".to_string(), room, begun)
@@ -142,6 +146,7 @@ impl Trainer {
             reason,
             train_rows: train.rows(),
             valid_rows: data.valid.as_ref().map_or(0, Dataset::rows),
+            target: train.target_summary(),
             features: train.columns(),
             positive: train.schema().positives(),
             parameters: params.layout().count(),
@@ -218,17 +223,15 @@ impl Trainer {
         if self.info.device.is_software() {
             warnings.push(Warning::SoftwareAdapter);
         }
-        let constant = |column: &usize| {
-            let mut values = train.column(*column);
-            let first = values.next();
-            values.all(|value| Some(value) == first)
-        };
-        let columns: Vec<_> = (0..train.columns()).filter(constant).collect();
-        // A few blank pixels are no news; a table of only such columns is.
-        if columns.len() == train.columns() {
-            let names =
-                columns.iter().map(|&column| train.schema().features[column].clone()).collect();
-            warnings.push(Warning::ConstantColumns { columns: names });
+        let remarks = train.remarks();
+        if !remarks.constant.is_empty() {
+            warnings.push(Warning::ConstantColumns { columns: remarks.constant });
+        }
+        if !remarks.identifiers.is_empty() {
+            warnings.push(Warning::Identifiers { columns: remarks.identifiers });
+        }
+        if !remarks.revealing.is_empty() {
+            warnings.push(Warning::Revealing { columns: remarks.revealing });
         }
         warnings
     }
@@ -423,6 +426,11 @@ impl Trainer {
             preparation: self.preparation.clone(),
             criterion: self.criterion.clone(),
         }
+    }
+
+    /// Which epoch's weights the run keeps.
+    pub fn keeps(&self) -> Keep {
+        self.options.keeps()
     }
 
     /// Figures of the kept epoch; `None` before the first has ended.

@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn labels_have_to_occur() {
-        let labels = |y: &[f32]| rows(Targets::Columns(y.to_vec(), 2)).as_labels().unwrap();
+        let labels = |y: &[f64]| rows(Targets::Columns(y.to_vec(), 2)).as_labels().unwrap();
         let half = labels(&[0.0, 1.0, 0.0, 0.0]);
         assert_eq!(said(Metric::RocAuc, &half), "has no value on them: none has `1` in `y0`");
         assert_eq!(said(Metric::F1(Average::Macro), &half), "");

@@ -1,0 +1,185 @@
+//! What a run's figures are worth: beside predictions without a network, and in files to look at.
+//!
+//! In: the run's rows, and the network that is kept. Out: baselines with a warning where the network is no better, the validation
+//! rows with their predictions, and a digest of the training rows.
+//! Absent on purpose: training.
+
+use std::path::{Path, PathBuf};
+
+use ::csv::StringRecord;
+use serde::Serialize;
+
+use super::predict::ROWS;
+use super::rows::RowDigest;
+use super::sink::{Sink, Told};
+use crate::data::{Chunk, Dataset, Split, TargetKind, Targets};
+use crate::device::DeviceKind;
+use crate::error::Result;
+use crate::report::Figures;
+use crate::train::{Baseline, EpochStats, Metric, Predictor, TrainOptions, TrainedModel, Trainer, Warning};
+
+/// File with the validation rows and their predictions.
+pub(super) const VALIDATION: &str = "validation.csv";
+/// File with the digest of the training rows.
+pub(super) const TRAINING_ROWS: &str = "training_rows.bin";
+
+/// What is needed of a table to judge a network, once that is trained.
+pub(super) struct Judge {
+    constant: Option<Baseline>,
+    /// Rows and options, where a linear model is worth its time.
+    linear: Option<(Split, TrainOptions)>,
+    valid: Option<Dataset>,
+    digest: RowDigest,
+}
+
+/// A baseline as programs read it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Compared {
+    name: String,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+/// What a run's network is compared with.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(super) struct Verdict {
+    pub(super) constant: Option<Compared>,
+    pub(super) linear: Option<Compared>,
+}
+
+impl Judge {
+    pub(super) fn new(trainer: &Trainer, data: &Split, options: &TrainOptions) -> Self {
+        let trained = trainer.trained();
+        let pays = Baseline::linear_pays(&trained.model, data);
+        Self {
+            constant: Baseline::constant(&trained, data),
+            linear: pays.then(|| (data.clone(), options.clone())),
+            valid: data.valid.clone(),
+            digest: RowDigest::of(&data.train),
+        }
+    }
+
+    /// Compares the kept epoch. Returns lines to show, warnings, and the same for programs.
+    pub(super) fn compare(
+        &self,
+        trained: &TrainedModel,
+        kept: &EpochStats,
+    ) -> Result<(Vec<String>, Option<Warning>, Verdict)> {
+        let linear = match &self.linear {
+            Some((data, options)) => Baseline::linear(trained, data, options)?,
+            None => None,
+        };
+        let (mut lines, mut warning) = (Vec::new(), None);
+        for baseline in self.constant.iter().chain(&linear) {
+            lines.push(format!("compare {baseline}"));
+        }
+        // The simplest one that is as good is the one to name.
+        for baseline in linear.iter().chain(&self.constant) {
+            let Some(valid) = &kept.valid else { continue };
+            let (own, other) = (valid.loss, baseline.metrics.loss);
+            // A difference in the last digits is none.
+            if own >= other - 1e-3 * other.abs() {
+                warning = Some(no_better(baseline, valid.value(Metric::Accuracy), own, other, kept));
+            }
+        }
+        let compared = |baseline: &Baseline| Compared {
+            name: baseline.name.clone(),
+            figures: Figures::new(None, Some(&baseline.metrics)),
+        };
+        let verdict = Verdict {
+            constant: self.constant.as_ref().map(compared),
+            linear: linear.as_ref().map(compared),
+        };
+        Ok((lines, warning, verdict))
+    }
+
+    /// Writes the validation rows with their predictions, and the digest of the training rows.
+    pub(super) fn write(&self, trained: &TrainedModel, folder: &Path) -> Result<()> {
+        self.digest.write(&folder.join(TRAINING_ROWS))?;
+        match &self.valid {
+            Some(valid) => write_predictions(trained, valid, &folder.join(VALIDATION)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn no_better(
+    baseline: &Baseline,
+    accuracy: Option<f64>,
+    own: f64,
+    other: f64,
+    kept: &EpochStats,
+) -> Warning {
+    let figures = match (accuracy, baseline.metrics.accuracy) {
+        (Some(own), Some(other)) => {
+            format!(" (accuracy {:.2} % against {:.2} %)", 100.0 * own, 100.0 * other)
+        }
+        _ => String::new(),
+    };
+    let advice = if baseline.name.starts_with("always") {
+        // Weights that moved too far come back to no more than a guess.
+        let rate = kept.lr;
+        format!(
+            "the network has learnt nothing that helps: try a lower --lr (it was {rate}), more --epochs, or other columns"
+        )
+    } else {
+        "try other layers, another --lr or more --epochs, or take the simpler model".to_string()
+    };
+    let problem = format!(
+        "the network is no better than {}: valid loss {own:.4} against {other:.4}{figures}; {advice}",
+        baseline.name
+    );
+    Warning::NoBetter { problem }
+}
+
+/// Writes rows as a table: their place among the validation rows, features, targets, and predictions as `wgrad predict` gives
+/// them.
+fn write_predictions(trained: &TrainedModel, rows: &Dataset, path: &Path) -> Result<()> {
+    let schema = rows.schema();
+    let told = Told::of(trained);
+    let columns = schema.features.iter().map(String::as_str).chain(schema.targets());
+    let header = StringRecord::from_iter(columns);
+    let (names, _) = told.header(&header);
+    let mut sink = Sink::open(Some(path), false, &names)?;
+    let mut predictor = Predictor::new(trained, &DeviceKind::Cpu, ROWS)?;
+    let mut first = 0;
+    while first < rows.rows() {
+        let end = rows.rows().min(first + ROWS);
+        let x = rows.x().range(first * rows.columns()..end * rows.columns());
+        let predictions = predictor.predict(x)?;
+        let records = (first..end).map(|row| record(rows, row)).collect();
+        let chunk = Chunk { records, x: Vec::new(), lines: Vec::new() };
+        sink.write(&chunk, &predictions, &told, first as u64)?;
+        first = end;
+    }
+    sink.finish()
+}
+
+/// A row as texts.
+fn record(rows: &Dataset, row: usize) -> StringRecord {
+    let mut record: StringRecord = rows.row(row).iter().map(|value| value.to_string()).collect();
+    match (&rows.schema().kind, rows.y()) {
+        (TargetKind::Classes(names), Targets::Classes(y)) => {
+            record.push_field(&names[y[row] as usize]);
+        }
+        (kind, y) => {
+            let (y, columns) = y.columns().unwrap_or_default();
+            for (column, value) in y[row * columns..][..columns].iter().enumerate() {
+                match kind {
+                    TargetKind::Labels(labels) => {
+                        record.push_field(&labels[column].values[usize::from(*value > 0.0)]);
+                    }
+                    _ => record.push_field(&value.to_string()),
+                }
+            }
+        }
+    }
+    record
+}
+
+/// The digest of the rows that a run was trained on, if its folder has one.
+pub(super) fn training_rows(run: &Path) -> Option<RowDigest> {
+    let path: PathBuf = run.join(TRAINING_ROWS);
+    // What is not there, or damaged, is no reason to refuse an evaluation.
+    path.is_file().then(|| RowDigest::read(&path).ok()).flatten()
+}
