@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use super::{Custom, Gate, Layer, Table, VOCABULARY};
 use crate::error::{Error, Result};
-use crate::model::{Activation, Init, Sequential};
+use crate::model::activation::{Written, written};
+use crate::model::{Activation, Init, Sequential, expression};
 
 /// Longest text.
 const MOST_BYTES: usize = 1 << 16;
@@ -117,8 +118,8 @@ impl Reading<'_> {
                     Layer::Gated(gate)
                 }
                 None => {
-                    let activation = item.parse().map_err(|_| unknown(item))?;
-                    return Ok(vec![Layer::Activation(activation)]);
+                    let activation = Layer::activation(item).unwrap_or_else(|| Err(unknown(item)));
+                    return Ok(vec![activation?]);
                 }
             },
         };
@@ -284,6 +285,42 @@ fn unknown(item: &str) -> String {
     let names = VOCABULARY.iter().map(|entry| entry.name);
     let known: Vec<_> = names.chain(Activation::ALL.iter().map(|act| act.name())).collect();
     format!("unknown layer \"{item}\"; known: {}", known.join(", "))
+}
+
+impl Layer {
+    /// An activation by its name, with or without parameters: `elu`, `elu(x, 0.5)` or `elu(alpha=0.5)`; or a call of one, such as
+    /// `relu(2 * x)`. `None` where the text does not begin with an activation's name.
+    ///
+    /// # Errors
+    /// If the parameters are not those of the activation.
+    pub fn activation(text: &str) -> Option<Result<Self, String>> {
+        let custom = |expr| Custom::of(expr, &[]).map(Self::Custom);
+        Some(match written(text)? {
+            Ok(Written::Parameters(activation, values)) if activation.has(&values) => {
+                Ok(Self::Activation(activation))
+            }
+            Ok(Written::Parameters(activation, values)) => custom(activation.expr_with(&values)),
+            Ok(Written::Expression) => match expression(text) {
+                Ok(expr) => custom(expr),
+                Err(Error::Setting { problem, .. }) => Err(problem),
+                Err(other) => Err(other.to_string()),
+            },
+            Err(problem) => Err(problem),
+        })
+    }
+}
+
+impl FromStr for Layer {
+    type Err = Error;
+
+    /// Reads one layer, all of whose sizes must be there.
+    fn from_str(text: &str) -> Result<Self> {
+        let layers = Reading::default().layers(text)?.layers().to_vec();
+        <[Self; 1]>::try_from(layers).map(|[layer]| layer).map_err(|layers| {
+            let problem = format!("\"{text}\" is {} layers, not one", layers.len());
+            Error::setting("--layers", problem)
+        })
+    }
 }
 
 impl FromStr for Sequential {
