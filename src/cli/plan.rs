@@ -7,6 +7,7 @@ use super::given::Given;
 use super::output::Output;
 use crate::device::open;
 use crate::error::Result;
+use crate::report::Console;
 use crate::train::Room;
 
 pub(super) fn plan(args: &PlanArgs) -> Result<Exit> {
@@ -14,9 +15,12 @@ pub(super) fn plan(args: &PlanArgs) -> Result<Exit> {
     // Devices differ in what fits them only; one that is asked for must be there.
     let opened = args.settings.device.as_ref().map(|_| open(&config.device)).transpose()?;
     let device = opened.as_ref().map(|(device, _)| device.as_ref());
-    let data = config.data()?;
+    let (data, notes) = config.data()?;
     let (model, options) = (config.model(&data)?, config.options(&data));
     let room = Room { model: &model, data: &data, options: &options, device };
+    let overlapping = config.check_groups(&model, &data)?;
+    let mut console = Console::stderr();
+    notes.iter().chain(&overlapping).for_each(|note| console.warn(&note.to_string()));
     let (plan, streaming) = room.plan().map_err(|error| config.locate(error))?;
     let mut out = Output::new();
     out.line(&format!("{}\n\n{plan}", model.summary(data.train.columns())?))?;

@@ -315,7 +315,8 @@ pub(crate) fn written(text: &str) -> Option<Result<Written, String>> {
 /// Parameters by their names or places; the function's argument may stand before them.
 fn parameters(activation: Activation, parts: &[&str]) -> Result<Written, String> {
     let (name, row) = (activation.name(), activation.row());
-    let names: Vec<&str> = row.entry.parameters.split(", ").filter_map(|it| it.split(' ').next()).collect();
+    let names: Vec<&str> =
+        row.entry.parameters.split(", ").filter_map(|it| it.split(' ').next()).collect();
     let known = match row.parameters {
         [] => "it has none".to_string(),
         _ => format!("known: {}", names.join(", ")),
@@ -331,7 +332,8 @@ fn parameters(activation: Activation, parts: &[&str]) -> Result<Written, String>
             None => place,
             Some(key) => {
                 let wanted = key.to_ascii_lowercase().replace('-', "_");
-                let at = names.iter().position(|name| *name == wanted && !row.parameters.is_empty());
+                let at =
+                    names.iter().position(|name| *name == wanted && !row.parameters.is_empty());
                 at.ok_or_else(|| format!("unknown argument \"{key}\" of {name}; {known}"))?
             }
         };
@@ -339,7 +341,12 @@ fn parameters(activation: Activation, parts: &[&str]) -> Result<Written, String>
             Ok(value) if value.is_finite() => value,
             // `relu(2 * x)`: what else stands in parentheses is an expression.
             _ if key.is_none() => return Ok(Written::Expression),
-            _ => return Err(format!("{} of {name} is \"{text}\", but it must be a finite number", names[at])),
+            _ => {
+                return Err(format!(
+                    "{} of {name} is \"{text}\", but it must be a finite number",
+                    names[at]
+                ));
+            }
         };
         let slot = values.get_mut(at).ok_or_else(|| {
             let most = row.parameters.len();
@@ -432,9 +439,8 @@ fn by_name(name: &str) -> Option<Activation> {
     // PyTorch writes some of them in one word.
     let plain = |name: &str| name.replace('_', "");
     let mut all = Activation::ALL.into_iter();
-    all.find(|activation| activation.name() == wanted).or_else(|| {
-        Activation::ALL.into_iter().find(|other| plain(other.name()) == plain(&wanted))
-    })
+    all.find(|activation| activation.name() == wanted)
+        .or_else(|| Activation::ALL.into_iter().find(|other| plain(other.name()) == plain(&wanted)))
 }
 
 #[cfg(test)]

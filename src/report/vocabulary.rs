@@ -15,9 +15,9 @@ const HEAD: &str = "\
 Every piece by its name in options and files, its formula, its parameters with their defaults, where these come from, and the
 tests that hold it. Written by `wgrad vocabulary`; a test compares.
 
-Parameters are given in parentheses behind a name, in options, in TOML and in `str::parse` alike, by their names or in the order in
-which they are listed: `step(every=10, gamma=0.5)`, `step(10, 0.5)`. An unknown name, or parameter, is an error that lists the known
-ones. Activations may have their argument before them: `elu(x, 0.5)`, `elu(alpha=0.5)` and `elu(0.5)` are the same.
+Parameters are given in parentheses behind a name, in options, in TOML and in `str::parse` alike: `step(every=10, gamma=0.5)`.
+Activations may have their argument before them: `elu(alpha=0.5)`, `elu(x, 0.5)` and `elu(0.5)` are the same. An unknown name, or
+parameter, is an error that lists the known ones.
 ";
 
 /// Kinds of pieces with a line about each, in the order of the document.

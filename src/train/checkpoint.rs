@@ -135,6 +135,7 @@ impl Origin {
             checkpoint_every: 0,
             tuning: Tuning::default(),
             device_memory: None,
+            schedule_epochs: None,
             ..options.clone()
         };
         Self {

@@ -225,7 +225,8 @@ impl<R: Read> Read for Watched<R> {
         }
         if n == 0 {
             if let Some(line) = self.open_quote() {
-                let problem = "a quote opens a cell here and is never closed; close it, or take it away";
+                let problem =
+                    "a quote opens a cell here and is never closed; close it, or take it away";
                 self.fault = Some(Fault { line, problem: problem.into() });
                 return Err(io::ErrorKind::InvalidData.into());
             }

@@ -74,7 +74,8 @@ impl Table {
         }
         let end = table.reader.position().byte();
         let bytes = table.reader.get_mut();
-        if bytes.at(end.wrapping_sub(1)) == Some(b'\r') && bytes.at(end).is_some_and(|b| b != b'\n') {
+        if bytes.at(end.wrapping_sub(1)) == Some(b'\r') && bytes.at(end).is_some_and(|b| b != b'\n')
+        {
             bytes.end_lines_in_returns();
         }
         table.header = std::mem::take(&mut table.record);
@@ -141,8 +142,12 @@ impl Table {
         let inside = self.record.as_slice().bytes().filter(|&b| b == newline).count() as u64;
         self.line = (lines + 1).saturating_sub(u64::from(ended_by_newline) + inside).max(before);
         outcome.map_err(|err| match err.into_kind() {
-            ErrorKind::Io(source) if source.kind() == io::ErrorKind::InvalidData => self.faulty(source),
-            ErrorKind::Io(source) if source.kind() == io::ErrorKind::FileTooLarge => self.too_long(source),
+            ErrorKind::Io(source) if source.kind() == io::ErrorKind::InvalidData => {
+                self.faulty(source)
+            }
+            ErrorKind::Io(source) if source.kind() == io::ErrorKind::FileTooLarge => {
+                self.too_long(source)
+            }
             ErrorKind::Io(source) => Error::file("read", &self.path, source),
             ErrorKind::Utf8 { err, .. } => self.at_line(format!(
                 "column {} is not UTF-8 text; save the table in that encoding",

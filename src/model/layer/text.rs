@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{Custom, Gate, Layer, Table, VOCABULARY};
+use crate::data::list;
 use crate::error::{Error, Result};
 use crate::model::activation::{Written, written};
 use crate::model::{Activation, Init, Sequential, expression};
@@ -146,7 +147,7 @@ impl Reading<'_> {
             let column = column.or_else(|| key.parse().ok()).ok_or_else(|| {
                 let known = match self.columns {
                     [] => String::new(),
-                    names => format!(", or a name of {}", names.join(", ")),
+                    names => format!(", or a name of {}", list(names)),
                 };
                 format!("\"{key}\" in embedding is no column; give its number, from 0{known}")
             })?;
@@ -446,7 +447,7 @@ mod tests {
         let want = "embedding(1=5x2), dense(8, init=xavier-uniform), dense(3, init=xavier-uniform)";
         assert_eq!(model.to_string(), want);
         let said = reading.layers("embedding(shape=5x2)").unwrap_err().to_string();
-        assert!(said.contains("size, colour"), "{said}");
+        assert!(said.contains("`size`, `colour`"), "{said}");
         assert!(reading.layers("residual(dense)").is_err());
         let ntk =
             Reading { init: Init::Ntk, ..reading }.layers("dense, dense(2, ntk=false)").unwrap();

@@ -8,7 +8,12 @@ impl Metric {
     pub const VOCABULARY: &'static [Entry] = &[
         Entry {
             tests: "train::metrics::tests::classification_figures, train::metrics::tests::regression_figures_are_in_the_targets_units",
-            ..entry("loss", "the loss of training, mean over the rows", "", "the loss's own")
+            ..entry(
+                "loss",
+                "the loss of training: its mean over the rows, or with --reduction sum its sum",
+                "",
+                "the loss's own",
+            )
         },
         entry("accuracy", "rows with argmax p = y / rows", "", "sklearn.metrics.accuracy_score"),
         entry(
