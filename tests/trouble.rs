@@ -137,7 +137,7 @@ fn activations_take_their_parameters_in_every_way() {
         ("relu(0.5)", "--activation: relu takes x and at most 0 more, not 1"),
         ("elu(x, 1, 2)", "--activation: elu takes x and at most 1 more, not 2"),
         ("elu(0.5, alpha=1)", "--activation: alpha of elu is given twice"),
-        ("celu(alpha=0)", "--activation: celu with 0 is no finite number at x = -1"),
+        ("softplus(beta=0)", "--activation: softplus with 0 is no finite number at x = -1"),
     ] {
         let said = place.said(2, &["train", "t.csv", "--target", "kind", "--activation", way]);
         assert!(said.contains(part), "{said}");

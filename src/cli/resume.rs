@@ -80,12 +80,12 @@ fn other_rates(
         String::new()
     } else {
         format!(
-            "; to stay where the rate ends after {old} epochs, stop this and give --schedule-epochs {old}"
+            "; to keep the old schedule, and its last rate after epoch {old}, resume with --schedule-epochs {old}"
         )
     };
     let problem = format!(
-        "{} {} over {new} epochs now, and over {old} before: from the last step done to the next one, {}. The run is none of {new} \
-         epochs that was never stopped{keep}",
+        "{} {} over {new} epochs now, and over {old} before: from the last step done to the next one, {}. The results will not be \
+         those of a run that had {new} epochs from its beginning{keep}",
         which.join(" and "),
         if which.len() == 1 { "goes" } else { "go" },
         rates.join(", ")

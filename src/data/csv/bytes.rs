@@ -8,7 +8,7 @@ use std::io::{self, Read};
 /// Bytes of a row at most: a quotation mark that is never closed must not bring a whole large file into memory.
 pub(super) const MOST_ROW: usize = 1 << 26;
 /// Cells of a row at most: the parser needs eight bytes for each, so that a file of commas would take many times its size.
-pub(super) const MOST_CELLS: usize = 1 << 22;
+pub(super) const MOST_CELLS: usize = 1 << 21;
 
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 
@@ -102,11 +102,6 @@ impl<R: Read> Watched<R> {
         self.newline
     }
 
-    /// Has lines end in a carriage return alone, as on old Macintoshes.
-    pub(super) fn end_lines_in_returns(&mut self) {
-        (self.newline, self.counted) = (b'\r', (0, 0));
-    }
-
     /// Why reading ended before the table did, if it did.
     pub(super) fn fault(&self) -> Option<&Fault> {
         self.fault.as_ref()
@@ -131,6 +126,9 @@ impl<R: Read> Watched<R> {
         if first && let Some(problem) = other_encoding(&self.bytes) {
             self.fault = Some(Fault { line: 1, problem });
             return 0;
+        }
+        if first && ends_in_returns(&self.bytes) {
+            self.newline = b'\r';
         }
         let nul = self.bytes.contains(&0).then(|| self.bytes.iter().position(|&b| b == 0));
         let good = nul.flatten().unwrap_or(self.bytes.len());
@@ -216,8 +214,8 @@ impl<R: Read> Read for Watched<R> {
         }
         let first = self.start == 0 && self.bytes.is_empty();
         let mut n = self.inner.read(buffer)?;
-        // A mark of the byte order is known as a whole only, to the parser too.
-        while first && n > 0 && n < BOM.len().min(buffer.len()) {
+        // A mark of the byte order is known as a whole only, and the parser takes one alone for an empty file.
+        while first && n > 0 && n <= BOM.len() && n < buffer.len() {
             match self.inner.read(&mut buffer[n..])? {
                 0 => break,
                 more => n += more,
@@ -250,6 +248,12 @@ fn count(bytes: &[u8], wanted: u8) -> u64 {
     // Sums of bytes take vectors, and overflow after 255.
     let of = |part: &[u8]| part.iter().fold(0_u8, |sum, &byte| sum + u8::from(byte == wanted));
     bytes.chunks(255).map(|part| u64::from(of(part))).sum()
+}
+
+/// Whether lines end in a carriage return alone, as on old Macintoshes: the first one does.
+fn ends_in_returns(bytes: &[u8]) -> bool {
+    let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+    end.is_some_and(|end| matches!(bytes[end..], [b'\r', next, ..] if next != b'\n'))
 }
 
 /// What a file's first bytes say that it is, if that is no UTF-8 text.

@@ -72,12 +72,6 @@ impl Table {
             let problem = "the file is empty; a header line with the columns' names is needed";
             return Err(Error::table(&table.source, problem));
         }
-        let end = table.reader.position().byte();
-        let bytes = table.reader.get_mut();
-        if bytes.at(end.wrapping_sub(1)) == Some(b'\r') && bytes.at(end).is_some_and(|b| b != b'\n')
-        {
-            bytes.end_lines_in_returns();
-        }
         table.header = std::mem::take(&mut table.record);
         Ok(table)
     }
