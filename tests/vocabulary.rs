@@ -116,7 +116,7 @@ fn parameters(listed: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Reads `NAME(KEY=VALUE)` with each parameter, by its name in both spellings, and all of them together by name and by place.
+/// Reads `NAME(KEY=VALUE)` with each parameter, by its name in both spellings, and all of them together.
 fn every_way(
     name: &str,
     listed: &str,
@@ -148,8 +148,8 @@ fn every_way(
         let written = read(way).unwrap_or_else(|error| panic!("{way}: {error}"));
         assert_eq!(read(&written), Ok(written.clone()), "{way}");
     }
-    let said =
-        read(&format!("{name}(nonsense=1)")).expect_err("an unknown parameter must be refused");
+    let wrong = [needs, vec!["nonsense=1".to_string()]].concat().join(", ");
+    let said = read(&format!("{name}({wrong})")).expect_err("an unknown parameter must be refused");
     assert!(said.contains("nonsense"), "{name}: {said}");
 }
 
