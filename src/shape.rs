@@ -101,6 +101,32 @@ pub fn bytes_text(bytes: u64) -> String {
     format!("{value:.1} TiB")
 }
 
+/// A number as people read it, in at most a dozen letters: four places after the point, or powers of ten where these would say
+/// nothing or be very many.
+pub fn number(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 || !value.is_finite() || (1e-3..1e6).contains(&size) {
+        return fixed(value);
+    }
+    format!("{value:.3e}")
+}
+
+/// A number with all its digits, unless these are more than a dozen.
+pub fn short(value: f64) -> String {
+    let text = value.to_string();
+    if text.len() <= 12 { text } else { format!("{value:.5e}") }
+}
+
+/// A number with four places after the point, for columns in which small ones are as good as 0; one of many digits by powers of
+/// ten.
+pub fn fixed(value: f64) -> String {
+    if value.is_finite() && value.abs() >= 1e6 {
+        format!("{value:.3e}")
+    } else {
+        format!("{value:.4}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,6 +138,25 @@ mod tests {
         assert_eq!(shape.to_string(), "[batch,7]");
         assert_eq!(elements(&shape.sizes(5)), Some(35));
         assert_eq!(elements(&[usize::MAX, 2]), None);
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        for (value, want) in [
+            (0.0, "0.0000"),
+            (0.12345, "0.1235"),
+            (-123_456.789, "-123456.7890"),
+            (1e70, "1.000e70"),
+            (-f64::MAX, "-1.798e308"),
+            (1e-5, "1.000e-5"),
+            (f64::NAN, "NaN"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            assert_eq!(number(value), want);
+            assert!(number(value).len() <= 12 && fixed(value).len() <= 12, "{value}");
+        }
+        assert_eq!((short(0.25), short(1e70)), ("0.25".into(), "1.00000e70".into()));
+        assert_eq!((fixed(1e-5), fixed(-1e70)), ("0.0000".into(), "-1.000e70".into()));
     }
 
     #[test]

@@ -5,7 +5,10 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use wgrad::graph::{Average, Loss, Optimizer};
+use wgrad::model::{Init, Layer, Sequential};
 use wgrad::report::{entries, vocabulary};
+use wgrad::train::ScheduleKind;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -70,6 +73,158 @@ fn every_test_that_is_named_exists() {
                     .unwrap_or_else(|| panic!("{kind}: {}: \"{test}\" names no test", entry.name));
                 let there = files_of(place).iter().any(|file| tests_of(file).contains(name));
                 assert!(there, "{kind}: {}: there is no test {test}", entry.name);
+            }
+        }
+    }
+}
+
+/// Parameters as a row lists them, with a value for each: its default, or one that suits.
+fn parameters(listed: &str) -> Vec<(String, String)> {
+    let mut parts: Vec<String> = Vec::new();
+    let mut depth = 0;
+    for part in listed.split(", ") {
+        // Within brackets a comma parts nothing.
+        if depth > 0 {
+            let last = parts.last_mut().unwrap();
+            *last = format!("{last}, {part}");
+        } else {
+            parts.push(part.to_string());
+        }
+        depth += part.matches(['(', '[']).count() as i32 - part.matches([')', ']']).count() as i32;
+    }
+    parts
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            let mut words = part.split([' ', '(']).filter(|word| !word.is_empty());
+            let name = words.next().unwrap().to_string();
+            let value = words.next().unwrap_or_default().trim_end_matches([')', ',']);
+            let usable = value.parse::<f64>().is_ok()
+                || ["true", "false", "rel", "abs", "loss", "in", "out", "epoch"].contains(&value);
+            let suits = match name.as_str() {
+                "units" | "frequencies" => "3",
+                "init" => "xavier-normal",
+                "milestones" => "[3, 8]",
+                "gamma" if !usable => "0.5",
+                "every" | "timescale" => "2",
+                "value" => "0.5",
+                "gain" if !usable => "relu",
+                _ => value,
+            };
+            (name, suits.to_string())
+        })
+        .collect()
+}
+
+/// Reads `NAME(KEY=VALUE)` with each parameter, by its name in both spellings, and all of them together.
+fn every_way(
+    name: &str,
+    listed: &str,
+    needed: &[&str],
+    read: &dyn Fn(&str) -> Result<String, String>,
+) {
+    let known = parameters(listed);
+    let needs: Vec<String> = known
+        .iter()
+        .filter(|(key, _)| needed.contains(&key.as_str()))
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let mut ways = vec![if needs.is_empty() {
+        name.to_string()
+    } else {
+        format!("{name}({})", needs.join(", "))
+    }];
+    for (key, value) in &known {
+        for key in [key.replace('-', "_"), key.replace('_', "-")] {
+            let mut all: Vec<String> =
+                needs.iter().filter(|it| !it.starts_with(&format!("{key}="))).cloned().collect();
+            all.push(format!("{key}={value}"));
+            ways.push(format!("{name}({})", all.join(", ")));
+        }
+    }
+    let all: Vec<String> = known.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    ways.push(format!("{name}({})", all.join(", ")));
+    for way in &ways {
+        let written = read(way).unwrap_or_else(|error| panic!("{way}: {error}"));
+        assert_eq!(read(&written), Ok(written.clone()), "{way}");
+    }
+    let wrong = [needs, vec!["nonsense=1".to_string()]].concat().join(", ");
+    let said = read(&format!("{name}({wrong})")).expect_err("an unknown parameter must be refused");
+    assert!(said.contains("nonsense"), "{name}: {said}");
+}
+
+/// Reads and writes.
+fn parsed<T: std::str::FromStr<Err = wgrad::Error> + std::fmt::Display>(
+    text: &str,
+) -> Result<String, String> {
+    text.parse::<T>().map(|it| it.to_string()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn every_parameter_is_taken_in_every_way_that_the_document_promises() {
+    for (kind, entries) in entries() {
+        for entry in entries {
+            let (name, listed) = (entry.name, entry.parameters);
+            match kind {
+                "Activations" => {
+                    every_way(name, listed, &[], &parsed::<Layer>);
+                    every_way(name, listed, &[], &parsed::<Sequential>);
+                    for (key, value) in parameters(listed) {
+                        let value: f64 = value.parse().unwrap();
+                        let other = value * 0.5;
+                        let want = parsed::<Layer>(&format!("{name}({key}={other})")).unwrap();
+                        assert_ne!(want, parsed::<Layer>(name).unwrap());
+                        for way in [
+                            format!("{name}(x, {other})"),
+                            format!("{name}({other})"),
+                            format!("{name}(x, {key}={other})"),
+                        ] {
+                            assert_eq!(parsed::<Layer>(&way).unwrap(), want, "{way}");
+                        }
+                    }
+                }
+                // A gate's units are a layer in front of it.
+                "Layers" if ["glu", "swiglu", "geglu"].contains(&name) => {
+                    assert!(parsed::<Sequential>(&format!("{name}(units=3)")).is_ok());
+                    assert_eq!(
+                        parsed::<Sequential>(&format!("{name}(3)")),
+                        parsed::<Sequential>(&format!("{name}(units=3)"))
+                    );
+                }
+                "Layers" if ["residual", "branches", "embedding", "custom"].contains(&name) => {
+                    let body = match name {
+                        "residual" => "dense(3), relu",
+                        "branches" => "(dense(3)), (identity)",
+                        "embedding" => "0=12x4",
+                        _ => "x * x1, 1",
+                    };
+                    assert_eq!(
+                        parsed::<Sequential>(&format!("{name}({body})")).unwrap(),
+                        format!("{name}({body})")
+                    );
+                }
+                "Layers" => {
+                    every_way(name, listed, &["units", "frequencies"], &parsed::<Sequential>)
+                }
+                // A quantile or more, without a name.
+                "Losses" if name == "pinball" => {
+                    assert!(
+                        parsed::<Loss>("pinball(0.5)").is_ok()
+                            && parsed::<Loss>("pinball(0.1, 0.9)").is_ok()
+                    );
+                }
+                "Losses" => every_way(name, listed, &[], &parsed::<Loss>),
+                "Optimizers" => every_way(name, listed, &[], &parsed::<Optimizer>),
+                "Averaged weights" => every_way(name, listed, &[], &parsed::<Average>),
+                "Schedules" => {
+                    let needed: &[&str] =
+                        if name == "inverse-sqrt" { &[] } else { &["every", "milestones"] };
+                    let needed = if name == "exponential" { &["gamma"][..] } else { needed };
+                    every_way(name, listed, needed, &parsed::<ScheduleKind>);
+                }
+                "Initialisation" => every_way(name, listed, &["value"], &parsed::<Init>),
+                "Metrics" => {}
+                other => panic!("nothing reads {other}"),
             }
         }
     }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::paths::parser;
+
 const EXAMPLE: &str = "\
 Example:
   wgrad train iris.csv --target species
@@ -100,7 +102,7 @@ pub struct TrainArgs {
     #[command(flatten)]
     pub settings: Settings,
     /// Run folder [default: runs/ and the table's name]
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", value_parser = parser())]
     pub out: Option<String>,
     /// Replace the files of an earlier run in that folder
     #[arg(long)]
@@ -121,6 +123,10 @@ pub struct ResumeArgs {
     /// Epochs in all, with those that the run has done [default: as the run was told]
     #[arg(long, value_name = "COUNT")]
     pub epochs: Option<String>,
+    /// Epochs over which schedules that depend on the run's length go, such as those of the run so far [default: as the run was
+    /// told, or --epochs]
+    #[arg(long, value_name = "COUNT")]
+    pub schedule_epochs: Option<String>,
     /// auto, gpu, software, cpu, or part of an adapter's name; on another one bits may differ [default: as the run was told]
     #[arg(long, value_name = "DEVICE")]
     pub device: Option<String>,
@@ -131,7 +137,7 @@ pub struct ResumeArgs {
     #[arg(long, value_name = "NUMBER")]
     pub stop_delta: Option<String>,
     /// The training table, if it was moved [default: as the run was told]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = parser())]
     pub table: Option<String>,
     /// The checkpoint to go on from, such as RUN/checkpoint.best.safetensors, the best epoch's [default: the newest in RUN]
     #[arg(long, value_name = "FILE")]
@@ -156,6 +162,7 @@ pub struct PlanArgs {
 #[derive(Debug, Default, Args)]
 pub struct Settings {
     /// CSV file with a header; all columns but the target are features
+    #[arg(value_parser = parser())]
     pub table: Option<String>,
     /// The column to predict, or several between commas
     #[arg(long, value_name = "COLUMN")]
@@ -196,7 +203,8 @@ pub struct Settings {
     /// mean or sum of the losses of a batch's rows [default: mean]
     #[arg(long, value_name = "NAME")]
     pub reduction: Option<String>,
-    /// balanced, or how much each class counts, such as a=2,b=1; of labels, how much yes counts [default: none]
+    /// balanced, or how much each class counts, such as a=2,b=1, with quotes around a name that has a comma in it:
+    /// '"a, b"=2'; of labels, how much yes counts [default: none]
     #[arg(long, value_name = "WEIGHTS")]
     pub class_weights: Option<String>,
     /// sgd, adam, adamw, rmsprop, adagrad, adadelta, adamax, nadam, radam, lion, lamb, muon or schedule-free, or one with
@@ -261,6 +269,10 @@ pub struct Settings {
     /// How the dropout rates go over the run, as --schedule, without the warm-up [default: constant]
     #[arg(long, value_name = "NAME")]
     pub dropout_schedule: Option<String>,
+    /// Epochs over which schedules that depend on the run's length go; after them they stay where they are, so that a run can
+    /// go on for longer, or be cut in parts [default: --epochs]
+    #[arg(long, value_name = "COUNT")]
+    pub schedule_epochs: Option<String>,
     /// Passes over the training rows [default: 30]
     #[arg(long, value_name = "COUNT")]
     pub epochs: Option<String>,
@@ -283,7 +295,7 @@ pub struct Settings {
     #[arg(long, value_name = "ROWS")]
     pub batch_size: Option<String>,
     /// Share of the rows to validate on (0 for none), or a table of such rows [default: 0.2]
-    #[arg(long, value_name = "SHARE|FILE")]
+    #[arg(long, value_name = "SHARE|FILE", value_parser = parser())]
     pub valid: Option<String>,
     /// Whether rows come in a new order each epoch [default: true]
     #[arg(long, value_name = "true|false")]
@@ -299,7 +311,7 @@ pub struct Settings {
     /// lecun-normal, orthogonal, trunc-normal, constant, siren or ntk, with arguments such as
     /// "kaiming-normal(gain=tanh, fan=out)"; or weights from a file [default: pytorch, and siren for
     /// the activation siren]
-    #[arg(long, value_name = "SCHEME|FILE.safetensors")]
+    #[arg(long, value_name = "SCHEME|FILE.safetensors", value_parser = parser())]
     pub init: Option<String>,
     /// Whether all weights of a file given with --init have to fit; with false those that fit are taken, and the others
     /// begin anew: for a new head [default: true]
@@ -342,7 +354,7 @@ pub struct Settings {
 
 impl Settings {
     /// Every setting under its key, as typed.
-    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 55] {
+    pub(super) fn entries(&self) -> [(&'static str, &Option<String>); 56] {
         [
             ("table", &self.table),
             ("target", &self.target),
@@ -376,6 +388,7 @@ impl Settings {
             ("warmup", &self.warmup),
             ("decay-schedule", &self.decay_schedule),
             ("dropout-schedule", &self.dropout_schedule),
+            ("schedule-epochs", &self.schedule_epochs),
             ("epochs", &self.epochs),
             ("stop-patience", &self.stop_patience),
             ("stop-metric", &self.stop_metric),

@@ -3,6 +3,7 @@
 //! In: texts from the command line and a file. Out: [`RunConfig`].
 //! Absent on purpose: the table's contents; what depends on them is decided in [`RunConfig::options`].
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,16 +12,18 @@ use super::cache::tuning_folder;
 use super::course::{patience, schedule, watched};
 use super::given::Given;
 use super::layers::Network;
+use super::paths::path_of;
 use crate::data::{
-    Arranged, Dataset, Preparation, Scale, Split, Target, TargetKind, column_names, list,
+    Arranged, Dataset, Preparation, Scale, Split, Target, TargetKind, Targets, column_names, list,
 };
 use crate::device::{DeviceInfo, DeviceKind, Tuning};
 use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, read_fitting_weights, read_preparation, read_weights};
-use crate::graph::{Average, Group, Loss, Optimizer, Wants};
-use crate::model::{Init, Params, Sequential};
+use crate::graph::{Average, Group, Loss, Optimizer, Wants, factors};
+use crate::model::{Init, ParamLayout, ParamView, Params, Sequential};
 use crate::plan::Precision;
 use crate::random::Seed;
+use crate::shape::short;
 use crate::train::{Keep, Metric, TrainOptions, Warning, check_dataset};
 
 /// What the target is taken for.
@@ -127,7 +130,7 @@ impl RunConfig {
             accumulate: given
                 .plain("accumulate", "a whole number above 0")?
                 .unwrap_or(defaults.accumulate),
-            groups: groups(&given)?,
+            groups: groups(&given)?.into_iter().map(|(_, group)| group).collect(),
             average: given.read("average", average)?.flatten(),
             lr: given.plain("lr", "a number")?.unwrap_or(optimizer.default_lr()),
             schedule: schedule(&given, "schedule")?,
@@ -168,6 +171,7 @@ impl RunConfig {
                 .unwrap_or(defaults.on_nonfinite),
             device_memory: given.read("device-memory", device_memory)?.flatten(),
             preparation: None,
+            schedule_epochs: given.plain("schedule-epochs", "a whole number above 0")?,
         };
         options.check().map_err(|error| given.locate(error))?;
         let network = Network::of(&given)?;
@@ -176,7 +180,7 @@ impl RunConfig {
         Ok(Self {
             init_strict: init_strict(&given)?,
             checkpoints,
-            table: table.into(),
+            table: path_of(table),
             target: target.to_string(),
             weight: given.text("weight").map(|text| text.trim().to_string()),
             task: given.read("task", FromStr::from_str)?.unwrap_or_default(),
@@ -187,7 +191,7 @@ impl RunConfig {
             options,
             valid: given.read("valid", valid)?.unwrap_or(Valid::Share(0.2)),
             device: given.read("device", FromStr::from_str)?.unwrap_or_default(),
-            out: given.text("out").map_or_else(|| default_out(Path::new(table)), PathBuf::from),
+            out: given.text("out").map_or_else(|| default_out(&path_of(table)), path_of),
             given,
         })
     }
@@ -218,9 +222,10 @@ impl RunConfig {
     /// Reads the table, and the validation rows; in the order of columns and classes of earlier weights, if there are any.
     pub(super) fn data(&self, origin: Option<&Preparation>) -> Result<Table> {
         let data = self.read(origin)?;
+        let notes = self.notes(&data);
         let Some(origin) = origin else {
             let data = self.split(data)?;
-            return Ok(Table { data, features: Vec::new(), targets: Vec::new() });
+            return Ok(Table { data, notes, features: Vec::new(), targets: Vec::new() });
         };
         let Arranged { data, features, targets } = data.arranged_like(&origin.schema);
         let problems = [features.as_slice(), &targets].concat();
@@ -240,7 +245,7 @@ impl RunConfig {
                 "not that of the model whose weights the run begins with; leave the option out";
             return Err(Error::setting(self.given.place("positive"), problem));
         }
-        Ok(Table { data: self.split(data)?, features, targets })
+        Ok(Table { data: self.split(data)?, notes, features, targets })
     }
 
     fn read(&self, origin: Option<&Preparation>) -> Result<Dataset> {
@@ -310,6 +315,49 @@ impl RunConfig {
         Error::table(place, format!("{error}{advice}"))
     }
 
+    /// What to say of parameters in several groups.
+    ///
+    /// # Errors
+    /// If a group matches no parameter.
+    pub(super) fn check_groups(&self, model: &Sequential, data: &Split) -> Result<Option<Warning>> {
+        let groups = groups(&self.given)?;
+        let layout = model.layout(data.train.columns())?;
+        for (key, group) in &groups {
+            factors(std::slice::from_ref(group), &layout)
+                .map_err(|error| named(&self.given, key, error))?;
+        }
+        Ok(overlapping(&groups, &layout))
+    }
+
+    /// What to say of how the table was read: `data` with all its rows, before any are held out.
+    fn notes(&self, data: &Dataset) -> Vec<Warning> {
+        let mut notes: Vec<String> = Vec::new();
+        let auto = self.task == Task::Auto && self.loss.is_none();
+        if let (true, Targets::Numbers(y)) = (auto, data.y())
+            && let Some(values) = repeated_whole_numbers(y.iter().copied())
+        {
+            notes.push(format!(
+                "the target {} is taken for a number; it holds {values} different whole numbers, each of them often: if these are \
+                 classes, give --task classify, and else --task regress",
+                list(&[&data.schema().target])
+            ));
+        }
+        let lone = data.lone_classes();
+        if let (Valid::Share(share), Some((_, line))) = (&self.valid, lone.first())
+            && *share > 0.0
+        {
+            let names: Vec<&str> = lone.iter().map(|(name, _)| name.as_str()).collect();
+            let which = if lone.len() == 1 { "the class" } else { "the classes" };
+            let have = if lone.len() == 1 { "has one row only" } else { "have one row only each" };
+            let line = line.map_or(String::new(), |line| format!(" (line {line})"));
+            notes.push(format!(
+                "{which} {}{line} {have}, which is for training: validation says nothing of it; add rows of it, or remove it",
+                list(&names)
+            ));
+        }
+        notes.into_iter().map(|problem| Warning::Noted { problem }).collect()
+    }
+
     /// The network for this table.
     pub(super) fn model(&self, data: &Split) -> Result<Sequential> {
         let init = match self.start {
@@ -331,6 +379,11 @@ impl RunConfig {
         });
         let loss = self.loss_for(train);
         TrainOptions { loss, tuning, preparation, ..self.options.clone() }
+    }
+
+    /// What training is told but for what the table decides.
+    pub(super) fn told(&self) -> &TrainOptions {
+        &self.options
     }
 
     /// The loss that was given, or that of the task.
@@ -398,6 +451,8 @@ impl RunConfig {
 /// A run's rows, and how their columns and targets differ from those that the weights of `--init FILE` are for.
 pub(super) struct Table {
     pub(super) data: Split,
+    /// What to say of them.
+    pub(super) notes: Vec<Warning>,
     /// Differences of the feature columns.
     features: Vec<String>,
     /// Differences of the targets.
@@ -410,6 +465,20 @@ pub(super) const INIT_SCALE: &str = "init";
 /// A scale; `None` for that of the model that the weights come from.
 fn scale(text: &str) -> Result<Option<Scale>> {
     if text.trim() == INIT_SCALE { Ok(None) } else { text.parse().map(Some) }
+}
+
+/// How many different values there are, if all are whole numbers and each occurs ten times on the average: they may be classes.
+fn repeated_whole_numbers(y: impl Iterator<Item = f64>) -> Option<usize> {
+    let mut values = HashSet::new();
+    let mut rows = 0_usize;
+    for value in y {
+        if value.fract() != 0.0 {
+            return None;
+        }
+        values.insert(value.to_bits());
+        rows += 1;
+    }
+    (values.len() > 1 && rows / 10 >= values.len() && values.len() <= 1000).then_some(values.len())
 }
 
 /// Whether all weights of `--init FILE` have to fit.
@@ -471,19 +540,70 @@ fn optimizer(given: &Given, default: Optimizer) -> Result<Optimizer> {
     Ok(optimizer)
 }
 
-/// Parameters with factors of their own, from all three settings that speak of them.
-fn groups(given: &Given) -> Result<Vec<Group>> {
-    let listed = |key: &str, make: fn(&str) -> Group| {
+/// Parameters with factors of their own, from all three settings that speak of them, each with the setting's key.
+fn groups(given: &Given) -> Result<Vec<(&'static str, Group)>> {
+    let listed = |key: &'static str, make: fn(&str) -> Group| {
         let names = given.text(key).unwrap_or_default().split(',').map(str::trim);
-        names.filter(|name| !name.is_empty()).map(make).collect::<Vec<_>>()
+        names.filter(|name| !name.is_empty()).map(|name| (key, make(name))).collect::<Vec<_>>()
     };
     let texts = |text: &str| -> Result<Vec<Group>> {
         text.split(';').filter(|part| !part.trim().is_empty()).map(str::parse).collect()
     };
-    let mut groups = given.read("groups", texts)?.unwrap_or_default();
+    let of_groups = given.read("groups", texts)?.unwrap_or_default().into_iter();
+    let mut groups: Vec<_> = of_groups.map(|group| ("groups", group)).collect();
     groups.extend(listed("no-decay", Group::without_decay));
     groups.extend(listed("freeze", Group::frozen));
+    for (key, group) in &groups {
+        group.check().map_err(|error| named(given, key, error))?;
+    }
     Ok(groups)
+}
+
+/// An error of a group under the setting that the group comes from.
+fn named(given: &Given, key: &str, error: Error) -> Error {
+    match error {
+        Error::Setting { problem, .. } => Error::setting(given.place(key), problem),
+        other => other,
+    }
+}
+
+/// A warning, if groups of `--groups` say different things of one parameter.
+fn overlapping(groups: &[(&'static str, Group)], layout: &ParamLayout) -> Option<Warning> {
+    let of_view = |view: &ParamView| {
+        let mine: Vec<&Group> =
+            groups.iter().map(|(_, group)| group).filter(|group| group.has(view)).collect();
+        let several = |factor: fn(&Group) -> f64| {
+            mine.iter().filter(|group| factor(group) != 1.0 && factor(group) != 0.0).count() > 1
+                || mine.iter().any(|group| factor(group) == 0.0)
+                    && mine.iter().any(|group| ![0.0, 1.0].contains(&factor(group)))
+        };
+        let (lr, decay) = (several(|group| group.lr), several(|group| group.decay));
+        let frozen = mine.iter().any(|group| group.frozen);
+        let stays = frozen && mine.iter().any(|group| !group.frozen && group.lr != 1.0);
+        if !(lr || decay || stays) {
+            return None;
+        }
+        let patterns: Vec<&str> = mine.iter().map(|group| group.matches.as_str()).collect();
+        let product =
+            |factor: fn(&Group) -> f64| mine.iter().map(|group| factor(group)).product::<f64>();
+        let follows = if frozen {
+            "and stays frozen, whatever the others say".to_string()
+        } else {
+            format!(
+                "whose factors are multiplied: lr={}, decay={}",
+                short(product(|group| group.lr)),
+                short(product(|group| group.decay))
+            )
+        };
+        Some(format!("{} is matched by {}, {follows}", view.name, patterns.join(" and ")))
+    };
+    let told: Vec<String> = layout.views().iter().filter_map(of_view).collect();
+    let first = told.first()?;
+    let others = match told.len() - 1 {
+        0 => String::new(),
+        more => format!("; so it is for {more} more"),
+    };
+    Some(Warning::Noted { problem: format!("--groups: the parameter {first}{others}") })
 }
 
 /// How weights are averaged; `none` for not at all.
@@ -529,21 +649,22 @@ fn valid(text: &str) -> Result<Valid> {
         Err(_) if text.trim().is_empty() => {
             Err(Error::setting("--valid", "empty; give a share such as 0.2, or name a table"))
         }
-        Err(_) => Ok(Valid::File(text.into())),
+        Err(_) => Ok(Valid::File(path_of(text))),
     }
 }
 
 fn start(text: &str) -> Result<Start> {
-    let file = Path::new(text)
-        .extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors"));
-    if file { Ok(Start::File(text.into())) } else { text.parse().map(Start::Scheme) }
+    let path = path_of(text);
+    let file =
+        path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors"));
+    if file { Ok(Start::File(path)) } else { text.parse().map(Start::Scheme) }
 }
 
 /// What to do without a target: the columns there are, if the table can be read.
 fn which_target(table: &str) -> String {
-    let columns = column_names(table).ok().filter(|names| !names.is_empty());
-    let there = columns.map(|names| format!(": {table} has {}", list(&names)));
+    let path = path_of(table);
+    let columns = column_names(&path).ok().filter(|names| !names.is_empty());
+    let there = columns.map(|names| format!(": {} has {}", path.display(), list(&names)));
     format!("name the column to predict{}", there.unwrap_or_default())
 }
 

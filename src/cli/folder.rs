@@ -7,9 +7,9 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::keeper::{FRESH, all_checkpoint_files};
+use super::keeper::{FRESH, all_checkpoint_files, checkpoint_files};
 use crate::error::{Error, Result};
-use crate::export::{MODEL_FILE, read_model, read_preparation, read_weights, write_file};
+use crate::export::{MODEL_FILE, is_at, read_model, read_preparation, read_weights, write_file};
 use crate::report::{Console, History};
 use crate::train::TrainedModel;
 
@@ -29,8 +29,31 @@ pub(super) struct RunFolder {
     made: Vec<PathBuf>,
     /// Whether the files are still in [`NEW`], and those of an earlier run untouched.
     apart: bool,
-    /// Keeps other processes out, as long as it is open.
-    _lock: Option<File>,
+    /// Keeps other processes out, as long as it is open. `None` where the system does not lock folders.
+    lock: Option<File>,
+    /// The settings' text, for a folder that is made again.
+    config: String,
+}
+
+/// A run's place on disk, for whoever writes into it later: a folder that has come there since is another run's.
+#[derive(Debug)]
+pub(super) struct Place {
+    /// Where the files are.
+    pub(super) path: PathBuf,
+    /// The run's folder, and what it was when this was taken.
+    root: PathBuf,
+    folder: Option<File>,
+}
+
+impl Place {
+    /// Whether the run's folder is where it was.
+    pub(super) fn is_there(&self) -> bool {
+        is_folder_at(self.folder.as_ref(), &self.root)
+    }
+}
+
+fn is_folder_at(folder: Option<&File>, path: &Path) -> bool {
+    folder.map_or_else(|| path.is_dir(), |folder| is_at(folder, path))
 }
 
 /// Keeps other processes of this program out of a folder until what comes back is dropped. `None` where the system does not
@@ -90,12 +113,14 @@ impl RunFolder {
         made.reverse();
         fs::create_dir_all(path).map_err(|source| Error::file("create", path, source))?;
         let lock = lock(path)?;
+        let config = config.to_string();
         let apart = FILES.iter().any(|name| path.join(name).symlink_metadata().is_ok());
-        let mut folder = Self { path: path.to_path_buf(), made, apart, _lock: lock };
+        let mut folder = Self { path: path.to_path_buf(), made, apart, lock, config };
+        folder.sweep_all();
         if apart {
             folder.made.push(path.join(NEW));
         }
-        let begun = folder.begin(config);
+        let begun = folder.begin();
         if begun.is_err() {
             folder.discard();
         }
@@ -104,24 +129,57 @@ impl RunFolder {
 
     /// Goes on with the run in a folder, whose settings are written anew.
     pub(super) fn reopen(path: &Path, config: &str, lock: Option<File>) -> Result<Self> {
-        let folder = Self { path: path.to_path_buf(), made: Vec::new(), apart: false, _lock: lock };
+        let (path, made, config) = (path.to_path_buf(), Vec::new(), config.to_string());
+        let folder = Self { path, made, apart: false, lock, config };
         folder.unfinish()?;
-        folder.sweep();
-        write_file(folder.config(), config.as_bytes())?;
+        folder.sweep_all();
+        write_file(folder.config(), folder.config.as_bytes())?;
         Ok(folder)
     }
 
-    /// Takes away what was being written when the program was killed.
-    fn sweep(&self) {
-        let entries = fs::read_dir(self.place()).into_iter().flatten().flatten();
-        for entry in entries {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if name == FRESH || name.starts_with('.') && name.ends_with(".tmp") {
-                // What cannot be removed does no harm.
-                let _ = fs::remove_file(entry.path());
+    /// Where the files are, for whoever writes them later.
+    pub(super) fn place_now(&self) -> Place {
+        let folder = self.lock.as_ref().and_then(|lock| lock.try_clone().ok());
+        Place { path: self.place(), root: self.path.clone(), folder }
+    }
+
+    /// Whether the folder is where it was, and not moved, removed or replaced.
+    pub(super) fn is_there(&self) -> bool {
+        is_folder_at(self.lock.as_ref(), &self.path)
+    }
+
+    /// Makes a folder again that is not there any more, and writes the settings.
+    ///
+    /// # Errors
+    /// If it cannot be made, or another run has come to its place.
+    pub(super) fn make_again(&mut self) -> Result<()> {
+        if !self.is_there() {
+            fs::create_dir_all(&self.path)
+                .map_err(|source| Error::file("create", &self.path, source))?;
+            let new = lock(&self.path)?;
+            let of_run = |name: &&str| self.path.join(name).symlink_metadata().is_ok();
+            if FILES.iter().any(of_run) || !checkpoint_files(&self.path).is_empty() {
+                let problem = "the run's folder was taken away while it trained, and another run's is in its place; this run ends \
+                               with the files that went with its folder";
+                return Err(Error::model_file(&self.path, problem));
             }
+            (self.lock, self.apart) = (new, false);
+            self.made.clear();
         }
+        self.begin()
+    }
+
+    /// Takes away what earlier runs left that were killed: files half written, and a run that had not come to its first model.
+    fn sweep_all(&self) {
+        sweep(&self.path);
+        let new = self.path.join(NEW);
+        sweep(&new);
+        for path in FILES.iter().map(|name| new.join(name)).chain(all_checkpoint_files(&new)) {
+            // What cannot be removed is replaced, or does no harm.
+            let _ = fs::remove_file(path);
+        }
+        // A folder with something in it stays.
+        let _ = fs::remove_dir(new);
     }
 
     /// Whether a run in this folder has come to its end, or was stopped with what it had saved.
@@ -139,10 +197,10 @@ impl RunFolder {
         }
     }
 
-    fn begin(&self, config: &str) -> Result<()> {
+    fn begin(&self) -> Result<()> {
         let place = self.place();
         fs::create_dir_all(&place).map_err(|source| Error::file("create", &place, source))?;
-        write_file(place.join(CONFIG), config.as_bytes())
+        write_file(place.join(CONFIG), self.config.as_bytes())
     }
 
     /// Where the files are for the time being.
@@ -186,6 +244,10 @@ impl RunFolder {
 
     /// Takes away what the run has written.
     pub(super) fn discard(&self) {
+        if !self.is_there() {
+            // What is there now is not this run's.
+            return;
+        }
         // Whatever cannot be removed stays; the error that led here is the one to tell.
         for name in FILES {
             let _ = fs::remove_file(self.place().join(name));
@@ -193,7 +255,7 @@ impl RunFolder {
         for path in all_checkpoint_files(&self.place()) {
             let _ = fs::remove_file(path);
         }
-        self.sweep();
+        sweep(&self.place());
         for path in self.made.iter().rev() {
             // A folder with something in it stays.
             let _ = fs::remove_dir(path);
@@ -230,9 +292,20 @@ impl RunFolder {
         History::create(self.place().join(HISTORY))
     }
 
-    /// The history of a run that goes on after so many epochs.
-    pub(super) fn resume_history(&self, epochs: u32) -> Result<History> {
+    /// The history of a run that goes on after so many epochs, and what was wrong with it.
+    pub(super) fn resume_history(&self, epochs: u32) -> Result<(History, Option<String>)> {
         History::resume(self.history(), epochs)
+    }
+
+    /// Where the history is for the time being.
+    pub(super) fn history_now(&self) -> PathBuf {
+        self.place().join(HISTORY)
+    }
+
+    /// Whether settings and, once it was written, the model are in the folder.
+    pub(super) fn is_whole(&self, has_model: bool) -> bool {
+        let place = self.place();
+        place.join(CONFIG).exists() && (!has_model || place.join(MODEL_FILE).exists())
     }
 
     /// A name like this one's that is free: `runs/a-2`.
@@ -242,6 +315,19 @@ impl RunFolder {
             .map(|n| self.path.with_file_name(format!("{name}-{n}")))
             .find(|path| !path.exists())
             .unwrap_or_default()
+    }
+}
+
+/// Takes away what was being written in a folder when the program was killed.
+fn sweep(folder: &Path) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name == FRESH || name.starts_with('.') && name.ends_with(".tmp") {
+            // What cannot be removed does no harm.
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 

@@ -11,7 +11,9 @@ use std::str::FromStr;
 
 use super::args::Settings;
 use super::layers::{OF_PLAIN, layers_text};
+use crate::data::list;
 use crate::error::{Error, Result};
+use crate::train::ClassWeights;
 
 /// Bytes of a file of settings at most.
 const MOST_BYTES: u64 = 1 << 20;
@@ -88,16 +90,27 @@ impl Given {
         let unknown: Vec<_> =
             table.keys().filter(|key| *key != RECORD && !keys.contains(&key.as_str())).collect();
         if let [first, rest @ ..] = unknown.as_slice() {
-            let more = rest.iter().map(|key| format!(", `{key}`")).collect::<String>();
             let what = if rest.is_empty() { "is not a setting" } else { "are no settings" };
             return Err(Error::setting(
                 shown.to_string(),
-                format!("`{first}`{more} {what}; {}", advice(first, keys)),
+                format!("{} {what}; {}", list(&unknown), advice(first, keys)),
             ));
         }
         for &key in keys {
             let Some(value) = table.get(key) else { continue };
             let place = format!("{shown}: {key}");
+            if let (toml::Value::Table(weights), "class-weights") = (value, key) {
+                let pairs: Option<Vec<(&str, String)>> = weights
+                    .iter()
+                    .map(|(name, weight)| Some((name.as_str(), number_of(weight)?)))
+                    .collect();
+                let pairs = pairs.filter(|pairs| !pairs.is_empty()).ok_or_else(|| {
+                    Error::setting(&place, "a table of classes must have a number for each")
+                })?;
+                let text = ClassWeights::text_of(pairs.into_iter());
+                given.0.insert(key, Text { text, place });
+                continue;
+            }
             if key == "layers" {
                 let text = layers_text(value).map_err(|problem| Error::setting(&place, problem))?;
                 given.0.insert(key, Text { text, place });
@@ -177,6 +190,11 @@ fn located(place: &str, error: Error) -> Error {
         Error::File { .. } => Error::table(place, error.to_string()),
         other => other,
     }
+}
+
+/// A number as it would be typed.
+fn number_of(value: &toml::Value) -> Option<String> {
+    matches!(value, toml::Value::Integer(_) | toml::Value::Float(_)).then(|| text_of(value))?
 }
 
 /// A value as it would be typed.

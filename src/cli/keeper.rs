@@ -11,6 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::folder::Place;
 use crate::error::{Error, Result};
 use crate::export::write_checkpoint;
 use crate::train::Checkpoint;
@@ -72,7 +73,7 @@ pub(super) struct Due {
 /// Checkpoints on their way to disk.
 struct Job {
     due: Due,
-    folder: PathBuf,
+    place: Place,
     /// What has to be on disk before it: a checkpoint speaks of epochs whose lines are there.
     history: File,
 }
@@ -152,7 +153,7 @@ impl Keeper {
     ///
     /// # Errors
     /// If an earlier one could not be written.
-    pub(super) fn write(&self, mut due: Due, folder: &Path, history: File) -> Result<()> {
+    pub(super) fn write(&self, mut due: Due, place: Place, history: File) -> Result<()> {
         let mut state = self.shared.state();
         // A thread that rests with a job at hand finds the newer one, and would be woken for nothing.
         match state.job.take() {
@@ -162,7 +163,7 @@ impl Keeper {
             }
             None => self.shared.changed.notify_all(),
         }
-        state.job = Some(Job { due, folder: folder.to_path_buf(), history });
+        state.job = Some(Job { due, place, history });
         state.failed.take().map_or(Ok(()), Err)
     }
 
@@ -194,7 +195,16 @@ impl Drop for Keeper {
 }
 
 fn write(job: &Job, keep: u32) -> Result<()> {
-    let Job { due: Due { newest, best }, folder, history } = job;
+    let Job { due: Due { newest, best }, place, history } = job;
+    let folder = &place.path;
+    if !place.is_there() {
+        // Another folder there is another run's.
+        return Err(Error::file(
+            "write",
+            checkpoint_file(folder, 0),
+            io::ErrorKind::NotFound.into(),
+        ));
+    }
     history.sync_data().map_err(|source| Error::file("write", folder, source))?;
     let fresh = folder.join(FRESH);
     let path = checkpoint_file(folder, 0);

@@ -128,13 +128,15 @@ impl Network {
 
 /// An activation by its name, or an expression of x.
 fn activation(text: &str) -> Result<Layer> {
-    let known = text.trim().parse().map(Layer::Activation);
+    let wrong = |problem| Error::setting("--activation", problem);
+    if let Some(known) = Layer::activation(text) {
+        return known.map_err(wrong);
+    }
     let is_name = |c: char| c.is_alphanumeric() || "_- ".contains(c);
-    if known.is_ok() || text.trim() != "x" && text.chars().all(is_name) {
-        return known;
+    if text.trim() != "x" && text.chars().all(is_name) {
+        return text.trim().parse().map(Layer::Activation);
     }
     let custom = Custom::of(expression(text)?, &[]);
-    let wrong = |problem| Error::setting("--activation", problem);
     Ok(Layer::Custom(custom.map_err(wrong)?))
 }
 

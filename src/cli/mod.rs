@@ -21,6 +21,7 @@ mod interrupt;
 mod keeper;
 mod layers;
 mod output;
+mod paths;
 mod plan;
 mod predict;
 mod profile;

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Stdout, Write};
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::report::harmless;
 
 /// Standard output. After its reader has gone (`| head`), what is written goes nowhere and is no error.
 #[derive(Debug)]
@@ -23,9 +24,9 @@ impl Output {
         self.closed
     }
 
-    /// Writes a line.
+    /// Writes a line, or several, for people: what comes from files is shown and not obeyed.
     pub(super) fn line(&mut self, text: &str) -> Result<()> {
-        writeln!(self, "{text}").and_then(|()| self.flush()).map_err(failed)
+        writeln!(self, "{}", harmless(text)).and_then(|()| self.flush()).map_err(failed)
     }
 
     /// Writes what is left.

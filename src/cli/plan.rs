@@ -7,6 +7,7 @@ use super::given::Given;
 use super::output::Output;
 use crate::device::open;
 use crate::error::Result;
+use crate::report::Console;
 use crate::train::Room;
 
 pub(super) fn plan(args: &PlanArgs) -> Result<Exit> {
@@ -19,6 +20,9 @@ pub(super) fn plan(args: &PlanArgs) -> Result<Exit> {
     let data = &table.data;
     let (model, options) = (config.model(data)?, config.options(&data.train, origin.as_ref()));
     let room = Room { model: &model, data, options: &options, device };
+    let overlapping = config.check_groups(&model, data)?;
+    let mut console = Console::stderr();
+    table.notes.iter().chain(&overlapping).for_each(|note| console.warn(&note.to_string()));
     let (plan, streaming) = room.plan().map_err(|error| config.locate(error))?;
     let mut out = Output::new();
     out.line(&format!("{}\n\n{plan}", model.summary(data.train.columns())?))?;

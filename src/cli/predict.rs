@@ -22,7 +22,7 @@ use super::sink::{Sink, Told};
 use crate::data::{Chunk, FeatureReader, Preparation, list};
 use crate::error::{Error, Result};
 use crate::export::MODEL_FILE;
-use crate::report::{Console, JsonLines, counted, duration};
+use crate::report::{Console, JsonLines, counted, duration, harmless};
 use crate::train::{Predictions, Predictor, TrainedModel};
 
 /// Rows that are read, predicted and written at once, if these are not very long.
@@ -211,7 +211,7 @@ fn stopped((out, json): (Option<&Path>, bool), sink: Option<Sink>, rows: u64) ->
             .map_err(failed)?;
     }
     // Not progress but the result, so that --quiet does not hide it. With stderr closed there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let _ = writeln!(std::io::stderr(), "{}", harmless(&text));
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::config::{INIT_SCALE, RunConfig, Start, Valid};
 use super::layers::{Network, activation_text};
+use super::paths::path_text;
 use crate::error::{Error, Result};
 use crate::graph::{Group, Optimizer, Reduction, Wants};
 use crate::train::{ClassWeights, Keep, RunInfo, TrainOptions};
@@ -62,6 +63,8 @@ struct File {
     warmup: f64,
     decay_schedule: String,
     dropout_schedule: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule_epochs: Option<u32>,
     epochs: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     stop_patience: Option<u32>,
@@ -148,7 +151,7 @@ pub(super) fn config_text(
     let groups = options.groups.iter().map(GroupRecord::of).collect();
     let watches = options.stop_patience.is_some() || options.keeps() == Keep::Best;
     let file = File {
-        table: config.table.display().to_string(),
+        table: path_text(&config.table),
         target: config.target.clone(),
         weight: config.weight.clone(),
         task: match options.loss.wants() {
@@ -187,6 +190,7 @@ pub(super) fn config_text(
         warmup: options.warmup,
         decay_schedule: options.decay_schedule.to_string(),
         dropout_schedule: options.dropout_schedule.to_string(),
+        schedule_epochs: options.schedule_epochs,
         epochs: options.epochs,
         stop_patience: options.stop_patience,
         stop_metric: watches.then(|| options.stop_metric.to_string()),
@@ -204,7 +208,7 @@ pub(super) fn config_text(
         seed: options.seed.0,
         init: match &config.start {
             Start::Scheme(init) => init.to_string(),
-            Start::File(path) => path.display().to_string(),
+            Start::File(path) => path_text(path),
         },
         init_strict: (!config.init_strict).then_some(false),
         precision: options.precision.name(),
@@ -217,7 +221,7 @@ pub(super) fn config_text(
         on_nonfinite: options.on_nonfinite.name(),
         // As a text: whole numbers of TOML end at 2^63.
         device_memory: options.device_memory.map(|bytes| bytes.to_string()),
-        out: config.out.display().to_string(),
+        out: path_text(&config.out),
         groups,
         record: Record {
             created_by: concat!("wgrad ", env!("CARGO_PKG_VERSION")).to_string(),
@@ -236,7 +240,7 @@ pub(super) fn config_text(
 fn share_or_file<S: Serializer>(valid: &Valid, to: S) -> std::result::Result<S::Ok, S::Error> {
     match valid {
         Valid::Share(share) => to.serialize_f64(*share),
-        Valid::File(path) => to.serialize_str(&path.to_string_lossy()),
+        Valid::File(path) => to.serialize_str(&path_text(path)),
     }
 }
 

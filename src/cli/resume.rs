@@ -10,14 +10,16 @@ use super::folder::{CONFIG, RunFolder, lock};
 use super::given::Given;
 use super::interrupt::Interrupt;
 use super::keeper::{best_file, checkpoint_files};
+use super::paths::path_text;
 use super::train::{Prepared, Run, Talk, prepare};
 use super::{Exit, Failure};
 use crate::error::{Error, Result};
 use crate::export::read_checkpoint;
-use crate::train::Checkpoint;
+use crate::shape::number;
+use crate::train::{Checkpoint, TrainOptions, Warning};
 
 pub(super) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
-    let config = settings(args)?;
+    let (config, before) = settings(args)?;
     // Before anything is read that another process may be about to replace.
     let lock = lock(&args.run)?;
     let checkpoint = checkpoint(args)?;
@@ -28,19 +30,71 @@ pub(super) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     if let Some(checkpoint) = checkpoint {
         prepared.trainer.resume(checkpoint).map_err(|error| config.locate(error))?;
     }
-    let Prepared { mut trainer, config: text, options, warnings } = prepared;
+    let Prepared { mut trainer, config: text, options, mut warnings } = prepared;
+    warnings.extend(other_rates(
+        args,
+        (before.told(), &options),
+        done,
+        trainer.info().steps_per_epoch,
+    ));
     interrupt.arm();
     let folder = RunFolder::reopen(&config.out, &text, lock)?;
     forget_best(&config.out, kept)?;
-    let history = folder.resume_history(done.0)?;
+    let (history, damage) = folder.resume_history(done.0)?;
+    warnings.extend(damage.map(|problem| Warning::Noted { problem }));
     let talk = Talk { json: args.json, quiet: args.quiet };
     let mut run = Run::new(folder, history, talk, config.checkpoints)?;
     run.go_on_after(done, trainer.info().steps_per_epoch, options.epochs);
     run.drive(&mut trainer, &interrupt, &options, warnings)
 }
 
-/// The settings of the run, with those that are given anew.
-fn settings(args: &ResumeArgs) -> Result<RunConfig> {
+/// A warning, if the run is to have another length than before, and its schedules go otherwise for it.
+fn other_rates(
+    args: &ResumeArgs,
+    (before, now): (&TrainOptions, &TrainOptions),
+    (epochs, step): (u32, usize),
+    steps_per_epoch: usize,
+) -> Option<Warning> {
+    let (old, new) = (before.scheduled_epochs(), now.scheduled_epochs());
+    let which = now.length_dependent();
+    if which.is_empty() || old == new || (epochs, step) == (0, 0) {
+        return None;
+    }
+    let moves = now.moves_per_epoch(steps_per_epoch) as u64;
+    let next = u64::from(epochs) * moves + step as u64 / u64::from(now.accumulate.max(1));
+    let [then, next] = [
+        before.schedules(steps_per_epoch).factors(next.saturating_sub(1)),
+        now.schedules(steps_per_epoch).factors(next),
+    ];
+    let pairs = [
+        ("--schedule", "the learning rate", then.lr, next.lr),
+        ("--decay-schedule", "the share of weight decay", then.weight_decay, next.weight_decay),
+        ("--dropout-schedule", "the share of dropout", then.dropout, next.dropout),
+    ];
+    let rates: Vec<String> = pairs
+        .into_iter()
+        .filter(|(option, ..)| which.contains(option))
+        .map(|(_, what, then, next)| format!("{what} was {} and is {}", number(then), number(next)))
+        .collect();
+    let keep = if args.schedule_epochs.is_some() {
+        String::new()
+    } else {
+        format!(
+            "; to keep the old schedule, and its last rate after epoch {old}, resume with --schedule-epochs {old}"
+        )
+    };
+    let problem = format!(
+        "{} {} over {new} epochs now, and over {old} before: from the last step done to the next one, {}. The results will not be \
+         those of a run that had {new} epochs from its beginning{keep}",
+        which.join(" and "),
+        if which.len() == 1 { "goes" } else { "go" },
+        rates.join(", ")
+    );
+    Some(Warning::Noted { problem })
+}
+
+/// The settings of the run, with those that are given anew; and as they were.
+fn settings(args: &ResumeArgs) -> Result<(RunConfig, RunConfig)> {
     let path = args.run.join(CONFIG);
     if !path.is_file() {
         let problem = if args.run.is_dir() {
@@ -52,23 +106,31 @@ fn settings(args: &ResumeArgs) -> Result<RunConfig> {
         };
         return Err(Error::model_file(&args.run, problem));
     }
+    let old = Settings {
+        table: args.table.clone(),
+        device: args.device.clone(),
+        config: Some(path.clone()),
+        ..Settings::default()
+    };
     let settings = Settings {
         table: args.table.clone(),
         epochs: args.epochs.clone(),
+        schedule_epochs: args.schedule_epochs.clone(),
         device: args.device.clone(),
         config: Some(path),
         ..Settings::default()
     };
-    let out = args.run.display().to_string();
+    let out = path_text(&args.run);
     let resolve = |settings: &Settings| RunConfig::resolve(Given::merge(settings, Some(&out))?);
+    let before = resolve(&old)?;
     let as_it_was = resolve(&settings)?;
     if args.stop_patience.is_none() && args.stop_delta.is_none() {
-        return Ok(as_it_was);
+        return Ok((as_it_was, before));
     }
     // Which epoch is kept is no matter of how long the run goes on.
     let keep = as_it_was.keep().map(|keep| keep.name().to_string());
     let (stop_patience, stop_delta) = (args.stop_patience.clone(), args.stop_delta.clone());
-    resolve(&Settings { stop_patience, stop_delta, keep, ..settings })
+    Ok((resolve(&Settings { stop_patience, stop_delta, keep, ..settings })?, before))
 }
 
 /// Takes away the best epoch's checkpoint if the run goes on from where another epoch was the best, or none.

@@ -4,7 +4,7 @@
 //! Absent on purpose: reading, predicting.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use ::csv::StringRecord;
@@ -14,6 +14,7 @@ use super::output::{Output, failed};
 use crate::data::{Chunk, Label, TargetKind};
 use crate::error::{Error, Result};
 use crate::export::AtomicFile;
+use crate::report::{harmless, harmless_json};
 use crate::train::{Predictions, TrainedModel};
 
 /// A row's prediction, as an event.
@@ -168,6 +169,11 @@ impl To {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let written = match self {
             Self::File(file) => file.write_all(bytes),
+            // A terminal would obey what is in the cells; whatever reads from a pipe gets them as they are.
+            Self::Stdout(out) if io::stdout().is_terminal() => {
+                let text = harmless(&String::from_utf8_lossy(bytes));
+                out.write_all(text.as_bytes()).and_then(|()| out.flush())
+            }
             // Whoever reads from a pipe gets what there is.
             Self::Stdout(out) => out.write_all(bytes).and_then(|()| out.flush()),
         };
@@ -230,8 +236,9 @@ impl Sink {
             if self.json {
                 let (row, prediction) = (first + row as u64 + 1, prediction(told, values));
                 let line = Predicted { event: "predicted", row, prediction };
-                serde_json::to_writer(&mut self.text, &line)
-                    .map_err(|error| self.to.refused(error.into()))?;
+                let line =
+                    serde_json::to_vec(&line).map_err(|error| self.to.refused(error.into()))?;
+                self.text.extend(harmless_json(line));
                 self.text.push(b'\n');
             } else {
                 push_row(&mut self.text, record, told, values);

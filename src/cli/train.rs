@@ -19,6 +19,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::export::write_model;
 use crate::report::{Console, Figures, History, JsonLines, Outcome, counted};
+use crate::shape::{number, short};
 use crate::train::{
     Checkpoint, EpochStats, Event, Keep, Progress, Summary, TrainOptions, Trainer, Warning,
 };
@@ -63,15 +64,17 @@ pub(super) fn prepare(config: &RunConfig, begins: bool) -> Result<Prepared> {
     let data = &table.data;
     let (model, options) = (config.model(data)?, config.options(&data.train, origin.as_ref()));
     let weights = if begins { config.weights(&model, &table, origin.as_ref())? } else { None };
+    let overlapping = config.check_groups(&model, data)?;
     let mut trainer = Trainer::new(&model, data, &options, &config.device)
         .map_err(|error| config.locate(error))?;
     suits(options.precision, &trainer.info().device).map_err(|error| config.locate(error))?;
-    let mut warnings = Vec::new();
+    let mut warnings = table.notes.clone();
     if let Some((weights, told)) = weights {
         trainer.set_params(&weights)?;
         warnings.extend(told);
     }
     let text = config_text(config, &options, trainer.info())?;
+    warnings.extend(overlapping);
     warnings.extend(constant_target(&data.train));
     Ok(Prepared { trainer, config: text, options, warnings })
 }
@@ -84,7 +87,7 @@ fn constant_target(train: &Dataset) -> Option<Warning> {
         values.next().is_some_and(|first| values.all(|other| other == first))
     };
     let column = (0..columns).find(constant)?;
-    let (name, value) = (train.schema().targets()[column].to_string(), y[column].to_string());
+    let (name, value) = (train.schema().targets()[column].to_string(), short(y[column].into()));
     Some(Warning::ConstantTarget { column: name, value })
 }
 
@@ -237,7 +240,7 @@ impl Run {
             self.handed = Instant::now();
         }
         let history = self.history.file()?;
-        let written = keeper.write(due, &self.folder.place(), history);
+        let written = keeper.write(due, self.folder.place_now(), history);
         self.tell_unwritten(written, "training goes on, and the next one is tried")
     }
 
@@ -256,12 +259,7 @@ impl Run {
             return Ok(());
         }
         self.unwritten.push(problem.clone());
-        let event = Event::Warned(Warning::NotWritten { problem });
-        self.console.event(&event);
-        match &mut self.json {
-            Some(json) => json.event(&event).map_err(failed),
-            None => Ok(()),
-        }
+        self.tell(Warning::NotWritten { problem })
     }
 
     /// Takes away the best epoch's checkpoint if the run goes back to before that epoch.
@@ -274,6 +272,46 @@ impl Run {
         Ok(())
     }
 
+    /// Makes the folder again, if it or a file in it was taken away. Out: whether it was.
+    fn mend(&mut self) -> Result<bool> {
+        let whole = self.folder.is_there()
+            && self.folder.is_whole(self.saved.is_some())
+            && self.history.is_at(self.folder.history_now());
+        if whole {
+            return Ok(false);
+        }
+        self.folder.make_again()?;
+        self.history.write_again(self.folder.history_now())?;
+        self.saved = None;
+        let problem = format!(
+            "{} was moved, removed or emptied while training; it was made again with settings, history and model",
+            self.folder.path().display()
+        );
+        self.tell(Warning::NotWritten { problem })?;
+        Ok(true)
+    }
+
+    /// As [`Self::mend`], where training may go on without, to try again after the next epoch.
+    fn try_to_mend(&mut self) -> Result<bool> {
+        match self.mend() {
+            Err(error @ Error::File { .. }) => {
+                self.tell_unwritten(Err(error), "training goes on, and it is tried again")?;
+                Ok(false)
+            }
+            other => other,
+        }
+    }
+
+    /// Tells of something to know.
+    fn tell(&mut self, warning: Warning) -> Result<()> {
+        let event = Event::Warned(warning);
+        self.console.event(&event);
+        match &mut self.json {
+            Some(json) => json.event(&event).map_err(failed),
+            None => Ok(()),
+        }
+    }
+
     /// Writes what an event brings, then tells of it.
     fn take(&mut self, event: &Event, trainer: &Trainer) -> Result<()> {
         match event {
@@ -281,6 +319,7 @@ impl Run {
             Event::Epoch(stats) => {
                 self.progress = None;
                 self.ended = (stats.epoch, stats.steps);
+                let mended = self.try_to_mend()?;
                 self.history.append(stats)?;
                 if self.saved.is_none() {
                     // A folder that takes no model at all is told of at once.
@@ -290,7 +329,7 @@ impl Run {
                     self.tell_unwritten(saved, "training goes on, and it is tried again")?;
                 }
                 let every = self.checkpoints.every;
-                let newest = trainer.checkpoint().filter(|it| it.epoch() == stats.epoch);
+                let newest = trainer.checkpoint().filter(|it| mended || it.epoch() == stats.epoch);
                 let newest = newest.filter(|_| every > 0).cloned();
                 let best = trainer.best_checkpoint().cloned();
                 self.best = best.as_ref().map(|best| best.epoch()).or(self.best);
@@ -299,6 +338,11 @@ impl Run {
                 }
             }
             Event::Finished(summary) => {
+                if self.mend()?
+                    && let Some(newest) = trainer.checkpoint().cloned()
+                {
+                    self.hand(Due { newest: Some(newest), best: None })?;
+                }
                 self.save(trainer)?;
                 self.settle()?;
                 if let Some(kept) = &summary.kept {
@@ -308,6 +352,7 @@ impl Run {
                 }
             }
             Event::Warned(Warning::DeviceLost { ended, .. } | Warning::WentBack { ended, .. }) => {
+                self.try_to_mend()?;
                 self.history.cut(*ended)?;
                 self.forget_best(*ended)?;
                 // The run on disk may be further than the run is now.
@@ -349,10 +394,10 @@ impl Run {
     fn result(&self, kept: Option<&EpochStats>) -> Result<()> {
         let (Some(kept), false) = (kept, self.quiet) else { return Ok(()) };
         let mut text = format!(
-            "{}: epoch {}, train loss {:.4}",
+            "{}: epoch {}, train loss {}",
             self.folder.path().display(),
             kept.epoch,
-            kept.train_loss
+            number(kept.train_loss)
         );
         if let Some(valid) = &kept.valid {
             text += &format!("; validated on {valid}");
@@ -408,8 +453,14 @@ impl Run {
     /// Keeps the last good epoch, or takes the folder away if there is none.
     fn failed(&mut self, trainer: &Trainer, error: Error) -> Failure {
         // If this cannot be written either, the first error is the one to tell.
-        let _ = self.save(trainer);
+        let there = self.mend().is_ok() && self.save(trainer).is_ok();
+        // What was written before may be there, or have gone with its folder.
+        let there = there || self.folder.is_there() && self.folder.model().exists();
         match self.saved {
+            Some(_) if !there => Failure {
+                error: Box::new(error),
+                saved: Some(format!("nothing of this run is in {}", self.folder.path().display())),
+            },
             Some((epoch, _)) => {
                 let model = self.folder.model();
                 let mut saved =
@@ -439,6 +490,7 @@ impl Run {
         if steps == 0 {
             return self.nothing_kept("interrupted before the first step; nothing is kept");
         }
+        self.mend()?;
         let kept = trainer.kept().cloned();
         let present = trainer.params()?;
         let finite = present.arena().iter().all(|value| value.is_finite());
@@ -531,8 +583,14 @@ impl Run {
 
 /// A path as a shell takes it for one word, and this program for a value.
 fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let text = if text.starts_with('-') { format!("./{text}") } else { text };
+    let Some(text) = path.to_str() else {
+        // As bash, zsh and ksh read bytes.
+        let bytes = path.as_os_str().as_encoded_bytes().iter();
+        let bytes: String =
+            bytes.flat_map(|&byte| std::ascii::escape_default(byte)).map(char::from).collect();
+        return format!("$'{bytes}'");
+    };
+    let text = if text.starts_with('-') { format!("./{text}") } else { text.to_string() };
     let plain = |letter: char| letter.is_alphanumeric() || "_./+:=@%,-".contains(letter);
     if !text.is_empty() && text.chars().all(plain) {
         text

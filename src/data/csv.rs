@@ -3,6 +3,7 @@
 //! In: a file or a stream with a header, commas and UTF-8. Out: finite features, and targets by `target.rs`.
 //! Absent on purpose: encoding of text features, filling of missing values, other separators.
 
+mod bytes;
 mod pieces;
 mod rows;
 

@@ -149,7 +149,7 @@ fn advice(names: &[&str], lacking: &[&str]) -> String {
     }
     let mut near: Vec<&str> = Vec::new();
     // Of very many the first ones must do: each is compared with all names.
-    let short = |name: &&&str| name.len() <= LONG_NAME;
+    let short = |name: &&&str| !name.is_empty() && name.len() <= LONG_NAME;
     for wanted in lacking.iter().filter(short).take(FEW_COLUMNS) {
         let mut close: Vec<(usize, &str)> = names
             .iter()

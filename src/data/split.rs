@@ -3,7 +3,6 @@
 //! In: a data set, a share, a seed. Out: [`Split`], two data sets with the rows in table order.
 //! Absent on purpose: a third part for testing; that is another table, for `evaluate`.
 
-use super::cell::shown;
 use super::header::list;
 use super::table::{Dataset, TargetKind, Targets};
 use crate::error::{Error, Result};
@@ -61,7 +60,8 @@ impl Dataset {
     /// Holds out `share` of the rows (0 holds out none), chosen by `seed`.
     ///
     /// Of each class the same share is taken, rounded such that the total is that of the whole
-    /// table, and each class has a row in both parts. Where rows have weights, it is the same share of each class's weight.
+    /// table, and each class has a row in both parts; but the row of a class that has no other one is for training. Where rows
+    /// have weights, it is the same share of each class's weight.
     ///
     /// # Errors
     ///
@@ -126,19 +126,32 @@ impl Dataset {
         share: f64,
     ) -> Result<Vec<usize>> {
         let sizes: Vec<usize> = members.iter().map(Vec::len).collect();
-        if let Some(class) = sizes.iter().position(|&size| size == 1) {
-            return Err(self.lone_row(class));
-        }
-        let present = sizes.iter().filter(|&&size| size > 0).count();
+        let lone = sizes.iter().filter(|&&size| size == 1).count();
+        let present = sizes.iter().filter(|&&size| size > 1).count();
         let rows = self.rows();
-        if total < present || total > rows - present {
+        // A lone row is for training, where it can be learned of.
+        let sizes: Vec<usize> =
+            sizes.into_iter().map(|size| if size == 1 { 0 } else { size }).collect();
+        let parted = rows - lone;
+        if total < present || total + present > parted {
             let (part, left) =
                 if total < present { ("validation", total) } else { ("training", rows - total) };
             let edge = present as f64 / rows as f64;
+            let most = parted.saturating_sub(present) as f64 / rows as f64;
+            if present == 0 || most < edge {
+                return Err(Error::table(
+                    self.source(),
+                    format!(
+                        "{lone} of {} classes have one row only, so that no rows are left to hold out; add rows, or hold out none \
+                         with --valid 0",
+                        members.iter().filter(|rows| !rows.is_empty()).count()
+                    ),
+                ));
+            }
             let remedy = if total < present {
                 format!("at least {:.3}", (edge * 1000.0).ceil() / 1000.0)
             } else {
-                format!("at most {:.3}", ((1.0 - edge) * 1000.0).floor() / 1000.0)
+                format!("at most {:.3}", (most * 1000.0).floor() / 1000.0)
             };
             return Err(Error::table(
                 self.source(),
@@ -151,23 +164,17 @@ impl Dataset {
         Ok(largest_remainder(&sizes, total))
     }
 
-    fn lone_row(&self, class: usize) -> Error {
-        let label = match &self.schema().kind {
-            TargetKind::Classes(labels) => labels[class].as_str(),
-            _ => "",
+    /// Classes that have one row only, each with the line of it where that is known.
+    pub(crate) fn lone_classes(&self) -> Vec<(String, Option<u64>)> {
+        let (Targets::Classes(y), TargetKind::Classes(labels)) = (self.y(), &self.schema().kind)
+        else {
+            return Vec::new();
         };
-        let place = match self.class_lines.get(class) {
-            Some(line) => format!("{}:{line}", self.source()),
-            None => self.source().to_owned(),
-        };
-        Error::table(
-            place,
-            format!(
-                "class {} has one row only, which cannot be both in the training and in the validation \
-                 part; add rows of it, remove it, or hold out none with --valid 0",
-                shown(label)
-            ),
-        )
+        let mut sizes = vec![0_usize; labels.len()];
+        y.iter().for_each(|&class| sizes[class as usize] += 1);
+        let lone = labels.iter().zip(sizes).enumerate().filter(|(_, (_, size))| *size == 1);
+        lone.map(|(class, (label, _))| (label.clone(), self.class_lines.get(class).copied()))
+            .collect()
     }
 }
 
@@ -294,8 +301,13 @@ mod tests {
         assert!(said(numbers(4), 0.1).contains("no row for validation"));
         assert!(said(numbers(4), 0.9).contains("no row for training"));
         assert!(said(numbers(1), 0.5).contains("no row for training"));
-        let lone = said(classes(vec![0, 0, 1, 0]), 0.5);
-        assert!(lone.starts_with("arrays: class `1` has one row only"), "{lone}");
+        let lone = said(classes(vec![0, 1, 2]), 0.3);
+        assert!(lone.starts_with("arrays: 3 of 3 classes have one row only"), "{lone}");
+        let few = said(classes(vec![0, 0, 0, 0, 1]), 0.8);
+        assert!(
+            few.contains("leaves 1 for training") && few.contains("--valid at most 0.600"),
+            "{few}"
+        );
         let wide = said(classes((0..30).map(|i| i % 10).collect()), 0.2);
         assert!(wide.contains("6 for validation, but each of 10 classes"), "{wide}");
         assert!(wide.contains("--valid at least 0.334"), "{wide}");
@@ -303,6 +315,23 @@ mod tests {
         assert!(narrow.contains("--valid at most 0.666"), "{narrow}");
         for share in [0.334, 0.666] {
             assert!(classes((0..30).map(|i| i % 10).collect()).split(share, Seed(0)).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_alone_of_its_class_is_for_training() {
+        let data = classes(vec![0, 0, 1, 0, 0, 2, 3, 3]);
+        let lone = data.lone_classes();
+        assert_eq!(lone, [("1".to_string(), None), ("2".to_string(), None)]);
+        for seed in 0..8 {
+            let Split { train, valid } = data.clone().split(0.5, Seed(seed)).unwrap();
+            let valid = valid.unwrap();
+            assert_eq!((train.rows(), valid.rows()), (4, 4));
+            let Targets::Classes(held) = valid.y() else { unreachable!() };
+            let mut held = held.clone();
+            held.sort_unstable();
+            assert_eq!(held, [0, 0, 0, 3]);
+            assert!(train.x().contains(&2.0) && train.x().contains(&5.0), "{:?}", train.x());
         }
     }
 

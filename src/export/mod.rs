@@ -14,6 +14,7 @@ mod weights;
 use std::path::Path;
 
 pub use checkpoint::{read_checkpoint, write_checkpoint};
+pub(crate) use file::is_at;
 pub use file::{AtomicFile, write_file};
 #[cfg(feature = "onnx")]
 pub use onnx::{ONNX_OPSET, needs_double, onnx_bytes, write_onnx};

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::data::list;
 use crate::error::{Error, Result};
 use crate::model::{ParamKind, ParamLayout, ParamView};
 
@@ -102,7 +103,7 @@ pub fn factors(groups: &[Group], layout: &ParamLayout) -> Result<Vec<Factors>> {
             let problem = format!(
                 "\"{}\" matches no parameter; there are {}, and the kinds bias, norm, matrix",
                 group.matches,
-                names.join(", ")
+                list(&names)
             );
             return Err(Error::setting("--groups", problem));
         }
@@ -219,7 +220,7 @@ mod tests {
         }
         let said = factors(&[Group::without_decay("norm")], &layout).unwrap_err().to_string();
         assert!(
-            said.contains("\"norm\" matches no parameter; there are 0.weight, 0.bias"),
+            said.contains("\"norm\" matches no parameter; there are `0.weight`, `0.bias`"),
             "{said}"
         );
     }

@@ -252,8 +252,18 @@ impl Activation {
 
     /// y as an expression of x.
     pub fn expr(self) -> Expr {
-        let parameters: Vec<_> = self.row().parameters.iter().map(|&value| value.into()).collect();
+        self.expr_with(self.row().parameters)
+    }
+
+    /// y as an expression of x, with parameters in place of the defaults.
+    pub(crate) fn expr_with(self, parameters: &[f64]) -> Expr {
+        let parameters: Vec<_> = parameters.iter().map(|&value| value.into()).collect();
         (self.row().value)(&Expr::input(0), &parameters)
+    }
+
+    /// Whether these are the parameters that the activation has by itself.
+    pub(crate) fn has(self, parameters: &[f64]) -> bool {
+        self.row().parameters == parameters
     }
 
     /// What computes y from x.
@@ -275,6 +285,85 @@ impl Activation {
     pub fn gradient_from_output(self) -> bool {
         matches!(self, Self::Identity | Self::Relu | Self::LeakyRelu | Self::Tanh | Self::Sigmoid)
     }
+}
+
+/// What a text says of an activation.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Written {
+    /// The activation with these parameters.
+    Parameters(Activation, Vec<f64>),
+    /// A call within an expression, such as `relu(2 * x)`.
+    Expression,
+}
+
+/// Reads an activation with its parameters: `elu(x, 0.5)`, `elu(0.5)`, `elu(alpha=0.5)` or `elu`. `None` where the text does not
+/// begin with an activation's name, or goes on after the closing parenthesis.
+pub(crate) fn written(text: &str) -> Option<Result<Written, String>> {
+    let (name, body) = match text.trim().split_once('(') {
+        None => (text.trim(), ""),
+        Some((name, rest)) => (name, rest.strip_suffix(')')?),
+    };
+    let activation = by_name(name)?;
+    if body.contains(['(', ')']) {
+        return Some(Ok(Written::Expression));
+    }
+    let parts: Vec<&str> = body.split(',').map(str::trim).collect();
+    let parts = if body.trim().is_empty() { &[][..] } else { &parts[..] };
+    Some(parameters(activation, parts))
+}
+
+/// Parameters by their names or places; the function's argument may stand before them.
+fn parameters(activation: Activation, parts: &[&str]) -> Result<Written, String> {
+    let (name, row) = (activation.name(), activation.row());
+    let names: Vec<&str> =
+        row.entry.parameters.split(", ").filter_map(|it| it.split(' ').next()).collect();
+    let known = match row.parameters {
+        [] => "it has none".to_string(),
+        _ => format!("known: {}", names.join(", ")),
+    };
+    let mut values: Vec<Option<f64>> = vec![None; row.parameters.len()];
+    let after_x = parts.strip_prefix(&["x"]).unwrap_or(parts);
+    for (place, part) in after_x.iter().enumerate() {
+        let (key, text) = match part.split_once('=') {
+            Some((key, text)) => (Some(key.trim()), text.trim()),
+            None => (None, *part),
+        };
+        let at = match key {
+            None => place,
+            Some(key) => {
+                let wanted = key.to_ascii_lowercase().replace('-', "_");
+                let at =
+                    names.iter().position(|name| *name == wanted && !row.parameters.is_empty());
+                at.ok_or_else(|| format!("unknown argument \"{key}\" of {name}; {known}"))?
+            }
+        };
+        let value = match text.parse::<f64>() {
+            Ok(value) if value.is_finite() => value,
+            // `relu(2 * x)`: what else stands in parentheses is an expression.
+            _ if key.is_none() => return Ok(Written::Expression),
+            _ => {
+                return Err(format!(
+                    "{} of {name} is \"{text}\", but it must be a finite number",
+                    names[at]
+                ));
+            }
+        };
+        let slot = values.get_mut(at).ok_or_else(|| {
+            let most = row.parameters.len();
+            format!("{name} takes x and at most {most} more, not {}", after_x.len())
+        })?;
+        if slot.replace(value).is_some() {
+            return Err(format!("{} of {name} is given twice", names[at]));
+        }
+    }
+    let values: Vec<f64> =
+        values.iter().zip(row.parameters).map(|(value, &usual)| value.unwrap_or(usual)).collect();
+    let program = activation.expr_with(&values).program();
+    if let Some(x) = [-1.0, 0.0, 1.0].into_iter().find(|&x| !program.value(&[x]).is_finite()) {
+        let given: Vec<String> = values.iter().map(f64::to_string).collect();
+        return Err(format!("{name} with {} is no finite number at x = {x}", given.join(", ")));
+    }
+    Ok(Written::Parameters(activation, values))
 }
 
 /// A function of the user's own, from a text such as `x * sigmoid(x)` or `elu(x, 0.5) + 0.1 * sin(x)`. What [`parse`] knows may be
@@ -323,21 +412,35 @@ impl fmt::Display for Activation {
 impl FromStr for Activation {
     type Err = Error;
 
-    fn from_str(name: &str) -> Result<Self> {
-        let wanted = name.to_ascii_lowercase().replace('-', "_");
-        // PyTorch writes some of them in one word.
-        let plain = |name: &str| name.replace('_', "");
-        let found = Self::ALL.into_iter().find(|activation| activation.name() == wanted);
-        found
-            .or_else(|| Self::ALL.into_iter().find(|other| plain(other.name()) == plain(&wanted)))
-            .ok_or_else(|| {
+    fn from_str(text: &str) -> Result<Self> {
+        let refuse = |problem: String| Err(Error::setting("--activation", problem));
+        match written(text) {
+            Some(Ok(Written::Parameters(activation, values))) if activation.has(&values) => {
+                Ok(activation)
+            }
+            Some(Ok(Written::Parameters(..))) => refuse(format!(
+                "\"{text}\" has other parameters than the activation by itself, and so is a layer: read it as a Layer"
+            )),
+            Some(Ok(Written::Expression)) => {
+                refuse(format!("\"{text}\" is an expression and no name; read it by `expression`"))
+            }
+            Some(Err(problem)) => refuse(problem),
+            None => {
                 let known: Vec<_> = Self::ALL.iter().map(|a| a.name()).collect();
-                Error::setting(
-                    "--activation",
-                    format!("unknown name \"{name}\"; known: {}", known.join(", ")),
-                )
-            })
+                refuse(format!("unknown name \"{text}\"; known: {}", known.join(", ")))
+            }
+        }
     }
+}
+
+/// The activation of this name, as this crate or PyTorch writes it.
+fn by_name(name: &str) -> Option<Activation> {
+    let wanted = name.trim().to_ascii_lowercase().replace('-', "_");
+    // PyTorch writes some of them in one word.
+    let plain = |name: &str| name.replace('_', "");
+    let mut all = Activation::ALL.into_iter();
+    all.find(|activation| activation.name() == wanted)
+        .or_else(|| Activation::ALL.into_iter().find(|other| plain(other.name()) == plain(&wanted)))
 }
 
 #[cfg(test)]

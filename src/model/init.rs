@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::orthogonal::orthogonal;
 use crate::error::{Error, Result};
 use crate::random::Random;
+use crate::shape::short;
 use crate::vocabulary::{Call, written};
 
 /// How a dense layer's weight `[out, in]` starts. Names, gains and bounds are those of `torch.nn.init` where it has the
@@ -195,7 +196,8 @@ impl Init {
     /// If one lies outside of what it may be.
     pub fn check(self) -> Result<()> {
         let require = |fits: bool, key: &str, value: f64, range: &str| {
-            let problem = || format!("{key} of {} is {value}, but it must be {range}", self.name());
+            let problem =
+                || format!("{key} of {} is {}, but it must be {range}", self.name(), short(value));
             if fits { Ok(()) } else { Err(Error::setting("--init", problem())) }
         };
         let finite = |key, value: f64| require(value.is_finite(), key, value, "a finite number");

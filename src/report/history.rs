@@ -4,12 +4,15 @@
 //! Absent on purpose: the renaming of whole files; a line that is there stays there.
 
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::export::write_file;
+use crate::export::{is_at, write_file};
 use crate::train::{EpochStats, Metric, Metrics};
+
+/// How the header begins.
+const FIRST: &str = "epoch,steps,lr,train_loss,";
 
 /// A growing `history.csv`.
 #[derive(Debug)]
@@ -29,18 +32,24 @@ impl History {
     /// If the file cannot be made.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
-        let file = File::create(&path).map_err(|source| Error::file("create", &path, source))?;
+        let mut options = File::options();
+        let file = options.read(true).write(true).create(true).truncate(true).open(&path);
+        let file = file.map_err(|source| Error::file("create", &path, source))?;
         Ok(Self { path, file, metrics: None, begun: false })
     }
 
-    /// Goes on with a history: what it says of epochs after this one goes, and later lines are appended.
+    /// Goes on with a history: what it says of epochs after this one goes, and later lines are appended. Out: besides, what was
+    /// wrong with it, if lines of these epochs are damaged or lacking; damaged ones are left out.
     ///
     /// # Errors
     /// If the file cannot be read or written.
-    pub fn resume(path: impl AsRef<Path>, epochs: u32) -> Result<Self> {
+    pub fn resume(path: impl AsRef<Path>, epochs: u32) -> Result<(Self, Option<String>)> {
         let path = path.as_ref().to_path_buf();
-        let (file, begun) = cut(&path, epochs)?;
-        Ok(Self { path, file, metrics: None, begun })
+        let (file, begun, lacking) = cut(&path, epochs)?;
+        let problem = lacking.map(|lacking| {
+            format!("{}: {lacking}; the run goes on, and its other lines stay", path.display())
+        });
+        Ok((Self { path, file, metrics: None, begun }, problem))
     }
 
     /// Takes away what was said of epochs after this one.
@@ -48,7 +57,27 @@ impl History {
     /// # Errors
     /// If the file cannot be read or written.
     pub fn cut(&mut self, epochs: u32) -> Result<()> {
-        (self.file, self.begun) = cut(&self.path, epochs)?;
+        (self.file, self.begun, _) = cut(&self.path, epochs)?;
+        Ok(())
+    }
+
+    /// Whether the file is at this place: neither moved nor removed.
+    pub fn is_at(&self, path: impl AsRef<Path>) -> bool {
+        is_at(&self.file, path.as_ref())
+    }
+
+    /// Writes all lines so far to a new file, and goes on there.
+    ///
+    /// # Errors
+    /// If the old file, wherever it is, cannot be read, or the new one not be written.
+    pub fn write_again(&mut self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref().to_path_buf();
+        let refuse = |source| Error::file("write", &path, source);
+        let mut text = Vec::new();
+        let mut old = self.file().map_err(|_| refuse(ErrorKind::NotFound.into()))?;
+        old.seek(SeekFrom::Start(0)).and_then(|_| old.read_to_end(&mut text)).map_err(refuse)?;
+        write_file(&path, &text)?;
+        (self.file, self.path) = (opened(&path)?, path);
         Ok(())
     }
 
@@ -74,7 +103,7 @@ impl History {
         let metrics = self.metrics.get_or_insert_with(|| names(stats));
         if !std::mem::replace(&mut self.begun, true) {
             let valid: String = metrics.iter().map(|name| format!("valid_{name},")).collect();
-            text = format!("epoch,steps,lr,train_loss,{valid}seconds,samples_per_second\n");
+            text = format!("{FIRST}{valid}seconds,samples_per_second\n");
         }
         text += &format!("{},{},{},{},", stats.epoch, stats.steps, stats.lr, stats.train_loss);
         for metric in metrics.iter() {
@@ -89,26 +118,51 @@ impl History {
     }
 }
 
-/// Takes away lines of epochs after this one. Out: the file, to be appended to, and whether it has a header.
-fn cut(path: &Path, epochs: u32) -> Result<(File, bool)> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+/// Takes away lines of epochs after this one, and damaged ones. Out: the file, to be appended to; whether it has a header; and
+/// what is lacking of these epochs.
+fn cut(path: &Path, epochs: u32) -> Result<(File, bool, Option<String>)> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         Err(source) => return Err(Error::file("read", path, source)),
     };
-    let of_epoch = |line: &str| {
-        let epoch = line.split(',').next().and_then(|cell| cell.parse().ok());
-        epoch.is_some_and(|epoch: u32| epoch <= epochs) && line.ends_with('\n')
-    };
-    let lines = text.split_inclusive('\n').enumerate();
-    let kept: String = lines
-        .filter(|(index, line)| epochs > 0 && (*index == 0 || of_epoch(line)))
-        .map(|(_, line)| line)
-        .collect();
+    let text = String::from_utf8_lossy(&bytes);
+    let mut lines = text.split_inclusive('\n');
+    let header = lines.next().unwrap_or_default();
+    let sound = header.starts_with(FIRST) && header.ends_with(",samples_per_second\n");
+    let columns = header.split(',').count();
+    // Without a header nobody can say what the lines mean.
+    let mut kept = if sound && epochs > 0 { header.to_string() } else { String::new() };
+    let mut missing = Vec::new();
+    let mut next = 1;
+    for line in lines.filter(|_| sound) {
+        let mut cells = line.trim_end().split(',');
+        let epoch = cells.next().and_then(|cell| cell.parse::<u32>().ok());
+        let numbers = cells.all(|cell| cell.is_empty() || cell.parse::<f64>().is_ok());
+        let whole = line.ends_with('\n') && line.split(',').count() == columns && numbers;
+        if let Some(epoch) = epoch.filter(|epoch| whole && (next..=epochs).contains(epoch)) {
+            missing.extend(next..epoch);
+            kept += line;
+            next = epoch + 1;
+        }
+    }
+    missing.extend(next..=epochs);
+    let lacking = (!missing.is_empty()).then(|| {
+        let (few, more) = missing.split_at(missing.len().min(10));
+        let few: Vec<String> = few.iter().map(u32::to_string).collect();
+        let more =
+            if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        let which = if missing.len() == 1 { "epoch" } else { "epochs" };
+        format!("damaged or lost, so that it says nothing of {which} {}{more}", few.join(", "))
+    });
     write_file(path, kept.as_bytes())?;
-    let file = File::options().append(true).open(path);
-    let file = file.map_err(|source| Error::file("write", path, source))?;
-    Ok((file, !kept.is_empty()))
+    Ok((opened(path)?, !kept.is_empty(), lacking))
+}
+
+/// A history to be appended to.
+fn opened(path: &Path) -> Result<File> {
+    let file = File::options().read(true).append(true).open(path);
+    file.map_err(|source| Error::file("write", path, source))
 }
 
 /// The metrics of a run like this one.
@@ -157,13 +211,67 @@ mod tests {
         let whole = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, format!("{whole}4,16,0.00")).unwrap();
         for from in [2, 0, 3] {
-            let mut history = History::resume(&path, from).unwrap();
+            let (mut history, problem) = History::resume(&path, from).unwrap();
+            assert_eq!(problem, None);
             (from + 1..=3).for_each(|epoch| history.append(&stats(epoch)).unwrap());
             assert_eq!(std::fs::read_to_string(&path).unwrap(), whole, "after epoch {from}");
         }
         std::fs::remove_file(&path).unwrap();
-        History::resume(&path, 0).unwrap().append(&stats(1)).unwrap();
+        History::resume(&path, 0).unwrap().0.append(&stats(1)).unwrap();
         assert!(std::fs::read_to_string(&path).unwrap().starts_with("epoch,"));
+
+        // Garbage, a line that was cut, one that is not text.
+        for (line, damage) in [(2, &b"2,8,0.0"[..]), (1, b"x\n"), (3, b"\xff\xfe,,,\n"), (2, b"")] {
+            let mut lines: Vec<&[u8]> =
+                whole.as_bytes().split_inclusive(|&byte| byte == b'\n').collect();
+            lines[line] = damage;
+            std::fs::write(&path, lines.concat()).unwrap();
+            let (mut history, problem) = History::resume(&path, 3).unwrap();
+            let problem = problem.unwrap();
+            assert!(problem.contains("damaged or lost"), "{problem}");
+            history.append(&EpochStats { epoch: 4, ..stats(4) }).unwrap();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let mended: Vec<&str> = text.lines().collect();
+            assert_eq!(
+                (mended[0], mended.last().unwrap().split_once(',').unwrap().0),
+                (whole.lines().next().unwrap(), "4")
+            );
+            assert!(
+                mended[1..].iter().all(|line| whole.contains(line) || line.starts_with("4,")),
+                "{text}"
+            );
+        }
+        std::fs::write(&path, whole.replacen("epoch", "epxch", 1)).unwrap();
+        let (mut history, problem) = History::resume(&path, 3).unwrap();
+        assert!(problem.unwrap().ends_with(
+            "says nothing of epochs 1, 2, 3; the run goes on, and its other lines stay"
+        ));
+        history.append(&stats(4)).unwrap();
+        assert!(std::fs::read_to_string(&path).unwrap().starts_with("epoch,steps"));
+    }
+
+    #[test]
+    fn a_history_that_was_taken_away_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("history.csv"), folder.path().join("again.csv"));
+        let stats = |epoch| EpochStats {
+            epoch,
+            steps: 4,
+            train_loss: 0.5,
+            valid: None,
+            lr: 0.001,
+            seconds: 0.25,
+            samples_per_second: 400.0,
+        };
+        let mut history = History::create(&path).unwrap();
+        history.append(&stats(1)).unwrap();
+        assert!(history.is_at(&path) && !history.is_at(&other));
+        std::fs::remove_file(&path).unwrap();
+        assert!(!history.is_at(&path));
+        history.append(&stats(2)).unwrap();
+        history.write_again(&other).unwrap();
+        history.append(&stats(3)).unwrap();
+        assert_eq!(std::fs::read_to_string(&other).unwrap().lines().count(), 4);
     }
 
     #[test]

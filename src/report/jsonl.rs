@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::text::positive_by_column;
+use super::text::{harmless_json, positive_by_column};
 use super::{Figures, Outcome};
 use crate::data::Positive;
 use crate::train::{EpochStats, Event, Progress, RunInfo, Summary};
@@ -159,6 +159,7 @@ impl<W: Write> JsonLines<W> {
     pub fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
         let mut line = serde_json::to_vec(value)?;
         line.push(b'\n');
+        let line = harmless_json(line);
         self.out.write_all(&line)?;
         self.out.flush()
     }

@@ -14,5 +14,7 @@ pub use console::Console;
 pub use figures::{Figures, Outcome};
 pub use history::History;
 pub use jsonl::JsonLines;
+#[cfg(feature = "cli")]
+pub(crate) use text::harmless_json;
 pub use text::{count, counted, duration, harmless, positive, positive_by_column};
 pub use vocabulary::{entries, vocabulary};

@@ -1,8 +1,9 @@
-//! Numbers and classes as people read them.
+//! Numbers and classes as people read them, and text that a terminal may show.
 
 use serde::Serializer;
 
 use crate::data::{Positive, list};
+use crate::shape::{fixed, number};
 
 /// A count with commas between thousands: `12,345`.
 pub fn count(value: u64) -> String {
@@ -55,17 +56,44 @@ pub fn positive_by_column<S: Serializer>(
     to.collect_map(all.iter().map(|it| (&it.column, &it.class)))
 }
 
-/// Text for a terminal: control characters, which names out of files may hold, are shown and not obeyed.
+/// Text for a terminal: control characters, and what turns the direction of writing, both of which names out of files may hold,
+/// are shown and not obeyed.
 pub fn harmless(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
-        if letter.is_control() && letter != '\n' {
-            shown.extend(letter.escape_debug());
+        if letter != '\n' && is_obeyed(letter) {
+            shown.extend(letter.escape_unicode());
         } else {
             shown.push(letter);
         }
     }
     shown
+}
+
+/// Whether a terminal does something else than to show a letter.
+pub(crate) fn is_obeyed(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A line of JSON in which what a terminal would obey is written by its number; what the line says stays the same.
+pub(crate) fn harmless_json(line: Vec<u8>) -> Vec<u8> {
+    match String::from_utf8(line) {
+        Ok(text) if text.chars().any(|letter| letter != '\n' && is_obeyed(letter)) => {
+            let mut shown = String::with_capacity(text.len());
+            for letter in text.chars() {
+                if letter != '\n' && is_obeyed(letter) {
+                    // None of them lies beyond what four digits say.
+                    shown += &format!("\\u{:04x}", u32::from(letter));
+                } else {
+                    shown.push(letter);
+                }
+            }
+            shown.into_bytes()
+        }
+        Ok(text) => text.into_bytes(),
+        Err(error) => error.into_bytes(),
+    }
 }
 
 /// Rows per second, rounded.
@@ -100,10 +128,8 @@ pub(super) fn figure(name: &str, value: f64) -> String {
     match name {
         "accuracy" => format!("accuracy {:.2} %", 100.0 * value),
         // Errors have the target's units, which may be of any size.
-        "mae" | "rmse" | "loss" if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) => {
-            format!("{name} {value:.3e}")
-        }
-        _ => format!("{name} {value:.4}"),
+        "mae" | "rmse" | "loss" => format!("{name} {}", number(value)),
+        _ => format!("{name} {}", fixed(value)),
     }
 }
 
@@ -118,7 +144,10 @@ mod tests {
         }
         assert_eq!((counted(1, "row"), counted(0, "row")), ("1 row".into(), "0 rows".into()));
         assert_eq!(counted(1000, "row"), "1,000 rows");
-        assert_eq!(harmless("é\n\u{1b}[2J\t'"), "é\n\\u{1b}[2J\\t'");
+        assert_eq!(harmless("é\n\u{1b}[2J\t'"), "é\n\\u{1b}[2J\\u{9}'");
+        assert_eq!(harmless("a\u{202e}b\u{9b}\u{2066}"), "a\\u{202e}b\\u{9b}\\u{2066}");
+        let line = harmless_json(b"{\"a\":\"\xe2\x80\xae\x7f\"}\n".to_vec());
+        assert_eq!(String::from_utf8(line).unwrap(), "{\"a\":\"\\u202e\\u007f\"}\n");
         for (seconds, want) in [
             (0.114, "0.11 s"),
             (12.34, "12.3 s"),
@@ -134,5 +163,6 @@ mod tests {
             (figure("loss", 0.12345), figure("rmse", 1e-5)),
             ("loss 0.1235".into(), "rmse 1.000e-5".into())
         );
+        assert_eq!(figure("mape", 1e70), "mape 1.000e70");
     }
 }

@@ -15,8 +15,9 @@ const HEAD: &str = "\
 Every piece by its name in options and files, its formula, its parameters with their defaults, where these come from, and the
 tests that hold it. Written by `wgrad vocabulary`; a test compares.
 
-Parameters are given in parentheses behind a name, in options, in TOML and in `str::parse` alike: `elu(x, 0.5)`,
-`step(every=10, gamma=0.5)`. An unknown name, or parameter, is an error that lists the known ones.
+Parameters are given in parentheses behind a name, in options, in TOML and in `str::parse` alike: `step(every=10, gamma=0.5)`.
+Activations may have their argument before them: `elu(alpha=0.5)`, `elu(x, 0.5)` and `elu(0.5)` are the same. An unknown name, or
+parameter, is an error that lists the known ones.
 ";
 
 /// Kinds of pieces with a line about each, in the order of the document.
@@ -30,7 +31,8 @@ fn sections() -> Vec<(&'static str, &'static str, Vec<Entry>)> {
         ),
         (
             "Activations",
-            "`--activation NAME`, or an expression of x that may call them: `x * sigmoid(1.702 * x)`.",
+            "`--activation NAME`, or an expression of x that may call them: `x * sigmoid(1.702 * x)`. With parameters of its own, an \
+             activation is a `Layer` for `str::parse`.",
             Activation::vocabulary(),
         ),
         (

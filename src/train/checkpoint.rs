@@ -136,6 +136,7 @@ impl Origin {
             tuning: Tuning::default(),
             device_memory: None,
             preparation: None,
+            schedule_epochs: None,
             ..options.clone()
         };
         Self {

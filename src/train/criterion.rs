@@ -32,7 +32,8 @@ impl fmt::Display for ClassWeights {
             Self::None => f.write_str("none"),
             Self::Balanced => f.write_str("balanced"),
             Self::Of(weights) => {
-                let parts: Vec<_> = weights.iter().map(|(name, w)| format!("{name}={w}")).collect();
+                let parts: Vec<_> =
+                    weights.iter().map(|(name, w)| format!("{}={w}", quoted(name))).collect();
                 f.write_str(&parts.join(","))
             }
         }
@@ -50,14 +51,17 @@ impl FromStr for ClassWeights {
             _ => {}
         }
         let mut weights: Vec<(String, f64)> = Vec::new();
-        for part in text.split(',') {
-            // The last sign, since a name may have others.
-            let read = part.rsplit_once('=').and_then(|(name, weight)| {
-                Some((name.trim().to_string(), weight.trim().parse::<f64>().ok()?))
-            });
-            let Some((name, weight)) = read else {
+        let mut left = text;
+        loop {
+            let Some((name, weight, rest)) = next_weight(left) else {
+                let part = if left.trim_start().starts_with('"') {
+                    left
+                } else {
+                    left.split(',').next().unwrap_or(left)
+                };
                 return refuse(format!(
-                    "\"{part}\" is no class with its weight; write balanced, none, or weights such as a=2,b=1"
+                    "\"{part}\" is no class with its weight; write balanced, none, or weights such as a=2,b=1, with quotes around a \
+                     name that has a comma in it: \"late, very\"=2"
                 ));
             };
             if !(weight.is_finite() && weight >= 0.0) {
@@ -67,9 +71,54 @@ impl FromStr for ClassWeights {
                 return refuse(format!("{name} is given twice"));
             }
             weights.push((name, weight));
+            match rest {
+                Some(rest) => left = rest,
+                None => return Ok(Self::Of(weights)),
+            }
         }
-        Ok(Self::Of(weights))
     }
+}
+
+impl ClassWeights {
+    /// Names and weights as one text, as `--class-weights` has it.
+    pub fn text_of<'a>(weights: impl Iterator<Item = (&'a str, String)>) -> String {
+        let parts: Vec<_> =
+            weights.map(|(name, weight)| format!("{}={weight}", quoted(name))).collect();
+        parts.join(",")
+    }
+}
+
+/// A name as `--class-weights` reads it: in quotes, if anything in it has a meaning there.
+fn quoted(name: &str) -> String {
+    let plain = !name.contains([',', '"']) && name.trim() == name && !name.is_empty();
+    if plain { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+/// The first class with its weight, and what follows behind a comma.
+fn next_weight(text: &str) -> Option<(String, f64, Option<&str>)> {
+    let text = text.trim_start();
+    let (name, rest) = match text.strip_prefix('"') {
+        Some(inner) => {
+            // The quote that is not one of two.
+            let mut end = inner.find('"')?;
+            while inner[end + 1..].starts_with('"') {
+                end += 2 + inner[end + 2..].find('"')?;
+            }
+            let rest = inner[end + 1..].trim_start().strip_prefix('=')?;
+            (inner[..end].replace("\"\"", "\""), rest)
+        }
+        None => {
+            let part = text.split(',').next()?;
+            // The last sign, since a name may have others.
+            let sign = part.rfind('=')?;
+            (part[..sign].trim().to_string(), &text[sign + 1..])
+        }
+    };
+    let (weight, rest) = match rest.split_once(',') {
+        Some((weight, rest)) => (weight, Some(rest)),
+        None => (rest, None),
+    };
+    Some((name, weight.trim().parse().ok()?, rest))
 }
 
 /// A loss with all that is known of it once the training rows are.

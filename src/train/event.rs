@@ -87,7 +87,7 @@ pub struct EpochStats {
     pub epoch: u32,
     /// Steps since the run began.
     pub steps: u64,
-    /// Mean loss over the epoch's rows, as the weights changed.
+    /// Loss over the epoch's rows, as the weights changed: the mean, or the sum where that is made small.
     pub train_loss: f64,
     /// Figures of the validation part, if there is one.
     pub valid: Option<Metrics>,
@@ -210,6 +210,11 @@ pub enum Warning {
         /// What the learning rate is multiplied by now.
         slowed: f64,
     },
+    /// Something about settings, table or folder that is not as one may think.
+    Noted {
+        /// What, what follows from it, and what to do where one wants it otherwise.
+        problem: String,
+    },
     /// A file could not be written, and training went on.
     NotWritten {
         /// Why, and what follows from it.
@@ -270,6 +275,27 @@ pub enum Warning {
     },
 }
 
+/// Items of a list that are told of.
+const SHOWN: usize = 20;
+/// Letters of a name that are told of.
+const LONGEST: usize = 40;
+
+/// How many items of a list are not told of.
+fn more<T>(all: &[T]) -> String {
+    match all.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    }
+}
+
+/// The beginning of a name that may be of any length.
+fn short(name: &str) -> String {
+    match name.char_indices().nth(LONGEST) {
+        None => name.to_string(),
+        Some((end, _)) => format!("{}…", &name[..end]),
+    }
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -285,6 +311,7 @@ impl fmt::Display for Warning {
             Self::Device { problem }
             | Self::NotWritten { problem }
             | Self::NoBetter { problem }
+            | Self::Noted { problem }
             | Self::Target { problem } => f.write_str(problem),
             Self::LostDigits { columns } => write!(
                 f,
@@ -370,13 +397,15 @@ impl fmt::Display for Warning {
             ),
             Self::NotTaken { problems } => write!(
                 f,
-                "parameters that begin anew, or were not asked for: {}",
-                problems.join("; ")
+                "parameters that begin anew, or were not asked for: {}{}",
+                problems[..problems.len().min(SHOWN)].join("; "),
+                more(problems)
             ),
             Self::OtherBits { differences } => write!(
                 f,
-                "the results will not be those of the uninterrupted run bit for bit: {}",
-                differences.join("; ")
+                "the results will not be those of the uninterrupted run bit for bit: {}{}",
+                differences[..differences.len().min(SHOWN)].join("; "),
+                more(differences)
             ),
             Self::DeviceLost { problem, place, same, .. } => {
                 let bits =
@@ -388,12 +417,14 @@ impl fmt::Display for Warning {
             }
             Self::WentBack { problem, place, slowed, .. } => write!(
                 f,
-                "{problem}; training goes back to {place}, with the learning rate times {slowed} from there on"
+                "{problem}; training goes back to {place}, with the learning rate times {} from there on",
+                crate::shape::short(*slowed)
             ),
             Self::ConstantTarget { column, value } => {
                 write!(
                     f,
-                    "the target {column} is {value} in all training rows: there is nothing to learn; is it the right column?"
+                    "the target {} is {value} in all training rows: there is nothing to learn; is it the right column?",
+                    short(column)
                 )
             }
         }

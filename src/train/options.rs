@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Average, Group, Loss, Moves, Objective, Optimizer, Reduction};
 use crate::plan::Precision;
 use crate::random::Seed;
+use crate::shape::short;
 
 /// Which epoch's weights a run keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +144,8 @@ pub struct TrainOptions {
     /// Scaling that is already known, such as that of the model whose weights the run begins with; `None` to measure it on the
     /// training rows.
     pub preparation: Option<Preparation>,
+    /// Epochs over which schedules that depend on the run's length go, after which they stay as they are; `None` for all.
+    pub schedule_epochs: Option<u32>,
 }
 
 impl Default for TrainOptions {
@@ -178,6 +181,7 @@ impl Default for TrainOptions {
             on_nonfinite: OnNonFinite::Stop,
             device_memory: None,
             preparation: None,
+            schedule_epochs: None,
         }
     }
 }
@@ -199,10 +203,10 @@ impl TrainOptions {
             }
         };
         if !self.lr.is_finite() {
-            let problem = format!("{}, but it must be a finite number above 0", self.lr);
+            let problem = format!("{}, but it must be a finite number above 0", short(self.lr));
             return Err(Error::setting("--lr", problem));
         }
-        positive("--lr", self.lr > 0.0, self.lr.to_string())?;
+        positive("--lr", self.lr > 0.0, short(self.lr))?;
         positive("--epochs", self.epochs > 0, self.epochs.to_string())?;
         let patience = self.stop_patience.unwrap_or(1);
         positive("--stop-patience", patience > 0, patience.to_string())?;
@@ -215,13 +219,18 @@ impl TrainOptions {
             return Err(Error::setting("--on-nonfinite", problem));
         }
         if !(self.warmup >= 0.0 && self.warmup.is_finite()) {
-            let problem = format!("{}, but it must be a finite number of 0 or more", self.warmup);
+            let problem =
+                format!("{}, but it must be a finite number of 0 or more", short(self.warmup));
             return Err(Error::setting("--warmup", problem));
         }
-        if self.warmup > f64::from(self.epochs) {
+        let scheduled = self.scheduled_epochs();
+        positive("--schedule-epochs", scheduled > 0, scheduled.to_string())?;
+        if self.warmup > f64::from(scheduled) {
+            let whose =
+                if self.schedule_epochs.is_some() { "--schedule-epochs is" } else { "the run has" };
             let problem = format!(
-                "{} epochs, but the run has {}; give at most that",
-                self.warmup, self.epochs
+                "{} epochs, but {whose} {scheduled}; give at most that",
+                short(self.warmup)
             );
             return Err(Error::setting("--warmup", problem));
         }
@@ -234,7 +243,7 @@ impl TrainOptions {
         }
         if !(self.stop_delta >= 0.0 && self.stop_delta.is_finite()) {
             let problem =
-                format!("{}, but it must be a finite number of 0 or more", self.stop_delta);
+                format!("{}, but it must be a finite number of 0 or more", short(self.stop_delta));
             return Err(Error::setting("--stop-delta", problem));
         }
         Ok(())
@@ -361,6 +370,17 @@ impl TrainOptions {
         Self { keep: self.keep.or(Some(keep)), ..self.clone() }
     }
 
+    /// Epochs over which schedules go.
+    pub fn scheduled_epochs(&self) -> u32 {
+        self.schedule_epochs.unwrap_or(self.epochs)
+    }
+
+    /// Options whose schedules depend on how long the run is.
+    pub fn length_dependent(&self) -> Vec<&'static str> {
+        let depends = self.kinds().into_iter().filter(|(_, kind)| kind.depends_on_length());
+        depends.map(|(option, _)| option).collect()
+    }
+
     /// Schedules and the options that name them.
     fn kinds(&self) -> [(&'static str, &ScheduleKind); 3] {
         [
@@ -393,13 +413,15 @@ impl TrainOptions {
             reason = "between 0 and the number of steps"
         )]
         let warmup = (self.warmup * steps_per_epoch as f64).round() as u64;
-        Schedule::new(self.schedule.clone(), self.lr, warmup, self.epochs, steps_per_epoch)
+        let epochs = self.scheduled_epochs();
+        Schedule::new(self.schedule.clone(), self.lr, warmup, epochs, steps_per_epoch)
     }
 
     /// All that goes by schedule in a run of so many steps an epoch; times are counted in moves.
     pub fn schedules(&self, steps_per_epoch: usize) -> Schedules {
         let moves = self.moves_per_epoch(steps_per_epoch);
-        let share = |kind: &ScheduleKind| Schedule::new(kind.clone(), 1.0, 0, self.epochs, moves);
+        let epochs = self.scheduled_epochs();
+        let share = |kind: &ScheduleKind| Schedule::new(kind.clone(), 1.0, 0, epochs, moves);
         Schedules {
             lr: self.schedule(steps_per_epoch),
             decay: share(&self.decay_schedule),

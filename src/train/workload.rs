@@ -15,8 +15,9 @@ use crate::random::{Purpose, Seed};
 use crate::shape::narrow;
 
 use super::TrainOptions;
+use super::checkpoint::lasting;
 use super::predict::port;
-use super::scaling::{write_params, write_scaling};
+use super::scaling::{read_params, write_params, write_scaling};
 
 /// A network, its batch, and how it is trained. The activation is relu throughout.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -175,7 +176,7 @@ impl Workload {
         let mut normal = |len: usize| (0..len).map(|_| random.normal() as f32).collect::<Vec<_>>();
         let x = normal(rows * inputs);
         let numbers = if self.loss.classes() { Vec::new() } else { normal(rows * outputs) };
-        let params = Params::init(&self.model(), inputs, Seed(3))?;
+        let params = self.start()?;
         let begun = Instant::now();
         device.load(plan)?;
         device.write(port(plan.ports.train_x, "train.x")?, 0, Values::F32(&x))?;
@@ -216,21 +217,31 @@ impl Workload {
         Ok((losses, first))
     }
 
-    /// Compares the first steps' losses with the f64 reference (those of a workload for hardware GPUs, which would take
-    /// the reference minutes, only have to be finite), then times blocks of steps for about `budget`.
+    /// Compares the first steps' losses and the weights after them with the f64 reference (those of a workload for hardware
+    /// GPUs, which would take the reference minutes, only have to be finite), then times blocks of steps for about `budget`.
+    /// After that the weights must be where they were, since the timed steps' rate is next to nothing, and the first steps, done
+    /// again from the same start, must come out as before: a device that goes wrong after many steps is not timed.
     ///
     /// # Errors
-    /// If the losses are wrong, or the device failed or is too small.
+    /// If losses or weights are wrong, or the device failed or is too small.
     pub fn measure(&self, device: &mut dyn Device, budget: Duration) -> Result<Measurement> {
         let plan = self.plan()?;
         let (losses, first_step_seconds) = self.begin(device, &plan)?;
         if losses.iter().any(|loss| !loss.is_finite()) {
-            self.compare(device, &losses, &[])?;
+            self.compare(device, "losses", &losses, &[])?;
         }
-        if !self.hardware_only {
-            let (want, _) = self.begin(&mut CpuDevice::<f64>::new(), &plan)?;
-            self.compare(device, &losses, &want)?;
-        }
+        let weights = self.weights(device, &plan)?;
+        // The reference, or for want of one what the device itself has done.
+        let want = if self.hardware_only {
+            (losses, weights)
+        } else {
+            let mut reference = CpuDevice::<f64>::new();
+            let (want, _) = self.begin(&mut reference, &plan)?;
+            self.compare(device, "losses", &losses, &want)?;
+            let want = (want, self.weights(&mut reference, &plan)?);
+            self.compare_weights(device, &weights, &want.1)?;
+            want
+        };
         let block_steps = self.block(device)?;
         let mut times = Vec::new();
         let begun = Instant::now();
@@ -238,6 +249,12 @@ impl Workload {
             times.push(time(device, block_steps)? / f64::from(block_steps));
         }
         times.sort_by(f64::total_cmp);
+        let after = self.weights(device, &plan)?;
+        self.compare_weights(device, &after, &want.1)?;
+        let again = self.first_steps_again(device, &plan)?;
+        self.compare(device, "losses after the timed steps", &again, &want.0)?;
+        let after = self.weights(device, &plan)?;
+        self.compare_weights(device, &after, &want.1)?;
         Ok(Measurement {
             step_seconds: times[times.len() / 2],
             spread: (times[0], times[times.len() - 1]),
@@ -263,7 +280,57 @@ impl Workload {
         }
     }
 
-    fn compare(&self, device: &dyn Device, got: &[f32], want: &[f32]) -> Result<()> {
+    /// The present weights, waited for.
+    fn weights(&self, device: &mut dyn Device, plan: &Plan) -> Result<Vec<f32>> {
+        let params = self.start()?;
+        Ok(read_params(device, plan, params.layout())?.arena().to_vec())
+    }
+
+    /// The weights that training starts from.
+    fn start(&self) -> Result<Params> {
+        Params::init(&self.model(), self.ends().0, Seed(3))
+    }
+
+    /// Does the first steps once more, from the weights and the optimizer's state of the beginning, on all that many steps have
+    /// left on the device. Out: their losses.
+    fn first_steps_again(&self, device: &mut dyn Device, plan: &Plan) -> Result<Vec<f32>> {
+        for slot in lasting(plan) {
+            let zeros = vec![0.0; plan.slot(slot).len()];
+            device.write(slot, 0, Values::F32(&zeros))?;
+        }
+        write_params(device, plan, &self.start()?)?;
+        write_scaling(device, plan)?;
+        device.run(Phase::Train, 0..narrow(CHECKED))?;
+        device.take_losses(true)
+    }
+
+    /// Compares weights by how far the first steps have moved them. Where an optimizer divides by the size of a gradient that is
+    /// next to nothing, one weight may move the other way; all together may not.
+    fn compare_weights(&self, device: &dyn Device, got: &[f32], want: &[f32]) -> Result<()> {
+        let params = self.start()?;
+        let start = params.arena();
+        let (mut worst, mut far, mut off, mut moved) = (0.0_f64, 0.0_f64, 0.0, 0.0);
+        for ((&got, &want), &start) in got.iter().zip(want).zip(start) {
+            let (error, step) = (f64::from(got - want), f64::from(want - start));
+            // A maximum would pass over what is no number.
+            worst = if error.abs() <= worst { worst } else { error.abs() };
+            far = far.max(step.abs());
+            off += error * error;
+            moved += step * step;
+        }
+        let share = if self.precision == Precision::F16 { 0.1 } else { 0.02 };
+        let close = worst <= 2.1 * far && off.sqrt() <= share * moved.sqrt();
+        if got.len() == want.len() && got.len() == start.len() && close {
+            return Ok(());
+        }
+        let problem = format!(
+            "{}: wrong weights, {worst:.1e} off where the steps move them by {far:.1e}; run `wgrad verify`",
+            self.name
+        );
+        Err(Error::Device { adapter: device.info().name.clone(), problem })
+    }
+
+    fn compare(&self, device: &dyn Device, what: &str, got: &[f32], want: &[f32]) -> Result<()> {
         // Single precision with sums of up to 1024 terms, through updates; of half precision the reference rounds
         // likewise, but not always to the same of two neighbours, 2^-10 apart.
         let share = if self.precision == Precision::F16 { 2e-3 } else { 1e-4 };
@@ -272,7 +339,7 @@ impl Workload {
             return Ok(());
         }
         let problem =
-            format!("{}: wrong losses, {got:?} instead of {want:?}; run `wgrad verify`", self.name);
+            format!("{}: wrong {what}, {got:?} instead of {want:?}; run `wgrad verify`", self.name);
         Err(Error::Device { adapter: device.info().name.clone(), problem })
     }
 }
@@ -308,9 +375,131 @@ mod tests {
         assert!(found.blocks >= 5 && found.step_seconds > 0.0 && found.device_bytes > 0);
         for precision in [Precision::F32, Precision::F16] {
             let tiny = Workload { precision, ..tiny };
-            assert!(tiny.compare(&device, &[1.0], &[1.01]).is_err());
-            assert!(tiny.compare(&device, &[f32::NAN], &[1.0]).is_err());
-            assert!(tiny.compare(&device, &[1.0], &[1.0]).is_ok());
+            assert!(tiny.compare(&device, "losses", &[1.0], &[1.01]).is_err());
+            assert!(tiny.compare(&device, "losses", &[f32::NAN], &[1.0]).is_err());
+            assert!(tiny.compare(&device, "losses", &[1.0], &[1.0]).is_ok());
+        }
+    }
+
+    /// What a device does wrong, once it has run so many steps.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Wrong {
+        Nothing,
+        /// Changes a weight.
+        Weight,
+        /// Has steps move weights twice as far as it is told.
+        Rate,
+        /// Tells losses that are none.
+        Loss,
+    }
+
+    /// The CPU device, which goes wrong late.
+    struct Late {
+        device: CpuDevice<f32>,
+        wrong: Wrong,
+        steps: u32,
+        plan: Plan,
+        table: Vec<StepRow>,
+    }
+
+    impl Late {
+        fn is_late(&self) -> bool {
+            self.steps > 200
+        }
+    }
+
+    impl Device for Late {
+        fn info(&self) -> &crate::device::DeviceInfo {
+            self.device.info()
+        }
+
+        fn load(&mut self, plan: &Plan) -> Result<()> {
+            self.device.load(plan)
+        }
+
+        fn write(
+            &mut self,
+            slot: crate::plan::Slot,
+            first: usize,
+            values: Values<'_>,
+        ) -> Result<()> {
+            self.device.write(slot, first, values)
+        }
+
+        fn write_steps(&mut self, phase: Phase, rows: &[StepRow]) -> Result<()> {
+            self.table = rows.to_vec();
+            self.device.write_steps(phase, rows)
+        }
+
+        fn stride(&self, phase: Phase) -> u32 {
+            self.device.stride(phase)
+        }
+
+        fn run(&mut self, phase: Phase, steps: std::ops::Range<u32>) -> Result<()> {
+            if self.is_late() && self.wrong == Wrong::Rate {
+                let doubled = |row: &StepRow| StepRow { lr: 2.0 * row.lr, ..*row };
+                let table: Vec<StepRow> = self.table.iter().map(doubled).collect();
+                self.device.write_steps(phase, &table)?;
+            }
+            self.steps += steps.end - steps.start;
+            self.device.run(phase, steps)?;
+            if self.is_late() && self.wrong == Wrong::Weight {
+                let slot = port(self.plan.ports.params, "params")?;
+                let weight = self.device.read(slot, 1)?[0];
+                self.device.write(slot, 0, Values::F32(&[weight + 0.1]))?;
+            }
+            Ok(())
+        }
+
+        fn take_losses(&mut self, wait: bool) -> Result<Vec<f32>> {
+            let losses = self.device.take_losses(wait)?;
+            let wrong = self.is_late() && self.wrong == Wrong::Loss;
+            Ok(if wrong { losses.into_iter().map(|loss| 1.01 * loss).collect() } else { losses })
+        }
+
+        fn read(&mut self, slot: crate::plan::Slot, len: usize) -> Result<Vec<f32>> {
+            self.device.read(slot, len)
+        }
+
+        fn slot_limit(&self) -> Option<u64> {
+            self.device.slot_limit()
+        }
+
+        fn bytes_for(&self, plan: &Plan) -> u64 {
+            self.device.bytes_for(plan)
+        }
+
+        fn variants(&self) -> Vec<String> {
+            self.device.variants()
+        }
+    }
+
+    #[test]
+    fn a_device_that_goes_wrong_late_is_not_timed() {
+        let tiny = Workload::by_name("tiny").unwrap();
+        for hardware_only in [false, true] {
+            let tiny = Workload { hardware_only, ..tiny };
+            for (wrong, want) in [
+                (Wrong::Nothing, ""),
+                (Wrong::Weight, "tiny: wrong weights"),
+                (Wrong::Rate, "tiny: wrong losses after the timed steps"),
+                (Wrong::Loss, "tiny: wrong losses after the timed steps"),
+            ] {
+                let (device, plan) = (CpuDevice::<f32>::new(), tiny.plan().unwrap());
+                let mut device = Late { device, wrong, steps: 0, plan, table: Vec::new() };
+                let outcome = tiny.measure(&mut device, Duration::from_millis(1));
+                assert!(device.is_late());
+                match outcome {
+                    Ok(_) => assert_eq!(wrong, Wrong::Nothing),
+                    Err(error) => {
+                        let said = error.to_string();
+                        assert!(
+                            wrong != Wrong::Nothing && said.contains(want),
+                            "{wrong:?}: {said}"
+                        );
+                    }
+                }
+            }
         }
     }
 }

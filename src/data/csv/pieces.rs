@@ -103,7 +103,8 @@ impl FeatureReader {
             self.table.features(&self.picks, &mut chunk.x)?;
             let spare = self.spare.pop().unwrap_or_default();
             let record = std::mem::replace(&mut self.table.record, spare);
-            bytes += record.as_slice().len();
+            // An empty cell takes memory, too: that of its end.
+            bytes += record.as_slice().len() + record.len() * size_of::<usize>();
             chunk.records.push(record);
             chunk.lines.push(self.table.line);
         }

@@ -10,18 +10,17 @@ use std::path::{Path, PathBuf};
 
 use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 
+use super::bytes::{Beyond, MOST_CELLS, MOST_ROW, Watched};
 use super::cell;
 use crate::error::{Error, Result};
 
 /// Bytes read from the file at once.
 const BUFFER: usize = 1 << 16;
-/// Bytes of a row at most: a quotation mark that is never closed must not bring a whole large file into memory.
-const MOST_ROW: usize = 1 << 26;
 
 /// An open table and its current row.
 #[derive(Debug)]
 pub(super) struct Table {
-    reader: Reader<LastBytes<Source>>,
+    reader: Reader<Watched<Source>>,
     path: PathBuf,
     pub(super) source: String,
     pub(super) header: StringRecord,
@@ -59,12 +58,7 @@ impl Table {
             .has_headers(false)
             .flexible(true)
             .buffer_capacity(BUFFER)
-            .from_reader(LastBytes {
-                inner: Source(Box::new(reader)),
-                start: 0,
-                bytes: Vec::new(),
-                left: MOST_ROW,
-            });
+            .from_reader(Watched::new(Source(Box::new(reader))));
         let mut table = Self {
             reader,
             path: path.to_path_buf(),
@@ -130,19 +124,24 @@ impl Table {
 
     /// Parses the next record, whatever its length.
     fn advance(&mut self) -> Result<bool> {
-        let before = self.reader.position().line();
-        self.reader.get_mut().left = MOST_ROW;
+        let before = self.line;
+        self.reader.get_mut().begin_row();
         let outcome = self.reader.read_record(&mut self.record);
         // The parser's own line of a record is that of the end of the last one, before blank lines
         // and before the second half of CR LF. So count back from this record's end.
-        let end = self.reader.position();
-        let ended_by_newline = self.reader.get_ref().at(end.byte().wrapping_sub(1)) == Some(b'\n');
-        let inside = self.record.as_slice().bytes().filter(|&b| b == b'\n').count() as u64;
-        self.line = end.line().saturating_sub(u64::from(ended_by_newline) + inside).max(before);
+        let end = self.reader.position().byte();
+        let bytes = self.reader.get_mut();
+        let (newline, lines) = (bytes.newline(), bytes.lines_before(end));
+        let ended_by_newline = bytes.at(end.wrapping_sub(1)) == Some(newline);
+        let inside = self.record.as_slice().bytes().filter(|&b| b == newline).count() as u64;
+        self.line = (lines + 1).saturating_sub(u64::from(ended_by_newline) + inside).max(before);
         outcome.map_err(|err| match err.into_kind() {
-            ErrorKind::Io(_) if self.reader.get_ref().left == 0 => self.at_line(format!(
-                "a row of more than {MOST_ROW} bytes; is a closing quote missing, or the end of a line?"
-            )),
+            ErrorKind::Io(source) if source.kind() == io::ErrorKind::InvalidData => {
+                self.faulty(source)
+            }
+            ErrorKind::Io(source) if source.kind() == io::ErrorKind::FileTooLarge => {
+                self.too_long(source)
+            }
             ErrorKind::Io(source) => Error::file("read", &self.path, source),
             ErrorKind::Utf8 { err, .. } => self.at_line(format!(
                 "column {} is not UTF-8 text; save the table in that encoding",
@@ -150,6 +149,36 @@ impl Table {
             )),
             other => self.at_line(format!("not readable as CSV ({other:?})")),
         })
+    }
+
+    /// What the watch over the bytes has found.
+    fn faulty(&self, source: io::Error) -> Error {
+        match self.reader.get_ref().fault() {
+            Some(fault) => {
+                Error::table(format!("{}:{}", self.source, fault.line), fault.problem.clone())
+            }
+            None => Error::file("read", &self.path, source),
+        }
+    }
+
+    /// A row beyond one of the limits.
+    fn too_long(&mut self, source: io::Error) -> Error {
+        let bytes = self.reader.get_ref();
+        if let Some(line) = bytes.open_quote() {
+            self.line = line;
+            return self.at_line(format!(
+                "a quote opens a cell here and is not closed within {MOST_ROW} bytes; close it, or take it away"
+            ));
+        }
+        match bytes.beyond() {
+            Some(Beyond::Bytes) => self.at_line(format!(
+                "a row of more than {MOST_ROW} bytes; is a closing quote missing, or the end of a line?"
+            )),
+            Some(Beyond::Cells) => self.at_line(format!(
+                "a row of more than {MOST_CELLS} columns; is the end of a line missing?"
+            )),
+            None => Error::file("read", &self.path, source),
+        }
     }
 
     /// Appends the current row's features.
@@ -177,41 +206,11 @@ impl Table {
     }
 
     pub(super) fn refuse_column(&self, column: usize, problem: String) -> Error {
+        if self.record == self.header {
+            let problem = "the line repeats the header, as where files were joined; remove it";
+            return self.at_line(problem.into());
+        }
         let name = self.header.get(column).unwrap_or_default().trim();
         self.at_line(format!("column {}: {problem}", cell::shown(name)))
-    }
-}
-
-/// Passes bytes on and remembers the last ones, because the parser does not tell how a record ended.
-#[derive(Debug)]
-struct LastBytes<R> {
-    inner: R,
-    /// Offset of `bytes` in the file.
-    start: u64,
-    bytes: Vec<u8>,
-    /// How many more may be asked for until the next row.
-    left: usize,
-}
-
-impl<R> LastBytes<R> {
-    fn at(&self, offset: u64) -> Option<u8> {
-        let i = usize::try_from(offset.checked_sub(self.start)?).ok()?;
-        self.bytes.get(i).copied()
-    }
-}
-
-impl<R: Read> Read for LastBytes<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        let n = self.inner.read(buffer)?;
-        self.left = self.left.saturating_sub(n);
-        if n > 0 {
-            self.start += self.bytes.len() as u64;
-            self.bytes.clear();
-            self.bytes.extend_from_slice(&buffer[..n]);
-        }
-        Ok(n)
     }
 }

@@ -66,6 +66,8 @@ fn harmless_oddities_are_read() {
         "\"a\",\"y\",\"b\"\n\"1\",\"u\",2\n3,v,4\n5,u,6\n7,v,8\n",
         "\n\na,y,b\n\n1,u,2\n3,v,4\n\n\n5,u,6\n7,v,8\n\n",
         "a,y,b\r1,u,2\r3,v,4\r5,u,6\r7,v,8\r",
+        "\u{feff}\"a\",\"y\",\"b\"\n1,u,2\n3,v,4\n5,u,6\n7,v,8",
+        "a,y,b\n1,\"u\" ,2\n3,v,4\n5,u,6\n7,v,\"8\"\t",
         " a, y ,b\n 1 ,u, 2\n+3.0,v ,4e0\n5.,u,.6e1\n7,v,0008\n",
     ] {
         let got = read(odd).unwrap();
@@ -96,7 +98,29 @@ fn damaged_tables_are_refused_with_a_place() {
             "t.csv:2: column `a`: `1,000` is not a number, and features must be numbers; write thousands",
         ),
         ("a,y\n1,2\n1\n", "t.csv:3: 1 column, but the header has 2"),
-        ("a,y\n1,2\n\"1,2\n3,4\n", "t.csv:3: 1 column, but the header has 2; a quoted cell"),
+        ("a,y\n1,2\n\"1,2\n3,4\n", "t.csv:3: a quote opens a cell here and is never closed"),
+        ("a,y\n1,2\n\"1\n\"\n3,4\n", "t.csv:3: 1 column, but the header has 2; a quoted cell"),
+        // A quote in the last cell would swallow all rows behind it.
+        ("a,y\n1,u\n2,\"v\n3,u\n4,v\n", "t.csv:3: a quote opens a cell here and is never closed"),
+        ("a,y\r\n1,u\r\n\r\n2,\"v\"\"\r\n3,u\r\n", "t.csv:4: a quote opens a cell here"),
+        ("\"a,y\n1,u\n", "t.csv:1: a quote opens a cell here"),
+        ("a,y\r1,u\r\"2,v\r3,u\r", "t.csv:3: a quote opens a cell here"),
+        ("a,y\n1,u\n2,\"", "t.csv:3: a quote opens a cell here"),
+        // One that a later quote closes would merge the rows between.
+        (
+            "a,y\n1,u\n2,\"v\n3,u\n4,\"w\"\n5,u\n",
+            "t.csv:5: text stands behind a closing quote; the quotes were opened in line 3",
+        ),
+        (
+            "a,y\n1,\"u\"v\n",
+            "t.csv:2: text stands behind a closing quote; the quotes were opened here",
+        ),
+        ("a,y\n1,u\n2,v\0\n", "t.csv:3: a NUL byte"),
+        ("a,y\n1,u\n\0\0\0", "t.csv:3: a NUL byte"),
+        ("a,y\n1,u\n2,v\na,y\n3,u\n", "t.csv:4: the line repeats the header"),
+        ("a,y\r1,2\rx,2\r", "t.csv:3: column `a`: `x`"),
+        ("a,y\n1,2\n3,4\n5", "t.csv:4: 1 column, but the header has 2"),
+        ("a,y\n1,2\n3,4\n5,", "t.csv:4: column `y`: the cell is empty"),
         ("a,y\n1,2\nred,2\n", "t.csv:3: column `a`: `red` is not a number, and features must be"),
         (
             "a,y\n\"1,5\",2\n",
@@ -126,7 +150,9 @@ fn damaged_tables_are_refused_with_a_place() {
     let text = said(read(b"a,y\n1,2\n1,\xff\xfe\n"));
     assert!(text.starts_with("t.csv:3: column 2 is not UTF-8"), "{text}");
     let text = said(read(b"\xff\xfea\0,\0y\0\n\0"));
-    assert!(text.starts_with("t.csv:1: column 1 is not UTF-8"), "{text}");
+    assert!(text.starts_with("t.csv:1: the file is UTF-16 text"), "{text}");
+    let text = said(read(b"a\0,\0y\0\n\0"));
+    assert!(text.starts_with("t.csv:1: a NUL byte") && text.contains("UTF-16"), "{text}");
     let long = format!("a,y\n{},1\n", "x".repeat(5000));
     assert!(said(read(long)).len() < 200);
 
@@ -134,6 +160,75 @@ fn damaged_tables_are_refused_with_a_place() {
     assert!(missing.to_string().starts_with("cannot read no/such.csv"), "{missing}");
     let folder = Dataset::from_csv(env!("CARGO_MANIFEST_DIR"), auto("y")).unwrap_err();
     assert!(matches!(folder, Error::File { .. }), "{folder}");
+}
+
+#[test]
+fn quotes_within_cells_are_letters_and_cells_may_have_lines() {
+    let data = read(
+        "a,y\n1,5\" pipe\n2,\"late,\n\"\"very\"\"\"\n3,5\" pipe\n4,\"late,\n\"\"very\"\"\"\n5,5\" pipe\n",
+    );
+    let data = data.unwrap();
+    let labels = ["5\" pipe", "late,\n\"very\""].map(String::from).to_vec();
+    assert_eq!((data.rows(), &data.schema().kind), (5, &TargetKind::Classes(labels)));
+}
+
+/// Gives its bytes a few at a time, as a pipe may.
+struct Drops(Vec<u8>, usize);
+
+impl std::io::Read for Drops {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.1.min(self.0.len()).min(buffer.len());
+        buffer[..n].copy_from_slice(&self.0[..n]);
+        self.0.drain(..n);
+        Ok(n)
+    }
+}
+
+#[test]
+fn what_is_wrong_is_found_wherever_parts_of_the_file_end() {
+    let schema = read("a,y\n1,u\n2,v\n3,u\n4,v\n5,v\n").unwrap().schema;
+    for (text, want) in [
+        (
+            "\u{feff}\"a\",y\n1,\"u\"\"\"\n2,\"v\n3,u\n",
+            "s:3: a quote opens a cell here and is never closed",
+        ),
+        (
+            "a,y\n1,\"u\"\r\n2,\"v\n3,\"u\"\n",
+            "s:4: text stands behind a closing quote; the quotes were opened in line 3",
+        ),
+        ("a,y\n1,u\n2,v\n\0", "s:4: a NUL byte"),
+    ] {
+        for drop in [1, 2, 3, 5, 64] {
+            let bytes = Drops(text.as_bytes().to_vec(), drop);
+            let mut reader = FeatureReader::from_reader(bytes, "s", &schema);
+            let outcome = reader
+                .as_mut()
+                .map_err(|error| error.to_string())
+                .and_then(|reader| reader.next_chunk(9).map_err(|error| error.to_string()));
+            let said = outcome.unwrap_err();
+            assert!(said.starts_with(want), "{drop}: {said}");
+        }
+    }
+    let bytes = Drops("\u{feff}\"a\",y\n\"1\",\"u\n\"\"v\"\n2,w".into(), 1);
+    let chunk =
+        FeatureReader::from_reader(bytes, "s", &schema).unwrap().next_chunk(9).unwrap().unwrap();
+    assert_eq!((chunk.x, chunk.lines), (vec![1.0, 2.0], vec![2, 4]));
+    assert_eq!(chunk.records[0], vec!["1", "u\n\"v"]);
+}
+
+#[test]
+fn rows_of_commas_alone_are_refused_or_come_one_by_one() {
+    let many = 3 << 20;
+    let schema = read("a,y\n1,u\n2,v\n3,u\n4,v\n5,v\n").unwrap().schema;
+    let stream =
+        |text: String| FeatureReader::from_reader(std::io::Cursor::new(text), "s", &schema);
+    let said = stream(",".repeat(many)).unwrap_err().to_string();
+    assert_eq!(said, "s:1: a row of more than 2097152 columns; is the end of a line missing?");
+    let commas = ",".repeat(1 << 20);
+    let mut reader = stream(format!("a{commas}\n1{commas}\n2{commas}\n")).unwrap();
+    // The ends of a million empty cells take eight times their commas.
+    assert_eq!(reader.next_chunk(9).unwrap().unwrap().lines, [2]);
+    assert_eq!(reader.next_chunk(9).unwrap().unwrap().lines, [3]);
 }
 
 #[test]
@@ -157,12 +252,11 @@ fn lines_are_those_of_an_editor() {
 }
 
 #[test]
-fn a_lone_class_is_named_with_its_line_when_splitting() {
+fn a_lone_class_is_known_with_its_line() {
     let data = read("a,y\n1,u\n2,u\n\n3,rare\n4,v\n5,v\n6,v\n").unwrap();
     assert_eq!(data.classes(), 3);
-    let text = said(data.clone().split(0.4, Seed(0)));
-    assert!(text.starts_with("t.csv:5: class `rare` has one row only"), "{text}");
-    assert!(data.split(0.0, Seed(0)).is_ok());
+    assert_eq!(data.lone_classes(), [("rare".to_string(), Some(5))]);
+    assert!(data.split(0.4, Seed(0)).unwrap().train.x().contains(&3.0));
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub use objective::{Objective, Reduction};
 
 use crate::data::TargetKind;
 use crate::error::{Error, Result};
+use crate::shape::short;
 
 /// What training makes small: a mean over the rows of a batch. As a text it is a name, with arguments where it has some:
 /// `huber(delta=1.5)`, `pinball(0.1, 0.5, 0.9)`.
@@ -202,7 +203,8 @@ impl Loss {
             if fits && value.is_finite() {
                 return Ok(());
             }
-            let problem = format!("{name} of {} is {value}, but it must be {range}", self.name());
+            let problem =
+                format!("{name} of {} is {}, but it must be {range}", self.name(), short(value));
             Err(Error::setting("--loss", problem))
         };
         match self {

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::text::call;
 use crate::error::{Error, Result};
 use crate::expr::Expr;
+use crate::shape::short;
 use crate::vocabulary::Entry;
 
 pub use method::Between;
@@ -304,7 +305,7 @@ impl Optimizer {
                 ),
             };
             if !fits {
-                let problem = format!("{value}, but it must be {range}");
+                let problem = format!("{}, but it must be {range}", short(value));
                 let own = OPTIONS.contains(&setting.name);
                 let problem = if own { problem } else { format!("{}: {problem}", setting.name) };
                 return Err(Error::setting(place(setting.name), problem));

@@ -6,8 +6,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::{Custom, Gate, Layer, Table, VOCABULARY};
+use crate::data::list;
 use crate::error::{Error, Result};
-use crate::model::{Activation, Init, Sequential};
+use crate::model::activation::{Written, written};
+use crate::model::{Activation, Init, Sequential, expression};
 
 /// Longest text.
 const MOST_BYTES: usize = 1 << 16;
@@ -117,8 +119,8 @@ impl Reading<'_> {
                     Layer::Gated(gate)
                 }
                 None => {
-                    let activation = item.parse().map_err(|_| unknown(item))?;
-                    return Ok(vec![Layer::Activation(activation)]);
+                    let activation = Layer::activation(item).unwrap_or_else(|| Err(unknown(item)));
+                    return Ok(vec![activation?]);
                 }
             },
         };
@@ -145,7 +147,7 @@ impl Reading<'_> {
             let column = column.or_else(|| key.parse().ok()).ok_or_else(|| {
                 let known = match self.columns {
                     [] => String::new(),
-                    names => format!(", or a name of {}", names.join(", ")),
+                    names => format!(", or a name of {}", list(names)),
                 };
                 format!("\"{key}\" in embedding is no column; give its number, from 0{known}")
             })?;
@@ -286,6 +288,42 @@ fn unknown(item: &str) -> String {
     format!("unknown layer \"{item}\"; known: {}", known.join(", "))
 }
 
+impl Layer {
+    /// An activation by its name, with or without parameters: `elu`, `elu(x, 0.5)` or `elu(alpha=0.5)`; or a call of one, such as
+    /// `relu(2 * x)`. `None` where the text does not begin with an activation's name.
+    ///
+    /// # Errors
+    /// If the parameters are not those of the activation.
+    pub fn activation(text: &str) -> Option<Result<Self, String>> {
+        let custom = |expr| Custom::of(expr, &[]).map(Self::Custom);
+        Some(match written(text)? {
+            Ok(Written::Parameters(activation, values)) if activation.has(&values) => {
+                Ok(Self::Activation(activation))
+            }
+            Ok(Written::Parameters(activation, values)) => custom(activation.expr_with(&values)),
+            Ok(Written::Expression) => match expression(text) {
+                Ok(expr) => custom(expr),
+                Err(Error::Setting { problem, .. }) => Err(problem),
+                Err(other) => Err(other.to_string()),
+            },
+            Err(problem) => Err(problem),
+        })
+    }
+}
+
+impl FromStr for Layer {
+    type Err = Error;
+
+    /// Reads one layer, all of whose sizes must be there.
+    fn from_str(text: &str) -> Result<Self> {
+        let layers = Reading::default().layers(text)?.layers().to_vec();
+        <[Self; 1]>::try_from(layers).map(|[layer]| layer).map_err(|layers| {
+            let problem = format!("\"{text}\" is {} layers, not one", layers.len());
+            Error::setting("--layers", problem)
+        })
+    }
+}
+
 impl FromStr for Sequential {
     type Err = Error;
 
@@ -409,7 +447,7 @@ mod tests {
         let want = "embedding(1=5x2), dense(8, init=xavier-uniform), dense(3, init=xavier-uniform)";
         assert_eq!(model.to_string(), want);
         let said = reading.layers("embedding(shape=5x2)").unwrap_err().to_string();
-        assert!(said.contains("size, colour"), "{said}");
+        assert!(said.contains("`size`, `colour`"), "{said}");
         assert!(reading.layers("residual(dense)").is_err());
         let ntk =
             Reading { init: Init::Ntk, ..reading }.layers("dense, dense(2, ntk=false)").unwrap();

@@ -9,6 +9,7 @@ use super::{Metric, Metrics, Outcomes, TableFigures};
 use crate::data::{Positive, Preparation, TargetKind, Targets, list};
 use crate::error::Result;
 use crate::graph::Loss;
+use crate::shape::fixed;
 use crate::train::{Criterion, TrainedModel};
 
 /// Classes of which it is counted which was taken for which, at most: the counts grow with their square.
@@ -139,6 +140,11 @@ impl Assessment {
     }
 }
 
+/// A name without line ends.
+fn one_line(name: &str) -> String {
+    name.replace('\r', "\\r").replace('\n', "\\n")
+}
+
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", Metrics { asked: Vec::new(), ..self.metrics.clone() })?;
@@ -154,14 +160,16 @@ impl fmt::Display for Evaluation {
         }
         for (metric, value) in &self.metrics.asked {
             match value {
-                Some(value) => write!(f, "\n  {:<24}{value:>10.4}", metric.to_string())?,
+                Some(value) => write!(f, "\n  {:<24}{:>10}", metric.to_string(), fixed(*value))?,
                 None => write!(f, "\n  {:<24}{:>10}", metric.to_string(), "-")?,
             }
         }
         if self.classes.is_empty() {
             return Ok(());
         }
-        let width = self.classes.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        // On a line of its own each, whatever its name holds.
+        let names: Vec<String> = self.classes.iter().map(|(name, _)| one_line(name)).collect();
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
         let width = width.clamp(5, 24);
         // What the rows of a class weigh together, only where that is not their number.
         let weighted = self.classes.iter().any(|(_, class)| class.weight != class.rows as f64);
@@ -176,7 +184,7 @@ impl fmt::Display for Evaluation {
             "rows",
             weight("weight".into())
         )?;
-        for (name, class) in &self.classes {
+        for (name, (_, class)) in names.iter().zip(&self.classes) {
             let ClassFigures { precision, recall, f1, rows, .. } = class;
             let name: String = name.chars().take(width).collect();
             let weight = weight(format!("{:.4}", class.weight));
@@ -195,7 +203,7 @@ impl fmt::Display for Evaluation {
             "\n\n  rows of each class{}, by the class they were taken for (in the same order)",
             if weighted { ", whatever they weigh" } else { "" }
         )?;
-        for ((name, _), counts) in self.classes.iter().zip(confusion) {
+        for (name, counts) in names.iter().zip(confusion) {
             let name: String = name.chars().take(width).collect();
             write!(f, "\n  {name:<width$}")?;
             for count in counts {

@@ -26,6 +26,7 @@ use super::Criterion;
 use super::predict::points;
 use crate::data::{Preparation, TargetKind, Targets};
 use crate::graph::Loss;
+use crate::shape::fixed;
 pub use evaluation::{Assessment, Evaluation};
 pub use metric::{Average, Metric};
 pub use outcomes::{Outcomes, Spread};
@@ -245,7 +246,7 @@ impl fmt::Display for Metrics {
             if metric == Metric::Accuracy {
                 write!(f, ", accuracy {:.2} %", 100.0 * value)?;
             } else {
-                write!(f, ", {metric} {value:.4}")?;
+                write!(f, ", {metric} {}", fixed(value))?;
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ impl Metric {
             tests: "train::metrics::tests::classification_figures, train::metrics::tests::regression_figures_are_in_the_targets_units",
             ..entry(
                 "loss",
-                "the loss of training, weighted mean over the rows",
+                "the loss of training: its weighted mean over the rows, or with --reduction sum its sum",
                 "",
                 "the loss's own",
             )

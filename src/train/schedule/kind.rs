@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::super::Metric;
 use super::Plateau;
 use crate::error::{Error, Result};
+use crate::shape::short;
 use crate::vocabulary::{Call, written};
 
 /// How a rate goes over a run, as shares of its peak. Formulas and defaults are those of `torch.optim.lr_scheduler`
@@ -111,6 +112,24 @@ impl ScheduleKind {
         }
     }
 
+    /// Whether the rate of a step depends on how long the run is.
+    pub fn depends_on_length(&self) -> bool {
+        match self {
+            Self::Polynomial { .. }
+            | Self::Cosine { .. }
+            | Self::OneCycle { .. }
+            | Self::FlatCosine { .. }
+            | Self::CosLog4 => true,
+            Self::Constant
+            | Self::Step { .. }
+            | Self::MultiStep { .. }
+            | Self::Exponential { .. }
+            | Self::CosineRestarts { .. }
+            | Self::InverseSqrt { .. }
+            | Self::Plateau(_) => false,
+        }
+    }
+
     /// Reads a schedule such as `cosine` or `step(every=10, gamma=0.5)`; errors speak of the option.
     ///
     /// # Errors
@@ -164,7 +183,8 @@ impl ScheduleKind {
     /// If one lies outside of what it may be.
     pub fn check(&self, option: &str) -> Result<()> {
         let require = |fits: bool, key: &str, value: f64, range: &str| {
-            let problem = || format!("{key} of {} is {value}, but it must be {range}", self.name());
+            let problem =
+                || format!("{key} of {} is {}, but it must be {range}", self.name(), short(value));
             if fits { Ok(()) } else { Err(Error::setting(option, problem())) }
         };
         let finite = |value: f64| value.is_finite();

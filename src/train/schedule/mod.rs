@@ -29,7 +29,8 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule over so many epochs of so many steps; the warm-up is among them, in steps.
+    /// A schedule over so many epochs of so many steps; the warm-up is among them, in steps. A kind that depends on how many
+    /// there are stays at its last step's rate after them.
     pub fn new(
         kind: ScheduleKind,
         peak: f64,
@@ -80,7 +81,8 @@ impl Schedule {
     /// The share of a step of the schedule proper.
     fn after_warmup(&self, step: u64) -> f64 {
         let total = self.total.saturating_sub(self.warmup).max(1) as f64;
-        let t = step as f64;
+        let last = if self.kind.depends_on_length() { total - 1.0 } else { f64::INFINITY };
+        let t = (step as f64).min(last);
         match &self.kind {
             ScheduleKind::Constant => 1.0,
             ScheduleKind::Step { every, gamma } => gamma.powf((t / self.steps(*every)).floor()),

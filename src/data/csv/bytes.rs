@@ -1,0 +1,267 @@
+//! A table's bytes on their way to the parser, which takes a quote that is not where it should be for text, or rows for text.
+//!
+//! In: bytes. Out: the same bytes, up to what no table may hold; what that is, and its line.
+//! Absent on purpose: cells and rows.
+
+use std::io::{self, Read};
+
+/// Bytes of a row at most: a quotation mark that is never closed must not bring a whole large file into memory.
+pub(super) const MOST_ROW: usize = 1 << 26;
+/// Cells of a row at most: the parser needs eight bytes for each, so that a file of commas would take many times its size.
+pub(super) const MOST_CELLS: usize = 1 << 21;
+
+const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
+
+/// Something that no table may hold.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Fault {
+    /// Counted from 1.
+    pub(super) line: u64,
+    pub(super) problem: String,
+}
+
+/// A limit that a row exceeds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Beyond {
+    Bytes,
+    Cells,
+}
+
+/// Where a byte stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    /// Outside of quotes, after this byte.
+    Outside(u8),
+    /// Within quotes.
+    Inside,
+    /// Behind a quote within quotes, which closes them unless it is followed by another one.
+    Quote,
+    /// Behind the closing quote and blanks.
+    Blanks,
+}
+
+/// Passes bytes on, watches their quotes, and remembers the last ones, because the parser does not tell how a record ended.
+#[derive(Debug)]
+pub(super) struct Watched<R> {
+    inner: R,
+    /// Offset of `bytes` in the file.
+    start: u64,
+    bytes: Vec<u8>,
+    /// Bytes and cells that may be asked for until the next row.
+    left: (usize, usize),
+    state: State,
+    /// Line of the quote that was opened last.
+    opened: u64,
+    /// Line ends before `bytes`.
+    lines: u64,
+    /// The byte that ends a line; the first line decides.
+    newline: u8,
+    /// Line ends in `bytes` before this place, which is asked for again and again.
+    counted: (usize, u64),
+    fault: Option<Fault>,
+}
+
+impl<R: Read> Watched<R> {
+    pub(super) fn new(inner: R) -> Self {
+        Self {
+            inner,
+            start: 0,
+            bytes: Vec::new(),
+            left: (MOST_ROW, MOST_CELLS),
+            state: State::Outside(b'\n'),
+            opened: 0,
+            lines: 0,
+            newline: b'\n',
+            counted: (0, 0),
+            fault: None,
+        }
+    }
+
+    /// Begins a row, which has its own limits.
+    pub(super) fn begin_row(&mut self) {
+        self.left = (MOST_ROW, MOST_CELLS);
+    }
+
+    /// The byte at an offset in the file, if it was among the last ones.
+    pub(super) fn at(&self, offset: u64) -> Option<u8> {
+        let i = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        self.bytes.get(i).copied()
+    }
+
+    /// Line ends before an offset in the file, which must lie among the last bytes or at their end.
+    pub(super) fn lines_before(&mut self, offset: u64) -> u64 {
+        let end = usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        let end = end.min(self.bytes.len());
+        let (place, lines) = if self.counted.0 <= end { self.counted } else { (0, 0) };
+        self.counted = (end, lines + count(&self.bytes[place..end], self.newline));
+        self.lines + self.counted.1
+    }
+
+    /// The byte that ends a line.
+    pub(super) fn newline(&self) -> u8 {
+        self.newline
+    }
+
+    /// Why reading ended before the table did, if it did.
+    pub(super) fn fault(&self) -> Option<&Fault> {
+        self.fault.as_ref()
+    }
+
+    /// The limit that the row exceeds, if it does.
+    pub(super) fn beyond(&self) -> Option<Beyond> {
+        match self.left {
+            (0, _) => Some(Beyond::Bytes),
+            (_, 0) => Some(Beyond::Cells),
+            _ => None,
+        }
+    }
+
+    /// Line of the quote that is open, if one is.
+    pub(super) fn open_quote(&self) -> Option<u64> {
+        (self.state == State::Inside).then_some(self.opened)
+    }
+
+    /// Looks at the bytes that were read last. Out: how many of them are good.
+    fn watch(&mut self, first: bool) -> usize {
+        if first && let Some(problem) = other_encoding(&self.bytes) {
+            self.fault = Some(Fault { line: 1, problem });
+            return 0;
+        }
+        if first && ends_in_returns(&self.bytes) {
+            self.newline = b'\r';
+        }
+        let nul = self.bytes.contains(&0).then(|| self.bytes.iter().position(|&b| b == 0));
+        let good = nul.flatten().unwrap_or(self.bytes.len());
+        let behind = self.quotes(good, first);
+        if let Some(at) = behind {
+            let (line, opened) = (self.line_of(at), self.opened);
+            let place = if line == opened { "here".into() } else { format!("in line {opened}") };
+            let problem = format!(
+                "text stands behind a closing quote; the quotes were opened {place}: is one missing, or one too many? Within \
+                 quotes, write a quote twice"
+            );
+            self.fault = Some(Fault { line, problem });
+            return at;
+        }
+        if good < self.bytes.len() {
+            let problem = "a NUL byte, which no text has: the file is damaged, or it is UTF-16 text or no table; save it as UTF-8";
+            self.fault = Some(Fault { line: self.line_of(good), problem: problem.into() });
+        }
+        good
+    }
+
+    /// Follows quotes through the first `good` bytes. Out: the place of text behind a closing quote, if there is some.
+    fn quotes(&mut self, good: usize, first: bool) -> Option<usize> {
+        let mut at = 0;
+        while at < good {
+            match self.state {
+                State::Outside(before) => {
+                    let rest = &self.bytes[at..good];
+                    let quote = if rest.contains(&b'"') {
+                        rest.iter().position(|&byte| byte == b'"')
+                    } else {
+                        None
+                    };
+                    let Some(quote) = quote.map(|place| at + place) else {
+                        self.state = State::Outside(self.bytes[good - 1]);
+                        break;
+                    };
+                    let before = if quote > at { self.bytes[quote - 1] } else { before };
+                    let begins = matches!(before, b',' | b'\n' | b'\r')
+                        || first && quote == BOM.len() && self.bytes.starts_with(&BOM);
+                    // Elsewhere it is a letter like others, such as inches.
+                    self.state = if begins { State::Inside } else { State::Outside(b'"') };
+                    if begins {
+                        self.opened = self.line_of(quote);
+                    }
+                    at = quote + 1;
+                }
+                State::Inside => {
+                    let Some(quote) = self.bytes[at..good].iter().position(|&byte| byte == b'"')
+                    else {
+                        break;
+                    };
+                    self.state = State::Quote;
+                    at += quote + 1;
+                }
+                State::Quote | State::Blanks => {
+                    self.state = match (self.bytes[at], self.state) {
+                        (b'"', State::Quote) => State::Inside,
+                        (b' ' | b'\t', _) => State::Blanks,
+                        (byte @ (b',' | b'\n' | b'\r'), _) => State::Outside(byte),
+                        _ => return Some(at),
+                    };
+                    at += 1;
+                }
+            }
+        }
+        None
+    }
+
+    /// The line of a place among the last bytes, counted from 1.
+    fn line_of(&mut self, place: usize) -> u64 {
+        self.lines_before(self.start + place as u64) + 1
+    }
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.fault.is_some() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        if self.beyond().is_some() {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let first = self.start == 0 && self.bytes.is_empty();
+        let mut n = self.inner.read(buffer)?;
+        // A mark of the byte order is known as a whole only, and the parser takes one alone for an empty file.
+        while first && n > 0 && n <= BOM.len() && n < buffer.len() {
+            match self.inner.read(&mut buffer[n..])? {
+                0 => break,
+                more => n += more,
+            }
+        }
+        if n == 0 {
+            if let Some(line) = self.open_quote() {
+                let problem =
+                    "a quote opens a cell here and is never closed; close it, or take it away";
+                self.fault = Some(Fault { line, problem: problem.into() });
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            return Ok(0);
+        }
+        self.lines = self.lines_before(self.start + self.bytes.len() as u64);
+        self.start += self.bytes.len() as u64;
+        self.counted = (0, 0);
+        self.bytes.clear();
+        self.bytes.extend_from_slice(&buffer[..n]);
+        let good = self.watch(first);
+        self.left.0 = self.left.0.saturating_sub(good);
+        let cells = usize::try_from(count(&self.bytes[..good], b',')).unwrap_or(usize::MAX);
+        self.left.1 = self.left.1.saturating_sub(cells);
+        if good == 0 { Err(io::ErrorKind::InvalidData.into()) } else { Ok(good) }
+    }
+}
+
+/// How often a byte occurs.
+fn count(bytes: &[u8], wanted: u8) -> u64 {
+    // Sums of bytes take vectors, and overflow after 255.
+    let of = |part: &[u8]| part.iter().fold(0_u8, |sum, &byte| sum + u8::from(byte == wanted));
+    bytes.chunks(255).map(|part| u64::from(of(part))).sum()
+}
+
+/// Whether lines end in a carriage return alone, as on old Macintoshes: the first one does.
+fn ends_in_returns(bytes: &[u8]) -> bool {
+    let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+    end.is_some_and(|end| matches!(bytes[end..], [b'\r', next, ..] if next != b'\n'))
+}
+
+/// What a file's first bytes say that it is, if that is no UTF-8 text.
+fn other_encoding(bytes: &[u8]) -> Option<String> {
+    match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+            Some("the file is UTF-16 text; save it as CSV in UTF-8".into())
+        }
+        _ => None,
+    }
+}
