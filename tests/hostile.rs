@@ -7,12 +7,12 @@
 #![allow(missing_docs, reason = "a test binary")]
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use memory::within;
-use wgrad::data::column_names;
+use wgrad::data::{FeatureReader, Schema, TargetKind, column_names};
 use wgrad::export::read_checkpoint;
 use wgrad::{Dataset, Target, read_model};
 
@@ -297,14 +297,15 @@ fn tables_take_no_more_memory_than_they_are_long() {
     refused_table(format!("{names}z\n").as_bytes(), "there is no column `y`");
     refused_table(",".repeat(million).as_bytes(), "there is no column `y`");
     refused_table(format!("y{}", ",".repeat(million)).as_bytes(), "the header ends in a comma");
-    refused_table(&vec![0; million], "there is no column `y`");
+    refused_table(&vec![0; million], "a NUL byte");
+    refused_table(&vec![1; million], "there is no column `y`");
     refused_table(&vec![b'x'; million], "there is no column `y`");
     refused_table(
         format!("a,y\n\"{}", "x\n".repeat(million)).as_bytes(),
-        "1 column, but the header has 2",
+        "t.csv:2: a quote opens a cell here and is never closed",
     );
     refused_table(
-        format!("a,y\n1,{}\n", "\0".repeat(million)).as_bytes(),
+        format!("a,y\n1,{}\n", "\x01".repeat(million)).as_bytes(),
         "look like an identifier",
     );
     let rows: String = (0..million).map(|row| format!("1,{row}\n")).collect();
@@ -320,5 +321,30 @@ fn a_row_that_does_not_end_is_refused_before_it_fills_the_memory() {
     file.set_len(1 << 30).unwrap();
     let read = within(1 << 28, || column_names(&path));
     let said = read.unwrap_err().to_string();
-    assert!(said.contains("t.csv:1: a row of more than 67108864 bytes"), "{said}");
+    assert!(said.contains("t.csv:1: a NUL byte"), "{said}");
+    let schema = Schema {
+        features: vec!["x".into()],
+        target: "y".into(),
+        kind: TargetKind::Number,
+        weight: None,
+    };
+    for (begin, byte, part) in [
+        ("", b'x', "endless:1: a row of more than 67108864 bytes"),
+        (
+            "x\n1,\"",
+            b'x',
+            "endless:2: a quote opens a cell here and is not closed within 67108864 bytes",
+        ),
+        ("x\n1", b',', "endless:2: a row of more than 2097152 columns"),
+        ("", b',', "endless:1: a row of more than 2097152 columns"),
+    ] {
+        let bytes = begin.as_bytes().chain(std::io::repeat(byte).take(1 << 30));
+        let read = within(1 << 28, || {
+            FeatureReader::from_reader(bytes, "endless", &schema)
+                .and_then(|mut reader| reader.next_chunk(9))
+                .map(drop)
+        });
+        let said = read.unwrap_err().to_string();
+        assert!(said.contains(part), "{said}");
+    }
 }
