@@ -16,7 +16,7 @@ pub mod synth;
 mod table;
 mod target;
 
-pub use self::batches::{epoch_order, steps_per_epoch};
+pub use self::batches::{Batches, epoch_order, steps_per_epoch};
 pub use self::csv::{Chunk, FeatureReader, Part, PartReader, column_names};
 pub(crate) use self::header::list;
 pub use self::prepare::{Preparation, Scale};
