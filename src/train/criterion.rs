@@ -239,6 +239,9 @@ fn misfit(loss: Loss, kind: &TargetKind) -> String {
     format!("{loss} does not fit targets that are {there}; {remedy}")
 }
 
+/// How far from 1 the probabilities of a row may add up, as they are rounded in tables.
+const SUM_TOLERANCE: f64 = 1e-3;
+
 /// Refuses numbers that a loss cannot compare with.
 fn check_values(loss: Loss, train: &Dataset) -> Result<()> {
     let Some((y, columns)) = train.y().columns() else { return Ok(()) };
@@ -247,11 +250,31 @@ fn check_values(loss: Loss, train: &Dataset) -> Result<()> {
         Wants::Shares => (0.0..=1.0).contains(&y),
         Wants::Classes | Wants::Numbers | Wants::Labels => true,
     };
-    let Some(at) = y.iter().position(|&y| !fits(y)) else { return Ok(()) };
+    let Some(at) = y.iter().position(|&y| !fits(y)) else { return check_sums(loss, (y, columns)) };
     let range = if loss.wants() == Wants::Counts { "0 or more" } else { "from 0 to 1" };
     let column = train.schema().targets()[at % columns].to_string();
     let problem =
         format!("{} needs targets of {range}, but {} has {}", loss.name(), list(&[column]), y[at]);
+    Err(Error::setting("--loss", problem))
+}
+
+/// Refuses rows that are no distribution, where the loss compares with distributions.
+fn check_sums(loss: Loss, (y, columns): (&[f32], usize)) -> Result<()> {
+    let sum = |row: &[f32]| row.iter().map(|&share| f64::from(share)).sum::<f64>();
+    let far = |row: &[f32]| (sum(row) - 1.0).abs() > SUM_TOLERANCE;
+    let mut rows = y.chunks(columns.max(1)).enumerate();
+    let Some((index, row)) = rows.find(|(_, row)| loss.wants() == Wants::Shares && far(row)) else {
+        return Ok(());
+    };
+    let values: Vec<String> = row.iter().map(f32::to_string).collect();
+    let problem = format!(
+        "{} needs targets that add up to 1 in each row, but in row {} of those for training they are {} and add up to {:.3}; divide \
+         each row's targets by their sum, or use --loss mse",
+        loss.name(),
+        index + 1,
+        list(&values),
+        sum(row)
+    );
     Err(Error::setting("--loss", problem))
 }
 

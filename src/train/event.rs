@@ -117,6 +117,11 @@ pub enum Warning {
         /// Rows there are.
         rows: usize,
     },
+    /// Layers, losses or settings that do not go together; `docs/mistakes.md` lists them.
+    Mistake {
+        /// What, and what to do.
+        problem: String,
+    },
     /// A software adapter trains.
     SoftwareAdapter,
     /// The device did something otherwise than it should.
@@ -214,7 +219,9 @@ impl fmt::Display for Warning {
             Self::SoftwareAdapter => {
                 write!(f, "this is a software adapter, meant for tests; --device cpu is far faster")
             }
-            Self::Device { problem } | Self::NotWritten { problem } => f.write_str(problem),
+            Self::Device { problem } | Self::NotWritten { problem } | Self::Mistake { problem } => {
+                f.write_str(problem)
+            }
             Self::ConstantColumns { columns } => {
                 write!(
                     f,

@@ -11,8 +11,8 @@ use crate::data::{Batches, Dataset, Split, TargetKind};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::graph::{inference, training};
-use crate::model::Sequential;
-use crate::plan::{Memory, Plan, Role, Sizes};
+use crate::model::{Layer, Sequential};
+use crate::plan::{Memory, Plan, Precision, Role, Sizes};
 
 /// Blocks on the device: steps use one while the next is written.
 pub(super) const BLOCKS: usize = 2;
@@ -152,6 +152,9 @@ impl Room<'_> {
         }
         Criterion::of((options.loss, options.reduction, &options.class_weights), train)?;
         self.check_batches()?;
+        if options.precision == Precision::F16 {
+            check_half(model, "")?;
+        }
         let valid_rows = data.valid.as_ref().map_or(0, Dataset::rows);
         // A label is a choice between two.
         let labels = matches!(train.schema().kind, TargetKind::Labels(_));
@@ -279,6 +282,24 @@ pub(super) fn check_host(
         limit_name: "free memory",
         remedy: "use --checkpoint-every 0 to do without them, smaller layers, or an optimizer with less state".to_string(),
     })
+}
+
+/// Refuses layers that have no form in half precision, by their names.
+fn check_half(model: &Sequential, place: &str) -> Result<()> {
+    for (index, layer) in model.layers().iter().enumerate() {
+        match layer {
+            Layer::Dense { ntk: false, .. } | Layer::Activation(_) | Layer::Dropout { .. } => {}
+            Layer::Residual(inner) => check_half(inner, &format!("{place}{index}."))?,
+            _ => {
+                let problem = format!(
+                    "f16, but layer {place}{index} ({layer}) has no form in half precision; only dense layers, activations, dropout \
+                     and residual connections of them have one: use --precision f32, or leave the layer out"
+                );
+                return Err(Error::setting("--precision", problem));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether a network takes statistics of a batch, so that another batch gives another result.

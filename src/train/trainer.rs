@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::checkpoint::{Captured, Checkpoint, Origin};
 use super::fitted::{Fitted, fitted};
+use super::mistakes::mistakes;
 use super::predict::{port, run_all, run_eval};
 use super::room::{Room, takes_batches};
 use super::scaling::{check_range, evaluated, params_of, read_params, write_params, write_scaling};
@@ -187,6 +188,8 @@ impl Trainer {
             underway: None,
         };
         trainer.warnings = trainer.first_warnings(&data.train);
+        let problems = mistakes(model, train.columns(), options, &batches)?.into_iter();
+        trainer.warnings.extend(problems.map(|problem| Warning::Mistake { problem }));
         trainer.warnings.extend(warning);
         let problems = trainer.device.take_warnings().into_iter();
         trainer.warnings.extend(problems.map(|problem| Warning::Device { problem }));
