@@ -153,6 +153,10 @@ fn streams_and_stopped_runs_have_the_same_bits() {
     let data = data(179);
     assert_eq!(data.train.rows() % 16, 1);
     for (kind, way) in kinds().iter().flat_map(|kind| WAYS.iter().map(move |way| (kind, way))) {
+        // Adapters take long, and have one way to lay a run out.
+        if *kind != DeviceKind::Cpu && *way != WAYS[1] {
+            continue;
+        }
         for accumulate in [1, 3] {
             let options = TrainOptions { accumulate, ..options(*way) };
             let (params, losses) = run(&data, &options, kind).unwrap();
