@@ -310,6 +310,17 @@ mod tests {
     }
 
     #[test]
+    fn distributions_add_up_to_one() {
+        let of = |y: [f32; 4]| {
+            let y = Targets::Columns(y.to_vec(), 2);
+            of(Loss::KlDivergence, &ClassWeights::None, y).map_err(|error| error.to_string())
+        };
+        assert!(of([0.25, 0.75, 0.3333, 0.6663]).is_ok());
+        let said = of([0.25, 0.75, 0.5, 0.25]).unwrap_err();
+        assert!(said.contains("row 2 of those for training") && said.contains("0.750"), "{said}");
+    }
+
+    #[test]
     fn weights_are_read_or_refused() {
         for text in ["none", "balanced", "a=2,b=0.5", "x=y=1"] {
             assert_eq!(text.parse::<ClassWeights>().unwrap().to_string(), text);
