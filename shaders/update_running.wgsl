@@ -1,5 +1,5 @@
 // out = (1 - momentum) out + momentum stat, times rows / (rows - 1) if UNBIASED; of one row no variance is unbiased.
-// GUARDED, a step that is skipped changes nothing, nor does a statistic that is NaN or infinite, by its bits.
+// MEAN: the momentum is the step's share. GUARDED, a step that is skipped changes nothing, nor does a statistic that is NaN or infinite, by its bits.
 
 struct Params {
     len: u32,
@@ -23,11 +23,16 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
         return;
     }
     var factor = params.momentum;
+    var rest = params.rest;
+    if MEAN == 1u {
+        factor = step.s6;
+        rest = 1.0 - step.s6;
+    }
     if UNBIASED == 1u {
         if step.rows < 2u {
             return;
         }
         factor *= f32(step.rows) / f32(step.rows - 1u);
     }
-    out[at] = params.rest * out[at] + factor * stat[at];
+    out[at] = rest * out[at] + factor * stat[at];
 }

@@ -47,6 +47,21 @@ fn options(precision: Precision) -> TrainOptions {
 }
 
 #[test]
+fn layers_without_a_form_in_half_precision_are_named() {
+    let data = synth::spirals(300, 3, Seed(4)).split(0.2, Seed(4)).unwrap();
+    let inner = Sequential::new().dense(8).layer_norm();
+    for (model, want) in [
+        (Sequential::new().dense(8).batch_norm().relu().dense(3), "layer 1 (batch_norm)"),
+        (Sequential::new().dense(8).residual(inner).dense(3), "layer 1.1 (layer_norm)"),
+        (Sequential::new().dense(8).prelu().dense(3), "layer 1 (prelu"),
+    ] {
+        let trainer = Trainer::new(&model, &data, &options(Precision::F16), &DeviceKind::Cpu);
+        let said = trainer.err().unwrap().to_string();
+        assert!(said.contains(want) && said.contains("use --precision f32"), "{said}");
+    }
+}
+
+#[test]
 fn half_precision_learns_as_single_does() {
     let spirals = synth::spirals(300, 3, Seed(4)).split(0.2, Seed(4)).unwrap();
     let friedman = synth::friedman(301, 6, Seed(4)).split(0.2, Seed(4)).unwrap();

@@ -21,7 +21,7 @@ mod table;
 mod target;
 
 pub use self::arrange::Arranged;
-pub use self::batches::{epoch_order, steps_per_epoch};
+pub use self::batches::{Batches, epoch_order, steps_per_epoch};
 pub use self::csv::{Chunk, FeatureReader, Part, PartReader, column_names};
 pub(crate) use self::header::list;
 pub use self::numbers::Numbers;

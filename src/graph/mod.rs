@@ -75,6 +75,12 @@ impl Graph {
         &self.nodes[id.0]
     }
 
+    /// The graph's nodes up to one of them, under the same numbers.
+    #[must_use]
+    pub fn up_to(&self, last: NodeId) -> Self {
+        Self { nodes: self.nodes[..=last.0].to_vec() }
+    }
+
     /// The shape of a node's result.
     pub fn shape(&self, id: NodeId) -> &Shape {
         &self.nodes[id.0].shape

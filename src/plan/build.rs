@@ -36,6 +36,7 @@ pub struct PlanBuilder {
     temporaries: Vec<Temporary>,
     train: (Vec<Temporary>, Vec<Step>),
     eval: (Vec<Temporary>, Vec<Step>),
+    measure: (Vec<Temporary>, Vec<Step>),
     formulas: Vec<Formula>,
     starts: Vec<(Slot, Start)>,
 }
@@ -168,6 +169,7 @@ impl PlanBuilder {
         match phase {
             Phase::Train => self.train = (temporaries, steps),
             Phase::Eval => self.eval = (temporaries, steps),
+            Phase::Measure => self.measure = (temporaries, steps),
         }
     }
 
@@ -178,6 +180,7 @@ impl PlanBuilder {
             mut slots,
             train: (of_train, train),
             eval: (of_eval, eval),
+            measure: (of_measure, measure),
             formulas,
             starts,
             ..
@@ -185,6 +188,7 @@ impl PlanBuilder {
         let (places, shared) = assign(&[
             (Phase::Train, of_train.as_slice(), train.as_slice()),
             (Phase::Eval, of_eval.as_slice(), eval.as_slice()),
+            (Phase::Measure, of_measure.as_slice(), measure.as_slice()),
         ]);
         // A temporary that no step uses would be a bug of the lowering; it gets no place.
         for (slot, (buffer, offset)) in places {
@@ -195,7 +199,7 @@ impl PlanBuilder {
             let (name, role) = (format!("temporary{index}"), Role::Activations);
             buffers.push(BufferSpec { name, elements, element, role });
         }
-        Plan { batch, eval_batch, buffers, slots, train, eval, formulas, starts, ports }
+        Plan { batch, eval_batch, buffers, slots, train, eval, measure, formulas, starts, ports }
     }
 }
 
@@ -341,8 +345,8 @@ impl Plan {
         for it in &step.running {
             let guard = ports.scaling.filter(|_| step.moves.skips);
             let guarded = guard.is_some();
-            let kernel =
-                Kernel::UpdateRunning { momentum: it.momentum, unbiased: it.unbiased, guarded };
+            let momentum = Some(it.momentum);
+            let kernel = Kernel::UpdateRunning { momentum, unbiased: it.unbiased, guarded };
             for views in [Some(&weights), averaged.as_ref()].into_iter().flatten() {
                 let reads = [Some(slots[&it.stat]), guard].into_iter().flatten().collect();
                 steps.push(builder.step(kernel, reads, vec![views[it.view]])?);
@@ -360,6 +364,9 @@ impl Plan {
             log: Some(log),
             ..ports
         };
+        if let Some(averaged) = averaged {
+            builder.measure_phase(step, sizes.batch, (train_x, order), &averaged, &ports)?;
+        }
         if sizes.eval_rows > 0 {
             let weights = match ports.averaged {
                 Some(averaged) => builder.views(averaged, &layout, ""),
@@ -390,6 +397,50 @@ impl Plan {
 }
 
 impl PlanBuilder {
+    /// The steps that measure the running statistics of averaged weights, if there are any.
+    fn measure_phase(
+        &mut self,
+        step: &Training,
+        batch: usize,
+        (table, order): (Slot, Slot),
+        weights: &[Slot],
+        ports: &Ports,
+    ) -> Result<()> {
+        let Some(last) = step.running.iter().map(|it| it.stat).max() else { return Ok(()) };
+        let graph = step.graph.up_to(last);
+        let columns = column_count(&graph, step.features);
+        let x = self.temporary("x", vec![batch, columns], Element::F32);
+        let gather = Kernel::Gather { ordered: true, targets: false };
+        let mut slots = HashMap::from([(step.features, x)]);
+        slots.extend(param_slots(&graph, weights));
+        let mut lowering = Lowering {
+            graph: &graph,
+            batch,
+            precision: Precision::F32,
+            scaling: None,
+            constants: None,
+            weights: None,
+            slots,
+            wanted: step.running.iter().map(|it| it.stat).collect(),
+            steps: vec![self.step(gather, vec![table, order], vec![x])?],
+            row_loss: None,
+            unused: HashSet::new(),
+            in_arena: vec![],
+            inlined: HashMap::new(),
+        };
+        lowering.run(self)?;
+        let Lowering { mut steps, slots, .. } = lowering;
+        let guard = ports.scaling.filter(|_| step.moves.skips);
+        for it in &step.running {
+            let (unbiased, guarded) = (it.unbiased, guard.is_some());
+            let kernel = Kernel::UpdateRunning { momentum: None, unbiased, guarded };
+            let reads = [Some(slots[&it.stat]), guard].into_iter().flatten().collect();
+            steps.push(self.step(kernel, reads, vec![weights[it.view]])?);
+        }
+        self.phase(Phase::Measure, steps);
+        Ok(())
+    }
+
     fn eval_phase(
         &mut self,
         inference: &Inference,

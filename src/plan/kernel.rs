@@ -148,8 +148,8 @@ pub enum Kernel {
     /// out ← (1 − momentum) out + momentum · stat, times rows / (rows − 1) if it is unbiased; of one row no variance is
     /// unbiased, and out stays. Reads stat `[n]`; changes out `[n]`.
     UpdateRunning {
-        /// Weight of the newest batch.
-        momentum: f64,
+        /// Weight of the newest batch; `None` for the share that the step's own numbers say.
+        momentum: Option<f64>,
         /// Whether the statistic is divided by one row less.
         unbiased: bool,
         /// Whether it stays as it is in a step that is skipped, or where the statistic is no finite number.
@@ -450,7 +450,8 @@ impl fmt::Display for Kernel {
                 plus(guarded, "guard")
             }
             Self::MapColumns { maximum, .. } => plus(maximum, "maximum"),
-            Self::UpdateRunning { unbiased, guarded, .. } => {
+            Self::UpdateRunning { momentum, unbiased, guarded } => {
+                plus(momentum.is_none(), "mean")?;
                 plus(unbiased, "unbiased")?;
                 plus(guarded, "guard")
             }

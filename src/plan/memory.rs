@@ -178,11 +178,7 @@ impl Memory {
             // Each in a buffer of its own, of whole words.
             .map(|(_, slot)| slot.bytes().next_multiple_of(4))
             .sum();
-        memory.live = [Phase::Train, Phase::Eval]
-            .map(|phase| live(plan, phase))
-            .into_iter()
-            .max()
-            .unwrap_or(0);
+        memory.live = Phase::ALL.map(|phase| live(plan, phase)).into_iter().max().unwrap_or(0);
         memory
     }
 

@@ -154,13 +154,21 @@ pub struct Step {
     pub writes: Vec<Slot>,
 }
 
-/// The two sequences of steps in a plan.
+/// The sequences of steps in a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// Forward, loss, backward, update over one batch.
     Train,
     /// Forward over one batch; predictions are collected.
     Eval,
+    /// Forward over one training batch with the averaged weights, as in training; the running statistics that belong to them
+    /// become the mean over the batches. Only plans with averaged weights and a batch norm have this phase.
+    Measure,
+}
+
+impl Phase {
+    /// All phases.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Eval, Self::Measure];
 }
 
 /// Scalars of an optimizer's own that a step may bring.
@@ -281,6 +289,7 @@ pub struct Plan {
     pub(crate) slots: Vec<SlotSpec>,
     pub(crate) train: Vec<Step>,
     pub(crate) eval: Vec<Step>,
+    pub(crate) measure: Vec<Step>,
     pub(crate) formulas: Vec<Formula>,
     /// What slots begin with that do not begin with zeros.
     pub(crate) starts: Vec<(Slot, Start)>,
@@ -327,7 +336,7 @@ impl Plan {
     /// The same plan with one of its training steps alone, for timing it by itself.
     pub fn alone(&self, step: usize) -> Self {
         let train = self.train.get(step).cloned().into_iter().collect();
-        Self { train, eval: Vec::new(), ..self.clone() }
+        Self { train, eval: Vec::new(), measure: Vec::new(), ..self.clone() }
     }
 
     /// The steps of a phase, in order.
@@ -335,6 +344,7 @@ impl Plan {
         match phase {
             Phase::Train => &self.train,
             Phase::Eval => &self.eval,
+            Phase::Measure => &self.measure,
         }
     }
 }

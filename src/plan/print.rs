@@ -33,9 +33,11 @@ impl Plan {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (phase, name, batch) in
-            [(Phase::Train, "train", self.batch), (Phase::Eval, "eval", self.eval_batch)]
-        {
+        for (phase, name, batch) in [
+            (Phase::Train, "train", self.batch),
+            (Phase::Eval, "eval", self.eval_batch),
+            (Phase::Measure, "measure", self.batch),
+        ] {
             let steps = self.steps(phase);
             if steps.is_empty() {
                 continue;

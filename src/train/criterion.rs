@@ -304,6 +304,9 @@ fn misfit(loss: Loss, kind: &TargetKind) -> String {
     format!("{loss} does not fit targets that are {there}; {remedy}")
 }
 
+/// How far from 1 the probabilities of a row may add up, as they are rounded in tables.
+const SUM_TOLERANCE: f64 = 1e-3;
+
 /// Refuses numbers that a loss cannot compare with.
 fn check_values(loss: Loss, train: &Dataset) -> Result<()> {
     let Some((y, columns)) = train.y().columns() else { return Ok(()) };
@@ -312,11 +315,31 @@ fn check_values(loss: Loss, train: &Dataset) -> Result<()> {
         Wants::Shares => (0.0..=1.0).contains(&y),
         Wants::Classes | Wants::Numbers | Wants::Labels => true,
     };
-    let Some(at) = y.iter().position(|&y| !fits(y)) else { return Ok(()) };
+    let Some(at) = y.iter().position(|&y| !fits(y)) else { return check_sums(loss, (y, columns)) };
     let range = if loss.wants() == Wants::Counts { "0 or more" } else { "from 0 to 1" };
     let column = train.schema().targets()[at % columns].to_string();
     let problem =
         format!("{} needs targets of {range}, but {} has {}", loss.name(), list(&[column]), y[at]);
+    Err(Error::setting("--loss", problem))
+}
+
+/// Refuses rows that are no distribution, where the loss compares with distributions.
+fn check_sums(loss: Loss, (y, columns): (&[f64], usize)) -> Result<()> {
+    let sum = |row: &[f64]| row.iter().sum::<f64>();
+    let far = |row: &[f64]| (sum(row) - 1.0).abs() > SUM_TOLERANCE;
+    let mut rows = y.chunks(columns.max(1)).enumerate();
+    let Some((index, row)) = rows.find(|(_, row)| loss.wants() == Wants::Shares && far(row)) else {
+        return Ok(());
+    };
+    let values: Vec<String> = row.iter().map(f64::to_string).collect();
+    let problem = format!(
+        "{} needs targets that add up to 1 in each row, but in row {} of those for training they are {} and add up to {:.3}; divide \
+         each row's targets by their sum, or use --loss mse",
+        loss.name(),
+        index + 1,
+        list(&values),
+        sum(row)
+    );
     Err(Error::setting("--loss", problem))
 }
 
@@ -349,6 +372,17 @@ mod tests {
     fn of(loss: Loss, weights: &ClassWeights, y: Targets) -> Result<Criterion> {
         let x: Vec<f32> = (0..y.len()).map(|i| i as f32).collect();
         Criterion::of((loss, Reduction::Mean, weights), &Dataset::from_arrays(&x, 1, y)?)
+    }
+
+    #[test]
+    fn distributions_add_up_to_one() {
+        let of = |y: [f32; 4]| {
+            let y = Targets::Columns(y.to_vec(), 2);
+            of(Loss::KlDivergence, &ClassWeights::None, y).map_err(|error| error.to_string())
+        };
+        assert!(of([0.25, 0.75, 0.3333, 0.6663]).is_ok());
+        let said = of([0.25, 0.75, 0.5, 0.25]).unwrap_err();
+        assert!(said.contains("row 2 of those for training") && said.contains("0.750"), "{said}");
     }
 
     #[test]

@@ -124,6 +124,11 @@ pub enum Warning {
         /// Rows there are.
         rows: usize,
     },
+    /// Layers, losses or settings that do not go together; `docs/mistakes.md` lists them.
+    Mistake {
+        /// What, and what to do.
+        problem: String,
+    },
     /// A software adapter trains.
     SoftwareAdapter,
     /// The device did something otherwise than it should.
@@ -312,6 +317,7 @@ impl fmt::Display for Warning {
             | Self::NotWritten { problem }
             | Self::NoBetter { problem }
             | Self::Noted { problem }
+            | Self::Mistake { problem }
             | Self::Target { problem } => f.write_str(problem),
             Self::LostDigits { columns } => write!(
                 f,

@@ -7,7 +7,7 @@ use super::TrainOptions;
 use super::predict::port;
 use super::room::BLOCKS;
 use super::stream::{Reader, Table};
-use crate::data::steps_per_epoch;
+use crate::data::Batches;
 use crate::device::{Device, Values};
 use crate::error::Result;
 use crate::plan::Plan;
@@ -15,8 +15,10 @@ use crate::plan::Plan;
 /// The blocks of a run under way. They are counted over all epochs, and block `b` lies at place `b % 2`.
 pub(super) struct Feed {
     reader: Reader,
-    batch: usize,
+    batches: Batches,
     block_rows: usize,
+    /// Number of batches in a block.
+    block_steps: usize,
     /// Blocks of an epoch; the last one may be smaller.
     per_epoch: usize,
     /// Blocks of the run.
@@ -31,27 +33,32 @@ impl Feed {
     /// If the system gives no thread.
     pub(super) fn start(
         table: &Table,
-        batch: usize,
         options: &TrainOptions,
         (epoch, step): (u32, usize),
     ) -> Result<Self> {
         let block_rows = table.block_rows;
-        let per_epoch = steps_per_epoch(table.data.rows(), block_rows);
+        let (block_steps, per_epoch) = (table.block_steps(), table.blocks());
         let all = per_epoch.saturating_mul(options.epochs as usize);
-        let skipped = step * batch / block_rows;
+        let skipped = step / block_steps;
         let reader = Reader::start(table.clone(), options, (epoch, skipped))?;
         let written = epoch as usize * per_epoch + skipped;
-        Ok(Self { reader, batch, block_rows, per_epoch, all, written })
+        let batches = table.batches;
+        Ok(Self { reader, batches, block_rows, block_steps, per_epoch, all, written })
     }
 
     /// Where on the device a step of an epoch finds its first row.
     pub(super) fn first(&self, epoch: u32, step: usize) -> usize {
-        let row = step * self.batch;
-        self.block(epoch, step) % BLOCKS * self.block_rows + row % self.block_rows
+        let before = step - step % self.block_steps;
+        self.block(epoch, step) % BLOCKS * self.block_rows + self.batches.range(before..step).len()
+    }
+
+    /// Where on the device an epoch's last block begins.
+    pub(super) fn last(&self, epoch: u32) -> usize {
+        self.block(epoch, self.batches.steps() - 1) % BLOCKS * self.block_rows
     }
 
     fn block(&self, epoch: u32, step: usize) -> usize {
-        epoch as usize * self.per_epoch + step * self.batch / self.block_rows
+        epoch as usize * self.per_epoch + step / self.block_steps
     }
 
     /// Writes the blocks that there is a place for: the step's own, which is waited for, and the next one if it is
@@ -80,7 +87,7 @@ impl Feed {
             self.reader.give_back(block);
             self.written += 1;
         }
-        let steps = self.block_rows / self.batch;
+        let steps = self.block_steps;
         // Of no more than a block's, so that few blocks are on their way at once.
         Ok(steps.min((self.written - present) * steps - step % steps))
     }

@@ -136,8 +136,7 @@ impl<'a> Fit<'a> {
 
     /// Rows of a step of any epoch.
     fn rows_of(&self, step: usize) -> usize {
-        let batch = self.trainer.plan.batch;
-        batch.min(self.trainer.rows - step * batch)
+        self.trainer.batches.rows(step)
     }
 
     /// Steps of an epoch whose gradients are added up with a step's own, before the weights move once.
@@ -230,9 +229,9 @@ impl<'a> Fit<'a> {
     }
 
     pub(super) fn start_feed(&self) -> Result<Option<Feed>> {
-        let Trainer { table, plan, options, .. } = &*self.trainer;
+        let Trainer { table, options, .. } = &*self.trainer;
         let first = (self.epoch.index, self.epoch.step);
-        table.as_ref().map(|table| Feed::start(table, plan.batch, options, first)).transpose()
+        table.as_ref().map(|table| Feed::start(table, options, first)).transpose()
     }
 
     /// The order in which the epoch visits the rows.
@@ -245,13 +244,15 @@ impl<'a> Fit<'a> {
 
     /// What the rows of each of the epoch's steps weigh together: 1 where their losses are only added up.
     fn weights(&self) -> Result<Option<Vec<f64>>> {
-        let Trainer { class_weights, criterion, plan, info, .. } = &*self.trainer;
+        let Trainer { class_weights, criterion, batches, info, .. } = &*self.trainer;
         match (criterion.reduction, class_weights) {
             (Reduction::Sum, _) => Ok(Some(vec![1.0; info.steps_per_epoch])),
             (Reduction::Mean, None) => Ok(None),
             (Reduction::Mean, Some(weights)) => {
                 let weight = |rows: &[u32]| rows.iter().map(|&row| weights[row as usize]).sum();
-                Ok(Some(self.order()?.chunks(plan.batch).map(weight).collect()))
+                let order = self.order()?;
+                let rows = |step: usize| weight(&order[batches.range(step..step + 1)]);
+                Ok(Some((0..batches.steps()).map(rows).collect()))
             }
         }
     }
@@ -277,6 +278,9 @@ impl<'a> Fit<'a> {
         for step in first..steps.min(first + WINDOW) {
             rows.push(self.row_of(step));
         }
+        if let Some(last) = rows.last() {
+            self.trainer.underway = Some((self.epoch.index, last.dropout));
+        }
         self.trainer.device.write_steps(Phase::Train, &rows)
     }
 
@@ -284,7 +288,7 @@ impl<'a> Fit<'a> {
     fn row_of(&mut self, step: usize) -> StepRow {
         let steps = self.trainer.info.steps_per_epoch;
         let global = u64::from(self.epoch.index) * steps as u64 + step as u64;
-        let in_order = step * self.trainer.plan.batch;
+        let in_order = self.trainer.batches.first(step);
         let first = self.feed.as_ref().map(|feed| feed.first(self.epoch.index, step));
         let group = self.group_of(step);
         let factors = self.schedules.factors(self.move_of(global));
@@ -357,6 +361,8 @@ impl<'a> Fit<'a> {
         let losses = self.trainer.device.take_losses(true)?;
         self.learn_of(&losses)?;
         let trained = self.epoch.begun.elapsed().as_secs_f64();
+        let free = self.feed.as_ref().map_or(0, |feed| feed.last(self.epoch.index));
+        self.trainer.measure(free)?;
         let outputs = self.trainer.valid_outputs()?;
         let due = self.is_due(self.epoch.index + 1);
         let slots = if due || self.may_be_best() { Some(self.trainer.capture()?) } else { None };

@@ -3,7 +3,7 @@
 //! In: what a run is made of, a device. Out: a loaded plan, and the options that are its own.
 //! Absent on purpose: `--device-memory`, which is an order and not a lack: what does not fit it is an error.
 
-use super::room::{Room, Streaming, check_host};
+use super::room::{Room, Streaming, check_host, takes_batches};
 use super::{TrainOptions, Warning};
 use crate::device::{Device, free_host_memory};
 use crate::error::{Error, Result};
@@ -45,7 +45,7 @@ pub(super) fn fitted(device: &mut dyn Device, room: Room<'_>) -> Result<Fitted> 
             }
             Err(error) => error,
         };
-        let helps = lacks_memory(&error) && !knows_its_batch(&room)?;
+        let helps = lacks_memory(&error) && !takes_batches(room.model, room.data.train.columns())?;
         let smaller = if helps { smaller(&options, room.data.train.rows()) } else { None };
         let Some(next) = smaller else { return Err(first.unwrap_or(error)) };
         first.get_or_insert(error);
@@ -63,12 +63,6 @@ fn lacks_memory(error: &Error) -> bool {
         Error::OutOfMemory { .. } => true,
         _ => false,
     }
-}
-
-/// Whether the network takes statistics of a batch, so that smaller ones give another result.
-fn knows_its_batch(room: &Room<'_>) -> Result<bool> {
-    let layout = room.model.layout(room.data.train.columns())?;
-    Ok(layout.views().iter().any(|view| view.name.ends_with("running_mean")))
 }
 
 /// Half of each step's rows, or the next smaller share that is a whole number; `None` for steps of one row.

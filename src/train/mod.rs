@@ -13,6 +13,7 @@ mod fitted;
 mod ids;
 mod losses;
 pub mod metrics;
+mod mistakes;
 mod options;
 mod predict;
 mod profile;

@@ -382,7 +382,7 @@ impl TrainOptions {
     }
 
     /// Schedules and the options that name them.
-    fn kinds(&self) -> [(&'static str, &ScheduleKind); 3] {
+    pub(super) fn kinds(&self) -> [(&'static str, &ScheduleKind); 3] {
         [
             ("--schedule", &self.schedule),
             ("--decay-schedule", &self.decay_schedule),

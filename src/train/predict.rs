@@ -85,7 +85,7 @@ fn eval_rows(rows: usize, batch: usize) -> Vec<StepRow> {
 }
 
 /// Gives all steps to the device, as many at once as it asks for.
-fn run_all(device: &mut dyn Device, phase: Phase, from: usize, to: usize) -> Result<()> {
+pub(super) fn run_all(device: &mut dyn Device, phase: Phase, from: usize, to: usize) -> Result<()> {
     let (mut from, to) = (narrow(from), narrow(to));
     while from < to {
         let end = to.min(from + device.stride(phase).max(1));

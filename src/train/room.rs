@@ -7,12 +7,12 @@ use super::checkpoint::lasting;
 use super::ids::check_dataset;
 use super::predict::eval_sizes;
 use super::{Criterion, Keep, OnNonFinite, TrainOptions};
-use crate::data::{Dataset, Split};
+use crate::data::{Batches, Dataset, Split};
 use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::graph::{inference, training};
-use crate::model::Sequential;
-use crate::plan::{Memory, Plan, Role, Sizes};
+use crate::model::{Layer, Sequential};
+use crate::plan::{Memory, Plan, Precision, Role, Sizes};
 
 /// Blocks on the device: steps use one while the next is written.
 pub(super) const BLOCKS: usize = 2;
@@ -151,7 +151,35 @@ impl Room<'_> {
             check_dataset(model.tables(), valid, " (validation part)")?;
         }
         Criterion::of((options.loss, options.reduction, &options.class_weights), train)?;
+        self.check_batches()?;
+        if options.precision == Precision::F16 {
+            check_half(model, "")?;
+        }
         options.check_metrics(&train.schema().kind, data.valid.as_ref())
+    }
+
+    /// Refuses batches of one row for a network that compares the rows of a batch.
+    fn check_batches(&self) -> Result<()> {
+        let rows = self.data.train.rows();
+        if !takes_batches(self.model, self.data.train.columns())? {
+            return Ok(());
+        }
+        let batches = Batches::new(rows, self.batch(), true);
+        let problem = match (rows, batches.batch()) {
+            (0 | 1, _) => "it has a batch norm, which compares the rows of a batch, but there is only one training row; use a \
+                 layer norm (--norm layer), or more rows"
+                .to_string(),
+            (_, 1) => "1, but the network has a batch norm, which compares the rows of a batch: with one row nothing is left to \
+                 learn from; give at least 3, or use a layer norm (--norm layer)"
+                .to_string(),
+            _ if batches.has_single() => format!(
+                "{}, so one row is left of the {rows} training rows for the last batch, and the network has a batch norm, which \
+                 compares the rows of a batch; give at least 3, or use a layer norm (--norm layer)",
+                batches.batch()
+            ),
+            _ => return Ok(()),
+        };
+        Err(Error::setting(if rows < 2 { "model" } else { "--batch-size" }, problem))
     }
 
     fn batch(&self) -> usize {
@@ -251,6 +279,30 @@ pub(super) fn check_host(
         limit_name: "free memory",
         remedy: "use --checkpoint-every 0 to do without them, smaller layers, or an optimizer with less state".to_string(),
     })
+}
+
+/// Refuses layers that have no form in half precision, by their names.
+fn check_half(model: &Sequential, place: &str) -> Result<()> {
+    for (index, layer) in model.layers().iter().enumerate() {
+        match layer {
+            Layer::Dense { ntk: false, .. } | Layer::Activation(_) | Layer::Dropout { .. } => {}
+            Layer::Residual(inner) => check_half(inner, &format!("{place}{index}."))?,
+            _ => {
+                let problem = format!(
+                    "f16, but layer {place}{index} ({layer}) has no form in half precision; only dense layers, activations, dropout \
+                     and residual connections of them have one: use --precision f32, or leave the layer out"
+                );
+                return Err(Error::setting("--precision", problem));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a network takes statistics of a batch, so that another batch gives another result.
+pub(super) fn takes_batches(model: &Sequential, columns: usize) -> Result<bool> {
+    let layout = model.layout(columns)?;
+    Ok(layout.views().iter().any(|view| view.name.ends_with("running_mean")))
 }
 
 /// Bytes of a row on the device: features, targets, its place in the order, its weight if there are any.

@@ -4,13 +4,14 @@
 //! visited in: each epoch's permutation of all rows.
 //! Absent on purpose: devices; `fit.rs` writes the blocks.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
 use super::TrainOptions;
 use super::room::{ON_THEIR_WAY, row_bytes};
-use crate::data::{Dataset, Preparation, Targets, epoch_order};
+use crate::data::{Batches, Dataset, Preparation, Targets, epoch_order};
 use crate::device::Values;
 use crate::error::{Error, Result};
 use crate::shape::narrow;
@@ -27,6 +28,8 @@ pub(super) struct Table {
     pub(super) preparation: Preparation,
     /// Rows of a block; the last one of an epoch may have fewer.
     pub(super) block_rows: usize,
+    /// The batches that blocks hold.
+    pub(super) batches: Batches,
 }
 
 /// Some rows, one after the other.
@@ -78,7 +81,8 @@ impl Reader {
             for epoch in first.0..epochs {
                 let order = epoch_order(rows, epoch, seed, shuffle);
                 let skipped = if epoch == first.0 { first.1 } else { 0 };
-                for rows in order.chunks(table.block_rows).skip(skipped) {
+                for block in skipped..table.blocks() {
+                    let rows = &order[table.rows_of(block)];
                     // Whoever is not there any more needs no blocks.
                     let Ok(mut block) = empty.recv() else { return };
                     table.fill(rows, &mut block);
@@ -137,8 +141,24 @@ impl Table {
         (ON_THEIR_WAY * self.block_rows * row_bytes(&self.data)) as u64
     }
 
+    /// Number of batches in a block.
+    pub(super) fn block_steps(&self) -> usize {
+        self.block_rows / self.batches.batch()
+    }
+
+    /// Number of blocks in an epoch.
+    pub(super) fn blocks(&self) -> usize {
+        self.batches.steps().div_ceil(self.block_steps())
+    }
+
+    /// Places of a block's rows in the epoch's order.
+    fn rows_of(&self, block: usize) -> Range<usize> {
+        let first = block * self.block_steps();
+        self.batches.range(first..(first + self.block_steps()).min(self.batches.steps()))
+    }
+
     /// Puts rows of the table into a block, whose memory is used again.
-    fn fill(&self, rows: &[u32], block: &mut Block) {
+    pub(super) fn fill(&self, rows: &[u32], block: &mut Block) {
         block.x.clear();
         block.classes.clear();
         block.numbers.clear();

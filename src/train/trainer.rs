@@ -5,20 +5,21 @@ use std::time::Instant;
 
 use super::checkpoint::{Captured, Checkpoint, Origin};
 use super::fitted::{Fitted, fitted};
-use super::predict::{port, run_eval};
-use super::room::Room;
+use super::mistakes::mistakes;
+use super::predict::{port, run_all, run_eval};
+use super::room::{Room, takes_batches};
 use super::scaling::{check_range, evaluated, params_of, read_params, write_params, write_scaling};
-use super::stream::Table;
+use super::stream::{Block, Table};
 use super::target_scaling::{TargetScaling, target_scaling};
 use super::{
     Criterion, EpochStats, Fit, Keep, Metrics, RunInfo, TrainOptions, TrainedModel, Warning,
 };
-use crate::data::{Dataset, Preparation, Split, TargetKind, Targets, list, steps_per_epoch};
+use crate::data::{Batches, Dataset, Preparation, Split, TargetKind, Targets, epoch_order, list};
 use crate::device::{Device, DeviceKind, Values, open_tuned};
 use crate::error::{Error, Result};
-use crate::graph::Reduction;
+use crate::graph::{Reduction, SHARE};
 use crate::model::{Params, Sequential};
-use crate::plan::{Plan, Precision, Scaling, Slot};
+use crate::plan::{Phase, Plan, Precision, Scaling, Slot, StepRow};
 use crate::shape::narrow;
 
 /// Trains one model on one table.
@@ -27,6 +28,7 @@ pub struct Trainer {
     pub(super) device: Box<dyn Device>,
     pub(super) plan: Plan,
     pub(super) rows: usize,
+    pub(super) batches: Batches,
     pub(super) info: RunInfo,
     pub(super) warnings: Vec<Warning>,
     pub(super) model: Sequential,
@@ -56,6 +58,8 @@ pub struct Trainer {
     /// Whether the device has steps that no event has told of: the first ones of an epoch, given to it while the host
     /// was still busy with the end of the epoch before.
     pub(super) ahead: bool,
+    /// The epoch under way, from 0, and what its dropout rates are multiplied by.
+    pub(super) underway: Option<(u32, f64)>,
 }
 
 /// The validation part.
@@ -67,6 +71,8 @@ struct Valid {
 
 /// Bytes of features that are scaled at once on their way to the device.
 const UPLOAD_BYTES: usize = 1 << 20;
+/// Number of batches at most that the running statistics of averaged weights are measured on.
+const MEASURED: usize = 64;
 
 impl Trainer {
     /// Plans the run, opens the device and loads data and initial weights.
@@ -125,12 +131,15 @@ impl Trainer {
         let room = Room { options, ..room };
         let Fitted { options, plan, streaming, warning } = fitted(device.as_mut(), room)?;
         let options = &options;
+        let no_single = takes_batches(model, train.columns())?;
+        let batches = Batches::new(train.rows(), plan.batch, no_single);
         let step_weights = Arc::new(criterion.step_weights(train));
         let table = streaming.map(|streaming| Table {
             data: train.clone(),
             weights: Arc::clone(&step_weights),
             preparation: preparation.clone(),
             block_rows: streaming.block_rows,
+            batches,
         });
         let source = table.is_none().then_some(train);
         bring_table(device.as_mut(), &plan, source, (&preparation, &step_weights))?;
@@ -151,7 +160,7 @@ impl Trainer {
             positive: train.schema().positives(),
             parameters: params.layout().count(),
             epochs: options.epochs,
-            steps_per_epoch: steps_per_epoch(train.rows(), plan.batch),
+            steps_per_epoch: batches.steps(),
             batch: plan.batch,
             precision: options.precision,
             device_bytes: device.bytes_for(&plan) + on_their_way,
@@ -169,6 +178,7 @@ impl Trainer {
             best: None,
             options: options.clone(),
             rows: train.rows(),
+            batches,
             kept: (params, None),
             present: None,
             warnings: Vec::new(),
@@ -184,9 +194,12 @@ impl Trainer {
             table,
             used: false,
             ahead: false,
+            underway: None,
         };
         trainer.warnings = trainer.first_warnings(data);
         trainer.warnings.extend(warnings);
+        let problems = mistakes(model, train.columns(), options, &batches)?.into_iter();
+        trainer.warnings.extend(problems.map(|problem| Warning::Mistake { problem }));
         trainer.warnings.extend(warning);
         if let Some(valid) = &trainer.valid {
             let undefined = trainer.options.undefined(&valid.data).into_iter();
@@ -247,6 +260,7 @@ impl Trainer {
         self.write_params(params)?;
         self.kept = (params.clone(), None);
         (self.present, self.last, self.best, self.resumes) = (None, None, None, false);
+        self.underway = None;
         Ok(())
     }
 
@@ -261,6 +275,7 @@ impl Trainer {
         if self.ahead {
             let params = self.present.take().unwrap_or_else(|| self.kept.0.clone());
             self.write_params(&params)?;
+            self.underway = None;
         }
         Ok(())
     }
@@ -379,6 +394,57 @@ impl Trainer {
         Ok(Some(outputs))
     }
 
+    /// Gives averaged weights the running statistics that batch norms have under them, instead of those of the weights that
+    /// move: the mean over at most [`MEASURED`] of the epoch's batches, spread over it. Nothing else changes. Where the table
+    /// streams, its rows go to a block's place from `free` on, which no step needs any more.
+    pub(super) fn measure(&mut self, free: usize) -> Result<()> {
+        let Some((epoch, dropout)) = self.underway.take() else { return Ok(()) };
+        if self.plan.steps(Phase::Measure).is_empty() {
+            return Ok(());
+        }
+        let Self { batches, options, device, plan, .. } = self;
+        let steps = batches.steps();
+        let count = steps.min(MEASURED);
+        let picked: Vec<usize> = (0..count).map(|index| index * steps / count).collect();
+        let order = match &self.table {
+            Some(_) => epoch_order(narrow(self.rows), epoch, options.seed, options.shuffle),
+            None => Vec::new(),
+        };
+        let at_once = self.table.as_ref().map_or(count, Table::block_steps);
+        let (mut block, mut seen) = (Block::default(), 0);
+        for some in picked.chunks(at_once.max(1)) {
+            let mut rows = Vec::new();
+            let mut numbers = Vec::new();
+            for &step in some {
+                let range = batches.range(step..step + 1);
+                seen += range.len();
+                let global = u64::from(epoch) * steps as u64 + step as u64;
+                let streams = self.table.is_some();
+                let mut row = StepRow {
+                    first: narrow(if streams { free + rows.len() } else { range.start }),
+                    rows: narrow(range.len()),
+                    step: u32::try_from(global).unwrap_or(u32::MAX),
+                    seed: options.seed.folded(),
+                    dropout,
+                    ..StepRow::default()
+                };
+                // So the result is a mean over rows, and nothing of what was there before.
+                row.scalars[SHARE] = range.len() as f64 / seen as f64;
+                numbers.push(row);
+                rows.extend(order.get(range).unwrap_or_default());
+            }
+            if let Some(table) = &self.table {
+                table.fill(&rows, &mut block);
+                let x = port(plan.ports.train_x, "train.x")?;
+                let columns = plan.slot(x).matrix().1;
+                device.write(x, free * columns, Values::F32(&block.x))?;
+            }
+            device.write_steps(Phase::Measure, &numbers)?;
+            run_all(device.as_mut(), Phase::Measure, 0, numbers.len())?;
+        }
+        Ok(())
+    }
+
     /// What such outputs are worth.
     pub(super) fn valid_metrics(&self, outputs: &[f32]) -> Option<Metrics> {
         let valid = self.valid.as_ref()?;
@@ -411,6 +477,8 @@ impl Trainer {
     /// # Errors
     /// If the device failed.
     pub fn keep_present(&mut self) -> Result<()> {
+        self.settle()?;
+        self.measure(0)?;
         let params = self.params()?;
         if params.arena().iter().all(|value| value.is_finite()) {
             self.kept.0 = params;

@@ -30,6 +30,7 @@ pub struct CpuDevice<T: Real> {
     indices: Vec<u32>,
     train: Sequence,
     eval: Sequence,
+    measure: Sequence,
     losses: Vec<f32>,
     log: Option<Range<usize>>,
 }
@@ -89,15 +90,15 @@ impl<T: Real> CpuDevice<T> {
             backend: format!("{}, {threads} thread{plural}", engine.name()),
             driver: String::new(),
         };
-        let (train, eval) = (Sequence::default(), Sequence::default());
         Self {
             info,
             engine,
             plan: None,
             floats: vec![],
             indices: vec![],
-            train,
-            eval,
+            train: Sequence::default(),
+            eval: Sequence::default(),
+            measure: Sequence::default(),
             losses: vec![],
             log: None,
         }
@@ -151,6 +152,7 @@ impl<T: Real> CpuDevice<T> {
         match phase {
             Phase::Train => &mut self.train,
             Phase::Eval => &mut self.eval,
+            Phase::Measure => &mut self.measure,
         }
     }
 }
@@ -523,7 +525,9 @@ impl<T: Real> Device for CpuDevice<T> {
         let steps = |phase| plan.steps(phase).iter().map(|step| ready(plan, step)).collect();
         self.train = Sequence { steps: steps(Phase::Train), rows: vec![] };
         self.eval = Sequence { steps: steps(Phase::Eval), rows: vec![] };
-        let sizes = [&self.train, &self.eval].into_iter().flat_map(|sequence| &sequence.steps);
+        self.measure = Sequence { steps: steps(Phase::Measure), rows: vec![] };
+        let sequences = [&self.train, &self.eval, &self.measure];
+        let sizes = sequences.into_iter().flat_map(|sequence| &sequence.steps);
         self.engine.prepare(&sizes.map(|step| (step.kernel, step.work())).collect::<Vec<_>>());
         // `run` then pushes without growing it, as long as losses are taken each window.
         self.losses = Vec::with_capacity(WINDOW);
@@ -588,6 +592,7 @@ impl<T: Real> Device for CpuDevice<T> {
         let sequence = match phase {
             Phase::Train => &self.train,
             Phase::Eval => &self.eval,
+            Phase::Measure => &self.measure,
         };
         let rows = sequence.rows.get(steps.start as usize..steps.end as usize);
         let rows =

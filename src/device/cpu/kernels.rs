@@ -146,13 +146,14 @@ pub fn add<T: Real>(a: &[T], b: &[T], out: &mut [T]) {
 }
 
 /// out ← (1 − momentum) out + momentum · stat, times rows / (rows − 1) if it is unbiased; guarded, a statistic that is no
-/// finite number changes nothing
+/// finite number changes nothing; without a momentum it is the step's share
 pub fn update_running<T: Real>(
     stat: &[T],
     out: &mut [T],
-    (momentum, unbiased, guarded): (f64, bool, bool),
+    (momentum, unbiased, guarded): (Option<f64>, bool, bool),
     step: &StepRow,
 ) {
+    let momentum = momentum.unwrap_or(step.scalars[crate::graph::SHARE]);
     let rows = f64::from(step.rows);
     if unbiased && step.rows < 2 {
         return;

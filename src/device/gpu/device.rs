@@ -270,8 +270,8 @@ impl Device for GpuDevice {
             }
             _ => return Err(self.failed(format!("{} holds another kind of numbers", spec.name))),
         };
-        let offset = spec.element.bytes(spec.offset + first);
-        let buffer = &loaded.buffers[spec.buffer.0 as usize];
+        let (buffer, start) = loaded.place(slot).map_err(|problem| self.failed(problem))?;
+        let offset = start + spec.element.bytes(first);
         // Nothing may wait while steps run. Before them, a large table in one piece would lie here twice.
         let idle = self.flight.waiting.is_empty();
         let mut pending = self.pending;
@@ -298,7 +298,7 @@ impl Device for GpuDevice {
         let loaded = self.loaded()?;
         let table = match phase {
             Phase::Train => &loaded.train_rows,
-            Phase::Eval => &loaded.eval_rows,
+            Phase::Eval | Phase::Measure => &loaded.eval_rows,
         };
         if !rows.is_empty() && loaded.steps(phase).is_empty() {
             return Err(self.failed(format!("the plan has no steps of the phase {phase:?}")));
@@ -313,7 +313,7 @@ impl Device for GpuDevice {
     fn stride(&self, phase: Phase) -> u32 {
         match phase {
             Phase::Train => self.flight.train.stride(),
-            Phase::Eval => self.flight.eval.stride(),
+            Phase::Eval | Phase::Measure => self.flight.eval.stride(),
         }
     }
 
@@ -398,8 +398,7 @@ impl Device for GpuDevice {
             return Err(self.failed(format!("{} does not hold {len} floats", spec.name)));
         }
         let half = spec.element == Element::F16;
-        let (buffer, start) =
-            (&loaded.buffers[spec.buffer.0 as usize], spec.element.bytes(spec.offset));
+        let (buffer, start) = loaded.place(slot).map_err(|problem| self.failed(problem))?;
         let total = spec.element.bytes(len).next_multiple_of(4);
         let mut values = Vec::with_capacity(len);
         let mut done = 0;

@@ -38,6 +38,8 @@ pub(super) struct Launch {
     pub(super) grid: [u32; 3],
     /// Elements of a buffer of its own.
     pub(super) scratch: usize,
+    /// Slots whose values lie in that buffer instead of the plan's own, each with its first element there.
+    pub(super) places: Vec<(Slot, usize)>,
     /// Whether the shader is compiled without checks of indices (`pipeline.rs` says why it may be).
     pub(super) unchecked: bool,
     /// Whether one dispatch does as many steps as it has workgroups (`sequence.rs`).
@@ -111,6 +113,7 @@ pub(super) fn launches(
         part: None,
         grid: grid(elements),
         scratch: 0,
+        places: Vec::new(),
         unchecked: step.kernel.is_product(),
         many_steps: false,
         most_steps: 1,
@@ -147,7 +150,7 @@ pub(super) fn launches(
 
 /// The first activation of a plan; most networks have one only.
 pub(super) fn usual_activation(plan: &Plan) -> Activation {
-    let steps = [Phase::Train, Phase::Eval].into_iter().flat_map(|phase| plan.steps(phase));
+    let steps = Phase::ALL.into_iter().flat_map(|phase| plan.steps(phase));
     let mut acts = steps.map(|step| activation_of(&step.kernel));
     acts.find(|act| *act != Activation::Identity).unwrap_or(Activation::Identity)
 }
@@ -267,6 +270,8 @@ fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)>
         }
         Kernel::UpdateRunning { momentum, .. } => {
             let len = narrow(write(0).len())?;
+            // Without one, the step's row has it.
+            let momentum = momentum.unwrap_or_default();
             #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
             let bits = |value: f64| (value as f32).to_bits();
             (vec![len, bits(momentum), bits(1.0 - momentum)], flat(len))

@@ -9,7 +9,7 @@ use super::launch::{Binding, Launch, launches, spec_of, turns, usual_activation}
 use super::pipeline::Pipelines;
 use super::sequence::{MAX_STEPS, can_bind, sequence};
 use crate::error::{Error, Result};
-use crate::plan::{BufferSpec, Phase, Plan, Role, SlotSpec, WINDOW};
+use crate::plan::{BufferSpec, Phase, Plan, Role, Slot, SlotSpec, WINDOW};
 
 /// Bytes between two rows of a table of uniforms: the alignment that WebGPU asks for.
 pub(super) const UNIFORM_STRIDE: u64 = 256;
@@ -40,6 +40,14 @@ pub(super) struct Ready {
     pub(super) form: &'static str,
 }
 
+/// What a dispatch that does whole steps keeps in a buffer of its own, instead of the plan's.
+#[derive(Debug)]
+struct Scratch {
+    buffer: wgpu::Buffer,
+    /// Slots that lie here, each with its first element.
+    places: Vec<(Slot, usize)>,
+}
+
 /// A plan on the adapter.
 #[derive(Debug)]
 pub(super) struct Loaded {
@@ -47,7 +55,8 @@ pub(super) struct Loaded {
     pub(super) buffers: Vec<wgpu::Buffer>,
     pub(super) train: Vec<Ready>,
     pub(super) eval: Vec<Ready>,
-    /// The steps' changing numbers, a table for each phase.
+    pub(super) measure: Vec<Ready>,
+    /// The steps' changing numbers: a table for training, and one for the other phases, which write it each time.
     pub(super) train_rows: wgpu::Buffer,
     pub(super) eval_rows: wgpu::Buffer,
     /// Where losses wait to be read, one for each submission in flight and one being read.
@@ -58,14 +67,45 @@ pub(super) struct Loaded {
     pub(super) part: usize,
     /// Which variants products take, a line each.
     pub(super) variants: Vec<String>,
+    scratch: Option<Scratch>,
 }
 
 impl Loaded {
+    /// The buffer that a slot's values lie in, and its first byte there.
+    ///
+    /// # Errors
+    /// If they are not kept; the text says what to do.
+    pub(super) fn place(&self, slot: Slot) -> Result<(&wgpu::Buffer, u64), String> {
+        let spec = self.plan.slot(slot);
+        let usual = (&self.buffers[spec.buffer.0 as usize], spec.element.bytes(spec.offset));
+        let Some(scratch) = &self.scratch else { return Ok(usual) };
+        let place = |slot| scratch.places.iter().find(|it| Some(it.0) == slot).map(|it| it.1);
+        let first = match self.plan.buffer(spec.buffer).role {
+            Role::Gradients => place(self.plan.ports.gradients).map(|arena| arena + spec.offset),
+            // Those of other phases lie where the plan says.
+            Role::Activations if self.trains_with(slot) => place(Some(slot)),
+            _ => return Ok(usual),
+        };
+        let bytes = |first| (&scratch.buffer, spec.element.bytes(first));
+        first.map(bytes).ok_or_else(|| {
+            format!(
+                "{} is not kept, since one dispatch does whole steps of this network; read it on the CPU device",
+                spec.name
+            )
+        })
+    }
+
+    fn trains_with(&self, slot: Slot) -> bool {
+        let mut steps = self.plan.steps(Phase::Train).iter();
+        steps.any(|step| step.reads.contains(&slot) || step.writes.contains(&slot))
+    }
+
     /// The dispatches of a step of this phase.
     pub(super) fn steps(&self, phase: Phase) -> &[Ready] {
         match phase {
             Phase::Train => &self.train,
             Phase::Eval => &self.eval,
+            Phase::Measure => &self.measure,
         }
     }
 }
@@ -88,16 +128,18 @@ impl Loader<'_> {
         let make = |spec: &BufferSpec| self.buffer(&spec.name, spec.bytes(), data);
         let buffers: Vec<_> = plan.buffers().iter().map(make).collect();
         let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
-        let table = |name, phase| self.buffer(name, table_bytes(plan, phase), usage);
-        let train_rows = table("train steps", Phase::Train);
-        let eval_rows = table("eval steps", Phase::Eval);
+        let [train_bytes, eval_bytes] = table_bytes(plan);
+        let train_rows = self.buffer("train steps", train_bytes, usage);
+        let eval_rows = self.buffer("eval steps", eval_bytes, usage);
         let read =
             |name, bytes| self.buffer(name, bytes, BufferUsages::MAP_READ | BufferUsages::COPY_DST);
         let staging = (0..=DEPTH).map(|_| read("losses", 4 * WINDOW as u64)).collect();
         let readback = read("readback", readback_bytes(plan));
         let mut variants = Vec::new();
-        let train = self.phase(plan, Phase::Train, &buffers, &train_rows, &mut variants)?;
-        let eval = self.phase(plan, Phase::Eval, &buffers, &eval_rows, &mut variants)?;
+        let (train, scratch) =
+            self.phase(plan, Phase::Train, &buffers, &train_rows, &mut variants)?;
+        let (eval, _) = self.phase(plan, Phase::Eval, &buffers, &eval_rows, &mut variants)?;
+        let (measure, _) = self.phase(plan, Phase::Measure, &buffers, &eval_rows, &mut variants)?;
         variants.sort();
         variants.dedup();
         Ok(Loaded {
@@ -105,12 +147,14 @@ impl Loader<'_> {
             buffers,
             train,
             eval,
+            measure,
             train_rows,
             eval_rows,
             staging,
             readback,
             part: usize::try_from(part_bytes(plan)).unwrap_or(usize::MAX),
             variants,
+            scratch,
         })
     }
 
@@ -133,7 +177,7 @@ impl Loader<'_> {
         };
         let bound = |spec: &KernelSpec| spec.reads.len() + spec.writes.len();
         let most = self.device.limits().max_storage_buffers_per_shader_stage as usize;
-        let steps = [Phase::Train, Phase::Eval].into_iter().flat_map(|phase| plan.steps(phase));
+        let steps = Phase::ALL.into_iter().flat_map(|phase| plan.steps(phase));
         for step in steps {
             let spec = spec_of(&step.kernel)?;
             if bound(spec) > most {
@@ -147,7 +191,7 @@ impl Loader<'_> {
             }
         }
         if self.chooser.ends_loops {
-            let steps = [Phase::Train, Phase::Eval].into_iter().flat_map(|phase| plan.steps(phase));
+            let steps = Phase::ALL.into_iter().flat_map(|phase| plan.steps(phase));
             if let Some(step) = steps.into_iter().find(|step| turns(plan, step) > MOST_TURNS) {
                 let need = turns(plan, step);
                 let problem = format!(
@@ -194,7 +238,7 @@ impl Loader<'_> {
         buffers: &[wgpu::Buffer],
         rows: &wgpu::Buffer,
         variants: &mut Vec<String>,
-    ) -> Result<Vec<Ready>> {
+    ) -> Result<(Vec<Ready>, Option<Scratch>)> {
         let dispatches = self.dispatches(plan, phase, variants)?;
         // One buffer holds the parameters of all dispatches of the phase.
         let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
@@ -203,19 +247,25 @@ impl Loader<'_> {
         let absent = ["absent read", "absent write"]
             .map(|name| self.buffer(name, ABSENT_BYTES, BufferUsages::STORAGE));
         let mut ready = Vec::with_capacity(dispatches.len());
+        let mut kept = None;
         let mut at = 0;
         for (step, launch) in &dispatches {
             self.queue.write_buffer(&params, at, bytemuck::cast_slice(&launch.params));
             let pipeline = self.pipelines.get(self.device, launch);
-            let group =
-                self.group(plan, launch, &pipeline.layout, (buffers, rows, &params, at, &absent));
+            let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
+            let scratch = self.buffer("scratch", scratch_bytes(launch), usage);
+            let bound = (buffers, rows, &params, at, &absent, &scratch);
+            let group = self.group(plan, launch, &pipeline.layout, bound);
+            if !launch.places.is_empty() {
+                kept = Some(Scratch { buffer: scratch, places: launch.places.clone() });
+            }
             let (grid, step, many_steps) = (launch.grid, *step, launch.many_steps);
             let most_steps = launch.most_steps;
             let (pipeline, form) = (pipeline.pipeline, launch.variant.name);
             ready.push(Ready { pipeline, group, grid, step, many_steps, most_steps, form });
             at += param_bytes(launch);
         }
-        Ok(ready)
+        Ok((ready, kept))
     }
 
     /// What a phase's steps come to, each with the plan's step that it belongs to, and a line for each choice of a variant.
@@ -255,11 +305,11 @@ impl Loader<'_> {
             params_bytes(&dispatches) + scratch + 2 * ABSENT_BYTES
         };
         let losses = (DEPTH as u64 + 1) * 4 * WINDOW as u64;
-        let tables = [Phase::Train, Phase::Eval].map(|phase| table_bytes(plan, phase));
+        let tables = table_bytes(plan);
         let made = buffers + tables[0] + tables[1] + losses + readback_bytes(plan);
         // Steps' numbers come in while others are on their way.
         let on_their_way = buffers.min(part_bytes(plan)) + tables[0].max(tables[1]);
-        made + phase(Phase::Train) + phase(Phase::Eval) + on_their_way
+        made + Phase::ALL.map(phase).iter().sum::<u64>() + on_their_way
     }
 
     /// The one dispatch that does whole training steps, where the network is small enough for it to pay.
@@ -275,12 +325,13 @@ impl Loader<'_> {
         plan: &Plan,
         launch: &Launch,
         layout: &wgpu::BindGroupLayout,
-        (buffers, rows, params, at, absent): (
+        (buffers, rows, params, at, absent, scratch): (
             &[wgpu::Buffer],
             &wgpu::Buffer,
             &wgpu::Buffer,
             u64,
             &[wgpu::Buffer; 2],
+            &wgpu::Buffer,
         ),
     ) -> wgpu::BindGroup {
         let bound = |buffer, offset, size| {
@@ -290,7 +341,6 @@ impl Loader<'_> {
                 size: std::num::NonZeroU64::new(size),
             })
         };
-        let scratch = self.buffer("scratch", scratch_bytes(launch), BufferUsages::STORAGE);
         let arena = match launch.bindings.first() {
             Some(Binding::Slot(slot)) => plan.slot(*slot).len(),
             _ => 0,
@@ -346,9 +396,13 @@ fn params_bytes(dispatches: &[(usize, Launch)]) -> u64 {
     dispatches.iter().map(|(_, launch)| param_bytes(launch)).sum::<u64>().max(UNIFORM_STRIDE)
 }
 
-/// A table of steps' numbers, for a phase that has steps.
-fn table_bytes(plan: &Plan, phase: Phase) -> u64 {
-    if plan.steps(phase).is_empty() { UNIFORM_STRIDE } else { TABLE_BYTES }
+/// Bytes of the tables of steps' numbers, of training and of the other phases: large where there are steps.
+fn table_bytes(plan: &Plan) -> [u64; 2] {
+    let bytes = |phases: &[Phase]| {
+        let none = phases.iter().all(|&phase| plan.steps(phase).is_empty());
+        if none { UNIFORM_STRIDE } else { TABLE_BYTES }
+    };
+    [bytes(&[Phase::Train]), bytes(&[Phase::Eval, Phase::Measure])]
 }
 
 /// Bytes on their way between host and device at once: a sixty-fourth of the plan's, so that they hardly count beside it.

@@ -130,6 +130,8 @@ struct Builder<'a> {
     bound: Bound,
     /// Where each buffer of temporaries lies.
     places: Vec<(BufferId, usize)>,
+    /// Where each slot lies that is no table and no weight.
+    slots: Vec<(Slot, usize)>,
     scratch: usize,
     lanes: usize,
     classes: bool,
@@ -138,18 +140,29 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(plan: &'a Plan, weights: Slot, lanes: usize) -> Self {
-        let (ops, places, bound) = (vec![], vec![], Bound::default());
+        let (ops, places, slots, bound) = (vec![], vec![], vec![], Bound::default());
         let scratch = 2 * plan.slot(weights).len();
-        Self { plan, weights, ops, bound, places, scratch, lanes, classes: false, update: None }
+        Self {
+            plan,
+            weights,
+            ops,
+            bound,
+            places,
+            slots,
+            scratch,
+            lanes,
+            classes: false,
+            update: None,
+        }
     }
 
     /// The place of a slot in the scratch; `None` for tables, which are bound.
     fn place(&mut self, slot: Slot) -> Option<usize> {
         let spec = self.plan.slot(slot);
         let buffer = self.plan.buffer(spec.buffer);
-        match buffer.role {
-            Role::Params => Some(spec.offset),
-            Role::Gradients => Some(self.plan.slot(self.weights).len() + spec.offset),
+        let place = match buffer.role {
+            Role::Params => return Some(spec.offset),
+            Role::Gradients => self.plan.slot(self.weights).len() + spec.offset,
             Role::Activations => {
                 let found = self.places.iter().find(|(id, _)| *id == spec.buffer).map(|it| it.1);
                 let start = found.unwrap_or_else(|| {
@@ -157,10 +170,12 @@ impl<'a> Builder<'a> {
                     self.places.push((spec.buffer, start));
                     start
                 });
-                Some(start + spec.offset)
+                start + spec.offset
             }
-            Role::Data | Role::State | Role::Log => None,
-        }
+            Role::Data | Role::State | Role::Log => return None,
+        };
+        self.slots.push((slot, place));
+        Some(place)
     }
 
     fn take(&mut self, elements: usize) -> usize {
@@ -281,7 +296,7 @@ impl<'a> Builder<'a> {
     }
 
     fn finish(self, update: Kernel, variant: &'static Variant, most_steps: u32) -> Result<Launch> {
-        let Self { plan, weights, ops, bound, scratch, classes, .. } = self;
+        let Self { plan, weights, ops, bound, slots: places, scratch, classes, .. } = self;
         let mut params = Vec::with_capacity(MAX_OPS * OP_WORDS);
         for op in &ops {
             params.push(KINDS.iter().find(|(name, _)| *name == op.kind).map_or(0, |it| it.1));
@@ -315,6 +330,7 @@ impl<'a> Builder<'a> {
             part: None,
             grid: [1, 1, 1],
             scratch,
+            places,
             unchecked: true,
             many_steps: true,
             most_steps,

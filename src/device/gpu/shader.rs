@@ -131,9 +131,11 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
             ("SCALED", u32::from(scaled)),
             ("GUARDED", u32::from(guarded)),
         ],
-        Kernel::UpdateRunning { unbiased, guarded, .. } => {
-            vec![("UNBIASED", u32::from(unbiased)), ("GUARDED", u32::from(guarded))]
-        }
+        Kernel::UpdateRunning { momentum, unbiased, guarded } => vec![
+            ("MEAN", u32::from(momentum.is_none())),
+            ("UNBIASED", u32::from(unbiased)),
+            ("GUARDED", u32::from(guarded)),
+        ],
         Kernel::MapColumns { maximum, .. } => vec![("MAXIMUM", u32::from(maximum))],
         Kernel::Update(update) => {
             let states = if update.pass == PassKind::Second { 0 } else { update.states.into() };

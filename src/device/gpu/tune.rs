@@ -97,8 +97,7 @@ pub(super) fn prepare(device: &mut GpuDevice, plan: &Plan) -> Result<()> {
 /// Where one dispatch does whole training steps, only those of evaluation.
 fn products(plan: &Plan, whole_steps: bool) -> Result<Vec<(Product, &Step)>> {
     let mut found: Vec<(Product, &Step)> = Vec::new();
-    let phases = [Phase::Train, Phase::Eval];
-    for phase in phases.into_iter().filter(|phase| !(whole_steps && *phase == Phase::Train)) {
+    for phase in Phase::ALL.into_iter().filter(|phase| !(whole_steps && *phase == Phase::Train)) {
         let begun = found.len();
         for step in plan.steps(phase) {
             let product = Product::of(plan, step)?;
