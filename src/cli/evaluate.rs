@@ -11,9 +11,11 @@ use super::folder::open_run;
 use super::input::Input;
 use super::output::{Output, failed};
 use super::predict::{ROWS, check_finite, place};
+use super::rows::{Overlap, RowDigest};
+use super::verdict::training_rows;
 use crate::data::{PartReader, Positive};
 use crate::error::{Error, Result};
-use crate::report::{Console, JsonLines, positive_by_column};
+use crate::report::{Console, JsonLines, count, counted, positive_by_column};
 use crate::train::{Assessment, Evaluation, Metric, Predictor, TrainedModel};
 
 /// The result: figures flat, those that are not defined as `null`, then what each class has.
@@ -27,6 +29,8 @@ struct Evaluated<'a> {
     #[serde(flatten, serialize_with = "by_name")]
     figures: Vec<(Metric, Option<f64>)>,
     device: &'a str,
+    /// Rows that the run was trained on; `null` where that is not known.
+    training_rows: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     classes: Vec<Class<'a>>,
     /// Number of rows of each class, whatever they weigh, by the class they were taken for; both in the order of `classes`.
@@ -53,7 +57,7 @@ fn by_name<S: Serializer>(
 }
 
 impl<'a> Evaluated<'a> {
-    fn new(evaluation: &'a Evaluation, device: &'a str) -> Self {
+    fn new(evaluation: &'a Evaluation, device: &'a str, training_rows: Option<u64>) -> Self {
         let metrics = &evaluation.metrics;
         let classes = evaluation.classes.iter().map(|(name, figures)| Class {
             class: name,
@@ -69,6 +73,7 @@ impl<'a> Evaluated<'a> {
             positive: &evaluation.positive,
             figures: metrics.all(),
             device,
+            training_rows,
             classes: classes.collect(),
             confusion: evaluation.confusion.as_deref(),
         }
@@ -86,11 +91,23 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     console.line(&format!("device  {device}: {reason}"));
     let device = device.name.clone();
     console.begin_table(input.bytes());
-    let evaluation = figures(reader, &mut predictor, &trained, &input.name(), &mut console)?;
+    // Weights from elsewhere may have seen other rows.
+    let digest = args.weights.is_none().then(|| training_rows(&args.run)).flatten();
+    let seen = digest.as_ref();
+    let (evaluation, overlap) =
+        figures(reader, (&mut predictor, seen), &trained, &input.name(), &mut console)?;
     console.close();
+    let known = overlap.and_then(Overlap::rows);
+    if let Some(known) = known {
+        console.warn(&format!(
+            "{} of {} are among the rows that this run was trained on: on new rows the figures will be worse",
+            count(known),
+            counted(evaluation.metrics.rows as u64, "row")
+        ));
+    }
     let mut out = Output::new();
     if args.json {
-        let evaluated = Evaluated::new(&evaluation, &device);
+        let evaluated = Evaluated::new(&evaluation, &device, known.or(overlap.map(|_| 0)));
         JsonLines::new(&mut out).line(&evaluated).map_err(failed)?;
     } else {
         out.line(&evaluation.to_string())?;
@@ -102,11 +119,12 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
 /// The figures of a table, which is read while the rows before are predicted.
 fn figures(
     mut reader: PartReader,
-    predictor: &mut Predictor,
+    (predictor, digest): (&mut Predictor, Option<&RowDigest>),
     trained: &TrainedModel,
     table: &str,
     console: &mut Console,
-) -> Result<Evaluation> {
+) -> Result<(Evaluation, Option<Overlap>)> {
+    let mut overlap = digest.map(|_| Overlap::default());
     let mut ahead = Ahead::start(move || {
         let part = reader.next_part(ROWS)?;
         Ok(part.map(|part| (part, reader.bytes())))
@@ -118,6 +136,9 @@ fn figures(
         trained.check_rows((&part.x).into(), place)?;
         let predictions = predictor.assess_part(&part, &mut assessment)?;
         check_finite((&part.x, &part.lines), &predictions, &trained.preparation, table)?;
+        if let (Some(digest), Some(overlap)) = (digest, &mut overlap) {
+            digest.look((&part.x).into(), &part.y, overlap);
+        }
         rows += part.lines.len() as u64;
         console.table(bytes, rows);
     }
@@ -130,5 +151,5 @@ fn figures(
             "the figures are not finite, although all predictions are: is this the right table?";
         return Err(Error::table(table, problem));
     }
-    Ok(evaluation)
+    Ok((evaluation, overlap))
 }

@@ -16,8 +16,14 @@ use crate::train::TrainedModel;
 pub(super) const CONFIG: &str = "config.toml";
 const HISTORY: &str = "history.csv";
 const METRICS: &str = "metrics.json";
+/// The validation rows and their predictions.
+pub(super) const VALIDATION: &str = "validation.csv";
+/// A digest of the training rows.
+pub(super) const TRAINING_ROWS: &str = "training_rows.bin";
 /// All that a run leaves. Only these are ever replaced or taken away.
-const FILES: [&str; 4] = [CONFIG, HISTORY, MODEL_FILE, METRICS];
+const FILES: [&str; 6] = [CONFIG, HISTORY, MODEL_FILE, METRICS, VALIDATION, TRAINING_ROWS];
+/// What a run writes at its end, or with its first model: an earlier run's would say something else.
+const LATE: [&str; 3] = [METRICS, VALIDATION, TRAINING_ROWS];
 /// Where a run's files are at first, if an earlier run's are in their place.
 const NEW: &str = ".new";
 
@@ -189,12 +195,15 @@ impl RunFolder {
 
     /// Takes away what says that the run was finished.
     fn unfinish(&self) -> Result<()> {
-        match fs::remove_file(self.path.join(METRICS)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::file("replace", self.path.join(METRICS), error))
+        for path in LATE.map(|name| self.path.join(name)) {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(Error::file("replace", path, error));
+                }
+                _ => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     fn begin(&self) -> Result<()> {
@@ -410,7 +419,7 @@ mod tests {
         assert!(folder.keeps_earlier());
         folder.discard();
         drop(folder);
-        assert_eq!(count(), 5);
+        assert_eq!(count(), 7);
         assert!(FILES.iter().all(|name| text(&path.join(name)) == "old"));
 
         let mut folder = RunFolder::create(&path, "new").unwrap();
@@ -419,7 +428,7 @@ mod tests {
         let other = RunFolder::create(&path, "other").unwrap_err().to_string();
         assert!(cfg!(windows) || other.contains("another wgrad is training"), "{other}");
         folder.settle().unwrap();
-        assert_eq!(count(), 4, "all but metrics.json");
+        assert_eq!(count(), 4, "all but what is written late");
         assert_eq!((text(&folder.config()), text(&folder.model())), ("new".into(), "new".into()));
         assert_eq!(text(&folder.history()), "");
         assert_eq!(text(&path.join("notes.txt")), "old");

@@ -27,8 +27,10 @@ mod predict;
 mod profile;
 mod record;
 mod resume;
+mod rows;
 mod sink;
 mod train;
+mod verdict;
 mod verify;
 
 use std::fmt;

@@ -30,7 +30,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     if let Some(checkpoint) = checkpoint {
         prepared.trainer.resume(checkpoint).map_err(|error| config.locate(error))?;
     }
-    let Prepared { mut trainer, config: text, options, mut warnings } = prepared;
+    let Prepared { mut trainer, config: text, options, mut warnings, judge } = prepared;
     warnings.extend(other_rates(
         args,
         (before.told(), &options),
@@ -43,7 +43,7 @@ pub(super) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let (history, damage) = folder.resume_history(done.0)?;
     warnings.extend(damage.map(|problem| Warning::Noted { problem }));
     let talk = Talk { json: args.json, quiet: args.quiet };
-    let mut run = Run::new(folder, history, talk, config.checkpoints)?;
+    let mut run = Run::new(folder, history, talk, config.checkpoints)?.judged_by(judge);
     run.go_on_after(done, trainer.info().steps_per_epoch, options.epochs);
     run.drive(&mut trainer, &interrupt, &options, warnings)
 }

@@ -14,6 +14,7 @@ use super::interrupt::Interrupt;
 use super::keeper::{Due, Keeper, best_file, checkpoint_file};
 use super::output::{Output, failed};
 use super::record::config_text;
+use super::verdict::{Judge, Verdict};
 use super::{Exit, Failure};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -21,7 +22,8 @@ use crate::export::write_model;
 use crate::report::{Console, Figures, History, JsonLines, Outcome, counted};
 use crate::shape::{number, short};
 use crate::train::{
-    Checkpoint, EpochStats, Event, Keep, Progress, Summary, TrainOptions, Trainer, Warning,
+    Checkpoint, EpochStats, Event, Keep, Progress, Summary, TrainOptions, TrainedModel, Trainer,
+    Warning,
 };
 
 /// Time between two writings of the model, at least.
@@ -31,12 +33,12 @@ pub(super) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
     let config = RunConfig::resolve(Given::merge(&args.settings, args.out.as_deref())?)?;
     RunFolder::check(&config.out, args.force).map_err(|error| config.locate(error))?;
     let interrupt = Interrupt::listen(args.quiet)?;
-    let Prepared { mut trainer, config: text, options, warnings } = prepare(&config, true)?;
+    let Prepared { mut trainer, config: text, options, warnings, judge } = prepare(&config, true)?;
     interrupt.arm();
     let folder = RunFolder::create(&config.out, &text)?;
     let history = folder.begin_history().inspect_err(|_| folder.discard())?;
     let talk = Talk { json: args.json, quiet: args.quiet };
-    let mut run = Run::new(folder, history, talk, config.checkpoints)?;
+    let mut run = Run::new(folder, history, talk, config.checkpoints)?.judged_by(judge);
     run.drive(&mut trainer, &interrupt, &options, warnings)
 }
 
@@ -55,6 +57,7 @@ pub(super) struct Prepared {
     pub(super) options: TrainOptions,
     /// What to say of table and weights.
     pub(super) warnings: Vec<Warning>,
+    pub(super) judge: Judge,
 }
 
 /// All that can go wrong before there is a folder. A run that goes on does not begin with the weights of `--init`.
@@ -76,7 +79,8 @@ pub(super) fn prepare(config: &RunConfig, begins: bool) -> Result<Prepared> {
     let text = config_text(config, &options, trainer.info())?;
     warnings.extend(overlapping);
     warnings.extend(constant_target(&data.train));
-    Ok(Prepared { trainer, config: text, options, warnings })
+    let judge = Judge::new(&trainer, data, &options);
+    Ok(Prepared { trainer, config: text, options, warnings, judge })
 }
 
 /// A warning, if the number to predict is always the same.
@@ -87,7 +91,7 @@ fn constant_target(train: &Dataset) -> Option<Warning> {
         values.next().is_some_and(|first| values.all(|other| other == first))
     };
     let column = (0..columns).find(constant)?;
-    let (name, value) = (train.schema().targets()[column].to_string(), short(y[column].into()));
+    let (name, value) = (train.schema().targets()[column].to_string(), short(y[column]));
     Some(Warning::ConstantTarget { column: name, value })
 }
 
@@ -127,6 +131,10 @@ pub(super) struct Run {
     progress: Option<Progress>,
     /// What to say of the table once training has begun.
     warnings: Vec<Warning>,
+    /// Judges the network at the end.
+    judge: Option<Judge>,
+    /// Whether the digest of the training rows is on disk.
+    digested: bool,
 }
 
 impl Run {
@@ -156,8 +164,15 @@ impl Run {
             ended: (0, 0),
             progress: None,
             warnings: Vec::new(),
+            judge: None,
+            digested: false,
             folder,
         })
+    }
+
+    /// Compares the network with simpler predictions at the end.
+    pub(super) fn judged_by(self, judge: Judge) -> Self {
+        Self { judge: Some(judge), ..self }
     }
 
     /// Goes on after so many epochs, and so many steps of the next one.
@@ -314,6 +329,7 @@ impl Run {
 
     /// Writes what an event brings, then tells of it.
     fn take(&mut self, event: &Event, trainer: &Trainer) -> Result<()> {
+        let mut verdict = Verdict::default();
         match event {
             Event::Progress(progress) => self.progress = Some(*progress),
             Event::Epoch(stats) => {
@@ -348,7 +364,9 @@ impl Run {
                 if let Some(kept) = &summary.kept {
                     let stopped_after = summary.stopped.map(|stopped| stopped.epoch);
                     let outcome = self.outcome(trainer, kept, summary.seconds);
-                    Outcome { stopped_after, ..outcome }.write(self.folder.metrics())?;
+                    verdict = self.judge(&trainer.trained(), kept)?;
+                    let baselines = Some(verdict.comparisons.clone());
+                    Outcome { stopped_after, baselines, ..outcome }.write(self.folder.metrics())?;
                 }
             }
             Event::Warned(Warning::DeviceLost { ended, .. } | Warning::WentBack { ended, .. }) => {
@@ -363,6 +381,8 @@ impl Run {
             Event::Started(_) | Event::Warned(_) => {}
         }
         self.console.event(event);
+        verdict.lines.iter().for_each(|line| self.console.line(line));
+        verdict.warning.iter().for_each(|warning| self.console.warn(&warning.to_string()));
         if let Some(json) = &mut self.json {
             json.event(event).map_err(failed)?;
         }
@@ -378,6 +398,21 @@ impl Run {
             Event::Finished(summary) if self.json.is_none() => self.result(summary.kept.as_ref()),
             _ => Ok(()),
         }
+    }
+
+    /// Compares the kept epoch with simpler predictions, tells programs of that, and writes the validation rows.
+    fn judge(&mut self, trained: &TrainedModel, kept: &EpochStats) -> Result<Verdict> {
+        let Some(judge) = &self.judge else { return Ok(Verdict::default()) };
+        let written = judge.write_validation(trained, self.folder.path());
+        let verdict = judge.compare(trained, kept)?;
+        self.tell_unwritten(written, "the model is there all the same")?;
+        if let Some(json) = &mut self.json {
+            json.compared(&verdict.comparisons).map_err(failed)?;
+            if let Some(warning) = &verdict.warning {
+                json.event(&Event::Warned(warning.clone())).map_err(failed)?;
+            }
+        }
+        Ok(verdict)
     }
 
     /// How to go on with a run that early stopping had ended before.
@@ -424,6 +459,10 @@ impl Run {
         self.folder.settle()?;
         self.history.moved_to(self.folder.history());
         self.saved = Some((epoch, Instant::now()));
+        if let (Some(judge), false) = (&self.judge, self.digested) {
+            judge.write_digest(self.folder.path())?;
+            self.digested = true;
+        }
         Ok(())
     }
 
@@ -446,6 +485,7 @@ impl Run {
             stopped_after: None,
             seconds,
             device,
+            baselines: None,
             interrupted: false,
         }
     }
@@ -517,6 +557,7 @@ impl Run {
                 stopped_after: None,
                 seconds,
                 device,
+                baselines: None,
                 interrupted: true,
             }
         } else {

@@ -6,22 +6,18 @@
 
 use std::path::{Path, PathBuf};
 
-use ::csv::StringRecord;
-use serde::Serialize;
-
+use super::folder::{TRAINING_ROWS, VALIDATION};
 use super::predict::ROWS;
 use super::rows::RowDigest;
 use super::sink::{Sink, Told};
 use crate::data::{Chunk, Dataset, Split, TargetKind, Targets};
 use crate::device::DeviceKind;
 use crate::error::Result;
-use crate::report::Figures;
-use crate::train::{Baseline, EpochStats, Metric, Predictor, TrainOptions, TrainedModel, Trainer, Warning};
-
-/// File with the validation rows and their predictions.
-pub(super) const VALIDATION: &str = "validation.csv";
-/// File with the digest of the training rows.
-pub(super) const TRAINING_ROWS: &str = "training_rows.bin";
+use crate::report::{Comparison, Comparisons, Figures};
+use crate::train::{
+    Baseline, EpochStats, Metric, Predictor, TrainOptions, TrainedModel, Trainer, Warning,
+};
+use ::csv::StringRecord;
 
 /// What is needed of a table to judge a network, once that is trained.
 pub(super) struct Judge {
@@ -32,19 +28,13 @@ pub(super) struct Judge {
     digest: RowDigest,
 }
 
-/// A baseline as programs read it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Compared {
-    name: String,
-    #[serde(flatten)]
-    figures: Figures,
-}
-
-/// What a run's network is compared with.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+/// What comes of comparing a network.
+#[derive(Debug, Default)]
 pub(super) struct Verdict {
-    pub(super) constant: Option<Compared>,
-    pub(super) linear: Option<Compared>,
+    /// Lines to show.
+    pub(super) lines: Vec<String>,
+    pub(super) warning: Option<Warning>,
+    pub(super) comparisons: Comparisons,
 }
 
 impl Judge {
@@ -59,12 +49,8 @@ impl Judge {
         }
     }
 
-    /// Compares the kept epoch. Returns lines to show, warnings, and the same for programs.
-    pub(super) fn compare(
-        &self,
-        trained: &TrainedModel,
-        kept: &EpochStats,
-    ) -> Result<(Vec<String>, Option<Warning>, Verdict)> {
+    /// Compares the kept epoch.
+    pub(super) fn compare(&self, trained: &TrainedModel, kept: &EpochStats) -> Result<Verdict> {
         let linear = match &self.linear {
             Some((data, options)) => Baseline::linear(trained, data, options)?,
             None => None,
@@ -79,23 +65,26 @@ impl Judge {
             let (own, other) = (valid.loss, baseline.metrics.loss);
             // A difference in the last digits is none.
             if own >= other - 1e-3 * other.abs() {
-                warning = Some(no_better(baseline, valid.value(Metric::Accuracy), own, other, kept));
+                warning =
+                    Some(no_better(baseline, valid.value(Metric::Accuracy), own, other, kept));
             }
         }
-        let compared = |baseline: &Baseline| Compared {
+        let compared = |baseline: &Baseline| Comparison {
             name: baseline.name.clone(),
             figures: Figures::new(None, Some(&baseline.metrics)),
         };
-        let verdict = Verdict {
-            constant: self.constant.as_ref().map(compared),
-            linear: linear.as_ref().map(compared),
-        };
-        Ok((lines, warning, verdict))
+        let constant = self.constant.as_ref().map(compared);
+        let comparisons = Comparisons { constant, linear: linear.as_ref().map(compared) };
+        Ok(Verdict { lines, warning, comparisons })
     }
 
-    /// Writes the validation rows with their predictions, and the digest of the training rows.
-    pub(super) fn write(&self, trained: &TrainedModel, folder: &Path) -> Result<()> {
-        self.digest.write(&folder.join(TRAINING_ROWS))?;
+    /// Writes the digest of the training rows.
+    pub(super) fn write_digest(&self, folder: &Path) -> Result<()> {
+        self.digest.write(&folder.join(TRAINING_ROWS))
+    }
+
+    /// Writes the validation rows with their predictions.
+    pub(super) fn write_validation(&self, trained: &TrainedModel, folder: &Path) -> Result<()> {
         match &self.valid {
             Some(valid) => write_predictions(trained, valid, &folder.join(VALIDATION)),
             None => Ok(()),

@@ -45,6 +45,25 @@ impl Figures {
     }
 }
 
+/// A prediction without a network, and its figures on the validation rows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Says how it predicts.
+    pub name: String,
+    /// Its figures.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// What a network is compared with.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Comparisons {
+    /// The same prediction for every row; `null` without validation rows.
+    pub constant: Option<Comparison>,
+    /// Logistic or linear regression; `null` where that would take long.
+    pub linear: Option<Comparison>,
+}
+
 /// How a run ended: what `metrics.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Outcome {
@@ -65,6 +84,9 @@ pub struct Outcome {
     pub seconds: f64,
     /// Where it ran.
     pub device: String,
+    /// What the network is compared with; none where someone stopped the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baselines: Option<Comparisons>,
     /// Whether someone stopped it.
     pub interrupted: bool,
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::text::{harmless_json, positive_by_column};
-use super::{Figures, Outcome};
+use super::{Comparisons, Figures, Outcome};
 use crate::data::Positive;
 use crate::train::{EpochStats, Event, Progress, RunInfo, Summary};
 
@@ -66,6 +66,13 @@ struct Going<'a> {
 struct Warned<'a> {
     event: &'a str,
     message: String,
+}
+
+#[derive(Serialize)]
+struct Compared<'a> {
+    event: &'a str,
+    #[serde(flatten)]
+    comparisons: &'a Comparisons,
 }
 
 #[derive(Serialize)]
@@ -133,6 +140,14 @@ impl<W: Write> JsonLines<W> {
             }
             Event::Finished(summary) => self.finished(summary),
         }
+    }
+
+    /// Writes what a network is compared with.
+    ///
+    /// # Errors
+    /// If `out` does not take it.
+    pub fn compared(&mut self, comparisons: &Comparisons) -> io::Result<()> {
+        self.line(&Compared { event: "compared", comparisons })
     }
 
     /// Writes how a run ended that someone stopped.

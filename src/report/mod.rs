@@ -11,7 +11,7 @@ mod text;
 mod vocabulary;
 
 pub use console::Console;
-pub use figures::{Figures, Outcome};
+pub use figures::{Comparison, Comparisons, Figures, Outcome};
 pub use history::History;
 pub use jsonl::JsonLines;
 #[cfg(feature = "cli")]
