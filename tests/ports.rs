@@ -152,7 +152,7 @@ fn compare(device: &mut dyn Device) {
         let y = if options.loss.classes() {
             Targets::Classes((0..ROWS).map(|row| u32::try_from(row % 2).unwrap()).collect())
         } else {
-            Targets::Numbers(normal_f32(ROWS, Seed(2)))
+            Targets::numbers(normal_f32(ROWS, Seed(2)))
         };
         let table = |rows, y| {
             Dataset::from_arrays(&normal_f32(rows * COLUMNS, Seed(1)), COLUMNS, y).unwrap()
@@ -232,7 +232,7 @@ fn the_adapter_has_what_plans_promise() {
     compare(&mut device);
     let model = Sequential::mlp(&[4], Activation::Tanh, 1, Init::Pytorch);
     let (_, options) = case("adamw", |it| it);
-    let y = Targets::Numbers(normal_f32(ROWS, Seed(2)));
+    let y = Targets::numbers(normal_f32(ROWS, Seed(2)));
     let x = normal_f32(ROWS * COLUMNS, Seed(1));
     let train = Dataset::from_arrays(&x, COLUMNS, y).unwrap();
     let plan = Plan::of_run(&model, &Split { train, valid: None }, &options).unwrap();

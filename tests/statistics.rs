@@ -84,8 +84,8 @@ fn measured(train: &Dataset, params: &Params, batches: &[&[u32]]) -> [Vec<f64>; 
         for unit in 0..bias.len() {
             let of = |row: &u32| {
                 let features = train.row(*row as usize);
-                let terms = weight[unit * columns..][..columns].iter().zip(features);
-                terms.map(|(w, x)| f64::from(*w) * f64::from(*x)).sum::<f64>()
+                let terms = weight[unit * columns..][..columns].iter().zip(features.iter());
+                terms.map(|(w, x)| f64::from(*w) * x).sum::<f64>()
                     + f64::from(bias[unit])
             };
             let values: Vec<f64> = rows.iter().map(of).collect();

@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn distributions_add_up_to_one() {
-        let of = |y: [f32; 4]| {
+        let of = |y: [f64; 4]| {
             let y = Targets::Columns(y.to_vec(), 2);
             of(Loss::KlDivergence, &ClassWeights::None, y).map_err(|error| error.to_string())
         };

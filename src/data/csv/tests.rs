@@ -256,7 +256,7 @@ fn a_lone_class_is_known_with_its_line() {
     let data = read("a,y\n1,u\n2,u\n\n3,rare\n4,v\n5,v\n6,v\n").unwrap();
     assert_eq!(data.classes(), 3);
     assert_eq!(data.lone_classes(), [("rare".to_string(), Some(5))]);
-    assert!(data.split(0.4, Seed(0)).unwrap().train.x().contains(&3.0));
+    assert!(data.split(0.4, Seed(0)).unwrap().train.x().to_vec().contains(&3.0));
 }
 
 #[test]
