@@ -3,75 +3,13 @@
 #![cfg(feature = "cli")]
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails the test")]
 
+#[path = "common/place.rs"]
+mod place;
+
 use std::fmt::Write as _;
-use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
 
+use place::{Place, event};
 use serde_json::Value;
-use tempfile::TempDir;
-
-struct Place(TempDir);
-
-impl Place {
-    fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).unwrap();
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap()
-    }
-
-    fn json(&self, name: &str) -> Value {
-        serde_json::from_str(&self.read(name)).unwrap()
-    }
-
-    fn run(&self, args: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
-        command.args(args.split(' ')).args(["--device", "cpu"]).current_dir(self.0.path());
-        command.output().unwrap()
-    }
-
-    /// Standard output and error of a run that must succeed.
-    fn ok(&self, args: &str) -> (String, String) {
-        let output = self.run(args);
-        let [out, said] =
-            [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-        assert_eq!(output.status.code(), Some(0), "{args}: {said}");
-        (out, said)
-    }
-
-    /// What a run that must fail says.
-    fn refused(&self, args: &str) -> String {
-        let output = self.run(args);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(matches!(output.status.code(), Some(1 | 2)), "{args}: {said}");
-        said
-    }
-
-    fn evaluated(&self, args: &str) -> Value {
-        let (out, _) = self.ok(&format!("evaluate {args} --json --quiet"));
-        serde_json::from_str(&out).unwrap()
-    }
-
-    /// Events of a training.
-    fn events(&self, args: &str) -> Vec<Value> {
-        let (out, _) = self.ok(&format!("train {args} --json --quiet"));
-        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
-
-fn event<'a>(events: &'a [Value], name: &str) -> &'a Value {
-    events.iter().find(|event| event["event"] == name).unwrap()
-}
 
 fn close(got: &Value, want: f64, what: &str) {
     let got = got.as_f64().unwrap_or_else(|| panic!("{what}: {got}"));

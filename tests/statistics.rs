@@ -85,8 +85,7 @@ fn measured(train: &Dataset, params: &Params, batches: &[&[u32]]) -> [Vec<f64>; 
             let of = |row: &u32| {
                 let features = train.row(*row as usize);
                 let terms = weight[unit * columns..][..columns].iter().zip(features.iter());
-                terms.map(|(w, x)| f64::from(*w) * x).sum::<f64>()
-                    + f64::from(bias[unit])
+                terms.map(|(w, x)| f64::from(*w) * x).sum::<f64>() + f64::from(bias[unit])
             };
             let values: Vec<f64> = rows.iter().map(of).collect();
             let mean = values.iter().sum::<f64>() / count;

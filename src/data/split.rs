@@ -331,7 +331,11 @@ mod tests {
             let mut held = held.clone();
             held.sort_unstable();
             assert_eq!(held, [0, 0, 0, 3]);
-            assert!(train.x().to_vec().contains(&2.0) && train.x().to_vec().contains(&5.0), "{:?}", train.x());
+            assert!(
+                train.x().to_vec().contains(&2.0) && train.x().to_vec().contains(&5.0),
+                "{:?}",
+                train.x()
+            );
         }
     }
 

@@ -57,6 +57,10 @@ impl Life {
 
     /// Whether a step reads one and writes the other: WebGPU checks usage for whole buffers, so these two need two.
     fn clashes(&self, other: &Self) -> bool {
+        // Both have to be in use at that step; most values never meet.
+        if !self.meets(other) {
+            return false;
+        }
         let both = |a: &[usize], b: &[usize]| a.iter().any(|step| b.contains(step));
         self.phase == other.phase
             && (both(&self.reads, &other.writes) || both(&self.writes, &other.reads))
@@ -97,14 +101,16 @@ pub(super) fn assign(phases: &[(Phase, &[Temporary], &[Step])]) -> Places {
 /// room. Where an old buffer would grow as much as a new one is large, `spread` takes the new one.
 /// A buffer holds elements of one kind.
 fn place(lives: &[&Life], spread: bool) -> Places {
-    let mut placed: Vec<(&Life, Place)> = vec![];
+    let mut placed: Vec<(usize, Place)> = Vec::with_capacity(lives.len());
     let mut buffers: Vec<(Element, usize)> = vec![];
+    // What lies in each buffer, with its offset: a value is compared with each other one once.
+    let mut members: Vec<Vec<(&Life, usize)>> = vec![];
     for life in lives {
         let inside = |buffer: usize| {
-            let there = placed.iter().filter(move |(_, place)| place.0 == buffer);
-            there.clone().all(|(other, _)| !life.clashes(other)).then(|| {
-                let taken = there.filter(|(other, _)| life.meets(other));
-                let taken = taken.map(|(other, place)| place.1..place.1 + other.len);
+            let there = || members[buffer].iter();
+            there().all(|(other, _)| !life.clashes(other)).then(|| {
+                let taken = there().filter(|(other, _)| life.meets(other));
+                let taken = taken.map(|(other, offset)| *offset..*offset + other.len);
                 lowest(life.len, life.element.alignment(), taken.collect())
             })
         };
@@ -121,9 +127,11 @@ fn place(lives: &[&Life], spread: bool) -> Places {
         let place = best.filter(|old| !worse(old)).unwrap_or(new);
         buffers.resize(buffers.len().max(place.0 + 1), (life.element, 0));
         buffers[place.0].1 = buffers[place.0].1.max(place.1 + life.len);
-        placed.push((life, place));
+        members.resize(buffers.len(), Vec::new());
+        members[place.0].push((*life, place.1));
+        placed.push((life.slot, place));
     }
-    (placed.into_iter().map(|(life, place)| (life.slot, place)).collect(), buffers)
+    (placed, buffers)
 }
 
 /// The lowest offset at which so many elements lie clear of what is taken, aligned for bindings.

@@ -293,8 +293,20 @@ mod tests {
             // Too soon after the first.
             Event::Progress(progress),
             Event::Epoch(stats.clone()),
-            Event::Finished(Summary { kept: Some(stats), last: None, epochs: 1, stopped: None, seconds: 1.0 }),
-            Event::Finished(Summary { kept: Some(asked), last: None, epochs: 3, stopped, seconds: 1.0 }),
+            Event::Finished(Summary {
+                kept: Some(stats),
+                last: None,
+                epochs: 1,
+                stopped: None,
+                seconds: 1.0,
+            }),
+            Event::Finished(Summary {
+                kept: Some(asked),
+                last: None,
+                epochs: 3,
+                stopped,
+                seconds: 1.0,
+            }),
         ] {
             json.event(&event).unwrap();
         }
