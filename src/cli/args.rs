@@ -285,7 +285,7 @@ pub struct Settings {
     /// How much better it has to get to count [default: 0]
     #[arg(long, value_name = "NUMBER")]
     pub stop_delta: Option<String>,
-    /// best or last: which epoch's weights are kept [default: best with --stop-patience, else last]
+    /// best or last: which epoch's weights are kept [default: best where there are validation rows]
     #[arg(long, value_name = "NAME")]
     pub keep: Option<String>,
     /// More metrics of the validation rows for each epoch, such as f1_macro,roc_auc,top_3 or mape [default: none]

@@ -209,7 +209,17 @@ impl RunConfig {
         if !begins && own.is_file() {
             return read_preparation(own);
         }
-        read_preparation(path).map_err(|error| self.given.locate_file("init", error))
+        let origin =
+            read_preparation(path).map_err(|error| self.given.locate_file("init", error))?;
+        let wants_its_scale = self.given.text("scale").is_some_and(|it| it.trim() == INIT_SCALE);
+        if wants_its_scale && origin.is_none() {
+            let problem = format!(
+                "{} says nothing of scaling, as only a model.safetensors of a run does; give standard or none",
+                path.display()
+            );
+            return Err(Error::setting(self.given.place("scale"), problem));
+        }
+        Ok(origin)
     }
 
     /// Returns true if the scaling is measured anew, although the weights of `--init FILE` were trained under another one.
@@ -337,7 +347,7 @@ impl RunConfig {
             && let Some(values) = repeated_whole_numbers(y.iter().copied())
         {
             notes.push(format!(
-                "the target {} is taken for a number; it holds {values} different whole numbers, each of them often: if these are \
+                "the target {} is taken for a number; it holds {values} different whole numbers, which repeat: if these are \
                  classes, give --task classify, and else --task regress",
                 list(&[&data.schema().target])
             ));

@@ -13,9 +13,9 @@ use super::output::{Output, failed};
 use super::predict::{ROWS, check_finite, place};
 use super::rows::{Overlap, RowDigest};
 use super::verdict::training_rows;
-use crate::data::{PartReader, Positive};
+use crate::data::{PartReader, Positive, list};
 use crate::error::{Error, Result};
-use crate::report::{Console, JsonLines, count, counted, positive_by_column};
+use crate::report::{Console, JsonLines, positive_by_column};
 use crate::train::{Assessment, Evaluation, Metric, Predictor, TrainedModel};
 
 /// The result: figures flat, those that are not defined as `null`, then what each class has.
@@ -86,6 +86,7 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
     let reader = input.parts(&trained.preparation.schema)?;
+    let weighted = reader.has_weights();
     let mut predictor = Predictor::new(&trained, &kind, ROWS)?;
     let (device, reason) = predictor.device();
     console.line(&format!("device  {device}: {reason}"));
@@ -98,11 +99,16 @@ pub(super) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
         figures(reader, (&mut predictor, seen), &trained, &input.name(), &mut console)?;
     console.close();
     let known = overlap.and_then(Overlap::rows);
-    if let Some(known) = known {
+    if let Some(text) = overlap.and_then(Overlap::text) {
         console.warn(&format!(
-            "{} of {} are among the rows that this run was trained on: on new rows the figures will be worse",
-            count(known),
-            counted(evaluation.metrics.rows as u64, "row")
+            "{text} are equal to rows that this run was trained on: on new rows the figures will be worse"
+        ));
+    }
+    if let Some(weight) = trained.preparation.schema.weight.as_deref().filter(|_| !weighted) {
+        console.warn(&format!(
+            "{} has no column {}: all rows count the same, and not by their weights as in training",
+            input.name(),
+            list(&[weight])
         ));
     }
     let mut out = Output::new();

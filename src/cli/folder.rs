@@ -11,7 +11,7 @@ use super::keeper::{FRESH, all_checkpoint_files, checkpoint_files};
 use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, is_at, read_model, read_preparation, read_weights, write_file};
 use crate::report::{Console, History};
-use crate::train::TrainedModel;
+use crate::train::{TrainedModel, Warning};
 
 pub(super) const CONFIG: &str = "config.toml";
 const HISTORY: &str = "history.csv";
@@ -350,6 +350,8 @@ pub(super) fn open_run(
     if let Some(weights) = weights {
         let Some(theirs) = read_preparation(weights)? else {
             read_weights(weights, &mut trained.params)?;
+            let file = weights.display().to_string();
+            console.warn(&Warning::ByPlace { file }.to_string());
             return Ok(trained);
         };
         // A model says itself which columns its weights are for, and how these are scaled.
@@ -362,9 +364,15 @@ pub(super) fn open_run(
             return Err(Error::model_file(weights, problem));
         }
         let other = read_model(weights)?;
-        if other.model != trained.model {
+        if other.params.layout() != trained.params.layout() {
             let problem = "a model with other layers than the run's; give the model itself as RUN";
             return Err(Error::model_file(weights, problem));
+        }
+        if other.preparation.schema.features != trained.preparation.schema.features {
+            console.warn(&format!(
+                "the columns of {} stand in another order than the run's: an exported network takes them in that order",
+                weights.display()
+            ));
         }
         return Ok(other);
     }

@@ -9,7 +9,7 @@ use super::layers::{Network, activation_text};
 use super::paths::path_text;
 use crate::error::{Error, Result};
 use crate::graph::{Group, Optimizer, Reduction, Wants};
-use crate::train::{ClassWeights, Keep, RunInfo, TrainOptions};
+use crate::train::{ClassWeights, Keep, Metric, RunInfo, TrainOptions};
 
 /// The file's keys, in the order of the options.
 #[derive(Serialize)]
@@ -149,7 +149,9 @@ pub(super) fn config_text(
     let plain = !matches!(options.optimizer, Optimizer::Other(_));
     let setting = |name: &str| options.optimizer.setting(name).filter(|_| plain);
     let groups = options.groups.iter().map(GroupRecord::of).collect();
-    let watches = options.stop_patience.is_some() || options.keeps() == Keep::Best;
+    let watches = options.stop_patience.is_some()
+        || options.keeps() == Keep::Best
+        || options.stop_metric != Metric::Loss;
     let file = File {
         table: path_text(&config.table),
         target: config.target.clone(),

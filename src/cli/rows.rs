@@ -9,6 +9,7 @@ use crate::checksum::Checksum;
 use crate::data::{Dataset, Numbers, Targets};
 use crate::error::{Error, Result};
 use crate::export::write_file;
+use crate::report::{count, counted};
 
 /// Rows that are kept at most: those of the smallest checksums, which are a fair sample of more.
 const KEPT: usize = 1 << 16;
@@ -32,6 +33,8 @@ pub(super) struct Overlap {
     found: u64,
     /// All rows.
     rows: u64,
+    /// Whether the digest is a sample, so that numbers are estimates.
+    sampled: bool,
 }
 
 impl RowDigest {
@@ -48,6 +51,7 @@ impl RowDigest {
         let columns = x.len() / y.len().max(1);
         // Of a sample, only rows below its largest checksum say anything.
         let sampled = (self.kept.len() as u64) < self.rows;
+        overlap.sampled = sampled;
         let most = self.kept.last().copied().filter(|_| sampled).unwrap_or(u64::MAX);
         for row in 0..y.len() {
             let sum = checksum(x.range(row * columns..(row + 1) * columns), y, row);
@@ -85,6 +89,12 @@ impl Overlap {
         }
         let share = u128::from(self.found) * u128::from(self.rows);
         u64::try_from(share.div_ceil(u128::from(self.looked))).ok()
+    }
+
+    /// Says how many of the rows were in the digest, if any.
+    pub(super) fn text(self) -> Option<String> {
+        let about = if self.sampled { "about " } else { "" };
+        Some(format!("{about}{} of {}", count(self.rows()?), counted(self.rows, "row")))
     }
 }
 

@@ -77,9 +77,10 @@ pub(super) fn prepare(config: &RunConfig, begins: bool) -> Result<Prepared> {
         warnings.extend(told);
     }
     let text = config_text(config, &options, trainer.info())?;
+    let judge = Judge::new(&trainer, data, &options);
     warnings.extend(overlapping);
     warnings.extend(constant_target(&data.train));
-    let judge = Judge::new(&trainer, data, &options);
+    warnings.extend(judge.leak(config));
     Ok(Prepared { trainer, config: text, options, warnings, judge })
 }
 
@@ -133,8 +134,6 @@ pub(super) struct Run {
     warnings: Vec<Warning>,
     /// Judges the network at the end.
     judge: Option<Judge>,
-    /// Whether the digest of the training rows is on disk.
-    digested: bool,
 }
 
 impl Run {
@@ -165,7 +164,6 @@ impl Run {
             progress: None,
             warnings: Vec::new(),
             judge: None,
-            digested: false,
             folder,
         })
     }
@@ -459,9 +457,9 @@ impl Run {
         self.folder.settle()?;
         self.history.moved_to(self.folder.history());
         self.saved = Some((epoch, Instant::now()));
-        if let (Some(judge), false) = (&self.judge, self.digested) {
+        // Also in a folder that was made again.
+        if let Some(judge) = &self.judge {
             judge.write_digest(self.folder.path())?;
-            self.digested = true;
         }
         Ok(())
     }

@@ -6,14 +6,17 @@
 
 use std::path::{Path, PathBuf};
 
+use super::config::{RunConfig, Valid};
 use super::folder::{TRAINING_ROWS, VALIDATION};
 use super::predict::ROWS;
-use super::rows::RowDigest;
+use super::rows::{Overlap, RowDigest};
 use super::sink::{Sink, Told};
 use crate::data::{Chunk, Dataset, Split, TargetKind, Targets};
 use crate::device::DeviceKind;
 use crate::error::Result;
+use crate::graph::Reduction;
 use crate::report::{Comparison, Comparisons, Figures};
+use crate::shape::fixed;
 use crate::train::{
     Baseline, EpochStats, Metric, Predictor, TrainOptions, TrainedModel, Trainer, Warning,
 };
@@ -21,11 +24,16 @@ use ::csv::StringRecord;
 
 /// What is needed of a table to judge a network, once that is trained.
 pub(super) struct Judge {
-    constant: Option<Baseline>,
+    /// On the validation rows, or without any on training rows.
+    constant: Baseline,
     /// Rows and options, where a linear model is worth its time.
     linear: Option<(Split, TrainOptions)>,
     valid: Option<Dataset>,
     digest: RowDigest,
+    /// The peak learning rate.
+    lr: f64,
+    /// Whether losses are means, which may be compared whatever the number of rows.
+    means: bool,
 }
 
 /// What comes of comparing a network.
@@ -46,7 +54,22 @@ impl Judge {
             linear: pays.then(|| (data.clone(), options.clone())),
             valid: data.valid.clone(),
             digest: RowDigest::of(&data.train),
+            lr: options.lr,
+            means: options.reduction == Reduction::Mean,
         }
+    }
+
+    /// Warns of rows in a table of validation rows that are training rows, too.
+    pub(super) fn leak(&self, config: &RunConfig) -> Option<Warning> {
+        let (Valid::File(path), Some(valid)) = (&config.valid, &self.valid) else { return None };
+        let mut overlap = Overlap::default();
+        self.digest.look(valid.x(), valid.y(), &mut overlap);
+        let problem = format!(
+            "{} of {} are equal to training rows: figures on them are better than on new rows",
+            overlap.text()?,
+            path.display()
+        );
+        Some(Warning::Noted { problem })
     }
 
     /// Compares the kept epoch.
@@ -56,31 +79,75 @@ impl Judge {
             None => None,
         };
         let (mut lines, mut warning) = (Vec::new(), None);
-        for baseline in self.constant.iter().chain(&linear) {
+        let constant = self.valid.is_some().then_some(&self.constant);
+        for baseline in constant.into_iter().chain(&linear) {
             lines.push(format!("compare {baseline}"));
         }
+        let Some(valid) = &kept.valid else {
+            let (own, other) = (kept.train_loss, self.constant.metrics.loss);
+            if self.means && is_level(own, other) {
+                warning = Some(self.no_better(&self.constant, ("training", own), None));
+            }
+            return Ok(Verdict { lines, warning, comparisons: Comparisons::default() });
+        };
         // The simplest one that is as good is the one to name.
-        for baseline in linear.iter().chain(&self.constant) {
-            let Some(valid) = &kept.valid else { continue };
-            let (own, other) = (valid.loss, baseline.metrics.loss);
-            // A difference in the last digits is none.
-            if own >= other - 1e-3 * other.abs() {
-                warning =
-                    Some(no_better(baseline, valid.value(Metric::Accuracy), own, other, kept));
+        for baseline in linear.iter().chain(constant) {
+            let accuracy = valid.value(Metric::Accuracy);
+            let more_often_right = accuracy > baseline.metrics.accuracy;
+            // Probabilities that are worse than a line's may belong to better classes; worse than always the same are none.
+            let matters = !more_often_right || std::ptr::eq(baseline, &self.constant);
+            if matters && is_level(valid.loss, baseline.metrics.loss) {
+                warning = Some(self.no_better(baseline, ("valid", valid.loss), accuracy));
             }
         }
         let compared = |baseline: &Baseline| Comparison {
             name: baseline.name.clone(),
             figures: Figures::new(None, Some(&baseline.metrics)),
         };
-        let constant = self.constant.as_ref().map(compared);
+        let constant = constant.map(compared);
         let comparisons = Comparisons { constant, linear: linear.as_ref().map(compared) };
         Ok(Verdict { lines, warning, comparisons })
     }
 
+    fn no_better(
+        &self,
+        baseline: &Baseline,
+        (which, own): (&str, f64),
+        accuracy: Option<f64>,
+    ) -> Warning {
+        let other = baseline.metrics.loss;
+        let figures = match (accuracy, baseline.metrics.accuracy) {
+            (Some(own), Some(other)) => {
+                format!(" (accuracy {:.2} % against {:.2} %)", 100.0 * own, 100.0 * other)
+            }
+            _ => String::new(),
+        };
+        let advice = if accuracy > baseline.metrics.accuracy {
+            "its classes are right more often, but its probabilities are far too sure: try a lower --lr, fewer --epochs, or \
+             cross-entropy(label-smoothing=0.1)"
+                .to_string()
+        } else if baseline.name.starts_with("always") {
+            // Weights that moved too far come back to no more than a guess.
+            format!(
+                "the network has learnt nothing that helps: try a lower --lr (it was {}), more --epochs, or other columns",
+                self.lr
+            )
+        } else {
+            "try other layers, another --lr or more --epochs, or take the simpler model".to_string()
+        };
+        let problem = format!(
+            "the network is no better than {}: {which} loss {} against {}{figures}; {advice}",
+            baseline.name,
+            fixed(own),
+            fixed(other),
+        );
+        Warning::NoBetter { problem }
+    }
+
     /// Writes the digest of the training rows.
     pub(super) fn write_digest(&self, folder: &Path) -> Result<()> {
-        self.digest.write(&folder.join(TRAINING_ROWS))
+        let path = folder.join(TRAINING_ROWS);
+        if path.exists() { Ok(()) } else { self.digest.write(&path) }
     }
 
     /// Writes the validation rows with their predictions.
@@ -92,33 +159,9 @@ impl Judge {
     }
 }
 
-fn no_better(
-    baseline: &Baseline,
-    accuracy: Option<f64>,
-    own: f64,
-    other: f64,
-    kept: &EpochStats,
-) -> Warning {
-    let figures = match (accuracy, baseline.metrics.accuracy) {
-        (Some(own), Some(other)) => {
-            format!(" (accuracy {:.2} % against {:.2} %)", 100.0 * own, 100.0 * other)
-        }
-        _ => String::new(),
-    };
-    let advice = if baseline.name.starts_with("always") {
-        // Weights that moved too far come back to no more than a guess.
-        let rate = kept.lr;
-        format!(
-            "the network has learnt nothing that helps: try a lower --lr (it was {rate}), more --epochs, or other columns"
-        )
-    } else {
-        "try other layers, another --lr or more --epochs, or take the simpler model".to_string()
-    };
-    let problem = format!(
-        "the network is no better than {}: valid loss {own:.4} against {other:.4}{figures}; {advice}",
-        baseline.name
-    );
-    Warning::NoBetter { problem }
+/// Returns true if a loss is no better than another one; a difference in the last digits is none.
+fn is_level(own: f64, other: f64) -> bool {
+    own >= other - 1e-3 * other.abs()
 }
 
 /// Writes rows as a table: their place among the validation rows, features, targets, and predictions as `wgrad predict` gives
@@ -126,7 +169,8 @@ fn no_better(
 fn write_predictions(trained: &TrainedModel, rows: &Dataset, path: &Path) -> Result<()> {
     let schema = rows.schema();
     let told = Told::of(trained);
-    let columns = schema.features.iter().map(String::as_str).chain(schema.targets());
+    let weight = schema.weight.as_deref().filter(|_| rows.weights().is_some());
+    let columns = schema.features.iter().map(String::as_str).chain(schema.targets()).chain(weight);
     let header = StringRecord::from_iter(columns);
     let (names, _) = told.header(&header);
     let mut sink = Sink::open(Some(path), false, &names)?;
@@ -162,6 +206,9 @@ fn record(rows: &Dataset, row: usize) -> StringRecord {
                 }
             }
         }
+    }
+    if let (Some(_), Some(weights)) = (&rows.schema().weight, rows.weights()) {
+        record.push_field(&weights[row].to_string());
     }
     record
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::header::list;
 use super::table::{Dataset, Label, Schema, TargetKind, Targets};
+use super::target::classes_of;
 
 /// A data set in another one's order.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,9 +76,13 @@ impl Dataset {
             (TargetKind::Classes(own), TargetKind::Classes(wanted)) => {
                 let mut problems: Vec<String> =
                     other_name(&self.schema.target).into_iter().collect();
-                let place_of = places(wanted);
-                let new: Vec<&String> =
-                    own.iter().filter(|name| !place_of.contains_key(name.as_str())).collect();
+                let places = classes_of(own, wanted);
+                let new: Vec<&String> = own
+                    .iter()
+                    .zip(&places)
+                    .filter(|(_, place)| place.is_none())
+                    .map(|(name, _)| name)
+                    .collect();
                 if !new.is_empty() {
                     problems.push(format!(
                         "{} new: {}",
@@ -89,10 +94,9 @@ impl Dataset {
                     return problems;
                 }
                 // A class without rows here keeps its output.
-                let class_of: Vec<usize> =
-                    own.iter().filter_map(|name| place_of.get(name.as_str()).copied()).collect();
+                let classes: Vec<usize> = places.into_iter().flatten().collect();
                 if let Targets::Classes(y) = &mut self.y {
-                    y.iter_mut().for_each(|class| *class = class_of[*class as usize] as u32);
+                    y.iter_mut().for_each(|class| *class = classes[*class as usize] as u32);
                 }
                 self.class_lines = Vec::new();
                 self.schema.kind = schema.kind.clone();

@@ -31,6 +31,21 @@ pub(super) fn number(cell: &str) -> Result<f64, NotNumber> {
     }
 }
 
+/// Returns true if a number has more digits than f64 keeps: a whole number beyond 2^53 that is another one there, or one of more
+/// than 17 digits.
+pub(super) fn loses_digits(cell: &str) -> bool {
+    // The usual cell is short.
+    if cell.len() < 16 {
+        return false;
+    }
+    let cell = cell.trim();
+    if let (Ok(whole), Ok(value)) = (cell.parse::<i128>(), cell.parse::<f64>()) {
+        return value as i128 != whole;
+    }
+    let digits = cell.split(['e', 'E']).next().unwrap_or_default().bytes();
+    digits.filter(u8::is_ascii_digit).skip_while(|&digit| digit == b'0').count() > 17
+}
+
 /// Reads a cell of a feature column.
 pub(super) fn feature(cell: &str) -> Result<f64, String> {
     let cell = cell.trim();
@@ -133,6 +148,22 @@ mod tests {
             ("true", Err(NotNumber::Text)),
         ] {
             assert_eq!(number(cell), want, "{cell}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_many_digits_are_known() {
+        for (cell, lost) in [
+            ("9007199254740992", false),
+            ("9007199254740993", true),
+            (" 1234567890123456789", true),
+            ("10000000000000000000000", false),
+            ("0.1234567890123456", false),
+            ("0.30000000000000004", false),
+            ("4000000000000000.00123", true),
+            ("1.7e300", false),
+        ] {
+            assert_eq!(loses_digits(cell), lost, "{cell}");
         }
     }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub use self::pieces::{Chunk, FeatureReader, Part, PartReader};
 use self::rows::Table;
 use super::numbers::NumberVec;
-use super::table::{Dataset, Schema, Target};
+use super::table::{Dataset, Schema, Target, TargetKind};
 use super::target::{TargetCells, resolve_all};
 use super::{cell, header};
 use crate::error::{Error, Result};
@@ -62,6 +62,7 @@ impl Dataset {
 
         let mut x = NumberVec::default();
         let (mut weights, mut left_out) = (Vec::new(), 0);
+        let mut inexact = vec![false; table.header.len()];
         let mut cells: Vec<TargetCells> = places.iter().map(|_| TargetCells::default()).collect();
         while table.read()? {
             table.check_count()?;
@@ -75,6 +76,7 @@ impl Dataset {
             }
             // In the order of the columns, so that of several bad cells the first one is told of.
             for (column, text) in table.record.iter().enumerate() {
+                inexact[column] |= cell::loses_digits(text);
                 if let Some(target) = places.iter().position(|&place| place == column) {
                     cells[target]
                         .push(text.trim(), table.line)
@@ -98,6 +100,13 @@ impl Dataset {
                 resolve_all(cells, &names, target, &table.source)?
             }
         };
+        // Classes keep their texts.
+        let numbers = matches!(read.kind, TargetKind::Number | TargetKind::Numbers(_));
+        let told = |column: &usize| inexact[*column] && (numbers || !places.contains(column));
+        let counts = |column: &usize| weight_place != Some(*column) && told(column);
+        let header = table.header.iter().map(str::trim).enumerate();
+        let inexact =
+            header.filter(|(it, _)| counts(it)).map(|(_, name)| name.to_owned()).collect();
         let schema = Schema {
             features,
             target: targets.join(","),
@@ -110,6 +119,7 @@ impl Dataset {
             y: read.y,
             weights: None,
             left_out,
+            inexact,
             source: table.source,
             class_lines: read.class_lines,
         };
@@ -137,6 +147,7 @@ impl Dataset {
             y,
             weights: None,
             left_out: reader.left_out(),
+            inexact: Vec::new(),
             source: reader.table.source,
             class_lines: Vec::new(),
         };

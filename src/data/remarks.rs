@@ -120,7 +120,7 @@ impl Dataset {
             if rows < FEW_ROWS || !looks {
                 continue;
             }
-            if numbers_rows(self.column(column), name, rows) {
+            if numbers_rows(self.column(column), name, rows) && !self.follows(column, step) {
                 remarks.identifiers.push(name.clone());
             } else if self.reveals(column, step) {
                 remarks.revealing.push(name.clone());
@@ -147,8 +147,19 @@ impl Dataset {
             Targets::Numbers(y) => {
                 correlation(values.zip(y.iter().step_by(step).copied())).abs() > COPY
             }
-            Targets::Columns(..) => false,
+            Targets::Columns(y, columns) => (0..*columns).any(|target| {
+                let own = y.iter().skip(target).step_by(*columns).step_by(step).copied();
+                correlation(values.clone().zip(own)).abs() > COPY
+            }),
         }
+    }
+
+    /// Returns true if a numeric target goes with a column, as it may with time.
+    fn follows(&self, column: usize, step: usize) -> bool {
+        const SOME: f64 = 0.3;
+        let Targets::Numbers(y) = self.y() else { return false };
+        let values = self.column(column).step_by(step);
+        correlation(values.zip(y.iter().step_by(step).copied())).abs() > SOME
     }
 }
 

@@ -94,6 +94,7 @@ fn dataset(source: &str, columns: usize, classes: u32, x: Vec<f32>, y: Targets) 
         y,
         weights: None,
         left_out: 0,
+        inexact: Vec::new(),
         source: source.into(),
         class_lines: Vec::new(),
     }

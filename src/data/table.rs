@@ -164,6 +164,8 @@ pub struct Dataset {
     pub(super) weights: Option<Arc<Vec<f64>>>,
     /// Number of rows of weight 0, which are none of these rows.
     pub(super) left_out: usize,
+    /// Names of columns of numbers with more digits than f64 keeps.
+    pub(super) inexact: Vec<String>,
     /// File name, or what stands for it in messages.
     pub(super) source: String,
     /// Line of the first row of each class; empty where there is no file, or for a number.
@@ -252,6 +254,7 @@ impl Dataset {
             y: targets,
             weights: None,
             left_out: 0,
+            inexact: Vec::new(),
             source: "arrays".into(),
             class_lines: Vec::new(),
         })
@@ -305,6 +308,11 @@ impl Dataset {
         self.left_out += left_out;
         self.weights = Some(Arc::new(weights));
         Ok(if left_out == 0 { self } else { self.subset(&counting) })
+    }
+
+    /// Names of columns, targets among them, with numbers of more digits than f64 keeps, such as whole numbers beyond 2^53.
+    pub fn inexact(&self) -> &[String] {
+        &self.inexact
     }
 
     /// Number of rows of weight 0 that were left out of this data set, or of the one that it is a part of.
@@ -391,6 +399,7 @@ impl Dataset {
                 .as_ref()
                 .map(|weights| Arc::new(rows.iter().map(|&i| weights[i as usize]).collect())),
             left_out: self.left_out,
+            inexact: self.inexact.clone(),
             source: self.source.clone(),
             // The first row of a class here need not be the first of the whole.
             class_lines: Vec::new(),

@@ -295,6 +295,12 @@ pub(super) fn class_of(text: &str, classes: &[String]) -> Option<usize> {
     Labels::new(classes).class(text).ok().map(|class| class as usize)
 }
 
+/// The classes that texts are of, if any.
+pub(super) fn classes_of(texts: &[String], classes: &[String]) -> Vec<Option<usize>> {
+    let labels = Labels::new(classes);
+    texts.iter().map(|text| labels.class(text).ok().map(|class| class as usize)).collect()
+}
+
 /// Whether two classes stand in the order that they have by themselves.
 pub(super) fn in_order(first: &str, second: &str) -> bool {
     match (whole_number(first), whole_number(second)) {

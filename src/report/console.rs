@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::text::{count, counted, duration, figure, harmless, positive, speed};
 use crate::plan::Precision;
-use crate::shape::bytes_text;
+use crate::shape::{bytes_text, fixed};
 use crate::train::{EpochStats, Event, Metric, Progress, RunInfo, Summary};
 
 /// Tells people how a run goes.
@@ -207,9 +207,15 @@ impl Console {
 fn overfitted(kept: &EpochStats, last: &EpochStats) -> Option<String> {
     let (before, after) = (kept.valid.as_ref()?.loss, last.valid.as_ref()?.loss);
     let (learnt, more) = (kept.train_loss, last.train_loss);
-    (after > before && more < learnt).then(|| {
+    // Differences of a hundredth are the noise of batches. Whoever learns by heart knows training rows better than others.
+    let parts = after > before + 0.02 * before.abs() && more < learnt - 0.02 * learnt.abs();
+    (parts && more < before).then(|| {
         format!(
-            "over-fitted since then: training loss {learnt:.4} to {more:.4}, but valid loss {before:.4} to {after:.4}"
+            "over-fitted since then: training loss {} to {}, but valid loss {} to {}",
+            fixed(learnt),
+            fixed(more),
+            fixed(before),
+            fixed(after)
         )
     })
 }

@@ -20,7 +20,8 @@ pub enum ClassWeights {
     /// All the same.
     #[default]
     None,
-    /// Rows / (classes · rows of the class), as scikit-learn's "balanced"; for labels rows of no / rows of yes.
+    /// Rows / (classes · rows of the class), as scikit-learn's "balanced"; for labels rows of no / rows of yes. Rows count by their
+    /// weights.
     Balanced,
     /// By name; 1 for those not named.
     Of(Vec<(String, f64)>),
@@ -163,7 +164,7 @@ impl Criterion {
         }
         let class_weights = match weights {
             ClassWeights::None => vec![],
-            ClassWeights::Balanced => balanced(train.y(), names.len()),
+            ClassWeights::Balanced => balanced(train, names.len()),
             ClassWeights::Of(given) => {
                 if let Some((name, _)) = given.iter().find(|(name, _)| !names.contains(&&**name)) {
                     let problem = format!("{name} is none of {}", list(&names));
@@ -177,6 +178,14 @@ impl Criterion {
                     .collect()
             }
         };
+        if class_weights.iter().any(|weight| !weight.is_finite()) {
+            let problem = "a weight is too large for 32-bit floats; give smaller ones";
+            return Err(Error::setting("--class-weights", problem));
+        }
+        if !class_weights.is_empty() && class_weights.iter().all(|&weight| weight == 0.0) {
+            let problem = "all of them are 0, so that there is nothing to learn";
+            return Err(Error::setting("--class-weights", problem));
+        }
         Ok(Self { loss, reduction, class_weights })
     }
 
@@ -344,22 +353,25 @@ fn check_sums(loss: Loss, (y, columns): (&[f64], usize)) -> Result<()> {
 }
 
 /// Weights under which all classes, or yes and no of each label, count the same.
+/// A row of weight 2 counts as two.
 #[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
-fn balanced(y: &Targets, count: usize) -> Vec<f32> {
-    let rows = y.len() as f64;
-    let share = |of: usize, by: f64| if of == 0 { 1.0 } else { (by / of as f64) as f32 };
-    match y {
-        Targets::Classes(classes) => (0..count)
-            .map(|class| {
-                let of = classes.iter().filter(|&&other| other as usize == class).count();
-                share(of, rows / count as f64)
-            })
-            .collect(),
+fn balanced(train: &Dataset, count: usize) -> Vec<f32> {
+    let weight = |row: usize| train.weights().map_or(1.0, |weights| weights[row]);
+    let all: f64 = (0..train.rows()).map(weight).sum();
+    let share = |of: f64, by: f64| if of == 0.0 { 1.0 } else { (by / of) as f32 };
+    match train.y() {
+        Targets::Classes(classes) => {
+            let mut each = vec![0.0; count];
+            let rows = classes.iter().enumerate();
+            rows.for_each(|(row, &class)| each[class as usize] += weight(row));
+            each.into_iter().map(|of| share(of, all / count as f64)).collect()
+        }
         Targets::Numbers(y) | Targets::Columns(y, _) => (0..count)
             .map(|column| {
-                let of = y[column..].iter().step_by(count).filter(|&&y| y == 1.0).count();
+                let values = y.iter().skip(column).step_by(count).enumerate();
+                let of: f64 = values.filter(|(_, y)| **y == 1.0).map(|(row, _)| weight(row)).sum();
                 // A label that every row has needs no balance either.
-                if of as f64 == rows { 1.0 } else { share(of, rows - of as f64) }
+                if of == all { 1.0 } else { share(of, all - of) }
             })
             .collect(),
     }
@@ -407,6 +419,12 @@ mod tests {
         // sklearn.utils.class_weight.compute_class_weight("balanced", ...): 6 / (3 · count)
         assert_eq!(made.class_weights, [2.0 / 3.0, 2.0, 1.0]);
         assert_eq!(made.row_weights(&y, None).unwrap()[3], 2.0);
+        // With weights, as of repeated rows: the two of class 2 weigh 4 together.
+        let weighted = Dataset::from_arrays(&[0.0; 6], 1, y.clone()).unwrap();
+        let weighted = weighted.with_weights(vec![1.0, 1.0, 1.0, 1.0, 3.0, 1.0]).unwrap();
+        let loss = (Loss::CrossEntropy, Reduction::Mean, &ClassWeights::Balanced);
+        let made = Criterion::of(loss, &weighted).unwrap();
+        assert_eq!(made.class_weights, [8.0 / 9.0, 8.0 / 3.0, 2.0 / 3.0]);
         let given = ClassWeights::Of(vec![("1".into(), 5.0)]);
         assert_eq!(of(Loss::CrossEntropy, &given, y).unwrap().class_weights, [1.0, 5.0, 1.0]);
         let labels = Targets::Columns(vec![1.0, 1.0, 0.0, 1.0, 0.0, 1.0], 2);

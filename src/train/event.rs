@@ -301,6 +301,11 @@ fn short(name: &str) -> String {
     }
 }
 
+/// Columns and what they do.
+fn verb(columns: &[String], one: &str, many: &str) -> String {
+    format!("{} {}", list(columns), if columns.len() == 1 { one } else { many })
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -349,8 +354,10 @@ impl fmt::Display for Warning {
             Self::Undefined { metric, problem } => {
                 write!(
                     f,
-                    "--metrics: {metric} is asked for of the validation rows, but {problem}; its value stays empty. Take {}, or \
-                     validate on other rows with --valid",
+                    "--metrics: {metric} is asked for of the validation rows, but {problem}{}. Take {}, or validate on other rows \
+                     with --valid",
+                    // A figure that is 0 by definition is told as such.
+                    if problem.starts_with("is 0") { "" } else { "; its value stays empty" },
                     metric.instead()
                 )
             }
@@ -367,14 +374,14 @@ impl fmt::Display for Warning {
             }
             Self::Identifiers { columns } => write!(
                 f,
-                "{} number the rows: a network can only learn them by heart; take them out of the table",
-                list(columns)
+                "{} to number the rows: a network can only learn that by heart; take it out of the table, unless it means more, such as time",
+                verb(columns, "seems", "seem")
             ),
             Self::Revealing { columns } => write!(
                 f,
-                "{} tell the target without any other column: is it known when a prediction is wanted? If not, take it out of \
-                 the table",
-                list(columns)
+                "{} the target without any other column: is that known when a prediction is wanted? If not, take it out of the \
+                 table",
+                verb(columns, "tells", "tell")
             ),
             Self::StepsSkipped { epoch, skipped, scale } => {
                 let (steps, were) = if *skipped == 1 { ("step", "was") } else { ("steps", "were") };

@@ -327,6 +327,7 @@ impl TrainOptions {
         let watched = format!("{} of validation rows is watched", self.stop_metric);
         needs_rows("--stop-patience", self.stop_patience.is_some(), &watched)?;
         needs_rows("--keep", self.keeps() == Keep::Best, &watched)?;
+        needs_rows("--stop-metric", self.stop_metric != Metric::Loss, &watched)?;
         let Some(valid) = valid else { return Ok(()) };
         for (option, metric) in self.steering() {
             if let Some(why) = metric.undefined(valid, self.loss) {

@@ -77,7 +77,8 @@ pub(super) fn target_scaling(
             ));
         }
     }
-    let unequal = preparation.target_std.windows(2).any(|pair| pair[0] != pair[1]);
+    let differ = preparation.target_std.windows(2).any(|pair| pair[0] != pair[1]);
+    let unequal = differ && !matches!(loss, Loss::GaussianNll { .. });
     if loss.has_target_units() && unequal && !given {
         preparation = preparation.with_one_target_std();
         note = Some(format!(
@@ -94,9 +95,10 @@ pub(super) fn target_scaling(
         return Err(Error::setting("--loss", problem));
     }
     if let Some(reach) = &reach {
-        check_reach(reach, train, &preparation)?;
+        check_reach(reach, train, (&preparation, given))?;
     }
-    let unit = preparation.target_std.first().copied().unwrap_or(1.0);
+    // The widest column's: of a least variance the others then have less, in proportion to theirs.
+    let unit = preparation.target_std.iter().copied().fold(f64::NAN, f64::max);
     let warnings = far_from_deviation(loss, train).into_iter().collect();
     Ok(TargetScaling { preparation, loss: loss.in_units_of(unit), note, warnings })
 }
@@ -156,7 +158,8 @@ fn measured(expr: &Expr) -> Option<(f64, f64, bool)> {
     };
     let high = if grows(high, 1.0) { f64::INFINITY } else { high };
     let low = if grows(low, -1.0) { f64::NEG_INFINITY } else { low };
-    let tidy = |value: f64| if value.abs() < 1e-6 { 0.0 } else { value };
+    // As many digits as the points are dense.
+    let tidy = |value: f64| if value.is_finite() { (value * 1e5).round() / 1e5 } else { value };
     let same = |a: f64, b: f64| (a - b).abs() <= 1e-9 * b.abs().max(1e-9);
     let homogeneous =
         points.iter().filter(|x| x.abs() <= 20.0).all(|&x| same(f(3.0 * x), 3.0 * f(x)));
@@ -164,7 +167,11 @@ fn measured(expr: &Expr) -> Option<(f64, f64, bool)> {
 }
 
 /// Refuses targets that the last layer cannot give.
-fn check_reach(reach: &Reach, train: &Dataset, preparation: &Preparation) -> Result<()> {
+fn check_reach(
+    reach: &Reach,
+    train: &Dataset,
+    (preparation, given): (&Preparation, bool),
+) -> Result<()> {
     let Some((y, columns)) = train.y().columns() else { return Ok(()) };
     for column in 0..columns {
         let (mean, std) = (preparation.target_mean[column], preparation.target_std[column]);
@@ -172,8 +179,8 @@ fn check_reach(reach: &Reach, train: &Dataset, preparation: &Preparation) -> Res
         let values = y[column..].iter().step_by(columns);
         let (least, most) =
             values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &y| (a.min(y), b.max(y)));
-        // A bound itself can be come near to, as sigmoid does to 0 and 1.
-        let slack = 1e-6 * std;
+        // A bound itself can be come near to, as sigmoid does to 0 and 1; and it was measured at points.
+        let slack = 2e-5 * std;
         if least >= low - slack && most <= high + slack {
             continue;
         }
@@ -185,8 +192,9 @@ fn check_reach(reach: &Reach, train: &Dataset, preparation: &Preparation) -> Res
         let name = list(&[train.schema().targets()[column]]);
         let problem = format!(
             "the last layer, {}, gives numbers {range}, but {name} goes from {least} to {most}; leave that layer out, or bring \
-             the target into its range",
-            reach.layer
+             the target into its range{}",
+            reach.layer,
+            if given { ", or scale it anew with --scale standard" } else { "" }
         );
         return Err(Error::setting("--layers", problem));
     }

@@ -14,7 +14,9 @@ use super::target_scaling::{TargetScaling, target_scaling};
 use super::{
     Criterion, EpochStats, Fit, Keep, Metrics, RunInfo, TrainOptions, TrainedModel, Warning,
 };
-use crate::data::{Batches, Dataset, Preparation, Split, TargetKind, Targets, epoch_order, list};
+use crate::data::{
+    Batches, Dataset, Preparation, Scale, Split, TargetKind, Targets, epoch_order, list,
+};
 use crate::device::{Device, DeviceKind, Values, open_tuned};
 use crate::error::{Error, Result};
 use crate::graph::{Reduction, SHARE};
@@ -222,6 +224,15 @@ impl Trainer {
         let columns = lost_digits(&self.preparation, train);
         if !columns.is_empty() {
             warnings.push(Warning::LostDigits { columns });
+        }
+        let columns = lost_in_double(&self.preparation, train);
+        if !columns.is_empty() {
+            let problem = format!(
+                "double precision (64-bit) cannot hold all digits of {}, which differ by little beside their size; subtract what \
+                 the numbers have in common, or take them for classes",
+                list(&columns)
+            );
+            warnings.push(Warning::Noted { problem });
         }
         let batch = self.options.batch_size.min(train.rows());
         let batch = batch.saturating_mul(self.options.accumulate as usize);
@@ -540,9 +551,9 @@ fn check_single(preparation: &Preparation, data: &Split) -> Result<()> {
         let schema = part.schema();
         let refuse = |column: &str, value: f64| {
             let problem = format!(
-                "column {} has {value:e}, which 32-bit floats cannot hold even after scaling; correct the value, or scale the \
-                 column with --scale standard",
-                list(&[column])
+                "column {} has {value:e}, which 32-bit floats cannot hold even after scaling; correct the value{}",
+                list(&[column]),
+                if preparation.scale == Scale::None { ", or give --scale standard" } else { "" }
             );
             Err(Error::table(part.source(), problem))
         };
@@ -557,9 +568,10 @@ fn check_single(preparation: &Preparation, data: &Split) -> Result<()> {
     Ok(())
 }
 
-/// Names of columns of which more than one value in twenty is lost by rounding to single precision.
+/// Names of columns of which more than one different value in a hundred is lost by rounding to single precision; of random
+/// numbers of all digits it is one in ten thousand.
 fn lost_digits(preparation: &Preparation, train: &Dataset) -> Vec<String> {
-    const MUCH: f64 = 0.05;
+    const MUCH: f64 = 0.01;
     let schema = train.schema();
     let features = (0..train.columns())
         .filter(|&column| preparation.lost_values(train, column) > MUCH)
@@ -570,6 +582,32 @@ fn lost_digits(preparation: &Preparation, train: &Dataset) -> Vec<String> {
         .filter(|&(column, _)| preparation.lost_targets(train, column) > MUCH)
         .map(|(_, name)| name.to_string());
     features.chain(targets).collect()
+}
+
+/// Names of columns with numbers of more digits than f64 keeps, if what is lost counts beside what the numbers differ by.
+fn lost_in_double(preparation: &Preparation, train: &Dataset) -> Vec<String> {
+    const MUCH: f64 = 1e-3;
+    let counts = |name: &&String| {
+        let largest = |values: &mut dyn Iterator<Item = f64>| {
+            values.fold(0.0, |largest: f64, value| largest.max(value.abs()))
+        };
+        let schema = train.schema();
+        let (size, std) = match schema.features.iter().position(|it| it == *name) {
+            Some(column) => (largest(&mut train.column(column)), preparation.std[column]),
+            None => {
+                let Some((y, columns)) = train.y().columns() else { return false };
+                let Some(column) = schema.targets().iter().position(|it| *it == name.as_str())
+                else {
+                    return false;
+                };
+                let values = y.iter().skip(column).step_by(columns).copied();
+                (largest(&mut values.into_iter()), preparation.target_std[column])
+            }
+        };
+        // Distance of neighbours among numbers of this size.
+        size * f64::EPSILON > MUCH * std
+    };
+    train.inexact().iter().filter(counts).cloned().collect()
 }
 
 /// The numbers of the slot of the loss scale.

@@ -8,37 +8,37 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A folder to work in, and the program in it, on the CPU device.
-pub struct Place(TempDir);
+pub(crate) struct Place(TempDir);
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    pub fn json(&self, name: &str) -> Value {
+    pub(crate) fn json(&self, name: &str) -> Value {
         serde_json::from_str(&self.read(name)).unwrap()
     }
 
-    pub fn run(&self, args: &str) -> Output {
+    pub(crate) fn run(&self, args: &str) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
         command.args(args.split(' ')).args(["--device", "cpu"]).current_dir(self.0.path());
         command.output().unwrap()
     }
 
     /// Standard output and error of a run that must succeed.
-    pub fn ok(&self, args: &str) -> (String, String) {
+    pub(crate) fn ok(&self, args: &str) -> (String, String) {
         let output = self.run(args);
         let [out, said] =
             [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
@@ -47,26 +47,26 @@ impl Place {
     }
 
     /// What a run that must fail says.
-    pub fn refused(&self, args: &str) -> String {
+    pub(crate) fn refused(&self, args: &str) -> String {
         let output = self.run(args);
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(matches!(output.status.code(), Some(1 | 2)), "{args}: {said}");
         said
     }
 
-    pub fn evaluated(&self, args: &str) -> Value {
+    pub(crate) fn evaluated(&self, args: &str) -> Value {
         let (out, _) = self.ok(&format!("evaluate {args} --json --quiet"));
         serde_json::from_str(&out).unwrap()
     }
 
     /// Events of a training.
-    pub fn events(&self, args: &str) -> Vec<Value> {
+    pub(crate) fn events(&self, args: &str) -> Vec<Value> {
         let (out, _) = self.ok(&format!("train {args} --json --quiet"));
         out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
 
 /// The first event of a name.
-pub fn event<'a>(events: &'a [Value], name: &str) -> &'a Value {
+pub(crate) fn event<'a>(events: &'a [Value], name: &str) -> &'a Value {
     events.iter().find(|event| event["event"] == name).unwrap()
 }

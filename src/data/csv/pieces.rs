@@ -180,6 +180,11 @@ impl PartReader {
         self.table.bytes()
     }
 
+    /// Returns true if the table has the column of weights.
+    pub fn has_weights(&self) -> bool {
+        self.weight.is_some()
+    }
+
     /// Number of rows of weight 0 that were left out so far.
     pub fn left_out(&self) -> usize {
         self.left_out

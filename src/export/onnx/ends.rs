@@ -116,10 +116,13 @@ fn in_own_units(to: &mut Builder, trained: &TrainedModel, outputs: &str) -> Resu
         values.iter().flat_map(|&value| std::iter::repeat_n(value, each)).collect()
     };
     let std = to.doubles("target_std", &spread(&preparation.target_std));
-    let mean = to.doubles("target_mean", &spread(&preparation.target_mean));
+    // Added before the product: runtimes drop a mean that is 0 in single precision.
+    let means = preparation.target_mean.iter().zip(&preparation.target_std);
+    let means: Vec<f64> = means.map(|(mean, std)| mean / std).collect();
+    let mean = to.doubles("target_mean", &spread(&means));
     let wide = cast(to, outputs, Kind::Double);
-    let scaled = to.node("Mul", &[&wide, &std], vec![]);
-    let value = to.node("Add", &[&scaled, &mean], vec![]);
+    let moved = to.node("Add", &[&wide, &mean], vec![]);
+    let value = to.node("Mul", &[&moved, &std], vec![]);
     let Loss::GaussianNll { eps, .. } = loss else { return Ok(value) };
     // Every second output is a raw variance.
     let spread = (Expr::input(0).softplus() + eps).sqrt();
