@@ -154,6 +154,23 @@ def check(program, folder, rows, name, table, options):
     print(f"{worst:9.2e}  {len(model.graph.node):4} nodes  {name}")
 
 
+def check_double(program, folder):
+    """Numbers that single precision cannot tell apart: the input is in double precision, and gives what predict gives."""
+    random = np.random.default_rng(5)
+    ids = 1_700_000_000 + random.integers(0, 50, size=200)
+    write(folder / "ids.csv", ["id", "x", "y"], [[i, f"{x:.3f}", i % 50 * 0.1 + x] for i, x in zip(ids, random.normal(size=200))])
+    out, file = folder / "run", folder / "model.onnx"
+    run(program, "train", folder / "ids.csv", "--target", "y", "--out", out, "--force", "--device", "cpu", "--quiet")
+    run(program, "export", out, "--onnx", file, "--force", "--quiet")
+    with open(folder / "ids.csv", encoding="utf-8") as text:
+        rows = np.array([[float(cell) for cell in line[:2]] for line in list(csv.reader(text))[1:]])
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].type == "tensor(double)", session.get_inputs()[0].type
+    _, lines = predicted(program, out, folder / "ids.csv", 3)
+    worst = compare("double precision", session.run(None, {"x": rows})[0], np.array(lines, dtype=np.float64))
+    print(f"{worst:9.2e}  {'':10}  an input in double precision")
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("program", type=Path)
@@ -191,6 +208,7 @@ def main():
             cases.append((f"loss {name}", [folder / f"{table}.csv", "--target", targets[table]], options))
         for case in cases:
             check(program, folder, rows, *case)
+        check_double(program, folder)
     print(f"all {len(cases)} networks give what wgrad predict gives, to {LIMIT:g}")
 
 

@@ -90,7 +90,7 @@ fn the_best_epoch_has_a_checkpoint_of_its_own() {
     assert!(said.contains("goes on from the end of epoch 1 of 1"), "{said}");
     assert!(epoch == 1 || !first.exists(), "of epoch {epoch}");
     // Where the last epoch is kept there is none.
-    ends(folder, 0, &format!("{TRAIN} last --epochs 3"));
+    ends(folder, 0, &format!("{TRAIN} last --epochs 3 --keep last"));
     assert!(folder.join("last/checkpoint.safetensors").exists());
     assert!(!best(&folder.join("last")).exists());
 }

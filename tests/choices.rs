@@ -182,7 +182,7 @@ fn what_does_not_fit_is_refused_with_the_setting_that_it_belongs_to() {
             "--metrics auc",
             "--metrics: unknown name \"auc\"; known: loss, accuracy, balanced_accuracy",
         ),
-        ("--stop-metric brier", "--stop-metric: nothing is watched"),
+        ("--keep last --stop-metric brier", "--stop-metric: nothing is watched"),
         ("--keep first", "--keep: unknown name \"first\"; known: best, last"),
         (
             "--schedule cosine(eta_min=0)",

@@ -78,7 +78,9 @@ fn a_row_of_weight_2_is_as_good_as_the_row_twice_in_all_figures() {
             ["weighed", "repeated"].map(|name| place.evaluated(&format!("weighed {name}.csv")));
         assert!(got["rows"].as_u64().unwrap() < 90, "rows of weight 0 do not count");
         for (key, value) in want.as_object().unwrap() {
-            if let Some(value) = value.as_f64().filter(|_| key != "rows") {
+            if let Some(value) =
+                value.as_f64().filter(|_| !["rows", "training_rows"].contains(&key.as_str()))
+            {
                 close(&got[key], value, &format!("{target} {key}"));
             }
         }
@@ -222,11 +224,10 @@ fn a_metric_without_a_value_is_told_of_and_null_everywhere() {
                    only one row; its value stays empty";
     assert_eq!(said.matches(warning).count(), 1, "{said}");
     let events = place.events(&format!("{args} --out s"));
-    assert_eq!(
-        events.iter().filter(|event| event["event"] == "warning").count(),
-        2,
-        "and of one batch"
-    );
+    let warned = |event: &&Value| {
+        event["message"].as_str().is_some_and(|text| text.contains("explained_variance"))
+    };
+    assert_eq!(events.iter().filter(warned).count(), 1);
     for told in [event(&events, "epoch"), event(&events, "finished"), &place.json("r/metrics.json")]
     {
         let keys: Vec<&String> =

@@ -379,7 +379,10 @@ fn what_no_gradient_moves_does_not_decay() {
         };
         assert_eq!(of(&start, "0.weight"), of(&end, "0.weight"), "{name}");
         assert_ne!(of(&start, "2.weight"), of(&end, "2.weight"), "{name}");
-        statistics.push((of(&end, "1.running_mean"), of(&end, "1.running_var")));
+        // Averaged weights have statistics that were measured for them.
+        if !matches!(options.optimizer.name(), "schedule-free") {
+            statistics.push((of(&end, "1.running_mean"), of(&end, "1.running_var")));
+        }
     }
     assert!(statistics.windows(2).all(|pair| pair[0] == pair[1]), "{statistics:?}");
 }
@@ -437,8 +440,9 @@ fn half_precision_says_what_it_lacks() {
         let said =
             Plan::of_run(&text.parse().unwrap(), &table(), &options).unwrap_err().to_string();
         assert!(
-            said.starts_with("--precision: f16 has no form")
-                && said.ends_with("use --precision f32"),
+            said.starts_with("--precision: f16, but layer ")
+                && said.contains("has no form in half precision")
+                && said.contains("use --precision f32"),
             "{said}"
         );
     }

@@ -366,8 +366,9 @@ fn run(data: &Split, options: &TrainOptions, kind: &DeviceKind) -> (Trainer, Vec
 /// Trains with a loss, and judges by what its outputs mean.
 fn learn(loss: Loss, kind: &DeviceKind, epochs: u32) {
     let data = table(loss, 400).split(0.25, Seed(1)).unwrap();
+    let keep = Some(wgrad::train::Keep::Last);
     let options =
-        TrainOptions { loss, epochs, lr: 0.01, batch_size: 25, ..TrainOptions::default() };
+        TrainOptions { loss, epochs, lr: 0.01, batch_size: 25, keep, ..TrainOptions::default() };
     let (trainer, epochs) = run(&data, &options, kind);
     let (first, last) = (&epochs[0], epochs.last().unwrap());
     assert!(last.train_loss < first.train_loss, "{loss}: {first:?} {last:?}");

@@ -846,7 +846,9 @@ mod tests {
             "--warmup: -1, but it must be a finite number of 0 or more"
         );
         assert_eq!(
-            refused(|s| s.stop_metric = Some("accuracy".into())),
+            refused(|s| {
+                (s.keep, s.stop_metric) = (Some("last".into()), Some("accuracy".into()));
+            }),
             "--stop-metric: nothing is watched; it belongs to --stop-patience and --keep best"
         );
         assert_eq!(

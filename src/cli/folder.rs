@@ -365,8 +365,8 @@ pub(super) fn open_run(
         }
         let other = read_model(weights)?;
         if other.params.layout() != trained.params.layout() {
-            let problem = "a model with other layers than the run's; give the model itself as RUN";
-            return Err(Error::model_file(weights, problem));
+            // Names each tensor that does not fit.
+            read_weights(weights, &mut trained.params)?;
         }
         if other.preparation.schema.features != trained.preparation.schema.features {
             console.warn(&format!(

@@ -501,8 +501,11 @@ impl Run {
             },
             Some((epoch, _)) => {
                 let model = self.folder.model();
-                let mut saved =
-                    format!("the last good epoch ({epoch}) is kept in {}", model.display());
+                let which = match trainer.keeps() {
+                    Keep::Best => "best epoch",
+                    Keep::Last => "last good epoch",
+                };
+                let mut saved = format!("the {which} ({epoch}) is kept in {}", model.display());
                 // What comes of the numbers themselves would come again.
                 let passing = matches!(
                     error,

@@ -122,7 +122,7 @@ impl Dataset {
             }
             if numbers_rows(self.column(column), name, rows) && !self.follows(column, step) {
                 remarks.identifiers.push(name.clone());
-            } else if self.reveals(column, step) {
+            } else if self.columns() > 1 && self.reveals(column, step) {
                 remarks.revealing.push(name.clone());
             }
         }

@@ -312,7 +312,7 @@ mod tests {
         }
         let text = String::from_utf8(out).unwrap();
         let want = [
-            r#"{"event":"warning","message":"columns with one value only tell the network nothing: a \"word\""}"#,
+            r#"{"event":"warning","message":"columns with one value only tell the network nothing: `a \"word\"`"}"#,
             r#"{"event":"progress","epoch":1,"step":2,"steps":4,"loss":null,"samples_per_second":1.0,"seconds_left":2.0}"#,
             r#"{"event":"epoch","epoch":1,"steps":4,"lr":0.001,"train_loss":0.5,"valid_loss":0.25,"valid_accuracy":0.5,"seconds":0.25,"samples_per_second":400.0}"#,
             r#"{"event":"finished","run":"runs/a","epoch":1,"steps":4,"train_loss":0.5,"valid_loss":0.25,"valid_accuracy":0.5,"seconds":1.0}"#,

@@ -33,7 +33,10 @@ impl Place {
 
     pub(crate) fn run(&self, args: &str) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
-        command.args(args.split(' ')).args(["--device", "cpu"]).current_dir(self.0.path());
+        command.args(args.split(' ')).current_dir(self.0.path());
+        if !args.starts_with("export") {
+            command.args(["--device", "cpu"]);
+        }
         command.output().unwrap()
     }
 

@@ -38,12 +38,16 @@ pub fn csv(data: &[u8]) {
         let again = again.expect("a table is like itself");
         assert_eq!((again.x(), again.y(), again.weights()), (read.x(), read.y(), read.weights()));
 
-        let mut reader = FeatureReader::open(path, read.schema()).expect("the columns are there");
-        let mut x = Vec::new();
-        while let Some(chunk) = reader.next_chunk(3).expect("the rows are good") {
-            x.extend(chunk.x);
+        // What stands in a row of weight 0 may be anything, and is no feature of the whole.
+        if read.left_out() == 0 {
+            let mut reader =
+                FeatureReader::open(path, read.schema()).expect("the columns are there");
+            let mut x = Vec::new();
+            while let Some(chunk) = reader.next_chunk(3).expect("the rows are good") {
+                x.extend(chunk.x);
+            }
+            assert_eq!(x, read.x().to_vec());
         }
-        assert_eq!(x, read.x().to_vec());
 
         let mut parts = within(allowance(table), || PartReader::open(path, read.schema()))
             .expect("the columns are there");
