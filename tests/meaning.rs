@@ -254,7 +254,7 @@ fn a_run_says_what_its_network_is_worth() {
         event(&events, "started")["target"]
             .as_str()
             .unwrap()
-            .starts_with("`kind`, one of 2 classes: `down` ")
+            .starts_with("`kind`, one of 2 classes, with their rows: `down` ")
     );
     let (compared, ended) = (event(&events, "compared"), event(&events, "finished"));
     let metrics = place.json("r/metrics.json");

@@ -40,15 +40,14 @@ impl Dataset {
                 let mut counts = vec![0_usize; names.len()];
                 y.iter().for_each(|&class| counts[class as usize] += 1);
                 let classes = names.iter().zip(&counts).take(SHOWN);
-                let classes: Vec<String> = classes
-                    .map(|(class, &count)| format!("{} {}", name(class), rows(count)))
-                    .collect();
+                let classes: Vec<String> =
+                    classes.map(|(class, count)| format!("{} {count}", name(class))).collect();
                 let more = match names.len().saturating_sub(SHOWN) {
                     0 => String::new(),
                     more => format!(" and {more} more"),
                 };
                 format!(
-                    "{}, one of {} classes: {}{more}",
+                    "{}, one of {} classes, with their rows: {}{more}",
                     name(&self.schema().target),
                     names.len(),
                     classes.join(", ")
