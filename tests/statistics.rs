@@ -38,6 +38,8 @@ fn options((optimizer, average): (&str, Option<&str>)) -> TrainOptions {
         epochs: 3,
         batch_size: 16,
         scale: Scale::None,
+        // The statistics are those of the last epoch's batches.
+        keep: Some(wgrad::train::Keep::Last),
         ..TrainOptions::default()
     }
 }

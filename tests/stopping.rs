@@ -58,7 +58,8 @@ fn best_of(epochs: &[EpochStats]) -> &EpochStats {
 
 /// The weights of a run of so many epochs that keeps the last one.
 fn weights_after(epochs: u32, kind: &DeviceKind) -> Params {
-    let mut trainer = trainer(&noise(), &TrainOptions { epochs, ..options() }, kind);
+    let keep = Some(Keep::Last);
+    let mut trainer = trainer(&noise(), &TrainOptions { epochs, keep, ..options() }, kind);
     run(&mut trainer);
     trainer.trained().params
 }

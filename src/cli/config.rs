@@ -461,7 +461,7 @@ impl RunConfig {
 /// A run's rows, and how their columns and targets differ from those that the weights of `--init FILE` are for.
 pub(super) struct Table {
     pub(super) data: Split,
-    /// What to say of them.
+    /// Remarks on them.
     pub(super) notes: Vec<Warning>,
     /// Differences of the feature columns.
     features: Vec<String>,

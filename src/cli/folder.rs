@@ -22,7 +22,7 @@ pub(super) const VALIDATION: &str = "validation.csv";
 pub(super) const TRAINING_ROWS: &str = "training_rows.bin";
 /// All that a run leaves. Only these are ever replaced or taken away.
 const FILES: [&str; 6] = [CONFIG, HISTORY, MODEL_FILE, METRICS, VALIDATION, TRAINING_ROWS];
-/// What a run writes at its end, or with its first model: an earlier run's would say something else.
+/// Files that a run writes at its end, or with its first model: an earlier run's would say something else.
 const LATE: [&str; 3] = [METRICS, VALIDATION, TRAINING_ROWS];
 /// Where a run's files are at first, if an earlier run's are in their place.
 const NEW: &str = ".new";
@@ -52,7 +52,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// Whether the run's folder is where it was.
+    /// True if the run's folder is where it was.
     pub(super) fn is_there(&self) -> bool {
         is_folder_at(self.folder.as_ref(), &self.root)
     }
@@ -149,7 +149,7 @@ impl RunFolder {
         Place { path: self.place(), root: self.path.clone(), folder }
     }
 
-    /// Whether the folder is where it was, and not moved, removed or replaced.
+    /// True if the folder is where it was, and not moved, removed or replaced.
     pub(super) fn is_there(&self) -> bool {
         is_folder_at(self.lock.as_ref(), &self.path)
     }
@@ -311,7 +311,7 @@ impl RunFolder {
         self.place().join(HISTORY)
     }
 
-    /// Whether settings and, once it was written, the model are in the folder.
+    /// True if settings and, once it was written, the model are in the folder.
     pub(super) fn is_whole(&self, has_model: bool) -> bool {
         let place = self.place();
         place.join(CONFIG).exists() && (!has_model || place.join(MODEL_FILE).exists())

@@ -33,7 +33,7 @@ pub(super) struct Overlap {
     found: u64,
     /// All rows.
     rows: u64,
-    /// Whether the digest is a sample, so that numbers are estimates.
+    /// True if the digest is a sample, so that numbers are estimates.
     sampled: bool,
 }
 

@@ -22,7 +22,7 @@ use crate::train::{
 };
 use ::csv::StringRecord;
 
-/// What is needed of a table to judge a network, once that is trained.
+/// Rows and baselines by which a network is judged, once it is trained.
 pub(super) struct Judge {
     /// On the validation rows, or without any on training rows.
     constant: Baseline,
@@ -32,11 +32,11 @@ pub(super) struct Judge {
     digest: RowDigest,
     /// The peak learning rate.
     lr: f64,
-    /// Whether losses are means, which may be compared whatever the number of rows.
+    /// True if losses are means, which may be compared whatever the number of rows.
     means: bool,
 }
 
-/// What comes of comparing a network.
+/// Result of comparing a network with baselines.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     /// Lines to show.

@@ -70,7 +70,7 @@ impl Batches {
         self.range(step..step + 1).len()
     }
 
-    /// Whether the last batch, or each, has a single row.
+    /// True if the last batch, or each, has a single row.
     pub fn has_single(&self) -> bool {
         self.steps().checked_sub(1).is_some_and(|last| self.rows(last) == 1)
     }

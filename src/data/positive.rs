@@ -19,7 +19,7 @@ pub struct Positive {
     pub class: String,
     /// The other one.
     pub other: String,
-    /// Whether the class is the later one in the order of classes, as it is unless one is chosen.
+    /// True if the class is the later one in the order of classes, as it is unless one is chosen.
     pub later: bool,
 }
 

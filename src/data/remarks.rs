@@ -237,7 +237,7 @@ mod tests {
         let remarks = Dataset::from_arrays(&copies, 3, y).unwrap().remarks();
         assert_eq!(
             (remarks.revealing, remarks.identifiers.len()),
-            (vec!["x0".into(), "x1".into()], 1)
+            (vec!["x0".into(), "x1".into()], 0)
         );
     }
 

@@ -31,7 +31,7 @@ pub(crate) struct Sorter {
     /// Those that are in memory, as keys that grow as the numbers fall; each followed by the bits of its weight if
     /// [`Self::weighted`].
     keys: Vec<u64>,
-    /// Whether a weight other than 1 has come.
+    /// True if a weight other than 1 has come.
     weighted: bool,
     /// How many keys and weights may be.
     most: usize,
@@ -126,7 +126,7 @@ pub(crate) struct Descending {
 #[derive(Debug, Default)]
 struct Run {
     keys: Vec<u64>,
-    /// Whether a weight follows each.
+    /// True if a weight follows each.
     weighted: bool,
     /// How many of these were taken.
     taken: usize,

@@ -301,7 +301,7 @@ pub(super) fn classes_of(texts: &[String], classes: &[String]) -> Vec<Option<usi
     texts.iter().map(|text| labels.class(text).ok().map(|class| class as usize)).collect()
 }
 
-/// Whether two classes stand in the order that they have by themselves.
+/// True if two classes stand in the order that they have by themselves.
 pub(super) fn in_order(first: &str, second: &str) -> bool {
     match (whole_number(first), whole_number(second)) {
         (Some(first), Some(second)) => first < second,

@@ -110,7 +110,7 @@ pub fn write_file(target: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     file.commit()
 }
 
-/// Whether an open file or folder is what stands at a path now: neither moved away, nor removed, nor replaced.
+/// True if an open file or folder is what stands at a path now: neither moved away, nor removed, nor replaced.
 #[cfg(unix)]
 pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -121,7 +121,7 @@ pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Whether an open file or folder is what stands at a path now; files that are open are not moved here.
+/// True if an open file or folder is what stands at a path now; files that are open are not moved here.
 #[cfg(not(unix))]
 pub(crate) fn is_at(_file: &File, path: &Path) -> bool {
     path.exists()

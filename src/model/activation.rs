@@ -261,7 +261,7 @@ impl Activation {
         (self.row().value)(&Expr::input(0), &parameters)
     }
 
-    /// Whether these are the parameters that the activation has by itself.
+    /// True if these are the parameters that the activation has by itself.
     pub(crate) fn has(self, parameters: &[f64]) -> bool {
         self.row().parameters == parameters
     }

@@ -61,7 +61,7 @@ impl History {
         Ok(())
     }
 
-    /// Whether the file is at this place: neither moved nor removed.
+    /// True if the file is at this place: neither moved nor removed.
     pub fn is_at(&self, path: impl AsRef<Path>) -> bool {
         is_at(&self.file, path.as_ref())
     }

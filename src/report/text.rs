@@ -70,7 +70,7 @@ pub fn harmless(text: &str) -> String {
     shown
 }
 
-/// Whether a terminal does something else than to show a letter.
+/// True if a terminal does something else than to show a letter.
 pub(crate) fn is_obeyed(letter: char) -> bool {
     letter.is_control()
         || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -54,7 +54,7 @@ pub(super) fn mistakes(
     Ok(found)
 }
 
-/// Whether a layer is there, inside of others too.
+/// True if a layer is there, inside of others too.
 fn has(model: &Sequential, wanted: &dyn Fn(&Layer) -> bool) -> bool {
     model.layers().iter().any(|layer| {
         wanted(layer)
@@ -167,7 +167,7 @@ fn at_the_end(last: &Layer, loss: Loss) -> Option<String> {
     }
 }
 
-/// Whether an activation gives large numbers of both signs.
+/// True if an activation gives large numbers of both signs.
 fn reaches_all(act: Activation) -> bool {
     let value = |x: f64| act.value_program().value(&[x]);
     value(-1e3) < -5.0 && value(1e3) > 5.0

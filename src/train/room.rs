@@ -299,7 +299,7 @@ fn check_half(model: &Sequential, place: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a network takes statistics of a batch, so that another batch gives another result.
+/// True if a network takes statistics of a batch, so that another batch gives another result.
 pub(super) fn takes_batches(model: &Sequential, columns: usize) -> Result<bool> {
     let layout = model.layout(columns)?;
     Ok(layout.views().iter().any(|view| view.name.ends_with("running_mean")))

@@ -250,7 +250,7 @@ fn count(bytes: &[u8], wanted: u8) -> u64 {
     bytes.chunks(255).map(|part| u64::from(of(part))).sum()
 }
 
-/// Whether lines end in a carriage return alone, as on old Macintoshes: the first one does.
+/// True if lines end in a carriage return alone, as on old Macintoshes: the first one does.
 fn ends_in_returns(bytes: &[u8]) -> bool {
     let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
     end.is_some_and(|end| matches!(bytes[end..], [b'\r', next, ..] if next != b'\n'))

@@ -184,12 +184,12 @@ impl Metric {
         }
     }
 
-    /// Whether it is precision, recall or F1.
+    /// True if it is precision, recall or F1.
     pub(super) fn of_hits(self) -> bool {
         matches!(self, Self::Precision(_) | Self::Recall(_) | Self::F1(_))
     }
 
-    /// Whether it is of the positive class alone.
+    /// True if it is of the positive class alone.
     pub(in crate::train) fn of_positive(self) -> bool {
         matches!(
             self,

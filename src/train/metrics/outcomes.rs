@@ -46,7 +46,7 @@ pub enum Outcomes {
     Columns {
         /// Each column's.
         parts: Vec<Self>,
-        /// Whether all labels of a row are right, for each row; `None` for numbers.
+        /// True if all labels of a row are right, for each row; `None` for numbers.
         right: Option<Vec<bool>>,
     },
 }

@@ -112,7 +112,7 @@ impl ScheduleKind {
         }
     }
 
-    /// Whether the rate of a step depends on how long the run is.
+    /// True if the rate of a step depends on how long the run is.
     pub fn depends_on_length(&self) -> bool {
         match self {
             Self::Polynomial { .. }
