@@ -165,6 +165,7 @@ impl Dataset {
     }
 
     /// Classes that have one row only, each with the line of it where that is known.
+    #[cfg(feature = "cli")]
     pub(crate) fn lone_classes(&self) -> Vec<(String, Option<u64>)> {
         let (Targets::Classes(y), TargetKind::Classes(labels)) = (self.y(), &self.schema().kind)
         else {
