@@ -180,8 +180,10 @@ impl Dataset {
 }
 
 /// Number of the first rows of a class whose weights come nearest to the share of its weight; at least 1, and at most all
-/// but 1.
+/// but 1, and 0 of a class with a single row.
 fn count_by_weight(members: &[usize], weights: &[f64], share: f64) -> usize {
+    // The row of a class that has no other one is for training.
+    let Some(most) = members.len().checked_sub(1).filter(|most| *most > 0) else { return 0 };
     let wanted = share * members.iter().map(|&row| weights[row]).sum::<f64>();
     let mut taken = 0.0;
     // A row belongs to them if more than half of its weight lies within the share.
@@ -189,9 +191,7 @@ fn count_by_weight(members: &[usize], weights: &[f64], share: f64) -> usize {
         taken += weights[row];
         taken - weights[row] / 2.0 < wanted
     });
-    count
-        .count()
-        .clamp(1.min(members.len()), members.len().saturating_sub(1).max(1).min(members.len()))
+    count.count().clamp(1, most)
 }
 
 /// Divides `total` in proportion to `sizes`, at least 1 and at most all but 1 of each that is not 0.
@@ -278,6 +278,8 @@ mod tests {
             assert!((weight(0) - 36.0).abs() <= 4.5, "{}", weight(0));
             assert_eq!(weight(1), 20.0);
         }
+        assert_eq!(count_by_weight(&[0], &weights, 0.9), 0);
+        assert_eq!(count_by_weight(&[0, 1], &weights, 0.01), 1);
     }
 
     #[test]
