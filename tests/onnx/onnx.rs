@@ -69,7 +69,7 @@ fn classes(model: Sequential) -> TrainedModel {
 }
 
 fn numbers(model: Sequential) -> TrainedModel {
-    let y = (0..ROWS).map(|row| 1000.0 + 40.0 * (row as f32).sin()).collect();
+    let y = (0..ROWS).map(|row| 1000.0 + 40.0 * (row as f64).sin()).collect();
     trained(model.dense(1), Targets::Numbers(y), Loss::Mse)
 }
 
@@ -169,7 +169,7 @@ fn what_every_loss_makes_of_outputs_is_exported() {
             Wants::Labels => (Targets::Columns([1.0, 0.0].repeat(ROWS), 2), 2),
             Wants::Shares => (Targets::Columns([0.25, 0.75].repeat(ROWS), 2), 2),
             Wants::Numbers | Wants::Counts => {
-                let y = (0..2 * ROWS).map(|i| 1000.0 + (i % 7 * i) as f32).collect();
+                let y = (0..2 * ROWS).map(|i| 1000.0 + (i % 7 * i) as f64).collect();
                 (Targets::Columns(y, 2), 2)
             }
         };
