@@ -32,14 +32,6 @@ fn options() -> TrainOptions {
     }
 }
 
-/// The CPU, and the adapter if there is one.
-fn kinds() -> Vec<DeviceKind> {
-    let kinds = vec![DeviceKind::Cpu];
-    #[cfg(feature = "gpu")]
-    let kinds = kinds.into_iter().chain(common::gpu_kind()).collect();
-    kinds
-}
-
 /// What is left of a run, without times.
 #[derive(Debug, PartialEq)]
 struct Left {
@@ -174,7 +166,7 @@ fn a_run_goes_on_from_any_step_with_the_same_bits() {
         ("layers", with(|o| o.dropout_schedule = "cosine".parse().unwrap())),
         ("half", with(|o| o.precision = Precision::F16)),
     ];
-    for kind in kinds() {
+    for kind in common::kinds() {
         for (name, options) in &cases {
             if *name == "half" && !common::half_kinds().contains(&kind) {
                 continue;
@@ -327,7 +319,7 @@ fn the_best_epochs_checkpoint_is_told_of_with_it() {
         checkpoint_every: 4,
         ..options()
     };
-    for kind in kinds() {
+    for kind in common::kinds() {
         let new = |options: &TrainOptions| Trainer::new(&model(), &data(), options, &kind).unwrap();
         let mut whole = new(&options);
         let mut best = None;

@@ -44,14 +44,6 @@ fn options((optimizer, average): (&str, Option<&str>)) -> TrainOptions {
     }
 }
 
-/// The CPU, and the adapter if there is one.
-fn kinds() -> Vec<DeviceKind> {
-    let kinds = vec![DeviceKind::Cpu];
-    #[cfg(feature = "gpu")]
-    let kinds = kinds.into_iter().chain(common::gpu_kind()).collect();
-    kinds
-}
-
 fn bits(params: &Params) -> Vec<u32> {
     params.arena().iter().map(|value| value.to_bits()).collect()
 }
@@ -108,7 +100,7 @@ fn averaged_weights_have_the_statistics_that_they_lead_to() {
         let data = data(rows);
         let count = data.train.rows();
         for (kind, way) in
-            kinds().iter().flat_map(|kind| WAYS[..3].iter().map(move |way| (kind, way)))
+            common::kinds().iter().flat_map(|kind| WAYS[..3].iter().map(move |way| (kind, way)))
         {
             for on_nonfinite in [OnNonFinite::Stop, OnNonFinite::Skip] {
                 let options = TrainOptions { on_nonfinite, ..options(*way) };
@@ -153,7 +145,9 @@ fn long_epochs_are_measured_in_part() {
 fn streams_and_stopped_runs_have_the_same_bits() {
     let data = data(179);
     assert_eq!(data.train.rows() % 16, 1);
-    for (kind, way) in kinds().iter().flat_map(|kind| WAYS.iter().map(move |way| (kind, way))) {
+    for (kind, way) in
+        common::kinds().iter().flat_map(|kind| WAYS.iter().map(move |way| (kind, way)))
+    {
         // Adapters take long, and have one way to lay a run out.
         if *kind != DeviceKind::Cpu && *way != WAYS[1] {
             continue;
@@ -233,7 +227,7 @@ fn only_averaged_weights_with_a_batch_norm_are_measured() {
 /// A last row alone makes no batch of a network with a batch norm, and no network is worth less for it.
 #[test]
 fn a_last_row_alone_spoils_nothing() {
-    for kind in kinds() {
+    for kind in common::kinds() {
         let losses: Vec<f64> = [176, 177]
             .into_iter()
             .map(|rows| {

@@ -43,14 +43,6 @@ fn run(trainer: &mut Trainer) -> (Vec<EpochStats>, Summary) {
     (epochs, end.unwrap())
 }
 
-/// The CPU, and the adapter if there is one.
-fn kinds() -> Vec<DeviceKind> {
-    let kinds = vec![DeviceKind::Cpu];
-    #[cfg(feature = "gpu")]
-    let kinds = kinds.into_iter().chain(common::gpu_kind()).collect();
-    kinds
-}
-
 fn best_of(epochs: &[EpochStats]) -> &EpochStats {
     let loss = |stats: &EpochStats| stats.valid.as_ref().unwrap().loss;
     epochs.iter().min_by(|a, b| loss(a).total_cmp(&loss(b))).unwrap()
@@ -66,7 +58,7 @@ fn weights_after(epochs: u32, kind: &DeviceKind) -> Params {
 
 #[test]
 fn a_run_stops_early_and_keeps_its_best_epoch() {
-    for kind in kinds() {
+    for kind in common::kinds() {
         let options = TrainOptions { stop_patience: Some(4), ..options() };
         let mut trainer = trainer(&noise(), &options, &kind);
         let (epochs, summary) = run(&mut trainer);
@@ -86,7 +78,7 @@ fn a_run_stops_early_and_keeps_its_best_epoch() {
 
 #[test]
 fn the_best_epoch_is_kept_without_an_early_end_and_the_last_on_choice() {
-    for kind in kinds() {
+    for kind in common::kinds() {
         let options = TrainOptions { epochs: 12, keep: Some(Keep::Best), ..options() };
         let mut best = trainer(&noise(), &options, &kind);
         let (epochs, summary) = run(&mut best);
@@ -108,7 +100,7 @@ fn the_best_epoch_is_kept_without_an_early_end_and_the_last_on_choice() {
 /// The device has begun the next epoch when an epoch's end is told, and the weights of that end are not those kept.
 #[test]
 fn who_stops_after_an_epoch_has_its_weights_and_the_best_ones() {
-    for kind in kinds() {
+    for kind in common::kinds() {
         let options = TrainOptions { keep: Some(Keep::Best), ..options() };
         let mut trainer = trainer(&noise(), &options, &kind);
         let epochs: Vec<_> = trainer
@@ -185,7 +177,7 @@ fn what_cannot_be_watched_is_refused() {
 /// by milestones, bit for bit, but known only as each epoch ends.
 #[test]
 fn a_plateau_rules_the_next_epochs_steps_from_their_first() {
-    for kind in kinds() {
+    for kind in common::kinds() {
         for data in [noise(), Split { valid: None, ..noise() }] {
             let plateau = "plateau(factor=0.5, patience=0, threshold=1)";
             let [falls, steps] = [plateau, "multi-step([2, 3, 4, 5], 0.5)"].map(|schedule| {

@@ -199,7 +199,7 @@ impl RunConfig {
     /// Scaling, columns and classes that the weights of `--init FILE` are for; a run that goes on has them in its own model.
     pub(super) fn origin(&self, begins: bool) -> Result<Option<Preparation>> {
         let Start::File(path) = &self.start else {
-            if self.given.text("scale").is_some_and(|text| text.trim() == INIT_SCALE) {
+            if self.asks_for_init_scale() {
                 let problem = "init belongs to weights from a model: --init model.safetensors";
                 return Err(Error::setting(self.given.place("scale"), problem));
             }
@@ -211,8 +211,7 @@ impl RunConfig {
         }
         let origin =
             read_preparation(path).map_err(|error| self.given.locate_file("init", error))?;
-        let wants_its_scale = self.given.text("scale").is_some_and(|it| it.trim() == INIT_SCALE);
-        if wants_its_scale && origin.is_none() {
+        if self.asks_for_init_scale() && origin.is_none() {
             let problem = format!(
                 "{} says nothing of scaling, as only a model.safetensors of a run does; give standard or none",
                 path.display()
@@ -226,7 +225,12 @@ impl RunConfig {
     fn scales_anew(&self) -> bool {
         let file = |key| self.given.text(key).is_some() && !self.given.is_typed(key);
         let stated = self.given.is_typed("scale") || file("scale") && file("init");
-        stated && self.given.text("scale").is_some_and(|text| text.trim() != INIT_SCALE)
+        stated && !self.asks_for_init_scale()
+    }
+
+    /// Returns true if the scaling is to be that of the model that the weights come from, in so many words.
+    fn asks_for_init_scale(&self) -> bool {
+        self.given.text("scale").is_some_and(|text| text.trim() == INIT_SCALE)
     }
 
     /// Reads the table, and the validation rows; in the order of columns and classes of earlier weights, if there are any.

@@ -193,11 +193,8 @@ mod tests {
         std::fs::read_to_string(path).unwrap()
     }
 
-    #[test]
-    fn a_history_goes_on_after_an_epoch() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("history.csv");
-        let stats = |epoch| EpochStats {
+    fn stats(epoch: u32) -> EpochStats {
+        EpochStats {
             epoch,
             steps: 4,
             train_loss: 0.5,
@@ -205,7 +202,13 @@ mod tests {
             lr: 0.001,
             seconds: 0.25,
             samples_per_second: 400.0,
-        };
+        }
+    }
+
+    #[test]
+    fn a_history_goes_on_after_an_epoch() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.csv");
         let mut history = History::create(&path).unwrap();
         (1..=3).for_each(|epoch| history.append(&stats(epoch)).unwrap());
         let whole = std::fs::read_to_string(&path).unwrap();
@@ -254,15 +257,6 @@ mod tests {
     fn a_history_that_was_taken_away_is_written_again() {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("history.csv"), folder.path().join("again.csv"));
-        let stats = |epoch| EpochStats {
-            epoch,
-            steps: 4,
-            train_loss: 0.5,
-            valid: None,
-            lr: 0.001,
-            seconds: 0.25,
-            samples_per_second: 400.0,
-        };
         let mut history = History::create(&path).unwrap();
         history.append(&stats(1)).unwrap();
         assert!(history.is_at(&path) && !history.is_at(&other));

@@ -203,6 +203,10 @@ fn check_reach(
 
 /// Warns of a loss whose parameter is far from what the target differs by.
 fn far_from_deviation(loss: Loss, train: &Dataset) -> Option<Warning> {
+    // Others need no further pass over the table.
+    if !loss.has_target_units() {
+        return None;
+    }
     let usual = Preparation::fit(train, Scale::Standard);
     let deviations = usual.target_std.iter();
     let deviation = deviations.map(|std| std * std).sum::<f64>() / usual.target_std.len() as f64;

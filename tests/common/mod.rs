@@ -86,6 +86,14 @@ pub fn gpu_kind() -> Option<wgrad::device::DeviceKind> {
     None
 }
 
+/// The CPU, and the adapter if there is one.
+pub fn kinds() -> Vec<wgrad::device::DeviceKind> {
+    let kinds = vec![wgrad::device::DeviceKind::Cpu];
+    #[cfg(feature = "gpu")]
+    let kinds = kinds.into_iter().chain(gpu_kind()).collect();
+    kinds
+}
+
 /// An open GPU or software adapter, as [`gpu_kind`] finds it.
 #[cfg(feature = "gpu")]
 pub fn gpu() -> Option<wgrad::device::gpu::GpuDevice> {
