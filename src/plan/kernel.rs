@@ -32,7 +32,7 @@ impl LossForm {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout {
     /// Which masks.
-    pub stream: u8,
+    pub stream: u32,
     /// Share of elements that become 0.
     pub rate: f64,
 }

@@ -220,7 +220,7 @@ fn sizes(plan: &Plan, step: &Step, variant: &Variant) -> Result<(Vec<u32>, u32)>
                 .map_err(|_| Error::shape("matmul", "too many tiles for 32 bits"))?;
             let dropout = dropout_of(&step.kernel).unwrap_or(Dropout { stream: 0, rate: 0.0 });
             #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
-            let thin = [dropout.stream.into(), (dropout.rate as f32).to_bits()];
+            let thin = [dropout.stream, (dropout.rate as f32).to_bits()];
             ([vec![m, n, narrow(k)?, fused(&step.kernel)], thin.to_vec()].concat(), groups)
         }
         Kernel::Activate { .. } => {

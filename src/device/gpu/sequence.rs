@@ -80,7 +80,9 @@ pub(super) fn sequence(plan: &Plan, variant: &'static Variant) -> Result<Option<
     let (Some(weights), Some(_)) = (plan.ports.params, plan.ports.gradients) else {
         return Ok(None);
     };
-    if steps.is_empty() || acts(steps).len() > 1 || plan.has_half() {
+    // Each step is one operation or more.
+    let many = steps.len() >= MAX_OPS;
+    if steps.is_empty() || many || acts(steps).len() > 1 || plan.has_half() {
         return Ok(None);
     }
     let mut builder = Builder::new(plan, weights, lanes as usize);
@@ -305,7 +307,7 @@ impl<'a> Builder<'a> {
             }
             let Dropout { stream, rate } = op.dropout.unwrap_or(Dropout { stream: 0, rate: 0.0 });
             #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
-            params.extend([op.fused, stream.into(), (rate as f32).to_bits()]);
+            params.extend([op.fused, stream, (rate as f32).to_bits()]);
         }
         params.resize(MAX_OPS * OP_WORDS, 0);
         params.extend(update_settings(&update, &SEQUENCE.params[1..]));
