@@ -113,10 +113,12 @@ macro_rules! wide {
     };
 }
 
-const TILE: &[&str] = &[include_str!("../../../shaders/matmul_tile.wgsl")];
+const LOAD_TILES: &str = include_str!("../../../shaders/load_tiles.wgsl");
+const TILE: &[&str] = &[LOAD_TILES, include_str!("../../../shaders/matmul_tile.wgsl")];
 const SUBGROUP: &[&str] =
     &[PRODUCT_SUBGROUP, include_str!("../../../shaders/matmul_subgroup.wgsl")];
-const COOPERATIVE: &[&str] = &[include_str!("../../../shaders/matmul_cooperative.wgsl")];
+const COOPERATIVE: &[&str] =
+    &[LOAD_TILES, include_str!("../../../shaders/matmul_cooperative.wgsl")];
 const SHAPE_8X8: Shape =
     Shape { size: 8, source: include_str!("../../../shaders/cooperative_8x8.wgsl") };
 const SHAPE_16X16: Shape =
@@ -159,8 +161,8 @@ const fn subgroup(
     }
 }
 
-const SPLIT: &[&str] = &[include_str!("../../../shaders/matmul_split.wgsl")];
-const BLOCK: &[&str] = &[include_str!("../../../shaders/matmul_block.wgsl")];
+const SPLIT: &[&str] = &[LOAD_TILES, include_str!("../../../shaders/matmul_split.wgsl")];
+const BLOCK: &[&str] = &[LOAD_TILES, include_str!("../../../shaders/matmul_block.wgsl")];
 
 /// A product whose workgroup is one subgroup of so many lanes, by cooperative matrices of `size` x `size`.
 const fn cooperative(
@@ -244,19 +246,19 @@ pub(super) const MATMULS: &[Variant] = &[
     ),
     cooperative(
         "cooperative_8x8_lanes8",
-        &[("LANES", 8), ("SIZE", 8), ("STEP_K", 16)],
+        &[("LANES", 8), ("SIZE", 8), ("TILE_K", 16)],
         SHAPE_8X8,
         8,
     ),
     cooperative(
         "cooperative_8x8_lanes32",
-        &[("LANES", 32), ("SIZE", 8), ("STEP_K", 32)],
+        &[("LANES", 32), ("SIZE", 8), ("TILE_K", 32)],
         SHAPE_8X8,
         32,
     ),
     cooperative(
         "cooperative_16x16_lanes32",
-        &[("LANES", 32), ("SIZE", 16), ("STEP_K", 32)],
+        &[("LANES", 32), ("SIZE", 16), ("TILE_K", 32)],
         SHAPE_16X16,
         32,
     ),
