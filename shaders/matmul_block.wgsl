@@ -3,6 +3,8 @@
 // is multiplied, the next one is on its way from memory; two pairs in workgroup memory take turns, with one barrier each.
 
 const TILE: u32 = 128u;
+const TILE_M: u32 = TILE;
+const TILE_N: u32 = TILE;
 const TILE_K: u32 = 8u;
 const LANES: u32 = 256u;
 // Elements of each tile that a lane loads.
@@ -13,11 +15,12 @@ const VECTORS: u32 = TILE_K * TILE / 4u;
 var<workgroup> a_tiles: array<vec4<f32>, 2u * VECTORS>;
 var<workgroup> b_tiles: array<vec4<f32>, 2u * VECTORS>;
 
-// Which element of a tile a lane loads: neighbouring lanes read neighbouring words of memory.
-// x: along the tile, y: along k
-fn element(lane: u32, load: u32, k_inner: bool) -> vec2<u32> {
-    let e = lane + load * LANES;
-    return select(vec2<u32>(e % TILE, e / TILE), vec2<u32>(e / TILE_K, e % TILE_K), k_inner);
+fn put_a(base: u32, at: vec2<u32>, value: Read) {
+    a_tiles[base + (at.y * TILE + at.x) / 4u][at.x % 4u] = f32(value);
+}
+
+fn put_b(base: u32, at: vec2<u32>, value: Read) {
+    b_tiles[base + (at.y * TILE + at.x) / 4u][at.x % 4u] = f32(value);
 }
 
 @compute @workgroup_size(LANES)
@@ -38,37 +41,21 @@ fn main(
     let column0 = tile % tiles_n * TILE;
     let lane_m = lane / 16u;
     let lane_n = lane % 16u;
-    let a_inner = !has(size, TRANSPOSE_A);
-    let b_inner = has(size, TRANSPOSE_B);
 
     var sums: array<array<vec4<f32>, 2>, 8>;
     var a_sums: array<vec4<f32>, 2>;
-    var a_next: array<f32, LOADS>;
-    var b_next: array<f32, LOADS>;
+    var a_next: array<Read, LOADS>;
+    var b_next: array<Read, LOADS>;
     let steps = (size.k + TILE_K - 1u) / TILE_K;
     // One turn more than there are tiles: each turn multiplies the tiles that the one before has brought.
     for (var turn = 0u; turn <= steps; turn++) {
         let k0 = turn * TILE_K;
         if turn < steps {
             for (var load = 0u; load < LOADS; load++) {
-                let at = element(lane, load, a_inner);
-                let row = row0 + at.x;
-                let k = k0 + at.y;
-                var value = 0.0;
-                if row < size.m && k < size.k {
-                    value = load_a(a_index(size, row, k));
-                }
-                a_next[load] = value;
-            }
-            for (var load = 0u; load < LOADS; load++) {
-                let at = element(lane, load, b_inner);
-                let column = column0 + at.x;
-                let k = k0 + at.y;
-                var value = 0.0;
-                if column < size.n && k < size.k {
-                    value = load_b(b_index(size, k, column));
-                }
-                b_next[load] = value;
+                let a_at = a_element(lane + load * LANES, size);
+                let b_at = b_element(lane + load * LANES, size);
+                a_next[load] = a_value(size, row0 + a_at.x, k0 + a_at.y);
+                b_next[load] = b_value(size, k0 + b_at.y, column0 + b_at.x);
             }
         }
         if turn > 0u {
@@ -94,10 +81,9 @@ fn main(
         if turn < steps {
             let base = turn % 2u * VECTORS;
             for (var load = 0u; load < LOADS; load++) {
-                let a_at = element(lane, load, a_inner);
-                let b_at = element(lane, load, b_inner);
-                a_tiles[base + (a_at.y * TILE + a_at.x) / 4u][a_at.x % 4u] = a_next[load];
-                b_tiles[base + (b_at.y * TILE + b_at.x) / 4u][b_at.x % 4u] = b_next[load];
+                let e = lane + load * LANES;
+                put_a(base, a_element(e, size), a_next[load]);
+                put_b(base, b_element(e, size), b_next[load]);
             }
         }
         workgroupBarrier();

@@ -3,39 +3,19 @@
 // do the sums: which lane holds which element of a cooperative matrix is not known.
 
 const TILE: u32 = 2u * SIZE;
+const TILE_M: u32 = TILE;
+const TILE_N: u32 = TILE;
 
-var<workgroup> a_tile: array<Read, TILE * STEP_K>;
-var<workgroup> b_tile: array<Read, STEP_K * TILE>;
+var<workgroup> a_tile: array<Read, TILE * TILE_K>;
+var<workgroup> b_tile: array<Read, TILE_K * TILE>;
 var<workgroup> ended: array<f32, TILE * TILE>;
 
-fn load_tiles(size: Size, lane: u32, row0: u32, column0: u32, k0: u32) {
-    for (var e = lane; e < TILE * STEP_K; e += LANES) {
-        // Neighbouring lanes read neighbouring elements of memory.
-        var i = e / STEP_K;
-        var kk = e % STEP_K;
-        if has(size, TRANSPOSE_A) {
-            i = e % TILE;
-            kk = e / TILE;
-        }
-        var value = Read(0.0);
-        if row0 + i < size.m && k0 + kk < size.k {
-            value = a[a_index(size, row0 + i, k0 + kk)];
-        }
-        a_tile[i * STEP_K + kk] = value;
-    }
-    for (var e = lane; e < STEP_K * TILE; e += LANES) {
-        var j = e % TILE;
-        var kk = e / TILE;
-        if has(size, TRANSPOSE_B) {
-            j = e / STEP_K;
-            kk = e % STEP_K;
-        }
-        var value = Read(0.0);
-        if column0 + j < size.n && k0 + kk < size.k {
-            value = b[b_index(size, k0 + kk, column0 + j)];
-        }
-        b_tile[kk * TILE + j] = value;
-    }
+fn put_a(base: u32, at: vec2<u32>, value: Read) {
+    a_tile[base + at.x * TILE_K + at.y] = value;
+}
+
+fn put_b(base: u32, at: vec2<u32>, value: Read) {
+    b_tile[base + at.y * TILE + at.x] = value;
 }
 
 @compute @workgroup_size(LANES)
@@ -61,12 +41,12 @@ fn main(
     var sums11: Sums;
     // Of the rows of A that this lane adds up for a bias's gradient.
     var a_sums: array<f32, (TILE + LANES - 1u) / LANES>;
-    for (var k0 = 0u; k0 < size.k; k0 += STEP_K) {
-        load_tiles(size, lane, row0, column0, k0);
+    for (var k0 = 0u; k0 < size.k; k0 += TILE_K) {
+        load_tiles(size, lane, LANES, 0u, row0, column0, k0);
         workgroupBarrier();
-        for (var kk = 0u; kk < STEP_K; kk += SIZE) {
-            let a0 = coopLoadT<Left>(&a_tile[kk], STEP_K);
-            let a1 = coopLoadT<Left>(&a_tile[SIZE * STEP_K + kk], STEP_K);
+        for (var kk = 0u; kk < TILE_K; kk += SIZE) {
+            let a0 = coopLoadT<Left>(&a_tile[kk], TILE_K);
+            let a1 = coopLoadT<Left>(&a_tile[SIZE * TILE_K + kk], TILE_K);
             let b0 = coopLoadT<Right>(&b_tile[kk * TILE], TILE);
             let b1 = coopLoadT<Right>(&b_tile[kk * TILE + SIZE], TILE);
             sums00 = coopMultiplyAdd(a0, b0, sums00);
@@ -76,8 +56,8 @@ fn main(
         }
         if has(size, BIAS_GRAD) && column0 == 0u {
             for (var i = lane; i < TILE; i += LANES) {
-                for (var kk = 0u; kk < STEP_K; kk++) {
-                    a_sums[i / LANES] += f32(a_tile[i * STEP_K + kk]);
+                for (var kk = 0u; kk < TILE_K; kk++) {
+                    a_sums[i / LANES] += f32(a_tile[i * TILE_K + kk]);
                 }
             }
         }

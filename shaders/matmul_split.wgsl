@@ -3,6 +3,8 @@
 
 const GROUP: u32 = (TILE / REG) * (TILE / REG);
 const LANES: u32 = GROUP * SPLITS;
+const TILE_M: u32 = TILE;
+const TILE_N: u32 = TILE;
 
 // A tile of each group, k outermost.
 var<workgroup> a_tile: array<f32, SPLITS * TILE_K * TILE>;
@@ -10,6 +12,14 @@ var<workgroup> b_tile: array<f32, SPLITS * TILE_K * TILE>;
 // Each group's part of the sums.
 var<workgroup> parts: array<f32, SPLITS * TILE * TILE>;
 var<workgroup> a_parts: array<f32, SPLITS * TILE>;
+
+fn put_a(base: u32, at: vec2<u32>, value: Read) {
+    a_tile[base + at.y * TILE + at.x] = f32(value);
+}
+
+fn put_b(base: u32, at: vec2<u32>, value: Read) {
+    b_tile[base + at.y * TILE + at.x] = f32(value);
+}
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -40,23 +50,7 @@ fn main(
     var a_sums: array<f32, REG>;
     for (var at = 0u; at < steps; at++) {
         let k0 = k_first + at * TILE_K;
-        for (var e = lane; e < TILE_K * TILE; e += GROUP) {
-            // Neighbouring lanes read neighbouring words of memory.
-            let inner = vec2<u32>(e % TILE, e / TILE);
-            let outer = vec2<u32>(e / TILE_K, e % TILE_K);
-            let a_at = select(outer, inner, has(size, TRANSPOSE_A));
-            let b_at = select(inner, outer, has(size, TRANSPOSE_B));
-            var a_value = 0.0;
-            if row0 + a_at.x < size.m && k0 + a_at.y < size.k {
-                a_value = load_a(a_index(size, row0 + a_at.x, k0 + a_at.y));
-            }
-            a_tile[base + a_at.y * TILE + a_at.x] = a_value;
-            var b_value = 0.0;
-            if column0 + b_at.x < size.n && k0 + b_at.y < size.k {
-                b_value = load_b(b_index(size, k0 + b_at.y, column0 + b_at.x));
-            }
-            b_tile[base + b_at.y * TILE + b_at.x] = b_value;
-        }
+        load_tiles(size, lane, GROUP, base, row0, column0, k0);
         workgroupBarrier();
         for (var kk = 0u; kk < TILE_K; kk++) {
             var b_values: array<f32, REG>;

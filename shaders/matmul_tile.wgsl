@@ -9,34 +9,12 @@ const LANES: u32 = LANES_M * LANES_N;
 var<workgroup> a_tile: array<f32, TILE_K * TILE_M>;
 var<workgroup> b_tile: array<f32, TILE_K * TILE_N>;
 
-fn load_tiles(size: Size, lane: u32, row0: u32, column0: u32, k0: u32) {
-    for (var e = lane; e < TILE_K * TILE_M; e += LANES) {
-        // Neighbouring lanes read neighbouring words of memory.
-        var i = e / TILE_K;
-        var kk = e % TILE_K;
-        if has(size, TRANSPOSE_A) {
-            i = e % TILE_M;
-            kk = e / TILE_M;
-        }
-        var value = 0.0;
-        if row0 + i < size.m && k0 + kk < size.k {
-            value = load_a(a_index(size, row0 + i, k0 + kk));
-        }
-        a_tile[kk * TILE_M + i] = value;
-    }
-    for (var e = lane; e < TILE_K * TILE_N; e += LANES) {
-        var j = e % TILE_N;
-        var kk = e / TILE_N;
-        if has(size, TRANSPOSE_B) {
-            j = e / TILE_K;
-            kk = e % TILE_K;
-        }
-        var value = 0.0;
-        if column0 + j < size.n && k0 + kk < size.k {
-            value = load_b(b_index(size, k0 + kk, column0 + j));
-        }
-        b_tile[kk * TILE_N + j] = value;
-    }
+fn put_a(base: u32, at: vec2<u32>, value: Read) {
+    a_tile[base + at.y * TILE_M + at.x] = f32(value);
+}
+
+fn put_b(base: u32, at: vec2<u32>, value: Read) {
+    b_tile[base + at.y * TILE_N + at.x] = f32(value);
 }
 
 @compute @workgroup_size(LANES)
@@ -61,7 +39,7 @@ fn main(
     var sums: array<array<f32, REG_N>, REG_M>;
     var a_sums: array<f32, REG_M>;
     for (var k0 = 0u; k0 < size.k; k0 += TILE_K) {
-        load_tiles(size, lane, row0, column0, k0);
+        load_tiles(size, lane, LANES, 0u, row0, column0, k0);
         workgroupBarrier();
         for (var kk = 0u; kk < TILE_K; kk++) {
             var b_values: array<f32, REG_N>;

@@ -10,11 +10,15 @@ mod common;
 use std::collections::HashSet;
 use std::path::Path;
 
+use common::drive;
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
+use wgrad::Seed;
+use wgrad::device::cpu::CpuDevice;
+use wgrad::device::{Device, Values};
 use wgrad::graph::{Loss, Objective, Optimizer, inference, training};
-use wgrad::model::{Activation, Init, Layer, Sequential};
+use wgrad::model::{Activation, Init, Layer, Params, Sequential};
 use wgrad::plan::{Kernel, Memory, Phase, Plan, Precision, Role, Sizes, Slot, Step};
 use wgrad::train::WORKLOADS;
 
@@ -174,6 +178,58 @@ fn three_layers_take_at_most_13_dispatches() {
             assert!(count <= 13, "{count} dispatches\n{plan}");
         }
     }
+}
+
+// ---- Networks of many layers ----
+
+/// A classifier of so many dense layers of width 8.
+fn deep(layers: usize) -> Sequential {
+    Sequential::mlp(&vec![8; layers - 1], Activation::Relu, 3, Init::Pytorch)
+}
+
+#[test]
+fn thousands_of_layers_are_planned_and_take_a_step() {
+    const LAYERS: usize = 4096;
+    let sizes = Sizes { batch: 8, train_rows: 8, eval_batch: 8, eval_rows: 8 };
+    let model = deep(LAYERS);
+    let plan = plan(&model, 6, Loss::CrossEntropy, SGD, sizes);
+    // A product forward and two backward for each layer, but for the first one's input; gather, loss, log and update.
+    assert_eq!(plan.steps(Phase::Train).len(), 3 * LAYERS - 1 + 4);
+    assert_eq!(plan.steps(Phase::Eval).len(), LAYERS + 2);
+    // As few buffers as with a few layers, and hardly more memory than what lives at once.
+    assert!(plan.buffers().len() < 20, "{} buffers", plan.buffers().len());
+    let memory = Memory::of(&plan);
+    assert!(memory.total() <= memory.bound() + memory.bound() / 100, "{memory:?}");
+    assert!(plan.to_string().lines().count() > 4 * LAYERS);
+
+    let mut device = CpuDevice::<f32>::new();
+    let params = Params::init(&model, 6, Seed(1)).unwrap();
+    let x: Vec<f32> = (0..48).map(|i| (i as f32).sin()).collect();
+    drive::load(&mut device, &plan, &x, Values::U32(&[0, 1, 2, 0, 1, 2, 0, 1]), params.arena());
+    let losses =
+        drive::run(&mut device, Phase::Train, &drive::step_rows(&plan, &SGD, 0, 2, |_| 0.1));
+    assert!(losses.len() == 2 && losses.iter().all(|loss| loss.is_finite()), "{losses:?}");
+    let moved = device.read(plan.ports.params.unwrap(), params.arena().len()).unwrap();
+    assert!(moved.iter().all(|value| value.is_finite()) && moved != params.arena());
+}
+
+#[test]
+fn short_vectors_of_many_layers_share_buffers() {
+    let layer = |model: Sequential, _| model.dense(8).batch_norm().tanh().dropout(0.1);
+    let model = (0..600).fold(Sequential::new(), layer).dense(3);
+    let sizes = Sizes { batch: 16, train_rows: 64, eval_batch: 16, eval_rows: 16 };
+    let plan = plan(&model, 6, Loss::CrossEntropy, SGD, sizes);
+    assert!(plan.buffers().len() < 30, "{} buffers", plan.buffers().len());
+    let steps = accesses(&plan, Phase::Train);
+    check_lifetimes(&steps).and_then(|()| check_usage(&steps)).unwrap();
+    let streams: HashSet<u32> = plan
+        .formulas()
+        .iter()
+        .flat_map(|formula| formula.text.split("keep").skip(1).map(str::to_string))
+        .map(|rest| rest.split('(').next().unwrap().parse().unwrap())
+        .collect();
+    // Each layer's mask is its own, more than 256 of them among them.
+    assert_eq!(streams.len(), 600);
 }
 
 // ---- What holds for every plan ----

@@ -10,19 +10,29 @@ use naga::valid::{
 };
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
 use wgrad::device::gpu::{
-    KERNELS, KernelSpec, SEQUENCE, Variant, assemble, consts, generated, sequence_consts,
+    KERNELS, KernelSpec, SEQUENCE, SEQUENCE_BINDINGS, Variant, assemble, consts, generated,
+    sequence_consts,
 };
 use wgrad::device::verify::{every_kernel, formulas, half_kernels};
 use wgrad::model::Activation;
-use wgrad::plan::{Kernel, Scaling, Stored};
+use wgrad::plan::{Argument, Kernel, Scaling, Stored};
 
 /// One text, and what it is made of.
 struct Shader {
     spec: &'static KernelSpec,
     variant: &'static Variant,
+    /// What it must read and write, as the kernel's declaration says.
+    bindings: [Vec<&'static str>; 2],
     stored: Stored,
     label: String,
     wgsl: String,
+}
+
+/// The names of what a kernel reads and writes, in any form.
+fn declared(kernel: &Kernel) -> [Vec<&'static str>; 2] {
+    let declaration = kernel.declaration();
+    let names = |arguments: &[Argument]| arguments.iter().map(|it| it.name).collect();
+    [names(&declaration.reads), names(&declaration.writes)]
 }
 
 /// Every kernel with every fusion and variant, in every precision, and sequences of each loss and update.
@@ -35,7 +45,8 @@ fn every_shader() -> Vec<Shader> {
             let label = format!("{kernel}{stored} ({})", variant.name);
             let consts = consts(&kernel, variant, Activation::Relu);
             let wgsl = assemble(spec, variant, stored, &consts, &generated(&kernel, &formulas(7)));
-            all.push(Shader { spec, variant, stored, label, wgsl });
+            let bindings = declared(&kernel);
+            all.push(Shader { spec, variant, bindings, stored, label, wgsl });
         }
     }
     let updates: Vec<Kernel> =
@@ -52,17 +63,19 @@ fn every_shader() -> Vec<Shader> {
                 &sequence_consts(update, variant, act, (classes, classes)),
                 "",
             );
-            all.push(Shader { spec, variant, stored, label, wgsl });
+            let bindings = SEQUENCE_BINDINGS.map(<[_]>::to_vec);
+            all.push(Shader { spec, variant, bindings, stored, label, wgsl });
         }
     }
     all
 }
 
-/// Calls `each` with the text, the parsed module and what validation found, for all there is.
-fn for_each_shader(mut each: impl FnMut(&KernelSpec, &str, &str, &Module, &ModuleInfo)) {
-    for Shader { spec, variant, stored, label, wgsl } in every_shader() {
-        let module = naga::front::wgsl::parse_str(&wgsl)
-            .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(&wgsl)));
+/// Calls `each` with a shader, the parsed module and what validation found, for all there is.
+fn for_each_shader(mut each: impl FnMut(&Shader, &Module, &ModuleInfo)) {
+    for shader in every_shader() {
+        let Shader { variant, stored, label, wgsl, .. } = &shader;
+        let module = naga::front::wgsl::parse_str(wgsl)
+            .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(wgsl)));
         // No capability beyond plain WebGPU is asked for, except by forms that say so.
         let mut capabilities = Capabilities::empty();
         capabilities.set(Capabilities::SUBGROUP, variant.subgroup.is_some());
@@ -73,8 +86,8 @@ fn for_each_shader(mut each: impl FnMut(&KernelSpec, &str, &str, &Module, &Modul
         validator.subgroup_operations(SubgroupOperationSet::all());
         let info = validator
             .validate(&module)
-            .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(&wgsl)));
-        each(spec, &label, &wgsl, &module, &info);
+            .unwrap_or_else(|error| panic!("{label}: {}", error.emit_to_string(wgsl)));
+        each(&shader, &module, &info);
     }
 }
 
@@ -91,7 +104,7 @@ fn every_row_of_the_table_is_reached() {
 #[test]
 fn shaders_translate_to_all_targets() {
     let mut count = 0;
-    for_each_shader(|_, label, wgsl, module, info| {
+    for_each_shader(|Shader { label, wgsl, .. }, module, info| {
         let entry = spv::PipelineOptions {
             shader_stage: naga::ShaderStage::Compute,
             entry_point: "main".into(),
@@ -167,13 +180,14 @@ fn fields_of(module: &Module, name: &str) -> Vec<(String, u32)> {
 
 #[test]
 fn table_matches_shaders() {
-    for_each_shader(|spec, label, _, module, _| {
+    for_each_shader(|Shader { spec, bindings, label, .. }, module, _| {
         // A sequence binds many steps' rows, and has a table of 32 operations of 12 words before its settings.
         let many = spec.name == "sequence";
         let uniforms = [if many { "rows" } else { "step" }, "params"];
         let uniforms = uniforms.map(|name| (name.to_string(), None));
-        let reads = spec.reads.iter().map(|name| ((*name).to_string(), Some(false)));
-        let writes = spec.writes.iter().map(|name| ((*name).to_string(), Some(true)));
+        let [reads, writes] = bindings;
+        let reads = reads.iter().map(|name| ((*name).to_string(), Some(false)));
+        let writes = writes.iter().map(|name| ((*name).to_string(), Some(true)));
         let wanted: Vec<_> = uniforms.into_iter().chain(reads).chain(writes).collect();
         assert_eq!(bindings_of(module), wanted, "{label}");
         let offset =
@@ -212,7 +226,7 @@ fn table_matches_shaders() {
 #[test]
 fn workgroups_keep_to_the_smallest_limits() {
     // 256 invocations and 16 KiB of workgroup memory are what every WebGPU adapter has.
-    for_each_shader(|_, label, _, module, _| {
+    for_each_shader(|Shader { label, .. }, module, _| {
         let [x, y, z] = module.entry_points[0].workgroup_size;
         assert!(x * y * z <= 256, "{label}: {x} x {y} x {z}");
         let mut layouter = naga::proc::Layouter::default();
@@ -227,13 +241,12 @@ fn workgroups_keep_to_the_smallest_limits() {
 #[test]
 fn a_wrong_row_would_be_seen() {
     // The comparison itself can fail: another kernel's shader does not match this one's row.
-    let add = KERNELS.iter().find(|spec| spec.name == "add").unwrap();
     let sum = KERNELS.iter().find(|spec| spec.name == "sum_rows").unwrap();
     let module =
         naga::front::wgsl::parse_str(&assemble(sum, &sum.variants[0], Stored::F32, &[], ""))
             .unwrap();
     let names: Vec<_> = bindings_of(&module).into_iter().map(|(name, _)| name).collect();
-    assert_ne!(names[2..], [add.reads, add.writes].concat());
+    assert_ne!(names[2..], declared(&Kernel::Add).concat());
 }
 
 #[test]

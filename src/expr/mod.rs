@@ -40,7 +40,7 @@ pub enum Quantity {
     /// 1 in rows that count, 0 in others.
     Counts,
     /// What dropout multiplies an element by: 0, or 1 / (1 − rate). Each layer has a stream of its own.
-    Keep(u8, Number),
+    Keep(u32, Number),
     /// One of the step's scalars.
     Scalar(u8),
 }

@@ -252,7 +252,8 @@ impl Graph {
                 Over::Rows => Op::MapRows { f, operands, space },
                 Over::Columns => Op::MapColumns { f, operands, space, maximum: false },
             };
-            let there = self.nodes().find(|(_, node)| node.op == op).map(|(id, _)| id);
+            // A gradient of weight or bias that is the same sum reads `d` too.
+            let there = self.users(d).iter().copied().find(|&user| self.node(user).op == op);
             let name = format!("d_{part}_{}", self.node(y).name);
             there.map_or_else(|| self.push(name, op), Ok)
         };

@@ -31,7 +31,7 @@ pub(super) struct Forward {
     /// Parameters, in the layout's order, and how many of them the layers so far have.
     params: (Vec<NodeId>, usize),
     /// Dropout layers so far.
-    dropouts: usize,
+    dropouts: u32,
     running: Vec<Running>,
 }
 
@@ -203,9 +203,7 @@ impl Forward {
         if self.mode == Mode::Eval || rate == 0.0 {
             return Ok(input);
         }
-        let stream = u8::try_from(self.dropouts).map_err(|_| {
-            Error::shape(format!("layer {place} (dropout)"), "at most 256 such layers are possible")
-        })?;
+        let stream = self.dropouts;
         self.dropouts += 1;
         let rate = Number(rate);
         self.graph.push(format!("h{place}"), Op::Dropout { x: input, stream, rate })

@@ -47,6 +47,9 @@ pub struct Node {
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
+    /// For each node the later nodes that read it, in their order. Planning asks for them at each node, so a search through
+    /// the graph would make it quadratic.
+    users: Vec<Vec<NodeId>>,
 }
 
 impl Graph {
@@ -61,8 +64,17 @@ impl Graph {
     /// If the shapes of its inputs do not fit; the message names the operation and both shapes.
     pub fn push(&mut self, name: impl Into<String>, op: Op) -> Result<NodeId> {
         let shape = op.shape(self)?;
+        let id = NodeId(self.nodes.len());
+        for input in op.inputs() {
+            let users = &mut self.users[input.0];
+            // A node that reads another one twice is one user.
+            if users.last() != Some(&id) {
+                users.push(id);
+            }
+        }
         self.nodes.push(Node { op, shape, name: name.into() });
-        Ok(NodeId(self.nodes.len() - 1))
+        self.users.push(Vec::new());
+        Ok(id)
     }
 
     /// The nodes, inputs first.
@@ -75,10 +87,21 @@ impl Graph {
         &self.nodes[id.0]
     }
 
+    /// The nodes that read a node's result, in their order.
+    pub fn users(&self, id: NodeId) -> &[NodeId] {
+        &self.users[id.0]
+    }
+
     /// The graph's nodes up to one of them, under the same numbers.
     #[must_use]
     pub fn up_to(&self, last: NodeId) -> Self {
-        Self { nodes: self.nodes[..=last.0].to_vec() }
+        let within = |users: &Vec<NodeId>| {
+            users.iter().copied().filter(|&user| user <= last).collect::<Vec<_>>()
+        };
+        Self {
+            nodes: self.nodes[..=last.0].to_vec(),
+            users: self.users[..=last.0].iter().map(within).collect(),
+        }
     }
 
     /// The shape of a node's result.

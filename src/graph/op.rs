@@ -169,7 +169,7 @@ pub enum Op {
         /// What is thinned out.
         x: NodeId,
         /// A number of its own for each layer.
-        stream: u8,
+        stream: u32,
         /// Share of elements that become 0.
         rate: Number,
     },

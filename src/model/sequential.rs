@@ -9,9 +9,6 @@ use super::{Activation, Custom, Gate, Init, Layer, ParamLayout, ParamView, Table
 use crate::error::{Error, Result};
 use crate::shape::bytes_text;
 
-/// Layers of a network at most, those inside of others among them: planning takes the cube of their number.
-const MOST_LAYERS: usize = 512;
-
 /// A multi-layer perceptron: plain data, to be printed, compared and stored.
 ///
 /// ```
@@ -152,16 +149,6 @@ impl Sequential {
         &self.layers
     }
 
-    /// Layers, those inside of others among them.
-    fn count(&self) -> usize {
-        let inside = |layer: &Layer| match layer {
-            Layer::Residual(inner) => inner.count(),
-            Layer::Branches(branches) => branches.iter().map(Self::count).sum(),
-            _ => 0,
-        };
-        self.layers.iter().map(|layer| 1 + inside(layer)).sum()
-    }
-
     /// Sizes of every layer for inputs of so many columns.
     ///
     /// # Errors
@@ -169,11 +156,6 @@ impl Sequential {
     pub fn shapes(&self, inputs: usize) -> Result<Vec<LayerShape>> {
         if self.layers.is_empty() {
             return Err(Error::shape("model", "it has no layers; add at least one dense layer"));
-        }
-        let count = self.count();
-        if count > MOST_LAYERS {
-            let problem = format!("it has {count} layers, but at most {MOST_LAYERS} are possible");
-            return Err(Error::shape("model", problem));
         }
         if inputs == 0 {
             return Err(Error::shape("model", "it gets 0 input columns; at least 1 is needed"));
@@ -355,10 +337,6 @@ mod tests {
         assert!(Sequential::new().dense(0).shapes(3).unwrap_err().to_string().contains("layer 0"));
         assert!(Sequential::new().dense(2).shapes(0).is_err());
         assert!(Sequential::new().dense(usize::MAX).layout(3).is_err());
-        let many = |layers: usize| (0..layers).fold(Sequential::new(), |model, _| model.tanh());
-        assert!(many(512).shapes(3).is_ok());
-        let said = Sequential::new().branches([many(256), many(256)]).shapes(3).unwrap_err();
-        assert!(said.to_string().contains("513 layers, but at most 512"), "{said}");
         // No weights say that these columns are meant.
         let ten = || Sequential::new().branches((0..10).map(|_| Sequential::new().tanh()));
         let wide =

@@ -38,6 +38,9 @@ pub struct PlanBuilder {
     eval: (Vec<Temporary>, Vec<Step>),
     measure: (Vec<Temporary>, Vec<Step>),
     formulas: Vec<Formula>,
+    /// Places of the formulas that have a text and columns in common: a search through all of them would make plans of many
+    /// layers quadratic.
+    known: HashMap<(String, usize), Vec<FormulaId>>,
     starts: Vec<(Slot, Start)>,
 }
 
@@ -114,14 +117,18 @@ impl PlanBuilder {
     /// # Errors
     /// If there are more than can be counted.
     pub fn formula(&mut self, formula: Formula) -> Result<FormulaId> {
-        let known = self.formulas.iter().position(|other| *other == formula);
-        let place = known.unwrap_or(self.formulas.len());
-        let id = u16::try_from(place)
-            .map_err(|_| Error::shape("plan", "more than 65,536 formulas; use fewer layers"))?;
-        if known.is_none() {
-            self.formulas.push(formula);
+        let known = self.known.entry((formula.text.clone(), formula.columns)).or_default();
+        let same = |id: &&FormulaId| self.formulas[usize::from(id.0)] == formula;
+        if let Some(&id) = known.iter().find(same) {
+            return Ok(id);
         }
-        Ok(FormulaId(id))
+        let id = u16::try_from(self.formulas.len()).map(FormulaId);
+        let id = id.map_err(|_| {
+            Error::shape("plan", "more than 65,536 formulas; use fewer layers of different kinds")
+        })?;
+        known.push(id);
+        self.formulas.push(formula);
+        Ok(id)
     }
 
     /// Says what a slot begins with, instead of zeros.
@@ -303,15 +310,14 @@ impl Plan {
         };
         let mut slots = HashMap::from([(step.features, x), (step.targets, y)]);
         slots.extend(param_slots(&step.graph, &factors));
-        let (copied, direct): (Vec<_>, Vec<_>) = step
-            .gradients
-            .iter()
-            .copied()
-            .zip(moving)
-            .partition(|&(node, _)| is_shared(step, node));
+        let shared = shared_gradients(step);
+        let (copied, direct): (Vec<_>, Vec<_>) =
+            step.gradients.iter().copied().zip(moving).partition(|(node, _)| shared.contains(node));
+        let stats = step.running.iter().map(|it| it.stat);
         let in_arena = direct.iter().map(|&(node, _)| node).collect();
         slots.extend(direct);
         let mut lowering = Lowering {
+            builder: &mut builder,
             graph: &step.graph,
             batch: sizes.batch,
             precision,
@@ -319,15 +325,14 @@ impl Plan {
             constants: ports.constants,
             weights: row_weights,
             slots,
-            wanted: [step.gradients.clone(), step.running.iter().map(|it| it.stat).collect()]
-                .concat(),
+            wanted: step.gradients.iter().copied().chain(stats).collect(),
             steps,
             row_loss: None,
             unused: HashSet::new(),
             in_arena,
             inlined: HashMap::new(),
         };
-        lowering.run(&mut builder)?;
+        lowering.run()?;
         let row_loss =
             lowering.row_loss.ok_or_else(|| Error::shape("training", "the graph has no loss"))?;
         let Lowering { mut steps, slots, .. } = lowering;
@@ -413,7 +418,9 @@ impl PlanBuilder {
         let gather = Kernel::Gather { ordered: true, targets: false };
         let mut slots = HashMap::from([(step.features, x)]);
         slots.extend(param_slots(&graph, weights));
+        let steps = vec![self.step(gather, vec![table, order], vec![x])?];
         let mut lowering = Lowering {
+            builder: self,
             graph: &graph,
             batch,
             precision: Precision::F32,
@@ -422,13 +429,13 @@ impl PlanBuilder {
             weights: None,
             slots,
             wanted: step.running.iter().map(|it| it.stat).collect(),
-            steps: vec![self.step(gather, vec![table, order], vec![x])?],
+            steps,
             row_loss: None,
             unused: HashSet::new(),
-            in_arena: vec![],
+            in_arena: HashSet::new(),
             inlined: HashMap::new(),
         };
-        lowering.run(self)?;
+        lowering.run()?;
         let Lowering { mut steps, slots, .. } = lowering;
         let guard = ports.scaling.filter(|_| step.moves.skips);
         for it in &step.running {
@@ -460,7 +467,9 @@ impl PlanBuilder {
         let gather = Kernel::Gather { ordered: false, targets: false };
         let mut slots = HashMap::from([(inference.features, x)]);
         slots.extend(param_slots(graph, weights));
+        let steps = vec![self.step(gather, vec![eval_x], vec![x])?];
         let mut lowering = Lowering {
+            builder: self,
             graph,
             batch: sizes.eval_batch,
             precision: Precision::F32,
@@ -468,16 +477,16 @@ impl PlanBuilder {
             constants: None,
             weights: None,
             slots,
-            wanted: vec![inference.prediction],
-            steps: vec![self.step(gather, vec![eval_x], vec![x])?],
+            wanted: HashSet::from([inference.prediction]),
+            steps,
             row_loss: None,
             unused: HashSet::new(),
-            in_arena: vec![],
+            in_arena: HashSet::new(),
             inlined: HashMap::new(),
         };
-        lowering.run(self)?;
-        let out = lowering.slots[&inference.prediction];
-        let mut steps = lowering.steps;
+        lowering.run()?;
+        let Lowering { mut steps, slots, .. } = lowering;
+        let out = slots[&inference.prediction];
         steps.push(self.step(Kernel::PutRows, vec![out], vec![predictions])?);
         self.phase(Phase::Eval, steps);
         (ports.eval_x, ports.predictions) = (Some(eval_x), Some(predictions));
@@ -485,13 +494,22 @@ impl PlanBuilder {
     }
 }
 
-/// Whether a gradient is that of several parameters, or enters another one: then it cannot be computed in
-/// its place in the arena, which no step may read and write at once.
-fn is_shared(step: &Training, gradient: NodeId) -> bool {
-    let of_params = step.gradients.iter().filter(|&&other| other == gradient).count();
-    let mut users = step.graph.nodes().filter(|(_, node)| node.op.inputs().contains(&gradient));
-    let enters = |id, op: &Op| step.gradients.contains(&id) || !matches!(op, Op::Map { .. });
-    of_params > 1 || users.any(|(id, node)| enters(id, &node.op))
+/// The gradients that are those of several parameters, or enter another one: they cannot be computed in their place in the
+/// arena, which no step may read and write at once.
+fn shared_gradients(step: &Training) -> HashSet<NodeId> {
+    let (mut gradients, mut shared) = (HashSet::new(), HashSet::new());
+    for &gradient in &step.gradients {
+        if !gradients.insert(gradient) {
+            shared.insert(gradient);
+        }
+    }
+    let enters = |user: &NodeId| {
+        let elementwise = matches!(step.graph.node(*user).op, Op::Map { .. });
+        gradients.contains(user) || !elementwise
+    };
+    let entering = gradients.iter().filter(|&&it| step.graph.users(it).iter().any(enters));
+    shared.extend(entering);
+    shared
 }
 
 fn param_slots(graph: &Graph, weights: &[Slot]) -> Vec<(NodeId, Slot)> {

@@ -20,6 +20,7 @@ const MOST_SIZE: u32 = 2048;
 /// Lowers every node that is not fixed. `slots` holds the slots of inputs, parameters and results that
 /// have a place already; the others get temporaries. Losses go to `row_loss`.
 pub(super) struct Lowering<'a> {
+    pub(super) builder: &'a mut PlanBuilder,
     pub(super) graph: &'a Graph,
     pub(super) batch: usize,
     pub(super) precision: Precision,
@@ -30,40 +31,37 @@ pub(super) struct Lowering<'a> {
     pub(super) weights: Option<Slot>,
     pub(super) slots: HashMap<NodeId, Slot>,
     /// Nodes whose value is wanted outside of the graph, so that it must exist.
-    pub(super) wanted: Vec<NodeId>,
+    pub(super) wanted: HashSet<NodeId>,
     pub(super) steps: Vec<Step>,
     /// The losses of a batch's rows, once the loss is lowered.
     pub(super) row_loss: Option<Slot>,
     /// Nodes that are left out.
     pub(super) unused: HashSet<NodeId>,
     /// Gradients that are computed in their place in the arena, which no step may read and write at once.
-    pub(super) in_arena: Vec<NodeId>,
+    pub(super) in_arena: HashSet<NodeId>,
     /// Elementwise work that is done where its result is used.
     pub(super) inlined: HashMap<NodeId, Mapped>,
 }
 
-impl Lowering<'_> {
+impl<'a> Lowering<'a> {
     /// Lowers the whole graph.
-    pub(super) fn run(&mut self, builder: &mut PlanBuilder) -> Result<()> {
+    pub(super) fn run(&mut self) -> Result<()> {
         let graph = self.graph;
         self.unused = self.without_use();
-        let mut done: Vec<bool> = graph.nodes().map(|(id, _)| self.unused.contains(&id)).collect();
-        for (index, (id, node)) in graph.nodes().enumerate() {
-            if done[index] {
+        let mut done = self.unused.clone();
+        for (id, node) in graph.nodes() {
+            if done.contains(&id) {
                 continue;
             }
-            let covered = self.lower(builder, id, &node.op)?;
-            done[index] = true;
-            for other in graph.nodes().enumerate().filter(|(_, (id, _))| covered.contains(id)) {
-                done[other.0] = true;
-            }
+            let covered = self.lower(id, &node.op)?;
+            done.extend(covered);
         }
         Ok(())
     }
 
     /// Elementwise work and its sums of which nothing comes that is wanted: a gradient may leave some behind.
     fn without_use(&self) -> HashSet<NodeId> {
-        let mut used: HashSet<NodeId> = self.wanted.iter().copied().collect();
+        let mut used = self.wanted.clone();
         let mut unused = HashSet::new();
         let all: Vec<_> = self.graph.nodes().collect();
         for (id, node) in all.into_iter().rev() {
@@ -79,7 +77,7 @@ impl Lowering<'_> {
     }
 
     /// Lowers one node; out: the later nodes that its step computes too.
-    fn lower(&mut self, builder: &mut PlanBuilder, id: NodeId, op: &Op) -> Result<Vec<NodeId>> {
+    fn lower(&mut self, id: NodeId, op: &Op) -> Result<Vec<NodeId>> {
         match *op {
             Op::Features { .. } | Op::Targets { .. } | Op::Param { .. } | Op::Kept { .. } => {
                 if self.slots.contains_key(&id) {
@@ -87,64 +85,55 @@ impl Lowering<'_> {
                 }
                 Err(Error::shape(&self.graph.node(id).name, "no slot was given for this input"))
             }
-            Op::MatmulNt { a, b } => self.matmul_nt(builder, id, a, b),
-            Op::MatmulNn { a, b } => self.matmul_nn(builder, id, a, b),
-            Op::MatmulTn { a, b } => self.matmul_tn(builder, id, a, b),
+            Op::MatmulNt { a, b } => self.matmul_nt(id, a, b),
+            Op::MatmulNn { a, b } => self.matmul_nn(id, a, b),
+            Op::MatmulTn { a, b } => self.matmul_tn(id, a, b),
             Op::AddBias { x, bias } => self.simple(
-                builder,
                 Kernel::Activate { act: Activation::Identity, bias: true },
                 &[x, bias],
                 id,
             ),
-            Op::Add { a, b } => self.simple(builder, Kernel::Add, &[a, b], id),
-            Op::Activate { act, x } => {
-                self.simple(builder, Kernel::Activate { act, bias: false }, &[x], id)
-            }
+            Op::Add { a, b } => self.simple(Kernel::Add, &[a, b], id),
+            Op::Activate { act, x } => self.simple(Kernel::Activate { act, bias: false }, &[x], id),
             Op::ActivateGrad { act, saved, d_y } => {
-                self.simple(builder, Kernel::ActivateGrad { act }, &[saved, d_y], id)
+                self.simple(Kernel::ActivateGrad { act }, &[saved, d_y], id)
             }
             Op::Map { .. } | Op::Normalise { .. } | Op::Dropout { .. } => {
                 let mapped = op.elementwise(self.graph).ok_or_else(|| {
                     Error::shape(op.name(), "it is for matrices of the batch's rows")
                 })?;
                 let kernel = |formula, operands| Kernel::Map { formula, operands };
-                self.map(builder, id, mapped, kernel)
+                self.map(id, mapped, kernel)
             }
             Op::MapRows { ref f, ref operands, space } => {
                 let kernel = |formula, operands| Kernel::MapRows { formula, operands };
-                self.map(builder, id, (f.clone(), operands.clone(), space), kernel)
+                self.map(id, (f.clone(), operands.clone(), space), kernel)
             }
             Op::MapColumns { ref f, ref operands, space, maximum } => {
                 let kernel = |formula, operands| Kernel::MapColumns { formula, operands, maximum };
-                self.map(builder, id, (f.clone(), operands.clone(), space), kernel)
+                self.map(id, (f.clone(), operands.clone(), space), kernel)
             }
             Op::Lookup { table, x, column } => {
                 let column = narrow(column);
-                self.simple(builder, Kernel::Lookup { column }, &[table, x], id)
+                self.simple(Kernel::Lookup { column }, &[table, x], id)
             }
             Op::LookupGrad { x, column, d_y, .. } => {
                 let column = narrow(column);
-                self.simple(builder, Kernel::LookupGrad { column }, &[x, d_y], id)
+                self.simple(Kernel::LookupGrad { column }, &[x, d_y], id)
             }
             // The product that it is fused with comes later.
             Op::SumRows { x } if self.fused_sum(x).is_some_and(|(_, sum)| sum == id) => Ok(vec![]),
-            Op::SumRows { x } => self.simple(builder, Kernel::SumRows, &[x], id),
-            Op::Loss { loss, prediction, targets } => self.loss(builder, loss, prediction, targets),
+            Op::SumRows { x } => self.simple(Kernel::SumRows, &[x], id),
+            Op::Loss { loss, prediction, targets } => self.loss(loss, prediction, targets),
             Op::LossGrad { .. } => Err(Error::shape("loss_grad", "it stands without its loss")),
         }
     }
 
     /// act(a bᵀ + bias), with act's argument saved if the backward pass reads it.
-    fn matmul_nt(
-        &mut self,
-        builder: &mut PlanBuilder,
-        id: NodeId,
-        a: NodeId,
-        b: NodeId,
-    ) -> Result<Vec<NodeId>> {
+    fn matmul_nt(&mut self, id: NodeId, a: NodeId, b: NodeId) -> Result<Vec<NodeId>> {
         let (mut last, mut covered) = (id, vec![]);
         let mut bias_node = None;
-        if let Some((user, Op::AddBias { x, bias })) = self.only_user(last)
+        if let Some((user, &Op::AddBias { x, bias })) = self.only_user(last)
             && x == last
             && self.slots.contains_key(&bias)
         {
@@ -169,14 +158,13 @@ impl Lowering<'_> {
         if let Some(bias) = bias_node {
             reads.push(self.slot(bias)?);
         }
-        let mut writes = vec![self.place(builder, last)];
+        let mut writes = vec![self.place(last)];
         if save {
             // One kernel writes both, in one precision.
             let element = element(self.graph, self.precision, last);
-            writes.push(self.place_of(builder, kept, element));
+            writes.push(self.place_of(kept, element));
         }
         self.push(
-            builder,
             Kernel::MatmulNt { bias: bias_node.is_some(), act, save, dropout },
             reads,
             writes,
@@ -185,21 +173,15 @@ impl Lowering<'_> {
     }
 
     /// a b, times an activation's gradient if that is all that becomes of it.
-    fn matmul_nn(
-        &mut self,
-        builder: &mut PlanBuilder,
-        id: NodeId,
-        a: NodeId,
-        b: NodeId,
-    ) -> Result<Vec<NodeId>> {
+    fn matmul_nn(&mut self, id: NodeId, a: NodeId, b: NodeId) -> Result<Vec<NodeId>> {
         let mut reads = vec![self.slot(a)?, self.slot(b)?];
         let (mut last, mut covered, mut dropout) = (id, vec![], None);
-        if let Some((user, Op::Dropout { stream, rate, .. })) = self.only_user(id) {
+        if let Some((user, &Op::Dropout { stream, rate, .. })) = self.only_user(id) {
             dropout = Some(Dropout { stream, rate: rate.0 });
             last = user;
             covered.push(user);
         }
-        if let Some((user, Op::ActivateGrad { act, saved, d_y })) = self.only_user(last)
+        if let Some((user, &Op::ActivateGrad { act, saved, d_y })) = self.only_user(last)
             && d_y == last
             && let Some(&saved) = self.slots.get(&saved)
         {
@@ -207,47 +189,41 @@ impl Lowering<'_> {
             if act != Activation::Identity {
                 reads.push(saved);
             }
-            let out = self.place(builder, user);
-            self.push(builder, Kernel::MatmulNn { act_grad: act, dropout }, reads, vec![out])?;
+            let out = self.place(user);
+            self.push(Kernel::MatmulNn { act_grad: act, dropout }, reads, vec![out])?;
             covered.push(user);
             return Ok(covered);
         }
-        let out = self.place(builder, last);
+        let out = self.place(last);
         let kernel = Kernel::MatmulNn { act_grad: Activation::Identity, dropout };
-        self.push(builder, kernel, reads, vec![out])?;
+        self.push(kernel, reads, vec![out])?;
         Ok(covered)
     }
 
     /// aᵀ b, and the sums of a's columns if a bias needs them.
-    fn matmul_tn(
-        &mut self,
-        builder: &mut PlanBuilder,
-        id: NodeId,
-        a: NodeId,
-        b: NodeId,
-    ) -> Result<Vec<NodeId>> {
+    fn matmul_tn(&mut self, id: NodeId, a: NodeId, b: NodeId) -> Result<Vec<NodeId>> {
         let sums = self.fused_sum(a).filter(|&(product, _)| product == id).map(|(_, sum)| sum);
         let reads = vec![self.slot(a)?, self.slot(b)?];
-        let mut writes = vec![self.place(builder, id)];
+        let mut writes = vec![self.place(id)];
         if let Some(sums) = sums {
-            writes.push(self.place(builder, sums));
+            writes.push(self.place(sums));
         }
-        self.push(builder, Kernel::MatmulTn { bias_grad: sums.is_some() }, reads, writes)?;
+        self.push(Kernel::MatmulTn { bias_grad: sums.is_some() }, reads, writes)?;
         Ok(sums.into_iter().collect())
     }
 
     /// The loss of each row together with the gradient.
     fn loss(
         &mut self,
-        builder: &mut PlanBuilder,
         loss: Objective,
         prediction: NodeId,
         targets: NodeId,
     ) -> Result<Vec<NodeId>> {
         let wanted = Op::LossGrad { loss, prediction, targets };
-        let grad = self.graph.nodes().find(|(_, node)| node.op == wanted).map(|(id, _)| id);
+        let mut users = self.graph.users(prediction).iter().copied();
+        let grad = users.find(|&user| self.graph.node(user).op == wanted);
         let grad = grad.ok_or_else(|| Error::shape("loss", "its gradient is missing"))?;
-        let row_loss = builder.temporary("row_loss", vec![self.batch], Element::F32);
+        let row_loss = self.builder.temporary("row_loss", vec![self.batch], Element::F32);
         self.row_loss = Some(row_loss);
         let scaled = self.scaling.is_some();
         let kernel = Kernel::loss(&loss, scaled);
@@ -255,34 +231,32 @@ impl Lowering<'_> {
         reads.extend(self.constants);
         reads.extend(self.weights);
         reads.extend(self.scaling);
-        let out = self.place(builder, grad);
-        self.push(builder, kernel, reads, vec![row_loss, out])?;
+        let out = self.place(grad);
+        self.push(kernel, reads, vec![row_loss, out])?;
         Ok(vec![grad])
     }
 
     /// Elementwise work. That whose result is used by other such work alone is done there.
     fn map(
         &mut self,
-        builder: &mut PlanBuilder,
         id: NodeId,
         (f, operands, space): Mapped,
         kernel: impl Fn(FormulaId, u8) -> Kernel,
     ) -> Result<Vec<NodeId>> {
         let op = &self.graph.node(id).op;
         let whole = matches!(op, Op::Map { .. } | Op::Normalise { .. } | Op::Dropout { .. });
-        let (f, operands) = self.with_inlined(builder, f, operands, space)?;
+        let (f, operands) = self.with_inlined(f, operands, space)?;
         let mapped = (f, operands, space);
         if whole && self.goes_into_its_users(id, &mapped) {
             self.inlined.insert(id, mapped);
             return Ok(vec![]);
         }
-        self.push_map(builder, id, mapped, kernel)?;
+        self.push_map(id, mapped, kernel)?;
         Ok(vec![])
     }
 
     fn push_map(
         &mut self,
-        builder: &mut PlanBuilder,
         id: NodeId,
         (f, operands, space): Mapped,
         kernel: impl Fn(FormulaId, u8) -> Kernel,
@@ -290,9 +264,9 @@ impl Lowering<'_> {
         let reads = operands.iter().map(|&(id, _)| self.slot(id)).collect::<Result<_>>()?;
         let count = u8::try_from(operands.len()).unwrap_or(u8::MAX);
         let lie = operands.into_iter().map(|(_, operand)| operand).collect();
-        let formula = builder.formula(Formula::new(&f, lie, space.columns()))?;
-        let out = self.place(builder, id);
-        self.push(builder, kernel(formula, count), reads, vec![out])
+        let formula = self.builder.formula(Formula::new(&f, lie, space.columns()))?;
+        let out = self.place(id);
+        self.push(kernel(formula, count), reads, vec![out])
     }
 
     /// Whether a result is read, in its place, by other elementwise work of the same space and by nothing else; and only once,
@@ -301,7 +275,7 @@ impl Lowering<'_> {
         let users = self.users(id);
         let full = operands.iter().filter(|&&(_, operand)| space.is_full(operand)).count();
         let again = users.len() == 1 || (full <= 1 && is_linear(f));
-        let fits = |(_, op): &(NodeId, Op)| match op {
+        let fits = |&(_, op): &(NodeId, &Op)| match op {
             Op::Map { operands, space: other, .. }
             | Op::MapRows { operands, space: other, .. }
             | Op::MapColumns { operands, space: other, .. } => {
@@ -321,7 +295,6 @@ impl Lowering<'_> {
     /// The same with what was left for it put in, as far as a kernel has room for the operands.
     fn with_inlined(
         &mut self,
-        builder: &mut PlanBuilder,
         mut f: Expr,
         mut operands: Vec<(NodeId, Operand)>,
         space: Space,
@@ -349,33 +322,21 @@ impl Lowering<'_> {
             } else {
                 let mapped = self.inlined.remove(&node).unwrap_or((f.clone(), vec![], space));
                 let kernel = |formula, operands| Kernel::Map { formula, operands };
-                self.push_map(builder, node, mapped, kernel)?;
+                self.push_map(node, mapped, kernel)?;
             }
         }
         Ok((f, operands))
     }
 
-    fn simple(
-        &mut self,
-        builder: &mut PlanBuilder,
-        kernel: Kernel,
-        inputs: &[NodeId],
-        id: NodeId,
-    ) -> Result<Vec<NodeId>> {
+    fn simple(&mut self, kernel: Kernel, inputs: &[NodeId], id: NodeId) -> Result<Vec<NodeId>> {
         let reads = inputs.iter().map(|&input| self.slot(input)).collect::<Result<_>>()?;
-        let out = self.place(builder, id);
-        self.push(builder, kernel, reads, vec![out])?;
+        let out = self.place(id);
+        self.push(kernel, reads, vec![out])?;
         Ok(vec![])
     }
 
-    fn push(
-        &mut self,
-        builder: &PlanBuilder,
-        kernel: Kernel,
-        reads: Vec<Slot>,
-        writes: Vec<Slot>,
-    ) -> Result<()> {
-        self.steps.push(builder.step(kernel, reads, writes)?);
+    fn push(&mut self, kernel: Kernel, reads: Vec<Slot>, writes: Vec<Slot>) -> Result<()> {
+        self.steps.push(self.builder.step(kernel, reads, writes)?);
         Ok(())
     }
 
@@ -387,26 +348,26 @@ impl Lowering<'_> {
     }
 
     /// The slot a node's value goes to.
-    fn place(&mut self, builder: &mut PlanBuilder, id: NodeId) -> Slot {
-        self.place_of(builder, id, element(self.graph, self.precision, id))
+    fn place(&mut self, id: NodeId) -> Slot {
+        self.place_of(id, element(self.graph, self.precision, id))
     }
 
-    fn place_of(&mut self, builder: &mut PlanBuilder, id: NodeId, element: Element) -> Slot {
+    fn place_of(&mut self, id: NodeId, element: Element) -> Slot {
         let node = self.graph.node(id);
-        *self
-            .slots
-            .entry(id)
-            .or_insert_with(|| builder.temporary(&node.name, node.shape.sizes(self.batch), element))
+        *self.slots.entry(id).or_insert_with(|| {
+            self.builder.temporary(&node.name, node.shape.sizes(self.batch), element)
+        })
     }
 
-    fn users(&self, id: NodeId) -> Vec<(NodeId, Op)> {
-        let uses = self.graph.nodes().filter(|(_, node)| node.op.inputs().contains(&id));
-        let uses = uses.filter(|(user, _)| !self.unused.contains(user));
-        uses.map(|(user, node)| (user, node.op.clone())).collect()
+    /// The nodes that use a value, without those that are left out.
+    fn users(&self, id: NodeId) -> Vec<(NodeId, &'a Op)> {
+        let graph = self.graph;
+        let users = graph.users(id).iter().filter(|user| !self.unused.contains(user));
+        users.map(|&user| (user, &graph.node(user).op)).collect()
     }
 
     /// The one node that uses this value, if nobody else wants it.
-    fn only_user(&self, id: NodeId) -> Option<(NodeId, Op)> {
+    fn only_user(&self, id: NodeId) -> Option<(NodeId, &'a Op)> {
         let mut users = self.users(id);
         if users.len() == 1 && !self.wanted.contains(&id) { users.pop() } else { None }
     }
@@ -418,7 +379,7 @@ impl Lowering<'_> {
         }
         let (mut found, mut save) = (None, false);
         for (user, op) in self.users(id) {
-            match op {
+            match *op {
                 Op::Activate { act, .. } if found.is_none() => found = Some((user, act)),
                 Op::ActivateGrad { saved, d_y, .. } if saved == id && d_y != id => save = true,
                 _ => return None,
@@ -429,13 +390,13 @@ impl Lowering<'_> {
 
     /// The dropout of an activation's or a product's result, and whether that result itself is needed later, by the
     /// activation's gradient.
-    fn dropout_of(&self, id: NodeId) -> Option<(NodeId, u8, Number, bool)> {
+    fn dropout_of(&self, id: NodeId) -> Option<(NodeId, u32, Number, bool)> {
         if self.wanted.contains(&id) {
             return None;
         }
         let (mut found, mut save) = (None, false);
         for (user, op) in self.users(id) {
-            match op {
+            match *op {
                 Op::Dropout { stream, rate, .. } if found.is_none() => {
                     found = Some((user, stream, rate));
                 }
@@ -456,7 +417,8 @@ impl Lowering<'_> {
     /// The product aᵀ b that computes the sums of a's columns too, and the node of these sums.
     fn fused_sum(&self, a: NodeId) -> Option<(NodeId, NodeId)> {
         let find = |fits: &dyn Fn(&Op) -> bool| {
-            self.graph.nodes().find(|(_, node)| fits(&node.op)).map(|(id, _)| id)
+            let mut users = self.graph.users(a).iter().copied();
+            users.find(|&user| fits(&self.graph.node(user).op))
         };
         let product = find(&|op| matches!(*op, Op::MatmulTn { a: left, .. } if left == a))?;
         let sum = find(&|op| *op == Op::SumRows { x: a })?;
@@ -480,6 +442,6 @@ fn is_linear(f: &Expr) -> bool {
 pub(super) fn element(graph: &Graph, precision: Precision, id: NodeId) -> Element {
     let rows = graph.shape(id).dims().first() == Some(&Dim::Batch);
     let is_it = |op: &Op| matches!(*op, Op::Loss { prediction, .. } if prediction == id);
-    let predicted = graph.nodes().any(|(_, node)| is_it(&node.op));
+    let predicted = graph.users(id).iter().any(|&user| is_it(&graph.node(user).op));
     if precision == Precision::F16 && rows && !predicted { Element::F16 } else { Element::F32 }
 }

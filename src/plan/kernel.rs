@@ -2,9 +2,13 @@
 
 use std::fmt;
 
-use super::FormulaId;
+use super::declaration::{
+    Argument, Declaration, Feature, factor, flag, operand_list, result, single, value, word,
+};
+use super::{FormulaId, Scaling, Slot, Step};
 use crate::graph::{Loss, Objective, PassKind, Reduction};
 use crate::model::Activation;
+use crate::shape::narrow;
 
 /// What a loss's kernel computes, and what it reads beside predictions and targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,18 +25,11 @@ pub struct LossForm {
     pub scaled: bool,
 }
 
-impl LossForm {
-    /// How many slots it reads.
-    fn reads(self) -> usize {
-        2 + usize::from(self.constants) + usize::from(self.weights) + usize::from(self.scaled)
-    }
-}
-
 /// Dropout of a result: see `graph::Op::Dropout`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout {
     /// Which masks.
-    pub stream: u8,
+    pub stream: u32,
     /// Share of elements that become 0.
     pub rate: f64,
 }
@@ -308,36 +305,7 @@ impl Kernel {
 
     /// The name that its shader, its reference, its test and its benchmark bear.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Gather { .. } => "gather",
-            Self::MatmulNt { .. } => "matmul_nt",
-            Self::MatmulNn { .. } => "matmul_nn",
-            Self::MatmulTn { .. } => "matmul_tn",
-            Self::Activate { .. } => "activate",
-            Self::ActivateGrad { .. } => "activate_grad",
-            Self::Add => "add",
-            Self::Map { .. } => "map",
-            Self::MapRows { .. } => "map_rows",
-            Self::MapColumns { .. } => "map_columns",
-            Self::Lookup { .. } => "lookup",
-            Self::LookupGrad { .. } => "lookup_grad",
-            Self::SumRows => "sum_rows",
-            Self::LossCrossEntropy { .. } => "loss_cross_entropy",
-            Self::LossMse { .. } => "loss_mse",
-            Self::LossMap(_) => "loss_map",
-            Self::LossClasses(_) => "loss_classes",
-            Self::LogLoss => "log_loss",
-            Self::PutRows => "put_rows",
-            Self::UpdateRunning { .. } => "update_running",
-            Self::CheckFinite { .. } => "check_finite",
-            Self::Rescale { .. } => "rescale",
-            Self::UpdateSgd { .. } => "update_sgd",
-            Self::UpdateAdam { .. } => "update_adam",
-            Self::Update(_) => "update",
-            Self::SquareSums { .. } => "square_sums",
-            Self::ClipNorm { .. } => "clip_norm",
-            Self::TrustRatios => "trust_ratios",
-        }
+        self.declaration().name
     }
 
     /// Whether it is one of the three products.
@@ -356,131 +324,268 @@ impl Kernel {
         }
     }
 
-    /// How many slots it reads and writes.
+    /// Number of slots that it reads and that it writes.
     pub fn arity(&self) -> (usize, usize) {
+        let Declaration { reads, writes, .. } = self.declaration();
+        let present = |arguments: Vec<Argument>| arguments.iter().filter(|it| it.present).count();
+        (present(reads), present(writes))
+    }
+
+    /// The kernel's one declaration: its name, what it binds, and what is fused in. The number of a step's slots, the bindings
+    /// and constants of its shader, the arguments of its function on the CPU and its form in printed plans follow from it.
+    pub fn declaration(&self) -> Declaration {
         match *self {
-            Self::Gather { ordered, targets } => {
-                (1 + usize::from(ordered) + usize::from(targets), 1 + usize::from(targets))
+            Self::Gather { ordered, targets } => Declaration::of("gather")
+                .reads([single("x"), single("order").when(ordered), single("y").when(targets)])
+                .writes([result("x_out"), single("y_out").when(targets)])
+                .features([flag("ORDERED", ordered), flag("TARGETS", targets).shown("targets")]),
+            Self::MatmulNt { bias, act, save, dropout } => Declaration::of("matmul_nt")
+                .reads([factor("a"), factor("b"), factor("extra").when(bias)])
+                .writes([result("out"), result("extra_out").when(save)])
+                .features([
+                    flag("TRANSPOSE_B", true),
+                    flag("BIAS", bias).shown("bias"),
+                    flag("ACTIVATE", act != Activation::Identity).shown(act.name()),
+                    flag("SAVE", save).shown("save"),
+                    flag("DROPOUT", dropout.is_some()).shown("dropout"),
+                ]),
+            Self::MatmulNn { act_grad, dropout } => {
+                let grad = act_grad != Activation::Identity;
+                Declaration::of("matmul_nn")
+                    .reads([factor("a"), factor("b"), factor("extra").when(grad)])
+                    .writes([result("out"), result("extra_out").when(false)])
+                    .features([
+                        flag("DROPOUT", dropout.is_some()).shown("dropout"),
+                        flag("GRADIENT", grad).shown(format!("{}_grad", act_grad.name())),
+                    ])
             }
-            Self::MatmulNt { bias, save, .. } => (2 + usize::from(bias), 1 + usize::from(save)),
-            Self::MatmulNn { act_grad, .. } => {
-                (2 + usize::from(act_grad != Activation::Identity), 1)
+            Self::MatmulTn { bias_grad } => Declaration::of("matmul_tn")
+                .reads([factor("a"), factor("b"), factor("extra").when(false)])
+                .writes([result("out"), result("extra_out").when(bias_grad)])
+                .features([
+                    flag("TRANSPOSE_A", true),
+                    flag("BIAS_GRAD", bias_grad).shown("bias_grad"),
+                ]),
+            Self::Activate { act, bias } => Declaration::of("activate")
+                .reads([factor("x"), factor("bias").when(bias)])
+                .writes([result("out")])
+                .features([
+                    flag("BIAS", bias).shown("bias"),
+                    word(act != Activation::Identity, act.name()),
+                ]),
+            // The gradient passes through to the result.
+            Self::ActivateGrad { act } => Declaration::of("activate_grad")
+                .reads([factor("saved"), result("d_y")])
+                .writes([result("out")])
+                .features([word(true, act.name())]),
+            Self::Add => {
+                Declaration::of("add").reads([factor("a"), factor("b")]).writes([result("out")])
             }
-            Self::MatmulTn { bias_grad } => (2, 1 + usize::from(bias_grad)),
-            Self::Activate { bias, .. } => (1 + usize::from(bias), 1),
-            Self::ActivateGrad { .. }
-            | Self::Add
-            | Self::Lookup { .. }
-            | Self::LookupGrad { .. } => (2, 1),
-            Self::Map { operands, .. }
-            | Self::MapRows { operands, .. }
-            | Self::MapColumns { operands, .. } => (usize::from(operands), 1),
-            Self::SumRows | Self::LogLoss | Self::PutRows => (1, 1),
-            Self::UpdateRunning { guarded, .. } => (1 + usize::from(guarded), 1),
-            Self::CheckFinite { loss } => (1 + usize::from(loss), 1),
-            Self::LossCrossEntropy { scaled } | Self::LossMse { scaled } => {
-                (2 + usize::from(scaled), 2)
+            Self::Map { operands, .. } => {
+                Declaration::of("map").reads(operand_list(operands)).writes([single("out")])
             }
-            Self::LossMap(form) | Self::LossClasses(form) => (form.reads(), 2),
-            Self::Rescale { guarded, .. } => (0, 1 + usize::from(guarded)),
-            Self::UpdateSgd { momentum, scaled, guarded, .. } => {
-                let writes = 1 + usize::from(momentum != 0.0) + usize::from(scaled);
-                (1 + usize::from(scaled || guarded), writes)
+            Self::MapRows { operands, .. } => {
+                Declaration::of("map_rows").reads(operand_list(operands)).writes([single("out")])
             }
-            Self::UpdateAdam { scaled, guarded, .. } => {
-                (1 + usize::from(scaled || guarded), 3 + usize::from(scaled))
+            Self::MapColumns { operands, maximum, .. } => Declaration::of("map_columns")
+                .reads(operand_list(operands))
+                .writes([single("out")])
+                .features([flag("MAXIMUM", maximum).shown("maximum")]),
+            Self::Lookup { .. } => Declaration::of("lookup")
+                .reads([single("table"), single("x")])
+                .writes([single("out")]),
+            Self::LookupGrad { .. } => Declaration::of("lookup_grad")
+                .reads([single("x"), single("d_y")])
+                .writes([single("out")]),
+            Self::SumRows => {
+                Declaration::of("sum_rows").reads([factor("x")]).writes([result("out")])
             }
-            Self::Update(update) => {
-                let count = |parts: &[bool]| parts.iter().filter(|it| **it).count();
-                let more = count(&[update.gathers, update.averages, update.writes_half()]);
-                let reads = 1 + count(&[update.reads_scaling(), update.table]);
-                (reads, 1 + usize::from(update.states) + more)
+            Self::LossCrossEntropy { scaled } => Declaration::of("loss_cross_entropy")
+                .reads([single("logits"), single("labels"), single("scaling").when(scaled)])
+                .writes([single("row_loss"), result("d_logits")])
+                .features([flag("SCALED", scaled).shown("scale")]),
+            Self::LossMse { scaled } => Declaration::of("loss_mse")
+                .reads([single("prediction"), single("goal"), single("scaling").when(scaled)])
+                .writes([single("row_loss"), result("d_prediction")])
+                .features([flag("SCALED", scaled).shown("scale")]),
+            Self::LossMap(form) => {
+                let width = form.loss.formula().map_or(1, |formula| formula.predictions());
+                Declaration::of("loss_map")
+                    .reads(form.reads("prediction"))
+                    .writes([single("row_loss"), result("d_prediction")])
+                    .features(form.features())
+                    .features([value("WIDTH", narrow(width))])
             }
-            Self::SquareSums { gradient, gathers, scaled } => {
-                let more = [gradient, gathers, scaled].into_iter().filter(|it| *it).count();
-                (1 + more, 1)
+            Self::LossClasses(form) => Declaration::of("loss_classes")
+                .reads(form.reads("logits"))
+                .writes([single("row_loss"), result("d_logits")])
+                .features(form.features()),
+            Self::LogLoss => {
+                Declaration::of("log_loss").reads([single("row_loss")]).writes([single("log_out")])
             }
-            Self::ClipNorm { .. } => (1, 1),
-            Self::TrustRatios => (3, 1),
+            Self::PutRows => {
+                Declaration::of("put_rows").reads([single("x")]).writes([single("out")])
+            }
+            Self::UpdateRunning { momentum, unbiased, guarded } => {
+                Declaration::of("update_running")
+                    .reads([single("stat"), single("scaling").when(guarded)])
+                    .writes([single("out")])
+                    .features([
+                        flag("MEAN", momentum.is_none()).shown("mean"),
+                        flag("UNBIASED", unbiased).shown("unbiased"),
+                        flag("GUARDED", guarded).shown("guard"),
+                    ])
+            }
+            Self::CheckFinite { loss } => Declaration::of("check_finite")
+                .reads([single("gradient"), single("log_in").when(loss)])
+                .writes([single("scaling")])
+                .features([flag("LOSS", loss).shown("loss")]),
+            Self::Rescale { scaled, guarded } => Declaration::of("rescale")
+                .writes([single("scaling"), single("log_out").when(guarded)])
+                .features([
+                    value("GROW_AFTER", Scaling::GROW_AFTER),
+                    value("LARGEST", Scaling::LARGEST),
+                    flag("GUARDED", guarded).shown("guard"),
+                    flag("SCALED", scaled),
+                    word(guarded && scaled, "scale"),
+                ]),
+            Self::UpdateSgd { momentum, nesterov, weight_decay, scaled, guarded } => {
+                Declaration::of("update_sgd")
+                    .reads([single("gradient"), single("scaling").when(scaled || guarded)])
+                    .writes([
+                        single("weight"),
+                        single("velocity").when(momentum != 0.0),
+                        result("half_weight").when(scaled),
+                    ])
+                    .features([
+                        flag("MOMENTUM", momentum != 0.0).shown("momentum"),
+                        flag("NESTEROV", nesterov).shown("nesterov"),
+                        word(weight_decay != 0.0, "decay"),
+                        flag("SCALED", scaled).shown("scale"),
+                        flag("GUARDED", guarded).shown("guard"),
+                    ])
+            }
+            Self::UpdateAdam { weight_decay, decoupled, scaled, guarded, .. } => {
+                let decay = if decoupled { "decoupled_decay" } else { "decay" };
+                Declaration::of("update_adam")
+                    .reads([single("gradient"), single("scaling").when(scaled || guarded)])
+                    .writes([
+                        single("weight"),
+                        single("m"),
+                        single("v"),
+                        result("half_weight").when(scaled),
+                    ])
+                    .features([
+                        flag("DECOUPLED", decoupled),
+                        word(weight_decay != 0.0, decay),
+                        flag("SCALED", scaled).shown("scale"),
+                        flag("GUARDED", guarded).shown("guard"),
+                    ])
+            }
+            Self::Update(update) => update.declaration(),
+            Self::SquareSums { gradient, gathers, scaled } => Declaration::of("square_sums")
+                .reads([
+                    single("x"),
+                    single("gathered").when(gathers),
+                    single("scaling").when(scaled),
+                    single("factors").when(gradient),
+                ])
+                .writes([single("sums")])
+                .features([
+                    flag("GRADIENT", gradient),
+                    flag("GATHERS", gathers).shown("gather"),
+                    flag("SCALED", scaled).shown("scale"),
+                ]),
+            Self::ClipNorm { .. } => {
+                Declaration::of("clip_norm").reads([single("sums")]).writes([single("factors")])
+            }
+            Self::TrustRatios => Declaration::of("trust_ratios")
+                .reads([single("weights"), single("directions"), single("views")])
+                .writes([single("factors")]),
         }
+    }
+}
+
+impl LossForm {
+    /// What a loss's kernel reads.
+    fn reads(self, prediction: &'static str) -> [Argument; 5] {
+        [
+            single(prediction),
+            single("goal"),
+            single("constants").when(self.constants),
+            single("weights").when(self.weights),
+            single("scaling").when(self.scaled),
+        ]
+    }
+
+    fn features(self) -> [Feature; 5] {
+        [
+            word(true, self.loss.name()),
+            word(!self.mean, "sum"),
+            flag("CONSTANTS", self.constants).shown("constants"),
+            flag("WEIGHTS", self.weights).shown("weights"),
+            flag("SCALED", self.scaled).shown("scale"),
+        ]
+    }
+}
+
+impl Update {
+    fn declaration(&self) -> Declaration {
+        let states = ["state0", "state1", "state2"];
+        let states = (0..).zip(states).map(|(state, name)| single(name).when(state < self.states));
+        let changed = if self.pass == PassKind::Second { 0 } else { self.states.into() };
+        Declaration::of("update")
+            .reads([
+                single("gradient"),
+                single("scaling").when(self.reads_scaling()),
+                single("factors").when(self.table),
+            ])
+            .writes([single("weight")])
+            .writes(states)
+            .writes([
+                single("gathered").when(self.gathers),
+                single("average").when(self.averages),
+                result("half_weight").when(self.writes_half()),
+            ])
+            .features([
+                word(self.pass == PassKind::First, "first"),
+                word(self.pass == PassKind::Second, "second"),
+                flag("WEIGHT", self.pass != PassKind::First),
+                value("STATES", changed),
+                flag("GATHERS", self.gathers).shown("gather"),
+                flag("AVERAGES", self.averages).shown("average"),
+                flag("TABLE", self.table),
+                flag("SCALED", self.scaled).shown("scale"),
+                flag("GUARDED", self.guarded).shown("guard"),
+            ])
+    }
+}
+
+impl Step {
+    /// The slot of one of the kernel's arguments; `None` for one that this form of the kernel does not have.
+    ///
+    /// # Panics
+    /// If the kernel has no argument of that name in any form.
+    pub fn slot(&self, name: &str) -> Option<Slot> {
+        let Declaration { name: kernel, reads, writes, .. } = self.kernel.declaration();
+        for (arguments, slots) in [(reads, &self.reads), (writes, &self.writes)] {
+            let mut slots = slots.iter().copied();
+            for argument in arguments {
+                let slot = if argument.present { slots.next() } else { None };
+                if argument.name == name {
+                    return slot;
+                }
+            }
+        }
+        panic!("the kernel {kernel} has no argument {name}")
     }
 }
 
 impl fmt::Display for Kernel {
     /// The name, and after it what is fused in: `matmul_nt +bias +relu`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())?;
-        let mut plus = |on: bool, what: &str| if on { write!(f, " +{what}") } else { Ok(()) };
-        match *self {
-            Self::Gather { targets, .. } => plus(targets, "targets"),
-            Self::MatmulNt { bias, act, save, dropout } => {
-                plus(bias, "bias")?;
-                plus(act != Activation::Identity, act.name())?;
-                plus(save, "save")?;
-                plus(dropout.is_some(), "dropout")
-            }
-            Self::MatmulNn { act_grad, dropout } => {
-                plus(dropout.is_some(), "dropout")?;
-                plus(act_grad != Activation::Identity, &format!("{}_grad", act_grad.name()))
-            }
-            Self::MatmulTn { bias_grad } => plus(bias_grad, "bias_grad"),
-            Self::Activate { act, bias } => {
-                plus(bias, "bias")?;
-                plus(act != Activation::Identity, act.name())
-            }
-            Self::ActivateGrad { act } => plus(true, act.name()),
-            Self::LossCrossEntropy { scaled } | Self::LossMse { scaled } => plus(scaled, "scale"),
-            Self::LossMap(form) | Self::LossClasses(form) => {
-                plus(true, form.loss.name())?;
-                plus(!form.mean, "sum")?;
-                plus(form.constants, "constants")?;
-                plus(form.weights, "weights")?;
-                plus(form.scaled, "scale")
-            }
-            Self::UpdateSgd { momentum, nesterov, weight_decay, scaled, guarded } => {
-                plus(momentum != 0.0, "momentum")?;
-                plus(nesterov, "nesterov")?;
-                plus(weight_decay != 0.0, "decay")?;
-                plus(scaled, "scale")?;
-                plus(guarded, "guard")
-            }
-            Self::UpdateAdam { weight_decay, decoupled, scaled, guarded, .. } => {
-                plus(weight_decay != 0.0, if decoupled { "decoupled_decay" } else { "decay" })?;
-                plus(scaled, "scale")?;
-                plus(guarded, "guard")
-            }
-            Self::MapColumns { maximum, .. } => plus(maximum, "maximum"),
-            Self::UpdateRunning { momentum, unbiased, guarded } => {
-                plus(momentum.is_none(), "mean")?;
-                plus(unbiased, "unbiased")?;
-                plus(guarded, "guard")
-            }
-            Self::Update(update) => {
-                plus(update.pass == PassKind::First, "first")?;
-                plus(update.pass == PassKind::Second, "second")?;
-                plus(update.gathers, "gather")?;
-                plus(update.averages, "average")?;
-                plus(update.scaled, "scale")?;
-                plus(update.guarded, "guard")
-            }
-            Self::SquareSums { gathers, scaled, .. } => {
-                plus(gathers, "gather")?;
-                plus(scaled, "scale")
-            }
-            Self::ClipNorm { .. } | Self::TrustRatios => Ok(()),
-            Self::Lookup { .. }
-            | Self::LookupGrad { .. }
-            | Self::Map { .. }
-            | Self::MapRows { .. }
-            | Self::Add
-            | Self::SumRows
-            | Self::LogLoss
-            | Self::PutRows => Ok(()),
-            Self::CheckFinite { loss } => plus(loss, "loss"),
-            Self::Rescale { scaled, guarded } => {
-                plus(guarded, "guard")?;
-                plus(guarded && scaled, "scale")
-            }
-        }
+        let Declaration { name, features, .. } = self.declaration();
+        f.write_str(name)?;
+        features.iter().filter_map(Feature::word).try_for_each(|word| write!(f, " +{word}"))
     }
 }

@@ -1,11 +1,17 @@
 //! Which values share memory: lifetimes, and the bytes that come of them.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::ops::Range;
 
-use super::{Element, Phase, Plan, Role, Slot, Step};
+use super::{Element, Phase, Plan, Role, Slot, SlotSpec, Step};
 
 /// Elements of a shared buffer at most, unless one value is larger: 256 MiB, which every adapter allows a buffer.
 const MOST: usize = 1 << 26;
+
+/// Values of which an assignment compares each with each other one, in several orders. With more, only those orders are
+/// tried in which that is not needed. A network of 500 layers has fewer.
+const MOST_TRIED: usize = 2048;
 
 /// A value that lives only inside a phase, before it has a place.
 #[derive(Clone, Debug)]
@@ -18,7 +24,8 @@ pub(super) struct Temporary {
     pub(super) element: Element,
 }
 
-/// A temporary with the steps from its first to its last, and those of them that read or write it.
+/// A temporary with the steps from its first to its last.
+#[derive(Clone, Debug)]
 struct Life {
     slot: usize,
     len: usize,
@@ -26,44 +33,45 @@ struct Life {
     phase: Phase,
     first: usize,
     last: usize,
-    reads: Vec<usize>,
-    writes: Vec<usize>,
+    /// The lives, by their places in the list, that a step reads where it writes this one, or the other way round: WebGPU
+    /// checks usage for whole buffers, so such two need two.
+    clashes: Vec<usize>,
 }
 
 impl Life {
-    fn of(temporary: &Temporary, phase: Phase, steps: &[Step]) -> Option<Self> {
-        let used = |slots: fn(&Step) -> &Vec<Slot>| -> Vec<usize> {
-            let uses = |step: &Step| slots(step).iter().any(|s| s.0 as usize == temporary.slot);
-            (0..steps.len()).filter(|&index| uses(&steps[index])).collect()
-        };
-        let (reads, writes) = (used(|step| &step.reads), used(|step| &step.writes));
-        let all = || reads.iter().chain(&writes).copied();
-        Some(Self {
-            slot: temporary.slot,
-            len: temporary.len,
-            element: temporary.element,
-            phase,
-            first: all().min()?,
-            last: all().max()?,
-            reads,
-            writes,
-        })
-    }
-
     /// Whether both must last at the same time.
     fn meets(&self, other: &Self) -> bool {
         self.phase == other.phase && self.first <= other.last && other.first <= self.last
     }
+}
 
-    /// Whether a step reads one and writes the other: WebGPU checks usage for whole buffers, so these two need two.
-    fn clashes(&self, other: &Self) -> bool {
-        // Both have to be in use at that step; most values never meet.
-        if !self.meets(other) {
-            return false;
+/// Adds the lives of a phase's temporaries that its steps use, in one pass over the steps.
+fn add_lives(lives: &mut Vec<Life>, phase: Phase, temporaries: &[Temporary], steps: &[Step]) {
+    let known: HashMap<usize, &Temporary> = temporaries.iter().map(|it| (it.slot, it)).collect();
+    // Places in the list are given in the order of the temporaries, which orders of equal keys keep.
+    let mut spans: HashMap<usize, (usize, usize)> = HashMap::new();
+    for (index, step) in steps.iter().enumerate() {
+        for slot in step.reads.iter().chain(&step.writes).map(|slot| slot.0 as usize) {
+            if known.contains_key(&slot) {
+                spans.entry(slot).or_insert((index, index)).1 = index;
+            }
         }
-        let both = |a: &[usize], b: &[usize]| a.iter().any(|step| b.contains(step));
-        self.phase == other.phase
-            && (both(&self.reads, &other.writes) || both(&self.writes, &other.reads))
+    }
+    let mut places = HashMap::with_capacity(spans.len());
+    for &Temporary { slot, len, element } in temporaries {
+        if let Some(&(first, last)) = spans.get(&slot) {
+            places.insert(slot, lives.len());
+            lives.push(Life { slot, len, element, phase, first, last, clashes: vec![] });
+        }
+    }
+    let place = |slot: &Slot| places.get(&(slot.0 as usize)).copied();
+    for step in steps {
+        for read in step.reads.iter().filter_map(place) {
+            for write in step.writes.iter().filter_map(place) {
+                lives[read].clashes.push(write);
+                lives[write].clashes.push(read);
+            }
+        }
     }
 }
 
@@ -76,11 +84,19 @@ type Places = (Vec<(usize, Place)>, Vec<(Element, usize)>);
 ///
 /// The best assignment is a hard problem, so several orders are tried and the one that takes least is kept.
 pub(super) fn assign(phases: &[(Phase, &[Temporary], &[Step])]) -> Places {
-    let lives = phases.iter().flat_map(|(phase, temporaries, steps)| {
-        temporaries.iter().filter_map(|temporary| Life::of(temporary, *phase, steps))
-    });
-    let lives: Vec<Life> = lives.collect();
-    // Large values first, or the order of the steps forwards and backwards, or those that last long.
+    let mut lives = Vec::new();
+    for (phase, temporaries, steps) in phases {
+        add_lives(&mut lives, *phase, temporaries, steps);
+    }
+    let tried = if lives.len() <= MOST_TRIED { all_orders(&lives) } else { both_times(lives) };
+    let bytes = |(element, len): &(Element, usize)| element.bytes(*len);
+    let smallest = |(_, buffers): &Places| buffers.iter().map(bytes).sum::<u64>();
+    tried.into_iter().min_by_key(smallest).unwrap_or_default()
+}
+
+/// Assignments in several orders: large values first, or the order of the steps forwards and backwards, or those first that
+/// last long.
+fn all_orders(lives: &[Life]) -> Vec<Places> {
     let orders: [fn(&Life) -> usize; 5] = [
         |life| usize::MAX - life.len,
         |life| life.first,
@@ -88,61 +104,186 @@ pub(super) fn assign(phases: &[(Phase, &[Temporary], &[Step])]) -> Places {
         |life| usize::MAX - (life.last - life.first),
         |life| usize::MAX - (life.last - life.first + 1) * life.len,
     ];
-    let tried = orders.into_iter().flat_map(|order| {
-        let mut lives: Vec<&Life> = lives.iter().collect();
-        lives.sort_by_key(|life| order(life));
-        [place(&lives, false), place(&lives, true)]
+    let tried = orders.into_iter().flat_map(|key| {
+        let order = ordered(lives, key);
+        [place(lives, &order, false), place(lives, &order, true)]
     });
-    let bytes = |(element, len): &(Element, usize)| element.bytes(*len);
-    tried.min_by_key(|(_, buffers)| buffers.iter().map(bytes).sum::<u64>()).unwrap_or_default()
+    tried.collect()
+}
+
+/// Places in a list of lives, sorted.
+fn ordered(lives: &[Life], key: fn(&Life) -> usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..lives.len()).collect();
+    order.sort_by_key(|&index| key(&lives[index]));
+    order
+}
+
+/// Assignments in the order of the steps, forwards and backwards.
+fn both_times(mut lives: Vec<Life>) -> Vec<Places> {
+    let forwards = place_in_time(&lives);
+    let end = lives.iter().map(|life| life.last).max().unwrap_or(0);
+    for life in &mut lives {
+        (life.first, life.last) = (end - life.last, end - life.first);
+    }
+    vec![forwards, place_in_time(&lives)]
 }
 
 /// Gives values places one after the other, each where buffers grow least, as low as those that it meets there leave
 /// room. Where an old buffer would grow as much as a new one is large, `spread` takes the new one.
 /// A buffer holds elements of one kind.
-fn place(lives: &[&Life], spread: bool) -> Places {
-    let mut placed: Vec<(usize, Place)> = Vec::with_capacity(lives.len());
-    let mut buffers: Vec<(Element, usize)> = vec![];
+fn place(lives: &[Life], order: &[usize], spread: bool) -> Places {
+    let mut shared = Shared::new(lives, spread);
     // What lies in each buffer, with its offset: a value is compared with each other one once.
-    let mut members: Vec<Vec<(&Life, usize)>> = vec![];
-    for life in lives {
-        let inside = |buffer: usize| {
-            let there = || members[buffer].iter();
-            there().all(|(other, _)| !life.clashes(other)).then(|| {
-                let taken = there().filter(|(other, _)| life.meets(other));
-                let taken = taken.map(|(other, offset)| *offset..*offset + other.len);
-                lowest(life.len, life.element.alignment(), taken.collect())
-            })
-        };
-        // A buffer of its own costs no more than the value, so sharing never costs memory.
-        let growth = |&(buffer, offset): &Place| {
-            (offset + life.len).saturating_sub(buffers.get(buffer).map_or(0, |it| it.1))
-        };
-        let alike = (0..buffers.len()).filter(|&buffer| buffers[buffer].0 == life.element);
-        let places = alike.filter_map(|buffer| Some((buffer, inside(buffer)?)));
-        let places = places.filter(|place| place.1 + life.len <= MOST.max(life.len));
-        let new = (buffers.len(), 0);
-        let best = places.min_by_key(growth);
-        let worse = |old: &Place| growth(old) > life.len || (spread && growth(old) == life.len);
-        let place = best.filter(|old| !worse(old)).unwrap_or(new);
-        buffers.resize(buffers.len().max(place.0 + 1), (life.element, 0));
-        buffers[place.0].1 = buffers[place.0].1.max(place.1 + life.len);
-        members.resize(buffers.len(), Vec::new());
-        members[place.0].push((*life, place.1));
-        placed.push((life.slot, place));
+    let mut members: Vec<Vec<(usize, usize)>> = vec![];
+    for &index in order {
+        let life = &lives[index];
+        let place = shared.put(index, |buffer| {
+            let there = members[buffer].iter().map(|&(other, at)| (&lives[other], at));
+            let taken = there.filter(|(other, _)| life.meets(other));
+            lowest(life, taken.map(|(other, at)| at..at + other.len).collect())
+        });
+        members.resize(shared.buffers.len(), Vec::new());
+        members[place.0].push((index, place.1));
     }
-    (placed, buffers)
+    shared.finish()
 }
 
-/// The lowest offset at which so many elements lie clear of what is taken, aligned for bindings.
-fn lowest(len: usize, alignment: usize, mut taken: Vec<Range<usize>>) -> usize {
+/// As [`place`] in the order of each value's first step, without `spread`: the same places where lengths are whole
+/// alignments, in a time that hardly grows faster than the number of values. Each buffer keeps the gaps between the values
+/// that live at present, so no value is compared with all others.
+fn place_in_time(lives: &[Life]) -> Places {
+    // A buffer for each short vector, because another one would grow by its alignment, would make as many buffers as layers,
+    // in each of which every value would look for a place.
+    let mut shared = Shared { aligned: true, ..Shared::new(lives, false) };
+    let mut order: Vec<usize> = (0..lives.len()).collect();
+    // A phase's values meet none of another's, so phases may come one after the other.
+    order.sort_by_key(|&index| (lives[index].phase as usize, lives[index].first));
+    let mut gaps: Vec<Gaps> = vec![];
+    // Ends of what lives at present: the earliest first.
+    let mut ends: BinaryHeap<Reverse<(usize, usize)>> = BinaryHeap::new();
+    let mut phase = None;
+    for index in order {
+        let life = &lives[index];
+        let over = |last: usize| phase != Some(life.phase) || last < life.first;
+        while let Some(&Reverse((last, other))) = ends.peek()
+            && over(last)
+        {
+            ends.pop();
+            let (buffer, at) = shared.placed[other].expect("a value that lives has a place");
+            gaps[buffer].free(at, &lives[other]);
+        }
+        phase = Some(life.phase);
+        let place = shared.put(index, |buffer| gaps[buffer].lowest(life));
+        gaps.resize(shared.buffers.len(), Gaps::default());
+        gaps[place.0].take(place.1, life);
+        ends.push(Reverse((life.last, index)));
+    }
+    shared.finish()
+}
+
+/// Shared buffers as they come to be.
+struct Shared<'a> {
+    lives: &'a [Life],
+    spread: bool,
+    /// Whether lengths count as whole alignments.
+    aligned: bool,
+    /// The place of each value that has one.
+    placed: Vec<Option<Place>>,
+    buffers: Vec<(Element, usize)>,
+}
+
+impl<'a> Shared<'a> {
+    fn new(lives: &'a [Life], spread: bool) -> Self {
+        Self { lives, spread, aligned: false, placed: vec![None; lives.len()], buffers: vec![] }
+    }
+
+    /// Gives a value its place. `offset` is where it could lie in a buffer, of those that it may lie in.
+    fn put(&mut self, index: usize, offset: impl Fn(usize) -> usize) -> Place {
+        let Self { lives, spread, aligned, placed, buffers } = self;
+        let life = &lives[index];
+        let refused: Vec<usize> =
+            life.clashes.iter().filter_map(|&other| placed[other]).map(|place| place.0).collect();
+        let alignment = if *aligned { life.element.alignment() } else { 1 };
+        let growth = |&(buffer, offset): &Place| {
+            let end = buffers.get(buffer).map_or(0, |it| it.1.next_multiple_of(alignment));
+            (offset + life.len).next_multiple_of(alignment).saturating_sub(end)
+        };
+        let places = (0..buffers.len())
+            .filter(|buffer| buffers[*buffer].0 == life.element && !refused.contains(buffer))
+            .map(|buffer| (buffer, offset(buffer)))
+            .filter(|place| place.1 + life.len <= MOST.max(life.len));
+        let best = places.min_by_key(growth);
+        // A buffer of its own costs no more than the value, so sharing never costs memory.
+        let own = life.len.next_multiple_of(alignment);
+        let worse = |old: &Place| growth(old) > own || (*spread && growth(old) == own);
+        let place = best.filter(|old| !worse(old)).unwrap_or((buffers.len(), 0));
+        buffers.resize(buffers.len().max(place.0 + 1), (life.element, 0));
+        buffers[place.0].1 = buffers[place.0].1.max(place.1 + life.len);
+        placed[index] = Some(place);
+        place
+    }
+
+    /// The slots with their places, and the buffers.
+    fn finish(self) -> Places {
+        let slots = self.lives.iter().zip(self.placed);
+        let placed = slots.filter_map(|(life, place)| place.map(|place| (life.slot, place)));
+        (placed.collect(), self.buffers)
+    }
+}
+
+/// The gaps of a buffer between what lives in it at present: each gap's start with its end, all of them aligned. The last
+/// one has no end.
+#[derive(Clone, Debug)]
+struct Gaps(BTreeMap<usize, usize>);
+
+impl Default for Gaps {
+    /// Nothing lives there.
+    fn default() -> Self {
+        Self(BTreeMap::from([(0, usize::MAX)]))
+    }
+}
+
+impl Gaps {
+    /// Where a value ends, up to where the next one may begin.
+    fn end(at: usize, life: &Life) -> usize {
+        (at + life.len).next_multiple_of(life.element.alignment())
+    }
+
+    /// The lowest offset with room for a value.
+    fn lowest(&self, life: &Life) -> usize {
+        let mut fitting = self.0.iter().filter(|&(start, end)| end - start >= life.len);
+        *fitting.next().expect("the last gap has no end").0
+    }
+
+    fn take(&mut self, at: usize, life: &Life) {
+        let end = self.0.remove(&at).expect("a value lies at the start of a gap");
+        let start = Self::end(at, life);
+        if start < end {
+            self.0.insert(start, end);
+        }
+    }
+
+    fn free(&mut self, at: usize, life: &Life) {
+        let mut end = Self::end(at, life);
+        if let Some(after) = self.0.remove(&end) {
+            end = after;
+        }
+        match self.0.range_mut(..at).next_back() {
+            Some((_, before)) if *before == at => *before = end,
+            _ => _ = self.0.insert(at, end),
+        }
+    }
+}
+
+/// The lowest offset at which a value lies clear of what is taken, aligned for bindings.
+fn lowest(life: &Life, mut taken: Vec<Range<usize>>) -> usize {
     taken.sort_by_key(|range| range.start);
     let mut offset = 0;
     for range in taken {
-        if offset + len <= range.start {
+        if offset + life.len <= range.start {
             break;
         }
-        offset = offset.max(range.end.next_multiple_of(alignment));
+        offset = offset.max(range.end.next_multiple_of(life.element.alignment()));
     }
     offset
 }
@@ -205,16 +346,90 @@ impl Memory {
 /// Bytes of the activations that live at once in a phase, at most.
 fn live(plan: &Plan, phase: Phase) -> u64 {
     let steps = plan.steps(phase);
-    let lives = plan.slots().filter(|(_, spec)| plan.buffer(spec.buffer).role == Role::Activations);
-    let lives = lives.filter_map(|(slot, spec)| {
-        let (len, element) = (spec.len(), spec.element);
-        let temporary = Temporary { slot: slot.0 as usize, len, element };
-        Life::of(&temporary, phase, steps)
-    });
-    let lives: Vec<Life> = lives.collect();
-    let at = |step: usize| lives.iter().filter(move |life| life.first <= step && step <= life.last);
-    (0..steps.len())
-        .map(|step| at(step).map(|life| life.element.bytes(life.len)).sum())
-        .max()
-        .unwrap_or(0)
+    let shared = |spec: &SlotSpec| plan.buffer(spec.buffer).role == Role::Activations;
+    let temporary = |(slot, spec): (Slot, &SlotSpec)| Temporary {
+        slot: slot.0 as usize,
+        len: spec.len(),
+        element: spec.element,
+    };
+    let temporaries: Vec<_> =
+        plan.slots().filter(|(_, spec)| shared(spec)).map(temporary).collect();
+    let mut lives = Vec::new();
+    add_lives(&mut lives, phase, &temporaries, steps);
+    // What begins to live at each step, and what did so no longer.
+    let (mut begin, mut end) = (vec![0; steps.len()], vec![0; steps.len() + 1]);
+    for life in &lives {
+        let bytes = life.element.bytes(life.len);
+        begin[life.first] += bytes;
+        end[life.last + 1] += bytes;
+    }
+    let (mut now, mut most) = (0, 0);
+    for (begin, end) in begin.into_iter().zip(end) {
+        now = now + begin - end;
+        most = most.max(now);
+    }
+    most
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, Seed};
+
+    /// Values of random lengths and lives in a phase of so many steps; each clashes with those whose life begins as its own
+    /// ends, as in a chain of steps.
+    fn random_lives(count: usize, steps: u32, seed: u64) -> Vec<Life> {
+        let mut random = Seed(seed).stream(Purpose::Synthetic);
+        let mut lives: Vec<Life> = (0..count)
+            .map(|slot| {
+                let (first, more) = (random.below(steps), random.below(steps));
+                let more = if more % 4 == 0 { more } else { more % 3 };
+                let (first, last) = (first as usize, (first + more).min(steps) as usize);
+                let element = if random.below(5) == 0 { Element::F16 } else { Element::F32 };
+                let len = element.alignment() * (1 + random.below(9) as usize);
+                Life { slot, len, element, phase: Phase::Train, first, last, clashes: vec![] }
+            })
+            .collect();
+        for one in 0..count {
+            for other in 0..count {
+                if one != other && lives[one].last == lives[other].first {
+                    lives[one].clashes.push(other);
+                    lives[other].clashes.push(one);
+                }
+            }
+        }
+        lives
+    }
+
+    #[test]
+    fn gaps_give_the_places_that_comparing_all_values_gives() {
+        for seed in 0..30 {
+            let lives = random_lives(60, 40, seed);
+            let order = ordered(&lives, |life| life.first);
+            assert_eq!(place_in_time(&lives), place(&lives, &order, false), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn places_in_time_neither_overlap_nor_clash() {
+        for seed in 0..10 {
+            for (placed, buffers) in both_times(random_lives(200, 150, seed)) {
+                let lives = random_lives(200, 150, seed);
+                assert_eq!(placed.len(), lives.len());
+                let places: HashMap<usize, Place> = placed.into_iter().collect();
+                for one in &lives {
+                    let (buffer, at) = places[&one.slot];
+                    assert_eq!(buffers[buffer].0, one.element);
+                    assert!(at + one.len <= buffers[buffer].1);
+                    for other in lives.iter().filter(|other| other.slot != one.slot) {
+                        let (theirs, start) = places[&other.slot];
+                        let apart = at + one.len <= start || start + other.len <= at;
+                        assert!(theirs != buffer || apart || !one.meets(other), "seed {seed}");
+                        let clash = one.clashes.contains(&other.slot);
+                        assert!(theirs != buffer || !clash, "seed {seed}");
+                    }
+                }
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! Absent on purpose: floating-point arithmetic, wgpu.
 
 mod build;
+mod declaration;
 mod formula;
 mod fuse;
 mod kernel;
@@ -13,6 +14,7 @@ mod print;
 mod update;
 
 pub use build::{PlanBuilder, Sizes};
+pub use declaration::{Argument, Declaration, Feature, SlotPrecision};
 pub use formula::{Formula, FormulaId};
 
 pub use crate::graph::{Along, MOST_OPERANDS, Operand};

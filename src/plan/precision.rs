@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Element, Kernel, Plan, Step};
+use super::{Declaration, Element, Plan, SlotPrecision, Step};
 use crate::error::{Error, Result};
 use crate::model::ParamLayout;
 
@@ -104,22 +104,20 @@ impl Plan {
     /// # Errors
     /// If its kernel has no form for that.
     pub fn stored(&self, step: &Step) -> Result<Stored> {
-        let slots: Vec<(Place, Element)> = [(&step.reads, false), (&step.writes, true)]
-            .into_iter()
-            .flat_map(|(slots, written)| {
-                let place =
-                    move |index| place(&step.kernel, written, index, index + 1 == slots.len());
-                slots.iter().enumerate().map(move |(i, &slot)| (place(i), self.slot(slot).element))
-            })
-            .collect();
-        let element = |place| {
-            if slots.contains(&(place, Element::F16)) { Element::F16 } else { Element::F32 }
+        let Declaration { reads, writes, .. } = step.kernel.declaration();
+        let arguments = reads.iter().chain(&writes).filter(|argument| argument.present);
+        let slots = step.reads.iter().chain(&step.writes).map(|&slot| self.slot(slot).element);
+        let slots: Vec<(SlotPrecision, Element)> =
+            arguments.map(|argument| argument.precision).zip(slots).collect();
+        let element = |precision| {
+            if slots.contains(&(precision, Element::F16)) { Element::F16 } else { Element::F32 }
         };
-        let stored = Stored { read: element(Place::Read), write: element(Place::Write) };
-        let fits = slots.iter().all(|&(place, element)| match place {
-            Place::Read => element == stored.read,
-            Place::Write => element == stored.write,
-            Place::Single => element != Element::F16,
+        let (read, write) = (element(SlotPrecision::Read), element(SlotPrecision::Write));
+        let stored = Stored { read, write };
+        let fits = slots.iter().all(|&(precision, element)| match precision {
+            SlotPrecision::Read => element == stored.read,
+            SlotPrecision::Write => element == stored.write,
+            SlotPrecision::Single => element != Element::F16,
         });
         let problem = format!(
             "f16 has no form of the kernel {}, which {} needs; use --precision f32",
@@ -127,56 +125,6 @@ impl Plan {
             step.writes.first().map_or("a layer", |&slot| self.slot(slot).name.as_str())
         );
         if fits { Ok(stored) } else { Err(Error::setting("--precision", problem)) }
-    }
-}
-
-/// Which of a kernel's two kinds of numbers a slot holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// [`Stored::read`]
-    Read,
-    /// [`Stored::write`]
-    Write,
-    /// Single precision, or whole numbers, in all forms.
-    Single,
-}
-
-/// The place of a kernel's slot of this index among those read or written.
-fn place(kernel: &Kernel, written: bool, index: usize, last: bool) -> Place {
-    match (kernel, written) {
-        (Kernel::Gather { .. }, true) if index == 0 => Place::Write,
-        // The gradient passes through to the result.
-        (Kernel::ActivateGrad { .. }, false) if index == 1 => Place::Write,
-        (
-            Kernel::LossCrossEntropy { .. }
-            | Kernel::LossMse { .. }
-            | Kernel::LossMap(_)
-            | Kernel::LossClasses(_),
-            true,
-        ) if index == 1 => Place::Write,
-        (Kernel::UpdateSgd { scaled, .. } | Kernel::UpdateAdam { scaled, .. }, true)
-            if *scaled && last =>
-        {
-            Place::Write
-        }
-        (Kernel::Update(update), true) if update.writes_half() && last => Place::Write,
-        (
-            Kernel::MatmulNt { .. }
-            | Kernel::MatmulNn { .. }
-            | Kernel::MatmulTn { .. }
-            | Kernel::Activate { .. }
-            | Kernel::ActivateGrad { .. }
-            | Kernel::Add
-            | Kernel::SumRows,
-            _,
-        ) => {
-            if written {
-                Place::Write
-            } else {
-                Place::Read
-            }
-        }
-        _ => Place::Single,
     }
 }
 

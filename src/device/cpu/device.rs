@@ -2,21 +2,13 @@
 
 use std::ops::Range;
 
+use super::Real;
 use super::engine::Engine;
-use super::kernels::{self, Adam, Product, Sgd};
-use super::loss::{Extra, Goal};
-use super::map::{Mapped, Over};
-use super::update::{OVERFLOW, Squared, Updated, clip_norm, trust_ratios};
+use super::steps::{Arenas, Ready, buffer_starts, range_of, round};
 use super::vector::{Instructions, Vector};
-use super::{Compiled, Real};
-use crate::device::{Device, DeviceInfo, Values, half, memory};
+use crate::device::{Device, DeviceInfo, Values, memory};
 use crate::error::{Error, Result};
-use crate::expr::Program;
-use crate::model::Activation;
-use crate::plan::{
-    BufferSpec, Element, Formula, Kernel, MOST_OPERANDS, Phase, Plan, Slot, SlotSpec, Start, Step,
-    StepRow, WINDOW,
-};
+use crate::plan::{BufferSpec, Element, Phase, Plan, Slot, SlotSpec, Start, StepRow, WINDOW};
 
 /// The CPU as a device: `CpuDevice<f32>` for use, `CpuDevice<f64>` as the reference.
 #[derive(Debug)]
@@ -24,6 +16,8 @@ pub struct CpuDevice<T: Real> {
     info: DeviceInfo,
     engine: T::Engine,
     plan: Option<Plan>,
+    /// Where each of the plan's buffers begins in the arena of its kind.
+    starts: Vec<usize>,
     /// Every float buffer of the plan, end to end: a step borrows disjoint ranges of it.
     floats: Vec<T>,
     /// Every buffer of row numbers and classes, likewise.
@@ -40,39 +34,6 @@ pub struct CpuDevice<T: Real> {
 struct Sequence {
     steps: Vec<Ready>,
     rows: Vec<StepRow>,
-}
-
-/// Slots of floats that a step reads at most.
-const READS: usize = 5;
-/// Those that it reads and writes at most.
-const SLOTS: usize = READS + 7;
-
-/// A step with its slots' ranges in the arenas.
-#[derive(Debug)]
-struct Ready {
-    kernel: Kernel,
-    /// Float slots: the reads, then the writes; empty ranges where there is none.
-    floats: [Range<usize>; SLOTS],
-    /// Slots of whole numbers: order, source, destination.
-    indices: [Range<usize>; 3],
-    /// Rows and columns of the first write.
-    out: (usize, usize),
-    /// Terms of each sum, for products.
-    k: usize,
-    /// Whether the second read is the first one again.
-    same: bool,
-    /// The operands of a formula, which may overlap, and the matrix's rows.
-    mapped: Option<(Formula, Vec<Range<usize>>, usize)>,
-    /// What an update computes.
-    update: Option<Formula>,
-    /// The formula, the update or the loss, made ready for wide vectors.
-    compiled: Compiled,
-    /// What it writes in half precision: computed in the device's own, then rounded.
-    halves: Vec<Range<usize>>,
-    /// What computes an elementwise loss.
-    loss: Option<Program>,
-    /// What is not 0 while the step is skipped, and what it empties then.
-    guard: Option<(usize, Range<usize>)>,
 }
 
 impl<T: Real> CpuDevice<T> {
@@ -94,6 +55,7 @@ impl<T: Real> CpuDevice<T> {
             info,
             engine,
             plan: None,
+            starts: vec![],
             floats: vec![],
             indices: vec![],
             train: Sequence::default(),
@@ -144,8 +106,7 @@ impl<T: Real> CpuDevice<T> {
         let plan =
             self.plan.as_ref().ok_or_else(|| self.failure("no plan is loaded".to_string()))?;
         let spec = plan.slot(slot);
-        let start = buffer_start(plan, spec) + spec.offset;
-        Ok((spec, start..start + spec.len()))
+        Ok((spec, range_of(spec, &self.starts)))
     }
 
     fn sequence(&mut self, phase: Phase) -> &mut Sequence {
@@ -167,335 +128,6 @@ impl CpuDevice<f32> {
 impl<T: Real> Default for CpuDevice<T> {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// Where a slot's buffer begins in the arena of its kind: the buffers of that kind lie end to end.
-fn buffer_start(plan: &Plan, spec: &SlotSpec) -> usize {
-    let before = &plan.buffers()[..spec.buffer.0 as usize];
-    before
-        .iter()
-        .filter(|buffer| buffer.element.is_float() == spec.element.is_float())
-        .map(|buffer| buffer.elements)
-        .sum()
-}
-
-/// Rounds numbers to half precision.
-fn round<T: Real>(values: &mut [T]) {
-    values.iter_mut().for_each(|value| *value = T::of(half::rounded(value.to_f64())));
-}
-
-/// Rows of the matrix that a formula goes over.
-fn rows_of(formula: &Formula, kernel: Kernel, operands: &[Range<usize>], out: usize) -> usize {
-    match kernel {
-        Kernel::MapRows { .. } => formula.rows(operands.iter().map(ExactSizeIterator::len)),
-        Kernel::MapColumns { .. } => out,
-        _ => out / formula.columns.max(1),
-    }
-}
-
-fn ready(plan: &Plan, step: &Step) -> Ready {
-    let spec = |slot: &Slot| plan.slot(*slot);
-    let range = |spec: &SlotSpec| {
-        let start = buffer_start(plan, spec) + spec.offset;
-        start..start + spec.len()
-    };
-    let mut floats = [const { 0..0 }; SLOTS];
-    let mut indices = [const { 0..0 }; 3];
-    let same = step.reads.len() > 1 && step.reads[0] == step.reads[1];
-    for (i, slot) in step.reads.iter().enumerate() {
-        match (step.kernel, spec(slot).element) {
-            // The order is the one read of whole numbers that is no table.
-            (Kernel::Gather { ordered: true, .. }, Element::U32) if i == 1 => {
-                indices[0] = range(spec(slot))
-            }
-            (_, Element::U32) => indices[1] = range(spec(slot)),
-            _ if i == 1 && same => {}
-            _ => floats[i] = range(spec(slot)),
-        }
-    }
-    for (i, slot) in step.writes.iter().enumerate() {
-        match spec(slot).element {
-            Element::F32 | Element::F16 => floats[READS + i] = range(spec(slot)),
-            Element::U32 => indices[2] = range(spec(slot)),
-        }
-    }
-    let (a_rows, a_columns) = step.reads.first().map_or((0, 0), |slot| spec(slot).matrix());
-    let writes = step.writes.iter().map(spec);
-    let halves = writes.filter(|slot| slot.element == Element::F16).map(range).collect();
-    let k = if matches!(step.kernel, Kernel::MatmulTn { .. }) { a_rows } else { a_columns };
-    let out = spec(&step.writes[0]).matrix();
-    let loss = match step.kernel {
-        Kernel::LossMap(form) => form.loss.formula().map(|formula| formula.program()),
-        _ => None,
-    };
-    let formula = step.kernel.formula().map(|id| plan.formula(id).clone());
-    let compiled = match (step.kernel, &formula, &loss) {
-        (Kernel::Update(update), Some(formula), _) => {
-            Compiled::of_update(&formula.program, &update)
-        }
-        (_, Some(formula), _) => Compiled::of(formula),
-        (Kernel::LossMap(form), None, Some(loss)) => Compiled::of_loss(loss, &form),
-        (_, None, _) => Compiled::default(),
-    };
-    let (update, formula) = match step.kernel {
-        Kernel::Update(_) => (formula, None),
-        _ => (None, formula),
-    };
-    let mapped = formula.map(|formula| {
-        let operands: Vec<_> = step.reads.iter().map(|slot| range(spec(slot))).collect();
-        let rows = rows_of(&formula, step.kernel, &operands, spec(&step.writes[0]).len());
-        (formula, operands, rows)
-    });
-    if mapped.is_some() {
-        floats = [const { 0..0 }; SLOTS];
-        floats[READS] = range(spec(&step.writes[0]));
-    }
-    let guard = step.kernel.is_guarded().then(|| {
-        let gathered = match step.kernel {
-            Kernel::Update(update) if update.gathers => {
-                range(spec(&step.writes[1 + usize::from(update.states)]))
-            }
-            _ => 0..0,
-        };
-        (range(spec(&step.reads[1])).start + OVERFLOW, gathered)
-    });
-    Ready {
-        kernel: step.kernel,
-        floats,
-        indices,
-        out,
-        k,
-        same,
-        mapped,
-        update,
-        compiled,
-        halves,
-        loss,
-        guard,
-    }
-}
-
-impl Ready {
-    /// Sizes of what is written first, and of sums.
-    fn product(&self) -> Product {
-        Product { m: self.out.0, n: self.out.1, k: self.k }
-    }
-
-    /// The same for products; of other steps, the sizes of what they go through, and what an element costs.
-    fn work(&self) -> Product {
-        match &self.mapped {
-            Some((formula, _, rows)) => {
-                Product { m: *rows, n: formula.columns, k: self.compiled.cost() }
-            }
-            None if self.kernel.is_product() => self.product(),
-            None if self.loss.is_some() => {
-                let n = self.floats[READS + 1].len() / self.out.0.max(1);
-                Product { m: self.out.0, n, k: self.compiled.cost() }
-            }
-            // Reading two and writing one.
-            None => Product { k: 4, ..self.product() },
-        }
-    }
-
-    fn run<T: Real>(
-        &self,
-        engine: &T::Engine,
-        floats: &mut [T],
-        indices: &mut [u32],
-        step: &StepRow,
-    ) {
-        if let Some((overflow, gathered)) = &self.guard
-            && floats[*overflow] != T::zero()
-        {
-            // What was gathered before goes with it.
-            return floats[gathered.clone()].fill(T::zero());
-        }
-        if let Some((formula, operands, rows)) = &self.mapped {
-            return self.map::<T>(engine, floats, (formula, operands, *rows), step);
-        }
-        let parts = floats.get_disjoint_mut(self.floats.clone());
-        let [a, b, c, d, e, out, out2, out3, out4, out5, out6, out7] =
-            parts.expect("a plan's steps read and write different buffers");
-        let parts = indices.get_disjoint_mut(self.indices.clone());
-        let [order, table, picked] =
-            parts.expect("a plan's steps read and write different buffers");
-        let (a, b, c, d, e) = (&*a, if self.same { &*a } else { &*b }, &*c, &*d, &*e);
-        let (m, n) = self.out;
-        let product = self.product();
-        match self.kernel {
-            Kernel::Gather { ordered, targets } => {
-                let order = ordered.then_some(&*order);
-                kernels::gather(a, order, out, n, step);
-                if targets && !picked.is_empty() {
-                    kernels::gather(table, order, picked, 1, step);
-                } else if targets {
-                    // Targets are the read after the order.
-                    kernels::gather(c, order, out2, out2.len() / m, step);
-                }
-            }
-            Kernel::MatmulNt { bias, act, save, dropout } => {
-                // With dropout, what the gradient is computed from may be the result before it.
-                let result = dropout.is_some() && act.gradient_from_output();
-                let saved = (save && !result).then_some(&mut *out2);
-                engine.matmul_nt((a, b, bias.then_some(c)), act, (out, saved), product);
-                if save && result {
-                    out2.copy_from_slice(out);
-                }
-                engine.dropout(out, dropout, step);
-            }
-            Kernel::MatmulNn { act_grad, dropout } => {
-                let saved = (act_grad != Activation::Identity).then_some(c);
-                engine.matmul_nn((a, b, saved), act_grad, out, product);
-                engine.dropout(out, dropout, step);
-            }
-            Kernel::MatmulTn { bias_grad } => {
-                engine.matmul_tn((a, b), (out, bias_grad.then_some(out2)), product);
-            }
-            Kernel::Activate { act, bias } => engine.activate(a, bias.then_some(b), act, out, n),
-            Kernel::ActivateGrad { act } => engine.activate_grad(a, b, act, out),
-            // They were done before.
-            Kernel::Map { .. } | Kernel::MapRows { .. } | Kernel::MapColumns { .. } => {}
-            Kernel::Lookup { column } => kernels::lookup(a, b, column as usize, out, m),
-            Kernel::LookupGrad { column } => {
-                kernels::lookup_grad(a, b, column as usize, (out, m), step);
-            }
-            Kernel::Add => engine.add(a, b, out),
-            Kernel::SumRows => engine.sum_rows(a, out, n),
-            Kernel::LossCrossEntropy { scaled } => {
-                let columns = out2.len() / out.len();
-                engine.loss_cross_entropy(a, table, (out, out2), columns, step);
-                if scaled {
-                    kernels::scale(out2, c);
-                }
-            }
-            Kernel::LossMse { scaled } => {
-                let columns = out2.len() / out.len();
-                engine.loss_mse(a, b, (out, out2), columns, step);
-                if scaled {
-                    kernels::scale(out2, c);
-                }
-            }
-            Kernel::LossMap(form) | Kernel::LossClasses(form) => {
-                let mut more = [c, d, e].into_iter();
-                let mut next = |present: bool| if present { more.next() } else { None };
-                let (constants, weights) = (next(form.constants), next(form.weights));
-                let (extra, scaling) = (Extra { constants, weights }, next(form.scaled));
-                let outs = (out, &mut *out2);
-                match &self.loss {
-                    Some(program) => {
-                        let of = (&form, program, &self.compiled);
-                        engine.loss_map(of, (a, b), extra, outs, step);
-                    }
-                    None => {
-                        let classes = form.loss.classes();
-                        let goal = if classes { Goal::Classes(table) } else { Goal::Numbers(b) };
-                        engine.loss_classes(&form, (a, goal), extra, outs, step);
-                    }
-                }
-                if let Some(scaling) = scaling {
-                    kernels::scale(out2, scaling);
-                }
-            }
-            Kernel::LogLoss => kernels::log_loss(a, out, step),
-            Kernel::PutRows => kernels::put_rows(a, out, n, step),
-            Kernel::UpdateRunning { momentum, unbiased, guarded } => {
-                kernels::update_running(a, out, (momentum, unbiased, guarded), step);
-            }
-            Kernel::CheckFinite { loss } => {
-                kernels::check_finite(a, loss.then(|| b[step.log as usize]), out);
-            }
-            Kernel::Rescale { scaled, guarded } => {
-                let log = step.log as usize;
-                if !guarded || kernels::end_guarded(out, &mut out2[log], scaled, step.apply) {
-                    kernels::rescale(out);
-                }
-            }
-            Kernel::UpdateSgd { momentum, nesterov, weight_decay, scaled, .. } => {
-                let (velocity, half) =
-                    if momentum == 0.0 { (None, out2) } else { (Some(out2), out3) };
-                let sgd = Sgd { momentum, nesterov, weight_decay };
-                let update = |g: &[T], w: &mut [T]| engine.update_sgd(g, w, velocity, sgd, step);
-                kernels::update(a, scaled.then_some((b, half)), out, update);
-            }
-            Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled, scaled, .. } => {
-                let adam = Adam { beta1, beta2, eps, weight_decay, decoupled };
-                let update =
-                    |g: &[T], w: &mut [T]| engine.update_adam(g, (w, out2, out3), adam, step);
-                kernels::update(a, scaled.then_some((b, out4)), out, update);
-            }
-            Kernel::Update(update) => {
-                let mut reads = [b, c].into_iter();
-                let mut read = |there: bool| if there { reads.next() } else { None };
-                let scaling = read(update.reads_scaling()).unwrap_or_default();
-                let table = read(update.table).unwrap_or_default();
-                let mut writes = [out2, out3, out4, out5, out6, out7].into_iter();
-                let mut write =
-                    |there: bool| if there { writes.next() } else { None }.unwrap_or_default();
-                let states = [0, 1, 2].map(|index| write(index < update.states));
-                let gathered = write(update.gathers);
-                let average = write(update.averages);
-                let half = write(update.writes_half());
-                let Some(formula) = &self.update else { return };
-                let program = &formula.program;
-                engine.update(Updated {
-                    update,
-                    program,
-                    compiled: &self.compiled,
-                    step: *step,
-                    scaling,
-                    table,
-                    first: 0,
-                    gradient: a,
-                    weight: out,
-                    states,
-                    gathered,
-                    average,
-                    half,
-                });
-            }
-            Kernel::SquareSums { gradient, gathers, scaled } => {
-                let mut reads = [b, c, d].into_iter();
-                let mut read = |there: bool| if there { reads.next() } else { None };
-                let (gathered, scaling) = (read(gathers), read(scaled));
-                let of = Squared { x: a, gathered, scaling, table: read(gradient) };
-                engine.square_sums(of, out, step);
-            }
-            Kernel::ClipNorm { max } => clip_norm(a, out, max),
-            Kernel::TrustRatios => trust_ratios(a, b, table, out),
-        }
-        for range in &self.halves {
-            round(&mut floats[range.clone()]);
-        }
-    }
-
-    fn map<T: Real>(
-        &self,
-        engine: &T::Engine,
-        floats: &mut [T],
-        (formula, operands, rows): (&Formula, &[Range<usize>], usize),
-        step: &StepRow,
-    ) {
-        let out = self.floats[READS].clone();
-        let (before, rest) = floats.split_at_mut(out.start);
-        let (out, after) = rest.split_at_mut(out.len());
-        let mut values: [&[T]; MOST_OPERANDS] = [&[]; MOST_OPERANDS];
-        let end = before.len() + out.len();
-        for (values, range) in values.iter_mut().zip(operands) {
-            // No step reads what it writes.
-            *values = match range.start.checked_sub(end) {
-                Some(start) => &after[start..start + range.len()],
-                None => &before[range.clone()],
-            };
-        }
-        let over = match self.kernel {
-            Kernel::MapRows { .. } => Over::Rows,
-            Kernel::MapColumns { maximum: false, .. } => Over::Columns,
-            Kernel::MapColumns { .. } => Over::Largest,
-            _ => Over::Nothing,
-        };
-        let compiled = &self.compiled;
-        engine.map(Mapped { formula, compiled, operands: values, rows, step: *step }, over, out);
     }
 }
 
@@ -522,13 +154,16 @@ impl<T: Real> Device for CpuDevice<T> {
         indices.try_reserve_exact(total(false)).map_err(refused)?;
         indices.resize(total(false), 0);
         (self.floats, self.indices) = (floats, indices);
-        let steps = |phase| plan.steps(phase).iter().map(|step| ready(plan, step)).collect();
+        self.starts = buffer_starts(plan);
+        let starts = &self.starts;
+        let steps =
+            |phase| plan.steps(phase).iter().map(|step| Ready::of(plan, step, starts)).collect();
         self.train = Sequence { steps: steps(Phase::Train), rows: vec![] };
         self.eval = Sequence { steps: steps(Phase::Eval), rows: vec![] };
         self.measure = Sequence { steps: steps(Phase::Measure), rows: vec![] };
         let sequences = [&self.train, &self.eval, &self.measure];
         let sizes = sequences.into_iter().flat_map(|sequence| &sequence.steps);
-        self.engine.prepare(&sizes.map(|step| (step.kernel, step.work())).collect::<Vec<_>>());
+        self.engine.prepare(&sizes.map(Ready::sizes).collect::<Vec<_>>());
         // `run` then pushes without growing it, as long as losses are taken each window.
         self.losses = Vec::with_capacity(WINDOW);
         self.plan = Some(plan.clone());
@@ -602,7 +237,7 @@ impl<T: Real> Device for CpuDevice<T> {
         engine.enter(|| {
             for row in rows {
                 for step in &sequence.steps {
-                    step.run(engine, floats, indices, row);
+                    step.run(engine, Arenas { floats, indices }, row);
                 }
                 if let Some(log) = log {
                     self.losses.push(floats[log.start + row.log as usize].to_f32());

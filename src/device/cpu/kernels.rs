@@ -116,7 +116,7 @@ pub fn matmul_tn<T: Real>(
 /// Each element times what dropout multiplies it by.
 #[inline(always)]
 pub fn dropout<T: Real>(out: &mut [T], Dropout { stream, rate }: Dropout, step: &StepRow) {
-    let (key, rate) = (key(step.seed, step.step, stream.into()), rate_in(step, rate));
+    let (key, rate) = (key(step.seed, step.step, stream), rate_in(step, rate));
     // Elements are counted in 32 bits everywhere.
     for (at, out) in (0_u32..).zip(out) {
         *out *= keep(key, rate, at);

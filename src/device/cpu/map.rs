@@ -94,7 +94,7 @@ impl<T: Real> Mapped<'_, T> {
                     }
                 }
                 Quantity::Keep(stream, Number(rate)) => {
-                    let key = key(self.step.seed, self.step.step, stream.into());
+                    let key = key(self.step.seed, self.step.step, stream);
                     let rate = rate_in(&self.step, rate);
                     // Elements are counted in 32 bits everywhere.
                     for (at, to) in (first as u32..).zip(to) {

@@ -10,6 +10,7 @@ pub mod kernels;
 pub mod loss;
 pub mod map;
 mod real;
+mod steps;
 pub mod update;
 mod vector;
 

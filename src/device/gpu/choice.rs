@@ -7,13 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::kernels::{KernelSpec, MATMUL, SEQUENCE, Variant};
-use super::launch::spec_of;
-use super::sequence::pays;
+use super::kernels::{KernelSpec, MATMUL, SEQUENCE, Variant, spec_of};
+use super::sizes::product_sizes;
 use crate::device::Tune;
 use crate::error::{Error, Result};
 use crate::model::Activation;
-use crate::plan::{Kernel, Plan, Step, Stored};
+use crate::plan::{Kernel, Phase, Plan, Step, Stored};
 
 /// A line of the rule for products that were not timed: on such adapters, for results of so many tiles of 64 x 64
 /// or more, each the sum of so many terms or more, this form.
@@ -61,10 +60,7 @@ impl Product {
             return Ok(None);
         }
         let stored = plan.stored(step)?;
-        let (m, n) = plan.slot(step.writes[0]).matrix();
-        let (rows, columns) = plan.slot(step.reads[0]).matrix();
-        let k = if matches!(step.kernel, Kernel::MatmulTn { .. }) { rows } else { columns };
-        Ok(Some(Self { kernel: step.kernel, sizes: [m, n, k], stored }))
+        Ok(Some(Self { kernel: step.kernel, sizes: product_sizes(plan, step), stored }))
     }
 
     /// Its name in records and files: `matmul_nt +bias +relu 128x512x784`, or `matmul_nt +bias +relu f16 128x512x784`.
@@ -135,6 +131,25 @@ impl Earlier {
         }
         earlier
     }
+}
+
+/// Floating-point operations of a step's products, and the largest number of columns, batches apart.
+fn work(plan: &Plan) -> (usize, usize) {
+    let products = plan.steps(Phase::Train).iter().filter(|step| step.kernel.is_product());
+    products.fold((0, 0), |(work, widest), step| {
+        let [m, n, k] = product_sizes(plan, step);
+        // A product that sums over the batch has columns on both sides.
+        let columns = if matches!(step.kernel, Kernel::MatmulTn { .. }) { m } else { k };
+        (work + 2 * m * n * k, widest.max(n).max(columns))
+    })
+}
+
+/// Whether one workgroup is done before the dispatches of as many steps would be: by measurement on software adapters
+/// (`docs/performance.md`), by estimate on others.
+fn pays(plan: &Plan, software: bool) -> bool {
+    let (work, widest) = work(plan);
+    let most = if software { 3_000_000 } else { 1_000_000 };
+    widest <= 128 && work <= most
 }
 
 /// Chooses forms for one adapter.

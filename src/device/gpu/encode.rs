@@ -5,7 +5,8 @@
 use std::ops::Range;
 
 use super::flight::Mapped;
-use super::load::{Loaded, Ready, UNIFORM_STRIDE};
+use super::limits::UNIFORM_STRIDE;
+use super::load::{Loaded, Ready};
 use crate::plan::{Phase, SCALARS, StepRow};
 
 /// The commands of some steps, in one pass, with timestamps around it if they are wanted.
@@ -47,7 +48,7 @@ pub(super) fn dispatches(loaded: &Loaded, phase: Phase, steps: u32) -> u64 {
 /// One dispatch of a step, or of so many from this one on where one dispatch does many.
 pub(super) fn dispatch(pass: &mut wgpu::ComputePass<'_>, step: u32, ready: &Ready, steps: u32) {
     // The table has at most a window of rows, so offsets fit.
-    let offset = step * u32::try_from(UNIFORM_STRIDE).unwrap_or(256);
+    let offset = step * UNIFORM_STRIDE as u32;
     pass.set_pipeline(&ready.pipeline);
     pass.set_bind_group(0, &ready.group, &[offset]);
     let [x, y, z] = if ready.many_steps { [steps, 1, 1] } else { ready.grid };

@@ -1,8 +1,11 @@
-//! The table of kernels: for each its files, its parameters, its bindings, its variants.
+//! The table of kernels: for each its files, its parameters, its grid, its variants.
 //!
-//! A row says what `shaders/NAME.wgsl` must declare; `tests/shaders.rs` compares both.
+//! A row and the kernel's declaration say what `shaders/NAME.wgsl` must declare; `tests/shaders.rs` compares both.
 
-use crate::plan::{Element, Stored};
+use super::codes::class_loss;
+use super::sizes::{Arguments, Grid, Sizes, bits, mapped, narrow, product, update_settings};
+use crate::error::{Error, Result};
+use crate::plan::{BLOCK as ARENA_BLOCK, Element, Kernel, SlotSpec, Stored};
 
 const STEP_ROW: &str = include_str!("../../../shaders/step_row.wgsl");
 const STEP: &str = include_str!("../../../shaders/step.wgsl");
@@ -20,8 +23,8 @@ const ROW_MSE: &str = include_str!("../../../shaders/row_mse.wgsl");
 const SCALING: &str = include_str!("../../../shaders/scaling.wgsl");
 pub(super) const MATMUL: &str = include_str!("../../../shaders/matmul.wgsl");
 
-/// A kernel's row: which files it is made of and what it binds. Binding 0 is the step, 1 the
-/// parameters; reads and writes follow in order.
+/// A kernel's row: the files that it is made of, its parameters and its grid. Binding 0 is the step, 1 the parameters; what
+/// the kernel's declaration reads and writes follows in order.
 #[derive(Debug)]
 pub struct KernelSpec {
     /// The kernel's name in plans.
@@ -30,10 +33,8 @@ pub struct KernelSpec {
     pub source: &'static [&'static str],
     /// Fields of `Params`, each of 4 bytes; a sequence has a table in front.
     pub params: &'static [&'static str],
-    /// Bindings that are only read.
-    pub reads: &'static [&'static str],
-    /// Bindings that are written.
-    pub writes: &'static [&'static str],
+    /// How its parameters and its grid follow from a step's slots.
+    pub grid: Grid,
     /// Its forms; `load.rs` says which is taken when.
     pub variants: &'static [Variant],
 }
@@ -112,10 +113,12 @@ macro_rules! wide {
     };
 }
 
-const TILE: &[&str] = &[include_str!("../../../shaders/matmul_tile.wgsl")];
+const LOAD_TILES: &str = include_str!("../../../shaders/load_tiles.wgsl");
+const TILE: &[&str] = &[LOAD_TILES, include_str!("../../../shaders/matmul_tile.wgsl")];
 const SUBGROUP: &[&str] =
     &[PRODUCT_SUBGROUP, include_str!("../../../shaders/matmul_subgroup.wgsl")];
-const COOPERATIVE: &[&str] = &[include_str!("../../../shaders/matmul_cooperative.wgsl")];
+const COOPERATIVE: &[&str] =
+    &[LOAD_TILES, include_str!("../../../shaders/matmul_cooperative.wgsl")];
 const SHAPE_8X8: Shape =
     Shape { size: 8, source: include_str!("../../../shaders/cooperative_8x8.wgsl") };
 const SHAPE_16X16: Shape =
@@ -158,8 +161,8 @@ const fn subgroup(
     }
 }
 
-const SPLIT: &[&str] = &[include_str!("../../../shaders/matmul_split.wgsl")];
-const BLOCK: &[&str] = &[include_str!("../../../shaders/matmul_block.wgsl")];
+const SPLIT: &[&str] = &[LOAD_TILES, include_str!("../../../shaders/matmul_split.wgsl")];
+const BLOCK: &[&str] = &[LOAD_TILES, include_str!("../../../shaders/matmul_block.wgsl")];
 
 /// A product whose workgroup is one subgroup of so many lanes, by cooperative matrices of `size` x `size`.
 const fn cooperative(
@@ -243,19 +246,19 @@ pub(super) const MATMULS: &[Variant] = &[
     ),
     cooperative(
         "cooperative_8x8_lanes8",
-        &[("LANES", 8), ("SIZE", 8), ("STEP_K", 16)],
+        &[("LANES", 8), ("SIZE", 8), ("TILE_K", 16)],
         SHAPE_8X8,
         8,
     ),
     cooperative(
         "cooperative_8x8_lanes32",
-        &[("LANES", 32), ("SIZE", 8), ("STEP_K", 32)],
+        &[("LANES", 32), ("SIZE", 8), ("TILE_K", 32)],
         SHAPE_8X8,
         32,
     ),
     cooperative(
         "cooperative_16x16_lanes32",
-        &[("LANES", 32), ("SIZE", 16), ("STEP_K", 32)],
+        &[("LANES", 32), ("SIZE", 16), ("TILE_K", 32)],
         SHAPE_16X16,
         32,
     ),
@@ -271,8 +274,7 @@ const fn map(name: &'static str, variants: &'static [Variant]) -> KernelSpec {
             "width3", "rows4", "columns4", "shift4", "width4", "rows5", "columns5", "shift5",
             "width5",
         ],
-        reads: &["x0", "x1", "x2", "x3", "x4", "x5"],
-        writes: &["out"],
+        grid: Grid::Sizes(mapped),
         variants,
     }
 }
@@ -282,10 +284,18 @@ const fn matmul(name: &'static str) -> KernelSpec {
         name,
         source: &[STEP_ROW, STEP, FUNCTIONS, RANDOM, ACTIVATION, PRODUCT, MATMUL],
         params: &["m", "n", "k", "fused", "stream", "rate"],
-        reads: &["a", "b", "extra"],
-        writes: &["out", "extra_out"],
+        grid: Grid::Sizes(product),
         variants: MATMULS,
     }
+}
+
+/// Sizes of a look-up, of which `table` is the table or its gradient.
+fn looked_up(of: &Arguments<'_>, table: &str) -> Result<Sizes> {
+    let (Kernel::Lookup { column } | Kernel::LookupGrad { column }) = of.step.kernel else {
+        unreachable!("these are the rows of look-ups")
+    };
+    let ((v, d), (m, n)) = (of.matrix(table), of.matrix("x"));
+    Ok(of.flat(&[m, n, d, v], of.slot("out").len())?.with([column]))
 }
 
 /// Every kernel.
@@ -294,8 +304,11 @@ pub const KERNELS: &[KernelSpec] = &[
         name: "gather",
         source: &[STEP_ROW, STEP, INDEX],
         params: &["batch", "columns", "y_columns"],
-        reads: &["x", "order", "y"],
-        writes: &["x_out", "y_out"],
+        grid: Grid::Sizes(|of| {
+            let (rows, columns) = of.matrix("x_out");
+            let y_columns = of.find("y_out").map_or(0, |y| y.len() / rows);
+            of.flat(&[rows, columns, y_columns], rows * columns.max(y_columns))
+        }),
         variants: plain!("gather"),
     },
     matmul("matmul_nt"),
@@ -305,24 +318,24 @@ pub const KERNELS: &[KernelSpec] = &[
         name: "activate",
         source: &[STEP_ROW, STEP, INDEX, FUNCTIONS, ACTIVATION],
         params: &["len", "n"],
-        reads: &["x", "bias"],
-        writes: &["out"],
+        grid: Grid::Sizes(|of| {
+            let len = of.slot("out").len();
+            of.flat(&[len, of.matrix("out").1], len)
+        }),
         variants: plain!("activate"),
     },
     KernelSpec {
         name: "activate_grad",
         source: &[STEP_ROW, STEP, INDEX, FUNCTIONS, ACTIVATION],
         params: &["len"],
-        reads: &["saved", "d_y"],
-        writes: &["out"],
+        grid: Grid::Sizes(|of| of.flat(&[of.slot("out").len()], of.slot("out").len())),
         variants: plain!("activate_grad"),
     },
     KernelSpec {
         name: "add",
         source: &[STEP_ROW, STEP, INDEX],
         params: &["len"],
-        reads: &["a", "b"],
-        writes: &["out"],
+        grid: Grid::Sizes(|of| of.flat(&[of.slot("out").len()], of.slot("out").len())),
         variants: plain!("add"),
     },
     map("map", plain!("map")),
@@ -332,147 +345,182 @@ pub const KERNELS: &[KernelSpec] = &[
         name: "lookup",
         source: &[STEP_ROW, STEP, INDEX],
         params: &["m", "n", "d", "v", "column"],
-        reads: &["table", "x"],
-        writes: &["out"],
+        grid: Grid::Sizes(|of| looked_up(of, "table")),
         variants: plain!("lookup"),
     },
     KernelSpec {
         name: "lookup_grad",
         source: &[STEP_ROW, STEP, INDEX],
         params: &["m", "n", "d", "v", "column"],
-        reads: &["x", "d_y"],
-        writes: &["out"],
+        grid: Grid::Sizes(|of| looked_up(of, "out")),
         variants: plain!("lookup_grad"),
     },
     KernelSpec {
         name: "sum_rows",
         source: &[STEP_ROW, STEP, INDEX],
         params: &["m", "n"],
-        reads: &["x"],
-        writes: &["out"],
+        grid: Grid::Sizes(|of| {
+            let (m, n) = of.matrix("x");
+            of.flat(&[m, n], n)
+        }),
         variants: plain!("sum_rows"),
     },
     KernelSpec {
         name: "loss_cross_entropy",
         source: &[STEP_ROW, STEP, INDEX, SCALING, ROW_CROSS_ENTROPY],
         params: &["batch", "n"],
-        reads: &["logits", "labels", "scaling"],
-        writes: &["row_loss", "d_logits"],
+        grid: Grid::Sizes(|of| {
+            let (batch, n) = of.matrix("logits");
+            of.flat(&[batch, n], batch)
+        }),
         variants: plain!("loss_cross_entropy"),
     },
     KernelSpec {
         name: "loss_mse",
         source: &[STEP_ROW, STEP, INDEX, SCALING, ROW_MSE],
         params: &["batch", "n"],
-        reads: &["prediction", "goal", "scaling"],
-        writes: &["row_loss", "d_prediction"],
+        grid: Grid::Sizes(|of| {
+            let (batch, n) = of.matrix("prediction");
+            of.flat(&[batch, n], batch)
+        }),
         variants: plain!("loss_mse"),
     },
     KernelSpec {
         name: "loss_map",
         source: &[STEP_ROW, STEP, INDEX, SCALING, FUNCTIONS],
         params: &["batch", "n", "columns", "period", "share"],
-        reads: &["prediction", "goal", "constants", "weights", "scaling"],
-        writes: &["row_loss", "d_prediction"],
+        grid: Grid::Sizes(|of| {
+            let Kernel::LossMap(form) = of.step.kernel else { unreachable!("this is its row") };
+            let ((batch, n), (_, columns)) = (of.matrix("prediction"), of.matrix("goal"));
+            let period = of.find("constants").map_or(1, SlotSpec::len);
+            let width = form.loss.formula().map_or(1, |formula| formula.predictions());
+            let share = if form.mean { width as f32 / n as f32 } else { 1.0 };
+            Ok(of.flat(&[batch, n, columns, period], batch)?.with([share.to_bits()]))
+        }),
         variants: plain!("loss_map"),
     },
     KernelSpec {
         name: "loss_classes",
         source: &[STEP_ROW, STEP, INDEX, SCALING],
         params: &["batch", "n", "setting"],
-        reads: &["logits", "goal", "constants", "weights", "scaling"],
-        writes: &["row_loss", "d_logits"],
+        grid: Grid::Sizes(|of| {
+            let Kernel::LossClasses(form) = of.step.kernel else { unreachable!("this is its row") };
+            let (batch, n) = of.matrix("logits");
+            Ok(of.flat(&[batch, n], batch)?.with([bits(class_loss(form.loss).1)]))
+        }),
         variants: plain!("loss_classes"),
     },
     KernelSpec {
         name: "log_loss",
         source: &[STEP_ROW, STEP],
         params: &["batch"],
-        reads: &["row_loss"],
-        writes: &["log_out"],
+        grid: Grid::Sizes(|of| Ok(of.flat(&[of.slot("row_loss").len()], 1)?.groups(1))),
         variants: plain!("log_loss"),
     },
     KernelSpec {
         name: "put_rows",
         source: &[STEP_ROW, STEP, INDEX],
         params: &["n"],
-        reads: &["x"],
-        writes: &["out"],
+        grid: Grid::Sizes(|of| {
+            let (batch, n) = of.matrix("x");
+            of.flat(&[n], batch * n)
+        }),
         variants: plain!("put_rows"),
     },
     KernelSpec {
         name: "update_running",
         source: &[STEP_ROW, STEP, INDEX, SCALING],
         params: &["len", "momentum", "rest"],
-        reads: &["stat", "scaling"],
-        writes: &["out"],
+        grid: Grid::Sizes(|of| {
+            let Kernel::UpdateRunning { momentum, .. } = of.step.kernel else {
+                unreachable!("this is its row")
+            };
+            let len = of.slot("out").len();
+            // Without one, the step's row has it.
+            let momentum = momentum.unwrap_or_default();
+            Ok(of.flat(&[len], len)?.with([momentum, 1.0 - momentum].map(bits)))
+        }),
         variants: plain!("update_running"),
     },
     KernelSpec {
         name: "check_finite",
         source: &[STEP_ROW, STEP, INDEX, SCALING],
         params: &["len"],
-        reads: &["gradient", "log_in"],
-        writes: &["scaling"],
+        grid: Grid::Arena(|_, _| Ok(vec![])),
         variants: plain!("check_finite"),
     },
     KernelSpec {
         name: "rescale",
         source: &[STEP_ROW, STEP, SCALING],
         params: &["unused"],
-        reads: &[],
-        writes: &["scaling", "log_out"],
+        grid: Grid::Sizes(|of| of.flat(&[0], 1)),
         variants: plain!("rescale"),
     },
     KernelSpec {
         name: "update_sgd",
         source: &[STEP_ROW, STEP, INDEX, SCALING, SGD],
         params: &["len", "momentum", "weight_decay"],
-        reads: &["gradient", "scaling"],
-        writes: &["weight", "velocity", "half_weight"],
+        grid: Grid::Arena(|kernel, _| Ok(update_settings(kernel, &["momentum", "weight_decay"]))),
         variants: plain!("update_sgd"),
     },
     KernelSpec {
         name: "update_adam",
         source: &[STEP_ROW, STEP, INDEX, SCALING, ADAM],
         params: &["len", "beta1", "beta2", "rest1", "rest2", "eps", "weight_decay"],
-        reads: &["gradient", "scaling"],
-        writes: &["weight", "m", "v", "half_weight"],
+        grid: Grid::Arena(|kernel, _| {
+            let names = ["beta1", "beta2", "rest1", "rest2", "eps", "weight_decay"];
+            Ok(update_settings(kernel, &names))
+        }),
         variants: plain!("update_adam"),
     },
     KernelSpec {
         name: "update",
         source: &[STEP_ROW, STEP, INDEX, SCALING],
         params: &["len", "first"],
-        reads: &["gradient", "scaling", "factors"],
-        writes: &["weight", "state0", "state1", "state2", "gathered", "average", "half_weight"],
+        grid: Grid::Arena(|_, first| Ok(vec![narrow(first / ARENA_BLOCK)?])),
         variants: plain!("update"),
     },
     KernelSpec {
         name: "square_sums",
         source: &[STEP_ROW, STEP, SCALING],
         params: &["len", "first"],
-        reads: &["x", "gathered", "scaling", "factors"],
-        writes: &["sums"],
+        grid: Grid::Arena(|_, first| Ok(vec![narrow(first / ARENA_BLOCK)?])),
         variants: plain!("square_sums"),
     },
     KernelSpec {
         name: "clip_norm",
         source: &[STEP_ROW, STEP],
         params: &["len", "limit"],
-        reads: &["sums"],
-        writes: &["factors"],
+        grid: Grid::Sizes(|of| {
+            let Kernel::ClipNorm { max } = of.step.kernel else { unreachable!("this is its row") };
+            Ok(of.flat(&[of.slot("sums").len()], 1)?.groups(1).with([bits(max)]))
+        }),
         variants: wide!("clip_norm"),
     },
     KernelSpec {
         name: "trust_ratios",
         source: &[STEP_ROW, STEP],
         params: &["len"],
-        reads: &["weights", "directions", "views"],
-        writes: &["factors"],
+        grid: Grid::Sizes(|of| {
+            let views = of.slot("views").len() / 2;
+            Ok(of.flat(&[views], 1)?.groups(narrow(views)?))
+        }),
         variants: wide!("trust_ratios"),
     },
 ];
+
+/// The row of a kernel.
+pub(super) fn spec_of(kernel: &Kernel) -> Result<&'static KernelSpec> {
+    let name = kernel.name();
+    KERNELS
+        .iter()
+        .find(|spec| spec.name == name)
+        .ok_or_else(|| Error::shape(name, "it has no row in the table of GPU kernels"))
+}
+
+/// What a sequence reads, and what it writes.
+pub const SEQUENCE_BINDINGS: [&[&str]; 2] =
+    [&["x", "order", "y"], &["weights", "state", "state2", "log_out", "scratch"]];
 
 /// Whole steps of training in one dispatch (`sequence.rs`): a row beside the table, since no plan names it.
 pub static SEQUENCE: KernelSpec = KernelSpec {
@@ -490,8 +538,8 @@ pub static SEQUENCE: KernelSpec = KernelSpec {
         include_str!("../../../shaders/sequence.wgsl"),
     ],
     params: &["ops", "momentum", "beta1", "beta2", "rest1", "rest2", "eps", "weight_decay"],
-    reads: &["x", "order", "y"],
-    writes: &["weights", "state", "state2", "log_out", "scratch"],
+    // Its operations have places in the scratch, and no slots of their own.
+    grid: Grid::Sizes(|_| Ok(Sizes { params: vec![], groups: 1 })),
     variants: &[
         Variant {
             name: "sequence_subgroup8",

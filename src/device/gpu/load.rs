@@ -4,15 +4,13 @@ use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 
 use super::choice::{Chooser, Product, WHOLE_STEP};
 use super::flight::DEPTH;
-use super::kernels::KernelSpec;
-use super::launch::{Binding, Launch, launches, spec_of, turns, usual_activation};
+use super::launch::{Binding, Launch, launches, turns, usual_activation};
+use super::limits::{MAX_STEPS, UNIFORM_STRIDE};
 use super::pipeline::Pipelines;
-use super::sequence::{MAX_STEPS, can_bind, sequence};
+use super::sequence::{can_bind, sequence};
 use crate::error::{Error, Result};
-use crate::plan::{BufferSpec, Phase, Plan, Role, Slot, SlotSpec, WINDOW};
+use crate::plan::{BufferSpec, Declaration, Phase, Plan, Role, Slot, SlotSpec, WINDOW};
 
-/// Bytes between two rows of a table of uniforms: the alignment that WebGPU asks for.
-pub(super) const UNIFORM_STRIDE: u64 = 256;
 /// Bytes of a table of steps' numbers. It goes beyond the last row, since a sequence always binds as many as it may do.
 const TABLE_BYTES: u64 = UNIFORM_STRIDE * (WINDOW as u64 + MAX_STEPS as u64);
 /// Bytes bound where nothing is: an offset's alignment; and of a buffer of such.
@@ -175,17 +173,15 @@ impl Loader<'_> {
             remedy: "use fewer units, a smaller --batch-size or fewer rows, or --device cpu"
                 .to_string(),
         };
-        let bound = |spec: &KernelSpec| spec.reads.len() + spec.writes.len();
         let most = self.device.limits().max_storage_buffers_per_shader_stage as usize;
         let steps = Phase::ALL.into_iter().flat_map(|phase| plan.steps(phase));
         for step in steps {
-            let spec = spec_of(&step.kernel)?;
-            if bound(spec) > most {
+            let Declaration { name, reads, writes, .. } = step.kernel.declaration();
+            let bound = reads.len() + writes.len();
+            if bound > most {
                 let problem = format!(
-                    "its kernels may bind {most} buffers, but {} needs {}; use plain sgd, adam or adamw without groups, \
-                     clipping, accumulation and averages, or --device cpu",
-                    spec.name,
-                    bound(spec)
+                    "its kernels may bind {most} buffers, but {name} needs {bound}; use plain sgd, adam or adamw without \
+                     groups, clipping, accumulation and averages, or --device cpu"
                 );
                 return Err(Error::Device { adapter: self.adapter.into(), problem });
             }
@@ -341,7 +337,7 @@ impl Loader<'_> {
                 size: std::num::NonZeroU64::new(size),
             })
         };
-        let arena = match launch.bindings.first() {
+        let arena = match launch.reads.first() {
             Some(Binding::Slot(slot)) => plan.slot(*slot).len(),
             _ => 0,
         };
@@ -349,8 +345,8 @@ impl Loader<'_> {
             bound(rows, 0, launch.row_bytes()),
             bound(params, at, launch.param_bytes().next_multiple_of(16)),
         ];
-        for (index, slot) in launch.bindings.iter().enumerate() {
-            let writes = usize::from(index >= launch.spec.reads.len());
+        for (index, slot) in launch.reads.iter().chain(&launch.writes).enumerate() {
+            let writes = usize::from(index >= launch.reads.len());
             resources.push(match slot {
                 // None overlaps another: what may be written is bound once.
                 Binding::Absent => bound(&absent[writes], ABSENT * index as u64, ABSENT),

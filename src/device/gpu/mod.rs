@@ -6,22 +6,26 @@
 mod adapter;
 mod cache;
 mod choice;
+mod codes;
 mod cooperative;
 mod device;
 mod encode;
 mod flight;
 mod kernels;
 mod launch;
+mod limits;
 mod load;
 mod open;
 mod pipeline;
 mod sequence;
 mod shader;
+mod sizes;
 mod timing;
 mod tune;
 
 pub use adapter::{AdapterReport, adapters};
 pub use device::GpuDevice;
-pub use kernels::{KERNELS, KernelSpec, SEQUENCE, Shape, Variant};
+pub use kernels::{KERNELS, KernelSpec, SEQUENCE, SEQUENCE_BINDINGS, Shape, Variant};
 pub use sequence::sequence_consts;
 pub use shader::{assemble, consts, generated};
+pub use sizes::{Arguments, Grid, Sizes};

@@ -5,9 +5,6 @@ use std::collections::HashMap;
 use super::launch::Launch;
 use super::shader::assemble;
 
-/// Bytes of a step's row that a kernel sees.
-pub(super) const STEP_BYTES: u64 = 80;
-
 /// A kernel's pipeline and the layout of its bindings.
 #[derive(Clone, Debug)]
 pub(super) struct Pipeline {
@@ -79,13 +76,12 @@ fn module(
 }
 
 fn layout(device: &wgpu::Device, launch: &Launch) -> wgpu::BindGroupLayout {
-    let spec = launch.spec;
     let uniform = |size: u64| (wgpu::BufferBindingType::Uniform, std::num::NonZeroU64::new(size));
     let storage = |read_only| (wgpu::BufferBindingType::Storage { read_only }, None);
     let kinds = [uniform(launch.row_bytes()), uniform(launch.param_bytes())]
         .into_iter()
-        .chain(spec.reads.iter().map(|_| storage(true)))
-        .chain(spec.writes.iter().map(|_| storage(false)));
+        .chain(launch.reads.iter().map(|_| storage(true)))
+        .chain(launch.writes.iter().map(|_| storage(false)));
     let entries: Vec<_> = (0..)
         .zip(kinds)
         .map(|(binding, (ty, min_binding_size))| wgpu::BindGroupLayoutEntry {
@@ -100,6 +96,7 @@ fn layout(device: &wgpu::Device, launch: &Launch) -> wgpu::BindGroupLayout {
             count: None,
         })
         .collect();
-    let descriptor = wgpu::BindGroupLayoutDescriptor { label: Some(spec.name), entries: &entries };
+    let descriptor =
+        wgpu::BindGroupLayoutDescriptor { label: Some(launch.spec.name), entries: &entries };
     device.create_bind_group_layout(&descriptor)
 }

@@ -4,9 +4,12 @@
 //! a step is not of the few kinds that a sequence knows.
 //! Absent on purpose: the eval phase, whose batches may run side by side.
 
-use super::kernels::{SEQUENCE, Variant};
-use super::launch::{Binding, Launch, agree, narrow, update_settings, usual_activation};
-use super::shader::{FUSIONS, activation_of, consts, dropout_of, fused, number, short};
+use super::codes::{FUSIONS, activation_of, dropout_of, fused, number, short};
+use super::kernels::{SEQUENCE, SEQUENCE_BINDINGS, Variant};
+use super::launch::{Binding, Launch, usual_activation};
+use super::limits::MAX_STEPS;
+use super::shader::consts;
+use super::sizes::{agree, bits, narrow, product_sizes, update_settings};
 use crate::error::Result;
 use crate::model::Activation;
 use crate::plan::{BufferId, Dropout, Kernel, Phase, Plan, Role, Slot, Step, Stored};
@@ -15,8 +18,6 @@ use crate::plan::{BufferId, Dropout, Kernel, Phase, Plan, Role, Slot, Step, Stor
 const MAX_OPS: usize = 32;
 /// Words of an operation in the table.
 const OP_WORDS: usize = 12;
-/// Steps of one dispatch at most: their rows are a uniform of 16 KiB, which every adapter allows.
-pub(super) const MAX_STEPS: u32 = 64;
 
 /// Turns of all its loops together that a lane may make in a dispatch: Mesa 22.3's lavapipe ends loops, silently, after
 /// 65,535. What is counted here is an estimate, so there is room between the two.
@@ -49,38 +50,20 @@ struct Op {
     dropout: Option<Dropout>,
 }
 
-/// Floating-point operations of a step's products, and the largest number of columns, batches apart.
-fn work(plan: &Plan) -> (usize, usize) {
-    let products = plan.steps(Phase::Train).iter().filter(|step| step.kernel.is_product());
-    products.fold((0, 0), |(work, widest), step| {
-        let (m, n) = plan.slot(step.writes[0]).matrix();
-        let (rows, columns) = plan.slot(step.reads[0]).matrix();
-        match step.kernel {
-            Kernel::MatmulTn { .. } => (work + 2 * m * n * rows, widest.max(m).max(n)),
-            _ => (work + 2 * m * n * columns, widest.max(n).max(columns)),
-        }
-    })
-}
-
-/// Whether one workgroup is done before the dispatches of as many steps would be: by measurement on software adapters
-/// (`docs/performance.md`), by estimate on others.
-pub(super) fn pays(plan: &Plan, software: bool) -> bool {
-    let (work, widest) = work(plan);
-    let most = if software { 3_000_000 } else { 1_000_000 };
-    widest <= 128 && work <= most
-}
-
 /// The dispatch that does whole training steps; `None` where it cannot.
 ///
 /// # Errors
 /// If sizes do not fit 32 bits.
 pub(super) fn sequence(plan: &Plan, variant: &'static Variant) -> Result<Option<Launch>> {
     let steps = plan.steps(Phase::Train);
-    let lanes = variant.consts.iter().find(|(name, _)| *name == "LANES").map_or(1, |it| it.1);
+    let lanes = variant.consts.iter().find(|(name, _)| *name == "LANES");
+    let lanes = lanes.expect("the forms of a sequence say how many lanes they have").1;
     let (Some(weights), Some(_)) = (plan.ports.params, plan.ports.gradients) else {
         return Ok(None);
     };
-    if steps.is_empty() || acts(steps).len() > 1 || plan.has_half() {
+    // Each step is one operation or more.
+    let many = steps.len() >= MAX_OPS;
+    if steps.is_empty() || many || acts(steps).len() > 1 || plan.has_half() {
         return Ok(None);
     }
     let mut builder = Builder::new(plan, weights, lanes as usize);
@@ -217,9 +200,7 @@ impl<'a> Builder<'a> {
 
     fn product(&mut self, step: &Step) -> Result<Option<Op>> {
         let plan = self.plan;
-        let (m, n) = plan.slot(step.writes[0]).matrix();
-        let (rows, columns) = plan.slot(step.reads[0]).matrix();
-        let k = if matches!(step.kernel, Kernel::MatmulTn { .. }) { rows } else { columns };
+        let [m, n, k] = product_sizes(plan, step);
         agree(plan, step, [m, n, k])?;
         let mut places = |slots: &[Slot]| -> Option<Vec<usize>> {
             slots.iter().map(|&slot| self.place(slot)).collect()
@@ -299,13 +280,13 @@ impl<'a> Builder<'a> {
         let Self { plan, weights, ops, bound, slots: places, scratch, classes, .. } = self;
         let mut params = Vec::with_capacity(MAX_OPS * OP_WORDS);
         for op in &ops {
-            params.push(KINDS.iter().find(|(name, _)| *name == op.kind).map_or(0, |it| it.1));
+            let kind = KINDS.iter().find(|(name, _)| *name == op.kind);
+            params.push(kind.expect("every operation is of a kind in the list").1);
             for value in [op.m, op.n, op.k, op.a, op.b, op.out, op.extra, op.extra_out] {
                 params.push(narrow(value)?);
             }
             let Dropout { stream, rate } = op.dropout.unwrap_or(Dropout { stream: 0, rate: 0.0 });
-            #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
-            params.extend([op.fused, stream.into(), (rate as f32).to_bits()]);
+            params.extend([op.fused, stream, bits(rate)]);
         }
         params.resize(MAX_OPS * OP_WORDS, 0);
         params.extend(update_settings(&update, &SEQUENCE.params[1..]));
@@ -317,8 +298,7 @@ impl<'a> Builder<'a> {
             (classes, ops.iter().any(|op| op.dropout.is_some())),
         );
         let Bound { x, order, y, states: [state, state2], log } = bound;
-        let slots = [x, order, y, Some(weights), state, state2, log];
-        let bindings = slots.into_iter().map(Binding::from).chain([Binding::Scratch]).collect();
+        let writes = [Some(weights), state, state2, log].map(Binding::from);
         Ok(Launch {
             spec: &SEQUENCE,
             variant,
@@ -326,7 +306,8 @@ impl<'a> Builder<'a> {
             consts,
             generated: String::new(),
             params,
-            bindings,
+            reads: [x, order, y].map(Binding::from).to_vec(),
+            writes: [writes.as_slice(), &[Binding::Scratch]].concat(),
             part: None,
             grid: [1, 1, 1],
             scratch,
@@ -348,7 +329,7 @@ pub fn sequence_consts(
     let mut all = FUSIONS.to_vec();
     all.extend(KINDS);
     all.extend([
-        ("MAX_OPS", narrow(MAX_OPS).unwrap_or(0)),
+        ("MAX_OPS", MAX_OPS as u32),
         ("MAX_STEPS", MAX_STEPS),
         ("CLASSES", u32::from(classes)),
         ("ACT", number(act)),
@@ -368,6 +349,6 @@ pub fn sequence_consts(
 
 /// Whether an adapter can bind all that a sequence does.
 pub(super) fn can_bind(limits: &wgpu::Limits) -> bool {
-    let bindings = SEQUENCE.reads.len() + SEQUENCE.writes.len();
+    let bindings: usize = SEQUENCE_BINDINGS.iter().map(|names| names.len()).sum();
     limits.max_storage_buffers_per_shader_stage as usize >= bindings
 }

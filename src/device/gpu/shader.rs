@@ -2,192 +2,59 @@
 
 use std::fmt::Write as _;
 
+use super::codes::{
+    CLASS_LOSSES, FUSIONS, activation_of, class_loss, dropout_of, fused, number, saves_result,
+    short,
+};
 use super::kernels::{KernelSpec, Variant};
 use crate::expr::{Number, Quantity};
-use crate::graph::{Input, Loss, PassKind};
+use crate::graph::{Input, PassKind};
 use crate::model::Activation;
-use crate::plan::{Dropout, Element, Formula, Kernel, LossForm, Scaling, Stored, Update};
-
-/// The number that stands for an activation in shaders.
-pub(super) fn number(act: Activation) -> u32 {
-    let place = Activation::ALL.iter().position(|other| *other == act);
-    place.and_then(|place| u32::try_from(place).ok()).unwrap_or(0)
-}
-
-/// What may be fused into a product: names in shaders, and the bits that stand for them.
-pub(super) const FUSIONS: [(&str, u32); 7] = [
-    ("TRANSPOSE_A", 1),
-    ("TRANSPOSE_B", 2),
-    ("BIAS", 4),
-    ("SAVE", 8),
-    ("ACTIVATE", 16),
-    ("GRADIENT", 32),
-    ("BIAS_GRAD", 64),
-];
-
-/// Whether what follows a sum is a handful of instructions, so that a loop over a tile's elements may be unrolled.
-pub(super) fn short(act: Activation, dropout: bool) -> u32 {
-    use Activation::{Identity, LeakyRelu, Relu};
-    u32::from(!dropout && matches!(act, Identity | Relu | LeakyRelu))
-}
-
-/// The bits of all that is fused into a product; 0 for other kernels.
-pub(super) fn fused(kernel: &Kernel) -> u32 {
-    let acts = |act: Activation| act != Activation::Identity;
-    let on = match *kernel {
-        Kernel::MatmulNt { bias, act, save, .. } => {
-            vec![("TRANSPOSE_B", true), ("BIAS", bias), ("SAVE", save), ("ACTIVATE", acts(act))]
-        }
-        Kernel::MatmulNn { act_grad, .. } => vec![("GRADIENT", acts(act_grad))],
-        Kernel::MatmulTn { bias_grad } => vec![("TRANSPOSE_A", true), ("BIAS_GRAD", bias_grad)],
-        _ => vec![],
-    };
-    let bit = |name: &str| FUSIONS.iter().find(|(other, _)| *other == name).map_or(0, |it| it.1);
-    on.into_iter().filter(|(_, on)| *on).map(|(name, _)| bit(name)).sum()
-}
-
-/// The activation that a kernel applies, or whose gradient it applies.
-pub(super) fn activation_of(kernel: &Kernel) -> Activation {
-    match *kernel {
-        Kernel::MatmulNt { act, .. }
-        | Kernel::MatmulNn { act_grad: act, .. }
-        | Kernel::Activate { act, .. }
-        | Kernel::ActivateGrad { act } => act,
-        _ => Activation::Identity,
-    }
-}
-
-/// The dropout that is fused into a product.
-pub(super) fn dropout_of(kernel: &Kernel) -> Option<Dropout> {
-    match *kernel {
-        Kernel::MatmulNt { dropout, .. } | Kernel::MatmulNn { dropout, .. } => dropout,
-        _ => None,
-    }
-}
-
-/// Whether what a product saves is the activation's result, before dropout, instead of its argument.
-fn saves_result(kernel: &Kernel) -> bool {
-    let Kernel::MatmulNt { act, save: true, dropout: Some(_), .. } = kernel else { return false };
-    act.gradient_from_output()
-}
+use crate::plan::{Element, Formula, Kernel, LossForm, Stored, Update};
 
 /// The constants that a kernel's fusions set in its shader. Products of a variant whose fusions are uniforms take
 /// `usual`, the plan's activation, where they have none of their own: so all of them share one pipeline.
 pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'static str, u32)> {
-    let act = activation_of(kernel);
+    let mut consts = if kernel.is_product() {
+        product_consts(kernel, variant, usual)
+    } else {
+        kernel.declaration().constants()
+    };
     match *kernel {
-        Kernel::Gather { ordered, targets } => {
-            vec![("ORDERED", u32::from(ordered)), ("TARGETS", u32::from(targets))]
-        }
-        Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } | Kernel::MatmulTn { .. } => {
-            let (act, fused) = match (variant.one_pipeline, act) {
-                (false, _) => (act, fused(kernel)),
-                (true, Activation::Identity) => (usual, 0),
-                (true, _) => (act, 0),
-            };
-            let mut consts = FUSIONS.to_vec();
-            consts.extend([
-                ("ACT", number(act)),
-                ("SHORT_ACT", short(act, dropout_of(kernel).is_some())),
-                ("FUSED", fused),
-                ("ONE_PIPELINE", u32::from(variant.one_pipeline)),
-                ("DROPOUT", u32::from(dropout_of(kernel).is_some())),
-                ("SAVE_RESULT", u32::from(saves_result(kernel))),
-            ]);
-            consts
-        }
-        Kernel::Activate { bias, .. } => vec![("ACT", number(act)), ("BIAS", u32::from(bias))],
-        Kernel::ActivateGrad { .. } => vec![("ACT", number(act))],
-        Kernel::LossCrossEntropy { scaled } | Kernel::LossMse { scaled } => {
-            vec![("SCALED", u32::from(scaled))]
-        }
-        Kernel::LossMap(form) => {
-            let width = form.loss.formula().map_or(1, |formula| formula.predictions());
-            let mut consts = loss_consts(form);
-            consts.push(("WIDTH", u32::try_from(width).unwrap_or(1)));
-            consts
+        Kernel::Activate { act, .. } | Kernel::ActivateGrad { act } => {
+            consts.push(("ACT", number(act)));
         }
         Kernel::LossClasses(form) => {
-            let mut consts = loss_consts(form);
             consts.extend(CLASS_LOSSES);
             consts.push(("KIND", class_loss(form.loss).0));
-            consts
         }
-        Kernel::CheckFinite { loss } => vec![("LOSS", u32::from(loss))],
-        Kernel::Rescale { scaled, guarded } => vec![
-            ("GROW_AFTER", Scaling::GROW_AFTER),
-            ("LARGEST", Scaling::LARGEST),
-            ("SCALED", u32::from(scaled)),
-            ("GUARDED", u32::from(guarded)),
-        ],
-        Kernel::UpdateSgd { momentum, nesterov, scaled, guarded, .. } => vec![
-            ("MOMENTUM", u32::from(momentum != 0.0)),
-            ("NESTEROV", u32::from(nesterov)),
-            ("SCALED", u32::from(scaled)),
-            ("GUARDED", u32::from(guarded)),
-        ],
-        Kernel::UpdateAdam { decoupled, scaled, guarded, .. } => vec![
-            ("DECOUPLED", u32::from(decoupled)),
-            ("SCALED", u32::from(scaled)),
-            ("GUARDED", u32::from(guarded)),
-        ],
-        Kernel::UpdateRunning { momentum, unbiased, guarded } => vec![
-            ("MEAN", u32::from(momentum.is_none())),
-            ("UNBIASED", u32::from(unbiased)),
-            ("GUARDED", u32::from(guarded)),
-        ],
-        Kernel::MapColumns { maximum, .. } => vec![("MAXIMUM", u32::from(maximum))],
-        Kernel::Update(update) => {
-            let states = if update.pass == PassKind::Second { 0 } else { update.states.into() };
-            vec![
-                ("WEIGHT", u32::from(update.pass != PassKind::First)),
-                ("STATES", states),
-                ("GATHERS", u32::from(update.gathers)),
-                ("AVERAGES", u32::from(update.averages)),
-                ("TABLE", u32::from(update.table)),
-                ("SCALED", u32::from(update.scaled)),
-                ("GUARDED", u32::from(update.guarded)),
-            ]
-        }
-        Kernel::SquareSums { gradient, gathers, scaled } => vec![
-            ("GRADIENT", u32::from(gradient)),
-            ("GATHERS", u32::from(gathers)),
-            ("SCALED", u32::from(scaled)),
-        ],
-        Kernel::Lookup { .. }
-        | Kernel::LookupGrad { .. }
-        | Kernel::Map { .. }
-        | Kernel::MapRows { .. }
-        | Kernel::Add
-        | Kernel::SumRows
-        | Kernel::LogLoss
-        | Kernel::PutRows
-        | Kernel::ClipNorm { .. }
-        | Kernel::TrustRatios => vec![],
+        _ => {}
     }
+    consts
 }
 
-fn loss_consts(form: LossForm) -> Vec<(&'static str, u32)> {
-    vec![
-        ("CONSTANTS", u32::from(form.constants)),
-        ("WEIGHTS", u32::from(form.weights)),
-        ("SCALED", u32::from(form.scaled)),
-    ]
-}
-
-/// Kinds of losses over classes: names in the shader, and their numbers.
-const CLASS_LOSSES: [(&str, u32); 4] = [("LABELS", 0), ("SHARES", 1), ("FOCAL", 2), ("HINGE", 3)];
-
-/// The kind of a loss over classes, and its one setting.
-pub(super) fn class_loss(loss: Loss) -> (u32, f64) {
-    let (name, setting) = match loss {
-        Loss::KlDivergence => ("SHARES", 0.0),
-        Loss::Focal { gamma } => ("FOCAL", gamma),
-        Loss::Hinge { margin } => ("HINGE", margin),
-        Loss::SmoothedCrossEntropy { label_smoothing } => ("LABELS", label_smoothing),
-        _ => ("LABELS", 0.0),
+/// The constants of a product: the bits of all fusions, and which of them are on unless a uniform says so.
+fn product_consts(
+    kernel: &Kernel,
+    variant: &Variant,
+    usual: Activation,
+) -> Vec<(&'static str, u32)> {
+    let (act, fused) = match (variant.one_pipeline, activation_of(kernel)) {
+        (false, act) => (act, fused(kernel)),
+        (true, Activation::Identity) => (usual, 0),
+        (true, act) => (act, 0),
     };
-    (CLASS_LOSSES.iter().find(|(other, _)| *other == name).map_or(0, |it| it.1), setting)
+    let dropout = dropout_of(kernel).is_some();
+    let mut consts = FUSIONS.to_vec();
+    consts.extend([
+        ("ACT", number(act)),
+        ("SHORT_ACT", short(act, dropout)),
+        ("FUSED", fused),
+        ("ONE_PIPELINE", u32::from(variant.one_pipeline)),
+        ("DROPOUT", u32::from(dropout)),
+        ("SAVE_RESULT", u32::from(saves_result(kernel))),
+    ]);
+    consts
 }
 
 /// The function `loss_of` that an elementwise loss's shader calls.

@@ -4,15 +4,15 @@
 //! Each form is compared with the f64 reference before it is timed: drivers miscompile.
 //! Absent on purpose: the rule for what is not timed, which is in `choice.rs`.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::GpuDevice;
 use super::cache::{self, Identity};
 use super::choice::{Choice, Product, mark};
-use super::kernels::Variant;
-use super::launch::{spec_of, usual_activation};
+use super::kernels::{Variant, spec_of};
+use super::launch::usual_activation;
 use super::pipeline::Pipelines;
 use crate::device::verify::Reference;
 use crate::device::{Device, Tune, Tuning};
@@ -97,11 +97,13 @@ pub(super) fn prepare(device: &mut GpuDevice, plan: &Plan) -> Result<()> {
 /// Where one dispatch does whole training steps, only those of evaluation.
 fn products(plan: &Plan, whole_steps: bool) -> Result<Vec<(Product, &Step)>> {
     let mut found: Vec<(Product, &Step)> = Vec::new();
+    // Choices are kept by name, in which dropouts are alike whatever their masks.
+    let mut names = HashSet::new();
     for phase in Phase::ALL.into_iter().filter(|phase| !(whole_steps && *phase == Phase::Train)) {
         let begun = found.len();
         for step in plan.steps(phase) {
             let product = Product::of(plan, step)?;
-            if let Some(product) = product.filter(|p| found.iter().all(|(other, _)| other != p)) {
+            if let Some(product) = product.filter(|product| names.insert(product.name())) {
                 found.push((product, step));
             }
         }

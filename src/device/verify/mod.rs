@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::model::Activation;
 use crate::plan::{Element, Kernel, Phase, Stored};
 
-use cases::{Case, Start, Triple, build, cpu_sizes_of};
+use cases::{Case, Start, Triple, build, cpu_sizes_of, limits};
 pub use cases::{every_kernel, half_kernels, sizes_of};
 pub use formulas::formulas;
 
@@ -274,49 +274,12 @@ fn compare(result: &mut Check, name: &str, got: &[f32], want: &[f64], (abs, rel)
     }
 }
 
-/// Absolute and relative limits, from the length of the sums and from what WGSL promises of its functions.
-///
-/// Unit roundoff u = 2⁻²⁴. A sum of k products of numbers up to 1 errs by at most about k u times the sum of
-/// their sizes (Higham 2002, section 3.1), which is at most k; inputs here average a quarter of that.
-/// WGSL allows exp 3 + 2|x| ulp, division 2.5 ulp, log an absolute 2⁻²¹.
-fn limits(kernel: &Kernel, [m, n, k]: Triple) -> (f64, f64) {
-    let u = 2_f64.powi(-24);
-    let sum = |terms: usize| (terms as f64 + 4.0) * u * (terms as f64) / 2.0;
-    let smooth = |act: Activation| match act {
-        Activation::Identity | Activation::Relu | Activation::LeakyRelu => (0.0, 4.0 * u),
+/// Limits of an activation's error, beside that of its argument.
+fn smooth(act: Activation) -> (f64, f64) {
+    match act {
+        Activation::Identity | Activation::Relu | Activation::LeakyRelu => {
+            (0.0, 4.0 * 2_f64.powi(-24))
+        }
         _ => (2e-6, 2e-5),
-    };
-    match *kernel {
-        Kernel::Gather { .. } | Kernel::PutRows | Kernel::Lookup { .. } => (0.0, 0.0),
-        Kernel::Add => (0.0, u),
-        Kernel::MatmulNt { act, .. } | Kernel::MatmulNn { act_grad: act, .. } => {
-            let (abs, rel) = smooth(act);
-            (2.0 * sum(k + 1) + 4.0 * u + abs, rel)
-        }
-        Kernel::MatmulTn { .. } => (2.0 * sum(k + 1), 0.0),
-        // 30 x is rounded, for |x| up to 8 by 240 u; the slope is 30 times as steep.
-        Kernel::Activate { act: Activation::Siren, .. } => (2.0 * 240.0 * u, 2e-5),
-        Kernel::ActivateGrad { act: Activation::Siren } => (2.0 * 30.0 * 240.0 * u, 2e-5),
-        Kernel::Activate { act, .. } | Kernel::ActivateGrad { act } => {
-            let (abs, rel) = smooth(act);
-            (abs + 8.0 * u, rel + 4.0 * u)
-        }
-        Kernel::SumRows | Kernel::LookupGrad { .. } => (sum(m), 0.0),
-        // Exponentials of 80 err by 163 units in the last place.
-        Kernel::Map { .. } => (4e-6, 2e-5),
-        Kernel::MapRows { .. } => (4.0 * sum(m) + 1e-6, 0.0),
-        Kernel::MapColumns { .. } => (4.0 * sum(n) + 1e-6, 0.0),
-        Kernel::CheckFinite { .. } | Kernel::Rescale { .. } => (0.0, 0.0),
-        Kernel::LossCrossEntropy { .. } => (1e-5, 2e-5),
-        Kernel::LossMse { .. } => (sum(n), 8.0 * u),
-        // Predictions are up to 1e4 in size, and a row's loss is a sum of its columns.
-        Kernel::LossMap(_) | Kernel::LossClasses(_) => (2e-6, 4e-6),
-        Kernel::LogLoss => ((m as f64 + 4.0) * u, 4.0 * u),
-        Kernel::UpdateSgd { .. } | Kernel::UpdateRunning { .. } => (8.0 * u, 8.0 * u),
-        Kernel::UpdateAdam { .. } => (1e-7, 1e-6),
-        Kernel::Update(_) => (2e-6, 1e-5),
-        Kernel::SquareSums { .. } => (1e-6, 128.0 * u),
-        Kernel::ClipNorm { .. } => (0.0, (n as f64 + 16.0) * u),
-        Kernel::TrustRatios => (0.0, (n as f64 + 16.0) * u),
     }
 }

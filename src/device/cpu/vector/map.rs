@@ -128,7 +128,7 @@ impl Inputs for Operands<'_> {
             }
             Source::Quantity(Quantity::Keep(stream, Number(rate))) => {
                 let step = &self.mapped.step;
-                let key = key(step.seed, step.step, stream.into());
+                let key = key(step.seed, step.step, stream);
                 self.instructions.run(Masks { key, rate: rate_in(step, rate), first, to });
             }
             _ => {

@@ -240,7 +240,7 @@ impl Engine<f32> for Vector {
 
     fn dropout(&self, out: &mut [f32], dropout: Option<Dropout>, step: &StepRow) {
         let Some(Dropout { stream, rate }) = dropout else { return };
-        let of = (key(step.seed, step.step, stream.into()), rate_in(step, rate));
+        let of = (key(step.seed, step.step, stream), rate_in(step, rate));
         // A hash is about six operations.
         in_parts(&self.pool, (8, 1), out, &|first, out| {
             elementwise::thin(of, first, out, self.instructions);

@@ -1,0 +1,126 @@
+//! Work on elements, and sums over rows and columns: `activate`, `activate_grad`, `add`, `sum_rows`, and formulas.
+
+use std::ops::Range;
+
+use super::super::engine::Engine;
+use super::super::kernels::Product;
+use super::super::map::{Mapped, Over};
+use super::super::{Compiled, Real};
+use super::{Slots, Work, disjoint};
+use crate::model::Activation;
+use crate::plan::{Formula, Kernel, MOST_OPERANDS, StepRow};
+
+#[derive(Debug)]
+pub(super) struct Elementwise {
+    kind: Kind,
+    /// Rows and columns of the result.
+    sizes: (usize, usize),
+    /// Two arguments and the result. Where both arguments are one, it is the first.
+    floats: [Range<usize>; 3],
+    same: bool,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Activate { act: Activation, bias: bool },
+    ActivateGrad { act: Activation },
+    Add,
+    SumRows,
+}
+
+impl Elementwise {
+    fn of(slots: &Slots<'_>, kind: Kind, mut floats: [Range<usize>; 3]) -> Work {
+        let same = floats[0] == floats[1];
+        if same {
+            floats[1] = 0..0;
+        }
+        Work::Elementwise(Self { kind, sizes: slots.matrix("out"), floats, same })
+    }
+
+    /// Sizes of the result; reading two and writing one costs four.
+    pub(super) fn sizes(&self) -> Product {
+        Product { m: self.sizes.0, n: self.sizes.1, k: 4 }
+    }
+
+    pub(super) fn run<T: Real>(&self, engine: &T::Engine, floats: &mut [T]) {
+        let [a, b, out] = disjoint(floats, &self.floats);
+        let (a, b) = (&*a, if self.same { &*a } else { &*b });
+        let columns = self.sizes.1;
+        match self.kind {
+            Kind::Activate { act, bias } => {
+                engine.activate(a, bias.then_some(b), act, out, columns);
+            }
+            Kind::ActivateGrad { act } => engine.activate_grad(a, b, act, out),
+            Kind::Add => engine.add(a, b, out),
+            Kind::SumRows => engine.sum_rows(a, out, columns),
+        }
+    }
+}
+
+pub(super) fn activate(slots: &Slots<'_>, act: Activation, bias: bool) -> Work {
+    Elementwise::of(slots, Kind::Activate { act, bias }, slots.floats(["x", "bias", "out"]))
+}
+
+pub(super) fn activate_grad(slots: &Slots<'_>, act: Activation) -> Work {
+    Elementwise::of(slots, Kind::ActivateGrad { act }, slots.floats(["saved", "d_y", "out"]))
+}
+
+pub(super) fn add(slots: &Slots<'_>) -> Work {
+    Elementwise::of(slots, Kind::Add, slots.floats(["a", "b", "out"]))
+}
+
+pub(super) fn sum_rows(slots: &Slots<'_>) -> Work {
+    let [x, out] = slots.floats(["x", "out"]);
+    Elementwise::of(slots, Kind::SumRows, [x, 0..0, out])
+}
+
+/// A formula over its operands, which may overlap.
+#[derive(Debug)]
+pub(super) struct MappedStep {
+    formula: Formula,
+    /// The same made ready for wide vectors.
+    compiled: Compiled,
+    operands: Vec<Range<usize>>,
+    out: Range<usize>,
+    /// Rows of the matrix that the formula goes over.
+    rows: usize,
+    over: Over,
+}
+
+pub(super) fn mapped(slots: &Slots<'_>) -> Work {
+    let formula = slots.formula();
+    let operands: Vec<_> = slots.step.reads.iter().map(|&slot| slots.range(slot)).collect();
+    let [out] = slots.floats(["out"]);
+    let flat = (out.len() / formula.columns.max(1), Over::Nothing);
+    let (rows, over) = match slots.step.kernel {
+        Kernel::MapRows { .. } => {
+            (formula.rows(operands.iter().map(ExactSizeIterator::len)), Over::Rows)
+        }
+        Kernel::MapColumns { maximum: false, .. } => (out.len(), Over::Columns),
+        Kernel::MapColumns { maximum: true, .. } => (out.len(), Over::Largest),
+        _ => flat,
+    };
+    let compiled = Compiled::of(&formula);
+    Work::Mapped(Box::new(MappedStep { formula, compiled, operands, out, rows, over }))
+}
+
+impl MappedStep {
+    pub(super) fn sizes(&self) -> Product {
+        Product { m: self.rows, n: self.formula.columns, k: self.compiled.cost() }
+    }
+
+    pub(super) fn run<T: Real>(&self, engine: &T::Engine, floats: &mut [T], step: &StepRow) {
+        let Self { formula, compiled, rows, over, .. } = self;
+        let (before, rest) = floats.split_at_mut(self.out.start);
+        let (out, after) = rest.split_at_mut(self.out.len());
+        let mut operands: [&[T]; MOST_OPERANDS] = [&[]; MOST_OPERANDS];
+        for (operand, range) in operands.iter_mut().zip(&self.operands) {
+            // No step reads what it writes.
+            *operand = match range.start.checked_sub(self.out.end) {
+                Some(start) => &after[start..start + range.len()],
+                None => &before[range.clone()],
+            };
+        }
+        engine.map(Mapped { formula, compiled, operands, rows: *rows, step: *step }, *over, out);
+    }
+}

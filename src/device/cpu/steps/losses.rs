@@ -1,0 +1,106 @@
+//! Losses with their gradients: `loss_cross_entropy`, `loss_mse`, `loss_map`, `loss_classes`.
+
+use std::ops::Range;
+
+use super::super::engine::Engine;
+use super::super::kernels::{self, Product};
+use super::super::loss::{Extra, Goal};
+use super::super::{Compiled, Real};
+use super::{Arenas, Slots, Work, disjoint};
+use crate::expr::Program;
+use crate::plan::{LossForm, StepRow};
+
+#[derive(Debug)]
+pub(super) struct Loss {
+    kind: Kind,
+    /// Predictions, targets that are numbers, constants, weights of rows, the loss scale, the losses of rows and the gradient.
+    floats: [Range<usize>; 7],
+    /// Targets that are classes.
+    classes: Range<usize>,
+    scaled: bool,
+}
+
+#[derive(Debug)]
+enum Kind {
+    CrossEntropy,
+    Mse,
+    /// A formula for each element, and the same made ready for wide vectors.
+    Map(LossForm, Program, Compiled),
+    Classes(LossForm),
+}
+
+pub(super) fn cross_entropy(slots: &Slots<'_>, scaled: bool) -> Work {
+    let [prediction, scaling, row_loss, gradient] =
+        slots.floats(["logits", "scaling", "row_loss", "d_logits"]);
+    let [classes] = slots.indices(["labels"]);
+    let floats = [prediction, 0..0, 0..0, 0..0, scaling, row_loss, gradient];
+    Work::Loss(Box::new(Loss { kind: Kind::CrossEntropy, floats, classes, scaled }))
+}
+
+pub(super) fn mse(slots: &Slots<'_>, scaled: bool) -> Work {
+    let [prediction, goal, scaling, row_loss, gradient] =
+        slots.floats(["prediction", "goal", "scaling", "row_loss", "d_prediction"]);
+    let floats = [prediction, goal, 0..0, 0..0, scaling, row_loss, gradient];
+    Work::Loss(Box::new(Loss { kind: Kind::Mse, floats, classes: 0..0, scaled }))
+}
+
+pub(super) fn formed(slots: &Slots<'_>, form: LossForm) -> Work {
+    let (kind, prediction, gradient) = match form.loss.formula() {
+        Some(formula) => {
+            let program = formula.program();
+            let compiled = Compiled::of_loss(&program, &form);
+            (Kind::Map(form, program, compiled), "prediction", "d_prediction")
+        }
+        None => (Kind::Classes(form), "logits", "d_logits"),
+    };
+    let names = [prediction, "goal", "constants", "weights", "scaling", "row_loss", gradient];
+    let [classes] = slots.indices(["goal"]);
+    let floats = slots.floats(names);
+    Work::Loss(Box::new(Loss { kind, floats, classes, scaled: form.scaled }))
+}
+
+impl Loss {
+    /// Sizes of the gradient, and what an element costs.
+    pub(super) fn sizes(&self) -> Product {
+        let n = self.floats[6].len();
+        match &self.kind {
+            Kind::Map(_, _, compiled) => Product { m: 1, n, k: compiled.cost() },
+            _ => Product { m: 1, n: self.floats[5].len(), k: 4 },
+        }
+    }
+
+    pub(super) fn run<T: Real>(
+        &self,
+        engine: &T::Engine,
+        arenas: &mut Arenas<'_, T>,
+        step: &StepRow,
+    ) {
+        let [prediction, goal, constants, weights, scaling, row_loss, gradient] =
+            disjoint(arenas.floats, &self.floats);
+        let classes = &arenas.indices[self.classes.clone()];
+        let columns = gradient.len() / row_loss.len();
+        let outs = (row_loss, &mut *gradient);
+        let extra = |form: &LossForm| Extra {
+            constants: form.constants.then_some(&*constants),
+            weights: form.weights.then_some(&*weights),
+        };
+        match &self.kind {
+            Kind::CrossEntropy => {
+                engine.loss_cross_entropy(prediction, classes, outs, columns, step);
+            }
+            Kind::Mse => engine.loss_mse(prediction, goal, outs, columns, step),
+            Kind::Map(form, program, compiled) => {
+                let from: (&[T], &[T]) = (prediction, goal);
+                engine.loss_map((form, program, compiled), from, extra(form), outs, step);
+            }
+            Kind::Classes(form) => {
+                let goal =
+                    if form.loss.classes() { Goal::Classes(classes) } else { Goal::Numbers(goal) };
+                engine.loss_classes(form, (prediction, goal), extra(form), outs, step);
+            }
+        }
+        if self.scaled {
+            kernels::scale(gradient, scaling);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Steps made ready to run: the arguments of each kernel, by name, as ranges of the device's arenas.
+//!
+//! In: a plan. Out: what `device.rs` runs, step by step. Each file has the kernels of one kind.
+
+mod elementwise;
+mod losses;
+mod products;
+mod rows;
+mod scaling;
+mod updates;
+
+use std::ops::Range;
+
+use super::Real;
+use super::kernels::Product;
+use super::update::OVERFLOW;
+use crate::device::half;
+use crate::plan::{Element, Kernel, Plan, Slot, SlotSpec, Step, StepRow};
+
+/// A step of a plan, ready to run.
+#[derive(Debug)]
+pub(super) struct Ready {
+    kernel: Kernel,
+    work: Work,
+    /// What it writes in half precision: computed in the device's own, then rounded.
+    halves: Vec<Range<usize>>,
+    guard: Option<Guard>,
+}
+
+/// What a step computes.
+#[derive(Debug)]
+enum Work {
+    Rows(rows::Rows),
+    Product(products::Step),
+    Elementwise(elementwise::Elementwise),
+    Mapped(Box<elementwise::MappedStep>),
+    Loss(Box<losses::Loss>),
+    Scaling(scaling::Scaling),
+    Update(Box<updates::Update>),
+}
+
+/// What makes a step change nothing.
+#[derive(Debug)]
+struct Guard {
+    /// The number that is not 0 while the step is skipped.
+    overflow: usize,
+    /// The gathered gradients, which are emptied then.
+    gathered: Range<usize>,
+}
+
+/// A device's memory: every float, and every row number and class.
+pub(super) struct Arenas<'a, T> {
+    pub(super) floats: &'a mut [T],
+    pub(super) indices: &'a mut [u32],
+}
+
+/// A step's slots by the names of its kernel's arguments.
+struct Slots<'a> {
+    plan: &'a Plan,
+    step: &'a Step,
+    starts: &'a [usize],
+}
+
+/// Where each buffer of a plan begins in the arena of its kind: the buffers of that kind lie end to end.
+pub(super) fn buffer_starts(plan: &Plan) -> Vec<usize> {
+    let (mut floats, mut indices) = (0, 0);
+    let start = |buffer: &crate::plan::BufferSpec| {
+        let end = if buffer.element.is_float() { &mut floats } else { &mut indices };
+        *end += buffer.elements;
+        *end - buffer.elements
+    };
+    plan.buffers().iter().map(start).collect()
+}
+
+/// The elements of a slot in the arena of its kind.
+pub(super) fn range_of(spec: &SlotSpec, starts: &[usize]) -> Range<usize> {
+    let start = starts[spec.buffer.0 as usize] + spec.offset;
+    start..start + spec.len()
+}
+
+/// Rounds numbers to half precision.
+pub(super) fn round<T: Real>(values: &mut [T]) {
+    values.iter_mut().for_each(|value| *value = T::of(half::rounded(value.to_f64())));
+}
+
+/// Parts of an arena that do not overlap, but for empty ones.
+fn disjoint<'a, const N: usize, T>(
+    arena: &'a mut [T],
+    ranges: &[Range<usize>; N],
+) -> [&'a mut [T]; N] {
+    arena.get_disjoint_mut(ranges.clone()).expect("a plan's steps read and write different buffers")
+}
+
+impl Slots<'_> {
+    fn spec(&self, slot: Slot) -> &SlotSpec {
+        self.plan.slot(slot)
+    }
+
+    fn range(&self, slot: Slot) -> Range<usize> {
+        range_of(self.spec(slot), self.starts)
+    }
+
+    /// The slots of arguments, empty ranges for those that are absent or hold other numbers.
+    fn of_kind<const N: usize>(&self, names: [&str; N], floats: bool) -> [Range<usize>; N] {
+        names.map(|name| {
+            let slot = self.step.slot(name);
+            let slot = slot.filter(|&slot| self.spec(slot).element.is_float() == floats);
+            slot.map_or(0..0, |slot| self.range(slot))
+        })
+    }
+
+    /// Arguments of floats.
+    fn floats<const N: usize>(&self, names: [&str; N]) -> [Range<usize>; N] {
+        self.of_kind(names, true)
+    }
+
+    /// Arguments of whole numbers.
+    fn indices<const N: usize>(&self, names: [&str; N]) -> [Range<usize>; N] {
+        self.of_kind(names, false)
+    }
+
+    /// Rows and columns of an argument that every form of the kernel has.
+    fn matrix(&self, name: &str) -> (usize, usize) {
+        let slot = self.step.slot(name).expect("every form of the kernel has this argument");
+        self.spec(slot).matrix()
+    }
+
+    /// What a kernel's formula computes.
+    fn formula(&self) -> crate::plan::Formula {
+        let id = self.step.kernel.formula().expect("the kernels of formulas name one");
+        self.plan.formula(id).clone()
+    }
+
+    /// What makes the step change nothing, if there is anything.
+    fn guard(&self) -> Option<Guard> {
+        if !self.step.kernel.is_guarded() {
+            return None;
+        }
+        let [scaling] = self.floats(["scaling"]);
+        let gathered = match self.step.kernel {
+            Kernel::Update(_) => self.floats(["gathered"])[0].clone(),
+            _ => 0..0,
+        };
+        Some(Guard { overflow: scaling.start + OVERFLOW, gathered })
+    }
+
+    fn work(&self) -> Work {
+        match self.step.kernel {
+            Kernel::Gather { ordered, .. } => rows::gather(self, ordered),
+            Kernel::Lookup { column } => rows::lookup(self, column),
+            Kernel::LookupGrad { column } => rows::lookup_grad(self, column),
+            Kernel::PutRows => rows::put_rows(self),
+            Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } | Kernel::MatmulTn { .. } => {
+                products::product(self)
+            }
+            Kernel::Activate { act, bias } => elementwise::activate(self, act, bias),
+            Kernel::ActivateGrad { act } => elementwise::activate_grad(self, act),
+            Kernel::Add => elementwise::add(self),
+            Kernel::SumRows => elementwise::sum_rows(self),
+            Kernel::Map { .. } | Kernel::MapRows { .. } | Kernel::MapColumns { .. } => {
+                elementwise::mapped(self)
+            }
+            Kernel::LossCrossEntropy { scaled } => losses::cross_entropy(self, scaled),
+            Kernel::LossMse { scaled } => losses::mse(self, scaled),
+            Kernel::LossMap(form) | Kernel::LossClasses(form) => losses::formed(self, form),
+            Kernel::LogLoss => scaling::log_loss(self),
+            Kernel::CheckFinite { loss } => scaling::check_finite(self, loss),
+            Kernel::Rescale { scaled, guarded } => scaling::rescale(self, scaled, guarded),
+            Kernel::UpdateRunning { momentum, unbiased, guarded } => {
+                updates::running(self, (momentum, unbiased, guarded))
+            }
+            Kernel::UpdateSgd { momentum, nesterov, weight_decay, scaled, .. } => {
+                let sgd = super::kernels::Sgd { momentum, nesterov, weight_decay };
+                updates::sgd(self, sgd, scaled)
+            }
+            Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled, scaled, .. } => {
+                let adam = super::kernels::Adam { beta1, beta2, eps, weight_decay, decoupled };
+                updates::adam(self, adam, scaled)
+            }
+            Kernel::Update(update) => updates::by_expressions(self, update),
+            Kernel::SquareSums { .. } => updates::square_sums(self),
+            Kernel::ClipNorm { max } => updates::clip_norm(self, max),
+            Kernel::TrustRatios => updates::trust_ratios(self),
+        }
+    }
+}
+
+impl Ready {
+    /// A step of a plan whose buffers begin at these places.
+    pub(super) fn of(plan: &Plan, step: &Step, starts: &[usize]) -> Self {
+        let slots = Slots { plan, step, starts };
+        let half = |slot: &&Slot| slots.spec(**slot).element == Element::F16;
+        let halves = step.writes.iter().filter(half).map(|&slot| slots.range(slot)).collect();
+        Self { kernel: step.kernel, work: slots.work(), halves, guard: slots.guard() }
+    }
+
+    /// The kernel, and sizes of what it goes through: for products their own, for others with what an element costs.
+    pub(super) fn sizes(&self) -> (Kernel, Product) {
+        let sizes = match &self.work {
+            Work::Product(step) => step.sizes(),
+            Work::Mapped(step) => step.sizes(),
+            Work::Loss(loss) => loss.sizes(),
+            Work::Rows(rows) => rows.sizes(),
+            Work::Elementwise(step) => step.sizes(),
+            Work::Update(update) => update.sizes(),
+            // A few numbers.
+            Work::Scaling(_) => Product { m: 1, n: 1, k: 1 },
+        };
+        (self.kernel, sizes)
+    }
+
+    /// Runs the step with the numbers of this step of the run.
+    pub(super) fn run<T: Real>(
+        &self,
+        engine: &T::Engine,
+        mut arenas: Arenas<'_, T>,
+        step: &StepRow,
+    ) {
+        if let Some(Guard { overflow, gathered }) = &self.guard
+            && arenas.floats[*overflow] != T::zero()
+        {
+            // What was gathered before goes with it.
+            return arenas.floats[gathered.clone()].fill(T::zero());
+        }
+        match &self.work {
+            Work::Rows(rows) => rows.run(&mut arenas, step),
+            Work::Product(product) => product.run(engine, arenas.floats, step),
+            Work::Elementwise(elementwise) => elementwise.run(engine, arenas.floats),
+            Work::Mapped(mapped) => mapped.run(engine, arenas.floats, step),
+            Work::Loss(loss) => loss.run(engine, &mut arenas, step),
+            Work::Scaling(scaling) => scaling.run(arenas.floats, step),
+            Work::Update(update) => update.run(engine, &mut arenas, step),
+        }
+        for range in &self.halves {
+            round(&mut arenas.floats[range.clone()]);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Products of matrices, with what is fused in: `matmul_nt`, `matmul_nn`, `matmul_tn`.
+
+use std::ops::Range;
+
+use super::super::Real;
+use super::super::engine::Engine;
+use super::super::kernels::Product;
+use super::{Slots, Work, disjoint};
+use crate::model::Activation;
+use crate::plan::{Kernel, StepRow};
+
+#[derive(Debug)]
+pub(super) struct Step {
+    kernel: Kernel,
+    sizes: Product,
+    /// Both factors, the bias or what was saved, the result, and what is saved or the sums.
+    floats: [Range<usize>; 5],
+    /// Whether both factors are one matrix, which is then the first alone.
+    same: bool,
+}
+
+pub(super) fn product(slots: &Slots<'_>) -> Work {
+    let mut floats = slots.floats(["a", "b", "extra", "out", "extra_out"]);
+    let same = floats[0] == floats[1];
+    if same {
+        floats[1] = 0..0;
+    }
+    let ((m, n), (rows, columns)) = (slots.matrix("out"), slots.matrix("a"));
+    let kernel = slots.step.kernel;
+    let k = if matches!(kernel, Kernel::MatmulTn { .. }) { rows } else { columns };
+    Work::Product(Step { kernel, sizes: Product { m, n, k }, floats, same })
+}
+
+impl Step {
+    pub(super) fn sizes(&self) -> Product {
+        self.sizes
+    }
+
+    pub(super) fn run<T: Real>(&self, engine: &T::Engine, floats: &mut [T], step: &StepRow) {
+        let [a, b, extra, out, extra_out] = disjoint(floats, &self.floats);
+        let (a, b, extra) = (&*a, if self.same { &*a } else { &*b }, &*extra);
+        match self.kernel {
+            Kernel::MatmulNt { bias, act, save, dropout } => {
+                // With dropout, what the gradient is computed from may be the result before it.
+                let result = dropout.is_some() && act.gradient_from_output();
+                let saved = (save && !result).then_some(&mut *extra_out);
+                engine.matmul_nt((a, b, bias.then_some(extra)), act, (out, saved), self.sizes);
+                if save && result {
+                    extra_out.copy_from_slice(out);
+                }
+                engine.dropout(out, dropout, step);
+            }
+            Kernel::MatmulNn { act_grad, dropout } => {
+                let saved = (act_grad != Activation::Identity).then_some(extra);
+                engine.matmul_nn((a, b, saved), act_grad, out, self.sizes);
+                engine.dropout(out, dropout, step);
+            }
+            Kernel::MatmulTn { bias_grad } => {
+                engine.matmul_tn((a, b), (out, bias_grad.then_some(extra_out)), self.sizes);
+            }
+            _ => unreachable!("only products come here"),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The log of losses, and the slot that says which steps are skipped: `log_loss`, `check_finite`, `rescale`.
+
+use std::ops::Range;
+
+use super::super::Real;
+use super::super::kernels;
+use super::{Slots, Work, disjoint};
+use crate::plan::StepRow;
+
+#[derive(Debug)]
+pub(super) enum Scaling {
+    /// The losses of rows, and the log.
+    LogLoss([Range<usize>; 2]),
+    /// The gradients, the log and the slot.
+    CheckFinite { loss: bool, floats: [Range<usize>; 3] },
+    /// The slot, and the log.
+    Rescale { scaled: bool, guarded: bool, floats: [Range<usize>; 2] },
+}
+
+pub(super) fn log_loss(slots: &Slots<'_>) -> Work {
+    Work::Scaling(Scaling::LogLoss(slots.floats(["row_loss", "log_out"])))
+}
+
+pub(super) fn check_finite(slots: &Slots<'_>, loss: bool) -> Work {
+    let floats = slots.floats(["gradient", "log_in", "scaling"]);
+    Work::Scaling(Scaling::CheckFinite { loss, floats })
+}
+
+pub(super) fn rescale(slots: &Slots<'_>, scaled: bool, guarded: bool) -> Work {
+    let floats = slots.floats(["scaling", "log_out"]);
+    Work::Scaling(Scaling::Rescale { scaled, guarded, floats })
+}
+
+impl Scaling {
+    pub(super) fn run<T: Real>(&self, floats: &mut [T], step: &StepRow) {
+        let at = step.log as usize;
+        match self {
+            Self::LogLoss(ranges) => {
+                let [row_loss, log] = disjoint(floats, ranges);
+                kernels::log_loss(row_loss, log, step);
+            }
+            Self::CheckFinite { loss, floats: ranges } => {
+                let [gradient, log, scaling] = disjoint(floats, ranges);
+                kernels::check_finite(gradient, loss.then(|| log[at]), scaling);
+            }
+            Self::Rescale { scaled, guarded, floats: ranges } => {
+                let [scaling, log] = disjoint(floats, ranges);
+                if !guarded || kernels::end_guarded(scaling, &mut log[at], *scaled, step.apply) {
+                    kernels::rescale(scaling);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What moves weights and running statistics: `update_sgd`, `update_adam`, `update`, `update_running`, and the kernels around
+//! them, `square_sums`, `clip_norm`, `trust_ratios`.
+
+use std::ops::Range;
+
+use super::super::engine::Engine;
+use super::super::kernels::{self, Adam, Product, Sgd};
+use super::super::update::{self, Squared, Updated};
+use super::super::{Compiled, Real};
+use super::{Arenas, Slots, Work, disjoint};
+use crate::expr::Program;
+use crate::plan::{self, Kernel, StepRow};
+
+#[derive(Debug)]
+pub(super) struct Update {
+    kind: Kind,
+    /// Elements of what is written first.
+    len: usize,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// The statistic, and what it moves.
+    Running { how: (Option<f64>, bool, bool), floats: [Range<usize>; 2] },
+    /// Gradients, the loss scale, weights, velocity, and the weights in half precision.
+    Sgd { sgd: Sgd, scaled: bool, floats: [Range<usize>; 5] },
+    /// The same with two means.
+    Adam { adam: Adam, scaled: bool, floats: [Range<usize>; 6] },
+    /// Gradients, the loss scale, factors, weights, three states, gathered gradients, averages, weights in half precision.
+    ByExpressions {
+        update: plan::Update,
+        program: Program,
+        compiled: Compiled,
+        floats: [Range<usize>; 10],
+    },
+    /// The arena, gathered gradients, the loss scale, factors, sums.
+    SquareSums { gathers: bool, scaled: bool, gradient: bool, floats: [Range<usize>; 5] },
+    /// Sums and factors.
+    ClipNorm { max: f64, floats: [Range<usize>; 2] },
+    /// Sums of the squares of weights and of directions, factors; and where each parameter lies.
+    TrustRatios { floats: [Range<usize>; 3], views: Range<usize> },
+}
+
+fn work(kind: Kind, written: &Range<usize>) -> Work {
+    Work::Update(Box::new(Update { len: written.len(), kind }))
+}
+
+pub(super) fn running(slots: &Slots<'_>, how: (Option<f64>, bool, bool)) -> Work {
+    let floats = slots.floats(["stat", "out"]);
+    let written = floats[1].clone();
+    work(Kind::Running { how, floats }, &written)
+}
+
+pub(super) fn sgd(slots: &Slots<'_>, sgd: Sgd, scaled: bool) -> Work {
+    let floats = slots.floats(["gradient", "scaling", "weight", "velocity", "half_weight"]);
+    let written = floats[2].clone();
+    work(Kind::Sgd { sgd, scaled, floats }, &written)
+}
+
+pub(super) fn adam(slots: &Slots<'_>, adam: Adam, scaled: bool) -> Work {
+    let floats = slots.floats(["gradient", "scaling", "weight", "m", "v", "half_weight"]);
+    let written = floats[2].clone();
+    work(Kind::Adam { adam, scaled, floats }, &written)
+}
+
+pub(super) fn by_expressions(slots: &Slots<'_>, update: plan::Update) -> Work {
+    let program = slots.formula().program;
+    let compiled = Compiled::of_update(&program, &update);
+    let floats = slots.floats([
+        "gradient",
+        "scaling",
+        "factors",
+        "weight",
+        "state0",
+        "state1",
+        "state2",
+        "gathered",
+        "average",
+        "half_weight",
+    ]);
+    let written = floats[3].clone();
+    work(Kind::ByExpressions { update, program, compiled, floats }, &written)
+}
+
+pub(super) fn square_sums(slots: &Slots<'_>) -> Work {
+    let Kernel::SquareSums { gradient, gathers, scaled } = slots.step.kernel else {
+        unreachable!("only this kernel comes here")
+    };
+    let floats = slots.floats(["x", "gathered", "scaling", "factors", "sums"]);
+    let written = floats[4].clone();
+    work(Kind::SquareSums { gathers, scaled, gradient, floats }, &written)
+}
+
+pub(super) fn clip_norm(slots: &Slots<'_>, max: f64) -> Work {
+    let floats = slots.floats(["sums", "factors"]);
+    let written = floats[1].clone();
+    work(Kind::ClipNorm { max, floats }, &written)
+}
+
+pub(super) fn trust_ratios(slots: &Slots<'_>) -> Work {
+    let floats = slots.floats(["weights", "directions", "factors"]);
+    let [views] = slots.indices(["views"]);
+    let written = floats[2].clone();
+    work(Kind::TrustRatios { floats, views }, &written)
+}
+
+impl Update {
+    /// The elements that are gone through; reading two and writing one costs four.
+    pub(super) fn sizes(&self) -> Product {
+        Product { m: 1, n: self.len, k: 4 }
+    }
+
+    pub(super) fn run<T: Real>(
+        &self,
+        engine: &T::Engine,
+        arenas: &mut Arenas<'_, T>,
+        step: &StepRow,
+    ) {
+        match &self.kind {
+            Kind::Running { how, floats } => {
+                let [stat, out] = disjoint(arenas.floats, floats);
+                kernels::update_running(stat, out, *how, step);
+            }
+            Kind::Sgd { sgd, scaled, floats } => {
+                let [gradient, scaling, weight, velocity, half] = disjoint(arenas.floats, floats);
+                let velocity = (sgd.momentum != 0.0).then_some(velocity);
+                let update = |g: &[T], w: &mut [T]| engine.update_sgd(g, w, velocity, *sgd, step);
+                kernels::update(gradient, scaled.then_some((&*scaling, half)), weight, update);
+            }
+            Kind::Adam { adam, scaled, floats } => {
+                let [gradient, scaling, weight, m, v, half] = disjoint(arenas.floats, floats);
+                let update = |g: &[T], w: &mut [T]| engine.update_adam(g, (w, m, v), *adam, step);
+                kernels::update(gradient, scaled.then_some((&*scaling, half)), weight, update);
+            }
+            Kind::ByExpressions { update, program, compiled, floats } => {
+                let [gradient, scaling, table, weight, rest @ ..] = disjoint(arenas.floats, floats);
+                let [state0, state1, state2, gathered, average, half] = rest;
+                engine.update(Updated {
+                    update: *update,
+                    program,
+                    compiled,
+                    step: *step,
+                    scaling,
+                    table,
+                    first: 0,
+                    gradient,
+                    weight,
+                    states: [state0, state1, state2],
+                    gathered,
+                    average,
+                    half,
+                });
+            }
+            Kind::SquareSums { gathers, scaled, gradient, floats } => {
+                let [x, gathered, scaling, table, sums] = disjoint(arenas.floats, floats);
+                let of = Squared {
+                    x,
+                    gathered: gathers.then_some(&*gathered),
+                    scaling: scaled.then_some(&*scaling),
+                    table: gradient.then_some(&*table),
+                };
+                engine.square_sums(of, sums, step);
+            }
+            Kind::ClipNorm { max, floats } => {
+                let [sums, table] = disjoint(arenas.floats, floats);
+                update::clip_norm(sums, table, *max);
+            }
+            Kind::TrustRatios { floats, views } => {
+                let [weights, directions, table] = disjoint(arenas.floats, floats);
+                let views = &arenas.indices[views.clone()];
+                update::trust_ratios(weights, directions, views, table);
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Numbers that stand in shaders for what a kernel was asked to do.
+
+use crate::graph::Loss;
+use crate::model::Activation;
+use crate::plan::{Dropout, Kernel};
+use crate::shape::narrow;
+
+/// The number that stands for an activation in shaders.
+pub(super) fn number(act: Activation) -> u32 {
+    let place = Activation::ALL.iter().position(|other| *other == act);
+    narrow(place.expect("the list of activations has all of them"))
+}
+
+/// What may be fused into a product: names in shaders, and the bits that stand for them.
+pub(super) const FUSIONS: [(&str, u32); 7] = [
+    ("TRANSPOSE_A", 1),
+    ("TRANSPOSE_B", 2),
+    ("BIAS", 4),
+    ("SAVE", 8),
+    ("ACTIVATE", 16),
+    ("GRADIENT", 32),
+    ("BIAS_GRAD", 64),
+];
+
+/// Whether what follows a sum is a handful of instructions, so that a loop over a tile's elements may be unrolled.
+pub(super) fn short(act: Activation, dropout: bool) -> u32 {
+    use Activation::{Identity, LeakyRelu, Relu};
+    u32::from(!dropout && matches!(act, Identity | Relu | LeakyRelu))
+}
+
+/// The bits of all that is fused into a product; 0 for other kernels.
+pub(super) fn fused(kernel: &Kernel) -> u32 {
+    if !kernel.is_product() {
+        return 0;
+    }
+    let on: Vec<_> = kernel.declaration().constants().into_iter().filter(|it| it.1 == 1).collect();
+    let bits = FUSIONS.iter().filter(|(name, _)| on.contains(&(name, 1)));
+    bits.map(|(_, bit)| bit).sum()
+}
+
+/// The activation that a kernel applies, or whose gradient it applies.
+pub(super) fn activation_of(kernel: &Kernel) -> Activation {
+    match *kernel {
+        Kernel::MatmulNt { act, .. }
+        | Kernel::MatmulNn { act_grad: act, .. }
+        | Kernel::Activate { act, .. }
+        | Kernel::ActivateGrad { act } => act,
+        _ => Activation::Identity,
+    }
+}
+
+/// The dropout that is fused into a product.
+pub(super) fn dropout_of(kernel: &Kernel) -> Option<Dropout> {
+    match *kernel {
+        Kernel::MatmulNt { dropout, .. } | Kernel::MatmulNn { dropout, .. } => dropout,
+        _ => None,
+    }
+}
+
+/// Whether what a product saves is the activation's result, before dropout, instead of its argument.
+pub(super) fn saves_result(kernel: &Kernel) -> bool {
+    let Kernel::MatmulNt { act, save: true, dropout: Some(_), .. } = kernel else { return false };
+    act.gradient_from_output()
+}
+
+/// Kinds of losses over classes: names in the shader, and their numbers.
+pub(super) const CLASS_LOSSES: [(&str, u32); 4] =
+    [("LABELS", 0), ("SHARES", 1), ("FOCAL", 2), ("HINGE", 3)];
+
+/// The kind of a loss over classes, and its one setting.
+pub(super) fn class_loss(loss: Loss) -> (u32, f64) {
+    let (kind, setting) = match loss {
+        Loss::KlDivergence => (1, 0.0),
+        Loss::Focal { gamma } => (2, gamma),
+        Loss::Hinge { margin } => (3, margin),
+        Loss::SmoothedCrossEntropy { label_smoothing } => (0, label_smoothing),
+        _ => (0, 0.0),
+    };
+    (CLASS_LOSSES[kind].1, setting)
+}

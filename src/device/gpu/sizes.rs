@@ -1,0 +1,191 @@
+//! What a kernel's parameters and grid follow from: the sizes of its step's slots, by the names of its arguments.
+//!
+//! Each row of the table in `kernels.rs` says how.
+
+use super::codes::{dropout_of, fused};
+use crate::error::{Error, Result};
+use crate::plan::{Along, Dropout, Kernel, MOST_OPERANDS, Plan, SlotSpec, Step};
+
+/// A step's slots by the names of its kernel's arguments, and the form that the kernel takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Arguments<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) step: &'a Step,
+    /// [`super::Variant::tile`]
+    pub(super) tile: [u32; 2],
+}
+
+impl Arguments<'_> {
+    /// The slot of an argument that this form of the kernel may have or not.
+    pub(super) fn find(&self, name: &str) -> Option<&SlotSpec> {
+        self.step.slot(name).map(|slot| self.plan.slot(slot))
+    }
+
+    /// The slot of an argument that every form of the kernel has.
+    pub(super) fn slot(&self, name: &str) -> &SlotSpec {
+        self.find(name).expect("every form of the kernel has this argument")
+    }
+
+    /// Rows and columns of an argument.
+    pub(super) fn matrix(&self, name: &str) -> (usize, usize) {
+        self.slot(name).matrix()
+    }
+
+    /// Workgroups that go through so many elements one by one.
+    pub(super) fn groups(&self, elements: usize) -> Result<u32> {
+        Ok(narrow(elements)?.div_ceil(self.tile[1]))
+    }
+
+    /// Sizes of a kernel that goes through so many elements one by one.
+    pub(super) fn flat(&self, params: &[usize], elements: usize) -> Result<Sizes> {
+        let params = params.iter().map(|&value| narrow(value)).collect::<Result<_>>()?;
+        Ok(Sizes { params, groups: self.groups(elements)? })
+    }
+}
+
+/// A dispatch's parameters and the number of its workgroups.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sizes {
+    /// Bits of the fields of `Params`.
+    pub(super) params: Vec<u32>,
+    /// Workgroups.
+    pub(super) groups: u32,
+}
+
+impl Sizes {
+    /// The same with more parameters, by their bits.
+    pub(super) fn with(mut self, params: impl IntoIterator<Item = u32>) -> Self {
+        self.params.extend(params);
+        self
+    }
+
+    /// The same with another number of workgroups.
+    pub(super) fn groups(self, groups: u32) -> Self {
+        Self { groups, ..self }
+    }
+}
+
+/// How a kernel's parameters and grid are found.
+#[derive(Clone, Copy, Debug)]
+pub enum Grid {
+    /// From the sizes of its slots.
+    Sizes(fn(&Arguments<'_>) -> Result<Sizes>),
+    /// It goes through the arena that it reads first, in parts where the arena exceeds what a binding may hold. The first
+    /// parameter is the part's length in vectors of four; these are the others, from the part's first element.
+    Arena(fn(&Kernel, usize) -> Result<Vec<u32>>),
+}
+
+/// The bits of a number as shaders have it.
+#[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
+pub(super) fn bits(value: f64) -> u32 {
+    (value as f32).to_bits()
+}
+
+pub(super) fn narrow(value: usize) -> Result<u32> {
+    u32::try_from(value).map_err(|_| Error::shape("grid", format!("{value} does not fit 32 bits")))
+}
+
+/// Checks that every slot of a product has just the elements that m, n and k imply, and that they can be indexed in
+/// 32 bits: products are compiled without checks of their own (`pipeline.rs`).
+pub(super) fn agree(plan: &Plan, step: &Step, [m, n, k]: [usize; 3]) -> Result<()> {
+    let (reads, writes) = match step.kernel {
+        // Of a forward product the third read is a bias, of a backward one the saved activation.
+        Kernel::MatmulNt { .. } => ([m * k, n * k, n], [m * n, m * n]),
+        Kernel::MatmulTn { .. } => ([m * k, n * k, 0], [m * n, m]),
+        _ => ([m * k, n * k, m * n], [m * n, 0]),
+    };
+    let slots = step.reads.iter().zip(reads).chain(step.writes.iter().zip(writes));
+    for (slot, want) in slots {
+        let spec = plan.slot(*slot);
+        if spec.len() != want || want == 0 {
+            let problem = format!(
+                "{} has {} elements, not {want} (m {m}, n {n}, k {k})",
+                spec.name,
+                spec.len()
+            );
+            return Err(Error::shape(step.kernel.name(), problem));
+        }
+        narrow(want)?;
+    }
+    Ok(())
+}
+
+/// Rows, columns and terms of each sum of a product.
+pub(super) fn product_sizes(plan: &Plan, step: &Step) -> [usize; 3] {
+    let (m, n) = plan.slot(step.writes[0]).matrix();
+    let (rows, columns) = plan.slot(step.reads[0]).matrix();
+    [m, n, if matches!(step.kernel, Kernel::MatmulTn { .. }) { rows } else { columns }]
+}
+
+/// Sizes of a product.
+pub(super) fn product(of: &Arguments<'_>) -> Result<Sizes> {
+    let sizes = product_sizes(of.plan, of.step);
+    agree(of.plan, of.step, sizes)?;
+    let [tile_m, tile_n] = of.tile;
+    let [m, n, k] = sizes.map(narrow);
+    let (m, n, k) = (m?, n?, k?);
+    let groups = u64::from(m.div_ceil(tile_m)) * u64::from(n.div_ceil(tile_n));
+    let groups =
+        u32::try_from(groups).map_err(|_| Error::shape("matmul", "too many tiles for 32 bits"))?;
+    let dropout = dropout_of(&of.step.kernel).unwrap_or(Dropout { stream: 0, rate: 0.0 });
+    let fused = fused(&of.step.kernel);
+    Ok(Sizes { params: vec![m, n, k, fused, dropout.stream, bits(dropout.rate)], groups })
+}
+
+/// Sizes of a formula's kernel: those of the matrix, and how each operand lies.
+pub(super) fn mapped(of: &Arguments<'_>) -> Result<Sizes> {
+    let Arguments { plan, step, .. } = *of;
+    let id = step.kernel.formula().expect("the kernels of formulas name one");
+    let formula = plan.formula(id);
+    let out = of.slot("out").len();
+    let lengths = || step.reads.iter().map(|&slot| plan.slot(slot).len());
+    let n = formula.columns;
+    let m = match step.kernel {
+        Kernel::MapRows { .. } => formula.rows(lengths()),
+        Kernel::MapColumns { .. } => out,
+        _ => out / n.max(1),
+    };
+    narrow(m.saturating_mul(n))?;
+    let mut params = vec![narrow(m)?, narrow(n)?];
+    for index in 0..MOST_OPERANDS {
+        let Some(operand) = formula.operands.get(index) else {
+            params.extend([0; 4]);
+            continue;
+        };
+        let width = narrow(operand.width)?;
+        let (rows, columns, width) = match operand.along {
+            Along::Both => (width, 1, width),
+            Along::Columns => (0, 1, width),
+            Along::Rows => (1, 0, narrow(n)?),
+            Along::Nothing => (0, 0, narrow(n)?),
+        };
+        params.extend([rows, columns, operand.shift.cast_unsigned(), width]);
+    }
+    let groups = match step.kernel {
+        Kernel::MapColumns { .. } => narrow(m)?,
+        _ => of.groups(out)?,
+    };
+    Ok(Sizes { params, groups })
+}
+
+/// The bits of an update's settings, in the order of these names of fields; 0 for one that the kernel does not have.
+#[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
+pub(super) fn update_settings(kernel: &Kernel, names: &[&str]) -> Vec<u32> {
+    let settings = match *kernel {
+        Kernel::UpdateSgd { momentum, weight_decay, .. } => {
+            vec![("momentum", momentum), ("weight_decay", weight_decay)]
+        }
+        Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, .. } => vec![
+            ("beta1", beta1),
+            ("beta2", beta2),
+            ("rest1", 1.0 - beta1),
+            ("rest2", 1.0 - beta2),
+            ("eps", eps),
+            ("weight_decay", weight_decay),
+        ],
+        _ => vec![],
+    };
+    // A sequence's shader has a place for the settings of each update, of which the others stay 0.
+    let of = |name: &&str| settings.iter().find(|(other, _)| other == name).map_or(0.0, |it| it.1);
+    names.iter().map(|name| (of(name) as f32).to_bits()).collect()
+}

@@ -1,0 +1,361 @@
+//! What is verified: every kernel with every fusion, at awkward sizes, on random values.
+//!
+//! In: a kernel and sizes. Out: a plan of one step, and what its slots start with. Each file has the kernels of one kind: their
+//! forms, and for each kernel a [`TestSpec`] with all that is particular to it.
+
+mod elementwise;
+mod losses;
+mod products;
+mod rows;
+mod scaling;
+mod updates;
+
+use crate::error::Result;
+use crate::plan::{
+    Argument, Declaration, Element, FACTORS, Kernel, Phase, Plan, PlanBuilder, Ports, Role,
+    Scaling, Slot, SlotPrecision, StepRow, Stored,
+};
+use crate::random::{Purpose, Random, Seed};
+use crate::shape::narrow;
+
+/// Three sizes, whose meaning depends on the kernel: for products m, n, k; else rows, columns, rows that count.
+pub(super) type Triple = [usize; 3];
+
+/// How a kernel is verified.
+struct TestSpec {
+    /// What each of its arguments starts with.
+    values: Box<dyn Fn(&str, Triple) -> Fill>,
+    /// Absolute and relative limits of the error.
+    limits: Box<dyn Fn(Triple) -> (f64, f64)>,
+    sizes: Vec<Triple>,
+    cpu_sizes: Vec<Triple>,
+    half: Vec<Stored>,
+    arena: bool,
+    divisor: Option<f64>,
+}
+
+/// Both what is read and what is written in half precision.
+const HALF: Stored = Stored { read: Element::F16, write: Element::F16 };
+/// From single precision to half.
+const DOWN: Stored = Stored { read: Element::F32, write: Element::F16 };
+/// From half precision to single.
+const UP: Stored = Stored { read: Element::F16, write: Element::F32 };
+
+/// Unit roundoff in single precision.
+const ROUNDOFF: f64 = 1.0 / 16_777_216.0;
+
+/// The error of a sum of so many terms, as [`TestSpec::new`] says.
+fn sum_error(terms: usize) -> f64 {
+    (terms as f64 + 4.0) * ROUNDOFF * (terms as f64) / 2.0
+}
+
+impl TestSpec {
+    /// From what arguments start with, by their names and the sizes, and from the absolute and relative limits of the error.
+    ///
+    /// Limits come from the length of the sums and from what WGSL promises of its functions. Unit roundoff u = 2⁻²⁴. A sum of
+    /// k products of numbers up to 1 errs by at most about k u times the sum of their sizes (Higham 2002, section 3.1), which
+    /// is at most k; inputs here average a quarter of that. WGSL allows exp 3 + 2|x| ulp, division 2.5 ulp, log an absolute
+    /// 2⁻²¹.
+    fn new(
+        values: impl Fn(&str, Triple) -> Fill + 'static,
+        limits: impl Fn(Triple) -> (f64, f64) + 'static,
+    ) -> Self {
+        Self {
+            values: Box::new(values),
+            limits: Box::new(limits),
+            sizes: vec![[1, 1, 1], [5, 1, 3], [63, 7, 63], [65, 64, 64], [130, 13, 1]],
+            cpu_sizes: vec![],
+            half: vec![],
+            arena: false,
+            divisor: None,
+        }
+    }
+
+    /// Awkward sizes instead of the usual ones: one, tiles less and plus one, primes, more than 65,535 workgroups.
+    fn sizes(self, sizes: impl Into<Vec<Triple>>) -> Self {
+        Self { sizes: sizes.into(), ..self }
+    }
+
+    /// Further sizes for the CPU, which would take software adapters too long.
+    fn cpu_sizes(self, cpu_sizes: impl Into<Vec<Triple>>) -> Self {
+        Self { cpu_sizes: cpu_sizes.into(), ..self }
+    }
+
+    /// Forms in half precision that plans may ask for.
+    fn half(self, half: impl Into<Vec<Stored>>) -> Self {
+        Self { half: half.into(), ..self }
+    }
+
+    /// The kernel goes through an arena, which may be bound in parts; other slots may not.
+    fn arena(self) -> Self {
+        Self { arena: true, ..self }
+    }
+}
+
+/// The one place where each kernel's kind stands.
+fn spec_of(kernel: &Kernel) -> TestSpec {
+    match kernel {
+        Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } | Kernel::MatmulTn { .. } => {
+            products::spec(*kernel)
+        }
+        Kernel::Activate { .. }
+        | Kernel::ActivateGrad { .. }
+        | Kernel::Add
+        | Kernel::SumRows
+        | Kernel::Map { .. }
+        | Kernel::MapRows { .. }
+        | Kernel::MapColumns { .. } => elementwise::spec(*kernel),
+        Kernel::Gather { .. }
+        | Kernel::Lookup { .. }
+        | Kernel::LookupGrad { .. }
+        | Kernel::PutRows => rows::spec(*kernel),
+        Kernel::LossCrossEntropy { .. }
+        | Kernel::LossMse { .. }
+        | Kernel::LossMap(_)
+        | Kernel::LossClasses(_) => losses::spec(*kernel),
+        Kernel::LogLoss | Kernel::CheckFinite { .. } | Kernel::Rescale { .. } => {
+            scaling::spec(*kernel)
+        }
+        Kernel::UpdateRunning { .. }
+        | Kernel::UpdateSgd { .. }
+        | Kernel::UpdateAdam { .. }
+        | Kernel::Update(_)
+        | Kernel::SquareSums { .. }
+        | Kernel::ClipNorm { .. }
+        | Kernel::TrustRatios => updates::spec(*kernel),
+    }
+}
+
+/// Every kernel with every fusion that plans may ask for.
+pub fn every_kernel() -> Vec<Kernel> {
+    [
+        rows::kernels(),
+        products::kernels(),
+        elementwise::kernels(),
+        losses::kernels(),
+        scaling::kernels(),
+        updates::kernels(),
+        super::formulas::kernels(),
+    ]
+    .concat()
+}
+
+/// Every kernel with every fusion that plans in half precision may ask for, and what it then reads and writes.
+pub fn half_kernels() -> Vec<(Kernel, Stored)> {
+    // Those with a loss scale are for half precision alone.
+    let updates = super::formulas::passes().into_iter().map(|(_, update)| update);
+    let updates = updates.filter(|update| update.scaled).map(|it| (Kernel::Update(it), DOWN));
+    let forms = |kernel: Kernel| {
+        let half = spec_of(&kernel).half.into_iter();
+        half.map(move |stored| (kernel.under_scale(), stored))
+    };
+    every_kernel().into_iter().flat_map(forms).chain(updates).collect()
+}
+
+/// Sizes that a kernel is verified at on every device.
+pub fn sizes_of(kernel: &Kernel) -> Vec<Triple> {
+    spec_of(kernel).sizes
+}
+
+/// Further sizes for the CPU: edges of its tiles of 6 rows and 8, 16 or 32 columns, sums of more terms than are
+/// added up at once, and results that several threads share.
+pub(super) fn cpu_sizes_of(kernel: &Kernel) -> Vec<Triple> {
+    spec_of(kernel).cpu_sizes
+}
+
+/// Absolute and relative limits of a kernel's error.
+pub(super) fn limits(kernel: &Kernel, sizes: Triple) -> (f64, f64) {
+    (spec_of(kernel).limits)(sizes)
+}
+
+/// Loss scales before a step: all in order, about to double, as large as may be, after an overflow, as small as may be, after a
+/// loss that was no number.
+fn scalings() -> [Scaling; 6] {
+    let good = Scaling { scale: 4.0, inverse: 0.25, good: 5.0, overflow: 0.0, skipped: 3.0 };
+    let largest = Scaling::LARGEST as f32;
+    let last = Scaling { good: (Scaling::GROW_AFTER - 1) as f32, ..good };
+    [
+        good,
+        last,
+        Scaling { scale: largest, inverse: 1.0 / largest, ..last },
+        Scaling { overflow: 1.0, ..good },
+        Scaling { scale: 1.0 / largest, inverse: largest, overflow: 1.0, ..good },
+        Scaling { overflow: Scaling::LOST, ..good },
+    ]
+}
+
+/// Which of these an update finds: all in order, or after an overflow where the third size is 0.
+fn update_scaling(k: usize) -> usize {
+    if k == 0 { 3 } else { 0 }
+}
+
+/// Where in the log a case's step is.
+const LOG: usize = 3;
+
+/// Sizes and first values of an argument.
+struct Fill {
+    sizes: Vec<usize>,
+    values: Generator,
+}
+
+/// Draws a value for an element.
+type Draw<T> = Box<dyn Fn(&mut Random, usize) -> T>;
+
+enum Generator {
+    Floats(Draw<f64>),
+    Indices(Draw<u32>),
+}
+
+impl Fill {
+    fn floats(
+        sizes: impl Into<Vec<usize>>,
+        value: impl Fn(&mut Random, usize) -> f64 + 'static,
+    ) -> Self {
+        Self { sizes: sizes.into(), values: Generator::Floats(Box::new(value)) }
+    }
+
+    fn indices(len: usize, value: impl Fn(&mut Random, usize) -> u32 + 'static) -> Self {
+        Self { sizes: vec![len], values: Generator::Indices(Box::new(value)) }
+    }
+
+    /// Uniform within ±bound.
+    fn within(bound: f64, sizes: impl Into<Vec<usize>>) -> Self {
+        Self::floats(sizes, move |random, _| random.uniform(-bound, bound))
+    }
+
+    /// Uniform within ±1.
+    fn unit(sizes: impl Into<Vec<usize>>) -> Self {
+        Self::within(1.0, sizes)
+    }
+
+    /// Uniform in 0..1.
+    fn positive(sizes: impl Into<Vec<usize>>) -> Self {
+        Self::floats(sizes, |random, _| random.unit())
+    }
+
+    /// 0 or 1.
+    fn truths(sizes: impl Into<Vec<usize>>) -> Self {
+        Self::floats(sizes, |random, _| f64::from(random.below(2)))
+    }
+
+    /// Uniform within ±8, and at the start what overflows carelessly written functions.
+    fn extreme(sizes: impl Into<Vec<usize>>) -> Self {
+        const EDGES: [f64; 10] = [0.0, -0.0, 1e4, -1e4, 88.5, -88.5, 1e-30, -1e-30, 20.5, -20.5];
+        Self::floats(sizes, |random, i| {
+            EDGES.get(i).copied().unwrap_or_else(|| random.uniform(-8.0, 8.0))
+        })
+    }
+
+    /// Whole numbers below `bound` as floats, each in the first of three columns.
+    fn numbers(rows: usize, bound: u32) -> Self {
+        Self::floats([rows, 3], move |random, _| random.below(bound).into())
+    }
+
+    /// Whole numbers below `bound`.
+    fn below(len: usize, bound: usize) -> Self {
+        let bound = narrow(bound);
+        Self::indices(len, move |random, _| random.below(bound))
+    }
+
+    /// One of the loss scales.
+    fn scaling(which: usize) -> Self {
+        let values = scalings()[which].values();
+        Self::floats([Scaling::LEN], move |_, i| values[i].into())
+    }
+
+    /// Losses of eight steps, of which that of the case's own may be no number.
+    fn log(lost: bool) -> Self {
+        Self::floats(
+            [8],
+            move |random, i| {
+                if lost && i == LOG { f64::INFINITY } else { random.unit() }
+            },
+        )
+    }
+
+    /// A table of factors for so many blocks; the parameter of the second one stays as it is, every other one is a matrix.
+    fn factors(blocks: usize) -> Self {
+        Self::floats([1 + blocks, FACTORS], |random, i| match i % FACTORS {
+            0 if i == 2 * FACTORS => 0.0,
+            3 => (i / FACTORS % 2) as f64,
+            _ => 0.1 + random.unit(),
+        })
+    }
+}
+
+/// What a slot starts with.
+pub(super) enum Start {
+    Floats(Vec<f32>),
+    Indices(Vec<u32>),
+}
+
+/// A plan of one step, and what its slots start with.
+pub(super) struct Case {
+    pub(super) plan: Plan,
+    pub(super) starts: Vec<(Slot, Start)>,
+    pub(super) writes: Vec<Slot>,
+    pub(super) row: StepRow,
+}
+
+/// Makes a plan of one step with random values; what is written starts random too, so that elements that
+/// should stay are compared as well.
+pub(super) fn build(kernel: Kernel, stored: Stored, sizes: Triple) -> Result<Case> {
+    let [m, n, k] = sizes;
+    let spec = spec_of(&kernel);
+    let mut builder = PlanBuilder::new();
+    if kernel.formula().is_some() {
+        for formula in super::formulas::formulas(n) {
+            builder.formula(formula)?;
+        }
+    }
+    let (mut starts, mut random) = (vec![], Seed(11).stream(Purpose::Synthetic));
+    let role = if spec.arena { Role::State } else { Role::Data };
+    let mut slots = |arguments: &[Argument]| -> Result<Vec<Slot>> {
+        let present = arguments.iter().filter(|argument| argument.present);
+        let slot = |&Argument { name, precision, .. }: &Argument| {
+            let element = match precision {
+                SlotPrecision::Read => stored.read,
+                SlotPrecision::Write => stored.write,
+                SlotPrecision::Single => Element::F32,
+            };
+            let Fill { sizes, values } = (spec.values)(name, sizes);
+            let count = 0..sizes.iter().product();
+            let (element, start) = match values {
+                Generator::Floats(value) => {
+                    #[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
+                    let values = count.map(|i| value(&mut random, i) as f32).collect();
+                    (element, Start::Floats(values))
+                }
+                Generator::Indices(value) => {
+                    let values = count.map(|i| value(&mut random, i)).collect();
+                    (Element::U32, Start::Indices(values))
+                }
+            };
+            let role = if element == Element::U32 { Role::Data } else { role };
+            let slot = builder.slot(name, sizes, element, role)?;
+            starts.push((slot, start));
+            Ok(slot)
+        };
+        present.map(slot).collect()
+    };
+    let Declaration { reads, writes, .. } = kernel.declaration();
+    let (reads, writes) = (slots(&reads)?, slots(&writes)?);
+    let row = StepRow {
+        first: 5,
+        rows: if spec.arena { 1 } else { narrow(k.min(m)) },
+        log: narrow(LOG),
+        step: 77,
+        seed: 12345,
+        lr: 0.01,
+        correction1: 1.0 - 0.9_f64.powi(3),
+        correction2: (1.0 - 0.999_f64.powi(3)).sqrt(),
+        divisor: spec.divisor,
+        apply: k != 2,
+        decay: 0.5,
+        scalars: [0.01, 0.02, 0.5, 0.3, 0.2, 0.1, 0.25, 0.4],
+        ..StepRow::default()
+    };
+    let step = builder.step(kernel, reads, writes.clone())?;
+    builder.phase(Phase::Eval, vec![step]);
+    Ok(Case { plan: builder.finish(m, m, Ports::default()), starts, writes, row })
+}

@@ -1,0 +1,135 @@
+//! The parts of a kernel's declaration: its arguments, and what of its form has a name.
+//!
+//! `Kernel::declaration` in `kernel.rs` puts them together. Absent on purpose: what a kernel computes.
+
+use std::borrow::Cow;
+
+use super::MOST_OPERANDS;
+
+/// Which of the two precisions of a kernel's form a slot is kept in; see [`super::Stored`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotPrecision {
+    /// That of what the kernel reads.
+    Read,
+    /// That of what the kernel writes.
+    Write,
+    /// Single precision, or whole numbers, in every form.
+    Single,
+}
+
+/// A slot that a kernel reads or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Argument {
+    /// The name in the kernel's shader, and of the function's argument on the CPU.
+    pub name: &'static str,
+    /// Whether this form of the kernel has it.
+    pub present: bool,
+    /// What it is kept in.
+    pub precision: SlotPrecision,
+}
+
+impl Argument {
+    /// The same argument, but absent unless a condition holds.
+    pub(super) fn when(self, present: bool) -> Self {
+        Self { present, ..self }
+    }
+}
+
+/// An argument in single precision, or of whole numbers, in every form.
+pub(super) fn single(name: &'static str) -> Argument {
+    Argument { name, present: true, precision: SlotPrecision::Single }
+}
+
+/// An argument in the precision of what is read.
+pub(super) fn factor(name: &'static str) -> Argument {
+    Argument { precision: SlotPrecision::Read, ..single(name) }
+}
+
+/// An argument in the precision of what is written.
+pub(super) fn result(name: &'static str) -> Argument {
+    Argument { precision: SlotPrecision::Write, ..single(name) }
+}
+
+/// The operands of a formula, of which a kernel has so many.
+pub(super) fn operand_list(count: u8) -> [Argument; MOST_OPERANDS] {
+    let mut index = 0;
+    ["x0", "x1", "x2", "x3", "x4", "x5"].map(|name| {
+        index += 1;
+        single(name).when(index <= count)
+    })
+}
+
+/// A part of a kernel's form: a constant of its shader, a word behind its name in printed plans, or both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feature {
+    /// The constant's name and value.
+    pub constant: Option<(&'static str, u32)>,
+    word: Option<Cow<'static, str>>,
+}
+
+impl Feature {
+    /// The same, with a word that stands in printed plans unless the constant is 0.
+    pub(super) fn shown(self, word: impl Into<Cow<'static, str>>) -> Self {
+        let on = self.constant.is_none_or(|(_, value)| value != 0);
+        Self { word: on.then(|| word.into()), ..self }
+    }
+
+    /// The word in printed plans.
+    pub fn word(&self) -> Option<&str> {
+        self.word.as_deref()
+    }
+}
+
+/// A constant with a value.
+pub(super) fn value(name: &'static str, value: u32) -> Feature {
+    Feature { constant: Some((name, value)), word: None }
+}
+
+/// A constant that is 0 or 1.
+pub(super) fn flag(name: &'static str, on: bool) -> Feature {
+    value(name, u32::from(on))
+}
+
+/// A word in printed plans alone.
+pub(super) fn word(on: bool, word: impl Into<Cow<'static, str>>) -> Feature {
+    Feature { constant: None, word: on.then(|| word.into()) }
+}
+
+/// A kernel's name, what it binds, and what is fused in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declaration {
+    /// The name.
+    pub name: &'static str,
+    /// All arguments that a form of the kernel may read, in their order in steps and shaders.
+    pub reads: Vec<Argument>,
+    /// All arguments that a form of the kernel may write or change, in their order.
+    pub writes: Vec<Argument>,
+    /// What is fused in, in the order of printed plans.
+    pub features: Vec<Feature>,
+}
+
+impl Declaration {
+    pub(super) fn of(name: &'static str) -> Self {
+        Self { name, reads: vec![], writes: vec![], features: vec![] }
+    }
+
+    pub(super) fn reads(mut self, more: impl IntoIterator<Item = Argument>) -> Self {
+        self.reads.extend(more);
+        self
+    }
+
+    pub(super) fn writes(mut self, more: impl IntoIterator<Item = Argument>) -> Self {
+        self.writes.extend(more);
+        self
+    }
+
+    pub(super) fn features(mut self, more: impl IntoIterator<Item = Feature>) -> Self {
+        self.features.extend(more);
+        self
+    }
+
+    /// The constants of the shader.
+    pub fn constants(&self) -> Vec<(&'static str, u32)> {
+        self.features.iter().filter_map(|feature| feature.constant).collect()
+    }
+}
