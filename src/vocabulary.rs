@@ -4,7 +4,7 @@
 
 mod call;
 
-pub(crate) use call::{Call, written};
+pub(crate) use call::{Call, Written, name_and_inner, parts, plain, written};
 
 /// An item as documents show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

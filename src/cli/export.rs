@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Exit;
 use super::args::ExportArgs;
-use super::folder::open_run;
+use super::open_run::open_run;
 use super::output::{Output, check_out, failed};
 use crate::data::list;
 use crate::error::{Error, Result};

@@ -4,9 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::optimizer::Moment;
-use super::text::call;
 use crate::error::{Error, Result};
-use crate::vocabulary::Entry;
+use crate::vocabulary::{Call, Entry};
 
 /// How weights are averaged, as `torch.optim.swa_utils.AveragedModel` does it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -100,13 +99,14 @@ impl FromStr for Average {
     /// `ema`, `ema(decay=0.99)`, `swa(start=20, each=step)`.
     fn from_str(text: &str) -> Result<Self> {
         let wrong = |problem: String| Error::setting("--average", problem);
-        let (name, arguments) = call(text).map_err(wrong)?;
+        let mut call = Call::parse("--average", text)?;
+        let name = call.name().to_string();
         let mut average = match name.as_str() {
             "ema" => Self::Ema { decay: 0.999, warmup: 10.0 },
             "swa" => Self::Swa { start: 0, each_step: false },
             _ => return Err(wrong(format!("unknown name \"{name}\"; known: ema, swa"))),
         };
-        for (key, value) in arguments {
+        for (key, value) in call.settings()? {
             let number = |what: &str| wrong(format!("{key}: \"{value}\" is not {what}"));
             match (&mut average, key.as_str()) {
                 (Self::Ema { decay, .. }, "decay") => {

@@ -188,7 +188,7 @@ impl FromStr for Loss {
 
     fn from_str(text: &str) -> Result<Self> {
         let mut call = Call::parse("--loss", text)?;
-        let truth = |call: &mut Call<'_>, key: &'static str| match call.text(key)? {
+        let truth = |call: &mut Call<'_>, key: &'static str| match call.text(key)?.as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(other) => Err(call.wrong(key, format!("is \"{other}\", not true or false"))),

@@ -3,9 +3,9 @@
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::Exit;
-use super::args::AdaptersArgs;
-use super::output::{Output, failed};
+use crate::cli::Exit;
+use crate::cli::args::AdaptersArgs;
+use crate::cli::output::{Output, failed};
 use crate::device::{DeviceInfo, DeviceKind, open};
 use crate::error::Result;
 use crate::report::{JsonLines, count};
@@ -44,7 +44,7 @@ impl Serialize for Limits<'_> {
     }
 }
 
-pub(super) fn adapters(args: &AdaptersArgs) -> Result<Exit> {
+pub(crate) fn adapters(args: &AdaptersArgs) -> Result<Exit> {
     let found = found()?;
     let mut out = Output::new();
     for device in &found {

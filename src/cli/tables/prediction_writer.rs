@@ -10,7 +10,7 @@ use std::path::Path;
 use ::csv::StringRecord;
 use serde::{Serialize, Serializer};
 
-use super::output::{Output, failed};
+use crate::cli::output::{Output, failed};
 use crate::data::{Chunk, Label, TargetKind};
 use crate::error::{Error, Result};
 use crate::export::AtomicFile;
@@ -86,7 +86,7 @@ impl Serialize for Labelled<'_> {
 }
 
 /// What predictions tell of the target.
-pub(super) struct Told<'a> {
+pub(crate) struct Told<'a> {
     target: &'a str,
     kind: &'a TargetKind,
     /// Names of the columns of numbers.
@@ -98,7 +98,7 @@ pub(super) struct Told<'a> {
 }
 
 impl<'a> Told<'a> {
-    pub(super) fn of(trained: &'a TrainedModel) -> Self {
+    pub(crate) fn of(trained: &'a TrainedModel) -> Self {
         let schema = &trained.preparation.schema;
         let columns = trained.columns();
         let columns = columns.iter().map(|(target, what)| format!("{target}_{what}")).collect();
@@ -109,7 +109,7 @@ impl<'a> Told<'a> {
     }
 
     /// The table's columns and the new ones; and of these the ones whose own names were taken, with what they are called.
-    pub(super) fn header(&self, table: &StringRecord) -> (Vec<String>, Vec<(String, String)>) {
+    pub(crate) fn header(&self, table: &StringRecord) -> (Vec<String>, Vec<(String, String)>) {
         let mut names: Vec<String> = table.iter().map(String::from).collect();
         let mut new = vec![];
         match self.kind {
@@ -191,7 +191,7 @@ impl To {
 
 /// Where rows go.
 #[derive(Debug)]
-pub(super) struct Sink {
+pub(crate) struct Sink {
     to: To,
     json: bool,
     /// Rows as text, until they are written at once.
@@ -200,7 +200,7 @@ pub(super) struct Sink {
 
 impl Sink {
     /// Opens the file, if there is one, else standard output, there for a table or for events.
-    pub(super) fn open(file: Option<&Path>, json: bool, header: &[String]) -> Result<Self> {
+    pub(crate) fn open(file: Option<&Path>, json: bool, header: &[String]) -> Result<Self> {
         let to = match file {
             Some(path) => To::File(AtomicFile::create(path)?),
             None => To::Stdout(Output::new()),
@@ -214,7 +214,7 @@ impl Sink {
     }
 
     /// Writes rows; `first` of them were written before.
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         chunk: &Chunk,
         predictions: &Predictions,
@@ -250,7 +250,7 @@ impl Sink {
     }
 
     /// Whether the reader has gone.
-    pub(super) fn closed(&self) -> bool {
+    pub(crate) fn closed(&self) -> bool {
         match &self.to {
             To::File(_) => false,
             To::Stdout(out) => out.closed(),
@@ -258,7 +258,7 @@ impl Sink {
     }
 
     /// Brings all to where it goes: a file is there from now on.
-    pub(super) fn finish(self) -> Result<()> {
+    pub(crate) fn finish(self) -> Result<()> {
         match self.to {
             To::File(file) => file.commit(),
             To::Stdout(out) => out.end(),

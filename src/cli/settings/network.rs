@@ -1,14 +1,14 @@
 //! The settings from which a network is made: sizes of hidden layers with what stands between them, or all layers in one text.
 //!
-//! In: texts of a command line, values of a TOML file. Out: a [`Sequential`] for a table.
+//! In: settings as given. Out: a [`Sequential`] for a table.
 //! Absent on purpose: what layers may be, which `model` knows.
 
 use std::str::FromStr;
 
-use super::given::{Given, text_of};
+use super::raw_settings::{Setting, text_of};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::model::{Activation, Custom, Init, Layer, Reading, Sequential, expression};
+use crate::model::{Activation, Custom, Init, Layer, LayerSpec, Reading, Sequential, expression};
 
 /// A normalisation after each hidden layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,80 +54,87 @@ impl FromStr for Norm {
     }
 }
 
-/// What a network is made from.
+/// Settings from which a network is made: those of a plain one, or all layers.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Network {
-    /// Hidden layers of these sizes, each with a norm, an activation and dropout after it, and the output layer.
-    Plain { hidden: Vec<usize>, norm: Norm, activation: Layer, dropout: f64 },
-    /// All layers, as text.
-    Layers(String),
+pub(super) struct Network {
+    /// Sizes of hidden layers.
+    pub(super) hidden: Vec<usize>,
+    /// Stands after each of them, before the activation.
+    pub(super) norm: Norm,
+    pub(super) activation: Layer,
+    /// Share of each hidden layer's outputs that is dropped.
+    pub(super) dropout: f64,
+    /// All layers, in place of those above.
+    pub(super) layers: Option<Layers>,
 }
 
-/// What belongs to a plain network: it falls with the choice of all layers.
+/// All layers as written, with what is left open until the table is known.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Layers {
+    /// The text for `config.toml`.
+    pub(super) text: String,
+    pub(super) layers: Vec<LayerSpec>,
+}
+
+/// Settings of a plain network: they fall with the choice of all layers.
 pub(super) const OF_PLAIN: [&str; 4] = ["hidden", "norm", "activation", "dropout"];
 
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            hidden: vec![128, 64],
+            norm: Norm::None,
+            activation: Layer::Activation(Activation::default()),
+            dropout: 0.0,
+            layers: None,
+        }
+    }
+}
+
 impl Network {
-    /// From settings, of which those of a plain network and `layers` exclude each other.
-    pub(super) fn of(given: &Given) -> Result<Self> {
-        if let Some(text) = given.text("layers") {
-            if let Some(key) = OF_PLAIN.iter().find(|key| given.text(key).is_some()) {
-                let problem = format!(
-                    "{} says what all layers are; write it there, or leave one of the two out",
-                    given.place("layers")
-                );
-                return Err(Error::setting(given.place(key), problem));
-            }
-            return Ok(Self::Layers(text.trim().to_string()));
-        }
-        let dropout = given.plain("dropout", "a number")?.unwrap_or(0.0);
-        if !(0.0..1.0).contains(&dropout) {
-            let problem = format!("{dropout}, but it must be at least 0 and below 1");
-            return Err(Error::setting(given.place("dropout"), problem));
-        }
-        Ok(Self::Plain {
-            hidden: given.read("hidden", hidden)?.unwrap_or_else(|| vec![128, 64]),
-            norm: given.read("norm", FromStr::from_str)?.unwrap_or_default(),
-            activation: given
-                .read("activation", activation)?
-                .unwrap_or_else(|| Layer::Activation(Activation::default())),
-            dropout,
-        })
+    /// Returns the settings of a plain network; `None` where all layers were given.
+    pub(super) fn plain(&self) -> Option<&Self> {
+        self.layers.is_none().then_some(self)
     }
 
-    /// How weights start where nothing else is said: as the activation asks for.
+    /// Returns how weights start where nothing else is said: as the activation asks for.
     pub(super) fn init(&self) -> Init {
-        match self {
-            Self::Plain { activation: Layer::Activation(Activation::Siren), .. } => {
-                Init::Siren { omega: 30.0 }
-            }
+        match (&self.layers, &self.activation) {
+            (None, Layer::Activation(Activation::Siren)) => Init::Siren { omega: 30.0 },
             _ => Init::default(),
         }
     }
 
-    /// The layers for a table, with so many outputs.
+    /// Makes the layers for a table, with so many outputs.
     pub(super) fn model(&self, init: Init, data: &Dataset, outputs: usize) -> Result<Sequential> {
-        match self {
-            Self::Layers(text) => {
-                let columns = &data.schema().features;
-                Reading { outputs: Some(outputs), columns, init }.layers(text)
-            }
-            Self::Plain { hidden, norm, activation, dropout } => {
-                let dense = |units| Layer::dense_from(units, init);
-                let mut model = Sequential::new();
-                for &units in hidden {
-                    model = model.layer(dense(units));
-                    model = norm.layer().into_iter().fold(model, Sequential::layer);
-                    model = model.layer(activation.clone());
-                    model = if *dropout > 0.0 { model.dropout(*dropout) } else { model };
-                }
-                Ok(model.layer(dense(outputs)))
-            }
+        if let Some(layers) = &self.layers {
+            let columns = &data.schema().features;
+            return Reading { outputs: Some(outputs), columns, init }.build(&layers.layers);
         }
+        let dense = |units| Layer::dense_from(units, init);
+        let mut model = Sequential::new();
+        for &units in &self.hidden {
+            model = model.layer(dense(units));
+            model = self.norm.layer().into_iter().fold(model, Sequential::layer);
+            model = model.layer(self.activation.clone());
+            model = if self.dropout > 0.0 { model.dropout(self.dropout) } else { model };
+        }
+        Ok(model.layer(dense(outputs)))
     }
 }
 
-/// An activation by its name, or an expression of x.
-fn activation(text: &str) -> Result<Layer> {
+/// Reads the share of outputs that is dropped.
+pub(super) fn dropout(it: &Setting) -> Result<f64> {
+    let share = it.plain("a number")?;
+    if (0.0..1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err(it.wrong(format!("{share}, but it must be at least 0 and below 1")))
+    }
+}
+
+/// Reads an activation by its name, or an expression of x.
+pub(super) fn activation(text: &str) -> Result<Layer> {
     let wrong = |problem| Error::setting("--activation", problem);
     if let Some(known) = Layer::activation(text) {
         return known.map_err(wrong);
@@ -140,7 +147,7 @@ fn activation(text: &str) -> Result<Layer> {
     Ok(Layer::Custom(custom.map_err(wrong)?))
 }
 
-/// The text of a plain network's activation.
+/// Returns the text of a plain network's activation.
 pub(super) fn activation_text(layer: &Layer) -> String {
     match layer {
         Layer::Custom(custom) => custom.expr().to_string(),
@@ -148,8 +155,8 @@ pub(super) fn activation_text(layer: &Layer) -> String {
     }
 }
 
-/// Sizes between commas; an empty text and `none` stand for no hidden layer.
-fn hidden(text: &str) -> Result<Vec<usize>> {
+/// Reads sizes between commas; an empty text and `none` stand for no hidden layer.
+pub(super) fn hidden(text: &str) -> Result<Vec<usize>> {
     if matches!(text.trim(), "" | "none") {
         return Ok(vec![]);
     }
@@ -164,40 +171,56 @@ fn hidden(text: &str) -> Result<Vec<usize>> {
         .collect()
 }
 
-/// Layers of a TOML file as the text that the command line has; what is wrong with them otherwise.
-pub(super) fn layers_text(value: &toml::Value) -> Result<String, String> {
+/// Reads all layers: a text, or a list of tables and texts.
+pub(super) fn layers(it: &Setting) -> Result<Layers> {
+    layers_of(it.value()).map_err(|problem| it.wrong(problem))
+}
+
+fn layers_of(value: &toml::Value) -> Result<Layers, String> {
+    let layers = layer_list(value)?;
+    let text = match value {
+        toml::Value::String(text) => text.trim().to_string(),
+        _ => LayerSpec::text_of(&layers),
+    };
+    Ok(Layers { text, layers })
+}
+
+fn layer_list(value: &toml::Value) -> Result<Vec<LayerSpec>, String> {
     match value {
-        toml::Value::String(text) => Ok(text.clone()),
+        toml::Value::String(text) => LayerSpec::parse_all(text.trim()),
         toml::Value::Array(items) => {
-            let items: Result<Vec<_>, String> = items.iter().map(layer_text).collect();
-            Ok(items?.join(", "))
+            let layers: Result<Vec<_>, String> = items.iter().map(layer).collect();
+            Ok(layers?.concat())
         }
         _ => Err("it must be a text, or a list of layers".into()),
     }
 }
 
-/// A layer: `{ type = "dense", units = 64 }`, or its text.
-fn layer_text(value: &toml::Value) -> Result<String, String> {
+/// Reads a layer: `{ type = "dense", units = 64 }`, or a text, which may hold several.
+fn layer(value: &toml::Value) -> Result<Vec<LayerSpec>, String> {
     let table = match value {
-        toml::Value::String(text) => return Ok(text.clone()),
+        toml::Value::String(text) => return LayerSpec::parse_all(text),
         toml::Value::Table(table) => table,
         _ => return Err("a layer must be a table such as { type = \"relu\" }, or a text".into()),
     };
     let Some(toml::Value::String(name)) = table.get("type") else {
         return Err("a layer needs a type, such as type = \"dense\"".into());
     };
+    if table.len() == 1 {
+        return LayerSpec::parse_all(name);
+    }
     let list = |key: &str, value: &toml::Value| match value {
         toml::Value::Array(items) => Ok(items.clone()),
         _ => Err(format!("{key} of {name} must be a list")),
     };
-    let mut args = Vec::new();
+    let (mut unnamed, mut named) = (Vec::new(), Vec::new());
     for (key, value) in table.iter().filter(|(key, _)| *key != "type") {
         match (name.as_str(), key.as_str()) {
-            ("residual", "layers") => args.push(layers_text(value)?),
+            ("residual", "layers") => return alone(table, LayerSpec::residual(layer_list(value)?)),
             ("branches", "branches") => {
-                for branch in list(key, value)? {
-                    args.push(format!("({})", layers_text(&branch)?));
-                }
+                let branches: Result<Vec<_>, String> =
+                    list(key, value)?.iter().map(layer_list).collect();
+                return alone(table, LayerSpec::branches(branches?));
             }
             ("embedding", "tables") => {
                 for table in list(key, value)? {
@@ -209,26 +232,37 @@ fn layer_text(value: &toml::Value) -> Result<String, String> {
                             "a table of embedding needs column, vocabulary and dimension".into()
                         );
                     };
-                    args.push(format!("{column}={rows}x{columns}"));
+                    named.push((column, format!("{rows}x{columns}")));
                 }
             }
             // The expression comes first.
-            ("custom", "f") => args.insert(0, text_of(value).ok_or("f of custom must be a text")?),
+            ("custom", "f") => {
+                unnamed.insert(0, text_of(value).ok_or("f of custom must be a text")?);
+            }
             ("custom", "start") => {
                 for start in list(key, value)? {
-                    args.push(text_of(&start).ok_or("start of custom must be a list of numbers")?);
+                    let start = text_of(&start);
+                    unnamed.push(start.ok_or("start of custom must be a list of numbers")?);
                 }
             }
             _ => {
-                let text = text_of(value);
-                let text = text.ok_or_else(|| {
+                let text = text_of(value).ok_or_else(|| {
                     format!("{key} of {name} must be a number, a text, true or false")
                 })?;
-                args.push(format!("{key}={text}"));
+                named.push((key.clone(), text));
             }
         }
     }
-    Ok(if args.is_empty() { name.clone() } else { format!("{name}({})", args.join(", ")) })
+    Ok(vec![LayerSpec::new(name, unnamed, named)])
+}
+
+/// Takes a layer that has one argument, which holds layers; any other key is a mistake.
+fn alone(table: &toml::Table, layer: LayerSpec) -> Result<Vec<LayerSpec>, String> {
+    let known = ["type", "layers", "branches"];
+    match table.keys().find(|key| !known.contains(&key.as_str())) {
+        Some(key) => Err(format!("unknown argument \"{key}\" beside layers in layers")),
+        None => Ok(vec![layer]),
+    }
 }
 
 #[cfg(test)]
@@ -259,8 +293,12 @@ mod tests {
         }
     }
 
+    fn read(file: &str) -> Result<Layers, String> {
+        layers_of(&file.parse::<toml::Table>().unwrap()["layers"])
+    }
+
     fn text(file: &str) -> Result<String, String> {
-        layers_text(&file.parse::<toml::Table>().unwrap()["layers"])
+        read(file).map(|layers| layers.text)
     }
 
     #[test]
@@ -292,7 +330,9 @@ mod tests {
         assert_eq!(text(file).unwrap(), want);
         let columns = ["size".to_string(), "colour".to_string()];
         let reading = Reading { outputs: Some(2), columns: &columns, init: Init::default() };
-        assert_eq!(reading.layers(want).unwrap().outputs(2).unwrap(), 2);
+        let model = reading.build(&read(file).unwrap().layers).unwrap();
+        assert_eq!(model, reading.layers(want).unwrap());
+        assert_eq!(model.outputs(2).unwrap(), 2);
         assert_eq!(text("layers = [\"dense(3)\", \"relu\"]").unwrap(), "dense(3), relu");
         assert_eq!(text("layers = \"dense(3)\"").unwrap(), "dense(3)");
     }

@@ -4,13 +4,12 @@
 //! rows with their predictions, and a digest of the training rows.
 //! Absent on purpose: training.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::config::{RunConfig, Valid};
-use super::folder::{TRAINING_ROWS, VALIDATION};
-use super::predict::ROWS;
-use super::rows::{Overlap, RowDigest};
-use super::sink::{Sink, Told};
+use super::folder::VALIDATION;
+use crate::cli::open_run::TRAINING_ROWS;
+use crate::cli::settings::{RunConfig, Valid};
+use crate::cli::tables::{Overlap, ROWS, RowDigest, Sink, Told};
 use crate::data::{Chunk, Dataset, Split, TargetKind, Targets};
 use crate::device::DeviceKind;
 use crate::error::Result;
@@ -23,7 +22,7 @@ use crate::train::{
 use ::csv::StringRecord;
 
 /// Rows and baselines by which a network is judged, once it is trained.
-pub(super) struct Judge {
+pub(crate) struct Judge {
     /// On the validation rows, or without any on training rows.
     constant: Baseline,
     /// Rows and options, where a linear model is worth its time.
@@ -38,15 +37,15 @@ pub(super) struct Judge {
 
 /// Result of comparing a network with baselines.
 #[derive(Debug, Default)]
-pub(super) struct Verdict {
+pub(crate) struct Verdict {
     /// Lines to show.
-    pub(super) lines: Vec<String>,
-    pub(super) warning: Option<Warning>,
-    pub(super) comparisons: Comparisons,
+    pub(crate) lines: Vec<String>,
+    pub(crate) warning: Option<Warning>,
+    pub(crate) comparisons: Comparisons,
 }
 
 impl Judge {
-    pub(super) fn new(trainer: &Trainer, data: &Split, options: &TrainOptions) -> Self {
+    pub(crate) fn new(trainer: &Trainer, data: &Split, options: &TrainOptions) -> Self {
         let trained = trainer.trained();
         let pays = Baseline::linear_pays(&trained.model, data);
         Self {
@@ -60,7 +59,7 @@ impl Judge {
     }
 
     /// Warns of rows in a table of validation rows that are training rows, too.
-    pub(super) fn leak(&self, config: &RunConfig) -> Option<Warning> {
+    pub(crate) fn leak(&self, config: &RunConfig) -> Option<Warning> {
         let (Valid::File(path), Some(valid)) = (&config.valid, &self.valid) else { return None };
         let mut overlap = Overlap::default();
         self.digest.look(valid.x(), valid.y(), &mut overlap);
@@ -73,7 +72,7 @@ impl Judge {
     }
 
     /// Compares the kept epoch.
-    pub(super) fn compare(&self, trained: &TrainedModel, kept: &EpochStats) -> Result<Verdict> {
+    pub(crate) fn compare(&self, trained: &TrainedModel, kept: &EpochStats) -> Result<Verdict> {
         let linear = match &self.linear {
             Some((data, options)) => Baseline::linear(trained, data, options)?,
             None => None,
@@ -145,13 +144,13 @@ impl Judge {
     }
 
     /// Writes the digest of the training rows.
-    pub(super) fn write_digest(&self, folder: &Path) -> Result<()> {
+    pub(crate) fn write_digest(&self, folder: &Path) -> Result<()> {
         let path = folder.join(TRAINING_ROWS);
         if path.exists() { Ok(()) } else { self.digest.write(&path) }
     }
 
     /// Writes the validation rows with their predictions.
-    pub(super) fn write_validation(&self, trained: &TrainedModel, folder: &Path) -> Result<()> {
+    pub(crate) fn write_validation(&self, trained: &TrainedModel, folder: &Path) -> Result<()> {
         match &self.valid {
             Some(valid) => write_predictions(trained, valid, &folder.join(VALIDATION)),
             None => Ok(()),
@@ -211,11 +210,4 @@ fn record(rows: &Dataset, row: usize) -> StringRecord {
         record.push_field(&weights[row].to_string());
     }
     record
-}
-
-/// The digest of the rows that a run was trained on, if its folder has one.
-pub(super) fn training_rows(run: &Path) -> Option<RowDigest> {
-    let path: PathBuf = run.join(TRAINING_ROWS);
-    // What is not there, or damaged, is no reason to refuse an evaluation.
-    path.is_file().then(|| RowDigest::read(&path).ok()).flatten()
 }

@@ -4,9 +4,9 @@
 
 use serde::Serialize;
 
-use super::Exit;
-use super::args::VerifyArgs;
-use super::output::{Output, failed};
+use crate::cli::Exit;
+use crate::cli::args::VerifyArgs;
+use crate::cli::output::{Output, failed};
 use crate::device::verify::{Check, verify as verify_device};
 use crate::error::Result;
 use crate::report::JsonLines;
@@ -46,7 +46,7 @@ struct Teller {
     outcome: Result<()>,
 }
 
-pub(super) fn verify(args: &VerifyArgs) -> Result<Exit> {
+pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit> {
     let kind = args.device.parse()?;
     let mut teller = Teller {
         out: Output::new(),

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Exit;
-use super::args::BenchArgs;
-use super::cache::tuning_folder;
-use super::config::suits;
-use super::output::{Output, failed};
 use super::profile::profile;
+use crate::cli::Exit;
+use crate::cli::args::BenchArgs;
+use crate::cli::cache::tuning_folder;
+use crate::cli::output::{Output, failed};
+use crate::cli::settings::suits;
 use crate::device::verify::verify;
 use crate::device::{Device, DeviceInfo, DeviceKind, Tuning, open, open_tuned};
 use crate::error::{Error, Result};
@@ -44,7 +44,7 @@ struct Row {
     open_seconds: f64,
 }
 
-pub(super) fn bench(args: &BenchArgs) -> Result<Exit> {
+pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
     if !(args.seconds > 0.0 && args.seconds <= 3600.0) {
         let problem = format!("{}, but it must be above 0 and at most 3600", args.seconds);
         return Err(Error::setting("--seconds", problem));

@@ -15,25 +15,25 @@ const PIPE: &str = "-";
 
 /// A table that is read once, from its beginning to its end.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Input<'a>(&'a Path);
+pub(crate) struct Input<'a>(&'a Path);
 
 impl<'a> Input<'a> {
-    pub(super) fn of(path: &'a Path) -> Self {
+    pub(crate) fn of(path: &'a Path) -> Self {
         Self(path)
     }
 
     /// What messages call it.
-    pub(super) fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         if is_pipe(self.0) { "standard input".to_string() } else { self.0.display().to_string() }
     }
 
     /// Its bytes, where these are known before it is read.
-    pub(super) fn bytes(self) -> Option<u64> {
+    pub(crate) fn bytes(self) -> Option<u64> {
         let known = if is_pipe(self.0) { stdin_metadata() } else { fs::metadata(self.0).ok() };
         known.filter(fs::Metadata::is_file).map(|known| known.len())
     }
 
-    pub(super) fn features(self, schema: &Schema) -> Result<FeatureReader> {
+    pub(crate) fn features(self, schema: &Schema) -> Result<FeatureReader> {
         if is_pipe(self.0) {
             FeatureReader::from_reader(io::stdin(), &self.name(), schema)
         } else {
@@ -42,7 +42,7 @@ impl<'a> Input<'a> {
     }
 
     /// With targets and weights.
-    pub(super) fn parts(self, schema: &Schema) -> Result<PartReader> {
+    pub(crate) fn parts(self, schema: &Schema) -> Result<PartReader> {
         if is_pipe(self.0) {
             PartReader::from_reader(io::stdin(), &self.name(), schema)
         } else {
@@ -52,7 +52,7 @@ impl<'a> Input<'a> {
 }
 
 /// Whether this is `-`.
-pub(super) fn is_pipe(path: &Path) -> bool {
+pub(crate) fn is_pipe(path: &Path) -> bool {
     path == Path::new(PIPE)
 }
 

@@ -7,19 +7,16 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::keeper::{FRESH, all_checkpoint_files, checkpoint_files};
+use super::checkpoint_writer::{FRESH, all_checkpoint_files, checkpoint_files};
+use crate::cli::open_run::{METRICS, TRAINING_ROWS};
 use crate::error::{Error, Result};
-use crate::export::{MODEL_FILE, is_at, read_model, read_preparation, read_weights, write_file};
-use crate::report::{Console, History};
-use crate::train::{TrainedModel, Warning};
+use crate::export::{MODEL_FILE, is_at, write_file};
+use crate::report::History;
 
-pub(super) const CONFIG: &str = "config.toml";
+pub(crate) const CONFIG: &str = "config.toml";
 const HISTORY: &str = "history.csv";
-const METRICS: &str = "metrics.json";
 /// The validation rows and their predictions.
-pub(super) const VALIDATION: &str = "validation.csv";
-/// A digest of the training rows.
-pub(super) const TRAINING_ROWS: &str = "training_rows.bin";
+pub(crate) const VALIDATION: &str = "validation.csv";
 /// All that a run leaves. Only these are ever replaced or taken away.
 const FILES: [&str; 6] = [CONFIG, HISTORY, MODEL_FILE, METRICS, VALIDATION, TRAINING_ROWS];
 /// Files that a run writes at its end, or with its first model: an earlier run's would say something else.
@@ -29,7 +26,7 @@ const NEW: &str = ".new";
 
 /// A run's folder.
 #[derive(Debug)]
-pub(super) struct RunFolder {
+pub(crate) struct RunFolder {
     path: PathBuf,
     /// Folders that were made for it, outermost first.
     made: Vec<PathBuf>,
@@ -43,9 +40,9 @@ pub(super) struct RunFolder {
 
 /// A run's place on disk, for whoever writes into it later: a folder that has come there since is another run's.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Where the files are.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The run's folder, and what it was when this was taken.
     root: PathBuf,
     folder: Option<File>,
@@ -53,7 +50,7 @@ pub(super) struct Place {
 
 impl Place {
     /// True if the run's folder is where it was.
-    pub(super) fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         is_folder_at(self.folder.as_ref(), &self.root)
     }
 }
@@ -67,7 +64,7 @@ fn is_folder_at(folder: Option<&File>, path: &Path) -> bool {
 ///
 /// # Errors
 /// If one is at work there.
-pub(super) fn lock(path: &Path) -> Result<Option<File>> {
+pub(crate) fn lock(path: &Path) -> Result<Option<File>> {
     let Ok(folder) = File::open(path) else { return Ok(None) };
     match folder.try_lock() {
         Ok(()) => Ok(Some(folder)),
@@ -82,7 +79,7 @@ pub(super) fn lock(path: &Path) -> Result<Option<File>> {
 
 impl RunFolder {
     /// Whether a run may go there. Nothing is made or changed.
-    pub(super) fn check(path: &Path, force: bool) -> Result<()> {
+    pub(crate) fn check(path: &Path, force: bool) -> Result<()> {
         if path.as_os_str().is_empty() {
             return Err(Error::setting("--out", "empty; name a folder"));
         }
@@ -112,7 +109,7 @@ impl RunFolder {
     }
 
     /// Makes the folder and writes the settings. An earlier run in it stays as it is until [`Self::settle`].
-    pub(super) fn create(path: &Path, config: &str) -> Result<Self> {
+    pub(crate) fn create(path: &Path, config: &str) -> Result<Self> {
         let absent = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
         let mut made: Vec<PathBuf> =
             path.ancestors().take_while(absent).map(Path::to_path_buf).collect();
@@ -134,7 +131,7 @@ impl RunFolder {
     }
 
     /// Goes on with the run in a folder, whose settings are written anew.
-    pub(super) fn reopen(path: &Path, config: &str, lock: Option<File>) -> Result<Self> {
+    pub(crate) fn reopen(path: &Path, config: &str, lock: Option<File>) -> Result<Self> {
         let (path, made, config) = (path.to_path_buf(), Vec::new(), config.to_string());
         let folder = Self { path, made, apart: false, lock, config };
         folder.unfinish()?;
@@ -144,13 +141,13 @@ impl RunFolder {
     }
 
     /// Where the files are, for whoever writes them later.
-    pub(super) fn place_now(&self) -> Place {
+    pub(crate) fn place_now(&self) -> Place {
         let folder = self.lock.as_ref().and_then(|lock| lock.try_clone().ok());
         Place { path: self.place(), root: self.path.clone(), folder }
     }
 
     /// True if the folder is where it was, and not moved, removed or replaced.
-    pub(super) fn is_there(&self) -> bool {
+    pub(crate) fn is_there(&self) -> bool {
         is_folder_at(self.lock.as_ref(), &self.path)
     }
 
@@ -158,7 +155,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// If it cannot be made, or another run has come to its place.
-    pub(super) fn make_again(&mut self) -> Result<()> {
+    pub(crate) fn make_again(&mut self) -> Result<()> {
         if !self.is_there() {
             fs::create_dir_all(&self.path)
                 .map_err(|source| Error::file("create", &self.path, source))?;
@@ -189,7 +186,7 @@ impl RunFolder {
     }
 
     /// Whether a run in this folder has come to its end, or was stopped with what it had saved.
-    pub(super) fn is_finished(path: &Path) -> bool {
+    pub(crate) fn is_finished(path: &Path) -> bool {
         path.join(METRICS).exists()
     }
 
@@ -213,12 +210,12 @@ impl RunFolder {
     }
 
     /// Where the files are for the time being.
-    pub(super) fn place(&self) -> PathBuf {
+    pub(crate) fn place(&self) -> PathBuf {
         if self.apart { self.path.join(NEW) } else { self.path.clone() }
     }
 
     /// Puts this run's files, its model among them, in the place of an earlier run's.
-    pub(super) fn settle(&mut self) -> Result<()> {
+    pub(crate) fn settle(&mut self) -> Result<()> {
         if !self.apart {
             return Ok(());
         }
@@ -247,12 +244,12 @@ impl RunFolder {
     }
 
     /// Whether the files of an earlier run are in the folder as they were.
-    pub(super) fn keeps_earlier(&self) -> bool {
+    pub(crate) fn keeps_earlier(&self) -> bool {
         self.apart
     }
 
     /// Takes away what the run has written.
-    pub(super) fn discard(&self) {
+    pub(crate) fn discard(&self) {
         if !self.is_there() {
             // What is there now is not this run's.
             return;
@@ -271,54 +268,54 @@ impl RunFolder {
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.path.join(CONFIG)
     }
 
-    pub(super) fn model(&self) -> PathBuf {
+    pub(crate) fn model(&self) -> PathBuf {
         self.path.join(MODEL_FILE)
     }
 
-    pub(super) fn metrics(&self) -> PathBuf {
+    pub(crate) fn metrics(&self) -> PathBuf {
         self.path.join(METRICS)
     }
 
     /// Where to write the model: also before [`Self::settle`].
-    pub(super) fn new_model(&self) -> PathBuf {
+    pub(crate) fn new_model(&self) -> PathBuf {
         self.place().join(MODEL_FILE)
     }
 
     /// Where the history is in the end.
-    pub(super) fn history(&self) -> PathBuf {
+    pub(crate) fn history(&self) -> PathBuf {
         self.path.join(HISTORY)
     }
 
-    pub(super) fn begin_history(&self) -> Result<History> {
+    pub(crate) fn begin_history(&self) -> Result<History> {
         History::create(self.place().join(HISTORY))
     }
 
     /// The history of a run that goes on after so many epochs, and what was wrong with it.
-    pub(super) fn resume_history(&self, epochs: u32) -> Result<(History, Option<String>)> {
+    pub(crate) fn resume_history(&self, epochs: u32) -> Result<(History, Option<String>)> {
         History::resume(self.history(), epochs)
     }
 
     /// Where the history is for the time being.
-    pub(super) fn history_now(&self) -> PathBuf {
+    pub(crate) fn history_now(&self) -> PathBuf {
         self.place().join(HISTORY)
     }
 
     /// True if settings and, once it was written, the model are in the folder.
-    pub(super) fn is_whole(&self, has_model: bool) -> bool {
+    pub(crate) fn is_whole(&self, has_model: bool) -> bool {
         let place = self.place();
         place.join(CONFIG).exists() && (!has_model || place.join(MODEL_FILE).exists())
     }
 
     /// A name like this one's that is free: `runs/a-2`.
-    pub(super) fn next(&self) -> PathBuf {
+    pub(crate) fn next(&self) -> PathBuf {
         let name = self.path.file_name().unwrap_or("run".as_ref()).to_string_lossy();
         (2_u32..)
             .map(|n| self.path.with_file_name(format!("{name}-{n}")))
@@ -338,70 +335,6 @@ fn sweep(folder: &Path) {
             let _ = fs::remove_file(entry.path());
         }
     }
-}
-
-/// The model of a run folder, or of a model file; with the weights of another file, if one is given.
-pub(super) fn open_run(
-    run: &Path,
-    weights: Option<&Path>,
-    console: &mut Console,
-) -> Result<TrainedModel> {
-    let mut trained = read_model(model_path(run)?)?;
-    if let Some(weights) = weights {
-        let Some(theirs) = read_preparation(weights)? else {
-            read_weights(weights, &mut trained.params)?;
-            let file = weights.display().to_string();
-            console.warn(&Warning::ByPlace { file }.to_string());
-            return Ok(trained);
-        };
-        // A model says itself which columns its weights are for, and how these are scaled.
-        let differences = trained.preparation.schema.differences(&theirs.schema);
-        if !differences.is_empty() {
-            let problem = format!(
-                "a model of other columns or classes than the run's: {}; give the model itself as RUN",
-                differences.join("; ")
-            );
-            return Err(Error::model_file(weights, problem));
-        }
-        let other = read_model(weights)?;
-        if other.params.layout() != trained.params.layout() {
-            // Names each tensor that does not fit.
-            read_weights(weights, &mut trained.params)?;
-        }
-        if other.preparation.schema.features != trained.preparation.schema.features {
-            console.warn(&format!(
-                "the columns of {} stand in another order than the run's: an exported network takes them in that order",
-                weights.display()
-            ));
-        }
-        return Ok(other);
-    }
-    if run.is_dir() && !run.join(METRICS).exists() {
-        console.warn(&format!(
-            "this run did not finish (no {METRICS}); its model is that of the last epoch saved"
-        ));
-    }
-    Ok(trained)
-}
-
-fn model_path(run: &Path) -> Result<PathBuf> {
-    if !run.exists() {
-        return Err(Error::model_file(
-            run,
-            "no such run; give the folder that `wgrad train` made, or a model.safetensors",
-        ));
-    }
-    if !run.is_dir() {
-        return Ok(run.to_path_buf());
-    }
-    let model = run.join(MODEL_FILE);
-    if !model.exists() {
-        let problem = format!(
-            "no {MODEL_FILE} in this folder: it is no run, or one that finished no epoch; train again"
-        );
-        return Err(Error::model_file(run, problem));
-    }
-    Ok(model)
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::args::BenchArgs;
-use super::output::{Output, failed};
+use crate::cli::args::BenchArgs;
+use crate::cli::output::{Output, failed};
 use crate::device::Device;
 use crate::error::Result;
 use crate::report::{JsonLines, count};
@@ -59,7 +59,7 @@ struct EpochLine<'a> {
     read_bytes_per_step: f64,
 }
 
-pub(super) fn profile(
+pub(crate) fn profile(
     args: &BenchArgs,
     workload: &Workload,
     name: &str,

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use crate::checksum::Checksum;
+use crate::cli::open_run::TRAINING_ROWS;
 use crate::data::{Dataset, Numbers, Targets};
 use crate::error::{Error, Result};
 use crate::export::write_file;
@@ -17,7 +18,7 @@ const MAGIC: &[u8; 8] = b"wgradrow";
 
 /// Checksums of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RowDigest {
+pub(crate) struct RowDigest {
     /// Number of rows in all.
     rows: u64,
     /// The smallest checksums, in order.
@@ -26,7 +27,7 @@ pub(super) struct RowDigest {
 
 /// Rows of a table that were looked for in a digest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Overlap {
+pub(crate) struct Overlap {
     /// Rows that could be in the digest.
     looked: u64,
     /// Rows that are.
@@ -38,7 +39,7 @@ pub(super) struct Overlap {
 }
 
 impl RowDigest {
-    pub(super) fn of(data: &Dataset) -> Self {
+    pub(crate) fn of(data: &Dataset) -> Self {
         let mut kept: Vec<u64> =
             (0..data.rows()).map(|row| checksum(data.row(row), data.y(), row)).collect();
         // Of a large table the smallest are parted from the others first, which takes less than sorting all.
@@ -51,7 +52,7 @@ impl RowDigest {
     }
 
     /// Looks for rows `[rows, features]` with their targets.
-    pub(super) fn look(&self, x: Numbers<'_>, y: &Targets, overlap: &mut Overlap) {
+    pub(crate) fn look(&self, x: Numbers<'_>, y: &Targets, overlap: &mut Overlap) {
         let columns = x.len() / y.len().max(1);
         // Of a sample, only rows below its largest checksum say anything.
         let sampled = (self.kept.len() as u64) < self.rows;
@@ -67,14 +68,14 @@ impl RowDigest {
         }
     }
 
-    pub(super) fn write(&self, path: &Path) -> Result<()> {
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(self.rows.to_le_bytes());
         self.kept.iter().for_each(|sum| bytes.extend(sum.to_le_bytes()));
         write_file(path, &bytes)
     }
 
-    pub(super) fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|source| Error::file("read", path, source))?;
         let damaged = || Error::model_file(path, "not a digest of rows, or damaged");
         let rest = bytes.strip_prefix(MAGIC).ok_or_else(damaged)?;
@@ -87,7 +88,7 @@ impl RowDigest {
 
 impl Overlap {
     /// Number of rows that were in the digest, about, if any.
-    pub(super) fn rows(self) -> Option<u64> {
+    pub(crate) fn rows(self) -> Option<u64> {
         if self.found == 0 {
             return None;
         }
@@ -96,7 +97,7 @@ impl Overlap {
     }
 
     /// Says how many of the rows were in the digest, if any.
-    pub(super) fn text(self) -> Option<String> {
+    pub(crate) fn text(self) -> Option<String> {
         let about = if self.sampled { "about " } else { "" };
         Some(format!("{about}{} of {}", count(self.rows()?), counted(self.rows, "row")))
     }
@@ -123,6 +124,13 @@ fn checksum(x: Numbers<'_>, y: &Targets, row: usize) -> u64 {
     let mut mixed = sum.value();
     mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     mixed ^ (mixed >> 33)
+}
+
+/// Returns the digest of the rows that a run was trained on, if its folder has one.
+pub(crate) fn training_rows(run: &Path) -> Option<RowDigest> {
+    let path = run.join(TRAINING_ROWS);
+    // What is not there, or damaged, is no reason to refuse an evaluation.
+    path.is_file().then(|| RowDigest::read(&path).ok()).flatten()
 }
 
 #[cfg(test)]

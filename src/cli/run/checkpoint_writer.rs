@@ -26,10 +26,10 @@ const BEST: &str = "checkpoint.best.safetensors";
 /// and whatever is lost was trained in little more than that time.
 const RESTS: u32 = 200;
 /// A checkpoint that is whole, but not in its place yet.
-pub(super) const FRESH: &str = ".checkpoint.new";
+pub(crate) const FRESH: &str = ".checkpoint.new";
 
 /// The file of the checkpoint that is so many older than the newest.
-pub(super) fn checkpoint_file(folder: &Path, age: u32) -> PathBuf {
+pub(crate) fn checkpoint_file(folder: &Path, age: u32) -> PathBuf {
     match age {
         0 => folder.join(NEWEST),
         _ => folder.join(format!("checkpoint.{age}.safetensors")),
@@ -37,18 +37,18 @@ pub(super) fn checkpoint_file(folder: &Path, age: u32) -> PathBuf {
 }
 
 /// The file of the best epoch's checkpoint.
-pub(super) fn best_file(folder: &Path) -> PathBuf {
+pub(crate) fn best_file(folder: &Path) -> PathBuf {
     folder.join(BEST)
 }
 
 /// All checkpoint files in a folder, the best epoch's among them.
-pub(super) fn all_checkpoint_files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn all_checkpoint_files(folder: &Path) -> Vec<PathBuf> {
     let best = Some(best_file(folder)).filter(|path| path.exists());
     checkpoint_files(folder).into_iter().chain(best).collect()
 }
 
 /// The last checkpoints' files in a folder, the newest first.
-pub(super) fn checkpoint_files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn checkpoint_files(folder: &Path) -> Vec<PathBuf> {
     let age = |path: &Path| -> Option<u32> {
         let name = path.file_name()?.to_str()?;
         if name == NEWEST {
@@ -65,9 +65,9 @@ pub(super) fn checkpoint_files(folder: &Path) -> Vec<PathBuf> {
 
 /// Checkpoints that are to be on disk: the newest, the best epoch's, or one that is both.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Due {
-    pub(super) newest: Option<Arc<Checkpoint>>,
-    pub(super) best: Option<Arc<Checkpoint>>,
+pub(crate) struct Due {
+    pub(crate) newest: Option<Arc<Checkpoint>>,
+    pub(crate) best: Option<Arc<Checkpoint>>,
 }
 
 /// Checkpoints on their way to disk.
@@ -109,14 +109,14 @@ impl Shared {
 }
 
 /// Writes checkpoints while training goes on. Dropping it waits for the last one.
-pub(super) struct Keeper {
+pub(crate) struct Keeper {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Keeper {
     /// Starts the thread; so many of the last checkpoints stay on disk.
-    pub(super) fn start(keep: u32) -> Result<Self> {
+    pub(crate) fn start(keep: u32) -> Result<Self> {
         let shared = Arc::new(Shared::default());
         let ours = Arc::clone(&shared);
         let work = move || {
@@ -153,7 +153,7 @@ impl Keeper {
     ///
     /// # Errors
     /// If an earlier one could not be written.
-    pub(super) fn write(&self, mut due: Due, place: Place, history: File) -> Result<()> {
+    pub(crate) fn write(&self, mut due: Due, place: Place, history: File) -> Result<()> {
         let mut state = self.shared.state();
         // A thread that rests with a job at hand finds the newer one, and would be woken for nothing.
         match state.job.take() {
@@ -171,7 +171,7 @@ impl Keeper {
     ///
     /// # Errors
     /// If one could not be written.
-    pub(super) fn settle(&self) -> Result<()> {
+    pub(crate) fn settle(&self) -> Result<()> {
         let mut state = self.shared.state();
         state.awaited = true;
         self.shared.changed.notify_all();

@@ -6,16 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::args::TrainArgs;
-use super::config::{Checkpoints, RunConfig, suits};
+use super::checkpoint_writer::{Due, Keeper, best_file, checkpoint_file};
 use super::folder::RunFolder;
-use super::given::Given;
-use super::interrupt::Interrupt;
-use super::keeper::{Due, Keeper, best_file, checkpoint_file};
-use super::output::{Output, failed};
-use super::record::config_text;
 use super::verdict::{Judge, Verdict};
-use super::{Exit, Failure};
+use crate::cli::args::TrainArgs;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::output::{Output, failed};
+use crate::cli::settings::{Checkpoints, RawSettings, RunConfig, config_text, suits};
+use crate::cli::{Exit, Failure};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::export::write_model;
@@ -29,8 +27,8 @@ use crate::train::{
 /// Time between two writings of the model, at least.
 const PAUSE: Duration = Duration::from_secs(1);
 
-pub(super) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
-    let config = RunConfig::resolve(Given::merge(&args.settings, args.out.as_deref())?)?;
+pub(crate) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
+    let config = RunConfig::resolve(RawSettings::merge(&args.settings.0)?)?;
     RunFolder::check(&config.out, args.force).map_err(|error| config.locate(error))?;
     let interrupt = Interrupt::listen(args.quiet)?;
     let Prepared { mut trainer, config: text, options, warnings, judge } = prepare(&config, true)?;
@@ -44,24 +42,24 @@ pub(super) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
 
 /// How much a run tells, and where.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Talk {
-    pub(super) json: bool,
-    pub(super) quiet: bool,
+pub(crate) struct Talk {
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
 }
 
 /// What a run needs before it has a folder.
-pub(super) struct Prepared {
-    pub(super) trainer: Trainer,
+pub(crate) struct Prepared {
+    pub(crate) trainer: Trainer,
     /// The text of config.toml.
-    pub(super) config: String,
-    pub(super) options: TrainOptions,
+    pub(crate) config: String,
+    pub(crate) options: TrainOptions,
     /// What to say of table and weights.
-    pub(super) warnings: Vec<Warning>,
-    pub(super) judge: Judge,
+    pub(crate) warnings: Vec<Warning>,
+    pub(crate) judge: Judge,
 }
 
 /// All that can go wrong before there is a folder. A run that goes on does not begin with the weights of `--init`.
-pub(super) fn prepare(config: &RunConfig, begins: bool) -> Result<Prepared> {
+pub(crate) fn prepare(config: &RunConfig, begins: bool) -> Result<Prepared> {
     let origin = config.origin(begins)?;
     let table = config.data(origin.as_ref())?;
     let data = &table.data;
@@ -104,7 +102,7 @@ enum End {
 }
 
 /// A run under way: its folder and those who are told of it.
-pub(super) struct Run {
+pub(crate) struct Run {
     folder: RunFolder,
     checkpoints: Checkpoints,
     /// Writes them, if there are to be any.
@@ -137,7 +135,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(
+    pub(crate) fn new(
         folder: RunFolder,
         history: History,
         talk: Talk,
@@ -169,12 +167,12 @@ impl Run {
     }
 
     /// Compares the network with simpler predictions at the end.
-    pub(super) fn judged_by(self, judge: Judge) -> Self {
+    pub(crate) fn judged_by(self, judge: Judge) -> Self {
         Self { judge: Some(judge), ..self }
     }
 
     /// Goes on after so many epochs, and so many steps of the next one.
-    pub(super) fn go_on_after(
+    pub(crate) fn go_on_after(
         &mut self,
         (epochs, step): (u32, usize),
         steps_per_epoch: usize,
@@ -191,7 +189,7 @@ impl Run {
     }
 
     /// Trains to the end, or until someone or something stops it.
-    pub(super) fn drive(
+    pub(crate) fn drive(
         &mut self,
         trainer: &mut Trainer,
         interrupt: &Interrupt,

@@ -11,22 +11,21 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::Exit;
-use super::ahead::{Ahead, Next};
-use super::args::PredictArgs;
-use super::folder::open_run;
+use super::ROWS;
 use super::input::{Input, is_pipe};
-use super::interrupt::Interrupt;
-use super::output::{Output, check_out, failed};
-use super::sink::{Sink, Told};
+use super::prediction_writer::{Sink, Told};
+use super::prefetch::{Ahead, Next};
+use crate::cli::Exit;
+use crate::cli::args::PredictArgs;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::open_run::open_run;
+use crate::cli::output::{Output, check_out, failed};
 use crate::data::{Chunk, FeatureReader, Preparation, list};
 use crate::error::{Error, Result};
 use crate::export::MODEL_FILE;
 use crate::report::{Console, JsonLines, counted, duration, harmless};
 use crate::train::{Predictions, Predictor, TrainedModel};
 
-/// Rows that are read, predicted and written at once, if these are not very long.
-pub(super) const ROWS: usize = 4096;
 /// Parts that wait to be written, at most.
 const WAITING: usize = 2;
 
@@ -54,7 +53,7 @@ enum Ended {
     Left,
 }
 
-pub(super) fn predict(args: &PredictArgs) -> Result<Exit> {
+pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
     let kind = args.device.parse()?;
     let (input, out) = (Input::of(&args.table), args.out.as_deref().filter(|out| !is_pipe(out)));
     if let Some(out) = out {
@@ -193,7 +192,7 @@ fn predictions(
 }
 
 /// A row of some in its table.
-pub(super) fn place(table: &str, lines: &[u64], row: usize) -> String {
+pub(crate) fn place(table: &str, lines: &[u64], row: usize) -> String {
     format!("{table}:{}", lines.get(row).copied().unwrap_or(0))
 }
 
@@ -216,7 +215,7 @@ fn stopped((out, json): (Option<&Path>, bool), sink: Option<Sink>, rows: u64) ->
 }
 
 /// Whether all predictions for rows, with their features and lines, are numbers.
-pub(super) fn check_finite(
+pub(crate) fn check_finite(
     (x, lines): (&[f64], &[u64]),
     predictions: &Predictions,
     preparation: &Preparation,

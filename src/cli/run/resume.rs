@@ -4,21 +4,19 @@
 
 use std::path::{Path, PathBuf};
 
-use super::args::{ResumeArgs, Settings};
-use super::config::RunConfig;
+use super::checkpoint_writer::{best_file, checkpoint_files};
 use super::folder::{CONFIG, RunFolder, lock};
-use super::given::Given;
-use super::interrupt::Interrupt;
-use super::keeper::{best_file, checkpoint_files};
-use super::paths::path_text;
 use super::train::{Prepared, Run, Talk, prepare};
-use super::{Exit, Failure};
+use crate::cli::args::ResumeArgs;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::settings::{RawSettings, RunConfig, Settings, path_text};
+use crate::cli::{Exit, Failure};
 use crate::error::{Error, Result};
 use crate::export::read_checkpoint;
 use crate::shape::number;
 use crate::train::{Checkpoint, TrainOptions, Warning};
 
-pub(super) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
+pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let (config, before) = settings(args)?;
     // Before anything is read that another process may be about to replace.
     let lock = lock(&args.run)?;
@@ -76,7 +74,7 @@ fn other_rates(
         .filter(|(option, ..)| which.contains(option))
         .map(|(_, what, then, next)| format!("{what} was {} and is {}", number(then), number(next)))
         .collect();
-    let keep = if args.schedule_epochs.is_some() {
+    let keep = if args.settings.0.text("schedule-epochs").is_some() {
         String::new()
     } else {
         format!(
@@ -106,31 +104,20 @@ fn settings(args: &ResumeArgs) -> Result<(RunConfig, RunConfig)> {
         };
         return Err(Error::model_file(&args.run, problem));
     }
-    let old = Settings {
-        table: args.table.clone(),
-        device: args.device.clone(),
-        config: Some(path.clone()),
-        ..Settings::default()
-    };
-    let settings = Settings {
-        table: args.table.clone(),
-        epochs: args.epochs.clone(),
-        schedule_epochs: args.schedule_epochs.clone(),
-        device: args.device.clone(),
-        config: Some(path),
-        ..Settings::default()
-    };
-    let out = path_text(&args.run);
-    let resolve = |settings: &Settings| RunConfig::resolve(Given::merge(settings, Some(&out))?);
-    let before = resolve(&old)?;
-    let as_it_was = resolve(&settings)?;
-    if args.stop_patience.is_none() && args.stop_delta.is_none() {
+    let given = args.settings.0.clone().with_file(path).with("out", path_text(&args.run));
+    let resolve = |given: &Settings| RunConfig::resolve(RawSettings::merge(given)?);
+    let stops = ["stop-patience", "stop-delta"];
+    let before = resolve(&given.clone().without(&stops).without(&["epochs", "schedule-epochs"]))?;
+    let as_it_was = resolve(&given.clone().without(&stops))?;
+    if stops.iter().all(|key| given.text(key).is_none()) {
         return Ok((as_it_was, before));
     }
     // Which epoch is kept is no matter of how long the run goes on.
-    let keep = as_it_was.keep().map(|keep| keep.name().to_string());
-    let (stop_patience, stop_delta) = (args.stop_patience.clone(), args.stop_delta.clone());
-    Ok((resolve(&Settings { stop_patience, stop_delta, keep, ..settings })?, before))
+    let given = match as_it_was.keep() {
+        Some(keep) => given.with("keep", keep.name()),
+        None => given,
+    };
+    Ok((resolve(&given)?, before))
 }
 
 /// Takes away the best epoch's checkpoint if the run goes on from where another epoch was the best, or none.

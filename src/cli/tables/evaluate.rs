@@ -4,15 +4,15 @@
 
 use serde::{Serialize, Serializer};
 
-use super::Exit;
-use super::ahead::{Ahead, Next};
-use super::args::EvaluateArgs;
-use super::folder::open_run;
+use super::ROWS;
 use super::input::Input;
-use super::output::{Output, failed};
-use super::predict::{ROWS, check_finite, place};
-use super::rows::{Overlap, RowDigest};
-use super::verdict::training_rows;
+use super::predict::{check_finite, place};
+use super::prefetch::{Ahead, Next};
+use super::training_rows::{Overlap, RowDigest, training_rows};
+use crate::cli::Exit;
+use crate::cli::args::EvaluateArgs;
+use crate::cli::open_run::open_run;
+use crate::cli::output::{Output, failed};
 use crate::data::{PartReader, Positive, list};
 use crate::error::{Error, Result};
 use crate::report::{Console, JsonLines, positive_by_column};
@@ -80,7 +80,7 @@ impl<'a> Evaluated<'a> {
     }
 }
 
-pub(super) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
+pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     let kind = args.device.parse()?;
     let input = Input::of(&args.table);
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };

@@ -2,10 +2,10 @@
 //!
 //! Compiled for fuzzing and for tests alone. Absent on purpose: files, which the settings may name but which are not opened.
 
-use super::args::Settings;
 use super::config::RunConfig;
-use super::given::Given;
-use super::record::config_text;
+use super::config_file::config_text;
+use super::option::Settings;
+use super::raw_settings::RawSettings;
 use crate::data::{Split, synth};
 use crate::device::DeviceInfo;
 use crate::error::{Error, Result};
@@ -30,14 +30,9 @@ pub fn check_settings(text: &str) {
 fn recorded(text: &str, data: &Split) -> Result<Option<String>> {
     let path = std::env::temp_dir().join(format!("wgrad-settings-{}.toml", std::process::id()));
     std::fs::write(&path, text).map_err(|source| Error::file("write", &path, source))?;
-    let settings = Settings {
-        // As options they go before the file's, which name files of anywhere.
-        table: Some("table.csv".into()),
-        target: Some("y".into()),
-        config: Some(path.clone()),
-        ..Settings::default()
-    };
-    let given = Given::merge(&settings, None);
+    // As options they go before the file's, which name files of anywhere.
+    let settings = Settings::default().with("table", "table.csv").with("target", "y");
+    let given = RawSettings::merge(&settings.with_file(path.clone()));
     let _ = std::fs::remove_file(path);
     let config = RunConfig::resolve(given?)?;
     let (model, options) = (config.model(data)?, config.options(&data.train, None));

@@ -15,13 +15,13 @@ const WAITING: usize = 2;
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A thread that reads. It is left to itself when this is dropped, since it may be waiting for a pipe.
-pub(super) struct Ahead<T> {
+pub(crate) struct Ahead<T> {
     parts: Receiver<Result<T>>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// What comes next.
-pub(super) enum Next<T> {
+pub(crate) enum Next<T> {
     Part(T),
     End,
     /// Someone wants to stop.
@@ -30,7 +30,7 @@ pub(super) enum Next<T> {
 
 impl<T: Send + 'static> Ahead<T> {
     /// Starts to read; `next` gives `None` at the end.
-    pub(super) fn start(
+    pub(crate) fn start(
         mut next: impl FnMut() -> Result<Option<T>> + Send + 'static,
     ) -> Result<Self> {
         let (to, parts) = sync_channel(WAITING);
@@ -49,7 +49,7 @@ impl<T: Send + 'static> Ahead<T> {
     }
 
     /// Waits for the next part, or until someone wants to stop.
-    pub(super) fn next(&mut self, stop: impl Fn() -> bool) -> Result<Next<T>> {
+    pub(crate) fn next(&mut self, stop: impl Fn() -> bool) -> Result<Next<T>> {
         loop {
             match self.parts.recv_timeout(PATIENCE) {
                 Ok(part) => return part.map(Next::Part),

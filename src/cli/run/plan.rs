@@ -1,19 +1,18 @@
 //! `wgrad plan`: the model and the plan that train would run.
 
-use super::Exit;
-use super::args::PlanArgs;
-use super::config::RunConfig;
-use super::given::Given;
-use super::output::Output;
+use crate::cli::Exit;
+use crate::cli::args::PlanArgs;
+use crate::cli::output::Output;
+use crate::cli::settings::{RawSettings, RunConfig};
 use crate::device::open;
 use crate::error::Result;
 use crate::report::Console;
 use crate::train::Room;
 
-pub(super) fn plan(args: &PlanArgs) -> Result<Exit> {
-    let config = RunConfig::resolve(Given::merge(&args.settings, None)?)?;
+pub(crate) fn plan(args: &PlanArgs) -> Result<Exit> {
+    let config = RunConfig::resolve(RawSettings::merge(&args.settings.0)?)?;
     // Devices differ in what fits them only; one that is asked for must be there.
-    let opened = args.settings.device.as_ref().map(|_| open(&config.device)).transpose()?;
+    let opened = args.settings.0.text("device").map(|_| open(&config.device)).transpose()?;
     let device = opened.as_ref().map(|(device, _)| device.as_ref());
     let origin = config.origin(true)?;
     let table = config.data(origin.as_ref())?;

@@ -11,7 +11,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 const SIGN: &str = "bytes:";
 
 /// A path as a setting has it.
-pub(super) fn path_text(path: &Path) -> String {
+pub(crate) fn path_text(path: &Path) -> String {
     match path.to_str() {
         // What would be read as bytes is written as bytes.
         Some(text) if !text.starts_with(SIGN) => text.to_string(),
@@ -20,12 +20,12 @@ pub(super) fn path_text(path: &Path) -> String {
 }
 
 /// The path that a setting names.
-pub(super) fn path_of(text: &str) -> PathBuf {
+pub(crate) fn path_of(text: &str) -> PathBuf {
     text.strip_prefix(SIGN).and_then(bytes).map_or_else(|| text.into(), from_bytes)
 }
 
 /// Takes arguments that are paths, or may be.
-pub(super) fn parser() -> impl TypedValueParser<Value = String> {
+pub(crate) fn parser() -> impl TypedValueParser<Value = String> {
     OsStringValueParser::new().map(|text: OsString| path_text(Path::new(&text)))
 }
 
