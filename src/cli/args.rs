@@ -75,7 +75,8 @@ fn joined(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Train on a table and leave a run folder
-    #[command(disable_help_flag = true, after_help = TRAIN_BRIEF, after_long_help = TRAIN_LONG)]
+    #[command(disable_help_flag = true, override_usage = "wgrad train TABLE --target COLUMN [OPTIONS]",
+        after_help = TRAIN_BRIEF, after_long_help = TRAIN_LONG)]
     Train(Box<TrainArgs>),
     /// Go on with a run where it stopped
     ///
@@ -108,7 +109,12 @@ pub enum Verb {
     /// Each device is verified first: nothing is timed that computes wrong numbers.
     Bench(BenchArgs),
     /// Print the model and the plan that train would run
-    #[command(disable_help_flag = true, after_help = "`wgrad plan --help` shows all options.")]
+    #[command(
+        disable_help_flag = true,
+        override_usage = "wgrad plan TABLE --target COLUMN [OPTIONS]",
+        after_help = "`wgrad plan --help` shows all options.",
+        after_long_help = ""
+    )]
     Plan(Box<PlanArgs>),
     /// Print every name that options take, with its formula
     ///
@@ -161,9 +167,9 @@ pub struct ResumeArgs {
     /// The settings that may be given anew.
     #[command(flatten)]
     pub settings: ResumeSettings,
-    /// The checkpoint to go on from [default: the newest in RUN]
+    /// Checkpoint to go on from [default: the newest]
     ///
-    /// Such as RUN/checkpoint.best.safetensors, the best epoch's.
+    /// A file of RUN, such as checkpoint.best.safetensors, the best epoch's.
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
     /// One JSON object per event on stdout
@@ -199,9 +205,9 @@ pub struct EvaluateArgs {
     /// A safetensors file with PyTorch's names, or another run's model.
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// auto, gpu, software, cpu or an adapter's name
+    /// Device, such as auto, gpu or cpu
     ///
-    /// Part of an adapter's name will do; `wgrad adapters` lists them.
+    /// auto, gpu, software, cpu, or part of an adapter's name; `wgrad adapters` lists them.
     #[arg(long, default_value = "auto")]
     pub device: String,
     /// One JSON object on stdout
@@ -234,9 +240,9 @@ pub struct PredictArgs {
     /// Replace the result's file if it is there
     #[arg(long)]
     pub force: bool,
-    /// auto, gpu, software, cpu or an adapter's name
+    /// Device, such as auto, gpu or cpu
     ///
-    /// Part of an adapter's name will do; `wgrad adapters` lists them.
+    /// auto, gpu, software, cpu, or part of an adapter's name; `wgrad adapters` lists them.
     #[arg(long, default_value = "auto")]
     pub device: String,
     /// One JSON object per row on stdout
@@ -262,9 +268,9 @@ pub struct ExportArgs {
     /// A safetensors file with PyTorch's names, or another run's model.
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
-    /// f32, f64 or auto: precision of the columns [default: auto]
+    /// Precision of the columns [default: auto]
     ///
-    /// auto takes f64 where a column of the training table needs it, and else f32.
+    /// f32, f64 or auto, which takes f64 where a column of the training table needs it.
     #[arg(long, value_name = "NAME")]
     pub input: Option<String>,
     /// Replace the ONNX file if it is there
@@ -289,9 +295,9 @@ pub struct AdaptersArgs {
 /// `wgrad verify`
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// auto, gpu, software, cpu or an adapter's name
+    /// Device, such as auto, gpu or cpu
     ///
-    /// Part of an adapter's name will do; `wgrad adapters` lists them.
+    /// auto, gpu, software, cpu, or part of an adapter's name; `wgrad adapters` lists them.
     #[arg(long, default_value = "auto")]
     pub device: String,
     /// Show each kernel and variant, not failures alone
@@ -331,9 +337,9 @@ pub struct BenchArgs {
     /// Each kernel of a step with GFLOP/s, GB/s and its share, and how busy the device is over whole epochs.
     #[arg(long)]
     pub profile: bool,
-    /// off, quick or full: time for choosing kernels
+    /// Time for choosing kernels
     ///
-    /// How much time goes into choosing the GPU's kernels.
+    /// off, quick or full: how much time goes into choosing the GPU's kernels.
     #[arg(long, value_name = "NAME", default_value = "quick")]
     pub tune: String,
     /// Milliseconds that quick may take
@@ -375,6 +381,54 @@ mod tests {
         let anew = ["table", "schedule-epochs", "epochs", "stop-patience", "stop-delta", "device"];
         assert!(anew.iter().all(|name| resume.contains(&(*name).to_string())), "{resume:?}");
         assert!(!resume.contains(&"lr".to_string()));
+    }
+
+    /// A command's help texts: of `-h`, and of `--help`.
+    fn help(command: &str) -> [String; 2] {
+        let mut cli = Cli::command();
+        cli.build();
+        let command =
+            if command.is_empty() { &mut cli } else { cli.find_subcommand_mut(command).unwrap() };
+        [command.render_help(), command.render_long_help()].map(|text| text.to_string())
+    }
+
+    #[test]
+    fn help_texts_fit_a_terminal_and_differ() {
+        let cli = Cli::command();
+        let commands: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(commands.len(), 10);
+        for command in commands.iter().chain(&[""]) {
+            let [brief, long] = help(command);
+            assert!(brief.lines().count() < 40, "{brief}");
+            assert!(long.len() > brief.len(), "{brief}\n{long}");
+            for line in brief.lines().chain(long.lines()) {
+                assert!(line.chars().count() <= WIDTH, "{command}: {line}");
+            }
+            // An option of `-h` has one line.
+            let options = brief.split("Arguments:").nth(1).unwrap_or_default();
+            for line in options.lines().filter(|line| line.starts_with("  ")) {
+                let begins =
+                    line.trim_start().starts_with(['-', '<', '[']) || line.starts_with("  wgrad");
+                assert!(begins, "{command}: {line:?}\n{brief}");
+            }
+        }
+    }
+
+    #[test]
+    fn brief_help_is_a_selection_and_names_the_rest() {
+        let [brief, long] = help("train");
+        let options = |text: &str| text.lines().filter(|line| line.starts_with("      --")).count();
+        assert!((10..=14).contains(&options(&brief)), "{brief}");
+        // Without those of the example.
+        assert_eq!(options(long.split("Example:").next().unwrap()), 59, "{long}");
+        assert!(brief.contains("`wgrad train --help` shows all options"), "{brief}");
+        let headings = ["Data:", "Network:", "Training:", "Device:", "Output:"];
+        for text in [&brief, &long] {
+            let places: Vec<_> = headings.map(|it| text.find(&format!("\n{it}\n")).unwrap()).into();
+            assert!(places.is_sorted(), "{text}");
+        }
+        // Most used first.
+        assert!(long.find("--valid").unwrap() < long.find("--positive").unwrap(), "{long}");
     }
 
     #[test]

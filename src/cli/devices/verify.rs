@@ -1,6 +1,6 @@
 //! `wgrad verify`: every kernel variant against the reference, on this adapter.
 //!
-//! In: checks as they come. Out: a line per kernel and variant, one more per failure, and the sum.
+//! In: checks as they come. Out: a line per failure, and the sum; on demand a line per kernel and variant too.
 
 use serde::Serialize;
 
@@ -38,6 +38,8 @@ struct Teller {
     out: Output,
     json: bool,
     quiet: bool,
+    /// Whether each kernel and variant has a line.
+    verbose: bool,
     name: String,
     checks: usize,
     failures: usize,
@@ -52,6 +54,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit> {
         out: Output::new(),
         json: args.json,
         quiet: args.quiet,
+        verbose: args.verbose,
         name: String::new(),
         checks: 0,
         failures: 0,
@@ -103,12 +106,11 @@ impl Teller {
     }
 
     fn end_of_variant(&mut self) {
-        if self.checks > 0 && !self.quiet {
+        if self.checks > 0 && self.verbose {
             let verdict = if self.failures == 0 { "ok" } else { "FAILED" };
             let (name, checks, worst) = (&self.name, self.checks, self.worst);
-            let text = format!(
-                "{name:<44} {checks:>3} cases, largest error {worst:.3} of the tolerance: {verdict}"
-            );
+            let text =
+                format!("{name:<42} {checks:>4} cases, {worst:.3} of the tolerance: {verdict}");
             self.line(&text);
         }
         (self.checks, self.failures, self.worst) = (0, 0, 0.0);

@@ -377,7 +377,7 @@ impl Run {
             Event::Started(_) | Event::Warned(_) => {}
         }
         self.console.event(event);
-        verdict.lines.iter().for_each(|line| self.console.line(line));
+        verdict.lines.iter().for_each(|line| self.console.say("compare", line));
         verdict.warning.iter().for_each(|warning| self.console.warn(&warning.to_string()));
         if let Some(json) = &mut self.json {
             json.event(event).map_err(failed)?;

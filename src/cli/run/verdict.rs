@@ -38,7 +38,7 @@ pub(crate) struct Judge {
 /// Result of comparing a network with baselines.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
-    /// Lines to show.
+    /// Figures of the baselines, to show.
     pub(crate) lines: Vec<String>,
     pub(crate) warning: Option<Warning>,
     pub(crate) comparisons: Comparisons,
@@ -80,7 +80,7 @@ impl Judge {
         let (mut lines, mut warning) = (Vec::new(), None);
         let constant = self.valid.is_some().then_some(&self.constant);
         for baseline in constant.into_iter().chain(&linear) {
-            lines.push(format!("compare {baseline}"));
+            lines.push(baseline.to_string());
         }
         let Some(valid) = &kept.valid else {
             let (own, other) = (kept.train_loss, self.constant.metrics.loss);

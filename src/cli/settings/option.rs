@@ -145,7 +145,11 @@ const CONFIG: &str = "config";
 /// Adds the options that a command takes, in the order of help texts: by heading, and those of `-h` first.
 fn with_options(name: &'static str, command: Command) -> Command {
     let mut rows: Vec<&OptionRow> = OPTIONS.iter().collect();
-    rows.sort_by_key(|row| (row.heading, row.brief.is_empty()));
+    if name == "resume" {
+        rows.sort_by_key(|row| row.key == TABLE);
+    } else {
+        rows.sort_by_key(|row| (row.heading, row.brief.is_empty()));
+    }
     let command = command.args(rows.into_iter().filter_map(|row| row.arg(name)));
     if name == "resume" {
         return command;

@@ -109,7 +109,7 @@ pub(crate) static OPTIONS: [OptionRow; 56] = [
     OptionRow {
         key: "activation",
         heading: Network,
-        brief: "relu, gelu, silu …, or an expression of x [default: relu]",
+        brief: "Such as relu, gelu or silu [default: relu]",
         help: "A name such as relu, gelu or silu (a wrong one lists all), or an expression of x such as \"x * sigmoid(x)\" \
                [default: relu]",
         read: |run, it| put(&mut run.network.activation, it.read(activation)),
@@ -190,7 +190,7 @@ pub(crate) static OPTIONS: [OptionRow; 56] = [
     OptionRow {
         key: "lr",
         value: "RATE",
-        brief: "Peak learning rate [default: 0.001 for most optimizers]",
+        brief: "Peak learning rate [default: 0.001 for most]",
         help: "Peak learning rate [default: 0.001] (of sgd, adam, adamw, radam, lamb and muon; others have PyTorch's, or that of \
                their paper)",
         read: |run, it| put(&mut run.options.lr, it.plain("a number")),
@@ -406,7 +406,7 @@ pub(crate) static OPTIONS: [OptionRow; 56] = [
         value: "NUMBER",
         help: "How much better it has to get to count [default: 0]",
         resume: Some([
-            "How much better --stop-metric has to get to count",
+            "Least improvement of --stop-metric that counts",
             "How much better --stop-metric has to get to count [default: as the run was told]",
         ]),
         read: |run, it| put(&mut run.options.stop_delta, it.plain("a number")),
@@ -448,7 +448,7 @@ pub(crate) static OPTIONS: [OptionRow; 56] = [
         key: "valid",
         value: "SHARE|FILE",
         heading: Data,
-        brief: "Share of rows to validate on, or their table [default: 0.2]",
+        brief: "Validation rows: a share, or a table [default: 0.2]",
         help: "Share of the rows to validate on (0 for none), or a table of such rows [default: 0.2]",
         takes: Takes::Path,
         read: |run, it| put(&mut run.valid, it.read(valid)),
@@ -486,7 +486,7 @@ pub(crate) static OPTIONS: [OptionRow; 56] = [
     OptionRow {
         key: "seed",
         value: "NUMBER",
-        brief: "Number from which all random choices follow [default: 0]",
+        brief: "Number behind all random choices [default: 0]",
         help: "Number from which all random choices follow [default: 0]",
         read: |run, it| {
             let seed = it.plain("a whole number from 0 to 18446744073709551615");
@@ -537,10 +537,10 @@ pub(crate) static OPTIONS: [OptionRow; 56] = [
         key: "device",
         value: "DEVICE",
         heading: Device,
-        brief: "auto, gpu, cpu or part of an adapter's name [default: auto]",
+        brief: "auto, gpu, cpu or an adapter's name [default: auto]",
         help: "auto, gpu, software, cpu, or part of an adapter's name [default: auto]",
         resume: Some([
-            "auto, gpu, cpu or part of an adapter's name",
+            "auto, gpu, cpu or an adapter's name",
             "auto, gpu, software, cpu, or part of an adapter's name; on another one bits may differ [default: as the run was told]",
         ]),
         read: |run, it| put(&mut run.device, it.parse()),

@@ -89,7 +89,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     let weighted = reader.has_weights();
     let mut predictor = Predictor::new(&trained, &kind, ROWS)?;
     let (device, reason) = predictor.device();
-    console.line(&format!("device  {device}: {reason}"));
+    console.say("device", &format!("{device}: {reason}"));
     let device = device.name.clone();
     console.begin_table(input.bytes());
     // Weights from elsewhere may have seen other rows.

@@ -75,7 +75,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
     }
     let mut predictor = Predictor::new(&trained, &kind, ROWS)?;
     let (device, reason) = predictor.device();
-    console.line(&format!("device  {device}: {reason}"));
+    console.say("device", &format!("{device}: {reason}"));
     let interrupt = Interrupt::listen(args.quiet)?;
     interrupt.arm();
     let begun = Instant::now();

@@ -3,6 +3,7 @@
 //! In: a text, or the parts of one. Out: a list of [`LayerSpec`], from which [`super::Reading`] makes layers.
 //! Absent on purpose: which layers there are, and what their arguments mean.
 
+use super::VOCABULARY;
 use crate::vocabulary::{Written, name_and_inner, parts, plain};
 
 /// Longest text.
@@ -67,8 +68,14 @@ impl LayerSpec {
                 });
                 Inside::Branches(branches.collect::<Result<_, String>>()?)
             }
-            // What is no name with arguments may be an expression of an activation.
-            _ => Inside::Arguments(Written::parse(item).unwrap_or_default()),
+            name => match Written::parse(item) {
+                Ok(written) => Inside::Arguments(written),
+                Err(problem) if VOCABULARY.iter().any(|it| plain(it.name) == plain(name)) => {
+                    return Err(problem);
+                }
+                // What is no layer with arguments may be an expression of an activation.
+                Err(_) => Inside::Arguments(Written::default()),
+            },
         };
         Ok(Self { text: item.to_string(), inside })
     }

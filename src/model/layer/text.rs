@@ -382,6 +382,8 @@ mod tests {
         for (text, part) in [
             ("", "nothing stands at place 0"),
             ("dense(3),,relu", "nothing stands at place 1"),
+            ("dense(3,,true)", "nothing stands at place 1"),
+            ("relu(x) * 2", "does not end with ')'"),
             ("dense(3", "leaves a parenthesis open"),
             ("dense(3))", "closes a parenthesis too many"),
             ("dens(3)", "unknown layer \"dens(3)\"; known: dense, dropout, batch_norm"),
