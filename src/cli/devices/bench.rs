@@ -75,7 +75,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
             suits(precision, device.info())?;
             if workload.hardware_only && named.is_empty() && !device.info().kind.ends_with("GPU") {
                 console.line(&format!(
-                    "{} on {name}: left out, it takes a hardware GPU",
+                    "{} on {name}: left out, since it takes a hardware GPU; --workload {0} times it all the same",
                     workload.name
                 ));
                 continue;
@@ -136,7 +136,7 @@ fn check(name: &str, kind: &DeviceKind, console: &mut Console) -> Result<()> {
         return Ok(());
     }
     let problem = format!(
-        "{} of its kernels' checks failed, so it is not timed; run `wgrad verify --device {name}`",
+        "{} of its kernels' checks failed, so it is not timed; `wgrad verify --device {name}` shows which",
         tally.failed
     );
     Err(Error::Device { adapter: tally.device.name, problem })

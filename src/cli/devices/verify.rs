@@ -73,6 +73,9 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit> {
         if !tally.half {
             out.line("forms in half precision were left out: this adapter has none (SHADER_F16)")?;
         }
+        if tally.failed > 0 {
+            out.line("this device computes wrong numbers: train on another --device, or update its driver and verify it again")?;
+        }
         out.line(&format!("{}: {} passed, {} failed", tally.device, tally.passed, tally.failed))?;
     }
     out.end()?;

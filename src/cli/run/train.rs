@@ -258,7 +258,7 @@ impl Run {
     /// Waits for checkpoints that are being written.
     fn settle(&mut self) -> Result<()> {
         let written = self.keeper.as_ref().map_or(Ok(()), Keeper::settle);
-        self.tell_unwritten(written, "the run can be gone on with from an earlier one only")
+        self.tell_unwritten(written, "`wgrad resume` can go on from an earlier checkpoint only")
     }
 
     /// Warns of a file that could not be written, once for each reason: that is none to end a run, which may be longer than

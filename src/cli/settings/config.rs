@@ -163,7 +163,7 @@ impl RunConfig {
             }
         }
         if !self.init_strict && !matches!(self.start, Start::File(_)) {
-            let problem = "it belongs to weights from a file: --init FILE.safetensors";
+            let problem = "it says whether all weights of a file have to fit, and there is no file; give --init FILE.safetensors, or leave it out";
             return refuse("init-strict", problem.to_string());
         }
         Ok(())
@@ -178,7 +178,8 @@ impl RunConfig {
     pub(crate) fn origin(&self, begins: bool) -> Result<Option<Preparation>> {
         let Start::File(path) = &self.start else {
             if self.asks_for_init_scale() {
-                let problem = "init belongs to weights from a model: --init model.safetensors";
+                let problem = "init keeps the scaling of a model whose weights the run begins with, and there is none; give --init model.safetensors, \
+                     or --scale standard or none";
                 return Err(Error::setting(self.raw.place("scale"), problem));
             }
             return Ok(None);
@@ -534,7 +535,7 @@ fn overlapping(groups: &[(&'static str, Group)], layout: &ParamLayout) -> Option
     let first = told.first()?;
     let others = match told.len() - 1 {
         0 => String::new(),
-        more => format!("; so it is for {more} more"),
+        more => format!("; the same holds for {more} more"),
     };
     Some(Warning::Noted { problem: format!("--groups: the parameter {first}{others}") })
 }

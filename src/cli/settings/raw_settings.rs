@@ -134,7 +134,9 @@ impl RawSettings {
         let file = File::open(path).map_err(refuse)?.take(MOST_BYTES + 1);
         io::BufReader::new(file).read_to_string(&mut text).map_err(refuse)?;
         if text.len() as u64 > MOST_BYTES {
-            let problem = format!("more than {MOST_BYTES} bytes, which no settings need");
+            let problem = format!(
+                "more than {MOST_BYTES} bytes, which no settings need; is it the right file?"
+            );
             return Err(Error::setting(shown.to_string(), problem));
         }
         let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| {

@@ -106,7 +106,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     }
     if let Some(weight) = trained.preparation.schema.weight.as_deref().filter(|_| !weighted) {
         console.warn(&format!(
-            "{} has no column {}: all rows count the same, and not by their weights as in training",
+            "{} has no column {}: all rows count the same, not by their weights as in training; add the column if the figures are to be compared",
             input.name(),
             list(&[weight])
         ));
@@ -149,7 +149,10 @@ fn figures(
         console.table(bytes, rows);
     }
     if rows == 0 {
-        return Err(Error::table(table, "all weights are 0; no row would count"));
+        return Err(Error::table(
+            table,
+            "the weight of every row is 0, so that no row counts; give a table with rows that count",
+        ));
     }
     let evaluation = assessment.finish()?;
     if evaluation.metrics.entries().iter().any(|(_, value)| !value.is_finite()) {
