@@ -37,14 +37,12 @@ impl Average {
             formula: "a ← d a + (1 − d) w after each move; d = min(decay, (1 + t) / (warmup + t)) after t moves",
             parameters: "decay 0.999, warmup 10",
             source: "torch.optim.swa_utils.get_ema_multi_avg_fn (warmup 0); tf.train.ExponentialMovingAverage (num_updates)",
-            tests: TESTS,
         },
         Entry {
             name: "swa",
             formula: "a ← a + (w − a) / (n + 1) after each epoch, or step, from an epoch on",
             parameters: "start 0 (epochs), each epoch",
             source: "torch.optim.swa_utils.get_swa_multi_avg_fn; Izmailov et al. 2018, arXiv:1803.05407",
-            tests: TESTS,
         },
     ];
 
@@ -87,11 +85,6 @@ impl Average {
         Ok(())
     }
 }
-
-const TESTS: &str = "optimizers::trajectories_in_f64_are_those_of_the_references, \
-     moves::stochastic_weight_averaging_keeps_the_mean_of_epochs, \
-     moves::averaged_weights_are_used_for_validation_and_kept, \
-     graph::optimizer::pace::tests::averages_take_their_shares";
 
 impl FromStr for Average {
     type Err = Error;
