@@ -3,14 +3,14 @@
 use crate::cli::Exit;
 use crate::cli::args::PlanArgs;
 use crate::cli::output::Output;
-use crate::cli::settings::{RawSettings, RunConfig};
+use crate::cli::settings::run_config;
 use crate::device::open;
 use crate::error::Result;
 use crate::report::Console;
 use crate::train::Room;
 
 pub(crate) fn plan(args: &PlanArgs) -> Result<Exit> {
-    let config = RunConfig::resolve(RawSettings::merge(&args.settings.0)?)?;
+    let config = run_config(&args.settings.0)?;
     // Devices differ in what fits them only; one that is asked for must be there.
     let opened = args.settings.0.text("device").map(|_| open(&config.device)).transpose()?;
     let device = opened.as_ref().map(|(device, _)| device.as_ref());

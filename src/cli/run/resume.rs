@@ -9,7 +9,7 @@ use super::folder::{CONFIG, RunFolder, lock};
 use super::train::{Prepared, Run, Talk, prepare};
 use crate::cli::args::ResumeArgs;
 use crate::cli::interrupt::Interrupt;
-use crate::cli::settings::{RawSettings, RunConfig, Settings, path_text};
+use crate::cli::settings::{RunConfig, path_text, run_config};
 use crate::cli::{Exit, Failure};
 use crate::error::{Error, Result};
 use crate::export::read_checkpoint;
@@ -105,10 +105,10 @@ fn settings(args: &ResumeArgs) -> Result<(RunConfig, RunConfig)> {
         return Err(Error::model_file(&args.run, problem));
     }
     let given = args.settings.0.clone().with_file(path).with("out", path_text(&args.run));
-    let resolve = |given: &Settings| RunConfig::resolve(RawSettings::merge(given)?);
     let stops = ["stop-patience", "stop-delta"];
-    let before = resolve(&given.clone().without(&stops).without(&["epochs", "schedule-epochs"]))?;
-    let as_it_was = resolve(&given.clone().without(&stops))?;
+    let before =
+        run_config(&given.clone().without(&stops).without(&["epochs", "schedule-epochs"]))?;
+    let as_it_was = run_config(&given.clone().without(&stops))?;
     if stops.iter().all(|key| given.text(key).is_none()) {
         return Ok((as_it_was, before));
     }
@@ -117,7 +117,7 @@ fn settings(args: &ResumeArgs) -> Result<(RunConfig, RunConfig)> {
         Some(keep) => given.with("keep", keep.name()),
         None => given,
     };
-    Ok((resolve(&given)?, before))
+    Ok((run_config(&given)?, before))
 }
 
 /// Takes away the best epoch's checkpoint if the run goes on from where another epoch was the best, or none.

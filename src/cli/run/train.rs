@@ -12,7 +12,7 @@ use super::verdict::{Judge, Verdict};
 use crate::cli::args::TrainArgs;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{Output, failed};
-use crate::cli::settings::{Checkpoints, RawSettings, RunConfig, config_text, suits};
+use crate::cli::settings::{Checkpoints, RunConfig, config_text, run_config, suits};
 use crate::cli::{Exit, Failure};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -28,7 +28,7 @@ use crate::train::{
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
-    let config = RunConfig::resolve(RawSettings::merge(&args.settings.0)?)?;
+    let config = run_config(&args.settings.0)?;
     RunFolder::check(&config.out, args.force).map_err(|error| config.locate(error))?;
     let interrupt = Interrupt::listen(args.quiet)?;
     let Prepared { mut trainer, config: text, options, warnings, judge } = prepare(&config, true)?;

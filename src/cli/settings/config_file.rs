@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::config::RunConfig;
 use super::options::OPTIONS;
-use super::raw_settings::RECORD;
+use super::sources::RECORD;
 use crate::error::{Error, Result};
 use crate::train::{RunInfo, TrainOptions};
 

@@ -2,10 +2,10 @@
 //!
 //! Compiled for fuzzing and for tests alone. Absent on purpose: files, which the settings may name but which are not opened.
 
-use super::config::RunConfig;
+use super::arguments::Settings;
 use super::config_file::config_text;
-use super::option::Settings;
-use super::raw_settings::RawSettings;
+use super::resolve::resolve;
+use super::sources::merge;
 use crate::data::{Split, synth};
 use crate::device::DeviceInfo;
 use crate::error::{Error, Result};
@@ -32,9 +32,9 @@ fn recorded(text: &str, data: &Split) -> Result<Option<String>> {
     std::fs::write(&path, text).map_err(|source| Error::file("write", &path, source))?;
     // As options they go before the file's, which name files of anywhere.
     let settings = Settings::default().with("table", "table.csv").with("target", "y");
-    let given = RawSettings::merge(&settings.with_file(path.clone()));
+    let given = merge(&settings.with_file(path.clone()));
     let _ = std::fs::remove_file(path);
-    let config = RunConfig::resolve(given?)?;
+    let config = resolve(given?)?;
     let (model, options) = (config.model(data)?, config.options(&data.train, None));
     if model.layout(data.train.columns()).is_err() {
         return Ok(None);

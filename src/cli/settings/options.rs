@@ -11,9 +11,9 @@ use std::time::Duration;
 use super::config::{INIT_SCALE, RunConfig, Start, Valid};
 use super::network::{activation, activation_text, dropout, hidden, layers};
 use super::option::Heading::{Data, Device, Network, Output};
-use super::option::{OptionRow, Shown, TABLE, Takes};
+use super::option::{OptionRow, Shown, Takes};
 use super::paths::{path_of, path_text};
-use super::raw_settings::Setting;
+use super::raw_settings::{Setting, TABLE};
 use super::values::{
     above_0, add_groups, class_weights, device_memory, groups, is_none, minutes, set_optimizer,
     start, valid,

@@ -153,8 +153,9 @@ pub(super) fn start(text: &str) -> Result<Start> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::settings::option::Settings;
-    use crate::cli::settings::raw_settings::RawSettings;
+    use crate::cli::settings::arguments::Settings;
+    use crate::cli::settings::resolve::resolve;
+    use crate::cli::settings::sources::merge;
 
     #[test]
     fn sizes_have_units_of_1024_or_none() {
@@ -178,7 +179,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.toml");
         std::fs::write(&path, format!("table = \"a.csv\"\ntarget = \"y\"\n{file}")).unwrap();
-        RunConfig::resolve(RawSettings::merge(&Settings::default().with_file(path))?)
+        resolve(merge(&Settings::default().with_file(path))?)
     }
 
     fn refused(file: &str) -> String {
