@@ -31,6 +31,26 @@ fi
 
 # A test that needs an adapter fails without one instead of passing by.
 export REQUIRE_GPU=1
-# Without a desktop, a layer of Mesa complains on stderr each time adapters are listed.
-[ -n "${XDG_RUNTIME_DIR:-}" ] || export NODEVICE_SELECT=1
-cargo test --locked "$@"
+
+# Cargo's lines are shown as they come, and counted.
+log="$(mktemp)"
+trap 'rm -f "$log"' EXIT
+status=0
+cargo test --locked "$@" | tee "$log" || status=$?
+awk -v seconds="$SECONDS" '
+    /^test result: / {
+        suites += 1
+        for (i = 1; i < NF; i++) {
+            word = $(i + 1)
+            sub(/;.*/, "", word)
+            if (word == "passed") passed += $i
+            if (word == "failed") failed += $i
+            if (word == "ignored") ignored += $i
+        }
+    }
+    END {
+        printf "all in all: %d tests run in %d programs, %d passed, %d failed, %d ignored, %d seconds\n",
+            passed + failed, suites, passed, failed, ignored, seconds
+    }' "$log"
+# The outcome of `cargo test`, which also fails where a test program does not compile or crashes.
+exit "$status"

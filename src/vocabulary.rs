@@ -4,7 +4,7 @@
 
 mod call;
 
-pub(crate) use call::{Call, written};
+pub(crate) use call::{Call, Written, name_and_inner, parts, plain, written};
 
 /// An item as documents show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,4 @@ pub struct Entry {
     pub parameters: &'static str,
     /// Where formula and defaults come from: a name in PyTorch or scikit-learn, or a paper.
     pub source: &'static str,
-    /// Tests that hold it, as `file::test` under `tests/`, or `module::tests::test` in `src/`, between commas.
-    pub tests: &'static str,
 }

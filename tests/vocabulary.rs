@@ -1,10 +1,14 @@
-//! `docs/vocabulary.md` is what the code says, and the tests that it names exist.
+//! `docs/vocabulary.md` is what the code says, and each item of it is held by tests that exist.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+#[path = "common/held_by.rs"]
+mod held_by;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use held_by::HELD_BY;
 use wgrad::graph::{Average, Loss, Optimizer};
 use wgrad::model::{Init, Layer, Sequential};
 use wgrad::report::{entries, vocabulary};
@@ -56,26 +60,36 @@ fn files_of(path: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_test_that_is_named_exists() {
-    for (kind, entries) in entries() {
-        assert!(!entries.is_empty(), "{kind}");
-        let mut names = HashSet::new();
-        for entry in entries {
-            assert!(names.insert(entry.name), "{kind}: {} stands there twice", entry.name);
-            assert!(
-                !entry.formula.is_empty() && !entry.source.is_empty(),
-                "{kind}: {}",
-                entry.name
-            );
-            for test in entry.tests.split(", ") {
-                let (place, name) = test
-                    .rsplit_once("::")
-                    .unwrap_or_else(|| panic!("{kind}: {}: \"{test}\" names no test", entry.name));
-                let there = files_of(place).iter().any(|file| tests_of(file).contains(name));
-                assert!(there, "{kind}: {}: there is no test {test}", entry.name);
-            }
+fn every_item_is_held_by_tests_that_exist() {
+    let mut held = HashSet::new();
+    for row in HELD_BY {
+        assert!(!row.tests.is_empty(), "{}: {:?} have no test", row.kind, row.names);
+        for name in row.names {
+            assert!(held.insert((row.kind, *name)), "{}: {name} stands there twice", row.kind);
+        }
+        for test in row.tests {
+            let (place, name) = test
+                .rsplit_once("::")
+                .unwrap_or_else(|| panic!("{}: \"{test}\" names no test", row.kind));
+            let there = files_of(place).iter().any(|file| tests_of(file).contains(name));
+            assert!(there, "{}: {:?}: there is no test {test}", row.kind, row.names);
         }
     }
+    let mut listed = HashSet::new();
+    for (kind, entries) in entries() {
+        assert!(!entries.is_empty(), "{kind}");
+        for entry in entries {
+            let name = entry.name;
+            assert!(listed.insert((kind, name)), "{kind}: {name} stands there twice");
+            assert!(!entry.formula.is_empty() && !entry.source.is_empty(), "{kind}: {name}");
+            assert!(
+                held.contains(&(kind, name)),
+                "{kind}: tests/common/held_by.rs names no test of {name}"
+            );
+        }
+    }
+    let gone: Vec<_> = held.difference(&listed).collect();
+    assert!(gone.is_empty(), "tests/common/held_by.rs names what there is not: {gone:?}");
 }
 
 /// Parameters as a row lists them, with a value for each: its default, or one that suits.

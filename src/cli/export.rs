@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Exit;
 use super::args::ExportArgs;
-use super::folder::open_run;
+use super::open_run::open_run;
 use super::output::{Output, check_out, failed};
 use crate::data::list;
 use crate::error::{Error, Result};
@@ -43,7 +43,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exit> {
     let columns = list(&trained.preparation.double);
     if needed && !double {
         console.warn(&format!(
-            "--input f32 cannot tell all values of {columns} apart: predictions will differ from those of wgrad predict"
+            "--input f32 cannot tell all values of {columns} apart: predictions will differ from those of `wgrad predict`; leave --input out for f64"
         ));
     } else if needed && args.input.is_none() {
         console.line(&format!("the input is f64 (double), which {columns} needs"));

@@ -3,42 +3,23 @@
 //! In: arguments. Out: a run folder, tables, text; an exit code.
 //! Absent on purpose: kernels.
 
-mod adapters;
-mod ahead;
 mod args;
-mod bench;
 mod cache;
-mod config;
-mod course;
-mod evaluate;
+mod devices;
 mod export;
-mod folder;
-#[cfg(any(test, fuzzing))]
-mod fuzzing;
-mod given;
-mod input;
 mod interrupt;
-mod keeper;
-mod layers;
+mod open_run;
 mod output;
-mod paths;
-mod plan;
-mod predict;
-mod profile;
-mod record;
-mod resume;
-mod rows;
-mod sink;
-mod train;
-mod verdict;
-mod verify;
+mod run;
+mod settings;
+mod tables;
 
 use std::fmt;
 
 pub use args::{Cli, Verb};
 #[cfg(fuzzing)]
 #[doc(hidden)]
-pub use fuzzing::check_settings;
+pub use settings::check_settings;
 
 use crate::error::{Error, Result};
 use crate::report::{JsonLines, harmless};
@@ -125,15 +106,15 @@ fn vocabulary() -> Result<Exit> {
 
 fn done(cli: Cli) -> Result<Exit, Failure> {
     match cli.verb {
-        Verb::Train(args) => train::train(&args),
-        Verb::Resume(args) => resume::resume(&args),
-        Verb::Evaluate(args) => Ok(evaluate::evaluate(&args)?),
-        Verb::Predict(args) => Ok(predict::predict(&args)?),
+        Verb::Train(args) => run::train(&args),
+        Verb::Resume(args) => run::resume(&args),
+        Verb::Evaluate(args) => Ok(tables::evaluate(&args)?),
+        Verb::Predict(args) => Ok(tables::predict(&args)?),
         Verb::Export(args) => Ok(export::export(&args)?),
-        Verb::Adapters(args) => Ok(adapters::adapters(&args)?),
-        Verb::Verify(args) => Ok(verify::verify(&args)?),
-        Verb::Bench(args) => Ok(bench::bench(&args)?),
-        Verb::Plan(args) => Ok(plan::plan(&args)?),
+        Verb::Adapters(args) => Ok(devices::adapters(&args)?),
+        Verb::Verify(args) => Ok(devices::verify(&args)?),
+        Verb::Bench(args) => Ok(devices::bench(&args)?),
+        Verb::Plan(args) => Ok(run::plan(&args)?),
         Verb::Vocabulary => Ok(vocabulary()?),
     }
 }

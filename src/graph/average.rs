@@ -4,9 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::optimizer::Moment;
-use super::text::call;
 use crate::error::{Error, Result};
-use crate::vocabulary::Entry;
+use crate::vocabulary::{Call, Entry};
 
 /// How weights are averaged, as `torch.optim.swa_utils.AveragedModel` does it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,14 +37,12 @@ impl Average {
             formula: "a ← d a + (1 − d) w after each move; d = min(decay, (1 + t) / (warmup + t)) after t moves",
             parameters: "decay 0.999, warmup 10",
             source: "torch.optim.swa_utils.get_ema_multi_avg_fn (warmup 0); tf.train.ExponentialMovingAverage (num_updates)",
-            tests: TESTS,
         },
         Entry {
             name: "swa",
             formula: "a ← a + (w − a) / (n + 1) after each epoch, or step, from an epoch on",
             parameters: "start 0 (epochs), each epoch",
             source: "torch.optim.swa_utils.get_swa_multi_avg_fn; Izmailov et al. 2018, arXiv:1803.05407",
-            tests: TESTS,
         },
     ];
 
@@ -89,24 +86,20 @@ impl Average {
     }
 }
 
-const TESTS: &str = "optimizers::trajectories_in_f64_are_those_of_the_references, \
-     moves::stochastic_weight_averaging_keeps_the_mean_of_epochs, \
-     moves::averaged_weights_are_used_for_validation_and_kept, \
-     graph::optimizer::pace::tests::averages_take_their_shares";
-
 impl FromStr for Average {
     type Err = Error;
 
     /// `ema`, `ema(decay=0.99)`, `swa(start=20, each=step)`.
     fn from_str(text: &str) -> Result<Self> {
         let wrong = |problem: String| Error::setting("--average", problem);
-        let (name, arguments) = call(text).map_err(wrong)?;
+        let mut call = Call::parse("--average", text)?;
+        let name = call.name().to_string();
         let mut average = match name.as_str() {
             "ema" => Self::Ema { decay: 0.999, warmup: 10.0 },
             "swa" => Self::Swa { start: 0, each_step: false },
             _ => return Err(wrong(format!("unknown name \"{name}\"; known: ema, swa"))),
         };
-        for (key, value) in arguments {
+        for (key, value) in call.settings()? {
             let number = |what: &str| wrong(format!("{key}: \"{value}\" is not {what}"));
             match (&mut average, key.as_str()) {
                 (Self::Ema { decay, .. }, "decay") => {

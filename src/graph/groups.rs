@@ -55,6 +55,28 @@ impl Group {
         }
     }
 
+    /// Changes one of the group's settings, all but the pattern.
+    ///
+    /// # Errors
+    /// If there is none of this name, or it cannot have this value.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        let wrong =
+            |problem: String| Error::setting("--groups", format!("{}: {problem}", self.matches));
+        let number =
+            || value.parse().map_err(|_| wrong(format!("{key}: \"{value}\" is not a number")));
+        match key {
+            "lr" => self.lr = number()?,
+            "decay" => self.decay = number()?,
+            "frozen" => {
+                let truth = value.parse();
+                let refuse = |_| wrong(format!("frozen: \"{value}\" is not true or false"));
+                self.frozen = truth.map_err(refuse)?;
+            }
+            _ => return Err(wrong(format!("no setting \"{key}\"; known: lr, decay, frozen"))),
+        }
+        Ok(())
+    }
+
     /// Checks the pattern and the factors.
     ///
     /// # Errors
@@ -156,26 +178,7 @@ impl FromStr for Group {
             let (key, value) = setting
                 .split_once('=')
                 .ok_or_else(|| wrong(format!("{matches}: \"{setting}\" is no setting=value")))?;
-            let (key, value) = (key.trim(), value.trim());
-            let number = || {
-                value
-                    .parse()
-                    .map_err(|_| wrong(format!("{matches}: {key}: \"{value}\" is not a number")))
-            };
-            match key {
-                "lr" => group.lr = number()?,
-                "decay" => group.decay = number()?,
-                "frozen" => {
-                    group.frozen = value.parse().map_err(|_| {
-                        wrong(format!("{matches}: frozen: \"{value}\" is not true or false"))
-                    })?;
-                }
-                _ => {
-                    let problem =
-                        format!("{matches}: no setting \"{key}\"; known: lr, decay, frozen");
-                    return Err(wrong(problem));
-                }
-            }
+            group.set(key.trim(), value.trim())?;
         }
         Ok(group)
     }

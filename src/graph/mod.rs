@@ -13,7 +13,6 @@ mod moves;
 mod op;
 mod operand;
 mod optimizer;
-mod text;
 
 pub use average::Average;
 pub(crate) use backward::used;

@@ -263,7 +263,7 @@ fn truncated(low: f64, high: f64, random: &mut Random) -> f64 {
 /// A gain as a number, or as the name of what follows the layer.
 fn read_gain(call: &mut Call<'_>, default: f64) -> Result<f64> {
     let Some(text) = call.text("gain")? else { return Ok(default) };
-    text.parse().ok().or_else(|| gain(text)).ok_or_else(|| {
+    text.parse().ok().or_else(|| gain(&text)).ok_or_else(|| {
         call.wrong(
             "gain",
             format!(
@@ -274,7 +274,7 @@ fn read_gain(call: &mut Call<'_>, default: f64) -> Result<f64> {
 }
 
 fn read_fan(call: &mut Call<'_>) -> Result<Fan> {
-    match call.text("fan")? {
+    match call.text("fan")?.as_deref() {
         None | Some("in") => Ok(Fan::In),
         Some("out") => Ok(Fan::Out),
         Some(text) => Err(call.wrong("fan", format!("is \"{text}\"; known: in, out"))),

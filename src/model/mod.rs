@@ -12,6 +12,8 @@ mod sequential;
 
 pub use activation::{Activation, expression};
 pub use init::{Fan, Init, gain};
+#[cfg(feature = "cli")]
+pub(crate) use layer::LayerSpec;
 pub(crate) use layer::RMS_EPS;
 pub use layer::{Custom, Gate, Layer, ParamKind, Reading, Table};
 pub use params::{ParamLayout, ParamView, Params, VIEW_ALIGN};

@@ -11,10 +11,15 @@ use std::io::{self, IsTerminal, Write};
 #[cfg(feature = "cli")]
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::text::{count, counted, duration, figure, harmless, positive, speed};
+use super::text::{count, counted, duration, figure, harmless, laid_out, positive, speed, wrapped};
 use crate::plan::Precision;
 use crate::shape::{bytes_text, fixed};
 use crate::train::{EpochStats, Event, Metric, Progress, RunInfo, Summary};
+
+/// Spaces before lines that go on.
+const INDENT: usize = 8;
+/// Stands between the figures of an epoch.
+const GAP: &str = "  ";
 
 /// Tells people how a run goes.
 pub struct Console {
@@ -78,9 +83,16 @@ impl Console {
         let _ = writeln!(self.out, "{text}");
     }
 
-    /// Writes a warning.
+    /// Writes a line of progress, such as `device  CPU`, broken between words where it is long.
+    pub fn say(&mut self, what: &str, text: &str) {
+        let line = format!("{what:<7} {}", harmless(text));
+        self.line(&wrapped(&line, INDENT));
+    }
+
+    /// Writes a warning: to a terminal broken between words, else in one line, so that it can be searched for.
     pub fn warn(&mut self, text: &str) {
-        self.line(&format!("warning: {text}"));
+        let line = format!("warning: {}", harmless(text));
+        self.line(&if self.live { wrapped(&line, INDENT) } else { line });
     }
 
     /// Takes the bar away.
@@ -95,47 +107,47 @@ impl Console {
         self.epochs = info.epochs;
         let number = |value: usize| count(value as u64);
         let some = |value: usize, what| counted(value as u64, what);
-        self.line(&format!("device  {}: {}", info.device, info.reason));
-        self.line(&format!("predict {}", info.target));
+        self.say("device", &format!("{}: {}", info.device, info.reason));
+        self.say("predict", &info.target);
         let valid = if info.valid_rows > 0 {
             format!(", {} to validate", number(info.valid_rows))
         } else {
             String::new()
         };
-        self.line(&format!(
-            "data    {} to train{valid}, {}",
-            some(info.train_rows, "row"),
-            some(info.features, "feature")
-        ));
+        let rows = some(info.train_rows, "row");
+        self.say("data", &format!("{rows} to train{valid}, {}", some(info.features, "feature")));
         if let Some(positive) = positive(&info.positive) {
-            self.line(&format!("data    {positive} (--positive chooses)"));
+            self.say("data", &format!("{positive} (--positive chooses)"));
         }
         if let Some(note) = &info.target_note {
-            self.line(&format!("data    {note}"));
+            self.say("data", note);
         }
         if let Some(streaming) = &info.streaming {
-            self.line(&format!("data    {streaming}"));
+            self.say("data", &streaming.to_string());
         }
-        self.line(&format!(
-            "model   {}, {} on the device, ready after {}",
+        let model = format!(
+            "{}, {} on the device, ready after {}",
             some(info.parameters, "parameter"),
             bytes_text(info.device_bytes),
             duration(info.load_seconds)
-        ));
-        self.line(&format!(
-            "run     {} of {}, batches of {}{}",
+        );
+        self.say("model", &model);
+        let half = if info.precision == Precision::F16 { ", in half precision (f16)" } else { "" };
+        let run = format!(
+            "{} of {}, batches of {}{half}",
             counted(info.epochs.into(), "epoch"),
             some(info.steps_per_epoch, "step"),
             some(info.batch, "row"),
-            if info.precision == Precision::F16 { ", in half precision (f16)" } else { "" }
-        ));
+        );
+        self.say("run", &run);
         self.begin_bar(info);
     }
 
     #[cfg(feature = "cli")]
     fn begin_bar(&mut self, info: &RunInfo) {
         // A template of our own that does not parse would be a bug; then there is no bar.
-        let style = ProgressStyle::with_template("[{bar:24}] {msg}").ok().filter(|_| self.live);
+        let style =
+            ProgressStyle::with_template("[{bar:12}] {wide_msg}").ok().filter(|_| self.live);
         if let Some(style) = style {
             let steps = u64::from(info.epochs) * info.steps_per_epoch as u64;
             let bar =
@@ -172,34 +184,35 @@ impl Console {
         )
     }
 
+    /// An epoch's figures side by side. Where one line does not hold them, the others stand below the first ones.
     fn epoch(&self, stats: &EpochStats) -> String {
         let width = self.epochs.to_string().len();
-        let mut line = format!(
-            "epoch {:>width$}/{}  {}",
-            stats.epoch,
-            self.epochs,
-            figure("loss", stats.train_loss)
-        );
+        let epoch = format!("epoch {:>width$}/{}", stats.epoch, self.epochs);
+        let indent = epoch.len() + GAP.len();
+        let mut parts = vec![epoch, figure("loss", stats.train_loss)];
         for (metric, value) in stats.valid.iter().flat_map(|valid| valid.entries()) {
-            line += if metric == Metric::Loss { "  valid " } else { "  " };
-            line += &figure(&metric.to_string(), value);
+            let valid = if metric == Metric::Loss { "valid " } else { "" };
+            parts.push(valid.to_string() + &figure(&metric.to_string(), value));
         }
-        line + &format!("  {} rows/s  {}", speed(stats.samples_per_second), duration(stats.seconds))
+        parts.push(duration(stats.seconds));
+        laid_out(parts.iter().map(String::as_str), GAP, indent)
     }
 
     fn finished(&mut self, summary: &Summary) {
         self.close();
         if let Some(stopped) = &summary.stopped {
-            self.line(&stopped.to_string());
+            self.line(&wrapped(&stopped.to_string(), INDENT));
         }
         let epochs = summary.epochs;
         if let Some(kept) = summary.kept.as_ref().filter(|kept| kept.epoch != epochs) {
-            self.line(&format!("kept    epoch {}, the best of {epochs}", kept.epoch));
+            self.say("kept", &format!("epoch {}, the best of {epochs}", kept.epoch));
             if let Some(text) = summary.last.as_ref().and_then(|last| overfitted(kept, last)) {
-                self.line(&format!("kept    {text}"));
+                self.say("kept", &text);
             }
         }
-        self.line(&format!("done in {}", duration(summary.seconds)));
+        let speed = summary.last.as_ref().map(|last| speed(last.samples_per_second));
+        let speed = speed.map_or(String::new(), |speed| format!(", at {speed} rows/s"));
+        self.line(&format!("done in {}{speed}", duration(summary.seconds)));
     }
 }
 
@@ -282,6 +295,59 @@ mod tests {
         );
     }
 
+    /// The lines that a console writes.
+    fn lines(write: impl FnOnce(&mut Console)) -> Vec<String> {
+        let out = Shared::default();
+        let mut console = Console::to(out.clone());
+        write(&mut console);
+        let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(String::from).collect()
+    }
+
+    #[test]
+    fn epochs_with_many_metrics_go_on_below_their_figures() {
+        let mut stats = third_epoch();
+        let all = Metric::list("--metrics", "f1_macro,roc_auc,top_2,top_3,brier,matthews,log_loss");
+        let asked = all.unwrap().into_iter().map(|metric| (metric, Some(0.123_456)));
+        stats.valid.as_mut().unwrap().asked = asked.collect();
+        for epochs in [30, 4_000_000_000] {
+            let lines = lines(|console| {
+                console.epochs = epochs;
+                console.event(&Event::Epoch(stats.clone()));
+            });
+            assert!(lines.len() > 1, "{lines:?}");
+            assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
+            // No figure is parted from its name, and all stand below the first one.
+            let indent = lines[0].find("loss").unwrap();
+            assert!(
+                lines[1..].iter().all(|line| {
+                    line.len() - line.trim_start().len() == indent
+                        && line.trim().split("  ").all(|part| part.contains(' '))
+                }),
+                "{lines:#?}"
+            );
+            let joined = lines.join(" ");
+            for name in ["f1_macro 0.1235", "log_loss 0.1235", "0.11 s"] {
+                assert!(joined.contains(name), "{joined}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_lines_are_broken_between_words() {
+        let names = "`a name` ".repeat(40);
+        let lines = lines(|console| console.say("predict", &names));
+        assert!(lines.len() > 3 && lines[0].starts_with("predict `a name`"), "{lines:#?}");
+        assert!(lines.iter().all(|line| line.chars().count() <= 80), "{lines:#?}");
+        assert!(lines[1..].iter().all(|line| line.starts_with("        ")), "{lines:#?}");
+        // A word that is longer than a line stays whole.
+        assert_eq!(
+            wrapped(&format!("path {}", "x".repeat(100)), 2),
+            format!("path\n  {}", "x".repeat(100))
+        );
+        assert_eq!(wrapped("", 2), "");
+    }
+
     #[test]
     fn epochs_are_plain_lines() {
         let out = Shared::default();
@@ -293,7 +359,7 @@ mod tests {
         let text = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
         assert_eq!(
             text,
-            "epoch  3/30  loss 0.1234  valid loss 0.1301  accuracy 96.94 %  12,345 rows/s  0.11 s\n\
+            "epoch  3/30  loss 0.1234  valid loss 0.1301  accuracy 96.94 %  0.11 s\n\
              warning: this is a software adapter, meant for tests; --device cpu is far faster\n"
         );
     }

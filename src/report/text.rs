@@ -96,6 +96,41 @@ pub(crate) fn harmless_json(line: Vec<u8>) -> Vec<u8> {
     }
 }
 
+/// Widest line of progress.
+pub(super) const WIDTH: usize = 80;
+
+/// Breaks a text between words into lines of at most [`WIDTH`] letters; all but the first are indented. A longer word has a line
+/// of its own.
+pub(super) fn wrapped(text: &str, indent: usize) -> String {
+    laid_out(text.split(' '), " ", indent)
+}
+
+/// Puts parts side by side into lines of at most [`WIDTH`] letters; all but the first are indented. No part is broken.
+pub(super) fn laid_out<'a>(
+    parts: impl IntoIterator<Item = &'a str>,
+    between: &str,
+    indent: usize,
+) -> String {
+    let (mut text, mut width) = (String::new(), 0);
+    for part in parts {
+        let letters = part.chars().count();
+        if text.is_empty() {
+            width = letters;
+        } else if width + between.len() + letters <= WIDTH {
+            text += between;
+            width += between.len() + letters;
+        } else {
+            // Spaces before the end of a line say nothing.
+            text.truncate(text.trim_end().len());
+            text += "\n";
+            text += &" ".repeat(indent);
+            width = indent + letters;
+        }
+        text += part;
+    }
+    text
+}
+
 /// Rows per second, rounded.
 #[expect(
     clippy::cast_possible_truncation,

@@ -12,8 +12,8 @@ use crate::vocabulary::Entry;
 const HEAD: &str = "\
 # Vocabulary
 
-Every piece by its name in options and files, its formula, its parameters with their defaults, where these come from, and the
-tests that hold it. Written by `wgrad vocabulary`; a test compares.
+Every piece by its name in options and files, its formula, its parameters with their defaults, and where these
+come from. Written by `wgrad vocabulary`; a test compares.
 
 Parameters are given in parentheses behind a name, in options, in TOML and in `str::parse` alike: `step(every=10, gamma=0.5)`.
 Activations may have their argument before them: `elu(alpha=0.5)`, `elu(x, 0.5)` and `elu(0.5)` are the same. An unknown name, or
@@ -66,13 +66,11 @@ pub fn vocabulary() -> String {
     let mut text = HEAD.to_string();
     for (kind, about, entries) in sections() {
         let _ = writeln!(text, "\n## {kind}\n\n{about}\n");
-        text += "| name | formula | parameters | source | tests |\n|---|---|---|---|---|\n";
-        for Entry { name, formula, parameters, source, tests } in entries {
-            let tests: Vec<_> = tests.split(", ").map(|test| format!("`{test}`")).collect();
+        text += "| name | formula | parameters | source |\n|---|---|---|---|\n";
+        for Entry { name, formula, parameters, source } in entries {
             let cells = [formula, parameters, source].map(escaped);
             let [formula, parameters, source] = cells;
-            let tests = tests.join(", ");
-            let _ = writeln!(text, "| `{name}` | {formula} | {parameters} | {source} | {tests} |");
+            let _ = writeln!(text, "| `{name}` | {formula} | {parameters} | {source} |");
         }
     }
     text

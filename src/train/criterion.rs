@@ -65,27 +65,31 @@ impl FromStr for ClassWeights {
                      name that has a comma in it: \"late, very\"=2"
                 ));
             };
-            if !(weight.is_finite() && weight >= 0.0) {
-                return refuse(format!("{weight} for {name}, but a weight must be 0 or more"));
-            }
-            if weights.iter().any(|(other, _)| *other == name) {
-                return refuse(format!("{name} is given twice"));
-            }
             weights.push((name, weight));
             match rest {
                 Some(rest) => left = rest,
-                None => return Ok(Self::Of(weights)),
+                None => return Self::of(weights),
             }
         }
     }
 }
 
 impl ClassWeights {
-    /// Names and weights as one text, as `--class-weights` has it.
-    pub fn text_of<'a>(weights: impl Iterator<Item = (&'a str, String)>) -> String {
-        let parts: Vec<_> =
-            weights.map(|(name, weight)| format!("{}={weight}", quoted(name))).collect();
-        parts.join(",")
+    /// Weights of classes by name.
+    ///
+    /// # Errors
+    /// If a weight is negative or not finite, or a name comes twice.
+    pub fn of(weights: Vec<(String, f64)>) -> Result<Self> {
+        let refuse = |problem: String| Err(Error::setting("--class-weights", problem));
+        for (index, (name, weight)) in weights.iter().enumerate() {
+            if !(weight.is_finite() && *weight >= 0.0) {
+                return refuse(format!("{weight} for {name}, but a weight must be 0 or more"));
+            }
+            if weights[..index].iter().any(|(other, _)| other == name) {
+                return refuse(format!("{name} is given twice"));
+            }
+        }
+        Ok(Self::Of(weights))
     }
 }
 

@@ -8,130 +8,234 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 
-/// A name and its arguments. Those without a name of their own count in the order in which they are asked for.
+/// A name and its arguments as they are written, none of them looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// The name, in lower case with hyphens.
+    pub(crate) name: String,
+    /// Arguments without a key, in their order.
+    pub(crate) unnamed: Vec<String>,
+    /// Arguments with a key, in their order.
+    pub(crate) named: Vec<(String, String)>,
+}
+
+impl Written {
+    /// Takes a text apart.
+    ///
+    /// # Errors
+    /// With what is wrong with its brackets or commas.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let (name, inner) = name_and_inner(text)?;
+        let mut written = Self { name: plain(name), ..Self::default() };
+        for part in parts(inner)? {
+            match key_and_value(part) {
+                None => written.unnamed.push(part.to_string()),
+                Some((key, value)) => written.named.push((key.to_string(), value.to_string())),
+            }
+        }
+        Ok(written)
+    }
+}
+
+/// Splits `name(inner)`; the inside of a name without brackets is empty.
+pub(crate) fn name_and_inner(text: &str) -> Result<(&str, &str), String> {
+    let Some((name, rest)) = text.trim().split_once('(') else { return Ok((text.trim(), "")) };
+    match rest.strip_suffix(')') {
+        Some(inner) => Ok((name.trim(), inner)),
+        None => Err(format!("\"{text}\" has no closing bracket; write name(argument=value)")),
+    }
+}
+
+/// Returns the parts between commas that stand in no brackets. A comma may follow the last part.
+pub(crate) fn parts(text: &str) -> Result<Vec<&str>, String> {
+    let (mut depth, mut from, mut parts) = (0_usize, 0, Vec::new());
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => {
+                depth = depth
+                    .checked_sub(1)
+                    .ok_or_else(|| format!("\"{text}\" closes a parenthesis too many"))?;
+            }
+            ',' if depth == 0 => {
+                parts.push(text[from..at].trim());
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    if depth > 0 {
+        return Err(format!("\"{text}\" leaves a parenthesis open"));
+    }
+    let last = text[from..].trim();
+    parts.extend((!last.is_empty()).then_some(last));
+    match parts.iter().position(|part| part.is_empty()) {
+        Some(index) => Err(format!("nothing stands at place {index} of \"{text}\"")),
+        None => Ok(parts),
+    }
+}
+
+/// Splits `key=value`, if a part is that and no comparison.
+fn key_and_value(part: &str) -> Option<(&str, &str)> {
+    let (key, value) = part.split_once('=')?;
+    let plain = |c: char| c.is_alphanumeric() || "_- .#%/:".contains(c);
+    let fits = !key.trim().is_empty() && key.chars().all(plain) && !value.starts_with('=');
+    fits.then(|| (key.trim(), value.trim()))
+}
+
+/// A name as it is compared: in lower case with hyphens.
+pub(crate) fn plain(name: &str) -> String {
+    name.trim().to_ascii_lowercase().replace('_', "-")
+}
+
+/// A name whose arguments are taken one by one. Arguments without a key count in the order in which they are asked for.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
     option: &'a str,
-    name: String,
-    unnamed: Vec<&'a str>,
-    named: Vec<(String, &'a str)>,
+    written: Written,
     /// The arguments asked for so far.
     asked: Vec<&'static str>,
+    /// The arguments without a key that were taken.
+    taken: usize,
 }
 
 impl<'a> Call<'a> {
-    /// Takes a text apart. The name comes out in small letters with hyphens. Errors speak of the option.
-    pub(crate) fn parse(option: &'a str, text: &'a str) -> Result<Self> {
-        let trimmed = text.trim();
-        let (name, inner) = match trimmed.split_once('(') {
-            None => (trimmed, ""),
-            Some((name, rest)) => {
-                let inner = rest.strip_suffix(')').ok_or_else(|| {
-                    let problem =
-                        format!("\"{text}\" has no closing bracket; write name(argument=value)");
-                    Error::setting(option, problem)
-                })?;
-                (name, inner)
-            }
-        };
-        let name = name.trim().to_ascii_lowercase().replace('_', "-");
-        let mut call = Self { option, name, unnamed: vec![], named: vec![], asked: vec![] };
-        for part in parts(inner) {
-            match part.split_once('=') {
-                None => call.unnamed.push(part.trim()),
-                Some((key, value)) => {
-                    let key = key.trim().to_ascii_lowercase().replace('-', "_");
-                    if call.named.iter().any(|(other, _)| *other == key) {
-                        return Err(call.wrong(&key, "is given twice"));
-                    }
-                    call.named.push((key, value.trim()));
-                }
-            }
+    /// Takes a text apart. Errors name the option.
+    pub(crate) fn parse(option: &'a str, text: &str) -> Result<Self> {
+        let written = Written::parse(text).map_err(|problem| Error::setting(option, problem))?;
+        Self::of(option, written)
+    }
+
+    /// Begins to take arguments. Errors name the option.
+    pub(crate) fn of(option: &'a str, written: Written) -> Result<Self> {
+        let call = Self { option, written, asked: vec![], taken: 0 };
+        let mut keys: Vec<String> = call.written.named.iter().map(|(key, _)| plain(key)).collect();
+        keys.sort_unstable();
+        match keys.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(call.wrong(&pair[0].replace('-', "_"), "is given twice")),
+            None => Ok(call),
         }
-        Ok(call)
     }
 
-    /// The name.
+    /// The name, in lower case with hyphens.
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        &self.written.name
     }
 
-    /// An argument as it is written, if it is.
-    pub(crate) fn text(&mut self, key: &'static str) -> Result<Option<&'a str>> {
-        let unnamed = self.unnamed.get(self.asked.len()).copied();
+    /// The arguments asked for so far.
+    pub(crate) fn asked(&self) -> &[&'static str] {
+        &self.asked
+    }
+
+    /// Returns an argument as it is written, if it is.
+    pub(crate) fn text(&mut self, key: &'static str) -> Result<Option<String>> {
         self.asked.push(key);
-        let place = self.named.iter().position(|(name, _)| name == key);
-        let named = place.map(|place| self.named.remove(place).1);
+        let place = self.written.named.iter().position(|(name, _)| plain(name) == plain(key));
+        let named = place.map(|place| self.written.named.remove(place).1);
+        let unnamed = self.written.unnamed.get(self.taken).cloned();
         if unnamed.is_some() && named.is_some() {
             return Err(self.wrong(key, "is given twice"));
         }
+        self.taken += usize::from(unnamed.is_some());
         Ok(unnamed.or(named))
     }
 
-    /// An argument that is a number, such as an `f64` or a `u32`; `None` if it is not given.
-    pub(crate) fn number<T: FromStr>(&mut self, key: &'static str) -> Result<Option<T>> {
-        let Some(text) = self.text(key)? else { return Ok(None) };
-        self.value(key, text).map(Some)
+    /// Returns an argument that has to stand with its key, if it is there.
+    pub(crate) fn keyed(&mut self, key: &'static str) -> Option<String> {
+        self.asked.push(key);
+        let place = self.written.named.iter().position(|(name, _)| plain(name) == plain(key));
+        place.map(|place| self.written.named.remove(place).1)
     }
 
-    /// A number, or its default.
+    /// Takes all arguments that are left: those without a key, and those with one.
+    pub(crate) fn rest(&mut self) -> (Vec<String>, Vec<(String, String)>) {
+        let unnamed = std::mem::take(&mut self.written.unnamed);
+        let unnamed = unnamed.into_iter().skip(std::mem::take(&mut self.taken)).collect();
+        (unnamed, std::mem::take(&mut self.written.named))
+    }
+
+    /// Takes all arguments, each of which must stand with its key; keys come out in lower case with hyphens.
+    ///
+    /// # Errors
+    /// If one has no key.
+    pub(crate) fn settings(&mut self) -> Result<Vec<(String, String)>> {
+        let (unnamed, named) = self.rest();
+        if let Some(text) = unnamed.first() {
+            let problem = format!("\"{text}\" is not of the form setting=value");
+            return Err(Error::setting(self.option, problem));
+        }
+        Ok(named.into_iter().map(|(key, value)| (plain(&key), value)).collect())
+    }
+
+    /// Returns an argument that is of some type, such as an `f64` or a `bool`; `None` if it is not given.
+    pub(crate) fn value<T: FromStr>(
+        &mut self,
+        key: &'static str,
+        wanted: &str,
+    ) -> Result<Option<T>> {
+        let Some(text) = self.text(key)? else { return Ok(None) };
+        self.read(key, &text, wanted).map(Some)
+    }
+
+    /// Returns an argument that is a number, such as an `f64` or a `u32`; `None` if it is not given.
+    pub(crate) fn number<T: FromStr>(&mut self, key: &'static str) -> Result<Option<T>> {
+        let Some(text) = self.text(key)? else { return Ok(None) };
+        self.read_number(key, &text).map(Some)
+    }
+
+    /// Returns a number, or its default.
     pub(crate) fn number_or<T: FromStr>(&mut self, key: &'static str, default: T) -> Result<T> {
         Ok(self.number(key)?.unwrap_or(default))
     }
 
-    /// A number that has no default.
+    /// Returns a number that has no default.
     pub(crate) fn needed<T: FromStr>(&mut self, key: &'static str) -> Result<T> {
         self.number(key)?.ok_or_else(|| self.missing(key, "NUMBER"))
     }
 
-    /// Numbers between square brackets that have no default; one alone needs no brackets.
+    /// Returns numbers between square brackets that have no default; one alone needs no brackets.
     pub(crate) fn numbers(&mut self, key: &'static str) -> Result<Vec<f64>> {
         let text = self.text(key)?.ok_or_else(|| self.missing(key, "[10, 20]"))?;
-        let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-        inner.split(',').map(|part| self.value(key, part.trim())).collect()
+        let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(&text);
+        inner.split(',').map(|part| self.read_number(key, part.trim())).collect()
     }
 
-    fn value<T: FromStr>(&self, key: &str, text: &str) -> Result<T> {
-        let whole = if text.parse::<f64>().is_ok() { "a whole number" } else { "a number" };
-        text.parse().map_err(|_| self.wrong(key, format!("is \"{text}\", which is not {whole}")))
+    fn read_number<T: FromStr>(&self, key: &str, text: &str) -> Result<T> {
+        let wanted = if text.parse::<f64>().is_ok() { "a whole number" } else { "a number" };
+        self.read(key, text, wanted)
     }
 
-    /// Whether all arguments were asked for.
+    fn read<T: FromStr>(&self, key: &str, text: &str, wanted: &str) -> Result<T> {
+        text.parse().map_err(|_| self.wrong(key, format!("is \"{text}\", but it must be {wanted}")))
+    }
+
+    /// Refuses arguments that were not asked for, and lists those that were.
     pub(crate) fn end(self) -> Result<()> {
-        let Self { option, name, asked, .. } = &self;
+        let Self { option, written: Written { name, unnamed, named }, asked, taken } = &self;
         let has = match asked.as_slice() {
             [] => format!("{name} has no arguments"),
             asked => format!("{name} has {}", asked.join(", ")),
         };
-        if let Some((key, _)) = self.named.first() {
+        if let Some((key, _)) = named.first() {
+            let key = key.to_ascii_lowercase().replace('-', "_");
             return Err(Error::setting(*option, format!("unknown argument \"{key}\"; {has}")));
         }
-        if self.unnamed.len() > asked.len() {
-            let problem = format!("{} arguments are too many; {has}", self.unnamed.len());
+        if unnamed.len() > *taken {
+            let problem = format!("{} arguments are too many; {has}", unnamed.len());
             return Err(Error::setting(*option, problem));
         }
         Ok(())
     }
 
     fn missing(&self, key: &str, value: &str) -> Error {
-        let name = &self.name;
+        let name = self.name();
         Error::setting(self.option, format!("{name} needs {key}: write {name}({key}={value})"))
     }
 
-    /// An argument that is not as it should be.
+    /// An error about an argument that is not as it should be.
     pub(crate) fn wrong(&self, key: &str, problem: impl fmt::Display) -> Error {
-        Error::setting(self.option, format!("{key} of {} {problem}", self.name))
+        Error::setting(self.option, format!("{key} of {} {problem}", self.name()))
     }
-}
-
-/// Parts between commas outside of square brackets.
-fn parts(text: &str) -> Vec<&str> {
-    let mut depth = 0_i32;
-    let parts = text.split(|letter: char| {
-        depth += i32::from(letter == '[') - i32::from(letter == ']');
-        letter == ',' && depth == 0
-    });
-    if text.trim().is_empty() { vec![] } else { parts.collect() }
 }
 
 /// Writes a name and its arguments as [`Call`] reads them.
@@ -177,14 +281,28 @@ mod tests {
         for (text, want) in [
             ("step", "--way: step needs every: write step(every=NUMBER)"),
             ("step(10", "--way: \"step(10\" has no closing bracket; write name(argument=value)"),
-            ("step(ten)", "--way: every of step is \"ten\", which is not a number"),
-            ("step(1, 2.5)", "--way: mult_by of step is \"2.5\", which is not a whole number"),
+            ("step(ten)", "--way: every of step is \"ten\", but it must be a number"),
+            ("step(1, 2.5)", "--way: mult_by of step is \"2.5\", but it must be a whole number"),
             ("step(1, every=2)", "--way: every of step is given twice"),
             ("step(every=1, every=2)", "--way: every of step is given twice"),
             ("step(1, gama=2)", "--way: unknown argument \"gama\"; step has every, mult_by"),
             ("step(1, 2, 3)", "--way: 3 arguments are too many; step has every, mult_by"),
         ] {
             assert_eq!(step(text).unwrap_err().to_string(), want);
+        }
+        let mut call = Call::parse("--way", " Step( Beta1 = 0.9, AMS_grad=true, ) ").unwrap();
+        assert_eq!(call.name(), "step");
+        let settings = [("beta1", "0.9"), ("ams-grad", "true")].map(|(a, b)| (a.into(), b.into()));
+        assert_eq!(call.settings().unwrap(), settings);
+        let said = Call::parse("--way", "step(1)").unwrap().settings().unwrap_err().to_string();
+        assert_eq!(said, "--way: \"1\" is not of the form setting=value");
+        for (text, part) in [
+            ("step(1,,2)", "nothing stands at place 1"),
+            ("step([1)", "leaves a parenthesis open"),
+            ("step(1))", "closes a parenthesis too many"),
+        ] {
+            let said = Call::parse("--way", text).unwrap_err().to_string();
+            assert!(said.starts_with("--way: ") && said.contains(part), "{said}");
         }
         let said = Call::parse("--way", "flat(1)").unwrap().end().unwrap_err().to_string();
         assert_eq!(said, "--way: 1 arguments are too many; flat has no arguments");

@@ -40,13 +40,16 @@ impl Place {
         command.output().unwrap()
     }
 
-    /// Standard output and error of a run that must succeed.
+    /// Standard output and error of a run that must succeed; lines of progress that go on are put together again.
     pub(crate) fn ok(&self, args: &str) -> (String, String) {
         let output = self.run(args);
         let [out, said] =
             [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
         assert_eq!(output.status.code(), Some(0), "{args}: {said}");
-        (out, said)
+        for line in said.lines().filter(|line| !line.starts_with("warning: ")) {
+            assert!(line.chars().count() <= 80, "{args}: {line}");
+        }
+        (out, said.replace("\n        ", " "))
     }
 
     /// What a run that must fail says.

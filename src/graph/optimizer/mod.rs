@@ -15,11 +15,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::text::call;
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::shape::short;
-use crate::vocabulary::Entry;
+use crate::vocabulary::{Call, Entry};
 
 pub use method::Between;
 pub(super) use method::{AVERAGE, SHARE, input};
@@ -138,12 +137,13 @@ impl Optimizer {
     /// If there is none of this name, or it has no such setting; the message lists the known ones.
     pub fn by_name(text: &str) -> Result<Self> {
         let wrong = |problem: String| Error::setting("--optimizer", problem);
-        let (name, arguments) = call(text).map_err(wrong)?;
+        let mut call = Call::parse("--optimizer", text)?;
+        let name = call.name().to_string();
         let rule = Rule::by_name(&name).ok_or_else(|| {
             wrong(format!("unknown name \"{name}\"; known: {}", Self::NAMES.join(", ")))
         })?;
         let mut optimizer = Self::of_rule(rule);
-        for (key, value) in arguments {
+        for (key, value) in call.settings()? {
             let range = rule.method().settings.iter().find(|it| it.name == key).map(|it| it.range);
             let Some(range) = range else {
                 let known: Vec<_> = rule.method().settings.iter().map(|it| it.name).collect();

@@ -44,34 +44,25 @@ impl Init {
             "gain 1",
             "LeCun et al. 1998, Efficient BackProp",
         ),
-        Entry {
-            tests: "model::orthogonal::tests::rows_or_columns_are_orthogonal, model::orthogonal::tests::signs_are_those_of_a_positive_diagonal",
-            ..entry(
-                "orthogonal",
-                "gain Q of a normal matrix's QR, where R has a positive diagonal",
-                "gain 1",
-                "torch.nn.init.orthogonal_",
-            )
-        },
-        Entry {
-            tests: "model::init::tests::truncated_normals_keep_their_interval_and_their_shape",
-            ..entry(
-                "trunc-normal",
-                "normal, drawn anew outside of [a, b]",
-                "mean 0, std 1, a -2, b 2",
-                "torch.nn.init.trunc_normal_",
-            )
-        },
+        entry(
+            "orthogonal",
+            "gain Q of a normal matrix's QR, where R has a positive diagonal",
+            "gain 1",
+            "torch.nn.init.orthogonal_",
+        ),
+        entry(
+            "trunc-normal",
+            "normal, drawn anew outside of [a, b]",
+            "mean 0, std 1, a -2, b 2",
+            "torch.nn.init.trunc_normal_",
+        ),
         entry("constant", "value", "value", "torch.nn.init.constant_"),
-        Entry {
-            tests: "model::init::tests::moments_and_bounds_are_those_stated, model::init::tests::sirens_first_layer_has_bounds_of_its_own",
-            ..entry(
-                "siren",
-                "uniform, 1/in in the first layer, sqrt(6/in)/omega in others; biases uniform, 1/sqrt(in)",
-                "omega 30",
-                "Sitzmann et al. 2020, arXiv:2006.09661",
-            )
-        },
+        entry(
+            "siren",
+            "uniform, 1/in in the first layer, sqrt(6/in)/omega in others; biases uniform, 1/sqrt(in)",
+            "omega 30",
+            "Sitzmann et al. 2020, arXiv:2006.09661",
+        ),
         entry("ntk", "normal, 1", "", "Jacot et al. 2018, arXiv:1806.07572"),
     ];
 }
@@ -82,6 +73,5 @@ const fn entry(
     parameters: &'static str,
     source: &'static str,
 ) -> Entry {
-    let tests = "model::init::tests::moments_and_bounds_are_those_stated";
-    Entry { name, formula, parameters, source, tests }
+    Entry { name, formula, parameters, source }
 }

@@ -5,6 +5,7 @@
 
 mod custom;
 mod parameters;
+mod spec;
 mod text;
 mod vocabulary;
 
@@ -13,6 +14,8 @@ use serde::{Deserialize, Serialize};
 pub use custom::Custom;
 pub use parameters::ParamKind;
 pub(super) use parameters::{Parameter, Start};
+#[cfg(feature = "cli")]
+pub(crate) use spec::LayerSpec;
 pub use text::Reading;
 use vocabulary::VOCABULARY;
 

@@ -5,16 +5,13 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::spec::{Inside, LayerSpec, check_depth};
 use super::{Custom, Gate, Layer, Table, VOCABULARY};
 use crate::data::list;
 use crate::error::{Error, Result};
 use crate::model::activation::{Written, written};
 use crate::model::{Activation, Init, Sequential, expression};
-
-/// Longest text.
-const MOST_BYTES: usize = 1 << 16;
-/// Deepest nesting of layers in layers.
-const MOST_DEPTH: usize = 16;
+use crate::vocabulary::{Call, Written as WrittenCall};
 
 /// What a text of layers may leave open.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,117 +30,109 @@ impl Reading<'_> {
     /// # Errors
     /// If a layer or an argument is unknown or wrong; the message lists the known ones.
     pub fn layers(&self, text: &str) -> Result<Sequential> {
-        self.inside(text, 0).map_err(|problem| Error::setting("--layers", problem))
+        self.build(&LayerSpec::parse_all(text).map_err(wrong)?)
     }
 
-    fn inside(&self, text: &str, depth: usize) -> Result<Sequential, String> {
-        if text.len() > MOST_BYTES || depth > MOST_DEPTH {
-            return Err(format!(
-                "more than {MOST_BYTES} bytes, or nested more than {MOST_DEPTH} deep"
-            ));
+    /// Makes layers of what is written, and fills in what is left open.
+    ///
+    /// # Errors
+    /// As [`Self::layers`].
+    pub(crate) fn build(&self, layers: &[LayerSpec]) -> Result<Sequential> {
+        self.inside(layers, 0)
+    }
+
+    fn inside(&self, layers: &[LayerSpec], depth: usize) -> Result<Sequential> {
+        check_depth(depth).map_err(wrong)?;
+        if layers.is_empty() {
+            return Err(wrong("nothing stands at place 0 of \"\""));
         }
-        let items = split(text)?;
         let mut model = Sequential::new();
-        for item in items {
-            for layer in self.item(item, depth)? {
+        for spec in layers {
+            for layer in self.item(spec, depth)? {
                 model = model.layer(layer);
             }
         }
         Ok(model)
     }
 
-    /// A layer; a gated unit with units is two.
-    fn item(&self, item: &str, depth: usize) -> Result<Vec<Layer>, String> {
-        let (name, body) = match item.split_once('(') {
-            None => (item, None),
-            Some((name, rest)) => {
-                let body = rest.strip_suffix(')');
-                (name, Some(body.ok_or_else(|| format!("\"{item}\" does not end with ')'"))?))
+    /// Makes a layer; a gated unit with units is two.
+    fn item(&self, spec: &LayerSpec, depth: usize) -> Result<Vec<Layer>> {
+        let written = match &spec.inside {
+            Inside::Residual(layers) => {
+                return Ok(vec![Layer::Residual(self.inside(layers, depth + 1)?)]);
             }
+            Inside::Branches(branches) => {
+                let branches = branches.iter().map(|branch| self.inside(branch, depth + 1));
+                return Ok(vec![Layer::Branches(branches.collect::<Result<_>>()?)]);
+            }
+            Inside::Arguments(written) => written.clone(),
         };
-        let name = name.trim().to_ascii_lowercase().replace('-', "_");
-        let body = body.unwrap_or("");
-        match name.as_str() {
-            "residual" => return Ok(vec![Layer::Residual(self.inside(body, depth + 1)?)]),
-            "branches" => return Ok(vec![self.branches(body, depth + 1)?]),
-            _ => {}
-        }
-        let mut args = Args::of(&name, body)?;
+        let name = written.name.replace('-', "_");
         let gate = Gate::ALL.into_iter().find(|gate| gate.name() == name);
+        if gate.is_none() && !VOCABULARY.iter().any(|entry| entry.name == name) {
+            let activation = Layer::activation(&spec.text);
+            let activation = activation.unwrap_or_else(|| Err(unknown(&spec.text)));
+            return Ok(vec![activation.map_err(wrong)?]);
+        }
+        let mut args = Call::of("--layers", WrittenCall { name: name.clone(), ..written })?;
         let mut layers = Vec::new();
         let layer = match name.as_str() {
             "dense" => {
-                let units = args.take("units", "a whole number")?;
+                let units = args.value("units", "a whole number")?;
                 let open = self.outputs.filter(|_| depth == 0);
                 let units = units.or(open).ok_or_else(|| {
-                    "dense without units; only the network's last one may leave them to the task"
-                        .to_string()
+                    wrong("dense without units; only the network's last one may leave them to the task")
                 })?;
-                args.dense(units, self.init)?
+                dense(&mut args, units, self.init)?
             }
-            "dropout" => Layer::Dropout { rate: args.take("rate", "a number")?.unwrap_or(0.5) },
+            "dropout" => Layer::Dropout { rate: args.value("rate", "a number")?.unwrap_or(0.5) },
             "batch_norm" => Layer::BatchNorm {
-                eps: args.take("eps", "a number")?.unwrap_or(1e-5),
-                momentum: args.take("momentum", "a number")?.unwrap_or(0.1),
-                affine: args.take("affine", "true or false")?.unwrap_or(true),
+                eps: args.value("eps", "a number")?.unwrap_or(1e-5),
+                momentum: args.value("momentum", "a number")?.unwrap_or(0.1),
+                affine: args.value("affine", "true or false")?.unwrap_or(true),
             },
             "layer_norm" => Layer::LayerNorm {
-                eps: args.take("eps", "a number")?.unwrap_or(1e-5),
-                affine: args.take("affine", "true or false")?.unwrap_or(true),
+                eps: args.value("eps", "a number")?.unwrap_or(1e-5),
+                affine: args.value("affine", "true or false")?.unwrap_or(true),
             },
             "rms_norm" => Layer::RmsNorm {
-                eps: args.take("eps", "a number")?,
-                affine: args.take("affine", "true or false")?.unwrap_or(true),
+                eps: args.value("eps", "a number")?,
+                affine: args.value("affine", "true or false")?.unwrap_or(true),
             },
-            "scale" => Layer::Scale { bias: args.take("bias", "true or false")?.unwrap_or(true) },
+            "scale" => Layer::Scale { bias: args.value("bias", "true or false")?.unwrap_or(true) },
             "fourier" => Layer::Fourier {
-                frequencies: args
-                    .take("frequencies", "a whole number")?
-                    .ok_or("fourier without frequencies; write how many, such as fourier(16)")?,
-                sigma: args.take("sigma", "a number")?.unwrap_or(1.0),
-                learned: args.take("learned", "true or false")?.unwrap_or(false),
+                frequencies: args.value("frequencies", "a whole number")?.ok_or_else(|| {
+                    wrong("fourier without frequencies; write how many, such as fourier(16)")
+                })?,
+                sigma: args.value("sigma", "a number")?.unwrap_or(1.0),
+                learned: args.value("learned", "true or false")?.unwrap_or(false),
             },
             "prelu" => Layer::Prelu {
-                per_column: args.take("per_column", "true or false")?.unwrap_or(false),
-                start: args.take("start", "a number")?.unwrap_or(0.25),
+                per_column: args.value("per_column", "true or false")?.unwrap_or(false),
+                start: args.value("start", "a number")?.unwrap_or(0.25),
             },
             "softmax" => Layer::Softmax,
             "log_softmax" => Layer::LogSoftmax,
-            "embedding" => Layer::Embedding(self.tables(&mut args)?),
-            "custom" => Layer::Custom(args.custom()?),
+            "embedding" => Layer::Embedding(self.tables(&mut args).map_err(wrong)?),
+            "custom" => Layer::Custom(custom(&mut args).map_err(wrong)?),
             _ => match gate {
                 Some(gate) => {
-                    let units: Option<usize> = args.take("units", "a whole number")?;
+                    let units: Option<usize> = args.value("units", "a whole number")?;
                     let double = units.map(|units| units.saturating_mul(2));
                     layers.extend(double.map(|units| Layer::dense_from(units, self.init)));
                     Layer::Gated(gate)
                 }
-                None => {
-                    let activation = Layer::activation(item).unwrap_or_else(|| Err(unknown(item)));
-                    return Ok(vec![activation?]);
-                }
+                None => return Err(wrong(unknown(&spec.text))),
             },
         };
-        args.end()?;
+        end(args)?;
         layers.push(layer);
         Ok(layers)
     }
 
-    fn branches(&self, body: &str, depth: usize) -> Result<Layer, String> {
-        let branch = |item: &str| {
-            let inner = item.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
-            let inner = inner.ok_or_else(|| {
-                format!("\"{item}\" in branches is no stack; write branches((dense(8), relu), (identity))")
-            })?;
-            self.inside(inner, depth)
-        };
-        let branches: Result<Vec<_>, String> = split(body)?.into_iter().map(branch).collect();
-        Ok(Layer::Branches(branches?))
-    }
-
-    fn tables(&self, args: &mut Args<'_>) -> Result<Vec<Table>, String> {
-        let table = |(key, value): (&str, &str)| {
-            let column = self.columns.iter().position(|name| name == key);
+    fn tables(&self, args: &mut Call<'_>) -> Result<Vec<Table>, String> {
+        let table = |(key, value): (String, String)| {
+            let column = self.columns.iter().position(|name| *name == key);
             let column = column.or_else(|| key.parse().ok()).ok_or_else(|| {
                 let known = match self.columns {
                     [] => String::new(),
@@ -161,125 +150,59 @@ impl Reading<'_> {
             })?;
             Ok(Table { column, vocabulary, dimension })
         };
-        if let Some(text) = args.positional.first() {
+        let (unnamed, named) = args.rest();
+        if let Some(text) = unnamed.first() {
             return Err(format!(
                 "\"{text}\" in embedding is no table; write a column with the table's rows and columns, such as 0=12x4"
             ));
         }
-        args.named.drain(..).map(table).collect()
+        named.into_iter().map(table).collect()
     }
 }
 
-/// The arguments of a layer.
-struct Args<'a> {
-    layer: &'a str,
-    positional: Vec<&'a str>,
-    named: Vec<(&'a str, &'a str)>,
-    /// What was asked for, for the message about others.
-    known: Vec<&'static str>,
+/// An error of a layer.
+fn wrong(problem: impl Into<String>) -> Error {
+    Error::setting("--layers", problem)
 }
 
-impl<'a> Args<'a> {
-    fn of(layer: &'a str, body: &'a str) -> Result<Self, String> {
-        let mut args = Self { layer, positional: vec![], named: vec![], known: vec![] };
-        if body.trim().is_empty() {
-            return Ok(args);
-        }
-        for part in split(body)? {
-            match key(part) {
-                Some((key, value)) => args.named.push((key, value)),
-                None => args.positional.push(part),
-            }
-        }
-        Ok(args)
-    }
-
-    /// An argument by its name, or the first of those without.
-    fn take<T: FromStr>(&mut self, name: &'static str, wanted: &str) -> Result<Option<T>, String> {
-        self.known.push(name);
-        let place = self.named.iter().position(|(key, _)| key.replace('-', "_") == name);
-        let text = match place {
-            Some(place) => self.named.remove(place).1,
-            None if self.positional.is_empty() => return Ok(None),
-            None => self.positional.remove(0),
-        };
-        let layer = self.layer;
-        let problem = || format!("{name} of {layer} is \"{text}\", but it must be {wanted}");
-        text.parse().map(Some).map_err(|_| problem())
-    }
-
-    fn dense(&mut self, units: usize, init: Init) -> Result<Layer, String> {
-        let bias = self.take("bias", "true or false")?.unwrap_or(true);
-        self.known.push("init");
-        let place = self.named.iter().position(|(key, _)| *key == "init");
-        let init = match place.map(|place| self.named.remove(place).1) {
-            // Its own message names an option.
-            Some(text) => text.parse().map_err(|error: Error| match error {
-                Error::Setting { problem, .. } => format!("init of dense: {problem}"),
-                other => other.to_string(),
-            })?,
-            None => init,
-        };
-        let ntk = self.take("ntk", "true or false")?.unwrap_or(init == Init::Ntk);
-        Ok(Layer::Dense { units, bias, init, ntk })
-    }
-
-    fn custom(&mut self) -> Result<Custom, String> {
-        let mut texts = std::mem::take(&mut self.positional).into_iter();
-        let f = texts.next().ok_or("custom without an expression; write custom(x * x1, 1)")?;
-        let number = |text: &str| {
-            text.parse().map_err(|_| format!("\"{text}\" in custom is no number to start with"))
-        };
-        let start: Result<Vec<f64>, String> = texts.map(number).collect();
-        Custom::new(f, &start?).map_err(|problem| format!("custom: {problem}"))
-    }
-
-    /// Refuses what was not asked for.
-    fn end(self) -> Result<(), String> {
-        let left = self.named.first().map(|(key, _)| *key).or(self.positional.first().copied());
-        let Some(left) = left else { return Ok(()) };
-        let known = match self.known[..] {
-            [] => "it has none".to_string(),
-            _ => format!("known: {}", self.known.join(", ")),
-        };
-        Err(format!("unknown argument \"{left}\" of {}; {known}", self.layer))
-    }
+fn dense(args: &mut Call<'_>, units: usize, init: Init) -> Result<Layer> {
+    let bias = args.value("bias", "true or false")?.unwrap_or(true);
+    let init = match args.keyed("init") {
+        // Its own message names an option.
+        Some(text) => text.parse().map_err(|error: Error| match error {
+            Error::Setting { problem, .. } => wrong(format!("init of dense: {problem}")),
+            other => other,
+        })?,
+        None => init,
+    };
+    let ntk = args.value("ntk", "true or false")?.unwrap_or(init == Init::Ntk);
+    Ok(Layer::Dense { units, bias, init, ntk })
 }
 
-/// Parts between commas that stand in no parentheses.
-fn split(text: &str) -> Result<Vec<&str>, String> {
-    let (mut depth, mut from, mut parts) = (0_usize, 0, Vec::new());
-    for (at, c) in text.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' => {
-                depth = depth
-                    .checked_sub(1)
-                    .ok_or_else(|| format!("\"{text}\" closes a parenthesis too many"))?;
-            }
-            ',' if depth == 0 => {
-                parts.push(text[from..at].trim());
-                from = at + 1;
-            }
-            _ => {}
-        }
+fn custom(args: &mut Call<'_>) -> Result<Custom, String> {
+    let (texts, named) = args.rest();
+    if let Some((key, _)) = named.first() {
+        return Err(format!("unknown argument \"{key}\" of custom; it has none"));
     }
-    if depth > 0 {
-        return Err(format!("\"{text}\" leaves a parenthesis open"));
-    }
-    parts.push(text[from..].trim());
-    match parts.iter().position(|part| part.is_empty()) {
-        Some(index) => Err(format!("nothing stands at place {index} of \"{text}\"")),
-        None => Ok(parts),
-    }
+    let mut texts = texts.into_iter();
+    let f = texts.next().ok_or("custom without an expression; write custom(x * x1, 1)")?;
+    let number = |text: String| {
+        text.parse().map_err(|_| format!("\"{text}\" in custom is no number to start with"))
+    };
+    let start: Result<Vec<f64>, String> = texts.map(number).collect();
+    Custom::new(&f, &start?).map_err(|problem| format!("custom: {problem}"))
 }
 
-/// `key=value`, if it is that and no comparison.
-fn key(part: &str) -> Option<(&str, &str)> {
-    let (key, value) = part.split_once('=')?;
-    let plain = |c: char| c.is_alphanumeric() || "_- .#%/:".contains(c);
-    let fits = !key.trim().is_empty() && key.chars().all(plain) && !value.starts_with('=');
-    fits.then(|| (key.trim(), value.trim()))
+/// Refuses what was not asked for.
+fn end(mut args: Call<'_>) -> Result<()> {
+    let (unnamed, named) = args.rest();
+    let left = named.into_iter().map(|(key, _)| key).chain(unnamed).next();
+    let Some(left) = left else { return Ok(()) };
+    let known = match args.asked() {
+        [] => "it has none".to_string(),
+        asked => format!("known: {}", asked.join(", ")),
+    };
+    Err(wrong(format!("unknown argument \"{left}\" of {}; {known}", args.name())))
 }
 
 fn unknown(item: &str) -> String {
@@ -459,6 +382,8 @@ mod tests {
         for (text, part) in [
             ("", "nothing stands at place 0"),
             ("dense(3),,relu", "nothing stands at place 1"),
+            ("dense(3,,true)", "nothing stands at place 1"),
+            ("relu(x) * 2", "does not end with ')'"),
             ("dense(3", "leaves a parenthesis open"),
             ("dense(3))", "closes a parenthesis too many"),
             ("dens(3)", "unknown layer \"dens(3)\"; known: dense, dropout, batch_norm"),

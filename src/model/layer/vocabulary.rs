@@ -7,13 +7,9 @@ const fn entry(
     formula: &'static str,
     parameters: &'static str,
     source: &'static str,
-    tests: &'static str,
 ) -> Entry {
-    Entry { name, formula, parameters, source, tests }
+    Entry { name, formula, parameters, source }
 }
-
-/// Tests that hold each layer.
-const TESTS: &str = "layers::forward_and_gradients, layers::trajectories, gradients::layers";
 
 /// Every layer but activations, in the order in which messages list them.
 pub(super) const VOCABULARY: &[Entry] = &[
@@ -22,76 +18,66 @@ pub(super) const VOCABULARY: &[Entry] = &[
         "y = x Wᵀ + b; with ntk y = x Wᵀ/√in + b",
         "units, bias true, init pytorch, ntk false",
         "torch.nn.Linear; Jacot et al. 2018, arXiv:1806.07572",
-        TESTS,
     ),
     entry(
         "dropout",
         "training: 0 with probability rate, else x/(1 − rate); else x",
         "rate 0.5",
         "torch.nn.Dropout",
-        "layers::dropout_is_one_mask_on_all_devices, gradients::layers",
     ),
     entry(
         "batch_norm",
         "y = (x − mean)/√(var + eps) · weight + bias by columns; running statistics outside of training",
         "eps 1e-5, momentum 0.1, affine true",
         "torch.nn.BatchNorm1d",
-        "layers::forward_and_gradients, layers::batches_of_one_row, layers::trajectories, gradients::layers",
     ),
     entry(
         "layer_norm",
         "y = (x − mean)/√(var + eps) · weight + bias by rows",
         "eps 1e-5, affine true",
         "torch.nn.LayerNorm",
-        TESTS,
     ),
     entry(
         "rms_norm",
         "y = x/√(mean x² + eps) · weight by rows",
         "eps 1.1920929e-7, affine true",
         "torch.nn.RMSNorm",
-        TESTS,
     ),
-    entry("residual", "y = x + f(x)", "layers", "He et al. 2015, arXiv:1512.03385", TESTS),
-    entry("branches", "y = [f₁(x), f₂(x) …]", "stacks of layers", "torch.cat", TESTS),
+    entry("residual", "y = x + f(x)", "layers", "He et al. 2015, arXiv:1512.03385"),
+    entry("branches", "y = [f₁(x), f₂(x) …]", "stacks of layers", "torch.cat"),
     entry(
         "embedding",
         "columns with whole numbers become rows of tables; the others follow",
         "COLUMN=VOCABULARYxDIMENSION for each table",
         "torch.nn.Embedding",
-        TESTS,
     ),
-    entry("scale", "y = weight · x + bias, a number for each column", "bias true", "wgrad", TESTS),
+    entry("scale", "y = weight · x + bias, a number for each column", "bias true", "wgrad"),
     entry(
         "fourier",
         "y = [cos 2πBx, sin 2πBx], B normal with deviation sigma",
         "frequencies, sigma 1, learned false",
         "Tancik et al. 2020, arXiv:2006.10739",
-        TESTS,
     ),
     entry(
         "prelu",
         "y = x for x > 0, else weight · x",
         "per_column false, start 0.25",
         "torch.nn.PReLU",
-        TESTS,
     ),
     entry(
         "glu",
         "y = a σ(b), a and b the halves of the columns",
         "units: a dense layer of twice as many goes before",
         "torch.nn.GLU",
-        TESTS,
     ),
-    entry("swiglu", "y = a b σ(b)", "units as glu", "Shazeer 2020, arXiv:2002.05202", TESTS),
-    entry("geglu", "y = a b Φ(b)", "units as glu", "Shazeer 2020, arXiv:2002.05202", TESTS),
-    entry("softmax", "y = eˣ/Σ eˣ by rows", "", "torch.nn.Softmax", TESTS),
-    entry("log_softmax", "y = x − ln Σ eˣ by rows", "", "torch.nn.LogSoftmax", TESTS),
+    entry("swiglu", "y = a b σ(b)", "units as glu", "Shazeer 2020, arXiv:2002.05202"),
+    entry("geglu", "y = a b Φ(b)", "units as glu", "Shazeer 2020, arXiv:2002.05202"),
+    entry("softmax", "y = eˣ/Σ eˣ by rows", "", "torch.nn.Softmax"),
+    entry("log_softmax", "y = x − ln Σ eˣ by rows", "", "torch.nn.LogSoftmax"),
     entry(
         "custom",
         "y = f(x, x1, x2 …), an expression with learned vectors",
         "f, what each vector starts with",
         "wgrad",
-        TESTS,
     ),
 ];

@@ -8,7 +8,7 @@ use crate::report::text::{counted, duration, speed};
 impl Console {
     /// Begins a bar over a table of so many bytes, if that is known; none where stderr is no terminal.
     pub fn begin_table(&mut self, bytes: Option<u64>) {
-        let template = if bytes.is_some() { "[{bar:24}] {msg}" } else { "{msg}" };
+        let template = if bytes.is_some() { "[{bar:24}] {wide_msg}" } else { "{wide_msg}" };
         // A template of our own that does not parse would be a bug; then there is no bar.
         let style = ProgressStyle::with_template(template).ok().filter(|_| self.live);
         if let Some(style) = style {

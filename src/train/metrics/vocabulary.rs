@@ -7,15 +7,12 @@ impl Metric {
     /// What documents say of every metric; `K`, `BINS` and `QUANTILE` in names stand for numbers. Means, counts of rows, medians
     /// and correlations are weighted by the weights of rows, `sample_weight` there.
     pub const VOCABULARY: &'static [Entry] = &[
-        Entry {
-            tests: "train::metrics::tests::classification_figures, train::metrics::tests::regression_figures_are_in_the_targets_units",
-            ..entry(
-                "loss",
-                "the loss of training: its weighted mean over the rows, or with --reduction sum its sum",
-                "",
-                "the loss's own",
-            )
-        },
+        entry(
+            "loss",
+            "the loss of training: its weighted mean over the rows, or with --reduction sum its sum",
+            "",
+            "the loss's own",
+        ),
         entry(
             "accuracy",
             "rows with argmax p = y / rows; of labels rows with all of them right / rows",
@@ -166,15 +163,12 @@ impl Metric {
             "QUANTILE, such as 0.9",
             "sklearn.metrics.mean_pinball_loss",
         ),
-        Entry {
-            tests: "metrics::intervals_cover_their_share, targets::intervals_cover_what_they_should",
-            ..entry(
-                "coverage",
-                "rows with y from the lowest to the highest predicted quantile, or within mean ± 1.96 std / rows; of several columns their mean",
-                "",
-                "for the losses pinball and gaussian-nll",
-            )
-        },
+        entry(
+            "coverage",
+            "rows with y from the lowest to the highest predicted quantile, or within mean ± 1.96 std / rows; of several columns their mean",
+            "",
+            "for the losses pinball and gaussian-nll",
+        ),
     ];
 }
 
@@ -184,11 +178,5 @@ const fn entry(
     parameters: &'static str,
     source: &'static str,
 ) -> Entry {
-    Entry {
-        name,
-        formula,
-        parameters,
-        source,
-        tests: "metrics::figures_are_scikit_learns, metrics::whole_weights_are_as_good_as_repeated_rows",
-    }
+    Entry { name, formula, parameters, source }
 }

@@ -244,7 +244,7 @@ fn plateau(call: &mut Call<'_>) -> Result<Plateau> {
         factor: call.number_or("factor", default.factor)?,
         patience: call.number_or("patience", default.patience)?,
         threshold: call.number_or("threshold", default.threshold)?,
-        relative: match call.text("mode")? {
+        relative: match call.text("mode")?.as_deref() {
             None | Some("rel") => true,
             Some("abs") => false,
             Some(mode) => return Err(call.wrong("mode", format!("is \"{mode}\"; known: rel, abs"))),
@@ -252,7 +252,7 @@ fn plateau(call: &mut Call<'_>) -> Result<Plateau> {
         cooldown: call.number_or("cooldown", default.cooldown)?,
         min: call.number_or("min", default.min)?,
         eps: call.number_or("eps", default.eps)?,
-        metric: match call.text("metric")? {
+        metric: match call.text("metric")?.as_deref() {
             None => default.metric,
             Some(name) => Metric::by_name(name)
                 .map_err(|problem| call.wrong("metric", format!("is none: {problem}")))?,

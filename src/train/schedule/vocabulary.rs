@@ -62,27 +62,21 @@ impl ScheduleKind {
             "timescale (epochs; the warm-up, or 1 epoch without one)",
             "Vaswani et al. 2017, arXiv:1706.03762",
         ),
-        Entry {
-            tests: "schedules::plateaus_fall_where_pytorchs_do, schedules::minima_are_reached, stopping::a_plateau_rules_the_next_epochs_steps_from_their_first",
-            ..entry(
-                "plateau",
-                "times factor after more than patience epochs in which metric was no better than its best by threshold",
-                "factor 0.1, patience 10, threshold 0.0001, mode rel (or abs), cooldown 0, min 0 (share of the peak), \
+        entry(
+            "plateau",
+            "times factor after more than patience epochs in which metric was no better than its best by threshold",
+            "factor 0.1, patience 10, threshold 0.0001, mode rel (or abs), cooldown 0, min 0 (share of the peak), \
              eps 1e-8, metric loss",
-                "torch.optim.lr_scheduler.ReduceLROnPlateau",
-            )
-        },
+            "torch.optim.lr_scheduler.ReduceLROnPlateau",
+        ),
     ];
 }
 
-/// What a test of this module and the stored PyTorch rates hold.
 const fn entry(
     name: &'static str,
     formula: &'static str,
     parameters: &'static str,
     source: &'static str,
 ) -> Entry {
-    let tests = "schedules::rates_are_those_stored, schedules::minima_are_reached, schedules::warm_up_is_linear_in_front_of_any, \
-                 train::schedule::tests::no_length_of_run_gives_a_bad_rate";
-    Entry { name, formula, parameters, source, tests }
+    Entry { name, formula, parameters, source }
 }

@@ -1,0 +1,214 @@
+//! `wgrad bench`: fixed training steps on one or more devices, side by side.
+//!
+//! In: names of devices and workloads. Out: a line for each, with the ratio to the first device.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::profile::profile;
+use crate::cli::Exit;
+use crate::cli::args::BenchArgs;
+use crate::cli::cache::tuning_folder;
+use crate::cli::output::{Output, failed};
+use crate::cli::settings::suits;
+use crate::device::verify::verify;
+use crate::device::{Device, DeviceInfo, DeviceKind, Tuning, open, open_tuned};
+use crate::error::{Error, Result};
+use crate::plan::Precision;
+use crate::report::{Console, JsonLines, count, duration};
+use crate::shape::bytes_text;
+use crate::train::{Measurement, WORKLOADS, Workload};
+
+#[derive(Serialize)]
+struct Line<'a> {
+    event: &'a str,
+    workload: &'a str,
+    precision: &'a str,
+    device: &'a str,
+    adapter: String,
+    step_ms: f64,
+    samples_s: f64,
+    gflops: f64,
+    /// From opening the device to the end of the first step; the process started before.
+    first_step_s: f64,
+    peak_device_bytes: u64,
+}
+
+/// What one device did with one workload.
+struct Row {
+    workload: Workload,
+    device: String,
+    info: DeviceInfo,
+    found: Measurement,
+    open_seconds: f64,
+}
+
+pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
+    if !(args.seconds > 0.0 && args.seconds <= 3600.0) {
+        let problem = format!("{}, but it must be above 0 and at most 3600", args.seconds);
+        return Err(Error::setting("--seconds", problem));
+    }
+    let tuning = Tuning {
+        tune: args.tune.parse()?,
+        budget: Duration::from_millis(args.tune_ms.into()),
+        folder: tuning_folder(),
+    };
+    let precision: Precision = args.precision.parse()?;
+    let named: Vec<Workload> =
+        args.workload.iter().map(|name| Workload::by_name(name)).collect::<Result<_>>()?;
+    let mut workloads = if named.is_empty() { WORKLOADS.to_vec() } else { named.clone() };
+    workloads.iter_mut().for_each(|workload| workload.precision = precision);
+    let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
+    let mut out = Output::new();
+    let mut rows: Vec<Row> = Vec::new();
+    let devices = devices(args, precision)?;
+    for (name, kind) in &devices {
+        if !args.no_verify {
+            check(name, kind, &mut console)?;
+        }
+        for workload in &workloads {
+            let begun = std::time::Instant::now();
+            // Opened anew for each, so that a first step is a first step.
+            let (mut device, _) = open_tuned(kind, &tuning)?;
+            let open_seconds = begun.elapsed().as_secs_f64();
+            suits(precision, device.info())?;
+            if workload.hardware_only && named.is_empty() && !device.info().kind.ends_with("GPU") {
+                console.line(&format!(
+                    "{} on {name}: left out, since it takes a hardware GPU; --workload {0} times it all the same",
+                    workload.name
+                ));
+                continue;
+            }
+            console.line(&format!("{} in {precision} on {name}: {}", workload.name, device.info()));
+            if args.profile {
+                profile(args, workload, name, device, &mut out)?;
+                continue;
+            }
+            let row = measure(args, workload, name, device.as_mut(), open_seconds)?;
+            device.take_warnings().iter().for_each(|problem| console.warn(problem));
+            if args.json {
+                JsonLines::new(&mut out).line(&row.line()).map_err(failed)?;
+            }
+            rows.push(row);
+        }
+    }
+    if !args.json && !args.profile {
+        table(&rows, &mut out)?;
+    }
+    out.end()?;
+    Ok(Exit::Done)
+}
+
+fn measure(
+    args: &BenchArgs,
+    workload: &Workload,
+    name: &str,
+    device: &mut dyn Device,
+    open_seconds: f64,
+) -> Result<Row> {
+    let found = workload.measure(device, Duration::from_secs_f64(args.seconds))?;
+    let (device, info) = (name.to_string(), device.info().clone());
+    Ok(Row { workload: *workload, device, info, found, open_seconds })
+}
+
+/// The devices asked for; if none, the CPU and a GPU where there is one, or the GPU alone for half precision.
+fn devices(args: &BenchArgs, precision: Precision) -> Result<Vec<(String, DeviceKind)>> {
+    if !args.device.is_empty() {
+        return args.device.iter().map(|name| Ok((name.clone(), name.parse()?))).collect();
+    }
+    let mut devices = vec![("cpu".to_string(), DeviceKind::Cpu)];
+    if precision == Precision::F16 {
+        // What is for GPUs is timed on one.
+        return Ok(vec![("gpu".to_string(), DeviceKind::Gpu)]);
+    }
+    if open(&DeviceKind::Gpu).is_ok() {
+        devices.push(("gpu".to_string(), DeviceKind::Gpu));
+    }
+    Ok(devices)
+}
+
+/// Nothing is timed on a device that computes wrong numbers.
+fn check(name: &str, kind: &DeviceKind, console: &mut Console) -> Result<()> {
+    console.line(&format!("verifying {name} (--no-verify leaves this out)"));
+    let tally = verify(kind, &mut |_| {})?;
+    if tally.failed == 0 {
+        return Ok(());
+    }
+    let problem = format!(
+        "{} of its kernels' checks failed, so it is not timed; `wgrad verify --device {name}` shows which",
+        tally.failed
+    );
+    Err(Error::Device { adapter: tally.device.name, problem })
+}
+
+impl Row {
+    fn samples(&self) -> f64 {
+        self.workload.batch as f64 / self.found.step_seconds
+    }
+
+    fn gflops(&self) -> f64 {
+        self.workload.operations() / self.found.step_seconds / 1e9
+    }
+
+    fn line(&self) -> Line<'_> {
+        Line {
+            event: "bench",
+            workload: self.workload.name,
+            precision: self.workload.precision.name(),
+            device: &self.device,
+            adapter: self.info.to_string(),
+            step_ms: 1e3 * self.found.step_seconds,
+            samples_s: self.samples(),
+            gflops: self.gflops(),
+            first_step_s: self.open_seconds + self.found.first_step_seconds,
+            peak_device_bytes: self.found.device_bytes,
+        }
+    }
+}
+
+fn table(rows: &[Row], out: &mut Output) -> Result<()> {
+    out.line(&format!(
+        "{:<9} {:<10} {:>10} {:>21} {:>12} {:>9} {:>10} {:>10} {:>7}",
+        "workload",
+        "device",
+        "step",
+        "fastest..slowest",
+        "rows/s",
+        "GFLOP/s",
+        "first step",
+        "memory",
+        "ratio"
+    ))?;
+    for row in rows {
+        let base = rows.iter().find(|other| other.workload == row.workload).unwrap_or(row);
+        let (fastest, slowest) = row.found.spread;
+        let spread = format!("{}..{}", step(fastest), step(slowest));
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "rows a second, for people"
+        )]
+        let samples = count(row.samples() as u64);
+        out.line(&format!(
+            "{:<9} {:<10} {:>10} {spread:>21} {samples:>12} {:>9.1} {:>10} {:>10} {:>7.2}",
+            row.workload.name,
+            row.device,
+            step(row.found.step_seconds),
+            row.gflops(),
+            duration(row.open_seconds + row.found.first_step_seconds),
+            bytes_text(row.found.device_bytes),
+            base.found.step_seconds / row.found.step_seconds,
+        ))?;
+    }
+    Ok(())
+}
+
+/// The time of a step, with the digits that matter.
+fn step(seconds: f64) -> String {
+    if seconds < 1e-3 {
+        format!("{:.1} us", 1e6 * seconds)
+    } else {
+        format!("{:.2} ms", 1e3 * seconds)
+    }
+}

@@ -1,0 +1,80 @@
+//! The network that a run has left, or that a model file holds.
+//!
+//! In: what was given as RUN. Out: a [`TrainedModel`].
+//! Absent on purpose: how a run comes to be.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::export::{MODEL_FILE, read_model, read_preparation, read_weights};
+use crate::report::Console;
+use crate::train::{TrainedModel, Warning};
+
+/// The figures of a run that has come to its end.
+pub(super) const METRICS: &str = "metrics.json";
+/// A digest of the training rows.
+pub(super) const TRAINING_ROWS: &str = "training_rows.bin";
+
+/// The model of a run folder, or of a model file; with the weights of another file, if one is given.
+pub(super) fn open_run(
+    run: &Path,
+    weights: Option<&Path>,
+    console: &mut Console,
+) -> Result<TrainedModel> {
+    let mut trained = read_model(model_path(run)?)?;
+    if let Some(weights) = weights {
+        let Some(theirs) = read_preparation(weights)? else {
+            read_weights(weights, &mut trained.params)?;
+            let file = weights.display().to_string();
+            console.warn(&Warning::ByPlace { file }.to_string());
+            return Ok(trained);
+        };
+        // A model says itself which columns its weights are for, and how these are scaled.
+        let differences = trained.preparation.schema.differences(&theirs.schema);
+        if !differences.is_empty() {
+            let problem = format!(
+                "a model of other columns or classes than the run's: {}; give the model itself as RUN",
+                differences.join("; ")
+            );
+            return Err(Error::model_file(weights, problem));
+        }
+        let other = read_model(weights)?;
+        if other.params.layout() != trained.params.layout() {
+            // Names each tensor that does not fit.
+            read_weights(weights, &mut trained.params)?;
+        }
+        if other.preparation.schema.features != trained.preparation.schema.features {
+            console.warn(&format!(
+                "the columns of {} stand in another order than the run's: an exported network takes them in that order",
+                weights.display()
+            ));
+        }
+        return Ok(other);
+    }
+    if run.is_dir() && !run.join(METRICS).exists() {
+        console.warn(&format!(
+            "this run did not finish (no {METRICS}); its model is that of the last epoch saved"
+        ));
+    }
+    Ok(trained)
+}
+
+fn model_path(run: &Path) -> Result<PathBuf> {
+    if !run.exists() {
+        return Err(Error::model_file(
+            run,
+            "no such run; give the folder that `wgrad train` made, or a model.safetensors",
+        ));
+    }
+    if !run.is_dir() {
+        return Ok(run.to_path_buf());
+    }
+    let model = run.join(MODEL_FILE);
+    if !model.exists() {
+        let problem = format!(
+            "no {MODEL_FILE} in this folder: it is no run, or one that finished no epoch; train again"
+        );
+        return Err(Error::model_file(run, problem));
+    }
+    Ok(model)
+}

@@ -1,0 +1,284 @@
+//! Checkpoints on disk: written by a thread of their own, the last few kept, found again.
+//!
+//! In: checkpoints in memory. Out: `checkpoint.safetensors`, and before it `checkpoint.1.safetensors` …; and
+//! `checkpoint.best.safetensors`, which is neither the newest nor moves with age.
+//! Absent on purpose: when to make one, and what is in it.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::folder::Place;
+use crate::error::{Error, Result};
+use crate::export::write_checkpoint;
+use crate::train::Checkpoint;
+
+/// The newest checkpoint's file name in a run folder.
+const NEWEST: &str = "checkpoint.safetensors";
+
+/// The best epoch's.
+const BEST: &str = "checkpoint.best.safetensors";
+
+/// After a writing the thread rests for so many times as long: epochs of a few milliseconds have no checkpoint each on disk,
+/// and whatever is lost was trained in little more than that time.
+const RESTS: u32 = 200;
+/// A checkpoint that is whole, but not in its place yet.
+pub(crate) const FRESH: &str = ".checkpoint.new";
+
+/// The file of the checkpoint that is so many older than the newest.
+pub(crate) fn checkpoint_file(folder: &Path, age: u32) -> PathBuf {
+    match age {
+        0 => folder.join(NEWEST),
+        _ => folder.join(format!("checkpoint.{age}.safetensors")),
+    }
+}
+
+/// The file of the best epoch's checkpoint.
+pub(crate) fn best_file(folder: &Path) -> PathBuf {
+    folder.join(BEST)
+}
+
+/// All checkpoint files in a folder, the best epoch's among them.
+pub(crate) fn all_checkpoint_files(folder: &Path) -> Vec<PathBuf> {
+    let best = Some(best_file(folder)).filter(|path| path.exists());
+    checkpoint_files(folder).into_iter().chain(best).collect()
+}
+
+/// The last checkpoints' files in a folder, the newest first.
+pub(crate) fn checkpoint_files(folder: &Path) -> Vec<PathBuf> {
+    let age = |path: &Path| -> Option<u32> {
+        let name = path.file_name()?.to_str()?;
+        if name == NEWEST {
+            return Some(0);
+        }
+        name.strip_prefix("checkpoint.")?.strip_suffix(".safetensors")?.parse().ok()
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<(u32, PathBuf)> =
+        entries.filter_map(|entry| Some((age(&entry.path())?, entry.path()))).collect();
+    found.sort();
+    found.into_iter().map(|(_, path)| path).collect()
+}
+
+/// Checkpoints that are to be on disk: the newest, the best epoch's, or one that is both.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Due {
+    pub(crate) newest: Option<Arc<Checkpoint>>,
+    pub(crate) best: Option<Arc<Checkpoint>>,
+}
+
+/// Checkpoints on their way to disk.
+struct Job {
+    due: Due,
+    place: Place,
+    /// What has to be on disk before it: a checkpoint speaks of epochs whose lines are there.
+    history: File,
+}
+
+#[derive(Default)]
+struct State {
+    job: Option<Job>,
+    busy: bool,
+    ended: bool,
+    /// Whether somebody waits until all are written.
+    awaited: bool,
+    failed: Option<Error>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_for<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Writes checkpoints while training goes on. Dropping it waits for the last one.
+pub(crate) struct Keeper {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    /// Starts the thread; so many of the last checkpoints stay on disk.
+    pub(crate) fn start(keep: u32) -> Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let ours = Arc::clone(&shared);
+        let work = move || {
+            let mut state = ours.state();
+            let mut rested = Instant::now();
+            loop {
+                let rest = rested.saturating_duration_since(Instant::now());
+                let hurry = state.ended || state.awaited;
+                if let Some(job) = state.job.take_if(|_| hurry || rest.is_zero()) {
+                    state.busy = true;
+                    drop(state);
+                    let begun = Instant::now();
+                    let written = write(&job, keep);
+                    rested = Instant::now() + RESTS * begun.elapsed();
+                    state = ours.state();
+                    state.busy = false;
+                    state.failed = state.failed.take().or(written.err());
+                    ours.changed.notify_all();
+                } else if state.ended {
+                    return;
+                } else if state.job.is_some() {
+                    state = ours.wait_for(state, rest);
+                } else {
+                    state = ours.wait(state);
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("wgrad checkpoints".to_string()).spawn(work);
+        let thread = thread.map_err(|source| Error::file("start a thread for", NEWEST, source))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Has checkpoints written soon; those that still wait for their turn are left out, where there are newer ones.
+    ///
+    /// # Errors
+    /// If an earlier one could not be written.
+    pub(crate) fn write(&self, mut due: Due, place: Place, history: File) -> Result<()> {
+        let mut state = self.shared.state();
+        // A thread that rests with a job at hand finds the newer one, and would be woken for nothing.
+        match state.job.take() {
+            Some(Job { due: earlier, .. }) => {
+                due.newest = due.newest.or(earlier.newest);
+                due.best = due.best.or(earlier.best);
+            }
+            None => self.shared.changed.notify_all(),
+        }
+        state.job = Some(Job { due, place, history });
+        state.failed.take().map_or(Ok(()), Err)
+    }
+
+    /// Waits until all are written.
+    ///
+    /// # Errors
+    /// If one could not be written.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let mut state = self.shared.state();
+        state.awaited = true;
+        self.shared.changed.notify_all();
+        while state.job.is_some() || state.busy {
+            state = self.shared.wait(state);
+        }
+        state.awaited = false;
+        state.failed.take().map_or(Ok(()), Err)
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.shared.state().ended = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // If it panicked, that was told on stderr.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write(job: &Job, keep: u32) -> Result<()> {
+    let Job { due: Due { newest, best }, place, history } = job;
+    let folder = &place.path;
+    if !place.is_there() {
+        // Another folder there is another run's.
+        return Err(Error::file(
+            "write",
+            checkpoint_file(folder, 0),
+            io::ErrorKind::NotFound.into(),
+        ));
+    }
+    history.sync_data().map_err(|source| Error::file("write", folder, source))?;
+    let fresh = folder.join(FRESH);
+    let path = checkpoint_file(folder, 0);
+    if let Some(newest) = newest {
+        // Written whole before the older ones move: at any time the newest that there is can be read.
+        write_checkpoint(newest, &fresh)?;
+        rotate(folder, keep).map_err(|source| Error::file("replace", &path, source))?;
+        fs::rename(&fresh, &path).map_err(|source| Error::file("write", &path, source))?;
+    }
+    match (best, newest) {
+        (None, _) => Ok(()),
+        (Some(best), Some(newest)) if Arc::ptr_eq(best, newest) => {
+            let both = link(&path, &fresh).and_then(|()| fs::rename(&fresh, best_file(folder)));
+            both.map_err(|source| Error::file("write", best_file(folder), source))
+        }
+        (Some(best), _) => write_checkpoint(best, best_file(folder)),
+    }
+}
+
+/// A second name for a file, or a copy: not all file systems have links.
+fn link(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::remove_file(to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(|_| ()))
+}
+
+/// Makes room for a new checkpoint. The newest one keeps its name until it is replaced.
+fn rotate(folder: &Path, keep: u32) -> io::Result<()> {
+    let keep = keep.max(1);
+    for path in checkpoint_files(folder).iter().skip(keep as usize) {
+        fs::remove_file(path)?;
+    }
+    for age in (1..keep.saturating_sub(1)).rev() {
+        let older = checkpoint_file(folder, age);
+        if older.exists() {
+            fs::rename(older, checkpoint_file(folder, age + 1))?;
+        }
+    }
+    let (newest, second) = (checkpoint_file(folder, 0), checkpoint_file(folder, 1));
+    if keep > 1 && newest.exists() {
+        link(&newest, &second)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_ones_stay_in_their_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let held = || -> Vec<String> {
+            checkpoint_files(path).iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+        };
+        for (turn, want) in [(1, vec!["1"]), (2, vec!["2", "1"]), (3, vec!["3", "2", "1"])] {
+            rotate(path, 3).unwrap();
+            crate::export::write_file(checkpoint_file(path, 0), turn.to_string().as_bytes())
+                .unwrap();
+            assert_eq!(held(), want);
+        }
+        rotate(path, 3).unwrap();
+        crate::export::write_file(checkpoint_file(path, 0), b"4").unwrap();
+        assert_eq!(held(), ["4", "3", "2"]);
+        rotate(path, 1).unwrap();
+        crate::export::write_file(checkpoint_file(path, 0), b"5").unwrap();
+        assert_eq!(held(), ["5"]);
+        // What is no number has no age: it neither moves nor counts.
+        fs::write(best_file(path), "best").unwrap();
+        rotate(path, 1).unwrap();
+        assert_eq!(held(), ["5"]);
+        assert_eq!(all_checkpoint_files(path).len(), 2);
+    }
+}

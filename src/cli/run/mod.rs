@@ -1,0 +1,15 @@
+//! Training from a table to a run folder: begun, gone on with, or only planned.
+//!
+//! In: a run's settings. Out: a run folder, lines and events.
+//! Absent on purpose: settings, and tables to predict.
+
+mod checkpoint_writer;
+mod folder;
+mod plan;
+mod resume;
+mod train;
+mod verdict;
+
+pub(super) use plan::plan;
+pub(super) use resume::resume;
+pub(super) use train::train;

@@ -1,0 +1,175 @@
+//! `wgrad resume`: a run folder in, the same folder out, as if the run had never stopped.
+//!
+//! Absent on purpose: what a checkpoint holds; how the rest of the run goes, which `train.rs` knows.
+
+use std::path::{Path, PathBuf};
+
+use super::checkpoint_writer::{best_file, checkpoint_files};
+use super::folder::{CONFIG, RunFolder, lock};
+use super::train::{Prepared, Run, Talk, prepare};
+use crate::cli::args::ResumeArgs;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::settings::{RunConfig, path_text, run_config};
+use crate::cli::{Exit, Failure};
+use crate::error::{Error, Result};
+use crate::export::read_checkpoint;
+use crate::shape::number;
+use crate::train::{Checkpoint, TrainOptions, Warning};
+
+pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
+    let (config, before) = settings(args)?;
+    // Before anything is read that another process may be about to replace.
+    let lock = lock(&args.run)?;
+    let checkpoint = checkpoint(args)?;
+    let interrupt = Interrupt::listen(args.quiet)?;
+    let mut prepared = prepare(&config, checkpoint.is_none())?;
+    let done = checkpoint.as_ref().map_or((0, 0), |it| (it.epoch(), it.step()));
+    let kept = checkpoint.as_ref().and_then(|it| it.kept()).map(|kept| kept.epoch);
+    if let Some(checkpoint) = checkpoint {
+        prepared.trainer.resume(checkpoint).map_err(|error| config.locate(error))?;
+    }
+    let Prepared { mut trainer, config: text, options, mut warnings, judge } = prepared;
+    warnings.extend(other_rates(
+        args,
+        (before.told(), &options),
+        done,
+        trainer.info().steps_per_epoch,
+    ));
+    interrupt.arm();
+    let folder = RunFolder::reopen(&config.out, &text, lock)?;
+    forget_best(&config.out, kept)?;
+    let (history, damage) = folder.resume_history(done.0)?;
+    warnings.extend(damage.map(|problem| Warning::Noted { problem }));
+    let talk = Talk { json: args.json, quiet: args.quiet };
+    let mut run = Run::new(folder, history, talk, config.checkpoints)?.judged_by(judge);
+    run.go_on_after(done, trainer.info().steps_per_epoch, options.epochs);
+    run.drive(&mut trainer, &interrupt, &options, warnings)
+}
+
+/// A warning, if the run is to have another length than before, and its schedules go otherwise for it.
+fn other_rates(
+    args: &ResumeArgs,
+    (before, now): (&TrainOptions, &TrainOptions),
+    (epochs, step): (u32, usize),
+    steps_per_epoch: usize,
+) -> Option<Warning> {
+    let (old, new) = (before.scheduled_epochs(), now.scheduled_epochs());
+    let which = now.length_dependent();
+    if which.is_empty() || old == new || (epochs, step) == (0, 0) {
+        return None;
+    }
+    let moves = now.moves_per_epoch(steps_per_epoch) as u64;
+    let next = u64::from(epochs) * moves + step as u64 / u64::from(now.accumulate.max(1));
+    let [then, next] = [
+        before.schedules(steps_per_epoch).factors(next.saturating_sub(1)),
+        now.schedules(steps_per_epoch).factors(next),
+    ];
+    let pairs = [
+        ("--schedule", "the learning rate", then.lr, next.lr),
+        ("--decay-schedule", "the share of weight decay", then.weight_decay, next.weight_decay),
+        ("--dropout-schedule", "the share of dropout", then.dropout, next.dropout),
+    ];
+    let rates: Vec<String> = pairs
+        .into_iter()
+        .filter(|(option, ..)| which.contains(option))
+        .map(|(_, what, then, next)| format!("{what} was {} and is {}", number(then), number(next)))
+        .collect();
+    let keep = if args.settings.0.text("schedule-epochs").is_some() {
+        String::new()
+    } else {
+        format!(
+            "; to keep the old schedule, and its last rate after epoch {old}, resume with --schedule-epochs {old}"
+        )
+    };
+    let problem = format!(
+        "{} {} over {new} epochs now, and over {old} before: from the last step done to the next one, {}. The results will not be \
+         those of a run that had {new} epochs from its beginning{keep}",
+        which.join(" and "),
+        if which.len() == 1 { "goes" } else { "go" },
+        rates.join(", ")
+    );
+    Some(Warning::Noted { problem })
+}
+
+/// The settings of the run, with those that are given anew; and as they were.
+fn settings(args: &ResumeArgs) -> Result<(RunConfig, RunConfig)> {
+    let path = args.run.join(CONFIG);
+    if !path.is_file() {
+        let problem = if args.run.is_dir() {
+            format!(
+                "no {CONFIG} in this folder: it is no run, or one that had not begun; train again"
+            )
+        } else {
+            "no such folder; give the one that `wgrad train` made".to_string()
+        };
+        return Err(Error::model_file(&args.run, problem));
+    }
+    let given = args.settings.0.clone().with_file(path).with("out", path_text(&args.run));
+    let stops = ["stop-patience", "stop-delta"];
+    let before =
+        run_config(&given.clone().without(&stops).without(&["epochs", "schedule-epochs"]))?;
+    let as_it_was = run_config(&given.clone().without(&stops))?;
+    if stops.iter().all(|key| given.text(key).is_none()) {
+        return Ok((as_it_was, before));
+    }
+    // Which epoch is kept is no matter of how long the run goes on.
+    let given = match as_it_was.keep() {
+        Some(keep) => given.with("keep", keep.name()),
+        None => given,
+    };
+    Ok((run_config(&given)?, before))
+}
+
+/// Takes away the best epoch's checkpoint if the run goes on from where another epoch was the best, or none.
+fn forget_best(run: &Path, kept: Option<u32>) -> Result<()> {
+    let path = best_file(run);
+    let goes = path.exists() && read_checkpoint(&path).map_or(true, |it| Some(it.epoch()) != kept);
+    if !goes {
+        return Ok(());
+    }
+    std::fs::remove_file(&path).map_err(|source| Error::file("replace", path, source))
+}
+
+/// The checkpoint to go on from; `None` for a run that was stopped before it wrote one.
+fn checkpoint(args: &ResumeArgs) -> Result<Option<Checkpoint>> {
+    if let Some(path) = &args.checkpoint {
+        return read_checkpoint(path).map(Some);
+    }
+    let files = checkpoint_files(&args.run);
+    let Some((newest, older)) = files.split_first() else {
+        return if RunFolder::is_finished(&args.run) {
+            Err(no_checkpoint(&args.run))
+        } else {
+            Ok(None)
+        };
+    };
+    read_checkpoint(newest).map(Some).map_err(|error| advised(error, &args.run, newest, older))
+}
+
+fn no_checkpoint(run: &Path) -> Error {
+    let problem = "it is finished, and has kept no checkpoint; `wgrad train` with its config.toml as --config and its \
+                   model.safetensors as --init trains on from its weights";
+    Error::model_file(run, problem)
+}
+
+/// Says what to do about a checkpoint that cannot be read.
+fn advised(error: Error, run: &Path, newest: &Path, older: &[PathBuf]) -> Error {
+    let problem = match error {
+        Error::ModelFile { problem, .. } => problem,
+        other => return other,
+    };
+    let advice = match older.iter().find(|path| read_checkpoint(path).is_ok()) {
+        Some(path) => format!(
+            "an older one can be read: wgrad resume {} --checkpoint {}",
+            run.display(),
+            path.display()
+        ),
+        None => format!(
+            "no older one can be read: take this file away to begin the run again, or begin one from the weights of the last \
+             epoch saved: wgrad train --config {} --init {} --out OTHER",
+            run.join(CONFIG).display(),
+            run.join(crate::export::MODEL_FILE).display()
+        ),
+    };
+    Error::model_file(newest, format!("{problem}; {advice}"))
+}

@@ -1,0 +1,662 @@
+//! `wgrad train`: a table in, a run folder out.
+//!
+//! What is finished is on disk before the next thing starts, and is told after that.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::checkpoint_writer::{Due, Keeper, best_file, checkpoint_file};
+use super::folder::RunFolder;
+use super::verdict::{Judge, Verdict};
+use crate::cli::args::TrainArgs;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::output::{Output, failed};
+use crate::cli::settings::{Checkpoints, RunConfig, config_text, run_config, suits};
+use crate::cli::{Exit, Failure};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::export::write_model;
+use crate::report::{Console, Figures, History, JsonLines, Outcome, counted};
+use crate::shape::{number, short};
+use crate::train::{
+    Checkpoint, EpochStats, Event, Keep, Progress, Summary, TrainOptions, TrainedModel, Trainer,
+    Warning,
+};
+
+/// Time between two writings of the model, at least.
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub(crate) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
+    let config = run_config(&args.settings.0)?;
+    RunFolder::check(&config.out, args.force).map_err(|error| config.locate(error))?;
+    let interrupt = Interrupt::listen(args.quiet)?;
+    let Prepared { mut trainer, config: text, options, warnings, judge } = prepare(&config, true)?;
+    interrupt.arm();
+    let folder = RunFolder::create(&config.out, &text)?;
+    let history = folder.begin_history().inspect_err(|_| folder.discard())?;
+    let talk = Talk { json: args.json, quiet: args.quiet };
+    let mut run = Run::new(folder, history, talk, config.checkpoints)?.judged_by(judge);
+    run.drive(&mut trainer, &interrupt, &options, warnings)
+}
+
+/// How much a run tells, and where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Talk {
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
+}
+
+/// What a run needs before it has a folder.
+pub(crate) struct Prepared {
+    pub(crate) trainer: Trainer,
+    /// The text of config.toml.
+    pub(crate) config: String,
+    pub(crate) options: TrainOptions,
+    /// What to say of table and weights.
+    pub(crate) warnings: Vec<Warning>,
+    pub(crate) judge: Judge,
+}
+
+/// All that can go wrong before there is a folder. A run that goes on does not begin with the weights of `--init`.
+pub(crate) fn prepare(config: &RunConfig, begins: bool) -> Result<Prepared> {
+    let origin = config.origin(begins)?;
+    let table = config.data(origin.as_ref())?;
+    let data = &table.data;
+    let (model, options) = (config.model(data)?, config.options(&data.train, origin.as_ref()));
+    let weights = if begins { config.weights(&model, &table, origin.as_ref())? } else { None };
+    let overlapping = config.check_groups(&model, data)?;
+    let mut trainer = Trainer::new(&model, data, &options, &config.device)
+        .map_err(|error| config.locate(error))?;
+    suits(options.precision, &trainer.info().device).map_err(|error| config.locate(error))?;
+    let mut warnings = table.notes.clone();
+    if let Some((weights, told)) = weights {
+        trainer.set_params(&weights)?;
+        warnings.extend(told);
+    }
+    let text = config_text(config, &options, trainer.info())?;
+    let judge = Judge::new(&trainer, data, &options);
+    warnings.extend(overlapping);
+    warnings.extend(constant_target(&data.train));
+    warnings.extend(judge.leak(config));
+    Ok(Prepared { trainer, config: text, options, warnings, judge })
+}
+
+/// A warning, if the number to predict is always the same.
+fn constant_target(train: &Dataset) -> Option<Warning> {
+    let (y, columns) = train.y().columns()?;
+    let constant = |column: &usize| {
+        let mut values = y[*column..].iter().step_by(columns);
+        values.next().is_some_and(|first| values.all(|other| other == first))
+    };
+    let column = (0..columns).find(constant)?;
+    let (name, value) = (train.schema().targets()[column].to_string(), short(y[column]));
+    Some(Warning::ConstantTarget { column: name, value })
+}
+
+/// How the loop over events ended.
+enum End {
+    Finished,
+    Interrupted,
+    Failed(Error),
+}
+
+/// A run under way: its folder and those who are told of it.
+pub(crate) struct Run {
+    folder: RunFolder,
+    checkpoints: Checkpoints,
+    /// Writes them, if there are to be any.
+    keeper: Option<Keeper>,
+    /// When the last one was handed over.
+    handed: Instant,
+    /// What was said of files that cannot be written.
+    unwritten: Vec<String>,
+    /// The epoch of the best checkpoint that was handed over.
+    best: Option<u32>,
+    /// Epochs that had ended when this part of the run began.
+    begun_after: Option<u32>,
+    /// The run as it stood when it was interrupted.
+    stopped: Option<Arc<Checkpoint>>,
+    history: History,
+    console: Console,
+    json: Option<JsonLines<Output>>,
+    quiet: bool,
+    begun: Instant,
+    /// The epoch whose weights are on disk, and since when.
+    saved: Option<(u32, Instant)>,
+    /// Epochs that were finished, and the steps they took.
+    ended: (u32, u64),
+    /// How far the present epoch has come.
+    progress: Option<Progress>,
+    /// What to say of the table once training has begun.
+    warnings: Vec<Warning>,
+    /// Judges the network at the end.
+    judge: Option<Judge>,
+}
+
+impl Run {
+    pub(crate) fn new(
+        folder: RunFolder,
+        history: History,
+        talk: Talk,
+        checkpoints: Checkpoints,
+    ) -> Result<Self> {
+        let run = folder.path().display().to_string();
+        let keeps = checkpoints.every > 0 || checkpoints.minutes > 0.0;
+        let keeper = if keeps { Some(Keeper::start(checkpoints.keep)?) } else { None };
+        Ok(Self {
+            history,
+            checkpoints,
+            keeper,
+            handed: Instant::now(),
+            unwritten: Vec::new(),
+            best: None,
+            begun_after: None,
+            stopped: None,
+            console: if talk.quiet { Console::quiet() } else { Console::stderr() },
+            json: talk.json.then(|| JsonLines::new(Output::new()).with_run(run)),
+            quiet: talk.quiet,
+            begun: Instant::now(),
+            saved: None,
+            ended: (0, 0),
+            progress: None,
+            warnings: Vec::new(),
+            judge: None,
+            folder,
+        })
+    }
+
+    /// Compares the network with simpler predictions at the end.
+    pub(crate) fn judged_by(self, judge: Judge) -> Self {
+        Self { judge: Some(judge), ..self }
+    }
+
+    /// Goes on after so many epochs, and so many steps of the next one.
+    pub(crate) fn go_on_after(
+        &mut self,
+        (epochs, step): (u32, usize),
+        steps_per_epoch: usize,
+        all: u32,
+    ) {
+        self.ended = (epochs, u64::from(epochs) * steps_per_epoch as u64);
+        self.begun_after = Some(epochs);
+        let place = match (epochs, step) {
+            (0, 0) => "the beginning: there is no checkpoint yet".to_string(),
+            (_, 0) => format!("the end of epoch {epochs} of {all}"),
+            _ => format!("step {step} of epoch {} of {all}", epochs + 1),
+        };
+        self.console.line(&format!("the run goes on from {place}"));
+    }
+
+    /// Trains to the end, or until someone or something stops it.
+    pub(crate) fn drive(
+        &mut self,
+        trainer: &mut Trainer,
+        interrupt: &Interrupt,
+        options: &TrainOptions,
+        warnings: Vec<Warning>,
+    ) -> Result<Exit, Failure> {
+        self.warnings = warnings;
+        let end = self.watch(trainer, interrupt);
+        self.console.close();
+        match end {
+            End::Finished => Ok(Exit::Done),
+            End::Interrupted => match self.interrupted(trainer, options) {
+                Ok(()) => Ok(Exit::Interrupted),
+                Err(error) => Err(self.failed(trainer, error)),
+            },
+            End::Failed(error) => Err(self.failed(trainer, error)),
+        }
+    }
+
+    fn watch(&mut self, trainer: &mut Trainer, interrupt: &Interrupt) -> End {
+        let mut fit = trainer.fit();
+        loop {
+            if interrupt.asked() {
+                let begun = self.progress.is_some() || self.ended.0 > 0;
+                if begun && self.keeper.is_some() {
+                    // Without one of this step there is that of the last epoch.
+                    self.stopped = fit.checkpoint().ok();
+                }
+                return End::Interrupted;
+            }
+            let event = match fit.next() {
+                None => return End::Finished,
+                Some(Err(error)) => return End::Failed(error),
+                Some(Ok(event)) => event,
+            };
+            if let Err(error) = self.take(&event, fit.trainer()) {
+                return End::Failed(error);
+            }
+            if matches!(event, Event::Finished(_)) {
+                return End::Finished;
+            }
+            let pause = self.checkpoints.minutes * 60.0;
+            if pause > 0.0 && self.handed.elapsed().as_secs_f64() >= pause {
+                let newest = match fit.checkpoint() {
+                    Ok(checkpoint) => Some(checkpoint),
+                    Err(error) => return End::Failed(error),
+                };
+                if let Err(error) = self.hand(Due { newest, best: None }) {
+                    return End::Failed(error);
+                }
+            }
+        }
+    }
+
+    /// Has checkpoints written while training goes on.
+    fn hand(&mut self, due: Due) -> Result<()> {
+        let Some(keeper) = &self.keeper else { return Ok(()) };
+        if due.newest.is_some() {
+            self.handed = Instant::now();
+        }
+        let history = self.history.file()?;
+        let written = keeper.write(due, self.folder.place_now(), history);
+        self.tell_unwritten(written, "training goes on, and the next one is tried")
+    }
+
+    /// Waits for checkpoints that are being written.
+    fn settle(&mut self) -> Result<()> {
+        let written = self.keeper.as_ref().map_or(Ok(()), Keeper::settle);
+        self.tell_unwritten(written, "`wgrad resume` can go on from an earlier checkpoint only")
+    }
+
+    /// Warns of a file that could not be written, once for each reason: that is none to end a run, which may be longer than
+    /// a disk is full.
+    fn tell_unwritten(&mut self, written: Result<()>, then: &str) -> Result<()> {
+        let Err(error) = written else { return Ok(()) };
+        let problem = format!("{error}; {then}");
+        if self.unwritten.contains(&problem) {
+            return Ok(());
+        }
+        self.unwritten.push(problem.clone());
+        self.tell(Warning::NotWritten { problem })
+    }
+
+    /// Takes away the best epoch's checkpoint if the run goes back to before that epoch.
+    fn forget_best(&mut self, ended: u32) -> Result<()> {
+        if self.best.take_if(|best| *best > ended).is_some() {
+            self.settle()?;
+            // It may never have been written.
+            let _ = std::fs::remove_file(best_file(&self.folder.place()));
+        }
+        Ok(())
+    }
+
+    /// Makes the folder again, if it or a file in it was taken away. Out: whether it was.
+    fn mend(&mut self) -> Result<bool> {
+        let whole = self.folder.is_there()
+            && self.folder.is_whole(self.saved.is_some())
+            && self.history.is_at(self.folder.history_now());
+        if whole {
+            return Ok(false);
+        }
+        self.folder.make_again()?;
+        self.history.write_again(self.folder.history_now())?;
+        self.saved = None;
+        let problem = format!(
+            "{} was moved, removed or emptied while training; it was made again with settings, history and model",
+            self.folder.path().display()
+        );
+        self.tell(Warning::NotWritten { problem })?;
+        Ok(true)
+    }
+
+    /// As [`Self::mend`], where training may go on without, to try again after the next epoch.
+    fn try_to_mend(&mut self) -> Result<bool> {
+        match self.mend() {
+            Err(error @ Error::File { .. }) => {
+                self.tell_unwritten(Err(error), "training goes on, and it is tried again")?;
+                Ok(false)
+            }
+            other => other,
+        }
+    }
+
+    /// Tells of something to know.
+    fn tell(&mut self, warning: Warning) -> Result<()> {
+        let event = Event::Warned(warning);
+        self.console.event(&event);
+        match &mut self.json {
+            Some(json) => json.event(&event).map_err(failed),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes what an event brings, then tells of it.
+    fn take(&mut self, event: &Event, trainer: &Trainer) -> Result<()> {
+        let mut verdict = Verdict::default();
+        match event {
+            Event::Progress(progress) => self.progress = Some(*progress),
+            Event::Epoch(stats) => {
+                self.progress = None;
+                self.ended = (stats.epoch, stats.steps);
+                let mended = self.try_to_mend()?;
+                self.history.append(stats)?;
+                if self.saved.is_none() {
+                    // A folder that takes no model at all is told of at once.
+                    self.save(trainer)?;
+                } else if self.saved.is_some_and(|(_, since)| since.elapsed() >= PAUSE) {
+                    let saved = self.save(trainer);
+                    self.tell_unwritten(saved, "training goes on, and it is tried again")?;
+                }
+                let every = self.checkpoints.every;
+                let newest = trainer.checkpoint().filter(|it| mended || it.epoch() == stats.epoch);
+                let newest = newest.filter(|_| every > 0).cloned();
+                let best = trainer.best_checkpoint().cloned();
+                self.best = best.as_ref().map(|best| best.epoch()).or(self.best);
+                if newest.is_some() || best.is_some() {
+                    self.hand(Due { newest, best })?;
+                }
+            }
+            Event::Finished(summary) => {
+                if self.mend()?
+                    && let Some(newest) = trainer.checkpoint().cloned()
+                {
+                    self.hand(Due { newest: Some(newest), best: None })?;
+                }
+                self.save(trainer)?;
+                self.settle()?;
+                if let Some(kept) = &summary.kept {
+                    let stopped_after = summary.stopped.map(|stopped| stopped.epoch);
+                    let outcome = self.outcome(trainer, kept, summary.seconds);
+                    verdict = self.judge(&trainer.trained(), kept)?;
+                    let baselines = Some(verdict.comparisons.clone());
+                    Outcome { stopped_after, baselines, ..outcome }.write(self.folder.metrics())?;
+                }
+            }
+            Event::Warned(Warning::DeviceLost { ended, .. } | Warning::WentBack { ended, .. }) => {
+                self.try_to_mend()?;
+                self.history.cut(*ended)?;
+                self.forget_best(*ended)?;
+                // The run on disk may be further than the run is now.
+                if let Some(newest) = trainer.checkpoint().cloned() {
+                    self.hand(Due { newest: Some(newest), best: None })?;
+                }
+            }
+            Event::Started(_) | Event::Warned(_) => {}
+        }
+        self.console.event(event);
+        verdict.lines.iter().for_each(|line| self.console.say("compare", line));
+        verdict.warning.iter().for_each(|warning| self.console.warn(&warning.to_string()));
+        if let Some(json) = &mut self.json {
+            json.event(event).map_err(failed)?;
+        }
+        if let Event::Finished(Summary { stopped: Some(stopped), .. }) = event
+            && self.begun_after == Some(self.ended.0)
+        {
+            self.tell_stopped(stopped.patience);
+        }
+        match event {
+            Event::Started(_) => std::mem::take(&mut self.warnings)
+                .into_iter()
+                .try_for_each(|warning| self.take(&Event::Warned(warning), trainer)),
+            Event::Finished(summary) if self.json.is_none() => self.result(summary.kept.as_ref()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Compares the kept epoch with simpler predictions, tells programs of that, and writes the validation rows.
+    fn judge(&mut self, trained: &TrainedModel, kept: &EpochStats) -> Result<Verdict> {
+        let Some(judge) = &self.judge else { return Ok(Verdict::default()) };
+        let written = judge.write_validation(trained, self.folder.path());
+        let verdict = judge.compare(trained, kept)?;
+        self.tell_unwritten(written, "the model is there all the same")?;
+        if let Some(json) = &mut self.json {
+            json.compared(&verdict.comparisons).map_err(failed)?;
+            if let Some(warning) = &verdict.warning {
+                json.event(&Event::Warned(warning.clone())).map_err(failed)?;
+            }
+        }
+        Ok(verdict)
+    }
+
+    /// How to go on with a run that early stopping had ended before.
+    fn tell_stopped(&mut self, patience: u32) {
+        let run = quoted(self.folder.path());
+        self.console.line(
+            "early stopping had ended this run; to train on, give it more patience, or none:",
+        );
+        self.console
+            .line(&format!("  wgrad resume {run} --stop-patience {}", patience.saturating_mul(2)));
+    }
+
+    /// The last line, on stdout.
+    fn result(&self, kept: Option<&EpochStats>) -> Result<()> {
+        let (Some(kept), false) = (kept, self.quiet) else { return Ok(()) };
+        let mut text = format!(
+            "{}: epoch {}, train loss {}",
+            self.folder.path().display(),
+            kept.epoch,
+            number(kept.train_loss)
+        );
+        if let Some(valid) = &kept.valid {
+            text += &format!("; validated on {valid}");
+        }
+        Output::new().line(&text)
+    }
+
+    /// Writes the weights of the last good epoch, if they are not on disk.
+    fn save(&mut self, trainer: &Trainer) -> Result<()> {
+        let Some(epoch) = trainer.kept().map(|kept| kept.epoch) else { return Ok(()) };
+        if self.saved.is_none_or(|(saved, _)| saved != epoch) {
+            self.write(trainer, epoch)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the weights that are kept. With the first ones, the run takes the place of an earlier one.
+    fn write(&mut self, trainer: &Trainer, epoch: u32) -> Result<()> {
+        write_model(&trainer.trained(), self.folder.new_model())?;
+        if self.folder.keeps_earlier() {
+            // They move to their place with the model.
+            self.settle()?;
+        }
+        self.folder.settle()?;
+        self.history.moved_to(self.folder.history());
+        self.saved = Some((epoch, Instant::now()));
+        // Also in a folder that was made again.
+        if let Some(judge) = &self.judge {
+            judge.write_digest(self.folder.path())?;
+        }
+        Ok(())
+    }
+
+    /// Takes away what the run has written, and says so if an earlier run is still there.
+    fn discard(&mut self) -> Option<String> {
+        // What cannot be written is taken away anyhow.
+        let _ = self.settle();
+        self.folder.discard();
+        let kept = || format!("the earlier run in {} is as it was", self.folder.path().display());
+        self.folder.keeps_earlier().then(kept)
+    }
+
+    fn outcome(&self, trainer: &Trainer, kept: &EpochStats, seconds: f64) -> Outcome {
+        let device = trainer.info().device.to_string();
+        Outcome {
+            epoch: kept.epoch,
+            steps: kept.steps,
+            figures: Figures::of(kept),
+            positive: trainer.info().positive.clone(),
+            stopped_after: None,
+            seconds,
+            device,
+            baselines: None,
+            interrupted: false,
+        }
+    }
+
+    /// Keeps the last good epoch, or takes the folder away if there is none.
+    fn failed(&mut self, trainer: &Trainer, error: Error) -> Failure {
+        // If this cannot be written either, the first error is the one to tell.
+        let there = self.mend().is_ok() && self.save(trainer).is_ok();
+        // What was written before may be there, or have gone with its folder.
+        let there = there || self.folder.is_there() && self.folder.model().exists();
+        match self.saved {
+            Some(_) if !there => Failure {
+                error: Box::new(error),
+                saved: Some(format!("nothing of this run is in {}", self.folder.path().display())),
+            },
+            Some((epoch, _)) => {
+                let model = self.folder.model();
+                let which = match trainer.keeps() {
+                    Keep::Best => "best epoch",
+                    Keep::Last => "last good epoch",
+                };
+                let mut saved = format!("the {which} ({epoch}) is kept in {}", model.display());
+                // What comes of the numbers themselves would come again.
+                let passing = matches!(
+                    error,
+                    Error::File { .. } | Error::Device { .. } | Error::OutOfMemory { .. }
+                );
+                if passing && checkpoint_file(self.folder.path(), 0).exists() {
+                    let run = quoted(self.folder.path());
+                    saved += &format!("; when that is mended, `wgrad resume {run}` goes on");
+                }
+                Failure { error: Box::new(error), saved: Some(saved) }
+            }
+            None => Failure { error: Box::new(error), saved: self.discard() },
+        }
+    }
+
+    /// Keeps the weights as they are now, or those of the best epoch where that one is kept.
+    fn interrupted(&mut self, trainer: &mut Trainer, options: &TrainOptions) -> Result<()> {
+        let steps_per_epoch = trainer.info().steps_per_epoch as u64;
+        let (epoch, done) = self.ended;
+        let progress = self.progress.take();
+        let steps =
+            progress.map_or(done, |p| u64::from(p.epoch - 1) * steps_per_epoch + p.step as u64);
+        if steps == 0 {
+            return self.nothing_kept("interrupted before the first step; nothing is kept");
+        }
+        self.mend()?;
+        let kept = trainer.kept().cloned();
+        let present = trainer.params()?;
+        let finite = present.arena().iter().all(|value| value.is_finite());
+        let best = trainer.keeps() == Keep::Best;
+        let outcome = if let Some(kept) = kept.as_ref().filter(|_| best || !finite || steps == done)
+        {
+            self.save(trainer)?;
+            Outcome {
+                interrupted: true,
+                ..self.outcome(trainer, kept, self.begun.elapsed().as_secs_f64())
+            }
+        } else if finite {
+            trainer.keep_present()?;
+            let valid = trainer.validate()?;
+            let loss = progress.and_then(|p| p.loss).or(kept.map(|kept| kept.train_loss));
+            self.write(trainer, epoch)?;
+            let (seconds, device) =
+                (self.begun.elapsed().as_secs_f64(), trainer.info().device.to_string());
+            Outcome {
+                epoch,
+                steps,
+                figures: Figures::new(loss, valid.as_ref()),
+                positive: trainer.info().positive.clone(),
+                stopped_after: None,
+                seconds,
+                device,
+                baselines: None,
+                interrupted: true,
+            }
+        } else {
+            let text = "interrupted; the weights were not finite, so nothing is kept";
+            return self.nothing_kept(text);
+        };
+        outcome.write(self.folder.metrics())?;
+        if let Some(checkpoint) = self.stopped.take() {
+            self.hand(Due { newest: Some(checkpoint), best: None })?;
+            self.settle()?;
+        }
+        if let Some(json) = &mut self.json {
+            json.interrupted(&outcome).map_err(failed)?;
+        }
+        self.tell_interrupted(&outcome, (epoch, steps), options);
+        Ok(())
+    }
+
+    /// An interrupt of which nothing is left.
+    fn nothing_kept(&mut self, text: &str) -> Result<()> {
+        let earlier = self.discard().map(|earlier| format!("; {earlier}"));
+        self.console.line(&format!("{text}{}", earlier.unwrap_or_default()));
+        Ok(())
+    }
+
+    /// Where the weights are, and how to go on with them.
+    fn tell_interrupted(
+        &mut self,
+        kept: &Outcome,
+        (epochs, steps): (u32, u64),
+        options: &TrainOptions,
+    ) {
+        let model = self.folder.model();
+        let (weights, steps) = if kept.epoch == epochs {
+            ("the weights".to_string(), kept.steps)
+        } else {
+            (format!("the weights of epoch {}, the best,", kept.epoch), steps)
+        };
+        self.console.line(&format!(
+            "interrupted after step {steps}, {} finished; {weights} are in {}",
+            counted(epochs.into(), "epoch"),
+            model.display()
+        ));
+        if self.keeper.is_some() {
+            self.console
+                .line("to go on where it stopped, with the results of a run that never did:");
+            self.console.line(&format!("  wgrad resume {}", quoted(self.folder.path())));
+        }
+        let left = options.epochs.saturating_sub(epochs).max(1);
+        // A warm-up that is longer than the rest would be refused.
+        let warmup = if options.warmup > f64::from(left) { " --warmup 0" } else { "" };
+        self.console.line(&format!(
+            "to train on from these weights, in a new run with a fresh optimizer and schedule, for the {} left:",
+            counted(left.into(), "epoch")
+        ));
+        self.console.line(&format!(
+            "  wgrad train --config {} --init {} --epochs {left}{warmup} --out {}",
+            quoted(&self.folder.config()),
+            quoted(&model),
+            quoted(&self.folder.next())
+        ));
+    }
+}
+
+/// A path as a shell takes it for one word, and this program for a value.
+fn quoted(path: &Path) -> String {
+    let Some(text) = path.to_str() else {
+        // As bash, zsh and ksh read bytes.
+        let bytes = path.as_os_str().as_encoded_bytes().iter();
+        let bytes: String =
+            bytes.flat_map(|&byte| std::ascii::escape_default(byte)).map(char::from).collect();
+        return format!("$'{bytes}'");
+    };
+    let text = if text.starts_with('-') { format!("./{text}") } else { text.to_string() };
+    let plain = |letter: char| letter.is_alphanumeric() || "_./+:=@%,-".contains(letter);
+    if !text.is_empty() && text.chars().all(plain) {
+        text
+    } else if cfg!(windows) {
+        format!("\"{text}\"")
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn paths_are_quoted_for_a_shell() {
+        for (path, want) in [
+            ("runs/a-2", "runs/a-2"),
+            ("-r/config.toml", "./-r/config.toml"),
+            ("my runs/é", "'my runs/é'"),
+            ("it's; rm", r"'it'\''s; rm'"),
+            ("$HOME", "'$HOME'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(Path::new(path)), want);
+        }
+    }
+}

@@ -1,0 +1,479 @@
+//! Settings of a run: resolved and checked once, plain values from here on.
+//!
+//! In: a table. Out: rows, a network, and what training is told, as the settings want them.
+//! Absent on purpose: how settings are read, which `options.rs` and `resolve.rs` know.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::network::Network;
+use super::raw_settings::RawSettings;
+use crate::cli::cache::tuning_folder;
+use crate::data::{Arranged, Dataset, Preparation, Split, Target, TargetKind, Targets, list};
+use crate::device::{DeviceInfo, DeviceKind, Tuning};
+use crate::error::{Error, Result};
+use crate::export::{MODEL_FILE, read_fitting_weights, read_preparation, read_weights};
+use crate::graph::{Group, Loss, Wants, factors};
+use crate::model::{Init, ParamLayout, ParamView, Params, Sequential};
+use crate::plan::Precision;
+use crate::shape::short;
+use crate::train::{Keep, TrainOptions, Warning, check_dataset};
+
+/// What the target is taken for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// What its column looks like.
+    #[default]
+    Auto,
+    Classify,
+    Regress,
+    Labels,
+}
+
+/// Where validation rows come from.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Valid {
+    Share(f64),
+    File(PathBuf),
+}
+
+/// Where initial weights come from.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Start {
+    Scheme(Init),
+    File(PathBuf),
+}
+
+/// A run's settings.
+#[derive(Clone, Debug)]
+pub(crate) struct RunConfig {
+    pub(crate) table: PathBuf,
+    pub(crate) target: String,
+    pub(crate) weight: Option<String>,
+    pub(super) task: Task,
+    /// The positive one of two classes, if it is chosen.
+    pub(crate) positive: Option<String>,
+    pub(super) network: Network,
+    /// `None` where the task decides.
+    pub(super) loss: Option<Loss>,
+    /// Parameters with factors of their own, each with the key of the option that names them.
+    pub(super) groups: Vec<(&'static str, Group)>,
+    /// All else that training is told. The loss is final once the table is known.
+    pub(super) options: TrainOptions,
+    pub(crate) valid: Valid,
+    pub(super) start: Start,
+    pub(crate) device: DeviceKind,
+    pub(crate) out: PathBuf,
+    /// Whether all weights of a file have to fit.
+    pub(super) init_strict: bool,
+    pub(crate) checkpoints: Checkpoints,
+    pub(super) raw: RawSettings,
+}
+
+/// Which checkpoints are on disk.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Checkpoints {
+    /// Epochs between two; 0 for none.
+    pub(crate) every: u32,
+    /// Minutes between two, within epochs; 0 for none.
+    pub(crate) minutes: f64,
+    /// How many stay.
+    pub(crate) keep: u32,
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        let options = TrainOptions::default();
+        Self {
+            table: PathBuf::new(),
+            target: String::new(),
+            weight: None,
+            task: Task::default(),
+            positive: None,
+            network: Network::default(),
+            loss: None,
+            groups: Vec::new(),
+            checkpoints: Checkpoints { every: options.checkpoint_every, minutes: 0.0, keep: 2 },
+            options,
+            valid: Valid::Share(0.2),
+            start: Start::Scheme(Init::default()),
+            device: DeviceKind::default(),
+            out: PathBuf::new(),
+            init_strict: true,
+            raw: RawSettings::default(),
+        }
+    }
+}
+
+impl RunConfig {
+    /// The same settings with what the table has decided, for the record of a run.
+    pub(super) fn with_options(&self, options: &TrainOptions) -> Self {
+        Self { options: options.clone(), ..self.clone() }
+    }
+
+    /// Scaling, columns and classes that the weights of `--init FILE` are for; a run that goes on has them in its own model.
+    pub(crate) fn origin(&self, begins: bool) -> Result<Option<Preparation>> {
+        let Start::File(path) = &self.start else {
+            if self.asks_for_init_scale() {
+                let problem = "init keeps the scaling of a model whose weights the run begins with, and there is none; give --init model.safetensors, \
+                     or --scale standard or none";
+                return Err(Error::setting(self.raw.place("scale"), problem));
+            }
+            return Ok(None);
+        };
+        let own = self.out.join(MODEL_FILE);
+        if !begins && own.is_file() {
+            return read_preparation(own);
+        }
+        let origin = read_preparation(path).map_err(|error| self.raw.locate_file("init", error))?;
+        if self.asks_for_init_scale() && origin.is_none() {
+            let problem = format!(
+                "{} says nothing of scaling, as only a model.safetensors of a run does; give standard or none",
+                path.display()
+            );
+            return Err(Error::setting(self.raw.place("scale"), problem));
+        }
+        Ok(origin)
+    }
+
+    /// Returns true if the scaling is measured anew, although the weights of `--init FILE` were trained under another one.
+    fn scales_anew(&self) -> bool {
+        let file = |key| self.raw.has(key) && !self.raw.is_typed(key);
+        let stated = self.raw.is_typed("scale") || file("scale") && file("init");
+        stated && !self.asks_for_init_scale()
+    }
+
+    /// Returns true if the scaling is to be that of the model that the weights come from, in so many words.
+    fn asks_for_init_scale(&self) -> bool {
+        self.raw.text("scale").is_some_and(|text| text.trim() == INIT_SCALE)
+    }
+
+    /// Reads the table, and the validation rows; in the order of columns and classes of earlier weights, if there are any.
+    pub(crate) fn data(&self, origin: Option<&Preparation>) -> Result<Table> {
+        let data = self.read(origin)?;
+        let notes = self.notes(&data);
+        let Some(origin) = origin else {
+            let data = self.split(data)?;
+            return Ok(Table { data, notes, features: Vec::new(), targets: Vec::new() });
+        };
+        let Arranged { data, features, targets } = data.arranged_like(&origin.schema);
+        let problems = [features.as_slice(), &targets].concat();
+        if self.init_strict && !problems.is_empty() {
+            let problem = format!(
+                "the model's columns or classes are not the table's: {}; rename them, or give --init-strict false, so that the \
+                 layers that belong to them begin anew",
+                problems.join("; ")
+            );
+            return Err(Error::setting(self.raw.place("init"), problem));
+        }
+        // Outputs keep the meaning that the weights have.
+        let positives = data.schema().positives();
+        let turned = |class: &String| positives.iter().any(|it| it.class != class.trim());
+        if self.positive.as_ref().is_some_and(turned) {
+            let problem =
+                "not that of the model whose weights the run begins with; leave the option out";
+            return Err(Error::setting(self.raw.place("positive"), problem));
+        }
+        Ok(Table { data: self.split(data)?, notes, features, targets })
+    }
+
+    fn read(&self, origin: Option<&Preparation>) -> Result<Dataset> {
+        let read = |target: Target| match &self.weight {
+            None => Dataset::from_csv(&self.table, target),
+            Some(weight) => Dataset::from_csv_weighted(&self.table, target, weight),
+        };
+        let column = || self.target.clone();
+        let data = match (self.task, self.loss.map(Loss::wants)) {
+            // What the target is taken for does not depend on the rows that happen to be there.
+            (Task::Auto, None | Some(Wants::Classes)) => {
+                match origin.map(|origin| &origin.schema.kind) {
+                    Some(TargetKind::Classes(_)) => read(Target::Class(column())),
+                    Some(TargetKind::Labels(_)) if self.loss.is_none() => {
+                        read(Target::Labels(column()))
+                    }
+                    _ => read(Target::Auto(column())),
+                }
+            }
+            // Few whole numbers are numbers here; what are none is told of as what does not fit the loss.
+            (Task::Auto, Some(Wants::Numbers | Wants::Counts | Wants::Shares)) => {
+                read(Target::Number(column())).or_else(|_| read(Target::Auto(column())))
+            }
+            (Task::Labels, _) | (Task::Auto, Some(Wants::Labels)) => read(Target::Labels(column())),
+            (Task::Classify, _) => read(Target::Class(column())),
+            (Task::Regress, _) => read(Target::Number(column())),
+        };
+        let mut data = data.map_err(|error| self.no_table(error))?;
+        if let Some(class) = &self.positive {
+            data = data.with_positive(class).map_err(|error| self.locate(error))?;
+        }
+        // Before rows are split, so that they are where the file has them. Other mistakes in the layers are told later.
+        if let Ok(model) = self.network.model(Init::default(), &data, self.outputs(&data))
+            && model.outputs(data.columns()).is_ok()
+        {
+            check_dataset(model.tables(), &data, "")?;
+        }
+        Ok(data)
+    }
+
+    fn split(&self, data: Dataset) -> Result<Split> {
+        match &self.valid {
+            Valid::Share(share) => {
+                data.split(*share, self.options.seed).map_err(|error| self.raw.locate(error))
+            }
+            Valid::File(path) => {
+                let valid = Dataset::from_csv_like(path, data.schema())
+                    .map_err(|error| self.raw.locate_file("valid", error))?;
+                Split::with_valid(data, valid)
+            }
+        }
+    }
+
+    /// Where the table came from, if that was not the command line.
+    fn no_table(&self, error: Error) -> Error {
+        let place = self.raw.place("table");
+        let Error::File { .. } = error else { return error };
+        if place == "TABLE" {
+            return error;
+        }
+        let advice = if self.table.is_relative() {
+            "; a relative path counts from the folder that the program runs in: go to that of the first run, \
+             or name the table on the command line"
+        } else {
+            ""
+        };
+        Error::table(place, format!("{error}{advice}"))
+    }
+
+    /// What to say of parameters in several groups.
+    ///
+    /// # Errors
+    /// If a group matches no parameter.
+    pub(crate) fn check_groups(&self, model: &Sequential, data: &Split) -> Result<Option<Warning>> {
+        let layout = model.layout(data.train.columns())?;
+        for (key, group) in &self.groups {
+            // The setting that the group comes from, whichever of the three the error names.
+            let named = |error| match error {
+                Error::Setting { problem, .. } => Error::setting(self.raw.place(key), problem),
+                other => other,
+            };
+            factors(std::slice::from_ref(group), &layout).map_err(named)?;
+        }
+        Ok(overlapping(&self.groups, &layout))
+    }
+
+    /// What to say of how the table was read: `data` with all its rows, before any are held out.
+    fn notes(&self, data: &Dataset) -> Vec<Warning> {
+        let mut notes: Vec<String> = Vec::new();
+        let auto = self.task == Task::Auto && self.loss.is_none();
+        if let (true, Targets::Numbers(y)) = (auto, data.y())
+            && let Some(values) = repeated_whole_numbers(y.iter().copied())
+        {
+            notes.push(format!(
+                "the target {} is taken for a number; it holds {values} different whole numbers, which repeat: if these are \
+                 classes, give --task classify, and else --task regress",
+                list(&[&data.schema().target])
+            ));
+        }
+        let lone = data.lone_classes();
+        if let (Valid::Share(share), Some((_, line))) = (&self.valid, lone.first())
+            && *share > 0.0
+        {
+            let names: Vec<&str> = lone.iter().map(|(name, _)| name.as_str()).collect();
+            let which = if lone.len() == 1 { "the class" } else { "the classes" };
+            let have = if lone.len() == 1 { "has one row only" } else { "have one row only each" };
+            let line = line.map_or(String::new(), |line| format!(" (line {line})"));
+            notes.push(format!(
+                "{which} {}{line} {have}, which is for training: validation says nothing of it; add rows of it, or remove it",
+                list(&names)
+            ));
+        }
+        notes.into_iter().map(|problem| Warning::Noted { problem }).collect()
+    }
+
+    /// The network for this table.
+    pub(crate) fn model(&self, data: &Split) -> Result<Sequential> {
+        let init = match self.start {
+            Start::Scheme(init) => init,
+            // All weights are replaced.
+            Start::File(_) => Init::default(),
+        };
+        let outputs = self.outputs(&data.train);
+        self.network.model(init, &data.train, outputs).map_err(|error| self.raw.locate(error))
+    }
+
+    /// What training is told, for this table.
+    pub(crate) fn options(&self, train: &Dataset, origin: Option<&Preparation>) -> TrainOptions {
+        let tuning = Tuning { folder: tuning_folder(), ..self.options.tuning.clone() };
+        let preparation = origin.filter(|_| !self.scales_anew()).map(|origin| {
+            let mut preparation = Preparation::fit(train, self.options.scale);
+            preparation.take_from(origin);
+            preparation
+        });
+        let loss = self.loss_for(train);
+        TrainOptions { loss, tuning, preparation, ..self.options.clone() }
+    }
+
+    /// What training is told but for what the table decides.
+    pub(crate) fn told(&self) -> &TrainOptions {
+        &self.options
+    }
+
+    /// The loss that was given, or that of the task.
+    fn loss_for(&self, data: &Dataset) -> Loss {
+        self.loss.unwrap_or(match data.schema().kind {
+            TargetKind::Classes(_) => Loss::CrossEntropy,
+            TargetKind::Number | TargetKind::Numbers(_) => Loss::Mse,
+            TargetKind::Labels(_) => Loss::BinaryCrossEntropy,
+        })
+    }
+
+    /// Outputs that the network needs for this table.
+    fn outputs(&self, data: &Dataset) -> usize {
+        self.loss_for(data).outputs_for(data.outputs())
+    }
+
+    /// The weights of `--init FILE`.
+    /// Out: the weights, and what is to be told of those that were not taken.
+    pub(crate) fn weights(
+        &self,
+        model: &Sequential,
+        table: &Table,
+        origin: Option<&Preparation>,
+    ) -> Result<Option<(Params, Vec<Warning>)>> {
+        let Start::File(path) = &self.start else { return Ok(None) };
+        let columns = table.data.train.columns();
+        let mut params = Params::init(model, columns, self.options.seed)?;
+        let mut problems = [table.features.as_slice(), &table.targets].concat();
+        let read = if self.init_strict {
+            read_weights(path, &mut params).map(|()| Vec::new())
+        } else {
+            let mut anew = Vec::new();
+            if !table.features.is_empty() {
+                anew.extend(model.input_parameters(columns)?);
+            }
+            if !table.targets.is_empty() {
+                anew.extend(model.output_parameters(columns)?);
+            }
+            read_fitting_weights(path, &mut params, &anew)
+        };
+        problems.extend(read.map_err(|error| self.raw.locate_file("init", error))?);
+        let mut warnings = Vec::new();
+        if !problems.is_empty() {
+            warnings.push(Warning::NotTaken { problems });
+        }
+        if origin.is_none() {
+            warnings.push(Warning::ByPlace { file: path.display().to_string() });
+        } else if self.scales_anew() {
+            warnings.push(Warning::ScaledAnew { place: self.raw.place("scale") });
+        }
+        Ok(Some((params, warnings)))
+    }
+
+    /// Epoch whose weights are kept, if that was said.
+    pub(crate) fn keep(&self) -> Option<Keep> {
+        self.options.keep
+    }
+
+    /// Names the place where a setting was really given.
+    pub(crate) fn locate(&self, error: Error) -> Error {
+        self.raw.locate(error)
+    }
+}
+
+/// A run's rows, and how their columns and targets differ from those that the weights of `--init FILE` are for.
+pub(crate) struct Table {
+    pub(crate) data: Split,
+    /// Remarks on them.
+    pub(crate) notes: Vec<Warning>,
+    /// Differences of the feature columns.
+    features: Vec<String>,
+    /// Differences of the targets.
+    targets: Vec<String>,
+}
+
+/// The value of `--scale` for the scaling of the model that the weights come from.
+pub(super) const INIT_SCALE: &str = "init";
+
+/// How many different values there are, if all are whole numbers and each occurs ten times on the average: they may be classes.
+fn repeated_whole_numbers(y: impl Iterator<Item = f64>) -> Option<usize> {
+    let mut values = HashSet::new();
+    let mut rows = 0_usize;
+    for value in y {
+        if value.fract() != 0.0 {
+            return None;
+        }
+        values.insert(value.to_bits());
+        rows += 1;
+    }
+    (values.len() > 1 && rows / 10 >= values.len() && values.len() <= 1000).then_some(values.len())
+}
+
+impl FromStr for Task {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "auto" => Ok(Self::Auto),
+            "classify" => Ok(Self::Classify),
+            "regress" => Ok(Self::Regress),
+            "labels" => Ok(Self::Labels),
+            _ => Err(Error::setting(
+                "--task",
+                format!("unknown name \"{name}\"; known: auto, classify, regress, labels"),
+            )),
+        }
+    }
+}
+
+/// Refuses half precision on the CPU device, which would compute in single and round: slower and less exact, for nothing.
+pub(crate) fn suits(precision: Precision, device: &DeviceInfo) -> Result<()> {
+    if precision == Precision::F32 || !device.is_cpu() {
+        return Ok(());
+    }
+    let problem = format!(
+        "f16 is for GPUs, and the device is the {}; use --precision f32, or a --device that has f16: `wgrad adapters` \
+         shows them",
+        device.name
+    );
+    Err(Error::setting("--precision", problem))
+}
+
+/// A warning, if groups of `--groups` say different things of one parameter.
+fn overlapping(groups: &[(&'static str, Group)], layout: &ParamLayout) -> Option<Warning> {
+    let of_view = |view: &ParamView| {
+        let mine: Vec<&Group> =
+            groups.iter().map(|(_, group)| group).filter(|group| group.has(view)).collect();
+        let several = |factor: fn(&Group) -> f64| {
+            mine.iter().filter(|group| factor(group) != 1.0 && factor(group) != 0.0).count() > 1
+                || mine.iter().any(|group| factor(group) == 0.0)
+                    && mine.iter().any(|group| ![0.0, 1.0].contains(&factor(group)))
+        };
+        let (lr, decay) = (several(|group| group.lr), several(|group| group.decay));
+        let frozen = mine.iter().any(|group| group.frozen);
+        let stays = frozen && mine.iter().any(|group| !group.frozen && group.lr != 1.0);
+        if !(lr || decay || stays) {
+            return None;
+        }
+        let patterns: Vec<&str> = mine.iter().map(|group| group.matches.as_str()).collect();
+        let product =
+            |factor: fn(&Group) -> f64| mine.iter().map(|group| factor(group)).product::<f64>();
+        let follows = if frozen {
+            "and stays frozen, whatever the others say".to_string()
+        } else {
+            format!(
+                "whose factors are multiplied: lr={}, decay={}",
+                short(product(|group| group.lr)),
+                short(product(|group| group.decay))
+            )
+        };
+        Some(format!("{} is matched by {}, {follows}", view.name, patterns.join(" and ")))
+    };
+    let told: Vec<String> = layout.views().iter().filter_map(of_view).collect();
+    let first = told.first()?;
+    let others = match told.len() - 1 {
+        0 => String::new(),
+        more => format!("; the same holds for {more} more"),
+    };
+    Some(Warning::Noted { problem: format!("--groups: the parameter {first}{others}") })
+}

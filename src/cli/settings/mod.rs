@@ -1,0 +1,32 @@
+//! Settings of a run: declared, read, checked, and written down.
+//!
+//! In: options as typed, a file. Out: [`RunConfig`], the text of `config.toml`.
+//! Absent on purpose: what is done with them.
+
+mod arguments;
+mod config;
+mod config_file;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
+mod network;
+mod option;
+mod options;
+mod paths;
+mod raw_settings;
+mod resolve;
+mod sources;
+mod values;
+
+pub(crate) use arguments::{PlanSettings, ResumeSettings, Settings, TrainSettings};
+pub(crate) use config::{Checkpoints, RunConfig, Valid, suits};
+pub(crate) use config_file::config_text;
+#[cfg(fuzzing)]
+pub use fuzzing::check_settings;
+pub(crate) use paths::path_text;
+
+use crate::error::Result;
+
+/// Reads the settings of a command, with those of the file that it names.
+pub(crate) fn run_config(settings: &Settings) -> Result<RunConfig> {
+    resolve::resolve(sources::merge(settings)?)
+}

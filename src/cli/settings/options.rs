@@ -1,0 +1,684 @@
+//! All options that decide a run, each declared once.
+//!
+//! In: nothing. Out: [`OPTIONS`], from which the command line, files of settings and `config.toml` follow.
+//! Absent on purpose: what several options mean together, which `config.rs` knows.
+//!
+//! A new option is a row here and a field that it fills.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::config::{INIT_SCALE, RunConfig, Start, Valid};
+use super::network::{activation, activation_text, dropout, hidden, layers};
+use super::option::Heading::{Data, Device, Network, Output};
+use super::option::{OptionRow, Shown, Takes};
+use super::paths::{path_of, path_text};
+use super::raw_settings::{Setting, TABLE};
+use super::values::{
+    above_0, add_groups, class_weights, device_memory, groups, is_none, minutes, set_optimizer,
+    start, valid,
+};
+use crate::error::{Error, Result};
+use crate::graph::{Group, Optimizer, Reduction, Wants};
+use crate::random::Seed;
+use crate::train::{ClassWeights, Keep, Metric, ScheduleKind};
+
+const USUAL: OptionRow = OptionRow::USUAL;
+
+/// The options, in the order of `config.toml`.
+///
+/// The order counts in two places: options are read in it, so that an optimizer comes before its settings; and of the options
+/// under one heading, those with a line for `-h` come first in help texts.
+pub(crate) static OPTIONS: [OptionRow; 56] = [
+    OptionRow {
+        key: TABLE,
+        value: "TABLE",
+        heading: Data,
+        brief: "CSV file with a header",
+        help: "CSV file with a header; all columns but the target are features",
+        takes: Takes::Path,
+        resume: Some([
+            "The training table, if it was moved",
+            "The training table, if it was moved [default: as the run was told]",
+        ]),
+        read: |run, it| put(&mut run.table, it.text().map(|text| path_of(&text))),
+        show: |run| some(path_text(&run.table)),
+        ..USUAL
+    },
+    OptionRow {
+        key: "target",
+        value: "COLUMN",
+        heading: Data,
+        brief: "The column to predict",
+        help: "The column to predict, or several between commas",
+        read: |run, it| put(&mut run.target, it.text().map(|text| text.trim().to_string())),
+        show: |run| some(run.target.clone()),
+        ..USUAL
+    },
+    OptionRow {
+        key: "weight",
+        value: "COLUMN",
+        heading: Data,
+        help: "Column that says how much each row counts, 0 or more; it is no feature [default: all rows count the same]",
+        read: |run, it| put(&mut run.weight, it.text().map(|text| Some(text.trim().to_string()))),
+        show: |run| run.weight.clone().and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "task",
+        value: "TASK",
+        heading: Data,
+        help: "auto, classify, regress, or labels for yes or no in each target column [default: auto, by the loss or by what \
+               the target column holds]",
+        read: |run, it| put(&mut run.task, it.parse()),
+        show: |run| {
+            some(match run.options.loss.wants() {
+                Wants::Classes => "classify",
+                Wants::Labels => "labels",
+                Wants::Numbers | Wants::Counts | Wants::Shares => "regress",
+            })
+        },
+        ..USUAL
+    },
+    OptionRow {
+        key: "positive",
+        value: "CLASS",
+        heading: Data,
+        help: "Which of two classes, or which value of every label, is the positive one, of which the probability of a label, \
+               precision, recall, f1 and rankings are [default: the later in the order of classes]",
+        takes: Takes::AnyText,
+        read: |run, it| put(&mut run.positive, it.text().map(Some)),
+        show: |run| run.positive.clone().and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "hidden",
+        value: "SIZES",
+        heading: Network,
+        brief: "Sizes of the hidden layers, or none [default: 128,64]",
+        help: "Sizes of the hidden layers, or none [default: 128,64]",
+        takes: Takes::AnyText,
+        read: |run, it| put(&mut run.network.hidden, it.read(hidden)),
+        show: |run| {
+            let plain = run.network.plain()?;
+            let sizes = plain.hidden.iter().map(|&size| i64::try_from(size).ok().map(Into::into));
+            Some(Shown::Value(toml::Value::Array(sizes.collect::<Option<_>>()?)))
+        },
+        ..USUAL
+    },
+    OptionRow {
+        key: "activation",
+        heading: Network,
+        brief: "Such as relu, gelu or silu [default: relu]",
+        help: "A name such as relu, gelu or silu (a wrong one lists all), or an expression of x such as \"x * sigmoid(x)\" \
+               [default: relu]",
+        read: |run, it| put(&mut run.network.activation, it.read(activation)),
+        show: |run| some(activation_text(&run.network.plain()?.activation)),
+        ..USUAL
+    },
+    OptionRow {
+        key: "norm",
+        heading: Network,
+        help: "none, batch, layer or rms: normalisation after each hidden layer, before its activation [default: none]",
+        read: |run, it| put(&mut run.network.norm, it.parse()),
+        show: |run| some(run.network.plain()?.norm.name()),
+        ..USUAL
+    },
+    OptionRow {
+        key: "dropout",
+        value: "SHARE",
+        heading: Network,
+        help: "Share of each hidden layer's outputs that is dropped while training [default: 0]",
+        read: |run, it| put(&mut run.network.dropout, dropout(it)),
+        show: |run| some(run.network.plain()?.dropout),
+        ..USUAL
+    },
+    OptionRow {
+        key: "layers",
+        value: "LAYERS",
+        heading: Network,
+        help: "All layers instead of hidden ones of these sizes, such as \"dense(64), batch_norm, relu, dropout(0.1), \
+               residual(dense(64), relu), dense\"; a last dense without units gets what the task needs",
+        read: |run, it| put(&mut run.network.layers, layers(it).map(Some)),
+        show: |run| some(run.network.layers.as_ref()?.text.clone()),
+        ..USUAL
+    },
+    OptionRow {
+        key: "loss",
+        help: "For classes cross-entropy, focal or hinge; for numbers mse, mae, huber, smooth-l1, log-cosh, pinball(0.1,0.5,0.9), \
+               gaussian-nll, poisson-nll or kl-divergence; for labels binary-cross-entropy, binary-focal or binary-hinge; with \
+               arguments such as huber(delta=1.5) or cross-entropy(label-smoothing=0.1) [default: by the task]",
+        read: |run, it| put(&mut run.loss, it.parse().map(Some)),
+        show: |run| some(run.options.loss.to_string()),
+        ..USUAL
+    },
+    OptionRow {
+        key: "reduction",
+        help: "mean or sum of the losses of a batch's rows [default: mean]",
+        read: |run, it| put(&mut run.options.reduction, it.parse()),
+        // Only what is not as usual: older versions would refuse this key, and those below.
+        show: |run| {
+            let reduction = run.options.reduction;
+            (reduction != Reduction::Mean).then(|| reduction.name()).and_then(some)
+        },
+        ..USUAL
+    },
+    OptionRow {
+        key: "class-weights",
+        value: "WEIGHTS",
+        help: "balanced, or how much each class counts, such as a=2,b=1, with quotes around a name that has a comma in it: \
+               '\"a, b\"=2'; of labels, how much yes counts [default: none]",
+        read: |run, it| put(&mut run.options.class_weights, class_weights(it)),
+        show: |run| {
+            let weights = &run.options.class_weights;
+            (*weights != ClassWeights::None).then(|| weights.to_string()).and_then(some)
+        },
+        ..USUAL
+    },
+    OptionRow {
+        key: "optimizer",
+        brief: "Such as sgd, adam, adamw or lion [default: adamw]",
+        help: "sgd, adam, adamw, rmsprop, adagrad, adadelta, adamax, nadam, radam, lion, lamb, muon or schedule-free, or one with \
+               settings, such as \"adam(amsgrad=true)\" [default: adamw]",
+        read: |run, it| put(&mut run.options.optimizer, it.read(Optimizer::by_name)),
+        show: |run| {
+            let optimizer = &run.options.optimizer;
+            some(if is_plain(run) { optimizer.name().to_string() } else { optimizer.to_string() })
+        },
+        ..USUAL
+    },
+    OptionRow {
+        key: "lr",
+        value: "RATE",
+        brief: "Peak learning rate [default: 0.001 for most]",
+        help: "Peak learning rate [default: 0.001] (of sgd, adam, adamw, radam, lamb and muon; others have PyTorch's, or that of \
+               their paper)",
+        read: |run, it| put(&mut run.options.lr, it.plain("a number")),
+        show: |run| some(run.options.lr),
+        ..USUAL
+    },
+    OptionRow {
+        key: "weight-decay",
+        value: "RATE",
+        help: "Weight decay [default: 0.01 for adamw and lamb, 0.1 for muon, 0 for the others]",
+        read: set_optimizer,
+        show: |run| of_optimizer(run, "weight-decay"),
+        ..USUAL
+    },
+    OptionRow {
+        key: "momentum",
+        value: "SHARE",
+        help: "Momentum, for sgd and rmsprop [default: 0], and for muon [default: 0.95]",
+        read: set_optimizer,
+        show: |run| of_optimizer(run, "momentum"),
+        ..USUAL
+    },
+    OptionRow {
+        key: "nesterov",
+        value: "true|false",
+        help: "Nesterov's momentum, for sgd [default: false] and for muon [default: true]",
+        takes: Takes::Switch,
+        read: set_optimizer,
+        show: |run| {
+            run.options
+                .optimizer
+                .setting("nesterov")
+                .filter(|_| is_plain(run))
+                .and_then(|on| some(on != 0.0))
+        },
+        ..USUAL
+    },
+    OptionRow {
+        key: "beta1",
+        value: "SHARE",
+        help: "Decay of the gradients' mean, for adam, adamw and their kin [default: 0.9]",
+        read: set_optimizer,
+        show: |run| of_optimizer(run, "beta1"),
+        ..USUAL
+    },
+    OptionRow {
+        key: "beta2",
+        value: "SHARE",
+        help: "Decay of the squares' mean, for adam, adamw and their kin [default: 0.999]",
+        read: set_optimizer,
+        show: |run| of_optimizer(run, "beta2"),
+        ..USUAL
+    },
+    OptionRow {
+        key: "eps",
+        value: "NUMBER",
+        help: "Keeps the divisor from 0, for all but sgd and lion [default: 1e-8 for most]",
+        read: set_optimizer,
+        show: |run| of_optimizer(run, "eps"),
+        ..USUAL
+    },
+    OptionRow {
+        key: "clip-norm",
+        value: "NORM",
+        help: "Largest norm of all gradients together; larger ones are scaled down [default: none]",
+        read: |run, it| put(&mut run.options.clip_norm, it.plain("a number").map(Some)),
+        show: |run| run.options.clip_norm.and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "clip-value",
+        value: "SIZE",
+        help: "Largest size of an element of the gradients [default: none]",
+        read: |run, it| put(&mut run.options.clip_value, it.plain("a number").map(Some)),
+        show: |run| run.options.clip_value.and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "accumulate",
+        value: "COUNT",
+        help: "Batches whose gradients are added up before weights move, as one batch of all their rows [default: 1]",
+        read: |run, it| put(&mut run.options.accumulate, it.plain("a whole number above 0")),
+        show: |run| {
+            let batches = run.options.accumulate;
+            (batches > 1).then_some(batches).and_then(some)
+        },
+        ..USUAL
+    },
+    OptionRow {
+        key: "average",
+        help: "ema or swa: averaged weights for validation and the saved model, or one with settings, such as \"ema(decay=0.99)\" \
+               or \"swa(start=20)\" [default: none]",
+        read: |run, it| put(&mut run.options.average, it.read(|text| unless(is_none(text), text))),
+        show: |run| some(run.options.average?.to_string()),
+        ..USUAL
+    },
+    OptionRow {
+        key: "no-decay",
+        value: "PARAMETERS",
+        help: "Parameters without weight decay: bias, norm, matrix, or names such as \"0.*\", between commas [default: none]",
+        read: |run, it| {
+            add_groups(
+                run,
+                "no-decay",
+                it.names()?.iter().map(|name| Group::without_decay(name)).collect(),
+            )
+        },
+        ..USUAL
+    },
+    OptionRow {
+        key: "freeze",
+        value: "PARAMETERS",
+        help: "Parameters that stay as they are, named likewise [default: none]",
+        read: |run, it| {
+            add_groups(run, "freeze", it.names()?.iter().map(|name| Group::frozen(name)).collect())
+        },
+        ..USUAL
+    },
+    OptionRow {
+        key: "schedule",
+        help: "How the learning rate goes over the run: constant, step, multi-step, exponential, polynomial, cosine, \
+               cosine-restarts, one-cycle, flat-cosine, cos-log-4, inverse-sqrt or plateau, with arguments such as \
+               \"step(every=10, gamma=0.5)\", where times are epochs [default: constant]",
+        read: |run, it| put(&mut run.options.schedule, schedule(it)),
+        show: |run| some(run.options.schedule.to_string()),
+        ..USUAL
+    },
+    OptionRow {
+        key: "warmup",
+        value: "EPOCHS",
+        help: "Epochs over which the learning rate rises at first, such as 0.5 [default: 0]",
+        read: |run, it| put(&mut run.options.warmup, it.plain("a number of epochs")),
+        show: |run| some(run.options.warmup),
+        ..USUAL
+    },
+    OptionRow {
+        key: "decay-schedule",
+        help: "How the weight decay goes over the run, as --schedule, without the warm-up [default: constant]",
+        read: |run, it| put(&mut run.options.decay_schedule, schedule(it)),
+        show: |run| some(run.options.decay_schedule.to_string()),
+        ..USUAL
+    },
+    OptionRow {
+        key: "dropout-schedule",
+        help: "How the dropout rates go over the run, as --schedule, without the warm-up [default: constant]",
+        read: |run, it| put(&mut run.options.dropout_schedule, schedule(it)),
+        show: |run| some(run.options.dropout_schedule.to_string()),
+        ..USUAL
+    },
+    OptionRow {
+        key: "schedule-epochs",
+        value: "COUNT",
+        help: "Epochs over which schedules that depend on the run's length go; after them they stay where they are, so that a run \
+               can go on for longer, or be cut in parts [default: --epochs]",
+        resume: Some([
+            "Epochs over which schedules go",
+            "Epochs over which schedules that depend on the run's length go, such as those of the run so far [default: as the run \
+             was told, or --epochs]",
+        ]),
+        read: |run, it| {
+            put(&mut run.options.schedule_epochs, it.plain("a whole number above 0").map(Some))
+        },
+        show: |run| run.options.schedule_epochs.and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "epochs",
+        value: "COUNT",
+        brief: "Passes over the training rows [default: 30]",
+        help: "Passes over the training rows [default: 30]",
+        resume: Some([
+            "Epochs in all, with those done",
+            "Epochs in all, with those that the run has done [default: as the run was told]",
+        ]),
+        read: |run, it| put(&mut run.options.epochs, it.plain("a whole number above 0")),
+        show: |run| some(run.options.epochs),
+        ..USUAL
+    },
+    OptionRow {
+        key: "stop-patience",
+        value: "EPOCHS",
+        help: "Stop after so many epochs in which --stop-metric got no better, or none for never [default: none]",
+        resume: Some([
+            "Epochs of patience from here on, or none",
+            "Epochs of patience from here on, or none: for a run that early stopping has ended [default: as the run was told]",
+        ]),
+        read: |run, it| {
+            let none = is_none(&it.text()?);
+            let patience = || it.plain("a whole number of epochs above 0, or none").map(Some);
+            put(&mut run.options.stop_patience, if none { Ok(None) } else { patience() })
+        },
+        show: |run| run.options.stop_patience.and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "stop-metric",
+        help: "Metric of the validation rows that early stopping and --keep best watch [default: loss]",
+        read: |run, it| {
+            let metric = it.read(|name| Metric::named("--stop-metric", name));
+            put(&mut run.options.stop_metric, metric)
+        },
+        show: |run| {
+            let options = &run.options;
+            let watches = options.stop_patience.is_some()
+                || options.keeps() == Keep::Best
+                || options.stop_metric != Metric::Loss;
+            watches.then(|| options.stop_metric.to_string()).and_then(some)
+        },
+        ..USUAL
+    },
+    OptionRow {
+        key: "stop-delta",
+        value: "NUMBER",
+        help: "How much better it has to get to count [default: 0]",
+        resume: Some([
+            "Least improvement of --stop-metric that counts",
+            "How much better --stop-metric has to get to count [default: as the run was told]",
+        ]),
+        read: |run, it| put(&mut run.options.stop_delta, it.plain("a number")),
+        show: |run| run.options.stop_patience.and_then(|_| some(run.options.stop_delta)),
+        ..USUAL
+    },
+    OptionRow {
+        key: "keep",
+        help: "best or last: which epoch's weights are kept [default: best where there are validation rows]",
+        read: |run, it| put(&mut run.options.keep, it.parse().map(Some)),
+        // What follows from the patience is left to it, also where it is given anew.
+        show: |run| run.options.keep.map(Keep::name).and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "metrics",
+        value: "NAMES",
+        help: "More metrics of the validation rows for each epoch, such as f1_macro,roc_auc,top_3 or mape [default: none]",
+        read: |run, it| {
+            put(&mut run.options.metrics, it.read(|names| Metric::list("--metrics", names)))
+        },
+        show: |run| {
+            let names: Vec<_> =
+                run.options.metrics.iter().map(|it| toml::Value::String(it.to_string())).collect();
+            (!names.is_empty()).then_some(Shown::Value(toml::Value::Array(names)))
+        },
+        ..USUAL
+    },
+    OptionRow {
+        key: "batch-size",
+        value: "ROWS",
+        brief: "Rows of a batch [default: 32]",
+        help: "Rows of a batch [default: 32]",
+        read: |run, it| put(&mut run.options.batch_size, it.plain("a whole number above 0")),
+        show: |run| some(i64::try_from(run.options.batch_size).ok()?),
+        ..USUAL
+    },
+    OptionRow {
+        key: "valid",
+        value: "SHARE|FILE",
+        heading: Data,
+        brief: "Validation rows: a share, or a table [default: 0.2]",
+        help: "Share of the rows to validate on (0 for none), or a table of such rows [default: 0.2]",
+        takes: Takes::Path,
+        read: |run, it| put(&mut run.valid, it.read(valid)),
+        show: |run| match &run.valid {
+            Valid::Share(share) => some(*share),
+            Valid::File(path) => some(path_text(path)),
+        },
+        ..USUAL
+    },
+    OptionRow {
+        key: "shuffle",
+        value: "true|false",
+        help: "Whether rows come in a new order each epoch [default: true]",
+        read: |run, it| put(&mut run.options.shuffle, it.plain("true or false")),
+        show: |run| some(run.options.shuffle),
+        ..USUAL
+    },
+    OptionRow {
+        key: "scale",
+        heading: Data,
+        help: "standard (mean 0, deviation 1) or none, for features and a numeric target; init for that of the model whose weights \
+               --init gives [default: standard], or init where there is one",
+        read: |run, it| {
+            // The scaling of a model is read with its weights.
+            let scale = it.read(|text| unless(text.trim() == INIT_SCALE, text))?;
+            run.options.scale = scale.unwrap_or(run.options.scale);
+            Ok(())
+        },
+        show: |run| match run.options.preparation {
+            Some(_) => some(INIT_SCALE),
+            None => some(run.options.scale.to_string()),
+        },
+        ..USUAL
+    },
+    OptionRow {
+        key: "seed",
+        value: "NUMBER",
+        brief: "Number behind all random choices [default: 0]",
+        help: "Number from which all random choices follow [default: 0]",
+        read: |run, it| {
+            let seed = it.plain("a whole number from 0 to 18446744073709551615");
+            put(&mut run.options.seed, seed.map(Seed))
+        },
+        // Whole numbers of TOML end at 2^63.
+        show: |run| match i64::try_from(run.options.seed.0) {
+            Ok(seed) => some(seed),
+            Err(_) => some(run.options.seed.0.to_string()),
+        },
+        ..USUAL
+    },
+    OptionRow {
+        key: "init",
+        value: "SCHEME|FILE.safetensors",
+        heading: Network,
+        help: "How weights start: pytorch, kaiming-uniform, kaiming-normal, xavier-uniform, xavier-normal, lecun-uniform, \
+               lecun-normal, orthogonal, trunc-normal, constant, siren or ntk, with arguments such as \
+               \"kaiming-normal(gain=tanh, fan=out)\"; or weights from a file [default: pytorch, and siren for the activation siren]",
+        takes: Takes::Path,
+        read: |run, it| put(&mut run.start, it.read(start)),
+        show: |run| match &run.start {
+            Start::Scheme(init) => some(init.to_string()),
+            Start::File(path) => some(path_text(path)),
+        },
+        ..USUAL
+    },
+    OptionRow {
+        key: "init-strict",
+        value: "true|false",
+        heading: Network,
+        help: "Whether all weights of a file given with --init have to fit; with false those that fit are taken, and the others \
+               begin anew: for a new head [default: true]",
+        takes: Takes::Switch,
+        read: |run, it| put(&mut run.init_strict, it.plain("true or false")),
+        show: |run| (!run.init_strict).then_some(false).and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "precision",
+        heading: Device,
+        help: "f32, or f16 on a GPU: half precision for what lies between a step's kernels [default: f32]",
+        read: |run, it| put(&mut run.options.precision, it.parse()),
+        show: |run| some(run.options.precision.name()),
+        ..USUAL
+    },
+    OptionRow {
+        key: "device",
+        value: "DEVICE",
+        heading: Device,
+        brief: "auto, gpu, cpu or an adapter's name [default: auto]",
+        help: "auto, gpu, software, cpu, or part of an adapter's name [default: auto]",
+        resume: Some([
+            "auto, gpu, cpu or an adapter's name",
+            "auto, gpu, software, cpu, or part of an adapter's name; on another one bits may differ [default: as the run was told]",
+        ]),
+        read: |run, it| put(&mut run.device, it.parse()),
+        show: |run| some(run.device.to_string()),
+        ..USUAL
+    },
+    OptionRow {
+        key: "tune",
+        heading: Device,
+        help: "off, quick or full: how much time goes into choosing the GPU's kernels; quick times them on hardware GPUs, once \
+               for each network [default: quick]",
+        read: |run, it| put(&mut run.options.tuning.tune, it.parse()),
+        show: |run| some(run.options.tuning.tune.name()),
+        ..USUAL
+    },
+    OptionRow {
+        key: "tune-ms",
+        value: "COUNT",
+        heading: Device,
+        help: "Milliseconds that quick may take [default: 250]",
+        read: |run, it| {
+            let ms = it.plain::<u32>("a whole number of milliseconds from 0 to 4294967295");
+            put(&mut run.options.tuning.budget, ms.map(|ms| Duration::from_millis(ms.into())))
+        },
+        show: |run| some(u32::try_from(run.options.tuning.budget.as_millis()).unwrap_or(u32::MAX)),
+        ..USUAL
+    },
+    OptionRow {
+        key: "checkpoint-every",
+        value: "EPOCHS",
+        heading: Output,
+        help: "Epochs after which a checkpoint is written, to go on from with `wgrad resume`; 0 for none [default: 1]",
+        read: |run, it| {
+            let every = it.plain("a whole number of epochs")?;
+            (run.options.checkpoint_every, run.checkpoints.every) = (every, every);
+            Ok(())
+        },
+        show: |run| some(run.options.checkpoint_every),
+        ..USUAL
+    },
+    OptionRow {
+        key: "checkpoint-minutes",
+        value: "MINUTES",
+        heading: Output,
+        help: "Minutes after which one is written besides, also within an epoch; 0 for none [default: 0]",
+        read: |run, it| put(&mut run.checkpoints.minutes, minutes(it)),
+        show: |run| some(run.checkpoints.minutes),
+        ..USUAL
+    },
+    OptionRow {
+        key: "keep-checkpoints",
+        value: "COUNT",
+        heading: Output,
+        help: "How many of the last checkpoints stay on disk; where the best epoch is kept, its own stays besides, as \
+               checkpoint.best.safetensors [default: 2]",
+        read: |run, it| put(&mut run.checkpoints.keep, above_0(it)),
+        show: |run| some(run.checkpoints.keep),
+        ..USUAL
+    },
+    OptionRow {
+        key: "on-nonfinite",
+        value: "stop|back|skip",
+        help: "What to do when a loss, a gradient or a weight is no finite number: stop, go back to the last checkpoint and halve \
+               the learning rate, or skip the step, which then changes nothing [default: stop]",
+        read: |run, it| put(&mut run.options.on_nonfinite, it.parse()),
+        show: |run| some(run.options.on_nonfinite.name()),
+        ..USUAL
+    },
+    OptionRow {
+        key: "device-memory",
+        value: "SIZE",
+        heading: Device,
+        help: "Memory that the run may take on the device, such as 512MiB; a table beyond it streams [default: all]",
+        read: |run, it| put(&mut run.options.device_memory, it.read(device_memory)),
+        // As a text: whole numbers of TOML end at 2^63.
+        show: |run| some(run.options.device_memory?.to_string()),
+        ..USUAL
+    },
+    OptionRow {
+        key: "out",
+        value: "FOLDER",
+        heading: Output,
+        brief: "Run folder [default: runs/ and the table's name]",
+        help: "Run folder [default: runs/ and the table's name]",
+        takes: Takes::Path,
+        commands: &["train"],
+        read: |run, it| put(&mut run.out, it.text().map(|text| path_of(&text))),
+        show: |run| some(path_text(&run.out)),
+        ..USUAL
+    },
+    // Last, since tables of TOML follow all other values.
+    OptionRow {
+        key: "groups",
+        value: "GROUPS",
+        help: "Parameters with factors of learning rate and decay, such as \"0.*: lr=0.1, decay=0; 2.*: frozen=true\"",
+        read: |run, it| add_groups(run, "groups", groups(it)?),
+        show: |run| {
+            let table = |group: &Group| {
+                let Group { matches, lr, decay, frozen } = group.clone();
+                vec![
+                    ("match", matches.into()),
+                    ("lr", lr.into()),
+                    ("decay", decay.into()),
+                    ("frozen", frozen.into()),
+                ]
+            };
+            let groups = &run.options.groups;
+            (!groups.is_empty()).then(|| Shown::Tables(groups.iter().map(table).collect()))
+        },
+        ..USUAL
+    },
+];
+
+/// Puts a value that could be read into its place.
+fn put<T>(to: &mut T, value: Result<T>) -> Result<()> {
+    *to = value?;
+    Ok(())
+}
+
+/// Returns a value for `config.toml`.
+fn some(value: impl Into<toml::Value>) -> Option<Shown> {
+    Some(Shown::Value(value.into()))
+}
+
+/// Reads a value, unless it stands for none.
+fn unless<T: FromStr<Err = Error>>(none: bool, text: &str) -> Result<Option<T>> {
+    if none { Ok(None) } else { text.parse().map(Some) }
+}
+
+fn schedule(it: &Setting) -> Result<ScheduleKind> {
+    it.read(|text| ScheduleKind::parse(&format!("--{}", it.key()), text))
+}
+
+/// Returns true for an optimizer each of whose settings is an option of its own; others are one text.
+fn is_plain(run: &RunConfig) -> bool {
+    !matches!(run.options.optimizer, Optimizer::Other(_))
+}
+
+fn of_optimizer(run: &RunConfig, key: &str) -> Option<Shown> {
+    run.options.optimizer.setting(key).filter(|_| is_plain(run)).and_then(some)
+}

@@ -1,0 +1,177 @@
+//! Settings as given, each with its place.
+//!
+//! In: values of the command line and of a file. Out: texts and numbers, or what is wrong with a value and where it stands.
+//! Absent on purpose: which settings there are, and which values are allowed.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+
+/// The key of the table to train on, which `train` and `plan` take without dashes.
+pub(super) const TABLE: &str = "table";
+
+/// A value and where it was given.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Setting {
+    key: &'static str,
+    /// As a file has it; of the command line, a text.
+    value: toml::Value,
+    /// `--lr`, or `run.toml: lr`.
+    place: String,
+}
+
+impl Setting {
+    pub(super) fn key(&self) -> &'static str {
+        self.key
+    }
+
+    pub(super) fn value(&self) -> &toml::Value {
+        &self.value
+    }
+
+    /// Returns the value as it would be typed.
+    ///
+    /// # Errors
+    /// If it is a table or a date.
+    pub(super) fn text(&self) -> Result<String> {
+        text_of(&self.value).ok_or_else(|| {
+            self.wrong(
+                "it must be a text, a number, true or false, a list of numbers, or of tables for groups",
+            )
+        })
+    }
+
+    /// Returns the names between commas.
+    pub(super) fn names(&self) -> Result<Vec<String>> {
+        let text = self.text()?;
+        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+        Ok(names.map(String::from).collect())
+    }
+
+    /// Reads a number, or any other text whose meaning is plain.
+    pub(super) fn plain<T: FromStr>(&self, wanted: &str) -> Result<T> {
+        let text = self.text()?;
+        text.trim().parse().map_err(|_| self.wrong(format!("\"{text}\" is not {wanted}")))
+    }
+
+    /// Reads a text that has its own messages.
+    pub(super) fn parse<T: FromStr<Err = Error>>(&self) -> Result<T> {
+        self.read(str::parse)
+    }
+
+    /// Reads a text in its own way.
+    pub(super) fn read<T>(&self, read: impl FnOnce(&str) -> Result<T>) -> Result<T> {
+        read(&self.text()?)
+    }
+
+    /// An error about the value, with its place.
+    pub(super) fn wrong(&self, problem: impl Into<String>) -> Error {
+        Error::setting(&self.place, problem)
+    }
+
+    /// Puts the value's place into an error that came of reading it.
+    pub(super) fn locate(&self, error: Error) -> Error {
+        match error {
+            Error::Setting { problem, .. } => self.wrong(problem),
+            other => other,
+        }
+    }
+}
+
+/// All settings that were given.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct RawSettings {
+    given: BTreeMap<&'static str, Setting>,
+    /// Keys of all settings that there are.
+    keys: Vec<&'static str>,
+}
+
+impl RawSettings {
+    /// Settings of which none is given yet.
+    pub(super) fn of_keys(keys: Vec<&'static str>) -> Self {
+        Self { given: BTreeMap::new(), keys }
+    }
+
+    /// Adds a setting with the place where it was given.
+    pub(super) fn insert(&mut self, key: &'static str, value: toml::Value, place: String) {
+        self.given.insert(key, Setting { key, value, place });
+    }
+
+    /// Leaves settings out.
+    pub(super) fn remove(&mut self, keys: &[&str]) {
+        self.given.retain(|key, _| !keys.contains(key));
+    }
+
+    /// Adds all settings of another source, which win over those that are there.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.given.extend(other.given);
+    }
+
+    /// Returns a setting, if it was given.
+    pub(super) fn get(&self, key: &str) -> Option<&Setting> {
+        self.given.get(key)
+    }
+
+    /// Returns true if a setting was given.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.given.contains_key(key)
+    }
+
+    /// Returns a setting as it would be typed.
+    pub(super) fn text(&self, key: &str) -> Option<String> {
+        self.get(key).and_then(|setting| setting.text().ok())
+    }
+
+    /// Returns the place where a setting was given; where it could be, if it was not.
+    pub(super) fn place(&self, key: &str) -> String {
+        self.get(key).map_or_else(|| format!("--{key}"), |setting| setting.place.clone())
+    }
+
+    /// Returns true if a setting was given on the command line.
+    pub(super) fn is_typed(&self, key: &str) -> bool {
+        self.get(key).is_some_and(|setting| setting.place == format!("--{key}"))
+    }
+
+    /// Names the setting that led to a file which cannot be used.
+    pub(super) fn locate_file(&self, key: &str, error: Error) -> Error {
+        located(&self.place(key), error)
+    }
+
+    /// Puts the place where a setting was given into an error that names an option or a field of the library.
+    pub(super) fn locate(&self, error: Error) -> Error {
+        match error {
+            Error::Setting { name, problem } => {
+                let key = name.strip_prefix("--").unwrap_or(&name).replace('_', "-");
+                let is_option = self.keys.contains(&key.as_str()) && key != TABLE;
+                let place = if is_option { self.place(&key) } else { name };
+                Error::Setting { name: place, problem }
+            }
+            other => other,
+        }
+    }
+}
+
+/// Puts a place before an error that names a file only.
+pub(super) fn located(place: &str, error: Error) -> Error {
+    match error {
+        Error::File { .. } => Error::table(place, error.to_string()),
+        other => other,
+    }
+}
+
+/// Returns a value as it would be typed; `None` for tables and dates.
+pub(super) fn text_of(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Float(number) => Some(number.to_string()),
+        toml::Value::Boolean(truth) => Some(truth.to_string()),
+        toml::Value::Array(values) => {
+            let parts: Option<Vec<String>> =
+                values.iter().filter(|value| !value.is_array()).map(text_of).collect();
+            parts.filter(|parts| parts.len() == values.len()).map(|parts| parts.join(","))
+        }
+        toml::Value::Datetime(_) | toml::Value::Table(_) => None,
+    }
+}

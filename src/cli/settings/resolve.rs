@@ -1,0 +1,255 @@
+//! From settings as given to a [`RunConfig`]: each option is read, defaults are filled in, and what excludes each other is refused.
+//!
+//! In: [`RawSettings`]. Out: [`RunConfig`].
+//! Absent on purpose: single options, which `options.rs` declares; the table's contents.
+
+use std::path::{Path, PathBuf};
+
+use super::config::{RunConfig, Start};
+use super::network::OF_PLAIN;
+use super::options::OPTIONS;
+use super::paths::path_of;
+use super::raw_settings::{RawSettings, TABLE};
+use crate::data::{column_names, list};
+use crate::error::{Error, Result};
+use crate::train::Keep;
+
+/// Reads settings, fills in defaults and checks everything that can be checked without the table.
+pub(crate) fn resolve(raw: RawSettings) -> Result<RunConfig> {
+    check_needed(&raw)?;
+    let mut run = RunConfig { raw, ..RunConfig::default() };
+    for row in &OPTIONS {
+        if let Some(setting) = run.raw.get(row.key).cloned() {
+            (row.read)(&mut run, &setting).map_err(|error| setting.locate(error))?;
+        }
+    }
+    fill_in(&mut run);
+    run.options.check().map_err(|error| run.locate(error))?;
+    check_together(&run)?;
+    Ok(run)
+}
+
+/// Fills in defaults that follow from other settings.
+fn fill_in(run: &mut RunConfig) {
+    if !run.raw.has("lr") {
+        run.options.lr = run.options.optimizer.default_lr();
+    }
+    if !run.raw.has("init") {
+        run.start = Start::Scheme(run.network.init());
+    }
+    if !run.raw.has("out") {
+        run.out = default_out(&run.table);
+    }
+    run.options.groups = run.groups.iter().map(|(_, group)| group.clone()).collect();
+}
+
+/// Refuses settings that do not go together.
+fn check_together(run: &RunConfig) -> Result<()> {
+    let refuse = |key: &str, problem: String| Err(Error::setting(run.raw.place(key), problem));
+    if let Some(key) = OF_PLAIN.iter().find(|key| run.raw.has(key) && run.raw.has("layers")) {
+        let problem = format!(
+            "{} says what all layers are; write it there, or leave one of the two out",
+            run.raw.place("layers")
+        );
+        return refuse(key, problem);
+    }
+    let stops = run.options.stop_patience.is_some();
+    let watches = stops || run.options.keep != Some(Keep::Last);
+    for (key, watched, owner) in [
+        ("stop-metric", watches, "--stop-patience and --keep best"),
+        ("stop-delta", stops, "--stop-patience"),
+    ] {
+        if run.raw.has(key) && !watched {
+            return refuse(key, format!("nothing is watched; it belongs to {owner}"));
+        }
+    }
+    if !run.init_strict && !matches!(run.start, Start::File(_)) {
+        let problem = "it says whether all weights of a file have to fit, and there is no file; give --init FILE.safetensors, or leave it out";
+        return refuse("init-strict", problem.to_string());
+    }
+    Ok(())
+}
+
+/// Refuses settings without a table or a target.
+fn check_needed(raw: &RawSettings) -> Result<()> {
+    let missing = |key: &str, what: &str| Error::setting(key, format!("missing; {what}"));
+    let table = raw.text(TABLE).filter(|text| !text.is_empty());
+    let table = table.ok_or_else(|| missing("TABLE", "name a CSV file"))?;
+    let target = raw.text("target").filter(|text| !text.trim().is_empty());
+    target.map(drop).ok_or_else(|| missing("--target", &which_target(&table)))
+}
+
+/// Says what to do without a target: names the columns there are, if the table can be read.
+fn which_target(table: &str) -> String {
+    let path = path_of(table);
+    let columns = column_names(&path).ok().filter(|names| !names.is_empty());
+    let there = columns.map(|names| format!(": {} has {}", path.display(), list(&names)));
+    format!("name the column to predict{}", there.unwrap_or_default())
+}
+
+fn default_out(table: &Path) -> PathBuf {
+    let name = table.file_stem().filter(|name| !["", ".", ".."].iter().any(|dots| name == dots));
+    Path::new("runs").join(name.unwrap_or("run".as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::settings::arguments::Settings;
+    use crate::cli::settings::config::Valid;
+    use crate::cli::settings::network::{Network, Norm};
+    use crate::cli::settings::sources::merge;
+    use crate::device::DeviceKind;
+    use crate::graph::{Average, Group, Optimizer};
+    use crate::model::{Activation, Layer};
+    use crate::train::TrainOptions;
+
+    /// Settings with keys and values as they are typed.
+    fn resolved(given: &[(&'static str, &str)]) -> Result<RunConfig> {
+        let table = Settings::default().with("table", "data/iris.csv").with("target", "y");
+        let settings = given.iter().fold(table, |all, (key, text)| all.with(key, *text));
+        resolve(merge(&settings)?)
+    }
+
+    fn refused(given: &[(&'static str, &str)]) -> String {
+        resolved(given).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_library() {
+        let config = resolved(&[]).unwrap();
+        assert_eq!(config.options, TrainOptions::default());
+        let plain = Network {
+            hidden: vec![128, 64],
+            norm: Norm::None,
+            activation: Layer::Activation(Activation::Relu),
+            dropout: 0.0,
+            layers: None,
+        };
+        assert_eq!((config.network, config.out), (plain, PathBuf::from("runs/iris")));
+        assert_eq!((config.valid, config.device), (Valid::Share(0.2), DeviceKind::Auto));
+    }
+
+    #[test]
+    fn run_folders_are_named_like_tables() {
+        for (table, want) in [
+            ("data/iris.csv", "runs/iris"),
+            ("...csv", "runs/run"),
+            ("a/..csv", "runs/run"),
+            (".csv", "runs/.csv"),
+            ("..", "runs/run"),
+            ("a.b.csv", "runs/a.b"),
+        ] {
+            assert_eq!(default_out(Path::new(table)), PathBuf::from(want), "{table}");
+        }
+    }
+
+    #[test]
+    fn settings_of_other_optimizers_are_refused() {
+        let said = refused(&[("momentum", "0.9")]);
+        let owners = "it belongs to sgd, rmsprop and muon";
+        assert_eq!(said, format!("--momentum: the optimizer adamw has no such setting; {owners}"));
+        let said = refused(&[("optimizer", "sgd"), ("eps", "1e-7")]);
+        assert!(
+            said.contains("--eps: the optimizer sgd") && said.contains("adam, adamw, rmsprop"),
+            "{said}"
+        );
+        let config = resolved(&[("optimizer", "sgd"), ("momentum", "0.9"), ("nesterov", "true")]);
+        let want = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.0 };
+        assert_eq!(config.unwrap().options.optimizer, want);
+    }
+
+    #[test]
+    fn what_surrounds_the_optimizer_is_read_or_refused() {
+        let config = resolved(&[
+            ("optimizer", "lion(beta2=0.9)"),
+            ("weight-decay", "0.1"),
+            ("clip-norm", "1"),
+            ("accumulate", "4"),
+            ("average", "swa(start=2)"),
+            ("groups", "0.*: lr=0.5"),
+            ("no-decay", "bias, norm"),
+            ("freeze", "2.*"),
+        ]);
+        let options = config.unwrap().options;
+        assert_eq!(options.optimizer.to_string(), "lion(beta2=0.9, weight-decay=0.1)");
+        assert_eq!((options.lr, options.clip_norm, options.accumulate), (1e-4, Some(1.0), 4));
+        assert_eq!(options.average, Some(Average::Swa { start: 2, each_step: false }));
+        let groups: Vec<_> = options.groups.iter().map(Group::to_string).collect();
+        assert_eq!(groups, ["0.*: lr=0.5", "bias: decay=0", "norm: decay=0", "2.*: frozen=true"]);
+        for (said, want) in [
+            (refused(&[("clip-norm", "0")]), "--clip-norm: 0, but it must be"),
+            (refused(&[("clip-value", "x")]), "--clip-value: \"x\" is not a number"),
+            (refused(&[("accumulate", "0")]), "--accumulate: 0, but it must be above 0"),
+            (refused(&[("average", "mean")]), "--average: unknown name \"mean\""),
+            (refused(&[("groups", "bias")]), "--groups: \"bias\" has no colon"),
+            (refused(&[("optimizer", "sgd(nu=1)")]), "--optimizer: sgd has no setting \"nu\""),
+        ] {
+            assert!(said.starts_with(want), "{said}");
+        }
+    }
+
+    #[test]
+    fn impossible_values_name_their_option() {
+        assert_eq!(refused(&[("lr", "-1")]), "--lr: -1, but it must be above 0");
+        assert_eq!(refused(&[("lr", "fast")]), "--lr: \"fast\" is not a number");
+        assert_eq!(refused(&[("epochs", "-3")]), "--epochs: \"-3\" is not a whole number above 0");
+        assert_eq!(
+            refused(&[("device-memory", "0")]),
+            "--device-memory: 0, but it must be above 0"
+        );
+        assert_eq!(refused(&[("batch-size", "0")]), "--batch-size: 0, but it must be above 0");
+        assert!(refused(&[("valid", "1")]).starts_with("--valid: 1, but a share must be"));
+        assert!(refused(&[("init", "ones")]).contains("--init: unknown scheme \"ones\""));
+        assert_eq!(
+            refused(&[("tune", "slow")]),
+            "--tune: unknown name \"slow\"; known: off, quick, full"
+        );
+        assert!(refused(&[("tune-ms", "-1")]).starts_with("--tune-ms: \"-1\" is not a whole"));
+        assert!(refused(&[("seed", "-1")]).starts_with("--seed: \"-1\""));
+        assert!(refused(&[("task", "cluster")]).contains("known: auto, classify, regress"));
+        assert_eq!(refused(&[("lr", "inf")]), "--lr: inf, but it must be a finite number above 0");
+        assert_eq!(
+            refused(&[("warmup", "-1")]),
+            "--warmup: -1, but it must be a finite number of 0 or more"
+        );
+        assert_eq!(
+            refused(&[("keep", "last"), ("stop-metric", "accuracy")]),
+            "--stop-metric: nothing is watched; it belongs to --stop-patience and --keep best"
+        );
+        assert_eq!(
+            refused(&[("keep", "best"), ("stop-delta", "0.1")]),
+            "--stop-delta: nothing is watched; it belongs to --stop-patience"
+        );
+        assert_eq!(
+            refused(&[("stop-patience", "0")]),
+            "--stop-patience: 0, but it must be above 0"
+        );
+        assert!(refused(&[("keep", "first")]).contains("known: best, last"));
+        assert!(
+            refused(&[("metrics", "f1_macro,f2")])
+                .starts_with("--metrics: unknown name \"f2\"; known: loss, accuracy")
+        );
+        assert!(
+            refused(&[("dropout-schedule", "cosine(1, 2)")])
+                .starts_with("--dropout-schedule: 2 arguments are too many; cosine has end")
+        );
+        assert_eq!(refused(&[("beta1", "1")]), "--beta1: 1, but it must be at least 0 and below 1");
+        assert_eq!(
+            refused(&[("norm", "group")]),
+            "--norm: unknown name \"group\"; known: none, batch, layer, rms"
+        );
+        assert!(refused(&[("dropout", "1")]).starts_with("--dropout: 1, but it must"));
+        assert!(
+            refused(&[("layers", "dense"), ("dropout", "0.1")])
+                .starts_with("--dropout: --layers says what all layers are")
+        );
+        assert!(refused(&[("target", " ")]).starts_with("--target: missing"));
+        let without =
+            |settings: Settings| resolve(merge(&settings).unwrap()).unwrap_err().to_string();
+        assert!(
+            without(Settings::default().with("table", "a.csv")).starts_with("--target: missing")
+        );
+        assert!(without(Settings::default().with("target", "y")).starts_with("TABLE: missing"));
+    }
+}

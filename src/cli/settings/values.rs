@@ -1,0 +1,225 @@
+//! Values of options that are more than a name or a number.
+//!
+//! In: a setting. Out: the value, or what is wrong with it.
+
+use super::config::{RunConfig, Start, Valid};
+use super::paths::path_of;
+use super::raw_settings::{Setting, text_of};
+use crate::error::{Error, Result};
+use crate::graph::Group;
+use crate::train::ClassWeights;
+
+/// Returns true for the word that stands for nothing.
+pub(super) fn is_none(text: &str) -> bool {
+    text.trim().eq_ignore_ascii_case("none")
+}
+
+/// Reads a count of at least one.
+pub(super) fn above_0(it: &Setting) -> Result<u32> {
+    match it.plain("a whole number above 0")? {
+        0 => Err(it.wrong("0, but it must be above 0; --checkpoint-every 0 writes none")),
+        count => Ok(count),
+    }
+}
+
+/// Reads a number of minutes.
+pub(super) fn minutes(it: &Setting) -> Result<f64> {
+    let minutes = it.plain("a number of minutes")?;
+    if (0.0..1e9).contains(&minutes) {
+        Ok(minutes)
+    } else {
+        Err(it.wrong(format!("{minutes}, but it must be a finite number of 0 or more")))
+    }
+}
+
+/// Gives the optimizer one of its settings, under the option's key.
+pub(super) fn set_optimizer(run: &mut RunConfig, it: &Setting) -> Result<()> {
+    let optimizer = &mut run.options.optimizer;
+    optimizer.must_have(it.key())?;
+    let value = if it.key() == "nesterov" {
+        f64::from(u8::from(it.plain::<bool>("true or false")?))
+    } else {
+        it.plain("a number")?
+    };
+    optimizer.set(it.key(), value)
+}
+
+/// Reads weights of classes: a text, or a table with a number for each class.
+pub(super) fn class_weights(it: &Setting) -> Result<ClassWeights> {
+    let toml::Value::Table(table) = it.value() else { return it.parse() };
+    let weight = |(name, weight): (&String, &toml::Value)| {
+        #[expect(clippy::cast_precision_loss, reason = "a weight")]
+        let weight = weight.as_float().or(weight.as_integer().map(|weight| weight as f64))?;
+        Some((name.clone(), weight))
+    };
+    let weights: Option<Vec<_>> = table.iter().map(weight).collect();
+    let weights = weights.filter(|weights| !weights.is_empty());
+    ClassWeights::of(
+        weights.ok_or_else(|| it.wrong("a table of classes must have a number for each"))?,
+    )
+}
+
+/// Reads groups of parameters: a text, or a list of tables.
+pub(super) fn groups(it: &Setting) -> Result<Vec<Group>> {
+    match it.value() {
+        toml::Value::Array(tables)
+            if !tables.is_empty() && tables.iter().all(toml::Value::is_table) =>
+        {
+            tables.iter().filter_map(toml::Value::as_table).map(|table| group(it, table)).collect()
+        }
+        _ => it.read(|text| {
+            text.split(';').filter(|part| !part.trim().is_empty()).map(str::parse).collect()
+        }),
+    }
+}
+
+/// Reads a table of `[[groups]]`.
+fn group(it: &Setting, table: &toml::Table) -> Result<Group> {
+    let matches = table.get("match").and_then(toml::Value::as_str).unwrap_or_default().trim();
+    if matches.is_empty() {
+        return Err(it.wrong("a table names no parameters; write them as match = \"0.*\""));
+    }
+    let mut group = Group { matches: matches.to_string(), lr: 1.0, decay: 1.0, frozen: false };
+    for (key, value) in table.iter().filter(|(key, _)| *key != "match") {
+        let text = text_of(value);
+        let text = text
+            .ok_or_else(|| it.wrong(format!("{matches}: {key} must be a number, true or false")))?;
+        group.set(key, &text)?;
+    }
+    Ok(group)
+}
+
+/// Adds groups of parameters, those of `--groups` before the others.
+pub(super) fn add_groups(run: &mut RunConfig, key: &'static str, groups: Vec<Group>) -> Result<()> {
+    for group in groups {
+        group.check()?;
+        run.groups.push((key, group));
+    }
+    run.groups.sort_by_key(|(key, _)| *key != "groups");
+    Ok(())
+}
+
+/// Reads bytes, with or without a unit of 1024; `auto` for what the device allows.
+pub(super) fn device_memory(text: &str) -> Result<Option<u64>> {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("auto") {
+        return Ok(None);
+    }
+    let digits = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let units = [("", 0), ("b", 0), ("kib", 10), ("mib", 20), ("gib", 30), ("tib", 40)];
+    let unit = unit.trim().to_ascii_lowercase();
+    let scale = units.into_iter().find(|(name, _)| *name == unit).map(|(_, shift)| 1_u64 << shift);
+    let bytes =
+        number.parse().ok().zip(scale).map(|(number, scale): (f64, u64)| number * scale as f64);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
+    match bytes {
+        Some(bytes) if (0.0..9e18).contains(&bytes) => Ok(Some(bytes as u64)),
+        _ => {
+            let problem = format!(
+                "\"{text}\" is not a size; write bytes, or sizes such as 512MiB or 1.5GiB, or auto"
+            );
+            Err(Error::setting("--device-memory", problem))
+        }
+    }
+}
+
+/// Reads where validation rows come from: a share of the rows, or a table.
+pub(super) fn valid(text: &str) -> Result<Valid> {
+    match text.trim().parse() {
+        Ok(share) if (0.0..1.0).contains(&share) => Ok(Valid::Share(share)),
+        Ok(share) => {
+            let share: f64 = share;
+            Err(Error::setting(
+                "--valid",
+                format!("{share}, but a share must be at least 0 and below 1; or name a table"),
+            ))
+        }
+        Err(_) if text.trim().is_empty() => {
+            Err(Error::setting("--valid", "empty; give a share such as 0.2, or name a table"))
+        }
+        Err(_) => Ok(Valid::File(path_of(text))),
+    }
+}
+
+/// Reads how weights start: a scheme, or a file of weights.
+pub(super) fn start(text: &str) -> Result<Start> {
+    let path = path_of(text);
+    let file =
+        path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors"));
+    if file { Ok(Start::File(path)) } else { text.parse().map(Start::Scheme) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::settings::arguments::Settings;
+    use crate::cli::settings::resolve::resolve;
+    use crate::cli::settings::sources::merge;
+
+    #[test]
+    fn sizes_have_units_of_1024_or_none() {
+        for (text, want) in [
+            ("1000000", Some(1_000_000)),
+            ("512MiB", Some(512 << 20)),
+            (" 1.5 gib ", Some(3 << 29)),
+            ("64 KiB", Some(64 << 10)),
+            ("7b", Some(7)),
+            ("auto", None),
+        ] {
+            assert_eq!(device_memory(text).unwrap(), want, "{text}");
+        }
+        for bad in ["", "MiB", "12MB", "1.2.3GiB", "-1", "1e9", "99999999TiB", "all"] {
+            let said = device_memory(bad).unwrap_err().to_string();
+            assert!(said.starts_with("--device-memory: ") && said.contains("512MiB"), "{said}");
+        }
+    }
+
+    fn options(file: &str) -> Result<RunConfig> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        std::fs::write(&path, format!("table = \"a.csv\"\ntarget = \"y\"\n{file}")).unwrap();
+        resolve(merge(&Settings::default().with_file(path))?)
+    }
+
+    fn refused(file: &str) -> String {
+        options(file).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn groups_are_tables_or_a_text() {
+        let file =
+            "[[groups]]\nmatch = \"0.*\"\nlr = 0.5\n[[groups]]\nmatch = \"bias\"\nfrozen = true\n";
+        let run = options(file).unwrap();
+        let text = options("groups = \"0.*: lr=0.5; bias: frozen=true\"\n").unwrap();
+        assert_eq!(run.options.groups, text.options.groups);
+        let names: Vec<_> = run.options.groups.iter().map(Group::to_string).collect();
+        assert_eq!(names, ["0.*: lr=0.5", "bias: frozen=true"]);
+        for (table, part) in [
+            ("lr = 1", "names no parameters"),
+            ("match = \"0.*\"\nrate = 1", "0.*: no setting \"rate\"; known: lr, decay, frozen"),
+            ("match = \"0.*\"\nlr = \"fast\"", "0.*: lr: \"fast\" is not a number"),
+            ("match = \"0.*\"\nlr = { a = 1 }", "0.*: lr must be a number"),
+            ("match = \"0.*\"\nlr = -1", "0 or more"),
+            ("match = \"a b\"", "names no parameters; write names such as"),
+        ] {
+            let said = refused(&format!("[[groups]]\n{table}\n"));
+            assert!(said.contains("run.toml: groups: ") && said.contains(part), "{table}: {said}");
+        }
+    }
+
+    #[test]
+    fn weights_of_classes_are_a_table_or_a_text() {
+        let table = options("[class-weights]\n\"a, b\" = 2\nc = 0.5\n").unwrap();
+        let text = options("class-weights = '\"a, b\"=2,c=0.5'\n").unwrap();
+        assert_eq!(table.options.class_weights, text.options.class_weights);
+        for (file, part) in [
+            ("[class-weights]\n", "a table of classes must have a number for each"),
+            ("[class-weights]\na = \"x\"\n", "a table of classes must have a number for each"),
+            ("[class-weights]\na = -1\n", "-1 for a, but a weight must be 0 or more"),
+        ] {
+            let said = refused(file);
+            assert!(said.contains("run.toml: class-weights: ") && said.contains(part), "{said}");
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! `wgrad evaluate`: loss and metrics of a run on other data, a few thousand rows at a time.
+//!
+//! In: a run and a table of any length that has the target. Out: its figures, as of all rows at once.
+
+use serde::{Serialize, Serializer};
+
+use super::ROWS;
+use super::input::Input;
+use super::predict::{check_finite, place};
+use super::prefetch::{Ahead, Next};
+use super::training_rows::{Overlap, RowDigest, training_rows};
+use crate::cli::Exit;
+use crate::cli::args::EvaluateArgs;
+use crate::cli::open_run::open_run;
+use crate::cli::output::{Output, failed};
+use crate::data::{PartReader, Positive, list};
+use crate::error::{Error, Result};
+use crate::report::{Console, JsonLines, positive_by_column};
+use crate::train::{Assessment, Evaluation, Metric, Predictor, TrainedModel};
+
+/// The result: figures flat, those that are not defined as `null`, then what each class has.
+#[derive(Serialize)]
+struct Evaluated<'a> {
+    event: &'a str,
+    rows: usize,
+    /// By column; `null` unless the target is two classes or labels.
+    #[serde(serialize_with = "positive_by_column")]
+    positive: &'a [Positive],
+    #[serde(flatten, serialize_with = "by_name")]
+    figures: Vec<(Metric, Option<f64>)>,
+    device: &'a str,
+    /// Rows that the run was trained on; `null` where that is not known.
+    training_rows: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    classes: Vec<Class<'a>>,
+    /// Number of rows of each class, whatever they weigh, by the class they were taken for; both in the order of `classes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confusion: Option<&'a [Vec<u64>]>,
+}
+
+#[derive(Serialize)]
+struct Class<'a> {
+    class: &'a str,
+    precision: f64,
+    recall: f64,
+    f1: f64,
+    rows: u64,
+    /// What the rows weigh together.
+    weight: f64,
+}
+
+fn by_name<S: Serializer>(
+    figures: &[(Metric, Option<f64>)],
+    to: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    to.collect_map(figures.iter().map(|(metric, value)| (metric.to_string(), value)))
+}
+
+impl<'a> Evaluated<'a> {
+    fn new(evaluation: &'a Evaluation, device: &'a str, training_rows: Option<u64>) -> Self {
+        let metrics = &evaluation.metrics;
+        let classes = evaluation.classes.iter().map(|(name, figures)| Class {
+            class: name,
+            precision: figures.precision,
+            recall: figures.recall,
+            f1: figures.f1,
+            rows: figures.rows,
+            weight: figures.weight,
+        });
+        Self {
+            event: "evaluated",
+            rows: metrics.rows,
+            positive: &evaluation.positive,
+            figures: metrics.all(),
+            device,
+            training_rows,
+            classes: classes.collect(),
+            confusion: evaluation.confusion.as_deref(),
+        }
+    }
+}
+
+pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
+    let kind = args.device.parse()?;
+    let input = Input::of(&args.table);
+    let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
+    let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
+    let reader = input.parts(&trained.preparation.schema)?;
+    let weighted = reader.has_weights();
+    let mut predictor = Predictor::new(&trained, &kind, ROWS)?;
+    let (device, reason) = predictor.device();
+    console.say("device", &format!("{device}: {reason}"));
+    let device = device.name.clone();
+    console.begin_table(input.bytes());
+    // Weights from elsewhere may have seen other rows.
+    let digest = args.weights.is_none().then(|| training_rows(&args.run)).flatten();
+    let seen = digest.as_ref();
+    let (evaluation, overlap) =
+        figures(reader, (&mut predictor, seen), &trained, &input.name(), &mut console)?;
+    console.close();
+    let known = overlap.and_then(Overlap::rows);
+    if let Some(text) = overlap.and_then(Overlap::text) {
+        console.warn(&format!(
+            "{text} are equal to rows that this run was trained on: on new rows the figures will be worse"
+        ));
+    }
+    if let Some(weight) = trained.preparation.schema.weight.as_deref().filter(|_| !weighted) {
+        console.warn(&format!(
+            "{} has no column {}: all rows count the same, not by their weights as in training; add the column if the figures are to be compared",
+            input.name(),
+            list(&[weight])
+        ));
+    }
+    let mut out = Output::new();
+    if args.json {
+        let evaluated = Evaluated::new(&evaluation, &device, known.or(overlap.map(|_| 0)));
+        JsonLines::new(&mut out).line(&evaluated).map_err(failed)?;
+    } else {
+        out.line(&evaluation.to_string())?;
+    }
+    out.end()?;
+    Ok(Exit::Done)
+}
+
+/// The figures of a table, which is read while the rows before are predicted.
+fn figures(
+    mut reader: PartReader,
+    (predictor, digest): (&mut Predictor, Option<&RowDigest>),
+    trained: &TrainedModel,
+    table: &str,
+    console: &mut Console,
+) -> Result<(Evaluation, Option<Overlap>)> {
+    let mut overlap = digest.map(|_| Overlap::default());
+    let mut ahead = Ahead::start(move || {
+        let part = reader.next_part(ROWS)?;
+        Ok(part.map(|part| (part, reader.bytes())))
+    })?;
+    let mut rows = 0;
+    let mut assessment = Assessment::new(trained);
+    while let Next::Part((part, bytes)) = ahead.next(|| false)? {
+        let place = |row| place(table, &part.lines, row);
+        trained.check_rows((&part.x).into(), place)?;
+        let predictions = predictor.assess_part(&part, &mut assessment)?;
+        check_finite((&part.x, &part.lines), &predictions, &trained.preparation, table)?;
+        if let (Some(digest), Some(overlap)) = (digest, &mut overlap) {
+            digest.look((&part.x).into(), &part.y, overlap);
+        }
+        rows += part.lines.len() as u64;
+        console.table(bytes, rows);
+    }
+    if rows == 0 {
+        return Err(Error::table(
+            table,
+            "the weight of every row is 0, so that no row counts; give a table with rows that count",
+        ));
+    }
+    let evaluation = assessment.finish()?;
+    if evaluation.metrics.entries().iter().any(|(_, value)| !value.is_finite()) {
+        let problem =
+            "the figures are not finite, although all predictions are: is this the right table?";
+        return Err(Error::table(table, problem));
+    }
+    Ok((evaluation, overlap))
+}

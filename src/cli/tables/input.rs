@@ -1,0 +1,70 @@
+//! Where a table comes from: a file, or with `-` standard input.
+//!
+//! In: what was typed. Out: readers, and what messages call the table.
+//! Absent on purpose: the table's columns.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::data::{FeatureReader, PartReader, Schema};
+use crate::error::Result;
+
+/// What stands for standard input as a table, and for standard output as a file.
+const PIPE: &str = "-";
+
+/// A table that is read once, from its beginning to its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Input<'a>(&'a Path);
+
+impl<'a> Input<'a> {
+    pub(crate) fn of(path: &'a Path) -> Self {
+        Self(path)
+    }
+
+    /// What messages call it.
+    pub(crate) fn name(self) -> String {
+        if is_pipe(self.0) { "standard input".to_string() } else { self.0.display().to_string() }
+    }
+
+    /// Its bytes, where these are known before it is read.
+    pub(crate) fn bytes(self) -> Option<u64> {
+        let known = if is_pipe(self.0) { stdin_metadata() } else { fs::metadata(self.0).ok() };
+        known.filter(fs::Metadata::is_file).map(|known| known.len())
+    }
+
+    pub(crate) fn features(self, schema: &Schema) -> Result<FeatureReader> {
+        if is_pipe(self.0) {
+            FeatureReader::from_reader(io::stdin(), &self.name(), schema)
+        } else {
+            FeatureReader::open(self.0, schema)
+        }
+    }
+
+    /// With targets and weights.
+    pub(crate) fn parts(self, schema: &Schema) -> Result<PartReader> {
+        if is_pipe(self.0) {
+            PartReader::from_reader(io::stdin(), &self.name(), schema)
+        } else {
+            PartReader::open(self.0, schema)
+        }
+    }
+}
+
+/// Whether this is `-`.
+pub(crate) fn is_pipe(path: &Path) -> bool {
+    path == Path::new(PIPE)
+}
+
+/// Of the file that a shell puts there with `<`.
+#[cfg(unix)]
+fn stdin_metadata() -> Option<fs::Metadata> {
+    use std::os::fd::AsFd;
+    let stdin = io::stdin().as_fd().try_clone_to_owned().ok()?;
+    fs::File::from(stdin).metadata().ok()
+}
+
+#[cfg(not(unix))]
+fn stdin_metadata() -> Option<fs::Metadata> {
+    None
+}

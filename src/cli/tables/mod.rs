@@ -1,0 +1,19 @@
+//! Tables that a trained network predicts or is judged by, a few thousand rows at a time.
+//!
+//! In: a run and a table of any length. Out: predictions, figures.
+//! Absent on purpose: training.
+
+mod evaluate;
+mod input;
+mod predict;
+mod prediction_writer;
+mod prefetch;
+mod training_rows;
+
+pub(super) use evaluate::evaluate;
+pub(super) use predict::predict;
+pub(super) use prediction_writer::{Sink, Told};
+pub(super) use training_rows::{Overlap, RowDigest};
+
+/// Rows that are read, predicted and written at once, if these are not very long.
+pub(super) const ROWS: usize = 4096;

@@ -1,0 +1,246 @@
+//! `wgrad predict`: a table with the predictions as new columns, a few thousand rows at a time.
+//!
+//! In: a run and a table of any length. Out: the table's columns as they were, and the new ones.
+//! Three threads do it, each a few parts ahead of the next: one reads, this one predicts, one writes.
+
+use std::io::{IsTerminal, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{channel, sync_channel};
+use std::thread::{self, Builder};
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::ROWS;
+use super::input::{Input, is_pipe};
+use super::prediction_writer::{Sink, Told};
+use super::prefetch::{Ahead, Next};
+use crate::cli::Exit;
+use crate::cli::args::PredictArgs;
+use crate::cli::interrupt::Interrupt;
+use crate::cli::open_run::open_run;
+use crate::cli::output::{Output, check_out, failed};
+use crate::data::{Chunk, FeatureReader, Preparation, list};
+use crate::error::{Error, Result};
+use crate::export::MODEL_FILE;
+use crate::report::{Console, JsonLines, counted, duration, harmless};
+use crate::train::{Predictions, Predictor, TrainedModel};
+
+/// Parts that wait to be written, at most.
+const WAITING: usize = 2;
+
+#[derive(Serialize)]
+struct Done<'a> {
+    event: &'a str,
+    rows: u64,
+    seconds: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Stopped<'a> {
+    event: &'a str,
+    rows: u64,
+}
+
+/// How a table came to its end.
+enum Ended {
+    Whole(Sink),
+    /// At a user's wish.
+    Stopped(Option<Sink>),
+    /// The reader has gone.
+    Left,
+}
+
+pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
+    let kind = args.device.parse()?;
+    let (input, out) = (Input::of(&args.table), args.out.as_deref().filter(|out| !is_pipe(out)));
+    if let Some(out) = out {
+        let (model, weights) = (args.run.join(MODEL_FILE), args.weights.as_ref());
+        let inputs = [&args.table, &args.run, &model, weights.unwrap_or(&model)];
+        check_out("--out", out, &inputs.map(PathBuf::as_path), args.force)?;
+    }
+    let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
+    let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
+    let reader = input.features(&trained.preparation.schema)?;
+    let told = Told::of(&trained);
+    let (header, renamed) = told.header(reader.headers());
+    if out.is_some() || !args.json {
+        for (wanted, taken) in &renamed {
+            let source = input.name();
+            console
+                .line(&format!("{source} has a column {wanted} already; the new one is {taken}"));
+        }
+    }
+    let mut predictor = Predictor::new(&trained, &kind, ROWS)?;
+    let (device, reason) = predictor.device();
+    console.say("device", &format!("{device}: {reason}"));
+    let interrupt = Interrupt::listen(args.quiet)?;
+    interrupt.arm();
+    let begun = Instant::now();
+    // Rows on a terminal are progress enough.
+    if out.is_some() || !std::io::stdout().is_terminal() {
+        console.begin_table(input.bytes());
+    }
+    let open = || Sink::open(out, args.json, &header);
+    let predict = |chunk: &Chunk| predictions(&mut predictor, &trained, chunk, &input.name());
+    let (ended, rows) = run(reader, predict, (open, &told), &interrupt, &mut console)?;
+    console.close();
+    let seconds = begun.elapsed().as_secs_f64();
+    match ended {
+        Ended::Left => return Ok(Exit::Done),
+        Ended::Stopped(sink) => {
+            stopped((out, args.json), sink, rows)?;
+            return Ok(Exit::Interrupted);
+        }
+        Ended::Whole(sink) => sink.finish()?,
+    }
+    if args.json {
+        let out = out.map(|path| path.display().to_string());
+        let mut stdout = Output::new();
+        JsonLines::new(&mut stdout)
+            .line(&Done { event: "finished", rows, seconds, out })
+            .map_err(failed)?;
+    }
+    console.line(&format!("{} in {}", counted(rows, "row"), duration(seconds)));
+    Ok(Exit::Done)
+}
+
+/// Reads, predicts and writes at the same time. Out: how it ended, and after how many rows.
+fn run(
+    mut reader: FeatureReader,
+    mut predict: impl FnMut(&Chunk) -> Result<Predictions>,
+    (open, told): (impl FnOnce() -> Result<Sink>, &Told<'_>),
+    interrupt: &Interrupt,
+    console: &mut Console,
+) -> Result<(Ended, u64)> {
+    // What was written goes back to the reader, whose next rows go into the same memory.
+    let (empty, emptied) = channel::<Chunk>();
+    let mut ahead = Ahead::start(move || {
+        let mut chunk = emptied.try_recv().unwrap_or_default();
+        Ok(reader.refill(&mut chunk, ROWS)?.then(|| (chunk, reader.bytes())))
+    })?;
+    let asked = || interrupt.asked();
+    // A table that cannot be read or predicted leaves no file and no header behind.
+    let mut next = match ahead.next(asked)? {
+        Next::Part((chunk, bytes)) => {
+            let predictions = predict(&chunk)?;
+            Some((chunk, bytes, predictions))
+        }
+        Next::End => None,
+        Next::Stopped => return Ok((Ended::Stopped(None), 0)),
+    };
+    let mut sink = open()?;
+    let (to, from) = sync_channel::<(Chunk, Predictions, u64)>(WAITING);
+    let write = move || -> Result<Sink> {
+        for (chunk, predictions, first) in from {
+            sink.write(&chunk, &predictions, told, first)?;
+            if sink.closed() {
+                break;
+            }
+            // The reader may have come to its end.
+            let _ = empty.send(chunk);
+        }
+        Ok(sink)
+    };
+    let (mut rows, mut stop) = (0, false);
+    let sink = thread::scope(|scope| {
+        let writer = Builder::new().name("wgrad writing".to_string()).spawn_scoped(scope, write);
+        let writer =
+            writer.map_err(|source| Error::file("start a thread for", "the rows", source))?;
+        while let Some((chunk, bytes, predictions)) = next.take() {
+            let count = chunk.records.len() as u64;
+            if to.send((chunk, predictions, rows)).is_err() {
+                break;
+            }
+            rows += count;
+            console.table(bytes, rows);
+            match ahead.next(asked)? {
+                Next::Stopped => stop = true,
+                Next::Part(_) if interrupt.asked() => stop = true,
+                Next::Part((chunk, bytes)) => {
+                    let predictions = predict(&chunk)?;
+                    next = Some((chunk, bytes, predictions));
+                }
+                Next::End => {}
+            }
+        }
+        drop(to);
+        writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
+    let ended = match (sink.closed(), stop) {
+        (true, _) => Ended::Left,
+        (false, true) => Ended::Stopped(Some(sink)),
+        (false, false) => Ended::Whole(sink),
+    };
+    Ok((ended, rows))
+}
+
+/// Predictions for some rows, which must be numbers.
+fn predictions(
+    predictor: &mut Predictor,
+    trained: &TrainedModel,
+    chunk: &Chunk,
+    table: &str,
+) -> Result<Predictions> {
+    let place = |row| place(table, &chunk.lines, row);
+    trained.check_rows((&chunk.x).into(), place)?;
+    let predictions = predictor.predict(&chunk.x)?;
+    check_finite((&chunk.x, &chunk.lines), &predictions, &trained.preparation, table)?;
+    Ok(predictions)
+}
+
+/// A row of some in its table.
+pub(crate) fn place(table: &str, lines: &[u64], row: usize) -> String {
+    format!("{table}:{}", lines.get(row).copied().unwrap_or(0))
+}
+
+/// Ends in the middle of a table, at a user's wish.
+fn stopped((out, json): (Option<&Path>, bool), sink: Option<Sink>, rows: u64) -> Result<()> {
+    let mut text = format!("stopped after {}", counted(rows, "row"));
+    match (out, sink) {
+        (Some(out), _) => text += &format!("; {} was not written", out.display()),
+        (None, Some(sink)) => sink.finish()?,
+        (None, None) => {}
+    }
+    if json {
+        JsonLines::new(Output::new())
+            .line(&Stopped { event: "interrupted", rows })
+            .map_err(failed)?;
+    }
+    // Not progress but the result, so that --quiet does not hide it. With stderr closed there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{}", harmless(&text));
+    Ok(())
+}
+
+/// Whether all predictions for rows, with their features and lines, are numbers.
+pub(crate) fn check_finite(
+    (x, lines): (&[f64], &[u64]),
+    predictions: &Predictions,
+    preparation: &Preparation,
+    table: &str,
+) -> Result<()> {
+    let values = predictions.values();
+    let Some(wrong) = values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
+    let columns = preparation.schema.features.len();
+    let row = wrong / (values.len() / lines.len().max(1)).max(1);
+    let features = x.get(row * columns..(row + 1) * columns).unwrap_or_default();
+    let distance = |column: usize| {
+        let (mean, std) = (preparation.mean[column], preparation.std[column]);
+        ((features[column] - mean) / std).abs()
+    };
+    let farthest =
+        (0..features.len()).max_by(|&a, &b| distance(a).total_cmp(&distance(b))).map(|column| {
+            format!(
+                ": {:?} in column {} is the farthest from what training saw",
+                features[column],
+                list(&preparation.schema.features[column..=column])
+            )
+        });
+    let problem = format!(
+        "the prediction for this row is not a finite number, as extreme values make it{}; correct or remove the row",
+        farthest.unwrap_or_default()
+    );
+    Err(Error::table(place(table, lines, row), problem))
+}

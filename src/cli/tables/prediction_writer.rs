@@ -1,0 +1,362 @@
+//! Where predicted rows go: a table in a file or on standard output, or JSON Lines.
+//!
+//! In: rows as they were read, and their predictions. Out: the rows with the predictions as new columns, or an event each.
+//! Absent on purpose: reading, predicting.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use ::csv::StringRecord;
+use serde::{Serialize, Serializer};
+
+use crate::cli::output::{Output, failed};
+use crate::data::{Chunk, Label, TargetKind};
+use crate::error::{Error, Result};
+use crate::export::AtomicFile;
+use crate::report::{harmless, harmless_json};
+use crate::train::{Predictions, TrainedModel};
+
+/// A row's prediction, as an event.
+#[derive(Serialize)]
+struct Predicted<'a> {
+    event: &'a str,
+    row: u64,
+    #[serde(flatten)]
+    prediction: Prediction<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Prediction<'a> {
+    Class {
+        predicted: &'a str,
+        #[serde(flatten)]
+        told: BTreeMap<&'a str, Pairs<'a, String>>,
+    },
+    Number {
+        predicted: f64,
+    },
+    /// Columns as in a table, and what stands in them.
+    Columns {
+        predicted: Pairs<'a, String>,
+    },
+    Labels {
+        predicted: Labelled<'a>,
+        #[serde(flatten)]
+        told: BTreeMap<&'a str, Pairs<'a, Label>>,
+        /// What the numbers are of.
+        positive: Labelled<'a>,
+    },
+}
+
+/// Names and their numbers, in order.
+struct Pairs<'a, T>(&'a [T], &'a [f64]);
+
+/// What bears a name.
+trait Named {
+    fn name(&self) -> &str;
+}
+
+impl Named for String {
+    fn name(&self) -> &str {
+        self
+    }
+}
+
+impl Named for Label {
+    fn name(&self) -> &str {
+        &self.column
+    }
+}
+
+impl<T: Named> Serialize for Pairs<'_, T> {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(Named::name).zip(self.1))
+    }
+}
+
+/// Labels and the text of each.
+struct Labelled<'a>(&'a [Label], Vec<&'a str>);
+
+impl Serialize for Labelled<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(Named::name).zip(&self.1))
+    }
+}
+
+/// What predictions tell of the target.
+pub(crate) struct Told<'a> {
+    target: &'a str,
+    kind: &'a TargetKind,
+    /// Names of the columns of numbers.
+    columns: Vec<String>,
+    /// What these numbers are for classes and labels.
+    word: &'static str,
+    /// The least number that says yes.
+    yes: f64,
+}
+
+impl<'a> Told<'a> {
+    pub(crate) fn of(trained: &'a TrainedModel) -> Self {
+        let schema = &trained.preparation.schema;
+        let columns = trained.columns();
+        let columns = columns.iter().map(|(target, what)| format!("{target}_{what}")).collect();
+        let scores = trained.tells_scores();
+        let word = if scores { "scores" } else { "probabilities" };
+        let yes = if scores { 0.0 } else { 0.5 };
+        Self { target: &schema.target, kind: &schema.kind, columns, word, yes }
+    }
+
+    /// The table's columns and the new ones; and of these the ones whose own names were taken, with what they are called.
+    pub(crate) fn header(&self, table: &StringRecord) -> (Vec<String>, Vec<(String, String)>) {
+        let mut names: Vec<String> = table.iter().map(String::from).collect();
+        let mut new = vec![];
+        match self.kind {
+            TargetKind::Classes(_) => {
+                new.push(format!("{}_predicted", self.target));
+                new.extend_from_slice(&self.columns);
+            }
+            TargetKind::Labels(labels) => {
+                for (label, column) in labels.iter().zip(&self.columns) {
+                    new.extend([format!("{}_predicted", label.column), column.clone()]);
+                }
+            }
+            TargetKind::Number | TargetKind::Numbers(_) => new.extend_from_slice(&self.columns),
+        }
+        let mut taken: HashSet<String> = names.iter().map(|name| name.trim().to_string()).collect();
+        let mut renamed = vec![];
+        for wanted in new {
+            let mut name = wanted.clone();
+            for number in 2_u64.. {
+                if taken.insert(name.trim().to_string()) {
+                    break;
+                }
+                name = format!("{wanted}_{number}");
+            }
+            if name != wanted {
+                renamed.push((wanted, name.clone()));
+            }
+            names.push(name);
+        }
+        (names, renamed)
+    }
+
+    /// The label's text for a number.
+    fn chosen<'l>(&self, label: &'l Label, value: f64) -> &'l str {
+        &label.values[usize::from(value > self.yes)]
+    }
+
+    /// The numbers of a row, and the class of it.
+    fn row<'p>(&self, predictions: &'p Predictions, row: usize) -> (&'p [f64], usize) {
+        let width = self.columns.len();
+        let best = match predictions {
+            Predictions::Classes { best, .. } => best[row],
+            Predictions::Numbers(_) | Predictions::Labels(_) => 0,
+        };
+        (&predictions.values()[row * width..(row + 1) * width], best)
+    }
+}
+
+/// A table's file, or standard output.
+#[derive(Debug)]
+enum To {
+    File(AtomicFile),
+    Stdout(Output),
+}
+
+impl To {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let written = match self {
+            Self::File(file) => file.write_all(bytes),
+            // A terminal would obey what is in the cells; whatever reads from a pipe gets them as they are.
+            Self::Stdout(out) if io::stdout().is_terminal() => {
+                let text = harmless(&String::from_utf8_lossy(bytes));
+                out.write_all(text.as_bytes()).and_then(|()| out.flush())
+            }
+            // Whoever reads from a pipe gets what there is.
+            Self::Stdout(out) => out.write_all(bytes).and_then(|()| out.flush()),
+        };
+        written.map_err(|source| self.refused(source))
+    }
+
+    /// What it means that it cannot be written.
+    fn refused(&self, source: io::Error) -> Error {
+        match self {
+            Self::File(file) => Error::file("write", file.target(), source),
+            Self::Stdout(_) => failed(source),
+        }
+    }
+}
+
+/// Where rows go.
+#[derive(Debug)]
+pub(crate) struct Sink {
+    to: To,
+    json: bool,
+    /// Rows as text, until they are written at once.
+    text: Vec<u8>,
+}
+
+impl Sink {
+    /// Opens the file, if there is one, else standard output, there for a table or for events.
+    pub(crate) fn open(file: Option<&Path>, json: bool, header: &[String]) -> Result<Self> {
+        let to = match file {
+            Some(path) => To::File(AtomicFile::create(path)?),
+            None => To::Stdout(Output::new()),
+        };
+        let mut sink = Self { to, json: json && file.is_none(), text: Vec::new() };
+        if !sink.json {
+            push_cells(&mut sink.text, header.iter().map(String::as_str));
+            sink.text.push(b'\n');
+        }
+        Ok(sink)
+    }
+
+    /// Writes rows; `first` of them were written before.
+    pub(crate) fn write(
+        &mut self,
+        chunk: &Chunk,
+        predictions: &Predictions,
+        told: &Told<'_>,
+        first: u64,
+    ) -> Result<()> {
+        let kinds = matches!(
+            (predictions, told.kind),
+            (Predictions::Classes { .. }, TargetKind::Classes(_))
+                | (Predictions::Labels(_), TargetKind::Labels(_))
+                | (Predictions::Numbers(_), TargetKind::Number | TargetKind::Numbers(_))
+        );
+        if !kinds {
+            let problem = "what was predicted is of another kind than the target";
+            return Err(Error::shape("predict", problem));
+        }
+        for (row, record) in chunk.records.iter().enumerate() {
+            let values = told.row(predictions, row);
+            if self.json {
+                let (row, prediction) = (first + row as u64 + 1, prediction(told, values));
+                let line = Predicted { event: "predicted", row, prediction };
+                let line =
+                    serde_json::to_vec(&line).map_err(|error| self.to.refused(error.into()))?;
+                self.text.extend(harmless_json(line));
+                self.text.push(b'\n');
+            } else {
+                push_row(&mut self.text, record, told, values);
+            }
+        }
+        self.to.write(&self.text)?;
+        self.text.clear();
+        Ok(())
+    }
+
+    /// Whether the reader has gone.
+    pub(crate) fn closed(&self) -> bool {
+        match &self.to {
+            To::File(_) => false,
+            To::Stdout(out) => out.closed(),
+        }
+    }
+
+    /// Brings all to where it goes: a file is there from now on.
+    pub(crate) fn finish(self) -> Result<()> {
+        match self.to {
+            To::File(file) => file.commit(),
+            To::Stdout(out) => out.end(),
+        }
+    }
+}
+
+/// Appends the cells of a row as they were, and the new ones.
+fn push_row(
+    to: &mut Vec<u8>,
+    record: &StringRecord,
+    told: &Told<'_>,
+    (values, best): (&[f64], usize),
+) {
+    push_cells(to, record.iter());
+    if let TargetKind::Classes(classes) = told.kind {
+        to.push(b',');
+        push_cell(to, &classes[best]);
+    }
+    for (place, &value) in values.iter().enumerate() {
+        // Bytes can always be appended.
+        let _ = match told.kind {
+            TargetKind::Number | TargetKind::Numbers(_) => write!(to, ",{value:?}"),
+            // A probability in as many digits as an f32 holds.
+            TargetKind::Classes(_) => write!(to, ",{:?}", value as f32),
+            TargetKind::Labels(labels) => {
+                to.push(b',');
+                push_cell(to, told.chosen(&labels[place], value));
+                write!(to, ",{:?}", value as f32)
+            }
+        };
+    }
+    to.push(b'\n');
+}
+
+fn push_cells<'a>(to: &mut Vec<u8>, cells: impl Iterator<Item = &'a str>) {
+    for (place, cell) in cells.enumerate() {
+        if place > 0 {
+            to.push(b',');
+        }
+        push_cell(to, cell);
+    }
+}
+
+/// Appends a cell, in quotes if it needs them.
+fn push_cell(to: &mut Vec<u8>, cell: &str) {
+    // Without an early end, so that it takes vectors.
+    let special = cell.bytes().fold(false, |any, byte| {
+        any | (byte == b',') | (byte == b'"') | (byte == b'\n') | (byte == b'\r')
+    });
+    if !special {
+        to.extend_from_slice(cell.as_bytes());
+        return;
+    }
+    to.push(b'"');
+    to.extend_from_slice(cell.replace('"', "\"\"").as_bytes());
+    to.push(b'"');
+}
+
+/// A row's prediction for programs.
+fn prediction<'a>(told: &'a Told<'_>, (values, best): (&'a [f64], usize)) -> Prediction<'a> {
+    match told.kind {
+        TargetKind::Classes(classes) => {
+            let told = BTreeMap::from([(told.word, Pairs(classes, values))]);
+            Prediction::Class { predicted: &classes[best], told }
+        }
+        TargetKind::Labels(labels) => {
+            let pairs = labels.iter().zip(values);
+            let chosen = pairs.map(|(label, &value)| told.chosen(label, value)).collect();
+            let told = BTreeMap::from([(told.word, Pairs(labels.as_slice(), values))]);
+            let yes = labels.iter().map(|label| label.values[1].as_str()).collect();
+            let positive = Labelled(labels, yes);
+            Prediction::Labels { predicted: Labelled(labels, chosen), told, positive }
+        }
+        TargetKind::Number | TargetKind::Numbers(_) => match values {
+            [predicted] => Prediction::Number { predicted: *predicted },
+            _ => Prediction::Columns { predicted: Pairs(&told.columns, values) },
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn cells_are_quoted_as_by_the_csv_crate(
+            cells in prop::collection::vec("[ -~é\",\\r\\n]{0,6}", 2..6)
+        ) {
+            let mut ours = Vec::new();
+            push_cells(&mut ours, cells.iter().map(String::as_str));
+            ours.push(b'\n');
+            let mut theirs = ::csv::Writer::from_writer(Vec::new());
+            theirs.write_record(&cells).unwrap();
+            prop_assert_eq!(ours, theirs.into_inner().unwrap());
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A digest of a table's rows, by which rows of another table are known again.
+//!
+//! In: rows as numbers. Out: whether a row was among them.
+//! Absent on purpose: the rows themselves; a digest of a large table keeps a sample.
+
+use std::path::Path;
+
+use crate::checksum::Checksum;
+use crate::cli::open_run::TRAINING_ROWS;
+use crate::data::{Dataset, Numbers, Targets};
+use crate::error::{Error, Result};
+use crate::export::write_file;
+use crate::report::{count, counted};
+
+/// Rows that are kept at most: those of the smallest checksums, which are a fair sample of more.
+const KEPT: usize = 1 << 16;
+const MAGIC: &[u8; 8] = b"wgradrow";
+
+/// Checksums of rows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RowDigest {
+    /// Number of rows in all.
+    rows: u64,
+    /// The smallest checksums, in order.
+    kept: Vec<u64>,
+}
+
+/// Rows of a table that were looked for in a digest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Overlap {
+    /// Rows that could be in the digest.
+    looked: u64,
+    /// Rows that are.
+    found: u64,
+    /// All rows.
+    rows: u64,
+    /// True if the digest is a sample, so that numbers are estimates.
+    sampled: bool,
+}
+
+impl RowDigest {
+    pub(crate) fn of(data: &Dataset) -> Self {
+        let mut kept: Vec<u64> =
+            (0..data.rows()).map(|row| checksum(data.row(row), data.y(), row)).collect();
+        // Of a large table the smallest are parted from the others first, which takes less than sorting all.
+        if kept.len() > KEPT {
+            kept.select_nth_unstable(KEPT);
+            kept.truncate(KEPT);
+        }
+        kept.sort_unstable();
+        Self { rows: data.rows() as u64, kept }
+    }
+
+    /// Looks for rows `[rows, features]` with their targets.
+    pub(crate) fn look(&self, x: Numbers<'_>, y: &Targets, overlap: &mut Overlap) {
+        let columns = x.len() / y.len().max(1);
+        // Of a sample, only rows below its largest checksum say anything.
+        let sampled = (self.kept.len() as u64) < self.rows;
+        overlap.sampled = sampled;
+        let most = self.kept.last().copied().filter(|_| sampled).unwrap_or(u64::MAX);
+        for row in 0..y.len() {
+            let sum = checksum(x.range(row * columns..(row + 1) * columns), y, row);
+            overlap.rows += 1;
+            if sum <= most {
+                overlap.looked += 1;
+                overlap.found += u64::from(self.kept.binary_search(&sum).is_ok());
+            }
+        }
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(self.rows.to_le_bytes());
+        self.kept.iter().for_each(|sum| bytes.extend(sum.to_le_bytes()));
+        write_file(path, &bytes)
+    }
+
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|source| Error::file("read", path, source))?;
+        let damaged = || Error::model_file(path, "not a digest of rows, or damaged");
+        let rest = bytes.strip_prefix(MAGIC).ok_or_else(damaged)?;
+        let (words, extra) = rest.as_chunks::<8>();
+        let mut words = words.iter().map(|&word| u64::from_le_bytes(word));
+        let rows = words.next().filter(|_| extra.is_empty()).ok_or_else(damaged)?;
+        Ok(Self { rows, kept: words.collect() })
+    }
+}
+
+impl Overlap {
+    /// Number of rows that were in the digest, about, if any.
+    pub(crate) fn rows(self) -> Option<u64> {
+        if self.found == 0 {
+            return None;
+        }
+        let share = u128::from(self.found) * u128::from(self.rows);
+        u64::try_from(share.div_ceil(u128::from(self.looked))).ok()
+    }
+
+    /// Says how many of the rows were in the digest, if any.
+    pub(crate) fn text(self) -> Option<String> {
+        let about = if self.sampled { "about " } else { "" };
+        Some(format!("{about}{} of {}", count(self.rows()?), counted(self.rows, "row")))
+    }
+}
+
+/// A checksum of a row's numbers and of what is true of it.
+fn checksum(x: Numbers<'_>, y: &Targets, row: usize) -> u64 {
+    let mut sum = Checksum::default();
+    let mut take = |value: f64| {
+        // 0 and −0 are one number.
+        let bits = if value == 0.0 { 0 } else { value.to_bits() };
+        sum.word((bits >> 32) as u32);
+        sum.word(bits as u32);
+    };
+    x.iter().for_each(&mut take);
+    match y {
+        Targets::Classes(classes) => take(classes[row].into()),
+        Targets::Numbers(y) => take(y[row]),
+        Targets::Columns(y, columns) => {
+            y[row * columns..][..*columns].iter().for_each(|&value| take(value));
+        }
+    }
+    // FNV's high bits hardly depend on the last words; what is sampled by size has to be mixed.
+    let mut mixed = sum.value();
+    mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    mixed ^ (mixed >> 33)
+}
+
+/// Returns the digest of the rows that a run was trained on, if its folder has one.
+pub(crate) fn training_rows(run: &Path) -> Option<RowDigest> {
+    let path = run.join(TRAINING_ROWS);
+    // What is not there, or damaged, is no reason to refuse an evaluation.
+    path.is_file().then(|| RowDigest::read(&path).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn data(rows: std::ops::Range<u32>) -> Dataset {
+        let x: Vec<f64> = rows.clone().map(|i| f64::from(i) / 7.0).collect();
+        Dataset::from_arrays(&x, 1, Targets::Numbers(x.clone())).unwrap()
+    }
+
+    fn overlap(digest: &RowDigest, data: &Dataset) -> Option<u64> {
+        let mut overlap = Overlap::default();
+        digest.look(data.x(), data.y(), &mut overlap);
+        overlap.rows()
+    }
+
+    #[test]
+    fn rows_are_known_again() {
+        let digest = RowDigest::of(&data(0..100));
+        assert_eq!(overlap(&digest, &data(90..130)), Some(10));
+        assert_eq!(overlap(&digest, &data(100..130)), None);
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("rows");
+        digest.write(&path).unwrap();
+        assert_eq!(RowDigest::read(&path).unwrap(), digest);
+        std::fs::write(&path, b"wgradrow123").unwrap();
+        assert!(RowDigest::read(&path).is_err());
+    }
+
+    #[test]
+    fn a_sample_of_many_rows_tells_about_how_many() {
+        let digest = RowDigest::of(&data(0..200_000));
+        assert_eq!(digest.kept.len(), KEPT);
+        let found = overlap(&digest, &data(150_000..250_000)).unwrap();
+        assert!((48_000..52_000).contains(&found), "{found}");
+        assert_eq!(overlap(&digest, &data(200_000..220_000)), None);
+    }
+}
