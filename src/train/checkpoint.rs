@@ -8,12 +8,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::losses::Open;
+use super::run_settings::RunSettings;
 use super::schedule::Fall;
 use super::watch::Marks;
 use super::{EpochStats, TrainOptions, Trainer, Warning};
 use crate::checksum::Checksum;
-use crate::data::{Dataset, Numbers, Split, Targets};
-use crate::device::{DeviceInfo, Tuning, Values};
+use crate::data::{Dataset, Label, Numbers, Schema, Split, TargetKind, Targets};
+use crate::device::{DeviceInfo, Values};
 use crate::error::{Error, Result};
 use crate::graph::Past;
 use crate::model::{Params, Sequential};
@@ -31,30 +32,42 @@ pub struct Checkpoint {
     pub(crate) kept: Params,
 }
 
-/// All of a checkpoint but tensors.
+/// All of a checkpoint but tensors. Files hold each field under the name that `serde` is told, which stays when a field is renamed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct About {
     /// The version of this crate that trained.
+    #[serde(rename = "version")]
     pub(crate) version: String,
+    #[serde(rename = "model")]
     pub(crate) model: Sequential,
+    #[serde(rename = "columns")]
     pub(crate) columns: usize,
+    #[serde(rename = "origin")]
     pub(crate) origin: Origin,
+    #[serde(rename = "place")]
     pub(crate) place: Place,
     /// Figures of the kept epoch.
+    #[serde(rename = "kept")]
     pub(crate) kept: Option<EpochStats>,
 }
 
 /// What the bits of a run follow from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Origin {
-    /// The options, as text: to name what differs.
-    settings: String,
+    /// The options, to name what differs.
+    #[serde(rename = "settings")]
+    settings: RunSettings,
+    #[serde(rename = "device")]
     device: String,
     /// Forms of kernels: the order of additions follows from them.
+    #[serde(rename = "variants")]
     variants: Vec<String>,
+    #[serde(rename = "rows")]
     rows: usize,
+    #[serde(rename = "batch")]
     batch: usize,
     /// Checksum of the training and validation rows.
+    #[serde(rename = "data")]
     data: u64,
 }
 
@@ -62,25 +75,34 @@ pub(crate) struct Origin {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Place {
     /// Epochs that have ended.
+    #[serde(rename = "epoch")]
     pub(crate) epoch: u32,
     /// Steps of the next epoch that are done.
+    #[serde(rename = "step")]
     pub(crate) step: usize,
     /// Losses of these steps, each times what its rows weigh; and all of that together.
+    #[serde(rename = "loss_sum")]
     pub(crate) loss_sum: f64,
+    #[serde(rename = "loss_weight")]
     pub(crate) loss_weight: f64,
     /// Where steps may be skipped: the losses of the move that the next step belongs to, and moves that were skipped.
-    #[serde(default)]
+    #[serde(rename = "open", default)]
     pub(crate) open: Open,
-    #[serde(default)]
+    #[serde(rename = "lost", default)]
     pub(crate) lost: u32,
     /// Of the learning rate, the weight decay and dropout.
+    #[serde(rename = "falls")]
     pub(crate) falls: [Fall; 3],
+    #[serde(rename = "marks")]
     pub(crate) marks: Marks,
     /// At the beginning of the window of steps that the next step is in.
+    #[serde(rename = "past")]
     pub(crate) past: Past,
     /// Steps that the loss scale had skipped when they were last told of.
+    #[serde(rename = "skipped")]
     pub(crate) skipped: f32,
     /// What the learning rate is multiplied by, after the run went back.
+    #[serde(rename = "slowed")]
     pub(crate) slowed: f64,
 }
 
@@ -126,21 +148,8 @@ impl Origin {
         data: &Split,
         batch: usize,
     ) -> Self {
-        // What says how long, where and how often, and not what is computed.
-        let computed = TrainOptions {
-            epochs: 0,
-            stop_patience: None,
-            stop_delta: 0.0,
-            keep: Some(options.keeps()),
-            checkpoint_every: 0,
-            tuning: Tuning::default(),
-            device_memory: None,
-            preparation: None,
-            schedule_epochs: None,
-            ..options.clone()
-        };
         Self {
-            settings: format!("{computed:#?}"),
+            settings: RunSettings::of(options),
             device: device.to_string(),
             variants,
             rows: data.train.rows(),
@@ -176,30 +185,9 @@ impl Origin {
             let text = "the device takes other forms of its kernels than it did, and has not those of then";
             differences.push(text.to_string());
         }
-        let (now, then) = (by_path(&self.settings), by_path(&old.settings));
-        let tidy = |line: &str| line.trim().trim_end_matches(',').to_string();
-        for (path, now) in now {
-            // A setting that the earlier version did not have has the value that it had then.
-            let then = then.iter().find(|(other, _)| *other == path).map(|(_, then)| *then);
-            if let Some(then) = then.filter(|then| *then != now) {
-                differences.push(format!("{} (it was {})", tidy(now), tidy(then)));
-            }
-        }
+        differences.extend(self.settings.differences(&old.settings));
         differences
     }
-}
-
-/// Lines of a debug text, each with the names of what it stands in and its own.
-fn by_path(settings: &str) -> Vec<(Vec<&str>, &str)> {
-    let mut path: Vec<&str> = Vec::new();
-    let mut lines = Vec::new();
-    for line in settings.lines() {
-        let depth = (line.len() - line.trim_start().len()) / 4;
-        path.truncate(depth);
-        path.push(line.split(':').next().unwrap_or(line).trim());
-        lines.push((path.clone(), line));
-    }
-    lines
 }
 
 /// Adds numbers to a checksum: those that single precision holds as it holds them, so that a run of an earlier version
@@ -220,12 +208,32 @@ fn sum_numbers(sum: &mut Checksum, numbers: Numbers<'_>) {
     }
 }
 
+/// Names of columns and classes, and what the target is, in the words that checksums had from the beginning: the words stay, whatever
+/// types and fields are called.
+fn schema_text(schema: &Schema) -> String {
+    let Schema { features, target, kind, weight } = schema;
+    let kind = match kind {
+        TargetKind::Classes(names) => format!("Classes({names:?})"),
+        TargetKind::Number => "Number".to_string(),
+        TargetKind::Numbers(names) => format!("Numbers({names:?})"),
+        TargetKind::Labels(labels) => {
+            let label = |Label { column, values }: &Label| {
+                format!("Label {{ column: {column:?}, values: {values:?} }}")
+            };
+            let labels: Vec<String> = labels.iter().map(label).collect();
+            format!("Labels([{}])", labels.join(", "))
+        }
+    };
+    format!(
+        "Schema {{ features: {features:?}, target: {target:?}, kind: {kind}, weight: {weight:?} }}"
+    )
+}
+
 /// A checksum of all rows and what their columns are.
 fn data_checksum(data: &Split) -> u64 {
     let mut sum = Checksum::default();
     let mut take = |data: &Dataset| {
-        // Names of columns and classes, and what the target is.
-        sum.text(&format!("{:?}", data.schema()));
+        sum.text(&schema_text(data.schema()));
         sum.length(data.rows());
         sum_numbers(&mut sum, data.x());
         match data.y() {
@@ -373,4 +381,35 @@ pub(super) fn lasting(plan: &Plan) -> Vec<Slot> {
 fn listed(slots: &[(&str, usize)]) -> String {
     let texts: Vec<String> = slots.iter().map(|(name, len)| format!("{name} [{len}]")).collect();
     texts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Seed;
+
+    /// Numbers that earlier versions computed, so that their checkpoints know their tables.
+    #[test]
+    fn checksums_of_tables_are_those_of_earlier_versions() {
+        let x: Vec<f32> = (0..24).map(|i| (i * 7 % 10) as f32).collect();
+        let of = |targets| Dataset::from_arrays(&x, 2, targets).unwrap();
+        let bits: Vec<f64> = (0..24).map(|i| f64::from(i % 3 / 2)).collect();
+        let numbers = of(Targets::Columns(bits.clone(), 2));
+        let one = of(Targets::Numbers(bits[..12].to_vec()));
+        let classes = of(Targets::Classes((0..12).map(|i| i % 3).collect()));
+        let weighted = classes.clone().with_weights((1..13).map(f64::from).collect()).unwrap();
+        let labels = numbers.clone().as_labels().unwrap();
+        let sums = [numbers, one, classes, weighted, labels]
+            .map(|data| data_checksum(&data.split(0.25, Seed(1)).unwrap()));
+        assert_eq!(
+            sums,
+            [
+                3_445_310_479_835_826_055,
+                5_321_245_241_853_790_421,
+                18_308_325_669_044_031_619,
+                2_676_092_154_181_098_913,
+                15_138_651_196_282_537_847
+            ]
+        );
+    }
 }

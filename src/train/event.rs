@@ -84,18 +84,25 @@ pub struct Progress {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochStats {
     /// Epoch, from 1.
+    #[serde(rename = "epoch")]
     pub epoch: u32,
     /// Steps since the run began.
+    #[serde(rename = "steps")]
     pub steps: u64,
     /// Loss over the epoch's rows, as the weights changed: the mean, or the sum where that is made small.
+    #[serde(rename = "train_loss")]
     pub train_loss: f64,
     /// Figures of the validation part, if there is one.
+    #[serde(rename = "valid")]
     pub valid: Option<Metrics>,
     /// Learning rate of the last step.
+    #[serde(rename = "lr")]
     pub lr: f64,
     /// Seconds of training and validation.
+    #[serde(rename = "seconds")]
     pub seconds: f64,
     /// Rows trained on per second.
+    #[serde(rename = "samples_per_second")]
     pub samples_per_second: f64,
 }
 

@@ -21,9 +21,12 @@ pub(super) struct Losses {
 /// The same of the steps of one move, which count together or not at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Open {
+    #[serde(rename = "sum")]
     sum: f64,
+    #[serde(rename = "weight")]
     weight: f64,
     /// Whether one of them is no finite number.
+    #[serde(rename = "lost")]
     lost: bool,
 }
 

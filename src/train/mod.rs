@@ -19,6 +19,7 @@ mod predict;
 mod profile;
 mod recover;
 mod room;
+mod run_settings;
 mod runtime;
 mod scaling;
 mod schedule;

@@ -50,11 +50,13 @@ pub(super) struct Watch {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Marks {
     /// The best value there was.
+    #[serde(rename = "best")]
     best: Option<f64>,
     /// The value that has to be improved by the least difference, and the epoch that had it.
+    #[serde(rename = "mark")]
     mark: Option<(f64, u32)>,
     /// Epochs since then that had no value: patience does not run out on them.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(rename = "without", default, skip_serializing_if = "is_zero")]
     without: u32,
 }
 

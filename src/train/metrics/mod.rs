@@ -37,16 +37,22 @@ pub use table::TableFigures;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Rows compared; those of weight 0 are left out, as in all figures.
+    #[serde(rename = "rows")]
     pub rows: usize,
     /// Mean loss, in the units that training uses (a scaled target stays scaled).
+    #[serde(rename = "loss")]
     pub loss: f64,
     /// Share of rows whose largest logit is their class's (the first of equal ones counts), or all of whose labels are right.
+    #[serde(rename = "accuracy")]
     pub accuracy: Option<f64>,
     /// 1 − Σ(y − ŷ)² / Σ(y − ȳ)²; `None` where all targets are equal. Of several targets this is the mean, as are the next two.
+    #[serde(rename = "r2")]
     pub r2: Option<f64>,
     /// Mean |y − ŷ|, in the target's own units
+    #[serde(rename = "mae")]
     pub mae: Option<f64>,
     /// √ mean (y − ŷ)², in the target's own units
+    #[serde(rename = "rmse")]
     pub rmse: Option<f64>,
     /// Others that were asked for; `None` where one is not defined for these rows.
     #[serde(flatten, serialize_with = "by_name", deserialize_with = "from_names")]

@@ -47,9 +47,13 @@ impl Default for Plateau {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Fall {
     /// The share of the peak that holds now.
+    #[serde(rename = "share")]
     pub(super) share: f64,
+    #[serde(rename = "best")]
     best: Option<f64>,
+    #[serde(rename = "bad")]
     bad: u32,
+    #[serde(rename = "cooling")]
     cooling: u32,
 }
 
