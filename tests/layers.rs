@@ -440,9 +440,9 @@ fn half_precision_says_what_it_lacks() {
         let said =
             Plan::of_run(&text.parse().unwrap(), &table(), &options).unwrap_err().to_string();
         assert!(
-            said.starts_with("--precision: f16, but layer ")
+            said.starts_with("precision: f16, but layer ")
                 && said.contains("has no form in half precision")
-                && said.contains("use --precision f32"),
+                && said.contains("use ‘precision’ f32"),
             "{said}"
         );
     }

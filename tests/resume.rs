@@ -261,7 +261,7 @@ fn what_does_not_fit_a_checkpoint_is_named() {
         refused(&model(), &data(), &batch).contains("its steps are of 16 rows, but these of 8")
     );
     let short = TrainOptions { epochs: 2, ..options() };
-    assert!(refused(&model(), &data(), &short).contains("--epochs: 2, but epoch 3 has begun"));
+    assert!(refused(&model(), &data(), &short).contains("epochs: 2, but epoch 3 has begun"));
 }
 
 #[test]

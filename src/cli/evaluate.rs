@@ -10,7 +10,7 @@ use super::args::EvaluateArgs;
 use super::folder::open_run;
 use super::input::Input;
 use super::output::{Output, failed};
-use super::predict::{ROWS, check_finite, place};
+use super::predict::{ROWS, at_row, check_finite};
 use super::rows::{Overlap, RowDigest};
 use super::verdict::training_rows;
 use crate::data::{PartReader, Positive, list};
@@ -138,7 +138,7 @@ fn figures(
     let mut rows = 0;
     let mut assessment = Assessment::new(trained);
     while let Next::Part((part, bytes)) = ahead.next(|| false)? {
-        let place = |row| place(table, &part.lines, row);
+        let place = |row, problem| at_row(table, &part.lines, row, problem);
         trained.check_rows((&part.x).into(), place)?;
         let predictions = predictor.assess_part(&part, &mut assessment)?;
         check_finite((&part.x, &part.lines), &predictions, &trained.preparation, table)?;

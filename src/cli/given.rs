@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 use super::args::Settings;
 use super::layers::{OF_PLAIN, layers_text};
+use super::wording::{option_of, with_options};
 use crate::data::list;
 use crate::error::{Error, Result};
 use crate::train::ClassWeights;
@@ -171,8 +172,8 @@ impl Given {
     pub(super) fn locate(&self, error: Error) -> Error {
         match error {
             Error::Setting { name, problem } => {
-                let place = name.strip_prefix("--").map(|key| self.place(key));
-                Error::Setting { name: place.unwrap_or(name), problem }
+                let place = option_of(&name).map(|option| self.place(&option[2..]));
+                Error::setting(place.unwrap_or(name), with_options(&problem))
             }
             other => other,
         }

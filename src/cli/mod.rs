@@ -32,6 +32,7 @@ mod sink;
 mod train;
 mod verdict;
 mod verify;
+mod wording;
 
 use std::fmt;
 
@@ -93,7 +94,7 @@ impl From<Error> for Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.error)?;
+        f.write_str(&wording::told(&self.error))?;
         match &self.saved {
             Some(saved) => write!(f, "; {saved}"),
             None => Ok(()),

@@ -5,6 +5,7 @@ use super::args::PlanArgs;
 use super::config::RunConfig;
 use super::given::Given;
 use super::output::Output;
+use super::wording::with_options;
 use crate::device::open;
 use crate::error::Result;
 use crate::report::Console;
@@ -22,7 +23,11 @@ pub(super) fn plan(args: &PlanArgs) -> Result<Exit> {
     let room = Room { model: &model, data, options: &options, device };
     let overlapping = config.check_groups(&model, data)?;
     let mut console = Console::stderr();
-    table.notes.iter().chain(&overlapping).for_each(|note| console.warn(&note.to_string()));
+    table
+        .notes
+        .iter()
+        .chain(&overlapping)
+        .for_each(|note| console.warn(&with_options(&note.to_string())));
     let (plan, streaming) = room.plan().map_err(|error| config.locate(error))?;
     let mut out = Output::new();
     out.line(&format!("{}\n\n{plan}", model.summary(data.train.columns())?))?;

@@ -185,16 +185,16 @@ fn predictions(
     chunk: &Chunk,
     table: &str,
 ) -> Result<Predictions> {
-    let place = |row| place(table, &chunk.lines, row);
+    let place = |row, problem| at_row(table, &chunk.lines, row, problem);
     trained.check_rows((&chunk.x).into(), place)?;
     let predictions = predictor.predict(&chunk.x)?;
     check_finite((&chunk.x, &chunk.lines), &predictions, &trained.preparation, table)?;
     Ok(predictions)
 }
 
-/// A row of some in its table.
-pub(super) fn place(table: &str, lines: &[u64], row: usize) -> String {
-    format!("{table}:{}", lines.get(row).copied().unwrap_or(0))
+/// Returns an error about one of the rows of a part of a table.
+pub(super) fn at_row(table: &str, lines: &[u64], row: usize, problem: String) -> Error {
+    Error::table(table, problem).at_line(lines.get(row).copied().unwrap_or(0))
 }
 
 /// Ends in the middle of a table, at a user's wish.
@@ -243,5 +243,5 @@ pub(super) fn check_finite(
         "the prediction for this row is not a finite number, as extreme values make it{}; correct or remove the row",
         farthest.unwrap_or_default()
     );
-    Err(Error::table(place(table, lines, row), problem))
+    Err(at_row(table, lines, row, problem))
 }

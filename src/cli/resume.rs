@@ -12,6 +12,7 @@ use super::interrupt::Interrupt;
 use super::keeper::{best_file, checkpoint_files};
 use super::paths::path_text;
 use super::train::{Prepared, Run, Talk, prepare};
+use super::wording::option_of;
 use super::{Exit, Failure};
 use crate::error::{Error, Result};
 use crate::export::read_checkpoint;
@@ -67,9 +68,9 @@ fn other_rates(
         now.schedules(steps_per_epoch).factors(next),
     ];
     let pairs = [
-        ("--schedule", "the learning rate", then.lr, next.lr),
-        ("--decay-schedule", "the share of weight decay", then.weight_decay, next.weight_decay),
-        ("--dropout-schedule", "the share of dropout", then.dropout, next.dropout),
+        ("schedule", "the learning rate", then.lr, next.lr),
+        ("decay_schedule", "the share of weight decay", then.weight_decay, next.weight_decay),
+        ("dropout_schedule", "the share of dropout", then.dropout, next.dropout),
     ];
     let rates: Vec<String> = pairs
         .into_iter()
@@ -83,10 +84,11 @@ fn other_rates(
             "; to keep the old schedule, and its last rate after epoch {old}, resume with --schedule-epochs {old}"
         )
     };
+    let options: Vec<String> = which.iter().filter_map(|name| option_of(name)).collect();
     let problem = format!(
         "{} {} over {new} epochs now, and over {old} before: from the last step done to the next one, {}. The results will not be \
          those of a run that had {new} epochs from its beginning{keep}",
-        which.join(" and "),
+        options.join(" and "),
         if which.len() == 1 { "goes" } else { "go" },
         rates.join(", ")
     );

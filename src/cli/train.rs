@@ -15,6 +15,7 @@ use super::keeper::{Due, Keeper, best_file, checkpoint_file};
 use super::output::{Output, failed};
 use super::record::config_text;
 use super::verdict::{Judge, Verdict};
+use super::wording::{told, worded};
 use super::{Exit, Failure};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -267,7 +268,7 @@ impl Run {
     /// a disk is full.
     fn tell_unwritten(&mut self, written: Result<()>, then: &str) -> Result<()> {
         let Err(error) = written else { return Ok(()) };
-        let problem = format!("{error}; {then}");
+        let problem = format!("{}; {then}", told(&error));
         if self.unwritten.contains(&problem) {
             return Ok(());
         }
@@ -317,7 +318,7 @@ impl Run {
 
     /// Tells of something to know.
     fn tell(&mut self, warning: Warning) -> Result<()> {
-        let event = Event::Warned(warning);
+        let event = worded(&Event::Warned(warning)).into_owned();
         self.console.event(&event);
         match &mut self.json {
             Some(json) => json.event(&event).map_err(failed),
@@ -378,6 +379,7 @@ impl Run {
             }
             Event::Started(_) | Event::Warned(_) => {}
         }
+        let event = &*worded(event);
         self.console.event(event);
         verdict.lines.iter().for_each(|line| self.console.line(line));
         verdict.warning.iter().for_each(|warning| self.console.warn(&warning.to_string()));

@@ -90,6 +90,26 @@ pub enum Target {
 }
 
 impl Target {
+    /// Classes for text and for few distinct whole numbers, otherwise a number; numbers for several columns.
+    pub fn auto(column: impl Into<String>) -> Self {
+        Self::Auto(column.into())
+    }
+
+    /// A class for every distinct value.
+    pub fn class(column: impl Into<String>) -> Self {
+        Self::Class(column.into())
+    }
+
+    /// A number in every cell.
+    pub fn number(column: impl Into<String>) -> Self {
+        Self::Number(column.into())
+    }
+
+    /// Two distinct values in every column, or 0 and 1.
+    pub fn labels(column: impl Into<String>) -> Self {
+        Self::Labels(column.into())
+    }
+
     /// The column's name, or the names between commas.
     pub fn column(&self) -> &str {
         match self {
@@ -208,16 +228,19 @@ impl Dataset {
         }
         if let Some(i) = features.iter().position(|v| !v.is_finite()) {
             let (row, column, value) = (i / columns, i % columns, features.at(i));
-            return refuse(format!("row {row}, column x{column}: {value} is not a finite number"));
+            let problem = format!("row {row}, column x{column}: {value} is not a finite number");
+            return refuse(problem).map_err(|it| it.at_row(row).at_column(&format!("x{column}")));
         }
         let (mut target, mut kind) = ("y".to_string(), TargetKind::Number);
         match &targets {
             Targets::Columns(y, columns) => {
                 if let Some(i) = y.iter().position(|v| !v.is_finite()) {
                     let (row, column, value) = (i / columns, i % columns, y[i]);
-                    return refuse(format!(
+                    let problem = format!(
                         "row {row}: target {value} in column y{column} is not a finite number"
-                    ));
+                    );
+                    return refuse(problem)
+                        .map_err(|it| it.at_row(row).at_column(&format!("y{column}")));
                 }
                 let names: Vec<String> = (0..*columns).map(|column| format!("y{column}")).collect();
                 target = names.join(",");
@@ -225,7 +248,8 @@ impl Dataset {
             }
             Targets::Numbers(y) => {
                 if let Some(row) = y.iter().position(|v| !v.is_finite()) {
-                    return refuse(format!("row {row}: target {} is not a finite number", y[row]));
+                    let problem = format!("row {row}: target {} is not a finite number", y[row]);
+                    return refuse(problem).map_err(|it| it.at_row(row).at_column("y"));
                 }
             }
             Targets::Classes(y) => {
@@ -272,7 +296,8 @@ impl Dataset {
         };
         if let Some(i) = y.iter().position(|&value| value != 0.0 && value != 1.0) {
             let (row, value) = (i / columns, y[i]);
-            return refuse(format!("row {row}: target {value}, but labels are 0 or 1"));
+            let problem = format!("row {row}: target {value}, but labels are 0 or 1");
+            return refuse(problem).map_err(|it| it.at_row(row));
         }
         let label = |column: &&str| Label {
             column: (*column).to_string(),
@@ -297,7 +322,8 @@ impl Dataset {
         }
         if let Some(row) = weights.iter().position(|w| !(w.is_finite() && *w >= 0.0)) {
             let weight = weights[row];
-            return refuse(format!("row {row}: a weight of {weight}, but it must be 0 or more"));
+            let problem = format!("row {row}: a weight of {weight}, but it must be 0 or more");
+            return refuse(problem).map_err(|it| it.at_row(row));
         }
         if weights.iter().all(|&weight| weight == 0.0) {
             return refuse("all weights are 0; no row would count".into());

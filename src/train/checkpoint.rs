@@ -163,7 +163,7 @@ impl Origin {
         if (self.data, self.rows) != (old.data, old.rows) {
             let problem = format!(
                 "the tables are not those that the checkpoint's run was trained and validated on ({} training rows, then {}); go \
-                 on with those, or begin a new run from its weights with --init",
+                 on with those, or begin a new run from its weights with ‘init’",
                 self.rows, old.rows
             );
             return Err(Error::setting("checkpoint", problem));
@@ -289,7 +289,7 @@ impl Trainer {
         let unfinished = done + u32::from(about.place.step > 0);
         if unfinished > epochs {
             let problem = format!("{epochs}, but epoch {unfinished} has begun; give at least that");
-            return Err(Error::setting("--epochs", problem));
+            return Err(Error::setting("epochs", problem));
         }
         if !about.place.is_sound(self.info.steps_per_epoch) {
             return refuse(

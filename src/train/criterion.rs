@@ -45,7 +45,7 @@ impl FromStr for ClassWeights {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let refuse = |problem: String| Err(Error::setting("--class-weights", problem));
+        let refuse = |problem: String| Err(Error::setting("class_weights", problem));
         match text.trim() {
             "none" => return Ok(Self::None),
             "balanced" => return Ok(Self::Balanced),
@@ -150,7 +150,7 @@ impl Criterion {
     ) -> Result<Self> {
         let kind = &train.schema().kind;
         if !loss.fits(kind) {
-            return Err(Error::setting("--loss", misfit(loss, kind)));
+            return Err(Error::setting("loss", misfit(loss, kind)));
         }
         check_values(loss, train)?;
         let names: Vec<&str> = match kind {
@@ -159,8 +159,8 @@ impl Criterion {
             TargetKind::Number | TargetKind::Numbers(_) => vec![],
         };
         if *weights != ClassWeights::None && names.is_empty() {
-            let problem = format!("{weights}, but the target is no class; use --weight for rows");
-            return Err(Error::setting("--class-weights", problem));
+            let problem = format!("{weights}, but the target is no class; use ‘weight’ for rows");
+            return Err(Error::setting("class_weights", problem));
         }
         let class_weights = match weights {
             ClassWeights::None => vec![],
@@ -168,7 +168,7 @@ impl Criterion {
             ClassWeights::Of(given) => {
                 if let Some((name, _)) = given.iter().find(|(name, _)| !names.contains(&&**name)) {
                     let problem = format!("{name} is none of {}", list(&names));
-                    return Err(Error::setting("--class-weights", problem));
+                    return Err(Error::setting("class_weights", problem));
                 }
                 let of = |name: &&str| given.iter().find(|(other, _)| other == name);
                 #[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
@@ -180,11 +180,11 @@ impl Criterion {
         };
         if class_weights.iter().any(|weight| !weight.is_finite()) {
             let problem = "a weight is too large for 32-bit floats; give smaller ones";
-            return Err(Error::setting("--class-weights", problem));
+            return Err(Error::setting("class_weights", problem));
         }
         if !class_weights.is_empty() && class_weights.iter().all(|&weight| weight == 0.0) {
             let problem = "all of them are 0, so that there is nothing to learn";
-            return Err(Error::setting("--class-weights", problem));
+            return Err(Error::setting("class_weights", problem));
         }
         Ok(Self { loss, reduction, class_weights })
     }
@@ -303,12 +303,12 @@ fn misfit(loss: Loss, kind: &TargetKind) -> String {
         TargetKind::Labels(_) => "labels",
     };
     let remedy = match loss.wants() {
-        Wants::Classes => "it compares with classes: --task classify",
-        Wants::Numbers | Wants::Counts => "it compares with numbers: --task regress",
+        Wants::Classes => "it compares with classes: ‘task’ classify",
+        Wants::Numbers | Wants::Counts => "it compares with numbers: ‘task’ regress",
         Wants::Shares => {
-            "it compares with probabilities in several columns: --target a,b,c --task regress"
+            "it compares with probabilities in several columns: ‘target’ a,b,c ‘task’ regress"
         }
-        Wants::Labels => "it compares with yes or no in each column: --task labels",
+        Wants::Labels => "it compares with yes or no in each column: ‘task’ labels",
     };
     format!("{loss} does not fit targets that are {there}; {remedy}")
 }
@@ -329,7 +329,7 @@ fn check_values(loss: Loss, train: &Dataset) -> Result<()> {
     let column = train.schema().targets()[at % columns].to_string();
     let problem =
         format!("{} needs targets of {range}, but {} has {}", loss.name(), list(&[column]), y[at]);
-    Err(Error::setting("--loss", problem))
+    Err(Error::setting("loss", problem))
 }
 
 /// Refuses rows that are no distribution, where the loss compares with distributions.
@@ -343,13 +343,13 @@ fn check_sums(loss: Loss, (y, columns): (&[f64], usize)) -> Result<()> {
     let values: Vec<String> = row.iter().map(f64::to_string).collect();
     let problem = format!(
         "{} needs targets that add up to 1 in each row, but in row {} of those for training they are {} and add up to {:.3}; divide \
-         each row's targets by their sum, or use --loss mse",
+         each row's targets by their sum, or use ‘loss’ mse",
         loss.name(),
         index + 1,
         list(&values),
         sum(row)
     );
-    Err(Error::setting("--loss", problem))
+    Err(Error::setting("loss", problem))
 }
 
 /// Weights under which all classes, or yes and no of each label, count the same.
@@ -408,7 +408,7 @@ mod tests {
             ("a=1,a=2", "a is given twice"),
         ] {
             let said = text.parse::<ClassWeights>().unwrap_err().to_string();
-            assert!(said.starts_with("--class-weights: ") && said.contains(want), "{said}");
+            assert!(said.starts_with("class_weights: ") && said.contains(want), "{said}");
         }
     }
 
@@ -450,7 +450,7 @@ mod tests {
             said_of.contains("does not fit targets that are numbers; it compares with classes"),
             "{said_of}"
         );
-        assert!(said(of(Loss::Mse, &ClassWeights::Balanced, numbers())).contains("use --weight"));
+        assert!(said(of(Loss::Mse, &ClassWeights::Balanced, numbers())).contains("use ‘weight’"));
         let given = ClassWeights::Of(vec![("7".into(), 5.0)]);
         let classes = Targets::Classes(vec![0, 1]);
         assert!(said(of(Loss::CrossEntropy, &given, classes)).contains("7 is none of `0`, `1`"));

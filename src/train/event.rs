@@ -273,7 +273,7 @@ pub enum Warning {
     NoValue {
         /// The epoch, from 1.
         epoch: u32,
-        /// The setting by which it is watched.
+        /// Name of the option by which the metric is watched.
         option: &'static str,
         /// The metric.
         metric: Metric,
@@ -319,11 +319,11 @@ impl fmt::Display for Warning {
             Self::OneBatch { batch, rows } => {
                 write!(
                     f,
-                    "--batch-size {batch} is more than the {rows} training rows: each epoch is one step over all of them"
+                    "‘batch_size’ {batch} is more than the {rows} training rows: each epoch is one step over all of them"
                 )
             }
             Self::SoftwareAdapter => {
-                write!(f, "this is a software adapter, meant for tests; --device cpu is far faster")
+                write!(f, "this is a software adapter, meant for tests; ‘device’ cpu is far faster")
             }
             Self::Device { problem }
             | Self::NotWritten { problem }
@@ -339,8 +339,8 @@ impl fmt::Display for Warning {
             ),
             Self::SmallBatches { batch } => write!(
                 f,
-                "--class-weights with batches of {batch} rows: as in PyTorch, each batch's mean is over its own weights, so that \
-                 they cancel in a batch of few classes; use a larger --batch-size or --accumulate, or --reduction sum"
+                "‘class_weights’ with batches of {batch} rows: as in PyTorch, each batch's mean is over its own weights, so that \
+                 they cancel in a batch of few classes; use a larger ‘batch_size’ or ‘accumulate’, or ‘reduction’ sum"
             ),
             Self::ByPlace { file } => write!(
                 f,
@@ -348,7 +348,7 @@ impl fmt::Display for Warning {
             ),
             Self::ScaledAnew { place } => write!(
                 f,
-                "{place}: columns are scaled anew under weights that were trained under another scaling; --scale init keeps that"
+                "{place}: columns are scaled anew under weights that were trained under another scaling; ‘scale’ init keeps that"
             ),
             Self::LeftOut { rows } => {
                 let (rows, were) = if *rows == 1 {
@@ -361,8 +361,8 @@ impl fmt::Display for Warning {
             Self::Undefined { metric, problem } => {
                 write!(
                     f,
-                    "--metrics: {metric} is asked for of the validation rows, but {problem}{}. Take {}, or validate on other rows \
-                     with --valid",
+                    "‘metrics’: {metric} is asked for of the validation rows, but {problem}{}. Take {}, or validate on other rows \
+                     with ‘valid’",
                     // A figure that is 0 by definition is told as such.
                     if problem.starts_with("is 0") { "" } else { "; its value stays empty" },
                     metric.instead()
@@ -371,7 +371,7 @@ impl fmt::Display for Warning {
             Self::NoValue { epoch, option, metric } => {
                 write!(
                     f,
-                    "{option}: {metric} has no value after epoch {epoch}: epochs without one count as neither better nor worse; if \
+                    "‘{option}’: {metric} has no value after epoch {epoch}: epochs without one count as neither better nor worse; if \
                      they go on, watch another metric, such as {}",
                     metric.instead()
                 )
@@ -395,7 +395,7 @@ impl fmt::Display for Warning {
                 write!(
                     f,
                     "{skipped} {steps} of epoch {epoch} {were} skipped: gradients times the loss scale were too large for half \
-                     precision; the scale is {scale} now. A few are usual while it settles; if they go on, use --precision f32"
+                     precision; the scale is {scale} now. A few are usual while it settles; if they go on, use ‘precision’ f32"
                 )
             }
             Self::StepsLost { epoch, skipped, batches } => {

@@ -6,7 +6,7 @@
 use super::room::{Room, Streaming, check_host, takes_batches};
 use super::{TrainOptions, Warning};
 use crate::device::{Device, free_host_memory};
-use crate::error::{Error, Result};
+use crate::error::{DEVICE_MEMORY, Error, Result};
 use crate::plan::Plan;
 
 /// What is loaded.
@@ -59,7 +59,7 @@ pub(super) fn fitted(device: &mut dyn Device, room: Room<'_>) -> Result<Fitted> 
 /// Whether less memory would have done.
 fn lacks_memory(error: &Error) -> bool {
     match error {
-        Error::TooLarge { limit_name, .. } => *limit_name != "--device-memory",
+        Error::TooLarge { limit_name, .. } => *limit_name != DEVICE_MEMORY,
         Error::OutOfMemory { .. } => true,
         _ => false,
     }

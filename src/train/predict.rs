@@ -233,15 +233,21 @@ impl TrainedModel {
                 format!("{} values are no whole number of rows of {columns} columns", x.len());
             return Err(Error::shape("predict", problem));
         }
-        self.check_rows(x, |row| format!("row {} of those given", row + 1))?;
+        self.check_rows(x, |row, problem| {
+            Error::table(format!("row {} of those given", row + 1), problem).at_row(row)
+        })?;
         Ok(x.len() / columns)
     }
 
-    /// Checks rows `[rows, columns]` as they stand in a table; `place` says where one of them stands.
+    /// Checks rows `[rows, columns]` as they stand in a table; `place` makes an error of a row and what is wrong with it.
     ///
     /// # Errors
     /// If a number that must name a row of a table does not, or single precision cannot hold one after scaling.
-    pub(crate) fn check_rows(&self, x: Numbers<'_>, place: impl Fn(usize) -> String) -> Result<()> {
+    pub(crate) fn check_rows(
+        &self,
+        x: Numbers<'_>,
+        place: impl Fn(usize, String) -> Error,
+    ) -> Result<()> {
         let schema = &self.preparation.schema;
         check_ids(self.model.tables(), x, schema, &place)?;
         let Some((row, column)) = self.preparation.beyond_single(x) else { return Ok(()) };
@@ -251,7 +257,7 @@ impl TrainedModel {
             list(&schema.features[column..=column]),
             x.at(row * schema.features.len() + column)
         );
-        Err(Error::table(place(row), problem))
+        Err(place(row, problem).at_column(&schema.features[column]))
     }
 }
 

@@ -9,7 +9,7 @@ use super::predict::eval_sizes;
 use super::{Criterion, Keep, OnNonFinite, TrainOptions};
 use crate::data::{Batches, Dataset, Split};
 use crate::device::Device;
-use crate::error::{Error, Result};
+use crate::error::{DEVICE_MEMORY, Error, Result};
 use crate::graph::{inference, training};
 use crate::model::{Layer, Sequential};
 use crate::plan::{Memory, Plan, Precision, Role, Sizes};
@@ -167,19 +167,19 @@ impl Room<'_> {
         let batches = Batches::new(rows, self.batch(), true);
         let problem = match (rows, batches.batch()) {
             (0 | 1, _) => "it has a batch norm, which compares the rows of a batch, but there is only one training row; use a \
-                 layer norm (--norm layer), or more rows"
+                 layer norm (‘norm’ layer), or more rows"
                 .to_string(),
             (_, 1) => "1, but the network has a batch norm, which compares the rows of a batch: with one row nothing is left to \
-                 learn from; give at least 3, or use a layer norm (--norm layer)"
+                 learn from; give at least 3, or use a layer norm (‘norm’ layer)"
                 .to_string(),
             _ if batches.has_single() => format!(
                 "{}, so one row is left of the {rows} training rows for the last batch, and the network has a batch norm, which \
-                 compares the rows of a batch; give at least 3, or use a layer norm (--norm layer)",
+                 compares the rows of a batch; give at least 3, or use a layer norm (‘norm’ layer)",
                 batches.batch()
             ),
             _ => return Ok(()),
         };
-        Err(Error::setting(if rows < 2 { "model" } else { "--batch-size" }, problem))
+        Err(Error::setting(if rows < 2 { "model" } else { "batch_size" }, problem))
     }
 
     fn batch(&self) -> usize {
@@ -231,8 +231,8 @@ impl Room<'_> {
             need,
             adapter: self.device.map_or("the budget", |device| &device.info().name).to_string(),
             limit,
-            limit_name: "--device-memory",
-            remedy: "give at least what it needs, or use a smaller --batch-size or smaller layers"
+            limit_name: DEVICE_MEMORY,
+            remedy: "give at least what it needs, or use a smaller ‘batch_size’ or smaller layers"
                 .to_string(),
         })
     }
@@ -277,7 +277,7 @@ pub(super) fn check_host(
         adapter: "the host".to_string(),
         limit,
         limit_name: "free memory",
-        remedy: "use --checkpoint-every 0 to do without them, smaller layers, or an optimizer with less state".to_string(),
+        remedy: "use ‘checkpoint_every’ 0 to do without them, smaller layers, or an optimizer with less state".to_string(),
     })
 }
 
@@ -290,9 +290,9 @@ fn check_half(model: &Sequential, place: &str) -> Result<()> {
             _ => {
                 let problem = format!(
                     "f16, but layer {place}{index} ({layer}) has no form in half precision; only dense layers, activations, dropout \
-                     and residual connections of them have one: use --precision f32, or leave the layer out"
+                     and residual connections of them have one: use ‘precision’ f32, or leave the layer out"
                 );
-                return Err(Error::setting("--precision", problem));
+                return Err(Error::setting("precision", problem));
             }
         }
     }
@@ -333,7 +333,7 @@ mod tests {
         assert!(check(&options, Some(need)).is_ok() && check(&options, None).is_ok());
         let said = check(&options, Some(need - 1)).unwrap_err().to_string();
         assert!(
-            said.contains("for its checkpoints, needs") && said.contains("--checkpoint-every 0")
+            said.contains("for its checkpoints, needs") && said.contains("‘checkpoint_every’ 0")
         );
         let without = TrainOptions { checkpoint_every: 0, ..options.clone() };
         assert!(check(&without, Some(1)).is_ok());

@@ -16,10 +16,10 @@ pub(super) fn check_range(preparation: &Preparation, data: &Dataset) -> Result<(
         let Some(at) = scaled.iter().position(|x| x.abs() > HALF_MAX) else { continue };
         let column = &data.schema().features[at];
         let problem = format!(
-            "the column {column} has {}, but f16 ends at {HALF_MAX}; use --scale standard or --precision f32",
+            "the column {column} has {}, but f16 ends at {HALF_MAX}; use ‘scale’ standard or ‘precision’ f32",
             scaled[at]
         );
-        return Err(Error::setting("--precision", problem));
+        return Err(Error::setting("precision", problem));
     }
     Ok(())
 }

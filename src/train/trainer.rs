@@ -471,7 +471,7 @@ impl Trainer {
     /// If there is no validation part, or the device failed.
     pub fn evaluate(&mut self) -> Result<Metrics> {
         self.validate()?
-            .ok_or_else(|| Error::setting("--valid", "0, so there is nothing to evaluate on"))
+            .ok_or_else(|| Error::setting("valid", "0, so there is nothing to evaluate on"))
     }
 
     /// The present weights, waited for.
@@ -553,7 +553,11 @@ fn check_single(preparation: &Preparation, data: &Split) -> Result<()> {
             let problem = format!(
                 "column {} has {value:e}, which 32-bit floats cannot hold even after scaling; correct the value{}",
                 list(&[column]),
-                if preparation.scale == Scale::None { ", or give --scale standard" } else { "" }
+                if preparation.scale == Scale::None {
+                    ", or give ‘scale’ standard"
+                } else {
+                    ""
+                }
             );
             Err(Error::table(part.source(), problem))
         };

@@ -115,7 +115,7 @@ impl Workload {
     pub fn by_name(name: &str) -> Result<Self> {
         WORKLOADS.into_iter().find(|workload| workload.name == name).ok_or_else(|| {
             let known = WORKLOADS.map(|workload| workload.name).join(", ");
-            Error::setting("--workload", format!("unknown name \"{name}\"; known: {known}"))
+            Error::setting("workload", format!("unknown name \"{name}\"; known: {known}"))
         })
     }
 

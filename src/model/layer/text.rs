@@ -33,7 +33,7 @@ impl Reading<'_> {
     /// # Errors
     /// If a layer or an argument is unknown or wrong; the message lists the known ones.
     pub fn layers(&self, text: &str) -> Result<Sequential> {
-        self.inside(text, 0).map_err(|problem| Error::setting("--layers", problem))
+        self.inside(text, 0).map_err(|problem| Error::setting("layers", problem))
     }
 
     fn inside(&self, text: &str, depth: usize) -> Result<Sequential, String> {
@@ -319,7 +319,7 @@ impl FromStr for Layer {
         let layers = Reading::default().layers(text)?.layers().to_vec();
         <[Self; 1]>::try_from(layers).map(|[layer]| layer).map_err(|layers| {
             let problem = format!("\"{text}\" is {} layers, not one", layers.len());
-            Error::setting("--layers", problem)
+            Error::setting("layers", problem)
         })
     }
 }
@@ -478,7 +478,7 @@ mod tests {
             ("custom", "custom(x * x1, 1)"),
         ] {
             let said = text.parse::<Sequential>().unwrap_err().to_string();
-            assert!(said.starts_with("--layers: ") && said.contains(part), "{text}: {said}");
+            assert!(said.starts_with("layers: ") && said.contains(part), "{text}: {said}");
         }
         let deep = "residual(".repeat(40) + "relu" + &")".repeat(40);
         assert!(deep.parse::<Sequential>().unwrap_err().to_string().contains("16 deep"));
