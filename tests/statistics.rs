@@ -240,8 +240,8 @@ fn a_last_row_alone_spoils_nothing() {
                 });
                 let trained = trainer.trained();
                 let kind = DeviceKind::Cpu;
-                let mut predictor =
-                    wgrad::train::Predictor::new(&trained, &kind, data.train.rows()).unwrap();
+                let predictor = wgrad::train::Predictor::new(trained.clone()).unwrap();
+                let predictor = predictor.on_for_rows(&kind, data.train.rows()).unwrap();
                 predictor.evaluate(&data.train).unwrap().loss
             })
             .collect();

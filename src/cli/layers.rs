@@ -128,7 +128,7 @@ impl Network {
 
 /// An activation by its name, or an expression of x.
 fn activation(text: &str) -> Result<Layer> {
-    let wrong = |problem| Error::setting("--activation", problem);
+    let wrong = |problem| Error::setting("activation", problem);
     if let Some(known) = Layer::activation(text) {
         return known.map_err(wrong);
     }
@@ -136,8 +136,10 @@ fn activation(text: &str) -> Result<Layer> {
     if text.trim() != "x" && text.chars().all(is_name) {
         return text.trim().parse().map(Layer::Activation);
     }
-    let custom = Custom::of(expression(text)?, &[]);
-    Ok(Layer::Custom(custom.map_err(wrong)?))
+    match Custom::of(expression(text)?, &[]) {
+        Err(Error::Setting { problem, .. }) => Err(wrong(problem)),
+        custom => custom.map(Layer::Custom),
+    }
 }
 
 /// The text of a plain network's activation.

@@ -23,7 +23,7 @@ use crate::data::{Chunk, FeatureReader, Preparation, list};
 use crate::error::{Error, Result};
 use crate::export::MODEL_FILE;
 use crate::report::{Console, JsonLines, counted, duration, harmless};
-use crate::train::{Predictions, Predictor, TrainedModel};
+use crate::train::{Predictions, Predictor};
 
 /// Rows that are read, predicted and written at once, if these are not very long.
 pub(super) const ROWS: usize = 4096;
@@ -74,8 +74,8 @@ pub(super) fn predict(args: &PredictArgs) -> Result<Exit> {
                 .line(&format!("{source} has a column {wanted} already; the new one is {taken}"));
         }
     }
-    let mut predictor = Predictor::new(&trained, &kind, ROWS)?;
-    let (device, reason) = predictor.device();
+    let predictor = Predictor::new(trained.clone())?.on_for_rows(&kind, ROWS)?;
+    let (device, reason) = (predictor.device(), predictor.reason());
     console.line(&format!("device  {device}: {reason}"));
     let interrupt = Interrupt::listen(args.quiet)?;
     interrupt.arm();
@@ -85,7 +85,7 @@ pub(super) fn predict(args: &PredictArgs) -> Result<Exit> {
         console.begin_table(input.bytes());
     }
     let open = || Sink::open(out, args.json, &header);
-    let predict = |chunk: &Chunk| predictions(&mut predictor, &trained, chunk, &input.name());
+    let predict = |chunk: &Chunk| predictions(&predictor, chunk, &input.name());
     let (ended, rows) = run(reader, predict, (open, &told), &interrupt, &mut console)?;
     console.close();
     let seconds = begun.elapsed().as_secs_f64();
@@ -179,13 +179,9 @@ fn run(
 }
 
 /// Predictions for some rows, which must be numbers.
-fn predictions(
-    predictor: &mut Predictor,
-    trained: &TrainedModel,
-    chunk: &Chunk,
-    table: &str,
-) -> Result<Predictions> {
+fn predictions(predictor: &Predictor, chunk: &Chunk, table: &str) -> Result<Predictions> {
     let place = |row, problem| at_row(table, &chunk.lines, row, problem);
+    let trained = predictor.trained();
     trained.check_rows((&chunk.x).into(), place)?;
     let predictions = predictor.predict(&chunk.x)?;
     check_finite((&chunk.x, &chunk.lines), &predictions, &trained.preparation, table)?;

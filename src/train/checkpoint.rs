@@ -352,12 +352,18 @@ impl Trainer {
         Checkpoint { about, slots, kept: self.kept.0.clone() }
     }
 
+    /// Writes values that were captured to the slots that outlive a step.
+    pub(super) fn bring_back(&mut self, values: &Captured) -> Result<()> {
+        for (slot, (_, values)) in lasting(&self.plan).into_iter().zip(values) {
+            self.device.write(slot, 0, Values::F32(values))?;
+        }
+        Ok(())
+    }
+
     /// Brings a checkpoint's values back to the device, and the kept weights with them.
     pub(super) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         self.device.take_losses(true)?;
-        for (slot, (_, values)) in lasting(&self.plan).into_iter().zip(&checkpoint.slots) {
-            self.device.write(slot, 0, Values::F32(values))?;
-        }
+        self.bring_back(&checkpoint.slots)?;
         (self.used, self.ahead) = (true, false);
         self.kept = (checkpoint.kept.clone(), checkpoint.about.kept.clone());
         self.present = Some(self.params()?);

@@ -317,7 +317,7 @@ fn misfit(loss: Loss, kind: &TargetKind) -> String {
 const SUM_TOLERANCE: f64 = 1e-3;
 
 /// Refuses numbers that a loss cannot compare with.
-fn check_values(loss: Loss, train: &Dataset) -> Result<()> {
+pub(super) fn check_values(loss: Loss, train: &Dataset) -> Result<()> {
     let Some((y, columns)) = train.y().columns() else { return Ok(()) };
     let fits = |y: f64| match loss.wants() {
         Wants::Counts => y >= 0.0,

@@ -8,6 +8,7 @@ use super::{Metric, Metrics, Stopped, Streaming};
 use crate::data::{Positive, list};
 use crate::device::DeviceInfo;
 use crate::plan::Precision;
+use crate::shape::fixed;
 
 /// News of a run, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -119,6 +120,39 @@ pub struct Summary {
     pub stopped: Option<Stopped>,
     /// Seconds since the first step.
     pub seconds: f64,
+}
+
+impl Summary {
+    /// Epoch whose weights are kept, from 1; `None` if none was finished.
+    pub fn best_epoch(&self) -> Option<u32> {
+        self.kept.as_ref().map(|kept| kept.epoch)
+    }
+
+    /// Training loss of the kept epoch.
+    pub fn train_loss(&self) -> Option<f64> {
+        self.kept.as_ref().map(|kept| kept.train_loss)
+    }
+
+    /// Figures of the kept epoch on the validation rows; `None` without such rows.
+    pub fn metrics(&self) -> Option<&Metrics> {
+        self.kept.as_ref()?.valid.as_ref()
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let epochs = if self.epochs == 1 { "epoch" } else { "epochs" };
+        let Some(kept) = &self.kept else { return write!(f, "{} {epochs}", self.epochs) };
+        let loss = fixed(kept.train_loss);
+        write!(f, "epoch {} of {}, train loss {loss}", kept.epoch, self.epochs)?;
+        if let Some(valid) = &kept.valid {
+            write!(f, "; validated on {valid}")?;
+        }
+        match &self.stopped {
+            Some(stopped) => write!(f, "; {stopped}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Something to know that stops nothing; its text says what to do.

@@ -11,8 +11,8 @@ use super::losses::{Losses, Open};
 use super::predict::port;
 use super::watch::Watch;
 use super::{
-    EpochStats, Event, Metric, Metrics, OnNonFinite, Progress, Schedules, Stopped, Summary,
-    Trainer, Warning,
+    EpochStats, Event, Metric, Metrics, OnNonFinite, Progress, Schedules, StepStats, Stopped,
+    Summary, Trainer, Warning,
 };
 use crate::data::epoch_order;
 use crate::device::{Usage, Values};
@@ -22,7 +22,8 @@ use crate::model::Params;
 use crate::plan::{Phase, Scaling, StepRow, WINDOW};
 use crate::shape::narrow;
 
-/// A run under way. Each `next` gives the device some steps and returns what is new.
+/// A run under way. Each `next` gives the device some steps and returns what is new. Nothing happens until it is called.
+#[must_use = "a run does nothing until its events are taken; use `Trainer::run` to train without them"]
 pub struct Fit<'a> {
     pub(super) trainer: &'a mut Trainer,
     pub(super) schedules: Schedules,
@@ -92,6 +93,7 @@ impl<'a> Fit<'a> {
         let from = trainer.last.take_if(|_| trainer.resumes);
         trainer.resumes = false;
         trainer.last = from.clone();
+        trainer.by_hand = None;
         let mut fit = Self {
             trainer,
             schedules,
@@ -343,6 +345,11 @@ impl<'a> Fit<'a> {
                 Some(weights) => weights[step],
                 None => self.rows_of(step) as f64,
             };
+            let (rows, lr) = (self.rows_of(step), self.rate_of(self.known - 1));
+            if let Some(hook) = &mut self.trainer.hook {
+                let epoch = self.epoch.index + 1;
+                hook(&StepStats { epoch, step: step + 1, rows, loss: loss.into(), lr });
+            }
             if skips {
                 let ends = self.group_of(step).end == step + 1;
                 self.epoch.losses.add_to_move(loss, weight, ends);

@@ -4,6 +4,7 @@
 //! Absent on purpose: terminals, files, wgpu.
 
 mod baseline;
+mod by_hand;
 mod checkpoint;
 mod criterion;
 mod event;
@@ -15,12 +16,13 @@ mod losses;
 pub mod metrics;
 mod mistakes;
 mod options;
+mod outputs;
 mod predict;
+mod predictor;
 mod profile;
 mod recover;
 mod room;
 mod run_settings;
-mod runtime;
 mod scaling;
 mod schedule;
 mod stream;
@@ -29,7 +31,17 @@ mod trainer;
 mod watch;
 mod workload;
 
+#[doc(inline)]
+pub use crate::device::{DeviceKind, Tune, Tuning};
+#[doc(inline)]
+pub use crate::graph::{Average, Group, Loss, Optimizer, Reduction};
+#[doc(inline)]
+pub use crate::plan::Precision;
+#[doc(inline)]
+pub use crate::random::Seed;
+
 pub use baseline::Baseline;
+pub use by_hand::StepStats;
 pub(crate) use checkpoint::About;
 pub use checkpoint::Checkpoint;
 pub use criterion::{ClassWeights, Criterion};
@@ -37,12 +49,13 @@ pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
 pub use fit::Fit;
 #[cfg(feature = "cli")]
 pub(crate) use ids::check_dataset;
-pub use metrics::{Assessment, Evaluation, Metric, Metrics};
+pub use metrics::{Evaluation, Metric, Metrics, StreamingEvaluator};
 pub use options::{Keep, OnNonFinite, TrainOptions};
-pub use predict::{Predictions, Predictor, TrainedModel};
+pub use outputs::Predictions;
+pub use predict::TrainedModel;
+pub use predictor::Predictor;
 pub use profile::{Clock, EpochUse, KernelCost, Profile};
 pub use room::{Limit, Room, Streaming};
-pub use runtime::Runtime;
 pub use schedule::{Factors, Plateau, Schedule, ScheduleKind, Schedules};
 pub use trainer::Trainer;
 pub use watch::Stopped;

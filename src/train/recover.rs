@@ -81,6 +81,7 @@ impl Fit<'_> {
 
     /// Makes the device ready for the next step: fresh, or with what a checkpoint holds.
     pub(super) fn begin(&mut self) -> Result<()> {
+        self.trainer.check_table()?;
         match self.from.take() {
             Some(checkpoint) => {
                 self.trainer.restore(&checkpoint)?;

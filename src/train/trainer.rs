@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::by_hand::ByHand;
 use super::checkpoint::{Captured, Checkpoint, Origin};
 use super::fitted::{Fitted, fitted};
 use super::mistakes::mistakes;
@@ -12,7 +13,8 @@ use super::scaling::{check_range, evaluated, params_of, read_params, write_param
 use super::stream::{Block, Table};
 use super::target_scaling::{TargetScaling, target_scaling};
 use super::{
-    Criterion, EpochStats, Fit, Keep, Metrics, RunInfo, TrainOptions, TrainedModel, Warning,
+    Criterion, EpochStats, Event, Fit, Keep, Metrics, RunInfo, StepStats, Summary, TrainOptions,
+    TrainedModel, Warning,
 };
 use crate::data::{
     Batches, Dataset, Preparation, Scale, Split, TargetKind, Targets, epoch_order, list,
@@ -34,7 +36,7 @@ pub struct Trainer {
     pub(super) info: RunInfo,
     pub(super) warnings: Vec<Warning>,
     pub(super) model: Sequential,
-    preparation: Preparation,
+    pub(super) preparation: Preparation,
     pub(super) criterion: Criterion,
     /// The weight of each training row's class, if not all classes weigh the same: a batch's mean is over these.
     pub(super) class_weights: Option<Vec<f64>>,
@@ -48,7 +50,7 @@ pub struct Trainer {
     /// The training table, if it does not lie on the device.
     pub(super) table: Option<Table>,
     /// The training table, if it lies on a device that may be lost.
-    source: Option<Dataset>,
+    pub(super) source: Option<Dataset>,
     pub(super) origin: Origin,
     /// The last checkpoint, and whether the next run goes on from it.
     pub(super) last: Option<Arc<Checkpoint>>,
@@ -62,7 +64,16 @@ pub struct Trainer {
     pub(super) ahead: bool,
     /// The epoch under way, from 0, and what its dropout rates are multiplied by.
     pub(super) underway: Option<(u32, f64)>,
+    /// Steps that the caller drives, if any were done since the last run.
+    pub(super) by_hand: Option<Box<ByHand>>,
+    /// Whether the table gave its place on the device to batches of the caller's.
+    pub(super) own_batches: bool,
+    /// What each step that a run does is told to.
+    pub(super) hook: Option<Hook>,
 }
+
+/// A function that is told of each step.
+pub(super) type Hook = Box<dyn FnMut(&StepStats) + Send>;
 
 /// The validation part.
 struct Valid {
@@ -197,6 +208,9 @@ impl Trainer {
             used: false,
             ahead: false,
             underway: None,
+            by_hand: None,
+            own_batches: false,
+            hook: None,
         };
         trainer.warnings = trainer.first_warnings(data);
         trainer.warnings.extend(warnings);
@@ -314,9 +328,7 @@ impl Trainer {
         let scaling = (&self.preparation, self.step_weights.as_slice());
         bring_table(self.device.as_mut(), &self.plan, self.source.as_ref(), scaling)?;
         bring_constants(self.device.as_mut(), &self.plan, &self.criterion)?;
-        if let Some(valid) = &mut self.valid {
-            valid.resident = false;
-        }
+        self.forget_residents();
         write_scaling(self.device.as_mut(), &self.plan)?;
         let params = self.kept.0.clone();
         self.write_params(&params)
@@ -327,6 +339,67 @@ impl Trainer {
     /// iterator's `next` does some steps. Stop calling, and training stops.
     pub fn fit(&mut self) -> Fit<'_> {
         Fit::new(self)
+    }
+
+    /// Trains as [`Self::fit`] does, to the end, and returns how the run went. Warnings are left out; take the events of
+    /// [`Self::fit`] to see them.
+    ///
+    /// ```
+    /// use wgrad::prelude::*;
+    ///
+    /// let data = wgrad::data::synth::xor(200, 0.2, Seed(1)).split(0.25, Seed(1))?;
+    /// let model = Sequential::new().dense(8).tanh().dense(2);
+    /// let options = TrainOptions { epochs: 40, lr: 0.02, ..TrainOptions::default() };
+    /// let summary = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?.run()?;
+    /// assert_eq!(summary.epochs, 40);
+    /// assert!(summary.best_epoch() > Some(1) && summary.metrics().unwrap().accuracy > Some(0.9));
+    /// println!("{summary}");
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the device failed, or a number is not finite.
+    pub fn run(&mut self) -> Result<Summary> {
+        let mut summary = None;
+        for event in self.fit() {
+            if let Event::Finished(finished) = event? {
+                summary = Some(finished);
+            }
+        }
+        Ok(summary.expect("a run without an error ends with its summary"))
+    }
+
+    /// Has a function told of each step of the runs that follow, in order, as its loss becomes known; the device may be many steps ahead
+    /// by then. Steps that are done again after the run went back are told of again.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    /// use std::sync::Arc;
+    /// use wgrad::prelude::*;
+    ///
+    /// # let data = wgrad::data::synth::xor(60, 0.2, Seed(1)).split(0.2, Seed(1))?;
+    /// # let model = Sequential::new().dense(4).tanh().dense(2);
+    /// # let options = TrainOptions { epochs: 3, batch_size: 16, ..TrainOptions::default() };
+    /// let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?;
+    /// let steps = Arc::new(AtomicUsize::new(0));
+    /// let counted = Arc::clone(&steps);
+    /// trainer.on_step(move |step| {
+    ///     assert!(step.loss > 0.0 && step.lr == 1e-3);
+    ///     counted.fetch_add(1, Ordering::Relaxed);
+    /// });
+    /// trainer.run()?;
+    /// assert_eq!(steps.load(Ordering::Relaxed), 9);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    pub fn on_step(&mut self, hook: impl FnMut(&StepStats) + Send + 'static) {
+        self.hook = Some(Box::new(hook));
+    }
+
+    /// Notes that the device holds no rows of the validation part any more.
+    pub(super) fn forget_residents(&mut self) {
+        if let Some(valid) = &mut self.valid {
+            valid.resident = false;
+        }
     }
 
     /// Makes the optimizer forget an earlier run, and takes losses that it left untaken.
@@ -388,7 +461,7 @@ impl Trainer {
     ///
     /// # Errors
     /// If the device failed.
-    pub fn validate(&mut self) -> Result<Option<Metrics>> {
+    pub(crate) fn validate(&mut self) -> Result<Option<Metrics>> {
         self.settle()?;
         let outputs = self.valid_outputs()?;
         Ok(outputs.and_then(|outputs| self.valid_metrics(&outputs)))
@@ -465,7 +538,7 @@ impl Trainer {
         Some(metrics.with(&others, outputs, targets, (&self.preparation, self.options.loss)))
     }
 
-    /// Figures of the present weights on the validation part.
+    /// The usual figures of the present weights on the validation part, and those that the options ask for.
     ///
     /// # Errors
     /// If there is no validation part, or the device failed.
@@ -620,7 +693,7 @@ fn scaling_of(values: &[f32]) -> Option<Scaling> {
 }
 
 /// Brings the table to the device, or without one makes its places ready for blocks of a table.
-fn bring_table(
+pub(super) fn bring_table(
     device: &mut dyn Device,
     plan: &Plan,
     table: Option<&Dataset>,
@@ -636,7 +709,11 @@ fn bring_table(
 }
 
 /// Brings what the loss takes besides outputs and targets.
-fn bring_constants(device: &mut dyn Device, plan: &Plan, criterion: &Criterion) -> Result<()> {
+pub(super) fn bring_constants(
+    device: &mut dyn Device,
+    plan: &Plan,
+    criterion: &Criterion,
+) -> Result<()> {
     match plan.ports.constants {
         Some(constants) => device.write(constants, 0, Values::F32(&criterion.constants())),
         None => Ok(()),

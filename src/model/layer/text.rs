@@ -231,7 +231,7 @@ impl<'a> Args<'a> {
             text.parse().map_err(|_| format!("\"{text}\" in custom is no number to start with"))
         };
         let start: Result<Vec<f64>, String> = texts.map(number).collect();
-        Custom::new(f, &start?).map_err(|problem| format!("custom: {problem}"))
+        Custom::read(f, &start?).map_err(|problem| format!("custom: {problem}"))
     }
 
     /// Refuses what was not asked for.
@@ -295,7 +295,7 @@ impl Layer {
     /// # Errors
     /// If the parameters are not those of the activation.
     pub fn activation(text: &str) -> Option<Result<Self, String>> {
-        let custom = |expr| Custom::of(expr, &[]).map(Self::Custom);
+        let custom = |expr| Custom::checked(expr, &[]).map(Self::Custom);
         Some(match written(text)? {
             Ok(Written::Parameters(activation, values)) if activation.has(&values) => {
                 Ok(Self::Activation(activation))

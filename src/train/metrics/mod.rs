@@ -23,11 +23,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use self::rows::Counted;
 use self::sums::{Mean, each};
 use super::Criterion;
-use super::predict::points;
+use super::outputs::{argmax, points};
 use crate::data::{Preparation, TargetKind, Targets};
 use crate::graph::Loss;
 use crate::shape::fixed;
-pub use evaluation::{Assessment, Evaluation};
+pub use evaluation::{Evaluation, StreamingEvaluator};
 pub use metric::{Average, Metric};
 pub use outcomes::{Outcomes, Spread};
 pub use rows::Weights;
@@ -229,20 +229,6 @@ impl Metrics {
         let usual = usual.iter().map(|&metric| (metric, self.value(metric)));
         usual.chain(self.asked.iter().copied()).collect()
     }
-}
-
-/// The place of the largest value, the first of equal ones; `None` if one is NaN.
-pub(super) fn argmax(values: &[f32]) -> Option<usize> {
-    if values.iter().any(|value| value.is_nan()) {
-        return None;
-    }
-    let mut best = 0;
-    for (index, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = index;
-        }
-    }
-    Some(best)
 }
 
 impl fmt::Display for Metrics {

@@ -4,8 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::super::Predictions;
-use super::super::predict::points;
+use super::super::outputs::{Predictions, points};
 use super::classes::{self, Tally};
 use super::rows::{Counted, Weights};
 use super::sums::Mean;
