@@ -128,7 +128,7 @@ impl Network {
 
 /// An activation by its name, or an expression of x.
 fn activation(text: &str) -> Result<Layer> {
-    let wrong = |problem| Error::setting("activation", problem);
+    let wrong = |problem| Error::setting("--activation", problem);
     if let Some(known) = Layer::activation(text) {
         return known.map_err(wrong);
     }
@@ -253,11 +253,12 @@ mod tests {
         }
         let said = activation("swish7").unwrap_err().to_string();
         assert!(
-            said.starts_with("--activation: unknown name \"swish7\"; known: identity"),
+            said.starts_with("activation: unknown name \"swish7\"; known: identity"),
             "{said}"
         );
         for wrong in ["x * x1", "1 + 2", "what(x)"] {
-            assert!(activation(wrong).unwrap_err().to_string().starts_with("--activation: "));
+            let said = activation(wrong).unwrap_err().to_string();
+            assert!(said.trim_start_matches("--").starts_with("activation: "), "{said}");
         }
     }
 
