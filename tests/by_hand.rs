@@ -65,9 +65,7 @@ fn steps_by_hand_are_those_of_a_run() {
 
 #[test]
 fn a_table_that_streams_gives_the_same_steps() {
-    let new = |options: &TrainOptions| {
-        Trainer::new(&model(), &data(), options, &DeviceKind::Cpu)
-    };
+    let new = |options: &TrainOptions| Trainer::new(&model(), &data(), options, &DeviceKind::Cpu);
     let within = |bytes| TrainOptions { device_memory: Some(bytes), ..options() };
     let least = match new(&within(1)).map(|_| ()) {
         Err(Error::TooLarge { need, limit: 1, .. }) => need,

@@ -252,10 +252,7 @@ mod tests {
             assert_eq!(activation_text(&activation(text).unwrap()), text);
         }
         let said = activation("swish7").unwrap_err().to_string();
-        assert!(
-            said.starts_with("activation: unknown name \"swish7\"; known: identity"),
-            "{said}"
-        );
+        assert!(said.starts_with("activation: unknown name \"swish7\"; known: identity"), "{said}");
         for wrong in ["x * x1", "1 + 2", "what(x)"] {
             let said = activation(wrong).unwrap_err().to_string();
             assert!(said.trim_start_matches("--").starts_with("activation: "), "{said}");

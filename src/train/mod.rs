@@ -4,31 +4,22 @@
 //! Absent on purpose: terminals, files, wgpu.
 
 mod baseline;
-mod by_hand;
-mod checkpoint;
 mod criterion;
+mod embedding_indices;
 mod event;
-mod feed;
-mod fit;
-mod fitted;
-mod ids;
-mod losses;
+mod loss_scale;
+mod memory;
 pub mod metrics;
 mod mistakes;
 mod options;
 mod outputs;
+mod param_io;
 mod predict;
 mod predictor;
 mod profile;
-mod recover;
-mod room;
-mod run_settings;
-mod scaling;
+mod run;
 mod schedule;
-mod stream;
 mod target_scaling;
-mod trainer;
-mod watch;
 mod workload;
 
 #[doc(inline)]
@@ -41,22 +32,22 @@ pub use crate::plan::Precision;
 pub use crate::random::Seed;
 
 pub use baseline::Baseline;
-pub use by_hand::StepStats;
-pub(crate) use checkpoint::About;
-pub use checkpoint::Checkpoint;
 pub use criterion::{ClassWeights, Criterion};
-pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
-pub use fit::Fit;
 #[cfg(feature = "cli")]
-pub(crate) use ids::check_dataset;
+pub(crate) use embedding_indices::check_dataset;
+pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
+pub use memory::memory_planner::{Limit, Room, Streaming};
 pub use metrics::{Evaluation, Metric, Metrics, StreamingEvaluator};
 pub use options::{Keep, OnNonFinite, TrainOptions};
 pub use outputs::Predictions;
 pub use predict::TrainedModel;
 pub use predictor::Predictor;
 pub use profile::{Clock, EpochUse, KernelCost, Profile};
-pub use room::{Limit, Room, Streaming};
+pub use run::by_hand::StepStats;
+pub(crate) use run::checkpoint::About;
+pub use run::checkpoint::Checkpoint;
+pub use run::early_stopping::Stopped;
+pub use run::fit::Fit;
+pub use run::trainer::Trainer;
 pub use schedule::{Factors, Plateau, Schedule, ScheduleKind, Schedules};
-pub use trainer::Trainer;
-pub use watch::Stopped;
 pub use workload::{Measurement, WORKLOADS, Workload};

@@ -12,7 +12,7 @@ use crate::plan::{Phase, Plan, Sizes, Slot, StepRow, WINDOW};
 use crate::shape::narrow;
 
 use super::Criterion;
-use super::ids::check_ids;
+use super::embedding_indices::check_ids;
 
 /// All that is needed to predict: network, weights, and what was done to the columns.
 #[derive(Clone, Debug, PartialEq)]

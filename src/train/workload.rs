@@ -15,9 +15,10 @@ use crate::random::{Purpose, Seed};
 use crate::shape::narrow;
 
 use super::TrainOptions;
-use super::checkpoint::lasting;
+use super::loss_scale::write_scaling;
+use super::param_io::{read_params, write_params};
 use super::predict::port;
-use super::scaling::{read_params, write_params, write_scaling};
+use super::run::checkpoint::lasting;
 
 /// A network, its batch, and how it is trained. The activation is relu throughout.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,21 +3,21 @@
 //! In: model, data, options, a device if one is open. Out: a plan, and how its table streams.
 //! Absent on purpose: the values; `stream.rs` brings them.
 
-use super::checkpoint::lasting;
-use super::ids::check_dataset;
-use super::predict::eval_sizes;
-use super::{Criterion, Keep, OnNonFinite, TrainOptions};
 use crate::data::{Batches, Dataset, Split};
 use crate::device::Device;
 use crate::error::{DEVICE_MEMORY, Error, Result};
 use crate::graph::{inference, training};
 use crate::model::{Layer, Sequential};
 use crate::plan::{Memory, Plan, Precision, Role, Sizes};
+use crate::train::embedding_indices::check_dataset;
+use crate::train::predict::eval_sizes;
+use crate::train::run::checkpoint::lasting;
+use crate::train::{Criterion, Keep, OnNonFinite, TrainOptions};
 
 /// Blocks on the device: steps use one while the next is written.
-pub(super) const BLOCKS: usize = 2;
+pub(in crate::train) const BLOCKS: usize = 2;
 /// Blocks that may be on their way to the device at once: one for each submission in flight, and the newest.
-pub(super) const ON_THEIR_WAY: usize = 3;
+pub(in crate::train) const ON_THEIR_WAY: usize = 3;
 /// Bytes of a block at most. It lasts for a submission on a fast GPU; what is larger takes memory and gains nothing.
 const BLOCK_BYTES: usize = 16 << 20;
 
@@ -63,7 +63,7 @@ impl std::fmt::Display for Streaming {
 }
 
 impl Plan {
-    /// The plan that [`super::Trainer`] would run for this model, data and options on a device of any size.
+    /// The plan that [`crate::train::Trainer`] would run for this model, data and options on a device of any size.
     ///
     /// # Errors
     /// If they do not fit one another, or `options.device_memory` is too small.
@@ -136,7 +136,7 @@ impl Room<'_> {
     }
 
     /// Checks settings and shapes.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(in crate::train) fn check(&self) -> Result<()> {
         let Self { model, data, options, .. } = self;
         options.check()?;
         let train = &data.train;
@@ -256,7 +256,7 @@ fn checkpoint_bytes(options: &TrainOptions, plan: &Plan) -> u64 {
 ///
 /// # Errors
 /// If plan and checkpoints need more than that.
-pub(super) fn check_host(
+pub(in crate::train) fn check_host(
     options: &TrainOptions,
     plan: &Plan,
     device: &dyn Device,
@@ -300,13 +300,13 @@ fn check_half(model: &Sequential, place: &str) -> Result<()> {
 }
 
 /// True if a network takes statistics of a batch, so that another batch gives another result.
-pub(super) fn takes_batches(model: &Sequential, columns: usize) -> Result<bool> {
+pub(in crate::train) fn takes_batches(model: &Sequential, columns: usize) -> Result<bool> {
     let layout = model.layout(columns)?;
     Ok(layout.views().iter().any(|view| view.name.ends_with("running_mean")))
 }
 
 /// Bytes of a row on the device: features, targets, its place in the order, its weight if there are any.
-pub(super) fn row_bytes(train: &Dataset) -> usize {
+pub(in crate::train) fn row_bytes(train: &Dataset) -> usize {
     let targets = train.y().columns().map_or(1, |(_, columns)| columns);
     4 * (train.columns() + targets + 1 + usize::from(train.weights().is_some()))
 }

@@ -10,10 +10,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ClassWeights, Keep, Metric, OnNonFinite, ScheduleKind, TrainOptions};
 use crate::data::Scale;
 use crate::graph::{Average, Loss, Optimizer, Reduction};
 use crate::plan::Precision;
+use crate::train::{ClassWeights, Keep, Metric, OnNonFinite, ScheduleKind, TrainOptions};
 
 /// Version of the record. A version that changes the meaning of a name or of a text gets another number.
 const VERSION: u32 = 2;
@@ -59,7 +59,7 @@ impl From<Stored> for RunSettings {
 
 impl RunSettings {
     /// Records the options that decide what is computed.
-    pub(super) fn of(options: &TrainOptions) -> Self {
+    pub(in crate::train) fn of(options: &TrainOptions) -> Self {
         // Every field is named, so that a new option cannot be forgotten here.
         let TrainOptions {
             loss,
@@ -124,7 +124,7 @@ impl RunSettings {
 
     /// Lists the settings that both records have and that differ. A setting that the earlier record has not has the value
     /// that it had then.
-    pub(super) fn differences(&self, earlier: &Self) -> Vec<String> {
+    pub(in crate::train) fn differences(&self, earlier: &Self) -> Vec<String> {
         let pairs = self.0.iter().filter_map(|(name, now)| Some((name, now, earlier.0.get(name)?)));
         pairs
             .filter(|(_, now, then)| now != then)

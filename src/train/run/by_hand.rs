@@ -6,13 +6,8 @@
 
 use std::sync::Arc;
 
-use super::criterion::check_values;
-use super::ids::check_dataset;
-use super::predict::port;
-use super::scaling::{check_range, params_of, write_scaling};
-use super::stream::{Block, Table};
+use super::state::{RunState, Underway};
 use super::trainer::{bring_constants, bring_table};
-use super::{OnNonFinite, Trainer};
 use crate::data::{Batches, Dataset, Features, Targets, epoch_order};
 use crate::device::Values;
 use crate::error::{Error, Result};
@@ -20,6 +15,14 @@ use crate::graph::{Moment, Pace, Reduction, SHARE};
 use crate::model::Params;
 use crate::plan::{Phase, Precision, StepRow};
 use crate::shape::{narrow, short};
+use crate::train::criterion::check_values;
+use crate::train::embedding_indices::check_dataset;
+use crate::train::loss_scale::{check_range, write_scaling};
+use crate::train::memory::block_reader::{Block, Table};
+use crate::train::memory::training_table::TrainingTable;
+use crate::train::param_io::params_of;
+use crate::train::predict::port;
+use crate::train::{OnNonFinite, Trainer};
 
 /// What one step of training did.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,7 +40,7 @@ pub struct StepStats {
 }
 
 /// Where training by hand stands.
-pub(super) struct ByHand {
+pub(in crate::train) struct ByHand {
     lr: f64,
     /// The numbers of each update of the weights, computed in their order.
     pace: Pace,
@@ -53,6 +56,8 @@ pub(super) struct ByHand {
     unscale: Option<f32>,
     /// Rows on their way to the device, if the table does not lie there.
     block: Block,
+    /// The epoch that has begun since weights were last measured.
+    pub(in crate::train) underway: Option<Underway>,
 }
 
 impl ByHand {
@@ -66,6 +71,7 @@ impl ByHand {
             order: Vec::new(),
             unscale: None,
             block: Block::default(),
+            underway: None,
         }
     }
 }
@@ -74,7 +80,7 @@ impl Trainer {
     /// Trains on the next batch of the table, in the order in which [`Self::fit`] visits it: the first step begins an epoch from the
     /// present weights, the step after an epoch's last one begins the next epoch.
     ///
-    /// The learning rate is [`TrainOptions::lr`](super::TrainOptions::lr) until [`Self::set_lr`] sets another one; schedules, early
+    /// The learning rate is [`TrainOptions::lr`](crate::train::TrainOptions::lr) until [`Self::set_lr`] sets another one; schedules, early
     /// stopping and checkpoints are left to you. [`Self::evaluate`] validates, [`Self::keep_present`] makes the present weights those
     /// that [`Self::trained`] and [`Self::save`] take.
     ///
@@ -102,15 +108,15 @@ impl Trainer {
     pub fn step(&mut self) -> Result<StepStats> {
         self.check_table()?;
         self.begin_by_hand()?;
-        let mut hand = self.by_hand.take().unwrap_or_else(|| Box::new(ByHand::of(self)));
+        let mut hand = self.take_hand();
         let stats = self.step_of_table(&mut hand);
-        self.by_hand = Some(hand);
+        self.state = RunState::ByHand(hand);
         stats
     }
 
     /// Trains on a batch of your own: features as they stand in a table, `[rows, columns]`, and the targets of each row, of the kind
     /// that the training table has. There may be at most as many rows as
-    /// [`TrainOptions::batch_size`](super::TrainOptions::batch_size) says.
+    /// [`TrainOptions::batch_size`](crate::train::TrainOptions::batch_size) says.
     ///
     /// The table that the trainer was made of says how columns and targets are scaled, and gives its place on the device to the
     /// batch: from the first such step on, [`Self::step`] and [`Self::fit`] are errors. Of batches whose gradients are accumulated, each
@@ -146,9 +152,9 @@ impl Trainer {
         let batch = self.batch_of(features.into(), targets.into())?;
         self.begin_by_hand()?;
         self.make_place()?;
-        let mut hand = self.by_hand.take().unwrap_or_else(|| Box::new(ByHand::of(self)));
+        let mut hand = self.take_hand();
         let stats = self.step_of_batch(&mut hand, batch);
-        self.by_hand = Some(hand);
+        self.state = RunState::ByHand(hand);
         stats
     }
 
@@ -162,7 +168,7 @@ impl Trainer {
             return Err(Error::setting("lr", problem));
         }
         self.begin_by_hand()?;
-        if let Some(hand) = &mut self.by_hand {
+        if let RunState::ByHand(hand) = &mut self.state {
             hand.lr = lr;
         }
         Ok(())
@@ -188,7 +194,8 @@ impl Trainer {
     /// # Errors
     /// If no such step was done, or the device failed.
     pub fn gradients(&mut self) -> Result<Params> {
-        let Some(unscale) = self.by_hand.as_ref().and_then(|hand| hand.unscale) else {
+        let hand = if let RunState::ByHand(hand) = &self.state { Some(hand) } else { None };
+        let Some(unscale) = hand.and_then(|hand| hand.unscale) else {
             let problem = "there are none before the first Trainer::step or Trainer::step_on";
             return Err(Error::setting("gradients", problem));
         };
@@ -201,8 +208,8 @@ impl Trainer {
     }
 
     /// Refuses to go over a table that gave its place to batches of the caller's.
-    pub(super) fn check_table(&self) -> Result<()> {
-        if self.own_batches {
+    pub(in crate::train) fn check_table(&self) -> Result<()> {
+        if matches!(self.table, TrainingTable::Replaced) {
             let problem = "it gave its place on the device to the batches of Trainer::step_on; make another trainer to go over it";
             return Err(Error::setting("table", problem));
         }
@@ -210,18 +217,25 @@ impl Trainer {
     }
 
     fn begin_by_hand(&mut self) -> Result<()> {
-        if self.by_hand.is_some() {
-            return Ok(());
-        }
-        if self.resumes {
-            let problem =
-                "steps by hand do not go on from a checkpoint; use Trainer::fit or Trainer::run";
-            return Err(Error::setting("checkpoint", problem));
+        match &self.state {
+            RunState::ByHand(_) => return Ok(()),
+            RunState::Resuming(_) => {
+                let problem = "steps by hand do not go on from a checkpoint; use Trainer::fit or Trainer::run";
+                return Err(Error::setting("checkpoint", problem));
+            }
+            RunState::Fresh | RunState::Running(_) | RunState::Ended => {}
         }
         self.forget()?;
-        self.present = None;
-        self.by_hand = Some(Box::new(ByHand::of(self)));
+        self.state = RunState::ByHand(Box::new(ByHand::of(self)));
         Ok(())
+    }
+
+    /// Takes the state of steps by hand out of the trainer, which a step puts back.
+    fn take_hand(&mut self) -> Box<ByHand> {
+        match std::mem::replace(&mut self.state, RunState::Ended) {
+            RunState::ByHand(hand) => hand,
+            _ => Box::new(ByHand::of(self)),
+        }
     }
 
     fn step_of_table(&mut self, hand: &mut ByHand) -> Result<StepStats> {
@@ -230,7 +244,7 @@ impl Trainer {
         if hand.step == 0 {
             let rows = narrow(self.rows);
             hand.order = epoch_order(rows, hand.epoch, options.seed, options.shuffle);
-            if self.table.is_none() {
+            if self.table.streamed().is_none() {
                 let order = port(self.plan.ports.order, "order")?;
                 self.device.write(order, 0, Values::U32(&hand.order))?;
             }
@@ -250,7 +264,7 @@ impl Trainer {
             Reduction::Sum => 1.0,
             Reduction::Mean => weights(step) / group.clone().map(weights).sum::<f64>(),
         };
-        let place = match &self.table {
+        let place = match self.table.streamed() {
             None => range.start,
             Some(table) => {
                 table.fill(&hand.order[range], &mut hand.block);
@@ -261,7 +275,7 @@ impl Trainer {
         let last = group.end == steps;
         let batch = Batch { place, rows, divisor, share, apply: step + 1 == group.end, last };
         let stats = self.do_step(hand, batch)?;
-        self.underway = Some((hand.epoch, 1.0));
+        hand.underway = Some(Underway { epoch: hand.epoch, dropout: 1.0 });
         if hand.step == steps {
             (hand.epoch, hand.step) = (hand.epoch + 1, 0);
         }
@@ -296,6 +310,8 @@ impl Trainer {
             Reduction::Mean => 1.0 / each as f64,
         };
         let apply = (hand.done + 1).is_multiple_of(each);
+        // There is no epoch of the table under way that averaged weights could be measured on.
+        hand.underway = None;
         let batch = Batch { place: 0, rows, divisor, share, apply, last: false };
         self.do_step(hand, batch)
     }
@@ -367,19 +383,18 @@ impl Trainer {
 
     /// Makes the table's place on the device one for a batch, if it is not yet.
     fn make_place(&mut self) -> Result<()> {
-        if self.own_batches {
+        if matches!(self.table, TrainingTable::Replaced) {
             return Ok(());
         }
         let values = self.capture()?;
         self.plan = self.plan.with_train_rows(self.plan.batch);
-        (self.table, self.source, self.underway) = (None, None, None);
+        self.table = TrainingTable::Replaced;
         self.device.load(&self.plan)?;
         bring_table(self.device.as_mut(), &self.plan, None, (&self.preparation, &[]))?;
         bring_constants(self.device.as_mut(), &self.plan, &self.criterion)?;
         write_scaling(self.device.as_mut(), &self.plan)?;
         self.bring_back(&values)?;
         self.forget_residents();
-        self.own_batches = true;
         Ok(())
     }
 }

@@ -3,19 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::by_hand::ByHand;
-use super::checkpoint::{Captured, Checkpoint, Origin};
-use super::fitted::{Fitted, fitted};
-use super::mistakes::mistakes;
-use super::predict::{port, run_all, run_eval};
-use super::room::{Room, takes_batches};
-use super::scaling::{check_range, evaluated, params_of, read_params, write_params, write_scaling};
-use super::stream::{Block, Table};
-use super::target_scaling::{TargetScaling, target_scaling};
-use super::{
-    Criterion, EpochStats, Event, Fit, Keep, Metrics, RunInfo, StepStats, Summary, TrainOptions,
-    TrainedModel, Warning,
-};
+use super::checkpoint::{Captured, Origin};
+use super::state::{Checkpoints, RunState, Running, Underway};
 use crate::data::{
     Batches, Dataset, Preparation, Scale, Split, TargetKind, Targets, epoch_order, list,
 };
@@ -25,55 +14,50 @@ use crate::graph::{Reduction, SHARE};
 use crate::model::{Params, Sequential};
 use crate::plan::{Phase, Plan, Precision, Scaling, Slot, StepRow};
 use crate::shape::narrow;
+use crate::train::loss_scale::{check_range, write_scaling};
+use crate::train::memory::block_reader::{Block, Table};
+use crate::train::memory::load_plan::{Fitted, fitted};
+use crate::train::memory::memory_planner::{Room, takes_batches};
+use crate::train::memory::training_table::TrainingTable;
+use crate::train::mistakes::mistakes;
+use crate::train::param_io::{evaluated, params_of, read_params, write_params};
+use crate::train::predict::{port, run_all, run_eval};
+use crate::train::target_scaling::{TargetScaling, target_scaling};
+use crate::train::{
+    Criterion, EpochStats, Event, Fit, Keep, Metrics, RunInfo, StepStats, Summary, TrainOptions,
+    TrainedModel, Warning,
+};
 
 /// Trains one model on one table.
 pub struct Trainer {
-    pub(super) options: TrainOptions,
-    pub(super) device: Box<dyn Device>,
-    pub(super) plan: Plan,
-    pub(super) rows: usize,
-    pub(super) batches: Batches,
-    pub(super) info: RunInfo,
-    pub(super) warnings: Vec<Warning>,
-    pub(super) model: Sequential,
-    pub(super) preparation: Preparation,
-    pub(super) criterion: Criterion,
+    pub(in crate::train) options: TrainOptions,
+    pub(in crate::train) device: Box<dyn Device>,
+    pub(in crate::train) plan: Plan,
+    pub(in crate::train) rows: usize,
+    pub(in crate::train) batches: Batches,
+    pub(in crate::train) info: RunInfo,
+    pub(in crate::train) warnings: Vec<Warning>,
+    pub(in crate::train) model: Sequential,
+    pub(in crate::train) preparation: Preparation,
+    pub(in crate::train) criterion: Criterion,
     /// The weight of each training row's class, if not all classes weigh the same: a batch's mean is over these.
-    pub(super) class_weights: Option<Vec<f64>>,
+    pub(in crate::train) class_weights: Option<Vec<f64>>,
     /// Weights of the training rows as the device takes them; empty where all count the same.
     step_weights: Arc<Vec<f32>>,
     /// The weights and figures that a save keeps: those of the last good epoch, or of the best one.
-    pub(super) kept: (Params, Option<EpochStats>),
-    /// The weights with which the last epoch ended, if they are not those that are kept.
-    pub(super) present: Option<Params>,
+    pub(in crate::train) kept: (Params, Option<EpochStats>),
     valid: Option<Valid>,
-    /// The training table, if it does not lie on the device.
-    pub(super) table: Option<Table>,
-    /// The training table, if it lies on a device that may be lost.
-    pub(super) source: Option<Dataset>,
-    pub(super) origin: Origin,
-    /// The last checkpoint, and whether the next run goes on from it.
-    pub(super) last: Option<Arc<Checkpoint>>,
-    pub(super) resumes: bool,
-    /// The checkpoint of the epoch that ended last, if that is the best one.
-    pub(super) best: Option<Arc<Checkpoint>>,
-    /// Whether a run has left optimizer state behind.
-    pub(super) used: bool,
-    /// Whether the device has steps that no event has told of: the first ones of an epoch, given to it while the host
-    /// was still busy with the end of the epoch before.
-    pub(super) ahead: bool,
-    /// The epoch under way, from 0, and what its dropout rates are multiplied by.
-    pub(super) underway: Option<(u32, f64)>,
-    /// Steps that the caller drives, if any were done since the last run.
-    pub(super) by_hand: Option<Box<ByHand>>,
-    /// Whether the table gave its place on the device to batches of the caller's.
-    pub(super) own_batches: bool,
+    /// Place of the training table.
+    pub(in crate::train) table: TrainingTable,
+    pub(in crate::train) origin: Origin,
+    pub(in crate::train) state: RunState,
+    pub(in crate::train) checkpoints: Checkpoints,
     /// What each step that a run does is told to.
-    pub(super) hook: Option<Hook>,
+    pub(in crate::train) hook: Option<Hook>,
 }
 
 /// A function that is told of each step.
-pub(super) type Hook = Box<dyn FnMut(&StepStats) + Send>;
+pub(in crate::train) type Hook = Box<dyn FnMut(&StepStats) + Send>;
 
 /// The validation part.
 struct Valid {
@@ -147,22 +131,25 @@ impl Trainer {
         let no_single = takes_batches(model, train.columns())?;
         let batches = Batches::new(train.rows(), plan.batch, no_single);
         let step_weights = Arc::new(criterion.step_weights(train));
-        let table = streaming.map(|streaming| Table {
+        let streamed = streaming.map(|streaming| Table {
             data: train.clone(),
             weights: Arc::clone(&step_weights),
             preparation: preparation.clone(),
             block_rows: streaming.block_rows,
             batches,
         });
-        let source = table.is_none().then_some(train);
-        bring_table(device.as_mut(), &plan, source, (&preparation, &step_weights))?;
+        let resident = streamed.is_none().then_some(train);
+        bring_table(device.as_mut(), &plan, resident, (&preparation, &step_weights))?;
         bring_constants(device.as_mut(), &plan, &criterion)?;
-        let source = source.filter(|_| !device.info().is_cpu()).cloned();
         let params = Params::init(model, train.columns(), options.seed)?;
         write_params(device.as_mut(), &plan, &params)?;
         write_scaling(device.as_mut(), &plan)?;
         let valid = data.valid.clone().map(|data| Valid { data, resident: false });
-        let on_their_way = table.as_ref().map_or(0, Table::bytes_on_their_way);
+        let on_their_way = streamed.as_ref().map_or(0, Table::bytes_on_their_way);
+        let table = match streamed {
+            Some(table) => TrainingTable::Streamed(table),
+            None => TrainingTable::Resident((!device.info().is_cpu()).then(|| train.clone())),
+        };
         let info = RunInfo {
             device: device.info().clone(),
             reason,
@@ -184,16 +171,13 @@ impl Trainer {
         };
         let origin = Origin::of(options, (&info.device, info.variants.clone()), data, plan.batch);
         let mut trainer = Self {
-            source,
             origin,
-            last: None,
-            resumes: false,
-            best: None,
+            state: RunState::Fresh,
+            checkpoints: Checkpoints::default(),
             options: options.clone(),
             rows: train.rows(),
             batches,
             kept: (params, None),
-            present: None,
             warnings: Vec::new(),
             model: model.clone(),
             info,
@@ -205,11 +189,6 @@ impl Trainer {
             criterion,
             valid,
             table,
-            used: false,
-            ahead: false,
-            underway: None,
-            by_hand: None,
-            own_batches: false,
             hook: None,
         };
         trainer.warnings = trainer.first_warnings(data);
@@ -284,49 +263,61 @@ impl Trainer {
         }
         self.write_params(params)?;
         self.kept = (params.clone(), None);
-        (self.present, self.last, self.best, self.resumes) = (None, None, None, false);
-        self.underway = None;
+        self.checkpoints = Checkpoints::default();
+        match &mut self.state {
+            RunState::Fresh => {}
+            // Steps by hand go on with the optimizer's state as it is.
+            RunState::ByHand(hand) => hand.underway = None,
+            RunState::Resuming(_) | RunState::Running(_) | RunState::Ended => {
+                self.state = RunState::Ended;
+            }
+        }
         Ok(())
     }
 
     /// Makes these the present weights.
-    pub(super) fn write_params(&mut self, params: &Params) -> Result<()> {
-        self.ahead = false;
+    pub(in crate::train) fn write_params(&mut self, params: &Params) -> Result<()> {
+        if let RunState::Running(running) = &mut self.state {
+            running.ahead = false;
+        }
         write_params(self.device.as_mut(), &self.plan, params)
     }
 
     /// Takes back steps that were given ahead, if the run was stopped before an event told of them.
     fn settle(&mut self) -> Result<()> {
-        if self.ahead {
-            let params = self.present.take().unwrap_or_else(|| self.kept.0.clone());
+        if let RunState::Running(running @ Running { ahead: true, .. }) = &mut self.state {
+            let params = running.present.take().unwrap_or_else(|| self.kept.0.clone());
+            running.underway = None;
             self.write_params(&params)?;
-            self.underway = None;
         }
         Ok(())
     }
 
     /// Makes the kept weights the present ones, at the end of a run.
-    pub(super) fn take_kept(&mut self) -> Result<()> {
-        if self.present.take().is_some() || self.ahead {
+    pub(in crate::train) fn take_kept(&mut self) -> Result<()> {
+        if let RunState::Running(running) = &mut self.state
+            && (running.present.take().is_some() || running.ahead)
+        {
             let params = self.kept.0.clone();
             self.write_params(&params)?;
         }
+        self.state = RunState::Ended;
         Ok(())
     }
 
     /// Opens a lost device again and brings back what does not change while training. Out: whether it takes the same forms
     /// of its kernels.
-    pub(super) fn reopen(&mut self) -> Result<bool> {
+    pub(in crate::train) fn reopen(&mut self) -> Result<bool> {
         self.device.reopen()?;
         self.load_again()?;
         Ok(self.device.variants() == self.info.variants)
     }
 
     /// Loads the plan again and brings all values that a run begins with; those of a checkpoint take their place.
-    pub(super) fn load_again(&mut self) -> Result<()> {
+    pub(in crate::train) fn load_again(&mut self) -> Result<()> {
         self.device.load(&self.plan)?;
         let scaling = (&self.preparation, self.step_weights.as_slice());
-        bring_table(self.device.as_mut(), &self.plan, self.source.as_ref(), scaling)?;
+        bring_table(self.device.as_mut(), &self.plan, self.table.copy(), scaling)?;
         bring_constants(self.device.as_mut(), &self.plan, &self.criterion)?;
         self.forget_residents();
         write_scaling(self.device.as_mut(), &self.plan)?;
@@ -396,16 +387,17 @@ impl Trainer {
     }
 
     /// Notes that the device holds no rows of the validation part any more.
-    pub(super) fn forget_residents(&mut self) {
+    pub(in crate::train) fn forget_residents(&mut self) {
         if let Some(valid) = &mut self.valid {
             valid.resident = false;
         }
     }
 
     /// Makes the optimizer forget an earlier run, and takes losses that it left untaken.
-    pub(super) fn forget(&mut self) -> Result<()> {
+    pub(in crate::train) fn forget(&mut self) -> Result<()> {
         self.settle()?;
-        if std::mem::replace(&mut self.used, true) {
+        let before = std::mem::replace(&mut self.state, RunState::Running(Running::default()));
+        if !matches!(before, RunState::Fresh) {
             self.device.take_losses(true)?;
             // Averaged weights are the present ones, and go on as those that move.
             if self.plan.ports.averaged.is_some() {
@@ -445,7 +437,7 @@ impl Trainer {
     }
 
     /// What [`Self::params`] and [`Self::scaling`] would read, out of values that were read already.
-    pub(super) fn captured(&self, slots: &Captured) -> Result<(Params, Option<Scaling>)> {
+    pub(in crate::train) fn captured(&self, slots: &Captured) -> Result<(Params, Option<Scaling>)> {
         let values = |slot: Slot| {
             let name = &self.plan.slot(slot).name;
             slots.iter().find(|(other, _)| other == name).map(|(_, values)| values)
@@ -468,7 +460,7 @@ impl Trainer {
     }
 
     /// Raw outputs of the present weights for the validation part.
-    pub(super) fn valid_outputs(&mut self) -> Result<Option<Vec<f32>>> {
+    pub(in crate::train) fn valid_outputs(&mut self) -> Result<Option<Vec<f32>>> {
         let Some(valid) = &mut self.valid else { return Ok(None) };
         let rows = (valid.data.x(), &self.preparation);
         let outputs = run_eval(self.device.as_mut(), &self.plan, rows, valid.resident)?;
@@ -481,8 +473,8 @@ impl Trainer {
     /// Gives averaged weights the running statistics that batch norms have under them, instead of those of the weights that
     /// move: the mean over at most [`MEASURED`] of the epoch's batches, spread over it. Nothing else changes. Where the table
     /// streams, its rows go to a block's place from `free` on, which no step needs any more.
-    pub(super) fn measure(&mut self, free: usize) -> Result<()> {
-        let Some((epoch, dropout)) = self.underway.take() else { return Ok(()) };
+    pub(in crate::train) fn measure(&mut self, free: usize) -> Result<()> {
+        let Some(Underway { epoch, dropout }) = self.state.take_underway() else { return Ok(()) };
         if self.plan.steps(Phase::Measure).is_empty() {
             return Ok(());
         }
@@ -490,11 +482,12 @@ impl Trainer {
         let steps = batches.steps();
         let count = steps.min(MEASURED);
         let picked: Vec<usize> = (0..count).map(|index| index * steps / count).collect();
-        let order = match &self.table {
+        let table = self.table.streamed();
+        let order = match table {
             Some(_) => epoch_order(narrow(self.rows), epoch, options.seed, options.shuffle),
             None => Vec::new(),
         };
-        let at_once = self.table.as_ref().map_or(count, Table::block_steps);
+        let at_once = table.map_or(count, Table::block_steps);
         let (mut block, mut seen) = (Block::default(), 0);
         for some in picked.chunks(at_once.max(1)) {
             let mut rows = Vec::new();
@@ -503,7 +496,7 @@ impl Trainer {
                 let range = batches.range(step..step + 1);
                 seen += range.len();
                 let global = u64::from(epoch) * steps as u64 + step as u64;
-                let streams = self.table.is_some();
+                let streams = table.is_some();
                 let mut row = StepRow {
                     first: narrow(if streams { free + rows.len() } else { range.start }),
                     rows: narrow(range.len()),
@@ -517,7 +510,7 @@ impl Trainer {
                 numbers.push(row);
                 rows.extend(order.get(range).unwrap_or_default());
             }
-            if let Some(table) = &self.table {
+            if let Some(table) = table {
                 table.fill(&rows, &mut block);
                 let x = port(plan.ports.train_x, "train.x")?;
                 let columns = plan.slot(x).matrix().1;
@@ -530,7 +523,7 @@ impl Trainer {
     }
 
     /// What such outputs are worth.
-    pub(super) fn valid_metrics(&self, outputs: &[f32]) -> Option<Metrics> {
+    pub(in crate::train) fn valid_metrics(&self, outputs: &[f32]) -> Option<Metrics> {
         let valid = self.valid.as_ref()?;
         let others = self.options.others();
         let targets = (valid.data.y(), valid.data.weights());
@@ -693,7 +686,7 @@ fn scaling_of(values: &[f32]) -> Option<Scaling> {
 }
 
 /// Brings the table to the device, or without one makes its places ready for blocks of a table.
-pub(super) fn bring_table(
+pub(in crate::train) fn bring_table(
     device: &mut dyn Device,
     plan: &Plan,
     table: Option<&Dataset>,
@@ -709,7 +702,7 @@ pub(super) fn bring_table(
 }
 
 /// Brings what the loss takes besides outputs and targets.
-pub(super) fn bring_constants(
+pub(in crate::train) fn bring_constants(
     device: &mut dyn Device,
     plan: &Plan,
     criterion: &Criterion,

@@ -7,11 +7,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::losses::Open;
 use super::run_settings::RunSettings;
-use super::schedule::Fall;
-use super::watch::Marks;
-use super::{EpochStats, TrainOptions, Trainer, Warning};
+use super::state::{Checkpoints, RunState, Running};
 use crate::checksum::Checksum;
 use crate::data::{Dataset, Label, Numbers, Schema, Split, TargetKind, Targets};
 use crate::device::{DeviceInfo, Values};
@@ -19,6 +16,10 @@ use crate::error::{Error, Result};
 use crate::graph::Past;
 use crate::model::{Params, Sequential};
 use crate::plan::{Plan, Slot};
+use crate::train::run::early_stopping::Marks;
+use crate::train::run::loss_average::Open;
+use crate::train::schedule::Fall;
+use crate::train::{EpochStats, TrainOptions, Trainer, Warning};
 
 /// Values of the plan's slots that outlive a step, by their names: weights, optimizer state, averages, the loss scale.
 pub(crate) type Captured = Vec<(String, Vec<f32>)>;
@@ -142,7 +143,7 @@ impl std::fmt::Display for Place {
 }
 
 impl Origin {
-    pub(super) fn of(
+    pub(in crate::train) fn of(
         options: &TrainOptions,
         (device, variants): (&DeviceInfo, Vec<String>),
         data: &Split,
@@ -251,15 +252,15 @@ fn data_checksum(data: &Split) -> u64 {
 
 impl Trainer {
     /// The run as it was at the end of the last epoch that [`TrainOptions::checkpoint_every`] takes in, or as it was
-    /// resumed; `None` before that. [`super::Fit::checkpoint`] gives the present step's.
+    /// resumed; `None` before that. [`crate::train::Fit::checkpoint`] gives the present step's.
     pub fn checkpoint(&self) -> Option<&Arc<Checkpoint>> {
-        self.last.as_ref()
+        self.checkpoints.newest.as_ref()
     }
 
     /// The run as the epoch ended that was told of last, if that one is the best so far, and the best one is kept: the end of
     /// each epoch is looked at for that, unless there are to be no checkpoints. `None` after other epochs.
     pub fn best_checkpoint(&self) -> Option<&Arc<Checkpoint>> {
-        self.best.as_ref()
+        self.checkpoints.best.as_ref()
     }
 
     /// Makes the next [`Self::fit`] go on where the checkpoint's run stood. On the same device and driver, with the same
@@ -306,9 +307,10 @@ impl Trainer {
             self.warnings.push(Warning::OtherBits { differences });
         }
         self.kept = (kept.clone(), about.kept.clone());
-        (self.present, self.best) = (None, None);
-        self.last = Some(Arc::new(checkpoint));
-        self.resumes = true;
+        let checkpoint = Arc::new(checkpoint);
+        self.checkpoints =
+            Checkpoints { newest: Some(Arc::clone(&checkpoint)), ..Checkpoints::default() };
+        self.state = RunState::Resuming(checkpoint);
         Ok(())
     }
 
@@ -330,7 +332,7 @@ impl Trainer {
     }
 
     /// The present values of all slots that outlive a step, waited for.
-    pub(super) fn capture(&mut self) -> Result<Captured> {
+    pub(in crate::train) fn capture(&mut self) -> Result<Captured> {
         let mut values = Vec::new();
         for slot in lasting(&self.plan) {
             let (name, len) = self.name_and_len(slot);
@@ -340,7 +342,7 @@ impl Trainer {
     }
 
     /// A checkpoint of values that were captured, and of the weights that are kept now.
-    pub(super) fn checkpoint_of(&self, slots: Captured, place: Place) -> Checkpoint {
+    pub(in crate::train) fn checkpoint_of(&self, slots: Captured, place: Place) -> Checkpoint {
         let about = About {
             version: env!("CARGO_PKG_VERSION").to_string(),
             model: self.model.clone(),
@@ -353,7 +355,7 @@ impl Trainer {
     }
 
     /// Writes values that were captured to the slots that outlive a step.
-    pub(super) fn bring_back(&mut self, values: &Captured) -> Result<()> {
+    pub(in crate::train) fn bring_back(&mut self, values: &Captured) -> Result<()> {
         for (slot, (_, values)) in lasting(&self.plan).into_iter().zip(values) {
             self.device.write(slot, 0, Values::F32(values))?;
         }
@@ -361,18 +363,19 @@ impl Trainer {
     }
 
     /// Brings a checkpoint's values back to the device, and the kept weights with them.
-    pub(super) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+    pub(in crate::train) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         self.device.take_losses(true)?;
         self.bring_back(&checkpoint.slots)?;
-        (self.used, self.ahead) = (true, false);
+        self.state = RunState::Running(Running::default());
         self.kept = (checkpoint.kept.clone(), checkpoint.about.kept.clone());
-        self.present = Some(self.params()?);
+        let present = self.params()?;
+        self.state.running().present = Some(present);
         Ok(())
     }
 }
 
 /// The slots whose values outlive a step, each once.
-pub(super) fn lasting(plan: &Plan) -> Vec<Slot> {
+pub(in crate::train) fn lasting(plan: &Plan) -> Vec<Slot> {
     let ports = &plan.ports;
     let all = ports.params.iter().chain(&ports.half_params).chain(&ports.states);
     let mut slots: Vec<Slot> = Vec::new();
