@@ -110,7 +110,7 @@ fn batches_of_the_callers_train_like_a_table_of_them() {
         let new = || Trainer::new(&model(), &table, &options, &kind).unwrap();
         let (mut own, mut of_table) = (new(), new());
         for (rows, y) in (0..).step_by(16).zip(y.chunks(16)) {
-            let got = own.step_on(&x.slice(ndarray::s![rows..rows + y.len(), ..]), y.to_vec());
+            let got = own.step_on(x.slice(ndarray::s![rows..rows + y.len(), ..]), y.to_vec());
             let (got, want) = (got.unwrap(), of_table.step().unwrap());
             assert_eq!((got.loss, got.rows), (want.loss, want.rows), "{kind}, row {rows}");
         }

@@ -14,6 +14,8 @@ use crate::graph::{Loss, Reduction, Wants};
 use crate::plan::{LossForm, StepRow};
 use crate::shape::narrow;
 
+use super::TrainOptions;
+
 /// How much each class counts, or the yes of each label.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum ClassWeights {
@@ -144,10 +146,9 @@ impl Criterion {
     ///
     /// # Errors
     /// If it does not, or a name is no class; the message says what does.
-    pub fn of(
-        (loss, reduction, weights): (Loss, Reduction, &ClassWeights),
-        train: &Dataset,
-    ) -> Result<Self> {
+    pub fn of(options: &TrainOptions, train: &Dataset) -> Result<Self> {
+        let TrainOptions { loss, reduction, class_weights: weights, .. } = options;
+        let (loss, reduction) = (*loss, *reduction);
         let kind = &train.schema().kind;
         if !loss.fits(kind) {
             return Err(Error::setting("loss", misfit(loss, kind)));
@@ -381,9 +382,13 @@ fn balanced(train: &Dataset, count: usize) -> Vec<f32> {
 mod tests {
     use super::*;
 
+    fn options(loss: Loss, weights: &ClassWeights) -> TrainOptions {
+        TrainOptions { loss, class_weights: weights.clone(), ..TrainOptions::default() }
+    }
+
     fn of(loss: Loss, weights: &ClassWeights, y: Targets) -> Result<Criterion> {
         let x: Vec<f32> = (0..y.len()).map(|i| i as f32).collect();
-        Criterion::of((loss, Reduction::Mean, weights), &Dataset::from_arrays(&x, 1, y)?)
+        Criterion::of(&options(loss, weights), &Dataset::from_arrays(&x, 1, y)?)
     }
 
     #[test]
@@ -422,16 +427,16 @@ mod tests {
         // With weights, as of repeated rows: the two of class 2 weigh 4 together.
         let weighted = Dataset::from_arrays(&[0.0; 6], 1, y.clone()).unwrap();
         let weighted = weighted.with_weights(vec![1.0, 1.0, 1.0, 1.0, 3.0, 1.0]).unwrap();
-        let loss = (Loss::CrossEntropy, Reduction::Mean, &ClassWeights::Balanced);
-        let made = Criterion::of(loss, &weighted).unwrap();
+        let balanced = options(Loss::CrossEntropy, &ClassWeights::Balanced);
+        let made = Criterion::of(&balanced, &weighted).unwrap();
         assert_eq!(made.class_weights, [8.0 / 9.0, 8.0 / 3.0, 2.0 / 3.0]);
         let given = ClassWeights::Of(vec![("1".into(), 5.0)]);
         assert_eq!(of(Loss::CrossEntropy, &given, y).unwrap().class_weights, [1.0, 5.0, 1.0]);
         let labels = Targets::Columns(vec![1.0, 1.0, 0.0, 1.0, 0.0, 1.0], 2);
         let labels =
             Dataset::from_arrays(&[0.0, 1.0, 2.0], 1, labels).unwrap().as_labels().unwrap();
-        let loss = (Loss::BinaryCrossEntropy, Reduction::Mean, &ClassWeights::Balanced);
-        assert_eq!(Criterion::of(loss, &labels).unwrap().class_weights, [2.0, 1.0]);
+        let balanced = options(Loss::BinaryCrossEntropy, &ClassWeights::Balanced);
+        assert_eq!(Criterion::of(&balanced, &labels).unwrap().class_weights, [2.0, 1.0]);
     }
 
     #[test]

@@ -242,7 +242,7 @@ pub enum Warning {
         place: String,
         /// Epochs that have ended there; later ones are told of again.
         ended: u32,
-        /// Whether its kernels are the same.
+        /// True if its kernels are the same.
         same: bool,
     },
     /// Numbers that are not finite made the run go back.

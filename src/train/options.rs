@@ -124,7 +124,7 @@ pub struct TrainOptions {
     pub metrics: Vec<Metric>,
     /// Rows of a batch; more than there are makes one batch of all.
     pub batch_size: usize,
-    /// Whether rows come in a new order each epoch.
+    /// True if rows come in a new order each epoch.
     pub shuffle: bool,
     /// How features, and the target of a regression, are scaled.
     pub scale: Scale,

@@ -208,7 +208,7 @@ impl TrainedModel {
 }
 
 impl TrainedModel {
-    /// Whether what it tells of classes or labels are scores, as under hinge losses, and no probabilities.
+    /// True if what it tells of classes or labels are scores, as under hinge losses, and no probabilities.
     pub fn tells_scores(&self) -> bool {
         matches!(self.criterion.loss, Loss::Hinge { .. } | Loss::BinaryHinge { .. })
     }

@@ -55,7 +55,7 @@ enum Pool {
     /// On the CPU: plans for a few rows and for many, or one plan for a number of rows that was said.
     Cpu(Vec<Lane>),
     /// On one device, which calls share.
-    Shared(Plan, Mutex<Box<dyn Device>>),
+    Shared(Box<Plan>, Mutex<Box<dyn Device>>),
 }
 
 /// A plan, and CPU devices with the weights that wait for rows: as many as there were calls at once.
@@ -124,7 +124,7 @@ impl Predictor {
         }
         let plan = eval_plan(&trained, rows.unwrap_or(ON_GPU))?;
         load(device.as_mut(), &plan, &trained.params)?;
-        Ok(Self { trained, info, reason, pool: Pool::Shared(plan, Mutex::new(device)) })
+        Ok(Self { trained, info, reason, pool: Pool::Shared(Box::new(plan), Mutex::new(device)) })
     }
 
     /// The network, its weights, and its columns and classes.

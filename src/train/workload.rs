@@ -35,7 +35,7 @@ pub struct Workload {
     pub optimizer: &'static str,
     /// The learning rate.
     pub lr: f64,
-    /// Whether only a hardware GPU does it in good time.
+    /// True if only a hardware GPU does it in good time.
     pub hardware_only: bool,
     /// What the values between a step's kernels are kept in.
     pub precision: Precision,

@@ -9,7 +9,7 @@ use wgrad::graph::Wants;
 use wgrad::model::Layer;
 use wgrad::train::Predictions;
 use wgrad::{
-    Activation, Dataset, DeviceKind, Loss, Params, Predictor, Seed, Sequential, Targets,
+    Activation, Dataset, Loss, Params, Predictor, Seed, Sequential, Targets,
     TrainedModel,
 };
 

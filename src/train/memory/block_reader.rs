@@ -2,7 +2,7 @@
 //!
 //! In: the table, the options' seed. Out: blocks of rows, scaled, in the very order that a table on the device is
 //! visited in: each epoch's permutation of all rows.
-//! Absent on purpose: devices; `fit.rs` writes the blocks.
+//! Absent on purpose: devices; `block_upload.rs` writes the blocks.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Blocks of rows on a device that has places for two: steps use one while the other is written.
 //!
 //! In: blocks from the reader, the step that comes next. Out: writes, and how many steps may follow.
-//! Absent on purpose: the rows' order, which `stream.rs` has followed already.
+//! Absent on purpose: the rows' order, which `block_reader.rs` has followed already.
 
 use crate::data::Batches;
 use crate::device::{Device, Values};

@@ -56,7 +56,7 @@ pub(in crate::train) fn fitted(device: &mut dyn Device, room: Room<'_>) -> Resul
     }
 }
 
-/// Whether less memory would have done.
+/// True if less memory would have done.
 fn lacks_memory(error: &Error) -> bool {
     match error {
         Error::TooLarge { limit_name, .. } => *limit_name != DEVICE_MEMORY,

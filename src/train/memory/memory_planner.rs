@@ -1,7 +1,7 @@
 //! Which plan a device has room for: with the training table on it, or with blocks of the table.
 //!
 //! In: model, data, options, a device if one is open. Out: a plan, and how its table streams.
-//! Absent on purpose: the values; `stream.rs` brings them.
+//! Absent on purpose: the values; `block_reader.rs` brings them.
 
 use crate::data::{Batches, Dataset, Split};
 use crate::device::Device;
@@ -150,7 +150,7 @@ impl Room<'_> {
         if let Some(valid) = &data.valid {
             check_dataset(model.tables(), valid, " (validation part)")?;
         }
-        Criterion::of((options.loss, options.reduction, &options.class_weights), train)?;
+        Criterion::of(options, train)?;
         self.check_batches()?;
         if options.precision == Precision::F16 {
             check_half(model, "")?;
@@ -203,7 +203,7 @@ impl Room<'_> {
         Plan::training_in(options.precision, &step, &inference(model, columns)?, sizes)
     }
 
-    /// Whether a plan with blocks of so many rows (0 for none) fits budget and limits.
+    /// True if a plan with blocks of so many rows (0 for none) fits budget and limits.
     fn fits(&self, plan: &Plan, block_rows: usize) -> bool {
         let limit = self.device.and_then(|device| device.slot_limit()).unwrap_or(u64::MAX);
         let limited = |slot: &crate::plan::SlotSpec| {
@@ -213,7 +213,7 @@ impl Room<'_> {
         self.affords(plan, block_rows).is_ok() && plan.slots().all(|(_, slot)| bound(slot))
     }
 
-    /// Whether the budget allows a plan with blocks of so many rows.
+    /// True if the budget allows a plan with blocks of so many rows.
     fn affords(&self, plan: &Plan, block_rows: usize) -> Result<()> {
         let Some(limit) = self.options.device_memory else { return Ok(()) };
         let there = self.device.map_or(Memory::of(plan).total(), |device| device.bytes_for(plan));

@@ -6,9 +6,9 @@ use crate::data::Dataset;
 /// The place of the training table.
 pub(in crate::train) enum TrainingTable {
     /// On the device; with a copy on the host, if the device may be lost.
-    Resident(Option<Dataset>),
+    Resident(Option<Box<Dataset>>),
     /// On the host, from which blocks of rows come to the device.
-    Streamed(Table),
+    Streamed(Box<Table>),
     /// Nowhere any more: batches of the caller's have its place on the device.
     Replaced,
 }
@@ -25,7 +25,7 @@ impl TrainingTable {
     /// The copy of a table on the device.
     pub(in crate::train) fn copy(&self) -> Option<&Dataset> {
         match self {
-            Self::Resident(copy) => copy.as_ref(),
+            Self::Resident(copy) => copy.as_deref(),
             Self::Streamed(_) | Self::Replaced => None,
         }
     }

@@ -141,7 +141,7 @@ impl Metric {
         Self::by_name(name).map_err(|problem| Error::setting(option, problem))
     }
 
-    /// Whether more of it is better.
+    /// True if more of it is better.
     pub fn higher_is_better(self) -> bool {
         match self {
             Self::Accuracy
@@ -168,7 +168,7 @@ impl Metric {
         }
     }
 
-    /// Whether it is for targets that are classes; `None` for any.
+    /// True if it is for targets that are classes; `None` for any.
     pub fn of_classes(self) -> Option<bool> {
         match self {
             Self::Loss => None,
@@ -199,12 +199,12 @@ impl Metric {
         )
     }
 
-    /// Whether it makes something of probabilities besides their order.
+    /// True if it makes something of probabilities besides their order.
     pub(super) fn of_probabilities(self) -> bool {
         matches!(self, Self::LogLoss | Self::Brier | Self::CalibrationError(_))
     }
 
-    /// Whether every validation has it, asked for or not.
+    /// True if every validation has it, asked for or not.
     pub(crate) fn usual(self) -> bool {
         matches!(self, Self::Loss | Self::Accuracy | Self::R2 | Self::Mae | Self::Rmse)
     }

@@ -125,7 +125,7 @@ impl Checkpoint {
 }
 
 impl Place {
-    /// Whether nothing of it speaks of more than was done, in epochs of so many steps.
+    /// True if nothing of it speaks of more than was done, in epochs of so many steps.
     fn is_sound(&self, steps: usize) -> bool {
         let done = u64::from(self.epoch) * steps as u64 + self.step as u64;
         self.step < steps && self.marks.fits(self.epoch) && self.past.fits(done)

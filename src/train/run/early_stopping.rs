@@ -66,7 +66,7 @@ fn is_zero(count: &u32) -> bool {
 }
 
 impl Marks {
-    /// Whether epochs can have set it, so many of which have ended.
+    /// True if epochs can have set it, so many of which have ended.
     pub(in crate::train) fn fits(&self, epochs: u32) -> bool {
         let since = self.mark.map_or(0, |(_, epoch)| epoch);
         since.checked_add(self.without).is_some_and(|epoch| epoch <= epochs)

@@ -25,7 +25,7 @@ pub(crate) struct Open {
     sum: f64,
     #[serde(rename = "weight")]
     weight: f64,
-    /// Whether one of them is no finite number.
+    /// True if one of them is no finite number.
     #[serde(rename = "lost")]
     lost: bool,
 }

@@ -67,13 +67,13 @@ impl Fit<'_> {
         }
     }
 
-    /// Whether there is to be a checkpoint of an epoch's end, given how many have ended.
+    /// True if there is to be a checkpoint of an epoch's end, given how many have ended.
     pub(in crate::train) fn is_due(&self, ended: u32) -> bool {
         let every = self.trainer.options.checkpoint_every;
         every > 0 && (ended.is_multiple_of(every) || ended == self.trainer.options.epochs)
     }
 
-    /// Whether there is to be a checkpoint of an epoch's end if the epoch is the best.
+    /// True if there is to be a checkpoint of an epoch's end if the epoch is the best.
     pub(in crate::train) fn may_be_best(&self) -> bool {
         let options = &self.trainer.options;
         options.checkpoint_every > 0 && options.keeps() == Keep::Best

@@ -24,7 +24,7 @@ pub(in crate::train) enum RunState {
 /// What a run under way has given the device.
 #[derive(Default)]
 pub(in crate::train) struct Running {
-    /// Whether the device has steps that no event has told of: the first ones of an epoch, given to it while the host
+    /// True if the device has steps that no event has told of: the first ones of an epoch, given to it while the host
     /// was still busy with the end of the epoch before.
     pub(in crate::train) ahead: bool,
     /// The weights with which the last epoch ended, if they are not those that are kept.

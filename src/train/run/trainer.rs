@@ -62,7 +62,7 @@ pub(in crate::train) type Hook = Box<dyn FnMut(&StepStats) + Send>;
 /// The validation part.
 struct Valid {
     data: Dataset,
-    /// Whether its features lie on the device.
+    /// True if its features lie on the device.
     resident: bool,
 }
 
@@ -116,8 +116,7 @@ impl Trainer {
     ) -> Result<Self> {
         let Room { model, data, options, .. } = room;
         let train = &data.train;
-        let weights = (options.loss, options.reduction, &options.class_weights);
-        let criterion = Criterion::of(weights, train)?;
+        let criterion = Criterion::of(options, train)?;
         let TargetScaling { preparation, loss, note, warnings } = scaled(model, options, train)?;
         let criterion = Criterion { loss, ..criterion };
         check_single(&preparation, data)?;
@@ -147,8 +146,10 @@ impl Trainer {
         let valid = data.valid.clone().map(|data| Valid { data, resident: false });
         let on_their_way = streamed.as_ref().map_or(0, Table::bytes_on_their_way);
         let table = match streamed {
-            Some(table) => TrainingTable::Streamed(table),
-            None => TrainingTable::Resident((!device.info().is_cpu()).then(|| train.clone())),
+            Some(table) => TrainingTable::Streamed(Box::new(table)),
+            None => {
+                TrainingTable::Resident((!device.info().is_cpu()).then(|| Box::new(train.clone())))
+            }
         };
         let info = RunInfo {
             device: device.info().clone(),

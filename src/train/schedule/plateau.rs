@@ -16,7 +16,7 @@ pub struct Plateau {
     pub patience: u32,
     /// How much better than the best a value must be to count as an improvement.
     pub threshold: f64,
-    /// Whether the threshold is a share of the best value (`rel`), and not a difference (`abs`).
+    /// True if the threshold is a share of the best value (`rel`), and not a difference (`abs`).
     pub relative: bool,
     /// Epochs after each fall of the rate in which none is counted as one without an improvement.
     pub cooldown: u32,
