@@ -1,13 +1,13 @@
-//! Time of a prediction by [`Runtime`], as another program waits for it: of one row, of some, and of a whole batch.
+//! Time of a prediction by [`Predictor`], as another program waits for it: of one row, of some, and of a whole batch.
 //!
-//! What comes out is compared with [`Predictor`] before it is timed.
+//! What comes out is compared with a plan for all rows at once before it is timed.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot run fails")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use wgrad::data::{Preparation, Scale};
 use wgrad::{
-    Dataset, DeviceKind, Loss, Params, Predictor, Runtime, Seed, Sequential, Targets, TrainedModel,
+    Dataset, DeviceKind, Loss, Params, Predictor, Seed, Sequential, Targets, TrainedModel,
 };
 
 /// Input columns, units of the hidden layers, classes.
@@ -30,18 +30,19 @@ fn trained(columns: usize, hidden: &[usize], classes: usize) -> (TrainedModel, V
 fn predict(c: &mut Criterion) {
     for (name, columns, hidden, classes) in NETWORKS {
         let (trained, x) = trained(columns, hidden, classes);
-        let mut predictor = Predictor::new(&trained, &DeviceKind::Cpu, ROWS[4]).unwrap();
-        let want = predictor.predict(&x).unwrap();
-        let runtime = Runtime::new(trained).unwrap();
+        let whole = Predictor::new(trained.clone()).unwrap();
+        let whole = whole.on_for_rows(&DeviceKind::Cpu, ROWS[4]).unwrap();
+        let want = whole.predict(&x).unwrap();
+        let predictor = Predictor::new(trained).unwrap();
         let mut group = c.benchmark_group(format!("predict {name}"));
         for rows in ROWS {
             let x = &x[..rows * columns];
-            let got = runtime.predict(x).unwrap();
+            let got = predictor.predict(x).unwrap();
             let pairs = got.values().iter().zip(want.values());
             assert!(pairs.into_iter().all(|(got, want)| (got - want).abs() <= 1e-5), "{rows} rows");
             group.throughput(Throughput::Elements(rows as u64));
             group.bench_function(BenchmarkId::new("rows", rows), |b| {
-                b.iter(|| runtime.predict(x).unwrap());
+                b.iter(|| predictor.predict(x).unwrap());
             });
         }
         group.finish();

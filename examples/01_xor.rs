@@ -6,12 +6,9 @@
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
+use ndarray::array;
 use wgrad::data::synth;
-use wgrad::device::DeviceKind;
-use wgrad::graph::Loss;
-use wgrad::model::Sequential;
-use wgrad::train::{Event, Predictions, Predictor, TrainOptions, Trainer};
-use wgrad::{Result, Seed};
+use wgrad::prelude::*;
 
 fn main() -> Result<()> {
     // 200 points round the corners of a square; a quarter of them is held out.
@@ -27,31 +24,14 @@ fn main() -> Result<()> {
         ..TrainOptions::default()
     };
     let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?;
-    for event in trainer.fit() {
-        match event? {
-            Event::Epoch(stats) if stats.epoch % 10 == 0 => {
-                let valid = stats.valid.map(|metrics| metrics.to_string()).unwrap_or_default();
-                println!(
-                    "epoch {:2}  train loss {:.4}  valid: {valid}",
-                    stats.epoch, stats.train_loss
-                );
-            }
-            _ => {}
-        }
-    }
+    println!("{}\n", trainer.run()?);
 
     // The trained network, asked about the four corners.
-    let corners = [-1.0, -1.0, 1.0, -1.0, -1.0, 1.0, 1.0, 1.0];
-    let mut predictor = Predictor::new(&trainer.trained(), &DeviceKind::Cpu, 4)?;
-    if let Predictions::Classes { best, probabilities } = predictor.predict(&corners)? {
-        println!();
-        for (row, corner) in corners.chunks(2).enumerate() {
-            let class = best[row];
-            println!(
-                "{corner:?} is class {class} with probability {:.3}",
-                probabilities[2 * row + class]
-            );
-        }
+    let corners = array![[-1.0, -1.0], [1.0, -1.0], [-1.0, 1.0], [1.0, 1.0]];
+    let predictor = Predictor::new(trainer.trained())?;
+    let probabilities = predictor.predict_array(&corners)?;
+    for (row, class) in predictor.predict_classes(&corners)?.into_iter().enumerate() {
+        println!("{} is class {class}, {:.3}", corners.row(row), probabilities.row(row));
     }
     Ok(())
 }

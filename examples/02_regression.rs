@@ -7,11 +7,7 @@
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use wgrad::data::synth;
-use wgrad::device::DeviceKind;
-use wgrad::graph::Loss;
-use wgrad::model::{Activation, Init, Sequential};
-use wgrad::train::{Event, Predictions, Predictor, ScheduleKind, TrainOptions, Trainer};
-use wgrad::{Result, Seed};
+use wgrad::prelude::*;
 
 fn main() -> Result<()> {
     let data = synth::sine(400, 0.1, Seed(1)).split(0.2, Seed(1))?;
@@ -42,12 +38,10 @@ fn main() -> Result<()> {
 
     // Features and predictions are in the table's own units: scaling is undone.
     let x = [-3.0, -1.5, 0.0, 1.5, 3.0_f32];
-    let mut predictor = Predictor::new(&trainer.trained(), &DeviceKind::Cpu, x.len())?;
-    if let Predictions::Numbers(y) = predictor.predict(&x)? {
-        println!();
-        for (x, y) in x.iter().zip(y) {
-            println!("sin({x:4.1}) = {:7.4}, predicted {y:7.4}", x.sin());
-        }
+    let y = Predictor::new(trainer.trained())?.predict_array(&x)?;
+    println!();
+    for (x, y) in x.iter().zip(&y) {
+        println!("sin({x:4.1}) = {:7.4}, predicted {y:7.4}", x.sin());
     }
     Ok(())
 }

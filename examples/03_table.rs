@@ -8,16 +8,11 @@
 
 use std::path::Path;
 
-use wgrad::data::{Dataset, Target, TargetKind};
-use wgrad::device::DeviceKind;
-use wgrad::graph::{Loss, Optimizer};
-use wgrad::model::Sequential;
-use wgrad::train::{Event, Predictions, Predictor, TrainOptions, Trainer};
-use wgrad::{Result, Seed};
+use wgrad::prelude::*;
 
 fn main() -> Result<()> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/datasets/digits.csv");
-    let table = Dataset::from_csv(path, Target::Class("digit".to_string()))?;
+    let table = Dataset::from_csv(path, Target::class("digit"))?;
     let classes = table.classes();
     let data = table.split(0.2, Seed(7))?;
     let model = Sequential::new().dense(64).relu().dense(classes);
@@ -40,15 +35,10 @@ fn main() -> Result<()> {
         }
     }
 
-    // The first rows that training never saw, by the labels of the table.
-    let (trained, Some(valid)) = (trainer.trained(), &data.valid) else { return Ok(()) };
-    let TargetKind::Classes(labels) = &valid.schema().kind else { return Ok(()) };
-    let mut predictor = Predictor::new(&trained, &DeviceKind::Cpu, valid.rows())?;
-    if let Predictions::Classes { best, .. } =
-        predictor.predict(valid.x().range(0..10 * valid.columns()))?
-    {
-        let names: Vec<_> = best.into_iter().map(|class| labels[class].as_str()).collect();
-        println!("\nthe first ten are taken for {}", names.join(" "));
-    }
+    // The first rows that training never saw, by the classes of the table.
+    let Some(valid) = &data.valid else { return Ok(()) };
+    let predictor = Predictor::new(trainer.trained())?;
+    let classes = predictor.predict_classes(valid.x().range(0..10 * valid.columns()))?;
+    println!("\nthe first ten are taken for {}", classes.join(" "));
     Ok(())
 }

@@ -6,11 +6,7 @@
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use wgrad::device::DeviceKind;
-use wgrad::graph::Loss;
-use wgrad::model::{Custom, Sequential};
-use wgrad::train::{Event, TrainOptions, Trainer};
-use wgrad::{Dataset, Error, Result, Seed, Targets};
+use wgrad::prelude::*;
 
 fn main() -> Result<()> {
     // A wave on a slope: what periodic functions are for.
@@ -20,10 +16,9 @@ fn main() -> Result<()> {
 
     // Snake (Ziyin et al. 2020, arXiv:2006.08195): x1 is a vector that learns, a number for each column, and starts at 2.
     // Value, gradient and the GPU's code all come from this text.
-    let wrong = |problem: String| Error::setting("custom", problem);
-    let snake = Custom::new("x + sin(x1 * x)^2 / x1", &[2.0]).map_err(wrong)?;
+    let snake = Custom::new("x + sin(x1 * x)^2 / x1", &[2.0])?;
     // An activation is the same without learned vectors, and may call others by their names.
-    let smooth = Custom::new("0.5 * (silu(x) + elu(x, 0.5))", &[]).map_err(wrong)?;
+    let smooth = Custom::new("0.5 * (silu(x) + elu(x, 0.5))", &[])?;
 
     // Layers of one's own stand beside the others, and inside of them.
     let inner = Sequential::new().layer_norm().dense(24).custom(smooth).dense(24);

@@ -11,10 +11,7 @@
 use std::path::PathBuf;
 
 use wgrad::data::synth;
-use wgrad::{
-    DeviceKind, Loss, Result, Runtime, Seed, Sequential, TrainOptions, Trainer, read_model,
-    write_model,
-};
+use wgrad::prelude::*;
 
 fn main() -> Result<()> {
     let file = match std::env::args_os().nth(1) {
@@ -23,13 +20,13 @@ fn main() -> Result<()> {
     };
 
     // All that is needed: the file, once, and rows.
-    let runtime = Runtime::new(read_model(&file)?)?;
-    let columns = &runtime.trained().preparation.schema.features;
+    let predictor = Predictor::new(read_model(&file)?)?;
+    let columns = &predictor.trained().preparation.schema.features;
     println!("{} predicts from {}", file.display(), columns.join(", "));
 
     // Threads share it. Each asks about a row of its own, with values as they would stand in a table.
     std::thread::scope(|scope| {
-        let ask = |value: f32| runtime.predict(&vec![value; columns.len()]);
+        let ask = |value: f32| predictor.predict(&vec![value; columns.len()]);
         let threads = [-1.0, 0.0, 1.0].map(|value| (value, scope.spawn(move || ask(value))));
         for (value, thread) in threads {
             if let Ok(predictions) = thread.join() {
@@ -47,7 +44,7 @@ fn trained() -> Result<PathBuf> {
     let options =
         TrainOptions { loss: Loss::CrossEntropy, epochs: 40, lr: 0.02, ..TrainOptions::default() };
     let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?;
-    trainer.fit().try_for_each(|event| event.map(drop))?;
+    trainer.run()?;
     let file = std::env::temp_dir().join("wgrad_05_use_model.safetensors");
     write_model(&trainer.trained(), &file)?;
     Ok(file)

@@ -1,20 +1,39 @@
 //! The one error type of the crate.
 //!
-//! Every message says where, what was expected, what was found and, where it is known, what to do.
-//! Absent on purpose: exit codes and colours, which belong to the program.
+//! Every message says where, what was expected, what was found and, where it is known, what to do. Settings have the names of their
+//! fields: `lr` as the name of an [`Error::Setting`], ‘lr’ within a text.
+//! Absent on purpose: exit codes, colours and names of options, which belong to the program.
 
 use std::path::{Path, PathBuf};
 
-/// What can go wrong when a table is read, a network planned, or a device used.
+/// Anything that can go wrong when a table is read, a network planned, or a device used.
 ///
-/// A user's file, option or adapter never causes a panic: a panic is a bug of this crate.
+/// A user's file, option or adapter never causes a panic: a panic is a bug of this crate. Match on the variants and their fields; the
+/// texts are for people, and later versions may change them.
+///
+/// ```
+/// use wgrad::{Dataset, Error, Target};
+///
+/// # let folder = std::env::temp_dir().join(format!("wgrad-error-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// # let path = folder.join("houses.csv");
+/// std::fs::write(&path, "size,price\n100,1.5\nlarge,2\n")?;
+/// match Dataset::from_csv(&path, Target::number("price")) {
+///     Err(Error::Table { at, .. }) => {
+///         assert_eq!((at.line, at.column.as_deref()), (Some(3), Some("size")));
+///     }
+///     other => panic!("{other:?}"),
+/// }
+/// # std::fs::remove_dir_all(&folder)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused to read or write a file.
     #[error("cannot {action} {}: {source}", path.display())]
     File {
-        /// What was tried: `read`, `write`, `create` …
+        /// The attempt: `read`, `write`, `create` …
         action: &'static str,
         /// The file or folder.
         path: PathBuf,
@@ -23,11 +42,14 @@ pub enum Error {
     },
     /// A table that cannot be used as it is.
     #[error("{place}: {problem}")]
+    #[non_exhaustive]
     Table {
-        /// File, and line or column where known: `iris.csv:17`.
+        /// File, and line where known, as a text: `iris.csv:17`.
         place: String,
         /// Expected, found, remedy.
         problem: String,
+        /// The same place in parts.
+        at: Box<TablePlace>,
     },
     /// A model file that is damaged or of another kind.
     #[error("{}: {problem}", path.display())]
@@ -40,7 +62,7 @@ pub enum Error {
     /// A setting outside of what it may be; the caller's mistake, not the data's.
     #[error("{name}: {problem}")]
     Setting {
-        /// The option as users write it: `--batch-size`.
+        /// Name of the field: `batch_size`.
         name: String,
         /// Expected and found.
         problem: String,
@@ -56,11 +78,14 @@ pub enum Error {
     /// No adapter, or none of the wanted kind.
     #[error("{problem}")]
     NoAdapter {
-        /// What was looked for and what there is.
+        /// Adapter that was looked for, and those that there are.
         problem: String,
     },
     /// An adapter that is too small for the work.
-    #[error("{what} needs {need} bytes, but {adapter} allows {limit} ({limit_name}); {remedy}")]
+    #[error(
+        "{what} needs {need} bytes, but {adapter} allows {limit} ({}); {remedy}",
+        limit_text(limit_name)
+    )]
     TooLarge {
         /// The tensor or table concerned.
         what: String,
@@ -70,9 +95,9 @@ pub enum Error {
         adapter: String,
         /// Bytes allowed.
         limit: u64,
-        /// The limit's name in WebGPU.
+        /// Name of the limit in WebGPU; `device_memory` for the option of that name.
         limit_name: &'static str,
-        /// What to do.
+        /// The way out.
         remedy: String,
     },
     /// The device has not the memory that was asked for.
@@ -80,7 +105,7 @@ pub enum Error {
     OutOfMemory {
         /// The adapter's name.
         adapter: String,
-        /// What to do.
+        /// The way out.
         problem: String,
     },
     /// The device failed: validation, lost.
@@ -88,13 +113,13 @@ pub enum Error {
     Device {
         /// The adapter's name.
         adapter: String,
-        /// What the driver said, and what to do.
+        /// The driver's words, and the way out.
         problem: String,
     },
     /// The loss, or what should have made it smaller, became NaN or infinite.
     #[error(
         "{what} became {loss} at step {step} (epoch {epoch}) with learning rate {lr:?}; \
-         try a smaller --lr, a warm-up (--warmup), or look for extreme values in the data"
+         try a smaller ‘lr’, a warm-up (‘warmup’), or look for extreme values in the data"
     )]
     Diverged {
         /// Global step, from 1.
@@ -111,7 +136,7 @@ pub enum Error {
     /// Every step of an epoch was skipped.
     #[error(
         "all {steps} steps of epoch {epoch} were skipped, since in each a loss or a gradient was no finite number, so nothing is \
-         learned; try a smaller --lr, --scale standard, or look for extreme values in the data"
+         learned; try a smaller ‘lr’, ‘scale’ standard, or look for extreme values in the data"
     )]
     NothingLearned {
         /// Epoch, from 1.
@@ -119,6 +144,28 @@ pub enum Error {
         /// Moves of the weights that it would have had.
         steps: u32,
     },
+}
+
+/// The limit that the option of this name sets.
+pub(crate) const DEVICE_MEMORY: &str = "device_memory";
+
+/// A limit's name in a text: that of an option in the quotes that options have.
+fn limit_text(name: &str) -> String {
+    if name == DEVICE_MEMORY { format!("‘{name}’") } else { name.to_string() }
+}
+
+/// A place in a table, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TablePlace {
+    /// The file, or `arrays` for arrays of the caller's.
+    pub file: Option<String>,
+    /// Line of the file, from 1.
+    pub line: Option<u64>,
+    /// Row of an array, from 0.
+    pub row: Option<usize>,
+    /// Name of the column.
+    pub column: Option<String>,
 }
 
 /// The crate's result.
@@ -130,7 +177,7 @@ impl Error {
         Self::File { action, path: path.as_ref().to_path_buf(), source }
     }
 
-    /// A setting that is not allowed, under the name that users write.
+    /// A setting that is not allowed, under the name of its field.
     pub fn setting(name: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Setting { name: name.into(), problem: problem.into() }
     }
@@ -141,8 +188,38 @@ impl Error {
     }
 
     /// A table that cannot be used, with the place in it.
-    pub fn table(place: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self::Table { place: place.into(), problem: problem.into() }
+    pub fn table(file: impl Into<String>, problem: impl Into<String>) -> Self {
+        let place = file.into();
+        let at = Box::new(TablePlace { file: Some(place.clone()), ..TablePlace::default() });
+        Self::Table { place, problem: problem.into(), at }
+    }
+
+    /// Adds a line of the file, from 1, to an error about a table.
+    #[must_use]
+    pub fn at_line(mut self, number: u64) -> Self {
+        if let Self::Table { place, at, .. } = &mut self {
+            *place = format!("{place}:{number}");
+            at.line = Some(number);
+        }
+        self
+    }
+
+    /// Adds a row of an array, from 0, to an error about a table, whose text names the row already.
+    #[must_use]
+    pub fn at_row(mut self, index: usize) -> Self {
+        if let Self::Table { at, .. } = &mut self {
+            at.row = Some(index);
+        }
+        self
+    }
+
+    /// Adds a column to an error about a table, whose text names the column already.
+    #[must_use]
+    pub fn at_column(mut self, name: &str) -> Self {
+        if let Self::Table { at, .. } = &mut self {
+            at.column = Some(name.to_string());
+        }
+        self
     }
 
     /// A model file that cannot be used.

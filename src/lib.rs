@@ -1,45 +1,106 @@
 //! Trains multi-layer perceptrons on any GPU that wgpu reaches, and on the CPU.
 //!
 //! ```
-//! use wgrad::{DeviceKind, Event, Loss, Seed, Sequential, TrainOptions, Trainer, data::synth};
+//! use wgrad::prelude::*;
 //!
-//! let data = synth::sine(200, 0.05, Seed(1)).split(0.2, Seed(1))?;
+//! let data = wgrad::data::synth::sine(200, 0.05, Seed(1)).split(0.2, Seed(1))?;
 //! let model = Sequential::new().dense(16).tanh().dense(1);
 //! let options = TrainOptions { loss: Loss::Mse, lr: 1e-2, epochs: 40, ..TrainOptions::default() };
 //! let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?;
-//! for event in trainer.fit() {
-//!     if let Event::Epoch(stats) = event? {
-//!         println!("epoch {}: loss {:.4}", stats.epoch, stats.train_loss);
-//!     }
-//! }
-//! assert!(trainer.evaluate()?.r2 > Some(0.9));
+//! let summary = trainer.run()?;
+//! assert!(summary.metrics().unwrap().r2 > Some(0.9));
+//!
+//! let predictor = Predictor::new(trainer.trained())?;
+//! println!("sin(1) is about {:.3}", predictor.predict_array(&[1.0])?[[0, 0]]);
 //! # Ok::<(), wgrad::Error>(())
 //! ```
 //!
-//! Modules in reading order; each may use those before it, never those after it:
-//! [`error`], [`shape`], [`random`], [`vocabulary`], [`expr`], [`data`], [`model`], [`graph`], [`plan`], [`device`], [`train`],
-//! [`export`], [`report`], and with the feature `cli` the program's `cli`.
+//! # Three ways to train
+//!
+//! * [`Trainer::run`](train::Trainer::run) trains to the end and returns a [`Summary`](train::Summary).
+//! * [`Trainer::fit`](train::Trainer::fit) is an iterator of [`Event`](train::Event)s: take them to show progress, to write a
+//!   [`Checkpoint`](train::Checkpoint), or to stop.
+//! * [`Trainer::step`](train::Trainer::step) and [`Trainer::step_on`](train::Trainer::step_on) do one step, on the next batch of the
+//!   table or on one of your own: set the learning rate before it, look at [`Trainer::gradients`](train::Trainer::gradients) after it.
+//!
+//! # Modules
+//!
+//! | module | for |
+//! |---|---|
+//! | [`prelude`] | all names that most programs need, at once |
+//! | [`data`] | tables from CSV files and arrays, targets, scaling, splits |
+//! | [`model`] | layers, activations, initial weights, parameters by name |
+//! | [`train`] | options, losses, optimizers, schedules, training, metrics, predictions |
+//! | [`export`] | models, checkpoints and weights as files; ONNX |
+//! | [`report`] | progress on a terminal, JSON lines, tables of figures |
+//! | [`error`] | the one error type |
+//! | [`internals`] | the workshop: expressions, graphs, plans, devices; for those who change this crate or add a device |
+//!
+//! # Features
+//!
+//! | feature | |
+//! |---|---|
+//! | `gpu` (default) | training and predictions on GPUs, through wgpu; without it, on the CPU alone |
+//! | `onnx` (default) | [`export::write_onnx`] |
+//! | `cli` (default) | the program `wgrad`; leave it out in a library: `default-features = false, features = ["gpu"]` |
+//!
+//! # Errors
+//!
+//! Every fallible function returns [`Error`], whose variants and fields you can match: [`Error::Setting`] names the field that is
+//! wrong, [`Error::Table`] has file, line, row and column. Its text says what was expected, what was found and what to do.
+//! Nothing that you pass, and no file, causes a panic.
+//!
+//! # From the program's options to fields
+//!
+//! Options of `wgrad train` are fields of [`TrainOptions`](train::TrainOptions) with `_` for `-`, such as `batch_size` for
+//! `--batch-size`, but for these:
+//!
+//! | option | here |
+//! |---|---|
+//! | `--target`, `--task` | [`Target`](data::Target): `Target::class("digit")`, `Target::number("price")`, `Target::labels("up,hot")` |
+//! | `--weight` | [`Dataset::from_csv_weighted`](data::Dataset::from_csv_weighted), [`Dataset::with_weights`](data::Dataset::with_weights) |
+//! | `--positive` | [`Dataset::with_positive`](data::Dataset::with_positive) |
+//! | `--valid` | [`Dataset::split`](data::Dataset::split), [`Split::with_valid`](data::Split::with_valid) |
+//! | `--hidden`, `--activation`, `--norm`, `--dropout`, `--layers` | [`Sequential`](model::Sequential): `Sequential::new().dense(64).relu()`, or its text: `"dense(64), relu".parse()` |
+//! | `--init` | [`Init`](model::Init) of each layer; [`Trainer::set_params`](train::Trainer::set_params) with [`export::read_weights`] for a file |
+//! | `--weight-decay`, `--momentum`, `--nesterov`, `--beta1`, `--beta2`, `--eps` | fields of [`Optimizer`](train::Optimizer): `"adamw(weight-decay=0.05)".parse()` |
+//! | `--no-decay`, `--freeze` | [`TrainOptions::groups`](train::TrainOptions::groups): `"bias: decay=0".parse()` |
+//! | `--device` | [`DeviceKind`](train::DeviceKind) |
+//! | `--tune`, `--tune-ms` | [`TrainOptions::tuning`](train::TrainOptions::tuning) |
+//! | `--out` | [`Trainer::save`](train::Trainer::save), [`export::write_model`] |
+//! | `--checkpoint-minutes`, `--keep-checkpoints` | [`Fit::checkpoint`](train::Fit::checkpoint) and [`export::write_checkpoint`], when you like |
+//!
+//! Losses, optimizers, schedules, activations, layers and metrics read the texts that the options take: `"focal(gamma=3)".parse()`.
 
 pub mod error;
+
+#[doc(hidden)]
 pub mod shape;
 // An empty line after each keeps the order of the road, not of the alphabet.
 
+#[doc(hidden)]
 pub mod random;
 
+#[doc(hidden)]
 pub mod checksum;
 
+#[doc(hidden)]
 pub mod vocabulary;
 
+#[doc(hidden)]
 pub mod expr;
 
 pub mod data;
 
 pub mod model;
 
+#[doc(hidden)]
 pub mod graph;
 
+#[doc(hidden)]
 pub mod plan;
 
+#[doc(hidden)]
 pub mod device;
 
 pub mod train;
@@ -49,19 +110,53 @@ pub mod export;
 pub mod report;
 
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
 
+/// The workshop: what this crate is made of, for those who change it, add a device or look at a plan. Programs that train and predict
+/// need none of it, and between versions it changes more than all else. Each module is also at the crate's root: `wgrad::plan`.
+pub mod internals {
+    #[doc(inline)]
+    pub use crate::{checksum, device, expr, graph, plan, random, shape, vocabulary};
+}
+
+/// The names that most programs need: `use wgrad::prelude::*;`.
+pub mod prelude {
+    pub use crate::data::{Dataset, Features, Scale, Split, Target, TargetKind, Targets};
+    pub use crate::device::DeviceKind;
+    pub use crate::error::{Error, Result};
+    pub use crate::export::{read_checkpoint, read_model, write_checkpoint, write_model};
+    pub use crate::graph::{Loss, Optimizer};
+    pub use crate::model::{Activation, Custom, Init, Params, Sequential};
+    pub use crate::random::Seed;
+    pub use crate::report::Console;
+    pub use crate::train::{
+        Event, Metric, Metrics, Predictions, Predictor, ScheduleKind, Summary, TrainOptions,
+        TrainedModel, Trainer,
+    };
+}
+
+#[doc(no_inline)]
 pub use data::{Dataset, Scale, Split, Target, Targets};
+#[doc(no_inline)]
 pub use device::DeviceKind;
+#[doc(no_inline)]
 pub use error::{Error, Result};
 #[cfg(feature = "onnx")]
+#[doc(no_inline)]
 pub use export::write_onnx;
+#[doc(no_inline)]
 pub use export::{read_model, read_weights, write_model};
+#[doc(no_inline)]
 pub use graph::{Loss, Optimizer};
+#[doc(no_inline)]
 pub use model::{Activation, Init, Params, Sequential};
+#[doc(no_inline)]
 pub use random::Seed;
+#[doc(no_inline)]
 pub use report::Console;
-pub use train::{Event, Metrics, Predictor, Runtime, TrainOptions, TrainedModel, Trainer};
+#[doc(no_inline)]
+pub use train::{Event, Metrics, Predictor, TrainOptions, TrainedModel, Trainer};
 
 /// The README's example, run as a test.
 #[cfg(doctest)]

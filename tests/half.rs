@@ -57,7 +57,7 @@ fn layers_without_a_form_in_half_precision_are_named() {
     ] {
         let trainer = Trainer::new(&model, &data, &options(Precision::F16), &DeviceKind::Cpu);
         let said = trainer.err().unwrap().to_string();
-        assert!(said.contains(want) && said.contains("use --precision f32"), "{said}");
+        assert!(said.contains(want) && said.contains("use ‘precision’ f32"), "{said}");
     }
 }
 
@@ -144,7 +144,7 @@ fn features_too_large_for_half_precision_are_refused() {
     let model = Sequential::mlp(&[4], Activation::Tanh, 1, Init::Pytorch);
     let refused = Trainer::new(&model, &data, &options, &DeviceKind::Cpu).err().unwrap();
     let said = refused.to_string();
-    assert!(said.starts_with("--precision: ") && said.contains("100000"), "{said}");
+    assert!(said.starts_with("precision: ") && said.contains("100000"), "{said}");
     let scaled = TrainOptions { scale: Scale::Standard, ..options };
     assert!(Trainer::new(&model, &data, &scaled, &DeviceKind::Cpu).is_ok());
 }
@@ -192,7 +192,7 @@ fn an_adapter_without_half_precision_says_what_to_do() {
     let error = device.load(&plan).unwrap_err();
     assert!(matches!(error, Error::Device { .. }), "{error}");
     let (said, name) = (error.to_string(), device.info().name.clone());
-    for part in [name.as_str(), "SHADER_F16", "--precision f32"] {
+    for part in [name.as_str(), "SHADER_F16", "‘precision’ f32"] {
         assert!(said.contains(part), "{said}");
     }
 }

@@ -342,7 +342,7 @@ fn embeddings_train_and_predict() {
     assert!(trainer.evaluate().unwrap().r2.unwrap() > 0.5);
     let trained = trainer.trained();
     assert_eq!((trained.preparation.mean[1], trained.preparation.std[1]), (0.0, 1.0));
-    let mut predictor = Predictor::new(&trained, &DeviceKind::Cpu, 1).unwrap();
+    let predictor = Predictor::new(trained.clone()).unwrap();
     assert!(predictor.predict(&[0.0, 4.0, 0.0]).is_ok());
     let said = predictor.predict(&[0.0, 4.0, 0.0, 0.0, 5.0, 0.0]).unwrap_err().to_string();
     assert!(said.contains("row 2 of those given: 5 in column `x1`"), "{said}");
@@ -440,9 +440,9 @@ fn half_precision_says_what_it_lacks() {
         let said =
             Plan::of_run(&text.parse().unwrap(), &table(), &options).unwrap_err().to_string();
         assert!(
-            said.starts_with("--precision: f16, but layer ")
+            said.starts_with("precision: f16, but layer ")
                 && said.contains("has no form in half precision")
-                && said.contains("use --precision f32"),
+                && said.contains("use ‘precision’ f32"),
             "{said}"
         );
     }

@@ -377,7 +377,7 @@ fn learn(loss: Loss, kind: &DeviceKind, epochs: u32) {
         Wants::Classes | Wants::Labels => assert!(valid.accuracy > Some(0.85), "{loss}: {valid:?}"),
         _ => assert!(valid.r2 > Some(0.8), "{loss}: {valid:?}"),
     }
-    let mut predictor = Predictor::new(&trainer.trained(), kind, 100).unwrap();
+    let predictor = Predictor::new(trainer.trained()).unwrap().on(kind).unwrap();
     let rows = data.valid.as_ref().unwrap();
     let again = predictor.evaluate(rows).unwrap();
     assert_close("loss", &[again.loss], &[valid.loss], Tolerance { abs: 1e-6, rel: 1e-5 });

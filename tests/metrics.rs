@@ -261,7 +261,8 @@ fn intervals_cover_their_share() {
     for case in cases {
         let [truth, low, high] = ["truth", "low", "high"].map(|key| floats(&case[key]));
         let weights = weights_of(&case);
-        let coverage = numbers::coverage((&truth, &low, weights.as_deref()), &high);
+        let rows = numbers::Rows { truth: &truth, predicted: &low, weights: weights.as_deref() };
+        let coverage = numbers::coverage(rows, &high);
         assert_same("coverage", coverage, &case["coverage"]);
         let spread = Spread::Quantiles(vec![(0.1, low.clone()), (0.9, high.clone())]);
         let (truth, predicted) = (truth.clone(), low.clone());

@@ -155,7 +155,7 @@ fn averaged_weights_are_used_for_validation_and_kept() {
                 }
             }
             let kept = trainer.trained();
-            let mut predictor = Predictor::new(&kept, &DeviceKind::Cpu, valid.rows()).unwrap();
+            let predictor = Predictor::new(kept.clone()).unwrap();
             let (got, want) = (last.unwrap().loss, predictor.evaluate(&valid).unwrap().loss);
             assert_close(text, &[got], &[want], Tolerance { abs: 0.0, rel: 1e-5 });
             assert_eq!(trainer.params().unwrap(), kept.params, "{text} on {kind}");

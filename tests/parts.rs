@@ -11,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 use wgrad::data::{Dataset, PartReader};
-use wgrad::train::Assessment;
+use wgrad::train::StreamingEvaluator;
 use wgrad::{DeviceKind, Predictor, read_model};
 
 /// A folder with a small table of every kind of target.
@@ -132,16 +132,17 @@ fn parts_have_the_figures_of_the_whole_to_the_same_bit() {
         let schema = &trained.preparation.schema;
         let path = place.path("t.csv");
         let data = Dataset::from_csv_like(&path, schema).unwrap();
-        let mut predictor = Predictor::new(&trained, &DeviceKind::Cpu, 64).unwrap();
-        let whole = predictor.assess(&data).unwrap();
+        let predictor = Predictor::new(trained.clone()).unwrap();
+        let predictor = predictor.on_for_rows(&DeviceKind::Cpu, 64).unwrap();
+        let whole = predictor.evaluate_all(&data).unwrap();
         // Every fourth row weighs nothing, and counts as absent.
         let weighted = schema.weight.is_some();
         assert_eq!(whole.metrics.rows, if weighted { 225 } else { 300 });
         for rows in [1, 7, 64, 299] {
             let mut reader = PartReader::open(&path, schema).unwrap();
-            let mut assessment = Assessment::new(&trained);
+            let mut assessment = StreamingEvaluator::new(&trained);
             while let Some(part) = reader.next_part(rows).unwrap() {
-                predictor.assess_part(&part, &mut assessment).unwrap();
+                predictor.evaluate_chunk(&part, &mut assessment).unwrap();
             }
             assert_eq!(assessment.finish().unwrap(), whole, "{run}, parts of {rows}");
         }

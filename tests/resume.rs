@@ -4,8 +4,10 @@
 
 mod common;
 
+use std::path::Path;
+
 use wgrad::Seed;
-use wgrad::data::{Split, synth};
+use wgrad::data::{Dataset, Split, Target, synth};
 use wgrad::device::DeviceKind;
 use wgrad::export::{read_checkpoint, write_checkpoint};
 use wgrad::graph::Loss;
@@ -259,7 +261,7 @@ fn what_does_not_fit_a_checkpoint_is_named() {
         refused(&model(), &data(), &batch).contains("its steps are of 16 rows, but these of 8")
     );
     let short = TrainOptions { epochs: 2, ..options() };
-    assert!(refused(&model(), &data(), &short).contains("--epochs: 2, but epoch 3 has begun"));
+    assert!(refused(&model(), &data(), &short).contains("epochs: 2, but epoch 3 has begun"));
 }
 
 #[test]
@@ -279,6 +281,61 @@ fn other_bits_are_told_of() {
         .filter_map(|event| if let Event::Epoch(stats) = event { Some(stats.epoch) } else { None })
         .collect();
     assert_eq!(epochs, [4, 5, 6, 7, 8, 9]);
+}
+
+/// A file that an earlier version wrote, whose settings are a text of Rust's. Names in it are compared with today's options.
+#[test]
+fn a_checkpoint_of_an_earlier_format_goes_on() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stored");
+    let table = Dataset::from_csv(folder.join("checkpoint_1.csv"), Target::Class("kind".into()));
+    let seed = Seed(u64::MAX);
+    let data = table.unwrap().split(0.2, seed).unwrap();
+    let options = TrainOptions {
+        loss: "focal(gamma=3)".parse().unwrap(),
+        clip_norm: Some(1.0),
+        average: Some("ema(decay=0.99)".parse().unwrap()),
+        groups: vec!["bias: lr=0.5".parse().unwrap()],
+        optimizer: "adamw(weight-decay=0.05)".parse().unwrap(),
+        lr: 3e-3,
+        schedule: "step(every=10, gamma=0.5)".parse().unwrap(),
+        decay_schedule: "cosine".parse().unwrap(),
+        keep: Some(Keep::Best),
+        accumulate: 2,
+        seed,
+        scale: wgrad::Scale::None,
+        on_nonfinite: "skip".parse().unwrap(),
+        batch_size: 8,
+        epochs: 6,
+        ..TrainOptions::default()
+    };
+    let model = Sequential::new().dense(3).relu().dense(2);
+    let differences = |options: &TrainOptions| {
+        let checkpoint = read_checkpoint(folder.join("checkpoint_1.safetensors")).unwrap();
+        assert_eq!((checkpoint.epoch(), checkpoint.step()), (4, 0));
+        let mut trainer = Trainer::new(&model, &data, options, &DeviceKind::Cpu).unwrap();
+        trainer.resume(checkpoint).unwrap();
+        let (mut settings, mut epochs) = (Vec::new(), Vec::new());
+        for event in trainer.fit() {
+            match event.unwrap() {
+                Event::Warned(Warning::OtherBits { differences }) => settings = differences,
+                Event::Epoch(stats) => epochs.push(stats.epoch),
+                _ => {}
+            }
+        }
+        assert_eq!(epochs, [5, 6]);
+        // What the processor has is another matter.
+        settings.retain(|it| !it.starts_with("the device ") && !it.starts_with("wgrad is "));
+        settings
+    };
+    assert_eq!(differences(&options), [""; 0]);
+    let other = TrainOptions { lr: 0.01, schedule: "constant".parse().unwrap(), ..options };
+    assert_eq!(
+        differences(&other),
+        [
+            "lr: 0.01 (it was lr: 0.003)",
+            "schedule: constant (it was schedule: step(every=10, gamma=0.5))"
+        ]
+    );
 }
 
 /// What a tuner had chosen is in the checkpoint: no file is needed to go on with the same bits.

@@ -100,7 +100,7 @@ fn warm_up_is_linear_in_front_of_any() {
     }
     let schedule = ScheduleKind::CosLog4;
     let refused = TrainOptions { schedule, warmup: 1.0, ..TrainOptions::default() }.check();
-    assert!(refused.unwrap_err().to_string().starts_with("--warmup: cos-log-4 rises from 0"));
+    assert!(refused.unwrap_err().to_string().starts_with("warmup: cos-log-4 rises from 0"));
 }
 
 #[test]

@@ -66,10 +66,11 @@ fn its_weights_give_its_outputs() {
     #[cfg(feature = "gpu")]
     let kinds = kinds.into_iter().chain(common::gpu_kind());
     for kind in kinds {
-        let mut predictor = Predictor::new(&trained, &kind, 16).unwrap();
+        let predictor = Predictor::new(trained.clone()).unwrap();
+        let predictor = predictor.on_for_rows(&kind, 16).unwrap();
         let got = predictor.predict(&x).unwrap();
         let want = oracle.values("eval");
-        let what = format!("outputs on {}", predictor.device().0);
+        let what = format!("outputs on {}", predictor.device());
         assert_close(&what, got.values(), want, Tolerance::scaled(1e-5, want));
     }
 }
@@ -98,6 +99,6 @@ fn its_tensors_come_back_byte_for_byte() {
     let again = read_model(&path).unwrap();
     assert_eq!(again.params, trained.params);
     let predicted =
-        |trained| Predictor::new(trained, &DeviceKind::Cpu, 16).unwrap().predict(&x).unwrap();
+        |trained: &TrainedModel| Predictor::new(trained.clone()).unwrap().predict(&x).unwrap();
     assert_eq!(predicted(&again).values(), predicted(&trained).values());
 }

@@ -240,8 +240,8 @@ fn a_last_row_alone_spoils_nothing() {
                 });
                 let trained = trainer.trained();
                 let kind = DeviceKind::Cpu;
-                let mut predictor =
-                    wgrad::train::Predictor::new(&trained, &kind, data.train.rows()).unwrap();
+                let predictor = wgrad::train::Predictor::new(trained.clone()).unwrap();
+                let predictor = predictor.on_for_rows(&kind, data.train.rows()).unwrap();
                 predictor.evaluate(&data.train).unwrap().loss
             })
             .collect();
@@ -258,9 +258,9 @@ fn batches_of_one_row_are_refused_for_batch_norms() {
     };
     let norm = model();
     let want = [
-        (20, 1, "--batch-size: 1, but the network has a batch norm"),
+        (20, 1, "batch_size: 1, but the network has a batch norm"),
         (1, 32, "there is only one training row"),
-        (21, 2, "--batch-size: 2, so one row is left of the 21 training rows"),
+        (21, 2, "batch_size: 2, so one row is left of the 21 training rows"),
     ];
     for (rows, batch, want) in want {
         let said = said(rows, batch, &norm).unwrap();

@@ -129,7 +129,7 @@ fn any_metric_may_be_watched_and_asked_for() {
         epochs: 30,
         stop_patience: Some(3),
         stop_metric: "roc_auc".parse().unwrap(),
-        metrics: Metric::list("--metrics", "f1_macro,top_2,accuracy").unwrap(),
+        metrics: Metric::list("metrics", "f1_macro,top_2,accuracy").unwrap(),
         ..TrainOptions::default()
     };
     let mut trainer = trainer(&data, &options, &DeviceKind::Cpu);
@@ -154,23 +154,23 @@ fn what_cannot_be_watched_is_refused() {
     let patient = TrainOptions { stop_patience: Some(3), ..options() };
     assert_eq!(
         refused(&without, patient.clone()),
-        "--stop-patience: loss of validation rows is watched, but there are no validation rows; give --valid 0.2 or a table"
+        "stop_patience: loss of validation rows is watched, but there are no validation rows; give ‘valid’ 0.2 or a table"
     );
     let best = TrainOptions { keep: Some(Keep::Best), ..options() };
-    assert!(refused(&without, best).starts_with("--keep: loss of validation rows"));
+    assert!(refused(&without, best).starts_with("keep: loss of validation rows"));
     let asked = TrainOptions { metrics: vec![Metric::Mape], ..options() };
-    assert!(refused(&without, asked).starts_with("--metrics: they are those of validation rows"));
+    assert!(refused(&without, asked).starts_with("metrics: they are those of validation rows"));
     let plateau = |text: &str| TrainOptions { schedule: text.parse().unwrap(), ..options() };
     assert!(
         refused(&without, plateau("plateau(metric=r2)"))
-            .starts_with("--schedule: plateau watches r2, but there are no validation rows")
+            .starts_with("schedule: plateau watches r2, but there are no validation rows")
     );
     assert!(
         refused(&noise(), plateau("plateau(metric=accuracy)"))
-            .starts_with("--schedule: accuracy is for classes")
+            .starts_with("schedule: accuracy is for classes")
     );
     let accuracy = TrainOptions { stop_metric: Metric::Accuracy, ..patient };
-    assert!(refused(&noise(), accuracy).starts_with("--stop-metric: accuracy is for classes"));
+    assert!(refused(&noise(), accuracy).starts_with("stop_metric: accuracy is for classes"));
 }
 
 /// No loss is better than the first by all of it, so that the rate halves after each epoch from the second on: as it does

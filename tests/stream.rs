@@ -58,7 +58,7 @@ fn run(data: &Split, options: &TrainOptions, kind: &DeviceKind) -> Result<(Outco
 fn least(data: &Split, options: &TrainOptions, kind: &DeviceKind) -> u64 {
     let tiny = TrainOptions { device_memory: Some(1), ..options.clone() };
     match run(data, &tiny, kind).unwrap_err() {
-        Error::TooLarge { need, limit: 1, limit_name: "--device-memory", .. } => need,
+        Error::TooLarge { need, limit: 1, limit_name: "device_memory", .. } => need,
         other => panic!("{other}"),
     }
 }
@@ -188,10 +188,10 @@ fn what_cannot_be_made_smaller_is_refused_with_what_would_do() {
     let short = TrainOptions { device_memory: Some(need - 1), ..options };
     let said = run(&data, &short, &DeviceKind::Cpu).unwrap_err().to_string();
     assert!(said.contains(&format!("needs {need} bytes")), "{said}");
-    assert!(said.contains("--device-memory") && said.contains("smaller --batch-size"), "{said}");
+    assert!(said.contains("‘device_memory’") && said.contains("smaller ‘batch_size’"), "{said}");
     let zero = TrainOptions { device_memory: Some(0), ..enough };
     let said = run(&data, &zero, &DeviceKind::Cpu).unwrap_err().to_string();
-    assert_eq!(said, "--device-memory: 0, but it must be above 0");
+    assert_eq!(said, "device_memory: 0, but it must be above 0");
 }
 
 #[test]

@@ -5,8 +5,7 @@
 #[cfg(feature = "gpu")]
 mod common;
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use wgrad::Seed;
 use wgrad::data::{Split, synth};
@@ -50,7 +49,7 @@ fn a_run_stopped_at_an_epochs_end_has_that_epochs_weights() {
                 assert_eq!(stopped.params().unwrap(), whole.params().unwrap());
                 assert_eq!(stopped.trained(), whole.trained());
             }
-            "figures" => assert_eq!(stopped.validate().unwrap(), want[1].valid),
+            "figures" => assert_eq!(Some(stopped.evaluate().unwrap()), want[1].valid),
             _ => {
                 let mut again = trainer(&model, &data, &longer);
                 again.set_params(&whole.params().unwrap()).unwrap();
@@ -63,11 +62,11 @@ fn a_run_stopped_at_an_epochs_end_has_that_epochs_weights() {
 }
 
 /// A device that notes what it is asked to do, and the rows of its steps.
-struct Noting(CpuDevice<f32>, Rc<RefCell<Vec<&'static str>>>, Rc<RefCell<Vec<StepRow>>>);
+struct Noting(CpuDevice<f32>, Arc<Mutex<Vec<&'static str>>>, Arc<Mutex<Vec<StepRow>>>);
 
 impl Noting {
     fn note(&self, what: &'static str) {
-        self.1.borrow_mut().push(what);
+        self.1.lock().unwrap().push(what);
     }
 }
 
@@ -85,7 +84,7 @@ impl Device for Noting {
     fn write_steps(&mut self, phase: Phase, rows: &[StepRow]) -> wgrad::Result<()> {
         self.note("write steps");
         if phase == Phase::Train {
-            self.2.borrow_mut().extend_from_slice(rows);
+            self.2.lock().unwrap().extend_from_slice(rows);
         }
         self.0.write_steps(phase, rows)
     }
@@ -122,18 +121,18 @@ impl Device for Noting {
 fn the_device_has_steps_to_run_when_an_epoch_is_told_of() {
     // A checkpoint needs the optimizer's state besides the weights, and is read before the device goes on.
     for (checkpoint_every, state) in [(0, &[][..]), (1, &["read", "read"][..])] {
-        let notes = Rc::new(RefCell::new(Vec::new()));
-        let device = Box::new(Noting(CpuDevice::new(), Rc::clone(&notes), Rc::default()));
+        let notes = Arc::new(Mutex::new(Vec::new()));
+        let device = Box::new(Noting(CpuDevice::new(), Arc::clone(&notes), Arc::default()));
         let model = Sequential::mlp(&[4], Activation::Tanh, 3, Init::Pytorch);
         let data = synth::spirals(60, 3, Seed(1)).split(0.2, Seed(1)).unwrap();
         let options =
             TrainOptions { epochs: 3, batch_size: 8, checkpoint_every, ..TrainOptions::default() };
         let mut trainer = Trainer::with_device(&model, &data, &options, device).unwrap();
-        notes.borrow_mut().clear();
+        notes.lock().unwrap().clear();
         let mut told = Vec::new();
         for event in trainer.fit() {
             if let Event::Epoch(_) = event.unwrap() {
-                told.push(std::mem::take(&mut *notes.borrow_mut()));
+                told.push(std::mem::take(&mut *notes.lock().unwrap()));
             }
         }
         // Six steps an epoch, two at once. Nothing is written or read between them.
@@ -150,8 +149,8 @@ fn the_device_has_steps_to_run_when_an_epoch_is_told_of() {
 /// What goes by schedule reaches the device with each step.
 #[test]
 fn steps_bring_their_rate_and_shares() {
-    let rows = Rc::new(RefCell::new(Vec::new()));
-    let device = Box::new(Noting(CpuDevice::new(), Rc::default(), Rc::clone(&rows)));
+    let rows = Arc::new(Mutex::new(Vec::new()));
+    let device = Box::new(Noting(CpuDevice::new(), Arc::default(), Arc::clone(&rows)));
     let model = Sequential::mlp(&[4], Activation::Tanh, 3, Init::Pytorch);
     let data = synth::spirals(60, 3, Seed(1)).split(0.2, Seed(1)).unwrap();
     let options = TrainOptions {
@@ -165,8 +164,8 @@ fn steps_bring_their_rate_and_shares() {
     let mut trainer = Trainer::with_device(&model, &data, &options, device).unwrap();
     fit(&mut trainer);
     let schedules = options.schedules(6);
-    assert_eq!(rows.borrow().len(), 18);
-    for (step, row) in (0..).zip(rows.borrow().iter()) {
+    assert_eq!(rows.lock().unwrap().len(), 18);
+    for (step, row) in (0..).zip(rows.lock().unwrap().iter()) {
         let want = schedules.factors(step);
         assert_eq!((row.lr, row.decay, row.dropout), (want.lr, want.weight_decay, want.dropout));
     }

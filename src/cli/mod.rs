@@ -13,6 +13,7 @@ mod output;
 mod run;
 mod settings;
 mod tables;
+mod wording;
 
 use std::fmt;
 
@@ -74,7 +75,7 @@ impl From<Error> for Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.error)?;
+        f.write_str(&wording::told(&self.error))?;
         match &self.saved {
             Some(saved) => write!(f, "; {saved}"),
             None => Ok(()),

@@ -100,10 +100,11 @@ pub(super) fn find_all(names: &[&str], wanted: &[&str], source: &str) -> Result<
     if lacking.is_empty() {
         return Ok(found);
     }
-    let Error::Table { place, problem } = missing(names, &lacking, source) else {
-        return Ok(found);
-    };
-    Err(Error::Table { place, problem: format!("{problem}; is this the right table?") })
+    let mut error = missing(names, &lacking, source);
+    if let Error::Table { problem, .. } = &mut error {
+        problem.push_str("; is this the right table?");
+    }
+    Err(error)
 }
 
 fn twice(name: &str, first: usize, second: usize) -> String {

@@ -53,7 +53,7 @@ impl Dataset {
     /// If the target is of another kind, or there is no such class; the message says what there is.
     pub fn with_positive(mut self, class: &str) -> Result<Self> {
         let class = class.trim();
-        self.turn(class).map_err(|problem| Error::setting("--positive", problem))?;
+        self.turn(class).map_err(|problem| Error::setting("positive", problem))?;
         Ok(self)
     }
 
@@ -94,7 +94,7 @@ impl Dataset {
                 list(names)
             )),
             _ => Err(format!(
-                "{wanted} is to be the positive one of two classes, but {target} is a number; use --task classify or \
+                "{wanted} is to be the positive one of two classes, but {target} is a number; use ‘task’ classify or \
                  labels, or leave the option out"
             )),
         }
@@ -148,10 +148,10 @@ mod tests {
     fn other_targets_are_refused_with_what_there_is() {
         let said = |data: Dataset, class: &str| data.with_positive(class).unwrap_err().to_string();
         let two = said(classes(&["a", "b"], vec![0, 1]), "c");
-        assert_eq!(two, "--positive: `c` is no class of `y`; there are `a`, `b`");
+        assert_eq!(two, "positive: `c` is no class of `y`; there are `a`, `b`");
         let three = said(classes(&["a", "b", "c"], vec![0, 1, 2]), "c");
         assert!(three.contains("`y` has 3: `a`, `b`, `c`; leave the option out"), "{three}");
         let number = Dataset::from_arrays(&[1.0, 2.0], 1, Targets::Numbers(vec![1.0, 2.0]));
-        assert!(said(number.unwrap(), "1").contains("`y` is a number; use --task classify"));
+        assert!(said(number.unwrap(), "1").contains("`y` is a number; use ‘task’ classify"));
     }
 }

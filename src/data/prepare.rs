@@ -42,7 +42,7 @@ impl FromStr for Scale {
             "standard" => Ok(Self::Standard),
             "none" => Ok(Self::None),
             _ => Err(Error::setting(
-                "--scale",
+                "scale",
                 format!("`{name}` is not known; known are `standard` and `none`"),
             )),
         }
@@ -414,7 +414,7 @@ mod tests {
             assert_eq!(serde_json::to_string(&scale).unwrap(), format!("\"{scale}\""));
         }
         let said = "minmax".parse::<Scale>().unwrap_err().to_string();
-        assert_eq!(said, "--scale: `minmax` is not known; known are `standard` and `none`");
+        assert_eq!(said, "scale: `minmax` is not known; known are `standard` and `none`");
     }
 
     /// Scaled rows of a column.

@@ -69,7 +69,7 @@ impl Dataset {
     pub fn split(self, share: f64, seed: Seed) -> Result<Split> {
         if !(0.0..1.0).contains(&share) {
             return Err(Error::setting(
-                "--valid",
+                "valid",
                 format!("a share must be at least 0 and below 1, but this is {share}"),
             ));
         }
@@ -84,7 +84,7 @@ impl Dataset {
                 self.source(),
                 format!(
                     "a validation share of {share} of {rows} rows leaves no row for {part}; \
-                     use another --valid, or --valid 0 for none"
+                     use another ‘valid’, or ‘valid’ 0 for none"
                 ),
             ));
         }
@@ -143,7 +143,7 @@ impl Dataset {
                     self.source(),
                     format!(
                         "{lone} of {} classes have one row only, so that no rows are left to hold out; add rows, or hold out none \
-                         with --valid 0",
+                         with ‘valid’ 0",
                         members.iter().filter(|rows| !rows.is_empty()).count()
                     ),
                 ));
@@ -157,7 +157,7 @@ impl Dataset {
                 self.source(),
                 format!(
                     "a validation share of {share} of {rows} rows leaves {left} for {part}, but each of \
-                     {present} classes needs one there; use --valid {remedy}, or --valid 0 for none"
+                     {present} classes needs one there; use ‘valid’ {remedy}, or ‘valid’ 0 for none"
                 ),
             ));
         }
@@ -299,7 +299,7 @@ mod tests {
         let said =
             |data: Dataset, share| data.split(share, Seed(0)).expect_err("refused").to_string();
         for share in [-0.1, 1.0, 1.5, f64::NAN, f64::INFINITY] {
-            assert!(said(numbers(9), share).starts_with("--valid: a share must be"), "{share}");
+            assert!(said(numbers(9), share).starts_with("valid: a share must be"), "{share}");
         }
         assert!(said(numbers(4), 0.1).contains("no row for validation"));
         assert!(said(numbers(4), 0.9).contains("no row for training"));
@@ -308,14 +308,14 @@ mod tests {
         assert!(lone.starts_with("arrays: 3 of 3 classes have one row only"), "{lone}");
         let few = said(classes(vec![0, 0, 0, 0, 1]), 0.8);
         assert!(
-            few.contains("leaves 1 for training") && few.contains("--valid at most 0.600"),
+            few.contains("leaves 1 for training") && few.contains("‘valid’ at most 0.600"),
             "{few}"
         );
         let wide = said(classes((0..30).map(|i| i % 10).collect()), 0.2);
         assert!(wide.contains("6 for validation, but each of 10 classes"), "{wide}");
-        assert!(wide.contains("--valid at least 0.334"), "{wide}");
+        assert!(wide.contains("‘valid’ at least 0.334"), "{wide}");
         let narrow = said(classes((0..30).map(|i| i % 10).collect()), 0.8);
-        assert!(narrow.contains("--valid at most 0.666"), "{narrow}");
+        assert!(narrow.contains("‘valid’ at most 0.666"), "{narrow}");
         for share in [0.334, 0.666] {
             assert!(classes((0..30).map(|i| i % 10).collect()).split(share, Seed(0)).is_ok());
         }

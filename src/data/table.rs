@@ -4,10 +4,13 @@
 //! `[rows, features]`, the targets of each row and, if rows count differently, its weight.
 //! Absent on purpose: parsing (`csv.rs`), scaling (`prepare.rs`), random choices (`split.rs`).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::cell::shown;
+use super::features::Features;
 use super::numbers::{NumberVec, Numbers};
 use crate::error::{Error, Result};
 
@@ -90,6 +93,26 @@ pub enum Target {
 }
 
 impl Target {
+    /// Classes for text and for few distinct whole numbers, otherwise a number; numbers for several columns.
+    pub fn auto(column: impl Into<String>) -> Self {
+        Self::Auto(column.into())
+    }
+
+    /// A class for every distinct value.
+    pub fn class(column: impl Into<String>) -> Self {
+        Self::Class(column.into())
+    }
+
+    /// A number in every cell.
+    pub fn number(column: impl Into<String>) -> Self {
+        Self::Number(column.into())
+    }
+
+    /// Two distinct values in every column, or 0 and 1.
+    pub fn labels(column: impl Into<String>) -> Self {
+        Self::Labels(column.into())
+    }
+
     /// The column's name, or the names between commas.
     pub fn column(&self) -> &str {
         match self {
@@ -175,18 +198,37 @@ pub struct Dataset {
 impl Dataset {
     /// Takes features `[rows, columns]`, row-major, in single or double precision, and the targets of each row.
     ///
-    /// Columns are named `x0`, `x1` …, the target `y`, several targets `y0`, `y1` …, and classes `"0"` to the largest index.
+    /// Columns are named `x0`, `x1` …, the target `y`, several targets `y0`, `y1` …, and classes `"0"` to the largest index, until
+    /// [`Self::with_columns`], [`Self::with_targets`] and [`Self::with_classes`] say otherwise. Vectors and arrays of `u32` or
+    /// `usize` are classes, those of floats numbers.
+    ///
+    /// ```
+    /// use wgrad::Dataset;
+    ///
+    /// let data = Dataset::from_arrays(&[5.1, 1.4, 7.0, 4.7, 6.3, 6.0], 2, vec![0_u32, 1, 1])?
+    ///     .with_columns(["sepal", "petal"])?
+    ///     .with_targets(["species"])?
+    ///     .with_classes(["setosa", "other"])?;
+    /// assert_eq!((data.rows(), data.classes(), data.schema().target.as_str()), (3, 2, "species"));
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
     /// When lengths do not fit, a value is not finite, or there is only one class.
     pub fn from_arrays<'a>(
-        features: impl Into<Numbers<'a>>,
+        features: impl Into<Features<'a>>,
         columns: usize,
-        targets: Targets,
+        targets: impl Into<Targets>,
     ) -> Result<Self> {
-        let features: Numbers<'a> = features.into();
+        let features = features.into();
         let refuse = |problem: String| Err(Error::table("arrays", problem));
+        if features.columns().is_some_and(|there| there != columns) {
+            let there = features.columns().unwrap_or_default();
+            return refuse(format!("{columns} columns are said, but the array has {there}"));
+        }
+        let features = features.numbers();
+        let targets: Targets = targets.into();
         if columns == 0 || targets.is_empty() {
             return refuse("at least one column and one row are needed".into());
         }
@@ -208,16 +250,19 @@ impl Dataset {
         }
         if let Some(i) = features.iter().position(|v| !v.is_finite()) {
             let (row, column, value) = (i / columns, i % columns, features.at(i));
-            return refuse(format!("row {row}, column x{column}: {value} is not a finite number"));
+            let problem = format!("row {row}, column x{column}: {value} is not a finite number");
+            return refuse(problem).map_err(|it| it.at_row(row).at_column(&format!("x{column}")));
         }
         let (mut target, mut kind) = ("y".to_string(), TargetKind::Number);
         match &targets {
             Targets::Columns(y, columns) => {
                 if let Some(i) = y.iter().position(|v| !v.is_finite()) {
                     let (row, column, value) = (i / columns, i % columns, y[i]);
-                    return refuse(format!(
+                    let problem = format!(
                         "row {row}: target {value} in column y{column} is not a finite number"
-                    ));
+                    );
+                    return refuse(problem)
+                        .map_err(|it| it.at_row(row).at_column(&format!("y{column}")));
                 }
                 let names: Vec<String> = (0..*columns).map(|column| format!("y{column}")).collect();
                 target = names.join(",");
@@ -225,7 +270,8 @@ impl Dataset {
             }
             Targets::Numbers(y) => {
                 if let Some(row) = y.iter().position(|v| !v.is_finite()) {
-                    return refuse(format!("row {row}: target {} is not a finite number", y[row]));
+                    let problem = format!("row {row}: target {} is not a finite number", y[row]);
+                    return refuse(problem).map_err(|it| it.at_row(row).at_column("y"));
                 }
             }
             Targets::Classes(y) => {
@@ -260,6 +306,203 @@ impl Dataset {
         })
     }
 
+    /// Takes an array of ndarray `[rows, columns]` and the targets of each row, as [`Self::from_arrays`] does.
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use wgrad::Dataset;
+    ///
+    /// let data = Dataset::from_ndarray(&array![[0.0, 1.0], [2.0, 3.0]], &array![0.5, 1.5])?;
+    /// assert_eq!((data.rows(), data.columns()), (2, 2));
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::from_arrays`], and when the features are a slice, which has no columns.
+    pub fn from_ndarray<'a>(
+        features: impl Into<Features<'a>>,
+        targets: impl Into<Targets>,
+    ) -> Result<Self> {
+        let features = features.into();
+        let Some(columns) = features.columns() else {
+            let problem = "a slice does not tell how many columns it has; use Dataset::from_arrays";
+            return Err(Error::table("arrays", problem));
+        };
+        Self::from_arrays(features, columns, targets)
+    }
+
+    /// Takes rows with the columns, the target and the classes of another data set: features as [`Self::from_arrays`] takes them, and
+    /// the targets of each row.
+    ///
+    /// # Errors
+    ///
+    /// When lengths do not fit, targets are of another kind, a value is not finite, or a class or label is none.
+    pub fn from_arrays_like<'a>(
+        features: impl Into<Features<'a>>,
+        targets: impl Into<Targets>,
+        schema: &Schema,
+    ) -> Result<Self> {
+        let features = features.into();
+        let columns = schema.features.len();
+        let refuse = |problem: String| Error::table("arrays", problem);
+        if let Some(there) = features.columns().filter(|there| *there != columns) {
+            return Err(refuse(format!("{there} columns, but there must be {columns}")));
+        }
+        let features = features.numbers();
+        let targets: Targets = targets.into();
+        let rows = targets.len();
+        if rows == 0 {
+            return Err(refuse("at least one row is needed".into()));
+        }
+        if rows.checked_mul(columns) != Some(features.len()) {
+            return Err(refuse(format!(
+                "{} feature values, but {rows} targets and {columns} columns need {rows} x {columns}",
+                features.len()
+            )));
+        }
+        if let Some(i) = features.iter().position(|v| !v.is_finite()) {
+            let (row, name) = (i / columns, &schema.features[i % columns]);
+            let problem = format!(
+                "row {row}, column {}: {} is not a finite number",
+                shown(name),
+                features.at(i)
+            );
+            return Err(refuse(problem).at_row(row).at_column(name));
+        }
+        let wanted = schema.targets();
+        let wrong = |row: usize, column: usize, problem: String| {
+            let name = wanted.get(column).copied().unwrap_or_default();
+            refuse(format!("row {row}, target {}: {problem}", shown(name)))
+                .at_row(row)
+                .at_column(name)
+        };
+        let fits = match (&schema.kind, &targets) {
+            (TargetKind::Classes(names), Targets::Classes(y)) => {
+                if let Some(row) = y.iter().position(|&class| class as usize >= names.len()) {
+                    let problem =
+                        format!("class {}, but there are {} classes", y[row], names.len());
+                    return Err(wrong(row, 0, problem));
+                }
+                true
+            }
+            (TargetKind::Classes(_), _) | (_, Targets::Classes(_)) => false,
+            (kind, _) => {
+                let (y, columns) = targets.columns().unwrap_or_default();
+                let label = matches!(kind, TargetKind::Labels(_));
+                let good = |v: f64| if label { v == 0.0 || v == 1.0 } else { v.is_finite() };
+                if columns == wanted.len()
+                    && let Some(i) = y.iter().position(|&value| !good(value))
+                {
+                    let must =
+                        if label { "labels are 0 or 1" } else { "it must be a finite number" };
+                    return Err(wrong(i / columns, i % columns, format!("{}, but {must}", y[i])));
+                }
+                columns == wanted.len() && y.len() == rows * columns
+            }
+        };
+        if !fits {
+            let problem = "the targets are not of the kind, or not as many a row, as those of the other data set";
+            return Err(refuse(problem.into()));
+        }
+        // Labels and several numbers are kept in one form.
+        let y = match (targets, &schema.kind) {
+            (Targets::Numbers(y), TargetKind::Labels(_) | TargetKind::Numbers(_)) => {
+                Targets::Columns(y, 1)
+            }
+            (Targets::Columns(y, 1), TargetKind::Number) => Targets::Numbers(y),
+            (other, _) => other,
+        };
+        Ok(Self {
+            schema: schema.clone(),
+            x: Arc::new(features.into()),
+            y,
+            weights: None,
+            left_out: 0,
+            inexact: Vec::new(),
+            source: "arrays".into(),
+            class_lines: Vec::new(),
+        })
+    }
+
+    /// Names the feature columns, in their order, so that a model of them reads tables with these columns.
+    ///
+    /// # Errors
+    ///
+    /// When there are more or fewer names than columns, or one is empty, or there twice.
+    pub fn with_columns<S: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = S>,
+    ) -> Result<Self> {
+        let names = names_of(names);
+        self.check_names("columns", &names, self.columns())?;
+        self.schema.features = names;
+        Ok(self)
+    }
+
+    /// Names the target's column; of several, all of them, in their order.
+    ///
+    /// # Errors
+    ///
+    /// When there are more or fewer names than target columns, or one is empty, there twice, or a feature's.
+    pub fn with_targets<S: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = S>,
+    ) -> Result<Self> {
+        let names = names_of(names);
+        self.check_names("target columns", &names, self.schema.targets().len())?;
+        if let Some(name) = names.iter().find(|name| self.schema.features.contains(name)) {
+            let problem = format!("the target {} has the name of a feature", shown(name));
+            return Err(Error::table(&self.source, problem).at_column(name));
+        }
+        self.schema.target = names.join(",");
+        match &mut self.schema.kind {
+            TargetKind::Classes(_) | TargetKind::Number => {}
+            TargetKind::Numbers(columns) => *columns = names,
+            TargetKind::Labels(labels) => {
+                labels.iter_mut().zip(names).for_each(|(label, name)| label.column = name);
+            }
+        }
+        Ok(self)
+    }
+
+    /// Names the classes, in the order of their indices. There may be more names than indices in the rows: classes that no row
+    /// has.
+    ///
+    /// # Errors
+    ///
+    /// When the target is no class, there are fewer names than classes, or one is empty, or there twice.
+    pub fn with_classes<S: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = S>,
+    ) -> Result<Self> {
+        let names = names_of(names);
+        if self.classes() == 0 {
+            return Err(Error::table(
+                &self.source,
+                "classes have names, but the target is no class",
+            ));
+        }
+        self.check_names("classes", &names, self.classes().max(names.len()))?;
+        self.schema.kind = TargetKind::Classes(names);
+        Ok(self)
+    }
+
+    fn check_names(&self, what: &str, names: &[String], wanted: usize) -> Result<()> {
+        let refuse = |problem: String| Err(Error::table(&self.source, problem));
+        if names.len() != wanted {
+            return refuse(format!("{} names for {wanted} {what}", names.len()));
+        }
+        if names.iter().any(String::is_empty) {
+            return refuse(format!("an empty name for one of the {what}"));
+        }
+        let mut known = HashSet::with_capacity(names.len());
+        match names.iter().find(|name| !known.insert(name.as_str())) {
+            Some(name) => refuse(format!("{} is the name of two {what}", shown(name))),
+            None => Ok(()),
+        }
+    }
+
     /// The same rows with targets that are 0 or 1 taken for no and yes.
     ///
     /// # Errors
@@ -272,7 +515,8 @@ impl Dataset {
         };
         if let Some(i) = y.iter().position(|&value| value != 0.0 && value != 1.0) {
             let (row, value) = (i / columns, y[i]);
-            return refuse(format!("row {row}: target {value}, but labels are 0 or 1"));
+            let problem = format!("row {row}: target {value}, but labels are 0 or 1");
+            return refuse(problem).map_err(|it| it.at_row(row));
         }
         let label = |column: &&str| Label {
             column: (*column).to_string(),
@@ -297,7 +541,8 @@ impl Dataset {
         }
         if let Some(row) = weights.iter().position(|w| !(w.is_finite() && *w >= 0.0)) {
             let weight = weights[row];
-            return refuse(format!("row {row}: a weight of {weight}, but it must be 0 or more"));
+            let problem = format!("row {row}: a weight of {weight}, but it must be 0 or more");
+            return refuse(problem).map_err(|it| it.at_row(row));
         }
         if weights.iter().all(|&weight| weight == 0.0) {
             return refuse("all weights are 0; no row would count".into());
@@ -407,9 +652,49 @@ impl Dataset {
     }
 }
 
+fn names_of<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Vec<String> {
+    names.into_iter().map(Into::into).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arrays_get_names_or_an_error_that_says_what_is_wrong() {
+        let data = || Dataset::from_arrays(&[1.0, 2.0, 3.0, 4.0], 2, vec![0_u32, 1]).unwrap();
+        let named = data().with_columns(["a", "b"]).unwrap().with_targets(["c"]).unwrap();
+        let named = named.with_classes(["no", "yes", "never"]).unwrap();
+        assert_eq!(named.schema().features, ["a", "b"]);
+        assert_eq!((named.schema().target.as_str(), named.classes()), ("c", 3));
+        let said = |data: Result<Dataset>| data.unwrap_err().to_string();
+        for (data, want) in [
+            (data().with_columns(["a"]), "arrays: 1 names for 2 columns"),
+            (data().with_columns(["a", "a"]), "arrays: `a` is the name of two columns"),
+            (data().with_columns(["a", ""]), "arrays: an empty name for one of the columns"),
+            (data().with_targets(["x1"]), "arrays: the target `x1` has the name of a feature"),
+            (data().with_targets(["c", "d"]), "arrays: 2 names for 1 target columns"),
+            (data().with_classes(["no"]), "arrays: 1 names for 2 classes"),
+            (
+                Dataset::from_arrays(&[1.0], 1, vec![0.5]).unwrap().with_classes(["a", "b"]),
+                "arrays: classes have names, but the target is no class",
+            ),
+        ] {
+            assert_eq!(said(data), want);
+        }
+        let two = Dataset::from_arrays(&[1.0], 1, Targets::Columns(vec![0.0, 1.0], 2)).unwrap();
+        let labels = two.as_labels().unwrap().with_targets(["up", "hot"]).unwrap();
+        assert_eq!(labels.schema().targets(), ["up", "hot"]);
+        assert_eq!(labels.schema().target, "up,hot");
+    }
+
+    #[test]
+    fn errors_about_arrays_tell_row_and_column_as_numbers() {
+        let bad = Dataset::from_arrays(&[1.0, 2.0, f64::NAN, 4.0], 2, vec![0_u32, 1]);
+        let Err(Error::Table { at, .. }) = bad else { panic!("{bad:?}") };
+        assert_eq!((at.file.as_deref(), at.line, at.row), (Some("arrays"), None, Some(1)));
+        assert_eq!(at.column.as_deref(), Some("x0"));
+    }
 
     #[test]
     fn arrays_become_named_columns() {

@@ -104,8 +104,8 @@ pub(super) fn resolve_all(
     let (kind, values) = match target {
         Target::Class(_) => {
             let problem = format!(
-                "the target is {count} columns, but classes stand in one; use --task labels for yes or no in each \
-                 column, or --task regress for a number in each"
+                "the target is {count} columns, but classes stand in one; use ‘task’ labels for yes or no in each \
+                 column, or ‘task’ regress for a number in each"
             );
             return Err(Error::table(source, problem));
         }
@@ -176,16 +176,17 @@ impl Column<'_> {
             return self.classes();
         }
         let numbers = self.distinct.iter().all(|cell| cell.number.is_ok());
-        let or_numbers = if numbers { ", or as a number with --task regress" } else { "" };
+        let or_numbers = if numbers { ", or as a number with ‘task’ regress" } else { "" };
         Err(Error::table(
             self.source,
             format!(
                 "column {}: {} different texts in {rows} rows look like an identifier, not like classes; \
-                 choose another --target, or take each as a class with --task classify{or_numbers}",
+                 choose another ‘target’, or take each as a class with ‘task’ classify{or_numbers}",
                 shown(self.name),
                 self.distinct.len()
             ),
-        ))
+        )
+        .at_column(self.name))
     }
 
     fn numbers(self) -> Result<ReadTarget> {
@@ -220,7 +221,7 @@ impl Column<'_> {
                 "column {}: {found}, but a label is one of two texts, or 0 or 1",
                 shown(&column)
             );
-            Error::table(&source, problem)
+            Error::table(&source, problem).at_column(&column)
         };
         if texts < 2 {
             return Err(refuse("every row has the same text".into()));
@@ -265,7 +266,8 @@ impl Column<'_> {
                     shown(self.name),
                     shown(only)
                 ),
-            ));
+            )
+            .at_column(self.name));
         }
         let y = self.codes.iter().map(|&code| class_of[code as usize]).collect();
         Ok(ReadTarget { kind: TargetKind::Classes(labels), y: Targets::Classes(y), class_lines })
@@ -273,13 +275,11 @@ impl Column<'_> {
 
     fn not_a_number(&self, cell: &Distinct) -> Error {
         let problem = cell::target(&cell.text).err().unwrap_or_default();
-        Error::table(
-            format!("{}:{}", self.source, cell.line),
-            format!(
-                "column {}: {problem}, or predict classes with --task classify",
-                shown(self.name)
-            ),
-        )
+        let problem = format!(
+            "column {}: {problem}, or predict classes with ‘task’ classify",
+            shown(self.name)
+        );
+        Error::table(self.source, problem).at_line(cell.line).at_column(self.name)
     }
 }
 
@@ -446,7 +446,7 @@ mod tests {
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert_eq!(labels(&auto(&many).unwrap()).len(), 30);
         let said = auto(&["01", "02", "03", "04"]).unwrap_err().to_string();
-        assert!(said.ends_with("--task classify, or as a number with --task regress"), "{said}");
+        assert!(said.ends_with("‘task’ classify, or as a number with ‘task’ regress"), "{said}");
         // Numbers that are no codes stay numbers.
         assert_eq!(auto(&["0.5", "1e3", "1", "1", "1"]).unwrap().kind, TargetKind::Number);
     }
@@ -472,7 +472,7 @@ mod tests {
         let said = |cells: &[&str]| auto(cells).expect_err("refused").to_string();
         let text = said(&["1.5", "2.5", "x y", "3.5", "z"]);
         assert!(text.starts_with("t.csv:4: column `y`: `x y` is not a number"), "{text}");
-        assert!(text.ends_with("--task classify"), "{text}");
+        assert!(text.ends_with("‘task’ classify"), "{text}");
         let marker = said(&["1", "0", "1", "0", "1", "NA", "1", "0"]);
         assert!(marker.starts_with("t.csv:7: column `y`: `NA`"), "{marker}");
         let endless = said(&["1", "inf", "0", "1", "0", "1", "0"]);

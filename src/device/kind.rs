@@ -30,7 +30,7 @@ impl FromStr for DeviceKind {
         Ok(match name.to_ascii_lowercase().as_str() {
             "" => {
                 return Err(Error::setting(
-                    "--device",
+                    "device",
                     "empty; known: auto, gpu, software, cpu, or part of an adapter's name",
                 ));
             }
@@ -94,7 +94,7 @@ pub fn open_tuned(kind: &DeviceKind, tuning: &Tuning) -> Result<(Box<dyn Device>
             let _ = tuning;
             Err(Error::NoAdapter {
                 problem: format!(
-                    "--device {kind}: built without the feature `gpu`, so only the CPU is there; use --device cpu"
+                    "‘device’ {kind}: built without the feature `gpu`, so only the CPU is there; use ‘device’ cpu"
                 ),
             })
         }

@@ -22,7 +22,7 @@ pub(super) fn check(plan: &Plan, bytes: u64, info: &DeviceInfo) -> Result<()> {
             adapter: info.name.clone(),
             limit,
             limit_name: "free memory",
-            remedy: "use smaller layers, a smaller --batch-size or fewer rows".to_string(),
+            remedy: "use smaller layers, a smaller ‘batch_size’ or fewer rows".to_string(),
         }),
         _ => Ok(()),
     }

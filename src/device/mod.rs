@@ -88,8 +88,8 @@ impl std::fmt::Display for DeviceInfo {
     }
 }
 
-/// Runs plans.
-pub trait Device {
+/// Runs plans. Devices go from thread to thread, so that a model in use may be shared.
+pub trait Device: Send {
     /// What this device is.
     fn info(&self) -> &DeviceInfo;
 

@@ -54,7 +54,7 @@ impl FromStr for Tune {
     fn from_str(name: &str) -> Result<Self> {
         let known = [Self::Off, Self::Quick, Self::Full];
         known.into_iter().find(|tune| name.eq_ignore_ascii_case(tune.name())).ok_or_else(|| {
-            Error::setting("--tune", format!("unknown name \"{name}\"; known: off, quick, full"))
+            Error::setting("tune", format!("unknown name \"{name}\"; known: off, quick, full"))
         })
     }
 }

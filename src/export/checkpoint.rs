@@ -19,24 +19,32 @@ use crate::train::{About, Checkpoint};
 
 /// The one key of the metadata: of several, the order would change from file to file.
 const KEY: &str = "wgrad.checkpoint";
-/// Version of what stands under the key.
-const FORMAT: u32 = 1;
+/// Version of what stands under the key. Since version 2 a run's settings have fixed names; version 1 had them as a text of
+/// Rust's.
+const FORMAT: u32 = 2;
+/// The first version that is read.
+const OLDEST: u32 = 1;
 
 /// What stands under the key.
 #[derive(Serialize, Deserialize)]
 struct Head {
+    #[serde(rename = "format")]
     format: u32,
     /// Of names, sizes and values of all tensors, and of what follows.
+    #[serde(rename = "checksum")]
     checksum: String,
     /// Names of the state's tensors, in their order.
+    #[serde(rename = "slots")]
     slots: Vec<String>,
     /// An [`About`] as text, so that its checksum is that of its bytes.
+    #[serde(rename = "about")]
     about: String,
 }
 
 /// The part of [`Head`] that no later format changes.
 #[derive(Deserialize)]
 struct Format {
+    #[serde(rename = "format")]
     format: u32,
 }
 
@@ -129,9 +137,9 @@ fn checked(tensors: &SafeTensors<'_>, head: &str) -> Result<Checkpoint, String> 
     let unreadable =
         |error: serde_json::Error| format!("its description is not readable ({error})");
     let Format { format } = serde_json::from_str(head).map_err(unreadable)?;
-    if format != FORMAT {
+    if !(OLDEST..=FORMAT).contains(&format) {
         return Err(format!(
-            "format {format}, but this version of wgrad reads format {FORMAT}; use the version that wrote it"
+            "format {format}, but this version of wgrad reads formats {OLDEST} to {FORMAT}; use the version that wrote it"
         ));
     }
     let head: Head = serde_json::from_str(head).map_err(unreadable)?;

@@ -76,11 +76,11 @@ impl Average {
         let Self::Ema { decay, warmup } = *self else { return Ok(()) };
         if !(0.0..1.0).contains(&decay) {
             let problem = format!("decay: {decay}, but it must be at least 0 and below 1");
-            return Err(Error::setting("--average", problem));
+            return Err(Error::setting("average", problem));
         }
         if !(warmup == 0.0 || (warmup >= 1.0 && warmup.is_finite())) {
             let problem = format!("warmup: {warmup}, but it must be 0, or a number of 1 or more");
-            return Err(Error::setting("--average", problem));
+            return Err(Error::setting("average", problem));
         }
         Ok(())
     }
@@ -91,8 +91,8 @@ impl FromStr for Average {
 
     /// `ema`, `ema(decay=0.99)`, `swa(start=20, each=step)`.
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = |problem: String| Error::setting("--average", problem);
-        let mut call = Call::parse("--average", text)?;
+        let wrong = |problem: String| Error::setting("average", problem);
+        let mut call = Call::parse("average", text)?;
         let name = call.name().to_string();
         let mut average = match name.as_str() {
             "ema" => Self::Ema { decay: 0.999, warmup: 10.0 },
@@ -156,7 +156,7 @@ mod tests {
             ("swa(start=-1)", "whole number"),
         ] {
             let said = text.parse::<Average>().unwrap_err().to_string();
-            assert!(said.starts_with("--average: ") && said.contains(part), "{said}");
+            assert!(said.starts_with("average: ") && said.contains(part), "{said}");
         }
         assert!("ema(decay=1)".parse::<Average>().unwrap().check().is_err());
     }

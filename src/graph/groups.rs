@@ -61,7 +61,7 @@ impl Group {
     /// If there is none of this name, or it cannot have this value.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
         let wrong =
-            |problem: String| Error::setting("--groups", format!("{}: {problem}", self.matches));
+            |problem: String| Error::setting("groups", format!("{}: {problem}", self.matches));
         let number =
             || value.parse().map_err(|_| wrong(format!("{key}: \"{value}\" is not a number")));
         match key {
@@ -88,7 +88,7 @@ impl Group {
                 "\"{}\" names no parameters; write names such as 0.weight or 2.*, or bias, norm, matrix",
                 self.matches
             );
-            return Err(Error::setting("--groups", problem));
+            return Err(Error::setting("groups", problem));
         }
         for (name, value) in [("lr", self.lr), ("decay", self.decay)] {
             if !(value >= 0.0 && value.is_finite()) {
@@ -96,7 +96,7 @@ impl Group {
                     "{}: {name} is {value}, but it must be a finite number of 0 or more",
                     self.matches
                 );
-                return Err(Error::setting("--groups", problem));
+                return Err(Error::setting("groups", problem));
             }
         }
         Ok(())
@@ -127,7 +127,7 @@ pub fn factors(groups: &[Group], layout: &ParamLayout) -> Result<Vec<Factors>> {
                 group.matches,
                 list(&names)
             );
-            return Err(Error::setting("--groups", problem));
+            return Err(Error::setting("groups", problem));
         }
     }
     let of = |view: &ParamView| {
@@ -164,7 +164,7 @@ impl FromStr for Group {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = |problem: String| Error::setting("--groups", problem);
+        let wrong = |problem: String| Error::setting("groups", problem);
         let form = "write groups such as 0.*: lr=0.1, decay=0; bias: decay=0; 2.*: frozen=true";
         let (matches, settings) = text
             .split_once(':')
@@ -239,10 +239,10 @@ mod tests {
             ("0.*: frozen=1", "true or false"),
         ] {
             let said = text.parse::<Group>().unwrap_err().to_string();
-            assert!(said.starts_with("--groups: ") && said.contains(part), "{said}");
+            assert!(said.starts_with("groups: ") && said.contains(part), "{said}");
         }
         let said = Group::frozen("2.;").check().unwrap_err().to_string();
-        assert!(said.starts_with("--groups: \"2.;\" names no parameters"), "{said}");
+        assert!(said.starts_with("groups: \"2.;\" names no parameters"), "{said}");
         let group = "0.*: lr=-1".parse::<Group>().unwrap();
         assert!(group.check().unwrap_err().to_string().contains("0 or more"));
     }

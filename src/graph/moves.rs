@@ -32,7 +32,7 @@ impl Moves {
     /// # Errors
     /// If one lies outside of what it may be, or does not go with the optimizer.
     pub fn check(&self, optimizer: &Optimizer) -> Result<()> {
-        for (name, limit) in [("--clip-norm", self.clip_norm), ("--clip-value", self.clip_value)] {
+        for (name, limit) in [("clip_norm", self.clip_norm), ("clip_value", self.clip_value)] {
             if let Some(limit) = limit.filter(|limit| !(*limit > 0.0 && limit.is_finite())) {
                 let problem = format!("{limit}, but it must be a finite number above 0");
                 return Err(Error::setting(name, problem));
@@ -42,10 +42,10 @@ impl Moves {
         match &self.average {
             Some(_) if optimizer.evaluated().is_some() => {
                 let problem = format!(
-                    "{} averages weights by itself; leave it out, or take another --optimizer",
+                    "{} averages weights by itself; leave it out, or take another ‘optimizer’",
                     optimizer.name()
                 );
-                Err(Error::setting("--average", problem))
+                Err(Error::setting("average", problem))
             }
             Some(average) => average.check(),
             None => Ok(()),
@@ -255,7 +255,7 @@ mod tests {
         };
         assert_eq!([at(0.25), at(9.0), at(-9.0)], [0.75, 0.5, 1.5]);
         let bad = Moves { clip_norm: Some(0.0), ..moves };
-        assert!(bad.check(&sgd).unwrap_err().to_string().starts_with("--clip-norm: 0, but"));
+        assert!(bad.check(&sgd).unwrap_err().to_string().starts_with("clip_norm: 0, but"));
         let both = Moves { average: Some("ema".parse().unwrap()), ..Moves::default() };
         let free = Optimizer::by_name("schedule-free").unwrap();
         assert!(both.check(&free).unwrap_err().to_string().contains("by itself"));

@@ -380,7 +380,7 @@ pub fn expression(text: &str) -> Result<Expr> {
             None => Ok(expr),
         }
     });
-    expr.map_err(|problem| Error::setting("--activation", format!("\"{text}\": {problem}")))
+    expr.map_err(|problem| Error::setting("activation", format!("\"{text}\": {problem}")))
 }
 
 fn uses(expr: &Expr, input: u8) -> bool {
@@ -412,7 +412,7 @@ impl FromStr for Activation {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let refuse = |problem: String| Err(Error::setting("--activation", problem));
+        let refuse = |problem: String| Err(Error::setting("activation", problem));
         match written(text) {
             Some(Ok(Written::Parameters(activation, values))) if activation.has(&values) => {
                 Ok(activation)

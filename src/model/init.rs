@@ -198,7 +198,7 @@ impl Init {
         let require = |fits: bool, key: &str, value: f64, range: &str| {
             let problem =
                 || format!("{key} of {} is {}, but it must be {range}", self.name(), short(value));
-            if fits { Ok(()) } else { Err(Error::setting("--init", problem())) }
+            if fits { Ok(()) } else { Err(Error::setting("init", problem())) }
         };
         let finite = |key, value: f64| require(value.is_finite(), key, value, "a finite number");
         let positive = |key, value: f64| {
@@ -318,7 +318,7 @@ impl FromStr for Init {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let mut call = Call::parse("--init", text)?;
+        let mut call = Call::parse("init", text)?;
         let root = std::f64::consts::SQRT_2;
         let init = match call.name() {
             "pytorch" => Self::Pytorch,
@@ -349,7 +349,7 @@ impl FromStr for Init {
                 let problem = format!(
                     "unknown scheme \"{name}\"; known: {known}, or a file ending in .safetensors"
                 );
-                return Err(Error::setting("--init", problem));
+                return Err(Error::setting("init", problem));
             }
         };
         call.end()?;

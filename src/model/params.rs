@@ -3,6 +3,8 @@
 //! Names and shapes are PyTorch's for an `nn.Sequential`: `0.weight [out, in]`, `0.bias [out]`, where
 //! the number is the layer's place, activations counted; layers inside others have both places, `2.0.weight`.
 
+use ndarray::ArrayViewD;
+
 use super::Sequential;
 use super::layer::{ParamKind, Parameter, Start};
 use crate::error::{Error, Result};
@@ -184,6 +186,36 @@ impl Params {
         self.layout.views.iter().map(|view| (view, &self.values[view.range()]))
     }
 
+    /// Values of the parameter of this name, in row-major order; `None` if there is none.
+    pub fn get(&self, name: &str) -> Option<&[f32]> {
+        self.view(name).map(|view| &self.values[view.range()])
+    }
+
+    /// The parameter of this name as an array of its own shape; `None` if there is none.
+    pub fn array(&self, name: &str) -> Option<ArrayViewD<'_, f32>> {
+        let view = self.view(name)?;
+        ArrayViewD::from_shape(view.shape.as_slice(), &self.values[view.range()]).ok()
+    }
+
+    /// Euclidean norm of all values together.
+    pub fn norm(&self) -> f64 {
+        norm(&self.values)
+    }
+
+    /// Euclidean norm of the parameter of this name; `None` if there is none.
+    pub fn norm_of(&self, name: &str) -> Option<f64> {
+        self.get(name).map(norm)
+    }
+
+    /// Names and Euclidean norms of all parameters, in layer order.
+    pub fn norms(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.iter().map(|(view, values)| (view.name.as_str(), norm(values)))
+    }
+
+    fn view(&self, name: &str) -> Option<&ParamView> {
+        self.layout.views.iter().find(|view| view.name == name)
+    }
+
     /// Sets the parameter at a place of the layout to so many values as it has.
     pub(crate) fn put(&mut self, place: usize, values: &[f32]) {
         let range = self.layout.views[place].range();
@@ -213,9 +245,26 @@ impl Params {
     }
 }
 
+/// Euclidean norm, added up in f64.
+fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parameters_are_found_by_name() {
+        let mut params = Params::zeros(Sequential::new().dense(2).layout(3).unwrap());
+        params.set("0.weight", &[2, 3], &[3.0, 0.0, 0.0, 0.0, 0.0, 4.0]).unwrap();
+        params.set("0.bias", &[2], &[0.0, 12.0]).unwrap();
+        assert_eq!(params.get("0.bias"), Some(&[0.0, 12.0][..]));
+        assert_eq!(params.array("0.weight").unwrap()[[1, 2]], 4.0);
+        assert_eq!((params.get("weight"), params.norm_of("weight")), (None, None));
+        assert_eq!((params.norm_of("0.weight"), params.norm()), (Some(5.0), 13.0));
+        assert_eq!(params.norms().collect::<Vec<_>>(), [("0.weight", 5.0), ("0.bias", 12.0)]);
+    }
     use crate::model::{Init, Layer};
 
     #[test]

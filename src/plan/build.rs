@@ -229,7 +229,7 @@ impl Plan {
         inference: &Inference,
         sizes: Sizes,
     ) -> Result<Self> {
-        positive("--batch-size", sizes.batch)?;
+        positive("batch_size", sizes.batch)?;
         let mut builder = PlanBuilder::new();
         let mut ports = Ports::default();
         let layout = precision.layout(&step.layout)?;

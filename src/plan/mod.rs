@@ -341,6 +341,19 @@ impl Plan {
         Self { train, eval: Vec::new(), measure: Vec::new(), ..self.clone() }
     }
 
+    /// Returns the same plan for a training table of another number of rows.
+    pub(crate) fn with_train_rows(&self, rows: usize) -> Self {
+        let mut plan = self.clone();
+        let Ports { train_x, train_y, train_weights, order, .. } = &self.ports;
+        for slot in [train_x, train_y, train_weights, order].into_iter().flatten() {
+            let spec = &mut plan.slots[slot.0 as usize];
+            spec.sizes[0] = rows;
+            let (len, buffer) = (spec.len(), spec.buffer);
+            plan.buffers[buffer.0 as usize].elements = len.max(1);
+        }
+        plan
+    }
+
     /// The steps of a phase, in order.
     pub fn steps(&self, phase: Phase) -> &[Step] {
         match phase {

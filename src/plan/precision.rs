@@ -54,7 +54,7 @@ impl FromStr for Precision {
         let known = [Self::F32, Self::F16];
         let wanted = name.to_ascii_lowercase();
         known.into_iter().find(|precision| precision.name() == wanted).ok_or_else(|| {
-            Error::setting("--precision", format!("unknown name \"{name}\"; known: f32, f16"))
+            Error::setting("precision", format!("unknown name \"{name}\"; known: f32, f16"))
         })
     }
 }
@@ -120,11 +120,11 @@ impl Plan {
             SlotPrecision::Single => element != Element::F16,
         });
         let problem = format!(
-            "f16 has no form of the kernel {}, which {} needs; use --precision f32",
+            "f16 has no form of the kernel {}, which {} needs; use ‘precision’ f32",
             step.kernel.name(),
             step.writes.first().map_or("a layer", |&slot| self.slot(slot).name.as_str())
         );
-        if fits { Ok(stored) } else { Err(Error::setting("--precision", problem)) }
+        if fits { Ok(stored) } else { Err(Error::setting("precision", problem)) }
     }
 }
 
@@ -187,6 +187,6 @@ mod tests {
             assert_eq!(precision.name().parse::<Precision>().unwrap(), precision);
         }
         let said = "bf16".parse::<Precision>().unwrap_err().to_string();
-        assert_eq!(said, "--precision: unknown name \"bf16\"; known: f32, f16");
+        assert_eq!(said, "precision: unknown name \"bf16\"; known: f32, f16");
     }
 }

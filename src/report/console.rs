@@ -360,7 +360,7 @@ mod tests {
         assert_eq!(
             text,
             "epoch  3/30  loss 0.1234  valid loss 0.1301  accuracy 96.94 %  0.11 s\n\
-             warning: this is a software adapter, meant for tests; --device cpu is far faster\n"
+             warning: this is a software adapter, meant for tests; ‘device’ cpu is far faster\n"
         );
     }
 }

@@ -14,6 +14,8 @@ use crate::graph::{Loss, Reduction, Wants};
 use crate::plan::{LossForm, StepRow};
 use crate::shape::narrow;
 
+use super::TrainOptions;
+
 /// How much each class counts, or the yes of each label.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum ClassWeights {
@@ -45,7 +47,7 @@ impl FromStr for ClassWeights {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let refuse = |problem: String| Err(Error::setting("--class-weights", problem));
+        let refuse = |problem: String| Err(Error::setting("class_weights", problem));
         match text.trim() {
             "none" => return Ok(Self::None),
             "balanced" => return Ok(Self::Balanced),
@@ -80,7 +82,7 @@ impl ClassWeights {
     /// # Errors
     /// If a weight is negative or not finite, or a name comes twice.
     pub fn of(weights: Vec<(String, f64)>) -> Result<Self> {
-        let refuse = |problem: String| Err(Error::setting("--class-weights", problem));
+        let refuse = |problem: String| Err(Error::setting("class_weights", problem));
         for (index, (name, weight)) in weights.iter().enumerate() {
             if !(weight.is_finite() && *weight >= 0.0) {
                 return refuse(format!("{weight} for {name}, but a weight must be 0 or more"));
@@ -148,13 +150,12 @@ impl Criterion {
     ///
     /// # Errors
     /// If it does not, or a name is no class; the message says what does.
-    pub fn of(
-        (loss, reduction, weights): (Loss, Reduction, &ClassWeights),
-        train: &Dataset,
-    ) -> Result<Self> {
+    pub fn of(options: &TrainOptions, train: &Dataset) -> Result<Self> {
+        let TrainOptions { loss, reduction, class_weights: weights, .. } = options;
+        let (loss, reduction) = (*loss, *reduction);
         let kind = &train.schema().kind;
         if !loss.fits(kind) {
-            return Err(Error::setting("--loss", misfit(loss, kind)));
+            return Err(Error::setting("loss", misfit(loss, kind)));
         }
         check_values(loss, train)?;
         let names: Vec<&str> = match kind {
@@ -163,8 +164,8 @@ impl Criterion {
             TargetKind::Number | TargetKind::Numbers(_) => vec![],
         };
         if *weights != ClassWeights::None && names.is_empty() {
-            let problem = format!("{weights}, but the target is no class; use --weight for rows");
-            return Err(Error::setting("--class-weights", problem));
+            let problem = format!("{weights}, but the target is no class; use ‘weight’ for rows");
+            return Err(Error::setting("class_weights", problem));
         }
         let class_weights = match weights {
             ClassWeights::None => vec![],
@@ -172,7 +173,7 @@ impl Criterion {
             ClassWeights::Of(given) => {
                 if let Some((name, _)) = given.iter().find(|(name, _)| !names.contains(&&**name)) {
                     let problem = format!("{name} is none of {}", list(&names));
-                    return Err(Error::setting("--class-weights", problem));
+                    return Err(Error::setting("class_weights", problem));
                 }
                 let of = |name: &&str| given.iter().find(|(other, _)| other == name);
                 #[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
@@ -184,11 +185,11 @@ impl Criterion {
         };
         if class_weights.iter().any(|weight| !weight.is_finite()) {
             let problem = "a weight is too large for 32-bit floats; give smaller ones";
-            return Err(Error::setting("--class-weights", problem));
+            return Err(Error::setting("class_weights", problem));
         }
         if !class_weights.is_empty() && class_weights.iter().all(|&weight| weight == 0.0) {
             let problem = "all of them are 0, so that there is nothing to learn";
-            return Err(Error::setting("--class-weights", problem));
+            return Err(Error::setting("class_weights", problem));
         }
         Ok(Self { loss, reduction, class_weights })
     }
@@ -307,12 +308,12 @@ fn misfit(loss: Loss, kind: &TargetKind) -> String {
         TargetKind::Labels(_) => "labels",
     };
     let remedy = match loss.wants() {
-        Wants::Classes => "it compares with classes: --task classify",
-        Wants::Numbers | Wants::Counts => "it compares with numbers: --task regress",
+        Wants::Classes => "it compares with classes: ‘task’ classify",
+        Wants::Numbers | Wants::Counts => "it compares with numbers: ‘task’ regress",
         Wants::Shares => {
-            "it compares with probabilities in several columns: --target a,b,c --task regress"
+            "it compares with probabilities in several columns: ‘target’ a,b,c ‘task’ regress"
         }
-        Wants::Labels => "it compares with yes or no in each column: --task labels",
+        Wants::Labels => "it compares with yes or no in each column: ‘task’ labels",
     };
     format!("{loss} does not fit targets that are {there}; {remedy}")
 }
@@ -321,7 +322,7 @@ fn misfit(loss: Loss, kind: &TargetKind) -> String {
 const SUM_TOLERANCE: f64 = 1e-3;
 
 /// Refuses numbers that a loss cannot compare with.
-fn check_values(loss: Loss, train: &Dataset) -> Result<()> {
+pub(super) fn check_values(loss: Loss, train: &Dataset) -> Result<()> {
     let Some((y, columns)) = train.y().columns() else { return Ok(()) };
     let fits = |y: f64| match loss.wants() {
         Wants::Counts => y >= 0.0,
@@ -333,7 +334,7 @@ fn check_values(loss: Loss, train: &Dataset) -> Result<()> {
     let column = train.schema().targets()[at % columns].to_string();
     let problem =
         format!("{} needs targets of {range}, but {} has {}", loss.name(), list(&[column]), y[at]);
-    Err(Error::setting("--loss", problem))
+    Err(Error::setting("loss", problem))
 }
 
 /// Refuses rows that are no distribution, where the loss compares with distributions.
@@ -347,13 +348,13 @@ fn check_sums(loss: Loss, (y, columns): (&[f64], usize)) -> Result<()> {
     let values: Vec<String> = row.iter().map(f64::to_string).collect();
     let problem = format!(
         "{} needs targets that add up to 1 in each row, but in row {} of those for training they are {} and add up to {:.3}; divide \
-         each row's targets by their sum, or use --loss mse",
+         each row's targets by their sum, or use ‘loss’ mse",
         loss.name(),
         index + 1,
         list(&values),
         sum(row)
     );
-    Err(Error::setting("--loss", problem))
+    Err(Error::setting("loss", problem))
 }
 
 /// Weights under which all classes, or yes and no of each label, count the same.
@@ -385,9 +386,13 @@ fn balanced(train: &Dataset, count: usize) -> Vec<f32> {
 mod tests {
     use super::*;
 
+    fn options(loss: Loss, weights: &ClassWeights) -> TrainOptions {
+        TrainOptions { loss, class_weights: weights.clone(), ..TrainOptions::default() }
+    }
+
     fn of(loss: Loss, weights: &ClassWeights, y: Targets) -> Result<Criterion> {
         let x: Vec<f32> = (0..y.len()).map(|i| i as f32).collect();
-        Criterion::of((loss, Reduction::Mean, weights), &Dataset::from_arrays(&x, 1, y)?)
+        Criterion::of(&options(loss, weights), &Dataset::from_arrays(&x, 1, y)?)
     }
 
     #[test]
@@ -412,7 +417,7 @@ mod tests {
             ("a=1,a=2", "a is given twice"),
         ] {
             let said = text.parse::<ClassWeights>().unwrap_err().to_string();
-            assert!(said.starts_with("--class-weights: ") && said.contains(want), "{said}");
+            assert!(said.starts_with("class_weights: ") && said.contains(want), "{said}");
         }
     }
 
@@ -426,16 +431,16 @@ mod tests {
         // With weights, as of repeated rows: the two of class 2 weigh 4 together.
         let weighted = Dataset::from_arrays(&[0.0; 6], 1, y.clone()).unwrap();
         let weighted = weighted.with_weights(vec![1.0, 1.0, 1.0, 1.0, 3.0, 1.0]).unwrap();
-        let loss = (Loss::CrossEntropy, Reduction::Mean, &ClassWeights::Balanced);
-        let made = Criterion::of(loss, &weighted).unwrap();
+        let balanced = options(Loss::CrossEntropy, &ClassWeights::Balanced);
+        let made = Criterion::of(&balanced, &weighted).unwrap();
         assert_eq!(made.class_weights, [8.0 / 9.0, 8.0 / 3.0, 2.0 / 3.0]);
         let given = ClassWeights::Of(vec![("1".into(), 5.0)]);
         assert_eq!(of(Loss::CrossEntropy, &given, y).unwrap().class_weights, [1.0, 5.0, 1.0]);
         let labels = Targets::Columns(vec![1.0, 1.0, 0.0, 1.0, 0.0, 1.0], 2);
         let labels =
             Dataset::from_arrays(&[0.0, 1.0, 2.0], 1, labels).unwrap().as_labels().unwrap();
-        let loss = (Loss::BinaryCrossEntropy, Reduction::Mean, &ClassWeights::Balanced);
-        assert_eq!(Criterion::of(loss, &labels).unwrap().class_weights, [2.0, 1.0]);
+        let balanced = options(Loss::BinaryCrossEntropy, &ClassWeights::Balanced);
+        assert_eq!(Criterion::of(&balanced, &labels).unwrap().class_weights, [2.0, 1.0]);
     }
 
     #[test]
@@ -454,7 +459,7 @@ mod tests {
             said_of.contains("does not fit targets that are numbers; it compares with classes"),
             "{said_of}"
         );
-        assert!(said(of(Loss::Mse, &ClassWeights::Balanced, numbers())).contains("use --weight"));
+        assert!(said(of(Loss::Mse, &ClassWeights::Balanced, numbers())).contains("use ‘weight’"));
         let given = ClassWeights::Of(vec![("7".into(), 5.0)]);
         let classes = Targets::Classes(vec![0, 1]);
         assert!(said(of(Loss::CrossEntropy, &given, classes)).contains("7 is none of `0`, `1`"));

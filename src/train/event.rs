@@ -8,6 +8,7 @@ use super::{Metric, Metrics, Stopped, Streaming};
 use crate::data::{Positive, list};
 use crate::device::DeviceInfo;
 use crate::plan::Precision;
+use crate::shape::fixed;
 
 /// News of a run, in order.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,18 +85,25 @@ pub struct Progress {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochStats {
     /// Epoch, from 1.
+    #[serde(rename = "epoch")]
     pub epoch: u32,
     /// Steps since the run began.
+    #[serde(rename = "steps")]
     pub steps: u64,
     /// Loss over the epoch's rows, as the weights changed: the mean, or the sum where that is made small.
+    #[serde(rename = "train_loss")]
     pub train_loss: f64,
     /// Figures of the validation part, if there is one.
+    #[serde(rename = "valid")]
     pub valid: Option<Metrics>,
     /// Learning rate of the last step.
+    #[serde(rename = "lr")]
     pub lr: f64,
     /// Seconds of training and validation.
+    #[serde(rename = "seconds")]
     pub seconds: f64,
     /// Rows trained on per second.
+    #[serde(rename = "samples_per_second")]
     pub samples_per_second: f64,
 }
 
@@ -112,6 +120,39 @@ pub struct Summary {
     pub stopped: Option<Stopped>,
     /// Seconds since the first step.
     pub seconds: f64,
+}
+
+impl Summary {
+    /// Epoch whose weights are kept, from 1; `None` if none was finished.
+    pub fn best_epoch(&self) -> Option<u32> {
+        self.kept.as_ref().map(|kept| kept.epoch)
+    }
+
+    /// Training loss of the kept epoch.
+    pub fn train_loss(&self) -> Option<f64> {
+        self.kept.as_ref().map(|kept| kept.train_loss)
+    }
+
+    /// Figures of the kept epoch on the validation rows; `None` without such rows.
+    pub fn metrics(&self) -> Option<&Metrics> {
+        self.kept.as_ref()?.valid.as_ref()
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let epochs = if self.epochs == 1 { "epoch" } else { "epochs" };
+        let Some(kept) = &self.kept else { return write!(f, "{} {epochs}", self.epochs) };
+        let loss = fixed(kept.train_loss);
+        write!(f, "epoch {} of {}, train loss {loss}", kept.epoch, self.epochs)?;
+        if let Some(valid) = &kept.valid {
+            write!(f, "; validated on {valid}")?;
+        }
+        match &self.stopped {
+            Some(stopped) => write!(f, "; {stopped}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Something to know that stops nothing; its text says what to do.
@@ -201,7 +242,7 @@ pub enum Warning {
         place: String,
         /// Epochs that have ended there; later ones are told of again.
         ended: u32,
-        /// Whether its kernels are the same.
+        /// True if its kernels are the same.
         same: bool,
     },
     /// Numbers that are not finite made the run go back.
@@ -266,7 +307,7 @@ pub enum Warning {
     NoValue {
         /// The epoch, from 1.
         epoch: u32,
-        /// The setting by which it is watched.
+        /// Name of the option by which the metric is watched.
         option: &'static str,
         /// The metric.
         metric: Metric,
@@ -312,11 +353,11 @@ impl fmt::Display for Warning {
             Self::OneBatch { batch, rows } => {
                 write!(
                     f,
-                    "--batch-size {batch} is more than the {rows} training rows: each epoch is one step over all of them"
+                    "‘batch_size’ {batch} is more than the {rows} training rows: each epoch is one step over all of them"
                 )
             }
             Self::SoftwareAdapter => {
-                write!(f, "this is a software adapter, meant for tests; --device cpu is far faster")
+                write!(f, "this is a software adapter, meant for tests; ‘device’ cpu is far faster")
             }
             Self::Device { problem }
             | Self::NotWritten { problem }
@@ -332,8 +373,8 @@ impl fmt::Display for Warning {
             ),
             Self::SmallBatches { batch } => write!(
                 f,
-                "--class-weights with batches of {batch} rows: as in PyTorch, each batch's mean is over its own weights, so that \
-                 they cancel in a batch of few classes; use a larger --batch-size or --accumulate, or --reduction sum"
+                "‘class_weights’ with batches of {batch} rows: as in PyTorch, each batch's mean is over its own weights, so that \
+                 they cancel in a batch of few classes; use a larger ‘batch_size’ or ‘accumulate’, or ‘reduction’ sum"
             ),
             Self::ByPlace { file } => write!(
                 f,
@@ -341,7 +382,7 @@ impl fmt::Display for Warning {
             ),
             Self::ScaledAnew { place } => write!(
                 f,
-                "{place}: columns are scaled anew under weights that were trained under another scaling; --scale init keeps that"
+                "{place}: columns are scaled anew under weights that were trained under another scaling; ‘scale’ init keeps that"
             ),
             Self::LeftOut { rows } => {
                 let (rows, were) = if *rows == 1 {
@@ -354,8 +395,8 @@ impl fmt::Display for Warning {
             Self::Undefined { metric, problem } => {
                 write!(
                     f,
-                    "--metrics: {metric} is asked for of the validation rows, but {problem}{}. Take {}, or validate on other rows \
-                     with --valid",
+                    "‘metrics’: {metric} is asked for of the validation rows, but {problem}{}. Take {}, or validate on other rows \
+                     with ‘valid’",
                     // A figure that is 0 by definition is told as such.
                     if problem.starts_with("is 0") { "" } else { "; its value stays empty" },
                     metric.instead()
@@ -364,7 +405,7 @@ impl fmt::Display for Warning {
             Self::NoValue { epoch, option, metric } => {
                 write!(
                     f,
-                    "{option}: {metric} has no value after epoch {epoch}: epochs without one count as neither better nor worse; if \
+                    "‘{option}’: {metric} has no value after epoch {epoch}: epochs without one count as neither better nor worse; if \
                      they go on, watch another metric, such as {}",
                     metric.instead()
                 )
@@ -388,7 +429,7 @@ impl fmt::Display for Warning {
                 write!(
                     f,
                     "{skipped} {steps} of epoch {epoch} {were} skipped: gradients times the loss scale were too large for half \
-                     precision; the scale is {scale} now. A few are usual while it settles; if they go on, use --precision f32"
+                     precision; the scale is {scale} now. A few are usual while it settles; if they go on, use ‘precision’ f32"
                 )
             }
             Self::StepsLost { epoch, skipped, batches } => {

@@ -1,7 +1,7 @@
 //! Layers, losses and settings that do not go together, told as warnings before training begins.
 //!
 //! In: what a run is made of. Out: a text each, which says what to do; `docs/mistakes.md` lists them.
-//! Absent on purpose: what is refused, which `options.rs`, `room.rs` and `criterion.rs` check.
+//! Absent on purpose: what is refused, which `options.rs`, `memory/memory_planner.rs` and `criterion.rs` check.
 
 use super::{ScheduleKind, TrainOptions};
 use crate::data::Batches;
@@ -38,8 +38,8 @@ pub(super) fn mistakes(
         && batches.batch() < FEW_ROWS
     {
         found.push(format!(
-            "--accumulate {} adds up gradients, but the batch norm takes the statistics of each batch of {} rows by itself; use \
-             a larger --batch-size, or a layer norm",
+            "‘accumulate’ {} adds up gradients, but the batch norm takes the statistics of each batch of {} rows by itself; use \
+             a larger ‘batch_size’, or a layer norm",
             options.accumulate,
             batches.batch()
         ));
@@ -183,13 +183,13 @@ fn in_moves(
     let (epochs, steps) = (options.epochs, batches.steps());
     if options.accumulate as usize > steps {
         found.push(format!(
-            "--accumulate {} is more than the {steps} steps of an epoch: the weights move once an epoch; use at most {steps}",
+            "‘accumulate’ {} is more than the {steps} steps of an epoch: the weights move once an epoch; use at most {steps}",
             options.accumulate
         ));
     }
     match options.average {
         Some(Average::Swa { start, .. }) if start >= epochs => found.push(format!(
-            "--average swa begins after {start} epochs, but the run has {epochs}, so nothing is averaged; use a smaller start"
+            "‘average’ swa begins after {start} epochs, but the run has {epochs}, so nothing is averaged; use a smaller start"
         )),
         Some(Average::Ema { decay, warmup }) => {
             let moves = u64::from(epochs) * options.moves_per_epoch(steps) as u64;
@@ -203,7 +203,7 @@ fn in_moves(
             }
             if moves > 1 && left >= MOST_LEFT {
                 found.push(format!(
-                    "--average ema with a decay of {decay} forgets too slowly for the run's {moves} moves: {:.0} % of the average \
+                    "‘average’ ema with a decay of {decay} forgets too slowly for the run's {moves} moves: {:.0} % of the average \
                      will be the first move's weights; use a smaller decay, or a warmup of 10",
                     100.0 * left
                 ));
@@ -213,21 +213,21 @@ fn in_moves(
     }
     if options.optimizer.name() == "schedule-free" && options.schedule != ScheduleKind::Constant {
         found.push(format!(
-            "schedule-free needs no --schedule, since its averages take the place of one; leave {} out",
+            "schedule-free needs no ‘schedule’, since its averages take the place of one; leave {} out",
             options.schedule.name()
         ));
     }
     let decays = options.optimizer.setting("weight-decay").unwrap_or(0.0) != 0.0;
     if options.decay_schedule != ScheduleKind::Constant && !decays {
         found.push(format!(
-            "--decay-schedule {} changes nothing, since there is no weight decay; give --weight-decay, or leave it out",
+            "‘decay_schedule’ {} changes nothing, since there is no weight decay; give ‘weight_decay’, or leave it out",
             options.decay_schedule.name()
         ));
     }
     let drops = has(model, &|layer| matches!(layer, Layer::Dropout { .. }));
     if options.dropout_schedule != ScheduleKind::Constant && !drops {
         found.push(format!(
-            "--dropout-schedule {} changes nothing, since no layer is a dropout; give --dropout, or leave it out",
+            "‘dropout_schedule’ {} changes nothing, since no layer is a dropout; give ‘dropout’, or leave it out",
             options.dropout_schedule.name()
         ));
     }
@@ -236,7 +236,7 @@ fn in_moves(
 /// A schedule of which the run is over before anything changes.
 fn in_schedule(option: &str, kind: &ScheduleKind, options: &TrainOptions) -> Option<String> {
     let epochs = f64::from(options.epochs);
-    let after = if option == "--schedule" { epochs - options.warmup } else { epochs };
+    let after = if option == "schedule" { epochs - options.warmup } else { epochs };
     let what = match kind {
         ScheduleKind::Step { every, .. } if *every >= after => {
             format!("falls every {every} epochs")
@@ -252,7 +252,7 @@ fn in_schedule(option: &str, kind: &ScheduleKind, options: &TrainOptions) -> Opt
         _ => return None,
     };
     Some(format!(
-        "{option} {} {what}, but the run has {} epochs, so it never falls; use smaller numbers, or more --epochs",
+        "‘{option}’ {} {what}, but the run has {} epochs, so it never falls; use smaller numbers, or more ‘epochs’",
         kind.name(),
         options.epochs
     ))
@@ -368,7 +368,7 @@ mod tests {
             (schedule("plateau(patience=20)"), "waits for 20 epochs"),
             (
                 TrainOptions { schedule: ScheduleKind::COSINE, ..optimizer("schedule-free") },
-                "schedule-free needs no --schedule",
+                "schedule-free needs no ‘schedule’",
             ),
             (
                 TrainOptions { decay_schedule: ScheduleKind::COSINE, ..optimizer("sgd") },

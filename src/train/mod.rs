@@ -4,45 +4,50 @@
 //! Absent on purpose: terminals, files, wgpu.
 
 mod baseline;
-mod checkpoint;
 mod criterion;
+mod embedding_indices;
 mod event;
-mod feed;
-mod fit;
-mod fitted;
-mod ids;
-mod losses;
+mod loss_scale;
+mod memory;
 pub mod metrics;
 mod mistakes;
 mod options;
+mod outputs;
+mod param_io;
 mod predict;
+mod predictor;
 mod profile;
-mod recover;
-mod room;
-mod runtime;
-mod scaling;
+mod run;
 mod schedule;
-mod stream;
 mod target_scaling;
-mod trainer;
-mod watch;
 mod workload;
 
+#[doc(inline)]
+pub use crate::device::{DeviceKind, Tune, Tuning};
+#[doc(inline)]
+pub use crate::graph::{Average, Group, Loss, Optimizer, Reduction};
+#[doc(inline)]
+pub use crate::plan::Precision;
+#[doc(inline)]
+pub use crate::random::Seed;
+
 pub use baseline::Baseline;
-pub(crate) use checkpoint::About;
-pub use checkpoint::Checkpoint;
 pub use criterion::{ClassWeights, Criterion};
-pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
-pub use fit::Fit;
 #[cfg(feature = "cli")]
-pub(crate) use ids::check_dataset;
-pub use metrics::{Assessment, Evaluation, Metric, Metrics};
+pub(crate) use embedding_indices::check_dataset;
+pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
+pub use memory::memory_planner::{Limit, Room, Streaming};
+pub use metrics::{Evaluation, Metric, Metrics, StreamingEvaluator};
 pub use options::{Keep, OnNonFinite, TrainOptions};
-pub use predict::{Predictions, Predictor, TrainedModel};
+pub use outputs::Predictions;
+pub use predict::TrainedModel;
+pub use predictor::Predictor;
 pub use profile::{Clock, EpochUse, KernelCost, Profile};
-pub use room::{Limit, Room, Streaming};
-pub use runtime::Runtime;
+pub use run::by_hand::StepStats;
+pub(crate) use run::checkpoint::About;
+pub use run::checkpoint::Checkpoint;
+pub use run::early_stopping::Stopped;
+pub use run::fit::Fit;
+pub use run::trainer::Trainer;
 pub use schedule::{Factors, Plateau, Schedule, ScheduleKind, Schedules};
-pub use trainer::Trainer;
-pub use watch::Stopped;
 pub use workload::{Measurement, WORKLOADS, Workload};

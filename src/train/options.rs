@@ -38,7 +38,7 @@ impl FromStr for Keep {
             .into_iter()
             .find(|keep| name.eq_ignore_ascii_case(keep.name()))
             .ok_or_else(|| {
-                Error::setting("--keep", format!("unknown name \"{name}\"; known: best, last"))
+                Error::setting("keep", format!("unknown name \"{name}\"; known: best, last"))
             })
     }
 }
@@ -74,7 +74,7 @@ impl FromStr for OnNonFinite {
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|it| name.eq_ignore_ascii_case(it.name())).ok_or_else(|| {
             let known = Self::ALL.map(Self::name).join(", ");
-            Error::setting("--on-nonfinite", format!("unknown name \"{name}\"; known: {known}"))
+            Error::setting("on_nonfinite", format!("unknown name \"{name}\"; known: {known}"))
         })
     }
 }
@@ -124,7 +124,7 @@ pub struct TrainOptions {
     pub metrics: Vec<Metric>,
     /// Rows of a batch; more than there are makes one batch of all.
     pub batch_size: usize,
-    /// Whether rows come in a new order each epoch.
+    /// True if rows come in a new order each epoch.
     pub shuffle: bool,
     /// How features, and the target of a regression, are scaled.
     pub scale: Scale,
@@ -204,47 +204,50 @@ impl TrainOptions {
         };
         if !self.lr.is_finite() {
             let problem = format!("{}, but it must be a finite number above 0", short(self.lr));
-            return Err(Error::setting("--lr", problem));
+            return Err(Error::setting("lr", problem));
         }
-        positive("--lr", self.lr > 0.0, short(self.lr))?;
-        positive("--epochs", self.epochs > 0, self.epochs.to_string())?;
+        positive("lr", self.lr > 0.0, short(self.lr))?;
+        positive("epochs", self.epochs > 0, self.epochs.to_string())?;
         let patience = self.stop_patience.unwrap_or(1);
-        positive("--stop-patience", patience > 0, patience.to_string())?;
-        positive("--batch-size", self.batch_size > 0, self.batch_size.to_string())?;
-        positive("--accumulate", self.accumulate > 0, self.accumulate.to_string())?;
+        positive("stop_patience", patience > 0, patience.to_string())?;
+        positive("batch_size", self.batch_size > 0, self.batch_size.to_string())?;
+        positive("accumulate", self.accumulate > 0, self.accumulate.to_string())?;
         let memory = self.device_memory.unwrap_or(1);
-        positive("--device-memory", memory > 0, memory.to_string())?;
+        positive("device_memory", memory > 0, memory.to_string())?;
         if self.on_nonfinite == OnNonFinite::Back && self.checkpoint_every == 0 {
-            let problem = "back needs checkpoints to go back to; give --checkpoint-every 1";
-            return Err(Error::setting("--on-nonfinite", problem));
+            let problem = "back needs checkpoints to go back to; give ‘checkpoint_every’ 1";
+            return Err(Error::setting("on_nonfinite", problem));
         }
         if !(self.warmup >= 0.0 && self.warmup.is_finite()) {
             let problem =
                 format!("{}, but it must be a finite number of 0 or more", short(self.warmup));
-            return Err(Error::setting("--warmup", problem));
+            return Err(Error::setting("warmup", problem));
         }
         let scheduled = self.scheduled_epochs();
-        positive("--schedule-epochs", scheduled > 0, scheduled.to_string())?;
+        positive("schedule_epochs", scheduled > 0, scheduled.to_string())?;
         if self.warmup > f64::from(scheduled) {
-            let whose =
-                if self.schedule_epochs.is_some() { "--schedule-epochs is" } else { "the run has" };
+            let whose = if self.schedule_epochs.is_some() {
+                "‘schedule_epochs’ is"
+            } else {
+                "the run has"
+            };
             let problem = format!(
                 "{} epochs, but {whose} {scheduled}; give at most that",
                 short(self.warmup)
             );
-            return Err(Error::setting("--warmup", problem));
+            return Err(Error::setting("warmup", problem));
         }
-        self.schedule.check("--schedule")?;
-        self.decay_schedule.check("--decay-schedule")?;
-        self.dropout_schedule.check("--dropout-schedule")?;
+        self.schedule.check("schedule")?;
+        self.decay_schedule.check("decay_schedule")?;
+        self.dropout_schedule.check("dropout_schedule")?;
         if self.warmup > 0.0 && self.schedule == ScheduleKind::CosLog4 {
             let problem = "cos-log-4 rises from 0 by itself; leave out the warm-up";
-            return Err(Error::setting("--warmup", problem));
+            return Err(Error::setting("warmup", problem));
         }
         if !(self.stop_delta >= 0.0 && self.stop_delta.is_finite()) {
             let problem =
                 format!("{}, but it must be a finite number of 0 or more", short(self.stop_delta));
-            return Err(Error::setting("--stop-delta", problem));
+            return Err(Error::setting("stop_delta", problem));
         }
         Ok(())
     }
@@ -305,17 +308,17 @@ impl TrainOptions {
         {
             let problem = "all validation rows have a weight of 0, so none of them counts; give a larger share or \
                            another table, or 0 for no validation";
-            return Err(Error::setting("--valid", problem));
+            return Err(Error::setting("valid", problem));
         }
         let needs_rows = |option: &str, needed: bool, what: &str| {
             let problem =
-                || format!("{what}, but there are no validation rows; give --valid 0.2 or a table");
+                || format!("{what}, but there are no validation rows; give ‘valid’ 0.2 or a table");
             if needed && valid_rows == 0 { Err(Error::setting(option, problem())) } else { Ok(()) }
         };
         for metric in &self.metrics {
-            check(*metric, "--metrics")?;
+            check(*metric, "metrics")?;
         }
-        needs_rows("--metrics", !self.metrics.is_empty(), "they are those of validation rows")?;
+        needs_rows("metrics", !self.metrics.is_empty(), "they are those of validation rows")?;
         for (option, schedule) in self.kinds() {
             if let ScheduleKind::Plateau(plateau) = schedule {
                 check(plateau.metric, option)?;
@@ -323,17 +326,17 @@ impl TrainOptions {
                 needs_rows(option, needed, &format!("plateau watches {}", plateau.metric))?;
             }
         }
-        check(self.stop_metric, "--stop-metric")?;
+        check(self.stop_metric, "stop_metric")?;
         let watched = format!("{} of validation rows is watched", self.stop_metric);
-        needs_rows("--stop-patience", self.stop_patience.is_some(), &watched)?;
-        needs_rows("--keep", self.keeps() == Keep::Best, &watched)?;
-        needs_rows("--stop-metric", self.stop_metric != Metric::Loss, &watched)?;
+        needs_rows("stop_patience", self.stop_patience.is_some(), &watched)?;
+        needs_rows("keep", self.keeps() == Keep::Best, &watched)?;
+        needs_rows("stop_metric", self.stop_metric != Metric::Loss, &watched)?;
         let Some(valid) = valid else { return Ok(()) };
         for (option, metric) in self.steering() {
             if let Some(why) = metric.undefined(valid, self.loss) {
                 let problem = format!(
                     "{metric} is to be watched on the validation rows, but {why}; watch another metric, such as {}, or \
-                     validate on other rows with --valid",
+                     validate on other rows with ‘valid’",
                     metric.instead()
                 );
                 return Err(Error::setting(option, problem));
@@ -345,7 +348,7 @@ impl TrainOptions {
     /// Metrics that decide how the run goes on, and the options that name them.
     pub(super) fn steering(&self) -> Vec<(&'static str, Metric)> {
         let watches = self.stop_patience.is_some() || self.keeps() == Keep::Best;
-        let stop = watches.then_some(("--stop-metric", self.stop_metric));
+        let stop = watches.then_some(("stop_metric", self.stop_metric));
         let plateaus = self.kinds().into_iter().filter_map(|(option, kind)| match kind {
             ScheduleKind::Plateau(plateau) => Some((option, plateau.metric)),
             _ => None,
@@ -385,9 +388,9 @@ impl TrainOptions {
     /// Schedules and the options that name them.
     pub(super) fn kinds(&self) -> [(&'static str, &ScheduleKind); 3] {
         [
-            ("--schedule", &self.schedule),
-            ("--decay-schedule", &self.decay_schedule),
-            ("--dropout-schedule", &self.dropout_schedule),
+            ("schedule", &self.schedule),
+            ("decay_schedule", &self.decay_schedule),
+            ("dropout_schedule", &self.dropout_schedule),
         ]
     }
 

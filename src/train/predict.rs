@@ -1,19 +1,18 @@
-//! A trained network and its predictions.
+//! A trained network, and the eval phase of a plan.
+//!
+//! In: layers, weights, rows. Out: raw outputs.
+//! Absent on purpose: what outputs mean, which `outputs.rs` knows.
 
-use std::borrow::Cow;
-
-use crate::data::{Dataset, Numbers, Part, Preparation, TargetKind, list, steps_per_epoch};
-use crate::device::{Device, DeviceInfo, DeviceKind, Values, open};
+use crate::data::{Numbers, Preparation, TargetKind, list, steps_per_epoch};
+use crate::device::{Device, Values};
 use crate::error::{Error, Result};
-use crate::expr::{Double, Unary};
 use crate::graph::{Loss, inference};
 use crate::model::{Params, Sequential};
 use crate::plan::{Phase, Plan, Sizes, Slot, StepRow, WINDOW};
 use crate::shape::narrow;
 
 use super::Criterion;
-use super::ids::check_ids;
-use super::metrics::{Assessment, Evaluation, Metrics, argmax};
+use super::embedding_indices::check_ids;
 
 /// All that is needed to predict: network, weights, and what was done to the columns.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,90 +119,6 @@ pub(super) fn load(device: &mut dyn Device, plan: &Plan, params: &Params) -> Res
     }
 }
 
-/// A trained network on a device, ready for rows.
-pub struct Predictor {
-    trained: TrainedModel,
-    device: Box<dyn Device>,
-    reason: String,
-    plan: Plan,
-}
-
-impl Predictor {
-    /// Loads a trained network. `rows` says how many rows will come at once, about.
-    ///
-    /// # Errors
-    /// If the device cannot be had, or is too small for the network.
-    pub fn new(trained: &TrainedModel, kind: &DeviceKind, rows: usize) -> Result<Self> {
-        let plan = eval_plan(trained, rows)?;
-        let (mut device, reason) = open(kind)?;
-        load(device.as_mut(), &plan, &trained.params)?;
-        Ok(Self { trained: trained.clone(), device, reason, plan })
-    }
-
-    /// Where it runs, and why there.
-    pub fn device(&self) -> (&DeviceInfo, &str) {
-        (self.device.info(), &self.reason)
-    }
-
-    /// Predictions for rows as they stand in a table, `[rows, columns]`, in single or double precision.
-    ///
-    /// # Errors
-    /// If the values are no whole number of rows, one that must name a row of a table does not, one is beyond what single
-    /// precision holds after scaling, or the device failed.
-    pub fn predict<'a>(&mut self, x: impl Into<Numbers<'a>>) -> Result<Predictions> {
-        let outputs = self.outputs(x.into())?;
-        Ok(Predictions::new(&outputs, &self.trained.preparation, self.trained.criterion.loss))
-    }
-
-    /// Figures over a table that has the target.
-    ///
-    /// # Errors
-    /// If its columns are not the model's, or the device failed.
-    pub fn evaluate(&mut self, data: &Dataset) -> Result<Metrics> {
-        let outputs = self.outputs_for(data)?;
-        let TrainedModel { criterion, preparation, .. } = &self.trained;
-        Ok(Metrics::under(criterion, &outputs, (data.y(), data.weights()), preparation))
-    }
-
-    /// All figures over a table that has the target: those that suit it, each class's, and which was taken for which.
-    ///
-    /// # Errors
-    /// As [`Self::evaluate`].
-    pub fn assess(&mut self, data: &Dataset) -> Result<Evaluation> {
-        let outputs = self.outputs_for(data)?;
-        let mut assessment = Assessment::new(&self.trained);
-        assessment.add(&outputs, (data.y(), data.weights()))?;
-        assessment.finish()
-    }
-
-    /// Adds rows as they stand in a table, and their targets, to the figures of a table that comes in parts.
-    /// Out: the rows' predictions.
-    ///
-    /// # Errors
-    /// As [`Self::predict`], and if a temporary file cannot be written.
-    pub fn assess_part(&mut self, part: &Part, to: &mut Assessment) -> Result<Predictions> {
-        let outputs = self.outputs((&part.x).into())?;
-        to.add(&outputs, (&part.y, part.weights.as_deref()))?;
-        Ok(Predictions::new(&outputs, &self.trained.preparation, self.trained.criterion.loss))
-    }
-
-    fn outputs_for(&mut self, data: &Dataset) -> Result<Vec<f32>> {
-        let wanted = &self.trained.preparation.schema;
-        if data.schema() != wanted {
-            return Err(Error::table(
-                &data.schema().target,
-                "the table's columns or classes are not the model's",
-            ));
-        }
-        self.outputs(data.x())
-    }
-
-    fn outputs(&mut self, x: Numbers<'_>) -> Result<Vec<f32>> {
-        self.trained.rows(x)?;
-        run_eval(self.device.as_mut(), &self.plan, (x, &self.trained.preparation), false)
-    }
-}
-
 impl TrainedModel {
     /// Checks that weights are those of the layers, and outputs those that the target needs.
     ///
@@ -233,15 +148,21 @@ impl TrainedModel {
                 format!("{} values are no whole number of rows of {columns} columns", x.len());
             return Err(Error::shape("predict", problem));
         }
-        self.check_rows(x, |row| format!("row {} of those given", row + 1))?;
+        self.check_rows(x, |row, problem| {
+            Error::table(format!("row {} of those given", row + 1), problem).at_row(row)
+        })?;
         Ok(x.len() / columns)
     }
 
-    /// Checks rows `[rows, columns]` as they stand in a table; `place` says where one of them stands.
+    /// Checks rows `[rows, columns]` as they stand in a table; `place` makes an error of a row and what is wrong with it.
     ///
     /// # Errors
     /// If a number that must name a row of a table does not, or single precision cannot hold one after scaling.
-    pub(crate) fn check_rows(&self, x: Numbers<'_>, place: impl Fn(usize) -> String) -> Result<()> {
+    pub(crate) fn check_rows(
+        &self,
+        x: Numbers<'_>,
+        place: impl Fn(usize, String) -> Error,
+    ) -> Result<()> {
         let schema = &self.preparation.schema;
         check_ids(self.model.tables(), x, schema, &place)?;
         let Some((row, column)) = self.preparation.beyond_single(x) else { return Ok(()) };
@@ -251,82 +172,12 @@ impl TrainedModel {
             list(&schema.features[column..=column]),
             x.at(row * schema.features.len() + column)
         );
-        Err(Error::table(place(row), problem))
-    }
-}
-
-/// Predictions for some rows: what the outputs mean under the loss.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Predictions {
-    /// For classes.
-    Classes {
-        /// The likeliest class of each row, by number; 0 where an output is NaN, and its probabilities with it.
-        best: Vec<usize>,
-        /// Probabilities `[rows, classes]`; scores under a hinge loss, which has no probabilities.
-        probabilities: Vec<f64>,
-    },
-    /// For numbers `[rows, outputs]`, in the target's own units: the value, or its quantiles, or its mean and standard
-    /// deviation, for each target.
-    Numbers(Vec<f64>),
-    /// For labels `[rows, labels]`: the probability of yes; under a hinge loss a score, above 0 for yes.
-    Labels(Vec<f64>),
-}
-
-impl Predictions {
-    /// Of raw outputs `[rows, outputs]`.
-    pub(super) fn new(outputs: &[f32], preparation: &Preparation, loss: Loss) -> Self {
-        let targets = preparation.schema.outputs();
-        let wide = outputs.iter().map(|&x| f64::from(x));
-        match &preparation.schema.kind {
-            TargetKind::Classes(classes) => {
-                let rows = outputs.chunks_exact(classes.len());
-                let best = rows.map(|logits| argmax(logits).unwrap_or(0)).collect();
-                let hinge = matches!(loss, Loss::Hinge { .. });
-                let probabilities =
-                    if hinge { wide.collect() } else { softmax(outputs, classes.len()) };
-                Self::Classes { best, probabilities }
-            }
-            TargetKind::Labels(_) if matches!(loss, Loss::BinaryHinge { .. }) => {
-                Self::Labels(wide.collect())
-            }
-            TargetKind::Labels(_) => {
-                Self::Labels(wide.map(|x| Double::apply(Unary::Sigmoid, x)).collect())
-            }
-            TargetKind::Number | TargetKind::Numbers(_) => {
-                let each = loss.outputs_each();
-                let column = |at: usize| at / each % targets;
-                let restored = |at: usize| preparation.restore_target(outputs[at], column(at));
-                Self::Numbers(match loss {
-                    Loss::KlDivergence => softmax(outputs, targets),
-                    Loss::PoissonNll { .. } => wide.map(f64::exp).collect(),
-                    Loss::GaussianNll { eps, .. } => wide
-                        .enumerate()
-                        .map(|(at, raw)| match at % 2 {
-                            0 => restored(at),
-                            _ => {
-                                let variance = Double::apply(Unary::Softplus, raw) + eps;
-                                variance.sqrt() * preparation.target_std[column(at)]
-                            }
-                        })
-                        .collect(),
-                    _ => (0..outputs.len()).map(restored).collect(),
-                })
-            }
-        }
-    }
-
-    /// The numbers, whatever they mean, as many for each row.
-    pub fn values(&self) -> &[f64] {
-        match self {
-            Self::Classes { probabilities: values, .. }
-            | Self::Numbers(values)
-            | Self::Labels(values) => values,
-        }
+        Err(place(row, problem).at_column(&schema.features[column]))
     }
 }
 
 impl TrainedModel {
-    /// The columns of [`Predictions::Numbers`], and for labels and classes those of their probabilities: the target's name
+    /// The columns of [`Predictions::Numbers`](super::Predictions::Numbers), and for labels and classes those of their probabilities: the target's name
     /// and what the column tells of it, such as `predicted`, `std`, `quantile_0.9`, `probability` or `probability_CLASS`.
     pub fn columns(&self) -> Vec<(&str, String)> {
         let schema = &self.preparation.schema;
@@ -357,39 +208,10 @@ impl TrainedModel {
 }
 
 impl TrainedModel {
-    /// Whether what it tells of classes or labels are scores, as under hinge losses, and no probabilities.
+    /// True if what it tells of classes or labels are scores, as under hinge losses, and no probabilities.
     pub fn tells_scores(&self) -> bool {
         matches!(self.criterion.loss, Loss::Hinge { .. } | Loss::BinaryHinge { .. })
     }
-}
-
-/// The one value that stands for each target's outputs, in the units of the loss: the mean, the middle quantile.
-pub(super) fn points(outputs: &[f32], targets: usize, loss: Loss) -> Cow<'_, [f32]> {
-    let each = loss.outputs_each();
-    let picked = |first: usize| {
-        outputs.chunks_exact(each).map(|outputs| outputs[first]).collect::<Vec<_>>().into()
-    };
-    #[expect(clippy::cast_possible_truncation, reason = "outputs are f32")]
-    match loss {
-        Loss::Pinball(_) => picked(each / 2),
-        Loss::GaussianNll { .. } => picked(0),
-        Loss::PoissonNll { .. } => outputs.iter().map(|x| x.exp()).collect::<Vec<_>>().into(),
-        Loss::KlDivergence => {
-            softmax(outputs, targets).into_iter().map(|p| p as f32).collect::<Vec<_>>().into()
-        }
-        _ => outputs.into(),
-    }
-}
-
-/// Softmax of each row `[rows, width]`.
-fn softmax(outputs: &[f32], width: usize) -> Vec<f64> {
-    let mut probabilities = Vec::with_capacity(outputs.len());
-    for logits in outputs.chunks_exact(width) {
-        let max = logits.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(f64::from(x)));
-        let sum: f64 = logits.iter().map(|&x| (f64::from(x) - max).exp()).sum();
-        probabilities.extend(logits.iter().map(|&x| (f64::from(x) - max).exp() / sum));
-    }
-    probabilities
 }
 
 /// The slot of a port that every training plan has.

@@ -89,10 +89,10 @@ pub(super) fn target_scaling(
     } else if loss.has_target_units() && unequal {
         let problem = format!(
             "a parameter of {} counts in the target's own units, but the columns of the target are scaled differently by the model \
-             that the run begins with; give --scale standard to scale them anew",
+             that the run begins with; give ‘scale’ standard to scale them anew",
             loss.name()
         );
-        return Err(Error::setting("--loss", problem));
+        return Err(Error::setting("loss", problem));
     }
     if let Some(reach) = &reach {
         check_reach(reach, train, (&preparation, given))?;
@@ -194,9 +194,9 @@ fn check_reach(
             "the last layer, {}, gives numbers {range}, but {name} goes from {least} to {most}; leave that layer out, or bring \
              the target into its range{}",
             reach.layer,
-            if given { ", or scale it anew with --scale standard" } else { "" }
+            if given { ", or scale it anew with ‘scale’ standard" } else { "" }
         );
-        return Err(Error::setting("--layers", problem));
+        return Err(Error::setting("layers", problem));
     }
     Ok(())
 }
@@ -304,7 +304,7 @@ mod tests {
         let said = |last, y| scaled(last, y, Loss::Mse).unwrap_err().to_string();
         let bounded = said(of("sigmoid"), prices());
         assert!(
-            bounded.starts_with("--layers: the last layer, sigmoid, gives numbers from 0 to 1, but `y` goes from 100 to 300"),
+            bounded.starts_with("layers: the last layer, sigmoid, gives numbers from 0 to 1, but `y` goes from 100 to 300"),
             "{bounded}"
         );
         let negative = said(of("relu"), vec![-1.0, 2.0]);

@@ -15,9 +15,10 @@ use crate::random::{Purpose, Seed};
 use crate::shape::narrow;
 
 use super::TrainOptions;
-use super::checkpoint::lasting;
+use super::loss_scale::write_scaling;
+use super::param_io::{read_params, write_params};
 use super::predict::port;
-use super::scaling::{read_params, write_params, write_scaling};
+use super::run::checkpoint::lasting;
 
 /// A network, its batch, and how it is trained. The activation is relu throughout.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,7 +35,7 @@ pub struct Workload {
     pub optimizer: &'static str,
     /// The learning rate.
     pub lr: f64,
-    /// Whether only a hardware GPU does it in good time.
+    /// True if only a hardware GPU does it in good time.
     pub hardware_only: bool,
     /// What the values between a step's kernels are kept in.
     pub precision: Precision,
@@ -115,7 +116,7 @@ impl Workload {
     pub fn by_name(name: &str) -> Result<Self> {
         WORKLOADS.into_iter().find(|workload| workload.name == name).ok_or_else(|| {
             let known = WORKLOADS.map(|workload| workload.name).join(", ");
-            Error::setting("--workload", format!("unknown name \"{name}\"; known: {known}"))
+            Error::setting("workload", format!("unknown name \"{name}\"; known: {known}"))
         })
     }
 

@@ -252,7 +252,7 @@ mod tests {
     use super::*;
 
     fn step(text: &str) -> Result<(String, f64, u32)> {
-        let mut call = Call::parse("--way", text)?;
+        let mut call = Call::parse("way", text)?;
         let name = call.name().to_string();
         let read = (name, call.needed("every")?, call.number_or("mult_by", 2)?);
         call.end().map(|()| read)
@@ -270,41 +270,41 @@ mod tests {
             written("step", &[("every", &10.0), ("mult_by", &2)]),
             "step(every=10, mult_by=2)"
         );
-        let mut call = Call::parse("--way", "at([1, 2.5],0.5)").unwrap();
+        let mut call = Call::parse("way", "at([1, 2.5],0.5)").unwrap();
         assert_eq!(call.numbers("at").unwrap(), [1.0, 2.5]);
         assert_eq!(call.number::<f64>("gamma").unwrap(), Some(0.5));
-        assert_eq!(Call::parse("--way", "at(3)").unwrap().numbers("at").unwrap(), [3.0]);
+        assert_eq!(Call::parse("way", "at(3)").unwrap().numbers("at").unwrap(), [3.0]);
     }
 
     #[test]
     fn what_cannot_be_read_is_named() {
         for (text, want) in [
-            ("step", "--way: step needs every: write step(every=NUMBER)"),
-            ("step(10", "--way: \"step(10\" has no closing bracket; write name(argument=value)"),
-            ("step(ten)", "--way: every of step is \"ten\", but it must be a number"),
-            ("step(1, 2.5)", "--way: mult_by of step is \"2.5\", but it must be a whole number"),
-            ("step(1, every=2)", "--way: every of step is given twice"),
-            ("step(every=1, every=2)", "--way: every of step is given twice"),
-            ("step(1, gama=2)", "--way: unknown argument \"gama\"; step has every, mult_by"),
-            ("step(1, 2, 3)", "--way: 3 arguments are too many; step has every, mult_by"),
+            ("step", "way: step needs every: write step(every=NUMBER)"),
+            ("step(10", "way: \"step(10\" has no closing bracket; write name(argument=value)"),
+            ("step(ten)", "way: every of step is \"ten\", but it must be a number"),
+            ("step(1, 2.5)", "way: mult_by of step is \"2.5\", but it must be a whole number"),
+            ("step(1, every=2)", "way: every of step is given twice"),
+            ("step(every=1, every=2)", "way: every of step is given twice"),
+            ("step(1, gama=2)", "way: unknown argument \"gama\"; step has every, mult_by"),
+            ("step(1, 2, 3)", "way: 3 arguments are too many; step has every, mult_by"),
         ] {
             assert_eq!(step(text).unwrap_err().to_string(), want);
         }
-        let mut call = Call::parse("--way", " Step( Beta1 = 0.9, AMS_grad=true, ) ").unwrap();
+        let mut call = Call::parse("way", " Step( Beta1 = 0.9, AMS_grad=true, ) ").unwrap();
         assert_eq!(call.name(), "step");
         let settings = [("beta1", "0.9"), ("ams-grad", "true")].map(|(a, b)| (a.into(), b.into()));
         assert_eq!(call.settings().unwrap(), settings);
-        let said = Call::parse("--way", "step(1)").unwrap().settings().unwrap_err().to_string();
-        assert_eq!(said, "--way: \"1\" is not of the form setting=value");
+        let said = Call::parse("way", "step(1)").unwrap().settings().unwrap_err().to_string();
+        assert_eq!(said, "way: \"1\" is not of the form setting=value");
         for (text, part) in [
             ("step(1,,2)", "nothing stands at place 1"),
             ("step([1)", "leaves a parenthesis open"),
             ("step(1))", "closes a parenthesis too many"),
         ] {
-            let said = Call::parse("--way", text).unwrap_err().to_string();
-            assert!(said.starts_with("--way: ") && said.contains(part), "{said}");
+            let said = Call::parse("way", text).unwrap_err().to_string();
+            assert!(said.starts_with("way: ") && said.contains(part), "{said}");
         }
-        let said = Call::parse("--way", "flat(1)").unwrap().end().unwrap_err().to_string();
-        assert_eq!(said, "--way: 1 arguments are too many; flat has no arguments");
+        let said = Call::parse("way", "flat(1)").unwrap().end().unwrap_err().to_string();
+        assert_eq!(said, "way: 1 arguments are too many; flat has no arguments");
     }
 }

@@ -9,7 +9,7 @@ use wgrad::graph::Wants;
 use wgrad::model::Layer;
 use wgrad::train::Predictions;
 use wgrad::{
-    Activation, Dataset, DeviceKind, Loss, Params, Predictor, Seed, Sequential, Targets,
+    Activation, Dataset, Loss, Params, Predictor, Seed, Sequential, Targets,
     TrainedModel,
 };
 
@@ -93,7 +93,7 @@ fn run(file: &[u8], output: &str, rows: usize, x: &[f32]) -> Vec<f64> {
 
 fn check(what: &str, trained: &TrainedModel) {
     let (file, x) = (onnx_bytes(trained, false).unwrap(), rows());
-    let mut predictor = Predictor::new(trained, &DeviceKind::Cpu, ROWS).unwrap();
+    let predictor = Predictor::new(trained.clone()).unwrap();
     let told = predictor.predict(&x).unwrap();
     let output = match told {
         Predictions::Numbers(_) => "prediction",

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::onnx::check_export;
 use super::{allowance, scratch, with_file};
 use crate::memory::within;
-use wgrad::{Runtime, Sequential, read_model, write_model};
+use wgrad::{Predictor, Sequential, read_model, write_model};
 
 /// Weights in all, at most, that a file is given.
 const MOST_WEIGHTS: usize = 1 << 14;
@@ -41,9 +41,9 @@ pub fn model(data: &[u8]) {
         {
             check_export(&bytes);
         }
-        let Ok(runtime) = Runtime::new(trained) else { return };
+        let Ok(predictor) = Predictor::new(trained) else { return };
         for rows in [1, 12] {
-            let _ = runtime.predict(&vec![0.0; rows * columns]);
+            let _ = predictor.predict(&vec![0.0; rows * columns]);
         }
     });
 }

@@ -4,6 +4,7 @@ use crate::cli::Exit;
 use crate::cli::args::PlanArgs;
 use crate::cli::output::Output;
 use crate::cli::settings::run_config;
+use crate::cli::wording::with_options;
 use crate::device::open;
 use crate::error::Result;
 use crate::report::Console;
@@ -21,7 +22,11 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<Exit> {
     let room = Room { model: &model, data, options: &options, device };
     let overlapping = config.check_groups(&model, data)?;
     let mut console = Console::stderr();
-    table.notes.iter().chain(&overlapping).for_each(|note| console.warn(&note.to_string()));
+    table
+        .notes
+        .iter()
+        .chain(&overlapping)
+        .for_each(|note| console.warn(&with_options(&note.to_string())));
     let (plan, streaming) = room.plan().map_err(|error| config.locate(error))?;
     let mut out = Output::new();
     out.line(&format!("{}\n\n{plan}", model.summary(data.train.columns())?))?;

@@ -10,6 +10,7 @@ use super::train::{Prepared, Run, Talk, prepare};
 use crate::cli::args::ResumeArgs;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::settings::{RunConfig, path_text, run_config};
+use crate::cli::wording::option_of;
 use crate::cli::{Exit, Failure};
 use crate::error::{Error, Result};
 use crate::export::read_checkpoint;
@@ -65,9 +66,9 @@ fn other_rates(
         now.schedules(steps_per_epoch).factors(next),
     ];
     let pairs = [
-        ("--schedule", "the learning rate", then.lr, next.lr),
-        ("--decay-schedule", "the share of weight decay", then.weight_decay, next.weight_decay),
-        ("--dropout-schedule", "the share of dropout", then.dropout, next.dropout),
+        ("schedule", "the learning rate", then.lr, next.lr),
+        ("decay_schedule", "the share of weight decay", then.weight_decay, next.weight_decay),
+        ("dropout_schedule", "the share of dropout", then.dropout, next.dropout),
     ];
     let rates: Vec<String> = pairs
         .into_iter()
@@ -81,10 +82,11 @@ fn other_rates(
             "; to keep the old schedule, and its last rate after epoch {old}, resume with --schedule-epochs {old}"
         )
     };
+    let options: Vec<String> = which.iter().filter_map(|name| option_of(name)).collect();
     let problem = format!(
         "{} {} over {new} epochs now, and over {old} before: from the last step done to the next one, {}. The results will not be \
          those of a run that had {new} epochs from its beginning{keep}",
-        which.join(" and "),
+        options.join(" and "),
         if which.len() == 1 { "goes" } else { "go" },
         rates.join(", ")
     );

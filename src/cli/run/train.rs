@@ -13,6 +13,7 @@ use crate::cli::args::TrainArgs;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{Output, failed};
 use crate::cli::settings::{Checkpoints, RunConfig, config_text, run_config, suits};
+use crate::cli::wording::{told, worded};
 use crate::cli::{Exit, Failure};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -265,7 +266,7 @@ impl Run {
     /// a disk is full.
     fn tell_unwritten(&mut self, written: Result<()>, then: &str) -> Result<()> {
         let Err(error) = written else { return Ok(()) };
-        let problem = format!("{error}; {then}");
+        let problem = format!("{}; {then}", told(&error));
         if self.unwritten.contains(&problem) {
             return Ok(());
         }
@@ -315,7 +316,7 @@ impl Run {
 
     /// Tells of something to know.
     fn tell(&mut self, warning: Warning) -> Result<()> {
-        let event = Event::Warned(warning);
+        let event = worded(&Event::Warned(warning)).into_owned();
         self.console.event(&event);
         match &mut self.json {
             Some(json) => json.event(&event).map_err(failed),
@@ -376,6 +377,7 @@ impl Run {
             }
             Event::Started(_) | Event::Warned(_) => {}
         }
+        let event = &*worded(event);
         self.console.event(event);
         verdict.lines.iter().for_each(|line| self.console.say("compare", line));
         verdict.warning.iter().for_each(|warning| self.console.warn(&warning.to_string()));

@@ -173,7 +173,7 @@ fn write_predictions(trained: &TrainedModel, rows: &Dataset, path: &Path) -> Res
     let header = StringRecord::from_iter(columns);
     let (names, _) = told.header(&header);
     let mut sink = Sink::open(Some(path), false, &names)?;
-    let mut predictor = Predictor::new(trained, &DeviceKind::Cpu, ROWS)?;
+    let predictor = Predictor::new(trained.clone())?.on_for_rows(&DeviceKind::Cpu, ROWS)?;
     let mut first = 0;
     while first < rows.rows() {
         let end = rows.rows().min(first + ROWS);

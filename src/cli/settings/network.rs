@@ -143,8 +143,10 @@ pub(super) fn activation(text: &str) -> Result<Layer> {
     if text.trim() != "x" && text.chars().all(is_name) {
         return text.trim().parse().map(Layer::Activation);
     }
-    let custom = Custom::of(expression(text)?, &[]);
-    Ok(Layer::Custom(custom.map_err(wrong)?))
+    match Custom::of(expression(text)?, &[]) {
+        Err(Error::Setting { problem, .. }) => Err(wrong(problem)),
+        custom => custom.map(Layer::Custom),
+    }
 }
 
 /// Returns the text of a plain network's activation.
@@ -284,12 +286,10 @@ mod tests {
             assert_eq!(activation_text(&activation(text).unwrap()), text);
         }
         let said = activation("swish7").unwrap_err().to_string();
-        assert!(
-            said.starts_with("--activation: unknown name \"swish7\"; known: identity"),
-            "{said}"
-        );
+        assert!(said.starts_with("activation: unknown name \"swish7\"; known: identity"), "{said}");
         for wrong in ["x * x1", "1 + 2", "what(x)"] {
-            assert!(activation(wrong).unwrap_err().to_string().starts_with("--activation: "));
+            let said = activation(wrong).unwrap_err().to_string();
+            assert!(said.trim_start_matches("--").starts_with("activation: "), "{said}");
         }
     }
 

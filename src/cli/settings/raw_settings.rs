@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use crate::cli::wording::with_options;
 use crate::error::{Error, Result};
 
 /// The key of the table to train on, which `train` and `plan` take without dashes.
@@ -73,7 +74,7 @@ impl Setting {
     /// Puts the value's place into an error that came of reading it.
     pub(super) fn locate(&self, error: Error) -> Error {
         match error {
-            Error::Setting { problem, .. } => self.wrong(problem),
+            Error::Setting { problem, .. } => self.wrong(with_options(&problem)),
             other => other,
         }
     }
@@ -145,7 +146,7 @@ impl RawSettings {
                 let key = name.strip_prefix("--").unwrap_or(&name).replace('_', "-");
                 let is_option = self.keys.contains(&key.as_str()) && key != TABLE;
                 let place = if is_option { self.place(&key) } else { name };
-                Error::Setting { name: place, problem }
+                Error::setting(place, with_options(&problem))
             }
             other => other,
         }

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::ROWS;
 use super::input::Input;
-use super::predict::{check_finite, place};
+use super::predict::{at_row, check_finite};
 use super::prefetch::{Ahead, Next};
 use super::training_rows::{Overlap, RowDigest, training_rows};
 use crate::cli::Exit;
@@ -16,7 +16,7 @@ use crate::cli::output::{Output, failed};
 use crate::data::{PartReader, Positive, list};
 use crate::error::{Error, Result};
 use crate::report::{Console, JsonLines, positive_by_column};
-use crate::train::{Assessment, Evaluation, Metric, Predictor, TrainedModel};
+use crate::train::{Evaluation, Metric, Predictor, StreamingEvaluator};
 
 /// The result: figures flat, those that are not defined as `null`, then what each class has.
 #[derive(Serialize)]
@@ -87,16 +87,16 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
     let reader = input.parts(&trained.preparation.schema)?;
     let weighted = reader.has_weights();
-    let mut predictor = Predictor::new(&trained, &kind, ROWS)?;
-    let (device, reason) = predictor.device();
+    let predictor = Predictor::new(trained)?.on_for_rows(&kind, ROWS)?;
+    let (device, reason) = (predictor.device(), predictor.reason());
+    let trained = predictor.trained();
     console.say("device", &format!("{device}: {reason}"));
     let device = device.name.clone();
     console.begin_table(input.bytes());
     // Weights from elsewhere may have seen other rows.
     let digest = args.weights.is_none().then(|| training_rows(&args.run)).flatten();
     let seen = digest.as_ref();
-    let (evaluation, overlap) =
-        figures(reader, (&mut predictor, seen), &trained, &input.name(), &mut console)?;
+    let (evaluation, overlap) = figures(reader, (&predictor, seen), &input.name(), &mut console)?;
     console.close();
     let known = overlap.and_then(Overlap::rows);
     if let Some(text) = overlap.and_then(Overlap::text) {
@@ -125,8 +125,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
 /// The figures of a table, which is read while the rows before are predicted.
 fn figures(
     mut reader: PartReader,
-    (predictor, digest): (&mut Predictor, Option<&RowDigest>),
-    trained: &TrainedModel,
+    (predictor, digest): (&Predictor, Option<&RowDigest>),
     table: &str,
     console: &mut Console,
 ) -> Result<(Evaluation, Option<Overlap>)> {
@@ -136,11 +135,12 @@ fn figures(
         Ok(part.map(|part| (part, reader.bytes())))
     })?;
     let mut rows = 0;
-    let mut assessment = Assessment::new(trained);
+    let trained = predictor.trained();
+    let mut evaluator = StreamingEvaluator::new(trained);
     while let Next::Part((part, bytes)) = ahead.next(|| false)? {
-        let place = |row| place(table, &part.lines, row);
+        let place = |row, problem| at_row(table, &part.lines, row, problem);
         trained.check_rows((&part.x).into(), place)?;
-        let predictions = predictor.assess_part(&part, &mut assessment)?;
+        let predictions = predictor.evaluate_chunk(&part, &mut evaluator)?;
         check_finite((&part.x, &part.lines), &predictions, &trained.preparation, table)?;
         if let (Some(digest), Some(overlap)) = (digest, &mut overlap) {
             digest.look((&part.x).into(), &part.y, overlap);
@@ -154,7 +154,7 @@ fn figures(
             "the weight of every row is 0, so that no row counts; give a table with rows that count",
         ));
     }
-    let evaluation = assessment.finish()?;
+    let evaluation = evaluator.finish()?;
     if evaluation.metrics.entries().iter().any(|(_, value)| !value.is_finite()) {
         let problem =
             "the figures are not finite, although all predictions are: is this the right table?";

@@ -24,7 +24,7 @@ use crate::data::{Chunk, FeatureReader, Preparation, list};
 use crate::error::{Error, Result};
 use crate::export::MODEL_FILE;
 use crate::report::{Console, JsonLines, counted, duration, harmless};
-use crate::train::{Predictions, Predictor, TrainedModel};
+use crate::train::{Predictions, Predictor};
 
 /// Parts that wait to be written, at most.
 const WAITING: usize = 2;
@@ -73,8 +73,8 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
                 .line(&format!("{source} has a column {wanted} already; the new one is {taken}"));
         }
     }
-    let mut predictor = Predictor::new(&trained, &kind, ROWS)?;
-    let (device, reason) = predictor.device();
+    let predictor = Predictor::new(trained.clone())?.on_for_rows(&kind, ROWS)?;
+    let (device, reason) = (predictor.device(), predictor.reason());
     console.say("device", &format!("{device}: {reason}"));
     let interrupt = Interrupt::listen(args.quiet)?;
     interrupt.arm();
@@ -84,7 +84,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
         console.begin_table(input.bytes());
     }
     let open = || Sink::open(out, args.json, &header);
-    let predict = |chunk: &Chunk| predictions(&mut predictor, &trained, chunk, &input.name());
+    let predict = |chunk: &Chunk| predictions(&predictor, chunk, &input.name());
     let (ended, rows) = run(reader, predict, (open, &told), &interrupt, &mut console)?;
     console.close();
     let seconds = begun.elapsed().as_secs_f64();
@@ -178,22 +178,18 @@ fn run(
 }
 
 /// Predictions for some rows, which must be numbers.
-fn predictions(
-    predictor: &mut Predictor,
-    trained: &TrainedModel,
-    chunk: &Chunk,
-    table: &str,
-) -> Result<Predictions> {
-    let place = |row| place(table, &chunk.lines, row);
+fn predictions(predictor: &Predictor, chunk: &Chunk, table: &str) -> Result<Predictions> {
+    let place = |row, problem| at_row(table, &chunk.lines, row, problem);
+    let trained = predictor.trained();
     trained.check_rows((&chunk.x).into(), place)?;
     let predictions = predictor.predict(&chunk.x)?;
     check_finite((&chunk.x, &chunk.lines), &predictions, &trained.preparation, table)?;
     Ok(predictions)
 }
 
-/// A row of some in its table.
-pub(crate) fn place(table: &str, lines: &[u64], row: usize) -> String {
-    format!("{table}:{}", lines.get(row).copied().unwrap_or(0))
+/// Returns an error about one of the rows of a part of a table.
+pub(crate) fn at_row(table: &str, lines: &[u64], row: usize, problem: String) -> Error {
+    Error::table(table, problem).at_line(lines.get(row).copied().unwrap_or(0))
 }
 
 /// Ends in the middle of a table, at a user's wish.
@@ -242,5 +238,5 @@ pub(crate) fn check_finite(
         "the prediction for this row is not a finite number, as extreme values make it{}; correct or remove the row",
         farthest.unwrap_or_default()
     );
-    Err(Error::table(place(table, lines, row), problem))
+    Err(at_row(table, lines, row, problem))
 }

@@ -154,9 +154,7 @@ impl Table {
     /// What the watch over the bytes has found.
     fn faulty(&self, source: io::Error) -> Error {
         match self.reader.get_ref().fault() {
-            Some(fault) => {
-                Error::table(format!("{}:{}", self.source, fault.line), fault.problem.clone())
-            }
+            Some(fault) => Error::table(&self.source, fault.problem.clone()).at_line(fault.line),
             None => Error::file("read", &self.path, source),
         }
     }
@@ -202,7 +200,7 @@ impl Table {
     }
 
     pub(super) fn at_line(&self, problem: String) -> Error {
-        Error::table(format!("{}:{}", self.source, self.line), problem)
+        Error::table(&self.source, problem).at_line(self.line)
     }
 
     pub(super) fn refuse_column(&self, column: usize, problem: String) -> Error {
@@ -211,6 +209,6 @@ impl Table {
             return self.at_line(problem.into());
         }
         let name = self.header.get(column).unwrap_or_default().trim();
-        self.at_line(format!("column {}: {problem}", cell::shown(name)))
+        self.at_line(format!("column {}: {problem}", cell::shown(name))).at_column(name)
     }
 }

@@ -115,7 +115,7 @@ pub(super) fn pick(kind: &DeviceKind) -> Result<(wgpu::Adapter, String)> {
             None => Ok((adapter, reason)),
             Some(lack) => {
                 let name = describe(&adapter);
-                let problem = format!("{name} cannot be used: {lack}; use --device cpu");
+                let problem = format!("{name} cannot be used: {lack}; use ‘device’ cpu");
                 Err(Error::NoAdapter { problem })
             }
         },
@@ -125,14 +125,14 @@ pub(super) fn pick(kind: &DeviceKind) -> Result<(wgpu::Adapter, String)> {
 
 fn nothing(kind: &DeviceKind, infos: &[DeviceInfo]) -> String {
     let mut list: Vec<String> = infos.iter().map(DeviceInfo::to_string).collect();
-    list.push("CPU (--device cpu)".to_string());
+    list.push("CPU (‘device’ cpu)".to_string());
     let wanted = match kind {
         DeviceKind::Auto | DeviceKind::Gpu => "no GPU was found".to_string(),
         DeviceKind::Software => {
             "no software adapter was found; Linux has one in mesa-vulkan-drivers, Windows has WARP"
                 .to_string()
         }
-        _ => format!("--device {kind}: no adapter has that in its name"),
+        _ => format!("‘device’ {kind}: no adapter has that in its name"),
     };
     format!("{wanted}; there is: {}", list.join(", "))
 }

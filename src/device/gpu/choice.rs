@@ -231,7 +231,7 @@ impl Chooser {
         cooperative.copied().or(ruled).or_else(|| forms.first().copied()).ok_or_else(|| {
             Error::shape(
                 spec.name,
-                "no form of it gives right numbers on this adapter; use --device cpu",
+                "no form of it gives right numbers on this adapter; use ‘device’ cpu",
             )
         })
     }

@@ -19,8 +19,8 @@ use crate::error::{Error, Result};
 use crate::plan::{Element, Memory, Phase, Plan, Slot, SlotSpec, Start, StepRow, WINDOW};
 
 /// What is told of an adapter without memory left.
-pub(super) const OUT_OF_MEMORY: &str = "out of memory; use smaller layers, a smaller --batch-size, a --device-memory below \
-                                        what the adapter has, or --device cpu";
+pub(super) const OUT_OF_MEMORY: &str = "out of memory; use smaller layers, a smaller ‘batch_size’, a ‘device_memory’ below \
+                                        what the adapter has, or ‘device’ cpu";
 
 /// A GPU, or a software adapter, that runs plans.
 pub struct GpuDevice {

@@ -160,8 +160,8 @@ impl Loader<'_> {
     /// message names what does not.
     pub(super) fn check(&self, plan: &Plan) -> Result<()> {
         if !self.chooser.half && plan.has_half() {
-            let problem = "it has no half precision in shaders (SHADER_F16), which --precision f16 needs; \
-                 use --precision f32, or another --device: `wgrad adapters` shows which have f16";
+            let problem = "it has no half precision in shaders (SHADER_F16), which ‘precision’ f16 needs; \
+                 use ‘precision’ f32, or another ‘device’: `wgrad adapters` shows which have f16";
             return Err(Error::Device { adapter: self.adapter.into(), problem: problem.into() });
         }
         let too_large = |what: String, need: u64, limit: u64, limit_name| Error::TooLarge {
@@ -170,7 +170,7 @@ impl Loader<'_> {
             adapter: self.adapter.to_string(),
             limit,
             limit_name,
-            remedy: "use fewer units, a smaller --batch-size or fewer rows, or --device cpu"
+            remedy: "use fewer units, a smaller ‘batch_size’ or fewer rows, or ‘device’ cpu"
                 .to_string(),
         };
         let most = self.device.limits().max_storage_buffers_per_shader_stage as usize;
@@ -181,7 +181,7 @@ impl Loader<'_> {
             if bound > most {
                 let problem = format!(
                     "its kernels may bind {most} buffers, but {name} needs {bound}; use plain sgd, adam or adamw without \
-                     groups, clipping, accumulation and averages, or --device cpu"
+                     groups, clipping, accumulation and averages, or ‘device’ cpu"
                 );
                 return Err(Error::Device { adapter: self.adapter.into(), problem });
             }
@@ -192,7 +192,7 @@ impl Loader<'_> {
                 let need = turns(plan, step);
                 let problem = format!(
                     "its driver ends loops after {MOST_TURNS} turns, silently, and {} would need {need}; use a smaller \
-                     --batch-size or layers, --device cpu, or Mesa 25 or later",
+                     ‘batch_size’ or layers, ‘device’ cpu, or Mesa 25 or later",
                     step.kernel.name()
                 );
                 return Err(Error::Device { adapter: self.adapter.into(), problem });

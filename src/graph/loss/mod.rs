@@ -205,7 +205,7 @@ impl Loss {
             }
             let problem =
                 format!("{name} of {} is {}, but it must be {range}", self.name(), short(value));
-            Err(Error::setting("--loss", problem))
+            Err(Error::setting("loss", problem))
         };
         match self {
             Self::SmoothedCrossEntropy { label_smoothing: share } => {
@@ -243,7 +243,7 @@ impl Quantiles {
     /// # Errors
     /// If there are none or too many, one is not between 0 and 1, or they do not rise.
     pub fn new(quantiles: &[f64]) -> Result<Self> {
-        let refuse = |problem: String| Err(Error::setting("--loss", problem));
+        let refuse = |problem: String| Err(Error::setting("loss", problem));
         if quantiles.is_empty() || quantiles.len() > Self::MOST {
             let count = quantiles.len();
             let problem = format!(

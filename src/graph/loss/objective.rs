@@ -44,7 +44,7 @@ impl FromStr for Reduction {
         let wanted = name.trim().to_ascii_lowercase();
         [Self::Mean, Self::Sum].into_iter().find(|it| it.name() == wanted).ok_or_else(|| {
             let problem = format!("unknown name \"{name}\"; known: mean, sum");
-            Error::setting("--reduction", problem)
+            Error::setting("reduction", problem)
         })
     }
 }

@@ -160,7 +160,7 @@ impl FromStr for Loss {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let mut call = Call::parse("--loss", text)?;
+        let mut call = Call::parse("loss", text)?;
         let truth = |call: &mut Call<'_>, key: &'static str| match call.text(key)?.as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
@@ -204,7 +204,7 @@ impl FromStr for Loss {
             _ => {
                 let known: Vec<_> = Self::VOCABULARY.iter().map(|entry| entry.name).collect();
                 let problem = format!("unknown name \"{text}\"; known: {}", known.join(", "));
-                return Err(Error::setting("--loss", problem));
+                return Err(Error::setting("loss", problem));
             }
         };
         call.end()?;
@@ -284,7 +284,7 @@ mod tests {
             ("cross-entropy(label-smoothing=2)", "must be from 0 to 1"),
         ] {
             let said = text.parse::<Loss>().unwrap_err().to_string();
-            assert!(said.starts_with("--loss: ") && said.contains(want), "{said}");
+            assert!(said.starts_with("loss: ") && said.contains(want), "{said}");
         }
     }
 }

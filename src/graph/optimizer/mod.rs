@@ -136,8 +136,8 @@ impl Optimizer {
     /// # Errors
     /// If there is none of this name, or it has no such setting; the message lists the known ones.
     pub fn by_name(text: &str) -> Result<Self> {
-        let wrong = |problem: String| Error::setting("--optimizer", problem);
-        let mut call = Call::parse("--optimizer", text)?;
+        let wrong = |problem: String| Error::setting("optimizer", problem);
+        let mut call = Call::parse("optimizer", text)?;
         let name = call.name().to_string();
         let rule = Rule::by_name(&name).ok_or_else(|| {
             wrong(format!("unknown name \"{name}\"; known: {}", Self::NAMES.join(", ")))
@@ -314,15 +314,15 @@ impl Optimizer {
         let of = |name: &str| rule.get(name).unwrap_or(0.0);
         if rule.method().name == "sgd" && of("nesterov") != 0.0 {
             if of("momentum") == 0.0 {
-                return Err(Error::setting("--nesterov", "it needs a --momentum above 0"));
+                return Err(Error::setting("nesterov", "it needs a ‘momentum’ above 0"));
             }
             if of("dampening") != 0.0 {
-                return Err(Error::setting("--nesterov", "it needs a dampening of 0"));
+                return Err(Error::setting("nesterov", "it needs a dampening of 0"));
             }
         }
         if of("dampening") > 1.0 {
             let problem = format!("dampening: {}, but it must be at most 1", of("dampening"));
-            return Err(Error::setting("--optimizer", problem));
+            return Err(Error::setting("optimizer", problem));
         }
         Ok(())
     }
@@ -338,9 +338,9 @@ impl Optimizer {
     }
 }
 
-/// What errors name for a setting: its own option, or that of the optimizer.
+/// Returns the name that errors have for a setting: its own, or that of the optimizer.
 fn place(name: &str) -> String {
-    if OPTIONS.contains(&name) { format!("--{name}") } else { "--optimizer".to_string() }
+    if OPTIONS.contains(&name) { name.replace('-', "_") } else { "optimizer".to_string() }
 }
 
 /// Who has a setting of this name.

@@ -46,13 +46,18 @@ pub struct Pace {
 /// What remains of the moves that were made.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Past {
+    #[serde(rename = "moves")]
     moves: u64,
     /// `NAdam`'s product of µ so far.
+    #[serde(rename = "product")]
     product: f64,
     /// The sum of schedule-free's weights so far, and the largest rate.
+    #[serde(rename = "sum")]
     sum: f64,
+    #[serde(rename = "largest")]
     largest: f64,
     /// Weights that the average is of.
+    #[serde(rename = "averaged")]
     averaged: u64,
 }
 

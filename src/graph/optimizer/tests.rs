@@ -52,16 +52,16 @@ fn texts_are_read_as_they_are_written() {
     // What is plain again becomes the plain form.
     assert_eq!(
         Optimizer::by_name("Adam(AMSgrad=false, beta_1=0.9)").unwrap_err().to_string(),
-        "--optimizer: adam has no setting \"beta-1\"; it has beta1, beta2, eps, weight-decay, amsgrad"
+        "optimizer: adam has no setting \"beta-1\"; it has beta1, beta2, eps, weight-decay, amsgrad"
     );
     assert_eq!(
         Optimizer::by_name("Adam(AMSgrad=false)").unwrap(),
         Optimizer::by_name("adam").unwrap()
     );
     let said = Optimizer::by_name("adam(amsgrad=2)").unwrap_err().to_string();
-    assert_eq!(said, "--optimizer: amsgrad: \"2\" is not true or false");
+    assert_eq!(said, "optimizer: amsgrad: \"2\" is not true or false");
     let said = Optimizer::by_name("rmsprop(alpha=1)").unwrap().check().unwrap_err();
-    assert_eq!(said.to_string(), "--optimizer: alpha: 1, but it must be at least 0 and below 1");
+    assert_eq!(said.to_string(), "optimizer: alpha: 1, but it must be at least 0 and below 1");
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn settings_of_others_say_whose_they_are() {
     let said = lion.set("momentum", 0.9).unwrap_err().to_string();
     assert_eq!(
         said,
-        "--momentum: the optimizer lion has no such setting; it belongs to sgd, rmsprop and muon"
+        "momentum: the optimizer lion has no such setting; it belongs to sgd, rmsprop and muon"
     );
     lion.set("beta1", 0.5).unwrap();
     assert_eq!(lion.setting("beta1"), Some(0.5));
@@ -81,12 +81,12 @@ fn impossible_settings_name_themselves() {
     let bad = Optimizer::Sgd { momentum: 1.0, nesterov: false, weight_decay: 0.0 };
     assert_eq!(
         bad.check().unwrap_err().to_string(),
-        "--momentum: 1, but it must be at least 0 and below 1"
+        "momentum: 1, but it must be at least 0 and below 1"
     );
     let bad = Optimizer::Adam { beta1: 0.9, beta2: f64::NAN, eps: 1e-8, weight_decay: 0.0 };
-    assert!(bad.check().unwrap_err().to_string().contains("--beta2"));
+    assert!(bad.check().unwrap_err().to_string().contains("beta2"));
     let bad = Optimizer::Sgd { momentum: 0.0, nesterov: true, weight_decay: 0.0 };
-    assert!(bad.check().unwrap_err().to_string().contains("--nesterov"));
+    assert!(bad.check().unwrap_err().to_string().contains("nesterov"));
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn arguments_that_make_no_sense_are_refused() {
         ("ntk(gain=1)", "unknown argument \"gain\"; ntk has no arguments"),
     ] {
         let said = text.parse::<Init>().unwrap_err().to_string();
-        assert!(said.starts_with(&format!("--init: {want}")), "{said}");
+        assert!(said.starts_with(&format!("init: {want}")), "{said}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
 use crate::expr::{Expr, Node, Number, parse};
 use crate::model::activation::call;
 
@@ -38,18 +39,28 @@ impl Custom {
     ///
     /// # Errors
     /// If the text is no expression, or does not use x and just these vectors.
-    pub fn new(f: &str, start: &[f64]) -> Result<Self, String> {
-        Self::of(parse(f, &call)?, start)
+    pub fn new(f: &str, start: &[f64]) -> Result<Self> {
+        Self::read(f, start).map_err(|problem| Error::setting("custom", problem))
+    }
+
+    /// As [`Self::new`], with the mistake alone as the error.
+    pub(super) fn read(f: &str, start: &[f64]) -> Result<Self, String> {
+        Self::checked(parse(f, &call)?, start)
+    }
+
+    /// As [`Self::of`], with the mistake alone as the error.
+    pub(super) fn checked(f: Expr, start: &[f64]) -> Result<Self, String> {
+        let custom = Self { f, start: start.to_vec() };
+        custom.check()?;
+        Ok(custom)
     }
 
     /// The same from an expression: input 0 is x, the others are the vectors.
     ///
     /// # Errors
     /// If it does not use x and just these vectors.
-    pub fn of(f: Expr, start: &[f64]) -> Result<Self, String> {
-        let custom = Self { f, start: start.to_vec() };
-        custom.check()?;
-        Ok(custom)
+    pub fn of(f: Expr, start: &[f64]) -> Result<Self> {
+        Self::checked(f, start).map_err(|problem| Error::setting("custom", problem))
     }
 
     /// The expression.
@@ -118,7 +129,7 @@ impl TryFrom<Stored> for Custom {
     type Error = String;
 
     fn try_from(stored: Stored) -> Result<Self, String> {
-        Self::new(&stored.f, &stored.start)
+        Self::read(&stored.f, &stored.start)
     }
 }
 
@@ -146,13 +157,16 @@ mod tests {
             ("x", &[1.0; 5], "at most 4"),
             ("x / log(0)", &[], "is -inf for every x"),
         ] {
-            let said = Custom::new(f, start).unwrap_err();
+            let said = Custom::new(f, start).unwrap_err().to_string();
             assert!(said.contains(part), "{f}: {said}");
         }
         assert!(Custom::of(Expr::input(0) * Expr::quantity(Quantity::Rows), &[]).is_err());
         let deep = (0..70).fold(Expr::input(0), |x, _| x.sin());
-        let said = Custom::of(deep, &[]).unwrap_err();
-        assert_eq!(said, "the expression cannot be kept in a file: nested more than 64 deep");
+        let said = Custom::of(deep, &[]).unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "custom: the expression cannot be kept in a file: nested more than 64 deep"
+        );
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Reading<'_> {
             let activation = activation.unwrap_or_else(|| Err(unknown(&spec.text)));
             return Ok(vec![activation.map_err(wrong)?]);
         }
-        let mut args = Call::of("--layers", WrittenCall { name: name.clone(), ..written })?;
+        let mut args = Call::of("layers", WrittenCall { name: name.clone(), ..written })?;
         let mut layers = Vec::new();
         let layer = match name.as_str() {
             "dense" => {
@@ -162,7 +162,7 @@ impl Reading<'_> {
 
 /// An error of a layer.
 fn wrong(problem: impl Into<String>) -> Error {
-    Error::setting("--layers", problem)
+    Error::setting("layers", problem)
 }
 
 fn dense(args: &mut Call<'_>, units: usize, init: Init) -> Result<Layer> {
@@ -218,7 +218,7 @@ impl Layer {
     /// # Errors
     /// If the parameters are not those of the activation.
     pub fn activation(text: &str) -> Option<Result<Self, String>> {
-        let custom = |expr| Custom::of(expr, &[]).map(Self::Custom);
+        let custom = |expr| Custom::checked(expr, &[]).map(Self::Custom);
         Some(match written(text)? {
             Ok(Written::Parameters(activation, values)) if activation.has(&values) => {
                 Ok(Self::Activation(activation))
@@ -242,7 +242,7 @@ impl FromStr for Layer {
         let layers = Reading::default().layers(text)?.layers().to_vec();
         <[Self; 1]>::try_from(layers).map(|[layer]| layer).map_err(|layers| {
             let problem = format!("\"{text}\" is {} layers, not one", layers.len());
-            Error::setting("--layers", problem)
+            Error::setting("layers", problem)
         })
     }
 }
@@ -403,7 +403,7 @@ mod tests {
             ("custom", "custom(x * x1, 1)"),
         ] {
             let said = text.parse::<Sequential>().unwrap_err().to_string();
-            assert!(said.starts_with("--layers: ") && said.contains(part), "{text}: {said}");
+            assert!(said.starts_with("layers: ") && said.contains(part), "{text}: {said}");
         }
         let deep = "residual(".repeat(40) + "relu" + &")".repeat(40);
         assert!(deep.parse::<Sequential>().unwrap_err().to_string().contains("16 deep"));

@@ -238,8 +238,16 @@ fn weighted(values: impl Iterator<Item = f64>, weights: Option<&[f64]>) -> Optio
     mean.value()
 }
 
-/// Arguments of a figure of probabilities: each row's class, probabilities and weights.
-pub type Rows<'a> = (&'a [u32], &'a [f64], Option<&'a [f64]>);
+/// Arguments of a figure of probabilities.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// Each row's class.
+    pub truth: &'a [u32],
+    /// Probabilities `[rows, classes]`.
+    pub probabilities: &'a [f64],
+    /// Weight of each row; `None` where all count the same.
+    pub weights: Option<&'a [f64]>,
+}
 
 /// Each row's class and probabilities.
 fn rows_of<'a>(
@@ -252,7 +260,7 @@ fn rows_of<'a>(
 
 /// Share of rows whose class is among the k likeliest; of equal probabilities the later class counts as likelier
 /// (`top_k_accuracy_score`)
-pub fn top_k((truth, probabilities, weights): Rows<'_>, k: usize) -> Option<f64> {
+pub fn top_k(Rows { truth, probabilities, weights }: Rows<'_>, k: usize) -> Option<f64> {
     weighted(top_k_hits(truth, probabilities, k), weights)
 }
 
@@ -272,7 +280,7 @@ pub(super) fn top_k_hits<'a>(
 }
 
 /// Mean −log of the probability of the right class, kept within ε and 1 − ε of f64 (`log_loss`)
-pub fn log_loss((truth, probabilities, weights): Rows<'_>) -> Option<f64> {
+pub fn log_loss(Rows { truth, probabilities, weights }: Rows<'_>) -> Option<f64> {
     weighted(log_losses(truth, probabilities), weights)
 }
 
@@ -286,7 +294,7 @@ pub(super) fn log_losses<'a>(
 }
 
 /// Mean (p₁ − y)² for two classes, else mean Σₖ (pₖ − \[y = k\])² (`brier_score_loss`)
-pub fn brier((truth, probabilities, weights): Rows<'_>) -> Option<f64> {
+pub fn brier(Rows { truth, probabilities, weights }: Rows<'_>) -> Option<f64> {
     weighted(distances(truth, probabilities), weights)
 }
 
@@ -323,7 +331,7 @@ impl Bins {
         Self { sums: vec![Sum::default(); bins], weight: Sum::default() }
     }
 
-    pub(super) fn add(&mut self, (truth, probabilities, weights): Rows<'_>) {
+    pub(super) fn add(&mut self, Rows { truth, probabilities, weights }: Rows<'_>) {
         let rows = rows_of(truth, probabilities).zip(each(weights));
         for ((class, row), weight) in rows.filter(|(_, weight)| *weight > 0.0) {
             let mut best = 0;
@@ -386,7 +394,7 @@ pub(super) fn over_classes(
 
 /// What the scores of each class come to, all in memory, where nothing can fail.
 fn rankings(rows: Rows<'_>) -> Option<Vec<Ranking>> {
-    let classes = ranked(rows.1.len().checked_div(rows.0.len())?);
+    let classes = ranked(rows.probabilities.len().checked_div(rows.truth.len())?);
     let of = |class: usize| {
         let mut scores = Scores::new(usize::MAX, &Scratch::default());
         scores.add(rows, class).and_then(|()| scores.ranking()).ok()
@@ -401,7 +409,7 @@ impl Scores {
     /// As [`Self::push`].
     pub(super) fn add(
         &mut self,
-        (truth, p, weights): Rows<'_>,
+        Rows { truth, probabilities: p, weights }: Rows<'_>,
         class: usize,
     ) -> crate::error::Result<()> {
         let mut rows = rows_of(truth, p).zip(each(weights));
@@ -431,14 +439,15 @@ mod tests {
             assert_eq!(of_labels(&[Tally::of(&[], &[], None, 2)], Metric::F1(average)), None);
             assert_eq!(of_labels(&[], Metric::F1(average)), None);
         }
-        let rows: Rows<'_> = (&[], &[], None);
+        let rows = Rows { truth: &[], probabilities: &[], weights: None };
         assert_eq!((top_k(rows, 2), brier(rows), roc_auc(rows)), (None, None, None));
         assert_eq!((log_loss(rows), calibration_error(rows, 10)), (None, None));
         assert_eq!(average_precision(rows), None);
         // As good as absent.
-        let rows: Rows<'_> = (&[0, 1], &[0.5, 0.5, 0.25, 0.75], Some(&[0.0, 0.0]));
+        let (truth, probabilities) = (&[0, 1][..], &[0.5, 0.5, 0.25, 0.75][..]);
+        let rows = Rows { truth, probabilities, weights: Some(&[0.0, 0.0]) };
         assert_eq!((top_k(rows, 1), brier(rows), roc_auc(rows)), (None, None, None));
-        assert_eq!(Tally::of(&[0, 1], &[1, 1], rows.2, 2).accuracy(), None);
+        assert_eq!(Tally::of(&[0, 1], &[1, 1], rows.weights, 2).accuracy(), None);
     }
 
     #[test]

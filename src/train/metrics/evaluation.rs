@@ -34,7 +34,7 @@ pub struct Evaluation {
 /// Figures of a table that comes in parts, in the order of its rows: the same bits, whatever the parts. Memory does not grow
 /// with the rows.
 #[derive(Debug)]
-pub struct Assessment {
+pub struct StreamingEvaluator {
     criterion: Criterion,
     preparation: Preparation,
     rows: usize,
@@ -44,7 +44,7 @@ pub struct Assessment {
     confusion: Option<Vec<Vec<u64>>>,
 }
 
-impl Assessment {
+impl StreamingEvaluator {
     /// Of nothing yet.
     pub fn new(trained: &TrainedModel) -> Self {
         let (criterion, preparation) = (&trained.criterion, &trained.preparation);

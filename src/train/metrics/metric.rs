@@ -141,7 +141,7 @@ impl Metric {
         Self::by_name(name).map_err(|problem| Error::setting(option, problem))
     }
 
-    /// Whether more of it is better.
+    /// True if more of it is better.
     pub fn higher_is_better(self) -> bool {
         match self {
             Self::Accuracy
@@ -168,7 +168,7 @@ impl Metric {
         }
     }
 
-    /// Whether it is for targets that are classes; `None` for any.
+    /// True if it is for targets that are classes; `None` for any.
     pub fn of_classes(self) -> Option<bool> {
         match self {
             Self::Loss => None,
@@ -199,12 +199,12 @@ impl Metric {
         )
     }
 
-    /// Whether it makes something of probabilities besides their order.
+    /// True if it makes something of probabilities besides their order.
     pub(super) fn of_probabilities(self) -> bool {
         matches!(self, Self::LogLoss | Self::Brier | Self::CalibrationError(_))
     }
 
-    /// Whether every validation has it, asked for or not.
+    /// True if every validation has it, asked for or not.
     pub(crate) fn usual(self) -> bool {
         matches!(self, Self::Loss | Self::Accuracy | Self::R2 | Self::Mae | Self::Rmse)
     }
@@ -237,10 +237,10 @@ impl Metric {
         let refuse = |problem: String| Err(Error::setting(option, problem));
         match (self, self.of_classes()) {
             (_, Some(true)) if classes == 0 => refuse(format!(
-                "{self} is for classes, and the target is a number; use r2, mae or rmse, or --task classify"
+                "{self} is for classes, and the target is a number; use r2, mae or rmse, or ‘task’ classify"
             )),
             (_, Some(false)) if classes > 0 => refuse(format!(
-                "{self} is for numbers, and the target is a class; use accuracy or f1_macro, or --task regress"
+                "{self} is for numbers, and the target is a class; use accuracy or f1_macro, or ‘task’ regress"
             )),
             _ if self.of_positive() && classes > 2 => refuse(format!(
                 "{self} is for two classes, of which one is the positive one, and the target has {classes}; use {self}_macro \
@@ -297,7 +297,7 @@ impl FromStr for Metric {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        Self::named("--metrics", name)
+        Self::named("metrics", name)
     }
 }
 
@@ -335,22 +335,21 @@ mod tests {
         for name in ["", "f2", "top_0", "top_", "ece_-1", "pinball_1", "pinball_nan", "auc"] {
             let said = name.parse::<Metric>().unwrap_err().to_string();
             assert!(
-                said.starts_with(&format!("--metrics: unknown name \"{name}\"; known: loss, ")),
+                said.starts_with(&format!("metrics: unknown name \"{name}\"; known: loss, ")),
                 "{said}"
             );
         }
         assert_eq!(
-            Metric::list("--metrics", "F1-macro, top_2,").unwrap(),
+            Metric::list("metrics", "F1-macro, top_2,").unwrap(),
             [Metric::F1(Average::Macro), Metric::TopK(2)]
         );
-        assert!(Metric::list("--metrics", "none").unwrap().is_empty());
+        assert!(Metric::list("metrics", "none").unwrap().is_empty());
     }
 
     #[test]
     fn metrics_belong_to_classes_or_numbers() {
-        let refused = |metric: Metric, classes| {
-            metric.check("--stop-metric", classes).unwrap_err().to_string()
-        };
+        let refused =
+            |metric: Metric, classes| metric.check("stop_metric", classes).unwrap_err().to_string();
         assert!(
             refused(Metric::Accuracy, 0)
                 .contains("accuracy is for classes, and the target is a number")
@@ -361,12 +360,12 @@ mod tests {
         assert!(refused(Metric::TopK(3), 3).contains("top_3 is 1 for 3 classes"));
         let said = refused(Metric::F1(Average::Binary), 3);
         assert!(said.ends_with("the target has 3; use f1_macro or f1_micro"), "{said}");
-        Metric::F1(Average::Binary).check("--metrics", 2).unwrap();
+        Metric::F1(Average::Binary).check("metrics", 2).unwrap();
         for metric in Metric::suiting(6) {
-            metric.check("--metrics", 6).unwrap();
+            metric.check("metrics", 6).unwrap();
         }
         for metric in Metric::suiting(0) {
-            metric.check("--metrics", 0).unwrap();
+            metric.check("metrics", 0).unwrap();
         }
     }
 }

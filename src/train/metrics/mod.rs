@@ -23,11 +23,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use self::rows::Counted;
 use self::sums::{Mean, each};
 use super::Criterion;
-use super::predict::points;
+use super::outputs::{argmax, points};
 use crate::data::{Preparation, TargetKind, Targets};
 use crate::graph::Loss;
 use crate::shape::fixed;
-pub use evaluation::{Assessment, Evaluation};
+pub use evaluation::{Evaluation, StreamingEvaluator};
 pub use metric::{Average, Metric};
 pub use outcomes::{Outcomes, Spread};
 pub use rows::Weights;
@@ -37,16 +37,22 @@ pub use table::TableFigures;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Rows compared; those of weight 0 are left out, as in all figures.
+    #[serde(rename = "rows")]
     pub rows: usize,
     /// Mean loss, in the units that training uses (a scaled target stays scaled).
+    #[serde(rename = "loss")]
     pub loss: f64,
     /// Share of rows whose largest logit is their class's (the first of equal ones counts), or all of whose labels are right.
+    #[serde(rename = "accuracy")]
     pub accuracy: Option<f64>,
     /// 1 − Σ(y − ŷ)² / Σ(y − ȳ)²; `None` where all targets are equal. Of several targets this is the mean, as are the next two.
+    #[serde(rename = "r2")]
     pub r2: Option<f64>,
     /// Mean |y − ŷ|, in the target's own units
+    #[serde(rename = "mae")]
     pub mae: Option<f64>,
     /// √ mean (y − ŷ)², in the target's own units
+    #[serde(rename = "rmse")]
     pub rmse: Option<f64>,
     /// Others that were asked for; `None` where one is not defined for these rows.
     #[serde(flatten, serialize_with = "by_name", deserialize_with = "from_names")]
@@ -223,20 +229,6 @@ impl Metrics {
         let usual = usual.iter().map(|&metric| (metric, self.value(metric)));
         usual.chain(self.asked.iter().copied()).collect()
     }
-}
-
-/// The place of the largest value, the first of equal ones; `None` if one is NaN.
-pub(super) fn argmax(values: &[f32]) -> Option<usize> {
-    if values.iter().any(|value| value.is_nan()) {
-        return None;
-    }
-    let mut best = 0;
-    for (index, value) in values.iter().enumerate() {
-        if *value > values[best] {
-            best = index;
-        }
-    }
-    Some(best)
 }
 
 impl fmt::Display for Metrics {

@@ -18,8 +18,16 @@ fn mean(values: impl Iterator<Item = f64>, weights: Option<&[f64]>) -> Option<f6
     mean.value()
 }
 
-/// Arguments of a figure of numbers: each row's number, what was predicted for it, and weights.
-pub type Rows<'a> = (&'a [f64], &'a [f64], Option<&'a [f64]>);
+/// Arguments of a figure of numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// Each row's number.
+    pub truth: &'a [f64],
+    /// The number that was predicted for it.
+    pub predicted: &'a [f64],
+    /// Weight of each row; `None` where all count the same.
+    pub weights: Option<&'a [f64]>,
+}
 
 /// How far targets lie apart, and predictions from them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -30,7 +38,7 @@ pub(super) struct Fit {
 }
 
 impl Fit {
-    pub(super) fn add(&mut self, (truth, predicted, weights): Rows<'_>) {
+    pub(super) fn add(&mut self, Rows { truth, predicted, weights }: Rows<'_>) {
         let rows = truth.iter().zip(errors(truth, predicted)).zip(each(weights));
         for ((y, error), weight) in rows.filter(|(_, weight)| *weight > 0.0) {
             self.truth.add(*y, weight);
@@ -62,7 +70,7 @@ pub fn r2(rows: Rows<'_>) -> Option<f64> {
 }
 
 /// Mean |y − ŷ| (`mean_absolute_error`)
-pub fn mae((truth, predicted, weights): Rows<'_>) -> Option<f64> {
+pub fn mae(Rows { truth, predicted, weights }: Rows<'_>) -> Option<f64> {
     mean(sizes(truth, predicted), weights)
 }
 
@@ -72,7 +80,7 @@ pub(super) fn sizes(truth: &[f64], predicted: &[f64]) -> impl Iterator<Item = f6
 }
 
 /// √ mean (y − ŷ)² (`root_mean_squared_error`)
-pub fn rmse((truth, predicted, weights): Rows<'_>) -> Option<f64> {
+pub fn rmse(Rows { truth, predicted, weights }: Rows<'_>) -> Option<f64> {
     mean(squares(truth, predicted), weights).map(f64::sqrt)
 }
 
@@ -82,7 +90,7 @@ pub(super) fn squares(truth: &[f64], predicted: &[f64]) -> impl Iterator<Item = 
 }
 
 /// Mean |y − ŷ| / max(|y|, ε), a share and no percentage (`mean_absolute_percentage_error`); huge where a target is 0
-pub fn mape((truth, predicted, weights): Rows<'_>) -> Option<f64> {
+pub fn mape(Rows { truth, predicted, weights }: Rows<'_>) -> Option<f64> {
     mean(shares(truth, predicted), weights)
 }
 
@@ -116,7 +124,7 @@ impl Sizes {
     ///
     /// # Errors
     /// If the temporary file cannot be written.
-    pub(super) fn add(&mut self, (truth, predicted, weights): Rows<'_>) -> Result<()> {
+    pub(super) fn add(&mut self, Rows { truth, predicted, weights }: Rows<'_>) -> Result<()> {
         let rows = sizes(truth, predicted).zip(each(weights));
         for (size, weight) in rows.filter(|(_, weight)| *weight > 0.0) {
             self.weight.add(weight);
@@ -155,7 +163,7 @@ pub fn explained_variance(rows: Rows<'_>) -> Option<f64> {
 }
 
 /// Mean of q (y − ŷ) where y > ŷ, else (1 − q)(ŷ − y), for predictions of the quantile q (`mean_pinball_loss`)
-pub fn pinball((truth, predicted, weights): Rows<'_>, quantile: f64) -> Option<f64> {
+pub fn pinball(Rows { truth, predicted, weights }: Rows<'_>, quantile: f64) -> Option<f64> {
     mean(pinballs(truth, predicted, quantile), weights)
 }
 
@@ -169,7 +177,7 @@ pub(super) fn pinballs(
 }
 
 /// Share of targets, by the weights of their rows, within their interval, its ends included.
-pub fn coverage((truth, low, weights): Rows<'_>, high: &[f64]) -> Option<f64> {
+pub fn coverage(Rows { truth, predicted: low, weights }: Rows<'_>, high: &[f64]) -> Option<f64> {
     mean(inside(truth, low, high), weights)
 }
 
@@ -181,9 +189,13 @@ pub(super) fn inside(truth: &[f64], low: &[f64], high: &[f64]) -> impl Iterator<
 
 /// Share of targets within the central interval that a normal distribution fills to the level, such as 0.9:
 /// mean ± z std with Φ(z) = (1 + level)/2.
-pub fn gaussian_coverage((truth, mean, weights): Rows<'_>, std: &[f64], level: f64) -> Option<f64> {
+pub fn gaussian_coverage(
+    Rows { truth, predicted: mean, weights }: Rows<'_>,
+    std: &[f64],
+    level: f64,
+) -> Option<f64> {
     let (low, high) = gaussian_interval(mean, std, level);
-    coverage((truth, &low, weights), &high)
+    coverage(Rows { truth, predicted: &low, weights }, &high)
 }
 
 /// The ends of these intervals.
@@ -216,18 +228,21 @@ mod tests {
         assert!(normal_quantile(0.5) < 1e-12);
         let truth = [0.0, 1.0, 2.0, 3.0];
         let (low, high) = ([0.0, 1.5, 1.0, 4.0], [0.0, 2.0, 3.0, 5.0]);
-        assert_eq!(coverage((&truth, &low, None), &high), Some(0.5));
+        let rows = |weights| Rows { truth: &truth, predicted: &low, weights };
+        assert_eq!(coverage(rows(None), &high), Some(0.5));
         let weights = Some([1.0, 2.0, 4.0, 0.0].as_slice());
-        assert_eq!(coverage((&truth, &low, weights), &high), Some(5.0 / 7.0));
-        let inside = gaussian_coverage((&truth, &[0.0; 4], None), &[1.0, 1.0, 1.0, 1.54], 0.95);
+        assert_eq!(coverage(rows(weights), &high), Some(5.0 / 7.0));
+        let zeros = Rows { predicted: &[0.0; 4], ..rows(None) };
+        let inside = gaussian_coverage(zeros, &[1.0, 1.0, 1.0, 1.54], 0.95);
         assert_eq!(inside, Some(0.75), "0, 1, and 3 against 3.02; not 2 against 1.96");
-        assert_eq!(coverage((&[], &[], None), &[]), None);
+        assert_eq!(coverage(Rows { truth: &[], predicted: &[], weights: None }, &[]), None);
     }
 
     #[test]
     fn medians_part_the_weight_in_halves() {
         let median = |sizes: &[f64], weights: Option<&[f64]>| {
-            median_absolute_error((sizes, &vec![0.0; sizes.len()], weights))
+            let predicted = &vec![0.0; sizes.len()];
+            median_absolute_error(Rows { truth: sizes, predicted, weights })
         };
         assert_eq!(median(&[3.0, 1.0, 2.0, 4.0], None), Some(2.5));
         assert_eq!(median(&[3.0, 1.0, 2.0], None), Some(2.0));

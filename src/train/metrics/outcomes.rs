@@ -4,8 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::super::Predictions;
-use super::super::predict::points;
+use super::super::outputs::{Predictions, points};
 use super::classes::{self, Tally};
 use super::rows::{Counted, Weights};
 use super::sums::Mean;
@@ -194,7 +193,8 @@ impl Outcomes {
     pub fn figure(&self, metric: Metric) -> Option<f64> {
         let value = match self {
             Self::Classes { truth, probabilities, weights, tally, .. } => {
-                let rows = (truth.as_slice(), probabilities.as_slice(), weights.as_deref());
+                let weights = weights.as_deref();
+                let rows = classes::Rows { truth, probabilities, weights };
                 match metric {
                     Metric::TopK(k) => classes::top_k(rows, k),
                     Metric::LogLoss => classes::log_loss(rows),
@@ -207,7 +207,7 @@ impl Outcomes {
             }
             Self::Numbers { truth, predicted, weights, spread } => {
                 let weights = weights.as_deref();
-                let rows = (truth.as_slice(), predicted.as_slice(), weights);
+                let rows = numbers::Rows { truth, predicted, weights };
                 match metric {
                     Metric::R2 => numbers::r2(rows),
                     Metric::Mae => numbers::mae(rows),
@@ -217,11 +217,11 @@ impl Outcomes {
                     Metric::ExplainedVariance => numbers::explained_variance(rows),
                     Metric::Pinball(quantile) => {
                         let predicted = spread.quantile(quantile).unwrap_or(predicted);
-                        numbers::pinball((truth, predicted, weights), quantile)
+                        numbers::pinball(numbers::Rows { predicted, ..rows }, quantile)
                     }
                     Metric::Coverage => {
                         let (low, high) = spread.interval()?;
-                        numbers::coverage((truth, &low, weights), &high)
+                        numbers::coverage(numbers::Rows { predicted: &low, ..rows }, &high)
                     }
                     _ => None,
                 }

@@ -171,7 +171,7 @@ impl Column {
                 let weights = weights.as_deref();
                 tally.add(truth, best, weights);
                 let p = probabilities.as_slice();
-                let rows = (truth.as_slice(), p, weights);
+                let rows = classes::Rows { truth, probabilities: p, weights };
                 for (kept, metric) in kept.iter_mut().zip(asked) {
                     match (kept, *metric) {
                         (Kept::Mean(mean), Metric::TopK(k)) => {
@@ -189,7 +189,7 @@ impl Column {
                 scores.iter_mut().zip(ranked).try_for_each(|(it, class)| it.add(rows, class))
             }
             (Self::Numbers { kept }, Outcomes::Numbers { truth, predicted, weights, spread }) => {
-                let rows = (truth.as_slice(), predicted.as_slice(), weights.as_deref());
+                let rows = numbers::Rows { truth, predicted, weights: weights.as_deref() };
                 let mut pairs = kept.iter_mut().zip(asked);
                 pairs.try_for_each(|(kept, &metric)| kept.add(metric, rows, spread))
             }
@@ -222,15 +222,11 @@ impl Column {
 
 impl Kept {
     /// Adds numbers.
-    fn add(
-        &mut self,
-        metric: Metric,
-        (truth, predicted, weights): numbers::Rows<'_>,
-        spread: &Spread,
-    ) -> Result<()> {
+    fn add(&mut self, metric: Metric, rows: numbers::Rows<'_>, spread: &Spread) -> Result<()> {
+        let numbers::Rows { truth, predicted, weights } = rows;
         match self {
-            Self::Fit(fit) => fit.add((truth, predicted, weights)),
-            Self::Sizes(sizes) => return sizes.add((truth, predicted, weights)),
+            Self::Fit(fit) => fit.add(rows),
+            Self::Sizes(sizes) => return sizes.add(rows),
             Self::Mean(mean) => match metric {
                 Metric::Mae => mean.extend(numbers::sizes(truth, predicted), weights),
                 Metric::Rmse => mean.extend(numbers::squares(truth, predicted), weights),

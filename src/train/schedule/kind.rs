@@ -313,7 +313,7 @@ impl FromStr for ScheduleKind {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Self::parse("--schedule", text)
+        Self::parse("schedule", text)
     }
 }
 
@@ -357,10 +357,7 @@ mod tests {
         let kinds: Vec<ScheduleKind> = EXAMPLES.iter().map(|text| text.parse().unwrap()).collect();
         assert_eq!(names, kinds.iter().map(ScheduleKind::name).collect::<Vec<_>>());
         let said = "steps".parse::<ScheduleKind>().unwrap_err().to_string();
-        assert_eq!(
-            said,
-            format!("--schedule: unknown name \"steps\"; known: {}", names.join(", "))
-        );
+        assert_eq!(said, format!("schedule: unknown name \"steps\"; known: {}", names.join(", ")));
     }
 
     #[test]
@@ -402,8 +399,8 @@ mod tests {
             ),
             ("cosine(eta_min=0)", "unknown argument \"eta_min\"; cosine has end"),
         ] {
-            let said = ScheduleKind::parse("--decay-schedule", text).unwrap_err().to_string();
-            assert!(said.starts_with(&format!("--decay-schedule: {want}")), "{said}");
+            let said = ScheduleKind::parse("decay_schedule", text).unwrap_err().to_string();
+            assert!(said.starts_with(&format!("decay_schedule: {want}")), "{said}");
         }
     }
 }

@@ -191,7 +191,7 @@ impl Schedules {
         self.lr.peak *= slowed;
     }
 
-    /// Whether the next epoch's values depend on how this one ended.
+    /// True if the next epoch's values depend on how this one ended.
     pub fn watching(&self) -> bool {
         [&self.lr, &self.decay, &self.dropout].iter().any(|schedule| schedule.watches().is_some())
     }

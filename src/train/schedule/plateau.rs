@@ -16,7 +16,7 @@ pub struct Plateau {
     pub patience: u32,
     /// How much better than the best a value must be to count as an improvement.
     pub threshold: f64,
-    /// Whether the threshold is a share of the best value (`rel`), and not a difference (`abs`).
+    /// True if the threshold is a share of the best value (`rel`), and not a difference (`abs`).
     pub relative: bool,
     /// Epochs after each fall of the rate in which none is counted as one without an improvement.
     pub cooldown: u32,
@@ -47,9 +47,13 @@ impl Default for Plateau {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Fall {
     /// The share of the peak that holds now.
+    #[serde(rename = "share")]
     pub(super) share: f64,
+    #[serde(rename = "best")]
     best: Option<f64>,
+    #[serde(rename = "bad")]
     bad: u32,
+    #[serde(rename = "cooling")]
     cooling: u32,
 }
 

@@ -3,19 +3,19 @@
 //! In: what a run is made of, a device. Out: a loaded plan, and the options that are its own.
 //! Absent on purpose: `--device-memory`, which is an order and not a lack: what does not fit it is an error.
 
-use super::room::{Room, Streaming, check_host, takes_batches};
-use super::{TrainOptions, Warning};
 use crate::device::{Device, free_host_memory};
-use crate::error::{Error, Result};
+use crate::error::{DEVICE_MEMORY, Error, Result};
 use crate::plan::Plan;
+use crate::train::memory::memory_planner::{Room, Streaming, check_host, takes_batches};
+use crate::train::{TrainOptions, Warning};
 
 /// What is loaded.
-pub(super) struct Fitted {
-    pub(super) options: TrainOptions,
-    pub(super) plan: Plan,
-    pub(super) streaming: Option<Streaming>,
+pub(in crate::train) struct Fitted {
+    pub(in crate::train) options: TrainOptions,
+    pub(in crate::train) plan: Plan,
+    pub(in crate::train) streaming: Option<Streaming>,
     /// That steps are smaller than batches, if so.
-    pub(super) warning: Option<Warning>,
+    pub(in crate::train) warning: Option<Warning>,
 }
 
 /// Plans and loads. Where memory is short, a batch becomes several smaller steps, whose gradients are added up before the
@@ -24,7 +24,7 @@ pub(super) struct Fitted {
 /// # Errors
 /// If even steps of one row do not fit, or the network's layers take statistics of whole batches: then the first error, which
 /// says what is too large for what.
-pub(super) fn fitted(device: &mut dyn Device, room: Room<'_>) -> Result<Fitted> {
+pub(in crate::train) fn fitted(device: &mut dyn Device, room: Room<'_>) -> Result<Fitted> {
     let mut options = room.options.clone();
     let mut first = None;
     loop {
@@ -56,10 +56,10 @@ pub(super) fn fitted(device: &mut dyn Device, room: Room<'_>) -> Result<Fitted> 
     }
 }
 
-/// Whether less memory would have done.
+/// True if less memory would have done.
 fn lacks_memory(error: &Error) -> bool {
     match error {
-        Error::TooLarge { limit_name, .. } => *limit_name != "--device-memory",
+        Error::TooLarge { limit_name, .. } => *limit_name != DEVICE_MEMORY,
         Error::OutOfMemory { .. } => true,
         _ => false,
     }

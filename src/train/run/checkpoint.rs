@@ -7,17 +7,19 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::losses::Open;
-use super::schedule::Fall;
-use super::watch::Marks;
-use super::{EpochStats, TrainOptions, Trainer, Warning};
+use super::run_settings::RunSettings;
+use super::state::{Checkpoints, RunState, Running};
 use crate::checksum::Checksum;
-use crate::data::{Dataset, Numbers, Split, Targets};
-use crate::device::{DeviceInfo, Tuning, Values};
+use crate::data::{Dataset, Label, Numbers, Schema, Split, TargetKind, Targets};
+use crate::device::{DeviceInfo, Values};
 use crate::error::{Error, Result};
 use crate::graph::Past;
 use crate::model::{Params, Sequential};
 use crate::plan::{Plan, Slot};
+use crate::train::run::early_stopping::Marks;
+use crate::train::run::loss_average::Open;
+use crate::train::schedule::Fall;
+use crate::train::{EpochStats, TrainOptions, Trainer, Warning};
 
 /// Values of the plan's slots that outlive a step, by their names: weights, optimizer state, averages, the loss scale.
 pub(crate) type Captured = Vec<(String, Vec<f32>)>;
@@ -31,30 +33,42 @@ pub struct Checkpoint {
     pub(crate) kept: Params,
 }
 
-/// All of a checkpoint but tensors.
+/// All of a checkpoint but tensors. Files hold each field under the name that `serde` is told, which stays when a field is renamed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct About {
     /// The version of this crate that trained.
+    #[serde(rename = "version")]
     pub(crate) version: String,
+    #[serde(rename = "model")]
     pub(crate) model: Sequential,
+    #[serde(rename = "columns")]
     pub(crate) columns: usize,
+    #[serde(rename = "origin")]
     pub(crate) origin: Origin,
+    #[serde(rename = "place")]
     pub(crate) place: Place,
     /// Figures of the kept epoch.
+    #[serde(rename = "kept")]
     pub(crate) kept: Option<EpochStats>,
 }
 
 /// What the bits of a run follow from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Origin {
-    /// The options, as text: to name what differs.
-    settings: String,
+    /// The options, to name what differs.
+    #[serde(rename = "settings")]
+    settings: RunSettings,
+    #[serde(rename = "device")]
     device: String,
     /// Forms of kernels: the order of additions follows from them.
+    #[serde(rename = "variants")]
     variants: Vec<String>,
+    #[serde(rename = "rows")]
     rows: usize,
+    #[serde(rename = "batch")]
     batch: usize,
     /// Checksum of the training and validation rows.
+    #[serde(rename = "data")]
     data: u64,
 }
 
@@ -62,25 +76,34 @@ pub(crate) struct Origin {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Place {
     /// Epochs that have ended.
+    #[serde(rename = "epoch")]
     pub(crate) epoch: u32,
     /// Steps of the next epoch that are done.
+    #[serde(rename = "step")]
     pub(crate) step: usize,
     /// Losses of these steps, each times what its rows weigh; and all of that together.
+    #[serde(rename = "loss_sum")]
     pub(crate) loss_sum: f64,
+    #[serde(rename = "loss_weight")]
     pub(crate) loss_weight: f64,
     /// Where steps may be skipped: the losses of the move that the next step belongs to, and moves that were skipped.
-    #[serde(default)]
+    #[serde(rename = "open", default)]
     pub(crate) open: Open,
-    #[serde(default)]
+    #[serde(rename = "lost", default)]
     pub(crate) lost: u32,
     /// Of the learning rate, the weight decay and dropout.
+    #[serde(rename = "falls")]
     pub(crate) falls: [Fall; 3],
+    #[serde(rename = "marks")]
     pub(crate) marks: Marks,
     /// At the beginning of the window of steps that the next step is in.
+    #[serde(rename = "past")]
     pub(crate) past: Past,
     /// Steps that the loss scale had skipped when they were last told of.
+    #[serde(rename = "skipped")]
     pub(crate) skipped: f32,
     /// What the learning rate is multiplied by, after the run went back.
+    #[serde(rename = "slowed")]
     pub(crate) slowed: f64,
 }
 
@@ -102,7 +125,7 @@ impl Checkpoint {
 }
 
 impl Place {
-    /// Whether nothing of it speaks of more than was done, in epochs of so many steps.
+    /// True if nothing of it speaks of more than was done, in epochs of so many steps.
     fn is_sound(&self, steps: usize) -> bool {
         let done = u64::from(self.epoch) * steps as u64 + self.step as u64;
         self.step < steps && self.marks.fits(self.epoch) && self.past.fits(done)
@@ -120,27 +143,14 @@ impl std::fmt::Display for Place {
 }
 
 impl Origin {
-    pub(super) fn of(
+    pub(in crate::train) fn of(
         options: &TrainOptions,
         (device, variants): (&DeviceInfo, Vec<String>),
         data: &Split,
         batch: usize,
     ) -> Self {
-        // What says how long, where and how often, and not what is computed.
-        let computed = TrainOptions {
-            epochs: 0,
-            stop_patience: None,
-            stop_delta: 0.0,
-            keep: Some(options.keeps()),
-            checkpoint_every: 0,
-            tuning: Tuning::default(),
-            device_memory: None,
-            preparation: None,
-            schedule_epochs: None,
-            ..options.clone()
-        };
         Self {
-            settings: format!("{computed:#?}"),
+            settings: RunSettings::of(options),
             device: device.to_string(),
             variants,
             rows: data.train.rows(),
@@ -154,7 +164,7 @@ impl Origin {
         if (self.data, self.rows) != (old.data, old.rows) {
             let problem = format!(
                 "the tables are not those that the checkpoint's run was trained and validated on ({} training rows, then {}); go \
-                 on with those, or begin a new run from its weights with --init",
+                 on with those, or begin a new run from its weights with ‘init’",
                 self.rows, old.rows
             );
             return Err(Error::setting("checkpoint", problem));
@@ -176,30 +186,9 @@ impl Origin {
             let text = "the device takes other forms of its kernels than it did, and has not those of then";
             differences.push(text.to_string());
         }
-        let (now, then) = (by_path(&self.settings), by_path(&old.settings));
-        let tidy = |line: &str| line.trim().trim_end_matches(',').to_string();
-        for (path, now) in now {
-            // A setting that the earlier version did not have has the value that it had then.
-            let then = then.iter().find(|(other, _)| *other == path).map(|(_, then)| *then);
-            if let Some(then) = then.filter(|then| *then != now) {
-                differences.push(format!("{} (it was {})", tidy(now), tidy(then)));
-            }
-        }
+        differences.extend(self.settings.differences(&old.settings));
         differences
     }
-}
-
-/// Lines of a debug text, each with the names of what it stands in and its own.
-fn by_path(settings: &str) -> Vec<(Vec<&str>, &str)> {
-    let mut path: Vec<&str> = Vec::new();
-    let mut lines = Vec::new();
-    for line in settings.lines() {
-        let depth = (line.len() - line.trim_start().len()) / 4;
-        path.truncate(depth);
-        path.push(line.split(':').next().unwrap_or(line).trim());
-        lines.push((path.clone(), line));
-    }
-    lines
 }
 
 /// Adds numbers to a checksum: those that single precision holds as it holds them, so that a run of an earlier version
@@ -220,12 +209,32 @@ fn sum_numbers(sum: &mut Checksum, numbers: Numbers<'_>) {
     }
 }
 
+/// Names of columns and classes, and what the target is, in the words that checksums had from the beginning: the words stay, whatever
+/// types and fields are called.
+fn schema_text(schema: &Schema) -> String {
+    let Schema { features, target, kind, weight } = schema;
+    let kind = match kind {
+        TargetKind::Classes(names) => format!("Classes({names:?})"),
+        TargetKind::Number => "Number".to_string(),
+        TargetKind::Numbers(names) => format!("Numbers({names:?})"),
+        TargetKind::Labels(labels) => {
+            let label = |Label { column, values }: &Label| {
+                format!("Label {{ column: {column:?}, values: {values:?} }}")
+            };
+            let labels: Vec<String> = labels.iter().map(label).collect();
+            format!("Labels([{}])", labels.join(", "))
+        }
+    };
+    format!(
+        "Schema {{ features: {features:?}, target: {target:?}, kind: {kind}, weight: {weight:?} }}"
+    )
+}
+
 /// A checksum of all rows and what their columns are.
 fn data_checksum(data: &Split) -> u64 {
     let mut sum = Checksum::default();
     let mut take = |data: &Dataset| {
-        // Names of columns and classes, and what the target is.
-        sum.text(&format!("{:?}", data.schema()));
+        sum.text(&schema_text(data.schema()));
         sum.length(data.rows());
         sum_numbers(&mut sum, data.x());
         match data.y() {
@@ -243,15 +252,15 @@ fn data_checksum(data: &Split) -> u64 {
 
 impl Trainer {
     /// The run as it was at the end of the last epoch that [`TrainOptions::checkpoint_every`] takes in, or as it was
-    /// resumed; `None` before that. [`super::Fit::checkpoint`] gives the present step's.
+    /// resumed; `None` before that. [`crate::train::Fit::checkpoint`] gives the present step's.
     pub fn checkpoint(&self) -> Option<&Arc<Checkpoint>> {
-        self.last.as_ref()
+        self.checkpoints.newest.as_ref()
     }
 
     /// The run as the epoch ended that was told of last, if that one is the best so far, and the best one is kept: the end of
     /// each epoch is looked at for that, unless there are to be no checkpoints. `None` after other epochs.
     pub fn best_checkpoint(&self) -> Option<&Arc<Checkpoint>> {
-        self.best.as_ref()
+        self.checkpoints.best.as_ref()
     }
 
     /// Makes the next [`Self::fit`] go on where the checkpoint's run stood. On the same device and driver, with the same
@@ -281,7 +290,7 @@ impl Trainer {
         let unfinished = done + u32::from(about.place.step > 0);
         if unfinished > epochs {
             let problem = format!("{epochs}, but epoch {unfinished} has begun; give at least that");
-            return Err(Error::setting("--epochs", problem));
+            return Err(Error::setting("epochs", problem));
         }
         if !about.place.is_sound(self.info.steps_per_epoch) {
             return refuse(
@@ -298,9 +307,10 @@ impl Trainer {
             self.warnings.push(Warning::OtherBits { differences });
         }
         self.kept = (kept.clone(), about.kept.clone());
-        (self.present, self.best) = (None, None);
-        self.last = Some(Arc::new(checkpoint));
-        self.resumes = true;
+        let checkpoint = Arc::new(checkpoint);
+        self.checkpoints =
+            Checkpoints { newest: Some(Arc::clone(&checkpoint)), ..Checkpoints::default() };
+        self.state = RunState::Resuming(checkpoint);
         Ok(())
     }
 
@@ -322,7 +332,7 @@ impl Trainer {
     }
 
     /// The present values of all slots that outlive a step, waited for.
-    pub(super) fn capture(&mut self) -> Result<Captured> {
+    pub(in crate::train) fn capture(&mut self) -> Result<Captured> {
         let mut values = Vec::new();
         for slot in lasting(&self.plan) {
             let (name, len) = self.name_and_len(slot);
@@ -332,7 +342,7 @@ impl Trainer {
     }
 
     /// A checkpoint of values that were captured, and of the weights that are kept now.
-    pub(super) fn checkpoint_of(&self, slots: Captured, place: Place) -> Checkpoint {
+    pub(in crate::train) fn checkpoint_of(&self, slots: Captured, place: Place) -> Checkpoint {
         let about = About {
             version: env!("CARGO_PKG_VERSION").to_string(),
             model: self.model.clone(),
@@ -344,21 +354,28 @@ impl Trainer {
         Checkpoint { about, slots, kept: self.kept.0.clone() }
     }
 
-    /// Brings a checkpoint's values back to the device, and the kept weights with them.
-    pub(super) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        self.device.take_losses(true)?;
-        for (slot, (_, values)) in lasting(&self.plan).into_iter().zip(&checkpoint.slots) {
+    /// Writes values that were captured to the slots that outlive a step.
+    pub(in crate::train) fn bring_back(&mut self, values: &Captured) -> Result<()> {
+        for (slot, (_, values)) in lasting(&self.plan).into_iter().zip(values) {
             self.device.write(slot, 0, Values::F32(values))?;
         }
-        (self.used, self.ahead) = (true, false);
+        Ok(())
+    }
+
+    /// Brings a checkpoint's values back to the device, and the kept weights with them.
+    pub(in crate::train) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.device.take_losses(true)?;
+        self.bring_back(&checkpoint.slots)?;
+        self.state = RunState::Running(Running::default());
         self.kept = (checkpoint.kept.clone(), checkpoint.about.kept.clone());
-        self.present = Some(self.params()?);
+        let present = self.params()?;
+        self.state.running().present = Some(present);
         Ok(())
     }
 }
 
 /// The slots whose values outlive a step, each once.
-pub(super) fn lasting(plan: &Plan) -> Vec<Slot> {
+pub(in crate::train) fn lasting(plan: &Plan) -> Vec<Slot> {
     let ports = &plan.ports;
     let all = ports.params.iter().chain(&ports.half_params).chain(&ports.states);
     let mut slots: Vec<Slot> = Vec::new();
@@ -373,4 +390,35 @@ pub(super) fn lasting(plan: &Plan) -> Vec<Slot> {
 fn listed(slots: &[(&str, usize)]) -> String {
     let texts: Vec<String> = slots.iter().map(|(name, len)| format!("{name} [{len}]")).collect();
     texts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Seed;
+
+    /// Numbers that earlier versions computed, so that their checkpoints know their tables.
+    #[test]
+    fn checksums_of_tables_are_those_of_earlier_versions() {
+        let x: Vec<f32> = (0..24).map(|i| (i * 7 % 10) as f32).collect();
+        let of = |targets| Dataset::from_arrays(&x, 2, targets).unwrap();
+        let bits: Vec<f64> = (0..24).map(|i| f64::from(i % 3 / 2)).collect();
+        let numbers = of(Targets::Columns(bits.clone(), 2));
+        let one = of(Targets::Numbers(bits[..12].to_vec()));
+        let classes = of(Targets::Classes((0..12).map(|i| i % 3).collect()));
+        let weighted = classes.clone().with_weights((1..13).map(f64::from).collect()).unwrap();
+        let labels = numbers.clone().as_labels().unwrap();
+        let sums = [numbers, one, classes, weighted, labels]
+            .map(|data| data_checksum(&data.split(0.25, Seed(1)).unwrap()));
+        assert_eq!(
+            sums,
+            [
+                3_445_310_479_835_826_055,
+                5_321_245_241_853_790_421,
+                18_308_325_669_044_031_619,
+                2_676_092_154_181_098_913,
+                15_138_651_196_282_537_847
+            ]
+        );
+    }
 }

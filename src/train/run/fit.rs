@@ -5,15 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::checkpoint::{Checkpoint, Place};
-use super::feed::Feed;
-use super::losses::{Losses, Open};
-use super::predict::port;
-use super::watch::Watch;
-use super::{
-    EpochStats, Event, Metric, Metrics, OnNonFinite, Progress, Schedules, Stopped, Summary,
-    Trainer, Warning,
-};
+use super::checkpoint::Place;
+use super::state::{Checkpoints, RunState, Stage, Underway};
 use crate::data::epoch_order;
 use crate::device::{Usage, Values};
 use crate::error::{Error, Result};
@@ -21,42 +14,43 @@ use crate::graph::{Moment, Pace, Reduction, SHARE};
 use crate::model::Params;
 use crate::plan::{Phase, Scaling, StepRow, WINDOW};
 use crate::shape::narrow;
+use crate::train::memory::block_upload::Feed;
+use crate::train::predict::port;
+use crate::train::run::early_stopping::Watch;
+use crate::train::run::loss_average::{Losses, Open};
+use crate::train::{
+    EpochStats, Event, Metric, Metrics, OnNonFinite, Progress, Schedules, StepStats, Stopped,
+    Summary, Trainer, Warning,
+};
 
-/// A run under way. Each `next` gives the device some steps and returns what is new.
+/// A run under way. Each `next` gives the device some steps and returns what is new. Nothing happens until it is called.
+#[must_use = "a run does nothing until its events are taken; use `Trainer::run` to train without them"]
 pub struct Fit<'a> {
-    pub(super) trainer: &'a mut Trainer,
-    pub(super) schedules: Schedules,
+    pub(in crate::train) trainer: &'a mut Trainer,
+    pub(in crate::train) schedules: Schedules,
     /// The numbers of each move, computed in their order.
-    pub(super) pace: Pace,
+    pub(in crate::train) pace: Pace,
     /// The same, before the moves of the present window of steps.
-    pub(super) window_pace: Pace,
-    pub(super) watch: Watch,
+    pub(in crate::train) window_pace: Pace,
+    pub(in crate::train) watch: Watch,
     /// Why the run ended before its last epoch, if so.
-    pub(super) stopped: Option<Stopped>,
+    pub(in crate::train) stopped: Option<Stopped>,
     waiting: VecDeque<Event>,
     begun: Instant,
     /// Steps that an earlier part of the run has done.
     earlier: u64,
-    pub(super) epoch: Epoch,
+    pub(in crate::train) epoch: Epoch,
     /// Steps whose losses are known, since the run began.
-    pub(super) known: u64,
-    /// How giving the device an epoch's first steps went, if that was done ahead.
-    pub(super) given: Option<Result<()>>,
+    pub(in crate::train) known: u64,
+    pub(in crate::train) stage: Stage,
     /// The rows' way to the device, if the table does not lie there.
-    pub(super) feed: Option<Feed>,
+    pub(in crate::train) feed: Option<Feed>,
     /// Steps that the loss scale has skipped, as far as they were told of.
-    pub(super) skipped: f32,
-    /// The checkpoint from which the device's next step goes on, if it does not stand there yet.
-    pub(super) from: Option<Arc<Checkpoint>>,
-    /// Where the run began, if it may go back that far.
-    pub(super) first: Option<Arc<Checkpoint>>,
-    /// Whether the device stands where the next step begins.
-    pub(super) ready: bool,
+    pub(in crate::train) skipped: f32,
     /// What the learning rate is multiplied by, because the run went back.
-    pub(super) slowed: f64,
+    pub(in crate::train) slowed: f64,
     /// How often the run was taken up since an epoch ended.
-    pub(super) tries: u32,
-    pub(super) done: bool,
+    pub(in crate::train) tries: u32,
     /// Figures of the epoch that ended last.
     last: Option<EpochStats>,
     /// Metrics of which it was told that an epoch had no value.
@@ -64,15 +58,15 @@ pub struct Fit<'a> {
 }
 
 /// Where an epoch stands.
-pub(super) struct Epoch {
+pub(in crate::train) struct Epoch {
     /// From 0.
-    pub(super) index: u32,
+    pub(in crate::train) index: u32,
     /// Steps given to the device.
-    pub(super) step: usize,
-    pub(super) begun: Instant,
+    pub(in crate::train) step: usize,
+    pub(in crate::train) begun: Instant,
     /// What the rows of each step weigh together, where that is not their number.
-    pub(super) weights: Option<Vec<f64>>,
-    pub(super) losses: Losses,
+    pub(in crate::train) weights: Option<Vec<f64>>,
+    pub(in crate::train) losses: Losses,
 }
 
 impl Epoch {
@@ -83,15 +77,17 @@ impl Epoch {
 }
 
 impl<'a> Fit<'a> {
-    pub(super) fn new(trainer: &'a mut Trainer) -> Self {
+    pub(in crate::train) fn new(trainer: &'a mut Trainer) -> Self {
         let pace = Pace::new(trainer.options.optimizer, trainer.options.average);
         let schedules = trainer.options.schedules(trainer.info.steps_per_epoch);
         let watch = Watch::new(&trainer.options);
         let mut waiting = VecDeque::from([Event::Started(trainer.info.clone())]);
         waiting.extend(trainer.warnings.drain(..).map(Event::Warned));
-        let from = trainer.last.take_if(|_| trainer.resumes);
-        trainer.resumes = false;
-        trainer.last = from.clone();
+        let from = match &trainer.state {
+            RunState::Resuming(checkpoint) => Some(Arc::clone(checkpoint)),
+            _ => None,
+        };
+        trainer.checkpoints = Checkpoints { newest: from.clone(), ..Checkpoints::default() };
         let mut fit = Self {
             trainer,
             schedules,
@@ -104,15 +100,11 @@ impl<'a> Fit<'a> {
             earlier: 0,
             epoch: Epoch::new(0),
             known: 0,
-            given: None,
+            stage: Stage::Beginning(None),
             feed: None,
             skipped: 0.0,
-            from: None,
-            first: None,
-            ready: false,
             slowed: 1.0,
             tries: 0,
-            done: false,
             last: None,
             without_value: Vec::new(),
         };
@@ -164,12 +156,15 @@ impl<'a> Fit<'a> {
         if self.epoch.index >= epochs || self.stopped.is_some() {
             return self.finish();
         }
-        match self.given.take() {
-            Some(given) => {
+        match std::mem::replace(&mut self.stage, Stage::Standing) {
+            Stage::Ahead(given) => {
                 given?;
-                self.trainer.ahead = false;
+                self.trainer.state.running().ahead = false;
             }
-            None => self.give_steps()?,
+            stage => {
+                self.stage = stage;
+                self.give_steps()?;
+            }
         }
         if self.epoch.step == steps {
             return self.end_epoch();
@@ -181,9 +176,9 @@ impl<'a> Fit<'a> {
 
     /// Leaves the device with the weights that are kept.
     fn finish(&mut self) -> Result<Event> {
-        self.done = true;
+        let stage = std::mem::replace(&mut self.stage, Stage::Over);
         let seconds = self.begun.elapsed().as_secs_f64();
-        if let Some(checkpoint) = self.from.take() {
+        if let Stage::Beginning(Some(checkpoint)) = stage {
             // The run was at its end already.
             self.trainer.restore(&checkpoint)?;
         }
@@ -201,7 +196,7 @@ impl<'a> Fit<'a> {
     /// Gives the device some steps of the epoch, and before its first ones what the epoch needs.
     fn give_steps(&mut self) -> Result<()> {
         let steps = self.trainer.info.steps_per_epoch;
-        let fresh = !self.ready;
+        let fresh = matches!(self.stage, Stage::Beginning(_));
         if fresh {
             self.begin()?;
         }
@@ -228,10 +223,10 @@ impl<'a> Fit<'a> {
         Ok(())
     }
 
-    pub(super) fn start_feed(&self) -> Result<Option<Feed>> {
+    pub(in crate::train) fn start_feed(&self) -> Result<Option<Feed>> {
         let Trainer { table, options, .. } = &*self.trainer;
         let first = (self.epoch.index, self.epoch.step);
-        table.as_ref().map(|table| Feed::start(table, options, first)).transpose()
+        table.streamed().map(|table| Feed::start(table, options, first)).transpose()
     }
 
     /// The order in which the epoch visits the rows.
@@ -279,7 +274,8 @@ impl<'a> Fit<'a> {
             rows.push(self.row_of(step));
         }
         if let Some(last) = rows.last() {
-            self.trainer.underway = Some((self.epoch.index, last.dropout));
+            let underway = Underway { epoch: self.epoch.index, dropout: last.dropout };
+            self.trainer.state.running().underway = Some(underway);
         }
         self.trainer.device.write_steps(Phase::Train, &rows)
     }
@@ -329,7 +325,7 @@ impl<'a> Fit<'a> {
 
     /// Takes in the losses of the steps that follow those known. One that is not finite ends the run, or says that the device
     /// has skipped the step.
-    pub(super) fn learn_of(&mut self, losses: &[f32]) -> Result<()> {
+    pub(in crate::train) fn learn_of(&mut self, losses: &[f32]) -> Result<()> {
         let steps = self.trainer.info.steps_per_epoch as u64;
         let skips = self.trainer.options.on_nonfinite == OnNonFinite::Skip;
         for &loss in losses {
@@ -343,6 +339,11 @@ impl<'a> Fit<'a> {
                 Some(weights) => weights[step],
                 None => self.rows_of(step) as f64,
             };
+            let (rows, lr) = (self.rows_of(step), self.rate_of(self.known - 1));
+            if let Some(hook) = &mut self.trainer.hook {
+                let epoch = self.epoch.index + 1;
+                hook(&StepStats { epoch, step: step + 1, rows, loss: loss.into(), lr });
+            }
             if skips {
                 let ends = self.group_of(step).end == step + 1;
                 self.epoch.losses.add_to_move(loss, weight, ends);
@@ -377,8 +378,8 @@ impl<'a> Fit<'a> {
         // All that the host needs of this epoch is read: the device goes on while it computes, writes and tells. Rates that
         // follow from this epoch's figures have to wait for them.
         if self.epoch.index < self.trainer.options.epochs && !self.schedules.watching() {
-            self.given = Some(self.give_steps());
-            self.trainer.ahead = true;
+            self.stage = Stage::Ahead(self.give_steps());
+            self.trainer.state.running().ahead = true;
         }
         let valid = outputs.and_then(|outputs| self.trainer.valid_metrics(&outputs));
         let exhausted = scaling.and_then(|scaling| self.tell_skipped(&ended, scaling));
@@ -401,16 +402,17 @@ impl<'a> Fit<'a> {
         };
         let kept = self.judge(&stats, params);
         self.tries = 0;
-        self.trainer.best = None;
+        self.trainer.checkpoints.best = None;
         if let Some(slots) = slots.filter(|_| due || kept) {
             // The device may have had the next epoch's first steps.
             let place = Place { epoch: stats.epoch, step: 0, past, ..self.place() };
             let (loss_sum, loss_weight, open, lost) = (0.0, 0.0, Open::default(), 0);
             let place = Place { loss_sum, loss_weight, open, lost, ..place };
             let checkpoint = Arc::new(self.trainer.checkpoint_of(slots, place));
-            self.trainer.best = (kept && self.may_be_best()).then(|| Arc::clone(&checkpoint));
+            let best = kept && self.may_be_best();
+            self.trainer.checkpoints.best = best.then(|| Arc::clone(&checkpoint));
             if due {
-                self.trainer.last = Some(checkpoint);
+                self.trainer.checkpoints.newest = Some(checkpoint);
             }
         }
         self.last = Some(stats.clone());
@@ -434,9 +436,9 @@ impl<'a> Fit<'a> {
         let kept = self.watch.observe(stats.epoch, value_of(self.watch.metric()));
         if kept {
             self.trainer.kept = (params, Some(stats.clone()));
-            self.trainer.present = None;
+            self.trainer.state.running().present = None;
         } else {
-            self.trainer.present = Some(params);
+            self.trainer.state.running().present = Some(params);
         }
         let more = self.epoch.index < self.trainer.options.epochs;
         self.stopped = self.watch.stop(stats.epoch).filter(|_| more);
@@ -515,11 +517,13 @@ impl Iterator for Fit<'_> {
         if let Some(event) = self.waiting.pop_front() {
             return Some(Ok(event));
         }
-        if self.done {
+        if matches!(self.stage, Stage::Over) {
             return None;
         }
         let event = self.advance().or_else(|error| self.recover(error));
-        self.done |= event.is_err();
+        if event.is_err() {
+            self.stage = Stage::Over;
+        }
         Some(event)
     }
 }

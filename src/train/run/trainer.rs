@@ -3,17 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::checkpoint::{Captured, Checkpoint, Origin};
-use super::fitted::{Fitted, fitted};
-use super::mistakes::mistakes;
-use super::predict::{port, run_all, run_eval};
-use super::room::{Room, takes_batches};
-use super::scaling::{check_range, evaluated, params_of, read_params, write_params, write_scaling};
-use super::stream::{Block, Table};
-use super::target_scaling::{TargetScaling, target_scaling};
-use super::{
-    Criterion, EpochStats, Fit, Keep, Metrics, RunInfo, TrainOptions, TrainedModel, Warning,
-};
+use super::checkpoint::{Captured, Origin};
+use super::state::{Checkpoints, RunState, Running, Underway};
 use crate::data::{
     Batches, Dataset, Preparation, Scale, Split, TargetKind, Targets, epoch_order, list,
 };
@@ -23,51 +14,55 @@ use crate::graph::{Reduction, SHARE};
 use crate::model::{Params, Sequential};
 use crate::plan::{Phase, Plan, Precision, Scaling, Slot, StepRow};
 use crate::shape::narrow;
+use crate::train::loss_scale::{check_range, write_scaling};
+use crate::train::memory::block_reader::{Block, Table};
+use crate::train::memory::load_plan::{Fitted, fitted};
+use crate::train::memory::memory_planner::{Room, takes_batches};
+use crate::train::memory::training_table::TrainingTable;
+use crate::train::mistakes::mistakes;
+use crate::train::param_io::{evaluated, params_of, read_params, write_params};
+use crate::train::predict::{port, run_all, run_eval};
+use crate::train::target_scaling::{TargetScaling, target_scaling};
+use crate::train::{
+    Criterion, EpochStats, Event, Fit, Keep, Metrics, RunInfo, StepStats, Summary, TrainOptions,
+    TrainedModel, Warning,
+};
 
 /// Trains one model on one table.
 pub struct Trainer {
-    pub(super) options: TrainOptions,
-    pub(super) device: Box<dyn Device>,
-    pub(super) plan: Plan,
-    pub(super) rows: usize,
-    pub(super) batches: Batches,
-    pub(super) info: RunInfo,
-    pub(super) warnings: Vec<Warning>,
-    pub(super) model: Sequential,
-    preparation: Preparation,
-    pub(super) criterion: Criterion,
+    pub(in crate::train) options: TrainOptions,
+    pub(in crate::train) device: Box<dyn Device>,
+    pub(in crate::train) plan: Plan,
+    pub(in crate::train) rows: usize,
+    pub(in crate::train) batches: Batches,
+    pub(in crate::train) info: RunInfo,
+    pub(in crate::train) warnings: Vec<Warning>,
+    pub(in crate::train) model: Sequential,
+    pub(in crate::train) preparation: Preparation,
+    pub(in crate::train) criterion: Criterion,
     /// The weight of each training row's class, if not all classes weigh the same: a batch's mean is over these.
-    pub(super) class_weights: Option<Vec<f64>>,
+    pub(in crate::train) class_weights: Option<Vec<f64>>,
     /// Weights of the training rows as the device takes them; empty where all count the same.
     step_weights: Arc<Vec<f32>>,
     /// The weights and figures that a save keeps: those of the last good epoch, or of the best one.
-    pub(super) kept: (Params, Option<EpochStats>),
-    /// The weights with which the last epoch ended, if they are not those that are kept.
-    pub(super) present: Option<Params>,
+    pub(in crate::train) kept: (Params, Option<EpochStats>),
     valid: Option<Valid>,
-    /// The training table, if it does not lie on the device.
-    pub(super) table: Option<Table>,
-    /// The training table, if it lies on a device that may be lost.
-    source: Option<Dataset>,
-    pub(super) origin: Origin,
-    /// The last checkpoint, and whether the next run goes on from it.
-    pub(super) last: Option<Arc<Checkpoint>>,
-    pub(super) resumes: bool,
-    /// The checkpoint of the epoch that ended last, if that is the best one.
-    pub(super) best: Option<Arc<Checkpoint>>,
-    /// Whether a run has left optimizer state behind.
-    pub(super) used: bool,
-    /// Whether the device has steps that no event has told of: the first ones of an epoch, given to it while the host
-    /// was still busy with the end of the epoch before.
-    pub(super) ahead: bool,
-    /// The epoch under way, from 0, and what its dropout rates are multiplied by.
-    pub(super) underway: Option<(u32, f64)>,
+    /// Place of the training table.
+    pub(in crate::train) table: TrainingTable,
+    pub(in crate::train) origin: Origin,
+    pub(in crate::train) state: RunState,
+    pub(in crate::train) checkpoints: Checkpoints,
+    /// What each step that a run does is told to.
+    pub(in crate::train) hook: Option<Hook>,
 }
+
+/// A function that is told of each step.
+pub(in crate::train) type Hook = Box<dyn FnMut(&StepStats) + Send>;
 
 /// The validation part.
 struct Valid {
     data: Dataset,
-    /// Whether its features lie on the device.
+    /// True if its features lie on the device.
     resident: bool,
 }
 
@@ -121,8 +116,7 @@ impl Trainer {
     ) -> Result<Self> {
         let Room { model, data, options, .. } = room;
         let train = &data.train;
-        let weights = (options.loss, options.reduction, &options.class_weights);
-        let criterion = Criterion::of(weights, train)?;
+        let criterion = Criterion::of(options, train)?;
         let TargetScaling { preparation, loss, note, warnings } = scaled(model, options, train)?;
         let criterion = Criterion { loss, ..criterion };
         check_single(&preparation, data)?;
@@ -136,22 +130,27 @@ impl Trainer {
         let no_single = takes_batches(model, train.columns())?;
         let batches = Batches::new(train.rows(), plan.batch, no_single);
         let step_weights = Arc::new(criterion.step_weights(train));
-        let table = streaming.map(|streaming| Table {
+        let streamed = streaming.map(|streaming| Table {
             data: train.clone(),
             weights: Arc::clone(&step_weights),
             preparation: preparation.clone(),
             block_rows: streaming.block_rows,
             batches,
         });
-        let source = table.is_none().then_some(train);
-        bring_table(device.as_mut(), &plan, source, (&preparation, &step_weights))?;
+        let resident = streamed.is_none().then_some(train);
+        bring_table(device.as_mut(), &plan, resident, (&preparation, &step_weights))?;
         bring_constants(device.as_mut(), &plan, &criterion)?;
-        let source = source.filter(|_| !device.info().is_cpu()).cloned();
         let params = Params::init(model, train.columns(), options.seed)?;
         write_params(device.as_mut(), &plan, &params)?;
         write_scaling(device.as_mut(), &plan)?;
         let valid = data.valid.clone().map(|data| Valid { data, resident: false });
-        let on_their_way = table.as_ref().map_or(0, Table::bytes_on_their_way);
+        let on_their_way = streamed.as_ref().map_or(0, Table::bytes_on_their_way);
+        let table = match streamed {
+            Some(table) => TrainingTable::Streamed(Box::new(table)),
+            None => {
+                TrainingTable::Resident((!device.info().is_cpu()).then(|| Box::new(train.clone())))
+            }
+        };
         let info = RunInfo {
             device: device.info().clone(),
             reason,
@@ -173,16 +172,13 @@ impl Trainer {
         };
         let origin = Origin::of(options, (&info.device, info.variants.clone()), data, plan.batch);
         let mut trainer = Self {
-            source,
             origin,
-            last: None,
-            resumes: false,
-            best: None,
+            state: RunState::Fresh,
+            checkpoints: Checkpoints::default(),
             options: options.clone(),
             rows: train.rows(),
             batches,
             kept: (params, None),
-            present: None,
             warnings: Vec::new(),
             model: model.clone(),
             info,
@@ -194,9 +190,7 @@ impl Trainer {
             criterion,
             valid,
             table,
-            used: false,
-            ahead: false,
-            underway: None,
+            hook: None,
         };
         trainer.warnings = trainer.first_warnings(data);
         trainer.warnings.extend(warnings);
@@ -270,53 +264,63 @@ impl Trainer {
         }
         self.write_params(params)?;
         self.kept = (params.clone(), None);
-        (self.present, self.last, self.best, self.resumes) = (None, None, None, false);
-        self.underway = None;
+        self.checkpoints = Checkpoints::default();
+        match &mut self.state {
+            RunState::Fresh => {}
+            // Steps by hand go on with the optimizer's state as it is.
+            RunState::ByHand(hand) => hand.underway = None,
+            RunState::Resuming(_) | RunState::Running(_) | RunState::Ended => {
+                self.state = RunState::Ended;
+            }
+        }
         Ok(())
     }
 
     /// Makes these the present weights.
-    pub(super) fn write_params(&mut self, params: &Params) -> Result<()> {
-        self.ahead = false;
+    pub(in crate::train) fn write_params(&mut self, params: &Params) -> Result<()> {
+        if let RunState::Running(running) = &mut self.state {
+            running.ahead = false;
+        }
         write_params(self.device.as_mut(), &self.plan, params)
     }
 
     /// Takes back steps that were given ahead, if the run was stopped before an event told of them.
     fn settle(&mut self) -> Result<()> {
-        if self.ahead {
-            let params = self.present.take().unwrap_or_else(|| self.kept.0.clone());
+        if let RunState::Running(running @ Running { ahead: true, .. }) = &mut self.state {
+            let params = running.present.take().unwrap_or_else(|| self.kept.0.clone());
+            running.underway = None;
             self.write_params(&params)?;
-            self.underway = None;
         }
         Ok(())
     }
 
     /// Makes the kept weights the present ones, at the end of a run.
-    pub(super) fn take_kept(&mut self) -> Result<()> {
-        if self.present.take().is_some() || self.ahead {
+    pub(in crate::train) fn take_kept(&mut self) -> Result<()> {
+        if let RunState::Running(running) = &mut self.state
+            && (running.present.take().is_some() || running.ahead)
+        {
             let params = self.kept.0.clone();
             self.write_params(&params)?;
         }
+        self.state = RunState::Ended;
         Ok(())
     }
 
     /// Opens a lost device again and brings back what does not change while training. Out: whether it takes the same forms
     /// of its kernels.
-    pub(super) fn reopen(&mut self) -> Result<bool> {
+    pub(in crate::train) fn reopen(&mut self) -> Result<bool> {
         self.device.reopen()?;
         self.load_again()?;
         Ok(self.device.variants() == self.info.variants)
     }
 
     /// Loads the plan again and brings all values that a run begins with; those of a checkpoint take their place.
-    pub(super) fn load_again(&mut self) -> Result<()> {
+    pub(in crate::train) fn load_again(&mut self) -> Result<()> {
         self.device.load(&self.plan)?;
         let scaling = (&self.preparation, self.step_weights.as_slice());
-        bring_table(self.device.as_mut(), &self.plan, self.source.as_ref(), scaling)?;
+        bring_table(self.device.as_mut(), &self.plan, self.table.copy(), scaling)?;
         bring_constants(self.device.as_mut(), &self.plan, &self.criterion)?;
-        if let Some(valid) = &mut self.valid {
-            valid.resident = false;
-        }
+        self.forget_residents();
         write_scaling(self.device.as_mut(), &self.plan)?;
         let params = self.kept.0.clone();
         self.write_params(&params)
@@ -329,10 +333,72 @@ impl Trainer {
         Fit::new(self)
     }
 
+    /// Trains as [`Self::fit`] does, to the end, and returns how the run went. Warnings are left out; take the events of
+    /// [`Self::fit`] to see them.
+    ///
+    /// ```
+    /// use wgrad::prelude::*;
+    ///
+    /// let data = wgrad::data::synth::xor(200, 0.2, Seed(1)).split(0.25, Seed(1))?;
+    /// let model = Sequential::new().dense(8).tanh().dense(2);
+    /// let options = TrainOptions { epochs: 40, lr: 0.02, ..TrainOptions::default() };
+    /// let summary = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?.run()?;
+    /// assert_eq!(summary.epochs, 40);
+    /// assert!(summary.best_epoch() > Some(1) && summary.metrics().unwrap().accuracy > Some(0.9));
+    /// println!("{summary}");
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the device failed, or a number is not finite.
+    pub fn run(&mut self) -> Result<Summary> {
+        let mut summary = None;
+        for event in self.fit() {
+            if let Event::Finished(finished) = event? {
+                summary = Some(finished);
+            }
+        }
+        Ok(summary.expect("a run without an error ends with its summary"))
+    }
+
+    /// Has a function told of each step of the runs that follow, in order, as its loss becomes known; the device may be many steps ahead
+    /// by then. Steps that are done again after the run went back are told of again.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering};
+    /// use std::sync::Arc;
+    /// use wgrad::prelude::*;
+    ///
+    /// # let data = wgrad::data::synth::xor(60, 0.2, Seed(1)).split(0.2, Seed(1))?;
+    /// # let model = Sequential::new().dense(4).tanh().dense(2);
+    /// # let options = TrainOptions { epochs: 3, batch_size: 16, ..TrainOptions::default() };
+    /// let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?;
+    /// let steps = Arc::new(AtomicUsize::new(0));
+    /// let counted = Arc::clone(&steps);
+    /// trainer.on_step(move |step| {
+    ///     assert!(step.loss > 0.0 && step.lr == 1e-3);
+    ///     counted.fetch_add(1, Ordering::Relaxed);
+    /// });
+    /// trainer.run()?;
+    /// assert_eq!(steps.load(Ordering::Relaxed), 9);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    pub fn on_step(&mut self, hook: impl FnMut(&StepStats) + Send + 'static) {
+        self.hook = Some(Box::new(hook));
+    }
+
+    /// Notes that the device holds no rows of the validation part any more.
+    pub(in crate::train) fn forget_residents(&mut self) {
+        if let Some(valid) = &mut self.valid {
+            valid.resident = false;
+        }
+    }
+
     /// Makes the optimizer forget an earlier run, and takes losses that it left untaken.
-    pub(super) fn forget(&mut self) -> Result<()> {
+    pub(in crate::train) fn forget(&mut self) -> Result<()> {
         self.settle()?;
-        if std::mem::replace(&mut self.used, true) {
+        let before = std::mem::replace(&mut self.state, RunState::Running(Running::default()));
+        if !matches!(before, RunState::Fresh) {
             self.device.take_losses(true)?;
             // Averaged weights are the present ones, and go on as those that move.
             if self.plan.ports.averaged.is_some() {
@@ -372,7 +438,7 @@ impl Trainer {
     }
 
     /// What [`Self::params`] and [`Self::scaling`] would read, out of values that were read already.
-    pub(super) fn captured(&self, slots: &Captured) -> Result<(Params, Option<Scaling>)> {
+    pub(in crate::train) fn captured(&self, slots: &Captured) -> Result<(Params, Option<Scaling>)> {
         let values = |slot: Slot| {
             let name = &self.plan.slot(slot).name;
             slots.iter().find(|(other, _)| other == name).map(|(_, values)| values)
@@ -388,14 +454,14 @@ impl Trainer {
     ///
     /// # Errors
     /// If the device failed.
-    pub fn validate(&mut self) -> Result<Option<Metrics>> {
+    pub(crate) fn validate(&mut self) -> Result<Option<Metrics>> {
         self.settle()?;
         let outputs = self.valid_outputs()?;
         Ok(outputs.and_then(|outputs| self.valid_metrics(&outputs)))
     }
 
     /// Raw outputs of the present weights for the validation part.
-    pub(super) fn valid_outputs(&mut self) -> Result<Option<Vec<f32>>> {
+    pub(in crate::train) fn valid_outputs(&mut self) -> Result<Option<Vec<f32>>> {
         let Some(valid) = &mut self.valid else { return Ok(None) };
         let rows = (valid.data.x(), &self.preparation);
         let outputs = run_eval(self.device.as_mut(), &self.plan, rows, valid.resident)?;
@@ -408,8 +474,8 @@ impl Trainer {
     /// Gives averaged weights the running statistics that batch norms have under them, instead of those of the weights that
     /// move: the mean over at most [`MEASURED`] of the epoch's batches, spread over it. Nothing else changes. Where the table
     /// streams, its rows go to a block's place from `free` on, which no step needs any more.
-    pub(super) fn measure(&mut self, free: usize) -> Result<()> {
-        let Some((epoch, dropout)) = self.underway.take() else { return Ok(()) };
+    pub(in crate::train) fn measure(&mut self, free: usize) -> Result<()> {
+        let Some(Underway { epoch, dropout }) = self.state.take_underway() else { return Ok(()) };
         if self.plan.steps(Phase::Measure).is_empty() {
             return Ok(());
         }
@@ -417,11 +483,12 @@ impl Trainer {
         let steps = batches.steps();
         let count = steps.min(MEASURED);
         let picked: Vec<usize> = (0..count).map(|index| index * steps / count).collect();
-        let order = match &self.table {
+        let table = self.table.streamed();
+        let order = match table {
             Some(_) => epoch_order(narrow(self.rows), epoch, options.seed, options.shuffle),
             None => Vec::new(),
         };
-        let at_once = self.table.as_ref().map_or(count, Table::block_steps);
+        let at_once = table.map_or(count, Table::block_steps);
         let (mut block, mut seen) = (Block::default(), 0);
         for some in picked.chunks(at_once.max(1)) {
             let mut rows = Vec::new();
@@ -430,7 +497,7 @@ impl Trainer {
                 let range = batches.range(step..step + 1);
                 seen += range.len();
                 let global = u64::from(epoch) * steps as u64 + step as u64;
-                let streams = self.table.is_some();
+                let streams = table.is_some();
                 let mut row = StepRow {
                     first: narrow(if streams { free + rows.len() } else { range.start }),
                     rows: narrow(range.len()),
@@ -444,7 +511,7 @@ impl Trainer {
                 numbers.push(row);
                 rows.extend(order.get(range).unwrap_or_default());
             }
-            if let Some(table) = &self.table {
+            if let Some(table) = table {
                 table.fill(&rows, &mut block);
                 let x = port(plan.ports.train_x, "train.x")?;
                 let columns = plan.slot(x).matrix().1;
@@ -457,7 +524,7 @@ impl Trainer {
     }
 
     /// What such outputs are worth.
-    pub(super) fn valid_metrics(&self, outputs: &[f32]) -> Option<Metrics> {
+    pub(in crate::train) fn valid_metrics(&self, outputs: &[f32]) -> Option<Metrics> {
         let valid = self.valid.as_ref()?;
         let others = self.options.others();
         let targets = (valid.data.y(), valid.data.weights());
@@ -465,13 +532,13 @@ impl Trainer {
         Some(metrics.with(&others, outputs, targets, (&self.preparation, self.options.loss)))
     }
 
-    /// Figures of the present weights on the validation part.
+    /// The usual figures of the present weights on the validation part, and those that the options ask for.
     ///
     /// # Errors
     /// If there is no validation part, or the device failed.
     pub fn evaluate(&mut self) -> Result<Metrics> {
         self.validate()?
-            .ok_or_else(|| Error::setting("--valid", "0, so there is nothing to evaluate on"))
+            .ok_or_else(|| Error::setting("valid", "0, so there is nothing to evaluate on"))
     }
 
     /// The present weights, waited for.
@@ -553,7 +620,11 @@ fn check_single(preparation: &Preparation, data: &Split) -> Result<()> {
             let problem = format!(
                 "column {} has {value:e}, which 32-bit floats cannot hold even after scaling; correct the value{}",
                 list(&[column]),
-                if preparation.scale == Scale::None { ", or give --scale standard" } else { "" }
+                if preparation.scale == Scale::None {
+                    ", or give ‘scale’ standard"
+                } else {
+                    ""
+                }
             );
             Err(Error::table(part.source(), problem))
         };
@@ -616,7 +687,7 @@ fn scaling_of(values: &[f32]) -> Option<Scaling> {
 }
 
 /// Brings the table to the device, or without one makes its places ready for blocks of a table.
-fn bring_table(
+pub(in crate::train) fn bring_table(
     device: &mut dyn Device,
     plan: &Plan,
     table: Option<&Dataset>,
@@ -632,7 +703,11 @@ fn bring_table(
 }
 
 /// Brings what the loss takes besides outputs and targets.
-fn bring_constants(device: &mut dyn Device, plan: &Plan, criterion: &Criterion) -> Result<()> {
+pub(in crate::train) fn bring_constants(
+    device: &mut dyn Device,
+    plan: &Plan,
+    criterion: &Criterion,
+) -> Result<()> {
     match plan.ports.constants {
         Some(constants) => device.write(constants, 0, Values::F32(&criterion.constants())),
         None => Ok(()),

@@ -2,50 +2,50 @@
 //!
 //! In: the table, the options' seed. Out: blocks of rows, scaled, in the very order that a table on the device is
 //! visited in: each epoch's permutation of all rows.
-//! Absent on purpose: devices; `fit.rs` writes the blocks.
+//! Absent on purpose: devices; `block_upload.rs` writes the blocks.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
-use super::TrainOptions;
-use super::room::{ON_THEIR_WAY, row_bytes};
 use crate::data::{Batches, Dataset, Preparation, Targets, epoch_order};
 use crate::device::Values;
 use crate::error::{Error, Result};
 use crate::shape::narrow;
+use crate::train::TrainOptions;
+use crate::train::memory::memory_planner::{ON_THEIR_WAY, row_bytes};
 
 /// Blocks that the host holds: one waits to be written while the thread fills the other.
 const AHEAD: usize = 2;
 
 /// What the thread reads from.
 #[derive(Clone, Debug)]
-pub(super) struct Table {
-    pub(super) data: Dataset,
+pub(in crate::train) struct Table {
+    pub(in crate::train) data: Dataset,
     /// Weights of its rows as steps take them; empty where all count the same.
-    pub(super) weights: Arc<Vec<f32>>,
-    pub(super) preparation: Preparation,
+    pub(in crate::train) weights: Arc<Vec<f32>>,
+    pub(in crate::train) preparation: Preparation,
     /// Rows of a block; the last one of an epoch may have fewer.
-    pub(super) block_rows: usize,
+    pub(in crate::train) block_rows: usize,
     /// The batches that blocks hold.
-    pub(super) batches: Batches,
+    pub(in crate::train) batches: Batches,
 }
 
 /// Some rows, one after the other.
 #[derive(Debug, Default)]
-pub(super) struct Block {
-    pub(super) x: Vec<f32>,
+pub(in crate::train) struct Block {
+    pub(in crate::train) x: Vec<f32>,
     /// Targets: one of the two is empty.
     classes: Vec<u32>,
     numbers: Vec<f32>,
     /// Empty where all rows count the same.
-    pub(super) weights: Vec<f32>,
+    pub(in crate::train) weights: Vec<f32>,
 }
 
 impl Block {
     /// The rows' targets.
-    pub(super) fn y(&self) -> Values<'_> {
+    pub(in crate::train) fn y(&self) -> Values<'_> {
         if self.numbers.is_empty() {
             Values::U32(&self.classes)
         } else {
@@ -56,7 +56,7 @@ impl Block {
 
 /// The blocks of a run, in order. Dropping it ends the thread.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(in crate::train) struct Reader {
     /// `None` once the thread was told to end.
     ends: Option<(Receiver<Block>, Sender<Block>)>,
     thread: Option<JoinHandle<()>>,
@@ -68,7 +68,11 @@ impl Reader {
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub(super) fn start(table: Table, options: &TrainOptions, first: (u32, usize)) -> Result<Self> {
+    pub(in crate::train) fn start(
+        table: Table,
+        options: &TrainOptions,
+        first: (u32, usize),
+    ) -> Result<Self> {
         let (filled, blocks) = channel();
         let (back, empty) = channel();
         for _ in 0..AHEAD {
@@ -103,7 +107,7 @@ impl Reader {
     ///
     /// # Errors
     /// If the thread ended before the run.
-    pub(super) fn next(&self, wait: bool) -> Result<Option<Block>> {
+    pub(in crate::train) fn next(&self, wait: bool) -> Result<Option<Block>> {
         let ended = || failed("the thread that reads rows ahead has ended early".to_string());
         let (blocks, _) = self.ends.as_ref().ok_or_else(ended)?;
         if wait {
@@ -117,7 +121,7 @@ impl Reader {
     }
 
     /// Gives a block back, to be filled again.
-    pub(super) fn give_back(&self, block: Block) {
+    pub(in crate::train) fn give_back(&self, block: Block) {
         if let Some((_, back)) = &self.ends {
             // After the last block the thread is gone.
             let _ = back.send(block);
@@ -137,17 +141,17 @@ impl Drop for Reader {
 
 impl Table {
     /// Bytes of the blocks that may be on their way to the device.
-    pub(super) fn bytes_on_their_way(&self) -> u64 {
+    pub(in crate::train) fn bytes_on_their_way(&self) -> u64 {
         (ON_THEIR_WAY * self.block_rows * row_bytes(&self.data)) as u64
     }
 
     /// Number of batches in a block.
-    pub(super) fn block_steps(&self) -> usize {
+    pub(in crate::train) fn block_steps(&self) -> usize {
         self.block_rows / self.batches.batch()
     }
 
     /// Number of blocks in an epoch.
-    pub(super) fn blocks(&self) -> usize {
+    pub(in crate::train) fn blocks(&self) -> usize {
         self.batches.steps().div_ceil(self.block_steps())
     }
 
@@ -158,7 +162,7 @@ impl Table {
     }
 
     /// Puts rows of the table into a block, whose memory is used again.
-    pub(super) fn fill(&self, rows: &[u32], block: &mut Block) {
+    pub(in crate::train) fn fill(&self, rows: &[u32], block: &mut Block) {
         block.x.clear();
         block.classes.clear();
         block.numbers.clear();

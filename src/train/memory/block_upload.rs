@@ -1,19 +1,19 @@
 //! Blocks of rows on a device that has places for two: steps use one while the other is written.
 //!
 //! In: blocks from the reader, the step that comes next. Out: writes, and how many steps may follow.
-//! Absent on purpose: the rows' order, which `stream.rs` has followed already.
+//! Absent on purpose: the rows' order, which `block_reader.rs` has followed already.
 
-use super::TrainOptions;
-use super::predict::port;
-use super::room::BLOCKS;
-use super::stream::{Reader, Table};
 use crate::data::Batches;
 use crate::device::{Device, Values};
 use crate::error::Result;
 use crate::plan::Plan;
+use crate::train::TrainOptions;
+use crate::train::memory::block_reader::{Reader, Table};
+use crate::train::memory::memory_planner::BLOCKS;
+use crate::train::predict::port;
 
 /// The blocks of a run under way. They are counted over all epochs, and block `b` lies at place `b % 2`.
-pub(super) struct Feed {
+pub(in crate::train) struct Feed {
     reader: Reader,
     batches: Batches,
     block_rows: usize,
@@ -31,7 +31,7 @@ impl Feed {
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub(super) fn start(
+    pub(in crate::train) fn start(
         table: &Table,
         options: &TrainOptions,
         (epoch, step): (u32, usize),
@@ -47,13 +47,13 @@ impl Feed {
     }
 
     /// Where on the device a step of an epoch finds its first row.
-    pub(super) fn first(&self, epoch: u32, step: usize) -> usize {
+    pub(in crate::train) fn first(&self, epoch: u32, step: usize) -> usize {
         let before = step - step % self.block_steps;
         self.block(epoch, step) % BLOCKS * self.block_rows + self.batches.range(before..step).len()
     }
 
     /// Where on the device an epoch's last block begins.
-    pub(super) fn last(&self, epoch: u32) -> usize {
+    pub(in crate::train) fn last(&self, epoch: u32) -> usize {
         self.block(epoch, self.batches.steps() - 1) % BLOCKS * self.block_rows
     }
 
@@ -67,7 +67,7 @@ impl Feed {
     ///
     /// # Errors
     /// If the device failed, or the reader ended.
-    pub(super) fn bring(
+    pub(in crate::train) fn bring(
         &mut self,
         device: &mut dyn Device,
         plan: &Plan,

@@ -1,23 +1,23 @@
 //! Which plan a device has room for: with the training table on it, or with blocks of the table.
 //!
 //! In: model, data, options, a device if one is open. Out: a plan, and how its table streams.
-//! Absent on purpose: the values; `stream.rs` brings them.
+//! Absent on purpose: the values; `block_reader.rs` brings them.
 
-use super::checkpoint::lasting;
-use super::ids::check_dataset;
-use super::predict::eval_sizes;
-use super::{Criterion, Keep, OnNonFinite, TrainOptions};
 use crate::data::{Batches, Dataset, Split};
 use crate::device::Device;
-use crate::error::{Error, Result};
+use crate::error::{DEVICE_MEMORY, Error, Result};
 use crate::graph::{inference, training};
 use crate::model::{Layer, Sequential};
 use crate::plan::{Memory, Plan, Precision, Role, Sizes};
+use crate::train::embedding_indices::check_dataset;
+use crate::train::predict::eval_sizes;
+use crate::train::run::checkpoint::lasting;
+use crate::train::{Criterion, Keep, OnNonFinite, TrainOptions};
 
 /// Blocks on the device: steps use one while the next is written.
-pub(super) const BLOCKS: usize = 2;
+pub(in crate::train) const BLOCKS: usize = 2;
 /// Blocks that may be on their way to the device at once: one for each submission in flight, and the newest.
-pub(super) const ON_THEIR_WAY: usize = 3;
+pub(in crate::train) const ON_THEIR_WAY: usize = 3;
 /// Bytes of a block at most. It lasts for a submission on a fast GPU; what is larger takes memory and gains nothing.
 const BLOCK_BYTES: usize = 16 << 20;
 
@@ -63,7 +63,7 @@ impl std::fmt::Display for Streaming {
 }
 
 impl Plan {
-    /// The plan that [`super::Trainer`] would run for this model, data and options on a device of any size.
+    /// The plan that [`crate::train::Trainer`] would run for this model, data and options on a device of any size.
     ///
     /// # Errors
     /// If they do not fit one another, or `options.device_memory` is too small.
@@ -136,7 +136,7 @@ impl Room<'_> {
     }
 
     /// Checks settings and shapes.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(in crate::train) fn check(&self) -> Result<()> {
         let Self { model, data, options, .. } = self;
         options.check()?;
         let train = &data.train;
@@ -150,7 +150,7 @@ impl Room<'_> {
         if let Some(valid) = &data.valid {
             check_dataset(model.tables(), valid, " (validation part)")?;
         }
-        Criterion::of((options.loss, options.reduction, &options.class_weights), train)?;
+        Criterion::of(options, train)?;
         self.check_batches()?;
         if options.precision == Precision::F16 {
             check_half(model, "")?;
@@ -167,19 +167,19 @@ impl Room<'_> {
         let batches = Batches::new(rows, self.batch(), true);
         let problem = match (rows, batches.batch()) {
             (0 | 1, _) => "it has a batch norm, which compares the rows of a batch, but there is only one training row; use a \
-                 layer norm (--norm layer), or more rows"
+                 layer norm (‘norm’ layer), or more rows"
                 .to_string(),
             (_, 1) => "1, but the network has a batch norm, which compares the rows of a batch: with one row nothing is left to \
-                 learn from; give at least 3, or use a layer norm (--norm layer)"
+                 learn from; give at least 3, or use a layer norm (‘norm’ layer)"
                 .to_string(),
             _ if batches.has_single() => format!(
                 "{}, so one row is left of the {rows} training rows for the last batch, and the network has a batch norm, which \
-                 compares the rows of a batch; give at least 3, or use a layer norm (--norm layer)",
+                 compares the rows of a batch; give at least 3, or use a layer norm (‘norm’ layer)",
                 batches.batch()
             ),
             _ => return Ok(()),
         };
-        Err(Error::setting(if rows < 2 { "model" } else { "--batch-size" }, problem))
+        Err(Error::setting(if rows < 2 { "model" } else { "batch_size" }, problem))
     }
 
     fn batch(&self) -> usize {
@@ -203,7 +203,7 @@ impl Room<'_> {
         Plan::training_in(options.precision, &step, &inference(model, columns)?, sizes)
     }
 
-    /// Whether a plan with blocks of so many rows (0 for none) fits budget and limits.
+    /// True if a plan with blocks of so many rows (0 for none) fits budget and limits.
     fn fits(&self, plan: &Plan, block_rows: usize) -> bool {
         let limit = self.device.and_then(|device| device.slot_limit()).unwrap_or(u64::MAX);
         let limited = |slot: &crate::plan::SlotSpec| {
@@ -213,7 +213,7 @@ impl Room<'_> {
         self.affords(plan, block_rows).is_ok() && plan.slots().all(|(_, slot)| bound(slot))
     }
 
-    /// Whether the budget allows a plan with blocks of so many rows.
+    /// True if the budget allows a plan with blocks of so many rows.
     fn affords(&self, plan: &Plan, block_rows: usize) -> Result<()> {
         let Some(limit) = self.options.device_memory else { return Ok(()) };
         let there = self.device.map_or(Memory::of(plan).total(), |device| device.bytes_for(plan));
@@ -231,8 +231,8 @@ impl Room<'_> {
             need,
             adapter: self.device.map_or("the budget", |device| &device.info().name).to_string(),
             limit,
-            limit_name: "--device-memory",
-            remedy: "give at least what it needs, or use a smaller --batch-size or smaller layers"
+            limit_name: DEVICE_MEMORY,
+            remedy: "give at least what it needs, or use a smaller ‘batch_size’ or smaller layers"
                 .to_string(),
         })
     }
@@ -256,7 +256,7 @@ fn checkpoint_bytes(options: &TrainOptions, plan: &Plan) -> u64 {
 ///
 /// # Errors
 /// If plan and checkpoints need more than that.
-pub(super) fn check_host(
+pub(in crate::train) fn check_host(
     options: &TrainOptions,
     plan: &Plan,
     device: &dyn Device,
@@ -277,7 +277,7 @@ pub(super) fn check_host(
         adapter: "the host".to_string(),
         limit,
         limit_name: "free memory",
-        remedy: "use --checkpoint-every 0 to do without them, smaller layers, or an optimizer with less state".to_string(),
+        remedy: "use ‘checkpoint_every’ 0 to do without them, smaller layers, or an optimizer with less state".to_string(),
     })
 }
 
@@ -290,9 +290,9 @@ fn check_half(model: &Sequential, place: &str) -> Result<()> {
             _ => {
                 let problem = format!(
                     "f16, but layer {place}{index} ({layer}) has no form in half precision; only dense layers, activations, dropout \
-                     and residual connections of them have one: use --precision f32, or leave the layer out"
+                     and residual connections of them have one: use ‘precision’ f32, or leave the layer out"
                 );
-                return Err(Error::setting("--precision", problem));
+                return Err(Error::setting("precision", problem));
             }
         }
     }
@@ -300,13 +300,13 @@ fn check_half(model: &Sequential, place: &str) -> Result<()> {
 }
 
 /// True if a network takes statistics of a batch, so that another batch gives another result.
-pub(super) fn takes_batches(model: &Sequential, columns: usize) -> Result<bool> {
+pub(in crate::train) fn takes_batches(model: &Sequential, columns: usize) -> Result<bool> {
     let layout = model.layout(columns)?;
     Ok(layout.views().iter().any(|view| view.name.ends_with("running_mean")))
 }
 
 /// Bytes of a row on the device: features, targets, its place in the order, its weight if there are any.
-pub(super) fn row_bytes(train: &Dataset) -> usize {
+pub(in crate::train) fn row_bytes(train: &Dataset) -> usize {
     let targets = train.y().columns().map_or(1, |(_, columns)| columns);
     4 * (train.columns() + targets + 1 + usize::from(train.weights().is_some()))
 }
@@ -333,7 +333,7 @@ mod tests {
         assert!(check(&options, Some(need)).is_ok() && check(&options, None).is_ok());
         let said = check(&options, Some(need - 1)).unwrap_err().to_string();
         assert!(
-            said.contains("for its checkpoints, needs") && said.contains("--checkpoint-every 0")
+            said.contains("for its checkpoints, needs") && said.contains("‘checkpoint_every’ 0")
         );
         let without = TrainOptions { checkpoint_every: 0, ..options.clone() };
         assert!(check(&without, Some(1)).is_ok());

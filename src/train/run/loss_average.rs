@@ -9,33 +9,36 @@ use crate::graph::Reduction;
 
 /// Losses of an epoch's steps, each times what its rows weigh; and all of that together.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Losses {
-    pub(super) sum: f64,
-    pub(super) weight: f64,
+pub(in crate::train) struct Losses {
+    pub(in crate::train) sum: f64,
+    pub(in crate::train) weight: f64,
     /// Those of a move that has not ended.
-    pub(super) open: Open,
+    pub(in crate::train) open: Open,
     /// Moves that were left out.
-    pub(super) lost: u32,
+    pub(in crate::train) lost: u32,
 }
 
 /// The same of the steps of one move, which count together or not at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Open {
+    #[serde(rename = "sum")]
     sum: f64,
+    #[serde(rename = "weight")]
     weight: f64,
-    /// Whether one of them is no finite number.
+    /// True if one of them is no finite number.
+    #[serde(rename = "lost")]
     lost: bool,
 }
 
 impl Losses {
     /// Takes in a step.
-    pub(super) fn add(&mut self, loss: f32, weight: f64) {
+    pub(in crate::train) fn add(&mut self, loss: f32, weight: f64) {
         self.sum += f64::from(loss) * weight;
         self.weight += weight;
     }
 
     /// Takes in a step of a move that is left out if one of its losses is not finite; `ends`: whether it is its last.
-    pub(super) fn add_to_move(&mut self, loss: f32, weight: f64, ends: bool) {
+    pub(in crate::train) fn add_to_move(&mut self, loss: f32, weight: f64, ends: bool) {
         if loss.is_finite() {
             self.open.sum += f64::from(loss) * weight;
             self.open.weight += weight;
@@ -55,7 +58,7 @@ impl Losses {
     }
 
     /// The loss of the steps that are known and count.
-    pub(super) fn told(&self, reduction: Reduction) -> f64 {
+    pub(in crate::train) fn told(&self, reduction: Reduction) -> f64 {
         match reduction {
             Reduction::Mean => self.sum / self.weight.max(f64::MIN_POSITIVE),
             Reduction::Sum => self.sum,

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::checkpoint::{Checkpoint, Place};
-use super::fit::Epoch;
-use super::losses::Losses;
-use super::watch::Watch;
-use super::{Event, Fit, Keep, OnNonFinite, Warning};
+use super::state::Stage;
 use crate::error::{Error, Result};
 use crate::graph::Pace;
 use crate::plan::WINDOW;
+use crate::train::run::early_stopping::Watch;
+use crate::train::run::fit::Epoch;
+use crate::train::run::loss_average::Losses;
+use crate::train::{Event, Fit, Keep, OnNonFinite, Warning};
 
 /// How often a run is taken up without an epoch that ends before it counts as hopeless.
 const TRIES: u32 = 10;
@@ -28,17 +29,16 @@ impl Fit<'_> {
     /// # Errors
     /// If the device failed, or a loss is not finite.
     pub fn checkpoint(&mut self) -> Result<Arc<Checkpoint>> {
-        let ended = self.trainer.last.as_ref();
+        let ended = self.trainer.checkpoints.newest.as_ref();
         let at_its_end = |last: &&Arc<Checkpoint>| last.epoch() == self.epoch.index;
-        if let Some(last) = ended.filter(|last| self.trainer.ahead && at_its_end(last)) {
+        if let Some(last) = ended.filter(|last| self.trainer.state.is_ahead() && at_its_end(last)) {
             return Ok(last.clone());
         }
-        if let Some(from) = &self.from {
+        match &self.stage {
             // Nothing has been done since.
-            return Ok(Arc::clone(from));
-        }
-        if !self.ready {
-            self.begin()?;
+            Stage::Beginning(Some(from)) => return Ok(Arc::clone(from)),
+            Stage::Beginning(None) => self.begin()?,
+            Stage::Standing | Stage::Ahead(_) | Stage::Over => {}
         }
         let losses = self.trainer.device.take_losses(true)?;
         self.learn_of(&losses)?;
@@ -48,7 +48,7 @@ impl Fit<'_> {
     }
 
     /// Where the run stands, if all losses are known.
-    pub(super) fn place(&self) -> Place {
+    pub(in crate::train) fn place(&self) -> Place {
         // The numbers of a window's moves are computed as the window begins.
         let begun = !self.epoch.step.is_multiple_of(WINDOW);
         let pace = if begun { &self.window_pace } else { &self.pace };
@@ -67,26 +67,31 @@ impl Fit<'_> {
         }
     }
 
-    /// Whether there is to be a checkpoint of an epoch's end, given how many have ended.
-    pub(super) fn is_due(&self, ended: u32) -> bool {
+    /// True if there is to be a checkpoint of an epoch's end, given how many have ended.
+    pub(in crate::train) fn is_due(&self, ended: u32) -> bool {
         let every = self.trainer.options.checkpoint_every;
         every > 0 && (ended.is_multiple_of(every) || ended == self.trainer.options.epochs)
     }
 
-    /// Whether there is to be a checkpoint of an epoch's end if the epoch is the best.
-    pub(super) fn may_be_best(&self) -> bool {
+    /// True if there is to be a checkpoint of an epoch's end if the epoch is the best.
+    pub(in crate::train) fn may_be_best(&self) -> bool {
         let options = &self.trainer.options;
         options.checkpoint_every > 0 && options.keeps() == Keep::Best
     }
 
     /// Makes the device ready for the next step: fresh, or with what a checkpoint holds.
-    pub(super) fn begin(&mut self) -> Result<()> {
-        match self.from.take() {
+    pub(in crate::train) fn begin(&mut self) -> Result<()> {
+        self.trainer.check_table()?;
+        let from = match &mut self.stage {
+            Stage::Beginning(from) => from.take(),
+            Stage::Standing | Stage::Ahead(_) | Stage::Over => return Ok(()),
+        };
+        match from {
             Some(checkpoint) => {
                 self.trainer.restore(&checkpoint)?;
                 let goes_back = self.trainer.options.on_nonfinite == OnNonFinite::Back;
-                if goes_back && self.first.is_none() {
-                    self.first = Some(checkpoint);
+                if goes_back && self.trainer.checkpoints.first.is_none() {
+                    self.trainer.checkpoints.first = Some(checkpoint);
                 }
             }
             None => {
@@ -98,20 +103,20 @@ impl Fit<'_> {
                     let slots = self.trainer.capture()?;
                     let place = self.place();
                     let first = self.trainer.checkpoint_of(slots, place);
-                    self.trainer.last = Some(Arc::new(first));
+                    self.trainer.checkpoints.newest = Some(Arc::new(first));
                 }
                 if goes_back {
-                    self.first = self.trainer.last.clone();
+                    self.trainer.checkpoints.first = self.trainer.checkpoints.newest.clone();
                 }
             }
         }
         self.feed = self.start_feed()?;
-        self.ready = true;
+        self.stage = Stage::Standing;
         Ok(())
     }
 
     /// Sets all that the host knows of the run to where a checkpoint stands; the device follows with the next step.
-    pub(super) fn take_up(&mut self, checkpoint: Arc<Checkpoint>) {
+    pub(in crate::train) fn take_up(&mut self, checkpoint: Arc<Checkpoint>) {
         let Place { epoch, step, .. } = checkpoint.about.place;
         let place = &checkpoint.about.place;
         let (options, steps) = (&self.trainer.options, self.trainer.info.steps_per_epoch);
@@ -136,17 +141,17 @@ impl Fit<'_> {
         };
         self.known = u64::from(epoch) * steps as u64 + step as u64;
         self.skipped = place.skipped;
-        (self.given, self.feed) = (None, None);
-        (self.ready, self.done) = (false, false);
-        self.from = Some(checkpoint);
+        self.feed = None;
+        self.stage = Stage::Beginning(Some(checkpoint));
     }
 
     /// Goes on after an error from the last checkpoint, where that can help.
     ///
     /// # Errors
     /// The error itself, where it cannot.
-    pub(super) fn recover(&mut self, error: Error) -> Result<Event> {
-        let Some(last) = self.trainer.last.clone().filter(|_| self.tries < TRIES) else {
+    pub(in crate::train) fn recover(&mut self, error: Error) -> Result<Event> {
+        let Some(last) = self.trainer.checkpoints.newest.clone().filter(|_| self.tries < TRIES)
+        else {
             return Err(error);
         };
         let problem = error.to_string();
@@ -168,14 +173,14 @@ impl Fit<'_> {
         if !back || !matches!(error, Error::Diverged { .. }) {
             return Err(error);
         }
-        let far = self.first.clone().filter(|_| self.tries >= NEAR);
+        let far = self.trainer.checkpoints.first.clone().filter(|_| self.tries >= NEAR);
         let mut back_to = far.unwrap_or(last);
         let (place, ended) = (back_to.about.place.to_string(), back_to.epoch());
         self.tries += 1;
         self.slowed *= 0.5;
         // Whoever goes on from it later goes on with this rate.
         Arc::make_mut(&mut back_to).about.place.slowed = self.slowed;
-        self.trainer.last = Some(back_to.clone());
+        self.trainer.checkpoints.newest = Some(back_to.clone());
         self.take_up(back_to);
         Ok(Event::Warned(Warning::WentBack { problem, place, ended, slowed: self.slowed }))
     }

@@ -7,7 +7,7 @@ use crate::data::{Dataset, Numbers, Schema};
 use crate::error::{Error, Result};
 use crate::model::Table;
 
-/// Checks rows `[rows, features]`; `place` says where one of them stands.
+/// Checks rows `[rows, features]`; `place` makes an error of a row and what is wrong with it.
 ///
 /// # Errors
 /// If a number is not whole, negative, or beyond its table.
@@ -15,7 +15,7 @@ pub(super) fn check_ids(
     tables: &[Table],
     x: Numbers<'_>,
     schema: &Schema,
-    place: impl Fn(usize) -> String,
+    place: impl Fn(usize, String) -> Error,
 ) -> Result<()> {
     let columns = schema.features.len();
     for table in tables {
@@ -29,7 +29,7 @@ pub(super) fn check_ids(
                  or make the table larger",
                 table.vocabulary - 1
             );
-            return Err(Error::table(place(row), problem));
+            return Err(place(row, problem).at_column(name));
         }
     }
     Ok(())
@@ -40,7 +40,10 @@ pub(super) fn check_ids(
 /// # Errors
 /// As [`check_ids`].
 pub(crate) fn check_dataset(tables: &[Table], data: &Dataset, part: &str) -> Result<()> {
-    let place = |row: usize| format!("{}{part}: row {}", data.source(), row + 1);
+    let place = |row: usize, problem| {
+        let problem = format!("row {}: {problem}", row + 1);
+        Error::table(format!("{}{part}", data.source()), problem).at_row(row)
+    };
     check_ids(tables, data.x(), data.schema(), place)
 }
 

@@ -7,8 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::options::Keep;
-use super::{Metric, TrainOptions};
+use crate::train::options::Keep;
+use crate::train::{Metric, TrainOptions};
 
 /// Why a run ended before its last epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,7 +38,7 @@ impl fmt::Display for Stopped {
 
 /// What a run's epochs are judged by.
 #[derive(Clone, Debug)]
-pub(super) struct Watch {
+pub(in crate::train) struct Watch {
     metric: Metric,
     keep: Keep,
     patience: Option<u32>,
@@ -50,11 +50,13 @@ pub(super) struct Watch {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Marks {
     /// The best value there was.
+    #[serde(rename = "best")]
     best: Option<f64>,
     /// The value that has to be improved by the least difference, and the epoch that had it.
+    #[serde(rename = "mark")]
     mark: Option<(f64, u32)>,
     /// Epochs since then that had no value: patience does not run out on them.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(rename = "without", default, skip_serializing_if = "is_zero")]
     without: u32,
 }
 
@@ -64,15 +66,15 @@ fn is_zero(count: &u32) -> bool {
 }
 
 impl Marks {
-    /// Whether epochs can have set it, so many of which have ended.
-    pub(super) fn fits(&self, epochs: u32) -> bool {
+    /// True if epochs can have set it, so many of which have ended.
+    pub(in crate::train) fn fits(&self, epochs: u32) -> bool {
         let since = self.mark.map_or(0, |(_, epoch)| epoch);
         since.checked_add(self.without).is_some_and(|epoch| epoch <= epochs)
     }
 }
 
 impl Watch {
-    pub(super) fn new(options: &TrainOptions) -> Self {
+    pub(in crate::train) fn new(options: &TrainOptions) -> Self {
         Self {
             metric: options.stop_metric,
             keep: options.keeps(),
@@ -82,22 +84,22 @@ impl Watch {
         }
     }
 
-    pub(super) fn marks(&self) -> Marks {
+    pub(in crate::train) fn marks(&self) -> Marks {
         self.marks
     }
 
     /// Goes on from what earlier epochs have set.
-    pub(super) fn take_up(&mut self, marks: Marks) {
+    pub(in crate::train) fn take_up(&mut self, marks: Marks) {
         self.marks = marks;
     }
 
-    pub(super) fn metric(&self) -> Metric {
+    pub(in crate::train) fn metric(&self) -> Metric {
         self.metric
     }
 
     /// Takes in an epoch, counted from 1, by its value; an epoch without one is neither better nor worse.
     /// Out: whether its weights are to be kept, in the place of an earlier epoch's.
-    pub(super) fn observe(&mut self, epoch: u32, value: Option<f64>) -> bool {
+    pub(in crate::train) fn observe(&mut self, epoch: u32, value: Option<f64>) -> bool {
         let better = |value: f64, than: Option<f64>, by: f64| match than {
             None => true,
             Some(than) if self.metric.higher_is_better() => value > than + by,
@@ -121,7 +123,7 @@ impl Watch {
     }
 
     /// Why to stop after this epoch, if so.
-    pub(super) fn stop(&self, epoch: u32) -> Option<Stopped> {
+    pub(in crate::train) fn stop(&self, epoch: u32) -> Option<Stopped> {
         let patience = self.patience?;
         let since = self.marks.mark.map_or(0, |(_, epoch)| epoch);
         let Self { metric, delta, .. } = *self;

@@ -1,28 +1,13 @@
-//! What the host writes and reads for plans in half precision, and with averaged weights, beside what all plans need.
+//! Parameters on their way to a device and back, in the layout that the plan has: with a copy in half precision, with averaged ones.
+//!
+//! In: a plan, parameters in their model's layout. Out: the same, from the device.
+//! Absent on purpose: optimizer state, which a checkpoint takes as it is.
 
 use super::predict::port;
-use crate::data::{Dataset, Preparation};
 use crate::device::{Device, Values};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{ParamLayout, Params};
-use crate::plan::{HALF_MAX, Plan, Precision, Scaling, Slot};
-
-/// Refuses features, as the network sees them, that would be infinite in half precision.
-pub(super) fn check_range(preparation: &Preparation, data: &Dataset) -> Result<()> {
-    let mut scaled = Vec::with_capacity(data.columns());
-    for row in data.x().chunks(data.columns()) {
-        scaled.clear();
-        preparation.extend_features(row, &mut scaled);
-        let Some(at) = scaled.iter().position(|x| x.abs() > HALF_MAX) else { continue };
-        let column = &data.schema().features[at];
-        let problem = format!(
-            "the column {column} has {}, but f16 ends at {HALF_MAX}; use --scale standard or --precision f32",
-            scaled[at]
-        );
-        return Err(Error::setting("--precision", problem));
-    }
-    Ok(())
-}
+use crate::plan::{Plan, Precision, Slot};
 
 /// Writes the parameters, and what the plan has of them besides: a copy in half precision, averaged ones.
 pub(super) fn write_params(device: &mut dyn Device, plan: &Plan, params: &Params) -> Result<()> {
@@ -62,13 +47,4 @@ pub(super) fn params_of(plan: &Plan, model: &ParamLayout, values: Vec<f32>) -> R
     }
     let layout = Precision::F16.layout(model)?;
     Ok(Params::from_arena(layout, values)?.laid_out(model.clone()))
-}
-
-/// Sets the loss scale to where a run begins, if the plan has one, or what stands in its place where steps may be skipped.
-pub(super) fn write_scaling(device: &mut dyn Device, plan: &Plan) -> Result<()> {
-    let start = if plan.ports.half_params.is_some() { Scaling::START } else { Scaling::NONE };
-    match plan.ports.scaling {
-        Some(scaling) => device.write(scaling, 0, Values::F32(&start.values())),
-        None => Ok(()),
-    }
 }

@@ -1,0 +1,101 @@
+//! Names of settings as the program has them: the library says `batch_size`, the program `--batch-size`.
+//!
+//! In: errors and events of the library. Out: the same with the program's names.
+//! Absent on purpose: where a setting was given, which `settings` knows.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use clap::CommandFactory;
+
+use super::args::Cli;
+use crate::error::Error;
+use crate::train::{Event, Warning};
+
+/// Names of all options, without the hyphens in front.
+static OPTIONS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let command = Cli::command();
+    let arguments = command.get_subcommands().flat_map(|it| it.get_arguments());
+    arguments.filter_map(|it| it.get_long()).map(str::to_string).collect()
+});
+
+/// Returns the option of a setting that the library names, `--batch-size` for `batch_size`; `None` if the program has none. Names that
+/// are options already stay.
+pub(super) fn option_of(name: &str) -> Option<String> {
+    // The library means the file, and not the option that names one.
+    if name == "checkpoint" {
+        return None;
+    }
+    let key = name.strip_prefix("--").map_or_else(|| name.replace('_', "-"), str::to_string);
+    OPTIONS.contains(&key).then(|| format!("--{key}"))
+}
+
+/// Replaces the settings that a text of the library names, ‘batch_size’, by options.
+pub(super) fn with_options(text: &str) -> String {
+    let mut worded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('‘') {
+        worded.push_str(before);
+        rest = after;
+        match after.split_once('’').and_then(|(name, after)| Some((option_of(name)?, after))) {
+            Some((option, after)) => {
+                worded.push_str(&option);
+                rest = after;
+            }
+            None => worded.push('‘'),
+        }
+    }
+    worded.push_str(rest);
+    worded
+}
+
+/// Returns the text of an error with options in it.
+pub(super) fn told(error: &Error) -> String {
+    match error {
+        Error::Setting { name, problem } => {
+            let name = option_of(name).unwrap_or_else(|| name.clone());
+            format!("{name}: {}", with_options(problem))
+        }
+        other => with_options(&other.to_string()),
+    }
+}
+
+/// Returns an event whose warning, if it is one, has options in its text.
+pub(super) fn worded(event: &Event) -> Cow<'_, Event> {
+    let Event::Warned(warning) = event else { return Cow::Borrowed(event) };
+    let (text, problem) = (warning.to_string(), with_options(&warning.to_string()));
+    if text == problem {
+        return Cow::Borrowed(event);
+    }
+    Cow::Owned(Event::Warned(Warning::Noted { problem }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_become_options() {
+        let text = "‘lr’: give a smaller ‘batch_size’, ‘scale’ none or ‘nothing’ of `‘x’`; ‘lr";
+        let want = "--lr: give a smaller --batch-size, --scale none or ‘nothing’ of `‘x’`; ‘lr";
+        assert_eq!(with_options(text), want);
+        let error = |name: &str| told(&Error::setting(name, "no ‘clip_norm’"));
+        assert_eq!(error("stop_patience"), "--stop-patience: no --clip-norm");
+        assert_eq!(error("--lr"), "--lr: no --clip-norm");
+        assert_eq!(error("run.toml: lr"), "run.toml: lr: no --clip-norm");
+        assert_eq!(error("checkpoint"), "checkpoint: no --clip-norm");
+        assert_eq!(told(&Error::table("t.csv", "‘target’").at_line(3)), "t.csv:3: --target");
+    }
+
+    #[test]
+    fn warnings_name_options() {
+        let event = Event::Warned(Warning::OneBatch { batch: 5, rows: 3 });
+        let told = |event: &Event| match event {
+            Event::Warned(warning) => warning.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert!(told(&event).starts_with("‘batch_size’ 5 is more"));
+        assert!(told(&worded(&event)).starts_with("--batch-size 5 is more"));
+    }
+}

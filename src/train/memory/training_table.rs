@@ -1,0 +1,32 @@
+//! Where the rows that a run trains on lie.
+
+use super::block_reader::Table;
+use crate::data::Dataset;
+
+/// The place of the training table.
+pub(in crate::train) enum TrainingTable {
+    /// On the device; with a copy on the host, if the device may be lost.
+    Resident(Option<Box<Dataset>>),
+    /// On the host, from which blocks of rows come to the device.
+    Streamed(Box<Table>),
+    /// Nowhere any more: batches of the caller's have its place on the device.
+    Replaced,
+}
+
+impl TrainingTable {
+    /// The table, if it streams.
+    pub(in crate::train) fn streamed(&self) -> Option<&Table> {
+        match self {
+            Self::Streamed(table) => Some(table),
+            Self::Resident(_) | Self::Replaced => None,
+        }
+    }
+
+    /// The copy of a table on the device.
+    pub(in crate::train) fn copy(&self) -> Option<&Dataset> {
+        match self {
+            Self::Resident(copy) => copy.as_deref(),
+            Self::Streamed(_) | Self::Replaced => None,
+        }
+    }
+}

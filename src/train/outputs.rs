@@ -1,0 +1,123 @@
+//! What a network's raw outputs mean under its loss: classes with probabilities, numbers in the target's own units, labels.
+//!
+//! In: raw outputs `[rows, outputs]`. Out: [`Predictions`], and one value for each target, which figures compare.
+//! Absent on purpose: targets, devices.
+
+use std::borrow::Cow;
+
+use crate::data::{Preparation, TargetKind};
+use crate::expr::{Double, Unary};
+use crate::graph::Loss;
+
+/// Predictions for some rows: what the outputs mean under the loss.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Predictions {
+    /// For classes.
+    Classes {
+        /// The likeliest class of each row, by number; 0 where an output is NaN, and its probabilities with it.
+        best: Vec<usize>,
+        /// Probabilities `[rows, classes]`; scores under a hinge loss, which has no probabilities.
+        probabilities: Vec<f64>,
+    },
+    /// For numbers `[rows, outputs]`, in the target's own units: the value, or its quantiles, or its mean and standard
+    /// deviation, for each target.
+    Numbers(Vec<f64>),
+    /// For labels `[rows, labels]`: the probability of yes; under a hinge loss a score, above 0 for yes.
+    Labels(Vec<f64>),
+}
+
+impl Predictions {
+    /// Of raw outputs `[rows, outputs]`.
+    pub(super) fn new(outputs: &[f32], preparation: &Preparation, loss: Loss) -> Self {
+        let targets = preparation.schema.outputs();
+        let wide = outputs.iter().map(|&x| f64::from(x));
+        match &preparation.schema.kind {
+            TargetKind::Classes(classes) => {
+                let rows = outputs.chunks_exact(classes.len());
+                let best = rows.map(|logits| argmax(logits).unwrap_or(0)).collect();
+                let hinge = matches!(loss, Loss::Hinge { .. });
+                let probabilities =
+                    if hinge { wide.collect() } else { softmax(outputs, classes.len()) };
+                Self::Classes { best, probabilities }
+            }
+            TargetKind::Labels(_) if matches!(loss, Loss::BinaryHinge { .. }) => {
+                Self::Labels(wide.collect())
+            }
+            TargetKind::Labels(_) => {
+                Self::Labels(wide.map(|x| Double::apply(Unary::Sigmoid, x)).collect())
+            }
+            TargetKind::Number | TargetKind::Numbers(_) => {
+                let each = loss.outputs_each();
+                let column = |at: usize| at / each % targets;
+                let restored = |at: usize| preparation.restore_target(outputs[at], column(at));
+                Self::Numbers(match loss {
+                    Loss::KlDivergence => softmax(outputs, targets),
+                    Loss::PoissonNll { .. } => wide.map(f64::exp).collect(),
+                    Loss::GaussianNll { eps, .. } => wide
+                        .enumerate()
+                        .map(|(at, raw)| match at % 2 {
+                            0 => restored(at),
+                            _ => {
+                                let variance = Double::apply(Unary::Softplus, raw) + eps;
+                                variance.sqrt() * preparation.target_std[column(at)]
+                            }
+                        })
+                        .collect(),
+                    _ => (0..outputs.len()).map(restored).collect(),
+                })
+            }
+        }
+    }
+
+    /// The numbers, whatever they mean, as many for each row.
+    pub fn values(&self) -> &[f64] {
+        match self {
+            Self::Classes { probabilities: values, .. }
+            | Self::Numbers(values)
+            | Self::Labels(values) => values,
+        }
+    }
+}
+
+/// The one value that stands for each target's outputs, in the units of the loss: the mean, the middle quantile.
+pub(super) fn points(outputs: &[f32], targets: usize, loss: Loss) -> Cow<'_, [f32]> {
+    let each = loss.outputs_each();
+    let picked = |first: usize| {
+        outputs.chunks_exact(each).map(|outputs| outputs[first]).collect::<Vec<_>>().into()
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "outputs are f32")]
+    match loss {
+        Loss::Pinball(_) => picked(each / 2),
+        Loss::GaussianNll { .. } => picked(0),
+        Loss::PoissonNll { .. } => outputs.iter().map(|x| x.exp()).collect::<Vec<_>>().into(),
+        Loss::KlDivergence => {
+            softmax(outputs, targets).into_iter().map(|p| p as f32).collect::<Vec<_>>().into()
+        }
+        _ => outputs.into(),
+    }
+}
+
+/// Softmax of each row `[rows, width]`.
+fn softmax(outputs: &[f32], width: usize) -> Vec<f64> {
+    let mut probabilities = Vec::with_capacity(outputs.len());
+    for logits in outputs.chunks_exact(width) {
+        let max = logits.iter().fold(f64::NEG_INFINITY, |max, &x| max.max(f64::from(x)));
+        let sum: f64 = logits.iter().map(|&x| (f64::from(x) - max).exp()).sum();
+        probabilities.extend(logits.iter().map(|&x| (f64::from(x) - max).exp() / sum));
+    }
+    probabilities
+}
+
+/// The place of the largest value, the first of equal ones; `None` if one is NaN.
+pub(super) fn argmax(values: &[f32]) -> Option<usize> {
+    if values.iter().any(|value| value.is_nan()) {
+        return None;
+    }
+    let mut best = 0;
+    for (index, value) in values.iter().enumerate() {
+        if *value > values[best] {
+            best = index;
+        }
+    }
+    Some(best)
+}

@@ -1,0 +1,365 @@
+//! A trained network inside another program: asked by any number of threads at once, on any device.
+//!
+//! In: a [`TrainedModel`], rows. Out: [`Predictions`], names of classes, arrays, figures.
+//! Absent on purpose: files.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ndarray::Array2;
+
+use super::metrics::{Evaluation, Metrics, StreamingEvaluator};
+use super::outputs::Predictions;
+use super::predict::{TrainedModel, eval_plan, load, run_eval};
+use crate::data::{Dataset, Features, Numbers, Part, TargetKind};
+use crate::device::cpu::CpuDevice;
+use crate::device::{Device, DeviceInfo, DeviceKind, open};
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+
+/// Rows that are computed at once where there are many.
+const MANY: usize = 256;
+/// Number of rows up to which rows one by one take less time than as part of a whole batch, whatever the network's size.
+const FEW: usize = 10;
+/// Rows that a GPU holds at once, where nothing else was said.
+const ON_GPU: usize = 4096;
+
+/// A trained network that threads share: every method takes `&self`. On the CPU, calls do not wait for one another; on a GPU they take
+/// turns.
+///
+/// ```
+/// use ndarray::array;
+/// use wgrad::prelude::*;
+///
+/// let data = wgrad::data::synth::xor(200, 0.2, Seed(1)).split(0.25, Seed(1))?;
+/// let model = Sequential::new().dense(8).tanh().dense(2);
+/// let options = TrainOptions { epochs: 40, lr: 0.02, ..TrainOptions::default() };
+/// let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?;
+/// trainer.run()?;
+///
+/// let predictor = Predictor::new(trainer.trained())?;
+/// let corners = array![[-1.0, -1.0], [1.0, -1.0]];
+/// assert_eq!(predictor.predict_classes(&corners)?, ["0", "1"]);
+/// assert!(predictor.predict_array(&corners)?[[1, 1]] > 0.5);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Predictor {
+    trained: TrainedModel,
+    info: DeviceInfo,
+    reason: String,
+    pool: Pool,
+}
+
+/// Where rows are computed.
+enum Pool {
+    /// On the CPU: plans for a few rows and for many, or one plan for a number of rows that was said.
+    Cpu(Vec<Lane>),
+    /// On one device, which calls share.
+    Shared(Box<Plan>, Mutex<Box<dyn Device>>),
+}
+
+/// A plan, and CPU devices with the weights that wait for rows: as many as there were calls at once.
+#[derive(Debug)]
+struct Lane {
+    /// Number of rows up to which the lane is taken.
+    most: usize,
+    plan: Plan,
+    idle: Mutex<Vec<CpuDevice<f32>>>,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cpu(lanes) => f.debug_tuple("Cpu").field(lanes).finish(),
+            Self::Shared(plan, _) => f.debug_tuple("Shared").field(plan).finish_non_exhaustive(),
+        }
+    }
+}
+
+/// Locks what no panic leaves half done.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Predictor {
+    /// Plans and loads a trained network on the CPU, once for all calls.
+    ///
+    /// # Errors
+    /// If the network's parts do not fit one another.
+    pub fn new(trained: TrainedModel) -> Result<Self> {
+        let lanes = vec![Lane::new(&trained, FEW, 1)?, Lane::new(&trained, usize::MAX, MANY)?];
+        lanes[0].put(lanes[0].take(&trained)?);
+        let (info, reason) = (CpuDevice::<f32>::new().info().clone(), "asked for".to_string());
+        Ok(Self { trained, info, reason, pool: Pool::Cpu(lanes) })
+    }
+
+    /// Moves the network to a device.
+    ///
+    /// # Errors
+    /// If the device cannot be had, or is too small for the network.
+    pub fn on(self, kind: &DeviceKind) -> Result<Self> {
+        self.on_for(kind, None)
+    }
+
+    /// Moves the network to a device, and plans for about so many rows a call, however many there are then: a call for far more takes
+    /// several parts, a call for fewer takes as long as its rows need.
+    ///
+    /// # Errors
+    /// As [`Self::on`].
+    pub fn on_for_rows(self, kind: &DeviceKind, rows: usize) -> Result<Self> {
+        self.on_for(kind, Some(rows))
+    }
+
+    fn on_for(self, kind: &DeviceKind, rows: Option<usize>) -> Result<Self> {
+        let trained = self.trained;
+        let (mut device, reason) = open(kind)?;
+        let info = device.info().clone();
+        if info.is_cpu() {
+            let mut predictor = Self { reason, ..Self::new(trained)? };
+            if let Some(rows) = rows {
+                let lane = Lane::new(&predictor.trained, usize::MAX, rows)?;
+                predictor.pool = Pool::Cpu(vec![lane]);
+            }
+            return Ok(predictor);
+        }
+        let plan = eval_plan(&trained, rows.unwrap_or(ON_GPU))?;
+        load(device.as_mut(), &plan, &trained.params)?;
+        Ok(Self { trained, info, reason, pool: Pool::Shared(Box::new(plan), Mutex::new(device)) })
+    }
+
+    /// The network, its weights, and its columns and classes.
+    pub fn trained(&self) -> &TrainedModel {
+        &self.trained
+    }
+
+    /// The device that computes.
+    pub fn device(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    /// Why that device computes.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Predictions for rows as they stand in a table, `[rows, columns]`, in single or double precision: slices, vectors, arrays of
+    /// ndarray.
+    ///
+    /// # Errors
+    /// If the values are no whole number of rows, one that must name a row of an embedding's table does not, one is beyond what single
+    /// precision holds after scaling, or the device failed.
+    pub fn predict<'a>(&self, rows: impl Into<Features<'a>>) -> Result<Predictions> {
+        let outputs = self.outputs(&rows.into())?;
+        Ok(Predictions::new(&outputs, &self.trained.preparation, self.trained.criterion.loss))
+    }
+
+    /// Names of the likeliest classes, one for each row.
+    ///
+    /// # Errors
+    /// As [`Self::predict`], and if the target is no class.
+    pub fn predict_classes<'a>(&self, rows: impl Into<Features<'a>>) -> Result<Vec<&str>> {
+        let TargetKind::Classes(names) = &self.trained.preparation.schema.kind else {
+            let problem =
+                "the model predicts numbers or labels, not classes; use Predictor::predict_array";
+            return Err(Error::shape("predict", problem));
+        };
+        match self.predict(rows)? {
+            Predictions::Classes { best, .. } => {
+                Ok(best.into_iter().map(|class| names[class].as_str()).collect())
+            }
+            Predictions::Numbers(_) | Predictions::Labels(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// Predictions as an array `[rows, columns]`, whose columns [`TrainedModel::columns`] names: probabilities of classes or labels,
+    /// or numbers in the target's own units.
+    ///
+    /// # Errors
+    /// As [`Self::predict`].
+    pub fn predict_array<'a>(&self, rows: impl Into<Features<'a>>) -> Result<Array2<f64>> {
+        let values = match self.predict(rows)? {
+            Predictions::Classes { probabilities: values, .. }
+            | Predictions::Numbers(values)
+            | Predictions::Labels(values) => values,
+        };
+        let columns = self.trained.columns().len().max(1);
+        let shape = (values.len() / columns, columns);
+        Array2::from_shape_vec(shape, values)
+            .map_err(|error| Error::shape("predict", error.to_string()))
+    }
+
+    /// The usual figures over a table that has the target.
+    ///
+    /// # Errors
+    /// If the table's columns are not the model's, or the device failed.
+    pub fn evaluate(&self, data: &Dataset) -> Result<Metrics> {
+        let outputs = self.outputs_for(data)?;
+        let TrainedModel { criterion, preparation, .. } = &self.trained;
+        Ok(Metrics::under(criterion, &outputs, (data.y(), data.weights()), preparation))
+    }
+
+    /// All figures over a table that has the target: those that suit it, each class's, and how often each class was taken for each.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    pub fn evaluate_all(&self, data: &Dataset) -> Result<Evaluation> {
+        let outputs = self.outputs_for(data)?;
+        let mut evaluator = StreamingEvaluator::new(&self.trained);
+        evaluator.add(&outputs, (data.y(), data.weights()))?;
+        evaluator.finish()
+    }
+
+    /// Adds rows as they stand in a table, and their targets, to the figures of a table that comes in chunks.
+    /// Out: the rows' predictions.
+    ///
+    /// # Errors
+    /// As [`Self::predict`], and if a temporary file cannot be written.
+    pub fn evaluate_chunk(&self, chunk: &Part, to: &mut StreamingEvaluator) -> Result<Predictions> {
+        let outputs = self.outputs(&(&chunk.x).into())?;
+        to.add(&outputs, (&chunk.y, chunk.weights.as_deref()))?;
+        Ok(Predictions::new(&outputs, &self.trained.preparation, self.trained.criterion.loss))
+    }
+
+    fn outputs_for(&self, data: &Dataset) -> Result<Vec<f32>> {
+        if data.schema() != &self.trained.preparation.schema {
+            let problem = "the table's columns or classes are not the model's";
+            return Err(Error::table(&data.schema().target, problem));
+        }
+        self.outputs(&data.x().into())
+    }
+
+    fn outputs(&self, rows: &Features<'_>) -> Result<Vec<f32>> {
+        let columns = self.trained.preparation.schema.features.len();
+        if let Some(there) = rows.columns().filter(|there| *there != columns) {
+            let problem = format!("rows of {there} columns, but the model has {columns}");
+            return Err(Error::shape("predict", problem));
+        }
+        let x: Numbers<'_> = rows.numbers();
+        let count = self.trained.rows(x)?;
+        let rows = (x, &self.trained.preparation);
+        match &self.pool {
+            Pool::Shared(plan, device) => run_eval(locked(device).as_mut(), plan, rows, false),
+            Pool::Cpu(lanes) => {
+                let fits = |lane: &&Lane| count <= lane.most;
+                let lane = lanes.iter().find(fits).unwrap_or(&lanes[lanes.len() - 1]);
+                let mut device = lane.take(&self.trained)?;
+                let outputs = run_eval(&mut device, &lane.plan, rows, false)?;
+                lane.put(device);
+                Ok(outputs)
+            }
+        }
+    }
+}
+
+impl Lane {
+    fn new(trained: &TrainedModel, most: usize, rows: usize) -> Result<Self> {
+        Ok(Self { most, plan: eval_plan(trained, rows)?, idle: Mutex::new(vec![]) })
+    }
+
+    /// Takes a device that nobody uses, or makes a new one.
+    fn take(&self, trained: &TrainedModel) -> Result<CpuDevice<f32>> {
+        let idle = locked(&self.idle).pop();
+        match idle {
+            Some(device) => Ok(device),
+            None => {
+                let mut device = CpuDevice::new();
+                load(&mut device, &self.plan, &trained.params)?;
+                Ok(device)
+            }
+        }
+    }
+
+    fn put(&self, device: CpuDevice<f32>) {
+        locked(&self.idle).push(device);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Preparation, Scale, Targets};
+    use crate::graph::Loss;
+    use crate::model::{Params, Sequential};
+    use crate::random::Seed;
+    use ndarray::{ArrayView2, s};
+
+    const ROWS: usize = 600;
+
+    fn trained() -> (TrainedModel, Vec<f32>) {
+        let x: Vec<f32> = (0..ROWS * 3).map(|i| ((i * 37 + 11) % 101) as f32 / 7.0).collect();
+        let y = Targets::Classes((0..ROWS as u32).map(|row| row % 4).collect());
+        let data = Dataset::from_arrays(&x, 3, y).unwrap();
+        let model = Sequential::new().dense(9).tanh().dense(4);
+        let params = Params::init(&model, 3, Seed(1)).unwrap();
+        let preparation = Preparation::fit(&data, Scale::Standard);
+        (TrainedModel { model, params, preparation, criterion: Loss::CrossEntropy.into() }, x)
+    }
+
+    fn probabilities(predictions: Predictions) -> Vec<f64> {
+        match predictions {
+            Predictions::Classes { probabilities, .. } => probabilities,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn assert_close(got: &[f64], want: &[f64], what: &str) {
+        assert_eq!(got.len(), want.len(), "{what}");
+        let fits = got.iter().zip(want).all(|(got, want)| (got - want).abs() <= 1e-6);
+        assert!(fits, "{what}");
+    }
+
+    #[test]
+    fn many_threads_get_what_one_plan_for_all_rows_gives() {
+        let (trained, x) = trained();
+        let whole = Predictor::new(trained.clone()).unwrap();
+        let whole = whole.on_for_rows(&DeviceKind::Cpu, ROWS).unwrap();
+        let want = probabilities(whole.predict(&x).unwrap());
+        let predictor = Predictor::new(trained).unwrap();
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let (predictor, x, want) = (&predictor, &x, &want);
+                scope.spawn(move || {
+                    for rows in [1, FEW, FEW + 1, MANY, ROWS - thread] {
+                        let range = thread..thread + rows;
+                        let got = predictor.predict(&x[range.start * 3..range.end * 3]).unwrap();
+                        let want = &want[range.start * 4..range.end * 4];
+                        let what = format!("thread {thread}, {rows} rows");
+                        assert_close(&probabilities(got), want, &what);
+                    }
+                });
+            }
+        });
+        // Devices are kept for later calls, and no more than there were calls at once.
+        let Pool::Cpu(lanes) = &predictor.pool else { panic!("not on the CPU") };
+        for lane in lanes {
+            let kept = lane.idle.lock().unwrap().len();
+            assert!((1..=8).contains(&kept), "{kept} devices");
+        }
+        assert!(
+            predictor.predict(&x[..4]).unwrap_err().to_string().contains("4 values are no whole")
+        );
+        assert_eq!(probabilities(predictor.predict(&[0.0_f32; 0]).unwrap()), [0.0; 0]);
+    }
+
+    #[test]
+    fn arrays_go_in_and_out() {
+        let (trained, x) = trained();
+        let predictor = Predictor::new(trained).unwrap();
+        let rows = ArrayView2::from_shape((ROWS, 3), &x).unwrap();
+        let all = predictor.predict_array(rows).unwrap();
+        assert_eq!(all.dim(), (ROWS, 4));
+        assert_close(all.as_slice().unwrap(), predictor.predict(&x).unwrap().values(), "all");
+        // Every second row, which is no slice.
+        let some = predictor.predict_array(rows.slice(s![..;2, ..])).unwrap();
+        let want: Vec<f64> = all.slice(s![..;2, ..]).iter().copied().collect();
+        assert_close(&some.into_raw_vec_and_offset().0, &want, "every second");
+        let names = predictor.predict_classes(rows).unwrap();
+        for (row, name) in all.rows().into_iter().zip(names) {
+            let class: usize = name.parse().unwrap();
+            assert!(row.iter().all(|p| *p <= row[class]));
+        }
+        let wide = ArrayView2::from_shape((ROWS / 2, 6), &x).unwrap();
+        let said = predictor.predict(wide).unwrap_err().to_string();
+        assert_eq!(said, "predict: rows of 6 columns, but the model has 3");
+    }
+}

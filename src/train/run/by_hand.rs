@@ -1,0 +1,427 @@
+//! Training driven by the caller, a step at a time: batches of the table or of the caller's own, a learning rate that the caller
+//! sets, gradients to look at.
+//!
+//! In: a [`Trainer`], batches. Out: [`StepStats`], gradients as [`Params`].
+//! Absent on purpose: schedules, early stopping and checkpoints, which belong to [`Trainer::fit`].
+
+use std::sync::Arc;
+
+use super::state::{RunState, Underway};
+use super::trainer::{bring_constants, bring_table};
+use crate::data::{Batches, Dataset, Features, Targets, epoch_order};
+use crate::device::Values;
+use crate::error::{Error, Result};
+use crate::graph::{Moment, Pace, Reduction, SHARE};
+use crate::model::Params;
+use crate::plan::{Phase, Precision, StepRow};
+use crate::shape::{narrow, short};
+use crate::train::criterion::check_values;
+use crate::train::embedding_indices::check_dataset;
+use crate::train::loss_scale::{check_range, write_scaling};
+use crate::train::memory::block_reader::{Block, Table};
+use crate::train::memory::training_table::TrainingTable;
+use crate::train::param_io::params_of;
+use crate::train::predict::port;
+use crate::train::{OnNonFinite, Trainer};
+
+/// What one step of training did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepStats {
+    /// Epoch, from 1.
+    pub epoch: u32,
+    /// Step of the epoch, from 1.
+    pub step: usize,
+    /// Rows of the batch.
+    pub rows: usize,
+    /// Loss of the batch, before the weights moved.
+    pub loss: f64,
+    /// Learning rate.
+    pub lr: f64,
+}
+
+/// Where training by hand stands.
+pub(in crate::train) struct ByHand {
+    lr: f64,
+    /// The numbers of each update of the weights, computed in their order.
+    pace: Pace,
+    /// From 0.
+    epoch: u32,
+    /// Steps of the epoch that are done.
+    step: usize,
+    /// Steps that are done.
+    done: u64,
+    /// The epoch's order of the table's rows.
+    order: Vec<u32>,
+    /// Number that the last step's gradients are multiplied by, to take the loss scale out; `None` before the first step.
+    unscale: Option<f32>,
+    /// Rows on their way to the device, if the table does not lie there.
+    block: Block,
+    /// The epoch that has begun since weights were last measured.
+    pub(in crate::train) underway: Option<Underway>,
+}
+
+impl ByHand {
+    fn of(trainer: &Trainer) -> Self {
+        Self {
+            lr: trainer.options.lr,
+            pace: Pace::new(trainer.options.optimizer, trainer.options.average),
+            epoch: 0,
+            step: 0,
+            done: 0,
+            order: Vec::new(),
+            unscale: None,
+            block: Block::default(),
+            underway: None,
+        }
+    }
+}
+
+impl Trainer {
+    /// Trains on the next batch of the table, in the order in which [`Self::fit`] visits it: the first step begins an epoch from the
+    /// present weights, the step after an epoch's last one begins the next epoch.
+    ///
+    /// The learning rate is [`TrainOptions::lr`](crate::train::TrainOptions::lr) until [`Self::set_lr`] sets another one; schedules, early
+    /// stopping and checkpoints are left to you. [`Self::evaluate`] validates, [`Self::keep_present`] makes the present weights those
+    /// that [`Self::trained`] and [`Self::save`] take.
+    ///
+    /// ```
+    /// use wgrad::prelude::*;
+    ///
+    /// let data = wgrad::data::synth::sine(200, 0.05, Seed(1)).split(0.2, Seed(1))?;
+    /// let model = Sequential::new().dense(16).tanh().dense(1);
+    /// let options = TrainOptions { loss: Loss::Mse, lr: 0.01, ..TrainOptions::default() };
+    /// let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?;
+    /// for step in 0..200 {
+    ///     trainer.set_lr(0.01 / (1.0 + f64::from(step) / 100.0))?;
+    ///     let stats = trainer.step()?;
+    ///     if step % 50 == 0 {
+    ///         println!("loss {:.4}, gradient {:.4}", stats.loss, trainer.gradients()?.norm());
+    ///     }
+    /// }
+    /// trainer.keep_present()?;
+    /// assert!(trainer.evaluate()?.r2 > Some(0.9));
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the device failed, the loss is not finite (and steps are not to be skipped), or [`Self::step_on`] has taken the table's place.
+    pub fn step(&mut self) -> Result<StepStats> {
+        self.check_table()?;
+        self.begin_by_hand()?;
+        let mut hand = self.take_hand();
+        let stats = self.step_of_table(&mut hand);
+        self.state = RunState::ByHand(hand);
+        stats
+    }
+
+    /// Trains on a batch of your own: features as they stand in a table, `[rows, columns]`, and the targets of each row, of the kind
+    /// that the training table has. There may be at most as many rows as
+    /// [`TrainOptions::batch_size`](crate::train::TrainOptions::batch_size) says.
+    ///
+    /// The table that the trainer was made of says how columns and targets are scaled, and gives its place on the device to the
+    /// batch: from the first such step on, [`Self::step`] and [`Self::fit`] are errors. Of batches whose gradients are accumulated, each
+    /// counts the same.
+    ///
+    /// ```
+    /// use ndarray::{Array, Array2};
+    /// use wgrad::prelude::*;
+    ///
+    /// let sample: Array2<f64> = Array::from_shape_fn((64, 2), |(row, column)| ((row * 7 + column * 3) % 11) as f64);
+    /// let sums = |x: &Array2<f64>| x.sum_axis(ndarray::Axis(1));
+    /// let data = Dataset::from_ndarray(&sample, &sums(&sample))?.split(0.0, Seed(1))?;
+    /// let model = Sequential::new().dense(8).tanh().dense(1);
+    /// let options = TrainOptions { loss: Loss::Mse, lr: 0.02, ..TrainOptions::default() };
+    /// let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?;
+    /// let (half, targets) = (sample.slice(ndarray::s![..32, ..]), sums(&sample));
+    /// let first = trainer.step_on(half, targets.slice(ndarray::s![..32]))?;
+    /// for _ in 0..300 {
+    ///     trainer.step_on(half, targets.slice(ndarray::s![..32]))?;
+    /// }
+    /// let last = trainer.step_on(half, targets.slice(ndarray::s![..32]))?;
+    /// assert!(last.loss < first.loss / 5.0);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If features and targets do not fit the model, a value is not finite, there are too many rows, the device failed, or the loss is
+    /// not finite.
+    pub fn step_on<'a>(
+        &mut self,
+        features: impl Into<Features<'a>>,
+        targets: impl Into<Targets>,
+    ) -> Result<StepStats> {
+        let batch = self.batch_of(features.into(), targets.into())?;
+        self.begin_by_hand()?;
+        self.make_place()?;
+        let mut hand = self.take_hand();
+        let stats = self.step_of_batch(&mut hand, batch);
+        self.state = RunState::ByHand(hand);
+        stats
+    }
+
+    /// Sets the learning rate of the steps that [`Self::step`] and [`Self::step_on`] do from now on.
+    ///
+    /// # Errors
+    /// If the rate is negative or not finite, or the device failed.
+    pub fn set_lr(&mut self, lr: f64) -> Result<()> {
+        if !(lr.is_finite() && lr >= 0.0) {
+            let problem = format!("{}, but it must be a finite number of 0 or more", short(lr));
+            return Err(Error::setting("lr", problem));
+        }
+        self.begin_by_hand()?;
+        if let RunState::ByHand(hand) = &mut self.state {
+            hand.lr = lr;
+        }
+        Ok(())
+    }
+
+    /// Gradients of the last step that [`Self::step`] or [`Self::step_on`] did, before anything clips them or adds them to others, under
+    /// the names of the weights.
+    ///
+    /// ```
+    /// # use wgrad::prelude::*;
+    /// # let data = wgrad::data::synth::xor(60, 0.2, Seed(1)).split(0.2, Seed(1))?;
+    /// # let model = Sequential::new().dense(4).tanh().dense(2);
+    /// # let mut trainer = Trainer::new(&model, &data, &TrainOptions::default(), &DeviceKind::Cpu)?;
+    /// trainer.step()?;
+    /// let gradients = trainer.gradients()?;
+    /// println!("all {:.3}, first layer {:.3}", gradients.norm(), gradients.norm_of("0.weight").unwrap());
+    /// for (name, norm) in gradients.norms() {
+    ///     println!("{name} {norm:.3}");
+    /// }
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If no such step was done, or the device failed.
+    pub fn gradients(&mut self) -> Result<Params> {
+        let hand = if let RunState::ByHand(hand) = &self.state { Some(hand) } else { None };
+        let Some(unscale) = hand.and_then(|hand| hand.unscale) else {
+            let problem = "there are none before the first Trainer::step or Trainer::step_on";
+            return Err(Error::setting("gradients", problem));
+        };
+        let slot = port(self.plan.ports.gradients, "gradients")?;
+        let mut values = self.device.read(slot, self.plan.slot(slot).len())?;
+        if unscale != 1.0 {
+            values.iter_mut().for_each(|value| *value *= unscale);
+        }
+        params_of(&self.plan, self.kept.0.layout(), values)
+    }
+
+    /// Refuses to go over a table that gave its place to batches of the caller's.
+    pub(in crate::train) fn check_table(&self) -> Result<()> {
+        if matches!(self.table, TrainingTable::Replaced) {
+            let problem = "it gave its place on the device to the batches of Trainer::step_on; make another trainer to go over it";
+            return Err(Error::setting("table", problem));
+        }
+        Ok(())
+    }
+
+    fn begin_by_hand(&mut self) -> Result<()> {
+        match &self.state {
+            RunState::ByHand(_) => return Ok(()),
+            RunState::Resuming(_) => {
+                let problem = "steps by hand do not go on from a checkpoint; use Trainer::fit or Trainer::run";
+                return Err(Error::setting("checkpoint", problem));
+            }
+            RunState::Fresh | RunState::Running(_) | RunState::Ended => {}
+        }
+        self.forget()?;
+        self.state = RunState::ByHand(Box::new(ByHand::of(self)));
+        Ok(())
+    }
+
+    /// Takes the state of steps by hand out of the trainer, which a step puts back.
+    fn take_hand(&mut self) -> Box<ByHand> {
+        match std::mem::replace(&mut self.state, RunState::Ended) {
+            RunState::ByHand(hand) => hand,
+            _ => Box::new(ByHand::of(self)),
+        }
+    }
+
+    fn step_of_table(&mut self, hand: &mut ByHand) -> Result<StepStats> {
+        let steps = self.info.steps_per_epoch;
+        let options = &self.options;
+        if hand.step == 0 {
+            let rows = narrow(self.rows);
+            hand.order = epoch_order(rows, hand.epoch, options.seed, options.shuffle);
+            if self.table.streamed().is_none() {
+                let order = port(self.plan.ports.order, "order")?;
+                self.device.write(order, 0, Values::U32(&hand.order))?;
+            }
+        }
+        let step = hand.step;
+        let range = self.batches.range(step..step + 1);
+        let rows = range.len();
+        let divisor = self.divisor_of(&hand.order[range.clone()]);
+        let each = options.accumulate.max(1) as usize;
+        let first = step / each * each;
+        let group = first..(first + each).min(steps);
+        let weights = |step: usize| {
+            let rows = &hand.order[self.batches.range(step..step + 1)];
+            self.divisor_of(rows).unwrap_or(rows.len() as f64)
+        };
+        let share = match options.reduction {
+            Reduction::Sum => 1.0,
+            Reduction::Mean => weights(step) / group.clone().map(weights).sum::<f64>(),
+        };
+        let place = match self.table.streamed() {
+            None => range.start,
+            Some(table) => {
+                table.fill(&hand.order[range], &mut hand.block);
+                write_block(self, &hand.block)?;
+                0
+            }
+        };
+        let last = group.end == steps;
+        let batch = Batch { place, rows, divisor, share, apply: step + 1 == group.end, last };
+        let stats = self.do_step(hand, batch)?;
+        hand.underway = Some(Underway { epoch: hand.epoch, dropout: 1.0 });
+        if hand.step == steps {
+            (hand.epoch, hand.step) = (hand.epoch + 1, 0);
+        }
+        Ok(stats)
+    }
+
+    fn step_of_batch(&mut self, hand: &mut ByHand, data: Dataset) -> Result<StepStats> {
+        let rows = data.rows();
+        let order: Vec<u32> = (0..narrow(rows)).collect();
+        let classes = self.criterion.weights_of_classes(data.y());
+        let divisor = match (self.criterion.reduction, classes) {
+            (Reduction::Sum, _) => Some(self.criterion.divisor(1.0)),
+            (Reduction::Mean, None) => None,
+            (Reduction::Mean, Some(weights)) => {
+                Some(self.criterion.divisor(weights.iter().sum::<f64>()))
+            }
+        };
+        let weights =
+            if self.plan.ports.train_weights.is_some() { vec![1.0; rows] } else { vec![] };
+        let table = Table {
+            data,
+            weights: Arc::new(weights),
+            preparation: self.preparation.clone(),
+            block_rows: rows,
+            batches: Batches::new(rows, rows, false),
+        };
+        table.fill(&order, &mut hand.block);
+        write_block(self, &hand.block)?;
+        let each = u64::from(self.options.accumulate.max(1));
+        let share = match self.options.reduction {
+            Reduction::Sum => 1.0,
+            Reduction::Mean => 1.0 / each as f64,
+        };
+        let apply = (hand.done + 1).is_multiple_of(each);
+        // There is no epoch of the table under way that averaged weights could be measured on.
+        hand.underway = None;
+        let batch = Batch { place: 0, rows, divisor, share, apply, last: false };
+        self.do_step(hand, batch)
+    }
+
+    /// Does one step on rows that lie on the device.
+    fn do_step(&mut self, hand: &mut ByHand, batch: Batch) -> Result<StepStats> {
+        let mut row = StepRow {
+            first: narrow(batch.place),
+            rows: narrow(batch.rows),
+            step: u32::try_from(hand.done).unwrap_or(u32::MAX),
+            seed: self.options.seed.folded(),
+            apply: batch.apply,
+            lr: hand.lr,
+            divisor: batch.divisor,
+            ..StepRow::default()
+        };
+        if row.apply {
+            let moment = Moment { lr: hand.lr, decay: 1.0, epoch: hand.epoch, last: batch.last };
+            let next = hand.pace.next(moment);
+            (row.correction1, row.correction2) = (next.correction1, next.correction2);
+            row.scalars = next.scalars;
+        }
+        row.scalars[SHARE] = batch.share;
+        // A step may change the scale that its own gradients bear.
+        let unscale = self.scaling()?.map_or(1.0, |scaling| scaling.inverse);
+        self.device.write_steps(Phase::Train, &[row])?;
+        self.device.run(Phase::Train, 0..1)?;
+        let losses = self.device.take_losses(true)?;
+        let loss = losses.last().copied().unwrap_or(f32::NAN);
+        hand.unscale = Some(unscale);
+        hand.done += 1;
+        hand.step += 1;
+        let epoch = hand.epoch + 1;
+        if !loss.is_finite() && self.options.on_nonfinite != OnNonFinite::Skip {
+            let what = "the loss";
+            return Err(Error::Diverged { step: hand.done, epoch, lr: hand.lr, loss, what });
+        }
+        Ok(StepStats { epoch, step: hand.step, rows: batch.rows, loss: loss.into(), lr: hand.lr })
+    }
+
+    /// Returns the number that the losses of some of the table's rows are divided by, where that is not the number of rows.
+    fn divisor_of(&self, rows: &[u32]) -> Option<f64> {
+        let weight = match (self.criterion.reduction, &self.class_weights) {
+            (Reduction::Sum, _) => 1.0,
+            (Reduction::Mean, None) => return None,
+            (Reduction::Mean, Some(weights)) => rows.iter().map(|&row| weights[row as usize]).sum(),
+        };
+        Some(self.criterion.divisor(weight))
+    }
+
+    /// Checks a batch of the caller's.
+    fn batch_of(&self, features: Features<'_>, targets: Targets) -> Result<Dataset> {
+        let data = Dataset::from_arrays_like(features, targets, &self.preparation.schema)?;
+        let most = self.plan.batch;
+        if data.rows() > most {
+            let problem = format!(
+                "{most}, but the batch has {} rows; give smaller batches, or a larger ‘batch_size’ (no larger than the table)",
+                data.rows()
+            );
+            return Err(Error::setting("batch_size", problem));
+        }
+        check_dataset(self.model.tables(), &data, "")?;
+        check_values(self.criterion.loss, &data)?;
+        if self.options.precision == Precision::F16 {
+            check_range(&self.preparation, &data)?;
+        }
+        Ok(data)
+    }
+
+    /// Makes the table's place on the device one for a batch, if it is not yet.
+    fn make_place(&mut self) -> Result<()> {
+        if matches!(self.table, TrainingTable::Replaced) {
+            return Ok(());
+        }
+        let values = self.capture()?;
+        self.plan = self.plan.with_train_rows(self.plan.batch);
+        self.table = TrainingTable::Replaced;
+        self.device.load(&self.plan)?;
+        bring_table(self.device.as_mut(), &self.plan, None, (&self.preparation, &[]))?;
+        bring_constants(self.device.as_mut(), &self.plan, &self.criterion)?;
+        write_scaling(self.device.as_mut(), &self.plan)?;
+        self.bring_back(&values)?;
+        self.forget_residents();
+        Ok(())
+    }
+}
+
+/// Rows of a step, and how they count.
+struct Batch {
+    /// First of them on the device.
+    place: usize,
+    rows: usize,
+    divisor: Option<f64>,
+    /// Weight of the step's gradient among those that are accumulated.
+    share: f64,
+    /// True if the weights move after the step.
+    apply: bool,
+    /// True if the weights move for the last time in the epoch.
+    last: bool,
+}
+
+/// Writes rows to the first places of the device's table.
+fn write_block(trainer: &mut Trainer, block: &Block) -> Result<()> {
+    let ports = &trainer.plan.ports;
+    let (x, y) = (port(ports.train_x, "train.x")?, port(ports.train_y, "train.y")?);
+    trainer.device.write(x, 0, Values::F32(&block.x))?;
+    trainer.device.write(y, 0, block.y())?;
+    match ports.train_weights {
+        Some(weights) => trainer.device.write(weights, 0, Values::F32(&block.weights)),
+        None => Ok(()),
+    }
+}

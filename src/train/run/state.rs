@@ -1,0 +1,93 @@
+//! The states of a trainer and of a run, each with what it holds there.
+
+use std::sync::Arc;
+
+use super::by_hand::ByHand;
+use super::checkpoint::Checkpoint;
+use crate::error::Result;
+use crate::model::Params;
+
+/// The state of a trainer between two calls.
+pub(in crate::train) enum RunState {
+    /// Nothing has trained yet: the optimizer's state on the device is zero.
+    Fresh,
+    /// The next run goes on from the checkpoint.
+    Resuming(Arc<Checkpoint>),
+    /// A run is under way, or was left before its end.
+    Running(Running),
+    /// The caller drives the steps.
+    ByHand(Box<ByHand>),
+    /// A run has ended, or its weights were replaced: its optimizer state is still on the device.
+    Ended,
+}
+
+/// What a run under way has given the device.
+#[derive(Default)]
+pub(in crate::train) struct Running {
+    /// True if the device has steps that no event has told of: the first ones of an epoch, given to it while the host
+    /// was still busy with the end of the epoch before.
+    pub(in crate::train) ahead: bool,
+    /// The weights with which the last epoch ended, if they are not those that are kept.
+    pub(in crate::train) present: Option<Params>,
+    /// The epoch that has begun since weights were last measured.
+    pub(in crate::train) underway: Option<Underway>,
+}
+
+/// An epoch under way.
+#[derive(Clone, Copy)]
+pub(in crate::train) struct Underway {
+    /// From 0.
+    pub(in crate::train) epoch: u32,
+    /// Factor of its dropout rates.
+    pub(in crate::train) dropout: f64,
+}
+
+impl RunState {
+    /// The run under way; one that begins here, if there is none.
+    pub(in crate::train) fn running(&mut self) -> &mut Running {
+        if !matches!(self, Self::Running(_)) {
+            *self = Self::Running(Running::default());
+        }
+        match self {
+            Self::Running(running) => running,
+            _ => unreachable!("it was made one that runs"),
+        }
+    }
+
+    /// True if the device has steps that no event has told of.
+    pub(in crate::train) fn is_ahead(&self) -> bool {
+        matches!(self, Self::Running(Running { ahead: true, .. }))
+    }
+
+    /// Takes the epoch under way, so that it is measured once.
+    pub(in crate::train) fn take_underway(&mut self) -> Option<Underway> {
+        match self {
+            Self::Running(running) => running.underway.take(),
+            Self::ByHand(hand) => hand.underway.take(),
+            Self::Fresh | Self::Resuming(_) | Self::Ended => None,
+        }
+    }
+}
+
+/// The stage of a run under way.
+pub(in crate::train) enum Stage {
+    /// The device does not stand where the next step begins: it goes on from the checkpoint, or begins anew without one.
+    Beginning(Option<Arc<Checkpoint>>),
+    /// The device stands where the next step begins.
+    Standing,
+    /// The device was given the first steps of the next epoch ahead, with this outcome.
+    Ahead(Result<()>),
+    /// The run is over.
+    Over,
+}
+
+/// Checkpoints that a trainer holds in memory.
+#[derive(Default)]
+pub(in crate::train) struct Checkpoints {
+    /// The newest one.
+    pub(in crate::train) newest: Option<Arc<Checkpoint>>,
+    /// That of the epoch that ended last, if it is the best one.
+    pub(in crate::train) best: Option<Arc<Checkpoint>>,
+    /// Where the run began, if it may go back that far.
+    pub(in crate::train) first: Option<Arc<Checkpoint>>,
+}
