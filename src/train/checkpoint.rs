@@ -17,7 +17,7 @@ use crate::device::{DeviceInfo, Tuning, Values};
 use crate::error::{Error, Result};
 use crate::graph::Past;
 use crate::model::{Params, Sequential};
-use crate::plan::{Plan, Slot};
+use crate::plan::{Slot, TrainPlan};
 
 /// Values of the plan's slots that outlive a step, by their names: weights, optimizer state, averages, the loss scale.
 pub(crate) type Captured = Vec<(String, Vec<f32>)>;
@@ -358,9 +358,9 @@ impl Trainer {
 }
 
 /// The slots whose values outlive a step, each once.
-pub(super) fn lasting(plan: &Plan) -> Vec<Slot> {
+pub(super) fn lasting(plan: &TrainPlan) -> Vec<Slot> {
     let ports = &plan.ports;
-    let all = ports.params.iter().chain(&ports.half_params).chain(&ports.states);
+    let all = std::iter::once(&ports.params).chain(&ports.half_params).chain(&ports.states);
     let mut slots: Vec<Slot> = Vec::new();
     for &slot in all.chain(&ports.gathered).chain(&ports.averaged).chain(&ports.scaling) {
         if !slots.contains(&slot) {

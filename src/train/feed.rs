@@ -4,13 +4,12 @@
 //! Absent on purpose: the rows' order, which `stream.rs` has followed already.
 
 use super::TrainOptions;
-use super::predict::port;
 use super::room::BLOCKS;
 use super::stream::{Reader, Table};
 use crate::data::Batches;
 use crate::device::{Device, Values};
 use crate::error::Result;
-use crate::plan::Plan;
+use crate::plan::TrainPlan;
 
 /// The blocks of a run under way. They are counted over all epochs, and block `b` lies at place `b % 2`.
 pub(super) struct Feed {
@@ -70,10 +69,10 @@ impl Feed {
     pub(super) fn bring(
         &mut self,
         device: &mut dyn Device,
-        plan: &Plan,
+        plan: &TrainPlan,
         (epoch, step): (u32, usize),
     ) -> Result<usize> {
-        let (x, y) = (port(plan.ports.train_x, "train.x")?, port(plan.ports.train_y, "train.y")?);
+        let (x, y) = (plan.ports.train_x, plan.ports.train_y);
         let rows = plan.slot(x).matrix().0;
         let present = self.block(epoch, step);
         while self.written < self.all.min(present + BLOCKS) {

@@ -8,7 +8,6 @@ use std::time::Instant;
 use super::checkpoint::{Checkpoint, Place};
 use super::feed::Feed;
 use super::losses::{Losses, Open};
-use super::predict::port;
 use super::watch::Watch;
 use super::{
     EpochStats, Event, Metric, Metrics, OnNonFinite, Progress, Schedules, Stopped, Summary,
@@ -266,7 +265,7 @@ impl<'a> Fit<'a> {
     fn write_order(&mut self) -> Result<()> {
         let order = self.order()?;
         let trainer = &mut *self.trainer;
-        trainer.device.write(port(trainer.plan.ports.order, "order")?, 0, Values::U32(&order))
+        trainer.device.write(trainer.plan.ports.order, 0, Values::U32(&order))
     }
 
     /// Uploads the changing numbers of the window of steps that the next one is in.

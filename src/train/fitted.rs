@@ -7,12 +7,12 @@ use super::room::{Room, Streaming, check_host, takes_batches};
 use super::{TrainOptions, Warning};
 use crate::device::{Device, free_host_memory};
 use crate::error::{Error, Result};
-use crate::plan::Plan;
+use crate::plan::TrainPlan;
 
 /// What is loaded.
 pub(super) struct Fitted {
     pub(super) options: TrainOptions,
-    pub(super) plan: Plan,
+    pub(super) plan: TrainPlan,
     pub(super) streaming: Option<Streaming>,
     /// That steps are smaller than batches, if so.
     pub(super) warning: Option<Warning>,

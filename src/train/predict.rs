@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::expr::{Double, Unary};
 use crate::graph::{Loss, inference};
 use crate::model::{Params, Sequential};
-use crate::plan::{Phase, Plan, Sizes, Slot, StepRow, WINDOW};
+use crate::plan::{EvalPlan, EvalPorts, Phase, Plan, Sizes, StepRow, WINDOW};
 use crate::shape::narrow;
 
 use super::Criterion;
@@ -47,13 +47,10 @@ pub(super) fn eval_sizes(rows: usize, widest: usize, batch: usize) -> (usize, us
 /// Out: raw outputs `[rows, outputs]`. With `resident`, the rows lie on the device from last time.
 pub(super) fn run_eval(
     device: &mut dyn Device,
-    plan: &Plan,
+    (plan, &EvalPorts { eval_x, predictions }): (&Plan, &EvalPorts),
     (x, preparation): (Numbers<'_>, &Preparation),
     resident: bool,
 ) -> Result<Vec<f32>> {
-    let missing = || Error::shape("plan", "it has no eval phase");
-    let (eval_x, predictions) =
-        (plan.ports.eval_x.ok_or_else(missing)?, plan.ports.predictions.ok_or_else(missing)?);
     let (capacity, columns) = plan.slot(eval_x).matrix();
     let (_, outputs) = plan.slot(predictions).matrix();
     let mut results = Vec::with_capacity(x.len() / columns * outputs);
@@ -99,7 +96,7 @@ pub(super) fn run_all(device: &mut dyn Device, phase: Phase, from: usize, to: us
 ///
 /// # Errors
 /// If the network is none, or its sizes are impossible.
-pub(super) fn eval_plan(trained: &TrainedModel, rows: usize) -> Result<Plan> {
+pub(super) fn eval_plan(trained: &TrainedModel, rows: usize) -> Result<EvalPlan> {
     trained.check()?;
     let columns = trained.preparation.schema.features.len();
     let graph = inference(&trained.model, columns)?;
@@ -112,12 +109,9 @@ pub(super) fn eval_plan(trained: &TrainedModel, rows: usize) -> Result<Plan> {
 ///
 /// # Errors
 /// If the device is too small for them, or failed.
-pub(super) fn load(device: &mut dyn Device, plan: &Plan, params: &Params) -> Result<()> {
+pub(super) fn load(device: &mut dyn Device, plan: &EvalPlan, params: &Params) -> Result<()> {
     device.load(plan)?;
-    match plan.ports.params {
-        Some(slot) => device.write(slot, 0, Values::F32(params.arena())),
-        None => Ok(()),
-    }
+    device.write(plan.params, 0, Values::F32(params.arena()))
 }
 
 /// A trained network on a device, ready for rows.
@@ -125,7 +119,7 @@ pub struct Predictor {
     trained: TrainedModel,
     device: Box<dyn Device>,
     reason: String,
-    plan: Plan,
+    plan: EvalPlan,
 }
 
 impl Predictor {
@@ -200,7 +194,12 @@ impl Predictor {
 
     fn outputs(&mut self, x: Numbers<'_>) -> Result<Vec<f32>> {
         self.trained.rows(x)?;
-        run_eval(self.device.as_mut(), &self.plan, (x, &self.trained.preparation), false)
+        run_eval(
+            self.device.as_mut(),
+            (&self.plan, &self.plan.ports),
+            (x, &self.trained.preparation),
+            false,
+        )
     }
 }
 
@@ -390,9 +389,4 @@ fn softmax(outputs: &[f32], width: usize) -> Vec<f64> {
         probabilities.extend(logits.iter().map(|&x| (f64::from(x) - max).exp() / sum));
     }
     probabilities
-}
-
-/// The slot of a port that every training plan has.
-pub(super) fn port(slot: Option<Slot>, name: &str) -> Result<Slot> {
-    slot.ok_or_else(|| Error::shape("plan", format!("it has no {name}")))
 }

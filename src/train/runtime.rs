@@ -9,7 +9,7 @@ use super::predict::{Predictions, TrainedModel, eval_plan, load, run_eval};
 use crate::data::Numbers;
 use crate::device::cpu::CpuDevice;
 use crate::error::Result;
-use crate::plan::Plan;
+use crate::plan::EvalPlan;
 
 /// Rows that are computed at once where there are many.
 const MANY: usize = 256;
@@ -36,7 +36,7 @@ pub struct Runtime {
 /// A plan, and devices with the weights that wait for rows: as many as there were calls at once.
 #[derive(Debug)]
 struct Lane {
-    plan: Plan,
+    plan: EvalPlan,
     idle: Mutex<Vec<CpuDevice<f32>>>,
 }
 
@@ -66,7 +66,12 @@ impl Runtime {
         let few = self.trained.rows(x)? <= FEW;
         let lane = if few { &self.one } else { &self.many };
         let mut device = lane.take(&self.trained)?;
-        let outputs = run_eval(&mut device, &lane.plan, (x, &self.trained.preparation), false)?;
+        let outputs = run_eval(
+            &mut device,
+            (&lane.plan, &lane.plan.ports),
+            (x, &self.trained.preparation),
+            false,
+        )?;
         lane.put(device);
         Ok(Predictions::new(&outputs, &self.trained.preparation, self.trained.criterion.loss))
     }

@@ -6,9 +6,9 @@ use std::time::Instant;
 use super::checkpoint::{Captured, Checkpoint, Origin};
 use super::fitted::{Fitted, fitted};
 use super::mistakes::mistakes;
-use super::predict::{port, run_all, run_eval};
+use super::predict::{run_all, run_eval};
 use super::room::{Room, takes_batches};
-use super::scaling::{check_range, evaluated, params_of, read_params, write_params, write_scaling};
+use super::scaling::{check_range, params_of, read_params, write_params, write_scaling};
 use super::stream::{Block, Table};
 use super::target_scaling::{TargetScaling, target_scaling};
 use super::{
@@ -21,14 +21,14 @@ use crate::device::{Device, DeviceKind, Values, open_tuned};
 use crate::error::{Error, Result};
 use crate::graph::{Reduction, SHARE};
 use crate::model::{Params, Sequential};
-use crate::plan::{Phase, Plan, Precision, Scaling, Slot, StepRow};
+use crate::plan::{Phase, Precision, Scaling, Slot, StepRow, TrainPlan};
 use crate::shape::narrow;
 
 /// Trains one model on one table.
 pub struct Trainer {
     pub(super) options: TrainOptions,
     pub(super) device: Box<dyn Device>,
-    pub(super) plan: Plan,
+    pub(super) plan: TrainPlan,
     pub(super) rows: usize,
     pub(super) batches: Batches,
     pub(super) info: RunInfo,
@@ -377,7 +377,7 @@ impl Trainer {
             let name = &self.plan.slot(slot).name;
             slots.iter().find(|(other, _)| other == name).map(|(_, values)| values)
         };
-        let weights = values(evaluated(&self.plan)?)
+        let weights = values(self.plan.ports.evaluated())
             .ok_or_else(|| Error::shape("checkpoint", "it has no weights"))?;
         let params = params_of(&self.plan, self.kept.0.layout(), weights.clone())?;
         let scaling = self.loss_scale().and_then(values).and_then(|values| scaling_of(values));
@@ -398,10 +398,11 @@ impl Trainer {
     pub(super) fn valid_outputs(&mut self) -> Result<Option<Vec<f32>>> {
         let Some(valid) = &mut self.valid else { return Ok(None) };
         let rows = (valid.data.x(), &self.preparation);
-        let outputs = run_eval(self.device.as_mut(), &self.plan, rows, valid.resident)?;
-        let eval_x = port(self.plan.ports.eval_x, "eval.x")?;
+        let plan = &self.plan;
+        let ports = plan.eval.as_ref().expect("a run that validates has an eval phase");
+        let outputs = run_eval(self.device.as_mut(), (plan, ports), rows, valid.resident)?;
         // What fits at once stays on the device.
-        valid.resident = self.plan.slot(eval_x).matrix().0 >= valid.data.rows();
+        valid.resident = plan.slot(ports.eval_x).matrix().0 >= valid.data.rows();
         Ok(Some(outputs))
     }
 
@@ -446,7 +447,7 @@ impl Trainer {
             }
             if let Some(table) = &self.table {
                 table.fill(&rows, &mut block);
-                let x = port(plan.ports.train_x, "train.x")?;
+                let x = plan.ports.train_x;
                 let columns = plan.slot(x).matrix().1;
                 device.write(x, free * columns, Values::F32(&block.x))?;
             }
@@ -523,7 +524,7 @@ impl Trainer {
     }
 
     /// The plan that runs.
-    pub fn plan(&self) -> &Plan {
+    pub fn plan(&self) -> &TrainPlan {
         &self.plan
     }
 }
@@ -618,7 +619,7 @@ fn scaling_of(values: &[f32]) -> Option<Scaling> {
 /// Brings the table to the device, or without one makes its places ready for blocks of a table.
 fn bring_table(
     device: &mut dyn Device,
-    plan: &Plan,
+    plan: &TrainPlan,
     table: Option<&Dataset>,
     (preparation, weights): (&Preparation, &[f32]),
 ) -> Result<()> {
@@ -626,13 +627,13 @@ fn bring_table(
         return write_table(device, plan, (table, weights), preparation);
     }
     // Rows come in the order in which they are used.
-    let order = port(plan.ports.order, "order")?;
+    let order = plan.ports.order;
     let places: Vec<u32> = (0..narrow(plan.slot(order).len())).collect();
     device.write(order, 0, Values::U32(&places))
 }
 
 /// Brings what the loss takes besides outputs and targets.
-fn bring_constants(device: &mut dyn Device, plan: &Plan, criterion: &Criterion) -> Result<()> {
+fn bring_constants(device: &mut dyn Device, plan: &TrainPlan, criterion: &Criterion) -> Result<()> {
     match plan.ports.constants {
         Some(constants) => device.write(constants, 0, Values::F32(&criterion.constants())),
         None => Ok(()),
@@ -642,11 +643,11 @@ fn bring_constants(device: &mut dyn Device, plan: &Plan, criterion: &Criterion) 
 /// Brings a whole table to the device, a part at a time, so that the host never holds it twice.
 fn write_table(
     device: &mut dyn Device,
-    plan: &Plan,
+    plan: &TrainPlan,
     (train, weights): (&Dataset, &[f32]),
     preparation: &Preparation,
 ) -> Result<()> {
-    let x: Slot = port(plan.ports.train_x, "train.x")?;
+    let x = plan.ports.train_x;
     let part = (UPLOAD_BYTES / 4 / train.columns()).max(1) * train.columns();
     let mut scaled = Vec::with_capacity(part.min(train.x().len()));
     for (index, rows) in train.x().chunks(part).enumerate() {
@@ -654,7 +655,7 @@ fn write_table(
         preparation.extend_features(rows, &mut scaled);
         device.write(x, index * part, Values::F32(&scaled))?;
     }
-    let y = port(plan.ports.train_y, "train.y")?;
+    let y = plan.ports.train_y;
     match train.y() {
         Targets::Classes(classes) => device.write(y, 0, Values::U32(classes)),
         Targets::Numbers(numbers) | Targets::Columns(numbers, _) => {

@@ -10,13 +10,12 @@ use crate::device::{Device, Values};
 use crate::error::{Error, Result};
 use crate::graph::{Loss, Optimizer};
 use crate::model::{Activation, Init, Params, Sequential};
-use crate::plan::{Phase, Plan, Precision, StepRow, WINDOW};
+use crate::plan::{Phase, Plan, Precision, StepRow, TrainPlan, WINDOW};
 use crate::random::{Purpose, Seed};
 use crate::shape::narrow;
 
 use super::TrainOptions;
 use super::checkpoint::lasting;
-use super::predict::port;
 use super::scaling::{read_params, write_params, write_scaling};
 
 /// A network, its batch, and how it is trained. The activation is relu throughout.
@@ -153,7 +152,7 @@ impl Workload {
     ///
     /// # Errors
     /// Never for [`WORKLOADS`].
-    pub fn plan(&self) -> Result<Plan> {
+    pub fn plan(&self) -> Result<TrainPlan> {
         let (inputs, _) = self.ends();
         let step =
             crate::graph::training(&self.model(), inputs, self.loss, self.options()?.optimizer)?;
@@ -168,7 +167,7 @@ impl Workload {
     ///
     /// # Errors
     /// If the device failed or is too small.
-    pub fn begin(&self, device: &mut dyn Device, plan: &Plan) -> Result<(Vec<f32>, f64)> {
+    pub fn begin(&self, device: &mut dyn Device, plan: &TrainPlan) -> Result<(Vec<f32>, f64)> {
         let (inputs, outputs) = self.ends();
         let rows = self.batch * BATCHES;
         let mut random = Seed(1).stream(Purpose::Synthetic);
@@ -179,8 +178,8 @@ impl Workload {
         let params = self.start()?;
         let begun = Instant::now();
         device.load(plan)?;
-        device.write(port(plan.ports.train_x, "train.x")?, 0, Values::F32(&x))?;
-        let y = port(plan.ports.train_y, "train.y")?;
+        device.write(plan.ports.train_x, 0, Values::F32(&x))?;
+        let y = plan.ports.train_y;
         if self.loss.classes() {
             let classes: Vec<u32> = (0..rows).map(|row| narrow(row * 7 % outputs)).collect();
             device.write(y, 0, Values::U32(&classes))?;
@@ -188,7 +187,7 @@ impl Workload {
             device.write(y, 0, Values::F32(&numbers))?;
         }
         let order: Vec<u32> = (0..narrow(rows)).collect();
-        device.write(port(plan.ports.order, "order")?, 0, Values::U32(&order))?;
+        device.write(plan.ports.order, 0, Values::U32(&order))?;
         write_params(device, plan, &params)?;
         write_scaling(device, plan)?;
         // Later steps go on at a rate of next to nothing: repeated thousands of times, the real one would
@@ -281,7 +280,7 @@ impl Workload {
     }
 
     /// The present weights, waited for.
-    fn weights(&self, device: &mut dyn Device, plan: &Plan) -> Result<Vec<f32>> {
+    fn weights(&self, device: &mut dyn Device, plan: &TrainPlan) -> Result<Vec<f32>> {
         let params = self.start()?;
         Ok(read_params(device, plan, params.layout())?.arena().to_vec())
     }
@@ -293,7 +292,7 @@ impl Workload {
 
     /// Does the first steps once more, from the weights and the optimizer's state of the beginning, on all that many steps have
     /// left on the device. Out: their losses.
-    fn first_steps_again(&self, device: &mut dyn Device, plan: &Plan) -> Result<Vec<f32>> {
+    fn first_steps_again(&self, device: &mut dyn Device, plan: &TrainPlan) -> Result<Vec<f32>> {
         for slot in lasting(plan) {
             let zeros = vec![0.0; plan.slot(slot).len()];
             device.write(slot, 0, Values::F32(&zeros))?;
@@ -398,7 +397,7 @@ mod tests {
         device: CpuDevice<f32>,
         wrong: Wrong,
         steps: u32,
-        plan: Plan,
+        plan: TrainPlan,
         table: Vec<StepRow>,
     }
 
@@ -444,7 +443,7 @@ mod tests {
             self.steps += steps.end - steps.start;
             self.device.run(phase, steps)?;
             if self.is_late() && self.wrong == Wrong::Weight {
-                let slot = port(self.plan.ports.params, "params")?;
+                let slot = self.plan.ports.params;
                 let weight = self.device.read(slot, 1)?[0];
                 self.device.write(slot, 0, Values::F32(&[weight + 0.1]))?;
             }
