@@ -11,7 +11,7 @@ use wgrad::device::cpu::{CpuDevice, activation};
 use wgrad::device::{Device, Values};
 use wgrad::expr::Expr;
 use wgrad::model::{Activation, expression};
-use wgrad::plan::{Element, Kernel, Phase, PlanBuilder, Ports, Role, StepRow};
+use wgrad::plan::{Element, Kernel, Phase, PlanBuilder, Role, StepRow};
 
 #[derive(Deserialize)]
 struct Oracle {
@@ -85,7 +85,7 @@ fn run(device: &mut dyn Device, act: Activation, x: &[f32], saved: &[f32]) -> [V
         builder.step(Kernel::ActivateGrad { act }, vec![saved_slot, d_y], vec![d_x]).unwrap(),
     ];
     builder.phase(Phase::Eval, steps);
-    device.load(&builder.finish(x.len(), x.len(), Ports::default())).unwrap();
+    device.load(&builder.finish(x.len(), x.len())).unwrap();
     device.write(x_slot, 0, Values::F32(x)).unwrap();
     device.write(saved_slot, 0, Values::F32(saved)).unwrap();
     device.write(d_y, 0, Values::F32(&vec![1.0; x.len()])).unwrap();

@@ -89,7 +89,7 @@ fn trained(device: &mut CpuDevice<f32>) -> (Vec<u32>, Vec<u32>) {
     drive::load(device, &plan, &x, Values::F32(&y), params.arena());
     let steps = drive::step_rows(&plan, &optimizer, 0, 7, |_| 1e-2);
     let losses = drive::run(device, Phase::Train, &steps);
-    let slot = plan.ports.params.unwrap();
+    let slot = plan.ports.params;
     let weights = device.read(slot, plan.slot(slot).len()).unwrap();
     let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect();
     (bits(losses), bits(weights))

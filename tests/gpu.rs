@@ -15,7 +15,7 @@ use wgrad::device::verify::{check, check_form, every_kernel, half_kernels, sizes
 use wgrad::device::{Device, DeviceInfo, DeviceKind, Values};
 use wgrad::graph::{Loss, Optimizer};
 use wgrad::model::{Activation, Init, Sequential};
-use wgrad::plan::{Kernel, Phase, Plan, Slot, StepRow};
+use wgrad::plan::{Kernel, Phase, Plan, Slot, StepRow, TrainPlan};
 use wgrad::train::{Event, TrainOptions, Trainer};
 use wgrad::{Error, Seed};
 
@@ -94,7 +94,7 @@ fn the_check_sees_one_wrong_element_of_any_kernel() {
 }
 
 /// A plan and loaded device for a small classifier, with steps ready to run.
-fn classifier(device: &mut dyn Device, data: &Split, options: &TrainOptions) -> Plan {
+fn classifier(device: &mut dyn Device, data: &Split, options: &TrainOptions) -> TrainPlan {
     let model = Sequential::mlp(&[24, 12], Activation::Relu, data.train.outputs(), Init::Pytorch);
     let plan = Plan::of_run(&model, data, options).unwrap();
     device.load(&plan).unwrap();
@@ -183,9 +183,9 @@ fn check_memory(device: &mut wgrad::device::gpu::GpuDevice, columns: u32, hidden
         .map(|log| StepRow { rows: 64, log, correction1: 1.0, ..StepRow::default() })
         .collect();
     for _ in 0..3 {
-        device.write(plan.ports.train_x.unwrap(), 0, Values::F32(&singles(&data.train))).unwrap();
+        device.write(plan.ports.train_x, 0, Values::F32(&singles(&data.train))).unwrap();
         most = most.max(bytes_made(device) - before);
-        device.write(plan.ports.order.unwrap(), 0, Values::U32(&order)).unwrap();
+        device.write(plan.ports.order, 0, Values::U32(&order)).unwrap();
         device.write_steps(Phase::Train, &rows).unwrap();
         most = most.max(bytes_made(device) - before);
         for first in [0, 2, 4] {
@@ -193,7 +193,7 @@ fn check_memory(device: &mut wgrad::device::gpu::GpuDevice, columns: u32, hidden
             most = most.max(bytes_made(device) - before);
         }
         device.take_losses(true).unwrap();
-        device.read(plan.ports.params.unwrap(), 100).unwrap();
+        device.read(plan.ports.params, 100).unwrap();
         most = most.max(bytes_made(device) - before);
     }
     // Allocations are rounded up, by less than a page each.
@@ -222,9 +222,9 @@ fn losses_come_in_order_and_all() {
         )
         .unwrap();
         let order: Vec<u32> = (0..90).rev().collect();
-        device.write(plan.ports.params.unwrap(), 0, Values::F32(params.arena())).unwrap();
-        device.write(plan.ports.train_x.unwrap(), 0, Values::F32(&singles(&data.train))).unwrap();
-        device.write(plan.ports.order.unwrap(), 0, Values::U32(&order)).unwrap();
+        device.write(plan.ports.params, 0, Values::F32(params.arena())).unwrap();
+        device.write(plan.ports.train_x, 0, Values::F32(&singles(&data.train))).unwrap();
+        device.write(plan.ports.order, 0, Values::U32(&order)).unwrap();
         let mut losses = Vec::new();
         for from in [0, 1, 2, 5, 13, 40] {
             let to = [1, 2, 5, 13, 40, 64]

@@ -11,7 +11,7 @@ use wgrad::device::Values;
 use wgrad::device::cpu::CpuDevice;
 use wgrad::graph::{Graph, Loss, Moves, NodeId, Op, Optimizer, Training, inference, training};
 use wgrad::model::{Activation, ParamLayout, Sequential};
-use wgrad::plan::{Phase, Plan, Sizes, StepRow};
+use wgrad::plan::{Phase, Plan, Sizes, StepRow, TrainPlan};
 
 /// Rows of a batch, and those of the last one, which is smaller.
 const BATCH: usize = 6;
@@ -25,7 +25,7 @@ const TOLERANCE: Tolerance = Tolerance { abs: 1e-9, rel: 1e-6 };
 /// A loaded step whose loss and gradient can be had at any parameters.
 struct Probe {
     device: CpuDevice<f64>,
-    plan: Plan,
+    plan: TrainPlan,
 }
 
 impl Probe {
@@ -56,10 +56,10 @@ impl Probe {
         let rows = BATCH.min(BATCH + LAST - first);
         let narrow = |value: usize| u32::try_from(value).unwrap();
         let row = StepRow { first: narrow(first), rows: narrow(rows), ..StepRow::default() };
-        self.device.set_values(self.plan.ports.params.unwrap(), params).unwrap();
+        self.device.set_values(self.plan.ports.params, params).unwrap();
         drive::run(&mut self.device, Phase::Train, &[row]);
-        let loss = self.device.values(self.plan.ports.log.unwrap()).unwrap()[0];
-        (loss, self.device.values(self.plan.ports.gradients.unwrap()).unwrap().to_vec())
+        let loss = self.device.values(self.plan.ports.log).unwrap()[0];
+        (loss, self.device.values(self.plan.ports.gradients).unwrap().to_vec())
     }
 }
 

@@ -12,7 +12,7 @@ use wgrad::device::cpu::CpuDevice;
 use wgrad::device::{Device, Values};
 use wgrad::graph::{Loss, Optimizer, Training, inference, training};
 use wgrad::model::{Params, Sequential};
-use wgrad::plan::{Phase, Plan, Precision, Sizes, Slot, StepRow};
+use wgrad::plan::{Phase, Plan, Precision, Sizes, Slot, StepRow, TrainPlan};
 use wgrad::{Dataset, DeviceKind, Predictor, Seed, Split, Targets, TrainOptions, Trainer};
 
 /// Both sides compute in f64 and differ in the order of additions; norms of inputs of 1e4 lose some digits of these.
@@ -86,7 +86,7 @@ impl Machine {
 /// A case's network on a device, with its table and its first parameters.
 struct Loaded {
     step: Training,
-    plan: Plan,
+    plan: TrainPlan,
     rows: usize,
 }
 
@@ -106,7 +106,7 @@ fn load(machine: &mut Machine, oracle: &Oracle, case: &Case, batch: usize) -> Lo
     let classes: Vec<u32> = y.iter().map(|&class| class as u32).collect();
     let y = if case.loss.classes() { Values::U32(&classes) } else { Values::F32(&y) };
     drive::load(machine.device(), &plan, &x, y, params.arena());
-    machine.device().write(plan.ports.eval_x.unwrap(), 0, Values::F32(&x)).unwrap();
+    machine.device().write(plan.eval.unwrap().eval_x, 0, Values::F32(&x)).unwrap();
     Loaded { step, plan, rows }
 }
 
@@ -121,7 +121,7 @@ fn outputs(machine: &mut Machine, Loaded { plan, rows, .. }: &Loaded) -> Vec<f64
     let steps: Vec<_> = (0..*rows).step_by(4).map(row).collect();
     machine.device().write_steps(Phase::Eval, &steps).unwrap();
     machine.device().run(Phase::Eval, 0..narrow(steps.len())).unwrap();
-    machine.numbers(plan, plan.ports.predictions.unwrap())
+    machine.numbers(plan, plan.eval.unwrap().predictions)
 }
 
 fn compare_single(machine: &mut Machine, oracle: &Oracle, case: &Case, rel: f64) {
@@ -136,11 +136,11 @@ fn compare_single(machine: &mut Machine, oracle: &Oracle, case: &Case, rel: f64)
         let (first, count) = (batch * BATCH, BATCH.min(rows - batch * BATCH));
         let row = StepRow { first: narrow(first), rows: narrow(count), ..StepRow::default() };
         drive::run(machine.device(), Phase::Train, &[row]);
-        let loss = machine.numbers(plan, plan.ports.log.unwrap())[0];
+        let loss = machine.numbers(plan, plan.ports.log)[0];
         let want = of("loss")[batch];
         let limit = Tolerance { abs: 0.0, rel };
         assert_close(&format!("{what}, loss of batch {batch}"), &[loss], &[want], limit);
-        let gradients = machine.numbers(plan, plan.ports.gradients.unwrap());
+        let gradients = machine.numbers(plan, plan.ports.gradients);
         for view in step.layout.views() {
             let got = &gradients[view.range()];
             let what = format!("{what}, gradient of {} in batch {batch}", view.name);
@@ -156,7 +156,7 @@ fn compare_single(machine: &mut Machine, oracle: &Oracle, case: &Case, rel: f64)
         }
     }
     assert!(compared > 20, "{what}: only {compared} gradients");
-    let params = machine.numbers(plan, plan.ports.params.unwrap());
+    let params = machine.numbers(plan, plan.ports.params);
     for view in step.layout.views() {
         let kept = &params[view.range()];
         let part = if view.trainable { "init" } else { "after" };
@@ -195,10 +195,10 @@ fn compare_run(machine: &mut Machine, oracle: &Oracle, case: &Case, rel: f64) {
     let of = |name: &str| oracle.values(&format!("{}/{name}", case.name));
     let rows = drive::step_rows(plan, &case.optimizer(), 0, case.steps, |_| case.lr);
     drive::run(machine.device(), Phase::Train, &rows);
-    let losses = machine.numbers(plan, plan.ports.log.unwrap());
+    let losses = machine.numbers(plan, plan.ports.log);
     let limit = Tolerance { abs: 0.0, rel };
     assert_close(&format!("{what}, losses"), &losses[..case.steps], of("losses"), limit);
-    let params = machine.numbers(plan, plan.ports.params.unwrap());
+    let params = machine.numbers(plan, plan.ports.params);
     for view in step.layout.views() {
         let want = of(&format!("after/{}", view.name));
         let what = format!("{what}, {}", view.name);
@@ -242,7 +242,7 @@ fn batches_of_one_row() {
         let losses = drive::run(machine.device(), Phase::Train, &[row]);
         // All outputs are 0.
         assert_close("loss", &losses, &[0.5_f32 / 3.0], Tolerance { abs: 0.0, rel: 1e-6 });
-        let params = machine.numbers(&plan, plan.ports.params.unwrap());
+        let params = machine.numbers(&plan, plan.ports.params);
         assert!(params.iter().all(|value| value.is_finite()), "{params:?}");
         let of = |name: &str| {
             let view = step.layout.views().iter().find(|view| view.name == name).unwrap();
@@ -272,7 +272,7 @@ fn dropout_is_one_mask_on_all_devices() {
         drive::load(machine.device(), &plan, &x, Values::F32(&y), start.arena());
         let row = StepRow { rows: 1, step: at, seed, dropout, ..StepRow::default() };
         drive::run(machine.device(), Phase::Train, &[row]);
-        let gradients = machine.numbers(&plan, plan.ports.gradients.unwrap());
+        let gradients = machine.numbers(&plan, plan.ports.gradients);
         gradients[bias.clone()].iter().map(|g| (g * COLUMNS as f64 / 2.0).sqrt()).collect()
     };
     let mut reference = Machine::reference();
@@ -295,12 +295,12 @@ fn dropout_is_one_mask_on_all_devices() {
     assert_outputs(&mut reference, &plan, &x);
 }
 
-fn assert_outputs(machine: &mut Machine, plan: &Plan, x: &[f32]) {
-    machine.device().write(plan.ports.eval_x.unwrap(), 0, Values::F32(x)).unwrap();
+fn assert_outputs(machine: &mut Machine, plan: &TrainPlan, x: &[f32]) {
+    machine.device().write(plan.eval.unwrap().eval_x, 0, Values::F32(x)).unwrap();
     let row = StepRow { rows: 1, ..StepRow::default() };
     machine.device().write_steps(Phase::Eval, &[row]).unwrap();
     machine.device().run(Phase::Eval, 0..1).unwrap();
-    let got = machine.numbers(plan, plan.ports.predictions.unwrap());
+    let got = machine.numbers(plan, plan.eval.unwrap().predictions);
     assert!(got.iter().zip(x).all(|(&got, &x)| got == f64::from(x)), "{got:?}");
 }
 

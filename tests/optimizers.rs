@@ -14,7 +14,7 @@ use wgrad::graph::{
     Average, Loss, Moment, Moves, Optimizer, Pace, SHARE, Training, inference, training,
 };
 use wgrad::model::{Params, Sequential};
-use wgrad::plan::{Phase, Plan, Sizes, Slot, StepRow, WINDOW};
+use wgrad::plan::{Phase, Plan, Sizes, Slot, StepRow, TrainPlan, WINDOW};
 
 fn sgd(momentum: f64, nesterov: bool, weight_decay: f64) -> Optimizer {
     Optimizer::Sgd { momentum, nesterov, weight_decay }
@@ -42,7 +42,7 @@ fn descend(
     let plan = Plan::training(&step, &inference(model, columns).unwrap(), sizes).unwrap();
     let mut device = CpuDevice::<f64>::new();
     drive::load(&mut device, &plan, x, Values::F32(y), &[]);
-    let params = plan.ports.params.unwrap();
+    let params = plan.ports.params;
     // The views' elements one after the other, without the gaps between them.
     let places: Vec<usize> =
         step.layout.views().iter().flat_map(wgrad::model::ParamView::range).collect();
@@ -241,7 +241,7 @@ fn half_of_the_decay_is_half_the_decay() {
                 })
                 .collect();
             drive::run(&mut device, Phase::Train, &rows);
-            device.values(plan.ports.params.unwrap()).unwrap().to_vec()
+            device.values(plan.ports.params).unwrap().to_vec()
         };
         let tolerance = Tolerance { abs: 1e-14, rel: 1e-13 };
         assert_close(text, &run(0.5, 0.5), &run(0.25, 1.0), tolerance);
@@ -297,7 +297,7 @@ impl Case {
         step.with_moves(self.moves()).unwrap()
     }
 
-    fn plan(&self) -> Plan {
+    fn plan(&self) -> TrainPlan {
         let sizes = Sizes { batch: BATCH, train_rows: ROWS, eval_batch: 0, eval_rows: 0 };
         Plan::training(&self.training(), &inference(&model(), 7).unwrap(), sizes).unwrap()
     }
@@ -349,7 +349,7 @@ fn cases(oracle: &Oracle) -> Vec<Case> {
 }
 
 /// Runs a case on a device. Out: losses, and the slots of the weights and of those for use.
-fn replay(device: &mut dyn Device, oracle: &Oracle, case: &Case) -> (Plan, Vec<f32>) {
+fn replay(device: &mut dyn Device, oracle: &Oracle, case: &Case) -> (TrainPlan, Vec<f32>) {
     let of = |name: &str| format!("{}/{name}", case.name);
     let plan = case.plan();
     let mut params = Params::zeros(model().layout(7).unwrap());
@@ -389,11 +389,11 @@ fn assert_weights(oracle: &Oracle, case: &Case, arena: &[f64], run: &str, rel: f
 fn assert_case(
     oracle: &Oracle,
     case: &Case,
-    plan: &Plan,
+    plan: &TrainPlan,
     rel: f64,
     values: &mut dyn FnMut(Slot) -> Vec<f64>,
 ) {
-    assert_weights(oracle, case, &values(plan.ports.params.unwrap()), "f64", rel);
+    assert_weights(oracle, case, &values(plan.ports.params), "f64", rel);
     if let Some(averaged) = plan.ports.averaged {
         assert_weights(oracle, case, &values(averaged), "used", rel);
     }
@@ -405,7 +405,7 @@ fn trajectories_in_f64_are_those_of_the_references() {
     for case in &cases(&oracle) {
         let mut device = CpuDevice::<f64>::new();
         let (plan, _) = replay(&mut device, &oracle, case);
-        let losses = &device.values(plan.ports.log.unwrap()).unwrap()[..STEPS];
+        let losses = &device.values(plan.ports.log).unwrap()[..STEPS];
         let want = oracle.values(&format!("{}/loss64", case.name));
         assert_close(&case.name, losses, want, Tolerance { abs: 0.0, rel: F64 });
         let mut values = |slot| device.values(slot).unwrap().to_vec();

@@ -27,14 +27,14 @@ fn trajectories_in_f64_are_pytorchs() {
         let (plan, losses) = replay(&mut device, &oracle, case);
         assert_eq!(losses.len(), case.steps, "{}", case.name);
         let want = oracle.values(&format!("{}/loss64", case.name));
-        let losses = &device.values(plan.ports.log.unwrap()).unwrap()[..case.steps];
+        let losses = &device.values(plan.ports.log).unwrap()[..case.steps];
         assert_close(
             &format!("{} loss", case.name),
             losses,
             want,
             Tolerance { abs: 0.0, rel: F64 },
         );
-        let params = device.values(plan.ports.params.unwrap()).unwrap().to_vec();
+        let params = device.values(plan.ports.params).unwrap().to_vec();
         assert_weights(&oracle, &case.name, case, &params, "f64", F64);
     }
 }
@@ -63,7 +63,7 @@ fn assert_f32_trajectory(device: &mut dyn Device, oracle: &Oracle, case: &Case) 
     let want = oracle.values(&format!("{}/loss64", case.name));
     let what = format!("{} on {}", case.name, device.info());
     assert_close(&format!("{what} loss"), &losses, want, Tolerance { abs: 0.0, rel: F32 });
-    let params = plan.ports.params.unwrap();
+    let params = plan.ports.params;
     let params: Vec<f64> =
         device.read(params, plan.slot(params).len()).unwrap().into_iter().map(f64::from).collect();
     assert_weights(oracle, &what, case, &params, "f64", F32);

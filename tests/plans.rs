@@ -19,12 +19,18 @@ use wgrad::device::cpu::CpuDevice;
 use wgrad::device::{Device, Values};
 use wgrad::graph::{Loss, Objective, Optimizer, inference, training};
 use wgrad::model::{Activation, Init, Layer, Params, Sequential};
-use wgrad::plan::{Kernel, Memory, Phase, Plan, Precision, Role, Sizes, Slot, Step};
+use wgrad::plan::{Kernel, Memory, Phase, Plan, Precision, Role, Sizes, Slot, Step, TrainPlan};
 use wgrad::train::WORKLOADS;
 
 const SGD: Optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
 
-fn plan(model: &Sequential, inputs: usize, loss: Loss, optimizer: Optimizer, sizes: Sizes) -> Plan {
+fn plan(
+    model: &Sequential,
+    inputs: usize,
+    loss: Loss,
+    optimizer: Optimizer,
+    sizes: Sizes,
+) -> TrainPlan {
     let step = training(model, inputs, loss, optimizer).unwrap();
     Plan::training(&step, &inference(model, inputs).unwrap(), sizes).unwrap()
 }
@@ -35,13 +41,13 @@ fn plan_in(
     inputs: usize,
     (loss, optimizer): (Loss, Optimizer),
     sizes: Sizes,
-) -> Plan {
+) -> TrainPlan {
     let step = training(model, inputs, loss, optimizer).unwrap();
     let inference = inference(model, inputs).unwrap();
     Plan::training_in(precision, &step, &inference, sizes).unwrap()
 }
 
-fn relu_classifier() -> Plan {
+fn relu_classifier() -> TrainPlan {
     let model = Sequential::mlp(&[128, 64], Activation::Relu, 10, Init::Pytorch);
     let sizes = Sizes { batch: 32, train_rows: 1437, eval_batch: 256, eval_rows: 360 };
     plan(&model, 64, Loss::CrossEntropy, Optimizer::default(), sizes)
@@ -209,7 +215,7 @@ fn thousands_of_layers_are_planned_and_take_a_step() {
     let losses =
         drive::run(&mut device, Phase::Train, &drive::step_rows(&plan, &SGD, 0, 2, |_| 0.1));
     assert!(losses.len() == 2 && losses.iter().all(|loss| loss.is_finite()), "{losses:?}");
-    let moved = device.read(plan.ports.params.unwrap(), params.arena().len()).unwrap();
+    let moved = device.read(plan.ports.params, params.arena().len()).unwrap();
     assert!(moved.iter().all(|value| value.is_finite()) && moved != params.arena());
 }
 
@@ -359,9 +365,9 @@ fn check(plan: &Plan) -> Result<(), String> {
 }
 
 /// Every parameter's gradient is written, by one step.
-fn check_gradients(plan: &Plan) -> Result<(), String> {
+fn check_gradients(plan: &TrainPlan) -> Result<(), String> {
     for (slot, spec) in plan.slots().filter(|(slot, spec)| {
-        plan.buffer(spec.buffer).role == Role::Gradients && Some(*slot) != plan.ports.gradients
+        plan.buffer(spec.buffer).role == Role::Gradients && *slot != plan.ports.gradients
     }) {
         let count =
             plan.steps(Phase::Train).iter().filter(|step| step.writes.contains(&slot)).count();
@@ -448,7 +454,7 @@ fn largest_live_set(plan: &Plan) -> u64 {
 
 /// How many bytes a plan takes beyond parameters, gradients, optimizer state, data, and the largest live set, as a
 /// share of these.
-fn excess(plan: &Plan) -> f64 {
+fn excess(plan: &TrainPlan) -> f64 {
     let (memory, live) = (Memory::of(plan), largest_live_set(plan));
     assert_eq!(memory.live, live, "\n{plan}");
     assert!(memory.activations >= live, "values overlap: {memory:?}\n{plan}");
@@ -567,7 +573,7 @@ fn biases_activations_and_dropout_cost_no_dispatch() {
 }
 
 /// The plan of a network given as text.
-fn plan_of(text: &str) -> Plan {
+fn plan_of(text: &str) -> TrainPlan {
     let sizes = Sizes { batch: 8, train_rows: 20, eval_batch: 4, eval_rows: 9 };
     plan(&text.parse().unwrap(), 4, Loss::Mse, SGD, sizes)
 }

@@ -12,7 +12,7 @@ use wgrad::device::cpu::CpuDevice;
 use wgrad::device::{Device, Values};
 use wgrad::graph::{Loss, Moment, Move, Optimizer, Pace, SHARE};
 use wgrad::model::{Activation, Init, Params, Sequential};
-use wgrad::plan::{Element, Phase, Plan, Precision, Scaling, Slot, StepRow};
+use wgrad::plan::{Element, Phase, Plan, Precision, Scaling, Slot, StepRow, TrainPlan};
 use wgrad::train::{OnNonFinite, TrainOptions};
 
 const ROWS: usize = 20;
@@ -85,7 +85,7 @@ fn steps(options: &TrainOptions) -> Vec<StepRow> {
     (0..5).map(step).collect()
 }
 
-fn train(device: &mut dyn Device, plan: &Plan, options: &TrainOptions, model: &Sequential) {
+fn train(device: &mut dyn Device, plan: &TrainPlan, options: &TrainOptions, model: &Sequential) {
     let ports = &plan.ports;
     let floats = |device: &mut dyn Device, slot: Option<Slot>, values: &[f32]| {
         if let Some(slot) = slot {
@@ -93,19 +93,19 @@ fn train(device: &mut dyn Device, plan: &Plan, options: &TrainOptions, model: &S
         }
     };
     device.load(plan).unwrap();
-    floats(device, ports.train_x, &normal_f32(ROWS * COLUMNS, Seed(1)));
+    floats(device, Some(ports.train_x), &normal_f32(ROWS * COLUMNS, Seed(1)));
     if options.loss.classes() {
         let classes: Vec<u32> = (0..ROWS).map(|row| u32::try_from(row % 2).unwrap()).collect();
-        device.write(ports.train_y.unwrap(), 0, Values::U32(&classes)).unwrap();
+        device.write(ports.train_y, 0, Values::U32(&classes)).unwrap();
     } else {
-        floats(device, ports.train_y, &normal_f32(ROWS, Seed(2)));
+        floats(device, Some(ports.train_y), &normal_f32(ROWS, Seed(2)));
     }
     let order: Vec<u32> = (0..u32::try_from(ROWS).unwrap()).rev().collect();
-    device.write(ports.order.unwrap(), 0, Values::U32(&order)).unwrap();
+    device.write(ports.order, 0, Values::U32(&order)).unwrap();
     let params = Params::init(model, COLUMNS, Seed(3)).unwrap();
     let layout = options.precision.layout(params.layout()).unwrap();
     let params = params.laid_out(layout);
-    for slot in [ports.params, ports.half_params, ports.averaged] {
+    for slot in [Some(ports.params), ports.half_params, ports.averaged] {
         floats(device, slot, params.arena());
     }
     let start = if ports.half_params.is_some() { Scaling::START } else { Scaling::NONE };
@@ -115,32 +115,27 @@ fn train(device: &mut dyn Device, plan: &Plan, options: &TrainOptions, model: &S
     device.run(Phase::Train, 0..2).unwrap();
     device.run(Phase::Train, 2..5).unwrap();
     assert_eq!(device.take_losses(true).unwrap().len(), 5);
-    floats(device, ports.eval_x, &normal_f32(4 * COLUMNS, Seed(5)));
+    floats(device, plan.eval.map(|it| it.eval_x), &normal_f32(4 * COLUMNS, Seed(5)));
     let row = StepRow { rows: 4, ..StepRow::default() };
     device.write_steps(Phase::Eval, &[row]).unwrap();
     device.run(Phase::Eval, 0..1).unwrap();
 }
 
 /// The slots of the ports that hold floats, by name.
-fn floats(plan: &Plan) -> Vec<(String, Slot)> {
+fn floats(plan: &TrainPlan) -> Vec<(String, Slot)> {
     let it = &plan.ports;
+    let always = [it.params, it.gradients, it.train_x, it.train_y, it.order, it.log];
     let some = [
-        it.params,
         it.half_params,
         it.scaling,
-        it.gradients,
         it.gathered,
         it.averaged,
-        it.train_x,
-        it.train_y,
         it.train_weights,
         it.constants,
-        it.order,
-        it.log,
-        it.eval_x,
-        it.predictions,
+        plan.eval.map(|it| it.eval_x),
+        plan.eval.map(|it| it.predictions),
     ];
-    let all = some.into_iter().flatten().chain(it.states.iter().copied());
+    let all = always.into_iter().chain(some.into_iter().flatten()).chain(it.states.clone());
     let named = all.map(|slot| (plan.slot(slot).name.clone(), slot));
     named.filter(|(_, slot)| plan.slot(*slot).element != Element::U32).collect()
 }
@@ -202,7 +197,7 @@ fn compare(device: &mut dyn Device) {
         }
         assert!(views == 2 && refused <= 1, "{name}: {views} {refused}");
         // What is written is read, wherever it lies.
-        let gradients = plan.ports.gradients.unwrap();
+        let gradients = plan.ports.gradients;
         let values = normal_f32(plan.slot(gradients).len(), Seed(9));
         device.write(gradients, 0, Values::F32(&values)).unwrap();
         assert_eq!(device.read(gradients, values.len()).unwrap(), values, "{name}");

@@ -209,7 +209,7 @@ fn by_hand(
     let mut steps = Vec::new();
     for epoch in 0..options.epochs {
         let order = epoch_order(u32::try_from(rows).unwrap(), epoch, options.seed, options.shuffle);
-        device.write(plan.ports.order.unwrap(), 0, Values::U32(&order)).unwrap();
+        device.write(plan.ports.order, 0, Values::U32(&order)).unwrap();
         // One window a step: nothing is left to the trainer's windows.
         for step in 0..steps_per_epoch {
             let global = epoch as usize * steps_per_epoch + step;
@@ -219,7 +219,7 @@ fn by_hand(
             steps.push((f64::from(losses[0]), row[0].rows as usize));
         }
     }
-    let params = plan.ports.params.unwrap();
+    let params = plan.ports.params;
     (steps, device.read(params, plan.slot(params).len()).unwrap())
 }
 

@@ -235,10 +235,10 @@ fn kernels_timed_one_by_one_train_the_same() {
     let mut results = Vec::new();
     for timed in [false, true] {
         device.load(&plan).unwrap();
-        device.write(plan.ports.params.unwrap(), 0, Values::F32(params.arena())).unwrap();
+        device.write(plan.ports.params, 0, Values::F32(params.arena())).unwrap();
         device
             .write(
-                plan.ports.train_x.unwrap(),
+                plan.ports.train_x,
                 0,
                 Values::F32(&data.train.x().iter().map(|v| v as f32).collect::<Vec<_>>()),
             )
@@ -253,7 +253,7 @@ fn kernels_timed_one_by_one_train_the_same() {
         } else {
             device.run(Phase::Train, 0..5).unwrap();
         }
-        results.push(device.read(plan.ports.params.unwrap(), params.arena().len()).unwrap());
+        results.push(device.read(plan.ports.params, params.arena().len()).unwrap());
     }
     assert_ne!(results[0], params.arena());
     assert_eq!(results[0], results[1]);

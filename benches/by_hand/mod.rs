@@ -185,10 +185,11 @@ impl Device for ByHand {
 
     fn load(&mut self, plan: &Plan) -> Result<()> {
         let ends = [0, self.workload.widths.len() - 1].map(|end| self.workload.widths[end]);
-        let rows = plan.ports.order.map_or(0, |order| plan.slot(order).len());
+        let named = |name| plan.slots().find(|(_, spec)| spec.name == name);
+        let rows = named("order").map_or(0, |(_, order)| order.len());
         let columns = if self.workload.loss.classes() { 0 } else { ends[1] };
         (self.x, self.y) = (Array2::zeros((rows, ends[0])), Array2::zeros((rows, columns)));
-        self.slots = [plan.ports.train_x, plan.ports.train_y];
+        self.slots = ["train.x", "train.y"].map(|name| named(name).map(|(slot, _)| slot));
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::fs::read_to_string;
 
 use super::DeviceInfo;
 use crate::error::{Error, Result};
-use crate::plan::Plan;
+use crate::plan::{BufferSpec, Plan, Role};
 
 /// Refuses a plan that the host's memory cannot hold, before anything is allocated: a system that promises more
 /// than it has ends the whole program later. `bytes` is what the plan takes on the device.
@@ -13,7 +13,8 @@ use crate::plan::Plan;
 /// If plan and the host's copies of the weights need more than there is.
 pub(super) fn check(plan: &Plan, bytes: u64, info: &DeviceInfo) -> Result<()> {
     // Kept weights, those just read, and two while a model is written.
-    let params = plan.ports.params.map_or(0, |params| plan.slot(params).bytes());
+    let params = plan.buffers().iter().find(|buffer| buffer.role == Role::Params);
+    let params = params.map_or(0, BufferSpec::bytes);
     let need = bytes + 4 * params;
     match available() {
         Some(limit) if need > limit => Err(Error::TooLarge {

@@ -6,11 +6,11 @@ use super::fuse::{Lowering, element};
 use super::memory::{Temporary, assign};
 use super::update::Arenas;
 use super::{
-    BufferId, BufferSpec, Element, Formula, FormulaId, Kernel, Phase, Plan, Ports, Precision, Role,
-    Scaling, Slot, SlotSpec, Start, Step, WINDOW,
+    BufferId, BufferSpec, Element, EvalPlan, EvalPorts, Formula, FormulaId, Kernel, Phase, Plan,
+    Precision, Role, Slot, SlotSpec, Start, Step, TrainPlan, TrainPorts, WINDOW,
 };
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Inference, Loss, NodeId, Op, Training};
+use crate::graph::{Graph, Inference, Loss, NodeId, Objective, Op, Running, Training};
 use crate::model::{Activation, ParamLayout};
 use crate::shape::{elements, narrow};
 
@@ -181,7 +181,7 @@ impl PlanBuilder {
     }
 
     /// The finished plan: its temporaries get their places.
-    pub fn finish(self, batch: usize, eval_batch: usize, ports: Ports) -> Plan {
+    pub fn finish(self, batch: usize, eval_batch: usize) -> Plan {
         let Self {
             mut buffers,
             mut slots,
@@ -206,7 +206,7 @@ impl PlanBuilder {
             let (name, role) = (format!("temporary{index}"), Role::Activations);
             buffers.push(BufferSpec { name, elements, element, role });
         }
-        Plan { batch, eval_batch, buffers, slots, train, eval, measure, formulas, starts, ports }
+        Plan { batch, eval_batch, buffers, slots, train, eval, measure, formulas, starts }
     }
 }
 
@@ -215,7 +215,7 @@ impl Plan {
     ///
     /// # Errors
     /// If sizes are zero where they may not be, or too large to count.
-    pub fn training(step: &Training, inference: &Inference, sizes: Sizes) -> Result<Self> {
+    pub fn training(step: &Training, inference: &Inference, sizes: Sizes) -> Result<TrainPlan> {
         Self::training_in(Precision::F32, step, inference, sizes)
     }
 
@@ -228,188 +228,253 @@ impl Plan {
         step: &Training,
         inference: &Inference,
         sizes: Sizes,
-    ) -> Result<Self> {
+    ) -> Result<TrainPlan> {
         positive("batch_size", sizes.batch)?;
         let mut builder = PlanBuilder::new();
-        let mut ports = Ports::default();
         let layout = precision.layout(&step.layout)?;
-        let params = builder.slot("params", vec![layout.len()], Element::F32, Role::Params)?;
-        let gradients =
-            builder.slot("gradients", vec![layout.len()], Element::F32, Role::Gradients)?;
-        builder.arenas_of_update(step, &layout, &mut ports)?;
-        if precision == Precision::F16 {
-            let sizes = vec![layout.len()];
-            let half = builder.slot("half_params", sizes, Element::F16, Role::Params)?;
-            ports.half_params = Some(half);
-        }
-        if precision == Precision::F16 || step.moves.skips {
-            let scaling = builder.slot("scaling", vec![Scaling::LEN], Element::F32, Role::State)?;
-            ports.scaling = Some(scaling);
-        }
-        // Where it is for skipping steps alone, no gradient bears it.
-        let scaling = ports.scaling.filter(|_| precision == Precision::F16);
-        let weights = builder.views(params, &layout, "");
-        let factors = match ports.half_params {
-            Some(half) => builder.views(half, &layout, ""),
-            None => weights.clone(),
-        };
-        let d_weights = builder.views(gradients, &layout, "d_");
-        let moving = layout.views().iter().zip(d_weights).filter(|(view, _)| view.trainable);
-        let moving: Vec<_> = moving.map(|(_, slot)| slot).collect();
-        let columns = column_count(&step.graph, step.features);
-        let train_x =
-            builder.slot("train.x", vec![sizes.train_rows, columns], Element::F32, Role::Data)?;
-        let (y_sizes, y_element) = match step.graph.node(step.targets).op {
-            Op::Targets { classes: false, columns } => {
-                (vec![sizes.train_rows, columns], Element::F32)
-            }
-            _ => (vec![sizes.train_rows], Element::U32),
-        };
-        let train_y = builder.slot("train.y", y_sizes, y_element, Role::Data)?;
-        let order = builder.slot("order", vec![sizes.train_rows], Element::U32, Role::Data)?;
-        let objective = match step.graph.node(step.loss).op {
-            Op::Loss { loss, .. } => loss,
-            _ => return Err(Error::shape("training", "the graph has no loss")),
-        };
-        if objective.weights {
-            let sizes = vec![sizes.train_rows, 1];
-            let slot = builder.slot("train.weights", sizes, Element::F32, Role::Data)?;
-            ports.train_weights = Some(slot);
-        }
-        if objective.constants {
-            let columns = column_count(&step.graph, step.targets);
-            let len = match objective.loss {
-                Loss::Pinball(quantiles) => quantiles.as_slice().len(),
-                // A vector of classes has no columns of its own.
-                loss if loss.classes() => class_count(&step.graph, step.targets),
-                _ => columns,
-            };
-            let slot = builder.slot("constants", vec![len], Element::F32, Role::Data)?;
-            ports.constants = Some(slot);
-        }
-        let log = builder.slot("log", vec![WINDOW], Element::F32, Role::Log)?;
-
-        let x_element = element(&step.graph, precision, step.features);
-        let x = builder.temporary("x", vec![sizes.batch, columns], x_element);
-        let y_batch = step.graph.shape(step.targets).sizes(sizes.batch);
-        // Classes are no floats, so they share no buffer with them.
-        let y = match y_element {
-            Element::U32 => builder.slot("y", y_batch, y_element, Role::Activations)?,
-            _ => builder.temporary("y", y_batch, y_element),
-        };
-        let gather = Kernel::Gather { ordered: true, targets: true };
-        let mut steps = vec![builder.step(gather, vec![train_x, order, train_y], vec![x, y])?];
-        let row_weights = match ports.train_weights {
-            Some(table) => {
-                let gather = Kernel::Gather { ordered: true, targets: false };
-                let picked = builder.temporary("weights", vec![sizes.batch, 1], Element::F32);
-                steps.push(builder.step(gather, vec![table, order], vec![picked])?);
-                Some(picked)
-            }
-            None => None,
-        };
-        let mut slots = HashMap::from([(step.features, x), (step.targets, y)]);
-        slots.extend(param_slots(&step.graph, &factors));
-        let shared = shared_gradients(step);
-        let (copied, direct): (Vec<_>, Vec<_>) =
-            step.gradients.iter().copied().zip(moving).partition(|(node, _)| shared.contains(node));
-        let stats = step.running.iter().map(|it| it.stat);
-        let in_arena = direct.iter().map(|&(node, _)| node).collect();
-        slots.extend(direct);
-        let mut lowering = Lowering {
-            builder: &mut builder,
-            graph: &step.graph,
-            batch: sizes.batch,
-            precision,
-            scaling,
-            constants: ports.constants,
-            weights: row_weights,
-            slots,
-            wanted: step.gradients.iter().copied().chain(stats).collect(),
-            steps,
-            row_loss: None,
-            unused: HashSet::new(),
-            in_arena,
-            inlined: HashMap::new(),
-        };
-        lowering.run()?;
-        let row_loss =
-            lowering.row_loss.ok_or_else(|| Error::shape("training", "the graph has no loss"))?;
-        let Lowering { mut steps, slots, .. } = lowering;
-        // Beside the loss, so that the row losses' buffer is free for the backward pass.
-        let after =
-            steps.iter().position(|s| s.writes.contains(&row_loss)).map_or(steps.len(), |i| i + 1);
-        steps.insert(after, builder.step(Kernel::LogLoss, vec![row_loss], vec![log])?);
-        for (node, d_weight) in copied {
-            let copy = Kernel::Activate { act: Activation::Identity, bias: false };
-            steps.push(builder.step(copy, vec![slots[&node]], vec![d_weight])?);
-        }
-        steps.extend(builder.check(step, (gradients, log), &ports)?);
+        let arenas = builder.arenas(precision, step, &layout)?;
+        let views = builder.parameter_views(&arenas, step, &layout);
+        let ports = builder.data(arenas, step, sizes.train_rows)?;
+        let pass = builder.forward_and_backward(precision, step, (sizes.batch, &ports), &views)?;
+        let mut steps = pass.steps;
+        steps.extend(builder.check(step, &ports)?);
         // Averaged weights are validated with the same statistics.
         let averaged = ports.averaged.map(|arena| builder.views(arena, &layout, "average_"));
-        for it in &step.running {
-            let guard = ports.scaling.filter(|_| step.moves.skips);
-            let guarded = guard.is_some();
-            let momentum = Some(it.momentum);
-            let kernel = Kernel::UpdateRunning { momentum, unbiased: it.unbiased, guarded };
-            for views in [Some(&weights), averaged.as_ref()].into_iter().flatten() {
-                let reads = [Some(slots[&it.stat]), guard].into_iter().flatten().collect();
-                steps.push(builder.step(kernel, reads, vec![views[it.view]])?);
-            }
-        }
-        steps.extend(builder.update(step, &layout, Arenas { params, gradients, log }, &ports)?);
+        let weights: Vec<&[Slot]> = [Some(&views.weights), averaged.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(Vec::as_slice)
+            .collect();
+        steps.extend(builder.statistics(step, (&pass.slots, &ports), &weights, false)?);
+        steps.extend(builder.update(step, &layout, &ports)?);
         builder.phase(Phase::Train, steps);
-
-        ports = Ports {
-            params: Some(params),
-            gradients: Some(gradients),
-            train_x: Some(train_x),
-            train_y: Some(train_y),
-            order: Some(order),
-            log: Some(log),
-            ..ports
-        };
         if let Some(averaged) = averaged {
-            builder.measure_phase(step, sizes.batch, (train_x, order), &averaged, &ports)?;
+            builder.measure_phase(step, sizes.batch, &averaged, &ports)?;
         }
-        if sizes.eval_rows > 0 {
+        let eval = if sizes.eval_rows > 0 {
             let weights = match ports.averaged {
                 Some(averaged) => builder.views(averaged, &layout, ""),
-                None => weights,
+                None => views.weights,
             };
-            builder.eval_phase(inference, sizes, &weights, &mut ports)?;
-        }
-        let plan = builder.finish(sizes.batch, sizes.eval_batch, ports);
+            Some(builder.eval_phase(inference, sizes, &weights)?)
+        } else {
+            None
+        };
+        let plan = builder.finish(sizes.batch, sizes.eval_batch);
         // Before any device is asked: what has no form in half precision is no matter of adapters.
         plan.train.iter().try_for_each(|step| plan.stored(step).map(|_| ()))?;
-        Ok(plan)
+        Ok(TrainPlan { plan, ports, eval })
     }
 
     /// The plan of prediction alone.
     ///
     /// # Errors
     /// If sizes are zero, or too large to count.
-    pub fn inference(inference: &Inference, sizes: Sizes) -> Result<Self> {
+    pub fn inference(inference: &Inference, sizes: Sizes) -> Result<EvalPlan> {
         positive("rows to predict", sizes.eval_rows)?;
         let mut builder = PlanBuilder::new();
         let params =
             builder.slot("params", vec![inference.layout.len()], Element::F32, Role::Params)?;
         let weights = builder.views(params, &inference.layout, "");
-        let mut ports = Ports { params: Some(params), ..Ports::default() };
-        builder.eval_phase(inference, sizes, &weights, &mut ports)?;
-        Ok(builder.finish(sizes.batch, sizes.eval_batch, ports))
+        let ports = builder.eval_phase(inference, sizes, &weights)?;
+        Ok(EvalPlan { plan: builder.finish(sizes.batch, sizes.eval_batch), params, ports })
     }
 }
 
+/// Views of a training plan's parameters.
+struct ParameterViews {
+    /// The weights in single precision.
+    weights: Vec<Slot>,
+    /// The weights that products read: in half precision where there is a copy of them.
+    factors: Vec<Slot>,
+    /// The gradients of those that train.
+    gradients: Vec<Slot>,
+}
+
+/// Forward and backward steps, and where the values of nodes lie.
+struct ForwardBackward {
+    steps: Vec<Step>,
+    slots: HashMap<NodeId, Slot>,
+}
+
+/// A batch's rows as they come from the table.
+struct Batch {
+    steps: Vec<Step>,
+    x: Slot,
+    y: Slot,
+    weights: Option<Slot>,
+}
+
 impl PlanBuilder {
+    fn parameter_views(
+        &mut self,
+        arenas: &Arenas,
+        step: &Training,
+        layout: &ParamLayout,
+    ) -> ParameterViews {
+        let weights = self.views(arenas.params, layout, "");
+        let factors = match arenas.half_params {
+            Some(half) => self.views(half, layout, ""),
+            None => weights.clone(),
+        };
+        let gradients = self.views(arenas.gradients, layout, "d_");
+        let train = layout.views().iter().zip(gradients).filter(|(view, _)| view.trainable);
+        let gradients: Vec<_> = train.map(|(_, slot)| slot).collect();
+        debug_assert_eq!(gradients.len(), step.gradients.len(), "each has one node");
+        ParameterViews { weights, factors, gradients }
+    }
+
+    /// The slots of the table and of the log, beside those that the update needs.
+    fn data(&mut self, arenas: Arenas, step: &Training, rows: usize) -> Result<TrainPorts> {
+        let objective = objective_of(step);
+        let columns = column_count(&step.graph, step.features);
+        let train_x = self.slot("train.x", vec![rows, columns], Element::F32, Role::Data)?;
+        let (sizes, element) = match step.graph.node(step.targets).op {
+            Op::Targets { classes: false, columns } => (vec![rows, columns], Element::F32),
+            _ => (vec![rows], Element::U32),
+        };
+        let train_y = self.slot("train.y", sizes, element, Role::Data)?;
+        let order = self.slot("order", vec![rows], Element::U32, Role::Data)?;
+        let train_weights = if objective.weights {
+            Some(self.slot("train.weights", vec![rows, 1], Element::F32, Role::Data)?)
+        } else {
+            None
+        };
+        let constants = if objective.constants {
+            let len = match objective.loss {
+                Loss::Pinball(quantiles) => quantiles.as_slice().len(),
+                // A vector of classes has no columns of its own.
+                loss if loss.classes() => class_count(&step.graph, step.targets),
+                _ => column_count(&step.graph, step.targets),
+            };
+            Some(self.slot("constants", vec![len], Element::F32, Role::Data)?)
+        } else {
+            None
+        };
+        let log = self.slot("log", vec![WINDOW], Element::F32, Role::Log)?;
+        let Arenas { params, gradients, states, averaged, gathered, half_params, scaling } = arenas;
+        Ok(TrainPorts {
+            params,
+            half_params,
+            scaling,
+            gradients,
+            states,
+            gathered,
+            averaged,
+            train_x,
+            train_y,
+            train_weights,
+            constants,
+            order,
+            log,
+        })
+    }
+
+    /// Picks a batch's rows from the table.
+    fn batch(
+        &mut self,
+        precision: Precision,
+        step: &Training,
+        rows: usize,
+        ports: &TrainPorts,
+    ) -> Result<Batch> {
+        let columns = column_count(&step.graph, step.features);
+        let x_element = element(&step.graph, precision, step.features);
+        let x = self.temporary("x", vec![rows, columns], x_element);
+        let y_sizes = step.graph.shape(step.targets).sizes(rows);
+        // Classes are no floats, so they share no buffer with them.
+        let y = match self.slots[ports.train_y.0 as usize].element {
+            Element::U32 => self.slot("y", y_sizes, Element::U32, Role::Activations)?,
+            element => self.temporary("y", y_sizes, element),
+        };
+        let gather = Kernel::Gather { ordered: true, targets: true };
+        let reads = vec![ports.train_x, ports.order, ports.train_y];
+        let mut steps = vec![self.step(gather, reads, vec![x, y])?];
+        let weights = match ports.train_weights {
+            Some(table) => {
+                let gather = Kernel::Gather { ordered: true, targets: false };
+                let picked = self.temporary("weights", vec![rows, 1], Element::F32);
+                steps.push(self.step(gather, vec![table, ports.order], vec![picked])?);
+                Some(picked)
+            }
+            None => None,
+        };
+        Ok(Batch { steps, x, y, weights })
+    }
+
+    /// The steps from a batch's rows to the gradients in their arena, and the loss in the log.
+    fn forward_and_backward(
+        &mut self,
+        precision: Precision,
+        step: &Training,
+        (rows, ports): (usize, &TrainPorts),
+        views: &ParameterViews,
+    ) -> Result<ForwardBackward> {
+        let Batch { steps, x, y, weights } = self.batch(precision, step, rows, ports)?;
+        let mut slots = HashMap::from([(step.features, x), (step.targets, y)]);
+        slots.extend(param_slots(&step.graph, &views.factors));
+        let shared = shared_gradients(step);
+        let (copied, direct): (Vec<_>, Vec<_>) = step
+            .gradients
+            .iter()
+            .copied()
+            .zip(views.gradients.iter().copied())
+            .partition(|(node, _)| shared.contains(node));
+        let in_arena = direct.iter().map(|&(node, _)| node).collect();
+        slots.extend(direct);
+        let stats = step.running.iter().map(|it| it.stat);
+        let mut lowering = Lowering {
+            precision,
+            // Where it is for skipping steps alone, no gradient bears it.
+            scaling: ports.scaling.filter(|_| precision == Precision::F16),
+            constants: ports.constants,
+            weights,
+            wanted: step.gradients.iter().copied().chain(stats).collect(),
+            in_arena,
+            ..Lowering::new(self, &step.graph, rows, slots, steps)
+        };
+        lowering.run()?;
+        let row_loss = lowering.row_loss.expect("a training step's graph has a loss");
+        let Lowering { mut steps, slots, .. } = lowering;
+        // Beside the loss, so that the row losses' buffer is free for the backward pass.
+        let loss = steps.iter().position(|step| step.writes.contains(&row_loss));
+        let after = loss.expect("the loss was lowered") + 1;
+        steps.insert(after, self.step(Kernel::LogLoss, vec![row_loss], vec![ports.log])?);
+        for (node, d_weight) in copied {
+            let copy = Kernel::Activate { act: Activation::Identity, bias: false };
+            steps.push(self.step(copy, vec![slots[&node]], vec![d_weight])?);
+        }
+        Ok(ForwardBackward { steps, slots })
+    }
+
+    /// The steps that move the running statistics among some weights to those of the batch. `measured` ones are means over
+    /// batches.
+    fn statistics(
+        &self,
+        step: &Training,
+        (slots, ports): (&HashMap<NodeId, Slot>, &TrainPorts),
+        weights: &[&[Slot]],
+        measured: bool,
+    ) -> Result<Vec<Step>> {
+        let guard = ports.scaling.filter(|_| step.moves.skips);
+        let update = |it: &Running, weights: &[Slot]| {
+            let momentum = (!measured).then_some(it.momentum);
+            let (unbiased, guarded) = (it.unbiased, guard.is_some());
+            let kernel = Kernel::UpdateRunning { momentum, unbiased, guarded };
+            let reads = [Some(slots[&it.stat]), guard].into_iter().flatten().collect();
+            self.step(kernel, reads, vec![weights[it.view]])
+        };
+        let all = step.running.iter().flat_map(|it| weights.iter().map(move |some| (it, *some)));
+        all.map(|(it, weights)| update(it, weights)).collect()
+    }
+
     /// The steps that measure the running statistics of averaged weights, if there are any.
     fn measure_phase(
         &mut self,
         step: &Training,
         batch: usize,
-        (table, order): (Slot, Slot),
         weights: &[Slot],
-        ports: &Ports,
+        ports: &TrainPorts,
     ) -> Result<()> {
         let Some(last) = step.running.iter().map(|it| it.stat).max() else { return Ok(()) };
         let graph = step.graph.up_to(last);
@@ -418,32 +483,14 @@ impl PlanBuilder {
         let gather = Kernel::Gather { ordered: true, targets: false };
         let mut slots = HashMap::from([(step.features, x)]);
         slots.extend(param_slots(&graph, weights));
-        let steps = vec![self.step(gather, vec![table, order], vec![x])?];
+        let steps = vec![self.step(gather, vec![ports.train_x, ports.order], vec![x])?];
         let mut lowering = Lowering {
-            builder: self,
-            graph: &graph,
-            batch,
-            precision: Precision::F32,
-            scaling: None,
-            constants: None,
-            weights: None,
-            slots,
             wanted: step.running.iter().map(|it| it.stat).collect(),
-            steps,
-            row_loss: None,
-            unused: HashSet::new(),
-            in_arena: HashSet::new(),
-            inlined: HashMap::new(),
+            ..Lowering::new(self, &graph, batch, slots, steps)
         };
         lowering.run()?;
         let Lowering { mut steps, slots, .. } = lowering;
-        let guard = ports.scaling.filter(|_| step.moves.skips);
-        for it in &step.running {
-            let (unbiased, guarded) = (it.unbiased, guard.is_some());
-            let kernel = Kernel::UpdateRunning { momentum: None, unbiased, guarded };
-            let reads = [Some(slots[&it.stat]), guard].into_iter().flatten().collect();
-            steps.push(self.step(kernel, reads, vec![weights[it.view]])?);
-        }
+        steps.extend(self.statistics(step, (&slots, ports), &[weights], true)?);
         self.phase(Phase::Measure, steps);
         Ok(())
     }
@@ -453,8 +500,7 @@ impl PlanBuilder {
         inference: &Inference,
         sizes: Sizes,
         weights: &[Slot],
-        ports: &mut Ports,
-    ) -> Result<()> {
+    ) -> Result<EvalPorts> {
         positive("eval batch", sizes.eval_batch)?;
         let graph = &inference.graph;
         let columns = column_count(graph, inference.features);
@@ -469,28 +515,23 @@ impl PlanBuilder {
         slots.extend(param_slots(graph, weights));
         let steps = vec![self.step(gather, vec![eval_x], vec![x])?];
         let mut lowering = Lowering {
-            builder: self,
-            graph,
-            batch: sizes.eval_batch,
-            precision: Precision::F32,
-            scaling: None,
-            constants: None,
-            weights: None,
-            slots,
             wanted: HashSet::from([inference.prediction]),
-            steps,
-            row_loss: None,
-            unused: HashSet::new(),
-            in_arena: HashSet::new(),
-            inlined: HashMap::new(),
+            ..Lowering::new(self, graph, sizes.eval_batch, slots, steps)
         };
         lowering.run()?;
         let Lowering { mut steps, slots, .. } = lowering;
         let out = slots[&inference.prediction];
         steps.push(self.step(Kernel::PutRows, vec![out], vec![predictions])?);
         self.phase(Phase::Eval, steps);
-        (ports.eval_x, ports.predictions) = (Some(eval_x), Some(predictions));
-        Ok(())
+        Ok(EvalPorts { eval_x, predictions })
+    }
+}
+
+/// What a training step makes small.
+fn objective_of(step: &Training) -> Objective {
+    match step.graph.node(step.loss).op {
+        Op::Loss { loss, .. } => loss,
+        _ => unreachable!("the node of a training step's loss is one"),
     }
 }
 

@@ -10,7 +10,7 @@ use super::build::PlanBuilder;
 use super::{Dropout, Element, Formula, FormulaId, Kernel, Precision, Slot, Step};
 use crate::error::{Error, Result};
 use crate::expr::{Binary, Expr, Node, Number, Quantity};
-use crate::graph::{Graph, MOST_OPERANDS, Mapped, NodeId, Objective, Op, Operand, Space, used};
+use crate::graph::{Graph, MOST_OPERANDS, Mapped, NodeId, Objective, Op, Operand, used};
 use crate::model::Activation;
 use crate::shape::{Dim, narrow};
 
@@ -44,6 +44,33 @@ pub(super) struct Lowering<'a> {
 }
 
 impl<'a> Lowering<'a> {
+    /// Of a graph for so many rows in single precision, of which no value is wanted yet. Some slots are given, and the steps
+    /// that write them.
+    pub(super) fn new(
+        builder: &'a mut PlanBuilder,
+        graph: &'a Graph,
+        batch: usize,
+        slots: HashMap<NodeId, Slot>,
+        steps: Vec<Step>,
+    ) -> Self {
+        Self {
+            builder,
+            graph,
+            batch,
+            precision: Precision::F32,
+            scaling: None,
+            constants: None,
+            weights: None,
+            slots,
+            wanted: HashSet::new(),
+            steps,
+            row_loss: None,
+            unused: HashSet::new(),
+            in_arena: HashSet::new(),
+            inlined: HashMap::new(),
+        }
+    }
+
     /// Lowers the whole graph.
     pub(super) fn run(&mut self) -> Result<()> {
         let graph = self.graph;
@@ -245,7 +272,7 @@ impl<'a> Lowering<'a> {
     ) -> Result<Vec<NodeId>> {
         let op = &self.graph.node(id).op;
         let whole = matches!(op, Op::Map { .. } | Op::Normalise { .. } | Op::Dropout { .. });
-        let (f, operands) = self.with_inlined(f, operands, space)?;
+        let (f, operands) = self.with_inlined(f, operands)?;
         let mapped = (f, operands, space);
         if whole && self.goes_into_its_users(id, &mapped) {
             self.inlined.insert(id, mapped);
@@ -262,7 +289,7 @@ impl<'a> Lowering<'a> {
         kernel: impl Fn(FormulaId, u8) -> Kernel,
     ) -> Result<()> {
         let reads = operands.iter().map(|&(id, _)| self.slot(id)).collect::<Result<_>>()?;
-        let count = u8::try_from(operands.len()).unwrap_or(u8::MAX);
+        let count = operand_count(&operands);
         let lie = operands.into_iter().map(|(_, operand)| operand).collect();
         let formula = self.builder.formula(Formula::new(&f, lie, space.columns()))?;
         let out = self.place(id);
@@ -274,7 +301,7 @@ impl<'a> Lowering<'a> {
     fn goes_into_its_users(&self, id: NodeId, (f, operands, space): &Mapped) -> bool {
         let users = self.users(id);
         let full = operands.iter().filter(|&&(_, operand)| space.is_full(operand)).count();
-        let again = users.len() == 1 || (full <= 1 && is_linear(f));
+        let again = users.len() == 1 || (full <= 1 && is_polynomial(f));
         let fits = |&(_, op): &(NodeId, &Op)| match op {
             Op::Map { operands, space: other, .. }
             | Op::MapRows { operands, space: other, .. }
@@ -297,7 +324,6 @@ impl<'a> Lowering<'a> {
         &mut self,
         mut f: Expr,
         mut operands: Vec<(NodeId, Operand)>,
-        space: Space,
     ) -> Result<(Expr, Vec<(NodeId, Operand)>)> {
         let mut index = 0;
         while index < operands.len() {
@@ -306,7 +332,7 @@ impl<'a> Lowering<'a> {
                 index += 1;
                 continue;
             };
-            let first = u8::try_from(operands.len()).unwrap_or(u8::MAX);
+            let first = operand_count(&operands);
             let moved: Vec<_> = (first..).take(theirs.len()).map(Expr::input).collect();
             let inner = inner.with(&moved);
             let all: Vec<_> = operands.iter().copied().chain(theirs.iter().copied()).collect();
@@ -320,7 +346,7 @@ impl<'a> Lowering<'a> {
                 (f, operands) = (put, kept);
                 index = 0;
             } else {
-                let mapped = self.inlined.remove(&node).unwrap_or((f.clone(), vec![], space));
+                let mapped = self.inlined.remove(&node).expect("it was found among them");
                 let kernel = |formula, operands| Kernel::Map { formula, operands };
                 self.push_map(node, mapped, kernel)?;
             }
@@ -427,12 +453,19 @@ impl<'a> Lowering<'a> {
     }
 }
 
+/// Number of operands, of which a kernel has a few.
+fn operand_count<T>(operands: &[T]) -> u8 {
+    u8::try_from(operands.len()).expect("a kernel has a few operands")
+}
+
 /// Whether an expression adds and multiplies only, and nothing random.
-fn is_linear(f: &Expr) -> bool {
+fn is_polynomial(f: &Expr) -> bool {
     match f.node() {
         Node::Quantity(it) => !matches!(it, Quantity::Keep(..)),
         Node::Const(_) | Node::Input(_) => true,
-        Node::Binary(Binary::Add | Binary::Sub | Binary::Mul, a, b) => is_linear(a) && is_linear(b),
+        Node::Binary(Binary::Add | Binary::Sub | Binary::Mul, a, b) => {
+            is_polynomial(a) && is_polynomial(b)
+        }
         Node::Unary(..) | Node::Binary(..) | Node::Select(..) => false,
     }
 }

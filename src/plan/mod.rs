@@ -9,6 +9,7 @@ mod formula;
 mod fuse;
 mod kernel;
 mod memory;
+mod phases;
 mod precision;
 mod print;
 mod update;
@@ -20,6 +21,7 @@ pub use formula::{Formula, FormulaId};
 pub use crate::graph::{Along, MOST_OPERANDS, Operand};
 pub use kernel::{Dropout, Kernel, LossForm, Update};
 pub use memory::Memory;
+pub use phases::{EvalPlan, EvalPorts, TrainPlan, TrainPorts};
 pub use precision::{HALF_MAX, Precision, Scaling, Stored};
 pub use update::{BLOCK, FACTORS};
 
@@ -235,42 +237,6 @@ impl Default for StepRow {
     }
 }
 
-/// The slots that the host writes and reads; absent ones belong to phases the plan does not have.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Ports {
-    /// Parameters, the whole arena.
-    pub params: Option<Slot>,
-    /// Their copy in half precision, written by each update and by whoever writes the parameters.
-    pub half_params: Option<Slot>,
-    /// The loss scale and what belongs to it, as [`Scaling`] says; in single precision where steps may be skipped.
-    pub scaling: Option<Slot>,
-    /// Gradients, the whole arena.
-    pub gradients: Option<Slot>,
-    /// Optimizer state, one arena each.
-    pub states: Vec<Slot>,
-    /// Gradients of the steps since the weights last moved, where several are added up.
-    pub gathered: Option<Slot>,
-    /// The weights that validation and saved models take, where they are not the parameters themselves. Whoever writes
-    /// the parameters writes these too.
-    pub averaged: Option<Slot>,
-    /// Training features `[rows, columns]`.
-    pub train_x: Option<Slot>,
-    /// Training targets `[rows]` or `[rows, columns]`.
-    pub train_y: Option<Slot>,
-    /// How much each training row counts `[rows]`, if they do so differently.
-    pub train_weights: Option<Slot>,
-    /// A loss's constants, one for each column or class, if it has some.
-    pub constants: Option<Slot>,
-    /// Row order of the epoch `[rows]`.
-    pub order: Option<Slot>,
-    /// Losses of a window's steps.
-    pub log: Option<Slot>,
-    /// Features of the rows to predict `[rows, columns]`.
-    pub eval_x: Option<Slot>,
-    /// Logits or predictions of those rows.
-    pub predictions: Option<Slot>,
-}
-
 /// What a slot begins with.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Start {
@@ -295,8 +261,6 @@ pub struct Plan {
     pub(crate) formulas: Vec<Formula>,
     /// What slots begin with that do not begin with zeros.
     pub(crate) starts: Vec<(Slot, Start)>,
-    /// The slots that the host writes and reads.
-    pub ports: Ports,
 }
 
 impl Plan {
@@ -335,23 +299,9 @@ impl Plan {
         &self.buffers[buffer.0 as usize]
     }
 
-    /// The same plan with one of its training steps alone, for timing it by itself.
-    pub fn alone(&self, step: usize) -> Self {
-        let train = self.train.get(step).cloned().into_iter().collect();
-        Self { train, eval: Vec::new(), measure: Vec::new(), ..self.clone() }
-    }
-
-    /// Returns the same plan for a training table of another number of rows.
-    pub(crate) fn with_train_rows(&self, rows: usize) -> Self {
-        let mut plan = self.clone();
-        let Ports { train_x, train_y, train_weights, order, .. } = &self.ports;
-        for slot in [train_x, train_y, train_weights, order].into_iter().flatten() {
-            let spec = &mut plan.slots[slot.0 as usize];
-            spec.sizes[0] = rows;
-            let (len, buffer) = (spec.len(), spec.buffer);
-            plan.buffers[buffer.0 as usize].elements = len.max(1);
-        }
-        plan
+    /// Where the losses of training steps go; `None` without such steps.
+    pub fn log(&self) -> Option<Slot> {
+        self.train.iter().find(|step| step.kernel == Kernel::LogLoss)?.slot("log_out")
     }
 
     /// The steps of a phase, in order.

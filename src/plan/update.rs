@@ -3,7 +3,10 @@
 //! In: an optimizer, what is done besides, the arenas. Out: steps, and the slots that they need.
 //! Absent on purpose: formulas, which `graph` has.
 
-use super::{Element, Formula, Kernel, PlanBuilder, Ports, Role, Slot, Start, Step, Update};
+use super::{
+    Element, Formula, Kernel, PlanBuilder, Precision, Role, Scaling, Slot, Start, Step, TrainPorts,
+    Update,
+};
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::expr::Program;
@@ -18,13 +21,16 @@ pub const FACTORS: usize = 4;
 /// Elements of an arena that share factors, and whose squares are summed together: each belongs to one parameter.
 pub const BLOCK: usize = VIEW_ALIGN;
 
-/// The arenas that an update goes through.
-#[derive(Clone, Copy, Debug)]
+/// The arenas that an update goes through, and what belongs to them.
+#[derive(Clone, Debug)]
 pub(super) struct Arenas {
     pub(super) params: Slot,
     pub(super) gradients: Slot,
-    /// The losses of steps, which those that are skipped are marked in.
-    pub(super) log: Slot,
+    pub(super) states: Vec<Slot>,
+    pub(super) averaged: Option<Slot>,
+    pub(super) gathered: Option<Slot>,
+    pub(super) half_params: Option<Slot>,
+    pub(super) scaling: Option<Slot>,
 }
 
 /// Whether some parameters do not train, and so must not decay either.
@@ -33,38 +39,44 @@ fn keeps(layout: &ParamLayout) -> bool {
 }
 
 impl PlanBuilder {
-    /// The slots that a step's update needs beside parameters and gradients, noted in the ports.
-    pub(super) fn arenas_of_update(
+    /// The slots of parameters and gradients, and what the update needs beside them.
+    pub(super) fn arenas(
         &mut self,
+        precision: Precision,
         step: &Training,
         layout: &ParamLayout,
-        ports: &mut Ports,
-    ) -> Result<()> {
+    ) -> Result<Arenas> {
         let sizes = || vec![layout.len()];
-        for name in step.optimizer.states() {
-            ports.states.push(self.slot(name, sizes(), Element::F32, Role::State)?);
-        }
-        ports.averaged = step.optimizer.evaluated().map(|state| ports.states[state]);
-        if step.moves.average.is_some() {
-            ports.averaged = Some(self.slot("average", sizes(), Element::F32, Role::State)?);
-        }
-        if step.moves.accumulate {
-            let gathered = self.slot("gathered", sizes(), Element::F32, Role::State)?;
-            ports.gathered = Some(gathered);
-        }
-        Ok(())
+        let params = self.slot("params", sizes(), Element::F32, Role::Params)?;
+        let gradients = self.slot("gradients", sizes(), Element::F32, Role::Gradients)?;
+        let mut state = |name: &str| self.slot(name, sizes(), Element::F32, Role::State);
+        let states =
+            step.optimizer.states().iter().map(|name| state(name)).collect::<Result<Vec<_>>>()?;
+        let averaged = match step.moves.average {
+            Some(_) => Some(state("average")?),
+            None => step.optimizer.evaluated().map(|index| states[index]),
+        };
+        let gathered = if step.moves.accumulate { Some(state("gathered")?) } else { None };
+        let half = precision == Precision::F16;
+        let half_params = if half {
+            Some(self.slot("half_params", sizes(), Element::F16, Role::Params)?)
+        } else {
+            None
+        };
+        let scaling = if half || step.moves.skips {
+            Some(self.slot("scaling", vec![Scaling::LEN], Element::F32, Role::State)?)
+        } else {
+            None
+        };
+        Ok(Arenas { params, gradients, states, averaged, gathered, half_params, scaling })
     }
 
     /// The step that looks for what is no finite number, before anything has changed.
-    pub(super) fn check(
-        &self,
-        step: &Training,
-        (gradients, log): (Slot, Slot),
-        ports: &Ports,
-    ) -> Result<Option<Step>> {
+    pub(super) fn check(&self, step: &Training, ports: &TrainPorts) -> Result<Option<Step>> {
         let Some(scaling) = ports.scaling else { return Ok(None) };
         let loss = step.moves.skips;
-        let reads = [Some(gradients), loss.then_some(log)].into_iter().flatten().collect();
+        let reads =
+            [Some(ports.gradients), loss.then_some(ports.log)].into_iter().flatten().collect();
         self.step(Kernel::CheckFinite { loss }, reads, vec![scaling]).map(Some)
     }
 
@@ -73,10 +85,10 @@ impl PlanBuilder {
         &mut self,
         step: &Training,
         layout: &ParamLayout,
-        Arenas { params, gradients, log }: Arenas,
-        ports: &Ports,
+        ports: &TrainPorts,
     ) -> Result<Vec<Step>> {
-        let (scaling, guarded) = (ports.scaling, step.moves.skips);
+        let &TrainPorts { params, gradients, log, scaling, .. } = ports;
+        let guarded = step.moves.skips;
         let scaled = ports.half_params.is_some();
         let mut steps = Vec::new();
         // What no gradient moves must not decay; without decay a gradient of zeros moves nothing by itself.
@@ -90,7 +102,7 @@ impl PlanBuilder {
             let writes = [&[params], ports.states.as_slice(), half].concat();
             steps.push(self.step(kernel, reads, writes)?);
         } else {
-            steps.extend(self.general(step, layout, Arenas { params, gradients, log }, ports)?);
+            steps.extend(self.general(step, layout, ports)?);
         }
         if let Some(scaling) = scaling {
             let writes = [Some(scaling), guarded.then_some(log)].into_iter().flatten().collect();
@@ -104,8 +116,7 @@ impl PlanBuilder {
         &mut self,
         step: &Training,
         layout: &ParamLayout,
-        arenas: Arenas,
-        ports: &Ports,
+        ports: &TrainPorts,
     ) -> Result<Vec<Step>> {
         let Training { optimizer, moves, .. } = step;
         let (scaling, gathered) = (ports.scaling, ports.gathered);
@@ -123,7 +134,7 @@ impl PlanBuilder {
             let sums = self.slot("square_sums", vec![blocks], Element::F32, Role::State)?;
             let kernel = Kernel::SquareSums { gradient: true, gathers: gathered.is_some(), scaled };
             let scale = scaling.filter(|_| scaled);
-            let reads = [Some(arenas.gradients), gathered, scale, Some(table)];
+            let reads = [Some(ports.gradients), gathered, scale, Some(table)];
             let reads = reads.into_iter().flatten().collect();
             steps.push(self.step(kernel, reads, vec![sums])?);
             steps.push(self.step(Kernel::ClipNorm { max }, vec![sums], vec![table])?);
@@ -142,15 +153,15 @@ impl PlanBuilder {
                     columns: 0,
                 })?,
                 pass: pass.kind,
-                states: u8::try_from(ports.states.len()).unwrap_or(u8::MAX),
+                states: u8::try_from(ports.states.len()).expect("an optimizer has a few states"),
                 gathers: gathered.is_some(),
                 averages: average.is_some(),
                 table: table.is_some(),
                 scaled,
                 guarded: moves.skips,
             };
-            let reads = [Some(arenas.gradients), scaling, table].into_iter().flatten().collect();
-            let mut writes = [&[arenas.params], ports.states.as_slice()].concat();
+            let reads = [Some(ports.gradients), scaling, table].into_iter().flatten().collect();
+            let mut writes = [&[ports.params], ports.states.as_slice()].concat();
             writes.extend([gathered, average, half].into_iter().flatten());
             steps.push(self.step(Kernel::Update(update), reads, writes)?);
             if pass.kind != PassKind::First {
@@ -159,7 +170,7 @@ impl PlanBuilder {
             let direction = ports.states[ports.states.len() - 1];
             match (optimizer.between(), table) {
                 (Some(Between::Norms), Some(table)) => {
-                    steps.extend(self.trust(layout, (arenas.params, direction), table)?);
+                    steps.extend(self.trust(layout, (ports.params, direction), table)?);
                 }
                 (Some(Between::Orthogonal { turns, eps, .. }), _) => {
                     for view in self.views(direction, layout, "direction_") {

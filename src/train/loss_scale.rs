@@ -6,7 +6,7 @@
 use crate::data::{Dataset, Preparation};
 use crate::device::{Device, Values};
 use crate::error::{Error, Result};
-use crate::plan::{HALF_MAX, Plan, Scaling};
+use crate::plan::{HALF_MAX, Scaling, TrainPlan};
 
 /// Refuses features, as the network sees them, that would be infinite in half precision.
 pub(super) fn check_range(preparation: &Preparation, data: &Dataset) -> Result<()> {
@@ -26,7 +26,7 @@ pub(super) fn check_range(preparation: &Preparation, data: &Dataset) -> Result<(
 }
 
 /// Sets the loss scale to where a run begins, if the plan has one, or what stands in its place where steps may be skipped.
-pub(super) fn write_scaling(device: &mut dyn Device, plan: &Plan) -> Result<()> {
+pub(super) fn write_scaling(device: &mut dyn Device, plan: &TrainPlan) -> Result<()> {
     let start = if plan.ports.half_params.is_some() { Scaling::START } else { Scaling::NONE };
     match plan.ports.scaling {
         Some(scaling) => device.write(scaling, 0, Values::F32(&start.values())),

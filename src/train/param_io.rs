@@ -3,22 +3,24 @@
 //! In: a plan, parameters in their model's layout. Out: the same, from the device.
 //! Absent on purpose: optimizer state, which a checkpoint takes as it is.
 
-use super::predict::port;
 use crate::device::{Device, Values};
 use crate::error::Result;
 use crate::model::{ParamLayout, Params};
-use crate::plan::{Plan, Precision, Slot};
+use crate::plan::{Precision, TrainPlan};
 
 /// Writes the parameters, and what the plan has of them besides: a copy in half precision, averaged ones.
-pub(super) fn write_params(device: &mut dyn Device, plan: &Plan, params: &Params) -> Result<()> {
-    let slot = port(plan.ports.params, "params")?;
+pub(super) fn write_params(
+    device: &mut dyn Device,
+    plan: &TrainPlan,
+    params: &Params,
+) -> Result<()> {
     let spread = match plan.ports.half_params {
         Some(_) => Some(params.laid_out(Precision::F16.layout(params.layout())?)),
         None => None,
     };
     let arena = spread.as_ref().unwrap_or(params).arena();
     let others = plan.ports.half_params.iter().chain(&plan.ports.averaged);
-    for slot in std::iter::once(&slot).chain(others) {
+    for slot in std::iter::once(&plan.ports.params).chain(others) {
         device.write(*slot, 0, Values::F32(arena))?;
     }
     Ok(())
@@ -27,21 +29,16 @@ pub(super) fn write_params(device: &mut dyn Device, plan: &Plan, params: &Params
 /// The present parameters in their model's layout, waited for; averaged ones if there are.
 pub(super) fn read_params(
     device: &mut dyn Device,
-    plan: &Plan,
+    plan: &TrainPlan,
     model: &ParamLayout,
 ) -> Result<Params> {
-    let slot = evaluated(plan)?;
+    let slot = plan.ports.evaluated();
     let values = device.read(slot, plan.slot(slot).len())?;
     params_of(plan, model, values)
 }
 
-/// The slot of the weights that are validated and kept.
-pub(super) fn evaluated(plan: &Plan) -> Result<Slot> {
-    port(plan.ports.averaged.or(plan.ports.params), "params")
-}
-
 /// The values of such a slot as parameters in their model's layout.
-pub(super) fn params_of(plan: &Plan, model: &ParamLayout, values: Vec<f32>) -> Result<Params> {
+pub(super) fn params_of(plan: &TrainPlan, model: &ParamLayout, values: Vec<f32>) -> Result<Params> {
     if plan.ports.half_params.is_none() {
         return Params::from_arena(model.clone(), values);
     }

@@ -8,7 +8,7 @@ use crate::device::{Device, Values};
 use crate::error::{Error, Result};
 use crate::graph::{Loss, inference};
 use crate::model::{Params, Sequential};
-use crate::plan::{Phase, Plan, Sizes, Slot, StepRow, WINDOW};
+use crate::plan::{EvalPlan, EvalPorts, Phase, Plan, Sizes, StepRow, WINDOW};
 use crate::shape::narrow;
 
 use super::Criterion;
@@ -46,13 +46,10 @@ pub(super) fn eval_sizes(rows: usize, widest: usize, batch: usize) -> (usize, us
 /// Out: raw outputs `[rows, outputs]`. With `resident`, the rows lie on the device from last time.
 pub(super) fn run_eval(
     device: &mut dyn Device,
-    plan: &Plan,
+    (plan, &EvalPorts { eval_x, predictions }): (&Plan, &EvalPorts),
     (x, preparation): (Numbers<'_>, &Preparation),
     resident: bool,
 ) -> Result<Vec<f32>> {
-    let missing = || Error::shape("plan", "it has no eval phase");
-    let (eval_x, predictions) =
-        (plan.ports.eval_x.ok_or_else(missing)?, plan.ports.predictions.ok_or_else(missing)?);
     let (capacity, columns) = plan.slot(eval_x).matrix();
     let (_, outputs) = plan.slot(predictions).matrix();
     let mut results = Vec::with_capacity(x.len() / columns * outputs);
@@ -98,7 +95,7 @@ pub(super) fn run_all(device: &mut dyn Device, phase: Phase, from: usize, to: us
 ///
 /// # Errors
 /// If the network is none, or its sizes are impossible.
-pub(super) fn eval_plan(trained: &TrainedModel, rows: usize) -> Result<Plan> {
+pub(super) fn eval_plan(trained: &TrainedModel, rows: usize) -> Result<EvalPlan> {
     trained.check()?;
     let columns = trained.preparation.schema.features.len();
     let graph = inference(&trained.model, columns)?;
@@ -111,12 +108,9 @@ pub(super) fn eval_plan(trained: &TrainedModel, rows: usize) -> Result<Plan> {
 ///
 /// # Errors
 /// If the device is too small for them, or failed.
-pub(super) fn load(device: &mut dyn Device, plan: &Plan, params: &Params) -> Result<()> {
+pub(super) fn load(device: &mut dyn Device, plan: &EvalPlan, params: &Params) -> Result<()> {
     device.load(plan)?;
-    match plan.ports.params {
-        Some(slot) => device.write(slot, 0, Values::F32(params.arena())),
-        None => Ok(()),
-    }
+    device.write(plan.params, 0, Values::F32(params.arena()))
 }
 
 impl TrainedModel {
@@ -212,9 +206,4 @@ impl TrainedModel {
     pub fn tells_scores(&self) -> bool {
         matches!(self.criterion.loss, Loss::Hinge { .. } | Loss::BinaryHinge { .. })
     }
-}
-
-/// The slot of a port that every training plan has.
-pub(super) fn port(slot: Option<Slot>, name: &str) -> Result<Slot> {
-    slot.ok_or_else(|| Error::shape("plan", format!("it has no {name}")))
 }

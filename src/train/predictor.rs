@@ -14,7 +14,7 @@ use crate::data::{Dataset, Features, Numbers, Part, TargetKind};
 use crate::device::cpu::CpuDevice;
 use crate::device::{Device, DeviceInfo, DeviceKind, open};
 use crate::error::{Error, Result};
-use crate::plan::Plan;
+use crate::plan::EvalPlan;
 
 /// Rows that are computed at once where there are many.
 const MANY: usize = 256;
@@ -55,7 +55,7 @@ enum Pool {
     /// On the CPU: plans for a few rows and for many, or one plan for a number of rows that was said.
     Cpu(Vec<Lane>),
     /// On one device, which calls share.
-    Shared(Box<Plan>, Mutex<Box<dyn Device>>),
+    Shared(Box<EvalPlan>, Mutex<Box<dyn Device>>),
 }
 
 /// A plan, and CPU devices with the weights that wait for rows: as many as there were calls at once.
@@ -63,7 +63,7 @@ enum Pool {
 struct Lane {
     /// Number of rows up to which the lane is taken.
     most: usize,
-    plan: Plan,
+    plan: EvalPlan,
     idle: Mutex<Vec<CpuDevice<f32>>>,
 }
 
@@ -238,12 +238,14 @@ impl Predictor {
         let count = self.trained.rows(x)?;
         let rows = (x, &self.trained.preparation);
         match &self.pool {
-            Pool::Shared(plan, device) => run_eval(locked(device).as_mut(), plan, rows, false),
+            Pool::Shared(plan, device) => {
+                run_eval(locked(device).as_mut(), (plan, &plan.ports), rows, false)
+            }
             Pool::Cpu(lanes) => {
                 let fits = |lane: &&Lane| count <= lane.most;
                 let lane = lanes.iter().find(fits).unwrap_or(&lanes[lanes.len() - 1]);
                 let mut device = lane.take(&self.trained)?;
-                let outputs = run_eval(&mut device, &lane.plan, rows, false)?;
+                let outputs = run_eval(&mut device, (&lane.plan, &lane.plan.ports), rows, false)?;
                 lane.put(device);
                 Ok(outputs)
             }

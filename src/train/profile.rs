@@ -9,7 +9,7 @@ use super::{Event, TrainOptions, Trainer, Workload};
 use crate::data::{Dataset, Targets};
 use crate::device::{Device, Usage};
 use crate::error::Result;
-use crate::plan::{Phase, Plan, SlotSpec, Step};
+use crate::plan::{Phase, Plan, SlotSpec, Step, TrainPlan};
 use crate::random::{Purpose, Seed};
 use crate::shape::narrow;
 
@@ -91,9 +91,10 @@ impl Workload {
     }
 
     /// All of a step as one kernel.
-    fn whole(&self, plan: &Plan, form: &str, seconds: f64) -> KernelCost {
+    fn whole(&self, plan: &TrainPlan, form: &str, seconds: f64) -> KernelCost {
         let (operations, ports) = (self.operations(), &plan.ports);
-        let changed = ports.params.iter().chain(&ports.states).map(|&slot| plan.slot(slot).len());
+        let changed = std::iter::once(&ports.params).chain(&ports.states);
+        let changed = changed.map(|&slot| plan.slot(slot).len());
         // Weights and optimizer state are read and written, rows of the table read.
         let rows = self.batch * self.widths[0];
         let bytes = 4 * (2 * changed.sum::<usize>() + rows) as u64;
@@ -134,7 +135,7 @@ impl Workload {
     fn by_repetition(
         &self,
         device: &mut dyn Device,
-        plan: &Plan,
+        plan: &TrainPlan,
         budget: Duration,
     ) -> Result<Vec<f64>> {
         let steps = plan.steps(Phase::Train).len();

@@ -10,14 +10,13 @@ use crate::device::{Device, Values};
 use crate::error::{Error, Result};
 use crate::graph::{Loss, Optimizer};
 use crate::model::{Activation, Init, Params, Sequential};
-use crate::plan::{Phase, Plan, Precision, StepRow, WINDOW};
+use crate::plan::{Phase, Plan, Precision, StepRow, TrainPlan, WINDOW};
 use crate::random::{Purpose, Seed};
 use crate::shape::narrow;
 
 use super::TrainOptions;
 use super::loss_scale::write_scaling;
 use super::param_io::{read_params, write_params};
-use super::predict::port;
 use super::run::checkpoint::lasting;
 
 /// A network, its batch, and how it is trained. The activation is relu throughout.
@@ -154,7 +153,7 @@ impl Workload {
     ///
     /// # Errors
     /// Never for [`WORKLOADS`].
-    pub fn plan(&self) -> Result<Plan> {
+    pub fn plan(&self) -> Result<TrainPlan> {
         let (inputs, _) = self.ends();
         let step =
             crate::graph::training(&self.model(), inputs, self.loss, self.options()?.optimizer)?;
@@ -169,7 +168,7 @@ impl Workload {
     ///
     /// # Errors
     /// If the device failed or is too small.
-    pub fn begin(&self, device: &mut dyn Device, plan: &Plan) -> Result<(Vec<f32>, f64)> {
+    pub fn begin(&self, device: &mut dyn Device, plan: &TrainPlan) -> Result<(Vec<f32>, f64)> {
         let (inputs, outputs) = self.ends();
         let rows = self.batch * BATCHES;
         let mut random = Seed(1).stream(Purpose::Synthetic);
@@ -180,8 +179,8 @@ impl Workload {
         let params = self.start()?;
         let begun = Instant::now();
         device.load(plan)?;
-        device.write(port(plan.ports.train_x, "train.x")?, 0, Values::F32(&x))?;
-        let y = port(plan.ports.train_y, "train.y")?;
+        device.write(plan.ports.train_x, 0, Values::F32(&x))?;
+        let y = plan.ports.train_y;
         if self.loss.classes() {
             let classes: Vec<u32> = (0..rows).map(|row| narrow(row * 7 % outputs)).collect();
             device.write(y, 0, Values::U32(&classes))?;
@@ -189,7 +188,7 @@ impl Workload {
             device.write(y, 0, Values::F32(&numbers))?;
         }
         let order: Vec<u32> = (0..narrow(rows)).collect();
-        device.write(port(plan.ports.order, "order")?, 0, Values::U32(&order))?;
+        device.write(plan.ports.order, 0, Values::U32(&order))?;
         write_params(device, plan, &params)?;
         write_scaling(device, plan)?;
         // Later steps go on at a rate of next to nothing: repeated thousands of times, the real one would
@@ -282,7 +281,7 @@ impl Workload {
     }
 
     /// The present weights, waited for.
-    fn weights(&self, device: &mut dyn Device, plan: &Plan) -> Result<Vec<f32>> {
+    fn weights(&self, device: &mut dyn Device, plan: &TrainPlan) -> Result<Vec<f32>> {
         let params = self.start()?;
         Ok(read_params(device, plan, params.layout())?.arena().to_vec())
     }
@@ -294,7 +293,7 @@ impl Workload {
 
     /// Does the first steps once more, from the weights and the optimizer's state of the beginning, on all that many steps have
     /// left on the device. Out: their losses.
-    fn first_steps_again(&self, device: &mut dyn Device, plan: &Plan) -> Result<Vec<f32>> {
+    fn first_steps_again(&self, device: &mut dyn Device, plan: &TrainPlan) -> Result<Vec<f32>> {
         for slot in lasting(plan) {
             let zeros = vec![0.0; plan.slot(slot).len()];
             device.write(slot, 0, Values::F32(&zeros))?;
@@ -399,7 +398,7 @@ mod tests {
         device: CpuDevice<f32>,
         wrong: Wrong,
         steps: u32,
-        plan: Plan,
+        plan: TrainPlan,
         table: Vec<StepRow>,
     }
 
@@ -445,7 +444,7 @@ mod tests {
             self.steps += steps.end - steps.start;
             self.device.run(phase, steps)?;
             if self.is_late() && self.wrong == Wrong::Weight {
-                let slot = port(self.plan.ports.params, "params")?;
+                let slot = self.plan.ports.params;
                 let weight = self.device.read(slot, 1)?[0];
                 self.device.write(slot, 0, Values::F32(&[weight + 0.1]))?;
             }

@@ -2,29 +2,29 @@
 
 use wgrad::device::{Device, Values};
 use wgrad::graph::{Moment, Move, Optimizer, Pace};
-use wgrad::plan::{Phase, Plan, StepRow};
+use wgrad::plan::{Phase, StepRow, TrainPlan};
 
 /// Loads a training plan and gives it its table, the rows in their order, and the weights' arena.
-pub fn load(device: &mut dyn Device, plan: &Plan, x: &[f32], y: Values<'_>, params: &[f32]) {
+pub fn load(device: &mut dyn Device, plan: &TrainPlan, x: &[f32], y: Values<'_>, params: &[f32]) {
     device.load(plan).unwrap();
-    device.write(plan.ports.train_x.unwrap(), 0, Values::F32(x)).unwrap();
-    device.write(plan.ports.train_y.unwrap(), 0, y).unwrap();
-    device.write(plan.ports.params.unwrap(), 0, Values::F32(params)).unwrap();
-    let rows = plan.slot(plan.ports.order.unwrap()).len();
+    device.write(plan.ports.train_x, 0, Values::F32(x)).unwrap();
+    device.write(plan.ports.train_y, 0, y).unwrap();
+    device.write(plan.ports.params, 0, Values::F32(params)).unwrap();
+    let rows = plan.slot(plan.ports.order).len();
     let order: Vec<u32> = (0..u32::try_from(rows).unwrap()).collect();
-    device.write(plan.ports.order.unwrap(), 0, Values::U32(&order)).unwrap();
+    device.write(plan.ports.order, 0, Values::U32(&order)).unwrap();
 }
 
 /// The numbers of steps `first..first + count` of a run, counted from 0, that goes over the rows again and
 /// again; the last batch of each pass has what is left.
 pub fn step_rows(
-    plan: &Plan,
+    plan: &TrainPlan,
     optimizer: &Optimizer,
     first: usize,
     count: usize,
     lr: impl Fn(usize) -> f64,
 ) -> Vec<StepRow> {
-    let rows = plan.slot(plan.ports.order.unwrap()).len();
+    let rows = plan.slot(plan.ports.order).len();
     let steps_per_epoch = rows.div_ceil(plan.batch);
     let narrow = |value: usize| u32::try_from(value).unwrap();
     let mut pace = Pace::new(*optimizer, None);

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use wgrad::device::{Device, Values};
 use wgrad::graph::{Loss, Optimizer, inference, training};
 use wgrad::model::{Activation, Init, Layer, Params, Sequential};
-use wgrad::plan::{Phase, Plan, Sizes};
+use wgrad::plan::{Phase, Plan, Sizes, TrainPlan};
 
 use super::drive;
 
@@ -145,7 +145,7 @@ impl Case {
 
 /// Runs a case's steps on any device. Out: the plan, whose ports tell where weights and losses lie, and the
 /// losses as the device reports them.
-pub fn replay(device: &mut dyn Device, oracle: &Oracle, case: &Case) -> (Plan, Vec<f32>) {
+pub fn replay(device: &mut dyn Device, oracle: &Oracle, case: &Case) -> (TrainPlan, Vec<f32>) {
     let (model, optimizer) = (case.model(), case.optimizer());
     let of = |name: &str| format!("{}/{name}", case.name);
     let x = oracle.values_f32(&of("x"));

@@ -167,7 +167,7 @@ impl<T: Real> Device for CpuDevice<T> {
         // `run` then pushes without growing it, as long as losses are taken each window.
         self.losses = Vec::with_capacity(WINDOW);
         self.plan = Some(plan.clone());
-        self.log = match plan.ports.log {
+        self.log = match plan.log() {
             Some(log) => Some(self.place(log)?.1),
             None => None,
         };

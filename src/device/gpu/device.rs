@@ -336,12 +336,7 @@ impl Device for GpuDevice {
         if let Some((stamps, turn)) = stamps {
             stamps.bring(&mut encoder, turn);
         }
-        let log = loaded
-            .plan
-            .ports
-            .log
-            .filter(|_| training)
-            .map(|log| loaded.plan.slot(log).buffer.0 as usize);
+        let log = loaded.log.filter(|_| training);
         if let Some(log) = log {
             let (from, bytes) = (4 * u64::from(steps.start), 4 * u64::from(count));
             encoder.copy_buffer_to_buffer(

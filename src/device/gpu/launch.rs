@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn products_whose_slots_disagree_are_refused() {
-        use crate::plan::{Element, Phase, PlanBuilder, Ports, Role};
+        use crate::plan::{Element, Phase, PlanBuilder, Role};
         for (b_rows, fits) in [(5, true), (4, false)] {
             let mut builder = PlanBuilder::new();
             let mut slot = |sizes| builder.slot("s", sizes, Element::F32, Role::Data).unwrap();
@@ -190,7 +190,7 @@ mod tests {
             };
             let step = builder.step(kernel, vec![a, b], vec![out]).unwrap();
             builder.phase(Phase::Eval, vec![step.clone()]);
-            let plan = builder.finish(3, 3, Ports::default());
+            let plan = builder.finish(3, 3);
             let variant = &spec_of(&kernel).unwrap().variants[0];
             assert_eq!(
                 launches(&plan, &step, variant, Activation::Identity, 1 << 20).is_ok(),

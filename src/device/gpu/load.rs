@@ -51,6 +51,8 @@ struct Scratch {
 pub(super) struct Loaded {
     pub(super) plan: Plan,
     pub(super) buffers: Vec<wgpu::Buffer>,
+    /// The buffer of the losses of training steps.
+    pub(super) log: Option<usize>,
     pub(super) train: Vec<Ready>,
     pub(super) eval: Vec<Ready>,
     pub(super) measure: Vec<Ready>,
@@ -79,7 +81,11 @@ impl Loaded {
         let Some(scratch) = &self.scratch else { return Ok(usual) };
         let place = |slot| scratch.places.iter().find(|it| Some(it.0) == slot).map(|it| it.1);
         let first = match self.plan.buffer(spec.buffer).role {
-            Role::Gradients => place(self.plan.ports.gradients).map(|arena| arena + spec.offset),
+            // The update, which comes last, reads the whole arena first.
+            Role::Gradients => {
+                let arena = self.plan.steps(Phase::Train).last().and_then(|it| it.reads.first());
+                place(arena.copied()).map(|arena| arena + spec.offset)
+            }
             // Those of other phases lie where the plan says.
             Role::Activations if self.trains_with(slot) => place(Some(slot)),
             _ => return Ok(usual),
@@ -143,6 +149,7 @@ impl Loader<'_> {
         Ok(Loaded {
             plan: plan.clone(),
             buffers,
+            log: plan.log().map(|log| plan.slot(log).buffer.0 as usize),
             train,
             eval,
             measure,

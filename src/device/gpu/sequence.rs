@@ -58,9 +58,11 @@ pub(super) fn sequence(plan: &Plan, variant: &'static Variant) -> Result<Option<
     let steps = plan.steps(Phase::Train);
     let lanes = variant.consts.iter().find(|(name, _)| *name == "LANES");
     let lanes = lanes.expect("the forms of a sequence say how many lanes they have").1;
-    let (Some(weights), Some(_)) = (plan.ports.params, plan.ports.gradients) else {
-        return Ok(None);
-    };
+    // It ends with an update of one of the two kinds that it knows.
+    let is_update =
+        |step: &&Step| matches!(step.kernel, Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. });
+    let update = steps.iter().find(is_update);
+    let Some(weights) = update.and_then(|update| update.slot("weight")) else { return Ok(None) };
     // Each step is one operation or more.
     let many = steps.len() >= MAX_OPS;
     if steps.is_empty() || many || acts(steps).len() > 1 || plan.has_half() {

@@ -17,7 +17,7 @@ use super::pipeline::Pipelines;
 use crate::device::verify::Reference;
 use crate::device::{Device, Tune, Tuning};
 use crate::error::{Error, Result};
-use crate::plan::{Phase, Plan, PlanBuilder, Ports, Role, Slot, SlotSpec, Step, StepRow};
+use crate::plan::{Phase, Plan, PlanBuilder, Role, Slot, SlotSpec, Step, StepRow};
 
 /// How a device's tuner stands.
 #[derive(Debug)]
@@ -283,7 +283,7 @@ fn alone(plan: &Plan, step: &Step) -> Result<Plan> {
     let own = |of: &[Slot]| of.iter().map(|slot| slots[slot]).collect();
     let step = builder.step(step.kernel, own(&step.reads), own(&step.writes))?;
     builder.phase(Phase::Eval, vec![step]);
-    Ok(builder.finish(1, 1, Ports::default()))
+    Ok(builder.finish(1, 1))
 }
 
 #[cfg(test)]
@@ -343,7 +343,7 @@ mod tests {
             Kernel::MatmulNt { bias: false, act: Activation::Identity, save: false, dropout: None };
         let step = builder.step(kernel, vec![a, b], vec![out]).unwrap();
         builder.phase(Phase::Eval, vec![step]);
-        builder.finish(3, 3, Ports::default())
+        builder.finish(3, 3)
     }
 
     #[test]

@@ -6,10 +6,10 @@ use super::{Check, compare};
 use crate::device::cpu::CpuDevice;
 use crate::device::gpu::{GpuDevice, Variant};
 use crate::device::{Device, Values};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{Loss, Optimizer, inference, training};
 use crate::model::{Activation, Init, Params, Sequential};
-use crate::plan::{Phase, Plan, Sizes, Slot, StepRow};
+use crate::plan::{Phase, Plan, Sizes, StepRow, TrainPlan};
 use crate::random::{Purpose, Seed};
 use crate::shape::narrow;
 
@@ -111,7 +111,7 @@ pub(super) fn check_sequences(
         }
         // Sums of up to 64 terms of numbers around 1, and a few steps at a rate of 0.01 or less.
         let limits = (2e-7, 2e-6);
-        let slots = [plan.ports.params].into_iter().flatten().chain(plan.ports.states.clone());
+        let slots = std::iter::once(plan.ports.params).chain(plan.ports.states.clone());
         for slot in slots {
             let spec = plan.slot(slot);
             let got = device.read(slot, spec.len())?;
@@ -139,7 +139,7 @@ impl Network {
         3 * self.batch
     }
 
-    fn plan(&self) -> Result<Plan> {
+    fn plan(&self) -> Result<TrainPlan> {
         let (model, inputs) = (self.model(), self.widths[0]);
         let step = training(&model, inputs, self.loss, self.optimizer)?;
         let (batch, train_rows) = (self.batch, self.rows());
@@ -148,26 +148,24 @@ impl Network {
     }
 
     /// Loads and trains. Out: the losses.
-    fn run(&self, device: &mut dyn Device, plan: &Plan) -> Result<Vec<f32>> {
+    fn run(&self, device: &mut dyn Device, plan: &TrainPlan) -> Result<Vec<f32>> {
         let ports = &plan.ports;
-        let port =
-            |slot: Option<Slot>| slot.ok_or_else(|| Error::shape("plan", "a port is missing"));
         let mut random = Seed(5).stream(Purpose::Synthetic);
         #[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
         let mut normal = |len: usize| (0..len).map(|_| random.normal() as f32).collect::<Vec<_>>();
         let rows = self.rows();
         device.load(plan)?;
-        device.write(port(ports.train_x)?, 0, Values::F32(&normal(rows * self.widths[0])))?;
+        device.write(ports.train_x, 0, Values::F32(&normal(rows * self.widths[0])))?;
         if self.loss.classes() {
             let classes: Vec<u32> = (0..rows).map(|row| narrow(row * 7 % self.outputs)).collect();
-            device.write(port(ports.train_y)?, 0, Values::U32(&classes))?;
+            device.write(ports.train_y, 0, Values::U32(&classes))?;
         } else {
-            device.write(port(ports.train_y)?, 0, Values::F32(&normal(rows * self.outputs)))?;
+            device.write(ports.train_y, 0, Values::F32(&normal(rows * self.outputs)))?;
         }
         let order: Vec<u32> = (0..narrow(rows)).rev().collect();
-        device.write(port(ports.order)?, 0, Values::U32(&order))?;
+        device.write(ports.order, 0, Values::U32(&order))?;
         let params = Params::init(&self.model(), self.widths[0], Seed(3))?;
-        device.write(port(ports.params)?, 0, Values::F32(params.arena()))?;
+        device.write(ports.params, 0, Values::F32(params.arena()))?;
         let steps: Vec<StepRow> = (0..self.steps)
             .map(|step| {
                 let (correction1, correction2) = self.optimizer.corrections(step as u64 + 1);

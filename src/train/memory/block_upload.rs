@@ -6,11 +6,10 @@
 use crate::data::Batches;
 use crate::device::{Device, Values};
 use crate::error::Result;
-use crate::plan::Plan;
+use crate::plan::TrainPlan;
 use crate::train::TrainOptions;
 use crate::train::memory::block_reader::{Reader, Table};
 use crate::train::memory::memory_planner::BLOCKS;
-use crate::train::predict::port;
 
 /// The blocks of a run under way. They are counted over all epochs, and block `b` lies at place `b % 2`.
 pub(in crate::train) struct Feed {
@@ -70,10 +69,10 @@ impl Feed {
     pub(in crate::train) fn bring(
         &mut self,
         device: &mut dyn Device,
-        plan: &Plan,
+        plan: &TrainPlan,
         (epoch, step): (u32, usize),
     ) -> Result<usize> {
-        let (x, y) = (port(plan.ports.train_x, "train.x")?, port(plan.ports.train_y, "train.y")?);
+        let (x, y) = (plan.ports.train_x, plan.ports.train_y);
         let rows = plan.slot(x).matrix().0;
         let present = self.block(epoch, step);
         while self.written < self.all.min(present + BLOCKS) {

@@ -5,14 +5,14 @@
 
 use crate::device::{Device, free_host_memory};
 use crate::error::{DEVICE_MEMORY, Error, Result};
-use crate::plan::Plan;
+use crate::plan::TrainPlan;
 use crate::train::memory::memory_planner::{Room, Streaming, check_host, takes_batches};
 use crate::train::{TrainOptions, Warning};
 
 /// What is loaded.
 pub(in crate::train) struct Fitted {
     pub(in crate::train) options: TrainOptions,
-    pub(in crate::train) plan: Plan,
+    pub(in crate::train) plan: TrainPlan,
     pub(in crate::train) streaming: Option<Streaming>,
     /// That steps are smaller than batches, if so.
     pub(in crate::train) warning: Option<Warning>,

@@ -8,7 +8,7 @@ use crate::device::Device;
 use crate::error::{DEVICE_MEMORY, Error, Result};
 use crate::graph::{inference, training};
 use crate::model::{Layer, Sequential};
-use crate::plan::{Memory, Plan, Precision, Role, Sizes};
+use crate::plan::{Memory, Plan, Precision, Role, Sizes, TrainPlan};
 use crate::train::embedding_indices::check_dataset;
 use crate::train::predict::eval_sizes;
 use crate::train::run::checkpoint::lasting;
@@ -43,8 +43,8 @@ pub enum Limit {
 
 impl Streaming {
     /// How the table of a plan streams; `None` if it lies on the device.
-    fn of(plan: &Plan, train: &Dataset, limit: Limit) -> Option<Self> {
-        let there = plan.ports.order.map_or(0, |order| plan.slot(order).len());
+    fn of(plan: &TrainPlan, train: &Dataset, limit: Limit) -> Option<Self> {
+        let there = plan.slot(plan.ports.order).len();
         let table_bytes = row_bytes(train) as u64 * train.rows() as u64;
         (there < train.rows()).then_some(Self { block_rows: there / BLOCKS, table_bytes, limit })
     }
@@ -67,7 +67,7 @@ impl Plan {
     ///
     /// # Errors
     /// If they do not fit one another, or `options.device_memory` is too small.
-    pub fn of_run(model: &Sequential, data: &Split, options: &TrainOptions) -> Result<Self> {
+    pub fn of_run(model: &Sequential, data: &Split, options: &TrainOptions) -> Result<TrainPlan> {
         Ok(Room { model, data, options, device: None }.plan()?.0)
     }
 }
@@ -94,7 +94,7 @@ impl Room<'_> {
     ///
     /// # Errors
     /// If model, data and options do not fit one another, or the budget is too small; the message says what would do.
-    pub fn plan(&self) -> Result<(Plan, Option<Streaming>)> {
+    pub fn plan(&self) -> Result<(TrainPlan, Option<Streaming>)> {
         self.check()?;
         let (rows, batch) = (self.data.train.rows(), self.batch());
         let evals = self.evals()?;
@@ -194,7 +194,7 @@ impl Room<'_> {
         Ok([eval_sizes(rows, widest, batch), (batch.min(rows), batch.min(rows))])
     }
 
-    fn make(&self, (train_rows, (eval_rows, eval_batch)): Rows) -> Result<Plan> {
+    fn make(&self, (train_rows, (eval_rows, eval_batch)): Rows) -> Result<TrainPlan> {
         let Self { model, data, options, .. } = self;
         let columns = data.train.columns();
         let sizes = Sizes { batch: self.batch(), train_rows, eval_batch, eval_rows };
@@ -243,9 +243,9 @@ impl Room<'_> {
 const STATES: u64 = 5;
 
 /// Bytes of these, and of one more where a run may go back to where it began, and where the best epoch's waits by itself.
-fn checkpoint_bytes(options: &TrainOptions, plan: &Plan) -> u64 {
+fn checkpoint_bytes(options: &TrainOptions, plan: &TrainPlan) -> u64 {
     let floats: usize = lasting(plan).into_iter().map(|slot| plan.slot(slot).len()).sum();
-    let kept = plan.ports.params.map_or(0, |params| plan.slot(params).len());
+    let kept = plan.slot(plan.ports.params).len();
     let back = options.on_nonfinite == OnNonFinite::Back;
     let best = options.keeps() == Keep::Best;
     (STATES + u64::from(back) + u64::from(best)) * 4 * (floats + kept) as u64
@@ -258,7 +258,7 @@ fn checkpoint_bytes(options: &TrainOptions, plan: &Plan) -> u64 {
 /// If plan and checkpoints need more than that.
 pub(in crate::train) fn check_host(
     options: &TrainOptions,
-    plan: &Plan,
+    plan: &TrainPlan,
     device: &dyn Device,
     free: Option<u64>,
 ) -> Result<()> {
@@ -324,7 +324,7 @@ mod tests {
         let model = Sequential::new().dense(64).relu().dense(3);
         let options = TrainOptions { keep: Some(Keep::Best), ..TrainOptions::default() };
         let plan = Plan::of_run(&model, &data, &options).unwrap();
-        let arena = plan.slot(plan.ports.params.unwrap()).bytes();
+        let arena = plan.slot(plan.ports.params).bytes();
         // Weights, both means of AdamW, and the weights that are kept.
         assert_eq!(checkpoint_bytes(&options, &plan), 6 * 4 * arena);
         let device = CpuDevice::<f32>::new();

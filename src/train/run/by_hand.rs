@@ -21,7 +21,6 @@ use crate::train::loss_scale::{check_range, write_scaling};
 use crate::train::memory::block_reader::{Block, Table};
 use crate::train::memory::training_table::TrainingTable;
 use crate::train::param_io::params_of;
-use crate::train::predict::port;
 use crate::train::{OnNonFinite, Trainer};
 
 /// What one step of training did.
@@ -200,7 +199,7 @@ impl Trainer {
             let problem = "there are none before the first Trainer::step or Trainer::step_on";
             return Err(Error::setting("gradients", problem));
         };
-        let slot = port(self.plan.ports.gradients, "gradients")?;
+        let slot = self.plan.ports.gradients;
         let mut values = self.device.read(slot, self.plan.slot(slot).len())?;
         if unscale != 1.0 {
             values.iter_mut().for_each(|value| *value *= unscale);
@@ -246,7 +245,7 @@ impl Trainer {
             let rows = narrow(self.rows);
             hand.order = epoch_order(rows, hand.epoch, options.seed, options.shuffle);
             if self.table.streamed().is_none() {
-                let order = port(self.plan.ports.order, "order")?;
+                let order = self.plan.ports.order;
                 self.device.write(order, 0, Values::U32(&hand.order))?;
             }
         }
@@ -417,7 +416,7 @@ struct Batch {
 /// Writes rows to the first places of the device's table.
 fn write_block(trainer: &mut Trainer, block: &Block) -> Result<()> {
     let ports = &trainer.plan.ports;
-    let (x, y) = (port(ports.train_x, "train.x")?, port(ports.train_y, "train.y")?);
+    let (x, y) = (ports.train_x, ports.train_y);
     trainer.device.write(x, 0, Values::F32(&block.x))?;
     trainer.device.write(y, 0, block.y())?;
     match ports.train_weights {

@@ -15,7 +15,7 @@ use crate::device::{DeviceInfo, Values};
 use crate::error::{Error, Result};
 use crate::graph::Past;
 use crate::model::{Params, Sequential};
-use crate::plan::{Plan, Slot};
+use crate::plan::{Slot, TrainPlan};
 use crate::train::run::early_stopping::Marks;
 use crate::train::run::loss_average::Open;
 use crate::train::schedule::Fall;
@@ -375,9 +375,9 @@ impl Trainer {
 }
 
 /// The slots whose values outlive a step, each once.
-pub(in crate::train) fn lasting(plan: &Plan) -> Vec<Slot> {
+pub(in crate::train) fn lasting(plan: &TrainPlan) -> Vec<Slot> {
     let ports = &plan.ports;
-    let all = ports.params.iter().chain(&ports.half_params).chain(&ports.states);
+    let all = std::iter::once(&ports.params).chain(&ports.half_params).chain(&ports.states);
     let mut slots: Vec<Slot> = Vec::new();
     for &slot in all.chain(&ports.gathered).chain(&ports.averaged).chain(&ports.scaling) {
         if !slots.contains(&slot) {

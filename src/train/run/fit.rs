@@ -15,7 +15,6 @@ use crate::model::Params;
 use crate::plan::{Phase, Scaling, StepRow, WINDOW};
 use crate::shape::narrow;
 use crate::train::memory::block_upload::Feed;
-use crate::train::predict::port;
 use crate::train::run::early_stopping::Watch;
 use crate::train::run::loss_average::{Losses, Open};
 use crate::train::{
@@ -261,7 +260,7 @@ impl<'a> Fit<'a> {
     fn write_order(&mut self) -> Result<()> {
         let order = self.order()?;
         let trainer = &mut *self.trainer;
-        trainer.device.write(port(trainer.plan.ports.order, "order")?, 0, Values::U32(&order))
+        trainer.device.write(trainer.plan.ports.order, 0, Values::U32(&order))
     }
 
     /// Uploads the changing numbers of the window of steps that the next one is in.

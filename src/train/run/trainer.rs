@@ -12,7 +12,7 @@ use crate::device::{Device, DeviceKind, Values, open_tuned};
 use crate::error::{Error, Result};
 use crate::graph::{Reduction, SHARE};
 use crate::model::{Params, Sequential};
-use crate::plan::{Phase, Plan, Precision, Scaling, Slot, StepRow};
+use crate::plan::{Phase, Precision, Scaling, Slot, StepRow, TrainPlan};
 use crate::shape::narrow;
 use crate::train::loss_scale::{check_range, write_scaling};
 use crate::train::memory::block_reader::{Block, Table};
@@ -20,8 +20,8 @@ use crate::train::memory::load_plan::{Fitted, fitted};
 use crate::train::memory::memory_planner::{Room, takes_batches};
 use crate::train::memory::training_table::TrainingTable;
 use crate::train::mistakes::mistakes;
-use crate::train::param_io::{evaluated, params_of, read_params, write_params};
-use crate::train::predict::{port, run_all, run_eval};
+use crate::train::param_io::{params_of, read_params, write_params};
+use crate::train::predict::{run_all, run_eval};
 use crate::train::target_scaling::{TargetScaling, target_scaling};
 use crate::train::{
     Criterion, EpochStats, Event, Fit, Keep, Metrics, RunInfo, StepStats, Summary, TrainOptions,
@@ -32,7 +32,7 @@ use crate::train::{
 pub struct Trainer {
     pub(in crate::train) options: TrainOptions,
     pub(in crate::train) device: Box<dyn Device>,
-    pub(in crate::train) plan: Plan,
+    pub(in crate::train) plan: TrainPlan,
     pub(in crate::train) rows: usize,
     pub(in crate::train) batches: Batches,
     pub(in crate::train) info: RunInfo,
@@ -443,7 +443,7 @@ impl Trainer {
             let name = &self.plan.slot(slot).name;
             slots.iter().find(|(other, _)| other == name).map(|(_, values)| values)
         };
-        let weights = values(evaluated(&self.plan)?)
+        let weights = values(self.plan.ports.evaluated())
             .ok_or_else(|| Error::shape("checkpoint", "it has no weights"))?;
         let params = params_of(&self.plan, self.kept.0.layout(), weights.clone())?;
         let scaling = self.loss_scale().and_then(values).and_then(|values| scaling_of(values));
@@ -464,10 +464,11 @@ impl Trainer {
     pub(in crate::train) fn valid_outputs(&mut self) -> Result<Option<Vec<f32>>> {
         let Some(valid) = &mut self.valid else { return Ok(None) };
         let rows = (valid.data.x(), &self.preparation);
-        let outputs = run_eval(self.device.as_mut(), &self.plan, rows, valid.resident)?;
-        let eval_x = port(self.plan.ports.eval_x, "eval.x")?;
+        let plan = &self.plan;
+        let ports = plan.eval.as_ref().expect("a run that validates has an eval phase");
+        let outputs = run_eval(self.device.as_mut(), (plan, ports), rows, valid.resident)?;
         // What fits at once stays on the device.
-        valid.resident = self.plan.slot(eval_x).matrix().0 >= valid.data.rows();
+        valid.resident = plan.slot(ports.eval_x).matrix().0 >= valid.data.rows();
         Ok(Some(outputs))
     }
 
@@ -513,7 +514,7 @@ impl Trainer {
             }
             if let Some(table) = table {
                 table.fill(&rows, &mut block);
-                let x = port(plan.ports.train_x, "train.x")?;
+                let x = plan.ports.train_x;
                 let columns = plan.slot(x).matrix().1;
                 device.write(x, free * columns, Values::F32(&block.x))?;
             }
@@ -590,7 +591,7 @@ impl Trainer {
     }
 
     /// The plan that runs.
-    pub fn plan(&self) -> &Plan {
+    pub fn plan(&self) -> &TrainPlan {
         &self.plan
     }
 }
@@ -689,7 +690,7 @@ fn scaling_of(values: &[f32]) -> Option<Scaling> {
 /// Brings the table to the device, or without one makes its places ready for blocks of a table.
 pub(in crate::train) fn bring_table(
     device: &mut dyn Device,
-    plan: &Plan,
+    plan: &TrainPlan,
     table: Option<&Dataset>,
     (preparation, weights): (&Preparation, &[f32]),
 ) -> Result<()> {
@@ -697,7 +698,7 @@ pub(in crate::train) fn bring_table(
         return write_table(device, plan, (table, weights), preparation);
     }
     // Rows come in the order in which they are used.
-    let order = port(plan.ports.order, "order")?;
+    let order = plan.ports.order;
     let places: Vec<u32> = (0..narrow(plan.slot(order).len())).collect();
     device.write(order, 0, Values::U32(&places))
 }
@@ -705,7 +706,7 @@ pub(in crate::train) fn bring_table(
 /// Brings what the loss takes besides outputs and targets.
 pub(in crate::train) fn bring_constants(
     device: &mut dyn Device,
-    plan: &Plan,
+    plan: &TrainPlan,
     criterion: &Criterion,
 ) -> Result<()> {
     match plan.ports.constants {
@@ -717,11 +718,11 @@ pub(in crate::train) fn bring_constants(
 /// Brings a whole table to the device, a part at a time, so that the host never holds it twice.
 fn write_table(
     device: &mut dyn Device,
-    plan: &Plan,
+    plan: &TrainPlan,
     (train, weights): (&Dataset, &[f32]),
     preparation: &Preparation,
 ) -> Result<()> {
-    let x: Slot = port(plan.ports.train_x, "train.x")?;
+    let x = plan.ports.train_x;
     let part = (UPLOAD_BYTES / 4 / train.columns()).max(1) * train.columns();
     let mut scaled = Vec::with_capacity(part.min(train.x().len()));
     for (index, rows) in train.x().chunks(part).enumerate() {
@@ -729,7 +730,7 @@ fn write_table(
         preparation.extend_features(rows, &mut scaled);
         device.write(x, index * part, Values::F32(&scaled))?;
     }
-    let y = port(plan.ports.train_y, "train.y")?;
+    let y = plan.ports.train_y;
     match train.y() {
         Targets::Classes(classes) => device.write(y, 0, Values::U32(classes)),
         Targets::Numbers(numbers) | Targets::Columns(numbers, _) => {

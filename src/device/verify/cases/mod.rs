@@ -12,8 +12,8 @@ mod updates;
 
 use crate::error::Result;
 use crate::plan::{
-    Argument, Declaration, Element, FACTORS, Kernel, Phase, Plan, PlanBuilder, Ports, Role,
-    Scaling, Slot, SlotPrecision, StepRow, Stored,
+    Argument, Declaration, Element, FACTORS, Kernel, Phase, Plan, PlanBuilder, Role, Scaling, Slot,
+    SlotPrecision, StepRow, Stored,
 };
 use crate::random::{Purpose, Random, Seed};
 use crate::shape::narrow;
@@ -357,5 +357,5 @@ pub(super) fn build(kernel: Kernel, stored: Stored, sizes: Triple) -> Result<Cas
     };
     let step = builder.step(kernel, reads, writes.clone())?;
     builder.phase(Phase::Eval, vec![step]);
-    Ok(Case { plan: builder.finish(m, m, Ports::default()), starts, writes, row })
+    Ok(Case { plan: builder.finish(m, m), starts, writes, row })
 }
