@@ -84,9 +84,12 @@ pub fn elements(sizes: &[usize]) -> Option<usize> {
     sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size))
 }
 
-/// A count as kernels hold it. Slots are checked to have fewer than 2³² elements, so nothing is lost for what lies in one.
+/// A count as kernels hold it.
+///
+/// # Panics
+/// If it does not fit. Slots are checked to have fewer than 2³² elements, and all that is counted lies in one.
 pub(crate) fn narrow(value: usize) -> u32 {
-    u32::try_from(value).unwrap_or(u32::MAX)
+    u32::try_from(value).expect("what lies in a slot can be counted in 32 bits")
 }
 
 /// Bytes as people read them, in binary units: `1.2 MiB`.

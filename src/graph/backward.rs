@@ -186,7 +186,7 @@ impl Graph {
             if !needed[x.0] || slope.number() == Some(0.0) {
                 continue;
             }
-            let last = u8::try_from(operands.len()).unwrap_or(u8::MAX);
+            let last = u8::try_from(operands.len()).expect("a kernel has a few operands");
             let all: Vec<_> = operands.iter().copied().chain([d_operand]).collect();
             let (g, all) = used(&(Expr::input(last) * slope), &all);
             // The elements that x has: where it stands in the matrix, moved back.
@@ -280,7 +280,7 @@ pub(crate) fn used(f: &Expr, operands: &[(NodeId, Operand)]) -> (Expr, Vec<(Node
                 kept.push(operand);
                 kept.len() - 1
             });
-            Some(Expr::input(u8::try_from(place).unwrap_or(u8::MAX)))
+            Some(Expr::input(u8::try_from(place).expect("a formula has a few operands")))
         }
         _ => None,
     });

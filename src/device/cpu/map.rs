@@ -102,9 +102,7 @@ impl<T: Real> Mapped<'_, T> {
                     }
                 }
                 Quantity::Scalar(index) => {
-                    to.fill(T::of(
-                        self.step.scalars.get(usize::from(index)).copied().unwrap_or(0.0),
-                    ));
+                    to.fill(T::of(self.step.scalars[usize::from(index)]));
                 }
             },
         );

@@ -136,7 +136,7 @@ impl<'a, T: Real> Updated<'a, T> {
                 },
                 |quantity, to| {
                     let Quantity::Scalar(index) = quantity else { return };
-                    let value = step.scalars.get(usize::from(index)).copied().unwrap_or(0.0);
+                    let value = step.scalars[usize::from(index)];
                     to.fill(T::of(value));
                 },
             );

@@ -24,7 +24,7 @@ impl Pace {
     pub(super) fn stride(&self) -> u32 {
         let Some(step) = self.step else { return 1 };
         let fit = AIM.as_nanos() / step.as_nanos().max(1);
-        let most = self.last.saturating_mul(4).min(u32::try_from(WINDOW).unwrap_or(u32::MAX));
+        let most = self.last.saturating_mul(4).min(WINDOW as u32);
         u32::try_from(fit).unwrap_or(u32::MAX).clamp(1, most.max(1))
     }
 

@@ -12,6 +12,7 @@ use super::flight::DEPTH;
 use crate::device::Usage;
 use crate::error::Result;
 use crate::plan::Phase;
+use crate::shape::narrow;
 
 /// Timestamps that a query set may hold in WebGPU.
 const QUERIES: u32 = 4096;
@@ -44,7 +45,7 @@ impl Stamps {
         let read = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let resolve = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         Self {
-            set: queries(device, 2 * u32::try_from(turns).unwrap_or(0)),
+            set: queries(device, 2 * narrow(turns)),
             resolved: buffer(RESOLVE_ALIGN * turns as u64, resolve),
             read: (0..turns).map(|_| buffer(PAIR_BYTES, read)).collect(),
             turn: 0,
@@ -64,7 +65,7 @@ impl Stamps {
 
     /// Brings a pass's timestamps to where the host can map them.
     pub(super) fn bring(&self, encoder: &mut wgpu::CommandEncoder, turn: usize) {
-        let first = 2 * u32::try_from(turn).unwrap_or(0);
+        let first = 2 * narrow(turn);
         let at = RESOLVE_ALIGN * turn as u64;
         encoder.resolve_query_set(&self.set, first..first + 2, &self.resolved, at);
         encoder.copy_buffer_to_buffer(&self.resolved, at, &self.read[turn], 0, PAIR_BYTES);
@@ -73,7 +74,7 @@ impl Stamps {
 
 /// The beginning and end of a pass as the timestamps 2·index and 2·index + 1 of a set.
 fn pair(set: &wgpu::QuerySet, index: usize) -> wgpu::ComputePassTimestampWrites<'_> {
-    let first = 2 * u32::try_from(index).unwrap_or(0);
+    let first = 2 * narrow(index);
     wgpu::ComputePassTimestampWrites {
         query_set: set,
         beginning_of_pass_write_index: Some(first),
@@ -149,7 +150,7 @@ pub(super) fn time_steps(
     if !has || fit == 0 {
         return Ok(None);
     }
-    let steps = steps.start..steps.end.min(steps.start + u32::try_from(fit).unwrap_or(1));
+    let steps = steps.start..steps.end.min(steps.start + narrow(fit));
     let passes = EachPass::new(&gpu.device, steps.len() * ready.len());
     let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
     let runs = steps.clone().flat_map(|step| ready.iter().map(move |ready| (step, ready)));
@@ -209,7 +210,7 @@ impl EachPass {
 
     /// Brings all timestamps to where the host can map them.
     fn bring(&self, encoder: &mut wgpu::CommandEncoder) {
-        let queries = 2 * u32::try_from(self.count).unwrap_or(0);
+        let queries = 2 * narrow(self.count);
         encoder.resolve_query_set(&self.set, 0..queries, &self.resolved, 0);
         encoder.copy_buffer_to_buffer(&self.resolved, 0, &self.read, 0, self.bytes());
     }

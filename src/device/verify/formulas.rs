@@ -69,11 +69,12 @@ pub(super) fn passes() -> Vec<(Formula, Update)> {
         let Ok(optimizer) = Optimizer::by_name(name) else { continue };
         let table = !moves.groups.is_empty();
         for pass in moves.passes(&optimizer, table, scaled) {
-            let place = u16::try_from(first + passes.len()).unwrap_or(u16::MAX);
+            let place = u16::try_from(first + passes.len()).expect("the formulas are few");
             let update = Update {
                 formula: FormulaId(place),
                 pass: pass.kind,
-                states: u8::try_from(optimizer.states().len()).unwrap_or(u8::MAX),
+                states: u8::try_from(optimizer.states().len())
+                    .expect("an optimizer has a few states"),
                 gathers: moves.accumulate && pass.kind != PassKind::Second,
                 averages: moves.average.is_some() && pass.kind != PassKind::First,
                 table: table || pass.kind != PassKind::Whole,
@@ -98,8 +99,8 @@ pub fn formulas(columns: usize) -> Vec<Formula> {
 /// The kernels of these formulas.
 pub(super) fn kernels() -> Vec<Kernel> {
     let of = |index: usize, formula: &Formula| {
-        let id = u16::try_from(index).map_or(FormulaId(0), FormulaId);
-        (id, u8::try_from(formula.operands.len()).unwrap_or(u8::MAX))
+        let id = FormulaId(u16::try_from(index).expect("the formulas are few"));
+        (id, u8::try_from(formula.operands.len()).expect("a kernel has a few operands"))
     };
     let mut kernels = Vec::new();
     for (index, formula) in formulas_of_maps(1).iter().enumerate() {

@@ -1,8 +1,9 @@
 //! The table of optimizers: for each its settings, what it keeps, and its formulas as expressions.
 //!
-//! An optimizer is a row here, and an arm in `pace.rs` if its formulas take numbers that change from step to step.
+//! An optimizer is a row here, with all that its formulas take, also what changes from step to step.
 //! Plans turn these expressions into one kernel, `update`.
 
+use super::{Past, Rule};
 use crate::expr::{Compare, Expr, Quantity};
 
 /// Settings of an optimizer at most.
@@ -60,6 +61,33 @@ pub(in crate::graph) mod input {
     pub(in crate::graph) const INVERSE: u8 = 12;
 }
 
+/// What an optimizer's own numbers of a step follow from.
+pub(super) struct StepInputs<'a> {
+    pub(super) rule: &'a Rule,
+    /// The learning rate.
+    pub(super) lr: f64,
+    /// Updates so far, this one among them.
+    pub(super) t: f64,
+    /// Whether it is the first update.
+    pub(super) first: bool,
+    /// 1 − β₁ᵗ
+    pub(super) correction1: f64,
+    /// √(1 − β₂ᵗ)
+    pub(super) correction2: f64,
+    /// What remains of the updates before, and what this one leaves.
+    pub(super) past: &'a mut Past,
+}
+
+impl StepInputs<'_> {
+    /// A setting of the row's own.
+    fn of(&self, name: &str) -> f64 {
+        self.rule.of(name)
+    }
+}
+
+/// An optimizer's own numbers of a step, which its formulas find by their places.
+pub(super) type OwnScalars = fn(StepInputs<'_>) -> [f64; 3];
+
 /// What a row's formulas are made of.
 pub(super) struct Terms<'a> {
     settings: &'static [Setting],
@@ -76,7 +104,7 @@ impl<'a> Terms<'a> {
     /// A setting of the row's own.
     fn of(&self, name: &str) -> f64 {
         let place = self.settings.iter().position(|setting| setting.name == name);
-        place.map_or(0.0, |place| self.values[place])
+        self.values[place.expect("a row's formulas name settings of that row")]
     }
 
     fn on(&self, name: &str) -> bool {
@@ -173,6 +201,8 @@ pub(super) struct Method {
     pub(super) states: Given<&'static [&'static str]>,
     /// New values: of the weight, then of each state.
     pub(super) formulas: Given<Vec<Expr>>,
+    /// Numbers of its own that the formulas take and that change from step to step.
+    pub(super) scalars: OwnScalars,
     /// Of those that take two passes: what happens in between, and the second one's new value of the weight.
     pub(super) second: Option<(Given<Between>, Given<Expr>)>,
     /// Which state holds the weights that are for use, where those that gradients are taken at are others.
@@ -193,12 +223,16 @@ const DECOUPLED: Setting = setting("decoupled", 0.0, Range::Flag);
 
 macro_rules! method {
     ($name:literal, $lr:literal, [$($setting:expr),*], $states:expr, $formulas:expr) => {
+        method!($name, $lr, [$($setting),*], $states, $formulas, |_| [0.0; 3])
+    };
+    ($name:literal, $lr:literal, [$($setting:expr),*], $states:expr, $formulas:expr, $scalars:expr) => {
         Method {
             name: $name,
             settings: &[$($setting),*],
             lr: $lr,
             states: $states,
             formulas: $formulas,
+            scalars: $scalars,
             second: None,
             evaluated: None,
         }
@@ -217,14 +251,16 @@ pub(super) static METHODS: [Method; 13] = [
             WEIGHT_DECAY
         ],
         |t| if t.on("momentum") { &["velocity"] } else { &[] },
-        sgd
+        sgd,
+        |step| [if step.first { 1.0 } else { 1.0 - step.of("dampening") }, 0.0, 0.0]
     ),
     method!(
         "adam",
         1e-3,
         [BETA1, BETA2, EPS, WEIGHT_DECAY, setting("amsgrad", 0.0, Range::Flag)],
         |t| if t.on("amsgrad") { &["m", "v", "largest_v"] } else { &["m", "v"] },
-        |t| adam(t, false)
+        |t| adam(t, false),
+        |step| [step.lr / step.correction1, step.correction2, 0.0]
     ),
     method!(
         "adamw",
@@ -237,7 +273,8 @@ pub(super) static METHODS: [Method; 13] = [
             setting("amsgrad", 0.0, Range::Flag)
         ],
         |t| if t.on("amsgrad") { &["m", "v", "largest_v"] } else { &["m", "v"] },
-        |t| adam(t, true)
+        |t| adam(t, true),
+        |step| [step.lr / step.correction1, step.correction2, 0.0]
     ),
     method!(
         "rmsprop",
@@ -271,6 +308,10 @@ pub(super) static METHODS: [Method; 13] = [
             let g = t.coupled();
             let sum = t.state(0) + t.own(0) + g.square();
             vec![t.w() - t.own(1) * t.share() * g / (sum.sqrt() + t.of("eps")), sum]
+        },
+        |step| {
+            let start = if step.first { step.of("initial-accumulator") } else { 0.0 };
+            [start, step.lr / (1.0 + (step.t - 1.0) * step.of("lr-decay")), 0.0]
         }
     ),
     method!(
@@ -286,12 +327,19 @@ pub(super) static METHODS: [Method; 13] = [
             vec![t.w() - t.lr() * change, square, changes]
         }
     ),
-    method!("adamax", 2e-3, [BETA1, BETA2, EPS, WEIGHT_DECAY], |_| &["m", "largest"], |t| {
-        let g = t.coupled();
-        let m = t.mean("beta1", t.state(0), g.clone());
-        let largest = (t.of("beta2") * t.state(1)).max(&(g.abs() + t.of("eps")));
-        vec![t.w() - t.own(0) * t.share() * &m / &largest, m, largest]
-    }),
+    method!(
+        "adamax",
+        2e-3,
+        [BETA1, BETA2, EPS, WEIGHT_DECAY],
+        |_| &["m", "largest"],
+        |t| {
+            let g = t.coupled();
+            let m = t.mean("beta1", t.state(0), g.clone());
+            let largest = (t.of("beta2") * t.state(1)).max(&(g.abs() + t.of("eps")));
+            vec![t.w() - t.own(0) * t.share() * &m / &largest, m, largest]
+        },
+        |step| [step.lr / step.correction1, 0.0, 0.0]
+    ),
     method!(
         "nadam",
         2e-3,
@@ -310,14 +358,22 @@ pub(super) static METHODS: [Method; 13] = [
             let divisor = v.sqrt() / t.own(2) + t.of("eps");
             let change = (t.own(0) * g + t.own(1) * &m) / divisor;
             vec![w - t.share() * change, m, v]
-        }
+        },
+        nadam_scalars
     ),
-    method!("radam", 1e-3, [BETA1, BETA2, EPS, WEIGHT_DECAY, DECOUPLED], |_| &["m", "v"], |t| {
-        let (g, w) = t.decayed(t.on("decoupled"));
-        let (m, v) = t.moments(&g);
-        let change = (t.own(0) / (v.sqrt() + t.of("eps")) + t.own(1)) * &m;
-        vec![w - t.share() * change, m, v]
-    }),
+    method!(
+        "radam",
+        1e-3,
+        [BETA1, BETA2, EPS, WEIGHT_DECAY, DECOUPLED],
+        |_| &["m", "v"],
+        |t| {
+            let (g, w) = t.decayed(t.on("decoupled"));
+            let (m, v) = t.moments(&g);
+            let change = (t.own(0) / (v.sqrt() + t.of("eps")) + t.own(1)) * &m;
+            vec![w - t.share() * change, m, v]
+        },
+        radam_scalars
+    ),
     method!(
         "lion",
         1e-4,
@@ -345,6 +401,7 @@ pub(super) static METHODS: [Method; 13] = [
             let direction = t.own(0) * &m / divisor + t.decay() * t.w();
             vec![t.w(), m, v, direction]
         },
+        scalars: |step| [1.0 / step.correction1, step.correction2, 0.0],
         second: Some((
             |_| Between::Norms,
             |t| t.w() - t.lr() * Expr::input(input::TRUST) * t.state(2),
@@ -366,6 +423,7 @@ pub(super) static METHODS: [Method; 13] = [
         lr: 1e-3,
         states: |_| &["m", "v", "direction"],
         formulas: muon,
+        scalars: |step| [1.0 / step.correction1, step.correction2, 0.0],
         second: Some((
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 20")]
             |t| Between::Orthogonal {
@@ -390,6 +448,7 @@ pub(super) static METHODS: [Method; 13] = [
         lr: 2.5e-3,
         states: |_| &["z", "v", "x"],
         formulas: schedule_free,
+        scalars: schedule_free_scalars,
         second: None,
         evaluated: Some(2),
     },
@@ -406,6 +465,36 @@ fn sgd(t: &Terms<'_>) -> Vec<Expr> {
     let velocity = momentum * t.state(0) + share * &g;
     let change = if t.on("nesterov") { g + momentum * &velocity } else { velocity.clone() };
     vec![t.w() - t.lr() * change, velocity]
+}
+
+/// The lengths of the move along the gradient and along its mean, with Nesterov's look ahead.
+fn nadam_scalars(step: StepInputs<'_>) -> [f64; 3] {
+    let (beta1, decay) = (step.of("beta1"), step.of("momentum-decay"));
+    let share = |t: f64| beta1 * (1.0 - 0.5 * 0.96_f64.powf(t * decay));
+    let StepInputs { lr, t, correction2, past, .. } = step;
+    past.product *= share(t);
+    let next = share(t + 1.0);
+    [
+        lr * (1.0 - share(t)) / (1.0 - past.product),
+        lr * next / (1.0 - past.product * next),
+        correction2,
+    ]
+}
+
+/// The length of the move with the second mean, once that is of enough gradients, or without it.
+fn radam_scalars(step: StepInputs<'_>) -> [f64; 3] {
+    let beta2 = step.of("beta2");
+    let StepInputs { lr, t, correction1, correction2, .. } = step;
+    let all = 2.0 / (1.0 - beta2) - 1.0;
+    let power = beta2.powf(t);
+    let now = all - 2.0 * t * power / (1.0 - power);
+    if now > 5.0 {
+        let wide = (now - 4.0) * (now - 2.0) * all;
+        let rectified = (wide / ((all - 4.0) * (all - 2.0) * now)).sqrt();
+        [lr / correction1 * correction2 * rectified, 0.0, 0.0]
+    } else {
+        [0.0, lr / correction1, 0.0]
+    }
 }
 
 fn adam(t: &Terms<'_>, decoupled: bool) -> Vec<Expr> {
@@ -451,6 +540,18 @@ fn muon(t: &Terms<'_>) -> Vec<Expr> {
     let (m, v) = t.moments(&t.g);
     let adam = t.own(0) * &m / (v.sqrt() / t.own(1) + 1e-8);
     vec![t.w(), of(&velocity, &m), v, of(&ahead, &adam)]
+}
+
+/// The weight of where z is now in x, the mean of where z has been; and whether it is the first step.
+fn schedule_free_scalars(step: StepInputs<'_>) -> [f64; 3] {
+    let (r, lr_power) = (step.of("r"), step.of("lr-power"));
+    let StepInputs { lr, t, first, correction2, past, .. } = step;
+    past.largest = past.largest.max(lr);
+    let weight = t.powf(r) * past.largest.powf(lr_power);
+    past.sum += weight;
+    // As long as all rates are 0, nothing has moved.
+    let share = if past.sum > 0.0 { weight / past.sum } else { 1.0 };
+    [share, correction2, f64::from(u8::from(first))]
 }
 
 /// Gradients are taken at y = w, between z, which moves, and x, the mean of where z has been.

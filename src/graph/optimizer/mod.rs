@@ -91,10 +91,14 @@ impl Rule {
         self.settings().find(|(setting, _)| setting.name == name).map(|(_, value)| value)
     }
 
+    /// The value of a setting that the row has.
+    fn of(&self, name: &str) -> f64 {
+        self.get(name).expect("the optimizer has this setting")
+    }
+
     fn put(&mut self, name: &str, value: f64) {
-        if let Some(place) = self.method().settings.iter().position(|it| it.name == name) {
-            self.values[place] = value;
-        }
+        let place = self.method().settings.iter().position(|it| it.name == name);
+        self.values[place.expect("the optimizer has this setting")] = value;
     }
 
     /// A row with its defaults, by name.
@@ -167,8 +171,7 @@ impl Optimizer {
     /// The row that says all of it.
     fn rule(&self) -> Rule {
         let named = |name: &str, settings: &[(&str, f64)]| {
-            let empty = Rule { method: 0, values: [0.0; MOST_SETTINGS] };
-            let mut rule = Rule::by_name(name).unwrap_or(empty);
+            let mut rule = Rule::by_name(name).expect("the table has all plain optimizers");
             settings.iter().for_each(|&(name, value)| rule.put(name, value));
             rule
         };
@@ -196,17 +199,23 @@ impl Optimizer {
 
     /// The same in its plain form, where there is one.
     fn of_rule(rule: Rule) -> Self {
-        let of = |name: &str| rule.get(name).unwrap_or(0.0);
-        let (beta1, beta2, eps) = (of("beta1"), of("beta2"), of("eps"));
+        let of = |name: &str| rule.of(name);
         let weight_decay = of("weight-decay");
+        let means = || (of("beta1"), of("beta2"), of("eps"));
         match rule.method().name {
             "sgd" if of("dampening") == 0.0 => Self::Sgd {
                 momentum: of("momentum"),
                 nesterov: of("nesterov") != 0.0,
                 weight_decay,
             },
-            "adam" if of("amsgrad") == 0.0 => Self::Adam { beta1, beta2, eps, weight_decay },
-            "adamw" if of("amsgrad") == 0.0 => Self::AdamW { beta1, beta2, eps, weight_decay },
+            "adam" if of("amsgrad") == 0.0 => {
+                let (beta1, beta2, eps) = means();
+                Self::Adam { beta1, beta2, eps, weight_decay }
+            }
+            "adamw" if of("amsgrad") == 0.0 => {
+                let (beta1, beta2, eps) = means();
+                Self::AdamW { beta1, beta2, eps, weight_decay }
+            }
             _ => Self::Other(rule),
         }
     }
@@ -311,17 +320,20 @@ impl Optimizer {
                 return Err(Error::setting(place(setting.name), problem));
             }
         }
-        let of = |name: &str| rule.get(name).unwrap_or(0.0);
-        if rule.method().name == "sgd" && of("nesterov") != 0.0 {
-            if of("momentum") == 0.0 {
+        if rule.method().name != "sgd" {
+            return Ok(());
+        }
+        let dampening = rule.of("dampening");
+        if rule.of("nesterov") != 0.0 {
+            if rule.of("momentum") == 0.0 {
                 return Err(Error::setting("nesterov", "it needs a ‘momentum’ above 0"));
             }
-            if of("dampening") != 0.0 {
+            if dampening != 0.0 {
                 return Err(Error::setting("nesterov", "it needs a dampening of 0"));
             }
         }
-        if of("dampening") > 1.0 {
-            let problem = format!("dampening: {}, but it must be at most 1", of("dampening"));
+        if dampening > 1.0 {
+            let problem = format!("dampening: {dampening}, but it must be at most 1");
             return Err(Error::setting("optimizer", problem));
         }
         Ok(())

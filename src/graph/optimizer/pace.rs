@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::method::{AVERAGE, DECAY, LR, OWN};
-use super::{Optimizer, Rule};
+use super::Optimizer;
+use super::method::{AVERAGE, DECAY, LR, OWN, StepInputs};
 use crate::graph::Average;
 
 /// Scalars of a step.
@@ -50,12 +50,12 @@ pub struct Past {
     moves: u64,
     /// `NAdam`'s product of µ so far.
     #[serde(rename = "product")]
-    product: f64,
+    pub(super) product: f64,
     /// The sum of schedule-free's weights so far, and the largest rate.
     #[serde(rename = "sum")]
-    sum: f64,
+    pub(super) sum: f64,
     #[serde(rename = "largest")]
-    largest: f64,
+    pub(super) largest: f64,
     /// Weights that the average is of.
     #[serde(rename = "averaged")]
     averaged: u64,
@@ -97,9 +97,16 @@ impl Pace {
         let (correction1, correction2) = self.optimizer.corrections(self.past.moves);
         let mut scalars = [0.0; SCALARS];
         scalars[usize::from(LR)] = moment.lr;
-        let decay = rule.get("weight-decay").unwrap_or(0.0);
-        scalars[usize::from(DECAY)] = decay * moment.decay;
-        let own = self.own(&rule, moment.lr, (correction1, correction2));
+        scalars[usize::from(DECAY)] = rule.of("weight-decay") * moment.decay;
+        let own = (rule.method().scalars)(StepInputs {
+            rule: &rule,
+            lr: moment.lr,
+            t: self.past.moves as f64,
+            first: self.past.moves == 1,
+            correction1,
+            correction2,
+            past: &mut self.past,
+        });
         scalars[usize::from(OWN)..][..own.len()].copy_from_slice(&own);
         if let Some(average) = self.average {
             let (share, counted) = average.share(self.past.moves - 1, self.past.averaged, moment);
@@ -107,55 +114,6 @@ impl Pace {
             self.past.averaged += u64::from(counted);
         }
         Move { correction1, correction2, scalars }
-    }
-
-    /// Those of the optimizer's own.
-    fn own(&mut self, rule: &Rule, lr: f64, (correction1, correction2): (f64, f64)) -> [f64; 3] {
-        let of = |name: &str| rule.get(name).unwrap_or(0.0);
-        let t = self.past.moves as f64;
-        let first = self.past.moves == 1;
-        match rule.method().name {
-            "sgd" => [if first { 1.0 } else { 1.0 - of("dampening") }, 0.0, 0.0],
-            "adam" | "adamw" => [lr / correction1, correction2, 0.0],
-            "adagrad" => {
-                let start = if first { of("initial-accumulator") } else { 0.0 };
-                [start, lr / (1.0 + (t - 1.0) * of("lr-decay")), 0.0]
-            }
-            "adamax" => [lr / correction1, 0.0, 0.0],
-            "nadam" => {
-                let share =
-                    |t: f64| of("beta1") * (1.0 - 0.5 * 0.96_f64.powf(t * of("momentum-decay")));
-                self.past.product *= share(t);
-                let next = share(t + 1.0);
-                [
-                    lr * (1.0 - share(t)) / (1.0 - self.past.product),
-                    lr * next / (1.0 - self.past.product * next),
-                    correction2,
-                ]
-            }
-            "radam" => {
-                let all = 2.0 / (1.0 - of("beta2")) - 1.0;
-                let power = of("beta2").powf(t);
-                let now = all - 2.0 * t * power / (1.0 - power);
-                if now > 5.0 {
-                    let wide = (now - 4.0) * (now - 2.0) * all;
-                    let rectified = (wide / ((all - 4.0) * (all - 2.0) * now)).sqrt();
-                    [lr / correction1 * correction2 * rectified, 0.0, 0.0]
-                } else {
-                    [0.0, lr / correction1, 0.0]
-                }
-            }
-            "lamb" | "muon" => [1.0 / correction1, correction2, 0.0],
-            "schedule-free" => {
-                self.past.largest = self.past.largest.max(lr);
-                let weight = t.powf(of("r")) * self.past.largest.powf(of("lr-power"));
-                self.past.sum += weight;
-                // As long as all rates are 0, nothing has moved.
-                let share = if self.past.sum > 0.0 { weight / self.past.sum } else { 1.0 };
-                [share, correction2, f64::from(u8::from(first))]
-            }
-            _ => [0.0; 3],
-        }
     }
 }
 

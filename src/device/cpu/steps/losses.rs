@@ -25,7 +25,7 @@ enum Kind {
     CrossEntropy,
     Mse,
     /// A formula for each element, and the same made ready for wide vectors.
-    Map(LossForm, Program, Compiled),
+    Map(LossForm, Program, Box<Compiled>),
     Classes(LossForm),
 }
 
@@ -48,7 +48,7 @@ pub(super) fn formed(slots: &Slots<'_>, form: LossForm) -> Work {
     let (kind, prediction, gradient) = match form.loss.formula() {
         Some(formula) => {
             let program = formula.program();
-            let compiled = Compiled::of_loss(&program, &form);
+            let compiled = Box::new(Compiled::of_loss(&program, &form));
             (Kind::Map(form, program, compiled), "prediction", "d_prediction")
         }
         None => (Kind::Classes(form), "logits", "d_logits"),

@@ -28,7 +28,7 @@ pub(super) enum Rows {
         sizes: (usize, usize),
         floats: [Range<usize>; 3],
     },
-    PutRows {
+    Put {
         sizes: (usize, usize),
         floats: [Range<usize>; 2],
     },
@@ -54,7 +54,7 @@ pub(super) fn lookup_grad(slots: &Slots<'_>, column: u32) -> Work {
 }
 
 pub(super) fn put_rows(slots: &Slots<'_>) -> Work {
-    Work::Rows(Rows::PutRows { sizes: slots.matrix("out"), floats: slots.floats(["x", "out"]) })
+    Work::Rows(Rows::Put { sizes: slots.matrix("out"), floats: slots.floats(["x", "out"]) })
 }
 
 impl Rows {
@@ -63,7 +63,7 @@ impl Rows {
         let (Self::Gather { sizes, .. }
         | Self::Lookup { sizes, .. }
         | Self::LookupGrad { sizes, .. }
-        | Self::PutRows { sizes, .. }) = self;
+        | Self::Put { sizes, .. }) = self;
         Product { m: sizes.0, n: sizes.1, k: 4 }
     }
 
@@ -89,7 +89,7 @@ impl Rows {
                 let [x, d_y, out] = disjoint(arenas.floats, floats);
                 kernels::lookup_grad(x, d_y, *column, (out, *rows), step);
             }
-            Self::PutRows { sizes: (_, columns), floats } => {
+            Self::Put { sizes: (_, columns), floats } => {
                 let [x, out] = disjoint(arenas.floats, floats);
                 kernels::put_rows(x, out, *columns, step);
             }

@@ -30,7 +30,7 @@ enum Kind {
     ByExpressions {
         update: plan::Update,
         program: Program,
-        compiled: Compiled,
+        compiled: Box<Compiled>,
         floats: [Range<usize>; 10],
     },
     /// The arena, gathered gradients, the loss scale, factors, sums.
@@ -65,7 +65,7 @@ pub(super) fn adam(slots: &Slots<'_>, adam: Adam, scaled: bool) -> Work {
 
 pub(super) fn by_expressions(slots: &Slots<'_>, update: plan::Update) -> Work {
     let program = slots.formula().program;
-    let compiled = Compiled::of_update(&program, &update);
+    let compiled = Box::new(Compiled::of_update(&program, &update));
     let floats = slots.floats([
         "gradient",
         "scaling",

@@ -145,9 +145,7 @@ impl Inputs for Operands<'_> {
 #[expect(clippy::cast_possible_truncation, reason = "a step's numbers in single precision")]
 pub(super) fn one_of(quantity: Quantity, step: &StepRow) -> f32 {
     match quantity {
-        Quantity::Scalar(index) => {
-            step.scalars.get(usize::from(index)).copied().unwrap_or(0.0) as f32
-        }
+        Quantity::Scalar(index) => step.scalars[usize::from(index)] as f32,
         _ => f64::from(step.rows) as f32,
     }
 }

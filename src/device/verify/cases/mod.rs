@@ -21,10 +21,13 @@ use crate::shape::narrow;
 /// Three sizes, whose meaning depends on the kernel: for products m, n, k; else rows, columns, rows that count.
 pub(super) type Triple = [usize; 3];
 
+/// Sizes and first values of an argument, by its name and the case's sizes.
+type FirstValues = Box<dyn Fn(&str, Triple) -> Fill>;
+
 /// How a kernel is verified.
 struct TestSpec {
     /// What each of its arguments starts with.
-    values: Box<dyn Fn(&str, Triple) -> Fill>,
+    values: FirstValues,
     /// Absolute and relative limits of the error.
     limits: Box<dyn Fn(Triple) -> (f64, f64)>,
     sizes: Vec<Triple>,
