@@ -306,9 +306,7 @@ pub struct VerifyArgs {
     /// One JSON object per check on stdout
     #[arg(long)]
     pub json: bool,
-    /// Only failures and the sum
-    ///
-    /// With --json this leaves out checks that passed.
+    /// Only failures and the sum, also with --json
     #[arg(long)]
     pub quiet: bool,
 }

@@ -167,14 +167,19 @@ impl<'a> Call<'a> {
         Ok(named.into_iter().map(|(key, value)| (plain(&key), value)).collect())
     }
 
-    /// Returns an argument that is of some type, such as an `f64` or a `bool`; `None` if it is not given.
+    /// Returns an argument that is of some type, such as an `f64` or a `bool`; `None` if it is not given. Those without a key
+    /// stand for the arguments that have none: `dense(units=8, false)`.
     pub(crate) fn value<T: FromStr>(
         &mut self,
         key: &'static str,
         wanted: &str,
     ) -> Result<Option<T>> {
-        let Some(text) = self.text(key)? else { return Ok(None) };
-        self.read(key, &text, wanted).map(Some)
+        let text = self.keyed(key).or_else(|| {
+            let unnamed = self.written.unnamed.get(self.taken).cloned();
+            self.taken += usize::from(unnamed.is_some());
+            unnamed
+        });
+        text.map(|text| self.read(key, &text, wanted)).transpose()
     }
 
     /// Returns an argument that is a number, such as an `f64` or a `u32`; `None` if it is not given.

@@ -358,6 +358,7 @@ mod tests {
         assert_eq!(read("dense(units=3)"), read(" Dense( 3 ) "));
         assert_eq!(read("batch-norm(0.001)"), read("batch_norm(eps=0.001)"));
         assert_eq!(read("swiglu(3)"), Sequential::new().dense_gated(3, Gate::Swiglu));
+        assert_eq!(read("dense(units=3, false)"), read("dense(3, bias=false)"));
         assert_eq!(read("dropout"), read("dropout(0.5)"));
     }
 
