@@ -24,7 +24,7 @@ use crate::train::param_io::params_of;
 use crate::train::predict::port;
 use crate::train::{OnNonFinite, Trainer};
 
-/// What one step of training did.
+/// Figures of one step of training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepStats {
     /// Epoch, from 1.
