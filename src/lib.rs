@@ -17,11 +17,11 @@
 //!
 //! # Three ways to train
 //!
-//! * [`Trainer::run`](train::Trainer::run) trains to the end and returns a [`Summary`](train::Summary).
-//! * [`Trainer::fit`](train::Trainer::fit) is an iterator of [`Event`](train::Event)s: take them to show progress, to write a
+//! * [`Trainer::run`] trains to the end and returns a [`Summary`](train::Summary).
+//! * [`Trainer::fit`] is an iterator of [`Event`]s: take them to show progress, to write a
 //!   [`Checkpoint`](train::Checkpoint), or to stop.
-//! * [`Trainer::step`](train::Trainer::step) and [`Trainer::step_on`](train::Trainer::step_on) do one step, on the next batch of the
-//!   table or on one of your own: set the learning rate before it, look at [`Trainer::gradients`](train::Trainer::gradients) after it.
+//! * [`Trainer::step`] and [`Trainer::step_on`] do one step, on the next batch of the
+//!   table or on one of your own: set the learning rate before it, look at [`Trainer::gradients`] after it.
 //!
 //! # Modules
 //!
@@ -52,22 +52,22 @@
 //!
 //! # From the program's options to fields
 //!
-//! Options of `wgrad train` are fields of [`TrainOptions`](train::TrainOptions) with `_` for `-`, such as `batch_size` for
+//! Options of `wgrad train` are fields of [`TrainOptions`] with `_` for `-`, such as `batch_size` for
 //! `--batch-size`, but for these:
 //!
 //! | option | here |
 //! |---|---|
-//! | `--target`, `--task` | [`Target`](data::Target): `Target::class("digit")`, `Target::number("price")`, `Target::labels("up,hot")` |
-//! | `--weight` | [`Dataset::from_csv_weighted`](data::Dataset::from_csv_weighted), [`Dataset::with_weights`](data::Dataset::with_weights) |
-//! | `--positive` | [`Dataset::with_positive`](data::Dataset::with_positive) |
-//! | `--valid` | [`Dataset::split`](data::Dataset::split), [`Split::with_valid`](data::Split::with_valid) |
-//! | `--hidden`, `--activation`, `--norm`, `--dropout`, `--layers` | [`Sequential`](model::Sequential): `Sequential::new().dense(64).relu()`, or its text: `"dense(64), relu".parse()` |
-//! | `--init` | [`Init`](model::Init) of each layer; [`Trainer::set_params`](train::Trainer::set_params) with [`export::read_weights`] for a file |
-//! | `--weight-decay`, `--momentum`, `--nesterov`, `--beta1`, `--beta2`, `--eps` | fields of [`Optimizer`](train::Optimizer): `"adamw(weight-decay=0.05)".parse()` |
-//! | `--no-decay`, `--freeze` | [`TrainOptions::groups`](train::TrainOptions::groups): `"bias: decay=0".parse()` |
-//! | `--device` | [`DeviceKind`](train::DeviceKind) |
-//! | `--tune`, `--tune-ms` | [`TrainOptions::tuning`](train::TrainOptions::tuning) |
-//! | `--out` | [`Trainer::save`](train::Trainer::save), [`export::write_model`] |
+//! | `--target`, `--task` | [`Target`]: `Target::class("digit")`, `Target::number("price")`, `Target::labels("up,hot")` |
+//! | `--weight` | [`Dataset::from_csv_weighted`], [`Dataset::with_weights`] |
+//! | `--positive` | [`Dataset::with_positive`] |
+//! | `--valid` | [`Dataset::split`], [`Split::with_valid`] |
+//! | `--hidden`, `--activation`, `--norm`, `--dropout`, `--layers` | [`Sequential`]: `Sequential::new().dense(64).relu()`, or its text: `"dense(64), relu".parse()` |
+//! | `--init` | [`Init`] of each layer; [`Trainer::set_params`] with [`export::read_weights`] for a file |
+//! | `--weight-decay`, `--momentum`, `--nesterov`, `--beta1`, `--beta2`, `--eps` | fields of [`Optimizer`]: `"adamw(weight-decay=0.05)".parse()` |
+//! | `--no-decay`, `--freeze` | [`TrainOptions::groups`]: `"bias: decay=0".parse()` |
+//! | `--device` | [`DeviceKind`] |
+//! | `--tune`, `--tune-ms` | [`TrainOptions::tuning`] |
+//! | `--out` | [`Trainer::save`], [`export::write_model`] |
 //! | `--checkpoint-minutes`, `--keep-checkpoints` | [`Fit::checkpoint`](train::Fit::checkpoint) and [`export::write_checkpoint`], when you like |
 //!
 //! Losses, optimizers, schedules, activations, layers and metrics read the texts that the options take: `"focal(gamma=3)".parse()`.

@@ -264,6 +264,32 @@ fn what_does_not_fit_a_checkpoint_is_named() {
     assert!(refused(&model(), &data(), &short).contains("epochs: 2, but epoch 3 has begun"));
 }
 
+/// A run that nobody drives does not use the checkpoint up; other weights take it away.
+#[test]
+fn a_checkpoint_waits_for_the_run_that_goes_on_from_it() {
+    let checkpoint = half_way(&options());
+    let epochs = |trainer: &mut Trainer| -> Vec<u32> {
+        let events = trainer.fit().map(Result::unwrap);
+        let epochs = events.filter_map(|event| match event {
+            Event::Epoch(stats) => Some(stats.epoch),
+            _ => None,
+        });
+        epochs.collect()
+    };
+    let mut trainer = Trainer::new(&model(), &data(), &options(), &DeviceKind::Cpu).unwrap();
+    trainer.resume(checkpoint.clone()).unwrap();
+    let error = trainer.step().unwrap_err().to_string();
+    assert!(error.starts_with("checkpoint: steps by hand do not go on"), "{error}");
+    drop(trainer.fit());
+    assert_eq!(epochs(&mut trainer), [4, 5, 6, 7]);
+    // It is used up now.
+    assert_eq!(epochs(&mut trainer), [1, 2, 3, 4, 5, 6, 7]);
+    trainer.resume(checkpoint).unwrap();
+    let params = trainer.trained().params;
+    trainer.set_params(&params).unwrap();
+    assert_eq!(epochs(&mut trainer), [1, 2, 3, 4, 5, 6, 7]);
+}
+
 #[test]
 fn other_bits_are_told_of() {
     let checkpoint = half_way(&options());

@@ -1,4 +1,4 @@
-//! What a network's raw outputs mean under its loss: classes with probabilities, numbers in the target's own units, labels.
+//! The meaning of a network's raw outputs under its loss: classes with probabilities, numbers in the target's own units, labels.
 //!
 //! In: raw outputs `[rows, outputs]`. Out: [`Predictions`], and one value for each target, which figures compare.
 //! Absent on purpose: targets, devices.

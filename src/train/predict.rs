@@ -23,7 +23,7 @@ pub struct TrainedModel {
     pub params: Params,
     /// Columns, classes and scaling.
     pub preparation: Preparation,
-    /// What it was trained for.
+    /// The loss that it was trained for.
     pub criterion: Criterion,
 }
 
@@ -91,7 +91,7 @@ pub(super) fn run_all(device: &mut dyn Device, phase: Phase, from: usize, to: us
     Ok(())
 }
 
-/// What predicts so many rows at once, about.
+/// Plans predictions of about so many rows at once.
 ///
 /// # Errors
 /// If the network is none, or its sizes are impossible.

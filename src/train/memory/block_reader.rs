@@ -19,7 +19,7 @@ use crate::train::memory::memory_planner::{ON_THEIR_WAY, row_bytes};
 /// Blocks that the host holds: one waits to be written while the thread fills the other.
 const AHEAD: usize = 2;
 
-/// What the thread reads from.
+/// The table that the thread reads from.
 #[derive(Clone, Debug)]
 pub(in crate::train) struct Table {
     pub(in crate::train) data: Dataset,

@@ -9,12 +9,12 @@ use crate::plan::TrainPlan;
 use crate::train::memory::memory_planner::{Room, Streaming, check_host, takes_batches};
 use crate::train::{TrainOptions, Warning};
 
-/// What is loaded.
+/// A loaded plan.
 pub(in crate::train) struct Fitted {
     pub(in crate::train) options: TrainOptions,
     pub(in crate::train) plan: TrainPlan,
     pub(in crate::train) streaming: Option<Streaming>,
-    /// That steps are smaller than batches, if so.
+    /// Warning that steps are smaller than batches, if they are.
     pub(in crate::train) warning: Option<Warning>,
 }
 

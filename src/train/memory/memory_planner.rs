@@ -28,11 +28,11 @@ pub struct Streaming {
     pub block_rows: usize,
     /// Bytes of the whole table.
     pub table_bytes: u64,
-    /// What the table does not fit.
+    /// Limit that the table exceeds.
     pub limit: Limit,
 }
 
-/// What a table may not fit.
+/// A limit that a table may exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
     /// Bytes that the run may take: `--device-memory`.
@@ -72,14 +72,14 @@ impl Plan {
     }
 }
 
-/// What a run's plan is made of and what it has to fit.
+/// Parts of a run's plan, and the device that the plan has to fit.
 #[derive(Clone, Copy)]
 pub struct Room<'a> {
     /// The layers.
     pub model: &'a Sequential,
     /// The rows.
     pub data: &'a Split,
-    /// What training is told.
+    /// The options.
     pub options: &'a TrainOptions,
     /// Without one, only `options.device_memory` limits anything.
     pub device: Option<&'a dyn Device>,

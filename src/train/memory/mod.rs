@@ -1,5 +1,4 @@
-//! What of a run lies where: whether the training table lies on the device or streams in blocks, and how large the parts of a batch
-//! are.
+//! Memory of a run: the place of the training table, on the device or in blocks that stream, and the size of the parts of a batch.
 //!
 //! In: model, data, options, a device. Out: a loaded plan, the place of the table, blocks of rows.
 //! Absent on purpose: steps, which `run` does.

@@ -23,7 +23,7 @@ use crate::train::memory::training_table::TrainingTable;
 use crate::train::param_io::params_of;
 use crate::train::{OnNonFinite, Trainer};
 
-/// What one step of training did.
+/// Figures of one step of training.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepStats {
     /// Epoch, from 1.

@@ -52,7 +52,7 @@ pub(crate) struct About {
     pub(crate) kept: Option<EpochStats>,
 }
 
-/// What the bits of a run follow from.
+/// Settings, device and data that the bits of a run follow from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Origin {
     /// The options, to name what differs.
@@ -102,7 +102,7 @@ pub(crate) struct Place {
     /// Steps that the loss scale had skipped when they were last told of.
     #[serde(rename = "skipped")]
     pub(crate) skipped: f32,
-    /// What the learning rate is multiplied by, after the run went back.
+    /// Factor of the learning rate, below 1 after the run went back.
     #[serde(rename = "slowed")]
     pub(crate) slowed: f64,
 }
@@ -177,7 +177,7 @@ impl Origin {
         Ok(())
     }
 
-    /// What changes the bits of the run that goes on.
+    /// Lists the differences that change the bits of the run that goes on.
     fn differences(&self, old: &Self) -> Vec<String> {
         let mut differences = Vec::new();
         if self.device != old.device {

@@ -15,7 +15,7 @@ use crate::train::{Metric, TrainOptions};
 pub struct Stopped {
     /// The epoch after which it ended, from 1.
     pub epoch: u32,
-    /// What was watched on the validation rows.
+    /// Metric of the validation rows that was watched.
     pub metric: Metric,
     /// Epochs without an improvement.
     pub patience: u32,
@@ -36,7 +36,7 @@ impl fmt::Display for Stopped {
     }
 }
 
-/// What a run's epochs are judged by.
+/// Judges a run's epochs by a metric.
 #[derive(Clone, Debug)]
 pub(in crate::train) struct Watch {
     metric: Metric,
@@ -46,7 +46,7 @@ pub(in crate::train) struct Watch {
     marks: Marks,
 }
 
-/// What the epochs so far have set.
+/// Best values of the epochs so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Marks {
     /// The best value there was.

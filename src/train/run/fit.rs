@@ -23,6 +23,13 @@ use crate::train::{
 };
 
 /// A run under way. Each `next` gives the device some steps and returns what is new. Nothing happens until it is called.
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// # fn never(mut trainer: wgrad::Trainer) {
+/// trainer.fit(); // would train nothing
+/// # }
+/// ```
 #[must_use = "a run does nothing until its events are taken; use `Trainer::run` to train without them"]
 pub struct Fit<'a> {
     pub(in crate::train) trainer: &'a mut Trainer,
@@ -46,7 +53,7 @@ pub struct Fit<'a> {
     pub(in crate::train) feed: Option<Feed>,
     /// Steps that the loss scale has skipped, as far as they were told of.
     pub(in crate::train) skipped: f32,
-    /// What the learning rate is multiplied by, because the run went back.
+    /// Factor of the learning rate, below 1 if the run went back.
     pub(in crate::train) slowed: f64,
     /// How often the run was taken up since an epoch ended.
     pub(in crate::train) tries: u32,
@@ -63,7 +70,7 @@ pub(in crate::train) struct Epoch {
     /// Steps given to the device.
     pub(in crate::train) step: usize,
     pub(in crate::train) begun: Instant,
-    /// What the rows of each step weigh together, where that is not their number.
+    /// Weight of the rows of each step together, where that is not their number.
     pub(in crate::train) weights: Option<Vec<f64>>,
     pub(in crate::train) losses: Losses,
 }
@@ -120,7 +127,7 @@ impl<'a> Fit<'a> {
         self.trainer
     }
 
-    /// What host and device did since the last call, as the device tells it; the first call begins the counting.
+    /// Returns the work of host and device since the last call, as the device counts it; the first call begins the counting.
     pub fn take_usage(&mut self) -> Option<Usage> {
         self.trainer.device.take_usage()
     }
@@ -236,7 +243,7 @@ impl<'a> Fit<'a> {
         Ok(epoch_order(rows, self.epoch.index, options.seed, options.shuffle))
     }
 
-    /// What the rows of each of the epoch's steps weigh together: 1 where their losses are only added up.
+    /// Returns the weight of the rows of each of the epoch's steps together: 1 where their losses are only added up.
     fn weights(&self) -> Result<Option<Vec<f64>>> {
         let Trainer { class_weights, criterion, batches, info, .. } = &*self.trainer;
         match (criterion.reduction, class_weights) {
@@ -251,7 +258,7 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// What the losses of a step of the epoch are divided by, where that is not the number of its rows.
+    /// Returns the divisor of the losses of a step of the epoch, where that is not the number of its rows.
     fn divisor(&self, step: usize) -> Option<f64> {
         let weights = self.epoch.weights.as_ref()?;
         Some(self.trainer.criterion.divisor(weights[step]))
@@ -444,7 +451,7 @@ impl<'a> Fit<'a> {
         kept
     }
 
-    /// What ends the run, if a weight or a figure of the epoch that ended is no number.
+    /// Returns the error that ends the run, if a weight or a figure of the epoch that ended is no number.
     fn not_finite(&self, ended: &Epoch, params: &Params, valid: Option<&Metrics>) -> Option<Error> {
         let last = self.known.saturating_sub(1);
         // The last update of an epoch shows in its weights first, and in no loss yet.

@@ -12,7 +12,7 @@ use crate::graph::Reduction;
 pub(in crate::train) struct Losses {
     pub(in crate::train) sum: f64,
     pub(in crate::train) weight: f64,
-    /// Those of a move that has not ended.
+    /// Losses of an update that has not ended.
     pub(in crate::train) open: Open,
     /// Moves that were left out.
     pub(in crate::train) lost: u32,

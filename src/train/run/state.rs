@@ -21,7 +21,7 @@ pub(in crate::train) enum RunState {
     Ended,
 }
 
-/// What a run under way has given the device.
+/// The part of a run under way that outlives the iterator that drives it.
 #[derive(Default)]
 pub(in crate::train) struct Running {
     /// True if the device has steps that no event has told of: the first ones of an epoch, given to it while the host
@@ -86,7 +86,7 @@ pub(in crate::train) enum Stage {
 pub(in crate::train) struct Checkpoints {
     /// The newest one.
     pub(in crate::train) newest: Option<Arc<Checkpoint>>,
-    /// That of the epoch that ended last, if it is the best one.
+    /// The checkpoint of the epoch that ended last, if it is the best one.
     pub(in crate::train) best: Option<Arc<Checkpoint>>,
     /// Where the run began, if it may go back that far.
     pub(in crate::train) first: Option<Arc<Checkpoint>>,

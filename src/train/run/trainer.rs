@@ -52,7 +52,7 @@ pub struct Trainer {
     pub(in crate::train) origin: Origin,
     pub(in crate::train) state: RunState,
     pub(in crate::train) checkpoints: Checkpoints,
-    /// What each step that a run does is told to.
+    /// Function that is told of each step of a run.
     pub(in crate::train) hook: Option<Hook>,
 }
 
@@ -437,7 +437,7 @@ impl Trainer {
         self.plan.ports.half_params.and(self.plan.ports.scaling)
     }
 
-    /// What [`Self::params`] and [`Self::scaling`] would read, out of values that were read already.
+    /// Finds the values that [`Self::params`] and [`Self::scaling`] would read among values that were read already.
     pub(in crate::train) fn captured(&self, slots: &Captured) -> Result<(Params, Option<Scaling>)> {
         let values = |slot: Slot| {
             let name = &self.plan.slot(slot).name;
@@ -524,7 +524,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// What such outputs are worth.
+    /// Figures of raw outputs for the validation part.
     pub(in crate::train) fn valid_metrics(&self, outputs: &[f32]) -> Option<Metrics> {
         let valid = self.valid.as_ref()?;
         let others = self.options.others();
@@ -585,7 +585,7 @@ impl Trainer {
         self.kept.1.as_ref()
     }
 
-    /// What is about to run, or runs.
+    /// Description of the run that is about to begin, or runs.
     pub fn info(&self) -> &RunInfo {
         &self.info
     }
