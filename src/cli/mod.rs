@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::report::{JsonLines, harmless};
 use output::Output;
 
-/// How the program ended when nothing went wrong with it.
+/// End of the program when nothing went wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// All was done.
@@ -48,7 +48,7 @@ impl Exit {
     }
 }
 
-/// What went wrong, and what was saved all the same.
+/// An error, and what was saved all the same.
 #[derive(Debug)]
 pub struct Failure {
     error: Box<Error>,

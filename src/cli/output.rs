@@ -19,7 +19,7 @@ impl Output {
         Self { out: BufWriter::new(io::stdout()), closed: false }
     }
 
-    /// Whether the reader has gone.
+    /// Returns true if the reader has gone.
     pub(super) fn closed(&self) -> bool {
         self.closed
     }
@@ -68,7 +68,7 @@ pub(super) fn failed(source: io::Error) -> Error {
     Error::file("write", "standard output", source)
 }
 
-/// Whether a result may go to this file, the value of an option, while `inputs` are read. Nothing is made or changed.
+/// Checks that a result may go to this file, the value of an option, while `inputs` are read. Nothing is made or changed.
 pub(super) fn check_out(option: &str, out: &Path, inputs: &[&Path], force: bool) -> Result<()> {
     // What is not there yet, and pipes and devices, hold nothing that could be lost.
     if !fs::metadata(out).is_ok_and(|known| known.is_file()) {

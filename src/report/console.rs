@@ -24,7 +24,7 @@ const GAP: &str = "  ";
 /// Tells people how a run goes.
 pub struct Console {
     out: Box<dyn Write>,
-    /// Whether to draw a bar between the lines.
+    /// True if a bar is drawn between the lines.
     live: bool,
     #[cfg(feature = "cli")]
     bar: Option<ProgressBar>,

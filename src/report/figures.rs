@@ -55,7 +55,7 @@ pub struct Comparison {
     pub figures: Figures,
 }
 
-/// What a network is compared with.
+/// A prediction that a network is compared with.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Comparisons {
     /// The same prediction for every row; `null` without validation rows.
@@ -64,7 +64,7 @@ pub struct Comparisons {
     pub linear: Option<Comparison>,
 }
 
-/// How a run ended: what `metrics.json` holds.
+/// End of a run, as `metrics.json` holds it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Outcome {
     /// The epoch whose weights were kept, from 1; with [`Self::interrupted`] the epochs that were finished.
@@ -84,10 +84,10 @@ pub struct Outcome {
     pub seconds: f64,
     /// Where it ran.
     pub device: String,
-    /// What the network is compared with; none where someone stopped the run.
+    /// Predictions that the network is compared with; none where someone stopped the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baselines: Option<Comparisons>,
-    /// Whether someone stopped it.
+    /// True if someone stopped the run.
     pub interrupted: bool,
 }
 

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::export::{is_at, write_file};
 use crate::train::{EpochStats, Metric, Metrics};
 
-/// How the header begins.
+/// Beginning of the header.
 const FIRST: &str = "epoch,steps,lr,train_loss,";
 
 /// A growing `history.csv`.
@@ -21,7 +21,7 @@ pub struct History {
     file: File,
     /// Names of the metrics; known with the first epoch.
     metrics: Option<Vec<Metric>>,
-    /// Whether there is a header.
+    /// True if there is a header.
     begun: bool,
 }
 

@@ -8,7 +8,7 @@ use crate::model::{Activation, Init, Layer};
 use crate::train::{Metric, ScheduleKind};
 use crate::vocabulary::Entry;
 
-/// What stands before the tables.
+/// Text before the tables.
 const HEAD: &str = "\
 # Vocabulary
 

@@ -13,7 +13,7 @@ use crate::report::{JsonLines, count};
 /// A device that is there.
 struct Found {
     info: DeviceInfo,
-    /// Whether `--device auto` takes it.
+    /// True if `--device auto` takes the device.
     auto: bool,
     features: Vec<String>,
     limits: Vec<(String, u64)>,

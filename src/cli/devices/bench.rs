@@ -35,7 +35,7 @@ struct Line<'a> {
     peak_device_bytes: u64,
 }
 
-/// What one device did with one workload.
+/// Times of one device with one workload.
 struct Row {
     workload: Workload,
     device: String,

@@ -29,7 +29,7 @@ struct Sum<'a> {
     device: &'a str,
     passed: usize,
     failed: usize,
-    /// Whether the forms in half precision were checked too.
+    /// True if the forms in half precision were checked too.
     half: bool,
 }
 
@@ -38,13 +38,13 @@ struct Teller {
     out: Output,
     json: bool,
     quiet: bool,
-    /// Whether each kernel and variant has a line.
+    /// True if each kernel and variant has a line.
     verbose: bool,
     name: String,
     checks: usize,
     failures: usize,
     worst: f64,
-    /// What cannot be written is told at the end; the checks go on.
+    /// An error of writing, which is told at the end; the checks go on.
     outcome: Result<()>,
 }
 

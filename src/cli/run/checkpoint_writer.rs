@@ -74,7 +74,7 @@ pub(crate) struct Due {
 struct Job {
     due: Due,
     place: Place,
-    /// What has to be on disk before it: a checkpoint speaks of epochs whose lines are there.
+    /// The history, which has to be on disk before: a checkpoint speaks of epochs whose lines are there.
     history: File,
 }
 
@@ -83,7 +83,7 @@ struct State {
     job: Option<Job>,
     busy: bool,
     ended: bool,
-    /// Whether somebody waits until all are written.
+    /// True if somebody waits until all are written.
     awaited: bool,
     failed: Option<Error>,
 }

@@ -30,7 +30,7 @@ pub(crate) struct RunFolder {
     path: PathBuf,
     /// Folders that were made for it, outermost first.
     made: Vec<PathBuf>,
-    /// Whether the files are still in [`NEW`], and those of an earlier run untouched.
+    /// True if the files are still in [`NEW`], and those of an earlier run untouched.
     apart: bool,
     /// Keeps other processes out, as long as it is open. `None` where the system does not lock folders.
     lock: Option<File>,
@@ -78,7 +78,7 @@ pub(crate) fn lock(path: &Path) -> Result<Option<File>> {
 }
 
 impl RunFolder {
-    /// Whether a run may go there. Nothing is made or changed.
+    /// Checks that a run may go there. Nothing is made or changed.
     pub(crate) fn check(path: &Path, force: bool) -> Result<()> {
         if path.as_os_str().is_empty() {
             return Err(Error::setting("--out", "empty; name a folder"));
@@ -185,7 +185,7 @@ impl RunFolder {
         let _ = fs::remove_dir(new);
     }
 
-    /// Whether a run in this folder has come to its end, or was stopped with what it had saved.
+    /// Returns true if a run in this folder has come to its end, or was stopped with what it had saved.
     pub(crate) fn is_finished(path: &Path) -> bool {
         path.join(METRICS).exists()
     }
@@ -243,7 +243,7 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Whether the files of an earlier run are in the folder as they were.
+    /// Returns true if the files of an earlier run are in the folder as they were.
     pub(crate) fn keeps_earlier(&self) -> bool {
         self.apart
     }

@@ -41,20 +41,20 @@ pub(crate) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
     run.drive(&mut trainer, &interrupt, &options, warnings)
 }
 
-/// How much a run tells, and where.
+/// Amount of output, and its form.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Talk {
     pub(crate) json: bool,
     pub(crate) quiet: bool,
 }
 
-/// What a run needs before it has a folder.
+/// A run before it has a folder.
 pub(crate) struct Prepared {
     pub(crate) trainer: Trainer,
     /// The text of config.toml.
     pub(crate) config: String,
     pub(crate) options: TrainOptions,
-    /// What to say of table and weights.
+    /// Warnings about table and weights.
     pub(crate) warnings: Vec<Warning>,
     pub(crate) judge: Judge,
 }
@@ -95,7 +95,7 @@ fn constant_target(train: &Dataset) -> Option<Warning> {
     Some(Warning::ConstantTarget { column: name, value })
 }
 
-/// How the loop over events ended.
+/// End of the loop over events.
 enum End {
     Finished,
     Interrupted,
@@ -110,7 +110,7 @@ pub(crate) struct Run {
     keeper: Option<Keeper>,
     /// When the last one was handed over.
     handed: Instant,
-    /// What was said of files that cannot be written.
+    /// Warnings that were shown about files that cannot be written.
     unwritten: Vec<String>,
     /// The epoch of the best checkpoint that was handed over.
     best: Option<u32>,
@@ -127,9 +127,9 @@ pub(crate) struct Run {
     saved: Option<(u32, Instant)>,
     /// Epochs that were finished, and the steps they took.
     ended: (u32, u64),
-    /// How far the present epoch has come.
+    /// Progress of the present epoch.
     progress: Option<Progress>,
-    /// What to say of the table once training has begun.
+    /// Warnings to show once training has begun.
     warnings: Vec<Warning>,
     /// Judges the network at the end.
     judge: Option<Judge>,
@@ -413,7 +413,7 @@ impl Run {
         Ok(verdict)
     }
 
-    /// How to go on with a run that early stopping had ended before.
+    /// Tells how to go on with a run that early stopping had ended before.
     fn tell_stopped(&mut self, patience: u32) {
         let run = quoted(self.folder.path());
         self.console.line(

@@ -20,10 +20,10 @@ use crate::plan::Precision;
 use crate::shape::short;
 use crate::train::{Keep, TrainOptions, Warning, check_dataset};
 
-/// What the target is taken for.
+/// Kind of target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// What its column looks like.
+    /// The kind that the column looks like.
     #[default]
     Auto,
     Classify,
@@ -65,7 +65,7 @@ pub(crate) struct RunConfig {
     pub(super) start: Start,
     pub(crate) device: DeviceKind,
     pub(crate) out: PathBuf,
-    /// Whether all weights of a file have to fit.
+    /// True if all weights of a file have to fit.
     pub(super) init_strict: bool,
     pub(crate) checkpoints: Checkpoints,
     pub(super) raw: RawSettings,
@@ -78,7 +78,7 @@ pub(crate) struct Checkpoints {
     pub(crate) every: u32,
     /// Minutes between two, within epochs; 0 for none.
     pub(crate) minutes: f64,
-    /// How many stay.
+    /// Number that stay.
     pub(crate) keep: u32,
 }
 
@@ -245,7 +245,7 @@ impl RunConfig {
         Error::table(place, format!("{error}{advice}"))
     }
 
-    /// What to say of parameters in several groups.
+    /// Returns a warning about parameters in several groups.
     ///
     /// # Errors
     /// If a group matches no parameter.
@@ -262,7 +262,7 @@ impl RunConfig {
         Ok(overlapping(&self.groups, &layout))
     }
 
-    /// What to say of how the table was read: `data` with all its rows, before any are held out.
+    /// Returns remarks on how the table was read. `data` has all rows, before any are held out.
     fn notes(&self, data: &Dataset) -> Vec<Warning> {
         let mut notes: Vec<String> = Vec::new();
         let auto = self.task == Task::Auto && self.loss.is_none();
@@ -302,7 +302,7 @@ impl RunConfig {
         self.network.model(init, &data.train, outputs).map_err(|error| self.raw.locate(error))
     }
 
-    /// What training is told, for this table.
+    /// Returns the options of training for this table.
     pub(crate) fn options(&self, train: &Dataset, origin: Option<&Preparation>) -> TrainOptions {
         let tuning = Tuning { folder: tuning_folder(), ..self.options.tuning.clone() };
         let preparation = origin.filter(|_| !self.scales_anew()).map(|origin| {
@@ -314,7 +314,7 @@ impl RunConfig {
         TrainOptions { loss, tuning, preparation, ..self.options.clone() }
     }
 
-    /// What training is told but for what the table decides.
+    /// Options of training, but for those that the table decides.
     pub(crate) fn told(&self) -> &TrainOptions {
         &self.options
     }
@@ -395,7 +395,7 @@ pub(crate) struct Table {
 /// The value of `--scale` for the scaling of the model that the weights come from.
 pub(super) const INIT_SCALE: &str = "init";
 
-/// How many different values there are, if all are whole numbers and each occurs ten times on the average: they may be classes.
+/// Number of different values, if all are whole numbers and each occurs ten times on the average: they may be classes.
 fn repeated_whole_numbers(y: impl Iterator<Item = f64>) -> Option<usize> {
     let mut values = HashSet::new();
     let mut rows = 0_usize;

@@ -20,7 +20,7 @@ struct ConfigFile<'a> {
 impl Serialize for ConfigFile<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
         let mut file = to.serialize_map(None)?;
-        for row in &OPTIONS {
+        for row in OPTIONS {
             if let Some(shown) = (row.show)(self.run) {
                 file.serialize_entry(row.key, &shown)?;
             }
@@ -30,7 +30,7 @@ impl Serialize for ConfigFile<'_> {
     }
 }
 
-/// What ran; read by people, ignored by `--config`.
+/// Program, device and kernels of a run. People read it, `--config` ignores it.
 #[derive(Serialize)]
 struct Record<'a> {
     created_by: &'a str,

@@ -26,7 +26,7 @@ pub fn check_settings(text: &str) {
     assert_eq!(again, Some(recorded));
 }
 
-/// What a run with these settings would record of them; `None` if it would end before, for want of a network.
+/// Returns the record of a run with these settings; `None` if the run would end before, for want of a network.
 fn recorded(text: &str, data: &Split) -> Result<Option<String>> {
     let path = std::env::temp_dir().join(format!("wgrad-settings-{}.toml", std::process::id()));
     std::fs::write(&path, text).map_err(|source| Error::file("write", &path, source))?;

@@ -90,7 +90,7 @@ impl Serialize for Shown {
 }
 
 impl OptionRow {
-    /// What most options are.
+    /// An option of training with a text for its value, for the fields that a row leaves out.
     pub(super) const USUAL: Self = Self {
         key: "",
         value: "NAME",

@@ -29,7 +29,7 @@ const USUAL: OptionRow = OptionRow::USUAL;
 ///
 /// The order counts in two places: options are read in it, so that an optimizer comes before its settings; and of the options
 /// under one heading, those with a line for `-h` come first in help texts.
-pub(crate) static OPTIONS: [OptionRow; 56] = [
+pub(crate) static OPTIONS: &[OptionRow] = &[
     OptionRow {
         key: TABLE,
         value: "TABLE",
@@ -681,4 +681,74 @@ fn is_plain(run: &RunConfig) -> bool {
 
 fn of_optimizer(run: &RunConfig, key: &str) -> Option<Shown> {
     run.options.optimizer.setting(key).filter(|_| is_plain(run)).and_then(some)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::cli::settings::raw_settings::RawSettings;
+    use crate::cli::settings::resolve::resolve;
+
+    #[test]
+    fn rows_are_whole() {
+        let mut keys = HashSet::new();
+        for row in OPTIONS {
+            assert!(keys.insert(row.key), "{} stands there twice", row.key);
+            let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            assert!(!row.key.is_empty() && row.key.chars().all(letters), "{}", row.key);
+            assert!(!row.help.is_empty() && !row.value.is_empty(), "{}", row.key);
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_shown_is_read_again_as_it_was() {
+        let given = [
+            ("table", "a.csv"),
+            ("target", "y"),
+            ("hidden", "8,4"),
+            ("momentum", "0.9"),
+            ("nesterov", "true"),
+            ("optimizer", "sgd"),
+            ("metrics", "f1_macro,top_2"),
+            ("seed", "18446744073709551615"),
+            ("groups", "0.*: lr=0.5; bias: frozen=true"),
+            ("class-weights", "\"a, b\"=2,c=1"),
+            ("device-memory", "512MiB"),
+            ("valid", "v.csv"),
+            ("stop-patience", "3"),
+            ("init", "orthogonal(gain=relu)"),
+        ];
+        let mut raw = RawSettings::of_keys(vec![]);
+        for (key, text) in given {
+            raw.insert(key, text.into(), key.to_string());
+        }
+        let run = resolve(raw).unwrap();
+        let mut again = RawSettings::of_keys(vec![]);
+        let mut shown = 0;
+        for row in OPTIONS {
+            let value = match (row.show)(&run) {
+                Some(Shown::Value(value)) => value,
+                Some(Shown::Tables(tables)) => {
+                    let table = |table: Vec<(&str, toml::Value)>| {
+                        table.into_iter().map(|(key, value)| (key.to_string(), value)).collect()
+                    };
+                    toml::Value::Array(
+                        tables.into_iter().map(table).map(toml::Value::Table).collect(),
+                    )
+                }
+                None => continue,
+            };
+            again.insert(row.key, value, row.key.to_string());
+            shown += 1;
+        }
+        assert!(shown > 30, "{shown}");
+        let again = resolve(again).unwrap();
+        for row in OPTIONS {
+            let texts = [&run, &again].map(|run| format!("{:?}", (row.show)(run)));
+            assert_eq!(texts[0], texts[1], "{}", row.key);
+        }
+        assert_eq!(again.options, run.options);
+    }
 }

@@ -18,7 +18,7 @@ use crate::train::Keep;
 pub(crate) fn resolve(raw: RawSettings) -> Result<RunConfig> {
     check_needed(&raw)?;
     let mut run = RunConfig { raw, ..RunConfig::default() };
-    for row in &OPTIONS {
+    for row in OPTIONS {
         if let Some(setting) = run.raw.get(row.key).cloned() {
             (row.read)(&mut run, &setting).map_err(|error| setting.locate(error))?;
         }

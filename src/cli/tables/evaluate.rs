@@ -45,7 +45,7 @@ struct Class<'a> {
     recall: f64,
     f1: f64,
     rows: u64,
-    /// What the rows weigh together.
+    /// Sum of the rows' weights.
     weight: f64,
 }
 

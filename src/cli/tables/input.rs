@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::data::{FeatureReader, PartReader, Schema};
 use crate::error::Result;
 
-/// What stands for standard input as a table, and for standard output as a file.
+/// Stands for standard input as a table, and for standard output as a file.
 const PIPE: &str = "-";
 
 /// A table that is read once, from its beginning to its end.
@@ -22,7 +22,7 @@ impl<'a> Input<'a> {
         Self(path)
     }
 
-    /// What messages call it.
+    /// Returns the table's name for messages.
     pub(crate) fn name(self) -> String {
         if is_pipe(self.0) { "standard input".to_string() } else { self.0.display().to_string() }
     }
@@ -51,7 +51,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Whether this is `-`.
+/// Returns true for `-`.
 pub(crate) fn is_pipe(path: &Path) -> bool {
     path == Path::new(PIPE)
 }

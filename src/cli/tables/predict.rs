@@ -44,7 +44,7 @@ struct Stopped<'a> {
     rows: u64,
 }
 
-/// How a table came to its end.
+/// End of a table.
 enum Ended {
     Whole(Sink),
     /// At a user's wish.
@@ -210,7 +210,7 @@ fn stopped((out, json): (Option<&Path>, bool), sink: Option<Sink>, rows: u64) ->
     Ok(())
 }
 
-/// Whether all predictions for rows, with their features and lines, are numbers.
+/// Checks that all predictions for rows, with their features and lines, are numbers.
 pub(crate) fn check_finite(
     (x, lines): (&[f64], &[u64]),
     predictions: &Predictions,

@@ -45,7 +45,7 @@ enum Prediction<'a> {
         predicted: Labelled<'a>,
         #[serde(flatten)]
         told: BTreeMap<&'a str, Pairs<'a, Label>>,
-        /// What the numbers are of.
+        /// Classes or labels that the numbers are of.
         positive: Labelled<'a>,
     },
 }
@@ -53,7 +53,7 @@ enum Prediction<'a> {
 /// Names and their numbers, in order.
 struct Pairs<'a, T>(&'a [T], &'a [f64]);
 
-/// What bears a name.
+/// Columns that bear a name.
 trait Named {
     fn name(&self) -> &str;
 }
@@ -85,13 +85,13 @@ impl Serialize for Labelled<'_> {
     }
 }
 
-/// What predictions tell of the target.
+/// Columns that predictions give for the target.
 pub(crate) struct Told<'a> {
     target: &'a str,
     kind: &'a TargetKind,
     /// Names of the columns of numbers.
     columns: Vec<String>,
-    /// What these numbers are for classes and labels.
+    /// Kind of these numbers, for classes and labels.
     word: &'static str,
     /// The least number that says yes.
     yes: f64,
@@ -180,7 +180,7 @@ impl To {
         written.map_err(|source| self.refused(source))
     }
 
-    /// What it means that it cannot be written.
+    /// Error for a result that cannot be written.
     fn refused(&self, source: io::Error) -> Error {
         match self {
             Self::File(file) => Error::file("write", file.target(), source),
@@ -249,7 +249,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Whether the reader has gone.
+    /// Returns true if the reader has gone.
     pub(crate) fn closed(&self) -> bool {
         match &self.to {
             To::File(_) => false,

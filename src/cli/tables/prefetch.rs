@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 
 /// Parts that wait to be taken, at most.
 const WAITING: usize = 2;
-/// How long to wait for a part before looking whether someone wants to stop: a pipe may bring nothing for hours.
+/// Time to wait for a part before asking if someone wants to stop: a pipe may bring nothing for hours.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A thread that reads. It is left to itself when this is dropped, since it may be waiting for a pipe.
@@ -20,7 +20,7 @@ pub(crate) struct Ahead<T> {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What comes next.
+/// The next part, or the end.
 pub(crate) enum Next<T> {
     Part(T),
     End,

@@ -19,7 +19,7 @@ pub(crate) struct LayerSpec {
     pub(super) inside: Inside,
 }
 
-/// What stands in a layer's brackets.
+/// Content of a layer's brackets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Inside {
     /// A name and its arguments.

@@ -13,14 +13,14 @@ use crate::model::activation::{Written, written};
 use crate::model::{Activation, Init, Sequential, expression};
 use crate::vocabulary::{Call, Written as WrittenCall};
 
-/// What a text of layers may leave open.
+/// Fills in what a text of layers leaves open.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reading<'a> {
     /// Units of a `dense` without any, outside of other layers: what the task needs.
     pub outputs: Option<usize>,
     /// Names of the input's columns, by which embeddings may call them.
     pub columns: &'a [String],
-    /// How weights start where the text does not say.
+    /// Start of weights where the text does not say.
     pub init: Init,
 }
 
