@@ -10,7 +10,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use devices::devices;
 use wgrad::Activation;
 use wgrad::device::verify::check;
-use wgrad::plan::{Kernel, Phase, StepRow};
+use wgrad::plan::{Kernel, Phase, StepParams};
 
 const NT: Kernel =
     Kernel::MatmulNt { bias: true, act: Activation::Relu, save: false, dropout: None };
@@ -60,7 +60,7 @@ const KERNELS: [(Kernel, [usize; 3]); 17] = [
 /// Software adapters take seconds for more multiplications than this.
 const SOFTWARE: usize = 1 << 26;
 
-/// What a run of the kernel does: operations of products, else bytes read and written.
+/// Throughput of one run of the kernel: operations of products, else bytes read and written.
 fn work(kernel: &Kernel, [m, n, k]: [usize; 3]) -> Throughput {
     let (elements, floats) = match kernel {
         // A multiplication and an addition a term.
@@ -90,7 +90,7 @@ fn kernels(criterion: &mut Criterion) {
             let runs: u32 = if large { 4 } else { 64 };
             let rows = u32::try_from(sizes[2].min(sizes[0])).unwrap();
             let (lr, correction1, correction2) = (1e-12, 0.1, 0.001_f64.sqrt());
-            let row = StepRow { rows, lr, correction1, correction2, ..StepRow::default() };
+            let row = StepParams { rows, lr, correction1, correction2, ..StepParams::default() };
             device.write_steps(Phase::Eval, &vec![row; runs as usize]).unwrap();
             let mut group = criterion.benchmark_group(kernel.name());
             group.sample_size(20).throughput(match work(&kernel, sizes) {

@@ -1,11 +1,11 @@
 //! Time of a prediction by [`Predictor`], as another program waits for it: of one row, of some, and of a whole batch.
 //!
-//! What comes out is compared with a plan for all rows at once before it is timed.
+//! The predictions are compared with a plan for all rows at once before anything is timed.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot run fails")]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use wgrad::data::{Preparation, Scale};
+use wgrad::data::{FeatureScaling, Preprocessing};
 use wgrad::{
     Dataset, DeviceKind, Loss, Params, Predictor, Seed, Sequential, Targets, TrainedModel,
 };
@@ -23,7 +23,7 @@ fn trained(columns: usize, hidden: &[usize], classes: usize) -> (TrainedModel, V
     let hidden = hidden.iter().fold(Sequential::new(), |model, &units| model.dense(units).relu());
     let model = hidden.dense(classes);
     let params = Params::init(&model, columns, Seed(1)).unwrap();
-    let preparation = Preparation::fit(&data, Scale::Standard);
+    let preparation = Preprocessing::fit(&data, FeatureScaling::Standard);
     (TrainedModel { model, params, preparation, criterion: Loss::CrossEntropy.into() }, x)
 }
 

@@ -16,9 +16,9 @@ fn main() -> Result<()> {
 
     // Snake (Ziyin et al. 2020, arXiv:2006.08195): x1 is a vector that learns, a number for each column, and starts at 2.
     // Value, gradient and the GPU's code all come from this text.
-    let snake = Custom::new("x + sin(x1 * x)^2 / x1", &[2.0])?;
+    let snake = CustomLayer::new("x + sin(x1 * x)^2 / x1", &[2.0])?;
     // An activation is the same without learned vectors, and may call others by their names.
-    let smooth = Custom::new("0.5 * (silu(x) + elu(x, 0.5))", &[])?;
+    let smooth = CustomLayer::new("0.5 * (silu(x) + elu(x, 0.5))", &[])?;
 
     // Layers of one's own stand beside the others, and inside of them.
     let inner = Sequential::new().layer_norm().dense(24).custom(smooth).dense(24);

@@ -122,12 +122,12 @@ pub mod internals {
 
 /// The names that most programs need: `use wgrad::prelude::*;`.
 pub mod prelude {
-    pub use crate::data::{Dataset, Features, Scale, Split, Target, TargetKind, Targets};
+    pub use crate::data::{Dataset, FeatureScaling, Features, Split, Target, TargetKind, Targets};
     pub use crate::device::DeviceKind;
     pub use crate::error::{Error, Result};
     pub use crate::export::{read_checkpoint, read_model, write_checkpoint, write_model};
     pub use crate::graph::{Loss, Optimizer};
-    pub use crate::model::{Activation, Custom, Init, Params, Sequential};
+    pub use crate::model::{Activation, CustomLayer, Init, Params, Sequential};
     pub use crate::random::Seed;
     pub use crate::report::Console;
     pub use crate::train::{
@@ -137,7 +137,7 @@ pub mod prelude {
 }
 
 #[doc(no_inline)]
-pub use data::{Dataset, Scale, Split, Target, Targets};
+pub use data::{Dataset, FeatureScaling, Split, Target, Targets};
 #[doc(no_inline)]
 pub use device::DeviceKind;
 #[doc(no_inline)]

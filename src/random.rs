@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Seed(pub u64);
 
-/// What a stream of random numbers is for. Streams of one seed never overlap.
+/// Purpose of a stream of random numbers. Streams of one seed never overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Initial weights of the network.
@@ -55,7 +55,7 @@ fn mixed(x: u32) -> u32 {
     x ^ (x >> 15)
 }
 
-/// What all numbers of one step and one stream have in common: see [`unit_at`].
+/// Returns the key that all numbers of one step and one stream share: see [`unit_at`].
 pub fn key(seed: u32, step: u32, stream: u32) -> u32 {
     mixed(seed ^ mixed(step ^ mixed(stream ^ 0x85eb_ca6b)))
 }

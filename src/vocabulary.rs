@@ -1,10 +1,10 @@
-//! What an item of the vocabulary (a layer, a loss, a schedule …) says of itself for `docs/vocabulary.md`.
+//! Entries of the vocabulary (layers, losses, schedules …) for `docs/vocabulary.md`.
 //!
 //! Each module lists its own items, beside their formulas; `report::vocabulary` makes the document of them.
 
 mod call;
 
-pub(crate) use call::{Call, Written, name_and_inner, parts, plain, written};
+pub(crate) use call::{Call, WrittenCall, name_and_inner, parts, plain, written};
 
 /// An item as documents show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

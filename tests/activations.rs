@@ -11,7 +11,7 @@ use wgrad::device::cpu::{CpuDevice, activation};
 use wgrad::device::{Device, Values};
 use wgrad::expr::Expr;
 use wgrad::model::{Activation, expression};
-use wgrad::plan::{Element, Kernel, Phase, PlanBuilder, Role, StepRow};
+use wgrad::plan::{Element, Kernel, Phase, PlanBuilder, Role, StepParams};
 
 #[derive(Deserialize)]
 struct Oracle {
@@ -89,7 +89,7 @@ fn run(device: &mut dyn Device, act: Activation, x: &[f32], saved: &[f32]) -> [V
     device.write(x_slot, 0, Values::F32(x)).unwrap();
     device.write(saved_slot, 0, Values::F32(saved)).unwrap();
     device.write(d_y, 0, Values::F32(&vec![1.0; x.len()])).unwrap();
-    device.write_steps(Phase::Eval, &[StepRow::default()]).unwrap();
+    device.write_steps(Phase::Eval, &[StepParams::default()]).unwrap();
     device.run(Phase::Eval, 0..1).unwrap();
     [out, d_x].map(|slot| {
         let values = device.read(slot, x.len()).unwrap();

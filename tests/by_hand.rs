@@ -46,7 +46,8 @@ fn steps_by_hand_are_those_of_a_run() {
             run.run().unwrap();
             let want = run.params().unwrap();
             // Kept is the best epoch; what a run ends with is its last.
-            let last = TrainOptions { keep: Some(wgrad::train::Keep::Last), ..options.clone() };
+            let last =
+                TrainOptions { keep: Some(wgrad::train::KeepWeights::Last), ..options.clone() };
             let mut run = new(&last);
             run.run().unwrap();
             let (want_last, steps) = (run.params().unwrap(), 3 * run.info().steps_per_epoch);

@@ -254,7 +254,7 @@ fn one_seed_gives_one_model_also_from_the_written_config() {
     assert_eq!(place.json("e/metrics.json")["epoch"], 1);
 }
 
-/// What surrounds the optimizer is in the record as it was given, from options and from a file's tables alike.
+/// The transforms around the optimizer are in the record as they were given, from options and from a file's tables alike.
 #[test]
 fn a_run_with_groups_and_averages_is_repeated_from_its_record() {
     let place = Place::new();

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::drive;
-use wgrad::device::cpu::{CpuDevice, Instructions};
+use wgrad::device::cpu::{CpuDevice, SimdLevel};
 use wgrad::device::{Device, Values};
 use wgrad::graph::{Loss, Optimizer};
 use wgrad::model::Params;
@@ -118,7 +118,7 @@ fn any_number_of_threads_gives_the_same_bits() {
 #[test]
 fn vectors_of_any_width_give_the_same_bits() {
     let _alone = alone();
-    let available = Instructions::available();
+    let available = SimdLevel::available();
     // The baseline may round twice where the others round once.
     let fused = available.iter().filter(|instructions| instructions.name() != "baseline");
     let mut all = fused.map(|&instructions| {

@@ -1,4 +1,4 @@
-//! What goes wrong while a run is under way, and what it does then.
+//! Faults during a run, and how the run reacts.
 
 #![cfg(feature = "gpu")]
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -12,7 +12,7 @@ use wgrad::device::cpu::CpuDevice;
 use wgrad::device::{Device, DeviceInfo, DeviceKind, Values};
 use wgrad::graph::Loss;
 use wgrad::model::{Activation, Init, Sequential};
-use wgrad::plan::{Phase, Plan, Slot, StepRow};
+use wgrad::plan::{Phase, Plan, Slot, StepParams};
 use wgrad::train::{EpochStats, Event, OnNonFinite, TrainOptions, Trainer, Warning};
 use wgrad::{Error, Seed};
 
@@ -199,11 +199,11 @@ impl Device for Scarce {
     fn write(&mut self, slot: Slot, first: usize, values: Values<'_>) -> wgrad::Result<()> {
         self.device.write(slot, first, values)
     }
-    fn write_steps(&mut self, phase: Phase, rows: &[StepRow]) -> wgrad::Result<()> {
+    fn write_steps(&mut self, phase: Phase, rows: &[StepParams]) -> wgrad::Result<()> {
         self.device.write_steps(phase, rows)
     }
-    fn stride(&self, phase: Phase) -> u32 {
-        self.device.stride(phase)
+    fn steps_per_submission(&self, phase: Phase) -> u32 {
+        self.device.steps_per_submission(phase)
     }
     fn run(&mut self, phase: Phase, steps: Range<u32>) -> wgrad::Result<()> {
         self.device.run(phase, steps)
@@ -271,7 +271,7 @@ fn gradients_that_are_no_numbers_are_found_with_the_next_step() {
     let options = TrainOptions {
         loss: "huber(delta=100)".parse().unwrap(),
         optimizer: "sgd".parse().unwrap(),
-        scale: wgrad::data::Scale::None,
+        scale: wgrad::data::FeatureScaling::None,
         lr: 1e-6,
         batch_size: 1,
         shuffle: false,

@@ -8,14 +8,14 @@
 mod common;
 
 use common::gpu;
-use wgrad::data::{Scale, Split, synth};
+use wgrad::data::{FeatureScaling, Split, synth};
 use wgrad::device::cpu::CpuDevice;
 use wgrad::device::gpu::GpuDevice;
 use wgrad::device::verify::{check, check_form, every_kernel, half_kernels, sizes_of, verify_gpu};
 use wgrad::device::{Device, DeviceInfo, DeviceKind, Values};
 use wgrad::graph::{Loss, Optimizer};
 use wgrad::model::{Activation, Init, Sequential};
-use wgrad::plan::{Kernel, Phase, Plan, Slot, StepRow, TrainPlan};
+use wgrad::plan::{Kernel, Phase, Plan, Slot, StepParams, TrainPlan};
 use wgrad::train::{Event, TrainOptions, Trainer};
 use wgrad::{Error, Seed};
 
@@ -45,11 +45,11 @@ impl<D: Device> Device for Off<D> {
     fn write(&mut self, slot: Slot, first: usize, values: Values<'_>) -> wgrad::Result<()> {
         self.0.write(slot, first, values)
     }
-    fn write_steps(&mut self, phase: Phase, rows: &[StepRow]) -> wgrad::Result<()> {
+    fn write_steps(&mut self, phase: Phase, rows: &[StepParams]) -> wgrad::Result<()> {
         self.0.write_steps(phase, rows)
     }
-    fn stride(&self, phase: Phase) -> u32 {
-        self.0.stride(phase)
+    fn steps_per_submission(&self, phase: Phase) -> u32 {
+        self.0.steps_per_submission(phase)
     }
     fn run(&mut self, phase: Phase, steps: std::ops::Range<u32>) -> wgrad::Result<()> {
         self.0.run(phase, steps)
@@ -98,14 +98,14 @@ fn classifier(device: &mut dyn Device, data: &Split, options: &TrainOptions) -> 
     let model = Sequential::mlp(&[24, 12], Activation::Relu, data.train.outputs(), Init::Pytorch);
     let plan = Plan::of_run(&model, data, options).unwrap();
     device.load(&plan).unwrap();
-    let rows: Vec<StepRow> = (0..64)
-        .map(|log| StepRow {
+    let rows: Vec<StepParams> = (0..64)
+        .map(|log| StepParams {
             rows: 8,
             log,
             lr: 1e-3,
             correction1: 0.5,
             correction2: 0.5,
-            ..StepRow::default()
+            ..StepParams::default()
         })
         .collect();
     device.write_steps(Phase::Train, &rows).unwrap();
@@ -179,8 +179,8 @@ fn check_memory(device: &mut wgrad::device::gpu::GpuDevice, columns: u32, hidden
     // Values on their way and a table of steps' numbers take less than 1.25 MiB.
     assert!(most <= said && most + (5 << 18) + (64 << 10) >= said, "{most} of {said} when loaded");
     let order: Vec<u32> = (0..1600).collect();
-    let rows: Vec<StepRow> = (0..1024)
-        .map(|log| StepRow { rows: 64, log, correction1: 1.0, ..StepRow::default() })
+    let rows: Vec<StepParams> = (0..1024)
+        .map(|log| StepParams { rows: 64, log, correction1: 1.0, ..StepParams::default() })
         .collect();
     for _ in 0..3 {
         device.write(plan.ports.train_x, 0, Values::F32(&singles(&data.train))).unwrap();
@@ -279,7 +279,7 @@ fn training_agrees_with_the_cpu_and_repeats_its_bits() {
         epochs: 4,
         batch_size: 32,
         lr: 1e-2,
-        scale: Scale::Standard,
+        scale: FeatureScaling::Standard,
         ..TrainOptions::default()
     };
     let sgd = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 1e-3 };

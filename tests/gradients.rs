@@ -9,9 +9,11 @@ use common::{SEEDS, Tolerance, assert_close, drive, labels, normal, normal_f32};
 use wgrad::Seed;
 use wgrad::device::Values;
 use wgrad::device::cpu::CpuDevice;
-use wgrad::graph::{Graph, Loss, Moves, NodeId, Op, Optimizer, Training, inference, training};
+use wgrad::graph::{
+    Graph, Loss, NodeId, Op, Optimizer, Training, UpdateTransforms, inference, training,
+};
 use wgrad::model::{Activation, ParamLayout, Sequential};
-use wgrad::plan::{Phase, Plan, Sizes, StepRow, TrainPlan};
+use wgrad::plan::{Phase, Plan, Sizes, StepParams, TrainPlan};
 
 /// Rows of a batch, and those of the last one, which is smaller.
 const BATCH: usize = 6;
@@ -55,7 +57,7 @@ impl Probe {
         let first = batch * BATCH;
         let rows = BATCH.min(BATCH + LAST - first);
         let narrow = |value: usize| u32::try_from(value).unwrap();
-        let row = StepRow { first: narrow(first), rows: narrow(rows), ..StepRow::default() };
+        let row = StepParams { first: narrow(first), rows: narrow(rows), ..StepParams::default() };
         self.device.set_values(self.plan.ports.params, params).unwrap();
         drive::run(&mut self.device, Phase::Train, &[row]);
         let loss = self.device.values(self.plan.ports.log).unwrap()[0];
@@ -144,7 +146,7 @@ fn by_hand(
     let loss = graph.push("loss", Op::Loss { loss, prediction, targets }).unwrap();
     let gradients = graph.backward(loss).unwrap();
     let optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-    let moves = Moves::default();
+    let moves = UpdateTransforms::default();
     let running = vec![];
     Training { graph, features, targets, loss, gradients, running, layout, optimizer, moves }
 }

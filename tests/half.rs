@@ -9,20 +9,20 @@ mod common;
 use std::io::Write as _;
 
 use common::{Tolerance, assert_close};
-use wgrad::data::{Scale, Split, synth};
+use wgrad::data::{FeatureScaling, Split, synth};
 use wgrad::device::{Device, DeviceKind};
 use wgrad::graph::{Loss, Optimizer};
 use wgrad::model::{Activation, Init, Sequential};
-use wgrad::plan::{Plan, Precision, Scaling};
+use wgrad::plan::{LossScaler, Plan, Precision};
 use wgrad::train::{Event, Metrics, TrainOptions, Trainer, Warning, Workload};
 use wgrad::{Error, Seed};
 
-/// What came of a run.
+/// Result of a run.
 struct Run {
     losses: Vec<f64>,
     weights: Vec<f32>,
     valid: Metrics,
-    scaling: Option<Scaling>,
+    scaling: Option<LossScaler>,
     warnings: Vec<Warning>,
 }
 
@@ -94,7 +94,7 @@ fn overflowing_steps_are_skipped_and_training_goes_on() {
     // Targets far from what the first weights predict: at a scale of 65,536 their gradients exceed 65,504.
     let data = synth::friedman(301, 6, Seed(4)).split(0.2, Seed(4)).unwrap();
     let base = options(Precision::F16);
-    let options = TrainOptions { loss: Loss::Mse, scale: Scale::None, epochs: 40, ..base };
+    let options = TrainOptions { loss: Loss::Mse, scale: FeatureScaling::None, epochs: 40, ..base };
     let mut rounded = None;
     for kind in common::half_kinds() {
         let half = run(&data, &options, &kind);
@@ -121,12 +121,16 @@ fn overflowing_steps_are_skipped_and_training_goes_on() {
 #[test]
 fn a_second_run_begins_with_a_fresh_scale() {
     let data = synth::friedman(101, 6, Seed(4)).split(0.2, Seed(4)).unwrap();
-    let options =
-        TrainOptions { loss: Loss::Mse, scale: Scale::None, epochs: 1, ..options(Precision::F16) };
+    let options = TrainOptions {
+        loss: Loss::Mse,
+        scale: FeatureScaling::None,
+        epochs: 1,
+        ..options(Precision::F16)
+    };
     let model = Sequential::mlp(&[8], Activation::Relu, 1, Init::Pytorch);
     let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu).unwrap();
     assert!(trainer.fit().all(|event| event.is_ok()));
-    assert!(trainer.scaling().unwrap().unwrap().scale < Scaling::START.scale);
+    assert!(trainer.scaling().unwrap().unwrap().scale < LossScaler::START.scale);
     let first = trainer.fit().next().unwrap().unwrap();
     assert!(matches!(first, Event::Started(info) if info.precision == Precision::F16));
     let mut again = trainer.fit();
@@ -140,12 +144,13 @@ fn features_too_large_for_half_precision_are_refused() {
     let x: Vec<f32> = (0..64).map(|i| 1e5 + i as f32).collect();
     let y = wgrad::data::Targets::numbers(0..64);
     let data = wgrad::data::Dataset::from_arrays(&x, 1, y).unwrap().split(0.0, Seed(0)).unwrap();
-    let options = TrainOptions { loss: Loss::Mse, scale: Scale::None, ..options(Precision::F16) };
+    let options =
+        TrainOptions { loss: Loss::Mse, scale: FeatureScaling::None, ..options(Precision::F16) };
     let model = Sequential::mlp(&[4], Activation::Tanh, 1, Init::Pytorch);
     let refused = Trainer::new(&model, &data, &options, &DeviceKind::Cpu).err().unwrap();
     let said = refused.to_string();
     assert!(said.starts_with("precision: ") && said.contains("100000"), "{said}");
-    let scaled = TrainOptions { scale: Scale::Standard, ..options };
+    let scaled = TrainOptions { scale: FeatureScaling::Standard, ..options };
     assert!(Trainer::new(&model, &data, &scaled, &DeviceKind::Cpu).is_ok());
 }
 

@@ -275,7 +275,7 @@ fn no_damaged_byte_is_more_than_an_error() {
     assert!(damaged(&table, "t.csv", read) > 0, "a cell may have another value");
 }
 
-/// What a table may take of memory while it is read.
+/// Checks the memory that a table takes while it is read.
 fn refused_table(bytes: &[u8], part: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.csv");

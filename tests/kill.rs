@@ -28,7 +28,7 @@ fn table() -> String {
     text
 }
 
-/// What a run is told; few epochs on a software adapter, which is slow.
+/// Returns the options of a run; few epochs on a software adapter, which is slow.
 fn settings(device: &str) -> Vec<&str> {
     let epochs = if device == "cpu" { "60" } else { "16" };
     let all = "train t.csv --target kind --hidden 16,8 --lr 0.01 --stop-patience 50 --schedule plateau(patience=2) --metrics roc_auc";

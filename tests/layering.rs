@@ -58,7 +58,7 @@ fn raw_string(text: &str) -> Option<usize> {
     body[hashes..].starts_with('"').then_some(hashes)
 }
 
-/// What follows the end of a string whose beginning is cut off.
+/// Returns the text after the end of a string whose beginning is cut off.
 fn after_string(text: &str) -> &str {
     let mut escaped = false;
     for (at, c) in text.char_indices() {
@@ -120,7 +120,7 @@ fn named(code: &str, depth: usize) -> Vec<String> {
     found
 }
 
-/// What is wrong with a file, `path` being relative to `src`.
+/// Returns what is wrong with a file; `path` is relative to `src`.
 fn violations(path: &Path, text: &str) -> Vec<String> {
     let parts: Vec<String> =
         path.with_extension("").iter().map(|part| part.to_string_lossy().into_owned()).collect();

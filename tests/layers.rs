@@ -12,7 +12,7 @@ use wgrad::device::cpu::CpuDevice;
 use wgrad::device::{Device, Values};
 use wgrad::graph::{Loss, Optimizer, Training, inference, training};
 use wgrad::model::{Params, Sequential};
-use wgrad::plan::{Phase, Plan, Precision, Sizes, Slot, StepRow, TrainPlan};
+use wgrad::plan::{Phase, Plan, Precision, Sizes, Slot, StepParams, TrainPlan};
 use wgrad::{Dataset, DeviceKind, Predictor, Seed, Split, Targets, TrainOptions, Trainer};
 
 /// Both sides compute in f64 and differ in the order of additions; norms of inputs of 1e4 lose some digits of these.
@@ -113,10 +113,10 @@ fn load(machine: &mut Machine, oracle: &Oracle, case: &Case, batch: usize) -> Lo
 /// Outputs of the present weights for the whole table.
 fn outputs(machine: &mut Machine, Loaded { plan, rows, .. }: &Loaded) -> Vec<f64> {
     let narrow = |value: usize| u32::try_from(value).unwrap();
-    let row = |first: usize| StepRow {
+    let row = |first: usize| StepParams {
         first: narrow(first),
         rows: narrow(4.min(rows - first)),
-        ..StepRow::default()
+        ..StepParams::default()
     };
     let steps: Vec<_> = (0..*rows).step_by(4).map(row).collect();
     machine.device().write_steps(Phase::Eval, &steps).unwrap();
@@ -134,7 +134,7 @@ fn compare_single(machine: &mut Machine, oracle: &Oracle, case: &Case, rel: f64)
     let mut compared = 0;
     for batch in 0..2 {
         let (first, count) = (batch * BATCH, BATCH.min(rows - batch * BATCH));
-        let row = StepRow { first: narrow(first), rows: narrow(count), ..StepRow::default() };
+        let row = StepParams { first: narrow(first), rows: narrow(count), ..StepParams::default() };
         drive::run(machine.device(), Phase::Train, &[row]);
         let loss = machine.numbers(plan, plan.ports.log)[0];
         let want = of("loss")[batch];
@@ -238,7 +238,7 @@ fn batches_of_one_row() {
     for mut machine in std::iter::once(Machine::reference()).chain(Machine::singles()) {
         let (x, y) = ([1.0, -1e4, 3.0], [0.5, 0.0, -0.5]);
         drive::load(machine.device(), &plan, &x, Values::F32(&y), start.arena());
-        let row = StepRow { rows: 1, lr: 0.1, ..StepRow::default() };
+        let row = StepParams { rows: 1, lr: 0.1, ..StepParams::default() };
         let losses = drive::run(machine.device(), Phase::Train, &[row]);
         // All outputs are 0.
         assert_close("loss", &losses, &[0.5_f32 / 3.0], Tolerance { abs: 0.0, rel: 1e-6 });
@@ -270,7 +270,7 @@ fn dropout_is_one_mask_on_all_devices() {
     // y = mask and the loss is the mean of y², so that the gradient is 2 mask² / columns.
     let mask = |machine: &mut Machine, at: u32, seed: u32, dropout: f64| -> Vec<f64> {
         drive::load(machine.device(), &plan, &x, Values::F32(&y), start.arena());
-        let row = StepRow { rows: 1, step: at, seed, dropout, ..StepRow::default() };
+        let row = StepParams { rows: 1, step: at, seed, dropout, ..StepParams::default() };
         drive::run(machine.device(), Phase::Train, &[row]);
         let gradients = machine.numbers(&plan, plan.ports.gradients);
         gradients[bias.clone()].iter().map(|g| (g * COLUMNS as f64 / 2.0).sqrt()).collect()
@@ -297,7 +297,7 @@ fn dropout_is_one_mask_on_all_devices() {
 
 fn assert_outputs(machine: &mut Machine, plan: &TrainPlan, x: &[f32]) {
     machine.device().write(plan.eval.unwrap().eval_x, 0, Values::F32(x)).unwrap();
-    let row = StepRow { rows: 1, ..StepRow::default() };
+    let row = StepParams { rows: 1, ..StepParams::default() };
     machine.device().write_steps(Phase::Eval, &[row]).unwrap();
     machine.device().run(Phase::Eval, 0..1).unwrap();
     let got = machine.numbers(plan, plan.eval.unwrap().predictions);

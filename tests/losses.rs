@@ -8,12 +8,12 @@ mod common;
 use common::oracle::Oracle;
 use common::{Tolerance, assert_close, normal};
 use serde::Deserialize;
-use wgrad::data::{Preparation, Scale, Split, Targets, synth};
+use wgrad::data::{FeatureScaling, Preprocessing, Split, Targets, synth};
 use wgrad::device::DeviceKind;
 use wgrad::device::cpu::Real;
-use wgrad::device::cpu::loss::{Extra, Goal, loss_classes, loss_map};
-use wgrad::graph::{Loss, Optimizer, Reduction, Wants};
-use wgrad::plan::{LossForm, Precision, StepRow};
+use wgrad::device::cpu::loss::{LossInputs, LossTargets, loss_classes, loss_map};
+use wgrad::graph::{Loss, Optimizer, Reduction, RequiredTarget};
+use wgrad::plan::{LossVariant, Precision, StepParams};
 use wgrad::train::{ClassWeights, Criterion, EpochStats, Predictions};
 use wgrad::{Dataset, Event, Predictor, Seed, Sequential, TrainOptions, Trainer};
 
@@ -40,7 +40,7 @@ struct Batch<T> {
 impl<T: Real> Batch<T> {
     /// Losses of the rows and the gradient, as the kernel gives them.
     fn run(&self, loss: Loss, reduction: Reduction) -> (Vec<T>, Vec<T>) {
-        let form = LossForm {
+        let form = LossVariant {
             loss,
             mean: reduction == Reduction::Mean,
             constants: !self.constants.is_empty(),
@@ -48,8 +48,8 @@ impl<T: Real> Batch<T> {
             scaled: false,
         };
         let rows = u32::try_from(self.rows).unwrap();
-        let step = StepRow { rows, divisor: Some(self.divisor), ..StepRow::default() };
-        let extra = Extra {
+        let step = StepParams { rows, divisor: Some(self.divisor), ..StepParams::default() };
+        let extra = LossInputs {
             constants: form.constants.then_some(&*self.constants),
             weights: self.weights.as_deref(),
         };
@@ -63,8 +63,8 @@ impl<T: Real> Batch<T> {
             }
             None => {
                 let goal = match loss.classes() {
-                    true => Goal::Classes(&self.classes),
-                    false => Goal::Numbers(&self.targets),
+                    true => LossTargets::Classes(&self.classes),
+                    false => LossTargets::Numbers(&self.targets),
                 };
                 loss_classes(&form, (&self.outputs, goal), extra, outs, &step);
             }
@@ -187,7 +187,7 @@ fn the_validation_loss_is_the_same() {
         let x: Vec<f32> = (0..batch.rows).map(|row| row as f32).collect();
         let data = Dataset::from_arrays(&x, 1, y).unwrap();
         let data = if case.kind == "labels" { data.as_labels().unwrap() } else { data };
-        let preparation = Preparation::fit(&data, Scale::None);
+        let preparation = Preprocessing::fit(&data, FeatureScaling::None);
         let pinball = matches!(case.loss, Loss::Pinball(_));
         let class_weights = if pinball { vec![] } else { batch.constants.clone() };
         let criterion = Criterion { loss: case.loss, reduction: case.reduction, class_weights };
@@ -206,10 +206,10 @@ fn random_batch(loss: Loss, seed: u64) -> Batch<f64> {
     let outputs = normal(rows * n, Seed(seed));
     let draw = normal(rows * targets, Seed(seed + 10));
     let goal = |y: f64| match loss.wants() {
-        Wants::Labels => f64::from(u8::from(y > 0.0)),
-        Wants::Counts => (3.0 * y.abs()).floor(),
-        Wants::Shares => y.abs() / 4.0,
-        Wants::Classes | Wants::Numbers => y,
+        RequiredTarget::Labels => f64::from(u8::from(y > 0.0)),
+        RequiredTarget::Counts => (3.0 * y.abs()).floor(),
+        RequiredTarget::Shares => y.abs() / 4.0,
+        RequiredTarget::Classes | RequiredTarget::Numbers => y,
     };
     let constants = match loss {
         Loss::Pinball(quantiles) => quantiles.as_slice().to_vec(),
@@ -257,9 +257,10 @@ fn rows_that_do_not_count_are_zeros() {
     for loss in Loss::all() {
         let batch = random_batch(loss, 3);
         let fewer = Batch { rows: 5, ..batch };
-        let form = LossForm { loss, mean: true, constants: true, weights: true, scaled: false };
-        let step = StepRow { rows: 2, ..StepRow::default() };
-        let extra = Extra { constants: Some(&*fewer.constants), weights: fewer.weights.as_deref() };
+        let form = LossVariant { loss, mean: true, constants: true, weights: true, scaled: false };
+        let step = StepParams { rows: 2, ..StepParams::default() };
+        let extra =
+            LossInputs { constants: Some(&*fewer.constants), weights: fewer.weights.as_deref() };
         let (mut losses, mut gradient) = (vec![f64::NAN; 5], vec![f64::NAN; fewer.outputs.len()]);
         let outs = (losses.as_mut_slice(), gradient.as_mut_slice());
         match loss.formula() {
@@ -268,8 +269,9 @@ fn rows_that_do_not_count_are_zeros() {
                 loss_map((&form, &formula.program()), values, extra, outs, &step);
             }
             None => {
-                let numbers = Goal::Numbers(&fewer.targets);
-                let goal = if loss.classes() { Goal::Classes(&fewer.classes) } else { numbers };
+                let numbers = LossTargets::Numbers(&fewer.targets);
+                let goal =
+                    if loss.classes() { LossTargets::Classes(&fewer.classes) } else { numbers };
                 loss_classes(&form, (&fewer.outputs, goal), extra, outs, &step);
             }
         }
@@ -323,31 +325,31 @@ fn table(loss: Loss, rows: usize) -> Dataset {
     let features = || x.chunks(2).map(|x| (f64::from(x[0]), f64::from(x[1])));
     let noise = normal(rows, Seed(6));
     let y = match loss.wants() {
-        Wants::Classes => {
+        RequiredTarget::Classes => {
             let class = |(a, b): (f64, f64)| if a + b > 0.7 { 2 } else { u32::from(a > b) };
             Targets::Classes(features().map(class).collect())
         }
-        Wants::Labels => {
+        RequiredTarget::Labels => {
             let labels = |(a, b): (f64, f64)| [a > b, a + b > 0.0];
             let labels = features().flat_map(labels).map(|yes| f64::from(u8::from(yes)));
             Targets::Columns(labels.collect(), 2)
         }
-        Wants::Counts => {
+        RequiredTarget::Counts => {
             let rate = |(a, b): (f64, f64)| (0.5 * a + b).exp().round();
             Targets::Numbers(features().map(rate).collect())
         }
-        Wants::Shares => {
+        RequiredTarget::Shares => {
             let shares = |(a, _): (f64, f64)| [1.0 / (1.0 + a.exp()), 1.0 / (1.0 + (-a).exp())];
             Targets::Columns(features().flat_map(shares).collect(), 2)
         }
-        Wants::Numbers => {
+        RequiredTarget::Numbers => {
             let rows = features().zip(&noise);
             let numbers = |((a, b), e): ((f64, f64), &f64)| [10.0 + 3.0 * a + 0.1 * e, a * b];
             Targets::Columns(rows.flat_map(numbers).collect(), 2)
         }
     };
     let data = Dataset::from_arrays(&x, 2, y).unwrap();
-    if loss.wants() == Wants::Labels { data.as_labels().unwrap() } else { data }
+    if loss.wants() == RequiredTarget::Labels { data.as_labels().unwrap() } else { data }
 }
 
 fn run(data: &Split, options: &TrainOptions, kind: &DeviceKind) -> (Trainer, Vec<EpochStats>) {
@@ -366,7 +368,7 @@ fn run(data: &Split, options: &TrainOptions, kind: &DeviceKind) -> (Trainer, Vec
 /// Trains with a loss, and judges by what its outputs mean.
 fn learn(loss: Loss, kind: &DeviceKind, epochs: u32) {
     let data = table(loss, 400).split(0.25, Seed(1)).unwrap();
-    let keep = Some(wgrad::train::Keep::Last);
+    let keep = Some(wgrad::train::KeepWeights::Last);
     let options =
         TrainOptions { loss, epochs, lr: 0.01, batch_size: 25, keep, ..TrainOptions::default() };
     let (trainer, epochs) = run(&data, &options, kind);
@@ -374,7 +376,9 @@ fn learn(loss: Loss, kind: &DeviceKind, epochs: u32) {
     assert!(last.train_loss < first.train_loss, "{loss}: {first:?} {last:?}");
     let valid = last.valid.clone().unwrap();
     match loss.wants() {
-        Wants::Classes | Wants::Labels => assert!(valid.accuracy > Some(0.85), "{loss}: {valid:?}"),
+        RequiredTarget::Classes | RequiredTarget::Labels => {
+            assert!(valid.accuracy > Some(0.85), "{loss}: {valid:?}")
+        }
         _ => assert!(valid.r2 > Some(0.8), "{loss}: {valid:?}"),
     }
     let predictor = Predictor::new(trainer.trained()).unwrap().on(kind).unwrap();
@@ -451,7 +455,7 @@ fn losses_train_in_half_precision() {
 
 fn whole_batches(loss: Loss, class_weights: ClassWeights) -> TrainOptions {
     let (optimizer, lr, batch_size) = (Optimizer::by_name("sgd").unwrap(), 0.05, 1000);
-    let scale = Scale::None;
+    let scale = FeatureScaling::None;
     let options = TrainOptions {
         loss,
         class_weights,

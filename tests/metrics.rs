@@ -8,8 +8,10 @@ use proptest::prelude::*;
 
 use serde_json::Value;
 use wgrad::train::Metric;
-use wgrad::train::metrics::classes::{Tally, confusion};
-use wgrad::train::metrics::{Average, Outcomes, Spread, TableFigures, Weights, numbers};
+use wgrad::train::metrics::classes::{ConfusionCounts, confusion};
+use wgrad::train::metrics::{
+    ClassAverage, ScoredRows, TableFigures, Uncertainty, Weights, numbers,
+};
 
 fn stored(family: &str) -> Vec<Value> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracle/metrics.json");
@@ -43,7 +45,7 @@ fn assert_same(what: &str, got: Option<f64>, want: &Value) {
     }
 }
 
-fn classes_outcomes(case: &Value) -> Outcomes {
+fn classes_outcomes(case: &Value) -> ScoredRows {
     let (truth, probabilities) = (classes_of(&case["truth"]), floats(&case["probabilities"]));
     let classes = usize::try_from(case["classes"].as_u64().unwrap()).unwrap();
     let first_of_largest = |row: &[f64]| {
@@ -59,13 +61,13 @@ fn made_classes(
     probabilities: Vec<f64>,
     best: Vec<u32>,
     weights: Weights,
-) -> Outcomes {
+) -> ScoredRows {
     let classes = probabilities.len() / truth.len();
-    let tally = Tally::of(&truth, &best, weights.as_deref(), classes);
-    Outcomes::Classes { truth, probabilities, best, weights, tally }
+    let tally = ConfusionCounts::of(&truth, &best, weights.as_deref(), classes);
+    ScoredRows::Classes { truth, probabilities, best, weights, tally }
 }
 
-fn labels_outcomes(case: &Value) -> Outcomes {
+fn labels_outcomes(case: &Value) -> ScoredRows {
     let columns = case["truth"][0].as_array().unwrap().len();
     let (truth, yes) = (floats(&case["truth"]), floats(&case["probabilities"]));
     let taken = |p: &f64| u32::from(*p > 0.5);
@@ -79,21 +81,21 @@ fn labels_outcomes(case: &Value) -> Outcomes {
     let rows = truth.chunks_exact(columns).zip(yes.chunks_exact(columns));
     let right = rows.map(|(y, p)| y.iter().zip(p).all(|(y, p)| (*y > 0.5) == (*p > 0.5)));
     let right = Some(right.collect());
-    Outcomes::Columns { parts: (0..columns).map(part).collect(), right }
+    ScoredRows::Columns { parts: (0..columns).map(part).collect(), right }
 }
 
 /// All stored cases with what comes of their rows.
-fn cases() -> impl Iterator<Item = (Outcomes, Value)> {
-    type Make = fn(&Value) -> Outcomes;
+fn cases() -> impl Iterator<Item = (ScoredRows, Value)> {
+    type Make = fn(&Value) -> ScoredRows;
     let made: [(&str, Make); 3] =
         [("classes", classes_outcomes), ("labels", labels_outcomes), ("numbers", numbers_outcomes)];
     made.into_iter()
         .flat_map(|(family, make)| stored(family).into_iter().map(move |case| (make(&case), case)))
 }
 
-fn numbers_outcomes(case: &Value) -> Outcomes {
+fn numbers_outcomes(case: &Value) -> ScoredRows {
     let (truth, predicted) = (floats(&case["truth"]), floats(&case["predicted"]));
-    Outcomes::Numbers { truth, predicted, weights: weights_of(case), spread: Spread::None }
+    ScoredRows::Numbers { truth, predicted, weights: weights_of(case), spread: Uncertainty::None }
 }
 
 #[test]
@@ -115,30 +117,30 @@ fn figures_are_scikit_learns() {
 }
 
 /// Some rows of these.
-fn rows_of(outcomes: &Outcomes, rows: std::ops::Range<usize>) -> Outcomes {
+fn rows_of(outcomes: &ScoredRows, rows: std::ops::Range<usize>) -> ScoredRows {
     match outcomes {
-        Outcomes::Classes { truth, probabilities, best, weights, .. } => {
+        ScoredRows::Classes { truth, probabilities, best, weights, .. } => {
             let classes = probabilities.len() / truth.len();
             let probabilities = probabilities[rows.start * classes..rows.end * classes].to_vec();
             let [truth, best] = [truth, best].map(|all| all[rows.clone()].to_vec());
             made_classes(truth, probabilities, best, some(weights, rows))
         }
-        Outcomes::Numbers { truth, predicted, weights, spread } => {
+        ScoredRows::Numbers { truth, predicted, weights, spread } => {
             let of = |all: &[f64]| all[rows.clone()].to_vec();
             let spread = match spread {
-                Spread::None => Spread::None,
-                Spread::Quantiles(all) => {
-                    Spread::Quantiles(all.iter().map(|(share, all)| (*share, of(all))).collect())
-                }
-                Spread::Normal(mean, std) => Spread::Normal(of(mean), of(std)),
+                Uncertainty::None => Uncertainty::None,
+                Uncertainty::Quantiles(all) => Uncertainty::Quantiles(
+                    all.iter().map(|(share, all)| (*share, of(all))).collect(),
+                ),
+                Uncertainty::Normal(mean, std) => Uncertainty::Normal(of(mean), of(std)),
             };
             let (truth, predicted) = (of(truth), of(predicted));
-            Outcomes::Numbers { truth, predicted, weights: some(weights, rows), spread }
+            ScoredRows::Numbers { truth, predicted, weights: some(weights, rows), spread }
         }
-        Outcomes::Columns { parts, right } => {
-            let parts: Vec<Outcomes> = parts.iter().map(|it| rows_of(it, rows.clone())).collect();
+        ScoredRows::Columns { parts, right } => {
+            let parts: Vec<ScoredRows> = parts.iter().map(|it| rows_of(it, rows.clone())).collect();
             let right = right.as_ref().map(|right| right[rows].to_vec());
-            Outcomes::Columns { parts, right }
+            ScoredRows::Columns { parts, right }
         }
     }
 }
@@ -147,17 +149,17 @@ fn some(weights: &Weights, rows: std::ops::Range<usize>) -> Weights {
     weights.as_ref().map(|weights| weights[rows].into())
 }
 
-fn count(outcomes: &Outcomes) -> usize {
+fn count(outcomes: &ScoredRows) -> usize {
     match outcomes {
-        Outcomes::Classes { truth, .. } => truth.len(),
-        Outcomes::Numbers { truth, .. } => truth.len(),
-        Outcomes::Columns { parts, .. } => count(&parts[0]),
+        ScoredRows::Classes { truth, .. } => truth.len(),
+        ScoredRows::Numbers { truth, .. } => truth.len(),
+        ScoredRows::Columns { parts, .. } => count(&parts[0]),
     }
 }
 
 /// Figures of a table that comes in parts of so many rows; so many numbers are sorted in memory.
 fn in_parts(
-    outcomes: &Outcomes,
+    outcomes: &ScoredRows,
     asked: &[Metric],
     rows: usize,
     sorted: usize,
@@ -189,26 +191,26 @@ fn parts_have_scikit_learns_figures_to_the_same_bit() {
 
 #[test]
 fn several_columns_in_parts_are_as_at_once() {
-    let two: Vec<Outcomes> = stored("classes")
+    let two: Vec<ScoredRows> = stored("classes")
         .iter()
         .filter(|case| case["classes"] == 2)
         .take(2)
         .map(classes_outcomes)
         .collect();
     let rows = two.iter().map(count).min().unwrap();
-    let parts: Vec<Outcomes> = two.iter().map(|it| rows_of(it, 0..rows)).collect();
+    let parts: Vec<ScoredRows> = two.iter().map(|it| rows_of(it, 0..rows)).collect();
     let all_right = |row: usize| {
         parts.iter().all(|part| match part {
-            Outcomes::Classes { truth, best, .. } => truth[row] == best[row],
+            ScoredRows::Classes { truth, best, .. } => truth[row] == best[row],
             _ => false,
         })
     };
     let right = Some((0..rows).map(all_right).collect());
-    let labels = Outcomes::Columns { parts, right };
-    let numbers: Vec<Outcomes> = stored("numbers").iter().take(3).map(numbers_outcomes).collect();
+    let labels = ScoredRows::Columns { parts, right };
+    let numbers: Vec<ScoredRows> = stored("numbers").iter().take(3).map(numbers_outcomes).collect();
     let rows = numbers.iter().map(count).min().unwrap();
     let numbers = numbers.iter().map(|it| rows_of(it, 0..rows)).collect();
-    let numbers = Outcomes::Columns { parts: numbers, right: None };
+    let numbers = ScoredRows::Columns { parts: numbers, right: None };
     let mut accuracies = vec![];
     for (outcomes, classes) in [(labels, 2), (numbers, 0)] {
         let mut asked = Metric::suiting(classes);
@@ -234,7 +236,7 @@ fn several_columns_in_parts_are_as_at_once() {
 #[test]
 fn each_class_has_scikit_learns_figures() {
     for case in stored("classes") {
-        let Outcomes::Classes { truth, best, tally, .. } = classes_outcomes(&case) else {
+        let ScoredRows::Classes { truth, best, tally, .. } = classes_outcomes(&case) else {
             panic!("numbers")
         };
         let counts = confusion(&truth, &best, case["each"].as_array().unwrap().len());
@@ -261,12 +263,13 @@ fn intervals_cover_their_share() {
     for case in cases {
         let [truth, low, high] = ["truth", "low", "high"].map(|key| floats(&case[key]));
         let weights = weights_of(&case);
-        let rows = numbers::Rows { truth: &truth, predicted: &low, weights: weights.as_deref() };
+        let rows =
+            numbers::NumberRows { truth: &truth, predicted: &low, weights: weights.as_deref() };
         let coverage = numbers::coverage(rows, &high);
         assert_same("coverage", coverage, &case["coverage"]);
-        let spread = Spread::Quantiles(vec![(0.1, low.clone()), (0.9, high.clone())]);
+        let spread = Uncertainty::Quantiles(vec![(0.1, low.clone()), (0.9, high.clone())]);
         let (truth, predicted) = (truth.clone(), low.clone());
-        let outcomes = Outcomes::Numbers { truth, predicted, weights, spread };
+        let outcomes = ScoredRows::Numbers { truth, predicted, weights, spread };
         assert_same("coverage", outcomes.figure(Metric::Coverage), &case["coverage"]);
         for rows in [3, 1000] {
             let [(_, got)] = in_parts(&outcomes, &[Metric::Coverage], rows, 1)[..] else {
@@ -290,7 +293,7 @@ fn what_belongs_to_other_targets_is_not_defined() {
 }
 
 /// All figures there are, of these rows at once and in parts.
-fn all_figures(outcomes: &Outcomes) -> Vec<(Metric, Option<f64>)> {
+fn all_figures(outcomes: &ScoredRows) -> Vec<(Metric, Option<f64>)> {
     let mut asked = vec![Metric::Accuracy, Metric::R2, Metric::Mae, Metric::Rmse, Metric::Coverage];
     asked.extend([0, 2, 9].into_iter().flat_map(Metric::suiting));
     asked.extend([Metric::Pinball(0.1), Metric::Pinball(0.8)]);
@@ -308,28 +311,28 @@ fn assert_close(metric: &Metric, got: Option<f64>, want: Option<f64>) {
 }
 
 /// These rows, each as often as its weight says.
-fn repeated(outcomes: &Outcomes, weights: &[u32]) -> Outcomes {
+fn repeated(outcomes: &ScoredRows, weights: &[u32]) -> ScoredRows {
     fn each<T: Copy>(all: &[T], weights: &[u32], width: usize) -> Vec<T> {
         let rows = all.chunks_exact(width).zip(weights);
         rows.flat_map(|(row, &times)| row.repeat(times as usize)).collect()
     }
     match outcomes {
-        Outcomes::Classes { truth, probabilities, best, .. } => {
+        ScoredRows::Classes { truth, probabilities, best, .. } => {
             let classes = probabilities.len() / truth.len();
             let probabilities = each(probabilities, weights, classes);
             made_classes(each(truth, weights, 1), probabilities, each(best, weights, 1), None)
         }
-        Outcomes::Numbers { truth, predicted, spread, .. } => {
+        ScoredRows::Numbers { truth, predicted, spread, .. } => {
             let (truth, predicted) = (each(truth, weights, 1), each(predicted, weights, 1));
             let spread = match spread {
-                Spread::Normal(mean, std) => {
-                    Spread::Normal(each(mean, weights, 1), each(std, weights, 1))
+                Uncertainty::Normal(mean, std) => {
+                    Uncertainty::Normal(each(mean, weights, 1), each(std, weights, 1))
                 }
                 other => other.clone(),
             };
-            Outcomes::Numbers { truth, predicted, weights: None, spread }
+            ScoredRows::Numbers { truth, predicted, weights: None, spread }
         }
-        Outcomes::Columns { parts, right } => Outcomes::Columns {
+        ScoredRows::Columns { parts, right } => ScoredRows::Columns {
             parts: parts.iter().map(|part| repeated(part, weights)).collect(),
             right: right.as_ref().map(|right| each(right, weights, 1)),
         },
@@ -337,15 +340,15 @@ fn repeated(outcomes: &Outcomes, weights: &[u32]) -> Outcomes {
 }
 
 /// The same rows with weights.
-fn weighed(outcomes: &Outcomes, all: &[f64]) -> Outcomes {
+fn weighed(outcomes: &ScoredRows, all: &[f64]) -> ScoredRows {
     match outcomes.clone() {
-        Outcomes::Classes { truth, probabilities, best, .. } => {
+        ScoredRows::Classes { truth, probabilities, best, .. } => {
             made_classes(truth, probabilities, best, Some(all.into()))
         }
-        Outcomes::Numbers { truth, predicted, spread, .. } => {
-            Outcomes::Numbers { truth, predicted, weights: Some(all.into()), spread }
+        ScoredRows::Numbers { truth, predicted, spread, .. } => {
+            ScoredRows::Numbers { truth, predicted, weights: Some(all.into()), spread }
         }
-        Outcomes::Columns { parts, right } => Outcomes::Columns {
+        ScoredRows::Columns { parts, right } => ScoredRows::Columns {
             parts: parts.iter().map(|part| weighed(part, all)).collect(),
             right,
         },
@@ -363,7 +366,7 @@ enum Kind {
 type Draw = (u32, [u32; 3]);
 
 /// Rows of a kind with many ties, made of small whole numbers.
-fn rows_from(kind: Kind, draws: &[Draw]) -> Outcomes {
+fn rows_from(kind: Kind, draws: &[Draw]) -> ScoredRows {
     let classes = |count: u32, truth: &dyn Fn(&Draw) -> u32, at: usize| {
         let truth: Vec<u32> = draws.iter().map(|draw| truth(draw) % count).collect();
         let row = |(_, draw): &Draw| {
@@ -383,22 +386,23 @@ fn rows_from(kind: Kind, draws: &[Draw]) -> Outcomes {
     match kind {
         Kind::Classes(count) => classes(count, &|draw| draw.0, 0),
         Kind::Labels => {
-            let parts: Vec<Outcomes> =
+            let parts: Vec<ScoredRows> =
                 (0..3).map(|label| classes(2, &|draw| draw.0 >> label, label)).collect();
             let right = |row: usize| {
                 parts.iter().all(|part| match part {
-                    Outcomes::Classes { truth, best, .. } => truth[row] == best[row],
+                    ScoredRows::Classes { truth, best, .. } => truth[row] == best[row],
                     _ => false,
                 })
             };
             let right = Some((0..draws.len()).map(right).collect());
-            Outcomes::Columns { parts, right }
+            ScoredRows::Columns { parts, right }
         }
         Kind::Numbers => {
             let of = |at: usize| draws.iter().map(move |draw| f64::from(draw.1[at]));
             let truth = draws.iter().map(|draw| f64::from(draw.0) / 3.0).collect();
-            let spread = Spread::Normal(of(1).collect(), of(2).map(|s| s / 2.0 + 0.1).collect());
-            Outcomes::Numbers { truth, predicted: of(0).collect(), weights: None, spread }
+            let spread =
+                Uncertainty::Normal(of(1).collect(), of(2).map(|s| s / 2.0 + 0.1).collect());
+            ScoredRows::Numbers { truth, predicted: of(0).collect(), weights: None, spread }
         }
     }
 }
@@ -440,12 +444,12 @@ proptest! {
 #[test]
 fn the_positive_class_is_the_later_of_two() {
     let outcomes = classes_outcomes(&stored("classes")[0]);
-    let Outcomes::Classes { tally, .. } = &outcomes else { panic!("numbers") };
+    let ScoredRows::Classes { tally, .. } = &outcomes else { panic!("numbers") };
     let positive = tally.figures()[1];
     for (metric, want) in [
-        (Metric::Precision(Average::Binary), positive.precision),
-        (Metric::Recall(Average::Binary), positive.recall),
-        (Metric::F1(Average::Binary), positive.f1),
+        (Metric::Precision(ClassAverage::Binary), positive.precision),
+        (Metric::Recall(ClassAverage::Binary), positive.recall),
+        (Metric::F1(ClassAverage::Binary), positive.f1),
     ] {
         assert_eq!(outcomes.figure(metric), Some(want));
         assert!(want > 0.0 && want < 1.0, "{metric}: {want}");

@@ -1,4 +1,4 @@
-//! What is done to gradients and weights around optimizers, through the trainer: accumulation, frozen parameters, groups,
+//! Transforms of gradients and weights around optimizers, through the trainer: accumulation, frozen parameters, groups,
 //! averaged weights, clipping; in half precision too; and how many dispatches it takes.
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
@@ -7,9 +7,9 @@ mod common;
 
 use common::{Tolerance, assert_close, normal_f32};
 use wgrad::Seed;
-use wgrad::data::{Dataset, Scale, Split, Targets, synth};
+use wgrad::data::{Dataset, FeatureScaling, Split, Targets, synth};
 use wgrad::device::DeviceKind;
-use wgrad::graph::{Average, Group, Loss, Moves, Optimizer, inference, training};
+use wgrad::graph::{Average, Group, Loss, Optimizer, UpdateTransforms, inference, training};
 use wgrad::model::{Activation, Init, Params, Sequential};
 use wgrad::plan::{Phase, Plan, Precision, Sizes};
 use wgrad::train::{Event, Predictor, TrainOptions, Trainer};
@@ -26,7 +26,7 @@ fn small() -> Split {
 
 fn options(optimizer: &str) -> TrainOptions {
     let optimizer = Optimizer::by_name(optimizer).unwrap();
-    let (loss, scale) = (Loss::Mse, Scale::None);
+    let (loss, scale) = (Loss::Mse, FeatureScaling::None);
     TrainOptions { loss, scale, optimizer, lr: 0.01, epochs: 3, ..TrainOptions::default() }
 }
 
@@ -146,7 +146,8 @@ fn averaged_weights_are_used_for_validation_and_kept() {
     for kind in kinds() {
         for (text, average) in [("adamw", Some("ema(decay=0.9)")), ("schedule-free", None)] {
             let average = average.map(|text| text.parse().unwrap());
-            let options = TrainOptions { average, scale: Scale::Standard, ..options(text) };
+            let options =
+                TrainOptions { average, scale: FeatureScaling::Standard, ..options(text) };
             let mut trainer = Trainer::new(&model(), &data, &options, &kind).unwrap();
             let (mut last, mut again) = (None, Vec::new());
             for event in trainer.fit() {
@@ -200,7 +201,7 @@ fn half_precision_goes_with_all_of_it() {
     for text in ["nadam", "lamb"] {
         let of = |precision| TrainOptions {
             precision,
-            scale: Scale::Standard,
+            scale: FeatureScaling::Standard,
             epochs: 8,
             accumulate: 2,
             clip_norm: Some(1.0),
@@ -235,14 +236,14 @@ fn half_precision_goes_with_all_of_it() {
 
 #[test]
 fn dispatches_do_not_grow_with_the_optimizer() {
-    let count = |optimizer: &str, moves: Moves| {
+    let count = |optimizer: &str, moves: UpdateTransforms| {
         let optimizer = Optimizer::by_name(optimizer).unwrap();
         let step = training(&model(), 3, Loss::Mse, optimizer).unwrap().with_moves(moves).unwrap();
         let sizes = Sizes { batch: 8, train_rows: 8, eval_batch: 8, eval_rows: 8 };
         let plan = Plan::training(&step, &inference(&model(), 3).unwrap(), sizes).unwrap();
         plan.steps(Phase::Train).len()
     };
-    let least = count("sgd", Moves::default());
+    let least = count("sgd", UpdateTransforms::default());
     for name in Optimizer::NAMES {
         let more = match name {
             "lamb" => 4,
@@ -250,14 +251,14 @@ fn dispatches_do_not_grow_with_the_optimizer() {
             "muon" => 1 + 3 * (3 + 5 * 5),
             _ => 0,
         };
-        assert_eq!(count(name, Moves::default()), least + more, "{name}");
+        assert_eq!(count(name, UpdateTransforms::default()), least + more, "{name}");
         let average = (name != "schedule-free").then(|| "ema".parse().unwrap());
-        let mut moves = Moves {
+        let mut moves = UpdateTransforms {
             accumulate: true,
             clip_value: Some(1.0),
             groups: vec![Group::frozen("0.*")],
             average,
-            ..Moves::default()
+            ..UpdateTransforms::default()
         };
         assert_eq!(count(name, moves.clone()), least + more, "{name}");
         // The gradients' norm takes two, whatever the network.

@@ -11,10 +11,11 @@ use serde::Deserialize;
 use wgrad::device::cpu::CpuDevice;
 use wgrad::device::{Device, Values};
 use wgrad::graph::{
-    Average, Loss, Moment, Moves, Optimizer, Pace, SHARE, Training, inference, training,
+    Average, Loss, Optimizer, OptimizerSchedule, SHARE, Training, UpdateContext, UpdateTransforms,
+    inference, training,
 };
 use wgrad::model::{Params, Sequential};
-use wgrad::plan::{Phase, Plan, Sizes, Slot, StepRow, TrainPlan, WINDOW};
+use wgrad::plan::{Phase, Plan, Sizes, Slot, StepParams, TrainPlan, WINDOW};
 
 fn sgd(momentum: f64, nesterov: bool, weight_decay: f64) -> Optimizer {
     Optimizer::Sgd { momentum, nesterov, weight_decay }
@@ -224,19 +225,19 @@ fn half_of_the_decay_is_half_the_decay() {
             let x = [0.5, -1.0, 0.25, 1.5, 0.0, -0.5];
             let y = Values::F32(&[1.0, -1.0, 0.0, 2.0]);
             drive::load(&mut device, &plan, &x, y, params.arena());
-            let mut pace = Pace::new(optimizer, None);
-            let rows: Vec<StepRow> = (0..3)
+            let mut pace = OptimizerSchedule::new(optimizer, None);
+            let rows: Vec<StepParams> = (0..3)
                 .map(|_| {
-                    let moment = Moment { lr: 0.1, decay: factor, epoch: 0, last: false };
+                    let moment = UpdateContext { lr: 0.1, decay: factor, epoch: 0, last: false };
                     let next = pace.next(moment);
-                    StepRow {
+                    StepParams {
                         rows: 2,
                         lr: 0.1,
                         decay: factor,
                         correction1: next.correction1,
                         correction2: next.correction2,
                         scalars: next.scalars,
-                        ..StepRow::default()
+                        ..StepParams::default()
                     }
                 })
                 .collect();
@@ -280,8 +281,8 @@ const BATCH: usize = 16;
 const STEPS: usize = 50;
 
 impl Case {
-    fn moves(&self) -> Moves {
-        Moves {
+    fn moves(&self) -> UpdateTransforms {
+        UpdateTransforms {
             accumulate: self.accumulate > 1,
             clip_norm: self.clip_norm,
             clip_value: self.clip_value,
@@ -303,9 +304,11 @@ impl Case {
     }
 
     /// The numbers of all steps, as the trainer makes them.
-    fn rows(&self) -> Vec<StepRow> {
-        let mut pace =
-            Pace::new(Optimizer::by_name(&self.optimizer).unwrap(), self.moves().average);
+    fn rows(&self) -> Vec<StepParams> {
+        let mut pace = OptimizerSchedule::new(
+            Optimizer::by_name(&self.optimizer).unwrap(),
+            self.moves().average,
+        );
         let per_epoch = ROWS.div_ceil(BATCH);
         let narrow = |value: usize| u32::try_from(value).unwrap();
         let rows_of = |at: usize| BATCH.min(ROWS - at * BATCH);
@@ -314,16 +317,16 @@ impl Case {
                 let at = step % per_epoch;
                 let first = at / self.accumulate * self.accumulate;
                 let group = first..(first + self.accumulate).min(per_epoch);
-                let mut row = StepRow {
+                let mut row = StepParams {
                     first: narrow(at * BATCH),
                     rows: narrow(rows_of(at)),
                     log: narrow(step),
                     apply: at + 1 == group.end,
                     lr: self.lr,
-                    ..StepRow::default()
+                    ..StepParams::default()
                 };
                 if row.apply {
-                    let moment = Moment { lr: self.lr, decay: 1.0, epoch: 0, last: false };
+                    let moment = UpdateContext { lr: self.lr, decay: 1.0, epoch: 0, last: false };
                     let next = pace.next(moment);
                     (row.correction1, row.correction2) = (next.correction1, next.correction2);
                     row.scalars = next.scalars;

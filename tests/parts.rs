@@ -65,7 +65,7 @@ impl Place {
         text(&output.stdout)
     }
 
-    /// What a run that must fail says.
+    /// Returns the message of a run that must fail.
     fn refused(&self, args: &[&str], input: &[u8]) -> String {
         let before = self.names();
         let output = self.fed(args, input);

@@ -10,9 +10,9 @@ use wgrad::Seed;
 use wgrad::data::{Dataset, Split, Targets};
 use wgrad::device::cpu::CpuDevice;
 use wgrad::device::{Device, Values};
-use wgrad::graph::{Loss, Moment, Move, Optimizer, Pace, SHARE};
+use wgrad::graph::{Loss, Optimizer, OptimizerSchedule, SHARE, UpdateContext, UpdateScalars};
 use wgrad::model::{Activation, Init, Params, Sequential};
-use wgrad::plan::{Element, Phase, Plan, Precision, Scaling, Slot, StepRow, TrainPlan};
+use wgrad::plan::{Element, LossScaler, Phase, Plan, Precision, Slot, StepParams, TrainPlan};
 use wgrad::train::{OnNonFinite, TrainOptions};
 
 const ROWS: usize = 20;
@@ -61,22 +61,22 @@ fn cases() -> Vec<(String, TrainOptions)> {
 }
 
 /// Two steps' gradients are one move where they are added up; the last batch is a partial one.
-fn steps(options: &TrainOptions) -> Vec<StepRow> {
-    let mut pace = Pace::new(options.optimizer, options.average);
+fn steps(options: &TrainOptions) -> Vec<StepParams> {
+    let mut pace = OptimizerSchedule::new(options.optimizer, options.average);
     let step = |index: u32| {
         let apply = options.accumulate == 1 || index % 2 == 1;
-        let mut row = StepRow {
+        let mut row = StepParams {
             first: index % 3 * 8,
             rows: if index % 3 == 2 { 4 } else { 8 },
             log: index,
             step: index,
             apply,
             lr: 0.01,
-            ..StepRow::default()
+            ..StepParams::default()
         };
         if apply {
-            let moment = Moment { lr: row.lr, decay: 1.0, epoch: 0, last: false };
-            let Move { correction1, correction2, scalars } = pace.next(moment);
+            let moment = UpdateContext { lr: row.lr, decay: 1.0, epoch: 0, last: false };
+            let UpdateScalars { correction1, correction2, scalars } = pace.next(moment);
             (row.correction1, row.correction2, row.scalars) = (correction1, correction2, scalars);
         }
         row.scalars[SHARE] = if options.accumulate == 1 { 1.0 } else { 0.5 };
@@ -108,7 +108,7 @@ fn train(device: &mut dyn Device, plan: &TrainPlan, options: &TrainOptions, mode
     for slot in [Some(ports.params), ports.half_params, ports.averaged] {
         floats(device, slot, params.arena());
     }
-    let start = if ports.half_params.is_some() { Scaling::START } else { Scaling::NONE };
+    let start = if ports.half_params.is_some() { LossScaler::START } else { LossScaler::NONE };
     floats(device, ports.scaling, &start.values());
     let rows = steps(options);
     device.write_steps(Phase::Train, &rows).unwrap();
@@ -116,7 +116,7 @@ fn train(device: &mut dyn Device, plan: &TrainPlan, options: &TrainOptions, mode
     device.run(Phase::Train, 2..5).unwrap();
     assert_eq!(device.take_losses(true).unwrap().len(), 5);
     floats(device, plan.eval.map(|it| it.eval_x), &normal_f32(4 * COLUMNS, Seed(5)));
-    let row = StepRow { rows: 4, ..StepRow::default() };
+    let row = StepParams { rows: 4, ..StepParams::default() };
     device.write_steps(Phase::Eval, &[row]).unwrap();
     device.run(Phase::Eval, 0..1).unwrap();
 }

@@ -14,7 +14,7 @@ use wgrad::graph::Loss;
 use wgrad::model::{Activation, Init, Sequential};
 use wgrad::plan::Precision;
 use wgrad::random::{Purpose, Random};
-use wgrad::train::{Checkpoint, EpochStats, Event, Keep, TrainOptions, Trainer, Warning};
+use wgrad::train::{Checkpoint, EpochStats, Event, KeepWeights, TrainOptions, Trainer, Warning};
 
 fn data() -> Split {
     synth::spirals(203, 3, Seed(5)).split(0.2, Seed(1)).unwrap()
@@ -34,7 +34,7 @@ fn options() -> TrainOptions {
     }
 }
 
-/// What is left of a run, without times.
+/// Files of a run, without times.
 #[derive(Debug, PartialEq)]
 struct Left {
     epochs: Vec<EpochStats>,
@@ -153,7 +153,7 @@ fn a_run_goes_on_from_any_step_with_the_same_bits() {
                 (o.stop_patience, o.epochs, o.lr) = (Some(2), 30, 0.2);
             }),
         ),
-        ("best", with(|o| (o.keep, o.lr) = (Some(Keep::Best), 0.2))),
+        ("best", with(|o| (o.keep, o.lr) = (Some(KeepWeights::Best), 0.2))),
         ("nadam", with(|o| o.optimizer = "nadam".parse().unwrap())),
         (
             "average",
@@ -325,10 +325,10 @@ fn a_checkpoint_of_an_earlier_format_goes_on() {
         lr: 3e-3,
         schedule: "step(every=10, gamma=0.5)".parse().unwrap(),
         decay_schedule: "cosine".parse().unwrap(),
-        keep: Some(Keep::Best),
+        keep: Some(KeepWeights::Best),
         accumulate: 2,
         seed,
-        scale: wgrad::Scale::None,
+        scale: wgrad::FeatureScaling::None,
         on_nonfinite: "skip".parse().unwrap(),
         batch_size: 8,
         epochs: 6,
@@ -364,7 +364,7 @@ fn a_checkpoint_of_an_earlier_format_goes_on() {
     );
 }
 
-/// What a tuner had chosen is in the checkpoint: no file is needed to go on with the same bits.
+/// The tuner's choices are in the checkpoint: no file is needed to resume with the same bits.
 #[cfg(feature = "gpu")]
 #[test]
 fn the_forms_of_kernels_come_from_the_checkpoint() {
@@ -396,7 +396,7 @@ fn the_forms_of_kernels_come_from_the_checkpoint() {
 #[test]
 fn the_best_epochs_checkpoint_is_told_of_with_it() {
     let options = TrainOptions {
-        keep: Some(Keep::Best),
+        keep: Some(KeepWeights::Best),
         lr: 0.2,
         epochs: 9,
         checkpoint_every: 4,
@@ -421,7 +421,7 @@ fn the_best_epochs_checkpoint_is_told_of_with_it() {
         again.resume(Checkpoint::clone(&best)).unwrap();
         train(&mut again, None);
         assert!(left(&mut again, vec![]) == left(&mut whole, vec![]), "{kind}");
-        let last = TrainOptions { keep: Some(Keep::Last), ..options.clone() };
+        let last = TrainOptions { keep: Some(KeepWeights::Last), ..options.clone() };
         let mut last = new(&last);
         train(&mut last, None);
         assert!(last.best_checkpoint().is_none());

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use serde_json::Value;
-use wgrad::data::{Dataset, Scale, Split, Targets};
+use wgrad::data::{Dataset, FeatureScaling, Split, Targets};
 use wgrad::device::DeviceKind;
 use wgrad::graph::{Loss, Optimizer};
 use wgrad::model::Sequential;
@@ -166,7 +166,7 @@ fn minima_are_reached() {
                 schedule: schedule.clone(),
                 epochs: 2048,
                 batch_size: 4,
-                scale: Scale::None,
+                scale: FeatureScaling::None,
                 ..TrainOptions::default()
             };
             let model = Sequential::new().dense(1);

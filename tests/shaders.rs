@@ -15,15 +15,15 @@ use wgrad::device::gpu::{
 };
 use wgrad::device::verify::{every_kernel, formulas, half_kernels};
 use wgrad::model::Activation;
-use wgrad::plan::{Argument, Kernel, Scaling, Stored};
+use wgrad::plan::{Argument, Kernel, LossScaler, StorageTypes};
 
 /// One text, and what it is made of.
 struct Shader {
     spec: &'static KernelSpec,
     variant: &'static Variant,
-    /// What it must read and write, as the kernel's declaration says.
+    /// Returns the arguments that it must read and write, by the kernel's declaration.
     bindings: [Vec<&'static str>; 2],
-    stored: Stored,
+    stored: StorageTypes,
     label: String,
     wgsl: String,
 }
@@ -38,7 +38,7 @@ fn declared(kernel: &Kernel) -> [Vec<&'static str>; 2] {
 /// Every kernel with every fusion and variant, in every precision, and sequences of each loss and update.
 fn every_shader() -> Vec<Shader> {
     let mut all = Vec::new();
-    let single = every_kernel().into_iter().map(|kernel| (kernel, Stored::F32));
+    let single = every_kernel().into_iter().map(|kernel| (kernel, StorageTypes::F32));
     for (kernel, stored) in single.chain(half_kernels()) {
         let spec = KERNELS.iter().find(|spec| spec.name == kernel.name()).unwrap();
         for variant in spec.variants.iter().filter(|variant| variant.fits(stored)) {
@@ -55,7 +55,7 @@ fn every_shader() -> Vec<Shader> {
         for (update, classes) in updates.iter().zip([true, false].into_iter().cycle()) {
             let act = if classes { Activation::Relu } else { Activation::Gelu };
             let label = format!("sequence {update} ({})", variant.name);
-            let (spec, stored) = (&SEQUENCE, Stored::F32);
+            let (spec, stored) = (&SEQUENCE, StorageTypes::F32);
             let wgsl = assemble(
                 spec,
                 variant,
@@ -243,7 +243,7 @@ fn a_wrong_row_would_be_seen() {
     // The comparison itself can fail: another kernel's shader does not match this one's row.
     let sum = KERNELS.iter().find(|spec| spec.name == "sum_rows").unwrap();
     let module =
-        naga::front::wgsl::parse_str(&assemble(sum, &sum.variants[0], Stored::F32, &[], ""))
+        naga::front::wgsl::parse_str(&assemble(sum, &sum.variants[0], StorageTypes::F32, &[], ""))
             .unwrap();
     let names: Vec<_> = bindings_of(&module).into_iter().map(|(name, _)| name).collect();
     assert_ne!(names[2..], declared(&Kernel::Add).concat());
@@ -255,7 +255,7 @@ fn places_in_the_slot_of_the_loss_scale_are_those_of_the_plan() {
     let variant = &spec.variants[0];
     let rescale = Kernel::Rescale { scaled: true, guarded: true };
     let consts = consts(&rescale, variant, Activation::Relu);
-    let wgsl = assemble(spec, variant, Stored::F32, &consts, "");
+    let wgsl = assemble(spec, variant, StorageTypes::F32, &consts, "");
     let module = naga::front::wgsl::parse_str(&wgsl).unwrap();
     let place = |name: &str| {
         let found = module.constants.iter().find(|(_, it)| it.name.as_deref() == Some(name));
@@ -264,8 +264,8 @@ fn places_in_the_slot_of_the_loss_scale_are_those_of_the_plan() {
             ref other => panic!("{name} is {other:?}"),
         }
     };
-    let numbers = Scaling { scale: 1.0, inverse: 2.0, good: 3.0, overflow: 4.0, skipped: 5.0 };
+    let numbers = LossScaler { scale: 1.0, inverse: 2.0, good: 3.0, overflow: 4.0, skipped: 5.0 };
     let names = ["SCALE", "INVERSE", "GOOD", "OVERFLOW", "SKIPPED"];
     assert_eq!(names.map(|name| numbers.values()[place(name)]), [1.0, 2.0, 3.0, 4.0, 5.0]);
-    assert_eq!(Scaling::of(numbers.values()), numbers);
+    assert_eq!(LossScaler::of(numbers.values()), numbers);
 }

@@ -8,13 +8,13 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use common::{Tolerance, assert_close, normal_f32};
-use wgrad::data::{Dataset, Scale, Split, Targets};
+use wgrad::data::{Dataset, FeatureScaling, Split, Targets};
 use wgrad::device::cpu::CpuDevice;
 use wgrad::device::{Device, DeviceInfo, DeviceKind, Values};
 use wgrad::export::{read_checkpoint, write_checkpoint};
 use wgrad::graph::Loss;
 use wgrad::model::{Activation, Init, Sequential};
-use wgrad::plan::{Phase, Plan, Precision, Slot, StepRow};
+use wgrad::plan::{Phase, Plan, Precision, Slot, StepParams};
 use wgrad::train::{EpochStats, Event, OnNonFinite, TrainOptions, Trainer, Warning};
 use wgrad::{Error, Seed};
 
@@ -23,7 +23,7 @@ const BATCH: usize = 16;
 /// The one that is too large, in the third of five batches.
 const BAD_ROW: usize = 37;
 
-/// What is wrong with that row.
+/// Fault of that row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Bad {
     /// A feature that is finite, but no product of it.
@@ -55,7 +55,7 @@ fn options() -> TrainOptions {
         epochs: 3,
         batch_size: BATCH,
         shuffle: false,
-        scale: Scale::None,
+        scale: FeatureScaling::None,
         on_nonfinite: OnNonFinite::Skip,
         ..TrainOptions::default()
     }
@@ -83,10 +83,10 @@ impl Device for LeavingOut {
     fn write(&mut self, slot: Slot, first: usize, values: Values<'_>) -> wgrad::Result<()> {
         self.device.write(slot, first, values)
     }
-    fn write_steps(&mut self, phase: Phase, rows: &[StepRow]) -> wgrad::Result<()> {
+    fn write_steps(&mut self, phase: Phase, rows: &[StepParams]) -> wgrad::Result<()> {
         self.device.write_steps(phase, rows)
     }
-    fn stride(&self, _: Phase) -> u32 {
+    fn steps_per_submission(&self, _: Phase) -> u32 {
         1
     }
     fn run(&mut self, phase: Phase, steps: Range<u32>) -> wgrad::Result<()> {
@@ -126,10 +126,10 @@ impl LeavingOut {
     }
 }
 
-/// What comes of a run: its epochs without their times, and what was said of steps.
-type Told = (Vec<EpochStats>, Vec<Warning>);
+/// Result of a run: its epochs without their times, and the warnings about steps.
+type RunResult = (Vec<EpochStats>, Vec<Warning>);
 
-fn run(trainer: &mut Trainer) -> Result<Told, Error> {
+fn run(trainer: &mut Trainer) -> Result<RunResult, Error> {
     let (mut epochs, mut warnings) = (Vec::new(), Vec::new());
     for event in trainer.fit() {
         match event? {

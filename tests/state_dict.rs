@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use common::oracle::Oracle;
 use common::{Tolerance, assert_close};
 use safetensors::{Dtype, SafeTensors};
-use wgrad::data::Preparation;
+use wgrad::data::Preprocessing;
 use wgrad::model::{Layer, Params, Sequential};
-use wgrad::{Dataset, DeviceKind, Loss, Predictor, Scale, Targets, TrainedModel};
+use wgrad::{Dataset, DeviceKind, FeatureScaling, Loss, Predictor, Targets, TrainedModel};
 use wgrad::{read_model, read_weights, write_model};
 
 const COLUMNS: usize = 6;
@@ -33,7 +33,7 @@ fn taken_in(oracle: &Oracle) -> (TrainedModel, Vec<f32>) {
     read_weights(file(), &mut params).unwrap();
     let y = Targets::Columns(vec![0.0; oracle.values("eval").len()], 3);
     let data = Dataset::from_arrays(&x, COLUMNS, y).unwrap();
-    let preparation = Preparation::fit(&data, Scale::None);
+    let preparation = Preprocessing::fit(&data, FeatureScaling::None);
     (TrainedModel { model, params, preparation, criterion: Loss::Mse.into() }, x)
 }
 

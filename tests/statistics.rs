@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Tolerance, assert_close};
-use wgrad::data::{Batches, Dataset, Scale, Split, epoch_order, synth};
+use wgrad::data::{Batches, Dataset, FeatureScaling, Split, epoch_order, synth};
 use wgrad::device::DeviceKind;
 use wgrad::graph::{Loss, Optimizer};
 use wgrad::model::{Params, Sequential};
@@ -37,9 +37,9 @@ fn options((optimizer, average): (&str, Option<&str>)) -> TrainOptions {
         lr: 0.02,
         epochs: 3,
         batch_size: 16,
-        scale: Scale::None,
+        scale: FeatureScaling::None,
         // The statistics are those of the last epoch's batches.
-        keep: Some(wgrad::train::Keep::Last),
+        keep: Some(wgrad::train::KeepWeights::Last),
         ..TrainOptions::default()
     }
 }
@@ -92,7 +92,7 @@ fn measured(train: &Dataset, params: &Params, batches: &[&[u32]]) -> [Vec<f64>; 
     sums.map(|sums| sums.iter().map(|sum| sum / rows as f64).collect())
 }
 
-/// What `torch.optim.swa_utils.update_bn` measures, over the last epoch's batches.
+/// Compares with the statistics of `torch.optim.swa_utils.update_bn` over the last epoch's batches.
 #[test]
 fn averaged_weights_have_the_statistics_that_they_lead_to() {
     // A last batch of 9 rows; and one of a single row, which takes some from the one before.
@@ -200,11 +200,11 @@ fn weights_that_are_kept_inside_an_epoch_are_measured() {
         assert!(progress.step < progress.steps);
     }
     let before = trainer.params().unwrap();
-    trainer.keep_present().unwrap();
+    trainer.keep_current().unwrap();
     let after = trainer.trained().params;
     assert_eq!(view(&before, "0.weight"), view(&after, "0.weight"));
     assert_ne!(view(&before, "1.running_mean"), view(&after, "1.running_mean"));
-    trainer.keep_present().unwrap();
+    trainer.keep_current().unwrap();
     assert_eq!(after, trainer.trained().params);
 }
 
@@ -232,8 +232,11 @@ fn a_last_row_alone_spoils_nothing() {
             .into_iter()
             .map(|rows| {
                 let data = Split { train: synth::friedman(rows, 6, Seed(4)), valid: None };
-                let options =
-                    TrainOptions { epochs: 12, scale: Scale::Standard, ..options(WAYS[3]) };
+                let options = TrainOptions {
+                    epochs: 12,
+                    scale: FeatureScaling::Standard,
+                    ..options(WAYS[3])
+                };
                 let mut trainer = Trainer::new(&model(), &data, &options, &kind).unwrap();
                 trainer.fit().for_each(|event| {
                     event.unwrap();

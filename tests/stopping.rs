@@ -10,7 +10,7 @@ use wgrad::data::{Dataset, Split, Targets, synth};
 use wgrad::device::DeviceKind;
 use wgrad::graph::Loss;
 use wgrad::model::{Activation, Init, Params, Sequential};
-use wgrad::train::{EpochStats, Event, Keep, Metric, Summary, TrainOptions, Trainer};
+use wgrad::train::{EpochStats, Event, KeepWeights, Metric, Summary, TrainOptions, Trainer};
 
 /// Targets that have nothing to do with the features: what is learned of them is wrong for other rows.
 fn noise() -> Split {
@@ -50,7 +50,7 @@ fn best_of(epochs: &[EpochStats]) -> &EpochStats {
 
 /// The weights of a run of so many epochs that keeps the last one.
 fn weights_after(epochs: u32, kind: &DeviceKind) -> Params {
-    let keep = Some(Keep::Last);
+    let keep = Some(KeepWeights::Last);
     let mut trainer = trainer(&noise(), &TrainOptions { epochs, keep, ..options() }, kind);
     run(&mut trainer);
     trainer.trained().params
@@ -79,7 +79,7 @@ fn a_run_stops_early_and_keeps_its_best_epoch() {
 #[test]
 fn the_best_epoch_is_kept_without_an_early_end_and_the_last_on_choice() {
     for kind in common::kinds() {
-        let options = TrainOptions { epochs: 12, keep: Some(Keep::Best), ..options() };
+        let options = TrainOptions { epochs: 12, keep: Some(KeepWeights::Best), ..options() };
         let mut best = trainer(&noise(), &options, &kind);
         let (epochs, summary) = run(&mut best);
         let kept = best_of(&epochs);
@@ -87,8 +87,11 @@ fn the_best_epoch_is_kept_without_an_early_end_and_the_last_on_choice() {
         assert_eq!((summary.kept.as_ref(), summary.epochs), (Some(kept), 12));
         assert_eq!(best.trained().params, weights_after(kept.epoch, &kind));
 
-        let options =
-            TrainOptions { stop_patience: Some(4), keep: Some(Keep::Last), ..options.clone() };
+        let options = TrainOptions {
+            stop_patience: Some(4),
+            keep: Some(KeepWeights::Last),
+            ..options.clone()
+        };
         let mut last = trainer(&noise(), &options, &kind);
         let (epochs, summary) = run(&mut last);
         assert_eq!(summary.kept.as_ref(), epochs.last());
@@ -101,7 +104,7 @@ fn the_best_epoch_is_kept_without_an_early_end_and_the_last_on_choice() {
 #[test]
 fn who_stops_after_an_epoch_has_its_weights_and_the_best_ones() {
     for kind in common::kinds() {
-        let options = TrainOptions { keep: Some(Keep::Best), ..options() };
+        let options = TrainOptions { keep: Some(KeepWeights::Best), ..options() };
         let mut trainer = trainer(&noise(), &options, &kind);
         let epochs: Vec<_> = trainer
             .fit()
@@ -156,7 +159,7 @@ fn what_cannot_be_watched_is_refused() {
         refused(&without, patient.clone()),
         "stop_patience: loss of validation rows is watched, but there are no validation rows; give ‘valid’ 0.2 or a table"
     );
-    let best = TrainOptions { keep: Some(Keep::Best), ..options() };
+    let best = TrainOptions { keep: Some(KeepWeights::Best), ..options() };
     assert!(refused(&without, best).starts_with("keep: loss of validation rows"));
     let asked = TrainOptions { metrics: vec![Metric::Mape], ..options() };
     assert!(refused(&without, asked).starts_with("metrics: they are those of validation rows"));

@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use wgrad::data::{Dataset, Scale, Split, Targets, synth};
+use wgrad::data::{Dataset, FeatureScaling, Split, Targets, synth};
 #[cfg(feature = "gpu")]
 use wgrad::device::Device;
 use wgrad::device::DeviceKind;
@@ -14,11 +14,11 @@ use wgrad::graph::{Loss, Optimizer};
 use wgrad::model::{Activation, Init, Sequential};
 use wgrad::plan::Precision;
 #[cfg(feature = "gpu")]
-use wgrad::train::Room;
+use wgrad::train::MemoryPlanner;
 use wgrad::train::{EpochStats, Event, Limit, RunInfo, TrainOptions, Trainer};
 use wgrad::{Error, Result, Seed};
 
-/// What a run leaves, without its times.
+/// Result of a run, without its times.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     /// Bits of the weights.
@@ -98,7 +98,7 @@ fn compare_all(kind: &DeviceKind) {
         let options = TrainOptions { shuffle, ..base.clone() };
         let seen = compare(&classes, &options, kind);
         assert!(seen.len() > 2 && seen.contains(&7), "{seen:?}");
-        let scale = if shuffle { Scale::Standard } else { Scale::None };
+        let scale = if shuffle { FeatureScaling::Standard } else { FeatureScaling::None };
         let options = TrainOptions { loss: Loss::Mse, optimizer: sgd, scale, ..options };
         assert!(compare(&numbers, &options, kind).len() > 2);
     }
@@ -141,7 +141,9 @@ fn a_table_beyond_the_adapters_limit_streams() {
     let data = synth::friedman(1000, 9, Seed(2)).split(0.5, Seed(2)).unwrap();
     let options = TrainOptions { loss: Loss::Mse, batch_size: 16, ..TrainOptions::default() };
     let model = model(&data);
-    let plan = |options| Room { model: &model, data: &data, options, device: Some(&device) }.plan();
+    let plan = |options| {
+        MemoryPlanner { model: &model, data: &data, options, device: Some(&device) }.plan()
+    };
     let (plan_there, streaming) = plan(&options).unwrap();
     let streaming = streaming.unwrap();
     // 2 blocks of 9 columns.
@@ -154,7 +156,8 @@ fn a_table_beyond_the_adapters_limit_streams() {
     assert_eq!(plan(&large).unwrap().1.unwrap().limit, Limit::Slot(1 << 14));
     device.load(&plan_there).unwrap();
     device.limit_bindings(None);
-    let room = Room { model: &model, data: &data, options: &options, device: Some(&device) };
+    let room =
+        MemoryPlanner { model: &model, data: &data, options: &options, device: Some(&device) };
     assert_eq!(room.plan().unwrap().1, None);
 }
 

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{SEEDS, Tolerance, assert_close, drive, normal_f32};
-use wgrad::data::{Dataset, Preparation, Scale, Split, Targets, epoch_order, synth};
+use wgrad::data::{Dataset, FeatureScaling, Preprocessing, Split, Targets, epoch_order, synth};
 use wgrad::device::cpu::CpuDevice;
 use wgrad::device::{Device, DeviceKind, Values};
 use wgrad::graph::{Loss, Optimizer, inference, training};
@@ -50,7 +50,7 @@ fn small() -> Split {
 }
 
 fn small_options(batch_size: usize) -> TrainOptions {
-    TrainOptions { scale: Scale::None, ..options(Loss::Mse, 1, batch_size, 0.01) }
+    TrainOptions { scale: FeatureScaling::None, ..options(Loss::Mse, 1, batch_size, 0.01) }
 }
 
 // ---- It learns ----
@@ -193,7 +193,7 @@ fn by_hand(
     let step = training(model, train.columns(), options.loss, options.optimizer).unwrap();
     let sizes = Sizes { batch, train_rows: rows, eval_batch: 0, eval_rows: 0 };
     let plan = Plan::training(&step, &inference(model, train.columns()).unwrap(), sizes).unwrap();
-    let preparation = Preparation::fit(train, options.scale);
+    let preparation = Preprocessing::fit(train, options.scale);
     let y: Vec<f32> = preparation.scaled_targets(train.y().columns().unwrap().0).collect();
     let params = Params::init(model, train.columns(), options.seed).unwrap();
     let mut device = CpuDevice::<f32>::new();

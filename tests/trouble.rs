@@ -1,4 +1,4 @@
-//! What becomes of odd tables, odd names and folders that vanish: the program as users meet it, on the CPU device.
+//! Odd tables, odd names and folders that vanish: the program as users meet it, on the CPU device.
 
 #![cfg(feature = "cli")]
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails the test")]
@@ -331,7 +331,7 @@ fn nothing_out_of_files_is_obeyed_by_a_terminal() {
     let run = format!("r{evil}");
     let train =
         ["train", "t.csv", "--target", &target, "--hidden", "4", "--epochs", "1", "--out", &run];
-    let harmless = |args: &[&str]| {
+    let escape_controls = |args: &[&str]| {
         let output = place.run(args);
         for bytes in [&output.stdout, &output.stderr] {
             let said = text(bytes);
@@ -340,16 +340,19 @@ fn nothing_out_of_files_is_obeyed_by_a_terminal() {
         }
         output.status.code()
     };
-    assert_eq!(harmless(&train), Some(0));
-    assert_eq!(harmless(&[&train[..], &["--force", "--json"]].concat()), Some(0));
-    assert_eq!(harmless(&["evaluate", &run, "t.csv"]), Some(0));
-    assert_eq!(harmless(&["evaluate", &run, "t.csv", "--json"]), Some(0));
-    assert_eq!(harmless(&["predict", &run, "t.csv", "--json"]), Some(0));
-    assert_eq!(harmless(&["predict", &run, "t.csv", "--out", &format!("p{evil}.csv")]), Some(0));
-    assert_eq!(harmless(&["plan", "t.csv", "--target", &target]), Some(0));
-    assert_eq!(harmless(&["train", "t.csv", "--target", "z"]), Some(1));
+    assert_eq!(escape_controls(&train), Some(0));
+    assert_eq!(escape_controls(&[&train[..], &["--force", "--json"]].concat()), Some(0));
+    assert_eq!(escape_controls(&["evaluate", &run, "t.csv"]), Some(0));
+    assert_eq!(escape_controls(&["evaluate", &run, "t.csv", "--json"]), Some(0));
+    assert_eq!(escape_controls(&["predict", &run, "t.csv", "--json"]), Some(0));
+    assert_eq!(
+        escape_controls(&["predict", &run, "t.csv", "--out", &format!("p{evil}.csv")]),
+        Some(0)
+    );
+    assert_eq!(escape_controls(&["plan", "t.csv", "--target", &target]), Some(0));
+    assert_eq!(escape_controls(&["train", "t.csv", "--target", "z"]), Some(1));
     place.write("bad.csv", table.replace("3,", &format!("{evil},")));
-    assert_eq!(harmless(&["predict", &run, "bad.csv"]), Some(1));
+    assert_eq!(escape_controls(&["predict", &run, "bad.csv"]), Some(1));
     // JSON says the same by numbers.
     let output = place.run(&["predict", &run, "t.csv", "--json"]);
     let line: serde_json::Value =

@@ -115,7 +115,7 @@ fn parameters(listed: &str) -> Vec<(String, String)> {
             let value = words.next().unwrap_or_default().trim_end_matches([')', ',']);
             let usable = value.parse::<f64>().is_ok()
                 || ["true", "false", "rel", "abs", "loss", "in", "out", "epoch"].contains(&value);
-            let suits = match name.as_str() {
+            let check_precision = match name.as_str() {
                 "units" | "frequencies" => "3",
                 "init" => "xavier-normal",
                 "milestones" => "[3, 8]",
@@ -125,7 +125,7 @@ fn parameters(listed: &str) -> Vec<(String, String)> {
                 "gain" if !usable => "relu",
                 _ => value,
             };
-            (name, suits.to_string())
+            (name, check_precision.to_string())
         })
         .collect()
 }

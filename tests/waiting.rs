@@ -12,7 +12,7 @@ use wgrad::data::{Split, synth};
 use wgrad::device::cpu::CpuDevice;
 use wgrad::device::{Device, DeviceInfo, DeviceKind, Values};
 use wgrad::model::{Activation, Init, Sequential};
-use wgrad::plan::{Phase, Plan, Slot, StepRow};
+use wgrad::plan::{Phase, Plan, Slot, StepParams};
 use wgrad::train::{EpochStats, Event, TrainOptions, Trainer};
 
 fn trainer(model: &Sequential, data: &Split, options: &TrainOptions) -> Trainer {
@@ -62,7 +62,7 @@ fn a_run_stopped_at_an_epochs_end_has_that_epochs_weights() {
 }
 
 /// A device that notes what it is asked to do, and the rows of its steps.
-struct Noting(CpuDevice<f32>, Arc<Mutex<Vec<&'static str>>>, Arc<Mutex<Vec<StepRow>>>);
+struct Noting(CpuDevice<f32>, Arc<Mutex<Vec<&'static str>>>, Arc<Mutex<Vec<StepParams>>>);
 
 impl Noting {
     fn note(&self, what: &'static str) {
@@ -81,14 +81,14 @@ impl Device for Noting {
         self.note("write");
         self.0.write(slot, first, values)
     }
-    fn write_steps(&mut self, phase: Phase, rows: &[StepRow]) -> wgrad::Result<()> {
+    fn write_steps(&mut self, phase: Phase, rows: &[StepParams]) -> wgrad::Result<()> {
         self.note("write steps");
         if phase == Phase::Train {
             self.2.lock().unwrap().extend_from_slice(rows);
         }
         self.0.write_steps(phase, rows)
     }
-    fn stride(&self, _: Phase) -> u32 {
+    fn steps_per_submission(&self, _: Phase) -> u32 {
         2
     }
     fn run(&mut self, phase: Phase, steps: std::ops::Range<u32>) -> wgrad::Result<()> {
@@ -146,7 +146,7 @@ fn the_device_has_steps_to_run_when_an_epoch_is_told_of() {
     }
 }
 
-/// What goes by schedule reaches the device with each step.
+/// Scheduled values reach the device with each step.
 #[test]
 fn steps_bring_their_rate_and_shares() {
     let rows = Arc::new(Mutex::new(Vec::new()));
@@ -192,7 +192,7 @@ fn counts(mut device: wgrad::device::gpu::GpuDevice, one_by_one: bool) {
     let options = TrainOptions { batch_size: 8, ..TrainOptions::default() };
     let plan = Plan::of_run(&model, &data, &options).unwrap();
     device.load(&plan).unwrap();
-    let row = StepRow { rows: 8, correction1: 0.5, correction2: 0.5, ..StepRow::default() };
+    let row = StepParams { rows: 8, correction1: 0.5, correction2: 0.5, ..StepParams::default() };
     assert!(device.take_usage().is_none(), "the first call begins the counting");
     device.write_steps(Phase::Train, &[row; 60]).unwrap();
     let window = device.take_usage().unwrap();
@@ -230,8 +230,13 @@ fn kernels_timed_one_by_one_train_the_same() {
     let options = TrainOptions { batch_size: 8, ..TrainOptions::default() };
     let plan = Plan::of_run(&model, &data, &options).unwrap();
     let params = wgrad::model::Params::init(&model, data.train.columns(), Seed(2)).unwrap();
-    let row =
-        StepRow { rows: 8, lr: 1e-2, correction1: 0.5, correction2: 0.5, ..StepRow::default() };
+    let row = StepParams {
+        rows: 8,
+        lr: 1e-2,
+        correction1: 0.5,
+        correction2: 0.5,
+        ..StepParams::default()
+    };
     let mut results = Vec::new();
     for timed in [false, true] {
         device.load(&plan).unwrap();

@@ -10,7 +10,7 @@ use ndarray::{Array1, Array2, ArrayView2, Zip, s};
 use wgrad::device::{Device, DeviceInfo, Values};
 use wgrad::graph::{Loss, Optimizer};
 use wgrad::model::Params;
-use wgrad::plan::{Phase, Plan, Slot, StepRow};
+use wgrad::plan::{Phase, Plan, Slot, StepParams};
 use wgrad::train::Workload;
 use wgrad::{Result, Seed};
 
@@ -36,7 +36,7 @@ pub(crate) struct ByHand {
     y: Array2<f32>,
     classes: Vec<u32>,
     slots: [Option<Slot>; 2],
-    rows: Vec<StepRow>,
+    rows: Vec<StepParams>,
     losses: Vec<f32>,
 }
 
@@ -79,7 +79,7 @@ impl ByHand {
         Ok(Self { workload, info, layers, x, y, classes, slots, rows, losses })
     }
 
-    fn step(&mut self, row: StepRow) -> f32 {
+    fn step(&mut self, row: StepParams) -> f32 {
         let batch = row.first as usize..(row.first + row.rows) as usize;
         let x = self.x.slice(s![batch.clone(), ..]);
         for index in 0..self.layers.len() {
@@ -132,7 +132,7 @@ impl ByHand {
     }
 }
 
-fn update([w, g, m, v]: [&mut [f32]; 4], adam: bool, row: StepRow) {
+fn update([w, g, m, v]: [&mut [f32]; 4], adam: bool, row: StepParams) {
     if !adam {
         let lr = row.lr as f32;
         w.iter_mut().zip(g).for_each(|(w, g)| *w -= lr * *g);
@@ -205,12 +205,12 @@ impl Device for ByHand {
         Ok(())
     }
 
-    fn write_steps(&mut self, _phase: Phase, rows: &[StepRow]) -> Result<()> {
+    fn write_steps(&mut self, _phase: Phase, rows: &[StepParams]) -> Result<()> {
         self.rows = rows.to_vec();
         Ok(())
     }
 
-    fn stride(&self, _phase: Phase) -> u32 {
+    fn steps_per_submission(&self, _phase: Phase) -> u32 {
         16
     }
 

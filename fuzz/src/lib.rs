@@ -1,4 +1,4 @@
-//! What all fuzz targets share. Each of `src/bin/` is a program that libFuzzer runs over and over; see `scripts/fuzz.sh`.
+//! Code that all fuzz targets share. Each file of `src/bin/` is a program that libFuzzer runs over and over; see `scripts/fuzz.sh`.
 //!
 //! `targets` and `memory` are compiled into `tests/hostile.rs` too, which replays the kept inputs without libFuzzer.
 

@@ -39,7 +39,7 @@ Example:
 #[derive(Debug, Parser)]
 #[command(name = "wgrad", version, about, max_term_width = WIDTH, after_help = BRIEF, after_long_help = EXAMPLE)]
 pub struct Cli {
-    /// What to do.
+    /// Remedy.
     #[command(subcommand)]
     pub verb: Verb,
 }
@@ -71,7 +71,7 @@ fn joined(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     joined
 }
 
-/// What the program can do.
+/// Commands of the program.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Train on a table and leave a run folder

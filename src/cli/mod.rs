@@ -23,7 +23,7 @@ pub use args::{Cli, Verb};
 pub use settings::check_settings;
 
 use crate::error::{Error, Result};
-use crate::report::{JsonLines, harmless};
+use crate::report::{JsonLines, escape_controls};
 use output::Output;
 
 /// End of the program when nothing went wrong with it.
@@ -63,7 +63,7 @@ impl Failure {
 
     /// The line for stderr. Names out of files are in it, so nothing that a terminal would obey may be left.
     pub fn line(&self) -> String {
-        format!("error: {}", harmless(&self.to_string()))
+        format!("error: {}", escape_controls(&self.to_string()))
     }
 }
 

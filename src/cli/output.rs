@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Stdout, Write};
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::report::harmless;
+use crate::report::escape_controls;
 
 /// Standard output. After its reader has gone (`| head`), what is written goes nowhere and is no error.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Output {
 
     /// Writes a line, or several, for people: what comes from files is shown and not obeyed.
     pub(super) fn line(&mut self, text: &str) -> Result<()> {
-        writeln!(self, "{}", harmless(text)).and_then(|()| self.flush()).map_err(failed)
+        writeln!(self, "{}", escape_controls(text)).and_then(|()| self.flush()).map_err(failed)
     }
 
     /// Writes what is left.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::header::list;
-use super::table::{Dataset, Label, Schema, TargetKind, Targets};
+use super::table::{BinaryColumn, Dataset, Schema, TargetKind, Targets};
 use super::target::classes_of;
 
 /// A data set in another one's order.
@@ -122,9 +122,14 @@ impl Dataset {
         }
     }
 
-    fn labels(&mut self, own: &[Label], wanted: &[Label], schema: &Schema) -> Vec<String> {
+    fn labels(
+        &mut self,
+        own: &[BinaryColumn],
+        wanted: &[BinaryColumn],
+        schema: &Schema,
+    ) -> Vec<String> {
         let names =
-            |labels: &[Label]| labels.iter().map(|it| it.column.clone()).collect::<Vec<_>>();
+            |labels: &[BinaryColumn]| labels.iter().map(|it| it.column.clone()).collect::<Vec<_>>();
         let (own_names, wanted_names) = (names(own), names(wanted));
         let mut problems = differences(&own_names, &wanted_names, "target", "targets");
         let place_of = places(&own_names);
@@ -234,7 +239,7 @@ mod tests {
             .arranged_like(&of(numbers(["q", "p"]), "q,p"));
         assert_eq!(made.data.y(), &Targets::Columns(vec![0.0, 1.0, 0.0, 0.0], 2));
         assert_eq!(made.data.schema().target, "q,p");
-        let label = |column: &str, values: [&str; 2]| Label {
+        let label = |column: &str, values: [&str; 2]| BinaryColumn {
             column: column.into(),
             values: values.map(String::from),
         };

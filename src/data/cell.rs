@@ -69,7 +69,7 @@ pub(super) fn target(cell: &str) -> Result<f64, String> {
     })
 }
 
-/// What to do about a number with commas in it.
+/// Returns a hint for a number with commas in it.
 fn comma(cell: &str) -> Option<&'static str> {
     let (whole, fraction) = cell.split_once('.').unwrap_or((cell, "0"));
     let mut groups = whole.trim_start_matches(['+', '-']).split(',');

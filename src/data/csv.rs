@@ -4,14 +4,14 @@
 //! Absent on purpose: encoding of text features, filling of missing values, other separators.
 
 mod bytes;
-mod pieces;
+mod chunks;
 mod rows;
 
 use std::path::Path;
 use std::sync::Arc;
 
-pub use self::pieces::{Chunk, FeatureReader, Part, PartReader};
-use self::rows::Table;
+pub use self::chunks::{FeatureReader, LabelledRows, PartReader, RowChunk};
+use self::rows::TableReader;
 use super::numbers::NumberVec;
 use super::table::{Dataset, Schema, Target, TargetKind};
 use super::target::{TargetCells, resolve_all};
@@ -40,7 +40,7 @@ impl Dataset {
     }
 
     fn read_csv(path: &Path, target: &Target, weight: Option<&str>) -> Result<Self> {
-        let mut table = Table::open(path)?;
+        let mut table = TableReader::open(path)?;
         let names = header::names(&table.header);
         let places = header::find_targets(&names, target.column(), &table.source)?;
         let weight_place =
@@ -140,7 +140,7 @@ impl Dataset {
             reader.table.check_count()?;
             part.x.drain(..).for_each(|value| x.push(value));
         }
-        let Part { y, weights, .. } = part;
+        let LabelledRows { y, weights, .. } = part;
         let data = Self {
             schema: schema.clone(),
             x: Arc::new(x),
@@ -164,7 +164,7 @@ impl Dataset {
 ///
 /// When the file cannot be read or is empty.
 pub fn column_names(path: impl AsRef<Path>) -> Result<Vec<String>> {
-    let table = Table::open(path.as_ref())?;
+    let table = TableReader::open(path.as_ref())?;
     Ok(table.header.iter().map(|name| name.trim().to_owned()).collect())
 }
 

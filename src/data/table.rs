@@ -2,7 +2,7 @@
 //!
 //! In: checked values from a reader, or slices of the caller's. Out: row-major features
 //! `[rows, features]`, the targets of each row and, if rows count differently, its weight.
-//! Absent on purpose: parsing (`csv.rs`), scaling (`prepare.rs`), random choices (`split.rs`).
+//! Absent on purpose: parsing (`csv.rs`), scaling (`preprocess.rs`), random choices (`split.rs`).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 /// sets the size of the network's last layer.
 const MANY_CLASSES: usize = 65_536;
 
-/// What is to be predicted.
+/// Kind of target.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetKind {
@@ -29,15 +29,15 @@ pub enum TargetKind {
     /// A number in each of these columns.
     Numbers(Vec<String>),
     /// Yes or no in each of these columns: 1 or 0.
-    Labels(Vec<Label>),
+    Labels(Vec<BinaryColumn>),
 }
 
 /// A column that says yes or no.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Label {
+pub struct BinaryColumn {
     /// Its name.
     pub column: String,
-    /// What stands in it for 0 and for 1.
+    /// Texts that stand for 0 and for 1.
     pub values: [String; 2],
 }
 
@@ -156,7 +156,7 @@ impl Targets {
         }
     }
 
-    /// Whether there is no row.
+    /// Returns whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -518,7 +518,7 @@ impl Dataset {
             let problem = format!("row {row}: target {value}, but labels are 0 or 1");
             return refuse(problem).map_err(|it| it.at_row(row));
         }
-        let label = |column: &&str| Label {
+        let label = |column: &&str| BinaryColumn {
             column: (*column).to_string(),
             values: ["0", "1"].map(String::from),
         };

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::cell::{self, NotNumber, shown};
 use super::header::list;
-use super::table::{Label, Target, TargetKind, Targets};
+use super::table::{BinaryColumn, Target, TargetKind, Targets};
 use crate::error::{Error, Result};
 
 /// `Auto` takes whole numbers for classes up to this many distinct ones.
@@ -77,7 +77,7 @@ impl TargetCells {
         }
     }
 
-    fn column<'a>(self, name: &'a str, source: &'a str) -> Column<'a> {
+    fn column<'a>(self, name: &'a str, source: &'a str) -> TargetColumn<'a> {
         let mut known: Vec<(String, u32)> = self.known.into_iter().collect();
         known.sort_unstable_by_key(|&(_, code)| code);
         let distinct = known
@@ -88,7 +88,7 @@ impl TargetCells {
                 Distinct { text, line, count, number }
             })
             .collect();
-        Column { name, source, distinct, codes: self.codes }
+        TargetColumn { name, source, distinct, codes: self.codes }
     }
 }
 
@@ -110,7 +110,8 @@ pub(super) fn resolve_all(
             return Err(Error::table(source, problem));
         }
         Target::Labels(_) => {
-            let read: Vec<(Label, Vec<f64>)> = columns.map(Column::label).collect::<Result<_>>()?;
+            let read: Vec<(BinaryColumn, Vec<f64>)> =
+                columns.map(TargetColumn::label).collect::<Result<_>>()?;
             let (labels, values): (Vec<_>, Vec<_>) = read.into_iter().unzip();
             (TargetKind::Labels(labels), values)
         }
@@ -124,7 +125,7 @@ pub(super) fn resolve_all(
     Ok(ReadTarget { kind, y: Targets::Columns(y, count), class_lines: Vec::new() })
 }
 
-struct Column<'a> {
+struct TargetColumn<'a> {
     name: &'a str,
     source: &'a str,
     /// By code, which is the order of their first rows.
@@ -132,7 +133,7 @@ struct Column<'a> {
     codes: Vec<u32>,
 }
 
-impl Column<'_> {
+impl TargetColumn<'_> {
     /// The rule of [`Target::Auto`].
     fn infer(self) -> Result<ReadTarget> {
         let rows = self.codes.len();
@@ -165,7 +166,7 @@ impl Column<'_> {
         self.labels_of_texts(rows)
     }
 
-    /// Whether there are too many different texts for classes.
+    /// Returns whether there are too many different texts for classes.
     fn identifies(&self, rows: usize) -> bool {
         self.distinct.len() * 2 > rows
     }
@@ -204,7 +205,7 @@ impl Column<'_> {
     }
 
     /// Yes or no for each row: of two texts the later one in the order of classes is yes.
-    fn label(self) -> Result<(Label, Vec<f64>)> {
+    fn label(self) -> Result<(BinaryColumn, Vec<f64>)> {
         let column = self.name.to_owned();
         let values = self.distinct.iter().map(|cell| whole_number(&cell.text));
         let values: Option<Vec<i64>> = values.collect();
@@ -213,7 +214,7 @@ impl Column<'_> {
         if let Some(value) = lone {
             // Every row says the same, but what the other value would be is known.
             let values = ["0", "1"].map(String::from);
-            return Ok((Label { column, values }, vec![value as f64; self.codes.len()]));
+            return Ok((BinaryColumn { column, values }, vec![value as f64; self.codes.len()]));
         }
         let (source, texts) = (self.source.to_owned(), self.distinct.len());
         let refuse = |found: String| {
@@ -233,7 +234,7 @@ impl Column<'_> {
         let values = <[String; 2]>::try_from(labels).map_err(|labels| {
             refuse(format!("{} different values, {}", labels.len(), list(&labels)))
         })?;
-        Ok((Label { column, values }, y.into_iter().map(f64::from).collect()))
+        Ok((BinaryColumn { column, values }, y.into_iter().map(f64::from).collect()))
     }
 
     /// Labels in order, and the rows' indices into them.
@@ -309,7 +310,7 @@ pub(super) fn in_order(first: &str, second: &str) -> bool {
     }
 }
 
-/// Whether a number begins with a zero that says nothing, as codes do: `01`, `007`.
+/// Returns whether a number begins with a zero that says nothing, as codes do: `01`, `007`.
 fn is_code(text: &str) -> bool {
     let digits = text.trim_start_matches(['+', '-']).as_bytes();
     matches!(digits, [b'0', next, ..] if next.is_ascii_digit())

@@ -1,4 +1,4 @@
-//! What runs plans: the trait [`Device`] and its kinds.
+//! Devices, which run plans: the trait [`Device`] and its kinds.
 //!
 //! In: a plan and values. Out: results.
 //! Absent on purpose: gradients, files, epochs. Above this trait nothing knows that a GPU exists; below
@@ -11,7 +11,7 @@ mod half;
 mod kind;
 mod memory;
 mod tuning;
-mod usage;
+mod utilization;
 pub mod verify;
 
 use std::ops::Range;
@@ -19,10 +19,10 @@ use std::ops::Range;
 pub use kind::{DeviceKind, open, open_tuned};
 pub(crate) use memory::available as free_host_memory;
 pub use tuning::{Tune, Tuning};
-pub use usage::Usage;
+pub use utilization::Usage;
 
 use crate::error::Result;
-use crate::plan::{Phase, Plan, Slot, StepRow};
+use crate::plan::{Phase, Plan, Slot, StepParams};
 
 /// Values for a slot, of the slot's kind.
 #[derive(Clone, Copy, Debug)]
@@ -42,13 +42,13 @@ impl Values<'_> {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// What a device is, for messages and records.
+/// Description of a device, for messages and records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceInfo {
     /// Name of the processor or adapter.
@@ -61,18 +61,18 @@ pub struct DeviceInfo {
     pub driver: String,
 }
 
-/// What [`DeviceInfo::kind`] is for the CPU device.
+/// [`DeviceInfo::kind`] of the CPU device.
 pub(crate) const CPU: &str = "cpu";
-/// What [`DeviceInfo::kind`] is for software adapters.
+/// [`DeviceInfo::kind`] of software adapters.
 pub(crate) const SOFTWARE: &str = "software adapter";
 
 impl DeviceInfo {
-    /// Whether this is the CPU device.
+    /// Returns whether this is the CPU device.
     pub fn is_cpu(&self) -> bool {
         self.kind == CPU
     }
 
-    /// Whether this is an adapter without hardware.
+    /// Returns whether this is an adapter without hardware.
     pub fn is_software(&self) -> bool {
         self.kind == SOFTWARE
     }
@@ -90,7 +90,7 @@ impl std::fmt::Display for DeviceInfo {
 
 /// Runs plans. Devices go from thread to thread, so that a model in use may be shared.
 pub trait Device: Send {
-    /// What this device is.
+    /// Returns the description of this device.
     fn info(&self) -> &DeviceInfo;
 
     /// Makes everything that a plan needs: memory, pipelines. All memory starts at zero.
@@ -109,11 +109,11 @@ pub trait Device: Send {
     ///
     /// # Errors
     /// If there are too many, or the device failed.
-    fn write_steps(&mut self, phase: Phase, rows: &[StepRow]) -> Result<()>;
+    fn write_steps(&mut self, phase: Phase, rows: &[StepParams]) -> Result<()>;
 
     /// How many steps to give to [`Self::run`] at once: few enough for the system's watchdogs and for news
     /// to arrive often, enough to keep the device busy. It changes as steps are measured.
-    fn stride(&self, phase: Phase) -> u32;
+    fn steps_per_submission(&self, phase: Phase) -> u32;
 
     /// Runs steps of the window, with no host in between. It may return before they are done.
     ///
@@ -148,7 +148,7 @@ pub trait Device: Send {
     /// run of the same plan. Devices with nothing to choose do nothing.
     fn take_variants(&mut self, _variants: &[String]) {}
 
-    /// Whether the device is gone for good, and needs [`Self::reopen`].
+    /// Returns whether the device is gone for good, and needs [`Self::reopen`].
     fn lost(&self) -> bool {
         false
     }
@@ -161,13 +161,13 @@ pub trait Device: Send {
         Ok(())
     }
 
-    /// What went otherwise than it should and stopped nothing, each told once: forms of kernels that gave wrong numbers, a
+    /// Returns new warnings, each once: variants of kernels that gave wrong numbers, a
     /// file of choices that cannot be used.
     fn take_warnings(&mut self) -> Vec<String> {
         Vec::new()
     }
 
-    /// What host and device did since the last call. The first call only begins the counting; on devices that share the
+    /// Returns how host and device were used since the last call. The first call only begins the counting; on devices that share the
     /// host's processor there is nothing to count.
     fn take_usage(&mut self) -> Option<Usage> {
         None

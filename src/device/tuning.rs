@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 pub enum Tune {
     /// None: a fixed rule for each kind of adapter.
     Off,
-    /// What an earlier run found; else, on a hardware GPU, what can be timed within [`Tuning::budget`].
+    /// The choices of an earlier run; else, on a hardware GPU, those that can be timed within [`Tuning::budget`].
     ///
     /// Nothing is timed where there is no [`Tuning::folder`] to keep the choice in, for two runs would then choose
     /// twice, and might differ in their bits. Nor on software adapters, where compiling one form takes up to three
@@ -64,7 +64,7 @@ impl FromStr for Tune {
 pub struct Tuning {
     /// How much time goes into it.
     pub tune: Tune,
-    /// What [`Tune::Quick`] may take: no form is tried that is expected to end later.
+    /// Time for [`Tune::Quick`]: no variant is tried that is expected to end later.
     pub budget: Duration,
     /// Where choices are kept, a file for each adapter, driver, back end and version of this crate; `None` to keep
     /// them for as long as the device is open.

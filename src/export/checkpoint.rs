@@ -15,7 +15,7 @@ use super::file::write_file;
 use super::weights::{STATE, fill, open, read_bytes};
 use crate::checksum::Checksum;
 use crate::error::{Error, Result};
-use crate::train::{About, Checkpoint};
+use crate::train::{Checkpoint, CheckpointHeader};
 
 /// The one key of the metadata: of several, the order would change from file to file.
 const KEY: &str = "wgrad.checkpoint";
@@ -25,7 +25,7 @@ const FORMAT: u32 = 2;
 /// The first version that is read.
 const OLDEST: u32 = 1;
 
-/// What stands under the key.
+/// Value under the key.
 #[derive(Serialize, Deserialize)]
 struct Head {
     #[serde(rename = "format")]
@@ -36,14 +36,14 @@ struct Head {
     /// Names of the state's tensors, in their order.
     #[serde(rename = "slots")]
     slots: Vec<String>,
-    /// An [`About`] as text, so that its checksum is that of its bytes.
+    /// An [`CheckpointHeader`] as text, so that its checksum is that of its bytes.
     #[serde(rename = "about")]
     about: String,
 }
 
 /// The part of [`Head`] that no later format changes.
 #[derive(Deserialize)]
-struct Format {
+struct CheckpointFormat {
     #[serde(rename = "format")]
     format: u32,
 }
@@ -136,7 +136,7 @@ pub fn read_checkpoint(path: impl AsRef<Path>) -> Result<Checkpoint> {
 fn checked(tensors: &SafeTensors<'_>, head: &str) -> Result<Checkpoint, String> {
     let unreadable =
         |error: serde_json::Error| format!("its description is not readable ({error})");
-    let Format { format } = serde_json::from_str(head).map_err(unreadable)?;
+    let CheckpointFormat { format } = serde_json::from_str(head).map_err(unreadable)?;
     if !(OLDEST..=FORMAT).contains(&format) {
         return Err(format!(
             "format {format}, but this version of wgrad reads formats {OLDEST} to {FORMAT}; use the version that wrote it"
@@ -153,7 +153,7 @@ fn checked(tensors: &SafeTensors<'_>, head: &str) -> Result<Checkpoint, String> 
     if found != head.checksum {
         return Err(format!("its checksum is {found}, but should be {}", head.checksum));
     }
-    let about: About = serde_json::from_str(&head.about).map_err(unreadable)?;
+    let about: CheckpointHeader = serde_json::from_str(&head.about).map_err(unreadable)?;
     let layout = about.model.layout(about.columns).map_err(|error| error.to_string())?;
     let kept = fill(tensors, &layout)?;
     let mut slots = Vec::with_capacity(head.slots.len());

@@ -1,4 +1,4 @@
-//! What a trained network becomes on disk.
+//! Trained networks on disk.
 //!
 //! In: a [`TrainedModel`](crate::train::TrainedModel), a [`Checkpoint`](crate::train::Checkpoint). Out: files that this crate and
 //! others read.

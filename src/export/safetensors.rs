@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::write_file;
 use super::weights::{fill, open, read_bytes};
-use crate::data::{Preparation, TargetKind};
+use crate::data::{Preprocessing, TargetKind};
 use crate::error::{Error, Result};
 use crate::graph::{Loss, Reduction};
 use crate::model::Sequential;
@@ -23,9 +23,9 @@ const KEY: &str = "wgrad";
 /// Version of what stands under the key.
 const FORMAT: u32 = 1;
 
-/// What stands under the key.
+/// Value under the key.
 #[derive(Serialize, Deserialize)]
-struct About {
+struct ModelHeader {
     format: u32,
     /// The version of this crate that wrote the file.
     version: String,
@@ -35,18 +35,18 @@ struct About {
     reduction: Reduction,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     class_weights: Vec<f32>,
-    preparation: Preparation,
+    preparation: Preprocessing,
 }
 
-/// What needs no word in a file.
+/// Returns true for the default reduction, which files leave out.
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
 fn is_mean(reduction: &Reduction) -> bool {
     *reduction == Reduction::Mean
 }
 
-/// The part of [`About`] that no later format changes.
+/// The part of [`ModelHeader`] that no later format changes.
 #[derive(Deserialize)]
-struct Format {
+struct ModelFormat {
     format: u32,
     version: String,
 }
@@ -57,7 +57,7 @@ struct Format {
 /// If the file cannot be written.
 pub fn write_model(trained: &TrainedModel, path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
-    let about = About {
+    let about = ModelHeader {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_string(),
         model: trained.model.clone(),
@@ -128,7 +128,7 @@ pub fn read_model(path: impl AsRef<Path>) -> Result<TrainedModel> {
 ///
 /// # Errors
 /// If the file cannot be read, is damaged, or is of a later format.
-pub fn read_preparation(path: impl AsRef<Path>) -> Result<Option<Preparation>> {
+pub fn read_preparation(path: impl AsRef<Path>) -> Result<Option<Preprocessing>> {
     let path = path.as_ref();
     let bytes = read_bytes(path)?;
     open(path, &bytes)?;
@@ -139,11 +139,11 @@ pub fn read_preparation(path: impl AsRef<Path>) -> Result<Option<Preparation>> {
     about.map(|about| Ok(parse(about).map_err(refuse)?.preparation)).transpose()
 }
 
-fn parse(text: &str) -> Result<About, String> {
+fn parse(text: &str) -> Result<ModelHeader, String> {
     let damaged = |error: serde_json::Error| {
         format!("damaged: the description of the model is not readable ({error})")
     };
-    let Format { format, version } = serde_json::from_str(text).map_err(damaged)?;
+    let ModelFormat { format, version } = serde_json::from_str(text).map_err(damaged)?;
     if format != FORMAT {
         return Err(format!(
             "format {format}, written by wgrad {version}, but this version reads format {FORMAT}; use that version"
@@ -152,8 +152,8 @@ fn parse(text: &str) -> Result<About, String> {
     serde_json::from_str(text).map_err(damaged)
 }
 
-/// Whether scaling, columns and loss belong together.
-fn check_preparation(preparation: &Preparation, criterion: &Criterion) -> Result<(), String> {
+/// Returns whether scaling, columns and loss belong together.
+fn check_preparation(preparation: &Preprocessing, criterion: &Criterion) -> Result<(), String> {
     let features = &preparation.schema.features;
     let (means, stds) = (preparation.mean.len(), preparation.std.len());
     if (means, stds) != (features.len(), features.len()) {
@@ -210,7 +210,7 @@ fn check_preparation(preparation: &Preparation, criterion: &Criterion) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Dataset, Scale, Targets};
+    use crate::data::{Dataset, FeatureScaling, Targets};
     use crate::model::Params;
     use crate::random::Seed;
 
@@ -222,7 +222,7 @@ mod tests {
         TrainedModel {
             model,
             params,
-            preparation: Preparation::fit(&data, Scale::Standard),
+            preparation: Preprocessing::fit(&data, FeatureScaling::Standard),
             criterion: Loss::CrossEntropy.into(),
         }
     }

@@ -18,7 +18,7 @@ use crate::model::{ParamLayout, Params};
 
 /// Mismatches that one message lists.
 const LISTED: usize = 20;
-/// What the names of tensors begin with that are no weights, but the state of a run.
+/// Prefix of the names of tensors that hold the state of a run instead of weights.
 pub(super) const STATE: &str = "state/";
 /// Bytes in front of a header: its length.
 const LENGTH: usize = 8;
@@ -86,15 +86,15 @@ pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
 
 /// Where a tensor lies, as a header says.
 #[derive(Deserialize)]
-struct Place {
+struct TensorEntry {
     data_offsets: (u64, u64),
 }
 
 /// An entry of a header: a tensor, or the metadata.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Entry {
-    Tensor(Place),
+enum HeaderEntry {
+    Tensor(TensorEntry),
     Other(IgnoredAny),
 }
 
@@ -114,11 +114,13 @@ pub(super) fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> 
     let damaged = |reason: String| {
         refuse(format!("not a safetensors file, or damaged: {reason}; train again or take a copy"))
     };
-    let entries: HashMap<String, Entry> =
+    let entries: HashMap<String, HeaderEntry> =
         serde_json::from_slice(text).map_err(|error| damaged(error.to_string()))?;
     // Checked here, because the parser's sums of such numbers could overflow.
-    let (held, promised) =
-        (bytes.len() - LENGTH - text.len(), entries.values().map(Entry::end).max().unwrap_or(0));
+    let (held, promised) = (
+        bytes.len() - LENGTH - text.len(),
+        entries.values().map(HeaderEntry::end).max().unwrap_or(0),
+    );
     if promised > held as u64 {
         let problem = format!(
             "cut off: it holds {held} bytes of weights, but its header speaks of {promised}; train again or take a copy"
@@ -128,7 +130,7 @@ pub(super) fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> 
     SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))
 }
 
-impl Entry {
+impl HeaderEntry {
     fn end(&self) -> u64 {
         match self {
             Self::Tensor(place) => place.data_offsets.0.max(place.data_offsets.1),
@@ -159,10 +161,10 @@ fn told(mut problems: Vec<String>) -> String {
 }
 
 /// Parameters that a file has, by their places in the layout, with their values.
-type Found = Vec<(usize, Vec<f32>)>;
+type FoundParams = Vec<(usize, Vec<f32>)>;
 
-/// What of a file's tensors fits a layout, and every mismatch.
-fn compared(tensors: &SafeTensors<'_>, layout: &ParamLayout) -> (Found, Vec<String>) {
+/// Returns the tensors of a file that fit a layout, and every mismatch.
+fn compared(tensors: &SafeTensors<'_>, layout: &ParamLayout) -> (FoundParams, Vec<String>) {
     let mut problems = Vec::new();
     let mut found = Vec::with_capacity(layout.views().len());
     for (place, view) in layout.views().iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Binary, Expr, Node, Unary};
+use super::{Binary, Expr, ExprNode, Unary};
 
 impl Expr {
     /// ∂ / ∂ input. At a kink the rule of the branch that is taken there holds; the slope of |x| at 0 is 0.
@@ -10,19 +10,19 @@ impl Expr {
         self.derive_in(input, &mut HashMap::new())
     }
 
-    fn derive_in(&self, input: u8, known: &mut HashMap<*const Node, Self>) -> Self {
-        let place: *const Node = self.node();
+    fn derive_in(&self, input: u8, known: &mut HashMap<*const ExprNode, Self>) -> Self {
+        let place: *const ExprNode = self.node();
         if let Some(done) = known.get(&place) {
             return done.clone();
         }
         let done = match self.node() {
-            Node::Const(_) | Node::Quantity(_) => Self::constant(0.0),
-            Node::Input(index) => Self::constant(if *index == input { 1.0 } else { 0.0 }),
-            Node::Unary(function, x) => {
+            ExprNode::Const(_) | ExprNode::Quantity(_) => Self::constant(0.0),
+            ExprNode::Input(index) => Self::constant(if *index == input { 1.0 } else { 0.0 }),
+            ExprNode::Unary(function, x) => {
                 let d = x.derive_in(input, known);
                 if d.number() == Some(0.0) { d } else { self.slope(*function, x) * d }
             }
-            Node::Binary(function, a, b) => {
+            ExprNode::Binary(function, a, b) => {
                 let (d_a, d_b) = (a.derive_in(input, known), b.derive_in(input, known));
                 match function {
                     Binary::Add => d_a + d_b,
@@ -34,7 +34,7 @@ impl Expr {
                     Binary::Max => Self::if_at_most(b, a, &d_a, &d_b),
                 }
             }
-            Node::Select(compare, [a, b, yes, no]) => {
+            ExprNode::Select(compare, [a, b, yes, no]) => {
                 let (d_yes, d_no) = (yes.derive_in(input, known), no.derive_in(input, known));
                 Self::select(*compare, a, b, &d_yes, &d_no)
             }

@@ -2,7 +2,7 @@
 
 use std::ops::{Add, Div, Mul, Sub};
 
-use super::{Binary, Compare, Instruction, Number, Program, Quantity, Unary};
+use super::{Binary, Compare, Instruction, Number, Program, StepValue, Unary};
 
 /// Numbers of a block: enough that the loop over instructions costs nothing beside them.
 pub const LANES: usize = 64;
@@ -52,7 +52,7 @@ pub trait Functions<T: Numeric> {
             }
         }
     }
-    /// Whether two numbers compare so.
+    /// Returns whether two numbers compare so.
     #[inline(always)]
     fn compares(compare: Compare, a: T, b: T) -> bool {
         match compare {
@@ -65,9 +65,9 @@ pub trait Functions<T: Numeric> {
 
 /// Double precision by the standard library and libm: the reference.
 #[derive(Clone, Copy, Debug)]
-pub struct Double;
+pub struct F64Math;
 
-impl Double {
+impl F64Math {
     /// [`Functions::apply`]
     pub fn apply(function: Unary, x: f64) -> f64 {
         match function {
@@ -102,7 +102,7 @@ impl Double {
     }
 }
 
-impl Functions<f64> for Double {
+impl Functions<f64> for F64Math {
     fn constant(value: f64) -> f64 {
         value
     }
@@ -120,9 +120,9 @@ impl Program {
     }
 
     /// All results for these arguments, in double precision.
-    pub fn values(&self, inputs: &[f64], quantity: impl Fn(Quantity) -> f64) -> Vec<f64> {
+    pub fn values(&self, inputs: &[f64], quantity: impl Fn(StepValue) -> f64) -> Vec<f64> {
         let mut registers = self.registers::<f64>();
-        self.run::<f64, Double>(
+        self.run::<f64, F64Math>(
             &mut registers,
             1,
             |index, to| to[0] = inputs.get(usize::from(index)).copied().unwrap_or(0.0),
@@ -143,7 +143,7 @@ impl Program {
         registers: &mut [[T; LANES]],
         len: usize,
         mut input: impl FnMut(u8, &mut [T]),
-        mut quantity: impl FnMut(Quantity, &mut [T]),
+        mut quantity: impl FnMut(StepValue, &mut [T]),
     ) {
         for (place, instruction) in self.instructions().iter().enumerate() {
             let (before, rest) = registers.split_at_mut(place);
@@ -247,11 +247,11 @@ mod tests {
             (Unary::NormalCdf, -1e4, 0.0),
             (Unary::Exp, 1e4, f64::INFINITY),
         ] {
-            assert_eq!(Double::apply(function, x), want, "{function:?} {x}");
+            assert_eq!(F64Math::apply(function, x), want, "{function:?} {x}");
         }
         for function in Unary::ALL {
-            assert!(Double::apply(function, f64::NAN).is_nan(), "{function:?}");
+            assert!(F64Math::apply(function, f64::NAN).is_nan(), "{function:?}");
         }
-        assert!((Double::apply(Unary::Softplus, 0.0) - 2.0_f64.ln()).abs() < 1e-15);
+        assert!((F64Math::apply(Unary::Softplus, 0.0) - 2.0_f64.ln()).abs() < 1e-15);
     }
 }

@@ -10,9 +10,9 @@ mod text;
 
 use std::sync::Arc;
 
-pub use eval::{Double, Functions, LANES, Numeric};
+pub use eval::{F64Math, Functions, LANES, Numeric};
 pub use program::{Instruction, Program};
-pub use text::{Call, parse};
+pub use text::{CallResolver, parse};
 
 /// A constant, compared by its bits.
 #[derive(Clone, Copy, Debug)]
@@ -32,14 +32,14 @@ impl std::hash::Hash for Number {
     }
 }
 
-/// What an expression may use besides its inputs: numbers that a step of training brings.
+/// Values of a training step that an expression may use besides its inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Quantity {
+pub enum StepValue {
     /// Rows of the batch that count.
     Rows,
     /// 1 in rows that count, 0 in others.
     Counts,
-    /// What dropout multiplies an element by: 0, or 1 / (1 − rate). Each layer has a stream of its own.
+    /// Factor by which dropout multiplies an element: 0, or 1 / (1 − rate). Each layer has a stream of its own.
     Keep(u32, Number),
     /// One of the step's scalars.
     Scalar(u8),
@@ -139,7 +139,7 @@ pub enum Binary {
     Max,
 }
 
-/// What a choice asks.
+/// Comparison of a selection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Compare {
     /// a < b
@@ -152,13 +152,13 @@ pub enum Compare {
 
 /// An expression's outermost operation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Node {
+pub enum ExprNode {
     /// A number.
     Const(Number),
     /// The argument of this index.
     Input(u8),
-    /// What a step brings.
-    Quantity(Quantity),
+    /// A value of the training step.
+    Quantity(StepValue),
     /// A function of one number.
     Unary(Unary, Expr),
     /// A function of two.
@@ -177,26 +177,26 @@ pub enum Node {
 /// assert_eq!(silu.derivative(0).program().value(&[0.0]), 0.5);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Expr(Arc<Held>);
+pub struct Expr(Arc<Inner>);
 
-/// What an expression holds.
+/// Contents of an expression.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Held {
-    node: Node,
+struct Inner {
+    node: ExprNode,
     size: u32,
 }
 
 impl Expr {
-    fn new(node: Node) -> Self {
+    fn new(node: ExprNode) -> Self {
         let parts: u32 = match &node {
-            Node::Const(_) | Node::Input(_) | Node::Quantity(_) => 0,
-            Node::Unary(_, x) => x.size(),
-            Node::Binary(_, a, b) => a.size().saturating_add(b.size()),
-            Node::Select(_, parts) => {
+            ExprNode::Const(_) | ExprNode::Input(_) | ExprNode::Quantity(_) => 0,
+            ExprNode::Unary(_, x) => x.size(),
+            ExprNode::Binary(_, a, b) => a.size().saturating_add(b.size()),
+            ExprNode::Select(_, parts) => {
                 parts.iter().fold(0, |sum: u32, part| sum.saturating_add(part.size()))
             }
         };
-        Self(Arc::new(Held { node, size: parts.saturating_add(1) }))
+        Self(Arc::new(Inner { node, size: parts.saturating_add(1) }))
     }
 
     /// Operations, numbers and arguments that it is written with; those of a part that is used twice count twice. What is
@@ -207,28 +207,28 @@ impl Expr {
 
     /// A number.
     pub fn constant(value: f64) -> Self {
-        Self::new(Node::Const(Number(value)))
+        Self::new(ExprNode::Const(Number(value)))
     }
 
     /// The argument of this index, from 0.
     pub fn input(index: u8) -> Self {
-        Self::new(Node::Input(index))
+        Self::new(ExprNode::Input(index))
     }
 
-    /// What a step brings.
-    pub fn quantity(quantity: Quantity) -> Self {
-        Self::new(Node::Quantity(quantity))
+    /// A value of the training step.
+    pub fn quantity(quantity: StepValue) -> Self {
+        Self::new(ExprNode::Quantity(quantity))
     }
 
     /// The outermost operation.
-    pub fn node(&self) -> &Node {
+    pub fn node(&self) -> &ExprNode {
         &self.0.node
     }
 
     /// The number, if it is one.
     pub fn number(&self) -> Option<f64> {
         match self.node() {
-            Node::Const(Number(value)) => Some(*value),
+            ExprNode::Const(Number(value)) => Some(*value),
             _ => None,
         }
     }
@@ -236,9 +236,9 @@ impl Expr {
     /// A function of it.
     pub fn unary(&self, function: Unary) -> Self {
         match (function, self.node()) {
-            (_, Node::Const(Number(value))) => Self::constant(Double::apply(function, *value)),
-            (Unary::Neg, Node::Unary(Unary::Neg, inner)) => inner.clone(),
-            _ => Self::new(Node::Unary(function, self.clone())),
+            (_, ExprNode::Const(Number(value))) => Self::constant(F64Math::apply(function, *value)),
+            (Unary::Neg, ExprNode::Unary(Unary::Neg, inner)) => inner.clone(),
+            _ => Self::new(ExprNode::Unary(function, self.clone())),
         }
     }
 
@@ -246,13 +246,13 @@ impl Expr {
     pub fn binary(function: Binary, a: &Self, b: &Self) -> Self {
         use Binary::{Add, Div, Mul, Sub};
         match (function, a.number(), b.number()) {
-            (_, Some(left), Some(right)) => Self::constant(Double::combine(function, left, right)),
+            (_, Some(left), Some(right)) => Self::constant(F64Math::combine(function, left, right)),
             (Add, Some(0.0), _) | (Mul, Some(1.0), _) => b.clone(),
             (Add | Sub, _, Some(0.0)) | (Mul | Div, _, Some(1.0)) => a.clone(),
             (Mul, Some(0.0), _) | (Mul, _, Some(0.0)) | (Div, Some(0.0), _) => Self::constant(0.0),
             (Sub, Some(0.0), _) | (Mul, Some(-1.0), _) => b.unary(Unary::Neg),
             (Mul | Div, _, Some(-1.0)) => a.unary(Unary::Neg),
-            _ => Self::new(Node::Binary(function, a.clone(), b.clone())),
+            _ => Self::new(ExprNode::Binary(function, a.clone(), b.clone())),
         }
     }
 
@@ -261,7 +261,7 @@ impl Expr {
         if yes == no {
             return yes.clone();
         }
-        Self::new(Node::Select(compare, [a, b, yes, no].map(Clone::clone)))
+        Self::new(ExprNode::Select(compare, [a, b, yes, no].map(Clone::clone)))
     }
 
     /// `yes` where it is below `limit`, else `no`.
@@ -292,35 +292,35 @@ impl Expr {
     /// The same with its arguments replaced by these expressions.
     pub fn with(&self, inputs: &[Self]) -> Self {
         self.replaced(&mut |node| match node {
-            Node::Input(index) => inputs.get(usize::from(*index)).cloned(),
+            ExprNode::Input(index) => inputs.get(usize::from(*index)).cloned(),
             _ => None,
         })
     }
 
     /// The same with some of its parts replaced: those for which `by` gives something.
-    pub fn replaced(&self, by: &mut dyn FnMut(&Node) -> Option<Self>) -> Self {
+    pub fn replaced(&self, by: &mut dyn FnMut(&ExprNode) -> Option<Self>) -> Self {
         let mut known = std::collections::HashMap::new();
         self.replace_in(by, &mut known)
     }
 
     fn replace_in(
         &self,
-        by: &mut dyn FnMut(&Node) -> Option<Self>,
-        known: &mut std::collections::HashMap<*const Node, Self>,
+        by: &mut dyn FnMut(&ExprNode) -> Option<Self>,
+        known: &mut std::collections::HashMap<*const ExprNode, Self>,
     ) -> Self {
-        let place: *const Node = self.node();
+        let place: *const ExprNode = self.node();
         if let Some(done) = known.get(&place) {
             return done.clone();
         }
         let done = match by(self.node()) {
             Some(other) => other,
             None => match self.node() {
-                Node::Const(_) | Node::Input(_) | Node::Quantity(_) => self.clone(),
-                Node::Unary(function, x) => x.replace_in(by, known).unary(*function),
-                Node::Binary(function, a, b) => {
+                ExprNode::Const(_) | ExprNode::Input(_) | ExprNode::Quantity(_) => self.clone(),
+                ExprNode::Unary(function, x) => x.replace_in(by, known).unary(*function),
+                ExprNode::Binary(function, a, b) => {
                     Self::binary(*function, &a.replace_in(by, known), &b.replace_in(by, known))
                 }
-                Node::Select(compare, parts) => {
+                ExprNode::Select(compare, parts) => {
                     let [a, b, c, d] = parts.each_ref().map(|part| part.replace_in(by, known));
                     Self::select(*compare, &a, &b, &c, &d)
                 }
@@ -330,7 +330,7 @@ impl Expr {
         done
     }
 
-    /// What computes it.
+    /// Returns the program that computes the expression.
     pub fn program(&self) -> Program {
         Program::of(std::slice::from_ref(self))
     }

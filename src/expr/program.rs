@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use super::{Binary, Compare, Expr, Node, Number, Quantity, Unary};
+use super::{Binary, Compare, Expr, ExprNode, Number, StepValue, Unary};
 
 /// One operation; operands are the places of earlier instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,8 +12,8 @@ pub enum Instruction {
     Const(Number),
     /// An argument.
     Input(u8),
-    /// What a step brings.
-    Quantity(Quantity),
+    /// A value of the training step.
+    Quantity(StepValue),
     /// A function of one number.
     Unary(Unary, u16),
     /// A function of two.
@@ -30,9 +30,9 @@ pub struct Program {
 }
 
 impl Program {
-    /// What computes all of these at once.
+    /// Returns one program for all of these expressions.
     pub fn of(exprs: &[Expr]) -> Self {
-        let mut builder = Builder::default();
+        let mut builder = ProgramBuilder::default();
         let outputs = exprs.iter().map(|expr| builder.place(expr)).collect();
         Self { instructions: builder.instructions, outputs }
     }
@@ -47,8 +47,8 @@ impl Program {
         &self.outputs
     }
 
-    /// Whether a step's numbers enter.
-    pub fn uses(&self, wanted: impl Fn(Quantity) -> bool) -> bool {
+    /// Returns whether a step's numbers enter.
+    pub fn uses(&self, wanted: impl Fn(StepValue) -> bool) -> bool {
         self.instructions.iter().any(|it| matches!(it, Instruction::Quantity(q) if wanted(*q)))
     }
 
@@ -58,7 +58,7 @@ impl Program {
     pub fn wgsl(
         &self,
         input: impl Fn(u8) -> String,
-        quantity: impl Fn(Quantity) -> String,
+        quantity: impl Fn(StepValue) -> String,
     ) -> (String, Vec<String>) {
         let mut text = String::new();
         for (place, instruction) in self.instructions.iter().enumerate() {
@@ -110,29 +110,29 @@ fn literal(value: f64) -> String {
 }
 
 #[derive(Default)]
-struct Builder {
+struct ProgramBuilder {
     instructions: Vec<Instruction>,
     known: HashMap<Instruction, u16>,
     /// By address: an expression that is used in several places is walked once.
-    walked: HashMap<*const Node, u16>,
+    walked: HashMap<*const ExprNode, u16>,
 }
 
-impl Builder {
+impl ProgramBuilder {
     fn place(&mut self, expr: &Expr) -> u16 {
-        let address: *const Node = expr.node();
+        let address: *const ExprNode = expr.node();
         if let Some(&place) = self.walked.get(&address) {
             return place;
         }
         let instruction = match expr.node() {
-            Node::Const(value) => Instruction::Const(*value),
-            Node::Input(index) => Instruction::Input(*index),
-            Node::Quantity(it) => Instruction::Quantity(*it),
-            Node::Unary(function, x) => Instruction::Unary(*function, self.place(x)),
-            Node::Binary(function, a, b) => {
+            ExprNode::Const(value) => Instruction::Const(*value),
+            ExprNode::Input(index) => Instruction::Input(*index),
+            ExprNode::Quantity(it) => Instruction::Quantity(*it),
+            ExprNode::Unary(function, x) => Instruction::Unary(*function, self.place(x)),
+            ExprNode::Binary(function, a, b) => {
                 let (a, b) = (self.place(a), self.place(b));
                 Instruction::Binary(*function, a, b)
             }
-            Node::Select(compare, parts) => {
+            ExprNode::Select(compare, parts) => {
                 let places = parts.each_ref().map(|part| self.place(part));
                 Instruction::Select(*compare, places)
             }

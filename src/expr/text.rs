@@ -5,11 +5,11 @@
 
 use std::fmt;
 
-use super::{Binary, Compare, Expr, Node, Number, Quantity, Unary};
+use super::{Binary, Compare, Expr, ExprNode, Number, StepValue, Unary};
 
-/// What a name with arguments in parentheses stands for, if whoever parses knows it. An error says what is wrong with
+/// Expands a name with arguments in parentheses, if the caller knows the name. An error says what is wrong with
 /// the arguments.
-pub type Call<'a> = &'a dyn Fn(&str, &[Expr]) -> Option<Result<Expr, String>>;
+pub type CallResolver<'a> = &'a dyn Fn(&str, &[Expr]) -> Option<Result<Expr, String>>;
 
 /// Longest text: enough for an expression of [`MOST_SIZE`], however it is written.
 const MOST_BYTES: usize = 1 << 16;
@@ -26,7 +26,7 @@ const MOST_POWER: f64 = 16.0;
 ///
 /// # Errors
 /// With what was expected and where, counted in characters from 1.
-pub fn parse(text: &str, call: Call<'_>) -> Result<Expr, String> {
+pub fn parse(text: &str, call: CallResolver<'_>) -> Result<Expr, String> {
     if text.len() > MOST_BYTES {
         return Err(format!("{} bytes, but an expression has at most {MOST_BYTES}", text.len()));
     }
@@ -44,7 +44,7 @@ struct Parser<'a> {
     /// Byte, always between characters.
     at: usize,
     depth: usize,
-    call: Call<'a>,
+    call: CallResolver<'a>,
 }
 
 impl Parser<'_> {
@@ -272,17 +272,17 @@ fn small(expr: Expr) -> Result<Expr, String> {
 }
 
 /// How tightly an operation binds: a part that binds less stands in parentheses.
-fn tightness(node: &Node) -> u8 {
+fn tightness(node: &ExprNode) -> u8 {
     match node {
-        Node::Binary(Binary::Add | Binary::Sub, ..) => 1,
-        Node::Binary(Binary::Mul | Binary::Div, ..) => 2,
-        Node::Unary(Unary::Neg, _) => 3,
-        Node::Const(Number(value)) if value.is_sign_negative() => 3,
+        ExprNode::Binary(Binary::Add | Binary::Sub, ..) => 1,
+        ExprNode::Binary(Binary::Mul | Binary::Div, ..) => 2,
+        ExprNode::Unary(Unary::Neg, _) => 3,
+        ExprNode::Const(Number(value)) if value.is_sign_negative() => 3,
         _ => 4,
     }
 }
 
-/// Whether a number has many zeros before or behind its point.
+/// Returns whether a number has many zeros before or behind its point.
 fn is_far(value: f64) -> bool {
     value != 0.0 && value.is_finite() && !(1e-9..1e16).contains(&value.abs())
 }
@@ -295,34 +295,34 @@ impl Expr {
         }
         match self.node() {
             // All its digits would be too many.
-            Node::Const(Number(value)) if is_far(*value) => write!(f, "{value:e}")?,
-            Node::Const(Number(value)) => write!(f, "{value}")?,
-            Node::Input(0) => f.write_str("x")?,
-            Node::Input(index) => write!(f, "x{index}")?,
-            Node::Quantity(Quantity::Rows) => f.write_str("rows")?,
-            Node::Quantity(Quantity::Counts) => f.write_str("counts")?,
-            Node::Quantity(Quantity::Keep(stream, Number(rate))) => {
+            ExprNode::Const(Number(value)) if is_far(*value) => write!(f, "{value:e}")?,
+            ExprNode::Const(Number(value)) => write!(f, "{value}")?,
+            ExprNode::Input(0) => f.write_str("x")?,
+            ExprNode::Input(index) => write!(f, "x{index}")?,
+            ExprNode::Quantity(StepValue::Rows) => f.write_str("rows")?,
+            ExprNode::Quantity(StepValue::Counts) => f.write_str("counts")?,
+            ExprNode::Quantity(StepValue::Keep(stream, Number(rate))) => {
                 write!(f, "keep{stream}({rate})")?;
             }
-            Node::Quantity(Quantity::Scalar(index)) => write!(f, "s{index}")?,
-            Node::Unary(Unary::Neg, x) => {
+            ExprNode::Quantity(StepValue::Scalar(index)) => write!(f, "s{index}")?,
+            ExprNode::Unary(Unary::Neg, x) => {
                 f.write_str("-")?;
                 x.write(f, 3)?;
             }
-            Node::Unary(function, x) => {
+            ExprNode::Unary(function, x) => {
                 write!(f, "{}(", function.name())?;
                 x.write(f, 0)?;
                 f.write_str(")")?;
             }
-            Node::Binary(Binary::Min | Binary::Max, a, b) => {
-                let smaller = matches!(self.node(), Node::Binary(Binary::Min, ..));
+            ExprNode::Binary(Binary::Min | Binary::Max, a, b) => {
+                let smaller = matches!(self.node(), ExprNode::Binary(Binary::Min, ..));
                 f.write_str(if smaller { "min(" } else { "max(" })?;
                 a.write(f, 0)?;
                 f.write_str(", ")?;
                 b.write(f, 0)?;
                 f.write_str(")")?;
             }
-            Node::Binary(function, a, b) => {
+            ExprNode::Binary(function, a, b) => {
                 let sign = match function {
                     Binary::Add => " + ",
                     Binary::Sub => " - ",
@@ -334,7 +334,7 @@ impl Expr {
                 // Operations are read from the left, and rounding depends on their order.
                 b.write(f, tight + 1)?;
             }
-            Node::Select(compare, [a, b, yes, no]) => {
+            ExprNode::Select(compare, [a, b, yes, no]) => {
                 let sign = match compare {
                     Compare::Lt => "<",
                     Compare::Le => "<=",

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::optimizer::Moment;
+use super::optimizer::UpdateContext;
 use crate::error::{Error, Result};
 use crate::vocabulary::{Call, Entry};
 
@@ -24,13 +24,13 @@ pub enum Average {
     Swa {
         /// Epochs before the first that counts.
         start: u32,
-        /// Whether each move counts, not only the last one of each epoch.
+        /// True if each move counts, not only the last one of each epoch.
         each_step: bool,
     },
 }
 
 impl Average {
-    /// What documents say of each.
+    /// Entries for the document of the vocabulary.
     pub const VOCABULARY: &'static [Entry] = &[
         Entry {
             name: "ema",
@@ -46,9 +46,9 @@ impl Average {
         },
     ];
 
-    /// What the average takes of the weights after `moves` earlier moves, if it is of `averaged` ones; and whether
+    /// Returns the share of the weights in the average after `moves` earlier updates, if it holds `averaged` of them; and whether
     /// these weights then count among those.
-    pub(super) fn share(self, moves: u64, averaged: u64, moment: Moment) -> (f64, bool) {
+    pub(super) fn share(self, moves: u64, averaged: u64, moment: UpdateContext) -> (f64, bool) {
         match self {
             Self::Ema { .. } if moves == 0 => (1.0, true),
             Self::Ema { decay, warmup } => {

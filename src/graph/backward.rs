@@ -1,8 +1,8 @@
 //! Reverse-mode differentiation: one gradient rule for each operation, written as graph building.
 
-use super::{Along, Graph, NodeId, Op, Operand, Over, Space};
+use super::{Axis, Broadcast, Graph, IterationSpace, NodeId, Op, Operand};
 use crate::error::{Error, Result};
-use crate::expr::{Expr, Node, Number};
+use crate::expr::{Expr, ExprNode, Number};
 use crate::shape::Dim;
 
 impl Graph {
@@ -49,9 +49,11 @@ impl Graph {
     /// The sum of two gradients of one node: elementwise work if one of them is that too, so that both are one kernel.
     fn sum(&self, a: NodeId, b: NodeId) -> Op {
         let space = match *self.shape(a).dims() {
-            [Dim::Batch, Dim::Of(columns)] => Some((Space::Batch(columns), Along::Both)),
-            [Dim::Of(columns)] => Some((Space::Vector(columns), Along::Columns)),
-            [Dim::Batch] => Some((Space::PerRow, Along::Rows)),
+            [Dim::Batch, Dim::Of(columns)] => {
+                Some((IterationSpace::Batch(columns), Broadcast::Both))
+            }
+            [Dim::Of(columns)] => Some((IterationSpace::Vector(columns), Broadcast::Columns)),
+            [Dim::Batch] => Some((IterationSpace::PerRow, Broadcast::Rows)),
             _ => None,
         };
         let mapped = [a, b].into_iter().any(|id| matches!(self.node(id).op, Op::Map { .. }));
@@ -124,19 +126,22 @@ impl Graph {
             }
             Op::Map { f, operands, space } => {
                 let along = match space {
-                    Space::Batch(_) => Along::Both,
-                    Space::Vector(_) => Along::Columns,
-                    Space::PerRow => Along::Rows,
+                    IterationSpace::Batch(_) => Broadcast::Both,
+                    IterationSpace::Vector(_) => Broadcast::Columns,
+                    IterationSpace::PerRow => Broadcast::Rows,
                 };
                 return self.map_rule((&f, &operands, space), (d_y, along), needed);
             }
             // Every row's f has the gradient of the sum.
             Op::MapRows { f, operands, space } => {
-                return self.map_rule((&f, &operands, space), (d_y, Along::Columns), needed);
+                return self.map_rule((&f, &operands, space), (d_y, Broadcast::Columns), needed);
             }
             Op::MapColumns { f, operands, space, maximum: false } => {
-                let along =
-                    if matches!(space, Space::Vector(_)) { Along::Nothing } else { Along::Rows };
+                let along = if matches!(space, IterationSpace::Vector(_)) {
+                    Broadcast::Nothing
+                } else {
+                    Broadcast::Rows
+                };
                 return self.map_rule((&f, &operands, space), (d_y, along), needed);
             }
             Op::MapColumns { maximum: true, .. } => {}
@@ -175,8 +180,8 @@ impl Graph {
     /// are repeated. `d_y` is the gradient of f's value at each element, and lies as it says.
     fn map_rule(
         &mut self,
-        (f, operands, space): (&Expr, &[(NodeId, Operand)], Space),
-        (d_y, along): (NodeId, Along),
+        (f, operands, space): (&Expr, &[(NodeId, Operand)], IterationSpace),
+        (d_y, along): (NodeId, Broadcast),
         needed: &[bool],
     ) -> Result<Vec<(NodeId, NodeId)>> {
         let mut out = Vec::new();
@@ -191,7 +196,7 @@ impl Graph {
             let (g, all) = used(&(Expr::input(last) * slope), &all);
             // The elements that x has: where it stands in the matrix, moved back.
             let moved = all.into_iter().map(|(id, mut it)| {
-                if matches!(it.along, Along::Both | Along::Columns) {
+                if matches!(it.along, Broadcast::Both | Broadcast::Columns) {
                     it.shift -= operand.shift;
                 }
                 (id, it)
@@ -200,23 +205,29 @@ impl Graph {
             let columns = operand.width;
             let name = format!("d_{}", self.node(x).name);
             let op = match (operand.along, space) {
-                (Along::Both, _) => Op::Map { f: g, operands: moved, space: Space::Batch(columns) },
-                (Along::Columns, Space::Vector(_)) => {
-                    Op::Map { f: g, operands: moved, space: Space::Vector(columns) }
+                (Broadcast::Both, _) => {
+                    Op::Map { f: g, operands: moved, space: IterationSpace::Batch(columns) }
                 }
-                (Along::Columns, _) => {
-                    Op::MapRows { f: g, operands: moved, space: Space::Batch(columns) }
+                (Broadcast::Columns, IterationSpace::Vector(_)) => {
+                    Op::Map { f: g, operands: moved, space: IterationSpace::Vector(columns) }
                 }
-                (Along::Rows, Space::PerRow) => Op::Map { f: g, operands: moved, space },
-                (Along::Rows, _) => Op::MapColumns { f: g, operands: moved, space, maximum: false },
-                (Along::Nothing, Space::Vector(_)) => {
+                (Broadcast::Columns, _) => {
+                    Op::MapRows { f: g, operands: moved, space: IterationSpace::Batch(columns) }
+                }
+                (Broadcast::Rows, IterationSpace::PerRow) => {
+                    Op::Map { f: g, operands: moved, space }
+                }
+                (Broadcast::Rows, _) => {
                     Op::MapColumns { f: g, operands: moved, space, maximum: false }
                 }
-                (Along::Nothing, _) => {
+                (Broadcast::Nothing, IterationSpace::Vector(_)) => {
+                    Op::MapColumns { f: g, operands: moved, space, maximum: false }
+                }
+                (Broadcast::Nothing, _) => {
                     let sums = Op::MapRows { f: g, operands: moved, space };
                     let sums = self.push(format!("{name}_columns"), sums)?;
-                    let along = Operand::new(Along::Columns, space.columns());
-                    let (f, space) = (Expr::input(0), Space::Vector(space.columns()));
+                    let along = Operand::new(Broadcast::Columns, space.columns());
+                    let (f, space) = (Expr::input(0), IterationSpace::Vector(space.columns()));
                     Op::MapColumns { f, operands: vec![(sums, along)], space, maximum: false }
                 }
             };
@@ -231,26 +242,26 @@ impl Graph {
     /// statistics are of (Ioffe and Szegedy 2015, arXiv:1502.03167, section 3, with its sums put together).
     fn normalise_rule(
         &mut self,
-        (y, var, eps, over): (NodeId, NodeId, Number, Over),
+        (y, var, eps, over): (NodeId, NodeId, Number, Axis),
         d_y: NodeId,
     ) -> Result<Op> {
         let x = Expr::input;
         let columns = self.shape(y).dims().last().map_or(1, |dim| dim.size(1));
-        let space = Space::Batch(columns);
-        let full = |id| (id, Operand::new(Along::Both, columns));
+        let space = IterationSpace::Batch(columns);
+        let full = |id| (id, Operand::new(Broadcast::Both, columns));
         // Where y is multiplied by a vector, d_y = d w: sums over rows are w times those of d, which are the gradients of bias and
         // weight.
         let (d, weight) = match (over, &self.node(d_y).op) {
-            (Over::Rows, Op::Map { f, operands, .. }) if *f == x(0) * x(1) => match operands[..] {
-                [d, (w, along)] if along.along == Along::Columns => (d.0, Some((w, along))),
+            (Axis::Rows, Op::Map { f, operands, .. }) if *f == x(0) * x(1) => match operands[..] {
+                [d, (w, along)] if along.along == Broadcast::Columns => (d.0, Some((w, along))),
                 _ => (d_y, None),
             },
             _ => (d_y, None),
         };
         let mut sum = |part: &str, f: Expr, operands: Vec<(NodeId, Operand)>| {
             let op = match over {
-                Over::Rows => Op::MapRows { f, operands, space },
-                Over::Columns => Op::MapColumns { f, operands, space, maximum: false },
+                Axis::Rows => Op::MapRows { f, operands, space },
+                Axis::Columns => Op::MapColumns { f, operands, space, maximum: false },
             };
             // A gradient of weight or bias that is the same sum reads `d` too.
             let there = self.users(d).iter().copied().find(|&user| self.node(user).op == op);
@@ -274,7 +285,7 @@ impl Graph {
 pub(crate) fn used(f: &Expr, operands: &[(NodeId, Operand)]) -> (Expr, Vec<(NodeId, Operand)>) {
     let mut kept: Vec<(NodeId, Operand)> = Vec::new();
     let f = f.replaced(&mut |node| match node {
-        Node::Input(index) => {
+        ExprNode::Input(index) => {
             let operand = operands[usize::from(*index)];
             let place = kept.iter().position(|other| *other == operand).unwrap_or_else(|| {
                 kept.push(operand);

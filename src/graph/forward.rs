@@ -1,7 +1,7 @@
 //! A [`Sequential`] as forward nodes, and the graphs that training and inference run.
 
 use super::layers::Forward;
-use super::{Graph, Moves, NodeId, Objective, Op, Optimizer, Running};
+use super::{Graph, NodeId, Objective, Op, Optimizer, RunningStat, UpdateTransforms};
 use crate::error::{Error, Result};
 use crate::model::{ParamLayout, Sequential};
 use crate::shape::Dim;
@@ -19,14 +19,14 @@ pub struct Training {
     pub loss: NodeId,
     /// The gradient of each parameter that moves, in the layout's order.
     pub gradients: Vec<NodeId>,
-    /// What moves running statistics.
-    pub running: Vec<Running>,
+    /// Running statistics and their new values.
+    pub running: Vec<RunningStat>,
     /// The model's parameters.
     pub layout: ParamLayout,
     /// How they move.
     pub optimizer: Optimizer,
-    /// What is done to gradients and weights besides.
-    pub moves: Moves,
+    /// Transforms around the optimizer.
+    pub moves: UpdateTransforms,
 }
 
 impl Training {
@@ -34,14 +34,14 @@ impl Training {
     ///
     /// # Errors
     /// If a setting is impossible, or does not go with the optimizer.
-    pub fn with_moves(mut self, moves: Moves) -> Result<Self> {
+    pub fn with_moves(mut self, moves: UpdateTransforms) -> Result<Self> {
         moves.check(&self.optimizer)?;
         self.moves = moves;
         Ok(self)
     }
 }
 
-/// What a forward pass is for.
+/// Purpose of a forward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// Dropout drops, and norms of batches take the batch's own statistics.
@@ -89,7 +89,7 @@ pub fn training(
     let targets = graph.push("targets", Op::Targets { columns, classes: loss.classes() })?;
     let loss = graph.push("loss", Op::Loss { loss: objective, prediction, targets })?;
     let gradients = graph.backward(loss)?;
-    let moves = Moves::default();
+    let moves = UpdateTransforms::default();
     Ok(Training { graph, features, targets, loss, gradients, running, layout, optimizer, moves })
 }
 
@@ -101,7 +101,7 @@ pub fn inference(model: &Sequential, inputs: usize) -> Result<Inference> {
     Ok(forward(model, inputs, Mode::Eval)?.0)
 }
 
-fn forward(model: &Sequential, inputs: usize, mode: Mode) -> Result<(Inference, Vec<Running>)> {
+fn forward(model: &Sequential, inputs: usize, mode: Mode) -> Result<(Inference, Vec<RunningStat>)> {
     let layout = model.layout(inputs)?;
     let mut graph = Graph::new();
     let features = graph.push("x", Op::Features { columns: inputs })?;
@@ -113,7 +113,7 @@ fn forward(model: &Sequential, inputs: usize, mode: Mode) -> Result<(Inference, 
         params.push(graph.push(&it.name, op)?);
     }
     let mut forward = Forward::new(graph, mode, params);
-    let prediction = forward.stack(model, features, "")?;
+    let prediction = forward.forward_layers(model, features, "")?;
     let (graph, running) = forward.done();
     Ok((Inference { graph, features, prediction, layout }, running))
 }

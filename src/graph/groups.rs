@@ -20,13 +20,13 @@ pub struct Group {
     pub lr: f64,
     /// Factor of the weight decay, 0 or more.
     pub decay: f64,
-    /// Whether they stay as they are, bit for bit.
+    /// True if they stay as they are, bit for bit.
     pub frozen: bool,
 }
 
-/// What a parameter's learning rate and weight decay are multiplied by.
+/// Factors of a parameter's learning rate and weight decay.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Factors {
+pub struct GroupFactors {
     /// Of the rate; 0 for what stays.
     pub lr: f64,
     /// Of the decay.
@@ -34,17 +34,17 @@ pub struct Factors {
 }
 
 impl Group {
-    /// Those that match get no weight decay.
+    /// Gives matching parameters no weight decay.
     pub fn without_decay(matches: &str) -> Self {
         Self { matches: matches.to_string(), lr: 1.0, decay: 0.0, frozen: false }
     }
 
-    /// Those that match stay as they are.
+    /// Freezes matching parameters.
     pub fn frozen(matches: &str) -> Self {
         Self { matches: matches.to_string(), lr: 1.0, decay: 1.0, frozen: true }
     }
 
-    /// Whether a parameter is one of them.
+    /// Returns whether a parameter is one of them.
     pub fn has(&self, view: &ParamView) -> bool {
         let bias = view.name == "bias" || view.name.ends_with(".bias");
         match self.matches.as_str() {
@@ -103,7 +103,7 @@ impl Group {
     }
 }
 
-/// Whether a name is one that a pattern with `*` stands for.
+/// Returns whether a name is one that a pattern with `*` stands for.
 fn fits<'a>(pattern: &str, name: &'a str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
     let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
@@ -117,7 +117,7 @@ fn fits<'a>(pattern: &str, name: &'a str) -> bool {
 ///
 /// # Errors
 /// If a group is impossible, or matches nothing; the message lists the parameters.
-pub fn factors(groups: &[Group], layout: &ParamLayout) -> Result<Vec<Factors>> {
+pub fn factors(groups: &[Group], layout: &ParamLayout) -> Result<Vec<GroupFactors>> {
     for group in groups {
         group.check()?;
         if !layout.views().iter().any(|view| group.has(view)) {
@@ -132,10 +132,10 @@ pub fn factors(groups: &[Group], layout: &ParamLayout) -> Result<Vec<Factors>> {
     }
     let of = |view: &ParamView| {
         if !view.trainable {
-            return Factors { lr: 0.0, decay: 0.0 };
+            return GroupFactors { lr: 0.0, decay: 0.0 };
         }
         let mine = groups.iter().filter(|group| group.has(view));
-        mine.fold(Factors { lr: 1.0, decay: 1.0 }, |factors, group| Factors {
+        mine.fold(GroupFactors { lr: 1.0, decay: 1.0 }, |factors, group| GroupFactors {
             lr: if group.frozen { 0.0 } else { factors.lr * group.lr },
             decay: factors.decay * group.decay,
         })

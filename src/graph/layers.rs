@@ -4,23 +4,23 @@
 //! Absent on purpose: gradients, and whatever the plan fuses.
 
 use super::op::normalised;
-use super::{Along, Graph, Mode, NodeId, Op, Operand, Over, Space};
+use super::{Axis, Broadcast, Graph, IterationSpace, Mode, NodeId, Op, Operand};
 use crate::error::{Error, Result};
 use crate::expr::{Expr, Number};
-use crate::model::{Activation, Custom, Gate, Layer, RMS_EPS, Sequential, Table};
+use crate::model::{Activation, CustomLayer, EmbeddingTable, Gate, Layer, RMS_EPS, Sequential};
 use crate::shape::Dim;
 
 /// A running statistic and what each step of training moves it to:
 /// kept ← (1 − momentum) kept + momentum · stat, times rows/(rows − 1) if it is unbiased.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Running {
+pub struct RunningStat {
     /// The batch's own.
     pub stat: NodeId,
     /// The parameter, as the layout counts.
     pub view: usize,
     /// Weight of the newest batch.
     pub momentum: f64,
-    /// Whether the statistic is divided by one row less.
+    /// True if the statistic is divided by one row less.
     pub unbiased: bool,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Forward {
     params: (Vec<NodeId>, usize),
     /// Dropout layers so far.
     dropouts: u32,
-    running: Vec<Running>,
+    running: Vec<RunningStat>,
 }
 
 /// An input of an expression.
@@ -47,12 +47,12 @@ impl Forward {
     }
 
     /// The graph, and what moves running statistics.
-    pub(super) fn done(self) -> (Graph, Vec<Running>) {
+    pub(super) fn done(self) -> (Graph, Vec<RunningStat>) {
         (self.graph, self.running)
     }
 
     /// All layers of a stack that stands at a place such as `2.`, or nowhere.
-    pub(super) fn stack(
+    pub(super) fn forward_layers(
         &mut self,
         model: &Sequential,
         input: NodeId,
@@ -88,15 +88,15 @@ impl Forward {
                 self.rms_norm(input, place, eps.unwrap_or(RMS_EPS), *affine)
             }
             Layer::Residual(inner) => {
-                let f = self.stack(inner, input, &format!("{place}."))?;
+                let f = self.forward_layers(inner, input, &format!("{place}."))?;
                 self.graph.push(format!("h{place}"), Op::Add { a: input, b: f })
             }
             Layer::Branches(branches) => {
                 let mut parts = Vec::new();
                 for (index, branch) in branches.iter().enumerate() {
-                    parts.push(self.stack(branch, input, &format!("{place}.{index}."))?);
+                    parts.push(self.forward_layers(branch, input, &format!("{place}.{index}."))?);
                 }
-                self.side_by_side(&parts, place)
+                self.concat(&parts, place)
             }
             Layer::Embedding(tables) => self.embedding(input, place, tables),
             Layer::Scale { bias } => {
@@ -114,12 +114,12 @@ impl Forward {
             }
             Layer::Gated(gate) => self.gated(input, place, *gate),
             Layer::Softmax => {
-                let (largest, sum) = self.exponentials(input, place)?;
+                let (largest, sum) = self.softmax_stats(input, place)?;
                 let f = (x(0) - x(1)).exp() / x(2);
                 self.map(&format!("h{place}"), f, &[input, largest, sum])
             }
             Layer::LogSoftmax => {
-                let (largest, sum) = self.exponentials(input, place)?;
+                let (largest, sum) = self.softmax_stats(input, place)?;
                 let f = x(0) - x(1) - x(2).ln();
                 self.map(&format!("h{place}"), f, &[input, largest, sum])
             }
@@ -142,12 +142,15 @@ impl Forward {
     }
 
     /// An expression of operands as they lie beside the first, a matrix of the batch's rows.
-    fn lie(&self, operands: &[NodeId]) -> Result<(Vec<(NodeId, Operand)>, Space)> {
+    fn broadcast_operands(
+        &self,
+        operands: &[NodeId],
+    ) -> Result<(Vec<(NodeId, Operand)>, IterationSpace)> {
         let first = operands.first().map(|&id| self.graph.shape(id));
         let Some((Dim::Batch, Dim::Of(columns))) = first.and_then(|shape| shape.as_matrix()) else {
             return Err(Error::shape("layer", "what comes in is no matrix of the batch's rows"));
         };
-        let space = Space::Batch(columns);
+        let space = IterationSpace::Batch(columns);
         let operand = |&id: &NodeId| {
             let shape = self.graph.shape(id);
             let along = space.along(shape).ok_or_else(|| {
@@ -160,13 +163,13 @@ impl Forward {
     }
 
     fn map(&mut self, name: &str, f: Expr, operands: &[NodeId]) -> Result<NodeId> {
-        let (operands, space) = self.lie(operands)?;
+        let (operands, space) = self.broadcast_operands(operands)?;
         self.graph.push(name, Op::Map { f, operands, space })
     }
 
     /// Sums over the batch's rows.
     fn over_rows(&mut self, name: &str, f: Expr, operands: &[NodeId]) -> Result<NodeId> {
-        let (operands, space) = self.lie(operands)?;
+        let (operands, space) = self.broadcast_operands(operands)?;
         self.graph.push(name, Op::MapRows { f, operands, space })
     }
 
@@ -178,7 +181,7 @@ impl Forward {
         operands: &[NodeId],
         maximum: bool,
     ) -> Result<NodeId> {
-        let (operands, space) = self.lie(operands)?;
+        let (operands, space) = self.broadcast_operands(operands)?;
         self.graph.push(name, Op::MapColumns { f, operands, space, maximum })
     }
 
@@ -215,7 +218,7 @@ impl Forward {
         &mut self,
         place: &str,
         [input, mean, var]: [NodeId; 3],
-        (eps, over): (f64, Option<Over>),
+        (eps, over): (f64, Option<Axis>),
         affine: Option<(NodeId, NodeId)>,
     ) -> Result<NodeId> {
         let name = format!("h{place}");
@@ -255,24 +258,24 @@ impl Forward {
         if self.mode == Mode::Eval {
             return self.normalised(place, [input, kept.0, kept.1], (eps, None), affine);
         }
-        let share = Over::Rows.share(self.columns(input));
+        let share = Axis::Rows.share(self.columns(input));
         let mean = self.over_rows(&format!("mean{place}"), x(0) * &share, &[input])?;
         let squares = (x(0) - x(1)).square() * share;
         let var = self.over_rows(&format!("var{place}"), squares, &[input, mean])?;
         for (stat, view, unbiased) in [(mean, first, false), (var, first + 1, true)] {
-            self.running.push(Running { stat, view, momentum, unbiased });
+            self.running.push(RunningStat { stat, view, momentum, unbiased });
         }
-        self.normalised(place, [input, mean, var], (eps, Some(Over::Rows)), affine)
+        self.normalised(place, [input, mean, var], (eps, Some(Axis::Rows)), affine)
     }
 
     fn layer_norm(&mut self, input: NodeId, place: &str, eps: f64, affine: bool) -> Result<NodeId> {
         let affine = self.affine(place, affine)?;
-        let share = Over::Columns.share(self.columns(input));
+        let share = Axis::Columns.share(self.columns(input));
         let mean = self.over_columns(&format!("mean{place}"), x(0) * &share, &[input], false)?;
         let squares = (x(0) - x(1)).square() * share;
         let var = self.over_columns(&format!("var{place}"), squares, &[input, mean], false)?;
         // Without gradients nothing is gained by keeping the normalised matrix.
-        let over = (self.mode == Mode::Train).then_some(Over::Columns);
+        let over = (self.mode == Mode::Train).then_some(Axis::Columns);
         self.normalised(place, [input, mean, var], (eps, over), affine)
     }
 
@@ -287,7 +290,7 @@ impl Forward {
     }
 
     /// Each row's largest number, and the sum of the exponentials of what the others are less.
-    fn exponentials(&mut self, input: NodeId, place: &str) -> Result<(NodeId, NodeId)> {
+    fn softmax_stats(&mut self, input: NodeId, place: &str) -> Result<(NodeId, NodeId)> {
         let largest = self.over_columns(&format!("largest{place}"), x(0), &[input], true)?;
         let f = (x(0) - x(1)).exp();
         let sum = self.over_columns(&format!("sum{place}"), f, &[input, largest], false)?;
@@ -303,9 +306,9 @@ impl Forward {
             Gate::Swiglu => x(1) * x(1).sigmoid(),
             Gate::Geglu => x(1) * x(1).normal_cdf(),
         };
-        let operand = |shift| (input, Operand { shift, ..Operand::new(Along::Both, all) });
+        let operand = |shift| (input, Operand { shift, ..Operand::new(Broadcast::Both, all) });
         let operands = vec![operand(0), operand(-half)];
-        let space = Space::Batch(all / 2);
+        let space = IterationSpace::Batch(all / 2);
         self.graph.push(format!("h{place}"), Op::Map { f: x(0) * g, operands, space })
     }
 
@@ -315,10 +318,10 @@ impl Forward {
         let angle = x(0) * std::f64::consts::TAU;
         let cosines = self.map(&format!("cos{place}"), angle.cos(), &[z])?;
         let sines = self.map(&format!("sin{place}"), angle.sin(), &[z])?;
-        self.side_by_side(&[cosines, sines], place)
+        self.concat(&[cosines, sines], place)
     }
 
-    fn custom(&mut self, input: NodeId, place: &str, custom: &Custom) -> Result<NodeId> {
+    fn custom(&mut self, input: NodeId, place: &str, custom: &CustomLayer) -> Result<NodeId> {
         let mut operands = vec![input];
         for _ in custom.start() {
             operands.push(self.param(place)?);
@@ -327,7 +330,12 @@ impl Forward {
     }
 
     /// The tables' rows, then the columns that have no table.
-    fn embedding(&mut self, input: NodeId, place: &str, tables: &[Table]) -> Result<NodeId> {
+    fn embedding(
+        &mut self,
+        input: NodeId,
+        place: &str,
+        tables: &[EmbeddingTable],
+    ) -> Result<NodeId> {
         let mut parts = Vec::new();
         for (index, it) in tables.iter().enumerate() {
             let (table, column) = (self.param(place)?, it.column);
@@ -342,33 +350,33 @@ impl Forward {
             if run > 0 {
                 let shift = -i32::try_from(from)
                     .map_err(|_| Error::shape(format!("layer {place}"), "too many columns"))?;
-                let operand = Operand { shift, ..Operand::new(Along::Both, all) };
-                let (operands, space) = (vec![(input, operand)], Space::Batch(run));
+                let operand = Operand { shift, ..Operand::new(Broadcast::Both, all) };
+                let (operands, space) = (vec![(input, operand)], IterationSpace::Batch(run));
                 let name = format!("x{place}.{from}");
                 parts.push(self.graph.push(name, Op::Map { f: x(0), operands, space })?);
             }
             from += run + 1;
         }
-        self.side_by_side(&parts, place)
+        self.concat(&parts, place)
     }
 
     /// Matrices of the batch's rows beside one another: a sum of parts that are nothing where others stand.
-    fn side_by_side(&mut self, parts: &[NodeId], place: &str) -> Result<NodeId> {
+    fn concat(&mut self, parts: &[NodeId], place: &str) -> Result<NodeId> {
         let most = super::MOST_OPERANDS - 1;
         if let [one] = parts {
             return Ok(*one);
         }
         let total: usize = parts.iter().map(|&part| self.columns(part)).sum();
-        let space = Space::Batch(total);
+        let space = IterationSpace::Batch(total);
         let (mut from, mut done): (usize, Option<NodeId>) = (0, None);
         for some in parts.chunks(most) {
             let mut operands: Vec<_> =
-                done.iter().map(|&id| (id, Operand::new(Along::Both, total))).collect();
+                done.iter().map(|&id| (id, Operand::new(Broadcast::Both, total))).collect();
             for &part in some {
                 let shift = i32::try_from(from)
                     .map_err(|_| Error::shape(format!("layer {place}"), "too many columns"))?;
                 let width = self.columns(part);
-                operands.push((part, Operand { shift, ..Operand::new(Along::Both, width) }));
+                operands.push((part, Operand { shift, ..Operand::new(Broadcast::Both, width) }));
                 from += width;
             }
             let inputs = (0..).map(Expr::input).take(operands.len());

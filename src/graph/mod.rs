@@ -5,25 +5,28 @@
 
 mod average;
 mod backward;
+mod broadcast;
 mod forward;
 mod groups;
 mod layers;
 mod loss;
-mod moves;
 mod op;
-mod operand;
 mod optimizer;
+mod update_transforms;
 
 pub use average::Average;
 pub(crate) use backward::used;
+pub use broadcast::{Broadcast, IterationSpace, MOST_OPERANDS, Operand};
 pub use forward::{Inference, Mode, Training, inference, training};
-pub use groups::{Factors, Group, factors};
-pub use layers::Running;
-pub use loss::{Loss, LossFormula, Objective, Quantiles, Reduction, Wants};
-pub use moves::{Input, Moves, Pass, PassKind};
-pub use op::{Mapped, NodeId, Op, Over};
-pub use operand::{Along, MOST_OPERANDS, Operand, Space};
-pub use optimizer::{Between, Moment, Move, Optimizer, Pace, Past, Rule};
+pub use groups::{Group, GroupFactors, factors};
+pub use layers::RunningStat;
+pub use loss::{Loss, LossFormula, Objective, Quantiles, Reduction, RequiredTarget};
+pub use op::{Axis, Mapped, NodeId, Op};
+pub use optimizer::{
+    BetweenPasses, Optimizer, OptimizerHostState, OptimizerSchedule, OptimizerSpec, UpdateContext,
+    UpdateScalars,
+};
+pub use update_transforms::{Pass, PassKind, UpdateInput, UpdateTransforms};
 
 /// Where among a step's scalars stands what its gradient counts among those that are gathered.
 pub const SHARE: usize = optimizer::SHARE as usize;
@@ -34,9 +37,9 @@ use crate::shape::Shape;
 /// An operation with its checked shape and a name for people.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// What it computes.
+    /// Operation.
     pub op: Op,
-    /// What comes out.
+    /// Shape of the result.
     pub shape: Shape,
     /// Its name in printed plans: `h1`, `d_z2`.
     pub name: String,

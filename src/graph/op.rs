@@ -2,9 +2,9 @@
 //!
 //! Gradient rules stand in `backward.rs`, in the same order.
 
-use super::{Along, Graph, MOST_OPERANDS, Objective, Operand, Space};
+use super::{Broadcast, Graph, IterationSpace, MOST_OPERANDS, Objective, Operand};
 use crate::error::{Error, Result};
-use crate::expr::{Expr, Number, Quantity};
+use crate::expr::{Expr, Number, StepValue};
 use crate::model::Activation;
 use crate::shape::{Dim, Shape};
 
@@ -12,29 +12,29 @@ use crate::shape::{Dim, Shape};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub(super) usize);
 
-/// What a statistic of a matrix is taken over.
+/// Axis of a statistic of a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
+pub enum Axis {
     /// The rows that count: a value for each column.
     Rows,
     /// The columns: a value for each row.
     Columns,
 }
 
-impl Over {
+impl Axis {
     /// How the statistic lies beside the matrix.
-    pub(super) fn along(self) -> Along {
+    pub(super) fn along(self) -> Broadcast {
         match self {
-            Self::Rows => Along::Columns,
-            Self::Columns => Along::Rows,
+            Self::Rows => Broadcast::Columns,
+            Self::Columns => Broadcast::Rows,
         }
     }
 
-    /// What an element counts for in a mean over a matrix of so many columns: rows of the batch that do not count hold
+    /// Returns the weight of an element in a mean over a matrix of so many columns: masked rows of the batch hold
     /// something as well.
     pub(super) fn share(self, columns: usize) -> Expr {
         match self {
-            Self::Rows => Expr::quantity(Quantity::Counts) / Expr::quantity(Quantity::Rows),
+            Self::Rows => Expr::quantity(StepValue::Counts) / Expr::quantity(StepValue::Rows),
             Self::Columns => (1.0 / columns as f64).into(),
         }
     }
@@ -48,11 +48,11 @@ pub enum Op {
         /// Number of columns.
         columns: usize,
     },
-    /// What the batch's rows should give: numbers `[batch, columns]`, or a class each `[batch]`
+    /// Targets of the batch's rows: numbers `[batch, columns]`, or a class each `[batch]`
     Targets {
         /// Number of columns, or of classes.
         columns: usize,
-        /// Whether these are classes.
+        /// True if these are classes.
         classes: bool,
     },
     /// A parameter, the `view`th of the model's layout
@@ -122,32 +122,32 @@ pub enum Op {
     },
     /// y = f(operands), element by element over `space`
     Map {
-        /// What is computed; inputs are the operands.
+        /// Computation; inputs are the operands.
         f: Expr,
         /// Values, and how they lie.
         operands: Vec<(NodeId, Operand)>,
         /// The result's elements.
-        space: Space,
+        space: IterationSpace,
     },
     /// y = Σ f(operands) over the rows of `space`: `[columns]`
     MapRows {
-        /// What is summed.
+        /// Terms of the sum.
         f: Expr,
         /// Values, and how they lie.
         operands: Vec<(NodeId, Operand)>,
         /// The elements that are summed.
-        space: Space,
+        space: IterationSpace,
     },
     /// y = Σ f(operands), or the largest, over the columns of `space`: `[batch]`, or `[1]` of a vector. A maximum has no
     /// gradient: it serves where the result does not depend on it, as in softmax.
     MapColumns {
-        /// What is summed.
+        /// Terms of the sum.
         f: Expr,
         /// Values, and how they lie.
         operands: Vec<(NodeId, Operand)>,
         /// The elements that are summed.
-        space: Space,
-        /// Whether the largest is taken instead of the sum.
+        space: IterationSpace,
+        /// True if the largest is taken instead of the sum.
         maximum: bool,
     },
     /// y = (x − mean) / √(var + eps), where mean and var are x's own over its rows or its columns: the gradient goes to x alone,
@@ -161,12 +161,12 @@ pub enum Op {
         var: NodeId,
         /// Added to these.
         eps: Number,
-        /// What they are of.
-        over: Over,
+        /// Axis of the statistics.
+        over: Axis,
     },
     /// y = x times 0 with probability `rate`, else times 1 / (1 − rate); the same mask wherever the stream is the same
     Dropout {
-        /// What is thinned out.
+        /// Matrix that dropout is applied to.
         x: NodeId,
         /// A number of its own for each layer.
         stream: u32,
@@ -219,12 +219,12 @@ pub enum Op {
 }
 
 /// An expression of operands, over the elements of a space.
-pub type Mapped = (Expr, Vec<(NodeId, Operand)>, Space);
+pub type Mapped = (Expr, Vec<(NodeId, Operand)>, IterationSpace);
 
 impl Op {
     /// The operation as an expression for each element of its result, if it is one.
     pub fn elementwise(&self, graph: &Graph) -> Option<Mapped> {
-        let (x, f, others): (NodeId, Expr, Vec<(NodeId, Along)>) = match *self {
+        let (x, f, others): (NodeId, Expr, Vec<(NodeId, Broadcast)>) = match *self {
             Self::Map { ref f, ref operands, space } => {
                 return Some((f.clone(), operands.clone(), space));
             }
@@ -233,15 +233,15 @@ impl Op {
                 (x, f, vec![(mean, over.along()), (var, over.along())])
             }
             Self::Dropout { x, stream, rate } => {
-                let kept = Expr::quantity(Quantity::Keep(stream, rate));
+                let kept = Expr::quantity(StepValue::Keep(stream, rate));
                 (x, Expr::input(0) * kept, vec![])
             }
             _ => return None,
         };
         let Some((Dim::Batch, Dim::Of(columns))) = graph.shape(x).as_matrix() else { return None };
-        let all = std::iter::once((x, Along::Both)).chain(others);
+        let all = std::iter::once((x, Broadcast::Both)).chain(others);
         let operands = all.map(|(id, along)| (id, Operand::new(along, columns))).collect();
-        Some((f, operands, Space::Batch(columns)))
+        Some((f, operands, IterationSpace::Batch(columns)))
     }
 
     /// The operation's name in messages and for kernels that do just this.
@@ -370,7 +370,7 @@ impl Op {
             }
             Self::MapColumns { ref operands, space, .. } => {
                 self.fit(graph, operands, space)?;
-                Ok(if matches!(space, Space::Vector(_)) {
+                Ok(if matches!(space, IterationSpace::Vector(_)) {
                     Shape::vector(1)
                 } else {
                     Shape::per_row()
@@ -379,7 +379,7 @@ impl Op {
             Self::Normalise { x, mean, var, over, .. } => {
                 let (m, n) = matrix(x)?;
                 for stat in [mean, var] {
-                    let wanted = if over == Over::Rows { n } else { m };
+                    let wanted = if over == Axis::Rows { n } else { m };
                     agree(x, stat, graph.shape(stat).dims() == [wanted])?;
                 }
                 Ok(graph.shape(x).clone())
@@ -411,7 +411,12 @@ impl Op {
     }
 
     /// Checks that operands are as many as a kernel takes, and lie in the space as they say.
-    fn fit(&self, graph: &Graph, operands: &[(NodeId, Operand)], space: Space) -> Result<()> {
+    fn fit(
+        &self,
+        graph: &Graph,
+        operands: &[(NodeId, Operand)],
+        space: IterationSpace,
+    ) -> Result<()> {
         if operands.len() > MOST_OPERANDS || operands.is_empty() {
             let problem = format!("{} operands; 1 to {MOST_OPERANDS} are possible", operands.len());
             return Err(Error::shape(self.name(), problem));

@@ -1,7 +1,7 @@
 //! Activation functions: one row each says all there is to say of a function.
 //!
 //! Its gradient, its WGSL and its vectors come from the row's expression. The first eight, which are used most, have
-//! hand-written forms besides, in `device/cpu/activation.rs`, `device/cpu/vector/activation.rs` and `shaders/activation.wgsl`;
+//! hand-written forms besides, in `device/cpu/activation.rs`, `device/cpu/simd/activation.rs` and `shaders/activation.wgsl`;
 //! tests hold these against the expressions.
 
 use std::fmt;
@@ -63,8 +63,8 @@ pub enum Activation {
     Siren,
 }
 
-/// What there is to say of an activation.
-struct Row {
+/// Row of the table of activations.
+struct ActivationRow {
     entry: Entry,
     /// Parameters of the function when an expression calls it, with their defaults; the activation by itself has these.
     parameters: &'static [f64],
@@ -79,8 +79,8 @@ const fn row(
     (shown, parameters): (&'static str, &'static [f64]),
     source: &'static str,
     value: fn(&Expr, &[Expr]) -> Expr,
-) -> Row {
-    Row { entry: Entry { name, formula, parameters: shown, source }, parameters, value }
+) -> ActivationRow {
+    ActivationRow { entry: Entry { name, formula, parameters: shown, source }, parameters, value }
 }
 
 const NONE: (&str, &[f64]) = ("", &[]);
@@ -96,7 +96,7 @@ fn elu(x: &Expr, alpha: &Expr) -> Expr {
 }
 
 /// The rows, in the order of the variants.
-static ROWS: [Row; 21] = [
+static ROWS: [ActivationRow; 21] = [
     row("identity", "x", NONE, "torch.nn.Identity", |x, _| x.clone()),
     row("relu", "max(x, 0)", NONE, "torch.nn.ReLU", |x, _| {
         x.if_at_most(&constant(0.0), &constant(0.0), x)
@@ -235,12 +235,12 @@ impl Activation {
         Self::Siren,
     ];
 
-    /// What documents say of each.
+    /// Entries for the document of the vocabulary.
     pub fn vocabulary() -> Vec<Entry> {
         ROWS.iter().map(|row| row.entry).collect()
     }
 
-    fn row(self) -> &'static Row {
+    fn row(self) -> &'static ActivationRow {
         &ROWS[self as usize]
     }
 
@@ -265,30 +265,30 @@ impl Activation {
         self.row().parameters == parameters
     }
 
-    /// What computes y from x.
+    /// Returns the program that computes y from x.
     pub fn value_program(self) -> &'static Program {
         &PROGRAMS[self as usize][0]
     }
 
-    /// What computes dy/dx from x.
+    /// Returns the program that computes dy/dx from x.
     pub fn slope_program(self) -> &'static Program {
         &PROGRAMS[self as usize][1]
     }
 
-    /// Whether it has hand-written forms, besides those that come from its expression.
+    /// Returns whether it has hand-written forms, besides those that come from its expression.
     pub fn is_written_out(self) -> bool {
         (self as usize) <= Self::Silu as usize
     }
 
-    /// Whether dy/dx is a function of y alone, and computed from it. Otherwise the backward pass needs x.
+    /// Returns whether dy/dx is a function of y alone, and computed from it. Otherwise the backward pass needs x.
     pub fn gradient_from_output(self) -> bool {
         matches!(self, Self::Identity | Self::Relu | Self::LeakyRelu | Self::Tanh | Self::Sigmoid)
     }
 }
 
-/// What a text says of an activation.
+/// Activation as a text gives it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Written {
+pub(crate) enum ParsedActivation {
     /// The activation with these parameters.
     Parameters(Activation, Vec<f64>),
     /// A call within an expression, such as `relu(2 * x)`.
@@ -297,14 +297,14 @@ pub(crate) enum Written {
 
 /// Reads an activation with its parameters: `elu(x, 0.5)`, `elu(0.5)`, `elu(alpha=0.5)` or `elu`. `None` where the text does not
 /// begin with an activation's name, or goes on after the closing parenthesis.
-pub(crate) fn written(text: &str) -> Option<Result<Written, String>> {
+pub(crate) fn written(text: &str) -> Option<Result<ParsedActivation, String>> {
     let (name, body) = match text.trim().split_once('(') {
         None => (text.trim(), ""),
         Some((name, rest)) => (name, rest.strip_suffix(')')?),
     };
     let activation = by_name(name)?;
     if body.contains(['(', ')']) {
-        return Some(Ok(Written::Expression));
+        return Some(Ok(ParsedActivation::Expression));
     }
     let parts: Vec<&str> = body.split(',').map(str::trim).collect();
     let parts = if body.trim().is_empty() { &[][..] } else { &parts[..] };
@@ -312,7 +312,7 @@ pub(crate) fn written(text: &str) -> Option<Result<Written, String>> {
 }
 
 /// Parameters by their names or places; the function's argument may stand before them.
-fn parameters(activation: Activation, parts: &[&str]) -> Result<Written, String> {
+fn parameters(activation: Activation, parts: &[&str]) -> Result<ParsedActivation, String> {
     let (name, row) = (activation.name(), activation.row());
     let names: Vec<&str> =
         row.entry.parameters.split(", ").filter_map(|it| it.split(' ').next()).collect();
@@ -339,7 +339,7 @@ fn parameters(activation: Activation, parts: &[&str]) -> Result<Written, String>
         let value = match text.parse::<f64>() {
             Ok(value) if value.is_finite() => value,
             // `relu(2 * x)`: what else stands in parentheses is an expression.
-            _ if key.is_none() => return Ok(Written::Expression),
+            _ if key.is_none() => return Ok(ParsedActivation::Expression),
             _ => {
                 return Err(format!(
                     "{} of {name} is \"{text}\", but it must be a finite number",
@@ -362,7 +362,7 @@ fn parameters(activation: Activation, parts: &[&str]) -> Result<Written, String>
         let given: Vec<String> = values.iter().map(f64::to_string).collect();
         return Err(format!("{name} with {} is no finite number at x = {x}", given.join(", ")));
     }
-    Ok(Written::Parameters(activation, values))
+    Ok(ParsedActivation::Parameters(activation, values))
 }
 
 /// A function of the user's own, from a text such as `x * sigmoid(x)` or `elu(x, 0.5) + 0.1 * sin(x)`. What [`parse`] knows may be
@@ -414,13 +414,15 @@ impl FromStr for Activation {
     fn from_str(text: &str) -> Result<Self> {
         let refuse = |problem: String| Err(Error::setting("activation", problem));
         match written(text) {
-            Some(Ok(Written::Parameters(activation, values))) if activation.has(&values) => {
+            Some(Ok(ParsedActivation::Parameters(activation, values)))
+                if activation.has(&values) =>
+            {
                 Ok(activation)
             }
-            Some(Ok(Written::Parameters(..))) => refuse(format!(
+            Some(Ok(ParsedActivation::Parameters(..))) => refuse(format!(
                 "\"{text}\" has other parameters than the activation by itself, and so is a layer: read it as a Layer"
             )),
-            Some(Ok(Written::Expression)) => {
+            Some(Ok(ParsedActivation::Expression)) => {
                 refuse(format!("\"{text}\" is an expression and no name; read it by `expression`"))
             }
             Some(Err(problem)) => refuse(problem),

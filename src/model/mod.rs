@@ -1,4 +1,4 @@
-//! What a network is: layers, sizes and named parameters, as plain data.
+//! Networks as plain data: layers, sizes and named parameters.
 //!
 //! In: layers as a user names them. Out: [`Sequential`], and [`Params`] in one flat arena.
 //! Absent on purpose: graphs, devices, training.
@@ -15,6 +15,6 @@ pub use init::{Fan, Init, gain};
 #[cfg(feature = "cli")]
 pub(crate) use layer::LayerSpec;
 pub(crate) use layer::RMS_EPS;
-pub use layer::{Custom, Gate, Layer, ParamKind, Reading, Table};
+pub use layer::{CustomLayer, EmbeddingTable, Gate, Layer, LayerParser, ParamKind};
 pub use params::{ParamLayout, ParamView, Params, VIEW_ALIGN};
-pub use sequential::{LayerShape, Sequential, Summary};
+pub use sequential::{LayerShape, ModelSummary, Sequential};

@@ -6,7 +6,7 @@
 use ndarray::ArrayViewD;
 
 use super::Sequential;
-use super::layer::{ParamKind, Parameter, Start};
+use super::layer::{InitSource, ParamKind, Parameter};
 use crate::error::{Error, Result};
 use crate::random::{Purpose, Seed};
 use crate::shape::elements;
@@ -23,9 +23,9 @@ pub struct ParamView {
     pub shape: Vec<usize>,
     /// First element in the arena, a multiple of [`VIEW_ALIGN`] or of what [`ParamLayout::aligned`] was told.
     pub offset: usize,
-    /// What it is.
+    /// Kind of the parameter.
     pub kind: ParamKind,
-    /// Whether gradients move it. Others, such as running statistics, have a gradient of zeros and bear no decay.
+    /// True if gradients move it. Others, such as running statistics, have a gradient of zeros and bear no decay.
     pub trainable: bool,
 }
 
@@ -35,7 +35,7 @@ impl ParamView {
         self.shape.iter().product()
     }
 
-    /// Whether it has no elements; never so in a checked model.
+    /// Returns whether it has no elements; never so in a checked model.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -110,7 +110,7 @@ impl ParamLayout {
         self.len
     }
 
-    /// Whether the model has no parameters.
+    /// Returns whether the model has no parameters.
     pub fn is_empty(&self) -> bool {
         self.views.is_empty()
     }
@@ -139,7 +139,7 @@ impl Params {
         let mut first = true;
         for (view, parameter) in params.layout.views.iter().zip(model.parameters(inputs)?) {
             parameter.start.fill(&mut params.values[view.range()], first, &mut random);
-            first &= !matches!(parameter.start, Start::Weight(..));
+            first &= !matches!(parameter.start, InitSource::Weight(..));
         }
         Ok(params)
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::layer::Parameter;
-use super::{Activation, Custom, Gate, Init, Layer, ParamLayout, ParamView, Table};
+use super::{Activation, CustomLayer, EmbeddingTable, Gate, Init, Layer, ParamLayout, ParamView};
 use crate::error::{Error, Result};
 use crate::shape::bytes_text;
 
@@ -101,7 +101,7 @@ impl Sequential {
     }
 
     /// Adds tables for columns with whole numbers; only as first layer.
-    pub fn embedding(self, tables: impl IntoIterator<Item = Table>) -> Self {
+    pub fn embedding(self, tables: impl IntoIterator<Item = EmbeddingTable>) -> Self {
         self.layer(Layer::Embedding(tables.into_iter().collect()))
     }
 
@@ -131,7 +131,7 @@ impl Sequential {
     }
 
     /// Adds a layer of the caller's own.
-    pub fn custom(self, custom: Custom) -> Self {
+    pub fn custom(self, custom: CustomLayer) -> Self {
         self.layer(Layer::Custom(custom))
     }
 
@@ -193,7 +193,7 @@ impl Sequential {
     }
 
     /// The input's columns that hold numbers of tables' rows, with those tables.
-    pub fn tables(&self) -> &[Table] {
+    pub fn tables(&self) -> &[EmbeddingTable] {
         match self.layers.first() {
             Some(Layer::Embedding(tables)) => tables,
             _ => &[],
@@ -204,20 +204,20 @@ impl Sequential {
     ///
     /// # Errors
     /// As [`Self::shapes`].
-    pub fn widest(&self, inputs: usize) -> Result<usize> {
-        let mut widest = inputs;
+    pub fn max_width(&self, inputs: usize) -> Result<usize> {
+        let mut max_width = inputs;
         for shape in self.shapes(inputs)? {
             let inside = match &shape.layer {
-                Layer::Residual(inner) => inner.widest(shape.inputs)?,
+                Layer::Residual(inner) => inner.max_width(shape.inputs)?,
                 Layer::Branches(branches) => {
-                    let all = branches.iter().map(|branch| branch.widest(shape.inputs));
+                    let all = branches.iter().map(|branch| branch.max_width(shape.inputs));
                     all.collect::<Result<Vec<_>>>()?.into_iter().max().unwrap_or(0)
                 }
                 _ => 0,
             };
-            widest = widest.max(inside).max(shape.outputs);
+            max_width = max_width.max(inside).max(shape.outputs);
         }
-        Ok(widest)
+        Ok(max_width)
     }
 
     /// Where each parameter lies in the arena.
@@ -256,9 +256,9 @@ impl Sequential {
     ///
     /// # Errors
     /// As [`Self::layout`].
-    pub fn summary(&self, inputs: usize) -> Result<Summary> {
+    pub fn summary(&self, inputs: usize) -> Result<ModelSummary> {
         let parameters = self.layout(inputs)?.count();
-        Ok(Summary { shapes: self.shapes(inputs)?, parameters })
+        Ok(ModelSummary { shapes: self.shapes(inputs)?, parameters })
     }
 }
 
@@ -270,21 +270,21 @@ fn of_layer(views: &[ParamView], one: Option<&ParamView>) -> Vec<String> {
     same.map(|view| view.name.clone()).collect()
 }
 
-/// What [`Sequential::summary`] prints.
+/// Table that [`Sequential::summary`] prints.
 #[derive(Clone, Debug)]
-pub struct Summary {
+pub struct ModelSummary {
     shapes: Vec<LayerShape>,
     parameters: usize,
 }
 
-impl Summary {
+impl ModelSummary {
     /// Trainable numbers in all.
     pub fn parameters(&self) -> usize {
         self.parameters
     }
 }
 
-impl fmt::Display for Summary {
+impl fmt::Display for ModelSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{:<3} {:<11} {:>16} {:>12}", "", "layer", "shape", "parameters")?;
         rows(f, &self.shapes, "")?;

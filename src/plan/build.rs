@@ -6,11 +6,11 @@ use super::fuse::{Lowering, element};
 use super::memory::{Temporary, assign};
 use super::update::Arenas;
 use super::{
-    BufferId, BufferSpec, Element, EvalPlan, EvalPorts, Formula, FormulaId, Kernel, Phase, Plan,
-    Precision, Role, Slot, SlotSpec, Start, Step, TrainPlan, TrainPorts, WINDOW,
+    BufferId, BufferSpec, Element, EvalPlan, EvalPorts, Formula, FormulaId, InitialValues, Kernel,
+    Phase, Plan, Precision, Role, Slot, SlotSpec, Step, TrainPlan, TrainPorts, WINDOW,
 };
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Inference, Loss, NodeId, Objective, Op, Running, Training};
+use crate::graph::{Graph, Inference, Loss, NodeId, Objective, Op, RunningStat, Training};
 use crate::model::{Activation, ParamLayout};
 use crate::shape::{elements, narrow};
 
@@ -32,7 +32,7 @@ pub struct Sizes {
 pub struct PlanBuilder {
     buffers: Vec<BufferSpec>,
     slots: Vec<SlotSpec>,
-    /// Those of the phase being built.
+    /// Temporaries of the phase being built.
     temporaries: Vec<Temporary>,
     train: (Vec<Temporary>, Vec<Step>),
     eval: (Vec<Temporary>, Vec<Step>),
@@ -41,7 +41,7 @@ pub struct PlanBuilder {
     /// Places of the formulas that have a text and columns in common: a search through all of them would make plans of many
     /// layers quadratic.
     known: HashMap<(String, usize), Vec<FormulaId>>,
-    starts: Vec<(Slot, Start)>,
+    starts: Vec<(Slot, InitialValues)>,
 }
 
 impl PlanBuilder {
@@ -132,7 +132,7 @@ impl PlanBuilder {
     }
 
     /// Says what a slot begins with, instead of zeros.
-    pub(crate) fn start(&mut self, slot: Slot, values: Start) {
+    pub(crate) fn start(&mut self, slot: Slot, values: InitialValues) {
         self.starts.push((slot, values));
     }
 
@@ -457,7 +457,7 @@ impl PlanBuilder {
         measured: bool,
     ) -> Result<Vec<Step>> {
         let guard = ports.scaling.filter(|_| step.moves.skips);
-        let update = |it: &Running, weights: &[Slot]| {
+        let update = |it: &RunningStat, weights: &[Slot]| {
             let momentum = (!measured).then_some(it.momentum);
             let (unbiased, guarded) = (it.unbiased, guard.is_some());
             let kernel = Kernel::UpdateRunning { momentum, unbiased, guarded };
@@ -527,7 +527,7 @@ impl PlanBuilder {
     }
 }
 
-/// What a training step makes small.
+/// Objective of a training step.
 fn objective_of(step: &Training) -> Objective {
     match step.graph.node(step.loss).op {
         Op::Loss { loss, .. } => loss,

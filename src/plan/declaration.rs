@@ -6,12 +6,12 @@ use std::borrow::Cow;
 
 use super::MOST_OPERANDS;
 
-/// Which of the two precisions of a kernel's form a slot is kept in; see [`super::Stored`].
+/// Which of the two precisions of a kernel's form a slot is kept in; see [`super::StorageTypes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotPrecision {
-    /// That of what the kernel reads.
+    /// Precision of the slots that the kernel reads.
     Read,
-    /// That of what the kernel writes.
+    /// Precision of the slots that the kernel writes.
     Write,
     /// Single precision, or whole numbers, in every form.
     Single,
@@ -22,9 +22,9 @@ pub enum SlotPrecision {
 pub struct Argument {
     /// The name in the kernel's shader, and of the function's argument on the CPU.
     pub name: &'static str,
-    /// Whether this form of the kernel has it.
+    /// True if this form of the kernel has it.
     pub present: bool,
-    /// What it is kept in.
+    /// Precision of its slot.
     pub precision: SlotPrecision,
 }
 
@@ -104,7 +104,7 @@ pub struct Declaration {
     pub reads: Vec<Argument>,
     /// All arguments that a form of the kernel may write or change, in their order.
     pub writes: Vec<Argument>,
-    /// What is fused in, in the order of printed plans.
+    /// Fusions, in the order of printed plans.
     pub features: Vec<Feature>,
 }
 

@@ -3,16 +3,16 @@
 //! Absent on purpose: how programs are run, which is the devices' affair.
 
 use crate::expr::{Expr, Program};
-use crate::graph::{Along, Operand};
+use crate::graph::{Broadcast, Operand};
 
 /// A formula's place in its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FormulaId(pub(crate) u16);
 
-/// What a kernel computes for each element `[row, column]` of a matrix, from the elements of its operands there.
+/// Computation of a kernel for each element `[row, column]` of a matrix, from the elements of its operands there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Formula {
-    /// What is computed; inputs are the operands.
+    /// Computation; inputs are the operands.
     pub program: Program,
     /// The same for people.
     pub text: String,
@@ -32,21 +32,21 @@ impl Formula {
     pub fn rows(&self, lengths: impl Iterator<Item = usize>) -> usize {
         let rows =
             self.operands.iter().zip(lengths).filter_map(|(operand, len)| match operand.along {
-                Along::Rows => Some(len),
+                Broadcast::Rows => Some(len),
                 // One that is moved is narrower than the matrix, or wider; `graph` says by how much.
-                Along::Both => Some(len / operand.width.max(1)),
-                Along::Columns | Along::Nothing => None,
+                Broadcast::Both => Some(len / operand.width.max(1)),
+                Broadcast::Columns | Broadcast::Nothing => None,
             });
         rows.max().unwrap_or(1)
     }
 
-    /// Whether elements may be gone through in memory's order, whatever their row: no operand is repeated or moved.
+    /// Returns whether elements may be gone through in memory's order, whatever their row: no operand is repeated or moved.
     pub fn flat(&self) -> bool {
         self.operands.iter().all(|operand| match operand.along {
-            Along::Both => operand.shift == 0 && operand.width == self.columns,
-            Along::Rows => self.columns == 1,
-            Along::Columns => false,
-            Along::Nothing => true,
+            Broadcast::Both => operand.shift == 0 && operand.width == self.columns,
+            Broadcast::Rows => self.columns == 1,
+            Broadcast::Columns => false,
+            Broadcast::Nothing => true,
         })
     }
 }

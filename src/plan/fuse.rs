@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use super::build::PlanBuilder;
 use super::{Dropout, Element, Formula, FormulaId, Kernel, Precision, Slot, Step};
 use crate::error::{Error, Result};
-use crate::expr::{Binary, Expr, Node, Number, Quantity};
+use crate::expr::{Binary, Expr, ExprNode, Number, StepValue};
 use crate::graph::{Graph, MOST_OPERANDS, Mapped, NodeId, Objective, Op, Operand, used};
 use crate::model::Activation;
 use crate::shape::{Dim, narrow};
@@ -74,7 +74,7 @@ impl<'a> Lowering<'a> {
     /// Lowers the whole graph.
     pub(super) fn run(&mut self) -> Result<()> {
         let graph = self.graph;
-        self.unused = self.without_use();
+        self.unused = self.dead_nodes();
         let mut done = self.unused.clone();
         for (id, node) in graph.nodes() {
             if done.contains(&id) {
@@ -87,7 +87,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Elementwise work and its sums of which nothing comes that is wanted: a gradient may leave some behind.
-    fn without_use(&self) -> HashSet<NodeId> {
+    fn dead_nodes(&self) -> HashSet<NodeId> {
         let mut used = self.wanted.clone();
         let mut unused = HashSet::new();
         let all: Vec<_> = self.graph.nodes().collect();
@@ -274,7 +274,7 @@ impl<'a> Lowering<'a> {
         let whole = matches!(op, Op::Map { .. } | Op::Normalise { .. } | Op::Dropout { .. });
         let (f, operands) = self.with_inlined(f, operands)?;
         let mapped = (f, operands, space);
-        if whole && self.goes_into_its_users(id, &mapped) {
+        if whole && self.can_inline(id, &mapped) {
             self.inlined.insert(id, mapped);
             return Ok(vec![]);
         }
@@ -296,9 +296,9 @@ impl<'a> Lowering<'a> {
         self.push(kernel(formula, count), reads, vec![out])
     }
 
-    /// Whether a result is read, in its place, by other elementwise work of the same space and by nothing else; and only once,
+    /// Returns whether a result is read, in its place, by other elementwise work of the same space and by nothing else; and only once,
     /// unless it is made anew as fast as it is read.
-    fn goes_into_its_users(&self, id: NodeId, (f, operands, space): &Mapped) -> bool {
+    fn can_inline(&self, id: NodeId, (f, operands, space): &Mapped) -> bool {
         let users = self.users(id);
         let full = operands.iter().filter(|&&(_, operand)| space.is_full(operand)).count();
         let again = users.len() == 1 || (full <= 1 && is_polynomial(f));
@@ -338,7 +338,7 @@ impl<'a> Lowering<'a> {
             let all: Vec<_> = operands.iter().copied().chain(theirs.iter().copied()).collect();
             let its: Vec<bool> = all.iter().map(|(other, _)| *other == node).collect();
             let put = f.replaced(&mut |it| match it {
-                Node::Input(at) if its[usize::from(*at)] => Some(inner.clone()),
+                ExprNode::Input(at) if its[usize::from(*at)] => Some(inner.clone()),
                 _ => None,
             });
             let (put, kept) = used(&put, &all);
@@ -458,19 +458,19 @@ fn operand_count<T>(operands: &[T]) -> u8 {
     u8::try_from(operands.len()).expect("a kernel has a few operands")
 }
 
-/// Whether an expression adds and multiplies only, and nothing random.
+/// Returns whether an expression adds and multiplies only, and nothing random.
 fn is_polynomial(f: &Expr) -> bool {
     match f.node() {
-        Node::Quantity(it) => !matches!(it, Quantity::Keep(..)),
-        Node::Const(_) | Node::Input(_) => true,
-        Node::Binary(Binary::Add | Binary::Sub | Binary::Mul, a, b) => {
+        ExprNode::Quantity(it) => !matches!(it, StepValue::Keep(..)),
+        ExprNode::Const(_) | ExprNode::Input(_) => true,
+        ExprNode::Binary(Binary::Add | Binary::Sub | Binary::Mul, a, b) => {
             is_polynomial(a) && is_polynomial(b)
         }
-        Node::Unary(..) | Node::Binary(..) | Node::Select(..) => false,
+        ExprNode::Unary(..) | ExprNode::Binary(..) | ExprNode::Select(..) => false,
     }
 }
 
-/// What a node's value is kept in: what belongs to the batch's rows in half precision if the plan says so, but for the
+/// Returns the storage type of a node's value: half precision for values of the batch's rows if the plan says so, but for the
 /// prediction, of whose digits the loss needs all.
 pub(super) fn element(graph: &Graph, precision: Precision, id: NodeId) -> Element {
     let rows = graph.shape(id).dims().first() == Some(&Dim::Batch);

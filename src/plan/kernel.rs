@@ -5,23 +5,23 @@ use std::fmt;
 use super::declaration::{
     Argument, Declaration, Feature, factor, flag, operand_list, result, single, value, word,
 };
-use super::{FormulaId, Scaling, Slot, Step};
+use super::{FormulaId, LossScaler, Slot, Step};
 use crate::graph::{Loss, Objective, PassKind, Reduction};
 use crate::model::Activation;
 use crate::shape::narrow;
 
-/// What a loss's kernel computes, and what it reads beside predictions and targets.
+/// Variant of a loss's kernel: its computation, and its inputs besides predictions and targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LossForm {
+pub struct LossVariant {
     /// Which loss.
     pub loss: Loss,
-    /// Whether it is a mean over the columns of an element too.
+    /// True if it is a mean over the columns of an element too.
     pub mean: bool,
-    /// Whether there are constants: one for each column, or each class, over and over.
+    /// True if there are constants: one for each column, or each class, over and over.
     pub constants: bool,
-    /// Whether each row has a weight.
+    /// True if each row has a weight.
     pub weights: bool,
-    /// Whether the gradient is multiplied by the loss scale.
+    /// True if the gradient is multiplied by the loss scale.
     pub scaled: bool,
 }
 
@@ -40,18 +40,18 @@ pub enum Kernel {
     /// out = the batch's rows of a table; rows beyond the count are zero.
     /// Reads x `[rows,columns]`, (order `[rows]`), (y); writes `x_out`, (`y_out`).
     Gather {
-        /// Whether rows are picked through an order, or lie in sequence.
+        /// True if rows are picked through an order, or lie in sequence.
         ordered: bool,
-        /// Whether targets are picked too.
+        /// True if targets are picked too.
         targets: bool,
     },
     /// out = dropout(act(a bᵀ + bias)). Reads a `[m,k]`, b `[n,k]`, (bias `[n]`); writes out `[m,n]`, (saved `[m,n]`).
     MatmulNt {
-        /// Whether a bias is added.
+        /// True if a bias is added.
         bias: bool,
         /// Applied last.
         act: Activation,
-        /// Whether what act's gradient needs is kept for the backward pass: its argument, or what it gives.
+        /// True if what act's gradient needs is kept for the backward pass: its argument, or what it gives.
         save: bool,
         /// Applied after act.
         dropout: Option<Dropout>,
@@ -60,19 +60,19 @@ pub enum Kernel {
     MatmulNn {
         /// The activation whose gradient is applied last; identity for none.
         act_grad: Activation,
-        /// That of the forward pass.
+        /// Dropout of the forward pass.
         dropout: Option<Dropout>,
     },
     /// out = aᵀ b, and the sums of a's columns. Reads a `[k,m]`, b `[k,n]`; writes out `[m,n]`, (sums `[m]`).
     MatmulTn {
-        /// Whether a's columns are summed too: the bias's gradient.
+        /// True if a's columns are summed too: the bias's gradient.
         bias_grad: bool,
     },
     /// out = act(x + bias). Reads x `[m,n]`, (bias `[n]`); writes out `[m,n]`.
     Activate {
         /// The function.
         act: Activation,
-        /// Whether a bias is added first.
+        /// True if a bias is added first.
         bias: bool,
     },
     /// out = `d_y` · act'(saved). Reads saved, `d_y`; writes out.
@@ -84,25 +84,25 @@ pub enum Kernel {
     Add,
     /// out = a formula of the operands, element by element. Reads up to six operands; writes out `[m,n]`, `[n]` or `[m]`.
     Map {
-        /// What is computed.
+        /// Computation.
         formula: FormulaId,
         /// Number of operands.
         operands: u8,
     },
     /// out = sums of a formula over rows, top to bottom. Reads up to six operands; writes out `[n]`.
     MapRows {
-        /// What is summed.
+        /// Terms of the sum.
         formula: FormulaId,
         /// Number of operands.
         operands: u8,
     },
     /// out = sum, or maximum, of a formula over columns. Reads up to six operands; writes out `[m]`.
     MapColumns {
-        /// What is summed.
+        /// Terms of the sum.
         formula: FormulaId,
         /// Number of operands.
         operands: u8,
-        /// Whether the largest is taken instead of the sum.
+        /// True if the largest is taken instead of the sum.
         maximum: bool,
     },
     /// out row = table row of the whole number in x's column. Reads table `[v,d]`, x `[m,n]`; writes out `[m,d]`.
@@ -121,23 +121,23 @@ pub enum Kernel {
     /// Loss of each row, and the mean loss's gradient.
     /// Reads logits `[batch,classes]`, labels `[batch]`, (scaling); writes `row_loss` `[batch]`, `d_logits`.
     LossCrossEntropy {
-        /// Whether the gradient is multiplied by the loss scale.
+        /// True if the gradient is multiplied by the loss scale.
         scaled: bool,
     },
     /// Loss of each row, and the mean loss's gradient.
     /// Reads prediction `[batch,n]`, target `[batch,n]`, (scaling); writes `row_loss` `[batch]`, `d_prediction`.
     LossMse {
-        /// Whether the gradient is multiplied by the loss scale.
+        /// True if the gradient is multiplied by the loss scale.
         scaled: bool,
     },
     /// Loss of each row by a formula for its elements, times weight · rows / divisor, and its gradient over the divisor.
     /// Reads prediction `[batch,n]`, target `[batch,t]`, (constants), (weights `[batch]`), (scaling);
     /// writes `row_loss` `[batch]`, `d_prediction`.
-    LossMap(LossForm),
+    LossMap(LossVariant),
     /// Loss of each row over its classes, times weight · rows / divisor, and its gradient over the divisor.
     /// Reads logits `[batch,n]`, labels `[batch]` or shares `[batch,n]`, (constants `[n]`), (weights `[batch]`), (scaling);
     /// writes `row_loss` `[batch]`, `d_logits`.
-    LossClasses(LossForm),
+    LossClasses(LossVariant),
     /// log\[step\] = mean of the losses of the rows that count. Reads `row_loss`; writes log.
     LogLoss,
     /// The batch's rows of a table = x's rows that count. Reads x `[batch,n]`; writes out `[rows,n]`.
@@ -147,35 +147,35 @@ pub enum Kernel {
     UpdateRunning {
         /// Weight of the newest batch; `None` for the share that the step's own numbers say.
         momentum: Option<f64>,
-        /// Whether the statistic is divided by one row less.
+        /// True if the statistic is divided by one row less.
         unbiased: bool,
-        /// Whether it stays as it is in a step that is skipped, or where the statistic is no finite number.
+        /// True if it stays as it is in a step that is skipped, or where the statistic is no finite number.
         guarded: bool,
     },
     /// Notes in scaling whether a gradient is NaN or infinite. Reads gradients, (log); changes scaling.
     CheckFinite {
-        /// Whether the step's loss is looked at as well.
+        /// True if the step's loss is looked at as well.
         loss: bool,
     },
     /// Ends a move: sets the loss scale for the next one, and marks the losses of steps that were skipped.
     /// Changes scaling, (log).
     Rescale {
-        /// Whether there is a loss scale.
+        /// True if there is a loss scale.
         scaled: bool,
-        /// Whether steps of which a loss is no finite number are skipped.
+        /// True if steps of which a loss is no finite number are skipped.
         guarded: bool,
     },
     /// One pass over the arena. Reads gradients, (scaling); changes params, (velocity), (params in half precision).
     UpdateSgd {
         /// µ
         momentum: f64,
-        /// Whether to look ahead.
+        /// True to look ahead.
         nesterov: bool,
         /// Coupled decay.
         weight_decay: f64,
-        /// Whether gradients bear the loss scale, and a copy in half precision is kept.
+        /// True if gradients bear the loss scale, and a copy in half precision is kept.
         scaled: bool,
-        /// Whether nothing changes in a step that is skipped.
+        /// True if nothing changes in a step that is skipped.
         guarded: bool,
     },
     /// One pass over the arena. Reads gradients, (scaling); changes params, m, v, (params in half precision).
@@ -188,11 +188,11 @@ pub enum Kernel {
         eps: f64,
         /// Decay.
         weight_decay: f64,
-        /// Whether the decay acts on the weights themselves (`AdamW`).
+        /// True if the decay acts on the weights themselves (`AdamW`).
         decoupled: bool,
-        /// Whether gradients bear the loss scale, and a copy in half precision is kept.
+        /// True if gradients bear the loss scale, and a copy in half precision is kept.
         scaled: bool,
-        /// Whether nothing changes in a step that is skipped.
+        /// True if nothing changes in a step that is skipped.
         guarded: bool,
     },
     /// One pass over the arena by expressions. Reads gradients, (scaling), (factors); changes params, states, (gathered
@@ -201,11 +201,11 @@ pub enum Kernel {
     /// Sums of the squares of each block of an arena. Reads the arena, and if it is of gradients also (gathered ones),
     /// (scaling), factors; writes sums.
     SquareSums {
-        /// Whether it is of gradients, of which those of parameters that stay count as 0.
+        /// True if it is of gradients, of which those of parameters that stay count as 0.
         gradient: bool,
-        /// Whether others were gathered before, which are added.
+        /// True if others were gathered before, which are added.
         gathers: bool,
-        /// Whether they bear the loss scale.
+        /// True if they bear the loss scale.
         scaled: bool,
     },
     /// In front of the factors: min(1, max / (norm + 1e-6)). Reads sums of squares; changes factors.
@@ -227,25 +227,25 @@ pub struct Update {
     pub pass: PassKind,
     /// Arenas of state.
     pub states: u8,
-    /// Whether gradients are gathered over several steps.
+    /// True if gradients are gathered over several steps.
     pub gathers: bool,
-    /// Whether averaged weights are kept.
+    /// True if averaged weights are kept.
     pub averages: bool,
-    /// Whether there is a table of factors.
+    /// True if there is a table of factors.
     pub table: bool,
-    /// Whether gradients bear the loss scale, and a copy in half precision is kept.
+    /// True if gradients bear the loss scale, and a copy in half precision is kept.
     pub scaled: bool,
-    /// Whether nothing changes in a step that is skipped.
+    /// True if nothing changes in a step that is skipped.
     pub guarded: bool,
 }
 
 impl Update {
-    /// Whether the slot of the loss scale is read.
+    /// Returns whether the slot of the loss scale is read.
     pub fn reads_scaling(&self) -> bool {
         self.scaled || self.guarded
     }
 
-    /// Whether the copy of the weights in half precision is written.
+    /// Returns whether the copy of the weights in half precision is written.
     pub fn writes_half(&self) -> bool {
         self.scaled && self.pass != PassKind::First
     }
@@ -256,7 +256,7 @@ impl Kernel {
     pub fn loss(objective: &Objective, scaled: bool) -> Self {
         let Objective { loss, reduction, weights, constants } = *objective;
         let form =
-            LossForm { loss, mean: reduction == Reduction::Mean, constants, weights, scaled };
+            LossVariant { loss, mean: reduction == Reduction::Mean, constants, weights, scaled };
         match loss {
             Loss::CrossEntropy if objective.is_plain() => Self::LossCrossEntropy { scaled },
             Loss::Mse if objective.is_plain() => Self::LossMse { scaled },
@@ -266,11 +266,11 @@ impl Kernel {
     }
 
     /// The same loss or update under a loss scale.
-    pub fn under_scale(mut self) -> Self {
+    pub fn with_loss_scale(mut self) -> Self {
         if let Self::LossCrossEntropy { scaled }
         | Self::LossMse { scaled }
-        | Self::LossMap(LossForm { scaled, .. })
-        | Self::LossClasses(LossForm { scaled, .. })
+        | Self::LossMap(LossVariant { scaled, .. })
+        | Self::LossClasses(LossVariant { scaled, .. })
         | Self::UpdateSgd { scaled, .. }
         | Self::UpdateAdam { scaled, .. }
         | Self::Update(Update { scaled, .. }) = &mut self
@@ -281,7 +281,7 @@ impl Kernel {
     }
 
     /// The same, so that a step that is skipped changes nothing.
-    pub fn under_guard(mut self) -> Self {
+    pub fn with_guard(mut self) -> Self {
         if let Self::UpdateRunning { guarded, .. }
         | Self::UpdateSgd { guarded, .. }
         | Self::UpdateAdam { guarded, .. }
@@ -292,7 +292,7 @@ impl Kernel {
         self
     }
 
-    /// Whether it does nothing in a step that is skipped; its second read says so.
+    /// Returns whether it does nothing in a step that is skipped; its second read says so.
     pub fn is_guarded(&self) -> bool {
         matches!(
             self,
@@ -308,7 +308,7 @@ impl Kernel {
         self.declaration().name
     }
 
-    /// Whether it is one of the three products.
+    /// Returns whether it is one of the three products.
     pub fn is_product(&self) -> bool {
         matches!(self, Self::MatmulNt { .. } | Self::MatmulNn { .. } | Self::MatmulTn { .. })
     }
@@ -443,8 +443,8 @@ impl Kernel {
             Self::Rescale { scaled, guarded } => Declaration::of("rescale")
                 .writes([single("scaling"), single("log_out").when(guarded)])
                 .features([
-                    value("GROW_AFTER", Scaling::GROW_AFTER),
-                    value("LARGEST", Scaling::LARGEST),
+                    value("GROW_AFTER", LossScaler::GROW_AFTER),
+                    value("LARGEST", LossScaler::LARGEST),
                     flag("GUARDED", guarded).shown("guard"),
                     flag("SCALED", scaled),
                     word(guarded && scaled, "scale"),
@@ -506,8 +506,8 @@ impl Kernel {
     }
 }
 
-impl LossForm {
-    /// What a loss's kernel reads.
+impl LossVariant {
+    /// Returns the arguments that a loss's kernel reads.
     fn reads(self, prediction: &'static str) -> [Argument; 5] {
         [
             single(prediction),

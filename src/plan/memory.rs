@@ -20,13 +20,13 @@ pub(super) struct Temporary {
     pub(super) slot: usize,
     /// Elements.
     pub(super) len: usize,
-    /// What they are.
+    /// Element type.
     pub(super) element: Element,
 }
 
 /// A temporary with the steps from its first to its last.
 #[derive(Clone, Debug)]
-struct Life {
+struct Lifetime {
     slot: usize,
     len: usize,
     element: Element,
@@ -38,15 +38,15 @@ struct Life {
     clashes: Vec<usize>,
 }
 
-impl Life {
-    /// Whether both must last at the same time.
+impl Lifetime {
+    /// Returns whether both must last at the same time.
     fn meets(&self, other: &Self) -> bool {
         self.phase == other.phase && self.first <= other.last && other.first <= self.last
     }
 }
 
 /// Adds the lives of a phase's temporaries that its steps use, in one pass over the steps.
-fn add_lives(lives: &mut Vec<Life>, phase: Phase, temporaries: &[Temporary], steps: &[Step]) {
+fn add_lives(lives: &mut Vec<Lifetime>, phase: Phase, temporaries: &[Temporary], steps: &[Step]) {
     let known: HashMap<usize, &Temporary> = temporaries.iter().map(|it| (it.slot, it)).collect();
     // Places in the list are given in the order of the temporaries, which orders of equal keys keep.
     let mut spans: HashMap<usize, (usize, usize)> = HashMap::new();
@@ -61,7 +61,7 @@ fn add_lives(lives: &mut Vec<Life>, phase: Phase, temporaries: &[Temporary], ste
     for &Temporary { slot, len, element } in temporaries {
         if let Some(&(first, last)) = spans.get(&slot) {
             places.insert(slot, lives.len());
-            lives.push(Life { slot, len, element, phase, first, last, clashes: vec![] });
+            lives.push(Lifetime { slot, len, element, phase, first, last, clashes: vec![] });
         }
     }
     let place = |slot: &Slot| places.get(&(slot.0 as usize)).copied();
@@ -76,28 +76,28 @@ fn add_lives(lives: &mut Vec<Life>, phase: Phase, temporaries: &[Temporary], ste
 }
 
 /// Where a temporary lies: which of the shared buffers, from which element on.
-pub(super) type Place = (usize, usize);
+pub(super) type Allocation = (usize, usize);
 /// Slots with their places, and of each shared buffer what its elements are and how many.
-type Places = (Vec<(usize, Place)>, Vec<(Element, usize)>);
+type Allocations = (Vec<(usize, Allocation)>, Vec<(Element, usize)>);
 
 /// Gives the temporaries of all phases places in as few shared buffers as usage allows. Phases never run at once.
 ///
 /// The best assignment is a hard problem, so several orders are tried and the one that takes least is kept.
-pub(super) fn assign(phases: &[(Phase, &[Temporary], &[Step])]) -> Places {
+pub(super) fn assign(phases: &[(Phase, &[Temporary], &[Step])]) -> Allocations {
     let mut lives = Vec::new();
     for (phase, temporaries, steps) in phases {
         add_lives(&mut lives, *phase, temporaries, steps);
     }
     let tried = if lives.len() <= MOST_TRIED { all_orders(&lives) } else { both_times(lives) };
     let bytes = |(element, len): &(Element, usize)| element.bytes(*len);
-    let smallest = |(_, buffers): &Places| buffers.iter().map(bytes).sum::<u64>();
+    let smallest = |(_, buffers): &Allocations| buffers.iter().map(bytes).sum::<u64>();
     tried.into_iter().min_by_key(smallest).unwrap_or_default()
 }
 
 /// Assignments in several orders: large values first, or the order of the steps forwards and backwards, or those first that
 /// last long.
-fn all_orders(lives: &[Life]) -> Vec<Places> {
-    let orders: [fn(&Life) -> usize; 5] = [
+fn all_orders(lives: &[Lifetime]) -> Vec<Allocations> {
+    let orders: [fn(&Lifetime) -> usize; 5] = [
         |life| usize::MAX - life.len,
         |life| life.first,
         |life| usize::MAX - life.last,
@@ -112,14 +112,14 @@ fn all_orders(lives: &[Life]) -> Vec<Places> {
 }
 
 /// Places in a list of lives, sorted.
-fn ordered(lives: &[Life], key: fn(&Life) -> usize) -> Vec<usize> {
+fn ordered(lives: &[Lifetime], key: fn(&Lifetime) -> usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..lives.len()).collect();
     order.sort_by_key(|&index| key(&lives[index]));
     order
 }
 
 /// Assignments in the order of the steps, forwards and backwards.
-fn both_times(mut lives: Vec<Life>) -> Vec<Places> {
+fn both_times(mut lives: Vec<Lifetime>) -> Vec<Allocations> {
     let forwards = place_in_time(&lives);
     let end = lives.iter().map(|life| life.last).max().unwrap_or(0);
     for life in &mut lives {
@@ -131,7 +131,7 @@ fn both_times(mut lives: Vec<Life>) -> Vec<Places> {
 /// Gives values places one after the other, each where buffers grow least, as low as those that it meets there leave
 /// room. Where an old buffer would grow as much as a new one is large, `spread` takes the new one.
 /// A buffer holds elements of one kind.
-fn place(lives: &[Life], order: &[usize], spread: bool) -> Places {
+fn place(lives: &[Lifetime], order: &[usize], spread: bool) -> Allocations {
     let mut shared = Shared::new(lives, spread);
     // What lies in each buffer, with its offset: a value is compared with each other one once.
     let mut members: Vec<Vec<(usize, usize)>> = vec![];
@@ -151,7 +151,7 @@ fn place(lives: &[Life], order: &[usize], spread: bool) -> Places {
 /// As [`place`] in the order of each value's first step, without `spread`: the same places where lengths are whole
 /// alignments, in a time that hardly grows faster than the number of values. Each buffer keeps the gaps between the values
 /// that live at present, so no value is compared with all others.
-fn place_in_time(lives: &[Life]) -> Places {
+fn place_in_time(lives: &[Lifetime]) -> Allocations {
     // A buffer for each short vector, because another one would grow by its alignment, would make as many buffers as layers,
     // in each of which every value would look for a place.
     let mut shared = Shared { aligned: true, ..Shared::new(lives, false) };
@@ -183,28 +183,28 @@ fn place_in_time(lives: &[Life]) -> Places {
 
 /// Shared buffers as they come to be.
 struct Shared<'a> {
-    lives: &'a [Life],
+    lives: &'a [Lifetime],
     spread: bool,
-    /// Whether lengths count as whole alignments.
+    /// True if lengths count as whole alignments.
     aligned: bool,
     /// The place of each value that has one.
-    placed: Vec<Option<Place>>,
+    placed: Vec<Option<Allocation>>,
     buffers: Vec<(Element, usize)>,
 }
 
 impl<'a> Shared<'a> {
-    fn new(lives: &'a [Life], spread: bool) -> Self {
+    fn new(lives: &'a [Lifetime], spread: bool) -> Self {
         Self { lives, spread, aligned: false, placed: vec![None; lives.len()], buffers: vec![] }
     }
 
     /// Gives a value its place. `offset` is where it could lie in a buffer, of those that it may lie in.
-    fn put(&mut self, index: usize, offset: impl Fn(usize) -> usize) -> Place {
+    fn put(&mut self, index: usize, offset: impl Fn(usize) -> usize) -> Allocation {
         let Self { lives, spread, aligned, placed, buffers } = self;
         let life = &lives[index];
         let refused: Vec<usize> =
             life.clashes.iter().filter_map(|&other| placed[other]).map(|place| place.0).collect();
         let alignment = if *aligned { life.element.alignment() } else { 1 };
-        let growth = |&(buffer, offset): &Place| {
+        let growth = |&(buffer, offset): &Allocation| {
             let end = buffers.get(buffer).map_or(0, |it| it.1.next_multiple_of(alignment));
             (offset + life.len).next_multiple_of(alignment).saturating_sub(end)
         };
@@ -215,7 +215,7 @@ impl<'a> Shared<'a> {
         let best = places.min_by_key(growth);
         // A buffer of its own costs no more than the value, so sharing never costs memory.
         let own = life.len.next_multiple_of(alignment);
-        let worse = |old: &Place| growth(old) > own || (*spread && growth(old) == own);
+        let worse = |old: &Allocation| growth(old) > own || (*spread && growth(old) == own);
         let place = best.filter(|old| !worse(old)).unwrap_or((buffers.len(), 0));
         buffers.resize(buffers.len().max(place.0 + 1), (life.element, 0));
         buffers[place.0].1 = buffers[place.0].1.max(place.1 + life.len);
@@ -224,7 +224,7 @@ impl<'a> Shared<'a> {
     }
 
     /// The slots with their places, and the buffers.
-    fn finish(self) -> Places {
+    fn finish(self) -> Allocations {
         let slots = self.lives.iter().zip(self.placed);
         let placed = slots.filter_map(|(life, place)| place.map(|place| (life.slot, place)));
         (placed.collect(), self.buffers)
@@ -245,17 +245,17 @@ impl Default for Gaps {
 
 impl Gaps {
     /// Where a value ends, up to where the next one may begin.
-    fn end(at: usize, life: &Life) -> usize {
+    fn end(at: usize, life: &Lifetime) -> usize {
         (at + life.len).next_multiple_of(life.element.alignment())
     }
 
     /// The lowest offset with room for a value.
-    fn lowest(&self, life: &Life) -> usize {
+    fn lowest(&self, life: &Lifetime) -> usize {
         let mut fitting = self.0.iter().filter(|&(start, end)| end - start >= life.len);
         *fitting.next().expect("the last gap has no end").0
     }
 
-    fn take(&mut self, at: usize, life: &Life) {
+    fn take(&mut self, at: usize, life: &Lifetime) {
         let end = self.0.remove(&at).expect("a value lies at the start of a gap");
         let start = Self::end(at, life);
         if start < end {
@@ -263,7 +263,7 @@ impl Gaps {
         }
     }
 
-    fn free(&mut self, at: usize, life: &Life) {
+    fn free(&mut self, at: usize, life: &Lifetime) {
         let mut end = Self::end(at, life);
         if let Some(after) = self.0.remove(&end) {
             end = after;
@@ -276,7 +276,7 @@ impl Gaps {
 }
 
 /// The lowest offset at which a value lies clear of what is taken, aligned for bindings.
-fn lowest(life: &Life, mut taken: Vec<Range<usize>>) -> usize {
+fn lowest(life: &Lifetime, mut taken: Vec<Range<usize>>) -> usize {
     taken.sort_by_key(|range| range.start);
     let mut offset = 0;
     for range in taken {
@@ -378,16 +378,16 @@ mod tests {
 
     /// Values of random lengths and lives in a phase of so many steps; each clashes with those whose life begins as its own
     /// ends, as in a chain of steps.
-    fn random_lives(count: usize, steps: u32, seed: u64) -> Vec<Life> {
+    fn random_lives(count: usize, steps: u32, seed: u64) -> Vec<Lifetime> {
         let mut random = Seed(seed).stream(Purpose::Synthetic);
-        let mut lives: Vec<Life> = (0..count)
+        let mut lives: Vec<Lifetime> = (0..count)
             .map(|slot| {
                 let (first, more) = (random.below(steps), random.below(steps));
                 let more = if more % 4 == 0 { more } else { more % 3 };
                 let (first, last) = (first as usize, (first + more).min(steps) as usize);
                 let element = if random.below(5) == 0 { Element::F16 } else { Element::F32 };
                 let len = element.alignment() * (1 + random.below(9) as usize);
-                Life { slot, len, element, phase: Phase::Train, first, last, clashes: vec![] }
+                Lifetime { slot, len, element, phase: Phase::Train, first, last, clashes: vec![] }
             })
             .collect();
         for one in 0..count {
@@ -416,7 +416,7 @@ mod tests {
             for (placed, buffers) in both_times(random_lives(200, 150, seed)) {
                 let lives = random_lives(200, 150, seed);
                 assert_eq!(placed.len(), lives.len());
-                let places: HashMap<usize, Place> = placed.into_iter().collect();
+                let places: HashMap<usize, Allocation> = placed.into_iter().collect();
                 for one in &lives {
                     let (buffer, at) = places[&one.slot];
                     assert_eq!(buffers[buffer].0, one.element);

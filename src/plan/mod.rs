@@ -18,11 +18,11 @@ pub use build::{PlanBuilder, Sizes};
 pub use declaration::{Argument, Declaration, Feature, SlotPrecision};
 pub use formula::{Formula, FormulaId};
 
-pub use crate::graph::{Along, MOST_OPERANDS, Operand};
-pub use kernel::{Dropout, Kernel, LossForm, Update};
+pub use crate::graph::{Broadcast, MOST_OPERANDS, Operand};
+pub use kernel::{Dropout, Kernel, LossVariant, Update};
 pub use memory::Memory;
 pub use phases::{EvalPlan, EvalPorts, TrainPlan, TrainPorts};
-pub use precision::{HALF_MAX, Precision, Scaling, Stored};
+pub use precision::{HALF_MAX, LossScaler, Precision, StorageTypes};
 pub use update::{BLOCK, FACTORS};
 
 /// Steps of which the device holds the changing numbers at once; a longer epoch is run in several parts.
@@ -36,7 +36,7 @@ pub struct Slot(pub(crate) u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BufferId(pub(crate) u32);
 
-/// What the elements of a slot are.
+/// Element type of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
     /// IEEE single precision.
@@ -59,13 +59,13 @@ impl Element {
         if self == Self::F16 { 128 } else { 64 }
     }
 
-    /// Whether they are floats of any precision.
+    /// Returns whether they are floats of any precision.
     pub fn is_float(self) -> bool {
         self != Self::U32
     }
 }
 
-/// What a buffer is for; decides under which heading its bytes are counted.
+/// Purpose of a buffer; decides under which heading its bytes are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Tables, row order, predictions.
@@ -76,7 +76,7 @@ pub enum Role {
     Gradients,
     /// Optimizer state.
     State,
-    /// What lives inside a step.
+    /// Values that live inside a step.
     Activations,
     /// The losses of the steps done.
     Log,
@@ -89,7 +89,7 @@ pub struct SlotSpec {
     pub name: String,
     /// Sizes, slowest first.
     pub sizes: Vec<usize>,
-    /// What its elements are.
+    /// Element type.
     pub element: Element,
     /// The buffer it lies in.
     pub buffer: BufferId,
@@ -103,7 +103,7 @@ impl SlotSpec {
         self.sizes.iter().product()
     }
 
-    /// Whether it has no elements.
+    /// Returns whether it has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -134,9 +134,9 @@ pub struct BufferSpec {
     pub name: String,
     /// Number of elements.
     pub elements: usize,
-    /// What they are.
+    /// Element type.
     pub element: Element,
-    /// What it is for.
+    /// Purpose.
     pub role: Role,
 }
 
@@ -150,7 +150,7 @@ impl BufferSpec {
 /// One dispatch: a kernel, what it reads and what it writes (or changes in place).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// What is computed.
+    /// Computation.
     pub kernel: Kernel,
     /// Slots that are only read, in the kernel's order.
     pub reads: Vec<Slot>,
@@ -180,7 +180,7 @@ pub const SCALARS: usize = 8;
 
 /// The numbers that change from step to step, computed ahead on the host.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StepRow {
+pub struct StepParams {
     /// First of the batch's rows, in the epoch's order.
     pub first: u32,
     /// Rows that count; the others of the batch are masked.
@@ -191,7 +191,7 @@ pub struct StepRow {
     pub step: u32,
     /// The run's seed, folded to 32 bits.
     pub seed: u32,
-    /// Whether weights move after this step; else its gradients are only added to those of the steps since the last move.
+    /// True if weights move after this step; else its gradients are only added to those of the steps since the last move.
     pub apply: bool,
     /// Learning rate.
     pub lr: f64,
@@ -199,24 +199,24 @@ pub struct StepRow {
     pub correction1: f64,
     /// √(1 − β₂ᵗ)
     pub correction2: f64,
-    /// What dropout rates are multiplied by.
+    /// Factor of dropout rates.
     pub dropout: f64,
-    /// What weight decay is multiplied by.
+    /// Factor of weight decay.
     pub decay: f64,
-    /// What the sum of the rows' losses is divided by; `None` for the number of rows that count.
+    /// Divisor of the sum of the rows' losses; `None` for the number of valid rows.
     pub divisor: Option<f64>,
-    /// What an optimizer needs besides, in an order of its own.
+    /// Further scalars of the optimizer, in an order of its own.
     pub scalars: [f64; SCALARS],
 }
 
-impl StepRow {
-    /// What the sum of the rows' losses is divided by.
+impl StepParams {
+    /// Returns the divisor of the sum of the rows' losses.
     pub fn divided_by(&self) -> f64 {
         self.divisor.unwrap_or_else(|| self.rows.into())
     }
 }
 
-impl Default for StepRow {
+impl Default for StepParams {
     /// No rows, a learning rate and corrections of 0, all else without effect.
     fn default() -> Self {
         Self {
@@ -237,9 +237,9 @@ impl Default for StepRow {
     }
 }
 
-/// What a slot begins with.
+/// Initial values of a slot.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Start {
+pub enum InitialValues {
     /// Floats, rounded to what the device has.
     Floats(Vec<f64>),
     /// Whole numbers.
@@ -259,8 +259,8 @@ pub struct Plan {
     pub(crate) eval: Vec<Step>,
     pub(crate) measure: Vec<Step>,
     pub(crate) formulas: Vec<Formula>,
-    /// What slots begin with that do not begin with zeros.
-    pub(crate) starts: Vec<(Slot, Start)>,
+    /// Initial values of slots that do not begin with zeros.
+    pub(crate) starts: Vec<(Slot, InitialValues)>,
 }
 
 impl Plan {
@@ -269,7 +269,7 @@ impl Plan {
         &self.slots[slot.0 as usize]
     }
 
-    /// What a kernel that names a formula computes.
+    /// Returns the formula that a kernel names.
     pub fn formula(&self, id: FormulaId) -> &Formula {
         &self.formulas[usize::from(id.0)]
     }
@@ -279,8 +279,8 @@ impl Plan {
         &self.formulas
     }
 
-    /// What slots begin with that do not begin with zeros: devices write it as they load the plan.
-    pub fn starts(&self) -> &[(Slot, Start)] {
+    /// Returns the initial values of slots that do not begin with zeros. Devices write them as they load the plan.
+    pub fn starts(&self) -> &[(Slot, InitialValues)] {
         &self.starts
     }
 

@@ -14,7 +14,7 @@ pub struct TrainPorts {
     pub params: Slot,
     /// Their copy in half precision, written by each update and by whoever writes the parameters.
     pub half_params: Option<Slot>,
-    /// The loss scale and what belongs to it, as [`super::Scaling`] says; in single precision where steps may be skipped.
+    /// The loss scale and what belongs to it, as [`super::LossScaler`] says; in single precision where steps may be skipped.
     pub scaling: Option<Slot>,
     /// Gradients, the whole arena.
     pub gradients: Slot,
@@ -59,9 +59,9 @@ pub struct EvalPorts {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainPlan {
     pub(super) plan: Plan,
-    /// What training reads and writes.
+    /// Slots that training reads and writes.
     pub ports: TrainPorts,
-    /// What validation reads and writes, in plans that have an eval phase.
+    /// Slots that validation reads and writes, in plans that have an eval phase.
     pub eval: Option<EvalPorts>,
 }
 
@@ -95,7 +95,7 @@ pub struct EvalPlan {
     pub(super) plan: Plan,
     /// Parameters, the whole arena.
     pub params: Slot,
-    /// What prediction reads and writes.
+    /// Slots that prediction reads and writes.
     pub ports: EvalPorts,
 }
 

@@ -9,7 +9,7 @@ use super::{Declaration, Element, Plan, SlotPrecision, Step};
 use crate::error::{Error, Result};
 use crate::model::ParamLayout;
 
-/// What the values between a training step's kernels are kept in. Sums run in single precision in any case.
+/// Storage type of the values between a training step's kernels. Sums run in single precision in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// Single precision throughout.
@@ -62,27 +62,27 @@ impl FromStr for Precision {
 /// The largest finite number of half precision.
 pub const HALF_MAX: f32 = 65_504.0;
 
-/// What a kernel's slots of floats hold, those that differ between its forms: the ones it reads, and the ones it writes.
+/// Storage types of a kernel's floats: of the slots that it reads, and of those that it writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct StorageTypes {
     /// Factors, arguments, terms, the bias.
     pub read: Element,
     /// Results; also a factor that passes through to them, and an update's copy of the weights.
     pub write: Element,
 }
 
-impl Stored {
+impl StorageTypes {
     /// Single precision throughout.
     pub const F32: Self = Self { read: Element::F32, write: Element::F32 };
 
-    /// Whether half precision occurs.
+    /// Returns whether half precision occurs.
     pub fn half(self) -> bool {
         self.read == Element::F16 || self.write == Element::F16
     }
 }
 
-impl fmt::Display for Stored {
-    /// What is added to a kernel's name: nothing for single precision.
+impl fmt::Display for StorageTypes {
+    /// Writes the suffix of a kernel's name: nothing for single precision.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.read, self.write) {
             (Element::F16, Element::F16) => f.write_str(" f16"),
@@ -94,16 +94,16 @@ impl fmt::Display for Stored {
 }
 
 impl Plan {
-    /// Whether anything is kept in half precision.
+    /// Returns whether anything is kept in half precision.
     pub fn has_half(&self) -> bool {
         self.slots().any(|(_, slot)| slot.element == Element::F16)
     }
 
-    /// What a step's slots hold.
+    /// Returns the storage types of a step's slots.
     ///
     /// # Errors
     /// If its kernel has no form for that.
-    pub fn stored(&self, step: &Step) -> Result<Stored> {
+    pub fn stored(&self, step: &Step) -> Result<StorageTypes> {
         let Declaration { reads, writes, .. } = step.kernel.declaration();
         let arguments = reads.iter().chain(&writes).filter(|argument| argument.present);
         let slots = step.reads.iter().chain(&step.writes).map(|&slot| self.slot(slot).element);
@@ -113,7 +113,7 @@ impl Plan {
             if slots.contains(&(precision, Element::F16)) { Element::F16 } else { Element::F32 }
         };
         let (read, write) = (element(SlotPrecision::Read), element(SlotPrecision::Write));
-        let stored = Stored { read, write };
+        let stored = StorageTypes { read, write };
         let fits = slots.iter().all(|&(precision, element)| match precision {
             SlotPrecision::Read => element == stored.read,
             SlotPrecision::Write => element == stored.write,
@@ -131,33 +131,33 @@ impl Plan {
 /// The numbers of the slot `scaling`, in their order there.
 ///
 /// The loss's gradient is multiplied by `scale` and the parameters' gradients by `inverse`. A step whose gradients are not
-/// all finite changes no weight and halves the scale; after [`Scaling::GROW_AFTER`] others it doubles. The rule and
+/// all finite changes no weight and halves the scale; after [`LossScaler::GROW_AFTER`] others it doubles. The rule and
 /// its numbers are those of `torch.amp.GradScaler`.
 ///
 /// Where steps are skipped of which a loss is no finite number, `overflow` stays until the move ends that the step belongs
 /// to: the whole move is skipped, and such a loss does not change the scale. In single precision that is all the slot is for.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Scaling {
+pub struct LossScaler {
     /// The loss scale, a power of two.
     pub scale: f32,
     /// 1 / scale, exactly.
     pub inverse: f32,
     /// Steps since the scale last changed.
     pub good: f32,
-    /// 1 while the gradients of the present step are not all finite, [`Scaling::LOST`] while its loss is not.
+    /// 1 while the gradients of the present step are not all finite, [`LossScaler::LOST`] while its loss is not.
     pub overflow: f32,
     /// Steps that changed nothing, since the run began.
     pub skipped: f32,
 }
 
-impl Scaling {
+impl LossScaler {
     /// How a run begins.
     pub const START: Self =
         Self { scale: 65_536.0, inverse: 1.0 / 65_536.0, good: 0.0, overflow: 0.0, skipped: 0.0 };
     /// How a run without a loss scale begins.
     pub const NONE: Self =
         Self { scale: 1.0, inverse: 1.0, good: 0.0, overflow: 0.0, skipped: 0.0 };
-    /// What a loss that is not finite sets `overflow` to. Its bits hold those of 1, so that setting bits is all there is to do.
+    /// Value of `overflow` after a loss that is not finite. Its bits include those of 1, so that setting bits is enough.
     pub const LOST: f32 = 1.5;
     /// Steps without overflow after which the scale doubles.
     pub const GROW_AFTER: u32 = 2000;

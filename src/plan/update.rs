@@ -4,13 +4,13 @@
 //! Absent on purpose: formulas, which `graph` has.
 
 use super::{
-    Element, Formula, Kernel, PlanBuilder, Precision, Role, Scaling, Slot, Start, Step, TrainPorts,
-    Update,
+    Element, Formula, InitialValues, Kernel, LossScaler, PlanBuilder, Precision, Role, Slot, Step,
+    TrainPorts, Update,
 };
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::expr::Program;
-use crate::graph::{Along, Between, Operand, PassKind, Training, factors};
+use crate::graph::{BetweenPasses, Broadcast, Operand, PassKind, Training, factors};
 use crate::model::{ParamLayout, VIEW_ALIGN};
 use crate::shape::narrow;
 
@@ -33,7 +33,7 @@ pub(super) struct Arenas {
     pub(super) scaling: Option<Slot>,
 }
 
-/// Whether some parameters do not train, and so must not decay either.
+/// Returns whether some parameters do not train, and so must not decay either.
 fn keeps(layout: &ParamLayout) -> bool {
     layout.views().iter().any(|view| !view.trainable)
 }
@@ -64,7 +64,7 @@ impl PlanBuilder {
             None
         };
         let scaling = if half || step.moves.skips {
-            Some(self.slot("scaling", vec![Scaling::LEN], Element::F32, Role::State)?)
+            Some(self.slot("scaling", vec![LossScaler::LEN], Element::F32, Role::State)?)
         } else {
             None
         };
@@ -95,8 +95,8 @@ impl PlanBuilder {
         let decays = step.optimizer.setting("weight-decay").is_some_and(|decay| decay != 0.0);
         if step.moves.plain(&step.optimizer) && !(decays && keeps(layout)) {
             let kernel = Kernel::update(&step.optimizer)?;
-            let kernel = if scaled { kernel.under_scale() } else { kernel };
-            let kernel = if guarded { kernel.under_guard() } else { kernel };
+            let kernel = if scaled { kernel.with_loss_scale() } else { kernel };
+            let kernel = if guarded { kernel.with_guard() } else { kernel };
             let reads = [Some(gradients), scaling].into_iter().flatten().collect();
             let half = ports.half_params.as_slice();
             let writes = [&[params], ports.states.as_slice(), half].concat();
@@ -169,10 +169,10 @@ impl PlanBuilder {
             }
             let direction = ports.states[ports.states.len() - 1];
             match (optimizer.between(), table) {
-                (Some(Between::Norms), Some(table)) => {
+                (Some(BetweenPasses::Norms), Some(table)) => {
                     steps.extend(self.trust(layout, (ports.params, direction), table)?);
                 }
-                (Some(Between::Orthogonal { turns, eps, .. }), _) => {
+                (Some(BetweenPasses::Orthogonal { turns, eps, .. }), _) => {
                     for view in self.views(direction, layout, "direction_") {
                         if let [rows, columns] = self.sizes(view)[..] {
                             let sizes = [rows, columns];
@@ -204,7 +204,7 @@ impl PlanBuilder {
                 ]);
             }
         }
-        self.start(table, Start::Floats(values));
+        self.start(table, InitialValues::Floats(values));
         Ok(table)
     }
 
@@ -232,15 +232,16 @@ impl PlanBuilder {
             .collect();
         let slot = self.slot("views", vec![views.len()], Element::U32, Role::Data)?;
         let reads = [sums.as_slice(), &[slot]].concat();
-        self.start(slot, Start::Indices(views));
+        self.start(slot, InitialValues::Indices(views));
         steps.push(self.step(Kernel::TrustRatios, reads, vec![table])?);
         Ok(steps)
     }
 }
 
-/// What a direction is multiplied by because of its parameter's shape.
-fn direction_factor(between: Option<Between>, shape: &[usize]) -> f64 {
-    let (Some(Between::Orthogonal { match_rms, .. }), &[rows, columns]) = (between, shape) else {
+/// Returns the factor of a direction that follows from its parameter's shape.
+fn direction_factor(between: Option<BetweenPasses>, shape: &[usize]) -> f64 {
+    let (Some(BetweenPasses::Orthogonal { match_rms, .. }), &[rows, columns]) = (between, shape)
+    else {
         return 1.0;
     };
     if match_rms {
@@ -264,7 +265,7 @@ impl PlanBuilder {
     ) -> Result<Vec<Step>> {
         let identity = crate::model::Activation::Identity;
         let x = |index| Expr::input(index);
-        let full = |columns| Operand::new(Along::Both, columns);
+        let full = |columns| Operand::new(Broadcast::Both, columns);
         let mut steps = Vec::new();
         // |x|², by rows and then over them.
         let row_sums = self.temporary("row_squares", vec![rows], Element::F32);
@@ -279,7 +280,7 @@ impl PlanBuilder {
             vec![sum],
         )?);
         let divided = x(0) / x(1).sqrt().max(&eps.into());
-        let one = Operand::new(Along::Nothing, 1);
+        let one = Operand::new(Broadcast::Nothing, 1);
         let formula = self.formula(Formula::new(&divided, vec![full(columns), one], columns))?;
         let mut present = self.temporary("x", vec![rows, columns], Element::F32);
         let kernel = Kernel::Map { formula, operands: 2 };

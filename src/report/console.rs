@@ -11,7 +11,9 @@ use std::io::{self, IsTerminal, Write};
 #[cfg(feature = "cli")]
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::text::{count, counted, duration, figure, harmless, laid_out, positive, speed, wrapped};
+use super::text::{
+    count, duration, escape_controls, figure, laid_out, pluralize, positive, speed, wrapped,
+};
 use crate::plan::Precision;
 use crate::shape::{bytes_text, fixed};
 use crate::train::{EpochStats, Event, Metric, Progress, RunInfo, Summary};
@@ -73,7 +75,7 @@ impl Console {
 
     /// Writes a line above the bar.
     pub fn line(&mut self, text: &str) {
-        let text = harmless(text);
+        let text = escape_controls(text);
         #[cfg(feature = "cli")]
         if let Some(bar) = &self.bar {
             let out = &mut self.out;
@@ -85,13 +87,13 @@ impl Console {
 
     /// Writes a line of progress, such as `device  CPU`, broken between words where it is long.
     pub fn say(&mut self, what: &str, text: &str) {
-        let line = format!("{what:<7} {}", harmless(text));
+        let line = format!("{what:<7} {}", escape_controls(text));
         self.line(&wrapped(&line, INDENT));
     }
 
     /// Writes a warning: to a terminal broken between words, else in one line, so that it can be searched for.
     pub fn warn(&mut self, text: &str) {
-        let line = format!("warning: {}", harmless(text));
+        let line = format!("warning: {}", escape_controls(text));
         self.line(&if self.live { wrapped(&line, INDENT) } else { line });
     }
 
@@ -106,7 +108,7 @@ impl Console {
     fn started(&mut self, info: &RunInfo) {
         self.epochs = info.epochs;
         let number = |value: usize| count(value as u64);
-        let some = |value: usize, what| counted(value as u64, what);
+        let some = |value: usize, what| pluralize(value as u64, what);
         self.say("device", &format!("{}: {}", info.device, info.reason));
         self.say("predict", &info.target);
         let valid = if info.valid_rows > 0 {
@@ -135,7 +137,7 @@ impl Console {
         let half = if info.precision == Precision::F16 { ", in half precision (f16)" } else { "" };
         let run = format!(
             "{} of {}, batches of {}{half}",
-            counted(info.epochs.into(), "epoch"),
+            pluralize(info.epochs.into(), "epoch"),
             some(info.steps_per_epoch, "step"),
             some(info.batch, "row"),
         );
@@ -244,7 +246,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::train::{Metrics, Stopped, Warning};
+    use crate::train::{EarlyStop, Metrics, Warning};
 
     #[derive(Clone, Default)]
     struct Shared(Arc<Mutex<Vec<u8>>>);
@@ -277,7 +279,7 @@ mod tests {
     fn an_early_end_tells_why_and_what_is_kept() {
         let out = Shared::default();
         let mut console = Console::to(out.clone());
-        let stopped = Stopped { epoch: 5, metric: Metric::Loss, patience: 2, delta: 0.1 };
+        let stopped = EarlyStop { epoch: 5, metric: Metric::Loss, patience: 2, delta: 0.1 };
         let (kept, stopped) = (Some(third_epoch()), Some(stopped));
         console.event(&Event::Finished(Summary {
             kept,

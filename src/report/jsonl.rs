@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::text::{harmless_json, positive_by_column};
+use super::text::{escape_json_controls, positive_by_column};
 use super::{Comparisons, Figures, Outcome};
 use crate::data::Positive;
 use crate::train::{EpochStats, Event, Progress, RunInfo, Summary};
@@ -83,7 +83,7 @@ struct Failed<'a> {
 }
 
 #[derive(Serialize)]
-struct Epoch<'a> {
+struct EpochRecord<'a> {
     event: &'a str,
     epoch: u32,
     steps: u64,
@@ -95,7 +95,7 @@ struct Epoch<'a> {
 }
 
 #[derive(Serialize)]
-struct Ended<'a> {
+struct EndedRecord<'a> {
     event: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<&'a str>,
@@ -174,7 +174,7 @@ impl<W: Write> JsonLines<W> {
     pub fn line(&mut self, value: &impl Serialize) -> io::Result<()> {
         let mut line = serde_json::to_vec(value)?;
         line.push(b'\n');
-        let line = harmless_json(line);
+        let line = escape_json_controls(line);
         self.out.write_all(&line)?;
         self.out.flush()
     }
@@ -222,7 +222,7 @@ impl<W: Write> JsonLines<W> {
 
     fn epoch(&mut self, stats: &EpochStats) -> io::Result<()> {
         let EpochStats { epoch, steps, lr, seconds, samples_per_second, .. } = *stats;
-        self.line(&Epoch {
+        self.line(&EpochRecord {
             event: "epoch",
             epoch,
             steps,
@@ -249,14 +249,14 @@ impl<W: Write> JsonLines<W> {
     ) -> io::Result<()> {
         let run = self.run.take();
         let run = run.as_deref();
-        self.line(&Ended { event, run, epoch, steps, figures, stopped_after, seconds })
+        self.line(&EndedRecord { event, run, epoch, steps, figures, stopped_after, seconds })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::{Metric, Metrics, Stopped, Warning};
+    use crate::train::{EarlyStop, Metric, Metrics, Warning};
 
     #[test]
     fn events_are_flat_lines_with_event_first() {
@@ -276,7 +276,7 @@ mod tests {
             ..valid
         });
         let asked = EpochStats { valid, ..stats.clone() };
-        let stopped = Some(Stopped { epoch: 3, metric: Metric::Loss, patience: 2, delta: 0.0 });
+        let stopped = Some(EarlyStop { epoch: 3, metric: Metric::Loss, patience: 2, delta: 0.0 });
         let progress = Progress {
             epoch: 1,
             step: 2,

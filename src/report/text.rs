@@ -19,7 +19,7 @@ pub fn count(value: u64) -> String {
 }
 
 /// A count and what is counted, in the plural unless there is one: `1 row`, `12,345 rows`.
-pub fn counted(value: u64, what: &str) -> String {
+pub fn pluralize(value: u64, what: &str) -> String {
     format!("{} {what}{}", count(value), if value == 1 { "" } else { "s" })
 }
 
@@ -58,7 +58,7 @@ pub fn positive_by_column<S: Serializer>(
 
 /// Text for a terminal: control characters, and what turns the direction of writing, both of which names out of files may hold,
 /// are shown and not obeyed.
-pub fn harmless(text: &str) -> String {
+pub fn escape_controls(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
         if letter != '\n' && is_obeyed(letter) {
@@ -77,7 +77,7 @@ pub(crate) fn is_obeyed(letter: char) -> bool {
 }
 
 /// A line of JSON in which what a terminal would obey is written by its number; what the line says stays the same.
-pub(crate) fn harmless_json(line: Vec<u8>) -> Vec<u8> {
+pub(crate) fn escape_json_controls(line: Vec<u8>) -> Vec<u8> {
     match String::from_utf8(line) {
         Ok(text) if text.chars().any(|letter| letter != '\n' && is_obeyed(letter)) => {
             let mut shown = String::with_capacity(text.len());
@@ -177,11 +177,11 @@ mod tests {
         for (value, want) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(count(value), want);
         }
-        assert_eq!((counted(1, "row"), counted(0, "row")), ("1 row".into(), "0 rows".into()));
-        assert_eq!(counted(1000, "row"), "1,000 rows");
-        assert_eq!(harmless("é\n\u{1b}[2J\t'"), "é\n\\u{1b}[2J\\u{9}'");
-        assert_eq!(harmless("a\u{202e}b\u{9b}\u{2066}"), "a\\u{202e}b\\u{9b}\\u{2066}");
-        let line = harmless_json(b"{\"a\":\"\xe2\x80\xae\x7f\"}\n".to_vec());
+        assert_eq!((pluralize(1, "row"), pluralize(0, "row")), ("1 row".into(), "0 rows".into()));
+        assert_eq!(pluralize(1000, "row"), "1,000 rows");
+        assert_eq!(escape_controls("é\n\u{1b}[2J\t'"), "é\n\\u{1b}[2J\\u{9}'");
+        assert_eq!(escape_controls("a\u{202e}b\u{9b}\u{2066}"), "a\\u{202e}b\\u{9b}\\u{2066}");
+        let line = escape_json_controls(b"{\"a\":\"\xe2\x80\xae\x7f\"}\n".to_vec());
         assert_eq!(String::from_utf8(line).unwrap(), "{\"a\":\"\\u202e\\u007f\"}\n");
         for (seconds, want) in [
             (0.114, "0.11 s"),

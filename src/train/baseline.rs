@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use super::{Criterion, Keep, Metrics, TrainOptions, TrainedModel, Trainer};
-use crate::data::{Dataset, Preparation, Scale, Split, TargetKind, Targets, list};
+use super::{Criterion, KeepWeights, Metrics, TrainOptions, TrainedModel, Trainer};
+use crate::data::{Dataset, FeatureScaling, Preprocessing, Split, TargetKind, Targets, list};
 use crate::device::DeviceKind;
 use crate::error::Result;
 use crate::graph::{Loss, Optimizer};
@@ -91,7 +91,7 @@ impl Baseline {
             epochs: EPOCHS,
             batch_size: data.train.rows().div_ceil(STEPS).clamp(8, 4096),
             // The best epoch by the validation rows would flatter it.
-            keep: Some(Keep::Last),
+            keep: Some(KeepWeights::Last),
             clip_norm: Some(1.0),
             checkpoint_every: 0,
             seed: options.seed,
@@ -155,12 +155,12 @@ impl Baseline {
 
 /// The scaling of a network's target, with features of mean 0 and deviation 1, whatever the network's own: a linear model comes
 /// to its end in few steps with these.
-fn standard(trained: &TrainedModel, data: &Split) -> Preparation {
+fn standard(trained: &TrainedModel, data: &Split) -> Preprocessing {
     let TrainedModel { preparation, .. } = trained;
-    Preparation {
+    Preprocessing {
         target_mean: preparation.target_mean.clone(),
         target_std: preparation.target_std.clone(),
-        ..Preparation::fit(&data.train, Scale::Standard)
+        ..Preprocessing::fit(&data.train, FeatureScaling::Standard)
     }
 }
 
@@ -197,7 +197,7 @@ fn solve(a: &mut [f64], mut b: Vec<f64>, size: usize, outputs: usize) -> Option<
 fn constant(
     criterion: &Criterion,
     train: &Dataset,
-    preparation: &Preparation,
+    preparation: &Preprocessing,
 ) -> (String, Vec<f64>) {
     let weights = criterion.row_weights(train.y(), train.weights());
     let weight = |row: usize| weights.as_ref().map_or(1.0, |weights| weights[row]);

@@ -1,4 +1,4 @@
-//! What a run makes small over a table: its loss, with the weights of rows, classes and labels.
+//! Criterion of a run over a table: its loss, with the weights of rows, classes and binary columns.
 //!
 //! In: options and training rows. Out: the graph's objective, the constants that its kernel reads, what a step is divided by,
 //! and the same loss on the host in f64.
@@ -7,11 +7,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::data::{Dataset, Preparation, TargetKind, Targets, list};
-use crate::device::cpu::loss::{Extra, Goal, loss_classes, loss_map};
+use crate::data::{Dataset, Preprocessing, TargetKind, Targets, list};
+use crate::device::cpu::loss::{LossInputs, LossTargets, loss_classes, loss_map};
 use crate::error::{Error, Result};
-use crate::graph::{Loss, Reduction, Wants};
-use crate::plan::{LossForm, StepRow};
+use crate::graph::{Loss, Reduction, RequiredTarget};
+use crate::plan::{LossVariant, StepParams};
 use crate::shape::narrow;
 
 use super::TrainOptions;
@@ -194,7 +194,7 @@ impl Criterion {
         Ok(Self { loss, reduction, class_weights })
     }
 
-    /// What the loss's kernel reads as constants.
+    /// Returns the constants that the loss's kernel reads.
     #[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
     pub fn constants(&self) -> Vec<f32> {
         match self.loss {
@@ -236,7 +236,7 @@ impl Criterion {
         weights.iter().map(|weight| (weight * factor) as f32).collect()
     }
 
-    /// What the losses of rows that weigh so much together are divided by: what counts for nothing makes no step.
+    /// Returns the divisor for the losses of rows with this total weight; rows of weight 0 make no step.
     pub(super) fn divisor(&self, weight: f64) -> f64 {
         if self.reduction == Reduction::Sum || weight == 0.0 { 1.0 } else { weight }
     }
@@ -246,18 +246,18 @@ impl Criterion {
         &self,
         outputs: &[f32],
         (y, weights): (&Targets, Option<&[f64]>),
-        preparation: &Preparation,
+        preparation: &Preprocessing,
     ) -> f64 {
         let (losses, total) = self.losses(outputs, (y, weights), preparation);
         losses.iter().sum::<f64>() / self.divisor(total)
     }
 
-    /// What [`Self::value`] adds up: the losses of rows, each times its weight, and what the rows weigh together.
+    /// Returns the terms of [`Self::value`]: the losses of rows, each times its weight, and the total weight.
     pub(super) fn losses(
         &self,
         outputs: &[f32],
         (y, weights): (&Targets, Option<&[f64]>),
-        preparation: &Preparation,
+        preparation: &Preprocessing,
     ) -> (Vec<f64>, f64) {
         let rows = y.len();
         let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
@@ -267,13 +267,13 @@ impl Criterion {
             Loss::Pinball(quantiles) => quantiles.as_slice().to_vec(),
             _ => wide(&self.class_weights),
         };
-        let extra = Extra {
+        let extra = LossInputs {
             constants: Some(constants.as_slice()).filter(|constants| !constants.is_empty()),
             weights,
         };
         // A divisor of the number of rows leaves each row's loss as it is.
-        let step = StepRow { rows: narrow(rows), ..StepRow::default() };
-        let form = LossForm {
+        let step = StepParams { rows: narrow(rows), ..StepParams::default() };
+        let form = LossVariant {
             loss: self.loss,
             mean: self.reduction == Reduction::Mean,
             constants: extra.constants.is_some(),
@@ -290,17 +290,17 @@ impl Criterion {
                 loss_map((&form, &formula.program()), (&outputs, &numbers), extra, outs, &step);
             }
             (None, Targets::Classes(classes)) => {
-                loss_classes(&form, (&outputs, Goal::Classes(classes)), extra, outs, &step);
+                loss_classes(&form, (&outputs, LossTargets::Classes(classes)), extra, outs, &step);
             }
             (None, _) => {
-                loss_classes(&form, (&outputs, Goal::Numbers(&numbers)), extra, outs, &step);
+                loss_classes(&form, (&outputs, LossTargets::Numbers(&numbers)), extra, outs, &step);
             }
         }
         (losses, total)
     }
 }
 
-/// What does not fit, and what would.
+/// Returns the message for a loss that does not fit the target, with losses that do.
 fn misfit(loss: Loss, kind: &TargetKind) -> String {
     let there = match kind {
         TargetKind::Classes(_) => "classes",
@@ -308,12 +308,14 @@ fn misfit(loss: Loss, kind: &TargetKind) -> String {
         TargetKind::Labels(_) => "labels",
     };
     let remedy = match loss.wants() {
-        Wants::Classes => "it compares with classes: ‘task’ classify",
-        Wants::Numbers | Wants::Counts => "it compares with numbers: ‘task’ regress",
-        Wants::Shares => {
+        RequiredTarget::Classes => "it compares with classes: ‘task’ classify",
+        RequiredTarget::Numbers | RequiredTarget::Counts => {
+            "it compares with numbers: ‘task’ regress"
+        }
+        RequiredTarget::Shares => {
             "it compares with probabilities in several columns: ‘target’ a,b,c ‘task’ regress"
         }
-        Wants::Labels => "it compares with yes or no in each column: ‘task’ labels",
+        RequiredTarget::Labels => "it compares with yes or no in each column: ‘task’ labels",
     };
     format!("{loss} does not fit targets that are {there}; {remedy}")
 }
@@ -325,12 +327,12 @@ const SUM_TOLERANCE: f64 = 1e-3;
 pub(super) fn check_values(loss: Loss, train: &Dataset) -> Result<()> {
     let Some((y, columns)) = train.y().columns() else { return Ok(()) };
     let fits = |y: f64| match loss.wants() {
-        Wants::Counts => y >= 0.0,
-        Wants::Shares => (0.0..=1.0).contains(&y),
-        Wants::Classes | Wants::Numbers | Wants::Labels => true,
+        RequiredTarget::Counts => y >= 0.0,
+        RequiredTarget::Shares => (0.0..=1.0).contains(&y),
+        RequiredTarget::Classes | RequiredTarget::Numbers | RequiredTarget::Labels => true,
     };
     let Some(at) = y.iter().position(|&y| !fits(y)) else { return check_sums(loss, (y, columns)) };
-    let range = if loss.wants() == Wants::Counts { "0 or more" } else { "from 0 to 1" };
+    let range = if loss.wants() == RequiredTarget::Counts { "0 or more" } else { "from 0 to 1" };
     let column = train.schema().targets()[at % columns].to_string();
     let problem =
         format!("{} needs targets of {range}, but {} has {}", loss.name(), list(&[column]), y[at]);
@@ -342,7 +344,9 @@ fn check_sums(loss: Loss, (y, columns): (&[f64], usize)) -> Result<()> {
     let sum = |row: &[f64]| row.iter().sum::<f64>();
     let far = |row: &[f64]| (sum(row) - 1.0).abs() > SUM_TOLERANCE;
     let mut rows = y.chunks(columns.max(1)).enumerate();
-    let Some((index, row)) = rows.find(|(_, row)| loss.wants() == Wants::Shares && far(row)) else {
+    let Some((index, row)) =
+        rows.find(|(_, row)| loss.wants() == RequiredTarget::Shares && far(row))
+    else {
         return Ok(());
     };
     let values: Vec<String> = row.iter().map(f64::to_string).collect();

@@ -5,14 +5,14 @@
 
 use crate::data::{Dataset, Numbers, Schema};
 use crate::error::{Error, Result};
-use crate::model::Table;
+use crate::model::EmbeddingTable;
 
 /// Checks rows `[rows, features]`; `place` makes an error of a row and what is wrong with it.
 ///
 /// # Errors
 /// If a number is not whole, negative, or beyond its table.
 pub(super) fn check_ids(
-    tables: &[Table],
+    tables: &[EmbeddingTable],
     x: Numbers<'_>,
     schema: &Schema,
     place: impl Fn(usize, String) -> Error,
@@ -39,7 +39,7 @@ pub(super) fn check_ids(
 ///
 /// # Errors
 /// As [`check_ids`].
-pub(crate) fn check_dataset(tables: &[Table], data: &Dataset, part: &str) -> Result<()> {
+pub(crate) fn check_dataset(tables: &[EmbeddingTable], data: &Dataset, part: &str) -> Result<()> {
     let place = |row: usize, problem| {
         let problem = format!("row {}: {problem}", row + 1);
         Error::table(format!("{}{part}", data.source()), problem).at_row(row)
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn numbers_that_name_no_row_are_told_with_their_place() {
-        let tables = [Table { column: 1, vocabulary: 3, dimension: 2 }];
+        let tables = [EmbeddingTable { column: 1, vocabulary: 3, dimension: 2 }];
         let checked = |ids: [f32; 3]| {
             let x = [7.5, ids[0], -1.0, ids[1], 0.0, ids[2]];
             let data = Dataset::from_arrays(&x, 2, Targets::Numbers(vec![0.0; 3])).unwrap();

@@ -1,10 +1,10 @@
-//! What a run tells while it goes on.
+//! Events of a run.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Metric, Metrics, Stopped, Streaming};
+use super::{EarlyStop, Metric, Metrics, Streaming};
 use crate::data::{Positive, list};
 use crate::device::DeviceInfo;
 use crate::plan::Precision;
@@ -25,7 +25,7 @@ pub enum Event {
     Finished(Summary),
 }
 
-/// What is about to run.
+/// Description of a run that is about to start.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunInfo {
     /// Where it runs.
@@ -50,7 +50,7 @@ pub struct RunInfo {
     pub steps_per_epoch: usize,
     /// Rows of a full batch.
     pub batch: usize,
-    /// What the values between a step's kernels are kept in.
+    /// Storage type of the values between a step's kernels.
     pub precision: Precision,
     /// Bytes on the device, at most.
     pub device_bytes: u64,
@@ -117,7 +117,7 @@ pub struct Summary {
     /// Epochs that were run.
     pub epochs: u32,
     /// Why there are no more, if more were asked for.
-    pub stopped: Option<Stopped>,
+    pub stopped: Option<EarlyStop>,
     /// Seconds since the first step.
     pub seconds: f64,
 }
@@ -167,14 +167,14 @@ pub enum Warning {
     },
     /// Layers, losses or settings that do not go together; `docs/mistakes.md` lists them.
     Mistake {
-        /// What, and what to do.
+        /// Problem and remedy.
         problem: String,
     },
     /// A software adapter trains.
     SoftwareAdapter,
     /// The device did something otherwise than it should.
     Device {
-        /// What, and what follows from it.
+        /// Problem and consequence.
         problem: String,
     },
     /// Feature columns that hold one value only.
@@ -217,7 +217,7 @@ pub enum Warning {
     },
     /// The device has not the memory for a batch's steps.
     SmallerSteps {
-        /// What did not fit.
+        /// The limit that was exceeded.
         problem: String,
         /// Rows of a batch.
         batch: usize,
@@ -231,12 +231,12 @@ pub enum Warning {
     },
     /// A run goes on from a checkpoint, but not with the bits of the run that it is of.
     OtherBits {
-        /// What is not as it was.
+        /// Differences from the earlier run.
         differences: Vec<String>,
     },
     /// The device was lost, and training went on.
     DeviceLost {
-        /// What the driver said.
+        /// The driver's message.
         problem: String,
         /// From where.
         place: String,
@@ -247,18 +247,18 @@ pub enum Warning {
     },
     /// Numbers that are not finite made the run go back.
     WentBack {
-        /// What was not finite, and when.
+        /// The value that was not finite, and its step.
         problem: String,
         /// To where.
         place: String,
         /// Epochs that have ended there; later ones are told of again.
         ended: u32,
-        /// What the learning rate is multiplied by now.
+        /// Factor of the learning rate from now on.
         slowed: f64,
     },
     /// Something about settings, table or folder that is not as one may think.
     Noted {
-        /// What, what follows from it, and what to do where one wants it otherwise.
+        /// Problem, consequence and remedy.
         problem: String,
     },
     /// A file could not be written, and training went on.

@@ -3,13 +3,13 @@
 //! In: features, a plan. Out: an error for what half precision cannot hold; the scale's first values on the device.
 //! Absent on purpose: how the scale changes, which the device does by itself.
 
-use crate::data::{Dataset, Preparation};
+use crate::data::{Dataset, Preprocessing};
 use crate::device::{Device, Values};
 use crate::error::{Error, Result};
-use crate::plan::{HALF_MAX, Scaling, TrainPlan};
+use crate::plan::{HALF_MAX, LossScaler, TrainPlan};
 
 /// Refuses features, as the network sees them, that would be infinite in half precision.
-pub(super) fn check_range(preparation: &Preparation, data: &Dataset) -> Result<()> {
+pub(super) fn check_range(preparation: &Preprocessing, data: &Dataset) -> Result<()> {
     let mut scaled = Vec::with_capacity(data.columns());
     for row in data.x().chunks(data.columns()) {
         scaled.clear();
@@ -27,7 +27,7 @@ pub(super) fn check_range(preparation: &Preparation, data: &Dataset) -> Result<(
 
 /// Sets the loss scale to where a run begins, if the plan has one, or what stands in its place where steps may be skipped.
 pub(super) fn write_scaling(device: &mut dyn Device, plan: &TrainPlan) -> Result<()> {
-    let start = if plan.ports.half_params.is_some() { Scaling::START } else { Scaling::NONE };
+    let start = if plan.ports.half_params.is_some() { LossScaler::START } else { LossScaler::NONE };
     match plan.ports.scaling {
         Some(scaling) => device.write(scaling, 0, Values::F32(&start.values())),
         None => Ok(()),

@@ -6,7 +6,7 @@
 use super::{ScheduleKind, TrainOptions};
 use crate::data::Batches;
 use crate::error::Result;
-use crate::graph::{Average, Loss, Wants};
+use crate::graph::{Average, Loss, RequiredTarget};
 use crate::model::{Activation, Layer, LayerShape, Sequential};
 
 /// Share of the first weights in an average at a run's end, from which on the average is too slow for the run.
@@ -14,7 +14,7 @@ const MOST_LEFT: f64 = 0.1;
 /// Rows of a batch below which its statistics are too rough to stand for several batches.
 const FEW_ROWS: usize = 16;
 
-/// What a run's layers and settings are wrong about, as far as it is plain.
+/// Returns the plain mistakes in a run's layers and settings.
 ///
 /// # Errors
 /// If the layers' sizes are impossible.
@@ -66,7 +66,7 @@ fn has(model: &Sequential, wanted: &dyn Fn(&Layer) -> bool) -> bool {
     })
 }
 
-/// What follows one another in a stack of layers, and in the stacks inside.
+/// Finds mistakes in the order of a stack of layers, and of the stacks inside.
 fn in_stack(model: &Sequential, inputs: usize, place: &str, found: &mut Vec<String>) -> Result<()> {
     let shapes = model.shapes(inputs)?;
     let named = |index: usize| format!("layer {place}{index} ({})", shapes[index].layer);
@@ -142,10 +142,10 @@ fn in_stack(model: &Sequential, inputs: usize, place: &str, found: &mut Vec<Stri
 fn at_the_end(last: &Layer, loss: Loss) -> Option<String> {
     let own = match (loss, loss.wants()) {
         (Loss::Hinge { .. } | Loss::BinaryHinge { .. }, _) => "it compares outputs of any size",
-        (_, Wants::Classes | Wants::Shares) => "it has a softmax of its own",
-        (_, Wants::Labels) => "it has a sigmoid of its own",
-        (_, Wants::Counts) => "it has an exponential of its own",
-        (_, Wants::Numbers) => "",
+        (_, RequiredTarget::Classes | RequiredTarget::Shares) => "it has a softmax of its own",
+        (_, RequiredTarget::Labels) => "it has a sigmoid of its own",
+        (_, RequiredTarget::Counts) => "it has an exponential of its own",
+        (_, RequiredTarget::Numbers) => "",
     };
     let confines = match last {
         Layer::Softmax | Layer::LogSoftmax => true,
@@ -173,7 +173,7 @@ fn reaches_all(act: Activation) -> bool {
     value(-1e3) < -5.0 && value(1e3) > 5.0
 }
 
-/// What the moves of the weights are wrong about.
+/// Finds mistakes in the settings of updates.
 fn in_moves(
     model: &Sequential,
     options: &TrainOptions,
@@ -192,7 +192,7 @@ fn in_moves(
             "‘average’ swa begins after {start} epochs, but the run has {epochs}, so nothing is averaged; use a smaller start"
         )),
         Some(Average::Ema { decay, warmup }) => {
-            let moves = u64::from(epochs) * options.moves_per_epoch(steps) as u64;
+            let moves = u64::from(epochs) * options.updates_per_epoch(steps) as u64;
             let mut left = 1.0;
             for t in 1..moves {
                 let t = t as f64;
@@ -262,11 +262,12 @@ fn in_schedule(option: &str, kind: &ScheduleKind, options: &TrainOptions) -> Opt
 mod tests {
     use super::*;
     use crate::graph::Optimizer;
-    use crate::model::Reading;
+    use crate::model::LayerParser;
 
     /// All that is said of layers and options, for 100 rows of 4 columns in batches of 10.
     fn said(text: &str, options: &TrainOptions) -> Vec<String> {
-        let model = Reading { outputs: Some(3), ..Reading::default() }.layers(text).unwrap();
+        let model =
+            LayerParser { outputs: Some(3), ..LayerParser::default() }.layers(text).unwrap();
         mistakes(&model, 4, options, &Batches::new(100, 10, false)).unwrap()
     }
 

@@ -1,26 +1,26 @@
-//! What a run is told, checked.
+//! Options of a run, checked.
 
 use std::str::FromStr;
 
 use super::{ClassWeights, Metric, Schedule, ScheduleKind, Schedules};
-use crate::data::{Dataset, Preparation, Scale, TargetKind};
+use crate::data::{Dataset, FeatureScaling, Preprocessing, TargetKind};
 use crate::device::Tuning;
 use crate::error::{Error, Result};
-use crate::graph::{Average, Group, Loss, Moves, Objective, Optimizer, Reduction};
+use crate::graph::{Average, Group, Loss, Objective, Optimizer, Reduction, UpdateTransforms};
 use crate::plan::Precision;
 use crate::random::Seed;
 use crate::shape::short;
 
 /// Which epoch's weights a run keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
+pub enum KeepWeights {
     /// The best by the metric that is watched.
     Best,
     /// The last.
     Last,
 }
 
-impl Keep {
+impl KeepWeights {
     /// The name in options and files.
     pub fn name(self) -> &'static str {
         match self {
@@ -30,7 +30,7 @@ impl Keep {
     }
 }
 
-impl FromStr for Keep {
+impl FromStr for KeepWeights {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self> {
@@ -43,7 +43,7 @@ impl FromStr for Keep {
     }
 }
 
-/// What to do when a loss, a gradient or a weight is no finite number.
+/// Action when a loss, a gradient or a weight is not finite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnNonFinite {
     /// End the run, and keep the last good epoch.
@@ -82,7 +82,7 @@ impl FromStr for OnNonFinite {
 /// Settings of a run, with defaults that suit most tables.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainOptions {
-    /// What is made small.
+    /// Loss to minimise.
     pub loss: Loss,
     /// How the losses of a batch's rows become one number.
     pub reduction: Reduction,
@@ -114,36 +114,36 @@ pub struct TrainOptions {
     pub epochs: u32,
     /// Epochs without an improvement after which the run stops early; `None` to run all.
     pub stop_patience: Option<u32>,
-    /// What early stopping, and keeping the best epoch, watch on the validation rows.
+    /// Metric of the validation rows that early stopping and the choice of the best epoch watch.
     pub stop_metric: Metric,
     /// How much better than the best a value must be to count as an improvement.
     pub stop_delta: f64,
     /// Which epoch's weights are kept; `None` for the best where there are validation rows, and else the last.
-    pub keep: Option<Keep>,
-    /// What is computed of the validation rows each epoch besides the usual figures.
+    pub keep: Option<KeepWeights>,
+    /// Further metrics of the validation rows, computed each epoch.
     pub metrics: Vec<Metric>,
     /// Rows of a batch; more than there are makes one batch of all.
     pub batch_size: usize,
     /// True if rows come in a new order each epoch.
     pub shuffle: bool,
     /// How features, and the target of a regression, are scaled.
-    pub scale: Scale,
+    pub scale: FeatureScaling,
     /// From which all random choices follow.
     pub seed: Seed,
-    /// What the values between a step's kernels are kept in.
+    /// Storage type of the values between a step's kernels.
     pub precision: Precision,
     /// How a GPU chooses among the forms of its products.
     pub tuning: Tuning,
     /// Epochs after which the run's state is taken to the host, to go on from there: [`super::Checkpoint`]; 0 for never.
     pub checkpoint_every: u32,
-    /// What to do when a loss, a gradient or a weight is no finite number.
+    /// Action when a loss, a gradient or a weight is not finite.
     pub on_nonfinite: OnNonFinite,
     /// Bytes that the run may take on the device; `None` for what the device allows. A training table beyond that
     /// stays with the host and comes in blocks.
     pub device_memory: Option<u64>,
     /// Scaling that is already known, such as that of the model whose weights the run begins with; `None` to measure it on the
     /// training rows.
-    pub preparation: Option<Preparation>,
+    pub preparation: Option<Preprocessing>,
     /// Epochs over which schedules that depend on the run's length go, after which they stay as they are; `None` for all.
     pub schedule_epochs: Option<u32>,
 }
@@ -173,7 +173,7 @@ impl Default for TrainOptions {
             metrics: Vec::new(),
             batch_size: 32,
             shuffle: true,
-            scale: Scale::Standard,
+            scale: FeatureScaling::Standard,
             seed: Seed(0),
             precision: Precision::F32,
             tuning: Tuning::default(),
@@ -252,7 +252,7 @@ impl TrainOptions {
         Ok(())
     }
 
-    /// What the graph is told: the loss, and whether rows or classes of this table have weights.
+    /// Returns the graph's objective: the loss, and whether rows or classes of this table have weights.
     pub fn objective(&self, train: &Dataset) -> Objective {
         let objective = Objective::from(self.loss);
         Objective {
@@ -263,9 +263,9 @@ impl TrainOptions {
         }
     }
 
-    /// What is done to gradients and weights around the optimizer.
-    pub fn moves(&self) -> Moves {
-        Moves {
+    /// Returns the transforms of gradients and weights around the optimizer.
+    pub fn moves(&self) -> UpdateTransforms {
+        UpdateTransforms {
             accumulate: self.accumulate > 1,
             clip_norm: self.clip_norm,
             clip_value: self.clip_value,
@@ -276,7 +276,7 @@ impl TrainOptions {
     }
 
     /// Moves of the weights in an epoch of so many steps; the last one may follow fewer steps than the others.
-    pub fn moves_per_epoch(&self, steps_per_epoch: usize) -> usize {
+    pub fn updates_per_epoch(&self, steps_per_epoch: usize) -> usize {
         steps_per_epoch.div_ceil(self.accumulate.max(1) as usize)
     }
 
@@ -329,7 +329,7 @@ impl TrainOptions {
         check(self.stop_metric, "stop_metric")?;
         let watched = format!("{} of validation rows is watched", self.stop_metric);
         needs_rows("stop_patience", self.stop_patience.is_some(), &watched)?;
-        needs_rows("keep", self.keeps() == Keep::Best, &watched)?;
+        needs_rows("keep", self.keeps() == KeepWeights::Best, &watched)?;
         needs_rows("stop_metric", self.stop_metric != Metric::Loss, &watched)?;
         let Some(valid) = valid else { return Ok(()) };
         for (option, metric) in self.steering() {
@@ -347,7 +347,7 @@ impl TrainOptions {
 
     /// Metrics that decide how the run goes on, and the options that name them.
     pub(super) fn steering(&self) -> Vec<(&'static str, Metric)> {
-        let watches = self.stop_patience.is_some() || self.keeps() == Keep::Best;
+        let watches = self.stop_patience.is_some() || self.keeps() == KeepWeights::Best;
         let stop = watches.then_some(("stop_metric", self.stop_metric));
         let plateaus = self.kinds().into_iter().filter_map(|(option, kind)| match kind {
             ScheduleKind::Plateau(plateau) => Some((option, plateau.metric)),
@@ -363,14 +363,15 @@ impl TrainOptions {
     }
 
     /// Which epoch's weights are kept.
-    pub fn keeps(&self) -> Keep {
-        let usual = if self.stop_patience.is_some() { Keep::Best } else { Keep::Last };
+    pub fn keeps(&self) -> KeepWeights {
+        let usual =
+            if self.stop_patience.is_some() { KeepWeights::Best } else { KeepWeights::Last };
         self.keep.unwrap_or(usual)
     }
 
     /// The same, with the best epoch kept where nothing else is said and there are validation rows.
     pub(super) fn with_keep(&self, valid_rows: usize) -> Self {
-        let keep = if valid_rows > 0 { Keep::Best } else { self.keeps() };
+        let keep = if valid_rows > 0 { KeepWeights::Best } else { self.keeps() };
         Self { keep: self.keep.or(Some(keep)), ..self.clone() }
     }
 
@@ -394,7 +395,7 @@ impl TrainOptions {
         ]
     }
 
-    /// What is computed of the validation rows each epoch besides the usual figures: what was asked for, then what is
+    /// Returns the further metrics of the validation rows: those that were asked for, then the one that is
     /// watched.
     pub(super) fn others(&self) -> Vec<Metric> {
         let steering = self.steering().into_iter().map(|(_, metric)| metric);
@@ -409,7 +410,7 @@ impl TrainOptions {
 
     /// The learning rates of the moves in a run of so many steps an epoch.
     pub fn schedule(&self, steps_per_epoch: usize) -> Schedule {
-        let steps_per_epoch = self.moves_per_epoch(steps_per_epoch);
+        let steps_per_epoch = self.updates_per_epoch(steps_per_epoch);
         // Checked to be neither negative nor above the run's length.
         #[expect(
             clippy::cast_possible_truncation,
@@ -423,7 +424,7 @@ impl TrainOptions {
 
     /// All that goes by schedule in a run of so many steps an epoch; times are counted in moves.
     pub fn schedules(&self, steps_per_epoch: usize) -> Schedules {
-        let moves = self.moves_per_epoch(steps_per_epoch);
+        let moves = self.updates_per_epoch(steps_per_epoch);
         let epochs = self.scheduled_epochs();
         let share = |kind: &ScheduleKind| Schedule::new(kind.clone(), 1.0, 0, epochs, moves);
         Schedules {

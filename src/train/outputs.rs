@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use crate::data::{Preparation, TargetKind};
-use crate::expr::{Double, Unary};
+use crate::data::{Preprocessing, TargetKind};
+use crate::expr::{F64Math, Unary};
 use crate::graph::Loss;
 
 /// Predictions for some rows: what the outputs mean under the loss.
@@ -28,7 +28,7 @@ pub enum Predictions {
 
 impl Predictions {
     /// Of raw outputs `[rows, outputs]`.
-    pub(super) fn new(outputs: &[f32], preparation: &Preparation, loss: Loss) -> Self {
+    pub(super) fn new(outputs: &[f32], preparation: &Preprocessing, loss: Loss) -> Self {
         let targets = preparation.schema.outputs();
         let wide = outputs.iter().map(|&x| f64::from(x));
         match &preparation.schema.kind {
@@ -44,7 +44,7 @@ impl Predictions {
                 Self::Labels(wide.collect())
             }
             TargetKind::Labels(_) => {
-                Self::Labels(wide.map(|x| Double::apply(Unary::Sigmoid, x)).collect())
+                Self::Labels(wide.map(|x| F64Math::apply(Unary::Sigmoid, x)).collect())
             }
             TargetKind::Number | TargetKind::Numbers(_) => {
                 let each = loss.outputs_each();
@@ -58,7 +58,7 @@ impl Predictions {
                         .map(|(at, raw)| match at % 2 {
                             0 => restored(at),
                             _ => {
-                                let variance = Double::apply(Unary::Softplus, raw) + eps;
+                                let variance = F64Math::apply(Unary::Softplus, raw) + eps;
                                 variance.sqrt() * preparation.target_std[column(at)]
                             }
                         })
@@ -80,7 +80,7 @@ impl Predictions {
 }
 
 /// The one value that stands for each target's outputs, in the units of the loss: the mean, the middle quantile.
-pub(super) fn points(outputs: &[f32], targets: usize, loss: Loss) -> Cow<'_, [f32]> {
+pub(super) fn point_predictions(outputs: &[f32], targets: usize, loss: Loss) -> Cow<'_, [f32]> {
     let each = loss.outputs_each();
     let picked = |first: usize| {
         outputs.chunks_exact(each).map(|outputs| outputs[first]).collect::<Vec<_>>().into()

@@ -3,12 +3,12 @@
 //! In: layers, weights, rows. Out: raw outputs.
 //! Absent on purpose: what outputs mean, which `outputs.rs` knows.
 
-use crate::data::{Numbers, Preparation, TargetKind, list, steps_per_epoch};
+use crate::data::{Numbers, Preprocessing, TargetKind, list, steps_per_epoch};
 use crate::device::{Device, Values};
 use crate::error::{Error, Result};
 use crate::graph::{Loss, inference};
 use crate::model::{Params, Sequential};
-use crate::plan::{EvalPlan, EvalPorts, Phase, Plan, Sizes, StepRow, WINDOW};
+use crate::plan::{EvalPlan, EvalPorts, Phase, Plan, Sizes, StepParams, WINDOW};
 use crate::shape::narrow;
 
 use super::Criterion;
@@ -22,7 +22,7 @@ pub struct TrainedModel {
     /// The weights.
     pub params: Params,
     /// Columns, classes and scaling.
-    pub preparation: Preparation,
+    pub preparation: Preprocessing,
     /// The loss that it was trained for.
     pub criterion: Criterion,
 }
@@ -34,8 +34,8 @@ const EVAL_BATCH: usize = 256;
 
 /// The eval phase's rows for a table of so many, all or a part at a time, and the rows of its batches, for a
 /// network whose widest layer or input has so many columns.
-pub(super) fn eval_sizes(rows: usize, widest: usize, batch: usize) -> (usize, usize) {
-    let fit = (EVAL_ELEMENTS / widest.max(1)).max(1);
+pub(super) fn eval_sizes(rows: usize, max_width: usize, batch: usize) -> (usize, usize) {
+    let fit = (EVAL_ELEMENTS / max_width.max(1)).max(1);
     // Training's own batch has to fit anyhow.
     let eval_batch = EVAL_BATCH.min(fit).max(batch).min(rows);
     let most = fit.clamp(eval_batch.max(1), eval_batch.max(1) * WINDOW);
@@ -47,7 +47,7 @@ pub(super) fn eval_sizes(rows: usize, widest: usize, batch: usize) -> (usize, us
 pub(super) fn run_eval(
     device: &mut dyn Device,
     (plan, &EvalPorts { eval_x, predictions }): (&Plan, &EvalPorts),
-    (x, preparation): (Numbers<'_>, &Preparation),
+    (x, preparation): (Numbers<'_>, &Preprocessing),
     resident: bool,
 ) -> Result<Vec<f32>> {
     let (capacity, columns) = plan.slot(eval_x).matrix();
@@ -70,12 +70,12 @@ pub(super) fn run_eval(
 }
 
 /// The eval phase's steps over so many rows in sequence.
-fn eval_rows(rows: usize, batch: usize) -> Vec<StepRow> {
+fn eval_rows(rows: usize, batch: usize) -> Vec<StepParams> {
     (0..steps_per_epoch(rows, batch))
-        .map(|step| StepRow {
+        .map(|step| StepParams {
             first: narrow(step * batch),
             rows: narrow(batch.min(rows - step * batch)),
-            ..StepRow::default()
+            ..StepParams::default()
         })
         .collect()
 }
@@ -84,7 +84,7 @@ fn eval_rows(rows: usize, batch: usize) -> Vec<StepRow> {
 pub(super) fn run_all(device: &mut dyn Device, phase: Phase, from: usize, to: usize) -> Result<()> {
     let (mut from, to) = (narrow(from), narrow(to));
     while from < to {
-        let end = to.min(from + device.stride(phase).max(1));
+        let end = to.min(from + device.steps_per_submission(phase).max(1));
         device.run(phase, from..end)?;
         from = end;
     }
@@ -99,8 +99,8 @@ pub(super) fn eval_plan(trained: &TrainedModel, rows: usize) -> Result<EvalPlan>
     trained.check()?;
     let columns = trained.preparation.schema.features.len();
     let graph = inference(&trained.model, columns)?;
-    let widest = trained.model.widest(columns)?;
-    let (eval_rows, eval_batch) = eval_sizes(rows.max(1), widest, 1);
+    let max_width = trained.model.max_width(columns)?;
+    let (eval_rows, eval_batch) = eval_sizes(rows.max(1), max_width, 1);
     Plan::inference(&graph, Sizes { batch: eval_batch, train_rows: 0, eval_batch, eval_rows })
 }
 
@@ -176,7 +176,7 @@ impl TrainedModel {
     pub fn columns(&self) -> Vec<(&str, String)> {
         let schema = &self.preparation.schema;
         let loss = self.criterion.loss;
-        let word = if self.tells_scores() { "score" } else { "probability" };
+        let word = if self.outputs_are_scores() { "score" } else { "probability" };
         if let TargetKind::Classes(classes) = &schema.kind {
             return classes.iter().map(|it| (&*schema.target, format!("{word}_{it}"))).collect();
         }
@@ -203,7 +203,7 @@ impl TrainedModel {
 
 impl TrainedModel {
     /// True if what it tells of classes or labels are scores, as under hinge losses, and no probabilities.
-    pub fn tells_scores(&self) -> bool {
+    pub fn outputs_are_scores(&self) -> bool {
         matches!(self.criterion.loss, Loss::Hinge { .. } | Loss::BinaryHinge { .. })
     }
 }

@@ -10,7 +10,7 @@ use ndarray::Array2;
 use super::metrics::{Evaluation, Metrics, StreamingEvaluator};
 use super::outputs::Predictions;
 use super::predict::{TrainedModel, eval_plan, load, run_eval};
-use crate::data::{Dataset, Features, Numbers, Part, TargetKind};
+use crate::data::{Dataset, Features, LabelledRows, Numbers, TargetKind};
 use crate::device::cpu::CpuDevice;
 use crate::device::{Device, DeviceInfo, DeviceKind, open};
 use crate::error::{Error, Result};
@@ -53,14 +53,14 @@ pub struct Predictor {
 /// Where rows are computed.
 enum Pool {
     /// On the CPU: plans for a few rows and for many, or one plan for a number of rows that was said.
-    Cpu(Vec<Lane>),
+    Cpu(Vec<DevicePool>),
     /// On one device, which calls share.
     Shared(Box<EvalPlan>, Mutex<Box<dyn Device>>),
 }
 
 /// A plan, and CPU devices with the weights that wait for rows: as many as there were calls at once.
 #[derive(Debug)]
-struct Lane {
+struct DevicePool {
     /// Number of rows up to which the lane is taken.
     most: usize,
     plan: EvalPlan,
@@ -87,7 +87,8 @@ impl Predictor {
     /// # Errors
     /// If the network's parts do not fit one another.
     pub fn new(trained: TrainedModel) -> Result<Self> {
-        let lanes = vec![Lane::new(&trained, FEW, 1)?, Lane::new(&trained, usize::MAX, MANY)?];
+        let lanes =
+            vec![DevicePool::new(&trained, FEW, 1)?, DevicePool::new(&trained, usize::MAX, MANY)?];
         lanes[0].put(lanes[0].take(&trained)?);
         let (info, reason) = (CpuDevice::<f32>::new().info().clone(), "asked for".to_string());
         Ok(Self { trained, info, reason, pool: Pool::Cpu(lanes) })
@@ -117,7 +118,7 @@ impl Predictor {
         if info.is_cpu() {
             let mut predictor = Self { reason, ..Self::new(trained)? };
             if let Some(rows) = rows {
-                let lane = Lane::new(&predictor.trained, usize::MAX, rows)?;
+                let lane = DevicePool::new(&predictor.trained, usize::MAX, rows)?;
                 predictor.pool = Pool::Cpu(vec![lane]);
             }
             return Ok(predictor);
@@ -214,7 +215,11 @@ impl Predictor {
     ///
     /// # Errors
     /// As [`Self::predict`], and if a temporary file cannot be written.
-    pub fn evaluate_chunk(&self, chunk: &Part, to: &mut StreamingEvaluator) -> Result<Predictions> {
+    pub fn evaluate_chunk(
+        &self,
+        chunk: &LabelledRows,
+        to: &mut StreamingEvaluator,
+    ) -> Result<Predictions> {
         let outputs = self.outputs(&(&chunk.x).into())?;
         to.add(&outputs, (&chunk.y, chunk.weights.as_deref()))?;
         Ok(Predictions::new(&outputs, &self.trained.preparation, self.trained.criterion.loss))
@@ -242,7 +247,7 @@ impl Predictor {
                 run_eval(locked(device).as_mut(), (plan, &plan.ports), rows, false)
             }
             Pool::Cpu(lanes) => {
-                let fits = |lane: &&Lane| count <= lane.most;
+                let fits = |lane: &&DevicePool| count <= lane.most;
                 let lane = lanes.iter().find(fits).unwrap_or(&lanes[lanes.len() - 1]);
                 let mut device = lane.take(&self.trained)?;
                 let outputs = run_eval(&mut device, (&lane.plan, &lane.plan.ports), rows, false)?;
@@ -253,7 +258,7 @@ impl Predictor {
     }
 }
 
-impl Lane {
+impl DevicePool {
     fn new(trained: &TrainedModel, most: usize, rows: usize) -> Result<Self> {
         Ok(Self { most, plan: eval_plan(trained, rows)?, idle: Mutex::new(vec![]) })
     }
@@ -279,7 +284,7 @@ impl Lane {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Preparation, Scale, Targets};
+    use crate::data::{FeatureScaling, Preprocessing, Targets};
     use crate::graph::Loss;
     use crate::model::{Params, Sequential};
     use crate::random::Seed;
@@ -293,7 +298,7 @@ mod tests {
         let data = Dataset::from_arrays(&x, 3, y).unwrap();
         let model = Sequential::new().dense(9).tanh().dense(4);
         let params = Params::init(&model, 3, Seed(1)).unwrap();
-        let preparation = Preparation::fit(&data, Scale::Standard);
+        let preparation = Preprocessing::fit(&data, FeatureScaling::Standard);
         (TrainedModel { model, params, preparation, criterion: Loss::CrossEntropy.into() }, x)
     }
 

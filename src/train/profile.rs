@@ -24,7 +24,7 @@ pub enum Clock {
     Steps,
 }
 
-/// What the kernels of a step cost.
+/// Costs of a step's kernels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
     /// By what they were timed.
@@ -35,7 +35,7 @@ pub struct Profile {
     pub step_seconds: f64,
 }
 
-/// What one kernel of a step costs.
+/// Cost of one kernel of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelCost {
     /// The kernel with what is fused in.
@@ -50,14 +50,14 @@ pub struct KernelCost {
     pub bytes: u64,
 }
 
-/// What host and device did over some epochs, validation and the ends of epochs included.
+/// Use of host and device over some epochs, validation and the ends of epochs included.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EpochUse {
     /// Epochs measured.
     pub epochs: u32,
     /// Training steps in them.
     pub steps: u64,
-    /// What the device counted.
+    /// Times that the device counted.
     pub usage: Usage,
 }
 
@@ -120,8 +120,8 @@ impl Workload {
         let mut times = vec![Vec::new(); plan.steps(Phase::Train).len()];
         let (first, begun) = (narrow(CHECKED), Instant::now());
         while times.iter().any(|times| times.len() < 3) || begun.elapsed() < budget {
-            let stride = device.stride(Phase::Train).clamp(1, 64);
-            let timed = device.time_steps(Phase::Train, first..first + stride)?;
+            let steps_per_submission = device.steps_per_submission(Phase::Train).clamp(1, 64);
+            let timed = device.time_steps(Phase::Train, first..first + steps_per_submission)?;
             let Some(timed) = timed else { return Ok(None) };
             for step in timed {
                 times.iter_mut().zip(step).for_each(|(times, seconds)| times.push(seconds));

@@ -4,7 +4,7 @@
 //! Absent on purpose: features, and how numbers are scaled, which `data` knows.
 
 use super::{TrainOptions, Warning};
-use crate::data::{Dataset, Preparation, Scale, TargetKind, list};
+use crate::data::{Dataset, FeatureScaling, Preprocessing, TargetKind, list};
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::graph::Loss;
@@ -16,7 +16,7 @@ const FAR: f64 = 100.0;
 /// Scaling of a run's target, and what follows from it.
 #[derive(Debug)]
 pub(super) struct TargetScaling {
-    pub(super) preparation: Preparation,
+    pub(super) preparation: Preprocessing,
     /// The loss with its parameters in units of the scaled target.
     pub(super) loss: Loss,
     /// Says how the target is treated, if not as usual.
@@ -48,10 +48,10 @@ pub(super) fn target_scaling(
     model: &Sequential,
     options: &TrainOptions,
     train: &Dataset,
-    (mut preparation, given): (Preparation, bool),
+    (mut preparation, given): (Preprocessing, bool),
 ) -> Result<TargetScaling> {
     let (loss, mut note) = (options.loss, None);
-    let scales = options.scale != Scale::None;
+    let scales = options.scale != FeatureScaling::None;
     let numbers = matches!(train.schema().kind, TargetKind::Number | TargetKind::Numbers(_));
     if !numbers || !loss.scales_target() {
         if numbers {
@@ -144,11 +144,11 @@ fn measured(expr: &Expr) -> Option<(f64, f64, bool)> {
         let x = 10_f64.powf(f64::from(i) / 10.0);
         [-x, x]
     });
-    let points: Vec<f64> = near.chain(far).collect();
-    if points.iter().all(|&x| f(x) == x) {
+    let point_predictions: Vec<f64> = near.chain(far).collect();
+    if point_predictions.iter().all(|&x| f(x) == x) {
         return None;
     }
-    let values = points.iter().map(|&x| f(x)).filter(|value| !value.is_nan());
+    let values = point_predictions.iter().map(|&x| f(x)).filter(|value| !value.is_nan());
     let (low, high) =
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
     // What still grows at the ends has no bound.
@@ -162,7 +162,7 @@ fn measured(expr: &Expr) -> Option<(f64, f64, bool)> {
     let tidy = |value: f64| if value.is_finite() { (value * 1e5).round() / 1e5 } else { value };
     let same = |a: f64, b: f64| (a - b).abs() <= 1e-9 * b.abs().max(1e-9);
     let homogeneous =
-        points.iter().filter(|x| x.abs() <= 20.0).all(|&x| same(f(3.0 * x), 3.0 * f(x)));
+        point_predictions.iter().filter(|x| x.abs() <= 20.0).all(|&x| same(f(3.0 * x), 3.0 * f(x)));
     Some((tidy(low), tidy(high), homogeneous))
 }
 
@@ -170,7 +170,7 @@ fn measured(expr: &Expr) -> Option<(f64, f64, bool)> {
 fn check_reach(
     reach: &Reach,
     train: &Dataset,
-    (preparation, given): (&Preparation, bool),
+    (preparation, given): (&Preprocessing, bool),
 ) -> Result<()> {
     let Some((y, columns)) = train.y().columns() else { return Ok(()) };
     for column in 0..columns {
@@ -207,7 +207,7 @@ fn far_from_deviation(loss: Loss, train: &Dataset) -> Option<Warning> {
     if !loss.has_target_units() {
         return None;
     }
-    let usual = Preparation::fit(train, Scale::Standard);
+    let usual = Preprocessing::fit(train, FeatureScaling::Standard);
     let deviations = usual.target_std.iter();
     let deviation = deviations.map(|std| std * std).sum::<f64>() / usual.target_std.len() as f64;
     let deviation = deviation.sqrt();
@@ -251,7 +251,7 @@ mod tests {
     fn scaled(last: Layer, y: Vec<f64>, loss: Loss) -> Result<TargetScaling> {
         let options = TrainOptions { loss, ..TrainOptions::default() };
         let train = data(y);
-        let usual = Preparation::fit(&train, Scale::Standard);
+        let usual = Preprocessing::fit(&train, FeatureScaling::Standard);
         target_scaling(&Sequential::new().dense(1).layer(last), &options, &train, (usual, false))
     }
 
@@ -332,7 +332,7 @@ mod tests {
             Dataset::from_arrays(&[1.0, 2.0], 1, Targets::Columns(vec![-1.0, -7.0, 1.0, 7.0], 2))
                 .unwrap();
         let options = TrainOptions { loss: Loss::Huber { delta: 10.0 }, ..TrainOptions::default() };
-        let usual = Preparation::fit(&train, Scale::Standard);
+        let usual = Preprocessing::fit(&train, FeatureScaling::Standard);
         let model = Sequential::new().dense(2);
         let made = target_scaling(&model, &options, &train, (usual, false)).unwrap();
         assert_eq!(made.preparation.target_std, [5.0, 5.0]);

@@ -10,7 +10,7 @@ use crate::device::{Device, Values};
 use crate::error::{Error, Result};
 use crate::graph::{Loss, Optimizer};
 use crate::model::{Activation, Init, Params, Sequential};
-use crate::plan::{Phase, Plan, Precision, StepRow, TrainPlan, WINDOW};
+use crate::plan::{Phase, Plan, Precision, StepParams, TrainPlan, WINDOW};
 use crate::random::{Purpose, Seed};
 use crate::shape::narrow;
 
@@ -36,7 +36,7 @@ pub struct Workload {
     pub lr: f64,
     /// True if only a hardware GPU does it in good time.
     pub hardware_only: bool,
-    /// What the values between a step's kernels are kept in.
+    /// Storage type of the values between a step's kernels.
     pub precision: Precision,
 }
 
@@ -89,7 +89,7 @@ const BATCHES: usize = 4;
 /// Steps whose losses are compared with the f64 reference before anything is timed.
 pub(super) const CHECKED: usize = 3;
 
-/// What a device did with a workload.
+/// Measurement of a workload on a device.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measurement {
     /// Median time of a step over blocks, each ended by a wait, in seconds.
@@ -194,17 +194,17 @@ impl Workload {
         // Later steps go on at a rate of next to nothing: repeated thousands of times, the real one would
         // drift to where numbers are denormal and slow.
         let optimizer = self.options()?.optimizer;
-        let table: Vec<StepRow> = (0..WINDOW)
+        let table: Vec<StepParams> = (0..WINDOW)
             .map(|step| {
                 let (correction1, correction2) = optimizer.corrections(step as u64 + 1);
-                StepRow {
+                StepParams {
                     first: narrow(step % BATCHES * self.batch),
                     rows: narrow(self.batch),
                     log: narrow(step),
                     lr: if step < CHECKED { self.lr } else { 1e-12 },
                     correction1,
                     correction2,
-                    ..StepRow::default()
+                    ..StepParams::default()
                 }
             })
             .collect();
@@ -381,7 +381,7 @@ mod tests {
         }
     }
 
-    /// What a device does wrong, once it has run so many steps.
+    /// Fault that a device shows once it has run so many steps.
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum Wrong {
         Nothing,
@@ -399,7 +399,7 @@ mod tests {
         wrong: Wrong,
         steps: u32,
         plan: TrainPlan,
-        table: Vec<StepRow>,
+        table: Vec<StepParams>,
     }
 
     impl Late {
@@ -426,19 +426,19 @@ mod tests {
             self.device.write(slot, first, values)
         }
 
-        fn write_steps(&mut self, phase: Phase, rows: &[StepRow]) -> Result<()> {
+        fn write_steps(&mut self, phase: Phase, rows: &[StepParams]) -> Result<()> {
             self.table = rows.to_vec();
             self.device.write_steps(phase, rows)
         }
 
-        fn stride(&self, phase: Phase) -> u32 {
-            self.device.stride(phase)
+        fn steps_per_submission(&self, phase: Phase) -> u32 {
+            self.device.steps_per_submission(phase)
         }
 
         fn run(&mut self, phase: Phase, steps: std::ops::Range<u32>) -> Result<()> {
             if self.is_late() && self.wrong == Wrong::Rate {
-                let doubled = |row: &StepRow| StepRow { lr: 2.0 * row.lr, ..*row };
-                let table: Vec<StepRow> = self.table.iter().map(doubled).collect();
+                let doubled = |row: &StepParams| StepParams { lr: 2.0 * row.lr, ..*row };
+                let table: Vec<StepParams> = self.table.iter().map(doubled).collect();
                 self.device.write_steps(phase, &table)?;
             }
             self.steps += steps.end - steps.start;

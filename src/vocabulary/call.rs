@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// A name and its arguments as they are written, none of them looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Written {
+pub(crate) struct WrittenCall {
     /// The name, in lower case with hyphens.
     pub(crate) name: String,
     /// Arguments without a key, in their order.
@@ -19,7 +19,7 @@ pub(crate) struct Written {
     pub(crate) named: Vec<(String, String)>,
 }
 
-impl Written {
+impl WrittenCall {
     /// Takes a text apart.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ pub(crate) fn plain(name: &str) -> String {
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
     option: &'a str,
-    written: Written,
+    written: WrittenCall,
     /// The arguments asked for so far.
     asked: Vec<&'static str>,
     /// The arguments without a key that were taken.
@@ -102,12 +102,13 @@ pub(crate) struct Call<'a> {
 impl<'a> Call<'a> {
     /// Takes a text apart. Errors name the option.
     pub(crate) fn parse(option: &'a str, text: &str) -> Result<Self> {
-        let written = Written::parse(text).map_err(|problem| Error::setting(option, problem))?;
+        let written =
+            WrittenCall::parse(text).map_err(|problem| Error::setting(option, problem))?;
         Self::of(option, written)
     }
 
     /// Begins to take arguments. Errors name the option.
-    pub(crate) fn of(option: &'a str, written: Written) -> Result<Self> {
+    pub(crate) fn of(option: &'a str, written: WrittenCall) -> Result<Self> {
         let call = Self { option, written, asked: vec![], taken: 0 };
         let mut keys: Vec<String> = call.written.named.iter().map(|(key, _)| plain(key)).collect();
         keys.sort_unstable();
@@ -216,7 +217,7 @@ impl<'a> Call<'a> {
 
     /// Refuses arguments that were not asked for, and lists those that were.
     pub(crate) fn end(self) -> Result<()> {
-        let Self { option, written: Written { name, unnamed, named }, asked, taken } = &self;
+        let Self { option, written: WrittenCall { name, unnamed, named }, asked, taken } = &self;
         let has = match asked.as_slice() {
             [] => format!("{name} has no arguments"),
             asked => format!("{name} has {}", asked.join(", ")),

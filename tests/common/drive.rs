@@ -1,8 +1,8 @@
 //! A device driven by hand through the trait alone, as the trainer does it but without the trainer.
 
 use wgrad::device::{Device, Values};
-use wgrad::graph::{Moment, Move, Optimizer, Pace};
-use wgrad::plan::{Phase, StepRow, TrainPlan};
+use wgrad::graph::{Optimizer, OptimizerSchedule, UpdateContext, UpdateScalars};
+use wgrad::plan::{Phase, StepParams, TrainPlan};
 
 /// Loads a training plan and gives it its table, the rows in their order, and the weights' arena.
 pub fn load(device: &mut dyn Device, plan: &TrainPlan, x: &[f32], y: Values<'_>, params: &[f32]) {
@@ -23,13 +23,13 @@ pub fn step_rows(
     first: usize,
     count: usize,
     lr: impl Fn(usize) -> f64,
-) -> Vec<StepRow> {
+) -> Vec<StepParams> {
     let rows = plan.slot(plan.ports.order).len();
     let steps_per_epoch = rows.div_ceil(plan.batch);
     let narrow = |value: usize| u32::try_from(value).unwrap();
-    let mut pace = Pace::new(*optimizer, None);
+    let mut pace = OptimizerSchedule::new(*optimizer, None);
     let mut next =
-        |step: usize| pace.next(Moment { lr: lr(step), decay: 1.0, epoch: 0, last: false });
+        |step: usize| pace.next(UpdateContext { lr: lr(step), decay: 1.0, epoch: 0, last: false });
     // Some optimizers' numbers depend on all moves before.
     (0..first).for_each(|step| {
         next(step);
@@ -37,8 +37,8 @@ pub fn step_rows(
     (first..first + count)
         .map(|step| {
             let start = step % steps_per_epoch * plan.batch;
-            let Move { correction1, correction2, scalars } = next(step);
-            StepRow {
+            let UpdateScalars { correction1, correction2, scalars } = next(step);
+            StepParams {
                 first: narrow(start),
                 rows: narrow(plan.batch.min(rows - start)),
                 log: narrow(step - first),
@@ -46,18 +46,18 @@ pub fn step_rows(
                 correction1,
                 correction2,
                 scalars,
-                ..StepRow::default()
+                ..StepParams::default()
             }
         })
         .collect()
 }
 
 /// Runs these steps, as many at once as the device asks for. Out: their losses.
-pub fn run(device: &mut dyn Device, phase: Phase, rows: &[StepRow]) -> Vec<f32> {
+pub fn run(device: &mut dyn Device, phase: Phase, rows: &[StepParams]) -> Vec<f32> {
     device.write_steps(phase, rows).unwrap();
     let (mut from, to) = (0, u32::try_from(rows.len()).unwrap());
     while from < to {
-        let end = to.min(from + device.stride(phase).max(1));
+        let end = to.min(from + device.steps_per_submission(phase).max(1));
         device.run(phase, from..end).unwrap();
         from = end;
     }

@@ -51,7 +51,7 @@ where
     }
 }
 
-/// So many standard normal numbers.
+/// Returns `len` standard normal numbers.
 pub fn normal(len: usize, seed: Seed) -> Vec<f64> {
     let mut random = seed.stream(Purpose::Synthetic);
     (0..len).map(|_| random.normal()).collect()
@@ -62,7 +62,7 @@ pub fn normal_f32(len: usize, seed: Seed) -> Vec<f32> {
     normal(len, seed).into_iter().map(|value| value as f32).collect()
 }
 
-/// So many classes below `classes`.
+/// Returns `len` classes below `classes`.
 pub fn labels(len: usize, classes: u32, seed: Seed) -> Vec<u32> {
     let mut random = seed.stream(Purpose::Synthetic);
     (0..len).map(|_| random.below(classes)).collect()

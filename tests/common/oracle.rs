@@ -58,12 +58,12 @@ impl Oracle {
         &self.tensors[name].0
     }
 
-    /// Whether there is a tensor of this name.
+    /// Returns whether there is a tensor of this name.
     pub fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
 
-    /// What the file says of itself under a name.
+    /// Returns the file's metadata under a name.
     pub fn metadata(&self, name: &str) -> &str {
         &self.metadata[name]
     }
@@ -94,7 +94,7 @@ pub struct Case {
     /// Widths from input to output.
     pub sizes: Vec<usize>,
     layers: Vec<CaseLayer>,
-    /// What is made small.
+    /// Loss to minimise.
     pub loss: Loss,
     optimizer: String,
     lr: f64,

@@ -52,7 +52,7 @@ impl Place {
         (out, said.replace("\n        ", " "))
     }
 
-    /// What a run that must fail says.
+    /// Returns the message of a run that must fail.
     pub(crate) fn refused(&self, args: &str) -> String {
         let output = self.run(args);
         let said = String::from_utf8(output.stderr).unwrap();

@@ -3,14 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use tract_onnx::prelude::*;
-use wgrad::data::{Label, Preparation, Scale, TargetKind};
+use wgrad::data::{BinaryColumn, FeatureScaling, Preprocessing, TargetKind};
 use wgrad::export::onnx_bytes;
-use wgrad::graph::Wants;
+use wgrad::graph::RequiredTarget;
 use wgrad::model::Layer;
 use wgrad::train::Predictions;
 use wgrad::{
-    Activation, Dataset, Loss, Params, Predictor, Seed, Sequential, Targets,
-    TrainedModel,
+    Activation, Dataset, Loss, Params, Predictor, Seed, Sequential, Targets, TrainedModel,
 };
 
 const COLUMNS: usize = 5;
@@ -48,14 +47,15 @@ fn trained(model: Sequential, targets: Targets, loss: Loss) -> TrainedModel {
     for (name, values) in vectors {
         params.set(&name, &[values.len()], &values).unwrap();
     }
-    let mut preparation = Preparation::fit(&data, Scale::Standard)
+    let mut preparation = Preprocessing::fit(&data, FeatureScaling::Standard)
         .with_columns_as_is(model.tables().iter().map(|table| table.column));
     if !loss.scales_target() {
         preparation = preparation.with_target_as_is();
     }
-    if loss.wants() == Wants::Labels {
+    if loss.wants() == RequiredTarget::Labels {
         let values = ["no".to_string(), "yes".to_string()];
-        let label = |column: &String| Label { column: column.clone(), values: values.clone() };
+        let label =
+            |column: &String| BinaryColumn { column: column.clone(), values: values.clone() };
         if let TargetKind::Numbers(columns) = &preparation.schema.kind {
             preparation.schema.kind = TargetKind::Labels(columns.iter().map(label).collect());
         }
@@ -73,7 +73,7 @@ fn numbers(model: Sequential) -> TrainedModel {
     trained(model.dense(1), Targets::Numbers(y), Loss::Mse)
 }
 
-/// What tract makes of an exported file for the first so many rows.
+/// Returns the output of tract for an exported file and its first `rows` rows.
 fn run(file: &[u8], output: &str, rows: usize, x: &[f32]) -> Vec<f64> {
     let model = tract_onnx::onnx().model_for_read(&mut &*file).unwrap();
     let plan = model
@@ -97,7 +97,7 @@ fn check(what: &str, trained: &TrainedModel) {
     let told = predictor.predict(&x).unwrap();
     let output = match told {
         Predictions::Numbers(_) => "prediction",
-        _ if trained.tells_scores() => "scores",
+        _ if trained.outputs_are_scores() => "scores",
         _ => "probabilities",
     };
     let want = told.values();
@@ -165,10 +165,12 @@ fn what_every_loss_makes_of_outputs_is_exported() {
         let loss: Loss = entry.name.parse().unwrap();
         let hidden = Sequential::new().dense(8).tanh();
         let (targets, columns) = match loss.wants() {
-            Wants::Classes => (Targets::Classes((0..ROWS as u32).map(|row| row % 3).collect()), 3),
-            Wants::Labels => (Targets::Columns([1.0, 0.0].repeat(ROWS), 2), 2),
-            Wants::Shares => (Targets::Columns([0.25, 0.75].repeat(ROWS), 2), 2),
-            Wants::Numbers | Wants::Counts => {
+            RequiredTarget::Classes => {
+                (Targets::Classes((0..ROWS as u32).map(|row| row % 3).collect()), 3)
+            }
+            RequiredTarget::Labels => (Targets::Columns([1.0, 0.0].repeat(ROWS), 2), 2),
+            RequiredTarget::Shares => (Targets::Columns([0.25, 0.75].repeat(ROWS), 2), 2),
+            RequiredTarget::Numbers | RequiredTarget::Counts => {
                 let y = (0..2 * ROWS).map(|i| 1000.0 + (i % 7 * i) as f64).collect();
                 (Targets::Columns(y, 2), 2)
             }

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use wgrad::data::{Preparation, synth};
+use wgrad::data::{Preprocessing, synth};
 use wgrad::graph::{Average, Loss, Optimizer};
 use wgrad::model::{Init, Layer, Params};
 use wgrad::train::{Metric, ScheduleKind, TrainedModel};
-use wgrad::{Activation, Scale, Seed, Sequential};
+use wgrad::{Activation, FeatureScaling, Seed, Sequential};
 use wgrad_fuzz::targets::{about_of, trained_checkpoint};
 
 const LAYERS: [&str; 4] = [
@@ -59,7 +59,7 @@ fn models() {
     for (at, text) in LAYERS.iter().enumerate() {
         let model: Sequential = text.parse().expect("layers");
         let params = Params::init(&model, 1, Seed(1)).expect("a network");
-        let preparation = Preparation::fit(&data, Scale::Standard);
+        let preparation = Preprocessing::fit(&data, FeatureScaling::Standard);
         let trained = TrainedModel { model, params, preparation, criterion: Loss::Mse.into() };
         let path = std::env::temp_dir().join("wgrad-seed.safetensors");
         wgrad::write_model(&trained, &path).expect("writable");

@@ -68,7 +68,7 @@ pub fn trained_checkpoint() -> Vec<u8> {
     bytes
 }
 
-/// What a checkpoint's file says of the run.
+/// Returns the description of the run in a checkpoint's file.
 pub fn about_of(file: &[u8]) -> String {
     head_of(file)["about"].as_str().expect("a text").to_string()
 }

@@ -2,8 +2,8 @@
 
 use super::{allowance, with_file};
 use crate::memory::within;
-use wgrad::data::{FeatureReader, PartReader, Preparation, Targets, column_names};
-use wgrad::{Dataset, Scale, Seed, Target};
+use wgrad::data::{FeatureReader, PartReader, Preprocessing, Targets, column_names};
+use wgrad::{Dataset, FeatureScaling, Seed, Target};
 
 /// The first byte says how the rest is to be read.
 pub fn csv(data: &[u8]) {
@@ -59,7 +59,7 @@ pub fn csv(data: &[u8]) {
         assert_eq!((x, rows), (read.x().to_vec(), read.rows()));
 
         let Ok(split) = read.split(0.3, Seed(1)) else { return };
-        let preparation = Preparation::fit(&split.train, Scale::Standard);
+        let preparation = Preprocessing::fit(&split.train, FeatureScaling::Standard);
         let scaled = preparation.features(split.train.x());
         // Differences of the largest numbers that there are exceed them; training refuses these.
         let beyond = preparation.beyond_single(split.train.x()).is_some();

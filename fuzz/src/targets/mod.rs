@@ -1,4 +1,4 @@
-//! What is done with an input, whatever it holds: functions that panic, hang, or take too much memory where something is wrong.
+//! Functions that take any input and panic, hang, or use too much memory if the library has a fault.
 
 mod checkpoint;
 mod csv;

@@ -32,8 +32,8 @@ pub fn model(data: &[u8]) {
         assert_eq!(again.expect("what was written can be read"), trained);
 
         let columns = trained.preparation.schema.features.len();
-        let widest = trained.model.widest(columns).expect("it was checked");
-        if widest > MOST_COLUMNS || trained.model.to_string().split(',').count() > MOST_LAYERS {
+        let max_width = trained.model.max_width(columns).expect("it was checked");
+        if max_width > MOST_COLUMNS || trained.model.to_string().split(',').count() > MOST_LAYERS {
             return;
         }
         if let Ok(bytes) =

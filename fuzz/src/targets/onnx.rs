@@ -2,11 +2,11 @@
 
 use super::Bytes;
 pub use super::proto_check::check_export;
-use wgrad::data::{Label, Preparation, Schema, TargetKind};
+use wgrad::data::{BinaryColumn, Preprocessing, Schema, TargetKind};
 use wgrad::graph::Quantiles;
-use wgrad::model::{Custom, Gate, Layer, Params, Table};
+use wgrad::model::{CustomLayer, EmbeddingTable, Gate, Layer, Params};
 use wgrad::train::{Criterion, TrainedModel};
-use wgrad::{Activation, Init, Loss, Scale, Sequential};
+use wgrad::{Activation, FeatureScaling, Init, Loss, Sequential};
 
 /// All of it says what the network is.
 pub fn onnx(data: &[u8]) {
@@ -46,7 +46,7 @@ fn trained(bytes: &mut Bytes<'_>) -> Option<TrainedModel> {
         _ => {
             let labels = texts(bytes, &mut name).into_iter();
             let values = ["no".to_string(), name(bytes, "yes", 0)];
-            let label = |column| Label { column, values: values.clone() };
+            let label = |column| BinaryColumn { column, values: values.clone() };
             let loss = if bytes.byte().is_multiple_of(2) {
                 Loss::BinaryCrossEntropy
             } else {
@@ -58,8 +58,8 @@ fn trained(bytes: &mut Bytes<'_>) -> Option<TrainedModel> {
     let schema = Schema { features, target: name(bytes, "y", 0), kind, weight: None };
     let count = schema.targets().len();
     let mut numbers = |len: usize| (0..len).map(|_| f64::from(bytes.float())).collect::<Vec<f64>>();
-    let preparation = Preparation {
-        scale: Scale::Standard,
+    let preparation = Preprocessing {
+        scale: FeatureScaling::Standard,
         mean: numbers(columns),
         std: numbers(columns),
         target_mean: numbers(count),
@@ -70,7 +70,7 @@ fn trained(bytes: &mut Bytes<'_>) -> Option<TrainedModel> {
     let outputs = loss.outputs_for(preparation.schema.outputs());
     let mut model = Sequential::new();
     if bytes.byte().is_multiple_of(4) {
-        let table = Table {
+        let table = EmbeddingTable {
             column: bytes.below(6) % columns,
             vocabulary: 1 + bytes.below(5),
             dimension: 1 + bytes.below(5),
@@ -118,7 +118,7 @@ fn layers(bytes: &mut Bytes<'_>, mut model: Sequential, depth: usize) -> Sequent
             13 => model.gated(gate),
             14 => model.dense_gated(1 + usize::from(flag % 4), gate),
             15 => model.layer(if yes { Layer::Softmax } else { Layer::LogSoftmax }),
-            _ => match Custom::new(&bytes.text(), &[]) {
+            _ => match CustomLayer::new(&bytes.text(), &[]) {
                 Ok(custom) => model.custom(custom),
                 Err(_) => model.tanh(),
             },

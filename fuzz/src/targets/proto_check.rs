@@ -1,4 +1,4 @@
-//! Whether the bytes of an ONNX file are a sound graph, as far as names and sizes tell.
+//! True if the bytes of an ONNX file are a sound graph, as far as names and sizes tell.
 
 use std::collections::HashSet;
 

@@ -8,8 +8,8 @@ use crate::memory::within;
 use wgrad::graph::{Average, Group, Reduction, factors};
 use wgrad::model::{Layer, Params, expression};
 use wgrad::plan::Precision;
-use wgrad::train::{ClassWeights, Keep, Metric, OnNonFinite, Schedule, ScheduleKind};
-use wgrad::{Activation, DeviceKind, Init, Loss, Optimizer, Scale, Seed, Sequential};
+use wgrad::train::{ClassWeights, KeepWeights, Metric, OnNonFinite, Schedule, ScheduleKind};
+use wgrad::{Activation, DeviceKind, FeatureScaling, Init, Loss, Optimizer, Seed, Sequential};
 
 /// Columns of weights, at most, that an initialisation is tried on.
 const MOST_WEIGHTS: usize = 1 << 12;
@@ -31,7 +31,7 @@ pub fn text(data: &[u8]) {
         12 => drop(kept::<ClassWeights>(text)),
         13 => {
             let _ = kept::<Activation>(text);
-            let _ = kept::<Scale>(text);
+            let _ = kept::<FeatureScaling>(text);
             let _ = kept::<Reduction>(text);
         }
         14 => {
@@ -39,13 +39,13 @@ pub fn text(data: &[u8]) {
             let _ = text.parse::<Precision>();
         }
         _ => {
-            let _ = text.parse::<Keep>();
+            let _ = text.parse::<KeepWeights>();
             let _ = text.parse::<OnNonFinite>();
         }
     });
 }
 
-/// What a text says, if anything; and that it is the same when it is written and read again.
+/// Parses a text, and checks that the value is the same after it was written and read again.
 fn kept<T: FromStr + Display + PartialEq + Debug>(text: &str) -> Option<T> {
     let read: T = text.parse().ok()?;
     let written = read.to_string();
@@ -67,7 +67,7 @@ fn layers(text: &str) {
     assert_eq!(again, model);
     let summary = model.summary(3).expect("its sizes are known").to_string();
     assert!(summary.contains(" parameters, "));
-    assert!(model.widest(3).is_ok());
+    assert!(model.max_width(3).is_ok());
     assert!(layout.count() <= layout.len());
 }
 
@@ -79,7 +79,7 @@ fn activation(text: &str) {
     }
     let (wgsl, results) = f.program().wgsl(|_| "x".into(), |_| "q".into());
     assert_eq!((results.len(), wgsl.lines().count()), (1, f.program().instructions().len()));
-    if let Ok(custom) = wgrad::model::Custom::of(f.clone(), &[]) {
+    if let Ok(custom) = wgrad::model::CustomLayer::of(f.clone(), &[]) {
         let model = Sequential::new().layer(Layer::Custom(custom));
         assert_eq!(kept::<Sequential>(&model.to_string()), Some(model));
     }

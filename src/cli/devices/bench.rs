@@ -11,7 +11,7 @@ use crate::cli::Exit;
 use crate::cli::args::BenchArgs;
 use crate::cli::cache::tuning_folder;
 use crate::cli::output::{Output, failed};
-use crate::cli::settings::suits;
+use crate::cli::settings::check_precision;
 use crate::device::verify::verify;
 use crate::device::{Device, DeviceInfo, DeviceKind, Tuning, open, open_tuned};
 use crate::error::{Error, Result};
@@ -72,7 +72,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
             // Opened anew for each, so that a first step is a first step.
             let (mut device, _) = open_tuned(kind, &tuning)?;
             let open_seconds = begun.elapsed().as_secs_f64();
-            suits(precision, device.info())?;
+            check_precision(precision, device.info())?;
             if workload.hardware_only && named.is_empty() && !device.info().kind.ends_with("GPU") {
                 console.line(&format!(
                     "{} on {name}: left out, since it takes a hardware GPU; --workload {0} times it all the same",

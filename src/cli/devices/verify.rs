@@ -34,7 +34,7 @@ struct Sum<'a> {
 }
 
 /// Takes in checks, and tells of a kernel variant when the next one begins.
-struct Teller {
+struct ProgressPrinter {
     out: Output,
     json: bool,
     quiet: bool,
@@ -50,7 +50,7 @@ struct Teller {
 
 pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit> {
     let kind = args.device.parse()?;
-    let mut teller = Teller {
+    let mut teller = ProgressPrinter {
         out: Output::new(),
         json: args.json,
         quiet: args.quiet,
@@ -63,7 +63,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit> {
     };
     let tally = verify_device(&kind, &mut |check| teller.take(check))?;
     teller.end_of_variant();
-    let Teller { mut out, outcome, .. } = teller;
+    let ProgressPrinter { mut out, outcome, .. } = teller;
     outcome?;
     if args.json {
         let (device, passed, wrong) = (&tally.device.name, tally.passed, tally.failed);
@@ -82,7 +82,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<Exit> {
     Ok(if tally.failed == 0 { Exit::Done } else { Exit::ChecksFailed })
 }
 
-impl Teller {
+impl ProgressPrinter {
     fn take(&mut self, check: &Check) {
         let Check { kernel, form, variant, case, worst, failure } = check;
         let failure = failure.as_deref();

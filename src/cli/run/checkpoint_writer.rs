@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::folder::Place;
+use super::folder::RunLocation;
 use crate::error::{Error, Result};
 use crate::export::write_checkpoint;
 use crate::train::Checkpoint;
@@ -65,15 +65,15 @@ pub(crate) fn checkpoint_files(folder: &Path) -> Vec<PathBuf> {
 
 /// Checkpoints that are to be on disk: the newest, the best epoch's, or one that is both.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Due {
+pub(crate) struct PendingCheckpoints {
     pub(crate) newest: Option<Arc<Checkpoint>>,
     pub(crate) best: Option<Arc<Checkpoint>>,
 }
 
 /// Checkpoints on their way to disk.
 struct Job {
-    due: Due,
-    place: Place,
+    due: PendingCheckpoints,
+    place: RunLocation,
     /// The history, which has to be on disk before: a checkpoint speaks of epochs whose lines are there.
     history: File,
 }
@@ -109,12 +109,12 @@ impl Shared {
 }
 
 /// Writes checkpoints while training goes on. Dropping it waits for the last one.
-pub(crate) struct Keeper {
+pub(crate) struct CheckpointWriter {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Keeper {
+impl CheckpointWriter {
     /// Starts the thread; so many of the last checkpoints stay on disk.
     pub(crate) fn start(keep: u32) -> Result<Self> {
         let shared = Arc::new(Shared::default());
@@ -153,7 +153,12 @@ impl Keeper {
     ///
     /// # Errors
     /// If an earlier one could not be written.
-    pub(crate) fn write(&self, mut due: Due, place: Place, history: File) -> Result<()> {
+    pub(crate) fn write(
+        &self,
+        mut due: PendingCheckpoints,
+        place: RunLocation,
+        history: File,
+    ) -> Result<()> {
         let mut state = self.shared.state();
         // A thread that rests with a job at hand finds the newer one, and would be woken for nothing.
         match state.job.take() {
@@ -171,7 +176,7 @@ impl Keeper {
     ///
     /// # Errors
     /// If one could not be written.
-    pub(crate) fn settle(&self) -> Result<()> {
+    pub(crate) fn flush(&self) -> Result<()> {
         let mut state = self.shared.state();
         state.awaited = true;
         self.shared.changed.notify_all();
@@ -183,7 +188,7 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for CheckpointWriter {
     fn drop(&mut self) {
         self.shared.state().ended = true;
         self.shared.changed.notify_all();
@@ -195,7 +200,7 @@ impl Drop for Keeper {
 }
 
 fn write(job: &Job, keep: u32) -> Result<()> {
-    let Job { due: Due { newest, best }, place, history } = job;
+    let Job { due: PendingCheckpoints { newest, best }, place, history } = job;
     let folder = &place.path;
     if !place.is_there() {
         // Another folder there is another run's.

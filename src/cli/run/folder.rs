@@ -40,7 +40,7 @@ pub(crate) struct RunFolder {
 
 /// A run's place on disk, for whoever writes into it later: a folder that has come there since is another run's.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct RunLocation {
     /// Where the files are.
     pub(crate) path: PathBuf,
     /// The run's folder, and what it was when this was taken.
@@ -48,7 +48,7 @@ pub(crate) struct Place {
     folder: Option<File>,
 }
 
-impl Place {
+impl RunLocation {
     /// True if the run's folder is where it was.
     pub(crate) fn is_there(&self) -> bool {
         is_folder_at(self.folder.as_ref(), &self.root)
@@ -108,7 +108,7 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Makes the folder and writes the settings. An earlier run in it stays as it is until [`Self::settle`].
+    /// Makes the folder and writes the settings. An earlier run in it stays as it is until [`Self::flush`].
     pub(crate) fn create(path: &Path, config: &str) -> Result<Self> {
         let absent = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
         let mut made: Vec<PathBuf> =
@@ -141,9 +141,9 @@ impl RunFolder {
     }
 
     /// Where the files are, for whoever writes them later.
-    pub(crate) fn place_now(&self) -> Place {
+    pub(crate) fn place_now(&self) -> RunLocation {
         let folder = self.lock.as_ref().and_then(|lock| lock.try_clone().ok());
-        Place { path: self.place(), root: self.path.clone(), folder }
+        RunLocation { path: self.place(), root: self.path.clone(), folder }
     }
 
     /// True if the folder is where it was, and not moved, removed or replaced.
@@ -215,7 +215,7 @@ impl RunFolder {
     }
 
     /// Puts this run's files, its model among them, in the place of an earlier run's.
-    pub(crate) fn settle(&mut self) -> Result<()> {
+    pub(crate) fn flush(&mut self) -> Result<()> {
         if !self.apart {
             return Ok(());
         }
@@ -284,7 +284,7 @@ impl RunFolder {
         self.path.join(METRICS)
     }
 
-    /// Where to write the model: also before [`Self::settle`].
+    /// Where to write the model: also before [`Self::flush`].
     pub(crate) fn new_model(&self) -> PathBuf {
         self.place().join(MODEL_FILE)
     }
@@ -368,7 +368,7 @@ mod tests {
         fs::write(folder.new_model(), "new").unwrap();
         let other = RunFolder::create(&path, "other").unwrap_err().to_string();
         assert!(cfg!(windows) || other.contains("another wgrad is training"), "{other}");
-        folder.settle().unwrap();
+        folder.flush().unwrap();
         assert_eq!(count(), 4, "all but what is written late");
         assert_eq!((text(&folder.config()), text(&folder.model())), ("new".into(), "new".into()));
         assert_eq!(text(&folder.history()), "");

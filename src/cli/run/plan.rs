@@ -8,7 +8,7 @@ use crate::cli::wording::with_options;
 use crate::device::open;
 use crate::error::Result;
 use crate::report::Console;
-use crate::train::Room;
+use crate::train::MemoryPlanner;
 
 pub(crate) fn plan(args: &PlanArgs) -> Result<Exit> {
     let config = run_config(&args.settings.0)?;
@@ -19,7 +19,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<Exit> {
     let table = config.data(origin.as_ref())?;
     let data = &table.data;
     let (model, options) = (config.model(data)?, config.options(&data.train, origin.as_ref()));
-    let room = Room { model: &model, data, options: &options, device };
+    let room = MemoryPlanner { model: &model, data, options: &options, device };
     let overlapping = config.check_groups(&model, data)?;
     let mut console = Console::stderr();
     table

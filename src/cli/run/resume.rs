@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::checkpoint_writer::{best_file, checkpoint_files};
 use super::folder::{CONFIG, RunFolder, lock};
-use super::train::{Prepared, Run, Talk, prepare};
+use super::train::{Prepared, Run, Verbosity, prepare};
 use crate::cli::args::ResumeArgs;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::settings::{RunConfig, path_text, run_config};
@@ -38,12 +38,12 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     ));
     interrupt.arm();
     let folder = RunFolder::reopen(&config.out, &text, lock)?;
-    forget_best(&config.out, kept)?;
+    delete_best_checkpoint(&config.out, kept)?;
     let (history, damage) = folder.resume_history(done.0)?;
     warnings.extend(damage.map(|problem| Warning::Noted { problem }));
-    let talk = Talk { json: args.json, quiet: args.quiet };
+    let talk = Verbosity { json: args.json, quiet: args.quiet };
     let mut run = Run::new(folder, history, talk, config.checkpoints)?.judged_by(judge);
-    run.go_on_after(done, trainer.info().steps_per_epoch, options.epochs);
+    run.resume_after(done, trainer.info().steps_per_epoch, options.epochs);
     run.drive(&mut trainer, &interrupt, &options, warnings)
 }
 
@@ -59,7 +59,7 @@ fn other_rates(
     if which.is_empty() || old == new || (epochs, step) == (0, 0) {
         return None;
     }
-    let moves = now.moves_per_epoch(steps_per_epoch) as u64;
+    let moves = now.updates_per_epoch(steps_per_epoch) as u64;
     let next = u64::from(epochs) * moves + step as u64 / u64::from(now.accumulate.max(1));
     let [then, next] = [
         before.schedules(steps_per_epoch).factors(next.saturating_sub(1)),
@@ -123,7 +123,7 @@ fn settings(args: &ResumeArgs) -> Result<(RunConfig, RunConfig)> {
 }
 
 /// Takes away the best epoch's checkpoint if the run goes on from where another epoch was the best, or none.
-fn forget_best(run: &Path, kept: Option<u32>) -> Result<()> {
+fn delete_best_checkpoint(run: &Path, kept: Option<u32>) -> Result<()> {
     let path = best_file(run);
     let goes = path.exists() && read_checkpoint(&path).map_or(true, |it| Some(it.epoch()) != kept);
     if !goes {

@@ -1,28 +1,28 @@
 //! `wgrad train`: a table in, a run folder out.
 //!
-//! What is finished is on disk before the next thing starts, and is told after that.
+//! A finished part is on disk before the next one starts, and is reported after that.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::checkpoint_writer::{Due, Keeper, best_file, checkpoint_file};
+use super::checkpoint_writer::{CheckpointWriter, PendingCheckpoints, best_file, checkpoint_file};
 use super::folder::RunFolder;
 use super::verdict::{Judge, Verdict};
 use crate::cli::args::TrainArgs;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{Output, failed};
-use crate::cli::settings::{Checkpoints, RunConfig, config_text, run_config, suits};
+use crate::cli::settings::{Checkpoints, RunConfig, check_precision, config_text, run_config};
 use crate::cli::wording::{told, worded};
 use crate::cli::{Exit, Failure};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::export::write_model;
-use crate::report::{Console, Figures, History, JsonLines, Outcome, counted};
+use crate::report::{Console, Figures, History, JsonLines, Outcome, pluralize};
 use crate::shape::{number, short};
 use crate::train::{
-    Checkpoint, EpochStats, Event, Keep, Progress, Summary, TrainOptions, TrainedModel, Trainer,
-    Warning,
+    Checkpoint, EpochStats, Event, KeepWeights, Progress, Summary, TrainOptions, TrainedModel,
+    Trainer, Warning,
 };
 
 /// Time between two writings of the model, at least.
@@ -36,14 +36,14 @@ pub(crate) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
     interrupt.arm();
     let folder = RunFolder::create(&config.out, &text)?;
     let history = folder.begin_history().inspect_err(|_| folder.discard())?;
-    let talk = Talk { json: args.json, quiet: args.quiet };
+    let talk = Verbosity { json: args.json, quiet: args.quiet };
     let mut run = Run::new(folder, history, talk, config.checkpoints)?.judged_by(judge);
     run.drive(&mut trainer, &interrupt, &options, warnings)
 }
 
 /// Amount of output, and its form.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Talk {
+pub(crate) struct Verbosity {
     pub(crate) json: bool,
     pub(crate) quiet: bool,
 }
@@ -69,7 +69,8 @@ pub(crate) fn prepare(config: &RunConfig, begins: bool) -> Result<Prepared> {
     let overlapping = config.check_groups(&model, data)?;
     let mut trainer = Trainer::new(&model, data, &options, &config.device)
         .map_err(|error| config.locate(error))?;
-    suits(options.precision, &trainer.info().device).map_err(|error| config.locate(error))?;
+    check_precision(options.precision, &trainer.info().device)
+        .map_err(|error| config.locate(error))?;
     let mut warnings = table.notes.clone();
     if let Some((weights, told)) = weights {
         trainer.set_params(&weights)?;
@@ -107,7 +108,7 @@ pub(crate) struct Run {
     folder: RunFolder,
     checkpoints: Checkpoints,
     /// Writes them, if there are to be any.
-    keeper: Option<Keeper>,
+    keeper: Option<CheckpointWriter>,
     /// When the last one was handed over.
     handed: Instant,
     /// Warnings that were shown about files that cannot be written.
@@ -139,12 +140,12 @@ impl Run {
     pub(crate) fn new(
         folder: RunFolder,
         history: History,
-        talk: Talk,
+        talk: Verbosity,
         checkpoints: Checkpoints,
     ) -> Result<Self> {
         let run = folder.path().display().to_string();
         let keeps = checkpoints.every > 0 || checkpoints.minutes > 0.0;
-        let keeper = if keeps { Some(Keeper::start(checkpoints.keep)?) } else { None };
+        let keeper = if keeps { Some(CheckpointWriter::start(checkpoints.keep)?) } else { None };
         Ok(Self {
             history,
             checkpoints,
@@ -173,7 +174,7 @@ impl Run {
     }
 
     /// Goes on after so many epochs, and so many steps of the next one.
-    pub(crate) fn go_on_after(
+    pub(crate) fn resume_after(
         &mut self,
         (epochs, step): (u32, usize),
         steps_per_epoch: usize,
@@ -238,7 +239,7 @@ impl Run {
                     Ok(checkpoint) => Some(checkpoint),
                     Err(error) => return End::Failed(error),
                 };
-                if let Err(error) = self.hand(Due { newest, best: None }) {
+                if let Err(error) = self.hand(PendingCheckpoints { newest, best: None }) {
                     return End::Failed(error);
                 }
             }
@@ -246,25 +247,25 @@ impl Run {
     }
 
     /// Has checkpoints written while training goes on.
-    fn hand(&mut self, due: Due) -> Result<()> {
+    fn hand(&mut self, due: PendingCheckpoints) -> Result<()> {
         let Some(keeper) = &self.keeper else { return Ok(()) };
         if due.newest.is_some() {
             self.handed = Instant::now();
         }
         let history = self.history.file()?;
         let written = keeper.write(due, self.folder.place_now(), history);
-        self.tell_unwritten(written, "training goes on, and the next one is tried")
+        self.report_unwritten(written, "training goes on, and the next one is tried")
     }
 
     /// Waits for checkpoints that are being written.
-    fn settle(&mut self) -> Result<()> {
-        let written = self.keeper.as_ref().map_or(Ok(()), Keeper::settle);
-        self.tell_unwritten(written, "`wgrad resume` can go on from an earlier checkpoint only")
+    fn flush(&mut self) -> Result<()> {
+        let written = self.keeper.as_ref().map_or(Ok(()), CheckpointWriter::flush);
+        self.report_unwritten(written, "`wgrad resume` can go on from an earlier checkpoint only")
     }
 
     /// Warns of a file that could not be written, once for each reason: that is none to end a run, which may be longer than
     /// a disk is full.
-    fn tell_unwritten(&mut self, written: Result<()>, then: &str) -> Result<()> {
+    fn report_unwritten(&mut self, written: Result<()>, then: &str) -> Result<()> {
         let Err(error) = written else { return Ok(()) };
         let problem = format!("{}; {then}", told(&error));
         if self.unwritten.contains(&problem) {
@@ -275,9 +276,9 @@ impl Run {
     }
 
     /// Takes away the best epoch's checkpoint if the run goes back to before that epoch.
-    fn forget_best(&mut self, ended: u32) -> Result<()> {
+    fn delete_best_checkpoint(&mut self, ended: u32) -> Result<()> {
         if self.best.take_if(|best| *best > ended).is_some() {
-            self.settle()?;
+            self.flush()?;
             // It may never have been written.
             let _ = std::fs::remove_file(best_file(&self.folder.place()));
         }
@@ -307,7 +308,7 @@ impl Run {
     fn try_to_mend(&mut self) -> Result<bool> {
         match self.mend() {
             Err(error @ Error::File { .. }) => {
-                self.tell_unwritten(Err(error), "training goes on, and it is tried again")?;
+                self.report_unwritten(Err(error), "training goes on, and it is tried again")?;
                 Ok(false)
             }
             other => other,
@@ -339,7 +340,7 @@ impl Run {
                     self.save(trainer)?;
                 } else if self.saved.is_some_and(|(_, since)| since.elapsed() >= PAUSE) {
                     let saved = self.save(trainer);
-                    self.tell_unwritten(saved, "training goes on, and it is tried again")?;
+                    self.report_unwritten(saved, "training goes on, and it is tried again")?;
                 }
                 let every = self.checkpoints.every;
                 let newest = trainer.checkpoint().filter(|it| mended || it.epoch() == stats.epoch);
@@ -347,17 +348,17 @@ impl Run {
                 let best = trainer.best_checkpoint().cloned();
                 self.best = best.as_ref().map(|best| best.epoch()).or(self.best);
                 if newest.is_some() || best.is_some() {
-                    self.hand(Due { newest, best })?;
+                    self.hand(PendingCheckpoints { newest, best })?;
                 }
             }
             Event::Finished(summary) => {
                 if self.mend()?
                     && let Some(newest) = trainer.checkpoint().cloned()
                 {
-                    self.hand(Due { newest: Some(newest), best: None })?;
+                    self.hand(PendingCheckpoints { newest: Some(newest), best: None })?;
                 }
                 self.save(trainer)?;
-                self.settle()?;
+                self.flush()?;
                 if let Some(kept) = &summary.kept {
                     let stopped_after = summary.stopped.map(|stopped| stopped.epoch);
                     let outcome = self.outcome(trainer, kept, summary.seconds);
@@ -369,10 +370,10 @@ impl Run {
             Event::Warned(Warning::DeviceLost { ended, .. } | Warning::WentBack { ended, .. }) => {
                 self.try_to_mend()?;
                 self.history.cut(*ended)?;
-                self.forget_best(*ended)?;
+                self.delete_best_checkpoint(*ended)?;
                 // The run on disk may be further than the run is now.
                 if let Some(newest) = trainer.checkpoint().cloned() {
-                    self.hand(Due { newest: Some(newest), best: None })?;
+                    self.hand(PendingCheckpoints { newest: Some(newest), best: None })?;
                 }
             }
             Event::Started(_) | Event::Warned(_) => {}
@@ -387,7 +388,7 @@ impl Run {
         if let Event::Finished(Summary { stopped: Some(stopped), .. }) = event
             && self.begun_after == Some(self.ended.0)
         {
-            self.tell_stopped(stopped.patience);
+            self.report_stopped(stopped.patience);
         }
         match event {
             Event::Started(_) => std::mem::take(&mut self.warnings)
@@ -403,7 +404,7 @@ impl Run {
         let Some(judge) = &self.judge else { return Ok(Verdict::default()) };
         let written = judge.write_validation(trained, self.folder.path());
         let verdict = judge.compare(trained, kept)?;
-        self.tell_unwritten(written, "the model is there all the same")?;
+        self.report_unwritten(written, "the model is there all the same")?;
         if let Some(json) = &mut self.json {
             json.compared(&verdict.comparisons).map_err(failed)?;
             if let Some(warning) = &verdict.warning {
@@ -414,7 +415,7 @@ impl Run {
     }
 
     /// Tells how to go on with a run that early stopping had ended before.
-    fn tell_stopped(&mut self, patience: u32) {
+    fn report_stopped(&mut self, patience: u32) {
         let run = quoted(self.folder.path());
         self.console.line(
             "early stopping had ended this run; to train on, give it more patience, or none:",
@@ -452,9 +453,9 @@ impl Run {
         write_model(&trainer.trained(), self.folder.new_model())?;
         if self.folder.keeps_earlier() {
             // They move to their place with the model.
-            self.settle()?;
+            self.flush()?;
         }
-        self.folder.settle()?;
+        self.folder.flush()?;
         self.history.moved_to(self.folder.history());
         self.saved = Some((epoch, Instant::now()));
         // Also in a folder that was made again.
@@ -467,7 +468,7 @@ impl Run {
     /// Takes away what the run has written, and says so if an earlier run is still there.
     fn discard(&mut self) -> Option<String> {
         // What cannot be written is taken away anyhow.
-        let _ = self.settle();
+        let _ = self.flush();
         self.folder.discard();
         let kept = || format!("the earlier run in {} is as it was", self.folder.path().display());
         self.folder.keeps_earlier().then(kept)
@@ -502,8 +503,8 @@ impl Run {
             Some((epoch, _)) => {
                 let model = self.folder.model();
                 let which = match trainer.keeps() {
-                    Keep::Best => "best epoch",
-                    Keep::Last => "last good epoch",
+                    KeepWeights::Best => "best epoch",
+                    KeepWeights::Last => "last good epoch",
                 };
                 let mut saved = format!("the {which} ({epoch}) is kept in {}", model.display());
                 // What comes of the numbers themselves would come again.
@@ -535,7 +536,7 @@ impl Run {
         let kept = trainer.kept().cloned();
         let present = trainer.params()?;
         let finite = present.arena().iter().all(|value| value.is_finite());
-        let best = trainer.keeps() == Keep::Best;
+        let best = trainer.keeps() == KeepWeights::Best;
         let outcome = if let Some(kept) = kept.as_ref().filter(|_| best || !finite || steps == done)
         {
             self.save(trainer)?;
@@ -544,7 +545,7 @@ impl Run {
                 ..self.outcome(trainer, kept, self.begun.elapsed().as_secs_f64())
             }
         } else if finite {
-            trainer.keep_present()?;
+            trainer.keep_current()?;
             let valid = trainer.validate()?;
             let loss = progress.and_then(|p| p.loss).or(kept.map(|kept| kept.train_loss));
             self.write(trainer, epoch)?;
@@ -567,13 +568,13 @@ impl Run {
         };
         outcome.write(self.folder.metrics())?;
         if let Some(checkpoint) = self.stopped.take() {
-            self.hand(Due { newest: Some(checkpoint), best: None })?;
-            self.settle()?;
+            self.hand(PendingCheckpoints { newest: Some(checkpoint), best: None })?;
+            self.flush()?;
         }
         if let Some(json) = &mut self.json {
             json.interrupted(&outcome).map_err(failed)?;
         }
-        self.tell_interrupted(&outcome, (epoch, steps), options);
+        self.report_interrupted(&outcome, (epoch, steps), options);
         Ok(())
     }
 
@@ -585,7 +586,7 @@ impl Run {
     }
 
     /// Where the weights are, and how to go on with them.
-    fn tell_interrupted(
+    fn report_interrupted(
         &mut self,
         kept: &Outcome,
         (epochs, steps): (u32, u64),
@@ -599,7 +600,7 @@ impl Run {
         };
         self.console.line(&format!(
             "interrupted after step {steps}, {} finished; {weights} are in {}",
-            counted(epochs.into(), "epoch"),
+            pluralize(epochs.into(), "epoch"),
             model.display()
         ));
         if self.keeper.is_some() {
@@ -612,7 +613,7 @@ impl Run {
         let warmup = if options.warmup > f64::from(left) { " --warmup 0" } else { "" };
         self.console.line(&format!(
             "to train on from these weights, in a new run with a fresh optimizer and schedule, for the {} left:",
-            counted(left.into(), "epoch")
+            pluralize(left.into(), "epoch")
         ));
         self.console.line(&format!(
             "  wgrad train --config {} --init {} --epochs {left}{warmup} --out {}",

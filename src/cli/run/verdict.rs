@@ -1,4 +1,4 @@
-//! What a run's figures are worth: beside predictions without a network, and in files to look at.
+//! Comparison of a run with predictions that need no network, and files to look at.
 //!
 //! In: the run's rows, and the network that is kept. Out: baselines with a warning where the network is no better, the validation
 //! rows with their predictions, and a digest of the training rows.
@@ -8,9 +8,9 @@ use std::path::Path;
 
 use super::folder::VALIDATION;
 use crate::cli::open_run::TRAINING_ROWS;
-use crate::cli::settings::{RunConfig, Valid};
-use crate::cli::tables::{Overlap, ROWS, RowDigest, Sink, Told};
-use crate::data::{Chunk, Dataset, Split, TargetKind, Targets};
+use crate::cli::settings::{RunConfig, ValidSource};
+use crate::cli::tables::{Overlap, PredictionColumns, PredictionWriter, ROWS, RowDigest};
+use crate::data::{Dataset, RowChunk, Split, TargetKind, Targets};
 use crate::device::DeviceKind;
 use crate::error::Result;
 use crate::graph::Reduction;
@@ -60,7 +60,9 @@ impl Judge {
 
     /// Warns of rows in a table of validation rows that are training rows, too.
     pub(crate) fn leak(&self, config: &RunConfig) -> Option<Warning> {
-        let (Valid::File(path), Some(valid)) = (&config.valid, &self.valid) else { return None };
+        let (ValidSource::File(path), Some(valid)) = (&config.valid, &self.valid) else {
+            return None;
+        };
         let mut overlap = Overlap::default();
         self.digest.look(valid.x(), valid.y(), &mut overlap);
         let problem = format!(
@@ -167,12 +169,12 @@ fn is_level(own: f64, other: f64) -> bool {
 /// them.
 fn write_predictions(trained: &TrainedModel, rows: &Dataset, path: &Path) -> Result<()> {
     let schema = rows.schema();
-    let told = Told::of(trained);
+    let told = PredictionColumns::of(trained);
     let weight = schema.weight.as_deref().filter(|_| rows.weights().is_some());
     let columns = schema.features.iter().map(String::as_str).chain(schema.targets()).chain(weight);
     let header = StringRecord::from_iter(columns);
     let (names, _) = told.header(&header);
-    let mut sink = Sink::open(Some(path), false, &names)?;
+    let mut sink = PredictionWriter::open(Some(path), false, &names)?;
     let predictor = Predictor::new(trained.clone())?.on_for_rows(&DeviceKind::Cpu, ROWS)?;
     let mut first = 0;
     while first < rows.rows() {
@@ -180,7 +182,7 @@ fn write_predictions(trained: &TrainedModel, rows: &Dataset, path: &Path) -> Res
         let x = rows.x().range(first * rows.columns()..end * rows.columns());
         let predictions = predictor.predict(x)?;
         let records = (first..end).map(|row| record(rows, row)).collect();
-        let chunk = Chunk { records, x: Vec::new(), lines: Vec::new() };
+        let chunk = RowChunk { records, x: Vec::new(), lines: Vec::new() };
         sink.write(&chunk, &predictions, &told, first as u64)?;
         first = end;
     }

@@ -10,15 +10,15 @@ use std::str::FromStr;
 use super::network::Network;
 use super::raw_settings::RawSettings;
 use crate::cli::cache::tuning_folder;
-use crate::data::{Arranged, Dataset, Preparation, Split, Target, TargetKind, Targets, list};
+use crate::data::{Arranged, Dataset, Preprocessing, Split, Target, TargetKind, Targets, list};
 use crate::device::{DeviceInfo, DeviceKind, Tuning};
 use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, read_fitting_weights, read_preparation, read_weights};
-use crate::graph::{Group, Loss, Wants, factors};
+use crate::graph::{Group, Loss, RequiredTarget, factors};
 use crate::model::{Init, ParamLayout, ParamView, Params, Sequential};
 use crate::plan::Precision;
 use crate::shape::short;
-use crate::train::{Keep, TrainOptions, Warning, check_dataset};
+use crate::train::{KeepWeights, TrainOptions, Warning, check_dataset};
 
 /// Kind of target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,14 +33,14 @@ pub(crate) enum Task {
 
 /// Where validation rows come from.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Valid {
+pub(crate) enum ValidSource {
     Share(f64),
     File(PathBuf),
 }
 
 /// Where initial weights come from.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Start {
+pub(crate) enum InitFrom {
     Scheme(Init),
     File(PathBuf),
 }
@@ -61,8 +61,8 @@ pub(crate) struct RunConfig {
     pub(super) groups: Vec<(&'static str, Group)>,
     /// All else that training is told. The loss is final once the table is known.
     pub(super) options: TrainOptions,
-    pub(crate) valid: Valid,
-    pub(super) start: Start,
+    pub(crate) valid: ValidSource,
+    pub(super) start: InitFrom,
     pub(crate) device: DeviceKind,
     pub(crate) out: PathBuf,
     /// True if all weights of a file have to fit.
@@ -96,8 +96,8 @@ impl Default for RunConfig {
             groups: Vec::new(),
             checkpoints: Checkpoints { every: options.checkpoint_every, minutes: 0.0, keep: 2 },
             options,
-            valid: Valid::Share(0.2),
-            start: Start::Scheme(Init::default()),
+            valid: ValidSource::Share(0.2),
+            start: InitFrom::Scheme(Init::default()),
             device: DeviceKind::default(),
             out: PathBuf::new(),
             init_strict: true,
@@ -113,8 +113,8 @@ impl RunConfig {
     }
 
     /// Scaling, columns and classes that the weights of `--init FILE` are for; a run that goes on has them in its own model.
-    pub(crate) fn origin(&self, begins: bool) -> Result<Option<Preparation>> {
-        let Start::File(path) = &self.start else {
+    pub(crate) fn origin(&self, begins: bool) -> Result<Option<Preprocessing>> {
+        let InitFrom::File(path) = &self.start else {
             if self.asks_for_init_scale() {
                 let problem = "init keeps the scaling of a model whose weights the run begins with, and there is none; give --init model.safetensors, \
                      or --scale standard or none";
@@ -150,12 +150,12 @@ impl RunConfig {
     }
 
     /// Reads the table, and the validation rows; in the order of columns and classes of earlier weights, if there are any.
-    pub(crate) fn data(&self, origin: Option<&Preparation>) -> Result<Table> {
+    pub(crate) fn data(&self, origin: Option<&Preprocessing>) -> Result<PreparedTable> {
         let data = self.read(origin)?;
         let notes = self.notes(&data);
         let Some(origin) = origin else {
             let data = self.split(data)?;
-            return Ok(Table { data, notes, features: Vec::new(), targets: Vec::new() });
+            return Ok(PreparedTable { data, notes, features: Vec::new(), targets: Vec::new() });
         };
         let Arranged { data, features, targets } = data.arranged_like(&origin.schema);
         let problems = [features.as_slice(), &targets].concat();
@@ -175,10 +175,10 @@ impl RunConfig {
                 "not that of the model whose weights the run begins with; leave the option out";
             return Err(Error::setting(self.raw.place("positive"), problem));
         }
-        Ok(Table { data: self.split(data)?, notes, features, targets })
+        Ok(PreparedTable { data: self.split(data)?, notes, features, targets })
     }
 
-    fn read(&self, origin: Option<&Preparation>) -> Result<Dataset> {
+    fn read(&self, origin: Option<&Preprocessing>) -> Result<Dataset> {
         let read = |target: Target| match &self.weight {
             None => Dataset::from_csv(&self.table, target),
             Some(weight) => Dataset::from_csv_weighted(&self.table, target, weight),
@@ -186,7 +186,7 @@ impl RunConfig {
         let column = || self.target.clone();
         let data = match (self.task, self.loss.map(Loss::wants)) {
             // What the target is taken for does not depend on the rows that happen to be there.
-            (Task::Auto, None | Some(Wants::Classes)) => {
+            (Task::Auto, None | Some(RequiredTarget::Classes)) => {
                 match origin.map(|origin| &origin.schema.kind) {
                     Some(TargetKind::Classes(_)) => read(Target::Class(column())),
                     Some(TargetKind::Labels(_)) if self.loss.is_none() => {
@@ -196,10 +196,13 @@ impl RunConfig {
                 }
             }
             // Few whole numbers are numbers here; what are none is told of as what does not fit the loss.
-            (Task::Auto, Some(Wants::Numbers | Wants::Counts | Wants::Shares)) => {
-                read(Target::Number(column())).or_else(|_| read(Target::Auto(column())))
+            (
+                Task::Auto,
+                Some(RequiredTarget::Numbers | RequiredTarget::Counts | RequiredTarget::Shares),
+            ) => read(Target::Number(column())).or_else(|_| read(Target::Auto(column()))),
+            (Task::Labels, _) | (Task::Auto, Some(RequiredTarget::Labels)) => {
+                read(Target::Labels(column()))
             }
-            (Task::Labels, _) | (Task::Auto, Some(Wants::Labels)) => read(Target::Labels(column())),
             (Task::Classify, _) => read(Target::Class(column())),
             (Task::Regress, _) => read(Target::Number(column())),
         };
@@ -218,10 +221,10 @@ impl RunConfig {
 
     fn split(&self, data: Dataset) -> Result<Split> {
         match &self.valid {
-            Valid::Share(share) => {
+            ValidSource::Share(share) => {
                 data.split(*share, self.options.seed).map_err(|error| self.raw.locate(error))
             }
-            Valid::File(path) => {
+            ValidSource::File(path) => {
                 let valid = Dataset::from_csv_like(path, data.schema())
                     .map_err(|error| self.raw.locate_file("valid", error))?;
                 Split::with_valid(data, valid)
@@ -276,7 +279,7 @@ impl RunConfig {
             ));
         }
         let lone = data.lone_classes();
-        if let (Valid::Share(share), Some((_, line))) = (&self.valid, lone.first())
+        if let (ValidSource::Share(share), Some((_, line))) = (&self.valid, lone.first())
             && *share > 0.0
         {
             let names: Vec<&str> = lone.iter().map(|(name, _)| name.as_str()).collect();
@@ -294,19 +297,19 @@ impl RunConfig {
     /// The network for this table.
     pub(crate) fn model(&self, data: &Split) -> Result<Sequential> {
         let init = match self.start {
-            Start::Scheme(init) => init,
+            InitFrom::Scheme(init) => init,
             // All weights are replaced.
-            Start::File(_) => Init::default(),
+            InitFrom::File(_) => Init::default(),
         };
         let outputs = self.outputs(&data.train);
         self.network.model(init, &data.train, outputs).map_err(|error| self.raw.locate(error))
     }
 
     /// Returns the options of training for this table.
-    pub(crate) fn options(&self, train: &Dataset, origin: Option<&Preparation>) -> TrainOptions {
+    pub(crate) fn options(&self, train: &Dataset, origin: Option<&Preprocessing>) -> TrainOptions {
         let tuning = Tuning { folder: tuning_folder(), ..self.options.tuning.clone() };
         let preparation = origin.filter(|_| !self.scales_anew()).map(|origin| {
-            let mut preparation = Preparation::fit(train, self.options.scale);
+            let mut preparation = Preprocessing::fit(train, self.options.scale);
             preparation.take_from(origin);
             preparation
         });
@@ -338,10 +341,10 @@ impl RunConfig {
     pub(crate) fn weights(
         &self,
         model: &Sequential,
-        table: &Table,
-        origin: Option<&Preparation>,
+        table: &PreparedTable,
+        origin: Option<&Preprocessing>,
     ) -> Result<Option<(Params, Vec<Warning>)>> {
-        let Start::File(path) = &self.start else { return Ok(None) };
+        let InitFrom::File(path) = &self.start else { return Ok(None) };
         let columns = table.data.train.columns();
         let mut params = Params::init(model, columns, self.options.seed)?;
         let mut problems = [table.features.as_slice(), &table.targets].concat();
@@ -371,7 +374,7 @@ impl RunConfig {
     }
 
     /// Epoch whose weights are kept, if that was said.
-    pub(crate) fn keep(&self) -> Option<Keep> {
+    pub(crate) fn keep(&self) -> Option<KeepWeights> {
         self.options.keep
     }
 
@@ -382,7 +385,7 @@ impl RunConfig {
 }
 
 /// A run's rows, and how their columns and targets differ from those that the weights of `--init FILE` are for.
-pub(crate) struct Table {
+pub(crate) struct PreparedTable {
     pub(crate) data: Split,
     /// Remarks on them.
     pub(crate) notes: Vec<Warning>,
@@ -427,7 +430,7 @@ impl FromStr for Task {
 }
 
 /// Refuses half precision on the CPU device, which would compute in single and round: slower and less exact, for nothing.
-pub(crate) fn suits(precision: Precision, device: &DeviceInfo) -> Result<()> {
+pub(crate) fn check_precision(precision: Precision, device: &DeviceInfo) -> Result<()> {
     if precision == Precision::F32 || !device.is_cpu() {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! What fuzzing shows of the program's settings: a `config.toml` of any content is read or refused.
+//! Fuzz target for the program's settings: a `config.toml` of any content is read or refused.
 //!
 //! Compiled for fuzzing and for tests alone. Absent on purpose: files, which the settings may name but which are not opened.
 

@@ -8,7 +8,9 @@ use std::str::FromStr;
 use super::raw_settings::{Setting, text_of};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::model::{Activation, Custom, Init, Layer, LayerSpec, Reading, Sequential, expression};
+use crate::model::{
+    Activation, CustomLayer, Init, Layer, LayerParser, LayerSpec, Sequential, expression,
+};
 
 /// A normalisation after each hidden layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,7 +111,7 @@ impl Network {
     pub(super) fn model(&self, init: Init, data: &Dataset, outputs: usize) -> Result<Sequential> {
         if let Some(layers) = &self.layers {
             let columns = &data.schema().features;
-            return Reading { outputs: Some(outputs), columns, init }.build(&layers.layers);
+            return LayerParser { outputs: Some(outputs), columns, init }.build(&layers.layers);
         }
         let dense = |units| Layer::dense_from(units, init);
         let mut model = Sequential::new();
@@ -143,7 +145,7 @@ pub(super) fn activation(text: &str) -> Result<Layer> {
     if text.trim() != "x" && text.chars().all(is_name) {
         return text.trim().parse().map(Layer::Activation);
     }
-    match Custom::of(expression(text)?, &[]) {
+    match CustomLayer::of(expression(text)?, &[]) {
         Err(Error::Setting { problem, .. }) => Err(wrong(problem)),
         custom => custom.map(Layer::Custom),
     }
@@ -329,7 +331,7 @@ mod tests {
                     branches((dense(units=3)), (identity)), custom(x * x1 + x2, 1, 0.5), dense";
         assert_eq!(text(file).unwrap(), want);
         let columns = ["size".to_string(), "colour".to_string()];
-        let reading = Reading { outputs: Some(2), columns: &columns, init: Init::default() };
+        let reading = LayerParser { outputs: Some(2), columns: &columns, init: Init::default() };
         let model = reading.build(&read(file).unwrap().layers).unwrap();
         assert_eq!(model, reading.layers(want).unwrap());
         assert_eq!(model.outputs(2).unwrap(), 2);

@@ -8,7 +8,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::config::{INIT_SCALE, RunConfig, Start, Valid};
+use super::config::{INIT_SCALE, InitFrom, RunConfig, ValidSource};
 use super::network::{activation, activation_text, dropout, hidden, layers};
 use super::option::Heading::{Data, Device, Network, Output};
 use super::option::{OptionRow, Shown, Takes};
@@ -19,9 +19,9 @@ use super::values::{
     start, valid,
 };
 use crate::error::{Error, Result};
-use crate::graph::{Group, Optimizer, Reduction, Wants};
+use crate::graph::{Group, Optimizer, Reduction, RequiredTarget};
 use crate::random::Seed;
-use crate::train::{ClassWeights, Keep, Metric, ScheduleKind};
+use crate::train::{ClassWeights, KeepWeights, Metric, ScheduleKind};
 
 const USUAL: OptionRow = OptionRow::USUAL;
 
@@ -73,9 +73,11 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         read: |run, it| put(&mut run.task, it.parse()),
         show: |run| {
             some(match run.options.loss.wants() {
-                Wants::Classes => "classify",
-                Wants::Labels => "labels",
-                Wants::Numbers | Wants::Counts | Wants::Shares => "regress",
+                RequiredTarget::Classes => "classify",
+                RequiredTarget::Labels => "labels",
+                RequiredTarget::Numbers | RequiredTarget::Counts | RequiredTarget::Shares => {
+                    "regress"
+                }
             })
         },
         ..USUAL
@@ -395,7 +397,7 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         show: |run| {
             let options = &run.options;
             let watches = options.stop_patience.is_some()
-                || options.keeps() == Keep::Best
+                || options.keeps() == KeepWeights::Best
                 || options.stop_metric != Metric::Loss;
             watches.then(|| options.stop_metric.to_string()).and_then(some)
         },
@@ -418,7 +420,7 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         help: "best or last: which epoch's weights are kept [default: best where there are validation rows]",
         read: |run, it| put(&mut run.options.keep, it.parse().map(Some)),
         // What follows from the patience is left to it, also where it is given anew.
-        show: |run| run.options.keep.map(Keep::name).and_then(some),
+        show: |run| run.options.keep.map(KeepWeights::name).and_then(some),
         ..USUAL
     },
     OptionRow {
@@ -453,8 +455,8 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         takes: Takes::Path,
         read: |run, it| put(&mut run.valid, it.read(valid)),
         show: |run| match &run.valid {
-            Valid::Share(share) => some(*share),
-            Valid::File(path) => some(path_text(path)),
+            ValidSource::Share(share) => some(*share),
+            ValidSource::File(path) => some(path_text(path)),
         },
         ..USUAL
     },
@@ -509,8 +511,8 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         takes: Takes::Path,
         read: |run, it| put(&mut run.start, it.read(start)),
         show: |run| match &run.start {
-            Start::Scheme(init) => some(init.to_string()),
-            Start::File(path) => some(path_text(path)),
+            InitFrom::Scheme(init) => some(init.to_string()),
+            InitFrom::File(path) => some(path_text(path)),
         },
         ..USUAL
     },

@@ -5,14 +5,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::config::{RunConfig, Start};
+use super::config::{InitFrom, RunConfig};
 use super::network::OF_PLAIN;
 use super::options::OPTIONS;
 use super::paths::path_of;
 use super::raw_settings::{RawSettings, TABLE};
 use crate::data::{column_names, list};
 use crate::error::{Error, Result};
-use crate::train::Keep;
+use crate::train::KeepWeights;
 
 /// Reads settings, fills in defaults and checks everything that can be checked without the table.
 pub(crate) fn resolve(raw: RawSettings) -> Result<RunConfig> {
@@ -35,7 +35,7 @@ fn fill_in(run: &mut RunConfig) {
         run.options.lr = run.options.optimizer.default_lr();
     }
     if !run.raw.has("init") {
-        run.start = Start::Scheme(run.network.init());
+        run.start = InitFrom::Scheme(run.network.init());
     }
     if !run.raw.has("out") {
         run.out = default_out(&run.table);
@@ -54,7 +54,7 @@ fn check_together(run: &RunConfig) -> Result<()> {
         return refuse(key, problem);
     }
     let stops = run.options.stop_patience.is_some();
-    let watches = stops || run.options.keep != Some(Keep::Last);
+    let watches = stops || run.options.keep != Some(KeepWeights::Last);
     for (key, watched, owner) in [
         ("stop-metric", watches, "--stop-patience and --keep best"),
         ("stop-delta", stops, "--stop-patience"),
@@ -63,7 +63,7 @@ fn check_together(run: &RunConfig) -> Result<()> {
             return refuse(key, format!("nothing is watched; it belongs to {owner}"));
         }
     }
-    if !run.init_strict && !matches!(run.start, Start::File(_)) {
+    if !run.init_strict && !matches!(run.start, InitFrom::File(_)) {
         let problem = "it says whether all weights of a file have to fit, and there is no file; give --init FILE.safetensors, or leave it out";
         return refuse("init-strict", problem.to_string());
     }
@@ -96,7 +96,7 @@ fn default_out(table: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use crate::cli::settings::arguments::Settings;
-    use crate::cli::settings::config::Valid;
+    use crate::cli::settings::config::ValidSource;
     use crate::cli::settings::network::{Network, Norm};
     use crate::cli::settings::sources::merge;
     use crate::device::DeviceKind;
@@ -127,7 +127,7 @@ mod tests {
             layers: None,
         };
         assert_eq!((config.network, config.out), (plain, PathBuf::from("runs/iris")));
-        assert_eq!((config.valid, config.device), (Valid::Share(0.2), DeviceKind::Auto));
+        assert_eq!((config.valid, config.device), (ValidSource::Share(0.2), DeviceKind::Auto));
     }
 
     #[test]

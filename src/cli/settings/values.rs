@@ -2,7 +2,7 @@
 //!
 //! In: a setting. Out: the value, or what is wrong with it.
 
-use super::config::{RunConfig, Start, Valid};
+use super::config::{InitFrom, RunConfig, ValidSource};
 use super::paths::path_of;
 use super::raw_settings::{Setting, text_of};
 use crate::error::{Error, Result};
@@ -125,9 +125,9 @@ pub(super) fn device_memory(text: &str) -> Result<Option<u64>> {
 }
 
 /// Reads where validation rows come from: a share of the rows, or a table.
-pub(super) fn valid(text: &str) -> Result<Valid> {
+pub(super) fn valid(text: &str) -> Result<ValidSource> {
     match text.trim().parse() {
-        Ok(share) if (0.0..1.0).contains(&share) => Ok(Valid::Share(share)),
+        Ok(share) if (0.0..1.0).contains(&share) => Ok(ValidSource::Share(share)),
         Ok(share) => {
             let share: f64 = share;
             Err(Error::setting(
@@ -138,16 +138,16 @@ pub(super) fn valid(text: &str) -> Result<Valid> {
         Err(_) if text.trim().is_empty() => {
             Err(Error::setting("--valid", "empty; give a share such as 0.2, or name a table"))
         }
-        Err(_) => Ok(Valid::File(path_of(text))),
+        Err(_) => Ok(ValidSource::File(path_of(text))),
     }
 }
 
 /// Reads how weights start: a scheme, or a file of weights.
-pub(super) fn start(text: &str) -> Result<Start> {
+pub(super) fn start(text: &str) -> Result<InitFrom> {
     let path = path_of(text);
     let file =
         path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("safetensors"));
-    if file { Ok(Start::File(path)) } else { text.parse().map(Start::Scheme) }
+    if file { Ok(InitFrom::File(path)) } else { text.parse().map(InitFrom::Scheme) }
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@
 use serde::{Serialize, Serializer};
 
 use super::ROWS;
-use super::input::Input;
+use super::input::TableInput;
 use super::predict::{at_row, check_finite};
-use super::prefetch::{Ahead, Next};
+use super::prefetch::{Next, Prefetcher};
 use super::training_rows::{Overlap, RowDigest, training_rows};
 use crate::cli::Exit;
 use crate::cli::args::EvaluateArgs;
@@ -82,7 +82,7 @@ impl<'a> Evaluated<'a> {
 
 pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     let kind = args.device.parse()?;
-    let input = Input::of(&args.table);
+    let input = TableInput::of(&args.table);
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
     let reader = input.parts(&trained.preparation.schema)?;
@@ -130,7 +130,7 @@ fn figures(
     console: &mut Console,
 ) -> Result<(Evaluation, Option<Overlap>)> {
     let mut overlap = digest.map(|_| Overlap::default());
-    let mut ahead = Ahead::start(move || {
+    let mut ahead = Prefetcher::start(move || {
         let part = reader.next_part(ROWS)?;
         Ok(part.map(|part| (part, reader.bytes())))
     })?;

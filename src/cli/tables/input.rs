@@ -15,9 +15,9 @@ const PIPE: &str = "-";
 
 /// A table that is read once, from its beginning to its end.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Input<'a>(&'a Path);
+pub(crate) struct TableInput<'a>(&'a Path);
 
-impl<'a> Input<'a> {
+impl<'a> TableInput<'a> {
     pub(crate) fn of(path: &'a Path) -> Self {
         Self(path)
     }

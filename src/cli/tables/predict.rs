@@ -12,18 +12,18 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::ROWS;
-use super::input::{Input, is_pipe};
-use super::prediction_writer::{Sink, Told};
-use super::prefetch::{Ahead, Next};
+use super::input::{TableInput, is_pipe};
+use super::prediction_writer::{PredictionColumns, PredictionWriter};
+use super::prefetch::{Next, Prefetcher};
 use crate::cli::Exit;
 use crate::cli::args::PredictArgs;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::open_run::open_run;
 use crate::cli::output::{Output, check_out, failed};
-use crate::data::{Chunk, FeatureReader, Preparation, list};
+use crate::data::{FeatureReader, Preprocessing, RowChunk, list};
 use crate::error::{Error, Result};
 use crate::export::MODEL_FILE;
-use crate::report::{Console, JsonLines, counted, duration, harmless};
+use crate::report::{Console, JsonLines, duration, escape_controls, pluralize};
 use crate::train::{Predictions, Predictor};
 
 /// Parts that wait to be written, at most.
@@ -39,23 +39,24 @@ struct Done<'a> {
 }
 
 #[derive(Serialize)]
-struct Stopped<'a> {
+struct StoppedEvent<'a> {
     event: &'a str,
     rows: u64,
 }
 
 /// End of a table.
 enum Ended {
-    Whole(Sink),
+    Whole(PredictionWriter),
     /// At a user's wish.
-    Stopped(Option<Sink>),
+    Stopped(Option<PredictionWriter>),
     /// The reader has gone.
     Left,
 }
 
 pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
     let kind = args.device.parse()?;
-    let (input, out) = (Input::of(&args.table), args.out.as_deref().filter(|out| !is_pipe(out)));
+    let (input, out) =
+        (TableInput::of(&args.table), args.out.as_deref().filter(|out| !is_pipe(out)));
     if let Some(out) = out {
         let (model, weights) = (args.run.join(MODEL_FILE), args.weights.as_ref());
         let inputs = [&args.table, &args.run, &model, weights.unwrap_or(&model)];
@@ -64,7 +65,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
     let reader = input.features(&trained.preparation.schema)?;
-    let told = Told::of(&trained);
+    let told = PredictionColumns::of(&trained);
     let (header, renamed) = told.header(reader.headers());
     if out.is_some() || !args.json {
         for (wanted, taken) in &renamed {
@@ -83,8 +84,8 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
     if out.is_some() || !std::io::stdout().is_terminal() {
         console.begin_table(input.bytes());
     }
-    let open = || Sink::open(out, args.json, &header);
-    let predict = |chunk: &Chunk| predictions(&predictor, chunk, &input.name());
+    let open = || PredictionWriter::open(out, args.json, &header);
+    let predict = |chunk: &RowChunk| predictions(&predictor, chunk, &input.name());
     let (ended, rows) = run(reader, predict, (open, &told), &interrupt, &mut console)?;
     console.close();
     let seconds = begun.elapsed().as_secs_f64();
@@ -103,21 +104,21 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
             .line(&Done { event: "finished", rows, seconds, out })
             .map_err(failed)?;
     }
-    console.line(&format!("{} in {}", counted(rows, "row"), duration(seconds)));
+    console.line(&format!("{} in {}", pluralize(rows, "row"), duration(seconds)));
     Ok(Exit::Done)
 }
 
 /// Reads, predicts and writes at the same time. Out: how it ended, and after how many rows.
 fn run(
     mut reader: FeatureReader,
-    mut predict: impl FnMut(&Chunk) -> Result<Predictions>,
-    (open, told): (impl FnOnce() -> Result<Sink>, &Told<'_>),
+    mut predict: impl FnMut(&RowChunk) -> Result<Predictions>,
+    (open, told): (impl FnOnce() -> Result<PredictionWriter>, &PredictionColumns<'_>),
     interrupt: &Interrupt,
     console: &mut Console,
 ) -> Result<(Ended, u64)> {
     // What was written goes back to the reader, whose next rows go into the same memory.
-    let (empty, emptied) = channel::<Chunk>();
-    let mut ahead = Ahead::start(move || {
+    let (empty, emptied) = channel::<RowChunk>();
+    let mut ahead = Prefetcher::start(move || {
         let mut chunk = emptied.try_recv().unwrap_or_default();
         Ok(reader.refill(&mut chunk, ROWS)?.then(|| (chunk, reader.bytes())))
     })?;
@@ -132,8 +133,8 @@ fn run(
         Next::Stopped => return Ok((Ended::Stopped(None), 0)),
     };
     let mut sink = open()?;
-    let (to, from) = sync_channel::<(Chunk, Predictions, u64)>(WAITING);
-    let write = move || -> Result<Sink> {
+    let (to, from) = sync_channel::<(RowChunk, Predictions, u64)>(WAITING);
+    let write = move || -> Result<PredictionWriter> {
         for (chunk, predictions, first) in from {
             sink.write(&chunk, &predictions, told, first)?;
             if sink.closed() {
@@ -178,7 +179,7 @@ fn run(
 }
 
 /// Predictions for some rows, which must be numbers.
-fn predictions(predictor: &Predictor, chunk: &Chunk, table: &str) -> Result<Predictions> {
+fn predictions(predictor: &Predictor, chunk: &RowChunk, table: &str) -> Result<Predictions> {
     let place = |row, problem| at_row(table, &chunk.lines, row, problem);
     let trained = predictor.trained();
     trained.check_rows((&chunk.x).into(), place)?;
@@ -193,8 +194,12 @@ pub(crate) fn at_row(table: &str, lines: &[u64], row: usize, problem: String) ->
 }
 
 /// Ends in the middle of a table, at a user's wish.
-fn stopped((out, json): (Option<&Path>, bool), sink: Option<Sink>, rows: u64) -> Result<()> {
-    let mut text = format!("stopped after {}", counted(rows, "row"));
+fn stopped(
+    (out, json): (Option<&Path>, bool),
+    sink: Option<PredictionWriter>,
+    rows: u64,
+) -> Result<()> {
+    let mut text = format!("stopped after {}", pluralize(rows, "row"));
     match (out, sink) {
         (Some(out), _) => text += &format!("; {} was not written", out.display()),
         (None, Some(sink)) => sink.finish()?,
@@ -202,11 +207,11 @@ fn stopped((out, json): (Option<&Path>, bool), sink: Option<Sink>, rows: u64) ->
     }
     if json {
         JsonLines::new(Output::new())
-            .line(&Stopped { event: "interrupted", rows })
+            .line(&StoppedEvent { event: "interrupted", rows })
             .map_err(failed)?;
     }
     // Not progress but the result, so that --quiet does not hide it. With stderr closed there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "{}", harmless(&text));
+    let _ = writeln!(std::io::stderr(), "{}", escape_controls(&text));
     Ok(())
 }
 
@@ -214,7 +219,7 @@ fn stopped((out, json): (Option<&Path>, bool), sink: Option<Sink>, rows: u64) ->
 pub(crate) fn check_finite(
     (x, lines): (&[f64], &[u64]),
     predictions: &Predictions,
-    preparation: &Preparation,
+    preparation: &Preprocessing,
     table: &str,
 ) -> Result<()> {
     let values = predictions.values();

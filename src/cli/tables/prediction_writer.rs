@@ -11,10 +11,10 @@ use ::csv::StringRecord;
 use serde::{Serialize, Serializer};
 
 use crate::cli::output::{Output, failed};
-use crate::data::{Chunk, Label, TargetKind};
+use crate::data::{BinaryColumn, RowChunk, TargetKind};
 use crate::error::{Error, Result};
 use crate::export::AtomicFile;
-use crate::report::{harmless, harmless_json};
+use crate::report::{escape_controls, escape_json_controls};
 use crate::train::{Predictions, TrainedModel};
 
 /// A row's prediction, as an event.
@@ -44,7 +44,7 @@ enum Prediction<'a> {
     Labels {
         predicted: Labelled<'a>,
         #[serde(flatten)]
-        told: BTreeMap<&'a str, Pairs<'a, Label>>,
+        told: BTreeMap<&'a str, Pairs<'a, BinaryColumn>>,
         /// Classes or labels that the numbers are of.
         positive: Labelled<'a>,
     },
@@ -64,7 +64,7 @@ impl Named for String {
     }
 }
 
-impl Named for Label {
+impl Named for BinaryColumn {
     fn name(&self) -> &str {
         &self.column
     }
@@ -77,7 +77,7 @@ impl<T: Named> Serialize for Pairs<'_, T> {
 }
 
 /// Labels and the text of each.
-struct Labelled<'a>(&'a [Label], Vec<&'a str>);
+struct Labelled<'a>(&'a [BinaryColumn], Vec<&'a str>);
 
 impl Serialize for Labelled<'_> {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
@@ -86,7 +86,7 @@ impl Serialize for Labelled<'_> {
 }
 
 /// Columns that predictions give for the target.
-pub(crate) struct Told<'a> {
+pub(crate) struct PredictionColumns<'a> {
     target: &'a str,
     kind: &'a TargetKind,
     /// Names of the columns of numbers.
@@ -97,12 +97,12 @@ pub(crate) struct Told<'a> {
     yes: f64,
 }
 
-impl<'a> Told<'a> {
+impl<'a> PredictionColumns<'a> {
     pub(crate) fn of(trained: &'a TrainedModel) -> Self {
         let schema = &trained.preparation.schema;
         let columns = trained.columns();
         let columns = columns.iter().map(|(target, what)| format!("{target}_{what}")).collect();
-        let scores = trained.tells_scores();
+        let scores = trained.outputs_are_scores();
         let word = if scores { "scores" } else { "probabilities" };
         let yes = if scores { 0.0 } else { 0.5 };
         Self { target: &schema.target, kind: &schema.kind, columns, word, yes }
@@ -143,7 +143,7 @@ impl<'a> Told<'a> {
     }
 
     /// The label's text for a number.
-    fn chosen<'l>(&self, label: &'l Label, value: f64) -> &'l str {
+    fn chosen<'l>(&self, label: &'l BinaryColumn, value: f64) -> &'l str {
         &label.values[usize::from(value > self.yes)]
     }
 
@@ -171,7 +171,7 @@ impl To {
             Self::File(file) => file.write_all(bytes),
             // A terminal would obey what is in the cells; whatever reads from a pipe gets them as they are.
             Self::Stdout(out) if io::stdout().is_terminal() => {
-                let text = harmless(&String::from_utf8_lossy(bytes));
+                let text = escape_controls(&String::from_utf8_lossy(bytes));
                 out.write_all(text.as_bytes()).and_then(|()| out.flush())
             }
             // Whoever reads from a pipe gets what there is.
@@ -191,14 +191,14 @@ impl To {
 
 /// Where rows go.
 #[derive(Debug)]
-pub(crate) struct Sink {
+pub(crate) struct PredictionWriter {
     to: To,
     json: bool,
     /// Rows as text, until they are written at once.
     text: Vec<u8>,
 }
 
-impl Sink {
+impl PredictionWriter {
     /// Opens the file, if there is one, else standard output, there for a table or for events.
     pub(crate) fn open(file: Option<&Path>, json: bool, header: &[String]) -> Result<Self> {
         let to = match file {
@@ -216,9 +216,9 @@ impl Sink {
     /// Writes rows; `first` of them were written before.
     pub(crate) fn write(
         &mut self,
-        chunk: &Chunk,
+        chunk: &RowChunk,
         predictions: &Predictions,
-        told: &Told<'_>,
+        told: &PredictionColumns<'_>,
         first: u64,
     ) -> Result<()> {
         let kinds = matches!(
@@ -238,7 +238,7 @@ impl Sink {
                 let line = Predicted { event: "predicted", row, prediction };
                 let line =
                     serde_json::to_vec(&line).map_err(|error| self.to.refused(error.into()))?;
-                self.text.extend(harmless_json(line));
+                self.text.extend(escape_json_controls(line));
                 self.text.push(b'\n');
             } else {
                 push_row(&mut self.text, record, told, values);
@@ -270,7 +270,7 @@ impl Sink {
 fn push_row(
     to: &mut Vec<u8>,
     record: &StringRecord,
-    told: &Told<'_>,
+    told: &PredictionColumns<'_>,
     (values, best): (&[f64], usize),
 ) {
     push_cells(to, record.iter());
@@ -319,7 +319,10 @@ fn push_cell(to: &mut Vec<u8>, cell: &str) {
 }
 
 /// A row's prediction for programs.
-fn prediction<'a>(told: &'a Told<'_>, (values, best): (&'a [f64], usize)) -> Prediction<'a> {
+fn prediction<'a>(
+    told: &'a PredictionColumns<'_>,
+    (values, best): (&'a [f64], usize),
+) -> Prediction<'a> {
     match told.kind {
         TargetKind::Classes(classes) => {
             let told = BTreeMap::from([(told.word, Pairs(classes, values))]);

@@ -15,7 +15,7 @@ const WAITING: usize = 2;
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// A thread that reads. It is left to itself when this is dropped, since it may be waiting for a pipe.
-pub(crate) struct Ahead<T> {
+pub(crate) struct Prefetcher<T> {
     parts: Receiver<Result<T>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -28,7 +28,7 @@ pub(crate) enum Next<T> {
     Stopped,
 }
 
-impl<T: Send + 'static> Ahead<T> {
+impl<T: Send + 'static> Prefetcher<T> {
     /// Starts to read; `next` gives `None` at the end.
     pub(crate) fn start(
         mut next: impl FnMut() -> Result<Option<T>> + Send + 'static,
@@ -74,14 +74,14 @@ mod tests {
     #[test]
     fn parts_come_in_order_and_end_with_the_first_error() {
         let mut numbers = 0..7;
-        let mut ahead = Ahead::start(move || Ok(numbers.next())).unwrap();
+        let mut ahead = Prefetcher::start(move || Ok(numbers.next())).unwrap();
         let mut got = vec![];
         while let Next::Part(number) = ahead.next(|| false).unwrap() {
             got.push(number);
         }
         assert_eq!(got, [0, 1, 2, 3, 4, 5, 6]);
         let mut left = 3;
-        let mut ahead = Ahead::start(move || {
+        let mut ahead = Prefetcher::start(move || {
             left -= 1;
             if left == 0 { Err(Error::table("t.csv:3", "no")) } else { Ok(Some(left)) }
         })
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn a_silent_pipe_can_be_left() {
         let (quiet, waits) = std::sync::mpsc::channel::<()>();
-        let mut ahead = Ahead::start(move || Ok(waits.recv().ok())).unwrap();
+        let mut ahead = Prefetcher::start(move || Ok(waits.recv().ok())).unwrap();
         assert!(matches!(ahead.next(|| true), Ok(Next::Stopped)));
         drop(quiet);
         assert!(matches!(ahead.next(|| false), Ok(Next::End)));
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "a bug")]
     fn a_panic_is_not_the_end() {
-        let mut ahead = Ahead::<()>::start(|| panic!("a bug")).unwrap();
+        let mut ahead = Prefetcher::<()>::start(|| panic!("a bug")).unwrap();
         let _ = ahead.next(|| false);
     }
 }

@@ -10,7 +10,7 @@ use crate::cli::open_run::TRAINING_ROWS;
 use crate::data::{Dataset, Numbers, Targets};
 use crate::error::{Error, Result};
 use crate::export::write_file;
-use crate::report::{count, counted};
+use crate::report::{count, pluralize};
 
 /// Rows that are kept at most: those of the smallest checksums, which are a fair sample of more.
 const KEPT: usize = 1 << 16;
@@ -99,7 +99,7 @@ impl Overlap {
     /// Says how many of the rows were in the digest, if any.
     pub(crate) fn text(self) -> Option<String> {
         let about = if self.sampled { "about " } else { "" };
-        Some(format!("{about}{} of {}", count(self.rows()?), counted(self.rows, "row")))
+        Some(format!("{about}{} of {}", count(self.rows()?), pluralize(self.rows, "row")))
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) enum Beyond {
 
 /// Where a byte stands.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum State {
+enum QuoteState {
     /// Outside of quotes, after this byte.
     Outside(u8),
     /// Within quotes.
@@ -49,7 +49,7 @@ pub(super) struct Watched<R> {
     bytes: Vec<u8>,
     /// Bytes and cells that may be asked for until the next row.
     left: (usize, usize),
-    state: State,
+    state: QuoteState,
     /// Line of the quote that was opened last.
     opened: u64,
     /// Line ends before `bytes`.
@@ -68,7 +68,7 @@ impl<R: Read> Watched<R> {
             start: 0,
             bytes: Vec::new(),
             left: (MOST_ROW, MOST_CELLS),
-            state: State::Outside(b'\n'),
+            state: QuoteState::Outside(b'\n'),
             opened: 0,
             lines: 0,
             newline: b'\n',
@@ -118,7 +118,7 @@ impl<R: Read> Watched<R> {
 
     /// Line of the quote that is open, if one is.
     pub(super) fn open_quote(&self) -> Option<u64> {
-        (self.state == State::Inside).then_some(self.opened)
+        (self.state == QuoteState::Inside).then_some(self.opened)
     }
 
     /// Looks at the bytes that were read last. Out: how many of them are good.
@@ -155,7 +155,7 @@ impl<R: Read> Watched<R> {
         let mut at = 0;
         while at < good {
             match self.state {
-                State::Outside(before) => {
+                QuoteState::Outside(before) => {
                     let rest = &self.bytes[at..good];
                     let quote = if rest.contains(&b'"') {
                         rest.iter().position(|&byte| byte == b'"')
@@ -163,32 +163,33 @@ impl<R: Read> Watched<R> {
                         None
                     };
                     let Some(quote) = quote.map(|place| at + place) else {
-                        self.state = State::Outside(self.bytes[good - 1]);
+                        self.state = QuoteState::Outside(self.bytes[good - 1]);
                         break;
                     };
                     let before = if quote > at { self.bytes[quote - 1] } else { before };
                     let begins = matches!(before, b',' | b'\n' | b'\r')
                         || first && quote == BOM.len() && self.bytes.starts_with(&BOM);
                     // Elsewhere it is a letter like others, such as inches.
-                    self.state = if begins { State::Inside } else { State::Outside(b'"') };
+                    self.state =
+                        if begins { QuoteState::Inside } else { QuoteState::Outside(b'"') };
                     if begins {
                         self.opened = self.line_of(quote);
                     }
                     at = quote + 1;
                 }
-                State::Inside => {
+                QuoteState::Inside => {
                     let Some(quote) = self.bytes[at..good].iter().position(|&byte| byte == b'"')
                     else {
                         break;
                     };
-                    self.state = State::Quote;
+                    self.state = QuoteState::Quote;
                     at += quote + 1;
                 }
-                State::Quote | State::Blanks => {
+                QuoteState::Quote | QuoteState::Blanks => {
                     self.state = match (self.bytes[at], self.state) {
-                        (b'"', State::Quote) => State::Inside,
-                        (b' ' | b'\t', _) => State::Blanks,
-                        (byte @ (b',' | b'\n' | b'\r'), _) => State::Outside(byte),
+                        (b'"', QuoteState::Quote) => QuoteState::Inside,
+                        (b' ' | b'\t', _) => QuoteState::Blanks,
+                        (byte @ (b',' | b'\n' | b'\r'), _) => QuoteState::Outside(byte),
                         _ => return Some(at),
                     };
                     at += 1;
@@ -256,7 +257,7 @@ fn ends_in_returns(bytes: &[u8]) -> bool {
     end.is_some_and(|end| matches!(bytes[end..], [b'\r', next, ..] if next != b'\n'))
 }
 
-/// What a file's first bytes say that it is, if that is no UTF-8 text.
+/// Names a file's format by its first bytes, if it is not UTF-8 text.
 fn other_encoding(bytes: &[u8]) -> Option<String> {
     match bytes {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {

@@ -19,8 +19,8 @@ const BUFFER: usize = 1 << 16;
 
 /// An open table and its current row.
 #[derive(Debug)]
-pub(super) struct Table {
-    reader: Reader<Watched<Source>>,
+pub(super) struct TableReader {
+    reader: Reader<Watched<ByteSource>>,
     path: PathBuf,
     pub(super) source: String,
     pub(super) header: StringRecord,
@@ -31,21 +31,21 @@ pub(super) struct Table {
 }
 
 /// Where the bytes come from.
-struct Source(Box<dyn Read + Send>);
+struct ByteSource(Box<dyn Read + Send>);
 
-impl fmt::Debug for Source {
+impl fmt::Debug for ByteSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Source")
     }
 }
 
-impl Read for Source {
+impl Read for ByteSource {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer)
     }
 }
 
-impl Table {
+impl TableReader {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|source| Error::file("read", path, source))?;
         Self::from_reader(file, path)
@@ -58,7 +58,7 @@ impl Table {
             .has_headers(false)
             .flexible(true)
             .buffer_capacity(BUFFER)
-            .from_reader(Watched::new(Source(Box::new(reader))));
+            .from_reader(Watched::new(ByteSource(Box::new(reader))));
         let mut table = Self {
             reader,
             path: path.to_path_buf(),
@@ -151,7 +151,7 @@ impl Table {
         })
     }
 
-    /// What the watch over the bytes has found.
+    /// Returns the error that the check of the bytes found.
     fn faulty(&self, source: io::Error) -> Error {
         match self.reader.get_ref().fault() {
             Some(fault) => Error::table(&self.source, fault.problem.clone()).at_line(fault.line),

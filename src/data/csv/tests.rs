@@ -341,7 +341,7 @@ fn streams_are_read_as_files_are_and_memory_is_used_again() {
     let stream =
         |text: &'static str| FeatureReader::from_reader(text.as_bytes(), "stream", &schema);
     let mut reader = stream("b,a\n2,1\n4,3\n6,5\n").unwrap();
-    let mut chunk = Chunk::default();
+    let mut chunk = RowChunk::default();
     assert!(reader.refill(&mut chunk, 2).unwrap());
     assert_eq!((chunk.x.as_slice(), chunk.records.len()), (&[1.0, 2.0, 3.0, 4.0][..], 2));
     assert!(reader.refill(&mut chunk, 2).unwrap());

@@ -3,18 +3,20 @@
 use std::ops::Range;
 
 use super::Real;
-use super::engine::Engine;
-use super::steps::{Arenas, Ready, buffer_starts, range_of, round};
-use super::vector::{Instructions, Vector};
+use super::engine::CpuKernels;
+use super::simd::{SimdKernels, SimdLevel};
+use super::steps::{Arenas, PreparedStep, buffer_starts, range_of, round};
 use crate::device::{Device, DeviceInfo, Values, memory};
 use crate::error::{Error, Result};
-use crate::plan::{BufferSpec, Element, Phase, Plan, Slot, SlotSpec, Start, StepRow, WINDOW};
+use crate::plan::{
+    BufferSpec, Element, InitialValues, Phase, Plan, Slot, SlotSpec, StepParams, WINDOW,
+};
 
 /// The CPU as a device: `CpuDevice<f32>` for use, `CpuDevice<f64>` as the reference.
 #[derive(Debug)]
 pub struct CpuDevice<T: Real> {
     info: DeviceInfo,
-    engine: T::Engine,
+    engine: T::CpuKernels,
     plan: Option<Plan>,
     /// Where each of the plan's buffers begins in the arena of its kind.
     starts: Vec<usize>,
@@ -32,17 +34,17 @@ pub struct CpuDevice<T: Real> {
 /// A phase's steps, ready to run, and the numbers of its window.
 #[derive(Debug, Default)]
 struct Sequence {
-    steps: Vec<Ready>,
-    rows: Vec<StepRow>,
+    steps: Vec<PreparedStep>,
+    rows: Vec<StepParams>,
 }
 
 impl<T: Real> CpuDevice<T> {
     /// A device without a plan.
     pub fn new() -> Self {
-        Self::with(T::Engine::new())
+        Self::with(T::CpuKernels::new())
     }
 
-    fn with(engine: T::Engine) -> Self {
+    fn with(engine: T::CpuKernels) -> Self {
         let threads = engine.threads();
         let plural = if threads == 1 { "" } else { "s" };
         let info = DeviceInfo {
@@ -120,8 +122,8 @@ impl<T: Real> CpuDevice<T> {
 
 impl CpuDevice<f32> {
     /// A device that computes with these instructions, to check those that the widest stand in front of.
-    pub fn using(instructions: Instructions) -> Self {
-        Self::with(Vector::using(instructions))
+    pub fn using(instructions: SimdLevel) -> Self {
+        Self::with(SimdKernels::using(instructions))
     }
 }
 
@@ -156,14 +158,15 @@ impl<T: Real> Device for CpuDevice<T> {
         (self.floats, self.indices) = (floats, indices);
         self.starts = buffer_starts(plan);
         let starts = &self.starts;
-        let steps =
-            |phase| plan.steps(phase).iter().map(|step| Ready::of(plan, step, starts)).collect();
+        let steps = |phase| {
+            plan.steps(phase).iter().map(|step| PreparedStep::of(plan, step, starts)).collect()
+        };
         self.train = Sequence { steps: steps(Phase::Train), rows: vec![] };
         self.eval = Sequence { steps: steps(Phase::Eval), rows: vec![] };
         self.measure = Sequence { steps: steps(Phase::Measure), rows: vec![] };
         let sequences = [&self.train, &self.eval, &self.measure];
         let sizes = sequences.into_iter().flat_map(|sequence| &sequence.steps);
-        self.engine.prepare(&sizes.map(Ready::sizes).collect::<Vec<_>>());
+        self.engine.prepare(&sizes.map(PreparedStep::sizes).collect::<Vec<_>>());
         // `run` then pushes without growing it, as long as losses are taken each window.
         self.losses = Vec::with_capacity(WINDOW);
         self.plan = Some(plan.clone());
@@ -173,11 +176,11 @@ impl<T: Real> Device for CpuDevice<T> {
         };
         for (slot, start) in plan.starts() {
             match start {
-                Start::Floats(values) => {
+                InitialValues::Floats(values) => {
                     let values: Vec<T> = values.iter().map(|&value| T::of(value)).collect();
                     self.set_values(*slot, &values)?;
                 }
-                Start::Indices(values) => self.write(*slot, 0, Values::U32(values))?,
+                InitialValues::Indices(values) => self.write(*slot, 0, Values::U32(values))?,
             }
         }
         Ok(())
@@ -207,7 +210,7 @@ impl<T: Real> Device for CpuDevice<T> {
         Ok(())
     }
 
-    fn write_steps(&mut self, phase: Phase, rows: &[StepRow]) -> Result<()> {
+    fn write_steps(&mut self, phase: Phase, rows: &[StepParams]) -> Result<()> {
         if rows.len() > WINDOW {
             return Err(self
                 .failure(format!("{} steps at once, at most {WINDOW} are possible", rows.len())));
@@ -218,7 +221,7 @@ impl<T: Real> Device for CpuDevice<T> {
         Ok(())
     }
 
-    fn stride(&self, _phase: Phase) -> u32 {
+    fn steps_per_submission(&self, _phase: Phase) -> u32 {
         // Steps are done when `run` returns: a handful at a time keeps news coming.
         16
     }

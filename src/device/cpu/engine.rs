@@ -1,19 +1,19 @@
-//! What does a plan's kernels in one precision.
+//! Kernels of a plan in one precision.
 //!
 //! In: a step's slots and sizes. Out: what the kernel of that name must compute.
 //! f64 takes the plain kernels throughout, so that the reference shares no product, loss or update with what it judges.
 
-use super::kernels::{self, Adam, Product, Sgd};
-use super::loss::{self, Extra, Goal};
-use super::map::{Mapped, Over};
-use super::update::{Squared, Updated, square_sums};
+use super::kernels::{self, Adam, MatmulShape, Sgd};
+use super::loss::{self, LossInputs, LossTargets};
+use super::map::{ElementwiseArgs, SumOver};
+use super::update::{SquareSumArgs, UpdateArgs, square_sums};
 use super::{Compiled, Real};
 use crate::expr::Program;
 use crate::model::Activation;
-use crate::plan::{Dropout, Kernel, LossForm, StepRow};
+use crate::plan::{Dropout, Kernel, LossVariant, StepParams};
 
 /// The kernels of plans: the plain ones where an engine has none of its own.
-pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
+pub trait CpuKernels<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     /// An engine without memory.
     fn new() -> Self;
 
@@ -27,7 +27,7 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     fn products(&self) -> String;
 
     /// Makes the memory that steps of these sizes need; of what is no product, m · n · k is what it costs.
-    fn prepare(&mut self, _steps: &[(Kernel, Product)]) {}
+    fn prepare(&mut self, _steps: &[(Kernel, MatmulShape)]) {}
 
     /// Runs steps where they are done fastest.
     fn enter<R: Send>(&self, steps: impl FnOnce() -> R + Send) -> R {
@@ -40,7 +40,7 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
         factors: (&[T], &[T], Option<&[T]>),
         act: Activation,
         outs: (&mut [T], Option<&mut [T]>),
-        product: Product,
+        product: MatmulShape,
     ) {
         kernels::matmul_nt(factors, act, outs, product);
     }
@@ -51,7 +51,7 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
         factors: (&[T], &[T], Option<&[T]>),
         act_grad: Activation,
         out: &mut [T],
-        product: Product,
+        product: MatmulShape,
     ) {
         kernels::matmul_nn(factors, act_grad, out, product);
     }
@@ -61,7 +61,7 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
         &self,
         factors: (&[T], &[T]),
         outs: (&mut [T], Option<&mut [T]>),
-        product: Product,
+        product: MatmulShape,
     ) {
         kernels::matmul_tn(factors, outs, product);
     }
@@ -77,7 +77,7 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     }
 
     /// See [`kernels::dropout`].
-    fn dropout(&self, out: &mut [T], dropout: Option<Dropout>, step: &StepRow) {
+    fn dropout(&self, out: &mut [T], dropout: Option<Dropout>, step: &StepParams) {
         if let Some(dropout) = dropout {
             kernels::dropout(out, dropout, step);
         }
@@ -88,13 +88,13 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
         kernels::add(a, b, out);
     }
 
-    /// See [`Mapped::run`].
-    fn map(&self, mapped: Mapped<'_, T>, over: Over, out: &mut [T]) {
+    /// See [`ElementwiseArgs::run`].
+    fn map(&self, mapped: ElementwiseArgs<'_, T>, over: SumOver, out: &mut [T]) {
         mapped.run::<T::Functions>(over, out);
     }
 
-    /// See [`Updated::run`].
-    fn update(&self, updated: Updated<'_, T>) {
+    /// See [`UpdateArgs::run`].
+    fn update(&self, updated: UpdateArgs<'_, T>) {
         updated.run::<T::Functions>();
     }
 
@@ -110,7 +110,7 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
         target: &[T],
         outs: (&mut [T], &mut [T]),
         n: usize,
-        step: &StepRow,
+        step: &StepParams,
     ) {
         kernels::loss_mse(prediction, target, outs, n, step);
     }
@@ -122,7 +122,7 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
         labels: &[u32],
         outs: (&mut [T], &mut [T]),
         n: usize,
-        step: &StepRow,
+        step: &StepParams,
     ) {
         kernels::loss_cross_entropy(logits, labels, outs, n, step);
     }
@@ -130,11 +130,11 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     /// See [`loss::loss_map`]; the compiled program is the same made ready for wide vectors.
     fn loss_map(
         &self,
-        (form, program, _): (&LossForm, &Program, &Compiled),
+        (form, program, _): (&LossVariant, &Program, &Compiled),
         from: (&[T], &[T]),
-        extra: Extra<'_, T>,
+        extra: LossInputs<'_, T>,
         outs: (&mut [T], &mut [T]),
-        step: &StepRow,
+        step: &StepParams,
     ) {
         loss::loss_map((form, program), from, extra, outs, step);
     }
@@ -142,17 +142,17 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     /// See [`loss::loss_classes`].
     fn loss_classes(
         &self,
-        form: &LossForm,
-        from: (&[T], Goal<'_, T>),
-        extra: Extra<'_, T>,
+        form: &LossVariant,
+        from: (&[T], LossTargets<'_, T>),
+        extra: LossInputs<'_, T>,
         outs: (&mut [T], &mut [T]),
-        step: &StepRow,
+        step: &StepParams,
     ) {
         loss::loss_classes(form, from, extra, outs, step);
     }
 
     /// See [`square_sums`].
-    fn square_sums(&self, of: Squared<'_, T>, sums: &mut [T], step: &StepRow) {
+    fn square_sums(&self, of: SquareSumArgs<'_, T>, sums: &mut [T], step: &StepParams) {
         square_sums(of, sums, step);
     }
 
@@ -163,7 +163,7 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
         w: &mut [T],
         velocity: Option<&mut [T]>,
         sgd: Sgd,
-        step: &StepRow,
+        step: &StepParams,
     ) {
         kernels::update_sgd(g, w, velocity, sgd, step);
     }
@@ -174,7 +174,7 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
         g: &[T],
         state: (&mut [T], &mut [T], &mut [T]),
         adam: Adam,
-        step: &StepRow,
+        step: &StepParams,
     ) {
         kernels::update_adam(g, state, adam, step);
     }
@@ -182,9 +182,9 @@ pub trait Engine<T: Real>: std::fmt::Debug + Send + Sync + Sized {
 
 /// The plain kernels: one thread, ndarray's products.
 #[derive(Debug)]
-pub struct Plain;
+pub struct ReferenceKernels;
 
-impl<T: Real> Engine<T> for Plain {
+impl<T: Real> CpuKernels<T> for ReferenceKernels {
     fn new() -> Self {
         Self
     }

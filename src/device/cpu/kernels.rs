@@ -9,12 +9,12 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 use super::map::{keep, rate_in};
 use super::{Real, activation};
 use crate::model::Activation;
-use crate::plan::{Dropout, Scaling, StepRow};
+use crate::plan::{Dropout, LossScaler, StepParams};
 use crate::random::key;
 
 /// Sizes of a product: out `[m,n]`, summed over k.
 #[derive(Clone, Copy, Debug)]
-pub struct Product {
+pub struct MatmulShape {
     /// Rows of the result.
     pub m: usize,
     /// Columns of the result.
@@ -38,7 +38,7 @@ pub fn gather<T: Copy + Default>(
     order: Option<&[u32]>,
     out: &mut [T],
     columns: usize,
-    step: &StepRow,
+    step: &StepParams,
 ) {
     let (first, rows) = (step.first as usize, step.rows as usize);
     for (i, out) in out.chunks_exact_mut(columns).enumerate() {
@@ -56,7 +56,7 @@ pub fn matmul_nt<T: Real>(
     (a, b, bias): (&[T], &[T], Option<&[T]>),
     act: Activation,
     (out, saved): (&mut [T], Option<&mut [T]>),
-    Product { m, n, k }: Product,
+    MatmulShape { m, n, k }: MatmulShape,
 ) {
     general_mat_mul(
         T::one(),
@@ -85,7 +85,7 @@ pub fn matmul_nn<T: Real>(
     (a, b, saved): (&[T], &[T], Option<&[T]>),
     act_grad: Activation,
     out: &mut [T],
-    Product { m, n, k }: Product,
+    MatmulShape { m, n, k }: MatmulShape,
 ) {
     general_mat_mul(T::one(), &view(a, m, k), &view(b, k, n), T::zero(), &mut view_mut(out, m, n));
     if let Some(saved) = saved {
@@ -99,7 +99,7 @@ pub fn matmul_nn<T: Real>(
 pub fn matmul_tn<T: Real>(
     (a, b): (&[T], &[T]),
     (out, sums): (&mut [T], Option<&mut [T]>),
-    Product { m, n, k }: Product,
+    MatmulShape { m, n, k }: MatmulShape,
 ) {
     general_mat_mul(
         T::one(),
@@ -115,7 +115,7 @@ pub fn matmul_tn<T: Real>(
 
 /// Each element times what dropout multiplies it by.
 #[inline(always)]
-pub fn dropout<T: Real>(out: &mut [T], Dropout { stream, rate }: Dropout, step: &StepRow) {
+pub fn dropout<T: Real>(out: &mut [T], Dropout { stream, rate }: Dropout, step: &StepParams) {
     let (key, rate) = (key(step.seed, step.step, stream), rate_in(step, rate));
     // Elements are counted in 32 bits everywhere.
     for (at, out) in (0_u32..).zip(out) {
@@ -151,7 +151,7 @@ pub fn update_running<T: Real>(
     stat: &[T],
     out: &mut [T],
     (momentum, unbiased, guarded): (Option<f64>, bool, bool),
-    step: &StepRow,
+    step: &StepParams,
 ) {
     let momentum = momentum.unwrap_or(step.scalars[crate::graph::SHARE]);
     let rows = f64::from(step.rows);
@@ -193,7 +193,7 @@ pub fn lookup_grad<T: Real>(
     d_y: &[T],
     column: usize,
     (out, v): (&mut [T], usize),
-    step: &StepRow,
+    step: &StepParams,
 ) {
     out.fill(T::zero());
     let d = out.len() / v.max(1);
@@ -223,7 +223,7 @@ pub fn loss_cross_entropy<T: Real>(
     labels: &[u32],
     (row_loss, d_logits): (&mut [T], &mut [T]),
     n: usize,
-    step: &StepRow,
+    step: &StepParams,
 ) {
     rows_of_cross_entropy(logits, labels, (0, row_loss, d_logits), n, step);
 }
@@ -234,7 +234,7 @@ pub(super) fn rows_of_cross_entropy<T: Real>(
     labels: &[u32],
     (first, row_loss, d_logits): (usize, &mut [T], &mut [T]),
     n: usize,
-    step: &StepRow,
+    step: &StepParams,
 ) {
     let rows = T::of(f64::from(step.rows));
     let logits = &logits[first * n..];
@@ -266,7 +266,7 @@ pub fn loss_mse<T: Real>(
     target: &[T],
     (row_loss, d): (&mut [T], &mut [T]),
     n: usize,
-    step: &StepRow,
+    step: &StepParams,
 ) {
     let columns = T::of(n as f64);
     let scale = T::of(2.0 / (f64::from(step.rows) * n as f64));
@@ -283,20 +283,20 @@ pub fn loss_mse<T: Real>(
 }
 
 /// log\[step\] = mean of the row losses that count
-pub fn log_loss<T: Real>(row_loss: &[T], log: &mut [T], step: &StepRow) {
+pub fn log_loss<T: Real>(row_loss: &[T], log: &mut [T], step: &StepParams) {
     let rows = step.rows as usize;
     let sum = row_loss[..rows].iter().fold(T::zero(), |sum, &loss| sum + loss);
     log[step.log as usize] = sum / T::of(f64::from(step.rows));
 }
 
 /// The numbers of the slot of that name.
-fn scaling_of<T: Real>(slot: &[T]) -> Scaling {
-    let mut values = [0.0; Scaling::LEN];
+fn scaling_of<T: Real>(slot: &[T]) -> LossScaler {
+    let mut values = [0.0; LossScaler::LEN];
     values.iter_mut().zip(slot).for_each(|(to, from)| *to = from.to_f32());
-    Scaling::of(values)
+    LossScaler::of(values)
 }
 
-fn put<T: Real>(scaling: Scaling, slot: &mut [T]) {
+fn put<T: Real>(scaling: LossScaler, slot: &mut [T]) {
     slot.iter_mut().zip(scaling.values()).for_each(|(to, from)| *to = T::of_f32(from));
 }
 
@@ -315,7 +315,7 @@ pub fn check_finite<T: Real>(g: &[T], loss: Option<T>, scaling: &mut [T]) {
         noted.overflow = noted.overflow.max(1.0);
     }
     if loss.is_some_and(|loss| !loss.to_f64().is_finite()) {
-        noted.overflow = Scaling::LOST;
+        noted.overflow = LossScaler::LOST;
     }
     put(noted, scaling);
 }
@@ -335,10 +335,10 @@ pub fn end_guarded<T: Real>(scaling: &mut [T], loss: &mut T, scaled: bool, apply
     apply && scaled && !lost
 }
 
-/// The next step's loss scale: half after an overflow, twice after [`Scaling::GROW_AFTER`] steps without one.
+/// The next step's loss scale: half after an overflow, twice after [`LossScaler::GROW_AFTER`] steps without one.
 pub fn rescale<T: Real>(scaling: &mut [T]) {
     let mut next = scaling_of(scaling);
-    let largest = Scaling::LARGEST as f32;
+    let largest = LossScaler::LARGEST as f32;
     if next.overflow != 0.0 {
         (next.overflow, next.good, next.skipped) = (0.0, 0.0, next.skipped + 1.0);
         if next.inverse < largest {
@@ -346,7 +346,7 @@ pub fn rescale<T: Real>(scaling: &mut [T]) {
         }
     } else {
         next.good += 1.0;
-        if next.good >= Scaling::GROW_AFTER as f32 {
+        if next.good >= LossScaler::GROW_AFTER as f32 {
             next.good = 0.0;
             if next.scale < largest {
                 (next.scale, next.inverse) = (2.0 * next.scale, 0.5 * next.inverse);
@@ -375,7 +375,7 @@ pub fn update<T: Real>(
 }
 
 /// The table's rows of this batch = x's rows that count, x `[batch,n]`
-pub fn put_rows<T: Real>(x: &[T], out: &mut [T], n: usize, step: &StepRow) {
+pub fn put_rows<T: Real>(x: &[T], out: &mut [T], n: usize, step: &StepParams) {
     let (first, rows) = (step.first as usize, step.rows as usize);
     out[first * n..(first + rows) * n].copy_from_slice(&x[..rows * n]);
 }
@@ -385,7 +385,7 @@ pub fn put_rows<T: Real>(x: &[T], out: &mut [T], n: usize, step: &StepRow) {
 pub struct Sgd {
     /// µ
     pub momentum: f64,
-    /// Whether to look ahead.
+    /// True to look ahead.
     pub nesterov: bool,
     /// Coupled decay.
     pub weight_decay: f64,
@@ -397,7 +397,7 @@ pub fn update_sgd<T: Real>(
     w: &mut [T],
     velocity: Option<&mut [T]>,
     sgd: Sgd,
-    step: &StepRow,
+    step: &StepParams,
 ) {
     let decay = T::of(sgd.weight_decay * step.decay);
     let (lr, momentum) = (T::of(step.lr), T::of(sgd.momentum));
@@ -424,7 +424,7 @@ pub struct Adam {
     pub eps: f64,
     /// Decay of the weights.
     pub weight_decay: f64,
-    /// Whether it acts on the weights themselves.
+    /// True if it acts on the weights themselves.
     pub decoupled: bool,
 }
 
@@ -433,7 +433,7 @@ pub fn update_adam<T: Real>(
     g: &[T],
     (w, m, v): (&mut [T], &mut [T], &mut [T]),
     adam: Adam,
-    step: &StepRow,
+    step: &StepParams,
 ) {
     let (beta1, beta2, eps) = (T::of(adam.beta1), T::of(adam.beta2), T::of(adam.eps));
     let (rest1, rest2) = (T::of(1.0 - adam.beta1), T::of(1.0 - adam.beta2));

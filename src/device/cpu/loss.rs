@@ -4,22 +4,22 @@
 //! their mean over rows is the loss of the step; and the gradient, which bears weight / divisor.
 
 use super::Real;
-use crate::expr::{Double, LANES, Program};
+use crate::expr::{F64Math, LANES, Program};
 use crate::graph::Loss;
-use crate::plan::{LossForm, StepRow};
+use crate::plan::{LossVariant, StepParams};
 
-/// What outputs are compared with.
+/// Targets of a loss.
 #[derive(Clone, Copy, Debug)]
-pub enum Goal<'a, T> {
+pub enum LossTargets<'a, T> {
     /// A class a row.
     Classes(&'a [u32]),
     /// Numbers `[batch, columns]`.
     Numbers(&'a [T]),
 }
 
-/// What beside predictions and targets enters a loss.
+/// Inputs of a loss besides predictions and targets.
 #[derive(Clone, Copy, Debug)]
-pub struct Extra<'a, T> {
+pub struct LossInputs<'a, T> {
     /// One for each column or class, over and over.
     pub constants: Option<&'a [T]>,
     /// One for each row.
@@ -27,7 +27,7 @@ pub struct Extra<'a, T> {
 }
 
 /// The factor of a row's loss and that of its gradient.
-pub(super) fn factors<T: Real>(extra: Extra<'_, T>, row: usize, step: &StepRow) -> (T, T) {
+pub(super) fn factors<T: Real>(extra: LossInputs<'_, T>, row: usize, step: &StepParams) -> (T, T) {
     let weight = extra.weights.map_or(1.0, |weights| weights[row].to_f64());
     let share = weight / step.divided_by();
     (T::of(share * f64::from(step.rows)), T::of(share))
@@ -36,11 +36,11 @@ pub(super) fn factors<T: Real>(extra: Extra<'_, T>, row: usize, step: &StepRow) 
 /// An elementwise loss: predictions `[batch, n]`, targets `[batch, t]`. The formula is evaluated in f64 for either type:
 /// a batch's outputs are few beside its products.
 pub fn loss_map<T: Real>(
-    (form, program): (&LossForm, &Program),
+    (form, program): (&LossVariant, &Program),
     (prediction, target): (&[T], &[T]),
-    extra: Extra<'_, T>,
+    extra: LossInputs<'_, T>,
     (row_loss, d): (&mut [T], &mut [T]),
-    step: &StepRow,
+    step: &StepParams,
 ) {
     let batch = row_loss.len();
     let (n, columns) = (prediction.len() / batch, target.len() / batch);
@@ -65,7 +65,7 @@ pub fn loss_map<T: Real>(
                 2 => extra.constants.map_or(1.0, |c| c[element % c.len()].to_f64()),
                 _ => prediction[row * n + element * width + usize::from(index == 3)].to_f64(),
             };
-            program.run::<f64, Double>(
+            program.run::<f64, F64Math>(
                 &mut registers,
                 len,
                 |index, to| {
@@ -88,22 +88,22 @@ pub fn loss_map<T: Real>(
 
 /// A loss over classes: logits `[batch, n]`.
 pub fn loss_classes<T: Real>(
-    form: &LossForm,
-    from: (&[T], Goal<'_, T>),
-    extra: Extra<'_, T>,
+    form: &LossVariant,
+    from: (&[T], LossTargets<'_, T>),
+    extra: LossInputs<'_, T>,
     (row_loss, d_logits): (&mut [T], &mut [T]),
-    step: &StepRow,
+    step: &StepParams,
 ) {
     rows_of_classes(form, from, extra, (0, row_loss, d_logits), step);
 }
 
 /// Some rows of it, from `first` on: the results are theirs, all else is of the whole batch.
 pub(super) fn rows_of_classes<T: Real>(
-    form: &LossForm,
-    (logits, goal): (&[T], Goal<'_, T>),
-    extra: Extra<'_, T>,
+    form: &LossVariant,
+    (logits, goal): (&[T], LossTargets<'_, T>),
+    extra: LossInputs<'_, T>,
     (first, row_loss, d_logits): (usize, &mut [T], &mut [T]),
-    step: &StepRow,
+    step: &StepParams,
 ) {
     let n = d_logits.len() / row_loss.len();
     d_logits.fill(T::zero());
@@ -115,8 +115,8 @@ pub(super) fn rows_of_classes<T: Real>(
         }
         let part = row * n..(row + 1) * n;
         let goal = match goal {
-            Goal::Classes(labels) => RowGoal::Class(labels[row] as usize),
-            Goal::Numbers(shares) => RowGoal::Shares(&shares[part.clone()]),
+            LossTargets::Classes(labels) => RowGoal::Class(labels[row] as usize),
+            LossTargets::Numbers(shares) => RowGoal::Shares(&shares[part.clone()]),
         };
         let d = &mut d_logits[at * n..(at + 1) * n];
         let value = row_of_classes(form.loss, &logits[part], goal, extra.constants, d);
@@ -126,7 +126,7 @@ pub(super) fn rows_of_classes<T: Real>(
     }
 }
 
-/// What a row's logits are compared with.
+/// Target of one row.
 enum RowGoal<'a, T> {
     Class(usize),
     Shares(&'a [T]),

@@ -2,16 +2,16 @@
 //!
 //! In: a formula, operands, sizes. Out: its values, their sums, or the largest.
 
-use crate::expr::{Binary, Functions, LANES, Number, Quantity};
-use crate::plan::{Along, Formula, MOST_OPERANDS, StepRow};
+use crate::expr::{Binary, Functions, LANES, Number, StepValue};
+use crate::plan::{Broadcast, Formula, MOST_OPERANDS, StepParams};
 use crate::random::{key, unit_at};
 
 use super::{Compiled, Real};
 
 /// A formula with its operands, over a matrix of `rows` rows.
 #[derive(Clone, Copy, Debug)]
-pub struct Mapped<'a, T> {
-    /// What is computed.
+pub struct ElementwiseArgs<'a, T> {
+    /// Computation.
     pub formula: &'a Formula,
     /// The same made ready for wide vectors.
     pub compiled: &'a Compiled,
@@ -20,12 +20,12 @@ pub struct Mapped<'a, T> {
     /// Rows of the matrix.
     pub rows: usize,
     /// The step's numbers.
-    pub step: StepRow,
+    pub step: StepParams,
 }
 
-/// What becomes of a formula's values.
+/// Reduction of a formula's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
+pub enum SumOver {
     /// All of them are kept: `[rows, columns]`.
     Nothing,
     /// They are summed over rows, top to bottom: `[columns]`.
@@ -36,18 +36,18 @@ pub enum Over {
     Largest,
 }
 
-/// What dropout multiplies the element at `at` by.
+/// Returns the factor by which dropout multiplies the element at `at`.
 #[inline(always)]
 pub fn keep<T: Real>(key: u32, rate: f32, at: u32) -> T {
     if unit_at(key, at) < rate { T::zero() } else { T::of_f32(1.0 / (1.0 - rate)) }
 }
 
 /// The rate of dropout in a step, as shaders compute it.
-pub fn rate_in(step: &StepRow, rate: f64) -> f32 {
+pub fn rate_in(step: &StepParams, rate: f64) -> f32 {
     rate as f32 * step.dropout as f32
 }
 
-impl<T: Real> Mapped<'_, T> {
+impl<T: Real> ElementwiseArgs<'_, T> {
     /// Values of the formula in `len` columns of a row from `column` on, one register a result; where the formula is
     /// `flat`, the matrix counts as one row of all its elements.
     #[inline(always)]
@@ -67,11 +67,11 @@ impl<T: Real> Mapped<'_, T> {
                 let index = usize::from(index);
                 let (operand, values) = (self.formula.operands[index], self.operands[index]);
                 let at = match operand.along {
-                    Along::Nothing => return to.fill(values[0]),
+                    Broadcast::Nothing => return to.fill(values[0]),
                     _ if flat => return to.copy_from_slice(&values[column..column + len]),
-                    Along::Rows => return to.fill(values[row]),
-                    Along::Both => row,
-                    Along::Columns => 0,
+                    Broadcast::Rows => return to.fill(values[row]),
+                    Broadcast::Both => row,
+                    Broadcast::Columns => 0,
                 };
                 let width = operand.width;
                 let values = &values[at * width..][..width];
@@ -86,14 +86,14 @@ impl<T: Real> Mapped<'_, T> {
                 }
             },
             |quantity, to| match quantity {
-                Quantity::Rows => to.fill(T::of(self.step.rows.into())),
-                Quantity::Counts => {
+                StepValue::Rows => to.fill(T::of(self.step.rows.into())),
+                StepValue::Counts => {
                     let counted = self.step.rows as usize * columns;
                     for (at, to) in (first..).zip(to) {
                         *to = if at < counted { T::one() } else { T::zero() };
                     }
                 }
-                Quantity::Keep(stream, Number(rate)) => {
+                StepValue::Keep(stream, Number(rate)) => {
                     let key = key(self.step.seed, self.step.step, stream);
                     let rate = rate_in(&self.step, rate);
                     // Elements are counted in 32 bits everywhere.
@@ -101,7 +101,7 @@ impl<T: Real> Mapped<'_, T> {
                         *to = keep(key, rate, at);
                     }
                 }
-                Quantity::Scalar(index) => {
+                StepValue::Scalar(index) => {
                     to.fill(T::of(self.step.scalars[usize::from(index)]));
                 }
             },
@@ -115,12 +115,12 @@ impl<T: Real> Mapped<'_, T> {
 
     /// Computes it.
     #[inline(always)]
-    pub fn run<F: Functions<T>>(&self, over: Over, out: &mut [T]) {
+    pub fn run<F: Functions<T>>(&self, over: SumOver, out: &mut [T]) {
         match over {
-            Over::Nothing => self.map::<F>(out),
-            Over::Rows => self.sum_rows::<F>(out),
-            Over::Columns => self.over_columns::<F>(false, out),
-            Over::Largest => self.over_columns::<F>(true, out),
+            SumOver::Nothing => self.map::<F>(out),
+            SumOver::Rows => self.sum_rows::<F>(out),
+            SumOver::Columns => self.over_columns::<F>(false, out),
+            SumOver::Largest => self.over_columns::<F>(true, out),
         }
     }
 

@@ -10,10 +10,10 @@ pub mod kernels;
 pub mod loss;
 pub mod map;
 mod real;
+mod simd;
 mod steps;
 pub mod update;
-mod vector;
 
 pub use device::CpuDevice;
 pub use real::Real;
-pub use vector::{Compiled, Instructions, Single};
+pub use simd::{Compiled, F32Math, SimdLevel};

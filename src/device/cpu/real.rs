@@ -5,9 +5,9 @@ use std::ops::{AddAssign, DivAssign, MulAssign, Neg, SubAssign};
 
 use ndarray::LinalgScalar;
 
-use super::engine::{Engine, Plain};
-use super::vector::{Single, Vector};
-use crate::expr::{Double, Functions, Numeric};
+use super::engine::{CpuKernels, ReferenceKernels};
+use super::simd::{F32Math, SimdKernels};
+use crate::expr::{F64Math, Functions, Numeric};
 
 /// f32 or f64, with the functions that kernels need.
 pub trait Real:
@@ -24,8 +24,8 @@ pub trait Real:
     + Send
     + Sync
 {
-    /// What does kernels in this precision.
-    type Engine: Engine<Self>;
+    /// Kernels in this precision.
+    type CpuKernels: CpuKernels<Self>;
     /// The primitive functions of expressions.
     type Functions: Functions<Self>;
 
@@ -52,7 +52,7 @@ pub trait Real:
 macro_rules! real {
     ($float:ty, $engine:ty, $functions:ty, $erf:path) => {
         impl Real for $float {
-            type Engine = $engine;
+            type CpuKernels = $engine;
             type Functions = $functions;
 
             fn of(value: f64) -> Self {
@@ -86,5 +86,5 @@ macro_rules! real {
     };
 }
 
-real!(f32, Vector, Single<false>, libm::erff);
-real!(f64, Plain, Double, libm::erf);
+real!(f32, SimdKernels, F32Math<false>, libm::erff);
+real!(f64, ReferenceKernels, F64Math, libm::erf);

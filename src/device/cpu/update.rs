@@ -3,9 +3,9 @@
 //! In: arenas, the table of factors, a pass's expressions. Out: changed arenas.
 
 use super::{Compiled, Real};
-use crate::expr::{Functions, LANES, Program, Quantity};
-use crate::graph::{Input, PassKind};
-use crate::plan::{BLOCK, FACTORS, Scaling, StepRow, Update};
+use crate::expr::{Functions, LANES, Program, StepValue};
+use crate::graph::{PassKind, UpdateInput};
+use crate::plan::{BLOCK, FACTORS, LossScaler, StepParams, Update};
 
 // A block of an arena has one row of factors, so the programs' blocks must not be longer.
 const _: () = assert!(BLOCK == LANES);
@@ -15,15 +15,15 @@ pub const MOST_STATES: usize = 3;
 
 /// Arenas under an update, or parts of them that begin at the block `first`; those that it does not have are empty.
 #[derive(Debug)]
-pub struct Updated<'a, T> {
+pub struct UpdateArgs<'a, T> {
     /// The kernel's form.
     pub update: Update,
-    /// What is computed.
+    /// Computation.
     pub program: &'a Program,
     /// The same made ready for wide vectors.
     pub compiled: &'a Compiled,
     /// The step's numbers.
-    pub step: StepRow,
+    pub step: StepParams,
     /// The slot of the loss scale.
     pub scaling: &'a [T],
     /// The table of factors, whole.
@@ -44,14 +44,14 @@ pub struct Updated<'a, T> {
     pub half: &'a mut [T],
 }
 
-/// What an arena's optional twin holds in these elements.
+/// Copies these elements of an arena that may be absent.
 fn part<T: Copy>(values: &[T], at: usize, to: &mut [T]) {
     if let Some(values) = values.get(at..at + to.len()) {
         to.copy_from_slice(values);
     }
 }
 
-impl<'a, T: Real> Updated<'a, T> {
+impl<'a, T: Real> UpdateArgs<'a, T> {
     /// Two halves, cut between blocks.
     pub fn halves(self) -> (Self, Self) {
         let half = self.weight.len() / BLOCK / 2 * BLOCK;
@@ -117,25 +117,25 @@ impl<'a, T: Real> Updated<'a, T> {
             program.run::<T, F>(
                 &mut registers,
                 len,
-                |index, to| match Input::of(index) {
-                    Input::Weight => part(weight, at, to),
-                    Input::Gradient => part(gradient, at, to),
-                    Input::State(state) => {
+                |index, to| match UpdateInput::of(index) {
+                    UpdateInput::Weight => part(weight, at, to),
+                    UpdateInput::Gradient => part(gradient, at, to),
+                    UpdateInput::State(state) => {
                         if let Some(state) = states.get(state) {
                             part(state, at, to);
                         }
                     }
-                    Input::Gathered => part(gathered, at, to),
-                    Input::Average => part(average, at, to),
-                    Input::Rate => to.fill(factor(0)),
-                    Input::Decay => to.fill(factor(1)),
-                    Input::Trust => to.fill(factor(2)),
-                    Input::Matrix => to.fill(factor(3)),
-                    Input::Clip => to.fill(clip),
-                    Input::Inverse => to.fill(inverse),
+                    UpdateInput::Gathered => part(gathered, at, to),
+                    UpdateInput::Average => part(average, at, to),
+                    UpdateInput::Rate => to.fill(factor(0)),
+                    UpdateInput::Decay => to.fill(factor(1)),
+                    UpdateInput::Trust => to.fill(factor(2)),
+                    UpdateInput::Matrix => to.fill(factor(3)),
+                    UpdateInput::Clip => to.fill(clip),
+                    UpdateInput::Inverse => to.fill(inverse),
                 },
                 |quantity, to| {
-                    let Quantity::Scalar(index) = quantity else { return };
+                    let StepValue::Scalar(index) = quantity else { return };
                     let value = step.scalars[usize::from(index)];
                     to.fill(T::of(value));
                 },
@@ -171,14 +171,14 @@ impl<'a, T: Real> Updated<'a, T> {
     }
 }
 
-/// Places in the slot of the loss scale, as [`Scaling`] has them.
+/// Places in the slot of the loss scale, as [`LossScaler`] has them.
 pub(super) const INVERSE: usize = 1;
 pub(super) const OVERFLOW: usize = 3;
-const _: () = assert!(Scaling::LEN == 5);
+const _: () = assert!(LossScaler::LEN == 5);
 
-/// What squares are summed of.
+/// Arrays whose squares are summed.
 #[derive(Clone, Copy, Debug)]
-pub struct Squared<'a, T> {
+pub struct SquareSumArgs<'a, T> {
     /// An arena.
     pub x: &'a [T],
     /// Of gradients, those that were gathered before.
@@ -191,8 +191,8 @@ pub struct Squared<'a, T> {
 
 /// sums\[block\] = Σ x² over a block of the arena. Of gradients x = gathered + share · g without the loss scale, and 0
 /// where the rate's factor is 0.
-pub fn square_sums<T: Real>(of: Squared<'_, T>, sums: &mut [T], step: &StepRow) {
-    let Squared { x, gathered, scaling, table } = of;
+pub fn square_sums<T: Real>(of: SquareSumArgs<'_, T>, sums: &mut [T], step: &StepParams) {
+    let SquareSumArgs { x, gathered, scaling, table } = of;
     let share = gathered.map_or(T::one(), |_| T::of(step.scalars[crate::graph::SHARE]));
     let scale = share * scaling.map_or(T::one(), |scaling| scaling[INVERSE]);
     for (block, (sum, x)) in sums.iter_mut().zip(x.chunks(BLOCK)).enumerate() {

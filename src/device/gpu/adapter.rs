@@ -5,7 +5,7 @@ use wgpu::{Backends, DeviceType, InstanceDescriptor, InstanceFlags};
 use crate::device::{DeviceInfo, DeviceKind, SOFTWARE};
 use crate::error::{Error, Result};
 
-/// What an adapter is and can do, for people.
+/// Report on an adapter, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdapterReport {
     /// Name, kind, back end, driver.
@@ -14,7 +14,7 @@ pub struct AdapterReport {
     pub features: Vec<String>,
     /// Limits that decide what fits, by WebGPU's names.
     pub limits: Vec<(String, u64)>,
-    /// Whether `--device auto` takes it.
+    /// True if `--device auto` takes it.
     pub auto: bool,
 }
 
@@ -35,7 +35,7 @@ fn of_backends(backends: Backends) -> Vec<wgpu::Adapter> {
     pollster::block_on(instance.enumerate_adapters(backends))
 }
 
-/// What an adapter is.
+/// Returns the description of an adapter.
 pub(super) fn describe(adapter: &wgpu::Adapter) -> DeviceInfo {
     let info = adapter.get_info();
     let kind = match info.device_type {
@@ -65,7 +65,7 @@ fn rank(device_type: DeviceType) -> Option<u32> {
     }
 }
 
-/// What an adapter lacks to run the kernels, if anything.
+/// Returns what an adapter lacks to run the kernels, if anything.
 fn lack(adapter: &wgpu::Adapter) -> Option<String> {
     let flags = adapter.get_downlevel_capabilities().flags;
     if !flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS) {

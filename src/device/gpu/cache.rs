@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::choice::Choices;
 use super::kernels::{KERNELS, Variant};
+use super::select::Choices;
 use super::shader::PRECISIONS;
 use crate::device::DeviceInfo;
 use crate::error::{Error, Result};
 
-/// What choices hold for. Another driver or another text of a kernel may be faster or slower, right or wrong.
+/// Adapter, driver and kernels that choices hold for. Another driver or another text of a kernel may be faster or slower, right or wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Identity {
@@ -29,7 +29,7 @@ pub(super) struct Identity {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
+struct ChoicesFile {
     identity: Identity,
     choices: Choices,
 }
@@ -74,7 +74,7 @@ pub(super) fn read(folder: &Path, identity: &Identity) -> Result<Option<Choices>
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::file("read", &path, error)),
     };
-    let problem = match serde_json::from_str::<File>(&text) {
+    let problem = match serde_json::from_str::<ChoicesFile>(&text) {
         Ok(file) if file.identity == *identity => return Ok(Some(file.choices)),
         Ok(_) => "it was made for another adapter, driver or version".to_string(),
         Err(error) => format!("it is damaged ({error})"),
@@ -88,12 +88,12 @@ pub(super) fn read(folder: &Path, identity: &Identity) -> Result<Option<Choices>
 /// If the system refuses; an earlier file is then as it was.
 pub(super) fn write(folder: &Path, identity: &Identity, choices: &Choices) -> Result<()> {
     let path = folder.join(identity.file_name());
-    let file = File { identity: identity.clone(), choices: choices.clone() };
+    let file = ChoicesFile { identity: identity.clone(), choices: choices.clone() };
     let put = || -> io::Result<()> {
         let mut text = serde_json::to_vec_pretty(&file)?;
         text.push(b'\n');
         fs::create_dir_all(folder)?;
-        let beside = Beside(path.with_extension(format!("{}.tmp", std::process::id())));
+        let beside = TempFile(path.with_extension(format!("{}.tmp", std::process::id())));
         let mut open = fs::File::create(&beside.0)?;
         open.write_all(&text)?;
         open.sync_all()?;
@@ -103,9 +103,9 @@ pub(super) fn write(folder: &Path, identity: &Identity, choices: &Choices) -> Re
 }
 
 /// A temporary file; what was not renamed goes away.
-struct Beside(PathBuf);
+struct TempFile(PathBuf);
 
-impl Drop for Beside {
+impl Drop for TempFile {
     fn drop(&mut self) {
         // After the renaming there is nothing left to remove.
         let _ = fs::remove_file(&self.0);
@@ -114,7 +114,7 @@ impl Drop for Beside {
 
 #[cfg(test)]
 mod tests {
-    use super::super::choice::Choice;
+    use super::super::select::Choice;
     use super::*;
     use crate::device::Tune;
 

@@ -11,7 +11,7 @@ pub(super) fn number(act: Activation) -> u32 {
     narrow(place.expect("the list of activations has all of them"))
 }
 
-/// What may be fused into a product: names in shaders, and the bits that stand for them.
+/// Fusions of a product: names in shaders, and the bits that stand for them.
 pub(super) const FUSIONS: [(&str, u32); 7] = [
     ("TRANSPOSE_A", 1),
     ("TRANSPOSE_B", 2),
@@ -22,7 +22,7 @@ pub(super) const FUSIONS: [(&str, u32); 7] = [
     ("BIAS_GRAD", 64),
 ];
 
-/// Whether what follows a sum is a handful of instructions, so that a loop over a tile's elements may be unrolled.
+/// Returns whether what follows a sum is a handful of instructions, so that a loop over a tile's elements may be unrolled.
 pub(super) fn short(act: Activation, dropout: bool) -> u32 {
     use Activation::{Identity, LeakyRelu, Relu};
     u32::from(!dropout && matches!(act, Identity | Relu | LeakyRelu))
@@ -57,7 +57,7 @@ pub(super) fn dropout_of(kernel: &Kernel) -> Option<Dropout> {
     }
 }
 
-/// Whether what a product saves is the activation's result, before dropout, instead of its argument.
+/// Returns whether what a product saves is the activation's result, before dropout, instead of its argument.
 pub(super) fn saves_result(kernel: &Kernel) -> bool {
     let Kernel::MatmulNt { act, save: true, dropout: Some(_), .. } = kernel else { return false };
     act.gradient_from_output()

@@ -11,15 +11,15 @@ use crate::device::verify::{check_form, half_kernels};
 use crate::model::Activation;
 use crate::plan::Kernel;
 
-/// What a device is asked for beyond what all plans use.
-pub(super) struct Extras {
+/// Features that a device is asked for beyond those that all plans use.
+pub(super) struct AdapterFeatures {
     pub(super) features: Features,
     pub(super) experimental: ExperimentalFeatures,
     /// Sizes of square matrices of halves whose products are added up in single precision.
     pub(super) sizes: Vec<u32>,
 }
 
-impl Extras {
+impl AdapterFeatures {
     /// Nothing.
     pub(super) fn none() -> Self {
         let experimental = ExperimentalFeatures::disabled();
@@ -47,7 +47,7 @@ impl Extras {
 }
 
 impl GpuDevice {
-    /// Whether plans in half precision can run here.
+    /// Returns whether plans in half precision can run here.
     pub fn has_half(&self) -> bool {
         self.chooser.half
     }
@@ -63,7 +63,7 @@ impl GpuDevice {
         if std::mem::replace(&mut self.opened_half, true) || !self.chooser.half {
             return;
         }
-        let extras = Extras::cooperative(&self.adapter);
+        let extras = AdapterFeatures::cooperative(&self.adapter);
         if extras.sizes.is_empty() {
             return;
         }
@@ -107,7 +107,7 @@ impl GpuDevice {
     }
 }
 
-/// What is wrong with a form of products on this device, if anything: each product once, with all that is fused in, at
+/// Returns what is wrong with a variant of products on this device, if anything: each product once, with all that is fused in, at
 /// sizes that no tile divides.
 fn wrong(device: &mut GpuDevice, variant: &Variant) -> Option<String> {
     let whole = |kernel: &Kernel| match *kernel {

@@ -5,20 +5,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::choice::{Chooser, Earlier};
-use super::encode::{Row, dispatches, encode, map, row};
-use super::flight::{DEPTH, Flight, Mapped, Submitted};
+use super::encode::{StepParamsRow, dispatches, encode, map, row};
+use super::fused_step::can_bind;
+use super::in_flight::{DEPTH, InFlight, MappedReceiver, Submitted};
 use super::kernels::{KernelSpec, Variant};
 use super::load::{Loaded, Loader};
 use super::pipeline::Pipelines;
-use super::sequence::can_bind;
+use super::select::{KernelSelector, PreviousChoices};
 use super::timing::{self, Meter, PAIR_BYTES, Stamps};
 use super::tune::{Tuner, prepare};
 use crate::device::{Device, DeviceInfo, Tuning, Usage, Values, half, memory};
 use crate::error::{Error, Result};
-use crate::plan::{Element, Memory, Phase, Plan, Slot, SlotSpec, Start, StepRow, WINDOW};
+use crate::plan::{
+    Element, InitialValues, Memory, Phase, Plan, Slot, SlotSpec, StepParams, WINDOW,
+};
 
-/// What is told of an adapter without memory left.
+/// Message for an adapter without memory left.
 pub(super) const OUT_OF_MEMORY: &str = "out of memory; use smaller layers, a smaller ‘batch_size’, a ‘device_memory’ below \
                                         what the adapter has, or ‘device’ cpu";
 
@@ -26,7 +28,7 @@ pub(super) const OUT_OF_MEMORY: &str = "out of memory; use smaller layers, a sma
 pub struct GpuDevice {
     pub(super) info: DeviceInfo,
     pub(super) adapter: wgpu::Adapter,
-    /// Whether all that half precision may use was asked for.
+    /// True if all that half precision may use was asked for.
     pub(super) opened_half: bool,
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
@@ -35,12 +37,12 @@ pub struct GpuDevice {
     pub(super) lost: Arc<AtomicBool>,
     pub(super) pipelines: Pipelines,
     pub(super) loaded: Option<Loaded>,
-    pub(super) flight: Flight,
+    pub(super) flight: InFlight,
     pub(super) losses: Vec<f32>,
     /// Bytes written since the last submission: wgpu holds a copy of them.
     pub(super) pending: usize,
     pub(super) binding_limit: u64,
-    pub(super) chooser: Chooser,
+    pub(super) chooser: KernelSelector,
     pub(super) tuner: Tuner,
     /// Counts, once somebody measures.
     pub(super) meter: Option<Meter>,
@@ -52,7 +54,7 @@ impl GpuDevice {
         self.tuner = Tuner::new(tuning);
     }
 
-    /// Whether this device takes a form of a kernel by itself for some sizes.
+    /// Returns whether this device takes a form of a kernel by itself for some sizes.
     pub fn may_take(&self, spec: &KernelSpec, variant: &Variant) -> bool {
         self.chooser.may_take(spec, variant)
     }
@@ -62,7 +64,7 @@ impl GpuDevice {
         self.chooser.forced = name;
     }
 
-    /// Whether a form of a kernel can run here.
+    /// Returns whether a form of a kernel can run here.
     pub fn can_run(&self, variant: &Variant) -> bool {
         self.chooser.can_run(variant)
     }
@@ -73,7 +75,7 @@ impl GpuDevice {
         self.chooser.offered = variants;
     }
 
-    /// Whether whole training steps can run here as one dispatch.
+    /// Returns whether whole training steps can run here as one dispatch.
     pub fn can_run_sequences(&self) -> bool {
         can_bind(&self.device.limits())
     }
@@ -105,18 +107,18 @@ impl GpuDevice {
         }
     }
 
-    /// Whether the device is gone for good.
+    /// Returns whether the device is gone for good.
     pub(super) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::SeqCst)
     }
 
-    /// What was loaded before makes room, and what failed with it is past; a lost device stays lost.
+    /// Frees the plan that was loaded before and clears its failures; a lost device stays lost.
     fn unload(&mut self) {
         self.loaded = None;
         if !self.is_lost() {
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
-        self.flight = Flight::default();
+        self.flight = InFlight::default();
         self.losses.clear();
         // What was in flight leaves its places mapped.
         if let Some(meter) = &mut self.meter {
@@ -180,7 +182,7 @@ impl GpuDevice {
         }
     }
 
-    /// Whether so many halves from a place in a slot on are whole words, or become so by one beyond the slot's end.
+    /// Returns whether so many halves from a place in a slot on are whole words, or become so by one beyond the slot's end.
     fn words(spec: &SlotSpec, first: usize, count: usize) -> bool {
         (spec.offset + first).is_multiple_of(2)
             && (count.is_multiple_of(2) || first + count == spec.len())
@@ -191,7 +193,7 @@ impl GpuDevice {
         &self,
         buffer: &wgpu::Buffer,
         bytes: u64,
-        mapped: &Mapped,
+        mapped: &MappedReceiver,
     ) -> Result<Vec<T>> {
         let failed = |error: &dyn std::fmt::Display| self.failed(error.to_string());
         let outcome = mapped.recv().map_err(|_| self.failed("a result was not mapped"))?;
@@ -236,11 +238,11 @@ impl Device for GpuDevice {
         self.loaded = Some(loaded);
         for (slot, start) in plan.starts() {
             match start {
-                Start::Floats(values) => {
+                InitialValues::Floats(values) => {
                     let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
                     self.write(*slot, 0, Values::F32(&values))?;
                 }
-                Start::Indices(values) => self.write(*slot, 0, Values::U32(values))?,
+                InitialValues::Indices(values) => self.write(*slot, 0, Values::U32(values))?,
             }
         }
         Ok(())
@@ -289,7 +291,7 @@ impl Device for GpuDevice {
         self.check()
     }
 
-    fn write_steps(&mut self, phase: Phase, rows: &[StepRow]) -> Result<()> {
+    fn write_steps(&mut self, phase: Phase, rows: &[StepParams]) -> Result<()> {
         if rows.len() > WINDOW {
             return Err(
                 self.failed(format!("{} steps at once, at most {WINDOW} are possible", rows.len()))
@@ -303,17 +305,17 @@ impl Device for GpuDevice {
         if !rows.is_empty() && loaded.steps(phase).is_empty() {
             return Err(self.failed(format!("the plan has no steps of the phase {phase:?}")));
         }
-        let rows: Vec<Row> = rows.iter().map(row).collect();
+        let rows: Vec<StepParamsRow> = rows.iter().map(row).collect();
         let bytes: &[u8] = bytemuck::cast_slice(&rows);
         self.queue.write_buffer(table, 0, bytes);
         self.count(|meter| meter.uploaded(bytes.len() as u64));
         self.check()
     }
 
-    fn stride(&self, phase: Phase) -> u32 {
+    fn steps_per_submission(&self, phase: Phase) -> u32 {
         match phase {
-            Phase::Train => self.flight.train.stride(),
-            Phase::Eval | Phase::Measure => self.flight.eval.stride(),
+            Phase::Train => self.flight.train.steps_per_submission(),
+            Phase::Eval | Phase::Measure => self.flight.eval.steps_per_submission(),
         }
     }
 
@@ -431,7 +433,7 @@ impl Device for GpuDevice {
     }
 
     fn take_variants(&mut self, variants: &[String]) {
-        self.chooser.earlier = Some(Earlier::of(variants));
+        self.chooser.earlier = Some(PreviousChoices::of(variants));
     }
 
     fn lost(&self) -> bool {

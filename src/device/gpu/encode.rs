@@ -4,10 +4,10 @@
 
 use std::ops::Range;
 
-use super::flight::Mapped;
+use super::in_flight::MappedReceiver;
 use super::limits::UNIFORM_STRIDE;
-use super::load::{Loaded, Ready};
-use crate::plan::{Phase, SCALARS, StepRow};
+use super::load::{Loaded, PreparedDispatch};
+use crate::plan::{Phase, SCALARS, StepParams};
 
 /// The commands of some steps, in one pass, with timestamps around it if they are wanted.
 pub(super) fn encode(
@@ -46,7 +46,12 @@ pub(super) fn dispatches(loaded: &Loaded, phase: Phase, steps: u32) -> u64 {
 }
 
 /// One dispatch of a step, or of so many from this one on where one dispatch does many.
-pub(super) fn dispatch(pass: &mut wgpu::ComputePass<'_>, step: u32, ready: &Ready, steps: u32) {
+pub(super) fn dispatch(
+    pass: &mut wgpu::ComputePass<'_>,
+    step: u32,
+    ready: &PreparedDispatch,
+    steps: u32,
+) {
     // The table has at most a window of rows, so offsets fit.
     let offset = step * UNIFORM_STRIDE as u32;
     pass.set_pipeline(&ready.pipeline);
@@ -56,7 +61,7 @@ pub(super) fn dispatch(pass: &mut wgpu::ComputePass<'_>, step: u32, ready: &Read
 }
 
 /// Asks for a buffer's first bytes; the answer comes when the work that writes them is waited for.
-pub(super) fn map(buffer: &wgpu::Buffer, bytes: u64) -> Mapped {
+pub(super) fn map(buffer: &wgpu::Buffer, bytes: u64) -> MappedReceiver {
     let (tell, mapped) = std::sync::mpsc::channel();
     // Nobody listens any more if the device was dropped.
     buffer.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| drop(tell.send(result)));
@@ -66,7 +71,7 @@ pub(super) fn map(buffer: &wgpu::Buffer, bytes: u64) -> Mapped {
 /// A step's row as shaders see it.
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-pub(super) struct Row {
+pub(super) struct StepParamsRow {
     first: u32,
     rows: u32,
     log: u32,
@@ -84,8 +89,8 @@ pub(super) struct Row {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
-pub(super) fn row(step: &StepRow) -> Row {
-    Row {
+pub(super) fn row(step: &StepParams) -> StepParamsRow {
+    StepParamsRow {
         first: step.first,
         rows: step.rows,
         log: step.log,

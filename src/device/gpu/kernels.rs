@@ -5,7 +5,7 @@
 use super::codes::class_loss;
 use super::sizes::{Arguments, Grid, Sizes, bits, mapped, narrow, product, update_settings};
 use crate::error::{Error, Result};
-use crate::plan::{BLOCK as ARENA_BLOCK, Element, Kernel, SlotSpec, Stored};
+use crate::plan::{BLOCK as ARENA_BLOCK, Element, Kernel, SlotSpec, StorageTypes};
 
 const STEP_ROW: &str = include_str!("../../../shaders/step_row.wgsl");
 const STEP: &str = include_str!("../../../shaders/step.wgsl");
@@ -53,23 +53,23 @@ pub struct Variant {
     pub tile: [u32; 2],
     /// The size that all subgroups of an adapter must have for this form; `None` where none are used.
     pub subgroup: Option<u32>,
-    /// Whether what is fused into a product is a uniform instead of a constant, so that all products of a plan share
+    /// True if what is fused into a product is a uniform instead of a constant, so that all products of a plan share
     /// one pipeline: for adapters that take long to compile one.
     pub one_pipeline: bool,
     /// The cooperative matrices that it needs; their factors are in half precision, and so must be what it reads.
-    pub cooperative: Option<Shape>,
+    pub cooperative: Option<MatrixShape>,
 }
 
 impl Variant {
-    /// Whether it has a form for numbers kept like this.
-    pub fn fits(&self, stored: Stored) -> bool {
+    /// Returns whether it has a form for numbers kept like this.
+    pub fn fits(&self, stored: StorageTypes) -> bool {
         self.cooperative.is_none() || stored.read == Element::F16
     }
 }
 
 /// Square cooperative matrices of halves, whose products are added up in single precision.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
+pub struct MatrixShape {
     /// Rows and columns.
     pub size: u32,
     /// The file that names their types.
@@ -119,10 +119,10 @@ const SUBGROUP: &[&str] =
     &[PRODUCT_SUBGROUP, include_str!("../../../shaders/matmul_subgroup.wgsl")];
 const COOPERATIVE: &[&str] =
     &[LOAD_TILES, include_str!("../../../shaders/matmul_cooperative.wgsl")];
-const SHAPE_8X8: Shape =
-    Shape { size: 8, source: include_str!("../../../shaders/cooperative_8x8.wgsl") };
-const SHAPE_16X16: Shape =
-    Shape { size: 16, source: include_str!("../../../shaders/cooperative_16x16.wgsl") };
+const SHAPE_8X8: MatrixShape =
+    MatrixShape { size: 8, source: include_str!("../../../shaders/cooperative_8x8.wgsl") };
+const SHAPE_16X16: MatrixShape =
+    MatrixShape { size: 16, source: include_str!("../../../shaders/cooperative_16x16.wgsl") };
 
 /// A product by tiles in workgroup memory, `m` x `n` a workgroup: the constants' TILE_M and TILE_N.
 const fn tile(
@@ -168,7 +168,7 @@ const BLOCK: &[&str] = &[LOAD_TILES, include_str!("../../../shaders/matmul_block
 const fn cooperative(
     name: &'static str,
     consts: &'static [(&'static str, u32)],
-    shape: Shape,
+    shape: MatrixShape,
     lanes: u32,
 ) -> Variant {
     Variant {
@@ -518,11 +518,11 @@ pub(super) fn spec_of(kernel: &Kernel) -> Result<&'static KernelSpec> {
         .ok_or_else(|| Error::shape(name, "it has no row in the table of GPU kernels"))
 }
 
-/// What a sequence reads, and what it writes.
+/// Bindings that a fused step reads, and those that it writes.
 pub const SEQUENCE_BINDINGS: [&[&str]; 2] =
     [&["x", "order", "y"], &["weights", "state", "state2", "log_out", "scratch"]];
 
-/// Whole steps of training in one dispatch (`sequence.rs`): a row beside the table, since no plan names it.
+/// Whole steps of training in one dispatch (`fused_step.rs`): a row beside the table, since no plan names it.
 pub static SEQUENCE: KernelSpec = KernelSpec {
     name: "sequence",
     source: &[

@@ -2,12 +2,12 @@
 
 use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 
-use super::choice::{Chooser, Product, WHOLE_STEP};
-use super::flight::DEPTH;
-use super::launch::{Binding, Launch, launches, turns, usual_activation};
+use super::dispatch::{Binding, Dispatch, launches, loop_iterations, usual_activation};
+use super::fused_step::{can_bind, sequence};
+use super::in_flight::DEPTH;
 use super::limits::{MAX_STEPS, UNIFORM_STRIDE};
 use super::pipeline::Pipelines;
-use super::sequence::{can_bind, sequence};
+use super::select::{KernelSelector, MatmulKey, WHOLE_STEP};
 use crate::error::{Error, Result};
 use crate::plan::{BufferSpec, Declaration, Phase, Plan, Role, Slot, SlotSpec, WINDOW};
 
@@ -24,13 +24,13 @@ const MOST_TURNS: usize = 65_535;
 
 /// A dispatch with everything made.
 #[derive(Debug)]
-pub(super) struct Ready {
+pub(super) struct PreparedDispatch {
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) group: wgpu::BindGroup,
     pub(super) grid: [u32; 3],
     /// The step of the plan that it belongs to.
     pub(super) step: usize,
-    /// Whether one dispatch does many steps.
+    /// True if one dispatch does many steps.
     pub(super) many_steps: bool,
     /// Steps that one dispatch does at most.
     pub(super) most_steps: u32,
@@ -38,9 +38,9 @@ pub(super) struct Ready {
     pub(super) form: &'static str,
 }
 
-/// What a dispatch that does whole steps keeps in a buffer of its own, instead of the plan's.
+/// Slots that a fused step keeps in a buffer of its own, instead of the plan's.
 #[derive(Debug)]
-struct Scratch {
+struct StepScratch {
     buffer: wgpu::Buffer,
     /// Slots that lie here, each with its first element.
     places: Vec<(Slot, usize)>,
@@ -53,9 +53,9 @@ pub(super) struct Loaded {
     pub(super) buffers: Vec<wgpu::Buffer>,
     /// The buffer of the losses of training steps.
     pub(super) log: Option<usize>,
-    pub(super) train: Vec<Ready>,
-    pub(super) eval: Vec<Ready>,
-    pub(super) measure: Vec<Ready>,
+    pub(super) train: Vec<PreparedDispatch>,
+    pub(super) eval: Vec<PreparedDispatch>,
+    pub(super) measure: Vec<PreparedDispatch>,
     /// The steps' changing numbers: a table for training, and one for the other phases, which write it each time.
     pub(super) train_rows: wgpu::Buffer,
     pub(super) eval_rows: wgpu::Buffer,
@@ -67,7 +67,7 @@ pub(super) struct Loaded {
     pub(super) part: usize,
     /// Which variants products take, a line each.
     pub(super) variants: Vec<String>,
-    scratch: Option<Scratch>,
+    scratch: Option<StepScratch>,
 }
 
 impl Loaded {
@@ -105,7 +105,7 @@ impl Loaded {
     }
 
     /// The dispatches of a step of this phase.
-    pub(super) fn steps(&self, phase: Phase) -> &[Ready] {
+    pub(super) fn steps(&self, phase: Phase) -> &[PreparedDispatch] {
         match phase {
             Phase::Train => &self.train,
             Phase::Eval => &self.eval,
@@ -114,14 +114,14 @@ impl Loaded {
     }
 }
 
-/// What is needed to load a plan.
+/// Everything needed to load a plan.
 pub(super) struct Loader<'a> {
     pub(super) device: &'a wgpu::Device,
     pub(super) queue: &'a wgpu::Queue,
     pub(super) adapter: &'a str,
     /// Bytes that a binding may have.
     pub(super) binding_limit: u64,
-    pub(super) chooser: &'a Chooser,
+    pub(super) chooser: &'a KernelSelector,
     pub(super) pipelines: &'a mut Pipelines,
 }
 
@@ -195,8 +195,10 @@ impl Loader<'_> {
         }
         if self.chooser.ends_loops {
             let steps = Phase::ALL.into_iter().flat_map(|phase| plan.steps(phase));
-            if let Some(step) = steps.into_iter().find(|step| turns(plan, step) > MOST_TURNS) {
-                let need = turns(plan, step);
+            if let Some(step) =
+                steps.into_iter().find(|step| loop_iterations(plan, step) > MOST_TURNS)
+            {
+                let need = loop_iterations(plan, step);
                 let problem = format!(
                     "its driver ends loops after {MOST_TURNS} turns, silently, and {} would need {need}; use a smaller \
                      ‘batch_size’ or layers, ‘device’ cpu, or Mesa 25 or later",
@@ -241,7 +243,7 @@ impl Loader<'_> {
         buffers: &[wgpu::Buffer],
         rows: &wgpu::Buffer,
         variants: &mut Vec<String>,
-    ) -> Result<(Vec<Ready>, Option<Scratch>)> {
+    ) -> Result<(Vec<PreparedDispatch>, Option<StepScratch>)> {
         let dispatches = self.dispatches(plan, phase, variants)?;
         // One buffer holds the parameters of all dispatches of the phase.
         let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
@@ -260,24 +262,32 @@ impl Loader<'_> {
             let bound = (buffers, rows, &params, at, &absent, &scratch);
             let group = self.group(plan, launch, &pipeline.layout, bound);
             if !launch.places.is_empty() {
-                kept = Some(Scratch { buffer: scratch, places: launch.places.clone() });
+                kept = Some(StepScratch { buffer: scratch, places: launch.places.clone() });
             }
             let (grid, step, many_steps) = (launch.grid, *step, launch.many_steps);
             let most_steps = launch.most_steps;
             let (pipeline, form) = (pipeline.pipeline, launch.variant.name);
-            ready.push(Ready { pipeline, group, grid, step, many_steps, most_steps, form });
+            ready.push(PreparedDispatch {
+                pipeline,
+                group,
+                grid,
+                step,
+                many_steps,
+                most_steps,
+                form,
+            });
             at += param_bytes(launch);
         }
         Ok((ready, kept))
     }
 
-    /// What a phase's steps come to, each with the plan's step that it belongs to, and a line for each choice of a variant.
+    /// Returns the dispatches of a phase, each with the plan's step that it belongs to, and a line for each choice of a variant.
     fn dispatches(
         &self,
         plan: &Plan,
         phase: Phase,
         variants: &mut Vec<String>,
-    ) -> Result<Vec<(usize, Launch)>> {
+    ) -> Result<Vec<(usize, Dispatch)>> {
         let most = usize::try_from(self.binding_limit / 4).unwrap_or(usize::MAX);
         let usual = self.chooser.usual.unwrap_or_else(|| usual_activation(plan));
         let mut dispatches = Vec::new();
@@ -289,7 +299,7 @@ impl Loader<'_> {
         }
         for (index, step) in left.iter().enumerate() {
             let (variant, why) = self.chooser.choose(plan, step)?;
-            if let Some(product) = Product::of(plan, step)? {
+            if let Some(product) = MatmulKey::of(plan, step)? {
                 variants.push(format!("{}: {} ({why})", product.name(), variant.name));
             }
             let launches = launches(plan, step, variant, usual, most)?;
@@ -316,17 +326,17 @@ impl Loader<'_> {
     }
 
     /// The one dispatch that does whole training steps, where the network is small enough for it to pay.
-    pub(super) fn sequence(&self, plan: &Plan) -> Result<Option<Launch>> {
+    pub(super) fn sequence(&self, plan: &Plan) -> Result<Option<Dispatch>> {
         let variant = self.chooser.sequence(plan).filter(|_| can_bind(&self.device.limits()));
         let Some(variant) = variant else { return Ok(None) };
-        let fits = |launch: &Launch| 4 * launch.scratch as u64 <= self.binding_limit;
+        let fits = |launch: &Dispatch| 4 * launch.scratch as u64 <= self.binding_limit;
         Ok(sequence(plan, variant)?.filter(fits))
     }
 
     fn group(
         &self,
         plan: &Plan,
-        launch: &Launch,
+        launch: &Dispatch,
         layout: &wgpu::BindGroupLayout,
         (buffers, rows, params, at, absent, scratch): (
             &[wgpu::Buffer],
@@ -386,16 +396,16 @@ impl Loader<'_> {
     }
 }
 
-fn scratch_bytes(launch: &Launch) -> u64 {
+fn scratch_bytes(launch: &Dispatch) -> u64 {
     4 * launch.scratch.max(1) as u64
 }
 
 /// Bytes of a dispatch's parameters, up to where the next ones may begin.
-fn param_bytes(launch: &Launch) -> u64 {
+fn param_bytes(launch: &Dispatch) -> u64 {
     launch.param_bytes().next_multiple_of(UNIFORM_STRIDE)
 }
 
-fn params_bytes(dispatches: &[(usize, Launch)]) -> u64 {
+fn params_bytes(dispatches: &[(usize, Dispatch)]) -> u64 {
     dispatches.iter().map(|(_, launch)| param_bytes(launch)).sum::<u64>().max(UNIFORM_STRIDE)
 }
 

@@ -5,19 +5,19 @@
 
 mod adapter;
 mod cache;
-mod choice;
 mod codes;
 mod cooperative;
 mod device;
+mod dispatch;
 mod encode;
-mod flight;
+mod fused_step;
+mod in_flight;
 mod kernels;
-mod launch;
 mod limits;
 mod load;
 mod open;
 mod pipeline;
-mod sequence;
+mod select;
 mod shader;
 mod sizes;
 mod timing;
@@ -25,7 +25,7 @@ mod tune;
 
 pub use adapter::{AdapterReport, adapters};
 pub use device::GpuDevice;
-pub use kernels::{KERNELS, KernelSpec, SEQUENCE, SEQUENCE_BINDINGS, Shape, Variant};
-pub use sequence::sequence_consts;
+pub use fused_step::sequence_consts;
+pub use kernels::{KERNELS, KernelSpec, MatrixShape, SEQUENCE, SEQUENCE_BINDINGS, Variant};
 pub use shader::{assemble, consts, generated};
 pub use sizes::{Arguments, Grid, Sizes};

@@ -7,16 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::GpuDevice;
 use super::adapter::{describe, pick};
-use super::choice::{Choices, Chooser};
-use super::cooperative::Extras;
+use super::cooperative::AdapterFeatures;
 use super::device::OUT_OF_MEMORY;
-use super::flight::Flight;
+use super::in_flight::InFlight;
 use super::pipeline::Pipelines;
+use super::select::{Choices, KernelSelector};
 use super::tune::Tuner;
 use crate::device::{DeviceKind, Tuning};
 use crate::error::{Error, Result};
 
-/// What is used where the adapter has it: subgroups by products, if all are of one size; timestamps by those who
+/// Features used where the adapter has them: subgroups by products, if all are of one size; timestamps by those who
 /// measure; half precision by plans that ask for it.
 const WANTED: wgpu::Features = wgpu::Features::SUBGROUP
     .union(wgpu::Features::TIMESTAMP_QUERY)
@@ -29,14 +29,18 @@ impl GpuDevice {
     /// If there is none of this kind, or its driver does not open it.
     pub fn open(kind: &DeviceKind) -> Result<(Self, String)> {
         let (adapter, reason) = pick(kind)?;
-        let opened = pollster::block_on(Self::open_adapter(&adapter, Extras::none()));
+        let opened = pollster::block_on(Self::open_adapter(&adapter, AdapterFeatures::none()));
         opened.map(|device| (device, reason))
     }
 
     /// Opens the same adapter again, after the device was lost.
     pub(super) fn open_again(&mut self) -> Result<()> {
         let extras = || {
-            if self.opened_half { Extras::cooperative(&self.adapter) } else { Extras::none() }
+            if self.opened_half {
+                AdapterFeatures::cooperative(&self.adapter)
+            } else {
+                AdapterFeatures::none()
+            }
         };
         let opened = pollster::block_on(Self::open_adapter(&self.adapter, extras()));
         let mut opened = match opened {
@@ -56,7 +60,10 @@ impl GpuDevice {
         Ok(())
     }
 
-    pub(super) async fn open_adapter(adapter: &wgpu::Adapter, extras: Extras) -> Result<Self> {
+    pub(super) async fn open_adapter(
+        adapter: &wgpu::Adapter,
+        extras: AdapterFeatures,
+    ) -> Result<Self> {
         let info = describe(adapter);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("wgrad"),
@@ -92,7 +99,7 @@ impl GpuDevice {
             gone.store(true, Ordering::SeqCst);
             keep(&kept, format!("the device was lost ({reason:?}): {message}"));
         });
-        let chooser = Chooser {
+        let chooser = KernelSelector {
             ends_loops: ends_loops(&info.driver),
             software: info.is_software(),
             subgroup: fixed_subgroup(adapter),
@@ -114,7 +121,7 @@ impl GpuDevice {
             lost,
             pipelines: Pipelines::default(),
             loaded: None,
-            flight: Flight::default(),
+            flight: InFlight::default(),
             losses: Vec::new(),
             pending: 0,
             binding_limit: adapter.limits().max_storage_buffer_binding_size,
@@ -125,7 +132,7 @@ impl GpuDevice {
     }
 }
 
-/// Whether a driver, by its name and version as it gives them, is a lavapipe that ends loops: that of Mesa 22.3 was seen to, that
+/// Returns whether a driver, by its name and version as it gives them, is a lavapipe that ends loops: that of Mesa 22.3 was seen to, that
 /// of 25.0 seen not to.
 fn ends_loops(driver: &str) -> bool {
     let version = driver.split("Mesa ").nth(1).and_then(|rest| rest.split('.').next());

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::launch::Launch;
+use super::dispatch::Dispatch;
 use super::shader::assemble;
 
 /// A kernel's pipeline and the layout of its bindings.
@@ -20,7 +20,7 @@ pub(super) struct Pipelines {
 
 impl Pipelines {
     /// The pipeline of a dispatch, compiled if this is the first of its kind.
-    pub(super) fn get(&mut self, device: &wgpu::Device, launch: &Launch) -> Pipeline {
+    pub(super) fn get(&mut self, device: &wgpu::Device, launch: &Dispatch) -> Pipeline {
         let wgsl =
             assemble(launch.spec, launch.variant, launch.stored, &launch.consts, &launch.generated);
         if let Some(made) = self.made.get(&wgsl) {
@@ -57,9 +57,9 @@ impl Pipelines {
 /// A shader; products and sequences go without the checks of indices and loops that wgpu puts in by default.
 ///
 /// They cost software adapters a factor of two to five (`docs/performance.md`). They are not needed: every index in a
-/// product is below, or clamped to, sizes with which `launch.rs` has found all bound slots to agree, and every
+/// product is below, or clamped to, sizes with which `dispatch.rs` has found all bound slots to agree, and every
 /// loop counts up to such a size. No index comes from data, but for rows and classes in a sequence, which are clamped
-/// where they are read; `sequence.rs` finds a place for all else. Kernels whose indices do come from data stay
+/// where they are read; `fused_step.rs` finds a place for all else. Kernels whose indices do come from data stay
 /// checked.
 #[expect(unsafe_code, reason = "the one place where WGSL runs unchecked; measured, argued above")]
 fn module(
@@ -75,7 +75,7 @@ fn module(
     unsafe { device.create_shader_module_trusted(descriptor, checks) }
 }
 
-fn layout(device: &wgpu::Device, launch: &Launch) -> wgpu::BindGroupLayout {
+fn layout(device: &wgpu::Device, launch: &Dispatch) -> wgpu::BindGroupLayout {
     let uniform = |size: u64| (wgpu::BufferBindingType::Uniform, std::num::NonZeroU64::new(size));
     let storage = |read_only| (wgpu::BufferBindingType::Storage { read_only }, None);
     let kinds = [uniform(launch.row_bytes()), uniform(launch.param_bytes())]

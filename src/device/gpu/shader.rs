@@ -7,10 +7,10 @@ use super::codes::{
     short,
 };
 use super::kernels::{KernelSpec, Variant};
-use crate::expr::{Number, Quantity};
-use crate::graph::{Input, PassKind};
+use crate::expr::{Number, StepValue};
+use crate::graph::{PassKind, UpdateInput};
 use crate::model::Activation;
-use crate::plan::{Element, Formula, Kernel, LossForm, Stored, Update};
+use crate::plan::{Element, Formula, Kernel, LossVariant, StorageTypes, Update};
 
 /// The constants that a kernel's fusions set in its shader. Products of a variant whose fusions are uniforms take
 /// `usual`, the plan's activation, where they have none of their own: so all of them share one pipeline.
@@ -58,7 +58,7 @@ fn product_consts(
 }
 
 /// The function `loss_of` that an elementwise loss's shader calls.
-fn loss_text(form: LossForm) -> String {
+fn loss_text(form: LossVariant) -> String {
     let Some(formula) = form.loss.formula() else { return String::new() };
     let names = ["p", "y", "c", "raw"];
     let input = |index: u8| (*names.get(usize::from(index)).unwrap_or(&"0.0")).to_string();
@@ -85,7 +85,7 @@ const WRITE_F16: &str = include_str!("../../../shaders/write_f16.wgsl");
 pub(super) const PRECISIONS: [&str; 5] = [HALF, READ_F32, READ_F16, WRITE_F32, WRITE_F16];
 
 /// The files that say what a kernel's numbers are kept in.
-fn kept(variant: &Variant, stored: Stored) -> [&'static str; 4] {
+fn kept(variant: &Variant, stored: StorageTypes) -> [&'static str; 4] {
     [
         if stored.half() { HALF } else { "" },
         variant.cooperative.map_or("", |shape| shape.source),
@@ -112,18 +112,18 @@ pub fn generated(kernel: &Kernel, formulas: &[Formula]) -> String {
 
 /// The function of the kernel `update`.
 fn generated_update(update: Update, formula: &Formula) -> String {
-    let input = |index: u8| match Input::of(index) {
-        Input::Weight => "weight[at]".to_string(),
-        Input::Gradient => "gradient[at]".to_string(),
-        Input::State(state) => format!("state{state}[at]"),
-        Input::Gathered => "gathered[at]".to_string(),
-        Input::Average => "average[at]".to_string(),
-        Input::Rate => "V(row.x)".to_string(),
-        Input::Decay => "V(row.y)".to_string(),
-        Input::Trust => "V(row.z)".to_string(),
-        Input::Matrix => "V(row.w)".to_string(),
-        Input::Clip => "V(factors[0].x)".to_string(),
-        Input::Inverse => "V(scaling[INVERSE])".to_string(),
+    let input = |index: u8| match UpdateInput::of(index) {
+        UpdateInput::Weight => "weight[at]".to_string(),
+        UpdateInput::Gradient => "gradient[at]".to_string(),
+        UpdateInput::State(state) => format!("state{state}[at]"),
+        UpdateInput::Gathered => "gathered[at]".to_string(),
+        UpdateInput::Average => "average[at]".to_string(),
+        UpdateInput::Rate => "V(row.x)".to_string(),
+        UpdateInput::Decay => "V(row.y)".to_string(),
+        UpdateInput::Trust => "V(row.z)".to_string(),
+        UpdateInput::Matrix => "V(row.w)".to_string(),
+        UpdateInput::Clip => "V(factors[0].x)".to_string(),
+        UpdateInput::Inverse => "V(scaling[INVERSE])".to_string(),
     };
     let (body, out) = formula.program.wgsl(input, quantity);
     let mut out = out.into_iter();
@@ -143,19 +143,19 @@ fn generated_update(update: Update, formula: &Formula) -> String {
     format!("fn formula(at: u32, row: V) -> Results {{\n{body}    return Results({results});\n}}\n")
 }
 
-/// What stands for a step's number in WGSL, in a function of `row` and `column`.
-fn quantity(quantity: Quantity) -> String {
+/// Returns the WGSL for a step's value, in a function of `row` and `column`.
+fn quantity(quantity: StepValue) -> String {
     match quantity {
-        Quantity::Rows => "step.rows".to_string(),
-        Quantity::Counts => "select(0.0, 1.0, row < step.rows)".to_string(),
-        Quantity::Keep(stream, Number(rate)) => {
+        StepValue::Rows => "step.rows".to_string(),
+        StepValue::Counts => "select(0.0, 1.0, row < step.rows)".to_string(),
+        StepValue::Keep(stream, Number(rate)) => {
             format!("keep({stream}u, {:?}f, row * params.n + column)", rate as f32)
         }
-        Quantity::Scalar(index) => format!("step.s{index}"),
+        StepValue::Scalar(index) => format!("step.s{index}"),
     }
 }
 
-/// What `shaders/activation.wgsl` leaves to the host: value and slope of an activation that it does not know.
+/// Returns the WGSL for value and slope of an activation that `shaders/activation.wgsl` does not have.
 fn by_formula(act: Activation) -> String {
     // Those that it knows are compiled out.
     let act = if act.is_written_out() { Activation::Identity } else { act };
@@ -176,7 +176,7 @@ fn by_formula(act: Activation) -> String {
 pub fn assemble(
     spec: &KernelSpec,
     variant: &Variant,
-    stored: Stored,
+    stored: StorageTypes,
     consts: &[(&str, u32)],
     generated: &str,
 ) -> String {

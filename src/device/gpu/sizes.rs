@@ -1,10 +1,10 @@
-//! What a kernel's parameters and grid follow from: the sizes of its step's slots, by the names of its arguments.
+//! Sizes from which a kernel's parameters and grid follow: those of its step's slots, by the names of its arguments.
 //!
 //! Each row of the table in `kernels.rs` says how.
 
 use super::codes::{dropout_of, fused};
 use crate::error::{Error, Result};
-use crate::plan::{Along, Dropout, Kernel, MOST_OPERANDS, Plan, SlotSpec, Step};
+use crate::plan::{Broadcast, Dropout, Kernel, MOST_OPERANDS, Plan, SlotSpec, Step};
 
 /// A step's slots by the names of its kernel's arguments, and the form that the kernel takes.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +87,7 @@ pub(super) fn narrow(value: usize) -> Result<u32> {
 
 /// Checks that every slot of a product has just the elements that m, n and k imply, and that they can be indexed in
 /// 32 bits: products are compiled without checks of their own (`pipeline.rs`).
-pub(super) fn agree(plan: &Plan, step: &Step, [m, n, k]: [usize; 3]) -> Result<()> {
+pub(super) fn check_shapes(plan: &Plan, step: &Step, [m, n, k]: [usize; 3]) -> Result<()> {
     let (reads, writes) = match step.kernel {
         // Of a forward product the third read is a bias, of a backward one the saved activation.
         Kernel::MatmulNt { .. } => ([m * k, n * k, n], [m * n, m * n]),
@@ -120,7 +120,7 @@ pub(super) fn product_sizes(plan: &Plan, step: &Step) -> [usize; 3] {
 /// Sizes of a product.
 pub(super) fn product(of: &Arguments<'_>) -> Result<Sizes> {
     let sizes = product_sizes(of.plan, of.step);
-    agree(of.plan, of.step, sizes)?;
+    check_shapes(of.plan, of.step, sizes)?;
     let [tile_m, tile_n] = of.tile;
     let [m, n, k] = sizes.map(narrow);
     let (m, n, k) = (m?, n?, k?);
@@ -154,10 +154,10 @@ pub(super) fn mapped(of: &Arguments<'_>) -> Result<Sizes> {
         };
         let width = narrow(operand.width)?;
         let (rows, columns, width) = match operand.along {
-            Along::Both => (width, 1, width),
-            Along::Columns => (0, 1, width),
-            Along::Rows => (1, 0, narrow(n)?),
-            Along::Nothing => (0, 0, narrow(n)?),
+            Broadcast::Both => (width, 1, width),
+            Broadcast::Columns => (0, 1, width),
+            Broadcast::Rows => (1, 0, narrow(n)?),
+            Broadcast::Nothing => (0, 0, narrow(n)?),
         };
         params.extend([rows, columns, operand.shift.cast_unsigned(), width]);
     }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::GpuDevice;
 use super::encode::{dispatch, map};
-use super::flight::DEPTH;
+use super::in_flight::DEPTH;
 use crate::device::Usage;
 use crate::error::Result;
 use crate::plan::Phase;
@@ -32,7 +32,7 @@ pub(super) struct Stamps {
 
 impl Stamps {
     fn new(device: &wgpu::Device) -> Self {
-        let turns = DEPTH + 1;
+        let loop_iterations = DEPTH + 1;
         let buffer = |size, usage| {
             let label = Some("timestamps");
             device.create_buffer(&wgpu::BufferDescriptor {
@@ -45,9 +45,9 @@ impl Stamps {
         let read = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let resolve = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         Self {
-            set: queries(device, 2 * narrow(turns)),
-            resolved: buffer(RESOLVE_ALIGN * turns as u64, resolve),
-            read: (0..turns).map(|_| buffer(PAIR_BYTES, read)).collect(),
+            set: queries(device, 2 * narrow(loop_iterations)),
+            resolved: buffer(RESOLVE_ALIGN * loop_iterations as u64, resolve),
+            read: (0..loop_iterations).map(|_| buffer(PAIR_BYTES, read)).collect(),
             turn: 0,
         }
     }
@@ -58,7 +58,7 @@ impl Stamps {
         self.turn
     }
 
-    /// What a pass writes at its beginning and end.
+    /// Returns the timestamps that a pass writes at its beginning and end.
     pub(super) fn writes(&self, turn: usize) -> wgpu::ComputePassTimestampWrites<'_> {
         pair(&self.set, turn)
     }

@@ -1,8 +1,8 @@
 //! Times the forms of a plan's products on the adapter at hand, and keeps the fastest of those that are right.
 //!
-//! In: a plan, how much time there is. Out: choices, in the device's [`Chooser`](super::choice::Chooser) and on disk.
+//! In: a plan, how much time there is. Out: choices, in the device's [`KernelSelector`](super::choice::Chooser) and on disk.
 //! Each form is compared with the f64 reference before it is timed: drivers miscompile.
-//! Absent on purpose: the rule for what is not timed, which is in `choice.rs`.
+//! Absent on purpose: the rule for what is not timed, which is in `select.rs`.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
@@ -10,22 +10,22 @@ use std::time::{Duration, Instant};
 
 use super::GpuDevice;
 use super::cache::{self, Identity};
-use super::choice::{Choice, Product, mark};
+use super::dispatch::usual_activation;
 use super::kernels::{Variant, spec_of};
-use super::launch::usual_activation;
 use super::pipeline::Pipelines;
+use super::select::{Choice, MatmulKey, mark};
 use crate::device::verify::Reference;
 use crate::device::{Device, Tune, Tuning};
 use crate::error::{Error, Result};
-use crate::plan::{Phase, Plan, PlanBuilder, Role, Slot, SlotSpec, Step, StepRow};
+use crate::plan::{Phase, Plan, PlanBuilder, Role, Slot, SlotSpec, Step, StepParams};
 
 /// How a device's tuner stands.
 #[derive(Debug)]
 pub(super) struct Tuner {
     pub(super) tuning: Tuning,
-    /// Whether the file was looked for.
+    /// True if the file was looked for.
     pub(super) read: bool,
-    /// What has to be told.
+    /// Warnings to report.
     pub(super) warnings: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ const K_EDGE: usize = 64;
 /// Dispatches of a timed block at most.
 const BLOCK: u32 = 256;
 
-/// What came of trying a form.
+/// Result of trying a variant.
 enum Trial {
     /// Right, and so many seconds.
     Right(f64),
@@ -71,7 +71,7 @@ pub(super) fn prepare(device: &mut GpuDevice, plan: &Plan) -> Result<()> {
     }
     let whole_steps = device.loader(&mut Pipelines::default()).sequence(plan)?.is_some();
     let known = &device.chooser.choices.products;
-    let decided = |product: &Product| known.get(&product.name()).is_some_and(|c| c.by >= tune);
+    let decided = |product: &MatmulKey| known.get(&product.name()).is_some_and(|c| c.by >= tune);
     let mut open = products(plan, whole_steps)?;
     open.retain(|(product, _)| !decided(product));
     let quick = tune == Tune::Quick;
@@ -95,14 +95,14 @@ pub(super) fn prepare(device: &mut GpuDevice, plan: &Plan) -> Result<()> {
 /// The different products of a plan, those of training first, and of these the largest first: where time runs out,
 /// it was spent where it counts. Each with a step that computes it.
 /// Where one dispatch does whole training steps, only those of evaluation.
-fn products(plan: &Plan, whole_steps: bool) -> Result<Vec<(Product, &Step)>> {
-    let mut found: Vec<(Product, &Step)> = Vec::new();
+fn products(plan: &Plan, whole_steps: bool) -> Result<Vec<(MatmulKey, &Step)>> {
+    let mut found: Vec<(MatmulKey, &Step)> = Vec::new();
     // Choices are kept by name, in which dropouts are alike whatever their masks.
     let mut names = HashSet::new();
     for phase in Phase::ALL.into_iter().filter(|phase| !(whole_steps && *phase == Phase::Train)) {
         let begun = found.len();
         for step in plan.steps(phase) {
-            let product = Product::of(plan, step)?;
+            let product = MatmulKey::of(plan, step)?;
             if let Some(product) = product.filter(|product| names.insert(product.name())) {
                 found.push((product, step));
             }
@@ -117,7 +117,7 @@ fn products(plan: &Plan, whole_steps: bool) -> Result<Vec<(Product, &Step)>> {
 fn choose_all(
     device: &mut GpuDevice,
     plan: &Plan,
-    open: &[(Product, &Step)],
+    open: &[(MatmulKey, &Step)],
     tune: Tune,
     deadline: Option<Instant>,
 ) -> Result<()> {
@@ -154,7 +154,7 @@ fn fastest<'a>(seconds: &BTreeMap<&'a str, f64>, rule: &'a str) -> &'a str {
 /// Seconds of each form that is right, as far as there is time; of the rule's form first.
 fn try_forms(
     device: &mut GpuDevice,
-    product: Product,
+    product: MatmulKey,
     alone: &Plan,
     (deadline, slowest): (Option<Instant>, &mut Duration),
 ) -> Result<BTreeMap<&'static str, f64>> {
@@ -206,7 +206,7 @@ fn try_forms(
 
 /// Sizes with the product's own remainders after whole tiles, in every direction, but few whole tiles: the reference
 /// for large layers would take seconds.
-fn checked_sizes(product: Product, forms: &[&Variant]) -> [usize; 3] {
+fn checked_sizes(product: MatmulKey, forms: &[&Variant]) -> [usize; 3] {
     // Tiles' sizes divide one another or nearly so; their common multiple keeps all remainders.
     let edge = |axis: usize| {
         let sizes = forms.iter().map(|form| form.tile[axis] as usize);
@@ -249,7 +249,7 @@ fn try_form(
 /// that. Memory is zero, which no product's time depends on.
 fn time(device: &mut GpuDevice, alone: &Plan, (thorough, best): (bool, f64)) -> Result<f64> {
     device.load(alone)?;
-    device.write_steps(Phase::Eval, &[StepRow::default(); BLOCK as usize])?;
+    device.write_steps(Phase::Eval, &[StepParams::default(); BLOCK as usize])?;
     let mut block = |count: u32| -> Result<f64> {
         let begun = Instant::now();
         device.run(Phase::Eval, 0..count)?;
@@ -291,7 +291,7 @@ mod tests {
     use super::super::kernels::KERNELS;
     use super::*;
     use crate::model::Activation;
-    use crate::plan::{Element, Kernel, Stored};
+    use crate::plan::{Element, Kernel, StorageTypes};
 
     #[test]
     fn a_form_wins_by_more_than_noise() {
@@ -352,7 +352,8 @@ mod tests {
         let forms: Vec<&Variant> = spec.variants.iter().collect();
         let kernel = Kernel::MatmulNn { act_grad: Activation::Identity, dropout: None };
         for sizes in [[1, 2, 3], [128, 512, 784], [4096, 4095, 4097], [100_003, 10, 65]] {
-            let checked = checked_sizes(Product { kernel, sizes, stored: Stored::F32 }, &forms);
+            let checked =
+                checked_sizes(MatmulKey { kernel, sizes, stored: StorageTypes::F32 }, &forms);
             for form in &forms {
                 for (axis, edge) in [(0, form.tile[0]), (1, form.tile[1]), (2, 64)] {
                     let (size, less, edge) = (sizes[axis], checked[axis], edge as usize);

@@ -1,21 +1,23 @@
 //! The formulas that are verified: each way in which an operand may lie, each number that a step brings, and each primitive function.
 
-use crate::expr::{Expr, Number, Program, Quantity, Unary};
-use crate::graph::{Average, Group, Moves, Optimizer, PassKind};
-use crate::plan::{Along, Formula, FormulaId, Kernel, Operand, Update};
+use crate::expr::{Expr, Number, Program, StepValue, Unary};
+use crate::graph::{Average, Group, Optimizer, PassKind, UpdateTransforms};
+use crate::plan::{Broadcast, Formula, FormulaId, Kernel, Operand, Update};
 
 /// Formulas over matrices of so many columns.
 fn formulas_of_maps(columns: usize) -> Vec<Formula> {
     let x = |index| Expr::input(index);
     let quantity = Expr::quantity;
     let along = |along| Operand::new(along, columns);
-    let moved = |shift| Operand { shift, ..along(Along::Both) };
+    let moved = |shift| Operand { shift, ..along(Broadcast::Both) };
     // One of each kind, and what a step brings.
     let all = x(0) * x(1)
         + x(2) / (2.0 + x(3))
-        + quantity(Quantity::Counts) * x(0) / quantity(Quantity::Rows);
-    let all = all * quantity(Quantity::Keep(3, Number(0.3)));
-    let all_along = [Along::Both, Along::Columns, Along::Rows, Along::Nothing].map(along).to_vec();
+        + quantity(StepValue::Counts) * x(0) / quantity(StepValue::Rows);
+    let all = all * quantity(StepValue::Keep(3, Number(0.3)));
+    let all_along = [Broadcast::Both, Broadcast::Columns, Broadcast::Rows, Broadcast::Nothing]
+        .map(along)
+        .to_vec();
     // Operands that overlap in part, on either side, and one that is read twice.
     let shifted = x(0) * 2.0 + x(1) - x(2).tanh();
     let mut formulas = vec![
@@ -23,7 +25,7 @@ fn formulas_of_maps(columns: usize) -> Vec<Formula> {
         Formula::new(&shifted, vec![moved(2), moved(-3), moved(0)], columns),
         Formula::new(
             &x(0).if_less(&x(1), &x(2).max(&x(3)), &x(4).min(&x(5))),
-            vec![along(Along::Both); 6],
+            vec![along(Broadcast::Both); 6],
             columns,
         ),
     ];
@@ -34,14 +36,14 @@ fn formulas_of_maps(columns: usize) -> Vec<Formula> {
             Unary::Sqrt | Unary::Log1p => x(0).abs(),
             _ => x(0),
         };
-        Formula::new(&argument.unary(function), vec![along(Along::Both)], columns)
+        Formula::new(&argument.unary(function), vec![along(Broadcast::Both)], columns)
     }));
     formulas
 }
 
 /// Updates that are verified, by the names of their optimizers: those whose expressions have every kind of input and result.
-fn updates() -> Vec<(Moves, &'static str, bool)> {
-    let all = Moves {
+fn updates() -> Vec<(UpdateTransforms, &'static str, bool)> {
+    let all = UpdateTransforms {
         accumulate: true,
         clip_norm: Some(0.5),
         clip_value: Some(0.3),
@@ -49,14 +51,14 @@ fn updates() -> Vec<(Moves, &'static str, bool)> {
         average: Some(Average::Ema { decay: 0.9, warmup: 0.0 }),
         skips: false,
     };
-    let guarded = Moves { skips: true, ..all.clone() };
+    let guarded = UpdateTransforms { skips: true, ..all.clone() };
     vec![
-        (Moves::default(), "adam(amsgrad=true, weight-decay=0.01)", false),
+        (UpdateTransforms::default(), "adam(amsgrad=true, weight-decay=0.01)", false),
         (all.clone(), "rmsprop(centered=true, momentum=0.9, weight-decay=0.01)", false),
         (all.clone(), "lamb", false),
         (guarded, "nadam(weight-decay=0.01)", false),
-        (Moves::default(), "muon", false),
-        (Moves::default(), "lion(weight-decay=0.01)", true),
+        (UpdateTransforms::default(), "muon", false),
+        (UpdateTransforms::default(), "lion(weight-decay=0.01)", true),
         (all, "radam(weight-decay=0.01)", true),
     ]
 }

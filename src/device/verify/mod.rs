@@ -8,22 +8,22 @@ mod formulas;
 #[cfg(feature = "gpu")]
 mod sequences;
 
-use super::cpu::{CpuDevice, Instructions};
+use super::cpu::{CpuDevice, SimdLevel};
 use super::{Device, DeviceInfo, DeviceKind, Values};
 use crate::error::Result;
 use crate::model::Activation;
-use crate::plan::{Element, Kernel, Phase, Stored};
+use crate::plan::{Element, Kernel, Phase, StorageTypes};
 
-use cases::{Case, Start, Triple, build, cpu_sizes_of, limits};
+use cases::{Case, CaseValues, Triple, build, cpu_sizes_of, limits};
 pub use cases::{every_kernel, half_kernels, sizes_of};
 pub use formulas::formulas;
 
-/// What came of one comparison.
+/// Result of one comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Check {
     /// The kernel's name.
     pub kernel: &'static str,
-    /// What is fused in, as plans print it.
+    /// Fusions, as plans print them.
     pub form: String,
     /// The variant's name.
     pub variant: &'static str,
@@ -31,20 +31,20 @@ pub struct Check {
     pub case: String,
     /// The largest error, as a share of what is allowed.
     pub worst: f64,
-    /// What is wrong, if anything.
+    /// Failure, if any.
     pub failure: Option<String>,
 }
 
 /// How many comparisons passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tally {
-    /// What was verified.
+pub struct VerifySummary {
+    /// Device that was verified.
     pub device: DeviceInfo,
     /// Comparisons within their limits.
     pub passed: usize,
     /// Comparisons beyond.
     pub failed: usize,
-    /// Whether the forms in half precision were among them, which some adapters cannot run.
+    /// True if the forms in half precision were among them, which some adapters cannot run.
     pub half: bool,
 }
 
@@ -52,7 +52,7 @@ pub struct Tally {
 ///
 /// # Errors
 /// If the device cannot be had, or fails in another way than by wrong numbers.
-pub fn verify(kind: &DeviceKind, tell: &mut dyn FnMut(&Check)) -> Result<Tally> {
+pub fn verify(kind: &DeviceKind, tell: &mut dyn FnMut(&Check)) -> Result<VerifySummary> {
     #[cfg(feature = "gpu")]
     if *kind != DeviceKind::Cpu {
         match super::gpu::GpuDevice::open(kind) {
@@ -67,9 +67,9 @@ pub fn verify(kind: &DeviceKind, tell: &mut dyn FnMut(&Check)) -> Result<Tally> 
         super::open(kind)?;
     }
     let device = CpuDevice::<f32>::new().info().clone();
-    let mut tally = Tally { device, passed: 0, failed: 0, half: true };
+    let mut tally = VerifySummary { device, passed: 0, failed: 0, half: true };
     for form in every_form(true) {
-        for instructions in Instructions::available() {
+        for instructions in SimdLevel::available() {
             let mut device = CpuDevice::using(instructions);
             for sizes in sizes_of(&form.0).into_iter().chain(cpu_sizes_of(&form.0)) {
                 tally.count(&check_form(&mut device, instructions.name(), form, sizes)?, tell);
@@ -87,7 +87,7 @@ pub fn verify(kind: &DeviceKind, tell: &mut dyn FnMut(&Check)) -> Result<Tally> 
 pub fn verify_gpu(
     device: &mut super::gpu::GpuDevice,
     tell: &mut dyn FnMut(&Check),
-) -> Result<Tally> {
+) -> Result<VerifySummary> {
     let result = verify_variants(device, tell);
     device.force_variant(None);
     result
@@ -97,9 +97,9 @@ pub fn verify_gpu(
 fn verify_variants(
     device: &mut super::gpu::GpuDevice,
     tell: &mut dyn FnMut(&Check),
-) -> Result<Tally> {
+) -> Result<VerifySummary> {
     let half = device.has_half();
-    let mut tally = Tally { device: device.info().clone(), passed: 0, failed: 0, half };
+    let mut tally = VerifySummary { device: device.info().clone(), passed: 0, failed: 0, half };
     for (kernel, stored) in every_form(half) {
         if stored.half() {
             device.open_half();
@@ -133,8 +133,8 @@ fn verify_variants(
 }
 
 /// Every kernel in single precision, and those that have a form in half.
-fn every_form(half: bool) -> Vec<(Kernel, Stored)> {
-    let mut forms: Vec<_> = every_kernel().into_iter().map(|it| (it, Stored::F32)).collect();
+fn every_form(half: bool) -> Vec<(Kernel, StorageTypes)> {
+    let mut forms: Vec<_> = every_kernel().into_iter().map(|it| (it, StorageTypes::F32)).collect();
     if half {
         forms.extend(half_kernels());
     }
@@ -153,7 +153,7 @@ fn few(kernel: &Kernel) -> bool {
     }
 }
 
-impl Tally {
+impl VerifySummary {
     fn count(&mut self, check: &Check, tell: &mut dyn FnMut(&Check)) {
         if check.failure.is_none() {
             self.passed += 1;
@@ -174,7 +174,7 @@ pub fn check(
     kernel: Kernel,
     sizes: Triple,
 ) -> Result<Check> {
-    check_form(device, variant, (kernel, Stored::F32), sizes)
+    check_form(device, variant, (kernel, StorageTypes::F32), sizes)
 }
 
 /// Compares one kernel at one size, its numbers kept like this.
@@ -184,7 +184,7 @@ pub fn check(
 pub fn check_form(
     device: &mut dyn Device,
     variant: &'static str,
-    (kernel, stored): (Kernel, Stored),
+    (kernel, stored): (Kernel, StorageTypes),
     sizes: Triple,
 ) -> Result<Check> {
     Reference::new(kernel, stored, sizes)?.check(device, variant)
@@ -193,7 +193,7 @@ pub fn check_form(
 /// One kernel at one size, computed in f64, for comparing several forms with.
 pub(crate) struct Reference {
     kernel: Kernel,
-    stored: Stored,
+    stored: StorageTypes,
     sizes: Triple,
     case: Case,
     computed: CpuDevice<f64>,
@@ -204,7 +204,7 @@ impl Reference {
     ///
     /// # Errors
     /// If the sizes are impossible.
-    pub(crate) fn new(kernel: Kernel, stored: Stored, sizes: Triple) -> Result<Self> {
+    pub(crate) fn new(kernel: Kernel, stored: StorageTypes, sizes: Triple) -> Result<Self> {
         let (case, mut computed) = (build(kernel, stored, sizes)?, CpuDevice::<f64>::new());
         run(&mut computed, &case)?;
         Ok(Self { kernel, stored, sizes, case, computed })
@@ -248,8 +248,8 @@ fn run(device: &mut dyn Device, case: &Case) -> Result<()> {
     device.load(&case.plan)?;
     for (slot, start) in &case.starts {
         match start {
-            Start::Floats(values) => device.write(*slot, 0, Values::F32(values))?,
-            Start::Indices(values) => device.write(*slot, 0, Values::U32(values))?,
+            CaseValues::Floats(values) => device.write(*slot, 0, Values::F32(values))?,
+            CaseValues::Indices(values) => device.write(*slot, 0, Values::U32(values))?,
         }
     }
     device.write_steps(Phase::Eval, &[case.row])?;

@@ -9,12 +9,12 @@ use crate::device::{Device, Values};
 use crate::error::Result;
 use crate::graph::{Loss, Optimizer, inference, training};
 use crate::model::{Activation, Init, Params, Sequential};
-use crate::plan::{Phase, Plan, Sizes, StepRow, TrainPlan};
+use crate::plan::{Phase, Plan, Sizes, StepParams, TrainPlan};
 use crate::random::{Purpose, Seed};
 use crate::shape::narrow;
 
 /// A network, how it is trained, and for how long.
-struct Network {
+struct NetworkCase {
     form: &'static str,
     widths: [usize; 3],
     act: Activation,
@@ -29,14 +29,14 @@ struct Network {
 
 /// Networks that reach every operation: widths beside and beyond tiles, an activation whose argument is saved, both losses,
 /// every update, partial batches, more steps than a dispatch does.
-fn networks() -> [Network; 7] {
+fn networks() -> [NetworkCase; 7] {
     use Activation::{Gelu, Relu, Tanh};
     let sgd = |momentum, nesterov| Optimizer::Sgd { momentum, nesterov, weight_decay: 0.01 };
     // An eps of this size keeps the update smooth in the gradient, so that rounding stays rounding.
     let (beta1, beta2, eps, weight_decay) = (0.9, 0.99, 1e-2, 0.01);
     let adam = Optimizer::Adam { beta1, beta2, eps, weight_decay };
     let adamw = Optimizer::AdamW { beta1, beta2, eps, weight_decay };
-    let network = |form, widths, act, outputs, loss, optimizer, batch, steps| Network {
+    let network = |form, widths, act, outputs, loss, optimizer, batch, steps| NetworkCase {
         form,
         widths,
         act,
@@ -73,11 +73,11 @@ fn networks() -> [Network; 7] {
         ),
         network("1-16-31-1 tanh adamw", [1, 16, 31], Tanh, 1, Loss::Mse, adamw, 1, 3),
         // With dropout, of one activation the result is kept beside what remains of it, of the other the argument.
-        Network {
+        NetworkCase {
             dropout: 0.25,
             ..network("9-18-20-2 relu dropout adamw", [9, 18, 20], Relu, 2, Loss::Mse, adamw, 21, 5)
         },
-        Network {
+        NetworkCase {
             dropout: 0.25,
             ..network("9-18-20-2 gelu dropout adam", [9, 18, 20], Gelu, 2, Loss::Mse, adam, 21, 5)
         },
@@ -124,7 +124,7 @@ pub(super) fn check_sequences(
     Ok(())
 }
 
-impl Network {
+impl NetworkCase {
     fn model(&self) -> Sequential {
         if self.dropout == 0.0 {
             return Sequential::mlp(&self.widths[1..], self.act, self.outputs, Init::Pytorch);
@@ -166,7 +166,7 @@ impl Network {
         device.write(ports.order, 0, Values::U32(&order))?;
         let params = Params::init(&self.model(), self.widths[0], Seed(3))?;
         device.write(ports.params, 0, Values::F32(params.arena()))?;
-        let steps: Vec<StepRow> = (0..self.steps)
+        let steps: Vec<StepParams> = (0..self.steps)
             .map(|step| {
                 let (correction1, correction2) = self.optimizer.corrections(step as u64 + 1);
                 let first = step % 3 * self.batch;
@@ -175,8 +175,8 @@ impl Network {
                 let lr = 1e-2 / (step + 1) as f64;
                 let (first, rows, log) = (narrow(first), narrow(rows), narrow(step));
                 let decay = 0.5;
-                let row = StepRow { first, rows, log, lr, decay, ..StepRow::default() };
-                StepRow { correction1, correction2, ..row }
+                let row = StepParams { first, rows, log, lr, decay, ..StepParams::default() };
+                StepParams { correction1, correction2, ..row }
             })
             .collect();
         device.write_steps(Phase::Train, &steps)?;

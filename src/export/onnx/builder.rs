@@ -4,21 +4,21 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::proto::{Attribute, Graph, Kind, Node, Tensor, ValueInfo, size};
+use super::proto::{Attribute, Kind, OnnxGraph, OnnxNode, Tensor, ValueInfo, size};
 
 /// Nodes and constants so far. Values go by names, each of which is given once.
 #[derive(Debug, Default)]
-pub(super) struct Builder {
-    nodes: Vec<Node>,
+pub(super) struct NodeBuilder {
+    nodes: Vec<OnnxNode>,
     tensors: Vec<Tensor>,
     names: HashSet<String>,
     /// Small constants, so that each is written once.
     constants: HashMap<(Kind, Vec<i64>, Vec<u8>), String>,
-    /// What nodes are part of, in front of their names.
+    /// Prefix of the nodes' names.
     place: String,
 }
 
-impl Builder {
+impl NodeBuilder {
     /// Names of the coming nodes begin with this, such as a layer's.
     pub(super) fn at(&mut self, place: &str) {
         place.clone_into(&mut self.place);
@@ -56,7 +56,7 @@ impl Builder {
         attribute: Vec<Attribute>,
         output: String,
     ) {
-        self.nodes.push(Node {
+        self.nodes.push(OnnxNode {
             input: inputs.iter().map(ToString::to_string).collect(),
             name: output.clone(),
             output: vec![output],
@@ -140,8 +140,8 @@ impl Builder {
     }
 
     /// The whole graph.
-    pub(super) fn graph(self, name: &str, input: ValueInfo, output: Vec<ValueInfo>) -> Graph {
-        Graph {
+    pub(super) fn graph(self, name: &str, input: ValueInfo, output: Vec<ValueInfo>) -> OnnxGraph {
+        OnnxGraph {
             node: self.nodes,
             name: name.into(),
             initializer: self.tensors,

@@ -4,7 +4,7 @@
 //! multiplied with a large x are no longer small.
 //! Absent on purpose: how operands lie; nodes repeat them by ONNX's own rule.
 
-use super::builder::Builder;
+use super::builder::NodeBuilder;
 use crate::error::{Error, Result};
 use crate::expr::{Binary, Compare, Instruction, Number, Program, Unary};
 
@@ -12,7 +12,11 @@ use crate::expr::{Binary, Compare, Instruction, Number, Program, Unary};
 ///
 /// # Errors
 /// If it uses what only a step of training has.
-pub(super) fn evaluate(to: &mut Builder, program: &Program, inputs: &[String]) -> Result<String> {
+pub(super) fn evaluate(
+    to: &mut NodeBuilder,
+    program: &Program,
+    inputs: &[String],
+) -> Result<String> {
     let mut values: Vec<String> = Vec::with_capacity(program.instructions().len());
     for instruction in program.instructions() {
         let of = |place: u16| values[usize::from(place)].as_str();
@@ -46,7 +50,7 @@ pub(super) fn evaluate(to: &mut Builder, program: &Program, inputs: &[String]) -
     }
 }
 
-fn combine(to: &mut Builder, function: Binary, a: &str, b: &str) -> String {
+fn combine(to: &mut NodeBuilder, function: Binary, a: &str, b: &str) -> String {
     let op = match function {
         Binary::Add => "Add",
         Binary::Sub => "Sub",
@@ -58,7 +62,7 @@ fn combine(to: &mut Builder, function: Binary, a: &str, b: &str) -> String {
     to.node(op, &[a, b], vec![])
 }
 
-fn apply(to: &mut Builder, function: Unary, x: &str) -> String {
+fn apply(to: &mut NodeBuilder, function: Unary, x: &str) -> String {
     let op = match function {
         Unary::Neg => "Neg",
         Unary::Abs => "Abs",
@@ -106,7 +110,7 @@ fn apply(to: &mut Builder, function: Unary, x: &str) -> String {
 }
 
 /// eˣ − 1 = tanh(x/2) (eˣ + 1), which keeps the digits of small x.
-fn expm1(to: &mut Builder, x: &str) -> String {
+fn expm1(to: &mut NodeBuilder, x: &str) -> String {
     let (half, one) = (to.scalar(0.5), to.scalar(1.0));
     let half = to.node("Mul", &[&half, x], vec![]);
     let (tanh, power) = (to.node("Tanh", &[&half], vec![]), to.node("Exp", &[x], vec![]));
@@ -116,7 +120,7 @@ fn expm1(to: &mut Builder, x: &str) -> String {
 
 /// ln(1 + x) = ln(u) x / (u − 1) with u = 1 + x as it is rounded, or x where u is 1
 /// (Kahan; in Goldberg 1991, doi:10.1145/103162.103163, theorem 4).
-fn log1p(to: &mut Builder, x: &str) -> String {
+fn log1p(to: &mut NodeBuilder, x: &str) -> String {
     let one = to.scalar(1.0);
     let u = to.node("Add", &[&one, x], vec![]);
     let nothing = to.node("Equal", &[&u, &one], vec![]);
@@ -128,7 +132,7 @@ fn log1p(to: &mut Builder, x: &str) -> String {
 }
 
 /// Φ(x) = (1 + erf(x/√2)) / 2, and 0 below −6, where runtimes' erf need not be −1 to the last digit.
-fn normal_cdf(to: &mut Builder, x: &str) -> String {
+fn normal_cdf(to: &mut NodeBuilder, x: &str) -> String {
     let (scale, one) = (to.scalar(std::f64::consts::FRAC_1_SQRT_2), to.scalar(1.0));
     let (half, limit, zero) = (to.scalar(0.5), to.scalar(-6.0), to.scalar(0.0));
     let scaled = to.node("Mul", &[&scale, x], vec![]);

@@ -5,9 +5,9 @@
 //! Absent on purpose: training, and reading such files.
 
 mod builder;
-mod ends;
 mod formula;
 mod ops;
+mod pre_post;
 mod proto;
 
 use std::collections::BTreeMap;
@@ -17,25 +17,25 @@ use prost::Message as _;
 
 use super::file::write_file;
 #[cfg(doc)]
-use crate::data::Preparation;
+use crate::data::Preprocessing;
 use crate::data::TargetKind;
 use crate::error::{Error, Result};
 use crate::graph::inference;
 use crate::train::TrainedModel;
-use builder::Builder;
-use ends::{INPUT, RESERVED, prepare, tell};
-use proto::{Entry, Kind, Model, OperatorSet, ValueInfo};
+use builder::NodeBuilder;
+use pre_post::{INPUT, RESERVED, prepare, tell};
+use proto::{Kind, Model, OperatorSet, StringEntry, ValueInfo};
 
 /// The version of ONNX's operators in exported files. onnxruntime knows it from version 1.12 on.
 pub const ONNX_OPSET: i64 = 17;
 /// The version of the format, that of the same release of ONNX.
 const IR_VERSION: i64 = 8;
-/// What a protobuf message may hold.
+/// Largest size of a protobuf message, in bytes.
 const MOST_BYTES: usize = i32::MAX as usize;
 
 /// Writes a trained network as an ONNX file, with the operators of [`ONNX_OPSET`]. A crash leaves the old file or the new one.
 ///
-/// The one input `x`, `[batch, columns]` in f32, or in f64 where a column needs it ([`Preparation::double`]), takes the columns as they stand in a table, in the order that the metadata
+/// The one input `x`, `[batch, columns]` in f32, or in f64 where a column needs it ([`Preprocessing::double`]), takes the columns as they stand in a table, in the order that the metadata
 /// under `features` gives; the batch may have any number of rows. The outputs are
 /// - for classes `label`, the likeliest class's name `[batch]`, and `probabilities`, f32 `[batch, classes]`;
 /// - for labels `labels`, what is likelier of each `[batch, labels]`, and `probabilities`, f32 `[batch, labels]`;
@@ -80,7 +80,7 @@ pub fn onnx_bytes(trained: &TrainedModel, double: bool) -> Result<Vec<u8>> {
         return Err(too_large(weights));
     }
     let network = inference(&trained.model, schema.features.len())?;
-    let mut to = Builder::default();
+    let mut to = NodeBuilder::default();
     to.reserve(&RESERVED);
     let scaled = prepare(&mut to, &trained.preparation, kind);
     let outputs = ops::forward(&mut to, &network, &trained.params, scaled)?;
@@ -116,10 +116,10 @@ pub fn onnx_bytes(trained: &TrainedModel, double: bool) -> Result<Vec<u8>> {
     Ok(model.encode_to_vec())
 }
 
-fn entry(key: &str, value: &impl serde::Serialize) -> Result<Entry> {
+fn entry(key: &str, value: &impl serde::Serialize) -> Result<StringEntry> {
     let value =
         serde_json::to_string(value).map_err(|error| Error::shape("onnx", error.to_string()))?;
-    Ok(Entry { key: key.into(), value })
+    Ok(StringEntry { key: key.into(), value })
 }
 
 #[cfg(test)]
@@ -127,7 +127,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::data::{Dataset, Preparation, Scale, Targets};
+    use crate::data::{Dataset, FeatureScaling, Preprocessing, Targets};
     use crate::graph::Loss;
     use crate::model::{Params, Sequential};
     use crate::random::Seed;
@@ -137,7 +137,7 @@ mod tests {
         let data = Dataset::from_arrays(&x, 3, Targets::Classes(vec![0, 1, 0, 1])).unwrap();
         let model = Sequential::new().dense(4).relu().dense(4).relu().dense_without_bias(2);
         let params = Params::init(&model, 3, Seed(1)).unwrap();
-        let preparation = Preparation::fit(&data, Scale::Standard);
+        let preparation = Preprocessing::fit(&data, FeatureScaling::Standard);
         TrainedModel { model, params, preparation, criterion: Loss::CrossEntropy.into() }
     }
 

@@ -6,12 +6,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::builder::Builder;
+use super::builder::NodeBuilder;
 use super::formula::evaluate;
 use super::proto::{Attribute, Kind, size};
 use crate::error::{Error, Result};
 use crate::expr::{Instruction, Program};
-use crate::graph::{Along, Graph, Inference, NodeId, Op, Operand, Space};
+use crate::graph::{Broadcast, Graph, Inference, IterationSpace, NodeId, Op, Operand};
 use crate::model::{Activation, ParamView, Params};
 
 /// Appends the forward pass of a network whose scaled features have this name. Out: the name of the outputs.
@@ -19,13 +19,13 @@ use crate::model::{Activation, ParamView, Params};
 /// # Errors
 /// If an operation belongs to training alone; the message names it.
 pub(super) fn forward(
-    to: &mut Builder,
+    to: &mut NodeBuilder,
     network: &Inference,
     params: &Params,
     features: String,
 ) -> Result<String> {
     let values: Vec<_> = params.iter().collect();
-    let mut lowering = Lowering {
+    let mut lowering = OnnxLowering {
         to,
         graph: &network.graph,
         params: &values,
@@ -37,7 +37,7 @@ pub(super) fn forward(
         lowering.to.at(&node.name);
         lowering.node(id, &node.op)?;
     }
-    let Lowering { done, .. } = lowering;
+    let OnnxLowering { done, .. } = lowering;
     done.get(&network.prediction)
         .cloned()
         .ok_or_else(|| missing(&network.graph, network.prediction))
@@ -62,8 +62,8 @@ fn missing(graph: &Graph, id: NodeId) -> Error {
     Error::shape(&graph.node(id).name, "it is used before it is computed")
 }
 
-struct Lowering<'a> {
-    to: &'a mut Builder,
+struct OnnxLowering<'a> {
+    to: &'a mut NodeBuilder,
     graph: &'a Graph,
     params: &'a [(&'a ParamView, &'a [f32])],
     features: String,
@@ -72,7 +72,7 @@ struct Lowering<'a> {
     done: HashMap<NodeId, String>,
 }
 
-impl Lowering<'_> {
+impl OnnxLowering<'_> {
     fn node(&mut self, id: NodeId, op: &Op) -> Result<()> {
         let name = match op {
             Op::Features { .. } => self.features.clone(),
@@ -164,16 +164,17 @@ impl Lowering<'_> {
         &mut self,
         program: &Program,
         operands: &[(NodeId, Operand)],
-        space: Space,
+        space: IterationSpace,
     ) -> Result<String> {
         let columns = space.columns();
-        let (mut has_rows, mut has_columns) = (matches!(space, Space::Vector(_)), columns == 1);
+        let (mut has_rows, mut has_columns) =
+            (matches!(space, IterationSpace::Vector(_)), columns == 1);
         let mut inputs = Vec::with_capacity(operands.len());
         for (index, &(id, operand)) in (0_u8..).zip(operands) {
             let x = self.value(id)?;
             let used = program.instructions().contains(&Instruction::Input(index));
-            let along_columns = matches!(operand.along, Along::Both | Along::Columns);
-            has_rows |= used && matches!(operand.along, Along::Both | Along::Rows);
+            let along_columns = matches!(operand.along, Broadcast::Both | Broadcast::Columns);
+            has_rows |= used && matches!(operand.along, Broadcast::Both | Broadcast::Rows);
             has_columns |= used && along_columns;
             inputs.push(if along_columns { self.moved(x, operand, columns) } else { x });
         }
@@ -198,7 +199,7 @@ impl Lowering<'_> {
             return part;
         }
         let pads = match operand.along {
-            Along::Both => self.to.integers(&[0, before, 0, after]),
+            Broadcast::Both => self.to.integers(&[0, before, 0, after]),
             _ => self.to.integers(&[before, after]),
         };
         self.to.node("Pad", &[&part, &pads], vec![])
@@ -214,18 +215,18 @@ impl Lowering<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::onnx::proto::{Node, ValueInfo};
+    use crate::export::onnx::proto::{OnnxNode, ValueInfo};
     use crate::expr::Expr;
     use crate::model::Sequential;
 
-    /// What an operation over features of four columns becomes: its nodes, with the numbers of constants in them.
-    fn nodes(op: impl FnOnce(NodeId) -> Op) -> Result<Vec<(Node, Vec<Vec<i64>>)>> {
+    /// Returns the nodes for an operation over features of four columns, with the numbers of constants in them.
+    fn nodes(op: impl FnOnce(NodeId) -> Op) -> Result<Vec<(OnnxNode, Vec<Vec<i64>>)>> {
         let layout = Sequential::new().dense(1).layout(4).unwrap();
         let mut graph = Graph::new();
         let features = graph.push("x", Op::Features { columns: 4 }).unwrap();
         let prediction = graph.push("y", op(features)).unwrap();
         let network = Inference { graph, features, prediction, layout: layout.clone() };
-        let mut to = Builder::default();
+        let mut to = NodeBuilder::default();
         forward(&mut to, &network, &Params::zeros(layout), "x".into())?;
         let graph = to.graph("", ValueInfo::default(), vec![]);
         let constant = |name: &String| -> Vec<i64> {
@@ -234,16 +235,16 @@ mod tests {
             bytes.chunks_exact(8).map(|it| i64::from_le_bytes(it.try_into().unwrap())).collect()
         };
         let with_numbers =
-            |node: &Node| (node.clone(), node.input[1..].iter().map(constant).collect());
+            |node: &OnnxNode| (node.clone(), node.input[1..].iter().map(constant).collect());
         Ok(graph.node.iter().map(with_numbers).collect())
     }
 
     fn moved(shift: i32, columns: usize) -> Vec<(String, Vec<Vec<i64>>)> {
-        let operand = Operand { shift, ..Operand::new(Along::Both, 4) };
+        let operand = Operand { shift, ..Operand::new(Broadcast::Both, 4) };
         let map = |x| Op::Map {
             f: Expr::input(0),
             operands: vec![(x, operand)],
-            space: Space::Batch(columns),
+            space: IterationSpace::Batch(columns),
         };
         nodes(map).unwrap().into_iter().map(|(node, numbers)| (node.op_type, numbers)).collect()
     }
@@ -265,9 +266,13 @@ mod tests {
         let rate = crate::expr::Number(0.5);
         let said = nodes(|x| Op::Dropout { x, stream: 0, rate }).unwrap_err().to_string();
         assert_eq!(said, "y: dropout belongs to training, and cannot be exported");
-        let counts = Expr::quantity(crate::expr::Quantity::Counts) * Expr::input(0);
-        let operand = Operand::new(Along::Both, 4);
-        let map = |x| Op::Map { f: counts, operands: vec![(x, operand)], space: Space::Batch(4) };
+        let counts = Expr::quantity(crate::expr::StepValue::Counts) * Expr::input(0);
+        let operand = Operand::new(Broadcast::Both, 4);
+        let map = |x| Op::Map {
+            f: counts,
+            operands: vec![(x, operand)],
+            space: IterationSpace::Batch(4),
+        };
         let said = nodes(map).unwrap_err().to_string();
         assert!(said.contains("Counts is known only while training"), "{said}");
     }

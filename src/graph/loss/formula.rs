@@ -21,7 +21,7 @@ impl LossFormula {
         self.slopes.len()
     }
 
-    /// What computes the value, then the slopes.
+    /// Returns the program that computes the value, then the derivatives.
     pub fn program(&self) -> Program {
         Program::of(&[std::slice::from_ref(&self.value), &self.slopes].concat())
     }

@@ -17,7 +17,7 @@ use crate::data::TargetKind;
 use crate::error::{Error, Result};
 use crate::shape::short;
 
-/// What training makes small: a mean over the rows of a batch. As a text it is a name, with arguments where it has some:
+/// Loss that training minimises: a mean over the rows of a batch. Its text is a name, with arguments where it has some:
 /// `huber(delta=1.5)`, `pinball(0.1, 0.5, 0.9)`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -65,14 +65,14 @@ pub enum Loss {
     /// ½ (log v + (mean − target)²/v), v = softplus(raw) + eps, the network giving mean and raw for each target: as
     /// `torch.nn.GaussianNLLLoss` of that variance (Lakshminarayanan et al. 2017, arXiv:1612.01474)
     GaussianNll {
-        /// Whether ½ log 2π is added.
+        /// True if ½ log 2π is added.
         full: bool,
         /// The least variance, in squares of the target's own units.
         eps: f64,
     },
     /// exp(output) − target · output, as `torch.nn.PoissonNLLLoss`
     PoissonNll {
-        /// Whether Stirling's log of the factorial is added for targets above 1.
+        /// True if Stirling's log of the factorial is added for targets above 1.
         full: bool,
     },
     /// −(w t log σ(logit) + (1 − t) log(1 − σ(logit))), w a label's positive weight, as `torch.nn.BCEWithLogitsLoss`
@@ -91,9 +91,9 @@ pub enum Loss {
     },
 }
 
-/// What a loss compares its outputs with.
+/// Kind of target that a loss requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wants {
+pub enum RequiredTarget {
     /// A class a row.
     Classes,
     /// Numbers of any size; they are scaled.
@@ -107,25 +107,25 @@ pub enum Wants {
 }
 
 impl Loss {
-    /// Those that have kernels of their own.
+    /// Losses with kernels of their own.
     pub const PLAIN: [Self; 2] = [Self::CrossEntropy, Self::Mse];
 
-    /// Whether its targets are classes.
+    /// Returns whether its targets are classes.
     pub fn classes(self) -> bool {
-        self.wants() == Wants::Classes
+        self.wants() == RequiredTarget::Classes
     }
 
-    /// What its targets have to be.
-    pub fn wants(self) -> Wants {
+    /// Returns the kind of target that the loss requires.
+    pub fn wants(self) -> RequiredTarget {
         match self {
             Self::CrossEntropy
             | Self::SmoothedCrossEntropy { .. }
             | Self::Focal { .. }
-            | Self::Hinge { .. } => Wants::Classes,
-            Self::KlDivergence => Wants::Shares,
-            Self::PoissonNll { .. } => Wants::Counts,
+            | Self::Hinge { .. } => RequiredTarget::Classes,
+            Self::KlDivergence => RequiredTarget::Shares,
+            Self::PoissonNll { .. } => RequiredTarget::Counts,
             Self::BinaryCrossEntropy | Self::BinaryFocal { .. } | Self::BinaryHinge { .. } => {
-                Wants::Labels
+                RequiredTarget::Labels
             }
             Self::Mse
             | Self::Mae
@@ -133,27 +133,30 @@ impl Loss {
             | Self::SmoothL1 { .. }
             | Self::LogCosh
             | Self::Pinball(_)
-            | Self::GaussianNll { .. } => Wants::Numbers,
+            | Self::GaussianNll { .. } => RequiredTarget::Numbers,
         }
     }
 
-    /// Whether targets of this kind are what it compares with.
+    /// Returns whether targets of this kind are what it compares with.
     pub fn fits(self, kind: &TargetKind) -> bool {
         match kind {
-            TargetKind::Classes(_) => self.wants() == Wants::Classes,
-            TargetKind::Labels(_) => self.wants() == Wants::Labels,
+            TargetKind::Classes(_) => self.wants() == RequiredTarget::Classes,
+            TargetKind::Labels(_) => self.wants() == RequiredTarget::Labels,
             TargetKind::Number => {
-                matches!(self.wants(), Wants::Numbers | Wants::Counts)
+                matches!(self.wants(), RequiredTarget::Numbers | RequiredTarget::Counts)
             }
             TargetKind::Numbers(_) => {
-                matches!(self.wants(), Wants::Numbers | Wants::Counts | Wants::Shares)
+                matches!(
+                    self.wants(),
+                    RequiredTarget::Numbers | RequiredTarget::Counts | RequiredTarget::Shares
+                )
             }
         }
     }
 
-    /// Whether a numeric target is scaled for it, if scaling is on.
+    /// Returns whether a numeric target is scaled for it, if scaling is on.
     pub fn scales_target(self) -> bool {
-        self.wants() == Wants::Numbers
+        self.wants() == RequiredTarget::Numbers
     }
 
     /// Returns true if a parameter counts in units of the target.

@@ -49,16 +49,16 @@ impl FromStr for Reduction {
     }
 }
 
-/// What a step makes small. A [`Loss`] alone stands for its mean over rows that all count the same.
+/// Objective of a training step. A [`Loss`] alone stands for its mean over rows of equal weight.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Objective {
     /// Which loss.
     pub loss: Loss,
     /// How rows are put together.
     pub reduction: Reduction,
-    /// Whether each row has a weight.
+    /// True if each row has a weight.
     pub weights: bool,
-    /// Whether there are constants: quantiles, positive weights of labels, weights of classes.
+    /// True if there are constants: quantiles, positive weights of labels, weights of classes.
     pub constants: bool,
 }
 
@@ -70,7 +70,7 @@ impl From<Loss> for Objective {
 }
 
 impl Objective {
-    /// Whether the loss's own kernel does it.
+    /// Returns whether the loss's own kernel does it.
     pub fn is_plain(&self) -> bool {
         !self.weights && !self.constants && self.reduction == Reduction::Mean
     }

@@ -1,11 +1,11 @@
 //! Optimizers: names, settings and how much state each keeps.
 //!
-//! In: a name or a text with settings. Out: an [`Optimizer`], its formulas, and the numbers of each move ([`Pace`]).
-//! The formulas are rows of `method.rs`; those of plain SGD, Adam and `AdamW` live with the kernels `update_sgd` and
+//! In: a name or a text with settings. Out: an [`Optimizer`], its formulas, and the numbers of each move ([`OptimizerSchedule`]).
+//! The formulas are rows of `specs.rs`; those of plain SGD, Adam and `AdamW` live with the kernels `update_sgd` and
 //! `update_adam` too, which are faster.
 
-mod method;
-mod pace;
+mod specs;
+mod step_scalars;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
@@ -20,10 +20,10 @@ use crate::expr::Expr;
 use crate::shape::short;
 use crate::vocabulary::{Call, Entry};
 
-pub use method::Between;
-pub(super) use method::{AVERAGE, SHARE, input};
-use method::{METHODS, MOST_SETTINGS, Method, Range, Setting, Terms};
-pub use pace::{Moment, Move, Pace, Past};
+pub use specs::BetweenPasses;
+pub(super) use specs::{AVERAGE, SHARE, input};
+use specs::{METHODS, MOST_SETTINGS, OptimizerRow, Range, Setting, Terms};
+pub use step_scalars::{OptimizerHostState, OptimizerSchedule, UpdateContext, UpdateScalars};
 
 /// How parameters move against their gradients. Formulas and defaults are those of `torch.optim`, or of the papers that
 /// [`Optimizer::VOCABULARY`] names. The learning rate is not part of it: a schedule gives one for each step.
@@ -34,7 +34,7 @@ pub enum Optimizer {
     Sgd {
         /// µ, 0 for none.
         momentum: f64,
-        /// Whether to look ahead along the momentum.
+        /// True to look ahead along the momentum.
         nesterov: bool,
         /// wd, coupled.
         weight_decay: f64,
@@ -63,12 +63,12 @@ pub enum Optimizer {
         weight_decay: f64,
     },
     /// Any other, and those above with settings that they do not have here: from [`Optimizer::by_name`].
-    Other(Rule),
+    Other(OptimizerSpec),
 }
 
 /// A row of the table of optimizers with its settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rule {
+pub struct OptimizerSpec {
     /// The row's place.
     method: u8,
     /// In the order of the row's settings; 0 beyond.
@@ -78,8 +78,8 @@ pub struct Rule {
 /// Settings that are options of their own, too.
 const OPTIONS: [&str; 6] = ["weight-decay", "momentum", "nesterov", "beta1", "beta2", "eps"];
 
-impl Rule {
-    fn method(&self) -> &'static Method {
+impl OptimizerSpec {
+    fn method(&self) -> &'static OptimizerRow {
         &METHODS[usize::from(self.method)]
     }
 
@@ -132,7 +132,7 @@ impl Optimizer {
         "schedule-free",
     ];
 
-    /// What documents say of each.
+    /// Entries for the document of the vocabulary.
     pub const VOCABULARY: &'static [Entry] = vocabulary::VOCABULARY;
 
     /// An optimizer with PyTorch's defaults, by name, or with settings: `adam(amsgrad=true, beta1=0.8)`.
@@ -143,7 +143,7 @@ impl Optimizer {
         let wrong = |problem: String| Error::setting("optimizer", problem);
         let mut call = Call::parse("optimizer", text)?;
         let name = call.name().to_string();
-        let rule = Rule::by_name(&name).ok_or_else(|| {
+        let rule = OptimizerSpec::by_name(&name).ok_or_else(|| {
             wrong(format!("unknown name \"{name}\"; known: {}", Self::NAMES.join(", ")))
         })?;
         let mut optimizer = Self::of_rule(rule);
@@ -169,9 +169,10 @@ impl Optimizer {
     }
 
     /// The row that says all of it.
-    fn rule(&self) -> Rule {
+    fn rule(&self) -> OptimizerSpec {
         let named = |name: &str, settings: &[(&str, f64)]| {
-            let mut rule = Rule::by_name(name).expect("the table has all plain optimizers");
+            let mut rule =
+                OptimizerSpec::by_name(name).expect("the table has all plain optimizers");
             settings.iter().for_each(|&(name, value)| rule.put(name, value));
             rule
         };
@@ -198,7 +199,7 @@ impl Optimizer {
     }
 
     /// The same in its plain form, where there is one.
-    fn of_rule(rule: Rule) -> Self {
+    fn of_rule(rule: OptimizerSpec) -> Self {
         let of = |name: &str| rule.of(name);
         let weight_decay = of("weight-decay");
         let means = || (of("beta1"), of("beta2"), of("eps"));
@@ -253,8 +254,8 @@ impl Optimizer {
         rule.method().second.map(|(_, second)| second(&rule.terms(Expr::constant(0.0))))
     }
 
-    /// What happens between two passes; `None` for those that take one.
-    pub fn between(&self) -> Option<Between> {
+    /// Returns the work between two passes; `None` for optimizers with one pass.
+    pub fn between(&self) -> Option<BetweenPasses> {
         let rule = self.rule();
         rule.method().second.map(|(between, _)| between(&rule.terms(Expr::constant(0.0))))
     }
@@ -264,7 +265,7 @@ impl Optimizer {
         self.rule().get(name)
     }
 
-    /// Whether it has a setting of this name.
+    /// Returns whether it has a setting of this name.
     ///
     /// # Errors
     /// If it has not; the message says whose it is.
@@ -357,7 +358,7 @@ fn place(name: &str) -> String {
 
 /// Who has a setting of this name.
 fn owners(name: &str) -> String {
-    let has = |row: &&Method| row.settings.iter().any(|setting| setting.name == name);
+    let has = |row: &&OptimizerRow| row.settings.iter().any(|setting| setting.name == name);
     let names: Vec<_> = METHODS.iter().filter(has).map(|row| row.name).collect();
     match names.as_slice() {
         [] => "none".to_string(),

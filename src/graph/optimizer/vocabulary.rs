@@ -1,8 +1,8 @@
-//! What documents say of each optimizer.
+//! Entries of all optimizers for the document of the vocabulary.
 
 use crate::vocabulary::Entry;
 
-/// What documents say of each row, in the table's order.
+/// Entries of all optimizers, in the table's order.
 pub(super) const VOCABULARY: &[Entry] = &[
     Entry {
         name: "sgd",

@@ -1,10 +1,10 @@
-//! What documents say of initialisations.
+//! Entries of initialisations for the document of the vocabulary.
 
 use super::Init;
 use crate::vocabulary::Entry;
 
 impl Init {
-    /// What documents say of every scheme, in the order in which help texts list them. Uniform ones are given by their
+    /// Entries of all schemes, in the order of help texts. Uniform ones are given by their
     /// bound, normal ones by their standard deviation.
     pub const VOCABULARY: &'static [Entry] = &[
         entry("pytorch", "uniform, 1/sqrt(in); biases too", "", "torch.nn.Linear"),

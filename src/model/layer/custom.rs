@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::expr::{Expr, Node, Number, parse};
+use crate::expr::{Expr, ExprNode, Number, parse};
 use crate::model::activation::call;
 
 /// Vectors that a custom layer may learn: with x and the gradient they fit a kernel's operands.
@@ -20,21 +20,21 @@ const MOST_LEARNED: usize = 4;
 /// assert_eq!(model.layout(3).unwrap().views()[2].name, "1.x1");
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Stored", into = "Stored")]
-pub struct Custom {
+#[serde(try_from = "CustomLayerFile", into = "CustomLayerFile")]
+pub struct CustomLayer {
     f: Expr,
     start: Vec<f64>,
 }
 
 /// How files hold it.
 #[derive(Serialize, Deserialize)]
-struct Stored {
+struct CustomLayerFile {
     f: String,
     #[serde(default)]
     start: Vec<f64>,
 }
 
-impl Custom {
+impl CustomLayer {
     /// From the expression's text, which may call activations by their names, and what each learned vector starts with.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl Custom {
         &self.f
     }
 
-    /// What each vector starts with.
+    /// Returns the initial value of each vector.
     pub fn start(&self) -> &[f64] {
         &self.start
     }
@@ -87,12 +87,12 @@ impl Custom {
         let mut endless = None;
         self.f.replaced(&mut |node| {
             match node {
-                Node::Input(index) => match used.get_mut(usize::from(*index)) {
+                ExprNode::Input(index) => match used.get_mut(usize::from(*index)) {
                     Some(used) => *used = true,
                     None => beyond = Some(*index),
                 },
-                Node::Quantity(_) => steps = true,
-                Node::Const(Number(value)) if !value.is_finite() => endless = Some(*value),
+                ExprNode::Quantity(_) => steps = true,
+                ExprNode::Const(Number(value)) if !value.is_finite() => endless = Some(*value),
                 _ => {}
             }
             None
@@ -125,16 +125,16 @@ impl Custom {
     }
 }
 
-impl TryFrom<Stored> for Custom {
+impl TryFrom<CustomLayerFile> for CustomLayer {
     type Error = String;
 
-    fn try_from(stored: Stored) -> Result<Self, String> {
+    fn try_from(stored: CustomLayerFile) -> Result<Self, String> {
         Self::read(&stored.f, &stored.start)
     }
 }
 
-impl From<Custom> for Stored {
-    fn from(custom: Custom) -> Self {
+impl From<CustomLayer> for CustomLayerFile {
+    fn from(custom: CustomLayer) -> Self {
         Self { f: custom.f.to_string(), start: custom.start }
     }
 }
@@ -142,12 +142,12 @@ impl From<Custom> for Stored {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expr::Quantity;
+    use crate::expr::StepValue;
 
     #[test]
     fn expressions_use_just_what_they_are_given() {
-        assert!(Custom::new("x * x1", &[1.0]).is_ok());
-        assert!(Custom::new("elu(x, 0.5) + x1", &[1.0]).is_ok());
+        assert!(CustomLayer::new("x * x1", &[1.0]).is_ok());
+        assert!(CustomLayer::new("elu(x, 0.5) + x1", &[1.0]).is_ok());
         for (f, start, part) in [
             ("x * x1", &[][..], "uses x1"),
             ("x", &[1.0], "does not use x1"),
@@ -157,12 +157,12 @@ mod tests {
             ("x", &[1.0; 5], "at most 4"),
             ("x / log(0)", &[], "is -inf for every x"),
         ] {
-            let said = Custom::new(f, start).unwrap_err().to_string();
+            let said = CustomLayer::new(f, start).unwrap_err().to_string();
             assert!(said.contains(part), "{f}: {said}");
         }
-        assert!(Custom::of(Expr::input(0) * Expr::quantity(Quantity::Rows), &[]).is_err());
+        assert!(CustomLayer::of(Expr::input(0) * Expr::quantity(StepValue::Rows), &[]).is_err());
         let deep = (0..70).fold(Expr::input(0), |x, _| x.sin());
-        let said = Custom::of(deep, &[]).unwrap_err().to_string();
+        let said = CustomLayer::of(deep, &[]).unwrap_err().to_string();
         assert_eq!(
             said,
             "custom: the expression cannot be kept in a file: nested more than 64 deep"
@@ -171,9 +171,9 @@ mod tests {
 
     #[test]
     fn one_survives_json() {
-        let custom = Custom::new("if(x < 0, x1 * x, tanh(x) - x2)", &[0.1, 2.0]).unwrap();
+        let custom = CustomLayer::new("if(x < 0, x1 * x, tanh(x) - x2)", &[0.1, 2.0]).unwrap();
         let text = serde_json::to_string(&custom).unwrap();
-        assert_eq!(serde_json::from_str::<Custom>(&text).unwrap(), custom);
-        assert!(serde_json::from_str::<Custom>("{\"f\": \"x1\"}").is_err());
+        assert_eq!(serde_json::from_str::<CustomLayer>(&text).unwrap(), custom);
+        assert!(serde_json::from_str::<CustomLayer>("{\"f\": \"x1\"}").is_err());
     }
 }

@@ -11,12 +11,12 @@ mod vocabulary;
 
 use serde::{Deserialize, Serialize};
 
-pub use custom::Custom;
+pub use custom::CustomLayer;
 pub use parameters::ParamKind;
-pub(super) use parameters::{Parameter, Start};
+pub(super) use parameters::{InitSource, Parameter};
 #[cfg(feature = "cli")]
 pub(crate) use spec::LayerSpec;
-pub use text::Reading;
+pub use text::LayerParser;
 use vocabulary::VOCABULARY;
 
 use super::{Activation, Init, Sequential};
@@ -38,11 +38,11 @@ pub enum Layer {
     Dense {
         /// Number of outputs.
         units: usize,
-        /// Whether there is a bias.
+        /// True if there is a bias.
         bias: bool,
         /// How the weights start.
         init: Init,
-        /// Whether the product is divided by √in.
+        /// True if the product is divided by √in.
         #[serde(default, skip_serializing_if = "is_false")]
         ntk: bool,
     },
@@ -62,7 +62,7 @@ pub enum Layer {
         eps: f64,
         /// Weight of the newest batch in the running statistics.
         momentum: f64,
-        /// Whether there are `weight` and `bias`.
+        /// True if there are `weight` and `bias`.
         affine: bool,
     },
     /// y = (x − mean)/√(var + eps) · `weight` + `bias`, mean and biased variance of each row (`torch.nn.LayerNorm`;
@@ -70,7 +70,7 @@ pub enum Layer {
     LayerNorm {
         /// Keeps the divisor from 0.
         eps: f64,
-        /// Whether there are `weight` and `bias`.
+        /// True if there are `weight` and `bias`.
         affine: bool,
     },
     /// y = x/√(mean of x² + eps) · `weight`, the mean over each row (`torch.nn.RMSNorm`; Zhang and Sennrich 2019,
@@ -78,7 +78,7 @@ pub enum Layer {
     RmsNorm {
         /// Keeps the divisor from 0; without one the difference between 1 and the next larger f32.
         eps: Option<f64>,
-        /// Whether there is `weight`.
+        /// True if there is `weight`.
         affine: bool,
     },
     /// y = x + f(x), f the layers inside, which give as many columns as they get (He et al. 2015, arXiv:1512.03385).
@@ -89,10 +89,10 @@ pub enum Layer {
     Branches(Vec<Sequential>),
     /// Columns with whole numbers become rows of tables, in the order of the tables; the other columns follow as they are
     /// (`torch.nn.Embedding` in a `ModuleList`): `0.1.weight` `[vocabulary, dimension]` of table 1. Only as first layer
-    Embedding(Vec<Table>),
+    Embedding(Vec<EmbeddingTable>),
     /// y = `weight` · x, and + `bias`, a number for each column
     Scale {
-        /// Whether there is a bias.
+        /// True if there is a bias.
         bias: bool,
     },
     /// y = [cos 2πz, sin 2πz] with z = x Bᵀ, B `weight` `[frequencies, in]`, which starts normal with deviation `sigma`
@@ -102,14 +102,14 @@ pub enum Layer {
         frequencies: usize,
         /// B's standard deviation.
         sigma: f64,
-        /// Whether B learns.
+        /// True if B learns.
         learned: bool,
     },
     /// y = x for x > 0, else `weight` · x (`torch.nn.PReLU`; He et al. 2015, arXiv:1502.01852)
     Prelu {
-        /// Whether each column has a slope of its own.
+        /// True if each column has a slope of its own.
         per_column: bool,
-        /// What slopes start with.
+        /// Initial value of the slopes.
         start: f64,
     },
     /// y = a · g(b), a the first half of the columns and b the second
@@ -119,12 +119,12 @@ pub enum Layer {
     /// y = x − ln Σ eˣ over each row (`torch.nn.LogSoftmax`)
     LogSoftmax,
     /// y = f(x, learned vectors), an expression of the user's
-    Custom(Custom),
+    Custom(CustomLayer),
 }
 
 /// A column whose numbers are rows of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Table {
+pub struct EmbeddingTable {
     /// Which of the input's columns, from 0.
     pub column: usize,
     /// Rows of the table: numbers go from 0 to one less.
@@ -133,7 +133,7 @@ pub struct Table {
     pub dimension: usize,
 }
 
-/// What the second half of a gated unit's columns passes through (Dauphin et al. 2016, arXiv:1612.08083; Shazeer 2020,
+/// Activation of the second half of a gated unit's columns (Dauphin et al. 2016, arXiv:1612.08083; Shazeer 2020,
 /// arXiv:2002.05202).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -166,7 +166,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Layer {
-    /// What there is besides activations, for the document of the vocabulary.
+    /// Entries of all layers besides activations, for the document of the vocabulary.
     pub const VOCABULARY: &'static [crate::vocabulary::Entry] = VOCABULARY;
 
     /// A dense layer with bias and PyTorch's initialisation.
@@ -299,7 +299,7 @@ fn outermost(inner: &Sequential) -> Result<(), String> {
 }
 
 /// Columns of an embedding's output: those of its tables, and those that it leaves.
-fn embedded(tables: &[Table], inputs: usize) -> Result<usize, String> {
+fn embedded(tables: &[EmbeddingTable], inputs: usize) -> Result<usize, String> {
     if tables.is_empty() {
         return Err("0 tables, but at least 1 is needed".into());
     }

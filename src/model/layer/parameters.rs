@@ -1,11 +1,11 @@
 //! The parameters of layers: PyTorch's names, shapes, and what each starts with.
 
-use super::{Layer, Table};
+use super::{EmbeddingTable, Layer};
 use crate::error::Result;
 use crate::model::Init;
 use crate::random::Random;
 
-/// What a parameter is, for whoever treats some differently, such as weight decay.
+/// Kind of a parameter, for code that treats some differently, such as weight decay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParamKind {
     /// A matrix that features are multiplied by.
@@ -28,12 +28,12 @@ pub(in crate::model) struct Parameter {
     pub(in crate::model) shape: Vec<usize>,
     pub(in crate::model) kind: ParamKind,
     pub(in crate::model) trainable: bool,
-    pub(in crate::model) start: Start,
+    pub(in crate::model) start: InitSource,
 }
 
-/// What a parameter starts with.
+/// Initial values of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::model) enum Start {
+pub(in crate::model) enum InitSource {
     /// A dense layer's weight, of so many inputs and outputs.
     Weight(Init, usize, usize),
     /// A dense layer's bias, of so many inputs.
@@ -44,7 +44,7 @@ pub(in crate::model) enum Start {
     Normal(f64),
 }
 
-impl Start {
+impl InitSource {
     /// Fills a parameter.
     #[expect(clippy::cast_possible_truncation, reason = "parameters are f32")]
     /// `first` is for the network's first dense layer.
@@ -63,7 +63,7 @@ impl Start {
 }
 
 impl Parameter {
-    fn new(name: &str, shape: Vec<usize>, kind: ParamKind, start: Start) -> Self {
+    fn new(name: &str, shape: Vec<usize>, kind: ParamKind, start: InitSource) -> Self {
         Self { name: name.into(), shape, kind, trainable: true, start }
     }
 
@@ -87,7 +87,7 @@ impl Layer {
     pub(in crate::model) fn parameters(&self, inputs: usize) -> Result<Vec<Parameter>> {
         let of = Parameter::new;
         let vector = |name: &str, kind: ParamKind, start: f64| {
-            of(name, vec![inputs], kind, Start::Constant(start))
+            of(name, vec![inputs], kind, InitSource::Constant(start))
         };
         let affine = |affine: bool| {
             let both = [("weight", 1.0), ("bias", 0.0)];
@@ -96,10 +96,11 @@ impl Layer {
         };
         Ok(match self {
             Self::Dense { units, bias, init, .. } => {
-                let (weight, start) = (vec![*units, inputs], Start::Weight(*init, inputs, *units));
+                let (weight, start) =
+                    (vec![*units, inputs], InitSource::Weight(*init, inputs, *units));
                 let mut all = vec![of("weight", weight, ParamKind::Weight, start)];
                 if *bias {
-                    let start = Start::Bias(*init, inputs);
+                    let start = InitSource::Bias(*init, inputs);
                     all.push(of("bias", vec![*units], ParamKind::Bias, start));
                 }
                 all
@@ -120,19 +121,19 @@ impl Layer {
                 all
             }
             Self::Fourier { frequencies, sigma, learned } => {
-                let (shape, start) = (vec![*frequencies, inputs], Start::Normal(*sigma));
+                let (shape, start) = (vec![*frequencies, inputs], InitSource::Normal(*sigma));
                 let weight = of("weight", shape, ParamKind::Weight, start);
                 vec![if *learned { weight } else { weight.kept() }]
             }
             Self::Prelu { per_column, start } => {
                 let columns = if *per_column { inputs } else { 1 };
-                let start = Start::Constant(*start);
+                let start = InitSource::Constant(*start);
                 vec![of("weight", vec![columns], ParamKind::Other, start)]
             }
             Self::Embedding(tables) => {
-                let table = |(place, table): (usize, &Table)| {
+                let table = |(place, table): (usize, &EmbeddingTable)| {
                     let shape = vec![table.vocabulary, table.dimension];
-                    of("weight", shape, ParamKind::Embedding, Start::Normal(1.0)).below(place)
+                    of("weight", shape, ParamKind::Embedding, InitSource::Normal(1.0)).below(place)
                 };
                 tables.iter().enumerate().map(table).collect()
             }

@@ -1,10 +1,10 @@
 //! Layers as they are written, with what is left open: `dense(64), relu, residual(dense(64), relu), dense`.
 //!
-//! In: a text, or the parts of one. Out: a list of [`LayerSpec`], from which [`super::Reading`] makes layers.
+//! In: a text, or the parts of one. Out: a list of [`LayerSpec`], from which [`super::LayerParser`] makes layers.
 //! Absent on purpose: which layers there are, and what their arguments mean.
 
 use super::VOCABULARY;
-use crate::vocabulary::{Written, name_and_inner, parts, plain};
+use crate::vocabulary::{WrittenCall, name_and_inner, parts, plain};
 
 /// Longest text.
 const MOST_BYTES: usize = 1 << 16;
@@ -23,7 +23,7 @@ pub(crate) struct LayerSpec {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Inside {
     /// A name and its arguments.
-    Arguments(Written),
+    Arguments(WrittenCall),
     /// The layers of a residual connection.
     Residual(Vec<LayerSpec>),
     /// The layers of each branch.
@@ -68,13 +68,13 @@ impl LayerSpec {
                 });
                 Inside::Branches(branches.collect::<Result<_, String>>()?)
             }
-            name => match Written::parse(item) {
+            name => match WrittenCall::parse(item) {
                 Ok(written) => Inside::Arguments(written),
                 Err(problem) if VOCABULARY.iter().any(|it| plain(it.name) == plain(name)) => {
                     return Err(problem);
                 }
                 // What is no layer with arguments may be an expression of an activation.
-                Err(_) => Inside::Arguments(Written::default()),
+                Err(_) => Inside::Arguments(WrittenCall::default()),
             },
         };
         Ok(Self { text: item.to_string(), inside })
@@ -94,7 +94,7 @@ impl LayerSpec {
             [] => name.to_string(),
             arguments => format!("{name}({})", arguments.join(", ")),
         };
-        Self { text, inside: Inside::Arguments(Written { name: plain(name), unnamed, named }) }
+        Self { text, inside: Inside::Arguments(WrittenCall { name: plain(name), unnamed, named }) }
     }
 
     /// A residual connection around layers.

@@ -6,16 +6,16 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::spec::{Inside, LayerSpec, check_depth};
-use super::{Custom, Gate, Layer, Table, VOCABULARY};
+use super::{CustomLayer, EmbeddingTable, Gate, Layer, VOCABULARY};
 use crate::data::list;
 use crate::error::{Error, Result};
-use crate::model::activation::{Written, written};
+use crate::model::activation::{ParsedActivation, written};
 use crate::model::{Activation, Init, Sequential, expression};
-use crate::vocabulary::{Call, Written as WrittenCall};
+use crate::vocabulary::{Call, WrittenCall};
 
 /// Fills in what a text of layers leaves open.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Reading<'a> {
+pub struct LayerParser<'a> {
     /// Units of a `dense` without any, outside of other layers: what the task needs.
     pub outputs: Option<usize>,
     /// Names of the input's columns, by which embeddings may call them.
@@ -24,7 +24,7 @@ pub struct Reading<'a> {
     pub init: Init,
 }
 
-impl Reading<'_> {
+impl LayerParser<'_> {
     /// Reads layers between commas.
     ///
     /// # Errors
@@ -130,7 +130,7 @@ impl Reading<'_> {
         Ok(layers)
     }
 
-    fn tables(&self, args: &mut Call<'_>) -> Result<Vec<Table>, String> {
+    fn tables(&self, args: &mut Call<'_>) -> Result<Vec<EmbeddingTable>, String> {
         let table = |(key, value): (String, String)| {
             let column = self.columns.iter().position(|name| *name == key);
             let column = column.or_else(|| key.parse().ok()).ok_or_else(|| {
@@ -148,7 +148,7 @@ impl Reading<'_> {
                     "\"{value}\" for column {key} is no table; write rows and columns such as 12x4"
                 )
             })?;
-            Ok(Table { column, vocabulary, dimension })
+            Ok(EmbeddingTable { column, vocabulary, dimension })
         };
         let (unnamed, named) = args.rest();
         if let Some(text) = unnamed.first() {
@@ -179,7 +179,7 @@ fn dense(args: &mut Call<'_>, units: usize, init: Init) -> Result<Layer> {
     Ok(Layer::Dense { units, bias, init, ntk })
 }
 
-fn custom(args: &mut Call<'_>) -> Result<Custom, String> {
+fn custom(args: &mut Call<'_>) -> Result<CustomLayer, String> {
     let (texts, named) = args.rest();
     if let Some((key, _)) = named.first() {
         return Err(format!("unknown argument \"{key}\" of custom; it has none"));
@@ -190,7 +190,7 @@ fn custom(args: &mut Call<'_>) -> Result<Custom, String> {
         text.parse().map_err(|_| format!("\"{text}\" in custom is no number to start with"))
     };
     let start: Result<Vec<f64>, String> = texts.map(number).collect();
-    Custom::new(&f, &start?).map_err(|problem| format!("custom: {problem}"))
+    CustomLayer::new(&f, &start?).map_err(|problem| format!("custom: {problem}"))
 }
 
 /// Refuses what was not asked for.
@@ -218,13 +218,15 @@ impl Layer {
     /// # Errors
     /// If the parameters are not those of the activation.
     pub fn activation(text: &str) -> Option<Result<Self, String>> {
-        let custom = |expr| Custom::checked(expr, &[]).map(Self::Custom);
+        let custom = |expr| CustomLayer::checked(expr, &[]).map(Self::Custom);
         Some(match written(text)? {
-            Ok(Written::Parameters(activation, values)) if activation.has(&values) => {
+            Ok(ParsedActivation::Parameters(activation, values)) if activation.has(&values) => {
                 Ok(Self::Activation(activation))
             }
-            Ok(Written::Parameters(activation, values)) => custom(activation.expr_with(&values)),
-            Ok(Written::Expression) => match expression(text) {
+            Ok(ParsedActivation::Parameters(activation, values)) => {
+                custom(activation.expr_with(&values))
+            }
+            Ok(ParsedActivation::Expression) => match expression(text) {
                 Ok(expr) => custom(expr),
                 Err(Error::Setting { problem, .. }) => Err(problem),
                 Err(other) => Err(other.to_string()),
@@ -239,7 +241,7 @@ impl FromStr for Layer {
 
     /// Reads one layer, all of whose sizes must be there.
     fn from_str(text: &str) -> Result<Self> {
-        let layers = Reading::default().layers(text)?.layers().to_vec();
+        let layers = LayerParser::default().layers(text)?.layers().to_vec();
         <[Self; 1]>::try_from(layers).map(|[layer]| layer).map_err(|layers| {
             let problem = format!("\"{text}\" is {} layers, not one", layers.len());
             Error::setting("layers", problem)
@@ -252,7 +254,7 @@ impl FromStr for Sequential {
 
     /// Reads layers between commas; all sizes must be there, and columns are numbers.
     fn from_str(text: &str) -> Result<Self> {
-        Reading::default().layers(text)
+        LayerParser::default().layers(text)
     }
 }
 
@@ -299,7 +301,9 @@ impl fmt::Display for Layer {
                 args.extend(branches.iter().map(|branch| format!("({branch})")));
             }
             Self::Embedding(tables) => {
-                let text = |it: &Table| format!("{}={}x{}", it.column, it.vocabulary, it.dimension);
+                let text = |it: &EmbeddingTable| {
+                    format!("{}={}x{}", it.column, it.vocabulary, it.dimension)
+                };
                 args.extend(tables.iter().map(text));
             }
             Self::Scale { bias } => args.extend((!bias).then(|| "bias=false".to_string())),
@@ -366,15 +370,16 @@ mod tests {
     fn what_is_left_open_is_filled_in() {
         let columns = ["size".to_string(), "colour".to_string()];
         let init = Init::XavierUniform { gain: 1.0 };
-        let reading = Reading { outputs: Some(3), columns: &columns, init };
+        let reading = LayerParser { outputs: Some(3), columns: &columns, init };
         let model = reading.layers("embedding(colour=5x2), dense(8), dense").unwrap();
         let want = "embedding(1=5x2), dense(8, init=xavier-uniform), dense(3, init=xavier-uniform)";
         assert_eq!(model.to_string(), want);
         let said = reading.layers("embedding(shape=5x2)").unwrap_err().to_string();
         assert!(said.contains("`size`, `colour`"), "{said}");
         assert!(reading.layers("residual(dense)").is_err());
-        let ntk =
-            Reading { init: Init::Ntk, ..reading }.layers("dense, dense(2, ntk=false)").unwrap();
+        let ntk = LayerParser { init: Init::Ntk, ..reading }
+            .layers("dense, dense(2, ntk=false)")
+            .unwrap();
         assert_eq!(ntk.to_string(), "dense(3, init=ntk), dense(2, init=ntk, ntk=false)");
     }
 

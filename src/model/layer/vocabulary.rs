@@ -1,4 +1,4 @@
-//! What layers say of themselves for the document of the vocabulary.
+//! Entries of layers for the document of the vocabulary.
 
 use crate::vocabulary::Entry;
 

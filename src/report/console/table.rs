@@ -3,7 +3,7 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Console;
-use crate::report::text::{counted, duration, speed};
+use crate::report::text::{duration, pluralize, speed};
 
 impl Console {
     /// Begins a bar over a table of so many bytes, if that is known; none where stderr is no terminal.
@@ -28,7 +28,7 @@ impl Console {
 
 /// Rows, their speed, and the time that is left or, where the end is not known, the time that it took so far.
 fn table_text(seconds: f64, (bytes, all): (u64, Option<u64>), rows: u64) -> String {
-    let done = format!("{}  {} rows/s", counted(rows, "row"), speed(rows as f64 / seconds));
+    let done = format!("{}  {} rows/s", pluralize(rows, "row"), speed(rows as f64 / seconds));
     match all {
         Some(all) if bytes > 0 => {
             let left = all.saturating_sub(bytes) as f64 * seconds / bytes as f64;

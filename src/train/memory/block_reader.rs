@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
-use crate::data::{Batches, Dataset, Preparation, Targets, epoch_order};
+use crate::data::{Batches, Dataset, Preprocessing, Targets, epoch_order};
 use crate::device::Values;
 use crate::error::{Error, Result};
 use crate::shape::narrow;
@@ -21,11 +21,11 @@ const AHEAD: usize = 2;
 
 /// The table that the thread reads from.
 #[derive(Clone, Debug)]
-pub(in crate::train) struct Table {
+pub(in crate::train) struct StreamedTable {
     pub(in crate::train) data: Dataset,
     /// Weights of its rows as steps take them; empty where all count the same.
     pub(in crate::train) weights: Arc<Vec<f32>>,
-    pub(in crate::train) preparation: Preparation,
+    pub(in crate::train) preparation: Preprocessing,
     /// Rows of a block; the last one of an epoch may have fewer.
     pub(in crate::train) block_rows: usize,
     /// The batches that blocks hold.
@@ -34,7 +34,7 @@ pub(in crate::train) struct Table {
 
 /// Some rows, one after the other.
 #[derive(Debug, Default)]
-pub(in crate::train) struct Block {
+pub(in crate::train) struct RowBlock {
     pub(in crate::train) x: Vec<f32>,
     /// Targets: one of the two is empty.
     classes: Vec<u32>,
@@ -43,7 +43,7 @@ pub(in crate::train) struct Block {
     pub(in crate::train) weights: Vec<f32>,
 }
 
-impl Block {
+impl RowBlock {
     /// The rows' targets.
     pub(in crate::train) fn y(&self) -> Values<'_> {
         if self.numbers.is_empty() {
@@ -58,7 +58,7 @@ impl Block {
 #[derive(Debug)]
 pub(in crate::train) struct Reader {
     /// `None` once the thread was told to end.
-    ends: Option<(Receiver<Block>, Sender<Block>)>,
+    ends: Option<(Receiver<RowBlock>, Sender<RowBlock>)>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -69,7 +69,7 @@ impl Reader {
     /// # Errors
     /// If the system gives no thread.
     pub(in crate::train) fn start(
-        table: Table,
+        table: StreamedTable,
         options: &TrainOptions,
         first: (u32, usize),
     ) -> Result<Self> {
@@ -77,7 +77,7 @@ impl Reader {
         let (back, empty) = channel();
         for _ in 0..AHEAD {
             // The other end is in this function, so it arrives.
-            let _ = back.send(Block::default());
+            let _ = back.send(RowBlock::default());
         }
         let (epochs, seed, shuffle) = (options.epochs, options.seed, options.shuffle);
         let rows = narrow(table.data.rows());
@@ -107,7 +107,7 @@ impl Reader {
     ///
     /// # Errors
     /// If the thread ended before the run.
-    pub(in crate::train) fn next(&self, wait: bool) -> Result<Option<Block>> {
+    pub(in crate::train) fn next(&self, wait: bool) -> Result<Option<RowBlock>> {
         let ended = || failed("the thread that reads rows ahead has ended early".to_string());
         let (blocks, _) = self.ends.as_ref().ok_or_else(ended)?;
         if wait {
@@ -121,7 +121,7 @@ impl Reader {
     }
 
     /// Gives a block back, to be filled again.
-    pub(in crate::train) fn give_back(&self, block: Block) {
+    pub(in crate::train) fn give_back(&self, block: RowBlock) {
         if let Some((_, back)) = &self.ends {
             // After the last block the thread is gone.
             let _ = back.send(block);
@@ -139,7 +139,7 @@ impl Drop for Reader {
     }
 }
 
-impl Table {
+impl StreamedTable {
     /// Bytes of the blocks that may be on their way to the device.
     pub(in crate::train) fn bytes_on_their_way(&self) -> u64 {
         (ON_THEIR_WAY * self.block_rows * row_bytes(&self.data)) as u64
@@ -162,7 +162,7 @@ impl Table {
     }
 
     /// Puts rows of the table into a block, whose memory is used again.
-    pub(in crate::train) fn fill(&self, rows: &[u32], block: &mut Block) {
+    pub(in crate::train) fn fill(&self, rows: &[u32], block: &mut RowBlock) {
         block.x.clear();
         block.classes.clear();
         block.numbers.clear();

@@ -8,11 +8,11 @@ use crate::device::{Device, Values};
 use crate::error::Result;
 use crate::plan::TrainPlan;
 use crate::train::TrainOptions;
-use crate::train::memory::block_reader::{Reader, Table};
+use crate::train::memory::block_reader::{Reader, StreamedTable};
 use crate::train::memory::memory_planner::BLOCKS;
 
 /// The blocks of a run under way. They are counted over all epochs, and block `b` lies at place `b % 2`.
-pub(in crate::train) struct Feed {
+pub(in crate::train) struct BlockUploader {
     reader: Reader,
     batches: Batches,
     block_rows: usize,
@@ -25,13 +25,13 @@ pub(in crate::train) struct Feed {
     written: usize,
 }
 
-impl Feed {
+impl BlockUploader {
     /// Starts to read, from the block on that a step of an epoch needs.
     ///
     /// # Errors
     /// If the system gives no thread.
     pub(in crate::train) fn start(
-        table: &Table,
+        table: &StreamedTable,
         options: &TrainOptions,
         (epoch, step): (u32, usize),
     ) -> Result<Self> {

@@ -6,11 +6,11 @@
 use crate::device::{Device, free_host_memory};
 use crate::error::{DEVICE_MEMORY, Error, Result};
 use crate::plan::TrainPlan;
-use crate::train::memory::memory_planner::{Room, Streaming, check_host, takes_batches};
+use crate::train::memory::memory_planner::{MemoryPlanner, Streaming, check_host, takes_batches};
 use crate::train::{TrainOptions, Warning};
 
 /// A loaded plan.
-pub(in crate::train) struct Fitted {
+pub(in crate::train) struct LoadedPlan {
     pub(in crate::train) options: TrainOptions,
     pub(in crate::train) plan: TrainPlan,
     pub(in crate::train) streaming: Option<Streaming>,
@@ -24,11 +24,14 @@ pub(in crate::train) struct Fitted {
 /// # Errors
 /// If even steps of one row do not fit, or the network's layers take statistics of whole batches: then the first error, which
 /// says what is too large for what.
-pub(in crate::train) fn fitted(device: &mut dyn Device, room: Room<'_>) -> Result<Fitted> {
+pub(in crate::train) fn fitted(
+    device: &mut dyn Device,
+    room: MemoryPlanner<'_>,
+) -> Result<LoadedPlan> {
     let mut options = room.options.clone();
     let mut first = None;
     loop {
-        let plan = Room { options: &options, device: Some(&*device), ..room }.plan();
+        let plan = MemoryPlanner { options: &options, device: Some(&*device), ..room }.plan();
         let loaded = plan.and_then(|(plan, streaming)| {
             check_host(&options, &plan, &*device, free_host_memory())?;
             device.load(&plan)?;
@@ -41,7 +44,7 @@ pub(in crate::train) fn fitted(device: &mut dyn Device, room: Room<'_>) -> Resul
                     batch: room.options.batch_size,
                     step: options.batch_size,
                 });
-                return Ok(Fitted { options, plan, streaming, warning });
+                return Ok(LoadedPlan { options, plan, streaming, warning });
             }
             Err(error) => error,
         };

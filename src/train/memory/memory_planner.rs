@@ -12,7 +12,7 @@ use crate::plan::{Memory, Plan, Precision, Role, Sizes, TrainPlan};
 use crate::train::embedding_indices::check_dataset;
 use crate::train::predict::eval_sizes;
 use crate::train::run::checkpoint::lasting;
-use crate::train::{Criterion, Keep, OnNonFinite, TrainOptions};
+use crate::train::{Criterion, KeepWeights, OnNonFinite, TrainOptions};
 
 /// Blocks on the device: steps use one while the next is written.
 pub(in crate::train) const BLOCKS: usize = 2;
@@ -68,13 +68,13 @@ impl Plan {
     /// # Errors
     /// If they do not fit one another, or `options.device_memory` is too small.
     pub fn of_run(model: &Sequential, data: &Split, options: &TrainOptions) -> Result<TrainPlan> {
-        Ok(Room { model, data, options, device: None }.plan()?.0)
+        Ok(MemoryPlanner { model, data, options, device: None }.plan()?.0)
     }
 }
 
 /// Parts of a run's plan, and the device that the plan has to fit.
 #[derive(Clone, Copy)]
-pub struct Room<'a> {
+pub struct MemoryPlanner<'a> {
     /// The layers.
     pub model: &'a Sequential,
     /// The rows.
@@ -86,9 +86,9 @@ pub struct Room<'a> {
 }
 
 /// Rows of the table that lie on the device, rows of the eval phase, rows of its batches.
-type Rows = (usize, (usize, usize));
+type RowCounts = (usize, (usize, usize));
 
-impl Room<'_> {
+impl MemoryPlanner<'_> {
     /// The best plan that fits: the whole table on the device, else blocks as large as they are of use. Where nothing
     /// fits the device's own limits, the smallest plan, for the device to say what is too large.
     ///
@@ -190,11 +190,11 @@ impl Room<'_> {
     fn evals(&self) -> Result<[(usize, usize); 2]> {
         let rows = self.data.valid.as_ref().map_or(0, Dataset::rows);
         let batch = self.batch();
-        let widest = self.model.widest(self.data.train.columns())?;
-        Ok([eval_sizes(rows, widest, batch), (batch.min(rows), batch.min(rows))])
+        let max_width = self.model.max_width(self.data.train.columns())?;
+        Ok([eval_sizes(rows, max_width, batch), (batch.min(rows), batch.min(rows))])
     }
 
-    fn make(&self, (train_rows, (eval_rows, eval_batch)): Rows) -> Result<TrainPlan> {
+    fn make(&self, (train_rows, (eval_rows, eval_batch)): RowCounts) -> Result<TrainPlan> {
         let Self { model, data, options, .. } = self;
         let columns = data.train.columns();
         let sizes = Sizes { batch: self.batch(), train_rows, eval_batch, eval_rows };
@@ -247,7 +247,7 @@ fn checkpoint_bytes(options: &TrainOptions, plan: &TrainPlan) -> u64 {
     let floats: usize = lasting(plan).into_iter().map(|slot| plan.slot(slot).len()).sum();
     let kept = plan.slot(plan.ports.params).len();
     let back = options.on_nonfinite == OnNonFinite::Back;
-    let best = options.keeps() == Keep::Best;
+    let best = options.keeps() == KeepWeights::Best;
     (STATES + u64::from(back) + u64::from(best)) * 4 * (floats + kept) as u64
 }
 
@@ -322,7 +322,7 @@ mod tests {
     fn the_host_must_have_room_for_checkpoints() {
         let data = synth::spirals(60, 3, Seed(1)).split(0.2, Seed(1)).unwrap();
         let model = Sequential::new().dense(64).relu().dense(3);
-        let options = TrainOptions { keep: Some(Keep::Best), ..TrainOptions::default() };
+        let options = TrainOptions { keep: Some(KeepWeights::Best), ..TrainOptions::default() };
         let plan = Plan::of_run(&model, &data, &options).unwrap();
         let arena = plan.slot(plan.ports.params).bytes();
         // Weights, both means of AdamW, and the weights that are kept.

@@ -1,6 +1,6 @@
 //! Where the rows that a run trains on lie.
 
-use super::block_reader::Table;
+use super::block_reader::StreamedTable;
 use crate::data::Dataset;
 
 /// The place of the training table.
@@ -8,14 +8,14 @@ pub(in crate::train) enum TrainingTable {
     /// On the device; with a copy on the host, if the device may be lost.
     Resident(Option<Box<Dataset>>),
     /// On the host, from which blocks of rows come to the device.
-    Streamed(Box<Table>),
+    Streamed(Box<StreamedTable>),
     /// Nowhere any more: batches of the caller's have its place on the device.
     Replaced,
 }
 
 impl TrainingTable {
     /// The table, if it streams.
-    pub(in crate::train) fn streamed(&self) -> Option<&Table> {
+    pub(in crate::train) fn streamed(&self) -> Option<&StreamedTable> {
         match self {
             Self::Streamed(table) => Some(table),
             Self::Resident(_) | Self::Replaced => None,

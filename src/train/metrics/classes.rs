@@ -6,18 +6,18 @@
 
 use std::ops::Range;
 
+use super::compensated_sum::{CompensatedSum, Mean, each};
 use super::ranking::{Ranking, Scores};
-use super::sums::{Mean, Sum, each};
-use super::{Average, Metric};
-use crate::data::Scratch;
+use super::{ClassAverage, Metric};
+use crate::data::SharedTempFile;
 
 /// How often each class was right, occurred and was predicted, by the weights of rows: all that figures of predicted classes
 /// need.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tally {
-    hits: Vec<Sum>,
-    weights: Vec<Sum>,
-    predicted: Vec<Sum>,
+pub struct ConfusionCounts {
+    hits: Vec<CompensatedSum>,
+    weights: Vec<CompensatedSum>,
+    predicted: Vec<CompensatedSum>,
     rows: Vec<u64>,
 }
 
@@ -47,7 +47,7 @@ impl Counts {
 type OfCounts = fn(Counts) -> f64;
 
 /// The figure of counts that a metric averages; `None` for other metrics.
-fn averaged(metric: Metric) -> Option<(Average, OfCounts)> {
+fn averaged(metric: Metric) -> Option<(ClassAverage, OfCounts)> {
     match metric {
         Metric::Precision(average) => Some((average, Counts::precision)),
         Metric::Recall(average) => Some((average, Counts::recall)),
@@ -67,9 +67,9 @@ pub struct ClassFigures {
     pub f1: f64,
     /// Rows of it; those of weight 0 are left out.
     pub rows: u64,
-    /// What these rows weigh together: their number where all weigh 1.
+    /// Total weight of these rows: their number where all weigh 1.
     pub weight: f64,
-    /// What the rows weigh together that were taken for it.
+    /// Total weight of the rows that were predicted as this class.
     pub predicted: f64,
 }
 
@@ -83,10 +83,10 @@ pub fn confusion(truth: &[u32], predicted: &[u32], classes: usize) -> Vec<Vec<u6
     counts
 }
 
-impl Tally {
+impl ConfusionCounts {
     /// Counts; classes are numbers below the count of classes.
     pub fn of(truth: &[u32], predicted: &[u32], weights: Option<&[f64]>, classes: usize) -> Self {
-        let none = || vec![Sum::default(); classes];
+        let none = || vec![CompensatedSum::default(); classes];
         let (hits, weighed, taken) = (none(), none(), none());
         let mut tally = Self { hits, weights: weighed, predicted: taken, rows: vec![0; classes] };
         tally.add(truth, predicted, weights);
@@ -144,13 +144,13 @@ impl Tally {
 
     /// The sums of all classes.
     fn all(&self) -> Counts {
-        let mut all = [Sum::default(); 3];
+        let mut all = [CompensatedSum::default(); 3];
         for class in self.each() {
             all[0].add(class.hits);
             all[1].add(class.rows);
             all[2].add(class.predicted);
         }
-        let [hits, rows, predicted] = all.map(Sum::value);
+        let [hits, rows, predicted] = all.map(CompensatedSum::value);
         Counts { hits, rows, predicted }
     }
 
@@ -168,14 +168,14 @@ impl Tally {
 
     /// One figure of classes, averaged (`precision_score`, `recall_score`, `f1_score`). Where each row has one class, the
     /// micro average of all three is the accuracy.
-    fn average(&self, average: Average, of: OfCounts) -> Option<f64> {
+    fn average(&self, average: ClassAverage, of: OfCounts) -> Option<f64> {
         match average {
-            Average::Micro => self.accuracy(),
-            Average::Macro => {
+            ClassAverage::Micro => self.accuracy(),
+            ClassAverage::Macro => {
                 let there = |class: &Counts| class.rows > 0.0 || class.predicted > 0.0;
                 mean(self.each().filter(there).map(of))
             }
-            Average::Binary => {
+            ClassAverage::Binary => {
                 let mut classes = self.each();
                 let positive = classes.nth(1).filter(|_| classes.next().is_none());
                 positive.filter(|_| self.rows.iter().any(|&rows| rows > 0)).map(of)
@@ -206,20 +206,20 @@ impl Tally {
 
 /// Precision, recall and F1 of labels, each a tally of its no and its yes: of the yes alone, as scikit-learn's for a matrix of
 /// labels. The micro average is over all labels together. `None` for other metrics.
-pub(super) fn of_labels(labels: &[Tally], metric: Metric) -> Option<f64> {
+pub(super) fn of_labels(labels: &[ConfusionCounts], metric: Metric) -> Option<f64> {
     let (average, of) = averaged(metric)?;
     let yes = || labels.iter().filter_map(|label| label.each().nth(1));
     if !labels.iter().any(|label| label.rows.iter().any(|&rows| rows > 0)) {
         return None;
     }
     match average {
-        Average::Macro => mean(yes().map(of)),
-        Average::Micro => Some(of(yes().fold(Counts::default(), |all, label| Counts {
+        ClassAverage::Macro => mean(yes().map(of)),
+        ClassAverage::Micro => Some(of(yes().fold(Counts::default(), |all, label| Counts {
             hits: all.hits + label.hits,
             rows: all.rows + label.rows,
             predicted: all.predicted + label.predicted,
         }))),
-        Average::Binary => yes().next().filter(|_| labels.len() == 1).map(of),
+        ClassAverage::Binary => yes().next().filter(|_| labels.len() == 1).map(of),
     }
 }
 
@@ -240,7 +240,7 @@ fn weighted(values: impl Iterator<Item = f64>, weights: Option<&[f64]>) -> Optio
 
 /// Arguments of a figure of probabilities.
 #[derive(Clone, Copy, Debug)]
-pub struct Rows<'a> {
+pub struct ClassRows<'a> {
     /// Each row's class.
     pub truth: &'a [u32],
     /// Probabilities `[rows, classes]`.
@@ -260,7 +260,7 @@ fn rows_of<'a>(
 
 /// Share of rows whose class is among the k likeliest; of equal probabilities the later class counts as likelier
 /// (`top_k_accuracy_score`)
-pub fn top_k(Rows { truth, probabilities, weights }: Rows<'_>, k: usize) -> Option<f64> {
+pub fn top_k(ClassRows { truth, probabilities, weights }: ClassRows<'_>, k: usize) -> Option<f64> {
     weighted(top_k_hits(truth, probabilities, k), weights)
 }
 
@@ -280,11 +280,11 @@ pub(super) fn top_k_hits<'a>(
 }
 
 /// Mean −log of the probability of the right class, kept within ε and 1 − ε of f64 (`log_loss`)
-pub fn log_loss(Rows { truth, probabilities, weights }: Rows<'_>) -> Option<f64> {
+pub fn log_loss(ClassRows { truth, probabilities, weights }: ClassRows<'_>) -> Option<f64> {
     weighted(log_losses(truth, probabilities), weights)
 }
 
-/// That of each row.
+/// Returns the log loss of each row.
 pub(super) fn log_losses<'a>(
     truth: &'a [u32],
     probabilities: &'a [f64],
@@ -294,11 +294,11 @@ pub(super) fn log_losses<'a>(
 }
 
 /// Mean (p₁ − y)² for two classes, else mean Σₖ (pₖ − \[y = k\])² (`brier_score_loss`)
-pub fn brier(Rows { truth, probabilities, weights }: Rows<'_>) -> Option<f64> {
+pub fn brier(ClassRows { truth, probabilities, weights }: ClassRows<'_>) -> Option<f64> {
     weighted(distances(truth, probabilities), weights)
 }
 
-/// That of each row.
+/// Returns the squared distance of each row.
 pub(super) fn distances<'a>(
     truth: &'a [u32],
     probabilities: &'a [f64],
@@ -313,7 +313,7 @@ pub(super) fn distances<'a>(
 /// Mean over bins of equal width, weighted by what their rows weigh, of |accuracy − mean confidence|, both weighted means, where
 /// the confidence is the largest probability (Guo et al. 2017, arXiv:1706.04599). A bin holds its upper end; of equal
 /// probabilities the first is taken.
-pub fn calibration_error(rows: Rows<'_>, bins: usize) -> Option<f64> {
+pub fn calibration_error(rows: ClassRows<'_>, bins: usize) -> Option<f64> {
     let mut all = Bins::new(bins);
     all.add(rows);
     all.value()
@@ -322,16 +322,16 @@ pub fn calibration_error(rows: Rows<'_>, bins: usize) -> Option<f64> {
 /// Bins of equal width, and by how much more often rows in each are right than they are confident.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Bins {
-    sums: Vec<Sum>,
-    weight: Sum,
+    sums: Vec<CompensatedSum>,
+    weight: CompensatedSum,
 }
 
 impl Bins {
     pub(super) fn new(bins: usize) -> Self {
-        Self { sums: vec![Sum::default(); bins], weight: Sum::default() }
+        Self { sums: vec![CompensatedSum::default(); bins], weight: CompensatedSum::default() }
     }
 
-    pub(super) fn add(&mut self, Rows { truth, probabilities, weights }: Rows<'_>) {
+    pub(super) fn add(&mut self, ClassRows { truth, probabilities, weights }: ClassRows<'_>) {
         let rows = rows_of(truth, probabilities).zip(each(weights));
         for ((class, row), weight) in rows.filter(|(_, weight)| *weight > 0.0) {
             let mut best = 0;
@@ -368,13 +368,13 @@ fn bin_of(confidence: f64, bins: usize) -> usize {
 /// Share of pairs of a row that is of a class and one that is not whose scores are in that order, ties counted half
 /// (`roc_auc_score`). For two classes it is the second one's; for more, the mean over classes (`multi_class="ovr"`).
 /// `None` unless each class occurs, and another one.
-pub fn roc_auc(rows: Rows<'_>) -> Option<f64> {
+pub fn roc_auc(rows: ClassRows<'_>) -> Option<f64> {
     over_classes(&rankings(rows)?, |ranking| ranking.roc_auc)
 }
 
 /// Σ (Rₙ − Rₙ₋₁) Pₙ over thresholds n, from the highest (`average_precision_score`). For two classes it is the second
 /// one's; for more, the mean over classes. `None` unless each of these classes occurs, for which scikit-learn warns and puts 0.
-pub fn average_precision(rows: Rows<'_>) -> Option<f64> {
+pub fn average_precision(rows: ClassRows<'_>) -> Option<f64> {
     over_classes(&rankings(rows)?, |ranking| ranking.average_precision)
 }
 
@@ -392,11 +392,11 @@ pub(super) fn over_classes(
     mean(figures?.into_iter())
 }
 
-/// What the scores of each class come to, all in memory, where nothing can fail.
-fn rankings(rows: Rows<'_>) -> Option<Vec<Ranking>> {
+/// Returns the ranking of each class's scores, all in memory, where nothing can fail.
+fn rankings(rows: ClassRows<'_>) -> Option<Vec<Ranking>> {
     let classes = ranked(rows.probabilities.len().checked_div(rows.truth.len())?);
     let of = |class: usize| {
-        let mut scores = Scores::new(usize::MAX, &Scratch::default());
+        let mut scores = Scores::new(usize::MAX, &SharedTempFile::default());
         scores.add(rows, class).and_then(|()| scores.ranking()).ok()
     };
     classes.map(of).collect()
@@ -409,7 +409,7 @@ impl Scores {
     /// As [`Self::push`].
     pub(super) fn add(
         &mut self,
-        Rows { truth, probabilities: p, weights }: Rows<'_>,
+        ClassRows { truth, probabilities: p, weights }: ClassRows<'_>,
         class: usize,
     ) -> crate::error::Result<()> {
         let mut rows = rows_of(truth, p).zip(each(weights));
@@ -429,33 +429,36 @@ mod tests {
 
     #[test]
     fn nothing_is_not_defined() {
-        let none = Tally::of(&[], &[], None, 3);
+        let none = ConfusionCounts::of(&[], &[], None, 3);
         assert_eq!(
             (none.accuracy(), none.balanced_accuracy(), none.matthews()),
             (None, None, None)
         );
-        for average in [Average::Macro, Average::Micro, Average::Binary] {
+        for average in [ClassAverage::Macro, ClassAverage::Micro, ClassAverage::Binary] {
             assert_eq!(none.figure(Metric::F1(average)), None);
-            assert_eq!(of_labels(&[Tally::of(&[], &[], None, 2)], Metric::F1(average)), None);
+            assert_eq!(
+                of_labels(&[ConfusionCounts::of(&[], &[], None, 2)], Metric::F1(average)),
+                None
+            );
             assert_eq!(of_labels(&[], Metric::F1(average)), None);
         }
-        let rows = Rows { truth: &[], probabilities: &[], weights: None };
+        let rows = ClassRows { truth: &[], probabilities: &[], weights: None };
         assert_eq!((top_k(rows, 2), brier(rows), roc_auc(rows)), (None, None, None));
         assert_eq!((log_loss(rows), calibration_error(rows, 10)), (None, None));
         assert_eq!(average_precision(rows), None);
         // As good as absent.
         let (truth, probabilities) = (&[0, 1][..], &[0.5, 0.5, 0.25, 0.75][..]);
-        let rows = Rows { truth, probabilities, weights: Some(&[0.0, 0.0]) };
+        let rows = ClassRows { truth, probabilities, weights: Some(&[0.0, 0.0]) };
         assert_eq!((top_k(rows, 1), brier(rows), roc_auc(rows)), (None, None, None));
-        assert_eq!(Tally::of(&[0, 1], &[1, 1], rows.weights, 2).accuracy(), None);
+        assert_eq!(ConfusionCounts::of(&[0, 1], &[1, 1], rows.weights, 2).accuracy(), None);
     }
 
     #[test]
     fn weights_that_are_no_whole_numbers_do_not_blur_what_is_alike() {
         let weights = [0.1, 0.2, 0.3, 0.7, 1.1, 0.4];
-        let tally = Tally::of(&[0, 1, 2, 0, 1, 2], &[1; 6], Some(&weights), 3);
+        let tally = ConfusionCounts::of(&[0, 1, 2, 0, 1, 2], &[1; 6], Some(&weights), 3);
         assert_eq!(tally.matthews(), Some(0.0));
-        let tally = Tally::of(&[2; 6], &[0, 1, 2, 0, 1, 2], Some(&weights), 3);
+        let tally = ConfusionCounts::of(&[2; 6], &[0, 1, 2, 0, 1, 2], Some(&weights), 3);
         assert_eq!(tally.matthews(), Some(0.0));
     }
 
@@ -463,17 +466,17 @@ mod tests {
     fn labels_count_their_yes_alone() {
         // hits 1, yes 2, taken for yes 1; hits 0, yes 1, taken for yes 2.
         let labels = [
-            Tally::of(&[1, 1, 0, 0], &[1, 0, 0, 0], None, 2),
-            Tally::of(&[0, 0, 0, 1], &[1, 1, 0, 0], None, 2),
+            ConfusionCounts::of(&[1, 1, 0, 0], &[1, 0, 0, 0], None, 2),
+            ConfusionCounts::of(&[0, 0, 0, 1], &[1, 1, 0, 0], None, 2),
         ];
-        let of = |metric: fn(Average) -> Metric, by| of_labels(&labels, metric(by)).unwrap();
-        assert_eq!(of(Metric::Precision, Average::Macro), 0.5);
-        assert_eq!(of(Metric::Precision, Average::Micro), 1.0 / 3.0);
-        assert_eq!(of(Metric::Recall, Average::Macro), 0.25);
-        assert_eq!(of(Metric::Recall, Average::Micro), 1.0 / 3.0);
-        assert_eq!(of(Metric::F1, Average::Macro), 1.0 / 3.0);
-        assert_eq!(of_labels(&labels, Metric::F1(Average::Binary)), None, "of which label?");
-        assert_eq!(of_labels(&labels[..1], Metric::Recall(Average::Binary)), Some(0.5));
+        let of = |metric: fn(ClassAverage) -> Metric, by| of_labels(&labels, metric(by)).unwrap();
+        assert_eq!(of(Metric::Precision, ClassAverage::Macro), 0.5);
+        assert_eq!(of(Metric::Precision, ClassAverage::Micro), 1.0 / 3.0);
+        assert_eq!(of(Metric::Recall, ClassAverage::Macro), 0.25);
+        assert_eq!(of(Metric::Recall, ClassAverage::Micro), 1.0 / 3.0);
+        assert_eq!(of(Metric::F1, ClassAverage::Macro), 1.0 / 3.0);
+        assert_eq!(of_labels(&labels, Metric::F1(ClassAverage::Binary)), None, "of which label?");
+        assert_eq!(of_labels(&labels[..1], Metric::Recall(ClassAverage::Binary)), Some(0.5));
         assert_eq!(of_labels(&labels, Metric::Accuracy), None);
     }
 }

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use super::classes::ClassFigures;
+use super::compensated_sum::CompensatedSum;
 use super::rows::Counted;
-use super::sums::Sum;
-use super::{Metric, Metrics, Outcomes, TableFigures};
-use crate::data::{Positive, Preparation, TargetKind, Targets, list};
+use super::{Metric, Metrics, ScoredRows, TableFigures};
+use crate::data::{Positive, Preprocessing, TargetKind, Targets, list};
 use crate::error::Result;
 use crate::graph::Loss;
 use crate::shape::fixed;
@@ -36,10 +36,10 @@ pub struct Evaluation {
 #[derive(Debug)]
 pub struct StreamingEvaluator {
     criterion: Criterion,
-    preparation: Preparation,
+    preparation: Preprocessing,
     rows: usize,
-    losses: Sum,
-    weight: Sum,
+    losses: CompensatedSum,
+    weight: CompensatedSum,
     figures: TableFigures,
     confusion: Option<Vec<Vec<u64>>>,
 }
@@ -64,15 +64,15 @@ impl StreamingEvaluator {
             // Of which label?
             asked.retain(|metric| !metric.of_positive());
         }
-        let counted = matches!(&preparation.schema.kind, TargetKind::Classes(names) if names.len() <= COUNTED);
+        let pluralize = matches!(&preparation.schema.kind, TargetKind::Classes(names) if names.len() <= COUNTED);
         Self {
             criterion: criterion.clone(),
             preparation: preparation.clone(),
             rows: 0,
-            losses: Sum::default(),
-            weight: Sum::default(),
+            losses: CompensatedSum::default(),
+            weight: CompensatedSum::default(),
             figures: TableFigures::new(asked),
-            confusion: counted.then(|| vec![vec![0; classes]; classes]),
+            confusion: pluralize.then(|| vec![vec![0; classes]; classes]),
         }
     }
 
@@ -94,8 +94,8 @@ impl StreamingEvaluator {
             None => self.weight.add(rows.rows() as f64),
         }
         self.rows += rows.rows();
-        let outcomes = Outcomes::of_counted(&rows, preparation, criterion.loss);
-        if let (Some(counts), Outcomes::Classes { truth, best, .. }) =
+        let outcomes = ScoredRows::of_counted(&rows, preparation, criterion.loss);
+        if let (Some(counts), ScoredRows::Classes { truth, best, .. }) =
             (&mut self.confusion, &outcomes)
         {
             for (&y, &p) in truth.iter().zip(best) {

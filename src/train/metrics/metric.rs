@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// A figure of predictions against targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Metric {
-    /// What training makes small.
+    /// The training loss.
     Loss,
     /// Share of rows whose class is right.
     Accuracy,
@@ -19,11 +19,11 @@ pub enum Metric {
     /// Share of rows whose class is among the k likeliest.
     TopK(usize),
     /// Precision of classes, averaged.
-    Precision(Average),
+    Precision(ClassAverage),
     /// Recall of classes, averaged.
-    Recall(Average),
+    Recall(ClassAverage),
     /// Harmonic mean of precision and recall of classes, averaged.
-    F1(Average),
+    F1(ClassAverage),
     /// Matthews' correlation coefficient.
     Matthews,
     /// Mean −log of the probability given to the right class.
@@ -57,7 +57,7 @@ pub enum Metric {
 
 /// How figures of classes become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Average {
+pub enum ClassAverage {
     /// The mean over classes that occur among targets or predictions; of labels, over all of them.
     Macro,
     /// Of all hits and misses together.
@@ -77,15 +77,15 @@ impl Metric {
             "loss" => Some(Self::Loss),
             "accuracy" => Some(Self::Accuracy),
             "balanced_accuracy" => Some(Self::BalancedAccuracy),
-            "precision" => Some(Self::Precision(Average::Binary)),
-            "precision_macro" => Some(Self::Precision(Average::Macro)),
-            "precision_micro" => Some(Self::Precision(Average::Micro)),
-            "recall" => Some(Self::Recall(Average::Binary)),
-            "recall_macro" => Some(Self::Recall(Average::Macro)),
-            "recall_micro" => Some(Self::Recall(Average::Micro)),
-            "f1" => Some(Self::F1(Average::Binary)),
-            "f1_macro" => Some(Self::F1(Average::Macro)),
-            "f1_micro" => Some(Self::F1(Average::Micro)),
+            "precision" => Some(Self::Precision(ClassAverage::Binary)),
+            "precision_macro" => Some(Self::Precision(ClassAverage::Macro)),
+            "precision_micro" => Some(Self::Precision(ClassAverage::Micro)),
+            "recall" => Some(Self::Recall(ClassAverage::Binary)),
+            "recall_macro" => Some(Self::Recall(ClassAverage::Macro)),
+            "recall_micro" => Some(Self::Recall(ClassAverage::Micro)),
+            "f1" => Some(Self::F1(ClassAverage::Binary)),
+            "f1_macro" => Some(Self::F1(ClassAverage::Macro)),
+            "f1_micro" => Some(Self::F1(ClassAverage::Micro)),
             "matthews" => Some(Self::Matthews),
             "log_loss" => Some(Self::LogLoss),
             "brier" => Some(Self::Brier),
@@ -193,9 +193,9 @@ impl Metric {
     pub(in crate::train) fn of_positive(self) -> bool {
         matches!(
             self,
-            Self::Precision(Average::Binary)
-                | Self::Recall(Average::Binary)
-                | Self::F1(Average::Binary)
+            Self::Precision(ClassAverage::Binary)
+                | Self::Recall(ClassAverage::Binary)
+                | Self::F1(ClassAverage::Binary)
         )
     }
 
@@ -215,13 +215,13 @@ impl Metric {
             return vec![Self::Mape, Self::MedianAbsoluteError, Self::ExplainedVariance];
         }
         let top = [2, 3, 5].into_iter().filter(|&k| k < classes).map(Self::TopK);
-        let binary = (classes == 2).then_some(Average::Binary);
+        let binary = (classes == 2).then_some(ClassAverage::Binary);
         std::iter::once(Self::BalancedAccuracy)
             .chain(top)
             .chain(
                 binary
                     .into_iter()
-                    .chain([Average::Macro, Average::Micro])
+                    .chain([ClassAverage::Macro, ClassAverage::Micro])
                     .flat_map(|by| [Self::Precision(by), Self::Recall(by), Self::F1(by)]),
             )
             .chain([Self::Matthews, Self::LogLoss, Self::Brier, Self::RocAuc])
@@ -254,7 +254,7 @@ impl Metric {
     }
 }
 
-impl fmt::Display for Average {
+impl fmt::Display for ClassAverage {
     /// Writes what follows the name of a figure.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -341,7 +341,7 @@ mod tests {
         }
         assert_eq!(
             Metric::list("metrics", "F1-macro, top_2,").unwrap(),
-            [Metric::F1(Average::Macro), Metric::TopK(2)]
+            [Metric::F1(ClassAverage::Macro), Metric::TopK(2)]
         );
         assert!(Metric::list("metrics", "none").unwrap().is_empty());
     }
@@ -358,9 +358,9 @@ mod tests {
             refused(Metric::Mape, 3).contains("mape is for numbers, and the target is a class")
         );
         assert!(refused(Metric::TopK(3), 3).contains("top_3 is 1 for 3 classes"));
-        let said = refused(Metric::F1(Average::Binary), 3);
+        let said = refused(Metric::F1(ClassAverage::Binary), 3);
         assert!(said.ends_with("the target has 3; use f1_macro or f1_micro"), "{said}");
-        Metric::F1(Average::Binary).check("metrics", 2).unwrap();
+        Metric::F1(ClassAverage::Binary).check("metrics", 2).unwrap();
         for metric in Metric::suiting(6) {
             metric.check("metrics", 6).unwrap();
         }

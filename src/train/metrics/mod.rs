@@ -4,14 +4,14 @@
 //! Absent on purpose: devices; a sum over predictions costs the host less than reading them.
 
 pub mod classes;
+mod compensated_sum;
 mod evaluation;
 mod metric;
 pub mod numbers;
-mod outcomes;
 mod ranking;
 mod rows;
-mod sums;
-mod table;
+mod scored_rows;
+mod streaming_metrics;
 mod undefined;
 mod vocabulary;
 
@@ -20,18 +20,18 @@ use std::fmt;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use self::compensated_sum::{Mean, each};
 use self::rows::Counted;
-use self::sums::{Mean, each};
 use super::Criterion;
-use super::outputs::{argmax, points};
-use crate::data::{Preparation, TargetKind, Targets};
+use super::outputs::{argmax, point_predictions};
+use crate::data::{Preprocessing, TargetKind, Targets};
 use crate::graph::Loss;
 use crate::shape::fixed;
 pub use evaluation::{Evaluation, StreamingEvaluator};
-pub use metric::{Average, Metric};
-pub use outcomes::{Outcomes, Spread};
+pub use metric::{ClassAverage, Metric};
 pub use rows::Weights;
-pub use table::TableFigures;
+pub use scored_rows::{ScoredRows, Uncertainty};
+pub use streaming_metrics::TableFigures;
 
 /// How well predictions fit. Those that do not apply to the task are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -92,7 +92,7 @@ fn from_names<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Asked, 
 
 impl Metrics {
     /// Figures of raw outputs `[rows, outputs]` against targets as they stand in the table.
-    pub fn of(outputs: &[f32], targets: &Targets, preparation: &Preparation, loss: Loss) -> Self {
+    pub fn of(outputs: &[f32], targets: &Targets, preparation: &Preprocessing, loss: Loss) -> Self {
         Self::under(&loss.into(), outputs, (targets, None), preparation)
     }
 
@@ -102,7 +102,7 @@ impl Metrics {
         criterion: &Criterion,
         outputs: &[f32],
         targets: (&Targets, Option<&[f64]>),
-        preparation: &Preparation,
+        preparation: &Preprocessing,
     ) -> Self {
         let rows = Counted::of(outputs, targets);
         let (outputs, targets, weights) = (&*rows.outputs, &*rows.targets, rows.weights.as_deref());
@@ -114,8 +114,8 @@ impl Metrics {
                 Self::of_labels(outputs, (y, columns), weights)
             }
             (_, Targets::Numbers(y) | Targets::Columns(y, _)) => {
-                let points = points(outputs, columns, criterion.loss);
-                Self::of_numbers(&points, (y, columns), weights, preparation)
+                let point_predictions = point_predictions(outputs, columns, criterion.loss);
+                Self::of_numbers(&point_predictions, (y, columns), weights, preparation)
             }
         };
         let raw_weights = rows.raw_weights.as_deref();
@@ -130,10 +130,10 @@ impl Metrics {
         others: &[Metric],
         outputs: &[f32],
         targets: (&Targets, Option<&[f64]>),
-        (preparation, loss): (&Preparation, Loss),
+        (preparation, loss): (&Preprocessing, Loss),
     ) -> Self {
         if !others.is_empty() {
-            let outcomes = Outcomes::of(outputs, targets, preparation, loss);
+            let outcomes = ScoredRows::of(outputs, targets, preparation, loss);
             // Scores of hinge losses are ranked, but they are no probabilities.
             let scores = matches!(loss, Loss::Hinge { .. } | Loss::BinaryHinge { .. });
             let told = |other: Metric| !(scores && other.of_probabilities());
@@ -182,10 +182,10 @@ impl Metrics {
     }
 
     fn of_numbers(
-        points: &[f32],
+        point_predictions: &[f32],
         (targets, columns): (&[f64], usize),
         weights: Option<&[f64]>,
-        preparation: &Preparation,
+        preparation: &Preprocessing,
     ) -> Self {
         let rows = targets.len() / columns.max(1);
         let count: f64 = each(weights).take(rows).sum();
@@ -197,7 +197,9 @@ impl Metrics {
             };
             let mean = targets().map(|(y, weight)| weight * y).sum::<f64>() / count;
             let (mut squares, mut absolute, mut spread) = (0.0, 0.0, 0.0);
-            for (&point, (y, weight)) in points[column..].iter().step_by(columns).zip(targets()) {
+            for (&point, (y, weight)) in
+                point_predictions[column..].iter().step_by(columns).zip(targets())
+            {
                 let error = preparation.restore_target(point, column) - y;
                 squares += weight * (error * error);
                 absolute += weight * error.abs();
@@ -248,18 +250,18 @@ impl fmt::Display for Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Scale, Schema};
+    use crate::data::{FeatureScaling, Schema};
 
-    fn preparation(target_mean: f64, target_std: f64) -> Preparation {
+    fn preparation(target_mean: f64, target_std: f64) -> Preprocessing {
         let schema = Schema {
             features: vec!["x".into()],
             target: "y".into(),
             kind: TargetKind::Number,
             weight: None,
         };
-        Preparation {
+        Preprocessing {
             schema,
-            scale: Scale::Standard,
+            scale: FeatureScaling::Standard,
             mean: vec![0.0],
             std: vec![1.0],
             target_mean: vec![target_mean],

@@ -3,8 +3,8 @@
 //!
 //! `None` where a figure is not defined: without rows, or where it would divide by a spread of 0.
 
-use super::sums::{Mean, Squares, Sum, each};
-use crate::data::{Scratch, Sorter};
+use super::compensated_sum::{CompensatedSum, Mean, Squares, each};
+use crate::data::{SharedTempFile, Sorter};
 use crate::error::Result;
 
 /// Errors y − ŷ.
@@ -20,7 +20,7 @@ fn mean(values: impl Iterator<Item = f64>, weights: Option<&[f64]>) -> Option<f6
 
 /// Arguments of a figure of numbers.
 #[derive(Clone, Copy, Debug)]
-pub struct Rows<'a> {
+pub struct NumberRows<'a> {
     /// Each row's number.
     pub truth: &'a [f64],
     /// The number that was predicted for it.
@@ -31,14 +31,14 @@ pub struct Rows<'a> {
 
 /// How far targets lie apart, and predictions from them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Fit {
+pub(super) struct VarianceSums {
     truth: Squares,
     errors: Squares,
-    squares: Sum,
+    squares: CompensatedSum,
 }
 
-impl Fit {
-    pub(super) fn add(&mut self, Rows { truth, predicted, weights }: Rows<'_>) {
+impl VarianceSums {
+    pub(super) fn add(&mut self, NumberRows { truth, predicted, weights }: NumberRows<'_>) {
         let rows = truth.iter().zip(errors(truth, predicted)).zip(each(weights));
         for ((y, error), weight) in rows.filter(|(_, weight)| *weight > 0.0) {
             self.truth.add(*y, weight);
@@ -58,19 +58,19 @@ impl Fit {
     }
 }
 
-fn fit(rows: Rows<'_>) -> Fit {
-    let mut fit = Fit::default();
+fn fit(rows: NumberRows<'_>) -> VarianceSums {
+    let mut fit = VarianceSums::default();
     fit.add(rows);
     fit
 }
 
 /// 1 − Σ(y − ŷ)² / Σ(y − ȳ)² (`r2_score`); `None` where all targets are equal, for which scikit-learn puts 0 or 1
-pub fn r2(rows: Rows<'_>) -> Option<f64> {
+pub fn r2(rows: NumberRows<'_>) -> Option<f64> {
     fit(rows).r2()
 }
 
 /// Mean |y − ŷ| (`mean_absolute_error`)
-pub fn mae(Rows { truth, predicted, weights }: Rows<'_>) -> Option<f64> {
+pub fn mae(NumberRows { truth, predicted, weights }: NumberRows<'_>) -> Option<f64> {
     mean(sizes(truth, predicted), weights)
 }
 
@@ -80,7 +80,7 @@ pub(super) fn sizes(truth: &[f64], predicted: &[f64]) -> impl Iterator<Item = f6
 }
 
 /// √ mean (y − ŷ)² (`root_mean_squared_error`)
-pub fn rmse(Rows { truth, predicted, weights }: Rows<'_>) -> Option<f64> {
+pub fn rmse(NumberRows { truth, predicted, weights }: NumberRows<'_>) -> Option<f64> {
     mean(squares(truth, predicted), weights).map(f64::sqrt)
 }
 
@@ -90,7 +90,7 @@ pub(super) fn squares(truth: &[f64], predicted: &[f64]) -> impl Iterator<Item = 
 }
 
 /// Mean |y − ŷ| / max(|y|, ε), a share and no percentage (`mean_absolute_percentage_error`); huge where a target is 0
-pub fn mape(Rows { truth, predicted, weights }: Rows<'_>) -> Option<f64> {
+pub fn mape(NumberRows { truth, predicted, weights }: NumberRows<'_>) -> Option<f64> {
     mean(shares(truth, predicted), weights)
 }
 
@@ -101,30 +101,33 @@ pub(super) fn shares(truth: &[f64], predicted: &[f64]) -> impl Iterator<Item = f
 
 /// Weighted median |y − ŷ|: the value up to which and from which on half of the weight lies, or the mean of the two between which
 /// it is parted in halves (`median_absolute_error`). For rows without weights the plain median.
-pub fn median_absolute_error(rows: Rows<'_>) -> Option<f64> {
+pub fn median_absolute_error(rows: NumberRows<'_>) -> Option<f64> {
     // Nothing can fail in memory.
-    let mut sizes = Sizes::new(usize::MAX, &Scratch::default());
+    let mut sizes = AbsoluteErrors::new(usize::MAX, &SharedTempFile::default());
     sizes.add(rows).and_then(|()| sizes.median()).ok().flatten()
 }
 
 /// Errors without their signs, for their median.
 #[derive(Debug)]
-pub(super) struct Sizes {
+pub(super) struct AbsoluteErrors {
     sorter: Sorter,
-    weight: Sum,
+    weight: CompensatedSum,
 }
 
-impl Sizes {
+impl AbsoluteErrors {
     /// Keeps at most so many in memory.
-    pub(super) fn new(most: usize, scratch: &Scratch) -> Self {
-        Self { sorter: Sorter::new(most, scratch), weight: Sum::default() }
+    pub(super) fn new(most: usize, scratch: &SharedTempFile) -> Self {
+        Self { sorter: Sorter::new(most, scratch), weight: CompensatedSum::default() }
     }
 
     /// Takes further rows.
     ///
     /// # Errors
     /// If the temporary file cannot be written.
-    pub(super) fn add(&mut self, Rows { truth, predicted, weights }: Rows<'_>) -> Result<()> {
+    pub(super) fn add(
+        &mut self,
+        NumberRows { truth, predicted, weights }: NumberRows<'_>,
+    ) -> Result<()> {
         let rows = sizes(truth, predicted).zip(each(weights));
         for (size, weight) in rows.filter(|(_, weight)| *weight > 0.0) {
             self.weight.add(weight);
@@ -142,7 +145,7 @@ impl Sizes {
         // Sums of weights such as 0.1 are rounded.
         let rounding = 2.0 * f64::EPSILON * half;
         let mut sizes = self.sorter.descending()?;
-        let mut above = Sum::default();
+        let mut above = CompensatedSum::default();
         while let Some((high, weight)) = sizes.next()? {
             above.add(weight);
             if above.value() > half + rounding {
@@ -158,16 +161,19 @@ impl Sizes {
 }
 
 /// 1 − Var(y − ŷ) / Var(y) (`explained_variance_score`); `None` where all targets are equal, as for [`r2`]
-pub fn explained_variance(rows: Rows<'_>) -> Option<f64> {
+pub fn explained_variance(rows: NumberRows<'_>) -> Option<f64> {
     fit(rows).explained_variance()
 }
 
 /// Mean of q (y − ŷ) where y > ŷ, else (1 − q)(ŷ − y), for predictions of the quantile q (`mean_pinball_loss`)
-pub fn pinball(Rows { truth, predicted, weights }: Rows<'_>, quantile: f64) -> Option<f64> {
+pub fn pinball(
+    NumberRows { truth, predicted, weights }: NumberRows<'_>,
+    quantile: f64,
+) -> Option<f64> {
     mean(pinballs(truth, predicted, quantile), weights)
 }
 
-/// That of each row.
+/// Returns the pinball loss of each row.
 pub(super) fn pinballs(
     truth: &[f64],
     predicted: &[f64],
@@ -177,7 +183,10 @@ pub(super) fn pinballs(
 }
 
 /// Share of targets, by the weights of their rows, within their interval, its ends included.
-pub fn coverage(Rows { truth, predicted: low, weights }: Rows<'_>, high: &[f64]) -> Option<f64> {
+pub fn coverage(
+    NumberRows { truth, predicted: low, weights }: NumberRows<'_>,
+    high: &[f64],
+) -> Option<f64> {
     mean(inside(truth, low, high), weights)
 }
 
@@ -190,12 +199,12 @@ pub(super) fn inside(truth: &[f64], low: &[f64], high: &[f64]) -> impl Iterator<
 /// Share of targets within the central interval that a normal distribution fills to the level, such as 0.9:
 /// mean ± z std with Φ(z) = (1 + level)/2.
 pub fn gaussian_coverage(
-    Rows { truth, predicted: mean, weights }: Rows<'_>,
+    NumberRows { truth, predicted: mean, weights }: NumberRows<'_>,
     std: &[f64],
     level: f64,
 ) -> Option<f64> {
     let (low, high) = gaussian_interval(mean, std, level);
-    coverage(Rows { truth, predicted: &low, weights }, &high)
+    coverage(NumberRows { truth, predicted: &low, weights }, &high)
 }
 
 /// The ends of these intervals.
@@ -228,21 +237,21 @@ mod tests {
         assert!(normal_quantile(0.5) < 1e-12);
         let truth = [0.0, 1.0, 2.0, 3.0];
         let (low, high) = ([0.0, 1.5, 1.0, 4.0], [0.0, 2.0, 3.0, 5.0]);
-        let rows = |weights| Rows { truth: &truth, predicted: &low, weights };
+        let rows = |weights| NumberRows { truth: &truth, predicted: &low, weights };
         assert_eq!(coverage(rows(None), &high), Some(0.5));
         let weights = Some([1.0, 2.0, 4.0, 0.0].as_slice());
         assert_eq!(coverage(rows(weights), &high), Some(5.0 / 7.0));
-        let zeros = Rows { predicted: &[0.0; 4], ..rows(None) };
+        let zeros = NumberRows { predicted: &[0.0; 4], ..rows(None) };
         let inside = gaussian_coverage(zeros, &[1.0, 1.0, 1.0, 1.54], 0.95);
         assert_eq!(inside, Some(0.75), "0, 1, and 3 against 3.02; not 2 against 1.96");
-        assert_eq!(coverage(Rows { truth: &[], predicted: &[], weights: None }, &[]), None);
+        assert_eq!(coverage(NumberRows { truth: &[], predicted: &[], weights: None }, &[]), None);
     }
 
     #[test]
     fn medians_part_the_weight_in_halves() {
         let median = |sizes: &[f64], weights: Option<&[f64]>| {
             let predicted = &vec![0.0; sizes.len()];
-            median_absolute_error(Rows { truth: sizes, predicted, weights })
+            median_absolute_error(NumberRows { truth: sizes, predicted, weights })
         };
         assert_eq!(median(&[3.0, 1.0, 2.0, 4.0], None), Some(2.5));
         assert_eq!(median(&[3.0, 1.0, 2.0], None), Some(2.0));

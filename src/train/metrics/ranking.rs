@@ -4,8 +4,8 @@
 //! Absent on purpose: where a score comes from. Such a figure needs all scores in order; so of many rows they go through a file
 //! ([`Sorter`]), and the figure stays exact.
 
-use super::sums::Sum;
-use crate::data::{Scratch, Sorter};
+use super::compensated_sum::CompensatedSum;
+use crate::data::{SharedTempFile, Sorter};
 use crate::error::Result;
 
 /// Scores of one class against all others.
@@ -14,10 +14,10 @@ pub(super) struct Scores {
     of_it: Sorter,
     others: Sorter,
     /// Weight of the rows of the class.
-    positives: Sum,
+    positives: CompensatedSum,
 }
 
-/// What scores in order come to.
+/// Figures of scores in order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Ranking {
     /// Share of pairs of a row of the class and another one that are in order, ties counted half; a pair counts for the
@@ -29,9 +29,9 @@ pub(super) struct Ranking {
 
 impl Scores {
     /// Keeps at most so many scores in memory.
-    pub(super) fn new(most: usize, scratch: &Scratch) -> Self {
+    pub(super) fn new(most: usize, scratch: &SharedTempFile) -> Self {
         let half = || Sorter::new(most / 2, scratch);
-        Self { of_it: half(), others: half(), positives: Sum::default() }
+        Self { of_it: half(), others: half(), positives: CompensatedSum::default() }
     }
 
     /// Takes the score and the weight of a row, and whether it is of the class.
@@ -55,7 +55,8 @@ impl Scores {
         let positives = self.positives.value();
         let (mut of_it, mut others) = (self.of_it.descending()?, self.others.descending()?);
         let (mut next_of_it, mut next_other) = (of_it.next()?, others.next()?);
-        let (mut hits, mut misses, mut pairs) = (Sum::default(), Sum::default(), Sum::default());
+        let (mut hits, mut misses, mut pairs) =
+            (CompensatedSum::default(), CompensatedSum::default(), CompensatedSum::default());
         let mut area = 0.0;
         // From the highest down, equal ones at once: misses so far were ahead of these hits.
         loop {
@@ -68,7 +69,7 @@ impl Scores {
             let same = |next: Option<(f64, f64)>| {
                 next.filter(|(it, _)| it.total_cmp(&score).is_eq()).map(|(_, weight)| weight)
             };
-            let (mut hit, mut miss) = (Sum::default(), Sum::default());
+            let (mut hit, mut miss) = (CompensatedSum::default(), CompensatedSum::default());
             while let Some(weight) = same(next_of_it) {
                 hit.add(weight);
                 next_of_it = of_it.next()?;

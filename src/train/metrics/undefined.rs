@@ -45,9 +45,9 @@ impl Metric {
     }
 
     fn on_targets(self, rows: &Dataset) -> Option<String> {
-        let counted = Counted::of(&[], (rows.y(), rows.weights()));
+        let pluralize = Counted::of(&[], (rows.y(), rows.weights()));
         let schema = rows.schema();
-        match (&*counted.targets, &schema.kind) {
+        match (&*pluralize.targets, &schema.kind) {
             (Targets::Classes(y), TargetKind::Classes(names)) => self.on_classes(y, names),
             (y, TargetKind::Labels(labels)) => {
                 let (y, columns) = y.columns()?;
@@ -124,7 +124,7 @@ impl Metric {
 mod tests {
     use super::*;
     use crate::graph::Quantiles;
-    use crate::train::metrics::Average;
+    use crate::train::metrics::ClassAverage;
 
     fn rows(y: Targets) -> Dataset {
         let x: Vec<f32> = (0..y.len()).map(|i| i as f32).collect();
@@ -154,7 +154,7 @@ mod tests {
     fn classes_have_to_occur() {
         let all = rows(Targets::Classes(vec![0, 1, 1]));
         let negative = all.clone().with_weights(vec![1.0, 0.0, 0.0]).unwrap();
-        let [f1, f1_macro] = [Average::Binary, Average::Macro].map(Metric::F1);
+        let [f1, f1_macro] = [ClassAverage::Binary, ClassAverage::Macro].map(Metric::F1);
         for metric in [Metric::RocAuc, Metric::AveragePrecision, Metric::Matthews, f1] {
             assert_eq!(said(metric, &all), "");
             assert!(!said(metric, &negative).is_empty(), "{metric}");
@@ -173,10 +173,10 @@ mod tests {
         let labels = |y: &[f64]| rows(Targets::Columns(y.to_vec(), 2)).as_labels().unwrap();
         let half = labels(&[0.0, 1.0, 0.0, 0.0]);
         assert_eq!(said(Metric::RocAuc, &half), "has no value on them: none has `1` in `y0`");
-        assert_eq!(said(Metric::F1(Average::Macro), &half), "");
+        assert_eq!(said(Metric::F1(ClassAverage::Macro), &half), "");
         assert_eq!(said(Metric::Matthews, &half), "");
         let none = labels(&[0.0, 0.0, 0.0, 0.0]);
-        assert!(said(Metric::F1(Average::Micro), &none).starts_with("is 0 on them whatever"));
+        assert!(said(Metric::F1(ClassAverage::Micro), &none).starts_with("is 0 on them whatever"));
         assert!(said(Metric::Matthews, &none).starts_with("is 0 on them whatever"));
         let certain = labels(&[0.0, 1.0, 1.0, 1.0]);
         assert!(said(Metric::AveragePrecision, &certain).ends_with("none has `0` in `y1`"));

@@ -1,10 +1,10 @@
-//! What documents say of metrics.
+//! Entries of metrics for the document of the vocabulary.
 
 use super::Metric;
 use crate::vocabulary::Entry;
 
 impl Metric {
-    /// What documents say of every metric; `K`, `BINS` and `QUANTILE` in names stand for numbers. Means, counts of rows, medians
+    /// Entries of all metrics; `K`, `BINS` and `QUANTILE` in names stand for numbers. Means, counts of rows, medians
     /// and correlations are weighted by the weights of rows, `sample_weight` there.
     pub const VOCABULARY: &'static [Entry] = &[
         entry(

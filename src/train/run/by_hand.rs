@@ -7,18 +7,18 @@
 use std::sync::Arc;
 
 use super::state::{RunState, Underway};
-use super::trainer::{bring_constants, bring_table};
+use super::trainer::{upload_constants, upload_table};
 use crate::data::{Batches, Dataset, Features, Targets, epoch_order};
 use crate::device::Values;
 use crate::error::{Error, Result};
-use crate::graph::{Moment, Pace, Reduction, SHARE};
+use crate::graph::{OptimizerSchedule, Reduction, SHARE, UpdateContext};
 use crate::model::Params;
-use crate::plan::{Phase, Precision, StepRow};
+use crate::plan::{Phase, Precision, StepParams};
 use crate::shape::{narrow, short};
 use crate::train::criterion::check_values;
 use crate::train::embedding_indices::check_dataset;
 use crate::train::loss_scale::{check_range, write_scaling};
-use crate::train::memory::block_reader::{Block, Table};
+use crate::train::memory::block_reader::{RowBlock, StreamedTable};
 use crate::train::memory::training_table::TrainingTable;
 use crate::train::param_io::params_of;
 use crate::train::{OnNonFinite, Trainer};
@@ -42,7 +42,7 @@ pub struct StepStats {
 pub(in crate::train) struct ByHand {
     lr: f64,
     /// The numbers of each update of the weights, computed in their order.
-    pace: Pace,
+    pace: OptimizerSchedule,
     /// From 0.
     epoch: u32,
     /// Steps of the epoch that are done.
@@ -54,7 +54,7 @@ pub(in crate::train) struct ByHand {
     /// Number that the last step's gradients are multiplied by, to take the loss scale out; `None` before the first step.
     unscale: Option<f32>,
     /// Rows on their way to the device, if the table does not lie there.
-    block: Block,
+    block: RowBlock,
     /// The epoch that has begun since weights were last measured.
     pub(in crate::train) underway: Option<Underway>,
 }
@@ -63,13 +63,13 @@ impl ByHand {
     fn of(trainer: &Trainer) -> Self {
         Self {
             lr: trainer.options.lr,
-            pace: Pace::new(trainer.options.optimizer, trainer.options.average),
+            pace: OptimizerSchedule::new(trainer.options.optimizer, trainer.options.average),
             epoch: 0,
             step: 0,
             done: 0,
             order: Vec::new(),
             unscale: None,
-            block: Block::default(),
+            block: RowBlock::default(),
             underway: None,
         }
     }
@@ -80,7 +80,7 @@ impl Trainer {
     /// present weights, the step after an epoch's last one begins the next epoch.
     ///
     /// The learning rate is [`TrainOptions::lr`](crate::train::TrainOptions::lr) until [`Self::set_lr`] sets another one; schedules, early
-    /// stopping and checkpoints are left to you. [`Self::evaluate`] validates, [`Self::keep_present`] makes the present weights those
+    /// stopping and checkpoints are left to you. [`Self::evaluate`] validates, [`Self::keep_current`] makes the present weights those
     /// that [`Self::trained`] and [`Self::save`] take.
     ///
     /// ```
@@ -225,7 +225,7 @@ impl Trainer {
             }
             RunState::Fresh | RunState::Running(_) | RunState::Ended => {}
         }
-        self.forget()?;
+        self.reset_optimizer()?;
         self.state = RunState::ByHand(Box::new(ByHand::of(self)));
         Ok(())
     }
@@ -295,7 +295,7 @@ impl Trainer {
         };
         let weights =
             if self.plan.ports.train_weights.is_some() { vec![1.0; rows] } else { vec![] };
-        let table = Table {
+        let table = StreamedTable {
             data,
             weights: Arc::new(weights),
             preparation: self.preparation.clone(),
@@ -318,7 +318,7 @@ impl Trainer {
 
     /// Does one step on rows that lie on the device.
     fn do_step(&mut self, hand: &mut ByHand, batch: Batch) -> Result<StepStats> {
-        let mut row = StepRow {
+        let mut row = StepParams {
             first: narrow(batch.place),
             rows: narrow(batch.rows),
             step: u32::try_from(hand.done).unwrap_or(u32::MAX),
@@ -326,10 +326,11 @@ impl Trainer {
             apply: batch.apply,
             lr: hand.lr,
             divisor: batch.divisor,
-            ..StepRow::default()
+            ..StepParams::default()
         };
         if row.apply {
-            let moment = Moment { lr: hand.lr, decay: 1.0, epoch: hand.epoch, last: batch.last };
+            let moment =
+                UpdateContext { lr: hand.lr, decay: 1.0, epoch: hand.epoch, last: batch.last };
             let next = hand.pace.next(moment);
             (row.correction1, row.correction2) = (next.correction1, next.correction2);
             row.scalars = next.scalars;
@@ -390,8 +391,8 @@ impl Trainer {
         self.plan = self.plan.with_train_rows(self.plan.batch);
         self.table = TrainingTable::Replaced;
         self.device.load(&self.plan)?;
-        bring_table(self.device.as_mut(), &self.plan, None, (&self.preparation, &[]))?;
-        bring_constants(self.device.as_mut(), &self.plan, &self.criterion)?;
+        upload_table(self.device.as_mut(), &self.plan, None, (&self.preparation, &[]))?;
+        upload_constants(self.device.as_mut(), &self.plan, &self.criterion)?;
         write_scaling(self.device.as_mut(), &self.plan)?;
         self.bring_back(&values)?;
         self.forget_residents();
@@ -414,7 +415,7 @@ struct Batch {
 }
 
 /// Writes rows to the first places of the device's table.
-fn write_block(trainer: &mut Trainer, block: &Block) -> Result<()> {
+fn write_block(trainer: &mut Trainer, block: &RowBlock) -> Result<()> {
     let ports = &trainer.plan.ports;
     let (x, y) = (ports.train_x, ports.train_y);
     trainer.device.write(x, 0, Values::F32(&block.x))?;

@@ -8,34 +8,34 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::run_settings::RunSettings;
-use super::state::{Checkpoints, RunState, Running};
+use super::state::{Checkpoints, RunState, RunningStat};
 use crate::checksum::Checksum;
-use crate::data::{Dataset, Label, Numbers, Schema, Split, TargetKind, Targets};
+use crate::data::{BinaryColumn, Dataset, Numbers, Schema, Split, TargetKind, Targets};
 use crate::device::{DeviceInfo, Values};
 use crate::error::{Error, Result};
-use crate::graph::Past;
+use crate::graph::OptimizerHostState;
 use crate::model::{Params, Sequential};
 use crate::plan::{Slot, TrainPlan};
-use crate::train::run::early_stopping::Marks;
-use crate::train::run::loss_average::Open;
-use crate::train::schedule::Fall;
+use crate::train::run::early_stopping::EarlyStoppingState;
+use crate::train::run::loss_average::PendingUpdate;
+use crate::train::schedule::PlateauReduction;
 use crate::train::{EpochStats, TrainOptions, Trainer, Warning};
 
 /// Values of the plan's slots that outlive a step, by their names: weights, optimizer state, averages, the loss scale.
-pub(crate) type Captured = Vec<(String, Vec<f32>)>;
+pub(crate) type DeviceState = Vec<(String, Vec<f32>)>;
 
 /// A run between two of its steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    pub(crate) about: About,
-    pub(crate) slots: Captured,
+    pub(crate) about: CheckpointHeader,
+    pub(crate) slots: DeviceState,
     /// The weights that a save keeps.
     pub(crate) kept: Params,
 }
 
 /// All of a checkpoint but tensors. Files hold each field under the name that `serde` is told, which stays when a field is renamed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct About {
+pub(crate) struct CheckpointHeader {
     /// The version of this crate that trained.
     #[serde(rename = "version")]
     pub(crate) version: String,
@@ -44,9 +44,9 @@ pub(crate) struct About {
     #[serde(rename = "columns")]
     pub(crate) columns: usize,
     #[serde(rename = "origin")]
-    pub(crate) origin: Origin,
+    pub(crate) origin: RunFingerprint,
     #[serde(rename = "place")]
-    pub(crate) place: Place,
+    pub(crate) place: RunPosition,
     /// Figures of the kept epoch.
     #[serde(rename = "kept")]
     pub(crate) kept: Option<EpochStats>,
@@ -54,7 +54,7 @@ pub(crate) struct About {
 
 /// Settings, device and data that the bits of a run follow from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Origin {
+pub(crate) struct RunFingerprint {
     /// The options, to name what differs.
     #[serde(rename = "settings")]
     settings: RunSettings,
@@ -74,7 +74,7 @@ pub(crate) struct Origin {
 
 /// How far a run has come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Place {
+pub(crate) struct RunPosition {
     /// Epochs that have ended.
     #[serde(rename = "epoch")]
     pub(crate) epoch: u32,
@@ -88,17 +88,17 @@ pub(crate) struct Place {
     pub(crate) loss_weight: f64,
     /// Where steps may be skipped: the losses of the move that the next step belongs to, and moves that were skipped.
     #[serde(rename = "open", default)]
-    pub(crate) open: Open,
+    pub(crate) open: PendingUpdate,
     #[serde(rename = "lost", default)]
     pub(crate) lost: u32,
     /// Of the learning rate, the weight decay and dropout.
     #[serde(rename = "falls")]
-    pub(crate) falls: [Fall; 3],
+    pub(crate) falls: [PlateauReduction; 3],
     #[serde(rename = "marks")]
-    pub(crate) marks: Marks,
+    pub(crate) marks: EarlyStoppingState,
     /// At the beginning of the window of steps that the next step is in.
     #[serde(rename = "past")]
-    pub(crate) past: Past,
+    pub(crate) past: OptimizerHostState,
     /// Steps that the loss scale had skipped when they were last told of.
     #[serde(rename = "skipped")]
     pub(crate) skipped: f32,
@@ -124,7 +124,7 @@ impl Checkpoint {
     }
 }
 
-impl Place {
+impl RunPosition {
     /// True if nothing of it speaks of more than was done, in epochs of so many steps.
     fn is_sound(&self, steps: usize) -> bool {
         let done = u64::from(self.epoch) * steps as u64 + self.step as u64;
@@ -132,7 +132,7 @@ impl Place {
     }
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for RunPosition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (self.epoch, self.step) {
             (0, 0) => f.write_str("the beginning"),
@@ -142,7 +142,7 @@ impl std::fmt::Display for Place {
     }
 }
 
-impl Origin {
+impl RunFingerprint {
     pub(in crate::train) fn of(
         options: &TrainOptions,
         (device, variants): (&DeviceInfo, Vec<String>),
@@ -218,7 +218,7 @@ fn schema_text(schema: &Schema) -> String {
         TargetKind::Number => "Number".to_string(),
         TargetKind::Numbers(names) => format!("Numbers({names:?})"),
         TargetKind::Labels(labels) => {
-            let label = |Label { column, values }: &Label| {
+            let label = |BinaryColumn { column, values }: &BinaryColumn| {
                 format!("Label {{ column: {column:?}, values: {values:?} }}")
             };
             let labels: Vec<String> = labels.iter().map(label).collect();
@@ -320,7 +320,7 @@ impl Trainer {
     }
 
     /// Has the device take the forms of its kernels that a run on it took before, if it would choose others by now.
-    fn take_variants(&mut self, old: &Origin) -> Result<()> {
+    fn take_variants(&mut self, old: &RunFingerprint) -> Result<()> {
         if self.origin.device != old.device || self.origin.variants == old.variants {
             return Ok(());
         }
@@ -332,7 +332,7 @@ impl Trainer {
     }
 
     /// The present values of all slots that outlive a step, waited for.
-    pub(in crate::train) fn capture(&mut self) -> Result<Captured> {
+    pub(in crate::train) fn capture(&mut self) -> Result<DeviceState> {
         let mut values = Vec::new();
         for slot in lasting(&self.plan) {
             let (name, len) = self.name_and_len(slot);
@@ -342,8 +342,12 @@ impl Trainer {
     }
 
     /// A checkpoint of values that were captured, and of the weights that are kept now.
-    pub(in crate::train) fn checkpoint_of(&self, slots: Captured, place: Place) -> Checkpoint {
-        let about = About {
+    pub(in crate::train) fn checkpoint_of(
+        &self,
+        slots: DeviceState,
+        place: RunPosition,
+    ) -> Checkpoint {
+        let about = CheckpointHeader {
             version: env!("CARGO_PKG_VERSION").to_string(),
             model: self.model.clone(),
             columns: self.info.features,
@@ -355,7 +359,7 @@ impl Trainer {
     }
 
     /// Writes values that were captured to the slots that outlive a step.
-    pub(in crate::train) fn bring_back(&mut self, values: &Captured) -> Result<()> {
+    pub(in crate::train) fn bring_back(&mut self, values: &DeviceState) -> Result<()> {
         for (slot, (_, values)) in lasting(&self.plan).into_iter().zip(values) {
             self.device.write(slot, 0, Values::F32(values))?;
         }
@@ -366,7 +370,7 @@ impl Trainer {
     pub(in crate::train) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         self.device.take_losses(true)?;
         self.bring_back(&checkpoint.slots)?;
-        self.state = RunState::Running(Running::default());
+        self.state = RunState::Running(RunningStat::default());
         self.kept = (checkpoint.kept.clone(), checkpoint.about.kept.clone());
         let present = self.params()?;
         self.state.running().present = Some(present);

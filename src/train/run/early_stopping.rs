@@ -7,12 +7,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::train::options::Keep;
+use crate::train::options::KeepWeights;
 use crate::train::{Metric, TrainOptions};
 
 /// Why a run ended before its last epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Stopped {
+pub struct EarlyStop {
     /// The epoch after which it ended, from 1.
     pub epoch: u32,
     /// Metric of the validation rows that was watched.
@@ -23,7 +23,7 @@ pub struct Stopped {
     pub delta: f64,
 }
 
-impl fmt::Display for Stopped {
+impl fmt::Display for EarlyStop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { epoch, metric, patience, delta } = self;
         let moved = if metric.higher_is_better() { "risen" } else { "fallen" };
@@ -38,17 +38,17 @@ impl fmt::Display for Stopped {
 
 /// Judges a run's epochs by a metric.
 #[derive(Clone, Debug)]
-pub(in crate::train) struct Watch {
+pub(in crate::train) struct EarlyStopping {
     metric: Metric,
-    keep: Keep,
+    keep: KeepWeights,
     patience: Option<u32>,
     delta: f64,
-    marks: Marks,
+    marks: EarlyStoppingState,
 }
 
 /// Best values of the epochs so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Marks {
+pub(crate) struct EarlyStoppingState {
     /// The best value there was.
     #[serde(rename = "best")]
     best: Option<f64>,
@@ -65,7 +65,7 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
-impl Marks {
+impl EarlyStoppingState {
     /// True if epochs can have set it, so many of which have ended.
     pub(in crate::train) fn fits(&self, epochs: u32) -> bool {
         let since = self.mark.map_or(0, |(_, epoch)| epoch);
@@ -73,23 +73,23 @@ impl Marks {
     }
 }
 
-impl Watch {
+impl EarlyStopping {
     pub(in crate::train) fn new(options: &TrainOptions) -> Self {
         Self {
             metric: options.stop_metric,
             keep: options.keeps(),
             patience: options.stop_patience,
             delta: options.stop_delta,
-            marks: Marks::default(),
+            marks: EarlyStoppingState::default(),
         }
     }
 
-    pub(in crate::train) fn marks(&self) -> Marks {
+    pub(in crate::train) fn marks(&self) -> EarlyStoppingState {
         self.marks
     }
 
     /// Goes on from what earlier epochs have set.
-    pub(in crate::train) fn take_up(&mut self, marks: Marks) {
+    pub(in crate::train) fn restore_state(&mut self, marks: EarlyStoppingState) {
         self.marks = marks;
     }
 
@@ -119,15 +119,15 @@ impl Watch {
         } else if value.is_none() {
             self.marks.without += 1;
         }
-        best || self.keep == Keep::Last
+        best || self.keep == KeepWeights::Last
     }
 
     /// Why to stop after this epoch, if so.
-    pub(in crate::train) fn stop(&self, epoch: u32) -> Option<Stopped> {
+    pub(in crate::train) fn stop(&self, epoch: u32) -> Option<EarlyStop> {
         let patience = self.patience?;
         let since = self.marks.mark.map_or(0, |(_, epoch)| epoch);
         let Self { metric, delta, .. } = *self;
-        (epoch - since - self.marks.without >= patience).then_some(Stopped {
+        (epoch - since - self.marks.without >= patience).then_some(EarlyStop {
             epoch,
             metric,
             patience,
@@ -142,7 +142,7 @@ mod tests {
 
     /// Epochs that are kept, and the one after which the run stops.
     fn judged(options: TrainOptions, values: &[Option<f64>]) -> (Vec<u32>, Option<u32>) {
-        let mut watch = Watch::new(&options);
+        let mut watch = EarlyStopping::new(&options);
         let mut kept = Vec::new();
         for (epoch, &value) in (1..).zip(values) {
             if watch.observe(epoch, value) {
@@ -165,9 +165,9 @@ mod tests {
         // Small improvements are kept, but gain no time.
         let coarse = TrainOptions { stop_delta: 0.75, ..patient.clone() };
         assert_eq!(judged(coarse, &[3.0, 2.5, 2.4, 1.0].map(Some)), (vec![1, 2, 3], Some(3)));
-        let last = TrainOptions { keep: Some(Keep::Last), ..patient.clone() };
+        let last = TrainOptions { keep: Some(KeepWeights::Last), ..patient.clone() };
         assert_eq!(judged(last, &falling).0, [1, 2, 3, 4, 5, 6]);
-        let best = TrainOptions { keep: Some(Keep::Best), ..TrainOptions::default() };
+        let best = TrainOptions { keep: Some(KeepWeights::Best), ..TrainOptions::default() };
         assert_eq!(judged(best, &falling), (vec![1, 2, 4, 7], None));
         assert_eq!(judged(TrainOptions::default(), &falling).0.len(), 7);
     }
@@ -186,15 +186,17 @@ mod tests {
 
     #[test]
     fn marks_of_earlier_versions_are_read_and_impossible_ones_refused() {
-        let marks: Marks = serde_json::from_str(r#"{"best":1.0,"mark":[1.0,3]}"#).unwrap();
+        let marks: EarlyStoppingState =
+            serde_json::from_str(r#"{"best":1.0,"mark":[1.0,3]}"#).unwrap();
         assert!(marks.fits(3) && !marks.fits(2));
         let text = serde_json::to_string(&marks).unwrap();
         assert!(!text.contains("without"), "{text}");
-        let marks = Marks { without: 2, ..marks };
+        let marks = EarlyStoppingState { without: 2, ..marks };
         assert!(marks.fits(5) && !marks.fits(4));
-        assert!(!Marks { without: u32::MAX, ..marks }.fits(u32::MAX));
+        assert!(!EarlyStoppingState { without: u32::MAX, ..marks }.fits(u32::MAX));
         assert_eq!(
-            serde_json::from_str::<Marks>(&serde_json::to_string(&marks).unwrap()).unwrap(),
+            serde_json::from_str::<EarlyStoppingState>(&serde_json::to_string(&marks).unwrap())
+                .unwrap(),
             marks
         );
     }

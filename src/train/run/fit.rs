@@ -5,20 +5,20 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::checkpoint::Place;
+use super::checkpoint::RunPosition;
 use super::state::{Checkpoints, RunState, Stage, Underway};
 use crate::data::epoch_order;
 use crate::device::{Usage, Values};
 use crate::error::{Error, Result};
-use crate::graph::{Moment, Pace, Reduction, SHARE};
+use crate::graph::{OptimizerSchedule, Reduction, SHARE, UpdateContext};
 use crate::model::Params;
-use crate::plan::{Phase, Scaling, StepRow, WINDOW};
+use crate::plan::{LossScaler, Phase, StepParams, WINDOW};
 use crate::shape::narrow;
-use crate::train::memory::block_upload::Feed;
-use crate::train::run::early_stopping::Watch;
-use crate::train::run::loss_average::{Losses, Open};
+use crate::train::memory::block_upload::BlockUploader;
+use crate::train::run::early_stopping::EarlyStopping;
+use crate::train::run::loss_average::{Losses, PendingUpdate};
 use crate::train::{
-    EpochStats, Event, Metric, Metrics, OnNonFinite, Progress, Schedules, StepStats, Stopped,
+    EarlyStop, EpochStats, Event, Metric, Metrics, OnNonFinite, Progress, Schedules, StepStats,
     Summary, Trainer, Warning,
 };
 
@@ -35,12 +35,12 @@ pub struct Fit<'a> {
     pub(in crate::train) trainer: &'a mut Trainer,
     pub(in crate::train) schedules: Schedules,
     /// The numbers of each move, computed in their order.
-    pub(in crate::train) pace: Pace,
+    pub(in crate::train) pace: OptimizerSchedule,
     /// The same, before the moves of the present window of steps.
-    pub(in crate::train) window_pace: Pace,
-    pub(in crate::train) watch: Watch,
+    pub(in crate::train) window_pace: OptimizerSchedule,
+    pub(in crate::train) watch: EarlyStopping,
     /// Why the run ended before its last epoch, if so.
-    pub(in crate::train) stopped: Option<Stopped>,
+    pub(in crate::train) stopped: Option<EarlyStop>,
     waiting: VecDeque<Event>,
     begun: Instant,
     /// Steps that an earlier part of the run has done.
@@ -50,7 +50,7 @@ pub struct Fit<'a> {
     pub(in crate::train) known: u64,
     pub(in crate::train) stage: Stage,
     /// The rows' way to the device, if the table does not lie there.
-    pub(in crate::train) feed: Option<Feed>,
+    pub(in crate::train) feed: Option<BlockUploader>,
     /// Steps that the loss scale has skipped, as far as they were told of.
     pub(in crate::train) skipped: f32,
     /// Factor of the learning rate, below 1 if the run went back.
@@ -84,9 +84,9 @@ impl Epoch {
 
 impl<'a> Fit<'a> {
     pub(in crate::train) fn new(trainer: &'a mut Trainer) -> Self {
-        let pace = Pace::new(trainer.options.optimizer, trainer.options.average);
+        let pace = OptimizerSchedule::new(trainer.options.optimizer, trainer.options.average);
         let schedules = trainer.options.schedules(trainer.info.steps_per_epoch);
-        let watch = Watch::new(&trainer.options);
+        let watch = EarlyStopping::new(&trainer.options);
         let mut waiting = VecDeque::from([Event::Started(trainer.info.clone())]);
         waiting.extend(trainer.warnings.drain(..).map(Event::Warned));
         let from = match &trainer.state {
@@ -116,7 +116,7 @@ impl<'a> Fit<'a> {
         };
         if let Some(checkpoint) = from {
             fit.slowed = checkpoint.about.place.slowed;
-            fit.take_up(checkpoint);
+            fit.restore_state(checkpoint);
             fit.earlier = fit.known;
         }
         fit
@@ -138,23 +138,23 @@ impl<'a> Fit<'a> {
     }
 
     /// Steps of an epoch whose gradients are added up with a step's own, before the weights move once.
-    fn group_of(&self, step: usize) -> Range<usize> {
+    fn accumulation_group(&self, step: usize) -> Range<usize> {
         let each = self.trainer.options.accumulate.max(1) as usize;
         let first = step / each * each;
         first..(first + each).min(self.trainer.info.steps_per_epoch)
     }
 
     /// The move that a step of the run leads to; both are counted from 0.
-    fn move_of(&self, step: u64) -> u64 {
+    fn update_index(&self, step: u64) -> u64 {
         let steps = self.trainer.info.steps_per_epoch;
-        let moves = self.trainer.options.moves_per_epoch(steps) as u64;
+        let moves = self.trainer.options.updates_per_epoch(steps) as u64;
         let each = u64::from(self.trainer.options.accumulate.max(1));
         step / steps as u64 * moves + step % steps as u64 / each
     }
 
     /// The learning rate of a step of the run.
-    fn rate_of(&self, step: u64) -> f64 {
-        self.schedules.lr.lr(self.move_of(step))
+    fn lr_at(&self, step: u64) -> f64 {
+        self.schedules.lr.lr(self.update_index(step))
     }
 
     fn advance(&mut self) -> Result<Event> {
@@ -169,14 +169,14 @@ impl<'a> Fit<'a> {
             }
             stage => {
                 self.stage = stage;
-                self.give_steps()?;
+                self.submit_steps()?;
             }
         }
         if self.epoch.step == steps {
             return self.end_epoch();
         }
         let losses = self.trainer.device.take_losses(false)?;
-        self.learn_of(&losses)?;
+        self.record_losses(&losses)?;
         Ok(Event::Progress(self.progress(epochs, steps)))
     }
 
@@ -200,7 +200,7 @@ impl<'a> Fit<'a> {
     }
 
     /// Gives the device some steps of the epoch, and before its first ones what the epoch needs.
-    fn give_steps(&mut self) -> Result<()> {
+    fn submit_steps(&mut self) -> Result<()> {
         let steps = self.trainer.info.steps_per_epoch;
         let fresh = matches!(self.stage, Stage::Beginning(_));
         if fresh {
@@ -217,22 +217,24 @@ impl<'a> Fit<'a> {
         if fresh || in_window == 0 {
             self.write_window()?;
         }
-        let stride = self.trainer.device.stride(Phase::Train).max(1) as usize;
+        let steps_per_submission =
+            self.trainer.device.steps_per_submission(Phase::Train).max(1) as usize;
         let at = (self.epoch.index, self.epoch.step);
         let there = match &mut self.feed {
             Some(feed) => feed.bring(self.trainer.device.as_mut(), &self.trainer.plan, at)?,
             None => steps,
         };
-        let count = stride.min(steps - self.epoch.step).min(WINDOW - in_window).min(there);
+        let count =
+            steps_per_submission.min(steps - self.epoch.step).min(WINDOW - in_window).min(there);
         self.trainer.device.run(Phase::Train, narrow(in_window)..narrow(in_window + count))?;
         self.epoch.step += count;
         Ok(())
     }
 
-    pub(in crate::train) fn start_feed(&self) -> Result<Option<Feed>> {
+    pub(in crate::train) fn start_feed(&self) -> Result<Option<BlockUploader>> {
         let Trainer { table, options, .. } = &*self.trainer;
         let first = (self.epoch.index, self.epoch.step);
-        table.streamed().map(|table| Feed::start(table, options, first)).transpose()
+        table.streamed().map(|table| BlockUploader::start(table, options, first)).transpose()
     }
 
     /// The order in which the epoch visits the rows.
@@ -277,7 +279,7 @@ impl<'a> Fit<'a> {
         self.window_pace = self.pace.clone();
         let mut rows = Vec::with_capacity(WINDOW);
         for step in first..steps.min(first + WINDOW) {
-            rows.push(self.row_of(step));
+            rows.push(self.step_params(step));
         }
         if let Some(last) = rows.last() {
             let underway = Underway { epoch: self.epoch.index, dropout: last.dropout };
@@ -287,14 +289,14 @@ impl<'a> Fit<'a> {
     }
 
     /// The changing numbers of the epoch's next step.
-    fn row_of(&mut self, step: usize) -> StepRow {
+    fn step_params(&mut self, step: usize) -> StepParams {
         let steps = self.trainer.info.steps_per_epoch;
         let global = u64::from(self.epoch.index) * steps as u64 + step as u64;
         let in_order = self.trainer.batches.first(step);
         let first = self.feed.as_ref().map(|feed| feed.first(self.epoch.index, step));
-        let group = self.group_of(step);
-        let factors = self.schedules.factors(self.move_of(global));
-        let mut row = StepRow {
+        let group = self.accumulation_group(step);
+        let factors = self.schedules.factors(self.update_index(global));
+        let mut row = StepParams {
             first: narrow(first.unwrap_or(in_order)),
             rows: narrow(self.rows_of(step)),
             log: narrow(step % WINDOW),
@@ -305,10 +307,10 @@ impl<'a> Fit<'a> {
             divisor: self.divisor(step),
             dropout: factors.dropout,
             decay: factors.weight_decay,
-            ..StepRow::default()
+            ..StepParams::default()
         };
         if row.apply {
-            let next = self.pace.next(Moment {
+            let next = self.pace.next(UpdateContext {
                 lr: row.lr,
                 decay: row.decay,
                 epoch: self.epoch.index,
@@ -331,7 +333,7 @@ impl<'a> Fit<'a> {
 
     /// Takes in the losses of the steps that follow those known. One that is not finite ends the run, or says that the device
     /// has skipped the step.
-    pub(in crate::train) fn learn_of(&mut self, losses: &[f32]) -> Result<()> {
+    pub(in crate::train) fn record_losses(&mut self, losses: &[f32]) -> Result<()> {
         let steps = self.trainer.info.steps_per_epoch as u64;
         let skips = self.trainer.options.on_nonfinite == OnNonFinite::Skip;
         for &loss in losses {
@@ -345,13 +347,13 @@ impl<'a> Fit<'a> {
                 Some(weights) => weights[step],
                 None => self.rows_of(step) as f64,
             };
-            let (rows, lr) = (self.rows_of(step), self.rate_of(self.known - 1));
+            let (rows, lr) = (self.rows_of(step), self.lr_at(self.known - 1));
             if let Some(hook) = &mut self.trainer.hook {
                 let epoch = self.epoch.index + 1;
                 hook(&StepStats { epoch, step: step + 1, rows, loss: loss.into(), lr });
             }
             if skips {
-                let ends = self.group_of(step).end == step + 1;
+                let ends = self.accumulation_group(step).end == step + 1;
                 self.epoch.losses.add_to_move(loss, weight, ends);
             } else {
                 self.epoch.losses.add(loss, weight);
@@ -361,12 +363,12 @@ impl<'a> Fit<'a> {
     }
 
     fn diverged(&self, what: &'static str, epoch: u32, step: u64, loss: f32) -> Error {
-        Error::Diverged { step: step + 1, epoch: epoch + 1, lr: self.rate_of(step), loss, what }
+        Error::Diverged { step: step + 1, epoch: epoch + 1, lr: self.lr_at(step), loss, what }
     }
 
     fn end_epoch(&mut self) -> Result<Event> {
         let losses = self.trainer.device.take_losses(true)?;
-        self.learn_of(&losses)?;
+        self.record_losses(&losses)?;
         let trained = self.epoch.begun.elapsed().as_secs_f64();
         let free = self.feed.as_ref().map_or(0, |feed| feed.last(self.epoch.index));
         self.trainer.measure(free)?;
@@ -384,12 +386,12 @@ impl<'a> Fit<'a> {
         // All that the host needs of this epoch is read: the device goes on while it computes, writes and tells. Rates that
         // follow from this epoch's figures have to wait for them.
         if self.epoch.index < self.trainer.options.epochs && !self.schedules.watching() {
-            self.stage = Stage::Ahead(self.give_steps());
+            self.stage = Stage::Ahead(self.submit_steps());
             self.trainer.state.running().ahead = true;
         }
         let valid = outputs.and_then(|outputs| self.trainer.valid_metrics(&outputs));
-        let exhausted = scaling.and_then(|scaling| self.tell_skipped(&ended, scaling));
-        let nothing = self.tell_lost(&ended);
+        let exhausted = scaling.and_then(|scaling| self.report_skipped(&ended, scaling));
+        let nothing = self.report_lost(&ended);
         if let Some(error) =
             exhausted.or(nothing).or_else(|| self.not_finite(&ended, &params, valid.as_ref()))
         {
@@ -402,7 +404,7 @@ impl<'a> Fit<'a> {
             steps: self.known,
             train_loss: ended.losses.told(self.trainer.criterion.reduction),
             valid,
-            lr: self.rate_of(self.known.saturating_sub(1)),
+            lr: self.lr_at(self.known.saturating_sub(1)),
             seconds,
             samples_per_second: self.trainer.rows as f64 / trained.max(1e-9),
         };
@@ -411,9 +413,9 @@ impl<'a> Fit<'a> {
         self.trainer.checkpoints.best = None;
         if let Some(slots) = slots.filter(|_| due || kept) {
             // The device may have had the next epoch's first steps.
-            let place = Place { epoch: stats.epoch, step: 0, past, ..self.place() };
-            let (loss_sum, loss_weight, open, lost) = (0.0, 0.0, Open::default(), 0);
-            let place = Place { loss_sum, loss_weight, open, lost, ..place };
+            let place = RunPosition { epoch: stats.epoch, step: 0, past, ..self.place() };
+            let (loss_sum, loss_weight, open, lost) = (0.0, 0.0, PendingUpdate::default(), 0);
+            let place = RunPosition { loss_sum, loss_weight, open, lost, ..place };
             let checkpoint = Arc::new(self.trainer.checkpoint_of(slots, place));
             let best = kept && self.may_be_best();
             self.trainer.checkpoints.best = best.then(|| Arc::clone(&checkpoint));
@@ -464,7 +466,7 @@ impl<'a> Fit<'a> {
     }
 
     /// Warns of steps of an epoch that changed nothing; what ends the run, if no scale makes its gradients finite.
-    fn tell_skipped(&mut self, ended: &Epoch, scaling: Scaling) -> Option<Error> {
+    fn report_skipped(&mut self, ended: &Epoch, scaling: LossScaler) -> Option<Error> {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -475,7 +477,7 @@ impl<'a> Fit<'a> {
         if skipped == 0 {
             return None;
         }
-        if scaling.inverse >= Scaling::LARGEST as f32 {
+        if scaling.inverse >= LossScaler::LARGEST as f32 {
             let last = self.known.saturating_sub(1);
             return Some(self.diverged("a gradient", ended.index, last, f32::INFINITY));
         }
@@ -485,10 +487,10 @@ impl<'a> Fit<'a> {
     }
 
     /// Warns of moves of an epoch that were left out; what ends the run, if there were no others.
-    fn tell_lost(&mut self, ended: &Epoch) -> Option<Error> {
+    fn report_lost(&mut self, ended: &Epoch) -> Option<Error> {
         let (epoch, skipped) = (ended.index + 1, ended.losses.lost);
         let options = &self.trainer.options;
-        let moves = options.moves_per_epoch(self.trainer.info.steps_per_epoch);
+        let moves = options.updates_per_epoch(self.trainer.info.steps_per_epoch);
         if skipped as usize == moves {
             return Some(Error::NothingLearned { epoch, steps: skipped });
         }

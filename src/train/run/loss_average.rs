@@ -13,14 +13,14 @@ pub(in crate::train) struct Losses {
     pub(in crate::train) sum: f64,
     pub(in crate::train) weight: f64,
     /// Losses of an update that has not ended.
-    pub(in crate::train) open: Open,
+    pub(in crate::train) open: PendingUpdate,
     /// Moves that were left out.
     pub(in crate::train) lost: u32,
 }
 
 /// The same of the steps of one move, which count together or not at all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Open {
+pub(crate) struct PendingUpdate {
     #[serde(rename = "sum")]
     sum: f64,
     #[serde(rename = "weight")]

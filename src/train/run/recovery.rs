@@ -6,15 +6,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::checkpoint::{Checkpoint, Place};
+use super::checkpoint::{Checkpoint, RunPosition};
 use super::state::Stage;
 use crate::error::{Error, Result};
-use crate::graph::Pace;
+use crate::graph::OptimizerSchedule;
 use crate::plan::WINDOW;
-use crate::train::run::early_stopping::Watch;
+use crate::train::run::early_stopping::EarlyStopping;
 use crate::train::run::fit::Epoch;
 use crate::train::run::loss_average::Losses;
-use crate::train::{Event, Fit, Keep, OnNonFinite, Warning};
+use crate::train::{Event, Fit, KeepWeights, OnNonFinite, Warning};
 
 /// How often a run is taken up without an epoch that ends before it counts as hopeless.
 const TRIES: u32 = 10;
@@ -41,18 +41,18 @@ impl Fit<'_> {
             Stage::Standing | Stage::Ahead(_) | Stage::Over => {}
         }
         let losses = self.trainer.device.take_losses(true)?;
-        self.learn_of(&losses)?;
+        self.record_losses(&losses)?;
         let slots = self.trainer.capture()?;
         let place = self.place();
         Ok(Arc::new(self.trainer.checkpoint_of(slots, place)))
     }
 
     /// Where the run stands, if all losses are known.
-    pub(in crate::train) fn place(&self) -> Place {
+    pub(in crate::train) fn place(&self) -> RunPosition {
         // The numbers of a window's moves are computed as the window begins.
         let begun = !self.epoch.step.is_multiple_of(WINDOW);
         let pace = if begun { &self.window_pace } else { &self.pace };
-        Place {
+        RunPosition {
             epoch: self.epoch.index,
             step: self.epoch.step,
             loss_sum: self.epoch.losses.sum,
@@ -76,7 +76,7 @@ impl Fit<'_> {
     /// True if there is to be a checkpoint of an epoch's end if the epoch is the best.
     pub(in crate::train) fn may_be_best(&self) -> bool {
         let options = &self.trainer.options;
-        options.checkpoint_every > 0 && options.keeps() == Keep::Best
+        options.checkpoint_every > 0 && options.keeps() == KeepWeights::Best
     }
 
     /// Makes the device ready for the next step: fresh, or with what a checkpoint holds.
@@ -95,7 +95,7 @@ impl Fit<'_> {
                 }
             }
             None => {
-                self.trainer.forget()?;
+                self.trainer.reset_optimizer()?;
                 let options = &self.trainer.options;
                 let goes_back = options.on_nonfinite == OnNonFinite::Back;
                 let of_use = goes_back || !self.trainer.info.device.is_cpu();
@@ -116,15 +116,15 @@ impl Fit<'_> {
     }
 
     /// Sets all that the host knows of the run to where a checkpoint stands; the device follows with the next step.
-    pub(in crate::train) fn take_up(&mut self, checkpoint: Arc<Checkpoint>) {
-        let Place { epoch, step, .. } = checkpoint.about.place;
+    pub(in crate::train) fn restore_state(&mut self, checkpoint: Arc<Checkpoint>) {
+        let RunPosition { epoch, step, .. } = checkpoint.about.place;
         let place = &checkpoint.about.place;
         let (options, steps) = (&self.trainer.options, self.trainer.info.steps_per_epoch);
         self.schedules = options.schedules(steps);
-        self.schedules.take_up(place.falls, self.slowed);
-        self.pace = Pace::after(place.past, options.optimizer, options.average);
-        self.watch = Watch::new(options);
-        self.watch.take_up(place.marks);
+        self.schedules.restore_state(place.falls, self.slowed);
+        self.pace = OptimizerSchedule::after(place.past, options.optimizer, options.average);
+        self.watch = EarlyStopping::new(options);
+        self.watch.restore_state(place.marks);
         let ended = step == 0 && epoch > 0 && epoch < options.epochs;
         self.stopped = if ended { self.watch.stop(epoch) } else { None };
         self.epoch = Epoch {
@@ -163,7 +163,7 @@ impl Fit<'_> {
                 problem: format!("{problem}; and it cannot be opened again: {second}"),
             })?;
             self.tries += 1;
-            self.take_up(last);
+            self.restore_state(last);
             // What fails first on a lost device may be anything.
             let told = problem.contains(lost);
             let problem = if told { problem } else { format!("{lost}: {problem}") };
@@ -181,7 +181,7 @@ impl Fit<'_> {
         // Whoever goes on from it later goes on with this rate.
         Arc::make_mut(&mut back_to).about.place.slowed = self.slowed;
         self.trainer.checkpoints.newest = Some(back_to.clone());
-        self.take_up(back_to);
+        self.restore_state(back_to);
         Ok(Event::Warned(Warning::WentBack { problem, place, ended, slowed: self.slowed }))
     }
 }

@@ -10,10 +10,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Scale;
+use crate::data::FeatureScaling;
 use crate::graph::{Average, Loss, Optimizer, Reduction};
 use crate::plan::Precision;
-use crate::train::{ClassWeights, Keep, Metric, OnNonFinite, ScheduleKind, TrainOptions};
+use crate::train::{ClassWeights, KeepWeights, Metric, OnNonFinite, ScheduleKind, TrainOptions};
 
 /// Version of the record. A version that changes the meaning of a name or of a text gets another number.
 const VERSION: u32 = 2;
@@ -22,13 +22,13 @@ const NONE: &str = "none";
 
 /// The settings of a run, each as a text under a fixed name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Stored", into = "Stored")]
+#[serde(from = "StorageTypes", into = "StorageTypes")]
 pub(crate) struct RunSettings(BTreeMap<String, String>);
 
 /// The record in a file.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Stored {
+enum StorageTypes {
     /// From version 2 on.
     Named {
         #[serde(rename = "version")]
@@ -40,19 +40,19 @@ enum Stored {
     Printed(String),
 }
 
-impl From<RunSettings> for Stored {
+impl From<RunSettings> for StorageTypes {
     fn from(settings: RunSettings) -> Self {
         Self::Named { version: VERSION, values: settings.0 }
     }
 }
 
-impl From<Stored> for RunSettings {
-    fn from(stored: Stored) -> Self {
+impl From<StorageTypes> for RunSettings {
+    fn from(stored: StorageTypes) -> Self {
         match stored {
-            Stored::Named { version: VERSION, values } => Self(values),
+            StorageTypes::Named { version: VERSION, values } => Self(values),
             // Names of another version may mean something else, so none is compared.
-            Stored::Named { .. } => Self(BTreeMap::new()),
-            Stored::Printed(text) => Self(of_printed(&text)),
+            StorageTypes::Named { .. } => Self(BTreeMap::new()),
+            StorageTypes::Printed(text) => Self(of_printed(&text)),
         }
     }
 }
@@ -172,9 +172,11 @@ fn of_printed(text: &str) -> BTreeMap<String, String> {
             "average" => read_as::<Average>(value),
             "schedule" | "decay_schedule" | "dropout_schedule" => read_as::<ScheduleKind>(value),
             "stop_metric" => read_as::<Metric>(value),
-            "scale" => read_as::<Scale>(value),
+            "scale" => read_as::<FeatureScaling>(value),
             "precision" => read_as::<Precision>(value),
-            "keep" => spellings(value).find_map(|it| Some(it.parse::<Keep>().ok()?.name().into())),
+            "keep" => {
+                spellings(value).find_map(|it| Some(it.parse::<KeepWeights>().ok()?.name().into()))
+            }
             "on_nonfinite" => {
                 spellings(value).find_map(|it| Some(it.parse::<OnNonFinite>().ok()?.name().into()))
             }
@@ -272,10 +274,10 @@ mod tests {
             lr: 3e-3,
             schedule: "step(every=10, gamma=0.5)".parse().unwrap(),
             decay_schedule: ScheduleKind::COSINE,
-            keep: Some(Keep::Best),
+            keep: Some(KeepWeights::Best),
             accumulate: 2,
             seed: Seed(u64::MAX),
-            scale: Scale::None,
+            scale: FeatureScaling::None,
             on_nonfinite: OnNonFinite::Skip,
             ..TrainOptions::default()
         }

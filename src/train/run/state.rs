@@ -14,7 +14,7 @@ pub(in crate::train) enum RunState {
     /// The next run goes on from the checkpoint.
     Resuming(Arc<Checkpoint>),
     /// A run is under way, or was left before its end.
-    Running(Running),
+    Running(RunningStat),
     /// The caller drives the steps.
     ByHand(Box<ByHand>),
     /// A run has ended, or its weights were replaced: its optimizer state is still on the device.
@@ -23,7 +23,7 @@ pub(in crate::train) enum RunState {
 
 /// The part of a run under way that outlives the iterator that drives it.
 #[derive(Default)]
-pub(in crate::train) struct Running {
+pub(in crate::train) struct RunningStat {
     /// True if the device has steps that no event has told of: the first ones of an epoch, given to it while the host
     /// was still busy with the end of the epoch before.
     pub(in crate::train) ahead: bool,
@@ -44,9 +44,9 @@ pub(in crate::train) struct Underway {
 
 impl RunState {
     /// The run under way; one that begins here, if there is none.
-    pub(in crate::train) fn running(&mut self) -> &mut Running {
+    pub(in crate::train) fn running(&mut self) -> &mut RunningStat {
         if !matches!(self, Self::Running(_)) {
-            *self = Self::Running(Running::default());
+            *self = Self::Running(RunningStat::default());
         }
         match self {
             Self::Running(running) => running,
@@ -56,7 +56,7 @@ impl RunState {
 
     /// True if the device has steps that no event has told of.
     pub(in crate::train) fn is_ahead(&self) -> bool {
-        matches!(self, Self::Running(Running { ahead: true, .. }))
+        matches!(self, Self::Running(RunningStat { ahead: true, .. }))
     }
 
     /// Takes the epoch under way, so that it is measured once.

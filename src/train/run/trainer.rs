@@ -3,29 +3,29 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::checkpoint::{Captured, Origin};
-use super::state::{Checkpoints, RunState, Running, Underway};
+use super::checkpoint::{DeviceState, RunFingerprint};
+use super::state::{Checkpoints, RunState, RunningStat, Underway};
 use crate::data::{
-    Batches, Dataset, Preparation, Scale, Split, TargetKind, Targets, epoch_order, list,
+    Batches, Dataset, FeatureScaling, Preprocessing, Split, TargetKind, Targets, epoch_order, list,
 };
 use crate::device::{Device, DeviceKind, Values, open_tuned};
 use crate::error::{Error, Result};
 use crate::graph::{Reduction, SHARE};
 use crate::model::{Params, Sequential};
-use crate::plan::{Phase, Precision, Scaling, Slot, StepRow, TrainPlan};
+use crate::plan::{LossScaler, Phase, Precision, Slot, StepParams, TrainPlan};
 use crate::shape::narrow;
 use crate::train::loss_scale::{check_range, write_scaling};
-use crate::train::memory::block_reader::{Block, Table};
-use crate::train::memory::load_plan::{Fitted, fitted};
-use crate::train::memory::memory_planner::{Room, takes_batches};
+use crate::train::memory::block_reader::{RowBlock, StreamedTable};
+use crate::train::memory::load_plan::{LoadedPlan, fitted};
+use crate::train::memory::memory_planner::{MemoryPlanner, takes_batches};
 use crate::train::memory::training_table::TrainingTable;
 use crate::train::mistakes::mistakes;
 use crate::train::param_io::{params_of, read_params, write_params};
 use crate::train::predict::{run_all, run_eval};
 use crate::train::target_scaling::{TargetScaling, target_scaling};
 use crate::train::{
-    Criterion, EpochStats, Event, Fit, Keep, Metrics, RunInfo, StepStats, Summary, TrainOptions,
-    TrainedModel, Warning,
+    Criterion, EpochStats, Event, Fit, KeepWeights, Metrics, RunInfo, StepStats, Summary,
+    TrainOptions, TrainedModel, Warning,
 };
 
 /// Trains one model on one table.
@@ -38,7 +38,7 @@ pub struct Trainer {
     pub(in crate::train) info: RunInfo,
     pub(in crate::train) warnings: Vec<Warning>,
     pub(in crate::train) model: Sequential,
-    pub(in crate::train) preparation: Preparation,
+    pub(in crate::train) preparation: Preprocessing,
     pub(in crate::train) criterion: Criterion,
     /// The weight of each training row's class, if not all classes weigh the same: a batch's mean is over these.
     pub(in crate::train) class_weights: Option<Vec<f64>>,
@@ -46,10 +46,10 @@ pub struct Trainer {
     step_weights: Arc<Vec<f32>>,
     /// The weights and figures that a save keeps: those of the last good epoch, or of the best one.
     pub(in crate::train) kept: (Params, Option<EpochStats>),
-    valid: Option<Valid>,
+    valid: Option<ValidPart>,
     /// Place of the training table.
     pub(in crate::train) table: TrainingTable,
-    pub(in crate::train) origin: Origin,
+    pub(in crate::train) origin: RunFingerprint,
     pub(in crate::train) state: RunState,
     pub(in crate::train) checkpoints: Checkpoints,
     /// Function that is told of each step of a run.
@@ -60,7 +60,7 @@ pub struct Trainer {
 pub(in crate::train) type Hook = Box<dyn FnMut(&StepStats) + Send>;
 
 /// The validation part.
-struct Valid {
+struct ValidPart {
     data: Dataset,
     /// True if its features lie on the device.
     resident: bool,
@@ -85,7 +85,7 @@ impl Trainer {
         let begun = Instant::now();
         let options = &options.with_keep(data.valid.as_ref().map_or(0, Dataset::rows));
         // What is wrong with the settings is told before any device is opened.
-        let room = Room { model, data, options, device: None };
+        let room = MemoryPlanner { model, data, options, device: None };
         room.check()?;
         let (device, reason) = open_tuned(device, &options.tuning)?;
         Self::on(device, reason, room, begun)
@@ -103,7 +103,7 @@ impl Trainer {
     ) -> Result<Self> {
         let begun = Instant::now();
         let options = &options.with_keep(data.valid.as_ref().map_or(0, Dataset::rows));
-        let room = Room { model, data, options, device: None };
+        let room = MemoryPlanner { model, data, options, device: None };
         room.check()?;
         Self::on(device, "it was open".to_string(), room, begun)
     }
@@ -111,10 +111,10 @@ impl Trainer {
     fn on(
         mut device: Box<dyn Device>,
         reason: String,
-        room: Room<'_>,
+        room: MemoryPlanner<'_>,
         begun: Instant,
     ) -> Result<Self> {
-        let Room { model, data, options, .. } = room;
+        let MemoryPlanner { model, data, options, .. } = room;
         let train = &data.train;
         let criterion = Criterion::of(options, train)?;
         let TargetScaling { preparation, loss, note, warnings } = scaled(model, options, train)?;
@@ -124,13 +124,13 @@ impl Trainer {
             check_range(&preparation, train)?;
         }
         let options = &TrainOptions { loss, ..options.clone() };
-        let room = Room { options, ..room };
-        let Fitted { options, plan, streaming, warning } = fitted(device.as_mut(), room)?;
+        let room = MemoryPlanner { options, ..room };
+        let LoadedPlan { options, plan, streaming, warning } = fitted(device.as_mut(), room)?;
         let options = &options;
         let no_single = takes_batches(model, train.columns())?;
         let batches = Batches::new(train.rows(), plan.batch, no_single);
         let step_weights = Arc::new(criterion.step_weights(train));
-        let streamed = streaming.map(|streaming| Table {
+        let streamed = streaming.map(|streaming| StreamedTable {
             data: train.clone(),
             weights: Arc::clone(&step_weights),
             preparation: preparation.clone(),
@@ -138,13 +138,13 @@ impl Trainer {
             batches,
         });
         let resident = streamed.is_none().then_some(train);
-        bring_table(device.as_mut(), &plan, resident, (&preparation, &step_weights))?;
-        bring_constants(device.as_mut(), &plan, &criterion)?;
+        upload_table(device.as_mut(), &plan, resident, (&preparation, &step_weights))?;
+        upload_constants(device.as_mut(), &plan, &criterion)?;
         let params = Params::init(model, train.columns(), options.seed)?;
         write_params(device.as_mut(), &plan, &params)?;
         write_scaling(device.as_mut(), &plan)?;
-        let valid = data.valid.clone().map(|data| Valid { data, resident: false });
-        let on_their_way = streamed.as_ref().map_or(0, Table::bytes_on_their_way);
+        let valid = data.valid.clone().map(|data| ValidPart { data, resident: false });
+        let on_their_way = streamed.as_ref().map_or(0, StreamedTable::bytes_on_their_way);
         let table = match streamed {
             Some(table) => TrainingTable::Streamed(Box::new(table)),
             None => {
@@ -170,7 +170,8 @@ impl Trainer {
             load_seconds: begun.elapsed().as_secs_f64(),
             variants: device.variants(),
         };
-        let origin = Origin::of(options, (&info.device, info.variants.clone()), data, plan.batch);
+        let origin =
+            RunFingerprint::of(options, (&info.device, info.variants.clone()), data, plan.batch);
         let mut trainer = Self {
             origin,
             state: RunState::Fresh,
@@ -285,8 +286,8 @@ impl Trainer {
     }
 
     /// Takes back steps that were given ahead, if the run was stopped before an event told of them.
-    fn settle(&mut self) -> Result<()> {
-        if let RunState::Running(running @ Running { ahead: true, .. }) = &mut self.state {
+    fn flush(&mut self) -> Result<()> {
+        if let RunState::Running(running @ RunningStat { ahead: true, .. }) = &mut self.state {
             let params = running.present.take().unwrap_or_else(|| self.kept.0.clone());
             running.underway = None;
             self.write_params(&params)?;
@@ -318,8 +319,8 @@ impl Trainer {
     pub(in crate::train) fn load_again(&mut self) -> Result<()> {
         self.device.load(&self.plan)?;
         let scaling = (&self.preparation, self.step_weights.as_slice());
-        bring_table(self.device.as_mut(), &self.plan, self.table.copy(), scaling)?;
-        bring_constants(self.device.as_mut(), &self.plan, &self.criterion)?;
+        upload_table(self.device.as_mut(), &self.plan, self.table.copy(), scaling)?;
+        upload_constants(self.device.as_mut(), &self.plan, &self.criterion)?;
         self.forget_residents();
         write_scaling(self.device.as_mut(), &self.plan)?;
         let params = self.kept.0.clone();
@@ -395,9 +396,9 @@ impl Trainer {
     }
 
     /// Makes the optimizer forget an earlier run, and takes losses that it left untaken.
-    pub(in crate::train) fn forget(&mut self) -> Result<()> {
-        self.settle()?;
-        let before = std::mem::replace(&mut self.state, RunState::Running(Running::default()));
+    pub(in crate::train) fn reset_optimizer(&mut self) -> Result<()> {
+        self.flush()?;
+        let before = std::mem::replace(&mut self.state, RunState::Running(RunningStat::default()));
         if !matches!(before, RunState::Fresh) {
             self.device.take_losses(true)?;
             // Averaged weights are the present ones, and go on as those that move.
@@ -427,9 +428,9 @@ impl Trainer {
     ///
     /// # Errors
     /// If the device failed.
-    pub fn scaling(&mut self) -> Result<Option<Scaling>> {
+    pub fn scaling(&mut self) -> Result<Option<LossScaler>> {
         let Some(slot) = self.loss_scale() else { return Ok(None) };
-        Ok(scaling_of(&self.device.read(slot, Scaling::LEN)?))
+        Ok(scaling_of(&self.device.read(slot, LossScaler::LEN)?))
     }
 
     /// The slot of the loss scale; in single precision there is none, even if steps may be skipped.
@@ -438,7 +439,10 @@ impl Trainer {
     }
 
     /// Finds the values that [`Self::params`] and [`Self::scaling`] would read among values that were read already.
-    pub(in crate::train) fn captured(&self, slots: &Captured) -> Result<(Params, Option<Scaling>)> {
+    pub(in crate::train) fn captured(
+        &self,
+        slots: &DeviceState,
+    ) -> Result<(Params, Option<LossScaler>)> {
         let values = |slot: Slot| {
             let name = &self.plan.slot(slot).name;
             slots.iter().find(|(other, _)| other == name).map(|(_, values)| values)
@@ -455,7 +459,7 @@ impl Trainer {
     /// # Errors
     /// If the device failed.
     pub(crate) fn validate(&mut self) -> Result<Option<Metrics>> {
-        self.settle()?;
+        self.flush()?;
         let outputs = self.valid_outputs()?;
         Ok(outputs.and_then(|outputs| self.valid_metrics(&outputs)))
     }
@@ -489,8 +493,8 @@ impl Trainer {
             Some(_) => epoch_order(narrow(self.rows), epoch, options.seed, options.shuffle),
             None => Vec::new(),
         };
-        let at_once = table.map_or(count, Table::block_steps);
-        let (mut block, mut seen) = (Block::default(), 0);
+        let at_once = table.map_or(count, StreamedTable::block_steps);
+        let (mut block, mut seen) = (RowBlock::default(), 0);
         for some in picked.chunks(at_once.max(1)) {
             let mut rows = Vec::new();
             let mut numbers = Vec::new();
@@ -499,13 +503,13 @@ impl Trainer {
                 seen += range.len();
                 let global = u64::from(epoch) * steps as u64 + step as u64;
                 let streams = table.is_some();
-                let mut row = StepRow {
+                let mut row = StepParams {
                     first: narrow(if streams { free + rows.len() } else { range.start }),
                     rows: narrow(range.len()),
                     step: u32::try_from(global).unwrap_or(u32::MAX),
                     seed: options.seed.folded(),
                     dropout,
-                    ..StepRow::default()
+                    ..StepParams::default()
                 };
                 // So the result is a mean over rows, and nothing of what was there before.
                 row.scalars[SHARE] = range.len() as f64 / seen as f64;
@@ -547,7 +551,7 @@ impl Trainer {
     /// # Errors
     /// If the device failed.
     pub fn params(&mut self) -> Result<Params> {
-        self.settle()?;
+        self.flush()?;
         read_params(self.device.as_mut(), &self.plan, self.kept.0.layout())
     }
 
@@ -555,8 +559,8 @@ impl Trainer {
     ///
     /// # Errors
     /// If the device failed.
-    pub fn keep_present(&mut self) -> Result<()> {
-        self.settle()?;
+    pub fn keep_current(&mut self) -> Result<()> {
+        self.flush()?;
         self.measure(0)?;
         let params = self.params()?;
         if params.arena().iter().all(|value| value.is_finite()) {
@@ -576,7 +580,7 @@ impl Trainer {
     }
 
     /// Which epoch's weights the run keeps.
-    pub fn keeps(&self) -> Keep {
+    pub fn keeps(&self) -> KeepWeights {
         self.options.keeps()
     }
 
@@ -607,21 +611,21 @@ fn scaled(model: &Sequential, options: &TrainOptions, train: &Dataset) -> Result
         }
         None => {
             let ids = model.tables().iter().map(|table| table.column);
-            Preparation::fit(train, options.scale).with_columns_as_is(ids)
+            Preprocessing::fit(train, options.scale).with_columns_as_is(ids)
         }
     };
     target_scaling(model, options, train, (preparation, options.preparation.is_some()))
 }
 
 /// Refuses values that single precision cannot hold even after scaling.
-fn check_single(preparation: &Preparation, data: &Split) -> Result<()> {
+fn check_single(preparation: &Preprocessing, data: &Split) -> Result<()> {
     for part in std::iter::once(&data.train).chain(&data.valid) {
         let schema = part.schema();
         let refuse = |column: &str, value: f64| {
             let problem = format!(
                 "column {} has {value:e}, which 32-bit floats cannot hold even after scaling; correct the value{}",
                 list(&[column]),
-                if preparation.scale == Scale::None {
+                if preparation.scale == FeatureScaling::None {
                     ", or give ‘scale’ standard"
                 } else {
                     ""
@@ -642,7 +646,7 @@ fn check_single(preparation: &Preparation, data: &Split) -> Result<()> {
 
 /// Names of columns of which more than one different value in a hundred is lost by rounding to single precision; of random
 /// numbers of all digits it is one in ten thousand.
-fn lost_digits(preparation: &Preparation, train: &Dataset) -> Vec<String> {
+fn lost_digits(preparation: &Preprocessing, train: &Dataset) -> Vec<String> {
     const MUCH: f64 = 0.01;
     let schema = train.schema();
     let features = (0..train.columns())
@@ -657,7 +661,7 @@ fn lost_digits(preparation: &Preparation, train: &Dataset) -> Vec<String> {
 }
 
 /// Names of columns with numbers of more digits than f64 keeps, if what is lost counts beside what the numbers differ by.
-fn lost_in_double(preparation: &Preparation, train: &Dataset) -> Vec<String> {
+fn lost_in_double(preparation: &Preprocessing, train: &Dataset) -> Vec<String> {
     const MUCH: f64 = 1e-3;
     let counts = |name: &&String| {
         let largest = |values: &mut dyn Iterator<Item = f64>| {
@@ -683,16 +687,16 @@ fn lost_in_double(preparation: &Preparation, train: &Dataset) -> Vec<String> {
 }
 
 /// The numbers of the slot of the loss scale.
-fn scaling_of(values: &[f32]) -> Option<Scaling> {
-    values.try_into().ok().map(Scaling::of)
+fn scaling_of(values: &[f32]) -> Option<LossScaler> {
+    values.try_into().ok().map(LossScaler::of)
 }
 
 /// Brings the table to the device, or without one makes its places ready for blocks of a table.
-pub(in crate::train) fn bring_table(
+pub(in crate::train) fn upload_table(
     device: &mut dyn Device,
     plan: &TrainPlan,
     table: Option<&Dataset>,
-    (preparation, weights): (&Preparation, &[f32]),
+    (preparation, weights): (&Preprocessing, &[f32]),
 ) -> Result<()> {
     if let Some(table) = table {
         return write_table(device, plan, (table, weights), preparation);
@@ -704,7 +708,7 @@ pub(in crate::train) fn bring_table(
 }
 
 /// Brings what the loss takes besides outputs and targets.
-pub(in crate::train) fn bring_constants(
+pub(in crate::train) fn upload_constants(
     device: &mut dyn Device,
     plan: &TrainPlan,
     criterion: &Criterion,
@@ -720,7 +724,7 @@ fn write_table(
     device: &mut dyn Device,
     plan: &TrainPlan,
     (train, weights): (&Dataset, &[f32]),
-    preparation: &Preparation,
+    preparation: &Preprocessing,
 ) -> Result<()> {
     let x = plan.ports.train_x;
     let part = (UPLOAD_BYTES / 4 / train.columns()).max(1) * train.columns();

@@ -48,7 +48,7 @@ pub enum ScheduleKind {
     },
     /// end + (1 − end)/2 (1 + cos(π t/T)) (`CosineAnnealingLR`; Loshchilov and Hutter 2016, arXiv:1608.03983)
     Cosine {
-        /// What it falls to; PyTorch's `eta_min` as a share of the peak.
+        /// Final value; PyTorch's `eta_min` as a fraction of the peak.
         end: f64,
     },
     /// The cosine over and over, from the peak each time (`CosineAnnealingWarmRestarts`; the same paper)
@@ -57,7 +57,7 @@ pub enum ScheduleKind {
         every: f64,
         /// How much longer each cycle is than the one before, PyTorch's `T_mult`.
         mult: u32,
-        /// What each cycle falls to, as a share of the peak.
+        /// Final value of each cycle, as a fraction of the peak.
         end: f64,
     },
     /// From 1/div up to 1 over the first share of the steps, then down to 1/(div · final), both along a cosine
@@ -75,7 +75,7 @@ pub enum ScheduleKind {
     FlatCosine {
         /// Share of the steps that are flat.
         flat: f64,
-        /// What it falls to, as a share of the peak.
+        /// Final value, as a fraction of the peak.
         end: f64,
     },
     /// ½ (1 − cos(2π log₂(1 + 15 t/T))): four cycles, each twice as long as the one before, all from 0 to 0

@@ -11,8 +11,8 @@ use std::f64::consts::PI;
 
 use super::Metric;
 pub use kind::ScheduleKind;
-pub(crate) use plateau::Fall;
 pub use plateau::Plateau;
+pub(crate) use plateau::PlateauReduction;
 
 /// A schedule with its peak rate and the warm-up in front of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +25,7 @@ pub struct Schedule {
     total: u64,
     steps_per_epoch: f64,
     /// Where a plateau's rate stands; no other kind looks at it.
-    fall: Fall,
+    fall: PlateauReduction,
 }
 
 impl Schedule {
@@ -45,7 +45,7 @@ impl Schedule {
             warmup,
             total,
             steps_per_epoch: steps_per_epoch as f64,
-            fall: Fall::new(),
+            fall: PlateauReduction::new(),
         }
     }
 
@@ -63,7 +63,7 @@ impl Schedule {
         self.after_warmup(step - self.warmup)
     }
 
-    /// What has to be told to [`Self::observe`] as each epoch ends, before the next one's values are asked for.
+    /// Returns the metric that [`Self::observe`] has to be given as each epoch ends, before the next one's values are asked for.
     pub fn watches(&self) -> Option<Metric> {
         match &self.kind {
             ScheduleKind::Plateau(plateau) => Some(plateau.metric),
@@ -159,21 +159,21 @@ pub struct Schedules {
     pub dropout: Schedule,
 }
 
-/// What changes from step to step by schedule.
+/// Scheduled values of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Factors {
+pub struct ScheduledFactors {
     /// The learning rate.
     pub lr: f64,
-    /// What the optimizer's weight decay is multiplied by, 0 to 1.
+    /// Factor of the optimizer's weight decay, 0 to 1.
     pub weight_decay: f64,
-    /// What the layers' dropout rates are multiplied by, 0 to 1.
+    /// Factor of the layers' dropout rates, 0 to 1.
     pub dropout: f64,
 }
 
 impl Schedules {
     /// The values of a step, counted from 0 over the run.
-    pub fn factors(&self, step: u64) -> Factors {
-        Factors {
+    pub fn factors(&self, step: u64) -> ScheduledFactors {
+        ScheduledFactors {
             lr: self.lr.lr(step),
             weight_decay: self.decay.factor(step),
             dropout: self.dropout.factor(step),
@@ -181,12 +181,16 @@ impl Schedules {
     }
 
     /// How far the plateaus of all three have fallen.
-    pub(super) fn falls(&self) -> [Fall; 3] {
+    pub(super) fn falls(&self) -> [PlateauReduction; 3] {
         [self.lr.fall, self.decay.fall, self.dropout.fall]
     }
 
     /// Goes on from there, with a peak of the learning rate that is so many times the schedule's own.
-    pub(super) fn take_up(&mut self, [lr, decay, dropout]: [Fall; 3], slowed: f64) {
+    pub(super) fn restore_state(
+        &mut self,
+        [lr, decay, dropout]: [PlateauReduction; 3],
+        slowed: f64,
+    ) {
         (self.lr.fall, self.decay.fall, self.dropout.fall) = (lr, decay, dropout);
         self.lr.peak *= slowed;
     }

@@ -10,7 +10,7 @@ use super::super::Metric;
 /// `torch.optim.lr_scheduler.ReduceLROnPlateau`; whether more is better follows from the metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plateau {
-    /// What the rate is multiplied by.
+    /// Factor of the learning rate.
     pub factor: f64,
     /// Epochs without an improvement that are let pass; the one after them lowers the rate.
     pub patience: u32,
@@ -24,7 +24,7 @@ pub struct Plateau {
     pub min: f64,
     /// A fall by less than this, in units of the rate, is left out.
     pub eps: f64,
-    /// What is watched on the validation rows; without them, the training loss.
+    /// Watched metric of the validation rows; without them, the training loss.
     pub metric: Metric,
 }
 
@@ -45,7 +45,7 @@ impl Default for Plateau {
 
 /// How far a plateau's fall has come.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Fall {
+pub(crate) struct PlateauReduction {
     /// The share of the peak that holds now.
     #[serde(rename = "share")]
     pub(super) share: f64,
@@ -57,7 +57,7 @@ pub(crate) struct Fall {
     cooling: u32,
 }
 
-impl Fall {
+impl PlateauReduction {
     pub(super) fn new() -> Self {
         Self { share: 1.0, best: None, bad: 0, cooling: 0 }
     }
@@ -106,7 +106,7 @@ mod tests {
     fn a_fall_waits_its_patience_and_cools_down() {
         let plateau =
             Plateau { factor: 0.5, patience: 1, cooldown: 2, min: 0.2, ..Plateau::default() };
-        let mut fall = Fall::new();
+        let mut fall = PlateauReduction::new();
         let shares: Vec<f64> = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.9, 0.9, 0.9, 0.9]
             .into_iter()
             .map(|loss| {
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn more_is_better_where_the_metric_says_so() {
         let plateau = Plateau { patience: 0, metric: Metric::Accuracy, ..Plateau::default() };
-        let mut fall = Fall::new();
+        let mut fall = PlateauReduction::new();
         for value in [Some(0.5), Some(0.6), Some(0.7)] {
             fall.observe(&plateau, 1.0, value);
         }

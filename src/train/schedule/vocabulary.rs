@@ -1,10 +1,10 @@
-//! What documents say of schedules.
+//! Entries of schedules for the document of the vocabulary.
 
 use super::ScheduleKind;
 use crate::vocabulary::Entry;
 
 impl ScheduleKind {
-    /// What documents say of every schedule, in the order in which help texts list them.
+    /// Entries of all schedules, in the order of help texts.
     pub const VOCABULARY: &'static [Entry] = &[
         entry("constant", "1", "", "torch.optim.lr_scheduler.ConstantLR with factor 1"),
         entry(

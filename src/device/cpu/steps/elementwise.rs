@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use super::super::engine::Engine;
-use super::super::kernels::Product;
-use super::super::map::{Mapped, Over};
+use super::super::engine::CpuKernels;
+use super::super::kernels::MatmulShape;
+use super::super::map::{ElementwiseArgs, SumOver};
 use super::super::{Compiled, Real};
 use super::{Slots, Work, disjoint};
 use crate::model::Activation;
-use crate::plan::{Formula, Kernel, MOST_OPERANDS, StepRow};
+use crate::plan::{Formula, Kernel, MOST_OPERANDS, StepParams};
 
 #[derive(Debug)]
 pub(super) struct Elementwise {
@@ -38,11 +38,11 @@ impl Elementwise {
     }
 
     /// Sizes of the result; reading two and writing one costs four.
-    pub(super) fn sizes(&self) -> Product {
-        Product { m: self.sizes.0, n: self.sizes.1, k: 4 }
+    pub(super) fn sizes(&self) -> MatmulShape {
+        MatmulShape { m: self.sizes.0, n: self.sizes.1, k: 4 }
     }
 
-    pub(super) fn run<T: Real>(&self, engine: &T::Engine, floats: &mut [T]) {
+    pub(super) fn run<T: Real>(&self, engine: &T::CpuKernels, floats: &mut [T]) {
         let [a, b, out] = disjoint(floats, &self.floats);
         let (a, b) = (&*a, if self.same { &*a } else { &*b });
         let columns = self.sizes.1;
@@ -84,20 +84,20 @@ pub(super) struct MappedStep {
     out: Range<usize>,
     /// Rows of the matrix that the formula goes over.
     rows: usize,
-    over: Over,
+    over: SumOver,
 }
 
 pub(super) fn mapped(slots: &Slots<'_>) -> Work {
     let formula = slots.formula();
     let operands: Vec<_> = slots.step.reads.iter().map(|&slot| slots.range(slot)).collect();
     let [out] = slots.floats(["out"]);
-    let flat = (out.len() / formula.columns.max(1), Over::Nothing);
+    let flat = (out.len() / formula.columns.max(1), SumOver::Nothing);
     let (rows, over) = match slots.step.kernel {
         Kernel::MapRows { .. } => {
-            (formula.rows(operands.iter().map(ExactSizeIterator::len)), Over::Rows)
+            (formula.rows(operands.iter().map(ExactSizeIterator::len)), SumOver::Rows)
         }
-        Kernel::MapColumns { maximum: false, .. } => (out.len(), Over::Columns),
-        Kernel::MapColumns { maximum: true, .. } => (out.len(), Over::Largest),
+        Kernel::MapColumns { maximum: false, .. } => (out.len(), SumOver::Columns),
+        Kernel::MapColumns { maximum: true, .. } => (out.len(), SumOver::Largest),
         _ => flat,
     };
     let compiled = Compiled::of(&formula);
@@ -105,11 +105,11 @@ pub(super) fn mapped(slots: &Slots<'_>) -> Work {
 }
 
 impl MappedStep {
-    pub(super) fn sizes(&self) -> Product {
-        Product { m: self.rows, n: self.formula.columns, k: self.compiled.cost() }
+    pub(super) fn sizes(&self) -> MatmulShape {
+        MatmulShape { m: self.rows, n: self.formula.columns, k: self.compiled.cost() }
     }
 
-    pub(super) fn run<T: Real>(&self, engine: &T::Engine, floats: &mut [T], step: &StepRow) {
+    pub(super) fn run<T: Real>(&self, engine: &T::CpuKernels, floats: &mut [T], step: &StepParams) {
         let Self { formula, compiled, rows, over, .. } = self;
         let (before, rest) = floats.split_at_mut(self.out.start);
         let (out, after) = rest.split_at_mut(self.out.len());
@@ -121,6 +121,10 @@ impl MappedStep {
                 None => &before[range.clone()],
             };
         }
-        engine.map(Mapped { formula, compiled, operands, rows: *rows, step: *step }, *over, out);
+        engine.map(
+            ElementwiseArgs { formula, compiled, operands, rows: *rows, step: *step },
+            *over,
+            out,
+        );
     }
 }

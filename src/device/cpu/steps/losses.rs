@@ -2,13 +2,13 @@
 
 use std::ops::Range;
 
-use super::super::engine::Engine;
-use super::super::kernels::{self, Product};
-use super::super::loss::{Extra, Goal};
+use super::super::engine::CpuKernels;
+use super::super::kernels::{self, MatmulShape};
+use super::super::loss::{LossInputs, LossTargets};
 use super::super::{Compiled, Real};
 use super::{Arenas, Slots, Work, disjoint};
 use crate::expr::Program;
-use crate::plan::{LossForm, StepRow};
+use crate::plan::{LossVariant, StepParams};
 
 #[derive(Debug)]
 pub(super) struct Loss {
@@ -25,8 +25,8 @@ enum Kind {
     CrossEntropy,
     Mse,
     /// A formula for each element, and the same made ready for wide vectors.
-    Map(LossForm, Program, Box<Compiled>),
-    Classes(LossForm),
+    Map(LossVariant, Program, Box<Compiled>),
+    Classes(LossVariant),
 }
 
 pub(super) fn cross_entropy(slots: &Slots<'_>, scaled: bool) -> Work {
@@ -44,7 +44,7 @@ pub(super) fn mse(slots: &Slots<'_>, scaled: bool) -> Work {
     Work::Loss(Box::new(Loss { kind: Kind::Mse, floats, classes: 0..0, scaled }))
 }
 
-pub(super) fn formed(slots: &Slots<'_>, form: LossForm) -> Work {
+pub(super) fn formed(slots: &Slots<'_>, form: LossVariant) -> Work {
     let (kind, prediction, gradient) = match form.loss.formula() {
         Some(formula) => {
             let program = formula.program();
@@ -61,26 +61,26 @@ pub(super) fn formed(slots: &Slots<'_>, form: LossForm) -> Work {
 
 impl Loss {
     /// Sizes of the gradient, and what an element costs.
-    pub(super) fn sizes(&self) -> Product {
+    pub(super) fn sizes(&self) -> MatmulShape {
         let n = self.floats[6].len();
         match &self.kind {
-            Kind::Map(_, _, compiled) => Product { m: 1, n, k: compiled.cost() },
-            _ => Product { m: 1, n: self.floats[5].len(), k: 4 },
+            Kind::Map(_, _, compiled) => MatmulShape { m: 1, n, k: compiled.cost() },
+            _ => MatmulShape { m: 1, n: self.floats[5].len(), k: 4 },
         }
     }
 
     pub(super) fn run<T: Real>(
         &self,
-        engine: &T::Engine,
+        engine: &T::CpuKernels,
         arenas: &mut Arenas<'_, T>,
-        step: &StepRow,
+        step: &StepParams,
     ) {
         let [prediction, goal, constants, weights, scaling, row_loss, gradient] =
             disjoint(arenas.floats, &self.floats);
         let classes = &arenas.indices[self.classes.clone()];
         let columns = gradient.len() / row_loss.len();
         let outs = (row_loss, &mut *gradient);
-        let extra = |form: &LossForm| Extra {
+        let extra = |form: &LossVariant| LossInputs {
             constants: form.constants.then_some(&*constants),
             weights: form.weights.then_some(&*weights),
         };
@@ -94,8 +94,11 @@ impl Loss {
                 engine.loss_map((form, program, compiled), from, extra(form), outs, step);
             }
             Kind::Classes(form) => {
-                let goal =
-                    if form.loss.classes() { Goal::Classes(classes) } else { Goal::Numbers(goal) };
+                let goal = if form.loss.classes() {
+                    LossTargets::Classes(classes)
+                } else {
+                    LossTargets::Numbers(goal)
+                };
                 engine.loss_classes(form, (prediction, goal), extra(form), outs, step);
             }
         }

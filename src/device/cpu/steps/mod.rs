@@ -12,22 +12,22 @@ mod updates;
 use std::ops::Range;
 
 use super::Real;
-use super::kernels::Product;
+use super::kernels::MatmulShape;
 use super::update::OVERFLOW;
 use crate::device::half;
-use crate::plan::{Element, Kernel, Plan, Slot, SlotSpec, Step, StepRow};
+use crate::plan::{Element, Kernel, Plan, Slot, SlotSpec, Step, StepParams};
 
 /// A step of a plan, ready to run.
 #[derive(Debug)]
-pub(super) struct Ready {
+pub(super) struct PreparedStep {
     kernel: Kernel,
     work: Work,
-    /// What it writes in half precision: computed in the device's own, then rounded.
+    /// Slots written in half precision: computed in the device's own precision, then rounded.
     halves: Vec<Range<usize>>,
     guard: Option<Guard>,
 }
 
-/// What a step computes.
+/// Computation of a step.
 #[derive(Debug)]
 enum Work {
     Rows(rows::Rows),
@@ -35,11 +35,11 @@ enum Work {
     Elementwise(elementwise::Elementwise),
     Mapped(Box<elementwise::MappedStep>),
     Loss(Box<losses::Loss>),
-    Scaling(scaling::Scaling),
+    Scaling(scaling::LossScaler),
     Update(Box<updates::Update>),
 }
 
-/// What makes a step change nothing.
+/// Guard that makes a step change nothing.
 #[derive(Debug)]
 struct Guard {
     /// The number that is not 0 while the step is skipped.
@@ -125,13 +125,13 @@ impl Slots<'_> {
         self.spec(slot).matrix()
     }
 
-    /// What a kernel's formula computes.
+    /// Returns the formula of a kernel.
     fn formula(&self) -> crate::plan::Formula {
         let id = self.step.kernel.formula().expect("the kernels of formulas name one");
         self.plan.formula(id).clone()
     }
 
-    /// What makes the step change nothing, if there is anything.
+    /// Returns the guard that makes the step change nothing, if there is one.
     fn guard(&self) -> Option<Guard> {
         if !self.step.kernel.is_guarded() {
             return None;
@@ -185,7 +185,7 @@ impl Slots<'_> {
     }
 }
 
-impl Ready {
+impl PreparedStep {
     /// A step of a plan whose buffers begin at these places.
     pub(super) fn of(plan: &Plan, step: &Step, starts: &[usize]) -> Self {
         let slots = Slots { plan, step, starts };
@@ -195,7 +195,7 @@ impl Ready {
     }
 
     /// The kernel, and sizes of what it goes through: for products their own, for others with what an element costs.
-    pub(super) fn sizes(&self) -> (Kernel, Product) {
+    pub(super) fn sizes(&self) -> (Kernel, MatmulShape) {
         let sizes = match &self.work {
             Work::Product(step) => step.sizes(),
             Work::Mapped(step) => step.sizes(),
@@ -204,7 +204,7 @@ impl Ready {
             Work::Elementwise(step) => step.sizes(),
             Work::Update(update) => update.sizes(),
             // A few numbers.
-            Work::Scaling(_) => Product { m: 1, n: 1, k: 1 },
+            Work::Scaling(_) => MatmulShape { m: 1, n: 1, k: 1 },
         };
         (self.kernel, sizes)
     }
@@ -212,9 +212,9 @@ impl Ready {
     /// Runs the step with the numbers of this step of the run.
     pub(super) fn run<T: Real>(
         &self,
-        engine: &T::Engine,
+        engine: &T::CpuKernels,
         mut arenas: Arenas<'_, T>,
-        step: &StepRow,
+        step: &StepParams,
     ) {
         if let Some(Guard { overflow, gathered }) = &self.guard
             && arenas.floats[*overflow] != T::zero()

@@ -3,19 +3,19 @@
 use std::ops::Range;
 
 use super::super::Real;
-use super::super::engine::Engine;
-use super::super::kernels::Product;
+use super::super::engine::CpuKernels;
+use super::super::kernels::MatmulShape;
 use super::{Slots, Work, disjoint};
 use crate::model::Activation;
-use crate::plan::{Kernel, StepRow};
+use crate::plan::{Kernel, StepParams};
 
 #[derive(Debug)]
 pub(super) struct Step {
     kernel: Kernel,
-    sizes: Product,
+    sizes: MatmulShape,
     /// Both factors, the bias or what was saved, the result, and what is saved or the sums.
     floats: [Range<usize>; 5],
-    /// Whether both factors are one matrix, which is then the first alone.
+    /// True if both factors are one matrix, which is then the first alone.
     same: bool,
 }
 
@@ -28,15 +28,15 @@ pub(super) fn product(slots: &Slots<'_>) -> Work {
     let ((m, n), (rows, columns)) = (slots.matrix("out"), slots.matrix("a"));
     let kernel = slots.step.kernel;
     let k = if matches!(kernel, Kernel::MatmulTn { .. }) { rows } else { columns };
-    Work::Product(Step { kernel, sizes: Product { m, n, k }, floats, same })
+    Work::Product(Step { kernel, sizes: MatmulShape { m, n, k }, floats, same })
 }
 
 impl Step {
-    pub(super) fn sizes(&self) -> Product {
+    pub(super) fn sizes(&self) -> MatmulShape {
         self.sizes
     }
 
-    pub(super) fn run<T: Real>(&self, engine: &T::Engine, floats: &mut [T], step: &StepRow) {
+    pub(super) fn run<T: Real>(&self, engine: &T::CpuKernels, floats: &mut [T], step: &StepParams) {
         let [a, b, extra, out, extra_out] = disjoint(floats, &self.floats);
         let (a, b, extra) = (&*a, if self.same { &*a } else { &*b }, &*extra);
         match self.kernel {

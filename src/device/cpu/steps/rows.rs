@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use super::super::Real;
-use super::super::kernels::{self, Product};
+use super::super::kernels::{self, MatmulShape};
 use super::{Arenas, Slots, Work, disjoint};
-use crate::plan::StepRow;
+use crate::plan::StepParams;
 
 #[derive(Debug)]
 pub(super) enum Rows {
@@ -59,15 +59,15 @@ pub(super) fn put_rows(slots: &Slots<'_>) -> Work {
 
 impl Rows {
     /// Sizes of what is written, and what an element costs.
-    pub(super) fn sizes(&self) -> Product {
+    pub(super) fn sizes(&self) -> MatmulShape {
         let (Self::Gather { sizes, .. }
         | Self::Lookup { sizes, .. }
         | Self::LookupGrad { sizes, .. }
         | Self::Put { sizes, .. }) = self;
-        Product { m: sizes.0, n: sizes.1, k: 4 }
+        MatmulShape { m: sizes.0, n: sizes.1, k: 4 }
     }
 
-    pub(super) fn run<T: Real>(&self, arenas: &mut Arenas<'_, T>, step: &StepRow) {
+    pub(super) fn run<T: Real>(&self, arenas: &mut Arenas<'_, T>, step: &StepParams) {
         match self {
             Self::Gather { ordered, sizes: (rows, columns), floats, indices } => {
                 let [x, y, x_out, y_out] = disjoint(arenas.floats, floats);

@@ -5,10 +5,10 @@ use std::ops::Range;
 use super::super::Real;
 use super::super::kernels;
 use super::{Slots, Work, disjoint};
-use crate::plan::StepRow;
+use crate::plan::StepParams;
 
 #[derive(Debug)]
-pub(super) enum Scaling {
+pub(super) enum LossScaler {
     /// The losses of rows, and the log.
     LogLoss([Range<usize>; 2]),
     /// The gradients, the log and the slot.
@@ -18,21 +18,21 @@ pub(super) enum Scaling {
 }
 
 pub(super) fn log_loss(slots: &Slots<'_>) -> Work {
-    Work::Scaling(Scaling::LogLoss(slots.floats(["row_loss", "log_out"])))
+    Work::Scaling(LossScaler::LogLoss(slots.floats(["row_loss", "log_out"])))
 }
 
 pub(super) fn check_finite(slots: &Slots<'_>, loss: bool) -> Work {
     let floats = slots.floats(["gradient", "log_in", "scaling"]);
-    Work::Scaling(Scaling::CheckFinite { loss, floats })
+    Work::Scaling(LossScaler::CheckFinite { loss, floats })
 }
 
 pub(super) fn rescale(slots: &Slots<'_>, scaled: bool, guarded: bool) -> Work {
     let floats = slots.floats(["scaling", "log_out"]);
-    Work::Scaling(Scaling::Rescale { scaled, guarded, floats })
+    Work::Scaling(LossScaler::Rescale { scaled, guarded, floats })
 }
 
-impl Scaling {
-    pub(super) fn run<T: Real>(&self, floats: &mut [T], step: &StepRow) {
+impl LossScaler {
+    pub(super) fn run<T: Real>(&self, floats: &mut [T], step: &StepParams) {
         let at = step.log as usize;
         match self {
             Self::LogLoss(ranges) => {

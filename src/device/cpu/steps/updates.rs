@@ -1,15 +1,15 @@
-//! What moves weights and running statistics: `update_sgd`, `update_adam`, `update`, `update_running`, and the kernels around
+//! Updates of weights and running statistics: `update_sgd`, `update_adam`, `update`, `update_running`, and the kernels around
 //! them, `square_sums`, `clip_norm`, `trust_ratios`.
 
 use std::ops::Range;
 
-use super::super::engine::Engine;
-use super::super::kernels::{self, Adam, Product, Sgd};
-use super::super::update::{self, Squared, Updated};
+use super::super::engine::CpuKernels;
+use super::super::kernels::{self, Adam, MatmulShape, Sgd};
+use super::super::update::{self, SquareSumArgs, UpdateArgs};
 use super::super::{Compiled, Real};
 use super::{Arenas, Slots, Work, disjoint};
 use crate::expr::Program;
-use crate::plan::{self, Kernel, StepRow};
+use crate::plan::{self, Kernel, StepParams};
 
 #[derive(Debug)]
 pub(super) struct Update {
@@ -106,15 +106,15 @@ pub(super) fn trust_ratios(slots: &Slots<'_>) -> Work {
 
 impl Update {
     /// The elements that are gone through; reading two and writing one costs four.
-    pub(super) fn sizes(&self) -> Product {
-        Product { m: 1, n: self.len, k: 4 }
+    pub(super) fn sizes(&self) -> MatmulShape {
+        MatmulShape { m: 1, n: self.len, k: 4 }
     }
 
     pub(super) fn run<T: Real>(
         &self,
-        engine: &T::Engine,
+        engine: &T::CpuKernels,
         arenas: &mut Arenas<'_, T>,
-        step: &StepRow,
+        step: &StepParams,
     ) {
         match &self.kind {
             Kind::Running { how, floats } => {
@@ -135,7 +135,7 @@ impl Update {
             Kind::ByExpressions { update, program, compiled, floats } => {
                 let [gradient, scaling, table, weight, rest @ ..] = disjoint(arenas.floats, floats);
                 let [state0, state1, state2, gathered, average, half] = rest;
-                engine.update(Updated {
+                engine.update(UpdateArgs {
                     update: *update,
                     program,
                     compiled,
@@ -153,7 +153,7 @@ impl Update {
             }
             Kind::SquareSums { gathers, scaled, gradient, floats } => {
                 let [x, gathered, scaling, table, sums] = disjoint(arenas.floats, floats);
-                let of = Squared {
+                let of = SquareSumArgs {
                     x,
                     gathered: gathers.then_some(&*gathered),
                     scaling: scaled.then_some(&*scaling),

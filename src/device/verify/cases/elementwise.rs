@@ -3,7 +3,7 @@
 use super::super::smooth;
 use super::{DOWN, Fill, HALF, ROUNDOFF, TestSpec, UP, sum_error};
 use crate::model::Activation;
-use crate::plan::{Along, FormulaId, Kernel};
+use crate::plan::{Broadcast, FormulaId, Kernel};
 
 /// Formulas are in `formulas.rs`.
 pub(super) fn kernels() -> Vec<Kernel> {
@@ -93,10 +93,10 @@ fn operand(id: FormulaId, name: &str, m: usize, n: usize) -> Option<Fill> {
     let formulas = super::super::formulas::formulas(n);
     let operand = formulas[usize::from(id.0)].operands[index];
     Some(match operand.along {
-        Along::Both if is_function(id) => Fill::extreme([m, n]),
-        Along::Both => Fill::unit([m, n]),
-        Along::Columns => Fill::unit([n]),
-        Along::Rows => Fill::unit([m]),
-        Along::Nothing => Fill::unit([1]),
+        Broadcast::Both if is_function(id) => Fill::extreme([m, n]),
+        Broadcast::Both => Fill::unit([m, n]),
+        Broadcast::Columns => Fill::unit([n]),
+        Broadcast::Rows => Fill::unit([m]),
+        Broadcast::Nothing => Fill::unit([1]),
     })
 }

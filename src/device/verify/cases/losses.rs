@@ -1,15 +1,15 @@
 //! Losses with their gradients.
 
 use super::{DOWN, Fill, ROUNDOFF, TestSpec, sum_error};
-use crate::graph::{Loss, Wants};
-use crate::plan::{Kernel, LossForm};
+use crate::graph::{Loss, RequiredTarget};
+use crate::plan::{Kernel, LossVariant};
 
 pub(super) fn kernels() -> Vec<Kernel> {
     let mut kernels =
         vec![Kernel::LossCrossEntropy { scaled: false }, Kernel::LossMse { scaled: false }];
     for (index, loss) in Loss::all().into_iter().enumerate() {
         // Each has something that the others have not, so that a few pipelines show all there is.
-        let constants = matches!(loss.wants(), Wants::Classes | Wants::Labels)
+        let constants = matches!(loss.wants(), RequiredTarget::Classes | RequiredTarget::Labels)
             || matches!(loss, Loss::Pinball(_));
         let (weights, mean) = (index % 2 == 0, loss != Loss::Mae);
         let loss = match loss {
@@ -17,7 +17,7 @@ pub(super) fn kernels() -> Vec<Kernel> {
             Loss::PoissonNll { .. } => Loss::PoissonNll { full: true },
             other => other,
         };
-        let form = LossForm { loss, mean, constants, weights, scaled: false };
+        let form = LossVariant { loss, mean, constants, weights, scaled: false };
         let map = loss.formula().is_some();
         kernels.push(if map { Kernel::LossMap(form) } else { Kernel::LossClasses(form) });
     }
@@ -76,22 +76,22 @@ fn limits(_: super::Triple) -> (f64, f64) {
     (2e-6, 4e-6)
 }
 
-fn of_form(spec: TestSpec, form: LossForm) -> TestSpec {
+fn of_form(spec: TestSpec, form: LossVariant) -> TestSpec {
     // Half precision is in the last line of their texts alone: one form of each kernel is enough.
     let half = matches!(form.loss, Loss::Mae | Loss::KlDivergence).then_some(DOWN);
     TestSpec { divisor: Some(37.5), half: half.into_iter().collect(), ..spec }
 }
 
-fn map_argument(form: LossForm, name: &str, m: usize, n: usize) -> Fill {
+fn map_argument(form: LossVariant, name: &str, m: usize, n: usize) -> Fill {
     let (wants, targets) = (form.loss.wants(), form.loss.targets_for(n).unwrap_or(n));
     match (name, wants) {
         // Of a rate's logarithm; the rate itself overflows early.
-        ("prediction", Wants::Counts) => Fill::within(8.0, [m, n]),
+        ("prediction", RequiredTarget::Counts) => Fill::within(8.0, [m, n]),
         ("prediction", _) => Fill::extreme([m, n]),
-        ("goal", Wants::Labels) => Fill::truths([m, targets]),
-        ("goal", Wants::Counts) => Fill::positive([m, targets]),
+        ("goal", RequiredTarget::Labels) => Fill::truths([m, targets]),
+        ("goal", RequiredTarget::Counts) => Fill::positive([m, targets]),
         ("goal", _) => Fill::unit([m, targets]),
-        ("constants", Wants::Labels) => Fill::positive([targets]),
+        ("constants", RequiredTarget::Labels) => Fill::positive([targets]),
         ("constants", _) => Fill::positive([form.loss.outputs_each()]),
         _ => common(name, m, n),
     }

@@ -1,4 +1,4 @@
-//! What is verified: every kernel with every fusion, at awkward sizes, on random values.
+//! Cases of `verify`: every kernel with every fusion, at awkward sizes, on random values.
 //!
 //! In: a kernel and sizes. Out: a plan of one step, and what its slots start with. Each file has the kernels of one kind: their
 //! forms, and for each kernel a [`TestSpec`] with all that is particular to it.
@@ -12,8 +12,8 @@ mod updates;
 
 use crate::error::Result;
 use crate::plan::{
-    Argument, Declaration, Element, FACTORS, Kernel, Phase, Plan, PlanBuilder, Role, Scaling, Slot,
-    SlotPrecision, StepRow, Stored,
+    Argument, Declaration, Element, FACTORS, Kernel, LossScaler, Phase, Plan, PlanBuilder, Role,
+    Slot, SlotPrecision, StepParams, StorageTypes,
 };
 use crate::random::{Purpose, Random, Seed};
 use crate::shape::narrow;
@@ -26,23 +26,23 @@ type FirstValues = Box<dyn Fn(&str, Triple) -> Fill>;
 
 /// How a kernel is verified.
 struct TestSpec {
-    /// What each of its arguments starts with.
+    /// Initial values of its arguments.
     values: FirstValues,
     /// Absolute and relative limits of the error.
     limits: Box<dyn Fn(Triple) -> (f64, f64)>,
     sizes: Vec<Triple>,
     cpu_sizes: Vec<Triple>,
-    half: Vec<Stored>,
+    half: Vec<StorageTypes>,
     arena: bool,
     divisor: Option<f64>,
 }
 
 /// Both what is read and what is written in half precision.
-const HALF: Stored = Stored { read: Element::F16, write: Element::F16 };
+const HALF: StorageTypes = StorageTypes { read: Element::F16, write: Element::F16 };
 /// From single precision to half.
-const DOWN: Stored = Stored { read: Element::F32, write: Element::F16 };
+const DOWN: StorageTypes = StorageTypes { read: Element::F32, write: Element::F16 };
 /// From half precision to single.
-const UP: Stored = Stored { read: Element::F16, write: Element::F32 };
+const UP: StorageTypes = StorageTypes { read: Element::F16, write: Element::F32 };
 
 /// Unit roundoff in single precision.
 const ROUNDOFF: f64 = 1.0 / 16_777_216.0;
@@ -85,7 +85,7 @@ impl TestSpec {
     }
 
     /// Forms in half precision that plans may ask for.
-    fn half(self, half: impl Into<Vec<Stored>>) -> Self {
+    fn half(self, half: impl Into<Vec<StorageTypes>>) -> Self {
         Self { half: half.into(), ..self }
     }
 
@@ -144,13 +144,13 @@ pub fn every_kernel() -> Vec<Kernel> {
 }
 
 /// Every kernel with every fusion that plans in half precision may ask for, and what it then reads and writes.
-pub fn half_kernels() -> Vec<(Kernel, Stored)> {
+pub fn half_kernels() -> Vec<(Kernel, StorageTypes)> {
     // Those with a loss scale are for half precision alone.
     let updates = super::formulas::passes().into_iter().map(|(_, update)| update);
     let updates = updates.filter(|update| update.scaled).map(|it| (Kernel::Update(it), DOWN));
     let forms = |kernel: Kernel| {
         let half = spec_of(&kernel).half.into_iter();
-        half.map(move |stored| (kernel.under_scale(), stored))
+        half.map(move |stored| (kernel.with_loss_scale(), stored))
     };
     every_kernel().into_iter().flat_map(forms).chain(updates).collect()
 }
@@ -173,17 +173,17 @@ pub(super) fn limits(kernel: &Kernel, sizes: Triple) -> (f64, f64) {
 
 /// Loss scales before a step: all in order, about to double, as large as may be, after an overflow, as small as may be, after a
 /// loss that was no number.
-fn scalings() -> [Scaling; 6] {
-    let good = Scaling { scale: 4.0, inverse: 0.25, good: 5.0, overflow: 0.0, skipped: 3.0 };
-    let largest = Scaling::LARGEST as f32;
-    let last = Scaling { good: (Scaling::GROW_AFTER - 1) as f32, ..good };
+fn scalings() -> [LossScaler; 6] {
+    let good = LossScaler { scale: 4.0, inverse: 0.25, good: 5.0, overflow: 0.0, skipped: 3.0 };
+    let largest = LossScaler::LARGEST as f32;
+    let last = LossScaler { good: (LossScaler::GROW_AFTER - 1) as f32, ..good };
     [
         good,
         last,
-        Scaling { scale: largest, inverse: 1.0 / largest, ..last },
-        Scaling { overflow: 1.0, ..good },
-        Scaling { scale: 1.0 / largest, inverse: largest, overflow: 1.0, ..good },
-        Scaling { overflow: Scaling::LOST, ..good },
+        LossScaler { scale: largest, inverse: 1.0 / largest, ..last },
+        LossScaler { overflow: 1.0, ..good },
+        LossScaler { scale: 1.0 / largest, inverse: largest, overflow: 1.0, ..good },
+        LossScaler { overflow: LossScaler::LOST, ..good },
     ]
 }
 
@@ -263,7 +263,7 @@ impl Fill {
     /// One of the loss scales.
     fn scaling(which: usize) -> Self {
         let values = scalings()[which].values();
-        Self::floats([Scaling::LEN], move |_, i| values[i].into())
+        Self::floats([LossScaler::LEN], move |_, i| values[i].into())
     }
 
     /// Losses of eight steps, of which that of the case's own may be no number.
@@ -286,8 +286,8 @@ impl Fill {
     }
 }
 
-/// What a slot starts with.
-pub(super) enum Start {
+/// Initial values of a slot.
+pub(super) enum CaseValues {
     Floats(Vec<f32>),
     Indices(Vec<u32>),
 }
@@ -295,14 +295,14 @@ pub(super) enum Start {
 /// A plan of one step, and what its slots start with.
 pub(super) struct Case {
     pub(super) plan: Plan,
-    pub(super) starts: Vec<(Slot, Start)>,
+    pub(super) starts: Vec<(Slot, CaseValues)>,
     pub(super) writes: Vec<Slot>,
-    pub(super) row: StepRow,
+    pub(super) row: StepParams,
 }
 
 /// Makes a plan of one step with random values; what is written starts random too, so that elements that
 /// should stay are compared as well.
-pub(super) fn build(kernel: Kernel, stored: Stored, sizes: Triple) -> Result<Case> {
+pub(super) fn build(kernel: Kernel, stored: StorageTypes, sizes: Triple) -> Result<Case> {
     let [m, n, k] = sizes;
     let spec = spec_of(&kernel);
     let mut builder = PlanBuilder::new();
@@ -327,11 +327,11 @@ pub(super) fn build(kernel: Kernel, stored: Stored, sizes: Triple) -> Result<Cas
                 Generator::Floats(value) => {
                     #[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
                     let values = count.map(|i| value(&mut random, i) as f32).collect();
-                    (element, Start::Floats(values))
+                    (element, CaseValues::Floats(values))
                 }
                 Generator::Indices(value) => {
                     let values = count.map(|i| value(&mut random, i)).collect();
-                    (Element::U32, Start::Indices(values))
+                    (Element::U32, CaseValues::Indices(values))
                 }
             };
             let role = if element == Element::U32 { Role::Data } else { role };
@@ -343,7 +343,7 @@ pub(super) fn build(kernel: Kernel, stored: Stored, sizes: Triple) -> Result<Cas
     };
     let Declaration { reads, writes, .. } = kernel.declaration();
     let (reads, writes) = (slots(&reads)?, slots(&writes)?);
-    let row = StepRow {
+    let row = StepParams {
         first: 5,
         rows: if spec.arena { 1 } else { narrow(k.min(m)) },
         log: narrow(LOG),
@@ -356,7 +356,7 @@ pub(super) fn build(kernel: Kernel, stored: Stored, sizes: Triple) -> Result<Cas
         apply: k != 2,
         decay: 0.5,
         scalars: [0.01, 0.02, 0.5, 0.3, 0.2, 0.1, 0.25, 0.4],
-        ..StepRow::default()
+        ..StepParams::default()
     };
     let step = builder.step(kernel, reads, writes.clone())?;
     builder.phase(Phase::Eval, vec![step]);

@@ -1,4 +1,4 @@
-//! What moves weights and running statistics, and the kernels around that.
+//! Cases of updates of weights and running statistics, and of the kernels around them.
 
 use super::{DOWN, Fill, ROUNDOFF, TestSpec, Triple, update_scaling};
 use crate::plan::{BLOCK, Kernel};
@@ -24,14 +24,14 @@ pub(super) fn kernels() -> Vec<Kernel> {
     for (momentum, nesterov) in [(0.0, false), (0.9, false), (0.9, true)] {
         let (weight_decay, scaled, guarded) = (0.01, false, false);
         let update = Kernel::UpdateSgd { momentum, nesterov, weight_decay, scaled, guarded };
-        kernels.extend([update, update.under_guard()]);
+        kernels.extend([update, update.with_guard()]);
     }
     for decoupled in [false, true] {
         let (beta1, beta2, eps, weight_decay) = (0.9, 0.999, 1e-8, 0.01);
         let (scaled, guarded) = (false, false);
         let update =
             Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled, scaled, guarded };
-        kernels.extend([update, update.under_guard()]);
+        kernels.extend([update, update.with_guard()]);
     }
     kernels
 }

@@ -1,0 +1,261 @@
+//! A table in pieces: memory holds a few thousand rows, however many there are.
+//!
+//! In: a file or a stream, and the schema of the table that a network was trained on. Out: its features, with the records as they
+//! stand, for predictions; or with targets and weights, for figures.
+//! Absent on purpose: a second look at any row, so a stream will do.
+
+use std::io::Read;
+use std::path::Path;
+
+use ::csv::StringRecord;
+
+use super::rows::TableReader;
+use crate::data::table::{Schema, TargetKind, Targets};
+use crate::data::target::Labels;
+use crate::data::{cell, header};
+use crate::error::Result;
+
+/// Bytes of text that a piece has at most, if it has more than one row: so wide tables come in pieces of fewer rows.
+const PIECE: usize = 4 << 20;
+
+/// Some rows of a table, on their way to a prediction.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RowChunk {
+    /// The rows as they stand in the file, with all their columns.
+    pub records: Vec<StringRecord>,
+    /// Their features `[rows, features]`, row-major, in the order of the schema.
+    pub x: Vec<f64>,
+    /// First line of each row, counted from 1.
+    pub lines: Vec<u64>,
+}
+
+/// Reads a table of any length a few rows at a time.
+#[derive(Debug)]
+pub struct FeatureReader {
+    table: TableReader,
+    picks: Vec<usize>,
+    /// Records of an earlier piece, whose memory is used again.
+    spare: Vec<StringRecord>,
+}
+
+impl FeatureReader {
+    /// Opens a table that has the feature columns of `schema`, in any order. The target may be
+    /// there or not.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or columns are missing.
+    pub fn open(path: impl AsRef<Path>, schema: &Schema) -> Result<Self> {
+        Self::of(TableReader::open(path.as_ref())?, schema)
+    }
+
+    /// Reads from anything, such as standard input; messages call it by `name`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn from_reader(
+        reader: impl Read + Send + 'static,
+        name: &str,
+        schema: &Schema,
+    ) -> Result<Self> {
+        Self::of(TableReader::from_reader(reader, Path::new(name))?, schema)
+    }
+
+    fn of(table: TableReader, schema: &Schema) -> Result<Self> {
+        let wanted: Vec<&str> = schema.features.iter().map(String::as_str).collect();
+        let picks = header::find_all(&header::names(&table.header), &wanted, &table.source)?;
+        Ok(Self { table, picks, spare: Vec::new() })
+    }
+
+    /// All column names, as they stand in the file.
+    pub fn headers(&self) -> &StringRecord {
+        &self.table.header
+    }
+
+    /// Bytes of the table that were read so far.
+    pub fn bytes(&self) -> u64 {
+        self.table.bytes()
+    }
+
+    /// The next rows, at most `rows` (0 counts as 1) and fewer only at the end, or where they have very many or long
+    /// cells; `None` after it.
+    ///
+    /// # Errors
+    ///
+    /// When a row is not as it must be; the message names line and column.
+    pub fn next_chunk(&mut self, rows: usize) -> Result<Option<RowChunk>> {
+        let mut chunk = RowChunk::default();
+        Ok(self.refill(&mut chunk, rows)?.then_some(chunk))
+    }
+
+    /// As [`Self::next_chunk`], in the memory of an earlier piece. Out: whether there was a row.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::next_chunk`].
+    pub fn refill(&mut self, chunk: &mut RowChunk, rows: usize) -> Result<bool> {
+        self.spare.append(&mut chunk.records);
+        chunk.x.clear();
+        chunk.lines.clear();
+        let mut bytes = 0;
+        while chunk.records.len() < rows.max(1) && bytes < PIECE && self.table.read()? {
+            self.table.features(&self.picks, &mut chunk.x)?;
+            let spare = self.spare.pop().unwrap_or_default();
+            let record = std::mem::replace(&mut self.table.record, spare);
+            // An empty cell takes memory, too: that of its end.
+            bytes += record.as_slice().len() + record.len() * size_of::<usize>();
+            chunk.records.push(record);
+            chunk.lines.push(self.table.line);
+        }
+        Ok(!chunk.records.is_empty())
+    }
+}
+
+/// Some rows of a table, on their way to figures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LabelledRows {
+    /// Features `[rows, features]`, row-major, in the order of the schema.
+    pub x: Vec<f64>,
+    /// Targets of each row.
+    pub y: Targets,
+    /// How much each row counts, above 0; `None` where all count the same.
+    pub weights: Option<Vec<f64>>,
+    /// First line of each row, counted from 1.
+    pub lines: Vec<u64>,
+}
+
+/// Reads a table of any length with its target a few rows at a time; of what a whole
+/// [`Dataset`](crate::data::Dataset) promises, that some weight is above 0 is left to who sees all parts.
+#[derive(Debug)]
+pub struct PartReader {
+    pub(super) table: TableReader,
+    picks: Vec<usize>,
+    places: Vec<usize>,
+    weight: Option<usize>,
+    kind: TargetKind,
+    labels: Vec<Labels>,
+    left_out: usize,
+}
+
+impl PartReader {
+    /// Opens a table that has the columns of another one, in any order; further columns are ignored. Where the other one had
+    /// weights and this one has not, all rows count the same.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read or columns are missing.
+    pub fn open(path: impl AsRef<Path>, schema: &Schema) -> Result<Self> {
+        Self::of(TableReader::open(path.as_ref())?, schema)
+    }
+
+    /// Reads from anything, such as standard input; messages call it by `name`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn from_reader(
+        reader: impl Read + Send + 'static,
+        name: &str,
+        schema: &Schema,
+    ) -> Result<Self> {
+        Self::of(TableReader::from_reader(reader, Path::new(name))?, schema)
+    }
+
+    fn of(table: TableReader, schema: &Schema) -> Result<Self> {
+        let names = header::names(&table.header);
+        let mut wanted: Vec<&str> = schema.features.iter().map(String::as_str).collect();
+        wanted.extend(schema.targets());
+        let weight = schema.weight.as_deref().filter(|weight| names.contains(weight));
+        wanted.extend(weight);
+        let mut picks = header::find_all(&names, &wanted, &table.source)?;
+        let weight = weight.and_then(|_| picks.pop());
+        let places = picks.split_off(schema.features.len());
+        let (kind, labels) = (schema.kind.clone(), Labels::of(&schema.kind));
+        Ok(Self { table, picks, places, weight, kind, labels, left_out: 0 })
+    }
+
+    /// Bytes of the table that were read so far.
+    pub fn bytes(&self) -> u64 {
+        self.table.bytes()
+    }
+
+    /// Returns true if the table has the column of weights.
+    pub fn has_weights(&self) -> bool {
+        self.weight.is_some()
+    }
+
+    /// Number of rows of weight 0 that were left out so far.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// The next rows that weigh more than 0, at most `rows` (0 counts as 1) and fewer only at the end, or where they have
+    /// very many features; `None` after it.
+    ///
+    /// # Errors
+    ///
+    /// When a row is not as it must be, or its class is none that `schema` knows; the message names line and column.
+    pub fn next_part(&mut self, rows: usize) -> Result<Option<LabelledRows>> {
+        let mut part = self.empty();
+        let mut bytes = 0;
+        while part.lines.len() < rows.max(1) && bytes < PIECE && self.row(&mut part)? {
+            part.lines.push(self.table.line);
+            bytes += self.table.record.as_slice().len();
+        }
+        Ok((!part.lines.is_empty()).then_some(part))
+    }
+
+    /// A part without rows.
+    pub(super) fn empty(&self) -> LabelledRows {
+        let y = match &self.kind {
+            TargetKind::Classes(_) => Targets::Classes(Vec::new()),
+            TargetKind::Number => Targets::Numbers(Vec::new()),
+            TargetKind::Numbers(_) | TargetKind::Labels(_) => {
+                Targets::Columns(Vec::new(), self.places.len())
+            }
+        };
+        LabelledRows {
+            x: Vec::new(),
+            y,
+            weights: self.weight.map(|_| Vec::new()),
+            lines: Vec::new(),
+        }
+    }
+
+    /// Appends the next row that weighs more than 0, all but its line. Returns false if there is none.
+    pub(super) fn row(&mut self, part: &mut LabelledRows) -> Result<bool> {
+        let table = &mut self.table;
+        loop {
+            if !table.read()? {
+                return Ok(false);
+            }
+            let (Some(place), Some(weights)) = (self.weight, &mut part.weights) else { break };
+            let weight = table.weight(place)?;
+            if weight > 0.0 {
+                weights.push(weight);
+                break;
+            }
+            // A row that counts for nothing may hold anything, such as a filler for a missing value.
+            self.left_out += 1;
+        }
+        table.features(&self.picks, &mut part.x)?;
+        for (target, &place) in self.places.iter().enumerate() {
+            let text = table.record.get(place).unwrap_or_default().trim();
+            let pushed = match (&mut part.y, self.labels.get(target)) {
+                (Targets::Classes(y), Some(labels)) => {
+                    labels.class(text).map(|class| y.push(class))
+                }
+                (Targets::Columns(y, _), Some(labels)) => {
+                    labels.class(text).map(|class| y.push(f64::from(class)))
+                }
+                (Targets::Numbers(y) | Targets::Columns(y, _), None) => {
+                    cell::target(text).map(|value| y.push(value))
+                }
+                _ => Ok(()),
+            };
+            pushed.map_err(|problem| table.refuse_column(place, problem))?;
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,363 @@
+//! The kernels in f32 for use: wide vectors, threads, products of our own.
+//!
+//! In: the arguments of `cpu::kernels`. Out: the same numbers, within rounding.
+//! Absent on purpose: f64, whose plain kernels are the reference.
+
+mod activation;
+mod approximations;
+mod block_eval;
+mod compile;
+mod elementwise;
+mod functions;
+mod gemm;
+mod instructions;
+mod interpreter;
+mod losses;
+mod map;
+mod microkernel;
+mod moves;
+mod pool;
+mod reductions;
+mod update;
+
+use ndarray::{ArrayView2, ArrayViewMut2};
+
+pub use compile::Compiled;
+pub use functions::F32Math;
+pub use instructions::SimdLevel;
+
+use super::engine::CpuKernels;
+use super::kernels::{self, Adam, MatmulShape, Sgd};
+use super::loss::{self, LossInputs, LossTargets};
+use super::map::{ElementwiseArgs, SumOver, rate_in};
+use super::update::{INVERSE, SquareSumArgs, UpdateArgs};
+use crate::expr::Program;
+use crate::graph::SHARE;
+use crate::model::Activation;
+use crate::plan::{BLOCK, Dropout, FACTORS, Kernel, LossVariant, StepParams};
+use crate::random::key;
+
+use elementwise::in_parts;
+use gemm::{Epilogue, GemmTask, MatmulOperand};
+use interpreter::AddSlices;
+use losses::{LossMap, in_rows};
+use map::MapPart;
+use microkernel::{ROWS, TERMS};
+use moves::UpdateTask;
+use pool::{Pool, both};
+use update::{AdamPart, SgdPart};
+
+/// Cost of a class in a loss, in the unit of formulas: mostly its exponential.
+const CLASS: usize = 24;
+
+/// The kernels in f32.
+#[derive(Debug)]
+pub struct SimdKernels {
+    instructions: SimdLevel,
+    pool: Pool,
+    /// True if some step of the plan is shared among threads.
+    shared: bool,
+}
+
+impl SimdKernels {
+    /// The same with other instructions, for checks.
+    pub(super) fn using(instructions: SimdLevel) -> Self {
+        Self { instructions, ..Self::new() }
+    }
+
+    /// Returns whether the transposed result is computed, bᵀ's rows against a's columns, and stored crosswise: where that packs
+    /// and pads less. The numbers are the same.
+    fn computes_transposed(&self, kernel: Kernel, MatmulShape { m, n, k }: MatmulShape) -> bool {
+        // Multiplications in the time of packing an element: crosswise for nt, in whole vectors for tn.
+        let weight = match kernel {
+            Kernel::MatmulNt { .. } => 16,
+            Kernel::MatmulTn { .. } => 4,
+            _ => return false,
+        };
+        let cost = |rows: usize, columns: usize| {
+            let lanes = self.instructions.for_columns(columns).lanes();
+            (rows + weight) * columns.next_multiple_of(lanes) * k
+        };
+        cost(n, m) + 16 * m * n < cost(m, n)
+    }
+
+    /// Each element is multiplied by act' of what was saved.
+    fn activation_backward(&self, act: Activation, saved: &[f32], out: &mut [f32]) {
+        in_parts(&self.pool, (elementwise::cost(act), 1), out, &|first, out| {
+            let saved = &saved[first..][..out.len()];
+            elementwise::activation_backward(act, out, saved, self.instructions);
+        });
+    }
+
+    fn multiply(&self, part: GemmTask<'_>) {
+        gemm::multiply(self.instructions.for_columns(part.out.dim().1), &self.pool, part);
+    }
+}
+
+fn view<T>(values: &[T], rows: usize, columns: usize) -> ArrayView2<'_, T> {
+    // Slots' lengths follow from their sizes, so this holds for every plan.
+    ArrayView2::from_shape((rows, columns), values).expect("a slot has the length of its sizes")
+}
+
+fn view_mut<T>(values: &mut [T], rows: usize, columns: usize) -> ArrayViewMut2<'_, T> {
+    ArrayViewMut2::from_shape((rows, columns), values).expect("a slot has the length of its sizes")
+}
+
+impl CpuKernels<f32> for SimdKernels {
+    fn new() -> Self {
+        Self { instructions: SimdLevel::widest(), pool: Pool::new(), shared: false }
+    }
+
+    fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    fn name(&self) -> &'static str {
+        self.instructions.name()
+    }
+
+    fn products(&self) -> String {
+        let (name, lanes) = (self.instructions.name(), self.instructions.lanes());
+        format!("{name}, tiles of {ROWS}x{lanes}, sums of {TERMS} terms")
+    }
+
+    fn prepare(&mut self, steps: &[(Kernel, MatmulShape)]) {
+        let products = steps.iter().filter(|(kernel, _)| kernel.is_product());
+        let scratch = products.map(|&(kernel, product)| {
+            let columns =
+                if self.computes_transposed(kernel, product) { product.m } else { product.n };
+            gemm::scratch(columns, product.k, self.instructions.for_columns(columns).lanes())
+        });
+        self.pool.reserve(scratch.max().unwrap_or(0));
+        self.shared = steps.iter().any(|&(kernel, MatmulShape { m, n, k })| {
+            if kernel.is_product() { gemm::shared(m * n * k) } else { map::shared(m * n * k) }
+        });
+    }
+
+    fn enter<R: Send>(&self, steps: impl FnOnce() -> R + Send) -> R {
+        if self.shared { self.pool.enter(steps) } else { steps() }
+    }
+
+    fn matmul_nt(
+        &self,
+        (a, b, bias): (&[f32], &[f32], Option<&[f32]>),
+        act: Activation,
+        (out, saved): (&mut [f32], Option<&mut [f32]>),
+        product: MatmulShape,
+    ) {
+        let MatmulShape { m, n, k } = product;
+        let along_rows = self.computes_transposed(
+            Kernel::MatmulNt { bias: false, act, save: false, dropout: None },
+            product,
+        );
+        let (mut result, mut saved) =
+            (view_mut(out, m, n), saved.map(|saved| view_mut(saved, m, n)));
+        let (mut left, mut right) = (a, b);
+        if along_rows {
+            (left, right) = (b, a);
+            (result, saved) = (result.reversed_axes(), saved.map(ArrayViewMut2::reversed_axes));
+        }
+        let left = MatmulOperand::Rows { values: left, stride: k };
+        let right = MatmulOperand::Columns { values: right, stride: k };
+        let written = act.is_written_out();
+        let first = if written { act } else { Activation::Identity };
+        let finish = Epilogue::Activate { bias, along_rows, act: first, saved };
+        self.multiply(GemmTask { left, right, k, at: (0, 0), out: result, finish });
+        if !written {
+            in_parts(&self.pool, (elementwise::cost(act), 1), out, &|_, out| {
+                elementwise::activate(act, out, self.instructions);
+            });
+        }
+    }
+
+    fn matmul_nn(
+        &self,
+        (a, b, saved): (&[f32], &[f32], Option<&[f32]>),
+        act: Activation,
+        out: &mut [f32],
+        MatmulShape { m, n, k }: MatmulShape,
+    ) {
+        let finish = match saved {
+            Some(saved) if act.is_written_out() => {
+                Epilogue::Gradient { act, saved: view(saved, m, n) }
+            }
+            _ => Epilogue::Store,
+        };
+        let left = MatmulOperand::Rows { values: a, stride: k };
+        let right = MatmulOperand::Rows { values: b, stride: n };
+        self.multiply(GemmTask { left, right, k, at: (0, 0), out: view_mut(out, m, n), finish });
+        if let (Some(saved), false) = (saved, act.is_written_out()) {
+            self.activation_backward(act, saved, out);
+        }
+    }
+
+    fn matmul_tn(
+        &self,
+        (a, b): (&[f32], &[f32]),
+        (out, sums): (&mut [f32], Option<&mut [f32]>),
+        product: MatmulShape,
+    ) {
+        let MatmulShape { m, n, k } = product;
+        let mut left = MatmulOperand::Columns { values: a, stride: m };
+        let mut right = MatmulOperand::Rows { values: b, stride: n };
+        let mut out = view_mut(out, m, n);
+        if self.computes_transposed(Kernel::MatmulTn { bias_grad: false }, product) {
+            left = MatmulOperand::Columns { values: b, stride: n };
+            right = MatmulOperand::Rows { values: a, stride: m };
+            out = out.reversed_axes();
+        }
+        let multiply =
+            || self.multiply(GemmTask { left, right, k, at: (0, 0), out, finish: Epilogue::Store });
+        match sums {
+            Some(sums) => both(gemm::shared(m * n * k), multiply, || self.sum_rows(a, sums, m)),
+            None => multiply(),
+        }
+    }
+
+    fn activate(
+        &self,
+        x: &[f32],
+        bias: Option<&[f32]>,
+        act: Activation,
+        out: &mut [f32],
+        n: usize,
+    ) {
+        in_parts(&self.pool, (elementwise::cost(act), n), out, &|first, out| {
+            let x = &x[first..][..out.len()];
+            match bias {
+                None => out.copy_from_slice(x),
+                Some(bias) => {
+                    for (out, x) in out.chunks_exact_mut(n).zip(x.chunks_exact(n)) {
+                        self.instructions.run(AddSlices { a: x, b: bias, out });
+                    }
+                }
+            }
+            elementwise::activate(act, out, self.instructions);
+        });
+    }
+
+    fn activate_grad(&self, saved: &[f32], d_y: &[f32], act: Activation, out: &mut [f32]) {
+        out.copy_from_slice(d_y);
+        self.activation_backward(act, saved, out);
+    }
+
+    fn dropout(&self, out: &mut [f32], dropout: Option<Dropout>, step: &StepParams) {
+        let Some(Dropout { stream, rate }) = dropout else { return };
+        let of = (key(step.seed, step.step, stream), rate_in(step, rate));
+        // A hash is about six operations.
+        in_parts(&self.pool, (8, 1), out, &|first, out| {
+            elementwise::apply_dropout(of, first, out, self.instructions);
+        });
+    }
+
+    fn add(&self, a: &[f32], b: &[f32], out: &mut [f32]) {
+        in_parts(&self.pool, (3, 1), out, &|first, out| {
+            let (a, b) = (&a[first..][..out.len()], &b[first..][..out.len()]);
+            self.instructions.run(AddSlices { a, b, out });
+        });
+    }
+
+    fn map(&self, mapped: ElementwiseArgs<'_, f32>, over: SumOver, out: &mut [f32]) {
+        MapPart::new(mapped, over, out).divide(self.instructions, &self.pool);
+    }
+
+    fn sum_rows(&self, x: &[f32], out: &mut [f32], n: usize) {
+        self.instructions.run(reductions::SumRows { x, out, n });
+    }
+
+    fn loss_mse(
+        &self,
+        prediction: &[f32],
+        target: &[f32],
+        (row_loss, d): (&mut [f32], &mut [f32]),
+        n: usize,
+        step: &StepParams,
+    ) {
+        let part = reductions::MsePart::new(prediction, target, (row_loss, d), n, step);
+        part.divide(self.instructions, &self.pool);
+    }
+
+    fn loss_cross_entropy(
+        &self,
+        logits: &[f32],
+        labels: &[u32],
+        outs: (&mut [f32], &mut [f32]),
+        n: usize,
+        step: &StepParams,
+    ) {
+        in_rows(&self.pool, CLASS, outs, &|first, row_loss, d| {
+            kernels::rows_of_cross_entropy(logits, labels, (first, row_loss, d), n, step);
+        });
+    }
+
+    fn loss_map(
+        &self,
+        (form, _, compiled): (&LossVariant, &Program, &Compiled),
+        (prediction, target): (&[f32], &[f32]),
+        extra: LossInputs<'_, f32>,
+        outs: (&mut [f32], &mut [f32]),
+        step: &StepParams,
+    ) {
+        let batch = outs.0.len();
+        let loss = LossMap { form, compiled, prediction, target, extra, step, batch };
+        in_rows(&self.pool, compiled.cost(), outs, &|first, row_loss, d| {
+            loss.run(first, row_loss, d, self.instructions);
+        });
+    }
+
+    fn loss_classes(
+        &self,
+        form: &LossVariant,
+        from: (&[f32], LossTargets<'_, f32>),
+        extra: LossInputs<'_, f32>,
+        outs: (&mut [f32], &mut [f32]),
+        step: &StepParams,
+    ) {
+        in_rows(&self.pool, CLASS, outs, &|first, row_loss, d| {
+            loss::rows_of_classes(form, from, extra, (first, row_loss, d), step);
+        });
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a share in single precision")]
+    fn square_sums(&self, of: SquareSumArgs<'_, f32>, sums: &mut [f32], step: &StepParams) {
+        let SquareSumArgs { x, gathered, scaling, table } = of;
+        let share = gathered.map_or(1.0, |_| step.scalars[SHARE] as f32);
+        let scale = share * scaling.map_or(1.0, |scaling| scaling[INVERSE]);
+        in_parts(&self.pool, (2 * BLOCK, 1), sums, &|first, sums| {
+            let part = first * BLOCK..(first + sums.len()) * BLOCK;
+            let gathered = gathered.map(|gathered| &gathered[part.clone()]);
+            self.instructions.run(reductions::SquareSums { x: &x[part], gathered, scale, sums });
+            let Some(table) = table else { return };
+            for (block, sum) in (first..).zip(sums) {
+                if table[(1 + block) * FACTORS] == 0.0 {
+                    *sum = 0.0;
+                }
+            }
+        });
+    }
+
+    fn update(&self, updated: UpdateArgs<'_, f32>) {
+        UpdateTask(updated).divide(self.instructions, &self.pool);
+    }
+
+    fn update_sgd(
+        &self,
+        g: &[f32],
+        w: &mut [f32],
+        velocity: Option<&mut [f32]>,
+        sgd: Sgd,
+        step: &StepParams,
+    ) {
+        SgdPart::new(g, w, velocity, sgd, step).divide(self.instructions, &self.pool);
+    }
+
+    fn update_adam(
+        &self,
+        g: &[f32],
+        (w, m, v): (&mut [f32], &mut [f32], &mut [f32]),
+        adam: Adam,
+        step: &StepParams,
+    ) {
+        AdamPart::new(g, (w, m, v), adam, step).divide(self.instructions, &self.pool);
+    }
+}

@@ -1,0 +1,211 @@
+//! A plan's step as dispatches: constants, parameters, bindings and grid, all pure arithmetic.
+
+use std::ops::Range;
+
+use super::codes::activation_of;
+use super::kernels::{KernelSpec, Variant, spec_of};
+use super::limits::{MAX_STEPS, STEP_BYTES, UNIFORM_STRIDE};
+use super::shader::{consts, generated};
+use super::sizes::{Arguments, Grid, Sizes, narrow};
+use crate::error::Result;
+use crate::model::Activation;
+use crate::plan::{Argument, BLOCK, Declaration, Kernel, Phase, Plan, Slot, Step, StorageTypes};
+
+/// Workgroups that an axis of a grid may have in WebGPU.
+const MAX_GROUPS_PER_AXIS: u32 = 65_535;
+
+/// One dispatch, ready to be made into a pipeline and a bind group.
+#[derive(Debug)]
+pub(super) struct Dispatch {
+    pub(super) spec: &'static KernelSpec,
+    pub(super) variant: &'static Variant,
+    /// Storage types of its arrays.
+    pub(super) stored: StorageTypes,
+    pub(super) consts: Vec<(&'static str, u32)>,
+    /// WGSL that the host writes: what a formula computes.
+    pub(super) generated: String,
+    /// Bits of the fields of `Params`.
+    pub(super) params: Vec<u32>,
+    /// Bindings that are only read.
+    pub(super) reads: Vec<Binding>,
+    /// Bindings that are written.
+    pub(super) writes: Vec<Binding>,
+    /// Elements of arenas that are bound, where it is not all of them.
+    pub(super) part: Option<Range<usize>>,
+    pub(super) grid: [u32; 3],
+    /// Elements of a buffer of its own.
+    pub(super) scratch: usize,
+    /// Slots whose values lie in that buffer instead of the plan's own, each with its first element there.
+    pub(super) places: Vec<(Slot, usize)>,
+    /// True if the shader is compiled without checks of indices (`pipeline.rs` says why it may be).
+    pub(super) unchecked: bool,
+    /// True if one dispatch does as many steps as it has workgroups (`fused_step.rs`).
+    pub(super) many_steps: bool,
+    /// Steps that one dispatch does at most.
+    pub(super) most_steps: u32,
+}
+
+impl Dispatch {
+    /// Bytes of the steps' rows that are bound.
+    pub(super) fn row_bytes(&self) -> u64 {
+        if self.many_steps { UNIFORM_STRIDE * u64::from(MAX_STEPS) } else { STEP_BYTES }
+    }
+
+    /// Bytes of its parameters.
+    pub(super) fn param_bytes(&self) -> u64 {
+        4 * self.params.len() as u64
+    }
+}
+
+/// Resource bound in one place of a dispatch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Binding {
+    /// A slot of the plan.
+    Slot(Slot),
+    /// Anything: the fusion that would use it is absent.
+    Absent,
+    /// The dispatch's own buffer.
+    Scratch,
+}
+
+impl From<Option<Slot>> for Binding {
+    fn from(slot: Option<Slot>) -> Self {
+        slot.map_or(Self::Absent, Self::Slot)
+    }
+}
+
+/// Workgroups in all, folded into y beyond what an axis may have.
+pub(super) fn grid(groups: u32) -> [u32; 3] {
+    let y = groups.div_ceil(MAX_GROUPS_PER_AXIS).max(1);
+    [groups.div_ceil(y).max(1), y, 1]
+}
+
+/// The dispatches of a step: one, or several where an arena exceeds `most` elements a binding. `usual` is the activation
+/// that shared pipelines are compiled for.
+pub(super) fn launches(
+    plan: &Plan,
+    step: &Step,
+    variant: &'static Variant,
+    usual: Activation,
+    most: usize,
+) -> Result<Vec<Dispatch>> {
+    let spec = spec_of(&step.kernel)?;
+    let stored = plan.stored(step)?;
+    let Declaration { reads, writes, .. } = step.kernel.declaration();
+    let base = |params, groups| Dispatch {
+        spec,
+        variant,
+        stored,
+        consts: consts(&step.kernel, variant, usual),
+        generated: generated(&step.kernel, plan.formulas()),
+        params,
+        reads: bindings(&reads, &step.reads),
+        writes: bindings(&writes, &step.writes),
+        part: None,
+        grid: grid(groups),
+        scratch: 0,
+        places: Vec::new(),
+        unchecked: step.kernel.is_product(),
+        many_steps: false,
+        most_steps: 1,
+    };
+    let settings = match spec.grid {
+        Grid::Sizes(sizes) => {
+            let Sizes { params, groups } = sizes(&Arguments { plan, step, tile: variant.tile })?;
+            return Ok(vec![base(params, groups)]);
+        }
+        Grid::Arena(settings) => settings,
+    };
+    let arena = plan.slot(step.reads[0]).len();
+    // These kernels go through arenas element by element, so they may be cut anywhere on the alignment.
+    let alignment = stored.read.alignment().max(stored.write.alignment());
+    // A workgroup sums the squares of as many blocks as it has lanes.
+    let sums = matches!(step.kernel, Kernel::SquareSums { .. });
+    let alignment = if sums { BLOCK * variant.tile[1] as usize } else { alignment };
+    let part = (most / alignment).max(1) * alignment;
+    let parts = (0..arena).step_by(part).map(|start| start..arena.min(start + part));
+    parts
+        .map(|part| {
+            let vectors = narrow(part.len() / 4)?;
+            let params = [vec![vectors], settings(&step.kernel, part.start)?].concat();
+            let each = if sums { narrow(BLOCK / 4)? } else { 1 };
+            let mut launch = base(params, vectors.div_ceil(each * variant.tile[1]));
+            launch.part = Some(part);
+            Ok(launch)
+        })
+        .collect()
+}
+
+/// The slots of arguments, in their order.
+fn bindings(arguments: &[Argument], slots: &[Slot]) -> Vec<Binding> {
+    let mut slots = slots.iter().copied();
+    let slot = |it: &Argument| if it.present { slots.next() } else { None };
+    arguments.iter().map(slot).map(Binding::from).collect()
+}
+
+/// The first activation of a plan; most networks have one only.
+pub(super) fn usual_activation(plan: &Plan) -> Activation {
+    let steps = Phase::ALL.into_iter().flat_map(|phase| plan.steps(phase));
+    let mut acts = steps.map(|step| activation_of(&step.kernel));
+    acts.find(|act| *act != Activation::Identity).unwrap_or(Activation::Identity)
+}
+
+/// Turns of all its loops together that a lane of a step's dispatch makes, by the sizes that may be large: terms of sums, of
+/// which products take two a turn, and rows or columns that one lane goes through.
+pub(super) fn loop_iterations(plan: &Plan, step: &Step) -> usize {
+    let read = |i: usize| step.reads.get(i).map_or((0, 0), |&slot| plan.slot(slot).matrix());
+    let ((rows, columns), longest) =
+        (read(0), step.reads.iter().map(|&s| plan.slot(s).matrix().0).max());
+    match step.kernel {
+        Kernel::MatmulTn { .. } => rows / 2,
+        Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } => columns / 2,
+        Kernel::MapRows { .. } => longest.unwrap_or(0),
+        Kernel::SumRows | Kernel::LookupGrad { .. } => rows,
+        // A vector counts as one row.
+        Kernel::LogLoss => columns,
+        Kernel::LossCrossEntropy { .. } => 3 * columns,
+        Kernel::LossMse { .. } => columns,
+        // One workgroup's lanes share them.
+        Kernel::ClipNorm { .. } | Kernel::TrustRatios => 3 * columns.div_ceil(256),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_whose_slots_disagree_are_refused() {
+        use crate::plan::{Element, Phase, PlanBuilder, Role};
+        for (b_rows, fits) in [(5, true), (4, false)] {
+            let mut builder = PlanBuilder::new();
+            let mut slot = |sizes| builder.slot("s", sizes, Element::F32, Role::Data).unwrap();
+            let (a, b, out) = (slot(vec![3, 2]), slot(vec![b_rows, 2]), slot(vec![3, 5]));
+            let kernel = Kernel::MatmulNt {
+                bias: false,
+                act: Activation::Identity,
+                save: false,
+                dropout: None,
+            };
+            let step = builder.step(kernel, vec![a, b], vec![out]).unwrap();
+            builder.phase(Phase::Eval, vec![step.clone()]);
+            let plan = builder.finish(3, 3);
+            let variant = &spec_of(&kernel).unwrap().variants[0];
+            assert_eq!(
+                launches(&plan, &step, variant, Activation::Identity, 1 << 20).is_ok(),
+                fits
+            );
+        }
+    }
+
+    #[test]
+    fn grids_fold_and_cover() {
+        for groups in [0, 1, 65_535, 65_536, 100_000, 5_000_000, 65_535 * 65_535] {
+            let [x, y, z] = grid(groups);
+            assert!(x.min(y) >= 1 && x.max(y) <= MAX_GROUPS_PER_AXIS && z == 1, "{groups}");
+            assert!(u64::from(x) * u64::from(y) >= u64::from(groups), "{groups}");
+        }
+        assert_eq!(grid(65_535), [65_535, 1, 1]);
+    }
+}

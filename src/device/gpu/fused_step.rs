@@ -1,0 +1,361 @@
+//! Whole steps of training a small network as one dispatch: a table of operations for `shaders/sequence.wgsl`.
+//!
+//! In: a plan. Out: a dispatch that does all of a training step, and as many steps as it is given, or nothing where
+//! a step is not of the few kinds that a sequence knows.
+//! Absent on purpose: the eval phase, whose batches may run side by side.
+
+use super::codes::{FUSIONS, activation_of, dropout_of, fused, number, short};
+use super::dispatch::{Binding, Dispatch, usual_activation};
+use super::kernels::{SEQUENCE, SEQUENCE_BINDINGS, Variant};
+use super::limits::MAX_STEPS;
+use super::shader::consts;
+use super::sizes::{bits, check_shapes, narrow, product_sizes, update_settings};
+use crate::error::Result;
+use crate::model::Activation;
+use crate::plan::{BufferId, Dropout, Kernel, Phase, Plan, Role, Slot, Step, StorageTypes};
+
+/// Operations of a step at most: a uniform table of fixed size.
+const MAX_OPS: usize = 32;
+/// Words of an operation in the table.
+const OP_WORDS: usize = 12;
+
+/// Turns of all its loops together that a lane may make in a dispatch: Mesa 22.3's lavapipe ends loops, silently, after
+/// 65,535. What is counted here is an estimate, so there is room between the two.
+const MAX_TURNS: usize = 32_000;
+
+/// Kinds of operations: names in the shader, and their numbers.
+const KINDS: [(&str, u32); 7] = [
+    ("END", 0),
+    ("GATHER", 1),
+    ("PRODUCT", 2),
+    ("LOSS", 3),
+    ("PARTIAL_SUMS", 4),
+    ("LOG_LOSS", 5),
+    ("UPDATE", 6),
+];
+
+/// One operation, its fields as the shader names them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct FusedOp {
+    kind: &'static str,
+    m: usize,
+    n: usize,
+    k: usize,
+    a: usize,
+    b: usize,
+    out: usize,
+    extra: usize,
+    extra_out: usize,
+    fused: u32,
+    dropout: Option<Dropout>,
+}
+
+/// The dispatch that does whole training steps; `None` where it cannot.
+///
+/// # Errors
+/// If sizes do not fit 32 bits.
+pub(super) fn sequence(plan: &Plan, variant: &'static Variant) -> Result<Option<Dispatch>> {
+    let steps = plan.steps(Phase::Train);
+    let lanes = variant.consts.iter().find(|(name, _)| *name == "LANES");
+    let lanes = lanes.expect("the forms of a sequence say how many lanes they have").1;
+    // It ends with an update of one of the two kinds that it knows.
+    let is_update =
+        |step: &&Step| matches!(step.kernel, Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. });
+    let update = steps.iter().find(is_update);
+    let Some(weights) = update.and_then(|update| update.slot("weight")) else { return Ok(None) };
+    // Each step is one operation or more.
+    let many = steps.len() >= MAX_OPS;
+    if steps.is_empty() || many || acts(steps).len() > 1 || plan.has_half() {
+        return Ok(None);
+    }
+    let mut builder = StepBuilder::new(plan, weights, lanes as usize);
+    for step in steps {
+        if builder.push(step)?.is_none() {
+            return Ok(None);
+        }
+    }
+    let loop_iterations = builder.loop_iterations(variant);
+    match builder.update {
+        // The table ends with an operation of kind END.
+        Some(update) if builder.ops.len() < MAX_OPS && loop_iterations <= MAX_TURNS => {
+            let most_steps = narrow(MAX_TURNS / loop_iterations.max(1))?.min(MAX_STEPS);
+            builder.finish(update, variant, most_steps).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The activations of some steps, each once: a sequence is compiled for one.
+fn acts(steps: &[Step]) -> Vec<Activation> {
+    let mut acts = Vec::new();
+    for act in steps.iter().map(|step| activation_of(&step.kernel)) {
+        if act != Activation::Identity && !acts.contains(&act) {
+            acts.push(act);
+        }
+    }
+    acts
+}
+
+/// The plan's slots that a sequence binds, beside the weights.
+#[derive(Clone, Copy, Default)]
+struct Bound {
+    x: Option<Slot>,
+    order: Option<Slot>,
+    y: Option<Slot>,
+    states: [Option<Slot>; 2],
+    log: Option<Slot>,
+}
+
+/// Collects operations and gives every value a place in the scratch: first the weights, then the gradients, as many
+/// and at the same distances, then what lives inside a step.
+struct StepBuilder<'a> {
+    plan: &'a Plan,
+    weights: Slot,
+    ops: Vec<FusedOp>,
+    bound: Bound,
+    /// Where each buffer of temporaries lies.
+    places: Vec<(BufferId, usize)>,
+    /// Where each slot lies that is no table and no weight.
+    slots: Vec<(Slot, usize)>,
+    scratch: usize,
+    lanes: usize,
+    classes: bool,
+    update: Option<Kernel>,
+}
+
+impl<'a> StepBuilder<'a> {
+    fn new(plan: &'a Plan, weights: Slot, lanes: usize) -> Self {
+        let (ops, places, slots, bound) = (vec![], vec![], vec![], Bound::default());
+        let scratch = 2 * plan.slot(weights).len();
+        Self {
+            plan,
+            weights,
+            ops,
+            bound,
+            places,
+            slots,
+            scratch,
+            lanes,
+            classes: false,
+            update: None,
+        }
+    }
+
+    /// The place of a slot in the scratch; `None` for tables, which are bound.
+    fn place(&mut self, slot: Slot) -> Option<usize> {
+        let spec = self.plan.slot(slot);
+        let buffer = self.plan.buffer(spec.buffer);
+        let place = match buffer.role {
+            Role::Params => return Some(spec.offset),
+            Role::Gradients => self.plan.slot(self.weights).len() + spec.offset,
+            Role::Activations => {
+                let found = self.places.iter().find(|(id, _)| *id == spec.buffer).map(|it| it.1);
+                let start = found.unwrap_or_else(|| {
+                    let start = self.take(buffer.elements);
+                    self.places.push((spec.buffer, start));
+                    start
+                });
+                start + spec.offset
+            }
+            Role::Data | Role::State | Role::Log => return None,
+        };
+        self.slots.push((slot, place));
+        Some(place)
+    }
+
+    fn take(&mut self, elements: usize) -> usize {
+        let start = self.scratch;
+        self.scratch += elements;
+        start
+    }
+
+    /// Appends a step's operations; `None` if a sequence cannot do it.
+    fn push(&mut self, step: &Step) -> Result<Option<()>> {
+        let op = match step.kernel {
+            Kernel::Gather { ordered: true, targets: true } => self.gather(step),
+            Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } | Kernel::MatmulTn { .. } => {
+                self.product(step)?
+            }
+            Kernel::LossCrossEntropy { scaled: false } | Kernel::LossMse { scaled: false } => {
+                self.loss(step)
+            }
+            Kernel::LogLoss => self.log_loss(step),
+            Kernel::UpdateSgd { guarded: false, .. }
+            | Kernel::UpdateAdam { guarded: false, .. } => self.update(step),
+            _ => None,
+        };
+        self.ops.extend(op);
+        Ok(op.map(|_| ()))
+    }
+
+    fn gather(&mut self, step: &Step) -> Option<FusedOp> {
+        let [x, order, y] = step.reads[..] else { return None };
+        if self.bound.x.is_some() {
+            return None;
+        }
+        (self.bound.x, self.bound.order, self.bound.y) = (Some(x), Some(order), Some(y));
+        let ((m, n), (k, _)) =
+            (self.plan.slot(step.writes[0]).matrix(), self.plan.slot(x).matrix());
+        let out = self.place(step.writes[0])?;
+        Some(FusedOp { kind: "GATHER", m, n, k, out, ..FusedOp::default() })
+    }
+
+    fn product(&mut self, step: &Step) -> Result<Option<FusedOp>> {
+        let plan = self.plan;
+        let [m, n, k] = product_sizes(plan, step);
+        check_shapes(plan, step, [m, n, k])?;
+        let mut places = |slots: &[Slot]| -> Option<Vec<usize>> {
+            slots.iter().map(|&slot| self.place(slot)).collect()
+        };
+        let (reads, writes) = (places(&step.reads), places(&step.writes));
+        Ok(reads.zip(writes).map(|(reads, writes)| FusedOp {
+            kind: "PRODUCT",
+            m,
+            n,
+            k,
+            a: reads[0],
+            b: reads[1],
+            extra: reads.get(2).copied().unwrap_or(0),
+            out: writes[0],
+            extra_out: writes.get(1).copied().unwrap_or(0),
+            fused: fused(&step.kernel),
+            dropout: dropout_of(&step.kernel),
+        }))
+    }
+
+    /// The batch's targets are read from the table, not from where the gather of a plan puts them.
+    fn loss(&mut self, step: &Step) -> Option<FusedOp> {
+        self.classes = matches!(step.kernel, Kernel::LossCrossEntropy { .. });
+        let (rows, columns) = self.plan.slot(self.bound.y?).matrix();
+        // A vector of classes counts as one row.
+        let k = if self.classes { columns } else { rows };
+        let (m, n) = self.plan.slot(step.reads[0]).matrix();
+        let a = self.place(step.reads[0])?;
+        let (extra_out, out) = (self.place(step.writes[0])?, self.place(step.writes[1])?);
+        Some(FusedOp { kind: "LOSS", m, n, k, a, out, extra_out, ..FusedOp::default() })
+    }
+
+    fn log_loss(&mut self, step: &Step) -> Option<FusedOp> {
+        self.bound.log = Some(step.writes[0]);
+        let (a, out) = (self.place(step.reads[0])?, self.take(self.lanes));
+        let m = self.plan.slot(step.reads[0]).len();
+        self.ops.push(FusedOp { kind: "PARTIAL_SUMS", m, a, out, ..FusedOp::default() });
+        Some(FusedOp { kind: "LOG_LOSS", a: out, ..FusedOp::default() })
+    }
+
+    fn update(&mut self, step: &Step) -> Option<FusedOp> {
+        self.update = Some(step.kernel);
+        let states = &step.writes[1..];
+        if step.writes[0] != self.weights || states.len() > 2 {
+            return None;
+        }
+        self.bound.states = [states.first().copied(), states.get(1).copied()];
+        let (m, a) = (self.plan.slot(self.weights).len(), self.place(step.reads[0])?);
+        Some(FusedOp { kind: "UPDATE", m, a, ..FusedOp::default() })
+    }
+
+    /// Turns of a lane's loops in one step, copying the weights in and out included.
+    fn loop_iterations(&self, variant: &Variant) -> usize {
+        let [tile_m, tile_n] = variant.tile.map(|size| size as usize);
+        let each = |elements: usize| elements.div_ceil(self.lanes);
+        let loop_iterations = |op: &FusedOp| match op.kind {
+            "GATHER" => each(op.m * op.n) + 1,
+            "PRODUCT" => {
+                let tiles = op.m.div_ceil(tile_m) * op.n.div_ceil(tile_n);
+                // A subgroup goes through tiles together, lanes by themselves each have their share; both go through a tile's
+                // elements once more at its end.
+                let tiles = if variant.subgroup.is_some() { tiles } else { each(tiles) };
+                tiles
+                    * (op.k
+                        + tile_m * tile_n / if variant.subgroup.is_some() { self.lanes } else { 1 }
+                        + 1)
+            }
+            "LOSS" => each(op.m) * (3 * op.n + 1),
+            "LOG_LOSS" => self.lanes,
+            _ => each(op.m) + 1,
+        };
+        let copies = 2 * each(self.plan.slot(self.weights).len());
+        self.ops.iter().map(loop_iterations).sum::<usize>() + self.ops.len() + copies
+    }
+
+    fn finish(
+        self,
+        update: Kernel,
+        variant: &'static Variant,
+        most_steps: u32,
+    ) -> Result<Dispatch> {
+        let Self { plan, weights, ops, bound, slots: places, scratch, classes, .. } = self;
+        let mut params = Vec::with_capacity(MAX_OPS * OP_WORDS);
+        for op in &ops {
+            let kind = KINDS.iter().find(|(name, _)| *name == op.kind);
+            params.push(kind.expect("every operation is of a kind in the list").1);
+            for value in [op.m, op.n, op.k, op.a, op.b, op.out, op.extra, op.extra_out] {
+                params.push(narrow(value)?);
+            }
+            let Dropout { stream, rate } = op.dropout.unwrap_or(Dropout { stream: 0, rate: 0.0 });
+            params.extend([op.fused, stream, bits(rate)]);
+        }
+        params.resize(MAX_OPS * OP_WORDS, 0);
+        params.extend(update_settings(&update, &SEQUENCE.params[1..]));
+        narrow(scratch)?;
+        let consts = sequence_consts(
+            &update,
+            variant,
+            usual_activation(plan),
+            (classes, ops.iter().any(|op| op.dropout.is_some())),
+        );
+        let Bound { x, order, y, states: [state, state2], log } = bound;
+        let writes = [Some(weights), state, state2, log].map(Binding::from);
+        Ok(Dispatch {
+            spec: &SEQUENCE,
+            variant,
+            stored: StorageTypes::F32,
+            consts,
+            generated: String::new(),
+            params,
+            reads: [x, order, y].map(Binding::from).to_vec(),
+            writes: [writes.as_slice(), &[Binding::Scratch]].concat(),
+            part: None,
+            grid: [1, 1, 1],
+            scratch,
+            places,
+            unchecked: true,
+            many_steps: true,
+            most_steps,
+        })
+    }
+}
+
+/// The constants of a sequence's shader: for one activation, one loss and one update, with or without dropout.
+pub fn sequence_consts(
+    update: &Kernel,
+    variant: &Variant,
+    act: Activation,
+    (classes, dropout): (bool, bool),
+) -> Vec<(&'static str, u32)> {
+    let mut all = FUSIONS.to_vec();
+    all.extend(KINDS);
+    all.extend([
+        ("MAX_OPS", MAX_OPS as u32),
+        ("MAX_STEPS", MAX_STEPS),
+        ("CLASSES", u32::from(classes)),
+        ("ACT", number(act)),
+        ("SHORT_ACT", short(act, dropout)),
+        ("DROPOUT", u32::from(dropout)),
+        // Where the gradient is computed from the result, only dropout makes it be saved.
+        ("SAVE_RESULT", u32::from(act.gradient_from_output())),
+        ("ADAM", u32::from(matches!(update, Kernel::UpdateAdam { .. }))),
+    ]);
+    // Each update has some of these; the other one's are off.
+    let own = consts(update, variant, act);
+    for name in ["MOMENTUM", "NESTEROV", "DECOUPLED"] {
+        all.push((name, own.iter().find(|(other, _)| *other == name).map_or(0, |it| it.1)));
+    }
+    all
+}
+
+/// Returns whether an adapter can bind all that a sequence does.
+pub(super) fn can_bind(limits: &wgpu::Limits) -> bool {
+    let bindings: usize = SEQUENCE_BINDINGS.iter().map(|names| names.len()).sum();
+    limits.max_storage_buffers_per_shader_stage as usize >= bindings
+}

@@ -1,0 +1,93 @@
+//! How the operands of elementwise work lie beside its result, and what the result's shape is.
+
+use crate::shape::{Dim, Shape};
+
+/// Operands that a formula has at most: WebGPU has eight storage buffers a kernel.
+pub const MOST_OPERANDS: usize = 6;
+
+/// In which directions an operand goes along with a result `[m, n]`; in the others its values are repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Broadcast {
+    /// A matrix `[m, w]`.
+    Both,
+    /// A value for each column: `[w]`.
+    Columns,
+    /// A value for each row: `[m]`.
+    Rows,
+    /// One value: `[1]`.
+    Nothing,
+}
+
+/// An operand: its column c stands in column c + shift of the result; where it has none it counts as 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Operand {
+    /// Its directions.
+    pub along: Broadcast,
+    /// Columns by which it is moved.
+    pub shift: i32,
+    /// Its own columns; 1 where it does not go along with columns.
+    pub width: usize,
+}
+
+impl Operand {
+    /// One that is not moved, of a matrix of so many columns.
+    pub fn new(along: Broadcast, columns: usize) -> Self {
+        let width = if matches!(along, Broadcast::Both | Broadcast::Columns) { columns } else { 1 };
+        Self { along, shift: 0, width }
+    }
+}
+
+/// The matrix that elementwise work goes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum IterationSpace {
+    /// The batch's rows and so many columns.
+    Batch(usize),
+    /// One row of so many columns.
+    Vector(usize),
+    /// The batch's rows and one column.
+    PerRow,
+}
+
+impl IterationSpace {
+    /// Columns of the matrix.
+    pub fn columns(self) -> usize {
+        match self {
+            Self::Batch(columns) | Self::Vector(columns) => columns,
+            Self::PerRow => 1,
+        }
+    }
+
+    /// The shape of a value for each element.
+    pub fn shape(self) -> Shape {
+        match self {
+            Self::Batch(columns) => Shape::matrix(Dim::Batch, Dim::Of(columns)),
+            Self::Vector(columns) => Shape::vector(columns),
+            Self::PerRow => Shape::per_row(),
+        }
+    }
+
+    /// How an operand of this shape lies in it, if it fits without being moved.
+    pub fn along(self, shape: &Shape) -> Option<Broadcast> {
+        let along = match (shape.dims(), self) {
+            ([Dim::Batch, Dim::Of(_)], Self::Batch(_)) => Broadcast::Both,
+            ([Dim::Batch], _) => Broadcast::Rows,
+            ([Dim::Of(1)], _) if self.columns() != 1 => Broadcast::Nothing,
+            ([Dim::Of(_)], _) => Broadcast::Columns,
+            _ => return None,
+        };
+        Some(along)
+    }
+
+    /// Returns whether an operand has a value of its own for each element, where it lies.
+    pub fn is_full(self, operand: Operand) -> bool {
+        match self {
+            Self::Batch(columns) => {
+                operand == Operand { along: Broadcast::Both, shift: 0, width: columns }
+            }
+            Self::Vector(columns) => {
+                operand == Operand { along: Broadcast::Columns, shift: 0, width: columns }
+            }
+            Self::PerRow => operand.along == Broadcast::Rows,
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Rows with targets and predictions, from which every figure but the loss follows.
+//!
+//! Rows of weight 0 are left out.
+
+use std::borrow::Cow;
+
+use super::super::outputs::{Predictions, point_predictions};
+use super::classes::{self, ConfusionCounts};
+use super::compensated_sum::Mean;
+use super::rows::{Counted, Weights};
+use super::{Metric, numbers};
+use crate::data::{Preprocessing, Targets};
+use crate::graph::Loss;
+use crate::shape::narrow;
+
+/// Targets and predictions, side by side.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ScoredRows {
+    /// Of classes.
+    Classes {
+        /// Each row's class.
+        truth: Vec<u32>,
+        /// Probabilities `[rows, classes]`.
+        probabilities: Vec<f64>,
+        /// The class that each row was taken for.
+        best: Vec<u32>,
+        /// How much each row counts.
+        weights: Weights,
+        /// How often each class was right.
+        tally: ConfusionCounts,
+    },
+    /// Of numbers, in the target's own units.
+    Numbers {
+        /// Each row's number.
+        truth: Vec<f64>,
+        /// Prediction of each row.
+        predicted: Vec<f64>,
+        /// How much each row counts.
+        weights: Weights,
+        /// Uncertainty of the predictions.
+        spread: Uncertainty,
+    },
+    /// Of several columns. A figure is the mean of theirs, and labels count as two classes each; but precision, recall and F1
+    /// of labels are of their yes.
+    Columns {
+        /// Each column's.
+        parts: Vec<Self>,
+        /// True if all labels of a row are right, for each row; `None` for numbers.
+        right: Option<Vec<bool>>,
+    },
+}
+
+/// Uncertainty that a loss predicts besides the number.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Uncertainty {
+    /// Nothing.
+    None,
+    /// Each quantile, with its value for each row.
+    Quantiles(Vec<(f64, Vec<f64>)>),
+    /// Each row's mean and standard deviation.
+    Normal(Vec<f64>, Vec<f64>),
+}
+
+/// The lower ends of intervals and the upper ones, a row each.
+type Interval<'a> = (Cow<'a, [f64]>, Cow<'a, [f64]>);
+
+impl Uncertainty {
+    /// Of the values `[rows, outputs]` that are told of all targets, that of one.
+    fn of(told: &[f64], (column, columns): (usize, usize), loss: Loss) -> Self {
+        let each = loss.outputs_each();
+        let values = |place: usize| -> Vec<f64> {
+            // There may be no rows.
+            let mine = told.get(column * each + place..).unwrap_or_default();
+            mine.iter().step_by(columns * each).copied().collect()
+        };
+        match loss {
+            Loss::Pinball(quantiles) => {
+                let shares = quantiles.as_slice().iter().enumerate();
+                Self::Quantiles(shares.map(|(place, &share)| (share, values(place))).collect())
+            }
+            Loss::GaussianNll { .. } => Self::Normal(values(0), values(1)),
+            _ => Self::None,
+        }
+    }
+
+    /// The values of a quantile, if it is one of those predicted.
+    pub(super) fn quantile(&self, wanted: f64) -> Option<&[f64]> {
+        let Self::Quantiles(all) = self else { return None };
+        all.iter().find(|(share, _)| *share == wanted).map(|(_, values)| values.as_slice())
+    }
+
+    /// The lowest and the highest quantile, or the ends of the central 95 % of a normal distribution.
+    pub(super) fn interval(&self) -> Option<Interval<'_>> {
+        match self {
+            Self::Quantiles(all) => match &all[..] {
+                [(_, low), .., (_, high)] => Some((low.into(), high.into())),
+                _ => None,
+            },
+            Self::Normal(mean, std) => {
+                let (low, high) = numbers::gaussian_interval(mean, std, 0.95);
+                Some((low.into(), high.into()))
+            }
+            Self::None => None,
+        }
+    }
+}
+
+impl ScoredRows {
+    /// Of raw outputs `[rows, outputs]`, and targets and weights as they stand in the table.
+    pub fn of(
+        outputs: &[f32],
+        targets: (&Targets, Option<&[f64]>),
+        preparation: &Preprocessing,
+        loss: Loss,
+    ) -> Self {
+        Self::of_counted(&Counted::of(outputs, targets), preparation, loss)
+    }
+
+    pub(super) fn of_counted(rows: &Counted<'_>, preparation: &Preprocessing, loss: Loss) -> Self {
+        let (outputs, targets, weights) = (&*rows.outputs, &*rows.targets, &rows.weights);
+        let scores = matches!(loss, Loss::Hinge { .. } | Loss::BinaryHinge { .. });
+        match (Predictions::new(outputs, preparation, loss), targets.columns()) {
+            (Predictions::Classes { best, probabilities }, _) => {
+                let Targets::Classes(truth) = targets else { return Self::none() };
+                let classes = preparation.schema.outputs();
+                let best: Vec<u32> = best.into_iter().map(narrow).collect();
+                let tally = ConfusionCounts::of(truth, &best, weights.as_deref(), classes);
+                let (truth, weights) = (truth.clone(), weights.clone());
+                Self::Classes { truth, probabilities, best, weights, tally }
+            }
+            (Predictions::Labels(told), Some((truth, columns))) => {
+                let parts = (0..columns).map(|column| {
+                    let of = |yes: &dyn Fn(usize) -> bool| -> Vec<u32> {
+                        let column = (column..truth.len()).step_by(columns);
+                        column.map(|at| u32::from(yes(at))).collect()
+                    };
+                    let (truth, best) = (of(&|at| truth[at] > 0.0), of(&|at| outputs[at] > 0.0));
+                    let yes = told.iter().skip(column).step_by(columns);
+                    let probabilities =
+                        yes.flat_map(|&p| [if scores { -p } else { 1.0 - p }, p]).collect();
+                    let tally = ConfusionCounts::of(&truth, &best, weights.as_deref(), 2);
+                    Self::Classes { truth, probabilities, best, weights: weights.clone(), tally }
+                });
+                let pairs = outputs.chunks_exact(columns).zip(truth.chunks_exact(columns));
+                let right = pairs.map(|(outputs, truth)| {
+                    outputs.iter().zip(truth).all(|(&x, &y)| (x > 0.0) == (y > 0.0))
+                });
+                let right = Some(right.collect());
+                Self::Columns { parts: parts.collect(), right }
+            }
+            (Predictions::Numbers(told), Some((truth, columns))) => {
+                let point_predictions = point_predictions(outputs, columns, loss);
+                let part = |column: usize| {
+                    let truth = truth.iter().skip(column).step_by(columns);
+                    let point_predictions = point_predictions.iter().skip(column).step_by(columns);
+                    Self::Numbers {
+                        truth: truth.copied().collect(),
+                        predicted: point_predictions
+                            .map(|&point| preparation.restore_target(point, column))
+                            .collect(),
+                        weights: weights.clone(),
+                        spread: Uncertainty::of(&told, (column, columns), loss),
+                    }
+                };
+                match columns {
+                    1 => part(0),
+                    _ => {
+                        let parts = (0..columns).map(part).collect();
+                        Self::Columns { parts, right: None }
+                    }
+                }
+            }
+            // The schema of a preparation is that of its targets.
+            _ => Self::none(),
+        }
+    }
+
+    fn none() -> Self {
+        let (truth, predicted) = (Vec::new(), Vec::new());
+        Self::Numbers { truth, predicted, weights: None, spread: Uncertainty::None }
+    }
+
+    /// Weights of the rows; `None` where all count the same.
+    pub(super) fn weights(&self) -> Option<&[f64]> {
+        match self {
+            Self::Classes { weights, .. } | Self::Numbers { weights, .. } => weights.as_deref(),
+            Self::Columns { parts, .. } => parts.first()?.weights(),
+        }
+    }
+
+    /// One figure; `None` where it is not defined for these rows, or belongs to other targets. The loss, which is the
+    /// network's own, is none of them.
+    pub fn figure(&self, metric: Metric) -> Option<f64> {
+        let value = match self {
+            Self::Classes { truth, probabilities, weights, tally, .. } => {
+                let weights = weights.as_deref();
+                let rows = classes::ClassRows { truth, probabilities, weights };
+                match metric {
+                    Metric::TopK(k) => classes::top_k(rows, k),
+                    Metric::LogLoss => classes::log_loss(rows),
+                    Metric::Brier => classes::brier(rows),
+                    Metric::RocAuc => classes::roc_auc(rows),
+                    Metric::AveragePrecision => classes::average_precision(rows),
+                    Metric::CalibrationError(bins) => classes::calibration_error(rows, bins),
+                    _ => tally.figure(metric),
+                }
+            }
+            Self::Numbers { truth, predicted, weights, spread } => {
+                let weights = weights.as_deref();
+                let rows = numbers::NumberRows { truth, predicted, weights };
+                match metric {
+                    Metric::R2 => numbers::r2(rows),
+                    Metric::Mae => numbers::mae(rows),
+                    Metric::Rmse => numbers::rmse(rows),
+                    Metric::Mape => numbers::mape(rows),
+                    Metric::MedianAbsoluteError => numbers::median_absolute_error(rows),
+                    Metric::ExplainedVariance => numbers::explained_variance(rows),
+                    Metric::Pinball(quantile) => {
+                        let predicted = spread.quantile(quantile).unwrap_or(predicted);
+                        numbers::pinball(numbers::NumberRows { predicted, ..rows }, quantile)
+                    }
+                    Metric::Coverage => {
+                        let (low, high) = spread.interval()?;
+                        numbers::coverage(numbers::NumberRows { predicted: &low, ..rows }, &high)
+                    }
+                    _ => None,
+                }
+            }
+            Self::Columns { right: Some(right), .. } if metric == Metric::Accuracy => {
+                let mut share = Mean::default();
+                share.extend(shares(right), self.weights());
+                share.value()
+            }
+            Self::Columns { parts, right: Some(_) } if metric.of_hits() => {
+                let tallies = parts.iter().filter_map(|part| match part {
+                    Self::Classes { tally, .. } => Some(tally.clone()),
+                    _ => None,
+                });
+                classes::of_labels(&tallies.collect::<Vec<_>>(), metric)
+            }
+            Self::Columns { parts, .. } => {
+                let each: Option<Vec<f64>> = parts.iter().map(|part| part.figure(metric)).collect();
+                each.map(|each| each.iter().sum::<f64>() / each.len() as f64)
+            }
+        };
+        value.filter(|value| value.is_finite())
+    }
+}
+
+/// 1 for each row that is right, else 0.
+pub(super) fn shares(right: &[bool]) -> impl Iterator<Item = f64> {
+    right.iter().map(|&right| f64::from(u8::from(right)))
+}
