@@ -57,7 +57,7 @@ impl Pipelines {
 /// A shader; products and sequences go without the checks of indices and loops that wgpu puts in by default.
 ///
 /// They cost software adapters a factor of two to five (`docs/performance.md`). They are not needed: every index in a
-/// product is below, or clamped to, sizes with which `dispatch.rs` has found all bound slots to agree, and every
+/// product is below, or clamped to, sizes with which `sizes.rs` has found all bound slots to agree, and every
 /// loop counts up to such a size. No index comes from data, but for rows and classes in a sequence, which are clamped
 /// where they are read; `fused_step.rs` finds a place for all else. Kernels whose indices do come from data stay
 /// checked.
