@@ -1357,7 +1357,7 @@ fn kernels_are_verified() {
     assert!(rows.lines().last() == said.lines().last() && rows.lines().count() > 50, "{rows}");
     assert!(rows.contains("matmul_nt +bias +relu f16 [") && rows.contains("rescale ["), "{rows}");
     for row in rows.lines().filter(|line| line.contains(" cases, ")) {
-        assert!(row.ends_with(" of the tolerance: ok") && row.chars().count() <= 80, "{row}");
+        assert!(row.ends_with(" of limit: ok") && row.chars().count() <= 80, "{row}");
     }
     let events = events(&place.ok(&["verify", "--device", "cpu", "--json"]));
     let (name, sum) = events.last().unwrap();

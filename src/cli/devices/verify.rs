@@ -112,8 +112,7 @@ impl ProgressPrinter {
         if self.checks > 0 && self.verbose {
             let verdict = if self.failures == 0 { "ok" } else { "FAILED" };
             let (name, checks, worst) = (&self.name, self.checks, self.worst);
-            let text =
-                format!("{name:<42} {checks:>4} cases, {worst:.3} of the tolerance: {verdict}");
+            let text = format!("{name:<42} {checks:>3} cases, {worst:.3} of limit: {verdict}");
             self.line(&text);
         }
         (self.checks, self.failures, self.worst) = (0, 0, 0.0);
