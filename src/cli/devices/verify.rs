@@ -33,6 +33,9 @@ struct Sum<'a> {
     half: bool,
 }
 
+/// Width of the column of names.
+const NAME: usize = 42;
+
 /// Takes in checks, and tells of a kernel variant when the next one begins.
 struct ProgressPrinter {
     out: Output,
@@ -112,7 +115,13 @@ impl ProgressPrinter {
         if self.checks > 0 && self.verbose {
             let verdict = if self.failures == 0 { "ok" } else { "FAILED" };
             let (name, checks, worst) = (&self.name, self.checks, self.worst);
-            let text = format!("{name:<42} {checks:>3} cases, {worst:.3} of limit: {verdict}");
+            let figures = format!("{checks:>3} cases, {worst:.3} of limit: {verdict}");
+            // The figures of a long name stand below it, in their column.
+            let text = if name.len() > NAME {
+                format!("{name}\n{:<NAME$} {figures}", "")
+            } else {
+                format!("{name:<NAME$} {figures}")
+            };
             self.line(&text);
         }
         (self.checks, self.failures, self.worst) = (0, 0, 0.0);
