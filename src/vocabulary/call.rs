@@ -109,13 +109,19 @@ impl<'a> Call<'a> {
 
     /// Begins to take arguments. Errors name the option.
     pub(crate) fn of(option: &'a str, written: WrittenCall) -> Result<Self> {
-        let call = Self { option, written, asked: vec![], taken: 0 };
+        let call = Self::of_data_keys(option, written);
         let mut keys: Vec<String> = call.written.named.iter().map(|(key, _)| plain(key)).collect();
         keys.sort_unstable();
         match keys.windows(2).find(|pair| pair[0] == pair[1]) {
             Some(pair) => Err(call.wrong(&pair[0].replace('-', "_"), "is given twice")),
             None => Ok(call),
         }
+    }
+
+    /// Begins to take arguments whose keys come from data, such as columns: two keys may differ in their case alone, and the caller
+    /// checks for repeated ones.
+    pub(crate) fn of_data_keys(option: &'a str, written: WrittenCall) -> Self {
+        Self { option, written, asked: vec![], taken: 0 }
     }
 
     /// The name, in lower case with hyphens.

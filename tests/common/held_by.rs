@@ -131,7 +131,7 @@ pub(crate) const HELD_BY: &[HeldBy] = &[
             "optimizers::trajectories_in_f64_are_those_of_the_references",
             "moves::stochastic_weight_averaging_keeps_the_mean_of_epochs",
             "moves::averaged_weights_are_used_for_validation_and_kept",
-            "graph::optimizer::pace::tests::averages_take_their_shares",
+            "graph::optimizer::step_scalars::tests::averages_take_their_shares",
         ],
     },
     HeldBy {

@@ -74,7 +74,11 @@ impl LayerParser<'_> {
             let activation = activation.unwrap_or_else(|| Err(unknown(&spec.text)));
             return Ok(vec![activation.map_err(wrong)?]);
         }
-        let mut args = Call::of("layers", WrittenCall { name: name.clone(), ..written })?;
+        let written = WrittenCall { name: name.clone(), ..written };
+        let mut args = match name.as_str() {
+            "embedding" => Call::of_data_keys("layers", written),
+            _ => Call::of("layers", written)?,
+        };
         let mut layers = Vec::new();
         let layer = match name.as_str() {
             "dense" => {
@@ -344,6 +348,15 @@ mod tests {
         assert_eq!(model.to_string(), ALL);
         let json = serde_json::to_string(&model).unwrap();
         assert_eq!(serde_json::from_str::<Sequential>(&json).unwrap(), model);
+    }
+
+    #[test]
+    fn columns_of_embeddings_keep_their_case_and_hyphens() {
+        let columns = ["A_b", "a-b"].map(str::to_string);
+        let parser = LayerParser { columns: &columns, ..LayerParser::default() };
+        let model = parser.layers("embedding(a-b=3x2, A_b=4x2), dense(1)").unwrap();
+        let tables: Vec<_> = model.tables().iter().map(|it| (it.column, it.vocabulary)).collect();
+        assert_eq!(tables, [(1, 3), (0, 4)]);
     }
 
     #[test]
