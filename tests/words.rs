@@ -139,6 +139,7 @@ fn retired(text: &str) -> Vec<String> {
                 && !line.contains(&variant)
                 && !line.trim_start().starts_with(&format!("{old}("))
                 && line.trim() != format!("{old},")
+                && !line.trim_start().starts_with(&format!("{old} {{"))
             {
                 found.push(format!("{}: `{old}` is retired: use `{new}`", number + 1));
             }

@@ -25,12 +25,12 @@ use super::table::Targets;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Features<'a> {
-    values: Values<'a>,
+    values: FeatureValues<'a>,
     columns: Option<usize>,
 }
 
 #[derive(Clone, Debug)]
-enum Values<'a> {
+enum FeatureValues<'a> {
     Single(Cow<'a, [f32]>),
     Double(Cow<'a, [f64]>),
 }
@@ -39,8 +39,8 @@ impl Features<'_> {
     /// All values, row after row.
     pub fn numbers(&self) -> Numbers<'_> {
         match &self.values {
-            Values::Single(values) => Numbers::Single(values),
-            Values::Double(values) => Numbers::Double(values),
+            FeatureValues::Single(values) => Numbers::Single(values),
+            FeatureValues::Double(values) => Numbers::Double(values),
         }
     }
 
@@ -53,8 +53,8 @@ impl Features<'_> {
 impl<'a> From<Numbers<'a>> for Features<'a> {
     fn from(values: Numbers<'a>) -> Self {
         let values = match values {
-            Numbers::Single(values) => Values::Single(values.into()),
-            Numbers::Double(values) => Values::Double(values.into()),
+            Numbers::Single(values) => FeatureValues::Single(values.into()),
+            Numbers::Double(values) => FeatureValues::Double(values.into()),
         };
         Self { values, columns: None }
     }
@@ -100,13 +100,13 @@ fn in_order<'a, T: Clone>(array: &ArrayView2<'a, T>) -> Cow<'a, [T]> {
 
 impl<'a> From<ArrayView2<'a, f32>> for Features<'a> {
     fn from(array: ArrayView2<'a, f32>) -> Self {
-        Self { values: Values::Single(in_order(&array)), columns: Some(array.ncols()) }
+        Self { values: FeatureValues::Single(in_order(&array)), columns: Some(array.ncols()) }
     }
 }
 
 impl<'a> From<ArrayView2<'a, f64>> for Features<'a> {
     fn from(array: ArrayView2<'a, f64>) -> Self {
-        Self { values: Values::Double(in_order(&array)), columns: Some(array.ncols()) }
+        Self { values: FeatureValues::Double(in_order(&array)), columns: Some(array.ncols()) }
     }
 }
 
@@ -219,10 +219,10 @@ mod tests {
     fn arrays_come_in_row_major_order_without_a_copy_where_they_lie_so() {
         let x: Array2<f32> = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
         let whole = Features::from(x.view());
-        assert!(matches!(&whole.values, Values::Single(Cow::Borrowed(_))));
+        assert!(matches!(&whole.values, FeatureValues::Single(Cow::Borrowed(_))));
         assert_eq!((whole.numbers().to_vec().len(), whole.columns()), (6, Some(3)));
         let some = Features::from(x.slice(s![.., 1..]));
-        assert!(matches!(&some.values, Values::Single(Cow::Owned(_))));
+        assert!(matches!(&some.values, FeatureValues::Single(Cow::Owned(_))));
         assert_eq!((some.numbers().to_vec(), some.columns()), (vec![2.0, 3.0, 5.0, 6.0], Some(2)));
         assert_eq!(Features::from(&[1.0_f64, 2.0]).columns(), None);
     }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::fuse::{Lowering, element};
 use super::memory::{Temporary, assign};
-use super::update::Arenas;
+use super::update::UpdateArenas;
 use super::{
     BufferId, BufferSpec, Element, EvalPlan, EvalPorts, Formula, FormulaId, InitialValues, Kernel,
     Phase, Plan, Precision, Role, Slot, SlotSpec, Step, TrainPlan, TrainPorts, WINDOW,
@@ -298,7 +298,7 @@ struct ForwardBackward {
 }
 
 /// A batch's rows as they come from the table.
-struct Batch {
+struct BatchNodes {
     steps: Vec<Step>,
     x: Slot,
     y: Slot,
@@ -308,7 +308,7 @@ struct Batch {
 impl PlanBuilder {
     fn parameter_views(
         &mut self,
-        arenas: &Arenas,
+        arenas: &UpdateArenas,
         step: &Training,
         layout: &ParamLayout,
     ) -> ParameterViews {
@@ -325,7 +325,7 @@ impl PlanBuilder {
     }
 
     /// The slots of the table and of the log, beside those that the update needs.
-    fn data(&mut self, arenas: Arenas, step: &Training, rows: usize) -> Result<TrainPorts> {
+    fn data(&mut self, arenas: UpdateArenas, step: &Training, rows: usize) -> Result<TrainPorts> {
         let objective = objective_of(step);
         let columns = column_count(&step.graph, step.features);
         let train_x = self.slot("train.x", vec![rows, columns], Element::F32, Role::Data)?;
@@ -352,7 +352,8 @@ impl PlanBuilder {
             None
         };
         let log = self.slot("log", vec![WINDOW], Element::F32, Role::Log)?;
-        let Arenas { params, gradients, states, averaged, gathered, half_params, scaling } = arenas;
+        let UpdateArenas { params, gradients, states, averaged, gathered, half_params, scaling } =
+            arenas;
         Ok(TrainPorts {
             params,
             half_params,
@@ -377,7 +378,7 @@ impl PlanBuilder {
         step: &Training,
         rows: usize,
         ports: &TrainPorts,
-    ) -> Result<Batch> {
+    ) -> Result<BatchNodes> {
         let columns = column_count(&step.graph, step.features);
         let x_element = element(&step.graph, precision, step.features);
         let x = self.temporary("x", vec![rows, columns], x_element);
@@ -399,7 +400,7 @@ impl PlanBuilder {
             }
             None => None,
         };
-        Ok(Batch { steps, x, y, weights })
+        Ok(BatchNodes { steps, x, y, weights })
     }
 
     /// The steps from a batch's rows to the gradients in their arena, and the loss in the log.
@@ -410,7 +411,7 @@ impl PlanBuilder {
         (rows, ports): (usize, &TrainPorts),
         views: &ParameterViews,
     ) -> Result<ForwardBackward> {
-        let Batch { steps, x, y, weights } = self.batch(precision, step, rows, ports)?;
+        let BatchNodes { steps, x, y, weights } = self.batch(precision, step, rows, ports)?;
         let mut slots = HashMap::from([(step.features, x), (step.targets, y)]);
         slots.extend(param_slots(&step.graph, &views.factors));
         let shared = shared_gradients(step);

@@ -23,7 +23,7 @@ pub const BLOCK: usize = VIEW_ALIGN;
 
 /// The arenas that an update goes through, and what belongs to them.
 #[derive(Clone, Debug)]
-pub(super) struct Arenas {
+pub(super) struct UpdateArenas {
     pub(super) params: Slot,
     pub(super) gradients: Slot,
     pub(super) states: Vec<Slot>,
@@ -45,7 +45,7 @@ impl PlanBuilder {
         precision: Precision,
         step: &Training,
         layout: &ParamLayout,
-    ) -> Result<Arenas> {
+    ) -> Result<UpdateArenas> {
         let sizes = || vec![layout.len()];
         let params = self.slot("params", sizes(), Element::F32, Role::Params)?;
         let gradients = self.slot("gradients", sizes(), Element::F32, Role::Gradients)?;
@@ -68,7 +68,7 @@ impl PlanBuilder {
         } else {
             None
         };
-        Ok(Arenas { params, gradients, states, averaged, gathered, half_params, scaling })
+        Ok(UpdateArenas { params, gradients, states, averaged, gathered, half_params, scaling })
     }
 
     /// The step that looks for what is no finite number, before anything has changed.

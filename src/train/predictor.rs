@@ -47,11 +47,11 @@ pub struct Predictor {
     trained: TrainedModel,
     info: DeviceInfo,
     reason: String,
-    pool: Pool,
+    pool: Placement,
 }
 
 /// Where rows are computed.
-enum Pool {
+enum Placement {
     /// On the CPU: plans for a few rows and for many, or one plan for a number of rows that was said.
     Cpu(Vec<DevicePool>),
     /// On one device, which calls share.
@@ -67,7 +67,7 @@ struct DevicePool {
     idle: Mutex<Vec<CpuDevice<f32>>>,
 }
 
-impl std::fmt::Debug for Pool {
+impl std::fmt::Debug for Placement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Cpu(lanes) => f.debug_tuple("Cpu").field(lanes).finish(),
@@ -91,7 +91,7 @@ impl Predictor {
             vec![DevicePool::new(&trained, FEW, 1)?, DevicePool::new(&trained, usize::MAX, MANY)?];
         lanes[0].put(lanes[0].take(&trained)?);
         let (info, reason) = (CpuDevice::<f32>::new().info().clone(), "asked for".to_string());
-        Ok(Self { trained, info, reason, pool: Pool::Cpu(lanes) })
+        Ok(Self { trained, info, reason, pool: Placement::Cpu(lanes) })
     }
 
     /// Moves the network to a device.
@@ -119,13 +119,18 @@ impl Predictor {
             let mut predictor = Self { reason, ..Self::new(trained)? };
             if let Some(rows) = rows {
                 let lane = DevicePool::new(&predictor.trained, usize::MAX, rows)?;
-                predictor.pool = Pool::Cpu(vec![lane]);
+                predictor.pool = Placement::Cpu(vec![lane]);
             }
             return Ok(predictor);
         }
         let plan = eval_plan(&trained, rows.unwrap_or(ON_GPU))?;
         load(device.as_mut(), &plan, &trained.params)?;
-        Ok(Self { trained, info, reason, pool: Pool::Shared(Box::new(plan), Mutex::new(device)) })
+        Ok(Self {
+            trained,
+            info,
+            reason,
+            pool: Placement::Shared(Box::new(plan), Mutex::new(device)),
+        })
     }
 
     /// The network, its weights, and its columns and classes.
@@ -243,10 +248,10 @@ impl Predictor {
         let count = self.trained.rows(x)?;
         let rows = (x, &self.trained.preparation);
         match &self.pool {
-            Pool::Shared(plan, device) => {
+            Placement::Shared(plan, device) => {
                 run_eval(locked(device).as_mut(), (plan, &plan.ports), rows, false)
             }
-            Pool::Cpu(lanes) => {
+            Placement::Cpu(lanes) => {
                 let fits = |lane: &&DevicePool| count <= lane.most;
                 let lane = lanes.iter().find(fits).unwrap_or(&lanes[lanes.len() - 1]);
                 let mut device = lane.take(&self.trained)?;
@@ -337,7 +342,7 @@ mod tests {
             }
         });
         // Devices are kept for later calls, and no more than there were calls at once.
-        let Pool::Cpu(lanes) = &predictor.pool else { panic!("not on the CPU") };
+        let Placement::Cpu(lanes) = &predictor.pool else { panic!("not on the CPU") };
         for lane in lanes {
             let kept = lane.idle.lock().unwrap().len();
             assert!((1..=8).contains(&kept), "{kept} devices");

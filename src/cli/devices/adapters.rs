@@ -20,7 +20,7 @@ struct Found {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct AdapterLine<'a> {
     event: &'a str,
     name: &'a str,
     kind: &'a str,
@@ -51,7 +51,7 @@ pub(crate) fn adapters(args: &AdaptersArgs) -> Result<Exit> {
         if args.json {
             let DeviceInfo { name, kind, backend, driver } = &device.info;
             let (features, limits) = (&device.features, Limits(&device.limits));
-            let line = Line {
+            let line = AdapterLine {
                 event: "adapter",
                 name,
                 kind,

@@ -21,7 +21,7 @@ use crate::shape::bytes_text;
 use crate::train::{Measurement, WORKLOADS, Workload};
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct BenchLine<'a> {
     event: &'a str,
     workload: &'a str,
     precision: &'a str,
@@ -151,8 +151,8 @@ impl Row {
         self.workload.operations() / self.found.step_seconds / 1e9
     }
 
-    fn line(&self) -> Line<'_> {
-        Line {
+    fn line(&self) -> BenchLine<'_> {
+        BenchLine {
             event: "bench",
             workload: self.workload.name,
             precision: self.workload.precision.name(),

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::report::JsonLines;
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct VerifyLine<'a> {
     event: &'a str,
     kernel: &'a str,
     form: &'a str,
@@ -91,8 +91,15 @@ impl ProgressPrinter {
         let failure = failure.as_deref();
         if self.json {
             if self.outcome.is_ok() && (!self.quiet || failure.is_some()) {
-                let line =
-                    Line { event: "check", kernel, form, variant, case, worst: *worst, failure };
+                let line = VerifyLine {
+                    event: "check",
+                    kernel,
+                    form,
+                    variant,
+                    case,
+                    worst: *worst,
+                    failure,
+                };
                 self.outcome = JsonLines::new(&mut self.out).line(&line).map_err(failed);
             }
             return;

@@ -89,12 +89,12 @@ struct State {
 }
 
 #[derive(Default)]
-struct Shared {
+struct WriterShared {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-impl Shared {
+impl WriterShared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -110,14 +110,14 @@ impl Shared {
 
 /// Writes checkpoints while training goes on. Dropping it waits for the last one.
 pub(crate) struct CheckpointWriter {
-    shared: Arc<Shared>,
+    shared: Arc<WriterShared>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl CheckpointWriter {
     /// Starts the thread; so many of the last checkpoints stay on disk.
     pub(crate) fn start(keep: u32) -> Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(WriterShared::default());
         let ours = Arc::clone(&shared);
         let work = move || {
             let mut state = ours.state();

@@ -12,7 +12,9 @@ use super::verdict::{Judge, Verdict};
 use crate::cli::args::TrainArgs;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{Output, failed};
-use crate::cli::settings::{Checkpoints, RunConfig, check_precision, config_text, run_config};
+use crate::cli::settings::{
+    CheckpointSettings, RunConfig, check_precision, config_text, run_config,
+};
 use crate::cli::wording::{told, worded};
 use crate::cli::{Exit, Failure};
 use crate::data::Dataset;
@@ -106,7 +108,7 @@ enum End {
 /// A run under way: its folder and those who are told of it.
 pub(crate) struct Run {
     folder: RunFolder,
-    checkpoints: Checkpoints,
+    checkpoints: CheckpointSettings,
     /// Writes them, if there are to be any.
     keeper: Option<CheckpointWriter>,
     /// When the last one was handed over.
@@ -141,7 +143,7 @@ impl Run {
         folder: RunFolder,
         history: History,
         talk: Verbosity,
-        checkpoints: Checkpoints,
+        checkpoints: CheckpointSettings,
     ) -> Result<Self> {
         let run = folder.path().display().to_string();
         let keeps = checkpoints.every > 0 || checkpoints.minutes > 0.0;

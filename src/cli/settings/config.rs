@@ -67,13 +67,13 @@ pub(crate) struct RunConfig {
     pub(crate) out: PathBuf,
     /// True if all weights of a file have to fit.
     pub(super) init_strict: bool,
-    pub(crate) checkpoints: Checkpoints,
+    pub(crate) checkpoints: CheckpointSettings,
     pub(super) raw: RawSettings,
 }
 
 /// Which checkpoints are on disk.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Checkpoints {
+pub(crate) struct CheckpointSettings {
     /// Epochs between two; 0 for none.
     pub(crate) every: u32,
     /// Minutes between two, within epochs; 0 for none.
@@ -94,7 +94,11 @@ impl Default for RunConfig {
             network: Network::default(),
             loss: None,
             groups: Vec::new(),
-            checkpoints: Checkpoints { every: options.checkpoint_every, minutes: 0.0, keep: 2 },
+            checkpoints: CheckpointSettings {
+                every: options.checkpoint_every,
+                minutes: 0.0,
+                keep: 2,
+            },
             options,
             valid: ValidSource::Share(0.2),
             start: InitFrom::Scheme(Init::default()),

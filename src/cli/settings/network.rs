@@ -5,7 +5,7 @@
 
 use std::str::FromStr;
 
-use super::raw_settings::{Setting, text_of};
+use super::raw_settings::{RawSetting, text_of};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::model::{
@@ -126,7 +126,7 @@ impl Network {
 }
 
 /// Reads the share of outputs that is dropped.
-pub(super) fn dropout(it: &Setting) -> Result<f64> {
+pub(super) fn dropout(it: &RawSetting) -> Result<f64> {
     let share = it.plain("a number")?;
     if (0.0..1.0).contains(&share) {
         Ok(share)
@@ -176,7 +176,7 @@ pub(super) fn hidden(text: &str) -> Result<Vec<usize>> {
 }
 
 /// Reads all layers: a text, or a list of tables and texts.
-pub(super) fn layers(it: &Setting) -> Result<Layers> {
+pub(super) fn layers(it: &RawSetting) -> Result<Layers> {
     layers_of(it.value()).map_err(|problem| it.wrong(problem))
 }
 

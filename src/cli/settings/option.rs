@@ -5,7 +5,7 @@
 use serde::{Serialize, Serializer};
 
 use super::config::RunConfig;
-use super::raw_settings::Setting;
+use super::raw_settings::RawSetting;
 use crate::error::Result;
 
 /// An option. This is all that the program knows of it: the command line, files of settings and `config.toml` follow from it.
@@ -24,7 +24,7 @@ pub(crate) struct OptionRow {
     /// Help of `wgrad resume`, for an option that it takes too: a line for `-h`, and a text for `--help`.
     pub(super) resume: Option<[&'static str; 2]>,
     /// Reads the value. Options are read in the table's order.
-    pub(super) read: fn(&mut RunConfig, &Setting) -> Result<()>,
+    pub(super) read: fn(&mut RunConfig, &RawSetting) -> Result<()>,
     /// Returns the value for `config.toml`; `None` to leave it out.
     pub(super) show: fn(&RunConfig) -> Option<Shown>,
 }

@@ -13,7 +13,7 @@ use super::network::{activation, activation_text, dropout, hidden, layers};
 use super::option::Heading::{Data, Device, Network, Output};
 use super::option::{OptionRow, Shown, Takes};
 use super::paths::{path_of, path_text};
-use super::raw_settings::{Setting, TABLE};
+use super::raw_settings::{RawSetting, TABLE};
 use super::values::{
     above_0, add_groups, class_weights, device_memory, groups, is_none, minutes, set_optimizer,
     start, valid,
@@ -672,7 +672,7 @@ fn unless<T: FromStr<Err = Error>>(none: bool, text: &str) -> Result<Option<T>> 
     if none { Ok(None) } else { text.parse().map(Some) }
 }
 
-fn schedule(it: &Setting) -> Result<ScheduleKind> {
+fn schedule(it: &RawSetting) -> Result<ScheduleKind> {
     it.read(|text| ScheduleKind::parse(&format!("--{}", it.key()), text))
 }
 

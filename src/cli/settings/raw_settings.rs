@@ -14,7 +14,7 @@ pub(super) const TABLE: &str = "table";
 
 /// A value and where it was given.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Setting {
+pub(super) struct RawSetting {
     key: &'static str,
     /// As a file has it; of the command line, a text.
     value: toml::Value,
@@ -22,7 +22,7 @@ pub(super) struct Setting {
     place: String,
 }
 
-impl Setting {
+impl RawSetting {
     pub(super) fn key(&self) -> &'static str {
         self.key
     }
@@ -83,7 +83,7 @@ impl Setting {
 /// All settings that were given.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct RawSettings {
-    given: BTreeMap<&'static str, Setting>,
+    given: BTreeMap<&'static str, RawSetting>,
     /// Keys of all settings that there are.
     keys: Vec<&'static str>,
 }
@@ -96,7 +96,7 @@ impl RawSettings {
 
     /// Adds a setting with the place where it was given.
     pub(super) fn insert(&mut self, key: &'static str, value: toml::Value, place: String) {
-        self.given.insert(key, Setting { key, value, place });
+        self.given.insert(key, RawSetting { key, value, place });
     }
 
     /// Leaves settings out.
@@ -110,7 +110,7 @@ impl RawSettings {
     }
 
     /// Returns a setting, if it was given.
-    pub(super) fn get(&self, key: &str) -> Option<&Setting> {
+    pub(super) fn get(&self, key: &str) -> Option<&RawSetting> {
         self.given.get(key)
     }
 

@@ -4,7 +4,7 @@
 
 use super::config::{InitFrom, RunConfig, ValidSource};
 use super::paths::path_of;
-use super::raw_settings::{Setting, text_of};
+use super::raw_settings::{RawSetting, text_of};
 use crate::error::{Error, Result};
 use crate::graph::Group;
 use crate::train::ClassWeights;
@@ -15,7 +15,7 @@ pub(super) fn is_none(text: &str) -> bool {
 }
 
 /// Reads a count of at least one.
-pub(super) fn above_0(it: &Setting) -> Result<u32> {
+pub(super) fn above_0(it: &RawSetting) -> Result<u32> {
     match it.plain("a whole number above 0")? {
         0 => Err(it.wrong("0, but it must be above 0; --checkpoint-every 0 writes none")),
         count => Ok(count),
@@ -23,7 +23,7 @@ pub(super) fn above_0(it: &Setting) -> Result<u32> {
 }
 
 /// Reads a number of minutes.
-pub(super) fn minutes(it: &Setting) -> Result<f64> {
+pub(super) fn minutes(it: &RawSetting) -> Result<f64> {
     let minutes = it.plain("a number of minutes")?;
     if (0.0..1e9).contains(&minutes) {
         Ok(minutes)
@@ -33,7 +33,7 @@ pub(super) fn minutes(it: &Setting) -> Result<f64> {
 }
 
 /// Gives the optimizer one of its settings, under the option's key.
-pub(super) fn set_optimizer(run: &mut RunConfig, it: &Setting) -> Result<()> {
+pub(super) fn set_optimizer(run: &mut RunConfig, it: &RawSetting) -> Result<()> {
     let optimizer = &mut run.options.optimizer;
     optimizer.must_have(it.key())?;
     let value = if it.key() == "nesterov" {
@@ -45,7 +45,7 @@ pub(super) fn set_optimizer(run: &mut RunConfig, it: &Setting) -> Result<()> {
 }
 
 /// Reads weights of classes: a text, or a table with a number for each class.
-pub(super) fn class_weights(it: &Setting) -> Result<ClassWeights> {
+pub(super) fn class_weights(it: &RawSetting) -> Result<ClassWeights> {
     let toml::Value::Table(table) = it.value() else { return it.parse() };
     let weight = |(name, weight): (&String, &toml::Value)| {
         #[expect(clippy::cast_precision_loss, reason = "a weight")]
@@ -60,7 +60,7 @@ pub(super) fn class_weights(it: &Setting) -> Result<ClassWeights> {
 }
 
 /// Reads groups of parameters: a text, or a list of tables.
-pub(super) fn groups(it: &Setting) -> Result<Vec<Group>> {
+pub(super) fn groups(it: &RawSetting) -> Result<Vec<Group>> {
     match it.value() {
         toml::Value::Array(tables)
             if !tables.is_empty() && tables.iter().all(toml::Value::is_table) =>
@@ -74,7 +74,7 @@ pub(super) fn groups(it: &Setting) -> Result<Vec<Group>> {
 }
 
 /// Reads a table of `[[groups]]`.
-fn group(it: &Setting, table: &toml::Table) -> Result<Group> {
+fn group(it: &RawSetting, table: &toml::Table) -> Result<Group> {
     let matches = table.get("match").and_then(toml::Value::as_str).unwrap_or_default().trim();
     if matches.is_empty() {
         return Err(it.wrong("a table names no parameters; write them as match = \"0.*\""));

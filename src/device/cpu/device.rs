@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Real;
 use super::engine::CpuKernels;
 use super::simd::{SimdKernels, SimdLevel};
-use super::steps::{Arenas, PreparedStep, buffer_starts, range_of, round};
+use super::steps::{ArenaViews, PreparedStep, buffer_starts, range_of, round};
 use crate::device::{Device, DeviceInfo, Values, memory};
 use crate::error::{Error, Result};
 use crate::plan::{
@@ -240,7 +240,7 @@ impl<T: Real> Device for CpuDevice<T> {
         engine.enter(|| {
             for row in rows {
                 for step in &sequence.steps {
-                    step.run(engine, Arenas { floats, indices }, row);
+                    step.run(engine, ArenaViews { floats, indices }, row);
                 }
                 if let Some(log) = log {
                     self.losses.push(floats[log.start + row.log as usize].to_f32());

@@ -6,7 +6,7 @@ use super::codes::activation_of;
 use super::kernels::{KernelSpec, Variant, spec_of};
 use super::limits::{MAX_STEPS, STEP_BYTES, UNIFORM_STRIDE};
 use super::shader::{consts, generated};
-use super::sizes::{Arguments, Grid, Sizes, narrow};
+use super::sizes::{Arguments, DispatchSizes, Grid, narrow};
 use crate::error::Result;
 use crate::model::Activation;
 use crate::plan::{Argument, BLOCK, Declaration, Kernel, Phase, Plan, Slot, Step, StorageTypes};
@@ -111,7 +111,8 @@ pub(super) fn launches(
     };
     let settings = match spec.grid {
         Grid::Sizes(sizes) => {
-            let Sizes { params, groups } = sizes(&Arguments { plan, step, tile: variant.tile })?;
+            let DispatchSizes { params, groups } =
+                sizes(&Arguments { plan, step, tile: variant.tile })?;
             return Ok(vec![base(params, groups)]);
         }
         Grid::Arena(settings) => settings,

@@ -3,7 +3,9 @@
 //! A row and the kernel's declaration say what `shaders/NAME.wgsl` must declare; `tests/shaders.rs` compares both.
 
 use super::codes::class_loss;
-use super::sizes::{Arguments, Grid, Sizes, bits, mapped, narrow, product, update_settings};
+use super::sizes::{
+    Arguments, DispatchSizes, Grid, bits, mapped, narrow, product, update_settings,
+};
 use crate::error::{Error, Result};
 use crate::plan::{BLOCK as ARENA_BLOCK, Element, Kernel, SlotSpec, StorageTypes};
 
@@ -290,7 +292,7 @@ const fn matmul(name: &'static str) -> KernelSpec {
 }
 
 /// Sizes of a look-up, of which `table` is the table or its gradient.
-fn looked_up(of: &Arguments<'_>, table: &str) -> Result<Sizes> {
+fn looked_up(of: &Arguments<'_>, table: &str) -> Result<DispatchSizes> {
     let (Kernel::Lookup { column } | Kernel::LookupGrad { column }) = of.step.kernel else {
         unreachable!("these are the rows of look-ups")
     };
@@ -539,7 +541,7 @@ pub static SEQUENCE: KernelSpec = KernelSpec {
     ],
     params: &["ops", "momentum", "beta1", "beta2", "rest1", "rest2", "eps", "weight_decay"],
     // Its operations have places in the scratch, and no slots of their own.
-    grid: Grid::Sizes(|_| Ok(Sizes { params: vec![], groups: 1 })),
+    grid: Grid::Sizes(|_| Ok(DispatchSizes { params: vec![], groups: 1 })),
     variants: &[
         Variant {
             name: "sequence_subgroup8",

@@ -28,4 +28,4 @@ pub use device::GpuDevice;
 pub use fused_step::sequence_consts;
 pub use kernels::{KERNELS, KernelSpec, MatrixShape, SEQUENCE, SEQUENCE_BINDINGS, Variant};
 pub use shader::{assemble, consts, generated};
-pub use sizes::{Arguments, Grid, Sizes};
+pub use sizes::{Arguments, DispatchSizes, Grid};

@@ -37,22 +37,22 @@ impl Arguments<'_> {
     }
 
     /// Sizes of a kernel that goes through so many elements one by one.
-    pub(super) fn flat(&self, params: &[usize], elements: usize) -> Result<Sizes> {
+    pub(super) fn flat(&self, params: &[usize], elements: usize) -> Result<DispatchSizes> {
         let params = params.iter().map(|&value| narrow(value)).collect::<Result<_>>()?;
-        Ok(Sizes { params, groups: self.groups(elements)? })
+        Ok(DispatchSizes { params, groups: self.groups(elements)? })
     }
 }
 
 /// A dispatch's parameters and the number of its workgroups.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sizes {
+pub struct DispatchSizes {
     /// Bits of the fields of `Params`.
     pub(super) params: Vec<u32>,
     /// Workgroups.
     pub(super) groups: u32,
 }
 
-impl Sizes {
+impl DispatchSizes {
     /// The same with more parameters, by their bits.
     pub(super) fn with(mut self, params: impl IntoIterator<Item = u32>) -> Self {
         self.params.extend(params);
@@ -69,7 +69,7 @@ impl Sizes {
 #[derive(Clone, Copy, Debug)]
 pub enum Grid {
     /// From the sizes of its slots.
-    Sizes(fn(&Arguments<'_>) -> Result<Sizes>),
+    Sizes(fn(&Arguments<'_>) -> Result<DispatchSizes>),
     /// It goes through the arena that it reads first, in parts where the arena exceeds what a binding may hold. The first
     /// parameter is the part's length in vectors of four; these are the others, from the part's first element.
     Arena(fn(&Kernel, usize) -> Result<Vec<u32>>),
@@ -118,7 +118,7 @@ pub(super) fn product_sizes(plan: &Plan, step: &Step) -> [usize; 3] {
 }
 
 /// Sizes of a product.
-pub(super) fn product(of: &Arguments<'_>) -> Result<Sizes> {
+pub(super) fn product(of: &Arguments<'_>) -> Result<DispatchSizes> {
     let sizes = product_sizes(of.plan, of.step);
     check_shapes(of.plan, of.step, sizes)?;
     let [tile_m, tile_n] = of.tile;
@@ -129,11 +129,11 @@ pub(super) fn product(of: &Arguments<'_>) -> Result<Sizes> {
         u32::try_from(groups).map_err(|_| Error::shape("matmul", "too many tiles for 32 bits"))?;
     let dropout = dropout_of(&of.step.kernel).unwrap_or(Dropout { stream: 0, rate: 0.0 });
     let fused = fused(&of.step.kernel);
-    Ok(Sizes { params: vec![m, n, k, fused, dropout.stream, bits(dropout.rate)], groups })
+    Ok(DispatchSizes { params: vec![m, n, k, fused, dropout.stream, bits(dropout.rate)], groups })
 }
 
 /// Sizes of a formula's kernel: those of the matrix, and how each operand lies.
-pub(super) fn mapped(of: &Arguments<'_>) -> Result<Sizes> {
+pub(super) fn mapped(of: &Arguments<'_>) -> Result<DispatchSizes> {
     let Arguments { plan, step, .. } = *of;
     let id = step.kernel.formula().expect("the kernels of formulas name one");
     let formula = plan.formula(id);
@@ -165,7 +165,7 @@ pub(super) fn mapped(of: &Arguments<'_>) -> Result<Sizes> {
         Kernel::MapColumns { .. } => narrow(m)?,
         _ => of.groups(out)?,
     };
-    Ok(Sizes { params, groups })
+    Ok(DispatchSizes { params, groups })
 }
 
 /// The bits of an update's settings, in the order of these names of fields; 0 for one that the kernel does not have.

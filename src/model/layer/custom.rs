@@ -13,9 +13,9 @@ const MOST_LEARNED: usize = 4;
 /// Value, gradient and GPU code come from the one expression.
 ///
 /// ```
-/// use wgrad::model::{Custom, Sequential};
+/// use wgrad::model::{CustomLayer, Sequential};
 /// // Snake (Ziyin et al. 2020, arXiv:2006.08195), with a frequency for each column.
-/// let snake = Custom::new("x + sin(x1 * x) ^ 2 / x1", &[1.0]).unwrap();
+/// let snake = CustomLayer::new("x + sin(x1 * x) ^ 2 / x1", &[1.0]).unwrap();
 /// let model = Sequential::new().dense(8).custom(snake).dense(1);
 /// assert_eq!(model.layout(3).unwrap().views()[2].name, "1.x1");
 /// ```

@@ -97,7 +97,7 @@ impl Trainer {
     ///         println!("loss {:.4}, gradient {:.4}", stats.loss, trainer.gradients()?.norm());
     ///     }
     /// }
-    /// trainer.keep_present()?;
+    /// trainer.keep_current()?;
     /// assert!(trainer.evaluate()?.r2 > Some(0.9));
     /// # Ok::<(), wgrad::Error>(())
     /// ```
@@ -273,7 +273,7 @@ impl Trainer {
             }
         };
         let last = group.end == steps;
-        let batch = Batch { place, rows, divisor, share, apply: step + 1 == group.end, last };
+        let batch = HandBatch { place, rows, divisor, share, apply: step + 1 == group.end, last };
         let stats = self.do_step(hand, batch)?;
         hand.underway = Some(Underway { epoch: hand.epoch, dropout: 1.0 });
         if hand.step == steps {
@@ -312,12 +312,12 @@ impl Trainer {
         let apply = (hand.done + 1).is_multiple_of(each);
         // There is no epoch of the table under way that averaged weights could be measured on.
         hand.underway = None;
-        let batch = Batch { place: 0, rows, divisor, share, apply, last: false };
+        let batch = HandBatch { place: 0, rows, divisor, share, apply, last: false };
         self.do_step(hand, batch)
     }
 
     /// Does one step on rows that lie on the device.
-    fn do_step(&mut self, hand: &mut ByHand, batch: Batch) -> Result<StepStats> {
+    fn do_step(&mut self, hand: &mut ByHand, batch: HandBatch) -> Result<StepStats> {
         let mut row = StepParams {
             first: narrow(batch.place),
             rows: narrow(batch.rows),
@@ -401,7 +401,7 @@ impl Trainer {
 }
 
 /// Rows of a step, and how they count.
-struct Batch {
+struct HandBatch {
     /// First of them on the device.
     place: usize,
     rows: usize,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::run_settings::RunSettings;
-use super::state::{Checkpoints, RunState, RunningStat};
+use super::state::{HeldCheckpoints, RunState, RunningState};
 use crate::checksum::Checksum;
 use crate::data::{BinaryColumn, Dataset, Numbers, Schema, Split, TargetKind, Targets};
 use crate::device::{DeviceInfo, Values};
@@ -309,7 +309,7 @@ impl Trainer {
         self.kept = (kept.clone(), about.kept.clone());
         let checkpoint = Arc::new(checkpoint);
         self.checkpoints =
-            Checkpoints { newest: Some(Arc::clone(&checkpoint)), ..Checkpoints::default() };
+            HeldCheckpoints { newest: Some(Arc::clone(&checkpoint)), ..HeldCheckpoints::default() };
         self.state = RunState::Resuming(checkpoint);
         Ok(())
     }
@@ -370,7 +370,7 @@ impl Trainer {
     pub(in crate::train) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         self.device.take_losses(true)?;
         self.bring_back(&checkpoint.slots)?;
-        self.state = RunState::Running(RunningStat::default());
+        self.state = RunState::Running(RunningState::default());
         self.kept = (checkpoint.kept.clone(), checkpoint.about.kept.clone());
         let present = self.params()?;
         self.state.running().present = Some(present);

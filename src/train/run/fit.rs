@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::checkpoint::RunPosition;
-use super::state::{Checkpoints, RunState, Stage, Underway};
+use super::state::{HeldCheckpoints, RunState, Stage, Underway};
 use crate::data::epoch_order;
 use crate::device::{Usage, Values};
 use crate::error::{Error, Result};
@@ -93,7 +93,8 @@ impl<'a> Fit<'a> {
             RunState::Resuming(checkpoint) => Some(Arc::clone(checkpoint)),
             _ => None,
         };
-        trainer.checkpoints = Checkpoints { newest: from.clone(), ..Checkpoints::default() };
+        trainer.checkpoints =
+            HeldCheckpoints { newest: from.clone(), ..HeldCheckpoints::default() };
         let mut fit = Self {
             trainer,
             schedules,

@@ -22,13 +22,13 @@ const NONE: &str = "none";
 
 /// The settings of a run, each as a text under a fixed name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(from = "StorageTypes", into = "StorageTypes")]
+#[serde(from = "StoredSettings", into = "StoredSettings")]
 pub(crate) struct RunSettings(BTreeMap<String, String>);
 
 /// The record in a file.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum StorageTypes {
+enum StoredSettings {
     /// From version 2 on.
     Named {
         #[serde(rename = "version")]
@@ -40,19 +40,19 @@ enum StorageTypes {
     Printed(String),
 }
 
-impl From<RunSettings> for StorageTypes {
+impl From<RunSettings> for StoredSettings {
     fn from(settings: RunSettings) -> Self {
         Self::Named { version: VERSION, values: settings.0 }
     }
 }
 
-impl From<StorageTypes> for RunSettings {
-    fn from(stored: StorageTypes) -> Self {
+impl From<StoredSettings> for RunSettings {
+    fn from(stored: StoredSettings) -> Self {
         match stored {
-            StorageTypes::Named { version: VERSION, values } => Self(values),
+            StoredSettings::Named { version: VERSION, values } => Self(values),
             // Names of another version may mean something else, so none is compared.
-            StorageTypes::Named { .. } => Self(BTreeMap::new()),
-            StorageTypes::Printed(text) => Self(of_printed(&text)),
+            StoredSettings::Named { .. } => Self(BTreeMap::new()),
+            StoredSettings::Printed(text) => Self(of_printed(&text)),
         }
     }
 }

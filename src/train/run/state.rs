@@ -14,7 +14,7 @@ pub(in crate::train) enum RunState {
     /// The next run goes on from the checkpoint.
     Resuming(Arc<Checkpoint>),
     /// A run is under way, or was left before its end.
-    Running(RunningStat),
+    Running(RunningState),
     /// The caller drives the steps.
     ByHand(Box<ByHand>),
     /// A run has ended, or its weights were replaced: its optimizer state is still on the device.
@@ -23,7 +23,7 @@ pub(in crate::train) enum RunState {
 
 /// The part of a run under way that outlives the iterator that drives it.
 #[derive(Default)]
-pub(in crate::train) struct RunningStat {
+pub(in crate::train) struct RunningState {
     /// True if the device has steps that no event has told of: the first ones of an epoch, given to it while the host
     /// was still busy with the end of the epoch before.
     pub(in crate::train) ahead: bool,
@@ -44,9 +44,9 @@ pub(in crate::train) struct Underway {
 
 impl RunState {
     /// The run under way; one that begins here, if there is none.
-    pub(in crate::train) fn running(&mut self) -> &mut RunningStat {
+    pub(in crate::train) fn running(&mut self) -> &mut RunningState {
         if !matches!(self, Self::Running(_)) {
-            *self = Self::Running(RunningStat::default());
+            *self = Self::Running(RunningState::default());
         }
         match self {
             Self::Running(running) => running,
@@ -56,7 +56,7 @@ impl RunState {
 
     /// True if the device has steps that no event has told of.
     pub(in crate::train) fn is_ahead(&self) -> bool {
-        matches!(self, Self::Running(RunningStat { ahead: true, .. }))
+        matches!(self, Self::Running(RunningState { ahead: true, .. }))
     }
 
     /// Takes the epoch under way, so that it is measured once.
@@ -83,7 +83,7 @@ pub(in crate::train) enum Stage {
 
 /// Checkpoints that a trainer holds in memory.
 #[derive(Default)]
-pub(in crate::train) struct Checkpoints {
+pub(in crate::train) struct HeldCheckpoints {
     /// The newest one.
     pub(in crate::train) newest: Option<Arc<Checkpoint>>,
     /// The checkpoint of the epoch that ended last, if it is the best one.

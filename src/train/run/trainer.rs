@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::checkpoint::{DeviceState, RunFingerprint};
-use super::state::{Checkpoints, RunState, RunningStat, Underway};
+use super::state::{HeldCheckpoints, RunState, RunningState, Underway};
 use crate::data::{
     Batches, Dataset, FeatureScaling, Preprocessing, Split, TargetKind, Targets, epoch_order, list,
 };
@@ -51,7 +51,7 @@ pub struct Trainer {
     pub(in crate::train) table: TrainingTable,
     pub(in crate::train) origin: RunFingerprint,
     pub(in crate::train) state: RunState,
-    pub(in crate::train) checkpoints: Checkpoints,
+    pub(in crate::train) checkpoints: HeldCheckpoints,
     /// Function that is told of each step of a run.
     pub(in crate::train) hook: Option<Hook>,
 }
@@ -175,7 +175,7 @@ impl Trainer {
         let mut trainer = Self {
             origin,
             state: RunState::Fresh,
-            checkpoints: Checkpoints::default(),
+            checkpoints: HeldCheckpoints::default(),
             options: options.clone(),
             rows: train.rows(),
             batches,
@@ -265,7 +265,7 @@ impl Trainer {
         }
         self.write_params(params)?;
         self.kept = (params.clone(), None);
-        self.checkpoints = Checkpoints::default();
+        self.checkpoints = HeldCheckpoints::default();
         match &mut self.state {
             RunState::Fresh => {}
             // Steps by hand go on with the optimizer's state as it is.
@@ -287,7 +287,7 @@ impl Trainer {
 
     /// Takes back steps that were given ahead, if the run was stopped before an event told of them.
     fn flush(&mut self) -> Result<()> {
-        if let RunState::Running(running @ RunningStat { ahead: true, .. }) = &mut self.state {
+        if let RunState::Running(running @ RunningState { ahead: true, .. }) = &mut self.state {
             let params = running.present.take().unwrap_or_else(|| self.kept.0.clone());
             running.underway = None;
             self.write_params(&params)?;
@@ -398,7 +398,7 @@ impl Trainer {
     /// Makes the optimizer forget an earlier run, and takes losses that it left untaken.
     pub(in crate::train) fn reset_optimizer(&mut self) -> Result<()> {
         self.flush()?;
-        let before = std::mem::replace(&mut self.state, RunState::Running(RunningStat::default()));
+        let before = std::mem::replace(&mut self.state, RunState::Running(RunningState::default()));
         if !matches!(before, RunState::Fresh) {
             self.device.take_losses(true)?;
             // Averaged weights are the present ones, and go on as those that move.

@@ -21,9 +21,9 @@ static COMPILED: LazyLock<Vec<[Compiled; 2]>> = LazyLock::new(|| {
 });
 
 /// The one input of a function.
-struct Argument<'a>(&'a [f32]);
+struct FunctionInput<'a>(&'a [f32]);
 
-impl Inputs for Argument<'_> {
+impl Inputs for FunctionInput<'_> {
     fn one(&self, _source: Source) -> f32 {
         0.0
     }
@@ -45,7 +45,7 @@ fn row(len: usize) -> Block {
 }
 
 fn values_of(compiled: &Compiled, instructions: SimdLevel, len: usize) -> BlockValues<'_> {
-    BlockValues::new(compiled, &Argument(&[]), instructions, ((0, 0), (1, len)), false)
+    BlockValues::new(compiled, &FunctionInput(&[]), instructions, ((0, 0), (1, len)), false)
 }
 
 /// Each value becomes act of it.
@@ -59,7 +59,7 @@ pub(super) fn activate(act: Activation, values: &mut [f32], instructions: SimdLe
     for values in values.chunks_mut(BLOCK) {
         let x = &mut x[..values.len()];
         x.copy_from_slice(values);
-        program.run(&Argument(x), row(x.len()), Some(values));
+        program.run(&FunctionInput(x), row(x.len()), Some(values));
     }
 }
 
@@ -76,7 +76,7 @@ pub(super) fn activation_backward(
     }
     let mut program = values_of(&COMPILED[act as usize][1], instructions, values.len());
     for (values, saved) in values.chunks_mut(BLOCK).zip(saved.chunks(BLOCK)) {
-        let by = program.result(&Argument(saved), row(saved.len()));
+        let by = program.result(&FunctionInput(saved), row(saved.len()));
         instructions.run(Times { by, to: values });
     }
 }

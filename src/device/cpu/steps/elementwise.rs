@@ -6,13 +6,13 @@ use super::super::engine::CpuKernels;
 use super::super::kernels::MatmulShape;
 use super::super::map::{ElementwiseArgs, SumOver};
 use super::super::{Compiled, Real};
-use super::{Slots, Work, disjoint};
+use super::{Slots, StepWork, disjoint};
 use crate::model::Activation;
 use crate::plan::{Formula, Kernel, MOST_OPERANDS, StepParams};
 
 #[derive(Debug)]
 pub(super) struct Elementwise {
-    kind: Kind,
+    kind: ElementwiseKind,
     /// Rows and columns of the result.
     sizes: (usize, usize),
     /// Two arguments and the result. Where both arguments are one, it is the first.
@@ -21,7 +21,7 @@ pub(super) struct Elementwise {
 }
 
 #[derive(Debug)]
-enum Kind {
+enum ElementwiseKind {
     Activate { act: Activation, bias: bool },
     ActivateGrad { act: Activation },
     Add,
@@ -29,12 +29,12 @@ enum Kind {
 }
 
 impl Elementwise {
-    fn of(slots: &Slots<'_>, kind: Kind, mut floats: [Range<usize>; 3]) -> Work {
+    fn of(slots: &Slots<'_>, kind: ElementwiseKind, mut floats: [Range<usize>; 3]) -> StepWork {
         let same = floats[0] == floats[1];
         if same {
             floats[1] = 0..0;
         }
-        Work::Elementwise(Self { kind, sizes: slots.matrix("out"), floats, same })
+        StepWork::Elementwise(Self { kind, sizes: slots.matrix("out"), floats, same })
     }
 
     /// Sizes of the result; reading two and writing one costs four.
@@ -47,31 +47,39 @@ impl Elementwise {
         let (a, b) = (&*a, if self.same { &*a } else { &*b });
         let columns = self.sizes.1;
         match self.kind {
-            Kind::Activate { act, bias } => {
+            ElementwiseKind::Activate { act, bias } => {
                 engine.activate(a, bias.then_some(b), act, out, columns);
             }
-            Kind::ActivateGrad { act } => engine.activate_grad(a, b, act, out),
-            Kind::Add => engine.add(a, b, out),
-            Kind::SumRows => engine.sum_rows(a, out, columns),
+            ElementwiseKind::ActivateGrad { act } => engine.activate_grad(a, b, act, out),
+            ElementwiseKind::Add => engine.add(a, b, out),
+            ElementwiseKind::SumRows => engine.sum_rows(a, out, columns),
         }
     }
 }
 
-pub(super) fn activate(slots: &Slots<'_>, act: Activation, bias: bool) -> Work {
-    Elementwise::of(slots, Kind::Activate { act, bias }, slots.floats(["x", "bias", "out"]))
+pub(super) fn activate(slots: &Slots<'_>, act: Activation, bias: bool) -> StepWork {
+    Elementwise::of(
+        slots,
+        ElementwiseKind::Activate { act, bias },
+        slots.floats(["x", "bias", "out"]),
+    )
 }
 
-pub(super) fn activate_grad(slots: &Slots<'_>, act: Activation) -> Work {
-    Elementwise::of(slots, Kind::ActivateGrad { act }, slots.floats(["saved", "d_y", "out"]))
+pub(super) fn activate_grad(slots: &Slots<'_>, act: Activation) -> StepWork {
+    Elementwise::of(
+        slots,
+        ElementwiseKind::ActivateGrad { act },
+        slots.floats(["saved", "d_y", "out"]),
+    )
 }
 
-pub(super) fn add(slots: &Slots<'_>) -> Work {
-    Elementwise::of(slots, Kind::Add, slots.floats(["a", "b", "out"]))
+pub(super) fn add(slots: &Slots<'_>) -> StepWork {
+    Elementwise::of(slots, ElementwiseKind::Add, slots.floats(["a", "b", "out"]))
 }
 
-pub(super) fn sum_rows(slots: &Slots<'_>) -> Work {
+pub(super) fn sum_rows(slots: &Slots<'_>) -> StepWork {
     let [x, out] = slots.floats(["x", "out"]);
-    Elementwise::of(slots, Kind::SumRows, [x, 0..0, out])
+    Elementwise::of(slots, ElementwiseKind::SumRows, [x, 0..0, out])
 }
 
 /// A formula over its operands, which may overlap.
@@ -87,7 +95,7 @@ pub(super) struct MappedStep {
     over: SumOver,
 }
 
-pub(super) fn mapped(slots: &Slots<'_>) -> Work {
+pub(super) fn mapped(slots: &Slots<'_>) -> StepWork {
     let formula = slots.formula();
     let operands: Vec<_> = slots.step.reads.iter().map(|&slot| slots.range(slot)).collect();
     let [out] = slots.floats(["out"]);
@@ -101,7 +109,7 @@ pub(super) fn mapped(slots: &Slots<'_>) -> Work {
         _ => flat,
     };
     let compiled = Compiled::of(&formula);
-    Work::Mapped(Box::new(MappedStep { formula, compiled, operands, out, rows, over }))
+    StepWork::Mapped(Box::new(MappedStep { formula, compiled, operands, out, rows, over }))
 }
 
 impl MappedStep {

@@ -6,13 +6,13 @@ use super::super::engine::CpuKernels;
 use super::super::kernels::{self, MatmulShape};
 use super::super::loss::{LossInputs, LossTargets};
 use super::super::{Compiled, Real};
-use super::{Arenas, Slots, Work, disjoint};
+use super::{ArenaViews, Slots, StepWork, disjoint};
 use crate::expr::Program;
 use crate::plan::{LossVariant, StepParams};
 
 #[derive(Debug)]
-pub(super) struct Loss {
-    kind: Kind,
+pub(super) struct LossStep {
+    kind: LossKind,
     /// Predictions, targets that are numbers, constants, weights of rows, the loss scale, the losses of rows and the gradient.
     floats: [Range<usize>; 7],
     /// Targets that are classes.
@@ -21,7 +21,7 @@ pub(super) struct Loss {
 }
 
 #[derive(Debug)]
-enum Kind {
+enum LossKind {
     CrossEntropy,
     Mse,
     /// A formula for each element, and the same made ready for wide vectors.
@@ -29,42 +29,42 @@ enum Kind {
     Classes(LossVariant),
 }
 
-pub(super) fn cross_entropy(slots: &Slots<'_>, scaled: bool) -> Work {
+pub(super) fn cross_entropy(slots: &Slots<'_>, scaled: bool) -> StepWork {
     let [prediction, scaling, row_loss, gradient] =
         slots.floats(["logits", "scaling", "row_loss", "d_logits"]);
     let [classes] = slots.indices(["labels"]);
     let floats = [prediction, 0..0, 0..0, 0..0, scaling, row_loss, gradient];
-    Work::Loss(Box::new(Loss { kind: Kind::CrossEntropy, floats, classes, scaled }))
+    StepWork::Loss(Box::new(LossStep { kind: LossKind::CrossEntropy, floats, classes, scaled }))
 }
 
-pub(super) fn mse(slots: &Slots<'_>, scaled: bool) -> Work {
+pub(super) fn mse(slots: &Slots<'_>, scaled: bool) -> StepWork {
     let [prediction, goal, scaling, row_loss, gradient] =
         slots.floats(["prediction", "goal", "scaling", "row_loss", "d_prediction"]);
     let floats = [prediction, goal, 0..0, 0..0, scaling, row_loss, gradient];
-    Work::Loss(Box::new(Loss { kind: Kind::Mse, floats, classes: 0..0, scaled }))
+    StepWork::Loss(Box::new(LossStep { kind: LossKind::Mse, floats, classes: 0..0, scaled }))
 }
 
-pub(super) fn formed(slots: &Slots<'_>, form: LossVariant) -> Work {
+pub(super) fn formed(slots: &Slots<'_>, form: LossVariant) -> StepWork {
     let (kind, prediction, gradient) = match form.loss.formula() {
         Some(formula) => {
             let program = formula.program();
             let compiled = Box::new(Compiled::of_loss(&program, &form));
-            (Kind::Map(form, program, compiled), "prediction", "d_prediction")
+            (LossKind::Map(form, program, compiled), "prediction", "d_prediction")
         }
-        None => (Kind::Classes(form), "logits", "d_logits"),
+        None => (LossKind::Classes(form), "logits", "d_logits"),
     };
     let names = [prediction, "goal", "constants", "weights", "scaling", "row_loss", gradient];
     let [classes] = slots.indices(["goal"]);
     let floats = slots.floats(names);
-    Work::Loss(Box::new(Loss { kind, floats, classes, scaled: form.scaled }))
+    StepWork::Loss(Box::new(LossStep { kind, floats, classes, scaled: form.scaled }))
 }
 
-impl Loss {
+impl LossStep {
     /// Sizes of the gradient, and what an element costs.
     pub(super) fn sizes(&self) -> MatmulShape {
         let n = self.floats[6].len();
         match &self.kind {
-            Kind::Map(_, _, compiled) => MatmulShape { m: 1, n, k: compiled.cost() },
+            LossKind::Map(_, _, compiled) => MatmulShape { m: 1, n, k: compiled.cost() },
             _ => MatmulShape { m: 1, n: self.floats[5].len(), k: 4 },
         }
     }
@@ -72,7 +72,7 @@ impl Loss {
     pub(super) fn run<T: Real>(
         &self,
         engine: &T::CpuKernels,
-        arenas: &mut Arenas<'_, T>,
+        arenas: &mut ArenaViews<'_, T>,
         step: &StepParams,
     ) {
         let [prediction, goal, constants, weights, scaling, row_loss, gradient] =
@@ -85,15 +85,15 @@ impl Loss {
             weights: form.weights.then_some(&*weights),
         };
         match &self.kind {
-            Kind::CrossEntropy => {
+            LossKind::CrossEntropy => {
                 engine.loss_cross_entropy(prediction, classes, outs, columns, step);
             }
-            Kind::Mse => engine.loss_mse(prediction, goal, outs, columns, step),
-            Kind::Map(form, program, compiled) => {
+            LossKind::Mse => engine.loss_mse(prediction, goal, outs, columns, step),
+            LossKind::Map(form, program, compiled) => {
                 let from: (&[T], &[T]) = (prediction, goal);
                 engine.loss_map((form, program, compiled), from, extra(form), outs, step);
             }
-            Kind::Classes(form) => {
+            LossKind::Classes(form) => {
                 let goal = if form.loss.classes() {
                     LossTargets::Classes(classes)
                 } else {

@@ -21,7 +21,7 @@ use crate::plan::{Element, Kernel, Plan, Slot, SlotSpec, Step, StepParams};
 #[derive(Debug)]
 pub(super) struct PreparedStep {
     kernel: Kernel,
-    work: Work,
+    work: StepWork,
     /// Slots written in half precision: computed in the device's own precision, then rounded.
     halves: Vec<Range<usize>>,
     guard: Option<Guard>,
@@ -29,14 +29,14 @@ pub(super) struct PreparedStep {
 
 /// Computation of a step.
 #[derive(Debug)]
-enum Work {
+enum StepWork {
     Rows(rows::Rows),
-    Product(products::Step),
+    Product(products::ProductStep),
     Elementwise(elementwise::Elementwise),
     Mapped(Box<elementwise::MappedStep>),
-    Loss(Box<losses::Loss>),
-    Scaling(scaling::LossScaler),
-    Update(Box<updates::Update>),
+    Loss(Box<losses::LossStep>),
+    Scaling(scaling::ScalingStep),
+    Update(Box<updates::UpdateStep>),
 }
 
 /// Guard that makes a step change nothing.
@@ -49,7 +49,7 @@ struct Guard {
 }
 
 /// A device's memory: every float, and every row number and class.
-pub(super) struct Arenas<'a, T> {
+pub(super) struct ArenaViews<'a, T> {
     pub(super) floats: &'a mut [T],
     pub(super) indices: &'a mut [u32],
 }
@@ -144,7 +144,7 @@ impl Slots<'_> {
         Some(Guard { overflow: scaling.start + OVERFLOW, gathered })
     }
 
-    fn work(&self) -> Work {
+    fn work(&self) -> StepWork {
         match self.step.kernel {
             Kernel::Gather { ordered, .. } => rows::gather(self, ordered),
             Kernel::Lookup { column } => rows::lookup(self, column),
@@ -197,14 +197,14 @@ impl PreparedStep {
     /// The kernel, and sizes of what it goes through: for products their own, for others with what an element costs.
     pub(super) fn sizes(&self) -> (Kernel, MatmulShape) {
         let sizes = match &self.work {
-            Work::Product(step) => step.sizes(),
-            Work::Mapped(step) => step.sizes(),
-            Work::Loss(loss) => loss.sizes(),
-            Work::Rows(rows) => rows.sizes(),
-            Work::Elementwise(step) => step.sizes(),
-            Work::Update(update) => update.sizes(),
+            StepWork::Product(step) => step.sizes(),
+            StepWork::Mapped(step) => step.sizes(),
+            StepWork::Loss(loss) => loss.sizes(),
+            StepWork::Rows(rows) => rows.sizes(),
+            StepWork::Elementwise(step) => step.sizes(),
+            StepWork::Update(update) => update.sizes(),
             // A few numbers.
-            Work::Scaling(_) => MatmulShape { m: 1, n: 1, k: 1 },
+            StepWork::Scaling(_) => MatmulShape { m: 1, n: 1, k: 1 },
         };
         (self.kernel, sizes)
     }
@@ -213,7 +213,7 @@ impl PreparedStep {
     pub(super) fn run<T: Real>(
         &self,
         engine: &T::CpuKernels,
-        mut arenas: Arenas<'_, T>,
+        mut arenas: ArenaViews<'_, T>,
         step: &StepParams,
     ) {
         if let Some(Guard { overflow, gathered }) = &self.guard
@@ -223,13 +223,13 @@ impl PreparedStep {
             return arenas.floats[gathered.clone()].fill(T::zero());
         }
         match &self.work {
-            Work::Rows(rows) => rows.run(&mut arenas, step),
-            Work::Product(product) => product.run(engine, arenas.floats, step),
-            Work::Elementwise(elementwise) => elementwise.run(engine, arenas.floats),
-            Work::Mapped(mapped) => mapped.run(engine, arenas.floats, step),
-            Work::Loss(loss) => loss.run(engine, &mut arenas, step),
-            Work::Scaling(scaling) => scaling.run(arenas.floats, step),
-            Work::Update(update) => update.run(engine, &mut arenas, step),
+            StepWork::Rows(rows) => rows.run(&mut arenas, step),
+            StepWork::Product(product) => product.run(engine, arenas.floats, step),
+            StepWork::Elementwise(elementwise) => elementwise.run(engine, arenas.floats),
+            StepWork::Mapped(mapped) => mapped.run(engine, arenas.floats, step),
+            StepWork::Loss(loss) => loss.run(engine, &mut arenas, step),
+            StepWork::Scaling(scaling) => scaling.run(arenas.floats, step),
+            StepWork::Update(update) => update.run(engine, &mut arenas, step),
         }
         for range in &self.halves {
             round(&mut arenas.floats[range.clone()]);

@@ -5,12 +5,12 @@ use std::ops::Range;
 use super::super::Real;
 use super::super::engine::CpuKernels;
 use super::super::kernels::MatmulShape;
-use super::{Slots, Work, disjoint};
+use super::{Slots, StepWork, disjoint};
 use crate::model::Activation;
 use crate::plan::{Kernel, StepParams};
 
 #[derive(Debug)]
-pub(super) struct Step {
+pub(super) struct ProductStep {
     kernel: Kernel,
     sizes: MatmulShape,
     /// Both factors, the bias or what was saved, the result, and what is saved or the sums.
@@ -19,7 +19,7 @@ pub(super) struct Step {
     same: bool,
 }
 
-pub(super) fn product(slots: &Slots<'_>) -> Work {
+pub(super) fn product(slots: &Slots<'_>) -> StepWork {
     let mut floats = slots.floats(["a", "b", "extra", "out", "extra_out"]);
     let same = floats[0] == floats[1];
     if same {
@@ -28,10 +28,10 @@ pub(super) fn product(slots: &Slots<'_>) -> Work {
     let ((m, n), (rows, columns)) = (slots.matrix("out"), slots.matrix("a"));
     let kernel = slots.step.kernel;
     let k = if matches!(kernel, Kernel::MatmulTn { .. }) { rows } else { columns };
-    Work::Product(Step { kernel, sizes: MatmulShape { m, n, k }, floats, same })
+    StepWork::Product(ProductStep { kernel, sizes: MatmulShape { m, n, k }, floats, same })
 }
 
-impl Step {
+impl ProductStep {
     pub(super) fn sizes(&self) -> MatmulShape {
         self.sizes
     }

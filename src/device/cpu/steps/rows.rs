@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::Real;
 use super::super::kernels::{self, MatmulShape};
-use super::{Arenas, Slots, Work, disjoint};
+use super::{ArenaViews, Slots, StepWork, disjoint};
 use crate::plan::StepParams;
 
 #[derive(Debug)]
@@ -34,8 +34,8 @@ pub(super) enum Rows {
     },
 }
 
-pub(super) fn gather(slots: &Slots<'_>, ordered: bool) -> Work {
-    Work::Rows(Rows::Gather {
+pub(super) fn gather(slots: &Slots<'_>, ordered: bool) -> StepWork {
+    StepWork::Rows(Rows::Gather {
         ordered,
         sizes: slots.matrix("x_out"),
         floats: slots.floats(["x", "y", "x_out", "y_out"]),
@@ -43,18 +43,18 @@ pub(super) fn gather(slots: &Slots<'_>, ordered: bool) -> Work {
     })
 }
 
-pub(super) fn lookup(slots: &Slots<'_>, column: u32) -> Work {
+pub(super) fn lookup(slots: &Slots<'_>, column: u32) -> StepWork {
     let (sizes, floats) = (slots.matrix("out"), slots.floats(["table", "x", "out"]));
-    Work::Rows(Rows::Lookup { column: column as usize, sizes, floats })
+    StepWork::Rows(Rows::Lookup { column: column as usize, sizes, floats })
 }
 
-pub(super) fn lookup_grad(slots: &Slots<'_>, column: u32) -> Work {
+pub(super) fn lookup_grad(slots: &Slots<'_>, column: u32) -> StepWork {
     let (sizes, floats) = (slots.matrix("out"), slots.floats(["x", "d_y", "out"]));
-    Work::Rows(Rows::LookupGrad { column: column as usize, sizes, floats })
+    StepWork::Rows(Rows::LookupGrad { column: column as usize, sizes, floats })
 }
 
-pub(super) fn put_rows(slots: &Slots<'_>) -> Work {
-    Work::Rows(Rows::Put { sizes: slots.matrix("out"), floats: slots.floats(["x", "out"]) })
+pub(super) fn put_rows(slots: &Slots<'_>) -> StepWork {
+    StepWork::Rows(Rows::Put { sizes: slots.matrix("out"), floats: slots.floats(["x", "out"]) })
 }
 
 impl Rows {
@@ -67,7 +67,7 @@ impl Rows {
         MatmulShape { m: sizes.0, n: sizes.1, k: 4 }
     }
 
-    pub(super) fn run<T: Real>(&self, arenas: &mut Arenas<'_, T>, step: &StepParams) {
+    pub(super) fn run<T: Real>(&self, arenas: &mut ArenaViews<'_, T>, step: &StepParams) {
         match self {
             Self::Gather { ordered, sizes: (rows, columns), floats, indices } => {
                 let [x, y, x_out, y_out] = disjoint(arenas.floats, floats);

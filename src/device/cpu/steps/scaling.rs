@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use super::super::Real;
 use super::super::kernels;
-use super::{Slots, Work, disjoint};
+use super::{Slots, StepWork, disjoint};
 use crate::plan::StepParams;
 
 #[derive(Debug)]
-pub(super) enum LossScaler {
+pub(super) enum ScalingStep {
     /// The losses of rows, and the log.
     LogLoss([Range<usize>; 2]),
     /// The gradients, the log and the slot.
@@ -17,21 +17,21 @@ pub(super) enum LossScaler {
     Rescale { scaled: bool, guarded: bool, floats: [Range<usize>; 2] },
 }
 
-pub(super) fn log_loss(slots: &Slots<'_>) -> Work {
-    Work::Scaling(LossScaler::LogLoss(slots.floats(["row_loss", "log_out"])))
+pub(super) fn log_loss(slots: &Slots<'_>) -> StepWork {
+    StepWork::Scaling(ScalingStep::LogLoss(slots.floats(["row_loss", "log_out"])))
 }
 
-pub(super) fn check_finite(slots: &Slots<'_>, loss: bool) -> Work {
+pub(super) fn check_finite(slots: &Slots<'_>, loss: bool) -> StepWork {
     let floats = slots.floats(["gradient", "log_in", "scaling"]);
-    Work::Scaling(LossScaler::CheckFinite { loss, floats })
+    StepWork::Scaling(ScalingStep::CheckFinite { loss, floats })
 }
 
-pub(super) fn rescale(slots: &Slots<'_>, scaled: bool, guarded: bool) -> Work {
+pub(super) fn rescale(slots: &Slots<'_>, scaled: bool, guarded: bool) -> StepWork {
     let floats = slots.floats(["scaling", "log_out"]);
-    Work::Scaling(LossScaler::Rescale { scaled, guarded, floats })
+    StepWork::Scaling(ScalingStep::Rescale { scaled, guarded, floats })
 }
 
-impl LossScaler {
+impl ScalingStep {
     pub(super) fn run<T: Real>(&self, floats: &mut [T], step: &StepParams) {
         let at = step.log as usize;
         match self {

@@ -7,19 +7,19 @@ use super::super::engine::CpuKernels;
 use super::super::kernels::{self, Adam, MatmulShape, Sgd};
 use super::super::update::{self, SquareSumArgs, UpdateArgs};
 use super::super::{Compiled, Real};
-use super::{Arenas, Slots, Work, disjoint};
+use super::{ArenaViews, Slots, StepWork, disjoint};
 use crate::expr::Program;
 use crate::plan::{self, Kernel, StepParams};
 
 #[derive(Debug)]
-pub(super) struct Update {
-    kind: Kind,
+pub(super) struct UpdateStep {
+    kind: UpdateKind,
     /// Elements of what is written first.
     len: usize,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum UpdateKind {
     /// The statistic, and what it moves.
     Running { how: (Option<f64>, bool, bool), floats: [Range<usize>; 2] },
     /// Gradients, the loss scale, weights, velocity, and the weights in half precision.
@@ -41,29 +41,29 @@ enum Kind {
     TrustRatios { floats: [Range<usize>; 3], views: Range<usize> },
 }
 
-fn work(kind: Kind, written: &Range<usize>) -> Work {
-    Work::Update(Box::new(Update { len: written.len(), kind }))
+fn work(kind: UpdateKind, written: &Range<usize>) -> StepWork {
+    StepWork::Update(Box::new(UpdateStep { len: written.len(), kind }))
 }
 
-pub(super) fn running(slots: &Slots<'_>, how: (Option<f64>, bool, bool)) -> Work {
+pub(super) fn running(slots: &Slots<'_>, how: (Option<f64>, bool, bool)) -> StepWork {
     let floats = slots.floats(["stat", "out"]);
     let written = floats[1].clone();
-    work(Kind::Running { how, floats }, &written)
+    work(UpdateKind::Running { how, floats }, &written)
 }
 
-pub(super) fn sgd(slots: &Slots<'_>, sgd: Sgd, scaled: bool) -> Work {
+pub(super) fn sgd(slots: &Slots<'_>, sgd: Sgd, scaled: bool) -> StepWork {
     let floats = slots.floats(["gradient", "scaling", "weight", "velocity", "half_weight"]);
     let written = floats[2].clone();
-    work(Kind::Sgd { sgd, scaled, floats }, &written)
+    work(UpdateKind::Sgd { sgd, scaled, floats }, &written)
 }
 
-pub(super) fn adam(slots: &Slots<'_>, adam: Adam, scaled: bool) -> Work {
+pub(super) fn adam(slots: &Slots<'_>, adam: Adam, scaled: bool) -> StepWork {
     let floats = slots.floats(["gradient", "scaling", "weight", "m", "v", "half_weight"]);
     let written = floats[2].clone();
-    work(Kind::Adam { adam, scaled, floats }, &written)
+    work(UpdateKind::Adam { adam, scaled, floats }, &written)
 }
 
-pub(super) fn by_expressions(slots: &Slots<'_>, update: plan::Update) -> Work {
+pub(super) fn by_expressions(slots: &Slots<'_>, update: plan::Update) -> StepWork {
     let program = slots.formula().program;
     let compiled = Box::new(Compiled::of_update(&program, &update));
     let floats = slots.floats([
@@ -79,32 +79,32 @@ pub(super) fn by_expressions(slots: &Slots<'_>, update: plan::Update) -> Work {
         "half_weight",
     ]);
     let written = floats[3].clone();
-    work(Kind::ByExpressions { update, program, compiled, floats }, &written)
+    work(UpdateKind::ByExpressions { update, program, compiled, floats }, &written)
 }
 
-pub(super) fn square_sums(slots: &Slots<'_>) -> Work {
+pub(super) fn square_sums(slots: &Slots<'_>) -> StepWork {
     let Kernel::SquareSums { gradient, gathers, scaled } = slots.step.kernel else {
         unreachable!("only this kernel comes here")
     };
     let floats = slots.floats(["x", "gathered", "scaling", "factors", "sums"]);
     let written = floats[4].clone();
-    work(Kind::SquareSums { gathers, scaled, gradient, floats }, &written)
+    work(UpdateKind::SquareSums { gathers, scaled, gradient, floats }, &written)
 }
 
-pub(super) fn clip_norm(slots: &Slots<'_>, max: f64) -> Work {
+pub(super) fn clip_norm(slots: &Slots<'_>, max: f64) -> StepWork {
     let floats = slots.floats(["sums", "factors"]);
     let written = floats[1].clone();
-    work(Kind::ClipNorm { max, floats }, &written)
+    work(UpdateKind::ClipNorm { max, floats }, &written)
 }
 
-pub(super) fn trust_ratios(slots: &Slots<'_>) -> Work {
+pub(super) fn trust_ratios(slots: &Slots<'_>) -> StepWork {
     let floats = slots.floats(["weights", "directions", "factors"]);
     let [views] = slots.indices(["views"]);
     let written = floats[2].clone();
-    work(Kind::TrustRatios { floats, views }, &written)
+    work(UpdateKind::TrustRatios { floats, views }, &written)
 }
 
-impl Update {
+impl UpdateStep {
     /// The elements that are gone through; reading two and writing one costs four.
     pub(super) fn sizes(&self) -> MatmulShape {
         MatmulShape { m: 1, n: self.len, k: 4 }
@@ -113,26 +113,26 @@ impl Update {
     pub(super) fn run<T: Real>(
         &self,
         engine: &T::CpuKernels,
-        arenas: &mut Arenas<'_, T>,
+        arenas: &mut ArenaViews<'_, T>,
         step: &StepParams,
     ) {
         match &self.kind {
-            Kind::Running { how, floats } => {
+            UpdateKind::Running { how, floats } => {
                 let [stat, out] = disjoint(arenas.floats, floats);
                 kernels::update_running(stat, out, *how, step);
             }
-            Kind::Sgd { sgd, scaled, floats } => {
+            UpdateKind::Sgd { sgd, scaled, floats } => {
                 let [gradient, scaling, weight, velocity, half] = disjoint(arenas.floats, floats);
                 let velocity = (sgd.momentum != 0.0).then_some(velocity);
                 let update = |g: &[T], w: &mut [T]| engine.update_sgd(g, w, velocity, *sgd, step);
                 kernels::update(gradient, scaled.then_some((&*scaling, half)), weight, update);
             }
-            Kind::Adam { adam, scaled, floats } => {
+            UpdateKind::Adam { adam, scaled, floats } => {
                 let [gradient, scaling, weight, m, v, half] = disjoint(arenas.floats, floats);
                 let update = |g: &[T], w: &mut [T]| engine.update_adam(g, (w, m, v), *adam, step);
                 kernels::update(gradient, scaled.then_some((&*scaling, half)), weight, update);
             }
-            Kind::ByExpressions { update, program, compiled, floats } => {
+            UpdateKind::ByExpressions { update, program, compiled, floats } => {
                 let [gradient, scaling, table, weight, rest @ ..] = disjoint(arenas.floats, floats);
                 let [state0, state1, state2, gathered, average, half] = rest;
                 engine.update(UpdateArgs {
@@ -151,7 +151,7 @@ impl Update {
                     half,
                 });
             }
-            Kind::SquareSums { gathers, scaled, gradient, floats } => {
+            UpdateKind::SquareSums { gathers, scaled, gradient, floats } => {
                 let [x, gathered, scaling, table, sums] = disjoint(arenas.floats, floats);
                 let of = SquareSumArgs {
                     x,
@@ -161,11 +161,11 @@ impl Update {
                 };
                 engine.square_sums(of, sums, step);
             }
-            Kind::ClipNorm { max, floats } => {
+            UpdateKind::ClipNorm { max, floats } => {
                 let [sums, table] = disjoint(arenas.floats, floats);
                 update::clip_norm(sums, table, *max);
             }
-            Kind::TrustRatios { floats, views } => {
+            UpdateKind::TrustRatios { floats, views } => {
                 let [weights, directions, table] = disjoint(arenas.floats, floats);
                 let views = &arenas.indices[views.clone()];
                 update::trust_ratios(weights, directions, views, table);
