@@ -1,4 +1,4 @@
-//! A table in the order of columns, classes and targets that weights of an earlier table stand for.
+//! A table in the order of the columns, classes and targets of an earlier table, to which weights belong.
 //!
 //! In: a data set, the [`Schema`] of the earlier table. Out: the same rows in its order, and the names that do not match.
 //! Absent on purpose: weights, and what to do about a mismatch.
@@ -15,14 +15,14 @@ use super::target::classes_of;
 pub struct Arranged {
     /// Rows as before; columns, classes and targets in the other one's order as far as both have the same names.
     pub data: Dataset,
-    /// Says which feature columns only one of the two has.
+    /// Differences of the feature columns.
     pub features: Vec<String>,
-    /// Says how the targets differ.
+    /// Differences of the targets.
     pub targets: Vec<String>,
 }
 
 impl Schema {
-    /// Says which columns, targets and classes only one of two tables has, whatever their order.
+    /// Lists the columns, targets and classes that only one of two tables has, whatever their order.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let mut problems = differences(&other.features, &self.features, "column", "columns");
         let names = |schema: &Self| -> Vec<String> {
@@ -43,20 +43,22 @@ impl Schema {
 }
 
 impl Dataset {
-    /// Brings columns, classes and targets into the order of `schema`, by their names. Where names do not match, that part of
-    /// the data set stays as it is, and the result says so.
+    /// Brings columns, classes and targets into the order of `schema`, by their names. If names do not match, that part of
+    /// the data set stays unchanged, and the result lists the differences.
     pub fn arranged_like(mut self, schema: &Schema) -> Arranged {
         let features = self.arrange_features(schema);
         let targets = self.arrange_targets(schema);
         Arranged { data: self, features, targets }
     }
 
+    /// Reorders the features; returns the differences if that is not possible.
     fn arrange_features(&mut self, schema: &Schema) -> Vec<String> {
         let wanted = &schema.features;
         let problems = differences(&self.schema.features, wanted, "column", "columns");
+        // Only a mere difference of order can be undone.
         if problems.is_empty() && self.schema.features != *wanted {
             let place_of = places(&self.schema.features);
-            // Both lists have the same names.
+            // Both lists have the same names, so every look-up succeeds.
             let picks: Vec<usize> =
                 wanted.iter().filter_map(|name| place_of.get(name.as_str()).copied()).collect();
             self.x = Arc::new(self.x.columns(&picks, wanted.len()));
@@ -65,6 +67,7 @@ impl Dataset {
         problems
     }
 
+    /// Reorders the targets; returns the differences if that is not possible.
     fn arrange_targets(&mut self, schema: &Schema) -> Vec<String> {
         let other_name = |own: &str| {
             let name = |name: &str| list(&[name]);
@@ -76,6 +79,7 @@ impl Dataset {
             (TargetKind::Classes(own), TargetKind::Classes(wanted)) => {
                 let mut problems: Vec<String> =
                     other_name(&self.schema.target).into_iter().collect();
+                // Missing classes are no problem: only rows of unknown classes are.
                 let places = classes_of(own, wanted);
                 let new: Vec<&String> = own
                     .iter()
@@ -93,11 +97,12 @@ impl Dataset {
                 if !problems.is_empty() {
                     return problems;
                 }
-                // A class without rows here keeps its output.
+                // A class without rows here keeps its output in the network.
                 let classes: Vec<usize> = places.into_iter().flatten().collect();
                 if let Targets::Classes(y) = &mut self.y {
                     y.iter_mut().for_each(|class| *class = classes[*class as usize] as u32);
                 }
+                // The lines belong to the earlier numbering of classes.
                 self.class_lines = Vec::new();
                 self.schema.kind = schema.kind.clone();
                 problems
@@ -110,6 +115,7 @@ impl Dataset {
                 if problems.is_empty() {
                     let place_of = places(own);
                     let picks =
+                        // Numbers have no yes and no that could be exchanged.
                         wanted.iter().map(|name| (place_of[name.as_str()], false)).collect();
                     self.pick_targets(picks, schema);
                 }
@@ -122,6 +128,7 @@ impl Dataset {
         }
     }
 
+    /// Reorders columns of labels, and exchanges yes and no where a column has them the other way round.
     fn labels(
         &mut self,
         own: &[BinaryColumn],

@@ -1,4 +1,4 @@
-//! Reads CSV tables: whole, as a [`Dataset`], or in pieces of any number.
+//! Reads CSV tables: whole, as a [`Dataset`], or in chunks.
 //!
 //! In: a file or a stream with a header, commas and UTF-8. Out: finite features, and targets by `target.rs`.
 //! Absent on purpose: encoding of text features, filling of missing values, other separators.
@@ -23,13 +23,12 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or anything in it is not as it must be; the message names line
-    /// and column.
+    /// When the file cannot be read, or its content is not valid; the message names line and column.
     pub fn from_csv(path: impl AsRef<Path>, target: Target) -> Result<Self> {
         Self::read_csv(path.as_ref(), &target, None)
     }
 
-    /// As [`Self::from_csv`], with a column that says how much each row counts; it is no feature. Rows of weight 0 are left
+    /// Does the same as [`Self::from_csv`], with a column of row weights, which is not a feature. Rows of weight 0 are left
     /// out, whatever their other cells hold.
     ///
     /// # Errors
@@ -39,6 +38,7 @@ impl Dataset {
         Self::read_csv(path.as_ref(), &target, Some(weight))
     }
 
+    /// Reads a whole table, with or without a column of weights.
     fn read_csv(path: &Path, target: &Target, weight: Option<&str>) -> Result<Self> {
         let mut table = TableReader::open(path)?;
         let names = header::names(&table.header);
@@ -49,10 +49,12 @@ impl Dataset {
             let problem = format!("column {} cannot be both target and weight", cell::shown(name));
             return Err(Error::table(&table.source, problem));
         }
+        // Every other column is a feature, in the order of the file.
         let other = |place: &usize| !places.contains(place) && weight_place != Some(*place);
         let picks: Vec<usize> = (0..names.len()).filter(other).collect();
         if picks.is_empty() {
             return Err(Error::table(
+                // Copied, since reading on changes the table that the names are borrowed from.
                 &table.source,
                 "no column is left for features; at least one is needed",
             ));
@@ -62,6 +64,7 @@ impl Dataset {
 
         let mut x = NumberVec::default();
         let (mut weights, mut left_out) = (Vec::new(), 0);
+        // Noted while reading, since the digits are lost as soon as a cell is a number.
         let mut inexact = vec![false; table.header.len()];
         let mut cells: Vec<TargetCells> = places.iter().map(|_| TargetCells::default()).collect();
         while table.read()? {
@@ -74,9 +77,10 @@ impl Dataset {
                 }
                 weights.push(weight);
             }
-            // In the order of the columns, so that of several bad cells the first one is told of.
+            // In the order of the columns, so that the first of several bad cells is reported.
             for (column, text) in table.record.iter().enumerate() {
                 inexact[column] |= cell::loses_digits(text);
+                // Whether a target is classes or numbers shows only after its last cell, so cells are collected.
                 if let Some(target) = places.iter().position(|&place| place == column) {
                     cells[target]
                         .push(text.trim(), table.line)
@@ -89,9 +93,11 @@ impl Dataset {
                 }
             }
         }
+        // Checked here, since without any row the later checks would complain about something else.
         if weight.is_some() && weights.is_empty() {
             return Err(Error::table(&table.source, "all weights are 0; no row would count"));
         }
+        // A single target may be classes; several are numbers or labels, resolved together.
         let read = match (cells.len(), cells.pop()) {
             (1, Some(only)) => only.resolve(target, &table.source)?,
             (_, last) => {
@@ -100,7 +106,7 @@ impl Dataset {
                 resolve_all(cells, &names, target, &table.source)?
             }
         };
-        // Classes keep their texts.
+        // Classes are texts, so they lose no digits.
         let numbers = matches!(read.kind, TargetKind::Number | TargetKind::Numbers(_));
         let told = |column: &usize| inexact[*column] && (numbers || !places.contains(column));
         let counts = |column: &usize| weight_place != Some(*column) && told(column);
@@ -123,19 +129,21 @@ impl Dataset {
             source: table.source,
             class_lines: read.class_lines,
         };
+        // Last, since weights need the finished rows.
         if weight.is_some() { data.with_weights(weights) } else { Ok(data) }
     }
 
-    /// Reads a table that has the columns of another one, in any order; further columns are ignored. Where the other
-    /// one had weights and this one has not, all rows count the same.
+    /// Reads a table with the columns of another one, in any order; further columns are ignored. If the other table had
+    /// weights and this one has none, all rows weigh the same.
     ///
     /// # Errors
     ///
-    /// As for [`Dataset::from_csv`], and for missing columns and classes that `schema` does not know.
+    /// As for [`Dataset::from_csv`], and for missing columns and classes that `schema` does not have.
     pub fn from_csv_like(path: impl AsRef<Path>, schema: &Schema) -> Result<Self> {
         let mut reader = PartReader::open(path, schema)?;
         let mut part = reader.empty();
         let mut x = NumberVec::default();
+        // Features move to the compact storage row by row, so that the table is never held twice.
         while reader.row(&mut part)? {
             reader.table.check_count()?;
             part.x.drain(..).for_each(|value| x.push(value));
@@ -158,7 +166,7 @@ impl Dataset {
     }
 }
 
-/// The names of a table's columns, without the spaces around them.
+/// Returns the names of a table's columns, without the spaces around them.
 ///
 /// # Errors
 ///

@@ -1,6 +1,6 @@
 //! Columns by name: checks of a header, and help for a name that it lacks.
 //!
-//! In: the names of a table's columns. Out: positions, or an error that says which names there are.
+//! In: the names of a table's columns. Out: positions, or an error that lists the names.
 //! Absent on purpose: cells.
 
 use std::collections::hash_map::Entry;
@@ -9,22 +9,23 @@ use std::collections::{HashMap, HashSet};
 use super::cell::shown;
 use crate::error::{Error, Result};
 
-/// Up to this many columns are all listed; of more only the likely ones.
+/// Number of columns up to which all are listed; of more columns only the likely ones are.
 const FEW_COLUMNS: usize = 12;
-/// Near names are looked for among so many columns, and among names of so many bytes: more would take too long.
+/// Number of columns, and bytes of a name, up to which similar names are searched: more would take too long.
 const MANY_COLUMNS: usize = 1 << 14;
 const LONG_NAME: usize = 64;
 
-/// The names of a header, without the spaces around them.
+/// Returns the names of a header, without the spaces around them.
 pub(super) fn names(header: &::csv::StringRecord) -> Vec<&str> {
     header.iter().map(str::trim).collect()
 }
 
-/// The columns to be predicted, in a table all of whose columns count: the one of that name, else those of the names
-/// between its commas.
+/// Returns the columns to be predicted, in a table all of whose columns are used: the one of that name, else those of the
+/// names between its commas.
 pub(super) fn find_targets(names: &[&str], target: &str, source: &str) -> Result<Vec<usize>> {
     if names.contains(&target) || !target.contains(',') {
         return Ok(vec![find_target(names, target, source)?]);
+        // A column may have a comma in its name, so the whole name is tried first.
     }
     let wanted: Vec<&str> = target.split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
     let there: HashSet<&str> = names.iter().copied().collect();
@@ -32,7 +33,7 @@ pub(super) fn find_targets(names: &[&str], target: &str, source: &str) -> Result
     if !lacking.is_empty() {
         return Err(missing(names, &lacking, source));
     }
-    // The whole header is checked with the first of them.
+    // Looking up the first name checks the whole header.
     wanted.first().map(|name| find_target(names, name, source)).transpose()?;
     let place_of: HashMap<&str, usize> =
         names.iter().zip(0..).map(|(&name, at)| (name, at)).collect();
@@ -44,13 +45,14 @@ pub(super) fn find_targets(names: &[&str], target: &str, source: &str) -> Result
     Ok(wanted.iter().filter_map(|name| place_of.get(name).copied()).collect())
 }
 
-/// The column to be predicted, in a table all of whose columns count.
+/// Returns the column to be predicted, in a table all of whose columns are used.
 pub(super) fn find_target(names: &[&str], target: &str, source: &str) -> Result<usize> {
     let refuse = |problem: String| Err(Error::table(source, problem));
     let Some(position) = names.iter().position(|name| *name == target) else {
         return Err(missing(names, &[target], source));
     };
     if let Some(empty) = names.iter().position(|name| name.is_empty()) {
+        // Several empty names at the end come from commas there, which is another mistake than a forgotten name.
         if names[empty..].iter().all(|name| name.is_empty()) {
             return refuse(
                 "the header ends in a comma, and so in a column without a name; remove it from all lines".into(),
@@ -77,8 +79,9 @@ pub(super) fn find_target(names: &[&str], target: &str, source: &str) -> Result<
     Ok(position)
 }
 
-/// Positions of the wanted columns, in the order wanted; other columns may be of any kind.
+/// Returns the positions of the wanted columns, in the order wanted; other columns may be anything.
 pub(super) fn find_all(names: &[&str], wanted: &[&str], source: &str) -> Result<Vec<usize>> {
+    // The second place is kept, so that only names that are wanted must be unique.
     let mut places: HashMap<&str, (usize, Option<usize>)> = HashMap::with_capacity(names.len());
     for (place, name) in names.iter().enumerate() {
         places
@@ -86,6 +89,7 @@ pub(super) fn find_all(names: &[&str], wanted: &[&str], source: &str) -> Result<
             .and_modify(|(_, second)| _ = second.get_or_insert(place))
             .or_insert((place, None));
     }
+    // All missing columns are collected, so that one message names them.
     let mut found = Vec::with_capacity(wanted.len());
     let mut lacking = Vec::new();
     for name in wanted {
@@ -107,6 +111,7 @@ pub(super) fn find_all(names: &[&str], wanted: &[&str], source: &str) -> Result<
     Err(error)
 }
 
+/// Returns the message for a name that two columns have.
 fn twice(name: &str, first: usize, second: usize) -> String {
     format!(
         "columns {} and {} are both named {}; rename one of them",
@@ -116,6 +121,7 @@ fn twice(name: &str, first: usize, second: usize) -> String {
     )
 }
 
+/// Returns the error for missing columns.
 fn missing(names: &[&str], lacking: &[&str], source: &str) -> Error {
     let what = match lacking {
         [one] => format!("there is no column {}", shown(one)),
@@ -124,13 +130,14 @@ fn missing(names: &[&str], lacking: &[&str], source: &str) -> Error {
     Error::table(source, format!("{what}; {}", advice(names, lacking)))
 }
 
-/// The likeliest reason why a name is not there.
+/// Returns the likeliest reason why a name is missing.
 fn advice(names: &[&str], lacking: &[&str]) -> String {
     if let Some(first) = names.first().filter(|name| name.starts_with('#'))
         && (first.starts_with("# ") || names.len() == 1)
     {
         return "the first line looks like a comment, but it must be the header; remove it".into();
     }
+    // A single column usually means another separator.
     if let [only] = names {
         if only.is_empty() {
             return "the first line is blank, but it must be the header; remove it".into();
@@ -144,12 +151,13 @@ fn advice(names: &[&str], lacking: &[&str]) -> String {
             }
         }
     }
+    // Names that are all numbers are a first row, not a header.
     if names.iter().all(|name| name.parse::<f64>().is_ok()) {
         return "the first line looks like data: a header line with the columns' names is needed"
             .into();
     }
     let mut near: Vec<&str> = Vec::new();
-    // Of very many the first ones must do: each is compared with all names.
+    // Of very many missing names the first ones are enough, since each is compared with all names.
     let short = |name: &&&str| !name.is_empty() && name.len() <= LONG_NAME;
     for wanted in lacking.iter().filter(short).take(FEW_COLUMNS) {
         let mut close: Vec<(usize, &str)> = names
@@ -162,6 +170,7 @@ fn advice(names: &[&str], lacking: &[&str]) -> String {
                 (steps * 3 <= wanted.chars().count().max(3)).then_some((steps, *name))
             })
             .collect();
+        // The nearest names first; a few of them are enough.
         close.sort_unstable();
         for (_, name) in close.into_iter().take(3) {
             if !near.contains(&name) {
@@ -178,7 +187,7 @@ fn advice(names: &[&str], lacking: &[&str]) -> String {
     }
 }
 
-/// Names between backquotes; a long list is cut.
+/// Returns names between backquotes; a long list is cut.
 pub(crate) fn list<S: AsRef<str>>(names: &[S]) -> String {
     const SHOWN: usize = 20;
     let first: Vec<String> = names.iter().take(SHOWN).map(|name| shown(name.as_ref())).collect();
@@ -188,7 +197,7 @@ pub(crate) fn list<S: AsRef<str>>(names: &[S]) -> String {
     }
 }
 
-/// Levenshtein's distance: the fewest letters to add, drop or replace to turn `a` into `b`.
+/// Returns Levenshtein's distance: the fewest letters to add, drop or replace to turn `a` into `b`.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,20 +1,20 @@
 //! Points out columns that look like mistakes: identifiers, constants, and columns that give the target away.
 //!
-//! In: training rows. Out: names of columns, by what is odd about them.
-//! Absent on purpose: what to do about them, which people decide.
+//! In: training rows. Out: names of columns, by the kind of mistake.
+//! Absent on purpose: mending the table, which people decide.
 
 use std::collections::HashSet;
 
 use super::header::list;
 use super::table::{Dataset, TargetKind, Targets};
 
-/// Fewer rows than this say nothing about a column.
+/// Number of rows below which a column is not judged.
 const FEW_ROWS: usize = 20;
-/// Of more rows, so many are looked at for columns that give the target away.
+/// Number of rows that are examined for columns that give the target away.
 const MANY_ROWS: usize = 20_000;
-/// Values that are looked at in all, at most.
+/// Largest number of values that are examined.
 const MANY_VALUES: usize = 20_000_000;
-/// A correlation with a number that nothing but its own copy has.
+/// Least correlation with a number that only its own copy has.
 const COPY: f64 = 0.999_99;
 
 /// Columns of a table that look like mistakes.
@@ -24,12 +24,12 @@ pub struct Remarks {
     pub constant: Vec<String>,
     /// Columns that number the rows.
     pub identifiers: Vec<String>,
-    /// Columns each of which tells the target by itself.
+    /// Columns each of which determines the target alone.
     pub revealing: Vec<String>,
 }
 
 impl Dataset {
-    /// Says what is predicted: classes with their rows, or numbers with their range.
+    /// Describes the target: classes with their rows, or numbers with their range.
     pub fn target_summary(&self) -> String {
         const SHOWN: usize = 10;
         let name = |name: &str| list(&[name]);
@@ -103,7 +103,7 @@ impl Dataset {
         }
     }
 
-    /// Looks at each feature column by itself.
+    /// Examines each feature column by itself.
     pub fn remarks(&self) -> Remarks {
         let mut remarks = Remarks::default();
         let rows = self.rows();
@@ -128,8 +128,8 @@ impl Dataset {
         remarks
     }
 
-    /// Returns true if a column by itself tells the target of every row: a class for each stretch of its values, or a number
-    /// that is a straight line of it.
+    /// Returns true if a column alone determines the target of every row: a class for each range of its values, or a number
+    /// that is a linear function of it.
     fn reveals(&self, column: usize, step: usize) -> bool {
         let values = self.column(column).step_by(step);
         match self.y() {
@@ -139,7 +139,7 @@ impl Dataset {
                 pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
                 let classes: HashSet<u32> = pairs.iter().map(|&(_, class)| class).collect();
                 let stretches = 1 + pairs.windows(2).filter(|pair| pair[0].1 != pair[1].1).count();
-                // Equal values of two classes tell nothing.
+                // Equal values with two classes determine nothing.
                 let mixed = pairs.windows(2).any(|p| p[0].0 == p[1].0 && p[0].1 != p[1].1);
                 classes.len() > 1 && stretches == classes.len() && !mixed
             }

@@ -57,11 +57,11 @@ fn describe(kind: &TargetKind) -> String {
 }
 
 impl Dataset {
-    /// Holds out `share` of the rows (0 holds out none), chosen by `seed`.
+    /// Holds out a fraction `share` of the rows (0 holds out none), chosen by `seed`.
     ///
-    /// Of each class the same share is taken, rounded such that the total is that of the whole
-    /// table, and each class has a row in both parts; but the row of a class that has no other one is for training. Where rows
-    /// have weights, it is the same share of each class's weight.
+    /// The same fraction of each class is taken, rounded such that the total is that of the whole table, and each class has
+    /// a row in both parts; but the only row of a class is for training. If rows have weights, it is the same fraction of
+    /// each class's weight.
     ///
     /// # Errors
     ///
@@ -77,6 +77,7 @@ impl Dataset {
             return Ok(Split { train: self, valid: None });
         }
         let rows = self.rows();
+        // The whole number is rounded once, so that many small classes do not add up their rounding.
         let total = (rows as f64 * share).round() as usize;
         if total == 0 || total >= rows {
             let part = if total == 0 { "validation" } else { "training" };
@@ -91,12 +92,14 @@ impl Dataset {
         let mut random = seed.stream(Purpose::Split);
         let mut held_out = vec![false; rows];
         match self.y() {
+            // Without classes there are no groups to keep in proportion.
             Targets::Numbers(_) | Targets::Columns(..) => {
                 let mut rows: Vec<usize> = (0..rows).collect();
                 random.shuffle(&mut rows);
                 rows[..total].iter().for_each(|&row| held_out[row] = true);
             }
             Targets::Classes(y) => {
+                // Class by class, so that a rare class is in both parts.
                 let mut members = vec![Vec::new(); self.classes()];
                 for (row, &class) in y.iter().enumerate() {
                     members[class as usize].push(row);
@@ -112,13 +115,14 @@ impl Dataset {
                 }
             }
         }
+        // Both parts keep the order of the table, whatever the order of drawing was.
         let part = |held: bool| -> Vec<u32> {
             (0_u32..).zip(&held_out).filter(|(_, h)| **h == held).map(|(row, _)| row).collect()
         };
         Ok(Split { train: self.subset(&part(false)), valid: Some(self.subset(&part(true))) })
     }
 
-    /// How many rows of each class to hold out, `total` together.
+    /// Returns the number of rows of each class to hold out, `total` together.
     fn counts_by_class(
         &self,
         members: &[Vec<usize>],

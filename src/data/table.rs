@@ -32,12 +32,12 @@ pub enum TargetKind {
     Labels(Vec<BinaryColumn>),
 }
 
-/// A column that says yes or no.
+/// A column of yes or no.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BinaryColumn {
-    /// Its name.
+    /// Name of the column.
     pub column: String,
-    /// Texts that stand for 0 and for 1.
+    /// Texts that represent 0 and 1.
     pub values: [String; 2],
 }
 
@@ -51,13 +51,13 @@ pub struct Schema {
     pub target: String,
     /// How the target is read.
     pub kind: TargetKind,
-    /// Name of the column that says how much a row counts, if there is one.
+    /// Name of the column of row weights, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<String>,
 }
 
 impl Schema {
-    /// Names of the target's columns.
+    /// Returns the names of the target's columns.
     pub fn targets(&self) -> Vec<&str> {
         match &self.kind {
             TargetKind::Classes(_) | TargetKind::Number => vec![&self.target],
@@ -68,7 +68,7 @@ impl Schema {
         }
     }
 
-    /// Number of targets of a row: classes, or columns.
+    /// Returns the number of targets of a row: classes, or columns.
     pub fn outputs(&self) -> usize {
         match &self.kind {
             TargetKind::Classes(labels) => labels.len(),
@@ -79,7 +79,7 @@ impl Schema {
     }
 }
 
-/// A target column and how to read it. A name that no column has may be several names between commas.
+/// A target column and how to read it. A name that no column has may be several names with commas between them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Classes for text and for few distinct whole numbers, otherwise a number; numbers for several columns.
@@ -113,7 +113,7 @@ impl Target {
         Self::Labels(column.into())
     }
 
-    /// The column's name, or the names between commas.
+    /// Returns the column's name, or the names with commas between them.
     pub fn column(&self) -> &str {
         match self {
             Self::Auto(name) | Self::Class(name) | Self::Number(name) | Self::Labels(name) => name,
@@ -161,6 +161,7 @@ impl Targets {
         self.len() == 0
     }
 
+    /// Returns the targets of some rows, in their order.
     pub(crate) fn subset(&self, rows: &[u32]) -> Self {
         match self {
             Self::Classes(y) => Self::Classes(rows.iter().map(|&i| y[i as usize]).collect()),
@@ -183,15 +184,15 @@ pub struct Dataset {
     /// `[rows, features]`, row-major; copies of a data set share it.
     pub(super) x: Arc<NumberVec>,
     pub(super) y: Targets,
-    /// How much each row counts; `None` where all count the same.
+    /// Weight of each row; `None` if all rows weigh the same.
     pub(super) weights: Option<Arc<Vec<f64>>>,
-    /// Number of rows of weight 0, which are none of these rows.
+    /// Number of rows of weight 0, which are not among these rows.
     pub(super) left_out: usize,
     /// Names of columns of numbers with more digits than f64 keeps.
     pub(super) inexact: Vec<String>,
-    /// File name, or what stands for it in messages.
+    /// File name, or another name for the source in messages.
     pub(super) source: String,
-    /// Line of the first row of each class; empty where there is no file, or for a number.
+    /// Line of the first row of each class; empty without a file, or for numbers.
     pub(super) class_lines: Vec<u64>,
 }
 
@@ -223,6 +224,7 @@ impl Dataset {
     ) -> Result<Self> {
         let features = features.into();
         let refuse = |problem: String| Err(Error::table("arrays", problem));
+        // An array knows its columns; a slice takes the caller's number.
         if features.columns().is_some_and(|there| there != columns) {
             let there = features.columns().unwrap_or_default();
             return refuse(format!("{columns} columns are said, but the array has {there}"));
@@ -232,12 +234,14 @@ impl Dataset {
         if columns == 0 || targets.is_empty() {
             return refuse("at least one column and one row are needed".into());
         }
+        // Checked before the rows are counted, which divides by the number of columns.
         if let Targets::Columns(y, columns) = &targets
             && (*columns == 0 || !y.len().is_multiple_of(*columns))
         {
             let problem = format!("{} target values are no rows of {columns} columns", y.len());
             return refuse(problem);
         }
+        // The number of targets is the number of rows, so the features have to fit it.
         let rows = targets.len();
         if u32::try_from(rows).is_err() {
             return refuse(format!("{rows} rows, but at most {} are possible", u32::MAX));
@@ -248,11 +252,13 @@ impl Dataset {
                 features.len()
             ));
         }
+        // Found here with its row and column: later code relies on finite features.
         if let Some(i) = features.iter().position(|v| !v.is_finite()) {
             let (row, column, value) = (i / columns, i % columns, features.at(i));
             let problem = format!("row {row}, column x{column}: {value} is not a finite number");
             return refuse(problem).map_err(|it| it.at_row(row).at_column(&format!("x{column}")));
         }
+        // The kind follows from the targets' type; names are placeholders that the caller may replace.
         let (mut target, mut kind) = ("y".to_string(), TargetKind::Number);
         match &targets {
             Targets::Columns(y, columns) => {
@@ -275,7 +281,9 @@ impl Dataset {
                 }
             }
             Targets::Classes(y) => {
+                // The largest index decides: a class may have no row here.
                 let classes = y.iter().max().map_or(0, |&largest| largest as usize + 1);
+                // A huge index is more likely a mistake than a class, and would make a huge layer.
                 if classes > rows.max(MANY_CLASSES) {
                     return refuse(format!(
                         "class {} in {rows} rows; classes are indices that count from 0",
@@ -370,6 +378,7 @@ impl Dataset {
             );
             return Err(refuse(problem).at_row(row).at_column(name));
         }
+        // A message names the target's column as the schema does.
         let wanted = schema.targets();
         let wrong = |row: usize, column: usize, problem: String| {
             let name = wanted.get(column).copied().unwrap_or_default();
@@ -377,6 +386,7 @@ impl Dataset {
                 .at_row(row)
                 .at_column(name)
         };
+        // One check for each pair of kinds; all other pairs do not fit.
         let fits = match (&schema.kind, &targets) {
             (TargetKind::Classes(names), Targets::Classes(y)) => {
                 if let Some(row) = y.iter().position(|&class| class as usize >= names.len()) {
@@ -390,6 +400,7 @@ impl Dataset {
             (kind, _) => {
                 let (y, columns) = targets.columns().unwrap_or_default();
                 let label = matches!(kind, TargetKind::Labels(_));
+                // Labels arrive as numbers, of which only 0 and 1 are meant.
                 let good = |v: f64| if label { v == 0.0 || v == 1.0 } else { v.is_finite() };
                 if columns == wanted.len()
                     && let Some(i) = y.iter().position(|&value| !good(value))
@@ -405,7 +416,7 @@ impl Dataset {
             let problem = "the targets are not of the kind, or not as many a row, as those of the other data set";
             return Err(refuse(problem.into()));
         }
-        // Labels and several numbers are kept in one form.
+        // Labels and several numbers are stored in one form, even if there is one column.
         let y = match (targets, &schema.kind) {
             (Targets::Numbers(y), TargetKind::Labels(_) | TargetKind::Numbers(_)) => {
                 Targets::Columns(y, 1)
@@ -496,6 +507,7 @@ impl Dataset {
         if names.iter().any(String::is_empty) {
             return refuse(format!("an empty name for one of the {what}"));
         }
+        // A set, since tables may have very many columns.
         let mut known = HashSet::with_capacity(names.len());
         match names.iter().find(|name| !known.insert(name.as_str())) {
             Some(name) => refuse(format!("{} is the name of two {what}", shown(name))),
@@ -503,7 +515,7 @@ impl Dataset {
         }
     }
 
-    /// The same rows with targets that are 0 or 1 taken for no and yes.
+    /// Returns the same rows with targets of 0 or 1 taken as no and yes.
     ///
     /// # Errors
     ///
@@ -528,8 +540,8 @@ impl Dataset {
         Ok(self)
     }
 
-    /// The same rows, each counting as much as its weight says: 2 is as good as the row twice. Rows of weight 0 are left
-    /// out, so that they change nothing anywhere.
+    /// Returns the same rows with weights: a weight of 2 is equal to having the row twice. Rows of weight 0 are left out,
+    /// so that they change nothing anywhere.
     ///
     /// # Errors
     ///
@@ -555,27 +567,28 @@ impl Dataset {
         Ok(if left_out == 0 { self } else { self.subset(&counting) })
     }
 
-    /// Names of columns, targets among them, with numbers of more digits than f64 keeps, such as whole numbers beyond 2^53.
+    /// Returns the names of columns, targets among them, with numbers of more digits than f64 holds, such as whole numbers
+    /// beyond 2^53.
     pub fn inexact(&self) -> &[String] {
         &self.inexact
     }
 
-    /// Number of rows of weight 0 that were left out of this data set, or of the one that it is a part of.
+    /// Returns the number of rows of weight 0 that were left out of this data set, or of the one that it is a part of.
     pub fn left_out(&self) -> usize {
         self.left_out
     }
 
-    /// How much each row counts, always above 0; `None` where all count the same.
+    /// Returns the weight of each row, always above 0; `None` if all rows weigh the same.
     pub fn weights(&self) -> Option<&[f64]> {
         self.weights.as_deref().map(Vec::as_slice)
     }
 
-    /// Names of the columns and kind of the target.
+    /// Returns the names of the columns and the kind of the target.
     pub fn schema(&self) -> &Schema {
         &self.schema
     }
 
-    /// File name, or what stands for it in messages.
+    /// Returns the file name, or another name for the source in messages.
     pub fn source(&self) -> &str {
         &self.source
     }
@@ -598,7 +611,7 @@ impl Dataset {
         }
     }
 
-    /// Outputs that a network needs, if the loss asks for no others: one a class, or one a target column.
+    /// Returns the number of outputs that a network needs, if the loss asks for no other: one for each class or target column.
     pub fn outputs(&self) -> usize {
         self.schema.outputs()
     }
@@ -628,8 +641,8 @@ impl Dataset {
         self.x().every(i, self.columns())
     }
 
-    /// The given rows, in the given order; a row may occur more than once. The schema stays, even
-    /// where a class is left without a row.
+    /// Returns the given rows, in the given order; a row may occur more than once. The schema stays, even where a class is
+    /// left without a row.
     ///
     /// # Panics
     ///
@@ -646,7 +659,7 @@ impl Dataset {
             left_out: self.left_out,
             inexact: self.inexact.clone(),
             source: self.source.clone(),
-            // The first row of a class here need not be the first of the whole.
+            // The first row of a class in the subset need not be the first one in the file.
             class_lines: Vec::new(),
         }
     }

@@ -5,12 +5,12 @@
 
 use crate::plan::HALF_MAX;
 
-/// The nearest half.
+/// Returns the nearest half.
 pub(super) fn rounded(x: f64) -> f64 {
     if !x.is_finite() {
         return x;
     }
-    // Halves near x are multiples of 2^(e - 10), where 2^e is the power of two below x, at least 2^-14.
+    // Halves near x are multiples of 2^(e - 10), where 2^e is the largest power of two up to x, at least 2^-14.
     let biased = ((x.to_bits() >> 52) & 0x7ff).max(1023 - 14);
     // Multiplying by powers of two is exact.
     let unit = f64::from_bits((biased - 10) << 52);
@@ -18,7 +18,7 @@ pub(super) fn rounded(x: f64) -> f64 {
     if near.abs() > f64::from(HALF_MAX) { f64::INFINITY.copysign(x) } else { near }
 }
 
-/// The bits of the nearest half.
+/// Returns the bits of the nearest half.
 #[cfg(feature = "gpu")]
 pub(super) fn bits(x: f32) -> u16 {
     let near = rounded(x.into()).abs();
@@ -37,12 +37,13 @@ pub(super) fn bits(x: f32) -> u16 {
             reason = "a whole number below 2048, and an exponent below 32"
         )]
         let (steps, exponent) = ((near / unit) as u16, exponent as u16);
+        // Added, not combined: 1024 steps carry into the exponent, as they should.
         (exponent << 10) + steps
     };
     sign | magnitude
 }
 
-/// The number that a half's bits stand for.
+/// Returns the number that a half's bits represent.
 #[cfg(feature = "gpu")]
 pub(super) fn value(bits: u16) -> f32 {
     let (exponent, steps) = (i32::from(bits >> 10 & 0x1f), f32::from(bits & 0x3ff));

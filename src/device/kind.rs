@@ -1,4 +1,4 @@
-//! Which device a user asks for, and opening it.
+//! The device that a user asks for, and opening it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +19,7 @@ pub enum DeviceKind {
     Software,
     /// The CPU device.
     Cpu,
-    /// The adapter whose name contains this.
+    /// The adapter whose name contains this text.
     Named(String),
 }
 
@@ -55,18 +55,18 @@ impl fmt::Display for DeviceKind {
     }
 }
 
-/// Opens a device that chooses among its kernels by a fixed rule. Out: the device, and why it was taken.
+/// Opens a device that chooses among its kernels by a fixed rule. Returns the device, and why it was chosen.
 ///
 /// # Errors
-/// If there is none of this kind; the message lists what there is.
+/// If there is no device of this kind; the message lists the devices that there are.
 pub fn open(kind: &DeviceKind) -> Result<(Box<dyn Device>, String)> {
     open_tuned(kind, &Tuning::off())
 }
 
-/// Opens a device that chooses among its kernels in this way. Out: the device, and why it was taken.
+/// Opens a device that chooses among its kernels in this way. Returns the device, and why it was chosen.
 ///
 /// # Errors
-/// If there is none of this kind; the message lists what there is.
+/// If there is no device of this kind; the message lists the devices that there are.
 pub fn open_tuned(kind: &DeviceKind, tuning: &Tuning) -> Result<(Box<dyn Device>, String)> {
     let cpu = || Box::new(CpuDevice::<f32>::new()) as Box<dyn Device>;
     #[cfg(feature = "gpu")]
@@ -81,7 +81,7 @@ pub fn open_tuned(kind: &DeviceKind, tuning: &Tuning) -> Result<(Box<dyn Device>
         DeviceKind::Auto => match gpu(&DeviceKind::Gpu) {
             Ok(found) => Ok(found),
             Err(Error::NoAdapter { .. }) => Ok((cpu(), "no GPU was found".to_string())),
-            // Whatever is wrong with the GPU, the CPU works.
+            // Whatever is wrong with the GPU, the CPU works, and the reason is reported.
             Err(error) => Ok((cpu(), error.to_string())),
         },
         #[cfg(feature = "gpu")]
@@ -90,7 +90,7 @@ pub fn open_tuned(kind: &DeviceKind, tuning: &Tuning) -> Result<(Box<dyn Device>
         DeviceKind::Auto => Ok((cpu(), "built without the feature `gpu`".to_string())),
         #[cfg(not(feature = "gpu"))]
         _ => {
-            // Without GPUs there is one form of each kernel.
+            // Without GPUs there is one variant of each kernel, so nothing is tuned.
             let _ = tuning;
             Err(Error::NoAdapter {
                 problem: format!(

@@ -1,4 +1,4 @@
-//! How much memory the host can still give, where the system says so.
+//! The memory that the host can still give, if the system reports it.
 
 use std::fs::read_to_string;
 
@@ -6,13 +6,13 @@ use super::DeviceInfo;
 use crate::error::{Error, Result};
 use crate::plan::{BufferSpec, Plan, Role};
 
-/// Refuses a plan that the host's memory cannot hold, before anything is allocated: a system that promises more
-/// than it has ends the whole program later. `bytes` is what the plan takes on the device.
+/// Refuses a plan that exceeds the host's memory, before anything is allocated: a system that promises more memory than it
+/// has ends the whole program later. `bytes` are those that the plan takes on the device.
 ///
 /// # Errors
-/// If plan and the host's copies of the weights need more than there is.
+/// If plan and the host's copies of the weights need more memory than there is.
 pub(super) fn check(plan: &Plan, bytes: u64, info: &DeviceInfo) -> Result<()> {
-    // Kept weights, those just read, and two while a model is written.
+    // The copies: kept weights, those just read, and two while a model is written.
     let params = plan.buffers().iter().find(|buffer| buffer.role == Role::Params);
     let params = params.map_or(0, BufferSpec::bytes);
     let need = bytes + 4 * params;
@@ -29,7 +29,7 @@ pub(super) fn check(plan: &Plan, bytes: u64, info: &DeviceInfo) -> Result<()> {
     }
 }
 
-/// Bytes that this process can still get: the least of what Linux, its control group and its own limit leave.
+/// Returns the bytes that this process can still get: the least of what Linux, its control group and its own limit allow.
 /// `None` on other systems.
 pub(crate) fn available() -> Option<u64> {
     let meminfo = read_to_string("/proc/meminfo").ok()?;
@@ -38,13 +38,14 @@ pub(crate) fn available() -> Option<u64> {
         let path = format!("/sys/fs/cgroup/{name}");
         read_to_string(path).ok()?.trim().parse::<u64>().ok()
     };
-    // Pages of files count as used there, but are given back when they are needed.
+    // Cached pages of files count as used in a control group, but are given back when memory is needed.
     let stat = read_to_string("/sys/fs/cgroup/memory.stat").unwrap_or_default();
     let cached = ["inactive_file", "active_file", "slab_reclaimable"];
     let cached: u64 = cached.iter().filter_map(|name| field(&stat, name)).sum();
     let group = group("memory.max")
         .zip(group("memory.current"))
         .map(|(max, now)| max.saturating_sub(now.saturating_sub(cached)));
+    // A limit on the address space holds for memory that is reserved, used or not.
     let limits = read_to_string("/proc/self/limits").unwrap_or_default();
     let status = read_to_string("/proc/self/status").unwrap_or_default();
     let used = field(&status, "VmSize:").unwrap_or(0) * 1024;
@@ -52,7 +53,7 @@ pub(crate) fn available() -> Option<u64> {
     [Some(free), group, address].into_iter().flatten().min()
 }
 
-/// The number that follows a name at the start of a line.
+/// Returns the number after a name at the start of a line.
 fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()

@@ -42,7 +42,7 @@ impl Values<'_> {
         }
     }
 
-    /// Returns whether there are none.
+    /// Returns whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -88,75 +88,75 @@ impl std::fmt::Display for DeviceInfo {
     }
 }
 
-/// Runs plans. Devices go from thread to thread, so that a model in use may be shared.
+/// Runs plans. Devices may move from thread to thread, so that a model in use can be shared.
 pub trait Device: Send {
     /// Returns the description of this device.
     fn info(&self) -> &DeviceInfo;
 
-    /// Makes everything that a plan needs: memory, pipelines. All memory starts at zero.
+    /// Creates everything that a plan needs: memory, pipelines. All memory starts at zero.
     ///
     /// # Errors
     /// If the plan is too large for the device, or the driver fails.
     fn load(&mut self, plan: &Plan) -> Result<()>;
 
-    /// Host to device: fills a slot's elements from `first` on.
+    /// Copies values from the host to the device, to a slot's elements from `first` on.
     ///
     /// # Errors
     /// If the values do not fit the slot, or the device failed.
     fn write(&mut self, slot: Slot, first: usize, values: Values<'_>) -> Result<()>;
 
-    /// The changing numbers of a phase's coming steps, at most [`crate::plan::WINDOW`] of them.
+    /// Uploads the step parameters of a phase's next steps, at most [`crate::plan::WINDOW`] of them.
     ///
     /// # Errors
     /// If there are too many, or the device failed.
     fn write_steps(&mut self, phase: Phase, rows: &[StepParams]) -> Result<()>;
 
-    /// How many steps to give to [`Self::run`] at once: few enough for the system's watchdogs and for news
-    /// to arrive often, enough to keep the device busy. It changes as steps are measured.
+    /// Returns the number of steps to give to [`Self::run`] at once: few enough for the system's watchdogs and for progress
+    /// reports to come often, enough to keep the device busy. The number changes as steps are measured.
     fn steps_per_submission(&self, phase: Phase) -> u32;
 
-    /// Runs steps of the window, with no host in between. It may return before they are done.
+    /// Runs steps of the window, with no host in between. The call may return before the steps are done.
     ///
     /// # Errors
     /// If the device failed.
     fn run(&mut self, phase: Phase, steps: Range<u32>) -> Result<()>;
 
-    /// The losses of training steps that were run and not yet taken, in order: those known without
-    /// waiting for the newest work, or with `wait` all.
+    /// Returns the losses of training steps that were run and not yet taken, in order: those known without waiting for the
+    /// newest steps, or with `wait` all of them.
     ///
     /// # Errors
     /// If the device failed.
     fn take_losses(&mut self, wait: bool) -> Result<Vec<f32>>;
 
-    /// Waits, then device to host: the first `len` elements of a slot of floats.
+    /// Waits, then copies the first `len` elements of a slot of floats from the device to the host.
     ///
     /// # Errors
-    /// If the slot holds no floats or fewer, or the device failed.
+    /// If the slot holds no floats or fewer than `len`, or the device failed.
     fn read(&mut self, slot: Slot, len: usize) -> Result<Vec<f32>>;
 
-    /// Bytes that a slot bound whole may have at most, if anything limits them.
+    /// Returns the largest number of bytes of a slot that is bound whole, if anything limits it.
     fn slot_limit(&self) -> Option<u64>;
 
-    /// Bytes that this device takes for a plan at most: the plan's buffers, and all that stands beside them
-    /// (steps' numbers, results on their way back, values on their way in).
+    /// Returns the largest number of bytes that this device takes for a plan: the plan's buffers, and everything beside
+    /// them (step parameters, results on their way back, values on their way in).
     fn bytes_for(&self, plan: &Plan) -> u64;
 
-    /// Which kernel variants were chosen, a line each: the order of additions depends on them.
+    /// Returns the chosen kernel variants, a line each: the order of additions depends on them.
     fn variants(&self) -> Vec<String>;
 
-    /// Makes the next load take the forms of kernels that such lines name, as far as the device has them: those of an earlier
-    /// run of the same plan. Devices with nothing to choose do nothing.
+    /// Makes the next load take the variants of kernels that such lines name, as far as the device has them: those of an
+    /// earlier run of the same plan. Devices with nothing to choose ignore the call.
     fn take_variants(&mut self, _variants: &[String]) {}
 
-    /// Returns whether the device is gone for good, and needs [`Self::reopen`].
+    /// Returns whether the device is lost for good, and needs [`Self::reopen`].
     fn lost(&self) -> bool {
         false
     }
 
-    /// Opens the device again, as it was before anything was loaded; what was found out about it stays known.
+    /// Opens the device again, as it was before anything was loaded; measurements of the device stay known.
     ///
     /// # Errors
-    /// If it cannot be had any more.
+    /// If the device cannot be opened any more.
     fn reopen(&mut self) -> Result<()> {
         Ok(())
     }
@@ -173,15 +173,15 @@ pub trait Device: Send {
         None
     }
 
-    /// The form that does whole training steps in one dispatch, if what is loaded is done so: then no kernel of a step runs
-    /// by itself.
+    /// Returns the variant that runs whole training steps in one dispatch, if the loaded plan is run in this way: then no
+    /// kernel of a step runs by itself.
     fn whole_steps(&self) -> Option<&'static str> {
         None
     }
 
-    /// Runs steps of the window and waits, each kernel by itself between two readings of the device's own clock: for each
-    /// step that was run, at least one, the seconds of each of the plan's steps. `None`, and nothing run, where the device
-    /// has no such clock. The losses are not told.
+    /// Runs steps of the window and waits, with each kernel between two readings of the device's own clock. Returns for
+    /// each step that was run, at least one, the seconds of each of the plan's steps; `None`, with nothing run, if the
+    /// device has no such clock. The losses are not reported.
     ///
     /// # Errors
     /// If the device failed.

@@ -152,7 +152,7 @@ fn parse(text: &str) -> Result<ModelHeader, String> {
     serde_json::from_str(text).map_err(damaged)
 }
 
-/// Returns whether scaling, columns and loss belong together.
+/// Checks that scaling, columns and loss belong together: a damaged or edited file is refused here, not by wrong predictions.
 fn check_preparation(preparation: &Preprocessing, criterion: &Criterion) -> Result<(), String> {
     let features = &preparation.schema.features;
     let (means, stds) = (preparation.mean.len(), preparation.std.len());
@@ -163,6 +163,7 @@ fn check_preparation(preparation: &Preprocessing, criterion: &Criterion) -> Resu
         ));
     }
     let schema = &preparation.schema;
+    // Means and deviations are those of the target's columns, weights those of its classes.
     let (targets, outputs) = (schema.targets().len(), schema.outputs());
     let (means, stds) = (preparation.target_mean.len(), preparation.target_std.len());
     if (means, stds) != (targets, targets) {
@@ -172,10 +173,12 @@ fn check_preparation(preparation: &Preprocessing, criterion: &Criterion) -> Resu
     if let Some(bad) = numbers.find(|value| !value.is_finite()) {
         return Err(format!("a mean of {bad}"));
     }
+    // Predictions divide by the deviations.
     let mut deviations = preparation.std.iter().chain(&preparation.target_std);
     if let Some(bad) = deviations.find(|value| !(value.is_finite() && **value > 0.0)) {
         return Err(format!("a deviation of {bad}, but each must be above 0"));
     }
+    // Columns are looked up by name, so names must be unambiguous.
     let distinct = |names: &[String]| names.iter().collect::<HashSet<_>>().len() == names.len();
     if !distinct(features) {
         return Err("two feature columns have one name".to_string());

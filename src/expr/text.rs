@@ -288,13 +288,14 @@ fn is_far(value: f64) -> bool {
 }
 
 impl Expr {
+    /// Writes the expression, in parentheses if it binds less tightly than `least`.
     fn write(&self, f: &mut fmt::Formatter<'_>, least: u8) -> fmt::Result {
         let tight = tightness(self.node());
         if tight < least {
             f.write_str("(")?;
         }
         match self.node() {
-            // All its digits would be too many.
+            // Written with an exponent, since all its digits would be too many.
             ExprNode::Const(Number(value)) if is_far(*value) => write!(f, "{value:e}")?,
             ExprNode::Const(Number(value)) => write!(f, "{value}")?,
             ExprNode::Input(0) => f.write_str("x")?,

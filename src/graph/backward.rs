@@ -1,4 +1,4 @@
-//! Reverse-mode differentiation: one gradient rule for each operation, written as graph building.
+//! Reverse-mode differentiation: one gradient rule for each operation, written as construction of nodes.
 
 use super::{Axis, Broadcast, Graph, IterationSpace, NodeId, Op, Operand};
 use crate::error::{Error, Result};
@@ -6,21 +6,23 @@ use crate::expr::{Expr, ExprNode, Number};
 use crate::shape::Dim;
 
 impl Graph {
-    /// Appends the gradient of a scalar loss with respect to every parameter that moves.
+    /// Appends the gradient of a scalar loss with respect to every parameter that trains.
     ///
-    /// Out: the gradients' nodes, in the order of those parameters' views.
+    /// Returns the gradients' nodes, in the order of those parameters' views.
     ///
     /// # Errors
-    /// If `loss` is no loss, a parameter does not reach it, or an operation on the way has no gradient rule.
+    /// If `loss` is not a loss, a parameter does not reach it, or an operation on the way has no gradient rule.
     pub fn backward(&mut self, loss: NodeId) -> Result<Vec<NodeId>> {
         let Op::Loss { loss: kind, prediction, targets } = self.node(loss).op else {
             return Err(Error::shape("backward", format!("{} is no loss", self.node(loss).name)));
         };
+        // Nodes that no parameter enters, such as the features, need no gradient.
         let needed = self.depends_on_params(loss);
         let mut grads: Vec<Option<NodeId>> = vec![None; loss.0];
         let name = format!("d_{}", self.node(prediction).name);
         grads[prediction.0] =
             Some(self.push(name, Op::LossGrad { loss: kind, prediction, targets })?);
+        // From the last node to the first: a node's gradient is complete once all its users are done.
         for index in (0..loss.0).rev() {
             let Some(d_y) = grads[index].filter(|_| needed[index]) else { continue };
             for (input, d_input) in self.rule(NodeId(index), d_y, &needed)? {
@@ -35,6 +37,7 @@ impl Graph {
                 });
             }
         }
+        // Sorted by view, so that the result does not depend on the order of the nodes.
         let mut of_params = Vec::new();
         for (node, grad) in self.nodes.iter().zip(grads) {
             if let Op::Param { view, .. } = node.op {
@@ -46,7 +49,7 @@ impl Graph {
         Ok(of_params.into_iter().map(|(_, grad)| grad).collect())
     }
 
-    /// The sum of two gradients of one node: elementwise work if one of them is that too, so that both are one kernel.
+    /// Returns the sum of two gradients of one node: elementwise if one of the gradients is, so that one kernel computes both.
     fn sum(&self, a: NodeId, b: NodeId) -> Op {
         let space = match *self.shape(a).dims() {
             [Dim::Batch, Dim::Of(columns)] => {
@@ -67,7 +70,7 @@ impl Graph {
         }
     }
 
-    /// Which nodes up to `last` have a parameter among what they are made of, to which a gradient goes.
+    /// Returns for each node up to `last` whether a parameter enters it, by a path that has a gradient.
     fn depends_on_params(&self, last: NodeId) -> Vec<bool> {
         let mut needed = vec![false; last.0];
         for index in 0..last.0 {
@@ -82,7 +85,7 @@ impl Graph {
         needed
     }
 
-    /// The gradients of one node's inputs, from the gradient of its result.
+    /// Builds the gradients of one node's inputs, from the gradient of its result.
     fn rule(&mut self, id: NodeId, d_y: NodeId, needed: &[bool]) -> Result<Vec<(NodeId, NodeId)>> {
         let mut out = Vec::new();
         let named = |graph: &Self, input: NodeId| format!("d_{}", graph.node(input).name);
@@ -111,19 +114,23 @@ impl Graph {
                 give(self, b, Op::MatmulNn { a, b: d_y })?;
                 give(self, a, Op::MatmulNt { a: b, b: d_y })?;
             }
+            // The bias was repeated for each row, so its gradient is the sum over the rows.
             Op::AddBias { x, bias } => {
                 give(self, bias, Op::SumRows { x: d_y })?;
                 if needed[x.0] {
                     out.push((x, d_y));
                 }
             }
+            // Both terms get the gradient itself; no node is needed.
             Op::Add { a, b } => {
                 out.extend([a, b].into_iter().filter(|i| needed[i.0]).map(|i| (i, d_y)))
             }
+            // Reading the result lets the forward pass drop the argument.
             Op::Activate { act, x } => {
                 let saved = if act.gradient_from_output() { id } else { x };
                 give(self, x, Op::ActivateGrad { act, saved, d_y })?;
             }
+            // The result's own direction: a value for each row, for each column, or for both.
             Op::Map { f, operands, space } => {
                 let along = match space {
                     IterationSpace::Batch(_) => Broadcast::Both,
@@ -132,7 +139,7 @@ impl Graph {
                 };
                 return self.map_rule((&f, &operands, space), (d_y, along), needed);
             }
-            // Every row's f has the gradient of the sum.
+            // Every row's f gets the gradient of the sum.
             Op::MapRows { f, operands, space } => {
                 return self.map_rule((&f, &operands, space), (d_y, Broadcast::Columns), needed);
             }
@@ -144,6 +151,7 @@ impl Graph {
                 };
                 return self.map_rule((&f, &operands, space), (d_y, along), needed);
             }
+            // A maximum serves where the result does not depend on it, so it passes no gradient on.
             Op::MapColumns { maximum: true, .. } => {}
             Op::Normalise { x, var, eps, over, .. } if needed[x.0] => {
                 let op = self.normalise_rule((id, var, eps, over), d_y)?;
@@ -154,6 +162,7 @@ impl Graph {
             Op::Dropout { x, stream, rate } => {
                 give(self, x, Op::Dropout { x: d_y, stream, rate })?;
             }
+            // Only the table gets a gradient: the indices in x are no parameters.
             Op::Lookup { table, x, column } => {
                 if let Some((Dim::Of(rows), _)) = self.shape(table).as_matrix() {
                     give(self, table, Op::LookupGrad { x, column, d_y, rows })?;
@@ -176,8 +185,8 @@ impl Graph {
 }
 
 impl Graph {
-    /// The gradients of the operands of elementwise work: d_x = d_y ∂f/∂x, summed over the directions in which x's values
-    /// are repeated. `d_y` is the gradient of f's value at each element, and lies as it says.
+    /// Builds the gradients of the operands of an elementwise node: d_x = d_y ∂f/∂x, summed over the directions in which
+    /// x's values are repeated. `d_y` is the gradient of f's value at each element, with the broadcast `along`.
     fn map_rule(
         &mut self,
         (f, operands, space): (&Expr, &[(NodeId, Operand)], IterationSpace),
@@ -187,14 +196,16 @@ impl Graph {
         let mut out = Vec::new();
         let d_operand = (d_y, Operand::new(along, space.columns()));
         for (index, &(x, operand)) in (0_u8..).zip(operands) {
+            // The derivative by an operand that f does not read is 0, and has no node.
             let slope = f.derivative(index);
             if !needed[x.0] || slope.number() == Some(0.0) {
                 continue;
             }
+            // The incoming gradient becomes one more operand, after those of f.
             let last = u8::try_from(operands.len()).expect("a kernel has a few operands");
             let all: Vec<_> = operands.iter().copied().chain([d_operand]).collect();
             let (g, all) = used(&(Expr::input(last) * slope), &all);
-            // The elements that x has: where it stands in the matrix, moved back.
+            // The gradient is computed at x's own elements, so the operands are shifted back by x's shift.
             let moved = all.into_iter().map(|(id, mut it)| {
                 if matches!(it.along, Broadcast::Both | Broadcast::Columns) {
                     it.shift -= operand.shift;
@@ -204,6 +215,7 @@ impl Graph {
             let moved: Vec<_> = moved.collect();
             let columns = operand.width;
             let name = format!("d_{}", self.node(x).name);
+            // A value that is repeated gets the sum of its repetitions' gradients: the broadcast decides the sum.
             let op = match (operand.along, space) {
                 (Broadcast::Both, _) => {
                     Op::Map { f: g, operands: moved, space: IterationSpace::Batch(columns) }
@@ -223,6 +235,7 @@ impl Graph {
                 (Broadcast::Nothing, IterationSpace::Vector(_)) => {
                     Op::MapColumns { f: g, operands: moved, space, maximum: false }
                 }
+                // Repeated in both directions: summed over rows first, then over columns.
                 (Broadcast::Nothing, _) => {
                     let sums = Op::MapRows { f: g, operands: moved, space };
                     let sums = self.push(format!("{name}_columns"), sums)?;
@@ -238,8 +251,8 @@ impl Graph {
 }
 
 impl Graph {
-    /// The gradient of what is normalised: `d_x = (d_y − mean(d_y) − y mean(d_y y)) / √(var + eps)`, with means over what the
-    /// statistics are of (Ioffe and Szegedy 2015, arXiv:1502.03167, section 3, with its sums put together).
+    /// Builds the gradient of a normalised matrix: `d_x = (d_y − mean(d_y) − y mean(d_y y)) / √(var + eps)`, with means
+    /// over the axis of the statistics (Ioffe and Szegedy 2015, arXiv:1502.03167, section 3, with its sums combined).
     fn normalise_rule(
         &mut self,
         (y, var, eps, over): (NodeId, NodeId, Number, Axis),
@@ -249,8 +262,8 @@ impl Graph {
         let columns = self.shape(y).dims().last().map_or(1, |dim| dim.size(1));
         let space = IterationSpace::Batch(columns);
         let full = |id| (id, Operand::new(Broadcast::Both, columns));
-        // Where y is multiplied by a vector, d_y = d w: sums over rows are w times those of d, which are the gradients of bias and
-        // weight.
+        // If y is multiplied by a vector, d_y = d w: sums over rows are w times those of d, which are also the gradients of
+        // bias and weight.
         let (d, weight) = match (over, &self.node(d_y).op) {
             (Axis::Rows, Op::Map { f, operands, .. }) if *f == x(0) * x(1) => match operands[..] {
                 [d, (w, along)] if along.along == Broadcast::Columns => (d.0, Some((w, along))),
@@ -263,7 +276,7 @@ impl Graph {
                 Axis::Rows => Op::MapRows { f, operands, space },
                 Axis::Columns => Op::MapColumns { f, operands, space, maximum: false },
             };
-            // A gradient of weight or bias that is the same sum reads `d` too.
+            // The gradient of weight or bias may be the same sum, so an equal node is used again.
             let there = self.users(d).iter().copied().find(|&user| self.node(user).op == op);
             let name = format!("d_{part}_{}", self.node(y).name);
             there.map_or_else(|| self.push(name, op), Ok)
@@ -273,6 +286,7 @@ impl Graph {
         let beside = |id| (id, Operand::new(over.along(), columns));
         let mut operands = vec![full(d), beside(plain), full(y), beside(along_y), beside(var)];
         let mut f = x(0) - (x(1) + x(2) * x(3)) * over.share(columns);
+        // The weight was taken out of the sums, so it is multiplied in here.
         if let Some(weight) = weight {
             operands.push(weight);
             f = f * x(5);
@@ -281,7 +295,7 @@ impl Graph {
     }
 }
 
-/// An expression without the operands that it does not use, each of the others once.
+/// Returns an expression without the operands that it does not use, each of the others once.
 pub(crate) fn used(f: &Expr, operands: &[(NodeId, Operand)]) -> (Expr, Vec<(NodeId, Operand)>) {
     let mut kept: Vec<(NodeId, Operand)> = Vec::new();
     let f = f.replaced(&mut |node| match node {

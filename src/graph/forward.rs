@@ -17,20 +17,20 @@ pub struct Training {
     pub targets: NodeId,
     /// The scalar loss.
     pub loss: NodeId,
-    /// The gradient of each parameter that moves, in the layout's order.
+    /// The gradient of each parameter that trains, in the layout's order.
     pub gradients: Vec<NodeId>,
     /// Running statistics and their new values.
     pub running: Vec<RunningStat>,
     /// The model's parameters.
     pub layout: ParamLayout,
-    /// How they move.
+    /// The optimizer of the parameters.
     pub optimizer: Optimizer,
     /// Transforms around the optimizer.
     pub moves: UpdateTransforms,
 }
 
 impl Training {
-    /// The same with more done to gradients and weights.
+    /// Returns the same step with these transforms of gradients and weights.
     ///
     /// # Errors
     /// If a setting is impossible, or does not go with the optimizer.
@@ -46,7 +46,7 @@ impl Training {
 pub enum Mode {
     /// Dropout drops, and norms of batches take the batch's own statistics.
     Train,
-    /// Nothing is random, and each row's result is its own.
+    /// Nothing is random, and each row's result depends on that row only.
     Eval,
 }
 
@@ -63,10 +63,10 @@ pub struct Inference {
     pub layout: ParamLayout,
 }
 
-/// The graph of one training step of a model with so many input columns.
+/// Returns the graph of one training step of a model with `inputs` input columns.
 ///
 /// # Errors
-/// If the model's sizes are impossible, or the loss does not accept its outputs.
+/// If the model's sizes are impossible, or the loss does not accept the model's outputs.
 pub fn training(
     model: &Sequential,
     inputs: usize,
@@ -93,7 +93,7 @@ pub fn training(
     Ok(Training { graph, features, targets, loss, gradients, running, layout, optimizer, moves })
 }
 
-/// The graph of a forward pass of a model with so many input columns.
+/// Returns the graph of a forward pass of a model with `inputs` input columns.
 ///
 /// # Errors
 /// If the model's sizes are impossible.
@@ -101,11 +101,12 @@ pub fn inference(model: &Sequential, inputs: usize) -> Result<Inference> {
     Ok(forward(model, inputs, Mode::Eval)?.0)
 }
 
+/// Returns the graph of a forward pass, and the running statistics that training updates.
 fn forward(model: &Sequential, inputs: usize, mode: Mode) -> Result<(Inference, Vec<RunningStat>)> {
     let layout = model.layout(inputs)?;
     let mut graph = Graph::new();
     let features = graph.push("x", Op::Features { columns: inputs })?;
-    // Parameters come first, so that every later node may use them.
+    // Parameters come first, so that every later node may read them.
     let mut params = Vec::new();
     for (view, it) in layout.views().iter().enumerate() {
         let sizes = it.shape.clone();

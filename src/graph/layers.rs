@@ -1,7 +1,7 @@
 //! Layers as combinations of operations: one function for each, whose gradient follows from the operations'.
 //!
-//! In: a layer, the node that it gets. Out: the node that it gives.
-//! Absent on purpose: gradients, and whatever the plan fuses.
+//! In: a layer, its input node. Out: its output node.
+//! Absent on purpose: gradients, and the plan's fusions.
 
 use super::op::normalised;
 use super::{Axis, Broadcast, Graph, IterationSpace, Mode, NodeId, Op, Operand};
@@ -10,13 +10,13 @@ use crate::expr::{Expr, Number};
 use crate::model::{Activation, CustomLayer, EmbeddingTable, Gate, Layer, RMS_EPS, Sequential};
 use crate::shape::Dim;
 
-/// A running statistic and what each step of training moves it to:
-/// kept ← (1 − momentum) kept + momentum · stat, times rows/(rows − 1) if it is unbiased.
+/// A running statistic and its update in each step of training: kept ← (1 − momentum) kept + momentum · stat, with stat
+/// times rows/(rows − 1) if it is unbiased.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RunningStat {
-    /// The batch's own.
+    /// The batch's own statistic.
     pub stat: NodeId,
-    /// The parameter, as the layout counts.
+    /// Index of the running statistic among the layout's views.
     pub view: usize,
     /// Weight of the newest batch.
     pub momentum: f64,
@@ -28,30 +28,30 @@ pub struct RunningStat {
 pub(super) struct Forward {
     graph: Graph,
     mode: Mode,
-    /// Parameters, in the layout's order, and how many of them the layers so far have.
+    /// Parameters in the layout's order, and the number of them that the layers so far have taken.
     params: (Vec<NodeId>, usize),
-    /// Dropout layers so far.
+    /// Number of dropout layers so far.
     dropouts: u32,
     running: Vec<RunningStat>,
 }
 
-/// An input of an expression.
+/// Returns an input of an expression.
 fn x(index: u8) -> Expr {
     Expr::input(index)
 }
 
 impl Forward {
-    /// From a graph with the features and all parameters.
+    /// Starts from a graph with the features and all parameters.
     pub(super) fn new(graph: Graph, mode: Mode, params: Vec<NodeId>) -> Self {
         Self { graph, mode, params: (params, 0), dropouts: 0, running: vec![] }
     }
 
-    /// The graph, and what moves running statistics.
+    /// Returns the graph, and the running statistics.
     pub(super) fn done(self) -> (Graph, Vec<RunningStat>) {
         (self.graph, self.running)
     }
 
-    /// All layers of a stack that stands at a place such as `2.`, or nowhere.
+    /// Appends all layers of a stack whose nodes' names begin with a place such as `2.`, or with nothing.
     pub(super) fn forward_layers(
         &mut self,
         model: &Sequential,
@@ -65,12 +65,13 @@ impl Forward {
         Ok(hidden)
     }
 
+    /// Appends one layer and returns its output node.
     fn layer(&mut self, layer: &Layer, input: NodeId, place: &str) -> Result<NodeId> {
         match layer {
             Layer::Dense { bias, ntk, .. } => self.dense(input, place, *bias, *ntk),
-            // The identity adds nothing but its place in the numbering.
+            // The identity adds no node, but keeps its number, so that the names of later layers stay.
             Layer::Activation(Activation::Identity) => Ok(input),
-            // After elementwise work it is more of that, which may be one kernel with what comes before or after.
+            // After an elementwise node the activation is one too, so that both may become one kernel.
             Layer::Activation(act)
                 if matches!(self.graph.node(input).op, Op::Map { .. } | Op::Normalise { .. }) =>
             {
@@ -87,10 +88,12 @@ impl Forward {
             Layer::RmsNorm { eps, affine } => {
                 self.rms_norm(input, place, eps.unwrap_or(RMS_EPS), *affine)
             }
+            // The sum needs both matrices, so the input stays alive until the inner layers are done.
             Layer::Residual(inner) => {
                 let f = self.forward_layers(inner, input, &format!("{place}."))?;
                 self.graph.push(format!("h{place}"), Op::Add { a: input, b: f })
             }
+            // Every branch reads the same input; their outputs are put side by side.
             Layer::Branches(branches) => {
                 let mut parts = Vec::new();
                 for (index, branch) in branches.iter().enumerate() {
@@ -101,6 +104,7 @@ impl Forward {
             Layer::Embedding(tables) => self.embedding(input, place, tables),
             Layer::Scale { bias } => {
                 let weight = self.param(place)?;
+                // Weight before bias: the order of the layout decides which parameter is which.
                 let shift = if *bias { Some(self.param(place)?) } else { None };
                 let f = x(0) * x(1) + shift.map_or(0.0.into(), |_| x(2));
                 let operands: Vec<_> = [input, weight].into_iter().chain(shift).collect();
@@ -114,11 +118,13 @@ impl Forward {
             }
             Layer::Gated(gate) => self.gated(input, place, *gate),
             Layer::Softmax => {
+                // Subtracting each row's largest number keeps the exponentials from overflowing.
                 let (largest, sum) = self.softmax_stats(input, place)?;
                 let f = (x(0) - x(1)).exp() / x(2);
                 self.map(&format!("h{place}"), f, &[input, largest, sum])
             }
             Layer::LogSoftmax => {
+                // As a difference of logarithms, so that small probabilities keep their digits.
                 let (largest, sum) = self.softmax_stats(input, place)?;
                 let f = x(0) - x(1) - x(2).ln();
                 self.map(&format!("h{place}"), f, &[input, largest, sum])
@@ -127,7 +133,7 @@ impl Forward {
         }
     }
 
-    /// The next parameter of the layer at a place.
+    /// Returns the next parameter of the layer at a place.
     fn param(&mut self, place: &str) -> Result<NodeId> {
         let (params, used) = &mut self.params;
         let param = params.get(*used).copied();
@@ -137,11 +143,12 @@ impl Forward {
         })
     }
 
+    /// Returns the number of columns of a node.
     fn columns(&self, id: NodeId) -> usize {
         self.graph.shape(id).dims().last().map_or(1, |dim| dim.size(1))
     }
 
-    /// An expression of operands as they lie beside the first, a matrix of the batch's rows.
+    /// Returns operands with their broadcasts beside the first one, a matrix of the batch's rows.
     fn broadcast_operands(
         &self,
         operands: &[NodeId],
@@ -151,6 +158,7 @@ impl Forward {
             return Err(Error::shape("layer", "what comes in is no matrix of the batch's rows"));
         };
         let space = IterationSpace::Batch(columns);
+        // A node's shape decides its broadcast, so layers need not state it.
         let operand = |&id: &NodeId| {
             let shape = self.graph.shape(id);
             let along = space.along(shape).ok_or_else(|| {
@@ -162,18 +170,19 @@ impl Forward {
         Ok((operands.iter().map(operand).collect::<Result<_>>()?, space))
     }
 
+    /// Appends an elementwise expression of operands.
     fn map(&mut self, name: &str, f: Expr, operands: &[NodeId]) -> Result<NodeId> {
         let (operands, space) = self.broadcast_operands(operands)?;
         self.graph.push(name, Op::Map { f, operands, space })
     }
 
-    /// Sums over the batch's rows.
+    /// Appends sums over the batch's rows.
     fn over_rows(&mut self, name: &str, f: Expr, operands: &[NodeId]) -> Result<NodeId> {
         let (operands, space) = self.broadcast_operands(operands)?;
         self.graph.push(name, Op::MapRows { f, operands, space })
     }
 
-    /// Sums over the columns, or the largest.
+    /// Appends sums over the columns, or the maximum.
     fn over_columns(
         &mut self,
         name: &str,
@@ -185,11 +194,13 @@ impl Forward {
         self.graph.push(name, Op::MapColumns { f, operands, space, maximum })
     }
 
+    /// Appends a dense layer.
     fn dense(&mut self, input: NodeId, place: &str, bias: bool, ntk: bool) -> Result<NodeId> {
         let name = format!("z{place}");
         let weight = self.param(place)?;
         let product = self.graph.push(&name, Op::MatmulNt { a: input, b: weight })?;
         let bias = if bias { Some(self.param(place)?) } else { None };
+        // A plain bias is a node of its own, so that the plan can fuse it with the matmul.
         match (ntk, bias) {
             (false, None) => Ok(product),
             (false, Some(bias)) => self.graph.push(&name, Op::AddBias { x: product, bias }),
@@ -202,18 +213,20 @@ impl Forward {
         }
     }
 
+    /// Appends dropout, which does nothing outside of training.
     fn dropout(&mut self, input: NodeId, place: &str, rate: f64) -> Result<NodeId> {
         if self.mode == Mode::Eval || rate == 0.0 {
             return Ok(input);
         }
+        // Each layer has a stream of its own, so that masks of different layers are independent.
         let stream = self.dropouts;
         self.dropouts += 1;
         let rate = Number(rate);
         self.graph.push(format!("h{place}"), Op::Dropout { x: input, stream, rate })
     }
 
-    /// A matrix normalised by these statistics, times weight plus bias if there are any. `over` is what the statistics are of,
-    /// if they are the matrix's own, so that its gradient goes through them.
+    /// Appends a matrix normalised by these statistics, times weight plus bias if there are any. `over` is the axis of the
+    /// statistics if they are the matrix's own, so that its gradient goes through them.
     fn normalised(
         &mut self,
         place: &str,
@@ -224,6 +237,7 @@ impl Forward {
         let name = format!("h{place}");
         let f = normalised(x(0), x(1), x(2), eps);
         let eps = Number(eps);
+        // Given statistics are constants, so the norm is one elementwise expression; own ones need their gradient rule.
         match (over, affine) {
             (None, None) => self.map(&name, f, &[input, mean, var]),
             (None, Some((weight, bias))) => {
@@ -240,10 +254,12 @@ impl Forward {
         }
     }
 
+    /// Returns weight and bias of a norm, if it has them.
     fn affine(&mut self, place: &str, affine: bool) -> Result<Option<(NodeId, NodeId)>> {
         if affine { Ok(Some((self.param(place)?, self.param(place)?))) } else { Ok(None) }
     }
 
+    /// Appends a batch norm, with its own statistics in training and the running ones otherwise.
     fn batch_norm(
         &mut self,
         input: NodeId,
@@ -252,33 +268,38 @@ impl Forward {
         affine: bool,
     ) -> Result<NodeId> {
         let affine = self.affine(place, affine)?;
-        // The views' numbers, for the update.
+        // Indices of the running statistics among the views, for their update.
         let first = self.params.1;
         let kept = (self.param(place)?, self.param(place)?);
         if self.mode == Mode::Eval {
             return self.normalised(place, [input, kept.0, kept.1], (eps, None), affine);
         }
+        // Masked rows are left out of the statistics by this factor.
         let share = Axis::Rows.share(self.columns(input));
         let mean = self.over_rows(&format!("mean{place}"), x(0) * &share, &[input])?;
+        // The variance by the distances from the mean: the difference of two large sums would lose digits.
         let squares = (x(0) - x(1)).square() * share;
         let var = self.over_rows(&format!("var{place}"), squares, &[input, mean])?;
+        // The running variance is the unbiased one, as in PyTorch.
         for (stat, view, unbiased) in [(mean, first, false), (var, first + 1, true)] {
             self.running.push(RunningStat { stat, view, momentum, unbiased });
         }
         self.normalised(place, [input, mean, var], (eps, Some(Axis::Rows)), affine)
     }
 
+    /// Appends a layer norm, whose statistics are those of each row.
     fn layer_norm(&mut self, input: NodeId, place: &str, eps: f64, affine: bool) -> Result<NodeId> {
         let affine = self.affine(place, affine)?;
         let share = Axis::Columns.share(self.columns(input));
         let mean = self.over_columns(&format!("mean{place}"), x(0) * &share, &[input], false)?;
         let squares = (x(0) - x(1)).square() * share;
         let var = self.over_columns(&format!("var{place}"), squares, &[input, mean], false)?;
-        // Without gradients nothing is gained by keeping the normalised matrix.
+        // Without gradients, storing the normalised matrix gains nothing.
         let over = (self.mode == Mode::Train).then_some(Axis::Columns);
         self.normalised(place, [input, mean, var], (eps, over), affine)
     }
 
+    /// Appends an RMS norm, which divides each row by the root of its mean square.
     fn rms_norm(&mut self, input: NodeId, place: &str, eps: f64, affine: bool) -> Result<NodeId> {
         let weight = if affine { Some(self.param(place)?) } else { None };
         let share = 1.0 / self.columns(input) as f64;
@@ -289,7 +310,7 @@ impl Forward {
         self.map(&format!("h{place}"), f, &operands)
     }
 
-    /// Each row's largest number, and the sum of the exponentials of what the others are less.
+    /// Appends each row's largest number, and the sum of the exponentials of the differences from it.
     fn softmax_stats(&mut self, input: NodeId, place: &str) -> Result<(NodeId, NodeId)> {
         let largest = self.over_columns(&format!("largest{place}"), x(0), &[input], true)?;
         let f = (x(0) - x(1)).exp();
@@ -297,6 +318,7 @@ impl Forward {
         Ok((largest, sum))
     }
 
+    /// Appends a gated unit: one half of the columns times a function of the other half.
     fn gated(&mut self, input: NodeId, place: &str, gate: Gate) -> Result<NodeId> {
         let all = self.columns(input);
         let half = i32::try_from(all / 2)
@@ -306,12 +328,14 @@ impl Forward {
             Gate::Swiglu => x(1) * x(1).sigmoid(),
             Gate::Geglu => x(1) * x(1).normal_cdf(),
         };
+        // The second half is the same matrix, shifted to the left by half its columns.
         let operand = |shift| (input, Operand { shift, ..Operand::new(Broadcast::Both, all) });
         let operands = vec![operand(0), operand(-half)];
         let space = IterationSpace::Batch(all / 2);
         self.graph.push(format!("h{place}"), Op::Map { f: x(0) * g, operands, space })
     }
 
+    /// Appends Fourier features: cosines and sines of a product with fixed or learned frequencies.
     fn fourier(&mut self, input: NodeId, place: &str) -> Result<NodeId> {
         let weight = self.param(place)?;
         let z = self.graph.push(format!("z{place}"), Op::MatmulNt { a: input, b: weight })?;
@@ -321,6 +345,7 @@ impl Forward {
         self.concat(&[cosines, sines], place)
     }
 
+    /// Appends a layer whose expression the user gave.
     fn custom(&mut self, input: NodeId, place: &str, custom: &CustomLayer) -> Result<NodeId> {
         let mut operands = vec![input];
         for _ in custom.start() {
@@ -329,7 +354,7 @@ impl Forward {
         self.map(&format!("h{place}"), custom.expr().clone(), &operands)
     }
 
-    /// The tables' rows, then the columns that have no table.
+    /// Appends the rows of the embedding tables, then the columns that have no table.
     fn embedding(
         &mut self,
         input: NodeId,
@@ -344,10 +369,12 @@ impl Forward {
         }
         let all = self.columns(input);
         let has = |column: usize| tables.iter().any(|table| table.column == column);
+        // Neighbouring columns without a table are one part: fewer parts make fewer nodes.
         let mut from = 0;
         while from < all {
             let run = (from..all).take_while(|&column| !has(column)).count();
             if run > 0 {
+                // Shifted to the left, so that the run's first column becomes column 0.
                 let shift = -i32::try_from(from)
                     .map_err(|_| Error::shape(format!("layer {place}"), "too many columns"))?;
                 let operand = Operand { shift, ..Operand::new(Broadcast::Both, all) };
@@ -360,15 +387,17 @@ impl Forward {
         self.concat(&parts, place)
     }
 
-    /// Matrices of the batch's rows beside one another: a sum of parts that are nothing where others stand.
+    /// Puts matrices of the batch's rows side by side: a sum of parts, each of which is 0 outside of its columns.
     fn concat(&mut self, parts: &[NodeId], place: &str) -> Result<NodeId> {
         let most = super::MOST_OPERANDS - 1;
+        // A single part is the result already.
         if let [one] = parts {
             return Ok(*one);
         }
         let total: usize = parts.iter().map(|&part| self.columns(part)).sum();
         let space = IterationSpace::Batch(total);
         let (mut from, mut done): (usize, Option<NodeId>) = (0, None);
+        // A kernel binds a few operands only, so many parts are summed in several nodes, each with the sum so far.
         for some in parts.chunks(most) {
             let mut operands: Vec<_> =
                 done.iter().map(|&id| (id, Operand::new(Broadcast::Both, total))).collect();

@@ -1,4 +1,4 @@
-//! The closed set of operations: one line of maths and one shape rule each.
+//! The closed set of operations: one line of mathematics and one shape rule each.
 //!
 //! Gradient rules stand in `backward.rs`, in the same order.
 
@@ -8,21 +8,21 @@ use crate::expr::{Expr, Number, StepValue};
 use crate::model::Activation;
 use crate::shape::{Dim, Shape};
 
-/// A node's place in its graph.
+/// Index of a node in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub(super) usize);
 
 /// Axis of a statistic of a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Axis {
-    /// The rows that count: a value for each column.
+    /// The valid rows: a value for each column.
     Rows,
     /// The columns: a value for each row.
     Columns,
 }
 
 impl Axis {
-    /// How the statistic lies beside the matrix.
+    /// Returns the broadcast of the statistic beside the matrix.
     pub(super) fn along(self) -> Broadcast {
         match self {
             Self::Rows => Broadcast::Columns,
@@ -30,8 +30,8 @@ impl Axis {
         }
     }
 
-    /// Returns the weight of an element in a mean over a matrix of so many columns: masked rows of the batch hold
-    /// something as well.
+    /// Returns the weight of an element in a mean over a matrix with this number of columns. Masked rows of the batch hold
+    /// numbers as well, so their weight is 0.
     pub(super) fn share(self, columns: usize) -> Expr {
         match self {
             Self::Rows => Expr::quantity(StepValue::Counts) / Expr::quantity(StepValue::Rows),
@@ -124,7 +124,7 @@ pub enum Op {
     Map {
         /// Computation; inputs are the operands.
         f: Expr,
-        /// Values, and how they lie.
+        /// Values, and their broadcasts.
         operands: Vec<(NodeId, Operand)>,
         /// The result's elements.
         space: IterationSpace,
@@ -133,25 +133,25 @@ pub enum Op {
     MapRows {
         /// Terms of the sum.
         f: Expr,
-        /// Values, and how they lie.
+        /// Values, and their broadcasts.
         operands: Vec<(NodeId, Operand)>,
         /// The elements that are summed.
         space: IterationSpace,
     },
-    /// y = Σ f(operands), or the largest, over the columns of `space`: `[batch]`, or `[1]` of a vector. A maximum has no
+    /// y = Σ f(operands), or the maximum, over the columns of `space`: `[batch]`, or `[1]` for a vector. A maximum has no
     /// gradient: it serves where the result does not depend on it, as in softmax.
     MapColumns {
         /// Terms of the sum.
         f: Expr,
-        /// Values, and how they lie.
+        /// Values, and their broadcasts.
         operands: Vec<(NodeId, Operand)>,
         /// The elements that are summed.
         space: IterationSpace,
-        /// True if the largest is taken instead of the sum.
+        /// True if the maximum is taken instead of the sum.
         maximum: bool,
     },
-    /// y = (x − mean) / √(var + eps), where mean and var are x's own over its rows or its columns: the gradient goes to x alone,
-    /// with what becomes of them in it
+    /// y = (x − mean) / √(var + eps), where mean and var are x's own over its rows or its columns: the gradient goes to x
+    /// alone, and includes the way through mean and var
     Normalise {
         /// Matrix of the batch's rows.
         x: NodeId,
@@ -159,7 +159,7 @@ pub enum Op {
         mean: NodeId,
         /// Its variances.
         var: NodeId,
-        /// Added to these.
+        /// Added to the variances.
         eps: Number,
         /// Axis of the statistics.
         over: Axis,
@@ -168,25 +168,25 @@ pub enum Op {
     Dropout {
         /// Matrix that dropout is applied to.
         x: NodeId,
-        /// A number of its own for each layer.
+        /// Number of the random stream, different for each layer.
         stream: u32,
-        /// Share of elements that become 0.
+        /// Fraction of elements that become 0.
         rate: Number,
     },
     /// y row = table row of the number in x's column: x `[batch,m]`, table `[v,d]` to y `[batch,d]`
     Lookup {
         /// The table.
         table: NodeId,
-        /// Where the numbers stand.
+        /// Matrix with the indices.
         x: NodeId,
-        /// In which column.
+        /// Column of the indices.
         column: usize,
     },
-    /// d_table row = Σ d_y over the rows whose number it is: x `[batch,m]`, d_y `[batch,d]` to `[rows,d]`
+    /// d_table row = Σ d_y over the rows that have its index: x `[batch,m]`, d_y `[batch,d]` to `[rows,d]`
     LookupGrad {
-        /// Where the numbers stand.
+        /// Matrix with the indices.
         x: NodeId,
-        /// In which column.
+        /// Column of the indices.
         column: usize,
         /// Gradient of the loss with respect to the rows that were looked up.
         d_y: NodeId,
@@ -198,9 +198,9 @@ pub enum Op {
         /// Matrix.
         x: NodeId,
     },
-    /// Loss over the rows that count: `[1]`
+    /// Loss over the valid rows: `[1]`
     Loss {
-        /// Which loss, of which rows.
+        /// The loss, its reduction and its weights.
         loss: Objective,
         /// Logits or predictions.
         prediction: NodeId,
@@ -209,7 +209,7 @@ pub enum Op {
     },
     /// ∂ loss / ∂ prediction, a mean's divisor included
     LossGrad {
-        /// Which loss, of which rows.
+        /// The loss, its reduction and its weights.
         loss: Objective,
         /// Logits or predictions.
         prediction: NodeId,
@@ -222,7 +222,7 @@ pub enum Op {
 pub type Mapped = (Expr, Vec<(NodeId, Operand)>, IterationSpace);
 
 impl Op {
-    /// The operation as an expression for each element of its result, if it is one.
+    /// Returns the operation as an expression for each element of its result, if it is elementwise.
     pub fn elementwise(&self, graph: &Graph) -> Option<Mapped> {
         let (x, f, others): (NodeId, Expr, Vec<(NodeId, Broadcast)>) = match *self {
             Self::Map { ref f, ref operands, space } => {
@@ -244,7 +244,7 @@ impl Op {
         Some((f, operands, IterationSpace::Batch(columns)))
     }
 
-    /// The operation's name in messages and for kernels that do just this.
+    /// Returns the operation's name in messages and for kernels that do exactly this.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Features { .. } => "features",
@@ -271,7 +271,7 @@ impl Op {
         }
     }
 
-    /// The nodes it reads.
+    /// Returns the nodes that the operation reads.
     pub fn inputs(&self) -> Vec<NodeId> {
         match *self {
             Self::Map { ref operands, .. }
@@ -299,7 +299,7 @@ impl Op {
         }
     }
 
-    /// The shape of the result, or an error that names both shapes.
+    /// Returns the shape of the result, or an error that names both shapes.
     pub(super) fn shape(&self, graph: &Graph) -> Result<Shape> {
         let matrix = |id: NodeId| {
             let shape = graph.shape(id);
@@ -310,6 +310,7 @@ impl Op {
                 )
             })
         };
+        // The message names both nodes, since either may be the wrong one.
         let agree = |a: NodeId, b: NodeId, fits: bool| {
             if fits {
                 return Ok(());
@@ -331,6 +332,7 @@ impl Op {
                     format!("{sizes:?} is neither a vector nor a matrix"),
                 )),
             },
+            // Only the summed dimension must agree; the other two make the shape.
             Self::MatmulNt { a, b } => {
                 let ((m, k), (n, k2)) = (matrix(a)?, matrix(b)?);
                 agree(a, b, k == k2)?;
@@ -385,6 +387,7 @@ impl Op {
                 Ok(graph.shape(x).clone())
             }
             Self::Dropout { x, .. } => Ok(graph.shape(x).clone()),
+            // The indices must stand in a column that x has.
             Self::Lookup { table, x, column } => {
                 let ((_, d), (rows, columns)) = (matrix(table)?, matrix(x)?);
                 agree(x, table, column < columns.size(0))?;
@@ -395,12 +398,14 @@ impl Op {
                 agree(x, d_y, column < columns.size(0))?;
                 Ok(Shape::matrix(Dim::Of(rows), d))
             }
+            // A sum over rows needs a fixed number of columns; a batch has none.
             Self::SumRows { x } => match matrix(x)? {
                 (_, Dim::Of(n)) => Ok(Shape::vector(n)),
                 (_, Dim::Batch) => {
                     Err(Error::shape(self.name(), "columns must be of fixed number"))
                 }
             },
+            // Which shapes fit depends on the loss: classes need a vector, numbers a matrix.
             Self::Loss { loss, prediction, targets } => {
                 let (_, columns) = matrix(prediction)?;
                 agree(prediction, targets, loss.accepts(columns, graph, prediction, targets))?;
@@ -410,7 +415,7 @@ impl Op {
         }
     }
 
-    /// Checks that operands are as many as a kernel takes, and lie in the space as they say.
+    /// Checks that the number of operands is one that a kernel takes, and that their shapes fit their broadcasts.
     fn fit(
         &self,
         graph: &Graph,
@@ -424,6 +429,7 @@ impl Op {
         for &(id, operand) in operands {
             let shape = graph.shape(id);
             let wanted = Operand::new(operand.along, shape.dims().last().map_or(1, |d| d.size(1)));
+            // In a space of one column, a value for each row and a matrix look the same, so either is accepted.
             if space.along(shape) != Some(operand.along) && space.columns() != 1
                 || operand.width != wanted.width
             {

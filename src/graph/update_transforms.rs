@@ -1,7 +1,7 @@
 //! Transforms of gradients and weights around an optimizer's own formulas, all as expressions.
 //!
-//! In: an optimizer, what is done besides. Out: the expressions of the kernel `update`.
-//! Absent on purpose: where arenas lie, which is the plan's affair.
+//! In: an optimizer, further settings of the update. Out: the expressions of the kernel `update`.
+//! Absent on purpose: the places of arenas, which the plan decides.
 
 use super::optimizer::{AVERAGE, Optimizer, SHARE, input};
 use super::{Average, Group};
@@ -11,7 +11,7 @@ use crate::expr::{Compare, Expr, ExprNode, StepValue};
 /// Transforms of gradients before, and of weights after, an optimizer's update.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpdateTransforms {
-    /// Gradients are added up over several steps before weights move.
+    /// True if gradients are accumulated over several steps before an update.
     pub accumulate: bool,
     /// The largest norm of all gradients together, as `torch.nn.utils.clip_grad_norm_`: they are multiplied by
     /// min(1, c / (norm + 1e-6)).
@@ -22,7 +22,7 @@ pub struct UpdateTransforms {
     pub groups: Vec<Group>,
     /// Averaged weights.
     pub average: Option<Average>,
-    /// True if moves are skipped of which a loss or a gradient is no finite number.
+    /// True if updates are skipped whose loss or gradient is not finite.
     pub skips: bool,
 }
 
@@ -30,7 +30,7 @@ impl UpdateTransforms {
     /// Checks each setting by itself.
     ///
     /// # Errors
-    /// If one lies outside of what it may be, or does not go with the optimizer.
+    /// If a setting is out of its range, or does not go with the optimizer.
     pub fn check(&self, optimizer: &Optimizer) -> Result<()> {
         for (name, limit) in [("clip_norm", self.clip_norm), ("clip_value", self.clip_value)] {
             if let Some(limit) = limit.filter(|limit| !(*limit > 0.0 && limit.is_finite())) {
@@ -52,18 +52,19 @@ impl UpdateTransforms {
         }
     }
 
-    /// Returns whether an optimizer's own kernel does all there is to do; else it is the kernel `update`.
+    /// Returns whether an optimizer's own kernel does the whole update; else the kernel `update` does.
     pub fn plain(&self, optimizer: &Optimizer) -> bool {
         let usual = Self { skips: self.skips, ..Self::default() };
         *self == usual && !matches!(optimizer, Optimizer::Other(_))
     }
 
-    /// The expressions of one pass over the arenas, or two. `grouped`: whether parameters have factors; `scaled`:
-    /// whether gradients bear a loss scale.
+    /// Returns the expressions of one pass over the arenas, or of two. `grouped`: parameters have factors; `scaled`:
+    /// gradients are multiplied by a loss scale.
     pub fn passes(&self, optimizer: &Optimizer, grouped: bool, scaled: bool) -> Vec<Pass> {
         let gathered = self.gathered(scaled);
         let mut new = optimizer.formulas(self.clipped(gathered.clone()));
         let mut passes = Vec::new();
+        // Of two passes, the first computes the states, the second the weight from them.
         if let Some(second) = optimizer.second() {
             let states = new.split_off(1);
             passes.push(Pass { kind: PassKind::First, exprs: states });
@@ -71,7 +72,7 @@ impl UpdateTransforms {
         }
         let (old, zero) = (Expr::input(input::WEIGHT), Expr::constant(0.0));
         if grouped {
-            // Formulas may round even where they change nothing.
+            // A formula may round even if its rate is 0, so such a parameter keeps its old value explicitly.
             let rate = Expr::input(input::RATE);
             let evaluated = optimizer.evaluated().map(|state| 1 + state);
             for index in std::iter::once(0).chain(evaluated) {
@@ -81,7 +82,7 @@ impl UpdateTransforms {
         if self.average.is_some() {
             let share = Expr::quantity(StepValue::Scalar(AVERAGE));
             let mean = (1.0 - &share) * Expr::input(input::AVERAGE) + &share * &new[0];
-            // What stays is no matter of averages: frozen, or moved by its layer.
+            // A parameter with a rate of 0 is not averaged: it is frozen, or its layer updates it.
             let rate = Expr::input(input::RATE);
             let mean = if grouped {
                 Expr::select(Compare::Eq, &rate, &zero, &new[0], &mean)
@@ -92,10 +93,12 @@ impl UpdateTransforms {
         }
         let kind = if passes.is_empty() { PassKind::Whole } else { PassKind::Second };
         passes.push(Pass { kind, exprs: new });
+        // The accumulated gradient is the first pass's last result: later passes do not change it.
         if self.accumulate {
             passes[0].exprs.push(gathered);
         }
         for pass in &mut passes {
+            // Without a table the factors are 1, and the kernel need not read them.
             if !grouped {
                 let one = |node: &ExprNode| {
                     let factor = matches!(node, ExprNode::Input(input::RATE | input::DECAY));
@@ -107,22 +110,24 @@ impl UpdateTransforms {
         passes
     }
 
-    /// The gradient with those of the steps since the last move.
+    /// Returns the gradient with those of the steps since the last update.
     fn gathered(&self, scaled: bool) -> Expr {
         let mut g = Expr::input(input::GRADIENT);
+        // The loss scale is removed first, so that accumulated gradients never bear it.
         if scaled {
             g = g * Expr::input(input::INVERSE);
         }
         if self.accumulate {
-            // Each step's is the mean over its own rows.
+            // Each step's gradient is the mean over its own rows, so it is weighted by their fraction.
             let share = Expr::quantity(StepValue::Scalar(SHARE));
             g = Expr::input(input::GATHERED) + share * g;
         }
         g
     }
 
-    /// The gradient that an optimizer sees.
+    /// Returns the gradient that an optimizer sees.
     fn clipped(&self, mut g: Expr) -> Expr {
+        // The norm first, then single elements, as the fields' documentation says.
         if self.clip_norm.is_some() {
             g = g * Expr::input(input::CLIP);
         }
@@ -133,12 +138,12 @@ impl UpdateTransforms {
     }
 }
 
-/// Which of an optimizer's passes.
+/// One of an optimizer's passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PassKind {
-    /// The only one: results are the weight, the states, the average; and last what has been gathered, if it is.
+    /// The only pass: results are the weight, the states, the average; and last the accumulated gradient, if there is one.
     Whole,
-    /// The first of two: results are the states; and last what has been gathered.
+    /// The first of two: results are the states; and last the accumulated gradient.
     First,
     /// The second of two: results are the weight, the average.
     Second,
@@ -147,7 +152,7 @@ pub enum PassKind {
 /// One pass over the arenas.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pass {
-    /// Which one.
+    /// Kind of the pass.
     pub kind: PassKind,
     /// Results, in the order of [`PassKind`]; inputs are those of [`UpdateInput`].
     pub exprs: Vec<Expr>,
@@ -158,11 +163,11 @@ pub struct Pass {
 pub enum UpdateInput {
     /// The weight before.
     Weight,
-    /// Its gradient as it lies in the arena.
+    /// Its gradient as stored in the arena.
     Gradient,
     /// The state of this index before.
     State(usize),
-    /// The gradients gathered over earlier steps.
+    /// The gradients accumulated over earlier steps.
     Gathered,
     /// The averaged weight before.
     Average,

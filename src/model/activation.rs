@@ -311,16 +311,18 @@ pub(crate) fn written(text: &str) -> Option<Result<ParsedActivation, String>> {
     Some(parameters(activation, parts))
 }
 
-/// Parameters by their names or places; the function's argument may stand before them.
+/// Reads parameters by their names or positions; the function's argument x may stand before them.
 fn parameters(activation: Activation, parts: &[&str]) -> Result<ParsedActivation, String> {
     let (name, row) = (activation.name(), activation.row());
     let names: Vec<&str> =
+        // The vocabulary lists the parameters' names, so no second list is needed.
         row.entry.parameters.split(", ").filter_map(|it| it.split(' ').next()).collect();
     let known = match row.parameters {
         [] => "it has none".to_string(),
         _ => format!("known: {}", names.join(", ")),
     };
     let mut values: Vec<Option<f64>> = vec![None; row.parameters.len()];
+    // `elu(x, 0.5)` and `elu(0.5)` mean the same.
     let after_x = parts.strip_prefix(&["x"]).unwrap_or(parts);
     for (place, part) in after_x.iter().enumerate() {
         let (key, text) = match part.split_once('=') {
@@ -338,7 +340,7 @@ fn parameters(activation: Activation, parts: &[&str]) -> Result<ParsedActivation
         };
         let value = match text.parse::<f64>() {
             Ok(value) if value.is_finite() => value,
-            // `relu(2 * x)`: what else stands in parentheses is an expression.
+            // Anything but a number in parentheses is an expression, such as `relu(2 * x)`.
             _ if key.is_none() => return Ok(ParsedActivation::Expression),
             _ => {
                 return Err(format!(
@@ -351,12 +353,14 @@ fn parameters(activation: Activation, parts: &[&str]) -> Result<ParsedActivation
             let most = row.parameters.len();
             format!("{name} takes x and at most {most} more, not {}", after_x.len())
         })?;
+        // A parameter given by position and by name would have two values.
         if slot.replace(value).is_some() {
             return Err(format!("{} of {name} is given twice", names[at]));
         }
     }
     let values: Vec<f64> =
         values.iter().zip(row.parameters).map(|(value, &usual)| value.unwrap_or(usual)).collect();
+    // Some parameters make the function undefined, such as a division by 0; a few arguments show it.
     let program = activation.expr_with(&values).program();
     if let Some(x) = [-1.0, 0.0, 1.0].into_iter().find(|&x| !program.value(&[x]).is_finite()) {
         let given: Vec<String> = values.iter().map(f64::to_string).collect();

@@ -1,4 +1,4 @@
-//! Puts a plan together: slots for what the host gives and takes, steps for both phases, memory.
+//! Builds a plan: slots for the data that the host writes and reads, steps for each phase, memory.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +14,7 @@ use crate::graph::{Graph, Inference, Loss, NodeId, Objective, Op, RunningStat, T
 use crate::model::{Activation, ParamLayout};
 use crate::shape::{elements, narrow};
 
-/// How many rows a plan is made for.
+/// Numbers of rows that a plan is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// Rows of a training batch.
@@ -32,25 +32,25 @@ pub struct Sizes {
 pub struct PlanBuilder {
     buffers: Vec<BufferSpec>,
     slots: Vec<SlotSpec>,
-    /// Temporaries of the phase being built.
+    /// Temporaries of the phase that is being built.
     temporaries: Vec<Temporary>,
     train: (Vec<Temporary>, Vec<Step>),
     eval: (Vec<Temporary>, Vec<Step>),
     measure: (Vec<Temporary>, Vec<Step>),
     formulas: Vec<Formula>,
-    /// Places of the formulas that have a text and columns in common: a search through all of them would make plans of many
+    /// Formulas by their text and number of columns: searching all formulas for each new one would make plans of many
     /// layers quadratic.
     known: HashMap<(String, usize), Vec<FormulaId>>,
     starts: Vec<(Slot, InitialValues)>,
 }
 
 impl PlanBuilder {
-    /// A builder without slots.
+    /// Makes a builder without slots.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A slot with a buffer of its own.
+    /// Adds a slot with a buffer of its own.
     ///
     /// # Errors
     /// If its elements cannot be counted in 32 bits.
@@ -63,7 +63,7 @@ impl PlanBuilder {
     ) -> Result<Slot> {
         let len = count(name, &sizes)?;
         let buffer = BufferId(narrow(self.buffers.len()));
-        // A buffer of no elements cannot be bound.
+        // A buffer without elements cannot be bound.
         self.buffers.push(BufferSpec {
             name: name.to_string(),
             elements: len.max(1),
@@ -73,7 +73,7 @@ impl PlanBuilder {
         Ok(self.view(name, sizes, element, buffer, 0))
     }
 
-    /// A slot inside another one's buffer.
+    /// Adds a slot inside another one's buffer.
     fn view(
         &mut self,
         name: &str,
@@ -86,12 +86,12 @@ impl PlanBuilder {
         Slot(narrow(self.slots.len() - 1))
     }
 
-    /// A slot's sizes.
+    /// Returns a slot's sizes.
     pub(super) fn sizes(&self, slot: Slot) -> Vec<usize> {
         self.slots[slot.0 as usize].sizes.clone()
     }
 
-    /// Views of each parameter inside an arena.
+    /// Adds views of each parameter inside an arena.
     pub(super) fn views(&mut self, arena: Slot, layout: &ParamLayout, prefix: &str) -> Vec<Slot> {
         let SlotSpec { buffer, element, .. } = self.slots[arena.0 as usize];
         let view = |it: &crate::model::ParamView| {
@@ -104,7 +104,7 @@ impl PlanBuilder {
         views.into_iter().map(make).collect()
     }
 
-    /// A slot that lives inside the phase being built; its place is found when the plan is finished.
+    /// Adds a slot for the phase that is being built; the buffer is assigned when the plan is finished.
     pub fn temporary(&mut self, name: &str, sizes: Vec<usize>, element: Element) -> Slot {
         let len = sizes.iter().product();
         let slot = self.view(name, sizes, element, BufferId(u32::MAX), 0);
@@ -112,11 +112,12 @@ impl PlanBuilder {
         slot
     }
 
-    /// A formula's place among the plan's; one that is there already is not added again.
+    /// Returns a formula's index among the plan's; an equal formula is not added again.
     ///
     /// # Errors
-    /// If there are more than can be counted.
+    /// If there are too many formulas to count.
     pub fn formula(&mut self, formula: Formula) -> Result<FormulaId> {
+        // Text and columns do not tell all formulas apart, so those with an equal key are compared in full.
         let known = self.known.entry((formula.text.clone(), formula.columns)).or_default();
         let same = |id: &&FormulaId| self.formulas[usize::from(id.0)] == formula;
         if let Some(&id) = known.iter().find(same) {
@@ -131,12 +132,12 @@ impl PlanBuilder {
         Ok(id)
     }
 
-    /// Says what a slot begins with, instead of zeros.
+    /// Sets a slot's initial values, instead of zeros.
     pub(crate) fn start(&mut self, slot: Slot, values: InitialValues) {
         self.starts.push((slot, values));
     }
 
-    /// A checked step.
+    /// Returns a checked step.
     ///
     /// # Errors
     /// If the kernel reads or writes another number of slots, or one slot's buffer is both read and written:
@@ -152,6 +153,7 @@ impl PlanBuilder {
             return Err(Error::shape(kernel.name(), problem));
         }
         let buffer = |slot: &Slot| self.slots[slot.0 as usize].buffer;
+        // Temporaries have no buffer yet; `memory.rs` keeps those that a step reads apart from those that it writes.
         let known = |id: &BufferId| id.0 != u32::MAX;
         for read in &reads {
             let clash = |write: &&Slot| {
@@ -170,7 +172,7 @@ impl PlanBuilder {
         Ok(Step { kernel, reads, writes })
     }
 
-    /// Ends a phase: takes its steps.
+    /// Ends a phase and stores its steps.
     pub fn phase(&mut self, phase: Phase, steps: Vec<Step>) {
         let temporaries = std::mem::take(&mut self.temporaries);
         match phase {
@@ -180,7 +182,7 @@ impl PlanBuilder {
         }
     }
 
-    /// The finished plan: its temporaries get their places.
+    /// Returns the finished plan, in which the temporaries have buffers.
     pub fn finish(self, batch: usize, eval_batch: usize) -> Plan {
         let Self {
             mut buffers,
@@ -197,7 +199,7 @@ impl PlanBuilder {
             (Phase::Eval, of_eval.as_slice(), eval.as_slice()),
             (Phase::Measure, of_measure.as_slice(), measure.as_slice()),
         ]);
-        // A temporary that no step uses would be a bug of the lowering; it gets no place.
+        // A temporary that no step uses would be a bug of the lowering; it is not placed.
         for (slot, (buffer, offset)) in places {
             slots[slot].buffer = BufferId(narrow(buffers.len() + buffer));
             slots[slot].offset = offset;
@@ -211,7 +213,7 @@ impl PlanBuilder {
 }
 
 impl Plan {
-    /// The plan of training in single precision, with an eval phase for validation if `sizes.eval_rows` is not 0.
+    /// Returns the plan of training in single precision, with an eval phase for validation if `sizes.eval_rows` is not 0.
     ///
     /// # Errors
     /// If sizes are zero where they may not be, or too large to count.
@@ -219,7 +221,7 @@ impl Plan {
         Self::training_in(Precision::F32, step, inference, sizes)
     }
 
-    /// The plan of training. The eval phase is in single precision always: it tells of the weights that are kept.
+    /// Returns the plan of training. The eval phase is always in single precision: it evaluates the weights that are saved.
     ///
     /// # Errors
     /// As [`Self::training`].
@@ -231,26 +233,30 @@ impl Plan {
     ) -> Result<TrainPlan> {
         positive("batch_size", sizes.batch)?;
         let mut builder = PlanBuilder::new();
+        // In half precision the views lie further apart, so that both arenas can have the same offsets.
         let layout = precision.layout(&step.layout)?;
         let arenas = builder.arenas(precision, step, &layout)?;
         let views = builder.parameter_views(&arenas, step, &layout);
         let ports = builder.data(arenas, step, sizes.train_rows)?;
         let pass = builder.forward_and_backward(precision, step, (sizes.batch, &ports), &views)?;
+        // The check stands before the first change of a weight or a statistic, so a step can still be skipped.
         let mut steps = pass.steps;
         steps.extend(builder.check(step, &ports)?);
-        // Averaged weights are validated with the same statistics.
+        // Averaged weights have running statistics of their own, updated from the same batch statistics.
         let averaged = ports.averaged.map(|arena| builder.views(arena, &layout, "average_"));
         let weights: Vec<&[Slot]> = [Some(&views.weights), averaged.as_ref()]
             .into_iter()
             .flatten()
             .map(Vec::as_slice)
             .collect();
+        // Before the update, whose last step may clear the flag by which statistics are skipped.
         steps.extend(builder.statistics(step, (&pass.slots, &ports), &weights, false)?);
         steps.extend(builder.update(step, &layout, &ports)?);
         builder.phase(Phase::Train, steps);
         if let Some(averaged) = averaged {
             builder.measure_phase(step, sizes.batch, &averaged, &ports)?;
         }
+        // Validation has the weights that a saved model has.
         let eval = if sizes.eval_rows > 0 {
             let weights = match ports.averaged {
                 Some(averaged) => builder.views(averaged, &layout, ""),
@@ -261,12 +267,13 @@ impl Plan {
             None
         };
         let plan = builder.finish(sizes.batch, sizes.eval_batch);
-        // Before any device is asked: what has no form in half precision is no matter of adapters.
+        // A kernel without a variant in half precision is reported before a device is asked: the adapter does not matter
+        // for that.
         plan.train.iter().try_for_each(|step| plan.stored(step).map(|_| ()))?;
         Ok(TrainPlan { plan, ports, eval })
     }
 
-    /// The plan of prediction alone.
+    /// Returns the plan of prediction alone.
     ///
     /// # Errors
     /// If sizes are zero, or too large to count.
@@ -285,19 +292,19 @@ impl Plan {
 struct ParameterViews {
     /// The weights in single precision.
     weights: Vec<Slot>,
-    /// The weights that products read: in half precision where there is a copy of them.
+    /// The weights that products read: the copy in half precision where there is one.
     factors: Vec<Slot>,
-    /// The gradients of those that train.
+    /// The gradients of the parameters that train.
     gradients: Vec<Slot>,
 }
 
-/// Forward and backward steps, and where the values of nodes lie.
+/// Forward and backward steps, and the slots of the nodes' values.
 struct ForwardBackward {
     steps: Vec<Step>,
     slots: HashMap<NodeId, Slot>,
 }
 
-/// A batch's rows as they come from the table.
+/// A batch's rows, picked from the table.
 struct BatchNodes {
     steps: Vec<Step>,
     x: Slot,
@@ -317,6 +324,7 @@ impl PlanBuilder {
             Some(half) => self.views(half, layout, ""),
             None => weights.clone(),
         };
+        // Parameters that do not train have a place in the arena of gradients, but no node computes it.
         let gradients = self.views(arenas.gradients, layout, "d_");
         let train = layout.views().iter().zip(gradients).filter(|(view, _)| view.trainable);
         let gradients: Vec<_> = train.map(|(_, slot)| slot).collect();
@@ -324,7 +332,7 @@ impl PlanBuilder {
         ParameterViews { weights, factors, gradients }
     }
 
-    /// The slots of the table and of the log, beside those that the update needs.
+    /// Adds the slots of the table and of the log to those that the update needs.
     fn data(&mut self, arenas: UpdateArenas, step: &Training, rows: usize) -> Result<TrainPorts> {
         let objective = objective_of(step);
         let columns = column_count(&step.graph, step.features);
@@ -340,6 +348,7 @@ impl PlanBuilder {
         } else {
             None
         };
+        // A loss's constants are one for each quantile, class or target column.
         let constants = if objective.constants {
             let len = match objective.loss {
                 Loss::Pinball(quantiles) => quantiles.as_slice().len(),
@@ -371,7 +380,7 @@ impl PlanBuilder {
         })
     }
 
-    /// Picks a batch's rows from the table.
+    /// Adds the steps that pick a batch's rows from the table.
     fn batch(
         &mut self,
         precision: Precision,
@@ -383,7 +392,7 @@ impl PlanBuilder {
         let x_element = element(&step.graph, precision, step.features);
         let x = self.temporary("x", vec![rows, columns], x_element);
         let y_sizes = step.graph.shape(step.targets).sizes(rows);
-        // Classes are no floats, so they share no buffer with them.
+        // Classes are whole numbers, so they share no buffer with floats.
         let y = match self.slots[ports.train_y.0 as usize].element {
             Element::U32 => self.slot("y", y_sizes, Element::U32, Role::Activations)?,
             element => self.temporary("y", y_sizes, element),
@@ -391,6 +400,7 @@ impl PlanBuilder {
         let gather = Kernel::Gather { ordered: true, targets: true };
         let reads = vec![ports.train_x, ports.order, ports.train_y];
         let mut steps = vec![self.step(gather, reads, vec![x, y])?];
+        // Weights of rows are picked by the same order, so that they stay with their rows.
         let weights = match ports.train_weights {
             Some(table) => {
                 let gather = Kernel::Gather { ordered: true, targets: false };
@@ -403,7 +413,7 @@ impl PlanBuilder {
         Ok(BatchNodes { steps, x, y, weights })
     }
 
-    /// The steps from a batch's rows to the gradients in their arena, and the loss in the log.
+    /// Adds the steps from a batch's rows to the gradients in their arena, and to the loss in the log.
     fn forward_and_backward(
         &mut self,
         precision: Precision,
@@ -414,6 +424,7 @@ impl PlanBuilder {
         let BatchNodes { steps, x, y, weights } = self.batch(precision, step, rows, ports)?;
         let mut slots = HashMap::from([(step.features, x), (step.targets, y)]);
         slots.extend(param_slots(&step.graph, &views.factors));
+        // Gradients are computed in the arena where possible; the others are copied there at the end.
         let shared = shared_gradients(step);
         let (copied, direct): (Vec<_>, Vec<_>) = step
             .gradients
@@ -426,7 +437,7 @@ impl PlanBuilder {
         let stats = step.running.iter().map(|it| it.stat);
         let mut lowering = Lowering {
             precision,
-            // Where it is for skipping steps alone, no gradient bears it.
+            // If the loss scale exists only to skip steps, gradients are not multiplied by it.
             scaling: ports.scaling.filter(|_| precision == Precision::F16),
             constants: ports.constants,
             weights,
@@ -437,7 +448,7 @@ impl PlanBuilder {
         lowering.run()?;
         let row_loss = lowering.row_loss.expect("a training step's graph has a loss");
         let Lowering { mut steps, slots, .. } = lowering;
-        // Beside the loss, so that the row losses' buffer is free for the backward pass.
+        // The mean loss is logged right after the loss, so that the buffer of the rows' losses is free for the backward pass.
         let loss = steps.iter().position(|step| step.writes.contains(&row_loss));
         let after = loss.expect("the loss was lowered") + 1;
         steps.insert(after, self.step(Kernel::LogLoss, vec![row_loss], vec![ports.log])?);
@@ -448,8 +459,8 @@ impl PlanBuilder {
         Ok(ForwardBackward { steps, slots })
     }
 
-    /// The steps that move the running statistics among some weights to those of the batch. `measured` ones are means over
-    /// batches.
+    /// Returns the steps that update the running statistics among the given weights by those of the batch. With `measured`,
+    /// they become means over the batches.
     fn statistics(
         &self,
         step: &Training,
@@ -465,11 +476,12 @@ impl PlanBuilder {
             let reads = [Some(slots[&it.stat]), guard].into_iter().flatten().collect();
             self.step(kernel, reads, vec![weights[it.view]])
         };
+        // Parameters and averaged weights each have their own statistics, so each is updated.
         let all = step.running.iter().flat_map(|it| weights.iter().map(move |some| (it, *some)));
         all.map(|(it, weights)| update(it, weights)).collect()
     }
 
-    /// The steps that measure the running statistics of averaged weights, if there are any.
+    /// Adds the steps that measure the running statistics of averaged weights, if there are any.
     fn measure_phase(
         &mut self,
         step: &Training,
@@ -477,6 +489,7 @@ impl PlanBuilder {
         weights: &[Slot],
         ports: &TrainPorts,
     ) -> Result<()> {
+        // Nothing after the last statistic is needed, so the graph ends there: no loss, no targets.
         let Some(last) = step.running.iter().map(|it| it.stat).max() else { return Ok(()) };
         let graph = step.graph.up_to(last);
         let columns = column_count(&graph, step.features);
@@ -496,6 +509,7 @@ impl PlanBuilder {
         Ok(())
     }
 
+    /// Adds the eval phase: forward steps from a batch of the table to its predictions.
     fn eval_phase(
         &mut self,
         inference: &Inference,
@@ -511,6 +525,7 @@ impl PlanBuilder {
         let predictions =
             self.slot("predictions", vec![sizes.eval_rows, outputs], Element::F32, Role::Data)?;
         let x = self.temporary("x", vec![sizes.eval_batch, columns], Element::F32);
+        // Batches of the eval phase lie in sequence, so there is no order to look up.
         let gather = Kernel::Gather { ordered: false, targets: false };
         let mut slots = HashMap::from([(inference.features, x)]);
         slots.extend(param_slots(graph, weights));
@@ -528,7 +543,7 @@ impl PlanBuilder {
     }
 }
 
-/// Objective of a training step.
+/// Returns the objective of a training step.
 fn objective_of(step: &Training) -> Objective {
     match step.graph.node(step.loss).op {
         Op::Loss { loss, .. } => loss,
@@ -536,8 +551,8 @@ fn objective_of(step: &Training) -> Objective {
     }
 }
 
-/// The gradients that are those of several parameters, or enter another one: they cannot be computed in their place in the
-/// arena, which no step may read and write at once.
+/// Returns the gradients that belong to several parameters, or are an operand of another gradient: they cannot be computed
+/// in their place in the arena, since no step may read and write the arena at once.
 fn shared_gradients(step: &Training) -> HashSet<NodeId> {
     let (mut gradients, mut shared) = (HashSet::new(), HashSet::new());
     for &gradient in &step.gradients {
@@ -554,6 +569,7 @@ fn shared_gradients(step: &Training) -> HashSet<NodeId> {
     shared
 }
 
+/// Returns the slots of the graph's parameters and buffers among the weights.
 fn param_slots(graph: &Graph, weights: &[Slot]) -> Vec<(NodeId, Slot)> {
     let view = |(id, node): (NodeId, &crate::graph::Node)| match node.op {
         Op::Param { view, .. } | Op::Kept { view, .. } => weights.get(view).map(|&slot| (id, slot)),
@@ -566,7 +582,7 @@ fn column_count(graph: &Graph, id: NodeId) -> usize {
     graph.shape(id).dims().last().map_or(1, |dim| dim.size(1))
 }
 
-/// Classes of targets that are some.
+/// Returns the number of classes of targets that are classes.
 fn class_count(graph: &Graph, targets: NodeId) -> usize {
     match graph.node(targets).op {
         Op::Targets { columns, .. } => columns,

@@ -1,4 +1,4 @@
-//! The parts of a kernel's declaration: its arguments, and what of its form has a name.
+//! The parts of a kernel's declaration: its arguments, and the fusions that have a name.
 //!
 //! `Kernel::declaration` in `kernel.rs` puts them together. Absent on purpose: what a kernel computes.
 
@@ -6,14 +6,14 @@ use std::borrow::Cow;
 
 use super::MOST_OPERANDS;
 
-/// Which of the two precisions of a kernel's form a slot is kept in; see [`super::StorageTypes`].
+/// Which of the two precisions of a kernel's variant a slot has; see [`super::StorageTypes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotPrecision {
     /// Precision of the slots that the kernel reads.
     Read,
     /// Precision of the slots that the kernel writes.
     Write,
-    /// Single precision, or whole numbers, in every form.
+    /// Single precision, or whole numbers, in every variant.
     Single,
 }
 
@@ -22,35 +22,35 @@ pub enum SlotPrecision {
 pub struct Argument {
     /// The name in the kernel's shader, and of the function's argument on the CPU.
     pub name: &'static str,
-    /// True if this form of the kernel has it.
+    /// True if this variant of the kernel has the argument.
     pub present: bool,
     /// Precision of its slot.
     pub precision: SlotPrecision,
 }
 
 impl Argument {
-    /// The same argument, but absent unless a condition holds.
+    /// Returns the same argument, but absent unless a condition holds.
     pub(super) fn when(self, present: bool) -> Self {
         Self { present, ..self }
     }
 }
 
-/// An argument in single precision, or of whole numbers, in every form.
+/// Returns an argument in single precision, or of whole numbers, in every variant.
 pub(super) fn single(name: &'static str) -> Argument {
     Argument { name, present: true, precision: SlotPrecision::Single }
 }
 
-/// An argument in the precision of what is read.
+/// Returns an argument in the precision of the slots that are read.
 pub(super) fn factor(name: &'static str) -> Argument {
     Argument { precision: SlotPrecision::Read, ..single(name) }
 }
 
-/// An argument in the precision of what is written.
+/// Returns an argument in the precision of the slots that are written.
 pub(super) fn result(name: &'static str) -> Argument {
     Argument { precision: SlotPrecision::Write, ..single(name) }
 }
 
-/// The operands of a formula, of which a kernel has so many.
+/// Returns the operands of a formula, of which the first `count` are present.
 pub(super) fn operand_list(count: u8) -> [Argument; MOST_OPERANDS] {
     let mut index = 0;
     ["x0", "x1", "x2", "x3", "x4", "x5"].map(|name| {
@@ -59,7 +59,7 @@ pub(super) fn operand_list(count: u8) -> [Argument; MOST_OPERANDS] {
     })
 }
 
-/// A part of a kernel's form: a constant of its shader, a word behind its name in printed plans, or both.
+/// A part of a kernel's variant: a constant of its shader, a word behind its name in printed plans, or both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feature {
     /// The constant's name and value.
@@ -68,41 +68,41 @@ pub struct Feature {
 }
 
 impl Feature {
-    /// The same, with a word that stands in printed plans unless the constant is 0.
+    /// Returns the same feature, with a word that stands in printed plans unless the constant is 0.
     pub(super) fn shown(self, word: impl Into<Cow<'static, str>>) -> Self {
         let on = self.constant.is_none_or(|(_, value)| value != 0);
         Self { word: on.then(|| word.into()), ..self }
     }
 
-    /// The word in printed plans.
+    /// Returns the word in printed plans.
     pub fn word(&self) -> Option<&str> {
         self.word.as_deref()
     }
 }
 
-/// A constant with a value.
+/// Returns a constant with a value.
 pub(super) fn value(name: &'static str, value: u32) -> Feature {
     Feature { constant: Some((name, value)), word: None }
 }
 
-/// A constant that is 0 or 1.
+/// Returns a constant that is 0 or 1.
 pub(super) fn flag(name: &'static str, on: bool) -> Feature {
     value(name, u32::from(on))
 }
 
-/// A word in printed plans alone.
+/// Returns a word that stands in printed plans alone.
 pub(super) fn word(on: bool, word: impl Into<Cow<'static, str>>) -> Feature {
     Feature { constant: None, word: on.then(|| word.into()) }
 }
 
-/// A kernel's name, what it binds, and what is fused in.
+/// A kernel's name, its arguments, and its fusions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Declaration {
-    /// The name.
+    /// Name of the kernel.
     pub name: &'static str,
-    /// All arguments that a form of the kernel may read, in their order in steps and shaders.
+    /// All arguments that a variant of the kernel may read, in their order in steps and shaders.
     pub reads: Vec<Argument>,
-    /// All arguments that a form of the kernel may write or change, in their order.
+    /// All arguments that a variant of the kernel may write or change, in their order.
     pub writes: Vec<Argument>,
     /// Fusions, in the order of printed plans.
     pub features: Vec<Feature>,
@@ -128,7 +128,7 @@ impl Declaration {
         self
     }
 
-    /// The constants of the shader.
+    /// Returns the constants of the shader.
     pub fn constants(&self) -> Vec<(&'static str, u32)> {
         self.features.iter().filter_map(|feature| feature.constant).collect()
     }

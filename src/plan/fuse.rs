@@ -1,8 +1,8 @@
-//! Lowers a graph's nodes to steps, and fuses what a device should do at once.
+//! Lowers a graph's nodes to steps, and fuses nodes that a device should compute in one kernel.
 //!
-//! Fused: matmul + bias + activation; an activation's gradient into the matmul that feeds it; a bias's
-//! gradient with its weight's; a loss with its gradient. What does not fit these forms runs as a kernel
-//! of its own, with the same result.
+//! Fused: matmul + bias + activation; an activation's gradient into the matmul that feeds it; a bias's gradient with its
+//! weight's; a loss with its gradient. A node that fits none of these patterns becomes a kernel of its own, with the same
+//! result.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,38 +14,39 @@ use crate::graph::{Graph, MOST_OPERANDS, Mapped, NodeId, Objective, Op, Operand,
 use crate::model::Activation;
 use crate::shape::{Dim, narrow};
 
-/// Largest expression that several layers become together: what goes through one part by part must not run out of stack.
+/// Largest size of an expression made from several layers: functions that walk an expression recursively must not exhaust
+/// the stack.
 const MOST_SIZE: u32 = 2048;
 
-/// Lowers every node that is not fixed. `slots` holds the slots of inputs, parameters and results that
-/// have a place already; the others get temporaries. Losses go to `row_loss`.
+/// Lowers every node that has no slot yet. `slots` holds the slots of inputs, parameters and results that are placed
+/// already; the others get temporaries. The rows' losses go to `row_loss`.
 pub(super) struct Lowering<'a> {
     pub(super) builder: &'a mut PlanBuilder,
     pub(super) graph: &'a Graph,
     pub(super) batch: usize,
     pub(super) precision: Precision,
-    /// Where the loss scale lies, if there is one.
+    /// Slot of the loss scale, if there is one.
     pub(super) scaling: Option<Slot>,
-    /// Where the loss's constants lie, and the weights of the batch's rows, if there are any.
+    /// Slots of the loss's constants and of the weights of the batch's rows, if there are any.
     pub(super) constants: Option<Slot>,
     pub(super) weights: Option<Slot>,
     pub(super) slots: HashMap<NodeId, Slot>,
-    /// Nodes whose value is wanted outside of the graph, so that it must exist.
+    /// Nodes whose value is read outside of the graph, so that it must be stored.
     pub(super) wanted: HashSet<NodeId>,
     pub(super) steps: Vec<Step>,
     /// The losses of a batch's rows, once the loss is lowered.
     pub(super) row_loss: Option<Slot>,
-    /// Nodes that are left out.
+    /// Nodes that are left out, since nothing reads their value.
     pub(super) unused: HashSet<NodeId>,
-    /// Gradients that are computed in their place in the arena, which no step may read and write at once.
+    /// Gradients that are computed in their place in the arena. No step may read and write the arena at once.
     pub(super) in_arena: HashSet<NodeId>,
-    /// Elementwise work that is done where its result is used.
+    /// Elementwise nodes that are computed inside the kernel of their user.
     pub(super) inlined: HashMap<NodeId, Mapped>,
 }
 
 impl<'a> Lowering<'a> {
-    /// Of a graph for so many rows in single precision, of which no value is wanted yet. Some slots are given, and the steps
-    /// that write them.
+    /// Prepares the lowering of a graph for `batch` rows in single precision, of which no value is wanted yet. The slots
+    /// that are placed already, and the steps that write them, are given.
     pub(super) fn new(
         builder: &'a mut PlanBuilder,
         graph: &'a Graph,
@@ -75,6 +76,7 @@ impl<'a> Lowering<'a> {
     pub(super) fn run(&mut self) -> Result<()> {
         let graph = self.graph;
         self.unused = self.dead_nodes();
+        // A lowered node may cover later ones; these are skipped when the loop reaches them.
         let mut done = self.unused.clone();
         for (id, node) in graph.nodes() {
             if done.contains(&id) {
@@ -86,8 +88,9 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// Elementwise work and its sums of which nothing comes that is wanted: a gradient may leave some behind.
+    /// Returns the elementwise nodes and reductions on which no wanted value depends: building gradients may leave some behind.
     fn dead_nodes(&self) -> HashSet<NodeId> {
+        // A node's users come after it, so one pass from the last node to the first sees all users before the node itself.
         let mut used = self.wanted.clone();
         let mut unused = HashSet::new();
         let all: Vec<_> = self.graph.nodes().collect();
@@ -103,10 +106,11 @@ impl<'a> Lowering<'a> {
         unused
     }
 
-    /// Lowers one node; out: the later nodes that its step computes too.
+    /// Lowers one node and returns the later nodes that its step computes too.
     fn lower(&mut self, id: NodeId, op: &Op) -> Result<Vec<NodeId>> {
         match *op {
             Op::Features { .. } | Op::Targets { .. } | Op::Param { .. } | Op::Kept { .. } => {
+                // Whoever made the lowering placed inputs and parameters; none can be computed here.
                 if self.slots.contains_key(&id) {
                     return Ok(vec![]);
                 }
@@ -125,6 +129,7 @@ impl<'a> Lowering<'a> {
             Op::ActivateGrad { act, saved, d_y } => {
                 self.simple(Kernel::ActivateGrad { act }, &[saved, d_y], id)
             }
+            // All three are elementwise expressions, so one kernel and one way of inlining serve them.
             Op::Map { .. } | Op::Normalise { .. } | Op::Dropout { .. } => {
                 let mapped = op.elementwise(self.graph).ok_or_else(|| {
                     Error::shape(op.name(), "it is for matrices of the batch's rows")
@@ -133,6 +138,7 @@ impl<'a> Lowering<'a> {
                 self.map(id, mapped, kernel)
             }
             Op::MapRows { ref f, ref operands, space } => {
+                // A reduction may take its operands inline, but is never inlined itself (`map`).
                 let kernel = |formula, operands| Kernel::MapRows { formula, operands };
                 self.map(id, (f.clone(), operands.clone(), space), kernel)
             }
@@ -152,14 +158,17 @@ impl<'a> Lowering<'a> {
             Op::SumRows { x } if self.fused_sum(x).is_some_and(|(_, sum)| sum == id) => Ok(vec![]),
             Op::SumRows { x } => self.simple(Kernel::SumRows, &[x], id),
             Op::Loss { loss, prediction, targets } => self.loss(loss, prediction, targets),
+            // `loss` covers the gradient's node, so this one is reached only without its loss.
             Op::LossGrad { .. } => Err(Error::shape("loss_grad", "it stands without its loss")),
         }
     }
 
-    /// act(a bᵀ + bias), with act's argument saved if the backward pass reads it.
+    /// Lowers act(a bᵀ + bias), with act's argument saved if the backward pass reads it.
     fn matmul_nt(&mut self, id: NodeId, a: NodeId, b: NodeId) -> Result<Vec<NodeId>> {
+        // Each fusion extends the chain by one node: `last` is the node whose value the kernel writes.
         let (mut last, mut covered) = (id, vec![]);
         let mut bias_node = None;
+        // The bias must be placed already: a bias that a later step computes cannot be read here.
         if let Some((user, &Op::AddBias { x, bias })) = self.only_user(last)
             && x == last
             && self.slots.contains_key(&bias)
@@ -167,11 +176,13 @@ impl<'a> Lowering<'a> {
             (last, bias_node) = (user, Some(bias));
             covered.push(user);
         }
+        // `kept` is the node that the backward pass reads beside the result.
         let (mut kept, mut act, mut save) = (last, Activation::Identity, false);
         if let Some((user, function, saved)) = self.activation_of(last) {
             (last, act, save) = (user, function, saved);
             covered.push(user);
         }
+        // Dropout is drawn in the kernel, so its mask needs no memory.
         let mut dropout = None;
         if let Some((user, stream, rate, saved)) = self.dropout_of(last) {
             dropout = Some(Dropout { stream, rate: rate.0 });
@@ -187,7 +198,7 @@ impl<'a> Lowering<'a> {
         }
         let mut writes = vec![self.place(last)];
         if save {
-            // One kernel writes both, in one precision.
+            // One kernel writes both slots, so both have one precision.
             let element = element(self.graph, self.precision, last);
             writes.push(self.place_of(kept, element));
         }
@@ -199,20 +210,22 @@ impl<'a> Lowering<'a> {
         Ok(covered)
     }
 
-    /// a b, times an activation's gradient if that is all that becomes of it.
+    /// Lowers a b, multiplied by an activation's derivative if that product is the only user.
     fn matmul_nn(&mut self, id: NodeId, a: NodeId, b: NodeId) -> Result<Vec<NodeId>> {
         let mut reads = vec![self.slot(a)?, self.slot(b)?];
         let (mut last, mut covered, mut dropout) = (id, vec![], None);
+        // The backward pass of dropout comes before the activation's derivative, as dropout came after the activation.
         if let Some((user, &Op::Dropout { stream, rate, .. })) = self.only_user(id) {
             dropout = Some(Dropout { stream, rate: rate.0 });
             last = user;
             covered.push(user);
         }
+        // The saved value must be placed already; else the derivative stays a kernel of its own.
         if let Some((user, &Op::ActivateGrad { act, saved, d_y })) = self.only_user(last)
             && d_y == last
             && let Some(&saved) = self.slots.get(&saved)
         {
-            // The identity's gradient is 1, and its kernel reads nothing more.
+            // The identity's derivative is 1, so its kernel reads no saved value.
             if act != Activation::Identity {
                 reads.push(saved);
             }
@@ -227,8 +240,9 @@ impl<'a> Lowering<'a> {
         Ok(covered)
     }
 
-    /// aᵀ b, and the sums of a's columns if a bias needs them.
+    /// Lowers aᵀ b, and the sums of a's columns if a bias's gradient needs them.
     fn matmul_tn(&mut self, id: NodeId, a: NodeId, b: NodeId) -> Result<Vec<NodeId>> {
+        // Only one of several products with this left factor may compute the sums.
         let sums = self.fused_sum(a).filter(|&(product, _)| product == id).map(|(_, sum)| sum);
         let reads = vec![self.slot(a)?, self.slot(b)?];
         let mut writes = vec![self.place(id)];
@@ -239,13 +253,14 @@ impl<'a> Lowering<'a> {
         Ok(sums.into_iter().collect())
     }
 
-    /// The loss of each row together with the gradient.
+    /// Lowers the loss of each row together with the loss's gradient.
     fn loss(
         &mut self,
         loss: Objective,
         prediction: NodeId,
         targets: NodeId,
     ) -> Result<Vec<NodeId>> {
+        // Both nodes have the same operands, and the kernel computes both from one pass over the row.
         let wanted = Op::LossGrad { loss, prediction, targets };
         let mut users = self.graph.users(prediction).iter().copied();
         let grad = users.find(|&user| self.graph.node(user).op == wanted);
@@ -255,6 +270,7 @@ impl<'a> Lowering<'a> {
         let scaled = self.scaling.is_some();
         let kernel = Kernel::loss(&loss, scaled);
         let mut reads = vec![self.slot(prediction)?, self.slot(targets)?];
+        // The order of the optional slots is the one that the kernel's declaration states.
         reads.extend(self.constants);
         reads.extend(self.weights);
         reads.extend(self.scaling);
@@ -263,7 +279,7 @@ impl<'a> Lowering<'a> {
         Ok(vec![grad])
     }
 
-    /// Elementwise work. That whose result is used by other such work alone is done there.
+    /// Lowers an elementwise node or a reduction. An elementwise node that only other such nodes read is inlined into them.
     fn map(
         &mut self,
         id: NodeId,
@@ -272,8 +288,10 @@ impl<'a> Lowering<'a> {
     ) -> Result<Vec<NodeId>> {
         let op = &self.graph.node(id).op;
         let whole = matches!(op, Op::Map { .. } | Op::Normalise { .. } | Op::Dropout { .. });
+        // Operands first: a node that is inlined itself then carries its inlined operands along.
         let (f, operands) = self.with_inlined(f, operands)?;
         let mapped = (f, operands, space);
+        // No step yet: the node's users take the expression.
         if whole && self.can_inline(id, &mapped) {
             self.inlined.insert(id, mapped);
             return Ok(vec![]);
@@ -282,6 +300,7 @@ impl<'a> Lowering<'a> {
         Ok(vec![])
     }
 
+    /// Appends the step of an elementwise node or a reduction.
     fn push_map(
         &mut self,
         id: NodeId,
@@ -296,14 +315,16 @@ impl<'a> Lowering<'a> {
         self.push(kernel(formula, count), reads, vec![out])
     }
 
-    /// Returns whether a result is read, in its place, by other elementwise work of the same space and by nothing else; and only once,
-    /// unless it is made anew as fast as it is read.
+    /// Returns whether a node's value is read, element by element, only by other elementwise nodes of the same space; and
+    /// by one node only, unless computing the value again costs no more than reading it.
     fn can_inline(&self, id: NodeId, (f, operands, space): &Mapped) -> bool {
         let users = self.users(id);
+        // Recomputing is cheap where at most one whole matrix is read and nothing but sums and products is computed.
         let full = operands.iter().filter(|&&(_, operand)| space.is_full(operand)).count();
         let again = users.len() == 1 || (full <= 1 && is_polynomial(f));
         let fits = |&(_, op): &(NodeId, &Op)| match op {
             Op::Map { operands, space: other, .. }
+            // The user must read each element at its own place: neither repeated nor shifted.
             | Op::MapRows { operands, space: other, .. }
             | Op::MapColumns { operands, space: other, .. } => {
                 let its = operands.iter().filter(|(node, _)| *node == id);
@@ -313,39 +334,46 @@ impl<'a> Lowering<'a> {
             Op::Normalise { x, .. } => *x == id,
             _ => false,
         };
+        // A user that writes a gradient in the arena would then read the arena too, which WebGPU forbids.
         let in_arena = |id: &NodeId| self.in_arena.contains(id);
         let from_arena = operands.iter().any(|(operand, _)| in_arena(operand));
         let both = from_arena && users.iter().any(|(user, _)| in_arena(user));
         again && !both && !users.is_empty() && !self.wanted.contains(&id) && users.iter().all(fits)
     }
 
-    /// The same with what was left for it put in, as far as a kernel has room for the operands.
+    /// Returns the expression with its inlined operands put in, as long as a kernel can bind the operands.
     fn with_inlined(
         &mut self,
         mut f: Expr,
         mut operands: Vec<(NodeId, Operand)>,
     ) -> Result<(Expr, Vec<(NodeId, Operand)>)> {
         let mut index = 0;
+        // Loops until no operand is inlined any more: an expression that was put in may bring inlined operands of its own.
         while index < operands.len() {
             let (node, _) = operands[index];
             let Some((inner, theirs, _)) = self.inlined.get(&node).cloned() else {
                 index += 1;
                 continue;
             };
+            // The inner expression's inputs are renumbered to follow those of the outer one.
             let first = operand_count(&operands);
             let moved: Vec<_> = (first..).take(theirs.len()).map(Expr::input).collect();
             let inner = inner.with(&moved);
             let all: Vec<_> = operands.iter().copied().chain(theirs.iter().copied()).collect();
             let its: Vec<bool> = all.iter().map(|(other, _)| *other == node).collect();
+            // An operand may occur several times, each with its own index.
             let put = f.replaced(&mut |it| match it {
                 ExprNode::Input(at) if its[usize::from(*at)] => Some(inner.clone()),
                 _ => None,
             });
+            // Equal operands become one, so a kernel's bindings are counted after that.
             let (put, kept) = used(&put, &all);
             if kept.len() <= MOST_OPERANDS && put.size() <= MOST_SIZE {
+                // The new operands have other indices, so the search begins anew.
                 (f, operands) = (put, kept);
                 index = 0;
             } else {
+                // Too large: the operand becomes a step of its own, before this one, and is then read as a slot.
                 let mapped = self.inlined.remove(&node).expect("it was found among them");
                 let kernel = |formula, operands| Kernel::Map { formula, operands };
                 self.push_map(node, mapped, kernel)?;
@@ -354,6 +382,7 @@ impl<'a> Lowering<'a> {
         Ok((f, operands))
     }
 
+    /// Appends a step that reads the slots of these nodes and writes the node's own.
     fn simple(&mut self, kernel: Kernel, inputs: &[NodeId], id: NodeId) -> Result<Vec<NodeId>> {
         let reads = inputs.iter().map(|&input| self.slot(input)).collect::<Result<_>>()?;
         let out = self.place(id);
@@ -366,18 +395,19 @@ impl<'a> Lowering<'a> {
         Ok(())
     }
 
-    /// The slot of a node that an earlier step, or the caller, has given.
+    /// Returns the slot of a node that an earlier step, or the caller, has placed.
     fn slot(&self, id: NodeId) -> Result<Slot> {
         self.slots.get(&id).copied().ok_or_else(|| {
             Error::shape(&self.graph.node(id).name, "it is used before it is computed")
         })
     }
 
-    /// The slot a node's value goes to.
+    /// Returns the slot that a node's value goes to.
     fn place(&mut self, id: NodeId) -> Slot {
         self.place_of(id, element(self.graph, self.precision, id))
     }
 
+    /// Returns the slot of a node, or a new temporary of this element type.
     fn place_of(&mut self, id: NodeId, element: Element) -> Slot {
         let node = self.graph.node(id);
         *self.slots.entry(id).or_insert_with(|| {
@@ -385,26 +415,27 @@ impl<'a> Lowering<'a> {
         })
     }
 
-    /// The nodes that use a value, without those that are left out.
+    /// Returns the nodes that use a value, without those that are left out.
     fn users(&self, id: NodeId) -> Vec<(NodeId, &'a Op)> {
         let graph = self.graph;
         let users = graph.users(id).iter().filter(|user| !self.unused.contains(user));
         users.map(|&user| (user, &graph.node(user).op)).collect()
     }
 
-    /// The one node that uses this value, if nobody else wants it.
+    /// Returns the one node that uses this value, if the value is not read elsewhere.
     fn only_user(&self, id: NodeId) -> Option<(NodeId, &'a Op)> {
         let mut users = self.users(id);
         if users.len() == 1 && !self.wanted.contains(&id) { users.pop() } else { None }
     }
 
-    /// The activation that is applied to a value, and whether the value itself is needed later.
+    /// Returns the activation that is applied to a value, and whether the value itself is read later.
     fn activation_of(&self, id: NodeId) -> Option<(NodeId, Activation, bool)> {
         if self.wanted.contains(&id) {
             return None;
         }
         let (mut found, mut save) = (None, false);
         for (user, op) in self.users(id) {
+            // A second activation, or any other user, needs the value as it is, so nothing is fused.
             match *op {
                 Op::Activate { act, .. } if found.is_none() => found = Some((user, act)),
                 Op::ActivateGrad { saved, d_y, .. } if saved == id && d_y != id => save = true,
@@ -414,8 +445,8 @@ impl<'a> Lowering<'a> {
         found.map(|(user, act)| (user, act, save))
     }
 
-    /// The dropout of an activation's or a product's result, and whether that result itself is needed later, by the
-    /// activation's gradient.
+    /// Returns the dropout of an activation's or a product's result, and whether that result itself is read later by the
+    /// activation's derivative.
     fn dropout_of(&self, id: NodeId) -> Option<(NodeId, u32, Number, bool)> {
         if self.wanted.contains(&id) {
             return None;
@@ -427,7 +458,8 @@ impl<'a> Lowering<'a> {
                     found = Some((user, stream, rate));
                 }
                 Op::ActivateGrad { act, saved, d_y } if saved == id && d_y != id => {
-                    // Of a product by itself two things would have to be kept.
+                    // The kernel saves one value. If the derivative reads the activation's argument, argument and result
+                    // would both have to be saved.
                     let its = matches!(self.graph.node(id).op, Op::Activate { act: its, .. } if its == act);
                     save = its && act.gradient_from_output();
                     if !save {
@@ -440,12 +472,13 @@ impl<'a> Lowering<'a> {
         found.map(|(user, stream, rate)| (user, stream, rate, save))
     }
 
-    /// The product aᵀ b that computes the sums of a's columns too, and the node of these sums.
+    /// Returns the product aᵀ b that computes the sums of a's columns too, and the node of these sums.
     fn fused_sum(&self, a: NodeId) -> Option<(NodeId, NodeId)> {
         let find = |fits: &dyn Fn(&Op) -> bool| {
             let mut users = self.graph.users(a).iter().copied();
             users.find(|&user| fits(&self.graph.node(user).op))
         };
+        // Searched from `a`, so that the product and the sums find each other whichever is lowered first.
         let product = find(&|op| matches!(*op, Op::MatmulTn { a: left, .. } if left == a))?;
         let sum = find(&|op| *op == Op::SumRows { x: a })?;
         // Whoever uses the sums must come after the product.
@@ -453,12 +486,12 @@ impl<'a> Lowering<'a> {
     }
 }
 
-/// Number of operands, of which a kernel has a few.
+/// Returns the number of operands as a kernel stores it.
 fn operand_count<T>(operands: &[T]) -> u8 {
     u8::try_from(operands.len()).expect("a kernel has a few operands")
 }
 
-/// Returns whether an expression adds and multiplies only, and nothing random.
+/// Returns whether an expression consists of additions, subtractions and multiplications only, and is not random.
 fn is_polynomial(f: &Expr) -> bool {
     match f.node() {
         ExprNode::Quantity(it) => !matches!(it, StepValue::Keep(..)),
@@ -470,8 +503,8 @@ fn is_polynomial(f: &Expr) -> bool {
     }
 }
 
-/// Returns the storage type of a node's value: half precision for values of the batch's rows if the plan says so, but for the
-/// prediction, of whose digits the loss needs all.
+/// Returns the storage type of a node's value: half precision for values of the batch's rows if the plan says so, except
+/// for the prediction, since the loss needs all its digits.
 pub(super) fn element(graph: &Graph, precision: Precision, id: NodeId) -> Element {
     let rows = graph.shape(id).dims().first() == Some(&Dim::Batch);
     let is_it = |op: &Op| matches!(*op, Op::Loss { prediction, .. } if prediction == id);

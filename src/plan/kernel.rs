@@ -10,14 +10,14 @@ use crate::graph::{Loss, Objective, PassKind, Reduction};
 use crate::model::Activation;
 use crate::shape::narrow;
 
-/// Variant of a loss's kernel: its computation, and its inputs besides predictions and targets.
+/// Variant of a loss's kernel: the loss, and its inputs besides predictions and targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossVariant {
-    /// Which loss.
+    /// The loss.
     pub loss: Loss,
-    /// True if it is a mean over the columns of an element too.
+    /// True if the loss is a mean over the columns of a row too.
     pub mean: bool,
-    /// True if there are constants: one for each column, or each class, over and over.
+    /// True if there are constants: one for each column, or each class, repeated.
     pub constants: bool,
     /// True if each row has a weight.
     pub weights: bool,
@@ -28,9 +28,9 @@ pub struct LossVariant {
 /// Dropout of a result: see `graph::Op::Dropout`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout {
-    /// Which masks.
+    /// Number of the random stream that gives the masks.
     pub stream: u32,
-    /// Share of elements that become 0.
+    /// Fraction of elements that become 0.
     pub rate: f64,
 }
 
@@ -40,7 +40,7 @@ pub enum Kernel {
     /// out = the batch's rows of a table; rows beyond the count are zero.
     /// Reads x `[rows,columns]`, (order `[rows]`), (y); writes `x_out`, (`y_out`).
     Gather {
-        /// True if rows are picked through an order, or lie in sequence.
+        /// True if rows are picked through an order; false if they lie in sequence.
         ordered: bool,
         /// True if targets are picked too.
         targets: bool,
@@ -49,16 +49,16 @@ pub enum Kernel {
     MatmulNt {
         /// True if a bias is added.
         bias: bool,
-        /// Applied last.
+        /// Activation, applied before dropout.
         act: Activation,
-        /// True if what act's gradient needs is kept for the backward pass: its argument, or what it gives.
+        /// True if the value that act's derivative needs is saved for the backward pass: act's argument, or its result.
         save: bool,
         /// Applied after act.
         dropout: Option<Dropout>,
     },
     /// out = dropout(a b), times act'(saved). Reads a `[m,k]`, b `[k,n]`, (saved `[m,n]`); writes out `[m,n]`.
     MatmulNn {
-        /// The activation whose gradient is applied last; identity for none.
+        /// The activation whose derivative is applied last; identity for none.
         act_grad: Activation,
         /// Dropout of the forward pass.
         dropout: Option<Dropout>,
@@ -102,15 +102,15 @@ pub enum Kernel {
         formula: FormulaId,
         /// Number of operands.
         operands: u8,
-        /// True if the largest is taken instead of the sum.
+        /// True if the maximum is taken instead of the sum.
         maximum: bool,
     },
-    /// out row = table row of the whole number in x's column. Reads table `[v,d]`, x `[m,n]`; writes out `[m,d]`.
+    /// out row = the table's row whose number stands in x's column. Reads table `[v,d]`, x `[m,n]`; writes out `[m,d]`.
     Lookup {
         /// Column of the numbers.
         column: u32,
     },
-    /// out row = sum of `d_y` over the rows that count whose number it is, top to bottom. Reads x `[m,n]`, `d_y` `[m,d]`;
+    /// out row = sum of `d_y` over the valid rows that have its number, top to bottom. Reads x `[m,n]`, `d_y` `[m,d]`;
     /// writes out `[v,d]`.
     LookupGrad {
         /// Column of the numbers.
@@ -135,34 +135,35 @@ pub enum Kernel {
     /// writes `row_loss` `[batch]`, `d_prediction`.
     LossMap(LossVariant),
     /// Loss of each row over its classes, times weight · rows / divisor, and its gradient over the divisor.
-    /// Reads logits `[batch,n]`, labels `[batch]` or shares `[batch,n]`, (constants `[n]`), (weights `[batch]`), (scaling);
-    /// writes `row_loss` `[batch]`, `d_logits`.
+    /// Reads logits
+    /// `[batch,n]`, labels `[batch]` or fractions `[batch,n]`, (constants `[n]`), (weights `[batch]`), (scaling); writes
+    /// `row_loss` `[batch]`, `d_logits`.
     LossClasses(LossVariant),
-    /// log\[step\] = mean of the losses of the rows that count. Reads `row_loss`; writes log.
+    /// log\[step\] = mean of the losses of the valid rows. Reads `row_loss`; writes log.
     LogLoss,
-    /// The batch's rows of a table = x's rows that count. Reads x `[batch,n]`; writes out `[rows,n]`.
+    /// The batch's rows of a table = x's valid rows. Reads x `[batch,n]`; writes out `[rows,n]`.
     PutRows,
-    /// out ← (1 − momentum) out + momentum · stat, times rows / (rows − 1) if it is unbiased; of one row no variance is
-    /// unbiased, and out stays. Reads stat `[n]`; changes out `[n]`.
+    /// out ← (1 − momentum) out + momentum · stat, with stat times rows / (rows − 1) if it is unbiased; one row has no
+    /// unbiased variance, so out stays. Reads stat `[n]`; changes out `[n]`.
     UpdateRunning {
-        /// Weight of the newest batch; `None` for the share that the step's own numbers say.
+        /// Weight of the newest batch; `None` for the one in the step parameters.
         momentum: Option<f64>,
         /// True if the statistic is divided by one row less.
         unbiased: bool,
-        /// True if it stays as it is in a step that is skipped, or where the statistic is no finite number.
+        /// True if out stays unchanged in a step that is skipped, or where the statistic is not finite.
         guarded: bool,
     },
     /// Notes in scaling whether a gradient is NaN or infinite. Reads gradients, (log); changes scaling.
     CheckFinite {
-        /// True if the step's loss is looked at as well.
+        /// True if the step's loss is checked as well.
         loss: bool,
     },
-    /// Ends a move: sets the loss scale for the next one, and marks the losses of steps that were skipped.
+    /// Ends an update: sets the loss scale for the next one, and marks the losses of steps that were skipped.
     /// Changes scaling, (log).
     Rescale {
         /// True if there is a loss scale.
         scaled: bool,
-        /// True if steps of which a loss is no finite number are skipped.
+        /// True if steps whose loss is not finite are skipped.
         guarded: bool,
     },
     /// One pass over the arena. Reads gradients, (scaling); changes params, (velocity), (params in half precision).
@@ -173,7 +174,7 @@ pub enum Kernel {
         nesterov: bool,
         /// Coupled decay.
         weight_decay: f64,
-        /// True if gradients bear the loss scale, and a copy in half precision is kept.
+        /// True if gradients are multiplied by the loss scale, and a copy in half precision is kept.
         scaled: bool,
         /// True if nothing changes in a step that is skipped.
         guarded: bool,
@@ -190,22 +191,22 @@ pub enum Kernel {
         weight_decay: f64,
         /// True if the decay acts on the weights themselves (`AdamW`).
         decoupled: bool,
-        /// True if gradients bear the loss scale, and a copy in half precision is kept.
+        /// True if gradients are multiplied by the loss scale, and a copy in half precision is kept.
         scaled: bool,
         /// True if nothing changes in a step that is skipped.
         guarded: bool,
     },
-    /// One pass over the arena by expressions. Reads gradients, (scaling), (factors); changes params, states, (gathered
+    /// One pass over the arena by expressions. Reads gradients, (scaling), (factors); changes params, states, (accumulated
     /// gradients), (averaged params), (params in half precision).
     Update(Update),
-    /// Sums of the squares of each block of an arena. Reads the arena, and if it is of gradients also (gathered ones),
+    /// Sums of the squares of each block of an arena. Reads the arena, and for gradients also (accumulated ones),
     /// (scaling), factors; writes sums.
     SquareSums {
-        /// True if it is of gradients, of which those of parameters that stay count as 0.
+        /// True for gradients, of which those of parameters that do not train count as 0.
         gradient: bool,
-        /// True if others were gathered before, which are added.
+        /// True if gradients were accumulated before, which are added.
         gathers: bool,
-        /// True if they bear the loss scale.
+        /// True if gradients are multiplied by the loss scale.
         scaled: bool,
     },
     /// In front of the factors: min(1, max / (norm + 1e-6)). Reads sums of squares; changes factors.
@@ -213,27 +214,27 @@ pub enum Kernel {
         /// The largest norm.
         max: f64,
     },
-    /// In the factors of each parameter's blocks: its norm over that of its direction, 1 where one of them is 0. Reads
-    /// sums of both's squares, views (first block and number of blocks, for each parameter); changes factors.
+    /// In the factors of each parameter's blocks: its norm over that of its direction, 1 where one of the norms is 0. Reads
+    /// the sums of both's squares, views (first block and number of blocks, for each parameter); changes factors.
     TrustRatios,
 }
 
-/// A pass of the kernel `update`, and what takes part in it.
+/// A pass of the kernel `update`, and the parts that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Update {
-    /// Its expressions.
+    /// Expressions of the pass.
     pub formula: FormulaId,
-    /// Which of the optimizer's passes it is.
+    /// Which of the optimizer's passes this is.
     pub pass: PassKind,
-    /// Arenas of state.
+    /// Number of arenas of state.
     pub states: u8,
-    /// True if gradients are gathered over several steps.
+    /// True if gradients are accumulated over several steps.
     pub gathers: bool,
     /// True if averaged weights are kept.
     pub averages: bool,
     /// True if there is a table of factors.
     pub table: bool,
-    /// True if gradients bear the loss scale, and a copy in half precision is kept.
+    /// True if gradients are multiplied by the loss scale, and a copy in half precision is kept.
     pub scaled: bool,
     /// True if nothing changes in a step that is skipped.
     pub guarded: bool,
@@ -252,7 +253,7 @@ impl Update {
 }
 
 impl Kernel {
-    /// The kernel of a loss: its own in its plain form, else one that all of its kind share.
+    /// Returns the kernel of a loss: its own in its plain form, else the one that all losses of its kind share.
     pub fn loss(objective: &Objective, scaled: bool) -> Self {
         let Objective { loss, reduction, weights, constants } = *objective;
         let form =
@@ -265,7 +266,7 @@ impl Kernel {
         }
     }
 
-    /// The same loss or update under a loss scale.
+    /// Returns the same loss or update with a loss scale.
     pub fn with_loss_scale(mut self) -> Self {
         if let Self::LossCrossEntropy { scaled }
         | Self::LossMse { scaled }
@@ -280,7 +281,7 @@ impl Kernel {
         self
     }
 
-    /// The same, so that a step that is skipped changes nothing.
+    /// Returns the same kernel, so that a skipped step changes nothing.
     pub fn with_guard(mut self) -> Self {
         if let Self::UpdateRunning { guarded, .. }
         | Self::UpdateSgd { guarded, .. }
@@ -292,7 +293,7 @@ impl Kernel {
         self
     }
 
-    /// Returns whether it does nothing in a step that is skipped; its second read says so.
+    /// Returns whether the kernel does nothing in a step that is skipped; its second read says so.
     pub fn is_guarded(&self) -> bool {
         matches!(
             self,
@@ -303,17 +304,17 @@ impl Kernel {
         )
     }
 
-    /// The name that its shader, its reference, its test and its benchmark bear.
+    /// Returns the name of the kernel's shader, reference, test and benchmark.
     pub fn name(&self) -> &'static str {
         self.declaration().name
     }
 
-    /// Returns whether it is one of the three products.
+    /// Returns whether the kernel is one of the three matmuls.
     pub fn is_product(&self) -> bool {
         matches!(self, Self::MatmulNt { .. } | Self::MatmulNn { .. } | Self::MatmulTn { .. })
     }
 
-    /// The formula that it names.
+    /// Returns the formula that the kernel names.
     pub fn formula(&self) -> Option<FormulaId> {
         match *self {
             Self::Map { formula, .. }
@@ -324,15 +325,15 @@ impl Kernel {
         }
     }
 
-    /// Number of slots that it reads and that it writes.
+    /// Returns the number of slots that the kernel reads and that it writes.
     pub fn arity(&self) -> (usize, usize) {
         let Declaration { reads, writes, .. } = self.declaration();
         let present = |arguments: Vec<Argument>| arguments.iter().filter(|it| it.present).count();
         (present(reads), present(writes))
     }
 
-    /// The kernel's one declaration: its name, what it binds, and what is fused in. The number of a step's slots, the bindings
-    /// and constants of its shader, the arguments of its function on the CPU and its form in printed plans follow from it.
+    /// Returns the kernel's one declaration: name, arguments and fusions. The number of a step's slots, the bindings and
+    /// constants of its shader, the arguments of its function on the CPU and its name in printed plans follow from it.
     pub fn declaration(&self) -> Declaration {
         match *self {
             Self::Gather { ordered, targets } => Declaration::of("gather")
@@ -350,9 +351,11 @@ impl Kernel {
                     flag("DROPOUT", dropout.is_some()).shown("dropout"),
                 ]),
             Self::MatmulNn { act_grad, dropout } => {
+                // The identity's derivative is 1: nothing is read and nothing multiplied.
                 let grad = act_grad != Activation::Identity;
                 Declaration::of("matmul_nn")
                     .reads([factor("a"), factor("b"), factor("extra").when(grad)])
+                    // Matmuls share one shader, so each declares the same slots, even one that it never has.
                     .writes([result("out"), result("extra_out").when(false)])
                     .features([
                         flag("DROPOUT", dropout.is_some()).shown("dropout"),
@@ -373,7 +376,7 @@ impl Kernel {
                     flag("BIAS", bias).shown("bias"),
                     word(act != Activation::Identity, act.name()),
                 ]),
-            // The gradient passes through to the result.
+            // The incoming gradient passes through to the result, so it has the result's precision.
             Self::ActivateGrad { act } => Declaration::of("activate_grad")
                 .reads([factor("saved"), result("d_y")])
                 .writes([result("out")])
@@ -533,6 +536,7 @@ impl Update {
     fn declaration(&self) -> Declaration {
         let states = ["state0", "state1", "state2"];
         let states = (0..).zip(states).map(|(state, name)| single(name).when(state < self.states));
+        // The second pass reads the states that the first has changed, and leaves them.
         let changed = if self.pass == PassKind::Second { 0 } else { self.states.into() };
         Declaration::of("update")
             .reads([
@@ -562,10 +566,10 @@ impl Update {
 }
 
 impl Step {
-    /// The slot of one of the kernel's arguments; `None` for one that this form of the kernel does not have.
+    /// Returns the slot of one of the kernel's arguments; `None` for an argument that this variant of the kernel does not have.
     ///
     /// # Panics
-    /// If the kernel has no argument of that name in any form.
+    /// If the kernel has no argument of that name in any variant.
     pub fn slot(&self, name: &str) -> Option<Slot> {
         let Declaration { name: kernel, reads, writes, .. } = self.kernel.declaration();
         for (arguments, slots) in [(reads, &self.reads), (writes, &self.writes)] {
@@ -582,7 +586,7 @@ impl Step {
 }
 
 impl fmt::Display for Kernel {
-    /// The name, and after it what is fused in: `matmul_nt +bias +relu`.
+    /// Writes the name, and after it the fusions: `matmul_nt +bias +relu`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Declaration { name, features, .. } = self.declaration();
         f.write_str(name)?;

@@ -1,4 +1,4 @@
-//! Which values share memory: lifetimes, and the bytes that come of them.
+//! Decides which values share memory: lifetimes, and the buffers that follow from them.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
@@ -6,25 +6,25 @@ use std::ops::Range;
 
 use super::{Element, Phase, Plan, Role, Slot, SlotSpec, Step};
 
-/// Elements of a shared buffer at most, unless one value is larger: 256 MiB, which every adapter allows a buffer.
+/// Largest number of elements of a shared buffer, unless one value is larger: 256 MiB, which every adapter allows a buffer.
 const MOST: usize = 1 << 26;
 
-/// Values of which an assignment compares each with each other one, in several orders. With more, only those orders are
-/// tried in which that is not needed. A network of 500 layers has fewer.
+/// Number of values up to which an assignment compares each value with each other one, in several orders. With more values,
+/// only the orders that need no such comparison are tried. A network of 500 layers has fewer.
 const MOST_TRIED: usize = 2048;
 
-/// A value that lives only inside a phase, before it has a place.
+/// A value that is used only inside a phase, before it has a place.
 #[derive(Clone, Debug)]
 pub(super) struct Temporary {
     /// The slot's index.
     pub(super) slot: usize,
-    /// Elements.
+    /// Number of elements.
     pub(super) len: usize,
     /// Element type.
     pub(super) element: Element,
 }
 
-/// A temporary with the steps from its first to its last.
+/// A temporary with the first and the last step that uses it.
 #[derive(Clone, Debug)]
 struct Lifetime {
     slot: usize,
@@ -33,19 +33,19 @@ struct Lifetime {
     phase: Phase,
     first: usize,
     last: usize,
-    /// The lives, by their places in the list, that a step reads where it writes this one, or the other way round: WebGPU
-    /// checks usage for whole buffers, so such two need two.
+    /// Lifetimes, by their index in the list, that a step reads where it writes this one, or the other way round: WebGPU
+    /// checks usage for whole buffers, so two such values need two buffers.
     clashes: Vec<usize>,
 }
 
 impl Lifetime {
-    /// Returns whether both must last at the same time.
+    /// Returns whether both values are in use at the same time.
     fn meets(&self, other: &Self) -> bool {
         self.phase == other.phase && self.first <= other.last && other.first <= self.last
     }
 }
 
-/// Adds the lives of a phase's temporaries that its steps use, in one pass over the steps.
+/// Adds the lifetimes of a phase's temporaries that its steps use, in one pass over the steps.
 fn add_lives(lives: &mut Vec<Lifetime>, phase: Phase, temporaries: &[Temporary], steps: &[Step]) {
     let known: HashMap<usize, &Temporary> = temporaries.iter().map(|it| (it.slot, it)).collect();
     // Places in the list are given in the order of the temporaries, which orders of equal keys keep.
@@ -64,6 +64,7 @@ fn add_lives(lives: &mut Vec<Lifetime>, phase: Phase, temporaries: &[Temporary],
             lives.push(Lifetime { slot, len, element, phase, first, last, clashes: vec![] });
         }
     }
+    // Arenas and tables have buffers of their own, so only temporaries can clash.
     let place = |slot: &Slot| places.get(&(slot.0 as usize)).copied();
     for step in steps {
         for read in step.reads.iter().filter_map(place) {
@@ -75,27 +76,28 @@ fn add_lives(lives: &mut Vec<Lifetime>, phase: Phase, temporaries: &[Temporary],
     }
 }
 
-/// Where a temporary lies: which of the shared buffers, from which element on.
+/// Place of a temporary: index of the shared buffer, and first element in it.
 pub(super) type Allocation = (usize, usize);
-/// Slots with their places, and of each shared buffer what its elements are and how many.
+/// Slots with their places, and the element type and length of each shared buffer.
 type Allocations = (Vec<(usize, Allocation)>, Vec<(Element, usize)>);
 
-/// Gives the temporaries of all phases places in as few shared buffers as usage allows. Phases never run at once.
+/// Assigns the temporaries of all phases to as few shared buffers as usage allows. Phases never run at once.
 ///
-/// The best assignment is a hard problem, so several orders are tried and the one that takes least is kept.
+/// Finding the best assignment is a hard problem, so several orders are tried and the assignment with the fewest bytes is kept.
 pub(super) fn assign(phases: &[(Phase, &[Temporary], &[Step])]) -> Allocations {
     let mut lives = Vec::new();
     for (phase, temporaries, steps) in phases {
         add_lives(&mut lives, *phase, temporaries, steps);
     }
     let tried = if lives.len() <= MOST_TRIED { all_orders(&lives) } else { both_times(lives) };
+    // Bytes, not elements, since buffers of halves and of floats differ.
     let bytes = |(element, len): &(Element, usize)| element.bytes(*len);
     let smallest = |(_, buffers): &Allocations| buffers.iter().map(bytes).sum::<u64>();
     tried.into_iter().min_by_key(smallest).unwrap_or_default()
 }
 
-/// Assignments in several orders: large values first, or the order of the steps forwards and backwards, or those first that
-/// last long.
+/// Returns assignments in several orders: large values first, the order of the steps forwards and backwards, and long
+/// lifetimes first.
 fn all_orders(lives: &[Lifetime]) -> Vec<Allocations> {
     let orders: [fn(&Lifetime) -> usize; 5] = [
         |life| usize::MAX - life.len,
@@ -111,29 +113,30 @@ fn all_orders(lives: &[Lifetime]) -> Vec<Allocations> {
     tried.collect()
 }
 
-/// Places in a list of lives, sorted.
+/// Returns the indices of a list of lifetimes, sorted by a key.
 fn ordered(lives: &[Lifetime], key: fn(&Lifetime) -> usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..lives.len()).collect();
     order.sort_by_key(|&index| key(&lives[index]));
     order
 }
 
-/// Assignments in the order of the steps, forwards and backwards.
+/// Returns assignments in the order of the steps, forwards and backwards.
 fn both_times(mut lives: Vec<Lifetime>) -> Vec<Allocations> {
     let forwards = place_in_time(&lives);
     let end = lives.iter().map(|life| life.last).max().unwrap_or(0);
+    // Mirrored in time, lifetimes overlap as before, so the backward order needs no code of its own.
     for life in &mut lives {
         (life.first, life.last) = (end - life.last, end - life.first);
     }
     vec![forwards, place_in_time(&lives)]
 }
 
-/// Gives values places one after the other, each where buffers grow least, as low as those that it meets there leave
-/// room. Where an old buffer would grow as much as a new one is large, `spread` takes the new one.
-/// A buffer holds elements of one kind.
+/// Places values one after the other, each in the buffer that grows least, at the lowest offset that is free of the values
+/// in use at the same time. Where an old buffer would grow as much as a new one is large, `spread` takes the new one. A
+/// buffer holds elements of one type.
 fn place(lives: &[Lifetime], order: &[usize], spread: bool) -> Allocations {
     let mut shared = Shared::new(lives, spread);
-    // What lies in each buffer, with its offset: a value is compared with each other one once.
+    // Values of each buffer, with their offsets: a value is compared with each other one once.
     let mut members: Vec<Vec<(usize, usize)>> = vec![];
     for &index in order {
         let life = &lives[index];
@@ -148,22 +151,23 @@ fn place(lives: &[Lifetime], order: &[usize], spread: bool) -> Allocations {
     shared.finish()
 }
 
-/// As [`place`] in the order of each value's first step, without `spread`: the same places where lengths are whole
-/// alignments, in a time that hardly grows faster than the number of values. Each buffer keeps the gaps between the values
-/// that live at present, so no value is compared with all others.
+/// Does the same as [`place`] in the order of each value's first step, without `spread`: the same places where lengths are
+/// multiples of the alignment, in a time that hardly grows faster than the number of values. Each buffer keeps the gaps
+/// between the values in use at the current step, so no value is compared with all others.
 fn place_in_time(lives: &[Lifetime]) -> Allocations {
-    // A buffer for each short vector, because another one would grow by its alignment, would make as many buffers as layers,
-    // in each of which every value would look for a place.
+    // If short vectors got buffers of their own, because another buffer would grow by its alignment, there would be as many
+    // buffers as layers, and every value would be tried in each of them.
     let mut shared = Shared { aligned: true, ..Shared::new(lives, false) };
     let mut order: Vec<usize> = (0..lives.len()).collect();
-    // A phase's values meet none of another's, so phases may come one after the other.
+    // Values of different phases are never in use together, so phases may come one after the other.
     order.sort_by_key(|&index| (lives[index].phase as usize, lives[index].first));
     let mut gaps: Vec<Gaps> = vec![];
-    // Ends of what lives at present: the earliest first.
+    // Last steps of the values in use, the earliest first.
     let mut ends: BinaryHeap<Reverse<(usize, usize)>> = BinaryHeap::new();
     let mut phase = None;
     for index in order {
         let life = &lives[index];
+        // A new phase frees everything that the earlier phase held.
         let over = |last: usize| phase != Some(life.phase) || last < life.first;
         while let Some(&Reverse((last, other))) = ends.peek()
             && over(last)
@@ -181,11 +185,11 @@ fn place_in_time(lives: &[Lifetime]) -> Allocations {
     shared.finish()
 }
 
-/// Shared buffers as they come to be.
+/// Shared buffers while the assignment is made.
 struct Shared<'a> {
     lives: &'a [Lifetime],
     spread: bool,
-    /// True if lengths count as whole alignments.
+    /// True if lengths are rounded up to the alignment.
     aligned: bool,
     /// The place of each value that has one.
     placed: Vec<Option<Allocation>>,
@@ -197,10 +201,11 @@ impl<'a> Shared<'a> {
         Self { lives, spread, aligned: false, placed: vec![None; lives.len()], buffers: vec![] }
     }
 
-    /// Gives a value its place. `offset` is where it could lie in a buffer, of those that it may lie in.
+    /// Places a value. `offset` returns the lowest offset at which the value could lie in a buffer.
     fn put(&mut self, index: usize, offset: impl Fn(usize) -> usize) -> Allocation {
         let Self { lives, spread, aligned, placed, buffers } = self;
         let life = &lives[index];
+        // WebGPU forbids a buffer that a step both reads and writes, so those of clashing values are left out.
         let refused: Vec<usize> =
             life.clashes.iter().filter_map(|&other| placed[other]).map(|place| place.0).collect();
         let alignment = if *aligned { life.element.alignment() } else { 1 };
@@ -210,6 +215,7 @@ impl<'a> Shared<'a> {
         };
         let places = (0..buffers.len())
             .filter(|buffer| buffers[*buffer].0 == life.element && !refused.contains(buffer))
+            // A buffer above the limit might exceed what an adapter allows a buffer to have.
             .map(|buffer| (buffer, offset(buffer)))
             .filter(|place| place.1 + life.len <= MOST.max(life.len));
         let best = places.min_by_key(growth);
@@ -217,13 +223,14 @@ impl<'a> Shared<'a> {
         let own = life.len.next_multiple_of(alignment);
         let worse = |old: &Allocation| growth(old) > own || (*spread && growth(old) == own);
         let place = best.filter(|old| !worse(old)).unwrap_or((buffers.len(), 0));
+        // A new buffer is appended with no elements and then grows to its first value.
         buffers.resize(buffers.len().max(place.0 + 1), (life.element, 0));
         buffers[place.0].1 = buffers[place.0].1.max(place.1 + life.len);
         placed[index] = Some(place);
         place
     }
 
-    /// The slots with their places, and the buffers.
+    /// Returns the slots with their places, and the buffers.
     fn finish(self) -> Allocations {
         let slots = self.lives.iter().zip(self.placed);
         let placed = slots.filter_map(|(life, place)| place.map(|place| (life.slot, place)));
@@ -231,30 +238,30 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// The gaps of a buffer between what lives in it at present: each gap's start with its end, all of them aligned. The last
-/// one has no end.
+/// The gaps of a buffer between the values in use: each gap's start with its end, all aligned. The last gap has no end.
 #[derive(Clone, Debug)]
 struct Gaps(BTreeMap<usize, usize>);
 
 impl Default for Gaps {
-    /// Nothing lives there.
+    /// Returns the gaps of an empty buffer.
     fn default() -> Self {
         Self(BTreeMap::from([(0, usize::MAX)]))
     }
 }
 
 impl Gaps {
-    /// Where a value ends, up to where the next one may begin.
+    /// Returns the end of a value, rounded up to where the next one may begin.
     fn end(at: usize, life: &Lifetime) -> usize {
         (at + life.len).next_multiple_of(life.element.alignment())
     }
 
-    /// The lowest offset with room for a value.
+    /// Returns the lowest offset with room for a value.
     fn lowest(&self, life: &Lifetime) -> usize {
         let mut fitting = self.0.iter().filter(|&(start, end)| end - start >= life.len);
         *fitting.next().expect("the last gap has no end").0
     }
 
+    /// Removes a value's range from the gap that it begins.
     fn take(&mut self, at: usize, life: &Lifetime) {
         let end = self.0.remove(&at).expect("a value lies at the start of a gap");
         let start = Self::end(at, life);
@@ -263,7 +270,9 @@ impl Gaps {
         }
     }
 
+    /// Turns a value's range into a gap again.
     fn free(&mut self, at: usize, life: &Lifetime) {
+        // Neighbouring gaps are merged, or a value larger than either would not find the room.
         let mut end = Self::end(at, life);
         if let Some(after) = self.0.remove(&end) {
             end = after;
@@ -275,8 +284,9 @@ impl Gaps {
     }
 }
 
-/// The lowest offset at which a value lies clear of what is taken, aligned for bindings.
+/// Returns the lowest offset at which a value overlaps none of the taken ranges, aligned for bindings.
 fn lowest(life: &Lifetime, mut taken: Vec<Range<usize>>) -> usize {
+    // Sorted by start, the first hole that is large enough is the lowest one.
     taken.sort_by_key(|range| range.start);
     let mut offset = 0;
     for range in taken {
@@ -288,7 +298,7 @@ fn lowest(life: &Lifetime, mut taken: Vec<Range<usize>>) -> usize {
     offset
 }
 
-/// Bytes on the device, by use.
+/// Bytes on the device, by purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     /// Parameters.
@@ -297,11 +307,11 @@ pub struct Memory {
     pub gradients: u64,
     /// Optimizer state.
     pub state: u64,
-    /// Activations and their gradients, as shared.
+    /// Activations and their gradients, in shared buffers.
     pub activations: u64,
-    /// The most that lives at once of these, less than which no sharing can reach.
+    /// Largest sum of activations in use at one step: a lower bound for every assignment.
     pub live: u64,
-    /// Activations if nothing were shared.
+    /// Activations if no buffer were shared.
     pub activations_unshared: u64,
     /// Tables, order, predictions, log.
     pub data: u64,
@@ -324,26 +334,26 @@ impl Memory {
         memory.activations_unshared = plan
             .slots()
             .filter(|(_, slot)| plan.buffer(slot.buffer).role == Role::Activations)
-            // Each in a buffer of its own, of whole words.
+            // Each slot would have a buffer of its own, a multiple of four bytes.
             .map(|(_, slot)| slot.bytes().next_multiple_of(4))
             .sum();
         memory.live = Phase::ALL.map(|phase| live(plan, phase)).into_iter().max().unwrap_or(0);
         memory
     }
 
-    /// Bytes below which no assignment can get: parameters, gradients, state and data, and the most that lives at once
-    /// of the activations.
+    /// Returns a lower bound for every assignment: parameters, gradients, state and data, and the activations in use at one
+    /// step at most.
     pub fn bound(&self) -> u64 {
         self.params + self.gradients + self.state + self.live + self.data
     }
 
-    /// All bytes.
+    /// Returns the sum of all bytes.
     pub fn total(&self) -> u64 {
         self.params + self.gradients + self.state + self.activations + self.data
     }
 }
 
-/// Bytes of the activations that live at once in a phase, at most.
+/// Returns the largest number of bytes of activations in use at one step of a phase.
 fn live(plan: &Plan, phase: Phase) -> u64 {
     let steps = plan.steps(phase);
     let shared = |spec: &SlotSpec| plan.buffer(spec.buffer).role == Role::Activations;
@@ -356,7 +366,7 @@ fn live(plan: &Plan, phase: Phase) -> u64 {
         plan.slots().filter(|(_, spec)| shared(spec)).map(temporary).collect();
     let mut lives = Vec::new();
     add_lives(&mut lives, phase, &temporaries, steps);
-    // What begins to live at each step, and what did so no longer.
+    // Bytes that come into use at each step, and bytes that were last used at the step before.
     let (mut begin, mut end) = (vec![0; steps.len()], vec![0; steps.len() + 1]);
     for life in &lives {
         let bytes = life.element.bytes(life.len);

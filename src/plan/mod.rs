@@ -25,7 +25,7 @@ pub use phases::{EvalPlan, EvalPorts, TrainPlan, TrainPorts};
 pub use precision::{HALF_MAX, LossScaler, Precision, StorageTypes};
 pub use update::{BLOCK, FACTORS};
 
-/// Steps of which the device holds the changing numbers at once; a longer epoch is run in several parts.
+/// Number of steps whose step parameters the device holds at once; a longer epoch is run in several parts.
 pub const WINDOW: usize = 1024;
 
 /// A named piece of memory that steps read and write.
@@ -48,18 +48,18 @@ pub enum Element {
 }
 
 impl Element {
-    /// Bytes of so many.
+    /// Returns the bytes of `count` elements.
     pub fn bytes(self, count: usize) -> u64 {
         let each = if self == Self::F16 { 2 } else { 4 };
         each * count as u64
     }
 
-    /// Elements between places where a binding may begin: 256 bytes, WebGPU's default.
+    /// Returns the number of elements between places where a binding may begin: 256 bytes, WebGPU's default.
     pub fn alignment(self) -> usize {
         if self == Self::F16 { 128 } else { 64 }
     }
 
-    /// Returns whether they are floats of any precision.
+    /// Returns whether elements are floats of any precision.
     pub fn is_float(self) -> bool {
         self != Self::U32
     }
@@ -78,7 +78,7 @@ pub enum Role {
     State,
     /// Values that live inside a step.
     Activations,
-    /// The losses of the steps done.
+    /// Losses of the steps that have run.
     Log,
 }
 
@@ -91,7 +91,7 @@ pub struct SlotSpec {
     pub sizes: Vec<usize>,
     /// Element type.
     pub element: Element,
-    /// The buffer it lies in.
+    /// The buffer that holds the slot.
     pub buffer: BufferId,
     /// First element in that buffer.
     pub offset: usize,
@@ -103,22 +103,22 @@ impl SlotSpec {
         self.sizes.iter().product()
     }
 
-    /// Returns whether it has no elements.
+    /// Returns whether the slot has no elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Its bytes.
+    /// Number of bytes.
     pub fn bytes(&self) -> u64 {
         self.element.bytes(self.len())
     }
 
-    /// Its elements in the buffer.
+    /// Elements of the slot in its buffer.
     pub fn range(&self) -> std::ops::Range<usize> {
         self.offset..self.offset + self.len()
     }
 
-    /// Rows and columns; a vector counts as one row.
+    /// Returns rows and columns; a vector counts as one row.
     pub fn matrix(&self) -> (usize, usize) {
         match self.sizes[..] {
             [rows, columns] => (rows, columns),
@@ -127,7 +127,7 @@ impl SlotSpec {
     }
 }
 
-/// A buffer: its name, size and use.
+/// A buffer: its name, size and purpose.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BufferSpec {
     /// Name in printed plans and messages.
@@ -141,13 +141,13 @@ pub struct BufferSpec {
 }
 
 impl BufferSpec {
-    /// Its bytes on a device, of whole words.
+    /// Number of bytes on a device, a multiple of four.
     pub fn bytes(&self) -> u64 {
         self.element.bytes(self.elements).next_multiple_of(4)
     }
 }
 
-/// One dispatch: a kernel, what it reads and what it writes (or changes in place).
+/// One dispatch: a kernel, the slots that it reads and those that it writes (or changes in place).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// Computation.
@@ -175,23 +175,23 @@ impl Phase {
     pub const ALL: [Self; 3] = [Self::Train, Self::Eval, Self::Measure];
 }
 
-/// Scalars of an optimizer's own that a step may bring.
+/// Number of further scalars that an optimizer may have in each step.
 pub const SCALARS: usize = 8;
 
-/// The numbers that change from step to step, computed ahead on the host.
+/// Step parameters: numbers that change from step to step, computed ahead on the host.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepParams {
     /// First of the batch's rows, in the epoch's order.
     pub first: u32,
-    /// Rows that count; the others of the batch are masked.
+    /// Number of valid rows; the others of the batch are masked.
     pub rows: u32,
-    /// Where in the log the loss goes.
+    /// Index in the log at which the loss is written.
     pub log: u32,
-    /// Steps before this one since the run began: what is random within a step follows from it and the seed.
+    /// Steps before this one since the run began: random numbers of a step follow from this number and the seed.
     pub step: u32,
     /// The run's seed, folded to 32 bits.
     pub seed: u32,
-    /// True if weights move after this step; else its gradients are only added to those of the steps since the last move.
+    /// True if the weights are updated after this step; else its gradients are only added to those since the last update.
     pub apply: bool,
     /// Learning rate.
     pub lr: f64,
@@ -217,7 +217,7 @@ impl StepParams {
 }
 
 impl Default for StepParams {
-    /// No rows, a learning rate and corrections of 0, all else without effect.
+    /// Returns parameters of a step without rows, with a learning rate and corrections of 0, and all else without effect.
     fn default() -> Self {
         Self {
             first: 0,
@@ -240,7 +240,7 @@ impl Default for StepParams {
 /// Initial values of a slot.
 #[derive(Clone, Debug, PartialEq)]
 pub enum InitialValues {
-    /// Floats, rounded to what the device has.
+    /// Floats, rounded to the precision of the device.
     Floats(Vec<f64>),
     /// Whole numbers.
     Indices(Vec<u32>),
@@ -299,7 +299,7 @@ impl Plan {
         &self.buffers[buffer.0 as usize]
     }
 
-    /// Where the losses of training steps go; `None` without such steps.
+    /// Returns the slot of the losses of training steps; `None` without such steps.
     pub fn log(&self) -> Option<Slot> {
         self.train.iter().find(|step| step.kernel == Kernel::LogLoss)?.slot("log_out")
     }

@@ -1,4 +1,4 @@
-//! Plans with what the host writes and reads in them: of training, and of prediction alone.
+//! Plans with the slots that the host writes and reads in them: plans of training, and of prediction alone.
 //!
 //! Devices run the [`Plan`] inside, and know nothing of ports.
 
@@ -14,16 +14,17 @@ pub struct TrainPorts {
     pub params: Slot,
     /// Their copy in half precision, written by each update and by whoever writes the parameters.
     pub half_params: Option<Slot>,
-    /// The loss scale and what belongs to it, as [`super::LossScaler`] says; in single precision where steps may be skipped.
+    /// The loss scale and its counters, as [`super::LossScaler`] describes them; in single precision where steps may be
+    /// skipped.
     pub scaling: Option<Slot>,
     /// Gradients, the whole arena.
     pub gradients: Slot,
     /// Optimizer state, one arena each.
     pub states: Vec<Slot>,
-    /// Gradients of the steps since the weights last moved, where several are added up.
+    /// Gradients accumulated since the last update, where several steps make one update.
     pub gathered: Option<Slot>,
-    /// The weights that validation and saved models take, where they are not the parameters themselves. Whoever writes
-    /// the parameters writes these too.
+    /// The weights that validation and saved models take, where these are not the parameters themselves. Whoever writes the
+    /// parameters writes these too.
     pub averaged: Option<Slot>,
     /// Training features `[rows, columns]`.
     pub train_x: Slot,
@@ -40,7 +41,7 @@ pub struct TrainPorts {
 }
 
 impl TrainPorts {
-    /// The weights that are validated and saved.
+    /// Returns the weights that are validated and saved.
     pub fn evaluated(&self) -> Slot {
         self.averaged.unwrap_or(self.params)
     }
@@ -55,7 +56,7 @@ pub struct EvalPorts {
     pub predictions: Slot,
 }
 
-/// A plan of training, and of validation if there are rows for that. It is a [`Plan`] wherever one is asked for.
+/// A plan of training, and of validation if there are rows to validate. It derefs to a [`Plan`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainPlan {
     pub(super) plan: Plan,
@@ -66,7 +67,7 @@ pub struct TrainPlan {
 }
 
 impl TrainPlan {
-    /// The same plan with one of its training steps alone, for timing it by itself.
+    /// Returns the same plan with one of its training steps alone, so that the step can be timed by itself.
     pub fn alone(&self, step: usize) -> Self {
         let train = self.plan.train.get(step).cloned().into_iter().collect();
         let plan = Plan { train, eval: Vec::new(), measure: Vec::new(), ..self.plan.clone() };
@@ -77,6 +78,7 @@ impl TrainPlan {
     pub(crate) fn with_train_rows(&self, rows: usize) -> Self {
         let mut whole = self.clone();
         let ports = &self.ports;
+        // These four alone have a size that depends on the table's rows.
         let tables =
             [Some(ports.train_x), Some(ports.train_y), ports.train_weights, Some(ports.order)];
         for slot in tables.into_iter().flatten() {
@@ -89,7 +91,7 @@ impl TrainPlan {
     }
 }
 
-/// A plan of prediction alone. It is a [`Plan`] wherever one is asked for.
+/// A plan of prediction alone. It derefs to a [`Plan`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct EvalPlan {
     pub(super) plan: Plan,

@@ -1,6 +1,6 @@
-//! Half precision in plans: which slots hold it, and the loss scale that keeps small gradients from vanishing in it.
+//! Half precision in plans: the slots that have it, and the loss scale that keeps small gradients from becoming 0 in it.
 //!
-//! Absent on purpose: rounding, which is the devices' affair.
+//! Absent on purpose: rounding, which is done by the devices.
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,7 +29,8 @@ impl Precision {
         }
     }
 
-    /// Where a plan has a model's parameters: so far apart that their copy in half precision can be bound as well.
+    /// Returns the layout of a model's parameters in a plan: with views so far apart that their copy in half precision can
+    /// be bound as well.
     ///
     /// # Errors
     /// If they exceed 2^32 elements.
@@ -62,12 +63,12 @@ impl FromStr for Precision {
 /// The largest finite number of half precision.
 pub const HALF_MAX: f32 = 65_504.0;
 
-/// Storage types of a kernel's floats: of the slots that it reads, and of those that it writes.
+/// Storage types of a kernel's floats: of the slots that the kernel reads, and of those that it writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StorageTypes {
-    /// Factors, arguments, terms, the bias.
+    /// Operands, arguments, terms, the bias.
     pub read: Element,
-    /// Results; also a factor that passes through to them, and an update's copy of the weights.
+    /// Results; also an operand that passes through to them, and an update's copy of the weights.
     pub write: Element,
 }
 
@@ -94,7 +95,7 @@ impl fmt::Display for StorageTypes {
 }
 
 impl Plan {
-    /// Returns whether anything is kept in half precision.
+    /// Returns whether any slot has half precision.
     pub fn has_half(&self) -> bool {
         self.slots().any(|(_, slot)| slot.element == Element::F16)
     }
@@ -102,13 +103,14 @@ impl Plan {
     /// Returns the storage types of a step's slots.
     ///
     /// # Errors
-    /// If its kernel has no form for that.
+    /// If the step's kernel has no variant for the storage types.
     pub fn stored(&self, step: &Step) -> Result<StorageTypes> {
         let Declaration { reads, writes, .. } = step.kernel.declaration();
         let arguments = reads.iter().chain(&writes).filter(|argument| argument.present);
         let slots = step.reads.iter().chain(&step.writes).map(|&slot| self.slot(slot).element);
         let slots: Vec<(SlotPrecision, Element)> =
             arguments.map(|argument| argument.precision).zip(slots).collect();
+        // One half among the slots of a kind decides for all; `fits` then finds those that differ.
         let element = |precision| {
             if slots.contains(&(precision, Element::F16)) { Element::F16 } else { Element::F32 }
         };
@@ -131,11 +133,12 @@ impl Plan {
 /// The numbers of the slot `scaling`, in their order there.
 ///
 /// The loss's gradient is multiplied by `scale` and the parameters' gradients by `inverse`. A step whose gradients are not
-/// all finite changes no weight and halves the scale; after [`LossScaler::GROW_AFTER`] others it doubles. The rule and
-/// its numbers are those of `torch.amp.GradScaler`.
+/// all finite changes no weight and halves the scale; after [`LossScaler::GROW_AFTER`] other steps the scale doubles. The
+/// rule and its numbers are those of `torch.amp.GradScaler`.
 ///
-/// Where steps are skipped of which a loss is no finite number, `overflow` stays until the move ends that the step belongs
-/// to: the whole move is skipped, and such a loss does not change the scale. In single precision that is all the slot is for.
+/// Where steps whose loss is not finite are skipped, `overflow` stays set until the end of the update that the step belongs
+/// to: the whole update is skipped, and such a loss does not change the scale. In single precision the slot has no other
+/// purpose.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossScaler {
     /// The loss scale, a power of two.
@@ -151,10 +154,10 @@ pub struct LossScaler {
 }
 
 impl LossScaler {
-    /// How a run begins.
+    /// Values at the beginning of a run.
     pub const START: Self =
         Self { scale: 65_536.0, inverse: 1.0 / 65_536.0, good: 0.0, overflow: 0.0, skipped: 0.0 };
-    /// How a run without a loss scale begins.
+    /// Values at the beginning of a run without a loss scale.
     pub const NONE: Self =
         Self { scale: 1.0, inverse: 1.0, good: 0.0, overflow: 0.0, skipped: 0.0 };
     /// Value of `overflow` after a loss that is not finite. Its bits include those of 1, so that setting bits is enough.
@@ -166,12 +169,12 @@ impl LossScaler {
     /// Number of values.
     pub const LEN: usize = 5;
 
-    /// The slot's values.
+    /// Returns the slot's values.
     pub fn values(self) -> [f32; Self::LEN] {
         [self.scale, self.inverse, self.good, self.overflow, self.skipped]
     }
 
-    /// From the slot's values.
+    /// Makes a loss scaler from the slot's values.
     pub fn of([scale, inverse, good, overflow, skipped]: [f32; Self::LEN]) -> Self {
         Self { scale, inverse, good, overflow, skipped }
     }

@@ -1,6 +1,6 @@
-//! The last steps of training: how weights move.
+//! The last steps of training: the update of the weights.
 //!
-//! In: an optimizer, what is done besides, the arenas. Out: steps, and the slots that they need.
+//! In: an optimizer, its transforms (clipping, groups, averages), the arenas. Out: steps, and the slots that they need.
 //! Absent on purpose: formulas, which `graph` has.
 
 use super::{
@@ -14,14 +14,14 @@ use crate::graph::{BetweenPasses, Broadcast, Operand, PassKind, Training, factor
 use crate::model::{ParamLayout, VIEW_ALIGN};
 use crate::shape::narrow;
 
-/// Numbers of the table of factors for each block of an arena: of the rate, of the decay, of a second pass's direction, and
-/// 1 for matrices.
-/// In front of them stands one such row with what clips the gradients' norm.
+/// Columns of the table of factors, which has a row for each block of an arena: factor of the rate, of the decay, of a
+/// second pass's direction, and 1 for matrices. In front of them stands a row whose first number is the factor that clips
+/// the gradients' norm.
 pub const FACTORS: usize = 4;
-/// Elements of an arena that share factors, and whose squares are summed together: each belongs to one parameter.
+/// Number of elements of an arena that share a row of factors, and whose squares are summed together: all of one parameter.
 pub const BLOCK: usize = VIEW_ALIGN;
 
-/// The arenas that an update goes through, and what belongs to them.
+/// The arenas that an update reads and writes, and the slots that belong to them.
 #[derive(Clone, Debug)]
 pub(super) struct UpdateArenas {
     pub(super) params: Slot,
@@ -39,7 +39,7 @@ fn keeps(layout: &ParamLayout) -> bool {
 }
 
 impl PlanBuilder {
-    /// The slots of parameters and gradients, and what the update needs beside them.
+    /// Adds the slots of parameters and gradients, and those that the update needs besides.
     pub(super) fn arenas(
         &mut self,
         precision: Precision,
@@ -71,7 +71,7 @@ impl PlanBuilder {
         Ok(UpdateArenas { params, gradients, states, averaged, gathered, half_params, scaling })
     }
 
-    /// The step that looks for what is no finite number, before anything has changed.
+    /// Returns the step that looks for values that are not finite, before anything has changed.
     pub(super) fn check(&self, step: &Training, ports: &TrainPorts) -> Result<Option<Step>> {
         let Some(scaling) = ports.scaling else { return Ok(None) };
         let loss = step.moves.skips;
@@ -80,7 +80,7 @@ impl PlanBuilder {
         self.step(Kernel::CheckFinite { loss }, reads, vec![scaling]).map(Some)
     }
 
-    /// The steps that move the weights.
+    /// Returns the steps that update the weights.
     pub(super) fn update(
         &mut self,
         step: &Training,
@@ -91,7 +91,7 @@ impl PlanBuilder {
         let guarded = step.moves.skips;
         let scaled = ports.half_params.is_some();
         let mut steps = Vec::new();
-        // What no gradient moves must not decay; without decay a gradient of zeros moves nothing by itself.
+        // Parameters that do not train must not decay; without decay, a gradient of zeros changes nothing by itself.
         let decays = step.optimizer.setting("weight-decay").is_some_and(|decay| decay != 0.0);
         if step.moves.plain(&step.optimizer) && !(decays && keeps(layout)) {
             let kernel = Kernel::update(&step.optimizer)?;
@@ -104,6 +104,7 @@ impl PlanBuilder {
         } else {
             steps.extend(self.general(step, layout, ports)?);
         }
+        // The scale is adjusted last, since the update still divides by the present one.
         if let Some(scaling) = scaling {
             let writes = [Some(scaling), guarded.then_some(log)].into_iter().flatten().collect();
             steps.push(self.step(Kernel::Rescale { scaled, guarded }, vec![], writes)?);
@@ -111,7 +112,7 @@ impl PlanBuilder {
         Ok(steps)
     }
 
-    /// The update as expressions, with what it needs before.
+    /// Returns the update as expressions, with the steps that it needs before.
     fn general(
         &mut self,
         step: &Training,
@@ -130,6 +131,7 @@ impl PlanBuilder {
         } else {
             None
         };
+        // The norm is one of all gradients together, so it must be known before the first weight changes.
         if let (Some(max), Some(table)) = (moves.clip_norm, table) {
             let sums = self.slot("square_sums", vec![blocks], Element::F32, Role::State)?;
             let kernel = Kernel::SquareSums { gradient: true, gathers: gathered.is_some(), scaled };
@@ -139,9 +141,11 @@ impl PlanBuilder {
             steps.push(self.step(kernel, reads, vec![sums])?);
             steps.push(self.step(Kernel::ClipNorm { max }, vec![sums], vec![table])?);
         }
+        // Of two passes, the first writes the states and the direction, the second changes the weights.
         for pass in passes {
             let first = pass.kind != PassKind::Second;
             let last = pass.kind != PassKind::First;
+            // Accumulated gradients are consumed by the first pass; averages and the half copy follow the new weights.
             let average = ports.averaged.filter(|_| last && moves.average.is_some());
             let gathered = gathered.filter(|_| first);
             let half = ports.half_params.filter(|_| last);
@@ -164,6 +168,7 @@ impl PlanBuilder {
             let mut writes = [&[ports.params], ports.states.as_slice()].concat();
             writes.extend([gathered, average, half].into_iter().flatten());
             steps.push(self.step(Kernel::Update(update), reads, writes)?);
+            // Between the passes the direction, the optimizer's last state, is measured or transformed.
             if pass.kind != PassKind::First {
                 continue;
             }
@@ -173,6 +178,7 @@ impl PlanBuilder {
                     steps.extend(self.trust(layout, (ports.params, direction), table)?);
                 }
                 (Some(BetweenPasses::Orthogonal { turns, eps, .. }), _) => {
+                    // Newton and Schulz's iteration is for matrices; the direction of a vector stays as it is.
                     for view in self.views(direction, layout, "direction_") {
                         if let [rows, columns] = self.sizes(view)[..] {
                             let sizes = [rows, columns];
@@ -186,7 +192,7 @@ impl PlanBuilder {
         Ok(steps)
     }
 
-    /// The table of factors, which begins with those of the groups.
+    /// Adds the table of factors, which begins with those of the parameter groups.
     fn table(&mut self, step: &Training, layout: &ParamLayout) -> Result<Slot> {
         let rows = 1 + layout.len() / BLOCK;
         let table = self.slot("factors", vec![rows, FACTORS], Element::F32, Role::State)?;
@@ -194,6 +200,7 @@ impl PlanBuilder {
         let between = step.optimizer.between();
         for (view, factors) in layout.views().iter().zip(factors(&step.moves.groups, layout)?) {
             let (matrix, trust) = (view.shape.len() == 2, direction_factor(between, &view.shape));
+            // Views begin at multiples of a block, so no block has elements of two parameters.
             for block in blocks_of(view) {
                 let row = &mut values[(1 + block) * FACTORS..][..FACTORS];
                 row.copy_from_slice(&[
@@ -208,7 +215,7 @@ impl PlanBuilder {
         Ok(table)
     }
 
-    /// Norms of each parameter and of its direction, and their ratio in the table.
+    /// Returns the steps that compute the norm of each parameter and of its direction, and write their ratio to the table.
     fn trust(
         &mut self,
         layout: &ParamLayout,
@@ -218,6 +225,7 @@ impl PlanBuilder {
         let blocks = layout.len() / BLOCK;
         let mut sums = Vec::new();
         let mut steps = Vec::new();
+        // Sums of blocks first: the last kernel adds each parameter's blocks, however large it is.
         for (name, of) in [("params_squares", params), ("direction_squares", direction)] {
             let slot = self.slot(name, vec![blocks], Element::F32, Role::State)?;
             let kernel = Kernel::SquareSums { gradient: false, gathers: false, scaled: false };
@@ -238,7 +246,7 @@ impl PlanBuilder {
     }
 }
 
-/// Returns the factor of a direction that follows from its parameter's shape.
+/// Returns the factor of a direction that depends on its parameter's shape.
 fn direction_factor(between: Option<BetweenPasses>, shape: &[usize]) -> f64 {
     let (Some(BetweenPasses::Orthogonal { match_rms, .. }), &[rows, columns]) = (between, shape)
     else {
@@ -255,7 +263,7 @@ fn direction_factor(between: Option<BetweenPasses>, shape: &[usize]) -> f64 {
 const TURN: [f64; 3] = [3.4445, -4.7750, 2.0315];
 
 impl PlanBuilder {
-    /// Replaces a matrix by one whose singular values are near 1: x / |x|, then so often x ← a x + (b s + c s²) x with
+    /// Replaces a matrix by one whose singular values are near 1: x / |x|, then `turns` times x ← a x + (b s + c s²) x with
     /// s = x xᵀ, or the same from the right where that is smaller.
     fn orthogonal(
         &mut self,
@@ -279,6 +287,7 @@ impl PlanBuilder {
             vec![row_sums],
             vec![sum],
         )?);
+        // Divided by its norm, the matrix has no singular value above 1, which the iteration needs to converge.
         let divided = x(0) / x(1).sqrt().max(&eps.into());
         let one = Operand::new(Broadcast::Nothing, 1);
         let formula = self.formula(Formula::new(&divided, vec![full(columns), one], columns))?;
@@ -286,14 +295,17 @@ impl PlanBuilder {
         let kernel = Kernel::Map { formula, operands: 2 };
         steps.push(self.step(kernel, vec![matrix, sum], vec![present])?);
         let [a, b, c] = TURN;
+        // The smaller of the two Gram matrices makes the cheaper products.
         let small = rows.min(columns);
         let square = vec![small, small];
+        // Formulas do not depend on the turn, so one of each serves all turns.
         let flat = |columns| vec![full(columns); 2];
         let mix = Formula::new(&(b * x(0) + c * x(1)), flat(small), small);
         let mix = Kernel::Map { formula: self.formula(mix)?, operands: 2 };
         let turn = Formula::new(&(a * x(0) + x(1)), flat(columns), columns);
         let turn = Kernel::Map { formula: self.formula(turn)?, operands: 2 };
         let product = Kernel::MatmulNn { act_grad: identity, dropout: None };
+        // Each turn has temporaries of its own; `memory.rs` lets them share buffers.
         for index in 0..turns {
             let gram = self.temporary("gram", square.clone(), Element::F32);
             let kernel = if rows <= columns {
@@ -307,8 +319,10 @@ impl PlanBuilder {
             let mixed = self.temporary("gram_mix", square.clone(), Element::F32);
             steps.push(self.step(mix, vec![gram, gram_square], vec![mixed])?);
             let more = self.temporary("turned", vec![rows, columns], Element::F32);
+            // The Gram matrix stands on the side on which it was formed.
             let factors = if rows <= columns { [mixed, present] } else { [present, mixed] };
             steps.push(self.step(product, factors.to_vec(), vec![more])?);
+            // The last turn writes over the direction itself, so no copy is needed.
             let next = if index + 1 == turns {
                 matrix
             } else {
@@ -321,16 +335,16 @@ impl PlanBuilder {
     }
 }
 
-/// The blocks of an arena that a parameter lies in.
+/// Returns the blocks of an arena that a parameter takes.
 fn blocks_of(view: &crate::model::ParamView) -> std::ops::Range<usize> {
     view.offset / BLOCK..(view.offset + view.len()).div_ceil(BLOCK)
 }
 
 impl Kernel {
-    /// The kernel of a plain optimizer's update.
+    /// Returns the kernel of a plain optimizer's update.
     ///
     /// # Errors
-    /// If it has none of its own.
+    /// If the optimizer has no kernel of its own.
     pub fn update(optimizer: &crate::graph::Optimizer) -> Result<Self> {
         use crate::graph::Optimizer;
         let (scaled, guarded) = (false, false);

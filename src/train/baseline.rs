@@ -193,12 +193,13 @@ fn solve(a: &mut [f64], mut b: Vec<f64>, size: usize, outputs: usize) -> Option<
     Some(b)
 }
 
-/// The outputs that are best for all rows alike, about, and what they predict.
+/// Returns the outputs that are nearly best for all rows alike, and the name of the prediction.
 fn constant(
     criterion: &Criterion,
     train: &Dataset,
     preparation: &Preprocessing,
 ) -> (String, Vec<f64>) {
+    // Rows and classes weigh as they do in training, or the comparison would not be fair.
     let weights = criterion.row_weights(train.y(), train.weights());
     let weight = |row: usize| weights.as_ref().map_or(1.0, |weights| weights[row]);
     let total: f64 = (0..train.rows()).map(weight).sum();
@@ -210,17 +211,18 @@ fn constant(
                 .for_each(|(row, &class)| shares[class as usize] += weight(row) / total);
             let best = (0..names.len()).max_by(|&a, &b| shares[a].total_cmp(&shares[b]));
             let name = format!("always {}", list(&[&names[best.unwrap_or(0)]]));
-            // A class without a row still has some probability.
+            // A class without a row still has a small probability, so that its logarithm is finite.
             (name, shares.iter().map(|share| share.max(1e-6).ln()).collect())
         }
         (kind, y) => {
             let (y, columns) = y.columns().unwrap_or_default();
+            // In the scaled units of the network's outputs.
             let values: Vec<f64> = preparation.scaled_targets(y).map(f64::from).collect();
             let column = |column: usize| values[column..].iter().step_by(columns.max(1)).copied();
             let mean = |c: usize| {
                 column(c).enumerate().map(|(row, value)| weight(row) * value).sum::<f64>() / total
             };
-            // Where the weights from the least value on reach each share of all weights.
+            // The value at which the weights, from the least value on, reach each fraction of all weights.
             let quantile = |c: usize, shares: &[f64]| -> Vec<f64> {
                 let mut sorted: Vec<(f64, f64)> =
                     column(c).enumerate().map(|(row, value)| (value, weight(row))).collect();
@@ -235,6 +237,7 @@ fn constant(
                 };
                 shares.iter().map(at).collect()
             };
+            // Each loss has its own best constant: the mean, the median, a quantile, or the logit of a frequency.
             let outputs = (0..columns).flat_map(|c| match (kind, criterion.loss) {
                 (TargetKind::Labels(_), _) => {
                     let share = mean(c).clamp(1e-6, 1.0 - 1e-6);
@@ -247,7 +250,7 @@ fn constant(
                     let variance =
                         squares.map(|(row, v)| weight(row) * (v - center).powi(2)).sum::<f64>()
                             / total;
-                    // softplus of this is the variance.
+                    // Softplus of this number is the variance.
                     vec![center, variance.max(1e-9).exp_m1().ln()]
                 }
                 (_, Loss::PoissonNll { .. } | Loss::KlDivergence) => vec![mean(c).max(1e-9).ln()],

@@ -70,7 +70,7 @@ fn has(model: &Sequential, wanted: &dyn Fn(&Layer) -> bool) -> bool {
 fn in_stack(model: &Sequential, inputs: usize, place: &str, found: &mut Vec<String>) -> Result<()> {
     let shapes = model.shapes(inputs)?;
     let named = |index: usize| format!("layer {place}{index} ({})", shapes[index].layer);
-    // The last dense layer that only linear work has followed so far.
+    // The last dense layer that only linear layers have followed so far.
     let mut linear: Option<usize> = None;
     for (index, LayerShape { layer, inputs, outputs }) in shapes.iter().enumerate() {
         match layer {
@@ -90,6 +90,7 @@ fn in_stack(model: &Sequential, inputs: usize, place: &str, found: &mut Vec<Stri
             }
             _ => {}
         }
+        // The layers before it decide what a layer can do.
         if let Some(before) = index.checked_sub(1) {
             match (&shapes[before].layer, layer) {
                 (Layer::Activation(a), Layer::Activation(b))
@@ -110,9 +111,10 @@ fn in_stack(model: &Sequential, inputs: usize, place: &str, found: &mut Vec<Stri
                 _ => {}
             }
         }
+        // Linear layers keep the earlier dense layer in view; anything else ends the sequence.
         linear = match (layer, linear) {
             (Layer::Dense { .. }, Some(before)) => {
-                // A narrow layer between two makes a matrix of low rank, which may be meant.
+                // A narrow layer between two others makes a matrix of low rank, which may be intended.
                 let (columns, middle) = (shapes[before].inputs, shapes[before].outputs);
                 if middle >= columns.min(*outputs) {
                     found.push(format!(
@@ -138,7 +140,7 @@ fn in_stack(model: &Sequential, inputs: usize, place: &str, found: &mut Vec<Stri
     Ok(())
 }
 
-/// A last layer that keeps the outputs from being what the loss takes.
+/// Returns the problem of a last layer that keeps the outputs from being those that the loss takes.
 fn at_the_end(last: &Layer, loss: Loss) -> Option<String> {
     let own = match (loss, loss.wants()) {
         (Loss::Hinge { .. } | Loss::BinaryHinge { .. }, _) => "it compares outputs of any size",
@@ -147,6 +149,7 @@ fn at_the_end(last: &Layer, loss: Loss) -> Option<String> {
         (_, RequiredTarget::Counts) => "it has an exponential of its own",
         (_, RequiredTarget::Numbers) => "",
     };
+    // Activations that reach all numbers do not confine the outputs.
     let confines = match last {
         Layer::Softmax | Layer::LogSoftmax => true,
         Layer::Activation(act) => *act != Activation::Identity && !reaches_all(*act),
@@ -167,7 +170,7 @@ fn at_the_end(last: &Layer, loss: Loss) -> Option<String> {
     }
 }
 
-/// True if an activation gives large numbers of both signs.
+/// True if an activation returns large numbers of both signs.
 fn reaches_all(act: Activation) -> bool {
     let value = |x: f64| act.value_program().value(&[x]);
     value(-1e3) < -5.0 && value(1e3) > 5.0

@@ -190,8 +190,9 @@ impl TrainOptions {
     /// Checks each setting by itself.
     ///
     /// # Errors
-    /// If one lies outside of what it may be; the message names it.
+    /// If a setting is out of its range; the message names it.
     pub fn check(&self) -> Result<()> {
+        // Parts check themselves; the checks below are of single numbers and of what goes together.
         self.optimizer.check()?;
         self.loss.check()?;
         self.moves().check(&self.optimizer)?;
@@ -202,6 +203,7 @@ impl TrainOptions {
                 Err(Error::setting(name, format!("{value}, but it must be above 0")))
             }
         };
+        // NaN and infinity need their own message, since NaN is not below 0.
         if !self.lr.is_finite() {
             let problem = format!("{}, but it must be a finite number above 0", short(self.lr));
             return Err(Error::setting("lr", problem));
@@ -214,6 +216,7 @@ impl TrainOptions {
         positive("accumulate", self.accumulate > 0, self.accumulate.to_string())?;
         let memory = self.device_memory.unwrap_or(1);
         positive("device_memory", memory > 0, memory.to_string())?;
+        // A combination: going back needs a checkpoint to go back to.
         if self.on_nonfinite == OnNonFinite::Back && self.checkpoint_every == 0 {
             let problem = "back needs checkpoints to go back to; give ‘checkpoint_every’ 1";
             return Err(Error::setting("on_nonfinite", problem));
@@ -223,6 +226,7 @@ impl TrainOptions {
                 format!("{}, but it must be a finite number of 0 or more", short(self.warmup));
             return Err(Error::setting("warmup", problem));
         }
+        // The warm-up must fit the schedule, which may have another length than the run.
         let scheduled = self.scheduled_epochs();
         positive("schedule_epochs", scheduled > 0, scheduled.to_string())?;
         if self.warmup > f64::from(scheduled) {
@@ -240,6 +244,7 @@ impl TrainOptions {
         self.schedule.check("schedule")?;
         self.decay_schedule.check("decay_schedule")?;
         self.dropout_schedule.check("dropout_schedule")?;
+        // This schedule has a warm-up of its own.
         if self.warmup > 0.0 && self.schedule == ScheduleKind::CosLog4 {
             let problem = "cos-log-4 rises from 0 by itself; leave out the warm-up";
             return Err(Error::setting("warmup", problem));
@@ -275,12 +280,12 @@ impl TrainOptions {
         }
     }
 
-    /// Moves of the weights in an epoch of so many steps; the last one may follow fewer steps than the others.
+    /// Returns the updates in an epoch of `steps_per_epoch` steps; the last one may follow fewer steps than the others.
     pub fn updates_per_epoch(&self, steps_per_epoch: usize) -> usize {
         steps_per_epoch.div_ceil(self.accumulate.max(1) as usize)
     }
 
-    /// Checks what is watched against the targets of training and of validation.
+    /// Checks the watched metrics against the targets of training and of validation.
     ///
     /// # Errors
     /// If a metric is for other targets, there are no validation rows to compute it of, or one that is watched has no value on
@@ -289,7 +294,7 @@ impl TrainOptions {
         let valid_rows = valid.map_or(0, Dataset::rows);
         let (classes, several) = match kind {
             TargetKind::Classes(names) => (names.len(), false),
-            // A label is a choice between two.
+            // A label is a choice between two classes.
             TargetKind::Labels(labels) => (2, labels.len() > 1),
             TargetKind::Number | TargetKind::Numbers(_) => (0, false),
         };
@@ -303,6 +308,7 @@ impl TrainOptions {
             }
             Ok(())
         };
+        // Rows of weight 0 are left out of all figures, so nothing would remain.
         if let Some(weights) = valid.and_then(Dataset::weights)
             && weights.iter().all(|&weight| weight == 0.0)
         {
@@ -315,6 +321,7 @@ impl TrainOptions {
                 || format!("{what}, but there are no validation rows; give ‘valid’ 0.2 or a table");
             if needed && valid_rows == 0 { Err(Error::setting(option, problem())) } else { Ok(()) }
         };
+        // Each setting is checked by itself, so that the message names the one at fault.
         for metric in &self.metrics {
             check(*metric, "metrics")?;
         }
@@ -331,6 +338,7 @@ impl TrainOptions {
         needs_rows("stop_patience", self.stop_patience.is_some(), &watched)?;
         needs_rows("keep", self.keeps() == KeepWeights::Best, &watched)?;
         needs_rows("stop_metric", self.stop_metric != Metric::Loss, &watched)?;
+        // A metric may be undefined on these very rows, such as one with a single class.
         let Some(valid) = valid else { return Ok(()) };
         for (option, metric) in self.steering() {
             if let Some(why) = metric.undefined(valid, self.loss) {
@@ -345,7 +353,7 @@ impl TrainOptions {
         Ok(())
     }
 
-    /// Metrics that decide how the run goes on, and the options that name them.
+    /// Returns the metrics that decide how the run continues, and the options that name them.
     pub(super) fn steering(&self) -> Vec<(&'static str, Metric)> {
         let watches = self.stop_patience.is_some() || self.keeps() == KeepWeights::Best;
         let stop = watches.then_some(("stop_metric", self.stop_metric));

@@ -164,13 +164,14 @@ impl Workload {
         Plan::training_in(self.precision, &step, &inference, sizes)
     }
 
-    /// Loads plan, data and weights, and runs the first steps. Out: their losses, and the seconds to the first.
+    /// Loads plan, data and weights, and runs the first steps. Returns their losses, and the seconds to the first.
     ///
     /// # Errors
     /// If the device failed or is too small.
     pub fn begin(&self, device: &mut dyn Device, plan: &TrainPlan) -> Result<(Vec<f32>, f64)> {
         let (inputs, outputs) = self.ends();
         let rows = self.batch * BATCHES;
+        // The numbers are made before the clock starts, since they are not the device's work.
         let mut random = Seed(1).stream(Purpose::Synthetic);
         #[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
         let mut normal = |len: usize| (0..len).map(|_| random.normal() as f32).collect::<Vec<_>>();
@@ -191,8 +192,8 @@ impl Workload {
         device.write(plan.ports.order, 0, Values::U32(&order))?;
         write_params(device, plan, &params)?;
         write_scaling(device, plan)?;
-        // Later steps go on at a rate of next to nothing: repeated thousands of times, the real one would
-        // drift to where numbers are denormal and slow.
+        // Later steps have a rate of almost 0: repeated thousands of times, the real rate would lead to weights where
+        // numbers are subnormal and slow.
         let optimizer = self.options()?.optimizer;
         let table: Vec<StepParams> = (0..WINDOW)
             .map(|step| {
@@ -209,6 +210,7 @@ impl Workload {
             })
             .collect();
         device.write_steps(Phase::Train, &table)?;
+        // The first step alone, since it includes work that later ones do not repeat.
         device.run(Phase::Train, 0..1)?;
         let mut losses = device.take_losses(true)?;
         let first = begun.elapsed().as_secs_f64();

@@ -30,7 +30,7 @@ struct BenchLine<'a> {
     step_ms: f64,
     samples_s: f64,
     gflops: f64,
-    /// From opening the device to the end of the first step; the process started before.
+    /// Seconds from opening the device to the end of the first step; the process started before.
     first_step_s: f64,
     peak_device_bytes: u64,
 }
@@ -57,22 +57,25 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
     let precision: Precision = args.precision.parse()?;
     let named: Vec<Workload> =
         args.workload.iter().map(|name| Workload::by_name(name)).collect::<Result<_>>()?;
+    // Named workloads run on any device; the usual ones only where they make sense.
     let mut workloads = if named.is_empty() { WORKLOADS.to_vec() } else { named.clone() };
     workloads.iter_mut().for_each(|workload| workload.precision = precision);
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let mut out = Output::new();
     let mut rows: Vec<Row> = Vec::new();
     let devices = devices(args, precision)?;
+    // Device by device, so that each is verified once.
     for (name, kind) in &devices {
         if !args.no_verify {
             check(name, kind, &mut console)?;
         }
         for workload in &workloads {
             let begun = std::time::Instant::now();
-            // Opened anew for each, so that a first step is a first step.
+            // Opened anew for each workload, so that the first step includes compiling.
             let (mut device, _) = open_tuned(kind, &tuning)?;
             let open_seconds = begun.elapsed().as_secs_f64();
             check_precision(precision, device.info())?;
+            // A workload for hardware would take minutes on a software adapter.
             if workload.hardware_only && named.is_empty() && !device.info().kind.ends_with("GPU") {
                 console.line(&format!(
                     "{} on {name}: left out, since it takes a hardware GPU; --workload {0} times it all the same",
@@ -86,6 +89,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
                 continue;
             }
             let row = measure(args, workload, name, device.as_mut(), open_seconds)?;
+            // Warnings of the tuner concern the row that is printed next.
             device.take_warnings().iter().for_each(|problem| console.warn(problem));
             if args.json {
                 JsonLines::new(&mut out).line(&row.line()).map_err(failed)?;
@@ -93,6 +97,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
             rows.push(row);
         }
     }
+    // The table comes last, since its ratios need all rows.
     if !args.json && !args.profile {
         table(&rows, &mut out)?;
     }
@@ -112,14 +117,14 @@ fn measure(
     Ok(Row { workload: *workload, device, info, found, open_seconds })
 }
 
-/// The devices asked for; if none, the CPU and a GPU where there is one, or the GPU alone for half precision.
+/// Returns the requested devices; without any, the CPU and a GPU if there is one, or the GPU alone for half precision.
 fn devices(args: &BenchArgs, precision: Precision) -> Result<Vec<(String, DeviceKind)>> {
     if !args.device.is_empty() {
         return args.device.iter().map(|name| Ok((name.clone(), name.parse()?))).collect();
     }
     let mut devices = vec![("cpu".to_string(), DeviceKind::Cpu)];
     if precision == Precision::F16 {
-        // What is for GPUs is timed on one.
+        // Half precision is for GPUs, so only a GPU is timed.
         return Ok(vec![("gpu".to_string(), DeviceKind::Gpu)]);
     }
     if open(&DeviceKind::Gpu).is_ok() {
@@ -128,7 +133,7 @@ fn devices(args: &BenchArgs, precision: Precision) -> Result<Vec<(String, Device
     Ok(devices)
 }
 
-/// Nothing is timed on a device that computes wrong numbers.
+/// Verifies a device: nothing is timed on a device that computes wrong numbers.
 fn check(name: &str, kind: &DeviceKind, console: &mut Console) -> Result<()> {
     console.line(&format!("verifying {name} (--no-verify leaves this out)"));
     let tally = verify(kind, &mut |_| {})?;
@@ -181,6 +186,7 @@ fn table(rows: &[Row], out: &mut Output) -> Result<()> {
         "ratio"
     ))?;
     for row in rows {
+        // The first device of the same workload has the ratio 1.
         let base = rows.iter().find(|other| other.workload == row.workload).unwrap_or(row);
         let (fastest, slowest) = row.found.spread;
         let spread = format!("{}..{}", step(fastest), step(slowest));
@@ -204,7 +210,7 @@ fn table(rows: &[Row], out: &mut Output) -> Result<()> {
     Ok(())
 }
 
-/// The time of a step, with the digits that matter.
+/// Returns the time of a step, with the digits that matter.
 fn step(seconds: f64) -> String {
     if seconds < 1e-3 {
         format!("{:.1} us", 1e6 * seconds)

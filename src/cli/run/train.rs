@@ -27,7 +27,7 @@ use crate::train::{
     Trainer, Warning,
 };
 
-/// Time between two writings of the model, at least.
+/// Least time between two writings of the model.
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
@@ -35,6 +35,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
     RunFolder::check(&config.out, args.force).map_err(|error| config.locate(error))?;
     let interrupt = Interrupt::listen(args.quiet)?;
     let Prepared { mut trainer, config: text, options, warnings, judge } = prepare(&config, true)?;
+    // Armed only now: before there is anything to save, an interrupt may simply end the program.
     interrupt.arm();
     let folder = RunFolder::create(&config.out, &text)?;
     let history = folder.begin_history().inspect_err(|_| folder.discard())?;
@@ -61,7 +62,7 @@ pub(crate) struct Prepared {
     pub(crate) judge: Judge,
 }
 
-/// All that can go wrong before there is a folder. A run that goes on does not begin with the weights of `--init`.
+/// Does everything that can fail before there is a folder. A resumed run does not begin with the weights of `--init`.
 pub(crate) fn prepare(config: &RunConfig, begins: bool) -> Result<Prepared> {
     let origin = config.origin(begins)?;
     let table = config.data(origin.as_ref())?;
@@ -105,30 +106,30 @@ enum End {
     Failed(Error),
 }
 
-/// A run under way: its folder and those who are told of it.
+/// A run under way: its folder and the reports on it.
 pub(crate) struct Run {
     folder: RunFolder,
     checkpoints: CheckpointSettings,
-    /// Writes them, if there are to be any.
+    /// Writes checkpoints, if there are to be any.
     keeper: Option<CheckpointWriter>,
-    /// When the last one was handed over.
+    /// Time at which the last checkpoint was handed over.
     handed: Instant,
     /// Warnings that were shown about files that cannot be written.
     unwritten: Vec<String>,
     /// The epoch of the best checkpoint that was handed over.
     best: Option<u32>,
-    /// Epochs that had ended when this part of the run began.
+    /// Number of epochs that had ended when this part of the run began.
     begun_after: Option<u32>,
-    /// The run as it stood when it was interrupted.
+    /// The run in the position in which it was interrupted.
     stopped: Option<Arc<Checkpoint>>,
     history: History,
     console: Console,
     json: Option<JsonLines<Output>>,
     quiet: bool,
     begun: Instant,
-    /// The epoch whose weights are on disk, and since when.
+    /// The epoch whose weights are on disk, and the time of writing.
     saved: Option<(u32, Instant)>,
-    /// Epochs that were finished, and the steps they took.
+    /// Number of epochs that have ended, and of their steps.
     ended: (u32, u64),
     /// Progress of the present epoch.
     progress: Option<Progress>,
@@ -175,7 +176,7 @@ impl Run {
         Self { judge: Some(judge), ..self }
     }
 
-    /// Goes on after so many epochs, and so many steps of the next one.
+    /// Reports that the run continues after `epochs` epochs, and `step` steps of the next one.
     pub(crate) fn resume_after(
         &mut self,
         (epochs, step): (u32, usize),
@@ -192,7 +193,7 @@ impl Run {
         self.console.line(&format!("the run goes on from {place}"));
     }
 
-    /// Trains to the end, or until someone or something stops it.
+    /// Trains to the end, or until the user or an error stops the run.
     pub(crate) fn drive(
         &mut self,
         trainer: &mut Trainer,
@@ -202,6 +203,7 @@ impl Run {
     ) -> Result<Exit, Failure> {
         self.warnings = warnings;
         let end = self.watch(trainer, interrupt);
+        // The progress line is closed first, or the next message would be written into it.
         self.console.close();
         match end {
             End::Finished => Ok(Exit::Done),
@@ -213,13 +215,14 @@ impl Run {
         }
     }
 
+    /// Takes the events of the run, until it ends.
     fn watch(&mut self, trainer: &mut Trainer, interrupt: &Interrupt) -> End {
         let mut fit = trainer.fit();
         loop {
             if interrupt.asked() {
                 let begun = self.progress.is_some() || self.ended.0 > 0;
                 if begun && self.keeper.is_some() {
-                    // Without one of this step there is that of the last epoch.
+                    // Without a checkpoint of this step there is that of the last epoch.
                     self.stopped = fit.checkpoint().ok();
                 }
                 return End::Interrupted;
@@ -229,12 +232,14 @@ impl Run {
                 Some(Err(error)) => return End::Failed(error),
                 Some(Ok(event)) => event,
             };
+            // The folder is up to date before anything is reported, so that a report can be trusted.
             if let Err(error) = self.take(&event, fit.trainer()) {
                 return End::Failed(error);
             }
             if matches!(event, Event::Finished(_)) {
                 return End::Finished;
             }
+            // Long epochs have checkpoints in between, by the clock.
             let pause = self.checkpoints.minutes * 60.0;
             if pause > 0.0 && self.handed.elapsed().as_secs_f64() >= pause {
                 let newest = match fit.checkpoint() {
@@ -248,7 +253,7 @@ impl Run {
         }
     }
 
-    /// Has checkpoints written while training goes on.
+    /// Has checkpoints written by a thread of their own while training continues.
     fn hand(&mut self, due: PendingCheckpoints) -> Result<()> {
         let Some(keeper) = &self.keeper else { return Ok(()) };
         if due.newest.is_some() {
@@ -265,8 +270,8 @@ impl Run {
         self.report_unwritten(written, "`wgrad resume` can go on from an earlier checkpoint only")
     }
 
-    /// Warns of a file that could not be written, once for each reason: that is none to end a run, which may be longer than
-    /// a disk is full.
+    /// Warns of a file that could not be written, once for each reason: a full disk is no reason to end a run, which may
+    /// last longer than the disk stays full.
     fn report_unwritten(&mut self, written: Result<()>, then: &str) -> Result<()> {
         let Err(error) = written else { return Ok(()) };
         let problem = format!("{}; {then}", told(&error));
@@ -277,17 +282,18 @@ impl Run {
         self.tell(Warning::NotWritten { problem })
     }
 
-    /// Takes away the best epoch's checkpoint if the run goes back to before that epoch.
+    /// Removes the best epoch's checkpoint if the run goes back to before that epoch.
     fn delete_best_checkpoint(&mut self, ended: u32) -> Result<()> {
         if self.best.take_if(|best| *best > ended).is_some() {
+            // The writer may be writing this very file.
             self.flush()?;
-            // It may never have been written.
+            // The file may never have been written, so a failure is ignored.
             let _ = std::fs::remove_file(best_file(&self.folder.place()));
         }
         Ok(())
     }
 
-    /// Makes the folder again, if it or a file in it was taken away. Out: whether it was.
+    /// Makes the folder again, if the folder or a file in it was removed. Returns whether it was.
     fn mend(&mut self) -> Result<bool> {
         let whole = self.folder.is_there()
             && self.folder.is_whole(self.saved.is_some())
@@ -297,6 +303,7 @@ impl Run {
         }
         self.folder.make_again()?;
         self.history.write_again(self.folder.history_now())?;
+        // The model is gone, so the next save must write it even if the epoch is the same.
         self.saved = None;
         let problem = format!(
             "{} was moved, removed or emptied while training; it was made again with settings, history and model",
@@ -306,7 +313,7 @@ impl Run {
         Ok(true)
     }
 
-    /// As [`Self::mend`], where training may go on without, to try again after the next epoch.
+    /// Does the same as [`Self::mend`], but lets training continue after a failure, to try again after the next epoch.
     fn try_to_mend(&mut self) -> Result<bool> {
         match self.mend() {
             Err(error @ Error::File { .. }) => {
@@ -317,7 +324,7 @@ impl Run {
         }
     }
 
-    /// Tells of something to know.
+    /// Shows a warning.
     fn tell(&mut self, warning: Warning) -> Result<()> {
         let event = worded(&Event::Warned(warning)).into_owned();
         self.console.event(&event);
@@ -327,7 +334,7 @@ impl Run {
         }
     }
 
-    /// Writes what an event brings, then tells of it.
+    /// Writes the files of an event, then reports the event.
     fn take(&mut self, event: &Event, trainer: &Trainer) -> Result<()> {
         let mut verdict = Verdict::default();
         match event {
@@ -335,16 +342,18 @@ impl Run {
             Event::Epoch(stats) => {
                 self.progress = None;
                 self.ended = (stats.epoch, stats.steps);
+                // Before the history is written, since its file may be gone with the folder.
                 let mended = self.try_to_mend()?;
                 self.history.append(stats)?;
                 if self.saved.is_none() {
-                    // A folder that takes no model at all is told of at once.
+                    // The first write reports a folder that takes no model at once; later ones may fail for a while.
                     self.save(trainer)?;
                 } else if self.saved.is_some_and(|(_, since)| since.elapsed() >= PAUSE) {
                     let saved = self.save(trainer);
                     self.report_unwritten(saved, "training goes on, and it is tried again")?;
                 }
                 let every = self.checkpoints.every;
+                // After a mended folder the checkpoint is missing there too, whichever epoch it is of.
                 let newest = trainer.checkpoint().filter(|it| mended || it.epoch() == stats.epoch);
                 let newest = newest.filter(|_| every > 0).cloned();
                 let best = trainer.best_checkpoint().cloned();
@@ -354,12 +363,14 @@ impl Run {
                 }
             }
             Event::Finished(summary) => {
+                // The last files have to be written now, so this failure is an error.
                 if self.mend()?
                     && let Some(newest) = trainer.checkpoint().cloned()
                 {
                     self.hand(PendingCheckpoints { newest: Some(newest), best: None })?;
                 }
                 self.save(trainer)?;
+                // The summary is reported only when all files are complete.
                 self.flush()?;
                 if let Some(kept) = &summary.kept {
                     let stopped_after = summary.stopped.map(|stopped| stopped.epoch);
@@ -373,7 +384,7 @@ impl Run {
                 self.try_to_mend()?;
                 self.history.cut(*ended)?;
                 self.delete_best_checkpoint(*ended)?;
-                // The run on disk may be further than the run is now.
+                // The checkpoint on disk may be of a later step than the run is at now.
                 if let Some(newest) = trainer.checkpoint().cloned() {
                     self.hand(PendingCheckpoints { newest: Some(newest), best: None })?;
                 }
@@ -387,12 +398,14 @@ impl Run {
         if let Some(json) = &mut self.json {
             json.event(event).map_err(failed)?;
         }
+        // The run ended at once, for the reason that ended it before; the user should know how to go on.
         if let Event::Finished(Summary { stopped: Some(stopped), .. }) = event
             && self.begun_after == Some(self.ended.0)
         {
             self.report_stopped(stopped.patience);
         }
         match event {
+            // Warnings about the table come after the header that introduces the run.
             Event::Started(_) => std::mem::take(&mut self.warnings)
                 .into_iter()
                 .try_for_each(|warning| self.take(&Event::Warned(warning), trainer)),
@@ -401,7 +414,7 @@ impl Run {
         }
     }
 
-    /// Compares the kept epoch with simpler predictions, tells programs of that, and writes the validation rows.
+    /// Compares the kept epoch with simpler predictions, reports the comparison to programs, and writes the validation rows.
     fn judge(&mut self, trained: &TrainedModel, kept: &EpochStats) -> Result<Verdict> {
         let Some(judge) = &self.judge else { return Ok(Verdict::default()) };
         let written = judge.write_validation(trained, self.folder.path());
@@ -416,7 +429,7 @@ impl Run {
         Ok(verdict)
     }
 
-    /// Tells how to go on with a run that early stopping had ended before.
+    /// Reports how to continue a run that early stopping had ended before.
     fn report_stopped(&mut self, patience: u32) {
         let run = quoted(self.folder.path());
         self.console.line(
@@ -426,7 +439,7 @@ impl Run {
             .line(&format!("  wgrad resume {run} --stop-patience {}", patience.saturating_mul(2)));
     }
 
-    /// The last line, on stdout.
+    /// Writes the last line, on stdout.
     fn result(&self, kept: Option<&EpochStats>) -> Result<()> {
         let (Some(kept), false) = (kept, self.quiet) else { return Ok(()) };
         let mut text = format!(
@@ -441,7 +454,7 @@ impl Run {
         Output::new().line(&text)
     }
 
-    /// Writes the weights of the last good epoch, if they are not on disk.
+    /// Writes the weights of the last good epoch, unless they are on disk.
     fn save(&mut self, trainer: &Trainer) -> Result<()> {
         let Some(epoch) = trainer.kept().map(|kept| kept.epoch) else { return Ok(()) };
         if self.saved.is_none_or(|(saved, _)| saved != epoch) {
@@ -450,11 +463,11 @@ impl Run {
         Ok(())
     }
 
-    /// Writes the weights that are kept. With the first ones, the run takes the place of an earlier one.
+    /// Writes the kept weights. With the first ones, the run replaces an earlier one in the folder.
     fn write(&mut self, trainer: &Trainer, epoch: u32) -> Result<()> {
         write_model(&trainer.trained(), self.folder.new_model())?;
         if self.folder.keeps_earlier() {
-            // They move to their place with the model.
+            // Checkpoints move to their final place with the model.
             self.flush()?;
         }
         self.folder.flush()?;
@@ -467,9 +480,9 @@ impl Run {
         Ok(())
     }
 
-    /// Takes away what the run has written, and says so if an earlier run is still there.
+    /// Removes the files of the run, and reports an earlier run that is still there.
     fn discard(&mut self) -> Option<String> {
-        // What cannot be written is taken away anyhow.
+        // Files that cannot be completed are removed anyway.
         let _ = self.flush();
         self.folder.discard();
         let kept = || format!("the earlier run in {} is as it was", self.folder.path().display());
@@ -491,11 +504,11 @@ impl Run {
         }
     }
 
-    /// Keeps the last good epoch, or takes the folder away if there is none.
+    /// Keeps the last good epoch, or removes the folder if there is none.
     fn failed(&mut self, trainer: &Trainer, error: Error) -> Failure {
-        // If this cannot be written either, the first error is the one to tell.
+        // If this cannot be written either, the first error is the one to report.
         let there = self.mend().is_ok() && self.save(trainer).is_ok();
-        // What was written before may be there, or have gone with its folder.
+        // Files from before may still be there, or be gone with their folder.
         let there = there || self.folder.is_there() && self.folder.model().exists();
         match self.saved {
             Some(_) if !there => Failure {
@@ -509,7 +522,7 @@ impl Run {
                     KeepWeights::Last => "last good epoch",
                 };
                 let mut saved = format!("the {which} ({epoch}) is kept in {}", model.display());
-                // What comes of the numbers themselves would come again.
+                // Errors that follow from the numbers would come again.
                 let passing = matches!(
                     error,
                     Error::File { .. } | Error::Device { .. } | Error::OutOfMemory { .. }
@@ -524,10 +537,11 @@ impl Run {
         }
     }
 
-    /// Keeps the weights as they are now, or those of the best epoch where that one is kept.
+    /// Keeps the present weights, or those of the best epoch if that one is kept.
     fn interrupted(&mut self, trainer: &mut Trainer, options: &TrainOptions) -> Result<()> {
         let steps_per_epoch = trainer.info().steps_per_epoch as u64;
         let (epoch, done) = self.ended;
+        // Steps of the epoch under way count, even if its progress was the last event.
         let progress = self.progress.take();
         let steps =
             progress.map_or(done, |p| u64::from(p.epoch - 1) * steps_per_epoch + p.step as u64);
@@ -535,10 +549,12 @@ impl Run {
             return self.nothing_kept("interrupted before the first step; nothing is kept");
         }
         self.mend()?;
+        // Read before the kept weights are chosen: a run may have diverged since the last epoch.
         let kept = trainer.kept().cloned();
         let present = trainer.params()?;
         let finite = present.arena().iter().all(|value| value.is_finite());
         let best = trainer.keeps() == KeepWeights::Best;
+        // The kept epoch's weights, if they are the best, if the present ones are not finite, or if no step came after them.
         let outcome = if let Some(kept) = kept.as_ref().filter(|_| best || !finite || steps == done)
         {
             self.save(trainer)?;
@@ -547,6 +563,7 @@ impl Run {
                 ..self.outcome(trainer, kept, self.begun.elapsed().as_secs_f64())
             }
         } else if finite {
+            // The present weights have no figures yet, so they are validated now.
             trainer.keep_current()?;
             let valid = trainer.validate()?;
             let loss = progress.and_then(|p| p.loss).or(kept.map(|kept| kept.train_loss));
@@ -580,14 +597,14 @@ impl Run {
         Ok(())
     }
 
-    /// An interrupt of which nothing is left.
+    /// Reports an interrupt that leaves nothing behind.
     fn nothing_kept(&mut self, text: &str) -> Result<()> {
         let earlier = self.discard().map(|earlier| format!("; {earlier}"));
         self.console.line(&format!("{text}{}", earlier.unwrap_or_default()));
         Ok(())
     }
 
-    /// Where the weights are, and how to go on with them.
+    /// Reports where the weights are, and how to continue with them.
     fn report_interrupted(
         &mut self,
         kept: &Outcome,
@@ -611,7 +628,7 @@ impl Run {
             self.console.line(&format!("  wgrad resume {}", quoted(self.folder.path())));
         }
         let left = options.epochs.saturating_sub(epochs).max(1);
-        // A warm-up that is longer than the rest would be refused.
+        // A warm-up that is longer than the remaining epochs would be refused.
         let warmup = if options.warmup > f64::from(left) { " --warmup 0" } else { "" };
         self.console.line(&format!(
             "to train on from these weights, in a new run with a fresh optimizer and schedule, for the {} left:",
@@ -626,10 +643,10 @@ impl Run {
     }
 }
 
-/// A path as a shell takes it for one word, and this program for a value.
+/// Returns a path as one word of a shell, which this program takes for a value.
 fn quoted(path: &Path) -> String {
     let Some(text) = path.to_str() else {
-        // As bash, zsh and ksh read bytes.
+        // bash, zsh and ksh read bytes in this notation.
         let bytes = path.as_os_str().as_encoded_bytes().iter();
         let bytes: String =
             bytes.flat_map(|&byte| std::ascii::escape_default(byte)).map(char::from).collect();

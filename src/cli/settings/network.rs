@@ -200,7 +200,7 @@ fn layer_list(value: &toml::Value) -> Result<Vec<LayerSpec>, String> {
     }
 }
 
-/// Reads a layer: `{ type = "dense", units = 64 }`, or a text, which may hold several.
+/// Reads a layer: `{ type = "dense", units = 64 }`, or a text, which may contain several.
 fn layer(value: &toml::Value) -> Result<Vec<LayerSpec>, String> {
     let table = match value {
         toml::Value::String(text) => return LayerSpec::parse_all(text),
@@ -210,6 +210,7 @@ fn layer(value: &toml::Value) -> Result<Vec<LayerSpec>, String> {
     let Some(toml::Value::String(name)) = table.get("type") else {
         return Err("a layer needs a type, such as type = \"dense\"".into());
     };
+    // A table with a type only is the same as the text.
     if table.len() == 1 {
         return LayerSpec::parse_all(name);
     }
@@ -219,6 +220,7 @@ fn layer(value: &toml::Value) -> Result<Vec<LayerSpec>, String> {
     };
     let (mut unnamed, mut named) = (Vec::new(), Vec::new());
     for (key, value) in table.iter().filter(|(key, _)| *key != "type") {
+        // Arguments that are lists have their own keys; all others are texts as on the command line.
         match (name.as_str(), key.as_str()) {
             ("residual", "layers") => return alone(table, LayerSpec::residual(layer_list(value)?)),
             ("branches", "branches") => {
@@ -239,7 +241,7 @@ fn layer(value: &toml::Value) -> Result<Vec<LayerSpec>, String> {
                     named.push((column, format!("{rows}x{columns}")));
                 }
             }
-            // The expression comes first.
+            // The expression stands before the start values.
             ("custom", "f") => {
                 unnamed.insert(0, text_of(value).ok_or("f of custom must be a text")?);
             }
@@ -260,7 +262,7 @@ fn layer(value: &toml::Value) -> Result<Vec<LayerSpec>, String> {
     Ok(vec![LayerSpec::new(name, unnamed, named)])
 }
 
-/// Takes a layer that has one argument, which holds layers; any other key is a mistake.
+/// Takes a layer with one argument, which contains layers; any other key is a mistake.
 fn alone(table: &toml::Table, layer: LayerSpec) -> Result<Vec<LayerSpec>, String> {
     let known = ["type", "layers", "branches"];
     match table.keys().find(|key| !known.contains(&key.as_str())) {

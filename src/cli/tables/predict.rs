@@ -1,7 +1,7 @@
 //! `wgrad predict`: a table with the predictions as new columns, a few thousand rows at a time.
 //!
-//! In: a run and a table of any length. Out: the table's columns as they were, and the new ones.
-//! Three threads do it, each a few parts ahead of the next: one reads, this one predicts, one writes.
+//! In: a run and a table of any length. Out: the table's columns as they were, and the new ones. Three threads work at the
+//! same time, each a few parts ahead of the next: one reads, this one predicts, one writes.
 
 use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ use crate::export::MODEL_FILE;
 use crate::report::{Console, JsonLines, duration, escape_controls, pluralize};
 use crate::train::{Predictions, Predictor};
 
-/// Parts that wait to be written, at most.
+/// Largest number of parts that wait to be written.
 const WAITING: usize = 2;
 
 #[derive(Serialize)]
@@ -44,12 +44,12 @@ struct StoppedEvent<'a> {
     rows: u64,
 }
 
-/// End of a table.
+/// How the reading of a table ended.
 enum Ended {
     Whole(PredictionWriter),
-    /// At a user's wish.
+    /// The user stopped it.
     Stopped(Option<PredictionWriter>),
-    /// The reader has gone.
+    /// The reader of the output has closed it.
     Left,
 }
 
@@ -57,6 +57,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
     let kind = args.device.parse()?;
     let (input, out) =
         (TableInput::of(&args.table), args.out.as_deref().filter(|out| !is_pipe(out)));
+    // Checked before anything is opened: the output must not be one of the inputs.
     if let Some(out) = out {
         let (model, weights) = (args.run.join(MODEL_FILE), args.weights.as_ref());
         let inputs = [&args.table, &args.run, &model, weights.unwrap_or(&model)];
@@ -64,10 +65,12 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
     }
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
+    // The columns are checked before a device is opened, which may take seconds.
     let reader = input.features(&trained.preparation.schema)?;
     let told = PredictionColumns::of(&trained);
     let (header, renamed) = told.header(reader.headers());
     if out.is_some() || !args.json {
+        // JSON on stdout names the columns itself.
         for (wanted, taken) in &renamed {
             let source = input.name();
             console
@@ -80,15 +83,17 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
     let interrupt = Interrupt::listen(args.quiet)?;
     interrupt.arm();
     let begun = Instant::now();
-    // Rows on a terminal are progress enough.
+    // Rows on a terminal show the progress themselves.
     if out.is_some() || !std::io::stdout().is_terminal() {
         console.begin_table(input.bytes());
     }
+    // Opened only when the first rows are predicted, so that an error leaves no file.
     let open = || PredictionWriter::open(out, args.json, &header);
     let predict = |chunk: &RowChunk| predictions(&predictor, chunk, &input.name());
     let (ended, rows) = run(reader, predict, (open, &told), &interrupt, &mut console)?;
     console.close();
     let seconds = begun.elapsed().as_secs_f64();
+    // A file is finished, and so takes its name, only if the table was read to its end.
     match ended {
         Ended::Left => return Ok(Exit::Done),
         Ended::Stopped(sink) => {
@@ -108,7 +113,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Reads, predicts and writes at the same time. Out: how it ended, and after how many rows.
+/// Reads, predicts and writes at the same time. Returns how it ended, and after how many rows.
 fn run(
     mut reader: FeatureReader,
     mut predict: impl FnMut(&RowChunk) -> Result<Predictions>,
@@ -116,7 +121,7 @@ fn run(
     interrupt: &Interrupt,
     console: &mut Console,
 ) -> Result<(Ended, u64)> {
-    // What was written goes back to the reader, whose next rows go into the same memory.
+    // Written parts go back to the reader, whose next rows use the same memory.
     let (empty, emptied) = channel::<RowChunk>();
     let mut ahead = Prefetcher::start(move || {
         let mut chunk = emptied.try_recv().unwrap_or_default();
@@ -133,6 +138,7 @@ fn run(
         Next::Stopped => return Ok((Ended::Stopped(None), 0)),
     };
     let mut sink = open()?;
+    // A bounded channel, so that a slow disk does not fill the memory with predictions.
     let (to, from) = sync_channel::<(RowChunk, Predictions, u64)>(WAITING);
     let write = move || -> Result<PredictionWriter> {
         for (chunk, predictions, first) in from {
@@ -140,18 +146,20 @@ fn run(
             if sink.closed() {
                 break;
             }
-            // The reader may have come to its end.
+            // The reader may have ended already, so a failed send is ignored.
             let _ = empty.send(chunk);
         }
         Ok(sink)
     };
     let (mut rows, mut stop) = (0, false);
+    // The writer borrows the columns' names, so it has to end inside this function.
     let sink = thread::scope(|scope| {
         let writer = Builder::new().name("wgrad writing".to_string()).spawn_scoped(scope, write);
         let writer =
             writer.map_err(|source| Error::file("start a thread for", "the rows", source))?;
         while let Some((chunk, bytes, predictions)) = next.take() {
             let count = chunk.records.len() as u64;
+            // The channel closes when the writer has ended: its output was closed, or `join` returns its error.
             if to.send((chunk, predictions, rows)).is_err() {
                 break;
             }
@@ -167,6 +175,7 @@ fn run(
                 Next::End => {}
             }
         }
+        // Closing the channel lets the writer end.
         drop(to);
         writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
@@ -178,7 +187,7 @@ fn run(
     Ok((ended, rows))
 }
 
-/// Predictions for some rows, which must be numbers.
+/// Returns predictions for some rows, all of which must be finite.
 fn predictions(predictor: &Predictor, chunk: &RowChunk, table: &str) -> Result<Predictions> {
     let place = |row, problem| at_row(table, &chunk.lines, row, problem);
     let trained = predictor.trained();
@@ -193,7 +202,7 @@ pub(crate) fn at_row(table: &str, lines: &[u64], row: usize, problem: String) ->
     Error::table(table, problem).at_line(lines.get(row).copied().unwrap_or(0))
 }
 
-/// Ends in the middle of a table, at a user's wish.
+/// Reports an end in the middle of a table, by the user's wish.
 fn stopped(
     (out, json): (Option<&Path>, bool),
     sink: Option<PredictionWriter>,
@@ -210,7 +219,7 @@ fn stopped(
             .line(&StoppedEvent { event: "interrupted", rows })
             .map_err(failed)?;
     }
-    // Not progress but the result, so that --quiet does not hide it. With stderr closed there is nobody to tell.
+    // This is the result and not progress, so --quiet does not hide it. With stderr closed there is nobody to report to.
     let _ = writeln!(std::io::stderr(), "{}", escape_controls(&text));
     Ok(())
 }
@@ -226,6 +235,7 @@ pub(crate) fn check_finite(
     let Some(wrong) = values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
     let columns = preparation.schema.features.len();
     let row = wrong / (values.len() / lines.len().max(1)).max(1);
+    // The value farthest from the training data is the likeliest cause.
     let features = x.get(row * columns..(row + 1) * columns).unwrap_or_default();
     let distance = |column: usize| {
         let (mean, std) = (preparation.mean[column], preparation.std[column]);

@@ -1,18 +1,19 @@
-//! A table's bytes on their way to the parser, which takes a quote that is not where it should be for text, or rows for text.
+//! Checks a table's bytes before they reach the parser, which takes a misplaced quote for text, or whole rows for one text.
 //!
-//! In: bytes. Out: the same bytes, up to what no table may hold; what that is, and its line.
+//! In: bytes. Out: the same bytes, up to the first that no table may hold; the problem, and its line.
 //! Absent on purpose: cells and rows.
 
 use std::io::{self, Read};
 
-/// Bytes of a row at most: a quotation mark that is never closed must not bring a whole large file into memory.
+/// Largest number of bytes of a row: an unclosed quotation mark must not bring a whole large file into memory.
 pub(super) const MOST_ROW: usize = 1 << 26;
-/// Cells of a row at most: the parser needs eight bytes for each, so that a file of commas would take many times its size.
+/// Largest number of cells of a row: the parser needs eight bytes for each, so that a file of commas would take many times
+/// its size.
 pub(super) const MOST_CELLS: usize = 1 << 21;
 
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 
-/// Something that no table may hold.
+/// A problem that makes the bytes no table.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fault {
     /// Counted from 1.
@@ -27,36 +28,36 @@ pub(super) enum Beyond {
     Cells,
 }
 
-/// Where a byte stands.
+/// Position of a byte relative to quotes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum QuoteState {
     /// Outside of quotes, after this byte.
     Outside(u8),
     /// Within quotes.
     Inside,
-    /// Behind a quote within quotes, which closes them unless it is followed by another one.
+    /// Behind a quote within quotes, which closes them unless another quote follows.
     Quote,
     /// Behind the closing quote and blanks.
     Blanks,
 }
 
-/// Passes bytes on, watches their quotes, and remembers the last ones, because the parser does not tell how a record ended.
+/// Passes bytes on, follows their quotes, and remembers the last ones, because the parser does not say how a record ended.
 #[derive(Debug)]
 pub(super) struct Watched<R> {
     inner: R,
     /// Offset of `bytes` in the file.
     start: u64,
     bytes: Vec<u8>,
-    /// Bytes and cells that may be asked for until the next row.
+    /// Bytes and cells that may be read until the next row.
     left: (usize, usize),
     state: QuoteState,
     /// Line of the quote that was opened last.
     opened: u64,
-    /// Line ends before `bytes`.
+    /// Number of line ends before `bytes`.
     lines: u64,
-    /// The byte that ends a line; the first line decides.
+    /// Byte that ends a line; the first line decides.
     newline: u8,
-    /// Line ends in `bytes` before this place, which is asked for again and again.
+    /// Number of line ends in `bytes` before this place, which is asked for again and again.
     counted: (usize, u64),
     fault: Option<Fault>,
 }
@@ -77,37 +78,38 @@ impl<R: Read> Watched<R> {
         }
     }
 
-    /// Begins a row, which has its own limits.
+    /// Begins a row, with limits of its own.
     pub(super) fn begin_row(&mut self) {
         self.left = (MOST_ROW, MOST_CELLS);
     }
 
-    /// The byte at an offset in the file, if it was among the last ones.
+    /// Returns the byte at an offset in the file, if it is among the last ones.
     pub(super) fn at(&self, offset: u64) -> Option<u8> {
         let i = usize::try_from(offset.checked_sub(self.start)?).ok()?;
         self.bytes.get(i).copied()
     }
 
-    /// Line ends before an offset in the file, which must lie among the last bytes or at their end.
+    /// Returns the number of line ends before an offset in the file, which must be among the last bytes or at their end.
     pub(super) fn lines_before(&mut self, offset: u64) -> u64 {
         let end = usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX);
         let end = end.min(self.bytes.len());
+        // Continues from the last answer, since offsets usually grow.
         let (place, lines) = if self.counted.0 <= end { self.counted } else { (0, 0) };
         self.counted = (end, lines + count(&self.bytes[place..end], self.newline));
         self.lines + self.counted.1
     }
 
-    /// The byte that ends a line.
+    /// Returns the byte that ends a line.
     pub(super) fn newline(&self) -> u8 {
         self.newline
     }
 
-    /// Why reading ended before the table did, if it did.
+    /// Returns why reading ended before the table did, if it did.
     pub(super) fn fault(&self) -> Option<&Fault> {
         self.fault.as_ref()
     }
 
-    /// The limit that the row exceeds, if it does.
+    /// Returns the limit that the row exceeds, if it does.
     pub(super) fn beyond(&self) -> Option<Beyond> {
         match self.left {
             (0, _) => Some(Beyond::Bytes),
@@ -116,13 +118,14 @@ impl<R: Read> Watched<R> {
         }
     }
 
-    /// Line of the quote that is open, if one is.
+    /// Returns the line of the open quote, if there is one.
     pub(super) fn open_quote(&self) -> Option<u64> {
         (self.state == QuoteState::Inside).then_some(self.opened)
     }
 
-    /// Looks at the bytes that were read last. Out: how many of them are good.
+    /// Checks the bytes that were read last. Returns how many of them are good.
     fn watch(&mut self, first: bool) -> usize {
+        // A format other than UTF-8 text shows in the first bytes, before any other check makes sense.
         if first && let Some(problem) = other_encoding(&self.bytes) {
             self.fault = Some(Fault { line: 1, problem });
             return 0;
@@ -130,9 +133,11 @@ impl<R: Read> Watched<R> {
         if first && ends_in_returns(&self.bytes) {
             self.newline = b'\r';
         }
+        // `contains` is fast where there is none, which is the usual case.
         let nul = self.bytes.contains(&0).then(|| self.bytes.iter().position(|&b| b == 0));
         let good = nul.flatten().unwrap_or(self.bytes.len());
         let behind = self.quotes(good, first);
+        // The earlier of the two problems is the one to report.
         if let Some(at) = behind {
             let (line, opened) = (self.line_of(at), self.opened);
             let place = if line == opened { "here".into() } else { format!("in line {opened}") };
@@ -150,12 +155,13 @@ impl<R: Read> Watched<R> {
         good
     }
 
-    /// Follows quotes through the first `good` bytes. Out: the place of text behind a closing quote, if there is some.
+    /// Follows quotes through the first `good` bytes. Returns the place of text behind a closing quote, if there is some.
     fn quotes(&mut self, good: usize, first: bool) -> Option<usize> {
         let mut at = 0;
         while at < good {
             match self.state {
                 QuoteState::Outside(before) => {
+                    // Outside of quotes only the next quote matters, so everything before it is skipped at once.
                     let rest = &self.bytes[at..good];
                     let quote = if rest.contains(&b'"') {
                         rest.iter().position(|&byte| byte == b'"')
@@ -166,10 +172,11 @@ impl<R: Read> Watched<R> {
                         self.state = QuoteState::Outside(self.bytes[good - 1]);
                         break;
                     };
+                    // The byte before the quote may belong to an earlier read, so it is remembered.
                     let before = if quote > at { self.bytes[quote - 1] } else { before };
                     let begins = matches!(before, b',' | b'\n' | b'\r')
                         || first && quote == BOM.len() && self.bytes.starts_with(&BOM);
-                    // Elsewhere it is a letter like others, such as inches.
+                    // Elsewhere a quote is a letter like others, such as inches.
                     self.state =
                         if begins { QuoteState::Inside } else { QuoteState::Outside(b'"') };
                     if begins {
@@ -185,6 +192,7 @@ impl<R: Read> Watched<R> {
                     self.state = QuoteState::Quote;
                     at += quote + 1;
                 }
+                // A second quote is a quote in the text; a comma or a line end closes the cell; other text is a mistake.
                 QuoteState::Quote | QuoteState::Blanks => {
                     self.state = match (self.bytes[at], self.state) {
                         (b'"', QuoteState::Quote) => QuoteState::Inside,
@@ -199,7 +207,7 @@ impl<R: Read> Watched<R> {
         None
     }
 
-    /// The line of a place among the last bytes, counted from 1.
+    /// Returns the line of a place among the last bytes, counted from 1.
     fn line_of(&mut self, place: usize) -> u64 {
         self.lines_before(self.start + place as u64) + 1
     }
@@ -207,6 +215,7 @@ impl<R: Read> Watched<R> {
 
 impl<R: Read> Read for Watched<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // The bytes before the fault were delivered; the next read reports it.
         if self.fault.is_some() {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -215,13 +224,14 @@ impl<R: Read> Read for Watched<R> {
         }
         let first = self.start == 0 && self.bytes.is_empty();
         let mut n = self.inner.read(buffer)?;
-        // A mark of the byte order is known as a whole only, and the parser takes one alone for an empty file.
+        // A byte order mark is recognised only as a whole, and the parser takes a mark alone for an empty file.
         while first && n > 0 && n <= BOM.len() && n < buffer.len() {
             match self.inner.read(&mut buffer[n..])? {
                 0 => break,
                 more => n += more,
             }
         }
+        // At the end of the file an open quote has swallowed all rows after it.
         if n == 0 {
             if let Some(line) = self.open_quote() {
                 let problem =
@@ -231,6 +241,7 @@ impl<R: Read> Read for Watched<R> {
             }
             return Ok(0);
         }
+        // The lines of the bytes that are dropped are added before they go.
         self.lines = self.lines_before(self.start + self.bytes.len() as u64);
         self.start += self.bytes.len() as u64;
         self.counted = (0, 0);
@@ -240,24 +251,25 @@ impl<R: Read> Read for Watched<R> {
         self.left.0 = self.left.0.saturating_sub(good);
         let cells = usize::try_from(count(&self.bytes[..good], b',')).unwrap_or(usize::MAX);
         self.left.1 = self.left.1.saturating_sub(cells);
+        // The good bytes before a fault are delivered first, so that earlier rows are parsed.
         if good == 0 { Err(io::ErrorKind::InvalidData.into()) } else { Ok(good) }
     }
 }
 
-/// How often a byte occurs.
+/// Returns how often a byte occurs.
 fn count(bytes: &[u8], wanted: u8) -> u64 {
-    // Sums of bytes take vectors, and overflow after 255.
+    // Sums in bytes are vectorised, and overflow only after 255.
     let of = |part: &[u8]| part.iter().fold(0_u8, |sum, &byte| sum + u8::from(byte == wanted));
     bytes.chunks(255).map(|part| u64::from(of(part))).sum()
 }
 
-/// True if lines end in a carriage return alone, as on old Macintoshes: the first one does.
+/// True if lines end in a carriage return alone, as on old Macintoshes: the first line does.
 fn ends_in_returns(bytes: &[u8]) -> bool {
     let end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
     end.is_some_and(|end| matches!(bytes[end..], [b'\r', next, ..] if next != b'\n'))
 }
 
-/// Names a file's format by its first bytes, if it is not UTF-8 text.
+/// Returns the problem with a file's format by its first bytes, if it is not UTF-8 text.
 fn other_encoding(bytes: &[u8]) -> Option<String> {
     match bytes {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {

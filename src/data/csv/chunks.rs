@@ -1,8 +1,8 @@
-//! A table in pieces: memory holds a few thousand rows, however many there are.
+//! A table in chunks: memory holds a few thousand rows, however many there are.
 //!
-//! In: a file or a stream, and the schema of the table that a network was trained on. Out: its features, with the records as they
-//! stand, for predictions; or with targets and weights, for figures.
-//! Absent on purpose: a second look at any row, so a stream will do.
+//! In: a file or a stream, and the schema of the table that a network was trained on. Out: its features, with the records
+//! as in the file, for predictions; or with targets and weights, for figures.
+//! Absent on purpose: a second pass over any row, so that a stream can be read.
 
 use std::io::Read;
 use std::path::Path;
@@ -15,13 +15,13 @@ use crate::data::target::Labels;
 use crate::data::{cell, header};
 use crate::error::Result;
 
-/// Bytes of text that a piece has at most, if it has more than one row: so wide tables come in pieces of fewer rows.
+/// Largest number of bytes of text in a chunk, if it has more than one row: so wide tables come in chunks of fewer rows.
 const PIECE: usize = 4 << 20;
 
-/// Some rows of a table, on their way to a prediction.
+/// Some rows of a table, to be predicted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RowChunk {
-    /// The rows as they stand in the file, with all their columns.
+    /// The rows as in the file, with all their columns.
     pub records: Vec<StringRecord>,
     /// Their features `[rows, features]`, row-major, in the order of the schema.
     pub x: Vec<f64>,
@@ -34,7 +34,7 @@ pub struct RowChunk {
 pub struct FeatureReader {
     table: TableReader,
     picks: Vec<usize>,
-    /// Records of an earlier piece, whose memory is used again.
+    /// Records of an earlier chunk, whose memory is used again.
     spare: Vec<StringRecord>,
 }
 
@@ -68,17 +68,17 @@ impl FeatureReader {
         Ok(Self { table, picks, spare: Vec::new() })
     }
 
-    /// All column names, as they stand in the file.
+    /// Returns all column names, as in the file.
     pub fn headers(&self) -> &StringRecord {
         &self.table.header
     }
 
-    /// Bytes of the table that were read so far.
+    /// Returns the number of bytes of the table that were read so far.
     pub fn bytes(&self) -> u64 {
         self.table.bytes()
     }
 
-    /// The next rows, at most `rows` (0 counts as 1) and fewer only at the end, or where they have very many or long
+    /// Returns the next rows, at most `rows` (0 counts as 1) and fewer only at the end, or if they have very many or long
     /// cells; `None` after it.
     ///
     /// # Errors
@@ -89,12 +89,13 @@ impl FeatureReader {
         Ok(self.refill(&mut chunk, rows)?.then_some(chunk))
     }
 
-    /// As [`Self::next_chunk`], in the memory of an earlier piece. Out: whether there was a row.
+    /// Does the same as [`Self::next_chunk`], in the memory of an earlier chunk. Returns whether there was a row.
     ///
     /// # Errors
     ///
     /// As [`Self::next_chunk`].
     pub fn refill(&mut self, chunk: &mut RowChunk, rows: usize) -> Result<bool> {
+        // Rows take over the records of the earlier chunk, so that steady reading allocates nothing.
         self.spare.append(&mut chunk.records);
         chunk.x.clear();
         chunk.lines.clear();
@@ -103,7 +104,7 @@ impl FeatureReader {
             self.table.features(&self.picks, &mut chunk.x)?;
             let spare = self.spare.pop().unwrap_or_default();
             let record = std::mem::replace(&mut self.table.record, spare);
-            // An empty cell takes memory, too: that of its end.
+            // An empty cell takes memory too: that of its end.
             bytes += record.as_slice().len() + record.len() * size_of::<usize>();
             chunk.records.push(record);
             chunk.lines.push(self.table.line);
@@ -112,21 +113,21 @@ impl FeatureReader {
     }
 }
 
-/// Some rows of a table, on their way to figures.
+/// Some rows of a table with their targets, to be evaluated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelledRows {
     /// Features `[rows, features]`, row-major, in the order of the schema.
     pub x: Vec<f64>,
     /// Targets of each row.
     pub y: Targets,
-    /// How much each row counts, above 0; `None` where all count the same.
+    /// Weight of each row, above 0; `None` if all rows weigh the same.
     pub weights: Option<Vec<f64>>,
     /// First line of each row, counted from 1.
     pub lines: Vec<u64>,
 }
 
-/// Reads a table of any length with its target a few rows at a time; of what a whole
-/// [`Dataset`](crate::data::Dataset) promises, that some weight is above 0 is left to who sees all parts.
+/// Reads a table of any length with its target a few rows at a time. A whole [`Dataset`](crate::data::Dataset) promises
+/// that some weight is above 0; here the caller, who sees all parts, checks that.
 #[derive(Debug)]
 pub struct PartReader {
     pub(super) table: TableReader,
@@ -139,8 +140,8 @@ pub struct PartReader {
 }
 
 impl PartReader {
-    /// Opens a table that has the columns of another one, in any order; further columns are ignored. Where the other one had
-    /// weights and this one has not, all rows count the same.
+    /// Opens a table with the columns of another one, in any order; further columns are ignored. If the other table had
+    /// weights and this one has none, all rows weigh the same.
     ///
     /// # Errors
     ///
@@ -167,6 +168,7 @@ impl PartReader {
         let mut wanted: Vec<&str> = schema.features.iter().map(String::as_str).collect();
         wanted.extend(schema.targets());
         let weight = schema.weight.as_deref().filter(|weight| names.contains(weight));
+        // All columns are looked up together, so that one message names all that are missing.
         wanted.extend(weight);
         let mut picks = header::find_all(&names, &wanted, &table.source)?;
         let weight = weight.and_then(|_| picks.pop());
@@ -175,7 +177,7 @@ impl PartReader {
         Ok(Self { table, picks, places, weight, kind, labels, left_out: 0 })
     }
 
-    /// Bytes of the table that were read so far.
+    /// Returns the number of bytes of the table that were read so far.
     pub fn bytes(&self) -> u64 {
         self.table.bytes()
     }
@@ -190,12 +192,12 @@ impl PartReader {
         self.left_out
     }
 
-    /// The next rows that weigh more than 0, at most `rows` (0 counts as 1) and fewer only at the end, or where they have
-    /// very many features; `None` after it.
+    /// Returns the next rows with a weight above 0, at most `rows` (0 counts as 1) and fewer only at the end, or if they
+    /// have very many features; `None` after it.
     ///
     /// # Errors
     ///
-    /// When a row is not as it must be, or its class is none that `schema` knows; the message names line and column.
+    /// When a row is not valid, or its class is not in `schema`; the message names line and column.
     pub fn next_part(&mut self, rows: usize) -> Result<Option<LabelledRows>> {
         let mut part = self.empty();
         let mut bytes = 0;
@@ -206,7 +208,7 @@ impl PartReader {
         Ok((!part.lines.is_empty()).then_some(part))
     }
 
-    /// A part without rows.
+    /// Returns a part without rows.
     pub(super) fn empty(&self) -> LabelledRows {
         let y = match &self.kind {
             TargetKind::Classes(_) => Targets::Classes(Vec::new()),
@@ -223,7 +225,7 @@ impl PartReader {
         }
     }
 
-    /// Appends the next row that weighs more than 0, all but its line. Returns false if there is none.
+    /// Appends the next row with a weight above 0, except for its line. Returns false if there is none.
     pub(super) fn row(&mut self, part: &mut LabelledRows) -> Result<bool> {
         let table = &mut self.table;
         loop {
@@ -236,7 +238,7 @@ impl PartReader {
                 weights.push(weight);
                 break;
             }
-            // A row that counts for nothing may hold anything, such as a filler for a missing value.
+            // A row of weight 0 may hold anything, such as a filler for a missing value, so its cells are not read.
             self.left_out += 1;
         }
         table.features(&self.picks, &mut part.x)?;

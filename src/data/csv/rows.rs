@@ -1,7 +1,7 @@
 //! A table row by row, as text.
 //!
-//! In: bytes. Out: records with their lines, each as long as the header, and their numbers where these are asked for.
-//! Absent on purpose: which columns mean what.
+//! In: bytes. Out: records with their lines, each as long as the header, and their numbers on request.
+//! Absent on purpose: the meaning of columns.
 
 use std::fmt;
 use std::fs::File;
@@ -30,7 +30,7 @@ pub(super) struct TableReader {
     rows: u64,
 }
 
-/// Where the bytes come from.
+/// Source of the bytes.
 struct ByteSource(Box<dyn Read + Send>);
 
 impl fmt::Debug for ByteSource {
@@ -51,7 +51,7 @@ impl TableReader {
         Self::from_reader(file, path)
     }
 
-    /// Of bytes that come from anywhere; messages call them by `path`.
+    /// Opens a table of bytes from any source; messages call it by `path`.
     pub(super) fn from_reader(reader: impl Read + Send + 'static, path: &Path) -> Result<Self> {
         // Lengths of rows are checked here, not by the parser, for a message with both lengths.
         let reader = ReaderBuilder::new()
@@ -76,7 +76,7 @@ impl TableReader {
         Ok(table)
     }
 
-    /// Goes to the next row, if there is one. A table without any is an error.
+    /// Reads the next row, if there is one. A table without rows is an error.
     pub(super) fn read(&mut self) -> Result<bool> {
         if !self.advance()? {
             if self.rows == 0 {
@@ -92,6 +92,7 @@ impl TableReader {
         if got != want {
             let columns = if got == 1 { "column" } else { "columns" };
             let mut problem = format!("{got} {columns}, but the header has {want}");
+            // A row of another length has a usual cause, which its cells show.
             if self.record.as_slice().contains('\n') {
                 problem += "; a quoted cell runs over several lines: is a closing quote missing?";
             } else if got == 1 && self.record[0].trim().is_empty() {
@@ -109,7 +110,7 @@ impl TableReader {
         Ok(true)
     }
 
-    /// Checks that a data set may have so many rows.
+    /// Checks that a data set may have this many rows.
     pub(super) fn check_count(&self) -> Result<()> {
         if self.rows > u64::from(u32::MAX) {
             return Err(self.at_line(format!("more rows than {}; split the table", u32::MAX)));
@@ -117,7 +118,7 @@ impl TableReader {
         Ok(())
     }
 
-    /// Bytes that were taken in so far.
+    /// Returns the number of bytes read so far.
     pub(super) fn bytes(&self) -> u64 {
         self.reader.position().byte()
     }
@@ -125,6 +126,7 @@ impl TableReader {
     /// Parses the next record, whatever its length.
     fn advance(&mut self) -> Result<bool> {
         let before = self.line;
+        // Limits are for one row, so they begin anew with each.
         self.reader.get_mut().begin_row();
         let outcome = self.reader.read_record(&mut self.record);
         // The parser's own line of a record is that of the end of the last one, before blank lines
@@ -132,9 +134,11 @@ impl TableReader {
         let end = self.reader.position().byte();
         let bytes = self.reader.get_mut();
         let (newline, lines) = (bytes.newline(), bytes.lines_before(end));
+        // Line ends inside of quotes belong to the record, and its own end comes after its last line.
         let ended_by_newline = bytes.at(end.wrapping_sub(1)) == Some(newline);
         let inside = self.record.as_slice().bytes().filter(|&b| b == newline).count() as u64;
         self.line = (lines + 1).saturating_sub(u64::from(ended_by_newline) + inside).max(before);
+        // These two kinds of error were made by `Watched`, which knows the line and the reason.
         outcome.map_err(|err| match err.into_kind() {
             ErrorKind::Io(source) if source.kind() == io::ErrorKind::InvalidData => {
                 self.faulty(source)
@@ -159,9 +163,10 @@ impl TableReader {
         }
     }
 
-    /// A row beyond one of the limits.
+    /// Returns the error of a row beyond one of the limits.
     fn too_long(&mut self, source: io::Error) -> Error {
         let bytes = self.reader.get_ref();
+        // An open quote explains an endless row better than its length does.
         if let Some(line) = bytes.open_quote() {
             self.line = line;
             return self.at_line(format!(
@@ -188,7 +193,7 @@ impl TableReader {
         Ok(())
     }
 
-    /// The current row's weight.
+    /// Returns the current row's weight.
     pub(super) fn weight(&self, column: usize) -> Result<f64> {
         let text = self.record.get(column).unwrap_or_default();
         let value = cell::feature(text).map_err(|problem| self.refuse_column(column, problem))?;
@@ -199,11 +204,14 @@ impl TableReader {
         Ok(value)
     }
 
+    /// Returns an error at the current row's line.
     pub(super) fn at_line(&self, problem: String) -> Error {
         Error::table(&self.source, problem).at_line(self.line)
     }
 
+    /// Returns an error about a cell of the current row.
     pub(super) fn refuse_column(&self, column: usize, problem: String) -> Error {
+        // A repeated header fails at its first cell, and has a clearer explanation.
         if self.record == self.header {
             let problem = "the line repeats the header, as where files were joined; remove it";
             return self.at_line(problem.into());

@@ -1,4 +1,4 @@
-//! Runs a plan's steps one after the other, all values in one arena.
+//! Runs a plan's steps one after the other, with all values in one arena.
 
 use std::ops::Range;
 
@@ -18,11 +18,11 @@ pub struct CpuDevice<T: Real> {
     info: DeviceInfo,
     engine: T::CpuKernels,
     plan: Option<Plan>,
-    /// Where each of the plan's buffers begins in the arena of its kind.
+    /// First element of each of the plan's buffers in the arena of its kind.
     starts: Vec<usize>,
     /// Every float buffer of the plan, end to end: a step borrows disjoint ranges of it.
     floats: Vec<T>,
-    /// Every buffer of row numbers and classes, likewise.
+    /// Every buffer of row numbers and classes, in the same way.
     indices: Vec<u32>,
     train: Sequence,
     eval: Sequence,
@@ -31,7 +31,7 @@ pub struct CpuDevice<T: Real> {
     log: Option<Range<usize>>,
 }
 
-/// A phase's steps, ready to run, and the numbers of its window.
+/// A phase's prepared steps, and the step parameters of its window.
 #[derive(Debug, Default)]
 struct Sequence {
     steps: Vec<PreparedStep>,
@@ -39,7 +39,7 @@ struct Sequence {
 }
 
 impl<T: Real> CpuDevice<T> {
-    /// A device without a plan.
+    /// Makes a device without a plan.
     pub fn new() -> Self {
         Self::with(T::CpuKernels::new())
     }
@@ -68,7 +68,7 @@ impl<T: Real> CpuDevice<T> {
         }
     }
 
-    /// A slot's floats in the device's own precision.
+    /// Returns a slot's floats in the device's own precision.
     ///
     /// # Errors
     /// If no plan is loaded or the slot holds no floats.
@@ -82,7 +82,7 @@ impl<T: Real> CpuDevice<T> {
         }
     }
 
-    /// Sets all of a slot's floats in the device's own precision, which [`Device::write`] would round.
+    /// Sets all floats of a slot in the device's own precision, which [`Device::write`] would round.
     ///
     /// # Errors
     /// If no plan is loaded, the slot holds no floats, or another number of them.
@@ -121,7 +121,7 @@ impl<T: Real> CpuDevice<T> {
 }
 
 impl CpuDevice<f32> {
-    /// A device that computes with these instructions, to check those that the widest stand in front of.
+    /// Makes a device with this instruction set, so that sets other than the widest can be checked.
     pub fn using(instructions: SimdLevel) -> Self {
         Self::with(SimdKernels::using(instructions))
     }
@@ -146,11 +146,13 @@ impl<T: Real> Device for CpuDevice<T> {
                 .map(|buffer| buffer.elements)
                 .sum()
         };
+        // Checked before allocating: the system may promise memory that it does not have.
         memory::check(plan, self.bytes_for(plan), &self.info)?;
         let refused = |_| {
             self.failure("the system gives no more memory; use smaller layers or fewer rows".into())
         };
         let (mut floats, mut indices) = (Vec::new(), Vec::new());
+        // Allocation that can fail, so that a lack of memory is an error and not the end of the program.
         floats.try_reserve_exact(total(true)).map_err(refused)?;
         floats.resize(total(true), T::zero());
         indices.try_reserve_exact(total(false)).map_err(refused)?;
@@ -158,6 +160,7 @@ impl<T: Real> Device for CpuDevice<T> {
         (self.floats, self.indices) = (floats, indices);
         self.starts = buffer_starts(plan);
         let starts = &self.starts;
+        // Slots are looked up once here instead of in every step.
         let steps = |phase| {
             plan.steps(phase).iter().map(|step| PreparedStep::of(plan, step, starts)).collect()
         };
@@ -167,7 +170,7 @@ impl<T: Real> Device for CpuDevice<T> {
         let sequences = [&self.train, &self.eval, &self.measure];
         let sizes = sequences.into_iter().flat_map(|sequence| &sequence.steps);
         self.engine.prepare(&sizes.map(PreparedStep::sizes).collect::<Vec<_>>());
-        // `run` then pushes without growing it, as long as losses are taken each window.
+        // `run` then appends without growing the vector, as long as losses are taken after each window.
         self.losses = Vec::with_capacity(WINDOW);
         self.plan = Some(plan.clone());
         self.log = match plan.log() {
@@ -222,7 +225,7 @@ impl<T: Real> Device for CpuDevice<T> {
     }
 
     fn steps_per_submission(&self, _phase: Phase) -> u32 {
-        // Steps are done when `run` returns: a handful at a time keeps news coming.
+        // `run` returns when the steps are done, so a few steps at a time keep progress reports coming.
         16
     }
 
@@ -237,11 +240,13 @@ impl<T: Real> Device for CpuDevice<T> {
             rows.ok_or_else(|| self.failure(format!("steps {steps:?} lie outside of the window")))?;
         let (engine, floats, indices) = (&self.engine, &mut self.floats, &mut self.indices);
         let log = self.log.as_ref().filter(|_| phase == Phase::Train);
+        // The pool is entered once for all steps, not for each of them.
         engine.enter(|| {
             for row in rows {
                 for step in &sequence.steps {
                     step.run(engine, ArenaViews { floats, indices }, row);
                 }
+                // The log's slot is reused by later windows, so the loss is copied at once.
                 if let Some(log) = log {
                     self.losses.push(floats[log.start + row.log as usize].to_f32());
                 }

@@ -1,7 +1,7 @@
-//! One function for each kernel of a plan: what it must compute, in f32 or f64, plainly.
+//! One function for each kernel of a plan: the computation that it must do, in f32 or f64, written plainly.
 //!
-//! All matrices are row-major slices with their sizes beside them. `rows` is the number of a batch's
-//! rows that count; the others are masked.
+//! All matrices are row-major slices with their sizes beside them. `rows` is the number of a batch's valid rows; the others
+//! are masked.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
@@ -32,7 +32,7 @@ fn view_mut<T>(values: &mut [T], rows: usize, columns: usize) -> ArrayViewMut2<'
     ArrayViewMut2::from_shape((rows, columns), values).expect("a slot has the length of its sizes")
 }
 
-/// out row i = table row `pick(i)`; rows that do not count are zero. `table [_, columns]`, `out [batch, columns]`
+/// out row i = table row `pick(i)`; masked rows are zero. `table [_, columns]`, `out [batch, columns]`
 pub fn gather<T: Copy + Default>(
     table: &[T],
     order: Option<&[u32]>,
@@ -113,7 +113,7 @@ pub fn matmul_tn<T: Real>(
     }
 }
 
-/// Each element times what dropout multiplies it by.
+/// Multiplies each element by its dropout factor.
 #[inline(always)]
 pub fn dropout<T: Real>(out: &mut [T], Dropout { stream, rate }: Dropout, step: &StepParams) {
     let (key, rate) = (key(step.seed, step.step, stream), rate_in(step, rate));
@@ -145,8 +145,8 @@ pub fn add<T: Real>(a: &[T], b: &[T], out: &mut [T]) {
     }
 }
 
-/// out ← (1 − momentum) out + momentum · stat, times rows / (rows − 1) if it is unbiased; guarded, a statistic that is no
-/// finite number changes nothing; without a momentum it is the step's share
+/// out ← (1 − momentum) out + momentum · stat, with stat times rows / (rows − 1) if it is unbiased; if guarded, a statistic
+/// that is not finite changes nothing; without a momentum of its own the kernel takes the fraction in the step parameters
 pub fn update_running<T: Real>(
     stat: &[T],
     out: &mut [T],
@@ -155,6 +155,7 @@ pub fn update_running<T: Real>(
 ) {
     let momentum = momentum.unwrap_or(step.scalars[crate::graph::SHARE]);
     let rows = f64::from(step.rows);
+    // One row has no unbiased variance.
     if unbiased && step.rows < 2 {
         return;
     }
@@ -167,7 +168,7 @@ pub fn update_running<T: Real>(
     }
 }
 
-/// A whole number that stands in a table of features, below `rows`.
+/// Returns an integer from a table of features, below `rows`.
 fn number<T: Real>(value: T, rows: usize) -> usize {
     let value = value.to_f64().max(0.0);
     #[expect(
@@ -187,7 +188,7 @@ pub fn lookup<T: Real>(table: &[T], x: &[T], column: usize, out: &mut [T], m: us
     }
 }
 
-/// out row = sum of `d_y` over the rows that count whose number it is, top to bottom, x `[m,n]`, `d_y` `[m,d]`, out `[v,d]`
+/// out row = sum of `d_y` over the valid rows that have its number, top to bottom, x `[m,n]`, `d_y` `[m,d]`, out `[v,d]`
 pub fn lookup_grad<T: Real>(
     x: &[T],
     d_y: &[T],
@@ -228,7 +229,7 @@ pub fn loss_cross_entropy<T: Real>(
     rows_of_cross_entropy(logits, labels, (0, row_loss, d_logits), n, step);
 }
 
-/// Some rows of it, from `first` on: the results are theirs, all else is of the whole batch.
+/// Computes some rows of the loss, from `first` on: the results are those of these rows, everything else is of the whole batch.
 pub(super) fn rows_of_cross_entropy<T: Real>(
     logits: &[T],
     labels: &[u32],
@@ -244,7 +245,8 @@ pub(super) fn rows_of_cross_entropy<T: Real>(
             d.fill(T::zero());
             continue;
         }
-        // NaN must not be lost here: a maximum that skips it would hide it from the loss.
+        // NaN must not be lost here: a maximum that skips it would hide it from the loss. The largest logit is subtracted,
+        // so that no exponential overflows.
         let max = logits.iter().fold(logits[0], |max, &x| if x > max { x } else { max });
         let mut sum = T::zero();
         for (d, &x) in d.iter_mut().zip(logits) {
@@ -282,14 +284,14 @@ pub fn loss_mse<T: Real>(
     }
 }
 
-/// log\[step\] = mean of the row losses that count
+/// log\[step\] = mean of the losses of the valid rows
 pub fn log_loss<T: Real>(row_loss: &[T], log: &mut [T], step: &StepParams) {
     let rows = step.rows as usize;
     let sum = row_loss[..rows].iter().fold(T::zero(), |sum, &loss| sum + loss);
     log[step.log as usize] = sum / T::of(f64::from(step.rows));
 }
 
-/// The numbers of the slot of that name.
+/// Returns the numbers of the slot `scaling`.
 fn scaling_of<T: Real>(slot: &[T]) -> LossScaler {
     let mut values = [0.0; LossScaler::LEN];
     values.iter_mut().zip(slot).for_each(|(to, from)| *to = from.to_f32());
@@ -300,16 +302,16 @@ fn put<T: Real>(scaling: LossScaler, slot: &mut [T]) {
     slot.iter_mut().zip(scaling.values()).for_each(|(to, from)| *to = T::of_f32(from));
 }
 
-/// The loss's gradient times the loss scale.
+/// Multiplies the loss's gradient by the loss scale.
 pub fn scale<T: Real>(d: &mut [T], scaling: &[T]) {
     let scale = scaling_of(scaling).scale;
     d.iter_mut().for_each(|d| *d *= T::of_f32(scale));
 }
 
-/// Notes an overflow if a gradient is NaN or infinite, and more than that if the loss is.
+/// Notes an overflow if a gradient is NaN or infinite, and [`LossScaler::LOST`] if the loss is.
 pub fn check_finite<T: Real>(g: &[T], loss: Option<T>, scaling: &mut [T]) {
     let mut noted = scaling_of(scaling);
-    // 0 times it is 0 for finite ones alone; without a branch for each, vectors do it.
+    // 0 · g is 0 only if g is finite; without a branch for each element, this is vectorised.
     let bad = |part: &[T]| part.iter().fold(false, |bad, &g| bad | (g * T::zero() != T::zero()));
     if g.chunks(512).any(bad) {
         noted.overflow = noted.overflow.max(1.0);
@@ -320,14 +322,16 @@ pub fn check_finite<T: Real>(g: &[T], loss: Option<T>, scaling: &mut [T]) {
     put(noted, scaling);
 }
 
-/// The end of a step where losses that are not finite are skipped: such a step's loss becomes NaN, so that the host leaves
-/// it out, and all is in order again with the next move. Out: whether the loss scale, if there is one, has to follow.
+/// Ends a step where losses that are not finite are skipped: such a step's loss becomes NaN, so that the host leaves it
+/// out, and the next update begins with the flag cleared. Returns whether the loss scale, if there is one, has to be
+/// adjusted.
 pub fn end_guarded<T: Real>(scaling: &mut [T], loss: &mut T, scaled: bool, apply: bool) -> bool {
     let mut next = scaling_of(scaling);
     let lost = next.overflow > 1.0;
     if next.overflow != 0.0 && (lost || !scaled) {
         *loss = T::of(f64::NAN);
     }
+    // The flag stays until the update's last step, so that the whole update is skipped.
     if apply && (lost || !scaled) {
         next.overflow = 0.0;
         put(next, scaling);
@@ -335,7 +339,7 @@ pub fn end_guarded<T: Real>(scaling: &mut [T], loss: &mut T, scaled: bool, apply
     apply && scaled && !lost
 }
 
-/// The next step's loss scale: half after an overflow, twice after [`LossScaler::GROW_AFTER`] steps without one.
+/// Adjusts the loss scale for the next step: half after an overflow, twice after [`LossScaler::GROW_AFTER`] steps without one.
 pub fn rescale<T: Real>(scaling: &mut [T]) {
     let mut next = scaling_of(scaling);
     let largest = LossScaler::LARGEST as f32;
@@ -356,8 +360,8 @@ pub fn rescale<T: Real>(scaling: &mut [T]) {
     put(next, scaling);
 }
 
-/// An update of the weights. Under a loss scale that is taken out of the gradients first, a step with an overflow
-/// changes nothing, and the weights are copied.
+/// Updates the weights. A loss scale is removed from the gradients first; then a step with an overflow changes nothing, and the
+/// new weights are copied.
 pub fn update<T: Real>(
     g: &[T],
     scaled: Option<(&[T], &mut [T])>,
@@ -374,7 +378,7 @@ pub fn update<T: Real>(
     }
 }
 
-/// The table's rows of this batch = x's rows that count, x `[batch,n]`
+/// The table's rows of this batch = x's valid rows, x `[batch,n]`
 pub fn put_rows<T: Real>(x: &[T], out: &mut [T], n: usize, step: &StepParams) {
     let (first, rows) = (step.first as usize, step.rows as usize);
     out[first * n..(first + rows) * n].copy_from_slice(&x[..rows * n]);
@@ -424,7 +428,7 @@ pub struct Adam {
     pub eps: f64,
     /// Decay of the weights.
     pub weight_decay: f64,
-    /// True if it acts on the weights themselves.
+    /// True if the decay acts on the weights themselves.
     pub decoupled: bool,
 }
 

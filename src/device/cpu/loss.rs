@@ -1,7 +1,7 @@
 //! The losses that share a kernel, in f32 or f64: elementwise ones by their formula, and those over classes.
 //!
-//! In: a batch's outputs and targets, and what rows count. Out: losses of rows, which bear weight · rows / divisor, so that
-//! their mean over rows is the loss of the step; and the gradient, which bears weight / divisor.
+//! In: a batch's outputs and targets, and its valid rows. Out: losses of rows, multiplied by weight · rows / divisor, so
+//! that their mean over rows is the loss of the step; and the gradient, multiplied by weight / divisor.
 
 use super::Real;
 use crate::expr::{F64Math, LANES, Program};
@@ -20,21 +20,21 @@ pub enum LossTargets<'a, T> {
 /// Inputs of a loss besides predictions and targets.
 #[derive(Clone, Copy, Debug)]
 pub struct LossInputs<'a, T> {
-    /// One for each column or class, over and over.
+    /// Constants for each column or class, repeated.
     pub constants: Option<&'a [T]>,
-    /// One for each row.
+    /// Weights of the rows.
     pub weights: Option<&'a [T]>,
 }
 
-/// The factor of a row's loss and that of its gradient.
+/// Returns the factors of a row's loss and of its gradient.
 pub(super) fn factors<T: Real>(extra: LossInputs<'_, T>, row: usize, step: &StepParams) -> (T, T) {
     let weight = extra.weights.map_or(1.0, |weights| weights[row].to_f64());
     let share = weight / step.divided_by();
     (T::of(share * f64::from(step.rows)), T::of(share))
 }
 
-/// An elementwise loss: predictions `[batch, n]`, targets `[batch, t]`. The formula is evaluated in f64 for either type:
-/// a batch's outputs are few beside its products.
+/// An elementwise loss: predictions `[batch, n]`, targets `[batch, t]`. The formula is evaluated in f64 for either type: a
+/// batch's outputs are few compared with its products.
 pub fn loss_map<T: Real>(
     (form, program): (&LossVariant, &Program),
     (prediction, target): (&[T], &[T]),
@@ -58,6 +58,7 @@ pub fn loss_map<T: Real>(
         }
         let (of_loss, of_slope) = factors(extra, row, step);
         let mut sum = 0.0;
+        // In runs of the program's length, since its registers hold that many numbers.
         for start in (0..elements).step_by(LANES) {
             let len = LANES.min(elements - start);
             let of = |index: u8, element: usize| match index {
@@ -73,6 +74,7 @@ pub fn loss_map<T: Real>(
                 },
                 |_, to| to.fill(0.0),
             );
+            // The program's first result is the loss, the others are its derivatives by each prediction.
             let value = |output: usize| &registers[usize::from(program.outputs()[output])][..len];
             sum += value(0).iter().sum::<f64>();
             for which in 0..width {
@@ -97,7 +99,7 @@ pub fn loss_classes<T: Real>(
     rows_of_classes(form, from, extra, (0, row_loss, d_logits), step);
 }
 
-/// Some rows of it, from `first` on: the results are theirs, all else is of the whole batch.
+/// Computes some rows of the loss, from `first` on: the results are those of these rows, everything else is of the whole batch.
 pub(super) fn rows_of_classes<T: Real>(
     form: &LossVariant,
     (logits, goal): (&[T], LossTargets<'_, T>),
@@ -106,6 +108,7 @@ pub(super) fn rows_of_classes<T: Real>(
     step: &StepParams,
 ) {
     let n = d_logits.len() / row_loss.len();
+    // Rows beyond the valid ones keep a gradient of 0.
     d_logits.fill(T::zero());
     for (at, loss) in row_loss.iter_mut().enumerate() {
         let row = first + at;
@@ -132,7 +135,7 @@ enum RowGoal<'a, T> {
     Shares(&'a [T]),
 }
 
-/// The loss of a row, and its gradient.
+/// Returns the loss of a row, and writes its gradient.
 fn row_of_classes<T: Real>(
     loss: Loss,
     logits: &[T],
@@ -142,17 +145,19 @@ fn row_of_classes<T: Real>(
 ) -> T {
     let (zero, one) = (T::zero(), T::one());
     let weight = |class: usize| weights.map_or(one, |weights| weights[class]);
+    // Targets of fractions have no one class; losses that need one are not used with them.
     let label = match goal {
         RowGoal::Class(class) => class,
         RowGoal::Shares(_) => usize::MAX,
     };
+    // The hinge needs no softmax, so it returns before the exponentials.
     if let Loss::Hinge { margin } = loss {
         let share = weight(label) / T::of(logits.len() as f64);
         let mut sum = zero;
         d.fill(zero);
         for class in (0..logits.len()).filter(|class| *class != label) {
             let short = T::of(margin) - logits[label] + logits[class];
-            // Written so that NaN counts.
+            // Negated, so that NaN is added and reaches the loss.
             if short <= zero {
                 continue;
             }
@@ -162,7 +167,8 @@ fn row_of_classes<T: Real>(
         }
         return sum * share;
     }
-    // NaN must not be lost here: a maximum that skips it would hide it from the loss.
+    // NaN must not be lost here: a maximum that skips it would hide it from the loss. The largest logit is subtracted, so
+    // that no exponential overflows.
     let max = logits.iter().fold(logits[0], |max, &x| if x > max { x } else { max });
     let mut sum = zero;
     for (d, &x) in d.iter_mut().zip(logits) {
@@ -171,11 +177,12 @@ fn row_of_classes<T: Real>(
     }
     let ln_sum = sum.ln();
     if let Loss::Focal { gamma } = loss {
-        // What is left beside the class, without the digits that 1 − p loses.
+        // 1 − p as a sum of the other classes, since subtracting from 1 would lose digits.
         let others = d.iter().enumerate().filter(|(class, _)| *class != label);
         let rest = others.fold(zero, |rest, (_, &e)| rest + e) / sum;
         let log_p = logits[label] - max - ln_sum;
         let p = d[label] / sum;
+        // 0 · ln 0 would be NaN, so gamma 0 is a case of its own.
         let power = if gamma == 0.0 { one } else { (T::of(gamma) * rest.ln()).exp() };
         // log p / (1 − p) tends to −1 as p tends to 1.
         let ratio = if rest > zero { log_p / rest } else { -one };
@@ -190,7 +197,7 @@ fn row_of_classes<T: Real>(
         _ => 0.0,
     };
     let (sure, even) = (T::of(1.0 - smoothing), T::of(smoothing / logits.len() as f64));
-    // What should be likely, and its own log where that counts.
+    // The wanted probability of each class; for fractions, the loss also has their own logarithms.
     let wanted = |class: usize| match goal {
         RowGoal::Class(label) if class == label => (sure + even) * weight(class),
         RowGoal::Class(_) => even * weight(class),
@@ -200,15 +207,17 @@ fn row_of_classes<T: Real>(
     for (class, &x) in logits.iter().enumerate() {
         let share = wanted(class);
         all += share;
-        // Where nothing is wanted, infinitely unlikely is no loss; but NaN stays.
+        // A class with probability 0 adds no loss even if its surprise is infinite; but NaN stays.
         let surprise = ln_sum - (x - max);
         if share != zero || surprise.to_f64().is_nan() {
             value += share * surprise;
         }
+        // The term does not depend on the logits; with it the loss is 0 for a perfect prediction.
         if matches!(goal, RowGoal::Shares(_)) && share > zero {
             value += share * share.ln();
         }
     }
+    // Fractions need not sum to 1, so softmax is multiplied by their sum.
     for (class, d) in d.iter_mut().enumerate() {
         *d = *d / sum * all - wanted(class);
     }

@@ -10,25 +10,25 @@ use crate::plan::{BLOCK, FACTORS, LossScaler, StepParams, Update};
 // A block of an arena has one row of factors, so the programs' blocks must not be longer.
 const _: () = assert!(BLOCK == LANES);
 
-/// States that an optimizer has at most.
+/// Largest number of states that an optimizer has.
 pub const MOST_STATES: usize = 3;
 
-/// Arenas under an update, or parts of them that begin at the block `first`; those that it does not have are empty.
+/// Arenas of an update, or parts of them that begin at the block `first`; absent arenas are empty.
 #[derive(Debug)]
 pub struct UpdateArgs<'a, T> {
-    /// The kernel's form.
+    /// Variant of the kernel.
     pub update: Update,
     /// Computation.
     pub program: &'a Program,
-    /// The same made ready for wide vectors.
+    /// The same program, prepared for wide vectors.
     pub compiled: &'a Compiled,
-    /// The step's numbers.
+    /// Step parameters.
     pub step: StepParams,
     /// The slot of the loss scale.
     pub scaling: &'a [T],
     /// The table of factors, whole.
     pub table: &'a [T],
-    /// The first block.
+    /// Index of the first block.
     pub first: usize,
     /// Gradients.
     pub gradient: &'a [T],
@@ -36,7 +36,7 @@ pub struct UpdateArgs<'a, T> {
     pub weight: &'a mut [T],
     /// States.
     pub states: [&'a mut [T]; MOST_STATES],
-    /// Gathered gradients.
+    /// Accumulated gradients.
     pub gathered: &'a mut [T],
     /// Averaged weights.
     pub average: &'a mut [T],
@@ -44,7 +44,7 @@ pub struct UpdateArgs<'a, T> {
     pub half: &'a mut [T],
 }
 
-/// Copies these elements of an arena that may be absent.
+/// Copies some elements of an arena that may be absent.
 fn part<T: Copy>(values: &[T], at: usize, to: &mut [T]) {
     if let Some(values) = values.get(at..at + to.len()) {
         to.copy_from_slice(values);
@@ -52,9 +52,10 @@ fn part<T: Copy>(values: &[T], at: usize, to: &mut [T]) {
 }
 
 impl<'a, T: Real> UpdateArgs<'a, T> {
-    /// Two halves, cut between blocks.
+    /// Returns two halves, cut between blocks.
     pub fn halves(self) -> (Self, Self) {
         let half = self.weight.len() / BLOCK / 2 * BLOCK;
+        // An absent arena is empty, and so are both of its halves.
         let cut = |values: &'a mut [T]| {
             let at = half.min(values.len());
             values.split_at_mut(at)
@@ -78,6 +79,7 @@ impl<'a, T: Real> UpdateArgs<'a, T> {
             average: average.0,
             half: copy.0,
         };
+        // The second half's factors begin at a later row of the table, which both share.
         let other = Self {
             update,
             program,
@@ -96,13 +98,13 @@ impl<'a, T: Real> UpdateArgs<'a, T> {
         (one, other)
     }
 
-    /// Does it.
+    /// Updates the arenas.
     #[inline(always)]
     pub fn run<F: Functions<T>>(self) {
         let Self { update, program, step, scaling, table, first, gradient, .. } = self;
         let Self { weight, mut states, gathered, average, half, .. } = self;
         if update.scaled && scaling[OVERFLOW] != T::zero() {
-            // What was gathered before goes with it.
+            // Gradients that were accumulated before are dropped with the skipped update.
             gathered.fill(T::zero());
             return;
         }
@@ -112,6 +114,7 @@ impl<'a, T: Real> UpdateArgs<'a, T> {
         let outputs = program.outputs();
         for at in (0..weight.len()).step_by(BLOCK) {
             let len = BLOCK.min(weight.len() - at);
+            // The table's first row holds the clipping factor, so a block's row comes one later.
             let row = (1 + first + at / BLOCK) * FACTORS;
             let factor = |index: usize| table.get(row + index).copied().unwrap_or(T::one());
             program.run::<T, F>(
@@ -140,13 +143,16 @@ impl<'a, T: Real> UpdateArgs<'a, T> {
                     to.fill(T::of(value));
                 },
             );
+            // All results are computed before the first is written, since an expression may read what another one changes.
             let mut results = outputs.iter().map(|&place| &registers[usize::from(place)][..len]);
+            // Between updates only the accumulated gradients change; they are the last result.
             if !step.apply {
                 if let (true, Some(sum)) = (update.gathers, results.next_back()) {
                     gathered[at..at + len].copy_from_slice(sum);
                 }
                 continue;
             }
+            // Results come in the order of `PassKind`: weight, states, average.
             let mut put = |to: &mut [T]| {
                 if let Some(values) = results.next() {
                     to[at..at + len].copy_from_slice(values);
@@ -161,6 +167,7 @@ impl<'a, T: Real> UpdateArgs<'a, T> {
             if update.averages {
                 put(average);
             }
+            // The update has used the accumulated gradients, so the next ones begin at 0.
             if update.gathers {
                 gathered[at..at + len].fill(T::zero());
             }
@@ -171,7 +178,7 @@ impl<'a, T: Real> UpdateArgs<'a, T> {
     }
 }
 
-/// Places in the slot of the loss scale, as [`LossScaler`] has them.
+/// Indices in the slot of the loss scale, as [`LossScaler`] has them.
 pub(super) const INVERSE: usize = 1;
 pub(super) const OVERFLOW: usize = 3;
 const _: () = assert!(LossScaler::LEN == 5);
@@ -179,23 +186,24 @@ const _: () = assert!(LossScaler::LEN == 5);
 /// Arrays whose squares are summed.
 #[derive(Clone, Copy, Debug)]
 pub struct SquareSumArgs<'a, T> {
-    /// An arena.
+    /// The arena.
     pub x: &'a [T],
-    /// Of gradients, those that were gathered before.
+    /// Gradients that were accumulated before.
     pub gathered: Option<&'a [T]>,
-    /// The slot of the loss scale that they bear.
+    /// The slot of the loss scale by which the gradients are multiplied.
     pub scaling: Option<&'a [T]>,
     /// The table of factors.
     pub table: Option<&'a [T]>,
 }
 
-/// sums\[block\] = Σ x² over a block of the arena. Of gradients x = gathered + share · g without the loss scale, and 0
-/// where the rate's factor is 0.
+/// sums\[block\] = Σ x² over a block of the arena. For gradients x = accumulated + fraction · g without the loss scale, and
+/// 0 where the rate's factor is 0.
 pub fn square_sums<T: Real>(of: SquareSumArgs<'_, T>, sums: &mut [T], step: &StepParams) {
     let SquareSumArgs { x, gathered, scaling, table } = of;
     let share = gathered.map_or(T::one(), |_| T::of(step.scalars[crate::graph::SHARE]));
     let scale = share * scaling.map_or(T::one(), |scaling| scaling[INVERSE]);
     for (block, (sum, x)) in sums.iter_mut().zip(x.chunks(BLOCK)).enumerate() {
+        // Parameters whose rate has the factor 0 stay as they are, and must not count in the norm.
         let stays = |table: &[T]| table[(1 + block) * FACTORS] == T::zero();
         let gathered = gathered.map(|gathered| &gathered[block * BLOCK..]);
         *sum = T::zero();
@@ -212,17 +220,18 @@ pub fn square_sums<T: Real>(of: SquareSumArgs<'_, T>, sums: &mut [T], step: &Ste
 pub fn clip_norm<T: Real>(sums: &[T], table: &mut [T], max: f64) {
     let norm = sums.iter().map(|sum| sum.to_f64()).sum::<f64>().sqrt();
     let clip = max / (norm + 1e-6);
-    // NaN stays.
+    // min() would turn NaN into 1; this way NaN stays.
     table[0] = T::of(if clip > 1.0 { 1.0 } else { clip });
 }
 
-/// In the table's rows of each parameter: its norm over that of its direction, 1 where one of them is 0.
+/// Writes to the table's rows of each parameter the ratio of its norm to that of its direction, 1 where one of them is 0.
 pub fn trust_ratios<T: Real>(params: &[T], directions: &[T], views: &[u32], table: &mut [T]) {
     for view in views.chunks_exact(2) {
         let blocks = view[0] as usize..(view[0] + view[1]) as usize;
         let norm =
             |sums: &[T]| sums[blocks.clone()].iter().map(|sum| sum.to_f64()).sum::<f64>().sqrt();
         let (weight, direction) = (norm(params), norm(directions));
+        // A parameter of zeros would otherwise never move.
         let ratio = if weight == 0.0 || direction == 0.0 { 1.0 } else { weight / direction };
         for block in blocks {
             table[(1 + block) * FACTORS + 2] = T::of(ratio);

@@ -1,11 +1,11 @@
-//! Which adapters there are, what they can do, and which one is taken.
+//! The adapters of this machine, their features and limits, and the choice of one.
 
 use wgpu::{Backends, DeviceType, InstanceDescriptor, InstanceFlags};
 
 use crate::device::{DeviceInfo, DeviceKind, SOFTWARE};
 use crate::error::{Error, Result};
 
-/// Report on an adapter, for people.
+/// Description of an adapter, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdapterReport {
     /// Name, kind, back end, driver.
@@ -14,15 +14,15 @@ pub struct AdapterReport {
     pub features: Vec<String>,
     /// Limits that decide what fits, by WebGPU's names.
     pub limits: Vec<(String, u64)>,
-    /// True if `--device auto` takes it.
+    /// True if `--device auto` chooses the adapter.
     pub auto: bool,
 }
 
-/// All adapters: those of Vulkan, Metal and DX12, or those of GL where there are no others.
+/// Returns all adapters: those of Vulkan, Metal and DX12, or those of GL if there are no others.
 pub(super) fn enumerate() -> Vec<wgpu::Adapter> {
     let native = Backends::VULKAN | Backends::METAL | Backends::DX12;
     let found = of_backends(native);
-    // GL has other limits, and opening it makes EGL talk on stderr: only where nothing else answers.
+    // GL has other limits, and opening it makes EGL write to stderr: it is tried only if nothing else answers.
     if found.is_empty() { of_backends(Backends::GL) } else { found }
 }
 
@@ -54,7 +54,7 @@ pub(super) fn describe(adapter: &wgpu::Adapter) -> DeviceInfo {
     }
 }
 
-/// The place of a device type in the order of preference; `None` for what no one takes unasked.
+/// Returns the rank of a device type in the order of preference; `None` for a type that must be asked for.
 fn rank(device_type: DeviceType) -> Option<u32> {
     match device_type {
         DeviceType::DiscreteGpu => Some(0),
@@ -65,7 +65,7 @@ fn rank(device_type: DeviceType) -> Option<u32> {
     }
 }
 
-/// Returns what an adapter lacks to run the kernels, if anything.
+/// Returns the property that an adapter lacks to run the kernels, if any.
 fn lack(adapter: &wgpu::Adapter) -> Option<String> {
     let flags = adapter.get_downlevel_capabilities().flags;
     if !flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS) {
@@ -81,8 +81,9 @@ fn lack(adapter: &wgpu::Adapter) -> Option<String> {
     short.map(|(name, has, need)| format!("its {name} is {has}, but {need} are needed"))
 }
 
-/// The best adapter that is no software and can run the kernels.
+/// Returns the best adapter that is not a software adapter and can run the kernels.
 fn best(adapters: &[wgpu::Adapter]) -> Option<usize> {
+    // Of several adapters of one rank, the first that wgpu lists is taken.
     let ranked = adapters.iter().enumerate().filter_map(|(index, adapter)| {
         if lack(adapter).is_some() {
             return None;
@@ -92,7 +93,7 @@ fn best(adapters: &[wgpu::Adapter]) -> Option<usize> {
     ranked.min().map(|(_, index)| index)
 }
 
-/// Takes the adapter that is asked for. Out: the adapter, and why it was taken.
+/// Finds the requested adapter. Returns the adapter, and why it was chosen.
 pub(super) fn pick(kind: &DeviceKind) -> Result<(wgpu::Adapter, String)> {
     let adapters = enumerate();
     let infos: Vec<DeviceInfo> = adapters.iter().map(describe).collect();
@@ -111,6 +112,7 @@ pub(super) fn pick(kind: &DeviceKind) -> Result<(wgpu::Adapter, String)> {
         }
     };
     match found.and_then(|index| adapters.into_iter().nth(index)) {
+        // A named adapter that lacks something is an error, not a reason to take another one.
         Some(adapter) => match lack(&adapter) {
             None => Ok((adapter, reason)),
             Some(lack) => {
@@ -123,6 +125,7 @@ pub(super) fn pick(kind: &DeviceKind) -> Result<(wgpu::Adapter, String)> {
     }
 }
 
+/// Returns the message for a request that no adapter meets.
 fn nothing(kind: &DeviceKind, infos: &[DeviceInfo]) -> String {
     let mut list: Vec<String> = infos.iter().map(DeviceInfo::to_string).collect();
     list.push("CPU (‘device’ cpu)".to_string());
@@ -137,7 +140,7 @@ fn nothing(kind: &DeviceKind, infos: &[DeviceInfo]) -> String {
     format!("{wanted}; there is: {}", list.join(", "))
 }
 
-/// The cooperative matrices that an adapter multiplies: sizes m, n and k, and what is multiplied and added up.
+/// Returns the cooperative matrices that an adapter multiplies: sizes m, n and k, and the types of operands and sums.
 fn shapes(adapter: &wgpu::Adapter) -> Vec<String> {
     let name = |kind: wgpu::CooperativeScalarType| format!("{kind:?}").to_lowercase();
     let shape = |it: &wgpu::CooperativeMatrixProperties| {
@@ -147,7 +150,7 @@ fn shapes(adapter: &wgpu::Adapter) -> Vec<String> {
     adapter.cooperative_matrix_properties().iter().map(shape).collect()
 }
 
-/// All adapters, for `wgrad adapters`.
+/// Returns all adapters, for `wgrad adapters`.
 pub fn adapters() -> Vec<AdapterReport> {
     let adapters = enumerate();
     let auto = best(&adapters);
@@ -164,6 +167,7 @@ pub fn adapters() -> Vec<AdapterReport> {
             features.contains(*feature).then(|| (*name).to_string())
         };
         let mut features: Vec<String> = named.iter().filter_map(has).collect();
+        // Sizes belong to the name: a subgroup kernel needs one particular size.
         if let Some(at) = features.iter().position(|name| name == "subgroups") {
             features[at] =
                 format!("subgroups of {} to {}", info.subgroup_min_size, info.subgroup_max_size);

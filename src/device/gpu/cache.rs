@@ -15,7 +15,8 @@ use super::shader::PRECISIONS;
 use crate::device::DeviceInfo;
 use crate::error::{Error, Result};
 
-/// Adapter, driver and kernels that choices hold for. Another driver or another text of a kernel may be faster or slower, right or wrong.
+/// Adapter, driver and kernels that choices hold for. With another driver or another shader, a variant may be faster or
+/// slower, right or wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Identity {
@@ -23,7 +24,7 @@ pub(super) struct Identity {
     adapter: String,
     driver: String,
     backend: String,
-    /// A digest of the table of kernels, texts and all.
+    /// A digest of the table of kernels with all shaders.
     kernels: String,
 }
 
@@ -45,7 +46,7 @@ impl Identity {
         }
     }
 
-    /// The file's name: what people recognise of the adapter, and a digest of all of it.
+    /// Returns the file's name: the recognisable part of the adapter's name, and a digest of the whole identity.
     pub(super) fn file_name(&self) -> String {
         let Self { program, adapter, driver, backend, kernels } = self;
         let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
@@ -63,14 +64,14 @@ fn kernels(offered: &[Variant]) -> String {
     format!("{rows:?}{PRECISIONS:?}{offered:?}")
 }
 
-/// FNV-1a: the same on every machine and in every version of Rust.
+/// Returns the FNV-1a hash: the same on every machine and in every version of Rust.
 fn digest(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
-/// The choices in a folder for this identity; none if there is no file yet.
+/// Reads the choices in a folder for this identity; `None` if there is no file yet.
 ///
 /// # Errors
 /// If the file cannot be read, is damaged, or is another adapter's.
@@ -78,10 +79,12 @@ pub(super) fn read(folder: &Path, identity: &Identity) -> Result<Option<Choices>
     let path = folder.join(identity.file_name());
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
+        // No file is the usual case of a first run, not an error.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::file("read", &path, error)),
     };
     let problem = match serde_json::from_str::<ChoicesFile>(&text) {
+        // The name holds a digest only, so the identity in the file is compared in full.
         Ok(file) if file.identity == *identity => return Ok(Some(file.choices)),
         Ok(_) => "it was made for another adapter, driver or version".to_string(),
         Err(error) => format!("it is damaged ({error})"),
@@ -89,10 +92,10 @@ pub(super) fn read(folder: &Path, identity: &Identity) -> Result<Option<Choices>
     Err(Error::model_file(path, problem))
 }
 
-/// Puts choices into a folder, which is made if it is not there: beside the file, flushed, and renamed over it.
+/// Writes choices to a folder, which is created if it is missing: to a temporary file, flushed, and renamed to the final name.
 ///
 /// # Errors
-/// If the system refuses; an earlier file is then as it was.
+/// If the system refuses; an earlier file is then unchanged.
 pub(super) fn write(folder: &Path, identity: &Identity, choices: &Choices) -> Result<()> {
     let path = folder.join(identity.file_name());
     let file = ChoicesFile { identity: identity.clone(), choices: choices.clone() };
@@ -100,6 +103,7 @@ pub(super) fn write(folder: &Path, identity: &Identity, choices: &Choices) -> Re
         let mut text = serde_json::to_vec_pretty(&file)?;
         text.push(b'\n');
         fs::create_dir_all(folder)?;
+        // The process's number keeps two programs from writing the same temporary file.
         let beside = TempFile(path.with_extension(format!("{}.tmp", std::process::id())));
         let mut open = fs::File::create(&beside.0)?;
         open.write_all(&text)?;
@@ -109,7 +113,7 @@ pub(super) fn write(folder: &Path, identity: &Identity, choices: &Choices) -> Re
     put().map_err(|error| Error::file("write", &path, error))
 }
 
-/// A temporary file; what was not renamed goes away.
+/// A temporary file, which is removed unless it was renamed.
 struct TempFile(PathBuf);
 
 impl Drop for TempFile {

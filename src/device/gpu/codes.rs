@@ -1,11 +1,11 @@
-//! Numbers that stand in shaders for what a kernel was asked to do.
+//! Numbers that represent a kernel's fusions and settings in shaders.
 
 use crate::graph::Loss;
 use crate::model::Activation;
 use crate::plan::{Dropout, Kernel};
 use crate::shape::narrow;
 
-/// The number that stands for an activation in shaders.
+/// Returns the number of an activation in shaders.
 pub(super) fn number(act: Activation) -> u32 {
     let place = Activation::ALL.iter().position(|other| *other == act);
     narrow(place.expect("the list of activations has all of them"))
@@ -22,23 +22,24 @@ pub(super) const FUSIONS: [(&str, u32); 7] = [
     ("BIAS_GRAD", 64),
 ];
 
-/// Returns whether what follows a sum is a handful of instructions, so that a loop over a tile's elements may be unrolled.
+/// Returns whether the instructions after a sum are so few that a loop over a tile's elements may be unrolled.
 pub(super) fn short(act: Activation, dropout: bool) -> u32 {
     use Activation::{Identity, LeakyRelu, Relu};
     u32::from(!dropout && matches!(act, Identity | Relu | LeakyRelu))
 }
 
-/// The bits of all that is fused into a product; 0 for other kernels.
+/// Returns the bits of all fusions of a product; 0 for other kernels.
 pub(super) fn fused(kernel: &Kernel) -> u32 {
     if !kernel.is_product() {
         return 0;
     }
+    // The declaration's constants have the names of the bits, so no fusion is listed twice.
     let on: Vec<_> = kernel.declaration().constants().into_iter().filter(|it| it.1 == 1).collect();
     let bits = FUSIONS.iter().filter(|(name, _)| on.contains(&(name, 1)));
     bits.map(|(_, bit)| bit).sum()
 }
 
-/// The activation that a kernel applies, or whose gradient it applies.
+/// Returns the activation that a kernel applies, or whose derivative it applies.
 pub(super) fn activation_of(kernel: &Kernel) -> Activation {
     match *kernel {
         Kernel::MatmulNt { act, .. }
@@ -49,7 +50,7 @@ pub(super) fn activation_of(kernel: &Kernel) -> Activation {
     }
 }
 
-/// The dropout that is fused into a product.
+/// Returns the dropout that is fused into a product.
 pub(super) fn dropout_of(kernel: &Kernel) -> Option<Dropout> {
     match *kernel {
         Kernel::MatmulNt { dropout, .. } | Kernel::MatmulNn { dropout, .. } => dropout,
@@ -57,7 +58,7 @@ pub(super) fn dropout_of(kernel: &Kernel) -> Option<Dropout> {
     }
 }
 
-/// Returns whether what a product saves is the activation's result, before dropout, instead of its argument.
+/// Returns whether a product saves the activation's result, before dropout, instead of its argument.
 pub(super) fn saves_result(kernel: &Kernel) -> bool {
     let Kernel::MatmulNt { act, save: true, dropout: Some(_), .. } = kernel else { return false };
     act.gradient_from_output()
@@ -67,7 +68,7 @@ pub(super) fn saves_result(kernel: &Kernel) -> bool {
 pub(super) const CLASS_LOSSES: [(&str, u32); 4] =
     [("LABELS", 0), ("SHARES", 1), ("FOCAL", 2), ("HINGE", 3)];
 
-/// The kind of a loss over classes, and its one setting.
+/// Returns the kind of a loss over classes, and its one setting.
 pub(super) fn class_loss(loss: Loss) -> (u32, f64) {
     let (kind, setting) = match loss {
         Loss::KlDivergence => (1, 0.0),

@@ -1,6 +1,7 @@
-//! Half precision on an adapter, and cooperative matrices: asking for them, checking that products by them are right.
+//! Half precision on an adapter, and cooperative matrices: requesting them, and checking that products by them are right.
 //!
-//! They are an experiment of wgpu's, so only plans in half precision ask for them, and nothing is believed unseen.
+//! Cooperative matrices are experimental in wgpu, so only plans in half precision request them, and no variant is used
+//! unchecked.
 
 use wgpu::CooperativeScalarType::{F16, F32};
 use wgpu::{ExperimentalFeatures, Features};
@@ -11,22 +12,22 @@ use crate::device::verify::{check_form, half_kernels};
 use crate::model::Activation;
 use crate::plan::Kernel;
 
-/// Features that a device is asked for beyond those that all plans use.
+/// Features that a device requests beyond those that all plans use.
 pub(super) struct AdapterFeatures {
     pub(super) features: Features,
     pub(super) experimental: ExperimentalFeatures,
-    /// Sizes of square matrices of halves whose products are added up in single precision.
+    /// Sizes of square matrices of halves whose products are accumulated in single precision.
     pub(super) sizes: Vec<u32>,
 }
 
 impl AdapterFeatures {
-    /// Nothing.
+    /// Returns no features.
     pub(super) fn none() -> Self {
         let experimental = ExperimentalFeatures::disabled();
         Self { features: Features::empty(), experimental, sizes: Vec::new() }
     }
 
-    /// The cooperative matrices that an adapter lists and that suit; nothing if there are none.
+    /// Returns the cooperative matrices that an adapter lists and the kernels can use; no features if there are none.
     #[expect(unsafe_code, reason = "wgpu wants to be told that its experiments may have bugs")]
     pub(super) fn cooperative(adapter: &wgpu::Adapter) -> Self {
         let features = Features::EXPERIMENTAL_COOPERATIVE_MATRIX;
@@ -57,8 +58,9 @@ impl GpuDevice {
         self.chooser.half = false;
     }
 
-    /// Opens the adapter again with cooperative matrices, if it lists some that suit. Loading a plan in half precision does
-    /// that by itself on GPUs, and leaves out what gives wrong numbers; whoever calls this first has to check for himself.
+    /// Opens the adapter again with cooperative matrices, if it lists some that the kernels can use. Loading a plan in half
+    /// precision does this by itself on GPUs, and drops variants that give wrong numbers; whoever calls this first has to
+    /// check.
     pub fn open_half(&mut self) {
         if std::mem::replace(&mut self.opened_half, true) || !self.chooser.half {
             return;
@@ -76,7 +78,7 @@ impl GpuDevice {
                 if let Some(meter) = &mut opened.meter {
                     meter.renew(&opened.device);
                 }
-                // All that was chosen and found out on the adapter stays, and now there are these.
+                // Everything that was chosen and measured on the adapter stays, and only the cooperative matrices are new.
                 std::mem::swap(&mut opened.chooser, &mut self.chooser);
                 std::mem::swap(&mut opened.chooser.cooperative, &mut self.chooser.cooperative);
                 *self = opened;
@@ -87,13 +89,14 @@ impl GpuDevice {
         }
     }
 
-    /// Leaves out forms of products by cooperative matrices that give wrong numbers: drivers list some that give zeros.
+    /// Drops variants of products by cooperative matrices that give wrong numbers: some drivers list matrices that give zeros.
     pub(super) fn check_cooperative(&mut self) {
         let forced = self.chooser.forced;
         for variant in MATMULS.iter().filter(|it| it.cooperative.is_some()) {
             if !self.can_run(variant) {
                 continue;
             }
+            // Forced, so that the check runs this variant whatever would be chosen.
             self.chooser.forced = Some(variant.name);
             if let Some(problem) = wrong(self, variant) {
                 let size = variant.cooperative.map_or(0, |shape| shape.size);
@@ -107,8 +110,8 @@ impl GpuDevice {
     }
 }
 
-/// Returns what is wrong with a variant of products on this device, if anything: each product once, with all that is fused in, at
-/// sizes that no tile divides.
+/// Returns the problem with a variant of products on this device, if there is one: each product is run once, with all
+/// fusions, at sizes that no tile divides.
 fn wrong(device: &mut GpuDevice, variant: &Variant) -> Option<String> {
     let whole = |kernel: &Kernel| match *kernel {
         Kernel::MatmulNt { bias, act, .. } => bias && act == Activation::Gelu,

@@ -28,33 +28,33 @@ pub(super) const OUT_OF_MEMORY: &str = "out of memory; use smaller layers, a sma
 pub struct GpuDevice {
     pub(super) info: DeviceInfo,
     pub(super) adapter: wgpu::Adapter,
-    /// True if all that half precision may use was asked for.
+    /// True if the adapter was opened with everything that half precision may use.
     pub(super) opened_half: bool,
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
-    /// The first thing that went wrong, as wgpu told it: errors come here instead of panicking.
+    /// The first error that wgpu has reported: errors come here instead of panicking.
     pub(super) failure: Arc<Mutex<Option<String>>>,
     pub(super) lost: Arc<AtomicBool>,
     pub(super) pipelines: Pipelines,
     pub(super) loaded: Option<Loaded>,
     pub(super) flight: InFlight,
     pub(super) losses: Vec<f32>,
-    /// Bytes written since the last submission: wgpu holds a copy of them.
+    /// Bytes written since the last submission: wgpu holds a copy of these bytes.
     pub(super) pending: usize,
     pub(super) binding_limit: u64,
     pub(super) chooser: KernelSelector,
     pub(super) tuner: Tuner,
-    /// Counts, once somebody measures.
+    /// Counts of the work, once somebody measures.
     pub(super) meter: Option<Meter>,
 }
 
 impl GpuDevice {
-    /// Says how the coming loads choose among the forms of products; at first by the fixed rule.
+    /// Sets how later loads choose among the variants of products; before this call the fixed rule decides.
     pub fn tune(&mut self, tuning: Tuning) {
         self.tuner = Tuner::new(tuning);
     }
 
-    /// Returns whether this device takes a form of a kernel by itself for some sizes.
+    /// Returns whether this device chooses a variant of a kernel by itself for some sizes.
     pub fn may_take(&self, spec: &KernelSpec, variant: &Variant) -> bool {
         self.chooser.may_take(spec, variant)
     }
@@ -64,13 +64,13 @@ impl GpuDevice {
         self.chooser.forced = name;
     }
 
-    /// Returns whether a form of a kernel can run here.
+    /// Returns whether a variant of a kernel can run here.
     pub fn can_run(&self, variant: &Variant) -> bool {
         self.chooser.can_run(variant)
     }
 
-    /// Lets these forms of products compete with those of the table: for trying one out, and for tests of the tuner. They
-    /// are compiled without runtime checks, as all products are, so their indices have to be in range.
+    /// Lets these variants of products compete with those of the table: for trying one out, and for tests of the tuner.
+    /// They are compiled without runtime checks, as all products are, so their indices have to be in range.
     pub fn offer_variants(&mut self, variants: &'static [Variant]) {
         self.chooser.offered = variants;
     }
@@ -80,23 +80,24 @@ impl GpuDevice {
         can_bind(&self.device.limits())
     }
 
-    /// Makes the next load keep to fewer bytes a binding than the adapter allows, as on an adapter with less;
+    /// Makes the next load bind fewer bytes at once than the adapter allows, as on an adapter with a lower limit;
     /// `None` for the adapter's own limit.
     pub fn limit_bindings(&mut self, bytes: Option<u64>) {
         let most = self.device.limits().max_storage_buffer_binding_size;
         self.binding_limit = bytes.map_or(most, |bytes| bytes.min(most));
     }
 
-    /// The device underneath, for callers that measure or share it.
+    /// Returns the wgpu device, for callers that measure or share it.
     pub fn wgpu(&self) -> &wgpu::Device {
         &self.device
     }
 
+    /// Returns an error of this device.
     fn failed(&self, problem: impl Into<String>) -> Error {
         Error::Device { adapter: self.info.name.clone(), problem: problem.into() }
     }
 
-    /// Turns what wgpu has reported meanwhile into our error.
+    /// Returns the error that wgpu has reported meanwhile, as ours.
     fn check(&self) -> Result<()> {
         match self.failure.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             None => Ok(()),
@@ -112,7 +113,7 @@ impl GpuDevice {
         self.lost.load(Ordering::SeqCst)
     }
 
-    /// Frees the plan that was loaded before and clears its failures; a lost device stays lost.
+    /// Frees the plan that was loaded before and clears its errors; a lost device stays lost.
     fn unload(&mut self) {
         self.loaded = None;
         if !self.is_lost() {
@@ -120,7 +121,7 @@ impl GpuDevice {
         }
         self.flight = InFlight::default();
         self.losses.clear();
-        // What was in flight leaves its places mapped.
+        // The places of timestamps in flight stay mapped, so new ones are made.
         if let Some(meter) = &mut self.meter {
             meter.renew(&self.device);
         }
@@ -137,13 +138,16 @@ impl GpuDevice {
         }
     }
 
+    /// Returns the loaded plan.
     pub(super) fn loaded(&self) -> Result<&Loaded> {
         self.loaded.as_ref().ok_or_else(|| self.failed("no plan is loaded"))
     }
 
+    /// Waits for a submission, or for all of them.
     pub(super) fn wait(&self, index: Option<wgpu::SubmissionIndex>) -> Result<()> {
         let waited =
             self.device.poll(wgpu::PollType::Wait { submission_index: index, timeout: None });
+        // An error that wgpu has reported says more than the failed wait.
         self.check()?;
         waited.map(|_| ()).map_err(|error| self.failed(error.to_string()))
     }
@@ -152,6 +156,7 @@ impl GpuDevice {
     fn land(&mut self) -> Result<()> {
         let Some(submitted) = self.flight.waiting.pop_front() else { return Ok(()) };
         self.wait(Some(submitted.index.clone()))?;
+        // By the host's clock; timestamps, where there are any, are more exact and replace it.
         let mut busy = self.flight.landed(&submitted).as_secs_f64();
         if let Some((staging, mapped)) = &submitted.staging {
             let buffer = &self.loaded()?.staging[*staging];
@@ -166,7 +171,7 @@ impl GpuDevice {
             let ticks: Vec<u64> = self.collect(&stamps.read[*turn], PAIR_BYTES, mapped)?;
             busy = timing::seconds(&ticks, self.queue.get_timestamp_period()).iter().sum();
         }
-        // What was submitted before anybody measured has no timestamps, and counts for nothing.
+        // A submission from before the measuring began has no timestamps, so it is not counted.
         let whole = submitted.stamp.is_some();
         self.count(|meter| {
             if whole || meter.stamps.is_none() {
@@ -176,19 +181,21 @@ impl GpuDevice {
         Ok(())
     }
 
+    /// Updates the counts, if somebody measures.
     fn count(&mut self, what: impl FnOnce(&mut Meter)) {
         if let Some(meter) = &mut self.meter {
             what(meter);
         }
     }
 
-    /// Returns whether so many halves from a place in a slot on are whole words, or become so by one beyond the slot's end.
+    /// Returns whether `count` halves from an element of a slot on are whole words, or become so by one more half beyond
+    /// the slot's end.
     fn words(spec: &SlotSpec, first: usize, count: usize) -> bool {
         (spec.offset + first).is_multiple_of(2)
             && (count.is_multiple_of(2) || first + count == spec.len())
     }
 
-    /// The numbers in a buffer whose mapping was asked for and waited for.
+    /// Returns the numbers in a buffer whose mapping was requested and waited for.
     pub(super) fn collect<T: bytemuck::Pod>(
         &self,
         buffer: &wgpu::Buffer,
@@ -200,6 +207,7 @@ impl GpuDevice {
         outcome.map_err(|error| failed(&error))?;
         let view = buffer.slice(..bytes).get_mapped_range().map_err(|error| failed(&error))?;
         let values = bytemuck::pod_collect_to_vec(&view);
+        // The view must end before the buffer is unmapped.
         drop(view);
         buffer.unmap();
         Ok(values)
@@ -212,17 +220,23 @@ impl Device for GpuDevice {
     }
 
     fn load(&mut self, plan: &Plan) -> Result<()> {
+        // Experimental features are requested by plans in half precision only, so the adapter is opened again for the first
+        // such plan.
         if plan.has_half() && !self.opened_half && !self.info.is_software() {
             self.open_half();
             self.check_cooperative();
         }
+        // The earlier plan is freed first, so that two plans never need memory at once.
         self.unload();
+        // A software adapter takes the host's memory, which it does not check by itself.
         if self.info.is_software() {
             memory::check(plan, Memory::of(plan).total(), &self.info)?;
         }
+        // With pipelines that are thrown away: the check compiles nothing.
         self.loader(&mut Pipelines::default()).check(plan)?;
-        // A form that is asked for leaves nothing to choose.
+        // A forced variant leaves nothing to choose.
         if self.chooser.forced.is_none() {
+            // Tuning loads plans of its own on this device, so these are freed.
             prepare(self, plan)?;
             self.unload();
         }
@@ -231,11 +245,12 @@ impl Device for GpuDevice {
         self.pipelines = pipelines;
         let loaded = loaded?;
         if let Err(error) = self.check() {
-            // One of them may be what failed.
+            // One of the pipelines may be the cause of the error.
             self.pipelines = Pipelines::default();
             return Err(error);
         }
         self.loaded = Some(loaded);
+        // Written here, so that every load gives the same values to start from.
         for (slot, start) in plan.starts() {
             match start {
                 InitialValues::Floats(values) => {
@@ -260,7 +275,7 @@ impl Device for GpuDevice {
         let bytes: &[u8] = match (values, spec.element) {
             (Values::F32(values), Element::F32) => bytemuck::cast_slice(values),
             (Values::U32(values), Element::U32) => bytemuck::cast_slice(values),
-            // Uploads are of whole words: one half more, where that is beyond the slot's end.
+            // Uploads are whole words: one more half is written, which is beyond the slot's end.
             (Values::F32(values), Element::F16) if Self::words(spec, first, values.len()) => {
                 let padding = values.len() % 2;
                 halves = values.iter().map(|&x| half::bits(x)).chain(vec![0; padding]).collect();
@@ -274,11 +289,12 @@ impl Device for GpuDevice {
         };
         let (buffer, start) = loaded.place(slot).map_err(|problem| self.failed(problem))?;
         let offset = start + spec.element.bytes(first);
-        // Nothing may wait while steps run. Before them, a large table in one piece would lie here twice.
+        // While steps run, no write may wait. Before them, a large table in one piece would lie here twice.
         let idle = self.flight.waiting.is_empty();
         let mut pending = self.pending;
         let part = if idle { loaded.part } else { bytes.len().max(1) };
         for (index, bytes) in bytes.chunks(part).enumerate() {
+            // An empty submission makes wgpu release the copies of earlier writes.
             if idle && pending + bytes.len() > loaded.part {
                 self.wait(Some(self.queue.submit([])))?;
                 pending = 0;
@@ -305,6 +321,7 @@ impl Device for GpuDevice {
         if !rows.is_empty() && loaded.steps(phase).is_empty() {
             return Err(self.failed(format!("the plan has no steps of the phase {phase:?}")));
         }
+        // The whole table is written in one upload, however many submissions follow.
         let rows: Vec<StepParamsRow> = rows.iter().map(row).collect();
         let bytes: &[u8] = bytemuck::cast_slice(&rows);
         self.queue.write_buffer(table, 0, bytes);
@@ -323,10 +340,12 @@ impl Device for GpuDevice {
         if steps.is_empty() {
             return Ok(());
         }
+        // Waiting for the oldest submission bounds how far the host may be ahead.
         while self.flight.waiting.len() >= DEPTH {
             self.land()?;
         }
         let (training, count) = (phase == Phase::Train, steps.end - steps.start);
+        // The staging buffers are used in turn, one more than submissions in flight.
         let turn = self.flight.count % (DEPTH + 1);
         let begun = Instant::now();
         let stamp = self.meter.as_mut().and_then(|meter| meter.stamps.as_mut()).map(Stamps::next);
@@ -338,6 +357,7 @@ impl Device for GpuDevice {
         if let Some((stamps, turn)) = stamps {
             stamps.bring(&mut encoder, turn);
         }
+        // Losses are copied in the same submission, so that reading them later waits for nothing else.
         let log = loaded.log.filter(|_| training);
         if let Some(log) = log {
             let (from, bytes) = (4 * u64::from(steps.start), 4 * u64::from(count));
@@ -353,6 +373,7 @@ impl Device for GpuDevice {
         let encoded = Instant::now();
         let index = self.queue.submit([commands]);
         let submitted = Instant::now();
+        // Mapping is requested after the submission, since a mapped buffer cannot be copied to.
         let staging = log.map(|_| (turn, map(&loaded.staging[turn], 4 * u64::from(count))));
         let stamp = stamps.map(|(stamps, turn)| (turn, map(&stamps.read[turn], PAIR_BYTES)));
         let dispatches = dispatches(loaded, phase, count);
@@ -362,7 +383,9 @@ impl Device for GpuDevice {
             meter.counts.encode_seconds += (encoded - begun).as_secs_f64();
             meter.counts.submit_seconds += (submitted - encoded).as_secs_f64();
         });
+        // A submission hands over all writes before it.
         self.pending = 0;
+        // Only submissions with losses use up a staging buffer.
         self.flight.count += usize::from(staging.is_some());
         self.flight.waiting.push_back(Submitted {
             index,
@@ -385,7 +408,7 @@ impl Device for GpuDevice {
     }
 
     fn read(&mut self, slot: Slot, len: usize) -> Result<Vec<f32>> {
-        // Reading waits for all of it anyhow, and what landed now is measured now.
+        // Reading waits for all submissions anyway, and those that are taken in now are measured at the right time.
         while !self.flight.waiting.is_empty() {
             self.land()?;
         }
@@ -399,6 +422,7 @@ impl Device for GpuDevice {
         let total = spec.element.bytes(len).next_multiple_of(4);
         let mut values = Vec::with_capacity(len);
         let mut done = 0;
+        // Long results come in parts through one buffer, so that reading needs no memory of the result's size.
         while done < total {
             let bytes = (total - done).min(loaded.readback.size());
             let mut encoder =
@@ -415,6 +439,7 @@ impl Device for GpuDevice {
             }
             done += bytes;
         }
+        // Half-precision values come in whole words, so there may be one too many.
         values.truncate(len);
         self.count(|meter| meter.read(total));
         Ok(values)
@@ -437,7 +462,7 @@ impl Device for GpuDevice {
     }
 
     fn lost(&self) -> bool {
-        // A loss is told when nothing is in flight any more; a driver that hangs does not get there.
+        // wgpu reports a loss when nothing is in flight any more; a driver that hangs does not get there.
         let timeout = Some(Duration::from_secs(5));
         let _ = self.device.poll(wgpu::PollType::Wait { submission_index: None, timeout });
         self.is_lost()
@@ -452,6 +477,7 @@ impl Device for GpuDevice {
     }
 
     fn take_usage(&mut self) -> Option<Usage> {
+        // The first call begins the counting and has nothing to return.
         let begun = self.meter.is_some();
         let meter = self.meter.get_or_insert_with(|| Meter::new(&self.device));
         begun.then(|| meter.take())
@@ -465,6 +491,7 @@ impl Device for GpuDevice {
     }
 
     fn time_steps(&mut self, phase: Phase, steps: Range<u32>) -> Result<Option<Vec<Vec<f64>>>> {
+        // Steps in flight would fall into the measured time.
         while !self.flight.waiting.is_empty() {
             self.land()?;
         }

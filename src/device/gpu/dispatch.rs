@@ -14,15 +14,15 @@ use crate::plan::{Argument, BLOCK, Declaration, Kernel, Phase, Plan, Slot, Step,
 /// Workgroups that an axis of a grid may have in WebGPU.
 const MAX_GROUPS_PER_AXIS: u32 = 65_535;
 
-/// One dispatch, ready to be made into a pipeline and a bind group.
+/// One dispatch, ready for the creation of its pipeline and bind group.
 #[derive(Debug)]
 pub(super) struct Dispatch {
     pub(super) spec: &'static KernelSpec,
     pub(super) variant: &'static Variant,
-    /// Storage types of its arrays.
+    /// Storage types of the kernel's arrays.
     pub(super) stored: StorageTypes,
     pub(super) consts: Vec<(&'static str, u32)>,
-    /// WGSL that the host writes: what a formula computes.
+    /// WGSL that the host writes: the function of a formula.
     pub(super) generated: String,
     /// Bits of the fields of `Params`.
     pub(super) params: Vec<u32>,
@@ -30,39 +30,39 @@ pub(super) struct Dispatch {
     pub(super) reads: Vec<Binding>,
     /// Bindings that are written.
     pub(super) writes: Vec<Binding>,
-    /// Elements of arenas that are bound, where it is not all of them.
+    /// Range of the arenas' elements that is bound, if it is not all of them.
     pub(super) part: Option<Range<usize>>,
     pub(super) grid: [u32; 3],
-    /// Elements of a buffer of its own.
+    /// Number of elements of a buffer of the dispatch's own.
     pub(super) scratch: usize,
-    /// Slots whose values lie in that buffer instead of the plan's own, each with its first element there.
+    /// Slots that are stored in that buffer instead of the plan's own, each with its first element there.
     pub(super) places: Vec<(Slot, usize)>,
-    /// True if the shader is compiled without checks of indices (`pipeline.rs` says why it may be).
+    /// True if the shader is compiled without checks of indices (`pipeline.rs` says why this is safe).
     pub(super) unchecked: bool,
-    /// True if one dispatch does as many steps as it has workgroups (`fused_step.rs`).
+    /// True if one dispatch runs as many steps as it has workgroups (`fused_step.rs`).
     pub(super) many_steps: bool,
-    /// Steps that one dispatch does at most.
+    /// Largest number of steps that one dispatch runs.
     pub(super) most_steps: u32,
 }
 
 impl Dispatch {
-    /// Bytes of the steps' rows that are bound.
+    /// Returns the bytes of the steps' rows that are bound.
     pub(super) fn row_bytes(&self) -> u64 {
         if self.many_steps { UNIFORM_STRIDE * u64::from(MAX_STEPS) } else { STEP_BYTES }
     }
 
-    /// Bytes of its parameters.
+    /// Returns the bytes of the parameters.
     pub(super) fn param_bytes(&self) -> u64 {
         4 * self.params.len() as u64
     }
 }
 
-/// Resource bound in one place of a dispatch.
+/// Resource bound at one index of a dispatch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Binding {
     /// A slot of the plan.
     Slot(Slot),
-    /// Anything: the fusion that would use it is absent.
+    /// Any buffer: the fusion that would use it is absent.
     Absent,
     /// The dispatch's own buffer.
     Scratch,
@@ -74,14 +74,14 @@ impl From<Option<Slot>> for Binding {
     }
 }
 
-/// Workgroups in all, folded into y beyond what an axis may have.
+/// Returns the grid of a number of workgroups, folded into y beyond the limit of an axis.
 pub(super) fn grid(groups: u32) -> [u32; 3] {
     let y = groups.div_ceil(MAX_GROUPS_PER_AXIS).max(1);
     [groups.div_ceil(y).max(1), y, 1]
 }
 
-/// The dispatches of a step: one, or several where an arena exceeds `most` elements a binding. `usual` is the activation
-/// that shared pipelines are compiled for.
+/// Returns the dispatches of a step: one, or several if an arena exceeds `most` elements a binding. `usual` is the
+/// activation that shared pipelines are compiled for.
 pub(super) fn launches(
     plan: &Plan,
     step: &Step,
@@ -92,6 +92,7 @@ pub(super) fn launches(
     let spec = spec_of(&step.kernel)?;
     let stored = plan.stored(step)?;
     let Declaration { reads, writes, .. } = step.kernel.declaration();
+    // Parts of an arena differ only in parameters, grid and range.
     let base = |params, groups| Dispatch {
         spec,
         variant,
@@ -109,6 +110,7 @@ pub(super) fn launches(
         many_steps: false,
         most_steps: 1,
     };
+    // Kernels whose grid follows from their slots are one dispatch each.
     let settings = match spec.grid {
         Grid::Sizes(sizes) => {
             let DispatchSizes { params, groups } =
@@ -118,7 +120,7 @@ pub(super) fn launches(
         Grid::Arena(settings) => settings,
     };
     let arena = plan.slot(step.reads[0]).len();
-    // These kernels go through arenas element by element, so they may be cut anywhere on the alignment.
+    // These kernels visit arenas element by element, so a part may begin at any multiple of the alignment.
     let alignment = stored.read.alignment().max(stored.write.alignment());
     // A workgroup sums the squares of as many blocks as it has lanes.
     let sums = matches!(step.kernel, Kernel::SquareSums { .. });
@@ -127,6 +129,7 @@ pub(super) fn launches(
     let parts = (0..arena).step_by(part).map(|start| start..arena.min(start + part));
     parts
         .map(|part| {
+            // Parameters count vectors of four floats, which a lane takes at once.
             let vectors = narrow(part.len() / 4)?;
             let params = [vec![vectors], settings(&step.kernel, part.start)?].concat();
             let each = if sums { narrow(BLOCK / 4)? } else { 1 };
@@ -137,22 +140,22 @@ pub(super) fn launches(
         .collect()
 }
 
-/// The slots of arguments, in their order.
+/// Returns the bindings of all arguments, in their order; absent ones keep their index.
 fn bindings(arguments: &[Argument], slots: &[Slot]) -> Vec<Binding> {
     let mut slots = slots.iter().copied();
     let slot = |it: &Argument| if it.present { slots.next() } else { None };
     arguments.iter().map(slot).map(Binding::from).collect()
 }
 
-/// The first activation of a plan; most networks have one only.
+/// Returns the first activation of a plan; most networks have only one.
 pub(super) fn usual_activation(plan: &Plan) -> Activation {
     let steps = Phase::ALL.into_iter().flat_map(|phase| plan.steps(phase));
     let mut acts = steps.map(|step| activation_of(&step.kernel));
     acts.find(|act| *act != Activation::Identity).unwrap_or(Activation::Identity)
 }
 
-/// Turns of all its loops together that a lane of a step's dispatch makes, by the sizes that may be large: terms of sums, of
-/// which products take two a turn, and rows or columns that one lane goes through.
+/// Returns the iterations of all loops together of a lane of a step's dispatch, by the sizes that may be large: terms of
+/// sums, of which products take two in an iteration, and rows or columns that one lane visits.
 pub(super) fn loop_iterations(plan: &Plan, step: &Step) -> usize {
     let read = |i: usize| step.reads.get(i).map_or((0, 0), |&slot| plan.slot(slot).matrix());
     let ((rows, columns), longest) =
@@ -166,7 +169,7 @@ pub(super) fn loop_iterations(plan: &Plan, step: &Step) -> usize {
         Kernel::LogLoss => columns,
         Kernel::LossCrossEntropy { .. } => 3 * columns,
         Kernel::LossMse { .. } => columns,
-        // One workgroup's lanes share them.
+        // The lanes of one workgroup share the iterations.
         Kernel::ClipNorm { .. } | Kernel::TrustRatios => 3 * columns.div_ceil(256),
         _ => 0,
     }

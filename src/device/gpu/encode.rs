@@ -1,6 +1,6 @@
-//! Steps as commands, their rows as bytes, and results asked for.
+//! Encodes steps as commands and step parameters as bytes, and requests results.
 //!
-//! In: what `load.rs` made. Out: commands for the queue; nothing but their encoder is made here.
+//! In: the prepared dispatches of `load.rs`. Out: commands for the queue; only their encoder is created here.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::limits::UNIFORM_STRIDE;
 use super::load::{Loaded, PreparedDispatch};
 use crate::plan::{Phase, SCALARS, StepParams};
 
-/// The commands of some steps, in one pass, with timestamps around it if they are wanted.
+/// Encodes some steps as commands in one pass, with timestamps around it if they are requested.
 pub(super) fn encode(
     device: &wgpu::Device,
     loaded: &Loaded,
@@ -23,6 +23,7 @@ pub(super) fn encode(
     if let [sequence] = loaded.steps(phase)
         && sequence.many_steps
     {
+        // The loops of a lane are limited in total, so one dispatch takes a limited number of steps.
         for first in steps.clone().step_by(sequence.most_steps as usize) {
             dispatch(&mut pass, first, sequence, sequence.most_steps.min(steps.end - first));
         }
@@ -37,7 +38,7 @@ pub(super) fn encode(
     encoder
 }
 
-/// How many dispatches so many steps are.
+/// Returns the number of dispatches of `steps` steps.
 pub(super) fn dispatches(loaded: &Loaded, phase: Phase, steps: u32) -> u64 {
     match loaded.steps(phase) {
         [sequence] if sequence.many_steps => steps.div_ceil(sequence.most_steps).into(),
@@ -45,14 +46,14 @@ pub(super) fn dispatches(loaded: &Loaded, phase: Phase, steps: u32) -> u64 {
     }
 }
 
-/// One dispatch of a step, or of so many from this one on where one dispatch does many.
+/// Encodes one dispatch of a step, or of `steps` steps from this one on if one dispatch runs many.
 pub(super) fn dispatch(
     pass: &mut wgpu::ComputePass<'_>,
     step: u32,
     ready: &PreparedDispatch,
     steps: u32,
 ) {
-    // The table has at most a window of rows, so offsets fit.
+    // The table has at most `WINDOW` rows, so offsets fit 32 bits.
     let offset = step * UNIFORM_STRIDE as u32;
     pass.set_pipeline(&ready.pipeline);
     pass.set_bind_group(0, &ready.group, &[offset]);
@@ -60,15 +61,15 @@ pub(super) fn dispatch(
     pass.dispatch_workgroups(x, y, z);
 }
 
-/// Asks for a buffer's first bytes; the answer comes when the work that writes them is waited for.
+/// Requests a buffer's first bytes; the answer comes after the work that writes them is waited for.
 pub(super) fn map(buffer: &wgpu::Buffer, bytes: u64) -> MappedReceiver {
     let (tell, mapped) = std::sync::mpsc::channel();
-    // Nobody listens any more if the device was dropped.
+    // Nobody listens any more if the device was dropped, so a failed send is ignored.
     buffer.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| drop(tell.send(result)));
     mapped
 }
 
-/// A step's row as shaders see it.
+/// The step parameters as shaders read them.
 #[repr(C)]
 #[derive(Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 pub(super) struct StepParamsRow {
@@ -88,6 +89,7 @@ pub(super) struct StepParamsRow {
     unused: [u32; 44],
 }
 
+/// Returns the step parameters as shaders read them.
 #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
 pub(super) fn row(step: &StepParams) -> StepParamsRow {
     StepParamsRow {
@@ -98,6 +100,7 @@ pub(super) fn row(step: &StepParams) -> StepParamsRow {
         seed: step.seed,
         apply: step.apply.into(),
         lr: step.lr as f32,
+        // Divided here, once for all lanes, and in double precision.
         rate: (step.lr / step.correction1) as f32,
         correction2: step.correction2 as f32,
         dropout: step.dropout as f32,

@@ -1,7 +1,7 @@
 //! Whole steps of training a small network as one dispatch: a table of operations for `shaders/sequence.wgsl`.
 //!
-//! In: a plan. Out: a dispatch that does all of a training step, and as many steps as it is given, or nothing where
-//! a step is not of the few kinds that a sequence knows.
+//! In: a plan. Out: a dispatch that runs a whole training step, or several, or nothing if a step is not of the few kinds
+//! that the shader knows.
 //! Absent on purpose: the eval phase, whose batches may run side by side.
 
 use super::codes::{FUSIONS, activation_of, dropout_of, fused, number, short};
@@ -14,16 +14,16 @@ use crate::error::Result;
 use crate::model::Activation;
 use crate::plan::{BufferId, Dropout, Kernel, Phase, Plan, Role, Slot, Step, StorageTypes};
 
-/// Operations of a step at most: a uniform table of fixed size.
+/// Largest number of operations of a step: the table is a uniform of fixed size.
 const MAX_OPS: usize = 32;
-/// Words of an operation in the table.
+/// Number of words of an operation in the table.
 const OP_WORDS: usize = 12;
 
-/// Turns of all its loops together that a lane may make in a dispatch: Mesa 22.3's lavapipe ends loops, silently, after
-/// 65,535. What is counted here is an estimate, so there is room between the two.
+/// Number of iterations of all its loops together that a lane may make in a dispatch: Mesa 22.3's lavapipe ends loops,
+/// silently, after 65,535. The count is an estimate, so this limit is well below.
 const MAX_TURNS: usize = 32_000;
 
-/// Kinds of operations: names in the shader, and their numbers.
+/// Kinds of operations: names in the shader, and their numbers there.
 const KINDS: [(&str, u32); 7] = [
     ("END", 0),
     ("GATHER", 1),
@@ -50,7 +50,7 @@ struct FusedOp {
     dropout: Option<Dropout>,
 }
 
-/// The dispatch that does whole training steps; `None` where it cannot.
+/// Returns the dispatch that runs whole training steps; `None` if the shader cannot.
 ///
 /// # Errors
 /// If sizes do not fit 32 bits.
@@ -58,12 +58,12 @@ pub(super) fn sequence(plan: &Plan, variant: &'static Variant) -> Result<Option<
     let steps = plan.steps(Phase::Train);
     let lanes = variant.consts.iter().find(|(name, _)| *name == "LANES");
     let lanes = lanes.expect("the forms of a sequence say how many lanes they have").1;
-    // It ends with an update of one of the two kinds that it knows.
+    // A fused step ends with an update of one of the two kinds that the shader knows.
     let is_update =
         |step: &&Step| matches!(step.kernel, Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. });
     let update = steps.iter().find(is_update);
     let Some(weights) = update.and_then(|update| update.slot("weight")) else { return Ok(None) };
-    // Each step is one operation or more.
+    // Each step of the plan is one operation or more.
     let many = steps.len() >= MAX_OPS;
     if steps.is_empty() || many || acts(steps).len() > 1 || plan.has_half() {
         return Ok(None);
@@ -74,9 +74,10 @@ pub(super) fn sequence(plan: &Plan, variant: &'static Variant) -> Result<Option<
             return Ok(None);
         }
     }
+    // A lane's loops over all steps together are limited, so the network's size limits the steps of a dispatch.
     let loop_iterations = builder.loop_iterations(variant);
     match builder.update {
-        // The table ends with an operation of kind END.
+        // The table ends with an operation of the kind END.
         Some(update) if builder.ops.len() < MAX_OPS && loop_iterations <= MAX_TURNS => {
             let most_steps = narrow(MAX_TURNS / loop_iterations.max(1))?.min(MAX_STEPS);
             builder.finish(update, variant, most_steps).map(Some)
@@ -85,7 +86,7 @@ pub(super) fn sequence(plan: &Plan, variant: &'static Variant) -> Result<Option<
     }
 }
 
-/// The activations of some steps, each once: a sequence is compiled for one.
+/// Returns the activations of some steps, each once: a fused step is compiled for one activation.
 fn acts(steps: &[Step]) -> Vec<Activation> {
     let mut acts = Vec::new();
     for act in steps.iter().map(|step| activation_of(&step.kernel)) {
@@ -96,7 +97,7 @@ fn acts(steps: &[Step]) -> Vec<Activation> {
     acts
 }
 
-/// The plan's slots that a sequence binds, beside the weights.
+/// The plan's slots that a fused step binds, beside the weights.
 #[derive(Clone, Copy, Default)]
 struct Bound {
     x: Option<Slot>,
@@ -106,16 +107,16 @@ struct Bound {
     log: Option<Slot>,
 }
 
-/// Collects operations and gives every value a place in the scratch: first the weights, then the gradients, as many
-/// and at the same distances, then what lives inside a step.
+/// Collects operations and places every value in the scratch: first the weights, then the gradients, as many and at the
+/// same distances, then the values that are used inside a step.
 struct StepBuilder<'a> {
     plan: &'a Plan,
     weights: Slot,
     ops: Vec<FusedOp>,
     bound: Bound,
-    /// Where each buffer of temporaries lies.
+    /// First element of each buffer of temporaries.
     places: Vec<(BufferId, usize)>,
-    /// Where each slot lies that is no table and no weight.
+    /// First element of each slot that is neither a table nor a weight.
     slots: Vec<(Slot, usize)>,
     scratch: usize,
     lanes: usize,
@@ -141,7 +142,7 @@ impl<'a> StepBuilder<'a> {
         }
     }
 
-    /// The place of a slot in the scratch; `None` for tables, which are bound.
+    /// Returns the place of a slot in the scratch; `None` for tables, which are bound.
     fn place(&mut self, slot: Slot) -> Option<usize> {
         let spec = self.plan.slot(slot);
         let buffer = self.plan.buffer(spec.buffer);
@@ -149,6 +150,7 @@ impl<'a> StepBuilder<'a> {
             Role::Params => return Some(spec.offset),
             Role::Gradients => self.plan.slot(self.weights).len() + spec.offset,
             Role::Activations => {
+                // Buffers keep their layout, so slots that share memory in the plan share it here.
                 let found = self.places.iter().find(|(id, _)| *id == spec.buffer).map(|it| it.1);
                 let start = found.unwrap_or_else(|| {
                     let start = self.take(buffer.elements);
@@ -163,13 +165,14 @@ impl<'a> StepBuilder<'a> {
         Some(place)
     }
 
+    /// Takes elements at the end of the scratch.
     fn take(&mut self, elements: usize) -> usize {
         let start = self.scratch;
         self.scratch += elements;
         start
     }
 
-    /// Appends a step's operations; `None` if a sequence cannot do it.
+    /// Appends a step's operations; returns `None` if the shader has none for it.
     fn push(&mut self, step: &Step) -> Result<Option<()>> {
         let op = match step.kernel {
             Kernel::Gather { ordered: true, targets: true } => self.gather(step),
@@ -188,6 +191,7 @@ impl<'a> StepBuilder<'a> {
         Ok(op.map(|_| ()))
     }
 
+    /// Returns the operation that picks a batch's rows; a second one is not known to the shader.
     fn gather(&mut self, step: &Step) -> Option<FusedOp> {
         let [x, order, y] = step.reads[..] else { return None };
         if self.bound.x.is_some() {
@@ -200,9 +204,11 @@ impl<'a> StepBuilder<'a> {
         Some(FusedOp { kind: "GATHER", m, n, k, out, ..FusedOp::default() })
     }
 
+    /// Returns the operation of a product.
     fn product(&mut self, step: &Step) -> Result<Option<FusedOp>> {
         let plan = self.plan;
         let [m, n, k] = product_sizes(plan, step);
+        // The shader runs without checks of indices, so sizes are checked here.
         check_shapes(plan, step, [m, n, k])?;
         let mut places = |slots: &[Slot]| -> Option<Vec<usize>> {
             slots.iter().map(|&slot| self.place(slot)).collect()
@@ -223,7 +229,8 @@ impl<'a> StepBuilder<'a> {
         }))
     }
 
-    /// The batch's targets are read from the table, not from where the gather of a plan puts them.
+    /// Returns the operation of a loss. The shader reads the batch's targets from the table, not from the slot that the
+    /// plan gathers into.
     fn loss(&mut self, step: &Step) -> Option<FusedOp> {
         self.classes = matches!(step.kernel, Kernel::LossCrossEntropy { .. });
         let (rows, columns) = self.plan.slot(self.bound.y?).matrix();
@@ -235,6 +242,7 @@ impl<'a> StepBuilder<'a> {
         Some(FusedOp { kind: "LOSS", m, n, k, a, out, extra_out, ..FusedOp::default() })
     }
 
+    /// Returns the operation of the mean loss, after one that makes a partial sum for each lane.
     fn log_loss(&mut self, step: &Step) -> Option<FusedOp> {
         self.bound.log = Some(step.writes[0]);
         let (a, out) = (self.place(step.reads[0])?, self.take(self.lanes));
@@ -243,9 +251,11 @@ impl<'a> StepBuilder<'a> {
         Some(FusedOp { kind: "LOG_LOSS", a: out, ..FusedOp::default() })
     }
 
+    /// Returns the operation of the update.
     fn update(&mut self, step: &Step) -> Option<FusedOp> {
         self.update = Some(step.kernel);
         let states = &step.writes[1..];
+        // The shader binds two states at most.
         if step.writes[0] != self.weights || states.len() > 2 {
             return None;
         }
@@ -254,7 +264,7 @@ impl<'a> StepBuilder<'a> {
         Some(FusedOp { kind: "UPDATE", m, a, ..FusedOp::default() })
     }
 
-    /// Turns of a lane's loops in one step, copying the weights in and out included.
+    /// Returns the iterations of a lane's loops in one step, with those that copy the weights in and out.
     fn loop_iterations(&self, variant: &Variant) -> usize {
         let [tile_m, tile_n] = variant.tile.map(|size| size as usize);
         let each = |elements: usize| elements.div_ceil(self.lanes);
@@ -262,8 +272,8 @@ impl<'a> StepBuilder<'a> {
             "GATHER" => each(op.m * op.n) + 1,
             "PRODUCT" => {
                 let tiles = op.m.div_ceil(tile_m) * op.n.div_ceil(tile_n);
-                // A subgroup goes through tiles together, lanes by themselves each have their share; both go through a tile's
-                // elements once more at its end.
+                // A subgroup visits all tiles together, single lanes each a fraction of them; both visit a tile's elements
+                // once more at its end.
                 let tiles = if variant.subgroup.is_some() { tiles } else { each(tiles) };
                 tiles
                     * (op.k
@@ -274,10 +284,13 @@ impl<'a> StepBuilder<'a> {
             "LOG_LOSS" => self.lanes,
             _ => each(op.m) + 1,
         };
+        // The weights are copied to the scratch and back once in a dispatch; counting this for each step errs on the safe
+        // side.
         let copies = 2 * each(self.plan.slot(self.weights).len());
         self.ops.iter().map(loop_iterations).sum::<usize>() + self.ops.len() + copies
     }
 
+    /// Returns the dispatch of the collected operations.
     fn finish(
         self,
         update: Kernel,
@@ -295,8 +308,10 @@ impl<'a> StepBuilder<'a> {
             let Dropout { stream, rate } = op.dropout.unwrap_or(Dropout { stream: 0, rate: 0.0 });
             params.extend([op.fused, stream, bits(rate)]);
         }
+        // Unused operations are zeros, and 0 is END.
         params.resize(MAX_OPS * OP_WORDS, 0);
         params.extend(update_settings(&update, &SEQUENCE.params[1..]));
+        // The shader indexes the scratch in 32 bits.
         narrow(scratch)?;
         let consts = sequence_consts(
             &update,
@@ -326,7 +341,7 @@ impl<'a> StepBuilder<'a> {
     }
 }
 
-/// The constants of a sequence's shader: for one activation, one loss and one update, with or without dropout.
+/// Returns the constants of a fused step's shader: for one activation, one loss and one update, with or without dropout.
 pub fn sequence_consts(
     update: &Kernel,
     variant: &Variant,
@@ -342,11 +357,11 @@ pub fn sequence_consts(
         ("ACT", number(act)),
         ("SHORT_ACT", short(act, dropout)),
         ("DROPOUT", u32::from(dropout)),
-        // Where the gradient is computed from the result, only dropout makes it be saved.
+        // An activation whose derivative follows from its result saves the result only if dropout changes it.
         ("SAVE_RESULT", u32::from(act.gradient_from_output())),
         ("ADAM", u32::from(matches!(update, Kernel::UpdateAdam { .. }))),
     ]);
-    // Each update has some of these; the other one's are off.
+    // Each update has some of these constants; the others are off.
     let own = consts(update, variant, act);
     for name in ["MOMENTUM", "NESTEROV", "DECOUPLED"] {
         all.push((name, own.iter().find(|(other, _)| *other == name).map_or(0, |it| it.1)));
@@ -354,7 +369,7 @@ pub fn sequence_consts(
     all
 }
 
-/// Returns whether an adapter can bind all that a sequence does.
+/// Returns whether an adapter can bind all slots of a fused step.
 pub(super) fn can_bind(limits: &wgpu::Limits) -> bool {
     let bindings: usize = SEQUENCE_BINDINGS.iter().map(|names| names.len()).sum();
     limits.max_storage_buffers_per_shader_stage as usize >= bindings

@@ -1,16 +1,16 @@
-//! Submissions under way: how many steps each should hold, and the losses they bring back.
+//! Submissions under way: the number of steps that each should have, and the losses that each brings back.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::plan::WINDOW;
 
-/// How long one submission should take: well below what systems' watchdogs allow.
+/// Time that one submission should take: well below the limits of systems' watchdogs.
 const AIM: Duration = Duration::from_millis(90);
-/// Submissions in flight at most: one runs, one waits.
+/// Largest number of submissions in flight: one runs, one waits.
 pub(super) const DEPTH: usize = 2;
 
-/// Measures steps and says how many to submit at once.
+/// Measures steps and decides how many to submit at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SubmissionSizer {
     /// Smoothed time of a step.
@@ -20,26 +20,30 @@ pub(super) struct SubmissionSizer {
 }
 
 impl SubmissionSizer {
-    /// Steps for the next submission: one at first, then no more than four times the last.
+    /// Returns the steps of the next submission: one at first, then at most four times the largest one before.
     pub(super) fn steps_per_submission(&self) -> u32 {
         let Some(step) = self.step else { return 1 };
         let fit = AIM.as_nanos() / step.as_nanos().max(1);
         let most = self.last.saturating_mul(4).min(WINDOW as u32);
+        // At most four times the largest one so far, since the first measurements of a step are rough.
         u32::try_from(fit).unwrap_or(u32::MAX).clamp(1, most.max(1))
     }
 
+    /// Notes the size of a submission.
     pub(super) fn submitted(&mut self, steps: u32) {
-        // The rest of an epoch or window may be short: that says nothing about the next.
+        // The rest of an epoch or window may be short, and says nothing about the next submission.
         self.last = self.last.max(steps);
     }
 
+    /// Notes how long steps took.
     pub(super) fn measured(&mut self, steps: u32, time: Duration) {
         let step = time / steps.max(1);
+        // Half of the old value damps single outliers.
         self.step = Some(self.step.map_or(step, |before| (before + step) / 2));
     }
 }
 
-/// Where it is told that a buffer was mapped.
+/// Channel on which wgpu reports that a buffer was mapped.
 pub(super) type MappedReceiver = std::sync::mpsc::Receiver<Result<(), wgpu::BufferAsyncError>>;
 
 /// A submission that may not be done yet.
@@ -49,9 +53,10 @@ pub(super) struct Submitted {
     pub(super) training: bool,
     pub(super) steps: u32,
     pub(super) at: Instant,
-    /// Which staging buffer gets the losses, and whether it is mapped.
+    /// Index of the staging buffer that gets the losses, and the channel that reports its mapping.
     pub(super) staging: Option<(usize, MappedReceiver)>,
-    /// Which pair of timestamps it writes, and whether it is mapped; `None` unless somebody measures.
+    /// Index of the pair of timestamps that the submission writes, and the channel that reports its mapping; `None` unless
+    /// somebody measures.
     pub(super) stamp: Option<(usize, MappedReceiver)>,
 }
 
@@ -62,15 +67,15 @@ pub(super) struct InFlight {
     pub(super) train: SubmissionSizer,
     pub(super) eval: SubmissionSizer,
     pub(super) done_at: Option<Instant>,
-    /// Submissions so far: the staging buffers are taken in turn.
+    /// Number of submissions so far: the staging buffers are used in turn.
     pub(super) count: usize,
 }
 
 impl InFlight {
-    /// Notes that a submission is done, and learns from how long it took, which it returns.
+    /// Notes that a submission is done, updates the time of a step, and returns how long the submission took.
     pub(super) fn landed(&mut self, submitted: &Submitted) -> Duration {
         let now = Instant::now();
-        // It could not start before the one before it was done.
+        // A submission cannot start before the one before it is done.
         let start = self.done_at.map_or(submitted.at, |done| done.max(submitted.at));
         let pace = if submitted.training { &mut self.train } else { &mut self.eval };
         let time = now.saturating_duration_since(start);

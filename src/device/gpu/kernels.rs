@@ -1,6 +1,7 @@
-//! The table of kernels: for each its files, its parameters, its grid, its variants.
+//! The table of kernels: files, parameters, grid and variants of each.
 //!
-//! A row and the kernel's declaration say what `shaders/NAME.wgsl` must declare; `tests/shaders.rs` compares both.
+//! A row of the table and the kernel's declaration state what `shaders/NAME.wgsl` must declare; `tests/shaders.rs` compares
+//! both.
 
 use super::codes::class_loss;
 use super::sizes::{
@@ -25,51 +26,52 @@ const ROW_MSE: &str = include_str!("../../../shaders/row_mse.wgsl");
 const SCALING: &str = include_str!("../../../shaders/scaling.wgsl");
 pub(super) const MATMUL: &str = include_str!("../../../shaders/matmul.wgsl");
 
-/// A kernel's row: the files that it is made of, its parameters and its grid. Binding 0 is the step, 1 the parameters; what
-/// the kernel's declaration reads and writes follows in order.
+/// A kernel's row: its files, its parameters and its grid. Binding 0 is the step, 1 the parameters; the slots that the
+/// kernel's declaration reads and writes follow in order.
 #[derive(Debug)]
 pub struct KernelSpec {
     /// The kernel's name in plans.
     pub name: &'static str,
-    /// Files, in order, before the variant's own. Before them stand those that say what `Read` and `Write` are.
+    /// Files, in order, before the variant's own. The files that define `Read` and `Write` stand before them.
     pub source: &'static [&'static str],
     /// Fields of `Params`, each of 4 bytes; a sequence has a table in front.
     pub params: &'static [&'static str],
-    /// How its parameters and its grid follow from a step's slots.
+    /// Source of the parameters and the grid: the sizes of a step's slots.
     pub grid: Grid,
-    /// Its forms; `load.rs` says which is taken when.
+    /// Variants of the kernel; `select.rs` chooses among them.
     pub variants: &'static [Variant],
 }
 
-/// One form of a kernel: the same result by other tiles.
+/// One variant of a kernel: the same result by other tiles.
 #[derive(Debug)]
 pub struct Variant {
-    /// Its name: shape and layout.
+    /// Name of the variant: shape and layout.
     pub name: &'static str,
-    /// Its files, after the kernel's own.
+    /// Files of the variant, after the kernel's own.
     pub source: &'static [&'static str],
-    /// Its constants.
+    /// Constants of the variant.
     pub consts: &'static [(&'static str, u32)],
-    /// Rows and columns of the result that a workgroup computes; for kernels that go through elements one
-    /// by one, 1 and the workgroup's size.
+    /// Rows and columns of the result that a workgroup computes; for kernels that visit elements one by one, 1 and the
+    /// workgroup's size.
     pub tile: [u32; 2],
-    /// The size that all subgroups of an adapter must have for this form; `None` where none are used.
+    /// The size that all subgroups of an adapter must have for this variant; `None` if it uses no subgroups.
     pub subgroup: Option<u32>,
-    /// True if what is fused into a product is a uniform instead of a constant, so that all products of a plan share
-    /// one pipeline: for adapters that take long to compile one.
+    /// True if a product's fusions are a uniform instead of constants, so that all products of a plan share one pipeline:
+    /// for adapters that take long to compile one.
     pub one_pipeline: bool,
-    /// The cooperative matrices that it needs; their factors are in half precision, and so must be what it reads.
+    /// The cooperative matrices that the variant needs; their operands are in half precision, and so must be the slots that
+    /// it reads.
     pub cooperative: Option<MatrixShape>,
 }
 
 impl Variant {
-    /// Returns whether it has a form for numbers kept like this.
+    /// Returns whether the variant can read and write these storage types.
     pub fn fits(&self, stored: StorageTypes) -> bool {
         self.cooperative.is_none() || stored.read == Element::F16
     }
 }
 
-/// Square cooperative matrices of halves, whose products are added up in single precision.
+/// Square cooperative matrices of halves, whose products are accumulated in single precision.
 #[derive(Clone, Copy, Debug)]
 pub struct MatrixShape {
     /// Rows and columns.
@@ -78,7 +80,7 @@ pub struct MatrixShape {
     pub source: &'static str,
 }
 
-/// Lanes of a workgroup in kernels that go through elements one by one.
+/// Lanes of a workgroup in kernels that visit elements one by one.
 const WORKGROUP: u32 = 64;
 
 macro_rules! plain {
@@ -95,7 +97,7 @@ macro_rules! plain {
     };
 }
 
-/// Lanes of a workgroup in kernels that one workgroup, or one for each parameter, does.
+/// Lanes of a workgroup in kernels that consist of one workgroup, or of one for each parameter.
 const WIDE: u32 = 256;
 
 macro_rules! wide {
@@ -126,7 +128,7 @@ const SHAPE_8X8: MatrixShape =
 const SHAPE_16X16: MatrixShape =
     MatrixShape { size: 16, source: include_str!("../../../shaders/cooperative_16x16.wgsl") };
 
-/// A product by tiles in workgroup memory, `m` x `n` a workgroup: the constants' TILE_M and TILE_N.
+/// Returns a product by tiles in workgroup memory, `m` x `n` a workgroup: the constants' TILE_M and TILE_N.
 const fn tile(
     name: &'static str,
     consts: &'static [(&'static str, u32)],
@@ -145,7 +147,7 @@ const fn tile(
     }
 }
 
-/// A product whose workgroup is one subgroup of so many lanes.
+/// Returns a product whose workgroup is one subgroup of `lanes` lanes.
 const fn subgroup(
     name: &'static str,
     consts: &'static [(&'static str, u32)],
@@ -166,7 +168,7 @@ const fn subgroup(
 const SPLIT: &[&str] = &[LOAD_TILES, include_str!("../../../shaders/matmul_split.wgsl")];
 const BLOCK: &[&str] = &[LOAD_TILES, include_str!("../../../shaders/matmul_block.wgsl")];
 
-/// A product whose workgroup is one subgroup of so many lanes, by cooperative matrices of `size` x `size`.
+/// Returns a product whose workgroup is one subgroup of `lanes` lanes, by cooperative matrices of `size` x `size`.
 const fn cooperative(
     name: &'static str,
     consts: &'static [(&'static str, u32)],
@@ -184,7 +186,7 @@ const fn cooperative(
     }
 }
 
-/// The forms of products.
+/// The variants of products.
 pub(super) const MATMULS: &[Variant] = &[
     Variant {
         name: "block_128x128",
@@ -291,7 +293,7 @@ const fn matmul(name: &'static str) -> KernelSpec {
     }
 }
 
-/// Sizes of a look-up, of which `table` is the table or its gradient.
+/// Returns the sizes of a look-up, of which `table` is the table or its gradient.
 fn looked_up(of: &Arguments<'_>, table: &str) -> Result<DispatchSizes> {
     let (Kernel::Lookup { column } | Kernel::LookupGrad { column }) = of.step.kernel else {
         unreachable!("these are the rows of look-ups")
@@ -308,6 +310,7 @@ pub const KERNELS: &[KernelSpec] = &[
         params: &["batch", "columns", "y_columns"],
         grid: Grid::Sizes(|of| {
             let (rows, columns) = of.matrix("x_out");
+            // There are as many lanes as elements of the wider of the two matrices.
             let y_columns = of.find("y_out").map_or(0, |y| y.len() / rows);
             of.flat(&[rows, columns, y_columns], rows * columns.max(y_columns))
         }),
@@ -369,6 +372,7 @@ pub const KERNELS: &[KernelSpec] = &[
     },
     KernelSpec {
         name: "loss_cross_entropy",
+        // One lane computes a whole row, whose softmax needs all its classes.
         source: &[STEP_ROW, STEP, INDEX, SCALING, ROW_CROSS_ENTROPY],
         params: &["batch", "n"],
         grid: Grid::Sizes(|of| {
@@ -396,6 +400,7 @@ pub const KERNELS: &[KernelSpec] = &[
             let ((batch, n), (_, columns)) = (of.matrix("prediction"), of.matrix("goal"));
             let period = of.find("constants").map_or(1, SlotSpec::len);
             let width = form.loss.formula().map_or(1, |formula| formula.predictions());
+            // The factor makes a mean of the columns' sum where the loss is one.
             let share = if form.mean { width as f32 / n as f32 } else { 1.0 };
             Ok(of.flat(&[batch, n, columns, period], batch)?.with([share.to_bits()]))
         }),
@@ -416,6 +421,7 @@ pub const KERNELS: &[KernelSpec] = &[
         name: "log_loss",
         source: &[STEP_ROW, STEP],
         params: &["batch"],
+        // One workgroup sums the losses of the whole batch.
         grid: Grid::Sizes(|of| Ok(of.flat(&[of.slot("row_loss").len()], 1)?.groups(1))),
         variants: plain!("log_loss"),
     },
@@ -438,7 +444,7 @@ pub const KERNELS: &[KernelSpec] = &[
                 unreachable!("this is its row")
             };
             let len = of.slot("out").len();
-            // Without one, the step's row has it.
+            // Without a momentum of its own, the kernel takes the weight in the step parameters.
             let momentum = momentum.unwrap_or_default();
             Ok(of.flat(&[len], len)?.with([momentum, 1.0 - momentum].map(bits)))
         }),
@@ -479,6 +485,7 @@ pub const KERNELS: &[KernelSpec] = &[
         name: "update",
         source: &[STEP_ROW, STEP, INDEX, SCALING],
         params: &["len", "first"],
+        // A part of an arena needs its first block, since the table of factors is bound whole.
         grid: Grid::Arena(|_, first| Ok(vec![narrow(first / ARENA_BLOCK)?])),
         variants: plain!("update"),
     },
@@ -505,13 +512,14 @@ pub const KERNELS: &[KernelSpec] = &[
         params: &["len"],
         grid: Grid::Sizes(|of| {
             let views = of.slot("views").len() / 2;
+            // A workgroup adds the blocks of one parameter.
             Ok(of.flat(&[views], 1)?.groups(narrow(views)?))
         }),
         variants: wide!("trust_ratios"),
     },
 ];
 
-/// The row of a kernel.
+/// Returns a kernel's row.
 pub(super) fn spec_of(kernel: &Kernel) -> Result<&'static KernelSpec> {
     let name = kernel.name();
     KERNELS
@@ -520,7 +528,7 @@ pub(super) fn spec_of(kernel: &Kernel) -> Result<&'static KernelSpec> {
         .ok_or_else(|| Error::shape(name, "it has no row in the table of GPU kernels"))
 }
 
-/// Bindings that a fused step reads, and those that it writes.
+/// Bindings that a fused step reads, and bindings that it writes.
 pub const SEQUENCE_BINDINGS: [&[&str]; 2] =
     [&["x", "order", "y"], &["weights", "state", "state2", "log_out", "scratch"]];
 
@@ -540,7 +548,7 @@ pub static SEQUENCE: KernelSpec = KernelSpec {
         include_str!("../../../shaders/sequence.wgsl"),
     ],
     params: &["ops", "momentum", "beta1", "beta2", "rest1", "rest2", "eps", "weight_decay"],
-    // Its operations have places in the scratch, and no slots of their own.
+    // The operations of a fused step have places in the scratch, and no slots of their own.
     grid: Grid::Sizes(|_| Ok(DispatchSizes { params: vec![], groups: 1 })),
     variants: &[
         Variant {

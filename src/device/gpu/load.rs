@@ -1,4 +1,4 @@
-//! Makes all that a plan needs on the adapter: buffers, pipelines, bind groups. `run` creates none.
+//! Creates everything that a plan needs on the adapter: buffers, pipelines, bind groups. `run` creates nothing.
 
 use wgpu::{BindGroupEntry, BindingResource, BufferBinding, BufferUsages};
 
@@ -11,38 +11,39 @@ use super::select::{KernelSelector, MatmulKey, WHOLE_STEP};
 use crate::error::{Error, Result};
 use crate::plan::{BufferSpec, Declaration, Phase, Plan, Role, Slot, SlotSpec, WINDOW};
 
-/// Bytes of a table of steps' numbers. It goes beyond the last row, since a sequence always binds as many as it may do.
+/// Bytes of a table of step parameters. The table extends beyond the last row, since a fused step always binds the largest
+/// number of rows.
 const TABLE_BYTES: u64 = UNIFORM_STRIDE * (WINDOW as u64 + MAX_STEPS as u64);
-/// Bytes bound where nothing is: an offset's alignment; and of a buffer of such.
+/// Bytes bound for an absent slot, an offset's alignment; and bytes of a buffer of such slots.
 const ABSENT: u64 = 256;
 const ABSENT_BYTES: u64 = 16 * ABSENT;
 /// Bytes on their way between host and device at once, at least and at most; see [`part_bytes`].
 const PART_BYTES: (u64, u64) = (64 << 10, 4 << 20);
 
-/// Turns of its loops that a lane may make where a driver counts them: lavapipe before Mesa 25.
+/// Number of loop iterations after which some drivers end a lane's loops: lavapipe before Mesa 25.
 const MOST_TURNS: usize = 65_535;
 
-/// A dispatch with everything made.
+/// A dispatch with its pipeline and bind group.
 #[derive(Debug)]
 pub(super) struct PreparedDispatch {
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) group: wgpu::BindGroup,
     pub(super) grid: [u32; 3],
-    /// The step of the plan that it belongs to.
+    /// Index of the plan's step that the dispatch belongs to.
     pub(super) step: usize,
-    /// True if one dispatch does many steps.
+    /// True if one dispatch runs many steps.
     pub(super) many_steps: bool,
-    /// Steps that one dispatch does at most.
+    /// Largest number of steps that one dispatch runs.
     pub(super) most_steps: u32,
-    /// The form of its kernel.
+    /// Name of the kernel's variant.
     pub(super) form: &'static str,
 }
 
-/// Slots that a fused step keeps in a buffer of its own, instead of the plan's.
+/// Slots that a fused step holds in a buffer of its own, instead of the plan's.
 #[derive(Debug)]
 struct StepScratch {
     buffer: wgpu::Buffer,
-    /// Slots that lie here, each with its first element.
+    /// Slots in this buffer, each with its first element.
     places: Vec<(Slot, usize)>,
 }
 
@@ -51,42 +52,42 @@ struct StepScratch {
 pub(super) struct Loaded {
     pub(super) plan: Plan,
     pub(super) buffers: Vec<wgpu::Buffer>,
-    /// The buffer of the losses of training steps.
+    /// Index of the buffer of the training steps' losses.
     pub(super) log: Option<usize>,
     pub(super) train: Vec<PreparedDispatch>,
     pub(super) eval: Vec<PreparedDispatch>,
     pub(super) measure: Vec<PreparedDispatch>,
-    /// The steps' changing numbers: a table for training, and one for the other phases, which write it each time.
+    /// The step parameters: a table for training, and one for the other phases, which write it each time.
     pub(super) train_rows: wgpu::Buffer,
     pub(super) eval_rows: wgpu::Buffer,
-    /// Where losses wait to be read, one for each submission in flight and one being read.
+    /// Buffers in which losses wait to be read, one for each submission in flight and one that is being read.
     pub(super) staging: Vec<wgpu::Buffer>,
     pub(super) readback: wgpu::Buffer,
-    /// Bytes of values on their way in, while no step runs: longer ones go in parts, each waited for, since wgpu holds a
-    /// copy of what is not there yet.
+    /// Largest number of bytes that are uploaded at once while no step runs: longer uploads go in parts, each waited for,
+    /// since wgpu holds a copy of bytes that are still on their way.
     pub(super) part: usize,
-    /// Which variants products take, a line each.
+    /// Variants of the products, a line each.
     pub(super) variants: Vec<String>,
     scratch: Option<StepScratch>,
 }
 
 impl Loaded {
-    /// The buffer that a slot's values lie in, and its first byte there.
+    /// Returns the buffer that holds a slot's values, and the slot's first byte there.
     ///
     /// # Errors
-    /// If they are not kept; the text says what to do.
+    /// If the slot's values are not stored; the text says what to do.
     pub(super) fn place(&self, slot: Slot) -> Result<(&wgpu::Buffer, u64), String> {
         let spec = self.plan.slot(slot);
         let usual = (&self.buffers[spec.buffer.0 as usize], spec.element.bytes(spec.offset));
         let Some(scratch) = &self.scratch else { return Ok(usual) };
         let place = |slot| scratch.places.iter().find(|it| Some(it.0) == slot).map(|it| it.1);
         let first = match self.plan.buffer(spec.buffer).role {
-            // The update, which comes last, reads the whole arena first.
+            // The update is the last step and reads the whole arena first, so its first read is the arena.
             Role::Gradients => {
                 let arena = self.plan.steps(Phase::Train).last().and_then(|it| it.reads.first());
                 place(arena.copied()).map(|arena| arena + spec.offset)
             }
-            // Those of other phases lie where the plan says.
+            // Activations of other phases are where the plan says.
             Role::Activations if self.trains_with(slot) => place(Some(slot)),
             _ => return Ok(usual),
         };
@@ -99,12 +100,13 @@ impl Loaded {
         })
     }
 
+    /// Returns whether a training step reads or writes a slot.
     fn trains_with(&self, slot: Slot) -> bool {
         let mut steps = self.plan.steps(Phase::Train).iter();
         steps.any(|step| step.reads.contains(&slot) || step.writes.contains(&slot))
     }
 
-    /// The dispatches of a step of this phase.
+    /// Returns the dispatches of a step of a phase.
     pub(super) fn steps(&self, phase: Phase) -> &[PreparedDispatch] {
         match phase {
             Phase::Train => &self.train,
@@ -119,15 +121,16 @@ pub(super) struct Loader<'a> {
     pub(super) device: &'a wgpu::Device,
     pub(super) queue: &'a wgpu::Queue,
     pub(super) adapter: &'a str,
-    /// Bytes that a binding may have.
+    /// Largest number of bytes of a binding.
     pub(super) binding_limit: u64,
     pub(super) chooser: &'a KernelSelector,
     pub(super) pipelines: &'a mut Pipelines,
 }
 
 impl Loader<'_> {
-    /// Makes all of it; the plan was found to fit.
+    /// Loads a plan that [`Self::check`] has found to fit.
     pub(super) fn load(&mut self, plan: &Plan) -> Result<Loaded> {
+        // Every buffer can be copied in both directions, since the host may write and read any slot.
         let data = BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
         let make = |spec: &BufferSpec| self.buffer(&spec.name, spec.bytes(), data);
         let buffers: Vec<_> = plan.buffers().iter().map(make).collect();
@@ -144,6 +147,7 @@ impl Loader<'_> {
             self.phase(plan, Phase::Train, &buffers, &train_rows, &mut variants)?;
         let (eval, _) = self.phase(plan, Phase::Eval, &buffers, &eval_rows, &mut variants)?;
         let (measure, _) = self.phase(plan, Phase::Measure, &buffers, &eval_rows, &mut variants)?;
+        // Both phases may list the same product.
         variants.sort();
         variants.dedup();
         Ok(Loaded {
@@ -163,8 +167,8 @@ impl Loader<'_> {
         })
     }
 
-    /// The adapter has to have half precision if the plan does, and every buffer and every slot bound whole has to fit; the
-    /// message names what does not.
+    /// Refuses a plan in half precision on an adapter without it, and plans with a buffer, or a slot that is bound whole,
+    /// that is too large; the message names the part that does not fit.
     pub(super) fn check(&self, plan: &Plan) -> Result<()> {
         if !self.chooser.half && plan.has_half() {
             let problem = "it has no half precision in shaders (SHADER_F16), which ‘precision’ f16 needs; \
@@ -182,6 +186,7 @@ impl Loader<'_> {
         };
         let most = self.device.limits().max_storage_buffers_per_shader_stage as usize;
         let steps = Phase::ALL.into_iter().flat_map(|phase| plan.steps(phase));
+        // The declaration counts absent slots too: each has a binding in the shader.
         for step in steps {
             let Declaration { name, reads, writes, .. } = step.kernel.declaration();
             let bound = reads.len() + writes.len();
@@ -207,7 +212,7 @@ impl Loader<'_> {
                 return Err(Error::Device { adapter: self.adapter.into(), problem });
             }
         }
-        // Slots first, since they have the layers' names; whole arenas are bound in parts.
+        // Slots first, since their names are those of the layers; whole arenas are bound in parts.
         let arena = |slot: &SlotSpec| {
             matches!(plan.buffer(slot.buffer).role, Role::Params | Role::Gradients | Role::State)
         };
@@ -236,6 +241,7 @@ impl Loader<'_> {
         self.device.create_buffer(&descriptor)
     }
 
+    /// Creates the dispatches of a phase, and the scratch of a fused step.
     fn phase(
         &mut self,
         plan: &Plan,
@@ -248,12 +254,13 @@ impl Loader<'_> {
         // One buffer holds the parameters of all dispatches of the phase.
         let usage = BufferUsages::UNIFORM | BufferUsages::COPY_DST;
         let params = self.buffer("params", params_bytes(&dispatches), usage);
-        // Bound where a fusion is absent; the kernel does not touch them.
+        // Bound to the slots of an absent fusion; the kernel does not touch them.
         let absent = ["absent read", "absent write"]
             .map(|name| self.buffer(name, ABSENT_BYTES, BufferUsages::STORAGE));
         let mut ready = Vec::with_capacity(dispatches.len());
         let mut kept = None;
         let mut at = 0;
+        // `at` is the offset of the dispatch's parameters in the phase's one buffer.
         for (step, launch) in &dispatches {
             self.queue.write_buffer(&params, at, bytemuck::cast_slice(&launch.params));
             let pipeline = self.pipelines.get(self.device, launch);
@@ -261,6 +268,7 @@ impl Loader<'_> {
             let scratch = self.buffer("scratch", scratch_bytes(launch), usage);
             let bound = (buffers, rows, &params, at, &absent, &scratch);
             let group = self.group(plan, launch, &pipeline.layout, bound);
+            // Only the scratch of a fused step holds values that the host may ask for.
             if !launch.places.is_empty() {
                 kept = Some(StepScratch { buffer: scratch, places: launch.places.clone() });
             }
@@ -291,12 +299,14 @@ impl Loader<'_> {
         let most = usize::try_from(self.binding_limit / 4).unwrap_or(usize::MAX);
         let usual = self.chooser.usual.unwrap_or_else(|| usual_activation(plan));
         let mut dispatches = Vec::new();
+        // A fused step replaces all dispatches of the training phase.
         let sequence = if phase == Phase::Train { self.sequence(plan)? } else { None };
         let left = if sequence.is_some() { &[][..] } else { plan.steps(phase) };
         if let Some(launch) = sequence {
             variants.push(format!("{WHOLE_STEP}: {}", launch.variant.name));
             dispatches.push((0, launch));
         }
+        // The step's index, since one step may need several dispatches.
         for (index, step) in left.iter().enumerate() {
             let (variant, why) = self.chooser.choose(plan, step)?;
             if let Some(product) = MatmulKey::of(plan, step)? {
@@ -308,11 +318,11 @@ impl Loader<'_> {
         Ok(dispatches)
     }
 
-    /// Bytes of all that [`Self::load`] makes for a plan, and of wgpu's copies while values come in.
+    /// Returns the bytes of everything that [`Self::load`] creates for a plan, and of wgpu's copies during uploads.
     pub(super) fn bytes_for(&self, plan: &Plan) -> u64 {
         let buffers: u64 = plan.buffers().iter().map(BufferSpec::bytes).sum();
         let phase = |phase| {
-            // Where there are none, loading says why.
+            // A plan without dispatches for a phase fails to load, and loading reports why.
             let dispatches = self.dispatches(plan, phase, &mut Vec::new()).unwrap_or_default();
             let scratch: u64 = dispatches.iter().map(|(_, launch)| scratch_bytes(launch)).sum();
             params_bytes(&dispatches) + scratch + 2 * ABSENT_BYTES
@@ -320,19 +330,21 @@ impl Loader<'_> {
         let losses = (DEPTH as u64 + 1) * 4 * WINDOW as u64;
         let tables = table_bytes(plan);
         let made = buffers + tables[0] + tables[1] + losses + readback_bytes(plan);
-        // Steps' numbers come in while others are on their way.
+        // Step parameters are uploaded while other values are on their way.
         let on_their_way = buffers.min(part_bytes(plan)) + tables[0].max(tables[1]);
         made + Phase::ALL.map(phase).iter().sum::<u64>() + on_their_way
     }
 
-    /// The one dispatch that does whole training steps, where the network is small enough for it to pay.
+    /// Returns the one dispatch that runs whole training steps, if the network is small enough for it to be faster.
     pub(super) fn sequence(&self, plan: &Plan) -> Result<Option<Dispatch>> {
         let variant = self.chooser.sequence(plan).filter(|_| can_bind(&self.device.limits()));
         let Some(variant) = variant else { return Ok(None) };
+        // A scratch that exceeds a binding leaves the steps to dispatches of their own.
         let fits = |launch: &Dispatch| 4 * launch.scratch as u64 <= self.binding_limit;
         Ok(sequence(plan, variant)?.filter(fits))
     }
 
+    /// Creates the bind group of a dispatch.
     fn group(
         &self,
         plan: &Plan,
@@ -354,10 +366,12 @@ impl Loader<'_> {
                 size: std::num::NonZeroU64::new(size),
             })
         };
+        // Of a kernel that visits an arena in parts, the first slot is the arena.
         let arena = match launch.reads.first() {
             Some(Binding::Slot(slot)) => plan.slot(*slot).len(),
             _ => 0,
         };
+        // The order of bindings is the one that the shader declares: step, parameters, reads, writes.
         let mut resources = vec![
             bound(rows, 0, launch.row_bytes()),
             bound(params, at, launch.param_bytes().next_multiple_of(16)),
@@ -365,7 +379,7 @@ impl Loader<'_> {
         for (index, slot) in launch.reads.iter().chain(&launch.writes).enumerate() {
             let writes = usize::from(index >= launch.reads.len());
             resources.push(match slot {
-                // None overlaps another: what may be written is bound once.
+                // Absent writes may not overlap: WebGPU lets a range be bound for writing only once.
                 Binding::Absent => bound(&absent[writes], ABSENT * index as u64, ABSENT),
                 Binding::Scratch => scratch.as_entire_binding(),
                 Binding::Slot(slot) => {
@@ -374,7 +388,7 @@ impl Loader<'_> {
                         spec.offset.is_multiple_of(spec.element.alignment()),
                         "views are aligned for bindings"
                     );
-                    // The loss scale, and tables, belong to all parts of an arena.
+                    // The loss scale and the tables are bound whole with every part of an arena.
                     let part = launch.part.clone().filter(|_| spec.len() >= arena);
                     let part = part.unwrap_or(0..spec.len().max(1));
                     let offset = spec.element.bytes(spec.offset + part.start);
@@ -396,20 +410,22 @@ impl Loader<'_> {
     }
 }
 
+/// Returns the bytes of a dispatch's scratch, which is never empty: an empty buffer cannot be bound.
 fn scratch_bytes(launch: &Dispatch) -> u64 {
     4 * launch.scratch.max(1) as u64
 }
 
-/// Bytes of a dispatch's parameters, up to where the next ones may begin.
+/// Returns the bytes of a dispatch's parameters, up to where the next ones may begin.
 fn param_bytes(launch: &Dispatch) -> u64 {
     launch.param_bytes().next_multiple_of(UNIFORM_STRIDE)
 }
 
+/// Returns the bytes of the parameters of all dispatches.
 fn params_bytes(dispatches: &[(usize, Dispatch)]) -> u64 {
     dispatches.iter().map(|(_, launch)| param_bytes(launch)).sum::<u64>().max(UNIFORM_STRIDE)
 }
 
-/// Bytes of the tables of steps' numbers, of training and of the other phases: large where there are steps.
+/// Returns the bytes of the tables of step parameters, of training and of the other phases: small in a phase without steps.
 fn table_bytes(plan: &Plan) -> [u64; 2] {
     let bytes = |phases: &[Phase]| {
         let none = phases.iter().all(|&phase| plan.steps(phase).is_empty());
@@ -418,17 +434,18 @@ fn table_bytes(plan: &Plan) -> [u64; 2] {
     [bytes(&[Phase::Train]), bytes(&[Phase::Eval, Phase::Measure])]
 }
 
-/// Bytes on their way between host and device at once: a sixty-fourth of the plan's, so that they hardly count beside it.
+/// Returns the bytes on their way between host and device at once: a sixty-fourth of the plan's, so that they hardly add to it.
 fn part_bytes(plan: &Plan) -> u64 {
     let buffers: u64 = plan.buffers().iter().map(BufferSpec::bytes).sum();
     (buffers / 64).clamp(PART_BYTES.0, PART_BYTES.1) / 4 * 4
 }
 
-/// The buffer that brings results back; longer results come in parts.
+/// Returns the bytes of the buffer that brings results back; longer results come in parts.
 fn readback_bytes(plan: &Plan) -> u64 {
     plan.buffers().iter().map(BufferSpec::bytes).max().unwrap_or(4).min(part_bytes(plan))
 }
 
+/// Returns a slot's name and sizes, for messages.
 fn named(slot: &SlotSpec) -> String {
     let sizes: Vec<String> = slot.sizes.iter().map(usize::to_string).collect();
     format!("{}[{}]", slot.name, sizes.join(","))

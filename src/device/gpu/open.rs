@@ -16,24 +16,24 @@ use super::tune::Tuner;
 use crate::device::{DeviceKind, Tuning};
 use crate::error::{Error, Result};
 
-/// Features used where the adapter has them: subgroups by products, if all are of one size; timestamps by those who
-/// measure; half precision by plans that ask for it.
+/// Features that are requested if the adapter has them: subgroups for products, if all are of one size; timestamps for
+/// callers that measure; half precision for plans that ask for it.
 const WANTED: wgpu::Features = wgpu::Features::SUBGROUP
     .union(wgpu::Features::TIMESTAMP_QUERY)
     .union(wgpu::Features::SHADER_F16);
 
 impl GpuDevice {
-    /// Opens the adapter that is asked for, with all the limits it has. Out: the device, and why it was taken.
+    /// Opens the requested adapter with all its limits. Returns the device, and why this adapter was chosen.
     ///
     /// # Errors
-    /// If there is none of this kind, or its driver does not open it.
+    /// If there is no adapter of this kind, or its driver does not open it.
     pub fn open(kind: &DeviceKind) -> Result<(Self, String)> {
         let (adapter, reason) = pick(kind)?;
         let opened = pollster::block_on(Self::open_adapter(&adapter, AdapterFeatures::none()));
         opened.map(|device| (device, reason))
     }
 
-    /// Opens the same adapter again, after the device was lost.
+    /// Opens the same adapter again after the device was lost.
     pub(super) fn open_again(&mut self) -> Result<()> {
         let extras = || {
             if self.opened_half {
@@ -45,11 +45,12 @@ impl GpuDevice {
         let opened = pollster::block_on(Self::open_adapter(&self.adapter, extras()));
         let mut opened = match opened {
             Ok(opened) => opened,
-            // A driver that was restarted is another adapter of the same name.
+            // A driver that was restarted appears as another adapter of the same name.
             Err(_) => Self::open(&DeviceKind::Named(self.info.name.clone()))?.0,
         };
         opened.opened_half = self.opened_half;
         opened.binding_limit = self.binding_limit;
+        // The tuner and the choices outlive the device, so that a run goes on with the same kernels.
         std::mem::swap(&mut opened.tuner, &mut self.tuner);
         std::mem::swap(&mut opened.chooser, &mut self.chooser);
         opened.meter = self.meter.take();
@@ -69,9 +70,9 @@ impl GpuDevice {
             label: Some("wgrad"),
             required_features: extras.features | adapter.features() & WANTED,
             experimental_features: extras.experimental,
-            // The defaults are far below what most adapters have.
+            // wgpu's default limits are far below those of most adapters.
             required_limits: adapter.limits(),
-            // Otherwise 192 MiB are taken for the smallest network, to have them at hand.
+            // By default wgpu would reserve 192 MiB for the smallest network.
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         };
@@ -81,10 +82,12 @@ impl GpuDevice {
             problem: format!("cannot be opened: {error}"),
         })?;
         let failure = Arc::new(Mutex::new(None));
+        // Only the first error is kept: later ones are often its consequences.
         let keep = |failure: &Arc<Mutex<Option<String>>>, text: String| {
             failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
         };
         let kept = Arc::clone(&failure);
+        // Without a handler, wgpu panics on an error.
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
             let text = match &error {
                 wgpu::Error::OutOfMemory { .. } => OUT_OF_MEMORY.to_string(),
@@ -95,7 +98,7 @@ impl GpuDevice {
         let lost = Arc::new(AtomicBool::new(false));
         let (kept, gone) = (Arc::clone(&failure), Arc::clone(&lost));
         device.set_device_lost_callback(move |reason, message| {
-            // Whoever drops the device does not ask any more.
+            // A device that was dropped is lost too, but nobody asks any more.
             gone.store(true, Ordering::SeqCst);
             keep(&kept, format!("the device was lost ({reason:?}): {message}"));
         });
@@ -132,15 +135,15 @@ impl GpuDevice {
     }
 }
 
-/// Returns whether a driver, by its name and version as it gives them, is a lavapipe that ends loops: that of Mesa 22.3 was seen to, that
-/// of 25.0 seen not to.
+/// Returns whether a driver, by its name and version, is a lavapipe that ends loops early: Mesa 22.3 was seen to, Mesa 25.0
+/// was seen not to.
 fn ends_loops(driver: &str) -> bool {
     let version = driver.split("Mesa ").nth(1).and_then(|rest| rest.split('.').next());
     let major = version.and_then(|major| major.parse::<u32>().ok());
     driver.contains("llvmpipe") && major.is_some_and(|major| major < 25)
 }
 
-/// The size of an adapter's subgroups, if it is the same for all.
+/// Returns the size of an adapter's subgroups, if it is the same for all.
 fn fixed_subgroup(adapter: &wgpu::Adapter) -> Option<u32> {
     let info = adapter.get_info();
     let fixed = info.subgroup_min_size == info.subgroup_max_size;

@@ -1,4 +1,4 @@
-//! Compiled kernels, kept for as long as the device is open: plans that are loaded later share them.
+//! Compiled kernels, kept while the device is open: plans that are loaded later share them.
 
 use std::collections::HashMap;
 
@@ -12,15 +12,16 @@ pub(super) struct Pipeline {
     pub(super) layout: wgpu::BindGroupLayout,
 }
 
-/// Pipelines by their whole source text.
+/// Pipelines by their whole WGSL text.
 #[derive(Debug, Default)]
 pub(super) struct Pipelines {
     made: HashMap<String, Pipeline>,
 }
 
 impl Pipelines {
-    /// The pipeline of a dispatch, compiled if this is the first of its kind.
+    /// Returns the pipeline of a dispatch, compiled if it is the first of its kind.
     pub(super) fn get(&mut self, device: &wgpu::Device, launch: &Dispatch) -> Pipeline {
+        // The text holds every constant, so equal texts are equal pipelines.
         let wgsl =
             assemble(launch.spec, launch.variant, launch.stored, &launch.consts, &launch.generated);
         if let Some(made) = self.made.get(&wgsl) {
@@ -42,7 +43,7 @@ impl Pipelines {
             module: &module,
             entry_point: Some("main"),
             compilation_options: wgpu::PipelineCompilationOptions {
-                // Every kernel writes its workgroup memory before it reads it.
+                // Every kernel writes its workgroup memory before reading it, so zeroing it first would only take time.
                 zero_initialize_workgroup_memory: false,
                 ..Default::default()
             },
@@ -54,13 +55,13 @@ impl Pipelines {
     }
 }
 
-/// A shader; products and sequences go without the checks of indices and loops that wgpu puts in by default.
+/// Creates a shader; products and fused steps are compiled without the checks of indices and loops that wgpu inserts by
+/// default.
 ///
-/// They cost software adapters a factor of two to five (`docs/performance.md`). They are not needed: every index in a
-/// product is below, or clamped to, sizes with which `sizes.rs` has found all bound slots to agree, and every
-/// loop counts up to such a size. No index comes from data, but for rows and classes in a sequence, which are clamped
-/// where they are read; `fused_step.rs` finds a place for all else. Kernels whose indices do come from data stay
-/// checked.
+/// These checks cost software adapters a factor of two to five (`docs/performance.md`). They are not needed: every index in
+/// a product is below, or clamped to, sizes with which `sizes.rs` has found all bound slots to agree, and every loop counts
+/// up to such a size. No index comes from data, except for rows and classes in a fused step, which are clamped where they
+/// are read; `fused_step.rs` places everything else. Kernels whose other indices come from data stay checked.
 #[expect(unsafe_code, reason = "the one place where WGSL runs unchecked; measured, argued above")]
 fn module(
     device: &wgpu::Device,
@@ -75,6 +76,7 @@ fn module(
     unsafe { device.create_shader_module_trusted(descriptor, checks) }
 }
 
+/// Creates the layout of a dispatch's bindings: step, parameters, reads, writes.
 fn layout(device: &wgpu::Device, launch: &Dispatch) -> wgpu::BindGroupLayout {
     let uniform = |size: u64| (wgpu::BufferBindingType::Uniform, std::num::NonZeroU64::new(size));
     let storage = |read_only| (wgpu::BufferBindingType::Storage { read_only }, None);
@@ -87,7 +89,7 @@ fn layout(device: &wgpu::Device, launch: &Dispatch) -> wgpu::BindGroupLayout {
         .map(|(binding, (ty, min_binding_size))| wgpu::BindGroupLayoutEntry {
             binding,
             visibility: wgpu::ShaderStages::COMPUTE,
-            // The step's row is picked when the dispatch is encoded.
+            // The offset of the step's row is given when the dispatch is encoded.
             ty: wgpu::BindingType::Buffer {
                 ty,
                 has_dynamic_offset: binding == 0,

@@ -1,6 +1,6 @@
-//! Which form of a kernel a step takes: the one place that says so.
+//! The choice of the variant of a kernel that a step takes: the only place that decides it.
 //!
-//! In: an adapter's traits, what was timed on it, a step. Out: a form, and why it was taken.
+//! In: an adapter's properties, times measured on it, a step. Out: a variant, and why it was chosen.
 //! Absent on purpose: timing, files, wgpu.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,18 +14,18 @@ use crate::error::{Error, Result};
 use crate::model::Activation;
 use crate::plan::{Kernel, Phase, Plan, Step, StorageTypes};
 
-/// A line of the rule for products that were not timed: on such adapters, for results of so many tiles of 64 x 64
-/// or more, each the sum of so many terms or more, this form.
+/// A line of the rule for products that were not timed: this variant is taken on such adapters, for results of at least
+/// `tiles` tiles of 64 x 64, each the sum of at least `terms` terms.
 struct SelectionRule {
     software: bool,
-    /// The size of all subgroups that it is for; `None` for any.
+    /// Required size of all subgroups; `None` for any.
     subgroup: Option<u32>,
     tiles: usize,
     terms: usize,
     variant: &'static str,
 }
 
-/// The first line that fits is taken.
+/// The first line that fits decides.
 const RULES: &[SelectionRule] = &[
     // Barriers and workgroup memory cost lavapipe more than they save, and loads more than passing values round a
     // subgroup. SwiftShader, with subgroups of 4, is faster with large tiles.
@@ -52,7 +52,7 @@ const RULES: &[SelectionRule] = &[
     SelectionRule { software: false, subgroup: None, tiles: 0, terms: 0, variant: "tile_16x16" },
 ];
 
-/// A product with all that decides how fast a form of it is.
+/// A product with everything that its speed depends on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct MatmulKey {
     pub(super) kernel: Kernel,
@@ -63,10 +63,10 @@ pub(super) struct MatmulKey {
 }
 
 impl MatmulKey {
-    /// The product that a step computes; `None` for other kernels.
+    /// Returns the product that a step computes; `None` for other kernels.
     ///
     /// # Errors
-    /// If no form of it keeps its numbers as the step's slots do.
+    /// If no variant of the product has the storage types of the step's slots.
     pub(super) fn of(plan: &Plan, step: &Step) -> Result<Option<Self>> {
         if !step.kernel.is_product() {
             return Ok(None);
@@ -75,7 +75,8 @@ impl MatmulKey {
         Ok(Some(Self { kernel: step.kernel, sizes: product_sizes(plan, step), stored }))
     }
 
-    /// Its name in records and files: `matmul_nt +bias +relu 128x512x784`, or `matmul_nt +bias +relu f16 128x512x784`.
+    /// Returns the product's name in records and files: `matmul_nt +bias +relu 128x512x784`, or `matmul_nt +bias +relu f16
+    /// 128x512x784`.
     pub(super) fn name(&self) -> String {
         let [m, n, k] = self.sizes;
         format!("{}{} {m}x{n}x{k}", self.kernel, self.stored)
@@ -89,7 +90,7 @@ pub(super) struct Choice {
     pub(super) variant: String,
     /// How it was chosen.
     pub(super) by: Tune,
-    /// Microseconds of each form that was timed; none where there was no time left and the rule chose.
+    /// Microseconds of each variant that was timed; empty if there was no time left and the rule decided.
     pub(super) micros: BTreeMap<String, f64>,
 }
 
@@ -98,35 +99,35 @@ pub(super) struct Choice {
 #[serde(deny_unknown_fields)]
 pub(super) struct Choices {
     pub(super) products: BTreeMap<String, Choice>,
-    /// Forms that gave wrong numbers: they are not taken for anything in that precision. What [`mark`] makes of them.
+    /// Variants that gave wrong numbers, as [`mark`] writes them: they are not used for anything in that precision.
     pub(super) wrong: BTreeSet<String>,
 }
 
-/// A form's entry among those that gave wrong numbers: `tile_16x16`, or `tile_16x16 f16`.
+/// Returns a variant's entry among those that gave wrong numbers: `tile_16x16`, or `tile_16x16 f16`.
 pub(super) fn mark(form: &str, stored: StorageTypes) -> String {
     let precision = if stored.half() { " f16" } else { "" };
     format!("{form}{precision}")
 }
 
-/// Returns whether a kernel is one of the products, which have several forms.
+/// Returns whether a kernel is one of the products, which have several variants.
 fn is_product(spec: &KernelSpec) -> bool {
     spec.source.contains(&MATMUL)
 }
 
-/// The name that records have for what does whole training steps.
+/// The name in records of the dispatch that runs whole training steps.
 pub(super) const WHOLE_STEP: &str = "training step";
 
-/// The forms that an earlier run took, out of its record. They are not written to the tuner's file.
+/// The variants that an earlier run used, read from its record. They are not written to the tuner's file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct PreviousChoices {
-    /// The form of each product, and the word for how it was chosen.
+    /// The variant of each product, and the word for how it was chosen.
     products: BTreeMap<String, (String, &'static str)>,
     /// Name of the kernel that ran whole training steps.
     step: Option<String>,
 }
 
 impl PreviousChoices {
-    /// From lines as `load.rs` makes them; others are passed over.
+    /// Reads the lines that `load.rs` writes; other lines are ignored.
     pub(super) fn of(lines: &[String]) -> Self {
         let mut earlier = Self::default();
         for line in lines {
@@ -136,6 +137,7 @@ impl PreviousChoices {
                 continue;
             }
             let Some((form, why)) = form.rsplit_once(" (") else { continue };
+            // Only known words, since the word is kept as a static text.
             let words = ["rule", "forced", Tune::Quick.name(), Tune::Full.name()];
             if let Some(why) = words.into_iter().find(|word| why.strip_suffix(')') == Some(word)) {
                 earlier.products.insert(name.to_string(), (form.to_string(), why));
@@ -145,7 +147,8 @@ impl PreviousChoices {
     }
 }
 
-/// Floating-point operations of a step's products, and the largest number of columns, batches apart.
+/// Returns the floating-point operations of a step's products, and the largest number of columns, not counting the batch's
+/// rows.
 fn work(plan: &Plan) -> (usize, usize) {
     let products = plan.steps(Phase::Train).iter().filter(|step| step.kernel.is_product());
     products.fold((0, 0), |(work, max_width), step| {
@@ -156,65 +159,66 @@ fn work(plan: &Plan) -> (usize, usize) {
     })
 }
 
-/// Returns whether one workgroup is done before the dispatches of as many steps would be: by measurement on software adapters
-/// (`docs/performance.md`), by estimate on others.
+/// Returns whether one workgroup finishes a step sooner than the separate dispatches would: by measurement on software
+/// adapters (`docs/performance.md`), by estimate on others.
 fn is_worthwhile(plan: &Plan, software: bool) -> bool {
     let (work, max_width) = work(plan);
     let most = if software { 3_000_000 } else { 1_000_000 };
     max_width <= 128 && work <= most
 }
 
-/// Chooses forms for one adapter.
+/// Chooses variants for one adapter.
 #[derive(Debug)]
 pub(super) struct KernelSelector {
-    /// True if the driver ends a lane's loops, silently, after so many turns in all (`load.rs`).
+    /// True if the driver ends a lane's loops, silently, after a number of iterations (`load.rs`).
     pub(super) ends_loops: bool,
     pub(super) software: bool,
-    /// The size of all subgroups, if the adapter has them and the size is fixed.
+    /// Size of all subgroups, if the adapter has them and the size is fixed.
     pub(super) subgroup: Option<u32>,
     /// True if shaders may use half precision.
     pub(super) half: bool,
-    /// Sizes of the cooperative matrices that can be used; none before [`super::GpuDevice::open_half`].
+    /// Sizes of the cooperative matrices that can be used; empty before [`super::GpuDevice::open_half`].
     pub(super) cooperative: Vec<u32>,
-    /// The form to take wherever a kernel has it.
+    /// The variant to take wherever a kernel has it.
     pub(super) forced: Option<&'static str>,
-    /// Choices of the earlier run, where one is resumed.
+    /// Choices of the earlier run, if one is resumed.
     pub(super) earlier: Option<PreviousChoices>,
-    /// The activation of the plan that forms are tried for, while they are: shared pipelines are compiled for it, and
-    /// what is checked has to be what will run.
+    /// The activation of the plan whose variants are being tried: shared pipelines are compiled for it, and the checked
+    /// shader has to be the one that will run.
     pub(super) usual: Option<Activation>,
-    /// Forms of products beside those of the table.
+    /// Variants of products beside those of the table.
     pub(super) offered: &'static [Variant],
     pub(super) choices: Choices,
 }
 
 impl KernelSelector {
-    /// Returns whether a form can run here.
+    /// Returns whether a variant can run here.
     pub(super) fn can_run(&self, variant: &Variant) -> bool {
         let shape = variant.cooperative.is_none_or(|it| self.cooperative.contains(&it.size));
         shape && (variant.subgroup.is_none() || variant.subgroup == self.subgroup)
     }
 
-    /// Returns whether this adapter takes a form without being told to. On hardware all forms of products compete; on software
-    /// adapters those of the rule, since the others come in by [`Tune::Full`] alone, which checks them itself.
+    /// Returns whether this adapter chooses a variant without a request. On hardware all variants of products compete; on
+    /// software adapters only those of the rule, since the others are used after [`Tune::Full`] alone, which checks them
+    /// itself.
     pub(super) fn may_take(&self, spec: &KernelSpec, variant: &Variant) -> bool {
         !is_product(spec)
             || (!self.software && self.can_run(variant))
             || self.rules().any(|rule| rule.variant == variant.name)
     }
 
-    /// The lines of the rule for this adapter.
+    /// Returns the lines of the rule for this adapter.
     fn rules(&self) -> impl Iterator<Item = &'static SelectionRule> {
         let fits = |rule: &&SelectionRule| {
             rule.software == self.software
                 && (rule.subgroup.is_none() || rule.subgroup == self.subgroup)
         };
-        // What follows a line for all sizes is never reached.
+        // Lines after one that fits all sizes are never reached.
         let last = RULES.iter().filter(fits).position(|rule| rule.tiles == 0 && rule.terms == 0);
         RULES.iter().filter(fits).take(last.map_or(RULES.len(), |last| last + 1))
     }
 
-    /// All forms of a kernel for numbers kept like this that can run here and were not found wrong.
+    /// Returns all variants of a kernel for these storage types that can run here and were not found wrong.
     pub(super) fn forms(
         &self,
         spec: &'static KernelSpec,
@@ -229,7 +233,7 @@ impl KernelSelector {
         spec.variants.iter().chain(offered).filter(sound).collect()
     }
 
-    /// The form for what was not timed.
+    /// Returns the variant for a product that was not timed.
     pub(super) fn by_rule(
         &self,
         spec: &'static KernelSpec,
@@ -238,13 +242,14 @@ impl KernelSelector {
     ) -> Result<&'static Variant> {
         let tiles = m.div_ceil(64) * n.div_ceil(64);
         let forms = self.forms(spec, stored);
-        // Cooperative matrices before all others, the largest first. Software adapters only imitate them, at a fourth
-        // of the speed of others.
+        // Cooperative matrices come before all others, the largest first. Software adapters only imitate them, at a quarter
+        // of the speed of other variants.
         let cooperative = forms.iter().rfind(|form| form.cooperative.is_some() && !self.software);
         let named =
             |rule: &SelectionRule| forms.iter().find(|form| form.name == rule.variant).copied();
         let ruled =
             self.rules().filter(|rule| tiles >= rule.tiles && k >= rule.terms).find_map(named);
+        // If the rule's variant was found wrong, any right one will do.
         cooperative.copied().or(ruled).or_else(|| forms.first().copied()).ok_or_else(|| {
             Error::shape(
                 spec.name,
@@ -253,23 +258,24 @@ impl KernelSelector {
         })
     }
 
-    /// The form of the one dispatch that does whole training steps; `None` where the network is too large for it to pay, or
-    /// forms are forced that are none of it.
+    /// Returns the variant of the one dispatch that runs whole training steps; `None` if the network is too large for it to
+    /// be faster, or if a variant of other kernels is forced.
     pub(super) fn sequence(&self, plan: &Plan) -> Option<&'static Variant> {
         let mut forms = SEQUENCE.variants.iter().filter(|form| self.can_run(form));
         match (self.forced, &self.earlier) {
             (Some(name), _) => forms.find(|form| form.name == name),
+            // A resumed run must add in the same order, so the earlier choice counts, even the choice of no fused step.
             (None, Some(earlier)) => {
                 let name = earlier.step.as_ref()?;
                 forms.find(|form| form.name == name)
             }
             (None, None) if !is_worthwhile(plan, self.software) => None,
-            // One by subgroups is for lavapipe, and listed first.
+            // The variant with subgroups is for lavapipe, and listed first.
             (None, None) => forms.find(|form| form.subgroup.is_none() || self.software),
         }
     }
 
-    /// The form that a step takes, and the word for how it was chosen.
+    /// Returns the variant that a step takes, and the word for how it was chosen.
     pub(super) fn choose(
         &self,
         plan: &Plan,
@@ -279,9 +285,11 @@ impl KernelSelector {
         let offered = if is_product(spec) { self.offered } else { &[] };
         let stored = plan.stored(step)?;
         let mut all = spec.variants.iter().chain(offered).filter(|variant| variant.fits(stored));
+        // Forced, then the resumed run's, then measured, then the rule: each overrides those after it.
         if let Some(forced) = all.find(|variant| Some(variant.name) == self.forced) {
             return Ok((forced, "forced"));
         }
+        // Kernels that are no product have one variant, so sizes do not matter.
         let Some(product) = MatmulKey::of(plan, step)? else {
             return Ok((self.by_rule(spec, stored, [1; 3])?, "rule"));
         };

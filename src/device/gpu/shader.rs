@@ -1,4 +1,4 @@
-//! A kernel's WGSL: constants and what its numbers are kept in in front, then the row's files as they are.
+//! A kernel's WGSL: the constants and storage types in front, then the row's files as they are.
 
 use std::fmt::Write as _;
 
@@ -12,8 +12,8 @@ use crate::graph::{PassKind, UpdateInput};
 use crate::model::Activation;
 use crate::plan::{Element, Formula, Kernel, LossVariant, StorageTypes, Update};
 
-/// The constants that a kernel's fusions set in its shader. Products of a variant whose fusions are uniforms take
-/// `usual`, the plan's activation, where they have none of their own: so all of them share one pipeline.
+/// Returns the constants that a kernel's fusions set in its shader. Products of a variant whose fusions are uniforms take
+/// `usual`, the plan's activation, if they have none of their own: so all of them share one pipeline.
 pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'static str, u32)> {
     let mut consts = if kernel.is_product() {
         product_consts(kernel, variant, usual)
@@ -33,12 +33,13 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
     consts
 }
 
-/// The constants of a product: the bits of all fusions, and which of them are on unless a uniform says so.
+/// Returns the constants of a product: the bits of all fusions, and which of them are on unless a uniform says so.
 fn product_consts(
     kernel: &Kernel,
     variant: &Variant,
     usual: Activation,
 ) -> Vec<(&'static str, u32)> {
+    // With one pipeline for all products, the fusions come in a uniform and the constant stays 0.
     let (act, fused) = match (variant.one_pipeline, activation_of(kernel)) {
         (false, act) => (act, fused(kernel)),
         (true, Activation::Identity) => (usual, 0),
@@ -57,12 +58,13 @@ fn product_consts(
     consts
 }
 
-/// The function `loss_of` that an elementwise loss's shader calls.
+/// Returns the function `loss_of` that an elementwise loss's shader calls.
 fn loss_text(form: LossVariant) -> String {
     let Some(formula) = form.loss.formula() else { return String::new() };
     let names = ["p", "y", "c", "raw"];
     let input = |index: u8| (*names.get(usize::from(index)).unwrap_or(&"0.0")).to_string();
     let (statements, results) = formula.program().wgsl(input, quantity);
+    // The struct has two derivatives; a loss of one prediction leaves the second one 0.
     let result = |index: usize| results.get(index).map_or("0.0", String::as_str);
     format!(
         "alias V = f32;\n\
@@ -81,10 +83,10 @@ const READ_F16: &str = include_str!("../../../shaders/read_f16.wgsl");
 const WRITE_F32: &str = include_str!("../../../shaders/write_f32.wgsl");
 const WRITE_F16: &str = include_str!("../../../shaders/write_f16.wgsl");
 
-/// All of these files.
+/// All files of storage types.
 pub(super) const PRECISIONS: [&str; 5] = [HALF, READ_F32, READ_F16, WRITE_F32, WRITE_F16];
 
-/// The files that say what a kernel's numbers are kept in.
+/// Returns the files that define the storage types of a kernel.
 fn kept(variant: &Variant, stored: StorageTypes) -> [&'static str; 4] {
     [
         if stored.half() { HALF } else { "" },
@@ -94,7 +96,7 @@ fn kept(variant: &Variant, stored: StorageTypes) -> [&'static str; 4] {
     ]
 }
 
-/// The function `formula` of a kernel that names one, or that of an elementwise loss, in WGSL; nothing for others.
+/// Returns the function `formula` of a kernel that names one, or that of an elementwise loss, in WGSL; nothing for others.
 pub fn generated(kernel: &Kernel, formulas: &[Formula]) -> String {
     if let Kernel::LossMap(form) = kernel {
         return loss_text(*form);
@@ -110,7 +112,7 @@ pub fn generated(kernel: &Kernel, formulas: &[Formula]) -> String {
     format!("fn formula(row: u32, column: u32) -> f32 {{\n{body}    return {};\n}}\n", out[0])
 }
 
-/// The function of the kernel `update`.
+/// Returns the function of the kernel `update`.
 fn generated_update(update: Update, formula: &Formula) -> String {
     let input = |index: u8| match UpdateInput::of(index) {
         UpdateInput::Weight => "weight[at]".to_string(),
@@ -127,10 +129,12 @@ fn generated_update(update: Update, formula: &Formula) -> String {
     };
     let (body, out) = formula.program.wgsl(input, quantity);
     let mut out = out.into_iter();
+    // The results have fixed fields; a field that this pass does not compute is zero.
     let mut result = |there: bool| {
         let name = if there { out.next() } else { None };
         name.unwrap_or_else(|| "V()".to_string())
     };
+    // The order of the results is the one in which `UpdateTransforms::passes` lists its expressions.
     let (weight, states) = match update.pass {
         PassKind::Whole => (true, update.states),
         PassKind::First => (false, update.states),
@@ -143,7 +147,7 @@ fn generated_update(update: Update, formula: &Formula) -> String {
     format!("fn formula(at: u32, row: V) -> Results {{\n{body}    return Results({results});\n}}\n")
 }
 
-/// Returns the WGSL for a step's value, in a function of `row` and `column`.
+/// Returns the WGSL for a step value, in a function of `row` and `column`.
 fn quantity(quantity: StepValue) -> String {
     match quantity {
         StepValue::Rows => "step.rows".to_string(),
@@ -155,9 +159,9 @@ fn quantity(quantity: StepValue) -> String {
     }
 }
 
-/// Returns the WGSL for value and slope of an activation that `shaders/activation.wgsl` does not have.
+/// Returns the WGSL for value and derivative of an activation that `shaders/activation.wgsl` does not have.
 fn by_formula(act: Activation) -> String {
-    // Those that it knows are compiled out.
+    // The activations in that file never call these functions, so the identity keeps them short.
     let act = if act.is_written_out() { Activation::Identity } else { act };
     let mut wgsl = String::new();
     for (name, program) in [("value", act.value_program()), ("slope", act.slope_program())] {
@@ -172,7 +176,7 @@ fn by_formula(act: Activation) -> String {
     wgsl
 }
 
-/// The WGSL of one variant with these constants and this text of the host's, for numbers kept like this.
+/// Returns the WGSL of one variant with these constants, this text from the host, and these storage types.
 pub fn assemble(
     spec: &KernelSpec,
     variant: &Variant,
@@ -180,10 +184,12 @@ pub fn assemble(
     consts: &[(&str, u32)],
     generated: &str,
 ) -> String {
+    // Types and constants stand in front, since the files that follow use them.
     let mut wgsl = kept(variant, stored).concat();
     for (name, value) in variant.consts.iter().chain(consts) {
         let _ = writeln!(wgsl, "const {name}: u32 = {value}u;");
     }
+    // Every activation's number, since the file of activations compares with each.
     if consts.iter().any(|(name, _)| *name == "ACT") {
         for act in Activation::ALL {
             let _ = writeln!(wgsl, "const {}: u32 = {}u;", act.name().to_uppercase(), number(act));

@@ -1,12 +1,12 @@
-//! Sizes from which a kernel's parameters and grid follow: those of its step's slots, by the names of its arguments.
+//! The sizes that a kernel's parameters and grid depend on: those of its step's slots, by the names of its arguments.
 //!
-//! Each row of the table in `kernels.rs` says how.
+//! Each row of the table in `kernels.rs` says how the parameters follow from them.
 
 use super::codes::{dropout_of, fused};
 use crate::error::{Error, Result};
 use crate::plan::{Broadcast, Dropout, Kernel, MOST_OPERANDS, Plan, SlotSpec, Step};
 
-/// A step's slots by the names of its kernel's arguments, and the form that the kernel takes.
+/// A step's slots by the names of its kernel's arguments, and the kernel's variant.
 #[derive(Clone, Copy, Debug)]
 pub struct Arguments<'a> {
     pub(super) plan: &'a Plan,
@@ -16,27 +16,27 @@ pub struct Arguments<'a> {
 }
 
 impl Arguments<'_> {
-    /// The slot of an argument that this form of the kernel may have or not.
+    /// Returns the slot of an argument that this variant of the kernel may have or not.
     pub(super) fn find(&self, name: &str) -> Option<&SlotSpec> {
         self.step.slot(name).map(|slot| self.plan.slot(slot))
     }
 
-    /// The slot of an argument that every form of the kernel has.
+    /// Returns the slot of an argument that every variant of the kernel has.
     pub(super) fn slot(&self, name: &str) -> &SlotSpec {
         self.find(name).expect("every form of the kernel has this argument")
     }
 
-    /// Rows and columns of an argument.
+    /// Returns the rows and columns of an argument.
     pub(super) fn matrix(&self, name: &str) -> (usize, usize) {
         self.slot(name).matrix()
     }
 
-    /// Workgroups that go through so many elements one by one.
+    /// Returns the workgroups that visit this many elements one by one.
     pub(super) fn groups(&self, elements: usize) -> Result<u32> {
         Ok(narrow(elements)?.div_ceil(self.tile[1]))
     }
 
-    /// Sizes of a kernel that goes through so many elements one by one.
+    /// Returns the sizes of a kernel that visits this many elements one by one.
     pub(super) fn flat(&self, params: &[usize], elements: usize) -> Result<DispatchSizes> {
         let params = params.iter().map(|&value| narrow(value)).collect::<Result<_>>()?;
         Ok(DispatchSizes { params, groups: self.groups(elements)? })
@@ -48,34 +48,34 @@ impl Arguments<'_> {
 pub struct DispatchSizes {
     /// Bits of the fields of `Params`.
     pub(super) params: Vec<u32>,
-    /// Workgroups.
+    /// Number of workgroups.
     pub(super) groups: u32,
 }
 
 impl DispatchSizes {
-    /// The same with more parameters, by their bits.
+    /// Returns the same sizes with more parameters, by their bits.
     pub(super) fn with(mut self, params: impl IntoIterator<Item = u32>) -> Self {
         self.params.extend(params);
         self
     }
 
-    /// The same with another number of workgroups.
+    /// Returns the same sizes with another number of workgroups.
     pub(super) fn groups(self, groups: u32) -> Self {
         Self { groups, ..self }
     }
 }
 
-/// How a kernel's parameters and grid are found.
+/// Source of a kernel's parameters and grid.
 #[derive(Clone, Copy, Debug)]
 pub enum Grid {
     /// From the sizes of its slots.
     Sizes(fn(&Arguments<'_>) -> Result<DispatchSizes>),
-    /// It goes through the arena that it reads first, in parts where the arena exceeds what a binding may hold. The first
-    /// parameter is the part's length in vectors of four; these are the others, from the part's first element.
+    /// The arena that the kernel reads first, in parts if the arena exceeds a binding. The first parameter is the part's
+    /// length in vectors of four; the function returns the others, from the part's first element.
     Arena(fn(&Kernel, usize) -> Result<Vec<u32>>),
 }
 
-/// The bits of a number as shaders have it.
+/// Returns the bits of a number as shaders have it.
 #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
 pub(super) fn bits(value: f64) -> u32 {
     (value as f32).to_bits()
@@ -85,11 +85,11 @@ pub(super) fn narrow(value: usize) -> Result<u32> {
     u32::try_from(value).map_err(|_| Error::shape("grid", format!("{value} does not fit 32 bits")))
 }
 
-/// Checks that every slot of a product has just the elements that m, n and k imply, and that they can be indexed in
-/// 32 bits: products are compiled without checks of their own (`pipeline.rs`).
+/// Checks that every slot of a product has exactly the elements that m, n and k imply, and that all can be indexed in 32
+/// bits: products are compiled without checks of their own (`pipeline.rs`).
 pub(super) fn check_shapes(plan: &Plan, step: &Step, [m, n, k]: [usize; 3]) -> Result<()> {
     let (reads, writes) = match step.kernel {
-        // Of a forward product the third read is a bias, of a backward one the saved activation.
+        // The third read of a forward product is a bias, that of a backward one the saved activation.
         Kernel::MatmulNt { .. } => ([m * k, n * k, n], [m * n, m * n]),
         Kernel::MatmulTn { .. } => ([m * k, n * k, 0], [m * n, m]),
         _ => ([m * k, n * k, m * n], [m * n, 0]),
@@ -110,20 +110,21 @@ pub(super) fn check_shapes(plan: &Plan, step: &Step, [m, n, k]: [usize; 3]) -> R
     Ok(())
 }
 
-/// Rows, columns and terms of each sum of a product.
+/// Returns the rows, columns and terms of each sum of a product.
 pub(super) fn product_sizes(plan: &Plan, step: &Step) -> [usize; 3] {
     let (m, n) = plan.slot(step.writes[0]).matrix();
     let (rows, columns) = plan.slot(step.reads[0]).matrix();
     [m, n, if matches!(step.kernel, Kernel::MatmulTn { .. }) { rows } else { columns }]
 }
 
-/// Sizes of a product.
+/// Returns the sizes of a product.
 pub(super) fn product(of: &Arguments<'_>) -> Result<DispatchSizes> {
     let sizes = product_sizes(of.plan, of.step);
     check_shapes(of.plan, of.step, sizes)?;
     let [tile_m, tile_n] = of.tile;
     let [m, n, k] = sizes.map(narrow);
     let (m, n, k) = (m?, n?, k?);
+    // In 64 bits, since many tiles of two large sizes may exceed 32.
     let groups = u64::from(m.div_ceil(tile_m)) * u64::from(n.div_ceil(tile_n));
     let groups =
         u32::try_from(groups).map_err(|_| Error::shape("matmul", "too many tiles for 32 bits"))?;
@@ -132,7 +133,7 @@ pub(super) fn product(of: &Arguments<'_>) -> Result<DispatchSizes> {
     Ok(DispatchSizes { params: vec![m, n, k, fused, dropout.stream, bits(dropout.rate)], groups })
 }
 
-/// Sizes of a formula's kernel: those of the matrix, and how each operand lies.
+/// Returns the sizes of a formula's kernel: those of the matrix, and the broadcast of each operand.
 pub(super) fn mapped(of: &Arguments<'_>) -> Result<DispatchSizes> {
     let Arguments { plan, step, .. } = *of;
     let id = step.kernel.formula().expect("the kernels of formulas name one");
@@ -145,14 +146,17 @@ pub(super) fn mapped(of: &Arguments<'_>) -> Result<DispatchSizes> {
         Kernel::MapColumns { .. } => out,
         _ => out / n.max(1),
     };
+    // Elements are counted in 32 bits in the shader.
     narrow(m.saturating_mul(n))?;
     let mut params = vec![narrow(m)?, narrow(n)?];
+    // The shader has parameters for all operands, so the missing ones are zeros.
     for index in 0..MOST_OPERANDS {
         let Some(operand) = formula.operands.get(index) else {
             params.extend([0; 4]);
             continue;
         };
         let width = narrow(operand.width)?;
+        // An element lies at row · rows + column · columns of its operand, so a direction that it does not vary in gets 0.
         let (rows, columns, width) = match operand.along {
             Broadcast::Both => (width, 1, width),
             Broadcast::Columns => (0, 1, width),
@@ -161,6 +165,7 @@ pub(super) fn mapped(of: &Arguments<'_>) -> Result<DispatchSizes> {
         };
         params.extend([rows, columns, operand.shift.cast_unsigned(), width]);
     }
+    // A row is summed by a workgroup of its own.
     let groups = match step.kernel {
         Kernel::MapColumns { .. } => narrow(m)?,
         _ => of.groups(out)?,
@@ -168,7 +173,7 @@ pub(super) fn mapped(of: &Arguments<'_>) -> Result<DispatchSizes> {
     Ok(DispatchSizes { params, groups })
 }
 
-/// The bits of an update's settings, in the order of these names of fields; 0 for one that the kernel does not have.
+/// Returns the bits of an update's settings, in the order of these field names; 0 for a setting that the kernel does not have.
 #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
 pub(super) fn update_settings(kernel: &Kernel, names: &[&str]) -> Vec<u32> {
     let settings = match *kernel {
@@ -185,7 +190,7 @@ pub(super) fn update_settings(kernel: &Kernel, names: &[&str]) -> Vec<u32> {
         ],
         _ => vec![],
     };
-    // A sequence's shader has a place for the settings of each update, of which the others stay 0.
+    // A fused step's shader has fields for the settings of both updates; those of the other one stay 0.
     let of = |name: &&str| settings.iter().find(|(other, _)| other == name).map_or(0.0, |it| it.1);
     names.iter().map(|name| (of(name) as f32).to_bits()).collect()
 }

@@ -1,7 +1,7 @@
 //! The device's own clock, and counts of what the host does.
 //!
 //! In: passes and submissions. Out: seconds of kernels, [`Usage`].
-//! Absent on purpose: what is done with the figures. Nothing here runs unless somebody measures.
+//! Absent on purpose: the use of these figures. Nothing here runs unless somebody measures.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -14,14 +14,14 @@ use crate::error::Result;
 use crate::plan::Phase;
 use crate::shape::narrow;
 
-/// Timestamps that a query set may hold in WebGPU.
+/// Number of timestamps that a query set may hold in WebGPU.
 const QUERIES: u32 = 4096;
-/// Bytes between the places where timestamps are resolved to, as WebGPU asks for.
+/// Bytes between the places that timestamps are resolved to, as WebGPU requires.
 const RESOLVE_ALIGN: u64 = 256;
 /// Bytes of a pass's two timestamps.
 pub(super) const PAIR_BYTES: u64 = 16;
 
-/// Pairs of timestamps, each with its own way to the host: one for each submission in flight and one being read.
+/// Pairs of timestamps, each with its own buffer to read: one for each submission in flight and one that is being read.
 #[derive(Debug)]
 pub(super) struct Stamps {
     set: wgpu::QuerySet,
@@ -32,6 +32,7 @@ pub(super) struct Stamps {
 
 impl Stamps {
     fn new(device: &wgpu::Device) -> Self {
+        // One more than submissions in flight, so that a pair is free while the others are on their way.
         let loop_iterations = DEPTH + 1;
         let buffer = |size, usage| {
             let label = Some("timestamps");
@@ -52,7 +53,7 @@ impl Stamps {
         }
     }
 
-    /// The place for the next submission's timestamps.
+    /// Returns the index of the next submission's timestamps.
     pub(super) fn next(&mut self) -> usize {
         self.turn = (self.turn + 1) % self.read.len();
         self.turn
@@ -63,7 +64,7 @@ impl Stamps {
         pair(&self.set, turn)
     }
 
-    /// Brings a pass's timestamps to where the host can map them.
+    /// Copies a pass's timestamps to a buffer that the host can map.
     pub(super) fn bring(&self, encoder: &mut wgpu::CommandEncoder, turn: usize) {
         let first = 2 * narrow(turn);
         let at = RESOLVE_ALIGN * turn as u64;
@@ -72,7 +73,7 @@ impl Stamps {
     }
 }
 
-/// The beginning and end of a pass as the timestamps 2·index and 2·index + 1 of a set.
+/// Returns the beginning and end of a pass as the timestamps 2·index and 2·index + 1 of a set.
 fn pair(set: &wgpu::QuerySet, index: usize) -> wgpu::ComputePassTimestampWrites<'_> {
     let first = 2 * narrow(index);
     wgpu::ComputePassTimestampWrites {
@@ -90,17 +91,17 @@ fn queries(device: &wgpu::Device, count: u32) -> wgpu::QuerySet {
     })
 }
 
-/// Seconds between the timestamps of each pair; `period` is a tick's nanoseconds. A clock that went back gives 0.
+/// Returns the seconds between the timestamps of each pair; `period` is a tick's nanoseconds. A clock that went back gives 0.
 pub(super) fn seconds(ticks: &[u64], period: f32) -> Vec<f64> {
     let pairs = ticks.chunks_exact(2);
     pairs.map(|pair| pair[1].saturating_sub(pair[0]) as f64 * f64::from(period) * 1e-9).collect()
 }
 
-/// Counts since somebody began to measure.
+/// Counts since the measuring began.
 #[derive(Debug)]
 pub(super) struct Meter {
     pub(super) counts: Usage,
-    /// Where the adapter has timestamps.
+    /// Timestamps, if the adapter has them.
     pub(super) stamps: Option<Stamps>,
     begun: Instant,
 }
@@ -112,13 +113,13 @@ impl Meter {
         meter
     }
 
-    /// Makes places for timestamps of which none is in use.
+    /// Makes new places for timestamps, none of which is in use.
     pub(super) fn renew(&mut self, device: &wgpu::Device) {
         let has = device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
         self.stamps = has.then(|| Stamps::new(device));
     }
 
-    /// The counts so far; they begin anew.
+    /// Returns the counts so far and starts them anew.
     pub(super) fn take(&mut self) -> Usage {
         let counts = std::mem::take(&mut self.counts);
         let seconds = std::mem::replace(&mut self.begun, Instant::now()).elapsed().as_secs_f64();
@@ -136,8 +137,8 @@ impl Meter {
     }
 }
 
-/// Runs steps, each dispatch in a pass of its own with timestamps around it, as [`crate::device::Device::time_steps`]
-/// has it.
+/// Runs steps with each dispatch in a pass of its own and timestamps around it, as [`crate::device::Device::time_steps`]
+/// describes.
 pub(super) fn time_steps(
     gpu: &GpuDevice,
     phase: Phase,
@@ -145,6 +146,7 @@ pub(super) fn time_steps(
 ) -> Result<Option<Vec<Vec<f64>>>> {
     let loaded = gpu.loaded()?;
     let ready = loaded.steps(phase);
+    // Each pass takes two of the set's timestamps, which limits the steps that are timed at once.
     let fit = (QUERIES as usize / 2).checked_div(ready.len()).unwrap_or(0);
     let has = gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
     if !has || fit == 0 {
@@ -153,6 +155,7 @@ pub(super) fn time_steps(
     let steps = steps.start..steps.end.min(steps.start + narrow(fit));
     let passes = EachPass::new(&gpu.device, steps.len() * ready.len());
     let mut encoder = gpu.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+    // Step after step, so that every dispatch runs on the values that its step would give it.
     let runs = steps.clone().flat_map(|step| ready.iter().map(move |ready| (step, ready)));
     for (index, (step, ready)) in runs.enumerate() {
         let timestamp_writes = Some(passes.writes(index));
@@ -165,7 +168,7 @@ pub(super) fn time_steps(
     gpu.wait(Some(index))?;
     let ticks: Vec<u64> = gpu.collect(&passes.read, passes.bytes(), &mapped)?;
     let taken = seconds(&ticks, gpu.queue.get_timestamp_period());
-    // Several dispatches of one step of the plan count as one.
+    // Several dispatches of one plan step count as one.
     let of_step = |seconds: &[f64]| {
         let mut sums = vec![0.0; loaded.plan.steps(phase).len()];
         ready.iter().zip(seconds).for_each(|(ready, s)| sums[ready.step] += s);
@@ -179,12 +182,12 @@ struct EachPass {
     set: wgpu::QuerySet,
     resolved: wgpu::Buffer,
     read: wgpu::Buffer,
-    /// Passes.
+    /// Number of passes.
     count: usize,
 }
 
 impl EachPass {
-    /// For so many passes, at most half of [`QUERIES`].
+    /// Makes timestamps for `count` passes, at most half of [`QUERIES`].
     fn new(device: &wgpu::Device, count: usize) -> Self {
         let size = PAIR_BYTES * count as u64;
         let buffer = |usage| {
@@ -208,7 +211,7 @@ impl EachPass {
         pair(&self.set, index)
     }
 
-    /// Brings all timestamps to where the host can map them.
+    /// Copies all timestamps to a buffer that the host can map.
     fn bring(&self, encoder: &mut wgpu::CommandEncoder) {
         let queries = 2 * narrow(self.count);
         encoder.resolve_query_set(&self.set, 0..queries, &self.resolved, 0);

@@ -1,8 +1,8 @@
-//! Times the forms of a plan's products on the adapter at hand, and keeps the fastest of those that are right.
+//! Times the variants of a plan's products on the adapter, and keeps the fastest of those with right results.
 //!
-//! In: a plan, how much time there is. Out: choices, in the device's [`KernelSelector`](super::choice::Chooser) and on disk.
-//! Each form is compared with the f64 reference before it is timed: drivers miscompile.
-//! Absent on purpose: the rule for what is not timed, which is in `select.rs`.
+//! In: a plan, a time budget. Out: choices, in the device's [`KernelSelector`](super::select::KernelSelector) and on disk.
+//! Each variant is compared with the f64 reference before it is timed: drivers miscompile.
+//! Absent on purpose: the rule for products that are not timed, which is in `select.rs`.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
@@ -19,11 +19,11 @@ use crate::device::{Device, Tune, Tuning};
 use crate::error::{Error, Result};
 use crate::plan::{Phase, Plan, PlanBuilder, Role, Slot, SlotSpec, Step, StepParams};
 
-/// How a device's tuner stands.
+/// State of a device's tuner.
 #[derive(Debug)]
 pub(super) struct Tuner {
     pub(super) tuning: Tuning,
-    /// True if the file was looked for.
+    /// True if the file of choices was looked for.
     pub(super) read: bool,
     /// Warnings to report.
     pub(super) warnings: Vec<String>,
@@ -35,30 +35,31 @@ impl Tuner {
     }
 }
 
-/// A form that wins only by its noise shall not take the place of the rule's: it has to be so much faster.
+/// Factor below which a variant's time must be to beat the rule's variant, so that none wins by noise.
 const GAIN: f64 = 0.97;
-/// The most that a form of a product takes at once of a sum's terms; remainders beyond it are what can go wrong.
+/// Largest number of a sum's terms that a variant takes at once; the remainders beyond it are where a variant can fail.
 const K_EDGE: usize = 64;
-/// Dispatches of a timed block at most.
+/// Largest number of dispatches of a timed block.
 const BLOCK: u32 = 256;
 
 /// Result of trying a variant.
 enum Trial {
-    /// Right, and so many seconds.
+    /// The result is right, and takes this many seconds.
     Right(f64),
     Wrong(String),
 }
 
-/// Makes sure that every product of a plan has its form chosen, as far as the settings let that take time.
+/// Makes sure that a variant is chosen for every product of a plan, as far as the settings allow time for it.
 ///
 /// # Errors
-/// If the device failed, or no form of a product is right.
+/// If the device failed, or no variant of a product gives right results.
 pub(super) fn prepare(device: &mut GpuDevice, plan: &Plan) -> Result<()> {
     let Tuning { tune, budget, folder } = device.tuner.tuning.clone();
     if tune == Tune::Off {
         return Ok(());
     }
     let identity = Identity::of(&device.info, device.chooser.offered);
+    // The file is read once; later plans on the device find its choices here.
     if let Some(folder) = folder.as_ref().filter(|_| !device.tuner.read) {
         match cache::read(folder, &identity) {
             Ok(found) => device.chooser.choices = found.unwrap_or_default(),
@@ -69,20 +70,25 @@ pub(super) fn prepare(device: &mut GpuDevice, plan: &Plan) -> Result<()> {
         }
         device.tuner.read = true;
     }
+    // A fused step computes the products of training itself, so these need no choice.
     let whole_steps = device.loader(&mut Pipelines::default()).sequence(plan)?.is_some();
     let known = &device.chooser.choices.products;
     let decided = |product: &MatmulKey| known.get(&product.name()).is_some_and(|c| c.by >= tune);
     let mut open = products(plan, whole_steps)?;
+    // A choice of a more thorough tuning is kept.
     open.retain(|(product, _)| !decided(product));
     let quick = tune == Tune::Quick;
+    // A quick choice that is not stored would cost its time in every run; software adapters keep to the rule.
     if open.is_empty() || (quick && (folder.is_none() || device.chooser.software)) {
         return Ok(());
     }
     let deadline = quick.then(|| Instant::now() + budget);
+    // Variants that share a pipeline are compiled for the plan's activation, as they will be.
     device.chooser.usual = Some(usual_activation(plan));
     let outcome = choose_all(device, plan, &open, tune, deadline);
     device.chooser.usual = None;
     outcome?;
+    // Failing to store the choices costs time in the next run, so it is a warning.
     if let Some(folder) = folder
         && let Err(error) = cache::write(&folder, &identity, &device.chooser.choices)
     {
@@ -92,12 +98,12 @@ pub(super) fn prepare(device: &mut GpuDevice, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// The different products of a plan, those of training first, and of these the largest first: where time runs out,
-/// it was spent where it counts. Each with a step that computes it.
-/// Where one dispatch does whole training steps, only those of evaluation.
+/// Returns the different products of a plan, those of training first, and of these the largest first: if the time runs out,
+/// it was spent where it matters most. Each product comes with a step that computes it. If one dispatch runs whole training
+/// steps, only the products of evaluation are returned.
 fn products(plan: &Plan, whole_steps: bool) -> Result<Vec<(MatmulKey, &Step)>> {
     let mut found: Vec<(MatmulKey, &Step)> = Vec::new();
-    // Choices are kept by name, in which dropouts are alike whatever their masks.
+    // Choices are stored by name, and the name of a product leaves out which dropout masks it has.
     let mut names = HashSet::new();
     for phase in Phase::ALL.into_iter().filter(|phase| !(whole_steps && *phase == Phase::Train)) {
         let begun = found.len();
@@ -114,6 +120,7 @@ fn products(plan: &Plan, whole_steps: bool) -> Result<Vec<(MatmulKey, &Step)>> {
     Ok(found)
 }
 
+/// Times the variants of all open products and stores the fastest.
 fn choose_all(
     device: &mut GpuDevice,
     plan: &Plan,
@@ -127,7 +134,7 @@ fn choose_all(
         let alone = alone(plan, step)?;
         timed.push(try_forms(device, *product, &alone, (deadline, &mut slowest))?);
     }
-    // A form that was right for one product and wrong for another is trusted for neither, so choices come last.
+    // A variant that was right for one product and wrong for another is trusted for neither, so choices come last.
     for ((product, _), mut seconds) in open.iter().zip(timed) {
         let wrong = &device.chooser.choices.wrong;
         seconds.retain(|name, _| !wrong.contains(&mark(name, product.stored)));
@@ -141,7 +148,7 @@ fn choose_all(
     Ok(())
 }
 
-/// The fastest form; the rule's own, unless another is faster beyond doubt or the rule's was not timed.
+/// Returns the fastest variant; the rule's own, unless another one is clearly faster or the rule's was not timed.
 fn fastest<'a>(seconds: &BTreeMap<&'a str, f64>, rule: &'a str) -> &'a str {
     let best = seconds.iter().min_by(|a, b| a.1.total_cmp(b.1));
     match (best, seconds.get(rule)) {
@@ -151,7 +158,7 @@ fn fastest<'a>(seconds: &BTreeMap<&'a str, f64>, rule: &'a str) -> &'a str {
     }
 }
 
-/// Seconds of each form that is right, as far as there is time; of the rule's form first.
+/// Returns the seconds of each variant with right results, as far as there is time; the rule's variant is tried first.
 fn try_forms(
     device: &mut GpuDevice,
     product: MatmulKey,
@@ -169,13 +176,14 @@ fn try_forms(
     let mut reference = None;
     let (mut seconds, mut dropped) = (BTreeMap::new(), false);
     for form in &forms {
-        // What one form takes is not known before; the slowest so far says what to expect. After a wrong form,
-        // one that is right has to be found whatever it takes.
+        // The time of a variant is not known before; the slowest so far is the estimate. After a wrong variant, a right one
+        // has to be found however long it takes.
         let late = deadline.is_some_and(|end| Instant::now() + *slowest > end);
         if late && !(dropped && seconds.is_empty()) {
             break;
         }
         let begun = Instant::now();
+        // The reference takes long, so it is computed once for all variants, and only if one is tried.
         let reference = match &mut reference {
             Some(reference) => reference,
             none => {
@@ -188,6 +196,7 @@ fn try_forms(
         let trial = try_form(device, form, reference, alone, (deadline.is_none(), best));
         device.chooser.forced = None;
         match trial? {
+            // Whatever becomes of the trial, the next load must be free to choose.
             Trial::Right(time) => _ = seconds.insert(form.name, time),
             Trial::Wrong(problem) => {
                 dropped = true;
@@ -204,10 +213,10 @@ fn try_forms(
     Ok(seconds)
 }
 
-/// Sizes with the product's own remainders after whole tiles, in every direction, but few whole tiles: the reference
-/// for large layers would take seconds.
+/// Returns sizes with the product's own remainders after whole tiles, in every direction, but few whole tiles: the
+/// reference for large layers would take seconds.
 fn checked_sizes(product: MatmulKey, forms: &[&Variant]) -> [usize; 3] {
-    // Tiles' sizes divide one another or nearly so; their common multiple keeps all remainders.
+    // Tiles' sizes divide one another or nearly so; the remainders modulo their common multiple are all kept.
     let edge = |axis: usize| {
         let sizes = forms.iter().map(|form| form.tile[axis] as usize);
         sizes.fold(1, |all: usize, size| all / gcd(all, size.max(1)) * size.max(1))
@@ -223,6 +232,7 @@ fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
+/// Checks a variant and, if its results are right, times it.
 fn try_form(
     device: &mut GpuDevice,
     form: &'static Variant,
@@ -236,7 +246,7 @@ fn try_form(
         None => time(device, alone, (thorough, best)).map(Trial::Right),
     });
     match outcome {
-        // A form that the driver refuses is as useless as a wrong one; a lost device is lost for all.
+        // A variant that the driver refuses is as useless as a wrong one; but a lost device ends the tuning.
         Err(error @ Error::Device { .. }) if !device.is_lost() => {
             Ok(Trial::Wrong(error.to_string()))
         }
@@ -244,9 +254,9 @@ fn try_form(
     }
 }
 
-/// Seconds of a dispatch, by the clock, over repeated ones: the fastest of a few short blocks, or thoroughly the
-/// median of more and longer ones. A form three times as slow as the best so far is run no more than it takes to see
-/// that. Memory is zero, which no product's time depends on.
+/// Returns the seconds of a dispatch, by the host's clock, over repeated ones: the fastest of a few short blocks, or, if
+/// thorough, the median of more and longer ones. A variant three times as slow as the best so far is not repeated. Memory
+/// is zero, since no product's time depends on its values.
 fn time(device: &mut GpuDevice, alone: &Plan, (thorough, best): (bool, f64)) -> Result<f64> {
     device.load(alone)?;
     device.write_steps(Phase::Eval, &[StepParams::default(); BLOCK as usize])?;
@@ -256,7 +266,7 @@ fn time(device: &mut GpuDevice, alone: &Plan, (thorough, best): (bool, f64)) -> 
         device.take_losses(true)?;
         Ok(begun.elapsed().as_secs_f64() / f64::from(count))
     };
-    // The first run may still compile; the second tells how many make a block.
+    // The first run may include compiling; the second shows how many dispatches make a block.
     block(1)?;
     let once = block(1)?;
     if once > 3.0 * best {
@@ -270,10 +280,11 @@ fn time(device: &mut GpuDevice, alone: &Plan, (thorough, best): (bool, f64)) -> 
     Ok(if thorough { times[blocks / 2] } else { times[0] })
 }
 
-/// A plan of one step with buffers of its own, in the eval phase.
+/// Returns a plan of one step with buffers of its own, in the eval phase.
 fn alone(plan: &Plan, step: &Step) -> Result<Plan> {
     let mut builder = PlanBuilder::new();
     let mut slots = BTreeMap::new();
+    // The same slot read twice stays one slot, as in the plan.
     for &slot in step.reads.iter().chain(&step.writes) {
         if let Entry::Vacant(own) = slots.entry(slot) {
             let SlotSpec { name, sizes, element, .. } = plan.slot(slot);

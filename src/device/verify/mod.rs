@@ -1,4 +1,4 @@
-//! Every kernel and variant of a device against the f64 reference.
+//! Compares every kernel and variant of a device with the f64 reference.
 //!
 //! In: a device. Out: a [`Check`] for each kernel, variant and size.
 //! Each check is a plan of one step that both devices run on the same values.
@@ -21,54 +21,56 @@ pub use formulas::formulas;
 /// Result of one comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Check {
-    /// The kernel's name.
+    /// Name of the kernel.
     pub kernel: &'static str,
     /// Fusions, as plans print them.
     pub form: String,
-    /// The variant's name.
+    /// Name of the variant.
     pub variant: &'static str,
     /// Sizes.
     pub case: String,
-    /// The largest error, as a share of what is allowed.
+    /// The largest error, as a fraction of the allowed one.
     pub worst: f64,
     /// Failure, if any.
     pub failure: Option<String>,
 }
 
-/// How many comparisons passed.
+/// Numbers of comparisons that passed and failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifySummary {
     /// Device that was verified.
     pub device: DeviceInfo,
     /// Comparisons within their limits.
     pub passed: usize,
-    /// Comparisons beyond.
+    /// Number of comparisons beyond their limits.
     pub failed: usize,
-    /// True if the forms in half precision were among them, which some adapters cannot run.
+    /// True if the variants in half precision were compared too, which some adapters cannot run.
     pub half: bool,
 }
 
-/// Runs every check on a device and tells each result as it comes.
+/// Runs every check on a device and reports each result as it comes.
 ///
 /// # Errors
-/// If the device cannot be had, or fails in another way than by wrong numbers.
+/// If the device cannot be opened, or fails in another way than by wrong numbers.
 pub fn verify(kind: &DeviceKind, tell: &mut dyn FnMut(&Check)) -> Result<VerifySummary> {
     #[cfg(feature = "gpu")]
     if *kind != DeviceKind::Cpu {
         match super::gpu::GpuDevice::open(kind) {
             Ok((mut device, _)) => return verify_gpu(&mut device, tell),
-            // The CPU is what `auto` takes then.
+            // `auto` then chooses the CPU.
             Err(_) if *kind == DeviceKind::Auto => {}
             Err(error) => return Err(error),
         }
     }
     #[cfg(not(feature = "gpu"))]
+    // Opening gives the error that explains why there is no such device.
     if !matches!(kind, DeviceKind::Cpu | DeviceKind::Auto) {
         super::open(kind)?;
     }
     let device = CpuDevice::<f32>::new().info().clone();
     let mut tally = VerifySummary { device, passed: 0, failed: 0, half: true };
     for form in every_form(true) {
+        // Every instruction set of the processor, since other processors take the narrower ones.
         for instructions in SimdLevel::available() {
             let mut device = CpuDevice::using(instructions);
             for sizes in sizes_of(&form.0).into_iter().chain(cpu_sizes_of(&form.0)) {
@@ -88,6 +90,7 @@ pub fn verify_gpu(
     device: &mut super::gpu::GpuDevice,
     tell: &mut dyn FnMut(&Check),
 ) -> Result<VerifySummary> {
+    // Whatever the outcome, later loads choose freely again.
     let result = verify_variants(device, tell);
     device.force_variant(None);
     result
@@ -101,6 +104,7 @@ fn verify_variants(
     let half = device.has_half();
     let mut tally = VerifySummary { device: device.info().clone(), passed: 0, failed: 0, half };
     for (kernel, stored) in every_form(half) {
+        // Half precision opens the adapter again, so it is requested only when the first such kernel comes.
         if stored.half() {
             device.open_half();
         }
@@ -108,8 +112,8 @@ fn verify_variants(
             continue;
         };
         for variant in spec.variants {
-            // What is fused in at the end is the same text in all forms of a product: those that this device
-            // never takes by itself are checked with a few fusions, since compiling is what takes the time.
+            // The fusions at the end are the same text in all variants of a product: variants that this device never
+            // chooses by itself are checked with a few fusions, since compiling takes most of the time.
             if !variant.fits(stored)
                 || !device.can_run(variant)
                 || !(device.may_take(spec, variant) || few(&kernel))
@@ -132,7 +136,7 @@ fn verify_variants(
     Ok(tally)
 }
 
-/// Every kernel in single precision, and those that have a form in half.
+/// Returns every kernel in single precision, and those that have a variant in half.
 fn every_form(half: bool) -> Vec<(Kernel, StorageTypes)> {
     let mut forms: Vec<_> = every_kernel().into_iter().map(|it| (it, StorageTypes::F32)).collect();
     if half {
@@ -141,7 +145,7 @@ fn every_form(half: bool) -> Vec<(Kernel, StorageTypes)> {
     forms
 }
 
-/// Fusions that reach every branch of a product, and all kernels that have one form only.
+/// Returns whether a kernel is among the fusions that reach every branch of a product, or has one variant only.
 #[cfg(feature = "gpu")]
 fn few(kernel: &Kernel) -> bool {
     match kernel {
@@ -177,7 +181,7 @@ pub fn check(
     check_form(device, variant, (kernel, StorageTypes::F32), sizes)
 }
 
-/// Compares one kernel at one size, its numbers kept like this.
+/// Compares one kernel at one size with these storage types.
 ///
 /// # Errors
 /// If the device fails in another way than by wrong numbers.
@@ -190,7 +194,7 @@ pub fn check_form(
     Reference::new(kernel, stored, sizes)?.check(device, variant)
 }
 
-/// One kernel at one size, computed in f64, for comparing several forms with.
+/// One kernel at one size, computed in f64, to compare several variants with.
 pub(crate) struct Reference {
     kernel: Kernel,
     stored: StorageTypes,
@@ -200,7 +204,7 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    /// Computes it.
+    /// Computes the reference.
     ///
     /// # Errors
     /// If the sizes are impossible.
@@ -210,12 +214,13 @@ impl Reference {
         Ok(Self { kernel, stored, sizes, case, computed })
     }
 
-    /// Compares what a device computes.
+    /// Compares a device's results with the reference.
     ///
     /// # Errors
     /// If the device fails in another way than by wrong numbers.
     pub(crate) fn check(&self, device: &mut dyn Device, variant: &'static str) -> Result<Check> {
         let Self { kernel, stored, sizes, case, computed } = self;
+        // The case starts from the same values for both, which no earlier check has changed.
         run(device, case)?;
         let mut result = Check {
             kernel: kernel.name(),
@@ -228,13 +233,13 @@ impl Reference {
         for &slot in &case.writes {
             let spec = case.plan.slot(slot);
             if spec.element == Element::U32 {
-                // Labels are seen through the loss that reads them; devices only give floats back.
+                // Labels are compared through the loss that reads them; devices return floats only.
                 continue;
             }
             let got = device.read(slot, spec.len())?;
             let (mut abs, mut rel) = limits(kernel, *sizes);
             if spec.element == Element::F16 {
-                // 11 bits, and WGSL leaves open which of the two halves beside a number is taken, and whether those
+                // A half has 11 bits; WGSL leaves open which of the two halves beside a number is taken, and whether halves
                 // below 2⁻¹⁴ become 0.
                 (abs, rel) = (abs + 2_f64.powi(-14), rel + 2_f64.powi(-10));
             }
@@ -244,6 +249,7 @@ impl Reference {
     }
 }
 
+/// Runs a case on a device.
 fn run(device: &mut dyn Device, case: &Case) -> Result<()> {
     device.load(&case.plan)?;
     for (slot, start) in &case.starts {
@@ -256,10 +262,11 @@ fn run(device: &mut dyn Device, case: &Case) -> Result<()> {
     device.run(Phase::Eval, 0..1)
 }
 
+/// Compares results with the reference, up to the first that is out of its limits.
 fn compare(result: &mut Check, name: &str, got: &[f32], want: &[f64], (abs, rel): (f64, f64)) {
     for (i, (&got, &want)) in got.iter().zip(want).enumerate() {
         let (error, limit) = ((f64::from(got) - want).abs(), abs + rel * want.abs());
-        // Steps that are skipped are marked so; any other NaN is a failure, as it is written here.
+        // `rescale` marks skipped steps by NaN; any other NaN is a failure, since its comparison is false.
         let marked = result.kernel == "rescale" && want.is_nan() && got.is_nan();
         let within = marked || (want.is_finite() && error <= limit);
         let share = if error == 0.0 || marked { 0.0 } else { error / limit.max(f64::MIN_POSITIVE) };
@@ -268,13 +275,14 @@ fn compare(result: &mut Check, name: &str, got: &[f32], want: &[f64], (abs, rel)
             result.failure =
                 Some(format!("{name}[{i}]: got {got:e}, want {want:e}, limit {limit:e}"));
         }
+        // One wrong number fails the check; more of them would add nothing.
         if !within {
             return;
         }
     }
 }
 
-/// Limits of an activation's error, beside that of its argument.
+/// Returns the limits of an activation's error, beside that of its argument.
 fn smooth(act: Activation) -> (f64, f64) {
     match act {
         Activation::Identity | Activation::Relu | Activation::LeakyRelu => {

@@ -1,6 +1,6 @@
-//! Whole training steps as one dispatch against the same steps one by one in f64.
+//! Compares whole training steps in one dispatch with the same steps one by one in f64.
 //!
-//! In: a GPU device with a form of the sequence forced. Out: a [`Check`] for each network.
+//! In: a GPU device with a variant of the fused step forced. Out: a [`Check`] for each network.
 
 use super::{Check, compare};
 use crate::device::cpu::CpuDevice;
@@ -13,13 +13,13 @@ use crate::plan::{Phase, Plan, Sizes, StepParams, TrainPlan};
 use crate::random::{Purpose, Seed};
 use crate::shape::narrow;
 
-/// A network, how it is trained, and for how long.
+/// A network, its training, and the number of steps.
 struct NetworkCase {
     form: &'static str,
     widths: [usize; 3],
     act: Activation,
     outputs: usize,
-    /// Rate after each hidden layer.
+    /// Rate of dropout after each hidden layer.
     dropout: f64,
     loss: Loss,
     optimizer: Optimizer,
@@ -27,12 +27,12 @@ struct NetworkCase {
     steps: usize,
 }
 
-/// Networks that reach every operation: widths beside and beyond tiles, an activation whose argument is saved, both losses,
-/// every update, partial batches, more steps than a dispatch does.
+/// Returns networks that reach every operation: widths near and beyond tiles, an activation whose argument is saved, both
+/// losses, every update, partial batches, more steps than one dispatch runs.
 fn networks() -> [NetworkCase; 7] {
     use Activation::{Gelu, Relu, Tanh};
     let sgd = |momentum, nesterov| Optimizer::Sgd { momentum, nesterov, weight_decay: 0.01 };
-    // An eps of this size keeps the update smooth in the gradient, so that rounding stays rounding.
+    // An eps of this size keeps the update smooth in the gradient, so that rounding errors stay small.
     let (beta1, beta2, eps, weight_decay) = (0.9, 0.99, 1e-2, 0.01);
     let adam = Optimizer::Adam { beta1, beta2, eps, weight_decay };
     let adamw = Optimizer::AdamW { beta1, beta2, eps, weight_decay };
@@ -60,7 +60,7 @@ fn networks() -> [NetworkCase; 7] {
             3,
         ),
         network("13-40-16-2 gelu adam", [13, 40, 16], Gelu, 2, Loss::Mse, adam, 33, 3),
-        // More turns of loops than some drivers allow in a dispatch.
+        // More loop iterations than some drivers allow in a dispatch.
         network(
             "64-128-64-10 relu adamw",
             [64, 128, 64],
@@ -72,7 +72,7 @@ fn networks() -> [NetworkCase; 7] {
             40,
         ),
         network("1-16-31-1 tanh adamw", [1, 16, 31], Tanh, 1, Loss::Mse, adamw, 1, 3),
-        // With dropout, of one activation the result is kept beside what remains of it, of the other the argument.
+        // With dropout, one activation saves its result beside the dropped one, the other its argument.
         NetworkCase {
             dropout: 0.25,
             ..network("9-18-20-2 relu dropout adamw", [9, 18, 20], Relu, 2, Loss::Mse, adamw, 21, 5)
@@ -106,10 +106,11 @@ pub(super) fn check_sequences(
             worst: 0.0,
             failure: None,
         };
+        // Without this test, a network that is refused would pass by its single kernels.
         if !device.variants().iter().any(|line| line.contains(variant.name)) {
             check.failure = Some("the steps did not run as a sequence".to_string());
         }
-        // Sums of up to 64 terms of numbers around 1, and a few steps at a rate of 0.01 or less.
+        // For sums of up to 64 terms of numbers around 1, and a few steps at a rate of 0.01 or less.
         let limits = (2e-7, 2e-6);
         let slots = std::iter::once(plan.ports.params).chain(plan.ports.states.clone());
         for slot in slots {
@@ -147,7 +148,7 @@ impl NetworkCase {
         Plan::training(&step, &inference(&model, inputs)?, sizes)
     }
 
-    /// Loads and trains. Out: the losses.
+    /// Loads the plan, trains, and returns the losses.
     fn run(&self, device: &mut dyn Device, plan: &TrainPlan) -> Result<Vec<f32>> {
         let ports = &plan.ports;
         let mut random = Seed(5).stream(Purpose::Synthetic);
@@ -162,6 +163,7 @@ impl NetworkCase {
         } else {
             device.write(ports.train_y, 0, Values::F32(&normal(rows * self.outputs)))?;
         }
+        // A reversed order, so that a kernel that ignores the order is found.
         let order: Vec<u32> = (0..narrow(rows)).rev().collect();
         device.write(ports.order, 0, Values::U32(&order))?;
         let params = Params::init(&self.model(), self.widths[0], Seed(3))?;

@@ -1,12 +1,12 @@
 //! A graph of ONNX nodes that grows one node at a time.
 //!
-//! Absent on purpose: networks, and what the operators compute.
+//! Absent on purpose: networks, and the meaning of operators.
 
 use std::collections::{HashMap, HashSet};
 
 use super::proto::{Attribute, Kind, OnnxGraph, OnnxNode, Tensor, ValueInfo, size};
 
-/// Nodes and constants so far. Values go by names, each of which is given once.
+/// Nodes and constants so far. Values are identified by names, each of which is given once.
 #[derive(Debug, Default)]
 pub(super) struct NodeBuilder {
     nodes: Vec<OnnxNode>,
@@ -19,17 +19,17 @@ pub(super) struct NodeBuilder {
 }
 
 impl NodeBuilder {
-    /// Names of the coming nodes begin with this, such as a layer's.
+    /// Sets the prefix of later nodes' names, such as a layer's name.
     pub(super) fn at(&mut self, place: &str) {
         place.clone_into(&mut self.place);
     }
 
-    /// Keeps names for values that come later.
+    /// Reserves names for values that are defined later.
     pub(super) fn reserve(&mut self, names: &[&str]) {
         self.names.extend(names.iter().map(ToString::to_string));
     }
 
-    /// A name like this one that nothing has yet.
+    /// Returns a name like this one that no value has yet.
     fn name(&mut self, wanted: &str) -> String {
         let mut name = wanted.to_string();
         for number in 2_u64.. {
@@ -41,14 +41,14 @@ impl NodeBuilder {
         name
     }
 
-    /// Appends a node. Out: the name of its result.
+    /// Appends a node. Returns the name of its result.
     pub(super) fn node(&mut self, op: &str, inputs: &[&str], attributes: Vec<Attribute>) -> String {
         let output = self.name(&format!("{}/{}", self.place, op));
         self.push(op, inputs, attributes, output.clone());
         output
     }
 
-    /// Appends a node whose result has a name that was given or reserved for it.
+    /// Appends a node whose result has a given or reserved name.
     pub(super) fn push(
         &mut self,
         op: &str,
@@ -65,36 +65,37 @@ impl NodeBuilder {
         });
     }
 
-    /// One number as an f32 that goes with every element.
+    /// Returns the name of one f32 that is broadcast to every element.
     pub(super) fn scalar(&mut self, value: f64) -> String {
         #[expect(clippy::cast_possible_truncation, reason = "networks compute in f32")]
         let bytes = (value as f32).to_le_bytes().to_vec();
         self.constant("number", Kind::Float, vec![], bytes)
     }
 
-    /// A list of places or sizes.
+    /// Returns the name of a list of indices or sizes.
     pub(super) fn integers(&mut self, values: &[i64]) -> String {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.constant("sizes", Kind::Int64, vec![size(values.len())], bytes)
     }
 
-    /// One place.
+    /// Returns the name of one index.
     pub(super) fn integer(&mut self, value: i64) -> String {
         self.constant("size", Kind::Int64, vec![], value.to_le_bytes().to_vec())
     }
 
-    /// A vector of f64.
+    /// Returns the name of a vector of f64.
     pub(super) fn doubles(&mut self, name: &str, values: &[f64]) -> String {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.constant(name, Kind::Double, vec![size(values.len())], bytes)
     }
 
-    /// A vector of yes and no.
+    /// Returns the name of a vector of booleans.
     pub(super) fn flags(&mut self, name: &str, values: &[bool]) -> String {
         let bytes = values.iter().map(|&value| u8::from(value)).collect();
         self.constant(name, Kind::Bool, vec![size(values.len())], bytes)
     }
 
+    /// Returns the name of a constant, which is written once however often it is used.
     fn constant(&mut self, name: &str, kind: Kind, dims: Vec<i64>, bytes: Vec<u8>) -> String {
         let key = (kind, dims, bytes);
         if let Some(name) = self.constants.get(&key) {
@@ -113,7 +114,7 @@ impl NodeBuilder {
         name
     }
 
-    /// Weights.
+    /// Returns the name of a tensor of weights.
     pub(super) fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> String {
         let name = self.name(name);
         self.tensors.push(Tensor {
@@ -126,7 +127,7 @@ impl NodeBuilder {
         name
     }
 
-    /// A list of texts.
+    /// Returns the name of a list of texts.
     pub(super) fn texts(&mut self, name: &str, texts: &[String]) -> String {
         let name = self.name(name);
         self.tensors.push(Tensor {
@@ -139,7 +140,7 @@ impl NodeBuilder {
         name
     }
 
-    /// The whole graph.
+    /// Returns the whole graph.
     pub(super) fn graph(self, name: &str, input: ValueInfo, output: Vec<ValueInfo>) -> OnnxGraph {
         OnnxGraph {
             node: self.nodes,

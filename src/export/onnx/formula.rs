@@ -1,17 +1,17 @@
 //! Expressions as ONNX nodes, one for each instruction where the operators allow it.
 //!
-//! Where a runtime's own operator is known to be rough, others take its place: ends of sigmoids that are cut off, say, which
-//! multiplied with a large x are no longer small.
-//! Absent on purpose: how operands lie; nodes repeat them by ONNX's own rule.
+//! If a runtime's own operator is known to be inaccurate, others replace it: sigmoids whose ends are cut off, for example,
+//! which multiplied by a large x are no longer small.
+//! Absent on purpose: broadcasts of operands; nodes broadcast by ONNX's own rule.
 
 use super::builder::NodeBuilder;
 use crate::error::{Error, Result};
 use crate::expr::{Binary, Compare, Instruction, Number, Program, Unary};
 
-/// Appends what computes a program's result. Out: its name.
+/// Appends the nodes that compute a program's result. Returns its name.
 ///
 /// # Errors
-/// If it uses what only a step of training has.
+/// If the program uses values that only a training step has.
 pub(super) fn evaluate(
     to: &mut NodeBuilder,
     program: &Program,
@@ -19,6 +19,7 @@ pub(super) fn evaluate(
 ) -> Result<String> {
     let mut values: Vec<String> = Vec::with_capacity(program.instructions().len());
     for instruction in program.instructions() {
+        // An instruction reads only earlier ones, so every operand has a name already.
         let of = |place: u16| values[usize::from(place)].as_str();
         let value = match *instruction {
             Instruction::Const(Number(value)) => to.scalar(value),
@@ -50,6 +51,7 @@ pub(super) fn evaluate(
     }
 }
 
+/// Appends a binary function.
 fn combine(to: &mut NodeBuilder, function: Binary, a: &str, b: &str) -> String {
     let op = match function {
         Binary::Add => "Add",
@@ -62,6 +64,7 @@ fn combine(to: &mut NodeBuilder, function: Binary, a: &str, b: &str) -> String {
     to.node(op, &[a, b], vec![])
 }
 
+/// Appends a unary function, as one operator or as several more accurate ones.
 fn apply(to: &mut NodeBuilder, function: Unary, x: &str) -> String {
     let op = match function {
         Unary::Neg => "Neg",
@@ -76,7 +79,7 @@ fn apply(to: &mut NodeBuilder, function: Unary, x: &str) -> String {
         Unary::Expm1 => return expm1(to, x),
         Unary::Log1p => {
             let exact = log1p(to, x);
-            // For large x the quotient in it would be infinity over infinity.
+            // For large x the quotient in `log1p` would be infinity over infinity.
             let (limit, large) = (to.scalar(1e9), to.node("Log", &[x], vec![]));
             let small = to.node("Less", &[x, &limit], vec![]);
             return to.node("Where", &[&small, &exact, &large], vec![]);
@@ -125,7 +128,7 @@ fn log1p(to: &mut NodeBuilder, x: &str) -> String {
     let u = to.node("Add", &[&one, x], vec![]);
     let nothing = to.node("Equal", &[&u, &one], vec![]);
     let (ln, step) = (to.node("Log", &[&u], vec![]), to.node("Sub", &[&u, &one], vec![]));
-    // Where u is 1, the quotient is one of zeros, and not taken.
+    // If u is 1, the quotient is 0 / 0, and not selected.
     let quotient = to.node("Div", &[x, &step], vec![]);
     let product = to.node("Mul", &[&ln, &quotient], vec![]);
     to.node("Where", &[&nothing, x, &product], vec![])

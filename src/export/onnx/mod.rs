@@ -1,7 +1,7 @@
 //! A trained network as an ONNX file, for runtimes in other programs and languages.
 //!
-//! In: a [`TrainedModel`]. Out: one graph of standard operators from raw columns to what predictions mean. The same model
-//! always gives the same bytes.
+//! In: a [`TrainedModel`]. Out: one graph of standard operators from raw columns to predictions in their own terms. The
+//! same model always gives the same bytes.
 //! Absent on purpose: training, and reading such files.
 
 mod builder;
@@ -26,9 +26,9 @@ use builder::NodeBuilder;
 use pre_post::{INPUT, RESERVED, prepare, tell};
 use proto::{Kind, Model, OperatorSet, StringEntry, ValueInfo};
 
-/// The version of ONNX's operators in exported files. onnxruntime knows it from version 1.12 on.
+/// Version of ONNX's operators in exported files. onnxruntime supports it from version 1.12 on.
 pub const ONNX_OPSET: i64 = 17;
-/// The version of the format, that of the same release of ONNX.
+/// Version of the format, that of the same release of ONNX.
 const IR_VERSION: i64 = 8;
 /// Largest size of a protobuf message, in bytes.
 const MOST_BYTES: usize = i32::MAX as usize;
@@ -62,10 +62,10 @@ pub fn needs_double(trained: &TrainedModel) -> bool {
     !trained.preparation.double.is_empty()
 }
 
-/// Bytes that [`write_onnx`] writes, with an input in double precision or in single.
+/// Returns the bytes that [`write_onnx`] writes, with an input in double precision or in single.
 ///
 /// # Errors
-/// If it would exceed the 2 GiB that the format allows.
+/// If the file would exceed the 2 GiB that the format allows.
 pub fn onnx_bytes(trained: &TrainedModel, double: bool) -> Result<Vec<u8>> {
     trained.check()?;
     let kind = if double { Kind::Double } else { Kind::Float };
@@ -75,12 +75,13 @@ pub fn onnx_bytes(trained: &TrainedModel, double: bool) -> Result<Vec<u8>> {
         let problem = format!("{bytes} bytes, but an ONNX file holds at most {MOST_BYTES}");
         Error::shape("onnx", problem)
     };
-    // Before the copies are made.
+    // Checked before the weights are copied.
     if weights > MOST_BYTES {
         return Err(too_large(weights));
     }
     let network = inference(&trained.model, schema.features.len())?;
     let mut to = NodeBuilder::default();
+    // The names of inputs and outputs are promised to users, so no inner value may take them first.
     to.reserve(&RESERVED);
     let scaled = prepare(&mut to, &trained.preparation, kind);
     let outputs = ops::forward(&mut to, &network, &trained.params, scaled)?;
@@ -89,11 +90,13 @@ pub fn onnx_bytes(trained: &TrainedModel, double: bool) -> Result<Vec<u8>> {
     let input = ValueInfo::rows(INPUT, kind, Some(schema.features.len()), about);
     let mut metadata = vec![entry("features", &schema.features)?, entry("target", &schema.target)?];
     let columns = trained.columns();
+    // A target may have several outputs, so both parts make the name.
     let columns: Vec<_> = columns.iter().map(|(target, what)| format!("{target}_{what}")).collect();
     metadata.push(entry("outputs", &columns)?);
     if let TargetKind::Classes(classes) = &schema.kind {
         metadata.push(entry("classes", classes)?);
     }
+    // Sorted by column, so that the same model always gives the same bytes.
     let positive = schema.positives();
     if !positive.is_empty() {
         let by_column: BTreeMap<_, _> =
@@ -109,6 +112,7 @@ pub fn onnx_bytes(trained: &TrainedModel, double: bool) -> Result<Vec<u8>> {
         opset_import: vec![OperatorSet { domain: Some(String::new()), version: Some(ONNX_OPSET) }],
         metadata_props: metadata,
     };
+    // The weights are not all: names and nodes count too.
     let bytes = model.encoded_len();
     if bytes > MOST_BYTES {
         return Err(too_large(bytes));

@@ -1,8 +1,7 @@
-//! Operations of a forward pass as ONNX nodes: layers are combinations of these, so there is nothing here for any layer.
+//! Operations of a forward pass as ONNX nodes: layers are combinations of these, so no layer needs code here.
 //!
-//! In: a graph, the parameters' values. Out: the name of the network's result.
-//! Matrices stand as they are, and a value for each row of the batch as a matrix of one column, so that ONNX's own rule
-//! repeats them as the graph does.
+//! In: a graph, the parameters' values. Out: the name of the network's result. Matrices keep their shape, and a value for
+//! each row of the batch becomes a matrix of one column, so that ONNX's own rule broadcasts both as the graph does.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +13,7 @@ use crate::expr::{Instruction, Program};
 use crate::graph::{Broadcast, Graph, Inference, IterationSpace, NodeId, Op, Operand};
 use crate::model::{Activation, ParamView, Params};
 
-/// Appends the forward pass of a network whose scaled features have this name. Out: the name of the outputs.
+/// Appends the forward pass of a network whose scaled features have this name. Returns the name of the outputs.
 ///
 /// # Errors
 /// If an operation belongs to training alone; the message names it.
@@ -43,7 +42,7 @@ pub(super) fn forward(
         .ok_or_else(|| missing(&network.graph, network.prediction))
 }
 
-/// Products that go into a bias and nowhere else: one node does both.
+/// Returns the products that are read by a bias and nothing else: one node computes both.
 fn biased(graph: &Graph) -> HashSet<NodeId> {
     let mut uses: HashMap<NodeId, usize> = HashMap::new();
     for (_, node) in graph.nodes() {
@@ -81,7 +80,7 @@ impl OnnxLowering<'_> {
                 let (view, values) = self.params.get(*view).ok_or_else(place)?;
                 self.to.floats(&view.name, &view.shape, values)
             }
-            // Left to the bias that comes next.
+            // The node of the bias, which comes next, computes the product too.
             Op::MatmulNt { .. } if self.biased.contains(&id) => return Ok(()),
             Op::MatmulNt { a, b } => self.gemm([*a, *b], [0, 1], None)?,
             Op::MatmulNn { a, b } => self.gemm([*a, *b], [0, 0], None)?,
@@ -93,6 +92,8 @@ impl OnnxLowering<'_> {
                 _ => self.plain("Add", &[*x, *bias])?,
             },
             Op::Add { a, b } => self.plain("Add", &[*a, *b])?,
+            // A runtime has an operator for ReLU; other activations are written out, so that their values are the crate's
+            // own.
             Op::Activate { act: Activation::Relu, x } => self.plain("Relu", &[*x])?,
             Op::Activate { act, x } => {
                 let x = self.value(*x)?;
@@ -101,6 +102,7 @@ impl OnnxLowering<'_> {
             Op::Map { f, operands, space } => self.map(&f.program(), operands, *space)?,
             Op::MapColumns { f, operands, space, maximum } => {
                 let all = self.map(&f.program(), operands, *space)?;
+                // In this version of ONNX, the axes of a maximum are an attribute, those of a sum an input.
                 if *maximum {
                     let axes = vec![Attribute::ints("axes", &[-1])];
                     self.to.node("ReduceMax", &[&all], axes)
@@ -111,6 +113,7 @@ impl OnnxLowering<'_> {
             }
             Op::Lookup { table, x, column } => {
                 let (table, x) = (self.value(*table)?, self.value(*x)?);
+                // The column is a scalar index, so the result has one dimension less: an index for each row.
                 let column = self.to.integer(size(*column));
                 let column =
                     self.to.node("Gather", &[&x, &column], vec![Attribute::int("axis", 1)]);
@@ -135,16 +138,19 @@ impl OnnxLowering<'_> {
         Ok(())
     }
 
+    /// Returns the name of a node's result.
     fn value(&self, id: NodeId) -> Result<String> {
         self.done.get(&id).cloned().ok_or_else(|| missing(self.graph, id))
     }
 
+    /// Appends an operator on the results of nodes.
     fn plain(&mut self, op: &str, inputs: &[NodeId]) -> Result<String> {
         let inputs = inputs.iter().map(|&id| self.value(id)).collect::<Result<Vec<_>>>()?;
         let inputs: Vec<_> = inputs.iter().map(String::as_str).collect();
         Ok(self.to.node(op, &inputs, vec![]))
     }
 
+    /// Appends a product, with a bias if there is one.
     fn gemm(
         &mut self,
         [a, b]: [NodeId; 2],
@@ -159,7 +165,7 @@ impl OnnxLowering<'_> {
         Ok(self.to.node("Gemm", &inputs, attributes))
     }
 
-    /// An expression over all elements of a space.
+    /// Appends an expression over all elements of a space.
     fn map(
         &mut self,
         program: &Program,
@@ -167,6 +173,7 @@ impl OnnxLowering<'_> {
         space: IterationSpace,
     ) -> Result<String> {
         let columns = space.columns();
+        // The result's shape comes from the operands, so one of them must have all rows, and one all columns.
         let (mut has_rows, mut has_columns) =
             (matches!(space, IterationSpace::Vector(_)), columns == 1);
         let mut inputs = Vec::with_capacity(operands.len());
@@ -176,6 +183,7 @@ impl OnnxLowering<'_> {
             let along_columns = matches!(operand.along, Broadcast::Both | Broadcast::Columns);
             has_rows |= used && matches!(operand.along, Broadcast::Both | Broadcast::Rows);
             has_columns |= used && along_columns;
+            // A value for each row is broadcast over the columns by ONNX; others must have the result's columns.
             inputs.push(if along_columns { self.moved(x, operand, columns) } else { x });
         }
         if !(has_rows && has_columns) {
@@ -185,10 +193,11 @@ impl OnnxLowering<'_> {
         evaluate(self.to, program, &inputs)
     }
 
-    /// An operand's columns where they stand in the result, and 0 where it has none.
+    /// Returns an operand's columns at their places in the result, with 0 where the operand has none.
     fn moved(&mut self, x: String, operand: Operand, columns: usize) -> String {
         let (shift, width, columns) =
             (i64::from(operand.shift), size(operand.width), size(columns));
+        // The part of the operand that falls inside the result.
         let (from, to) = ((-shift).max(0).min(width), (columns - shift).clamp(0, width));
         if from >= to {
             return self.to.scalar(0.0);
@@ -198,6 +207,7 @@ impl OnnxLowering<'_> {
         if (before, after) == (0, 0) {
             return part;
         }
+        // A matrix is padded on its second axis, a vector on its only one.
         let pads = match operand.along {
             Broadcast::Both => self.to.integers(&[0, before, 0, after]),
             _ => self.to.integers(&[before, after]),
@@ -205,7 +215,7 @@ impl OnnxLowering<'_> {
         self.to.node("Pad", &[&part, &pads], vec![])
     }
 
-    /// Columns from one to before another.
+    /// Appends a slice of columns.
     fn slice(&mut self, x: &str, from: i64, to: i64) -> String {
         let bounds = [from, to, -1].map(|bound| self.to.integers(&[bound]));
         self.to.node("Slice", &[x, &bounds[0], &bounds[1], &bounds[2]], vec![])

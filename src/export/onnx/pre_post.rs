@@ -16,17 +16,19 @@ const LABELS: &str = "labels";
 const PROBABILITIES: &str = "probabilities";
 const SCORES: &str = "scores";
 const PREDICTION: &str = "prediction";
-/// All names that the ends use.
+/// All names of the graph's inputs and outputs.
 pub(super) const RESERVED: [&str; 6] = [INPUT, LABEL, LABELS, PROBABILITIES, SCORES, PREDICTION];
 
+/// Appends a change of type.
 fn cast(to: &mut NodeBuilder, x: &str, kind: Kind) -> String {
     to.node("Cast", &[x], vec![Attribute::int("to", kind.number().into())])
 }
 
-/// Appends the scaling of raw columns, in f64 as everywhere. Out: the name of what the network gets.
+/// Appends the scaling of raw columns, in f64 as everywhere. Returns the name of the network's input.
 pub(super) fn prepare(to: &mut NodeBuilder, preparation: &Preprocessing, input: Kind) -> String {
     let (mean, std) = (&preparation.mean, &preparation.std);
     to.at("prepare");
+    // Columns that are not scaled need no nodes.
     if mean.iter().all(|&it| it == 0.0) && std.iter().all(|&it| it == 1.0) {
         return match input {
             Kind::Double => cast(to, INPUT, Kind::Float),
@@ -43,7 +45,7 @@ pub(super) fn prepare(to: &mut NodeBuilder, preparation: &Preprocessing, input: 
     cast(to, &scaled, Kind::Float)
 }
 
-/// Appends what the network's outputs mean under the loss. Out: the results of the whole.
+/// Appends the interpretation of the network's outputs under the loss. Returns the results of the graph.
 pub(super) fn tell(
     to: &mut NodeBuilder,
     trained: &TrainedModel,
@@ -59,6 +61,7 @@ pub(super) fn tell(
     match &schema.kind {
         TargetKind::Classes(classes) => {
             let keep = Attribute::int("keepdims", 0);
+            // The largest output is the likeliest class, with or without a softmax.
             let best = to.node("ArgMax", &[outputs], vec![Attribute::int("axis", 1), keep]);
             let names = to.texts("classes", classes);
             to.push("Gather", &[&names, &best], vec![], LABEL.into());
@@ -71,6 +74,7 @@ pub(super) fn tell(
             Ok(vec![ValueInfo::rows(LABEL, Kind::Text, None, about), numbers("classes")])
         }
         TargetKind::Labels(labels) => {
+            // A label is likelier than not if its output is above 0, the logit of one half.
             let zero = to.scalar(0.0);
             let holds = to.node("Greater", &[outputs, &zero], vec![]);
             let texts = |at: usize| labels.iter().map(|it| it.values[at].clone()).collect();
@@ -82,6 +86,7 @@ pub(super) fn tell(
             } else {
                 evaluate(to, &Expr::input(0).sigmoid().program(), &[outputs.into()])?
             };
+            // The result needs its promised name, which an inner node may not have.
             to.push("Identity", &[&value], vec![], told.into());
             let about = format!("what is likelier of {target}");
             let labels = ValueInfo::rows(LABELS, Kind::Text, Some(columns), about);
@@ -96,7 +101,7 @@ pub(super) fn tell(
     }
 }
 
-/// Appends what brings outputs for numbers to the target's units, in f64.
+/// Appends the conversion of outputs for numbers to the target's units, in f64.
 fn in_own_units(to: &mut NodeBuilder, trained: &TrainedModel, outputs: &str) -> Result<String> {
     let (loss, preparation) = (trained.criterion.loss, &trained.preparation);
     match loss {
@@ -110,7 +115,7 @@ fn in_own_units(to: &mut NodeBuilder, trained: &TrainedModel, outputs: &str) -> 
         }
         _ => {}
     }
-    // Each target has several outputs, side by side.
+    // Each target has several adjacent outputs.
     let each = loss.outputs_each();
     let spread = |values: &[f64]| -> Vec<f64> {
         values.iter().flat_map(|&value| std::iter::repeat_n(value, each)).collect()
@@ -132,5 +137,6 @@ fn in_own_units(to: &mut NodeBuilder, trained: &TrainedModel, outputs: &str) -> 
     let is_mean: Vec<bool> =
         (0..each * preparation.target_std.len()).map(|at| at % 2 == 0).collect();
     let is_mean = to.flags("is_mean", &is_mean);
+    // Both are computed for all outputs, and each output takes the one that it means.
     Ok(to.node("Where", &[&is_mean, &value, &deviation], vec![]))
 }

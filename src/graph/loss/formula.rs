@@ -1,4 +1,4 @@
-//! The elementwise losses as expressions: one arm each, from which all devices get value and gradient.
+//! The elementwise losses as expressions: one arm each, from which all devices derive value and gradient.
 
 use super::Loss;
 use crate::expr::{Expr, Program};
@@ -9,14 +9,14 @@ use crate::expr::{Expr, Program};
 /// weight; 1 if there is none), 3 the second prediction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LossFormula {
-    /// l
+    /// The loss l.
     pub value: Expr,
-    /// ∂l / ∂ each prediction.
+    /// Derivatives ∂l / ∂ each prediction.
     pub slopes: Vec<Expr>,
 }
 
 impl LossFormula {
-    /// Predictions of an element.
+    /// Returns the number of predictions of an element.
     pub fn predictions(&self) -> usize {
         self.slopes.len()
     }
@@ -28,13 +28,13 @@ impl LossFormula {
 }
 
 impl Loss {
-    /// Its formula, if it is elementwise.
+    /// Returns the loss's formula, if it is elementwise.
     pub fn formula(self) -> Option<LossFormula> {
         let [p, y, c, raw] = [0, 1, 2, 3].map(Expr::input);
         let (d, zero) = (&p - &y, Expr::constant(0.0));
-        // Log of what a label says should be likely: t softplus(−x) + (1 − t) softplus(x) loses no digits for t of 0 or 1.
+        // Negative log likelihood of a label: t softplus(−x) + (1 − t) softplus(x) loses no digits for t of 0 or 1.
         let surprise = |weight: &Expr| weight * &y * (-&p).softplus() + (1.0 - &y) * p.softplus();
-        // The positive weight where a label says yes.
+        // The positive weight for rows whose label is yes, else 1.
         let yes = 1.0 + &y * (&c - 1.0);
         let value = match self {
             Self::CrossEntropy
@@ -52,16 +52,19 @@ impl Loss {
             Self::SmoothL1 { beta } => {
                 d.abs().if_less(&beta.into(), &(0.5 / beta * d.square()), &(d.abs() - 0.5 * beta))
             }
+            // ln cosh d = |d| + ln(1 + e^(−2|d|)) − ln 2, which cannot overflow.
             Self::LogCosh => d.abs() + (-2.0 * d.abs()).softplus() - std::f64::consts::LN_2,
-            // The same as max(q (y − p), (q − 1) (y − p)); where both are 0, its slope is the mean of theirs.
+            // The same as max(q (y − p), (q − 1) (y − p)); at the kink its derivative is the mean of both sides.
             Self::Pinball(_) => d.abs() * 0.5 + (0.5 - &c) * &d,
             Self::GaussianNll { full, eps } => {
+                // Softplus keeps the variance positive, whatever the raw output is.
                 let variance = raw.softplus() + eps;
                 let constant = if full { 0.5 * (2.0 * std::f64::consts::PI).ln() } else { 0.0 };
                 0.5 * (variance.ln() + d.square() / &variance) + constant
             }
             Self::PoissonNll { full } => {
                 let loss = p.exp() - &y * &p;
+                // Stirling's formula replaces ln y!, as in PyTorch, and only above 1.
                 let stirling = &y * y.ln() - &y + 0.5 * (2.0 * std::f64::consts::PI * &y).ln();
                 let over_one = Expr::constant(1.0).if_less(&y, &stirling, &zero);
                 if full { loss + over_one } else { loss }
@@ -78,10 +81,11 @@ impl Loss {
             }
             Self::BinaryHinge { margin } => {
                 let short = margin - (2.0 * &y - 1.0) * &p;
-                // Not a maximum, whose slope at 0 would not be 0; and NaN stays.
+                // Not a maximum, whose derivative at 0 would not be 0; and NaN stays.
                 yes * short.if_at_most(&zero, &zero, &short)
             }
         };
+        // The second input is a raw variance; quantiles of one target are predictions of their own.
         let predictions: &[u8] = if self.outputs_each() == 2 && !matches!(self, Self::Pinball(_)) {
             &[0, 3]
         } else {

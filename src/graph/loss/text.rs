@@ -161,12 +161,14 @@ impl FromStr for Loss {
 
     fn from_str(text: &str) -> Result<Self> {
         let mut call = Call::parse("loss", text)?;
+        // `Call` reads numbers; these two losses have a switch as well.
         let truth = |call: &mut Call<'_>, key: &'static str| match call.text(key)?.as_deref() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(other) => Err(call.wrong(key, format!("is \"{other}\", not true or false"))),
         };
         let loss = match call.name() {
+            // Without smoothing it is the plain loss, which has a kernel of its own.
             "cross-entropy" => match call.number_or("label_smoothing", 0.0)? {
                 0.0 => Self::CrossEntropy,
                 label_smoothing => Self::SmoothedCrossEntropy { label_smoothing },
@@ -180,6 +182,7 @@ impl FromStr for Loss {
             "smooth-l1" => Self::SmoothL1 { beta: call.number_or("beta", 1.0)? },
             "log-cosh" => Self::LogCosh,
             "pinball" => {
+                // The one argument that may be repeated.
                 let mut quantiles = Vec::new();
                 while let Some(quantile) = call.number("quantile")? {
                     quantiles.push(quantile);
@@ -207,6 +210,7 @@ impl FromStr for Loss {
                 return Err(Error::setting("loss", problem));
             }
         };
+        // Arguments that no loss has read are mistakes; ranges are checked last, on the finished loss.
         call.end()?;
         loss.check()?;
         Ok(loss)

@@ -63,7 +63,7 @@ impl CustomLayer {
         Self::checked(f, start).map_err(|problem| Error::setting("custom", problem))
     }
 
-    /// The expression.
+    /// Returns the expression.
     pub fn expr(&self) -> &Expr {
         &self.f
     }
@@ -83,6 +83,7 @@ impl CustomLayer {
         if let Some(start) = self.start.iter().find(|start| !start.is_finite()) {
             return Err(format!("a vector starts with {start}, but it must be a finite number"));
         }
+        // One walk over the expression collects everything that the checks below need.
         let (mut used, mut beyond, mut steps) = (vec![false; count + 1], None, false);
         let mut endless = None;
         self.f.replaced(&mut |node| {
@@ -97,17 +98,18 @@ impl CustomLayer {
             }
             None
         });
-        // What a step brings differs between training and prediction.
+        // Step values differ between training and prediction.
         if steps {
             return Err(format!("\"{}\" uses what only steps of training have", self.f));
         }
         if let Some(value) = endless {
             return Err(format!("a part of \"{}\" is {value} for every x", self.f));
         }
-        // Files hold it as a text, in which activations are written out.
+        // Files store the expression as a text, which must be readable again.
         if let Err(problem) = parse(&self.f.to_string(), &call) {
             return Err(format!("the expression cannot be kept in a file: {problem}"));
         }
+        // Too many and too few vectors are both mistakes: each x must have a start, and each start an x.
         if let Some(index) = beyond {
             return Err(format!(
                 "\"{}\" uses x{index}, but {count} learned vectors are given a start",

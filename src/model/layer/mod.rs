@@ -216,7 +216,7 @@ impl Layer {
         }
     }
 
-    /// Columns that come out for so many; what is wrong, if settings or sizes are impossible.
+    /// Returns the number of output columns for `inputs` columns, or the problem if settings or sizes are impossible.
     pub(super) fn outputs(&self, inputs: usize) -> Result<usize, String> {
         let positive = |value: usize, what: &str| match value {
             0 => Err(format!("0 {what}, but at least 1 is needed")),
@@ -245,6 +245,7 @@ impl Layer {
             Self::LayerNorm { eps, .. } => eps_fits(*eps).map(|()| inputs),
             Self::RmsNorm { eps, .. } => eps_fits(eps.unwrap_or(RMS_EPS)).map(|()| inputs),
             Self::Residual(inner) => {
+                // An embedding reads raw columns, so it cannot stand inside another layer.
                 outermost(inner)?;
                 let outputs = inner.outputs(inputs).map_err(|error| error.to_string())?;
                 if outputs == inputs {
@@ -275,6 +276,7 @@ impl Layer {
             Self::Fourier { frequencies, sigma, .. } => {
                 let fits = *sigma > 0.0 && sigma.is_finite();
                 within("sigma", *sigma, fits, "a finite number above 0")?;
+                // Two columns for each frequency: a cosine and a sine.
                 Ok(positive(*frequencies, "frequencies")?.saturating_mul(2))
             }
             Self::Prelu { start, .. } => {
@@ -290,7 +292,7 @@ impl Layer {
     }
 }
 
-/// Refuses an embedding inside other layers, which whoever prepares the columns would not see.
+/// Refuses an embedding inside other layers, which the preparation of columns would not see.
 fn outermost(inner: &Sequential) -> Result<(), String> {
     if inner.tables().is_empty() {
         return Ok(());

@@ -80,15 +80,17 @@ impl Parameter {
 }
 
 impl Layer {
-    /// The parameters, in the order of a `state_dict`, for so many columns going in.
+    /// Returns the parameters for `inputs` input columns, in the order of a `state_dict`.
     ///
     /// # Errors
-    /// If sizes inside are impossible.
+    /// If sizes of inner layers are impossible.
     pub(in crate::model) fn parameters(&self, inputs: usize) -> Result<Vec<Parameter>> {
         let of = Parameter::new;
+        // Most parameters are vectors with an entry for each column.
         let vector = |name: &str, kind: ParamKind, start: f64| {
             of(name, vec![inputs], kind, InitSource::Constant(start))
         };
+        // Names and start values are those of PyTorch, so that its files can be read.
         let affine = |affine: bool| {
             let both = [("weight", 1.0), ("bias", 0.0)];
             let both = both.into_iter().filter(move |_| affine);
@@ -107,6 +109,7 @@ impl Layer {
             }
             Self::BatchNorm { affine: both, .. } => {
                 let mut all = affine(*both);
+                // Running statistics are stored like parameters, but no gradient changes them.
                 all.push(vector("running_mean", ParamKind::Norm, 0.0).kept());
                 all.push(vector("running_var", ParamKind::Norm, 1.0).kept());
                 all
@@ -123,6 +126,7 @@ impl Layer {
             Self::Fourier { frequencies, sigma, learned } => {
                 let (shape, start) = (vec![*frequencies, inputs], InitSource::Normal(*sigma));
                 let weight = of("weight", shape, ParamKind::Weight, start);
+                // Fixed frequencies are stored too, since predictions need them.
                 vec![if *learned { weight } else { weight.kept() }]
             }
             Self::Prelu { per_column, start } => {
@@ -133,6 +137,7 @@ impl Layer {
             Self::Embedding(tables) => {
                 let table = |(place, table): (usize, &EmbeddingTable)| {
                     let shape = vec![table.vocabulary, table.dimension];
+                    // Each table has its index in the name, as several may stand in one layer.
                     of("weight", shape, ParamKind::Embedding, InitSource::Normal(1.0)).below(place)
                 };
                 tables.iter().enumerate().map(table).collect()
@@ -148,6 +153,7 @@ impl Layer {
                 let mut all = Vec::new();
                 for (place, branch) in branches.iter().enumerate() {
                     let inside = branch.parameters(inputs)?.into_iter();
+                    // The index of the branch tells equal layers of different branches apart.
                     all.extend(inside.map(|parameter| parameter.below(place)));
                 }
                 all

@@ -55,8 +55,9 @@ impl LayerParser<'_> {
         Ok(model)
     }
 
-    /// Makes a layer; a gated unit with units is two.
+    /// Makes a layer; a gated unit with units becomes two.
     fn item(&self, spec: &LayerSpec, depth: usize) -> Result<Vec<Layer>> {
+        // Layers that contain others are read from their parts, and have no arguments.
         let written = match &spec.inside {
             Inside::Residual(layers) => {
                 return Ok(vec![Layer::Residual(self.inside(layers, depth + 1)?)]);
@@ -69,6 +70,7 @@ impl LayerParser<'_> {
         };
         let name = written.name.replace('-', "_");
         let gate = Gate::ALL.into_iter().find(|gate| gate.name() == name);
+        // An unknown name may still be an activation, which has a vocabulary of its own.
         if gate.is_none() && !VOCABULARY.iter().any(|entry| entry.name == name) {
             let activation = Layer::activation(&spec.text);
             let activation = activation.unwrap_or_else(|| Err(unknown(&spec.text)));
@@ -83,6 +85,7 @@ impl LayerParser<'_> {
         let layer = match name.as_str() {
             "dense" => {
                 let units = args.value("units", "a whole number")?;
+                // Only the outermost stack has the last layer whose units the task decides.
                 let open = self.outputs.filter(|_| depth == 0);
                 let units = units.or(open).ok_or_else(|| {
                     wrong("dense without units; only the network's last one may leave them to the task")
@@ -121,6 +124,7 @@ impl LayerParser<'_> {
             "custom" => Layer::Custom(custom(&mut args).map_err(wrong)?),
             _ => match gate {
                 Some(gate) => {
+                    // A gate halves its columns, so the dense layer before it gets twice the units.
                     let units: Option<usize> = args.value("units", "a whole number")?;
                     let double = units.map(|units| units.saturating_mul(2));
                     layers.extend(double.map(|units| Layer::dense_from(units, self.init)));
@@ -129,6 +133,7 @@ impl LayerParser<'_> {
                 None => return Err(wrong(unknown(&spec.text))),
             },
         };
+        // Arguments that no layer has read are mistakes.
         end(args)?;
         layers.push(layer);
         Ok(layers)
@@ -263,7 +268,7 @@ impl FromStr for Sequential {
 }
 
 impl fmt::Display for Sequential {
-    /// The text that [`Sequential::from_str`] reads.
+    /// Writes the text that [`Sequential::from_str`] reads.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, layer) in self.layers().iter().enumerate() {
             let comma = if index > 0 { ", " } else { "" };
@@ -277,12 +282,14 @@ impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut args: Vec<String> = Vec::new();
         match self {
-            // Its own text may have arguments.
+            // An activation's own text may have arguments.
             Self::Activation(activation) => return write!(f, "{activation}"),
+            // Only arguments that differ from their defaults are written, so that texts stay short.
             Self::Dense { units, bias, init, ntk } => {
                 args.push(units.to_string());
                 args.extend((!bias).then(|| "bias=false".to_string()));
                 args.extend((*init != Init::default()).then(|| format!("init={init}")));
+                // With this initialisation the scaling is the default.
                 let usual = *init == Init::Ntk;
                 args.extend((*ntk != usual).then(|| format!("ntk={ntk}")));
             }
@@ -302,6 +309,7 @@ impl fmt::Display for Layer {
             }
             Self::Residual(inner) => args.push(inner.to_string()),
             Self::Branches(branches) => {
+                // Parentheses separate the branches, since layers have commas between them.
                 args.extend(branches.iter().map(|branch| format!("({branch})")));
             }
             Self::Embedding(tables) => {

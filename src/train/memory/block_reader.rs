@@ -1,7 +1,7 @@
-//! Rows for a device that does not hold the table: a thread reads ahead, block after block.
+//! Reads rows for a device that does not hold the table: a thread reads ahead, block after block.
 //!
-//! In: the table, the options' seed. Out: blocks of rows, scaled, in the very order that a table on the device is
-//! visited in: each epoch's permutation of all rows.
+//! In: the table, the options' seed. Out: blocks of scaled rows, in the same order in which a table on the device is
+//! visited: each epoch's permutation of all rows.
 //! Absent on purpose: devices; `block_upload.rs` writes the blocks.
 
 use std::ops::Range;
@@ -23,12 +23,12 @@ const AHEAD: usize = 2;
 #[derive(Clone, Debug)]
 pub(in crate::train) struct StreamedTable {
     pub(in crate::train) data: Dataset,
-    /// Weights of its rows as steps take them; empty where all count the same.
+    /// Weights of its rows as steps take them; empty if all rows weigh the same.
     pub(in crate::train) weights: Arc<Vec<f32>>,
     pub(in crate::train) preparation: Preprocessing,
     /// Rows of a block; the last one of an epoch may have fewer.
     pub(in crate::train) block_rows: usize,
-    /// The batches that blocks hold.
+    /// Batches that the blocks consist of.
     pub(in crate::train) batches: Batches,
 }
 
@@ -36,15 +36,15 @@ pub(in crate::train) struct StreamedTable {
 #[derive(Debug, Default)]
 pub(in crate::train) struct RowBlock {
     pub(in crate::train) x: Vec<f32>,
-    /// Targets: one of the two is empty.
+    /// Targets: one of the two vectors is empty.
     classes: Vec<u32>,
     numbers: Vec<f32>,
-    /// Empty where all rows count the same.
+    /// Weights; empty if all rows weigh the same.
     pub(in crate::train) weights: Vec<f32>,
 }
 
 impl RowBlock {
-    /// The rows' targets.
+    /// Returns the rows' targets.
     pub(in crate::train) fn y(&self) -> Values<'_> {
         if self.numbers.is_empty() {
             Values::U32(&self.classes)
@@ -54,17 +54,17 @@ impl RowBlock {
     }
 }
 
-/// The blocks of a run, in order. Dropping it ends the thread.
+/// The blocks of a run, in order. Dropping the reader ends the thread.
 #[derive(Debug)]
 pub(in crate::train) struct Reader {
-    /// `None` once the thread was told to end.
+    /// Ends of the two channels; `None` once the thread was told to end.
     ends: Option<(Receiver<RowBlock>, Sender<RowBlock>)>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Reader {
-    /// Starts to read the blocks of a run's epochs, without those before the first: so many epochs, and of the next one
-    /// so many blocks.
+    /// Starts to read the blocks of a run's epochs from a position on: a number of epochs, and a number of blocks of the next
+    /// one, are skipped.
     ///
     /// # Errors
     /// If the system gives no thread.
@@ -73,10 +73,11 @@ impl Reader {
         options: &TrainOptions,
         first: (u32, usize),
     ) -> Result<Self> {
+        // Blocks circulate between two channels, so that their memory is allocated once.
         let (filled, blocks) = channel();
         let (back, empty) = channel();
         for _ in 0..AHEAD {
-            // The other end is in this function, so it arrives.
+            // The other end is in this function, so the block arrives.
             let _ = back.send(RowBlock::default());
         }
         let (epochs, seed, shuffle) = (options.epochs, options.seed, options.shuffle);
@@ -87,7 +88,7 @@ impl Reader {
                 let skipped = if epoch == first.0 { first.1 } else { 0 };
                 for block in skipped..table.blocks() {
                     let rows = &order[table.rows_of(block)];
-                    // Whoever is not there any more needs no blocks.
+                    // The reader was dropped, so nobody needs blocks.
                     let Ok(mut block) = empty.recv() else { return };
                     table.fill(rows, &mut block);
                     if filled.send(block).is_err() {
@@ -103,7 +104,7 @@ impl Reader {
         Ok(Self { ends: Some((blocks, back)), thread: Some(thread) })
     }
 
-    /// The next block: waited for, or `None` if it is not ready.
+    /// Returns the next block: waits for it, or returns `None` if it is not ready.
     ///
     /// # Errors
     /// If the thread ended before the run.
@@ -120,10 +121,10 @@ impl Reader {
         }
     }
 
-    /// Gives a block back, to be filled again.
+    /// Returns a block to the thread, to be filled again.
     pub(in crate::train) fn give_back(&self, block: RowBlock) {
         if let Some((_, back)) = &self.ends {
-            // After the last block the thread is gone.
+            // After the last block the thread is gone, so a failed send is no error.
             let _ = back.send(block);
         }
     }
@@ -131,37 +132,38 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        // Dropping the channels first ends the thread's waiting for a block.
         self.ends = None;
         if let Some(thread) = self.thread.take() {
-            // If it panicked, that was told on stderr.
+            // If the thread panicked, that was reported on stderr.
             let _ = thread.join();
         }
     }
 }
 
 impl StreamedTable {
-    /// Bytes of the blocks that may be on their way to the device.
+    /// Returns the bytes of the blocks that may be on their way to the device.
     pub(in crate::train) fn bytes_on_their_way(&self) -> u64 {
         (ON_THEIR_WAY * self.block_rows * row_bytes(&self.data)) as u64
     }
 
-    /// Number of batches in a block.
+    /// Returns the number of batches in a block.
     pub(in crate::train) fn block_steps(&self) -> usize {
         self.block_rows / self.batches.batch()
     }
 
-    /// Number of blocks in an epoch.
+    /// Returns the number of blocks in an epoch.
     pub(in crate::train) fn blocks(&self) -> usize {
         self.batches.steps().div_ceil(self.block_steps())
     }
 
-    /// Places of a block's rows in the epoch's order.
+    /// Returns the places of a block's rows in the epoch's order.
     fn rows_of(&self, block: usize) -> Range<usize> {
         let first = block * self.block_steps();
         self.batches.range(first..(first + self.block_steps()).min(self.batches.steps()))
     }
 
-    /// Puts rows of the table into a block, whose memory is used again.
+    /// Fills a block with rows of the table; the block's memory is used again.
     pub(in crate::train) fn fill(&self, rows: &[u32], block: &mut RowBlock) {
         block.x.clear();
         block.classes.clear();

@@ -1,6 +1,6 @@
-//! Blocks of rows on a device that has places for two: steps use one while the other is written.
+//! Uploads blocks of rows to a device that has places for two: steps use one while the other is written.
 //!
-//! In: blocks from the reader, the step that comes next. Out: writes, and how many steps may follow.
+//! In: blocks from the reader, the step that comes next. Out: writes, and the number of steps that may follow.
 //! Absent on purpose: the rows' order, which `block_reader.rs` has followed already.
 
 use crate::data::Batches;
@@ -11,16 +11,16 @@ use crate::train::TrainOptions;
 use crate::train::memory::block_reader::{Reader, StreamedTable};
 use crate::train::memory::memory_planner::BLOCKS;
 
-/// The blocks of a run under way. They are counted over all epochs, and block `b` lies at place `b % 2`.
+/// The blocks of a run under way. They are counted over all epochs, and block `b` has the place `b % 2`.
 pub(in crate::train) struct BlockUploader {
     reader: Reader,
     batches: Batches,
     block_rows: usize,
     /// Number of batches in a block.
     block_steps: usize,
-    /// Blocks of an epoch; the last one may be smaller.
+    /// Number of blocks in an epoch; the last one may be smaller.
     per_epoch: usize,
-    /// Blocks of the run.
+    /// Number of blocks in the run.
     all: usize,
     written: usize,
 }
@@ -45,24 +45,25 @@ impl BlockUploader {
         Ok(Self { reader, batches, block_rows, block_steps, per_epoch, all, written })
     }
 
-    /// Where on the device a step of an epoch finds its first row.
+    /// Returns the place on the device of the first row of a step of an epoch.
     pub(in crate::train) fn first(&self, epoch: u32, step: usize) -> usize {
         let before = step - step % self.block_steps;
         self.block(epoch, step) % BLOCKS * self.block_rows + self.batches.range(before..step).len()
     }
 
-    /// Where on the device an epoch's last block begins.
+    /// Returns the place on the device of the first row of an epoch's last block.
     pub(in crate::train) fn last(&self, epoch: u32) -> usize {
         self.block(epoch, self.batches.steps() - 1) % BLOCKS * self.block_rows
     }
 
+    /// Returns the number of the block that holds a step of an epoch, counted over all epochs.
     fn block(&self, epoch: u32, step: usize) -> usize {
         epoch as usize * self.per_epoch + step / self.block_steps
     }
 
-    /// Writes the blocks that there is a place for: the step's own, which is waited for, and the next one if it is
-    /// ready. What a block replaces was given to the device already, which does its work in order.
-    /// Out: how many steps of the epoch, at most, find their rows now.
+    /// Writes the blocks that have a free place: the step's own, which is waited for, and the next one if it is ready.
+    /// Steps that read the replaced block were submitted already, and the device works in order. Returns the largest number
+    /// of steps of the epoch that find their rows now.
     ///
     /// # Errors
     /// If the device failed, or the reader ended.
@@ -76,6 +77,7 @@ impl BlockUploader {
         let rows = plan.slot(x).matrix().0;
         let present = self.block(epoch, step);
         while self.written < self.all.min(present + BLOCKS) {
+            // Only the block of the step itself is worth waiting for.
             let Some(block) = self.reader.next(self.written == present)? else { break };
             let first = self.written % BLOCKS * self.block_rows;
             device.write(x, first * (plan.slot(x).len() / rows), Values::F32(&block.x))?;
@@ -87,7 +89,7 @@ impl BlockUploader {
             self.written += 1;
         }
         let steps = self.block_steps;
-        // Of no more than a block's, so that few blocks are on their way at once.
+        // No more than the steps of one block, so that few blocks are on their way at once.
         Ok(steps.min((self.written - present) * steps - step % steps))
     }
 }

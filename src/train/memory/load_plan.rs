@@ -1,7 +1,8 @@
-//! A run's plan, loaded; with smaller steps where the device lacks the memory for those of whole batches.
+//! Loads a run's plan; with smaller steps if the device lacks the memory for steps of whole batches.
 //!
-//! In: what a run is made of, a device. Out: a loaded plan, and the options that are its own.
-//! Absent on purpose: `--device-memory`, which is an order and not a lack: what does not fit it is an error.
+//! In: the parts of a run's plan, a device. Out: a loaded plan, and the options that fit it.
+//! Absent on purpose:
+//! `--device-memory`, which is an order and not a lack: a plan that exceeds it is an error.
 
 use crate::device::{Device, free_host_memory};
 use crate::error::{DEVICE_MEMORY, Error, Result};
@@ -18,12 +19,12 @@ pub(in crate::train) struct LoadedPlan {
     pub(in crate::train) warning: Option<Warning>,
 }
 
-/// Plans and loads. Where memory is short, a batch becomes several smaller steps, whose gradients are added up before the
-/// weights move: the same result within rounding.
+/// Plans and loads. If memory is short, a batch becomes several smaller steps, whose gradients are accumulated before one
+/// update: the same result within rounding.
 ///
 /// # Errors
-/// If even steps of one row do not fit, or the network's layers take statistics of whole batches: then the first error, which
-/// says what is too large for what.
+/// If even steps of one row do not fit, or the network's layers compute statistics of whole batches: then the first error,
+/// which names the part that is too large.
 pub(in crate::train) fn fitted(
     device: &mut dyn Device,
     room: MemoryPlanner<'_>,
@@ -33,6 +34,7 @@ pub(in crate::train) fn fitted(
     loop {
         let plan = MemoryPlanner { options: &options, device: Some(&*device), ..room }.plan();
         let loaded = plan.and_then(|(plan, streaming)| {
+            // The host's memory is checked first, since a device may take it without asking.
             check_host(&options, &plan, &*device, free_host_memory())?;
             device.load(&plan)?;
             Ok((plan, streaming))
@@ -48,18 +50,21 @@ pub(in crate::train) fn fitted(
             }
             Err(error) => error,
         };
+        // A batch norm's statistics depend on the batch, so its batches must stay whole.
         let helps = lacks_memory(&error) && !takes_batches(room.model, room.data.train.columns())?;
         let smaller = if helps { smaller(&options, room.data.train.rows()) } else { None };
+        // The first error is about the settings that the user gave, so it is the one to report.
         let Some(next) = smaller else { return Err(first.unwrap_or(error)) };
         first.get_or_insert(error);
         options = next;
+        // Running out of memory may have cost the device.
         if device.lost() {
             device.reopen()?;
         }
     }
 }
 
-/// True if less memory would have done.
+/// True if the error is a lack of memory.
 fn lacks_memory(error: &Error) -> bool {
     match error {
         Error::TooLarge { limit_name, .. } => *limit_name != DEVICE_MEMORY,

@@ -1,7 +1,7 @@
-//! Which plan a device has room for: with the training table on it, or with blocks of the table.
+//! Chooses the plan that a device has memory for: with the training table on the device, or with blocks of the table.
 //!
 //! In: model, data, options, a device if one is open. Out: a plan, and how its table streams.
-//! Absent on purpose: the values; `block_reader.rs` brings them.
+//! Absent on purpose: the values; `block_reader.rs` reads them.
 
 use crate::data::{Batches, Dataset, Split};
 use crate::device::Device;
@@ -18,10 +18,11 @@ use crate::train::{Criterion, KeepWeights, OnNonFinite, TrainOptions};
 pub(in crate::train) const BLOCKS: usize = 2;
 /// Blocks that may be on their way to the device at once: one for each submission in flight, and the newest.
 pub(in crate::train) const ON_THEIR_WAY: usize = 3;
-/// Bytes of a block at most. It lasts for a submission on a fast GPU; what is larger takes memory and gains nothing.
+/// Largest number of bytes of a block. Such a block lasts for a submission on a fast GPU; a larger one takes memory and
+/// gains nothing.
 const BLOCK_BYTES: usize = 16 << 20;
 
-/// How a training table streams that does not lie on the device.
+/// Streaming of a training table that is not on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Streaming {
     /// Rows of a block, a whole number of batches.
@@ -42,7 +43,7 @@ pub enum Limit {
 }
 
 impl Streaming {
-    /// How the table of a plan streams; `None` if it lies on the device.
+    /// Returns how the table of a plan streams; `None` if the table is on the device.
     fn of(plan: &TrainPlan, train: &Dataset, limit: Limit) -> Option<Self> {
         let there = plan.slot(plan.ports.order).len();
         let table_bytes = row_bytes(train) as u64 * train.rows() as u64;
@@ -63,7 +64,7 @@ impl std::fmt::Display for Streaming {
 }
 
 impl Plan {
-    /// The plan that [`crate::train::Trainer`] would run for this model, data and options on a device of any size.
+    /// Returns the plan that [`crate::train::Trainer`] would run for this model, data and options on a device of any size.
     ///
     /// # Errors
     /// If they do not fit one another, or `options.device_memory` is too small.
@@ -85,7 +86,7 @@ pub struct MemoryPlanner<'a> {
     pub device: Option<&'a dyn Device>,
 }
 
-/// Rows of the table that lie on the device, rows of the eval phase, rows of its batches.
+/// Rows of the table that are on the device, rows of the eval phase, rows of its batches.
 type RowCounts = (usize, (usize, usize));
 
 impl MemoryPlanner<'_> {
@@ -105,20 +106,22 @@ impl MemoryPlanner<'_> {
             (None, Some(bytes)) => Limit::Slot(bytes),
         };
         for eval in evals {
-            // A table of too many elements for one slot may still stream.
+            // A table with too many elements for one slot may still stream.
             let Ok(plan) = self.make((rows, eval)) else { continue };
             if self.fits(&plan, 0) {
                 return Ok((plan, None));
             }
+            // The budget would suffice, so the message names the device's limit.
             if let (Ok(()), Some(bytes)) = (self.affords(&plan, 0), slot_limit) {
                 limit = Limit::Slot(bytes);
             }
         }
-        // Blocks of so many batches; as many as hold the whole table would save nothing.
+        // Number of batches in a block; blocks that together hold the whole table would save nothing.
         let useful = BLOCK_BYTES / (batch * row_bytes(&self.data.train));
         let most = useful.max(1).min((rows.div_ceil(batch) - 1) / BLOCKS);
         for eval in evals {
             let (mut fit, mut beyond) = (0, most + 1);
+            // Bisection: memory grows with the block, so the largest one that fits is found in few plans.
             while beyond - fit > 1 {
                 let middle = fit.midpoint(beyond);
                 let plan = self.make((BLOCKS * middle * batch, eval))?;
@@ -129,6 +132,7 @@ impl MemoryPlanner<'_> {
                 return Ok((plan.clone(), Streaming::of(&plan, &self.data.train, limit)));
             }
         }
+        // Nothing fits: the least plan shows the user how much memory is needed.
         let (least, block) = if most > 0 { (BLOCKS * batch, batch) } else { (rows, 0) };
         let plan = self.make((least, evals[1]))?;
         self.affords(&plan, block)?;
@@ -142,6 +146,7 @@ impl MemoryPlanner<'_> {
         let train = &data.train;
         let outputs = model.outputs(train.columns())?;
         let wanted = options.loss.outputs_for(train.outputs());
+        // A loss that does not fit the target at all is refused by the criterion, in clearer words.
         if options.loss.fits(&train.schema().kind) && wanted != outputs {
             let problem = format!("it gives {outputs} outputs, but the target needs {wanted}");
             return Err(Error::shape("model", problem));
@@ -182,11 +187,12 @@ impl MemoryPlanner<'_> {
         Err(Error::setting(if rows < 2 { "model" } else { "batch_size" }, problem))
     }
 
+    /// Returns the number of rows of a batch, which cannot exceed the table's.
     fn batch(&self) -> usize {
         self.options.batch_size.min(self.data.train.rows())
     }
 
-    /// Rows of the eval phase and of its batches: the usual ones, and as few as training has anyhow.
+    /// Returns the rows of the eval phase and of its batches: the usual ones, and as few as training has anyway.
     fn evals(&self) -> Result<[(usize, usize); 2]> {
         let rows = self.data.valid.as_ref().map_or(0, Dataset::rows);
         let batch = self.batch();
@@ -194,6 +200,7 @@ impl MemoryPlanner<'_> {
         Ok([eval_sizes(rows, max_width, batch), (batch.min(rows), batch.min(rows))])
     }
 
+    /// Makes a plan for these numbers of rows.
     fn make(&self, (train_rows, (eval_rows, eval_batch)): RowCounts) -> Result<TrainPlan> {
         let Self { model, data, options, .. } = self;
         let columns = data.train.columns();
@@ -203,9 +210,10 @@ impl MemoryPlanner<'_> {
         Plan::training_in(options.precision, &step, &inference(model, columns)?, sizes)
     }
 
-    /// True if a plan with blocks of so many rows (0 for none) fits budget and limits.
+    /// True if a plan with blocks of `block_rows` rows (0 for none) fits budget and limits.
     fn fits(&self, plan: &Plan, block_rows: usize) -> bool {
         let limit = self.device.and_then(|device| device.slot_limit()).unwrap_or(u64::MAX);
+        // Arenas may exceed a binding, since kernels visit them in parts.
         let limited = |slot: &crate::plan::SlotSpec| {
             matches!(plan.buffer(slot.buffer).role, Role::Data | Role::Activations)
         };
@@ -213,9 +221,10 @@ impl MemoryPlanner<'_> {
         self.affords(plan, block_rows).is_ok() && plan.slots().all(|(_, slot)| bound(slot))
     }
 
-    /// True if the budget allows a plan with blocks of so many rows.
+    /// Checks that the budget allows a plan with blocks of `block_rows` rows.
     fn affords(&self, plan: &Plan, block_rows: usize) -> Result<()> {
         let Some(limit) = self.options.device_memory else { return Ok(()) };
+        // A device knows its own overhead; without one only the plan's memory is counted.
         let there = self.device.map_or(Memory::of(plan).total(), |device| device.bytes_for(plan));
         let on_their_way = ON_THEIR_WAY * block_rows * row_bytes(&self.data.train);
         let need = there + on_their_way as u64;
@@ -238,11 +247,11 @@ impl MemoryPlanner<'_> {
     }
 }
 
-/// Checkpoints that the host holds at once, at most: the last one, one that waits for the disk, one that is written there, and
-/// what that one is turned into, twice.
+/// Largest number of checkpoints that the host holds at once: the last one, one that waits for the disk, one that is being
+/// written, and the form in which that one is written, twice.
 const STATES: u64 = 5;
 
-/// Bytes of these, and of one more where a run may go back to where it began, and where the best epoch's waits by itself.
+/// Returns the bytes of these, and of one more if a run may go back to its beginning, and if the best epoch's waits by itself.
 fn checkpoint_bytes(options: &TrainOptions, plan: &TrainPlan) -> u64 {
     let floats: usize = lasting(plan).into_iter().map(|slot| plan.slot(slot).len()).sum();
     let kept = plan.slot(plan.ports.params).len();
@@ -251,11 +260,11 @@ fn checkpoint_bytes(options: &TrainOptions, plan: &TrainPlan) -> u64 {
     (STATES + u64::from(back) + u64::from(best)) * 4 * (floats + kept) as u64
 }
 
-/// Refuses a run whose checkpoints the host has no memory for, which would end the program later. Devices look by themselves
-/// whether there is room for a plan. `free` is what there is, if the system says so.
+/// Refuses a run whose checkpoints do not fit the host's memory, which would end the program later. Devices check by
+/// themselves whether a plan fits. `free` is the free memory, if the system reports it.
 ///
 /// # Errors
-/// If plan and checkpoints need more than that.
+/// If plan and checkpoints need more memory than that.
 pub(in crate::train) fn check_host(
     options: &TrainOptions,
     plan: &TrainPlan,
@@ -265,6 +274,7 @@ pub(in crate::train) fn check_host(
     let Some(limit) = free.filter(|_| options.checkpoint_every > 0) else { return Ok(()) };
     let checkpoints = checkpoint_bytes(options, plan);
     let info = device.info();
+    // A CPU or a software adapter takes its memory from the host too.
     let in_host = info.is_cpu() || info.is_software();
     let need = checkpoints + if in_host { device.bytes_for(plan) } else { 0 };
     if need <= limit {
@@ -281,7 +291,7 @@ pub(in crate::train) fn check_host(
     })
 }
 
-/// Refuses layers that have no form in half precision, by their names.
+/// Refuses layers that have no variant in half precision, by their names.
 fn check_half(model: &Sequential, place: &str) -> Result<()> {
     for (index, layer) in model.layers().iter().enumerate() {
         match layer {
@@ -299,13 +309,13 @@ fn check_half(model: &Sequential, place: &str) -> Result<()> {
     Ok(())
 }
 
-/// True if a network takes statistics of a batch, so that another batch gives another result.
+/// True if a network computes statistics of a batch, so that another batch gives another result.
 pub(in crate::train) fn takes_batches(model: &Sequential, columns: usize) -> Result<bool> {
     let layout = model.layout(columns)?;
     Ok(layout.views().iter().any(|view| view.name.ends_with("running_mean")))
 }
 
-/// Bytes of a row on the device: features, targets, its place in the order, its weight if there are any.
+/// Returns the bytes of a row on the device: features, targets, its place in the order, its weight if there is one.
 pub(in crate::train) fn row_bytes(train: &Dataset) -> usize {
     let targets = train.y().columns().map_or(1, |(_, columns)| columns);
     4 * (train.columns() + targets + 1 + usize::from(train.weights().is_some()))

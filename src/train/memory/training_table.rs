@@ -1,20 +1,20 @@
-//! Where the rows that a run trains on lie.
+//! The place of the rows that a run trains on.
 
 use super::block_reader::StreamedTable;
 use crate::data::Dataset;
 
 /// The place of the training table.
 pub(in crate::train) enum TrainingTable {
-    /// On the device; with a copy on the host, if the device may be lost.
+    /// On the device; with a copy on the host if the device may be lost.
     Resident(Option<Box<Dataset>>),
-    /// On the host, from which blocks of rows come to the device.
+    /// On the host, from which blocks of rows are uploaded.
     Streamed(Box<StreamedTable>),
-    /// Nowhere any more: batches of the caller's have its place on the device.
+    /// Not available any more: the caller's batches have its place on the device.
     Replaced,
 }
 
 impl TrainingTable {
-    /// The table, if it streams.
+    /// Returns the table, if it streams.
     pub(in crate::train) fn streamed(&self) -> Option<&StreamedTable> {
         match self {
             Self::Streamed(table) => Some(table),
@@ -22,7 +22,7 @@ impl TrainingTable {
         }
     }
 
-    /// The copy of a table on the device.
+    /// Returns the host's copy of a table on the device.
     pub(in crate::train) fn copy(&self) -> Option<&Dataset> {
         match self {
             Self::Resident(copy) => copy.as_deref(),

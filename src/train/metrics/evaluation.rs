@@ -147,6 +147,7 @@ fn one_line(name: &str) -> String {
 
 impl fmt::Display for Evaluation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Metrics that were asked for are listed below, one a line, so they are left out of the first line.
         write!(f, "{}", Metrics { asked: Vec::new(), ..self.metrics.clone() })?;
         let names =
             |of: fn(&Positive) -> &String| list(&self.positive.iter().map(of).collect::<Vec<_>>());
@@ -159,6 +160,7 @@ impl fmt::Display for Evaluation {
             }
         }
         for (metric, value) in &self.metrics.asked {
+            // A metric without a value keeps its line, so that a reader sees that it was computed.
             match value {
                 Some(value) => write!(f, "\n  {:<24}{:>10}", metric.to_string(), fixed(*value))?,
                 None => write!(f, "\n  {:<24}{:>10}", metric.to_string(), "-")?,
@@ -167,11 +169,11 @@ impl fmt::Display for Evaluation {
         if self.classes.is_empty() {
             return Ok(());
         }
-        // On a line of its own each, whatever its name holds.
+        // Each class has a line of its own, whatever its name contains.
         let names: Vec<String> = self.classes.iter().map(|(name, _)| one_line(name)).collect();
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
         let width = width.clamp(5, 24);
-        // What the rows of a class weigh together, only where that is not their number.
+        // Weights are shown only if they differ from the numbers of rows.
         let weighted = self.classes.iter().any(|(_, class)| class.weight != class.rows as f64);
         let weight = |text: String| if weighted { format!("  {text:>11}") } else { String::new() };
         write!(
@@ -184,6 +186,7 @@ impl fmt::Display for Evaluation {
             "rows",
             weight("weight".into())
         )?;
+        // Long names are cut, so that the columns stay aligned.
         for (name, (_, class)) in names.iter().zip(&self.classes) {
             let ClassFigures { precision, recall, f1, rows, .. } = class;
             let name: String = name.chars().take(width).collect();
@@ -193,9 +196,11 @@ impl fmt::Display for Evaluation {
                 "\n  {name:<width$}  {precision:>9.4}  {recall:>9.4}  {f1:>9.4}  {rows:>9}{weight}"
             )?;
         }
+        // A large confusion matrix would not fit a terminal.
         let Some(confusion) = self.confusion.as_ref().filter(|rows| rows.len() <= SHOWN) else {
             return Ok(());
         };
+        // As wide as the largest count or class number needs.
         let most = confusion.iter().flatten().max().copied().unwrap_or(0);
         let cell = most.to_string().len().max(self.classes.len().to_string().len()) + 2;
         write!(

@@ -116,8 +116,10 @@ impl ScoredRows {
         Self::of_counted(&Counted::of(outputs, targets), preparation, loss)
     }
 
+    /// Scores rows, after masked ones and rows of weight 0 were left out.
     pub(super) fn of_counted(rows: &Counted<'_>, preparation: &Preprocessing, loss: Loss) -> Self {
         let (outputs, targets, weights) = (&*rows.outputs, &*rows.targets, &rows.weights);
+        // Losses of the hinge kind give scores instead of probabilities.
         let scores = matches!(loss, Loss::Hinge { .. } | Loss::BinaryHinge { .. });
         match (Predictions::new(outputs, preparation, loss), targets.columns()) {
             (Predictions::Classes { best, probabilities }, _) => {
@@ -128,12 +130,14 @@ impl ScoredRows {
                 let (truth, weights) = (truth.clone(), weights.clone());
                 Self::Classes { truth, probabilities, best, weights, tally }
             }
+            // Each label is a choice between two classes, so the same figures serve.
             (Predictions::Labels(told), Some((truth, columns))) => {
                 let parts = (0..columns).map(|column| {
                     let of = |yes: &dyn Fn(usize) -> bool| -> Vec<u32> {
                         let column = (column..truth.len()).step_by(columns);
                         column.map(|at| u32::from(yes(at))).collect()
                     };
+                    // Outputs are logits, so 0 is a probability of one half.
                     let (truth, best) = (of(&|at| truth[at] > 0.0), of(&|at| outputs[at] > 0.0));
                     let yes = told.iter().skip(column).step_by(columns);
                     let probabilities =
@@ -141,6 +145,7 @@ impl ScoredRows {
                     let tally = ConfusionCounts::of(&truth, &best, weights.as_deref(), 2);
                     Self::Classes { truth, probabilities, best, weights: weights.clone(), tally }
                 });
+                // A row is right only if all its labels are.
                 let pairs = outputs.chunks_exact(columns).zip(truth.chunks_exact(columns));
                 let right = pairs.map(|(outputs, truth)| {
                     outputs.iter().zip(truth).all(|(&x, &y)| (x > 0.0) == (y > 0.0))
@@ -149,12 +154,14 @@ impl ScoredRows {
                 Self::Columns { parts: parts.collect(), right }
             }
             (Predictions::Numbers(told), Some((truth, columns))) => {
+                // A loss may predict quantiles or a variance; figures need one number for each target.
                 let point_predictions = point_predictions(outputs, columns, loss);
                 let part = |column: usize| {
                     let truth = truth.iter().skip(column).step_by(columns);
                     let point_predictions = point_predictions.iter().skip(column).step_by(columns);
                     Self::Numbers {
                         truth: truth.copied().collect(),
+                        // In the target's own units, as users read the figures.
                         predicted: point_predictions
                             .map(|&point| preparation.restore_target(point, column))
                             .collect(),
@@ -162,6 +169,7 @@ impl ScoredRows {
                         spread: Uncertainty::of(&told, (column, columns), loss),
                     }
                 };
+                // A single column keeps its own figures, several are averaged.
                 match columns {
                     1 => part(0),
                     _ => {
@@ -170,7 +178,7 @@ impl ScoredRows {
                     }
                 }
             }
-            // The schema of a preparation is that of its targets.
+            // The schema of a preprocessing is that of its targets, so other pairs cannot occur.
             _ => Self::none(),
         }
     }
@@ -180,7 +188,7 @@ impl ScoredRows {
         Self::Numbers { truth, predicted, weights: None, spread: Uncertainty::None }
     }
 
-    /// Weights of the rows; `None` where all count the same.
+    /// Returns the weights of the rows; `None` if all rows weigh the same.
     pub(super) fn weights(&self) -> Option<&[f64]> {
         match self {
             Self::Classes { weights, .. } | Self::Numbers { weights, .. } => weights.as_deref(),
@@ -188,8 +196,8 @@ impl ScoredRows {
         }
     }
 
-    /// One figure; `None` where it is not defined for these rows, or belongs to other targets. The loss, which is the
-    /// network's own, is none of them.
+    /// Returns a figure; `None` if it is not defined for these rows, or belongs to other targets. The loss of the network
+    /// is not among the figures.
     pub fn figure(&self, metric: Metric) -> Option<f64> {
         let value = match self {
             Self::Classes { truth, probabilities, weights, tally, .. } => {
@@ -215,6 +223,7 @@ impl ScoredRows {
                     Metric::Mape => numbers::mape(rows),
                     Metric::MedianAbsoluteError => numbers::median_absolute_error(rows),
                     Metric::ExplainedVariance => numbers::explained_variance(rows),
+                    // A network with quantiles is judged by its own quantile, others by their one prediction.
                     Metric::Pinball(quantile) => {
                         let predicted = spread.quantile(quantile).unwrap_or(predicted);
                         numbers::pinball(numbers::NumberRows { predicted, ..rows }, quantile)
@@ -226,11 +235,13 @@ impl ScoredRows {
                     _ => None,
                 }
             }
+            // Of several labels, accuracy counts rows in which all are right.
             Self::Columns { right: Some(right), .. } if metric == Metric::Accuracy => {
                 let mut share = Mean::default();
                 share.extend(shares(right), self.weights());
                 share.value()
             }
+            // Counts of hits can be pooled over labels, which macro and micro averages need.
             Self::Columns { parts, right: Some(_) } if metric.of_hits() => {
                 let tallies = parts.iter().filter_map(|part| match part {
                     Self::Classes { tally, .. } => Some(tally.clone()),
@@ -238,11 +249,13 @@ impl ScoredRows {
                 });
                 classes::of_labels(&tallies.collect::<Vec<_>>(), metric)
             }
+            // All other figures of several columns are the mean of the columns' figures.
             Self::Columns { parts, .. } => {
                 let each: Option<Vec<f64>> = parts.iter().map(|part| part.figure(metric)).collect();
                 each.map(|each| each.iter().sum::<f64>() / each.len() as f64)
             }
         };
+        // 0 / 0 has no value, which is not the same as 0.
         value.filter(|value| value.is_finite())
     }
 }

@@ -44,7 +44,9 @@ impl Metric {
         }
     }
 
+    /// Returns why a metric has no value on these rows, whatever is predicted.
     fn on_targets(self, rows: &Dataset) -> Option<String> {
+        // Rows of weight 0 do not count, so they are left out first.
         let pluralize = Counted::of(&[], (rows.y(), rows.weights()));
         let schema = rows.schema();
         match (&*pluralize.targets, &schema.kind) {
@@ -61,6 +63,7 @@ impl Metric {
                     let label = &labels[column];
                     format!("{} in {}", list(&label.values[value..=value]), list(&[&label.column]))
                 };
+                // A ranking needs rows of both kinds in every column.
                 match self {
                     Self::RocAuc | Self::AveragePrecision => {
                         let column = (0..columns).find(|column| missing(column).is_some())?;
@@ -79,6 +82,7 @@ impl Metric {
             }
             (y, _) => {
                 let (y, columns) = y.columns()?;
+                // Without any spread of the target, its explained fraction is 0 / 0.
                 let alike = |column: &usize| {
                     let mut values = y.iter().skip(*column).step_by(columns);
                     let first = values.next();

@@ -1,5 +1,5 @@
-//! Training driven by the caller, a step at a time: batches of the table or of the caller's own, a learning rate that the caller
-//! sets, gradients to look at.
+//! Training driven by the caller, a step at a time: batches of the table or the caller's own, a learning rate that the
+//! caller sets, gradients to inspect.
 //!
 //! In: a [`Trainer`], batches. Out: [`StepStats`], gradients as [`Params`].
 //! Absent on purpose: schedules, early stopping and checkpoints, which belong to [`Trainer::fit`].
@@ -32,30 +32,30 @@ pub struct StepStats {
     pub step: usize,
     /// Rows of the batch.
     pub rows: usize,
-    /// Loss of the batch, before the weights moved.
+    /// Loss of the batch, before the update.
     pub loss: f64,
     /// Learning rate.
     pub lr: f64,
 }
 
-/// Where training by hand stands.
+/// State of training by hand.
 pub(in crate::train) struct ByHand {
     lr: f64,
-    /// The numbers of each update of the weights, computed in their order.
+    /// Optimizer numbers of each update, computed in the order of the updates.
     pace: OptimizerSchedule,
-    /// From 0.
+    /// Index of the epoch, from 0.
     epoch: u32,
-    /// Steps of the epoch that are done.
+    /// Number of steps of the epoch that are done.
     step: usize,
-    /// Steps that are done.
+    /// Number of steps that are done.
     done: u64,
-    /// The epoch's order of the table's rows.
+    /// Order in which the epoch visits the table's rows.
     order: Vec<u32>,
-    /// Number that the last step's gradients are multiplied by, to take the loss scale out; `None` before the first step.
+    /// Factor that removes the loss scale from the last step's gradients; `None` before the first step.
     unscale: Option<f32>,
-    /// Rows on their way to the device, if the table does not lie there.
+    /// Rows on their way to the device, if the table is not there.
     block: RowBlock,
-    /// The epoch that has begun since weights were last measured.
+    /// The epoch that has begun since running statistics were last measured.
     pub(in crate::train) underway: Option<Underway>,
 }
 
@@ -107,6 +107,7 @@ impl Trainer {
     pub fn step(&mut self) -> Result<StepStats> {
         self.check_table()?;
         self.begin_by_hand()?;
+        // Taken out of the trainer, so that a step can borrow both.
         let mut hand = self.take_hand();
         let stats = self.step_of_table(&mut hand);
         self.state = RunState::ByHand(hand);
@@ -149,6 +150,7 @@ impl Trainer {
         features: impl Into<Features<'a>>,
         targets: impl Into<Targets>,
     ) -> Result<StepStats> {
+        // The batch is checked before the table gives up its place.
         let batch = self.batch_of(features.into(), targets.into())?;
         self.begin_by_hand()?;
         self.make_place()?;
@@ -174,8 +176,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// Gradients of the last step that [`Self::step`] or [`Self::step_on`] did, before anything clips them or adds them to others, under
-    /// the names of the weights.
+    /// Returns the gradients of the last step that [`Self::step`] or [`Self::step_on`] did, before clipping and
+    /// accumulation, under the names of the weights.
     ///
     /// ```
     /// # use wgrad::prelude::*;
@@ -201,13 +203,14 @@ impl Trainer {
         };
         let slot = self.plan.ports.gradients;
         let mut values = self.device.read(slot, self.plan.slot(slot).len())?;
+        // The factor is a power of two, so the digits are kept.
         if unscale != 1.0 {
             values.iter_mut().for_each(|value| *value *= unscale);
         }
         params_of(&self.plan, self.kept.0.layout(), values)
     }
 
-    /// Refuses to go over a table that gave its place to batches of the caller's.
+    /// Refuses to visit a table that gave its place to the caller's batches.
     pub(in crate::train) fn check_table(&self) -> Result<()> {
         if matches!(self.table, TrainingTable::Replaced) {
             let problem = "it gave its place on the device to the batches of Trainer::step_on; make another trainer to go over it";
@@ -216,6 +219,7 @@ impl Trainer {
         Ok(())
     }
 
+    /// Enters the state of steps by hand, with a fresh optimizer.
     fn begin_by_hand(&mut self) -> Result<()> {
         match &self.state {
             RunState::ByHand(_) => return Ok(()),
@@ -230,7 +234,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Takes the state of steps by hand out of the trainer, which a step puts back.
+    /// Takes the state of steps by hand out of the trainer; a step puts it back.
     fn take_hand(&mut self) -> Box<ByHand> {
         match std::mem::replace(&mut self.state, RunState::Ended) {
             RunState::ByHand(hand) => hand,
@@ -238,12 +242,14 @@ impl Trainer {
         }
     }
 
+    /// Does the next step of the table.
     fn step_of_table(&mut self, hand: &mut ByHand) -> Result<StepStats> {
         let steps = self.info.steps_per_epoch;
         let options = &self.options;
         if hand.step == 0 {
             let rows = narrow(self.rows);
             hand.order = epoch_order(rows, hand.epoch, options.seed, options.shuffle);
+            // A streamed table has its rows uploaded in order, so the device's order stays the identity.
             if self.table.streamed().is_none() {
                 let order = self.plan.ports.order;
                 self.device.write(order, 0, Values::U32(&hand.order))?;
@@ -256,6 +262,7 @@ impl Trainer {
         let each = options.accumulate.max(1) as usize;
         let first = step / each * each;
         let group = first..(first + each).min(steps);
+        // The last update of an epoch may have fewer steps, or a smaller last batch.
         let weights = |step: usize| {
             let rows = &hand.order[self.batches.range(step..step + 1)];
             self.divisor_of(rows).unwrap_or(rows.len() as f64)
@@ -276,12 +283,14 @@ impl Trainer {
         let batch = HandBatch { place, rows, divisor, share, apply: step + 1 == group.end, last };
         let stats = self.do_step(hand, batch)?;
         hand.underway = Some(Underway { epoch: hand.epoch, dropout: 1.0 });
+        // The next step begins the next epoch.
         if hand.step == steps {
             (hand.epoch, hand.step) = (hand.epoch + 1, 0);
         }
         Ok(stats)
     }
 
+    /// Does a step on a batch of the caller's.
     fn step_of_batch(&mut self, hand: &mut ByHand, data: Dataset) -> Result<StepStats> {
         let rows = data.rows();
         let order: Vec<u32> = (0..narrow(rows)).collect();
@@ -295,6 +304,7 @@ impl Trainer {
         };
         let weights =
             if self.plan.ports.train_weights.is_some() { vec![1.0; rows] } else { vec![] };
+        // A streamed table of one block scales the batch as it scales a table.
         let table = StreamedTable {
             data,
             weights: Arc::new(weights),
@@ -304,19 +314,20 @@ impl Trainer {
         };
         table.fill(&order, &mut hand.block);
         write_block(self, &hand.block)?;
+        // The caller's batches have no epoch: every `accumulate` steps make one update.
         let each = u64::from(self.options.accumulate.max(1));
         let share = match self.options.reduction {
             Reduction::Sum => 1.0,
             Reduction::Mean => 1.0 / each as f64,
         };
         let apply = (hand.done + 1).is_multiple_of(each);
-        // There is no epoch of the table under way that averaged weights could be measured on.
+        // Averaged weights are measured on the table's epoch, and none is under way.
         hand.underway = None;
         let batch = HandBatch { place: 0, rows, divisor, share, apply, last: false };
         self.do_step(hand, batch)
     }
 
-    /// Does one step on rows that lie on the device.
+    /// Does one step on rows that are on the device.
     fn do_step(&mut self, hand: &mut ByHand, batch: HandBatch) -> Result<StepStats> {
         let mut row = StepParams {
             first: narrow(batch.place),
@@ -336,10 +347,11 @@ impl Trainer {
             row.scalars = next.scalars;
         }
         row.scalars[SHARE] = batch.share;
-        // A step may change the scale that its own gradients bear.
+        // Read before the step, which may change the scale of its own gradients.
         let unscale = self.scaling()?.map_or(1.0, |scaling| scaling.inverse);
         self.device.write_steps(Phase::Train, &[row])?;
         self.device.run(Phase::Train, 0..1)?;
+        // Waits for the step, since the caller gets its loss.
         let losses = self.device.take_losses(true)?;
         let loss = losses.last().copied().unwrap_or(f32::NAN);
         hand.unscale = Some(unscale);
@@ -353,7 +365,7 @@ impl Trainer {
         Ok(StepStats { epoch, step: hand.step, rows: batch.rows, loss: loss.into(), lr: hand.lr })
     }
 
-    /// Returns the number that the losses of some of the table's rows are divided by, where that is not the number of rows.
+    /// Returns the divisor of the losses of some of the table's rows, if it is not the number of rows.
     fn divisor_of(&self, rows: &[u32]) -> Option<f64> {
         let weight = match (self.criterion.reduction, &self.class_weights) {
             (Reduction::Sum, _) => 1.0,
@@ -363,7 +375,7 @@ impl Trainer {
         Some(self.criterion.divisor(weight))
     }
 
-    /// Checks a batch of the caller's.
+    /// Checks a batch of the caller's, and returns it as a data set.
     fn batch_of(&self, features: Features<'_>, targets: Targets) -> Result<Dataset> {
         let data = Dataset::from_arrays_like(features, targets, &self.preparation.schema)?;
         let most = self.plan.batch;
@@ -382,11 +394,12 @@ impl Trainer {
         Ok(data)
     }
 
-    /// Makes the table's place on the device one for a batch, if it is not yet.
+    /// Turns the table's place on the device into one for a batch, unless this was done.
     fn make_place(&mut self) -> Result<()> {
         if matches!(self.table, TrainingTable::Replaced) {
             return Ok(());
         }
+        // The plan changes in the table's slots only, so the captured values fit the new one.
         let values = self.capture()?;
         self.plan = self.plan.with_train_rows(self.plan.batch);
         self.table = TrainingTable::Replaced;
@@ -402,19 +415,19 @@ impl Trainer {
 
 /// Rows of a step, and how they count.
 struct HandBatch {
-    /// First of them on the device.
+    /// First row on the device.
     place: usize,
     rows: usize,
     divisor: Option<f64>,
     /// Weight of the step's gradient among those that are accumulated.
     share: f64,
-    /// True if the weights move after the step.
+    /// True if the step ends an update.
     apply: bool,
-    /// True if the weights move for the last time in the epoch.
+    /// True if the update is the last one of the epoch.
     last: bool,
 }
 
-/// Writes rows to the first places of the device's table.
+/// Writes rows to the beginning of the device's table.
 fn write_block(trainer: &mut Trainer, block: &RowBlock) -> Result<()> {
     let ports = &trainer.plan.ports;
     let (x, y) = (ports.train_x, ports.train_y);

@@ -1,7 +1,7 @@
-//! [`Checkpoint`]: all that a run's coming steps depend on, in the host's memory.
+//! [`Checkpoint`]: everything that a run's later steps depend on, in the host's memory.
 //!
-//! In: a trainer between two steps. Out: plain data, from which a trainer for the same run goes on with the same bits.
-//! Absent on purpose: files, which `export` has; the table, which is known by its checksum.
+//! In: a trainer between two steps. Out: plain data, from which a trainer for the same run continues with the same bits.
+//! Absent on purpose: files, which `export` has; the table, which is identified by its checksum.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::train::run::loss_average::PendingUpdate;
 use crate::train::schedule::PlateauReduction;
 use crate::train::{EpochStats, TrainOptions, Trainer, Warning};
 
-/// Values of the plan's slots that outlive a step, by their names: weights, optimizer state, averages, the loss scale.
+/// Values of the plan's slots that outlive a step, with their names: weights, optimizer state, averages, the loss scale.
 pub(crate) type DeviceState = Vec<(String, Vec<f32>)>;
 
 /// A run between two of its steps.
@@ -29,14 +29,15 @@ pub(crate) type DeviceState = Vec<(String, Vec<f32>)>;
 pub struct Checkpoint {
     pub(crate) about: CheckpointHeader,
     pub(crate) slots: DeviceState,
-    /// The weights that a save keeps.
+    /// The weights that a save takes.
     pub(crate) kept: Params,
 }
 
-/// All of a checkpoint but tensors. Files hold each field under the name that `serde` is told, which stays when a field is renamed.
+/// Everything in a checkpoint except tensors. Files hold each field under its `serde` name, which stays when a field is
+/// renamed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct CheckpointHeader {
-    /// The version of this crate that trained.
+    /// Version of this crate that trained.
     #[serde(rename = "version")]
     pub(crate) version: String,
     #[serde(rename = "model")]
@@ -52,15 +53,15 @@ pub(crate) struct CheckpointHeader {
     pub(crate) kept: Option<EpochStats>,
 }
 
-/// Settings, device and data that the bits of a run follow from.
+/// Settings, device and data that determine the bits of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RunFingerprint {
-    /// The options, to name what differs.
+    /// The options, so that a message can name the differences.
     #[serde(rename = "settings")]
     settings: RunSettings,
     #[serde(rename = "device")]
     device: String,
-    /// Forms of kernels: the order of additions follows from them.
+    /// Variants of kernels, which determine the order of additions.
     #[serde(rename = "variants")]
     variants: Vec<String>,
     #[serde(rename = "rows")]
@@ -72,60 +73,60 @@ pub(crate) struct RunFingerprint {
     data: u64,
 }
 
-/// How far a run has come.
+/// Position of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RunPosition {
-    /// Epochs that have ended.
+    /// Number of epochs that have ended.
     #[serde(rename = "epoch")]
     pub(crate) epoch: u32,
-    /// Steps of the next epoch that are done.
+    /// Number of steps of the next epoch that are done.
     #[serde(rename = "step")]
     pub(crate) step: usize,
-    /// Losses of these steps, each times what its rows weigh; and all of that together.
+    /// Sum of these steps' losses, each multiplied by the weight of its rows; and the sum of the weights.
     #[serde(rename = "loss_sum")]
     pub(crate) loss_sum: f64,
     #[serde(rename = "loss_weight")]
     pub(crate) loss_weight: f64,
-    /// Where steps may be skipped: the losses of the move that the next step belongs to, and moves that were skipped.
+    /// Where steps may be skipped: the losses of the update that the next step belongs to, and the number of skipped updates.
     #[serde(rename = "open", default)]
     pub(crate) open: PendingUpdate,
     #[serde(rename = "lost", default)]
     pub(crate) lost: u32,
-    /// Of the learning rate, the weight decay and dropout.
+    /// Reductions of the learning rate, the weight decay and dropout.
     #[serde(rename = "falls")]
     pub(crate) falls: [PlateauReduction; 3],
     #[serde(rename = "marks")]
     pub(crate) marks: EarlyStoppingState,
-    /// At the beginning of the window of steps that the next step is in.
+    /// Optimizer numbers at the beginning of the window of steps that holds the next step.
     #[serde(rename = "past")]
     pub(crate) past: OptimizerHostState,
-    /// Steps that the loss scale had skipped when they were last told of.
+    /// Number of steps that the loss scale had skipped at the last report.
     #[serde(rename = "skipped")]
     pub(crate) skipped: f32,
-    /// Factor of the learning rate, below 1 after the run went back.
+    /// Factor of the learning rate, below 1 after the run went back to a checkpoint.
     #[serde(rename = "slowed")]
     pub(crate) slowed: f64,
 }
 
 impl Checkpoint {
-    /// Epochs that have ended.
+    /// Returns the number of epochs that have ended.
     pub fn epoch(&self) -> u32 {
         self.about.place.epoch
     }
 
-    /// Steps of the next epoch that are done.
+    /// Returns the number of steps of the next epoch that are done.
     pub fn step(&self) -> usize {
         self.about.place.step
     }
 
-    /// Figures of the kept epoch; `None` before the first has ended.
+    /// Returns the figures of the kept epoch; `None` before the first epoch has ended.
     pub fn kept(&self) -> Option<&EpochStats> {
         self.about.kept.as_ref()
     }
 }
 
 impl RunPosition {
-    /// True if nothing of it speaks of more than was done, in epochs of so many steps.
+    /// True if no count exceeds the steps that were done, in epochs of `steps` steps.
     fn is_sound(&self, steps: usize) -> bool {
         let done = u64::from(self.epoch) * steps as u64 + self.step as u64;
         self.step < steps && self.marks.fits(self.epoch) && self.past.fits(done)
@@ -169,6 +170,7 @@ impl RunFingerprint {
             );
             return Err(Error::setting("checkpoint", problem));
         }
+        // Step positions mean other rows if batches have another size.
         if self.batch != old.batch {
             let problem =
                 format!("its steps are of {} rows, but these of {}", old.batch, self.batch);
@@ -177,9 +179,10 @@ impl RunFingerprint {
         Ok(())
     }
 
-    /// Lists the differences that change the bits of the run that goes on.
+    /// Lists the differences that change the bits of the resumed run.
     fn differences(&self, old: &Self) -> Vec<String> {
         let mut differences = Vec::new();
+        // Variants of different devices cannot be compared, so one line on the device is enough.
         if self.device != old.device {
             differences.push(format!("the device is {}, and was {}", self.device, old.device));
         } else if self.variants != old.variants {
@@ -191,8 +194,8 @@ impl RunFingerprint {
     }
 }
 
-/// Adds numbers to a checksum: those that single precision holds as it holds them, so that a run of an earlier version
-/// knows its table.
+/// Adds numbers to a checksum: numbers that single precision holds as such, so that a run of an earlier version recognises
+/// its table.
 fn sum_numbers(sum: &mut Checksum, numbers: Numbers<'_>) {
     match numbers {
         Numbers::Single(values) => sum.floats(values),
@@ -200,6 +203,7 @@ fn sum_numbers(sum: &mut Checksum, numbers: Numbers<'_>) {
             #[expect(clippy::cast_possible_truncation, reason = "compared with what it was")]
             let single = value as f32;
             sum.word(single.to_bits());
+            // Only the digits that single precision lacks are added besides.
             if f64::from(single) != value {
                 let bits = value.to_bits();
                 sum.word((bits >> 32) as u32);
@@ -209,8 +213,8 @@ fn sum_numbers(sum: &mut Checksum, numbers: Numbers<'_>) {
     }
 }
 
-/// Names of columns and classes, and what the target is, in the words that checksums had from the beginning: the words stay, whatever
-/// types and fields are called.
+/// Returns the names of columns and classes and the kind of target, in the words that checksums have had from the
+/// beginning: the words stay, whatever types and fields are called.
 fn schema_text(schema: &Schema) -> String {
     let Schema { features, target, kind, weight } = schema;
     let kind = match kind {
@@ -230,7 +234,7 @@ fn schema_text(schema: &Schema) -> String {
     )
 }
 
-/// A checksum of all rows and what their columns are.
+/// Returns a checksum of all rows and their schema.
 fn data_checksum(data: &Split) -> u64 {
     let mut sum = Checksum::default();
     let mut take = |data: &Dataset| {
@@ -251,30 +255,32 @@ fn data_checksum(data: &Split) -> u64 {
 }
 
 impl Trainer {
-    /// The run as it was at the end of the last epoch that [`TrainOptions::checkpoint_every`] takes in, or as it was
-    /// resumed; `None` before that. [`crate::train::Fit::checkpoint`] gives the present step's.
+    /// Returns the run as it was at the end of the last epoch that [`TrainOptions::checkpoint_every`] selects, or as it was
+    /// resumed; `None` before that. [`crate::train::Fit::checkpoint`] returns the present step's.
     pub fn checkpoint(&self) -> Option<&Arc<Checkpoint>> {
         self.checkpoints.newest.as_ref()
     }
 
-    /// The run as the epoch ended that was told of last, if that one is the best so far, and the best one is kept: the end of
-    /// each epoch is looked at for that, unless there are to be no checkpoints. `None` after other epochs.
+    /// Returns the run as it was at the end of the epoch reported last, if that epoch is the best so far, and the best one
+    /// is kept. Every epoch is considered, unless checkpoints are switched off. `None` after other epochs.
     pub fn best_checkpoint(&self) -> Option<&Arc<Checkpoint>> {
         self.checkpoints.best.as_ref()
     }
 
-    /// Makes the next [`Self::fit`] go on where the checkpoint's run stood. On the same device and driver, with the same
-    /// options, the results are those of a run that was never stopped, bit for bit; a warning says so if they are not.
+    /// Makes the next [`Self::fit`] continue from the checkpoint. On the same device and driver, with the same options, the
+    /// results are those of a run that was never stopped, bit for bit; a warning reports differences.
     ///
     /// # Errors
     /// If the checkpoint is of another model, other tables, another optimizer or more epochs.
     pub fn resume(&mut self, checkpoint: Checkpoint) -> Result<()> {
         let Checkpoint { about, slots, kept } = &checkpoint;
         let refuse = |problem: String| Err(Error::setting("checkpoint", problem));
+        // Everything is checked before anything changes, so that a refused checkpoint leaves the trainer as it was.
         if about.model != self.model || kept.layout() != self.kept.0.layout() {
             return refuse("it is of a network with other layers".to_string());
         }
         self.origin.check(&about.origin)?;
+        // Names and lengths of the slots: the optimizer, averages and precision show in them.
         let wanted: Vec<(&str, usize)> =
             lasting(&self.plan).into_iter().map(|slot| self.name_and_len(slot)).collect();
         let there: Vec<(&str, usize)> =
@@ -287,6 +293,7 @@ impl Trainer {
             ));
         }
         let (epochs, done) = (self.options.epochs, about.place.epoch);
+        // An epoch that has begun counts, since it will be finished.
         let unfinished = done + u32::from(about.place.step > 0);
         if unfinished > epochs {
             let problem = format!("{epochs}, but epoch {unfinished} has begun; give at least that");
@@ -297,12 +304,14 @@ impl Trainer {
                 "it speaks of more steps than an epoch has, or than were done".to_string(),
             );
         }
+        // Before the comparison, so that variants the device can still take are no difference.
         self.take_variants(&about.origin)?;
         let mut differences = self.origin.differences(&about.origin);
         let version = env!("CARGO_PKG_VERSION");
         if about.version != version {
             differences.push(format!("wgrad is {version}, and was {}", about.version));
         }
+        // Other bits are no reason to refuse: the user may want a new device or another setting.
         if !differences.is_empty() {
             self.warnings.push(Warning::OtherBits { differences });
         }
@@ -319,7 +328,7 @@ impl Trainer {
         (&spec.name, spec.len())
     }
 
-    /// Has the device take the forms of its kernels that a run on it took before, if it would choose others by now.
+    /// Makes the device take the variants of its kernels that the earlier run took, if it would choose others now.
     fn take_variants(&mut self, old: &RunFingerprint) -> Result<()> {
         if self.origin.device != old.device || self.origin.variants == old.variants {
             return Ok(());
@@ -331,7 +340,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// The present values of all slots that outlive a step, waited for.
+    /// Reads the present values of all slots that outlive a step; waits for the device.
     pub(in crate::train) fn capture(&mut self) -> Result<DeviceState> {
         let mut values = Vec::new();
         for slot in lasting(&self.plan) {
@@ -341,7 +350,7 @@ impl Trainer {
         Ok(values)
     }
 
-    /// A checkpoint of values that were captured, and of the weights that are kept now.
+    /// Makes a checkpoint of captured values and of the weights that are kept now.
     pub(in crate::train) fn checkpoint_of(
         &self,
         slots: DeviceState,
@@ -358,7 +367,7 @@ impl Trainer {
         Checkpoint { about, slots, kept: self.kept.0.clone() }
     }
 
-    /// Writes values that were captured to the slots that outlive a step.
+    /// Writes captured values to the slots that outlive a step.
     pub(in crate::train) fn bring_back(&mut self, values: &DeviceState) -> Result<()> {
         for (slot, (_, values)) in lasting(&self.plan).into_iter().zip(values) {
             self.device.write(slot, 0, Values::F32(values))?;
@@ -366,8 +375,9 @@ impl Trainer {
         Ok(())
     }
 
-    /// Brings a checkpoint's values back to the device, and the kept weights with them.
+    /// Writes a checkpoint's values to the device, and restores the kept weights.
     pub(in crate::train) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        // Losses of steps that are now undone must not be mistaken for later ones.
         self.device.take_losses(true)?;
         self.bring_back(&checkpoint.slots)?;
         self.state = RunState::Running(RunningState::default());
@@ -378,10 +388,11 @@ impl Trainer {
     }
 }
 
-/// The slots whose values outlive a step, each once.
+/// Returns the slots whose values outlive a step, each once.
 pub(in crate::train) fn lasting(plan: &TrainPlan) -> Vec<Slot> {
     let ports = &plan.ports;
     let all = std::iter::once(&ports.params).chain(&ports.half_params).chain(&ports.states);
+    // The averaged weights of some optimizers are one of the states, so duplicates are left out.
     let mut slots: Vec<Slot> = Vec::new();
     for &slot in all.chain(&ports.gathered).chain(&ports.averaged).chain(&ports.scaling) {
         if !slots.contains(&slot) {

@@ -1,4 +1,4 @@
-//! Which epoch is the best so far, and whether it is time to stop.
+//! Decides which epoch is the best so far, and whether the run should stop.
 //!
 //! In: a metric's value as each epoch ends. Out: whether to keep the epoch, whether to stop.
 //! Absent on purpose: weights and devices.
@@ -13,13 +13,13 @@ use crate::train::{Metric, TrainOptions};
 /// Why a run ended before its last epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EarlyStop {
-    /// The epoch after which it ended, from 1.
+    /// The epoch after which the run ended, from 1.
     pub epoch: u32,
     /// Metric of the validation rows that was watched.
     pub metric: Metric,
     /// Epochs without an improvement.
     pub patience: u32,
-    /// By how much an epoch has to be better than the best to count as an improvement.
+    /// Difference by which an epoch has to be better than the best to count as an improvement.
     pub delta: f64,
 }
 
@@ -49,13 +49,13 @@ pub(in crate::train) struct EarlyStopping {
 /// Best values of the epochs so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct EarlyStoppingState {
-    /// The best value there was.
+    /// Best value so far.
     #[serde(rename = "best")]
     best: Option<f64>,
-    /// The value that has to be improved by the least difference, and the epoch that had it.
+    /// The value that has to be improved by `delta`, and its epoch.
     #[serde(rename = "mark")]
     mark: Option<(f64, u32)>,
-    /// Epochs since then that had no value: patience does not run out on them.
+    /// Epochs since then without a value: patience does not run out on them.
     #[serde(rename = "without", default, skip_serializing_if = "is_zero")]
     without: u32,
 }
@@ -66,7 +66,7 @@ fn is_zero(count: &u32) -> bool {
 }
 
 impl EarlyStoppingState {
-    /// True if epochs can have set it, so many of which have ended.
+    /// True if `epochs` epochs can have led to this state.
     pub(in crate::train) fn fits(&self, epochs: u32) -> bool {
         let since = self.mark.map_or(0, |(_, epoch)| epoch);
         since.checked_add(self.without).is_some_and(|epoch| epoch <= epochs)
@@ -88,7 +88,7 @@ impl EarlyStopping {
         self.marks
     }
 
-    /// Goes on from what earlier epochs have set.
+    /// Restores the state after earlier epochs.
     pub(in crate::train) fn restore_state(&mut self, marks: EarlyStoppingState) {
         self.marks = marks;
     }
@@ -97,17 +97,18 @@ impl EarlyStopping {
         self.metric
     }
 
-    /// Takes in an epoch, counted from 1, by its value; an epoch without one is neither better nor worse.
-    /// Out: whether its weights are to be kept, in the place of an earlier epoch's.
+    /// Records an epoch, counted from 1, by its value; an epoch without a value is neither better nor worse. Returns
+    /// whether its weights are to be kept instead of an earlier epoch's.
     pub(in crate::train) fn observe(&mut self, epoch: u32, value: Option<f64>) -> bool {
         let better = |value: f64, than: Option<f64>, by: f64| match than {
             None => true,
             Some(than) if self.metric.higher_is_better() => value > than + by,
             Some(than) => value < than - by,
         };
-        // As long as none is defined, the newest counts as the best.
+        // While no epoch has a value, the newest counts as the best.
         let best =
             value.map_or(self.marks.best.is_none(), |value| better(value, self.marks.best, 0.0));
+        // The best epoch needs any improvement, patience one of at least `delta`: so slow progress is kept and still ends.
         let marks = value
             .is_some_and(|value| better(value, self.marks.mark.map(|(mark, _)| mark), self.delta));
         if best {
@@ -122,7 +123,7 @@ impl EarlyStopping {
         best || self.keep == KeepWeights::Last
     }
 
-    /// Why to stop after this epoch, if so.
+    /// Returns why to stop after this epoch, if so.
     pub(in crate::train) fn stop(&self, epoch: u32) -> Option<EarlyStop> {
         let patience = self.patience?;
         let since = self.marks.mark.map_or(0, |(_, epoch)| epoch);

@@ -22,7 +22,8 @@ use crate::train::{
     Summary, Trainer, Warning,
 };
 
-/// A run under way. Each `next` gives the device some steps and returns what is new. Nothing happens until it is called.
+/// A run under way. Each call of `next` submits some steps to the device and returns the next event. Nothing happens before
+/// the first call.
 ///
 /// ```compile_fail
 /// #![deny(unused_must_use)]
@@ -34,43 +35,43 @@ use crate::train::{
 pub struct Fit<'a> {
     pub(in crate::train) trainer: &'a mut Trainer,
     pub(in crate::train) schedules: Schedules,
-    /// The numbers of each move, computed in their order.
+    /// Optimizer numbers of each update, computed in the order of the updates.
     pub(in crate::train) pace: OptimizerSchedule,
-    /// The same, before the moves of the present window of steps.
+    /// The same numbers, as they were before the updates of the present window of steps.
     pub(in crate::train) window_pace: OptimizerSchedule,
     pub(in crate::train) watch: EarlyStopping,
     /// Why the run ended before its last epoch, if so.
     pub(in crate::train) stopped: Option<EarlyStop>,
     waiting: VecDeque<Event>,
     begun: Instant,
-    /// Steps that an earlier part of the run has done.
+    /// Number of steps that an earlier part of the run has done.
     earlier: u64,
     pub(in crate::train) epoch: Epoch,
-    /// Steps whose losses are known, since the run began.
+    /// Number of steps whose losses are known, since the run began.
     pub(in crate::train) known: u64,
     pub(in crate::train) stage: Stage,
-    /// The rows' way to the device, if the table does not lie there.
+    /// Uploads the rows' blocks, if the table is not on the device.
     pub(in crate::train) feed: Option<BlockUploader>,
-    /// Steps that the loss scale has skipped, as far as they were told of.
+    /// Number of steps that the loss scale has skipped, as far as they were reported.
     pub(in crate::train) skipped: f32,
-    /// Factor of the learning rate, below 1 if the run went back.
+    /// Factor of the learning rate, below 1 if the run went back to a checkpoint.
     pub(in crate::train) slowed: f64,
-    /// How often the run was taken up since an epoch ended.
+    /// Number of times that the run was resumed since an epoch ended.
     pub(in crate::train) tries: u32,
     /// Figures of the epoch that ended last.
     last: Option<EpochStats>,
-    /// Metrics of which it was told that an epoch had no value.
+    /// Metrics for which a missing value was already reported.
     without_value: Vec<Metric>,
 }
 
-/// Where an epoch stands.
+/// Position inside an epoch.
 pub(in crate::train) struct Epoch {
-    /// From 0.
+    /// Index, from 0.
     pub(in crate::train) index: u32,
-    /// Steps given to the device.
+    /// Number of steps submitted to the device.
     pub(in crate::train) step: usize,
     pub(in crate::train) begun: Instant,
-    /// Weight of the rows of each step together, where that is not their number.
+    /// Total weight of the rows of each step, if it is not their number.
     pub(in crate::train) weights: Option<Vec<f64>>,
     pub(in crate::train) losses: Losses,
 }
@@ -89,6 +90,7 @@ impl<'a> Fit<'a> {
         let watch = EarlyStopping::new(&trainer.options);
         let mut waiting = VecDeque::from([Event::Started(trainer.info.clone())]);
         waiting.extend(trainer.warnings.drain(..).map(Event::Warned));
+        // Only a resumed trainer hands over a checkpoint; a run that was left before its end starts anew.
         let from = match &trainer.state {
             RunState::Resuming(checkpoint) => Some(Arc::clone(checkpoint)),
             _ => None,
@@ -115,6 +117,7 @@ impl<'a> Fit<'a> {
             last: None,
             without_value: Vec::new(),
         };
+        // The host's state is restored now, the device's when the first step is taken.
         if let Some(checkpoint) = from {
             fit.slowed = checkpoint.about.place.slowed;
             fit.restore_state(checkpoint);
@@ -123,7 +126,7 @@ impl<'a> Fit<'a> {
         fit
     }
 
-    /// The trainer at work: its kept weights are those of the last epoch told of.
+    /// Returns the trainer of the run: its kept weights are those of the last epoch reported.
     pub fn trainer(&self) -> &Trainer {
         self.trainer
     }
@@ -133,19 +136,19 @@ impl<'a> Fit<'a> {
         self.trainer.device.take_usage()
     }
 
-    /// Rows of a step of any epoch.
+    /// Returns the number of rows of a step of any epoch.
     fn rows_of(&self, step: usize) -> usize {
         self.trainer.batches.rows(step)
     }
 
-    /// Steps of an epoch whose gradients are added up with a step's own, before the weights move once.
+    /// Returns the steps of an epoch whose gradients are accumulated with a step's own before one update.
     fn accumulation_group(&self, step: usize) -> Range<usize> {
         let each = self.trainer.options.accumulate.max(1) as usize;
         let first = step / each * each;
         first..(first + each).min(self.trainer.info.steps_per_epoch)
     }
 
-    /// The move that a step of the run leads to; both are counted from 0.
+    /// Returns the index of the update that a step of the run belongs to; both are counted from 0.
     fn update_index(&self, step: u64) -> u64 {
         let steps = self.trainer.info.steps_per_epoch;
         let moves = self.trainer.options.updates_per_epoch(steps) as u64;
@@ -153,17 +156,19 @@ impl<'a> Fit<'a> {
         step / steps as u64 * moves + step % steps as u64 / each
     }
 
-    /// The learning rate of a step of the run.
+    /// Returns the learning rate of a step of the run.
     fn lr_at(&self, step: u64) -> f64 {
         self.schedules.lr.lr(self.update_index(step))
     }
 
+    /// Does one piece of the run and returns its event.
     fn advance(&mut self) -> Result<Event> {
         let (epochs, steps) = (self.trainer.options.epochs, self.trainer.info.steps_per_epoch);
         if self.epoch.index >= epochs || self.stopped.is_some() {
             return self.finish();
         }
         match std::mem::replace(&mut self.stage, Stage::Standing) {
+            // The first steps of this epoch were submitted at the end of the one before.
             Stage::Ahead(given) => {
                 given?;
                 self.trainer.state.running().ahead = false;
@@ -173,9 +178,11 @@ impl<'a> Fit<'a> {
                 self.submit_steps()?;
             }
         }
+        // The event of the last steps is the epoch's own.
         if self.epoch.step == steps {
             return self.end_epoch();
         }
+        // Losses that have arrived are taken without waiting, so that the device never idles for a progress report.
         let losses = self.trainer.device.take_losses(false)?;
         self.record_losses(&losses)?;
         Ok(Event::Progress(self.progress(epochs, steps)))
@@ -186,7 +193,7 @@ impl<'a> Fit<'a> {
         let stage = std::mem::replace(&mut self.stage, Stage::Over);
         let seconds = self.begun.elapsed().as_secs_f64();
         if let Stage::Beginning(Some(checkpoint)) = stage {
-            // The run was at its end already.
+            // The run was resumed after its last epoch, so no step has brought the checkpoint to the device.
             self.trainer.restore(&checkpoint)?;
         }
         self.trainer.take_kept()?;
@@ -200,13 +207,14 @@ impl<'a> Fit<'a> {
         }))
     }
 
-    /// Gives the device some steps of the epoch, and before its first ones what the epoch needs.
+    /// Submits some steps of the epoch to the device, after the data that the epoch needs, if they are its first.
     fn submit_steps(&mut self) -> Result<()> {
         let steps = self.trainer.info.steps_per_epoch;
         let fresh = matches!(self.stage, Stage::Beginning(_));
         if fresh {
             self.begin()?;
         }
+        // A run may begin inside an epoch, so its first call uploads the order even then.
         if fresh || self.epoch.step == 0 {
             self.epoch.begun = Instant::now();
             self.epoch.weights = self.weights()?;
@@ -214,6 +222,7 @@ impl<'a> Fit<'a> {
                 self.write_order()?;
             }
         }
+        // Step parameters are uploaded for a whole window, so a submission must end with it.
         let in_window = self.epoch.step % WINDOW;
         if fresh || in_window == 0 {
             self.write_window()?;
@@ -221,6 +230,7 @@ impl<'a> Fit<'a> {
         let steps_per_submission =
             self.trainer.device.steps_per_submission(Phase::Train).max(1) as usize;
         let at = (self.epoch.index, self.epoch.step);
+        // A streamed table limits the steps to those whose rows have arrived.
         let there = match &mut self.feed {
             Some(feed) => feed.bring(self.trainer.device.as_mut(), &self.trainer.plan, at)?,
             None => steps,
@@ -232,13 +242,14 @@ impl<'a> Fit<'a> {
         Ok(())
     }
 
+    /// Starts to stream the table from the run's position on, if it streams.
     pub(in crate::train) fn start_feed(&self) -> Result<Option<BlockUploader>> {
         let Trainer { table, options, .. } = &*self.trainer;
         let first = (self.epoch.index, self.epoch.step);
         table.streamed().map(|table| BlockUploader::start(table, options, first)).transpose()
     }
 
-    /// The order in which the epoch visits the rows.
+    /// Returns the order in which the epoch visits the rows.
     fn order(&self) -> Result<Vec<u32>> {
         let Trainer { rows, options, .. } = &*self.trainer;
         let rows =
@@ -246,12 +257,13 @@ impl<'a> Fit<'a> {
         Ok(epoch_order(rows, self.epoch.index, options.seed, options.shuffle))
     }
 
-    /// Returns the weight of the rows of each of the epoch's steps together: 1 where their losses are only added up.
+    /// Returns the total weight of the rows of each of the epoch's steps: 1 if their losses are only added.
     fn weights(&self) -> Result<Option<Vec<f64>>> {
         let Trainer { class_weights, criterion, batches, info, .. } = &*self.trainer;
         match (criterion.reduction, class_weights) {
             (Reduction::Sum, _) => Ok(Some(vec![1.0; info.steps_per_epoch])),
             (Reduction::Mean, None) => Ok(None),
+            // Weights follow the epoch's order, so a step's total is known before it runs.
             (Reduction::Mean, Some(weights)) => {
                 let weight = |rows: &[u32]| rows.iter().map(|&row| weights[row as usize]).sum();
                 let order = self.order()?;
@@ -267,16 +279,18 @@ impl<'a> Fit<'a> {
         Some(self.trainer.criterion.divisor(weights[step]))
     }
 
+    /// Uploads the order in which the epoch visits the rows.
     fn write_order(&mut self) -> Result<()> {
         let order = self.order()?;
         let trainer = &mut *self.trainer;
         trainer.device.write(trainer.plan.ports.order, 0, Values::U32(&order))
     }
 
-    /// Uploads the changing numbers of the window of steps that the next one is in.
+    /// Uploads the step parameters of the window that holds the next step.
     fn write_window(&mut self) -> Result<()> {
         let steps = self.trainer.info.steps_per_epoch;
         let first = self.epoch.step - self.epoch.step % WINDOW;
+        // A checkpoint inside the window needs the numbers from before it.
         self.window_pace = self.pace.clone();
         let mut rows = Vec::with_capacity(WINDOW);
         for step in first..steps.min(first + WINDOW) {
@@ -289,7 +303,7 @@ impl<'a> Fit<'a> {
         self.trainer.device.write_steps(Phase::Train, &rows)
     }
 
-    /// The changing numbers of the epoch's next step.
+    /// Returns the step parameters of a step of the epoch; steps are asked for in order.
     fn step_params(&mut self, step: usize) -> StepParams {
         let steps = self.trainer.info.steps_per_epoch;
         let global = u64::from(self.epoch.index) * steps as u64 + step as u64;
@@ -310,6 +324,7 @@ impl<'a> Fit<'a> {
             decay: factors.weight_decay,
             ..StepParams::default()
         };
+        // The optimizer's numbers advance with updates only, not with each accumulated step.
         if row.apply {
             let next = self.pace.next(UpdateContext {
                 lr: row.lr,
@@ -320,8 +335,8 @@ impl<'a> Fit<'a> {
             (row.correction1, row.correction2) = (next.correction1, next.correction2);
             row.scalars = next.scalars;
         }
-        // Each step's gradient is the mean over its own rows, and counts as these do among the rows of all; one that is a sum
-        // counts whole.
+        // Each step's gradient is the mean over its own rows, so it is weighted by their fraction of all rows of the
+        // update; one that is a sum is added as it is.
         row.scalars[SHARE] = match self.trainer.options.reduction {
             Reduction::Sum => 1.0,
             Reduction::Mean => {
@@ -332,8 +347,8 @@ impl<'a> Fit<'a> {
         row
     }
 
-    /// Takes in the losses of the steps that follow those known. One that is not finite ends the run, or says that the device
-    /// has skipped the step.
+    /// Records the losses of the steps after the known ones. A loss that is not finite ends the run, or means that the
+    /// device has skipped the step.
     pub(in crate::train) fn record_losses(&mut self, losses: &[f32]) -> Result<()> {
         let steps = self.trainer.info.steps_per_epoch as u64;
         let skips = self.trainer.options.on_nonfinite == OnNonFinite::Skip;
@@ -343,6 +358,7 @@ impl<'a> Fit<'a> {
             if !loss.is_finite() && !skips {
                 return Err(self.diverged("the loss", self.epoch.index, step, loss));
             }
+            // A step's place in its epoch, since losses may arrive late.
             let step = usize::try_from(step % steps).unwrap_or(0);
             let weight = match &self.epoch.weights {
                 Some(weights) => weights[step],
@@ -353,6 +369,7 @@ impl<'a> Fit<'a> {
                 let epoch = self.epoch.index + 1;
                 hook(&StepStats { epoch, step: step + 1, rows, loss: loss.into(), lr });
             }
+            // If steps may be skipped, losses count only when their whole update is known to be made.
             if skips {
                 let ends = self.accumulation_group(step).end == step + 1;
                 self.epoch.losses.add_to_move(loss, weight, ends);
@@ -367,14 +384,17 @@ impl<'a> Fit<'a> {
         Error::Diverged { step: step + 1, epoch: epoch + 1, lr: self.lr_at(step), loss, what }
     }
 
+    /// Ends an epoch: validates, decides which weights to keep, and reports.
     fn end_epoch(&mut self) -> Result<Event> {
         let losses = self.trainer.device.take_losses(true)?;
         self.record_losses(&losses)?;
         let trained = self.epoch.begun.elapsed().as_secs_f64();
+        // The last block of the epoch is free once its steps have run.
         let free = self.feed.as_ref().map_or(0, |feed| feed.last(self.epoch.index));
         self.trainer.measure(free)?;
         let outputs = self.trainer.valid_outputs()?;
         let due = self.is_due(self.epoch.index + 1);
+        // A capture includes the weights, so they are not read a second time.
         let slots = if due || self.may_be_best() { Some(self.trainer.capture()?) } else { None };
         let (params, scaling) = match &slots {
             Some(slots) => self.trainer.captured(slots)?,
@@ -384,8 +404,8 @@ impl<'a> Fit<'a> {
         let seconds = self.epoch.begun.elapsed().as_secs_f64();
         let next = Epoch::new(self.epoch.index + 1);
         let ended = std::mem::replace(&mut self.epoch, next);
-        // All that the host needs of this epoch is read: the device goes on while it computes, writes and tells. Rates that
-        // follow from this epoch's figures have to wait for them.
+        // The host has read everything that it needs of this epoch, so the device goes on while the host computes and
+        // reports. Rates that depend on this epoch's figures have to wait for them.
         if self.epoch.index < self.trainer.options.epochs && !self.schedules.watching() {
             self.stage = Stage::Ahead(self.submit_steps());
             self.trainer.state.running().ahead = true;
@@ -396,7 +416,7 @@ impl<'a> Fit<'a> {
         if let Some(error) =
             exhausted.or(nothing).or_else(|| self.not_finite(&ended, &params, valid.as_ref()))
         {
-            // The weights that are wrong stay, and not those of steps after them.
+            // The weights of this epoch stay, so that the error describes them, and not those of later steps.
             self.trainer.write_params(&params)?;
             return Err(error);
         }
@@ -413,8 +433,9 @@ impl<'a> Fit<'a> {
         self.tries = 0;
         self.trainer.checkpoints.best = None;
         if let Some(slots) = slots.filter(|_| due || kept) {
-            // The device may have had the next epoch's first steps.
+            // The device may have run the next epoch's first steps, so the position is that of this epoch's end.
             let place = RunPosition { epoch: stats.epoch, step: 0, past, ..self.place() };
+            // The next epoch begins with no losses of its own.
             let (loss_sum, loss_weight, open, lost) = (0.0, 0.0, PendingUpdate::default(), 0);
             let place = RunPosition { loss_sum, loss_weight, open, lost, ..place };
             let checkpoint = Arc::new(self.trainer.checkpoint_of(slots, place));
@@ -428,12 +449,14 @@ impl<'a> Fit<'a> {
         Ok(Event::Epoch(stats))
     }
 
-    /// Keeps an epoch that is to be kept, and lets schedules and early stopping see how it went. Out: whether it is kept.
+    /// Keeps an epoch's weights if the options say so, and passes its figures to schedules and early stopping. Returns
+    /// whether the epoch is kept.
     fn judge(&mut self, stats: &EpochStats, params: Params) -> bool {
         let value_of = |metric| match &stats.valid {
             Some(valid) => valid.value(metric),
             None => Some(stats.train_loss),
         };
+        // Reported once for each metric: the same warning in every epoch would hide others.
         for (option, metric) in self.trainer.options.steering() {
             if value_of(metric).is_none() && !self.without_value.contains(&metric) {
                 self.without_value.push(metric);
@@ -449,12 +472,13 @@ impl<'a> Fit<'a> {
         } else {
             self.trainer.state.running().present = Some(params);
         }
+        // After the last epoch there is nothing left to stop.
         let more = self.epoch.index < self.trainer.options.epochs;
         self.stopped = self.watch.stop(stats.epoch).filter(|_| more);
         kept
     }
 
-    /// Returns the error that ends the run, if a weight or a figure of the epoch that ended is no number.
+    /// Returns the error that ends the run, if a weight or a figure of the epoch that ended is not finite.
     fn not_finite(&self, ended: &Epoch, params: &Params, valid: Option<&Metrics>) -> Option<Error> {
         let last = self.known.saturating_sub(1);
         // The last update of an epoch shows in its weights first, and in no loss yet.
@@ -466,7 +490,8 @@ impl<'a> Fit<'a> {
         Some(self.diverged("the validation loss", ended.index, last, metrics.loss as f32))
     }
 
-    /// Warns of steps of an epoch that changed nothing; what ends the run, if no scale makes its gradients finite.
+    /// Warns of steps of an epoch that changed nothing. Returns the error that ends the run, if no scale makes its
+    /// gradients finite.
     fn report_skipped(&mut self, ended: &Epoch, scaling: LossScaler) -> Option<Error> {
         #[expect(
             clippy::cast_possible_truncation,
@@ -487,7 +512,7 @@ impl<'a> Fit<'a> {
         None
     }
 
-    /// Warns of moves of an epoch that were left out; what ends the run, if there were no others.
+    /// Warns of updates of an epoch that were skipped. Returns the error that ends the run, if all of them were.
     fn report_lost(&mut self, ended: &Epoch) -> Option<Error> {
         let (epoch, skipped) = (ended.index + 1, ended.losses.lost);
         let options = &self.trainer.options;
@@ -506,6 +531,7 @@ impl<'a> Fit<'a> {
         let batch = self.trainer.plan.batch as f64;
         let given = f64::from(self.epoch.index) * steps as f64 + self.epoch.step as f64;
         let seconds = self.begun.elapsed().as_secs_f64().max(1e-9);
+        // Only the steps of this part of the run took this part's time.
         let here = (given - self.earlier as f64).max(1.0);
         Progress {
             epoch: self.epoch.index + 1,
@@ -529,6 +555,7 @@ impl Iterator for Fit<'_> {
         if matches!(self.stage, Stage::Over) {
             return None;
         }
+        // Recovery turns some errors into a warning and a run that goes on.
         let event = self.advance().or_else(|error| self.recover(error));
         if event.is_err() {
             self.stage = Stage::Over;

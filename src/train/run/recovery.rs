@@ -1,6 +1,6 @@
-//! A run's checkpoints while it is under way, and going on from them: after a stop, a lost device, numbers that are not finite.
+//! Checkpoints of a run under way, and resuming from them: after a stop, a lost device, numbers that are not finite.
 //!
-//! In: a checkpoint in memory. Out: a [`Fit`] that stands where the checkpoint does.
+//! In: a checkpoint in memory. Out: a [`Fit`] in the checkpoint's position.
 //! Absent on purpose: files.
 
 use std::sync::Arc;
@@ -16,30 +16,32 @@ use crate::train::run::fit::Epoch;
 use crate::train::run::loss_average::Losses;
 use crate::train::{Event, Fit, KeepWeights, OnNonFinite, Warning};
 
-/// How often a run is taken up without an epoch that ends before it counts as hopeless.
+/// Number of times that a run is resumed without an epoch that ends, before it is given up.
 const TRIES: u32 = 10;
-/// How often of these it goes back to the last checkpoint, before it goes back to where it began: the numbers of the last one
-/// may be too large for any rate.
+/// Number of these times that the run goes back to the last checkpoint, before it goes back to its beginning: the numbers
+/// of the last checkpoint may be too large for any rate.
 const NEAR: u32 = 3;
 
 impl Fit<'_> {
-    /// The run as it stands, with all steps that the device was given, which are waited for. Right after an epoch was told
-    /// of, it is the run as that epoch ended.
+    /// Returns the run in its present position, with all submitted steps, which are waited for. Right after an epoch was
+    /// reported, it is the run as that epoch ended.
     ///
     /// # Errors
     /// If the device failed, or a loss is not finite.
     pub fn checkpoint(&mut self) -> Result<Arc<Checkpoint>> {
         let ended = self.trainer.checkpoints.newest.as_ref();
         let at_its_end = |last: &&Arc<Checkpoint>| last.epoch() == self.epoch.index;
+        // Steps that were submitted ahead belong to an epoch that no event has mentioned.
         if let Some(last) = ended.filter(|last| self.trainer.state.is_ahead() && at_its_end(last)) {
             return Ok(last.clone());
         }
         match &self.stage {
-            // Nothing has been done since.
+            // No step has run since the checkpoint.
             Stage::Beginning(Some(from)) => return Ok(Arc::clone(from)),
             Stage::Beginning(None) => self.begin()?,
             Stage::Standing | Stage::Ahead(_) | Stage::Over => {}
         }
+        // The position counts steps whose losses are recorded, so all of them are waited for.
         let losses = self.trainer.device.take_losses(true)?;
         self.record_losses(&losses)?;
         let slots = self.trainer.capture()?;
@@ -47,9 +49,9 @@ impl Fit<'_> {
         Ok(Arc::new(self.trainer.checkpoint_of(slots, place)))
     }
 
-    /// Where the run stands, if all losses are known.
+    /// Returns the run's position, if all losses are known.
     pub(in crate::train) fn place(&self) -> RunPosition {
-        // The numbers of a window's moves are computed as the window begins.
+        // The optimizer numbers of a window are computed when the window begins.
         let begun = !self.epoch.step.is_multiple_of(WINDOW);
         let pace = if begun { &self.window_pace } else { &self.pace };
         RunPosition {
@@ -67,19 +69,19 @@ impl Fit<'_> {
         }
     }
 
-    /// True if there is to be a checkpoint of an epoch's end, given how many have ended.
+    /// True if a checkpoint is due at an epoch's end, given the number of epochs that have ended.
     pub(in crate::train) fn is_due(&self, ended: u32) -> bool {
         let every = self.trainer.options.checkpoint_every;
         every > 0 && (ended.is_multiple_of(every) || ended == self.trainer.options.epochs)
     }
 
-    /// True if there is to be a checkpoint of an epoch's end if the epoch is the best.
+    /// True if a checkpoint is due at an epoch's end if the epoch is the best.
     pub(in crate::train) fn may_be_best(&self) -> bool {
         let options = &self.trainer.options;
         options.checkpoint_every > 0 && options.keeps() == KeepWeights::Best
     }
 
-    /// Makes the device ready for the next step: fresh, or with what a checkpoint holds.
+    /// Prepares the device for the next step: fresh, or with a checkpoint's values.
     pub(in crate::train) fn begin(&mut self) -> Result<()> {
         self.trainer.check_table()?;
         let from = match &mut self.stage {
@@ -89,6 +91,7 @@ impl Fit<'_> {
         match from {
             Some(checkpoint) => {
                 self.trainer.restore(&checkpoint)?;
+                // Without a checkpoint of the beginning, a resumed run can go back to where it was resumed.
                 let goes_back = self.trainer.options.on_nonfinite == OnNonFinite::Back;
                 if goes_back && self.trainer.checkpoints.first.is_none() {
                     self.trainer.checkpoints.first = Some(checkpoint);
@@ -98,6 +101,7 @@ impl Fit<'_> {
                 self.trainer.reset_optimizer()?;
                 let options = &self.trainer.options;
                 let goes_back = options.on_nonfinite == OnNonFinite::Back;
+                // A CPU cannot be lost, so there the first checkpoint serves only going back.
                 let of_use = goes_back || !self.trainer.info.device.is_cpu();
                 if of_use && options.checkpoint_every > 0 {
                     let slots = self.trainer.capture()?;
@@ -110,12 +114,13 @@ impl Fit<'_> {
                 }
             }
         }
+        // After the position is set: the stream begins at the step that comes next.
         self.feed = self.start_feed()?;
         self.stage = Stage::Standing;
         Ok(())
     }
 
-    /// Sets all that the host knows of the run to where a checkpoint stands; the device follows with the next step.
+    /// Sets the host's state of the run to a checkpoint's; the device follows with the next step.
     pub(in crate::train) fn restore_state(&mut self, checkpoint: Arc<Checkpoint>) {
         let RunPosition { epoch, step, .. } = checkpoint.about.place;
         let place = &checkpoint.about.place;
@@ -125,6 +130,7 @@ impl Fit<'_> {
         self.pace = OptimizerSchedule::after(place.past, options.optimizer, options.average);
         self.watch = EarlyStopping::new(options);
         self.watch.restore_state(place.marks);
+        // A checkpoint of an epoch's end may be one at which early stopping ends the run.
         let ended = step == 0 && epoch > 0 && epoch < options.epochs;
         self.stopped = if ended { self.watch.stop(epoch) } else { None };
         self.epoch = Epoch {
@@ -141,14 +147,15 @@ impl Fit<'_> {
         };
         self.known = u64::from(epoch) * steps as u64 + step as u64;
         self.skipped = place.skipped;
+        // The stream is started anew from the checkpoint's position.
         self.feed = None;
         self.stage = Stage::Beginning(Some(checkpoint));
     }
 
-    /// Goes on after an error from the last checkpoint, where that can help.
+    /// Resumes from the last checkpoint after an error, if that can help.
     ///
     /// # Errors
-    /// The error itself, where it cannot.
+    /// The error itself, if it cannot.
     pub(in crate::train) fn recover(&mut self, error: Error) -> Result<Event> {
         let Some(last) = self.trainer.checkpoints.newest.clone().filter(|_| self.tries < TRIES)
         else {
@@ -156,6 +163,7 @@ impl Fit<'_> {
         };
         let problem = error.to_string();
         let lost = "the device was lost";
+        // Asked first, since a lost device may show itself by any error.
         if self.trainer.device.lost() {
             let (place, ended) = (last.about.place.to_string(), last.epoch());
             let same = self.trainer.reopen().map_err(|second| Error::Device {
@@ -164,21 +172,23 @@ impl Fit<'_> {
             })?;
             self.tries += 1;
             self.restore_state(last);
-            // What fails first on a lost device may be anything.
+            // The first error of a lost device may be anything, so the message says what happened.
             let told = problem.contains(lost);
             let problem = if told { problem } else { format!("{lost}: {problem}") };
             return Ok(Event::Warned(Warning::DeviceLost { problem, place, ended, same }));
         }
         let back = self.trainer.options.on_nonfinite == OnNonFinite::Back;
+        // Only diverged numbers can become better with a smaller rate.
         if !back || !matches!(error, Error::Diverged { .. }) {
             return Err(error);
         }
+        // After a few tries from the last checkpoint, its numbers are the suspects.
         let far = self.trainer.checkpoints.first.clone().filter(|_| self.tries >= NEAR);
         let mut back_to = far.unwrap_or(last);
         let (place, ended) = (back_to.about.place.to_string(), back_to.epoch());
         self.tries += 1;
         self.slowed *= 0.5;
-        // Whoever goes on from it later goes on with this rate.
+        // The factor is stored with the checkpoint, so that a later resume uses it too.
         Arc::make_mut(&mut back_to).about.place.slowed = self.slowed;
         self.trainer.checkpoints.newest = Some(back_to.clone());
         self.restore_state(back_to);

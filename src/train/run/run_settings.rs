@@ -1,8 +1,8 @@
-//! The settings that a run's bits follow from, as a checkpoint records them: names and texts that no renaming in this crate
+//! The settings that determine a run's bits, as a checkpoint records them: names and texts that no renaming in this crate
 //! changes.
 //!
 //! In: options. Out: [`RunSettings`], and the differences between two of them.
-//! Absent on purpose: settings that say how long, where and how often, and not what is computed.
+//! Absent on purpose: settings of duration, place and frequency, which do not change the numbers.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -15,7 +15,7 @@ use crate::graph::{Average, Loss, Optimizer, Reduction};
 use crate::plan::Precision;
 use crate::train::{ClassWeights, KeepWeights, Metric, OnNonFinite, ScheduleKind, TrainOptions};
 
-/// Version of the record. A version that changes the meaning of a name or of a text gets another number.
+/// Version of the record. A change in the meaning of a name or of a text needs another number.
 const VERSION: u32 = 2;
 /// Text of a setting that is not used.
 const NONE: &str = "none";

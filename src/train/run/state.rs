@@ -1,4 +1,4 @@
-//! The states of a trainer and of a run, each with what it holds there.
+//! The states of a trainer and of a run, each with its data.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use crate::model::Params;
 
 /// The state of a trainer between two calls.
 pub(in crate::train) enum RunState {
-    /// Nothing has trained yet: the optimizer's state on the device is zero.
+    /// Nothing has been trained yet: the optimizer's state on the device is zero.
     Fresh,
-    /// The next run goes on from the checkpoint.
+    /// The next run continues from the checkpoint.
     Resuming(Arc<Checkpoint>),
     /// A run is under way, or was left before its end.
     Running(RunningState),
@@ -21,29 +21,29 @@ pub(in crate::train) enum RunState {
     Ended,
 }
 
-/// The part of a run under way that outlives the iterator that drives it.
+/// The part of a run under way that outlives the iterator of its events.
 #[derive(Default)]
 pub(in crate::train) struct RunningState {
-    /// True if the device has steps that no event has told of: the first ones of an epoch, given to it while the host
-    /// was still busy with the end of the epoch before.
+    /// True if the device has steps that no event has reported: the first ones of an epoch, submitted while the host was
+    /// still busy with the end of the epoch before.
     pub(in crate::train) ahead: bool,
-    /// The weights with which the last epoch ended, if they are not those that are kept.
+    /// The weights at the end of the last epoch, if they are not the kept ones.
     pub(in crate::train) present: Option<Params>,
-    /// The epoch that has begun since weights were last measured.
+    /// The epoch that has begun since running statistics were last measured.
     pub(in crate::train) underway: Option<Underway>,
 }
 
 /// An epoch under way.
 #[derive(Clone, Copy)]
 pub(in crate::train) struct Underway {
-    /// From 0.
+    /// Index of the epoch, from 0.
     pub(in crate::train) epoch: u32,
-    /// Factor of its dropout rates.
+    /// Factor of the dropout rates.
     pub(in crate::train) dropout: f64,
 }
 
 impl RunState {
-    /// The run under way; one that begins here, if there is none.
+    /// Returns the run under way, or begins one if there is none.
     pub(in crate::train) fn running(&mut self) -> &mut RunningState {
         if !matches!(self, Self::Running(_)) {
             *self = Self::Running(RunningState::default());
@@ -54,7 +54,7 @@ impl RunState {
         }
     }
 
-    /// True if the device has steps that no event has told of.
+    /// True if the device has steps that no event has reported.
     pub(in crate::train) fn is_ahead(&self) -> bool {
         matches!(self, Self::Running(RunningState { ahead: true, .. }))
     }
@@ -71,11 +71,11 @@ impl RunState {
 
 /// The stage of a run under way.
 pub(in crate::train) enum Stage {
-    /// The device does not stand where the next step begins: it goes on from the checkpoint, or begins anew without one.
+    /// The device is not in the position of the next step: it continues from the checkpoint, or begins anew without one.
     Beginning(Option<Arc<Checkpoint>>),
-    /// The device stands where the next step begins.
+    /// The device is in the position of the next step.
     Standing,
-    /// The device was given the first steps of the next epoch ahead, with this outcome.
+    /// The first steps of the next epoch were submitted ahead, with this outcome.
     Ahead(Result<()>),
     /// The run is over.
     Over,

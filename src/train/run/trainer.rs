@@ -40,11 +40,11 @@ pub struct Trainer {
     pub(in crate::train) model: Sequential,
     pub(in crate::train) preparation: Preprocessing,
     pub(in crate::train) criterion: Criterion,
-    /// The weight of each training row's class, if not all classes weigh the same: a batch's mean is over these.
+    /// The weight of each training row's class, if the classes differ in weight: a batch's mean is over these weights.
     pub(in crate::train) class_weights: Option<Vec<f64>>,
-    /// Weights of the training rows as the device takes them; empty where all count the same.
+    /// Weights of the training rows as the device takes them; empty if all rows weigh the same.
     step_weights: Arc<Vec<f32>>,
-    /// The weights and figures that a save keeps: those of the last good epoch, or of the best one.
+    /// The weights and figures that a save takes: those of the last good epoch, or of the best one.
     pub(in crate::train) kept: (Params, Option<EpochStats>),
     valid: Option<ValidPart>,
     /// Place of the training table.
@@ -52,30 +52,30 @@ pub struct Trainer {
     pub(in crate::train) origin: RunFingerprint,
     pub(in crate::train) state: RunState,
     pub(in crate::train) checkpoints: HeldCheckpoints,
-    /// Function that is told of each step of a run.
+    /// Function that is called for each step of a run.
     pub(in crate::train) hook: Option<Hook>,
 }
 
-/// A function that is told of each step.
+/// A function that is called for each step.
 pub(in crate::train) type Hook = Box<dyn FnMut(&StepStats) + Send>;
 
 /// The validation part.
 struct ValidPart {
     data: Dataset,
-    /// True if its features lie on the device.
+    /// True if its features are on the device.
     resident: bool,
 }
 
-/// Bytes of features that are scaled at once on their way to the device.
+/// Bytes of features that are scaled at once during the upload.
 const UPLOAD_BYTES: usize = 1 << 20;
-/// Number of batches at most that the running statistics of averaged weights are measured on.
+/// Largest number of batches on which the running statistics of averaged weights are measured.
 const MEASURED: usize = 64;
 
 impl Trainer {
     /// Plans the run, opens the device and loads data and initial weights.
     ///
     /// # Errors
-    /// If model, data and options do not fit, or the device cannot be had or is too small.
+    /// If model, data and options do not fit, or the device cannot be opened or is too small.
     pub fn new(
         model: &Sequential,
         data: &Split,
@@ -84,14 +84,14 @@ impl Trainer {
     ) -> Result<Self> {
         let begun = Instant::now();
         let options = &options.with_keep(data.valid.as_ref().map_or(0, Dataset::rows));
-        // What is wrong with the settings is told before any device is opened.
+        // Mistakes in the settings are reported before any device is opened.
         let room = MemoryPlanner { model, data, options, device: None };
         room.check()?;
         let (device, reason) = open_tuned(device, &options.tuning)?;
         Self::on(device, reason, room, begun)
     }
 
-    /// As [`Self::new`], on a device that is open already, and set up as its owner likes.
+    /// Does the same as [`Self::new`] on a device that is open already, with the settings of its owner.
     ///
     /// # Errors
     /// If model, data and options do not fit, or the device is too small.
@@ -108,6 +108,7 @@ impl Trainer {
         Self::on(device, "it was open".to_string(), room, begun)
     }
 
+    /// Loads plan, data and initial weights on an open device.
     fn on(
         mut device: Box<dyn Device>,
         reason: String,
@@ -117,16 +118,20 @@ impl Trainer {
         let MemoryPlanner { model, data, options, .. } = room;
         let train = &data.train;
         let criterion = Criterion::of(options, train)?;
+        // The scaling may change the loss's settings, which are given in the target's units.
         let TargetScaling { preparation, loss, note, warnings } = scaled(model, options, train)?;
         let criterion = Criterion { loss, ..criterion };
+        // Checked on the scaled values, since scaling may bring a large number into range.
         check_single(&preparation, data)?;
         if options.precision == Precision::F16 {
             check_range(&preparation, train)?;
         }
         let options = &TrainOptions { loss, ..options.clone() };
+        // From here on the options are those that the run has in effect.
         let room = MemoryPlanner { options, ..room };
         let LoadedPlan { options, plan, streaming, warning } = fitted(device.as_mut(), room)?;
         let options = &options;
+        // A batch norm cannot take a last batch of one row, so the batches avoid it.
         let no_single = takes_batches(model, train.columns())?;
         let batches = Batches::new(train.rows(), plan.batch, no_single);
         let step_weights = Arc::new(criterion.step_weights(train));
@@ -137,6 +142,7 @@ impl Trainer {
             block_rows: streaming.block_rows,
             batches,
         });
+        // A table that streams is not uploaded; its slots are prepared for blocks.
         let resident = streamed.is_none().then_some(train);
         upload_table(device.as_mut(), &plan, resident, (&preparation, &step_weights))?;
         upload_constants(device.as_mut(), &plan, &criterion)?;
@@ -147,6 +153,7 @@ impl Trainer {
         let on_their_way = streamed.as_ref().map_or(0, StreamedTable::bytes_on_their_way);
         let table = match streamed {
             Some(table) => TrainingTable::Streamed(Box::new(table)),
+            // On the CPU the device cannot be lost, so no second copy is kept.
             None => {
                 TrainingTable::Resident((!device.info().is_cpu()).then(|| Box::new(train.clone())))
             }
@@ -170,6 +177,7 @@ impl Trainer {
             load_seconds: begun.elapsed().as_secs_f64(),
             variants: device.variants(),
         };
+        // After loading, since the variants are part of the fingerprint.
         let origin =
             RunFingerprint::of(options, (&info.device, info.variants.clone()), data, plan.batch);
         let mut trainer = Self {
@@ -193,6 +201,7 @@ impl Trainer {
             table,
             hook: None,
         };
+        // Warnings come last, and in a fixed order: data, settings, memory, metrics, device.
         trainer.warnings = trainer.first_warnings(data);
         trainer.warnings.extend(warnings);
         let problems = mistakes(model, train.columns(), options, &batches)?.into_iter();
@@ -209,6 +218,7 @@ impl Trainer {
         Ok(trainer)
     }
 
+    /// Returns the warnings about the data.
     fn first_warnings(&self, data: &Split) -> Vec<Warning> {
         let train = &data.train;
         let mut warnings = Vec::new();
@@ -265,10 +275,11 @@ impl Trainer {
         }
         self.write_params(params)?;
         self.kept = (params.clone(), None);
+        // Checkpoints belong to the weights that are being replaced.
         self.checkpoints = HeldCheckpoints::default();
         match &mut self.state {
             RunState::Fresh => {}
-            // Steps by hand go on with the optimizer's state as it is.
+            // Steps by hand continue with the optimizer's state as it is.
             RunState::ByHand(hand) => hand.underway = None,
             RunState::Resuming(_) | RunState::Running(_) | RunState::Ended => {
                 self.state = RunState::Ended;
@@ -277,7 +288,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Makes these the present weights.
+    /// Writes weights to the device.
     pub(in crate::train) fn write_params(&mut self, params: &Params) -> Result<()> {
         if let RunState::Running(running) = &mut self.state {
             running.ahead = false;
@@ -285,7 +296,7 @@ impl Trainer {
         write_params(self.device.as_mut(), &self.plan, params)
     }
 
-    /// Takes back steps that were given ahead, if the run was stopped before an event told of them.
+    /// Discards steps that were submitted ahead, if the run was stopped before an event reported them.
     fn flush(&mut self) -> Result<()> {
         if let RunState::Running(running @ RunningState { ahead: true, .. }) = &mut self.state {
             let params = running.present.take().unwrap_or_else(|| self.kept.0.clone());
@@ -295,8 +306,9 @@ impl Trainer {
         Ok(())
     }
 
-    /// Makes the kept weights the present ones, at the end of a run.
+    /// Makes the kept weights the present ones at the end of a run.
     pub(in crate::train) fn take_kept(&mut self) -> Result<()> {
+        // Nothing to write if the last epoch's weights are the kept ones and no step ran since.
         if let RunState::Running(running) = &mut self.state
             && (running.present.take().is_some() || running.ahead)
         {
@@ -307,29 +319,29 @@ impl Trainer {
         Ok(())
     }
 
-    /// Opens a lost device again and brings back what does not change while training. Out: whether it takes the same forms
-    /// of its kernels.
+    /// Opens a lost device again and uploads the data that training does not change. Returns whether the device takes the
+    /// same variants of its kernels.
     pub(in crate::train) fn reopen(&mut self) -> Result<bool> {
         self.device.reopen()?;
         self.load_again()?;
         Ok(self.device.variants() == self.info.variants)
     }
 
-    /// Loads the plan again and brings all values that a run begins with; those of a checkpoint take their place.
+    /// Loads the plan again and uploads all values that a run begins with; those of a checkpoint replace them later.
     pub(in crate::train) fn load_again(&mut self) -> Result<()> {
         self.device.load(&self.plan)?;
         let scaling = (&self.preparation, self.step_weights.as_slice());
         upload_table(self.device.as_mut(), &self.plan, self.table.copy(), scaling)?;
         upload_constants(self.device.as_mut(), &self.plan, &self.criterion)?;
+        // A newly loaded plan has no validation rows on the device.
         self.forget_residents();
         write_scaling(self.device.as_mut(), &self.plan)?;
         let params = self.kept.0.clone();
         self.write_params(&params)
     }
 
-    /// Trains from the present weights, with optimizer state and schedule at their start, or after
-    /// [`Self::resume`] from where that run stood; each call of the
-    /// iterator's `next` does some steps. Stop calling, and training stops.
+    /// Trains from the present weights, with optimizer state and schedule at their start, or after [`Self::resume`] from
+    /// the checkpoint's position; each call of the iterator's `next` does some steps. Stop calling, and training stops.
     pub fn fit(&mut self) -> Fit<'_> {
         Fit::new(self)
     }
@@ -362,8 +374,8 @@ impl Trainer {
         Ok(summary.expect("a run without an error ends with its summary"))
     }
 
-    /// Has a function told of each step of the runs that follow, in order, as its loss becomes known; the device may be many steps ahead
-    /// by then. Steps that are done again after the run went back are told of again.
+    /// Sets a function that is called for each step of later runs, in order, as its loss becomes known; the device may be
+    /// many steps ahead by then. Steps that are repeated after the run went back are reported again.
     ///
     /// ```
     /// use std::sync::atomic::{AtomicUsize, Ordering};
@@ -388,20 +400,21 @@ impl Trainer {
         self.hook = Some(Box::new(hook));
     }
 
-    /// Notes that the device holds no rows of the validation part any more.
+    /// Notes that the device no longer holds rows of the validation part.
     pub(in crate::train) fn forget_residents(&mut self) {
         if let Some(valid) = &mut self.valid {
             valid.resident = false;
         }
     }
 
-    /// Makes the optimizer forget an earlier run, and takes losses that it left untaken.
+    /// Resets the optimizer after an earlier run, and discards losses that nobody has taken.
     pub(in crate::train) fn reset_optimizer(&mut self) -> Result<()> {
         self.flush()?;
         let before = std::mem::replace(&mut self.state, RunState::Running(RunningState::default()));
+        // A fresh device has zeros already.
         if !matches!(before, RunState::Fresh) {
             self.device.take_losses(true)?;
-            // Averaged weights are the present ones, and go on as those that move.
+            // The next run begins from the averaged weights, which become both its parameters and its first average.
             if self.plan.ports.averaged.is_some() {
                 let params = self.params()?;
                 self.zero_state()?;
@@ -414,6 +427,7 @@ impl Trainer {
         Ok(())
     }
 
+    /// Sets the optimizer's state and the accumulated gradients to zero.
     fn zero_state(&mut self) -> Result<()> {
         let ports = &self.plan.ports;
         for &state in ports.states.iter().chain(&ports.gathered) {
@@ -423,8 +437,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// The loss scale and how many steps it has skipped, those included that the device was given ahead of any news;
-    /// `None` in single precision. It waits for the device.
+    /// Returns the loss scale and the number of steps that it has skipped, including steps submitted ahead of any report;
+    /// `None` in single precision. The call waits for the device.
     ///
     /// # Errors
     /// If the device failed.
@@ -433,12 +447,12 @@ impl Trainer {
         Ok(scaling_of(&self.device.read(slot, LossScaler::LEN)?))
     }
 
-    /// The slot of the loss scale; in single precision there is none, even if steps may be skipped.
+    /// Returns the slot of the loss scale; in single precision there is none, even if steps may be skipped.
     fn loss_scale(&self) -> Option<Slot> {
         self.plan.ports.half_params.and(self.plan.ports.scaling)
     }
 
-    /// Finds the values that [`Self::params`] and [`Self::scaling`] would read among values that were read already.
+    /// Returns the values that [`Self::params`] and [`Self::scaling`] would read, from values that were read already.
     pub(in crate::train) fn captured(
         &self,
         slots: &DeviceState,
@@ -454,7 +468,7 @@ impl Trainer {
         Ok((params, scaling))
     }
 
-    /// Figures of the present weights on the validation part; `None` without one.
+    /// Returns the figures of the present weights on the validation part; `None` without one.
     ///
     /// # Errors
     /// If the device failed.
@@ -464,21 +478,21 @@ impl Trainer {
         Ok(outputs.and_then(|outputs| self.valid_metrics(&outputs)))
     }
 
-    /// Raw outputs of the present weights for the validation part.
+    /// Returns the raw outputs of the present weights for the validation part.
     pub(in crate::train) fn valid_outputs(&mut self) -> Result<Option<Vec<f32>>> {
         let Some(valid) = &mut self.valid else { return Ok(None) };
         let rows = (valid.data.x(), &self.preparation);
         let plan = &self.plan;
         let ports = plan.eval.as_ref().expect("a run that validates has an eval phase");
         let outputs = run_eval(self.device.as_mut(), (plan, ports), rows, valid.resident)?;
-        // What fits at once stays on the device.
+        // Rows that all fit at once stay on the device for the next epoch.
         valid.resident = plan.slot(ports.eval_x).matrix().0 >= valid.data.rows();
         Ok(Some(outputs))
     }
 
-    /// Gives averaged weights the running statistics that batch norms have under them, instead of those of the weights that
-    /// move: the mean over at most [`MEASURED`] of the epoch's batches, spread over it. Nothing else changes. Where the table
-    /// streams, its rows go to a block's place from `free` on, which no step needs any more.
+    /// Gives averaged weights the running statistics that belong to them, instead of those of the weights that are trained:
+    /// the mean over at most [`MEASURED`] of the epoch's batches, spread evenly. Nothing else changes. If the table
+    /// streams, its rows are written from `free` on, to a block's place that no step needs any more.
     pub(in crate::train) fn measure(&mut self, free: usize) -> Result<()> {
         let Some(Underway { epoch, dropout }) = self.state.take_underway() else { return Ok(()) };
         if self.plan.steps(Phase::Measure).is_empty() {
@@ -487,12 +501,14 @@ impl Trainer {
         let Self { batches, options, device, plan, .. } = self;
         let steps = batches.steps();
         let count = steps.min(MEASURED);
+        // Spread over the whole epoch, since batches next to each other may be alike in a table that is not shuffled.
         let picked: Vec<usize> = (0..count).map(|index| index * steps / count).collect();
         let table = self.table.streamed();
         let order = match table {
             Some(_) => epoch_order(narrow(self.rows), epoch, options.seed, options.shuffle),
             None => Vec::new(),
         };
+        // One block's place is free, so a streamed table is measured in parts of a block.
         let at_once = table.map_or(count, StreamedTable::block_steps);
         let (mut block, mut seen) = (RowBlock::default(), 0);
         for some in picked.chunks(at_once.max(1)) {
@@ -511,7 +527,7 @@ impl Trainer {
                     dropout,
                     ..StepParams::default()
                 };
-                // So the result is a mean over rows, and nothing of what was there before.
+                // With these fractions the result is a mean over rows, and nothing remains of the earlier value.
                 row.scalars[SHARE] = range.len() as f64 / seen as f64;
                 numbers.push(row);
                 rows.extend(order.get(range).unwrap_or_default());
@@ -528,7 +544,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Figures of raw outputs for the validation part.
+    /// Returns the figures of raw outputs for the validation part.
     pub(in crate::train) fn valid_metrics(&self, outputs: &[f32]) -> Option<Metrics> {
         let valid = self.valid.as_ref()?;
         let others = self.options.others();
@@ -537,7 +553,7 @@ impl Trainer {
         Some(metrics.with(&others, outputs, targets, (&self.preparation, self.options.loss)))
     }
 
-    /// The usual figures of the present weights on the validation part, and those that the options ask for.
+    /// Returns the usual figures of the present weights on the validation part, and those that the options ask for.
     ///
     /// # Errors
     /// If there is no validation part, or the device failed.
@@ -546,7 +562,7 @@ impl Trainer {
             .ok_or_else(|| Error::setting("valid", "0, so there is nothing to evaluate on"))
     }
 
-    /// The present weights, waited for.
+    /// Returns the present weights; waits for the device.
     ///
     /// # Errors
     /// If the device failed.
@@ -555,7 +571,7 @@ impl Trainer {
         read_params(self.device.as_mut(), &self.plan, self.kept.0.layout())
     }
 
-    /// Makes the present weights those that are kept, if they are finite: after a run was stopped inside an epoch.
+    /// Keeps the present weights, if they are finite: for a run that was stopped inside an epoch.
     ///
     /// # Errors
     /// If the device failed.
@@ -569,7 +585,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// The network as it is kept: the last good epoch's weights, or the best one's, as [`TrainOptions::keep`] says.
+    /// Returns the trained network: the last good epoch's weights, or the best one's, as [`TrainOptions::keep`] says.
     pub fn trained(&self) -> TrainedModel {
         TrainedModel {
             model: self.model.clone(),
@@ -579,28 +595,28 @@ impl Trainer {
         }
     }
 
-    /// Which epoch's weights the run keeps.
+    /// Returns which epoch's weights the run keeps.
     pub fn keeps(&self) -> KeepWeights {
         self.options.keeps()
     }
 
-    /// Figures of the kept epoch; `None` before the first has ended.
+    /// Returns the figures of the kept epoch; `None` before the first epoch has ended.
     pub fn kept(&self) -> Option<&EpochStats> {
         self.kept.1.as_ref()
     }
 
-    /// Description of the run that is about to begin, or runs.
+    /// Returns the description of the run.
     pub fn info(&self) -> &RunInfo {
         &self.info
     }
 
-    /// The plan that runs.
+    /// Returns the plan of the run.
     pub fn plan(&self) -> &TrainPlan {
         &self.plan
     }
 }
 
-/// Fits the scaling of features and target, or takes that which is given.
+/// Fits the scaling of features and target, or checks and takes the given one.
 fn scaled(model: &Sequential, options: &TrainOptions, train: &Dataset) -> Result<TargetScaling> {
     let preparation = match &options.preparation {
         Some(given) if given.schema == *train.schema() => given.clone(),
@@ -609,6 +625,7 @@ fn scaled(model: &Sequential, options: &TrainOptions, train: &Dataset) -> Result
                 "its columns, classes or target are not those of the table, in the same order";
             return Err(Error::setting("preparation", problem));
         }
+        // Columns of indices into embedding tables are not numbers to scale.
         None => {
             let ids = model.tables().iter().map(|table| table.column);
             Preprocessing::fit(train, options.scale).with_columns_as_is(ids)
@@ -644,8 +661,8 @@ fn check_single(preparation: &Preprocessing, data: &Split) -> Result<()> {
     Ok(())
 }
 
-/// Names of columns of which more than one different value in a hundred is lost by rounding to single precision; of random
-/// numbers of all digits it is one in ten thousand.
+/// Returns the names of columns that lose more than one different value in a hundred by rounding to single precision;
+/// random numbers with all digits lose one in ten thousand.
 fn lost_digits(preparation: &Preprocessing, train: &Dataset) -> Vec<String> {
     const MUCH: f64 = 0.01;
     let schema = train.schema();
@@ -660,7 +677,8 @@ fn lost_digits(preparation: &Preprocessing, train: &Dataset) -> Vec<String> {
     features.chain(targets).collect()
 }
 
-/// Names of columns with numbers of more digits than f64 keeps, if what is lost counts beside what the numbers differ by.
+/// Returns the names of columns with numbers of more digits than f64 holds, if the lost digits matter beside the
+/// differences of the numbers.
 fn lost_in_double(preparation: &Preprocessing, train: &Dataset) -> Vec<String> {
     const MUCH: f64 = 1e-3;
     let counts = |name: &&String| {
@@ -680,18 +698,18 @@ fn lost_in_double(preparation: &Preprocessing, train: &Dataset) -> Vec<String> {
                 (largest(&mut values.into_iter()), preparation.target_std[column])
             }
         };
-        // Distance of neighbours among numbers of this size.
+        // The product is the distance between neighbouring f64 numbers of this size.
         size * f64::EPSILON > MUCH * std
     };
     train.inexact().iter().filter(counts).cloned().collect()
 }
 
-/// The numbers of the slot of the loss scale.
+/// Returns the loss scale of its slot's values.
 fn scaling_of(values: &[f32]) -> Option<LossScaler> {
     values.try_into().ok().map(LossScaler::of)
 }
 
-/// Brings the table to the device, or without one makes its places ready for blocks of a table.
+/// Uploads the table; without one, prepares its slots for blocks of a table.
 pub(in crate::train) fn upload_table(
     device: &mut dyn Device,
     plan: &TrainPlan,
@@ -701,13 +719,13 @@ pub(in crate::train) fn upload_table(
     if let Some(table) = table {
         return write_table(device, plan, (table, weights), preparation);
     }
-    // Rows come in the order in which they are used.
+    // Blocks have the rows in the order in which they are used, so the order is the identity.
     let order = plan.ports.order;
     let places: Vec<u32> = (0..narrow(plan.slot(order).len())).collect();
     device.write(order, 0, Values::U32(&places))
 }
 
-/// Brings what the loss takes besides outputs and targets.
+/// Uploads the constants of the loss.
 pub(in crate::train) fn upload_constants(
     device: &mut dyn Device,
     plan: &TrainPlan,
@@ -719,7 +737,7 @@ pub(in crate::train) fn upload_constants(
     }
 }
 
-/// Brings a whole table to the device, a part at a time, so that the host never holds it twice.
+/// Uploads a whole table a part at a time, so that the host never holds it twice.
 fn write_table(
     device: &mut dyn Device,
     plan: &TrainPlan,

@@ -177,10 +177,10 @@ impl ScheduleKind {
         Ok(kind)
     }
 
-    /// Checks each argument by itself; errors speak of the option.
+    /// Checks each argument by itself; errors name the option.
     ///
     /// # Errors
-    /// If one lies outside of what it may be.
+    /// If an argument is out of its range.
     pub fn check(&self, option: &str) -> Result<()> {
         let require = |fits: bool, key: &str, value: f64, range: &str| {
             let problem =
@@ -199,6 +199,7 @@ impl ScheduleKind {
         match self {
             Self::Constant | Self::CosLog4 => Ok(()),
             Self::Step { every, gamma } => positive("every", *every).and(share("gamma", *gamma)),
+            // Each milestone multiplies the rate once, so their order must be strict.
             Self::MultiStep { milestones, gamma } => {
                 for (index, milestone) in milestones.iter().enumerate() {
                     positive("milestones", *milestone)?;

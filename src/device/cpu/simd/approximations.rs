@@ -1,32 +1,32 @@
 //! Exponential, sigmoid, tanh and the normal distribution without branches, so that vectors of them are computed at once.
 //!
-//! In: one number. Out: the function of it, within a few units in the last place of 1.
-//! NaN stays NaN throughout: a comparison that is false keeps it.
+//! In: one number. Out: the function's value, within a few units in the last place of 1. NaN stays NaN: a comparison with
+//! NaN is false, and its branch keeps the argument.
 
 use super::instructions::fused;
 
-/// 1.5 · 2²³: added to a small number, it leaves the nearest whole number in the last bits.
+/// 1.5 · 2²³: adding it to a small number leaves the nearest integer in the last bits.
 pub(super) const WHOLE: f32 = 12_582_912.0;
-/// The first bits of ln 2, so few that whole multiples of it are exact.
+/// The first bits of ln 2, so few that its integer multiples are exact.
 const LN_2_HIGH: f32 = 355.0 / 512.0;
-/// ln 2 less those: -2.12194440e-4.
+/// ln 2 minus these bits: -2.12194440e-4.
 #[expect(clippy::cast_possible_truncation, reason = "a constant in single precision")]
 const LN_2_LOW: f32 = (std::f64::consts::LN_2 - 355.0 / 512.0) as f32;
-/// Below it eˣ is less than the smallest normal number, and counts for nothing beside 1.
+/// Below it eˣ is less than the smallest normal number, and negligible beside 1.
 const SMALLEST: f32 = -87.0;
 /// 1/7!, 1/6! … 1/0!
 const EXP: [f32; 8] =
     [1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0];
 /// Coefficients of x⁸, x⁶ … x⁰ in tanh x / x.
 const TANH: [f32; 5] = [62.0 / 2835.0, -17.0 / 315.0, 2.0 / 15.0, -1.0 / 3.0, 1.0];
-/// Below it the series of tanh is exact enough, and the exponential loses digits.
+/// Below it the series of tanh is exact enough, and the form with the exponential loses digits.
 const TANH_SERIES: f32 = 0.25;
 /// Abramowitz and Stegun (1964), 7.1.26: erf z = 1 − (a₁ t + … + a₅ t⁵) e^(−z²), t = 1 / (1 + p z), z ≥ 0, within
 /// 1.5e-7. Here a₅ … a₁, 0.
 const ERF: [f32; 6] = [1.061_405_4, -1.453_152_1, 1.421_413_8, -0.284_496_72, 0.254_829_6, 0.0];
 const ERF_P: f32 = 0.327_591_1;
 
-/// A polynomial, highest power first.
+/// Evaluates a polynomial, highest power first.
 #[inline(always)]
 pub(super) fn polynomial<const FUSED: bool, const N: usize>(coefficients: [f32; N], x: f32) -> f32 {
     let mut sum = 0.0;
@@ -59,6 +59,7 @@ pub(super) fn sigmoid<const FUSED: bool>(x: f32) -> f32 {
 /// tanh x
 #[inline(always)]
 pub(super) fn tanh<const FUSED: bool>(x: f32) -> f32 {
+    // By e^(−2|x|), which cannot overflow.
     let e = exp::<FUSED>(-2.0 * x.abs());
     let far = ((1.0 - e) / (1.0 + e)).copysign(x);
     let near = x * polynomial::<FUSED, 5>(TANH, x * x);
@@ -68,6 +69,7 @@ pub(super) fn tanh<const FUSED: bool>(x: f32) -> f32 {
 /// Φ(x) and √(2π) φ(x)
 #[inline(always)]
 pub(super) fn normal<const FUSED: bool>(x: f32) -> (f32, f32) {
+    // For |x|, since the formula holds for z ≥ 0; the other half follows by symmetry.
     let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
     let t = 1.0 / fused::<FUSED>(ERF_P, z, 1.0);
     let e = exp::<FUSED>(-0.5 * x * x);

@@ -1,20 +1,20 @@
-//! Compiled programs run over a matrix, block by block.
+//! Evaluates compiled programs over a matrix, block by block.
 //!
-//! In: a compiled program, and where its inputs lie. Out: its results in a block.
-//! Absent on purpose: what becomes of results, threads.
+//! In: a compiled program, and its inputs. Out: its results in a block.
+//! Absent on purpose: the use of the results, threads.
 
 use super::compile::{Compiled, CompiledOp, Source};
 use super::instructions::SimdLevel;
 use super::interpreter::{Actions, RowValues};
 
-/// Numbers of a block at most: enough that going from action to action costs little, few enough that what lies between
-/// them stays in the nearest cache.
+/// Largest number of elements of a block: enough that changing from operation to operation costs little, few enough that
+/// the values between them stay in the nearest cache.
 pub(super) const BLOCK: usize = 256;
 
-/// Numbers left free between registers, so that they do not all fall on the same lines of the cache.
+/// Numbers left free between registers, so that these do not all map to the same cache lines.
 const GAP: usize = 16;
 
-/// Arguments for whose places no memory is asked for; few programs have more.
+/// Number of arguments for which no memory is allocated; few programs have more.
 const FEW: usize = 12;
 
 /// Rows and columns of a matrix; either one row or whole rows.
@@ -32,17 +32,17 @@ impl Block {
     }
 }
 
-/// Where a program's inputs and quantities lie.
+/// Inputs and step values of a program.
 pub(super) trait Inputs {
-    /// One that is the same everywhere.
+    /// Returns a value that is the same everywhere.
     fn one(&self, source: Source) -> f32;
-    /// One that changes along rows, from `first` on.
+    /// Writes a value that varies along rows, from `first` on.
     fn rows(&self, source: Source, first: usize, to: &mut [f32]);
-    /// One that changes along columns, from `first` on.
+    /// Writes a value that varies along columns, from `first` on.
     fn columns(&self, source: Source, first: usize, to: &mut [f32]);
-    /// One that changes along both, if a block of it lies in one piece.
+    /// Returns a value that varies along both, if a block of it is one piece of memory.
     fn slice(&self, source: Source, block: Block) -> Option<&[f32]>;
-    /// One that does not.
+    /// Writes a value that varies along both, where it is not one piece.
     fn fill(&self, source: Source, block: Block, to: &mut [f32]);
 }
 
@@ -51,25 +51,25 @@ pub(super) trait Inputs {
 pub(super) struct BlockValues<'a> {
     compiled: &'a Compiled,
     instructions: SimdLevel,
-    /// The part's first row and column.
+    /// First row and column of the part.
     first: (usize, usize),
-    /// Its numbers of rows and columns.
+    /// Rows and columns of the part.
     size: (usize, usize),
-    /// Rows of a block.
+    /// Number of rows of a block.
     group: usize,
     ones: Vec<f32>,
     rows: Vec<f32>,
-    /// Values of columns, as often as a block has rows.
+    /// Values of columns, repeated for each row of a block.
     columns: Vec<f32>,
-    /// Values of rows, along a block of several.
+    /// Values of rows, repeated along a block of several rows.
     spread: Vec<f32>,
     filled: Vec<f32>,
     registers: Vec<f32>,
 }
 
 impl<'a> BlockValues<'a> {
-    /// Values over `size` rows and columns from `first` on. `whole`: whether these are all columns, so that blocks may
-    /// be of several rows.
+    /// Prepares values over `size` rows and columns from `first` on. With `whole`, these are all columns of the matrix, so
+    /// that blocks may have several rows.
     pub(super) fn new(
         compiled: &'a Compiled,
         inputs: &impl Inputs,
@@ -77,6 +77,7 @@ impl<'a> BlockValues<'a> {
         (first, size): ((usize, usize), (usize, usize)),
         whole: bool,
     ) -> Self {
+        // Narrow matrices have blocks of several rows, or each block would hold too few numbers.
         let group = if whole { (BLOCK / size.1.max(1)).clamp(1, size.0.max(1)) } else { 1 };
         let width = if group > 1 { group * size.1 } else { BLOCK.min(size.1) };
         let mut values = Self {
@@ -96,21 +97,22 @@ impl<'a> BlockValues<'a> {
         values
     }
 
-    /// Rows of a block.
+    /// Returns the number of rows of a block.
     pub(super) fn group(&self) -> usize {
         self.group
     }
 
-    /// Numbers of a block at most.
+    /// Returns the largest number of elements of a block.
     fn width(&self) -> usize {
         if self.group > 1 { self.group * self.size.1 } else { BLOCK.min(self.size.1) }
     }
 
-    /// Computes what is the same everywhere, in a row or in a column: each value by one action, of those before it.
+    /// Computes the values that are equal everywhere, in a row or in a column: each by one operation on those before it.
     fn prepare(&mut self, inputs: &impl Inputs) {
         let Self { compiled, instructions, .. } = *self;
         let ((first_row, first_column), (rows, columns)) = (self.first, self.size);
         let none = ScalarEval { ones: &[], rows: RowValues::One(&[], 0), columns: (&[], 0) };
+        // A value's operands stand before it in its list, so splitting the list there gives both.
         for (at, &source) in compiled.ones.iter().enumerate() {
             let (before, rest) = self.ones.split_at_mut(at);
             let to = &mut rest[..1];
@@ -128,6 +130,7 @@ impl<'a> BlockValues<'a> {
             let to = &mut rest[..rows];
             match source {
                 Source::Apply(action) => {
+                    // One row's value is computed for all rows of the part at once.
                     let rows = RowValues::Several(before, rows);
                     ScalarEval { rows, ..none }.run(&action, instructions, to);
                 }
@@ -145,21 +148,23 @@ impl<'a> BlockValues<'a> {
                 }
                 source => inputs.columns(source, first_column, to),
             }
+            // A block of several rows reads a column's values once for each row, so they are repeated here.
             for copy in 1..self.group {
                 rest.copy_within(..columns, copy * columns);
             }
         }
     }
 
-    /// Computes a block. The last result goes to `to` instead of a register, if that is given.
+    /// Computes a block. If `to` is given, the last result goes there instead of to a register.
     pub(super) fn run(&mut self, inputs: &impl Inputs, block: Block, to: Option<&mut [f32]>) {
         let (len, width) = (block.len(), self.width());
+        // Only arguments that are not one piece of memory are copied.
         for (at, &source) in self.compiled.arguments.iter().enumerate() {
             if inputs.slice(source, block).is_none() {
                 inputs.fill(source, block, &mut self.filled[at * width..][..len]);
             }
         }
-        // Often all rows of a block have the same values, as those of an arena that belong to one parameter.
+        // Often all rows of a block have the same values, as the factors of one parameter; then no row needs its own copy.
         let (first, rows) = (block.row - self.first.0, self.size.0);
         let several = self.group > 1 && {
             let of = |&at: &usize| &self.rows[at * rows + first..][..block.rows];
@@ -178,6 +183,7 @@ impl<'a> BlockValues<'a> {
         let slice = |(at, &source): (usize, &Source)| {
             inputs.slice(source, block).unwrap_or(&self.filled[at * width..][..len])
         };
+        // An array on the stack for the usual case, since a block must not allocate.
         let mut few: [&[f32]; FEW] = [&[]; FEW];
         let many: Vec<_>;
         let sources = self.compiled.arguments.iter().enumerate();
@@ -206,19 +212,19 @@ impl<'a> BlockValues<'a> {
         });
     }
 
-    /// A result in the block that was computed last.
+    /// Returns a result in the block that was computed last.
     pub(super) fn computed(&self, index: usize, block: Block) -> &[f32] {
         &self.registers[self.compiled.outputs[index] * (self.width() + GAP)..][..block.len()]
     }
 
-    /// Computes a block of a program with one result.
+    /// Computes a block of a program with one result, and returns it.
     pub(super) fn result(&mut self, inputs: &impl Inputs, block: Block) -> &[f32] {
         self.run(inputs, block, None);
         self.computed(0, block)
     }
 }
 
-/// Values that vary along rows or columns only.
+/// Evaluates single operations on values that vary along rows or columns only.
 #[derive(Clone, Copy)]
 struct ScalarEval<'a> {
     ones: &'a [f32],

@@ -1,11 +1,11 @@
-//! Programs made ready for long runs of numbers: what is the same everywhere, in a row or in a column is computed once.
+//! Programs prepared for long runs of numbers: values that are equal everywhere, in a row or in a column are computed once.
 //!
-//! In: a program, and along what its inputs go. Out: a [`Compiled`].
-//! Absent on purpose: arithmetic, which is in `apply`, and where inputs lie.
+//! In: a program, and the directions in which its inputs vary. Out: a [`Compiled`].
+//! Absent on purpose: arithmetic, which is in `interpreter`, and the storage of inputs.
 
 use crate::expr::{Binary, Compare, Instruction, Number, Program, StepValue, Unary};
 
-/// Along what a value changes.
+/// Directions in which a value varies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::device::cpu) enum VariesAlong {
     One,
@@ -24,18 +24,18 @@ impl VariesAlong {
     }
 }
 
-/// Where a value is found.
+/// Place of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ValueRef {
-    /// Among the values that are the same everywhere.
+    /// Index among the values that are equal everywhere.
     One(usize),
-    /// Among those of a row.
+    /// Index among the values of a row.
     Row(usize),
-    /// Among those of a column.
+    /// Index among the values of a column.
     Column(usize),
-    /// Among what a block computes.
+    /// Index among the values that a block computes.
     Register(usize),
-    /// Among the arguments that change from element to element.
+    /// Index among the arguments that vary from element to element.
     Argument(usize),
 }
 
@@ -65,13 +65,13 @@ pub(super) enum FusedMulAdd {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CompiledOp {
     pub(super) operation: Operation,
-    /// Arguments; beyond those that the operation takes, its first again.
+    /// Arguments; beyond those that the operation takes, its first one again.
     pub(super) arguments: [ValueRef; 4],
-    /// The register that it writes; where it has another place, that of its list.
+    /// The register that it writes; for other places, the index in their list.
     pub(super) out: usize,
 }
 
-/// Where a value comes from.
+/// Source of a value.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Source {
     Constant(f32),
@@ -80,7 +80,7 @@ pub(super) enum Source {
     Apply(CompiledOp),
 }
 
-/// A program whose values are sorted by what they change along.
+/// A program whose values are sorted by the directions in which they vary.
 #[derive(Clone, Debug, Default)]
 pub struct Compiled {
     /// Computed once.
@@ -89,26 +89,27 @@ pub struct Compiled {
     pub(super) rows: Vec<Source>,
     /// Computed once for each column.
     pub(super) columns: Vec<Source>,
-    /// Inputs and quantities that change from element to element.
+    /// Inputs and step values that vary from element to element.
     pub(super) arguments: Vec<Source>,
     /// Computed for each element.
     pub(super) actions: Vec<CompiledOp>,
     /// Indices into `rows` of the values that operations read.
     pub(super) spread: Vec<usize>,
-    /// Registers that the actions need.
+    /// Number of registers that the operations need.
     pub(super) registers: usize,
     /// The registers of results.
     pub(super) outputs: Vec<usize>,
 }
 
 impl Compiled {
-    /// From a program.
+    /// Compiles a program.
     #[expect(clippy::cast_possible_truncation, reason = "constants in single precision")]
     pub(in crate::device::cpu) fn new(
         program: &Program,
         input: impl Fn(u8) -> VariesAlong,
         quantity: impl Fn(StepValue) -> VariesAlong,
     ) -> Self {
+        // Products are joined before registers are assigned, since a joined product needs none.
         let extents = extents(program, input, quantity);
         let joined = joined(program, &extents);
         let last = last_uses(program, &joined);
@@ -121,7 +122,7 @@ impl Compiled {
                 Instruction::Input(index) => Source::Input(index),
                 Instruction::Quantity(it) => Source::Quantity(it),
                 _ if matches!(joined[at], Joined::Away) => {
-                    // What takes it computes it.
+                    // The operation that takes the product computes it; the entry only keeps the indices in step.
                     places.push(ValueRef::One(0));
                     continue;
                 }
@@ -141,7 +142,7 @@ impl Compiled {
                         made.registers - 1
                     });
                     made.actions.push(action);
-                    // Only now, so that an action does not write what it reads.
+                    // Freed only now, so that an operation does not write what it reads.
                     for &read in &operands(program, &joined, at) {
                         if let (ValueRef::Register(register), true) =
                             (places[read], last[read] == at)
@@ -162,8 +163,8 @@ impl Compiled {
         made
     }
 
-    /// The register of a result, which is copied there if nothing computes it: results are written when all of them are
-    /// known, and one may be what another overwrites.
+    /// Returns the register of a result. A result that no operation computes is copied to a register: results are written
+    /// when all of them are known, and one of them may be an input that another one overwrites.
     fn register(&mut self, place: ValueRef) -> usize {
         if let ValueRef::Register(register) = place {
             return register;
@@ -177,7 +178,7 @@ impl Compiled {
         self.registers - 1
     }
 
-    /// Values of rows that are taken by actions, and not only by others of their kind.
+    /// Returns the values of rows that operations read, and not only other values of rows.
     fn rows_taken(&self) -> Vec<usize> {
         let places: Vec<_> = self.actions.iter().flat_map(|action| action.arguments).collect();
         (0..self.rows.len()).filter(|&row| places.contains(&ValueRef::Row(row))).collect()
@@ -191,10 +192,11 @@ impl Compiled {
             Operation::Unary(_) => 8,
             _ => 1,
         };
-        // Reading and writing memory counts too.
+        // Reading and writing memory takes time too.
         2 + self.arguments.len() + self.actions.iter().map(of).sum::<usize>()
     }
 
+    /// Returns the operation of an instruction.
     fn action(
         &self,
         program: &Program,
@@ -218,7 +220,7 @@ impl Compiled {
     }
 }
 
-/// Along what each instruction's value changes.
+/// Returns the directions in which each instruction's value varies.
 fn extents(
     program: &Program,
     input: impl Fn(u8) -> VariesAlong,
@@ -242,26 +244,28 @@ fn extents(
     extents
 }
 
-/// True if an instruction is done together with another.
+/// Says whether an instruction is computed together with another.
 #[derive(Clone, Copy, Debug)]
 enum Joined {
     Alone,
-    /// It does the product that it takes, too: its operands are those of the product and its other one.
+    /// The instruction computes its product too: its operands are the two of the product and its own other one.
     Into(FusedMulAdd, [usize; 3]),
-    /// The one that takes it does it.
+    /// The instruction that takes the product computes it.
     Away,
 }
 
-/// Products that only a sum or a difference takes are done with it.
+/// Joins each product that only a sum or a difference takes to that instruction.
 fn joined(program: &Program, extents: &[VariesAlong]) -> Vec<Joined> {
     let instructions = program.instructions();
     let mut uses = vec![0_usize; instructions.len()];
     for instruction in instructions {
         plain_operands(instruction).iter().for_each(|&read| uses[read] += 1);
     }
+    // A product that is a result must be computed by itself.
     program.outputs().iter().for_each(|&at| uses[usize::from(at)] += 1);
     let mut joined = vec![Joined::Alone; instructions.len()];
     for (at, instruction) in instructions.iter().enumerate() {
+        // Values of rows or columns are computed once anyway, so joining them would gain nothing.
         let (Instruction::Binary(function, a, b), VariesAlong::Both) = (*instruction, extents[at])
         else {
             continue;
@@ -288,7 +292,7 @@ fn joined(program: &Program, extents: &[VariesAlong]) -> Vec<Joined> {
     joined
 }
 
-/// The instructions that an instruction takes, as the program has them.
+/// Returns the operands of an instruction, as the program has them.
 fn plain_operands(instruction: &Instruction) -> Vec<usize> {
     match *instruction {
         Instruction::Const(_) | Instruction::Input(_) | Instruction::Quantity(_) => vec![],
@@ -298,6 +302,7 @@ fn plain_operands(instruction: &Instruction) -> Vec<usize> {
     }
 }
 
+/// Returns the operands of an instruction, those of a joined product included.
 fn operands(program: &Program, joined: &[Joined], at: usize) -> Vec<usize> {
     match joined[at] {
         Joined::Into(_, operands) => operands.to_vec(),
@@ -305,7 +310,7 @@ fn operands(program: &Program, joined: &[Joined], at: usize) -> Vec<usize> {
     }
 }
 
-/// The last instruction that takes each value; none comes after a result's.
+/// Returns the last instruction that takes each value; a result is needed to the end.
 fn last_uses(program: &Program, joined: &[Joined]) -> Vec<usize> {
     let mut last = vec![0; joined.len()];
     for at in 0..joined.len() {

@@ -1,6 +1,6 @@
-//! Functions of one number over many, and what multiplies or covers them, in parts that threads share.
+//! Functions of one number over many, and multiplication by derivatives or masks, in parts that threads share.
 //!
-//! In: values, and what they are made of. Out: other values in their place.
+//! In: values, and their arguments. Out: new values in their place.
 //! Absent on purpose: sums.
 
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ use super::map::{Masks, shared};
 use super::pool::{Pool, both};
 use crate::model::Activation;
 
-/// Activations that have only an expression: what computes y from x, and dy/dx.
+/// Activations that have only an expression: their value, and their derivative.
 static COMPILED: LazyLock<Vec<[Compiled; 2]>> = LazyLock::new(|| {
     let of = |program| Compiled::new(program, |_| VariesAlong::Both, |_| VariesAlong::One);
     Activation::ALL.map(|act| [act.value_program(), act.slope_program()].map(of)).to_vec()
@@ -39,7 +39,7 @@ impl Inputs for FunctionInput<'_> {
     fn fill(&self, _source: Source, _block: Block, _to: &mut [f32]) {}
 }
 
-/// All of a run of numbers as one row.
+/// Returns a run of numbers as one row.
 fn row(len: usize) -> Block {
     Block { row: 0, rows: 1, column: 0, columns: len }
 }
@@ -48,13 +48,14 @@ fn values_of(compiled: &Compiled, instructions: SimdLevel, len: usize) -> BlockV
     BlockValues::new(compiled, &FunctionInput(&[]), instructions, ((0, 0), (1, len)), false)
 }
 
-/// Each value becomes act of it.
+/// Applies act to each value.
 pub(super) fn activate(act: Activation, values: &mut [f32], instructions: SimdLevel) {
     if act.is_written_out() {
         instructions.run(ActivationSlices { act, values });
         return;
     }
     let mut program = values_of(&COMPILED[act as usize][0], instructions, values.len());
+    // The argument is copied, since the result goes to the same place.
     let mut x = [0.0; BLOCK];
     for values in values.chunks_mut(BLOCK) {
         let x = &mut x[..values.len()];
@@ -63,7 +64,7 @@ pub(super) fn activate(act: Activation, values: &mut [f32], instructions: SimdLe
     }
 }
 
-/// Each value is multiplied by act' of what was saved.
+/// Multiplies each value by act' of the saved one.
 pub(super) fn activation_backward(
     act: Activation,
     values: &mut [f32],
@@ -119,7 +120,7 @@ impl Work for TimesWritten<'_> {
     }
 }
 
-/// Each value is multiplied by what dropout says of its place; the first is the element `first`.
+/// Multiplies each value by the dropout factor of its element; the first value is the element `first`.
 pub(super) fn apply_dropout(
     (key, rate): (u32, f32),
     first: usize,
@@ -134,8 +135,7 @@ pub(super) fn apply_dropout(
     }
 }
 
-/// Runs work over parts of what it writes, each given with the number of its first element; parts begin at multiples
-/// of `unit`.
+/// Runs work over parts of its output, each given with the index of its first element; parts begin at multiples of `unit`.
 pub(super) fn in_parts(
     pool: &Pool,
     (cost, unit): (usize, usize),

@@ -6,11 +6,11 @@ use super::approximations::{WHOLE, exp, normal, polynomial, sigmoid, tanh};
 use super::instructions::fused;
 use crate::expr::{Functions, Unary};
 
-/// Single precision; whether the processor fuses multiplication and addition is known when it is compiled.
+/// Arithmetic in single precision; `FUSED` says whether the processor fuses multiplication and addition.
 #[derive(Clone, Copy, Debug)]
 pub struct F32Math<const FUSED: bool>;
 
-/// Above it eˣ is infinite.
+/// Largest x for which eˣ is finite.
 const LARGEST: f32 = 88.722_83;
 /// 1/(2k + 1) from k = 6 down to 0: artanh z = z Σ z²ᵏ / (2k + 1)
 const ARTANH: [f32; 7] = [1.0 / 13.0, 1.0 / 11.0, 1.0 / 9.0, 1.0 / 7.0, 0.2, 1.0 / 3.0, 1.0];
@@ -32,7 +32,7 @@ const DENSITY: f32 = 0.398_942_3;
 /// eˣ for all x
 #[inline(always)]
 fn exp_any<const FUSED: bool>(x: f32) -> f32 {
-    // Where the result is large, by the inverse of its root, which no end of the numbers is near.
+    // For large results by the inverse of the root, which stays far from the limits of the format.
     let e = exp::<FUSED>(if x > 0.0 { -0.5 * x } else { x });
     let far = if x > LARGEST { f32::INFINITY } else { (1.0 / e) * (1.0 / e) };
     if x > 0.0 { far } else { e }
@@ -40,7 +40,7 @@ fn exp_any<const FUSED: bool>(x: f32) -> f32 {
 
 #[inline(always)]
 fn ln<const FUSED: bool>(x: f32) -> f32 {
-    // Denormal numbers are made normal first.
+    // Subnormal numbers are made normal first.
     let small = x < f32::MIN_POSITIVE;
     let (scaled, shift) = if small { (x * 8_388_608.0, 23.0) } else { (x, 0.0) };
     // x = m 2^n with m within √2 of 1
@@ -57,6 +57,7 @@ fn ln<const FUSED: bool>(x: f32) -> f32 {
 
 /// ln(1 + x)
 #[inline(always)]
+// Near 0 the series in x / (2 + x) keeps the digits that 1 + x would lose.
 fn log1p<const FUSED: bool>(x: f32) -> f32 {
     let z = x / (2.0 + x);
     let near = 2.0 * z * polynomial::<FUSED, 7>(ARTANH, z * z);
@@ -66,6 +67,7 @@ fn log1p<const FUSED: bool>(x: f32) -> f32 {
 
 #[inline(always)]
 fn expm1<const FUSED: bool>(x: f32) -> f32 {
+    // eˣ − 1 = tanh(x/2) (eˣ + 1), which keeps the digits of small x.
     let e = exp_any::<FUSED>(x);
     let near = tanh::<FUSED>(0.5 * x) * (e + 1.0);
     if x.abs() < 0.5 { near } else { e - 1.0 }
@@ -86,7 +88,7 @@ fn sine_around<const FUSED: bool>(x: f32, k: f32, odd: f32) -> f32 {
     let coarse = (x - high * (1024.0 * PI[0])) - low * PI[0];
     let fine = (coarse - high * (1024.0 * PI[1])) - low * PI[1];
     let r = fine - k * PI[2];
-    // Beyond 100,000 π no digit is right; what comes out stays a sine's.
+    // Beyond 100,000 π no digit is right; clamping keeps the result within a sine's range.
     let r = if r > 1.6 { 1.6 } else { r };
     let r = if r < -1.6 { -1.6 } else { r };
     let y = r * polynomial::<FUSED, 7>(SINE, r * r);

@@ -1,7 +1,7 @@
-//! Products of matrices: cut into parts that threads share, each part into tiles that registers hold.
+//! Products of matrices: divided into parts that threads share, each part into tiles that fit the registers.
 //!
-//! In: two factors, each lying by rows or by columns. Out: their product, with what is fused to it.
-//! Absent on purpose: the tile's arithmetic, which is in `tile`.
+//! In: two operands, each stored by rows or by columns. Out: their product, with its epilogue.
+//! Absent on purpose: the tile's arithmetic, which is in `microkernel`.
 //!
 //! Each element of a result is summed in one fixed order, whatever the tile, the part and the thread.
 
@@ -12,7 +12,7 @@ use super::microkernel::{BLOCKS, ROWS, Tiles};
 use super::pool::{Pool, both};
 use crate::model::Activation;
 
-/// A factor, and how it lies: `stride` is the distance of its rows, or of its columns.
+/// An operand, and how it is stored: `stride` is the distance of its rows, or of its columns.
 #[derive(Clone, Copy)]
 pub(super) enum MatmulOperand<'a> {
     /// Element (i, j) at i · stride + j.
@@ -21,7 +21,7 @@ pub(super) enum MatmulOperand<'a> {
     Columns { values: &'a [f32], stride: usize },
 }
 
-/// Work on a sum before it is stored.
+/// Operations on a sum before it is stored.
 pub(super) enum Epilogue<'a> {
     /// Nothing.
     Store,
@@ -40,30 +40,30 @@ pub(super) enum Epilogue<'a> {
 pub(super) struct GemmTask<'a> {
     pub(super) left: MatmulOperand<'a>,
     pub(super) right: MatmulOperand<'a>,
-    /// Terms of each sum.
+    /// Number of terms of each sum.
     pub(super) k: usize,
     pub(super) at: (usize, usize),
     pub(super) out: ArrayViewMut2<'a, f32>,
     pub(super) finish: Epilogue<'a>,
 }
 
-/// Floats of the right factor that a part packs: half a mebibyte, so that they stay in a core's own cache.
+/// Floats of the right operand that a part packs: half a mebibyte, which stays in a core's own cache.
 const PACKED: usize = 1 << 17;
-/// Multiplications below which a part is not worth a thread's while: about 5 µs.
+/// Number of multiplications below which a part is not worth a thread: about 5 µs.
 const WORTHWHILE: usize = 1 << 18;
 
-/// Terms of a sum that takes less time than storing it.
+/// Number of terms up to which a sum takes less time than storing it.
 const SHORT: usize = 32;
-/// Parts for each thread, so that one that is held up leaves its rest to the others.
+/// Parts for each thread, so that the others can take over from a thread that is held up.
 const PARTS_PER_THREAD: usize = 2;
 
-/// Floats of scratch that one part of a product needs.
+/// Returns the floats of scratch that one part of a product needs.
 pub(super) fn scratch(columns: usize, k: usize, lanes: usize) -> usize {
     let panels = (PACKED / (k * lanes).max(1)).clamp(1, columns.div_ceil(lanes).max(1));
     (panels * lanes + BLOCKS * ROWS) * k
 }
 
-/// Returns whether a product of so many multiplications is shared among threads.
+/// Returns whether a product of this many multiplications is shared among threads.
 pub(super) fn shared(multiplications: usize) -> bool {
     multiplications >= 2 * WORTHWHILE
 }
@@ -71,6 +71,7 @@ pub(super) fn shared(multiplications: usize) -> bool {
 /// Computes a product, on all threads of the pool if it is large enough.
 pub(super) fn multiply(instructions: SimdLevel, pool: &Pool, part: GemmTask<'_>) {
     let work = part.out.len() * part.k;
+    // Without sharing, parts are cut only to fit the scratch.
     let least = if shared(work) && pool.threads() > 1 {
         (work / (PARTS_PER_THREAD * pool.threads())).max(WORTHWHILE)
     } else {
@@ -80,22 +81,25 @@ pub(super) fn multiply(instructions: SimdLevel, pool: &Pool, part: GemmTask<'_>)
 }
 
 impl<'a> GemmTask<'a> {
-    /// Halves the part until its right factor fits the scratch and its work is at most about `least`.
+    /// Halves the part until its right operand fits the scratch and its work is at most about `least`.
     fn divide(self, instructions: SimdLevel, pool: &Pool, least: usize) {
         let lanes = instructions.lanes();
         let (rows, columns) = self.out.dim();
         let (panels, blocks) = (columns.div_ceil(lanes), rows.div_ceil(ROWS));
         let fits = panels <= 1 || panels * lanes * self.k <= PACKED;
+        // Two thirds, so that the halves of a part just above `least` are not too small.
         let small = self.out.len() * self.k / 3 * 2 <= least;
+        // A single panel and block cannot be cut further without splitting a tile.
         if (fits && small) || (panels <= 1 && blocks <= 1) {
             pool.with_scratch(|scratch| instructions.run(Tiles { part: self, scratch }));
             return;
         }
-        // Columns first, so that each column of the right factor is packed once. Rows first where the left factor is
-        // packed too, which takes longer, and where sums are so short that storing takes longest: threads then
-        // do not write to neighbouring lines of memory.
+        // Columns first, so that each column of the right operand is packed once. Rows first if the left operand is packed
+        // too, which takes longer, and if sums are so short that storing takes longest: threads then do not write to
+        // neighbouring lines of memory.
         let packs_left = matches!(self.left, MatmulOperand::Columns { .. });
         let rows_first = fits && blocks > 1 && (packs_left || self.k <= SHORT);
+        // Cuts lie at whole panels and blocks, so that only the last tile of the result is a partial one.
         let (one, other) = if panels > 1 && !rows_first {
             self.split(Axis(1), panels / 2 * lanes)
         } else {
@@ -105,6 +109,7 @@ impl<'a> GemmTask<'a> {
         both(least != usize::MAX, half(one), half(other));
     }
 
+    /// Cuts the part in two along an axis.
     fn split(self, axis: Axis, index: usize) -> (Self, Self) {
         let Self { left, right, k, at, out, finish } = self;
         let (out_one, out_other) = out.split_at(axis, index);
@@ -121,6 +126,7 @@ impl Epilogue<'_> {
     fn split(self, axis: Axis, index: usize) -> (Self, Self) {
         match self {
             Self::Store => (Self::Store, Self::Store),
+            // The bias is shared whole: each part finds its place in it by `at`.
             Self::Activate { bias, along_rows, act, saved } => {
                 let (one, other) = saved.map(|saved| saved.split_at(axis, index)).unzip();
                 (

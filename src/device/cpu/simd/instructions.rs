@@ -1,11 +1,11 @@
-//! Which vector instructions the processor has, and the one door through which code compiled for them is entered.
+//! The vector instructions of the processor, and the one function through which code compiled for them is called.
 //!
-//! In: [`Work`], written once in safe Rust. Out: its result, computed by the widest vectors there are.
-//! Absent on purpose: intrinsics; the compiler makes the vectors.
+//! In: [`Work`], written once in safe Rust. Out: its result, computed by the widest vectors available.
+//! Absent on purpose: intrinsics; the compiler vectorises.
 
-/// An instruction set that this processor has: there is no other way to one than to ask for those [available].
+/// An instruction set that this processor has. The only way to one is through those [available].
 ///
-/// [available]: Instructions::available
+/// [available]: SimdLevel::available
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SimdLevel(Set);
 
@@ -22,7 +22,7 @@ enum Set {
     Avx512,
 }
 
-/// Something to compute, compiled once for each instruction set.
+/// A computation, compiled once for each instruction set.
 ///
 /// `run` and what it calls in its inner loops must be `#[inline(always)]`, or the compiler may leave them outside
 /// of the function that has the wide vectors.
@@ -30,17 +30,17 @@ pub(super) trait Work {
     /// Result.
     type Out;
 
-    /// Does it. `FUSED`: whether [`fused`] is one instruction. `LANES`: columns of a product's tile, two vectors.
+    /// Runs the computation. `FUSED`: whether [`fused`] is one instruction. `LANES`: columns of a product's tile, two vectors.
     fn run<const FUSED: bool, const LANES: usize>(self) -> Self::Out;
 }
 
-/// a · b + c: rounded once where the processor does that in one instruction, else twice.
+/// Returns a · b + c: rounded once if the processor does that in one instruction, else twice.
 #[inline(always)]
 pub(super) fn fused<const FUSED: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// Two vectors of 4 floats; where there are 32 registers of them, four.
+/// Two vectors of 4 floats; four of them if there are 32 registers.
 const BASELINE_LANES: usize = if BASELINE_FUSED { 16 } else { 8 };
 const BASELINE_FUSED: bool = cfg!(target_arch = "aarch64");
 
@@ -52,6 +52,7 @@ impl SimdLevel {
             let mut found = vec![Self(Set::Baseline)];
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
                 found.push(Self(Set::Avx2));
+                // The set needs AVX2 as well: the compiled function uses both.
                 if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
                     found.push(Self(Set::Avx512));
                 }
@@ -62,12 +63,12 @@ impl SimdLevel {
         vec![Self(Set::Baseline)]
     }
 
-    /// The widest that this processor has.
+    /// Returns the widest level that this processor has.
     pub fn widest() -> Self {
         Self::available().pop().unwrap_or(Self(Set::Baseline))
     }
 
-    /// Its name, as records and `wgrad verify` show it.
+    /// Returns the level's name, as records and `wgrad verify` show it.
     pub fn name(self) -> &'static str {
         match self.0 {
             Set::Baseline if BASELINE_FUSED => "neon",
@@ -89,7 +90,7 @@ impl SimdLevel {
         if columns <= narrower.lanes() { narrower } else { self }
     }
 
-    /// Columns of a product's tile.
+    /// Returns the columns of a product's tile.
     pub(super) fn lanes(self) -> usize {
         match self.0 {
             Set::Baseline => BASELINE_LANES,
@@ -100,7 +101,7 @@ impl SimdLevel {
         }
     }
 
-    /// Does work with these instructions.
+    /// Runs a computation with these instructions.
     pub(super) fn run<W: Work>(self, work: W) -> W::Out {
         let run: unsafe fn(W) -> W::Out = match self.0 {
             Set::Baseline => |work| work.run::<BASELINE_FUSED, BASELINE_LANES>(),

@@ -1,45 +1,45 @@
-//! Actions over runs of numbers: what programs are made of once they are compiled.
+//! Operations over runs of numbers: the parts of a compiled program.
 //!
-//! In: actions, and where their arguments lie. Out: values in registers.
-//! Absent on purpose: which blocks of a matrix are computed, and what becomes of results.
+//! In: operations, and references to their arguments. Out: values in registers.
+//! Absent on purpose: which blocks of a matrix are computed, and the use of the results.
 //!
-//! All of a block is one call of a function with wide vectors. The matches stand outside of the loops, and most loops are
-//! of as many numbers as fill a few vectors, so that each becomes a handful of instructions.
+//! A whole block is one call of a function with wide vectors. The matches stand outside of the loops, and most loops have a
+//! length of a few vectors, so that each becomes a handful of instructions.
 
 use super::compile::{CompiledOp, FusedMulAdd, Operation, ValueRef};
 use super::functions::F32Math;
 use super::instructions::Work;
 use crate::expr::{Binary, Compare, Functions, LANES as RUN, Unary};
 
-/// An argument: the same number throughout, or as many as there are results.
+/// An argument: one number for all results, or one for each.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Value<'a> {
     One(f32),
     Many(&'a [f32]),
 }
 
-/// Actions over a run of `len` numbers.
+/// Operations over a run of `len` numbers.
 pub(super) struct Actions<'a> {
     pub(super) actions: &'a [CompiledOp],
     pub(super) len: usize,
     pub(super) ones: &'a [f32],
-    /// The values of rows.
+    /// Values of rows.
     pub(super) rows: RowValues<'a>,
-    /// The values of columns, and the distance from one to the next.
+    /// Values of columns, and the distance from one to the next.
     pub(super) columns: (&'a [f32], usize),
     pub(super) arguments: &'a [&'a [f32]],
     /// Registers, and the distance from one to the next.
     pub(super) registers: (&'a mut [f32], usize),
-    /// Where the last action's result goes instead of to a register.
+    /// Destination of the last operation's result instead of a register.
     pub(super) to: Option<&'a mut [f32]>,
 }
 
-/// Where the values of rows are.
+/// Storage of the values of rows.
 #[derive(Clone, Copy)]
 pub(super) enum RowValues<'a> {
-    /// One row's: each value of the list at so many numbers from the last.
+    /// Values of one row: each value of the list `stride` numbers from the last.
     One(&'a [f32], usize),
-    /// Several rows', spread over their elements, and the distance from one value to the next.
+    /// Values of several rows, repeated for their elements, and the distance from one value to the next.
     Several(&'a [f32], usize),
 }
 
@@ -52,6 +52,7 @@ impl Work for Actions<'_> {
         let (registers, stride) = registers;
         let Some((last, others)) = actions.split_last() else { return };
         for action in others.iter().chain([last]) {
+            // The registers are split around the one that is written, so that all others can be read at the same time.
             let (before, rest) = registers.split_at_mut(action.out * stride);
             let (out, after) = rest.split_at_mut(stride);
             let find = |place: ValueRef| match place {
@@ -71,6 +72,7 @@ impl Work for Actions<'_> {
                     }
                 },
             };
+            // Compared by address: an equal operation may occur twice.
             let out = match &mut to {
                 Some(to) if std::ptr::eq(action, last) => &mut to[..len],
                 _ => &mut out[..len],
@@ -89,6 +91,7 @@ impl Work for Actions<'_> {
     }
 }
 
+/// Copies a value to all results.
 #[inline(always)]
 fn copy(value: Value<'_>, out: &mut [f32]) {
     match value {
@@ -97,7 +100,7 @@ fn copy(value: Value<'_>, out: &mut [f32]) {
     }
 }
 
-/// out = of x, lane by lane, where `of` is so small that it is always inlined; and so for two, three and four.
+/// Applies a function, so small that it is always inlined, to one, two or three arguments, lane by lane.
 macro_rules! runs {
     ($name:ident: $($x:ident),*) => {
         #[inline(always)]
@@ -125,6 +128,7 @@ runs!(of_one: x);
 runs!(of_two: x, y);
 runs!(of_three: x, y, z);
 
+/// Applies a function of one number.
 #[inline(always)]
 fn each<const FUSED: bool>(function: Unary, x: Value<'_>, out: &mut [f32]) {
     macro_rules! arms {
@@ -138,6 +142,7 @@ fn each<const FUSED: bool>(function: Unary, x: Value<'_>, out: &mut [f32]) {
                             out[lane] = F32Math::<FUSED>::apply(Unary::$name, x[lane]);
                         }
                     }
+                    // The rest is padded to a whole run, so that the function is compiled once, with wide vectors.
                     if !rest.is_empty() {
                         let (mut x, mut out) = ([0.0; RUN], [0.0; RUN]);
                         x[..tail.len()].copy_from_slice(tail);
@@ -169,6 +174,7 @@ fn each<const FUSED: bool>(function: Unary, x: Value<'_>, out: &mut [f32]) {
     );
 }
 
+/// Applies a function of two numbers.
 #[inline(always)]
 fn pairs<const FUSED: bool>(function: Binary, a: Value<'_>, b: Value<'_>, out: &mut [f32]) {
     macro_rules! arms {
@@ -192,6 +198,7 @@ fn pairs<const FUSED: bool>(function: Binary, a: Value<'_>, b: Value<'_>, out: &
     arms!(Add, Sub, Mul, Div, Min, Max);
 }
 
+/// Applies a fused multiplication and addition.
 #[inline(always)]
 fn triples(join: FusedMulAdd, a: Value<'_>, b: Value<'_>, c: Value<'_>, out: &mut [f32]) {
     macro_rules! arms {
@@ -203,6 +210,7 @@ fn triples(join: FusedMulAdd, a: Value<'_>, b: Value<'_>, c: Value<'_>, out: &mu
                 (FusedMulAdd::$name, Value::Many(a), Value::Many(b), Value::One(c)) => {
                     of_two(out, a, b, |a, b| $of(a, b, c));
                 }
+                // Factors may be exchanged, so one arm serves both orders.
                 (FusedMulAdd::$name, Value::Many(a), Value::One(b), Value::Many(c))
                 | (FusedMulAdd::$name, Value::One(b), Value::Many(a), Value::Many(c)) => {
                     of_two(out, a, c, |a, c| $of(a, b, c));
@@ -227,7 +235,7 @@ fn triples(join: FusedMulAdd, a: Value<'_>, b: Value<'_>, c: Value<'_>, out: &mu
     );
 }
 
-/// The numbers of a run, repeated or copied where it is no whole one.
+/// Returns the numbers of a run, repeated or padded if it is not whole.
 #[inline(always)]
 fn run_of(value: Value<'_>, at: usize, len: usize) -> [f32; RUN] {
     match value {
@@ -244,12 +252,13 @@ fn run_of(value: Value<'_>, at: usize, len: usize) -> [f32; RUN] {
     }
 }
 
+/// Selects one of two values by a comparison.
 #[inline(always)]
 fn choose<const FUSED: bool>(compare: Compare, parts: [Value<'_>; 4], out: &mut [f32]) {
     macro_rules! arms {
         ($($name:ident),*) => {
             match (compare, parts) {
-                // What activations and updates ask.
+                // The combinations that activations and updates have; all others take the last arm.
                 $((Compare::$name, [Value::Many(a), Value::One(b), Value::One(yes), Value::Many(no)]) => {
                     of_two(out, a, no, |a, no| {
                         if F32Math::<FUSED>::compares(Compare::$name, a, b) { yes } else { no }
@@ -310,7 +319,7 @@ impl Work for AddTo<'_> {
     }
 }
 
-/// The sum of numbers, or the largest, in lanes that are then folded in halves.
+/// The sum of numbers, or the maximum, in lanes that are then combined in halves.
 pub(super) struct Fold<'a> {
     pub(super) values: &'a [f32],
     pub(super) maximum: bool,
@@ -322,6 +331,7 @@ impl Work for Fold<'_> {
     #[inline(always)]
     fn run<const FUSED: bool, const LANES: usize>(self) -> f32 {
         let larger = |a: f32, b: f32| F32Math::<FUSED>::combine(Binary::Max, a, b);
+        // As many lanes for every instruction set, so that all of them add in the same order.
         let (whole, rest) = self.values.as_chunks::<RUN>();
         if self.maximum {
             let mut lanes = [f32::NEG_INFINITY; RUN];

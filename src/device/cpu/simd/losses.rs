@@ -1,7 +1,8 @@
-//! The losses, in parts of rows that threads share; those with an expression in single precision.
+//! The losses, in parts of rows that threads share; losses with an expression in single precision.
 //!
-//! In: a batch's outputs and targets, and what rows count. Out: what `cpu::loss` and `cpu::kernels` say, within rounding.
-//! Absent on purpose: the squared error, which is in `passes`.
+//! In: a batch's outputs and targets, and its valid rows. Out: the results of `cpu::loss` and `cpu::kernels`, within
+//! rounding.
+//! Absent on purpose: the squared error, which is in `reductions`.
 
 use super::block_eval::{BLOCK, Block, BlockValues, Inputs};
 use super::compile::{Compiled, Source, VariesAlong};
@@ -14,7 +15,7 @@ use crate::expr::Program;
 use crate::plan::{LossVariant, StepParams};
 
 impl Compiled {
-    /// A loss's expressions made ready: its value, and the slope for each prediction.
+    /// Prepares a loss's expressions: its value, and the derivative for each prediction.
     pub(in crate::device::cpu) fn of_loss(program: &Program, form: &LossVariant) -> Self {
         let input = |index| match index {
             2 if form.constants => VariesAlong::Columns,
@@ -25,7 +26,7 @@ impl Compiled {
     }
 }
 
-/// Runs work over parts of a batch's rows: given are the first row, the rows' losses and the gradient.
+/// Runs work over parts of a batch's rows, each given by its first row, the rows' losses and the gradient.
 pub(super) fn in_rows(
     pool: &Pool,
     cost: usize,
@@ -38,6 +39,7 @@ pub(super) fn in_rows(
         (row_loss, d): (&mut [f32], &mut [f32]),
         work: &(impl Fn(usize, &mut [f32], &mut [f32]) + Sync),
     ) {
+        // A row is the least part: its loss is one sum.
         let rows = row_loss.len();
         if rows < 2 || !shared(d.len() * cost) {
             return work(first, row_loss, d);
@@ -66,22 +68,22 @@ pub(super) struct LossMap<'a> {
     pub(super) target: &'a [f32],
     pub(super) extra: LossInputs<'a, f32>,
     pub(super) step: &'a StepParams,
-    /// Rows of the batch.
+    /// Number of the batch's rows.
     pub(super) batch: usize,
 }
 
 impl LossMap<'_> {
-    /// Predictions of an element: those of a row lie side by side.
+    /// Returns the number of predictions of an element; those of a row are adjacent.
     fn width(&self) -> usize {
         self.compiled.outputs.len() - 1
     }
 
-    /// Elements of a row.
+    /// Returns the number of elements of a row.
     fn elements(&self) -> usize {
         self.prediction.len() / self.batch / self.width()
     }
 
-    /// Rows from `first` on.
+    /// Computes the losses and gradients of rows from `first` on.
     #[expect(clippy::cast_possible_truncation, reason = "factors in single precision")]
     pub(super) fn run(
         &self,
@@ -91,6 +93,7 @@ impl LossMap<'_> {
         instructions: SimdLevel,
     ) {
         let (width, elements) = (self.width(), self.elements());
+        // Masked rows have no loss and no gradient; formulas are not evaluated there, since their rows may hold anything.
         let counted = (self.step.rows as usize).saturating_sub(first).min(row_loss.len());
         row_loss[counted..].fill(0.0);
         d[counted * elements * width..].fill(0.0);
@@ -104,6 +107,7 @@ impl LossMap<'_> {
         let wide = if group > 1 { elements } else { BLOCK };
         for row in (0..counted).step_by(group) {
             let rows = group.min(counted - row);
+            // A long row is summed over several blocks, so its sum starts at 0.
             row_loss[row..row + rows].fill(0.0);
             for column in (0..elements).step_by(wide) {
                 let columns = wide.min(elements - column);
@@ -119,6 +123,7 @@ impl LossMap<'_> {
                     for which in 0..width {
                         let slopes = &values.computed(1 + which, block)[part(at)];
                         let by = mean as f32 * of_slope;
+                        // One prediction an element: the gradient is one piece, which vectors write at once.
                         if width == 1 {
                             instructions.run(Scaled { values: slopes, by, out: d });
                         } else {
@@ -134,7 +139,7 @@ impl LossMap<'_> {
 
 impl Inputs for LossMap<'_> {
     fn one(&self, source: Source) -> f32 {
-        // Constants where there are none; no quantity enters a loss.
+        // A loss without constants has 1 in their place; no step value occurs in a loss.
         if matches!(source, Source::Input(_)) { 1.0 } else { 0.0 }
     }
 

@@ -1,8 +1,8 @@
 //! Formulas of plans over their operands, in parts that threads share.
 //!
-//! In: a formula, operands, what becomes of the values. Out: values, their sums, or the largest.
+//! In: a formula, operands, the kind of sum. Out: values, their sums, or their maximum.
 //!
-//! Each sum is added up in one fixed order, whatever the part.
+//! Each sum is added in one fixed order, whatever the part.
 
 use super::block_eval::{BLOCK, Block, BlockValues, Inputs};
 use super::compile::{Compiled, Source, VariesAlong};
@@ -14,13 +14,13 @@ use crate::expr::{Number, StepValue};
 use crate::plan::{Broadcast, Formula, StepParams};
 use crate::random::key;
 
-/// Costs below which a part is not worth a thread's while: about 40 µs, as waking a thread takes some of these.
+/// Cost below which a part is not worth a thread: about 40 µs, since waking a thread takes some of these.
 const WORTHWHILE: usize = 1 << 18;
-/// Narrower matrices go through whole, if that is possible, rather than row by row.
+/// Columns below which a matrix is visited as a whole, if possible, rather than row by row.
 const NARROW: usize = 64;
 
 impl Compiled {
-    /// A plan's formula made ready.
+    /// Prepares a plan's formula.
     pub(in crate::device::cpu) fn of(formula: &Formula) -> Self {
         let flat = flat(formula);
         let input = |index: u8| match formula.operands[usize::from(index)].along {
@@ -39,18 +39,18 @@ impl Compiled {
     }
 }
 
-/// Returns whether the matrix is gone through as one row. Otherwise which rows count is a number for each row.
+/// Returns whether the matrix is visited as one row. Otherwise the mask of valid rows is a number for each row.
 fn flat(formula: &Formula) -> bool {
     let counts = formula.program.uses(|quantity| quantity == StepValue::Counts);
     formula.flat() && (!counts || formula.columns < NARROW)
 }
 
-/// Returns whether a pass of such costs is shared among threads.
+/// Returns whether a pass of this cost is shared among threads.
 pub(super) fn shared(cost: usize) -> bool {
     cost >= 2 * WORTHWHILE
 }
 
-/// Where a formula's operands lie.
+/// Operands of a formula, and how they are visited.
 struct Operands<'a> {
     mapped: ElementwiseArgs<'a, f32>,
     flat: bool,
@@ -58,7 +58,7 @@ struct Operands<'a> {
 }
 
 impl Operands<'_> {
-    /// Numbers of a row of an operand from a column of the matrix on; 0 where it has none.
+    /// Copies the numbers of an operand's row from a column of the matrix on; 0 where the operand has none.
     fn row(&self, index: usize, row: usize, column: usize, to: &mut [f32]) {
         let operand = self.mapped.formula.operands[index];
         let values = &self.mapped.operands[index][row * operand.width..][..operand.width];
@@ -67,6 +67,7 @@ impl Operands<'_> {
             Ok(start) if start + to.len() <= values.len() => {
                 to.copy_from_slice(&values[start..][..to.len()]);
             }
+            // Beyond either end of a shifted operand there are zeros.
             _ => {
                 for (lane, to) in to.iter_mut().enumerate() {
                     let at = usize::try_from(start + lane as isize).ok();
@@ -106,12 +107,14 @@ impl Inputs for Operands<'_> {
         let Source::Input(index) = source else { return None };
         let index = usize::from(index);
         let (operand, values) = (self.mapped.formula.operands[index], self.mapped.operands[index]);
+        // As one row, an operand has the same elements in the same order as the matrix.
         if self.flat {
             return Some(&values[block.column..][..block.len()]);
         }
         if operand.shift == 0 && operand.width == self.mapped.formula.columns {
             return Some(&values[block.row * operand.width + block.column..][..block.len()]);
         }
+        // A shifted operand is one piece only within a row that it covers.
         let start = usize::try_from(block.column as isize - operand.shift as isize).ok()?;
         let fits = block.rows == 1 && start + block.columns <= operand.width;
         fits.then(|| &values[block.row * operand.width + start..][..block.columns])
@@ -141,7 +144,7 @@ impl Inputs for Operands<'_> {
     }
 }
 
-/// A quantity that is the same everywhere.
+/// Returns a step value that is the same everywhere.
 #[expect(clippy::cast_possible_truncation, reason = "a step's numbers in single precision")]
 pub(super) fn one_of(quantity: StepValue, step: &StepParams) -> f32 {
     match quantity {
@@ -185,6 +188,7 @@ pub(super) struct MapPart<'a> {
 
 impl<'a> MapPart<'a> {
     pub(super) fn new(mapped: ElementwiseArgs<'a, f32>, over: SumOver, out: &'a mut [f32]) -> Self {
+        // A sum needs to know where rows end, so only matrices without one are visited as one row.
         let flat = over == SumOver::Nothing && flat(mapped.formula);
         let columns = mapped.formula.columns;
         let size = match over {
@@ -197,6 +201,7 @@ impl<'a> MapPart<'a> {
 
     pub(super) fn divide(self, instructions: SimdLevel, pool: &Pool) {
         let cost = self.size.0 * self.size.1 * self.mapped.compiled.cost();
+        // A part must hold its sums whole: sums over rows are cut by columns, sums over columns by rows.
         let by_columns = self.flat || self.over == SumOver::Rows;
         let divisible =
             if by_columns { self.size.1 >= 2 * BLOCK.min(NARROW) } else { self.size.0 > 1 };
@@ -222,6 +227,7 @@ impl<'a> MapPart<'a> {
             SumOver::Rows => sizes[0].1,
             SumOver::Columns | SumOver::Largest => sizes[0].0,
         };
+        // The outputs of the parts are disjoint slices, so that threads need no lock.
         let (one, other) = out.split_at_mut(at);
         let part = |index: usize, out| Self {
             mapped,
@@ -239,6 +245,7 @@ impl<'a> MapPart<'a> {
         let operands = Operands { mapped, flat, instructions };
         let whole = !flat && columns == mapped.formula.columns;
         let region = (first, (rows, columns));
+        // Blocks of several rows are possible only if the part has whole rows.
         let mut values = BlockValues::new(mapped.compiled, &operands, instructions, region, whole);
         let group = values.group();
         if over == SumOver::Rows {
@@ -263,6 +270,7 @@ impl<'a> MapPart<'a> {
                         values.run(&operands, block, Some(to));
                     }
                     SumOver::Rows => {
+                        // Row by row, from top to bottom: the order of the sum is part of the result.
                         for values in values.result(&operands, block).chunks_exact(width) {
                             let to = &mut out[column..][..width];
                             instructions.run(AddTo { value: Value::Many(values), to });
@@ -273,7 +281,8 @@ impl<'a> MapPart<'a> {
                         let results = values.result(&operands, block).chunks_exact(width);
                         for (out, values) in out[row..].iter_mut().zip(results) {
                             let value = instructions.run(Fold { values, maximum });
-                            // Blocks of several rows are of whole rows.
+                            // A block of several rows has whole rows, so each fold is a row's result; else a row's blocks
+                            // are combined.
                             sum = if group > 1 { value } else { sum + value };
                             largest = if value > largest || group > 1 { value } else { largest };
                             *out = if maximum { largest } else { sum };

@@ -9,31 +9,32 @@ use super::activation;
 use super::gemm::{Epilogue, GemmTask, MatmulOperand};
 use super::instructions::{Work, fused};
 
-/// Rows of a tile. Six rows of two vectors fill twelve of sixteen registers; two hold the right factor, one the left.
+/// Rows of a tile. Six rows of two vectors fill twelve of sixteen registers; two hold the right operand, one the left.
 pub(super) const ROWS: usize = 6;
 
-/// Blocks of rows of the left factor that are packed at once, so that whole lines of the cache are read.
+/// Blocks of rows of the left operand that are packed at once, so that whole cache lines are read.
 pub(super) const BLOCKS: usize = 8;
 
-/// Terms that are summed before they are added to the sum of those before: long sums then err less.
+/// Number of terms that are summed before they are added to the sum so far: long sums then have a smaller error.
 pub(super) const TERMS: usize = 256;
 
-/// Terms that are transposed at once.
+/// Number of terms that are transposed at once.
 const BLOCK: usize = 16;
 
+/// Sums of a tile.
 type Tile<const LANES: usize> = [[f32; LANES]; ROWS];
 
 /// The tiles of a part.
 pub(super) struct Tiles<'a, 's> {
     pub(super) part: GemmTask<'a>,
-    /// For the packed right factor, and behind it a few rows of the left one.
+    /// Memory for the packed right operand, and behind it a few rows of the left one.
     pub(super) scratch: &'s mut [f32],
 }
 
 impl Work for Tiles<'_, '_> {
     type Out = ();
 
-    /// Packs the part's columns of the right factor into panels of `LANES`, then goes down the rows.
+    /// Packs the part's columns of the right operand into panels of `LANES`, then visits the rows.
     #[inline(always)]
     fn run<const FUSED: bool, const LANES: usize>(self) {
         let Self { mut part, scratch } = self;
@@ -41,6 +42,7 @@ impl Work for Tiles<'_, '_> {
         let k = part.k;
         let (packed, rest) = scratch.split_at_mut(columns.div_ceil(LANES) * k * LANES);
         let packed = packed.as_chunks_mut::<LANES>().0;
+        // A panel has the terms in the order in which the tiles need them, so the inner loop reads memory in sequence.
         for (panel, packed) in packed.chunks_exact_mut(k).enumerate() {
             let (first, width) = (part.at.1 + panel * LANES, LANES.min(columns - panel * LANES));
             match part.right {
@@ -52,6 +54,7 @@ impl Work for Tiles<'_, '_> {
                 }
             }
         }
+        // Rows of a left operand stored by rows are read in place: only one stored by columns is packed.
         let blocks = &mut rest.as_chunks_mut::<ROWS>().0[..BLOCKS * k];
         let mut tile = [[0.0; LANES]; ROWS];
         for (index, row) in (0..rows).step_by(ROWS).enumerate() {
@@ -63,6 +66,7 @@ impl Work for Tiles<'_, '_> {
             for (panel, packed) in packed.chunks_exact(k).enumerate() {
                 if let MatmulOperand::Rows { values, stride } = part.left {
                     let values = &values[first * stride..];
+                    // The number of rows is a constant of the function, so that the sums stay in registers.
                     match count {
                         1 => sum_rows::<FUSED, LANES, 1>(values, stride, packed, &mut tile),
                         2 => sum_rows::<FUSED, LANES, 2>(values, stride, packed, &mut tile),
@@ -80,8 +84,8 @@ impl Work for Tiles<'_, '_> {
     }
 }
 
-/// Packs up to [`BLOCKS`] blocks of rows that lie side by side, `stride` from one term to the next; rows beyond
-/// `count` are left as they are, and what comes of them is not stored.
+/// Packs up to [`BLOCKS`] blocks of rows that are adjacent in memory, `stride` from one term to the next; rows beyond
+/// `count` keep their old values, and their sums are not stored.
 #[inline(always)]
 fn copy_blocks(values: &[f32], stride: usize, count: usize, blocks: &mut [[f32; ROWS]]) {
     let k = blocks.len() / BLOCKS;
@@ -97,7 +101,7 @@ fn copy_blocks(values: &[f32], stride: usize, count: usize, blocks: &mut [[f32; 
     }
 }
 
-/// Packs lanes that lie side by side, `stride` from one term to the next; lanes beyond `width` are zero.
+/// Packs lanes that are adjacent in memory, `stride` from one term to the next; lanes beyond `width` are zero.
 #[inline(always)]
 fn copy<const LANES: usize>(
     values: &[f32],
@@ -106,6 +110,7 @@ fn copy<const LANES: usize>(
     packed: &mut [[f32; LANES]],
 ) {
     for (lanes, values) in packed.iter_mut().zip(values.chunks(stride)) {
+        // A whole vector is copied by its constant length, which lets the compiler use vectors.
         if let Some(values) = values.first_chunk::<LANES>().filter(|_| width == LANES) {
             *lanes = *values;
         } else {
@@ -115,7 +120,7 @@ fn copy<const LANES: usize>(
     }
 }
 
-/// Packs lanes that lie `stride` apart, their terms side by side; lanes beyond `width` are zero.
+/// Packs lanes that are `stride` apart, with adjacent terms; lanes beyond `width` are zero.
 #[inline(always)]
 fn transpose<const LANES: usize>(
     values: &[f32],
@@ -123,9 +128,11 @@ fn transpose<const LANES: usize>(
     width: usize,
     packed: &mut [[f32; LANES]],
 ) {
+    // In blocks, so that the lines written by one lane are still in the cache for the next one.
     for (block, packed) in packed.chunks_mut(BLOCK).enumerate() {
         for lane in 0..width {
             let values = &values[lane * stride + block * BLOCK..];
+            // Both loops do the same; the one of constant length is unrolled.
             if let (Some(packed), Some(values)) =
                 (packed.first_chunk_mut::<BLOCK>(), values.first_chunk::<BLOCK>())
             {
@@ -144,7 +151,7 @@ fn transpose<const LANES: usize>(
     }
 }
 
-/// The first `COUNT` rows of a tile, from as many rows of the left factor as they lie.
+/// Sums the first `COUNT` rows of a tile, from rows of the left operand in place.
 #[inline(always)]
 fn sum_rows<const FUSED: bool, const LANES: usize, const COUNT: usize>(
     values: &[f32],
@@ -171,7 +178,7 @@ fn sum_rows<const FUSED: bool, const LANES: usize, const COUNT: usize>(
     tile[..COUNT].copy_from_slice(&total);
 }
 
-/// A tile from packed rows of the left factor.
+/// Sums a tile from packed rows of the left operand.
 #[inline(always)]
 fn sum_block<const FUSED: bool, const LANES: usize>(
     block: &[[f32; ROWS]],
@@ -192,6 +199,7 @@ fn sum_block<const FUSED: bool, const LANES: usize>(
     }
 }
 
+/// Adds sums to the totals.
 #[inline(always)]
 fn add<const LANES: usize, const COUNT: usize>(
     total: &mut [[f32; LANES]; COUNT],
@@ -204,7 +212,7 @@ fn add<const LANES: usize, const COUNT: usize>(
     }
 }
 
-/// Does to a tile's sums what is fused to the product, and stores them.
+/// Applies the epilogue to a tile's sums, and stores them.
 #[inline(always)]
 fn finish<const FUSED: bool, const LANES: usize>(
     part: &mut GemmTask<'_>,
@@ -216,12 +224,14 @@ fn finish<const FUSED: bool, const LANES: usize>(
         Epilogue::Store => {}
         Epilogue::Activate { bias, along_rows, act, saved } => {
             match *bias {
+                // With the transposed result, the bias runs along the tile's rows.
                 Some(bias) if *along_rows => {
                     for (row, &bias) in tile.iter_mut().zip(&bias[part.at.0 + at.0..]) {
                         row.iter_mut().for_each(|sum| *sum += bias);
                     }
                 }
                 Some(bias) => {
+                    // Lanes beyond the bias belong to no column, so any number will do.
                     let bias = &bias[part.at.1 + at.1..];
                     let bias: [f32; LANES] =
                         std::array::from_fn(|lane| *bias.get(lane).unwrap_or(&0.0));
@@ -231,6 +241,7 @@ fn finish<const FUSED: bool, const LANES: usize>(
                 }
                 None => {}
             }
+            // Saved before the activation overwrites the argument.
             if let Some(saved) = saved {
                 store(saved, at, count, tile);
             }
@@ -249,7 +260,7 @@ fn finish<const FUSED: bool, const LANES: usize>(
     store(&mut part.out, at, count, tile);
 }
 
-/// Stores a tile's first rows, in the direction in which they lie side by side.
+/// Stores a tile's first rows, by rows or by columns, whichever are adjacent in memory.
 #[inline(always)]
 fn store<const LANES: usize>(
     out: &mut ArrayViewMut2<'_, f32>,
@@ -276,7 +287,7 @@ fn store<const LANES: usize>(
     }
 }
 
-/// Loads a tile's first rows; what lies beyond stays.
+/// Loads a tile's first rows; the other elements stay unchanged.
 #[inline(always)]
 fn load<const LANES: usize>(
     from: &ArrayView2<'_, f32>,

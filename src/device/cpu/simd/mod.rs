@@ -1,7 +1,7 @@
-//! The kernels in f32 for use: wide vectors, threads, products of our own.
+//! The kernels in f32 for use: wide vectors, threads, matrix products of our own.
 //!
 //! In: the arguments of `cpu::kernels`. Out: the same numbers, within rounding.
-//! Absent on purpose: f64, whose plain kernels are the reference.
+//! Absent on purpose: f64, in which the plain kernels are the reference.
 
 mod activation;
 mod approximations;
@@ -47,7 +47,7 @@ use moves::UpdateTask;
 use pool::{Pool, both};
 use update::{AdamPart, SgdPart};
 
-/// Cost of a class in a loss, in the unit of formulas: mostly its exponential.
+/// Cost of a class in a loss, in the unit of a formula's cost: mostly its exponential.
 const CLASS: usize = 24;
 
 /// The kernels in f32.
@@ -60,15 +60,15 @@ pub struct SimdKernels {
 }
 
 impl SimdKernels {
-    /// The same with other instructions, for checks.
+    /// Makes kernels with another instruction set, for checks.
     pub(super) fn using(instructions: SimdLevel) -> Self {
         Self { instructions, ..Self::new() }
     }
 
-    /// Returns whether the transposed result is computed, bᵀ's rows against a's columns, and stored crosswise: where that packs
-    /// and pads less. The numbers are the same.
+    /// Returns whether the transposed result is computed, from bᵀ's rows and a's columns, and stored transposed: if that
+    /// packs and pads less. The numbers are the same.
     fn computes_transposed(&self, kernel: Kernel, MatmulShape { m, n, k }: MatmulShape) -> bool {
-        // Multiplications in the time of packing an element: crosswise for nt, in whole vectors for tn.
+        // Multiplications in the time of packing an element: transposed for nt, in whole vectors for tn.
         let weight = match kernel {
             Kernel::MatmulNt { .. } => 16,
             Kernel::MatmulTn { .. } => 4,
@@ -81,7 +81,7 @@ impl SimdKernels {
         cost(n, m) + 16 * m * n < cost(m, n)
     }
 
-    /// Each element is multiplied by act' of what was saved.
+    /// Multiplies each element by act' of the saved value.
     fn activation_backward(&self, act: Activation, saved: &[f32], out: &mut [f32]) {
         in_parts(&self.pool, (elementwise::cost(act), 1), out, &|first, out| {
             let saved = &saved[first..][..out.len()];
@@ -89,6 +89,7 @@ impl SimdKernels {
         });
     }
 
+    /// Computes a product with the instruction set that suits its columns.
     fn multiply(&self, part: GemmTask<'_>) {
         gemm::multiply(self.instructions.for_columns(part.out.dim().1), &self.pool, part);
     }
@@ -121,6 +122,7 @@ impl CpuKernels<f32> for SimdKernels {
         format!("{name}, tiles of {ROWS}x{lanes}, sums of {TERMS} terms")
     }
 
+    // Reserved here, since a step must not allocate.
     fn prepare(&mut self, steps: &[(Kernel, MatmulShape)]) {
         let products = steps.iter().filter(|(kernel, _)| kernel.is_product());
         let scratch = products.map(|&(kernel, product)| {
@@ -129,6 +131,7 @@ impl CpuKernels<f32> for SimdKernels {
             gemm::scratch(columns, product.k, self.instructions.for_columns(columns).lanes())
         });
         self.pool.reserve(scratch.max().unwrap_or(0));
+        // A plan of small steps never enters the pool, whose entry alone would cost more than it saves.
         self.shared = steps.iter().any(|&(kernel, MatmulShape { m, n, k })| {
             if kernel.is_product() { gemm::shared(m * n * k) } else { map::shared(m * n * k) }
         });
@@ -153,12 +156,14 @@ impl CpuKernels<f32> for SimdKernels {
         let (mut result, mut saved) =
             (view_mut(out, m, n), saved.map(|saved| view_mut(saved, m, n)));
         let (mut left, mut right) = (a, b);
+        // The axes of the results are exchanged instead of the numbers, so the epilogue writes to the right places.
         if along_rows {
             (left, right) = (b, a);
             (result, saved) = (result.reversed_axes(), saved.map(ArrayViewMut2::reversed_axes));
         }
         let left = MatmulOperand::Rows { values: left, stride: k };
         let right = MatmulOperand::Columns { values: right, stride: k };
+        // Activations with an expression only are applied in a second pass: the epilogue knows the others.
         let written = act.is_written_out();
         let first = if written { act } else { Activation::Identity };
         let finish = Epilogue::Activate { bias, along_rows, act: first, saved };
@@ -208,6 +213,7 @@ impl CpuKernels<f32> for SimdKernels {
         }
         let multiply =
             || self.multiply(GemmTask { left, right, k, at: (0, 0), out, finish: Epilogue::Store });
+        // The sums read a as well, and depend on nothing else, so both can run at once.
         match sums {
             Some(sums) => both(gemm::shared(m * n * k), multiply, || self.sum_rows(a, sums, m)),
             None => multiply(),
@@ -237,12 +243,14 @@ impl CpuKernels<f32> for SimdKernels {
     }
 
     fn activate_grad(&self, saved: &[f32], d_y: &[f32], act: Activation, out: &mut [f32]) {
+        // The gradient is multiplied in place, as after a product.
         out.copy_from_slice(d_y);
         self.activation_backward(act, saved, out);
     }
 
     fn dropout(&self, out: &mut [f32], dropout: Option<Dropout>, step: &StepParams) {
         let Some(Dropout { stream, rate }) = dropout else { return };
+        // The mask follows from seed, step, stream and element, so parts need nothing from one another.
         let of = (key(step.seed, step.step, stream), rate_in(step, rate));
         // A hash is about six operations.
         in_parts(&self.pool, (8, 1), out, &|first, out| {

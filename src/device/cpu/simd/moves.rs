@@ -2,7 +2,7 @@
 //!
 //! In: arenas, the table of factors, a pass's expressions. Out: changed arenas.
 //!
-//! The arenas are gone through as matrices whose rows are the elements that share factors.
+//! The arenas are visited as matrices whose rows are the blocks that share factors.
 
 use std::ops::Range;
 
@@ -17,9 +17,10 @@ use crate::graph::{PassKind, UpdateInput};
 use crate::plan::{BLOCK as FACTORED, FACTORS, Update};
 
 impl Compiled {
-    /// An update's expressions made ready.
+    /// Prepares an update's expressions.
     pub(in crate::device::cpu) fn of_update(program: &Program, update: &Update) -> Self {
         let input = |index| match UpdateInput::of(index) {
+            // Without a table every factor is 1, which need not be read for each row.
             UpdateInput::Clip | UpdateInput::Inverse => VariesAlong::One,
             UpdateInput::Rate | UpdateInput::Decay | UpdateInput::Trust | UpdateInput::Matrix
                 if !update.table =>
@@ -71,6 +72,7 @@ impl Inputs for UpdateArgs<'_, f32> {
             UpdateInput::Trust => 2,
             _ => 3,
         };
+        // The table's first row holds the clipping factor, so a block's row comes one later.
         for (row, to) in (1 + self.first + first..).zip(to) {
             *to = self.table.get(row * FACTORS + factor).copied().unwrap_or(1.0);
         }
@@ -85,16 +87,17 @@ impl Inputs for UpdateArgs<'_, f32> {
     }
 
     fn fill(&self, _source: Source, _block: Block, to: &mut [f32]) {
-        // An arena that there is none of.
+        // The update has no such arena.
         to.fill(0.0);
     }
 }
 
-/// A part of the arenas under an update by expressions.
+/// A part of the arenas, updated by expressions.
 #[derive(Debug)]
 pub(super) struct UpdateTask<'a>(pub(super) UpdateArgs<'a, f32>);
 
 impl UpdateTask<'_> {
+    /// Divides the part among threads.
     pub(super) fn divide(self, instructions: SimdLevel, pool: &Pool) {
         let cost = self.0.weight.len() * self.0.compiled.cost();
         if pool.threads() == 1 || !shared(cost) || self.0.weight.len() < 2 * FACTORED {
@@ -106,23 +109,25 @@ impl UpdateTask<'_> {
         both(true, run(one), run(other));
     }
 
+    /// Updates the part.
     fn run(self, instructions: SimdLevel) {
         let Self(mut arenas) = self;
         if arenas.update.scaled && arenas.scaling[OVERFLOW] != 0.0 {
-            // What was gathered before goes with it.
+            // Gradients that were accumulated before are dropped with the skipped update.
             arenas.gathered.fill(0.0);
             return;
         }
         let len = arenas.weight.len();
         let whole = len / FACTORED;
         go_through(&mut arenas, 0..whole, FACTORED, instructions);
+        // The last block may be shorter, so it is a matrix of its own.
         if len > whole * FACTORED {
             go_through(&mut arenas, whole..whole + 1, len - whole * FACTORED, instructions);
         }
     }
 }
 
-/// Moves some rows, which are what shares factors.
+/// Updates some rows, each of which shares factors.
 fn go_through(
     arenas: &mut UpdateArgs<'_, f32>,
     rows: Range<usize>,
@@ -135,9 +140,11 @@ fn go_through(
     let group = values.group();
     for row in rows.clone().step_by(group) {
         let block = Block { row, rows: group.min(rows.end - row), column: 0, columns };
+        // All results are computed before the first is written, since an expression may read what another one changes.
         values.run(arenas, block, None);
         let part = row * FACTORED..row * FACTORED + block.len();
         let mut results = (0..compiled.outputs.len()).map(|index| values.computed(index, block));
+        // Between updates only the accumulated gradients change; they are the last result.
         if !arenas.step.apply {
             if let (true, Some(sum)) = (update.gathers, results.next_back()) {
                 arenas.gathered[part].copy_from_slice(sum);
@@ -159,6 +166,7 @@ fn go_through(
         if update.averages {
             put(arenas.average);
         }
+        // The update has used the accumulated gradients, so the next ones begin at 0.
         if update.gathers {
             arenas.gathered[part.clone()].fill(0.0);
         }

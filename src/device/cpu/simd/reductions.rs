@@ -1,19 +1,19 @@
-//! The sums of rows and of squares, and the squared error: loops that the compiler makes vectors of.
+//! The sums of rows and of squares, and the squared error: loops that the compiler vectorises.
 //!
-//! In: slices. Out: what `cpu::kernels` says.
+//! In: slices. Out: the results of `cpu::kernels`.
 //! Absent on purpose: products, updates, functions of one number.
 
 use super::instructions::{SimdLevel, Work};
 use super::pool::{Pool, both};
 use crate::plan::{BLOCK, StepParams};
 
-/// Elements below which a thread is not worth its while: about 10 µs where memory is what takes the time.
+/// Number of elements below which a part is not worth a thread: about 10 µs where memory takes the time.
 pub(super) const WORTHWHILE: usize = 1 << 14;
 
-/// Partial sums of a row: as many in every instruction set, so that all give the same numbers.
+/// Number of partial sums of a row: the same in every instruction set, so that all give the same numbers.
 const SUMS: usize = 16;
 
-/// Returns whether a pass over so many elements is shared among threads.
+/// Returns whether a pass over this many elements is shared among threads.
 pub(super) fn shared(elements: usize) -> bool {
     elements >= 2 * WORTHWHILE
 }
@@ -31,6 +31,7 @@ impl Work for SumRows<'_> {
     #[inline(always)]
     fn run<const FUSED: bool, const LANES: usize>(self) {
         self.out.fill(0.0);
+        // Row by row, so that the sums of neighbouring columns are one vector.
         for row in self.x.chunks_exact(self.n) {
             self.out.iter_mut().zip(row).for_each(|(out, x)| *out += x);
         }
@@ -44,7 +45,7 @@ pub(super) struct MsePart<'a> {
     row_loss: &'a mut [f32],
     d: &'a mut [f32],
     n: usize,
-    /// Rows that count.
+    /// Number of valid rows.
     rows: usize,
     /// 2 / (rows · n) of the whole batch.
     scale: f32,
@@ -78,6 +79,7 @@ impl<'a> MsePart<'a> {
             row_loss: row_loss.0,
             d: d.0,
             n,
+            // The first half may hold all valid rows.
             rows: rows.min(half),
             scale,
         };
@@ -101,6 +103,7 @@ impl Work for MsePart<'_> {
     fn run<const FUSED: bool, const LANES: usize>(self) {
         let Self { prediction, target, row_loss, d, n, rows, scale } = self;
         let counted = rows * n;
+        // The error is stored first, so that the row's loss is summed from adjacent numbers.
         for ((d, prediction), target) in d[..counted].iter_mut().zip(prediction).zip(target) {
             *d = prediction - target;
         }
@@ -109,11 +112,12 @@ impl Work for MsePart<'_> {
         for (loss, d) in row_loss[..rows].iter_mut().zip(d.chunks_exact(n)) {
             *loss = squares(d) / n as f32;
         }
+        // Scaled last, since the loss is the sum of the unscaled squares.
         d[..counted].iter_mut().for_each(|d| *d *= scale);
     }
 }
 
-/// Σ x², in partial sums that are then added up.
+/// Returns Σ x², in partial sums that are then added.
 #[inline(always)]
 fn squares(x: &[f32]) -> f32 {
     let (whole, rest) = x.as_chunks::<SUMS>();
@@ -142,7 +146,7 @@ impl Work for SquareSums<'_> {
     #[inline(always)]
     fn run<const FUSED: bool, const LANES: usize>(self) {
         let Self { x, gathered, scale, sums } = self;
-        // Arenas are of whole blocks.
+        // The length of an arena is a multiple of a block.
         let (blocks, _) = x.as_chunks::<BLOCK>();
         let mut block_of = [0.0; BLOCK];
         for (index, (sum, x)) in sums.iter_mut().zip(blocks).enumerate() {

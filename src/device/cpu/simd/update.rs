@@ -8,7 +8,7 @@ use super::reductions::shared;
 use crate::device::cpu::kernels::{Adam, Sgd};
 use crate::plan::StepParams;
 
-/// A part of the arena under stochastic gradient descent.
+/// A part of the arena, updated by stochastic gradient descent.
 pub(super) struct SgdPart<'a> {
     g: &'a [f32],
     w: &'a mut [f32],
@@ -42,6 +42,7 @@ impl<'a> SgdPart<'a> {
     }
 
     pub(super) fn divide(self, instructions: SimdLevel, pool: &Pool) {
+        // Each element is updated by itself, so the arena may be cut anywhere.
         if pool.threads() == 1 || !shared(self.w.len()) {
             instructions.run(self);
             return;
@@ -63,6 +64,7 @@ impl Work for SgdPart<'_> {
     fn run<const FUSED: bool, const LANES: usize>(self) {
         let Self { g, w, velocity, rule: SgdRule { lr, decay, momentum, nesterov } } = self;
         match velocity {
+            // Without momentum the gradient is the direction, and no state is read.
             None => w.iter_mut().zip(g).for_each(|(w, g)| *w -= lr * (g + decay * *w)),
             Some(velocity) => {
                 for ((w, g), v) in w.iter_mut().zip(g).zip(velocity) {
@@ -75,7 +77,7 @@ impl Work for SgdPart<'_> {
     }
 }
 
-/// A part of the arena under Adam.
+/// A part of the arena, updated by Adam.
 pub(super) struct AdamPart<'a> {
     g: &'a [f32],
     w: &'a mut [f32],
@@ -86,9 +88,9 @@ pub(super) struct AdamPart<'a> {
 
 #[derive(Clone, Copy)]
 struct AdamRule {
-    /// Decay of m, and what is left of 1.
+    /// Decay of m, and 1 minus it.
     beta1: [f32; 2],
-    /// Decay of v, and what is left of 1.
+    /// Decay of v, and 1 minus it.
     beta2: [f32; 2],
     eps: f32,
     coupled: f32,
@@ -105,6 +107,7 @@ impl<'a> AdamPart<'a> {
         step: &StepParams,
     ) -> Self {
         let decay = adam.weight_decay * step.decay;
+        // Computed in f64 and once for the arena: 1 − β in f32 would lose digits.
         let rule = AdamRule {
             beta1: [adam.beta1, 1.0 - adam.beta1].map(|beta| beta as f32),
             beta2: [adam.beta2, 1.0 - adam.beta2].map(|beta| beta as f32),
@@ -112,6 +115,7 @@ impl<'a> AdamPart<'a> {
             coupled: if adam.decoupled { 0.0 } else { decay as f32 },
             keep: if adam.decoupled { (1.0 - step.lr * decay) as f32 } else { 1.0 },
             rate: (step.lr / step.correction1) as f32,
+            // The inverse, since a multiplication in the loop is faster than a division.
             correction2: (1.0 / step.correction2) as f32,
         };
         Self { g, w, m, v, rule }

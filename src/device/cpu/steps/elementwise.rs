@@ -1,4 +1,4 @@
-//! Work on elements, and sums over rows and columns: `activate`, `activate_grad`, `add`, `sum_rows`, and formulas.
+//! Elementwise kernels, and sums over rows and columns: `activate`, `activate_grad`, `add`, `sum_rows`, and formulas.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ pub(super) struct Elementwise {
     kind: ElementwiseKind,
     /// Rows and columns of the result.
     sizes: (usize, usize),
-    /// Two arguments and the result. Where both arguments are one, it is the first.
+    /// Two arguments and the result. If both arguments are the same slot, the second range is empty.
     floats: [Range<usize>; 3],
     same: bool,
 }
@@ -30,6 +30,7 @@ enum ElementwiseKind {
 
 impl Elementwise {
     fn of(slots: &Slots<'_>, kind: ElementwiseKind, mut floats: [Range<usize>; 3]) -> StepWork {
+        // Disjoint ranges are borrowed, so a slot that is read twice is borrowed once.
         let same = floats[0] == floats[1];
         if same {
             floats[1] = 0..0;
@@ -37,7 +38,7 @@ impl Elementwise {
         StepWork::Elementwise(Self { kind, sizes: slots.matrix("out"), floats, same })
     }
 
-    /// Sizes of the result; reading two and writing one costs four.
+    /// Returns the sizes of the result; reading two numbers and writing one costs four.
     pub(super) fn sizes(&self) -> MatmulShape {
         MatmulShape { m: self.sizes.0, n: self.sizes.1, k: 4 }
     }
@@ -86,7 +87,7 @@ pub(super) fn sum_rows(slots: &Slots<'_>) -> StepWork {
 #[derive(Debug)]
 pub(super) struct MappedStep {
     formula: Formula,
-    /// The same made ready for wide vectors.
+    /// The same formula, prepared for wide vectors.
     compiled: Compiled,
     operands: Vec<Range<usize>>,
     out: Range<usize>,

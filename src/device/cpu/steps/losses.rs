@@ -24,7 +24,7 @@ pub(super) struct LossStep {
 enum LossKind {
     CrossEntropy,
     Mse,
-    /// A formula for each element, and the same made ready for wide vectors.
+    /// A formula for each element, and the same prepared for wide vectors.
     Map(LossVariant, Program, Box<Compiled>),
     Classes(LossVariant),
 }
@@ -54,13 +54,14 @@ pub(super) fn formed(slots: &Slots<'_>, form: LossVariant) -> StepWork {
         None => (LossKind::Classes(form), "logits", "d_logits"),
     };
     let names = [prediction, "goal", "constants", "weights", "scaling", "row_loss", gradient];
+    // Targets are either classes or numbers, so one of the two ranges is empty.
     let [classes] = slots.indices(["goal"]);
     let floats = slots.floats(names);
     StepWork::Loss(Box::new(LossStep { kind, floats, classes, scaled: form.scaled }))
 }
 
 impl LossStep {
-    /// Sizes of the gradient, and what an element costs.
+    /// Returns the sizes of the gradient, with the cost of an element.
     pub(super) fn sizes(&self) -> MatmulShape {
         let n = self.floats[6].len();
         match &self.kind {
@@ -78,6 +79,7 @@ impl LossStep {
         let [prediction, goal, constants, weights, scaling, row_loss, gradient] =
             disjoint(arenas.floats, &self.floats);
         let classes = &arenas.indices[self.classes.clone()];
+        // The gradient has the sizes of the predictions, of which a slot's length alone tells the columns.
         let columns = gradient.len() / row_loss.len();
         let outs = (row_loss, &mut *gradient);
         let extra = |form: &LossVariant| LossInputs {
@@ -93,6 +95,7 @@ impl LossStep {
                 let from: (&[T], &[T]) = (prediction, goal);
                 engine.loss_map((form, program, compiled), from, extra(form), outs, step);
             }
+            // The same slot holds classes or numbers, as the loss has them.
             LossKind::Classes(form) => {
                 let goal = if form.loss.classes() {
                     LossTargets::Classes(classes)
@@ -102,6 +105,7 @@ impl LossStep {
                 engine.loss_classes(form, (prediction, goal), extra(form), outs, step);
             }
         }
+        // The loss itself is logged unscaled, so only the gradient is multiplied.
         if self.scaled {
             kernels::scale(gradient, scaling);
         }

@@ -1,6 +1,6 @@
-//! Steps made ready to run: the arguments of each kernel, by name, as ranges of the device's arenas.
+//! Prepared steps: the arguments of each kernel, by name, as ranges of the device's arenas.
 //!
-//! In: a plan. Out: what `device.rs` runs, step by step. Each file has the kernels of one kind.
+//! In: a plan. Out: the steps that `device.rs` runs. Each file has the kernels of one kind.
 
 mod elementwise;
 mod losses;
@@ -17,7 +17,7 @@ use super::update::OVERFLOW;
 use crate::device::half;
 use crate::plan::{Element, Kernel, Plan, Slot, SlotSpec, Step, StepParams};
 
-/// A step of a plan, ready to run.
+/// A step of a plan, prepared to run.
 #[derive(Debug)]
 pub(super) struct PreparedStep {
     kernel: Kernel,
@@ -39,12 +39,12 @@ enum StepWork {
     Update(Box<updates::UpdateStep>),
 }
 
-/// Guard that makes a step change nothing.
+/// A condition under which a step changes nothing.
 #[derive(Debug)]
 struct Guard {
-    /// The number that is not 0 while the step is skipped.
+    /// Index of the number that is not 0 while the step is skipped.
     overflow: usize,
-    /// The gathered gradients, which are emptied then.
+    /// The accumulated gradients, which are set to zero then.
     gathered: Range<usize>,
 }
 
@@ -61,7 +61,7 @@ struct Slots<'a> {
     starts: &'a [usize],
 }
 
-/// Where each buffer of a plan begins in the arena of its kind: the buffers of that kind lie end to end.
+/// Returns the first element of each buffer of a plan in the arena of its kind, in which the buffers lie end to end.
 pub(super) fn buffer_starts(plan: &Plan) -> Vec<usize> {
     let (mut floats, mut indices) = (0, 0);
     let start = |buffer: &crate::plan::BufferSpec| {
@@ -72,7 +72,7 @@ pub(super) fn buffer_starts(plan: &Plan) -> Vec<usize> {
     plan.buffers().iter().map(start).collect()
 }
 
-/// The elements of a slot in the arena of its kind.
+/// Returns the elements of a slot in the arena of its kind.
 pub(super) fn range_of(spec: &SlotSpec, starts: &[usize]) -> Range<usize> {
     let start = starts[spec.buffer.0 as usize] + spec.offset;
     start..start + spec.len()
@@ -83,11 +83,12 @@ pub(super) fn round<T: Real>(values: &mut [T]) {
     values.iter_mut().for_each(|value| *value = T::of(half::rounded(value.to_f64())));
 }
 
-/// Parts of an arena that do not overlap, but for empty ones.
+/// Returns parts of an arena that do not overlap, except for empty ones.
 fn disjoint<'a, const N: usize, T>(
     arena: &'a mut [T],
     ranges: &[Range<usize>; N],
 ) -> [&'a mut [T]; N] {
+    // Checked by the library, so no unsafe code is needed to write one part while others are read.
     arena.get_disjoint_mut(ranges.clone()).expect("a plan's steps read and write different buffers")
 }
 
@@ -100,7 +101,7 @@ impl Slots<'_> {
         range_of(self.spec(slot), self.starts)
     }
 
-    /// The slots of arguments, empty ranges for those that are absent or hold other numbers.
+    /// Returns the slots of arguments, and empty ranges for arguments that are absent or of the other kind.
     fn of_kind<const N: usize>(&self, names: [&str; N], floats: bool) -> [Range<usize>; N] {
         names.map(|name| {
             let slot = self.step.slot(name);
@@ -109,17 +110,17 @@ impl Slots<'_> {
         })
     }
 
-    /// Arguments of floats.
+    /// Returns the arguments that hold floats.
     fn floats<const N: usize>(&self, names: [&str; N]) -> [Range<usize>; N] {
         self.of_kind(names, true)
     }
 
-    /// Arguments of whole numbers.
+    /// Returns the arguments that hold whole numbers.
     fn indices<const N: usize>(&self, names: [&str; N]) -> [Range<usize>; N] {
         self.of_kind(names, false)
     }
 
-    /// Rows and columns of an argument that every form of the kernel has.
+    /// Returns the rows and columns of an argument that every variant of the kernel has.
     fn matrix(&self, name: &str) -> (usize, usize) {
         let slot = self.step.slot(name).expect("every form of the kernel has this argument");
         self.spec(slot).matrix()
@@ -144,6 +145,7 @@ impl Slots<'_> {
         Some(Guard { overflow: scaling.start + OVERFLOW, gathered })
     }
 
+    /// Returns the computation of the step.
     fn work(&self) -> StepWork {
         match self.step.kernel {
             Kernel::Gather { ordered, .. } => rows::gather(self, ordered),
@@ -186,7 +188,7 @@ impl Slots<'_> {
 }
 
 impl PreparedStep {
-    /// A step of a plan whose buffers begin at these places.
+    /// Prepares a step of a plan whose buffers begin at these places.
     pub(super) fn of(plan: &Plan, step: &Step, starts: &[usize]) -> Self {
         let slots = Slots { plan, step, starts };
         let half = |slot: &&Slot| slots.spec(**slot).element == Element::F16;
@@ -194,7 +196,7 @@ impl PreparedStep {
         Self { kernel: step.kernel, work: slots.work(), halves, guard: slots.guard() }
     }
 
-    /// The kernel, and sizes of what it goes through: for products their own, for others with what an element costs.
+    /// Returns the kernel and its sizes: for products their own, for others with the cost of an element.
     pub(super) fn sizes(&self) -> (Kernel, MatmulShape) {
         let sizes = match &self.work {
             StepWork::Product(step) => step.sizes(),
@@ -203,13 +205,13 @@ impl PreparedStep {
             StepWork::Rows(rows) => rows.sizes(),
             StepWork::Elementwise(step) => step.sizes(),
             StepWork::Update(update) => update.sizes(),
-            // A few numbers.
+            // Its work is a few numbers.
             StepWork::Scaling(_) => MatmulShape { m: 1, n: 1, k: 1 },
         };
         (self.kernel, sizes)
     }
 
-    /// Runs the step with the numbers of this step of the run.
+    /// Runs the step with these step parameters.
     pub(super) fn run<T: Real>(
         &self,
         engine: &T::CpuKernels,
@@ -219,7 +221,7 @@ impl PreparedStep {
         if let Some(Guard { overflow, gathered }) = &self.guard
             && arenas.floats[*overflow] != T::zero()
         {
-            // What was gathered before goes with it.
+            // Gradients that were accumulated before are dropped with the skipped update.
             return arenas.floats[gathered.clone()].fill(T::zero());
         }
         match &self.work {
@@ -231,6 +233,7 @@ impl PreparedStep {
             StepWork::Scaling(scaling) => scaling.run(arenas.floats, step),
             StepWork::Update(update) => update.run(engine, &mut arenas, step),
         }
+        // Rounded once at the end, as a GPU does when it stores a result.
         for range in &self.halves {
             round(&mut arenas.floats[range.clone()]);
         }

@@ -1,4 +1,4 @@
-//! Rows that are picked from tables or put there: `gather`, `lookup`, `lookup_grad`, `put_rows`.
+//! Rows that are copied from tables or to them: `gather`, `lookup`, `lookup_grad`, `put_rows`.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ pub(super) enum Rows {
         sizes: (usize, usize),
         /// The tables of features and of targets, and the batch's rows of each.
         floats: [Range<usize>; 4],
-        /// The order, and targets that are classes as the table and the batch have them.
+        /// The order, and targets that are classes, of the table and of the batch.
         indices: [Range<usize>; 3],
     },
     Lookup {
@@ -58,7 +58,7 @@ pub(super) fn put_rows(slots: &Slots<'_>) -> StepWork {
 }
 
 impl Rows {
-    /// Sizes of what is written, and what an element costs.
+    /// Returns the sizes of the result, with the cost of an element.
     pub(super) fn sizes(&self) -> MatmulShape {
         let (Self::Gather { sizes, .. }
         | Self::Lookup { sizes, .. }
@@ -74,6 +74,7 @@ impl Rows {
                 let [order, classes, classes_out] = disjoint(arenas.indices, indices);
                 let order = ordered.then_some(&*order);
                 kernels::gather(x, order, x_out, *columns, step);
+                // Targets are classes or numbers; the other range is empty.
                 if !classes_out.is_empty() {
                     kernels::gather(classes, order, classes_out, 1, step);
                 } else if !y_out.is_empty() {

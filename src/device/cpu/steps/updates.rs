@@ -14,30 +14,30 @@ use crate::plan::{self, Kernel, StepParams};
 #[derive(Debug)]
 pub(super) struct UpdateStep {
     kind: UpdateKind,
-    /// Elements of what is written first.
+    /// Number of elements of the first slot that is written.
     len: usize,
 }
 
 #[derive(Debug)]
 enum UpdateKind {
-    /// The statistic, and what it moves.
+    /// The statistic, and the running statistic.
     Running { how: (Option<f64>, bool, bool), floats: [Range<usize>; 2] },
     /// Gradients, the loss scale, weights, velocity, and the weights in half precision.
     Sgd { sgd: Sgd, scaled: bool, floats: [Range<usize>; 5] },
-    /// The same with two means.
+    /// The same slots with two means.
     Adam { adam: Adam, scaled: bool, floats: [Range<usize>; 6] },
-    /// Gradients, the loss scale, factors, weights, three states, gathered gradients, averages, weights in half precision.
+    /// Gradients, the loss scale, factors, weights, three states, accumulated gradients, averages, weights in half precision.
     ByExpressions {
         update: plan::Update,
         program: Program,
         compiled: Box<Compiled>,
         floats: [Range<usize>; 10],
     },
-    /// The arena, gathered gradients, the loss scale, factors, sums.
+    /// The arena, accumulated gradients, the loss scale, factors, sums.
     SquareSums { gathers: bool, scaled: bool, gradient: bool, floats: [Range<usize>; 5] },
     /// Sums and factors.
     ClipNorm { max: f64, floats: [Range<usize>; 2] },
-    /// Sums of the squares of weights and of directions, factors; and where each parameter lies.
+    /// Sums of the squares of weights and of directions, factors; and the blocks of each parameter.
     TrustRatios { floats: [Range<usize>; 3], views: Range<usize> },
 }
 
@@ -116,6 +116,7 @@ impl UpdateStep {
         arenas: &mut ArenaViews<'_, T>,
         step: &StepParams,
     ) {
+        // The order of the ranges is the one in which the functions above asked for them.
         match &self.kind {
             UpdateKind::Running { how, floats } => {
                 let [stat, out] = disjoint(arenas.floats, floats);
@@ -123,8 +124,10 @@ impl UpdateStep {
             }
             UpdateKind::Sgd { sgd, scaled, floats } => {
                 let [gradient, scaling, weight, velocity, half] = disjoint(arenas.floats, floats);
+                // Without momentum the range is empty, and the kernel must not read it.
                 let velocity = (sgd.momentum != 0.0).then_some(velocity);
                 let update = |g: &[T], w: &mut [T]| engine.update_sgd(g, w, velocity, *sgd, step);
+                // Removing the loss scale is common to both optimizers, so the kernel gets their update as a function.
                 kernels::update(gradient, scaled.then_some((&*scaling, half)), weight, update);
             }
             UpdateKind::Adam { adam, scaled, floats } => {
@@ -133,6 +136,7 @@ impl UpdateStep {
                 kernels::update(gradient, scaled.then_some((&*scaling, half)), weight, update);
             }
             UpdateKind::ByExpressions { update, program, compiled, floats } => {
+                // Every arena of the update is there or empty, so one kernel serves all variants.
                 let [gradient, scaling, table, weight, rest @ ..] = disjoint(arenas.floats, floats);
                 let [state0, state1, state2, gathered, average, half] = rest;
                 engine.update(UpdateArgs {
@@ -140,6 +144,7 @@ impl UpdateStep {
                     program,
                     compiled,
                     step: *step,
+                    // The device holds whole arenas; threads cut them later.
                     scaling,
                     table,
                     first: 0,
@@ -153,6 +158,7 @@ impl UpdateStep {
             }
             UpdateKind::SquareSums { gathers, scaled, gradient, floats } => {
                 let [x, gathered, scaling, table, sums] = disjoint(arenas.floats, floats);
+                // Absent ones are empty ranges; as options the kernel need not test lengths.
                 let of = SquareSumArgs {
                     x,
                     gathered: gathers.then_some(&*gathered),

@@ -1,11 +1,11 @@
-//! Work on elements, and sums over rows and columns.
+//! Cases of elementwise kernels, and of sums over rows and columns.
 
 use super::super::smooth;
 use super::{DOWN, Fill, HALF, ROUNDOFF, TestSpec, UP, sum_error};
 use crate::model::Activation;
 use crate::plan::{Broadcast, FormulaId, Kernel};
 
-/// Formulas are in `formulas.rs`.
+/// Returns the kernels of this kind; those with formulas are in `formulas.rs`.
 pub(super) fn kernels() -> Vec<Kernel> {
     let mut kernels = vec![
         Kernel::Activate { act: Activation::Identity, bias: true },
@@ -19,6 +19,7 @@ pub(super) fn kernels() -> Vec<Kernel> {
     kernels
 }
 
+/// Returns how a kernel of this kind is verified.
 pub(super) fn spec(kernel: Kernel) -> TestSpec {
     match kernel {
         Kernel::Activate { act, .. } => TestSpec::new(
@@ -28,7 +29,7 @@ pub(super) fn spec(kernel: Kernel) -> TestSpec {
                 _ => Fill::unit([m, n]),
             },
             move |_| match act {
-                // 30 x is rounded, for |x| up to 8 by 240 u; the slope is 30 times as steep.
+                // 30 x is rounded, for |x| up to 8 by 240 u; the derivative multiplies this by 30.
                 Activation::Siren => (2.0 * 240.0 * ROUNDOFF, 2e-5),
                 _ => activation_limits(act),
             },
@@ -36,7 +37,7 @@ pub(super) fn spec(kernel: Kernel) -> TestSpec {
         .half([HALF, UP]),
         Kernel::ActivateGrad { act } => TestSpec::new(
             move |name, [m, n, _]| match (name, act) {
-                // Of these the output is saved, and no output is larger than 1.
+                // These activations save their output, which is at most 1.
                 ("saved", Activation::Tanh | Activation::Sigmoid) => Fill::unit([m, n]),
                 ("saved", _) => Fill::extreme([m, n]),
                 _ => Fill::unit([m, n]),
@@ -47,7 +48,7 @@ pub(super) fn spec(kernel: Kernel) -> TestSpec {
             },
         )
         .half([HALF, DOWN]),
-        // The one elementwise kernel that shows the folded grid for all of them.
+        // This kernel tests the folded grid for all elementwise kernels.
         Kernel::Add => TestSpec::new(|_, [m, n, _]| Fill::unit([m, n]), |_| (0.0, ROUNDOFF))
             .sizes([[1, 1, 1], [31, 57, 31], [65_537, 65, 65_537]])
             .half([HALF]),
@@ -77,17 +78,18 @@ pub(super) fn spec(kernel: Kernel) -> TestSpec {
     }
 }
 
+/// Returns the limits of an activation's error, with that of adding a bias.
 fn activation_limits(act: Activation) -> (f64, f64) {
     let (abs, rel) = smooth(act);
     (abs + 8.0 * ROUNDOFF, rel + 4.0 * ROUNDOFF)
 }
 
-/// The formulas after the first three are single functions, which only want values.
+/// Returns whether a formula is a single function, as those after the first three are: these need extreme values.
 fn is_function(formula: FormulaId) -> bool {
     formula.0 > 2
 }
 
-/// The operand of a formula over `[m, n]` that has a name such as `x0`; `None` for the result.
+/// Returns the values of a formula's operand over `[m, n]` with a name such as `x0`; `None` for the result.
 fn operand(id: FormulaId, name: &str, m: usize, n: usize) -> Option<Fill> {
     let index: usize = name.strip_prefix('x')?.parse().expect("operands are numbered");
     let formulas = super::super::formulas::formulas(n);

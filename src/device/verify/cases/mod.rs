@@ -1,7 +1,7 @@
 //! Cases of `verify`: every kernel with every fusion, at awkward sizes, on random values.
 //!
-//! In: a kernel and sizes. Out: a plan of one step, and what its slots start with. Each file has the kernels of one kind: their
-//! forms, and for each kernel a [`TestSpec`] with all that is particular to it.
+//! In: a kernel and sizes. Out: a plan of one step, and the first values of its slots. Each file has the kernels of one
+//! kind: their fusions, and for each kernel a [`TestSpec`] with everything that is particular to it.
 
 mod elementwise;
 mod losses;
@@ -18,13 +18,13 @@ use crate::plan::{
 use crate::random::{Purpose, Random, Seed};
 use crate::shape::narrow;
 
-/// Three sizes, whose meaning depends on the kernel: for products m, n, k; else rows, columns, rows that count.
+/// Three sizes, whose meaning depends on the kernel: for products m, n, k; else rows, columns, valid rows.
 pub(super) type Triple = [usize; 3];
 
 /// Sizes and first values of an argument, by its name and the case's sizes.
 type FirstValues = Box<dyn Fn(&str, Triple) -> Fill>;
 
-/// How a kernel is verified.
+/// Description of how a kernel is verified.
 struct TestSpec {
     /// Initial values of its arguments.
     values: FirstValues,
@@ -37,7 +37,7 @@ struct TestSpec {
     divisor: Option<f64>,
 }
 
-/// Both what is read and what is written in half precision.
+/// Half precision in the slots that are read and in those that are written.
 const HALF: StorageTypes = StorageTypes { read: Element::F16, write: Element::F16 };
 /// From single precision to half.
 const DOWN: StorageTypes = StorageTypes { read: Element::F32, write: Element::F16 };
@@ -47,13 +47,14 @@ const UP: StorageTypes = StorageTypes { read: Element::F16, write: Element::F32 
 /// Unit roundoff in single precision.
 const ROUNDOFF: f64 = 1.0 / 16_777_216.0;
 
-/// The error of a sum of so many terms, as [`TestSpec::new`] says.
+/// Returns the error of a sum of this many terms, as [`TestSpec::new`] derives it.
 fn sum_error(terms: usize) -> f64 {
     (terms as f64 + 4.0) * ROUNDOFF * (terms as f64) / 2.0
 }
 
 impl TestSpec {
-    /// From what arguments start with, by their names and the sizes, and from the absolute and relative limits of the error.
+    /// Makes a spec from the first values of arguments, by their names and the sizes, and from the absolute and relative
+    /// limits of the error.
     ///
     /// Limits come from the length of the sums and from what WGSL promises of its functions. Unit roundoff u = 2⁻²⁴. A sum of
     /// k products of numbers up to 1 errs by at most about k u times the sum of their sizes (Higham 2002, section 3.1), which
@@ -74,28 +75,28 @@ impl TestSpec {
         }
     }
 
-    /// Awkward sizes instead of the usual ones: one, tiles less and plus one, primes, more than 65,535 workgroups.
+    /// Sets awkward sizes instead of the usual ones: one, tiles less and plus one, primes, more than 65,535 workgroups.
     fn sizes(self, sizes: impl Into<Vec<Triple>>) -> Self {
         Self { sizes: sizes.into(), ..self }
     }
 
-    /// Further sizes for the CPU, which would take software adapters too long.
+    /// Adds sizes for the CPU, which would take software adapters too long.
     fn cpu_sizes(self, cpu_sizes: impl Into<Vec<Triple>>) -> Self {
         Self { cpu_sizes: cpu_sizes.into(), ..self }
     }
 
-    /// Forms in half precision that plans may ask for.
+    /// Sets the variants in half precision that plans may ask for.
     fn half(self, half: impl Into<Vec<StorageTypes>>) -> Self {
         Self { half: half.into(), ..self }
     }
 
-    /// The kernel goes through an arena, which may be bound in parts; other slots may not.
+    /// Says that the kernel visits an arena, which may be bound in parts; other slots may not.
     fn arena(self) -> Self {
         Self { arena: true, ..self }
     }
 }
 
-/// The one place where each kernel's kind stands.
+/// Returns the spec of a kernel: the one place that knows each kernel's kind.
 fn spec_of(kernel: &Kernel) -> TestSpec {
     match kernel {
         Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } | Kernel::MatmulTn { .. } => {
@@ -129,7 +130,7 @@ fn spec_of(kernel: &Kernel) -> TestSpec {
     }
 }
 
-/// Every kernel with every fusion that plans may ask for.
+/// Returns every kernel with every fusion that plans may ask for.
 pub fn every_kernel() -> Vec<Kernel> {
     [
         rows::kernels(),
@@ -143,9 +144,9 @@ pub fn every_kernel() -> Vec<Kernel> {
     .concat()
 }
 
-/// Every kernel with every fusion that plans in half precision may ask for, and what it then reads and writes.
+/// Returns every kernel with every fusion that plans in half precision may ask for, and its storage types.
 pub fn half_kernels() -> Vec<(Kernel, StorageTypes)> {
-    // Those with a loss scale are for half precision alone.
+    // Kernels with a loss scale are for half precision alone.
     let updates = super::formulas::passes().into_iter().map(|(_, update)| update);
     let updates = updates.filter(|update| update.scaled).map(|it| (Kernel::Update(it), DOWN));
     let forms = |kernel: Kernel| {
@@ -155,24 +156,24 @@ pub fn half_kernels() -> Vec<(Kernel, StorageTypes)> {
     every_kernel().into_iter().flat_map(forms).chain(updates).collect()
 }
 
-/// Sizes that a kernel is verified at on every device.
+/// Returns the sizes at which a kernel is verified on every device.
 pub fn sizes_of(kernel: &Kernel) -> Vec<Triple> {
     spec_of(kernel).sizes
 }
 
-/// Further sizes for the CPU: edges of its tiles of 6 rows and 8, 16 or 32 columns, sums of more terms than are
+/// Returns further sizes for the CPU: edges of its tiles of 6 rows and 8, 16 or 32 columns, sums of more terms than are
 /// added up at once, and results that several threads share.
 pub(super) fn cpu_sizes_of(kernel: &Kernel) -> Vec<Triple> {
     spec_of(kernel).cpu_sizes
 }
 
-/// Absolute and relative limits of a kernel's error.
+/// Returns the absolute and relative limits of a kernel's error.
 pub(super) fn limits(kernel: &Kernel, sizes: Triple) -> (f64, f64) {
     (spec_of(kernel).limits)(sizes)
 }
 
-/// Loss scales before a step: all in order, about to double, as large as may be, after an overflow, as small as may be, after a
-/// loss that was no number.
+/// Returns loss scales before a step: without an event, about to double, at the largest, after an overflow, at the
+/// smallest, after a loss that is not finite.
 fn scalings() -> [LossScaler; 6] {
     let good = LossScaler { scale: 4.0, inverse: 0.25, good: 5.0, overflow: 0.0, skipped: 3.0 };
     let largest = LossScaler::LARGEST as f32;
@@ -187,12 +188,12 @@ fn scalings() -> [LossScaler; 6] {
     ]
 }
 
-/// Which of these an update finds: all in order, or after an overflow where the third size is 0.
+/// Returns which of these an update finds: the first, or the one after an overflow if the third size is 0.
 fn update_scaling(k: usize) -> usize {
     if k == 0 { 3 } else { 0 }
 }
 
-/// Where in the log a case's step is.
+/// Index in the log of a case's step.
 const LOG: usize = 3;
 
 /// Sizes and first values of an argument.
@@ -221,27 +222,27 @@ impl Fill {
         Self { sizes: vec![len], values: Generator::Indices(Box::new(value)) }
     }
 
-    /// Uniform within ±bound.
+    /// Returns numbers that are uniform within ±bound.
     fn within(bound: f64, sizes: impl Into<Vec<usize>>) -> Self {
         Self::floats(sizes, move |random, _| random.uniform(-bound, bound))
     }
 
-    /// Uniform within ±1.
+    /// Returns numbers that are uniform within ±1.
     fn unit(sizes: impl Into<Vec<usize>>) -> Self {
         Self::within(1.0, sizes)
     }
 
-    /// Uniform in 0..1.
+    /// Returns numbers that are uniform in 0..1.
     fn positive(sizes: impl Into<Vec<usize>>) -> Self {
         Self::floats(sizes, |random, _| random.unit())
     }
 
-    /// 0 or 1.
+    /// Returns 0 or 1 at random.
     fn truths(sizes: impl Into<Vec<usize>>) -> Self {
         Self::floats(sizes, |random, _| f64::from(random.below(2)))
     }
 
-    /// Uniform within ±8, and at the start what overflows carelessly written functions.
+    /// Returns numbers that are uniform within ±8, and first some that overflow in carelessly written functions.
     fn extreme(sizes: impl Into<Vec<usize>>) -> Self {
         const EDGES: [f64; 10] = [0.0, -0.0, 1e4, -1e4, 88.5, -88.5, 1e-30, -1e-30, 20.5, -20.5];
         Self::floats(sizes, |random, i| {
@@ -249,24 +250,24 @@ impl Fill {
         })
     }
 
-    /// Whole numbers below `bound` as floats, each in the first of three columns.
+    /// Returns integers below `bound` as floats, in three columns.
     fn numbers(rows: usize, bound: u32) -> Self {
         Self::floats([rows, 3], move |random, _| random.below(bound).into())
     }
 
-    /// Whole numbers below `bound`.
+    /// Returns integers below `bound`.
     fn below(len: usize, bound: usize) -> Self {
         let bound = narrow(bound);
         Self::indices(len, move |random, _| random.below(bound))
     }
 
-    /// One of the loss scales.
+    /// Returns the slot of one of the loss scales.
     fn scaling(which: usize) -> Self {
         let values = scalings()[which].values();
         Self::floats([LossScaler::LEN], move |_, i| values[i].into())
     }
 
-    /// Losses of eight steps, of which that of the case's own may be no number.
+    /// Returns the losses of eight steps, of which the case's own may be infinite.
     fn log(lost: bool) -> Self {
         Self::floats(
             [8],
@@ -276,7 +277,8 @@ impl Fill {
         )
     }
 
-    /// A table of factors for so many blocks; the parameter of the second one stays as it is, every other one is a matrix.
+    /// Returns a table of factors for this many blocks; the second block's parameter stays as it is, every other one is a
+    /// matrix.
     fn factors(blocks: usize) -> Self {
         Self::floats([1 + blocks, FACTORS], |random, i| match i % FACTORS {
             0 if i == 2 * FACTORS => 0.0,
@@ -292,7 +294,7 @@ pub(super) enum CaseValues {
     Indices(Vec<u32>),
 }
 
-/// A plan of one step, and what its slots start with.
+/// A plan of one step, and the first values of its slots.
 pub(super) struct Case {
     pub(super) plan: Plan,
     pub(super) starts: Vec<(Slot, CaseValues)>,
@@ -300,22 +302,26 @@ pub(super) struct Case {
     pub(super) row: StepParams,
 }
 
-/// Makes a plan of one step with random values; what is written starts random too, so that elements that
-/// should stay are compared as well.
+/// Makes a plan of one step with random values; slots that are written start random too, so that elements that should stay
+/// are compared as well.
 pub(super) fn build(kernel: Kernel, stored: StorageTypes, sizes: Triple) -> Result<Case> {
     let [m, n, k] = sizes;
     let spec = spec_of(&kernel);
     let mut builder = PlanBuilder::new();
+    // A kernel names its formula by index, so the plan gets all of them in their fixed order.
     if kernel.formula().is_some() {
         for formula in super::formulas::formulas(n) {
             builder.formula(formula)?;
         }
     }
+    // A fixed seed, so that a failure can be repeated.
     let (mut starts, mut random) = (vec![], Seed(11).stream(Purpose::Synthetic));
+    // An arena may be bound in parts, which depends on the buffer's role.
     let role = if spec.arena { Role::State } else { Role::Data };
     let mut slots = |arguments: &[Argument]| -> Result<Vec<Slot>> {
         let present = arguments.iter().filter(|argument| argument.present);
         let slot = |&Argument { name, precision, .. }: &Argument| {
+            // The declaration says which precision each argument has, so no case repeats it.
             let element = match precision {
                 SlotPrecision::Read => stored.read,
                 SlotPrecision::Write => stored.write,
@@ -334,6 +340,7 @@ pub(super) fn build(kernel: Kernel, stored: StorageTypes, sizes: Triple) -> Resu
                     (Element::U32, CaseValues::Indices(values))
                 }
             };
+            // Only floats are bound in parts.
             let role = if element == Element::U32 { Role::Data } else { role };
             let slot = builder.slot(name, sizes, element, role)?;
             starts.push((slot, start));
@@ -343,6 +350,7 @@ pub(super) fn build(kernel: Kernel, stored: StorageTypes, sizes: Triple) -> Resu
     };
     let Declaration { reads, writes, .. } = kernel.declaration();
     let (reads, writes) = (slots(&reads)?, slots(&writes)?);
+    // Every number differs from its neutral value, so that a kernel that ignores one is found.
     let row = StepParams {
         first: 5,
         rows: if spec.arena { 1 } else { narrow(k.min(m)) },

@@ -1,10 +1,11 @@
-//! Products of matrices, with what is fused in.
+//! Cases of matrix products, with their fusions.
 
 use super::super::smooth;
 use super::{Fill, HALF, ROUNDOFF, TestSpec, UP, sum_error};
 use crate::model::Activation;
 use crate::plan::{Dropout, Kernel};
 
+/// Returns the kernels of this kind.
 pub(super) fn kernels() -> Vec<Kernel> {
     let act = Activation::Identity;
     let mut kernels = vec![
@@ -14,13 +15,13 @@ pub(super) fn kernels() -> Vec<Kernel> {
     ];
     for act in Activation::ALL {
         let save = !act.gradient_from_output();
-        // Those that the host writes are put in at one place, whichever they are: one shows it.
+        // Activations that the host writes are inserted at one place, so one of them is enough.
         if act.is_written_out() || act == Activation::Mish {
             kernels.push(Kernel::MatmulNt { bias: true, act, save, dropout: None });
             kernels.push(Kernel::MatmulNn { act_grad: act, dropout: None });
         }
     }
-    // With dropout, a relu's result is kept beside what remains of it, and a gelu's argument as ever.
+    // With dropout, a relu's result is saved beside the dropped one, and a gelu's argument as without dropout.
     for act in [Activation::Relu, Activation::Gelu] {
         let dropout = Some(Dropout { stream: 2, rate: 0.3 });
         kernels.push(Kernel::MatmulNt { bias: true, act, save: true, dropout });
@@ -29,6 +30,7 @@ pub(super) fn kernels() -> Vec<Kernel> {
     kernels
 }
 
+/// Returns how a product is verified.
 pub(super) fn spec(kernel: Kernel) -> TestSpec {
     let spec = TestSpec::new(
         move |name, [m, n, k]| {
@@ -39,7 +41,7 @@ pub(super) fn spec(kernel: Kernel) -> TestSpec {
                 "a" => vec![m, k],
                 "b" if forward => vec![n, k],
                 "b" => vec![k, n],
-                // A bias forwards, what was saved backwards.
+                // The bias of a forward product; a backward one has the saved values.
                 "extra" if forward => vec![n],
                 "extra_out" if transposed => vec![m],
                 _ => vec![m, n],
@@ -53,6 +55,7 @@ pub(super) fn spec(kernel: Kernel) -> TestSpec {
             _ => (2.0 * sum_error(k + 1), 0.0),
         },
     );
+    // Sizes around each tile's edges: one less, equal, one more.
     let many = [
         [1, 1, 1],
         [1, 17, 3],
@@ -71,7 +74,7 @@ pub(super) fn spec(kernel: Kernel) -> TestSpec {
         [5, 33, 15],
         [6, 32, 16],
         [13, 31, 257],
-        // Narrow and tall, wide and flat: those that are computed transposed.
+        // Narrow and tall, wide and flat: products that are computed transposed.
         [3, 70, 12],
         [64, 1, 32],
         [130, 10, 300],
@@ -81,6 +84,8 @@ pub(super) fn spec(kernel: Kernel) -> TestSpec {
         [260, 150, 30],
         [20, 400, 600],
     ]);
+    // Variants in half precision are those that plans contain: the last layer's result and the gradients of weights are in
+    // single precision.
     match kernel {
         Kernel::MatmulNt { bias: false, .. } => spec.sizes(many).half([UP]),
         // Hidden layers, and the last one.

@@ -4,7 +4,7 @@ use super::{DOWN, Fill, ROUNDOFF, TestSpec, Triple, update_scaling};
 use crate::plan::{BLOCK, Kernel};
 use crate::shape::narrow;
 
-/// Updates by expressions are in `formulas.rs`.
+/// Returns the kernels of this kind; updates by expressions are in `formulas.rs`.
 pub(super) fn kernels() -> Vec<Kernel> {
     let running =
         |momentum, unbiased, guarded| Kernel::UpdateRunning { momentum, unbiased, guarded };
@@ -36,16 +36,17 @@ pub(super) fn kernels() -> Vec<Kernel> {
     kernels
 }
 
+/// Returns how a kernel of this kind is verified.
 pub(super) fn spec(kernel: Kernel) -> TestSpec {
     match kernel {
         Kernel::UpdateRunning { guarded, .. } => TestSpec::new(
             move |name, [m, n, k]| match name {
-                // The last one is no number, which only guarded ones are given.
+                // The last statistic is NaN, which only guarded kernels are given.
                 "stat" => Fill::floats([n], move |random, i| {
                     let lost = guarded && n > 1 && i + 1 == n;
                     if lost { f64::NAN } else { random.uniform(-1.0, 1.0) }
                 }),
-                // Skipped with the sizes that have fewer rows that count than rows.
+                // The step is skipped with the sizes that have fewer valid rows than rows.
                 "scaling" => Fill::scaling(if k < m { 3 } else { 0 }),
                 _ => Fill::unit([n]),
             },
@@ -58,7 +59,7 @@ pub(super) fn spec(kernel: Kernel) -> TestSpec {
         Kernel::Update(update) => TestSpec::new(
             move |name, sizes| match name {
                 "factors" => Fill::factors(sizes[1].div_ceil(BLOCK)),
-                // Means of squares, and of what is squared in them, of which no difference is near 0.
+                // Means of squares, and of the squared values themselves, such that no difference of them is near 0.
                 "state0" => Fill::floats([sizes[1]], |random, _| 1.0 + 0.9 * random.unit()),
                 "state1" | "state2" => {
                     Fill::floats([sizes[1]], |random, _| 0.05 + 0.9 * random.unit())
@@ -68,7 +69,7 @@ pub(super) fn spec(kernel: Kernel) -> TestSpec {
             |_| (2e-6, 1e-5),
         )
         .arena()
-        // The third is 0 where gradients have overflowed, 2 where they are only gathered.
+        // The third size is 0 if gradients have overflowed, 2 if they are only accumulated.
         .sizes([[1, 1792, 1], [1, 128, 0], [1, 128, 2]])
         .cpu_sizes([[1, 100_003, 1]]),
         Kernel::SquareSums { .. } => TestSpec::new(
@@ -110,7 +111,7 @@ pub(super) fn spec(kernel: Kernel) -> TestSpec {
     }
 }
 
-/// An optimizer with a kernel of its own.
+/// Returns how an optimizer with a kernel of its own is verified.
 fn plain(scaled: bool, guarded: bool, limits: (f64, f64)) -> TestSpec {
     let values = move |name: &str, sizes: Triple| match name {
         "m" => Fill::within(0.5, [sizes[1]]),
@@ -120,14 +121,14 @@ fn plain(scaled: bool, guarded: bool, limits: (f64, f64)) -> TestSpec {
     let spec = TestSpec::new(values, move |_| limits).arena().half([DOWN]);
     let spec = spec.cpu_sizes([[1, 7, 1], [1, 100_003, 1]]);
     if scaled || guarded {
-        // The third is 0 where gradients have overflowed.
+        // The third size is 0 if gradients have overflowed.
         spec.sizes([[1, 128, 1], [1, 1792, 1], [1, 128, 0]])
     } else {
         spec.sizes([[1, 64, 1], [1, 1792, 1]])
     }
 }
 
-/// Arguments that all updates have alike. Gradients bear the loss scale, if there is one.
+/// Returns the arguments that all updates have in common. Gradients are multiplied by the loss scale, if there is one.
 fn updated(name: &str, scaled: bool, [_, n, k]: Triple) -> Fill {
     let which = update_scaling(k);
     match name {
