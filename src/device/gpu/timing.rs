@@ -33,7 +33,7 @@ pub(super) struct Stamps {
 impl Stamps {
     fn new(device: &wgpu::Device) -> Self {
         // One more than submissions in flight, so that a pair is free while the others are on their way.
-        let loop_iterations = DEPTH + 1;
+        let slots = DEPTH + 1;
         let buffer = |size, usage| {
             let label = Some("timestamps");
             device.create_buffer(&wgpu::BufferDescriptor {
@@ -46,9 +46,9 @@ impl Stamps {
         let read = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
         let resolve = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
         Self {
-            set: queries(device, 2 * narrow(loop_iterations)),
-            resolved: buffer(RESOLVE_ALIGN * loop_iterations as u64, resolve),
-            read: (0..loop_iterations).map(|_| buffer(PAIR_BYTES, read)).collect(),
+            set: queries(device, 2 * narrow(slots)),
+            resolved: buffer(RESOLVE_ALIGN * slots as u64, resolve),
+            read: (0..slots).map(|_| buffer(PAIR_BYTES, read)).collect(),
             turn: 0,
         }
     }

@@ -47,9 +47,9 @@ impl Metric {
     /// Returns why a metric has no value on these rows, whatever is predicted.
     fn on_targets(self, rows: &Dataset) -> Option<String> {
         // Rows of weight 0 do not count, so they are left out first.
-        let pluralize = Counted::of(&[], (rows.y(), rows.weights()));
+        let counted = Counted::of(&[], (rows.y(), rows.weights()));
         let schema = rows.schema();
-        match (&*pluralize.targets, &schema.kind) {
+        match (&*counted.targets, &schema.kind) {
             (Targets::Classes(y), TargetKind::Classes(names)) => self.on_classes(y, names),
             (y, TargetKind::Labels(labels)) => {
                 let (y, columns) = y.columns()?;
