@@ -1,5 +1,5 @@
 // The batch's rows of a table, picked by the epoch's order or lying in sequence. Of the targets, 32-bit words are
-// copied as they are, so that classes and floats take the same way. Rows that do not count become zero.
+// copied as they are, so that classes and floats take the same way. Masked rows become zero.
 
 struct Params {
     batch: u32,

@@ -1,4 +1,4 @@
-// log[step] = mean of the row losses that count. One workgroup; each lane sums every WORKGROUP-th row,
+// log[step] = mean of the losses of the valid rows. One workgroup; each lane sums every WORKGROUP-th row,
 // then halves are added: a fixed shape, so that the result does not depend on timing.
 
 struct Params {

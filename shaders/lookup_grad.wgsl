@@ -1,4 +1,4 @@
-// out [v,d]: row = sum of d_y [m,d] over the rows that count whose number in x's column it is, top to bottom; x [m,n].
+// out [v,d]: row = sum of d_y [m,d] over the valid rows whose number in x's column it is, top to bottom; x [m,n].
 // One lane an element of the table: sums need no atomics, and have one order.
 
 struct Params {

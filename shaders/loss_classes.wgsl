@@ -1,5 +1,5 @@
 // row_loss and d_logits of a loss over classes, one lane a row; KIND says which, setting is its number: the label smoothing,
-// gamma, the margin. Rows that do not count get zeros; others bear their weight over the step's divisor. Constants are the
+// gamma, the margin. Masked rows get zeros; others are multiplied by their weight over the step's divisor. Constants are the
 // weights of classes. The gradient is multiplied by the loss scale if there is one.
 
 struct Params {

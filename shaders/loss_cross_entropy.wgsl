@@ -1,4 +1,4 @@
-// row_loss and d_logits, one lane a row: row_cross_entropy.wgsl. Rows that do not count get zeros.
+// row_loss and d_logits, one lane a row: row_cross_entropy.wgsl. Masked rows get zeros.
 // The gradient is multiplied by the loss scale if there is one.
 
 struct Params {

@@ -1,6 +1,6 @@
-// row_loss and d_prediction of an elementwise loss, one lane a row. `loss_of` gives an element's value and slopes; the host
+// row_loss and d_prediction of an elementwise loss, one lane a row. `loss_of` gives an element's value and derivatives; the host
 // writes it from the loss's formula. Predictions of an element lie side by side, WIDTH of them, and so do the elements of a
-// target. Rows that do not count get zeros; others bear their weight over the step's divisor.
+// target. Masked rows get zeros; others are multiplied by their weight over the step's divisor.
 // The gradient is multiplied by the loss scale if there is one.
 
 struct Params {

@@ -1,4 +1,4 @@
-// row_loss and d_prediction, one lane a row: row_mse.wgsl. Rows that do not count get zeros.
+// row_loss and d_prediction, one lane a row: row_mse.wgsl. Masked rows get zeros.
 // The gradient is multiplied by the loss scale if there is one.
 
 struct Params {

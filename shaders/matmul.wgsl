@@ -21,7 +21,7 @@ fn size_of_product() -> Size {
     return Size(params.m, params.n, params.k, select(FUSED, params.fused, ONE_PIPELINE == 1u));
 }
 
-// What dropout multiplies an element by.
+// Factor of dropout for an element.
 fn dropout(at: u32) -> f32 {
     return keep(params.stream, params.rate, at);
 }

@@ -1,4 +1,4 @@
-// The batch's rows of a table = the rows of x that count, x [batch,n]
+// The batch's rows of a table = the valid rows of x, x [batch,n]
 
 struct Params {
     n: u32,

@@ -12,7 +12,7 @@ fn unit_at(stream: u32, at: u32) -> f32 {
     return f32(mixed(key ^ mixed(at ^ key)) >> 8u) * (1.0 / 16777216.0);
 }
 
-// What dropout multiplies an element by: 0, or 1 / (1 - rate).
+// Factor of dropout for an element: 0, or 1 / (1 - rate).
 fn keep(stream: u32, rate: f32, at: u32) -> f32 {
     let r = rate * step.dropout;
     return select(1.0 / (1.0 - r), 0.0, unit_at(stream, at) < r);

@@ -1,5 +1,5 @@
 // Steps of training one after the other in one dispatch, by one workgroup: for networks so small that starting a
-// dispatch takes longer than its arithmetic. Each step is a list of operations. What they leave for one another lies in
+// dispatch takes longer than its arithmetic. Each step is a list of operations. Their results for one another are in
 // `scratch`, beside copies of weights and gradients, so that products are compiled once; the host has found a place in it
 // for every value.
 
@@ -48,7 +48,7 @@ struct Row {
 var<private> step: Step;
 var<private> op: Op;
 
-// What dropout multiplies an element by.
+// Factor of dropout for an element.
 fn dropout(at: u32) -> f32 {
     return keep(op.stream, op.rate, at);
 }
@@ -94,7 +94,7 @@ fn source_row(i: u32, table_rows: u32) -> u32 {
     return min(order[min(step.first + i, table_rows - 1u)], table_rows - 1u);
 }
 
-// The batch's rows [m,n] of a table of k rows; rows that do not count become zero.
+// The batch's rows [m,n] of a table of k rows; masked rows become zero.
 fn gather(lane: u32) {
     // Row and column go on without a division for each element.
     var row = lane / op.n;

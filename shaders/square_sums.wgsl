@@ -1,5 +1,5 @@
 // sums[block] = the sum of x^2 over 64 elements of an arena, a block a lane: all lanes load side by side, then each adds up
-// its own block in order. Of gradients x = gathered + share g without the loss scale, and 0 where the rate's factor is 0.
+// its own block in order. Of gradients x = accumulated + fraction g without the loss scale, and 0 where the rate's factor is 0.
 
 struct Params {
     len: u32,    // in vectors of four

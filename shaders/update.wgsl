@@ -1,7 +1,7 @@
 // A pass over arenas by expressions: the host puts `formula(at, factors)` in front, which reads them. Four elements a
 // lane: arenas are multiples of 64, and each 64 elements have one row of factors. With a loss scale, or GUARDED, a step that
 // is skipped changes nothing; with a scale half_weight keeps the weights in half precision. Steps that only gather gradients
-// change nothing but what is gathered.
+// change only the accumulated gradients.
 
 struct Params {
     len: u32,    // in vectors of four
@@ -38,7 +38,7 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
         return;
     }
     if (SCALED == 1u || GUARDED == 1u) && scaling[OVERFLOW] != 0.0 {
-        // What was gathered before goes with it.
+        // Gradients that were accumulated before are dropped with the skipped update.
         if GATHERS == 1u {
             gathered[at] = V();
         }

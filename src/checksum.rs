@@ -47,7 +47,7 @@ impl Checksum {
         self.word((length >> 32) as u32);
     }
 
-    /// The checksum of all that was taken in.
+    /// Returns the checksum of everything that was added.
     pub fn value(self) -> u64 {
         self.0
     }

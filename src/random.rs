@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-/// The number from which all of a run's random choices follow.
+/// The number that determines all random choices of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seed(pub u64);
@@ -18,7 +18,7 @@ pub struct Seed(pub u64);
 pub enum Purpose {
     /// Initial weights of the network.
     Init,
-    /// Which rows are held out for validation.
+    /// Rows that are held out for validation.
     Split,
     /// Order of rows in the epoch given (from 0).
     Order(u32),
@@ -27,13 +27,13 @@ pub enum Purpose {
 }
 
 impl Seed {
-    /// Its two halves mixed to 32 bits, for the counter-based generator that devices share.
+    /// Returns both halves mixed to 32 bits, for the counter-based generator that devices share.
     pub fn folded(self) -> u32 {
         let [low, high] = [self.0 as u32, (self.0 >> 32) as u32];
         mixed(low ^ mixed(high ^ 0x9e37_79b9))
     }
 
-    /// The generator for one purpose: ChaCha with 8 rounds, its 64-bit stream number naming the purpose.
+    /// Returns the generator for one purpose: ChaCha with 8 rounds, whose 64-bit stream number is the purpose.
     pub fn stream(self, purpose: Purpose) -> Random {
         let stream = match purpose {
             Purpose::Init => 1,
@@ -47,7 +47,7 @@ impl Seed {
     }
 }
 
-/// A hash of 32 bits: each bit of the result depends on each of the argument. The constants are those of
+/// Returns a hash of 32 bits: each bit of the result depends on each bit of the argument. The constants are those of
 /// <https://github.com/skeeto/hash-prospector> with the least bias.
 fn mixed(x: u32) -> u32 {
     let x = (x ^ (x >> 16)).wrapping_mul(0x21f0_aaad);
@@ -60,10 +60,11 @@ pub fn key(seed: u32, step: u32, stream: u32) -> u32 {
     mixed(seed ^ mixed(step ^ mixed(stream ^ 0x85eb_ca6b)))
 }
 
-/// The number of a place in a step: uniform in [0, 1), with 24 bits; the twin of `unit_at` in `shaders/random.wgsl`.
-/// Counter-based: it depends on nothing but its arguments, so every device finds the same, in any order.
+/// Returns the number of a place in a step: uniform in [0, 1), with 24 bits; the twin of `unit_at` in
+/// `shaders/random.wgsl`. It depends on its arguments only, so every device computes the same, in any order.
 #[inline(always)]
 pub fn unit_at(key: u32, at: u32) -> f32 {
+    // The upper 24 bits, which an f32 holds exactly.
     (mixed(key ^ mixed(at ^ key)) >> 8) as f32 * (1.0 / 16_777_216.0)
 }
 
@@ -75,30 +76,32 @@ pub struct Random {
 }
 
 impl Random {
-    /// Uniform in [0, 1), with 53 bits.
+    /// Returns a number that is uniform in [0, 1), with 53 bits.
     pub fn unit(&mut self) -> f64 {
         // 53 random bits fit an f64's significand exactly.
         (self.rng.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Uniform in [low, high).
+    /// Returns a number that is uniform in [low, high).
     pub fn uniform(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.unit()
     }
 
-    /// Standard normal, by the polar form of Box and Muller's method.
+    /// Returns a standard normal number, by the polar form of Box and Muller's method.
     pub fn normal(&mut self) -> f64 {
         loop {
             let (a, b) = (self.uniform(-1.0, 1.0), self.uniform(-1.0, 1.0));
             let square = a * a + b * b;
+            // A point outside of the circle is drawn again; 0 has no logarithm.
             if square > 0.0 && square < 1.0 {
                 return a * (-2.0 * square.ln() / square).sqrt();
             }
         }
     }
 
-    /// Uniform whole number in 0..n; unbiased by rejection. `n` must not be 0.
+    /// Returns a uniform integer in 0..n; unbiased by rejection. `n` must not be 0.
     pub fn below(&mut self, n: u32) -> u32 {
+        // The largest multiple of n: beyond it, small remainders would be more frequent.
         let reject = u32::MAX - u32::MAX % n;
         loop {
             let value = self.rng.next_u32();
@@ -108,7 +111,7 @@ impl Random {
         }
     }
 
-    /// Fisher and Yates' shuffle, in place.
+    /// Shuffles in place, by Fisher and Yates' method.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let bound = u32::try_from(last + 1).unwrap_or(u32::MAX);

@@ -56,6 +56,6 @@ impl Interrupt {
 fn tell(text: &str) {
     let mut stderr = std::io::stderr();
     let clear = if stderr.is_terminal() { "\r\x1b[K" } else { "" };
-    // With stderr closed there is nobody to tell.
+    // With stderr closed there is nobody to report to.
     let _ = writeln!(stderr, "{clear}{text}");
 }

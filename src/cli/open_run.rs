@@ -1,7 +1,7 @@
 //! The network that a run has left, or that a model file holds.
 //!
 //! In: what was given as RUN. Out: a [`TrainedModel`].
-//! Absent on purpose: how a run comes to be.
+//! Absent on purpose: training.
 
 use std::path::{Path, PathBuf};
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::report::escape_controls;
 
-/// Standard output. After its reader has gone (`| head`), what is written goes nowhere and is no error.
+/// Standard output. After its reader has ended (`| head`), writes are dropped, which is no error.
 #[derive(Debug)]
 pub(super) struct Output {
     out: BufWriter<Stdout>,
@@ -29,7 +29,7 @@ impl Output {
         writeln!(self, "{}", escape_controls(text)).and_then(|()| self.flush()).map_err(failed)
     }
 
-    /// Writes what is left.
+    /// Writes the rest.
     pub(super) fn end(mut self) -> Result<()> {
         self.flush().map_err(failed)
     }

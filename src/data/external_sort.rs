@@ -1,8 +1,9 @@
-//! Numbers in order, however many there are.
+//! Sorts numbers, however many there are.
 //!
-//! In: numbers in any order, each with a weight if not all weigh 1. Out: the same, the largest first. A limited number of them is in memory; where there are more, they
-//! lie in sorted runs in a temporary file, which are merged in the end, so that the order is exact all the same.
-//! Absent on purpose: what the numbers are.
+//! In: numbers in any order, each with a weight if not all weigh 1. Out: the same numbers, the largest first. A limited
+//! number of them is in memory; if there are more, they are written as sorted runs to a temporary file, and merged at the
+//! end, so that the order is exact.
+//! Absent on purpose: the meaning of the numbers.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -16,26 +17,26 @@ use crate::error::{Error, Result};
 
 /// Bytes of a number in a file.
 const BYTES: usize = 8;
-/// Numbers of a run that are read at once, at least.
+/// Least number of values of a run that are read at once.
 const LEAST: usize = 512;
-/// Numbers that are written at once.
+/// Number of values that are written at once.
 const BLOCK: usize = 8192;
 
-/// A temporary file that several sorters may share. It is made when the first of them needs it.
+/// A temporary file that several sorters may share. It is created when the first of them needs it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SharedTempFile(Arc<Mutex<Option<Spill>>>);
 
-/// Takes numbers in, to give them back in order.
+/// Takes numbers, to return them in order.
 #[derive(Debug)]
 pub(crate) struct Sorter {
     /// Values in memory, as keys that grow as the numbers fall; each followed by the bits of its weight if
     /// [`Self::weighted`].
     keys: Vec<u64>,
-    /// True if a weight other than 1 has come.
+    /// True if a weight other than 1 was given.
     weighted: bool,
-    /// How many keys and weights may be.
+    /// Largest number of keys and weights in memory.
     most: usize,
-    /// Each sorted run in the file.
+    /// The sorted runs in the file.
     runs: Vec<StoredRun>,
     scratch: SharedTempFile,
 }
@@ -44,28 +45,30 @@ pub(crate) struct Sorter {
 #[derive(Clone, Copy, Debug)]
 struct StoredRun {
     place: u64,
-    /// Numbers and weights together.
+    /// Number of values, weights included.
     length: usize,
     weighted: bool,
 }
 
 impl Sorter {
-    /// Keeps at most so many numbers in memory, with weights half as many.
+    /// Makes a sorter that holds at most `most` numbers in memory, or half as many with weights.
     pub(crate) fn new(most: usize, scratch: &SharedTempFile) -> Self {
         let (keys, runs) = (Vec::new(), Vec::new());
         Self { keys, weighted: false, most: most.max(1), runs, scratch: scratch.clone() }
     }
 
-    /// Takes a number and its weight; -0 counts as 0.
+    /// Adds a number and its weight; -0 is taken as 0.
     ///
     /// # Errors
     /// If the temporary file cannot be written.
     pub(crate) fn push(&mut self, value: f64, weight: f64) -> Result<()> {
+        // Without weights each number takes half the memory, so weights are stored from the first one that needs it.
         if !self.weighted && weight != 1.0 {
             self.weighted = true;
             let ones = 1_f64.to_bits();
             self.keys = self.keys.iter().flat_map(|&key| [key, ones]).collect();
         }
+        // A full memory becomes a sorted run in the file.
         if !self.keys.is_empty() && self.keys.len() + width(self.weighted) > self.most {
             self.sort();
             let place = self.scratch.write(&self.keys)?;
@@ -80,6 +83,7 @@ impl Sorter {
         Ok(())
     }
 
+    /// Sorts the keys in memory, each with its weight.
     fn sort(&mut self) {
         if self.weighted {
             self.keys.as_chunks_mut::<2>().0.sort_unstable();
@@ -88,13 +92,13 @@ impl Sorter {
         }
     }
 
-    /// All of them, the largest first.
+    /// Returns all numbers, the largest first.
     ///
     /// # Errors
     /// If the temporary file cannot be read.
     pub(crate) fn descending(mut self) -> Result<Descending> {
         self.sort();
-        // Whole pairs of a number and its weight.
+        // A multiple of two, so that a number and its weight are read together.
         let block = (self.most / self.runs.len().max(1)).max(LEAST) & !1;
         let runs = self.runs.into_iter().map(|StoredRun { place, length, weighted }| SortedRun {
             place,
@@ -102,6 +106,7 @@ impl Sorter {
             weighted,
             ..SortedRun::default()
         });
+        // The numbers that are still in memory are one more run.
         let mut runs: Vec<SortedRun> = runs.collect();
         runs.push(SortedRun { keys: self.keys, weighted: self.weighted, ..SortedRun::default() });
         let mut all = Descending { runs, heads: BinaryHeap::new(), block, scratch: self.scratch };
@@ -112,11 +117,11 @@ impl Sorter {
     }
 }
 
-/// Numbers on their way out.
+/// Numbers that are being returned.
 #[derive(Debug)]
 pub(crate) struct Descending {
     runs: Vec<SortedRun>,
-    /// The next key of each run that has one, with the bits of its weight; the least on top.
+    /// The next key of each run that has one, with the bits of its weight; the least key is on top.
     heads: BinaryHeap<Reverse<(u64, u64, usize)>>,
     block: usize,
     scratch: SharedTempFile,
@@ -126,25 +131,27 @@ pub(crate) struct Descending {
 #[derive(Debug, Default)]
 struct SortedRun {
     keys: Vec<u64>,
-    /// True if a weight follows each.
+    /// True if a weight follows each key.
     weighted: bool,
-    /// How many of these were taken.
+    /// Number of keys and weights that were taken.
     taken: usize,
     place: u64,
     left: usize,
 }
 
 impl Descending {
-    /// The next number and its weight.
+    /// Returns the next number and its weight.
     ///
     /// # Errors
     /// If the temporary file cannot be read.
     pub(crate) fn next(&mut self) -> Result<Option<(f64, f64)>> {
+        // The least of all heads is the largest number left; its run then shows its next one.
         let Some(Reverse((key, weight, run))) = self.heads.pop() else { return Ok(None) };
         self.advance(run)?;
         Ok(Some((value(key), f64::from_bits(weight))))
     }
 
+    /// Puts the next key of a run among the heads, after reading more of the run if needed.
     fn advance(&mut self, index: usize) -> Result<()> {
         let run = &mut self.runs[index];
         if run.taken == run.keys.len() && run.left > 0 {
@@ -166,19 +173,21 @@ impl Descending {
     }
 }
 
-/// Places that a number takes, with its weight if it has one.
+/// Returns the number of values that a number takes, with its weight if it has one.
 fn width(weighted: bool) -> usize {
     1 + usize::from(weighted)
 }
 
-/// A whole number that grows as the float falls: in the order of `total_cmp`, the other way round.
+/// Returns an integer that grows as the float falls: the order of `total_cmp`, reversed.
 fn key(value: f64) -> u64 {
-    // Adding 0 makes -0 a 0.
+    // Adding 0 turns -0 into 0.
     let bits = (value + 0.0).to_bits();
+    // Floats compare as integers do once the sign bit, or for negative ones all bits, are flipped.
     let rising = if bits >> 63 == 1 { !bits } else { bits | 1 << 63 };
     !rising
 }
 
+/// Returns the float of a key.
 fn value(key: u64) -> f64 {
     let rising = !key;
     f64::from_bits(if rising >> 63 == 1 { rising & !(1 << 63) } else { !rising })
@@ -193,7 +202,7 @@ struct Spill {
 }
 
 impl SharedTempFile {
-    /// Appends keys. Out: where they begin.
+    /// Appends keys. Returns where they begin.
     fn write(&self, keys: &[u64]) -> Result<u64> {
         let mut spill = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if spill.is_none() {
@@ -201,6 +210,7 @@ impl SharedTempFile {
         }
         let Some(spill) = spill.as_mut() else { return Ok(0) };
         let place = spill.length;
+        // In blocks, so that the bytes need little memory beside the keys.
         for keys in keys.chunks(BLOCK) {
             let bytes: Vec<u8> = keys.iter().flat_map(|key| key.to_le_bytes()).collect();
             spill.at(spill.length, |file| file.write_all(&bytes))?;
@@ -209,6 +219,7 @@ impl SharedTempFile {
         Ok(place)
     }
 
+    /// Reads bytes from a place on.
     fn read(&self, place: u64, bytes: &mut [u8]) -> Result<()> {
         let mut spill = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match spill.as_mut() {
@@ -219,6 +230,7 @@ impl SharedTempFile {
 }
 
 impl Spill {
+    /// Creates a temporary file under a name that nothing has.
     fn create() -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let folder = std::env::temp_dir();
@@ -228,12 +240,12 @@ impl Spill {
             match File::options().read(true).write(true).create_new(true).open(&path) {
                 Ok(file) => {
                     if cfg!(unix) {
-                        // Nameless from now on, so that nothing of it is left, however this process ends.
+                        // Without a name from now on, so that nothing is left of the file, however this process ends.
                         let _ = fs::remove_file(&path);
                     }
                     return Ok(Self { path, file, length: 0 });
                 }
-                // Left by an earlier process of this number, or someone else's.
+                // Left by an earlier process with the same number, or another program's file.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < u32::MAX => {
                 }
                 Err(error) => return Err(refused(path, &error)),
@@ -241,6 +253,7 @@ impl Spill {
         }
     }
 
+    /// Does something with the file at a place.
     fn at(&mut self, place: u64, act: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
         let outcome = self.file.seek(SeekFrom::Start(place)).and_then(|_| act(&mut self.file));
         outcome.map_err(|error| refused(self.path.clone(), &error))
@@ -250,7 +263,7 @@ impl Spill {
 impl Drop for Spill {
     fn drop(&mut self) {
         if !cfg!(unix) {
-            // Nothing more can be done about a temporary file that does not go away.
+            // Nothing can be done about a temporary file that cannot be removed.
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -24,8 +24,8 @@ pub(super) fn names(header: &::csv::StringRecord) -> Vec<&str> {
 /// names between its commas.
 pub(super) fn find_targets(names: &[&str], target: &str, source: &str) -> Result<Vec<usize>> {
     if names.contains(&target) || !target.contains(',') {
-        return Ok(vec![find_target(names, target, source)?]);
         // A column may have a comma in its name, so the whole name is tried first.
+        return Ok(vec![find_target(names, target, source)?]);
     }
     let wanted: Vec<&str> = target.split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
     let there: HashSet<&str> = names.iter().copied().collect();

@@ -49,30 +49,30 @@ impl FromStr for FeatureScaling {
     }
 }
 
-/// Everything a model needs from its training table to read other rows in the same way.
+/// Everything that a model needs from its training table to read other rows in the same way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
     /// Columns and target.
     pub schema: Schema,
-    /// How the numbers below were chosen.
+    /// Kind of scaling that gave the numbers below.
     pub scale: FeatureScaling,
-    /// Subtracted from each feature.
+    /// Numbers that are subtracted from the features.
     pub mean: Vec<f64>,
-    /// Then divided by; never 0.
+    /// Numbers that the differences are divided by; never 0.
     pub std: Vec<f64>,
-    /// Subtracted from a numeric target, for each of its columns; 0 for classes and labels.
+    /// Numbers that are subtracted from a numeric target, for each of its columns; 0 for classes and labels.
     #[serde(with = "one_or_more")]
     pub target_mean: Vec<f64>,
-    /// Then divided by; 1 for classes and labels, never 0.
+    /// Numbers that the differences are divided by; 1 for classes and labels, never 0.
     #[serde(with = "one_or_more")]
     pub target_std: Vec<f64>,
-    /// Names of feature columns whose values single precision cannot tell apart before they are scaled: whoever asks for
-    /// predictions has to give them in double precision.
+    /// Names of feature columns whose values single precision cannot tell apart before they are scaled: these must be given
+    /// in double precision for predictions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub double: Vec<String>,
 }
 
-/// A list that stands as a plain number where it has one element, as it did before there could be more.
+/// Stores a list of one element as a plain number, as files had it before there could be more.
 mod one_or_more {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -112,6 +112,7 @@ impl Preprocessing {
                 (0..columns).map(|c| moments(train.column(c), weights)).unzip()
             }
         };
+        // Classes and labels are not numbers to scale.
         let raw = matches!(train.schema().kind, TargetKind::Classes(_) | TargetKind::Labels(_));
         let (target_mean, target_std) = match (train.y().columns(), scale) {
             (Some((y, columns)), FeatureScaling::Standard) if !raw => (0..columns)
@@ -122,11 +123,13 @@ impl Preprocessing {
                 (vec![0.0; columns], vec![1.0; columns])
             }
         };
+        // A rounding that is small beside the column's deviation loses nothing that a network could use.
         let lost = |&column: &usize| {
             let rounding = |v: f64| (f64::from(v as f32) - v).abs();
             train.column(column).any(|v| rounding(v) > LEAST_DIGIT * std[column])
         };
         let names = &train.schema().features;
+        // A table in single precision has no more digits to lose.
         let double = match train.x() {
             Numbers::Single(_) => Vec::new(),
             Numbers::Double(_) => (0..columns).filter(lost).map(|c| names[c].clone()).collect(),
@@ -135,7 +138,7 @@ impl Preprocessing {
         Self { schema, scale, mean, std, target_mean, target_std, double }
     }
 
-    /// The same, but for columns that stay as they are, such as those that name rows of a table.
+    /// Returns the same scaling, except for columns that stay as they are, such as indices into a table.
     pub fn with_columns_as_is(mut self, columns: impl IntoIterator<Item = usize>) -> Self {
         for column in columns {
             if let (Some(mean), Some(std)) = (self.mean.get_mut(column), self.std.get_mut(column)) {
@@ -145,13 +148,14 @@ impl Preprocessing {
         self
     }
 
-    /// Takes over the scaling of columns and targets that another table has under the same names.
+    /// Takes the scaling of columns and targets from another table with the same names.
     pub fn take_from(&mut self, other: &Self) {
         let places = |names: Vec<&str>| -> HashMap<String, usize> {
             names.into_iter().zip(0..).map(|(name, at)| (name.to_string(), at)).collect()
         };
         let features =
             |schema: &'_ Schema| places(schema.features.iter().map(String::as_str).collect());
+        // By name, since the other table may have its columns in another order.
         let (own, others) = (features(&self.schema), features(&other.schema));
         for (name, at) in own {
             if let Some(&from) = others.get(&name) {
@@ -170,20 +174,21 @@ impl Preprocessing {
         }
     }
 
-    /// The same, but for a target that stays as it is.
+    /// Returns the same scaling, except for a target that stays as it is.
     pub fn with_target_as_is(mut self) -> Self {
         self.target_mean.fill(0.0);
         self.target_std.fill(1.0);
         self
     }
 
-    /// The same, but for a target that is divided by √ mean y² of its column and not shifted: its sign stays.
+    /// Returns the same scaling, except for a target that is divided by √ mean y² of its column and not shifted: its sign
+    /// stays.
     pub fn with_target_divided(mut self, train: &Dataset) -> Self {
         let Some((y, columns)) = train.y().columns() else { return self };
         let values = |c: usize| y[c..].iter().step_by(columns).copied();
         let size = |c| {
             let (mean, std) = moments(values(c), train.weights());
-            // The deviation of a constant column is given as 1.
+            // `moments` returns a deviation of 1 for a constant column.
             let constant = values(c).all(|value| value == mean);
             let size = if constant { mean.abs() } else { mean.hypot(std) };
             if size > 0.0 { size } else { 1.0 }
@@ -193,8 +198,8 @@ impl Preprocessing {
         self
     }
 
-    /// The same, but for target columns that are all divided by one number, √ mean of their variances, so that a difference
-    /// means the same in each of them.
+    /// Returns the same scaling, except for target columns that are all divided by one number, √ mean of their variances,
+    /// so that a difference means the same in each of them.
     pub fn with_one_target_std(mut self) -> Self {
         let squares: f64 = self.target_std.iter().map(|std| std * std).sum();
         let std = (squares / self.target_std.len().max(1) as f64).sqrt();
@@ -202,7 +207,7 @@ impl Preprocessing {
         self
     }
 
-    /// Rows as the network takes them; `x` is `[rows, features]`, row-major. Computed in f64, rounded once at the end.
+    /// Returns rows as the network takes them; `x` is `[rows, features]`, row-major. Computed in f64, rounded once at the end.
     pub fn features<'a>(&self, x: impl Into<Numbers<'a>>) -> Vec<f32> {
         let x = x.into();
         let mut scaled = Vec::with_capacity(x.len());
@@ -210,7 +215,7 @@ impl Preprocessing {
         scaled
     }
 
-    /// Appends rows as the network takes them to others, so that a large table needs no second copy.
+    /// Appends rows as the network takes them, so that a large table needs no second copy.
     pub(crate) fn extend_features(&self, x: Numbers<'_>, scaled: &mut Vec<f32>) {
         match x {
             Numbers::Single(x) => self.extend(x, scaled),
@@ -228,13 +233,13 @@ impl Preprocessing {
         }
     }
 
-    /// Numbers of whole rows of the target's columns as the loss takes them.
+    /// Returns numbers of whole rows of the target's columns as the loss takes them.
     pub fn scaled_targets(&self, y: &[f64]) -> impl Iterator<Item = f32> {
         let scaling = self.target_mean.iter().zip(&self.target_std).cycle();
         y.iter().zip(scaling).map(|(&y, (mean, std))| ((y - mean) / std) as f32)
     }
 
-    /// A number predicted for a target's column in the units of the table.
+    /// Returns a number predicted for a target's column in the units of the table.
     pub fn restore_target(&self, y: f32, column: usize) -> f64 {
         f64::from(y) * self.target_std[column] + self.target_mean[column]
     }
@@ -252,6 +257,7 @@ impl Preprocessing {
         let columns = self.mean.len().max(1);
         x.chunks(columns).enumerate().find_map(|(row, values)| {
             let mut scaling = values.iter().zip(self.mean.iter().zip(&self.std));
+            // Written so that NaN is found too.
             let beyond = |(&v, (mean, std)): (&T, (&f64, &f64))| {
                 !(((v.into() - mean) / std) as f32).is_finite()
             };
@@ -259,14 +265,14 @@ impl Preprocessing {
         })
     }
 
-    /// Returns the share of a feature column's different values, of some of the rows, that cannot be told from another one
-    /// once they are scaled and rounded to single precision.
+    /// Returns the fraction of a feature column's different values, in some of the rows, that cannot be told from another
+    /// one once they are scaled and rounded to single precision.
     pub fn lost_values(&self, data: &Dataset, column: usize) -> f64 {
         let (mean, std) = (self.mean[column], self.std[column]);
         lost(data.column(column), data.rows(), mean, std)
     }
 
-    /// As [`Self::lost_values`], of a target's column; 0 for classes.
+    /// Returns the same as [`Self::lost_values`] for a target's column; 0 for classes.
     pub fn lost_targets(&self, data: &Dataset, column: usize) -> f64 {
         let Some((y, columns)) = data.y().columns() else { return 0.0 };
         let (mean, std) = (self.target_mean[column], self.target_std[column]);
@@ -274,15 +280,16 @@ impl Preprocessing {
     }
 }
 
-/// Share of a column's deviation by which rounding may move its values before that counts as a loss.
+/// Fraction of a column's deviation by which rounding may move its values before that is a loss.
 const LEAST_DIGIT: f64 = 1e-5;
-/// Values that are compared with one another, at most.
+/// Largest number of values that are compared with one another.
 const COMPARED: usize = 4096;
 
-/// Share of the different values that fall on another one when they are scaled and rounded.
+/// Returns the fraction of the different values that equal another one when they are scaled and rounded.
 fn lost(values: impl Iterator<Item = f64>, rows: usize, mean: f64, std: f64) -> f64 {
     let mut different: Vec<f64> = values.step_by(rows.div_ceil(COMPARED).max(1)).collect();
     different.sort_by(f64::total_cmp);
+    // Scaling keeps the order, so equal results are neighbours.
     different.dedup();
     let mut scaled: Vec<f32> =
         different.iter().map(|value| ((value - mean) / std) as f32).collect();
@@ -290,15 +297,14 @@ fn lost(values: impl Iterator<Item = f64>, rows: usize, mean: f64, std: f64) -> 
     1.0 - scaled.len() as f64 / different.len().max(1) as f64
 }
 
-/// Mean and standard deviation of values that count as much as their weights; (value, 1) where all are the same, (0, 1)
-/// where there are none.
+/// Returns mean and standard deviation of values with weights; (value, 1) if all are the same, (0, 1) if there are none.
 fn moments(values: impl Iterator<Item = f64> + Clone, weights: Option<&[f64]>) -> (f64, f64) {
     let Some(first) = values.clone().next() else { return (0.0, 1.0) };
-    // Compared as they are: the rounding of a mean would hide that a column is constant.
+    // Values are compared themselves: the rounding of a mean would hide that a column is constant.
     if values.clone().all(|v| v == first) {
         return (first, 1.0);
     }
-    // Squares of very large and very small values would leave the range of f64; a power of two loses no digit.
+    // Squares of very large and very small values would leave the range of f64; dividing by a power of two loses no digit.
     let largest = values.clone().fold(0.0, |largest: f64, v| largest.max(v.abs()));
     let unit = if (1e-100..1e100).contains(&largest) { 1.0 } else { power_of_two(largest) };
     let weight = |row: usize| weights.map_or(1.0, |weights| weights[row]);
@@ -309,13 +315,14 @@ fn moments(values: impl Iterator<Item = f64> + Clone, weights: Option<&[f64]>) -
         sum += w * v;
     }
     let mut mean = sum / n;
+    // A second pass around the mean, since a difference of two large sums would lose digits.
     let (mut rest, mut squares) = (0.0, 0.0);
     for (v, w) in weighted() {
         rest += w * (v - mean);
         squares += w * (v - mean).powi(2);
     }
     let (mut std, off) = ((squares / n).sqrt(), rest / n);
-    // Where values are far from 0 and close to one another, the sum has lost what they differ by.
+    // If values are far from 0 and close to one another, the sum has lost their differences.
     if off.abs() > 1e-6 * std {
         mean += off;
         squares = weighted().map(|(v, w)| w * (v - mean).powi(2)).sum();
@@ -325,7 +332,7 @@ fn moments(values: impl Iterator<Item = f64> + Clone, weights: Option<&[f64]>) -
     (mean * unit, if std > 0.0 { std } else { 1.0 })
 }
 
-/// The power of two next below a positive number.
+/// Returns the largest power of two up to a positive number.
 fn power_of_two(value: f64) -> f64 {
     2_f64.powi(value.log2().floor().clamp(-1022.0, 1023.0) as i32)
 }

@@ -10,16 +10,16 @@ use super::header::list;
 use super::table::{BinaryColumn, Target, TargetKind, Targets};
 use crate::error::{Error, Result};
 
-/// `Auto` takes whole numbers for classes up to this many distinct ones.
+/// Number of distinct whole numbers up to which `Auto` takes them as classes.
 const FEW_CLASSES: usize = 20;
 
 /// The cells of a target column: each distinct text once, however many rows there are.
 #[derive(Debug, Default)]
 pub(super) struct TargetCells {
     known: HashMap<String, u32>,
-    /// Line of the first row that has it, and count of rows, by code.
+    /// Line of the first row of each text, and number of its rows, by code.
     seen: Vec<(u64, usize)>,
-    /// One code a row.
+    /// One code for each row.
     codes: Vec<u32>,
 }
 
@@ -50,7 +50,7 @@ impl TargetCells {
         let code = match self.known.get(cell) {
             Some(&code) => code,
             None => {
-                // There are no more codes than rows, and the reader stops at u32::MAX of those.
+                // There are no more codes than rows, of which the reader takes at most u32::MAX.
                 let code = self.seen.len() as u32;
                 self.known.insert(cell.to_owned(), code);
                 self.seen.push((line, 0));
@@ -78,11 +78,13 @@ impl TargetCells {
     }
 
     fn column<'a>(self, name: &'a str, source: &'a str) -> TargetColumn<'a> {
+        // Codes were given in the order of first rows, which the map does not keep.
         let mut known: Vec<(String, u32)> = self.known.into_iter().collect();
         known.sort_unstable_by_key(|&(_, code)| code);
         let distinct = known
             .into_iter()
             .zip(self.seen)
+            // Each distinct text is read as a number once, however many rows have it.
             .map(|((text, _), (line, count))| {
                 let number = cell::number(&text);
                 Distinct { text, line, count, number }
@@ -116,10 +118,12 @@ pub(super) fn resolve_all(
             (TargetKind::Labels(labels), values)
         }
         Target::Auto(_) | Target::Number(_) => {
+            // Several columns are never taken as classes.
             let values = columns.map(|column| column.values()).collect::<Result<Vec<_>>>()?;
             (TargetKind::Numbers(names.iter().map(|name| (*name).to_owned()).collect()), values)
         }
     };
+    // Row by row, as the loss reads them.
     let rows = values.first().map_or(0, Vec::len);
     let y = (0..rows).flat_map(|row| values.iter().map(move |column| column[row])).collect();
     Ok(ReadTarget { kind, y: Targets::Columns(y, count), class_lines: Vec::new() })
@@ -128,15 +132,16 @@ pub(super) fn resolve_all(
 struct TargetColumn<'a> {
     name: &'a str,
     source: &'a str,
-    /// By code, which is the order of their first rows.
+    /// Distinct texts by code, which is the order of their first rows.
     distinct: Vec<Distinct>,
     codes: Vec<u32>,
 }
 
 impl TargetColumn<'_> {
-    /// The rule of [`Target::Auto`].
+    /// Decides as [`Target::Auto`] describes.
     fn infer(self) -> Result<ReadTarget> {
         let rows = self.codes.len();
+        // Without a text among the cells, only the number of distinct values tells classes from numbers.
         let Some(odd) = self.distinct.iter().find(|cell| cell.number.is_err()) else {
             let mut whole: Vec<Option<i64>> =
                 self.distinct.iter().map(|cell| whole_value(&cell.text)).collect();
@@ -146,20 +151,22 @@ impl TargetColumn<'_> {
             }
             whole.sort_unstable();
             whole.dedup();
-            // Of spellings that are texts of their own, each is a class.
+            // Other spellings are texts of their own, each of which is a class.
             let plain = self.distinct.iter().all(|cell| whole_number(&cell.text).is_some());
             let count = if plain { whole.len() } else { self.distinct.len() };
+            // Few values, and each often enough: a short column of numbers has few distinct ones too.
             let few = count <= FEW_CLASSES && count * 2 < rows;
-            // A single value is no choice between classes; as a number it can at least be trained on.
+            // A single value is no choice between classes, but a number can be trained on.
             let classes = count > 1 && few && all_whole;
             return if classes { self.classes() } else { self.numbers() };
         };
         let numeric: usize =
             self.distinct.iter().filter(|cell| cell.number.is_ok()).map(|cell| cell.count).sum();
         let many = self.identifies(rows);
-        // A column of numbers with some `NA` or `inf` would otherwise gain a class of that name.
+        // Such a column of numbers with some `NA` or `inf` would otherwise get a class of that name.
         let no_label =
             self.distinct.iter().find(|cell| !matches!(cell.number, Ok(_) | Err(NotNumber::Text)));
+        // Mostly numbers: the texts among them are more likely mistakes than classes.
         if numeric * 2 >= rows && (many || no_label.is_some()) {
             return Err(self.not_a_number(odd));
         }
@@ -171,7 +178,7 @@ impl TargetColumn<'_> {
         self.distinct.len() * 2 > rows
     }
 
-    /// Classes, unless nearly every row has a text of its own.
+    /// Returns classes, unless nearly every row has a text of its own.
     fn labels_of_texts(self, rows: usize) -> Result<ReadTarget> {
         if !self.identifies(rows) {
             return self.classes();
@@ -190,12 +197,13 @@ impl TargetColumn<'_> {
         .at_column(self.name))
     }
 
+    /// Returns a number for each row.
     fn numbers(self) -> Result<ReadTarget> {
         let y = Targets::Numbers(self.values()?);
         Ok(ReadTarget { kind: TargetKind::Number, y, class_lines: Vec::new() })
     }
 
-    /// A number for each row.
+    /// Returns a number for each row, or an error at the first cell that is none.
     fn values(&self) -> Result<Vec<f64>> {
         let mut values = Vec::with_capacity(self.distinct.len());
         for cell in &self.distinct {
@@ -204,15 +212,16 @@ impl TargetColumn<'_> {
         Ok(self.codes.iter().map(|&code| values[code as usize]).collect())
     }
 
-    /// Yes or no for each row: of two texts the later one in the order of classes is yes.
+    /// Returns yes or no for each row: of two texts, the later one in the order of classes is yes.
     fn label(self) -> Result<(BinaryColumn, Vec<f64>)> {
         let column = self.name.to_owned();
         let values = self.distinct.iter().map(|cell| whole_number(&cell.text));
         let values: Option<Vec<i64>> = values.collect();
+        // A column of only 0 or only 1 is a label without a row of the other kind.
         let lone = values.filter(|values| values.windows(2).all(|pair| pair[0] == pair[1]));
         let lone = lone.and_then(|values| values.first().copied().filter(|it| matches!(it, 0 | 1)));
         if let Some(value) = lone {
-            // Every row says the same, but what the other value would be is known.
+            // Every row has the same value, but the other value is known.
             let values = ["0", "1"].map(String::from);
             return Ok((BinaryColumn { column, values }, vec![value as f64; self.codes.len()]));
         }
@@ -227,6 +236,7 @@ impl TargetColumn<'_> {
         if texts < 2 {
             return Err(refuse("every row has the same text".into()));
         }
+        // The rule for the order of classes also decides which of two texts is yes.
         let read = self.classes()?;
         let (TargetKind::Classes(labels), Targets::Classes(y)) = (read.kind, read.y) else {
             return Err(refuse("no classes".into()));
@@ -237,13 +247,13 @@ impl TargetColumn<'_> {
         Ok((BinaryColumn { column, values }, y.into_iter().map(f64::from).collect()))
     }
 
-    /// Labels in order, and the rows' indices into them.
+    /// Returns the classes in order, and the rows' indices.
     fn classes(self) -> Result<ReadTarget> {
         let mut order: Vec<usize> = (0..self.distinct.len()).collect();
         let whole: Option<Vec<i64>> =
             self.distinct.iter().map(|cell| whole_number(&cell.text)).collect();
         match &whole {
-            // Stable, so that of `1` and `1.0` the one that comes first in the table is the label.
+            // A stable sort, so that of `1` and `1.0` the one that comes first in the table names the class.
             Some(values) => order.sort_by_key(|&code| values[code]),
             None => order.sort_by(|&a, &b| self.distinct[a].text.cmp(&self.distinct[b].text)),
         }
@@ -252,6 +262,7 @@ impl TargetColumn<'_> {
         let mut previous = None;
         for code in order {
             let value = whole.as_ref().map(|values| values[code]);
+            // Equal numbers in different spellings are one class.
             if value.is_none() || value != previous {
                 labels.push(self.distinct[code].text.clone());
                 class_lines.push(self.distinct[code].line);
@@ -284,25 +295,25 @@ impl TargetColumn<'_> {
     }
 }
 
-/// The value of a class that is written as a plain whole number: `3` and `3.0` are one class, but `03`, `+3` and
+/// Returns the value of a class that is written as a plain whole number: `3` and `3.0` are one class, but `03`, `+3` and
 /// `3e0` are texts of their own.
 fn whole_number(text: &str) -> Option<i64> {
     let plain = !is_code(text) && !text.contains(['+', 'e', 'E']);
     if plain { whole_value(text) } else { None }
 }
 
-/// The place of a class among others, by its text or as a whole number.
+/// Returns the index of a class among others, by its text or as a whole number.
 pub(super) fn class_of(text: &str, classes: &[String]) -> Option<usize> {
     Labels::new(classes).class(text).ok().map(|class| class as usize)
 }
 
-/// The classes that texts are of, if any.
+/// Returns the indices of the texts among the classes, if they are classes.
 pub(super) fn classes_of(texts: &[String], classes: &[String]) -> Vec<Option<usize>> {
     let labels = Labels::new(classes);
     texts.iter().map(|text| labels.class(text).ok().map(|class| class as usize)).collect()
 }
 
-/// True if two classes stand in the order that they have by themselves.
+/// True if two classes are in their natural order.
 pub(super) fn in_order(first: &str, second: &str) -> bool {
     match (whole_number(first), whole_number(second)) {
         (Some(first), Some(second)) => first < second,
@@ -310,15 +321,15 @@ pub(super) fn in_order(first: &str, second: &str) -> bool {
     }
 }
 
-/// Returns whether a number begins with a zero that says nothing, as codes do: `01`, `007`.
+/// Returns whether a number begins with a zero without a value, as codes do: `01`, `007`.
 fn is_code(text: &str) -> bool {
     let digits = text.trim_start_matches(['+', '-']).as_bytes();
     matches!(digits, [b'0', next, ..] if next.is_ascii_digit())
 }
 
-/// A whole number in any spelling: `3`, `3.0`, `3e0`, `03`.
+/// Returns a whole number in any spelling: `3`, `3.0`, `3e0`, `03`.
 fn whole_value(text: &str) -> Option<i64> {
-    // Up to here every whole number is an f64.
+    // Up to this size every whole number is an f64.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     text.parse::<i64>().ok().or_else(|| {
         let value: f64 = text.parse().ok()?;
@@ -326,7 +337,7 @@ fn whole_value(text: &str) -> Option<i64> {
     })
 }
 
-/// Finds the class of a cell of another table.
+/// Looks up the class of a cell of another table.
 #[derive(Debug)]
 pub(super) struct Labels {
     labels: Vec<String>,
@@ -336,7 +347,7 @@ pub(super) struct Labels {
 }
 
 impl Labels {
-    /// Prepares the look-up, a column each; there is nothing to find where the target is a number.
+    /// Prepares the look-up for each column; for numbers there is nothing to look up.
     pub(super) fn of(kind: &TargetKind) -> Vec<Self> {
         match kind {
             TargetKind::Classes(labels) => vec![Self::new(labels)],
@@ -349,6 +360,7 @@ impl Labels {
 
     fn new(labels: &[String]) -> Self {
         let indexed = || (0_u32..).zip(labels);
+        // If one class is no number, `1.0` and `1` are different texts.
         let numbers: Option<HashMap<i64, u32>> =
             indexed().map(|(class, label)| Some((whole_number(label)?, class))).collect();
         Self {
@@ -358,8 +370,9 @@ impl Labels {
         }
     }
 
-    /// The class of a trimmed cell.
+    /// Returns the class of a trimmed cell.
     pub(super) fn class(&self, cell: &str) -> Result<u32, String> {
+        // The exact text first, which is the usual case and the faster one.
         if let Some(&class) = self.by_text.get(cell) {
             return Ok(class);
         }

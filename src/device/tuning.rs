@@ -1,7 +1,7 @@
-//! How a device chooses among the forms of a kernel: what users may say about it.
+//! Choice among the variants of a kernel: the settings that users may give.
 //!
 //! In: names and numbers. Out: [`Tuning`].
-//! Absent on purpose: which forms there are, and how they are timed.
+//! Absent on purpose: the variants, and how they are timed.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// How much time goes into the choice.
+/// Effort that goes into the choice.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -27,12 +27,12 @@ pub enum Tune {
     /// seconds, more than most runs would gain.
     #[default]
     Quick,
-    /// Every form that the adapter can run, for each product of the plan, however long that takes.
+    /// Every variant that the adapter can run, for each product of the plan, however long that takes.
     Full,
 }
 
 impl Tune {
-    /// Its name in options and files.
+    /// Returns the name in options and files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Off => "off",
@@ -59,20 +59,20 @@ impl FromStr for Tune {
     }
 }
 
-/// How a GPU chooses among the forms of its products.
+/// Choice of a GPU among the variants of its products.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tuning {
-    /// How much time goes into it.
+    /// Effort that goes into the choice.
     pub tune: Tune,
     /// Time for [`Tune::Quick`]: no variant is tried that is expected to end later.
     pub budget: Duration,
-    /// Where choices are kept, a file for each adapter, driver, back end and version of this crate; `None` to keep
-    /// them for as long as the device is open.
+    /// Folder of the choices, a file for each adapter, driver, back end and version of this crate; `None` to keep them for
+    /// as long as the device is open.
     pub folder: Option<PathBuf>,
 }
 
 impl Tuning {
-    /// The fixed rule, no timing and no file.
+    /// Returns the fixed rule, with no timing and no file.
     pub fn off() -> Self {
         Self { tune: Tune::Off, ..Self::default() }
     }

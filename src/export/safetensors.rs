@@ -1,4 +1,4 @@
-//! `model.safetensors`: weights under PyTorch's names, and in the metadata all that is needed to predict.
+//! `model.safetensors`: weights under PyTorch's names, and in the metadata everything that is needed to predict.
 //!
 //! In and out: a [`TrainedModel`]. The same model always gives the same bytes.
 //! Absent on purpose: optimizer state, figures, the time of day.

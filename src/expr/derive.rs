@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use super::{Binary, Expr, ExprNode, Unary};
 
 impl Expr {
-    /// ∂ / ∂ input. At a kink the rule of the branch that is taken there holds; the slope of |x| at 0 is 0.
+    /// Returns ∂ / ∂ input. At a kink the rule of the branch taken there holds; the derivative of |x| at 0 is 0.
     pub fn derivative(&self, input: u8) -> Self {
         self.derive_in(input, &mut HashMap::new())
     }
 
     fn derive_in(&self, input: u8, known: &mut HashMap<*const ExprNode, Self>) -> Self {
+        // By address: a part that occurs many times is differentiated once, and its derivative is shared.
         let place: *const ExprNode = self.node();
         if let Some(done) = known.get(&place) {
             return done.clone();
@@ -20,6 +21,7 @@ impl Expr {
             ExprNode::Input(index) => Self::constant(if *index == input { 1.0 } else { 0.0 }),
             ExprNode::Unary(function, x) => {
                 let d = x.derive_in(input, known);
+                // Without the input below, the derivative of the function is not needed.
                 if d.number() == Some(0.0) { d } else { self.slope(*function, x) * d }
             }
             ExprNode::Binary(function, a, b) => {
@@ -30,11 +32,13 @@ impl Expr {
                     Binary::Mul => d_a * b + a * d_b,
                     // (a/b)' = (a' − (a/b) b') / b
                     Binary::Div => (d_a - self * d_b) / b,
+                    // The value at equality comes from a, so the derivative does too.
                     Binary::Min => Self::if_at_most(a, b, &d_a, &d_b),
                     Binary::Max => Self::if_at_most(b, a, &d_a, &d_b),
                 }
             }
             ExprNode::Select(compare, [a, b, yes, no]) => {
+                // The comparison itself has no derivative: the result jumps there or is continuous.
                 let (d_yes, d_no) = (yes.derive_in(input, known), no.derive_in(input, known));
                 Self::select(*compare, a, b, &d_yes, &d_no)
             }
@@ -43,7 +47,7 @@ impl Expr {
         done
     }
 
-    /// The slope of `function` at x; `self` is its value there.
+    /// Returns the derivative of `function` at x; `self` is its value there.
     fn slope(&self, function: Unary, x: &Self) -> Self {
         match function {
             Unary::Neg => Self::constant(-1.0),
@@ -53,11 +57,12 @@ impl Expr {
             Unary::Expm1 => x.exp(),
             Unary::Ln => 1.0 / x,
             Unary::Log1p => 1.0 / (1.0 + x),
+            // Written with the value itself where possible, which the program has computed already.
             Unary::Sqrt => 0.5 / self,
             Unary::Sin => x.cos(),
             Unary::Cos => -x.sin(),
             Unary::Tanh => 1.0 - self * self,
-            // Not s (1 − s), which loses all digits where s rounds to 1.
+            // Not s (1 − s), which loses all digits if s rounds to 1.
             Unary::Sigmoid => self * (-x).sigmoid(),
             Unary::Softplus => x.sigmoid(),
             Unary::NormalCdf => x.normal_density(),

@@ -1,7 +1,7 @@
-//! Elementwise functions as data: an expression given once, from which its value, its gradient and its WGSL come.
+//! Elementwise functions as data: an expression, from which its value, its gradient and its WGSL are derived.
 //!
 //! In: operators on [`Expr`], or a text. Out: derivatives, and a [`Program`] that is evaluated or written as WGSL.
-//! Absent on purpose: matrices, devices. What the primitive functions give at their ends is said in [`Unary`].
+//! Absent on purpose: matrices, devices. The values of the primitive functions at their limits are stated in [`Unary`].
 
 mod derive;
 mod eval;
@@ -35,9 +35,9 @@ impl std::hash::Hash for Number {
 /// Values of a training step that an expression may use besides its inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StepValue {
-    /// Rows of the batch that count.
+    /// Number of valid rows of the batch.
     Rows,
-    /// 1 in rows that count, 0 in others.
+    /// 1 in valid rows, 0 in others.
     Counts,
     /// Factor by which dropout multiplies an element: 0, or 1 / (1 − rate). Each layer has a stream of its own.
     Keep(u32, Number),
@@ -45,7 +45,7 @@ pub enum StepValue {
     Scalar(u8),
 }
 
-/// Functions of one number. All of them keep NaN, and none gives NaN for a number but for those said here.
+/// Functions of one number. All of them keep NaN, and none returns NaN for a number, except where stated here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Unary {
     /// −x
@@ -100,7 +100,7 @@ impl Unary {
         Self::NormalDensity,
     ];
 
-    /// Its name in texts.
+    /// Returns the function's name in texts.
     pub fn name(self) -> &'static str {
         match self {
             Self::Neg => "neg",
@@ -133,9 +133,9 @@ pub enum Binary {
     Mul,
     /// a / b
     Div,
-    /// The smaller; a where they are equal or one is NaN
+    /// The smaller number; a if they are equal or one is NaN
     Min,
-    /// The larger; a where they are equal or one is NaN
+    /// The larger number; a if they are equal or one is NaN
     Max,
 }
 
@@ -161,9 +161,9 @@ pub enum ExprNode {
     Quantity(StepValue),
     /// A function of one number.
     Unary(Unary, Expr),
-    /// A function of two.
+    /// A function of two numbers.
     Binary(Binary, Expr, Expr),
-    /// `c` where a compares so with b, else `d`: `[a, b, c, d]`.
+    /// `c` if the comparison of a with b holds, else `d`: `[a, b, c, d]`.
     Select(Compare, [Expr; 4]),
 }
 
@@ -199,33 +199,33 @@ impl Expr {
         Self(Arc::new(Inner { node, size: parts.saturating_add(1) }))
     }
 
-    /// Operations, numbers and arguments that it is written with; those of a part that is used twice count twice. What is
-    /// done part by part, such as writing it down, takes that long, and goes no deeper.
+    /// Returns the number of operations, numbers and arguments of the expression as it is written; a part that is used
+    /// twice counts twice. A walk over all parts, such as writing the expression, takes that long, and goes no deeper.
     pub fn size(&self) -> u32 {
         self.0.size
     }
 
-    /// A number.
+    /// Makes a number.
     pub fn constant(value: f64) -> Self {
         Self::new(ExprNode::Const(Number(value)))
     }
 
-    /// The argument of this index, from 0.
+    /// Makes the argument of this index, from 0.
     pub fn input(index: u8) -> Self {
         Self::new(ExprNode::Input(index))
     }
 
-    /// A value of the training step.
+    /// Makes a value of the training step.
     pub fn quantity(quantity: StepValue) -> Self {
         Self::new(ExprNode::Quantity(quantity))
     }
 
-    /// The outermost operation.
+    /// Returns the outermost operation.
     pub fn node(&self) -> &ExprNode {
         &self.0.node
     }
 
-    /// The number, if it is one.
+    /// Returns the number, if the expression is one.
     pub fn number(&self) -> Option<f64> {
         match self.node() {
             ExprNode::Const(Number(value)) => Some(*value),
@@ -233,8 +233,9 @@ impl Expr {
         }
     }
 
-    /// A function of it.
+    /// Applies a function to the expression.
     pub fn unary(&self, function: Unary) -> Self {
+        // Constants are computed at once, so that derivatives stay small.
         match (function, self.node()) {
             (_, ExprNode::Const(Number(value))) => Self::constant(F64Math::apply(function, *value)),
             (Unary::Neg, ExprNode::Unary(Unary::Neg, inner)) => inner.clone(),
@@ -242,7 +243,7 @@ impl Expr {
         }
     }
 
-    /// Both together. What needs no computing is left out: x + 0, 1 · x, 0 · x.
+    /// Combines two expressions. Operations without effect are left out: x + 0, 1 · x, 0 · x.
     pub fn binary(function: Binary, a: &Self, b: &Self) -> Self {
         use Binary::{Add, Div, Mul, Sub};
         match (function, a.number(), b.number()) {
@@ -256,7 +257,7 @@ impl Expr {
         }
     }
 
-    /// `yes` where a compares so with b, else `no`.
+    /// Returns `yes` where the comparison of a with b holds, else `no`.
     pub fn select(compare: Compare, a: &Self, b: &Self, yes: &Self, no: &Self) -> Self {
         if yes == no {
             return yes.clone();
@@ -264,22 +265,22 @@ impl Expr {
         Self::new(ExprNode::Select(compare, [a, b, yes, no].map(Clone::clone)))
     }
 
-    /// `yes` where it is below `limit`, else `no`.
+    /// Returns `yes` where the expression is below `limit`, else `no`.
     pub fn if_less(&self, limit: &Self, yes: &Self, no: &Self) -> Self {
         Self::select(Compare::Lt, self, limit, yes, no)
     }
 
-    /// `yes` where it is at most `limit`, else `no`.
+    /// Returns `yes` where the expression is at most `limit`, else `no`.
     pub fn if_at_most(&self, limit: &Self, yes: &Self, no: &Self) -> Self {
         Self::select(Compare::Le, self, limit, yes, no)
     }
 
-    /// The smaller of both.
+    /// Returns the smaller of both.
     pub fn min(&self, other: &Self) -> Self {
         Self::binary(Binary::Min, self, other)
     }
 
-    /// The larger of both.
+    /// Returns the larger of both.
     pub fn max(&self, other: &Self) -> Self {
         Self::binary(Binary::Max, self, other)
     }
@@ -289,7 +290,7 @@ impl Expr {
         self * self
     }
 
-    /// The same with its arguments replaced by these expressions.
+    /// Returns the same expression with its arguments replaced by these expressions.
     pub fn with(&self, inputs: &[Self]) -> Self {
         self.replaced(&mut |node| match node {
             ExprNode::Input(index) => inputs.get(usize::from(*index)).cloned(),
@@ -297,8 +298,9 @@ impl Expr {
         })
     }
 
-    /// The same with some of its parts replaced: those for which `by` gives something.
+    /// Returns the same expression with some of its parts replaced: those for which `by` returns an expression.
     pub fn replaced(&self, by: &mut dyn FnMut(&ExprNode) -> Option<Self>) -> Self {
+        // By address: a part that occurs many times is replaced once, so that the result shares it too.
         let mut known = std::collections::HashMap::new();
         self.replace_in(by, &mut known)
     }
@@ -316,6 +318,7 @@ impl Expr {
             Some(other) => other,
             None => match self.node() {
                 ExprNode::Const(_) | ExprNode::Input(_) | ExprNode::Quantity(_) => self.clone(),
+                // Rebuilt by the simplifying constructors, since a replaced part may be a constant.
                 ExprNode::Unary(function, x) => x.replace_in(by, known).unary(*function),
                 ExprNode::Binary(function, a, b) => {
                     Self::binary(*function, &a.replace_in(by, known), &b.replace_in(by, known))

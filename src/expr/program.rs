@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::{Binary, Compare, Expr, ExprNode, Number, StepValue, Unary};
 
-/// One operation; operands are the places of earlier instructions.
+/// One operation; operands are the indices of earlier instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Instruction {
     /// A number.
@@ -22,7 +22,7 @@ pub enum Instruction {
     Select(Compare, [u16; 4]),
 }
 
-/// Instructions, and which of them are results.
+/// Instructions, and the indices of the results.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Program {
     instructions: Vec<Instruction>,
@@ -37,24 +37,24 @@ impl Program {
         Self { instructions: builder.instructions, outputs }
     }
 
-    /// The instructions, operands first.
+    /// Returns the instructions, operands first.
     pub fn instructions(&self) -> &[Instruction] {
         &self.instructions
     }
 
-    /// The places of the results.
+    /// Returns the indices of the results.
     pub fn outputs(&self) -> &[u16] {
         &self.outputs
     }
 
-    /// Returns whether a step's numbers enter.
+    /// Returns whether a step value of this kind is used.
     pub fn uses(&self, wanted: impl Fn(StepValue) -> bool) -> bool {
         self.instructions.iter().any(|it| matches!(it, Instruction::Quantity(q) if wanted(*q)))
     }
 
-    /// Statements in WGSL: `let r0 = …;` one a line. `V` is the type of all numbers (f32, or vectors of it), `input` and
-    /// `quantity` say what stands for those, and the functions are those of `shaders/functions.wgsl`. Out: the
-    /// statements, and the names of the results.
+    /// Returns statements in WGSL, `let r0 = …;` one a line, and the names of the results. `V` is the type of all numbers (f32,
+    /// or vectors of f32), `input` and `quantity` return the texts of inputs and step values, and the functions are those of
+    /// `shaders/functions.wgsl`.
     pub fn wgsl(
         &self,
         input: impl Fn(u8) -> String,
@@ -70,6 +70,7 @@ impl Program {
                     Unary::Neg => format!("-r{x}"),
                     Unary::Abs => format!("abs(r{x})"),
                     Unary::Sign => format!("sign(r{x})"),
+                    // WGSL's own function where it is exact; the others are written out in the shader.
                     Unary::Sqrt => format!("sqrt(r{x})"),
                     other => format!("{}_of(r{x})", other.name()),
                 },
@@ -78,7 +79,7 @@ impl Program {
                     Binary::Sub => format!("r{a} - r{b}"),
                     Binary::Mul => format!("r{a} * r{b}"),
                     Binary::Div => format!("r{a} / r{b}"),
-                    // Not min and max, of which NaN is lost.
+                    // Not WGSL's min and max, which may lose NaN.
                     Binary::Min => format!("select(r{a}, r{b}, r{b} < r{a})"),
                     Binary::Max => format!("select(r{a}, r{b}, r{b} > r{a})"),
                 },
@@ -88,6 +89,7 @@ impl Program {
                         Compare::Le => "<=",
                         Compare::Eq => "==",
                     };
+                    // WGSL's select takes the value for false first.
                     format!("select(r{no}, r{yes}, r{a} {sign} r{b})")
                 }
             };
@@ -97,14 +99,14 @@ impl Program {
     }
 }
 
-/// A number that WGSL reads as the nearest f32.
+/// Returns a number in WGSL that is read as the nearest f32.
 #[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
 fn literal(value: f64) -> String {
     let narrow = value as f32;
     if narrow.is_finite() {
         format!("{narrow:?}f")
     } else {
-        // WGSL has no word for infinity.
+        // WGSL has no literal for infinity.
         format!("bitcast<f32>({:#x}u)", narrow.to_bits())
     }
 }
@@ -113,11 +115,12 @@ fn literal(value: f64) -> String {
 struct ProgramBuilder {
     instructions: Vec<Instruction>,
     known: HashMap<Instruction, u16>,
-    /// By address: an expression that is used in several places is walked once.
+    /// Indices by address: an expression that is used in several places is walked once.
     walked: HashMap<*const ExprNode, u16>,
 }
 
 impl ProgramBuilder {
+    /// Returns the index of an expression's instruction, after adding it and its operands if they are new.
     fn place(&mut self, expr: &Expr) -> u16 {
         let address: *const ExprNode = expr.node();
         if let Some(&place) = self.walked.get(&address) {
@@ -137,6 +140,7 @@ impl ProgramBuilder {
                 Instruction::Select(*compare, places)
             }
         };
+        // Equal instructions are one, even if their expressions were built separately.
         let next = self.instructions.len();
         let place = *self.known.entry(instruction).or_insert_with(|| {
             self.instructions.push(instruction);

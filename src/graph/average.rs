@@ -24,7 +24,7 @@ pub enum Average {
     Swa {
         /// Epochs before the first that counts.
         start: u32,
-        /// True if each move counts, not only the last one of each epoch.
+        /// True if each update is averaged, not only the last one of each epoch.
         each_step: bool,
     },
 }

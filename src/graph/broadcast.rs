@@ -30,7 +30,7 @@ pub struct Operand {
 }
 
 impl Operand {
-    /// One that is not moved, of a matrix of so many columns.
+    /// Makes an operand without a shift, beside a matrix of this number of columns.
     pub fn new(along: Broadcast, columns: usize) -> Self {
         let width = if matches!(along, Broadcast::Both | Broadcast::Columns) { columns } else { 1 };
         Self { along, shift: 0, width }
@@ -40,9 +40,9 @@ impl Operand {
 /// The matrix that elementwise work goes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IterationSpace {
-    /// The batch's rows and so many columns.
+    /// The batch's rows, with this number of columns.
     Batch(usize),
-    /// One row of so many columns.
+    /// One row with this number of columns.
     Vector(usize),
     /// The batch's rows and one column.
     PerRow,

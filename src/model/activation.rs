@@ -194,13 +194,13 @@ static ROWS: [ActivationRow; 21] = [
     ),
 ];
 
-/// `inside` between two limits, else the nearer one; the slope at a limit is 0.
+/// `inside` between two limits, else the nearer one; the derivative at a limit is 0.
 fn between(x: &Expr, low: f64, high: f64, inside: &Expr) -> Expr {
     let (low, high) = (constant(low), constant(high));
     x.if_at_most(&low, &low, &high.if_at_most(x, &high, inside))
 }
 
-/// Value and slope of each activation as functions of x.
+/// Value and derivative of each activation as functions of x.
 static PROGRAMS: LazyLock<Vec<[Program; 2]>> = LazyLock::new(|| {
     let of = |activation: Activation| {
         let value = activation.expr();

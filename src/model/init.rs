@@ -1,7 +1,7 @@
-//! Initial values of weights and biases: the schemes by name, and what they put in a layer.
+//! Initial values of weights and biases: the schemes by name, and the values that they give.
 //!
 //! In: a layer's sizes and whether it is the first. Out: its values, from one stream of random numbers.
-//! Absent on purpose: where values lie in the arena; see `params.rs`.
+//! Absent on purpose: the places of values in the arena; see `params.rs`.
 
 mod vocabulary;
 
@@ -16,8 +16,8 @@ use crate::random::Random;
 use crate::shape::short;
 use crate::vocabulary::{Call, written};
 
-/// How a dense layer's weight `[out, in]` starts. Names, gains and bounds are those of `torch.nn.init` where it has the
-/// scheme. Biases start at 0 unless it is said otherwise.
+/// Initialisation of a dense layer's weight `[out, in]`. Names, gains and bounds are those of `torch.nn.init` if PyTorch
+/// has the scheme. Biases start at 0 unless stated otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Init {
@@ -99,8 +99,8 @@ pub enum Fan {
     Out,
 }
 
-/// The factor by which weights make up for what follows them, as `torch.nn.init.calculate_gain`. An activation that it
-/// does not know, such as gelu, has none.
+/// Returns the factor by which weights compensate for the function after them, as `torch.nn.init.calculate_gain`. An
+/// activation that PyTorch does not know, such as gelu, has none.
 ///
 /// ```
 /// assert_eq!(wgrad::model::gain("tanh"), Some(5.0 / 3.0));
@@ -122,7 +122,7 @@ impl Init {
     pub const KAIMING_UNIFORM: Self =
         Self::KaimingUniform { gain: std::f64::consts::SQRT_2, fan: Fan::In };
 
-    /// The name in options and files, without arguments.
+    /// Returns the name in options and files, without arguments.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pytorch => "pytorch",
@@ -140,7 +140,7 @@ impl Init {
         }
     }
 
-    /// Fills a weight `[out, in]`, row-major. `first` is for the layer that the data go into.
+    /// Fills a weight `[out, in]`, row-major. `first` is true for the layer that reads the data.
     pub(crate) fn weight(
         self,
         values: &mut [f32],
@@ -193,7 +193,7 @@ impl Init {
     /// Checks each argument by itself.
     ///
     /// # Errors
-    /// If one lies outside of what it may be.
+    /// If an argument is out of its range.
     pub fn check(self) -> Result<()> {
         let require = |fits: bool, key: &str, value: f64, range: &str| {
             let problem =
@@ -219,7 +219,7 @@ impl Init {
                 positive("std", std)?;
                 finite("a", a)?;
                 require(b > a && b.is_finite(), "b", b, &format!("a finite number above a = {a}"))?;
-                // PyTorch warns of it, since hardly any draw falls into such an interval.
+                // As in PyTorch, which warns of it: hardly any draw falls into such an interval.
                 let (from, to) = (a - 2.0 * std, b + 2.0 * std);
                 let near = "within 2 std of the interval from a to b";
                 require(from <= mean && mean <= to, "mean", mean, near)
@@ -242,10 +242,10 @@ fn normal(values: &mut [f32], std: f64, random: &mut Random) {
     }
 }
 
-/// A standard normal within an interval, by rejection: of normals where it is wide, of uniforms where it is narrow.
+/// Draws a standard normal number within an interval, by rejection: of normals if it is wide, of uniforms if it is narrow.
 fn truncated(low: f64, high: f64, random: &mut Random) -> f64 {
     let wide = high - low > 2.5;
-    // Where the density is largest.
+    // The point of the interval at which the density is largest.
     let top = 0.0_f64.clamp(low, high);
     loop {
         let (value, likely) = if wide {

@@ -25,7 +25,7 @@ pub struct ParamView {
     pub offset: usize,
     /// Kind of the parameter.
     pub kind: ParamKind,
-    /// True if gradients move it. Others, such as running statistics, have a gradient of zeros and bear no decay.
+    /// True if gradients update the parameter. Others, such as running statistics, have a gradient of zeros and no decay.
     pub trainable: bool,
 }
 
@@ -62,7 +62,7 @@ impl ParamLayout {
         Ok(layout)
     }
 
-    /// The same parameters, aligned to so many elements.
+    /// Returns the same parameters, aligned to a number of elements.
     ///
     /// # Errors
     /// If they then exceed 2^32 elements.
@@ -129,7 +129,7 @@ pub struct Params {
 }
 
 impl Params {
-    /// Initial values for a model with so many input columns, all from one seed.
+    /// Returns initial values for a model with this number of input columns, all from one seed.
     ///
     /// # Errors
     /// As [`Sequential::layout`].
@@ -216,7 +216,7 @@ impl Params {
         self.layout.views.iter().find(|view| view.name == name)
     }
 
-    /// Sets the parameter at a place of the layout to so many values as it has.
+    /// Sets all values of the parameter with this index in the layout.
     pub(crate) fn put(&mut self, place: usize, values: &[f32]) {
         let range = self.layout.views[place].range();
         self.values[range].copy_from_slice(values);

@@ -70,7 +70,7 @@ impl Sequential {
         self.activation(Activation::Tanh)
     }
 
-    /// Adds dropout of this share of elements.
+    /// Adds dropout of this fraction of elements.
     pub fn dropout(self, rate: f64) -> Self {
         self.layer(Layer::Dropout { rate })
     }
@@ -149,7 +149,7 @@ impl Sequential {
         &self.layers
     }
 
-    /// Sizes of every layer for inputs of so many columns.
+    /// Returns the sizes of every layer for this number of input columns.
     ///
     /// # Errors
     /// If there is no layer, or a size is zero.
@@ -174,7 +174,7 @@ impl Sequential {
         Ok(shapes)
     }
 
-    /// Columns that come out for inputs of so many columns.
+    /// Returns the number of output columns for this number of input columns.
     ///
     /// # Errors
     /// As [`Self::shapes`].
@@ -200,7 +200,7 @@ impl Sequential {
         }
     }
 
-    /// Columns of the widest value inside, for inputs of so many.
+    /// Returns the columns of the widest inner value, for this number of input columns.
     ///
     /// # Errors
     /// As [`Self::shapes`].

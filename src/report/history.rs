@@ -1,7 +1,7 @@
-//! `history.csv`: a line per epoch, written as the epoch ends.
+//! `history.csv`: a line for each epoch, written as the epoch ends.
 //!
 //! In: figures of epochs. Out: lines that a spreadsheet reads, each on disk before the next epoch begins.
-//! Absent on purpose: the renaming of whole files; a line that is there stays there.
+//! Absent on purpose: the renaming of whole files; a written line stays.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
@@ -19,7 +19,7 @@ const FIRST: &str = "epoch,steps,lr,train_loss,";
 pub struct History {
     path: PathBuf,
     file: File,
-    /// Names of the metrics; known with the first epoch.
+    /// Names of the metrics; known from the first epoch on.
     metrics: Option<Vec<Metric>>,
     /// True if there is a header.
     begun: bool,
@@ -38,8 +38,8 @@ impl History {
         Ok(Self { path, file, metrics: None, begun: false })
     }
 
-    /// Goes on with a history: what it says of epochs after this one goes, and later lines are appended. Out: besides, what was
-    /// wrong with it, if lines of these epochs are damaged or lacking; damaged ones are left out.
+    /// Continues a history: lines of epochs after `epochs` are removed, and later lines are appended. Returns besides the
+    /// problem of the file, if lines of these epochs are damaged or missing; damaged ones are left out.
     ///
     /// # Errors
     /// If the file cannot be read or written.
@@ -52,7 +52,7 @@ impl History {
         Ok((Self { path, file, metrics: None, begun }, problem))
     }
 
-    /// Takes away what was said of epochs after this one.
+    /// Removes the lines of epochs after this one.
     ///
     /// # Errors
     /// If the file cannot be read or written.
@@ -66,10 +66,10 @@ impl History {
         is_at(&self.file, path.as_ref())
     }
 
-    /// Writes all lines so far to a new file, and goes on there.
+    /// Writes all lines so far to a new file, and continues there.
     ///
     /// # Errors
-    /// If the old file, wherever it is, cannot be read, or the new one not be written.
+    /// If the old file, wherever it is, cannot be read, or the new one cannot be written.
     pub fn write_again(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref().to_path_buf();
         let refuse = |source| Error::file("write", &path, source);
@@ -81,7 +81,7 @@ impl History {
         Ok(())
     }
 
-    /// The file, for whoever has to know that it is on disk.
+    /// Returns the file, for callers that have to bring it to disk.
     ///
     /// # Errors
     /// If the system has no more handles.
@@ -100,6 +100,7 @@ impl History {
     /// If the file cannot be written.
     pub fn append(&mut self, stats: &EpochStats) -> Result<()> {
         let mut text = String::new();
+        // The first epoch decides the columns, which later lines must match.
         let metrics = self.metrics.get_or_insert_with(|| names(stats));
         if !std::mem::replace(&mut self.begun, true) {
             let valid: String = metrics.iter().map(|name| format!("valid_{name},")).collect();
@@ -112,26 +113,27 @@ impl History {
             text += &value.map_or(",".to_string(), |value| format!("{value},"));
         }
         text += &format!("{:.6},{:.1}\n", stats.seconds, stats.samples_per_second);
-        // One write a line: a reader never sees half of one.
+        // One write for each line, so that a reader never sees half of one.
         let written = self.file.write_all(text.as_bytes()).and_then(|()| self.file.flush());
         written.map_err(|source| Error::file("write", &self.path, source))
     }
 }
 
-/// Takes away lines of epochs after this one, and damaged ones. Out: the file, to be appended to; whether it has a header; and
-/// what is lacking of these epochs.
+/// Removes lines of epochs after this one, and damaged ones. Returns the file, to be appended to; whether it has a header;
+/// and the lines that are missing.
 fn cut(path: &Path, epochs: u32) -> Result<(File, bool, Option<String>)> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
         Err(source) => return Err(Error::file("read", path, source)),
     };
+    // Damaged bytes must not prevent the other lines from being read.
     let text = String::from_utf8_lossy(&bytes);
     let mut lines = text.split_inclusive('\n');
     let header = lines.next().unwrap_or_default();
     let sound = header.starts_with(FIRST) && header.ends_with(",samples_per_second\n");
     let columns = header.split(',').count();
-    // Without a header nobody can say what the lines mean.
+    // Without a header the meaning of the lines is unknown.
     let mut kept = if sound && epochs > 0 { header.to_string() } else { String::new() };
     let mut missing = Vec::new();
     let mut next = 1;
@@ -147,6 +149,7 @@ fn cut(path: &Path, epochs: u32) -> Result<(File, bool, Option<String>)> {
         }
     }
     missing.extend(next..=epochs);
+    // A few numbers are enough: after a long damage the list would be long.
     let lacking = (!missing.is_empty()).then(|| {
         let (few, more) = missing.split_at(missing.len().min(10));
         let few: Vec<String> = few.iter().map(u32::to_string).collect();
@@ -159,13 +162,13 @@ fn cut(path: &Path, epochs: u32) -> Result<(File, bool, Option<String>)> {
     Ok((opened(path)?, !kept.is_empty(), lacking))
 }
 
-/// A history to be appended to.
+/// Opens a history to append to it.
 fn opened(path: &Path) -> Result<File> {
     let file = File::options().read(true).append(true).open(path);
     file.map_err(|source| Error::file("write", path, source))
 }
 
-/// The metrics of a run like this one.
+/// Returns the metrics of a run, by one of its epochs.
 fn names(stats: &EpochStats) -> Vec<Metric> {
     let valid = stats.valid.iter();
     valid.flat_map(Metrics::all).map(|(metric, _)| metric).collect()

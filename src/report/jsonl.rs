@@ -126,7 +126,7 @@ impl<W: Write> JsonLines<W> {
         &self.out
     }
 
-    /// Writes an event; of progress only what is due.
+    /// Writes an event; progress only if it is due.
     ///
     /// # Errors
     /// If `out` does not take it.

@@ -18,7 +18,7 @@ pub fn count(value: u64) -> String {
     text
 }
 
-/// A count and what is counted, in the plural unless there is one: `1 row`, `12,345 rows`.
+/// Returns a count with its noun, in the plural unless there is one: `1 row`, `12,345 rows`.
 pub fn pluralize(value: u64, what: &str) -> String {
     format!("{} {what}{}", count(value), if value == 1 { "" } else { "s" })
 }

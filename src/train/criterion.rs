@@ -1,8 +1,8 @@
 //! Criterion of a run over a table: its loss, with the weights of rows, classes and binary columns.
 //!
-//! In: options and training rows. Out: the graph's objective, the constants that its kernel reads, what a step is divided by,
+//! In: options and training rows. Out: the graph's objective, the constants that its kernel reads, the divisor of a step,
 //! and the same loss on the host in f64.
-//! Absent on purpose: figures of another kind, which `metrics.rs` has.
+//! Absent on purpose: other figures, which `metrics` has.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,16 +16,16 @@ use crate::shape::narrow;
 
 use super::TrainOptions;
 
-/// How much each class counts, or the yes of each label.
+/// Weight of each class, or of the yes of each label.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum ClassWeights {
-    /// All the same.
+    /// The same weight for all.
     #[default]
     None,
     /// Rows / (classes · rows of the class), as scikit-learn's "balanced"; for labels rows of no / rows of yes. Rows count by their
     /// weights.
     Balanced,
-    /// By name; 1 for those not named.
+    /// Weights by name; 1 for names that are not given.
     Of(Vec<(String, f64)>),
 }
 
@@ -54,9 +54,11 @@ impl FromStr for ClassWeights {
             _ => {}
         }
         let mut weights: Vec<(String, f64)> = Vec::new();
+        // Read from left to right, since a quoted name may have commas in it.
         let mut left = text;
         loop {
             let Some((name, weight, rest)) = next_weight(left) else {
+                // The message shows the part at fault, which for an open quote is everything that is left.
                 let part = if left.trim_start().starts_with('"') {
                     left
                 } else {
@@ -77,7 +79,7 @@ impl FromStr for ClassWeights {
 }
 
 impl ClassWeights {
-    /// Weights of classes by name.
+    /// Takes weights of classes by name.
     ///
     /// # Errors
     /// If a weight is negative or not finite, or a name comes twice.
@@ -95,18 +97,18 @@ impl ClassWeights {
     }
 }
 
-/// A name as `--class-weights` reads it: in quotes, if anything in it has a meaning there.
+/// Returns a name as `--class-weights` reads it: in quotes, if a character in it has a meaning there.
 fn quoted(name: &str) -> String {
     let plain = !name.contains([',', '"']) && name.trim() == name && !name.is_empty();
     if plain { name.to_string() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
-/// The first class with its weight, and what follows behind a comma.
+/// Returns the first class with its weight, and the text after the comma.
 fn next_weight(text: &str) -> Option<(String, f64, Option<&str>)> {
     let text = text.trim_start();
     let (name, rest) = match text.strip_prefix('"') {
         Some(inner) => {
-            // The quote that is not one of two.
+            // A doubled quote is a quote in the name; a single one ends it.
             let mut end = inner.find('"')?;
             while inner[end + 1..].starts_with('"') {
                 end += 2 + inner[end + 2..].find('"')?;
@@ -116,7 +118,7 @@ fn next_weight(text: &str) -> Option<(String, f64, Option<&str>)> {
         }
         None => {
             let part = text.split(',').next()?;
-            // The last sign, since a name may have others.
+            // The last equals sign, since a name may contain others.
             let sign = part.rfind('=')?;
             (part[..sign].trim().to_string(), &text[sign + 1..])
         }
@@ -128,14 +130,14 @@ fn next_weight(text: &str) -> Option<(String, f64, Option<&str>)> {
     Some((name, weight.trim().parse().ok()?, rest))
 }
 
-/// A loss with all that is known of it once the training rows are.
+/// A loss with everything that the training rows add to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Criterion {
-    /// Which loss.
+    /// The loss.
     pub loss: Loss,
-    /// How rows are put together.
+    /// Reduction of the rows' losses.
     pub reduction: Reduction,
-    /// One for each class, or the positive weight of each label; empty where all count the same.
+    /// Weight of each class, or the positive weight of each label; empty if all weigh the same.
     pub class_weights: Vec<f32>,
 }
 
@@ -149,7 +151,7 @@ impl Criterion {
     /// Finds the weights of classes and checks that the loss fits the targets.
     ///
     /// # Errors
-    /// If it does not, or a name is no class; the message says what does.
+    /// If the loss does not fit, or a name is not a class; the message says what would fit.
     pub fn of(options: &TrainOptions, train: &Dataset) -> Result<Self> {
         let TrainOptions { loss, reduction, class_weights: weights, .. } = options;
         let (loss, reduction) = (*loss, *reduction);
@@ -158,6 +160,7 @@ impl Criterion {
             return Err(Error::setting("loss", misfit(loss, kind)));
         }
         check_values(loss, train)?;
+        // Weights are given by class, or by label, whose names are those of the columns.
         let names: Vec<&str> = match kind {
             TargetKind::Classes(labels) => labels.iter().map(String::as_str).collect(),
             TargetKind::Labels(labels) => labels.iter().map(|it| it.column.as_str()).collect(),
@@ -183,6 +186,7 @@ impl Criterion {
                     .collect()
             }
         };
+        // Checked after the change to f32, in which the kernels read the weights.
         if class_weights.iter().any(|weight| !weight.is_finite()) {
             let problem = "a weight is too large for 32-bit floats; give smaller ones";
             return Err(Error::setting("class_weights", problem));
@@ -203,7 +207,7 @@ impl Criterion {
         }
     }
 
-    /// How much each row weighs in a mean: its own weight times that of its class. `None` where all weigh the same.
+    /// Returns the weight of each row in a mean: its own weight times that of its class. `None` if all rows weigh the same.
     pub(super) fn row_weights(&self, y: &Targets, weights: Option<&[f64]>) -> Option<Vec<f64>> {
         let classes = self.weights_of_classes(y);
         let own = || weights.map(<[f64]>::to_vec);
@@ -212,20 +216,22 @@ impl Criterion {
         Some(rows)
     }
 
-    /// The weight of each row's class; `None` where all classes weigh the same. A batch's mean is over these, as in PyTorch.
+    /// Returns the weight of each row's class; `None` if all classes weigh the same. A batch's mean is over these weights,
+    /// as in PyTorch.
     pub(super) fn weights_of_classes(&self, y: &Targets) -> Option<Vec<f64>> {
         let Targets::Classes(classes) = y else { return None };
         let weight = |&class: &u32| f64::from(self.class_weights[class as usize]);
         (!self.class_weights.is_empty()).then(|| classes.iter().map(weight).collect())
     }
 
-    /// Weights of the training rows as steps take them; empty where all count the same. For a mean they are 1 on average
-    /// over the training rows, whatever batch a row comes in.
+    /// Returns the weights of the training rows as steps take them; empty if all rows weigh the same. For a mean they are 1
+    /// on average over the training rows, whatever batch a row comes in.
     #[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
     pub(super) fn step_weights(&self, train: &Dataset) -> Vec<f32> {
         let Some(weights) = train.weights() else { return Vec::new() };
         let classes = self.weights_of_classes(train.y());
         let class = |row: usize| classes.as_ref().map_or(1.0, |classes| classes[row]);
+        // The mean over a batch divides by its classes' weights, so these enter the average too.
         let (mut rows, mut together) = (0.0, 0.0);
         for (row, weight) in weights.iter().enumerate() {
             rows += class(row);
@@ -241,7 +247,7 @@ impl Criterion {
         if self.reduction == Reduction::Sum || weight == 0.0 { 1.0 } else { weight }
     }
 
-    /// The loss of raw outputs `[rows, outputs]`, in f64. `y` and `weights` are as they stand in the table.
+    /// Returns the loss of raw outputs `[rows, outputs]`, in f64. `y` and `weights` are in the units of the table.
     pub fn value(
         &self,
         outputs: &[f32],
@@ -271,7 +277,7 @@ impl Criterion {
             constants: Some(constants.as_slice()).filter(|constants| !constants.is_empty()),
             weights,
         };
-        // A divisor of the number of rows leaves each row's loss as it is.
+        // With the number of rows as the divisor, each row's loss stays as it is.
         let step = StepParams { rows: narrow(rows), ..StepParams::default() };
         let form = LossVariant {
             loss: self.loss,
@@ -280,11 +286,13 @@ impl Criterion {
             weights: weights.is_some(),
             scaled: false,
         };
+        // The kernel writes gradients as well, which nobody reads here.
         let (mut losses, mut slopes) = (vec![0.0; rows], vec![0.0; outputs.len()]);
         let outs = (losses.as_mut_slice(), slopes.as_mut_slice());
         let numbers: Vec<f64> = y
             .columns()
             .map_or(vec![], |(y, _)| preparation.scaled_targets(y).map(f64::from).collect());
+        // The devices' own loss functions, in f64, so that host and device cannot disagree on a formula.
         match (self.loss.formula(), y) {
             (Some(formula), _) => {
                 loss_map((&form, &formula.program()), (&outputs, &numbers), extra, outs, &step);
@@ -320,10 +328,10 @@ fn misfit(loss: Loss, kind: &TargetKind) -> String {
     format!("{loss} does not fit targets that are {there}; {remedy}")
 }
 
-/// How far from 1 the probabilities of a row may add up, as they are rounded in tables.
+/// Largest distance from 1 of the sum of a row's probabilities, which tables give rounded.
 const SUM_TOLERANCE: f64 = 1e-3;
 
-/// Refuses numbers that a loss cannot compare with.
+/// Refuses numbers that do not suit a loss.
 pub(super) fn check_values(loss: Loss, train: &Dataset) -> Result<()> {
     let Some((y, columns)) = train.y().columns() else { return Ok(()) };
     let fits = |y: f64| match loss.wants() {
@@ -339,7 +347,7 @@ pub(super) fn check_values(loss: Loss, train: &Dataset) -> Result<()> {
     Err(Error::setting("loss", problem))
 }
 
-/// Refuses rows that are no distribution, where the loss compares with distributions.
+/// Refuses rows that are not distributions, if the loss compares distributions.
 fn check_sums(loss: Loss, (y, columns): (&[f64], usize)) -> Result<()> {
     let sum = |row: &[f64]| row.iter().sum::<f64>();
     let far = |row: &[f64]| (sum(row) - 1.0).abs() > SUM_TOLERANCE;
@@ -361,8 +369,8 @@ fn check_sums(loss: Loss, (y, columns): (&[f64], usize)) -> Result<()> {
     Err(Error::setting("loss", problem))
 }
 
-/// Weights under which all classes, or yes and no of each label, count the same.
-/// A row of weight 2 counts as two.
+/// Returns weights with which all classes, or yes and no of each label, have the same total weight. A row of weight 2
+/// counts as two.
 #[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
 fn balanced(train: &Dataset, count: usize) -> Vec<f32> {
     let weight = |row: usize| train.weights().map_or(1.0, |weights| weights[row]);

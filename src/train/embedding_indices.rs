@@ -1,13 +1,13 @@
 //! Columns of whole numbers that name rows of an embedding's tables.
 //!
 //! In: rows as they stand in a table. Out: nothing, or the place of the first number that names no row.
-//! Absent on purpose: devices, which take what is here for granted.
+//! Absent on purpose: devices, which rely on these checks.
 
 use crate::data::{Dataset, Numbers, Schema};
 use crate::error::{Error, Result};
 use crate::model::EmbeddingTable;
 
-/// Checks rows `[rows, features]`; `place` makes an error of a row and what is wrong with it.
+/// Checks rows `[rows, features]`; `place` makes an error of a row and its problem.
 ///
 /// # Errors
 /// If a number is not whole, negative, or beyond its table.

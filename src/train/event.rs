@@ -13,13 +13,13 @@ use crate::shape::fixed;
 /// News of a run, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// All is planned and loaded; the first step comes next.
+    /// Everything is planned and loaded; the first step comes next.
     Started(RunInfo),
     /// Some steps of an epoch are under way.
     Progress(Progress),
     /// An epoch has ended and was validated.
     Epoch(EpochStats),
-    /// Something to know that stops nothing.
+    /// A warning, which does not stop the run.
     Warned(Warning),
     /// The last epoch has ended.
     Finished(Summary),
@@ -28,50 +28,50 @@ pub enum Event {
 /// Description of a run that is about to start.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunInfo {
-    /// Where it runs.
+    /// Device of the run.
     pub device: DeviceInfo,
-    /// Why there.
+    /// Reason for that device.
     pub reason: String,
-    /// Rows trained on.
+    /// Number of rows trained on.
     pub train_rows: usize,
-    /// Rows held out.
+    /// Number of rows held out.
     pub valid_rows: usize,
-    /// Says what is predicted: classes with their rows, or a range of numbers.
+    /// Description of the target: classes with their rows, or a range of numbers.
     pub target: String,
-    /// Feature columns.
+    /// Number of feature columns.
     pub features: usize,
     /// The positive class of a target of two classes, and of each label.
     pub positive: Vec<Positive>,
-    /// Trainable numbers.
+    /// Number of trainable numbers.
     pub parameters: usize,
-    /// Passes over the rows.
+    /// Number of passes over the rows.
     pub epochs: u32,
-    /// Batches in a pass, the partial one included.
+    /// Number of batches in a pass, the partial one included.
     pub steps_per_epoch: usize,
-    /// Rows of a full batch.
+    /// Number of rows of a full batch.
     pub batch: usize,
     /// Storage type of the values between a step's kernels.
     pub precision: Precision,
-    /// Bytes on the device, at most.
+    /// Largest number of bytes on the device.
     pub device_bytes: u64,
-    /// Says how a numeric target is treated, if not scaled to mean 0 and deviation 1 like the features.
+    /// Treatment of a numeric target, if it is not scaled to mean 0 and deviation 1 like the features.
     pub target_note: Option<String>,
-    /// How the training table streams, if it does not lie on the device.
+    /// Streaming of the training table, if it is not on the device.
     pub streaming: Option<Streaming>,
-    /// Seconds until all was loaded.
+    /// Seconds until everything was loaded.
     pub load_seconds: f64,
-    /// Kernel variants chosen.
+    /// Chosen kernel variants.
     pub variants: Vec<String>,
 }
 
-/// How far an epoch has come.
+/// Position inside an epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
     /// Epoch, from 1.
     pub epoch: u32,
-    /// Steps of it that were given to the device.
+    /// Number of its steps that were submitted to the device.
     pub step: usize,
-    /// Steps it has.
+    /// Number of its steps.
     pub steps: usize,
     /// Mean loss of the steps known so far; `None` before the first is known.
     pub loss: Option<f64>,
@@ -90,7 +90,7 @@ pub struct EpochStats {
     /// Steps since the run began.
     #[serde(rename = "steps")]
     pub steps: u64,
-    /// Loss over the epoch's rows, as the weights changed: the mean, or the sum where that is made small.
+    /// Loss over the epoch's rows, as the weights changed: the mean, or the sum if the reduction is a sum.
     #[serde(rename = "train_loss")]
     pub train_loss: f64,
     /// Figures of the validation part, if there is one.
@@ -107,16 +107,16 @@ pub struct EpochStats {
     pub samples_per_second: f64,
 }
 
-/// How a run ended.
+/// Result of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
     /// Figures of the kept epoch; `None` if none was finished.
     pub kept: Option<EpochStats>,
     /// Figures of the last epoch, if this part of the run had one.
     pub last: Option<EpochStats>,
-    /// Epochs that were run.
+    /// Number of epochs that were run.
     pub epochs: u32,
-    /// Why there are no more, if more were asked for.
+    /// Reason why there are no more, if more were asked for.
     pub stopped: Option<EarlyStop>,
     /// Seconds since the first step.
     pub seconds: f64,
@@ -187,7 +187,7 @@ pub enum Warning {
         /// Their names.
         columns: Vec<String>,
     },
-    /// Feature columns each of which tells the target by itself.
+    /// Feature columns each of which determines the target alone.
     Revealing {
         /// Their names.
         columns: Vec<String>,
@@ -210,7 +210,7 @@ pub enum Warning {
     StepsLost {
         /// The epoch, from 1.
         epoch: u32,
-        /// How many moves of the weights.
+        /// Number of updates.
         skipped: u32,
         /// Batches of each.
         batches: u32,
@@ -226,10 +226,10 @@ pub enum Warning {
     },
     /// Tensors of a file of weights that do not fit, and were left out as wished.
     NotTaken {
-        /// Each with what is wrong with it.
+        /// The parameters, each with its problem.
         problems: Vec<String>,
     },
-    /// A run goes on from a checkpoint, but not with the bits of the run that it is of.
+    /// A run continues from a checkpoint, but not with the bits of the earlier run.
     OtherBits {
         /// Differences from the earlier run.
         differences: Vec<String>,
@@ -240,7 +240,7 @@ pub enum Warning {
         problem: String,
         /// From where.
         place: String,
-        /// Epochs that have ended there; later ones are told of again.
+        /// Number of epochs that had ended there; later ones are reported again.
         ended: u32,
         /// True if its kernels are the same.
         same: bool,
@@ -251,7 +251,7 @@ pub enum Warning {
         problem: String,
         /// To where.
         place: String,
-        /// Epochs that have ended there; later ones are told of again.
+        /// Number of epochs that had ended there; later ones are reported again.
         ended: u32,
         /// Factor of the learning rate from now on.
         slowed: f64,
@@ -271,7 +271,7 @@ pub enum Warning {
         /// Says what does not suit, and what to do.
         problem: String,
     },
-    /// Columns whose values differ by less than single precision can tell.
+    /// Columns whose values differ by less than single precision can represent.
     LostDigits {
         /// Their names.
         columns: Vec<String>,
@@ -303,7 +303,7 @@ pub enum Warning {
         /// Why.
         problem: String,
     },
-    /// A metric that is watched and had no value after an epoch; told once.
+    /// A watched metric had no value after an epoch; reported once.
     NoValue {
         /// The epoch, from 1.
         epoch: u32,
@@ -321,12 +321,12 @@ pub enum Warning {
     },
 }
 
-/// Items of a list that are told of.
+/// Number of items of a list that are shown.
 const SHOWN: usize = 20;
-/// Letters of a name that are told of.
+/// Number of letters of a name that are shown.
 const LONGEST: usize = 40;
 
-/// How many items of a list are not told of.
+/// Returns the words for the items of a list that are not shown.
 fn more<T>(all: &[T]) -> String {
     match all.len().saturating_sub(SHOWN) {
         0 => String::new(),
@@ -397,7 +397,7 @@ impl fmt::Display for Warning {
                     f,
                     "‘metrics’: {metric} is asked for of the validation rows, but {problem}{}. Take {}, or validate on other rows \
                      with ‘valid’",
-                    // A figure that is 0 by definition is told as such.
+                    // A figure that is 0 by definition has a value.
                     if problem.starts_with("is 0") { "" } else { "; its value stays empty" },
                     metric.instead()
                 )

@@ -1,7 +1,7 @@
-//! Layers, losses and settings that do not go together, told as warnings before training begins.
+//! Layers, losses and settings that do not go together, reported as warnings before training begins.
 //!
 //! In: what a run is made of. Out: a text each, which says what to do; `docs/mistakes.md` lists them.
-//! Absent on purpose: what is refused, which `options.rs`, `memory/memory_planner.rs` and `criterion.rs` check.
+//! Absent on purpose: settings that are refused, which `options.rs`, `memory/memory_planner.rs` and `criterion.rs` check.
 
 use super::{ScheduleKind, TrainOptions};
 use crate::data::Batches;

@@ -1,4 +1,4 @@
-//! Training: epochs over batches, told as a stream of events.
+//! Training: epochs over batches, reported as a stream of events.
 //!
 //! In: data, a model, options, a device. Out: [`Event`]s and a [`TrainedModel`].
 //! Absent on purpose: terminals, files, wgpu.

@@ -88,13 +88,13 @@ pub struct TrainOptions {
     pub reduction: Reduction,
     /// How much each class counts, or the yes of each label.
     pub class_weights: ClassWeights,
-    /// How weights move.
+    /// Optimizer of the weights.
     pub optimizer: Optimizer,
     /// The largest norm of all gradients together; `None` for any.
     pub clip_norm: Option<f64>,
     /// The largest size of an element of the gradients; `None` for any.
     pub clip_value: Option<f64>,
-    /// Steps whose gradients are added up before weights move: as one batch of all their rows.
+    /// Number of steps whose gradients are accumulated before one update: as one batch of all their rows.
     pub accumulate: u32,
     /// Parameters with a learning rate and weight decay of their own, or frozen ones.
     pub groups: Vec<Group>,
@@ -132,9 +132,9 @@ pub struct TrainOptions {
     pub seed: Seed,
     /// Storage type of the values between a step's kernels.
     pub precision: Precision,
-    /// How a GPU chooses among the forms of its products.
+    /// Choice of a GPU among the variants of its products.
     pub tuning: Tuning,
-    /// Epochs after which the run's state is taken to the host, to go on from there: [`super::Checkpoint`]; 0 for never.
+    /// Epochs after which the run's state is copied to the host, to continue from there: [`super::Checkpoint`]; 0 for never.
     pub checkpoint_every: u32,
     /// Action when a loss, a gradient or a weight is not finite.
     pub on_nonfinite: OnNonFinite,
@@ -416,7 +416,7 @@ impl TrainOptions {
         others
     }
 
-    /// The learning rates of the moves in a run of so many steps an epoch.
+    /// Returns the learning rates of the updates in a run with this number of steps in an epoch.
     pub fn schedule(&self, steps_per_epoch: usize) -> Schedule {
         let steps_per_epoch = self.updates_per_epoch(steps_per_epoch);
         // Checked to be neither negative nor above the run's length.
@@ -430,7 +430,7 @@ impl TrainOptions {
         Schedule::new(self.schedule.clone(), self.lr, warmup, epochs, steps_per_epoch)
     }
 
-    /// All that goes by schedule in a run of so many steps an epoch; times are counted in moves.
+    /// Returns all schedules of a run with this number of steps in an epoch; times are counted in updates.
     pub fn schedules(&self, steps_per_epoch: usize) -> Schedules {
         let moves = self.updates_per_epoch(steps_per_epoch);
         let epochs = self.scheduled_epochs();

@@ -1,7 +1,7 @@
 //! A trained network, and the eval phase of a plan.
 //!
 //! In: layers, weights, rows. Out: raw outputs.
-//! Absent on purpose: what outputs mean, which `outputs.rs` knows.
+//! Absent on purpose: the meaning of outputs, which `outputs.rs` knows.
 
 use crate::data::{Numbers, Preprocessing, TargetKind, list, steps_per_epoch};
 use crate::device::{Device, Values};
@@ -14,7 +14,7 @@ use crate::shape::narrow;
 use super::Criterion;
 use super::embedding_indices::check_ids;
 
-/// All that is needed to predict: network, weights, and what was done to the columns.
+/// Everything that is needed to predict: network, weights, and the preparation of the columns.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainedModel {
     /// The layers.
@@ -23,27 +23,28 @@ pub struct TrainedModel {
     pub params: Params,
     /// Columns, classes and scaling.
     pub preparation: Preprocessing,
-    /// The loss that it was trained for.
+    /// The loss that the model was trained with.
     pub criterion: Criterion,
 }
 
-/// Elements that a tensor of the eval phase holds at most, if one row allows it: 16 MiB.
+/// Largest number of elements of a tensor of the eval phase, if one row allows it: 16 MiB.
 const EVAL_ELEMENTS: usize = 1 << 22;
-/// Rows of a batch in the eval phase, if there are so many and no layer is too wide.
+/// Rows of a batch in the eval phase, if there are as many and no layer is too wide.
 const EVAL_BATCH: usize = 256;
 
-/// The eval phase's rows for a table of so many, all or a part at a time, and the rows of its batches, for a
-/// network whose widest layer or input has so many columns.
+/// Returns the eval phase's rows for a table of `rows` rows, all or a part at a time, and the rows of its batches, for a
+/// network whose widest layer or input has `max_width` columns.
 pub(super) fn eval_sizes(rows: usize, max_width: usize, batch: usize) -> (usize, usize) {
     let fit = (EVAL_ELEMENTS / max_width.max(1)).max(1);
-    // Training's own batch has to fit anyhow.
+    // Training's own batch has to fit anyway, so a batch of the eval phase may be as large.
     let eval_batch = EVAL_BATCH.min(fit).max(batch).min(rows);
+    // A window holds the parameters of a limited number of steps.
     let most = fit.clamp(eval_batch.max(1), eval_batch.max(1) * WINDOW);
     (rows.min(most), eval_batch)
 }
 
-/// Runs the eval phase over a table's rows `[rows, columns]`, which it scales, a part at a time.
-/// Out: raw outputs `[rows, outputs]`. With `resident`, the rows lie on the device from last time.
+/// Runs the eval phase over a table's rows `[rows, columns]`, which this function scales, a part at a time. Returns raw
+/// outputs `[rows, outputs]`. With `resident`, the rows are on the device since the last call.
 pub(super) fn run_eval(
     device: &mut dyn Device,
     (plan, &EvalPorts { eval_x, predictions }): (&Plan, &EvalPorts),
@@ -54,6 +55,7 @@ pub(super) fn run_eval(
     let (_, outputs) = plan.slot(predictions).matrix();
     let mut results = Vec::with_capacity(x.len() / columns * outputs);
     let mut scaled = Vec::new();
+    // A part fills the slot of the eval phase; the last one may be smaller.
     for part in x.chunks(capacity * columns) {
         let rows = part.len() / columns;
         if !resident {
@@ -69,7 +71,7 @@ pub(super) fn run_eval(
     Ok(results)
 }
 
-/// The eval phase's steps over so many rows in sequence.
+/// Returns the eval phase's steps over `rows` rows in sequence.
 fn eval_rows(rows: usize, batch: usize) -> Vec<StepParams> {
     (0..steps_per_epoch(rows, batch))
         .map(|step| StepParams {
@@ -80,7 +82,7 @@ fn eval_rows(rows: usize, batch: usize) -> Vec<StepParams> {
         .collect()
 }
 
-/// Gives all steps to the device, as many at once as it asks for.
+/// Submits all steps to the device, as many at once as it asks for.
 pub(super) fn run_all(device: &mut dyn Device, phase: Phase, from: usize, to: usize) -> Result<()> {
     let (mut from, to) = (narrow(from), narrow(to));
     while from < to {
@@ -91,10 +93,10 @@ pub(super) fn run_all(device: &mut dyn Device, phase: Phase, from: usize, to: us
     Ok(())
 }
 
-/// Plans predictions of about so many rows at once.
+/// Plans predictions of about `rows` rows at once.
 ///
 /// # Errors
-/// If the network is none, or its sizes are impossible.
+/// If the network is empty, or its sizes are impossible.
 pub(super) fn eval_plan(trained: &TrainedModel, rows: usize) -> Result<EvalPlan> {
     trained.check()?;
     let columns = trained.preparation.schema.features.len();
@@ -104,7 +106,7 @@ pub(super) fn eval_plan(trained: &TrainedModel, rows: usize) -> Result<EvalPlan>
     Plan::inference(&graph, Sizes { batch: eval_batch, train_rows: 0, eval_batch, eval_rows })
 }
 
-/// Brings a plan and weights to a device.
+/// Loads a plan and weights to a device.
 ///
 /// # Errors
 /// If the device is too small for them, or failed.
@@ -114,7 +116,7 @@ pub(super) fn load(device: &mut dyn Device, plan: &EvalPlan, params: &Params) ->
 }
 
 impl TrainedModel {
-    /// Checks that weights are those of the layers, and outputs those that the target needs.
+    /// Checks that the weights are those of the layers, and the outputs those that the target needs.
     ///
     /// # Errors
     /// If they are not; the message names both sizes.
@@ -134,7 +136,7 @@ impl TrainedModel {
         Ok(())
     }
 
-    /// Checks values as they stand in a table. Out: how many rows they are.
+    /// Checks values in the form of a table. Returns the number of rows.
     pub(super) fn rows(&self, x: Numbers<'_>) -> Result<usize> {
         let columns = self.preparation.schema.features.len();
         if !x.len().is_multiple_of(columns) {
@@ -148,10 +150,10 @@ impl TrainedModel {
         Ok(x.len() / columns)
     }
 
-    /// Checks rows `[rows, columns]` as they stand in a table; `place` makes an error of a row and what is wrong with it.
+    /// Checks rows `[rows, columns]` in the form of a table; `place` makes an error of a row and its problem.
     ///
     /// # Errors
-    /// If a number that must name a row of a table does not, or single precision cannot hold one after scaling.
+    /// If an index into an embedding table is none, or single precision cannot hold a number after scaling.
     pub(crate) fn check_rows(
         &self,
         x: Numbers<'_>,
@@ -181,7 +183,7 @@ impl TrainedModel {
             return classes.iter().map(|it| (&*schema.target, format!("{word}_{it}"))).collect();
         }
         if let TargetKind::Labels(labels) = &schema.kind {
-            // 0 and 1 say by themselves which is meant.
+            // 0 and 1 show by themselves which one is meant.
             let usual = |values: &[String; 2]| values.each_ref().map(String::as_str) == ["0", "1"];
             let told = |values: &[String; 2]| match usual(values) {
                 true => word.to_string(),
@@ -202,7 +204,7 @@ impl TrainedModel {
 }
 
 impl TrainedModel {
-    /// True if what it tells of classes or labels are scores, as under hinge losses, and no probabilities.
+    /// True if the outputs for classes or labels are scores, as with hinge losses, and not probabilities.
     pub fn outputs_are_scores(&self) -> bool {
         matches!(self.criterion.loss, Loss::Hinge { .. } | Loss::BinaryHinge { .. })
     }

@@ -1,4 +1,4 @@
-//! A trained network inside another program: asked by any number of threads at once, on any device.
+//! A trained network inside another program: used by any number of threads at once, on any device.
 //!
 //! In: a [`TrainedModel`], rows. Out: [`Predictions`], names of classes, arrays, figures.
 //! Absent on purpose: files.
@@ -16,11 +16,11 @@ use crate::device::{Device, DeviceInfo, DeviceKind, open};
 use crate::error::{Error, Result};
 use crate::plan::EvalPlan;
 
-/// Rows that are computed at once where there are many.
+/// Number of rows that are computed at once if there are many.
 const MANY: usize = 256;
 /// Number of rows up to which rows one by one take less time than as part of a whole batch, whatever the network's size.
 const FEW: usize = 10;
-/// Rows that a GPU holds at once, where nothing else was said.
+/// Number of rows that a GPU holds at once, unless the caller gives another one.
 const ON_GPU: usize = 4096;
 
 /// A trained network that threads share: every method takes `&self`. On the CPU, calls do not wait for one another; on a GPU they take
@@ -50,9 +50,9 @@ pub struct Predictor {
     pool: Placement,
 }
 
-/// Where rows are computed.
+/// Devices and plans that compute rows.
 enum Placement {
-    /// On the CPU: plans for a few rows and for many, or one plan for a number of rows that was said.
+    /// On the CPU: plans for a few rows and for many, or one plan for a given number of rows.
     Cpu(Vec<DevicePool>),
     /// On one device, which calls share.
     Shared(Box<EvalPlan>, Mutex<Box<dyn Device>>),
@@ -61,7 +61,7 @@ enum Placement {
 /// A plan, and CPU devices with the weights that wait for rows: as many as there were calls at once.
 #[derive(Debug)]
 struct DevicePool {
-    /// Number of rows up to which the lane is taken.
+    /// Number of rows up to which the pool is used.
     most: usize,
     plan: EvalPlan,
     idle: Mutex<Vec<CpuDevice<f32>>>,
@@ -76,7 +76,7 @@ impl std::fmt::Debug for Placement {
     }
 }
 
-/// Locks what no panic leaves half done.
+/// Locks a mutex whose content no panic leaves half done.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -89,6 +89,7 @@ impl Predictor {
     pub fn new(trained: TrainedModel) -> Result<Self> {
         let lanes =
             vec![DevicePool::new(&trained, FEW, 1)?, DevicePool::new(&trained, usize::MAX, MANY)?];
+        // Loading one device now finds errors now, and makes the first call fast.
         lanes[0].put(lanes[0].take(&trained)?);
         let (info, reason) = (CpuDevice::<f32>::new().info().clone(), "asked for".to_string());
         Ok(Self { trained, info, reason, pool: Placement::Cpu(lanes) })
@@ -97,13 +98,13 @@ impl Predictor {
     /// Moves the network to a device.
     ///
     /// # Errors
-    /// If the device cannot be had, or is too small for the network.
+    /// If the device cannot be opened, or is too small for the network.
     pub fn on(self, kind: &DeviceKind) -> Result<Self> {
         self.on_for(kind, None)
     }
 
-    /// Moves the network to a device, and plans for about so many rows a call, however many there are then: a call for far more takes
-    /// several parts, a call for fewer takes as long as its rows need.
+    /// Moves the network to a device, and plans for about `rows` rows a call, whatever the actual number: a call for far
+    /// more takes several parts, a call for fewer takes as long as its rows need.
     ///
     /// # Errors
     /// As [`Self::on`].
@@ -115,6 +116,7 @@ impl Predictor {
         let trained = self.trained;
         let (mut device, reason) = open(kind)?;
         let info = device.info().clone();
+        // On the CPU every call may have a device of its own, so calls need not wait.
         if info.is_cpu() {
             let mut predictor = Self { reason, ..Self::new(trained)? };
             if let Some(rows) = rows {
@@ -133,17 +135,17 @@ impl Predictor {
         })
     }
 
-    /// The network, its weights, and its columns and classes.
+    /// Returns the network, its weights, and its columns and classes.
     pub fn trained(&self) -> &TrainedModel {
         &self.trained
     }
 
-    /// The device that computes.
+    /// Returns the device that computes.
     pub fn device(&self) -> &DeviceInfo {
         &self.info
     }
 
-    /// Why that device computes.
+    /// Returns why that device was chosen.
     pub fn reason(&self) -> &str {
         &self.reason
     }
@@ -159,7 +161,7 @@ impl Predictor {
         Ok(Predictions::new(&outputs, &self.trained.preparation, self.trained.criterion.loss))
     }
 
-    /// Names of the likeliest classes, one for each row.
+    /// Returns the names of the likeliest classes, one for each row.
     ///
     /// # Errors
     /// As [`Self::predict`], and if the target is no class.
@@ -194,7 +196,7 @@ impl Predictor {
             .map_err(|error| Error::shape("predict", error.to_string()))
     }
 
-    /// The usual figures over a table that has the target.
+    /// Returns the usual figures over a table that has the target.
     ///
     /// # Errors
     /// If the table's columns are not the model's, or the device failed.
@@ -240,6 +242,7 @@ impl Predictor {
 
     fn outputs(&self, rows: &Features<'_>) -> Result<Vec<f32>> {
         let columns = self.trained.preparation.schema.features.len();
+        // An array with its own number of columns is checked, since its values alone might still be whole rows.
         if let Some(there) = rows.columns().filter(|there| *there != columns) {
             let problem = format!("rows of {there} columns, but the model has {columns}");
             return Err(Error::shape("predict", problem));
@@ -252,6 +255,7 @@ impl Predictor {
                 run_eval(locked(device).as_mut(), (plan, &plan.ports), rows, false)
             }
             Placement::Cpu(lanes) => {
+                // The first pool that is made for this number of rows; the last one takes any number.
                 let fits = |lane: &&DevicePool| count <= lane.most;
                 let lane = lanes.iter().find(fits).unwrap_or(&lanes[lanes.len() - 1]);
                 let mut device = lane.take(&self.trained)?;
@@ -268,7 +272,7 @@ impl DevicePool {
         Ok(Self { most, plan: eval_plan(trained, rows)?, idle: Mutex::new(vec![]) })
     }
 
-    /// Takes a device that nobody uses, or makes a new one.
+    /// Takes an unused device, or makes a new one.
     fn take(&self, trained: &TrainedModel) -> Result<CpuDevice<f32>> {
         let idle = locked(&self.idle).pop();
         match idle {
@@ -281,6 +285,7 @@ impl DevicePool {
         }
     }
 
+    /// Returns a device to the pool.
     fn put(&self, device: CpuDevice<f32>) {
         locked(&self.idle).push(device);
     }

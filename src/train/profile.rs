@@ -1,4 +1,4 @@
-//! Where the time of a workload's steps and epochs goes: what `wgrad bench --profile` tells.
+//! Where the time of a workload's steps and epochs goes: the report of `wgrad bench --profile`.
 //!
 //! In: a workload and a device. Out: a [`Profile`] of a step's kernels, and the [`EpochUse`] of whole epochs.
 
@@ -38,7 +38,7 @@ pub struct Profile {
 /// Cost of one kernel of a step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelCost {
-    /// The kernel with what is fused in.
+    /// The kernel with its fusions.
     pub kernel: String,
     /// Sizes of what it writes first.
     pub sizes: Vec<usize>,
@@ -101,7 +101,7 @@ impl Workload {
         KernelCost { kernel: form.to_string(), sizes: vec![], seconds, operations, bytes }
     }
 
-    /// Median seconds of what is loaded, repeated for about `budget`.
+    /// Returns the median seconds of the loaded plan, repeated for about `budget`.
     fn repeated(&self, device: &mut dyn Device, budget: Duration) -> Result<f64> {
         let block = self.block(device)?;
         let (mut times, begun) = (Vec::new(), Instant::now());
@@ -128,7 +128,7 @@ impl Workload {
             }
         }
         let seconds: Vec<f64> = times.into_iter().map(median).collect();
-        // A clock that stands still tells nothing.
+        // A clock that stands still measures nothing.
         Ok(Some(seconds).filter(|seconds| seconds.iter().any(|&s| s > 0.0)))
     }
 

@@ -314,7 +314,7 @@ impl Workload {
         let (mut worst, mut far, mut off, mut moved) = (0.0_f64, 0.0_f64, 0.0, 0.0);
         for ((&got, &want), &start) in got.iter().zip(want).zip(start) {
             let (error, step) = (f64::from(got - want), f64::from(want - start));
-            // A maximum would pass over what is no number.
+            // A maximum would pass over NaN.
             worst = if error.abs() <= worst { worst } else { error.abs() };
             far = far.max(step.abs());
             off += error * error;

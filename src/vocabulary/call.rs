@@ -1,6 +1,6 @@
 //! An item of the vocabulary as users write it: `cosine`, or with arguments `step(every=10, gamma=0.5)`.
 //!
-//! In: a text. Out: a name, then its arguments one by one; what is left over is an error.
+//! In: a text. Out: a name, then its arguments one by one; an argument that nobody takes is an error.
 //! Absent on purpose: which names there are, and what values are allowed.
 
 use std::fmt;
@@ -23,7 +23,7 @@ impl WrittenCall {
     /// Takes a text apart.
     ///
     /// # Errors
-    /// With what is wrong with its brackets or commas.
+    /// If its brackets or commas are wrong; the message says how.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let (name, inner) = name_and_inner(text)?;
         let mut written = Self { name: plain(name), ..Self::default() };

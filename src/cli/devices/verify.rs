@@ -18,7 +18,7 @@ struct VerifyLine<'a> {
     form: &'a str,
     variant: &'a str,
     case: &'a str,
-    /// Largest error as a share of the tolerance.
+    /// Largest error as a fraction of the tolerance.
     worst: f64,
     failure: Option<&'a str>,
 }
@@ -36,7 +36,7 @@ struct Sum<'a> {
 /// Width of the column of names.
 const NAME: usize = 42;
 
-/// Takes in checks, and tells of a kernel variant when the next one begins.
+/// Collects checks, and reports a kernel variant when the next one begins.
 struct ProgressPrinter {
     out: Output,
     json: bool,
@@ -47,7 +47,7 @@ struct ProgressPrinter {
     checks: usize,
     failures: usize,
     worst: f64,
-    /// An error of writing, which is told at the end; the checks go on.
+    /// An error of writing, which is reported at the end; the checks continue.
     outcome: Result<()>,
 }
 

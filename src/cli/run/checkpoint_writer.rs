@@ -2,7 +2,7 @@
 //!
 //! In: checkpoints in memory. Out: `checkpoint.safetensors`, and before it `checkpoint.1.safetensors` …; and
 //! `checkpoint.best.safetensors`, which is neither the newest nor moves with age.
-//! Absent on purpose: when to make one, and what is in it.
+//! Absent on purpose: when to make a checkpoint, and its content.
 
 use std::fs::{self, File};
 use std::io;
@@ -19,16 +19,16 @@ use crate::train::Checkpoint;
 /// The newest checkpoint's file name in a run folder.
 const NEWEST: &str = "checkpoint.safetensors";
 
-/// The best epoch's.
+/// The file name of the best epoch's checkpoint.
 const BEST: &str = "checkpoint.best.safetensors";
 
-/// After a writing the thread rests for so many times as long: epochs of a few milliseconds have no checkpoint each on disk,
-/// and whatever is lost was trained in little more than that time.
+/// Factor of the time that the thread rests after a writing: epochs of a few milliseconds have no checkpoint each on disk,
+/// and the loss of a checkpoint costs little more than that time of training.
 const RESTS: u32 = 200;
-/// A checkpoint that is whole, but not in its place yet.
+/// Name of a checkpoint that is whole, but not in its place yet.
 pub(crate) const FRESH: &str = ".checkpoint.new";
 
-/// The file of the checkpoint that is so many older than the newest.
+/// Returns the file of the checkpoint that is `age` places older than the newest.
 pub(crate) fn checkpoint_file(folder: &Path, age: u32) -> PathBuf {
     match age {
         0 => folder.join(NEWEST),
@@ -36,18 +36,18 @@ pub(crate) fn checkpoint_file(folder: &Path, age: u32) -> PathBuf {
     }
 }
 
-/// The file of the best epoch's checkpoint.
+/// Returns the file of the best epoch's checkpoint.
 pub(crate) fn best_file(folder: &Path) -> PathBuf {
     folder.join(BEST)
 }
 
-/// All checkpoint files in a folder, the best epoch's among them.
+/// Returns all checkpoint files in a folder, including the best epoch's.
 pub(crate) fn all_checkpoint_files(folder: &Path) -> Vec<PathBuf> {
     let best = Some(best_file(folder)).filter(|path| path.exists());
     checkpoint_files(folder).into_iter().chain(best).collect()
 }
 
-/// The last checkpoints' files in a folder, the newest first.
+/// Returns the files of the last checkpoints in a folder, the newest first.
 pub(crate) fn checkpoint_files(folder: &Path) -> Vec<PathBuf> {
     let age = |path: &Path| -> Option<u32> {
         let name = path.file_name()?.to_str()?;
@@ -63,7 +63,7 @@ pub(crate) fn checkpoint_files(folder: &Path) -> Vec<PathBuf> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-/// Checkpoints that are to be on disk: the newest, the best epoch's, or one that is both.
+/// Checkpoints that are to be written: the newest, the best epoch's, or one that is both.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PendingCheckpoints {
     pub(crate) newest: Option<Arc<Checkpoint>>,
@@ -74,7 +74,7 @@ pub(crate) struct PendingCheckpoints {
 struct Job {
     due: PendingCheckpoints,
     place: RunLocation,
-    /// The history, which has to be on disk before: a checkpoint speaks of epochs whose lines are there.
+    /// The history, which has to be on disk before: a checkpoint refers to epochs whose lines are there.
     history: File,
 }
 
@@ -108,14 +108,14 @@ impl WriterShared {
     }
 }
 
-/// Writes checkpoints while training goes on. Dropping it waits for the last one.
+/// Writes checkpoints while training continues. Dropping the writer waits for the last one.
 pub(crate) struct CheckpointWriter {
     shared: Arc<WriterShared>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl CheckpointWriter {
-    /// Starts the thread; so many of the last checkpoints stay on disk.
+    /// Starts the thread; the last `keep` checkpoints stay on disk.
     pub(crate) fn start(keep: u32) -> Result<Self> {
         let shared = Arc::new(WriterShared::default());
         let ours = Arc::clone(&shared);
@@ -124,18 +124,22 @@ impl CheckpointWriter {
             let mut rested = Instant::now();
             loop {
                 let rest = rested.saturating_duration_since(Instant::now());
+                // Someone who waits, or the end of the run, cuts the rest short.
                 let hurry = state.ended || state.awaited;
                 if let Some(job) = state.job.take_if(|_| hurry || rest.is_zero()) {
                     state.busy = true;
+                    // The lock is released while the disk works, so that training never waits for it.
                     drop(state);
                     let begun = Instant::now();
                     let written = write(&job, keep);
                     rested = Instant::now() + RESTS * begun.elapsed();
                     state = ours.state();
                     state.busy = false;
+                    // The first error is the one to report.
                     state.failed = state.failed.take().or(written.err());
                     ours.changed.notify_all();
                 } else if state.ended {
+                    // After the last job, since the end must not lose a checkpoint.
                     return;
                 } else if state.job.is_some() {
                     state = ours.wait_for(state, rest);
@@ -149,7 +153,7 @@ impl CheckpointWriter {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Has checkpoints written soon; those that still wait for their turn are left out, where there are newer ones.
+    /// Has checkpoints written soon; earlier ones that are still waiting are replaced by newer ones.
     ///
     /// # Errors
     /// If an earlier one could not be written.
@@ -160,7 +164,7 @@ impl CheckpointWriter {
         history: File,
     ) -> Result<()> {
         let mut state = self.shared.state();
-        // A thread that rests with a job at hand finds the newer one, and would be woken for nothing.
+        // A thread that rests with a job finds the newer one by itself, and would be woken for nothing.
         match state.job.take() {
             Some(Job { due: earlier, .. }) => {
                 due.newest = due.newest.or(earlier.newest);
@@ -172,10 +176,10 @@ impl CheckpointWriter {
         state.failed.take().map_or(Ok(()), Err)
     }
 
-    /// Waits until all are written.
+    /// Waits until all checkpoints are written.
     ///
     /// # Errors
-    /// If one could not be written.
+    /// If a checkpoint could not be written.
     pub(crate) fn flush(&self) -> Result<()> {
         let mut state = self.shared.state();
         state.awaited = true;
@@ -193,7 +197,7 @@ impl Drop for CheckpointWriter {
         self.shared.state().ended = true;
         self.shared.changed.notify_all();
         if let Some(thread) = self.thread.take() {
-            // If it panicked, that was told on stderr.
+            // If the thread panicked, that was reported on stderr.
             let _ = thread.join();
         }
     }
@@ -203,24 +207,26 @@ fn write(job: &Job, keep: u32) -> Result<()> {
     let Job { due: PendingCheckpoints { newest, best }, place, history } = job;
     let folder = &place.path;
     if !place.is_there() {
-        // Another folder there is another run's.
+        // A folder in its place belongs to another run.
         return Err(Error::file(
             "write",
             checkpoint_file(folder, 0),
             io::ErrorKind::NotFound.into(),
         ));
     }
+    // The history first: a checkpoint refers to its lines.
     history.sync_data().map_err(|source| Error::file("write", folder, source))?;
     let fresh = folder.join(FRESH);
     let path = checkpoint_file(folder, 0);
     if let Some(newest) = newest {
-        // Written whole before the older ones move: at any time the newest that there is can be read.
+        // The new file is complete before the older ones move: at any time the newest one that exists can be read.
         write_checkpoint(newest, &fresh)?;
         rotate(folder, keep).map_err(|source| Error::file("replace", &path, source))?;
         fs::rename(&fresh, &path).map_err(|source| Error::file("write", &path, source))?;
     }
     match (best, newest) {
         (None, _) => Ok(()),
+        // One checkpoint that is both is written once.
         (Some(best), Some(newest)) if Arc::ptr_eq(best, newest) => {
             let both = link(&path, &fresh).and_then(|()| fs::rename(&fresh, best_file(folder)));
             both.map_err(|source| Error::file("write", best_file(folder), source))
@@ -229,7 +235,7 @@ fn write(job: &Job, keep: u32) -> Result<()> {
     }
 }
 
-/// A second name for a file, or a copy: not all file systems have links.
+/// Gives a file a second name, or copies it: not all file systems have links.
 fn link(from: &Path, to: &Path) -> io::Result<()> {
     match fs::remove_file(to) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -241,9 +247,11 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
 /// Makes room for a new checkpoint. The newest one keeps its name until it is replaced.
 fn rotate(folder: &Path, keep: u32) -> io::Result<()> {
     let keep = keep.max(1);
+    // Too many are there if fewer are to be kept than before.
     for path in checkpoint_files(folder).iter().skip(keep as usize) {
         fs::remove_file(path)?;
     }
+    // From the oldest on, so that no file is renamed over one that is still needed.
     for age in (1..keep.saturating_sub(1)).rev() {
         let older = checkpoint_file(folder, age);
         if older.exists() {
@@ -252,6 +260,7 @@ fn rotate(folder: &Path, keep: u32) -> io::Result<()> {
     }
     let (newest, second) = (checkpoint_file(folder, 0), checkpoint_file(folder, 1));
     if keep > 1 && newest.exists() {
+        // A second name, not a new one: until the new checkpoint is in place, the newest must be found.
         link(&newest, &second)?;
     }
     Ok(())

@@ -254,7 +254,7 @@ impl RunFolder {
             // What is there now is not this run's.
             return;
         }
-        // Whatever cannot be removed stays; the error that led here is the one to tell.
+        // Whatever cannot be removed stays; the error that led here is the one to report.
         for name in FILES {
             let _ = fs::remove_file(self.place().join(name));
         }
@@ -298,7 +298,7 @@ impl RunFolder {
         History::create(self.place().join(HISTORY))
     }
 
-    /// The history of a run that goes on after so many epochs, and what was wrong with it.
+    /// Returns the history of a run that continues after `epochs` epochs, and the problem of its file, if there is one.
     pub(crate) fn resume_history(&self, epochs: u32) -> Result<(History, Option<String>)> {
         History::resume(self.history(), epochs)
     }

@@ -1,6 +1,6 @@
 //! `wgrad resume`: a run folder in, the same folder out, as if the run had never stopped.
 //!
-//! Absent on purpose: what a checkpoint holds; how the rest of the run goes, which `train.rs` knows.
+//! Absent on purpose: the content of a checkpoint; the rest of the run, which is in `train.rs`.
 
 use std::path::{Path, PathBuf};
 
@@ -19,10 +19,11 @@ use crate::train::{Checkpoint, TrainOptions, Warning};
 
 pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let (config, before) = settings(args)?;
-    // Before anything is read that another process may be about to replace.
+    // Taken before anything is read that another process may be about to replace.
     let lock = lock(&args.run)?;
     let checkpoint = checkpoint(args)?;
     let interrupt = Interrupt::listen(args.quiet)?;
+    // Without a checkpoint the run begins again, with the weights of `--init` if there were any.
     let mut prepared = prepare(&config, checkpoint.is_none())?;
     let done = checkpoint.as_ref().map_or((0, 0), |it| (it.epoch(), it.step()));
     let kept = checkpoint.as_ref().and_then(|it| it.kept()).map(|kept| kept.epoch);
@@ -38,6 +39,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     ));
     interrupt.arm();
     let folder = RunFolder::reopen(&config.out, &text, lock)?;
+    // The folder may have the best checkpoint of epochs that are now undone.
     delete_best_checkpoint(&config.out, kept)?;
     let (history, damage) = folder.resume_history(done.0)?;
     warnings.extend(damage.map(|problem| Warning::Noted { problem }));
@@ -47,7 +49,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     run.drive(&mut trainer, &interrupt, &options, warnings)
 }
 
-/// A warning, if the run is to have another length than before, and its schedules go otherwise for it.
+/// Returns a warning, if the run is to have another length than before, and its schedules depend on it.
 fn other_rates(
     args: &ResumeArgs,
     (before, now): (&TrainOptions, &TrainOptions),
@@ -59,6 +61,7 @@ fn other_rates(
     if which.is_empty() || old == new || (epochs, step) == (0, 0) {
         return None;
     }
+    // Compared at the step where the run continues, since that is where the rate jumps.
     let moves = now.updates_per_epoch(steps_per_epoch) as u64;
     let next = u64::from(epochs) * moves + step as u64 / u64::from(now.accumulate.max(1));
     let [then, next] = [
@@ -93,7 +96,7 @@ fn other_rates(
     Some(Warning::Noted { problem })
 }
 
-/// The settings of the run, with those that are given anew; and as they were.
+/// Returns the settings of the run with the new ones, and the settings as they were.
 fn settings(args: &ResumeArgs) -> Result<(RunConfig, RunConfig)> {
     let path = args.run.join(CONFIG);
     if !path.is_file() {
@@ -107,6 +110,7 @@ fn settings(args: &ResumeArgs) -> Result<(RunConfig, RunConfig)> {
         return Err(Error::model_file(&args.run, problem));
     }
     let given = args.settings.0.clone().with_file(path).with("out", path_text(&args.run));
+    // Early stopping may be changed freely: it decides when the run ends, not what is computed.
     let stops = ["stop-patience", "stop-delta"];
     let before =
         run_config(&given.clone().without(&stops).without(&["epochs", "schedule-epochs"]))?;
@@ -114,7 +118,7 @@ fn settings(args: &ResumeArgs) -> Result<(RunConfig, RunConfig)> {
     if stops.iter().all(|key| given.text(key).is_none()) {
         return Ok((as_it_was, before));
     }
-    // Which epoch is kept is no matter of how long the run goes on.
+    // Which epoch is kept must not change with the settings of early stopping.
     let given = match as_it_was.keep() {
         Some(keep) => given.with("keep", keep.name()),
         None => given,
@@ -122,9 +126,10 @@ fn settings(args: &ResumeArgs) -> Result<(RunConfig, RunConfig)> {
     Ok((run_config(&given)?, before))
 }
 
-/// Takes away the best epoch's checkpoint if the run goes on from where another epoch was the best, or none.
+/// Removes the best epoch's checkpoint if the run continues from a position at which another epoch was the best, or none.
 fn delete_best_checkpoint(run: &Path, kept: Option<u32>) -> Result<()> {
     let path = best_file(run);
+    // A file that cannot be read would be of no use, so it goes too.
     let goes = path.exists() && read_checkpoint(&path).map_or(true, |it| Some(it.epoch()) != kept);
     if !goes {
         return Ok(());
@@ -132,13 +137,14 @@ fn delete_best_checkpoint(run: &Path, kept: Option<u32>) -> Result<()> {
     std::fs::remove_file(&path).map_err(|source| Error::file("replace", path, source))
 }
 
-/// The checkpoint to go on from; `None` for a run that was stopped before it wrote one.
+/// Returns the checkpoint to continue from; `None` for a run that was stopped before it wrote one.
 fn checkpoint(args: &ResumeArgs) -> Result<Option<Checkpoint>> {
     if let Some(path) = &args.checkpoint {
         return read_checkpoint(path).map(Some);
     }
     let files = checkpoint_files(&args.run);
     let Some((newest, older)) = files.split_first() else {
+        // A finished run without checkpoints must not be trained again from its beginning.
         return if RunFolder::is_finished(&args.run) {
             Err(no_checkpoint(&args.run))
         } else {
@@ -154,12 +160,13 @@ fn no_checkpoint(run: &Path) -> Error {
     Error::model_file(run, problem)
 }
 
-/// Says what to do about a checkpoint that cannot be read.
+/// Returns an error that says what to do about a checkpoint that cannot be read.
 fn advised(error: Error, run: &Path, newest: &Path, older: &[PathBuf]) -> Error {
     let problem = match error {
         Error::ModelFile { problem, .. } => problem,
         other => return other,
     };
+    // The user is told only of a file that can be read.
     let advice = match older.iter().find(|path| read_checkpoint(path).is_ok()) {
         Some(path) => format!(
             "an older one can be read: wgrad resume {} --checkpoint {}",

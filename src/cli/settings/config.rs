@@ -199,7 +199,7 @@ impl RunConfig {
                     _ => read(Target::Auto(column())),
                 }
             }
-            // Few whole numbers are numbers here; what are none is told of as what does not fit the loss.
+            // Few whole numbers are numbers here; texts are reported as a misfit of the loss.
             (
                 Task::Auto,
                 Some(RequiredTarget::Numbers | RequiredTarget::Counts | RequiredTarget::Shares),

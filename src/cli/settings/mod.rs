@@ -1,7 +1,7 @@
 //! Settings of a run: declared, read, checked, and written down.
 //!
 //! In: options as typed, a file. Out: [`RunConfig`], the text of `config.toml`.
-//! Absent on purpose: what is done with them.
+//! Absent on purpose: the use of the settings.
 
 mod arguments;
 mod config;

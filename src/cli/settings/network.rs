@@ -70,7 +70,7 @@ pub(super) struct Network {
     pub(super) layers: Option<Layers>,
 }
 
-/// All layers as written, with what is left open until the table is known.
+/// All layers as written, with values that stay open until the table is known.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Layers {
     /// The text for `config.toml`.
@@ -107,7 +107,7 @@ impl Network {
         }
     }
 
-    /// Makes the layers for a table, with so many outputs.
+    /// Makes the layers for a table, with this number of outputs.
     pub(super) fn model(&self, init: Init, data: &Dataset, outputs: usize) -> Result<Sequential> {
         if let Some(layers) = &self.layers {
             let columns = &data.schema().features;
@@ -125,7 +125,7 @@ impl Network {
     }
 }
 
-/// Reads the share of outputs that is dropped.
+/// Reads the fraction of outputs that is dropped.
 pub(super) fn dropout(it: &RawSetting) -> Result<f64> {
     let share = it.plain("a number")?;
     if (0.0..1.0).contains(&share) {

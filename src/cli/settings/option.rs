@@ -1,4 +1,4 @@
-//! The form of an option's declaration: names, help, how its value is read and how `config.toml` shows it.
+//! Declaration of an option: names, help, how its value is read and how `config.toml` shows it.
 //!
 //! Absent on purpose: which options there are; the command line.
 

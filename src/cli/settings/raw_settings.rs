@@ -1,6 +1,6 @@
 //! Settings as given, each with its place.
 //!
-//! In: values of the command line and of a file. Out: texts and numbers, or what is wrong with a value and where it stands.
+//! In: values of the command line and of a file. Out: texts and numbers, or the problem of a value and its place.
 //! Absent on purpose: which settings there are, and which values are allowed.
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Values of options that are more than a name or a number.
 //!
-//! In: a setting. Out: the value, or what is wrong with it.
+//! In: a setting. Out: the value, or its problem.
 
 use super::config::{InitFrom, RunConfig, ValidSource};
 use super::paths::path_of;
@@ -124,7 +124,7 @@ pub(super) fn device_memory(text: &str) -> Result<Option<u64>> {
     }
 }
 
-/// Reads where validation rows come from: a share of the rows, or a table.
+/// Reads the source of validation rows: a fraction of the rows, or a table.
 pub(super) fn valid(text: &str) -> Result<ValidSource> {
     match text.trim().parse() {
         Ok(share) if (0.0..1.0).contains(&share) => Ok(ValidSource::Share(share)),

@@ -1,4 +1,4 @@
-//! Where predicted rows go: a table in a file or on standard output, or JSON Lines.
+//! Writes predicted rows: as a table in a file or on standard output, or as JSON Lines.
 //!
 //! In: rows as they were read, and their predictions. Out: the rows with the predictions as new columns, or an event each.
 //! Absent on purpose: reading, predicting.
@@ -53,7 +53,7 @@ enum Prediction<'a> {
 /// Names and their numbers, in order.
 struct Pairs<'a, T>(&'a [T], &'a [f64]);
 
-/// Columns that bear a name.
+/// Columns with a name.
 trait Named {
     fn name(&self) -> &str;
 }
@@ -85,7 +85,7 @@ impl Serialize for Labelled<'_> {
     }
 }
 
-/// Columns that predictions give for the target.
+/// Columns that predictions add for the target.
 pub(crate) struct PredictionColumns<'a> {
     target: &'a str,
     kind: &'a TargetKind,
@@ -93,7 +93,7 @@ pub(crate) struct PredictionColumns<'a> {
     columns: Vec<String>,
     /// Kind of these numbers, for classes and labels.
     word: &'static str,
-    /// The least number that says yes.
+    /// Least number that means yes.
     yes: f64,
 }
 
@@ -108,7 +108,8 @@ impl<'a> PredictionColumns<'a> {
         Self { target: &schema.target, kind: &schema.kind, columns, word, yes }
     }
 
-    /// The table's columns and the new ones; and of these the ones whose own names were taken, with what they are called.
+    /// Returns the table's columns and the new ones; and those new ones whose names were taken, with the names that they
+    /// have instead.
     pub(crate) fn header(&self, table: &StringRecord) -> (Vec<String>, Vec<(String, String)>) {
         let mut names: Vec<String> = table.iter().map(String::from).collect();
         let mut new = vec![];
@@ -126,6 +127,7 @@ impl<'a> PredictionColumns<'a> {
         }
         let mut taken: HashSet<String> = names.iter().map(|name| name.trim().to_string()).collect();
         let mut renamed = vec![];
+        // Tables of earlier predictions have such columns already, so a number makes the name unique.
         for wanted in new {
             let mut name = wanted.clone();
             for number in 2_u64.. {
@@ -142,12 +144,12 @@ impl<'a> PredictionColumns<'a> {
         (names, renamed)
     }
 
-    /// The label's text for a number.
+    /// Returns the label's text for a number.
     fn chosen<'l>(&self, label: &'l BinaryColumn, value: f64) -> &'l str {
         &label.values[usize::from(value > self.yes)]
     }
 
-    /// The numbers of a row, and the class of it.
+    /// Returns the numbers of a row, and its class.
     fn row<'p>(&self, predictions: &'p Predictions, row: usize) -> (&'p [f64], usize) {
         let width = self.columns.len();
         let best = match predictions {
@@ -169,18 +171,18 @@ impl To {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         let written = match self {
             Self::File(file) => file.write_all(bytes),
-            // A terminal would obey what is in the cells; whatever reads from a pipe gets them as they are.
+            // A terminal would obey control characters in cells; a reader of a pipe gets the bytes as they are.
             Self::Stdout(out) if io::stdout().is_terminal() => {
                 let text = escape_controls(&String::from_utf8_lossy(bytes));
                 out.write_all(text.as_bytes()).and_then(|()| out.flush())
             }
-            // Whoever reads from a pipe gets what there is.
+            // Flushed, so that the reader of a pipe gets rows as soon as they exist.
             Self::Stdout(out) => out.write_all(bytes).and_then(|()| out.flush()),
         };
         written.map_err(|source| self.refused(source))
     }
 
-    /// Error for a result that cannot be written.
+    /// Returns the error for a result that cannot be written.
     fn refused(&self, source: io::Error) -> Error {
         match self {
             Self::File(file) => Error::file("write", file.target(), source),
@@ -189,12 +191,12 @@ impl To {
     }
 }
 
-/// Where rows go.
+/// Destination of predicted rows.
 #[derive(Debug)]
 pub(crate) struct PredictionWriter {
     to: To,
     json: bool,
-    /// Rows as text, until they are written at once.
+    /// Rows as text, until they are written in one piece.
     text: Vec<u8>,
 }
 
@@ -205,6 +207,7 @@ impl PredictionWriter {
             Some(path) => To::File(AtomicFile::create(path)?),
             None => To::Stdout(Output::new()),
         };
+        // With a file, the events on standard output are only the final ones.
         let mut sink = Self { to, json: json && file.is_none(), text: Vec::new() };
         if !sink.json {
             push_cells(&mut sink.text, header.iter().map(String::as_str));
@@ -221,6 +224,7 @@ impl PredictionWriter {
         told: &PredictionColumns<'_>,
         first: u64,
     ) -> Result<()> {
+        // Checked once for all rows, so that writing a row cannot meet another kind.
         let kinds = matches!(
             (predictions, told.kind),
             (Predictions::Classes { .. }, TargetKind::Classes(_))
@@ -244,12 +248,13 @@ impl PredictionWriter {
                 push_row(&mut self.text, record, told, values);
             }
         }
+        // One write for a part: single rows would cost a system call each.
         self.to.write(&self.text)?;
         self.text.clear();
         Ok(())
     }
 
-    /// Returns true if the reader has gone.
+    /// Returns true if the reader of the output has closed it.
     pub(crate) fn closed(&self) -> bool {
         match &self.to {
             To::File(_) => false,
@@ -257,7 +262,7 @@ impl PredictionWriter {
         }
     }
 
-    /// Brings all to where it goes: a file is there from now on.
+    /// Completes the output: from now on a file has its name.
     pub(crate) fn finish(self) -> Result<()> {
         match self.to {
             To::File(file) => file.commit(),
@@ -266,7 +271,7 @@ impl PredictionWriter {
     }
 }
 
-/// Appends the cells of a row as they were, and the new ones.
+/// Appends the cells of a row unchanged, and the new ones.
 fn push_row(
     to: &mut Vec<u8>,
     record: &StringRecord,
@@ -279,10 +284,10 @@ fn push_row(
         push_cell(to, &classes[best]);
     }
     for (place, &value) in values.iter().enumerate() {
-        // Bytes can always be appended.
+        // Appending to memory cannot fail.
         let _ = match told.kind {
             TargetKind::Number | TargetKind::Numbers(_) => write!(to, ",{value:?}"),
-            // A probability in as many digits as an f32 holds.
+            // A probability has as many digits as an f32 holds.
             TargetKind::Classes(_) => write!(to, ",{:?}", value as f32),
             TargetKind::Labels(labels) => {
                 to.push(b',');
@@ -305,7 +310,7 @@ fn push_cells<'a>(to: &mut Vec<u8>, cells: impl Iterator<Item = &'a str>) {
 
 /// Appends a cell, in quotes if it needs them.
 fn push_cell(to: &mut Vec<u8>, cell: &str) {
-    // Without an early end, so that it takes vectors.
+    // Without an early end, so that the loop is vectorised.
     let special = cell.bytes().fold(false, |any, byte| {
         any | (byte == b',') | (byte == b'"') | (byte == b'\n') | (byte == b'\r')
     });
@@ -318,7 +323,7 @@ fn push_cell(to: &mut Vec<u8>, cell: &str) {
     to.push(b'"');
 }
 
-/// A row's prediction for programs.
+/// Returns a row's prediction for programs.
 fn prediction<'a>(
     told: &'a PredictionColumns<'_>,
     (values, best): (&'a [f64], usize),

@@ -1,7 +1,7 @@
-//! Reading ahead: a thread reads the next parts of a table while those before them are worked on.
+//! Reading ahead: a thread reads the next parts of a table while earlier ones are processed.
 //!
-//! In: what reads a part. Out: the parts in their order, then the first error or the end.
-//! Absent on purpose: what a part is.
+//! In: a function that reads a part. Out: the parts in their order, then the first error or the end.
+//! Absent on purpose: the content of a part.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::{Builder, JoinHandle};
@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// Parts that wait to be taken, at most.
+/// Largest number of parts that wait to be taken.
 const WAITING: usize = 2;
 /// Time to wait for a part before asking if someone wants to stop: a pipe may bring nothing for hours.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// A thread that reads. It is left to itself when this is dropped, since it may be waiting for a pipe.
+/// A thread that reads. Dropping the prefetcher leaves the thread to itself, since it may be waiting for a pipe.
 pub(crate) struct Prefetcher<T> {
     parts: Receiver<Result<T>>,
     thread: Option<JoinHandle<()>>,
@@ -24,19 +24,21 @@ pub(crate) struct Prefetcher<T> {
 pub(crate) enum Next<T> {
     Part(T),
     End,
-    /// Someone wants to stop.
+    /// The user wants to stop.
     Stopped,
 }
 
 impl<T: Send + 'static> Prefetcher<T> {
-    /// Starts to read; `next` gives `None` at the end.
+    /// Starts to read; `next` returns `None` at the end.
     pub(crate) fn start(
         mut next: impl FnMut() -> Result<Option<T>> + Send + 'static,
     ) -> Result<Self> {
+        // A bounded channel, so that a fast reader does not fill the memory.
         let (to, parts) = sync_channel(WAITING);
         let work = move || {
             while let Some(part) = next().transpose() {
                 let failed = part.is_err();
+                // After an error the position in the table is unknown, so reading ends.
                 if to.send(part).is_err() || failed {
                     return;
                 }
@@ -48,7 +50,7 @@ impl<T: Send + 'static> Prefetcher<T> {
         Ok(Self { parts, thread: Some(thread) })
     }
 
-    /// Waits for the next part, or until someone wants to stop.
+    /// Waits for the next part, or until the user wants to stop.
     pub(crate) fn next(&mut self, stop: impl Fn() -> bool) -> Result<Next<T>> {
         loop {
             match self.parts.recv_timeout(PATIENCE) {
@@ -56,7 +58,7 @@ impl<T: Send + 'static> Prefetcher<T> {
                 Err(RecvTimeoutError::Timeout) if stop() => return Ok(Next::Stopped),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    // A bug in there must not look like the table's end.
+                    // A panic of the thread must not look like the table's end.
                     if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join) {
                         std::panic::resume_unwind(panic);
                     }

@@ -103,7 +103,7 @@ impl Overlap {
     }
 }
 
-/// A checksum of a row's numbers and of what is true of it.
+/// Returns a checksum of a row's features and its target.
 fn checksum(x: Numbers<'_>, y: &Targets, row: usize) -> u64 {
     let mut sum = Checksum::default();
     let mut take = |value: f64| {

@@ -1,7 +1,7 @@
-//! Kernels of a plan in one precision.
+//! The kernels of plans in one precision.
 //!
-//! In: a step's slots and sizes. Out: what the kernel of that name must compute.
-//! f64 takes the plain kernels throughout, so that the reference shares no product, loss or update with what it judges.
+//! In: a step's slots and sizes. Out: the results of the kernel of that name. f64 uses the plain kernels throughout, so
+//! that the reference shares no product, loss or update with the kernels that it judges.
 
 use super::kernels::{self, Adam, MatmulShape, Sgd};
 use super::loss::{self, LossInputs, LossTargets};
@@ -12,24 +12,24 @@ use crate::expr::Program;
 use crate::model::Activation;
 use crate::plan::{Dropout, Kernel, LossVariant, StepParams};
 
-/// The kernels of plans: the plain ones where an engine has none of its own.
+/// The kernels of plans: the plain ones, unless an implementation has its own.
 pub trait CpuKernels<T: Real>: std::fmt::Debug + Send + Sync + Sized {
-    /// An engine without memory.
+    /// Makes the kernels without memory.
     fn new() -> Self;
 
-    /// Threads it uses.
+    /// Returns the number of threads that the kernels use.
     fn threads(&self) -> usize;
 
-    /// How it computes, for [`crate::device::DeviceInfo`].
+    /// Returns the name of the instructions, for [`crate::device::DeviceInfo`].
     fn name(&self) -> &'static str;
 
-    /// How it multiplies, for the record of a run: the order of additions depends on it.
+    /// Describes the products, for the record of a run: the order of additions depends on them.
     fn products(&self) -> String;
 
-    /// Makes the memory that steps of these sizes need; of what is no product, m · n · k is what it costs.
+    /// Allocates the memory that steps of these sizes need; for a kernel that is no product, m · n · k is its cost.
     fn prepare(&mut self, _steps: &[(Kernel, MatmulShape)]) {}
 
-    /// Runs steps where they are done fastest.
+    /// Runs steps on the thread where they are fastest.
     fn enter<R: Send>(&self, steps: impl FnOnce() -> R + Send) -> R {
         steps()
     }
@@ -127,7 +127,7 @@ pub trait CpuKernels<T: Real>: std::fmt::Debug + Send + Sync + Sized {
         kernels::loss_cross_entropy(logits, labels, outs, n, step);
     }
 
-    /// See [`loss::loss_map`]; the compiled program is the same made ready for wide vectors.
+    /// See [`loss::loss_map`]; the compiled program is the same program, prepared for wide vectors.
     fn loss_map(
         &self,
         (form, program, _): (&LossVariant, &Program, &Compiled),

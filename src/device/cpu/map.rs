@@ -1,6 +1,6 @@
 //! Formulas of plans over their operands: the kernels `map`, `map_rows` and `map_columns` in any precision.
 //!
-//! In: a formula, operands, sizes. Out: its values, their sums, or the largest.
+//! In: a formula, operands, sizes. Out: its values, their sums, or their maximum.
 
 use crate::expr::{Binary, Functions, LANES, Number, StepValue};
 use crate::plan::{Broadcast, Formula, MOST_OPERANDS, StepParams};
@@ -13,26 +13,26 @@ use super::{Compiled, Real};
 pub struct ElementwiseArgs<'a, T> {
     /// Computation.
     pub formula: &'a Formula,
-    /// The same made ready for wide vectors.
+    /// The same formula, prepared for wide vectors.
     pub compiled: &'a Compiled,
     /// The operands; those that the formula does not have are empty.
     pub operands: [&'a [T]; MOST_OPERANDS],
     /// Rows of the matrix.
     pub rows: usize,
-    /// The step's numbers.
+    /// Step parameters.
     pub step: StepParams,
 }
 
 /// Reduction of a formula's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SumOver {
-    /// All of them are kept: `[rows, columns]`.
+    /// All values are kept: `[rows, columns]`.
     Nothing,
-    /// They are summed over rows, top to bottom: `[columns]`.
+    /// Values are summed over rows, top to bottom: `[columns]`.
     Rows,
-    /// They are summed over columns: `[rows]`.
+    /// Values are summed over columns: `[rows]`.
     Columns,
-    /// The largest of each row is taken: `[rows]`.
+    /// The maximum of each row is taken: `[rows]`.
     Largest,
 }
 
@@ -42,14 +42,14 @@ pub fn keep<T: Real>(key: u32, rate: f32, at: u32) -> T {
     if unit_at(key, at) < rate { T::zero() } else { T::of_f32(1.0 / (1.0 - rate)) }
 }
 
-/// The rate of dropout in a step, as shaders compute it.
+/// Returns the rate of dropout in a step, as shaders compute it.
 pub fn rate_in(step: &StepParams, rate: f64) -> f32 {
     rate as f32 * step.dropout as f32
 }
 
 impl<T: Real> ElementwiseArgs<'_, T> {
-    /// Values of the formula in `len` columns of a row from `column` on, one register a result; where the formula is
-    /// `flat`, the matrix counts as one row of all its elements.
+    /// Computes the formula in `len` columns of a row from `column` on, one register for each result; if the formula is
+    /// `flat`, the matrix is treated as one row of all its elements.
     #[inline(always)]
     fn block<F: Functions<T>>(
         &self,
@@ -77,9 +77,11 @@ impl<T: Real> ElementwiseArgs<'_, T> {
                 let values = &values[at * width..][..width];
                 let shift = operand.shift as isize;
                 let start = column as isize - shift;
+                // The usual case: the operand has all these columns, so they are copied at once.
                 if start >= 0 && start as usize + len <= width {
                     return to.copy_from_slice(&values[start as usize..][..len]);
                 }
+                // Beyond either end of a shifted operand there are zeros.
                 for (lane, to) in to.iter_mut().enumerate() {
                     let at = usize::try_from(start + lane as isize).ok();
                     *to = at.and_then(|at| values.get(at)).copied().unwrap_or_default();
@@ -108,12 +110,12 @@ impl<T: Real> ElementwiseArgs<'_, T> {
         );
     }
 
-    /// The register of the result.
+    /// Returns the register of the result.
     fn out(&self) -> usize {
         self.formula.program.outputs()[0].into()
     }
 
-    /// Computes it.
+    /// Computes the formula, and its sums or maxima.
     #[inline(always)]
     pub fn run<F: Functions<T>>(&self, over: SumOver, out: &mut [T]) {
         match over {

@@ -77,7 +77,7 @@ pub enum Loss {
     },
     /// −(w t log σ(logit) + (1 − t) log(1 − σ(logit))), w a label's positive weight, as `torch.nn.BCEWithLogitsLoss`
     BinaryCrossEntropy,
-    /// α (1 − p)^γ · cross-entropy, p the probability of what is true, as `torchvision.ops.sigmoid_focal_loss`
+    /// α (1 − p)^γ · cross-entropy, p the probability of the true class, as `torchvision.ops.sigmoid_focal_loss`
     BinaryFocal {
         /// γ
         gamma: f64,
@@ -187,12 +187,12 @@ impl Loss {
         }
     }
 
-    /// Outputs of the network for so many targets: classes, or columns.
+    /// Returns the outputs of the network for this number of targets: classes, or columns.
     pub fn outputs_for(self, targets: usize) -> usize {
         targets * self.outputs_each()
     }
 
-    /// Targets that so many outputs are for; `None` if they are for no whole number.
+    /// Returns the number of targets for this number of outputs; `None` if it is not whole.
     pub fn targets_for(self, outputs: usize) -> Option<usize> {
         outputs.is_multiple_of(self.outputs_each()).then(|| outputs / self.outputs_each())
     }

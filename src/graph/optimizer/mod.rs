@@ -1,7 +1,8 @@
-//! Optimizers: names, settings and how much state each keeps.
+//! Optimizers: names, settings and the state that each keeps.
 //!
-//! In: a name or a text with settings. Out: an [`Optimizer`], its formulas, and the numbers of each move ([`OptimizerSchedule`]).
-//! The formulas are rows of `specs.rs`; those of plain SGD, Adam and `AdamW` live with the kernels `update_sgd` and
+//! In: a name or a text with settings. Out: an [`Optimizer`], its formulas, and the numbers of each update
+//! ([`OptimizerSchedule`]). The formulas are rows of `specs.rs`; those of plain SGD, Adam and `AdamW` are also in the
+//! kernels `update_sgd` and
 //! `update_adam` too, which are faster.
 
 mod specs;
@@ -25,8 +26,8 @@ pub(super) use specs::{AVERAGE, SHARE, input};
 use specs::{METHODS, MOST_SETTINGS, OptimizerRow, Range, Setting, Terms};
 pub use step_scalars::{OptimizerHostState, OptimizerSchedule, UpdateContext, UpdateScalars};
 
-/// How parameters move against their gradients. Formulas and defaults are those of `torch.optim`, or of the papers that
-/// [`Optimizer::VOCABULARY`] names. The learning rate is not part of it: a schedule gives one for each step.
+/// Update of parameters against their gradients. Formulas and defaults are those of `torch.optim`, or of the papers that
+/// [`Optimizer::VOCABULARY`] names. The learning rate is not part of the optimizer: a schedule gives one for each step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Optimizer {
@@ -62,20 +63,20 @@ pub enum Optimizer {
         /// wd, decoupled.
         weight_decay: f64,
     },
-    /// Any other, and those above with settings that they do not have here: from [`Optimizer::by_name`].
+    /// Any other optimizer, and those above with settings that they do not have here: from [`Optimizer::by_name`].
     Other(OptimizerSpec),
 }
 
 /// A row of the table of optimizers with its settings.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OptimizerSpec {
-    /// The row's place.
+    /// Index of the row.
     method: u8,
-    /// In the order of the row's settings; 0 beyond.
+    /// Values in the order of the row's settings; 0 beyond.
     values: [f64; MOST_SETTINGS],
 }
 
-/// Settings that are options of their own, too.
+/// Settings that are options of their own too.
 const OPTIONS: [&str; 6] = ["weight-decay", "momentum", "nesterov", "beta1", "beta2", "eps"];
 
 impl OptimizerSpec {
@@ -91,7 +92,7 @@ impl OptimizerSpec {
         self.settings().find(|(setting, _)| setting.name == name).map(|(_, value)| value)
     }
 
-    /// The value of a setting that the row has.
+    /// Returns the value of a setting that the row has.
     fn of(&self, name: &str) -> f64 {
         self.get(name).expect("the optimizer has this setting")
     }
@@ -101,7 +102,7 @@ impl OptimizerSpec {
         self.values[place.expect("the optimizer has this setting")] = value;
     }
 
-    /// A row with its defaults, by name.
+    /// Returns a row with its defaults, by name.
     fn by_name(name: &str) -> Option<Self> {
         let (method, row) = (0_u8..).zip(&METHODS).find(|(_, row)| row.name == name)?;
         let mut values = [0.0; MOST_SETTINGS];
@@ -115,7 +116,7 @@ impl OptimizerSpec {
 }
 
 impl Optimizer {
-    /// The names in options and files.
+    /// Names in options and files.
     pub const NAMES: [&str; 13] = [
         "sgd",
         "adam",
@@ -135,10 +136,10 @@ impl Optimizer {
     /// Entries for the document of the vocabulary.
     pub const VOCABULARY: &'static [Entry] = vocabulary::VOCABULARY;
 
-    /// An optimizer with PyTorch's defaults, by name, or with settings: `adam(amsgrad=true, beta1=0.8)`.
+    /// Makes an optimizer with PyTorch's defaults, by name, or with settings: `adam(amsgrad=true, beta1=0.8)`.
     ///
     /// # Errors
-    /// If there is none of this name, or it has no such setting; the message lists the known ones.
+    /// If there is no optimizer of this name, or it has no such setting; the message lists the known ones.
     pub fn by_name(text: &str) -> Result<Self> {
         let wrong = |problem: String| Error::setting("optimizer", problem);
         let mut call = Call::parse("optimizer", text)?;
@@ -146,6 +147,7 @@ impl Optimizer {
         let rule = OptimizerSpec::by_name(&name).ok_or_else(|| {
             wrong(format!("unknown name \"{name}\"; known: {}", Self::NAMES.join(", ")))
         })?;
+        // Settings are looked up in the row, so that a new optimizer needs no code here.
         let mut optimizer = Self::of_rule(rule);
         for (key, value) in call.settings()? {
             let range = rule.method().settings.iter().find(|it| it.name == key).map(|it| it.range);

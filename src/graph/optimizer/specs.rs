@@ -1,6 +1,6 @@
 //! The table of optimizers: for each its settings, what it keeps, and its formulas as expressions.
 //!
-//! An optimizer is a row here, with all that its formulas take, also what changes from step to step.
+//! An optimizer is a row here, with everything that its formulas take, including the numbers that change from step to step.
 //! Plans turn these expressions into one kernel, `update`.
 
 use super::{OptimizerHostState, OptimizerSpec};
@@ -92,7 +92,7 @@ pub(super) type OwnScalars = fn(StepInputs<'_>) -> [f64; 3];
 pub(super) struct Terms<'a> {
     settings: &'static [Setting],
     values: &'a [f64],
-    /// The gradient, with all that was done to it before.
+    /// The gradient, after all transforms of it.
     pub(super) g: Expr,
 }
 
@@ -481,7 +481,7 @@ fn nadam_scalars(step: StepInputs<'_>) -> [f64; 3] {
     ]
 }
 
-/// The length of the move with the second mean, once that is of enough gradients, or without it.
+/// Length of the update with the second mean, once that mean is of enough gradients, or without it.
 fn radam_scalars(step: StepInputs<'_>) -> [f64; 3] {
     let beta2 = step.of("beta2");
     let StepInputs { lr, t, correction1, correction2, .. } = step;
@@ -531,7 +531,7 @@ fn rmsprop(t: &Terms<'_>) -> Vec<Expr> {
     new
 }
 
-/// The direction of `AdamW` for what is no matrix, in the same states.
+/// Direction of `AdamW` for parameters that are not matrices, in the same states.
 fn muon(t: &Terms<'_>) -> Vec<Expr> {
     let (momentum, matrix) = (t.of("momentum"), Expr::input(input::MATRIX));
     let of = |yes: &Expr, no: &Expr| Expr::select(Compare::Eq, &matrix, &1.0.into(), yes, no);
@@ -554,7 +554,7 @@ fn schedule_free_scalars(step: StepInputs<'_>) -> [f64; 3] {
     [share, correction2, f64::from(u8::from(first))]
 }
 
-/// Gradients are taken at y = w, between z, which moves, and x, the mean of where z has been.
+/// Gradients are taken at y = w, between z, which is updated, and x, the mean of the values of z.
 fn schedule_free(t: &Terms<'_>) -> Vec<Expr> {
     let (y, beta) = (t.w(), t.of("beta1"));
     let (share, first) = (t.own(0), t.own(2));

@@ -1,6 +1,6 @@
 //! Scalars that change from one update of the weights to the next, computed ahead in double precision.
 //!
-//! In: the moves in their order, each with its learning rate. Out: the scalars of their steps.
+//! In: the updates in their order, each with its learning rate. Out: the scalars of their steps.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ pub struct UpdateContext {
     pub last: bool,
 }
 
-/// Counts the moves of a run: some optimizers' numbers depend on all moves before.
+/// Counts the updates of a run: some optimizers' numbers depend on all updates before.
 #[derive(Clone, Debug)]
 pub struct OptimizerSchedule {
     optimizer: Optimizer,
@@ -62,7 +62,7 @@ pub struct OptimizerHostState {
 }
 
 impl OptimizerHostState {
-    /// Returns whether it can be what remains after so many moves at most.
+    /// Returns whether at most this many updates can have led to this state.
     pub fn fits(&self, moves: u64) -> bool {
         self.averaged <= self.moves && self.moves <= moves
     }
@@ -80,7 +80,7 @@ impl OptimizerSchedule {
         Self::after(OptimizerHostState::default(), optimizer, average)
     }
 
-    /// After the moves of an earlier part of the run.
+    /// Continues after the updates of an earlier part of the run.
     pub fn after(past: OptimizerHostState, optimizer: Optimizer, average: Option<Average>) -> Self {
         Self { optimizer, average, past }
     }

@@ -29,7 +29,7 @@ pub(crate) const RMS_EPS: f64 = f32::EPSILON as f64;
 const MOST_SIDE_BY_SIDE: usize = 1 << 20;
 
 /// One layer of a network. Formulas, defaults and names of parameters are those of `torch.nn` where it has the layer.
-/// A batch's rows beyond those that count enter no statistics.
+/// Masked rows of a batch are left out of the statistics.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Layer {

@@ -34,9 +34,9 @@ pub(in crate::model) struct Parameter {
 /// Initial values of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::model) enum InitSource {
-    /// A dense layer's weight, of so many inputs and outputs.
+    /// A dense layer's weight, with its numbers of inputs and outputs.
     Weight(Init, usize, usize),
-    /// A dense layer's bias, of so many inputs.
+    /// A dense layer's bias, with its number of inputs.
     Bias(Init, usize),
     /// The same everywhere.
     Constant(f64),

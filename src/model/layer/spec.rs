@@ -1,4 +1,4 @@
-//! Layers as they are written, with what is left open: `dense(64), relu, residual(dense(64), relu), dense`.
+//! Layers as they are written, with values left open: `dense(64), relu, residual(dense(64), relu), dense`.
 //!
 //! In: a text, or the parts of one. Out: a list of [`LayerSpec`], from which [`super::LayerParser`] makes layers.
 //! Absent on purpose: which layers there are, and what their arguments mean.

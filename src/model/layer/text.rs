@@ -33,7 +33,7 @@ impl LayerParser<'_> {
         self.build(&LayerSpec::parse_all(text).map_err(wrong)?)
     }
 
-    /// Makes layers of what is written, and fills in what is left open.
+    /// Makes the layers of a text, and fills in the values that are left open.
     ///
     /// # Errors
     /// As [`Self::layers`].

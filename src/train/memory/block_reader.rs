@@ -57,14 +57,14 @@ impl RowBlock {
 /// The blocks of a run, in order. Dropping the reader ends the thread.
 #[derive(Debug)]
 pub(in crate::train) struct Reader {
-    /// Ends of the two channels; `None` once the thread was told to end.
+    /// Ends of the two channels; `None` once the thread has to end.
     ends: Option<(Receiver<RowBlock>, Sender<RowBlock>)>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Reader {
-    /// Starts to read the blocks of a run's epochs from a position on: a number of epochs, and a number of blocks of the next
-    /// one, are skipped.
+    /// Starts to read the blocks of a run's epochs from a position on: a number of epochs, and a number of blocks of the
+    /// next one, are skipped.
     ///
     /// # Errors
     /// If the system gives no thread.

@@ -73,7 +73,7 @@ fn lacks_memory(error: &Error) -> bool {
     }
 }
 
-/// Half of each step's rows, or the next smaller share that is a whole number; `None` for steps of one row.
+/// Halves each step's rows, or takes the next smaller fraction that is a whole number; `None` for steps of one row.
 fn smaller(options: &TrainOptions, rows: usize) -> Option<TrainOptions> {
     let batch = options.batch_size.min(rows);
     let parts = (2..=batch).find(|parts| batch.is_multiple_of(*parts))?;

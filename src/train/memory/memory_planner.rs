@@ -90,8 +90,9 @@ pub struct MemoryPlanner<'a> {
 type RowCounts = (usize, (usize, usize));
 
 impl MemoryPlanner<'_> {
-    /// The best plan that fits: the whole table on the device, else blocks as large as they are of use. Where nothing
-    /// fits the device's own limits, the smallest plan, for the device to say what is too large.
+    /// Returns the best plan that fits: the whole table on the device, else blocks that are as large as is useful. If
+    /// nothing fits the device's own limits, the smallest plan is returned, and the device reports the part that is too
+    /// large.
     ///
     /// # Errors
     /// If model, data and options do not fit one another, or the budget is too small; the message says what would do.

@@ -361,7 +361,7 @@ impl Bins {
 )]
 fn bin_of(confidence: f64, bins: usize) -> usize {
     let above = (confidence * bins as f64).ceil().clamp(1.0, bins as f64);
-    // What is no number, which whoever predicts it is told of, falls into the first.
+    // NaN, which is reported to whoever predicts it, falls into the first bin.
     (above as usize).saturating_sub(1)
 }
 

@@ -34,7 +34,7 @@ pub enum Metric {
     RocAuc,
     /// Area under precision over recall, by steps.
     AveragePrecision,
-    /// Expected calibration error over so many bins.
+    /// Expected calibration error over this number of bins.
     CalibrationError(usize),
     /// Share of the spread of the targets that predictions explain.
     R2,
@@ -42,7 +42,7 @@ pub enum Metric {
     Mae,
     /// Root of the mean squared error.
     Rmse,
-    /// Mean absolute error as a share of the target.
+    /// Mean absolute error as a fraction of the target.
     Mape,
     /// Median absolute error.
     MedianAbsoluteError,
@@ -70,7 +70,7 @@ impl Metric {
     /// Reads a name such as `f1_macro` or `top_3`.
     ///
     /// # Errors
-    /// A text that says what is known, if there is none of this name.
+    /// If there is no metric of this name; the text lists the known ones.
     pub fn by_name(name: &str) -> Result<Self, String> {
         let wanted = name.trim().to_ascii_lowercase().replace('-', "_");
         let plain = match wanted.as_str() {

@@ -115,7 +115,7 @@ pub(super) struct AbsoluteErrors {
 }
 
 impl AbsoluteErrors {
-    /// Keeps at most so many in memory.
+    /// Holds at most `most` errors in memory.
     pub(super) fn new(most: usize, scratch: &SharedTempFile) -> Self {
         Self { sorter: Sorter::new(most, scratch), weight: CompensatedSum::default() }
     }

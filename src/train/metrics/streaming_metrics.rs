@@ -1,6 +1,6 @@
-//! Figures of a table that comes in parts.
+//! Figures of a table that is read in parts.
 //!
-//! In: [`ScoredRows`] of some rows after the other. Out: the figures of all, the same bits as of all at once.
+//! In: [`ScoredRows`] of some rows after the others. Out: the figures of all rows, with the same bits as from all at once.
 //! Absent on purpose: the loss; most rows. A figure is a sum over rows, but for those of the order of rows, whose scores lie in a
 //! file where they are many: 8 bytes a row for the median, for two classes and for each label, and for each class of more; 16
 //! where rows have weights.
@@ -14,21 +14,21 @@ use super::{Metric, ScoredRows};
 use crate::data::SharedTempFile;
 use crate::error::Result;
 
-/// Scores and errors that are sorted in memory, all together: 8 MiB.
+/// Number of scores and errors that are sorted in memory, all together: 8 MiB.
 const SORTED: usize = 1 << 20;
-/// Of one class or column at least so many.
+/// Least number of these for one class or column.
 const LEAST: usize = 512;
 
-/// Some metrics over rows that come in parts.
+/// Some metrics over rows that are read in parts.
 #[derive(Debug)]
 pub struct TableFigures {
     asked: Vec<Metric>,
-    /// How many numbers are sorted in memory.
+    /// Number of values that are sorted in memory.
     sorted: usize,
     scratch: SharedTempFile,
-    /// One for each column of the target, once there are rows.
+    /// State of each column of the target, once there are rows.
     columns: Vec<ColumnState>,
-    /// Share of rows all of whose labels are right; `None` where the target is no labels.
+    /// Fraction of rows whose labels are all right; `None` if the target is not labels.
     right: Option<Mean>,
 }
 
@@ -42,7 +42,7 @@ enum ColumnState {
 /// State of one metric.
 #[derive(Debug)]
 enum MetricState {
-    /// It follows from what is kept for all, or belongs to other targets.
+    /// The metric follows from the counts that all metrics share, or belongs to other targets.
     None,
     Mean(Mean),
     Bins(Bins),
@@ -51,12 +51,12 @@ enum MetricState {
 }
 
 impl TableFigures {
-    /// Of no rows yet.
+    /// Starts without rows.
     pub fn new(asked: Vec<Metric>) -> Self {
         Self::sorting(asked, SORTED)
     }
 
-    /// As [`Self::new`], with so many numbers in memory that have to be sorted.
+    /// Does the same as [`Self::new`], with this many numbers in memory for sorting.
     pub fn sorting(asked: Vec<Metric>, numbers: usize) -> Self {
         let (scratch, columns) = (SharedTempFile::default(), Vec::new());
         Self { asked, sorted: numbers, scratch, columns, right: None }
@@ -77,6 +77,7 @@ impl TableFigures {
             }
             one => std::slice::from_ref(one),
         };
+        // The first rows show how many columns and classes there are.
         if self.columns.is_empty() {
             let new = |part| self.column(part, parts.len());
             self.columns = parts.iter().map(new).collect();
@@ -87,6 +88,7 @@ impl TableFigures {
 
     /// Returns the empty state of one column of several.
     fn column(&self, part: &ScoredRows, columns: usize) -> ColumnState {
+        // The memory for sorting is shared by all sorters, but each gets a useful least part.
         let most = |sorters: usize| (self.sorted / sorters.max(1)).max(LEAST.min(self.sorted));
         match part {
             ScoredRows::Classes { truth, probabilities, .. } => {
@@ -100,6 +102,7 @@ impl TableFigures {
                 };
                 let of_order =
                     |metric: &Metric| matches!(metric, Metric::RocAuc | Metric::AveragePrecision);
+                // Rankings are the only figures that store rows, so they are kept only on request.
                 let ranked =
                     if self.asked.iter().any(of_order) { classes::ranked(classes) } else { 0..0 };
                 let most = most(columns * ranked.len());
@@ -113,6 +116,7 @@ impl TableFigures {
                 let kept = |metric: &Metric| match metric {
                     Metric::R2 | Metric::ExplainedVariance => MetricState::Fit(Box::default()),
                     Metric::MedianAbsoluteError => {
+                        // The errors of all rows are needed in order, so they are sorted.
                         MetricState::Sizes(AbsoluteErrors::new(most(columns), &self.scratch))
                     }
                     _ if metric.of_classes() == Some(false) => MetricState::Mean(Mean::default()),
@@ -123,7 +127,7 @@ impl TableFigures {
         }
     }
 
-    /// Figures of each class; none where the target is no class.
+    /// Returns the figures of each class; none if the target is not classes.
     pub fn classes(&self) -> Vec<ClassFigures> {
         match (self.columns.as_slice(), self.right) {
             ([ColumnState::Classes { tally, .. }], None) => tally.figures(),
@@ -131,11 +135,12 @@ impl TableFigures {
         }
     }
 
-    /// The metrics that were asked for, in their order, each as [`ScoredRows::figure`] has it.
+    /// Returns the requested metrics, in their order, each as [`ScoredRows::figure`] computes it.
     ///
     /// # Errors
     /// If a temporary file cannot be read.
     pub fn finish(self) -> Result<Vec<(Metric, Option<f64>)>> {
+        // Counts of hits are pooled over labels before a figure is computed from them.
         let labels = self.right.map(|_| {
             let tallies = self.columns.iter().filter_map(|column| match column {
                 ColumnState::Classes { tally, .. } => Some(tally.clone()),
@@ -147,6 +152,7 @@ impl TableFigures {
             self.columns.into_iter().map(|column| column.finish(&self.asked)).collect();
         let columns = columns?;
         let figure = |(place, metric): (usize, Metric)| {
+            // The same cases as in `ScoredRows::figure`, so that both give the same number.
             let value = match (self.right, &labels) {
                 (Some(right), _) if metric == Metric::Accuracy => right.value(),
                 (_, Some(labels)) if metric.of_hits() => classes::of_labels(labels, metric),
@@ -174,6 +180,7 @@ impl ColumnState {
                 let rows = classes::ClassRows { truth, probabilities: p, weights };
                 for (kept, metric) in kept.iter_mut().zip(asked) {
                     match (kept, *metric) {
+                        // Each of these metrics is a mean over rows, and differs only in the rows' values.
                         (MetricState::Mean(mean), Metric::TopK(k)) => {
                             mean.extend(classes::top_k_hits(truth, p, k), weights);
                         }
@@ -223,7 +230,7 @@ impl ColumnState {
 }
 
 impl MetricState {
-    /// Adds numbers.
+    /// Adds rows of numbers.
     fn add(
         &mut self,
         metric: Metric,
@@ -238,6 +245,7 @@ impl MetricState {
                 Metric::Mae => mean.extend(numbers::sizes(truth, predicted), weights),
                 Metric::Rmse => mean.extend(numbers::squares(truth, predicted), weights),
                 Metric::Mape => mean.extend(numbers::shares(truth, predicted), weights),
+                // The network's own quantile, or its one prediction if it has none.
                 Metric::Pinball(quantile) => {
                     let predicted = spread.quantile(quantile).unwrap_or(predicted);
                     mean.extend(numbers::pinballs(truth, predicted, quantile), weights);
@@ -253,12 +261,13 @@ impl MetricState {
         Ok(())
     }
 
-    /// The figure of numbers.
+    /// Returns the figure of a metric of numbers.
     fn finish(self, metric: Metric) -> Result<Option<f64>> {
         Ok(match (self, metric) {
             (Self::Fit(fit), Metric::R2) => fit.r2(),
             (Self::Fit(fit), _) => fit.explained_variance(),
             (Self::Sizes(sizes), _) => sizes.median()?,
+            // The mean was that of the squares.
             (Self::Mean(mean), Metric::Rmse) => mean.value().map(f64::sqrt),
             (Self::Mean(mean), _) => mean.value(),
             _ => None,

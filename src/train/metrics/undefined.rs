@@ -1,4 +1,4 @@
-//! Figures that no prediction can give a value on some rows, as their targets alone tell.
+//! Figures without a value on some rows, whatever is predicted: the targets alone decide that.
 //!
 //! In: a metric, rows, the loss. Out: why the metric has no value there, or says nothing.
 //! Absent on purpose: what follows from it.
@@ -46,7 +46,7 @@ impl Metric {
 
     /// Returns why a metric has no value on these rows, whatever is predicted.
     fn on_targets(self, rows: &Dataset) -> Option<String> {
-        // Rows of weight 0 do not count, so they are left out first.
+        // Rows of weight 0 belong to no figure, so they are left out first.
         let counted = Counted::of(&[], (rows.y(), rows.weights()));
         let schema = rows.schema();
         match (&*counted.targets, &schema.kind) {

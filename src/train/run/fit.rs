@@ -555,7 +555,7 @@ impl Iterator for Fit<'_> {
         if matches!(self.stage, Stage::Over) {
             return None;
         }
-        // Recovery turns some errors into a warning and a run that goes on.
+        // Recovery turns some errors into a warning, and the run continues.
         let event = self.advance().or_else(|error| self.recover(error));
         if event.is_err() {
             self.stage = Stage::Over;

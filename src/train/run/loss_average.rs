@@ -1,43 +1,43 @@
 //! The training loss of an epoch, as its steps become known.
 //!
-//! In: losses of steps, in order, each with what its rows weigh. Out: their mean, or their sum.
-//! Absent on purpose: what a loss that is not finite leads to.
+//! In: losses of steps, in order, each with the weight of its rows. Out: their mean, or their sum.
+//! Absent on purpose: the consequences of a loss that is not finite.
 
 use serde::{Deserialize, Serialize};
 
 use crate::graph::Reduction;
 
-/// Losses of an epoch's steps, each times what its rows weigh; and all of that together.
+/// Sum of an epoch's losses, each multiplied by the weight of its rows; and the sum of the weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(in crate::train) struct Losses {
     pub(in crate::train) sum: f64,
     pub(in crate::train) weight: f64,
     /// Losses of an update that has not ended.
     pub(in crate::train) open: PendingUpdate,
-    /// Moves that were left out.
+    /// Number of updates that were skipped.
     pub(in crate::train) lost: u32,
 }
 
-/// The same of the steps of one move, which count together or not at all.
+/// The same sums for the steps of one update, which are all used or all skipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PendingUpdate {
     #[serde(rename = "sum")]
     sum: f64,
     #[serde(rename = "weight")]
     weight: f64,
-    /// True if one of them is no finite number.
+    /// True if one of the losses is not finite.
     #[serde(rename = "lost")]
     lost: bool,
 }
 
 impl Losses {
-    /// Takes in a step.
+    /// Adds a step.
     pub(in crate::train) fn add(&mut self, loss: f32, weight: f64) {
         self.sum += f64::from(loss) * weight;
         self.weight += weight;
     }
 
-    /// Takes in a step of a move that is left out if one of its losses is not finite; `ends`: whether it is its last.
+    /// Adds a step of an update that is skipped if one of its losses is not finite; `ends`: the step is the update's last.
     pub(in crate::train) fn add_to_move(&mut self, loss: f32, weight: f64, ends: bool) {
         if loss.is_finite() {
             self.open.sum += f64::from(loss) * weight;
@@ -45,6 +45,7 @@ impl Losses {
         } else {
             self.open.lost = true;
         }
+        // Whether the steps are used is known only when their update has ended.
         if !ends {
             return;
         }
@@ -57,7 +58,7 @@ impl Losses {
         }
     }
 
-    /// The loss of the steps that are known and count.
+    /// Returns the loss of the known steps that were not skipped.
     pub(in crate::train) fn told(&self, reduction: Reduction) -> f64 {
         match reduction {
             Reduction::Mean => self.sum / self.weight.max(f64::MIN_POSITIVE),

@@ -13,9 +13,9 @@ use crate::error::{Error, Result};
 use crate::shape::short;
 use crate::vocabulary::{Call, written};
 
-/// How a rate goes over a run, as shares of its peak. Formulas and defaults are those of `torch.optim.lr_scheduler`
-/// where it has the schedule; t counts optimizer steps after the warm-up, T is how many there are, and what is given
-/// in epochs may be a fraction.
+/// Course of a rate over a run, as fractions of its peak. Formulas and defaults are those of `torch.optim.lr_scheduler`
+/// where it has the schedule; t counts optimizer steps after the warm-up, T is how many there are, and what is given in
+/// epochs may be a fraction.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum ScheduleKind {
@@ -38,7 +38,7 @@ pub enum ScheduleKind {
     },
     /// γ^(t in epochs), a little less each step (`ExponentialLR`, which falls once an epoch)
     Exponential {
-        /// γ, an epoch's share.
+        /// γ, the factor of an epoch.
         gamma: f64,
     },
     /// (1 − t/T)^p (`PolynomialLR`); p = 1 falls linearly
@@ -60,7 +60,7 @@ pub enum ScheduleKind {
         /// Final value of each cycle, as a fraction of the peak.
         end: f64,
     },
-    /// From 1/div up to 1 over the first share of the steps, then down to 1/(div · final), both along a cosine
+    /// From 1/div up to 1 over the first fraction of the steps, then down to 1/(div · final), both along a cosine
     /// (`OneCycleLR`; Smith and Topin 2017, arXiv:1708.07120); the momentum stays
     OneCycle {
         /// Share of the steps that rise.

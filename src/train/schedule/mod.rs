@@ -1,4 +1,4 @@
-//! The rate of each step: the learning rate, and the shares of weight decay and dropout.
+//! The values of each step: the learning rate, and the fractions of weight decay and dropout.
 //!
 //! In: a kind, a peak, the lengths of run, epoch and warm-up. Out: a value for each step, computed ahead.
 //! Absent on purpose: devices; all of it is arithmetic in f64 on the host.
@@ -19,18 +19,18 @@ pub(crate) use plateau::PlateauReduction;
 pub struct Schedule {
     kind: ScheduleKind,
     peak: f64,
-    /// Steps over which the rate rises linearly to the schedule's first.
+    /// Number of steps over which the rate rises linearly to the schedule's first value.
     warmup: u64,
-    /// Steps in all, warm-up included.
+    /// Number of all steps, warm-up included.
     total: u64,
     steps_per_epoch: f64,
-    /// Where a plateau's rate stands; no other kind looks at it.
+    /// State of a plateau's rate; other kinds do not use it.
     fall: PlateauReduction,
 }
 
 impl Schedule {
-    /// A schedule over so many epochs of so many steps; the warm-up is among them, in steps. A kind that depends on how many
-    /// there are stays at its last step's rate after them.
+    /// Makes a schedule over a number of epochs and of steps in each; the warm-up, in steps, is part of them. A kind that
+    /// depends on the length of the run keeps its last step's value after the end.
     pub fn new(
         kind: ScheduleKind,
         peak: f64,
@@ -49,21 +49,21 @@ impl Schedule {
         }
     }
 
-    /// The learning rate of a step, counted from 0.
+    /// Returns the learning rate of a step, counted from 0.
     pub fn lr(&self, step: u64) -> f64 {
         self.peak * self.factor(step)
     }
 
-    /// The share of the peak that a step has, counted from 0.
+    /// Returns the fraction of the peak for a step, counted from 0.
     pub fn factor(&self, step: u64) -> f64 {
         if step < self.warmup {
-            // The first step is not lost on a rate of 0.
+            // The rate is above 0 from the first step on, so that no step is lost.
             return self.after_warmup(0) * (step + 1) as f64 / (self.warmup + 1) as f64;
         }
         self.after_warmup(step - self.warmup)
     }
 
-    /// Returns the metric that [`Self::observe`] has to be given as each epoch ends, before the next one's values are asked for.
+    /// Returns the metric that [`Self::observe`] needs as each epoch ends, before the next epoch's values are asked for.
     pub fn watches(&self) -> Option<Metric> {
         match &self.kind {
             ScheduleKind::Plateau(plateau) => Some(plateau.metric),
@@ -71,16 +71,17 @@ impl Schedule {
         }
     }
 
-    /// Takes in the value of an epoch that ended; `None` where it is not defined.
+    /// Records the value of an epoch that ended; `None` if it is not defined.
     pub fn observe(&mut self, value: Option<f64>) {
         if let ScheduleKind::Plateau(plateau) = &self.kind {
             self.fall.observe(plateau, self.peak, value);
         }
     }
 
-    /// The share of a step of the schedule proper.
+    /// Returns the fraction for a step of the schedule proper.
     fn after_warmup(&self, step: u64) -> f64 {
         let total = self.total.saturating_sub(self.warmup).max(1) as f64;
+        // A longer run than planned stays at the end of the curve instead of leaving it.
         let last = if self.kind.depends_on_length() { total - 1.0 } else { f64::INFINITY };
         let t = (step as f64).min(last);
         match &self.kind {
@@ -98,6 +99,7 @@ impl Schedule {
             }
             ScheduleKind::OneCycle { pct_start, div_factor, final_div_factor } => {
                 let (first, last) = (1.0 / div_factor, 1.0 / div_factor / final_div_factor);
+                // The peak is reached at a step, so phases are counted from the first step to the last, as in PyTorch.
                 let (top, end) = (pct_start * total - 1.0, total - 1.0);
                 if t <= top {
                     cosine(first, 1.0, t / top)
@@ -114,6 +116,7 @@ impl Schedule {
             }
             ScheduleKind::InverseSqrt { timescale } => {
                 let warmup =
+                    // Without a time scale of its own, the curve continues from the warm-up.
                     if self.warmup > 0 { self.warmup as f64 } else { self.steps_per_epoch };
                 let timescale = timescale.map_or(warmup, |epochs| self.steps(epochs));
                 (timescale / (timescale + t)).sqrt()
@@ -122,20 +125,20 @@ impl Schedule {
         }
     }
 
-    /// Epochs in whole steps, one at least.
+    /// Returns epochs in whole steps, at least one.
     fn steps(&self, epochs: f64) -> f64 {
         (epochs * self.steps_per_epoch).round().max(1.0)
     }
 }
 
-/// Half a wave from one value to another.
+/// Returns a point of half a cosine wave from one value to another.
 fn cosine(from: f64, to: f64, share: f64) -> f64 {
-    // A cycle of a step or two has phases of no length.
+    // A cycle of one or two steps has phases of length 0.
     let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 1.0 };
     to + (from - to) / 2.0 * (1.0 + (PI * share).cos())
 }
 
-/// How far a step is in its cycle, where each is some times longer than the one before.
+/// Returns the position of a step in its cycle, if each cycle is `times` as long as the one before.
 fn in_cycle(step: f64, first: f64, times: f64) -> f64 {
     if times == 1.0 {
         return step % first / first;
@@ -151,18 +154,18 @@ fn in_cycle(step: f64, first: f64, times: f64) -> f64 {
 /// The schedules of a run, each with its own peak.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedules {
-    /// The learning rate's.
+    /// Learning rate.
     pub lr: Schedule,
-    /// Shares of the weight decay.
+    /// Fraction of the weight decay.
     pub decay: Schedule,
-    /// Shares of the dropout rates.
+    /// Fraction of the dropout rates.
     pub dropout: Schedule,
 }
 
 /// Scheduled values of a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ScheduledFactors {
-    /// The learning rate.
+    /// Learning rate.
     pub lr: f64,
     /// Factor of the optimizer's weight decay, 0 to 1.
     pub weight_decay: f64,
@@ -171,7 +174,7 @@ pub struct ScheduledFactors {
 }
 
 impl Schedules {
-    /// The values of a step, counted from 0 over the run.
+    /// Returns the values of a step, counted from 0 over the run.
     pub fn factors(&self, step: u64) -> ScheduledFactors {
         ScheduledFactors {
             lr: self.lr.lr(step),
@@ -180,12 +183,12 @@ impl Schedules {
         }
     }
 
-    /// How far the plateaus of all three have fallen.
+    /// Returns the reductions of all three plateaus.
     pub(super) fn falls(&self) -> [PlateauReduction; 3] {
         [self.lr.fall, self.decay.fall, self.dropout.fall]
     }
 
-    /// Goes on from there, with a peak of the learning rate that is so many times the schedule's own.
+    /// Restores the reductions, with a peak of the learning rate that is `slowed` times the schedule's own.
     pub(super) fn restore_state(
         &mut self,
         [lr, decay, dropout]: [PlateauReduction; 3],
@@ -200,7 +203,7 @@ impl Schedules {
         [&self.lr, &self.decay, &self.dropout].iter().any(|schedule| schedule.watches().is_some())
     }
 
-    /// Takes in an epoch that ended, by the value of each metric that is watched.
+    /// Records an epoch that ended, by the value of each watched metric.
     pub fn observe(&mut self, value_of: impl Fn(Metric) -> Option<f64>) {
         for schedule in [&mut self.lr, &mut self.decay, &mut self.dropout] {
             if let Some(metric) = schedule.watches() {

@@ -1,7 +1,7 @@
 //! A rate that falls when a metric no longer improves: the one schedule that needs to see how a run goes.
 //!
-//! In: a metric's value as each epoch ends. Out: the share of the peak that holds for the next epoch.
-//! Absent on purpose: steps; they all have their epoch's share.
+//! In: a metric's value as each epoch ends. Out: the fraction of the peak for the next epoch.
+//! Absent on purpose: steps; they all have their epoch's fraction.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,11 +16,11 @@ pub struct Plateau {
     pub patience: u32,
     /// How much better than the best a value must be to count as an improvement.
     pub threshold: f64,
-    /// True if the threshold is a share of the best value (`rel`), and not a difference (`abs`).
+    /// True if the threshold is a fraction of the best value (`rel`), and not a difference (`abs`).
     pub relative: bool,
     /// Epochs after each fall of the rate in which none is counted as one without an improvement.
     pub cooldown: u32,
-    /// Where the fall ends, as a share of the peak.
+    /// Lower end of the reduction, as a fraction of the peak.
     pub min: f64,
     /// A fall by less than this, in units of the rate, is left out.
     pub eps: f64,
@@ -46,7 +46,7 @@ impl Default for Plateau {
 /// How far a plateau's fall has come.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PlateauReduction {
-    /// The share of the peak that holds now.
+    /// Present fraction of the peak.
     #[serde(rename = "share")]
     pub(super) share: f64,
     #[serde(rename = "best")]

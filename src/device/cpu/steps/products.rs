@@ -1,4 +1,4 @@
-//! Products of matrices, with what is fused in: `matmul_nt`, `matmul_nn`, `matmul_tn`.
+//! Matrix products with their fusions: `matmul_nt`, `matmul_nn`, `matmul_tn`.
 
 use std::ops::Range;
 
@@ -13,20 +13,22 @@ use crate::plan::{Kernel, StepParams};
 pub(super) struct ProductStep {
     kernel: Kernel,
     sizes: MatmulShape,
-    /// Both factors, the bias or what was saved, the result, and what is saved or the sums.
+    /// Both operands, the bias or the saved value, the result, and the value to save or the sums.
     floats: [Range<usize>; 5],
-    /// True if both factors are one matrix, which is then the first alone.
+    /// True if both operands are one matrix, which is then stored as the first alone.
     same: bool,
 }
 
 pub(super) fn product(slots: &Slots<'_>) -> StepWork {
     let mut floats = slots.floats(["a", "b", "extra", "out", "extra_out"]);
+    // Disjoint ranges are borrowed, so a matrix that is read twice is borrowed once.
     let same = floats[0] == floats[1];
     if same {
         floats[1] = 0..0;
     }
     let ((m, n), (rows, columns)) = (slots.matrix("out"), slots.matrix("a"));
     let kernel = slots.step.kernel;
+    // The summed dimension is that of a's rows or columns, as the product transposes it.
     let k = if matches!(kernel, Kernel::MatmulTn { .. }) { rows } else { columns };
     StepWork::Product(ProductStep { kernel, sizes: MatmulShape { m, n, k }, floats, same })
 }
@@ -41,10 +43,11 @@ impl ProductStep {
         let (a, b, extra) = (&*a, if self.same { &*a } else { &*b }, &*extra);
         match self.kernel {
             Kernel::MatmulNt { bias, act, save, dropout } => {
-                // With dropout, what the gradient is computed from may be the result before it.
+                // With dropout, the derivative may need the result before dropout, so that result is saved.
                 let result = dropout.is_some() && act.gradient_from_output();
                 let saved = (save && !result).then_some(&mut *extra_out);
                 engine.matmul_nt((a, b, bias.then_some(extra)), act, (out, saved), self.sizes);
+                // Copied before dropout overwrites it.
                 if save && result {
                     extra_out.copy_from_slice(out);
                 }
@@ -52,6 +55,7 @@ impl ProductStep {
             }
             Kernel::MatmulNn { act_grad, dropout } => {
                 let saved = (act_grad != Activation::Identity).then_some(extra);
+                // The derivative and the mask are both factors of an element, so their order does not matter.
                 engine.matmul_nn((a, b, saved), act_grad, out, self.sizes);
                 engine.dropout(out, dropout, step);
             }

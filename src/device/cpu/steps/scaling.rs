@@ -1,4 +1,4 @@
-//! The log of losses, and the slot that says which steps are skipped: `log_loss`, `check_finite`, `rescale`.
+//! The log of losses, and the slot that marks skipped steps: `log_loss`, `check_finite`, `rescale`.
 
 use std::ops::Range;
 
@@ -41,10 +41,12 @@ impl ScalingStep {
             }
             Self::CheckFinite { loss, floats: ranges } => {
                 let [gradient, log, scaling] = disjoint(floats, ranges);
+                // The step's own loss, which `log_loss` has written before.
                 kernels::check_finite(gradient, loss.then(|| log[at]), scaling);
             }
             Self::Rescale { scaled, guarded, floats: ranges } => {
                 let [scaling, log] = disjoint(floats, ranges);
+                // Without a guard there is only the loss scale to adjust, after every update.
                 if !guarded || kernels::end_guarded(scaling, &mut log[at], *scaled, step.apply) {
                     kernels::rescale(scaling);
                 }
