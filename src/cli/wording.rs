@@ -31,14 +31,21 @@ pub(super) fn option_of(name: &str) -> Option<String> {
     OPTIONS.contains(&key).then(|| format!("--{key}"))
 }
 
-/// Replaces the settings that a text of the library names, ‘batch_size’, by options.
+/// Replaces the settings that a text of the library names, ‘batch_size’, by options. Names out of tables stand in backquotes, and stay.
 pub(super) fn with_options(text: &str) -> String {
     let mut worded = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some((before, after)) = rest.split_once('‘') {
+    while let Some(at) = rest.find(['‘', '`']) {
+        let (before, from) = rest.split_at(at);
         worded.push_str(before);
-        rest = after;
-        match after.split_once('’').and_then(|(name, after)| Some((option_of(name)?, after))) {
+        if let Some(name) = from.strip_prefix('`') {
+            let end = name.find('`').map_or(from.len(), |end| end + 2);
+            worded.push_str(&from[..end]);
+            rest = &from[end..];
+            continue;
+        }
+        rest = &from['‘'.len_utf8()..];
+        match rest.split_once('’').and_then(|(name, after)| Some((option_of(name)?, after))) {
             Some((option, after)) => {
                 worded.push_str(&option);
                 rest = after;
@@ -80,6 +87,9 @@ mod tests {
         let text = "‘lr’: give a smaller ‘batch_size’, ‘scale’ none or ‘nothing’ of `‘x’`; ‘lr";
         let want = "--lr: give a smaller --batch-size, --scale none or ‘nothing’ of `‘x’`; ‘lr";
         assert_eq!(with_options(text), want);
+        // Columns may have any name.
+        let column = "there is no column `‘lr’`; give ‘scale’ none, not `a";
+        assert_eq!(with_options(column), "there is no column `‘lr’`; give --scale none, not `a");
         let error = |name: &str| told(&Error::setting(name, "no ‘clip_norm’"));
         assert_eq!(error("stop_patience"), "--stop-patience: no --clip-norm");
         assert_eq!(error("--lr"), "--lr: no --clip-norm");

@@ -6,7 +6,7 @@
 use std::str::FromStr;
 
 use super::raw_settings::{RawSetting, text_of};
-use crate::data::Dataset;
+use crate::data::{Dataset, list};
 use crate::error::{Error, Result};
 use crate::model::{
     Activation, CustomLayer, Init, Layer, LayerParser, LayerSpec, Sequential, expression,
@@ -184,9 +184,26 @@ fn layers_of(value: &toml::Value) -> Result<Layers, String> {
     let layers = layer_list(value)?;
     let text = match value {
         toml::Value::String(text) => text.trim().to_string(),
-        _ => LayerSpec::text_of(&layers),
+        _ => written(&layers)?,
     };
     Ok(Layers { text, layers })
+}
+
+/// Returns the layers of a list as `config.toml` records them. A record that did not read back would be found out only when the run
+/// is to be resumed, so it is read here.
+fn written(layers: &[LayerSpec]) -> Result<String, String> {
+    let reads_back = |layer: &&LayerSpec| {
+        LayerSpec::parse_all(layer.text()).is_ok_and(|read| read == [(*layer).clone()])
+    };
+    if let Some(layer) = layers.iter().find(|layer| !reads_back(layer)) {
+        return Err(format!(
+            "{} would not read back from a record: a comma, a bracket, a quote, an equals sign or a blank at an end stands in a \
+             name or a value of it; name columns of an embedding by their numbers, from 0",
+            list(&[layer.text()])
+        ));
+    }
+    let text = LayerSpec::text_of(layers);
+    LayerSpec::parse_all(&text).map(|_| text)
 }
 
 fn layer_list(value: &toml::Value) -> Result<Vec<LayerSpec>, String> {
@@ -350,6 +367,15 @@ mod tests {
             ("layers = [{ type = \"branches\", branches = 3 }]", "must be a list"),
             ("layers = [{ type = \"dense\", units = { a = 1 } }]", "units of dense"),
             ("layers = [{ type = \"embedding\", tables = [{ column = 1 }] }]", "vocabulary"),
+            (
+                "layers = [{ type = \"embedding\", tables = [{ column = \"a, b\", vocabulary = 4, dimension = 2 }] }]",
+                "`embedding(a, b=4x2)` would not read back",
+            ),
+            (
+                "layers = [{ type = \"dense\", units = \"4, bias=false\" }]",
+                "`dense(units=4, bias=false)` would not read back",
+            ),
+            (&format!("layers = [{}]", "\"relu\", ".repeat(20_000)), "more than 65536 bytes"),
         ] {
             let said = text(file).unwrap_err();
             assert!(said.contains(part), "{file}: {said}");

@@ -73,6 +73,10 @@ fn check_together(run: &RunConfig) -> Result<()> {
 /// Refuses settings without a table or a target.
 fn check_needed(raw: &RawSettings) -> Result<()> {
     let missing = |key: &str, what: &str| Error::setting(key, format!("missing; {what}"));
+    // A value of another kind is there, and wrong.
+    for setting in [TABLE, "target"].into_iter().filter_map(|key| raw.get(key)) {
+        setting.text()?;
+    }
     let table = raw.text(TABLE).filter(|text| !text.is_empty());
     let table = table.ok_or_else(|| missing("TABLE", "name a CSV file"))?;
     let target = raw.text("target").filter(|text| !text.trim().is_empty());

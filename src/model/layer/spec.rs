@@ -112,6 +112,11 @@ impl LayerSpec {
         Self { text: format!("branches({})", texts.join(", ")), inside: Inside::Branches(branches) }
     }
 
+    /// Returns the text of the layer.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Returns the text of layers, as [`Self::parse_all`] reads it.
     pub(crate) fn text_of(layers: &[Self]) -> String {
         layers.iter().map(|layer| layer.text.as_str()).collect::<Vec<_>>().join(", ")

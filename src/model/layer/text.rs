@@ -199,7 +199,10 @@ fn custom(args: &mut Call<'_>) -> Result<CustomLayer, String> {
         text.parse().map_err(|_| format!("\"{text}\" in custom is no number to start with"))
     };
     let start: Result<Vec<f64>, String> = texts.map(number).collect();
-    CustomLayer::new(&f, &start?).map_err(|problem| format!("custom: {problem}"))
+    CustomLayer::new(&f, &start?).map_err(|error| match error {
+        Error::Setting { problem, .. } => format!("custom: {problem}"),
+        other => other.to_string(),
+    })
 }
 
 /// Refuses what was not asked for.

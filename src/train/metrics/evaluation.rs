@@ -64,7 +64,7 @@ impl StreamingEvaluator {
             // Of which label?
             asked.retain(|metric| !metric.of_positive());
         }
-        let pluralize = matches!(&preparation.schema.kind, TargetKind::Classes(names) if names.len() <= COUNTED);
+        let lists_classes = matches!(&preparation.schema.kind, TargetKind::Classes(names) if names.len() <= COUNTED);
         Self {
             criterion: criterion.clone(),
             preparation: preparation.clone(),
@@ -72,7 +72,7 @@ impl StreamingEvaluator {
             losses: CompensatedSum::default(),
             weight: CompensatedSum::default(),
             figures: TableFigures::new(asked),
-            confusion: pluralize.then(|| vec![vec![0; classes]; classes]),
+            confusion: lists_classes.then(|| vec![vec![0; classes]; classes]),
         }
     }
 
