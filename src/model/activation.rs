@@ -440,6 +440,10 @@ impl FromStr for Activation {
 
 /// The activation of this name, as this crate or PyTorch writes it.
 fn by_name(name: &str) -> Option<Activation> {
+    // A hyphen in front of a name is a minus sign: `-sigmoid(x)` is an expression.
+    if !name.trim().starts_with(char::is_alphabetic) {
+        return None;
+    }
     let wanted = name.trim().to_ascii_lowercase().replace('-', "_");
     // PyTorch writes some of them in one word.
     let plain = |name: &str| name.replace('_', "");
@@ -451,6 +455,17 @@ fn by_name(name: &str) -> Option<Activation> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_minus_sign_is_no_hyphen_of_a_name() {
+        for text in ["-sigmoid(x)", "-sigmoid", "_relu", " - tanh(x)"] {
+            assert_eq!(written(text), None, "{text}");
+        }
+        for text in ["leaky-relu", "Leaky_ReLU", " leakyrelu(x) "] {
+            let want = ParsedActivation::Parameters(Activation::LeakyRelu, vec![0.01]);
+            assert_eq!(written(text), Some(Ok(want)), "{text}");
+        }
+    }
 
     #[test]
     fn rows_are_those_of_the_variants() {
