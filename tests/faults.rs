@@ -253,7 +253,7 @@ fn devices_out_of_memory_get_smaller_steps_or_a_clear_error() {
         let (got, want) = (parts.params().unwrap(), whole.params().unwrap());
         common::assert_close(&name, got.arena(), want.arena(), tolerance);
     }
-    // What no smaller step helps is told as it was.
+    // An error that no smaller step mends is reported as it was.
     let scarce = Box::new(Scarce { device: Box::new(CpuDevice::<f32>::new()), bytes: 1 << 10 });
     let error = Trainer::with_device(&model, &data, &options, scarce).err();
     assert!(matches!(error, Some(Error::OutOfMemory { .. })), "{error:?}");

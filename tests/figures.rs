@@ -312,7 +312,7 @@ fn the_positive_class_is_named_and_can_be_chosen() {
         if loss != "cross-entropy" {
             assert_eq!(header.len(), 4, "{header:?}");
         }
-        // What stands there, what was predicted and the figures are of one class.
+        // Target, prediction and figures are of one class.
         let rows: Vec<Vec<&str>> =
             table.lines().skip(1).map(|line| line.split(',').collect()).collect();
         let (truth, taken) = (at("status"), at("status_predicted"));

@@ -167,7 +167,7 @@ fn check_memory(device: &mut wgrad::device::gpu::GpuDevice, columns: u32, hidden
     let options = TrainOptions { loss: Loss::Mse, batch_size: 64, ..TrainOptions::default() };
     let model = Sequential::mlp(hidden, Activation::Gelu, 1, Init::Pytorch);
     let plan = Plan::of_run(&model, &data, &options).unwrap();
-    // What wgpu keeps for itself is there before.
+    // The objects that wgpu keeps for itself exist before the plan is loaded.
     let before = bytes_made(device);
     if before == 0 {
         eprintln!("SKIPPED, wgpu does not count bytes on {}", device.info());

@@ -212,7 +212,7 @@ fn damaged_checkpoints_are_refused_with_what_to_do() {
     }
     let said = refused(folder, 1, &["resume", "r"]);
     assert!(said.contains("no older one can be read") && said.contains("--init r/model"), "{said}");
-    // What is no run, and what has nothing to go on from.
+    // A folder that is no run, and a run without a checkpoint.
     fs::create_dir(folder.join("empty")).unwrap();
     assert!(refused(folder, 1, &["resume", "empty"]).contains("no config.toml in this folder"));
     assert!(refused(folder, 1, &["resume", "nowhere"]).contains("no such folder"));

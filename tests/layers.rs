@@ -146,7 +146,7 @@ fn compare_single(machine: &mut Machine, oracle: &Oracle, case: &Case, rel: f64)
             let what = format!("{what}, gradient of {} in batch {batch}", view.name);
             if view.trainable {
                 let want = of(&format!("grad{batch}/{}", view.name));
-                // What is 0 in f64 may be a denormal number in f32.
+                // A value of 0 in f64 may be a denormal number in f32.
                 let Tolerance { abs, rel } = Tolerance::scaled(rel, want);
                 assert_close(&what, got, want, Tolerance { abs: abs + 1e-37, rel });
                 compared += want.len();

@@ -267,7 +267,7 @@ fn a_run_says_what_its_network_is_worth() {
     let losses = numbers(&place, "r/history.csv", "valid_loss");
     let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
     assert!((number(ended, "valid_loss") - best).abs() < 1e-12);
-    // What is kept of the validation rows gives the same figure.
+    // The file of the validation rows gives the same figure.
     let (truth, told) = (
         column(&place, "r/validation.csv", "kind"),
         column(&place, "r/validation.csv", "kind_predicted"),

@@ -196,7 +196,7 @@ fn compare(device: &mut dyn Device) {
             }
         }
         assert!(views == 2 && refused <= 1, "{name}: {views} {refused}");
-        // What is written is read, wherever it lies.
+        // Written values are read back, wherever the slot lies.
         let gradients = plan.ports.gradients;
         let values = normal_f32(plan.slot(gradients).len(), Seed(9));
         device.write(gradients, 0, Values::F32(&values)).unwrap();

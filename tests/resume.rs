@@ -349,7 +349,7 @@ fn a_checkpoint_of_an_earlier_format_goes_on() {
             }
         }
         assert_eq!(epochs, [5, 6]);
-        // What the processor has is another matter.
+        // The processor's instruction set is another matter.
         settings.retain(|it| !it.starts_with("the device ") && !it.starts_with("wgrad is "));
         settings
     };

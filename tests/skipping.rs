@@ -239,7 +239,7 @@ fn skipped_steps_are_none_whatever_is_done_besides() {
     let normed = Sequential::new().dense(12).batch_norm().relu().dropout(0.25).dense(1);
     is_the_run_without("batch norm", &normed, Bad::Target, &options());
     is_the_run_without("batch norm, average", &normed, Bad::Target, &cases[2].1);
-    // What such layers make harmless is no reason to skip, but their statistics of it are left out.
+    // A value that such layers make harmless is no reason to skip, but it is left out of their statistics.
     for device in devices() {
         let data = data(&[BAD_ROW], Bad::Feature);
         let mut trainer = Trainer::with_device(&normed, &data, &options(), device).unwrap();

@@ -102,7 +102,7 @@ fn several_numbers_are_predicted_each_in_its_own_units() {
     let event: Value = serde_json::from_str(&out).unwrap();
     let figure = |name: &str| event[name].as_f64().unwrap();
     assert!(figure("r2") > 0.95 && figure("explained_variance") >= figure("r2"), "{event}");
-    // What the run has written is read back.
+    // The files of the run are read back.
     assert!(place.read("run/config.toml").contains("target = \"p, q\""));
     place.ok(&["train", "--config", "run/config.toml", "--out", "again"]);
     assert_eq!(

@@ -137,7 +137,7 @@ fn activations_take_their_parameters_in_every_way() {
         );
         assert_eq!(place.model(run), want, "{run}");
     }
-    // What it was told is what it does again.
+    // The run repeats with the settings that it was given.
     place.said(0, &["train", "--config", "g/config.toml", "--out", "h"]);
     assert_eq!(place.model("h"), want);
     for (way, part) in [

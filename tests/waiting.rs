@@ -210,7 +210,7 @@ fn counts(mut device: wgrad::device::gpu::GpuDevice, one_by_one: bool) {
     assert!(usage.encode_seconds > 0.0 && usage.busy_seconds > 0.0, "{usage:?}");
     // All of it happened while the clock ran; clocks of host and device differ a little.
     assert!(usage.busy_seconds < 1.1 * usage.seconds, "{usage:?}");
-    // What was in flight when another plan is loaded is not waited for, and measuring goes on.
+    // Submissions in flight when another plan is loaded are not waited for, and measuring continues.
     device.run(Phase::Train, 0..6).unwrap();
     device.load(&plan).unwrap();
     device.write_steps(Phase::Train, &[row; 60]).unwrap();

@@ -70,7 +70,7 @@ pub(super) fn failed(source: io::Error) -> Error {
 
 /// Checks that a result may go to this file, the value of an option, while `inputs` are read. Nothing is made or changed.
 pub(super) fn check_out(option: &str, out: &Path, inputs: &[&Path], force: bool) -> Result<()> {
-    // What is not there yet, and pipes and devices, hold nothing that could be lost.
+    // Missing files, pipes and devices hold nothing that could be lost.
     if !fs::metadata(out).is_ok_and(|known| known.is_file()) {
         return Ok(());
     }

@@ -80,7 +80,7 @@ impl Dataset {
             // In the order of the columns, so that the first of several bad cells is reported.
             for (column, text) in table.record.iter().enumerate() {
                 inexact[column] |= cell::loses_digits(text);
-                // Whether a target is classes or numbers shows only after its last cell, so cells are collected.
+                // The last cell decides if a target is classes or numbers, so cells are collected.
                 if let Some(target) = places.iter().position(|&place| place == column) {
                     cells[target]
                         .push(text.trim(), table.line)

@@ -151,7 +151,7 @@ fn measured(expr: &Expr) -> Option<(f64, f64, bool)> {
     let values = point_predictions.iter().map(|&x| f(x)).filter(|value| !value.is_nan());
     let (low, high) =
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
-    // What still grows at the ends has no bound.
+    // A function that still grows at the ends has no bound.
     let grows = |value: f64, sign: f64| {
         let ends = [-LARGE, LARGE].map(|x| (sign * f(x), sign * f(x / 10.0)));
         !value.is_finite() || ends.iter().any(|(end, before)| end > before && end.abs() > 3.0)

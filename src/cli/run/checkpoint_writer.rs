@@ -289,7 +289,7 @@ mod tests {
         rotate(path, 1).unwrap();
         crate::export::write_file(checkpoint_file(path, 0), b"5").unwrap();
         assert_eq!(held(), ["5"]);
-        // What is no number has no age: it neither moves nor counts.
+        // A name without a number has no age, so the file neither moves nor counts.
         fs::write(best_file(path), "best").unwrap();
         rotate(path, 1).unwrap();
         assert_eq!(held(), ["5"]);

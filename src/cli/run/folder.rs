@@ -178,7 +178,7 @@ impl RunFolder {
         let new = self.path.join(NEW);
         sweep(&new);
         for path in FILES.iter().map(|name| new.join(name)).chain(all_checkpoint_files(&new)) {
-            // What cannot be removed is replaced, or does no harm.
+            // A file that cannot be removed is replaced, or does no harm.
             let _ = fs::remove_file(path);
         }
         // A folder with something in it stays.
@@ -219,7 +219,7 @@ impl RunFolder {
         if !self.apart {
             return Ok(());
         }
-        // What says that a run was finished goes first: a crash from here on leaves a run that was not.
+        // The file that marks a finished run goes first: a crash from here on leaves an unfinished run.
         self.unfinish()?;
         // Then what an earlier run could go on from, which would be with the settings of this one.
         for path in all_checkpoint_files(&self.path) {
@@ -251,7 +251,7 @@ impl RunFolder {
     /// Takes away what the run has written.
     pub(crate) fn discard(&self) {
         if !self.is_there() {
-            // What is there now is not this run's.
+            // The files there now are not this run's.
             return;
         }
         // Whatever cannot be removed stays; the error that led here is the one to report.
@@ -331,7 +331,7 @@ fn sweep(folder: &Path) {
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if name == FRESH || name.starts_with('.') && name.ends_with(".tmp") {
-            // What cannot be removed does no harm.
+            // A file that cannot be removed does no harm.
             let _ = fs::remove_file(entry.path());
         }
     }

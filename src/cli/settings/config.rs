@@ -189,7 +189,7 @@ impl RunConfig {
         };
         let column = || self.target.clone();
         let data = match (self.task, self.loss.map(Loss::wants)) {
-            // What the target is taken for does not depend on the rows that happen to be there.
+            // The kind of the target does not depend on the rows that happen to be there.
             (Task::Auto, None | Some(RequiredTarget::Classes)) => {
                 match origin.map(|origin| &origin.schema.kind) {
                     Some(TargetKind::Classes(_)) => read(Target::Class(column())),

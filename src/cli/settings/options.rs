@@ -419,7 +419,7 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         key: "keep",
         help: "best or last: which epoch's weights are kept [default: best where there are validation rows]",
         read: |run, it| put(&mut run.options.keep, it.parse().map(Some)),
-        // What follows from the patience is left to it, also where it is given anew.
+        // Settings that follow from the patience are left out, so that they follow from a new patience too.
         show: |run| run.options.keep.map(KeepWeights::name).and_then(some),
         ..USUAL
     },

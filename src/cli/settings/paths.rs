@@ -13,7 +13,7 @@ const SIGN: &str = "bytes:";
 /// A path as a setting has it.
 pub(crate) fn path_text(path: &Path) -> String {
     match path.to_str() {
-        // What would be read as bytes is written as bytes.
+        // A path that would be read as bytes is written as bytes.
         Some(text) if !text.starts_with(SIGN) => text.to_string(),
         _ => SIGN.to_string() + &hexadecimal(path),
     }

@@ -129,7 +129,7 @@ fn checksum(x: Numbers<'_>, y: &Targets, row: usize) -> u64 {
 /// Returns the digest of the rows that a run was trained on, if its folder has one.
 pub(crate) fn training_rows(run: &Path) -> Option<RowDigest> {
     let path = run.join(TRAINING_ROWS);
-    // What is not there, or damaged, is no reason to refuse an evaluation.
+    // A missing or damaged digest is no reason to refuse an evaluation.
     path.is_file().then(|| RowDigest::read(&path).ok()).flatten()
 }
 

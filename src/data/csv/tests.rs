@@ -423,7 +423,7 @@ fn labels_are_two_texts_or_0_and_1() {
 
 #[test]
 fn weights_are_a_column_of_their_own() {
-    // What a row of weight 0 holds is not looked at.
+    // The cells of a row of weight 0 are not read.
     let (_dir, path) = table("a,w,y\n1,2,0.5\nNA,0,?\n3,1,1.5\n");
     let data = Dataset::from_csv_weighted(&path, auto("y"), "w").unwrap();
     assert_eq!((data.schema().features.len(), data.weights()), (1, Some(&[2.0, 1.0][..])));

@@ -387,7 +387,7 @@ mod tests {
         };
         assert_eq!(taken(&chooser, half), "cooperative_16x16_lanes32");
         assert_eq!(taken(&chooser, StorageTypes::F32), "tile_16x16");
-        // What is wrong for halves may be right for others, and the other way round.
+        // A variant that is wrong for halves may be right for single precision, and the other way round.
         chooser
             .choices
             .wrong

@@ -49,7 +49,7 @@ fn texts_are_read_as_they_are_written() {
         assert_eq!(optimizer.to_string(), text);
         assert_eq!(Optimizer::by_name(&optimizer.to_string()).unwrap(), optimizer);
     }
-    // What is plain again becomes the plain form.
+    // An optimizer with plain settings again becomes the plain variant.
     assert_eq!(
         Optimizer::by_name("Adam(AMSgrad=false, beta_1=0.9)").unwrap_err().to_string(),
         "optimizer: adam has no setting \"beta-1\"; it has beta1, beta2, eps, weight-decay, amsgrad"

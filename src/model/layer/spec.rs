@@ -73,7 +73,7 @@ impl LayerSpec {
                 Err(problem) if VOCABULARY.iter().any(|it| plain(it.name) == plain(name)) => {
                     return Err(problem);
                 }
-                // What is no layer with arguments may be an expression of an activation.
+                // A text that is no layer with arguments may be an expression of an activation.
                 Err(_) => Inside::Arguments(WrittenCall::default()),
             },
         };

@@ -45,7 +45,7 @@ impl Losses {
         } else {
             self.open.lost = true;
         }
-        // Whether the steps are used is known only when their update has ended.
+        // The end of an update decides if its steps are used.
         if !ends {
             return;
         }
