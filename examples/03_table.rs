@@ -26,7 +26,7 @@ fn main() -> Result<()> {
         ..TrainOptions::default()
     };
     let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?;
-    // What a step does, before it does it.
+    // The plan of a step, before the first step.
     println!("{}\n", trainer.plan());
     for event in trainer.fit() {
         if let Event::Epoch(stats) = event? {

@@ -41,7 +41,7 @@ fn main() -> Result<()> {
         }
     }
 
-    // What the model keeps is its text and its numbers, so that a file of it needs no code.
+    // The model keeps the expression's text and its numbers, so that a file of it needs no code.
     let trained = trainer.trained();
     for (view, values) in trained.params.iter().filter(|(view, _)| view.name.ends_with("x1")) {
         println!("\n{} {:?} {:?} ...", view.name, view.shape, &values[..4]);

@@ -1,5 +1,5 @@
 // The primitive functions, each good to a few units in the last place of its result or of 1, whatever the driver's own
-// may be. NaN stays NaN. Twins: Functions in src/expr/eval.rs, src/device/cpu/vector/smooth.rs.
+// may be. NaN stays NaN. Twins: Functions in src/expr/eval.rs, src/device/cpu/simd/approximations.rs.
 
 const INV_SQRT_2PI: f32 = 0.3989422804;
 const INV_SQRT_2: f32 = 0.7071067812;

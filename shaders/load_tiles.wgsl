@@ -1,7 +1,7 @@
 // How the forms of a product by tiles bring both factors' tiles to workgroup memory. A form says how large they are (TILE_M,
 // TILE_N, TILE_K) and, in `put_a` and `put_b`, where their elements lie.
 
-// Which element of a tile is loaded as the e-th, x along the tile and y along k: neighbouring lanes read neighbouring words
+// Place of the e-th element that is loaded of a tile, x along the tile and y along k: neighbouring lanes read neighbouring words
 // of memory, which lie along k or along the tile.
 fn element(e: u32, width: u32, along_k: bool) -> vec2<u32> {
     return select(vec2<u32>(e % width, e / width), vec2<u32>(e / TILE_K, e % TILE_K), along_k);

@@ -24,7 +24,7 @@ fn class_weight(label: u32) -> f32 {
     return 1.0;
 }
 
-// What should be likely, not to be a probability: classes may have weights.
+// The wanted share of a class; not a probability, since classes may have weights.
 fn wanted(row: u32, j: u32) -> f32 {
     if KIND == SHARES {
         return bitcast<f32>(goal[row * params.n + j]);

@@ -16,7 +16,7 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> out: array<Write>;
 @group(0) @binding(6) var<storage, read_write> extra_out: array<Write>;
 
-// What is fused in is a constant where each combination has a pipeline of its own, else a uniform.
+// The set of fusions is a constant where each combination has a pipeline of its own, else a uniform.
 fn size_of_product() -> Size {
     return Size(params.m, params.n, params.k, select(FUSED, params.fused, ONE_PIPELINE == 1u));
 }

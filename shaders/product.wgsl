@@ -1,4 +1,4 @@
-// What every product computes, wherever its operands lie: sizes, how elements are found, and what is fused in at
+// The computation of every product, wherever its operands lie: sizes, how elements are found, and what is fused in at
 // the end. out [m,n] = A B with A [m,k] and B [k,n], each possibly stored transposed:
 //   matmul_nt: out = a b^T, then bias and activation    (forward)
 //   matmul_nn: out = a b, then an activation's gradient (input gradient)

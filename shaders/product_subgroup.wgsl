@@ -81,7 +81,7 @@ fn product_tile(size: Size, tile: u32, lane: u32) {
             }
         }
     }
-    // What is taken up again below must not have been rounded.
+    // Values that are taken up again below must not have been rounded.
     var exact: array<f32, REG_M * REG_N>;
     if ROUNDS == 1u {
         for (var i = 0u; i < REG_M; i++) {

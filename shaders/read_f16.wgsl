@@ -1,2 +1,2 @@
-// What a kernel's factors, arguments and terms are kept in. They are computed with in f32.
+// Storage type of a kernel's factors, arguments and terms. They are computed with in f32.
 alias Read = f16;

@@ -1,2 +1,2 @@
-// What a kernel's factors, arguments and terms are kept in.
+// Storage type of a kernel's factors, arguments and terms.
 alias Read = f32;

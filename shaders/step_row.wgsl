@@ -1,4 +1,4 @@
-// What changes from step to step: one row of the table that the host computes ahead (`StepRow` in src/plan/mod.rs).
+// Step parameters: one row of the table that the host computes ahead (`StepParams` in src/plan/mod.rs).
 
 struct Step {
     first: u32,        // first of the batch's rows, in the epoch's order

@@ -1,6 +1,6 @@
-// What a kernel's results are kept in.
+// Storage type of a kernel's results.
 alias Write = f16;
-// Whether storing rounds.
+// 1 if storing rounds, else 0.
 const ROUNDS: u32 = 1u;
 
 // The half next to z. From 65,520 on it is infinity, and of NaN too: WGSL lets adapters choose there, and what has

@@ -1,6 +1,6 @@
-// What a kernel's results are kept in.
+// Storage type of a kernel's results.
 alias Write = f32;
-// Whether storing rounds.
+// 1 if storing rounds, else 0.
 const ROUNDS: u32 = 0u;
 
 fn stored(z: f32) -> Write {

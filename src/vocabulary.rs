@@ -18,3 +18,13 @@ pub struct Entry {
     /// Where formula and defaults come from: a name in PyTorch or scikit-learn, or a paper.
     pub source: &'static str,
 }
+
+/// Returns an entry.
+pub(crate) const fn entry(
+    name: &'static str,
+    formula: &'static str,
+    parameters: &'static str,
+    source: &'static str,
+) -> Entry {
+    Entry { name, formula, parameters, source }
+}

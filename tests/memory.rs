@@ -79,9 +79,7 @@ fn host_memory_is_constant_over_epochs() {
         let grown = text.lines().find_map(|line| line.split_once("grown by ")).unwrap().1;
         grown.trim().parse().unwrap()
     };
-    let mut kinds = vec![DeviceKind::Cpu];
-    #[cfg(feature = "gpu")]
-    kinds.extend(common::gpu_kind());
+    let kinds = common::kinds();
     for kind in &kinds {
         for (name, _, leaks) in CASES {
             let grown = run(kind, name);

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::{Tolerance, assert_close, normal_f32};
+use common::{Tolerance, assert_close, kinds, normal_f32};
 use wgrad::Seed;
 use wgrad::data::{Dataset, FeatureScaling, Split, Targets, synth};
 use wgrad::device::DeviceKind;
@@ -41,14 +41,6 @@ fn run(data: &Split, options: &TrainOptions, kind: &DeviceKind) -> Vec<Params> {
         }
     }
     weights
-}
-
-/// The CPU, and the adapter if there is one.
-fn kinds() -> Vec<DeviceKind> {
-    let mut kinds = vec![DeviceKind::Cpu];
-    #[cfg(feature = "gpu")]
-    kinds.extend(common::gpu_kind());
-    kinds
 }
 
 #[test]

@@ -13,7 +13,7 @@ use common::{Tolerance, assert_close};
 use safetensors::{Dtype, SafeTensors};
 use wgrad::data::Preprocessing;
 use wgrad::model::{Layer, Params, Sequential};
-use wgrad::{Dataset, DeviceKind, FeatureScaling, Loss, Predictor, Targets, TrainedModel};
+use wgrad::{Dataset, FeatureScaling, Loss, Predictor, Targets, TrainedModel};
 use wgrad::{read_model, read_weights, write_model};
 
 const COLUMNS: usize = 6;
@@ -62,10 +62,7 @@ fn the_network_has_every_layer() {
 fn its_weights_give_its_outputs() {
     let oracle = Oracle::read("state_dict_run");
     let (trained, x) = taken_in(&oracle);
-    let kinds = [DeviceKind::Cpu];
-    #[cfg(feature = "gpu")]
-    let kinds = kinds.into_iter().chain(common::gpu_kind());
-    for kind in kinds {
+    for kind in common::kinds() {
         let predictor = Predictor::new(trained.clone()).unwrap();
         let predictor = predictor.on_for_rows(&kind, 16).unwrap();
         let got = predictor.predict(&x).unwrap();

@@ -134,9 +134,8 @@ fn retired(text: &str) -> Vec<String> {
     for (number, line) in code(text).lines().enumerate() {
         for name in identifiers(line) {
             // A variant of an enum, such as `StepValue::Keep`, is another thing.
-            let variant = format!("::{name}");
             if let Some((old, new)) = RETIRED.iter().find(|(old, _)| *old == name)
-                && !line.contains(&variant)
+                && !line.contains(&format!("::{old}"))
                 && !line.trim_start().starts_with(&format!("{old}("))
                 && line.trim() != format!("{old},")
                 && !line.trim_start().starts_with(&format!("{old} {{"))

@@ -19,7 +19,7 @@ fn take(bytes: usize) {
     let held = HELD.get().wrapping_add(bytes);
     HELD.set(held);
     let limit = LIMIT.get();
-    // What other threads made and this one gave back may lead below zero.
+    // Memory that other threads allocated and this one freed may lead below zero.
     if held > limit && held <= isize::MAX.cast_unsigned() {
         // The message takes memory too.
         LIMIT.set(usize::MAX);

@@ -71,7 +71,8 @@ pub(super) fn told(error: &Error) -> String {
 /// Returns an event whose warning, if it is one, has options in its text.
 pub(super) fn worded(event: &Event) -> Cow<'_, Event> {
     let Event::Warned(warning) = event else { return Cow::Borrowed(event) };
-    let (text, problem) = (warning.to_string(), with_options(&warning.to_string()));
+    let text = warning.to_string();
+    let problem = with_options(&text);
     if text == problem {
         return Cow::Borrowed(event);
     }

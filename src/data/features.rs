@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use ndarray::{ArrayBase, ArrayView1, ArrayView2, Data, Ix1, Ix2};
+use ndarray::{ArrayBase, ArrayView, ArrayView1, ArrayView2, Data, Dimension, Ix2};
 
 use super::numbers::Numbers;
 use super::table::Targets;
@@ -120,7 +120,7 @@ where
     }
 }
 
-/// Classes from numbers of rows that a `usize` counts; one beyond 32 bits becomes one that no table may have.
+/// Classes from indices of type `usize`; an index beyond 32 bits becomes `u32::MAX`, which no table may have.
 fn classes(values: impl Iterator<Item = usize>) -> Targets {
     Targets::Classes(values.map(|class| u32::try_from(class).unwrap_or(u32::MAX)).collect())
 }
@@ -190,22 +190,13 @@ impl From<ArrayView1<'_, usize>> for Targets {
     }
 }
 
-impl<'a, T, S> From<&'a ArrayBase<S, Ix1>> for Targets
+impl<'a, T, S, D> From<&'a ArrayBase<S, D>> for Targets
 where
     S: Data<Elem = T>,
-    ArrayView1<'a, T>: Into<Targets>,
+    D: Dimension,
+    ArrayView<'a, T, D>: Into<Targets>,
 {
-    fn from(values: &'a ArrayBase<S, Ix1>) -> Self {
-        values.view().into()
-    }
-}
-
-impl<'a, T, S> From<&'a ArrayBase<S, Ix2>> for Targets
-where
-    S: Data<Elem = T>,
-    ArrayView2<'a, T>: Into<Targets>,
-{
-    fn from(values: &'a ArrayBase<S, Ix2>) -> Self {
+    fn from(values: &'a ArrayBase<S, D>) -> Self {
         values.view().into()
     }
 }

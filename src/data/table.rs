@@ -246,12 +246,8 @@ impl Dataset {
         if u32::try_from(rows).is_err() {
             return refuse(format!("{rows} rows, but at most {} are possible", u32::MAX));
         }
-        if rows.checked_mul(columns) != Some(features.len()) {
-            return refuse(format!(
-                "{} feature values, but {rows} targets and {columns} columns need {rows} x {columns}",
-                features.len()
-            ));
-        }
+        check_lengths(features.len(), rows, columns)
+            .map_err(|problem| Error::table("arrays", problem))?;
         // Found here with its row and column: later code relies on finite features.
         if let Some(i) = features.iter().position(|v| !v.is_finite()) {
             let (row, column, value) = (i / columns, i % columns, features.at(i));
@@ -363,12 +359,7 @@ impl Dataset {
         if rows == 0 {
             return Err(refuse("at least one row is needed".into()));
         }
-        if rows.checked_mul(columns) != Some(features.len()) {
-            return Err(refuse(format!(
-                "{} feature values, but {rows} targets and {columns} columns need {rows} x {columns}",
-                features.len()
-            )));
-        }
+        check_lengths(features.len(), rows, columns).map_err(refuse)?;
         if let Some(i) = features.iter().position(|v| !v.is_finite()) {
             let (row, name) = (i / columns, &schema.features[i % columns]);
             let problem = format!(
@@ -667,6 +658,16 @@ impl Dataset {
 
 fn names_of<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Vec<String> {
     names.into_iter().map(Into::into).collect()
+}
+
+/// Checks that there is a value for each row and column.
+fn check_lengths(values: usize, rows: usize, columns: usize) -> Result<(), String> {
+    if rows.checked_mul(columns) == Some(values) {
+        return Ok(());
+    }
+    Err(format!(
+        "{values} feature values, but {rows} targets and {columns} columns need {rows} x {columns}"
+    ))
 }
 
 #[cfg(test)]

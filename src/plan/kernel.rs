@@ -411,14 +411,11 @@ impl Kernel {
                 .reads([single("prediction"), single("goal"), single("scaling").when(scaled)])
                 .writes([single("row_loss"), result("d_prediction")])
                 .features([flag("SCALED", scaled).shown("scale")]),
-            Self::LossMap(form) => {
-                let width = form.loss.formula().map_or(1, |formula| formula.predictions());
-                Declaration::of("loss_map")
-                    .reads(form.reads("prediction"))
-                    .writes([single("row_loss"), result("d_prediction")])
-                    .features(form.features())
-                    .features([value("WIDTH", narrow(width))])
-            }
+            Self::LossMap(form) => Declaration::of("loss_map")
+                .reads(form.reads("prediction"))
+                .writes([single("row_loss"), result("d_prediction")])
+                .features(form.features())
+                .features([value("WIDTH", narrow(form.loss.predictions_each()))]),
             Self::LossClasses(form) => Declaration::of("loss_classes")
                 .reads(form.reads("logits"))
                 .writes([single("row_loss"), result("d_logits")])

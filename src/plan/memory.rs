@@ -114,7 +114,7 @@ fn all_orders(lives: &[Lifetime]) -> Vec<Allocations> {
 }
 
 /// Returns the indices of a list of lifetimes, sorted by a key.
-fn ordered(lives: &[Lifetime], key: fn(&Lifetime) -> usize) -> Vec<usize> {
+fn ordered<K: Ord>(lives: &[Lifetime], key: impl Fn(&Lifetime) -> K) -> Vec<usize> {
     let mut order: Vec<usize> = (0..lives.len()).collect();
     order.sort_by_key(|&index| key(&lives[index]));
     order
@@ -158,25 +158,21 @@ fn place_in_time(lives: &[Lifetime]) -> Allocations {
     // If short vectors got buffers of their own, because another buffer would grow by its alignment, there would be as many
     // buffers as layers, and every value would be tried in each of them.
     let mut shared = Shared { aligned: true, ..Shared::new(lives, false) };
-    let mut order: Vec<usize> = (0..lives.len()).collect();
     // Values of different phases are never in use together, so phases may come one after the other.
-    order.sort_by_key(|&index| (lives[index].phase as usize, lives[index].first));
+    let order = ordered(lives, |life| (life.phase as usize, life.first));
     let mut gaps: Vec<Gaps> = vec![];
     // Last steps of the values in use, the earliest first.
     let mut ends: BinaryHeap<Reverse<(usize, usize)>> = BinaryHeap::new();
-    let mut phase = None;
     for index in order {
         let life = &lives[index];
-        // A new phase frees everything that the earlier phase held.
-        let over = |last: usize| phase != Some(life.phase) || last < life.first;
-        while let Some(&Reverse((last, other))) = ends.peek()
-            && over(last)
+        // A new phase meets nothing of the earlier phase, and so frees everything that it held.
+        while let Some(&Reverse((_, other))) = ends.peek()
+            && !life.meets(&lives[other])
         {
             ends.pop();
             let (buffer, at) = shared.placed[other].expect("a value that lives has a place");
             gaps[buffer].free(at, &lives[other]);
         }
-        phase = Some(life.phase);
         let place = shared.put(index, |buffer| gaps[buffer].lowest(life));
         gaps.resize(shared.buffers.len(), Gaps::default());
         gaps[place.0].take(place.1, life);

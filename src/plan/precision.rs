@@ -121,12 +121,15 @@ impl Plan {
             SlotPrecision::Write => element == stored.write,
             SlotPrecision::Single => element != Element::F16,
         });
+        if fits {
+            return Ok(stored);
+        }
         let problem = format!(
             "f16 has no form of the kernel {}, which {} needs; use ‘precision’ f32",
             step.kernel.name(),
             step.writes.first().map_or("a layer", |&slot| self.slot(slot).name.as_str())
         );
-        if fits { Ok(stored) } else { Err(Error::setting("precision", problem)) }
+        Err(Error::setting("precision", problem))
     }
 }
 

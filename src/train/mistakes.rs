@@ -143,7 +143,7 @@ fn in_stack(model: &Sequential, inputs: usize, place: &str, found: &mut Vec<Stri
 /// Returns the problem of a last layer that keeps the outputs from being those that the loss takes.
 fn at_the_end(last: &Layer, loss: Loss) -> Option<String> {
     let own = match (loss, loss.wants()) {
-        (Loss::Hinge { .. } | Loss::BinaryHinge { .. }, _) => "it compares outputs of any size",
+        (loss, _) if loss.gives_scores() => "it compares outputs of any size",
         (_, RequiredTarget::Classes | RequiredTarget::Shares) => "it has a softmax of its own",
         (_, RequiredTarget::Labels) => "it has a sigmoid of its own",
         (_, RequiredTarget::Counts) => "it has an exponential of its own",

@@ -206,6 +206,6 @@ impl TrainedModel {
 impl TrainedModel {
     /// True if the outputs for classes or labels are scores, as with hinge losses, and not probabilities.
     pub fn outputs_are_scores(&self) -> bool {
-        matches!(self.criterion.loss, Loss::Hinge { .. } | Loss::BinaryHinge { .. })
+        self.criterion.loss.gives_scores()
     }
 }

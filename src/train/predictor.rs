@@ -70,7 +70,7 @@ struct DevicePool {
 impl std::fmt::Debug for Placement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Cpu(lanes) => f.debug_tuple("Cpu").field(lanes).finish(),
+            Self::Cpu(pools) => f.debug_tuple("Cpu").field(pools).finish(),
             Self::Shared(plan, _) => f.debug_tuple("Shared").field(plan).finish_non_exhaustive(),
         }
     }
@@ -87,12 +87,21 @@ impl Predictor {
     /// # Errors
     /// If the network's parts do not fit one another.
     pub fn new(trained: TrainedModel) -> Result<Self> {
-        let lanes =
-            vec![DevicePool::new(&trained, FEW, 1)?, DevicePool::new(&trained, usize::MAX, MANY)?];
+        Self::on_cpu(trained, None, "asked for".to_string())
+    }
+
+    fn on_cpu(trained: TrainedModel, rows: Option<usize>, reason: String) -> Result<Self> {
+        let pools = match rows {
+            None => {
+                let few = DevicePool::new(&trained, FEW, 1)?;
+                vec![few, DevicePool::new(&trained, usize::MAX, MANY)?]
+            }
+            Some(rows) => vec![DevicePool::new(&trained, usize::MAX, rows)?],
+        };
         // Loading one device now finds errors now, and makes the first call fast.
-        lanes[0].put(lanes[0].take(&trained)?);
-        let (info, reason) = (CpuDevice::<f32>::new().info().clone(), "asked for".to_string());
-        Ok(Self { trained, info, reason, pool: Placement::Cpu(lanes) })
+        pools[0].put(pools[0].take(&trained)?);
+        let info = CpuDevice::<f32>::new().info().clone();
+        Ok(Self { trained, info, reason, pool: Placement::Cpu(pools) })
     }
 
     /// Moves the network to a device.
@@ -113,17 +122,23 @@ impl Predictor {
     }
 
     fn on_for(self, kind: &DeviceKind, rows: Option<usize>) -> Result<Self> {
-        let trained = self.trained;
+        Self::on_device(self.trained, kind, rows)
+    }
+
+    /// Plans and loads a trained network on a device, for about `rows` rows a call, without a plan for the CPU before.
+    ///
+    /// # Errors
+    /// As [`Self::new`] and [`Self::on`].
+    pub(crate) fn on_device(
+        trained: TrainedModel,
+        kind: &DeviceKind,
+        rows: Option<usize>,
+    ) -> Result<Self> {
         let (mut device, reason) = open(kind)?;
         let info = device.info().clone();
         // On the CPU every call may have a device of its own, so calls need not wait.
         if info.is_cpu() {
-            let mut predictor = Self { reason, ..Self::new(trained)? };
-            if let Some(rows) = rows {
-                let lane = DevicePool::new(&predictor.trained, usize::MAX, rows)?;
-                predictor.pool = Placement::Cpu(vec![lane]);
-            }
-            return Ok(predictor);
+            return Self::on_cpu(trained, rows, reason);
         }
         let plan = eval_plan(&trained, rows.unwrap_or(ON_GPU))?;
         load(device.as_mut(), &plan, &trained.params)?;
@@ -254,13 +269,13 @@ impl Predictor {
             Placement::Shared(plan, device) => {
                 run_eval(locked(device).as_mut(), (plan, &plan.ports), rows, false)
             }
-            Placement::Cpu(lanes) => {
+            Placement::Cpu(pools) => {
                 // The first pool that is made for this number of rows; the last one takes any number.
-                let fits = |lane: &&DevicePool| count <= lane.most;
-                let lane = lanes.iter().find(fits).unwrap_or(&lanes[lanes.len() - 1]);
-                let mut device = lane.take(&self.trained)?;
-                let outputs = run_eval(&mut device, (&lane.plan, &lane.plan.ports), rows, false)?;
-                lane.put(device);
+                let fits = |pool: &&DevicePool| count <= pool.most;
+                let pool = pools.iter().find(fits).unwrap_or(&pools[pools.len() - 1]);
+                let mut device = pool.take(&self.trained)?;
+                let outputs = run_eval(&mut device, (&pool.plan, &pool.plan.ports), rows, false)?;
+                pool.put(device);
                 Ok(outputs)
             }
         }
@@ -347,9 +362,9 @@ mod tests {
             }
         });
         // Devices are kept for later calls, and no more than there were calls at once.
-        let Placement::Cpu(lanes) = &predictor.pool else { panic!("not on the CPU") };
-        for lane in lanes {
-            let kept = lane.idle.lock().unwrap().len();
+        let Placement::Cpu(pools) = &predictor.pool else { panic!("not on the CPU") };
+        for pool in pools {
+            let kept = pool.idle.lock().unwrap().len();
             assert!((1..=8).contains(&kept), "{kept} devices");
         }
         assert!(

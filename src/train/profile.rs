@@ -172,7 +172,7 @@ impl Workload {
             Targets::Numbers(uniform(rows).into_iter().map(f64::from).collect())
         };
         let data = Dataset::from_arrays(&x, columns, y)?.split(0.2, Seed(1))?;
-        // Those before and after, so that what is counted begins and ends at the same point of an epoch.
+        // One epoch before and one after, so that the counted work begins and ends at the same point of an epoch.
         let options = TrainOptions { epochs: EPOCHS + 2, checkpoint_every: 0, ..self.options()? };
         let mut trainer = Trainer::with_device(&self.model(), &data, &options, device)?;
         let (steps, mut ended, mut usage) = (trainer.info().steps_per_epoch as u64, 0, None);

@@ -136,9 +136,7 @@ impl<'a> Call<'a> {
 
     /// Returns an argument as it is written, if it is.
     pub(crate) fn text(&mut self, key: &'static str) -> Result<Option<String>> {
-        self.asked.push(key);
-        let place = self.written.named.iter().position(|(name, _)| plain(name) == plain(key));
-        let named = place.map(|place| self.written.named.remove(place).1);
+        let named = self.keyed(key);
         let unnamed = self.written.unnamed.get(self.taken).cloned();
         if unnamed.is_some() && named.is_some() {
             return Err(self.wrong(key, "is given twice"));

@@ -38,7 +38,7 @@ pub fn csv(data: &[u8]) {
         let again = again.expect("a table is like itself");
         assert_eq!((again.x(), again.y(), again.weights()), (read.x(), read.y(), read.weights()));
 
-        // What stands in a row of weight 0 may be anything, and is no feature of the whole.
+        // A row of weight 0 may hold anything, and its cells are no features of the whole.
         if read.left_out() == 0 {
             let mut reader =
                 FeatureReader::open(path, read.schema()).expect("the columns are there");

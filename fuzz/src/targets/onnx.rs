@@ -14,7 +14,7 @@ pub fn onnx(data: &[u8]) {
     let Some(trained) = trained(&mut bytes) else { return };
     match wgrad::export::onnx_bytes(&trained, wgrad::export::needs_double(&trained)) {
         Ok(file) => check_export(&file),
-        // What is refused must not be a network as it could be trained.
+        // A refused model must not be a network as it could be trained.
         Err(error) => assert!(trained.check().is_err(), "{error}: {}", trained.model),
     }
 }

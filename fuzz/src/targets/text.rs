@@ -50,7 +50,7 @@ fn kept<T: FromStr + Display + PartialEq + Debug>(text: &str) -> Option<T> {
     let read: T = text.parse().ok()?;
     let written = read.to_string();
     match written.parse::<T>() {
-        // What is no number is not equal to itself.
+        // A NaN is not equal to itself.
         Ok(again) => {
             assert!(again == read || format!("{again:?}") == format!("{read:?}"), "{written}")
         }

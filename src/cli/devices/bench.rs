@@ -12,6 +12,7 @@ use crate::cli::args::BenchArgs;
 use crate::cli::cache::tuning_folder;
 use crate::cli::output::{Output, failed};
 use crate::cli::settings::check_precision;
+use crate::cli::wording::with_options;
 use crate::device::verify::verify;
 use crate::device::{Device, DeviceInfo, DeviceKind, Tuning, open, open_tuned};
 use crate::error::{Error, Result};
@@ -90,7 +91,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
             }
             let row = measure(args, workload, name, device.as_mut(), open_seconds)?;
             // Warnings of the tuner concern the row that is printed next.
-            device.take_warnings().iter().for_each(|problem| console.warn(problem));
+            device.take_warnings().iter().for_each(|problem| console.warn(&with_options(problem)));
             if args.json {
                 JsonLines::new(&mut out).line(&row.line()).map_err(failed)?;
             }

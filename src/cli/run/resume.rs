@@ -119,7 +119,7 @@ fn settings(args: &ResumeArgs) -> Result<(RunConfig, RunConfig)> {
         return Ok((as_it_was, before));
     }
     // Which epoch is kept must not change with the settings of early stopping.
-    let given = match as_it_was.keep() {
+    let given = match as_it_was.told().keep {
         Some(keep) => given.with("keep", keep.name()),
         None => given,
     };

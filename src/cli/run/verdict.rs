@@ -175,7 +175,7 @@ fn write_predictions(trained: &TrainedModel, rows: &Dataset, path: &Path) -> Res
     let header = StringRecord::from_iter(columns);
     let (names, _) = told.header(&header);
     let mut sink = PredictionWriter::open(Some(path), false, &names)?;
-    let predictor = Predictor::new(trained.clone())?.on_for_rows(&DeviceKind::Cpu, ROWS)?;
+    let predictor = Predictor::on_device(trained.clone(), &DeviceKind::Cpu, Some(ROWS))?;
     let mut first = 0;
     while first < rows.rows() {
         let end = rows.rows().min(first + ROWS);

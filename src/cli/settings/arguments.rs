@@ -42,7 +42,7 @@ fn arg(row: &OptionRow, command: &str) -> Option<Arg> {
 }
 
 /// Adds the options that a command takes, in the order of help texts: by heading, and those of `-h` first.
-fn with_options(name: &'static str, command: Command) -> Command {
+fn add_options(name: &'static str, command: Command) -> Command {
     let mut rows: Vec<&OptionRow> = OPTIONS.iter().collect();
     if name == "resume" {
         rows.sort_by_key(|row| row.key == TABLE);
@@ -75,10 +75,9 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Values with their keys, in the table's order.
+    /// Values with their keys.
     pub(super) fn texts(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let text = |row: &OptionRow| Some((row.key, self.text(row.key)?));
-        OPTIONS.iter().filter_map(text)
+        self.texts.iter().map(|(&key, text)| (key, text.as_str()))
     }
 
     /// Returns an option's value.
@@ -103,9 +102,7 @@ impl Settings {
     pub(crate) fn with_file(self, path: PathBuf) -> Self {
         Self { config: Some(path), ..self }
     }
-}
 
-impl Settings {
     fn of(matches: &ArgMatches) -> Self {
         let text = |row: &OptionRow| {
             // An option that the command does not take is an error to clap, and none here.
@@ -125,11 +122,11 @@ macro_rules! settings_of {
 
         impl clap::Args for $name {
             fn augment_args(command: Command) -> Command {
-                with_options($command, command)
+                add_options($command, command)
             }
 
             fn augment_args_for_update(command: Command) -> Command {
-                with_options($command, command)
+                add_options($command, command)
             }
         }
 

@@ -18,7 +18,7 @@ use crate::graph::{Group, Loss, RequiredTarget, factors};
 use crate::model::{Init, ParamLayout, ParamView, Params, Sequential};
 use crate::plan::Precision;
 use crate::shape::short;
-use crate::train::{KeepWeights, TrainOptions, Warning, check_dataset};
+use crate::train::{TrainOptions, Warning, check_dataset};
 
 /// Kind of target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -375,11 +375,6 @@ impl RunConfig {
             warnings.push(Warning::ScaledAnew { place: self.raw.place("scale") });
         }
         Ok(Some((params, warnings)))
-    }
-
-    /// Epoch whose weights are kept, if that was said.
-    pub(crate) fn keep(&self) -> Option<KeepWeights> {
-        self.options.keep
     }
 
     /// Names the place where a setting was really given.

@@ -193,7 +193,7 @@ fn layers_of(value: &toml::Value) -> Result<Layers, String> {
 /// is to be resumed, so it is read here.
 fn written(layers: &[LayerSpec]) -> Result<String, String> {
     let reads_back = |layer: &&LayerSpec| {
-        LayerSpec::parse_all(layer.text()).is_ok_and(|read| read == [(*layer).clone()])
+        LayerSpec::parse_all(layer.text()).is_ok_and(|read| read == std::slice::from_ref(*layer))
     };
     if let Some(layer) = layers.iter().find(|layer| !reads_back(layer)) {
         return Err(format!(
@@ -202,6 +202,7 @@ fn written(layers: &[LayerSpec]) -> Result<String, String> {
             list(&[layer.text()])
         ));
     }
+    // The whole may still be empty or too long.
     let text = LayerSpec::text_of(layers);
     LayerSpec::parse_all(&text).map(|_| text)
 }

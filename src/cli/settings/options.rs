@@ -15,8 +15,8 @@ use super::option::{OptionRow, Shown, Takes};
 use super::paths::{path_of, path_text};
 use super::raw_settings::{RawSetting, TABLE};
 use super::values::{
-    above_0, add_groups, class_weights, device_memory, groups, is_none, minutes, set_optimizer,
-    start, valid,
+    add_groups, class_weights, device_memory, groups, is_none, keep_checkpoints, minutes,
+    set_optimizer, start, valid,
 };
 use crate::error::{Error, Result};
 use crate::graph::{Group, Optimizer, Reduction, RequiredTarget};
@@ -598,7 +598,7 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         heading: Output,
         help: "How many of the last checkpoints stay on disk; where the best epoch is kept, its own stays besides, as \
                checkpoint.best.safetensors [default: 2]",
-        read: |run, it| put(&mut run.checkpoints.keep, above_0(it)),
+        read: |run, it| put(&mut run.checkpoints.keep, keep_checkpoints(it)),
         show: |run| some(run.checkpoints.keep),
         ..USUAL
     },
@@ -722,12 +722,12 @@ mod tests {
             ("stop-patience", "3"),
             ("init", "orthogonal(gain=relu)"),
         ];
-        let mut raw = RawSettings::of_keys(vec![]);
+        let mut raw = RawSettings::default();
         for (key, text) in given {
             raw.insert(key, text.into(), key.to_string());
         }
         let run = resolve(raw).unwrap();
-        let mut again = RawSettings::of_keys(vec![]);
+        let mut again = RawSettings::default();
         let mut shown = 0;
         for row in OPTIONS {
             let value = match (row.show)(&run) {

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use crate::cli::wording::with_options;
+use crate::cli::wording::{option_of, with_options};
 use crate::error::{Error, Result};
 
 /// The key of the table to train on, which `train` and `plan` take without dashes.
@@ -84,16 +84,9 @@ impl RawSetting {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct RawSettings {
     given: BTreeMap<&'static str, RawSetting>,
-    /// Keys of all settings that there are.
-    keys: Vec<&'static str>,
 }
 
 impl RawSettings {
-    /// Settings of which none is given yet.
-    pub(super) fn of_keys(keys: Vec<&'static str>) -> Self {
-        Self { given: BTreeMap::new(), keys }
-    }
-
     /// Adds a setting with the place where it was given.
     pub(super) fn insert(&mut self, key: &'static str, value: toml::Value, place: String) {
         self.given.insert(key, RawSetting { key, value, place });
@@ -143,9 +136,10 @@ impl RawSettings {
     pub(super) fn locate(&self, error: Error) -> Error {
         match error {
             Error::Setting { name, problem } => {
-                let key = name.strip_prefix("--").unwrap_or(&name).replace('_', "-");
-                let is_option = self.keys.contains(&key.as_str()) && key != TABLE;
-                let place = if is_option { self.place(&key) } else { name };
+                let place = match option_of(&name) {
+                    Some(option) => self.place(option.trim_start_matches('-')),
+                    None => name,
+                };
                 Error::setting(place, with_options(&problem))
             }
             other => other,

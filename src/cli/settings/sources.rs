@@ -26,7 +26,7 @@ const OF_OPTIMIZER: [&str; 6] = ["weight-decay", "momentum", "nesterov", "beta1"
 
 /// Takes the options of the command line, and below them the settings of the file that they name.
 pub(crate) fn merge(settings: &Settings) -> Result<RawSettings> {
-    let mut typed = none();
+    let mut typed = RawSettings::default();
     for (key, text) in settings.texts() {
         let place = if key == TABLE { "TABLE".to_string() } else { format!("--{key}") };
         typed.insert(key, text.into(), place);
@@ -71,7 +71,7 @@ fn from_file(path: &Path) -> Result<RawSettings> {
         Error::setting(format!("{shown}:{line}"), format!("not TOML: {}", error.message()))
     })?;
     table.remove(RECORD);
-    let mut given = none();
+    let mut given = RawSettings::default();
     for key in OPTIONS.iter().map(|row| row.key) {
         if let Some(value) = table.remove(key) {
             given.insert(key, value, format!("{shown}: {key}"));
@@ -82,11 +82,6 @@ fn from_file(path: &Path) -> Result<RawSettings> {
     let what = if rest.is_empty() { "is not a setting" } else { "are no settings" };
     let problem = format!("{} {what}; {}", list(&unknown), advice(first));
     Err(Error::setting(shown.to_string(), problem))
-}
-
-/// Settings of which none is given.
-fn none() -> RawSettings {
-    RawSettings::of_keys(OPTIONS.iter().map(|row| row.key).collect())
 }
 
 /// Suggests a near name, or lists all.

@@ -14,8 +14,8 @@ pub(super) fn is_none(text: &str) -> bool {
     text.trim().eq_ignore_ascii_case("none")
 }
 
-/// Reads a count of at least one.
-pub(super) fn above_0(it: &RawSetting) -> Result<u32> {
+/// Reads the number of checkpoints to keep, at least one.
+pub(super) fn keep_checkpoints(it: &RawSetting) -> Result<u32> {
     match it.plain("a whole number above 0")? {
         0 => Err(it.wrong("0, but it must be above 0; --checkpoint-every 0 writes none")),
         count => Ok(count),

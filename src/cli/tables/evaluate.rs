@@ -87,7 +87,7 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
     let reader = input.parts(&trained.preparation.schema)?;
     let weighted = reader.has_weights();
-    let predictor = Predictor::new(trained)?.on_for_rows(&kind, ROWS)?;
+    let predictor = Predictor::on_device(trained, &kind, Some(ROWS))?;
     let (device, reason) = (predictor.device(), predictor.reason());
     let trained = predictor.trained();
     console.say("device", &format!("{device}: {reason}"));

@@ -67,8 +67,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
     let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
     // The columns are checked before a device is opened, which may take seconds.
     let reader = input.features(&trained.preparation.schema)?;
-    let told = PredictionColumns::of(&trained);
-    let (header, renamed) = told.header(reader.headers());
+    let (header, renamed) = PredictionColumns::of(&trained).header(reader.headers());
     if out.is_some() || !args.json {
         // JSON on stdout names the columns itself.
         for (wanted, taken) in &renamed {
@@ -77,7 +76,8 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
                 .line(&format!("{source} has a column {wanted} already; the new one is {taken}"));
         }
     }
-    let predictor = Predictor::new(trained.clone())?.on_for_rows(&kind, ROWS)?;
+    let predictor = Predictor::on_device(trained, &kind, Some(ROWS))?;
+    let told = PredictionColumns::of(predictor.trained());
     let (device, reason) = (predictor.device(), predictor.reason());
     console.say("device", &format!("{device}: {reason}"));
     let interrupt = Interrupt::listen(args.quiet)?;

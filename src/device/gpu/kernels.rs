@@ -399,7 +399,7 @@ pub const KERNELS: &[KernelSpec] = &[
             let Kernel::LossMap(form) = of.step.kernel else { unreachable!("this is its row") };
             let ((batch, n), (_, columns)) = (of.matrix("prediction"), of.matrix("goal"));
             let period = of.find("constants").map_or(1, SlotSpec::len);
-            let width = form.loss.formula().map_or(1, |formula| formula.predictions());
+            let width = form.loss.predictions_each();
             // The factor makes a mean of the columns' sum where the loss is one.
             let share = if form.mean { width as f32 / n as f32 } else { 1.0 };
             Ok(of.flat(&[batch, n, columns, period], batch)?.with([share.to_bits()]))

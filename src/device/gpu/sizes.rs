@@ -174,7 +174,6 @@ pub(super) fn mapped(of: &Arguments<'_>) -> Result<DispatchSizes> {
 }
 
 /// Returns the bits of an update's settings, in the order of these field names; 0 for a setting that the kernel does not have.
-#[expect(clippy::cast_possible_truncation, reason = "shaders compute in f32")]
 pub(super) fn update_settings(kernel: &Kernel, names: &[&str]) -> Vec<u32> {
     let settings = match *kernel {
         Kernel::UpdateSgd { momentum, weight_decay, .. } => {
@@ -192,5 +191,5 @@ pub(super) fn update_settings(kernel: &Kernel, names: &[&str]) -> Vec<u32> {
     };
     // A fused step's shader has fields for the settings of both updates; those of the other one stay 0.
     let of = |name: &&str| settings.iter().find(|(other, _)| other == name).map_or(0.0, |it| it.1);
-    names.iter().map(|name| (of(name) as f32).to_bits()).collect()
+    names.iter().map(|name| bits(of(name))).collect()
 }

@@ -16,11 +16,6 @@ pub struct LossFormula {
 }
 
 impl LossFormula {
-    /// Returns the number of predictions of an element.
-    pub fn predictions(&self) -> usize {
-        self.slopes.len()
-    }
-
     /// Returns the program that computes the value, then the derivatives.
     pub fn program(&self) -> Program {
         Program::of(&[std::slice::from_ref(&self.value), &self.slopes].concat())
@@ -28,6 +23,12 @@ impl LossFormula {
 }
 
 impl Loss {
+    /// Returns the number of predictions of an element: two for a mean and a raw variance; quantiles of one target are predictions of
+    /// their own.
+    pub fn predictions_each(self) -> usize {
+        if matches!(self, Self::GaussianNll { .. }) { 2 } else { 1 }
+    }
+
     /// Returns the loss's formula, if it is elementwise.
     pub fn formula(self) -> Option<LossFormula> {
         let [p, y, c, raw] = [0, 1, 2, 3].map(Expr::input);
@@ -85,12 +86,8 @@ impl Loss {
                 yes * short.if_at_most(&zero, &zero, &short)
             }
         };
-        // The second input is a raw variance; quantiles of one target are predictions of their own.
-        let predictions: &[u8] = if self.outputs_each() == 2 && !matches!(self, Self::Pinball(_)) {
-            &[0, 3]
-        } else {
-            &[0]
-        };
+        // The second input is a raw variance.
+        let predictions: &[u8] = if self.predictions_each() == 2 { &[0, 3] } else { &[0] };
         let slopes = predictions.iter().map(|&input| value.derivative(input)).collect();
         Some(LossFormula { value, slopes })
     }

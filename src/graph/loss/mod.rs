@@ -115,6 +115,11 @@ impl Loss {
         self.wants() == RequiredTarget::Classes
     }
 
+    /// True if outputs for classes or labels are scores, as with hinge losses, and not probabilities.
+    pub(crate) fn gives_scores(self) -> bool {
+        matches!(self, Self::Hinge { .. } | Self::BinaryHinge { .. })
+    }
+
     /// Returns the kind of target that the loss requires.
     pub fn wants(self) -> RequiredTarget {
         match self {

@@ -2,8 +2,7 @@
 //!
 //! In: a name or a text with settings. Out: an [`Optimizer`], its formulas, and the numbers of each update
 //! ([`OptimizerSchedule`]). The formulas are rows of `specs.rs`; those of plain SGD, Adam and `AdamW` are also in the
-//! kernels `update_sgd` and
-//! `update_adam` too, which are faster.
+//! kernels `update_sgd` and `update_adam`, which are faster.
 
 mod specs;
 mod step_scalars;
@@ -111,7 +110,7 @@ impl OptimizerSpec {
     }
 
     fn terms(&self, g: Expr) -> Terms<'_> {
-        Terms::new(self.method(), &self.values, g)
+        Terms::new(self, g)
     }
 }
 

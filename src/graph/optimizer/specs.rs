@@ -37,8 +37,7 @@ const fn setting(name: &'static str, default: f64, range: Range) -> Setting {
 }
 
 /// Numbers of the step, by their place in [`crate::plan::StepParams::scalars`]: the learning rate, the weight decay, then
-/// those of an optimizer's own, and last what averaged
-/// weights take of the new ones.
+/// those of an optimizer's own, and last the share that averaged weights take of the new ones.
 pub(super) const LR: u8 = 0;
 pub(super) const DECAY: u8 = 1;
 pub(super) const OWN: u8 = 2;
@@ -90,21 +89,19 @@ pub(super) type OwnScalars = fn(StepInputs<'_>) -> [f64; 3];
 
 /// Terms of a row's formulas.
 pub(super) struct Terms<'a> {
-    settings: &'static [Setting],
-    values: &'a [f64],
+    rule: &'a OptimizerSpec,
     /// The gradient, after all transforms of it.
     pub(super) g: Expr,
 }
 
 impl<'a> Terms<'a> {
-    pub(super) fn new(method: &'static OptimizerRow, values: &'a [f64], g: Expr) -> Self {
-        Self { settings: method.settings, values, g }
+    pub(super) fn new(rule: &'a OptimizerSpec, g: Expr) -> Self {
+        Self { rule, g }
     }
 
     /// A setting of the row's own.
     fn of(&self, name: &str) -> f64 {
-        let place = self.settings.iter().position(|setting| setting.name == name);
-        self.values[place.expect("a row's formulas name settings of that row")]
+        self.rule.of(name)
     }
 
     fn on(&self, name: &str) -> bool {

@@ -11,7 +11,7 @@ use crate::graph::Average;
 /// Scalars of a step.
 const SCALARS: usize = 8;
 
-/// The numbers of one move.
+/// Numbers of one update of the weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UpdateScalars {
     /// 1 − β₁ᵗ
@@ -22,7 +22,7 @@ pub struct UpdateScalars {
     pub scalars: [f64; SCALARS],
 }
 
-/// Where in the run a move stands.
+/// Place of an update in the run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UpdateContext {
     /// Learning rate.
@@ -31,7 +31,7 @@ pub struct UpdateContext {
     pub decay: f64,
     /// The epoch, from 0.
     pub epoch: u32,
-    /// True if it is the epoch's last move.
+    /// True if it is the epoch's last update.
     pub last: bool,
 }
 
@@ -75,7 +75,7 @@ impl Default for OptimizerHostState {
 }
 
 impl OptimizerSchedule {
-    /// Before the first move.
+    /// Makes the schedule before the first update.
     pub fn new(optimizer: Optimizer, average: Option<Average>) -> Self {
         Self::after(OptimizerHostState::default(), optimizer, average)
     }
@@ -90,7 +90,7 @@ impl OptimizerSchedule {
         self.past
     }
 
-    /// The numbers of the next move.
+    /// Returns the numbers of the next update.
     pub fn next(&mut self, moment: UpdateContext) -> UpdateScalars {
         self.past.moves += 1;
         let rule = self.optimizer.rule();
@@ -109,9 +109,9 @@ impl OptimizerSchedule {
         });
         scalars[usize::from(OWN)..][..own.len()].copy_from_slice(&own);
         if let Some(average) = self.average {
-            let (share, pluralize) = average.share(self.past.moves - 1, self.past.averaged, moment);
+            let (share, counted) = average.share(self.past.moves - 1, self.past.averaged, moment);
             scalars[usize::from(AVERAGE)] = share;
-            self.past.averaged += u64::from(pluralize);
+            self.past.averaged += u64::from(counted);
         }
         UpdateScalars { correction1, correction2, scalars }
     }

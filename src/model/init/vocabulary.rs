@@ -1,7 +1,7 @@
 //! Entries of initialisations for the document of the vocabulary.
 
 use super::Init;
-use crate::vocabulary::Entry;
+use crate::vocabulary::{Entry, entry};
 
 impl Init {
     /// Entries of all schemes, in the order of help texts. Uniform ones are given by their
@@ -65,13 +65,4 @@ impl Init {
         ),
         entry("ntk", "normal, 1", "", "Jacot et al. 2018, arXiv:1806.07572"),
     ];
-}
-
-const fn entry(
-    name: &'static str,
-    formula: &'static str,
-    parameters: &'static str,
-    source: &'static str,
-) -> Entry {
-    Entry { name, formula, parameters, source }
 }

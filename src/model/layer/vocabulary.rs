@@ -1,15 +1,6 @@
 //! Entries of layers for the document of the vocabulary.
 
-use crate::vocabulary::Entry;
-
-const fn entry(
-    name: &'static str,
-    formula: &'static str,
-    parameters: &'static str,
-    source: &'static str,
-) -> Entry {
-    Entry { name, formula, parameters, source }
-}
+use crate::vocabulary::{Entry, entry};
 
 /// Every layer but activations, in the order in which messages list them.
 pub(super) const VOCABULARY: &[Entry] = &[

@@ -10,8 +10,9 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
 use crate::data::{Batches, Dataset, Preprocessing, Targets, epoch_order};
-use crate::device::Values;
+use crate::device::{Device, Values};
 use crate::error::{Error, Result};
+use crate::plan::TrainPlan;
 use crate::shape::narrow;
 use crate::train::TrainOptions;
 use crate::train::memory::memory_planner::{ON_THEIR_WAY, row_bytes};
@@ -44,8 +45,28 @@ pub(in crate::train) struct RowBlock {
 }
 
 impl RowBlock {
+    /// Writes the rows to the device's table, from row `first` on.
+    ///
+    /// # Errors
+    /// If the device failed.
+    pub(in crate::train) fn write(
+        &self,
+        device: &mut dyn Device,
+        plan: &TrainPlan,
+        first: usize,
+    ) -> Result<()> {
+        let (x, y) = (plan.ports.train_x, plan.ports.train_y);
+        let rows = plan.slot(x).matrix().0;
+        device.write(x, first * (plan.slot(x).len() / rows), Values::F32(&self.x))?;
+        device.write(y, first * (plan.slot(y).len() / rows), self.y())?;
+        match plan.ports.train_weights {
+            Some(weights) => device.write(weights, first, Values::F32(&self.weights)),
+            None => Ok(()),
+        }
+    }
+
     /// Returns the rows' targets.
-    pub(in crate::train) fn y(&self) -> Values<'_> {
+    fn y(&self) -> Values<'_> {
         if self.numbers.is_empty() {
             Values::U32(&self.classes)
         } else {

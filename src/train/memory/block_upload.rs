@@ -4,7 +4,7 @@
 //! Absent on purpose: the rows' order, which `block_reader.rs` has followed already.
 
 use crate::data::Batches;
-use crate::device::{Device, Values};
+use crate::device::Device;
 use crate::error::Result;
 use crate::plan::TrainPlan;
 use crate::train::TrainOptions;
@@ -73,18 +73,11 @@ impl BlockUploader {
         plan: &TrainPlan,
         (epoch, step): (u32, usize),
     ) -> Result<usize> {
-        let (x, y) = (plan.ports.train_x, plan.ports.train_y);
-        let rows = plan.slot(x).matrix().0;
         let present = self.block(epoch, step);
         while self.written < self.all.min(present + BLOCKS) {
             // Only the block of the step itself is worth waiting for.
             let Some(block) = self.reader.next(self.written == present)? else { break };
-            let first = self.written % BLOCKS * self.block_rows;
-            device.write(x, first * (plan.slot(x).len() / rows), Values::F32(&block.x))?;
-            device.write(y, first * (plan.slot(y).len() / rows), block.y())?;
-            if let Some(weights) = plan.ports.train_weights {
-                device.write(weights, first, Values::F32(&block.weights))?;
-            }
+            block.write(device, plan, self.written % BLOCKS * self.block_rows)?;
             self.reader.give_back(block);
             self.written += 1;
         }

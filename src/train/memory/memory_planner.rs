@@ -130,14 +130,16 @@ impl MemoryPlanner<'_> {
             }
             if fit > 0 {
                 let plan = self.make((BLOCKS * fit * batch, eval))?;
-                return Ok((plan.clone(), Streaming::of(&plan, &self.data.train, limit)));
+                let streaming = Streaming::of(&plan, &self.data.train, limit);
+                return Ok((plan, streaming));
             }
         }
         // Nothing fits: the least plan shows the user how much memory is needed.
         let (least, block) = if most > 0 { (BLOCKS * batch, batch) } else { (rows, 0) };
         let plan = self.make((least, evals[1]))?;
         self.affords(&plan, block)?;
-        Ok((plan.clone(), Streaming::of(&plan, &self.data.train, limit)))
+        let streaming = Streaming::of(&plan, &self.data.train, limit);
+        Ok((plan, streaming))
     }
 
     /// Checks settings and shapes.

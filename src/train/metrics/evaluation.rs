@@ -117,7 +117,7 @@ impl StreamingEvaluator {
         let figures = self.figures.classes();
         let classes = names.iter().cloned().zip(figures).collect();
         // Scores of hinge losses are ranked, but they are no probabilities.
-        let scores = matches!(self.criterion.loss, Loss::Hinge { .. } | Loss::BinaryHinge { .. });
+        let scores = self.criterion.loss.gives_scores();
         let mut metrics = Metrics {
             rows: self.rows,
             loss: self.losses.value() / self.criterion.divisor(self.weight.value()),

@@ -135,7 +135,7 @@ impl Metrics {
         if !others.is_empty() {
             let outcomes = ScoredRows::of(outputs, targets, preparation, loss);
             // Scores of hinge losses are ranked, but they are no probabilities.
-            let scores = matches!(loss, Loss::Hinge { .. } | Loss::BinaryHinge { .. });
+            let scores = loss.gives_scores();
             let told = |other: Metric| !(scores && other.of_probabilities());
             let figure = |&other: &Metric| (other, outcomes.figure(other).filter(|_| told(other)));
             self.asked = others.iter().map(figure).collect();

@@ -120,7 +120,7 @@ impl ScoredRows {
     pub(super) fn of_counted(rows: &Counted<'_>, preparation: &Preprocessing, loss: Loss) -> Self {
         let (outputs, targets, weights) = (&*rows.outputs, &*rows.targets, &rows.weights);
         // Losses of the hinge kind give scores instead of probabilities.
-        let scores = matches!(loss, Loss::Hinge { .. } | Loss::BinaryHinge { .. });
+        let scores = loss.gives_scores();
         match (Predictions::new(outputs, preparation, loss), targets.columns()) {
             (Predictions::Classes { best, probabilities }, _) => {
                 let Targets::Classes(truth) = targets else { return Self::none() };

@@ -26,7 +26,7 @@ impl Metric {
     }
 
     fn without_rows(self, loss: Loss) -> Option<String> {
-        let scores = matches!(loss, Loss::Hinge { .. } | Loss::BinaryHinge { .. });
+        let scores = loss.gives_scores();
         let interval = match loss {
             Loss::Pinball(quantiles) => quantiles.as_slice().len() > 1,
             Loss::GaussianNll { .. } => true,

@@ -1,7 +1,7 @@
 //! Entries of metrics for the document of the vocabulary.
 
 use super::Metric;
-use crate::vocabulary::Entry;
+use crate::vocabulary::{Entry, entry};
 
 impl Metric {
     /// Entries of all metrics; `K`, `BINS` and `QUANTILE` in names stand for numbers. Means, counts of rows, medians
@@ -170,13 +170,4 @@ impl Metric {
             "for the losses pinball and gaussian-nll",
         ),
     ];
-}
-
-const fn entry(
-    name: &'static str,
-    formula: &'static str,
-    parameters: &'static str,
-    source: &'static str,
-) -> Entry {
-    Entry { name, formula, parameters, source }
 }

@@ -259,9 +259,7 @@ impl Trainer {
         let range = self.batches.range(step..step + 1);
         let rows = range.len();
         let divisor = self.divisor_of(&hand.order[range.clone()]);
-        let each = options.accumulate.max(1) as usize;
-        let first = step / each * each;
-        let group = first..(first + each).min(steps);
+        let group = self.accumulation_group(step);
         // The last update of an epoch may have fewer steps, or a smaller last batch.
         let weights = |step: usize| {
             let rows = &hand.order[self.batches.range(step..step + 1)];
@@ -275,7 +273,7 @@ impl Trainer {
             None => range.start,
             Some(table) => {
                 table.fill(&hand.order[range], &mut hand.block);
-                write_block(self, &hand.block)?;
+                hand.block.write(self.device.as_mut(), &self.plan, 0)?;
                 0
             }
         };
@@ -313,7 +311,7 @@ impl Trainer {
             batches: Batches::new(rows, rows, false),
         };
         table.fill(&order, &mut hand.block);
-        write_block(self, &hand.block)?;
+        hand.block.write(self.device.as_mut(), &self.plan, 0)?;
         // The caller's batches have no epoch: every `accumulate` steps make one update.
         let each = u64::from(self.options.accumulate.max(1));
         let share = match self.options.reduction {
@@ -425,16 +423,4 @@ struct HandBatch {
     apply: bool,
     /// True if the update is the last one of the epoch.
     last: bool,
-}
-
-/// Writes rows to the beginning of the device's table.
-fn write_block(trainer: &mut Trainer, block: &RowBlock) -> Result<()> {
-    let ports = &trainer.plan.ports;
-    let (x, y) = (ports.train_x, ports.train_y);
-    trainer.device.write(x, 0, Values::F32(&block.x))?;
-    trainer.device.write(y, 0, block.y())?;
-    match ports.train_weights {
-        Some(weights) => trainer.device.write(weights, 0, Values::F32(&block.weights)),
-        None => Ok(()),
-    }
 }

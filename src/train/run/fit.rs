@@ -1,7 +1,6 @@
 //! The loop over epochs and windows of steps, as an iterator of events.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -139,13 +138,6 @@ impl<'a> Fit<'a> {
     /// Returns the number of rows of a step of any epoch.
     fn rows_of(&self, step: usize) -> usize {
         self.trainer.batches.rows(step)
-    }
-
-    /// Returns the steps of an epoch whose gradients are accumulated with a step's own before one update.
-    fn accumulation_group(&self, step: usize) -> Range<usize> {
-        let each = self.trainer.options.accumulate.max(1) as usize;
-        let first = step / each * each;
-        first..(first + each).min(self.trainer.info.steps_per_epoch)
     }
 
     /// Returns the index of the update that a step of the run belongs to; both are counted from 0.
@@ -309,7 +301,7 @@ impl<'a> Fit<'a> {
         let global = u64::from(self.epoch.index) * steps as u64 + step as u64;
         let in_order = self.trainer.batches.first(step);
         let first = self.feed.as_ref().map(|feed| feed.first(self.epoch.index, step));
-        let group = self.accumulation_group(step);
+        let group = self.trainer.accumulation_group(step);
         let factors = self.schedules.factors(self.update_index(global));
         let mut row = StepParams {
             first: narrow(first.unwrap_or(in_order)),
@@ -371,7 +363,7 @@ impl<'a> Fit<'a> {
             }
             // If steps may be skipped, losses count only when their whole update is known to be made.
             if skips {
-                let ends = self.accumulation_group(step).end == step + 1;
+                let ends = self.trainer.accumulation_group(step).end == step + 1;
                 self.epoch.losses.add_to_move(loss, weight, ends);
             } else {
                 self.epoch.losses.add(loss, weight);
@@ -434,10 +426,17 @@ impl<'a> Fit<'a> {
         self.trainer.checkpoints.best = None;
         if let Some(slots) = slots.filter(|_| due || kept) {
             // The device may have run the next epoch's first steps, so the position is that of this epoch's end.
-            let place = RunPosition { epoch: stats.epoch, step: 0, past, ..self.place() };
             // The next epoch begins with no losses of its own.
-            let (loss_sum, loss_weight, open, lost) = (0.0, 0.0, PendingUpdate::default(), 0);
-            let place = RunPosition { loss_sum, loss_weight, open, lost, ..place };
+            let place = RunPosition {
+                epoch: stats.epoch,
+                step: 0,
+                past,
+                loss_sum: 0.0,
+                loss_weight: 0.0,
+                open: PendingUpdate::default(),
+                lost: 0,
+                ..self.place()
+            };
             let checkpoint = Arc::new(self.trainer.checkpoint_of(slots, place));
             let best = kept && self.may_be_best();
             self.trainer.checkpoints.best = best.then(|| Arc::clone(&checkpoint));

@@ -1,5 +1,6 @@
 //! [`Trainer`]: data, model and options brought together on a device.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -603,6 +604,13 @@ impl Trainer {
     /// Returns the figures of the kept epoch; `None` before the first epoch has ended.
     pub fn kept(&self) -> Option<&EpochStats> {
         self.kept.1.as_ref()
+    }
+
+    /// Returns the steps of an epoch whose gradients are accumulated with a step's own before one update.
+    pub(in crate::train) fn accumulation_group(&self, step: usize) -> Range<usize> {
+        let each = self.options.accumulate.max(1) as usize;
+        let first = step / each * each;
+        first..(first + each).min(self.info.steps_per_epoch)
     }
 
     /// Returns the description of the run.

@@ -1,7 +1,7 @@
 //! Entries of schedules for the document of the vocabulary.
 
 use super::ScheduleKind;
-use crate::vocabulary::Entry;
+use crate::vocabulary::{Entry, entry};
 
 impl ScheduleKind {
     /// Entries of all schedules, in the order of help texts.
@@ -70,13 +70,4 @@ impl ScheduleKind {
             "torch.optim.lr_scheduler.ReduceLROnPlateau",
         ),
     ];
-}
-
-const fn entry(
-    name: &'static str,
-    formula: &'static str,
-    parameters: &'static str,
-    source: &'static str,
-) -> Entry {
-    Entry { name, formula, parameters, source }
 }

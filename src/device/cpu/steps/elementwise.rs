@@ -6,7 +6,7 @@ use super::super::engine::CpuKernels;
 use super::super::kernels::MatmulShape;
 use super::super::map::{ElementwiseArgs, SumOver};
 use super::super::{Compiled, Real};
-use super::{Slots, StepWork, disjoint};
+use super::{Slots, StepWork, borrow_once, disjoint};
 use crate::model::Activation;
 use crate::plan::{Formula, Kernel, MOST_OPERANDS, StepParams};
 
@@ -30,11 +30,7 @@ enum ElementwiseKind {
 
 impl Elementwise {
     fn of(slots: &Slots<'_>, kind: ElementwiseKind, mut floats: [Range<usize>; 3]) -> StepWork {
-        // Disjoint ranges are borrowed, so a slot that is read twice is borrowed once.
-        let same = floats[0] == floats[1];
-        if same {
-            floats[1] = 0..0;
-        }
+        let same = borrow_once(&mut floats);
         StepWork::Elementwise(Self { kind, sizes: slots.matrix("out"), floats, same })
     }
 

@@ -92,6 +92,15 @@ fn disjoint<'a, const N: usize, T>(
     arena.get_disjoint_mut(ranges.clone()).expect("a plan's steps read and write different buffers")
 }
 
+/// Makes the second range empty if it is the first one, since disjoint ranges are borrowed; returns whether it was.
+fn borrow_once<const N: usize>(ranges: &mut [Range<usize>; N]) -> bool {
+    let same = ranges[0] == ranges[1];
+    if same {
+        ranges[1] = 0..0;
+    }
+    same
+}
+
 impl Slots<'_> {
     fn spec(&self, slot: Slot) -> &SlotSpec {
         self.plan.slot(slot)

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::super::Real;
 use super::super::engine::CpuKernels;
 use super::super::kernels::MatmulShape;
-use super::{Slots, StepWork, disjoint};
+use super::{Slots, StepWork, borrow_once, disjoint};
 use crate::model::Activation;
 use crate::plan::{Kernel, StepParams};
 
@@ -21,11 +21,7 @@ pub(super) struct ProductStep {
 
 pub(super) fn product(slots: &Slots<'_>) -> StepWork {
     let mut floats = slots.floats(["a", "b", "extra", "out", "extra_out"]);
-    // Disjoint ranges are borrowed, so a matrix that is read twice is borrowed once.
-    let same = floats[0] == floats[1];
-    if same {
-        floats[1] = 0..0;
-    }
+    let same = borrow_once(&mut floats);
     let ((m, n), (rows, columns)) = (slots.matrix("out"), slots.matrix("a"));
     let kernel = slots.step.kernel;
     // The summed dimension is that of a's rows or columns, as the product transposes it.
