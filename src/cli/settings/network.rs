@@ -141,13 +141,19 @@ pub(super) fn activation(text: &str) -> Result<Layer> {
     if let Some(known) = Layer::activation(text) {
         return known.map_err(wrong);
     }
-    let is_name = |c: char| c.is_alphanumeric() || "_- ".contains(c);
-    if text.trim() != "x" && text.chars().all(is_name) {
-        return text.trim().parse().map(Layer::Activation);
-    }
-    match CustomLayer::of(expression(text)?, &[]) {
-        Err(Error::Setting { problem, .. }) => Err(wrong(problem)),
-        custom => custom.map(Layer::Custom),
+    match expression(text).and_then(|expr| CustomLayer::of(expr, &[])) {
+        Ok(custom) => Ok(Layer::Custom(custom)),
+        Err(problem) => {
+            // A word is more likely a name with a spelling mistake than an expression.
+            let in_name = |c: char| c.is_alphanumeric() || "_- ".contains(c);
+            if text.trim() != "x" && text.chars().all(in_name) {
+                return text.trim().parse().map(Layer::Activation);
+            }
+            match problem {
+                Error::Setting { problem, .. } => Err(wrong(problem)),
+                other => Err(other),
+            }
+        }
     }
 }
 
@@ -304,9 +310,12 @@ mod tests {
 
     #[test]
     fn activations_are_names_or_expressions() {
-        for text in ["silu", "x * sigmoid(x)", "if(x < 0, 0.1 * x, x)"] {
+        let texts = ["silu", "x * sigmoid(x)", "if(x < 0, 0.1 * x, x)", "-x", "x - 1", "x"];
+        for text in texts {
             assert_eq!(activation_text(&activation(text).unwrap()), text);
         }
+        // The text of an expression has no parentheses of its own around it.
+        assert_eq!(activation_text(&activation("(-x)").unwrap()), "-x");
         let said = activation("swish7").unwrap_err().to_string();
         assert!(said.starts_with("activation: unknown name \"swish7\"; known: identity"), "{said}");
         for wrong in ["x * x1", "1 + 2", "what(x)"] {
