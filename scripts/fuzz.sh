@@ -2,6 +2,7 @@
 # Gives arbitrary inputs to the readers and writers of files, with libFuzzer and the stable compiler:
 #   scripts/fuzz.sh [TARGET|all] [SECONDS]      every target, 15 seconds each, unless it is said otherwise
 #   scripts/fuzz.sh minimize TARGET             keeps of all inputs in fuzz/corpus and of the new ones few that reach all
+# FUZZ_SEED=1 makes a run repeat itself: the gate uses it, so that a change fails for what it changed. Without it each run tries others.
 # A finding ends it with an error and names the input that led there. Needs a C++ compiler; on Linux only.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,7 +33,7 @@ export RAYON_NUM_THREADS=1
 export RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
 max_len() { case "$1" in onnx | text) echo 512 ;; *) echo 8192 ;; esac; }
 options() {
-    echo "-timeout=5 -rss_limit_mb=1024 -max_len=$(max_len "$1") -dict=dictionary.txt -print_final_stats=1"
+    echo "-timeout=5 -rss_limit_mb=1024 -max_len=$(max_len "$1") -dict=dictionary.txt -print_final_stats=1 -seed=${FUZZ_SEED:-0}"
 }
 
 if [ "${1:-all}" = minimize ]; then

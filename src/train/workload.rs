@@ -16,8 +16,8 @@ use crate::shape::narrow;
 
 use super::TrainOptions;
 use super::loss_scale::write_scaling;
+use super::param_io::lasting;
 use super::param_io::{read_params, write_params};
-use super::run::checkpoint::lasting;
 
 /// A network, its batch, and how it is trained. The activation is relu throughout.
 #[derive(Clone, Copy, Debug, PartialEq)]

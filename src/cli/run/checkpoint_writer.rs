@@ -6,63 +6,20 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::checkpoint_files::{FRESH, NEWEST, best_file, checkpoint_file, checkpoint_files};
 use super::folder::RunLocation;
 use crate::error::{Error, Result};
 use crate::export::write_checkpoint;
 use crate::train::Checkpoint;
 
-/// The newest checkpoint's file name in a run folder.
-const NEWEST: &str = "checkpoint.safetensors";
-
-/// The file name of the best epoch's checkpoint.
-const BEST: &str = "checkpoint.best.safetensors";
-
 /// Factor of the time that the thread rests after a writing: epochs of a few milliseconds have no checkpoint each on disk,
 /// and the loss of a checkpoint costs little more than that time of training.
 const RESTS: u32 = 200;
-/// Name of a checkpoint that is whole, but not in its place yet.
-pub(crate) const FRESH: &str = ".checkpoint.new";
-
-/// Returns the file of the checkpoint that is `age` places older than the newest.
-pub(crate) fn checkpoint_file(folder: &Path, age: u32) -> PathBuf {
-    match age {
-        0 => folder.join(NEWEST),
-        _ => folder.join(format!("checkpoint.{age}.safetensors")),
-    }
-}
-
-/// Returns the file of the best epoch's checkpoint.
-pub(crate) fn best_file(folder: &Path) -> PathBuf {
-    folder.join(BEST)
-}
-
-/// Returns all checkpoint files in a folder, including the best epoch's.
-pub(crate) fn all_checkpoint_files(folder: &Path) -> Vec<PathBuf> {
-    let best = Some(best_file(folder)).filter(|path| path.exists());
-    checkpoint_files(folder).into_iter().chain(best).collect()
-}
-
-/// Returns the files of the last checkpoints in a folder, the newest first.
-pub(crate) fn checkpoint_files(folder: &Path) -> Vec<PathBuf> {
-    let age = |path: &Path| -> Option<u32> {
-        let name = path.file_name()?.to_str()?;
-        if name == NEWEST {
-            return Some(0);
-        }
-        name.strip_prefix("checkpoint.")?.strip_suffix(".safetensors")?.parse().ok()
-    };
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut found: Vec<(u32, PathBuf)> =
-        entries.filter_map(|entry| Some((age(&entry.path())?, entry.path()))).collect();
-    found.sort();
-    found.into_iter().map(|(_, path)| path).collect()
-}
-
 /// Checkpoints that are to be written: the newest, the best epoch's, or one that is both.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PendingCheckpoints {
@@ -269,6 +226,7 @@ fn rotate(folder: &Path, keep: u32) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::run::checkpoint_files::all_checkpoint_files;
 
     #[test]
     fn the_last_ones_stay_in_their_order() {

@@ -7,7 +7,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::checkpoint_writer::{FRESH, all_checkpoint_files, checkpoint_files};
+use super::checkpoint_files::{FRESH, all_checkpoint_files, checkpoint_files};
 use crate::cli::open_run::{METRICS, TRAINING_ROWS};
 use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, is_at, write_file};

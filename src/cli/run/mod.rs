@@ -3,6 +3,7 @@
 //! In: a run's settings. Out: a run folder, lines and events.
 //! Absent on purpose: settings, and tables to predict.
 
+mod checkpoint_files;
 mod checkpoint_writer;
 mod folder;
 mod plan;

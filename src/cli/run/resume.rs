@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::checkpoint_writer::{best_file, checkpoint_files};
+use super::checkpoint_files::{best_file, checkpoint_files};
 use super::folder::{CONFIG, RunFolder, lock};
 use super::train::{Prepared, Run, Verbosity, prepare};
 use crate::cli::args::ResumeArgs;

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::checkpoint_writer::{CheckpointWriter, PendingCheckpoints, best_file, checkpoint_file};
+use super::checkpoint_files::{best_file, checkpoint_file};
+use super::checkpoint_writer::{CheckpointWriter, PendingCheckpoints};
 use super::folder::RunFolder;
 use super::verdict::{Judge, Verdict};
 use crate::cli::args::TrainArgs;

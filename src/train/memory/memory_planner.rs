@@ -10,8 +10,8 @@ use crate::graph::{inference, training};
 use crate::model::{Layer, Sequential};
 use crate::plan::{Memory, Plan, Precision, Role, Sizes, TrainPlan};
 use crate::train::embedding_indices::check_dataset;
+use crate::train::param_io::lasting;
 use crate::train::predict::eval_sizes;
-use crate::train::run::checkpoint::lasting;
 use crate::train::{Criterion, KeepWeights, OnNonFinite, TrainOptions};
 
 /// Blocks on the device: steps use one while the next is written.

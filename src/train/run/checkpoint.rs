@@ -15,7 +15,8 @@ use crate::device::{DeviceInfo, Values};
 use crate::error::{Error, Result};
 use crate::graph::OptimizerHostState;
 use crate::model::{Params, Sequential};
-use crate::plan::{Slot, TrainPlan};
+use crate::plan::Slot;
+use crate::train::param_io::lasting;
 use crate::train::run::early_stopping::EarlyStoppingState;
 use crate::train::run::loss_average::PendingUpdate;
 use crate::train::schedule::PlateauReduction;
@@ -386,20 +387,6 @@ impl Trainer {
         self.state.running().present = Some(present);
         Ok(())
     }
-}
-
-/// Returns the slots whose values outlive a step, each once.
-pub(in crate::train) fn lasting(plan: &TrainPlan) -> Vec<Slot> {
-    let ports = &plan.ports;
-    let all = std::iter::once(&ports.params).chain(&ports.half_params).chain(&ports.states);
-    // The averaged weights of some optimizers are one of the states, so duplicates are left out.
-    let mut slots: Vec<Slot> = Vec::new();
-    for &slot in all.chain(&ports.gathered).chain(&ports.averaged).chain(&ports.scaling) {
-        if !slots.contains(&slot) {
-            slots.push(slot);
-        }
-    }
-    slots
 }
 
 fn listed(slots: &[(&str, usize)]) -> String {
