@@ -229,6 +229,11 @@ pub struct EvaluateArgs {
     ///
     /// Columns may come in another order; the target must be among them. - stands for standard input.
     pub table: PathBuf,
+    /// Array with the target, for a table that is one
+    ///
+    /// An NPY or IDX file with one number for each row of a TABLE of these formats.
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub target: Option<PathBuf>,
     /// Weights of this file in place of the run's
     ///
     /// A safetensors file with PyTorch's names, or another run's model.

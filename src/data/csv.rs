@@ -13,6 +13,7 @@ mod rows;
 use std::path::Path;
 use std::sync::Arc;
 
+pub(super) use self::bytes::MOST_CELLS;
 pub use self::chunks::{FeatureReader, LabelledRows, PartReader, RowChunk};
 pub use self::dialect::TableFormat;
 pub use self::marks::DecimalMark;
@@ -20,6 +21,7 @@ use self::row_keys::RowKeys;
 use self::rows::TableReader;
 use super::header::list;
 use super::numbers::NumberVec;
+use super::open::is_array_file;
 use super::split::SplitColumns;
 use super::table::{Dataset, Schema, Target, TargetKind};
 use super::target::{TargetCells, resolve_all};
@@ -93,8 +95,18 @@ impl Dataset {
         options: &TableOptions,
     ) -> Result<LoadedTable> {
         let weight = options.weight.as_deref();
+        let mut format = options.format.clone();
+        // The target of an array may be a file of its own.
+        let mut target = target.clone();
+        if is_array_file(path.as_ref()) && Path::new(target.column()).is_file() {
+            format.target_file = Some(target.column().into());
+        }
+        if format.target_file.is_some() {
+            target.rename("y");
+        }
+        let target = &target;
         let wanted = |names: &[&str]| header::has_targets(names, target.column());
-        let mut table = TableReader::open(path.as_ref(), &options.format, wanted)?;
+        let mut table = TableReader::open(path.as_ref(), &format, wanted)?;
         let names = header::names(&table.header);
         let places = header::find_targets(&names, target.column(), &table.source)
             .map_err(|error| table.explain(error))?;
@@ -148,6 +160,7 @@ impl Dataset {
             }
             keys.push(&table)?;
             // In the order of the columns, so that the first of several bad cells is reported.
+            let mut bad = None;
             for (column, text) in table.record.iter().enumerate() {
                 inexact[column] |= cell::loses_digits(text);
                 // The last cell decides if a target is classes or numbers, so cells are collected.
@@ -156,11 +169,17 @@ impl Dataset {
                         .push(text.trim(), table.line)
                         .map_err(|problem| table.refuse_column(column, problem))?;
                 } else if weight_place != Some(column) && !keys.has(column) {
-                    x.push(
-                        cell::feature(text)
-                            .map_err(|problem| table.refuse_column(column, problem))?,
-                    );
+                    match cell::feature(text) {
+                        Ok(value) => x.push(value),
+                        Err(problem) => {
+                            bad = Some((column, problem));
+                            break;
+                        }
+                    }
                 }
+            }
+            if let Some((column, problem)) = bad {
+                return Err(table.refuse_all(column, problem, &picks));
             }
         }
         // Checked here, since without any row the later checks would complain about something else.
@@ -269,5 +288,7 @@ pub fn column_names(path: impl AsRef<Path>) -> Result<Vec<String>> {
     Ok(table.header.iter().map(|name| name.trim().to_owned()).collect())
 }
 
+#[cfg(test)]
+mod form_tests;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 //! leaves unclear is an error that names the line and the column.
 
 mod arrange;
+mod arrays;
 mod batches;
 mod cell;
 mod csv;

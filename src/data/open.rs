@@ -1,10 +1,12 @@
 //! Bytes of a table, decompressed where they are compressed.
 //!
-//! In: bytes of any source. Out: the table's own bytes, and how many of the source were taken for them.
+//! In: bytes of any source. Out: the table's own bytes, or the text of an array, and how many of the source were taken for them.
 //! Absent on purpose: what the bytes mean.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,17 +14,24 @@ use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
+use super::arrays::{ArrayText, is_array};
+
 /// Number of bytes that show which format a file has.
 const MAGIC: usize = 6;
 /// Largest window of zstd data, which is the memory that its decoder may take; that of `zstd --long`.
 const LARGEST_WINDOW: u64 = 1 << 27;
 
-/// Bytes of a table, without compression.
+/// Bytes of a table, without compression; of an array, the text of a table.
 pub(super) struct TableBytes {
-    bytes: Box<dyn Read + Send>,
+    bytes: Source,
     /// Bytes taken from the source, if these are not the table's own.
     taken: Option<Arc<AtomicU64>>,
+    /// Remarks on an array.
+    array: Option<Vec<String>>,
 }
+
+/// Any source of bytes.
+type Source = Box<dyn Read + Send>;
 
 impl fmt::Debug for TableBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,39 +46,100 @@ impl Read for TableBytes {
 }
 
 impl TableBytes {
-    /// Looks at the first bytes, and decompresses gzip and zstd.
+    /// Opens a file. Of an archive of arrays, those are read that have the columns that `wanted` asks for; `target` is the file of
+    /// an array's target.
     ///
     /// # Errors
     ///
     /// When reading fails, and for formats that no table may have.
-    pub(super) fn of(mut source: impl Read + Send + 'static) -> io::Result<Self> {
-        let mut first = Vec::with_capacity(MAGIC);
-        source.by_ref().take(MAGIC as u64).read_to_end(&mut first)?;
-        if let Some(problem) = other_format(&first) {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, problem));
+    pub(super) fn open(
+        path: &Path,
+        target: Option<&Path>,
+        wanted: &dyn Fn(&[&str]) -> bool,
+    ) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let first = peek(&mut file)?;
+        if target.is_none() && first.starts_with(b"PK\x03\x04") {
+            let taken = Arc::new(AtomicU64::new(0));
+            let text = ArrayText::npz(path, wanted, &taken)?;
+            let array = Some(text.notes.clone());
+            return Ok(Self { bytes: Box::new(text), taken: Some(taken), array });
         }
-        let gzip = first.starts_with(&[0x1f, 0x8b]);
-        // A frame with data, or one to be skipped.
-        let zstd =
-            matches!(*first, [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]);
-        let all = io::Cursor::new(first).chain(source);
-        if !gzip && !zstd {
-            return Ok(Self { bytes: Box::new(all), taken: None });
+        Self::of(io::Cursor::new(first).chain(file), target)
+    }
+
+    /// Looks at the first bytes, decompresses gzip and zstd, and turns an array into text.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::open`].
+    pub(super) fn of(
+        source: impl Read + Send + 'static,
+        target: Option<&Path>,
+    ) -> io::Result<Self> {
+        let (mut bytes, packed, taken) = unpacked(source)?;
+        let first = peek(&mut bytes)?;
+        let array = is_array(&first);
+        let bytes: Source = Box::new(io::Cursor::new(first).chain(bytes));
+        if !array {
+            if target.is_some() {
+                let problem =
+                    "a file of the target goes with an array, and the table is none; name a column";
+                return Err(io::Error::new(io::ErrorKind::Unsupported, problem));
+            }
+            return Ok(Self { bytes, taken: packed.then_some(taken), array: None });
         }
-        let taken = Arc::new(AtomicU64::new(0));
-        let counted = Counted { inner: all, taken: Arc::clone(&taken) };
-        let bytes: Box<dyn Read + Send> = if gzip {
-            Box::new(Gzip(MultiGzDecoder::new(counted)))
-        } else {
-            Box::new(Zstd::new(counted))
-        };
-        Ok(Self { bytes, taken: Some(taken) })
+        let target = target.map(|path| -> io::Result<Source> {
+            let (bytes, _, _) = unpacked(File::open(path)?)?;
+            Ok(bytes)
+        });
+        let text = ArrayText::open(bytes, target.transpose()?)?;
+        let array = Some(text.notes.clone());
+        Ok(Self { bytes: Box::new(text), taken: Some(taken), array })
     }
 
     /// Returns the counter of bytes that were taken from the source; `None` if these are the table's own.
     pub(super) fn counter(&self) -> Option<Arc<AtomicU64>> {
         self.taken.clone()
     }
+
+    /// Returns remarks on an array, if the bytes are the text of one.
+    pub(super) fn array_notes(&self) -> Option<&[String]> {
+        self.array.as_deref()
+    }
+}
+
+/// Returns true for a file of an array, compressed or not.
+pub(super) fn is_array_file(path: &Path) -> bool {
+    let first = File::open(path).and_then(|file| peek(&mut unpacked(file)?.0));
+    first.is_ok_and(|first| is_array(&first))
+}
+
+/// Reads the first bytes.
+fn peek(source: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut first = Vec::with_capacity(MAGIC);
+    source.take(MAGIC as u64).read_to_end(&mut first)?;
+    Ok(first)
+}
+
+/// Decompresses bytes, if they are compressed. Returns whether they are, and the counter of those that were taken.
+fn unpacked(mut source: impl Read + Send + 'static) -> io::Result<(Source, bool, Arc<AtomicU64>)> {
+    let first = peek(&mut source)?;
+    if let Some(problem) = other_format(&first) {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, problem));
+    }
+    let gzip = first.starts_with(&[0x1f, 0x8b]);
+    // A frame with data, or one to be skipped.
+    let zstd = matches!(*first, [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]);
+    let taken = Arc::new(AtomicU64::new(0));
+    let all = io::Cursor::new(first).chain(source);
+    let counted = Counted { inner: all, taken: Arc::clone(&taken) };
+    let bytes: Source = match (gzip, zstd) {
+        (true, _) => Box::new(Gzip(MultiGzDecoder::new(counted))),
+        (_, true) => Box::new(Zstd::new(counted)),
+        _ => Box::new(counted),
+    };
+    Ok((bytes, gzip || zstd, taken))
 }
 
 /// Names a format that is no table and no compression that can be undone here, with the remedy.
@@ -85,18 +155,18 @@ fn other_format(first: &[u8]) -> Option<&'static str> {
         [0x04, 0x22, 0x4d, 0x18, ..] => {
             Some("the file is compressed with lz4; decompress it first (`lz4 -d`)")
         }
-        [b'P', b'K', 3, 4, ..] => Some(
-            "the file is a zip archive or a spreadsheet; unpack it, or save the sheet as CSV in UTF-8",
-        ),
+        [b'P', b'K', 3, 4, ..] => {
+            Some("the data is a zip archive; unpack it, or give an NPZ file by its name")
+        }
         [b'P', b'A', b'R', b'1', ..] => Some("the file is Parquet; save the table as CSV"),
         _ => None,
     }
 }
 
 /// Counts the bytes that are read.
-struct Counted<R> {
-    inner: R,
-    taken: Arc<AtomicU64>,
+pub(super) struct Counted<R> {
+    pub(super) inner: R,
+    pub(super) taken: Arc<AtomicU64>,
 }
 
 impl<R: Read> Read for Counted<R> {
@@ -239,7 +309,7 @@ mod tests {
     fn read(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
         let mut all = Vec::new();
         let mut table =
-            TableBytes::of(io::Cursor::new(bytes)).map_err(|error| error.to_string())?;
+            TableBytes::of(io::Cursor::new(bytes), None).map_err(|error| error.to_string())?;
         table.read_to_end(&mut all).map(|_| all).map_err(|error| error.to_string())
     }
 

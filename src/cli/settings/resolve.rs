@@ -117,6 +117,9 @@ fn which_target(table: &str) -> String {
 }
 
 fn default_out(table: &Path) -> PathBuf {
+    // Of a compressed table, the name of the table in it.
+    let packed = table.extension().is_some_and(|it| ["gz", "zst"].iter().any(|end| it == *end));
+    let table = if packed { table.with_extension("") } else { table.to_path_buf() };
     let name = table.file_stem().filter(|name| !["", ".", ".."].iter().any(|dots| name == dots));
     Path::new("runs").join(name.unwrap_or("run".as_ref()))
 }
@@ -167,6 +170,8 @@ mod tests {
             (".csv", "runs/.csv"),
             ("..", "runs/run"),
             ("a.b.csv", "runs/a.b"),
+            ("a/iris.csv.gz", "runs/iris"),
+            ("a.gz", "runs/a"),
         ] {
             assert_eq!(default_out(Path::new(table)), PathBuf::from(want), "{table}");
         }

@@ -232,6 +232,7 @@ pub(crate) fn table_format([sign, mark, names]: [Option<&str>; 3]) -> Result<Tab
         delimiter: sign.map(delimiter).transpose()?.flatten(),
         decimal: mark.map(decimal).transpose()?.flatten(),
         header: names.map(header).transpose()?.flatten(),
+        target_file: None,
     })
 }
 

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 pub(super) const MOST_ROW: usize = 1 << 26;
 /// Largest number of cells of a row: the parser needs eight bytes for each, so that a file of commas would take many times
 /// its size.
-pub(super) const MOST_CELLS: usize = 1 << 21;
+pub(in crate::data) const MOST_CELLS: usize = 1 << 21;
 
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 

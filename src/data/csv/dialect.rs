@@ -4,11 +4,14 @@
 //! that is not as usual.
 //! Absent on purpose: any guess that changes how a table between commas with a header is read.
 
+use std::path::PathBuf;
+
 use ::csv::{ByteRecord, ReaderBuilder};
 
 use super::cell::shown;
 use super::list;
 use super::marks::{DecimalMark, Evidence, Marks, decide};
+use crate::error::{Error, Result};
 
 /// Largest number of rows that are looked at.
 const ROWS: u64 = 1000;
@@ -26,6 +29,20 @@ pub struct TableFormat {
     pub decimal: Option<DecimalMark>,
     /// True if the first line has the columns' names. Without, the columns are named `c1`, `c2` …
     pub header: Option<bool>,
+    /// File of an array with the target of each row, for a table that is an array too; the target's name is `y` then.
+    pub target_file: Option<PathBuf>,
+}
+
+impl TableFormat {
+    /// Returns the form of an array's text.
+    pub(super) fn of_array(&self, source: &str) -> Result<Self> {
+        if self.delimiter.is_some() || self.decimal.is_some() || self.header.is_some() {
+            let problem = "the file is an array, which has no ‘delimiter’, ‘decimal’ mark or ‘header’; leave these options out";
+            return Err(Error::table(source, problem));
+        }
+        let target_file = self.target_file.clone();
+        Ok(Self { delimiter: Some(','), decimal: None, header: Some(true), target_file })
+    }
 }
 
 /// Form of a table.

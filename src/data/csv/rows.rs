@@ -3,7 +3,6 @@
 //! In: bytes. Out: records with their lines, each as long as the header, and their numbers on request.
 //! Absent on purpose: the meaning of columns.
 
-use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +24,9 @@ const BUFFER: usize = 1 << 16;
 const SAMPLE_LINES: usize = 20;
 /// Largest number of bytes by which the form of a table is found.
 const LONGEST_SAMPLE: usize = 1 << 20;
+
+/// Number of bad cells of one kind that a message shows.
+const SHOWN_CELLS: usize = 5;
 
 /// An open table and its current row. Header and rows have the columns with a name only, and numbers without marks other than a
 /// decimal point.
@@ -100,8 +102,8 @@ impl TableReader {
         stated: &TableFormat,
         wanted: impl Fn(&[&str]) -> bool,
     ) -> Result<Self> {
-        let file = File::open(path).map_err(|source| Error::file("read", path, source))?;
-        Self::from_reader(file, path, stated, wanted)
+        let bytes = TableBytes::open(path, stated.target_file.as_deref(), &wanted);
+        Self::from_bytes(bytes, path, stated, wanted)
     }
 
     /// Opens a table of bytes from any source; messages call it by `path`.
@@ -111,14 +113,29 @@ impl TableReader {
         stated: &TableFormat,
         wanted: impl Fn(&[&str]) -> bool,
     ) -> Result<Self> {
+        let bytes = TableBytes::of(reader, stated.target_file.as_deref());
+        Self::from_bytes(bytes, path, stated, wanted)
+    }
+
+    fn from_bytes(
+        bytes: io::Result<TableBytes>,
+        path: &Path,
+        stated: &TableFormat,
+        wanted: impl Fn(&[&str]) -> bool,
+    ) -> Result<Self> {
         let source = path.display().to_string();
-        let mut bytes = TableBytes::of(reader).map_err(|error| match error.kind() {
+        let mut bytes = bytes.map_err(|error| match error.kind() {
             io::ErrorKind::Unsupported => Error::table(&source, error.to_string()),
             _ => Error::file("read", path, error),
         })?;
         let taken = bytes.counter();
+        let stated = match bytes.array_notes() {
+            None => stated.clone(),
+            Some(_) => stated.of_array(&source)?,
+        };
         let (sample, whole, failed) = sample(&mut bytes);
-        let dialect = Dialect::find((&sample, whole), stated, wanted);
+        let mut dialect = Dialect::find((&sample, whole), &stated, wanted);
+        dialect.notes.extend(bytes.array_notes().into_iter().flatten().cloned());
         let mut sample = Cursor::new(sample);
         sample.set_position(dialect.skip as u64);
         let bytes = ByteSource { sample, failed, rest: bytes };
@@ -408,6 +425,49 @@ impl TableReader {
     /// Returns an error at the current row's line.
     pub(super) fn at_line(&self, problem: String) -> Error {
         Error::table(&self.source, problem).at_line(self.line)
+    }
+
+    /// Returns an error about a cell of a feature in the current row, which counts the cells of the same kind in all rows from
+    /// here on, so that they can be corrected at once. Reads the table to its end.
+    pub(super) fn refuse_all(&mut self, column: usize, problem: String, picks: &[usize]) -> Error {
+        let kind_of = |record: &StringRecord, column: usize| {
+            cell::number(record.get(column).unwrap_or_default().trim()).err()
+        };
+        let kind = kind_of(&self.record, column);
+        let error = self.refuse_column(column, problem);
+        // A repeated header is one mistake, however many cells it has.
+        if self.record == self.header {
+            return error;
+        }
+        let (mut shown, mut more) = (Vec::new(), 0_u64);
+        let mut columns: Vec<usize> = picks.iter().copied().filter(|&it| it > column).collect();
+        loop {
+            for &column in &columns {
+                if kind_of(&self.record, column) == kind {
+                    more += 1;
+                    if shown.len() + 1 < SHOWN_CELLS {
+                        let name = self.header.get(column).unwrap_or_default().trim();
+                        shown.push(format!("line {} column {}", self.line, cell::shown(name)));
+                    }
+                }
+            }
+            columns = picks.to_vec();
+            // Another problem further on is told once these cells are right.
+            if !matches!(self.read(), Ok(true)) {
+                break;
+            }
+        }
+        let Error::Table { place, problem, at } = error else { return error };
+        let cells = if more == 1 { "cell" } else { "cells" };
+        let rest = match more - shown.len() as u64 {
+            0 => String::new(),
+            rest => format!(" and {rest} more"),
+        };
+        let problem = match more {
+            0 => problem,
+            _ => format!("{problem}; {more} more {cells} of this kind: {}{rest}", shown.join(", ")),
+        };
+        Error::Table { place, problem, at }
     }
 
     /// Returns an error about a cell of the current row.
