@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 target="$(realpath -m "${CARGO_TARGET_DIR:-target}")/fuzz"
 cd fuzz
 
-all="csv files model checkpoint config text onnx"
+all="csv arrays files model checkpoint config text onnx"
 host="$(rustc -vV | sed -n 's/^host: //p')"
 
 if ! command -v c++ >/dev/null && ! command -v clang++ >/dev/null; then

@@ -47,6 +47,11 @@ fn kept_tables() {
 }
 
 #[test]
+fn kept_arrays() {
+    replay("arrays", targets::arrays);
+}
+
+#[test]
 fn kept_files_of_tensors() {
     replay("files", targets::files);
 }

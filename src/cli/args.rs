@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use super::settings::{PlanSettings, ResumeSettings, TrainSettings};
+use super::settings::{PlanSettings, ResumeSettings, TrainSettings, table_format};
+use crate::data::TableFormat;
+use crate::error::Result;
 
 /// Widest line of a help text.
 const WIDTH: usize = 80;
@@ -89,7 +91,7 @@ pub enum Verb {
     /// A table with the predictions as new columns
     ///
     /// For classes and labels their probabilities are columns too. The table is read a few thousand rows at a time, so that it
-    /// may be of any length: `zcat big.csv.gz | wgrad predict RUN - --out - | gzip > predicted.csv.gz`.
+    /// may be of any length: `wgrad predict RUN big.csv.gz --out - | gzip > predicted.csv.gz`.
     Predict(PredictArgs),
     /// A run's network as an ONNX file, for other programs
     ///
@@ -191,6 +193,33 @@ pub struct PlanArgs {
     pub help: Option<bool>,
 }
 
+/// Form of a table's text.
+#[derive(Debug, Args)]
+pub struct FormatArgs {
+    /// Sign between cells [default: auto]
+    ///
+    /// comma, semicolon, tab, bar, space, or the sign itself; auto finds it by the first rows.
+    #[arg(long, value_name = "SIGN", allow_hyphen_values = true, hide_short_help = true)]
+    pub delimiter: Option<String>,
+    /// Mark before decimals [default: auto]
+    ///
+    /// point (1.5, and 1,234.5) or comma (1,5, and 1.234,5); auto finds it by the first rows.
+    #[arg(long, value_name = "MARK", hide_short_help = true)]
+    pub decimal: Option<String>,
+    /// Whether the first line has names [default: auto]
+    ///
+    /// yes or no; without names, columns are c1, c2 and so on.
+    #[arg(long, value_name = "yes|no", hide_short_help = true)]
+    pub header: Option<String>,
+}
+
+impl FormatArgs {
+    /// Reads the arguments.
+    pub(super) fn read(&self) -> Result<TableFormat> {
+        table_format([&self.delimiter, &self.decimal, &self.header].map(|it| it.as_deref()))
+    }
+}
+
 /// `wgrad evaluate`
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
@@ -200,11 +229,19 @@ pub struct EvaluateArgs {
     ///
     /// Columns may come in another order; the target must be among them. - stands for standard input.
     pub table: PathBuf,
+    /// Array with the target, for a table that is one
+    ///
+    /// An NPY or IDX file with one number for each row of a TABLE of these formats.
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub target: Option<PathBuf>,
     /// Weights of this file in place of the run's
     ///
     /// A safetensors file with PyTorch's names, or another run's model.
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
+    /// The form of the table's text.
+    #[command(flatten)]
+    pub format: FormatArgs,
     /// Device, such as auto, gpu or cpu
     ///
     /// auto, gpu, software, cpu, or part of an adapter's name; `wgrad adapters` lists them.
@@ -232,6 +269,9 @@ pub struct PredictArgs {
     /// A safetensors file with PyTorch's names, or another run's model.
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
+    /// The form of the table's text.
+    #[command(flatten)]
+    pub format: FormatArgs,
     /// File for the result [default: standard output]
     ///
     /// The file is there once it is whole. - stands for standard output.

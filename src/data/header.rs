@@ -20,6 +20,21 @@ pub(super) fn names(header: &::csv::StringRecord) -> Vec<&str> {
     header.iter().map(str::trim).collect()
 }
 
+/// Returns true if a header has the columns to be predicted.
+pub(super) fn has_targets(names: &[&str], target: &str) -> bool {
+    let has = |name: &str| names.contains(&name);
+    let mut parts = target.split(',').map(str::trim).filter(|it| !it.is_empty()).peekable();
+    has(target) || parts.peek().is_some() && parts.all(has)
+}
+
+/// Returns true if a header has all these columns.
+pub(super) fn has_all(names: &[&str], wanted: &[String]) -> bool {
+    // Of very many columns each is looked up only once.
+    let mut lacking: HashSet<&str> = wanted.iter().map(String::as_str).collect();
+    names.iter().for_each(|name| _ = lacking.remove(name));
+    lacking.is_empty()
+}
+
 /// Returns the columns to be predicted, in a table all of whose columns are used: the one of that name, else those of the
 /// names between its commas.
 pub(super) fn find_targets(names: &[&str], target: &str, source: &str) -> Result<Vec<usize>> {

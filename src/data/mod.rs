@@ -6,6 +6,7 @@
 //! leaves unclear is an error that names the line and the column.
 
 mod arrange;
+mod arrays;
 mod batches;
 mod cell;
 mod csv;
@@ -13,6 +14,7 @@ mod external_sort;
 mod features;
 mod header;
 mod numbers;
+mod open;
 mod positive;
 mod preprocess;
 mod remarks;
@@ -23,7 +25,10 @@ mod target;
 
 pub use self::arrange::Arranged;
 pub use self::batches::{Batches, epoch_order, steps_per_epoch};
-pub use self::csv::{FeatureReader, LabelledRows, PartReader, RowChunk, column_names};
+pub use self::csv::{
+    DecimalMark, FeatureReader, LabelledRows, LoadedTable, PartReader, RowChunk, TableFormat,
+    TableOptions, column_names,
+};
 pub(crate) use self::external_sort::{SharedTempFile, Sorter};
 pub use self::features::Features;
 pub(crate) use self::header::list;
@@ -31,5 +36,5 @@ pub use self::numbers::Numbers;
 pub use self::positive::Positive;
 pub use self::preprocess::{FeatureScaling, Preprocessing};
 pub use self::remarks::Remarks;
-pub use self::split::Split;
+pub use self::split::{RowPart, Split, SplitColumns};
 pub use self::table::{BinaryColumn, Dataset, Schema, Target, TargetKind, Targets};

@@ -1,8 +1,11 @@
 //! Which rows are held out for validation.
 //!
-//! In: a data set, a share, a seed. Out: [`Split`], two data sets with the rows in table order.
+//! In: a data set, a share, a seed, and what columns say of each row. Out: [`Split`], two data sets with the rows in table order.
 //! Absent on purpose: a third part for testing; that is another table, for `evaluate`.
 
+use std::str::FromStr;
+
+use super::cell::shown;
 use super::header::list;
 use super::table::{Dataset, TargetKind, Targets};
 use crate::error::{Error, Result};
@@ -15,6 +18,52 @@ pub struct Split {
     pub train: Dataset,
     /// Rows that it never sees, if any were held out.
     pub valid: Option<Dataset>,
+}
+
+/// Part of a split that a row belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowPart {
+    /// To learn from.
+    Train,
+    /// To judge by while training.
+    Valid,
+    /// For a test after training: in neither of the two.
+    Test,
+}
+
+impl FromStr for RowPart {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let text = text.trim();
+        let is = |names: &[&str]| names.iter().any(|name| text.eq_ignore_ascii_case(name));
+        if is(&["train", "training"]) {
+            Ok(Self::Train)
+        } else if is(&["valid", "validation", "val"]) {
+            Ok(Self::Valid)
+        } else if is(&["test", "testing"]) {
+            Ok(Self::Test)
+        } else {
+            Err(format!("{} is no part of a split; it must be train, valid or test", shown(text)))
+        }
+    }
+}
+
+/// What columns of a table say of each row's part of a split.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SplitColumns {
+    /// Number of each row's group, counted from 0 in the order of the table.
+    pub groups: Option<Vec<u32>>,
+    /// Part that each row belongs to.
+    pub parts: Option<Vec<RowPart>>,
+}
+
+impl SplitColumns {
+    /// Returns the number of rows for a test.
+    pub fn test_rows(&self) -> usize {
+        let parts = self.parts.iter().flatten();
+        parts.filter(|part| **part == RowPart::Test).count()
+    }
 }
 
 impl Split {
@@ -67,28 +116,10 @@ impl Dataset {
     ///
     /// When `share` is not in [0, 1), or when there are too few rows for it.
     pub fn split(self, share: f64, seed: Seed) -> Result<Split> {
-        if !(0.0..1.0).contains(&share) {
-            return Err(Error::setting(
-                "valid",
-                format!("a share must be at least 0 and below 1, but this is {share}"),
-            ));
-        }
-        if share == 0.0 {
+        let Some(total) = self.rows_to_hold_out(share)? else {
             return Ok(Split { train: self, valid: None });
-        }
+        };
         let rows = self.rows();
-        // The whole number is rounded once, so that many small classes do not add up their rounding.
-        let total = (rows as f64 * share).round() as usize;
-        if total == 0 || total >= rows {
-            let part = if total == 0 { "validation" } else { "training" };
-            return Err(Error::table(
-                self.source(),
-                format!(
-                    "a validation share of {share} of {rows} rows leaves no row for {part}; \
-                     use another ‘valid’, or ‘valid’ 0 for none"
-                ),
-            ));
-        }
         let mut random = seed.stream(Purpose::Split);
         let mut held_out = vec![false; rows];
         match self.y() {
@@ -115,11 +146,128 @@ impl Dataset {
                 }
             }
         }
-        // Both parts keep the order of the table, whatever the order of drawing was.
-        let part = |held: bool| -> Vec<u32> {
-            (0_u32..).zip(&held_out).filter(|(_, h)| **h == held).map(|(row, _)| row).collect()
+        Ok(self.parted(&held_out))
+    }
+
+    /// Holds out the last rows of the table, a fraction `share` of all (0 holds out none): for rows in the order of time.
+    ///
+    /// # Errors
+    ///
+    /// When `share` is not in [0, 1), or when there are too few rows for it.
+    pub fn split_last(self, share: f64) -> Result<Split> {
+        let Some(total) = self.rows_to_hold_out(share)? else {
+            return Ok(Split { train: self, valid: None });
         };
-        Ok(Split { train: self.subset(&part(false)), valid: Some(self.subset(&part(true))) })
+        let first = self.rows() - total;
+        let held_out: Vec<bool> = (0..self.rows()).map(|row| row >= first).collect();
+        Ok(self.parted(&held_out))
+    }
+
+    /// Holds out whole groups of rows, chosen by `seed`, that have about a fraction `share` of all rows (0 holds out none): for
+    /// rows that resemble each other, such as those of one patient.
+    ///
+    /// # Errors
+    ///
+    /// When `share` is not in [0, 1), when `columns` has no group for each row, or when there is one group only.
+    pub fn split_by_group(self, share: f64, columns: &SplitColumns, seed: Seed) -> Result<Split> {
+        let Some(total) = self.rows_to_hold_out(share)? else {
+            return Ok(Split { train: self, valid: None });
+        };
+        let groups = columns.groups.as_deref().unwrap_or_default();
+        self.check_columns(groups.len())?;
+        let count = groups.iter().max().map_or(0, |last| *last as usize + 1);
+        let mut sizes = vec![0_usize; count];
+        groups.iter().for_each(|&group| sizes[group as usize] += 1);
+        let mut order: Vec<usize> = (0..count).filter(|&group| sizes[group] > 0).collect();
+        if order.len() < 2 {
+            let problem = "all rows are of one group, so that none can be held out as a whole; use ‘valid’ 0 for none, or another column";
+            return Err(Error::table(self.source(), problem));
+        }
+        seed.stream(Purpose::Split).shuffle(&mut order);
+        let mut held = vec![false; count];
+        let (mut taken, mut chosen) = (0, 0);
+        for &group in &order {
+            // A group belongs to them if at least half of it lies within the share.
+            if 2 * taken + sizes[group] <= 2 * total && chosen + 1 < order.len() {
+                held[group] = true;
+                taken += sizes[group];
+                chosen += 1;
+            }
+        }
+        // If all groups are larger than twice the share, the smallest one comes nearest.
+        if chosen == 0
+            && let Some(&least) = order.iter().min_by_key(|&&group| sizes[group])
+        {
+            held[least] = true;
+        }
+        let held_out: Vec<bool> = groups.iter().map(|&group| held[group as usize]).collect();
+        Ok(self.parted(&held_out))
+    }
+
+    /// Splits as a column of the table says. Rows for a test are in neither part.
+    ///
+    /// # Errors
+    ///
+    /// When `columns` has no part for each row, or no row is for training.
+    pub fn split_by_part(self, columns: &SplitColumns) -> Result<Split> {
+        let parts = columns.parts.as_deref().unwrap_or_default();
+        self.check_columns(parts.len())?;
+        let rows = |wanted: RowPart| -> Vec<u32> {
+            (0_u32..).zip(parts).filter(|(_, part)| **part == wanted).map(|it| it.0).collect()
+        };
+        let (train, valid) = (rows(RowPart::Train), rows(RowPart::Valid));
+        if train.is_empty() {
+            let problem =
+                "no row is for training; the column of parts must say train for some of them";
+            return Err(Error::table(self.source(), problem));
+        }
+        let valid = (!valid.is_empty()).then(|| self.subset(&valid));
+        Ok(Split { train: self.subset(&train), valid })
+    }
+
+    /// Checks that a column by which rows are split has a value for each of them.
+    fn check_columns(&self, values: usize) -> Result<()> {
+        if values == self.rows() {
+            return Ok(());
+        }
+        let problem =
+            format!("{} rows, but the column to split by has {values} values", self.rows());
+        Err(Error::table(self.source(), problem))
+    }
+
+    /// Returns the number of rows that are a fraction `share` of all; `None` for 0.
+    fn rows_to_hold_out(&self, share: f64) -> Result<Option<usize>> {
+        if !(0.0..1.0).contains(&share) {
+            return Err(Error::setting(
+                "valid",
+                format!("a share must be at least 0 and below 1, but this is {share}"),
+            ));
+        }
+        if share == 0.0 {
+            return Ok(None);
+        }
+        let rows = self.rows();
+        // The whole number is rounded once, so that many small classes do not add up their rounding.
+        let total = (rows as f64 * share).round() as usize;
+        if total == 0 || total >= rows {
+            let part = if total == 0 { "validation" } else { "training" };
+            return Err(Error::table(
+                self.source(),
+                format!(
+                    "a validation share of {share} of {rows} rows leaves no row for {part}; \
+                     use another ‘valid’, or ‘valid’ 0 for none"
+                ),
+            ));
+        }
+        Ok(Some(total))
+    }
+
+    /// Parts the rows. Both parts keep the order of the table, whatever the order of drawing was.
+    fn parted(&self, held_out: &[bool]) -> Split {
+        let part = |held: bool| -> Vec<u32> {
+            (0_u32..).zip(held_out).filter(|(_, h)| **h == held).map(|(row, _)| row).collect()
+        };
+        Split { train: self.subset(&part(false)), valid: Some(self.subset(&part(true))) }
     }
 
     /// Returns the number of rows of each class to hold out, `total` together.
@@ -344,6 +492,65 @@ mod tests {
                 train.x()
             );
         }
+    }
+
+    #[test]
+    fn the_last_rows_are_held_out_in_their_order() {
+        let Split { train, valid } = numbers(10).split_last(0.3).unwrap();
+        assert_eq!(train.x().to_vec(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(valid.unwrap().x().to_vec(), [7.0, 8.0, 9.0]);
+        assert_eq!(numbers(10).split_last(0.0).unwrap().valid, None);
+        let said = numbers(4).split_last(0.1).unwrap_err().to_string();
+        assert!(said.contains("no row for validation"), "{said}");
+    }
+
+    #[test]
+    fn a_group_is_on_one_side() {
+        // Groups of one to eight rows, which lie between each other.
+        let groups: Vec<u32> = (0..8_u32).flat_map(|group| group..8).collect();
+        let columns = SplitColumns { groups: Some(groups.clone()), parts: None };
+        let mut held = Vec::new();
+        for seed in 0..20 {
+            let data = numbers(groups.len());
+            let Split { train, valid } = data.split_by_group(0.25, &columns, Seed(seed)).unwrap();
+            let of = |part: &Dataset| -> std::collections::BTreeSet<u32> {
+                part.x().iter().map(|row| groups[row as usize]).collect()
+            };
+            let valid = valid.unwrap();
+            assert!(of(&train).is_disjoint(&of(&valid)));
+            assert_eq!(train.rows() + valid.rows(), groups.len());
+            // 9 rows, within half of the largest group.
+            assert!((5..=13).contains(&valid.rows()), "{}", valid.rows());
+            held.push(of(&valid));
+        }
+        held.dedup();
+        assert!(held.len() > 5, "{held:?}");
+        let split = |groups: Vec<u32>, share| {
+            let columns = SplitColumns { groups: Some(groups), parts: None };
+            numbers(4).split_by_group(share, &columns, Seed(1))
+        };
+        assert_eq!(split(vec![0, 0, 0, 1], 0.5).unwrap().valid.unwrap().rows(), 1);
+        assert_eq!(split(vec![0, 0, 1, 1], 0.8).unwrap().train.rows(), 2);
+        for (groups, want) in [(vec![0; 4], "one group"), (vec![0, 1], "has 2 values")] {
+            let said = split(groups, 0.5).unwrap_err().to_string();
+            assert!(said.contains(want), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_column_says_which_part_a_row_is_in() {
+        let parts = |text: &str| SplitColumns {
+            groups: None,
+            parts: Some(text.split(' ').map(|part| part.parse().unwrap()).collect()),
+        };
+        let columns = parts("train TEST valid Train val test");
+        let Split { train, valid } = numbers(6).split_by_part(&columns).unwrap();
+        assert_eq!((train.x().to_vec(), columns.test_rows()), (vec![0.0, 3.0], 2));
+        assert_eq!(valid.unwrap().x().to_vec(), [2.0, 4.0]);
+        assert_eq!(numbers(2).split_by_part(&parts("train test")).unwrap().valid, None);
+        let said = numbers(2).split_by_part(&parts("valid test")).unwrap_err().to_string();
+        assert!(said.contains("no row is for training"), "{said}");
+        assert!("tran".parse::<RowPart>().unwrap_err().contains("`tran` is no part"));
     }
 
     #[test]

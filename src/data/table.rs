@@ -113,6 +113,12 @@ impl Target {
         Self::Labels(column.into())
     }
 
+    /// Gives the column another name.
+    pub(super) fn rename(&mut self, column: &str) {
+        let (Self::Auto(name) | Self::Class(name) | Self::Number(name) | Self::Labels(name)) = self;
+        *name = column.to_string();
+    }
+
     /// Returns the column's name, or the names with commas between them.
     pub fn column(&self) -> &str {
         match self {

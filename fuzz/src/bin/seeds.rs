@@ -30,6 +30,7 @@ fn marked(target: &str, name: &str, mark: u8, rest: &[u8]) {
 
 fn main() {
     tables();
+    arrays();
     models();
     texts();
     settings();
@@ -49,6 +50,29 @@ fn tables() {
     marked("csv", "classes", 0, classes.as_bytes());
     marked("csv", "quoted", 1, quoted.as_bytes());
     marked("csv", "whole", 0, "a,y\n1,1\n2,1.0\n3,2\n4,2\n5,1\n6,01\n".as_bytes());
+}
+
+fn arrays() {
+    let npy = |descr: &str, shape: &str, data: &[u8]| {
+        let mut header =
+            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+        while (header.len() + 11) % 64 != 0 {
+            header.push(' ');
+        }
+        header.push('\n');
+        let length = (header.len() as u16).to_le_bytes();
+        [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), data].concat()
+    };
+    let doubles: Vec<u8> = (0..12_u8).flat_map(|it| (f64::from(it) / 3.0).to_le_bytes()).collect();
+    let whole = npy("<f8", "(4, 3)", &doubles);
+    let pictures = [&[0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 2][..], &[1, 2, 3, 4, 5, 6]];
+    marked("arrays", "doubles", 0, &whole);
+    marked("arrays", "wide", 1, &npy(">i2", "(2, 2, 2)", &doubles[..16]));
+    marked("arrays", "halves", 64, &npy("<f2", "(3,)", &[0, 60, 0, 61, 0, 62]));
+    marked("arrays", "pictures", 1, &pictures.concat());
+    marked("arrays", "semicolons", 3, b"a;b;\n1,5;2;\n2,5;3;\n-1.000,5;4;\n");
+    marked("arrays", "rows", 3, b"sep=|\na|b\nu|1|2\nv|3|4\n");
+    marked("arrays", "headless", 4, b"1.5\t2\n2.5\t3\n");
 }
 
 fn models() {

@@ -1,5 +1,6 @@
 //! Functions that take any input and panic, hang, or use too much memory if the library has a fault.
 
+mod arrays;
 mod checkpoint;
 mod csv;
 mod files;
@@ -10,6 +11,7 @@ mod text;
 
 use std::path::{Path, PathBuf};
 
+pub use self::arrays::arrays;
 pub use self::checkpoint::{about_of, checkpoint, trained_checkpoint};
 pub use self::csv::csv;
 pub use self::files::files;
@@ -22,7 +24,12 @@ pub use self::text::text;
 pub fn allowance(data: &[u8]) -> usize {
     const FIXED: usize = 1 << 20;
     const EACH: usize = 64;
-    FIXED + EACH * data.len()
+    // Compressed data may become a thousand times as long, and zstd has a window besides.
+    const PACKED: [&[u8]; 3] = [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd], b"PK\x03\x04"];
+    let body = data.get(1..).unwrap_or_default();
+    let packed = PACKED.iter().any(|magic| data.starts_with(magic) || body.starts_with(magic));
+    let (fixed, each) = if packed { (FIXED + (1 << 28), 1100 * EACH) } else { (FIXED, EACH) };
+    fixed + each * data.len()
 }
 
 /// Hands a file with these bytes to a reader.

@@ -22,6 +22,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<Exit> {
     let room = MemoryPlanner { model: &model, data, options: &options, device };
     let overlapping = config.check_groups(&model, data)?;
     let mut console = Console::stderr();
+    table.format.iter().for_each(|text| console.say("table", text));
     table
         .notes
         .iter()

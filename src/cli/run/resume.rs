@@ -30,7 +30,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     if let Some(checkpoint) = checkpoint {
         prepared.trainer.resume(checkpoint).map_err(|error| config.locate(error))?;
     }
-    let Prepared { mut trainer, config: text, options, mut warnings, judge } = prepared;
+    let Prepared { mut trainer, config: text, options, mut warnings, judge, format } = prepared;
     warnings.extend(other_rates(
         args,
         (before.told(), &options),
@@ -45,6 +45,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     warnings.extend(damage.map(|problem| Warning::Noted { problem }));
     let talk = Verbosity { json: args.json, quiet: args.quiet };
     let mut run = Run::new(folder, history, talk, config.checkpoints)?.judged_by(judge);
+    run.tell_format(&format);
     run.resume_after(done, trainer.info().steps_per_epoch, options.epochs);
     run.drive(&mut trainer, &interrupt, &options, warnings)
 }

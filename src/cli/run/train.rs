@@ -35,13 +35,15 @@ pub(crate) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
     let config = run_config(&args.settings.0)?;
     RunFolder::check(&config.out, args.force).map_err(|error| config.locate(error))?;
     let interrupt = Interrupt::listen(args.quiet)?;
-    let Prepared { mut trainer, config: text, options, warnings, judge } = prepare(&config, true)?;
+    let Prepared { mut trainer, config: text, options, warnings, judge, format } =
+        prepare(&config, true)?;
     // Armed only now: before there is anything to save, an interrupt may simply end the program.
     interrupt.arm();
     let folder = RunFolder::create(&config.out, &text)?;
     let history = folder.begin_history().inspect_err(|_| folder.discard())?;
     let talk = Verbosity { json: args.json, quiet: args.quiet };
     let mut run = Run::new(folder, history, talk, config.checkpoints)?.judged_by(judge);
+    run.tell_format(&format);
     run.drive(&mut trainer, &interrupt, &options, warnings)
 }
 
@@ -61,6 +63,8 @@ pub(crate) struct Prepared {
     /// Warnings about table and weights.
     pub(crate) warnings: Vec<Warning>,
     pub(crate) judge: Judge,
+    /// What is unusual in the form of the tables' text.
+    pub(crate) format: Vec<String>,
 }
 
 /// Does everything that can fail before there is a folder. A resumed run does not begin with the weights of `--init`.
@@ -85,7 +89,8 @@ pub(crate) fn prepare(config: &RunConfig, begins: bool) -> Result<Prepared> {
     warnings.extend(overlapping);
     warnings.extend(constant_target(&data.train));
     warnings.extend(judge.leak(config));
-    Ok(Prepared { trainer, config: text, options, warnings, judge })
+    let format = table.format;
+    Ok(Prepared { trainer, config: text, options, warnings, judge, format })
 }
 
 /// A warning, if the number to predict is always the same.
@@ -170,6 +175,11 @@ impl Run {
             judge: None,
             folder,
         })
+    }
+
+    /// Reports what is unusual in the form of the tables' text.
+    pub(crate) fn tell_format(&mut self, format: &[String]) {
+        format.iter().for_each(|text| self.console.say("table", text));
     }
 
     /// Compares the network with simpler predictions at the end.

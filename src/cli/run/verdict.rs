@@ -9,7 +9,9 @@ use std::path::Path;
 use super::folder::VALIDATION;
 use crate::cli::open_run::TRAINING_ROWS;
 use crate::cli::settings::{RunConfig, ValidSource};
-use crate::cli::tables::{Overlap, PredictionColumns, PredictionWriter, ROWS, RowDigest};
+use crate::cli::tables::{
+    CellStyle, Overlap, PredictionColumns, PredictionWriter, ROWS, RowDigest,
+};
 use crate::data::{Dataset, RowChunk, Split, TargetKind, Targets};
 use crate::device::DeviceKind;
 use crate::error::Result;
@@ -174,7 +176,7 @@ fn write_predictions(trained: &TrainedModel, rows: &Dataset, path: &Path) -> Res
     let columns = schema.features.iter().map(String::as_str).chain(schema.targets()).chain(weight);
     let header = StringRecord::from_iter(columns);
     let (names, _) = told.header(&header);
-    let mut sink = PredictionWriter::open(Some(path), false, &names)?;
+    let mut sink = PredictionWriter::open(Some(path), false, &names, CellStyle::default())?;
     let predictor = Predictor::on_device(trained.clone(), &DeviceKind::Cpu, Some(ROWS))?;
     let mut first = 0;
     while first < rows.rows() {

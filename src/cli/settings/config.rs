@@ -4,19 +4,23 @@
 //! Absent on purpose: how settings are read, which `options.rs` and `resolve.rs` know.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::network::Network;
 use super::raw_settings::RawSettings;
 use crate::cli::cache::tuning_folder;
-use crate::data::{Arranged, Dataset, Preprocessing, Split, Target, TargetKind, Targets, list};
+use crate::data::{
+    Arranged, Dataset, LoadedTable, Preprocessing, Split, SplitColumns, TableOptions, Target,
+    TargetKind, Targets, list,
+};
 use crate::device::{DeviceInfo, DeviceKind, Tuning};
 use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, read_fitting_weights, read_preparation, read_weights};
 use crate::graph::{Group, Loss, RequiredTarget, factors};
 use crate::model::{Init, ParamLayout, ParamView, Params, Sequential};
 use crate::plan::Precision;
+use crate::report::pluralize;
 use crate::shape::short;
 use crate::train::{TrainOptions, Warning, check_dataset};
 
@@ -34,9 +38,15 @@ pub(crate) enum Task {
 /// Where validation rows come from.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ValidSource {
+    /// A share of the rows, drawn at random.
     Share(f64),
+    /// A share of the rows, the last ones of the table.
+    Last(f64),
     File(PathBuf),
 }
+
+/// Share of the rows that is held out unless someone says otherwise.
+pub(super) const USUAL_SHARE: f64 = 0.2;
 
 /// Where initial weights come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +60,8 @@ pub(crate) enum InitFrom {
 pub(crate) struct RunConfig {
     pub(crate) table: PathBuf,
     pub(crate) target: String,
-    pub(crate) weight: Option<String>,
+    /// Columns of row weights, groups and parts, and the form of the table's text.
+    pub(crate) reading: TableOptions,
     pub(super) task: Task,
     /// The positive one of two classes, if it is chosen.
     pub(crate) positive: Option<String>,
@@ -88,7 +99,7 @@ impl Default for RunConfig {
         Self {
             table: PathBuf::new(),
             target: String::new(),
-            weight: None,
+            reading: TableOptions::default(),
             task: Task::default(),
             positive: None,
             network: Network::default(),
@@ -100,7 +111,7 @@ impl Default for RunConfig {
                 keep: 2,
             },
             options,
-            valid: ValidSource::Share(0.2),
+            valid: ValidSource::Share(USUAL_SHARE),
             start: InitFrom::Scheme(Init::default()),
             device: DeviceKind::default(),
             out: PathBuf::new(),
@@ -155,11 +166,14 @@ impl RunConfig {
 
     /// Reads the table, and the validation rows; in the order of columns and classes of earlier weights, if there are any.
     pub(crate) fn data(&self, origin: Option<&Preprocessing>) -> Result<PreparedTable> {
-        let data = self.read(origin)?;
-        let notes = self.notes(&data);
+        let LoadedTable { data, columns, notes: format } = self.read(origin)?;
+        let mut format = format_text(&self.table, &format);
+        let mut notes = self.notes(&data);
         let Some(origin) = origin else {
-            let data = self.split(data)?;
-            return Ok(PreparedTable { data, notes, features: Vec::new(), targets: Vec::new() });
+            let data = self.split(data, &columns, &mut format)?;
+            notes.extend(self.split_notes(&data, &columns));
+            let (features, targets) = (Vec::new(), Vec::new());
+            return Ok(PreparedTable { data, notes, format, features, targets });
         };
         let Arranged { data, features, targets } = data.arranged_like(&origin.schema);
         let problems = [features.as_slice(), &targets].concat();
@@ -179,14 +193,13 @@ impl RunConfig {
                 "not that of the model whose weights the run begins with; leave the option out";
             return Err(Error::setting(self.raw.place("positive"), problem));
         }
-        Ok(PreparedTable { data: self.split(data)?, notes, features, targets })
+        let data = self.split(data, &columns, &mut format)?;
+        notes.extend(self.split_notes(&data, &columns));
+        Ok(PreparedTable { data, notes, format, features, targets })
     }
 
-    fn read(&self, origin: Option<&Preprocessing>) -> Result<Dataset> {
-        let read = |target: Target| match &self.weight {
-            None => Dataset::from_csv(&self.table, target),
-            Some(weight) => Dataset::from_csv_weighted(&self.table, target, weight),
-        };
+    fn read(&self, origin: Option<&Preprocessing>) -> Result<LoadedTable> {
+        let read = |target: Target| Dataset::load(&self.table, &target, &self.reading);
         let column = || self.target.clone();
         let data = match (self.task, self.loss.map(Loss::wants)) {
             // The kind of the target does not depend on the rows that happen to be there.
@@ -210,7 +223,8 @@ impl RunConfig {
             (Task::Classify, _) => read(Target::Class(column())),
             (Task::Regress, _) => read(Target::Number(column())),
         };
-        let mut data = data.map_err(|error| self.no_table(error))?;
+        let LoadedTable { mut data, columns, notes } =
+            data.map_err(|error| self.no_table(error))?;
         if let Some(class) = &self.positive {
             data = data.with_positive(class).map_err(|error| self.locate(error))?;
         }
@@ -220,20 +234,67 @@ impl RunConfig {
         {
             check_dataset(model.tables(), &data, "")?;
         }
-        Ok(data)
+        Ok(LoadedTable { data, columns, notes })
     }
 
-    fn split(&self, data: Dataset) -> Result<Split> {
-        match &self.valid {
-            ValidSource::Share(share) => {
-                data.split(*share, self.options.seed).map_err(|error| self.raw.locate(error))
+    /// Holds out the validation rows. Adds to `format` what is unusual in the form of another table.
+    fn split(
+        &self,
+        data: Dataset,
+        columns: &SplitColumns,
+        format: &mut Vec<String>,
+    ) -> Result<Split> {
+        if columns.parts.is_some() {
+            return data.split_by_part(columns).map_err(|error| self.raw.locate(error));
+        }
+        let split = match &self.valid {
+            ValidSource::Share(share) if columns.groups.is_some() => {
+                data.split_by_group(*share, columns, self.options.seed)
             }
+            ValidSource::Share(share) => data.split(*share, self.options.seed),
+            ValidSource::Last(share) => data.split_last(*share),
             ValidSource::File(path) => {
-                let valid = Dataset::from_csv_like(path, data.schema())
+                let (valid, notes) = Dataset::load_like(path, data.schema(), &self.reading.format)
                     .map_err(|error| self.raw.locate_file("valid", error))?;
-                Split::with_valid(data, valid)
+                format.extend(format_text(path, &notes));
+                return Split::with_valid(data, valid);
+            }
+        };
+        split.map_err(|error| self.raw.locate(error))
+    }
+
+    /// Returns remarks on a split that a column or the order of rows has made.
+    fn split_notes(&self, data: &Split, columns: &SplitColumns) -> Vec<Warning> {
+        let mut notes = Vec::new();
+        let tests = columns.test_rows();
+        if tests > 0 {
+            notes.push(format!(
+                "{} of {} for a test by column {} left out of training and validation; save them as a table of their own for \
+                 `wgrad evaluate`",
+                pluralize(tests as u64, "row"),
+                self.table.display(),
+                list(&[self.reading.split_column.as_deref().unwrap_or_default()])
+            ));
+        }
+        let drawn = matches!(self.valid, ValidSource::Share(_))
+            && columns.parts.is_none()
+            && columns.groups.is_none();
+        // A share that is drawn has each class in both parts.
+        if let (false, TargetKind::Classes(classes), Targets::Classes(y)) =
+            (drawn, &data.train.schema().kind, data.train.y())
+        {
+            let seen: HashSet<u32> = y.iter().copied().collect();
+            let classes = (0_u32..).zip(classes).filter(|(class, _)| !seen.contains(class));
+            let unseen: Vec<&String> = classes.map(|(_, name)| name).collect();
+            if !unseen.is_empty() {
+                notes.push(format!(
+                    "no training row is of {} {}: the network cannot learn it; split the rows in another way",
+                    if unseen.len() == 1 { "the class" } else { "the classes" },
+                    list(&unseen)
+                ));
             }
         }
+        notes.into_iter().map(|problem| Warning::Noted { problem }).collect()
     }
 
     /// Where the table came from, if that was not the command line.
@@ -283,8 +344,10 @@ impl RunConfig {
             ));
         }
         let lone = data.lone_classes();
+        let drawn = self.reading.group.is_none() && self.reading.split_column.is_none();
         if let (ValidSource::Share(share), Some((_, line))) = (&self.valid, lone.first())
             && *share > 0.0
+            && drawn
         {
             let names: Vec<&str> = lone.iter().map(|(name, _)| name.as_str()).collect();
             let which = if lone.len() == 1 { "the class" } else { "the classes" };
@@ -388,10 +451,18 @@ pub(crate) struct PreparedTable {
     pub(crate) data: Split,
     /// Remarks on them.
     pub(crate) notes: Vec<Warning>,
+    /// What is unusual in the form of the tables' text.
+    pub(crate) format: Vec<String>,
     /// Differences of the feature columns.
     features: Vec<String>,
     /// Differences of the targets.
     targets: Vec<String>,
+}
+
+/// Returns a line on what is unusual in the form of a table's text, if anything is.
+fn format_text(table: &Path, notes: &[String]) -> Vec<String> {
+    let text = format!("{}: {}", table.display(), notes.join("; "));
+    if notes.is_empty() { Vec::new() } else { vec![text] }
 }
 
 /// The value of `--scale` for the scaling of the model that the weights come from.

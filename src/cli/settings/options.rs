@@ -15,9 +15,10 @@ use super::option::{OptionRow, Shown, Takes};
 use super::paths::{path_of, path_text};
 use super::raw_settings::{RawSetting, TABLE};
 use super::values::{
-    add_groups, class_weights, device_memory, groups, is_none, keep_checkpoints, minutes,
-    set_optimizer, start, valid,
+    add_groups, class_weights, decimal, delimiter, delimiter_text, device_memory, groups, header,
+    is_none, keep_checkpoints, minutes, set_optimizer, start, valid,
 };
+use crate::data::DecimalMark;
 use crate::error::{Error, Result};
 use crate::graph::{Group, Optimizer, Reduction, RequiredTarget};
 use crate::random::Seed;
@@ -60,8 +61,61 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         value: "COLUMN",
         heading: Data,
         help: "Column that says how much each row counts, 0 or more; it is no feature [default: all rows count the same]",
-        read: |run, it| put(&mut run.weight, it.text().map(|text| Some(text.trim().to_string()))),
-        show: |run| run.weight.clone().and_then(some),
+        read: |run, it| put(&mut run.reading.weight, column(it)),
+        show: |run| run.reading.weight.clone().and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "delimiter",
+        value: "SIGN",
+        heading: Data,
+        help: "Sign between the cells of TABLE and of --valid FILE: comma, semicolon, tab, bar, space, or the sign itself \
+               [default: auto, by the first rows]",
+        takes: Takes::AnyText,
+        read: |run, it| put(&mut run.reading.format.delimiter, it.read(delimiter)),
+        show: |run| run.reading.format.delimiter.map(delimiter_text).and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "decimal",
+        value: "MARK",
+        heading: Data,
+        help: "point (1.5, and 1,234.5) or comma (1,5, and 1.234,5): mark before the decimals of these tables' numbers \
+               [default: auto, by the first rows]",
+        read: |run, it| put(&mut run.reading.format.decimal, it.read(decimal)),
+        show: |run| run.reading.format.decimal.map(DecimalMark::name).and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "header",
+        value: "yes|no",
+        heading: Data,
+        help: "Whether the first line of these tables has the columns' names; without, they are c1, c2 and so on [default: auto, by \
+               the first rows]",
+        read: |run, it| put(&mut run.reading.format.header, it.read(header)),
+        show: |run| {
+            run.reading.format.header.map(|yes| if yes { "yes" } else { "no" }).and_then(some)
+        },
+        ..USUAL
+    },
+    OptionRow {
+        key: "group",
+        value: "COLUMN",
+        heading: Data,
+        help: "Column that names each row's group, such as a patient; all rows of a group are for training, or all for \
+               validation. It is no feature [default: none]",
+        read: |run, it| put(&mut run.reading.group, column(it)),
+        show: |run| run.reading.group.clone().and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "split-column",
+        value: "COLUMN",
+        heading: Data,
+        help: "Column that says train, valid or test of each row, in place of --valid; rows for a test are left out. It is no \
+               feature [default: none]",
+        read: |run, it| put(&mut run.reading.split_column, column(it)),
+        show: |run| run.reading.split_column.clone().and_then(some),
         ..USUAL
     },
     OptionRow {
@@ -448,14 +502,18 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
     },
     OptionRow {
         key: "valid",
-        value: "SHARE|FILE",
+        value: "SHARE|last|FILE",
         heading: Data,
         brief: "Validation rows: a share, or a table [default: 0.2]",
-        help: "Share of the rows to validate on (0 for none), or a table of such rows [default: 0.2]",
+        help: "Share of the rows to validate on (0 for none); last or last:0.2 for the last rows, as in the order of time; or a \
+               table of such rows [default: 0.2]",
         takes: Takes::Path,
         read: |run, it| put(&mut run.valid, it.read(valid)),
+        // Without the share, where a column says which rows these are.
         show: |run| match &run.valid {
+            _ if run.reading.split_column.is_some() => None,
             ValidSource::Share(share) => some(*share),
+            ValidSource::Last(share) => some(format!("last:{share}")),
             ValidSource::File(path) => some(path_text(path)),
         },
         ..USUAL
@@ -656,6 +714,11 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
     },
 ];
 
+/// Reads the name of a column.
+fn column(it: &RawSetting) -> Result<Option<String>> {
+    it.text().map(|text| Some(text.trim().to_string()))
+}
+
 /// Puts a value that could be read into its place.
 fn put<T>(to: &mut T, value: Result<T>) -> Result<()> {
     *to = value?;
@@ -718,7 +781,11 @@ mod tests {
             ("groups", "0.*: lr=0.5; bias: frozen=true"),
             ("class-weights", "\"a, b\"=2,c=1"),
             ("device-memory", "512MiB"),
-            ("valid", "v.csv"),
+            ("valid", "last:0.3"),
+            ("delimiter", "\t"),
+            ("decimal", "comma"),
+            ("header", "no"),
+            ("group", "g"),
             ("stop-patience", "3"),
             ("init", "orthogonal(gain=relu)"),
         ];

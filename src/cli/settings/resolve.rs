@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::config::{InitFrom, RunConfig};
+use super::config::{InitFrom, RunConfig, ValidSource};
 use super::network::OF_PLAIN;
 use super::options::OPTIONS;
 use super::paths::path_of;
@@ -63,9 +63,34 @@ fn check_together(run: &RunConfig) -> Result<()> {
             return refuse(key, format!("nothing is watched; it belongs to {owner}"));
         }
     }
+    check_split(run)?;
     if !run.init_strict && !matches!(run.start, InitFrom::File(_)) {
         let problem = "it says whether all weights of a file have to fit, and there is no file; give --init FILE.safetensors, or leave it out";
         return refuse("init-strict", problem.to_string());
+    }
+    Ok(())
+}
+
+/// Refuses two ways of choosing the validation rows.
+fn check_split(run: &RunConfig) -> Result<()> {
+    let refuse = |key: &str, problem: &str| Err(Error::setting(run.raw.place(key), problem));
+    let (column, group) = (&run.reading.split_column, &run.reading.group);
+    if column.is_some() && run.raw.has("valid") {
+        let problem = "--split-column says which rows are for validation; leave one of the two out";
+        return refuse("valid", problem);
+    }
+    if column.is_some() && group.is_some() {
+        let problem = "--split-column says which rows are for validation; leave one of the two out";
+        return refuse("group", problem);
+    }
+    if group.is_some() && !matches!(run.valid, ValidSource::Share(_)) {
+        let problem = "groups are drawn at random, and --valid names other rows; give --valid a share, or leave --group out";
+        return refuse("group", problem);
+    }
+    for (key, name) in [("group", group), ("split-column", column)] {
+        if name.as_deref().is_some_and(str::is_empty) {
+            return refuse(key, "empty; name a column, or leave the option out");
+        }
     }
     Ok(())
 }
@@ -92,6 +117,9 @@ fn which_target(table: &str) -> String {
 }
 
 fn default_out(table: &Path) -> PathBuf {
+    // Of a compressed table, the name of the table in it.
+    let packed = table.extension().is_some_and(|it| ["gz", "zst"].iter().any(|end| it == *end));
+    let table = if packed { table.with_extension("") } else { table.to_path_buf() };
     let name = table.file_stem().filter(|name| !["", ".", ".."].iter().any(|dots| name == dots));
     Path::new("runs").join(name.unwrap_or("run".as_ref()))
 }
@@ -100,7 +128,6 @@ fn default_out(table: &Path) -> PathBuf {
 mod tests {
     use super::*;
     use crate::cli::settings::arguments::Settings;
-    use crate::cli::settings::config::ValidSource;
     use crate::cli::settings::network::{Network, Norm};
     use crate::cli::settings::sources::merge;
     use crate::device::DeviceKind;
@@ -143,6 +170,8 @@ mod tests {
             (".csv", "runs/.csv"),
             ("..", "runs/run"),
             ("a.b.csv", "runs/a.b"),
+            ("a/iris.csv.gz", "runs/iris"),
+            ("a.gz", "runs/a"),
         ] {
             assert_eq!(default_out(Path::new(table)), PathBuf::from(want), "{table}");
         }

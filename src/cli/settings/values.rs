@@ -2,9 +2,10 @@
 //!
 //! In: a setting. Out: the value, or its problem.
 
-use super::config::{InitFrom, RunConfig, ValidSource};
+use super::config::{InitFrom, RunConfig, USUAL_SHARE, ValidSource};
 use super::paths::path_of;
 use super::raw_settings::{RawSetting, text_of};
+use crate::data::{DecimalMark, TableFormat};
 use crate::error::{Error, Result};
 use crate::graph::Group;
 use crate::train::ClassWeights;
@@ -124,8 +125,27 @@ pub(super) fn device_memory(text: &str) -> Result<Option<u64>> {
     }
 }
 
-/// Reads the source of validation rows: a fraction of the rows, or a table.
+/// Reads the source of validation rows: a fraction of the rows, drawn or the last ones, or a table.
 pub(super) fn valid(text: &str) -> Result<ValidSource> {
+    let last = text.trim().strip_prefix("last");
+    if let Some(share) = last.and_then(|rest| rest.strip_prefix(':')) {
+        let wrong = || {
+            let problem = format!(
+                "\"{}\" is no share of the last rows; write last:0.2, with a number above 0 and below 1",
+                text.trim()
+            );
+            Error::setting("--valid", problem)
+        };
+        let share: f64 = share.trim().parse().map_err(|_| wrong())?;
+        return if share > 0.0 && share < 1.0 {
+            Ok(ValidSource::Last(share))
+        } else {
+            Err(wrong())
+        };
+    }
+    if last == Some("") {
+        return Ok(ValidSource::Last(USUAL_SHARE));
+    }
     match text.trim().parse() {
         Ok(share) if (0.0..1.0).contains(&share) => Ok(ValidSource::Share(share)),
         Ok(share) => {
@@ -140,6 +160,80 @@ pub(super) fn valid(text: &str) -> Result<ValidSource> {
         }
         Err(_) => Ok(ValidSource::File(path_of(text))),
     }
+}
+
+/// Reads the sign between a table's cells; `None` if it is to be found.
+pub(super) fn delimiter(text: &str) -> Result<Option<char>> {
+    // A sign alone may be a space or a tab, which trimming would take away.
+    let mut letters = text.chars();
+    let name = text.trim().to_ascii_lowercase();
+    match (letters.next(), letters.next()) {
+        (Some(sign), None) if sign == '\t' || sign == ' ' => return Ok(Some(sign)),
+        (Some(sign), None) if sign.is_ascii_punctuation() && !"\"'.+-_".contains(sign) => {
+            return Ok(Some(sign));
+        }
+        _ => {}
+    }
+    match name.as_str() {
+        "auto" => Ok(None),
+        "comma" => Ok(Some(',')),
+        "semicolon" => Ok(Some(';')),
+        "tab" | "\\t" => Ok(Some('\t')),
+        "bar" => Ok(Some('|')),
+        "space" => Ok(Some(' ')),
+        _ => {
+            let problem = format!(
+                "\"{}\" is no sign between cells; known: auto, comma, semicolon, tab, bar, space, or a sign such as ':'",
+                text.escape_debug()
+            );
+            Err(Error::setting("--delimiter", problem))
+        }
+    }
+}
+
+/// Returns the text from which [`delimiter`] reads a sign.
+pub(super) fn delimiter_text(sign: char) -> String {
+    match sign {
+        '\t' => "tab".into(),
+        ' ' => "space".into(),
+        sign => sign.to_string(),
+    }
+}
+
+/// Reads the sign before decimals; `None` if it is to be found.
+pub(super) fn decimal(text: &str) -> Result<Option<DecimalMark>> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "auto" => Ok(None),
+        "point" | "." => Ok(Some(DecimalMark::Point)),
+        "comma" | "," => Ok(Some(DecimalMark::Comma)),
+        other => {
+            let problem = format!("unknown name \"{other}\"; known: auto, point, comma");
+            Err(Error::setting("--decimal", problem))
+        }
+    }
+}
+
+/// Reads whether a table has a header; `None` if that is to be found.
+pub(super) fn header(text: &str) -> Result<Option<bool>> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "auto" => Ok(None),
+        "yes" | "true" => Ok(Some(true)),
+        "no" | "false" => Ok(Some(false)),
+        other => {
+            let problem = format!("unknown name \"{other}\"; known: auto, yes, no");
+            Err(Error::setting("--header", problem))
+        }
+    }
+}
+
+/// Form of a table as `predict` and `evaluate` are told of it.
+pub(crate) fn table_format([sign, mark, names]: [Option<&str>; 3]) -> Result<TableFormat> {
+    Ok(TableFormat {
+        delimiter: sign.map(delimiter).transpose()?.flatten(),
+        decimal: mark.map(decimal).transpose()?.flatten(),
+        header: names.map(header).transpose()?.flatten(),
+        target_file: None,
+    })
 }
 
 /// Reads how weights start: a scheme, or a file of weights.

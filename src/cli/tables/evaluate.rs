@@ -13,7 +13,7 @@ use crate::cli::Exit;
 use crate::cli::args::EvaluateArgs;
 use crate::cli::open_run::open_run;
 use crate::cli::output::{Output, failed};
-use crate::data::{PartReader, Positive, list};
+use crate::data::{PartReader, Positive, TableFormat, list};
 use crate::error::{Error, Result};
 use crate::report::{Console, JsonLines, positive_by_column};
 use crate::train::{Evaluation, Metric, Predictor, StreamingEvaluator};
@@ -82,10 +82,14 @@ impl<'a> Evaluated<'a> {
 
 pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     let kind = args.device.parse()?;
-    let input = TableInput::of(&args.table);
+    let (input, format) = (TableInput::of(&args.table), args.format.read()?);
+    let format = TableFormat { target_file: args.target.clone(), ..format };
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
-    let reader = input.parts(&trained.preparation.schema)?;
+    let reader = input.parts(&trained.preparation.schema, &format)?;
+    if !reader.notes().is_empty() {
+        console.say("table", &format!("{}: {}", input.name(), reader.notes().join("; ")));
+    }
     let weighted = reader.has_weights();
     let predictor = Predictor::on_device(trained, &kind, Some(ROWS))?;
     let (device, reason) = (predictor.device(), predictor.reason());

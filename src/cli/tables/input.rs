@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::data::{FeatureReader, PartReader, Schema};
+use crate::data::{FeatureReader, PartReader, Schema, TableFormat};
 use crate::error::Result;
 
 /// Stands for standard input as a table, and for standard output as a file.
@@ -33,20 +33,21 @@ impl<'a> TableInput<'a> {
         known.filter(fs::Metadata::is_file).map(|known| known.len())
     }
 
-    pub(crate) fn features(self, schema: &Schema) -> Result<FeatureReader> {
+    /// Opens the table for predictions; `format` is what is stated of its text.
+    pub(crate) fn features(self, schema: &Schema, format: &TableFormat) -> Result<FeatureReader> {
         if is_pipe(self.0) {
-            FeatureReader::from_reader(io::stdin(), &self.name(), schema)
+            FeatureReader::from_reader_as(io::stdin(), &self.name(), schema, format)
         } else {
-            FeatureReader::open(self.0, schema)
+            FeatureReader::open_as(self.0, schema, format)
         }
     }
 
     /// With targets and weights.
-    pub(crate) fn parts(self, schema: &Schema) -> Result<PartReader> {
+    pub(crate) fn parts(self, schema: &Schema, format: &TableFormat) -> Result<PartReader> {
         if is_pipe(self.0) {
-            PartReader::from_reader(io::stdin(), &self.name(), schema)
+            PartReader::from_reader_as(io::stdin(), &self.name(), schema, format)
         } else {
-            PartReader::open(self.0, schema)
+            PartReader::open_as(self.0, schema, format)
         }
     }
 }

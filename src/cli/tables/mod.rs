@@ -12,7 +12,7 @@ mod training_rows;
 
 pub(super) use evaluate::evaluate;
 pub(super) use predict::predict;
-pub(super) use prediction_writer::{PredictionColumns, PredictionWriter};
+pub(super) use prediction_writer::{CellStyle, PredictionColumns, PredictionWriter};
 pub(super) use training_rows::{Overlap, RowDigest};
 
 /// Rows that are read, predicted and written at once, if these are not very long.

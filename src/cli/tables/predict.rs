@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::ROWS;
 use super::input::{TableInput, is_pipe};
-use super::prediction_writer::{PredictionColumns, PredictionWriter};
+use super::prediction_writer::{CellStyle, PredictionColumns, PredictionWriter};
 use super::prefetch::{Next, Prefetcher};
 use crate::cli::Exit;
 use crate::cli::args::PredictArgs;
@@ -55,8 +55,8 @@ enum Ended {
 
 pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
     let kind = args.device.parse()?;
-    let (input, out) =
-        (TableInput::of(&args.table), args.out.as_deref().filter(|out| !is_pipe(out)));
+    let (input, format) = (TableInput::of(&args.table), args.format.read()?);
+    let out = args.out.as_deref().filter(|out| !is_pipe(out));
     // Checked before anything is opened: the output must not be one of the inputs.
     if let Some(out) = out {
         let (model, weights) = (args.run.join(MODEL_FILE), args.weights.as_ref());
@@ -66,8 +66,15 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
     let mut console = if args.quiet { Console::quiet() } else { Console::stderr() };
     let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
     // The columns are checked before a device is opened, which may take seconds.
-    let reader = input.features(&trained.preparation.schema)?;
+    let reader = input.features(&trained.preparation.schema, &format)?;
     let (header, renamed) = PredictionColumns::of(&trained).header(reader.headers());
+    let style = CellStyle::of(&reader);
+    if !reader.notes().is_empty() {
+        let new = &header[reader.headers().len()..];
+        let result = if args.json { String::new() } else { style.text(new) };
+        let notes = reader.notes().join("; ");
+        console.say("table", &format!("{}: {notes}{result}", input.name()));
+    }
     if out.is_some() || !args.json {
         // JSON on stdout names the columns itself.
         for (wanted, taken) in &renamed {
@@ -88,7 +95,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
         console.begin_table(input.bytes());
     }
     // Opened only when the first rows are predicted, so that an error leaves no file.
-    let open = || PredictionWriter::open(out, args.json, &header);
+    let open = || PredictionWriter::open(out, args.json, &header, style);
     let predict = |chunk: &RowChunk| predictions(&predictor, chunk, &input.name());
     let (ended, rows) = run(reader, predict, (open, &told), &interrupt, &mut console)?;
     console.close();

@@ -4,6 +4,7 @@
 //! Absent on purpose: reading, predicting.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use ::csv::StringRecord;
 use serde::{Serialize, Serializer};
 
 use crate::cli::output::{Output, failed};
-use crate::data::{BinaryColumn, RowChunk, TargetKind};
+use crate::data::{BinaryColumn, DecimalMark, FeatureReader, RowChunk, TargetKind, list};
 use crate::error::{Error, Result};
 use crate::export::AtomicFile;
 use crate::report::{escape_controls, escape_json_controls};
@@ -191,26 +192,73 @@ impl To {
     }
 }
 
+/// Form of the text that predictions are written in: that of the table which was read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CellStyle {
+    delimiter: u8,
+    decimal: DecimalMark,
+    header: bool,
+}
+
+impl Default for CellStyle {
+    fn default() -> Self {
+        Self { delimiter: b',', decimal: DecimalMark::Point, header: true }
+    }
+}
+
+impl CellStyle {
+    pub(crate) fn of(reader: &FeatureReader) -> Self {
+        // Only signs of one byte are read.
+        let delimiter = u8::try_from(reader.delimiter()).unwrap_or(b',');
+        Self { delimiter, decimal: reader.decimal(), header: reader.has_header() }
+    }
+
+    /// Says how the result differs from the usual form, and names its new columns where it has no header.
+    pub(crate) fn text(self, new: &[String]) -> String {
+        let mut told = Vec::new();
+        if self.delimiter != b',' {
+            told.push("the same sign between cells".to_string());
+        }
+        if self.decimal == DecimalMark::Comma {
+            told.push("decimals with a comma".to_string());
+        }
+        if !self.header {
+            told.push(format!("no header, and at the end {}", list(new)));
+        }
+        if told.is_empty() {
+            String::new()
+        } else {
+            format!("; the result has {}", told.join(", "))
+        }
+    }
+}
+
 /// Destination of predicted rows.
 #[derive(Debug)]
 pub(crate) struct PredictionWriter {
     to: To,
     json: bool,
+    style: CellStyle,
     /// Rows as text, until they are written in one piece.
     text: Vec<u8>,
 }
 
 impl PredictionWriter {
     /// Opens the file, if there is one, else standard output, there for a table or for events.
-    pub(crate) fn open(file: Option<&Path>, json: bool, header: &[String]) -> Result<Self> {
+    pub(crate) fn open(
+        file: Option<&Path>,
+        json: bool,
+        header: &[String],
+        style: CellStyle,
+    ) -> Result<Self> {
         let to = match file {
             Some(path) => To::File(AtomicFile::create(path)?),
             None => To::Stdout(Output::new()),
         };
         // With a file, the events on standard output are only the final ones.
-        let mut sink = Self { to, json: json && file.is_none(), text: Vec::new() };
-        if !sink.json {
-            push_cells(&mut sink.text, header.iter().map(String::as_str));
+        let mut sink = Self { to, json: json && file.is_none(), style, text: Vec::new() };
+        if !sink.json && style.header {
+            push_cells(&mut sink.text, header.iter().map(String::as_str), style);
             sink.text.push(b'\n');
         }
         Ok(sink)
@@ -245,7 +293,7 @@ impl PredictionWriter {
                 self.text.extend(escape_json_controls(line));
                 self.text.push(b'\n');
             } else {
-                push_row(&mut self.text, record, told, values);
+                push_row(&mut self.text, record, (told, self.style), values);
             }
         }
         // One write for a part: single rows would cost a system call each.
@@ -275,44 +323,63 @@ impl PredictionWriter {
 fn push_row(
     to: &mut Vec<u8>,
     record: &StringRecord,
-    told: &PredictionColumns<'_>,
+    (told, style): (&PredictionColumns<'_>, CellStyle),
     (values, best): (&[f64], usize),
 ) {
-    push_cells(to, record.iter());
+    push_cells(to, record.iter(), style);
     if let TargetKind::Classes(classes) = told.kind {
-        to.push(b',');
-        push_cell(to, &classes[best]);
+        to.push(style.delimiter);
+        push_cell(to, &classes[best], style);
     }
     for (place, &value) in values.iter().enumerate() {
-        // Appending to memory cannot fail.
-        let _ = match told.kind {
-            TargetKind::Number | TargetKind::Numbers(_) => write!(to, ",{value:?}"),
-            // A probability has as many digits as an f32 holds.
-            TargetKind::Classes(_) => write!(to, ",{:?}", value as f32),
-            TargetKind::Labels(labels) => {
-                to.push(b',');
-                push_cell(to, told.chosen(&labels[place], value));
-                write!(to, ",{:?}", value as f32)
+        match told.kind {
+            TargetKind::Number | TargetKind::Numbers(_) => {
+                push_number(to, format_args!("{value:?}"), style);
             }
-        };
+            // A probability has as many digits as an f32 holds.
+            TargetKind::Classes(_) => push_number(to, format_args!("{:?}", value as f32), style),
+            TargetKind::Labels(labels) => {
+                to.push(style.delimiter);
+                push_cell(to, told.chosen(&labels[place], value), style);
+                push_number(to, format_args!("{:?}", value as f32), style);
+            }
+        }
     }
     to.push(b'\n');
 }
 
-fn push_cells<'a>(to: &mut Vec<u8>, cells: impl Iterator<Item = &'a str>) {
+/// Appends a delimiter and a number.
+fn push_number(to: &mut Vec<u8>, number: fmt::Arguments<'_>, style: CellStyle) {
+    to.push(style.delimiter);
+    let begin = to.len();
+    // Appending to memory cannot fail.
+    let _ = to.write_fmt(number);
+    if style.decimal == DecimalMark::Comma
+        && let Some(point) = to[begin..].iter().position(|&byte| byte == b'.')
+    {
+        to[begin + point] = b',';
+        // Between commas a number with one needs quotes.
+        if style.delimiter == b',' {
+            to.insert(begin, b'"');
+            to.push(b'"');
+        }
+    }
+}
+
+fn push_cells<'a>(to: &mut Vec<u8>, cells: impl Iterator<Item = &'a str>, style: CellStyle) {
     for (place, cell) in cells.enumerate() {
         if place > 0 {
-            to.push(b',');
+            to.push(style.delimiter);
         }
-        push_cell(to, cell);
+        push_cell(to, cell, style);
     }
 }
 
 /// Appends a cell, in quotes if it needs them.
-fn push_cell(to: &mut Vec<u8>, cell: &str) {
+fn push_cell(to: &mut Vec<u8>, cell: &str, style: CellStyle) {
     // Without an early end, so that the loop is vectorised.
     let special = cell.bytes().fold(false, |any, byte| {
-        any | (byte == b',') | (byte == b'"') | (byte == b'\n') | (byte == b'\r')
+        any | (byte == style.delimiter) | (byte == b'"') | (byte == b'\n') | (byte == b'\r')
     });
     if !special {
         to.extend_from_slice(cell.as_bytes());
@@ -360,7 +427,7 @@ mod tests {
             cells in prop::collection::vec("[ -~é\",\\r\\n]{0,6}", 2..6)
         ) {
             let mut ours = Vec::new();
-            push_cells(&mut ours, cells.iter().map(String::as_str));
+            push_cells(&mut ours, cells.iter().map(String::as_str), CellStyle::default());
             ours.push(b'\n');
             let mut theirs = ::csv::Writer::from_writer(Vec::new());
             theirs.write_record(&cells).unwrap();

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 pub(super) const MOST_ROW: usize = 1 << 26;
 /// Largest number of cells of a row: the parser needs eight bytes for each, so that a file of commas would take many times
 /// its size.
-pub(super) const MOST_CELLS: usize = 1 << 21;
+pub(in crate::data) const MOST_CELLS: usize = 1 << 21;
 
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 
@@ -45,6 +45,8 @@ enum QuoteState {
 #[derive(Debug)]
 pub(super) struct Watched<R> {
     inner: R,
+    /// Byte between cells.
+    delimiter: u8,
     /// Offset of `bytes` in the file.
     start: u64,
     bytes: Vec<u8>,
@@ -63,15 +65,17 @@ pub(super) struct Watched<R> {
 }
 
 impl<R: Read> Watched<R> {
-    pub(super) fn new(inner: R) -> Self {
+    /// Watches bytes that come after `lines` lines of the file.
+    pub(super) fn new(inner: R, delimiter: u8, lines: u64) -> Self {
         Self {
             inner,
+            delimiter,
             start: 0,
             bytes: Vec::new(),
             left: (MOST_ROW, MOST_CELLS),
             state: QuoteState::Outside(b'\n'),
             opened: 0,
-            lines: 0,
+            lines,
             newline: b'\n',
             counted: (0, 0),
             fault: None,
@@ -174,7 +178,8 @@ impl<R: Read> Watched<R> {
                     };
                     // The byte before the quote may belong to an earlier read, so it is remembered.
                     let before = if quote > at { self.bytes[quote - 1] } else { before };
-                    let begins = matches!(before, b',' | b'\n' | b'\r')
+                    let begins = before == self.delimiter
+                        || matches!(before, b'\n' | b'\r')
                         || first && quote == BOM.len() && self.bytes.starts_with(&BOM);
                     // Elsewhere a quote is a letter like others, such as inches.
                     self.state =
@@ -192,12 +197,13 @@ impl<R: Read> Watched<R> {
                     self.state = QuoteState::Quote;
                     at += quote + 1;
                 }
-                // A second quote is a quote in the text; a comma or a line end closes the cell; other text is a mistake.
+                // A second quote is a quote in the text; a delimiter or a line end closes the cell; other text is a mistake.
                 QuoteState::Quote | QuoteState::Blanks => {
                     self.state = match (self.bytes[at], self.state) {
                         (b'"', QuoteState::Quote) => QuoteState::Inside,
+                        (byte, _) if byte == self.delimiter => QuoteState::Outside(byte),
                         (b' ' | b'\t', _) => QuoteState::Blanks,
-                        (byte @ (b',' | b'\n' | b'\r'), _) => QuoteState::Outside(byte),
+                        (byte @ (b'\n' | b'\r'), _) => QuoteState::Outside(byte),
                         _ => return Some(at),
                     };
                     at += 1;
@@ -249,7 +255,8 @@ impl<R: Read> Read for Watched<R> {
         self.bytes.extend_from_slice(&buffer[..n]);
         let good = self.watch(first);
         self.left.0 = self.left.0.saturating_sub(good);
-        let cells = usize::try_from(count(&self.bytes[..good], b',')).unwrap_or(usize::MAX);
+        let cells =
+            usize::try_from(count(&self.bytes[..good], self.delimiter)).unwrap_or(usize::MAX);
         self.left.1 = self.left.1.saturating_sub(cells);
         // The good bytes before a fault are delivered first, so that earlier rows are parsed.
         if good == 0 { Err(io::ErrorKind::InvalidData.into()) } else { Ok(good) }

@@ -4,11 +4,14 @@
 //! as in the file, for predictions; or with targets and weights, for figures.
 //! Absent on purpose: a second pass over any row, so that a stream can be read.
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 
 use ::csv::StringRecord;
 
+use super::dialect::TableFormat;
+use super::marks::DecimalMark;
 use super::rows::TableReader;
 use crate::data::table::{Schema, TargetKind, Targets};
 use crate::data::target::Labels;
@@ -46,7 +49,17 @@ impl FeatureReader {
     ///
     /// When the file cannot be read or columns are missing.
     pub fn open(path: impl AsRef<Path>, schema: &Schema) -> Result<Self> {
-        Self::of(TableReader::open(path.as_ref())?, schema)
+        Self::open_as(path, schema, &TableFormat::default())
+    }
+
+    /// Does the same as [`Self::open`] for a text of a stated form.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn open_as(path: impl AsRef<Path>, schema: &Schema, format: &TableFormat) -> Result<Self> {
+        let wanted = |names: &[&str]| header::has_all(names, &schema.features);
+        Self::of(TableReader::open(path.as_ref(), format, wanted)?, schema)
     }
 
     /// Reads from anything, such as standard input; messages call it by `name`.
@@ -59,18 +72,57 @@ impl FeatureReader {
         name: &str,
         schema: &Schema,
     ) -> Result<Self> {
-        Self::of(TableReader::from_reader(reader, Path::new(name))?, schema)
+        Self::from_reader_as(reader, name, schema, &TableFormat::default())
     }
 
-    fn of(table: TableReader, schema: &Schema) -> Result<Self> {
+    /// Does the same as [`Self::from_reader`] for a text of a stated form.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn from_reader_as(
+        reader: impl Read + Send + 'static,
+        name: &str,
+        schema: &Schema,
+        format: &TableFormat,
+    ) -> Result<Self> {
+        let wanted = |names: &[&str]| header::has_all(names, &schema.features);
+        Self::of(TableReader::from_reader(reader, Path::new(name), format, wanted)?, schema)
+    }
+
+    /// Returns remarks on the form of the text, such as `a semicolon between cells`; none if the form is the usual one.
+    pub fn notes(&self) -> &[String] {
+        &self.table.dialect().notes
+    }
+
+    fn of(mut table: TableReader, schema: &Schema) -> Result<Self> {
+        table.name_like(schema);
         let wanted: Vec<&str> = schema.features.iter().map(String::as_str).collect();
-        let picks = header::find_all(&header::names(&table.header), &wanted, &table.source)?;
+        let picks = header::find_all(&header::names(&table.header), &wanted, &table.source)
+            .map_err(|error| table.explain(error))?;
+        let all: HashSet<usize> = picks.iter().copied().collect();
+        table.read_numbers_in(|column| all.contains(&column));
         Ok(Self { table, picks, spare: Vec::new() })
     }
 
-    /// Returns all column names, as in the file.
+    /// Returns all column names, as in the file; names by place for a file without a header.
     pub fn headers(&self) -> &StringRecord {
-        &self.table.header
+        self.table.file_header()
+    }
+
+    /// Returns true if the file has a header.
+    pub fn has_header(&self) -> bool {
+        self.table.dialect().header
+    }
+
+    /// Returns the sign between the file's cells.
+    pub fn delimiter(&self) -> char {
+        self.table.dialect().delimiter.into()
+    }
+
+    /// Returns the sign before the decimals of the file's numbers.
+    pub fn decimal(&self) -> DecimalMark {
+        if self.table.dialect().comma { DecimalMark::Comma } else { DecimalMark::Point }
     }
 
     /// Returns the number of bytes of the table that were read so far.
@@ -103,7 +155,7 @@ impl FeatureReader {
         while chunk.records.len() < rows.max(1) && bytes < PIECE && self.table.read()? {
             self.table.features(&self.picks, &mut chunk.x)?;
             let spare = self.spare.pop().unwrap_or_default();
-            let record = std::mem::replace(&mut self.table.record, spare);
+            let record = self.table.take_record(spare);
             // An empty cell takes memory too: that of its end.
             bytes += record.as_slice().len() + record.len() * size_of::<usize>();
             chunk.records.push(record);
@@ -147,7 +199,17 @@ impl PartReader {
     ///
     /// When the file cannot be read or columns are missing.
     pub fn open(path: impl AsRef<Path>, schema: &Schema) -> Result<Self> {
-        Self::of(TableReader::open(path.as_ref())?, schema)
+        Self::open_as(path, schema, &TableFormat::default())
+    }
+
+    /// Does the same as [`Self::open`] for a text of a stated form.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn open_as(path: impl AsRef<Path>, schema: &Schema, format: &TableFormat) -> Result<Self> {
+        let wanted = |names: &[&str]| header::has_all(names, &schema.features);
+        Self::of(TableReader::open(path.as_ref(), format, wanted)?, schema)
     }
 
     /// Reads from anything, such as standard input; messages call it by `name`.
@@ -160,19 +222,47 @@ impl PartReader {
         name: &str,
         schema: &Schema,
     ) -> Result<Self> {
-        Self::of(TableReader::from_reader(reader, Path::new(name))?, schema)
+        Self::from_reader_as(reader, name, schema, &TableFormat::default())
     }
 
-    fn of(table: TableReader, schema: &Schema) -> Result<Self> {
+    /// Does the same as [`Self::from_reader`] for a text of a stated form.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn from_reader_as(
+        reader: impl Read + Send + 'static,
+        name: &str,
+        schema: &Schema,
+        format: &TableFormat,
+    ) -> Result<Self> {
+        let wanted = |names: &[&str]| header::has_all(names, &schema.features);
+        Self::of(TableReader::from_reader(reader, Path::new(name), format, wanted)?, schema)
+    }
+
+    /// Returns remarks on the form of the text, such as `a semicolon between cells`; none if the form is the usual one.
+    pub fn notes(&self) -> &[String] {
+        &self.table.dialect().notes
+    }
+
+    fn of(mut table: TableReader, schema: &Schema) -> Result<Self> {
         let names = header::names(&table.header);
         let mut wanted: Vec<&str> = schema.features.iter().map(String::as_str).collect();
         wanted.extend(schema.targets());
         let weight = schema.weight.as_deref().filter(|weight| names.contains(weight));
         // All columns are looked up together, so that one message names all that are missing.
         wanted.extend(weight);
-        let mut picks = header::find_all(&names, &wanted, &table.source)?;
+        let mut picks = header::find_all(&names, &wanted, &table.source)
+            .map_err(|error| table.explain(error))?;
         let weight = weight.and_then(|_| picks.pop());
         let places = picks.split_off(schema.features.len());
+        // As for the table that the schema is of.
+        let numbers = table.dialect().delimiter != b','
+            || table.dialect().decimal_is_stated
+            || matches!(schema.kind, TargetKind::Number | TargetKind::Numbers(_));
+        let all = picks.iter().copied().chain(weight).chain(places.iter().copied());
+        let all: HashSet<usize> = all.filter(|place| numbers || !places.contains(place)).collect();
+        table.read_numbers_in(|column| all.contains(&column));
         let (kind, labels) = (schema.kind.clone(), Labels::of(&schema.kind));
         Ok(Self { table, picks, places, weight, kind, labels, left_out: 0 })
     }

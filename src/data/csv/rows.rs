@@ -3,21 +3,33 @@
 //! In: bytes. Out: records with their lines, each as long as the header, and their numbers on request.
 //! Absent on purpose: the meaning of columns.
 
-use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 
 use super::bytes::{Beyond, MOST_CELLS, MOST_ROW, Watched};
 use super::cell;
+use super::dialect::{Dialect, TableFormat, name_of};
+use super::marks::Marks;
+use crate::data::open::TableBytes;
+use crate::data::table::Schema;
 use crate::error::{Error, Result};
 
 /// Bytes read from the file at once.
 const BUFFER: usize = 1 << 16;
+/// Number of lines that the sample has at least, if it is not as long as [`LONGEST_SAMPLE`].
+const SAMPLE_LINES: usize = 20;
+/// Largest number of bytes by which the form of a table is found.
+const LONGEST_SAMPLE: usize = 1 << 20;
 
-/// An open table and its current row.
+/// Number of bad cells of one kind that a message shows.
+const SHOWN_CELLS: usize = 5;
+
+/// An open table and its current row. Header and rows have the columns with a name only, and numbers without marks other than a
+/// decimal point.
 #[derive(Debug)]
 pub(super) struct TableReader {
     reader: Reader<Watched<ByteSource>>,
@@ -28,57 +40,216 @@ pub(super) struct TableReader {
     /// First line of the current row, counted from 1.
     pub(super) line: u64,
     rows: u64,
+    dialect: Dialect,
+    /// Bytes that were taken of a compressed file.
+    taken: Option<Arc<AtomicU64>>,
+    /// True if header and rows are as in the file.
+    plain: bool,
+    /// Header and current row as in the file, where these differ from `header` and `record`.
+    raw_header: StringRecord,
+    raw: StringRecord,
+    /// True if `record` is the first row already, because there is no header.
+    pending: bool,
 }
 
-/// Source of the bytes.
-struct ByteSource(Box<dyn Read + Send>);
-
-impl fmt::Debug for ByteSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Source")
-    }
+/// Source of the bytes: first those by which the form was found.
+#[derive(Debug)]
+struct ByteSource {
+    sample: Cursor<Vec<u8>>,
+    /// Error that ended the sample.
+    failed: Option<io::Error>,
+    rest: TableBytes,
 }
 
 impl Read for ByteSource {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
+        let n = self.sample.read(buffer)?;
+        if n > 0 {
+            return Ok(n);
+        }
+        // The memory is not needed any more.
+        self.sample = Cursor::default();
+        match self.failed.take() {
+            Some(error) => Err(error),
+            None => self.rest.read(buffer),
+        }
     }
 }
 
+/// Reads the bytes by which the form of a table is found. Returns the bytes, whether these are all, and the error that ended them.
+fn sample(bytes: &mut TableBytes) -> (Vec<u8>, bool, Option<io::Error>) {
+    let mut sample = Vec::new();
+    let mut lines = 0;
+    while sample.len() < LONGEST_SAMPLE && lines < SAMPLE_LINES {
+        let begin = sample.len();
+        // An interrupted read is tried again here, and all others end the sample.
+        let read = bytes.take(BUFFER as u64).read_to_end(&mut sample);
+        lines += sample[begin..].iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count();
+        match read {
+            Err(error) => return (sample, false, Some(error)),
+            Ok(n) if n < BUFFER => return (sample, true, None),
+            Ok(_) => {}
+        }
+    }
+    (sample, false, None)
+}
+
 impl TableReader {
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|source| Error::file("read", path, source))?;
-        Self::from_reader(file, path)
+    /// Opens a file of a form that is found, but for what is stated. The first line is taken for a header if it has the columns
+    /// that `wanted` asks for.
+    pub(super) fn open(
+        path: &Path,
+        stated: &TableFormat,
+        wanted: impl Fn(&[&str]) -> bool,
+    ) -> Result<Self> {
+        let bytes = TableBytes::open(path, stated.target_file.as_deref(), &wanted);
+        Self::from_bytes(bytes, path, stated, wanted)
     }
 
     /// Opens a table of bytes from any source; messages call it by `path`.
-    pub(super) fn from_reader(reader: impl Read + Send + 'static, path: &Path) -> Result<Self> {
+    pub(super) fn from_reader(
+        reader: impl Read + Send + 'static,
+        path: &Path,
+        stated: &TableFormat,
+        wanted: impl Fn(&[&str]) -> bool,
+    ) -> Result<Self> {
+        let bytes = TableBytes::of(reader, stated.target_file.as_deref());
+        Self::from_bytes(bytes, path, stated, wanted)
+    }
+
+    fn from_bytes(
+        bytes: io::Result<TableBytes>,
+        path: &Path,
+        stated: &TableFormat,
+        wanted: impl Fn(&[&str]) -> bool,
+    ) -> Result<Self> {
+        let source = path.display().to_string();
+        let mut bytes = bytes.map_err(|error| match error.kind() {
+            io::ErrorKind::Unsupported => Error::table(&source, error.to_string()),
+            _ => Error::file("read", path, error),
+        })?;
+        let taken = bytes.counter();
+        let stated = match bytes.array_notes() {
+            None => stated.clone(),
+            Some(_) => stated.of_array(&source)?,
+        };
+        let (sample, whole, failed) = sample(&mut bytes);
+        let mut dialect = Dialect::find((&sample, whole), &stated, wanted);
+        dialect.notes.extend(bytes.array_notes().into_iter().flatten().cloned());
+        let mut sample = Cursor::new(sample);
+        sample.set_position(dialect.skip as u64);
+        let bytes = ByteSource { sample, failed, rest: bytes };
         // Lengths of rows are checked here, not by the parser, for a message with both lengths.
         let reader = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
+            .delimiter(dialect.delimiter)
             .buffer_capacity(BUFFER)
-            .from_reader(Watched::new(ByteSource(Box::new(reader))));
+            .from_reader(Watched::new(bytes, dialect.delimiter, u64::from(dialect.skip > 0)));
         let mut table = Self {
             reader,
             path: path.to_path_buf(),
-            source: path.display().to_string(),
+            source,
             header: StringRecord::new(),
             record: StringRecord::new(),
             line: 0,
             rows: 0,
+            dialect,
+            taken,
+            plain: true,
+            raw_header: StringRecord::new(),
+            raw: StringRecord::new(),
+            pending: false,
         };
         if !table.advance()? {
             let problem = "the file is empty; a header line with the columns' names is needed";
             return Err(Error::table(&table.source, problem));
         }
-        table.header = std::mem::take(&mut table.record);
+        table.begin();
         Ok(table)
+    }
+
+    /// Takes the first record for the header, or for the first row where there is none.
+    fn begin(&mut self) {
+        let length = self.record.len();
+        // A first line that is longer than the sample has not shown its columns.
+        self.dialect.fit(length);
+        self.plain = self.dialect.is_plain(length);
+        if self.plain {
+            self.header = std::mem::take(&mut self.record);
+            return;
+        }
+        let used = self.dialect.marks.len();
+        if !self.dialect.header {
+            self.pending = true;
+            self.header = (0..used).map(Dialect::name).collect();
+            return;
+        }
+        self.raw_header = std::mem::take(&mut self.record);
+        self.header = self.raw_header.iter().take(used).collect();
+        // A header that is shorter than the rows would name their columns wrongly once there are more of them.
+        let named = self.dialect.width - usize::from(self.dialect.row_names);
+        (length..named).for_each(|_| self.raw_header.push_field(""));
+    }
+
+    /// Returns the header as in the file, with an empty name for each further column; the names of the columns where the file
+    /// has no header.
+    pub(super) fn file_header(&self) -> &StringRecord {
+        if self.plain || !self.dialect.header { &self.header } else { &self.raw_header }
+    }
+
+    /// Returns the form of the table.
+    pub(super) fn dialect(&self) -> &Dialect {
+        &self.dialect
+    }
+
+    /// Names the columns of a file without a header as the schema does, if the schema is of such a file, too, and these columns
+    /// are its features alone.
+    pub(super) fn name_like(&mut self, schema: &Schema) {
+        let targets = schema.targets();
+        let names = schema.features.iter().map(String::as_str).chain(targets);
+        let mut places = names.map(|name| name.strip_prefix('c')?.parse::<usize>().ok());
+        let last = places.try_fold(0, |last, place| Some(last.max(place?)));
+        let count = self.header.len();
+        let alone = last.is_some_and(|last| count < last) && count == schema.features.len();
+        if alone && !self.dialect.header {
+            self.header = schema.features.iter().collect();
+            self.dialect.notes.retain(|note| !note.contains("columns are named"));
+            self.dialect.notes.push(
+                "the first line looks like data: the columns are the model's features, in their order".into(),
+            );
+        }
+    }
+
+    /// Reads numbers with their marks in these columns only; cells of others are texts.
+    pub(super) fn read_numbers_in(&mut self, columns: impl Fn(usize) -> bool) {
+        for (column, marks) in self.dialect.marks.iter_mut().enumerate() {
+            if !columns(column) {
+                *marks = Marks::Plain;
+            }
+        }
+    }
+
+    /// Takes the current row as it is in the file.
+    pub(super) fn take_record(&mut self, spare: StringRecord) -> StringRecord {
+        let record = if self.plain { &mut self.record } else { &mut self.raw };
+        std::mem::replace(record, spare)
+    }
+
+    /// Adds to an error about missing columns that the file may have a header after all.
+    pub(super) fn explain(&self, mut error: Error) -> Error {
+        if let (Error::Table { problem, .. }, false) = (&mut error, self.dialect.header) {
+            problem.push_str(
+                "; the first line was taken for data, so that columns are named by their place: name them so, or give ‘header’ yes \
+                 if it has their names",
+            );
+        }
+        error
     }
 
     /// Reads the next row, if there is one. A table without rows is an error.
     pub(super) fn read(&mut self) -> Result<bool> {
-        if !self.advance()? {
+        if !std::mem::take(&mut self.pending) && !self.advance()? {
             if self.rows == 0 {
                 return Err(Error::table(
                     &self.source,
@@ -88,26 +259,70 @@ impl TableReader {
             return Ok(false);
         }
         self.rows += 1;
-        let (got, want) = (self.record.len(), self.header.len());
-        if got != want {
-            let columns = if got == 1 { "column" } else { "columns" };
-            let mut problem = format!("{got} {columns}, but the header has {want}");
-            // A row of another length has a usual cause, which its cells show.
-            if self.record.as_slice().contains('\n') {
-                problem += "; a quoted cell runs over several lines: is a closing quote missing?";
-            } else if got == 1 && self.record[0].trim().is_empty() {
-                problem += ": a line of blanks; remove it";
-            } else if self.record[0].starts_with('#') {
-                problem += "; if the line is a comment, remove it";
-            } else if got > want && self.record.iter().skip(want).all(|cell| cell.trim().is_empty())
-            {
-                problem += "; the line ends in a comma: remove it";
-            } else if got > want {
-                problem += "; a text with a comma in it must stand in quotes";
-            }
-            return Err(self.at_line(problem));
+        let want = if self.plain { self.header.len() } else { self.dialect.width };
+        if self.record.len() != want {
+            return Err(self.wrong_length(want));
+        }
+        if !self.plain {
+            self.write_plainly()?;
         }
         Ok(true)
+    }
+
+    /// Returns the error of a row of another length than the others, whose usual cause its cells show.
+    fn wrong_length(&self, want: usize) -> Error {
+        let got = self.record.len();
+        let columns = if got == 1 { "column" } else { "columns" };
+        let sign = name_of(self.dialect.delimiter);
+        let others = if want == self.header.len() && self.dialect.header {
+            "the header has"
+        } else {
+            "the rows before have"
+        };
+        let mut problem = format!("{got} {columns}, but {others} {want}");
+        if self.record.as_slice().contains('\n') {
+            problem += "; a quoted cell runs over several lines: is a closing quote missing?";
+        } else if got == 1 && self.record[0].trim().is_empty() {
+            problem += ": a line of blanks; remove it";
+        } else if self.record[0].starts_with('#') {
+            problem += "; if the line is a comment, remove it";
+        } else if got > want && self.record.iter().skip(want).all(|cell| cell.trim().is_empty()) {
+            problem += &format!("; the line ends in a {sign}: remove it");
+        } else if got > want {
+            problem += &format!("; a text with a {sign} in it must stand in quotes");
+        }
+        self.at_line(problem)
+    }
+
+    /// Moves the current row to `raw`, and puts its columns with a name into `record`, with plain numbers.
+    fn write_plainly(&mut self) -> Result<()> {
+        std::mem::swap(&mut self.record, &mut self.raw);
+        self.record.clear();
+        let mut cells = self.raw.iter().skip(usize::from(self.dialect.row_names));
+        let mut wrong = None;
+        for (column, (cell, marks)) in cells.by_ref().zip(&self.dialect.marks).enumerate() {
+            match marks.plain(cell.trim()) {
+                Ok(None) => self.record.push_field(cell),
+                Ok(Some(number)) => self.record.push_field(&number),
+                Err(problem) => {
+                    wrong = Some((column, problem));
+                    break;
+                }
+            }
+        }
+        if let Some((column, problem)) = wrong {
+            return Err(self.refuse_column(column, problem));
+        }
+        let begin = usize::from(self.dialect.row_names) + self.dialect.marks.len();
+        if let Some(cell) = self.raw.iter().skip(begin).find(|cell| !cell.trim().is_empty()) {
+            let problem = format!(
+                "{} stands in a column without a name, which the first rows leave empty; name the column in the header, or \
+                 remove the cell",
+                cell::shown(cell)
+            );
+            return Err(self.at_line(problem));
+        }
+        Ok(())
     }
 
     /// Checks that a data set may have this many rows.
@@ -120,7 +335,10 @@ impl TableReader {
 
     /// Returns the number of bytes read so far.
     pub(super) fn bytes(&self) -> u64 {
-        self.reader.position().byte()
+        match &self.taken {
+            Some(taken) => taken.load(Ordering::Relaxed),
+            None => self.dialect.skip as u64 + self.reader.position().byte(),
+        }
     }
 
     /// Parses the next record, whatever its length.
@@ -207,6 +425,49 @@ impl TableReader {
     /// Returns an error at the current row's line.
     pub(super) fn at_line(&self, problem: String) -> Error {
         Error::table(&self.source, problem).at_line(self.line)
+    }
+
+    /// Returns an error about a cell of a feature in the current row, which counts the cells of the same kind in all rows from
+    /// here on, so that they can be corrected at once. Reads the table to its end.
+    pub(super) fn refuse_all(&mut self, column: usize, problem: String, picks: &[usize]) -> Error {
+        let kind_of = |record: &StringRecord, column: usize| {
+            cell::number(record.get(column).unwrap_or_default().trim()).err()
+        };
+        let kind = kind_of(&self.record, column);
+        let error = self.refuse_column(column, problem);
+        // A repeated header is one mistake, however many cells it has.
+        if self.record == self.header {
+            return error;
+        }
+        let (mut shown, mut more) = (Vec::new(), 0_u64);
+        let mut columns: Vec<usize> = picks.iter().copied().filter(|&it| it > column).collect();
+        loop {
+            for &column in &columns {
+                if kind_of(&self.record, column) == kind {
+                    more += 1;
+                    if shown.len() + 1 < SHOWN_CELLS {
+                        let name = self.header.get(column).unwrap_or_default().trim();
+                        shown.push(format!("line {} column {}", self.line, cell::shown(name)));
+                    }
+                }
+            }
+            columns = picks.to_vec();
+            // Another problem further on is told once these cells are right.
+            if !matches!(self.read(), Ok(true)) {
+                break;
+            }
+        }
+        let Error::Table { place, problem, at } = error else { return error };
+        let cells = if more == 1 { "cell" } else { "cells" };
+        let rest = match more - shown.len() as u64 {
+            0 => String::new(),
+            rest => format!(" and {rest} more"),
+        };
+        let problem = match more {
+            0 => problem,
+            _ => format!("{problem}; {more} more {cells} of this kind: {}{rest}", shown.join(", ")),
+        };
+        Error::Table { place, problem, at }
     }
 
     /// Returns an error about a cell of the current row.

@@ -91,10 +91,10 @@ fn damaged_tables_are_refused_with_a_place() {
         ("a,y\n1,2\n  \n3,4\n", "t.csv:3: 1 column, but the header has 2: a line of blanks"),
         ("a,y\n# half\n3,4\n", "t.csv:2: 1 column, but the header has 2; if the line is a comment"),
         ("a,y\n1,2,\n", "t.csv:2: 3 columns, but the header has 2; the line ends in a comma"),
-        ("a,y,\n1,2,\n", "t.csv: the header ends in a comma"),
+        ("a,y,\n1,2,3\n", "t.csv: the header ends in a comma"),
         ("a\u{1b}[2J,y\nx,2\n", "t.csv:2: column `a\\u{1b}[2J`: `x` is not a number"),
         (
-            "a,y\n\"1,000\",2\n",
+            "a,y\n\"1,000\",2\n1000,2\n",
             "t.csv:2: column `a`: `1,000` is not a number, and features must be numbers; write thousands",
         ),
         ("a,y\n1,2\n1\n", "t.csv:3: 1 column, but the header has 2"),
@@ -136,7 +136,7 @@ fn damaged_tables_are_refused_with_a_place() {
         ("a,y\n1,2\n1,1e309\n1,3\n", "t.csv:3: column `y`: `1e309` is too large"),
         ("a,z\n1,2\n", "t.csv: there is no column `y`; the table has `a`, `z`"),
         (
-            "a;y\n1;2\n",
+            "a;b;y\n1;2\n1;2;3\n",
             "t.csv: there is no column `y`; the header is one column that contains a semicolon",
         ),
         ("a,b,a,y\n1,2,3,4\n", "t.csv: columns 1 and 3 are both named `a`"),

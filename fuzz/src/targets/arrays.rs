@@ -1,0 +1,34 @@
+//! Arrays as tables, and compressed files: read, and read again by what was learnt of them.
+
+use super::{allowance, with_file};
+use crate::memory::within;
+use wgrad::data::{PartReader, TableOptions, column_names};
+use wgrad::{Dataset, Target};
+
+/// The first byte says which column is the target, and whether a file of its own is.
+pub fn arrays(data: &[u8]) {
+    let Some((&how, array)) = data.split_first() else { return };
+    let column = ["x0", "x1", "y", "b", "c1"][usize::from(how % 5)];
+    let mut options = TableOptions::default();
+    with_file("array", array, |path| {
+        within(allowance(array), || {
+            let _ = column_names(path);
+        });
+        // The array itself may be its own target.
+        if how & 64 != 0 {
+            options.format.target_file = Some(path.to_path_buf());
+        }
+        let target = Target::Number(column.to_string());
+        let read = within(2 * allowance(array), || Dataset::load(path, &target, &options));
+        let Ok(read) = read.map(|read| read.data) else { return };
+        assert!(read.rows() > 0 && read.x().len() == read.rows() * read.columns());
+        assert!(read.x().iter().all(f64::is_finite));
+        let mut parts = PartReader::open_as(path, read.schema(), &options.format)
+            .expect("the columns are there");
+        let mut x = Vec::new();
+        while let Some(part) = parts.next_part(5).expect("the rows are good") {
+            x.extend(part.x);
+        }
+        assert_eq!(x, read.x().to_vec());
+    });
+}

@@ -1,0 +1,728 @@
+//! Arrays of numbers as tables: NPY and NPZ files of NumPy, and IDX files such as those of MNIST.
+//!
+//! In: bytes. Out: the text of a table between commas, with a header, and a row for each index of the first axis; all further
+//! axes are columns.
+//! Absent on purpose: arrays of text and of records, arrays in Fortran's order, complex numbers.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use flate2::Crc;
+use flate2::read::DeflateDecoder;
+
+use super::cell::shown;
+use super::csv::MOST_CELLS;
+use super::open::Counted;
+
+/// Bytes of text that are made at once.
+const PIECE: usize = 1 << 15;
+/// Largest number of bytes of an NPY header, and of arrays in an NPZ file.
+const LONGEST_HEADER: usize = 1 << 16;
+const MOST_ARRAYS: usize = 1 << 10;
+const NPY: &[u8] = b"\x93NUMPY";
+
+/// Type of an array's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Number {
+    Bool,
+    Unsigned(usize),
+    Signed(usize),
+    Float(usize),
+}
+
+impl Number {
+    /// Number of bytes.
+    fn size(self) -> usize {
+        match self {
+            Self::Bool => 1,
+            Self::Unsigned(size) | Self::Signed(size) | Self::Float(size) => size,
+        }
+    }
+
+    /// Appends the number that stands in bytes, lowest first, as it is read again without loss.
+    fn push(self, text: &mut Vec<u8>, bytes: [u8; 8]) {
+        let word = u64::from_le_bytes(bytes);
+        // Appending to memory cannot fail.
+        let _ = match self {
+            Self::Bool => write!(text, "{}", u8::from(word != 0)),
+            Self::Unsigned(_) => write!(text, "{word}"),
+            Self::Signed(size) => {
+                let unused = 64 - 8 * size as u32;
+                write!(text, "{}", (word << unused).cast_signed() >> unused)
+            }
+            Self::Float(2) => write!(text, "{:?}", half(word as u16)),
+            Self::Float(4) => write!(text, "{:?}", f64::from(f32::from_bits(word as u32))),
+            Self::Float(_) => write!(text, "{:?}", f64::from_bits(word)),
+        };
+    }
+}
+
+/// Returns the value of a number in half precision.
+fn half(bits: u16) -> f64 {
+    let sign = if bits >> 15 == 0 { 1.0 } else { -1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f64::from(bits & 1023));
+    sign * match exponent {
+        0 => fraction * 2_f64.powi(-24),
+        31 if fraction == 0.0 => f64::INFINITY,
+        31 => f64::NAN,
+        _ => (1024.0 + fraction) * 2_f64.powi(exponent - 25),
+    }
+}
+
+/// Shape and numbers of an array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Layout {
+    number: Number,
+    /// True if the highest byte of a number stands first.
+    big_endian: bool,
+    shape: Vec<u64>,
+}
+
+impl Layout {
+    fn rows(&self) -> u64 {
+        self.shape.first().copied().unwrap_or(1)
+    }
+
+    /// Number of numbers of a row, if a table may have so many columns.
+    fn columns(&self) -> io::Result<usize> {
+        let product = self.shape.iter().skip(1).try_fold(1_u64, |all, &size| all.checked_mul(size));
+        match product.and_then(|all| usize::try_from(all).ok()) {
+            Some(0) => Err(wrong("the array is empty")),
+            Some(columns) if columns <= MOST_CELLS => Ok(columns),
+            _ => Err(wrong(format!("the array has more than {MOST_CELLS} numbers in a row"))),
+        }
+    }
+
+    /// Names of the columns.
+    fn names(&self, name: &str) -> io::Result<Vec<String>> {
+        let columns = self.columns()?;
+        if self.shape.len() < 2 && name != "x" {
+            return Ok(vec![name.to_string()]);
+        }
+        Ok((0..columns).map(|column| format!("{name}{column}")).collect())
+    }
+}
+
+fn wrong(problem: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, problem.into())
+}
+
+/// Returns true for the first bytes of an array.
+pub(super) fn is_array(first: &[u8]) -> bool {
+    first.starts_with(NPY) || is_idx(first)
+}
+
+fn is_idx(first: &[u8]) -> bool {
+    matches!(first, [0, 0, 8 | 9 | 0x0b..=0x0e, 1..=8, ..])
+}
+
+/// Reads so many bytes, or says that the header ends.
+fn take<R: Read>(from: &mut R, count: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(count as u64).read_to_end(&mut bytes)?;
+    if bytes.len() < count {
+        Err(wrong("the array's header ends in the middle"))
+    } else {
+        Ok(bytes)
+    }
+}
+
+/// Reads the header of an array.
+fn layout(from: &mut impl Read) -> io::Result<Layout> {
+    let first = take(from, 4)?;
+    if is_idx(&first) {
+        let number = match first[2] {
+            8 => Number::Unsigned(1),
+            9 => Number::Signed(1),
+            0x0b => Number::Signed(2),
+            0x0c => Number::Signed(4),
+            0x0d => Number::Float(4),
+            _ => Number::Float(8),
+        };
+        let sizes = take(from, 4 * usize::from(first[3]))?;
+        let shape = sizes.as_chunks::<4>().0.iter().map(|&size| u32::from_be_bytes(size).into());
+        return Ok(Layout { number, big_endian: true, shape: shape.collect() });
+    }
+    let rest = take(from, 4)?;
+    if [first, rest[..2].to_vec()].concat() != NPY {
+        return Err(wrong("no NPY array"));
+    }
+    let length = match rest[2] {
+        1 => take(from, 2)?.iter().rev().fold(0, |all, &byte| all << 8 | usize::from(byte)),
+        2 | 3 => take(from, 4)?.iter().rev().fold(0, |all, &byte| all << 8 | usize::from(byte)),
+        version => return Err(wrong(format!("NPY version {version} is not known"))),
+    };
+    if length > LONGEST_HEADER {
+        return Err(wrong(format!("an NPY header of more than {LONGEST_HEADER} bytes")));
+    }
+    npy_layout(&String::from_utf8_lossy(&take(from, length)?))
+}
+
+/// Reads the header of an NPY file, such as `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2), }`.
+fn npy_layout(text: &str) -> io::Result<Layout> {
+    let value = |key: &str| -> io::Result<&str> {
+        let quoted = [format!("'{key}'"), format!("\"{key}\"")];
+        let place = quoted.iter().find_map(|key| text.find(key).map(|at| at + key.len()));
+        let value = place.and_then(|at| text[at..].trim_start().strip_prefix(':'));
+        value.map(str::trim_start).ok_or_else(|| wrong(format!("the NPY header has no {key}")))
+    };
+    let quoted = value("descr")?;
+    let name = quoted.strip_prefix(['\'', '"']).and_then(|text| text.split(['\'', '"']).next());
+    let name = name.ok_or_else(|| wrong("an array of records; save each field as a column"))?;
+    let (order, kind) = match name.split_at_checked(1) {
+        Some((order @ ("<" | ">" | "|" | "="), kind)) => (order, kind),
+        _ => ("<", name),
+    };
+    let number = match kind {
+        "b1" | "?" => Number::Bool,
+        "u1" | "u2" | "u4" | "u8" => Number::Unsigned(usize::from(kind.as_bytes()[1] - b'0')),
+        "i1" | "i2" | "i4" | "i8" => Number::Signed(usize::from(kind.as_bytes()[1] - b'0')),
+        "f2" | "f4" | "f8" => Number::Float(usize::from(kind.as_bytes()[1] - b'0')),
+        _ => {
+            return Err(wrong(format!(
+                "an array of type {}, but numbers are needed; convert it, as with astype(\"float64\")",
+                shown(name)
+            )));
+        }
+    };
+    let shape = value("shape")?.strip_prefix('(').and_then(|text| text.split(')').next());
+    let sizes = shape.map(|text| text.split(',').map(str::trim).filter(|size| !size.is_empty()));
+    let shape: Option<Vec<u64>> =
+        sizes.and_then(|sizes| sizes.map(|size| size.parse().ok()).collect());
+    let shape = shape.ok_or_else(|| wrong("the shape in the NPY header cannot be read"))?;
+    if value("fortran_order")?.starts_with("True") && shape.len() > 1 {
+        let problem = "an array in Fortran's order; save it with numpy.ascontiguousarray";
+        return Err(wrong(problem));
+    }
+    if shape.is_empty() {
+        return Err(wrong("a single number, but a table has rows"));
+    }
+    Ok(Layout { number, big_endian: order == ">", shape })
+}
+
+/// Source of an array's bytes.
+type Source = Box<dyn Read + Send>;
+
+/// An array whose rows are written as text.
+struct Rows {
+    layout: Layout,
+    columns: usize,
+    source: Source,
+    /// Row that was read last.
+    row: Vec<u8>,
+}
+
+impl Rows {
+    fn open(mut source: Source) -> io::Result<Self> {
+        let layout = layout(&mut source)?;
+        let columns = layout.columns()?;
+        Ok(Self { layout, columns, source, row: Vec::new() })
+    }
+
+    /// Reads the next row.
+    fn next(&mut self, number: u64) -> io::Result<()> {
+        let size = self.columns * self.layout.number.size();
+        self.row.clear();
+        // The memory grows with the bytes that are there, not with the header's promise.
+        self.source.by_ref().take(size as u64).read_to_end(&mut self.row)?;
+        if self.row.len() < size {
+            return Err(io::Error::other(format!(
+                "the array ends after {number} of {} rows: the file is truncated; copy it again",
+                self.layout.rows()
+            )));
+        }
+        Ok(())
+    }
+
+    fn push(&self, text: &mut Vec<u8>) {
+        for bytes in self.row.chunks_exact(self.layout.number.size()) {
+            let mut word = [0; 8];
+            word[..bytes.len()].copy_from_slice(bytes);
+            if self.layout.big_endian {
+                word[..bytes.len()].reverse();
+            }
+            self.layout.number.push(text, word);
+            text.push(b',');
+        }
+    }
+
+    /// Checks that the file ends with the last row.
+    fn end(&mut self) -> io::Result<()> {
+        if self.source.read(&mut [0])? == 0 {
+            return Ok(());
+        }
+        Err(io::Error::other("the file goes on behind the array's last row: it is damaged"))
+    }
+}
+
+/// Arrays side by side as the text of a table.
+pub(super) struct ArrayText {
+    arrays: Vec<Rows>,
+    rows: u64,
+    /// Number of rows that were written.
+    done: u64,
+    text: Vec<u8>,
+    /// Bytes of the text that were read.
+    read: usize,
+    /// Names of the columns, in the order of the arrays.
+    names: Vec<String>,
+    /// Remarks for the user.
+    pub(super) notes: Vec<String>,
+}
+
+impl fmt::Debug for ArrayText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ArrayText").field("rows", &self.rows).finish_non_exhaustive()
+    }
+}
+
+impl ArrayText {
+    /// Opens an NPY or IDX array, and perhaps a second one with the target of each row.
+    pub(super) fn open(source: Source, target: Option<Source>) -> io::Result<Self> {
+        let mut arrays = vec![Rows::open(source)?];
+        let mut names = arrays[0].layout.names("x")?;
+        if let Some(target) = target {
+            let target = Rows::open(target)?;
+            if target.columns != 1 {
+                return Err(wrong(format!(
+                    "the array of the target has {} numbers in each row, but it must have one",
+                    target.columns
+                )));
+            }
+            names.push("y".into());
+            if target.layout.rows() != arrays[0].layout.rows() {
+                return Err(wrong(format!(
+                    "the array has {} rows, but that of the target has {}",
+                    arrays[0].layout.rows(),
+                    target.layout.rows()
+                )));
+            }
+            arrays.push(target);
+        }
+        Self::beside(arrays, names, Vec::new())
+    }
+
+    /// Opens the arrays of an NPZ file that have the same number of rows: those that have the columns that `wanted` asks for,
+    /// else those of the first array.
+    pub(super) fn npz(
+        path: &Path,
+        wanted: &dyn Fn(&[&str]) -> bool,
+        taken: &Arc<AtomicU64>,
+    ) -> io::Result<Self> {
+        let mut arrays = Vec::new();
+        for entry in entries(path)? {
+            let Some(name) = entry.name.strip_suffix(".npy") else { continue };
+            let rows = Rows::open(entry.open(path, taken)?).map_err(|error| {
+                io::Error::new(error.kind(), format!("{}: {error}", shown(name)))
+            })?;
+            arrays.push((name.to_string(), rows));
+        }
+        if arrays.is_empty() {
+            return Err(wrong(
+                "the file is a zip archive without NPY arrays, as spreadsheets are; unpack it, or save the sheet as CSV in UTF-8",
+            ));
+        }
+        let mut counts: Vec<u64> = Vec::new();
+        for (_, rows) in &arrays {
+            if !counts.contains(&rows.layout.rows()) {
+                counts.push(rows.layout.rows());
+            }
+        }
+        let names_of = |count: u64| -> io::Result<Vec<String>> {
+            let mut names = Vec::new();
+            for (name, rows) in arrays.iter().filter(|(_, rows)| rows.layout.rows() == count) {
+                names.extend(rows.layout.names(name)?);
+            }
+            Ok(names)
+        };
+        let mut chosen = None;
+        for &count in &counts {
+            let names = names_of(count)?;
+            let fits = wanted(&names.iter().map(String::as_str).collect::<Vec<_>>());
+            if fits || chosen.is_none() {
+                chosen = Some((count, names));
+            }
+            if fits {
+                break;
+            }
+        }
+        let (count, names) = chosen.unwrap_or_default();
+        let (used, others): (Vec<_>, Vec<_>) =
+            arrays.into_iter().partition(|(_, rows)| rows.layout.rows() == count);
+        let others: Vec<String> = others.iter().map(|(name, _)| shown(name)).collect();
+        let notes = match others.as_slice() {
+            [] => Vec::new(),
+            [..] => {
+                vec![format!("left out, since the number of rows differs: {}", others.join(", "))]
+            }
+        };
+        Self::beside(used.into_iter().map(|(_, rows)| rows).collect(), names, notes)
+    }
+
+    fn beside(mut arrays: Vec<Rows>, names: Vec<String>, others: Vec<String>) -> io::Result<Self> {
+        let rows = arrays.first().map_or(0, |array| array.layout.rows());
+        // The first rows are read before columns get names, so that memory is not taken for columns that are not there.
+        if rows > 0 {
+            arrays.iter_mut().try_for_each(|array| array.next(0))?;
+        }
+        let columns = match names.as_slice() {
+            [one] => format!("an array with the column {}", shown(one)),
+            [first, .., last] => {
+                format!("an array with the columns {} to {}", shown(first), shown(last))
+            }
+            [] => String::new(),
+        };
+        let mut notes = vec![format!("{columns}; its first row is line 2 in messages")];
+        notes.extend(others);
+        Ok(Self { arrays, rows, done: 0, text: Vec::new(), read: 0, names, notes })
+    }
+
+    /// Makes the next piece of text. Returns false at the end.
+    fn refill(&mut self) -> io::Result<bool> {
+        self.text.clear();
+        self.read = 0;
+        if !self.names.is_empty() {
+            for name in std::mem::take(&mut self.names) {
+                // Names of an archive may hold anything.
+                self.text.extend(format!("\"{}\",", name.replace('"', "\"\"")).into_bytes());
+            }
+            self.end_row();
+        }
+        while self.done < self.rows && self.text.len() < PIECE {
+            // The first row was read when the arrays were opened.
+            for array in &mut self.arrays {
+                if self.done > 0 {
+                    array.next(self.done)?;
+                }
+                array.push(&mut self.text);
+            }
+            self.end_row();
+            self.done += 1;
+        }
+        if self.text.is_empty() {
+            self.arrays.iter_mut().try_for_each(Rows::end)?;
+        }
+        Ok(!self.text.is_empty())
+    }
+
+    /// Replaces the comma behind the last cell.
+    fn end_row(&mut self) {
+        self.text.pop();
+        self.text.push(b'\n');
+    }
+}
+
+impl Read for ArrayText {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.read == self.text.len() && !self.refill()? {
+            return Ok(0);
+        }
+        let count = buffer.len().min(self.text.len() - self.read);
+        buffer[..count].copy_from_slice(&self.text[self.read..self.read + count]);
+        self.read += count;
+        Ok(count)
+    }
+}
+
+/// A file in a zip archive.
+#[derive(Debug)]
+struct Entry {
+    name: String,
+    deflated: bool,
+    crc: u32,
+    packed: u64,
+    offset: u64,
+}
+
+impl Entry {
+    /// Opens the file for reading.
+    fn open(&self, path: &Path, taken: &Arc<AtomicU64>) -> io::Result<Source> {
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(self.offset))?;
+        let head = take(&mut file, 30)?;
+        if !head.starts_with(b"PK\x03\x04") {
+            return Err(wrong("the zip archive is damaged"));
+        }
+        file.seek(SeekFrom::Current(i64::from(word(&head, 26)) + i64::from(word(&head, 28))))?;
+        let counted = Counted { inner: file.take(self.packed), taken: Arc::clone(taken) };
+        let bytes = BufReader::new(counted);
+        let inner: Source =
+            if self.deflated { Box::new(DeflateDecoder::new(bytes)) } else { Box::new(bytes) };
+        Ok(Box::new(BufReader::new(Checked { inner, crc: Crc::new(), wanted: self.crc })))
+    }
+}
+
+/// Bytes whose checksum has to be right at the end.
+struct Checked {
+    inner: Source,
+    crc: Crc,
+    wanted: u32,
+}
+
+impl Read for Checked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer).map_err(|error| match error.raw_os_error() {
+            Some(_) => error,
+            None => io::Error::other(format!(
+                "the zip archive is damaged ({error}); copy the file again"
+            )),
+        })?;
+        self.crc.update(&buffer[..count]);
+        if count == 0 && !buffer.is_empty() && self.crc.sum() != self.wanted {
+            return Err(io::Error::other(
+                "the zip archive is damaged (its checksum differs); copy the file again",
+            ));
+        }
+        Ok(count)
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> u16 {
+    bytes.get(at..at + 2).map_or(0, |it| u16::from_le_bytes([it[0], it[1]]))
+}
+
+fn long(bytes: &[u8], at: usize) -> u32 {
+    u32::from(word(bytes, at)) | u32::from(word(bytes, at + 2)) << 16
+}
+
+fn quad(bytes: &[u8], at: usize) -> u64 {
+    u64::from(long(bytes, at)) | u64::from(long(bytes, at + 4)) << 32
+}
+
+/// Returns the files of a zip archive.
+fn entries(path: &Path) -> io::Result<Vec<Entry>> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    // The end of the directory has a comment of at most 64 KiB behind it.
+    let tail = length.min((1 << 16) + 22);
+    file.seek(SeekFrom::Start(length - tail))?;
+    let end = take(&mut file, usize::try_from(tail).unwrap_or(0))?;
+    let damaged = || wrong("the zip archive is damaged or cut off; copy the file again");
+    let at = end.windows(4).rposition(|it| it == b"PK\x05\x06").ok_or_else(damaged)?;
+    let (count, offset) = (word(&end, at + 10), long(&end, at + 16));
+    if usize::from(count) > MOST_ARRAYS || offset == u32::MAX {
+        return Err(wrong("the zip archive is too large, or has too many files"));
+    }
+    file.seek(SeekFrom::Start(offset.into()))?;
+    let mut file = BufReader::new(file);
+    let mut entries = Vec::new();
+    for _ in 0..count {
+        let head = take(&mut file, 46)?;
+        if !head.starts_with(b"PK\x01\x02") {
+            return Err(damaged());
+        }
+        let name = take(&mut file, word(&head, 28).into())?;
+        let extra = take(&mut file, word(&head, 30).into())?;
+        take(&mut file, word(&head, 32).into())?;
+        let (mut packed, mut offset) = (u64::from(long(&head, 20)), u64::from(long(&head, 42)));
+        // Sizes and places beyond 32 bits stand in a field of their own, those that are needed in this order.
+        let mut wide = large_fields(&extra);
+        if long(&head, 24) == u32::MAX {
+            wide.next();
+        }
+        for value in [&mut packed, &mut offset] {
+            if *value == u64::from(u32::MAX) {
+                *value = wide.next().ok_or_else(damaged)?;
+            }
+        }
+        let deflated = match word(&head, 10) {
+            0 => false,
+            8 => true,
+            _ => {
+                return Err(wrong("the zip archive is compressed in a way that is not known here"));
+            }
+        };
+        let name = String::from_utf8_lossy(&name).into_owned();
+        entries.push(Entry { name, deflated, crc: long(&head, 16), packed, offset });
+    }
+    Ok(entries)
+}
+
+/// Returns the numbers of the field for large files among the extra fields of an entry.
+fn large_fields(extra: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    let mut at = 0;
+    let mut field: &[u8] = &[];
+    while at + 4 <= extra.len() {
+        let size = usize::from(word(extra, at + 2));
+        if word(extra, at) == 1 {
+            field = extra.get(at + 4..at + 4 + size).unwrap_or_default();
+        }
+        at += 4 + size;
+    }
+    (0..field.len() / 8).map(|place| quad(field, 8 * place))
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::Compression;
+    use flate2::write::DeflateEncoder;
+
+    use super::*;
+
+    /// An NPY file.
+    fn npy(descr: &str, shape: &str, data: &[u8]) -> Vec<u8> {
+        let mut header =
+            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+        while (header.len() + 11) % 64 != 0 {
+            header.push(' ');
+        }
+        header.push('\n');
+        let length = u16::try_from(header.len()).unwrap().to_le_bytes();
+        [NPY, &[1, 0], &length, header.as_bytes(), data].concat()
+    }
+
+    fn idx(kind: u8, sizes: &[u32], data: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0, 0, kind, sizes.len() as u8];
+        sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
+        [bytes, data.to_vec()].concat()
+    }
+
+    fn text(array: Vec<u8>, target: Option<Vec<u8>>) -> Result<String, String> {
+        let source = |bytes| -> Source { Box::new(io::Cursor::new(bytes)) };
+        let mut text = String::new();
+        let read = ArrayText::open(source(array), target.map(source));
+        let read = read.and_then(|mut array| array.read_to_string(&mut text));
+        read.map(|_| text.replace('"', "")).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn arrays_of_all_numbers_become_text_without_loss() {
+        let doubles: Vec<u8> =
+            [0.1_f64, -2.5, 1e300, 4.0].iter().flat_map(|it| it.to_le_bytes()).collect();
+        assert_eq!(
+            text(npy("<f8", "(2, 2)", &doubles), None).unwrap(),
+            "x0,x1\n0.1,-2.5\n1e300,4.0\n"
+        );
+        let single = 0.1_f32.to_be_bytes();
+        let want = format!("x0\n{:?}\n", f64::from(0.1_f32));
+        assert_eq!(text(npy(">f4", "(1,)", &single), None).unwrap(), want);
+        let halves = [0x3c00_u16, 0xc100, 0x0001, 0x7bff].map(u16::to_le_bytes).concat();
+        assert_eq!(
+            text(npy("<f2", "(4, 1)", &halves), None).unwrap(),
+            format!("x0\n1.0\n-2.5\n{:?}\n65504.0\n", 2_f64.powi(-24))
+        );
+        assert_eq!(
+            text(npy("<i2", "(2,)", &[0xff, 0xff, 0, 0x80]), None).unwrap(),
+            "x0\n-1\n-32768\n"
+        );
+        let large = u64::MAX.to_le_bytes();
+        assert_eq!(text(npy("<u8", "(1,)", &large), None).unwrap(), "x0\n18446744073709551615\n");
+        assert_eq!(text(npy("|b1", "(2, 1)", &[1, 0]), None).unwrap(), "x0\n1\n0\n");
+        // Pixels of pictures are columns, and labels stand beside them.
+        let pictures = idx(8, &[2, 1, 3], &[1, 2, 3, 4, 5, 255]);
+        let labels = idx(8, &[2], &[7, 9]);
+        assert_eq!(
+            text(pictures.clone(), Some(labels)).unwrap(),
+            "x0,x1,x2,y\n1,2,3,7\n4,5,255,9\n"
+        );
+        let shorts = idx(0x0b, &[2], &[0xff, 0xfe, 0, 3]);
+        assert_eq!(text(pictures, Some(shorts)).unwrap(), "x0,x1,x2,y\n1,2,3,-2\n4,5,255,3\n");
+    }
+
+    #[test]
+    fn hostile_arrays_are_refused() {
+        let eight = [0_u8; 64];
+        for (array, want) in [
+            (npy("<f8", "(9, 1)", &eight), "ends after 8 of 9 rows"),
+            (npy("<f8", "(7, 1)", &eight), "goes on behind"),
+            (npy("<f8", "(1, 9999999)", &eight), "more than 2097152 numbers"),
+            (npy("<f8", "(1, 99999999999, 99999999999)", &eight), "more than 2097152"),
+            (npy("<f8", "(18446744073709551615, 2000000)", &eight), "ends after 0 of"),
+            (npy("<f8", "(3, 0)", &eight), "is empty"),
+            (npy("<f8", "()", &eight), "a single number"),
+            (npy("<f8", "(3, -1)", &eight), "shape"),
+            (npy("<U5", "(1,)", &eight), "type `<U5`"),
+            (npy("<c8", "(1,)", &eight), "type `<c8`"),
+            (b"\x93NUMPY\x01\x00\xff\xff{".to_vec(), "ends in the middle"),
+            (b"\x93NUMPY\x02\x00\xff\xff\xff\xff{".to_vec(), "more than 65536 bytes"),
+            (b"\x93NUMPY\x09\x00\x01\x00{".to_vec(), "version 9"),
+            (b"\x93NUMPY\x01\x00\x02\x00{}".to_vec(), "no descr"),
+            (idx(8, &[u32::MAX, u32::MAX, u32::MAX], &eight), "more than 2097152"),
+            (idx(8, &[4, 4], &eight[..15]), "ends after 3 of 4"),
+            (idx(8, &[2], &[]), "ends after 0 of 2"),
+        ] {
+            let said = text(array, None).unwrap_err();
+            assert!(said.contains(want), "{said}");
+        }
+        let fortran = npy("<f8", "(2, 4)", &eight);
+        let fortran = String::from_utf8_lossy(&fortran[8..80]).replace("False", "True ");
+        assert!(npy_layout(&fortran).unwrap_err().to_string().contains("Fortran"));
+        let said = text(idx(8, &[3], &[1, 2, 3]), Some(idx(8, &[2], &[1, 2]))).unwrap_err();
+        assert!(said.contains("3 rows, but that of the target has 2"), "{said}");
+        let said = text(idx(8, &[1], &[1]), Some(idx(8, &[1, 2], &[1, 2]))).unwrap_err();
+        assert!(said.contains("2 numbers in each row"), "{said}");
+    }
+
+    /// A zip archive of files, every second one compressed.
+    fn zip(files: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+        for (place, (name, data)) in files.iter().enumerate() {
+            let mut crc = Crc::new();
+            crc.update(data);
+            let packed = if place % 2 == 0 {
+                data.clone()
+            } else {
+                let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+                encoder.write_all(data).unwrap();
+                encoder.finish().unwrap()
+            };
+            let sizes = [packed.len(), data.len()].map(|size| (size as u32).to_le_bytes()).concat();
+            let method = [if place % 2 == 0 { 0 } else { 8 }, 0];
+            let lengths = [name.len() as u8, 0, 0, 0];
+            let common = [[0; 4].as_slice(), &crc.sum().to_le_bytes(), &sizes, &lengths].concat();
+            directory.extend(
+                [b"PK\x01\x02".as_slice(), &[20, 0, 20, 0, 0, 0], &method, &common, &[0; 10]]
+                    .concat(),
+            );
+            directory.extend((bytes.len() as u32).to_le_bytes());
+            directory.extend(name.as_bytes());
+            bytes.extend([b"PK\x03\x04".as_slice(), &[20, 0, 0, 0], &method, &common].concat());
+            bytes.extend(name.as_bytes());
+            bytes.extend(packed);
+        }
+        let count = [files.len() as u8, 0];
+        let place = [directory.len(), bytes.len()].map(|it| (it as u32).to_le_bytes()).concat();
+        let end = [b"PK\x05\x06".as_slice(), &[0; 4], &count, &count, &place, &[0, 0]].concat();
+        [bytes, directory, end].concat()
+    }
+
+    #[test]
+    fn arrays_of_an_archive_stand_side_by_side() {
+        let files = [
+            ("x.npy", npy("|u1", "(2, 2)", &[1, 2, 3, 4])),
+            ("y.npy", npy("|u1", "(2,)", &[8, 9])),
+            ("x_test.npy", npy("|u1", "(3, 2)", &[0; 6])),
+            ("t.npy", npy("|u1", "(3,)", &[5, 6, 7])),
+            ("notes.txt", b"none".to_vec()),
+        ];
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("t.npz");
+        let read = |bytes: &[u8], wanted: &str| {
+            std::fs::write(&path, bytes).unwrap();
+            let mut text = String::new();
+            let taken = Arc::default();
+            let mut array = ArrayText::npz(&path, &|names| names.contains(&wanted), &taken)?;
+            array.read_to_string(&mut text)?;
+            Ok::<_, io::Error>((text.replace('"', ""), array.notes.join("; ")))
+        };
+        let whole = zip(&files);
+        let (text, notes) = read(&whole, "y").unwrap();
+        assert_eq!(text, "x0,x1,y\n1,2,8\n3,4,9\n");
+        assert!(
+            notes.ends_with("left out, since the number of rows differs: `x_test`, `t`"),
+            "{notes}"
+        );
+        assert_eq!(read(&whole, "t").unwrap().0, "x_test0,x_test1,t\n0,0,5\n0,0,6\n0,0,7\n");
+        // Each byte of the data is under a checksum.
+        let data = whole.windows(4).position(|it| it == [1, 2, 3, 4]).unwrap();
+        let mut damaged = whole.clone();
+        damaged[data] = 7;
+        assert!(read(&damaged, "y").unwrap_err().to_string().contains("checksum"));
+        assert!(read(&whole[..whole.len() - 30], "y").unwrap_err().to_string().contains("cut off"));
+        assert!(read(&zip(&files[4..]), "y").unwrap_err().to_string().contains("without NPY"));
+    }
+}

@@ -1,0 +1,76 @@
+//! Columns that say to which part of a split a row belongs: its group, or the part itself.
+//!
+//! In: rows. Out: a number for each group, a part for each row.
+//! Absent on purpose: the split, which `split.rs` makes.
+
+use std::collections::HashMap;
+
+use super::rows::TableReader;
+use super::{cell, header};
+use crate::data::split::RowPart;
+use crate::error::{Error, Result};
+
+/// Keys of the rows of a table.
+#[derive(Debug, Default)]
+pub(super) struct RowKeys {
+    group: Option<usize>,
+    part: Option<usize>,
+    known: HashMap<String, u32>,
+    pub(super) groups: Vec<u32>,
+    pub(super) parts: Vec<RowPart>,
+}
+
+impl RowKeys {
+    /// Looks up the columns; none of them may be among `taken`.
+    pub(super) fn find(
+        table: &TableReader,
+        (group, part): (Option<&str>, Option<&str>),
+        taken: &[usize],
+    ) -> Result<Self> {
+        let names = header::names(&table.header);
+        let place = |name: Option<&str>| -> Result<Option<usize>> {
+            let Some(name) = name else { return Ok(None) };
+            let place = header::find_target(&names, name, &table.source)
+                .map_err(|error| table.explain(error))?;
+            if taken.contains(&place) {
+                let problem = format!(
+                    "column {} cannot be both target or weight and the column by which rows are split",
+                    cell::shown(name)
+                );
+                return Err(Error::table(&table.source, problem));
+            }
+            Ok(Some(place))
+        };
+        Ok(Self { group: place(group)?, part: place(part)?, ..Self::default() })
+    }
+
+    /// Returns true for a column of keys, which is no feature.
+    pub(super) fn has(&self, column: usize) -> bool {
+        self.group == Some(column) || self.part == Some(column)
+    }
+
+    /// Takes the keys of the current row.
+    pub(super) fn push(&mut self, table: &TableReader) -> Result<()> {
+        if let Some(column) = self.group {
+            let text = table.record.get(column).unwrap_or_default().trim();
+            if text.is_empty() {
+                let problem = "the cell is empty, but it has to name the row's group; fill it in or remove the row";
+                return Err(table.refuse_column(column, problem.into()));
+            }
+            // Looked up first, since most rows are of a group that is known, whose name need not be copied.
+            let next = self.known.len() as u32;
+            let group = match self.known.get(text) {
+                Some(&group) => group,
+                None => *self.known.entry(text.to_string()).or_insert(next),
+            };
+            self.groups.push(group);
+        }
+        if let Some(column) = self.part {
+            let text = table.record.get(column).unwrap_or_default();
+            let part =
+                text.parse().map_err(|problem: String| table.refuse_column(column, problem))?;
+            self.parts.push(part);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,371 @@
+//! Bytes of a table, decompressed where they are compressed.
+//!
+//! In: bytes of any source. Out: the table's own bytes, or the text of an array, and how many of the source were taken for them.
+//! Absent on purpose: what the bytes mean.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flate2::read::MultiGzDecoder;
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+
+use super::arrays::{ArrayText, is_array};
+
+/// Number of bytes that show which format a file has.
+const MAGIC: usize = 6;
+/// Largest window of zstd data, which is the memory that its decoder may take; that of `zstd --long`.
+const LARGEST_WINDOW: u64 = 1 << 27;
+
+/// Bytes of a table, without compression; of an array, the text of a table.
+pub(super) struct TableBytes {
+    bytes: Source,
+    /// Bytes taken from the source, if these are not the table's own.
+    taken: Option<Arc<AtomicU64>>,
+    /// Remarks on an array.
+    array: Option<Vec<String>>,
+}
+
+/// Any source of bytes.
+type Source = Box<dyn Read + Send>;
+
+impl fmt::Debug for TableBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableBytes").field("taken", &self.taken).finish_non_exhaustive()
+    }
+}
+
+impl Read for TableBytes {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.bytes.read(buffer)
+    }
+}
+
+impl TableBytes {
+    /// Opens a file. Of an archive of arrays, those are read that have the columns that `wanted` asks for; `target` is the file of
+    /// an array's target.
+    ///
+    /// # Errors
+    ///
+    /// When reading fails, and for formats that no table may have.
+    pub(super) fn open(
+        path: &Path,
+        target: Option<&Path>,
+        wanted: &dyn Fn(&[&str]) -> bool,
+    ) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let first = peek(&mut file)?;
+        if target.is_none() && first.starts_with(b"PK\x03\x04") {
+            let taken = Arc::new(AtomicU64::new(0));
+            let text = ArrayText::npz(path, wanted, &taken)?;
+            let array = Some(text.notes.clone());
+            return Ok(Self { bytes: Box::new(text), taken: Some(taken), array });
+        }
+        Self::of(io::Cursor::new(first).chain(file), target)
+    }
+
+    /// Looks at the first bytes, decompresses gzip and zstd, and turns an array into text.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::open`].
+    pub(super) fn of(
+        source: impl Read + Send + 'static,
+        target: Option<&Path>,
+    ) -> io::Result<Self> {
+        let (mut bytes, packed, taken) = unpacked(source)?;
+        let first = peek(&mut bytes)?;
+        let array = is_array(&first);
+        let bytes: Source = Box::new(io::Cursor::new(first).chain(bytes));
+        if !array {
+            if target.is_some() {
+                let problem =
+                    "a file of the target goes with an array, and the table is none; name a column";
+                return Err(io::Error::new(io::ErrorKind::Unsupported, problem));
+            }
+            return Ok(Self { bytes, taken: packed.then_some(taken), array: None });
+        }
+        let target = target.map(|path| -> io::Result<Source> {
+            let (bytes, _, _) = unpacked(File::open(path)?)?;
+            Ok(bytes)
+        });
+        let text = ArrayText::open(bytes, target.transpose()?)?;
+        let array = Some(text.notes.clone());
+        Ok(Self { bytes: Box::new(text), taken: Some(taken), array })
+    }
+
+    /// Returns the counter of bytes that were taken from the source; `None` if these are the table's own.
+    pub(super) fn counter(&self) -> Option<Arc<AtomicU64>> {
+        self.taken.clone()
+    }
+
+    /// Returns remarks on an array, if the bytes are the text of one.
+    pub(super) fn array_notes(&self) -> Option<&[String]> {
+        self.array.as_deref()
+    }
+}
+
+/// Returns true for a file of an array, compressed or not.
+pub(super) fn is_array_file(path: &Path) -> bool {
+    let first = File::open(path).and_then(|file| peek(&mut unpacked(file)?.0));
+    first.is_ok_and(|first| is_array(&first))
+}
+
+/// Reads the first bytes.
+fn peek(source: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut first = Vec::with_capacity(MAGIC);
+    source.take(MAGIC as u64).read_to_end(&mut first)?;
+    Ok(first)
+}
+
+/// Decompresses bytes, if they are compressed. Returns whether they are, and the counter of those that were taken.
+fn unpacked(mut source: impl Read + Send + 'static) -> io::Result<(Source, bool, Arc<AtomicU64>)> {
+    let first = peek(&mut source)?;
+    if let Some(problem) = other_format(&first) {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, problem));
+    }
+    let gzip = first.starts_with(&[0x1f, 0x8b]);
+    // A frame with data, or one to be skipped.
+    let zstd = matches!(*first, [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]);
+    let taken = Arc::new(AtomicU64::new(0));
+    let all = io::Cursor::new(first).chain(source);
+    let counted = Counted { inner: all, taken: Arc::clone(&taken) };
+    let bytes: Source = match (gzip, zstd) {
+        (true, _) => Box::new(Gzip(MultiGzDecoder::new(counted))),
+        (_, true) => Box::new(Zstd::new(counted)),
+        _ => Box::new(counted),
+    };
+    Ok((bytes, gzip || zstd, taken))
+}
+
+/// Names a format that is no table and no compression that can be undone here, with the remedy.
+fn other_format(first: &[u8]) -> Option<&'static str> {
+    match first {
+        [0xfd, b'7', b'z', b'X', b'Z', 0] => {
+            Some("the file is compressed with xz; decompress it first (`xz -d`)")
+        }
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41] => {
+            Some("the file is compressed with bzip2; decompress it first (`bunzip2`)")
+        }
+        [b'7', b'z', 0xbc, 0xaf, ..] => Some("the file is a 7z archive; unpack it first"),
+        [0x04, 0x22, 0x4d, 0x18, ..] => {
+            Some("the file is compressed with lz4; decompress it first (`lz4 -d`)")
+        }
+        [b'P', b'K', 3, 4, ..] => {
+            Some("the data is a zip archive; unpack it, or give an NPZ file by its name")
+        }
+        [b'P', b'A', b'R', b'1', ..] => Some("the file is Parquet; save the table as CSV"),
+        _ => None,
+    }
+}
+
+/// Counts the bytes that are read.
+pub(super) struct Counted<R> {
+    pub(super) inner: R,
+    pub(super) taken: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.taken.fetch_add(n as u64, Ordering::Relaxed);
+        Ok(n)
+    }
+}
+
+/// Decompresses all members of a gzip file.
+struct Gzip<R>(MultiGzDecoder<R>);
+
+impl<R: Read> Read for Gzip<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|error| match error.kind() {
+            // The source's own errors have a number of the system.
+            _ if error.raw_os_error().is_some() => error,
+            io::ErrorKind::Interrupted => error,
+            io::ErrorKind::UnexpectedEof => truncated("gzip"),
+            _ => damaged("gzip", &error.to_string()),
+        })
+    }
+}
+
+/// Decompresses all frames of a zstd file.
+struct Zstd<R> {
+    source: BufReader<R>,
+    decoder: FrameDecoder,
+    /// True within a frame.
+    open: bool,
+}
+
+impl<R: Read> Zstd<R> {
+    fn new(source: R) -> Self {
+        let mut decoder = FrameDecoder::new();
+        decoder.set_max_window_size(LARGEST_WINDOW);
+        Self { source: BufReader::new(source), decoder, open: false }
+    }
+
+    /// Begins the next frame. Returns false at the end.
+    fn begin(&mut self) -> io::Result<bool> {
+        while !self.source.fill_buf()?.is_empty() {
+            match self.decoder.init(&mut self.source) {
+                Ok(()) => {
+                    self.open = true;
+                    return Ok(true);
+                }
+                // A frame without data, as programs leave notes in.
+                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                    length,
+                    ..
+                })) => {
+                    let length = u64::from(length);
+                    if io::copy(&mut self.source.by_ref().take(length), &mut io::sink())? < length {
+                        return Err(truncated("zstd"));
+                    }
+                }
+                Err(error) => return Err(self.problem(&error)),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Ends a frame, whose checksum has to be right.
+    fn end(&mut self) -> io::Result<()> {
+        self.open = false;
+        match (self.decoder.get_checksum_from_data(), self.decoder.get_calculated_checksum()) {
+            (Some(stored), Some(found)) if stored != found => {
+                Err(damaged("zstd", "its checksum differs"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn problem(&mut self, error: &FrameDecoderError) -> io::Error {
+        // At the end of the source, something is missing.
+        match self.source.fill_buf() {
+            Ok([]) => truncated("zstd"),
+            Ok(_) => damaged("zstd", &error.to_string()),
+            Err(error) => error,
+        }
+    }
+}
+
+impl<R: Read> Read for Zstd<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        loop {
+            if !self.open && !self.begin()? {
+                return Ok(0);
+            }
+            while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
+                let one = BlockDecodingStrategy::UptoBlocks(1);
+                if let Err(error) = self.decoder.decode_blocks(&mut self.source, one) {
+                    return Err(self.problem(&error));
+                }
+            }
+            let n = self.decoder.read(buffer)?;
+            if n > 0 {
+                return Ok(n);
+            }
+            self.end()?;
+        }
+    }
+}
+
+fn truncated(format: &str) -> io::Error {
+    io::Error::other(format!(
+        "the {format} data ends in the middle: the file is truncated; copy it again"
+    ))
+}
+
+fn damaged(format: &str, problem: &str) -> io::Error {
+    io::Error::other(format!("the {format} data is damaged ({problem}); copy the file again"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+    use super::*;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zstd(bytes: &[u8]) -> Vec<u8> {
+        compress_to_vec(bytes, CompressionLevel::Fastest)
+    }
+
+    fn read(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
+        let mut all = Vec::new();
+        let mut table =
+            TableBytes::of(io::Cursor::new(bytes), None).map_err(|error| error.to_string())?;
+        table.read_to_end(&mut all).map(|_| all).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn compressed_bytes_are_found_by_their_content() {
+        let text: Vec<u8> =
+            (0..30_000).flat_map(|i| format!("{i},{}\n", i % 7).into_bytes()).collect();
+        let (a, b) = text.split_at(12_345);
+        for pack in [gzip, zstd] {
+            assert_eq!(read(pack(&text)).unwrap(), text);
+            // Files that were joined are members one behind the other.
+            assert_eq!(read([pack(a), pack(b)].concat()).unwrap(), text);
+            assert_eq!(read([pack(b""), pack(&text)].concat()).unwrap(), text);
+        }
+        for plain in [b"".as_slice(), b"a", b"\x1f", b"a,b\n1,2\n"] {
+            assert_eq!(read(plain.to_vec()).unwrap(), plain);
+        }
+        // A frame that is to be skipped stands before the data.
+        let note =
+            [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3], zstd(&text).as_slice()].concat();
+        assert_eq!(read([zstd(b""), note].concat()).unwrap(), text);
+    }
+
+    #[test]
+    fn truncated_and_damaged_data_are_errors() {
+        let text: Vec<u8> =
+            (0..20_000_u32).flat_map(|i| format!("{}\n", i * i).into_bytes()).collect();
+        for (pack, format) in [(gzip as fn(&[u8]) -> Vec<u8>, "gzip"), (zstd, "zstd")] {
+            let packed = pack(&text);
+            for end in [packed.len() - 1, packed.len() / 2, 12] {
+                let said = read(packed[..end].to_vec()).unwrap_err();
+                assert!(said.contains(format) && said.contains("truncated"), "{end}: {said}");
+            }
+            let mut wrong = packed.clone();
+            let last = wrong.len() - 6;
+            wrong[last] ^= 0x55;
+            let middle = wrong.len() / 2;
+            wrong[middle] ^= 0x55;
+            let said = read(wrong).unwrap_err();
+            assert!(said.contains(format), "{said}");
+            let said = read([packed, b"more".to_vec()].concat()).unwrap_err();
+            assert!(said.contains("damaged") || said.contains("truncated"), "{said}");
+        }
+    }
+
+    #[test]
+    fn other_formats_are_named() {
+        for (first, name) in [
+            (b"\xfd7zXZ\0".as_slice(), "xz"),
+            (b"BZh91AY", "bzip2"),
+            (b"PK\x03\x04..", "zip"),
+            (b"PAR1....", "Parquet"),
+        ] {
+            assert!(read(first.to_vec()).unwrap_err().contains(name), "{name}");
+        }
+        // The beginning of a name is none of them.
+        assert_eq!(read(b"PARK,BZh9\n".to_vec()).unwrap(), b"PARK,BZh9\n");
+    }
+}
