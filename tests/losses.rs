@@ -493,7 +493,7 @@ fn a_weight_of_two_is_as_good_as_the_row_twice() {
 
 #[test]
 fn weights_of_classes_are_those_of_their_rows() {
-    let loss = Loss::CrossEntropy;
+    let loss = Loss::CROSS_ENTROPY;
     let data = table(loss, 60);
     let Targets::Classes(classes) = data.y() else { panic!("numbers") };
     let weights: Vec<f64> = classes.iter().map(|&class| [0.5, 1.0, 3.0][class as usize]).collect();

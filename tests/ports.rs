@@ -38,7 +38,7 @@ fn cases() -> Vec<(String, TrainOptions)> {
         average: Some("ema(decay=0.5)".parse().unwrap()),
         ..it
     };
-    let classes = |it: TrainOptions| TrainOptions { loss: Loss::CrossEntropy, ..it };
+    let classes = |it: TrainOptions| TrainOptions { loss: Loss::CROSS_ENTROPY, ..it };
     let log_cosh = |it: TrainOptions| TrainOptions { loss: Loss::LogCosh, ..it };
     vec![
         case("sgd", |it| it),

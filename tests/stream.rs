@@ -92,7 +92,7 @@ fn compare(data: &Split, options: &TrainOptions, kind: &DeviceKind) -> BTreeSet<
 fn compare_all(kind: &DeviceKind) {
     let classes = synth::spirals(301, 3, Seed(1)).split(0.0, Seed(1)).unwrap();
     let numbers = synth::friedman(307, 9, Seed(2)).split(0.02, Seed(2)).unwrap();
-    let sgd = Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 };
+    let sgd = Optimizer::by_name("sgd(momentum=0.9)").unwrap();
     let base = TrainOptions { epochs: 3, batch_size: 7, lr: 1e-2, ..TrainOptions::default() };
     for shuffle in [true, false] {
         let options = TrainOptions { shuffle, ..base.clone() };

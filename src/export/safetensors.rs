@@ -226,7 +226,7 @@ mod tests {
             model,
             params,
             preparation: Preprocessing::fit(&data, FeatureScaling::Standard),
-            criterion: Loss::CrossEntropy.into(),
+            criterion: Loss::CROSS_ENTROPY.into(),
         }
     }
 

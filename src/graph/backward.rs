@@ -322,7 +322,7 @@ mod tests {
     fn gradients_have_the_shapes_of_their_parameters() {
         let model =
             Sequential::new().dense(5).activation(Activation::Gelu).dense_without_bias(3).tanh();
-        let step = training(&model, 4, Loss::CrossEntropy, Optimizer::default()).unwrap();
+        let step = training(&model, 4, Loss::CROSS_ENTROPY, Optimizer::default()).unwrap();
         for (view, &grad) in step.layout.views().iter().zip(&step.gradients) {
             assert_eq!(step.graph.shape(grad).sizes(9), view.shape, "{}", view.name);
         }

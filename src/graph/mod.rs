@@ -23,8 +23,7 @@ pub use layers::RunningStat;
 pub use loss::{Loss, LossFormula, Objective, Quantiles, Reduction, RequiredTarget};
 pub use op::{Axis, Mapped, NodeId, Op};
 pub use optimizer::{
-    BetweenPasses, Optimizer, OptimizerHostState, OptimizerSchedule, OptimizerSpec, UpdateContext,
-    UpdateScalars,
+    BetweenPasses, Optimizer, OptimizerHostState, OptimizerSchedule, UpdateContext, UpdateScalars,
 };
 pub use update_transforms::{Pass, PassKind, UpdateInput, UpdateTransforms};
 

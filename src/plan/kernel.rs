@@ -259,7 +259,7 @@ impl Kernel {
         let form =
             LossVariant { loss, mean: reduction == Reduction::Mean, constants, weights, scaled };
         match loss {
-            Loss::CrossEntropy if objective.is_plain() => Self::LossCrossEntropy { scaled },
+            Loss::CROSS_ENTROPY if objective.is_plain() => Self::LossCrossEntropy { scaled },
             Loss::Mse if objective.is_plain() => Self::LossMse { scaled },
             _ if loss.formula().is_some() => Self::LossMap(form),
             _ => Self::LossClasses(form),

@@ -436,18 +436,18 @@ mod tests {
     #[test]
     fn balanced_weights_are_scikit_learns() {
         let y = Targets::Classes(vec![0, 0, 0, 1, 2, 2]);
-        let made = of(Loss::CrossEntropy, &ClassWeights::Balanced, y.clone()).unwrap();
+        let made = of(Loss::CROSS_ENTROPY, &ClassWeights::Balanced, y.clone()).unwrap();
         // sklearn.utils.class_weight.compute_class_weight("balanced", ...): 6 / (3 · count)
         assert_eq!(made.class_weights, [2.0 / 3.0, 2.0, 1.0]);
         assert_eq!(made.row_weights(&y, None).unwrap()[3], 2.0);
         // With weights, as of repeated rows: the two of class 2 weigh 4 together.
         let weighted = Dataset::from_arrays(&[0.0; 6], 1, y.clone()).unwrap();
         let weighted = weighted.with_weights(vec![1.0, 1.0, 1.0, 1.0, 3.0, 1.0]).unwrap();
-        let balanced = options(Loss::CrossEntropy, &ClassWeights::Balanced);
+        let balanced = options(Loss::CROSS_ENTROPY, &ClassWeights::Balanced);
         let made = Criterion::of(&balanced, &weighted).unwrap();
         assert_eq!(made.class_weights, [8.0 / 9.0, 8.0 / 3.0, 2.0 / 3.0]);
         let given = ClassWeights::Of(vec![("1".into(), 5.0)]);
-        assert_eq!(of(Loss::CrossEntropy, &given, y).unwrap().class_weights, [1.0, 5.0, 1.0]);
+        assert_eq!(of(Loss::CROSS_ENTROPY, &given, y).unwrap().class_weights, [1.0, 5.0, 1.0]);
         let labels = Targets::Columns(vec![1.0, 1.0, 0.0, 1.0, 0.0, 1.0], 2);
         let labels =
             Dataset::from_arrays(&[0.0, 1.0, 2.0], 1, labels).unwrap().as_labels().unwrap();
@@ -466,7 +466,7 @@ mod tests {
         );
         let shares = Targets::Columns(vec![0.5, 0.5, 2.0, -1.0], 2);
         assert!(said(of(Loss::KlDivergence, &none, shares)).contains("`y0` has 2"));
-        let said_of = said(of(Loss::CrossEntropy, &none, numbers()));
+        let said_of = said(of(Loss::CROSS_ENTROPY, &none, numbers()));
         assert!(
             said_of.contains("does not fit targets that are numbers; it compares with classes"),
             "{said_of}"
@@ -474,6 +474,6 @@ mod tests {
         assert!(said(of(Loss::Mse, &ClassWeights::Balanced, numbers())).contains("use ‘weight’"));
         let given = ClassWeights::Of(vec![("7".into(), 5.0)]);
         let classes = Targets::Classes(vec![0, 1]);
-        assert!(said(of(Loss::CrossEntropy, &given, classes)).contains("7 is none of `0`, `1`"));
+        assert!(said(of(Loss::CROSS_ENTROPY, &given, classes)).contains("7 is none of `0`, `1`"));
     }
 }

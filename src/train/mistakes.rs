@@ -44,8 +44,7 @@ pub(super) fn mistakes(
             batches.batch()
         ));
     }
-    if matches!(options.loss, Loss::SmoothedCrossEntropy { label_smoothing } if label_smoothing == 1.0)
-    {
+    if matches!(options.loss, Loss::CrossEntropy { label_smoothing } if label_smoothing == 1.0) {
         found.push(
             "a label smoothing of 1 makes all classes alike, so there is nothing to learn; use 0.1, say"
                 .to_string(),

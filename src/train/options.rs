@@ -151,7 +151,7 @@ pub struct TrainOptions {
 impl Default for TrainOptions {
     fn default() -> Self {
         Self {
-            loss: Loss::CrossEntropy,
+            loss: Loss::CROSS_ENTROPY,
             reduction: Reduction::Mean,
             class_weights: ClassWeights::None,
             optimizer: Optimizer::default(),

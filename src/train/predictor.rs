@@ -324,7 +324,7 @@ mod tests {
         let model = Sequential::new().dense(9).tanh().dense(4);
         let params = Params::init(&model, 3, Seed(1)).unwrap();
         let preparation = Preprocessing::fit(&data, FeatureScaling::Standard);
-        (TrainedModel { model, params, preparation, criterion: Loss::CrossEntropy.into() }, x)
+        (TrainedModel { model, params, preparation, criterion: Loss::CROSS_ENTROPY.into() }, x)
     }
 
     fn probabilities(predictions: Predictions) -> Vec<f64> {

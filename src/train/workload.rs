@@ -56,7 +56,7 @@ pub const WORKLOADS: [Workload; 4] = [
         name: "mnist",
         widths: &[784, 512, 512, 10],
         batch: 128,
-        loss: Loss::CrossEntropy,
+        loss: Loss::CROSS_ENTROPY,
         optimizer: "adam",
         lr: 1e-3,
         hardware_only: false,

@@ -329,7 +329,7 @@ impl RunConfig {
     /// The loss that was given, or that of the task.
     fn loss_for(&self, data: &Dataset) -> Loss {
         self.loss.unwrap_or(match data.schema().kind {
-            TargetKind::Classes(_) => Loss::CrossEntropy,
+            TargetKind::Classes(_) => Loss::CROSS_ENTROPY,
             TargetKind::Number | TargetKind::Numbers(_) => Loss::Mse,
             TargetKind::Labels(_) => Loss::BinaryCrossEntropy,
         })

@@ -193,7 +193,7 @@ fn row_of_classes<T: Real>(
         return -weight(label) * power * log_p;
     }
     let smoothing = match loss {
-        Loss::SmoothedCrossEntropy { label_smoothing } => label_smoothing,
+        Loss::CrossEntropy { label_smoothing } => label_smoothing,
         _ => 0.0,
     };
     let (sure, even) = (T::of(1.0 - smoothing), T::of(smoothing / logits.len() as f64));

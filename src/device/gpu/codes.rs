@@ -74,7 +74,7 @@ pub(super) fn class_loss(loss: Loss) -> (u32, f64) {
         Loss::KlDivergence => (1, 0.0),
         Loss::Focal { gamma } => (2, gamma),
         Loss::Hinge { margin } => (3, margin),
-        Loss::SmoothedCrossEntropy { label_smoothing } => (0, label_smoothing),
+        Loss::CrossEntropy { label_smoothing } => (0, label_smoothing),
         _ => (0, 0.0),
     };
     (CLASS_LOSSES[kind].1, setting)

@@ -31,11 +31,19 @@ struct NetworkCase {
 /// losses, every update, partial batches, more steps than one dispatch runs.
 fn networks() -> [NetworkCase; 7] {
     use Activation::{Gelu, Relu, Tanh};
-    let sgd = |momentum, nesterov| Optimizer::Sgd { momentum, nesterov, weight_decay: 0.01 };
+    let with = |optimizer: Optimizer, settings: &[(&str, f64)]| {
+        settings.iter().fold(optimizer, |it, &(name, value)| {
+            it.with(name, value).expect("the optimizer has this setting")
+        })
+    };
+    let sgd = |momentum, nesterov| {
+        let settings = [("momentum", momentum), ("nesterov", nesterov), ("weight-decay", 0.01)];
+        with(Optimizer::sgd(), &settings)
+    };
     // An eps of this size keeps the update smooth in the gradient, so that rounding errors stay small.
-    let (beta1, beta2, eps, weight_decay) = (0.9, 0.99, 1e-2, 0.01);
-    let adam = Optimizer::Adam { beta1, beta2, eps, weight_decay };
-    let adamw = Optimizer::AdamW { beta1, beta2, eps, weight_decay };
+    let settings = [("beta2", 0.99), ("eps", 1e-2), ("weight-decay", 0.01)];
+    let adam = with(Optimizer::adam(), &settings);
+    let adamw = with(Optimizer::adamw(), &settings);
     let network = |form, widths, act, outputs, loss, optimizer, batch, steps| NetworkCase {
         form,
         widths,
@@ -48,14 +56,14 @@ fn networks() -> [NetworkCase; 7] {
         steps,
     };
     [
-        network("5-7-3-3 relu sgd", [5, 7, 3], Relu, 3, Loss::CrossEntropy, sgd(0.0, false), 9, 70),
+        network("5-7-3-3 relu sgd", [5, 7, 3], Relu, 3, Loss::CROSS_ENTROPY, sgd(0.0, 0.0), 9, 70),
         network(
             "64-33-17-10 relu sgd",
             [64, 33, 17],
             Relu,
             10,
-            Loss::CrossEntropy,
-            sgd(0.9, true),
+            Loss::CROSS_ENTROPY,
+            sgd(0.9, 1.0),
             20,
             3,
         ),
@@ -66,7 +74,7 @@ fn networks() -> [NetworkCase; 7] {
             [64, 128, 64],
             Relu,
             10,
-            Loss::CrossEntropy,
+            Loss::CROSS_ENTROPY,
             adamw,
             32,
             40,

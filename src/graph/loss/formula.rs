@@ -38,8 +38,7 @@ impl Loss {
         // The positive weight for rows whose label is yes, else 1.
         let yes = 1.0 + &y * (&c - 1.0);
         let value = match self {
-            Self::CrossEntropy
-            | Self::SmoothedCrossEntropy { .. }
+            Self::CrossEntropy { .. }
             | Self::Focal { .. }
             | Self::Hinge { .. }
             | Self::KlDivergence => return None,

@@ -22,12 +22,10 @@ use crate::shape::short;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Loss {
-    /// −log softmax(logits)\[class\], as `torch.nn.CrossEntropyLoss`
-    CrossEntropy,
-    /// Cross-entropy against (1 − ε) · the class + ε · all classes alike, as
+    /// −log softmax(logits)\[class\], or against (1 − ε) · the class + ε · all classes alike, as
     /// `torch.nn.CrossEntropyLoss(label_smoothing=ε)`
-    SmoothedCrossEntropy {
-        /// ε, in 0..1.
+    CrossEntropy {
+        /// ε, from 0 to 1.
         label_smoothing: f64,
     },
     /// −(1 − p)^γ log p with p = softmax(logits)\[class\] (Lin et al. 2017, arXiv:1708.02002)
@@ -107,8 +105,11 @@ pub enum RequiredTarget {
 }
 
 impl Loss {
+    /// Cross-entropy without label smoothing.
+    pub const CROSS_ENTROPY: Self = Self::CrossEntropy { label_smoothing: 0.0 };
+
     /// Losses with kernels of their own.
-    pub const PLAIN: [Self; 2] = [Self::CrossEntropy, Self::Mse];
+    pub const PLAIN: [Self; 2] = [Self::CROSS_ENTROPY, Self::Mse];
 
     /// Returns whether its targets are classes.
     pub fn classes(self) -> bool {
@@ -123,10 +124,9 @@ impl Loss {
     /// Returns the kind of target that the loss requires.
     pub fn wants(self) -> RequiredTarget {
         match self {
-            Self::CrossEntropy
-            | Self::SmoothedCrossEntropy { .. }
-            | Self::Focal { .. }
-            | Self::Hinge { .. } => RequiredTarget::Classes,
+            Self::CrossEntropy { .. } | Self::Focal { .. } | Self::Hinge { .. } => {
+                RequiredTarget::Classes
+            }
             Self::KlDivergence => RequiredTarget::Shares,
             Self::PoissonNll { .. } => RequiredTarget::Counts,
             Self::BinaryCrossEntropy | Self::BinaryFocal { .. } | Self::BinaryHinge { .. } => {
@@ -216,7 +216,7 @@ impl Loss {
             Err(Error::setting("loss", problem))
         };
         match self {
-            Self::SmoothedCrossEntropy { label_smoothing: share } => {
+            Self::CrossEntropy { label_smoothing: share } => {
                 within("label_smoothing", share, (0.0..=1.0).contains(&share), "from 0 to 1")
             }
             Self::Focal { gamma } => within("gamma", gamma, gamma >= 0.0, "0 or more"),

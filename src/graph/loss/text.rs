@@ -104,7 +104,7 @@ impl Loss {
     /// The name in options and files, without arguments.
     pub fn name(self) -> &'static str {
         match self {
-            Self::CrossEntropy | Self::SmoothedCrossEntropy { .. } => "cross-entropy",
+            Self::CrossEntropy { .. } => "cross-entropy",
             Self::Focal { .. } => "focal",
             Self::Hinge { .. } => "hinge",
             Self::KlDivergence => "kl-divergence",
@@ -127,7 +127,7 @@ impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name();
         let text = match self {
-            Self::SmoothedCrossEntropy { label_smoothing } => {
+            Self::CrossEntropy { label_smoothing } if *label_smoothing != 0.0 => {
                 written(name, &[("label_smoothing", label_smoothing)])
             }
             Self::Focal { gamma } => written(name, &[("gamma", gamma)]),
@@ -145,7 +145,7 @@ impl fmt::Display for Loss {
             Self::BinaryFocal { gamma, alpha } => {
                 written(name, &[("gamma", gamma), ("alpha", alpha)])
             }
-            Self::CrossEntropy
+            Self::CrossEntropy { .. }
             | Self::KlDivergence
             | Self::Mse
             | Self::Mae
@@ -168,11 +168,9 @@ impl FromStr for Loss {
             Some(other) => Err(call.wrong(key, format!("is \"{other}\", not true or false"))),
         };
         let loss = match call.name() {
-            // Without smoothing it is the plain loss, which has a kernel of its own.
-            "cross-entropy" => match call.number_or("label_smoothing", 0.0)? {
-                0.0 => Self::CrossEntropy,
-                label_smoothing => Self::SmoothedCrossEntropy { label_smoothing },
-            },
+            "cross-entropy" => {
+                Self::CrossEntropy { label_smoothing: call.number_or("label_smoothing", 0.0)? }
+            }
             "focal" => Self::Focal { gamma: call.number_or("gamma", 2.0)? },
             "hinge" => Self::Hinge { margin: call.number_or("margin", 1.0)? },
             "kl-divergence" => Self::KlDivergence,
@@ -241,7 +239,6 @@ mod tests {
         let all = Loss::all();
         assert_eq!(all.iter().map(|loss| loss.name()).collect::<Vec<_>>(), names);
         let kinds: std::collections::HashSet<_> = all.iter().map(std::mem::discriminant).collect();
-        // One of them is another form of cross-entropy.
         assert_eq!(kinds.len(), names.len());
         assert!(std::mem::size_of::<Loss>() < 200);
     }
@@ -271,7 +268,7 @@ mod tests {
         for loss in Loss::all() {
             assert_eq!(loss.to_string().parse::<Loss>().unwrap(), loss);
         }
-        assert_eq!("Cross_Entropy(0)".parse::<Loss>().unwrap(), Loss::CrossEntropy);
+        assert_eq!("Cross_Entropy(0)".parse::<Loss>().unwrap(), Loss::CROSS_ENTROPY);
         assert_eq!("huber".parse::<Loss>().unwrap(), Loss::Huber { delta: 1.0 });
     }
 

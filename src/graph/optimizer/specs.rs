@@ -3,7 +3,7 @@
 //! An optimizer is a row here, with everything that its formulas take, including the numbers that change from step to step.
 //! Plans turn these expressions into one kernel, `update`.
 
-use super::{OptimizerHostState, OptimizerSpec};
+use super::{Optimizer, OptimizerHostState};
 use crate::expr::{Compare, Expr, StepValue};
 
 /// Settings of an optimizer at most.
@@ -62,7 +62,7 @@ pub(in crate::graph) mod input {
 
 /// Inputs of an optimizer's step scalars.
 pub(super) struct StepInputs<'a> {
-    pub(super) rule: &'a OptimizerSpec,
+    pub(super) optimizer: &'a Optimizer,
     /// The learning rate.
     pub(super) lr: f64,
     /// Updates so far, this one among them.
@@ -80,7 +80,7 @@ pub(super) struct StepInputs<'a> {
 impl StepInputs<'_> {
     /// A setting of the row's own.
     fn of(&self, name: &str) -> f64 {
-        self.rule.of(name)
+        self.optimizer.of(name)
     }
 }
 
@@ -89,19 +89,19 @@ pub(super) type OwnScalars = fn(StepInputs<'_>) -> [f64; 3];
 
 /// Terms of a row's formulas.
 pub(super) struct Terms<'a> {
-    rule: &'a OptimizerSpec,
+    optimizer: &'a Optimizer,
     /// The gradient, after all transforms of it.
     pub(super) g: Expr,
 }
 
 impl<'a> Terms<'a> {
-    pub(super) fn new(rule: &'a OptimizerSpec, g: Expr) -> Self {
-        Self { rule, g }
+    pub(super) fn new(optimizer: &'a Optimizer, g: Expr) -> Self {
+        Self { optimizer, g }
     }
 
     /// A setting of the row's own.
     fn of(&self, name: &str) -> f64 {
-        self.rule.of(name)
+        self.optimizer.of(name)
     }
 
     fn on(&self, name: &str) -> bool {

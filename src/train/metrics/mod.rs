@@ -277,7 +277,7 @@ mod tests {
             &logits,
             &Targets::Classes(vec![0, 1]),
             &preparation(0.0, 1.0),
-            Loss::CrossEntropy,
+            Loss::CROSS_ENTROPY,
         );
         // scipy.special.logsumexp([2,1,0]) - 2 and logsumexp([0,3,3]) - 3
         let want = (0.407_605_964_444_380_1 + 0.717_735_918_666_702_6) / 2.0;

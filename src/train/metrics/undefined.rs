@@ -197,7 +197,7 @@ mod tests {
         let hinge = "hinge".parse().unwrap();
         for metric in [Metric::LogLoss, Metric::Brier, Metric::CalibrationError(10)] {
             assert!(metric.undefined(&classes, hinge).unwrap().contains("hinge gives scores"));
-            assert_eq!(metric.undefined(&classes, Loss::CrossEntropy), None);
+            assert_eq!(metric.undefined(&classes, Loss::CROSS_ENTROPY), None);
         }
     }
 }

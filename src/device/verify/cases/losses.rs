@@ -13,7 +13,7 @@ pub(super) fn kernels() -> Vec<Kernel> {
             || matches!(loss, Loss::Pinball(_));
         let (weights, mean) = (index % 2 == 0, loss != Loss::Mae);
         let loss = match loss {
-            Loss::CrossEntropy => Loss::SmoothedCrossEntropy { label_smoothing: 0.1 },
+            Loss::CrossEntropy { .. } => Loss::CrossEntropy { label_smoothing: 0.1 },
             Loss::PoissonNll { .. } => Loss::PoissonNll { full: true },
             other => other,
         };
