@@ -295,9 +295,11 @@ fn whole_networks() {
                 };
                 let hidden = dense(dense(Sequential::new(), 7).activation(act), 6).activation(act);
                 let model = dense(hidden, 3);
-                let step = training(&model, INPUTS, loss, optimizer).unwrap();
+                let step = training(&model, INPUTS, loss.clone(), optimizer.clone()).unwrap();
                 check_around(&format!("{act}, {loss}, bias {bias}"), &step, size(act));
-                let step = training(&model.activation(act), INPUTS, loss, optimizer).unwrap();
+                let step =
+                    training(&model.activation(act), INPUTS, loss.clone(), optimizer.clone())
+                        .unwrap();
                 check_around(&format!("{act} at the end, {loss}, bias {bias}"), &step, size(act));
             }
         }
@@ -323,7 +325,7 @@ fn unusual_stacks() {
             dense().activation(Activation::Identity).dense(2).activation(Activation::Identity),
         ),
     ] {
-        check(what, &training(&model, INPUTS, Loss::Mse, optimizer).unwrap());
+        check(what, &training(&model, INPUTS, Loss::Mse, optimizer.clone()).unwrap());
     }
 }
 

@@ -69,7 +69,11 @@ fn half_precision_learns_as_single_does() {
     for (data, loss, optimizer) in
         [(&spirals, Loss::CROSS_ENTROPY, Optimizer::default()), (&friedman, Loss::Mse, sgd)]
     {
-        let of = |precision| TrainOptions { loss, optimizer, ..options(precision) };
+        let of = |precision| TrainOptions {
+            loss: loss.clone(),
+            optimizer: optimizer.clone(),
+            ..options(precision)
+        };
         let single = run(data, &of(Precision::F32), &DeviceKind::Cpu);
         assert_eq!(single.scaling, None);
         for kind in common::half_kinds() {

@@ -92,7 +92,7 @@ fn load(machine: &mut Machine, oracle: &Oracle, case: &Case, batch: usize) -> Lo
     let model: Sequential = case.text.parse().unwrap();
     let of = |name: &str| format!("{}/{name}", case.name);
     let [rows, columns] = *oracle.shape(&of("x")) else { panic!("{}: no matrix", case.name) };
-    let step = training(&model, columns, case.loss, case.optimizer()).unwrap();
+    let step = training(&model, columns, case.loss.clone(), case.optimizer()).unwrap();
     let sizes = Sizes { batch, train_rows: rows, eval_batch: 4, eval_rows: rows };
     let plan = Plan::training(&step, &inference(&model, columns).unwrap(), sizes).unwrap();
     let mut params = Params::zeros(step.layout.clone());

@@ -507,7 +507,7 @@ fn activations_of_few_networks_exceed_the_live_set_by_a_tenth() {
         let model = layers.into_iter().fold(Sequential::new(), Sequential::layer);
         let (batch, eval) = (64 * batch, 64 * eval);
         let sizes = Sizes { batch, train_rows: batch, eval_batch: eval.max(1), eval_rows: eval };
-        let plan = plan(&model, columns, Loss::PLAIN[loss], Optimizer::sgd(), sizes);
+        let plan = plan(&model, columns, Loss::PLAIN[loss].clone(), Optimizer::sgd(), sizes);
         excess(&plan);
         let memory = Memory::of(&plan);
         assert!(memory.activations < 2 * memory.live, "{memory:?}\n{plan}");
@@ -545,7 +545,7 @@ fn every_plan_keeps_its_promises() {
             let optimizer = Optimizer::by_name(Optimizer::NAMES[optimizer]).unwrap();
             let sizes = Sizes { batch, train_rows, eval_batch, eval_rows };
             let precision = if half { Precision::F16 } else { Precision::F32 };
-            let settings = (Loss::PLAIN[loss], optimizer);
+            let settings = (Loss::PLAIN[loss].clone(), optimizer);
             let plan = plan_in(precision, &model, columns, settings, sizes);
             for step in [Phase::Train, Phase::Eval].iter().flat_map(|&phase| plan.steps(phase)) {
                 plan.stored(step).map_err(|e| TestCaseError::fail(format!("{e}\n{plan}")))?;

@@ -99,7 +99,7 @@ fn compare_all(kind: &DeviceKind) {
         let seen = compare(&classes, &options, kind);
         assert!(seen.len() > 2 && seen.contains(&7), "{seen:?}");
         let scale = if shuffle { FeatureScaling::Standard } else { FeatureScaling::None };
-        let options = TrainOptions { loss: Loss::Mse, optimizer: sgd, scale, ..options };
+        let options = TrainOptions { loss: Loss::Mse, optimizer: sgd.clone(), scale, ..options };
         assert!(compare(&numbers, &options, kind).len() > 2);
     }
 }

@@ -164,7 +164,10 @@ fn every_tensor_moves() {
     for optimizer in Optimizer::NAMES {
         let data = synth::spirals(60, 3, Seed(2)).split(0.2, Seed(2)).unwrap();
         let optimizer = Optimizer::by_name(optimizer).unwrap();
-        let options = TrainOptions { optimizer, ..options(Loss::CROSS_ENTROPY, 1, 16, 0.01) };
+        let options = TrainOptions {
+            optimizer: optimizer.clone(),
+            ..options(Loss::CROSS_ENTROPY, 1, 16, 0.01)
+        };
         let mut trainer = trainer(&mlp(&[12, 7], 3), &data, &options);
         let before = trainer.params().unwrap();
         fit(&mut trainer);
@@ -190,7 +193,8 @@ fn by_hand(
 ) -> (Vec<(f64, usize)>, Vec<f32>) {
     let (train, rows) = (&data.train, data.train.rows());
     let batch = options.batch_size.min(rows);
-    let step = training(model, train.columns(), options.loss, options.optimizer).unwrap();
+    let step =
+        training(model, train.columns(), options.loss.clone(), options.optimizer.clone()).unwrap();
     let sizes = Sizes { batch, train_rows: rows, eval_batch: 0, eval_rows: 0 };
     let plan = Plan::training(&step, &inference(model, train.columns()).unwrap(), sizes).unwrap();
     let preparation = Preprocessing::fit(train, options.scale);
@@ -251,7 +255,8 @@ fn the_epochs_loss_is_the_mean_over_rows() {
     let (data, model) = (small(), mlp(&[4], 1));
     let sgd = Optimizer::by_name("sgd").unwrap();
     let loss = |batch_size: usize| {
-        let options = TrainOptions { optimizer: sgd, lr: 1e-12, ..small_options(batch_size) };
+        let options =
+            TrainOptions { optimizer: sgd.clone(), lr: 1e-12, ..small_options(batch_size) };
         fit(&mut trainer(&model, &data, &options))[0].train_loss
     };
     let whole = loss(53);

@@ -13,7 +13,7 @@ impl Graph {
     /// # Errors
     /// If `loss` is not a loss, a parameter does not reach it, or an operation on the way has no gradient rule.
     pub fn backward(&mut self, loss: NodeId) -> Result<Vec<NodeId>> {
-        let Op::Loss { loss: kind, prediction, targets } = self.node(loss).op else {
+        let Op::Loss { loss: kind, prediction, targets } = self.node(loss).op.clone() else {
             return Err(Error::shape("backward", format!("{} is no loss", self.node(loss).name)));
         };
         // Nodes that no parameter enters, such as the features, need no gradient.

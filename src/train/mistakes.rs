@@ -27,7 +27,7 @@ pub(super) fn mistakes(
     let mut found = Vec::new();
     in_stack(model, inputs, "", &mut found)?;
     if let Some(last) = model.layers().last() {
-        found.extend(at_the_end(last, options.loss));
+        found.extend(at_the_end(last, &options.loss));
     }
     in_moves(model, options, batches, &mut found);
     for (option, kind) in options.kinds() {
@@ -140,7 +140,7 @@ fn in_stack(model: &Sequential, inputs: usize, place: &str, found: &mut Vec<Stri
 }
 
 /// Returns the problem of a last layer that keeps the outputs from being those that the loss takes.
-fn at_the_end(last: &Layer, loss: Loss) -> Option<String> {
+fn at_the_end(last: &Layer, loss: &Loss) -> Option<String> {
     let own = match (loss, loss.wants()) {
         (loss, _) if loss.gives_scores() => "it compares outputs of any size",
         (_, RequiredTarget::Classes | RequiredTarget::Shares) => "it has a softmax of its own",

@@ -173,7 +173,7 @@ impl Predictor {
     /// precision holds after scaling, or the device failed.
     pub fn predict<'a>(&self, rows: impl Into<Features<'a>>) -> Result<Predictions> {
         let outputs = self.outputs(&rows.into())?;
-        Ok(Predictions::new(&outputs, &self.trained.preparation, self.trained.criterion.loss))
+        Ok(Predictions::new(&outputs, &self.trained.preparation, &self.trained.criterion.loss))
     }
 
     /// Returns the names of the likeliest classes, one for each row.
@@ -244,7 +244,7 @@ impl Predictor {
     ) -> Result<Predictions> {
         let outputs = self.outputs(&(&chunk.x).into())?;
         to.add(&outputs, (&chunk.y, chunk.weights.as_deref()))?;
-        Ok(Predictions::new(&outputs, &self.trained.preparation, self.trained.criterion.loss))
+        Ok(Predictions::new(&outputs, &self.trained.preparation, &self.trained.criterion.loss))
     }
 
     fn outputs_for(&self, data: &Dataset) -> Result<Vec<f32>> {

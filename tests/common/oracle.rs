@@ -150,7 +150,7 @@ pub fn replay(device: &mut dyn Device, oracle: &Oracle, case: &Case) -> (TrainPl
     let of = |name: &str| format!("{}/{name}", case.name);
     let x = oracle.values_f32(&of("x"));
     let [rows, inputs] = *oracle.shape(&of("x")) else { panic!("{}: x is no matrix", case.name) };
-    let step = training(&model, inputs, case.loss, optimizer).unwrap();
+    let step = training(&model, inputs, case.loss.clone(), optimizer.clone()).unwrap();
     let sizes = Sizes { batch: case.batch, train_rows: rows, eval_batch: 0, eval_rows: 0 };
     let plan = Plan::training(&step, &inference(&model, inputs).unwrap(), sizes).unwrap();
 

@@ -67,7 +67,7 @@ fn networks() -> [NetworkCase; 7] {
             20,
             3,
         ),
-        network("13-40-16-2 gelu adam", [13, 40, 16], Gelu, 2, Loss::Mse, adam, 33, 3),
+        network("13-40-16-2 gelu adam", [13, 40, 16], Gelu, 2, Loss::Mse, adam.clone(), 33, 3),
         // More loop iterations than some drivers allow in a dispatch.
         network(
             "64-128-64-10 relu adamw",
@@ -75,19 +75,37 @@ fn networks() -> [NetworkCase; 7] {
             Relu,
             10,
             Loss::CROSS_ENTROPY,
-            adamw,
+            adamw.clone(),
             32,
             40,
         ),
-        network("1-16-31-1 tanh adamw", [1, 16, 31], Tanh, 1, Loss::Mse, adamw, 1, 3),
+        network("1-16-31-1 tanh adamw", [1, 16, 31], Tanh, 1, Loss::Mse, adamw.clone(), 1, 3),
         // With dropout, one activation saves its result beside the dropped one, the other its argument.
         NetworkCase {
             dropout: 0.25,
-            ..network("9-18-20-2 relu dropout adamw", [9, 18, 20], Relu, 2, Loss::Mse, adamw, 21, 5)
+            ..network(
+                "9-18-20-2 relu dropout adamw",
+                [9, 18, 20],
+                Relu,
+                2,
+                Loss::Mse,
+                adamw.clone(),
+                21,
+                5,
+            )
         },
         NetworkCase {
             dropout: 0.25,
-            ..network("9-18-20-2 gelu dropout adam", [9, 18, 20], Gelu, 2, Loss::Mse, adam, 21, 5)
+            ..network(
+                "9-18-20-2 gelu dropout adam",
+                [9, 18, 20],
+                Gelu,
+                2,
+                Loss::Mse,
+                adam.clone(),
+                21,
+                5,
+            )
         },
     ]
 }
@@ -150,7 +168,7 @@ impl NetworkCase {
 
     fn plan(&self) -> Result<TrainPlan> {
         let (model, inputs) = (self.model(), self.widths[0]);
-        let step = training(&model, inputs, self.loss, self.optimizer)?;
+        let step = training(&model, inputs, self.loss.clone(), self.optimizer.clone())?;
         let (batch, train_rows) = (self.batch, self.rows());
         let sizes = Sizes { batch, train_rows, eval_batch: 0, eval_rows: 0 };
         Plan::training(&step, &inference(&model, inputs)?, sizes)

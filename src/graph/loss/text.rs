@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::{Loss, Quantiles};
 use crate::error::{Error, Result};
-use crate::vocabulary::{Call, Entry, written};
+use crate::vocabulary::{Call, Entry, name_and_inner, plain, written};
 
 impl Loss {
     /// Every loss, in the order in which help texts list them.
@@ -102,7 +102,7 @@ impl Loss {
     }
 
     /// The name in options and files, without arguments.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::CrossEntropy { .. } => "cross-entropy",
             Self::Focal { .. } => "focal",
@@ -119,6 +119,7 @@ impl Loss {
             Self::BinaryCrossEntropy => "binary-cross-entropy",
             Self::BinaryFocal { .. } => "binary-focal",
             Self::BinaryHinge { .. } => "binary-hinge",
+            Self::Custom(_) => "custom",
         }
     }
 }
@@ -151,6 +152,7 @@ impl fmt::Display for Loss {
             | Self::Mae
             | Self::LogCosh
             | Self::BinaryCrossEntropy => name.to_string(),
+            Self::Custom(custom) => custom.to_string(),
         };
         f.write_str(&text)
     }
@@ -160,6 +162,12 @@ impl FromStr for Loss {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
+        // The argument of this one is an expression, in which a comma or a sign means something else.
+        if let Ok((name, inner)) = name_and_inner(text)
+            && plain(name) == "custom"
+        {
+            return Self::custom(inner);
+        }
         let mut call = Call::parse("loss", text)?;
         // `Call` reads numbers; these two losses have a switch as well.
         let truth = |call: &mut Call<'_>, key: &'static str| match call.text(key)?.as_deref() {
@@ -204,7 +212,8 @@ impl FromStr for Loss {
             "binary-hinge" => Self::BinaryHinge { margin: call.number_or("margin", 1.0)? },
             _ => {
                 let known: Vec<_> = Self::VOCABULARY.iter().map(|entry| entry.name).collect();
-                let problem = format!("unknown name \"{text}\"; known: {}", known.join(", "));
+                let problem =
+                    format!("unknown name \"{text}\"; known: {}, custom", known.join(", "));
                 return Err(Error::setting("loss", problem));
             }
         };

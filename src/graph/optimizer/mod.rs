@@ -3,6 +3,7 @@
 //! In: a name or a text with settings. Out: an [`Optimizer`], its formulas, and the numbers of each update
 //! ([`OptimizerSchedule`]). The formulas are rows of `specs.rs`.
 
+mod custom;
 mod specs;
 mod step_scalars;
 #[cfg(test)]
@@ -11,17 +12,21 @@ mod vocabulary;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::shape::short;
-use crate::vocabulary::{Call, Entry};
+use crate::vocabulary::{Call, Entry, name_and_inner, parts, plain};
 
+use custom::CustomOptimizer;
 pub use specs::BetweenPasses;
 pub(super) use specs::{AVERAGE, SHARE, input};
-use specs::{METHODS, MOST_SETTINGS, OptimizerRow, Range, Setting, Terms};
+use specs::{
+    CUSTOM, CUSTOM_WITHOUT_DECAY, METHODS, MOST_SETTINGS, OptimizerRow, Range, Setting, Terms,
+};
 pub use step_scalars::{OptimizerHostState, OptimizerSchedule, UpdateContext, UpdateScalars};
 
 /// Update of parameters against their gradients: a row of the table of optimizers, with its settings. Formulas and defaults
@@ -34,13 +39,21 @@ pub use step_scalars::{OptimizerHostState, OptimizerSchedule, UpdateContext, Upd
 /// assert_eq!(sgd, Optimizer::by_name("sgd(momentum=0.9, nesterov=true)")?);
 /// # Ok::<(), wgrad::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Optimizer {
-    /// Index of the row.
-    method: u8,
+    row: RowOf,
     /// Values in the order of the row's settings; 0 beyond.
     values: [f64; MOST_SETTINGS],
+}
+
+/// Source of an optimizer's formulas.
+#[derive(Clone, Debug, PartialEq)]
+enum RowOf {
+    /// Index of a row of the table.
+    Table(u8),
+    /// Assignments of the user's own.
+    Custom(Arc<CustomOptimizer>),
 }
 
 /// Settings that are options of their own too.
@@ -48,7 +61,11 @@ const OPTIONS: [&str; 6] = ["weight-decay", "momentum", "nesterov", "beta1", "be
 
 impl Optimizer {
     fn method(&self) -> &'static OptimizerRow {
-        &METHODS[usize::from(self.method)]
+        match &self.row {
+            RowOf::Table(index) => &METHODS[usize::from(*index)],
+            RowOf::Custom(custom) if custom.decays() => &CUSTOM,
+            RowOf::Custom(_) => &CUSTOM_WITHOUT_DECAY,
+        }
     }
 
     fn settings(&self) -> impl Iterator<Item = (&'static Setting, f64)> {
@@ -62,10 +79,18 @@ impl Optimizer {
 
     /// Returns a row with its defaults, by name.
     fn of_row(name: &str) -> Option<Self> {
-        let (method, row) = (0_u8..).zip(&METHODS).find(|(_, row)| row.name == name)?;
+        let (index, row) = (0_u8..).zip(&METHODS).find(|(_, row)| row.name == name)?;
         let mut values = [0.0; MOST_SETTINGS];
         values.iter_mut().zip(row.settings).for_each(|(to, setting)| *to = setting.default);
-        Some(Self { method, values })
+        Some(Self { row: RowOf::Table(index), values })
+    }
+
+    /// Returns the new values of an optimizer of the user's own; none for those of the table.
+    fn own_formulas(&self, gradient: &Expr) -> Vec<Expr> {
+        match &self.row {
+            RowOf::Table(_) => vec![],
+            RowOf::Custom(custom) => custom.formulas(gradient),
+        }
     }
 
     fn terms(&self, g: Expr) -> Terms<'_> {
@@ -100,10 +125,16 @@ impl Optimizer {
     /// If there is no optimizer of this name, or it has no such setting; the message lists the known ones.
     pub fn by_name(text: &str) -> Result<Self> {
         let wrong = |problem: String| Error::setting("optimizer", problem);
+        // Assignments are no settings.
+        if let Ok((name, inner)) = name_and_inner(text)
+            && plain(name) == "custom"
+        {
+            return Self::custom_with_settings(inner);
+        }
         let mut call = Call::parse("optimizer", text)?;
         let name = call.name().to_string();
         let mut optimizer = Self::of_row(&name).ok_or_else(|| {
-            wrong(format!("unknown name \"{name}\"; known: {}", Self::NAMES.join(", ")))
+            wrong(format!("unknown name \"{name}\"; known: {}, custom", Self::NAMES.join(", ")))
         })?;
         // Settings are looked up in the row, so that a new optimizer needs no code here.
         let settings = optimizer.method().settings;
@@ -124,6 +155,46 @@ impl Optimizer {
             let number =
                 number.ok_or_else(|| wrong(format!("{key}: \"{value}\" is not {wanted}")))?;
             optimizer.set(&key, number)?;
+        }
+        Ok(optimizer)
+    }
+
+    /// Makes an optimizer of the user's own from assignments, which are done in their order for each weight:
+    /// `v = 0.9 * v + g, w = w - lr * v`.
+    ///
+    /// `w` is the weight, `g` its gradient after clipping, `lr` the learning rate, `t` the number of this update from 1 on, and
+    /// `decay` the weight decay, the setting `weight-decay`. A name that is read before it is assigned is a state, of which
+    /// there may be three: it keeps its value from update to update and starts at 0. Any other name is an intermediate value
+    /// or a constant. Formulas are computed in single precision.
+    ///
+    /// ```
+    /// use wgrad::graph::Optimizer;
+    /// let sign = Optimizer::custom("beta = 0.9, m = beta * m + (1 - beta) * g, w = w - lr * (sign(m) + decay * w)")?;
+    /// assert_eq!(sign.states(), ["custom_m"]);
+    /// let decaying = sign.with("weight-decay", 0.1)?;
+    /// assert_eq!(Optimizer::by_name(&decaying.to_string())?, decaying);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the text is no list of assignments, or assigns nothing to `w`.
+    pub fn custom(assignments: &str) -> Result<Self> {
+        let custom = CustomOptimizer::new(assignments)?;
+        Ok(Self { row: RowOf::Custom(Arc::new(custom)), values: [0.0; MOST_SETTINGS] })
+    }
+
+    /// Reads `assignments` with the setting `weight-decay=…` among them.
+    fn custom_with_settings(text: &str) -> Result<Self> {
+        let wrong = |problem: String| Error::setting("optimizer", problem);
+        let (settings, assignments): (Vec<&str>, Vec<&str>) =
+            parts(text).map_err(wrong)?.into_iter().partition(|part| decay_setting(part).is_some());
+        let mut optimizer = Self::custom(&assignments.join(", "))?;
+        for value in settings.into_iter().filter_map(decay_setting) {
+            let value = value.trim();
+            let number = value.parse();
+            let number =
+                number.map_err(|_| wrong(format!("weight-decay: \"{value}\" is not a number")))?;
+            optimizer.set("weight-decay", number)?;
         }
         Ok(optimizer)
     }
@@ -163,8 +234,14 @@ impl Optimizer {
     }
 
     /// Names of the arenas of state it keeps, each as large as the parameters.
-    pub fn states(&self) -> &'static [&'static str] {
-        (self.method().states)(&self.terms(Expr::constant(0.0)))
+    pub fn states(&self) -> Vec<String> {
+        match &self.row {
+            RowOf::Table(_) => {
+                let names = (self.method().states)(&self.terms(Expr::constant(0.0)));
+                names.iter().map(ToString::to_string).collect()
+            }
+            RowOf::Custom(custom) => custom.states(),
+        }
     }
 
     /// Which state holds the weights for use, if they are not those that gradients are taken at.
@@ -204,7 +281,9 @@ impl Optimizer {
     /// Returns true if an option of its own says each setting that differs from its default, such as `weight_decay`.
     #[cfg(feature = "cli")]
     pub(crate) fn is_said_by_options(&self) -> bool {
-        self.settings().all(|(it, value)| OPTIONS.contains(&it.name) || value == it.default)
+        let by_options =
+            |(it, value): (&Setting, f64)| OPTIONS.contains(&it.name) || value == it.default;
+        matches!(self.row, RowOf::Table(_)) && self.settings().all(by_options)
     }
 
     /// Returns whether it has a setting of this name.
@@ -290,6 +369,12 @@ impl Optimizer {
     }
 }
 
+/// Returns the value of `weight-decay=…`; `None` for assignments.
+fn decay_setting(part: &str) -> Option<&str> {
+    let (name, value) = part.split_once('=')?;
+    (plain(name) == "weight-decay").then_some(value)
+}
+
 /// Returns the name that errors have for a setting: its own, or that of the optimizer.
 fn place(name: &str) -> String {
     if OPTIONS.contains(&name) { name.replace('-', "_") } else { "optimizer".to_string() }
@@ -342,7 +427,11 @@ impl fmt::Display for Optimizer {
             Range::Flag => format!("{}={}", setting.name, value != 0.0),
             _ => format!("{}={value}", setting.name),
         };
-        let changed: Vec<_> = changed.map(text).collect();
+        let own = match &self.row {
+            RowOf::Table(_) => None,
+            RowOf::Custom(custom) => Some(custom.to_string()),
+        };
+        let changed: Vec<_> = own.into_iter().chain(changed.map(text)).collect();
         f.write_str(self.name())?;
         if changed.is_empty() { Ok(()) } else { write!(f, "({})", changed.join(", ")) }
     }

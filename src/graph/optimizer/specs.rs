@@ -87,6 +87,16 @@ impl StepInputs<'_> {
 /// An optimizer's own numbers of a step, which its formulas find by their places.
 pub(super) type OwnScalars = fn(StepInputs<'_>) -> [f64; 3];
 
+/// Returns a parameter's learning rate in this step.
+pub(super) fn learning_rate() -> Expr {
+    Expr::quantity(StepValue::Scalar(LR)) * Expr::input(input::RATE)
+}
+
+/// Returns a parameter's weight decay in this step.
+pub(super) fn weight_decay() -> Expr {
+    Expr::quantity(StepValue::Scalar(DECAY)) * Expr::input(input::DECAY)
+}
+
 /// Terms of a row's formulas.
 pub(super) struct Terms<'a> {
     optimizer: &'a Optimizer,
@@ -127,15 +137,11 @@ impl<'a> Terms<'a> {
     }
 
     fn lr(&self) -> Expr {
-        Expr::quantity(StepValue::Scalar(LR)) * self.share()
+        learning_rate()
     }
 
     fn decay(&self) -> Expr {
-        if self.on("weight-decay") {
-            Expr::quantity(StepValue::Scalar(DECAY)) * Expr::input(input::DECAY)
-        } else {
-            Expr::constant(0.0)
-        }
+        if self.on("weight-decay") { weight_decay() } else { Expr::constant(0.0) }
     }
 
     /// g + wd·w
@@ -235,6 +241,18 @@ macro_rules! method {
         }
     };
 }
+
+/// The row of an optimizer of the user's own, whose formulas are its text; the one number of its own is that of the update.
+pub(super) static CUSTOM: OptimizerRow =
+    method!("custom", 1e-3, [WEIGHT_DECAY], |_| &[], |t| t.optimizer.own_formulas(&t.g), |step| [
+        step.t, 0.0, 0.0
+    ]);
+
+/// The same, of one that does not read the weight decay.
+pub(super) static CUSTOM_WITHOUT_DECAY: OptimizerRow =
+    method!("custom", 1e-3, [], |_| &[], |t| t.optimizer.own_formulas(&t.g), |step| [
+        step.t, 0.0, 0.0
+    ]);
 
 /// Every optimizer, in the order in which help texts list them.
 pub(super) static METHODS: [OptimizerRow; 13] = [

@@ -114,7 +114,7 @@ impl Metrics {
                 Self::of_labels(outputs, (y, columns), weights)
             }
             (_, Targets::Numbers(y) | Targets::Columns(y, _)) => {
-                let point_predictions = point_predictions(outputs, columns, criterion.loss);
+                let point_predictions = point_predictions(outputs, columns, &criterion.loss);
                 Self::of_numbers(&point_predictions, (y, columns), weights, preparation)
             }
         };
@@ -130,7 +130,7 @@ impl Metrics {
         others: &[Metric],
         outputs: &[f32],
         targets: (&Targets, Option<&[f64]>),
-        (preparation, loss): (&Preprocessing, Loss),
+        (preparation, loss): (&Preprocessing, &Loss),
     ) -> Self {
         if !others.is_empty() {
             let outcomes = ScoredRows::of(outputs, targets, preparation, loss);
