@@ -24,7 +24,7 @@ fn trained(columns: usize, hidden: &[usize], classes: usize) -> (TrainedModel, V
     let model = hidden.dense(classes);
     let params = Params::init(&model, columns, Seed(1)).unwrap();
     let preparation = Preprocessing::fit(&data, FeatureScaling::Standard);
-    (TrainedModel { model, params, preparation, criterion: Loss::CrossEntropy.into() }, x)
+    (TrainedModel { model, params, preparation, criterion: Loss::CROSS_ENTROPY.into() }, x)
 }
 
 fn predict(c: &mut Criterion) {

@@ -33,7 +33,7 @@ fn train_step(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(workload.batch as u64 * u64::from(steps)));
         let mut rows = devices();
         if !workload.hardware_only {
-            rows.insert(0, ("ndarray", Box::new(ByHand::new(workload).unwrap())));
+            rows.insert(0, ("ndarray", Box::new(ByHand::new(workload.clone()).unwrap())));
         }
         let mut medians = Vec::new();
         for (name, mut device) in rows {

@@ -17,7 +17,7 @@ fn main() -> Result<()> {
     println!("{}\n", model.summary(data.train.columns())?);
 
     let options = TrainOptions {
-        loss: Loss::CrossEntropy,
+        loss: Loss::CROSS_ENTROPY,
         epochs: 40,
         batch_size: 16,
         lr: 0.02,

@@ -17,7 +17,7 @@ fn main() -> Result<()> {
     let data = table.split(0.2, Seed(7))?;
     let model = Sequential::new().dense(64).relu().dense(classes);
     let options = TrainOptions {
-        loss: Loss::CrossEntropy,
+        loss: Loss::CROSS_ENTROPY,
         optimizer: Optimizer::by_name("adamw")?,
         epochs: 10,
         batch_size: 32,

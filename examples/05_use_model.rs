@@ -42,7 +42,7 @@ fn trained() -> Result<PathBuf> {
     let data = synth::xor(200, 0.2, Seed(1)).split(0.25, Seed(1))?;
     let model = Sequential::new().dense(8).tanh().dense(2);
     let options =
-        TrainOptions { loss: Loss::CrossEntropy, epochs: 40, lr: 0.02, ..TrainOptions::default() };
+        TrainOptions { loss: Loss::CROSS_ENTROPY, epochs: 40, lr: 0.02, ..TrainOptions::default() };
     let mut trainer = Trainer::new(&model, &data, &options, &DeviceKind::Cpu)?;
     trainer.run()?;
     let file = std::env::temp_dir().join("wgrad_05_use_model.safetensors");

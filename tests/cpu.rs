@@ -79,7 +79,7 @@ fn trained(device: &mut CpuDevice<f32>) -> (Vec<u32>, Vec<u32>) {
         .activation(Activation::Relu)
         .dense(outputs);
     let optimizer = Optimizer::by_name("adamw").unwrap();
-    let step = wgrad::graph::training(&model, inputs, Loss::Mse, optimizer).unwrap();
+    let step = wgrad::graph::training(&model, inputs, Loss::Mse, optimizer.clone()).unwrap();
     let inference = wgrad::graph::inference(&model, inputs).unwrap();
     let sizes = Sizes { batch, train_rows: rows, eval_batch: 0, eval_rows: 0 };
     let plan = Plan::training(&step, &inference, sizes).unwrap();

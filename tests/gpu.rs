@@ -282,7 +282,7 @@ fn training_agrees_with_the_cpu_and_repeats_its_bits() {
         scale: FeatureScaling::Standard,
         ..TrainOptions::default()
     };
-    let sgd = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 1e-3 };
+    let sgd = Optimizer::by_name("sgd(momentum=0.9, nesterov=true, weight-decay=1e-3)").unwrap();
     for (data, options, hidden) in [
         (&classes, base.clone(), [19, 7]),
         (&classes, base.clone(), [130, 7]),

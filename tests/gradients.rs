@@ -145,7 +145,7 @@ fn by_hand(
     let loss = loss.into();
     let loss = graph.push("loss", Op::Loss { loss, prediction, targets }).unwrap();
     let gradients = graph.backward(loss).unwrap();
-    let optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+    let optimizer = Optimizer::sgd();
     let moves = UpdateTransforms::default();
     let running = vec![];
     Training { graph, features, targets, loss, gradients, running, layout, optimizer, moves }
@@ -214,7 +214,7 @@ fn add() {
         push(g, "sum", Op::Add { a: x, b: z })
     });
     check("x + z", &step);
-    let residual = by_hand(&[5, 5], true, Loss::CrossEntropy, |g, x, p| {
+    let residual = by_hand(&[5, 5], true, Loss::CROSS_ENTROPY, |g, x, p| {
         let z = push(g, "z1", Op::MatmulNt { a: x, b: p[0] });
         let z = push(g, "z1", Op::AddBias { x: z, bias: p[1] });
         let h = push(g, "h1", Op::Activate { act: Activation::Gelu, x: z });
@@ -295,9 +295,11 @@ fn whole_networks() {
                 };
                 let hidden = dense(dense(Sequential::new(), 7).activation(act), 6).activation(act);
                 let model = dense(hidden, 3);
-                let step = training(&model, INPUTS, loss, optimizer).unwrap();
+                let step = training(&model, INPUTS, loss.clone(), optimizer.clone()).unwrap();
                 check_around(&format!("{act}, {loss}, bias {bias}"), &step, size(act));
-                let step = training(&model.activation(act), INPUTS, loss, optimizer).unwrap();
+                let step =
+                    training(&model.activation(act), INPUTS, loss.clone(), optimizer.clone())
+                        .unwrap();
                 check_around(&format!("{act} at the end, {loss}, bias {bias}"), &step, size(act));
             }
         }
@@ -323,7 +325,7 @@ fn unusual_stacks() {
             dense().activation(Activation::Identity).dense(2).activation(Activation::Identity),
         ),
     ] {
-        check(what, &training(&model, INPUTS, Loss::Mse, optimizer).unwrap());
+        check(what, &training(&model, INPUTS, Loss::Mse, optimizer.clone()).unwrap());
     }
 }
 
@@ -364,7 +366,7 @@ fn layers() {
     let dropout = "dropout(0.2), dense(6), tanh, dropout(0.5), dense(3)".parse().unwrap();
     check(
         "dropout",
-        &training(&dropout, INPUTS, Loss::CrossEntropy, Optimizer::default()).unwrap(),
+        &training(&dropout, INPUTS, Loss::CROSS_ENTROPY, Optimizer::default()).unwrap(),
     );
 }
 

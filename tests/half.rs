@@ -65,11 +65,15 @@ fn layers_without_a_form_in_half_precision_are_named() {
 fn half_precision_learns_as_single_does() {
     let spirals = synth::spirals(300, 3, Seed(4)).split(0.2, Seed(4)).unwrap();
     let friedman = synth::friedman(301, 6, Seed(4)).split(0.2, Seed(4)).unwrap();
-    let sgd = Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-3 };
+    let sgd = Optimizer::by_name("sgd(momentum=0.9, weight-decay=1e-3)").unwrap();
     for (data, loss, optimizer) in
-        [(&spirals, Loss::CrossEntropy, Optimizer::default()), (&friedman, Loss::Mse, sgd)]
+        [(&spirals, Loss::CROSS_ENTROPY, Optimizer::default()), (&friedman, Loss::Mse, sgd)]
     {
-        let of = |precision| TrainOptions { loss, optimizer, ..options(precision) };
+        let of = |precision| TrainOptions {
+            loss: loss.clone(),
+            optimizer: optimizer.clone(),
+            ..options(precision)
+        };
         let single = run(data, &of(Precision::F32), &DeviceKind::Cpu);
         assert_eq!(single.scaling, None);
         for kind in common::half_kinds() {

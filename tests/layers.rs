@@ -38,9 +38,7 @@ impl Case {
 
     fn optimizer(&self) -> Optimizer {
         match Optimizer::by_name(&self.optimizer).unwrap() {
-            Optimizer::Sgd { .. } => {
-                Optimizer::Sgd { momentum: self.momentum, nesterov: false, weight_decay: 0.0 }
-            }
+            sgd if sgd.name() == "sgd" => sgd.with("momentum", self.momentum).unwrap(),
             other => other,
         }
     }
@@ -94,7 +92,7 @@ fn load(machine: &mut Machine, oracle: &Oracle, case: &Case, batch: usize) -> Lo
     let model: Sequential = case.text.parse().unwrap();
     let of = |name: &str| format!("{}/{name}", case.name);
     let [rows, columns] = *oracle.shape(&of("x")) else { panic!("{}: no matrix", case.name) };
-    let step = training(&model, columns, case.loss, case.optimizer()).unwrap();
+    let step = training(&model, columns, case.loss.clone(), case.optimizer()).unwrap();
     let sizes = Sizes { batch, train_rows: rows, eval_batch: 4, eval_rows: rows };
     let plan = Plan::training(&step, &inference(&model, columns).unwrap(), sizes).unwrap();
     let mut params = Params::zeros(step.layout.clone());
@@ -230,7 +228,7 @@ fn trajectories() {
 #[test]
 fn batches_of_one_row() {
     let model: Sequential = "batch_norm, layer_norm, rms_norm".parse().unwrap();
-    let optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+    let optimizer = Optimizer::sgd();
     let step = training(&model, 3, Loss::Mse, optimizer).unwrap();
     let sizes = Sizes { batch: 1, train_rows: 1, eval_batch: 0, eval_rows: 0 };
     let plan = Plan::training(&step, &inference(&model, 3).unwrap(), sizes).unwrap();
@@ -260,7 +258,7 @@ fn batches_of_one_row() {
 fn dropout_is_one_mask_on_all_devices() {
     const COLUMNS: usize = 4000;
     let model: Sequential = "scale, dropout(0.3)".parse().unwrap();
-    let optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+    let optimizer = Optimizer::sgd();
     let step = training(&model, COLUMNS, Loss::Mse, optimizer).unwrap();
     let sizes = Sizes { batch: 1, train_rows: 1, eval_batch: 1, eval_rows: 1 };
     let plan = Plan::training(&step, &inference(&model, COLUMNS).unwrap(), sizes).unwrap();

@@ -41,7 +41,6 @@ impl<T: Real> Batch<T> {
     /// Losses of the rows and the gradient, as the kernel gives them.
     fn run(&self, loss: Loss, reduction: Reduction) -> (Vec<T>, Vec<T>) {
         let form = LossVariant {
-            loss,
             mean: reduction == Reduction::Mean,
             constants: !self.constants.is_empty(),
             weights: self.weights.is_some(),
@@ -56,17 +55,18 @@ impl<T: Real> Batch<T> {
         let mut losses = vec![T::of(7.0); self.rows];
         let mut gradient = vec![T::of(7.0); self.outputs.len()];
         let outs = (losses.as_mut_slice(), gradient.as_mut_slice());
-        match loss.formula() {
-            Some(formula) => {
-                let values = (&*self.outputs, &*self.targets);
-                loss_map((&form, &formula.program()), values, extra, outs, &step);
-            }
+        match loss.over_classes() {
             None => {
+                let values = (&*self.outputs, &*self.targets);
+                let program = loss.formula().unwrap().program();
+                loss_map((&form, &program), values, extra, outs, &step);
+            }
+            Some(of) => {
                 let goal = match loss.classes() {
                     true => LossTargets::Classes(&self.classes),
                     false => LossTargets::Numbers(&self.targets),
                 };
-                loss_classes(&form, (&self.outputs, goal), extra, outs, &step);
+                loss_classes(of, (&self.outputs, goal), extra, outs, &step);
             }
         }
         (losses, gradient)
@@ -126,7 +126,7 @@ fn assert_like(what: &str, got: &[f64], want: &[f64], tolerance: Tolerance) {
 
 fn compare<T: Real>(case: &Case, oracle: &Oracle, tolerance: impl Fn(&[f64]) -> Tolerance) {
     let batch = batch_of::<T>(oracle, case);
-    let (losses, gradient) = batch.run(case.loss, case.reduction);
+    let (losses, gradient) = batch.run(case.loss.clone(), case.reduction);
     let of = |name: &str| oracle.values(&format!("{}/{name}", case.name));
     let wide = |values: &[T]| values.iter().map(|value| value.to_f64()).collect::<Vec<f64>>();
     // The kernel's losses bear weight · rows / divisor.
@@ -142,7 +142,7 @@ fn compare<T: Real>(case: &Case, oracle: &Oracle, tolerance: impl Fn(&[f64]) -> 
     let what = format!("{} gradient", case.name);
     assert_like(&what, &wide(&gradient), &gradients, tolerance(&gradients));
     if of("loss")[0].is_finite() {
-        let value = batch.value(case.loss, case.reduction);
+        let value = batch.value(case.loss.clone(), case.reduction);
         assert_close(&format!("{} loss", case.name), &[value], of("loss"), tolerance(of("loss")));
     }
 }
@@ -190,7 +190,8 @@ fn the_validation_loss_is_the_same() {
         let preparation = Preprocessing::fit(&data, FeatureScaling::None);
         let pinball = matches!(case.loss, Loss::Pinball(_));
         let class_weights = if pinball { vec![] } else { batch.constants.clone() };
-        let criterion = Criterion { loss: case.loss, reduction: case.reduction, class_weights };
+        let criterion =
+            Criterion { loss: case.loss.clone(), reduction: case.reduction, class_weights };
         let weights = batch.weights.as_deref().map(wide);
         let targets = (data.y(), weights.as_deref());
         let got = criterion.value(&batch.outputs, targets, &preparation);
@@ -233,13 +234,13 @@ fn gradients_are_those_of_differences() {
     let more = more.map(|text| text.parse::<Loss>().unwrap());
     for loss in Loss::all().into_iter().chain(more) {
         for (reduction, seed) in [(Reduction::Mean, 1), (Reduction::Sum, 2)] {
-            let mut batch = random_batch(loss, seed);
-            let gradient = batch.run(loss, reduction).1;
+            let mut batch = random_batch(loss.clone(), seed);
+            let gradient = batch.run(loss.clone(), reduction).1;
             for (at, &slope) in gradient.iter().enumerate() {
                 let (there, h) = (batch.outputs[at], 1e-6);
                 let mut value = |x: f64| {
                     batch.outputs[at] = x;
-                    batch.value(loss, reduction)
+                    batch.value(loss.clone(), reduction)
                 };
                 let numeric = (value(there + h) - value(there - h)) / (2.0 * h);
                 batch.outputs[at] = there;
@@ -255,24 +256,25 @@ fn gradients_are_those_of_differences() {
 #[test]
 fn rows_that_do_not_count_are_zeros() {
     for loss in Loss::all() {
-        let batch = random_batch(loss, 3);
+        let batch = random_batch(loss.clone(), 3);
         let fewer = Batch { rows: 5, ..batch };
-        let form = LossVariant { loss, mean: true, constants: true, weights: true, scaled: false };
+        let form = LossVariant { mean: true, constants: true, weights: true, scaled: false };
         let step = StepParams { rows: 2, ..StepParams::default() };
         let extra =
             LossInputs { constants: Some(&*fewer.constants), weights: fewer.weights.as_deref() };
         let (mut losses, mut gradient) = (vec![f64::NAN; 5], vec![f64::NAN; fewer.outputs.len()]);
         let outs = (losses.as_mut_slice(), gradient.as_mut_slice());
-        match loss.formula() {
-            Some(formula) => {
-                let values = (&*fewer.outputs, &*fewer.targets);
-                loss_map((&form, &formula.program()), values, extra, outs, &step);
-            }
+        match loss.over_classes() {
             None => {
+                let values = (&*fewer.outputs, &*fewer.targets);
+                let program = loss.formula().unwrap().program();
+                loss_map((&form, &program), values, extra, outs, &step);
+            }
+            Some(of) => {
                 let numbers = LossTargets::Numbers(&fewer.targets);
                 let goal =
                     if loss.classes() { LossTargets::Classes(&fewer.classes) } else { numbers };
-                loss_classes(&form, (&fewer.outputs, goal), extra, outs, &step);
+                loss_classes(of, (&fewer.outputs, goal), extra, outs, &step);
             }
         }
         let n = fewer.outputs.len() / 5;
@@ -286,9 +288,9 @@ fn outputs_that_are_no_numbers_show_in_the_loss() {
     for loss in Loss::all() {
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             for at in 0..loss.outputs_for(3) {
-                let mut batch = random_batch(loss, 4);
+                let mut batch = random_batch(loss.clone(), 4);
                 batch.outputs[at] = bad;
-                let value = batch.value(loss, Reduction::Mean);
+                let value = batch.value(loss.clone(), Reduction::Mean);
                 // An output may be as sure as it likes of what is true.
                 assert!(
                     !bad.is_nan() || value.is_nan(),
@@ -303,9 +305,9 @@ fn outputs_that_are_no_numbers_show_in_the_loss() {
 fn a_positive_weight_is_that_of_the_rows_that_say_yes() {
     for text in ["binary-cross-entropy", "binary-focal", "binary-hinge"] {
         let loss: Loss = text.parse().unwrap();
-        let mut batch = random_batch(loss, 7);
+        let mut batch = random_batch(loss.clone(), 7);
         (batch.weights, batch.divisor) = (None, 1.0);
-        let (with, with_slopes) = batch.run(loss, Reduction::Sum);
+        let (with, with_slopes) = batch.run(loss.clone(), Reduction::Sum);
         batch.constants = vec![];
         let (_, slopes) = batch.run(loss, Reduction::Sum);
         let weight =
@@ -367,10 +369,16 @@ fn run(data: &Split, options: &TrainOptions, kind: &DeviceKind) -> (Trainer, Vec
 
 /// Trains with a loss, and judges by what its outputs mean.
 fn learn(loss: Loss, kind: &DeviceKind, epochs: u32) {
-    let data = table(loss, 400).split(0.25, Seed(1)).unwrap();
+    let data = table(loss.clone(), 400).split(0.25, Seed(1)).unwrap();
     let keep = Some(wgrad::train::KeepWeights::Last);
-    let options =
-        TrainOptions { loss, epochs, lr: 0.01, batch_size: 25, keep, ..TrainOptions::default() };
+    let options = TrainOptions {
+        loss: loss.clone(),
+        epochs,
+        lr: 0.01,
+        batch_size: 25,
+        keep,
+        ..TrainOptions::default()
+    };
     let (trainer, epochs) = run(&data, &options, kind);
     let (first, last) = (&epochs[0], epochs.last().unwrap());
     assert!(last.train_loss < first.train_loss, "{loss}: {first:?} {last:?}");
@@ -388,7 +396,7 @@ fn learn(loss: Loss, kind: &DeviceKind, epochs: u32) {
     let predicted = predictor.predict(rows.x()).unwrap();
     assert!(predicted.values().iter().all(|value| value.is_finite()), "{loss}");
     let targets = rows.y().columns();
-    match (loss, &predicted) {
+    match (loss.clone(), &predicted) {
         (Loss::Pinball(quantiles), Predictions::Numbers(values)) => {
             // So many of the targets lie below each quantile, about.
             let (y, _) = targets.unwrap();
@@ -436,9 +444,14 @@ fn losses_train_in_half_precision() {
         for text in ["binary-cross-entropy", "pinball(0.2, 0.8)", "cross-entropy(0.1)"] {
             let loss: Loss = text.parse().unwrap();
             let weights = (0..300).map(|row| f64::from(row % 3)).collect();
-            let data = table(loss, 300).with_weights(weights).unwrap().split(0.2, Seed(1)).unwrap();
+            let data = table(loss.clone(), 300)
+                .with_weights(weights)
+                .unwrap()
+                .split(0.2, Seed(1))
+                .unwrap();
             let of = |precision| {
-                let options = TrainOptions { loss, precision, ..TrainOptions::default() };
+                let options =
+                    TrainOptions { loss: loss.clone(), precision, ..TrainOptions::default() };
                 TrainOptions { epochs: 8, lr: 0.01, batch_size: 32, ..options }
             };
             let losses = |run: (Trainer, Vec<EpochStats>)| {
@@ -480,7 +493,7 @@ fn assert_same_run(what: &str, a: &(Trainer, Vec<EpochStats>), b: &(Trainer, Vec
 fn a_weight_of_two_is_as_good_as_the_row_twice() {
     for text in ["cross-entropy", "mse", "huber", "kl-divergence", "binary-cross-entropy"] {
         let loss: Loss = text.parse().unwrap();
-        let data = table(loss, 40);
+        let data = table(loss.clone(), 40);
         let twice: Vec<u32> = (0..40).chain(0..10).collect();
         let weights = (0..40).map(|row| if row < 10 { 2.0 } else { 1.0 }).collect();
         let (valid, options) = (None, whole_batches(loss, ClassWeights::None));
@@ -493,14 +506,14 @@ fn a_weight_of_two_is_as_good_as_the_row_twice() {
 
 #[test]
 fn weights_of_classes_are_those_of_their_rows() {
-    let loss = Loss::CrossEntropy;
-    let data = table(loss, 60);
+    let loss = Loss::CROSS_ENTROPY;
+    let data = table(loss.clone(), 60);
     let Targets::Classes(classes) = data.y() else { panic!("numbers") };
     let weights: Vec<f64> = classes.iter().map(|&class| [0.5, 1.0, 3.0][class as usize]).collect();
     let weighted = Split { train: data.clone().with_weights(weights).unwrap(), valid: None };
     let plain = Split { train: data, valid: None };
     let named = vec![("0".to_string(), 0.5), ("2".to_string(), 3.0)];
-    let by_class = whole_batches(loss, ClassWeights::Of(named));
+    let by_class = whole_batches(loss.clone(), ClassWeights::Of(named));
     let cpu = DeviceKind::Cpu;
     let by_row = run(&weighted, &whole_batches(loss, ClassWeights::None), &cpu);
     assert_same_run("classes", &run(&plain, &by_class, &cpu), &by_row);
@@ -509,7 +522,7 @@ fn weights_of_classes_are_those_of_their_rows() {
 #[test]
 fn a_weight_of_zero_is_as_good_as_no_row_also_in_small_batches() {
     let loss: Loss = "mae".parse().unwrap();
-    let data = table(loss, 60);
+    let data = table(loss.clone(), 60);
     // The second batch of ten counts for nothing at all.
     let weights = (0..60).map(|row| if (10..20).contains(&row) { 0.0 } else { 1.0 }).collect();
     let kept: Vec<u32> = (0..10).chain(20..60).collect();
@@ -524,7 +537,7 @@ fn a_weight_of_zero_is_as_good_as_no_row_also_in_small_batches() {
 #[test]
 fn a_sum_is_a_mean_times_its_rows() {
     let loss: Loss = "huber".parse().unwrap();
-    let data = Split { train: table(loss, 40), valid: None };
+    let data = Split { train: table(loss.clone(), 40), valid: None };
     let mean = whole_batches(loss, ClassWeights::None);
     // Rows and columns.
     let sum = TrainOptions { reduction: Reduction::Sum, lr: mean.lr / 80.0, ..mean.clone() };
@@ -538,7 +551,7 @@ fn a_sum_is_a_mean_times_its_rows() {
 fn weighted_rows_stream_with_the_same_bits() {
     let loss: Loss = "gaussian-nll".parse().unwrap();
     let weights: Vec<f64> = (0..203).map(|row| f64::from(row % 4)).collect();
-    let data = table(loss, 203).with_weights(weights).unwrap().split(0.1, Seed(1)).unwrap();
+    let data = table(loss.clone(), 203).with_weights(weights).unwrap().split(0.1, Seed(1)).unwrap();
     let options = TrainOptions { loss, epochs: 3, batch_size: 8, ..TrainOptions::default() };
     let cpu = DeviceKind::Cpu;
     let (resident, _) = run(&data, &options, &cpu);
@@ -552,7 +565,7 @@ fn weighted_rows_stream_with_the_same_bits() {
 #[test]
 fn a_target_that_must_stay_as_it_is_does() {
     let poisson: Loss = "poisson-nll".parse().unwrap();
-    let data = table(poisson, 50).split(0.2, Seed(1)).unwrap();
+    let data = table(poisson.clone(), 50).split(0.2, Seed(1)).unwrap();
     let options = TrainOptions { loss: poisson, epochs: 1, ..TrainOptions::default() };
     let (trainer, _) = run(&data, &options, &DeviceKind::Cpu);
     let preparation = trainer.trained().preparation;
@@ -566,4 +579,42 @@ fn a_target_that_must_stay_as_it_is_does() {
     let split = Split { train: data, valid: None };
     let refused = Trainer::new(&model, &split, &options, &DeviceKind::Cpu).err().unwrap();
     assert!(refused.to_string().contains("poisson-nll needs targets of 0 or more"), "{refused}");
+}
+
+/// A loss of one's own means what its text says, in the target's own units, however the target is scaled for training.
+#[test]
+fn losses_of_ones_own_count_in_the_targets_units() {
+    let x: Vec<f64> = (0..400).map(|i| f64::from(i) / 100.0 - 2.0).collect();
+    let y = |shift: f64| Targets::Numbers(x.iter().map(|x| 300.0 * x * x + shift).collect());
+    for (text, shift) in [("abs(y - p)", 5000.0), ("max(p, y) - min(p, y)", 900.0)] {
+        let data = Dataset::from_arrays(&x, 1, y(shift)).unwrap().split(0.25, Seed(1)).unwrap();
+        let loss = Loss::custom(text).unwrap();
+        let options =
+            TrainOptions { loss, epochs: 40, lr: 0.01, batch_size: 25, ..TrainOptions::default() };
+        for kind in common::kinds() {
+            let (trainer, epochs) = run(&data, &options, &kind);
+            let last = epochs.last().unwrap().valid.clone().unwrap();
+            let (loss, mae) = (last.loss, last.mae.unwrap());
+            assert!((loss / mae - 1.0).abs() < 1e-4, "{text} on {kind}: {last:?}");
+            assert!(loss < 60.0, "{text} on {kind}: {last:?}");
+            // The file's text is the same loss of scaled numbers.
+            let trained = trainer.trained();
+            let again: Loss = trained.criterion.loss.to_string().parse().unwrap();
+            assert_eq!(again, trained.criterion.loss);
+            let mean = trained.preparation.target_mean[0];
+            assert_eq!(mean != 0.0, text.contains("y - p"), "{text}: {mean}");
+        }
+    }
+}
+
+#[test]
+fn losses_of_ones_own_are_for_numbers() {
+    let data = table(Loss::CROSS_ENTROPY, 40).split(0.25, Seed(1)).unwrap();
+    let loss = Loss::custom("(y - p) ^ 2").unwrap();
+    let options = TrainOptions { loss, ..TrainOptions::default() };
+    let model = Sequential::new().dense(3);
+    let said = Trainer::new(&model, &data, &options, &DeviceKind::Cpu).err().unwrap();
+    let want =
+        "custom((y - p) * (y - p)) does not fit targets that are classes; it compares with numbers";
+    assert!(said.to_string().contains(want), "{said}");
 }

@@ -18,15 +18,18 @@ use wgrad::model::{Params, Sequential};
 use wgrad::plan::{Phase, Plan, Sizes, Slot, StepParams, TrainPlan, WINDOW};
 
 fn sgd(momentum: f64, nesterov: bool, weight_decay: f64) -> Optimizer {
-    Optimizer::Sgd { momentum, nesterov, weight_decay }
+    Optimizer::by_name(&format!(
+        "sgd(momentum={momentum}, nesterov={nesterov}, weight-decay={weight_decay})"
+    ))
+    .unwrap()
 }
 
 fn adam(weight_decay: f64) -> Optimizer {
-    Optimizer::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay }
+    Optimizer::adam().with("weight-decay", weight_decay).unwrap()
 }
 
 fn adamw(weight_decay: f64) -> Optimizer {
-    Optimizer::AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay }
+    Optimizer::adamw().with("weight-decay", weight_decay).unwrap()
 }
 
 /// Trains a linear function over all rows at once. Out: its weights (and bias) after each step.
@@ -37,7 +40,7 @@ fn descend(
     steps: usize,
     lr: impl Fn(usize) -> f64,
 ) -> Vec<Vec<f64>> {
-    let step = training(model, columns, Loss::Mse, optimizer).unwrap();
+    let step = training(model, columns, Loss::Mse, optimizer.clone()).unwrap();
     let rows = x.len() / columns;
     let sizes = Sizes { batch: rows, train_rows: rows, eval_batch: 0, eval_rows: 0 };
     let plan = Plan::training(&step, &inference(model, columns).unwrap(), sizes).unwrap();
@@ -66,7 +69,8 @@ fn descend(
 /// (docs.pytorch.org/docs/stable/generated/torch.optim.SGD.html, Adam.html, AdamW.html).
 #[test]
 fn three_steps_are_those_of_the_formulas() {
-    let settings = Optimizer::Adam { beta1: 0.8, beta2: 0.99, eps: 1e-3, weight_decay: 0.01 };
+    let settings =
+        Optimizer::by_name("adam(beta1=0.8, beta2=0.99, eps=1e-3, weight-decay=0.01)").unwrap();
     let model = Sequential::new().dense_without_bias(1);
     for (optimizer, lr, want) in [
         (sgd(0.0, false, 0.0), 0.05, [0.9, 1.14, 1.284]),
@@ -81,7 +85,7 @@ fn three_steps_are_those_of_the_formulas() {
         ),
         (adamw(0.01), 0.1, [0.599_499_999_875, 0.698_491_157_748_989_4, 0.796_628_165_169_402_4]),
     ] {
-        let trail = descend((&model, optimizer), (&[2.0], 1, &[3.0]), &[0.5], 3, |_| lr);
+        let trail = descend((&model, optimizer.clone()), (&[2.0], 1, &[3.0]), &[0.5], 3, |_| lr);
         assert_close(
             &format!("{optimizer:?}"),
             &trail.concat(),
@@ -119,13 +123,18 @@ fn minima_are_reached() {
         for narrow in [1.0, 0.125] {
             let (x, y) = plane(narrow);
             // Adam's steps have the length of the rate: it must fall for the weights to settle.
-            let falling = |step: usize| match optimizer {
-                Optimizer::Sgd { .. } => lr,
+            let falling = |step: usize| match optimizer.name() {
+                "sgd" => lr,
                 _ => lr * (1.0 - step as f64 / steps as f64),
             };
             let model = Sequential::new().dense(1);
-            let trail =
-                descend((&model, optimizer), (&x, 2, &y), &[0.3, 0.2, -0.5], steps, falling);
+            let trail = descend(
+                (&model, optimizer.clone()),
+                (&x, 2, &y),
+                &[0.3, 0.2, -0.5],
+                steps,
+                falling,
+            );
             let what = format!("{optimizer:?} narrow {narrow}");
             let end = trail.last().unwrap();
             assert_close(&what, end, &[2.0, -3.0, 1.0], Tolerance { abs: 1e-3, rel: 0.0 });
@@ -159,7 +168,8 @@ fn every_optimizer_reaches_both_minima() {
             let (x, y) = plane(narrow);
             let falling = |step: usize| lr * (1.0 - step as f64 / steps as f64);
             let model = Sequential::new().dense(1);
-            let trail = descend((&model, optimizer), (&x, 2, &y), &[0.3, 0.2, 0.5], steps, falling);
+            let trail =
+                descend((&model, optimizer.clone()), (&x, 2, &y), &[0.3, 0.2, 0.5], steps, falling);
             let what = format!("{text} narrow {narrow}");
             let end = trail.last().unwrap();
             assert_close(&what, end, &[2.0, -3.0, 1.0], Tolerance { abs: 2e-3, rel: 0.0 });
@@ -183,12 +193,12 @@ fn coupled_decay_moves_the_minimum() {
         (sgd(0.9, true, decay), 0.05),
         (adam(decay), 0.1),
     ] {
-        let falling = |step: usize| match optimizer {
-            Optimizer::Sgd { .. } => lr,
+        let falling = |step: usize| match optimizer.name() {
+            "sgd" => lr,
             _ => lr * (1.0 - step as f64 / steps as f64),
         };
         let model = Sequential::new().dense_without_bias(1);
-        let trail = descend((&model, optimizer), (&x, 2, &y), &[0.3, 0.2], steps, falling);
+        let trail = descend((&model, optimizer.clone()), (&x, 2, &y), &[0.3, 0.2], steps, falling);
         let what = format!("{optimizer:?}");
         assert_close(&what, trail.last().unwrap(), &want, Tolerance { abs: 1e-3, rel: 0.0 });
     }
@@ -217,7 +227,7 @@ fn half_of_the_decay_is_half_the_decay() {
             let mut optimizer = Optimizer::by_name(text).unwrap();
             optimizer.set("weight-decay", decay).unwrap();
             let model = Sequential::new().dense(2);
-            let step = training(&model, 3, Loss::Mse, optimizer).unwrap();
+            let step = training(&model, 3, Loss::Mse, optimizer.clone()).unwrap();
             let sizes = Sizes { batch: 2, train_rows: 2, eval_batch: 0, eval_rows: 0 };
             let plan = Plan::training(&step, &inference(&model, 3).unwrap(), sizes).unwrap();
             let mut device = CpuDevice::<f64>::new();
@@ -443,4 +453,61 @@ fn trajectories_on_the_gpu_are_those_of_the_references() {
     for case in &cases(&oracle) {
         assert_f32(&mut device, &oracle, case);
     }
+}
+
+/// An optimizer of one's own that says what a known one does, and does the same.
+#[test]
+fn assignments_do_what_they_say() {
+    let adam = "b1 = 0.9, b2 = 0.999, m = b1 * m + (1 - b1) * g, v = b2 * v + (1 - b2) * g ^ 2, \
+                mhat = m / -expm1(t * log(b1)), vhat = v / -expm1(t * log(b2)), \
+                w = w - lr * mhat / (sqrt(vhat) + 1e-8)";
+    for (custom, known) in [
+        ("w = w - lr * g", "sgd"),
+        ("v = 0.9 * v + g, w = w - lr * v", "sgd(momentum=0.9)"),
+        // The old value of the state, since it is read before it is assigned.
+        (
+            "w = w - lr * (g + 0.9 * (0.9 * v + g)), v = 0.9 * v + g",
+            "sgd(momentum=0.9, nesterov=true)",
+        ),
+        (adam, "adam"),
+        (
+            "old = m, m = 0.99 * m + 0.01 * g, w = (1 - lr * decay) * w - lr * sign(0.9 * old + 0.1 * g), \
+             weight-decay=0.1",
+            "lion(weight-decay=0.1)",
+        ),
+    ] {
+        let (x, y) = plane(0.5);
+        let model = Sequential::new().dense(1);
+        let run = |text: &str| {
+            let optimizer = Optimizer::by_name(text).unwrap();
+            descend((&model, optimizer), (&x, 2, &y), &[0.3, 0.2, -0.5], 5, |_| 0.05).concat()
+        };
+        let (got, want) = (run(&format!("custom({custom})")), run(known));
+        assert_close(custom, &got, &want, Tolerance { abs: 1e-13, rel: 1e-13 });
+    }
+}
+
+#[test]
+fn wrong_assignments_are_told() {
+    for (text, part) in [
+        ("w = w - lr * q", "(\"q\")"),
+        ("v = 0.9 * v + g", "nothing is assigned to w"),
+        ("w = w - lr", "no weight depends on g"),
+        ("g = 2 * g, w = w - g", "g is given"),
+        ("w = w - g, w = w - g", "w is assigned twice"),
+        ("w - lr * g", "is no assignment"),
+        ("2v = g, w = w - g", "\"2v\" is no name"),
+        ("a = a + g, b = b + a, c = c + b, d = d + c, w = w - d", "a, b, c, d are 4 states"),
+        ("w = w - lr * g / 0 * exp(1000)", "inf"),
+        ("w = w - lr * g, weight-decay=0.1", "the optimizer custom has no such setting"),
+        ("w = w - lr * (g + decay * w), weight-decay=x", "\"x\" is not a number"),
+    ] {
+        let said = Optimizer::by_name(&format!("custom({text})")).unwrap_err().to_string();
+        assert!(said.contains(part), "{text}: {said}");
+    }
+    let text = "custom(v = 0.9 * v + g, w = w - lr * (v + decay * w), weight-decay=0.25)";
+    let optimizer = Optimizer::by_name(text).unwrap();
+    assert_eq!((optimizer.to_string().as_str(), optimizer.name()), (text, "custom"));
+    assert_eq!(optimizer.setting("weight-decay"), Some(0.25));
+    assert_eq!(optimizer.states(), ["custom_v"]);
 }

@@ -22,8 +22,6 @@ use wgrad::model::{Activation, Init, Layer, Params, Sequential};
 use wgrad::plan::{Kernel, Memory, Phase, Plan, Precision, Role, Sizes, Slot, Step, TrainPlan};
 use wgrad::train::WORKLOADS;
 
-const SGD: Optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false, weight_decay: 0.0 };
-
 fn plan(
     model: &Sequential,
     inputs: usize,
@@ -50,7 +48,7 @@ fn plan_in(
 fn relu_classifier() -> TrainPlan {
     let model = Sequential::mlp(&[128, 64], Activation::Relu, 10, Init::Pytorch);
     let sizes = Sizes { batch: 32, train_rows: 1437, eval_batch: 256, eval_rows: 360 };
-    plan(&model, 64, Loss::CrossEntropy, Optimizer::default(), sizes)
+    plan(&model, 64, Loss::CROSS_ENTROPY, Optimizer::default(), sizes)
 }
 
 // ---- Golden files ----
@@ -120,8 +118,9 @@ fn golden_gelu_regression() {
 fn golden_no_bias() {
     let model = Sequential::new().dense_without_bias(12).tanh().dense_without_bias(3);
     let sizes = Sizes { batch: 16, train_rows: 53, eval_batch: 0, eval_rows: 0 };
-    let momentum = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 1e-2 };
-    assert_golden("no_bias", &plan(&model, 7, Loss::CrossEntropy, momentum, sizes));
+    let momentum =
+        Optimizer::by_name("sgd(momentum=0.9, nesterov=true, weight-decay=1e-2)").unwrap();
+    assert_golden("no_bias", &plan(&model, 7, Loss::CROSS_ENTROPY, momentum, sizes));
 }
 
 #[test]
@@ -131,7 +130,7 @@ fn golden_weighted_quantiles() {
     let sizes = Sizes { batch: 16, train_rows: 53, eval_batch: 10, eval_rows: 10 };
     // Three outputs for each of two targets.
     let model = Sequential::mlp(&[12], Activation::Relu, 6, Init::Pytorch);
-    let step = training(&model, 7, objective, SGD).unwrap();
+    let step = training(&model, 7, objective, Optimizer::sgd()).unwrap();
     let plan = Plan::training(&step, &inference(&model, 7).unwrap(), sizes).unwrap();
     assert_golden("weighted_quantiles", &plan);
 }
@@ -139,14 +138,17 @@ fn golden_weighted_quantiles() {
 #[test]
 fn golden_single_layer() {
     let sizes = Sizes { batch: 16, train_rows: 53, eval_batch: 10, eval_rows: 10 };
-    assert_golden("single_layer", &plan(&Sequential::new().dense(2), 7, Loss::Mse, SGD, sizes));
+    assert_golden(
+        "single_layer",
+        &plan(&Sequential::new().dense(2), 7, Loss::Mse, Optimizer::sgd(), sizes),
+    );
 }
 
 #[test]
 fn golden_half_classifier() {
     let model = Sequential::mlp(&[128, 64], Activation::Silu, 10, Init::Pytorch);
     let sizes = Sizes { batch: 32, train_rows: 1437, eval_batch: 256, eval_rows: 360 };
-    let settings = (Loss::CrossEntropy, Optimizer::default());
+    let settings = (Loss::CROSS_ENTROPY, Optimizer::default());
     assert_golden("half_classifier", &plan_in(Precision::F16, &model, 64, settings, sizes));
 }
 
@@ -155,7 +157,7 @@ fn half_precision_costs_two_dispatches_and_saves_memory_between_kernels() {
     let model = Sequential::mlp(&[128, 64], Activation::Relu, 10, Init::Pytorch);
     let sizes = Sizes { batch: 32, train_rows: 1437, eval_batch: 0, eval_rows: 0 };
     let [single, half] = [Precision::F32, Precision::F16].map(|precision| {
-        plan_in(precision, &model, 64, (Loss::CrossEntropy, Optimizer::default()), sizes)
+        plan_in(precision, &model, 64, (Loss::CROSS_ENTROPY, Optimizer::default()), sizes)
     });
     assert_eq!(half.steps(Phase::Train).len(), single.steps(Phase::Train).len() + 2);
     let bytes = [&single, &half].map(|plan| Memory::of(plan).activations);
@@ -176,7 +178,9 @@ fn golden_inference() {
 #[test]
 fn three_layers_take_at_most_13_dispatches() {
     for act in Activation::ALL {
-        for (loss, optimizer) in [(Loss::CrossEntropy, Optimizer::default()), (Loss::Mse, SGD)] {
+        for (loss, optimizer) in
+            [(Loss::CROSS_ENTROPY, Optimizer::default()), (Loss::Mse, Optimizer::sgd())]
+        {
             let model = Sequential::mlp(&[128, 64], act, 10, Init::Pytorch);
             let sizes = Sizes { batch: 32, train_rows: 1000, eval_batch: 32, eval_rows: 100 };
             let plan = plan(&model, 64, loss, optimizer, sizes);
@@ -198,7 +202,7 @@ fn thousands_of_layers_are_planned_and_take_a_step() {
     const LAYERS: usize = 4096;
     let sizes = Sizes { batch: 8, train_rows: 8, eval_batch: 8, eval_rows: 8 };
     let model = deep(LAYERS);
-    let plan = plan(&model, 6, Loss::CrossEntropy, SGD, sizes);
+    let plan = plan(&model, 6, Loss::CROSS_ENTROPY, Optimizer::sgd(), sizes);
     // A product forward and two backward for each layer, but for the first one's input; gather, loss, log and update.
     assert_eq!(plan.steps(Phase::Train).len(), 3 * LAYERS - 1 + 4);
     assert_eq!(plan.steps(Phase::Eval).len(), LAYERS + 2);
@@ -212,8 +216,11 @@ fn thousands_of_layers_are_planned_and_take_a_step() {
     let params = Params::init(&model, 6, Seed(1)).unwrap();
     let x: Vec<f32> = (0..48).map(|i| (i as f32).sin()).collect();
     drive::load(&mut device, &plan, &x, Values::U32(&[0, 1, 2, 0, 1, 2, 0, 1]), params.arena());
-    let losses =
-        drive::run(&mut device, Phase::Train, &drive::step_rows(&plan, &SGD, 0, 2, |_| 0.1));
+    let losses = drive::run(
+        &mut device,
+        Phase::Train,
+        &drive::step_rows(&plan, &Optimizer::sgd(), 0, 2, |_| 0.1),
+    );
     assert!(losses.len() == 2 && losses.iter().all(|loss| loss.is_finite()), "{losses:?}");
     let moved = device.read(plan.ports.params, params.arena().len()).unwrap();
     assert!(moved.iter().all(|value| value.is_finite()) && moved != params.arena());
@@ -224,7 +231,7 @@ fn short_vectors_of_many_layers_share_buffers() {
     let layer = |model: Sequential, _| model.dense(8).batch_norm().tanh().dropout(0.1);
     let model = (0..600).fold(Sequential::new(), layer).dense(3);
     let sizes = Sizes { batch: 16, train_rows: 64, eval_batch: 16, eval_rows: 16 };
-    let plan = plan(&model, 6, Loss::CrossEntropy, SGD, sizes);
+    let plan = plan(&model, 6, Loss::CROSS_ENTROPY, Optimizer::sgd(), sizes);
     assert!(plan.buffers().len() < 30, "{} buffers", plan.buffers().len());
     let steps = accesses(&plan, Phase::Train);
     check_lifetimes(&steps).and_then(|()| check_usage(&steps)).unwrap();
@@ -476,7 +483,8 @@ fn memory_is_within_a_tenth_of_the_least_possible() {
         assert!(share <= 0.1, "{}: activations {share}\n{plan}", workload.name);
     }
     for (batch, eval_batch) in [(32, 256), (256, 256), (1, 1), (100, 37)] {
-        for (loss, act) in [(Loss::CrossEntropy, Activation::Relu), (Loss::Mse, Activation::Gelu)] {
+        for (loss, act) in [(Loss::CROSS_ENTROPY, Activation::Relu), (Loss::Mse, Activation::Gelu)]
+        {
             let model = Sequential::mlp(&[128, 64, 64, 128], act, 10, Init::Pytorch);
             let sizes = Sizes { batch, train_rows: 1000, eval_batch, eval_rows: 500 };
             let plan = plan(&model, 64, loss, Optimizer::default(), sizes);
@@ -499,7 +507,7 @@ fn activations_of_few_networks_exceed_the_live_set_by_a_tenth() {
         let model = layers.into_iter().fold(Sequential::new(), Sequential::layer);
         let (batch, eval) = (64 * batch, 64 * eval);
         let sizes = Sizes { batch, train_rows: batch, eval_batch: eval.max(1), eval_rows: eval };
-        let plan = plan(&model, columns, Loss::PLAIN[loss], SGD, sizes);
+        let plan = plan(&model, columns, Loss::PLAIN[loss].clone(), Optimizer::sgd(), sizes);
         excess(&plan);
         let memory = Memory::of(&plan);
         assert!(memory.activations < 2 * memory.live, "{memory:?}\n{plan}");
@@ -515,7 +523,7 @@ fn activations_of_few_networks_exceed_the_live_set_by_a_tenth() {
 fn usage_of_whole_buffers_may_cost_more_than_a_tenth() {
     let model = Sequential::new().dense_without_bias(25).activation(Activation::Relu);
     let sizes = Sizes { batch: 384, train_rows: 384, eval_batch: 1152, eval_rows: 1152 };
-    let memory = Memory::of(&plan(&model, 3, Loss::Mse, SGD, sizes));
+    let memory = Memory::of(&plan(&model, 3, Loss::Mse, Optimizer::sgd(), sizes));
     let needed = 4 * 25 * (1152 + 384 + 384);
     assert!(memory.activations as f64 > 1.1 * memory.live as f64, "{memory:?}");
     assert!(memory.activations >= needed && memory.activations < needed * 11 / 10, "{memory:?}");
@@ -537,7 +545,7 @@ fn every_plan_keeps_its_promises() {
             let optimizer = Optimizer::by_name(Optimizer::NAMES[optimizer]).unwrap();
             let sizes = Sizes { batch, train_rows, eval_batch, eval_rows };
             let precision = if half { Precision::F16 } else { Precision::F32 };
-            let settings = (Loss::PLAIN[loss], optimizer);
+            let settings = (Loss::PLAIN[loss].clone(), optimizer);
             let plan = plan_in(precision, &model, columns, settings, sizes);
             for step in [Phase::Train, Phase::Eval].iter().flat_map(|&phase| plan.steps(phase)) {
                 plan.stored(step).map_err(|e| TestCaseError::fail(format!("{e}\n{plan}")))?;
@@ -557,7 +565,7 @@ fn every_plan_keeps_its_promises() {
 fn biases_activations_and_dropout_cost_no_dispatch() {
     let kernels = |model: &Sequential| -> Vec<&str> {
         let sizes = Sizes { batch: 8, train_rows: 8, eval_batch: 0, eval_rows: 0 };
-        plan(model, 4, Loss::Mse, SGD, sizes)
+        plan(model, 4, Loss::Mse, Optimizer::sgd(), sizes)
             .steps(Phase::Train)
             .iter()
             .map(|s| Kernel::name(&s.kernel))
@@ -575,7 +583,7 @@ fn biases_activations_and_dropout_cost_no_dispatch() {
 /// The plan of a network given as text.
 fn plan_of(text: &str) -> TrainPlan {
     let sizes = Sizes { batch: 8, train_rows: 20, eval_batch: 4, eval_rows: 9 };
-    plan(&text.parse().unwrap(), 4, Loss::Mse, SGD, sizes)
+    plan(&text.parse().unwrap(), 4, Loss::Mse, Optimizer::sgd(), sizes)
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn cases() -> Vec<(String, TrainOptions)> {
         average: Some("ema(decay=0.5)".parse().unwrap()),
         ..it
     };
-    let classes = |it: TrainOptions| TrainOptions { loss: Loss::CrossEntropy, ..it };
+    let classes = |it: TrainOptions| TrainOptions { loss: Loss::CROSS_ENTROPY, ..it };
     let log_cosh = |it: TrainOptions| TrainOptions { loss: Loss::LogCosh, ..it };
     vec![
         case("sgd", |it| it),
@@ -62,7 +62,7 @@ fn cases() -> Vec<(String, TrainOptions)> {
 
 /// Two steps' gradients are one move where they are added up; the last batch is a partial one.
 fn steps(options: &TrainOptions) -> Vec<StepParams> {
-    let mut pace = OptimizerSchedule::new(options.optimizer, options.average);
+    let mut pace = OptimizerSchedule::new(options.optimizer.clone(), options.average);
     let step = |index: u32| {
         let apply = options.accumulate == 1 || index % 2 == 1;
         let mut row = StepParams {

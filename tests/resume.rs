@@ -26,7 +26,7 @@ fn model() -> Sequential {
 
 fn options() -> TrainOptions {
     TrainOptions {
-        loss: Loss::CrossEntropy,
+        loss: Loss::CROSS_ENTROPY,
         lr: 0.02,
         epochs: 7,
         batch_size: 16,

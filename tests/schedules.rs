@@ -161,7 +161,7 @@ fn minima_are_reached() {
             // An epoch is one step over all four rows.
             let options = TrainOptions {
                 loss: Loss::Mse,
-                optimizer: Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 },
+                optimizer: Optimizer::by_name("sgd(momentum=0.9)").unwrap(),
                 lr: 0.05,
                 schedule: schedule.clone(),
                 epochs: 2048,

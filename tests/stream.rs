@@ -92,14 +92,14 @@ fn compare(data: &Split, options: &TrainOptions, kind: &DeviceKind) -> BTreeSet<
 fn compare_all(kind: &DeviceKind) {
     let classes = synth::spirals(301, 3, Seed(1)).split(0.0, Seed(1)).unwrap();
     let numbers = synth::friedman(307, 9, Seed(2)).split(0.02, Seed(2)).unwrap();
-    let sgd = Optimizer::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 };
+    let sgd = Optimizer::by_name("sgd(momentum=0.9)").unwrap();
     let base = TrainOptions { epochs: 3, batch_size: 7, lr: 1e-2, ..TrainOptions::default() };
     for shuffle in [true, false] {
         let options = TrainOptions { shuffle, ..base.clone() };
         let seen = compare(&classes, &options, kind);
         assert!(seen.len() > 2 && seen.contains(&7), "{seen:?}");
         let scale = if shuffle { FeatureScaling::Standard } else { FeatureScaling::None };
-        let options = TrainOptions { loss: Loss::Mse, optimizer: sgd, scale, ..options };
+        let options = TrainOptions { loss: Loss::Mse, optimizer: sgd.clone(), scale, ..options };
         assert!(compare(&numbers, &options, kind).len() > 2);
     }
 }

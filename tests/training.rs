@@ -58,7 +58,7 @@ fn small_options(batch_size: usize) -> TrainOptions {
 #[test]
 fn xor_is_learned() {
     let data = synth::xor(200, 0.2, Seed(1)).split(0.25, Seed(1)).unwrap();
-    let mut trainer = trainer(&mlp(&[8], 2), &data, &options(Loss::CrossEntropy, 40, 16, 0.02));
+    let mut trainer = trainer(&mlp(&[8], 2), &data, &options(Loss::CROSS_ENTROPY, 40, 16, 0.02));
     let epochs = fit(&mut trainer);
     let (first, last) = (&epochs[0], &epochs[39]);
     assert!(
@@ -75,7 +75,7 @@ fn xor_is_learned() {
 fn spirals_are_learned() {
     let data = synth::spirals(300, 2, Seed(2)).split(0.2, Seed(2)).unwrap();
     let mut trainer =
-        trainer(&mlp(&[32, 32], 2), &data, &options(Loss::CrossEntropy, 120, 32, 0.01));
+        trainer(&mlp(&[32, 32], 2), &data, &options(Loss::CROSS_ENTROPY, 120, 32, 0.01));
     let epochs = fit(&mut trainer);
     let (first, last) = (&epochs[0], &epochs[119]);
     assert!(
@@ -106,7 +106,7 @@ fn friedman_is_learned() {
 #[test]
 fn the_predictor_agrees_with_the_validation() {
     let data = synth::spirals(150, 3, Seed(2)).split(0.2, Seed(2)).unwrap();
-    let mut trainer = trainer(&mlp(&[16], 3), &data, &options(Loss::CrossEntropy, 5, 32, 0.01));
+    let mut trainer = trainer(&mlp(&[16], 3), &data, &options(Loss::CROSS_ENTROPY, 5, 32, 0.01));
     let last = fit(&mut trainer).pop().unwrap().valid.unwrap();
     let valid = data.valid.unwrap();
     let predictor = Predictor::new(trainer.trained()).unwrap();
@@ -130,7 +130,7 @@ fn the_predictor_agrees_with_the_validation() {
 fn a_seed_gives_the_same_bits_and_another_seed_others() {
     let data = synth::spirals(100, 3, Seed(2)).split(0.2, Seed(2)).unwrap();
     let run = |seed: Seed| {
-        let options = TrainOptions { seed, ..options(Loss::CrossEntropy, 3, 16, 0.01) };
+        let options = TrainOptions { seed, ..options(Loss::CROSS_ENTROPY, 3, 16, 0.01) };
         let mut trainer = trainer(&mlp(&[12, 7], 3), &data, &options);
         let losses: Vec<u64> =
             fit(&mut trainer).iter().map(|epoch| epoch.train_loss.to_bits()).collect();
@@ -164,7 +164,10 @@ fn every_tensor_moves() {
     for optimizer in Optimizer::NAMES {
         let data = synth::spirals(60, 3, Seed(2)).split(0.2, Seed(2)).unwrap();
         let optimizer = Optimizer::by_name(optimizer).unwrap();
-        let options = TrainOptions { optimizer, ..options(Loss::CrossEntropy, 1, 16, 0.01) };
+        let options = TrainOptions {
+            optimizer: optimizer.clone(),
+            ..options(Loss::CROSS_ENTROPY, 1, 16, 0.01)
+        };
         let mut trainer = trainer(&mlp(&[12, 7], 3), &data, &options);
         let before = trainer.params().unwrap();
         fit(&mut trainer);
@@ -190,7 +193,8 @@ fn by_hand(
 ) -> (Vec<(f64, usize)>, Vec<f32>) {
     let (train, rows) = (&data.train, data.train.rows());
     let batch = options.batch_size.min(rows);
-    let step = training(model, train.columns(), options.loss, options.optimizer).unwrap();
+    let step =
+        training(model, train.columns(), options.loss.clone(), options.optimizer.clone()).unwrap();
     let sizes = Sizes { batch, train_rows: rows, eval_batch: 0, eval_rows: 0 };
     let plan = Plan::training(&step, &inference(model, train.columns()).unwrap(), sizes).unwrap();
     let preparation = Preprocessing::fit(train, options.scale);
@@ -251,7 +255,8 @@ fn the_epochs_loss_is_the_mean_over_rows() {
     let (data, model) = (small(), mlp(&[4], 1));
     let sgd = Optimizer::by_name("sgd").unwrap();
     let loss = |batch_size: usize| {
-        let options = TrainOptions { optimizer: sgd, lr: 1e-12, ..small_options(batch_size) };
+        let options =
+            TrainOptions { optimizer: sgd.clone(), lr: 1e-12, ..small_options(batch_size) };
         fit(&mut trainer(&model, &data, &options))[0].train_loss
     };
     let whole = loss(53);
@@ -303,7 +308,7 @@ fn epochs_longer_than_a_window_lose_nothing() {
 fn events_come_in_order() {
     let data = synth::spirals(300, 3, Seed(2)).split(0.2, Seed(2)).unwrap();
     // 60 steps an epoch: the device takes them in several parts.
-    let mut trainer = trainer(&mlp(&[4], 3), &data, &options(Loss::CrossEntropy, 3, 4, 0.01));
+    let mut trainer = trainer(&mlp(&[4], 3), &data, &options(Loss::CROSS_ENTROPY, 3, 4, 0.01));
     let events: Vec<Event> = trainer.fit().map(Result::unwrap).collect();
     assert!(
         matches!(&events[0], Event::Started(info) if info.steps_per_epoch == 60 && info.train_rows == 240)
@@ -418,7 +423,7 @@ fn what_does_not_fit_is_an_error() {
     };
     let model = mlp(&[4], 1);
     assert!(refused(&mlp(&[4], 2), &small_options(8)).contains("2 outputs"));
-    let loss = TrainOptions { loss: Loss::CrossEntropy, ..small_options(8) };
+    let loss = TrainOptions { loss: Loss::CROSS_ENTROPY, ..small_options(8) };
     assert!(refused(&model, &loss).starts_with("loss: "));
     assert!(refused(&model, &small_options(0)).starts_with("batch_size: "));
     assert!(

@@ -97,7 +97,7 @@ impl ByHand {
         }
         let last = self.layers.last_mut().expect("a network has layers");
         let loss = match self.workload.loss {
-            Loss::CrossEntropy => {
+            Loss::CROSS_ENTROPY => {
                 cross_entropy(last.out.view(), &self.classes[batch], &mut last.d_out)
             }
             _ => squares(last.out.view(), self.y.slice(s![batch, ..]), &mut last.d_out),
@@ -138,11 +138,9 @@ fn update([w, g, m, v]: [&mut [f32]; 4], adam: bool, row: StepParams) {
         w.iter_mut().zip(g).for_each(|(w, g)| *w -= lr * *g);
         return;
     }
-    let Optimizer::Adam { beta1, beta2, eps, .. } =
-        Optimizer::by_name("adam").expect("a name of ours")
-    else {
-        return;
-    };
+    let adam = Optimizer::adam();
+    let [beta1, beta2, eps] =
+        ["beta1", "beta2", "eps"].map(|name| adam.setting(name).expect("adam has this setting"));
     let [beta1, rest1, beta2, rest2, eps] =
         [beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps].map(|value| value as f32);
     let (rate, correction) = ((row.lr / row.correction1) as f32, (1.0 / row.correction2) as f32);

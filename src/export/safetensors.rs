@@ -61,7 +61,7 @@ pub fn write_model(trained: &TrainedModel, path: impl AsRef<Path>) -> Result<()>
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_string(),
         model: trained.model.clone(),
-        loss: trained.criterion.loss,
+        loss: trained.criterion.loss.clone(),
         reduction: trained.criterion.reduction,
         class_weights: trained.criterion.class_weights.clone(),
         preparation: trained.preparation.clone(),
@@ -226,7 +226,7 @@ mod tests {
             model,
             params,
             preparation: Preprocessing::fit(&data, FeatureScaling::Standard),
-            criterion: Loss::CrossEntropy.into(),
+            criterion: Loss::CROSS_ENTROPY.into(),
         }
     }
 

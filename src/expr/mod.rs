@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub use eval::{F64Math, Functions, LANES, Numeric};
 pub use program::{Instruction, Program};
-pub use text::{CallResolver, parse};
+pub use text::{CallResolver, NameResolver, parse, parse_with_names};
 
 /// A constant, compared by its bits.
 #[derive(Clone, Copy, Debug)]

@@ -11,6 +11,9 @@ use super::{Binary, Compare, Expr, ExprNode, Number, StepValue, Unary};
 /// the arguments.
 pub type CallResolver<'a> = &'a dyn Fn(&str, &[Expr]) -> Option<Result<Expr, String>>;
 
+/// Returns what a name without parentheses stands for; `None` if the caller does not know the name.
+pub type NameResolver<'a> = &'a dyn Fn(&str) -> Option<Expr>;
+
 /// Longest text: enough for an expression of [`MOST_SIZE`], however it is written.
 const MOST_BYTES: usize = 1 << 16;
 /// Largest expression, activations written out: small enough for every thread's stack, and for what is done part by part.
@@ -27,10 +30,27 @@ const MOST_POWER: f64 = 16.0;
 /// # Errors
 /// With what was expected and where, counted in characters from 1.
 pub fn parse(text: &str, call: CallResolver<'_>) -> Result<Expr, String> {
+    let input = |name: &str| {
+        let digits = if name == "x" { "0" } else { name.strip_prefix('x')? };
+        let index = digits.parse().ok().filter(|index| *index < MOST_INPUTS)?;
+        Some(Expr::input(index))
+    };
+    parse_with_names(text, ("x", &input), call)
+}
+
+/// Reads a text whose arguments have other names, which errors list.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with_names(
+    text: &str,
+    (known, names): (&str, NameResolver<'_>),
+    call: CallResolver<'_>,
+) -> Result<Expr, String> {
     if text.len() > MOST_BYTES {
         return Err(format!("{} bytes, but an expression has at most {MOST_BYTES}", text.len()));
     }
-    let mut parser = Parser { text, at: 0, depth: 0, call };
+    let mut parser = Parser { text, at: 0, depth: 0, known, names, call };
     let expr = parser.sum()?;
     parser.skip_blanks();
     if parser.at < text.len() {
@@ -44,6 +64,9 @@ struct Parser<'a> {
     /// Byte, always between characters.
     at: usize,
     depth: usize,
+    /// Names of the arguments, for errors.
+    known: &'a str,
+    names: NameResolver<'a>,
     call: CallResolver<'a>,
 }
 
@@ -188,17 +211,13 @@ impl Parser<'_> {
         let place = self.at;
         self.at += end;
         if !self.take("(") {
-            let input = if name == "x" {
-                Some(0)
-            } else {
-                name.strip_prefix('x').and_then(|n| n.parse().ok())
-            };
-            return match (name.as_str(), input) {
+            return match (name.as_str(), (self.names)(&name)) {
                 ("pi", _) => Ok(Expr::constant(std::f64::consts::PI)),
-                (_, Some(index)) if index < MOST_INPUTS => Ok(Expr::input(index)),
+                (_, Some(expr)) => Ok(expr),
                 _ => {
                     self.at = place;
-                    Err(self.expected("x, a number or a function") + &format!(" (\"{name}\")"))
+                    let wanted = format!("{}, a number or a function", self.known);
+                    Err(self.expected(&wanted) + &format!(" (\"{name}\")"))
                 }
             };
         }
@@ -288,8 +307,15 @@ fn is_far(value: f64) -> bool {
 }
 
 impl Expr {
+    /// Returns the expression's text with other names for its arguments, which have to be as many.
+    pub fn text_with(&self, names: &[&str]) -> String {
+        let mut text = String::new();
+        self.write(&mut text, names, 0).expect("a text takes all that is written");
+        text
+    }
+
     /// Writes the expression, in parentheses if it binds less tightly than `least`.
-    fn write(&self, f: &mut fmt::Formatter<'_>, least: u8) -> fmt::Result {
+    fn write(&self, f: &mut dyn fmt::Write, names: &[&str], least: u8) -> fmt::Result {
         let tight = tightness(self.node());
         if tight < least {
             f.write_str("(")?;
@@ -298,8 +324,11 @@ impl Expr {
             // Written with an exponent, since all its digits would be too many.
             ExprNode::Const(Number(value)) if is_far(*value) => write!(f, "{value:e}")?,
             ExprNode::Const(Number(value)) => write!(f, "{value}")?,
-            ExprNode::Input(0) => f.write_str("x")?,
-            ExprNode::Input(index) => write!(f, "x{index}")?,
+            ExprNode::Input(index) => match names.get(usize::from(*index)) {
+                Some(name) => f.write_str(name)?,
+                None if *index == 0 => f.write_str("x")?,
+                None => write!(f, "x{index}")?,
+            },
             ExprNode::Quantity(StepValue::Rows) => f.write_str("rows")?,
             ExprNode::Quantity(StepValue::Counts) => f.write_str("counts")?,
             ExprNode::Quantity(StepValue::Keep(stream, Number(rate))) => {
@@ -308,19 +337,19 @@ impl Expr {
             ExprNode::Quantity(StepValue::Scalar(index)) => write!(f, "s{index}")?,
             ExprNode::Unary(Unary::Neg, x) => {
                 f.write_str("-")?;
-                x.write(f, 3)?;
+                x.write(f, names, 3)?;
             }
             ExprNode::Unary(function, x) => {
                 write!(f, "{}(", function.name())?;
-                x.write(f, 0)?;
+                x.write(f, names, 0)?;
                 f.write_str(")")?;
             }
             ExprNode::Binary(Binary::Min | Binary::Max, a, b) => {
                 let smaller = matches!(self.node(), ExprNode::Binary(Binary::Min, ..));
                 f.write_str(if smaller { "min(" } else { "max(" })?;
-                a.write(f, 0)?;
+                a.write(f, names, 0)?;
                 f.write_str(", ")?;
-                b.write(f, 0)?;
+                b.write(f, names, 0)?;
                 f.write_str(")")?;
             }
             ExprNode::Binary(function, a, b) => {
@@ -330,10 +359,10 @@ impl Expr {
                     Binary::Mul => " * ",
                     _ => " / ",
                 };
-                a.write(f, tight)?;
+                a.write(f, names, tight)?;
                 f.write_str(sign)?;
                 // Operations are read from the left, and rounding depends on their order.
-                b.write(f, tight + 1)?;
+                b.write(f, names, tight + 1)?;
             }
             ExprNode::Select(compare, [a, b, yes, no]) => {
                 let sign = match compare {
@@ -342,13 +371,13 @@ impl Expr {
                     Compare::Eq => "==",
                 };
                 f.write_str("if(")?;
-                a.write(f, 0)?;
+                a.write(f, names, 0)?;
                 write!(f, " {sign} ")?;
-                b.write(f, 0)?;
+                b.write(f, names, 0)?;
                 f.write_str(", ")?;
-                yes.write(f, 0)?;
+                yes.write(f, names, 0)?;
                 f.write_str(", ")?;
-                no.write(f, 0)?;
+                no.write(f, names, 0)?;
                 f.write_str(")")?;
             }
         }
@@ -358,7 +387,7 @@ impl Expr {
 
 impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write(f, 0)
+        self.write(f, &[], 0)
     }
 }
 

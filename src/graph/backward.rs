@@ -13,7 +13,7 @@ impl Graph {
     /// # Errors
     /// If `loss` is not a loss, a parameter does not reach it, or an operation on the way has no gradient rule.
     pub fn backward(&mut self, loss: NodeId) -> Result<Vec<NodeId>> {
-        let Op::Loss { loss: kind, prediction, targets } = self.node(loss).op else {
+        let Op::Loss { loss: kind, prediction, targets } = self.node(loss).op.clone() else {
             return Err(Error::shape("backward", format!("{} is no loss", self.node(loss).name)));
         };
         // Nodes that no parameter enters, such as the features, need no gradient.
@@ -322,7 +322,7 @@ mod tests {
     fn gradients_have_the_shapes_of_their_parameters() {
         let model =
             Sequential::new().dense(5).activation(Activation::Gelu).dense_without_bias(3).tanh();
-        let step = training(&model, 4, Loss::CrossEntropy, Optimizer::default()).unwrap();
+        let step = training(&model, 4, Loss::CROSS_ENTROPY, Optimizer::default()).unwrap();
         for (view, &grad) in step.layout.views().iter().zip(&step.gradients) {
             assert_eq!(step.graph.shape(grad).sizes(9), view.shape, "{}", view.name);
         }

@@ -81,7 +81,7 @@ pub fn training(
     let Some((_, Dim::Of(outputs))) = graph.shape(prediction).as_matrix() else {
         return Err(Error::shape("model", "its output is no matrix"));
     };
-    let Objective { loss, .. } = objective;
+    let loss = &objective.loss;
     let columns = loss.targets_for(outputs).ok_or_else(|| {
         let each = loss.outputs_each();
         Error::shape("model", format!("{outputs} outputs, but {loss} takes {each} for each target"))

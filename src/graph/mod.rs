@@ -20,11 +20,12 @@ pub use broadcast::{Broadcast, IterationSpace, MOST_OPERANDS, Operand};
 pub use forward::{Inference, Mode, Training, inference, training};
 pub use groups::{Group, GroupFactors, factors};
 pub use layers::RunningStat;
-pub use loss::{Loss, LossFormula, Objective, Quantiles, Reduction, RequiredTarget};
+pub use loss::{
+    ClassLoss, CustomLoss, Loss, LossFormula, Objective, Quantiles, Reduction, RequiredTarget,
+};
 pub use op::{Axis, Mapped, NodeId, Op};
 pub use optimizer::{
-    BetweenPasses, Optimizer, OptimizerHostState, OptimizerSchedule, OptimizerSpec, UpdateContext,
-    UpdateScalars,
+    BetweenPasses, Optimizer, OptimizerHostState, OptimizerSchedule, UpdateContext, UpdateScalars,
 };
 pub use update_transforms::{Pass, PassKind, UpdateInput, UpdateTransforms};
 

@@ -406,7 +406,7 @@ impl Op {
                 }
             },
             // Which shapes fit depends on the loss: classes need a vector, numbers a matrix.
-            Self::Loss { loss, prediction, targets } => {
+            Self::Loss { ref loss, prediction, targets } => {
                 let (_, columns) = matrix(prediction)?;
                 agree(prediction, targets, loss.accepts(columns, graph, prediction, targets))?;
                 Ok(Shape::vector(1))

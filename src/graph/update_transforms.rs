@@ -55,7 +55,7 @@ impl UpdateTransforms {
     /// Returns whether an optimizer's own kernel does the whole update; else the kernel `update` does.
     pub fn plain(&self, optimizer: &Optimizer) -> bool {
         let usual = Self { skips: self.skips, ..Self::default() };
-        *self == usual && !matches!(optimizer, Optimizer::Other(_))
+        *self == usual && optimizer.has_kernel()
     }
 
     /// Returns the expressions of one pass over the arenas, or of two. `grouped`: parameters have factors; `scaled`:

@@ -10,6 +10,7 @@ mod orthogonal;
 mod params;
 mod sequential;
 
+pub(crate) use activation::call;
 pub use activation::{Activation, expression};
 pub use init::{Fan, Init, gain};
 #[cfg(feature = "cli")]

@@ -10,7 +10,9 @@ use super::{
     Phase, Plan, Precision, Role, Slot, SlotSpec, Step, TrainPlan, TrainPorts, WINDOW,
 };
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Inference, Loss, NodeId, Objective, Op, RunningStat, Training};
+use crate::graph::{
+    Graph, Inference, Loss, NodeId, Objective, Op, Reduction, RunningStat, Training,
+};
 use crate::model::{Activation, ParamLayout};
 use crate::shape::{elements, narrow};
 
@@ -130,6 +132,28 @@ impl PlanBuilder {
         known.push(id);
         self.formulas.push(formula);
         Ok(id)
+    }
+
+    /// Returns the kernel of a loss: its own in its plain form, else the one that all losses of its kind share.
+    pub(super) fn loss(&mut self, objective: &Objective, scaled: bool) -> Result<Kernel> {
+        let &Objective { ref loss, reduction, weights, constants } = objective;
+        let mean = reduction == Reduction::Mean;
+        let form = super::LossVariant { mean, constants, weights, scaled };
+        match (loss.formula(), loss.over_classes()) {
+            _ if objective.is_plain() && *loss == Loss::CROSS_ENTROPY => {
+                Ok(Kernel::LossCrossEntropy { scaled })
+            }
+            _ if objective.is_plain() && *loss == Loss::Mse => Ok(Kernel::LossMse { scaled }),
+            (Some(formula), _) => {
+                let width = u8::try_from(formula.slopes.len()).expect("a loss has a few inputs");
+                let (program, text) = (formula.program(), loss.to_string());
+                let formula =
+                    self.formula(Formula { program, text, operands: vec![], columns: 0 })?;
+                Ok(Kernel::LossMap { formula, width, form })
+            }
+            (None, Some(loss)) => Ok(Kernel::LossClasses { loss, form }),
+            (None, None) => unreachable!("a loss is elementwise or over classes"),
+        }
     }
 
     /// Sets a slot's initial values, instead of zeros.
@@ -350,7 +374,7 @@ impl PlanBuilder {
         };
         // A loss's constants are one for each quantile, class or target column.
         let constants = if objective.constants {
-            let len = match objective.loss {
+            let len = match &objective.loss {
                 Loss::Pinball(quantiles) => quantiles.as_slice().len(),
                 // A vector of classes has no columns of its own.
                 loss if loss.classes() => class_count(&step.graph, step.targets),
@@ -545,8 +569,8 @@ impl PlanBuilder {
 
 /// Returns the objective of a training step.
 fn objective_of(step: &Training) -> Objective {
-    match step.graph.node(step.loss).op {
-        Op::Loss { loss, .. } => loss,
+    match &step.graph.node(step.loss).op {
+        Op::Loss { loss, .. } => loss.clone(),
         _ => unreachable!("the node of a training step's loss is one"),
     }
 }

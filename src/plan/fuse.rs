@@ -157,7 +157,7 @@ impl<'a> Lowering<'a> {
             // The product that it is fused with comes later.
             Op::SumRows { x } if self.fused_sum(x).is_some_and(|(_, sum)| sum == id) => Ok(vec![]),
             Op::SumRows { x } => self.simple(Kernel::SumRows, &[x], id),
-            Op::Loss { loss, prediction, targets } => self.loss(loss, prediction, targets),
+            Op::Loss { ref loss, prediction, targets } => self.loss(loss, prediction, targets),
             // `loss` covers the gradient's node, so this one is reached only without its loss.
             Op::LossGrad { .. } => Err(Error::shape("loss_grad", "it stands without its loss")),
         }
@@ -256,19 +256,19 @@ impl<'a> Lowering<'a> {
     /// Lowers the loss of each row together with the loss's gradient.
     fn loss(
         &mut self,
-        loss: Objective,
+        loss: &Objective,
         prediction: NodeId,
         targets: NodeId,
     ) -> Result<Vec<NodeId>> {
         // Both nodes have the same operands, and the kernel computes both from one pass over the row.
-        let wanted = Op::LossGrad { loss, prediction, targets };
+        let wanted = Op::LossGrad { loss: loss.clone(), prediction, targets };
         let mut users = self.graph.users(prediction).iter().copied();
         let grad = users.find(|&user| self.graph.node(user).op == wanted);
         let grad = grad.ok_or_else(|| Error::shape("loss", "its gradient is missing"))?;
         let row_loss = self.builder.temporary("row_loss", vec![self.batch], Element::F32);
         self.row_loss = Some(row_loss);
         let scaled = self.scaling.is_some();
-        let kernel = Kernel::loss(&loss, scaled);
+        let kernel = self.builder.loss(loss, scaled)?;
         let mut reads = vec![self.slot(prediction)?, self.slot(targets)?];
         // The order of the optional slots is the one that the kernel's declaration states.
         reads.extend(self.constants);

@@ -6,15 +6,12 @@ use super::declaration::{
     Argument, Declaration, Feature, factor, flag, operand_list, result, single, value, word,
 };
 use super::{FormulaId, LossScaler, Slot, Step};
-use crate::graph::{Loss, Objective, PassKind, Reduction};
+use crate::graph::{ClassLoss, PassKind};
 use crate::model::Activation;
-use crate::shape::narrow;
 
-/// Variant of a loss's kernel: the loss, and its inputs besides predictions and targets.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Variant of a loss's kernel: its inputs besides predictions and targets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LossVariant {
-    /// The loss.
-    pub loss: Loss,
     /// True if the loss is a mean over the columns of a row too.
     pub mean: bool,
     /// True if there are constants: one for each column, or each class, repeated.
@@ -133,12 +130,24 @@ pub enum Kernel {
     /// Loss of each row by a formula for its elements, times weight · rows / divisor, and its gradient over the divisor.
     /// Reads prediction `[batch,n]`, target `[batch,t]`, (constants), (weights `[batch]`), (scaling);
     /// writes `row_loss` `[batch]`, `d_prediction`.
-    LossMap(LossVariant),
+    LossMap {
+        /// Value and derivatives for an element.
+        formula: FormulaId,
+        /// Number of predictions of an element.
+        width: u8,
+        /// Variant of the kernel.
+        form: LossVariant,
+    },
     /// Loss of each row over its classes, times weight · rows / divisor, and its gradient over the divisor.
     /// Reads logits
     /// `[batch,n]`, labels `[batch]` or fractions `[batch,n]`, (constants `[n]`), (weights `[batch]`), (scaling); writes
     /// `row_loss` `[batch]`, `d_logits`.
-    LossClasses(LossVariant),
+    LossClasses {
+        /// The loss.
+        loss: ClassLoss,
+        /// Variant of the kernel.
+        form: LossVariant,
+    },
     /// log\[step\] = mean of the losses of the valid rows. Reads `row_loss`; writes log.
     LogLoss,
     /// The batch's rows of a table = x's valid rows. Reads x `[batch,n]`; writes out `[rows,n]`.
@@ -253,25 +262,12 @@ impl Update {
 }
 
 impl Kernel {
-    /// Returns the kernel of a loss: its own in its plain form, else the one that all losses of its kind share.
-    pub fn loss(objective: &Objective, scaled: bool) -> Self {
-        let Objective { loss, reduction, weights, constants } = *objective;
-        let form =
-            LossVariant { loss, mean: reduction == Reduction::Mean, constants, weights, scaled };
-        match loss {
-            Loss::CrossEntropy if objective.is_plain() => Self::LossCrossEntropy { scaled },
-            Loss::Mse if objective.is_plain() => Self::LossMse { scaled },
-            _ if loss.formula().is_some() => Self::LossMap(form),
-            _ => Self::LossClasses(form),
-        }
-    }
-
     /// Returns the same loss or update with a loss scale.
     pub fn with_loss_scale(mut self) -> Self {
         if let Self::LossCrossEntropy { scaled }
         | Self::LossMse { scaled }
-        | Self::LossMap(LossVariant { scaled, .. })
-        | Self::LossClasses(LossVariant { scaled, .. })
+        | Self::LossMap { form: LossVariant { scaled, .. }, .. }
+        | Self::LossClasses { form: LossVariant { scaled, .. }, .. }
         | Self::UpdateSgd { scaled, .. }
         | Self::UpdateAdam { scaled, .. }
         | Self::Update(Update { scaled, .. }) = &mut self
@@ -320,6 +316,7 @@ impl Kernel {
             Self::Map { formula, .. }
             | Self::MapRows { formula, .. }
             | Self::MapColumns { formula, .. }
+            | Self::LossMap { formula, .. }
             | Self::Update(Update { formula, .. }) => Some(formula),
             _ => None,
         }
@@ -411,14 +408,15 @@ impl Kernel {
                 .reads([single("prediction"), single("goal"), single("scaling").when(scaled)])
                 .writes([single("row_loss"), result("d_prediction")])
                 .features([flag("SCALED", scaled).shown("scale")]),
-            Self::LossMap(form) => Declaration::of("loss_map")
+            Self::LossMap { width, form, .. } => Declaration::of("loss_map")
                 .reads(form.reads("prediction"))
                 .writes([single("row_loss"), result("d_prediction")])
                 .features(form.features())
-                .features([value("WIDTH", narrow(form.loss.predictions_each()))]),
-            Self::LossClasses(form) => Declaration::of("loss_classes")
+                .features([value("WIDTH", width.into())]),
+            Self::LossClasses { loss, form } => Declaration::of("loss_classes")
                 .reads(form.reads("logits"))
                 .writes([single("row_loss"), result("d_logits")])
+                .features([word(true, loss.loss().name())])
                 .features(form.features()),
             Self::LogLoss => {
                 Declaration::of("log_loss").reads([single("row_loss")]).writes([single("log_out")])
@@ -518,9 +516,8 @@ impl LossVariant {
         ]
     }
 
-    fn features(self) -> [Feature; 5] {
+    fn features(self) -> [Feature; 4] {
         [
-            word(true, self.loss.name()),
             word(!self.mean, "sum"),
             flag("CONSTANTS", self.constants).shown("constants"),
             flag("WEIGHTS", self.weights).shown("weights"),

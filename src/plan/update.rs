@@ -346,20 +346,19 @@ impl Kernel {
     /// # Errors
     /// If the optimizer has no kernel of its own.
     pub fn update(optimizer: &crate::graph::Optimizer) -> Result<Self> {
-        use crate::graph::Optimizer;
         let (scaled, guarded) = (false, false);
-        match *optimizer {
-            Optimizer::Sgd { momentum, nesterov, weight_decay } => {
-                Ok(Self::UpdateSgd { momentum, nesterov, weight_decay, scaled, guarded })
-            }
-            Optimizer::Adam { beta1, beta2, eps, weight_decay }
-            | Optimizer::AdamW { beta1, beta2, eps, weight_decay } => {
-                let decoupled = matches!(optimizer, Optimizer::AdamW { .. });
-                Ok(Self::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled, scaled, guarded })
-            }
-            Optimizer::Other(_) => {
-                Err(Error::shape("update", format!("{optimizer} has no kernel of its own")))
-            }
+        if !optimizer.has_kernel() {
+            return Err(Error::shape("update", format!("{optimizer} has no kernel of its own")));
         }
+        let of = |name: &str| optimizer.setting(name).expect("the optimizer has this setting");
+        let weight_decay = of("weight-decay");
+        Ok(if optimizer.name() == "sgd" {
+            let (momentum, nesterov) = (of("momentum"), of("nesterov") != 0.0);
+            Self::UpdateSgd { momentum, nesterov, weight_decay, scaled, guarded }
+        } else {
+            let (beta1, beta2, eps) = (of("beta1"), of("beta2"), of("eps"));
+            let decoupled = optimizer.name() == "adamw";
+            Self::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled, scaled, guarded }
+        })
     }
 }

@@ -37,12 +37,15 @@ fn sections() -> Vec<(&'static str, &'static str, Vec<Entry>)> {
         ),
         (
             "Losses",
-            "`--loss NAME`; x is an output, y a target, d = x − y. Rows may have weights, and so may classes.",
+            "`--loss NAME`; x is an output, y a target, d = x − y. Rows may have weights, and so may classes. A loss of your own for numbers is \
+             an expression of the prediction p and the target y, both in the target's own units: `--loss \"custom(abs(y - p))\"`.",
             Loss::VOCABULARY.to_vec(),
         ),
         (
             "Optimizers",
-            "`--optimizer NAME`; weight-decay, momentum, nesterov, beta1, beta2 and eps are options of their own too.",
+            "`--optimizer NAME`; weight-decay, momentum, nesterov, beta1, beta2 and eps are options of their own too. An optimizer of your own is a \
+             list of assignments: `--optimizer \"custom(v = 0.9 * v + g, w = w - lr * (v + decay * w), weight-decay=0.01)\"`; w is the \
+             weight, g its gradient, t the number of the update, and a name that is read before it is assigned keeps its value.",
             Optimizer::VOCABULARY.to_vec(),
         ),
         ("Averaged weights", "`--average NAME`.", Average::VOCABULARY.to_vec()),

@@ -81,7 +81,7 @@ impl Baseline {
         }
         let model = Sequential::new().dense(trained.model.outputs(data.train.columns())?);
         let options = TrainOptions {
-            loss: options.loss,
+            loss: options.loss.clone(),
             reduction: options.reduction,
             class_weights: options.class_weights.clone(),
             scale: options.scale,
@@ -238,7 +238,7 @@ fn constant(
                 shares.iter().map(at).collect()
             };
             // Each loss has its own best constant: the mean, the median, a quantile, or the logit of a frequency.
-            let outputs = (0..columns).flat_map(|c| match (kind, criterion.loss) {
+            let outputs = (0..columns).flat_map(|c| match (kind, &criterion.loss) {
                 (TargetKind::Labels(_), _) => {
                     let share = mean(c).clamp(1e-6, 1.0 - 1e-6);
                     vec![(share / (1.0 - share)).ln()]
@@ -260,7 +260,7 @@ fn constant(
                 _ => vec![mean(c)],
             });
             let outputs = outputs.collect();
-            let name = match (kind, criterion.loss) {
+            let name = match (kind, &criterion.loss) {
                 (TargetKind::Labels(_), _) => "always the more frequent",
                 (
                     _,

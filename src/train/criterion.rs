@@ -154,7 +154,7 @@ impl Criterion {
     /// If the loss does not fit, or a name is not a class; the message says what would fit.
     pub fn of(options: &TrainOptions, train: &Dataset) -> Result<Self> {
         let TrainOptions { loss, reduction, class_weights: weights, .. } = options;
-        let (loss, reduction) = (*loss, *reduction);
+        let reduction = *reduction;
         let kind = &train.schema().kind;
         if !loss.fits(kind) {
             return Err(Error::setting("loss", misfit(loss, kind)));
@@ -195,13 +195,13 @@ impl Criterion {
             let problem = "all of them are 0, so that there is nothing to learn";
             return Err(Error::setting("class_weights", problem));
         }
-        Ok(Self { loss, reduction, class_weights })
+        Ok(Self { loss: loss.clone(), reduction, class_weights })
     }
 
     /// Returns the constants that the loss's kernel reads.
     #[expect(clippy::cast_possible_truncation, reason = "slots hold f32")]
     pub fn constants(&self) -> Vec<f32> {
-        match self.loss {
+        match &self.loss {
             Loss::Pinball(quantiles) => quantiles.as_slice().iter().map(|&q| q as f32).collect(),
             _ => self.class_weights.clone(),
         }
@@ -269,7 +269,7 @@ impl Criterion {
         let wide = |values: &[f32]| values.iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
         let outputs = wide(outputs);
         let total = self.row_weights(y, weights).map_or(rows as f64, |all| all.iter().sum());
-        let constants = match self.loss {
+        let constants = match &self.loss {
             Loss::Pinball(quantiles) => quantiles.as_slice().to_vec(),
             _ => wide(&self.class_weights),
         };
@@ -280,7 +280,6 @@ impl Criterion {
         // With the number of rows as the divisor, each row's loss stays as it is.
         let step = StepParams { rows: narrow(rows), ..StepParams::default() };
         let form = LossVariant {
-            loss: self.loss,
             mean: self.reduction == Reduction::Mean,
             constants: extra.constants.is_some(),
             weights: weights.is_some(),
@@ -293,23 +292,25 @@ impl Criterion {
             .columns()
             .map_or(vec![], |(y, _)| preparation.scaled_targets(y).map(f64::from).collect());
         // The devices' own loss functions, in f64, so that host and device cannot disagree on a formula.
-        match (self.loss.formula(), y) {
-            (Some(formula), _) => {
+        match (self.loss.over_classes(), self.loss.formula()) {
+            (Some(loss), _) => {
+                let goal = match y {
+                    Targets::Classes(classes) => LossTargets::Classes(classes),
+                    _ => LossTargets::Numbers(&numbers),
+                };
+                loss_classes(loss, (&outputs, goal), extra, outs, &step);
+            }
+            (None, Some(formula)) => {
                 loss_map((&form, &formula.program()), (&outputs, &numbers), extra, outs, &step);
             }
-            (None, Targets::Classes(classes)) => {
-                loss_classes(&form, (&outputs, LossTargets::Classes(classes)), extra, outs, &step);
-            }
-            (None, _) => {
-                loss_classes(&form, (&outputs, LossTargets::Numbers(&numbers)), extra, outs, &step);
-            }
+            (None, None) => unreachable!("a loss is elementwise or over classes"),
         }
         (losses, total)
     }
 }
 
 /// Returns the message for a loss that does not fit the target, with losses that do.
-fn misfit(loss: Loss, kind: &TargetKind) -> String {
+fn misfit(loss: &Loss, kind: &TargetKind) -> String {
     let there = match kind {
         TargetKind::Classes(_) => "classes",
         TargetKind::Number | TargetKind::Numbers(_) => "numbers",
@@ -332,7 +333,7 @@ fn misfit(loss: Loss, kind: &TargetKind) -> String {
 const SUM_TOLERANCE: f64 = 1e-3;
 
 /// Refuses numbers that do not suit a loss.
-pub(super) fn check_values(loss: Loss, train: &Dataset) -> Result<()> {
+pub(super) fn check_values(loss: &Loss, train: &Dataset) -> Result<()> {
     let Some((y, columns)) = train.y().columns() else { return Ok(()) };
     let fits = |y: f64| match loss.wants() {
         RequiredTarget::Counts => y >= 0.0,
@@ -348,7 +349,7 @@ pub(super) fn check_values(loss: Loss, train: &Dataset) -> Result<()> {
 }
 
 /// Refuses rows that are not distributions, if the loss compares distributions.
-fn check_sums(loss: Loss, (y, columns): (&[f64], usize)) -> Result<()> {
+fn check_sums(loss: &Loss, (y, columns): (&[f64], usize)) -> Result<()> {
     let sum = |row: &[f64]| row.iter().sum::<f64>();
     let far = |row: &[f64]| (sum(row) - 1.0).abs() > SUM_TOLERANCE;
     let mut rows = y.chunks(columns.max(1)).enumerate();
@@ -436,18 +437,18 @@ mod tests {
     #[test]
     fn balanced_weights_are_scikit_learns() {
         let y = Targets::Classes(vec![0, 0, 0, 1, 2, 2]);
-        let made = of(Loss::CrossEntropy, &ClassWeights::Balanced, y.clone()).unwrap();
+        let made = of(Loss::CROSS_ENTROPY, &ClassWeights::Balanced, y.clone()).unwrap();
         // sklearn.utils.class_weight.compute_class_weight("balanced", ...): 6 / (3 · count)
         assert_eq!(made.class_weights, [2.0 / 3.0, 2.0, 1.0]);
         assert_eq!(made.row_weights(&y, None).unwrap()[3], 2.0);
         // With weights, as of repeated rows: the two of class 2 weigh 4 together.
         let weighted = Dataset::from_arrays(&[0.0; 6], 1, y.clone()).unwrap();
         let weighted = weighted.with_weights(vec![1.0, 1.0, 1.0, 1.0, 3.0, 1.0]).unwrap();
-        let balanced = options(Loss::CrossEntropy, &ClassWeights::Balanced);
+        let balanced = options(Loss::CROSS_ENTROPY, &ClassWeights::Balanced);
         let made = Criterion::of(&balanced, &weighted).unwrap();
         assert_eq!(made.class_weights, [8.0 / 9.0, 8.0 / 3.0, 2.0 / 3.0]);
         let given = ClassWeights::Of(vec![("1".into(), 5.0)]);
-        assert_eq!(of(Loss::CrossEntropy, &given, y).unwrap().class_weights, [1.0, 5.0, 1.0]);
+        assert_eq!(of(Loss::CROSS_ENTROPY, &given, y).unwrap().class_weights, [1.0, 5.0, 1.0]);
         let labels = Targets::Columns(vec![1.0, 1.0, 0.0, 1.0, 0.0, 1.0], 2);
         let labels =
             Dataset::from_arrays(&[0.0, 1.0, 2.0], 1, labels).unwrap().as_labels().unwrap();
@@ -466,7 +467,7 @@ mod tests {
         );
         let shares = Targets::Columns(vec![0.5, 0.5, 2.0, -1.0], 2);
         assert!(said(of(Loss::KlDivergence, &none, shares)).contains("`y0` has 2"));
-        let said_of = said(of(Loss::CrossEntropy, &none, numbers()));
+        let said_of = said(of(Loss::CROSS_ENTROPY, &none, numbers()));
         assert!(
             said_of.contains("does not fit targets that are numbers; it compares with classes"),
             "{said_of}"
@@ -474,6 +475,6 @@ mod tests {
         assert!(said(of(Loss::Mse, &ClassWeights::Balanced, numbers())).contains("use ‘weight’"));
         let given = ClassWeights::Of(vec![("7".into(), 5.0)]);
         let classes = Targets::Classes(vec![0, 1]);
-        assert!(said(of(Loss::CrossEntropy, &given, classes)).contains("7 is none of `0`, `1`"));
+        assert!(said(of(Loss::CROSS_ENTROPY, &given, classes)).contains("7 is none of `0`, `1`"));
     }
 }

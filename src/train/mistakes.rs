@@ -27,7 +27,7 @@ pub(super) fn mistakes(
     let mut found = Vec::new();
     in_stack(model, inputs, "", &mut found)?;
     if let Some(last) = model.layers().last() {
-        found.extend(at_the_end(last, options.loss));
+        found.extend(at_the_end(last, &options.loss));
     }
     in_moves(model, options, batches, &mut found);
     for (option, kind) in options.kinds() {
@@ -44,8 +44,7 @@ pub(super) fn mistakes(
             batches.batch()
         ));
     }
-    if matches!(options.loss, Loss::SmoothedCrossEntropy { label_smoothing } if label_smoothing == 1.0)
-    {
+    if matches!(options.loss, Loss::CrossEntropy { label_smoothing } if label_smoothing == 1.0) {
         found.push(
             "a label smoothing of 1 makes all classes alike, so there is nothing to learn; use 0.1, say"
                 .to_string(),
@@ -141,7 +140,7 @@ fn in_stack(model: &Sequential, inputs: usize, place: &str, found: &mut Vec<Stri
 }
 
 /// Returns the problem of a last layer that keeps the outputs from being those that the loss takes.
-fn at_the_end(last: &Layer, loss: Loss) -> Option<String> {
+fn at_the_end(last: &Layer, loss: &Loss) -> Option<String> {
     let own = match (loss, loss.wants()) {
         (loss, _) if loss.gives_scores() => "it compares outputs of any size",
         (_, RequiredTarget::Classes | RequiredTarget::Shares) => "it has a softmax of its own",

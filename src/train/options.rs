@@ -151,7 +151,7 @@ pub struct TrainOptions {
 impl Default for TrainOptions {
     fn default() -> Self {
         Self {
-            loss: Loss::CrossEntropy,
+            loss: Loss::CROSS_ENTROPY,
             reduction: Reduction::Mean,
             class_weights: ClassWeights::None,
             optimizer: Optimizer::default(),
@@ -259,7 +259,7 @@ impl TrainOptions {
 
     /// Returns the graph's objective: the loss, and whether rows or classes of this table have weights.
     pub fn objective(&self, train: &Dataset) -> Objective {
-        let objective = Objective::from(self.loss);
+        let objective = Objective::from(self.loss.clone());
         Objective {
             reduction: self.reduction,
             weights: train.weights().is_some(),
@@ -341,7 +341,7 @@ impl TrainOptions {
         // A metric may be undefined on these very rows, such as one with a single class.
         let Some(valid) = valid else { return Ok(()) };
         for (option, metric) in self.steering() {
-            if let Some(why) = metric.undefined(valid, self.loss) {
+            if let Some(why) = metric.undefined(valid, &self.loss) {
                 let problem = format!(
                     "{metric} is to be watched on the validation rows, but {why}; watch another metric, such as {}, or \
                      validate on other rows with ‘valid’",
@@ -367,7 +367,7 @@ impl TrainOptions {
     /// Metrics that were merely asked for and have no value on the validation rows, each with the reason.
     pub(super) fn undefined(&self, valid: &Dataset) -> Vec<(Metric, String)> {
         let asked = self.metrics.iter();
-        asked.filter_map(|&metric| Some((metric, metric.undefined(valid, self.loss)?))).collect()
+        asked.filter_map(|&metric| Some((metric, metric.undefined(valid, &self.loss)?))).collect()
     }
 
     /// Which epoch's weights are kept.

@@ -28,7 +28,7 @@ pub enum Predictions {
 
 impl Predictions {
     /// Of raw outputs `[rows, outputs]`.
-    pub(super) fn new(outputs: &[f32], preparation: &Preprocessing, loss: Loss) -> Self {
+    pub(super) fn new(outputs: &[f32], preparation: &Preprocessing, loss: &Loss) -> Self {
         let targets = preparation.schema.outputs();
         let wide = outputs.iter().map(|&x| f64::from(x));
         match &preparation.schema.kind {
@@ -53,7 +53,7 @@ impl Predictions {
                 Self::Numbers(match loss {
                     Loss::KlDivergence => softmax(outputs, targets),
                     Loss::PoissonNll { .. } => wide.map(f64::exp).collect(),
-                    Loss::GaussianNll { eps, .. } => wide
+                    &Loss::GaussianNll { eps, .. } => wide
                         .enumerate()
                         .map(|(at, raw)| match at % 2 {
                             0 => restored(at),
@@ -80,7 +80,11 @@ impl Predictions {
 }
 
 /// The one value that stands for each target's outputs, in the units of the loss: the mean, the middle quantile.
-pub(super) fn point_predictions(outputs: &[f32], targets: usize, loss: Loss) -> Cow<'_, [f32]> {
+pub(super) fn point_predictions<'a>(
+    outputs: &'a [f32],
+    targets: usize,
+    loss: &Loss,
+) -> Cow<'a, [f32]> {
     let each = loss.outputs_each();
     let picked = |first: usize| {
         outputs.chunks_exact(each).map(|outputs| outputs[first]).collect::<Vec<_>>().into()

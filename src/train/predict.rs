@@ -177,7 +177,7 @@ impl TrainedModel {
     /// and what the column tells of it, such as `predicted`, `std`, `quantile_0.9`, `probability` or `probability_CLASS`.
     pub fn columns(&self) -> Vec<(&str, String)> {
         let schema = &self.preparation.schema;
-        let loss = self.criterion.loss;
+        let loss = &self.criterion.loss;
         let word = if self.outputs_are_scores() { "score" } else { "probability" };
         if let TargetKind::Classes(classes) = &schema.kind {
             return classes.iter().map(|it| (&*schema.target, format!("{word}_{it}"))).collect();

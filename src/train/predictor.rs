@@ -173,7 +173,7 @@ impl Predictor {
     /// precision holds after scaling, or the device failed.
     pub fn predict<'a>(&self, rows: impl Into<Features<'a>>) -> Result<Predictions> {
         let outputs = self.outputs(&rows.into())?;
-        Ok(Predictions::new(&outputs, &self.trained.preparation, self.trained.criterion.loss))
+        Ok(Predictions::new(&outputs, &self.trained.preparation, &self.trained.criterion.loss))
     }
 
     /// Returns the names of the likeliest classes, one for each row.
@@ -244,7 +244,7 @@ impl Predictor {
     ) -> Result<Predictions> {
         let outputs = self.outputs(&(&chunk.x).into())?;
         to.add(&outputs, (&chunk.y, chunk.weights.as_deref()))?;
-        Ok(Predictions::new(&outputs, &self.trained.preparation, self.trained.criterion.loss))
+        Ok(Predictions::new(&outputs, &self.trained.preparation, &self.trained.criterion.loss))
     }
 
     fn outputs_for(&self, data: &Dataset) -> Result<Vec<f32>> {
@@ -324,7 +324,7 @@ mod tests {
         let model = Sequential::new().dense(9).tanh().dense(4);
         let params = Params::init(&model, 3, Seed(1)).unwrap();
         let preparation = Preprocessing::fit(&data, FeatureScaling::Standard);
-        (TrainedModel { model, params, preparation, criterion: Loss::CrossEntropy.into() }, x)
+        (TrainedModel { model, params, preparation, criterion: Loss::CROSS_ENTROPY.into() }, x)
     }
 
     fn probabilities(predictions: Predictions) -> Vec<f64> {

@@ -50,7 +50,7 @@ pub(super) fn target_scaling(
     train: &Dataset,
     (mut preparation, given): (Preprocessing, bool),
 ) -> Result<TargetScaling> {
-    let (loss, mut note) = (options.loss, None);
+    let (loss, mut note) = (&options.loss, None);
     let scales = options.scale != FeatureScaling::None;
     let numbers = matches!(train.schema().kind, TargetKind::Number | TargetKind::Numbers(_));
     if !numbers || !loss.scales_target() {
@@ -60,7 +60,7 @@ pub(super) fn target_scaling(
                 || format!("the target stays as it is: {} takes no scaled one", loss.name());
             note = scales.then(stays);
         }
-        return Ok(TargetScaling { preparation, loss, note, warnings: Vec::new() });
+        return Ok(TargetScaling { preparation, loss: loss.clone(), note, warnings: Vec::new() });
     }
     let reach = reach(model);
     if let Some(reach) = reach.as_ref().filter(|reach| scales && !given && !reach.is_everything()) {
@@ -77,20 +77,37 @@ pub(super) fn target_scaling(
             ));
         }
     }
+    // A function of prediction and target themselves knows no shift.
+    let shifts = preparation.target_mean.iter().any(|mean| *mean != 0.0);
+    if shifts && matches!(loss, Loss::Custom(custom) if !custom.is_of_difference()) {
+        if given {
+            let problem = format!(
+                "{loss} depends on more than p - y, but the model that the run begins with shifts the target; give ‘scale’ standard \
+                 to scale it anew"
+            );
+            return Err(Error::setting("loss", problem));
+        }
+        preparation = preparation.with_target_divided(train);
+        note = Some(format!(
+            "the target is divided by its size and not shifted, since {loss} depends on more than p - y"
+        ));
+    }
+    let units = match loss {
+        Loss::Custom(_) => loss.to_string(),
+        _ => format!("a parameter of {}", loss.name()),
+    };
     let differ = preparation.target_std.windows(2).any(|pair| pair[0] != pair[1]);
     let unequal = differ && !matches!(loss, Loss::GaussianNll { .. });
     if loss.has_target_units() && unequal && !given {
         preparation = preparation.with_one_target_std();
         note = Some(format!(
-            "all target columns are divided by one number, {:.4}, since a parameter of {} counts in their own units",
-            preparation.target_std[0],
-            loss.name()
+            "all target columns are divided by one number, {:.4}, since {units} counts in their own units",
+            preparation.target_std[0]
         ));
     } else if loss.has_target_units() && unequal {
         let problem = format!(
-            "a parameter of {} counts in the target's own units, but the columns of the target are scaled differently by the model \
-             that the run begins with; give ‘scale’ standard to scale them anew",
-            loss.name()
+            "{units} counts in the target's own units, but the columns of the target are scaled differently by the model \
+             that the run begins with; give ‘scale’ standard to scale them anew"
         );
         return Err(Error::setting("loss", problem));
     }
@@ -202,7 +219,7 @@ fn check_reach(
 }
 
 /// Warns of a loss whose parameter is far from what the target differs by.
-fn far_from_deviation(loss: Loss, train: &Dataset) -> Option<Warning> {
+fn far_from_deviation(loss: &Loss, train: &Dataset) -> Option<Warning> {
     // Others need no further pass over the table.
     if !loss.has_target_units() {
         return None;
@@ -211,7 +228,7 @@ fn far_from_deviation(loss: Loss, train: &Dataset) -> Option<Warning> {
     let deviations = usual.target_std.iter();
     let deviation = deviations.map(|std| std * std).sum::<f64>() / usual.target_std.len() as f64;
     let deviation = deviation.sqrt();
-    let (name, value, becomes) = match loss {
+    let (name, value, becomes) = match *loss {
         Loss::Huber { delta } => ("delta", delta, ["mae", "mse"]),
         Loss::SmoothL1 { beta } => ("beta", beta, ["mae", "mse"]),
         Loss::GaussianNll { eps, .. } if eps > deviation * deviation / FAR => {

@@ -20,7 +20,7 @@ use super::param_io::lasting;
 use super::param_io::{read_params, write_params};
 
 /// A network, its batch, and how it is trained. The activation is relu throughout.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Workload {
     /// Its name in tables.
     pub name: &'static str,
@@ -56,7 +56,7 @@ pub const WORKLOADS: [Workload; 4] = [
         name: "mnist",
         widths: &[784, 512, 512, 10],
         batch: 128,
-        loss: Loss::CrossEntropy,
+        loss: Loss::CROSS_ENTROPY,
         optimizer: "adam",
         lr: 1e-3,
         hardware_only: false,
@@ -140,7 +140,7 @@ impl Workload {
 
     pub(super) fn options(&self) -> Result<TrainOptions> {
         Ok(TrainOptions {
-            loss: self.loss,
+            loss: self.loss.clone(),
             optimizer: Optimizer::by_name(self.optimizer)?,
             lr: self.lr,
             batch_size: self.batch,
@@ -155,8 +155,12 @@ impl Workload {
     /// Never for [`WORKLOADS`].
     pub fn plan(&self) -> Result<TrainPlan> {
         let (inputs, _) = self.ends();
-        let step =
-            crate::graph::training(&self.model(), inputs, self.loss, self.options()?.optimizer)?;
+        let step = crate::graph::training(
+            &self.model(),
+            inputs,
+            self.loss.clone(),
+            self.options()?.optimizer,
+        )?;
         let inference = crate::graph::inference(&self.model(), inputs)?;
         let rows = self.batch * BATCHES;
         let sizes =
@@ -376,7 +380,7 @@ mod tests {
         let found = tiny.measure(&mut device, Duration::from_millis(1)).unwrap();
         assert!(found.blocks >= 5 && found.step_seconds > 0.0 && found.device_bytes > 0);
         for precision in [Precision::F32, Precision::F16] {
-            let tiny = Workload { precision, ..tiny };
+            let tiny = Workload { precision, ..tiny.clone() };
             assert!(tiny.compare(&device, "losses", &[1.0], &[1.01]).is_err());
             assert!(tiny.compare(&device, "losses", &[f32::NAN], &[1.0]).is_err());
             assert!(tiny.compare(&device, "losses", &[1.0], &[1.0]).is_ok());
@@ -481,7 +485,7 @@ mod tests {
     fn a_device_that_goes_wrong_late_is_not_timed() {
         let tiny = Workload::by_name("tiny").unwrap();
         for hardware_only in [false, true] {
-            let tiny = Workload { hardware_only, ..tiny };
+            let tiny = Workload { hardware_only, ..tiny.clone() };
             for (wrong, want) in [
                 (Wrong::Nothing, ""),
                 (Wrong::Weight, "tiny: wrong weights"),

@@ -27,7 +27,7 @@ pub fn step_rows(
     let rows = plan.slot(plan.ports.order).len();
     let steps_per_epoch = rows.div_ceil(plan.batch);
     let narrow = |value: usize| u32::try_from(value).unwrap();
-    let mut pace = OptimizerSchedule::new(*optimizer, None);
+    let mut pace = OptimizerSchedule::new(optimizer.clone(), None);
     let mut next =
         |step: usize| pace.next(UpdateContext { lr: lr(step), decay: 1.0, epoch: 0, last: false });
     // Some optimizers' numbers depend on all moves before.

@@ -134,12 +134,12 @@ impl Case {
     /// The optimizer with its settings.
     pub fn optimizer(&self) -> Optimizer {
         let Self { momentum, nesterov, beta1, beta2, eps, weight_decay, .. } = *self;
-        match self.optimizer.as_str() {
-            "sgd" => Optimizer::Sgd { momentum, nesterov, weight_decay },
-            "adam" => Optimizer::Adam { beta1, beta2, eps, weight_decay },
-            "adamw" => Optimizer::AdamW { beta1, beta2, eps, weight_decay },
-            other => panic!("{}: optimizer {other}", self.name),
-        }
+        let name = &self.optimizer;
+        let settings = match name.as_str() {
+            "sgd" => format!("momentum={momentum}, nesterov={nesterov}"),
+            _ => format!("beta1={beta1}, beta2={beta2}, eps={eps}"),
+        };
+        Optimizer::by_name(&format!("{name}({settings}, weight-decay={weight_decay})")).unwrap()
     }
 }
 
@@ -150,7 +150,7 @@ pub fn replay(device: &mut dyn Device, oracle: &Oracle, case: &Case) -> (TrainPl
     let of = |name: &str| format!("{}/{name}", case.name);
     let x = oracle.values_f32(&of("x"));
     let [rows, inputs] = *oracle.shape(&of("x")) else { panic!("{}: x is no matrix", case.name) };
-    let step = training(&model, inputs, case.loss, optimizer).unwrap();
+    let step = training(&model, inputs, case.loss.clone(), optimizer.clone()).unwrap();
     let sizes = Sizes { batch: case.batch, train_rows: rows, eval_batch: 0, eval_rows: 0 };
     let plan = Plan::training(&step, &inference(&model, inputs).unwrap(), sizes).unwrap();
 

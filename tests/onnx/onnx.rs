@@ -65,7 +65,7 @@ fn trained(model: Sequential, targets: Targets, loss: Loss) -> TrainedModel {
 
 fn classes(model: Sequential) -> TrainedModel {
     let y = (0..ROWS as u32).map(|row| row % 3).collect();
-    trained(model.dense(3), Targets::Classes(y), Loss::CrossEntropy)
+    trained(model.dense(3), Targets::Classes(y), Loss::CROSS_ENTROPY)
 }
 
 fn numbers(model: Sequential) -> TrainedModel {

@@ -32,7 +32,7 @@ fn trained(bytes: &mut Bytes<'_>) -> Option<TrainedModel> {
         (0..targets).map(|at| name(bytes, "y", at)).collect::<Vec<_>>()
     };
     let (kind, loss) = match bytes.below(9) {
-        0 => (TargetKind::Classes(texts(bytes, &mut name)), Loss::CrossEntropy),
+        0 => (TargetKind::Classes(texts(bytes, &mut name)), Loss::CROSS_ENTROPY),
         1 => (TargetKind::Classes(texts(bytes, &mut name)), Loss::Hinge { margin: 1.0 }),
         2 => (TargetKind::Number, Loss::Mse),
         3 => (TargetKind::Numbers(texts(bytes, &mut name)), Loss::Mae),

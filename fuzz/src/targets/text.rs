@@ -101,7 +101,7 @@ fn schedule(text: &str) {
 fn optimizer(text: &str) {
     let Ok(optimizer) = Optimizer::by_name(text) else { return };
     let written = optimizer.to_string();
-    assert_eq!(Optimizer::by_name(&written).ok(), Some(optimizer), "{written}");
+    assert_eq!(Optimizer::by_name(&written).ok(), Some(optimizer.clone()), "{written}");
     let _ = optimizer.check();
 }
 

@@ -115,7 +115,7 @@ fn measure(
 ) -> Result<Row> {
     let found = workload.measure(device, Duration::from_secs_f64(args.seconds))?;
     let (device, info) = (name.to_string(), device.info().clone());
-    Ok(Row { workload: *workload, device, info, found, open_seconds })
+    Ok(Row { workload: workload.clone(), device, info, found, open_seconds })
 }
 
 /// Returns the requested devices; without any, the CPU and a GPU if there is one, or the GPU alone for half precision.

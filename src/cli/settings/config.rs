@@ -201,7 +201,7 @@ impl RunConfig {
     fn read(&self, origin: Option<&Preprocessing>) -> Result<LoadedTable> {
         let read = |target: Target| Dataset::load(&self.table, &target, &self.reading);
         let column = || self.target.clone();
-        let data = match (self.task, self.loss.map(Loss::wants)) {
+        let data = match (self.task, self.loss.as_ref().map(Loss::wants)) {
             // The kind of the target does not depend on the rows that happen to be there.
             (Task::Auto, None | Some(RequiredTarget::Classes)) => {
                 match origin.map(|origin| &origin.schema.kind) {
@@ -391,8 +391,8 @@ impl RunConfig {
 
     /// The loss that was given, or that of the task.
     fn loss_for(&self, data: &Dataset) -> Loss {
-        self.loss.unwrap_or(match data.schema().kind {
-            TargetKind::Classes(_) => Loss::CrossEntropy,
+        self.loss.clone().unwrap_or(match data.schema().kind {
+            TargetKind::Classes(_) => Loss::CROSS_ENTROPY,
             TargetKind::Number | TargetKind::Numbers(_) => Loss::Mse,
             TargetKind::Labels(_) => Loss::BinaryCrossEntropy,
         })

@@ -239,7 +239,11 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         read: |run, it| put(&mut run.options.optimizer, it.read(Optimizer::by_name)),
         show: |run| {
             let optimizer = &run.options.optimizer;
-            some(if is_plain(run) { optimizer.name().to_string() } else { optimizer.to_string() })
+            some(if optimizer.is_said_by_options() {
+                optimizer.name().to_string()
+            } else {
+                optimizer.to_string()
+            })
         },
         ..USUAL
     },
@@ -279,7 +283,7 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
             run.options
                 .optimizer
                 .setting("nesterov")
-                .filter(|_| is_plain(run))
+                .filter(|_| run.options.optimizer.is_said_by_options())
                 .and_then(|on| some(on != 0.0))
         },
         ..USUAL
@@ -739,13 +743,10 @@ fn schedule(it: &RawSetting) -> Result<ScheduleKind> {
     it.read(|text| ScheduleKind::parse(&format!("--{}", it.key()), text))
 }
 
-/// Returns true for an optimizer each of whose settings is an option of its own; others are one text.
-fn is_plain(run: &RunConfig) -> bool {
-    !matches!(run.options.optimizer, Optimizer::Other(_))
-}
-
+/// Returns a setting of an optimizer that options say; others are one text.
 fn of_optimizer(run: &RunConfig, key: &str) -> Option<Shown> {
-    run.options.optimizer.setting(key).filter(|_| is_plain(run)).and_then(some)
+    let optimizer = &run.options.optimizer;
+    optimizer.setting(key).filter(|_| optimizer.is_said_by_options()).and_then(some)
 }
 
 #[cfg(test)]

@@ -188,7 +188,7 @@ mod tests {
             "{said}"
         );
         let config = resolved(&[("optimizer", "sgd"), ("momentum", "0.9"), ("nesterov", "true")]);
-        let want = Optimizer::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.0 };
+        let want = Optimizer::by_name("sgd(momentum=0.9, nesterov=true)").unwrap();
         assert_eq!(config.unwrap().options.optimizer, want);
     }
 

@@ -9,6 +9,7 @@ use super::map::{ElementwiseArgs, SumOver};
 use super::update::{SquareSumArgs, UpdateArgs, square_sums};
 use super::{Compiled, Real};
 use crate::expr::Program;
+use crate::graph::ClassLoss;
 use crate::model::Activation;
 use crate::plan::{Dropout, Kernel, LossVariant, StepParams};
 
@@ -142,13 +143,13 @@ pub trait CpuKernels<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     /// See [`loss::loss_classes`].
     fn loss_classes(
         &self,
-        form: &LossVariant,
+        of: ClassLoss,
         from: (&[T], LossTargets<'_, T>),
         extra: LossInputs<'_, T>,
         outs: (&mut [T], &mut [T]),
         step: &StepParams,
     ) {
-        loss::loss_classes(form, from, extra, outs, step);
+        loss::loss_classes(of, from, extra, outs, step);
     }
 
     /// See [`square_sums`].

@@ -5,7 +5,7 @@
 
 use super::Real;
 use crate::expr::{F64Math, LANES, Program};
-use crate::graph::Loss;
+use crate::graph::ClassLoss;
 use crate::plan::{LossVariant, StepParams};
 
 /// Targets of a loss.
@@ -90,18 +90,18 @@ pub fn loss_map<T: Real>(
 
 /// A loss over classes: logits `[batch, n]`.
 pub fn loss_classes<T: Real>(
-    form: &LossVariant,
+    loss: ClassLoss,
     from: (&[T], LossTargets<'_, T>),
     extra: LossInputs<'_, T>,
     (row_loss, d_logits): (&mut [T], &mut [T]),
     step: &StepParams,
 ) {
-    rows_of_classes(form, from, extra, (0, row_loss, d_logits), step);
+    rows_of_classes(loss, from, extra, (0, row_loss, d_logits), step);
 }
 
 /// Computes some rows of the loss, from `first` on: the results are those of these rows, everything else is of the whole batch.
 pub(super) fn rows_of_classes<T: Real>(
-    form: &LossVariant,
+    of: ClassLoss,
     (logits, goal): (&[T], LossTargets<'_, T>),
     extra: LossInputs<'_, T>,
     (first, row_loss, d_logits): (usize, &mut [T], &mut [T]),
@@ -122,7 +122,7 @@ pub(super) fn rows_of_classes<T: Real>(
             LossTargets::Numbers(shares) => RowGoal::Shares(&shares[part.clone()]),
         };
         let d = &mut d_logits[at * n..(at + 1) * n];
-        let value = row_of_classes(form.loss, &logits[part], goal, extra.constants, d);
+        let value = row_of_classes(of, &logits[part], goal, extra.constants, d);
         let (of_loss, of_slope) = factors(extra, row, step);
         *loss = value * of_loss;
         d.iter_mut().for_each(|d| *d *= of_slope);
@@ -137,7 +137,7 @@ enum RowGoal<'a, T> {
 
 /// Returns the loss of a row, and writes its gradient.
 fn row_of_classes<T: Real>(
-    loss: Loss,
+    loss: ClassLoss,
     logits: &[T],
     goal: RowGoal<'_, T>,
     weights: Option<&[T]>,
@@ -151,7 +151,7 @@ fn row_of_classes<T: Real>(
         RowGoal::Shares(_) => usize::MAX,
     };
     // The hinge needs no softmax, so it returns before the exponentials.
-    if let Loss::Hinge { margin } = loss {
+    if let ClassLoss::Hinge { margin } = loss {
         let share = weight(label) / T::of(logits.len() as f64);
         let mut sum = zero;
         d.fill(zero);
@@ -176,7 +176,7 @@ fn row_of_classes<T: Real>(
         sum += *d;
     }
     let ln_sum = sum.ln();
-    if let Loss::Focal { gamma } = loss {
+    if let ClassLoss::Focal { gamma } = loss {
         // 1 − p as a sum of the other classes, since subtracting from 1 would lose digits.
         let others = d.iter().enumerate().filter(|(class, _)| *class != label);
         let rest = others.fold(zero, |rest, (_, &e)| rest + e) / sum;
@@ -193,7 +193,7 @@ fn row_of_classes<T: Real>(
         return -weight(label) * power * log_p;
     }
     let smoothing = match loss {
-        Loss::SmoothedCrossEntropy { label_smoothing } => label_smoothing,
+        ClassLoss::CrossEntropy { label_smoothing } => label_smoothing,
         _ => 0.0,
     };
     let (sure, even) = (T::of(1.0 - smoothing), T::of(smoothing / logits.len() as f64));

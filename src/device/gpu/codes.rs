@@ -1,6 +1,6 @@
 //! Numbers that represent a kernel's fusions and settings in shaders.
 
-use crate::graph::Loss;
+use crate::graph::ClassLoss;
 use crate::model::Activation;
 use crate::plan::{Dropout, Kernel};
 use crate::shape::narrow;
@@ -69,13 +69,12 @@ pub(super) const CLASS_LOSSES: [(&str, u32); 4] =
     [("LABELS", 0), ("SHARES", 1), ("FOCAL", 2), ("HINGE", 3)];
 
 /// Returns the kind of a loss over classes, and its one setting.
-pub(super) fn class_loss(loss: Loss) -> (u32, f64) {
+pub(super) fn class_loss(loss: ClassLoss) -> (u32, f64) {
     let (kind, setting) = match loss {
-        Loss::KlDivergence => (1, 0.0),
-        Loss::Focal { gamma } => (2, gamma),
-        Loss::Hinge { margin } => (3, margin),
-        Loss::SmoothedCrossEntropy { label_smoothing } => (0, label_smoothing),
-        _ => (0, 0.0),
+        ClassLoss::KlDivergence => (1, 0.0),
+        ClassLoss::Focal { gamma } => (2, gamma),
+        ClassLoss::Hinge { margin } => (3, margin),
+        ClassLoss::CrossEntropy { label_smoothing } => (0, label_smoothing),
     };
     (CLASS_LOSSES[kind].1, setting)
 }

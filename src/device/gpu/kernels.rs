@@ -396,12 +396,13 @@ pub const KERNELS: &[KernelSpec] = &[
         source: &[STEP_ROW, STEP, INDEX, SCALING, FUNCTIONS],
         params: &["batch", "n", "columns", "period", "share"],
         grid: Grid::Sizes(|of| {
-            let Kernel::LossMap(form) = of.step.kernel else { unreachable!("this is its row") };
+            let Kernel::LossMap { width, form, .. } = of.step.kernel else {
+                unreachable!("this is its row")
+            };
             let ((batch, n), (_, columns)) = (of.matrix("prediction"), of.matrix("goal"));
             let period = of.find("constants").map_or(1, SlotSpec::len);
-            let width = form.loss.predictions_each();
             // The factor makes a mean of the columns' sum where the loss is one.
-            let share = if form.mean { width as f32 / n as f32 } else { 1.0 };
+            let share = if form.mean { f32::from(width) / n as f32 } else { 1.0 };
             Ok(of.flat(&[batch, n, columns, period], batch)?.with([share.to_bits()]))
         }),
         variants: plain!("loss_map"),
@@ -411,9 +412,11 @@ pub const KERNELS: &[KernelSpec] = &[
         source: &[STEP_ROW, STEP, INDEX, SCALING],
         params: &["batch", "n", "setting"],
         grid: Grid::Sizes(|of| {
-            let Kernel::LossClasses(form) = of.step.kernel else { unreachable!("this is its row") };
+            let Kernel::LossClasses { loss, .. } = of.step.kernel else {
+                unreachable!("this is its row")
+            };
             let (batch, n) = of.matrix("logits");
-            Ok(of.flat(&[batch, n], batch)?.with([bits(class_loss(form.loss).1)]))
+            Ok(of.flat(&[batch, n], batch)?.with([bits(class_loss(loss).1)]))
         }),
         variants: plain!("loss_classes"),
     },

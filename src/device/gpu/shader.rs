@@ -10,7 +10,7 @@ use super::kernels::{KernelSpec, Variant};
 use crate::expr::{Number, StepValue};
 use crate::graph::{PassKind, UpdateInput};
 use crate::model::Activation;
-use crate::plan::{Element, Formula, Kernel, LossVariant, StorageTypes, Update};
+use crate::plan::{Element, Formula, Kernel, StorageTypes, Update};
 
 /// Returns the constants that a kernel's fusions set in its shader. Products of a variant whose fusions are uniforms take
 /// `usual`, the plan's activation, if they have none of their own: so all of them share one pipeline.
@@ -24,9 +24,9 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
         Kernel::Activate { act, .. } | Kernel::ActivateGrad { act } => {
             consts.push(("ACT", number(act)));
         }
-        Kernel::LossClasses(form) => {
+        Kernel::LossClasses { loss, .. } => {
             consts.extend(CLASS_LOSSES);
-            consts.push(("KIND", class_loss(form.loss).0));
+            consts.push(("KIND", class_loss(loss).0));
         }
         _ => {}
     }
@@ -59,11 +59,10 @@ fn product_consts(
 }
 
 /// Returns the function `loss_of` that an elementwise loss's shader calls.
-fn loss_text(form: LossVariant) -> String {
-    let Some(formula) = form.loss.formula() else { return String::new() };
+fn loss_text(formula: &Formula) -> String {
     let names = ["p", "y", "c", "raw"];
     let input = |index: u8| (*names.get(usize::from(index)).unwrap_or(&"0.0")).to_string();
-    let (statements, results) = formula.program().wgsl(input, quantity);
+    let (statements, results) = formula.program.wgsl(input, quantity);
     // The struct has two derivatives; a loss of one prediction leaves the second one 0.
     let result = |index: usize| results.get(index).map_or("0.0", String::as_str);
     format!(
@@ -98,14 +97,13 @@ fn kept(variant: &Variant, stored: StorageTypes) -> [&'static str; 4] {
 
 /// Returns the function `formula` of a kernel that names one, or that of an elementwise loss, in WGSL; nothing for others.
 pub fn generated(kernel: &Kernel, formulas: &[Formula]) -> String {
-    if let Kernel::LossMap(form) = kernel {
-        return loss_text(*form);
-    }
     let Some(formula) = kernel.formula().and_then(|id| formulas.get(usize::from(id.0))) else {
         return String::new();
     };
-    if let Kernel::Update(update) = kernel {
-        return generated_update(*update, formula);
+    match kernel {
+        Kernel::LossMap { .. } => return loss_text(formula),
+        Kernel::Update(update) => return generated_update(*update, formula),
+        _ => {}
     }
     let input = |index: u8| format!("load{index}(row, column)");
     let (body, out) = formula.program.wgsl(input, quantity);

@@ -1,7 +1,7 @@
 //! The formulas that are verified: each way in which an operand may lie, each number that a step brings, and each primitive function.
 
 use crate::expr::{Expr, Number, Program, StepValue, Unary};
-use crate::graph::{Average, Group, Optimizer, PassKind, UpdateTransforms};
+use crate::graph::{Average, Group, Loss, Optimizer, PassKind, UpdateTransforms};
 use crate::plan::{Broadcast, Formula, FormulaId, Kernel, Operand, Update};
 
 /// Formulas over matrices of so many columns.
@@ -91,10 +91,28 @@ pub(super) fn passes() -> Vec<(Formula, Update)> {
     passes
 }
 
+/// The elementwise losses, with the places of their formulas among all; one of them of the user's own.
+pub(super) fn loss_formulas() -> impl Iterator<Item = (FormulaId, Loss)> {
+    let first = formulas_of_maps(1).len() + passes().len();
+    let custom = Loss::custom("abs(y - p) / (1 + exp(-abs(p)))").into_iter();
+    let losses = Loss::all().into_iter().map(|loss| match loss {
+        Loss::PoissonNll { .. } => Loss::PoissonNll { full: true },
+        other => other,
+    });
+    let losses = losses.chain(custom).filter(|loss| loss.formula().is_some()).enumerate();
+    losses.map(move |(index, loss)| {
+        (FormulaId(u16::try_from(first + index).expect("the formulas are few")), loss)
+    })
+}
+
 /// All formulas that are verified; those of maps go over matrices of so many columns.
 pub fn formulas(columns: usize) -> Vec<Formula> {
     let mut formulas = formulas_of_maps(columns);
     formulas.extend(passes().into_iter().map(|(formula, _)| formula));
+    formulas.extend(loss_formulas().filter_map(|(_, loss)| {
+        let (program, text) = (loss.formula()?.program(), loss.to_string());
+        Some(Formula { program, text, operands: vec![], columns: 0 })
+    }));
     formulas
 }
 

@@ -31,11 +31,19 @@ struct NetworkCase {
 /// losses, every update, partial batches, more steps than one dispatch runs.
 fn networks() -> [NetworkCase; 7] {
     use Activation::{Gelu, Relu, Tanh};
-    let sgd = |momentum, nesterov| Optimizer::Sgd { momentum, nesterov, weight_decay: 0.01 };
+    let with = |optimizer: Optimizer, settings: &[(&str, f64)]| {
+        settings.iter().fold(optimizer, |it, &(name, value)| {
+            it.with(name, value).expect("the optimizer has this setting")
+        })
+    };
+    let sgd = |momentum, nesterov| {
+        let settings = [("momentum", momentum), ("nesterov", nesterov), ("weight-decay", 0.01)];
+        with(Optimizer::sgd(), &settings)
+    };
     // An eps of this size keeps the update smooth in the gradient, so that rounding errors stay small.
-    let (beta1, beta2, eps, weight_decay) = (0.9, 0.99, 1e-2, 0.01);
-    let adam = Optimizer::Adam { beta1, beta2, eps, weight_decay };
-    let adamw = Optimizer::AdamW { beta1, beta2, eps, weight_decay };
+    let settings = [("beta2", 0.99), ("eps", 1e-2), ("weight-decay", 0.01)];
+    let adam = with(Optimizer::adam(), &settings);
+    let adamw = with(Optimizer::adamw(), &settings);
     let network = |form, widths, act, outputs, loss, optimizer, batch, steps| NetworkCase {
         form,
         widths,
@@ -48,38 +56,56 @@ fn networks() -> [NetworkCase; 7] {
         steps,
     };
     [
-        network("5-7-3-3 relu sgd", [5, 7, 3], Relu, 3, Loss::CrossEntropy, sgd(0.0, false), 9, 70),
+        network("5-7-3-3 relu sgd", [5, 7, 3], Relu, 3, Loss::CROSS_ENTROPY, sgd(0.0, 0.0), 9, 70),
         network(
             "64-33-17-10 relu sgd",
             [64, 33, 17],
             Relu,
             10,
-            Loss::CrossEntropy,
-            sgd(0.9, true),
+            Loss::CROSS_ENTROPY,
+            sgd(0.9, 1.0),
             20,
             3,
         ),
-        network("13-40-16-2 gelu adam", [13, 40, 16], Gelu, 2, Loss::Mse, adam, 33, 3),
+        network("13-40-16-2 gelu adam", [13, 40, 16], Gelu, 2, Loss::Mse, adam.clone(), 33, 3),
         // More loop iterations than some drivers allow in a dispatch.
         network(
             "64-128-64-10 relu adamw",
             [64, 128, 64],
             Relu,
             10,
-            Loss::CrossEntropy,
-            adamw,
+            Loss::CROSS_ENTROPY,
+            adamw.clone(),
             32,
             40,
         ),
-        network("1-16-31-1 tanh adamw", [1, 16, 31], Tanh, 1, Loss::Mse, adamw, 1, 3),
+        network("1-16-31-1 tanh adamw", [1, 16, 31], Tanh, 1, Loss::Mse, adamw.clone(), 1, 3),
         // With dropout, one activation saves its result beside the dropped one, the other its argument.
         NetworkCase {
             dropout: 0.25,
-            ..network("9-18-20-2 relu dropout adamw", [9, 18, 20], Relu, 2, Loss::Mse, adamw, 21, 5)
+            ..network(
+                "9-18-20-2 relu dropout adamw",
+                [9, 18, 20],
+                Relu,
+                2,
+                Loss::Mse,
+                adamw.clone(),
+                21,
+                5,
+            )
         },
         NetworkCase {
             dropout: 0.25,
-            ..network("9-18-20-2 gelu dropout adam", [9, 18, 20], Gelu, 2, Loss::Mse, adam, 21, 5)
+            ..network(
+                "9-18-20-2 gelu dropout adam",
+                [9, 18, 20],
+                Gelu,
+                2,
+                Loss::Mse,
+                adam.clone(),
+                21,
+                5,
+            )
         },
     ]
 }
@@ -142,7 +168,7 @@ impl NetworkCase {
 
     fn plan(&self) -> Result<TrainPlan> {
         let (model, inputs) = (self.model(), self.widths[0]);
-        let step = training(&model, inputs, self.loss, self.optimizer)?;
+        let step = training(&model, inputs, self.loss.clone(), self.optimizer.clone())?;
         let (batch, train_rows) = (self.batch, self.rows());
         let sizes = Sizes { batch, train_rows, eval_batch: 0, eval_rows: 0 };
         Plan::training(&step, &inference(&model, inputs)?, sizes)

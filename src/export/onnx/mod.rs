@@ -142,7 +142,7 @@ mod tests {
         let model = Sequential::new().dense(4).relu().dense(4).relu().dense_without_bias(2);
         let params = Params::init(&model, 3, Seed(1)).unwrap();
         let preparation = Preprocessing::fit(&data, FeatureScaling::Standard);
-        TrainedModel { model, params, preparation, criterion: Loss::CrossEntropy.into() }
+        TrainedModel { model, params, preparation, criterion: Loss::CROSS_ENTROPY.into() }
     }
 
     #[test]

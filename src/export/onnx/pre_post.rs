@@ -103,7 +103,7 @@ pub(super) fn tell(
 
 /// Appends the conversion of outputs for numbers to the target's units, in f64.
 fn in_own_units(to: &mut NodeBuilder, trained: &TrainedModel, outputs: &str) -> Result<String> {
-    let (loss, preparation) = (trained.criterion.loss, &trained.preparation);
+    let (loss, preparation) = (&trained.criterion.loss, &trained.preparation);
     match loss {
         Loss::KlDivergence => {
             let shares = to.node("Softmax", &[outputs], vec![Attribute::int("axis", 1)]);
@@ -128,7 +128,7 @@ fn in_own_units(to: &mut NodeBuilder, trained: &TrainedModel, outputs: &str) -> 
     let wide = cast(to, outputs, Kind::Double);
     let moved = to.node("Add", &[&wide, &mean], vec![]);
     let value = to.node("Mul", &[&moved, &std], vec![]);
-    let Loss::GaussianNll { eps, .. } = loss else { return Ok(value) };
+    let &Loss::GaussianNll { eps, .. } = loss else { return Ok(value) };
     // Every second output is a raw variance.
     let spread = (Expr::input(0).softplus() + eps).sqrt();
     let deviation = evaluate(to, &spread.program(), &[outputs.into()])?;

@@ -25,21 +25,20 @@ impl LossFormula {
 impl Loss {
     /// Returns the number of predictions of an element: two for a mean and a raw variance; quantiles of one target are predictions of
     /// their own.
-    pub fn predictions_each(self) -> usize {
+    pub fn predictions_each(&self) -> usize {
         if matches!(self, Self::GaussianNll { .. }) { 2 } else { 1 }
     }
 
     /// Returns the loss's formula, if it is elementwise.
-    pub fn formula(self) -> Option<LossFormula> {
+    pub fn formula(&self) -> Option<LossFormula> {
         let [p, y, c, raw] = [0, 1, 2, 3].map(Expr::input);
         let (d, zero) = (&p - &y, Expr::constant(0.0));
         // Negative log likelihood of a label: t softplus(−x) + (1 − t) softplus(x) loses no digits for t of 0 or 1.
         let surprise = |weight: &Expr| weight * &y * (-&p).softplus() + (1.0 - &y) * p.softplus();
         // The positive weight for rows whose label is yes, else 1.
         let yes = 1.0 + &y * (&c - 1.0);
-        let value = match self {
-            Self::CrossEntropy
-            | Self::SmoothedCrossEntropy { .. }
+        let value = match *self {
+            Self::CrossEntropy { .. }
             | Self::Focal { .. }
             | Self::Hinge { .. }
             | Self::KlDivergence => return None,
@@ -85,6 +84,7 @@ impl Loss {
                 // Not a maximum, whose derivative at 0 would not be 0; and NaN stays.
                 yes * short.if_at_most(&zero, &zero, &short)
             }
+            Self::Custom(ref custom) => custom.expr().clone(),
         };
         // The second input is a raw variance.
         let predictions: &[u8] = if self.predictions_each() == 2 { &[0, 3] } else { &[0] };

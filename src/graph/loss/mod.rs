@@ -4,12 +4,14 @@
 //! gets its value and its gradient on every device. Those over classes are forms of one kernel, `loss_classes`. The two
 //! usual ones have kernels of their own in their plain form: `loss_cross_entropy` and `loss_mse`.
 
+mod custom;
 mod formula;
 mod objective;
 mod text;
 
 use serde::{Deserialize, Serialize};
 
+pub use custom::CustomLoss;
 pub use formula::LossFormula;
 pub use objective::{Objective, Reduction};
 
@@ -19,15 +21,13 @@ use crate::shape::short;
 
 /// Loss that training minimises: a mean over the rows of a batch. Its text is a name, with arguments where it has some:
 /// `huber(delta=1.5)`, `pinball(0.1, 0.5, 0.9)`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Loss {
-    /// −log softmax(logits)\[class\], as `torch.nn.CrossEntropyLoss`
-    CrossEntropy,
-    /// Cross-entropy against (1 − ε) · the class + ε · all classes alike, as
+    /// −log softmax(logits)\[class\], or against (1 − ε) · the class + ε · all classes alike, as
     /// `torch.nn.CrossEntropyLoss(label_smoothing=ε)`
-    SmoothedCrossEntropy {
-        /// ε, in 0..1.
+    CrossEntropy {
+        /// ε, from 0 to 1.
         label_smoothing: f64,
     },
     /// −(1 − p)^γ log p with p = softmax(logits)\[class\] (Lin et al. 2017, arXiv:1708.02002)
@@ -89,6 +89,42 @@ pub enum Loss {
         /// How far the output has to lie on its side.
         margin: f64,
     },
+    /// The user's own: `custom(abs(y - p))`, an expression of a prediction p and its target y in the target's own units.
+    Custom(CustomLoss),
+}
+
+/// A loss over classes, whose sums run over a row: cross-entropy and the like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ClassLoss {
+    /// [`Loss::CrossEntropy`]
+    CrossEntropy {
+        /// ε, from 0 to 1.
+        label_smoothing: f64,
+    },
+    /// [`Loss::Focal`]
+    Focal {
+        /// γ
+        gamma: f64,
+    },
+    /// [`Loss::Hinge`]
+    Hinge {
+        /// How far the class's logit has to lie above the others.
+        margin: f64,
+    },
+    /// [`Loss::KlDivergence`]
+    KlDivergence,
+}
+
+impl ClassLoss {
+    /// Returns the loss.
+    pub fn loss(self) -> Loss {
+        match self {
+            Self::CrossEntropy { label_smoothing } => Loss::CrossEntropy { label_smoothing },
+            Self::Focal { gamma } => Loss::Focal { gamma },
+            Self::Hinge { margin } => Loss::Hinge { margin },
+            Self::KlDivergence => Loss::KlDivergence,
+        }
+    }
 }
 
 /// Kind of target that a loss requires.
@@ -107,26 +143,50 @@ pub enum RequiredTarget {
 }
 
 impl Loss {
+    /// Cross-entropy without label smoothing.
+    pub const CROSS_ENTROPY: Self = Self::CrossEntropy { label_smoothing: 0.0 };
+
     /// Losses with kernels of their own.
-    pub const PLAIN: [Self; 2] = [Self::CrossEntropy, Self::Mse];
+    pub const PLAIN: [Self; 2] = [Self::CROSS_ENTROPY, Self::Mse];
+
+    /// Makes a loss of the user's own: an expression of the prediction `p` and the target `y`, such as `abs(y - p)`. See
+    /// [`CustomLoss`].
+    ///
+    /// # Errors
+    /// If the text is no expression, or no loss.
+    pub fn custom(text: &str) -> Result<Self> {
+        CustomLoss::new(text).map(Self::Custom)
+    }
+
+    /// Returns the same loss as one over classes; `None` for elementwise ones.
+    pub fn over_classes(&self) -> Option<ClassLoss> {
+        match *self {
+            Self::CrossEntropy { label_smoothing } => {
+                Some(ClassLoss::CrossEntropy { label_smoothing })
+            }
+            Self::Focal { gamma } => Some(ClassLoss::Focal { gamma }),
+            Self::Hinge { margin } => Some(ClassLoss::Hinge { margin }),
+            Self::KlDivergence => Some(ClassLoss::KlDivergence),
+            _ => None,
+        }
+    }
 
     /// Returns whether its targets are classes.
-    pub fn classes(self) -> bool {
+    pub fn classes(&self) -> bool {
         self.wants() == RequiredTarget::Classes
     }
 
     /// True if outputs for classes or labels are scores, as with hinge losses, and not probabilities.
-    pub(crate) fn gives_scores(self) -> bool {
-        matches!(self, Self::Hinge { .. } | Self::BinaryHinge { .. })
+    pub(crate) fn gives_scores(&self) -> bool {
+        matches!(&self, Self::Hinge { .. } | Self::BinaryHinge { .. })
     }
 
     /// Returns the kind of target that the loss requires.
-    pub fn wants(self) -> RequiredTarget {
-        match self {
-            Self::CrossEntropy
-            | Self::SmoothedCrossEntropy { .. }
-            | Self::Focal { .. }
-            | Self::Hinge { .. } => RequiredTarget::Classes,
+    pub fn wants(&self) -> RequiredTarget {
+        match *self {
+            Self::CrossEntropy { .. } | Self::Focal { .. } | Self::Hinge { .. } => {
+                RequiredTarget::Classes
+            }
             Self::KlDivergence => RequiredTarget::Shares,
             Self::PoissonNll { .. } => RequiredTarget::Counts,
             Self::BinaryCrossEntropy | Self::BinaryFocal { .. } | Self::BinaryHinge { .. } => {
@@ -138,17 +198,18 @@ impl Loss {
             | Self::SmoothL1 { .. }
             | Self::LogCosh
             | Self::Pinball(_)
-            | Self::GaussianNll { .. } => RequiredTarget::Numbers,
+            | Self::GaussianNll { .. }
+            | Self::Custom(_) => RequiredTarget::Numbers,
         }
     }
 
     /// Returns whether targets of this kind are what it compares with.
-    pub fn fits(self, kind: &TargetKind) -> bool {
+    pub fn fits(&self, kind: &TargetKind) -> bool {
         match kind {
             TargetKind::Classes(_) => self.wants() == RequiredTarget::Classes,
             TargetKind::Labels(_) => self.wants() == RequiredTarget::Labels,
             TargetKind::Number => {
-                matches!(self.wants(), RequiredTarget::Numbers | RequiredTarget::Counts)
+                matches!(&self.wants(), RequiredTarget::Numbers | RequiredTarget::Counts)
             }
             TargetKind::Numbers(_) => {
                 matches!(
@@ -160,32 +221,33 @@ impl Loss {
     }
 
     /// Returns whether a numeric target is scaled for it, if scaling is on.
-    pub fn scales_target(self) -> bool {
+    pub fn scales_target(&self) -> bool {
         self.wants() == RequiredTarget::Numbers
     }
 
     /// Returns true if a parameter counts in units of the target.
-    pub fn has_target_units(self) -> bool {
-        matches!(self, Self::Huber { .. } | Self::SmoothL1 { .. } | Self::GaussianNll { .. })
+    pub fn has_target_units(&self) -> bool {
+        matches!(&self, Self::Huber { .. } | Self::SmoothL1 { .. } | Self::GaussianNll { .. })
     }
 
     /// The loss for a target that was divided by `unit`: the same but for a factor that all rows share. The least variance
     /// stays at 1e-12 or more, which is where f32 ends.
     #[must_use]
-    pub fn in_units_of(self, unit: f64) -> Self {
-        match self {
+    pub fn in_units_of(&self, unit: f64) -> Self {
+        match *self {
             Self::Huber { delta } => Self::Huber { delta: delta / unit },
             Self::SmoothL1 { beta } => Self::SmoothL1 { beta: beta / unit },
             Self::GaussianNll { full, eps } if unit != 1.0 => {
                 Self::GaussianNll { full, eps: (eps / (unit * unit)).max(1e-12) }
             }
-            other => other,
+            Self::Custom(ref custom) if unit != 1.0 => Self::Custom(custom.in_units_of(unit)),
+            _ => self.clone(),
         }
     }
 
     /// Outputs of the network for each target: quantiles, or mean and raw variance, side by side.
-    pub fn outputs_each(self) -> usize {
-        match self {
+    pub fn outputs_each(&self) -> usize {
+        match *self {
             Self::Pinball(quantiles) => quantiles.as_slice().len(),
             Self::GaussianNll { .. } => 2,
             _ => 1,
@@ -193,12 +255,12 @@ impl Loss {
     }
 
     /// Returns the outputs of the network for this number of targets: classes, or columns.
-    pub fn outputs_for(self, targets: usize) -> usize {
+    pub fn outputs_for(&self, targets: usize) -> usize {
         targets * self.outputs_each()
     }
 
     /// Returns the number of targets for this number of outputs; `None` if it is not whole.
-    pub fn targets_for(self, outputs: usize) -> Option<usize> {
+    pub fn targets_for(&self, outputs: usize) -> Option<usize> {
         outputs.is_multiple_of(self.outputs_each()).then(|| outputs / self.outputs_each())
     }
 
@@ -206,7 +268,7 @@ impl Loss {
     ///
     /// # Errors
     /// If one lies outside of what it may be; the message names it.
-    pub fn check(self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         let within = |name: &str, value: f64, fits: bool, range: &str| {
             if fits && value.is_finite() {
                 return Ok(());
@@ -215,8 +277,8 @@ impl Loss {
                 format!("{name} of {} is {}, but it must be {range}", self.name(), short(value));
             Err(Error::setting("loss", problem))
         };
-        match self {
-            Self::SmoothedCrossEntropy { label_smoothing: share } => {
+        match *self {
+            Self::CrossEntropy { label_smoothing: share } => {
                 within("label_smoothing", share, (0.0..=1.0).contains(&share), "from 0 to 1")
             }
             Self::Focal { gamma } => within("gamma", gamma, gamma >= 0.0, "0 or more"),

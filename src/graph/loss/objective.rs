@@ -50,7 +50,7 @@ impl FromStr for Reduction {
 }
 
 /// Objective of a training step. A [`Loss`] alone stands for its mean over rows of equal weight.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Objective {
     /// Which loss.
     pub loss: Loss,

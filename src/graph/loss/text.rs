@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::{Loss, Quantiles};
 use crate::error::{Error, Result};
-use crate::vocabulary::{Call, Entry, written};
+use crate::vocabulary::{Call, Entry, name_and_inner, plain, written};
 
 impl Loss {
     /// Every loss, in the order in which help texts list them.
@@ -102,9 +102,9 @@ impl Loss {
     }
 
     /// The name in options and files, without arguments.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
-            Self::CrossEntropy | Self::SmoothedCrossEntropy { .. } => "cross-entropy",
+            Self::CrossEntropy { .. } => "cross-entropy",
             Self::Focal { .. } => "focal",
             Self::Hinge { .. } => "hinge",
             Self::KlDivergence => "kl-divergence",
@@ -119,6 +119,7 @@ impl Loss {
             Self::BinaryCrossEntropy => "binary-cross-entropy",
             Self::BinaryFocal { .. } => "binary-focal",
             Self::BinaryHinge { .. } => "binary-hinge",
+            Self::Custom(_) => "custom",
         }
     }
 }
@@ -127,7 +128,7 @@ impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name();
         let text = match self {
-            Self::SmoothedCrossEntropy { label_smoothing } => {
+            Self::CrossEntropy { label_smoothing } if *label_smoothing != 0.0 => {
                 written(name, &[("label_smoothing", label_smoothing)])
             }
             Self::Focal { gamma } => written(name, &[("gamma", gamma)]),
@@ -145,12 +146,13 @@ impl fmt::Display for Loss {
             Self::BinaryFocal { gamma, alpha } => {
                 written(name, &[("gamma", gamma), ("alpha", alpha)])
             }
-            Self::CrossEntropy
+            Self::CrossEntropy { .. }
             | Self::KlDivergence
             | Self::Mse
             | Self::Mae
             | Self::LogCosh
             | Self::BinaryCrossEntropy => name.to_string(),
+            Self::Custom(custom) => custom.to_string(),
         };
         f.write_str(&text)
     }
@@ -160,6 +162,12 @@ impl FromStr for Loss {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
+        // The argument of this one is an expression, in which a comma or a sign means something else.
+        if let Ok((name, inner)) = name_and_inner(text)
+            && plain(name) == "custom"
+        {
+            return Self::custom(inner);
+        }
         let mut call = Call::parse("loss", text)?;
         // `Call` reads numbers; these two losses have a switch as well.
         let truth = |call: &mut Call<'_>, key: &'static str| match call.text(key)?.as_deref() {
@@ -168,11 +176,9 @@ impl FromStr for Loss {
             Some(other) => Err(call.wrong(key, format!("is \"{other}\", not true or false"))),
         };
         let loss = match call.name() {
-            // Without smoothing it is the plain loss, which has a kernel of its own.
-            "cross-entropy" => match call.number_or("label_smoothing", 0.0)? {
-                0.0 => Self::CrossEntropy,
-                label_smoothing => Self::SmoothedCrossEntropy { label_smoothing },
-            },
+            "cross-entropy" => {
+                Self::CrossEntropy { label_smoothing: call.number_or("label_smoothing", 0.0)? }
+            }
             "focal" => Self::Focal { gamma: call.number_or("gamma", 2.0)? },
             "hinge" => Self::Hinge { margin: call.number_or("margin", 1.0)? },
             "kl-divergence" => Self::KlDivergence,
@@ -206,7 +212,8 @@ impl FromStr for Loss {
             "binary-hinge" => Self::BinaryHinge { margin: call.number_or("margin", 1.0)? },
             _ => {
                 let known: Vec<_> = Self::VOCABULARY.iter().map(|entry| entry.name).collect();
-                let problem = format!("unknown name \"{text}\"; known: {}", known.join(", "));
+                let problem =
+                    format!("unknown name \"{text}\"; known: {}, custom", known.join(", "));
                 return Err(Error::setting("loss", problem));
             }
         };
@@ -241,7 +248,6 @@ mod tests {
         let all = Loss::all();
         assert_eq!(all.iter().map(|loss| loss.name()).collect::<Vec<_>>(), names);
         let kinds: std::collections::HashSet<_> = all.iter().map(std::mem::discriminant).collect();
-        // One of them is another form of cross-entropy.
         assert_eq!(kinds.len(), names.len());
         assert!(std::mem::size_of::<Loss>() < 200);
     }
@@ -271,7 +277,7 @@ mod tests {
         for loss in Loss::all() {
             assert_eq!(loss.to_string().parse::<Loss>().unwrap(), loss);
         }
-        assert_eq!("Cross_Entropy(0)".parse::<Loss>().unwrap(), Loss::CrossEntropy);
+        assert_eq!("Cross_Entropy(0)".parse::<Loss>().unwrap(), Loss::CROSS_ENTROPY);
         assert_eq!("huber".parse::<Loss>().unwrap(), Loss::Huber { delta: 1.0 });
     }
 

@@ -1,9 +1,9 @@
 //! Optimizers: names, settings and the state that each keeps.
 //!
 //! In: a name or a text with settings. Out: an [`Optimizer`], its formulas, and the numbers of each update
-//! ([`OptimizerSchedule`]). The formulas are rows of `specs.rs`; those of plain SGD, Adam and `AdamW` are also in the
-//! kernels `update_sgd` and `update_adam`, which are faster.
+//! ([`OptimizerSchedule`]). The formulas are rows of `specs.rs`.
 
+mod custom;
 mod specs;
 mod step_scalars;
 #[cfg(test)]
@@ -12,101 +12,85 @@ mod vocabulary;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::shape::short;
-use crate::vocabulary::{Call, Entry};
+use crate::vocabulary::{Call, Entry, name_and_inner, parts, plain};
 
+use custom::CustomOptimizer;
 pub use specs::BetweenPasses;
 pub(super) use specs::{AVERAGE, SHARE, input};
-use specs::{METHODS, MOST_SETTINGS, OptimizerRow, Range, Setting, Terms};
+use specs::{
+    CUSTOM, CUSTOM_WITHOUT_DECAY, METHODS, MOST_SETTINGS, OptimizerRow, Range, Setting, Terms,
+};
 pub use step_scalars::{OptimizerHostState, OptimizerSchedule, UpdateContext, UpdateScalars};
 
-/// Update of parameters against their gradients. Formulas and defaults are those of `torch.optim`, or of the papers that
-/// [`Optimizer::VOCABULARY`] names. The learning rate is not part of the optimizer: a schedule gives one for each step.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// Update of parameters against their gradients: a row of the table of optimizers, with its settings. Formulas and defaults
+/// are those of `torch.optim`, or of the papers that [`Optimizer::VOCABULARY`] names. The learning rate is not part of the
+/// optimizer: a schedule gives one for each step.
+///
+/// ```
+/// use wgrad::graph::Optimizer;
+/// let sgd = Optimizer::sgd().with("momentum", 0.9)?.with("nesterov", 1.0)?;
+/// assert_eq!(sgd, Optimizer::by_name("sgd(momentum=0.9, nesterov=true)")?);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub enum Optimizer {
-    /// g ← g + wd·w;  v ← µ v + g;  w ← w − lr (nesterov ? g + µ v : v)
-    Sgd {
-        /// µ, 0 for none.
-        momentum: f64,
-        /// True to look ahead along the momentum.
-        nesterov: bool,
-        /// wd, coupled.
-        weight_decay: f64,
-    },
-    /// g ← g + wd·w, then m, v running means of g and g²;
-    /// w ← w − lr m̂ / (√v̂ + eps)  (Kingma and Ba 2014, arXiv:1412.6980)
-    Adam {
-        /// Decay of m.
-        beta1: f64,
-        /// Decay of v.
-        beta2: f64,
-        /// Keeps the divisor from 0.
-        eps: f64,
-        /// wd, coupled.
-        weight_decay: f64,
-    },
-    /// w ← w − lr·wd·w, then Adam without decay  (Loshchilov and Hutter 2017, arXiv:1711.05101)
-    AdamW {
-        /// Decay of m.
-        beta1: f64,
-        /// Decay of v.
-        beta2: f64,
-        /// Keeps the divisor from 0.
-        eps: f64,
-        /// wd, decoupled.
-        weight_decay: f64,
-    },
-    /// Any other optimizer, and those above with settings that they do not have here: from [`Optimizer::by_name`].
-    Other(OptimizerSpec),
-}
-
-/// A row of the table of optimizers with its settings.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct OptimizerSpec {
-    /// Index of the row.
-    method: u8,
+pub struct Optimizer {
+    row: RowOf,
     /// Values in the order of the row's settings; 0 beyond.
     values: [f64; MOST_SETTINGS],
+}
+
+/// Source of an optimizer's formulas.
+#[derive(Clone, Debug, PartialEq)]
+enum RowOf {
+    /// Index of a row of the table.
+    Table(u8),
+    /// Assignments of the user's own.
+    Custom(Arc<CustomOptimizer>),
 }
 
 /// Settings that are options of their own too.
 const OPTIONS: [&str; 6] = ["weight-decay", "momentum", "nesterov", "beta1", "beta2", "eps"];
 
-impl OptimizerSpec {
+impl Optimizer {
     fn method(&self) -> &'static OptimizerRow {
-        &METHODS[usize::from(self.method)]
+        match &self.row {
+            RowOf::Table(index) => &METHODS[usize::from(*index)],
+            RowOf::Custom(custom) if custom.decays() => &CUSTOM,
+            RowOf::Custom(_) => &CUSTOM_WITHOUT_DECAY,
+        }
     }
 
     fn settings(&self) -> impl Iterator<Item = (&'static Setting, f64)> {
         self.method().settings.iter().zip(self.values)
     }
 
-    fn get(&self, name: &str) -> Option<f64> {
-        self.settings().find(|(setting, _)| setting.name == name).map(|(_, value)| value)
-    }
-
     /// Returns the value of a setting that the row has.
     fn of(&self, name: &str) -> f64 {
-        self.get(name).expect("the optimizer has this setting")
-    }
-
-    fn put(&mut self, name: &str, value: f64) {
-        let place = self.method().settings.iter().position(|it| it.name == name);
-        self.values[place.expect("the optimizer has this setting")] = value;
+        self.setting(name).expect("the optimizer has this setting")
     }
 
     /// Returns a row with its defaults, by name.
-    fn by_name(name: &str) -> Option<Self> {
-        let (method, row) = (0_u8..).zip(&METHODS).find(|(_, row)| row.name == name)?;
+    fn of_row(name: &str) -> Option<Self> {
+        let (index, row) = (0_u8..).zip(&METHODS).find(|(_, row)| row.name == name)?;
         let mut values = [0.0; MOST_SETTINGS];
         values.iter_mut().zip(row.settings).for_each(|(to, setting)| *to = setting.default);
-        Some(Self { method, values })
+        Some(Self { row: RowOf::Table(index), values })
+    }
+
+    /// Returns the new values of an optimizer of the user's own; none for those of the table.
+    fn own_formulas(&self, gradient: &Expr) -> Vec<Expr> {
+        match &self.row {
+            RowOf::Table(_) => vec![],
+            RowOf::Custom(custom) => custom.formulas(gradient),
+        }
     }
 
     fn terms(&self, g: Expr) -> Terms<'_> {
@@ -141,17 +125,23 @@ impl Optimizer {
     /// If there is no optimizer of this name, or it has no such setting; the message lists the known ones.
     pub fn by_name(text: &str) -> Result<Self> {
         let wrong = |problem: String| Error::setting("optimizer", problem);
+        // Assignments are no settings.
+        if let Ok((name, inner)) = name_and_inner(text)
+            && plain(name) == "custom"
+        {
+            return Self::custom_with_settings(inner);
+        }
         let mut call = Call::parse("optimizer", text)?;
         let name = call.name().to_string();
-        let rule = OptimizerSpec::by_name(&name).ok_or_else(|| {
-            wrong(format!("unknown name \"{name}\"; known: {}", Self::NAMES.join(", ")))
+        let mut optimizer = Self::of_row(&name).ok_or_else(|| {
+            wrong(format!("unknown name \"{name}\"; known: {}, custom", Self::NAMES.join(", ")))
         })?;
         // Settings are looked up in the row, so that a new optimizer needs no code here.
-        let mut optimizer = Self::of_rule(rule);
+        let settings = optimizer.method().settings;
         for (key, value) in call.settings()? {
-            let range = rule.method().settings.iter().find(|it| it.name == key).map(|it| it.range);
+            let range = settings.iter().find(|it| it.name == key).map(|it| it.range);
             let Some(range) = range else {
-                let known: Vec<_> = rule.method().settings.iter().map(|it| it.name).collect();
+                let known: Vec<_> = settings.iter().map(|it| it.name).collect();
                 let known = known.join(", ");
                 return Err(wrong(format!("{name} has no setting \"{key}\"; it has {known}")));
             };
@@ -169,101 +159,131 @@ impl Optimizer {
         Ok(optimizer)
     }
 
-    /// The row that says all of it.
-    fn rule(&self) -> OptimizerSpec {
-        let named = |name: &str, settings: &[(&str, f64)]| {
-            let mut rule =
-                OptimizerSpec::by_name(name).expect("the table has all plain optimizers");
-            settings.iter().for_each(|&(name, value)| rule.put(name, value));
-            rule
-        };
-        let moments = |beta1, beta2, eps, decay| {
-            [("beta1", beta1), ("beta2", beta2), ("eps", eps), ("weight-decay", decay)]
-        };
-        match *self {
-            Self::Sgd { momentum, nesterov, weight_decay } => named(
-                "sgd",
-                &[
-                    ("momentum", momentum),
-                    ("nesterov", f64::from(u8::from(nesterov))),
-                    ("weight-decay", weight_decay),
-                ],
-            ),
-            Self::Adam { beta1, beta2, eps, weight_decay } => {
-                named("adam", &moments(beta1, beta2, eps, weight_decay))
-            }
-            Self::AdamW { beta1, beta2, eps, weight_decay } => {
-                named("adamw", &moments(beta1, beta2, eps, weight_decay))
-            }
-            Self::Other(rule) => rule,
-        }
+    /// Makes an optimizer of the user's own from assignments, which are done in their order for each weight:
+    /// `v = 0.9 * v + g, w = w - lr * v`.
+    ///
+    /// `w` is the weight, `g` its gradient after clipping, `lr` the learning rate, `t` the number of this update from 1 on, and
+    /// `decay` the weight decay, the setting `weight-decay`. A name that is read before it is assigned is a state, of which
+    /// there may be three: it keeps its value from update to update and starts at 0. Any other name is an intermediate value
+    /// or a constant. Formulas are computed in single precision.
+    ///
+    /// ```
+    /// use wgrad::graph::Optimizer;
+    /// let sign = Optimizer::custom("beta = 0.9, m = beta * m + (1 - beta) * g, w = w - lr * (sign(m) + decay * w)")?;
+    /// assert_eq!(sign.states(), ["custom_m"]);
+    /// let decaying = sign.with("weight-decay", 0.1)?;
+    /// assert_eq!(Optimizer::by_name(&decaying.to_string())?, decaying);
+    /// # Ok::<(), wgrad::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the text is no list of assignments, or assigns nothing to `w`.
+    pub fn custom(assignments: &str) -> Result<Self> {
+        let custom = CustomOptimizer::new(assignments)?;
+        Ok(Self { row: RowOf::Custom(Arc::new(custom)), values: [0.0; MOST_SETTINGS] })
     }
 
-    /// The same in its plain form, where there is one.
-    fn of_rule(rule: OptimizerSpec) -> Self {
-        let of = |name: &str| rule.of(name);
-        let weight_decay = of("weight-decay");
-        let means = || (of("beta1"), of("beta2"), of("eps"));
-        match rule.method().name {
-            "sgd" if of("dampening") == 0.0 => Self::Sgd {
-                momentum: of("momentum"),
-                nesterov: of("nesterov") != 0.0,
-                weight_decay,
-            },
-            "adam" if of("amsgrad") == 0.0 => {
-                let (beta1, beta2, eps) = means();
-                Self::Adam { beta1, beta2, eps, weight_decay }
-            }
-            "adamw" if of("amsgrad") == 0.0 => {
-                let (beta1, beta2, eps) = means();
-                Self::AdamW { beta1, beta2, eps, weight_decay }
-            }
-            _ => Self::Other(rule),
+    /// Reads `assignments` with the setting `weight-decay=…` among them.
+    fn custom_with_settings(text: &str) -> Result<Self> {
+        let wrong = |problem: String| Error::setting("optimizer", problem);
+        let (settings, assignments): (Vec<&str>, Vec<&str>) =
+            parts(text).map_err(wrong)?.into_iter().partition(|part| decay_setting(part).is_some());
+        let mut optimizer = Self::custom(&assignments.join(", "))?;
+        for value in settings.into_iter().filter_map(decay_setting) {
+            let value = value.trim();
+            let number = value.parse();
+            let number =
+                number.map_err(|_| wrong(format!("weight-decay: \"{value}\" is not a number")))?;
+            optimizer.set("weight-decay", number)?;
         }
+        Ok(optimizer)
+    }
+
+    /// Plain stochastic gradient descent; settings are added by [`Self::with`].
+    pub fn sgd() -> Self {
+        Self::of_row("sgd").expect("the table has sgd")
+    }
+
+    /// Adam with its defaults.
+    pub fn adam() -> Self {
+        Self::of_row("adam").expect("the table has adam")
+    }
+
+    /// `AdamW` with its defaults.
+    pub fn adamw() -> Self {
+        Self::of_row("adamw").expect("the table has adamw")
+    }
+
+    /// Returns the same optimizer with another value of a setting; flags are 1 or 0.
+    ///
+    /// # Errors
+    /// If the optimizer has no setting of this name; the message says whose it is.
+    pub fn with(mut self, name: &str, value: f64) -> Result<Self> {
+        self.set(name, value)?;
+        Ok(self)
     }
 
     /// The name in options and files.
     pub fn name(&self) -> &'static str {
-        self.rule().method().name
+        self.method().name
     }
 
     /// PyTorch's learning rate, or the paper's, for where none is given.
     pub fn default_lr(&self) -> f64 {
-        self.rule().method().lr
+        self.method().lr
     }
 
     /// Names of the arenas of state it keeps, each as large as the parameters.
-    pub fn states(&self) -> &'static [&'static str] {
-        let rule = self.rule();
-        (rule.method().states)(&rule.terms(Expr::constant(0.0)))
+    pub fn states(&self) -> Vec<String> {
+        match &self.row {
+            RowOf::Table(_) => {
+                let names = (self.method().states)(&self.terms(Expr::constant(0.0)));
+                names.iter().map(ToString::to_string).collect()
+            }
+            RowOf::Custom(custom) => custom.states(),
+        }
     }
 
     /// Which state holds the weights for use, if they are not those that gradients are taken at.
     pub fn evaluated(&self) -> Option<usize> {
-        self.rule().method().evaluated
+        self.method().evaluated
     }
 
     /// New values of the weight and of each state, from a gradient.
     pub(super) fn formulas(&self, gradient: Expr) -> Vec<Expr> {
-        let rule = self.rule();
-        (rule.method().formulas)(&rule.terms(gradient))
+        (self.method().formulas)(&self.terms(gradient))
     }
 
     /// The weight's new value by a second pass; `None` for those that take one.
     pub(super) fn second(&self) -> Option<Expr> {
-        let rule = self.rule();
-        rule.method().second.map(|(_, second)| second(&rule.terms(Expr::constant(0.0))))
+        self.method().second.map(|(_, second)| second(&self.terms(Expr::constant(0.0))))
+    }
+
+    /// Returns true if a kernel of its own does the update.
+    pub(crate) fn has_kernel(&self) -> bool {
+        match self.name() {
+            "sgd" => self.of("dampening") == 0.0,
+            "adam" | "adamw" => self.of("amsgrad") == 0.0,
+            _ => false,
+        }
     }
 
     /// Returns the work between two passes; `None` for optimizers with one pass.
     pub fn between(&self) -> Option<BetweenPasses> {
-        let rule = self.rule();
-        rule.method().second.map(|(between, _)| between(&rule.terms(Expr::constant(0.0))))
+        self.method().second.map(|(between, _)| between(&self.terms(Expr::constant(0.0))))
     }
 
     /// A setting's value; `None` if it has none of this name. Flags are 1 or 0.
     pub fn setting(&self, name: &str) -> Option<f64> {
-        self.rule().get(name)
+        self.settings().find(|(setting, _)| setting.name == name).map(|(_, value)| value)
+    }
+
+    /// Returns true if an option of its own says each setting that differs from its default, such as `weight_decay`.
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_said_by_options(&self) -> bool {
+        let by_options =
+            |(it, value): (&Setting, f64)| OPTIONS.contains(&it.name) || value == it.default;
+        matches!(self.row, RowOf::Table(_)) && self.settings().all(by_options)
     }
 
     /// Returns whether it has a setting of this name.
@@ -290,9 +310,8 @@ impl Optimizer {
     /// If it has none of this name; the message says whose it is.
     pub fn set(&mut self, name: &str, value: f64) -> Result<()> {
         self.must_have(name)?;
-        let mut rule = self.rule();
-        rule.put(name, value);
-        *self = Self::of_rule(rule);
+        let place = self.method().settings.iter().position(|it| it.name == name);
+        self.values[place.expect("the optimizer has this setting")] = value;
         Ok(())
     }
 
@@ -301,8 +320,7 @@ impl Optimizer {
     /// # Errors
     /// If one lies outside of what it may be; the message names it.
     pub fn check(&self) -> Result<()> {
-        let rule = self.rule();
-        for (setting, value) in rule.settings() {
+        for (setting, value) in self.settings() {
             let (fits, range) = match setting.range {
                 Range::Share => ((0.0..1.0).contains(&value), "at least 0 and below 1"),
                 Range::Positive0 => {
@@ -322,12 +340,12 @@ impl Optimizer {
                 return Err(Error::setting(place(setting.name), problem));
             }
         }
-        if rule.method().name != "sgd" {
+        if self.name() != "sgd" {
             return Ok(());
         }
-        let dampening = rule.of("dampening");
-        if rule.of("nesterov") != 0.0 {
-            if rule.of("momentum") == 0.0 {
+        let dampening = self.of("dampening");
+        if self.of("nesterov") != 0.0 {
+            if self.of("momentum") == 0.0 {
                 return Err(Error::setting("nesterov", "it needs a ‘momentum’ above 0"));
             }
             if dampening != 0.0 {
@@ -344,12 +362,17 @@ impl Optimizer {
     /// Divisors that undo the running means' start at zero, at step t (from 1): 1 − β₁ᵗ and √(1 − β₂ᵗ).
     pub fn corrections(&self, t: u64) -> (f64, f64) {
         let t = i32::try_from(t).unwrap_or(i32::MAX);
-        let rule = self.rule();
-        match (rule.get("beta1"), rule.get("beta2")) {
+        match (self.setting("beta1"), self.setting("beta2")) {
             (Some(beta1), Some(beta2)) => (1.0 - beta1.powi(t), (1.0 - beta2.powi(t)).sqrt()),
             _ => (1.0, 1.0),
         }
     }
+}
+
+/// Returns the value of `weight-decay=…`; `None` for assignments.
+fn decay_setting(part: &str) -> Option<&str> {
+    let (name, value) = part.split_once('=')?;
+    (plain(name) == "weight-decay").then_some(value)
 }
 
 /// Returns the name that errors have for a setting: its own, or that of the optimizer.
@@ -370,7 +393,7 @@ fn owners(name: &str) -> String {
 
 impl Default for Optimizer {
     fn default() -> Self {
-        Self::AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.01 }
+        Self::adamw()
     }
 }
 
@@ -399,13 +422,16 @@ impl From<Optimizer> for String {
 impl fmt::Display for Optimizer {
     /// The text that [`Optimizer::by_name`] reads, without settings that have their defaults.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rule = self.rule();
-        let changed = rule.settings().filter(|(setting, value)| *value != setting.default);
+        let changed = self.settings().filter(|(setting, value)| *value != setting.default);
         let text = |(setting, value): (&Setting, f64)| match setting.range {
             Range::Flag => format!("{}={}", setting.name, value != 0.0),
             _ => format!("{}={value}", setting.name),
         };
-        let changed: Vec<_> = changed.map(text).collect();
+        let own = match &self.row {
+            RowOf::Table(_) => None,
+            RowOf::Custom(custom) => Some(custom.to_string()),
+        };
+        let changed: Vec<_> = own.into_iter().chain(changed.map(text)).collect();
         f.write_str(self.name())?;
         if changed.is_empty() { Ok(()) } else { write!(f, "({})", changed.join(", ")) }
     }

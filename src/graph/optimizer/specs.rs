@@ -3,7 +3,7 @@
 //! An optimizer is a row here, with everything that its formulas take, including the numbers that change from step to step.
 //! Plans turn these expressions into one kernel, `update`.
 
-use super::{OptimizerHostState, OptimizerSpec};
+use super::{Optimizer, OptimizerHostState};
 use crate::expr::{Compare, Expr, StepValue};
 
 /// Settings of an optimizer at most.
@@ -62,7 +62,7 @@ pub(in crate::graph) mod input {
 
 /// Inputs of an optimizer's step scalars.
 pub(super) struct StepInputs<'a> {
-    pub(super) rule: &'a OptimizerSpec,
+    pub(super) optimizer: &'a Optimizer,
     /// The learning rate.
     pub(super) lr: f64,
     /// Updates so far, this one among them.
@@ -80,28 +80,38 @@ pub(super) struct StepInputs<'a> {
 impl StepInputs<'_> {
     /// A setting of the row's own.
     fn of(&self, name: &str) -> f64 {
-        self.rule.of(name)
+        self.optimizer.of(name)
     }
 }
 
 /// An optimizer's own numbers of a step, which its formulas find by their places.
 pub(super) type OwnScalars = fn(StepInputs<'_>) -> [f64; 3];
 
+/// Returns a parameter's learning rate in this step.
+pub(super) fn learning_rate() -> Expr {
+    Expr::quantity(StepValue::Scalar(LR)) * Expr::input(input::RATE)
+}
+
+/// Returns a parameter's weight decay in this step.
+pub(super) fn weight_decay() -> Expr {
+    Expr::quantity(StepValue::Scalar(DECAY)) * Expr::input(input::DECAY)
+}
+
 /// Terms of a row's formulas.
 pub(super) struct Terms<'a> {
-    rule: &'a OptimizerSpec,
+    optimizer: &'a Optimizer,
     /// The gradient, after all transforms of it.
     pub(super) g: Expr,
 }
 
 impl<'a> Terms<'a> {
-    pub(super) fn new(rule: &'a OptimizerSpec, g: Expr) -> Self {
-        Self { rule, g }
+    pub(super) fn new(optimizer: &'a Optimizer, g: Expr) -> Self {
+        Self { optimizer, g }
     }
 
     /// A setting of the row's own.
     fn of(&self, name: &str) -> f64 {
-        self.rule.of(name)
+        self.optimizer.of(name)
     }
 
     fn on(&self, name: &str) -> bool {
@@ -127,15 +137,11 @@ impl<'a> Terms<'a> {
     }
 
     fn lr(&self) -> Expr {
-        Expr::quantity(StepValue::Scalar(LR)) * self.share()
+        learning_rate()
     }
 
     fn decay(&self) -> Expr {
-        if self.on("weight-decay") {
-            Expr::quantity(StepValue::Scalar(DECAY)) * Expr::input(input::DECAY)
-        } else {
-            Expr::constant(0.0)
-        }
+        if self.on("weight-decay") { weight_decay() } else { Expr::constant(0.0) }
     }
 
     /// g + wd·w
@@ -235,6 +241,18 @@ macro_rules! method {
         }
     };
 }
+
+/// The row of an optimizer of the user's own, whose formulas are its text; the one number of its own is that of the update.
+pub(super) static CUSTOM: OptimizerRow =
+    method!("custom", 1e-3, [WEIGHT_DECAY], |_| &[], |t| t.optimizer.own_formulas(&t.g), |step| [
+        step.t, 0.0, 0.0
+    ]);
+
+/// The same, of one that does not read the weight decay.
+pub(super) static CUSTOM_WITHOUT_DECAY: OptimizerRow =
+    method!("custom", 1e-3, [], |_| &[], |t| t.optimizer.own_formulas(&t.g), |step| [
+        step.t, 0.0, 0.0
+    ]);
 
 /// Every optimizer, in the order in which help texts list them.
 pub(super) static METHODS: [OptimizerRow; 13] = [

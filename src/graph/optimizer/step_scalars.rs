@@ -93,13 +93,14 @@ impl OptimizerSchedule {
     /// Returns the numbers of the next update.
     pub fn next(&mut self, moment: UpdateContext) -> UpdateScalars {
         self.past.moves += 1;
-        let rule = self.optimizer.rule();
-        let (correction1, correction2) = self.optimizer.corrections(self.past.moves);
+        let optimizer = &self.optimizer;
+        let (correction1, correction2) = optimizer.corrections(self.past.moves);
         let mut scalars = [0.0; SCALARS];
         scalars[usize::from(LR)] = moment.lr;
-        scalars[usize::from(DECAY)] = rule.of("weight-decay") * moment.decay;
-        let own = (rule.method().scalars)(StepInputs {
-            rule: &rule,
+        scalars[usize::from(DECAY)] =
+            optimizer.setting("weight-decay").unwrap_or(0.0) * moment.decay;
+        let own = (optimizer.method().scalars)(StepInputs {
+            optimizer,
             lr: moment.lr,
             t: self.past.moves as f64,
             first: self.past.moves == 1,

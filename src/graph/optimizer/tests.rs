@@ -49,7 +49,6 @@ fn texts_are_read_as_they_are_written() {
         assert_eq!(optimizer.to_string(), text);
         assert_eq!(Optimizer::by_name(&optimizer.to_string()).unwrap(), optimizer);
     }
-    // An optimizer with plain settings again becomes the plain variant.
     assert_eq!(
         Optimizer::by_name("Adam(AMSgrad=false, beta_1=0.9)").unwrap_err().to_string(),
         "optimizer: adam has no setting \"beta-1\"; it has beta1, beta2, eps, weight-decay, amsgrad"
@@ -78,14 +77,14 @@ fn settings_of_others_say_whose_they_are() {
 
 #[test]
 fn impossible_settings_name_themselves() {
-    let bad = Optimizer::Sgd { momentum: 1.0, nesterov: false, weight_decay: 0.0 };
+    let bad = Optimizer::sgd().with("momentum", 1.0).unwrap();
     assert_eq!(
         bad.check().unwrap_err().to_string(),
         "momentum: 1, but it must be at least 0 and below 1"
     );
-    let bad = Optimizer::Adam { beta1: 0.9, beta2: f64::NAN, eps: 1e-8, weight_decay: 0.0 };
+    let bad = Optimizer::adam().with("beta2", f64::NAN).unwrap();
     assert!(bad.check().unwrap_err().to_string().contains("beta2"));
-    let bad = Optimizer::Sgd { momentum: 0.0, nesterov: true, weight_decay: 0.0 };
+    let bad = Optimizer::sgd().with("nesterov", 1.0).unwrap();
     assert!(bad.check().unwrap_err().to_string().contains("nesterov"));
 }
 

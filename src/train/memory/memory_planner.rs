@@ -208,7 +208,8 @@ impl MemoryPlanner<'_> {
         let Self { model, data, options, .. } = self;
         let columns = data.train.columns();
         let sizes = Sizes { batch: self.batch(), train_rows, eval_batch, eval_rows };
-        let step = training(model, columns, options.objective(&data.train), options.optimizer)?;
+        let step =
+            training(model, columns, options.objective(&data.train), options.optimizer.clone())?;
         let step = step.with_moves(options.moves())?;
         Plan::training_in(options.precision, &step, &inference(model, columns)?, sizes)
     }

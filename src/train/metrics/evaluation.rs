@@ -94,7 +94,7 @@ impl StreamingEvaluator {
             None => self.weight.add(rows.rows() as f64),
         }
         self.rows += rows.rows();
-        let outcomes = ScoredRows::of_counted(&rows, preparation, criterion.loss);
+        let outcomes = ScoredRows::of_counted(&rows, preparation, &criterion.loss);
         if let (Some(counts), ScoredRows::Classes { truth, best, .. }) =
             (&mut self.confusion, &outcomes)
         {

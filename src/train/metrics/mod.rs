@@ -114,7 +114,7 @@ impl Metrics {
                 Self::of_labels(outputs, (y, columns), weights)
             }
             (_, Targets::Numbers(y) | Targets::Columns(y, _)) => {
-                let point_predictions = point_predictions(outputs, columns, criterion.loss);
+                let point_predictions = point_predictions(outputs, columns, &criterion.loss);
                 Self::of_numbers(&point_predictions, (y, columns), weights, preparation)
             }
         };
@@ -130,7 +130,7 @@ impl Metrics {
         others: &[Metric],
         outputs: &[f32],
         targets: (&Targets, Option<&[f64]>),
-        (preparation, loss): (&Preprocessing, Loss),
+        (preparation, loss): (&Preprocessing, &Loss),
     ) -> Self {
         if !others.is_empty() {
             let outcomes = ScoredRows::of(outputs, targets, preparation, loss);
@@ -277,7 +277,7 @@ mod tests {
             &logits,
             &Targets::Classes(vec![0, 1]),
             &preparation(0.0, 1.0),
-            Loss::CrossEntropy,
+            Loss::CROSS_ENTROPY,
         );
         // scipy.special.logsumexp([2,1,0]) - 2 and logsumexp([0,3,3]) - 3
         let want = (0.407_605_964_444_380_1 + 0.717_735_918_666_702_6) / 2.0;

@@ -66,7 +66,7 @@ type Interval<'a> = (Cow<'a, [f64]>, Cow<'a, [f64]>);
 
 impl Uncertainty {
     /// Of the values `[rows, outputs]` that are told of all targets, that of one.
-    fn of(told: &[f64], (column, columns): (usize, usize), loss: Loss) -> Self {
+    fn of(told: &[f64], (column, columns): (usize, usize), loss: &Loss) -> Self {
         let each = loss.outputs_each();
         let values = |place: usize| -> Vec<f64> {
             // There may be no rows.
@@ -111,13 +111,13 @@ impl ScoredRows {
         outputs: &[f32],
         targets: (&Targets, Option<&[f64]>),
         preparation: &Preprocessing,
-        loss: Loss,
+        loss: &Loss,
     ) -> Self {
         Self::of_counted(&Counted::of(outputs, targets), preparation, loss)
     }
 
     /// Scores rows, after masked ones and rows of weight 0 were left out.
-    pub(super) fn of_counted(rows: &Counted<'_>, preparation: &Preprocessing, loss: Loss) -> Self {
+    pub(super) fn of_counted(rows: &Counted<'_>, preparation: &Preprocessing, loss: &Loss) -> Self {
         let (outputs, targets, weights) = (&*rows.outputs, &*rows.targets, &rows.weights);
         // Losses of the hinge kind give scores instead of probabilities.
         let scores = loss.gives_scores();

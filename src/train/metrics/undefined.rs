@@ -12,7 +12,7 @@ use crate::graph::Loss;
 
 impl Metric {
     /// Why the metric has no value on these rows, or the same value whatever is predicted; `None` where predictions decide.
-    pub(crate) fn undefined(self, rows: &Dataset, loss: Loss) -> Option<String> {
+    pub(crate) fn undefined(self, rows: &Dataset, loss: &Loss) -> Option<String> {
         self.without_rows(loss).or_else(|| self.on_targets(rows))
     }
 
@@ -25,7 +25,7 @@ impl Metric {
         }
     }
 
-    fn without_rows(self, loss: Loss) -> Option<String> {
+    fn without_rows(self, loss: &Loss) -> Option<String> {
         let scores = loss.gives_scores();
         let interval = match loss {
             Loss::Pinball(quantiles) => quantiles.as_slice().len() > 1,
@@ -136,7 +136,7 @@ mod tests {
     }
 
     fn said(metric: Metric, rows: &Dataset) -> String {
-        metric.undefined(rows, Loss::Mse).unwrap_or_default()
+        metric.undefined(rows, &Loss::Mse).unwrap_or_default()
     }
 
     #[test]
@@ -191,13 +191,13 @@ mod tests {
         let numbers = rows(Targets::Numbers(vec![1.0, 2.0]));
         let quantiles = |q: &[f64]| Loss::Pinball(Quantiles::new(q).unwrap());
         assert!(said(Metric::Coverage, &numbers).ends_with("the loss mse predicts no interval"));
-        assert!(Metric::Coverage.undefined(&numbers, quantiles(&[0.5])).is_some());
-        assert_eq!(Metric::Coverage.undefined(&numbers, quantiles(&[0.1, 0.9])), None);
+        assert!(Metric::Coverage.undefined(&numbers, &quantiles(&[0.5])).is_some());
+        assert_eq!(Metric::Coverage.undefined(&numbers, &quantiles(&[0.1, 0.9])), None);
         let classes = rows(Targets::Classes(vec![0, 1]));
-        let hinge = "hinge".parse().unwrap();
+        let hinge: Loss = "hinge".parse().unwrap();
         for metric in [Metric::LogLoss, Metric::Brier, Metric::CalibrationError(10)] {
-            assert!(metric.undefined(&classes, hinge).unwrap().contains("hinge gives scores"));
-            assert_eq!(metric.undefined(&classes, Loss::CrossEntropy), None);
+            assert!(metric.undefined(&classes, &hinge).unwrap().contains("hinge gives scores"));
+            assert_eq!(metric.undefined(&classes, &Loss::CROSS_ENTROPY), None);
         }
     }
 }

@@ -63,7 +63,10 @@ impl ByHand {
     fn of(trainer: &Trainer) -> Self {
         Self {
             lr: trainer.options.lr,
-            pace: OptimizerSchedule::new(trainer.options.optimizer, trainer.options.average),
+            pace: OptimizerSchedule::new(
+                trainer.options.optimizer.clone(),
+                trainer.options.average,
+            ),
             epoch: 0,
             step: 0,
             done: 0,
@@ -385,7 +388,7 @@ impl Trainer {
             return Err(Error::setting("batch_size", problem));
         }
         check_dataset(self.model.tables(), &data, "")?;
-        check_values(self.criterion.loss, &data)?;
+        check_values(&self.criterion.loss, &data)?;
         if self.options.precision == Precision::F16 {
             check_range(&self.preparation, &data)?;
         }

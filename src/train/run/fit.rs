@@ -84,7 +84,8 @@ impl Epoch {
 
 impl<'a> Fit<'a> {
     pub(in crate::train) fn new(trainer: &'a mut Trainer) -> Self {
-        let pace = OptimizerSchedule::new(trainer.options.optimizer, trainer.options.average);
+        let pace =
+            OptimizerSchedule::new(trainer.options.optimizer.clone(), trainer.options.average);
         let schedules = trainer.options.schedules(trainer.info.steps_per_epoch);
         let watch = EarlyStopping::new(&trainer.options);
         let mut waiting = VecDeque::from([Event::Started(trainer.info.clone())]);

@@ -127,7 +127,8 @@ impl Fit<'_> {
         let (options, steps) = (&self.trainer.options, self.trainer.info.steps_per_epoch);
         self.schedules = options.schedules(steps);
         self.schedules.restore_state(place.falls, self.slowed);
-        self.pace = OptimizerSchedule::after(place.past, options.optimizer, options.average);
+        self.pace =
+            OptimizerSchedule::after(place.past, options.optimizer.clone(), options.average);
         self.watch = EarlyStopping::new(options);
         self.watch.restore_state(place.marks);
         // A checkpoint of an epoch's end may be one at which early stopping ends the run.

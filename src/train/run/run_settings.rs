@@ -304,7 +304,7 @@ mod tests {
         let missing: Vec<_> = now.0.keys().filter(|name| !old.0.contains_key(*name)).collect();
         assert_eq!(missing, ["groups", "metrics"]);
         let other = TrainOptions {
-            loss: Loss::CrossEntropy,
+            loss: Loss::CROSS_ENTROPY,
             clip_norm: None,
             average: None,
             optimizer: "adamw(weight-decay=0.01)".parse().unwrap(),

@@ -121,7 +121,7 @@ impl Trainer {
         let criterion = Criterion::of(options, train)?;
         // The scaling may change the loss's settings, which are given in the target's units.
         let TargetScaling { preparation, loss, note, warnings } = scaled(model, options, train)?;
-        let criterion = Criterion { loss, ..criterion };
+        let criterion = Criterion { loss: loss.clone(), ..criterion };
         // Checked on the scaled values, since scaling may bring a large number into range.
         check_single(&preparation, data)?;
         if options.precision == Precision::F16 {
@@ -551,7 +551,7 @@ impl Trainer {
         let others = self.options.others();
         let targets = (valid.data.y(), valid.data.weights());
         let metrics = Metrics::under(&self.criterion, outputs, targets, &self.preparation);
-        Some(metrics.with(&others, outputs, targets, (&self.preparation, self.options.loss)))
+        Some(metrics.with(&others, outputs, targets, (&self.preparation, &self.options.loss)))
     }
 
     /// Returns the usual figures of the present weights on the validation part, and those that the options ask for.

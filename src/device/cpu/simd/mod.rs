@@ -32,6 +32,7 @@ use super::loss::{self, LossInputs, LossTargets};
 use super::map::{ElementwiseArgs, SumOver, rate_in};
 use super::update::{INVERSE, SquareSumArgs, UpdateArgs};
 use crate::expr::Program;
+use crate::graph::ClassLoss;
 use crate::graph::SHARE;
 use crate::model::Activation;
 use crate::plan::{BLOCK, Dropout, FACTORS, Kernel, LossVariant, StepParams};
@@ -315,14 +316,14 @@ impl CpuKernels<f32> for SimdKernels {
 
     fn loss_classes(
         &self,
-        form: &LossVariant,
+        of: ClassLoss,
         from: (&[f32], LossTargets<'_, f32>),
         extra: LossInputs<'_, f32>,
         outs: (&mut [f32], &mut [f32]),
         step: &StepParams,
     ) {
         in_rows(&self.pool, CLASS, outs, &|first, row_loss, d| {
-            loss::rows_of_classes(form, from, extra, (first, row_loss, d), step);
+            loss::rows_of_classes(of, from, extra, (first, row_loss, d), step);
         });
     }
 

@@ -8,6 +8,7 @@ use super::super::loss::{LossInputs, LossTargets};
 use super::super::{Compiled, Real};
 use super::{ArenaViews, Slots, StepWork, disjoint};
 use crate::expr::Program;
+use crate::graph::ClassLoss;
 use crate::plan::{LossVariant, StepParams};
 
 #[derive(Debug)]
@@ -26,7 +27,7 @@ enum LossKind {
     Mse,
     /// A formula for each element, and the same prepared for wide vectors.
     Map(LossVariant, Program, Box<Compiled>),
-    Classes(LossVariant),
+    Classes(ClassLoss, LossVariant),
 }
 
 pub(super) fn cross_entropy(slots: &Slots<'_>, scaled: bool) -> StepWork {
@@ -44,15 +45,22 @@ pub(super) fn mse(slots: &Slots<'_>, scaled: bool) -> StepWork {
     StepWork::Loss(Box::new(LossStep { kind: LossKind::Mse, floats, classes: 0..0, scaled }))
 }
 
-pub(super) fn formed(slots: &Slots<'_>, form: LossVariant) -> StepWork {
-    let (kind, prediction, gradient) = match form.loss.formula() {
-        Some(formula) => {
-            let program = formula.program();
-            let compiled = Box::new(Compiled::of_loss(&program, &form));
-            (LossKind::Map(form, program, compiled), "prediction", "d_prediction")
-        }
-        None => (LossKind::Classes(form), "logits", "d_logits"),
-    };
+pub(super) fn map(slots: &Slots<'_>, form: LossVariant) -> StepWork {
+    let program = slots.formula().program;
+    let compiled = Box::new(Compiled::of_loss(&program, &form));
+    let kind = LossKind::Map(form, program, compiled);
+    formed(slots, (kind, form), ["prediction", "d_prediction"])
+}
+
+pub(super) fn classes(slots: &Slots<'_>, loss: ClassLoss, form: LossVariant) -> StepWork {
+    formed(slots, (LossKind::Classes(loss, form), form), ["logits", "d_logits"])
+}
+
+fn formed(
+    slots: &Slots<'_>,
+    (kind, form): (LossKind, LossVariant),
+    [prediction, gradient]: [&str; 2],
+) -> StepWork {
     let names = [prediction, "goal", "constants", "weights", "scaling", "row_loss", gradient];
     // Targets are either classes or numbers, so one of the two ranges is empty.
     let [classes] = slots.indices(["goal"]);
@@ -96,13 +104,13 @@ impl LossStep {
                 engine.loss_map((form, program, compiled), from, extra(form), outs, step);
             }
             // The same slot holds classes or numbers, as the loss has them.
-            LossKind::Classes(form) => {
-                let goal = if form.loss.classes() {
+            LossKind::Classes(loss, form) => {
+                let goal = if loss.loss().classes() {
                     LossTargets::Classes(classes)
                 } else {
                     LossTargets::Numbers(goal)
                 };
-                engine.loss_classes(form, (prediction, goal), extra(form), outs, step);
+                engine.loss_classes(*loss, (prediction, goal), extra(form), outs, step);
             }
         }
         // The loss itself is logged unscaled, so only the gradient is multiplied.

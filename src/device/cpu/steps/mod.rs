@@ -173,7 +173,8 @@ impl Slots<'_> {
             }
             Kernel::LossCrossEntropy { scaled } => losses::cross_entropy(self, scaled),
             Kernel::LossMse { scaled } => losses::mse(self, scaled),
-            Kernel::LossMap(form) | Kernel::LossClasses(form) => losses::formed(self, form),
+            Kernel::LossMap { form, .. } => losses::map(self, form),
+            Kernel::LossClasses { loss, form } => losses::classes(self, loss, form),
             Kernel::LogLoss => scaling::log_loss(self),
             Kernel::CheckFinite { loss } => scaling::check_finite(self, loss),
             Kernel::Rescale { scaled, guarded } => scaling::rescale(self, scaled, guarded),

@@ -1,25 +1,33 @@
 //! Losses with their gradients.
 
+use super::super::formulas::loss_formulas;
 use super::{DOWN, Fill, ROUNDOFF, TestSpec, sum_error};
-use crate::graph::{Loss, RequiredTarget};
+use crate::graph::{ClassLoss, Loss, RequiredTarget};
 use crate::plan::{Kernel, LossVariant};
 
 pub(super) fn kernels() -> Vec<Kernel> {
     let mut kernels =
         vec![Kernel::LossCrossEntropy { scaled: false }, Kernel::LossMse { scaled: false }];
-    for (index, loss) in Loss::all().into_iter().enumerate() {
+    let own = loss_formulas().map(|(_, loss)| loss).filter(|loss| matches!(loss, Loss::Custom(_)));
+    for (index, loss) in Loss::all().into_iter().chain(own).enumerate() {
         // Each has something that the others have not, so that a few pipelines show all there is.
         let constants = matches!(loss.wants(), RequiredTarget::Classes | RequiredTarget::Labels)
             || matches!(loss, Loss::Pinball(_));
         let (weights, mean) = (index % 2 == 0, loss != Loss::Mae);
-        let loss = match loss {
-            Loss::CrossEntropy => Loss::SmoothedCrossEntropy { label_smoothing: 0.1 },
-            Loss::PoissonNll { .. } => Loss::PoissonNll { full: true },
-            other => other,
-        };
-        let form = LossVariant { loss, mean, constants, weights, scaled: false };
-        let map = loss.formula().is_some();
-        kernels.push(if map { Kernel::LossMap(form) } else { Kernel::LossClasses(form) });
+        let form = LossVariant { mean, constants, weights, scaled: false };
+        kernels.push(match loss.over_classes() {
+            Some(ClassLoss::CrossEntropy { .. }) => {
+                Kernel::LossClasses { loss: ClassLoss::CrossEntropy { label_smoothing: 0.1 }, form }
+            }
+            Some(loss) => Kernel::LossClasses { loss, form },
+            None => {
+                let (formula, loss) = loss_formulas()
+                    .find(|(_, it)| it.name() == loss.name())
+                    .expect("each elementwise loss has a formula");
+                let width = u8::try_from(loss.predictions_each()).expect("a loss has a few inputs");
+                Kernel::LossMap { formula, width, form }
+            }
+        });
     }
     kernels
 }
@@ -41,21 +49,28 @@ pub(super) fn spec(kernel: Kernel) -> TestSpec {
         )
         .cpu_sizes([[130, 17, 99], [300, 257, 300]])
         .half([DOWN]),
-        Kernel::LossMap(form) => {
-            let spec = TestSpec::new(move |name, [m, n, _]| map_argument(form, name, m, n), limits);
+        Kernel::LossMap { formula, .. } => {
+            let (_, loss) = loss_formulas()
+                .find(|(id, _)| *id == formula)
+                .expect("the kernel is one of those above");
+            // Half precision is in the last line of the shader's text alone: one variant of each kernel is enough.
+            let half = loss == Loss::Mae;
+            let spec =
+                TestSpec::new(move |name, [m, n, _]| map_argument(&loss, name, m, n), limits);
             // Columns in pairs, for mean and variance.
-            of_form(spec.sizes([[1, 2, 1], [63, 6, 61], [130, 12, 130]]), form)
+            with_divisor(spec.sizes([[1, 2, 1], [63, 6, 61], [130, 12, 130]]), half)
         }
-        Kernel::LossClasses(form) => {
+        Kernel::LossClasses { loss, .. } => {
             let values = move |name: &str, [m, n, _]: super::Triple| match name {
                 "logits" => Fill::extreme([m, n]),
-                "goal" if form.loss.classes() => Fill::below(m, n),
+                "goal" if loss.loss().classes() => Fill::below(m, n),
                 "goal" => Fill::positive([m, n]),
                 "constants" => Fill::positive([n]),
                 _ => common(name, m, n),
             };
             let spec = TestSpec::new(values, limits);
-            of_form(spec.sizes([[1, 2, 1], [63, 7, 61], [130, 13, 130]]), form)
+            let half = loss == ClassLoss::KlDivergence;
+            with_divisor(spec.sizes([[1, 2, 1], [63, 7, 61], [130, 13, 130]]), half)
         }
         _ => unreachable!("other kernels are not of this kind"),
     }
@@ -76,14 +91,12 @@ fn limits(_: super::Triple) -> (f64, f64) {
     (2e-6, 4e-6)
 }
 
-fn of_form(spec: TestSpec, form: LossVariant) -> TestSpec {
-    // Half precision is in the last line of their texts alone: one form of each kernel is enough.
-    let half = matches!(form.loss, Loss::Mae | Loss::KlDivergence).then_some(DOWN);
-    TestSpec { divisor: Some(37.5), half: half.into_iter().collect(), ..spec }
+fn with_divisor(spec: TestSpec, half: bool) -> TestSpec {
+    TestSpec { divisor: Some(37.5), half: half.then_some(DOWN).into_iter().collect(), ..spec }
 }
 
-fn map_argument(form: LossVariant, name: &str, m: usize, n: usize) -> Fill {
-    let (wants, targets) = (form.loss.wants(), form.loss.targets_for(n).unwrap_or(n));
+fn map_argument(loss: &Loss, name: &str, m: usize, n: usize) -> Fill {
+    let (wants, targets) = (loss.wants(), loss.targets_for(n).unwrap_or(n));
     match (name, wants) {
         // Of a rate's logarithm; the rate itself overflows early.
         ("prediction", RequiredTarget::Counts) => Fill::within(8.0, [m, n]),
@@ -92,7 +105,7 @@ fn map_argument(form: LossVariant, name: &str, m: usize, n: usize) -> Fill {
         ("goal", RequiredTarget::Counts) => Fill::positive([m, targets]),
         ("goal", _) => Fill::unit([m, targets]),
         ("constants", RequiredTarget::Labels) => Fill::positive([targets]),
-        ("constants", _) => Fill::positive([form.loss.outputs_each()]),
+        ("constants", _) => Fill::positive([loss.outputs_each()]),
         _ => common(name, m, n),
     }
 }

@@ -115,8 +115,8 @@ fn spec_of(kernel: &Kernel) -> TestSpec {
         | Kernel::PutRows => rows::spec(*kernel),
         Kernel::LossCrossEntropy { .. }
         | Kernel::LossMse { .. }
-        | Kernel::LossMap(_)
-        | Kernel::LossClasses(_) => losses::spec(*kernel),
+        | Kernel::LossMap { .. }
+        | Kernel::LossClasses { .. } => losses::spec(*kernel),
         Kernel::LogLoss | Kernel::CheckFinite { .. } | Kernel::Rescale { .. } => {
             scaling::spec(*kernel)
         }

@@ -1,0 +1,187 @@
+//! An optimizer of the user's own: assignments of expressions, one after the other.
+//!
+//! In: a text. Out: a checked [`CustomOptimizer`]: what it keeps from update to update, and the new value of each.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::specs::{OWN, input};
+use crate::error::{Error, Result};
+use crate::expr::{Expr, ExprNode, Number, StepValue, parse_with_names};
+use crate::model::call;
+use crate::vocabulary::parts;
+
+/// Number of states at most: the kernel has as many.
+const MOST_STATES: usize = 3;
+/// Names that a text may read but not assign, with their meaning in errors.
+const GIVEN: [&str; 4] = ["g", "lr", "t", "decay"];
+/// What errors say of names.
+const KNOWN: &str = "w, g, lr, t, decay, a name that is assigned";
+
+/// Assignments such as `v = 0.9 * v + g, w = w - lr * v`, done in their order for each weight.
+///
+/// * `w` is the weight, `g` its gradient, `lr` the learning rate, `t` the number of this update from 1 on, and `decay` the
+///   weight decay.
+/// * A name that is read before it is assigned is a state: it keeps its value from update to update, and starts at 0.
+/// * Any other name is an intermediate value, or a constant: `beta = 0.9`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct CustomOptimizer {
+    /// The assignments as they were written, each without blanks around it.
+    text: Vec<String>,
+    /// The states' names, in the order in which the text reads them first.
+    states: Vec<String>,
+    /// New values: of the weight, then of each state. Inputs and step values are those of an update.
+    values: Vec<Expr>,
+    decays: bool,
+}
+
+impl CustomOptimizer {
+    /// Reads assignments.
+    pub(super) fn new(text: &str) -> Result<Self> {
+        Self::read(text)
+            .map_err(|problem| Error::setting("optimizer", format!("custom: {problem}")))
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        let mut assignments = Vec::new();
+        for part in parts(text)? {
+            let (name, value) = part
+                .split_once('=')
+                .ok_or_else(|| format!("\"{part}\" is no assignment such as w = w - lr * g"))?;
+            let name = name.trim();
+            check_name(name)?;
+            if assignments.iter().any(|(other, _)| *other == name) {
+                return Err(format!("{name} is assigned twice; give one of the two another name"));
+            }
+            assignments.push((name, value.trim()));
+        }
+        let states = states_of(&assignments)?;
+        // Names mean their newest value, so that assignments are done one after the other.
+        let mut known: BTreeMap<&str, Expr> = states
+            .iter()
+            .zip(input::STATE..)
+            .map(|(name, index)| (name.as_str(), Expr::input(index)))
+            .collect();
+        known.insert("w", Expr::input(input::WEIGHT));
+        known.insert("g", Expr::input(input::GRADIENT));
+        known.insert("lr", super::specs::learning_rate());
+        known.insert("t", Expr::quantity(StepValue::Scalar(OWN)));
+        known.insert("decay", super::specs::weight_decay());
+        for (name, value) in &assignments {
+            let of = |name: &str| known.get(name).cloned();
+            let expr = parse_with_names(value, (KNOWN, &of), &call)
+                .map_err(|problem| format!("{name} = {value}: {problem}"))?;
+            check_values(name, &expr)?;
+            known.insert(name, expr);
+        }
+        if !assignments.iter().any(|(name, _)| *name == "w") {
+            return Err("nothing is assigned to w, the weight".to_string());
+        }
+        let newest = |name: &str| known[name].clone();
+        let values: Vec<Expr> =
+            std::iter::once(newest("w")).chain(states.iter().map(|name| newest(name))).collect();
+        let decays = values.iter().any(|value| uses(value, &ExprNode::Input(input::DECAY)));
+        if !values.iter().any(|value| uses(value, &ExprNode::Input(input::GRADIENT))) {
+            return Err("no weight depends on g, the gradient".to_string());
+        }
+        let text = assignments.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        Ok(Self { text, states, values, decays })
+    }
+
+    /// Returns the names of the arenas of state, which no other slot of a plan has.
+    pub(super) fn states(&self) -> Vec<String> {
+        self.states.iter().map(|name| format!("custom_{name}")).collect()
+    }
+
+    /// Returns the new values from a gradient.
+    pub(super) fn formulas(&self, gradient: &Expr) -> Vec<Expr> {
+        let of =
+            |node: &ExprNode| (*node == ExprNode::Input(input::GRADIENT)).then(|| gradient.clone());
+        self.values.iter().map(|value| value.replaced(&mut { of })).collect()
+    }
+
+    /// Returns true if the weight decay changes anything.
+    pub(super) fn decays(&self) -> bool {
+        self.decays
+    }
+}
+
+impl fmt::Display for CustomOptimizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text.join(", "))
+    }
+}
+
+/// Refuses what cannot be assigned.
+fn check_name(name: &str) -> Result<(), String> {
+    let plain = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !plain {
+        return Err(format!("\"{name}\" is no name; names have letters, digits and _"));
+    }
+    if GIVEN.contains(&name) || name == "pi" {
+        return Err(format!("{name} is given, and cannot be assigned; choose another name"));
+    }
+    Ok(())
+}
+
+/// Returns the names that are read before they are assigned, besides the weight.
+fn states_of(assignments: &[(&str, &str)]) -> Result<Vec<String>, String> {
+    let mut states: Vec<String> = Vec::new();
+    for (index, (_, value)) in assignments.iter().enumerate() {
+        let read = std::cell::RefCell::new(Vec::new());
+        let of = |name: &str| {
+            read.borrow_mut().push(name.to_string());
+            // Any number: only the names matter here.
+            Some(Expr::input(input::WEIGHT))
+        };
+        // What is wrong in a text is reported where it is read for its values.
+        let _ = parse_with_names(value, (KNOWN, &of), &call);
+        for name in read.into_inner() {
+            let later = assignments[index..].iter().any(|(other, _)| *other == name);
+            if later && name != "w" && !states.contains(&name) {
+                states.push(name);
+            }
+        }
+    }
+    if states.len() > MOST_STATES {
+        return Err(format!(
+            "{} are {} states, which keep their values from update to update, but at most {MOST_STATES} are possible",
+            states.join(", "),
+            states.len()
+        ));
+    }
+    Ok(states)
+}
+
+/// Refuses numbers that are not finite, and values that are too long written out.
+fn check_values(name: &str, expr: &Expr) -> Result<(), String> {
+    const MOST_SIZE: u32 = 1000;
+    if expr.size() > MOST_SIZE {
+        return Err(format!(
+            "{name} has more than {MOST_SIZE} operations, written out; make it shorter"
+        ));
+    }
+    let mut endless = None;
+    expr.replaced(&mut |node| {
+        if let ExprNode::Const(Number(value)) = node
+            && !value.is_finite()
+        {
+            endless = Some(*value);
+        }
+        None
+    });
+    match endless {
+        Some(value) => Err(format!("a part of {name} is {value} whatever the gradient is")),
+        None => Ok(()),
+    }
+}
+
+fn uses(expr: &Expr, wanted: &ExprNode) -> bool {
+    let mut found = false;
+    expr.replaced(&mut |node| {
+        found |= node == wanted;
+        None
+    });
+    found
+}
