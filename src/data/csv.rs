@@ -1,31 +1,35 @@
 //! Reads CSV tables: whole, as a [`Dataset`], or in chunks.
 //!
-//! In: a file or a stream with a header, commas and UTF-8. Out: finite features, and targets by `target.rs`.
-//! Absent on purpose: encoding of text features, filling of missing values, other separators.
+//! In: a file or a stream with a header, commas and UTF-8. Out: features of kinds by `kinds.rs`, and targets by `target.rs`.
+//! Absent on purpose: what texts and gaps become, which `encode.rs` knows; other separators.
 
 mod bytes;
 mod chunks;
+mod passes;
 mod rows;
 
 use std::path::Path;
 use std::sync::Arc;
 
 pub use self::chunks::{FeatureReader, LabelledRows, PartReader, RowChunk};
+use self::passes::{FirstPass, Layout};
 use self::rows::TableReader;
+use super::cell;
 use super::numbers::NumberVec;
-use super::table::{Dataset, Schema, Target, TargetKind};
-use super::target::{TargetCells, resolve_all};
-use super::{cell, header};
+use super::row_cells::OddCell;
+use super::table::{Dataset, Schema, Target};
+use super::table_options::TableOptions;
 use crate::error::{Error, Result};
 
 impl Dataset {
-    /// Reads a table: all columns but the target's are features.
+    /// Reads a table: all columns but the target's are features. Numbers, texts and dates are told apart by all cells of a column, and
+    /// may have gaps; [`Self::split`] turns them into inputs of a network.
     ///
     /// # Errors
     ///
     /// When the file cannot be read, or its content is not valid; the message names line and column.
     pub fn from_csv(path: impl AsRef<Path>, target: Target) -> Result<Self> {
-        Self::read_csv(path.as_ref(), &target, None)
+        Self::read_csv(path.as_ref(), &target, &TableOptions::default())
     }
 
     /// Does the same as [`Self::from_csv`], with a column of row weights, which is not a feature. Rows of weight 0 are left
@@ -35,102 +39,40 @@ impl Dataset {
     ///
     /// As for [`Self::from_csv`], and for weights that [`Self::with_weights`] refuses.
     pub fn from_csv_weighted(path: impl AsRef<Path>, target: Target, weight: &str) -> Result<Self> {
-        Self::read_csv(path.as_ref(), &target, Some(weight))
+        let options = TableOptions { weight: Some(weight.to_owned()), ..TableOptions::default() };
+        Self::read_csv(path.as_ref(), &target, &options)
     }
 
-    /// Reads a whole table, with or without a column of weights.
-    fn read_csv(path: &Path, target: &Target, weight: Option<&str>) -> Result<Self> {
-        let mut table = TableReader::open(path)?;
-        let names = header::names(&table.header);
-        let places = header::find_targets(&names, target.column(), &table.source)?;
-        let weight_place =
-            weight.map(|name| header::find_target(&names, name, &table.source)).transpose()?;
-        if let Some(name) = weight.filter(|_| weight_place.is_some_and(|it| places.contains(&it))) {
-            let problem = format!("column {} cannot be both target and weight", cell::shown(name));
-            return Err(Error::table(&table.source, problem));
-        }
-        // Every other column is a feature, in the order of the file.
-        let other = |place: &usize| !places.contains(place) && weight_place != Some(*place);
-        let picks: Vec<usize> = (0..names.len()).filter(other).collect();
-        if picks.is_empty() {
-            return Err(Error::table(
-                // Copied, since reading on changes the table that the names are borrowed from.
-                &table.source,
-                "no column is left for features; at least one is needed",
-            ));
-        }
-        let owned = |places: &[usize]| places.iter().map(|&it| names[it].to_owned()).collect();
-        let (features, targets): (Vec<String>, Vec<String>) = (owned(&picks), owned(&places));
+    /// Does the same as [`Self::from_csv`], as the options say.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::from_csv_weighted`], and for columns that are not there or hold something else than is asked.
+    pub fn from_csv_with(
+        path: impl AsRef<Path>,
+        target: Target,
+        options: &TableOptions,
+    ) -> Result<Self> {
+        Self::read_csv(path.as_ref(), &target, options)
+    }
 
-        let mut x = NumberVec::default();
-        let (mut weights, mut left_out) = (Vec::new(), 0);
-        // Noted while reading, since the digits are lost as soon as a cell is a number.
-        let mut inexact = vec![false; table.header.len()];
-        let mut cells: Vec<TargetCells> = places.iter().map(|_| TargetCells::default()).collect();
+    /// Reads a whole table.
+    fn read_csv(path: &Path, target: &Target, options: &TableOptions) -> Result<Self> {
+        let mut table = TableReader::open(path)?;
+        let layout = Layout::of(&table, target, options)?;
+        let mut pass = FirstPass::new(&table, &layout, options);
         while table.read()? {
             table.check_count()?;
-            if let Some(place) = weight_place {
-                let weight = table.weight(place)?;
-                if weight == 0.0 {
-                    left_out += 1;
-                    continue;
-                }
-                weights.push(weight);
-            }
-            // In the order of the columns, so that the first of several bad cells is reported.
-            for (column, text) in table.record.iter().enumerate() {
-                inexact[column] |= cell::loses_digits(text);
-                // The last cell decides if a target is classes or numbers, so cells are collected.
-                if let Some(target) = places.iter().position(|&place| place == column) {
-                    cells[target]
-                        .push(text.trim(), table.line)
-                        .map_err(|problem| table.refuse_column(column, problem))?;
-                } else if weight_place != Some(column) {
-                    x.push(
-                        cell::feature(text)
-                            .map_err(|problem| table.refuse_column(column, problem))?,
-                    );
-                }
-            }
+            pass.row(&table, &layout)?;
         }
         // Checked here, since without any row the later checks would complain about something else.
-        if weight.is_some() && weights.is_empty() {
+        if options.weight.is_some() && pass.weights.is_empty() {
             return Err(Error::table(&table.source, "all weights are 0; no row would count"));
         }
-        // A single target may be classes; several are numbers or labels, resolved together.
-        let read = match (cells.len(), cells.pop()) {
-            (1, Some(only)) => only.resolve(target, &table.source)?,
-            (_, last) => {
-                cells.extend(last);
-                let names: Vec<&str> = targets.iter().map(String::as_str).collect();
-                resolve_all(cells, &names, target, &table.source)?
-            }
-        };
-        // Classes are texts, so they lose no digits.
-        let numbers = matches!(read.kind, TargetKind::Number | TargetKind::Numbers(_));
-        let told = |column: &usize| inexact[*column] && (numbers || !places.contains(column));
-        let counts = |column: &usize| weight_place != Some(*column) && told(column);
-        let header = table.header.iter().map(str::trim).enumerate();
-        let inexact =
-            header.filter(|(it, _)| counts(it)).map(|(_, name)| name.to_owned()).collect();
-        let schema = Schema {
-            features,
-            target: targets.join(","),
-            kind: read.kind,
-            weight: weight.map(str::to_owned),
-        };
-        let data = Self {
-            schema,
-            x: Arc::new(x),
-            y: read.y,
-            weights: None,
-            left_out,
-            inexact,
-            source: table.source,
-            class_lines: read.class_lines,
-        };
-        // Last, since weights need the finished rows.
-        if weight.is_some() { data.with_weights(weights) } else { Ok(data) }
+        let mut notes = Vec::new();
+        let (kept, columns) = pass.columns(&table, &layout, options, &mut notes)?;
+        let x = pass.features(path, &layout, &kept, columns)?;
+        pass.dataset((x, kept), &layout, (target, options), (table, notes))
     }
 
     /// Reads a table with the columns of another one, in any order; further columns are ignored. If the other table had
@@ -143,11 +85,17 @@ impl Dataset {
         let mut reader = PartReader::open(path, schema)?;
         let mut part = reader.empty();
         let mut x = NumberVec::default();
+        let mut odd = Vec::new();
         // Features move to the compact storage row by row, so that the table is never held twice.
         while reader.row(&mut part)? {
             reader.table.check_count()?;
             part.x.drain(..).for_each(|value| x.push(value));
+            odd.extend(part.odd.drain(..).map(|cell| OddCell { row: part.y.len() - 1, ..cell }));
         }
+        if part.y.is_empty() && reader.without_target() > 0 {
+            return Err(Error::table(&reader.table.source, "no row has a target"));
+        }
+        let notes = told_rows(reader.without_target(), &schema.target);
         let LabelledRows { y, weights, .. } = part;
         let data = Self {
             schema: schema.clone(),
@@ -158,12 +106,25 @@ impl Dataset {
             inexact: Vec::new(),
             source: reader.table.source,
             class_lines: Vec::new(),
+            raw: None,
+            odd: Arc::new(odd),
+            notes: Arc::new(notes.into_iter().collect()),
         };
         match weights {
             Some(weights) => data.with_weights(weights),
             None => Ok(data),
         }
     }
+}
+
+/// Says how many rows have no target and are left out, if there are any.
+fn told_rows(rows: usize, target: &str) -> Option<String> {
+    let rows = match rows {
+        0 => return None,
+        1 => "1 row has".to_string(),
+        many => format!("{many} rows have"),
+    };
+    Some(format!("{rows} no value of the target {}: left out", cell::shown(target)))
 }
 
 /// Returns the names of a table's columns, without the spaces around them.

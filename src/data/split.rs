@@ -24,6 +24,7 @@ impl Split {
     ///
     /// When their columns, target or classes differ.
     pub fn with_valid(train: Dataset, valid: Dataset) -> Result<Self> {
+        let (train, valid) = together(train, valid)?;
         let (a, b) = (train.schema(), valid.schema());
         let differing = if a.features != b.features {
             format!("feature columns {}, but {}", list(&b.features), list(&a.features))
@@ -44,6 +45,23 @@ impl Split {
     }
 }
 
+/// Turns columns of both parts into inputs, fitted to the training rows, where they are not inputs yet.
+fn together(train: Dataset, valid: Dataset) -> Result<(Dataset, Dataset)> {
+    let columns = match train.is_encoded() {
+        true if train.schema().columns.is_empty() => train.fitted_columns()?,
+        true => train.schema().columns.clone(),
+        false => train.fitted_columns()?,
+    };
+    let train = if train.is_encoded() { train } else { train.encode_by(&columns)? };
+    let read_apart = !valid.is_encoded() || valid.schema().columns != train.schema().columns;
+    let valid = if read_apart { valid.encode_by(&columns)? } else { valid };
+    let valid = valid.fill_from(&train);
+    // Columns of weights that training begins with may have had no gaps.
+    let train =
+        if train.x().iter().any(f64::is_nan) { train.clone().fill_from(&train) } else { train };
+    Ok((train, valid))
+}
+
 fn describe(kind: &TargetKind) -> String {
     match kind {
         TargetKind::Classes(labels) => format!("classes {}", list(labels)),
@@ -57,7 +75,8 @@ fn describe(kind: &TargetKind) -> String {
 }
 
 impl Dataset {
-    /// Holds out a fraction `share` of the rows (0 holds out none), chosen by `seed`.
+    /// Holds out a fraction `share` of the rows (0 holds out none), chosen by `seed`. Gaps, texts and dates become inputs, as the training
+    /// rows decide.
     ///
     /// The same fraction of each class is taken, rounded such that the total is that of the whole table, and each class has
     /// a row in both parts; but the only row of a class is for training. If rows have weights, it is the same fraction of
@@ -74,7 +93,7 @@ impl Dataset {
             ));
         }
         if share == 0.0 {
-            return Ok(Split { train: self, valid: None });
+            return Ok(Split { train: self.encoded()?, valid: None });
         }
         let rows = self.rows();
         // The whole number is rounded once, so that many small classes do not add up their rounding.
@@ -119,7 +138,8 @@ impl Dataset {
         let part = |held: bool| -> Vec<u32> {
             (0_u32..).zip(&held_out).filter(|(_, h)| **h == held).map(|(row, _)| row).collect()
         };
-        Ok(Split { train: self.subset(&part(false)), valid: Some(self.subset(&part(true))) })
+        let (train, valid) = together(self.subset(&part(false)), self.subset(&part(true)))?;
+        Ok(Split { train, valid: Some(valid) })
     }
 
     /// Returns the number of rows of each class to hold out, `total` together.

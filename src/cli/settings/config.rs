@@ -10,7 +10,9 @@ use std::str::FromStr;
 use super::network::Network;
 use super::raw_settings::RawSettings;
 use crate::cli::cache::tuning_folder;
-use crate::data::{Arranged, Dataset, Preprocessing, Split, Target, TargetKind, Targets, list};
+use crate::data::{
+    Arranged, Dataset, Preprocessing, Split, TableOptions, Target, TargetKind, Targets, list,
+};
 use crate::device::{DeviceInfo, DeviceKind, Tuning};
 use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, read_fitting_weights, read_preparation, read_weights};
@@ -18,7 +20,7 @@ use crate::graph::{Group, Loss, RequiredTarget, factors};
 use crate::model::{Init, ParamLayout, ParamView, Params, Sequential};
 use crate::plan::Precision;
 use crate::shape::short;
-use crate::train::{TrainOptions, Warning, check_dataset};
+use crate::train::{TrainOptions, Warning, check_dataset, with_input_tables};
 
 /// Kind of target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +52,8 @@ pub(crate) enum InitFrom {
 pub(crate) struct RunConfig {
     pub(crate) table: PathBuf,
     pub(crate) target: String,
-    pub(crate) weight: Option<String>,
+    /// How the table is read; with the column of weights.
+    pub(crate) reading: TableOptions,
     pub(super) task: Task,
     /// The positive one of two classes, if it is chosen.
     pub(crate) positive: Option<String>,
@@ -88,7 +91,7 @@ impl Default for RunConfig {
         Self {
             table: PathBuf::new(),
             target: String::new(),
-            weight: None,
+            reading: TableOptions::default(),
             task: Task::default(),
             positive: None,
             network: Network::default(),
@@ -161,7 +164,9 @@ impl RunConfig {
             let data = self.split(data)?;
             return Ok(PreparedTable { data, notes, features: Vec::new(), targets: Vec::new() });
         };
-        let Arranged { data, features, targets } = data.arranged_like(&origin.schema);
+        let (data, other_kinds) = data.encoded_like(&origin.schema);
+        let Arranged { data, mut features, targets } = data.arranged_like(&origin.schema);
+        features.extend(other_kinds.filter(|_| features.is_empty()));
         let problems = [features.as_slice(), &targets].concat();
         if self.init_strict && !problems.is_empty() {
             let problem = format!(
@@ -183,10 +188,7 @@ impl RunConfig {
     }
 
     fn read(&self, origin: Option<&Preprocessing>) -> Result<Dataset> {
-        let read = |target: Target| match &self.weight {
-            None => Dataset::from_csv(&self.table, target),
-            Some(weight) => Dataset::from_csv_weighted(&self.table, target, weight),
-        };
+        let read = |target: Target| Dataset::from_csv_with(&self.table, target, &self.reading);
         let column = || self.target.clone();
         let data = match (self.task, self.loss.map(Loss::wants)) {
             // The kind of the target does not depend on the rows that happen to be there.
@@ -210,7 +212,7 @@ impl RunConfig {
             (Task::Classify, _) => read(Target::Class(column())),
             (Task::Regress, _) => read(Target::Number(column())),
         };
-        let mut data = data.map_err(|error| self.no_table(error))?;
+        let mut data = data.map_err(|error| self.no_table(self.raw.locate(error)))?;
         if let Some(class) = &self.positive {
             data = data.with_positive(class).map_err(|error| self.locate(error))?;
         }
@@ -229,6 +231,7 @@ impl RunConfig {
                 data.split(*share, self.options.seed).map_err(|error| self.raw.locate(error))
             }
             ValidSource::File(path) => {
+                let data = data.encoded()?;
                 let valid = Dataset::from_csv_like(path, data.schema())
                     .map_err(|error| self.raw.locate_file("valid", error))?;
                 Split::with_valid(data, valid)
@@ -306,7 +309,8 @@ impl RunConfig {
             InitFrom::File(_) => Init::default(),
         };
         let outputs = self.outputs(&data.train);
-        self.network.model(init, &data.train, outputs).map_err(|error| self.raw.locate(error))
+        let model = self.network.model(init, &data.train, outputs);
+        with_input_tables(&model.map_err(|error| self.raw.locate(error))?, &data.train)
     }
 
     /// Returns the options of training for this table.

@@ -5,6 +5,7 @@
 
 mod evaluate;
 mod input;
+mod odd_rows;
 mod predict;
 mod prediction_writer;
 mod prefetch;

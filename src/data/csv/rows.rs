@@ -184,15 +184,6 @@ impl TableReader {
         }
     }
 
-    /// Appends the current row's features.
-    pub(super) fn features(&self, picks: &[usize], x: &mut Vec<f64>) -> Result<()> {
-        for &column in picks {
-            let text = self.record.get(column).unwrap_or_default();
-            x.push(cell::feature(text).map_err(|problem| self.refuse_column(column, problem))?);
-        }
-        Ok(())
-    }
-
     /// Returns the current row's weight.
     pub(super) fn weight(&self, column: usize) -> Result<f64> {
         let text = self.record.get(column).unwrap_or_default();
@@ -209,14 +200,28 @@ impl TableReader {
         Error::table(&self.source, problem).at_line(self.line)
     }
 
+    /// Refuses a row that repeats the header.
+    pub(super) fn check_not_header(&self) -> Result<()> {
+        if self.record != self.header {
+            return Ok(());
+        }
+        let problem = "the line repeats the header, as where files were joined; remove it";
+        Err(self.at_line(problem.into()))
+    }
+
     /// Returns an error about a cell of the current row.
     pub(super) fn refuse_column(&self, column: usize, problem: String) -> Error {
         // A repeated header fails at its first cell, and has a clearer explanation.
-        if self.record == self.header {
-            let problem = "the line repeats the header, as where files were joined; remove it";
-            return self.at_line(problem.into());
+        match self.check_not_header() {
+            Err(error) => error,
+            Ok(()) => self.refuse_column_at(self.line, column, problem),
         }
+    }
+
+    /// Returns an error about a cell of an earlier row.
+    pub(super) fn refuse_column_at(&self, line: u64, column: usize, problem: String) -> Error {
         let name = self.header.get(column).unwrap_or_default().trim();
-        self.at_line(format!("column {}: {problem}", cell::shown(name))).at_column(name)
+        let problem = format!("column {}: {problem}", cell::shown(name));
+        Error::table(&self.source, problem).at_line(line).at_column(name)
     }
 }

@@ -463,7 +463,7 @@ proptest! {
             writer.write_record([a.to_string(), label(i, text), format!("{y:e}")]).unwrap();
         }
         writer.flush().unwrap();
-        let schema = Schema { features: vec!["y".into(), "a".into()], target: "a".into(), kind: TargetKind::Number, weight: None };
+        let schema = Schema { features: vec!["y".into(), "a".into()], target: "a".into(), kind: TargetKind::Number, ..Schema::default() };
         let data = Dataset::from_csv_like(&path, &schema).unwrap();
         let want: Vec<u64> = rows.iter().flat_map(|r| [r.1.to_bits(), r.0.to_bits()]).collect();
         prop_assert_eq!(data.x().iter().map(|v| v.to_bits()).collect::<Vec<_>>(), want);
