@@ -48,6 +48,18 @@ impl GapMarks {
         self.given.is_none() && matches!(cell, "?" | "-")
     }
 
+    /// Returns all texts that are gaps in a column of any kind.
+    pub(super) fn texts(&self) -> Vec<String> {
+        let mut texts: Vec<String> = match &self.given {
+            Some(texts) => texts.iter().cloned().collect(),
+            None => MARKS.map(String::from).to_vec(),
+        };
+        texts.push(String::new());
+        texts.sort_unstable();
+        texts.dedup();
+        texts
+    }
+
     /// Returns true if the list is the user's.
     pub(super) fn is_given(&self) -> bool {
         self.given.is_some()

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub use self::chunks::{FeatureReader, LabelledRows, PartReader, RowChunk};
 use self::passes::{FirstPass, Layout};
-use self::rows::TableReader;
+pub(super) use self::rows::TableReader;
 use super::cell;
 use super::numbers::NumberVec;
 use super::row_cells::OddCell;

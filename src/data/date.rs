@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(parsed("1970-01-01"), Some((0.0, false)));
         assert_eq!(parsed("1970-01-02T12:00"), Some((1.5, true)));
         assert_eq!(parsed("1970-01-02 12:00:00+12:00"), Some((1.0, true)));
-        assert_eq!(parsed("1969-12-31T23:00:00.000Z"), Some((-1.0 / 24.0, true)));
+        assert_eq!(parsed("1969-12-31T18:00:00.000Z"), Some((-0.25, true)));
         assert_eq!(parsed("2026/11/28"), Some((20_785.0, false)));
         assert_eq!(parse("28.11.2026 10:20", Some("%d.%m.%Y %H:%M")).map(|it| it.1), Some(true));
         assert_eq!(parse("28.11.2026", Some("%d.%m.%Y")), Some((20_785.0, false)));

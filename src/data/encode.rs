@@ -487,6 +487,20 @@ fn category(values: Vec<String>, gaps: bool, rule: CategoryRule) -> ColumnEncodi
     }
 }
 
+/// Describes how this many texts become inputs where nothing is asked.
+pub(super) fn usual_encoding(values: usize, gaps: bool) -> String {
+    match values {
+        2 if !gaps => "an input of 0 or 1".to_string(),
+        0..=FEW_VALUES => {
+            let gaps = if gaps { ", and one for gaps" } else { "" };
+            format!("an input for each of {values} texts{gaps}")
+        }
+        _ => {
+            format!("a row of an embedding's table, {} x {}", values + 1, usual_width(values))
+        }
+    }
+}
+
 impl RawColumns {
     /// Returns true if every column is numbers without gaps, so that the table needs no encoding.
     pub(super) fn is_plain(&self, has_gaps: bool) -> bool {

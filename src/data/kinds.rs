@@ -116,11 +116,6 @@ impl ColumnScan {
         }
     }
 
-    /// Number of different texts among the cells that are no numbers.
-    pub(super) fn different_texts(&self) -> usize {
-        self.hashes.len()
-    }
-
     /// Counts a trimmed cell. Returns its number, or the days of a date; NaN for all else.
     pub(super) fn push(&mut self, cell: &str, line: u64, marks: &GapMarks) -> f64 {
         let place = |bad| Some(Place { line, text: cell.to_owned(), bad });
@@ -142,7 +137,9 @@ impl ColumnScan {
         let bad = match marks.number(cell) {
             Ok(value) if value.is_nan() => {
                 self.gaps += 1;
-                self.first_gap = self.first_gap.take().or_else(|| place(NotNumber::Marker));
+                self.first_gap = self.first_gap.take().or_else(|| {
+                    place(if cell.is_empty() { NotNumber::Empty } else { NotNumber::Marker })
+                });
                 return value;
             }
             Ok(value) => {

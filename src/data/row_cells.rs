@@ -110,6 +110,11 @@ impl Schema {
         }
     }
 
+    /// Returns the texts that mark a gap in a column of any kind.
+    pub(crate) fn gap_texts(&self) -> Vec<String> {
+        GapMarks::new(self.missing.as_deref()).texts()
+    }
+
     /// Returns the column whose cells an input comes from.
     pub(crate) fn column_of_input(&self, input: usize) -> &str {
         let mut inputs = 0;

@@ -4,7 +4,9 @@
 //! Absent on purpose: training.
 
 mod evaluate;
+mod info;
 mod input;
+mod inspect;
 mod odd_rows;
 mod predict;
 mod prediction_writer;
@@ -12,6 +14,8 @@ mod prefetch;
 mod training_rows;
 
 pub(super) use evaluate::evaluate;
+pub(super) use info::info;
+pub(super) use inspect::inspect;
 pub(super) use predict::predict;
 pub(super) use prediction_writer::{PredictionColumns, PredictionWriter};
 pub(super) use training_rows::{Overlap, RowDigest};

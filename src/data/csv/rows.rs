@@ -19,14 +19,14 @@ const BUFFER: usize = 1 << 16;
 
 /// An open table and its current row.
 #[derive(Debug)]
-pub(super) struct TableReader {
+pub(in crate::data) struct TableReader {
     reader: Reader<Watched<ByteSource>>,
     path: PathBuf,
     pub(super) source: String,
-    pub(super) header: StringRecord,
-    pub(super) record: StringRecord,
+    pub(in crate::data) header: StringRecord,
+    pub(in crate::data) record: StringRecord,
     /// First line of the current row, counted from 1.
-    pub(super) line: u64,
+    pub(in crate::data) line: u64,
     rows: u64,
 }
 
@@ -46,7 +46,7 @@ impl Read for ByteSource {
 }
 
 impl TableReader {
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(in crate::data) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).map_err(|source| Error::file("read", path, source))?;
         Self::from_reader(file, path)
     }
@@ -77,7 +77,7 @@ impl TableReader {
     }
 
     /// Reads the next row, if there is one. A table without rows is an error.
-    pub(super) fn read(&mut self) -> Result<bool> {
+    pub(in crate::data) fn read(&mut self) -> Result<bool> {
         if !self.advance()? {
             if self.rows == 0 {
                 return Err(Error::table(
