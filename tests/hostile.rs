@@ -331,7 +331,7 @@ fn a_row_that_does_not_end_is_refused_before_it_fills_the_memory() {
         features: vec!["x".into()],
         target: "y".into(),
         kind: TargetKind::Number,
-        weight: None,
+        ..Schema::default()
     };
     for (begin, byte, part) in [
         ("", b'x', "endless:1: a row of more than 67108864 bytes"),

@@ -93,6 +93,14 @@ pub enum Verb {
     /// For classes and labels their probabilities are columns too. The table is read a few thousand rows at a time, so that it
     /// may be of any length: `wgrad predict RUN big.csv.gz --out - | gzip > predicted.csv.gz`.
     Predict(PredictArgs),
+    /// The columns of a table, and what train would make of them
+    ///
+    /// Kind, gaps, different values, range and examples of each column, of all of its cells.
+    Inspect(InspectArgs),
+    /// A run's layers, and what becomes of each column
+    ///
+    /// The scaling, the texts of categories, and what stands in for gaps, as they are stored in the model.
+    Info(InfoArgs),
     /// A run's network as an ONNX file, for other programs
     ///
     /// The file takes the table's columns as they are and gives predictions in the target's units.
@@ -132,6 +140,8 @@ impl Verb {
             Self::Resume(args) => args.json,
             Self::Evaluate(args) => args.json,
             Self::Predict(args) => args.json,
+            Self::Inspect(args) => args.json,
+            Self::Info(args) => args.json,
             Self::Export(args) => args.json,
             Self::Adapters(args) => args.json,
             Self::Verify(args) => args.json,
@@ -293,6 +303,26 @@ pub struct PredictArgs {
     /// No progress, only the result and errors
     #[arg(long)]
     pub quiet: bool,
+}
+
+/// `wgrad inspect`
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// CSV file with a header
+    pub table: PathBuf,
+    /// One JSON object per column on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `wgrad info`
+#[derive(Debug, Args)]
+pub struct InfoArgs {
+    /// Run folder, or a model.safetensors
+    pub run: PathBuf,
+    /// One JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `wgrad export`

@@ -19,7 +19,7 @@ struct Exported {
     event: &'static str,
     onnx: String,
     opset: i64,
-    /// Type of the input's elements.
+    /// Type of the input's elements, or `columns` if each column is an input of its own.
     input: &'static str,
     bytes: usize,
 }
@@ -41,7 +41,16 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exit> {
         }
     };
     let columns = list(&trained.preparation.double);
-    if needed && !double {
+    let several = !trained.preparation.schema.columns.is_empty();
+    if several && args.input.as_deref().is_some_and(|it| it.trim() != "auto") {
+        let problem = "the model has columns with texts or gaps, so the file has an input for each column, of texts or f64; leave \
+                       --input out";
+        return Err(Error::setting("--input", problem));
+    }
+    if several {
+        console
+            .line("each column is an input of its own: texts, or f64 (double) with NaN for gaps");
+    } else if needed && !double {
         console.warn(&format!(
             "--input f32 cannot tell all values of {columns} apart: predictions will differ from those of `wgrad predict`; leave --input out for f64"
         ));
@@ -50,7 +59,11 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exit> {
     }
     let file = onnx_bytes(&trained, double)?;
     write_file(&args.onnx, &file)?;
-    let input = if double { "f64" } else { "f32" };
+    let input = match (several, double) {
+        (true, _) => "columns",
+        (false, true) => "f64",
+        (false, false) => "f32",
+    };
     let (onnx, bytes) = (args.onnx.display().to_string(), file.len());
     console.line(&format!("{onnx}  {}, opset {ONNX_OPSET}", bytes_text(bytes as u64)));
     if args.json {

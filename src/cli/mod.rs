@@ -111,6 +111,8 @@ fn done(cli: Cli) -> Result<Exit, Failure> {
         Verb::Resume(args) => run::resume(&args),
         Verb::Evaluate(args) => Ok(tables::evaluate(&args)?),
         Verb::Predict(args) => Ok(tables::predict(&args)?),
+        Verb::Inspect(args) => Ok(tables::inspect(&args)?),
+        Verb::Info(args) => Ok(tables::info(&args)?),
         Verb::Export(args) => Ok(export::export(&args)?),
         Verb::Adapters(args) => Ok(devices::adapters(&args)?),
         Verb::Verify(args) => Ok(devices::verify(&args)?),

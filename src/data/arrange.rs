@@ -55,6 +55,10 @@ impl Dataset {
     fn arrange_features(&mut self, schema: &Schema) -> Vec<String> {
         let wanted = &schema.features;
         let problems = differences(&self.schema.features, wanted, "column", "columns");
+        // Columns that are no inputs yet are of other kinds than those of the other table.
+        if !self.is_encoded() {
+            return problems;
+        }
         // Only a mere difference of order can be undone.
         if problems.is_empty() && self.schema.features != *wanted {
             let place_of = places(&self.schema.features);
@@ -63,6 +67,8 @@ impl Dataset {
                 wanted.iter().filter_map(|name| place_of.get(name.as_str()).copied()).collect();
             self.x = Arc::new(self.x.columns(&picks, wanted.len()));
             self.schema.features.clone_from(wanted);
+            self.schema.columns.clone_from(&schema.columns);
+            self.schema.missing.clone_from(&schema.missing);
         }
         problems
     }
@@ -206,7 +212,7 @@ mod tests {
 
     fn schema(features: &[&str], target: &str, kind: TargetKind) -> Schema {
         let features = features.iter().map(|name| (*name).to_string()).collect();
-        Schema { features, target: target.into(), kind, weight: None }
+        Schema { features, target: target.into(), kind, ..Schema::default() }
     }
 
     fn classes(names: &[&str]) -> TargetKind {

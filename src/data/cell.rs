@@ -1,7 +1,9 @@
-//! One rule for all columns by which a cell is a number, and what to say where it is none.
+//! One rule for all columns by which a cell is a number or a gap, and what to say where it is neither.
 //!
-//! In: the text of a cell. Out: a finite f64, or the problem and its remedy; the place is the reader's.
-//! Absent on purpose: decimal commas, thousands separators, missing values.
+//! In: the text of a cell. Out: a finite f64, a gap, or the problem and its remedy; the place is the reader's.
+//! Absent on purpose: decimal commas, thousands separators, what stands in for a gap.
+
+use std::collections::HashSet;
 
 /// Why a cell is not a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +14,68 @@ pub(super) enum NotNumber {
     NotFinite,
     TooLarge,
     Text,
+}
+
+/// Texts that mark a missing value unless others are given: those of pandas.
+const MARKS: [&str; 18] = [
+    "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>",
+    "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null",
+];
+
+/// Texts that mark a missing value in tables: the empty one, and either pandas' list or a list of the user's.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct GapMarks {
+    given: Option<HashSet<String>>,
+}
+
+impl GapMarks {
+    /// Takes the user's list, if there is one.
+    pub(super) fn new(given: Option<&[String]>) -> Self {
+        Self { given: given.map(|texts| texts.iter().map(|it| it.trim().to_owned()).collect()) }
+    }
+
+    /// Returns true if a trimmed cell is a gap in a column of any kind.
+    pub(super) fn has(&self, cell: &str) -> bool {
+        cell.is_empty()
+            || match &self.given {
+                Some(texts) => texts.contains(cell),
+                None => MARKS.contains(&cell),
+            }
+    }
+
+    /// Returns true if a trimmed cell, which is neither number nor gap, is a gap in a column that holds nothing else: `?` or `-`.
+    pub(super) fn has_among_numbers(&self, cell: &str) -> bool {
+        self.given.is_none() && matches!(cell, "?" | "-")
+    }
+
+    /// Returns all texts that are gaps in a column of any kind.
+    pub(super) fn texts(&self) -> Vec<String> {
+        let mut texts: Vec<String> = match &self.given {
+            Some(texts) => texts.iter().cloned().collect(),
+            None => MARKS.map(String::from).to_vec(),
+        };
+        texts.push(String::new());
+        texts.sort_unstable();
+        texts.dedup();
+        texts
+    }
+
+    /// Returns true if the list is the user's.
+    pub(super) fn is_given(&self) -> bool {
+        self.given.is_some()
+    }
+
+    /// Reads a trimmed cell of a column of numbers; NaN stands for a gap.
+    pub(super) fn number(&self, cell: &str) -> Result<f64, NotNumber> {
+        // Marks of the user's may look like numbers, such as -999, so they come first.
+        if self.is_given() && self.has(cell) {
+            return Ok(f64::NAN);
+        }
+        match number(cell) {
+            Err(bad) if bad != NotNumber::TooLarge && self.has(cell) => Ok(f64::NAN),
+            other => other,
+        }
+    }
 }
 
 /// Reads a trimmed cell.
@@ -51,8 +115,8 @@ pub(super) fn feature(cell: &str) -> Result<f64, String> {
     let cell = cell.trim();
     number(cell).map_err(|bad| match bad {
         NotNumber::Text => {
-            let remedy = comma(cell).unwrap_or("encode the column as numbers or remove it");
-            format!("{} is not a number, and features must be numbers; {remedy}", shown(cell))
+            let remedy = comma(cell).unwrap_or("correct it");
+            format!("{} is not a number, but the column holds numbers; {remedy}", shown(cell))
         }
         other => other.explain(cell),
     })
@@ -70,7 +134,7 @@ pub(super) fn target(cell: &str) -> Result<f64, String> {
 }
 
 /// Returns a hint for a number with commas in it.
-fn comma(cell: &str) -> Option<&'static str> {
+pub(super) fn comma(cell: &str) -> Option<&'static str> {
     let (whole, fraction) = cell.split_once('.').unwrap_or((cell, "0"));
     let mut groups = whole.trim_start_matches(['+', '-']).split(',');
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());

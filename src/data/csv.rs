@@ -1,12 +1,13 @@
 //! Reads CSV tables: whole, as a [`Dataset`], or in chunks.
 //!
-//! In: a file or a stream in UTF-8, of a form that `dialect.rs` finds. Out: finite features, and targets by `target.rs`.
-//! Absent on purpose: encoding of text features, filling of missing values.
+//! In: a file or a stream in UTF-8, of a form that `dialect.rs` finds. Out: features of kinds by `kinds.rs`, and targets by `target.rs`.
+//! Absent on purpose: what texts and gaps become, which `encode.rs` knows.
 
 mod bytes;
 mod chunks;
 mod dialect;
 mod marks;
+mod passes;
 mod row_keys;
 mod rows;
 
@@ -17,29 +18,16 @@ pub(super) use self::bytes::MOST_CELLS;
 pub use self::chunks::{FeatureReader, LabelledRows, PartReader, RowChunk};
 pub use self::dialect::TableFormat;
 pub use self::marks::DecimalMark;
-use self::row_keys::RowKeys;
-use self::rows::TableReader;
-use super::header::list;
+use self::passes::{FirstPass, Layout};
+pub(super) use self::rows::TableReader;
 use super::numbers::NumberVec;
 use super::open::is_array_file;
+use super::row_cells::OddCell;
 use super::split::SplitColumns;
-use super::table::{Dataset, Schema, Target, TargetKind};
-use super::target::{TargetCells, resolve_all};
+use super::table::{Dataset, Schema, Target};
+use super::table_options::TableOptions;
 use super::{cell, header};
 use crate::error::{Error, Result};
-
-/// Columns of a table with a purpose beside the target, and the form of its text.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TableOptions {
-    /// Column of row weights, 0 or more. Rows of weight 0 are left out.
-    pub weight: Option<String>,
-    /// Column that names each row's group, all of whose rows are in one part of a split. It is no feature.
-    pub group: Option<String>,
-    /// Column that says to which part of a split each row belongs: `train`, `valid` or `test`. It is no feature.
-    pub split_column: Option<String>,
-    /// Form of the table's text, where it is not to be found from the first rows.
-    pub format: TableFormat,
-}
 
 /// A table, and what was read of it beside features and targets.
 #[derive(Clone, Debug)]
@@ -53,13 +41,14 @@ pub struct LoadedTable {
 }
 
 impl Dataset {
-    /// Reads a table: all columns but the target's are features.
+    /// Reads a table: all columns but the target's are features. Numbers, texts and dates are told apart by all cells of a column, and
+    /// may have gaps; [`Self::split`] turns them into inputs of a network.
     ///
     /// # Errors
     ///
     /// When the file cannot be read, or its content is not valid; the message names line and column.
     pub fn from_csv(path: impl AsRef<Path>, target: Target) -> Result<Self> {
-        Ok(Self::load(path, &target, &TableOptions::default())?.data)
+        Self::from_csv_with(path, target, &TableOptions::default())
     }
 
     /// Does the same as [`Self::from_csv`], with a column of row weights, which is not a feature. Rows of weight 0 are left
@@ -69,8 +58,21 @@ impl Dataset {
     ///
     /// As for [`Self::from_csv`], and for weights that [`Self::with_weights`] refuses.
     pub fn from_csv_weighted(path: impl AsRef<Path>, target: Target, weight: &str) -> Result<Self> {
-        let options = TableOptions { weight: Some(weight.into()), ..TableOptions::default() };
-        Ok(Self::load(path, &target, &options)?.data)
+        let options = TableOptions { weight: Some(weight.to_owned()), ..TableOptions::default() };
+        Self::from_csv_with(path, target, &options)
+    }
+
+    /// Does the same as [`Self::from_csv`], as the options say.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::from_csv_weighted`], and for columns that are not there or hold something else than is asked.
+    pub fn from_csv_with(
+        path: impl AsRef<Path>,
+        target: Target,
+        options: &TableOptions,
+    ) -> Result<Self> {
+        Ok(Self::load(path, &target, options)?.data)
     }
 
     /// Reads a whole table with columns of row weights, groups and parts, where the options name them. These are no features.
@@ -88,146 +90,36 @@ impl Dataset {
     ///
     /// # Errors
     ///
-    /// As for [`Self::from_csv_weighted`], and for columns that are missing.
+    /// As for [`Self::from_csv_with`].
     pub fn load(
         path: impl AsRef<Path>,
         target: &Target,
         options: &TableOptions,
     ) -> Result<LoadedTable> {
-        let weight = options.weight.as_deref();
-        let mut format = options.format.clone();
+        let path = path.as_ref();
+        let mut options = options.clone();
         // The target of an array may be a file of its own.
         let mut target = target.clone();
-        if is_array_file(path.as_ref()) && Path::new(target.column()).is_file() {
-            format.target_file = Some(target.column().into());
+        if is_array_file(path) && Path::new(target.column()).is_file() {
+            options.format.target_file = Some(target.column().into());
         }
-        if format.target_file.is_some() {
+        if options.format.target_file.is_some() {
             target.rename("y");
         }
-        let target = &target;
-        let wanted = |names: &[&str]| header::has_targets(names, target.column());
-        let mut table = TableReader::open(path.as_ref(), &format, wanted)?;
-        let names = header::names(&table.header);
-        let places = header::find_targets(&names, target.column(), &table.source)
-            .map_err(|error| table.explain(error))?;
-        let weight_place = weight
-            .map(|name| header::find_target(&names, name, &table.source))
-            .transpose()
-            .map_err(|error| table.explain(error))?;
-        if let Some(name) = weight.filter(|_| weight_place.is_some_and(|it| places.contains(&it))) {
-            let problem = format!("column {} cannot be both target and weight", cell::shown(name));
-            return Err(Error::table(&table.source, problem));
-        }
-        let taken: Vec<usize> = places.iter().copied().chain(weight_place).collect();
-        let mut keys = RowKeys::find(
-            &table,
-            (options.group.as_deref(), options.split_column.as_deref()),
-            &taken,
-        )?;
-        // Every other column is a feature, in the order of the file.
-        let other = |place: &usize| !taken.contains(place) && !keys.has(*place);
-        let picks: Vec<usize> = (0..names.len()).filter(other).collect();
-        if picks.is_empty() {
-            return Err(Error::table(
-                // Copied, since reading on changes the table that the names are borrowed from.
-                &table.source,
-                "no column is left for features; at least one is needed",
-            ));
-        }
-        let owned = |places: &[usize]| places.iter().map(|&it| names[it].to_owned()).collect();
-        let (features, targets): (Vec<String>, Vec<String>) = (owned(&picks), owned(&places));
-
-        // Between commas, texts with commas in them are classes, unless someone says that they are numbers.
-        let numbers = table.dialect().delimiter != b','
-            || options.format.decimal.is_some()
-            || matches!(target, Target::Number(_));
-        table.read_numbers_in(|column| !keys.has(column) && (numbers || !places.contains(&column)));
-
-        let mut x = NumberVec::default();
-        let (mut weights, mut left_out) = (Vec::new(), 0);
-        // Noted while reading, since the digits are lost as soon as a cell is a number.
-        let mut inexact = vec![false; table.header.len()];
-        let mut cells: Vec<TargetCells> = places.iter().map(|_| TargetCells::default()).collect();
+        let (layout, mut table) = Layout::of(path, &target, &options)?;
+        let mut pass = FirstPass::new(&table, &layout, &options);
         while table.read()? {
             table.check_count()?;
-            if let Some(place) = weight_place {
-                let weight = table.weight(place)?;
-                if weight == 0.0 {
-                    left_out += 1;
-                    continue;
-                }
-                weights.push(weight);
-            }
-            keys.push(&table)?;
-            // In the order of the columns, so that the first of several bad cells is reported.
-            let mut bad = None;
-            for (column, text) in table.record.iter().enumerate() {
-                inexact[column] |= cell::loses_digits(text);
-                // The last cell decides if a target is classes or numbers, so cells are collected.
-                if let Some(target) = places.iter().position(|&place| place == column) {
-                    cells[target]
-                        .push(text.trim(), table.line)
-                        .map_err(|problem| table.refuse_column(column, problem))?;
-                } else if weight_place != Some(column) && !keys.has(column) {
-                    match cell::feature(text) {
-                        Ok(value) => x.push(value),
-                        Err(problem) => {
-                            bad = Some((column, problem));
-                            break;
-                        }
-                    }
-                }
-            }
-            if let Some((column, problem)) = bad {
-                return Err(table.refuse_all(column, problem, &picks));
-            }
+            pass.row(&table, &layout)?;
         }
         // Checked here, since without any row the later checks would complain about something else.
-        if weight.is_some() && weights.is_empty() {
+        if options.weight.is_some() && pass.weights.is_empty() {
             return Err(Error::table(&table.source, "all weights are 0; no row would count"));
         }
-        // A single target may be classes; several are numbers or labels, resolved together.
-        let read = match (cells.len(), cells.pop()) {
-            (1, Some(only)) => only.resolve(target, &table.source)?,
-            (_, last) => {
-                cells.extend(last);
-                let names: Vec<&str> = targets.iter().map(String::as_str).collect();
-                resolve_all(cells, &names, target, &table.source)?
-            }
-        };
-        // Classes are texts, so they lose no digits.
-        let numbers = matches!(read.kind, TargetKind::Number | TargetKind::Numbers(_));
-        let told = |column: &usize| inexact[*column] && (numbers || !places.contains(column));
-        let counts =
-            |column: &usize| weight_place != Some(*column) && !keys.has(*column) && told(column);
-        let header = table.header.iter().map(str::trim).enumerate();
-        let inexact =
-            header.filter(|(it, _)| counts(it)).map(|(_, name)| name.to_owned()).collect();
-        let table_notes = table.dialect().notes.clone();
-        let schema = Schema {
-            features,
-            target: targets.join(","),
-            kind: read.kind,
-            weight: weight.map(str::to_owned),
-        };
-        let data = Self {
-            schema,
-            x: Arc::new(x),
-            y: read.y,
-            weights: None,
-            left_out,
-            inexact,
-            source: table.source,
-            class_lines: read.class_lines,
-        };
-        let RowKeys { groups, parts, .. } = keys;
-        let columns = SplitColumns {
-            groups: options.group.is_some().then_some(groups),
-            parts: options.split_column.is_some().then_some(parts),
-        };
-        // Last, since weights need the finished rows.
-        let data = if weight.is_some() { data.with_weights(weights)? } else { data };
-        Ok(LoadedTable { data, columns, notes: table_notes })
+        let mut notes = Vec::new();
+        let (kept, columns) = pass.columns(&table, &layout, &options, &mut notes)?;
+        let x = pass.features(path, &layout, &kept, columns)?;
+        pass.dataset((x, kept), &layout, (&target, &options), (table, notes))
     }
 
     /// Reads a table with the columns of another one, in any order; further columns are ignored. If the other table had
@@ -253,11 +145,17 @@ impl Dataset {
         let mut reader = PartReader::open_as(path, schema, format)?;
         let mut part = reader.empty();
         let mut x = NumberVec::default();
+        let mut odd = Vec::new();
         // Features move to the compact storage row by row, so that the table is never held twice.
         while reader.row(&mut part)? {
             reader.table.check_count()?;
             part.x.drain(..).for_each(|value| x.push(value));
+            odd.extend(part.odd.drain(..).map(|cell| OddCell { row: part.y.len() - 1, ..cell }));
         }
+        if part.y.is_empty() && reader.without_target() > 0 {
+            return Err(Error::table(&reader.table.source, "no row has a target"));
+        }
+        let told = told_rows(reader.without_target(), &schema.target);
         let LabelledRows { y, weights, .. } = part;
         let notes = reader.notes().to_vec();
         let data = Self {
@@ -269,6 +167,9 @@ impl Dataset {
             inexact: Vec::new(),
             source: reader.table.source,
             class_lines: Vec::new(),
+            raw: None,
+            odd: Arc::new(odd),
+            notes: Arc::new(told.into_iter().collect()),
         };
         let data = match weights {
             Some(weights) => data.with_weights(weights)?,
@@ -276,6 +177,16 @@ impl Dataset {
         };
         Ok((data, notes))
     }
+}
+
+/// Says how many rows have no target and are left out, if there are any.
+fn told_rows(rows: usize, target: &str) -> Option<String> {
+    let rows = match rows {
+        0 => return None,
+        1 => "1 row has".to_string(),
+        many => format!("{many} rows have"),
+    };
+    Some(format!("{rows} no value of the target {}: left out", cell::shown(target)))
 }
 
 /// Returns the names of a table's columns, without the spaces around them.

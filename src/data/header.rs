@@ -28,9 +28,9 @@ pub(super) fn has_targets(names: &[&str], target: &str) -> bool {
 }
 
 /// Returns true if a header has all these columns.
-pub(super) fn has_all(names: &[&str], wanted: &[String]) -> bool {
+pub(super) fn has_all(names: &[&str], wanted: &[&str]) -> bool {
     // Of very many columns each is looked up only once.
-    let mut lacking: HashSet<&str> = wanted.iter().map(String::as_str).collect();
+    let mut lacking: HashSet<&str> = wanted.iter().copied().collect();
     names.iter().for_each(|name| _ = lacking.remove(name));
     lacking.is_empty()
 }
@@ -126,6 +126,17 @@ pub(super) fn find_all(names: &[&str], wanted: &[&str], source: &str) -> Result<
     Err(error)
 }
 
+/// Returns the positions of columns that a setting names, or the problem and the names that come near.
+pub(super) fn find_named(names: &[&str], wanted: &[&str]) -> Result<Vec<usize>, String> {
+    let place_of: HashMap<&str, usize> = names.iter().copied().zip(0..).collect();
+    let lacking: Vec<&str> =
+        wanted.iter().copied().filter(|name| !place_of.contains_key(name)).collect();
+    if lacking.is_empty() {
+        return Ok(wanted.iter().filter_map(|name| place_of.get(name).copied()).collect());
+    }
+    Err(missing_text(names, &lacking))
+}
+
 /// Returns the message for a name that two columns have.
 fn twice(name: &str, first: usize, second: usize) -> String {
     format!(
@@ -138,11 +149,15 @@ fn twice(name: &str, first: usize, second: usize) -> String {
 
 /// Returns the error for missing columns.
 fn missing(names: &[&str], lacking: &[&str], source: &str) -> Error {
+    Error::table(source, missing_text(names, lacking))
+}
+
+fn missing_text(names: &[&str], lacking: &[&str]) -> String {
     let what = match lacking {
         [one] => format!("there is no column {}", shown(one)),
         many => format!("there are no columns {}", list(many)),
     };
-    Error::table(source, format!("{what}; {}", advice(names, lacking)))
+    format!("{what}; {}", advice(names, lacking))
 }
 
 /// Returns the likeliest reason why a name is missing.

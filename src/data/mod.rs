@@ -1,7 +1,7 @@
 //! From files and arrays to a [`Dataset`].
 //!
-//! In: CSV tables, slices. Out: finite features row by row, as exact as the table has them, targets, what scaling was done to
-//! them, and the order in which an epoch visits the rows.
+//! In: CSV tables, slices. Out: finite inputs row by row, as exact as the table has them, made of numbers, texts, dates and gaps;
+//! targets, what scaling was done to both, and the order in which an epoch visits the rows.
 //! Absent on purpose: models, devices, and any guess that a user cannot see; whatever a table
 //! leaves unclear is an error that names the line and the column.
 
@@ -10,31 +10,41 @@ mod arrays;
 mod batches;
 mod cell;
 mod csv;
+mod date;
+mod encode;
 mod external_sort;
 mod features;
 mod header;
+mod inspect;
+mod kinds;
 mod numbers;
 mod open;
 mod positive;
 mod preprocess;
 mod remarks;
+mod row_cells;
 mod split;
 pub mod synth;
 mod table;
+mod table_options;
 mod target;
 
 pub use self::arrange::Arranged;
 pub use self::batches::{Batches, epoch_order, steps_per_epoch};
 pub use self::csv::{
     DecimalMark, FeatureReader, LabelledRows, LoadedTable, PartReader, RowChunk, TableFormat,
-    TableOptions, column_names,
+    column_names,
 };
+pub use self::encode::{Column, ColumnEncoding};
 pub(crate) use self::external_sort::{SharedTempFile, Sorter};
 pub use self::features::Features;
 pub(crate) use self::header::list;
+pub use self::inspect::{ColumnReport, inspect};
 pub use self::numbers::Numbers;
 pub use self::positive::Positive;
 pub use self::preprocess::{FeatureScaling, Preprocessing};
 pub use self::remarks::Remarks;
+pub use self::row_cells::{OddCell, Oddities};
 pub use self::split::{RowPart, Split, SplitColumns};
 pub use self::table::{BinaryColumn, Dataset, Schema, Target, TargetKind, Targets};
+pub use self::table_options::{ColumnRule, GapRule, TableOptions};

@@ -150,7 +150,8 @@ impl NumberVec {
         if let Self::Single(values) = self {
             #[expect(clippy::cast_possible_truncation, reason = "compared with what it was")]
             let single = value as f32;
-            if f64::from(single) == value {
+            // NaN stands for a gap, and is as good in single precision.
+            if f64::from(single) == value || value.is_nan() {
                 values.push(single);
                 return;
             }

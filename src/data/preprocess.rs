@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::encode::unscaled;
 use super::numbers::Numbers;
 use super::table::{Dataset, Schema, TargetKind};
 use crate::error::{Error, Result};
@@ -112,6 +113,11 @@ impl Preprocessing {
                 (0..columns).map(|c| moments(train.column(c), weights)).unzip()
             }
         };
+        let (mut mean, mut std): (Vec<f64>, Vec<f64>) = (mean, std);
+        // Indicators and indices stay as they are.
+        for input in unscaled(&train.schema().columns) {
+            (mean[input], std[input]) = (0.0, 1.0);
+        }
         // Classes and labels are not numbers to scale.
         let raw = matches!(train.schema().kind, TargetKind::Classes(_) | TargetKind::Labels(_));
         let (target_mean, target_std) = match (train.y().columns(), scale) {
@@ -205,6 +211,22 @@ impl Preprocessing {
         let std = (squares / self.target_std.len().max(1) as f64).sqrt();
         self.target_std.fill(std);
         self
+    }
+
+    /// Puts the mean of the training rows where an input of rows `[rows, features]` is NaN, which is a gap in a column that had none in
+    /// training. Inputs in `ids` name rows of tables, and stay. Returns the row and the place of the first input whose mean is not known.
+    pub(crate) fn fill_gaps(&self, x: &mut [f64], ids: &[usize]) -> Option<(usize, usize)> {
+        let columns = self.mean.len().max(1);
+        let mut unknown = None;
+        for (at, value) in x.iter_mut().enumerate().filter(|(_, value)| value.is_nan()) {
+            let (row, input) = (at / columns, at % columns);
+            match self.scale {
+                _ if ids.contains(&input) => {}
+                FeatureScaling::Standard => *value = self.mean[input],
+                FeatureScaling::None => unknown = unknown.or(Some((row, input))),
+            }
+        }
+        unknown
     }
 
     /// Returns rows as the network takes them; `x` is `[rows, features]`, row-major. Computed in f64, rounded once at the end.

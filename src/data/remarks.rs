@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 
+use super::encode::{ColumnEncoding, embedded};
 use super::header::list;
 use super::table::{Dataset, TargetKind, Targets};
 
@@ -109,19 +110,29 @@ impl Dataset {
         let rows = self.rows();
         let step = rows.div_ceil(MANY_ROWS).max(1);
         let looks = rows.saturating_mul(self.columns()) / step <= MANY_VALUES;
+        let scaled = number_inputs(self);
+        let tables: Vec<usize> =
+            embedded(&self.schema().columns).into_iter().map(|table| table.0).collect();
         for (column, name) in self.schema().features.iter().enumerate() {
             let mut values = self.column(column);
             let first = values.next();
             if values.all(|value| Some(value) == first) {
-                remarks.constant.push(name.clone());
+                // One date or one text of all is seen in other ways.
+                if scaled[column] {
+                    remarks.constant.push(name.clone());
+                }
                 continue;
             }
             if rows < FEW_ROWS || !looks {
                 continue;
             }
-            if numbers_rows(self.column(column), name, rows) && !self.follows(column, step) {
+            if scaled[column]
+                && numbers_rows(self.column(column), name, rows)
+                && !self.follows(column, step)
+            {
                 remarks.identifiers.push(name.clone());
-            } else if self.columns() > 1 && self.reveals(column, step) {
+            } else if self.columns() > 1 && !tables.contains(&column) && self.reveals(column, step)
+            {
                 remarks.revealing.push(name.clone());
             }
         }
@@ -160,6 +171,19 @@ impl Dataset {
         let values = self.column(column).step_by(step);
         correlation(values.zip(y.iter().step_by(step).copied())).abs() > SOME
     }
+}
+
+/// Tells which inputs are a column of numbers as it is.
+fn number_inputs(data: &Dataset) -> Vec<bool> {
+    let schema = data.schema();
+    if schema.columns.is_empty() {
+        return vec![true; schema.features.len()];
+    }
+    let inputs = schema.columns.iter().flat_map(|column| {
+        let number = matches!(column.encoding, ColumnEncoding::Number { .. });
+        (0..column.inputs().len()).map(move |place| number && place == 0)
+    });
+    inputs.collect()
 }
 
 /// A number in few digits.

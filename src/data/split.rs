@@ -73,6 +73,7 @@ impl Split {
     ///
     /// When their columns, target or classes differ.
     pub fn with_valid(train: Dataset, valid: Dataset) -> Result<Self> {
+        let (train, valid) = together(train, valid)?;
         let (a, b) = (train.schema(), valid.schema());
         let differing = if a.features != b.features {
             format!("feature columns {}, but {}", list(&b.features), list(&a.features))
@@ -93,6 +94,23 @@ impl Split {
     }
 }
 
+/// Turns columns of both parts into inputs, fitted to the training rows, where they are not inputs yet.
+fn together(train: Dataset, valid: Dataset) -> Result<(Dataset, Dataset)> {
+    let columns = match train.is_encoded() {
+        true if train.schema().columns.is_empty() => train.fitted_columns()?,
+        true => train.schema().columns.clone(),
+        false => train.fitted_columns()?,
+    };
+    let train = if train.is_encoded() { train } else { train.encode_by(&columns)? };
+    let read_apart = !valid.is_encoded() || valid.schema().columns != train.schema().columns;
+    let valid = if read_apart { valid.encode_by(&columns)? } else { valid };
+    let valid = valid.fill_from(&train);
+    // Columns of weights that training begins with may have had no gaps.
+    let train =
+        if train.x().iter().any(f64::is_nan) { train.clone().fill_from(&train) } else { train };
+    Ok((train, valid))
+}
+
 fn describe(kind: &TargetKind) -> String {
     match kind {
         TargetKind::Classes(labels) => format!("classes {}", list(labels)),
@@ -106,7 +124,8 @@ fn describe(kind: &TargetKind) -> String {
 }
 
 impl Dataset {
-    /// Holds out a fraction `share` of the rows (0 holds out none), chosen by `seed`.
+    /// Holds out a fraction `share` of the rows (0 holds out none), chosen by `seed`. Gaps, texts and dates become inputs, as the training
+    /// rows decide.
     ///
     /// The same fraction of each class is taken, rounded such that the total is that of the whole table, and each class has
     /// a row in both parts; but the only row of a class is for training. If rows have weights, it is the same fraction of
@@ -117,7 +136,7 @@ impl Dataset {
     /// When `share` is not in [0, 1), or when there are too few rows for it.
     pub fn split(self, share: f64, seed: Seed) -> Result<Split> {
         let Some(total) = self.rows_to_hold_out(share)? else {
-            return Ok(Split { train: self, valid: None });
+            return Ok(Split { train: self.encoded()?, valid: None });
         };
         let rows = self.rows();
         let mut random = seed.stream(Purpose::Split);
@@ -146,7 +165,7 @@ impl Dataset {
                 }
             }
         }
-        Ok(self.parted(&held_out))
+        self.parted(&held_out)
     }
 
     /// Holds out the last rows of the table, a fraction `share` of all (0 holds out none): for rows in the order of time.
@@ -156,11 +175,11 @@ impl Dataset {
     /// When `share` is not in [0, 1), or when there are too few rows for it.
     pub fn split_last(self, share: f64) -> Result<Split> {
         let Some(total) = self.rows_to_hold_out(share)? else {
-            return Ok(Split { train: self, valid: None });
+            return Ok(Split { train: self.encoded()?, valid: None });
         };
         let first = self.rows() - total;
         let held_out: Vec<bool> = (0..self.rows()).map(|row| row >= first).collect();
-        Ok(self.parted(&held_out))
+        self.parted(&held_out)
     }
 
     /// Holds out whole groups of rows, chosen by `seed`, that have about a fraction `share` of all rows (0 holds out none): for
@@ -171,7 +190,7 @@ impl Dataset {
     /// When `share` is not in [0, 1), when `columns` has no group for each row, or when there is one group only.
     pub fn split_by_group(self, share: f64, columns: &SplitColumns, seed: Seed) -> Result<Split> {
         let Some(total) = self.rows_to_hold_out(share)? else {
-            return Ok(Split { train: self, valid: None });
+            return Ok(Split { train: self.encoded()?, valid: None });
         };
         let groups = columns.groups.as_deref().unwrap_or_default();
         self.check_columns(groups.len())?;
@@ -201,7 +220,7 @@ impl Dataset {
             held[least] = true;
         }
         let held_out: Vec<bool> = groups.iter().map(|&group| held[group as usize]).collect();
-        Ok(self.parted(&held_out))
+        self.parted(&held_out)
     }
 
     /// Splits as a column of the table says. Rows for a test are in neither part.
@@ -221,8 +240,11 @@ impl Dataset {
                 "no row is for training; the column of parts must say train for some of them";
             return Err(Error::table(self.source(), problem));
         }
-        let valid = (!valid.is_empty()).then(|| self.subset(&valid));
-        Ok(Split { train: self.subset(&train), valid })
+        if valid.is_empty() {
+            return Ok(Split { train: self.subset(&train).encoded()?, valid: None });
+        }
+        let (train, valid) = together(self.subset(&train), self.subset(&valid))?;
+        Ok(Split { train, valid: Some(valid) })
     }
 
     /// Checks that a column by which rows are split has a value for each of them.
@@ -262,12 +284,13 @@ impl Dataset {
         Ok(Some(total))
     }
 
-    /// Parts the rows. Both parts keep the order of the table, whatever the order of drawing was.
-    fn parted(&self, held_out: &[bool]) -> Split {
+    /// Parts the rows, and turns their columns into inputs. Both parts keep the order of the table, whatever the order of drawing was.
+    fn parted(&self, held_out: &[bool]) -> Result<Split> {
         let part = |held: bool| -> Vec<u32> {
             (0_u32..).zip(held_out).filter(|(_, h)| **h == held).map(|(row, _)| row).collect()
         };
-        Split { train: self.subset(&part(false)), valid: Some(self.subset(&part(true))) }
+        let (train, valid) = together(self.subset(&part(false)), self.subset(&part(true)))?;
+        Ok(Split { train, valid: Some(valid) })
     }
 
     /// Returns the number of rows of each class to hold out, `total` together.

@@ -87,7 +87,7 @@ fn dataset(source: &str, columns: usize, classes: u32, x: Vec<f32>, y: Targets) 
         _ => TargetKind::Classes((0..classes).map(|class| class.to_string()).collect()),
     };
     let features = (0..columns).map(|column| format!("x{column}")).collect();
-    let schema = Schema { features, target: "y".into(), kind, weight: None };
+    let schema = Schema { features, target: "y".into(), kind, ..Schema::default() };
     Dataset {
         schema,
         x: Arc::new(NumberVec::Single(x)),
@@ -97,6 +97,9 @@ fn dataset(source: &str, columns: usize, classes: u32, x: Vec<f32>, y: Targets) 
         inexact: Vec::new(),
         source: source.into(),
         class_lines: Vec::new(),
+        raw: None,
+        odd: Arc::default(),
+        notes: Arc::default(),
     }
 }
 

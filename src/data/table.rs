@@ -10,8 +10,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::cell::shown;
+use super::encode::Column;
 use super::features::Features;
+use super::kinds::RawColumns;
 use super::numbers::{NumberVec, Numbers};
+use super::row_cells::OddCell;
 use crate::error::{Error, Result};
 
 /// More classes than this, and more than there are rows, is taken for a mistake: a class index
@@ -19,12 +22,13 @@ use crate::error::{Error, Result};
 const MANY_CLASSES: usize = 65_536;
 
 /// Kind of target.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetKind {
     /// One of these labels; their order is that of the network's outputs.
     Classes(Vec<String>),
     /// A number.
+    #[default]
     Number,
     /// A number in each of these columns.
     Numbers(Vec<String>),
@@ -43,9 +47,9 @@ pub struct BinaryColumn {
 
 /// The columns of a table and what is predicted from them. It outlives the table: a model keeps
 /// it, so that later tables can be read the same way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Schema {
-    /// Names of the feature columns, in the order of the network's inputs.
+    /// Names of the network's inputs, in their order: those of the feature columns, if every column is numbers without gaps.
     pub features: Vec<String>,
     /// Name of the target column; of several, their names between commas.
     pub target: String,
@@ -54,6 +58,12 @@ pub struct Schema {
     /// Name of the column of row weights, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<String>,
+    /// The feature columns and how they become inputs; empty if every column is numbers without gaps, which are inputs as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<Column>,
+    /// Texts that mark a gap, besides the empty one, if they are not those of pandas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Vec<String>>,
 }
 
 impl Schema {
@@ -182,7 +192,8 @@ impl Targets {
 
 /// Features and targets of a table, as read: nothing is scaled yet.
 ///
-/// All features are finite, there is at least one column, and there are at most `u32::MAX` rows. Weights are finite and
+/// All features are finite, except that in a table that was read, NaN stands for a gap until [`Self::split`] or [`Self::encoded`] turns its
+/// columns into inputs. There is at least one column, and there are at most `u32::MAX` rows. Weights are finite and
 /// above 0: rows of weight 0 are left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
@@ -200,6 +211,12 @@ pub struct Dataset {
     pub(super) source: String,
     /// Line of the first row of each class; empty without a file, or for numbers.
     pub(super) class_lines: Vec<u64>,
+    /// Columns as they were read, if they still have to become inputs.
+    pub(super) raw: Option<Arc<RawColumns>>,
+    /// Cells of these rows that the training rows had not the like of.
+    pub(super) odd: Arc<Vec<OddCell>>,
+    /// What is to be told of how the table was read.
+    pub(super) notes: Arc<Vec<String>>,
 }
 
 impl Dataset {
@@ -302,7 +319,7 @@ impl Dataset {
             features: (0..columns).map(|column| format!("x{column}")).collect(),
             target,
             kind,
-            weight: None,
+            ..Schema::default()
         };
         Ok(Self {
             schema,
@@ -313,6 +330,9 @@ impl Dataset {
             inexact: Vec::new(),
             source: "arrays".into(),
             class_lines: Vec::new(),
+            raw: None,
+            odd: Arc::default(),
+            notes: Arc::default(),
         })
     }
 
@@ -430,6 +450,9 @@ impl Dataset {
             inexact: Vec::new(),
             source: "arrays".into(),
             class_lines: Vec::new(),
+            raw: None,
+            odd: Arc::default(),
+            notes: Arc::default(),
         })
     }
 
@@ -585,6 +608,16 @@ impl Dataset {
         &self.schema
     }
 
+    /// Returns what is to be told of how the table was read: columns and rows that were left out, marks that were taken for gaps.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// Returns the cells of these rows that the training rows had not the like of: gaps where they had none, and texts.
+    pub fn odd_cells(&self) -> &[OddCell] {
+        &self.odd
+    }
+
     /// Returns the file name, or another name for the source in messages.
     pub fn source(&self) -> &str {
         &self.source
@@ -658,8 +691,25 @@ impl Dataset {
             source: self.source.clone(),
             // The first row of a class in the subset need not be the first one in the file.
             class_lines: Vec::new(),
+            raw: self.raw.clone(),
+            odd: Arc::new(moved(&self.odd, rows)),
+            notes: Arc::clone(&self.notes),
         }
     }
+}
+
+/// Returns the odd cells of the given rows, which have other places then.
+fn moved(odd: &[OddCell], rows: &[u32]) -> Vec<OddCell> {
+    if odd.is_empty() {
+        return Vec::new();
+    }
+    // Cells stand in the order of their rows.
+    let of_row = |(place, &row): (usize, &u32)| {
+        let first = odd.partition_point(|cell| cell.row < row as usize);
+        let own = odd[first..].iter().take_while(move |cell| cell.row == row as usize);
+        own.map(move |cell| OddCell { row: place, ..cell.clone() })
+    };
+    rows.iter().enumerate().flat_map(of_row).collect()
 }
 
 fn names_of<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Vec<String> {
@@ -792,7 +842,7 @@ mod tests {
     fn schema_survives_json() {
         for kind in [TargetKind::Number, TargetKind::Classes(vec!["é".into(), "b\"".into()])] {
             let (features, target) = (vec!["a".into()], "t".into());
-            let schema = Schema { features, target, kind, weight: None };
+            let schema = Schema { features, target, kind, ..Schema::default() };
             let text = serde_json::to_string(&schema).unwrap();
             assert_eq!(serde_json::from_str::<Schema>(&text).unwrap(), schema, "{text}");
         }

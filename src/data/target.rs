@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::cell::{self, NotNumber, shown};
+use super::cell::{self, GapMarks, NotNumber, shown};
 use super::header::list;
 use super::table::{BinaryColumn, Target, TargetKind, Targets};
 use crate::error::{Error, Result};
@@ -43,10 +43,7 @@ struct Distinct {
 
 impl TargetCells {
     /// Takes the trimmed cell of the next row.
-    pub(super) fn push(&mut self, cell: &str, line: u64) -> Result<(), String> {
-        if cell.is_empty() {
-            return Err(NotNumber::Empty.explain(cell));
-        }
+    pub(super) fn push(&mut self, cell: &str, line: u64) {
         let code = match self.known.get(cell) {
             Some(&code) => code,
             None => {
@@ -59,7 +56,68 @@ impl TargetCells {
         };
         self.seen[code as usize].1 += 1;
         self.codes.push(code);
-        Ok(())
+    }
+
+    /// Returns true for each row that has no value of one of the targets.
+    pub(super) fn gap_rows(
+        columns: &[Self],
+        target: &Target,
+        marks: &GapMarks,
+        rows: usize,
+    ) -> Vec<bool> {
+        let mut gaps = vec![false; rows];
+        for column in columns {
+            let codes = column.gap_codes(target, marks);
+            if codes.contains(&true) {
+                let of_rows = column.codes.iter().map(|&code| codes[code as usize]);
+                gaps.iter_mut().zip(of_rows).for_each(|(gap, own)| *gap |= own);
+            }
+        }
+        gaps
+    }
+
+    /// Returns true for each text that stands for a gap: the empty one, and marks where all else are numbers; a class may be called
+    /// `None`, unless the list of marks is the user's.
+    fn gap_codes(&self, target: &Target, marks: &GapMarks) -> Vec<bool> {
+        let is_mark = |text: &str| marks.has(text) || marks.has_among_numbers(text);
+        let classes = matches!(target, Target::Class(_));
+        let number = |text: &String| cell::number(text).is_ok();
+        let mut others = self.known.keys().filter(|text| !is_mark(text)).peekable();
+        let among_numbers = !classes && others.peek().is_some() && others.all(number);
+        let mut codes = vec![false; self.seen.len()];
+        for (text, &code) in &self.known {
+            codes[code as usize] = text.is_empty()
+                || marks.is_given() && marks.has(text)
+                || among_numbers && is_mark(text);
+        }
+        codes
+    }
+
+    /// Leaves all rows out but these.
+    pub(super) fn keep(&mut self, rows: &[u32]) {
+        self.codes = rows.iter().map(|&row| self.codes[row as usize]).collect();
+        self.seen.iter_mut().for_each(|(_, count)| *count = 0);
+        self.codes.iter().for_each(|&code| self.seen[code as usize].1 += 1);
+        // Texts without a row are forgotten, and the others keep their order.
+        let mut next = 0;
+        let new: Vec<Option<u32>> = self
+            .seen
+            .iter()
+            .map(|(_, count)| {
+                let code = (*count > 0).then_some(next);
+                next += u32::from(code.is_some());
+                code
+            })
+            .collect();
+        self.known.retain(|_, code| match new[*code as usize] {
+            Some(kept) => {
+                *code = kept;
+                true
+            }
+            None => false,
+        });
+        self.seen.retain(|(_, count)| *count > 0);
+        self.codes.iter_mut().for_each(|code| *code = new[*code as usize].unwrap_or(*code));
     }
 
     /// Reads the column as `target` says.
@@ -397,7 +455,7 @@ mod tests {
     fn read(cells: &[&str], target: Target) -> Result<ReadTarget> {
         let mut column = TargetCells::default();
         for (line, cell) in (2..).zip(cells) {
-            column.push(cell, line).unwrap();
+            column.push(cell, line);
         }
         column.resolve(&target, "t.csv")
     }

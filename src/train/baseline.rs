@@ -67,7 +67,7 @@ impl Baseline {
     }
 
     /// Computes the figures of a linear model on the validation rows, under the network's loss and scaling: least squares for a
-    /// squared error, else one dense layer that is trained on the CPU; `None` without such rows, or if that diverges.
+    /// squared error, without columns of many texts; else one dense layer that is trained on the CPU, behind the tables of such columns; `None` without such rows, or if that diverges.
     ///
     /// # Errors
     /// If data and options do not fit.
@@ -79,7 +79,8 @@ impl Baseline {
         if options.loss == Loss::Mse {
             return Ok(Self::least_squares(trained, data));
         }
-        let model = Sequential::new().dense(trained.model.outputs(data.train.columns())?);
+        let outputs = trained.model.outputs(data.train.columns())?;
+        let model = Sequential::new().dense(outputs);
         let options = TrainOptions {
             loss: options.loss.clone(),
             reduction: options.reduction,
@@ -111,7 +112,12 @@ impl Baseline {
     /// Linear regression by weighted least squares, from the normal equations of scaled features.
     fn least_squares(trained: &TrainedModel, data: &Split) -> Option<Self> {
         let valid = data.valid.as_ref()?;
-        let (criterion, preparation) = (&trained.criterion, &standard(trained, data));
+        let (criterion, mut preparation) = (&trained.criterion, standard(trained, data));
+        // An index of a text is no number to multiply, so its input is 0 for all rows.
+        for (input, ..) in data.train.input_tables() {
+            preparation.std[input] = f64::INFINITY;
+        }
+        let preparation = &preparation;
         let (y, outputs) = data.train.y().columns()?;
         let targets: Vec<f64> = preparation.scaled_targets(y).map(f64::from).collect();
         // A column of ones for the constant term.
@@ -149,7 +155,8 @@ impl Baseline {
         let predicted: Vec<f32> = rows.map(|value| value as f32).collect();
         let targets = (valid.y(), valid.weights());
         let metrics = Metrics::under(criterion, &predicted, targets, preparation);
-        Some(Self { name: "linear regression".to_string(), metrics })
+        let name = format!("linear regression{}", without_tables(&data.train));
+        Some(Self { name, metrics })
     }
 }
 
@@ -162,6 +169,14 @@ fn standard(trained: &TrainedModel, data: &Split) -> Preprocessing {
         target_std: preparation.target_std.clone(),
         ..Preprocessing::fit(&data.train, FeatureScaling::Standard)
     }
+}
+
+/// Names the columns that least squares go without: those of indices of texts.
+fn without_tables(train: &Dataset) -> String {
+    let schema = train.schema();
+    let names: Vec<&str> =
+        train.input_tables().map(|(input, ..)| schema.features[input].as_str()).collect();
+    if names.is_empty() { String::new() } else { format!(" without {}", list(&names)) }
 }
 
 /// Solves A x = B for a symmetric A `[size, size]`, of which the lower half is given, by Cholesky's decomposition; `None` if that

@@ -7,6 +7,7 @@ mod baseline;
 mod criterion;
 mod embedding_indices;
 mod event;
+mod input_tables;
 mod loss_scale;
 mod memory;
 pub mod metrics;
@@ -36,6 +37,7 @@ pub use criterion::{ClassWeights, Criterion};
 #[cfg(feature = "cli")]
 pub(crate) use embedding_indices::check_dataset;
 pub use event::{EpochStats, Event, Progress, RunInfo, Summary, Warning};
+pub use input_tables::with_input_tables;
 pub use memory::memory_planner::{Limit, MemoryPlanner, Streaming};
 pub use metrics::{Evaluation, Metric, Metrics, StreamingEvaluator};
 pub use options::{KeepWeights, OnNonFinite, TrainOptions};

@@ -55,7 +55,7 @@ fn trained(bytes: &mut Bytes<'_>) -> Option<TrainedModel> {
             (TargetKind::Labels(labels.map(label).collect()), loss)
         }
     };
-    let schema = Schema { features, target: name(bytes, "y", 0), kind, weight: None };
+    let schema = Schema { features, target: name(bytes, "y", 0), kind, ..Schema::default() };
     let count = schema.targets().len();
     let mut numbers = |len: usize| (0..len).map(|_| f64::from(bytes.float())).collect::<Vec<f64>>();
     let preparation = Preprocessing {

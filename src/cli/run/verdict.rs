@@ -173,7 +173,7 @@ fn write_predictions(trained: &TrainedModel, rows: &Dataset, path: &Path) -> Res
     let schema = rows.schema();
     let told = PredictionColumns::of(trained);
     let weight = schema.weight.as_deref().filter(|_| rows.weights().is_some());
-    let columns = schema.features.iter().map(String::as_str).chain(schema.targets()).chain(weight);
+    let columns = schema.read_columns().into_iter().chain(schema.targets()).chain(weight);
     let header = StringRecord::from_iter(columns);
     let (names, _) = told.header(&header);
     let mut sink = PredictionWriter::open(Some(path), false, &names, CellStyle::default())?;
@@ -184,8 +184,8 @@ fn write_predictions(trained: &TrainedModel, rows: &Dataset, path: &Path) -> Res
         let x = rows.x().range(first * rows.columns()..end * rows.columns());
         let predictions = predictor.predict(x)?;
         let records = (first..end).map(|row| record(rows, row)).collect();
-        let chunk = RowChunk { records, x: Vec::new(), lines: Vec::new() };
-        sink.write(&chunk, &predictions, &told, first as u64)?;
+        let chunk = RowChunk { records, ..RowChunk::default() };
+        sink.write(&chunk, &predictions, &told, (first as u64, &[]))?;
         first = end;
     }
     sink.finish()
@@ -193,7 +193,14 @@ fn write_predictions(trained: &TrainedModel, rows: &Dataset, path: &Path) -> Res
 
 /// A row as texts.
 fn record(rows: &Dataset, row: usize) -> StringRecord {
-    let mut record: StringRecord = rows.row(row).iter().map(|value| value.to_string()).collect();
+    let mut cells = rows.schema().cells_of(&rows.row(row).to_vec());
+    // Inputs do not tell these cells.
+    let odd = rows.odd_cells();
+    let first = odd.partition_point(|cell| cell.row < row);
+    for cell in odd[first..].iter().take_while(|cell| cell.row == row) {
+        cells[cell.column] = cell.text.clone().unwrap_or_default();
+    }
+    let mut record = StringRecord::from(cells);
     match (&rows.schema().kind, rows.y()) {
         (TargetKind::Classes(names), Targets::Classes(y)) => {
             record.push_field(&names[y[row] as usize]);

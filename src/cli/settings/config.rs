@@ -22,7 +22,7 @@ use crate::model::{Init, ParamLayout, ParamView, Params, Sequential};
 use crate::plan::Precision;
 use crate::report::pluralize;
 use crate::shape::short;
-use crate::train::{TrainOptions, Warning, check_dataset};
+use crate::train::{TrainOptions, Warning, check_dataset, with_input_tables};
 
 /// Kind of target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub(crate) enum InitFrom {
 pub(crate) struct RunConfig {
     pub(crate) table: PathBuf,
     pub(crate) target: String,
-    /// Columns of row weights, groups and parts, and the form of the table's text.
+    /// How the table is read: columns of row weights, groups and parts, kinds of columns, and the form of its text.
     pub(crate) reading: TableOptions,
     pub(super) task: Task,
     /// The positive one of two classes, if it is chosen.
@@ -175,7 +175,9 @@ impl RunConfig {
             let (features, targets) = (Vec::new(), Vec::new());
             return Ok(PreparedTable { data, notes, format, features, targets });
         };
-        let Arranged { data, features, targets } = data.arranged_like(&origin.schema);
+        let (data, other_kinds) = data.encoded_like(&origin.schema);
+        let Arranged { data, mut features, targets } = data.arranged_like(&origin.schema);
+        features.extend(other_kinds.filter(|_| features.is_empty()));
         let problems = [features.as_slice(), &targets].concat();
         if self.init_strict && !problems.is_empty() {
             let problem = format!(
@@ -224,7 +226,7 @@ impl RunConfig {
             (Task::Regress, _) => read(Target::Number(column())),
         };
         let LoadedTable { mut data, columns, notes } =
-            data.map_err(|error| self.no_table(error))?;
+            data.map_err(|error| self.no_table(self.raw.locate(error)))?;
         if let Some(class) = &self.positive {
             data = data.with_positive(class).map_err(|error| self.locate(error))?;
         }
@@ -254,6 +256,7 @@ impl RunConfig {
             ValidSource::Share(share) => data.split(*share, self.options.seed),
             ValidSource::Last(share) => data.split_last(*share),
             ValidSource::File(path) => {
+                let data = data.encoded()?;
                 let (valid, notes) = Dataset::load_like(path, data.schema(), &self.reading.format)
                     .map_err(|error| self.raw.locate_file("valid", error))?;
                 format.extend(format_text(path, &notes));
@@ -369,7 +372,8 @@ impl RunConfig {
             InitFrom::File(_) => Init::default(),
         };
         let outputs = self.outputs(&data.train);
-        self.network.model(init, &data.train, outputs).map_err(|error| self.raw.locate(error))
+        let model = self.network.model(init, &data.train, outputs);
+        with_input_tables(&model.map_err(|error| self.raw.locate(error))?, &data.train)
     }
 
     /// Returns the options of training for this table.

@@ -15,10 +15,10 @@ use super::option::{OptionRow, Shown, Takes};
 use super::paths::{path_of, path_text};
 use super::raw_settings::{RawSetting, TABLE};
 use super::values::{
-    add_groups, class_weights, decimal, delimiter, delimiter_text, device_memory, groups, header,
-    is_none, keep_checkpoints, minutes, set_optimizer, start, valid,
+    add_groups, class_weights, column_list, column_rules, decimal, delimiter, delimiter_text,
+    device_memory, groups, header, is_none, keep_checkpoints, minutes, set_optimizer, start, valid,
 };
-use crate::data::DecimalMark;
+use crate::data::{ColumnRule, DecimalMark, GapRule};
 use crate::error::{Error, Result};
 use crate::graph::{Group, Optimizer, Reduction, RequiredTarget};
 use crate::random::Seed;
@@ -116,6 +116,60 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
                feature [default: none]",
         read: |run, it| put(&mut run.reading.split_column, column(it)),
         show: |run| run.reading.split_column.clone().and_then(some),
+        ..USUAL
+    },
+    OptionRow {
+        key: "ignore",
+        value: "COLUMNS",
+        heading: Data,
+        brief: "Columns that are no features, between commas",
+        help: "Columns that are no features, between commas; `wgrad predict` passes them on [default: none]",
+        read: |run, it| put(&mut run.reading.ignore, column_list(it)),
+        show: |run| texts(&run.reading.ignore),
+        ..USUAL
+    },
+    OptionRow {
+        key: "features",
+        value: "COLUMNS",
+        heading: Data,
+        help: "The only columns that are features, between commas [default: all but the target, the weight and those that --ignore \
+               names]",
+        read: |run, it| put(&mut run.reading.features, column_list(it).map(Some)),
+        show: |run| texts(run.reading.features.as_ref()?),
+        ..USUAL
+    },
+    OptionRow {
+        key: "columns",
+        value: "KINDS",
+        heading: Data,
+        help: "What columns are taken for, such as \"zip:category, when:date, id:ignore\": number, category, one-hot, embedding, \
+               embedding(WIDTH), date, date(FORMAT) such as date(%d.%m.%Y), or ignore [default: by what the column holds]",
+        read: |run, it| put(&mut run.reading.columns, column_rules(it)),
+        show: |run| shown_rules(&run.reading.columns),
+        ..USUAL
+    },
+    OptionRow {
+        key: "missing",
+        value: "MARKS",
+        heading: Data,
+        help: "Texts that mark a missing value besides the empty one, between commas, such as \"NA, -999\" [default: those of pandas, \
+               such as NA, NaN, null and None; and ? or - in a column of numbers]",
+        takes: Takes::AnyText,
+        read: |run, it| put(&mut run.reading.missing, column_list(it).map(Some)),
+        show: |run| texts(run.reading.missing.as_ref()?),
+        ..USUAL
+    },
+    OptionRow {
+        key: "gaps",
+        value: "RULE",
+        heading: Data,
+        help: "What stands in for gaps in numbers: median, mean or zero; or error to refuse gaps, or drop to leave out training rows \
+               that have some [default: median]",
+        read: |run, it| put(&mut run.reading.gaps, it.parse()),
+        show: |run| {
+            let gaps = run.reading.gaps;
+            (gaps != GapRule::default()).then(|| gaps.to_string()).and_then(some)
+        },
         ..USUAL
     },
     OptionRow {
@@ -727,6 +781,17 @@ fn column(it: &RawSetting) -> Result<Option<String>> {
 fn put<T>(to: &mut T, value: Result<T>) -> Result<()> {
     *to = value?;
     Ok(())
+}
+
+/// Returns texts for `config.toml`, unless there are none.
+fn texts(texts: &[String]) -> Option<Shown> {
+    let array: Vec<toml::Value> = texts.iter().map(|text| text.clone().into()).collect();
+    (!array.is_empty()).then(|| Shown::Value(array.into()))
+}
+
+/// Returns kinds of columns for `config.toml`, unless there are none.
+fn shown_rules(rules: &[(String, ColumnRule)]) -> Option<Shown> {
+    texts(&rules.iter().map(|(name, rule)| format!("{name}:{rule}")).collect::<Vec<_>>())
 }
 
 /// Returns a value for `config.toml`.

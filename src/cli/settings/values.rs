@@ -5,7 +5,7 @@
 use super::config::{InitFrom, RunConfig, USUAL_SHARE, ValidSource};
 use super::paths::path_of;
 use super::raw_settings::{RawSetting, text_of};
-use crate::data::{DecimalMark, TableFormat};
+use crate::data::{ColumnRule, DecimalMark, TableFormat, list};
 use crate::error::{Error, Result};
 use crate::graph::Group;
 use crate::train::ClassWeights;
@@ -13,6 +13,68 @@ use crate::train::ClassWeights;
 /// Returns true for the word that stands for nothing.
 pub(super) fn is_none(text: &str) -> bool {
     text.trim().eq_ignore_ascii_case("none")
+}
+
+/// Reads texts: a list, or a text with commas between them.
+pub(super) fn column_list(it: &RawSetting) -> Result<Vec<String>> {
+    let toml::Value::Array(items) = it.value() else { return it.names() };
+    let texts: Option<Vec<String>> = items.iter().map(text_of).collect();
+    texts.ok_or_else(|| it.wrong("a list of texts is needed"))
+}
+
+/// Reads kinds of columns: `zip:category, when:date(%d.%m.%Y)`, a list of such texts, or a table.
+pub(super) fn column_rules(it: &RawSetting) -> Result<Vec<(String, ColumnRule)>> {
+    if let toml::Value::Table(table) = it.value() {
+        let rule = |(name, rule): (&String, &toml::Value)| {
+            let rule = rule.as_str().ok_or_else(|| it.wrong("a kind must be a text"))?;
+            Ok((name.clone(), rule.parse().map_err(|error| it.locate(error))?))
+        };
+        return table.iter().map(rule).collect();
+    }
+    let parts = match it.value() {
+        toml::Value::Array(_) => column_list(it)?,
+        _ => outside_brackets(&it.text()?),
+    };
+    let rule = |part: &String| {
+        // A format may have colons of its own.
+        let head = match part.ends_with(')') {
+            true => part.rfind('(').map_or(part.as_str(), |at| &part[..at]),
+            false => part.as_str(),
+        };
+        let Some(at) = head.rfind(':') else {
+            return Err(it.wrong(format!(
+                "\"{part}\" has no colon; write a column and its kind, such as zip:category"
+            )));
+        };
+        let rule = part[at + 1..].parse().map_err(|error| it.locate(error))?;
+        Ok((part[..at].trim().to_string(), rule))
+    };
+    let rules: Vec<(String, ColumnRule)> = parts.iter().map(rule).collect::<Result<_>>()?;
+    for (place, (name, _)) in rules.iter().enumerate() {
+        if rules[..place].iter().any(|(other, _)| other == name) {
+            return Err(it.wrong(format!("{} is named twice", list(&[name]))));
+        }
+    }
+    Ok(rules)
+}
+
+/// Returns the parts between commas that stand outside of brackets.
+fn outside_brackets(text: &str) -> Vec<String> {
+    let (mut parts, mut depth) = (vec![String::new()], 0_usize);
+    for letter in text.chars() {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        match (letter, parts.last_mut()) {
+            (',', _) if depth == 0 => parts.push(String::new()),
+            (_, Some(part)) => part.push(letter),
+            (_, None) => {}
+        }
+    }
+    let parts = parts.into_iter().map(|part| part.trim().to_string());
+    parts.filter(|part| !part.is_empty()).collect()
 }
 
 /// Reads the number of checkpoints to keep, at least one.

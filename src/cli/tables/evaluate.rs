@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::ROWS;
 use super::input::TableInput;
+use super::odd_rows::OddRows;
 use super::predict::{at_row, check_finite};
 use super::prefetch::{Next, Prefetcher};
 use super::training_rows::{Overlap, RowDigest, training_rows};
@@ -15,7 +16,7 @@ use crate::cli::open_run::open_run;
 use crate::cli::output::{Output, failed};
 use crate::data::{PartReader, Positive, TableFormat, list};
 use crate::error::{Error, Result};
-use crate::report::{Console, JsonLines, positive_by_column};
+use crate::report::{Console, JsonLines, pluralize, positive_by_column};
 use crate::train::{Evaluation, Metric, Predictor, StreamingEvaluator};
 
 /// The result: figures flat, those that are not defined as `null`, then what each class has.
@@ -136,12 +137,18 @@ fn figures(
     let mut overlap = digest.map(|_| Overlap::default());
     let mut ahead = Prefetcher::start(move || {
         let part = reader.next_part(ROWS)?;
-        Ok(part.map(|part| (part, reader.bytes())))
+        Ok(part.map(|part| (part, reader.bytes(), reader.without_target())))
     })?;
-    let mut rows = 0;
+    let (mut rows, mut without, mut odd) = (0, 0, OddRows::default());
     let trained = predictor.trained();
     let mut evaluator = StreamingEvaluator::new(trained);
-    while let Next::Part((part, bytes)) = ahead.next(|| false)? {
+    while let Next::Part((mut part, bytes, lacking)) = ahead.next(|| false)? {
+        without = lacking;
+        let cells = (part.odd.as_slice(), part.lines.as_slice());
+        let skipped = odd.mend(trained, &mut part.x, cells, table)?;
+        if !skipped.is_empty() {
+            part = part.without(&skipped);
+        }
         let place = |row, problem| at_row(table, &part.lines, row, problem);
         trained.check_rows((&part.x).into(), place)?;
         let predictions = predictor.evaluate_chunk(&part, &mut evaluator)?;
@@ -152,11 +159,18 @@ fn figures(
         rows += part.lines.len() as u64;
         console.table(bytes, rows);
     }
+    console.close();
     if rows == 0 {
         return Err(Error::table(
             table,
-            "the weight of every row is 0, so that no row counts; give a table with rows that count",
+            "no row counts: each has the weight 0, no target, or an id that the model does not know; give a table with rows that \
+             count",
         ));
+    }
+    odd.tell(trained, "they are left out", console);
+    if without > 0 {
+        let rows = pluralize(without as u64, "row");
+        console.warn(&format!("{rows} without a value of the target: left out"));
     }
     let evaluation = evaluator.finish()?;
     if evaluation.metrics.entries().iter().any(|(_, value)| !value.is_finite()) {

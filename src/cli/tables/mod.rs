@@ -4,13 +4,18 @@
 //! Absent on purpose: training.
 
 mod evaluate;
+mod info;
 mod input;
+mod inspect;
+mod odd_rows;
 mod predict;
 mod prediction_writer;
 mod prefetch;
 mod training_rows;
 
 pub(super) use evaluate::evaluate;
+pub(super) use info::info;
+pub(super) use inspect::inspect;
 pub(super) use predict::predict;
 pub(super) use prediction_writer::{CellStyle, PredictionColumns, PredictionWriter};
 pub(super) use training_rows::{Overlap, RowDigest};

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::ROWS;
 use super::input::{TableInput, is_pipe};
+use super::odd_rows::OddRows;
 use super::prediction_writer::{CellStyle, PredictionColumns, PredictionWriter};
 use super::prefetch::{Next, Prefetcher};
 use crate::cli::Exit;
@@ -96,9 +97,11 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
     }
     // Opened only when the first rows are predicted, so that an error leaves no file.
     let open = || PredictionWriter::open(out, args.json, &header, style);
-    let predict = |chunk: &RowChunk| predictions(&predictor, chunk, &input.name());
+    let mut odd = OddRows::default();
+    let predict = |chunk: &mut RowChunk| predictions((&predictor, &mut odd), chunk, &input.name());
     let (ended, rows) = run(reader, predict, (open, &told), &interrupt, &mut console)?;
     console.close();
+    odd.tell(predictor.trained(), "their predictions are left empty", &mut console);
     let seconds = begun.elapsed().as_secs_f64();
     // A file is finished, and so takes its name, only if the table was read to its end.
     match ended {
@@ -123,7 +126,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
 /// Reads, predicts and writes at the same time. Returns how it ended, and after how many rows.
 fn run(
     mut reader: FeatureReader,
-    mut predict: impl FnMut(&RowChunk) -> Result<Predictions>,
+    mut predict: impl FnMut(&mut RowChunk) -> Result<(Predictions, Vec<bool>)>,
     (open, told): (impl FnOnce() -> Result<PredictionWriter>, &PredictionColumns<'_>),
     interrupt: &Interrupt,
     console: &mut Console,
@@ -137,8 +140,8 @@ fn run(
     let asked = || interrupt.asked();
     // A table that cannot be read or predicted leaves no file and no header behind.
     let mut next = match ahead.next(asked)? {
-        Next::Part((chunk, bytes)) => {
-            let predictions = predict(&chunk)?;
+        Next::Part((mut chunk, bytes)) => {
+            let predictions = predict(&mut chunk)?;
             Some((chunk, bytes, predictions))
         }
         Next::End => None,
@@ -146,10 +149,10 @@ fn run(
     };
     let mut sink = open()?;
     // A bounded channel, so that a slow disk does not fill the memory with predictions.
-    let (to, from) = sync_channel::<(RowChunk, Predictions, u64)>(WAITING);
+    let (to, from) = sync_channel::<(RowChunk, (Predictions, Vec<bool>), u64)>(WAITING);
     let write = move || -> Result<PredictionWriter> {
-        for (chunk, predictions, first) in from {
-            sink.write(&chunk, &predictions, told, first)?;
+        for (chunk, (predictions, skipped), first) in from {
+            sink.write(&chunk, &predictions, told, (first, &skipped))?;
             if sink.closed() {
                 break;
             }
@@ -175,8 +178,8 @@ fn run(
             match ahead.next(asked)? {
                 Next::Stopped => stop = true,
                 Next::Part(_) if interrupt.asked() => stop = true,
-                Next::Part((chunk, bytes)) => {
-                    let predictions = predict(&chunk)?;
+                Next::Part((mut chunk, bytes)) => {
+                    let predictions = predict(&mut chunk)?;
                     next = Some((chunk, bytes, predictions));
                 }
                 Next::End => {}
@@ -194,14 +197,20 @@ fn run(
     Ok((ended, rows))
 }
 
-/// Returns predictions for some rows, all of which must be finite.
-fn predictions(predictor: &Predictor, chunk: &RowChunk, table: &str) -> Result<Predictions> {
+/// Returns predictions for some rows, all of which must be finite, and true for each row that has none.
+fn predictions(
+    (predictor, odd): (&Predictor, &mut OddRows),
+    chunk: &mut RowChunk,
+    table: &str,
+) -> Result<(Predictions, Vec<bool>)> {
+    let cells = (chunk.odd.as_slice(), chunk.lines.as_slice());
+    let skipped = odd.mend(predictor.trained(), &mut chunk.x, cells, table)?;
     let place = |row, problem| at_row(table, &chunk.lines, row, problem);
     let trained = predictor.trained();
     trained.check_rows((&chunk.x).into(), place)?;
     let predictions = predictor.predict(&chunk.x)?;
     check_finite((&chunk.x, &chunk.lines), &predictions, &trained.preparation, table)?;
-    Ok(predictions)
+    Ok((predictions, skipped))
 }
 
 /// Returns an error about one of the rows of a part of a table.

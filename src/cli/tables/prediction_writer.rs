@@ -30,6 +30,10 @@ struct Predicted<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Prediction<'a> {
+    /// `null`, for a row that cannot be predicted.
+    None {
+        predicted: (),
+    },
     Class {
         predicted: &'a str,
         #[serde(flatten)]
@@ -143,6 +147,15 @@ impl<'a> PredictionColumns<'a> {
             names.push(name);
         }
         (names, renamed)
+    }
+
+    /// Number of columns that are added.
+    fn added(&self) -> usize {
+        match self.kind {
+            TargetKind::Classes(_) => self.columns.len() + 1,
+            TargetKind::Labels(_) => 2 * self.columns.len(),
+            TargetKind::Number | TargetKind::Numbers(_) => self.columns.len(),
+        }
     }
 
     /// Returns the label's text for a number.
@@ -264,13 +277,13 @@ impl PredictionWriter {
         Ok(sink)
     }
 
-    /// Writes rows; `first` of them were written before.
+    /// Writes rows; `first` of them were written before. Rows for which `skipped` is true have no prediction.
     pub(crate) fn write(
         &mut self,
         chunk: &RowChunk,
         predictions: &Predictions,
         told: &PredictionColumns<'_>,
-        first: u64,
+        (first, skipped): (u64, &[bool]),
     ) -> Result<()> {
         // Checked once for all rows, so that writing a row cannot meet another kind.
         let kinds = matches!(
@@ -285,12 +298,21 @@ impl PredictionWriter {
         }
         for (row, record) in chunk.records.iter().enumerate() {
             let values = told.row(predictions, row);
+            let skips = skipped.get(row) == Some(&true);
             if self.json {
-                let (row, prediction) = (first + row as u64 + 1, prediction(told, values));
+                let prediction = match skips {
+                    true => Prediction::None { predicted: () },
+                    false => prediction(told, values),
+                };
+                let row = first + row as u64 + 1;
                 let line = Predicted { event: "predicted", row, prediction };
                 let line =
                     serde_json::to_vec(&line).map_err(|error| self.to.refused(error.into()))?;
                 self.text.extend(escape_json_controls(line));
+                self.text.push(b'\n');
+            } else if skips {
+                push_cells(&mut self.text, record.iter(), self.style);
+                self.text.extend(std::iter::repeat_n(self.style.delimiter, told.added()));
                 self.text.push(b'\n');
             } else {
                 push_row(&mut self.text, record, (told, self.style), values);

@@ -13,6 +13,9 @@ use ::csv::StringRecord;
 use super::dialect::TableFormat;
 use super::marks::DecimalMark;
 use super::rows::TableReader;
+use crate::data::cell::GapMarks;
+use crate::data::encode::ColumnEncoding;
+use crate::data::row_cells::{OddCell, RowCells};
 use crate::data::table::{Schema, TargetKind, Targets};
 use crate::data::target::Labels;
 use crate::data::{cell, header};
@@ -26,10 +29,12 @@ const PIECE: usize = 4 << 20;
 pub struct RowChunk {
     /// The rows as in the file, with all their columns.
     pub records: Vec<StringRecord>,
-    /// Their features `[rows, features]`, row-major, in the order of the schema.
+    /// Their inputs `[rows, features]`, row-major, in the order of the schema.
     pub x: Vec<f64>,
     /// First line of each row, counted from 1.
     pub lines: Vec<u64>,
+    /// Cells that training had not the like of: gaps where it had none, which are NaN in `x`, and texts.
+    pub odd: Vec<OddCell>,
 }
 
 /// Reads a table of any length a few rows at a time.
@@ -37,6 +42,7 @@ pub struct RowChunk {
 pub struct FeatureReader {
     table: TableReader,
     picks: Vec<usize>,
+    cells: RowCells,
     /// Records of an earlier chunk, whose memory is used again.
     spare: Vec<StringRecord>,
 }
@@ -58,7 +64,7 @@ impl FeatureReader {
     ///
     /// As [`Self::open`].
     pub fn open_as(path: impl AsRef<Path>, schema: &Schema, format: &TableFormat) -> Result<Self> {
-        let wanted = |names: &[&str]| header::has_all(names, &schema.features);
+        let wanted = |names: &[&str]| header::has_all(names, &schema.read_columns());
         Self::of(TableReader::open(path.as_ref(), format, wanted)?, schema)
     }
 
@@ -86,7 +92,7 @@ impl FeatureReader {
         schema: &Schema,
         format: &TableFormat,
     ) -> Result<Self> {
-        let wanted = |names: &[&str]| header::has_all(names, &schema.features);
+        let wanted = |names: &[&str]| header::has_all(names, &schema.read_columns());
         Self::of(TableReader::from_reader(reader, Path::new(name), format, wanted)?, schema)
     }
 
@@ -97,12 +103,12 @@ impl FeatureReader {
 
     fn of(mut table: TableReader, schema: &Schema) -> Result<Self> {
         table.name_like(schema);
-        let wanted: Vec<&str> = schema.features.iter().map(String::as_str).collect();
+        let wanted = schema.read_columns();
         let picks = header::find_all(&header::names(&table.header), &wanted, &table.source)
             .map_err(|error| table.explain(error))?;
-        let all: HashSet<usize> = picks.iter().copied().collect();
-        table.read_numbers_in(|column| all.contains(&column));
-        Ok(Self { table, picks, spare: Vec::new() })
+        let numbers = number_places(schema, &picks);
+        table.read_numbers_in(|column| numbers.contains(&column));
+        Ok(Self { table, picks, cells: RowCells::new(schema), spare: Vec::new() })
     }
 
     /// Returns all column names, as in the file; names by place for a file without a header.
@@ -151,9 +157,13 @@ impl FeatureReader {
         self.spare.append(&mut chunk.records);
         chunk.x.clear();
         chunk.lines.clear();
+        chunk.odd.clear();
         let mut bytes = 0;
         while chunk.records.len() < rows.max(1) && bytes < PIECE && self.table.read()? {
-            self.table.features(&self.picks, &mut chunk.x)?;
+            let row = chunk.records.len();
+            let record = (&self.table.record, self.picks.as_slice());
+            let read = self.cells.read(record, row, &mut chunk.x, &mut chunk.odd);
+            read.map_err(|(place, problem)| self.table.refuse_column(place, problem))?;
             let spare = self.spare.pop().unwrap_or_default();
             let record = self.table.take_record(spare);
             // An empty cell takes memory too: that of its end.
@@ -165,10 +175,18 @@ impl FeatureReader {
     }
 }
 
+/// Returns the places of the columns that hold numbers, among those of the columns that a schema reads.
+fn number_places(schema: &Schema, picks: &[usize]) -> HashSet<usize> {
+    let is_number = |at: usize| {
+        schema.columns.get(at).is_none_or(|it| matches!(it.encoding, ColumnEncoding::Number { .. }))
+    };
+    picks.iter().enumerate().filter(|(at, _)| is_number(*at)).map(|(_, &place)| place).collect()
+}
+
 /// Some rows of a table with their targets, to be evaluated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelledRows {
-    /// Features `[rows, features]`, row-major, in the order of the schema.
+    /// Inputs `[rows, features]`, row-major, in the order of the schema.
     pub x: Vec<f64>,
     /// Targets of each row.
     pub y: Targets,
@@ -176,6 +194,28 @@ pub struct LabelledRows {
     pub weights: Option<Vec<f64>>,
     /// First line of each row, counted from 1.
     pub lines: Vec<u64>,
+    /// Cells that training had not the like of: gaps where it had none, which are NaN in `x`, and texts.
+    pub odd: Vec<OddCell>,
+}
+
+#[cfg(feature = "cli")]
+impl LabelledRows {
+    /// Returns the rows for which `skipped` is false.
+    pub(crate) fn without(self, skipped: &[bool]) -> Self {
+        let columns = self.x.len() / self.lines.len().max(1);
+        let kept: Vec<u32> =
+            (0..).zip(skipped).filter(|(_, skip)| !**skip).map(|it| it.0).collect();
+        let row = |&row: &u32| &self.x[row as usize * columns..][..columns];
+        Self {
+            x: kept.iter().flat_map(row).copied().collect(),
+            y: self.y.subset(&kept),
+            weights: self
+                .weights
+                .map(|weights| kept.iter().map(|&row| weights[row as usize]).collect()),
+            lines: kept.iter().map(|&row| self.lines[row as usize]).collect(),
+            odd: Vec::new(),
+        }
+    }
 }
 
 /// Reads a table of any length with its target a few rows at a time. A whole [`Dataset`](crate::data::Dataset) promises
@@ -189,6 +229,9 @@ pub struct PartReader {
     kind: TargetKind,
     labels: Vec<Labels>,
     left_out: usize,
+    cells: RowCells,
+    marks: GapMarks,
+    without_target: usize,
 }
 
 impl PartReader {
@@ -208,7 +251,7 @@ impl PartReader {
     ///
     /// As [`Self::open`].
     pub fn open_as(path: impl AsRef<Path>, schema: &Schema, format: &TableFormat) -> Result<Self> {
-        let wanted = |names: &[&str]| header::has_all(names, &schema.features);
+        let wanted = |names: &[&str]| header::has_all(names, &schema.read_columns());
         Self::of(TableReader::open(path.as_ref(), format, wanted)?, schema)
     }
 
@@ -236,7 +279,7 @@ impl PartReader {
         schema: &Schema,
         format: &TableFormat,
     ) -> Result<Self> {
-        let wanted = |names: &[&str]| header::has_all(names, &schema.features);
+        let wanted = |names: &[&str]| header::has_all(names, &schema.read_columns());
         Self::of(TableReader::from_reader(reader, Path::new(name), format, wanted)?, schema)
     }
 
@@ -247,7 +290,8 @@ impl PartReader {
 
     fn of(mut table: TableReader, schema: &Schema) -> Result<Self> {
         let names = header::names(&table.header);
-        let mut wanted: Vec<&str> = schema.features.iter().map(String::as_str).collect();
+        let mut wanted = schema.read_columns();
+        let features = wanted.len();
         wanted.extend(schema.targets());
         let weight = schema.weight.as_deref().filter(|weight| names.contains(weight));
         // All columns are looked up together, so that one message names all that are missing.
@@ -255,16 +299,29 @@ impl PartReader {
         let mut picks = header::find_all(&names, &wanted, &table.source)
             .map_err(|error| table.explain(error))?;
         let weight = weight.and_then(|_| picks.pop());
-        let places = picks.split_off(schema.features.len());
+        let places = picks.split_off(features);
         // As for the table that the schema is of.
         let numbers = table.dialect().delimiter != b','
             || table.dialect().decimal_is_stated
             || matches!(schema.kind, TargetKind::Number | TargetKind::Numbers(_));
-        let all = picks.iter().copied().chain(weight).chain(places.iter().copied());
-        let all: HashSet<usize> = all.filter(|place| numbers || !places.contains(place)).collect();
+        let all = number_places(schema, &picks).into_iter().chain(weight);
+        let all: HashSet<usize> =
+            all.chain(places.iter().copied().filter(|_| numbers)).collect();
         table.read_numbers_in(|column| all.contains(&column));
         let (kind, labels) = (schema.kind.clone(), Labels::of(&schema.kind));
-        Ok(Self { table, picks, places, weight, kind, labels, left_out: 0 })
+        let (cells, marks) = (RowCells::new(schema), GapMarks::new(schema.missing.as_deref()));
+        Ok(Self {
+            table,
+            picks,
+            places,
+            weight,
+            kind,
+            labels,
+            left_out: 0,
+            cells,
+            marks,
+            without_target: 0,
+        })
     }
 
     /// Returns the number of bytes of the table that were read so far.
@@ -282,7 +339,12 @@ impl PartReader {
         self.left_out
     }
 
-    /// Returns the next rows with a weight above 0, at most `rows` (0 counts as 1) and fewer only at the end, or if they
+    /// Number of rows without a target that were left out so far.
+    pub fn without_target(&self) -> usize {
+        self.without_target
+    }
+
+    /// Returns the next rows with a target and a weight above 0, at most `rows` (0 counts as 1) and fewer only at the end, or if they
     /// have very many features; `None` after it.
     ///
     /// # Errors
@@ -312,26 +374,44 @@ impl PartReader {
             y,
             weights: self.weight.map(|_| Vec::new()),
             lines: Vec::new(),
+            odd: Vec::new(),
         }
     }
 
-    /// Appends the next row with a weight above 0, except for its line. Returns false if there is none.
+    /// Returns true if the current row has no value of a target: the cell is empty, or marks a gap and the target is a number.
+    fn lacks_target(&self) -> bool {
+        let numbers = matches!(self.kind, TargetKind::Number | TargetKind::Numbers(_));
+        self.places.iter().any(|&place| {
+            let text = self.table.record.get(place).unwrap_or_default().trim();
+            text.is_empty()
+                || (numbers || self.marks.is_given()) && self.marks.has(text)
+                || numbers && self.marks.has_among_numbers(text)
+        })
+    }
+
+    /// Appends the next row with a target and a weight above 0, except for its line. Returns false if there is none.
     pub(super) fn row(&mut self, part: &mut LabelledRows) -> Result<bool> {
-        let table = &mut self.table;
         loop {
-            if !table.read()? {
+            if !self.table.read()? {
                 return Ok(false);
             }
-            let (Some(place), Some(weights)) = (self.weight, &mut part.weights) else { break };
-            let weight = table.weight(place)?;
-            if weight > 0.0 {
-                weights.push(weight);
-                break;
-            }
+            let weight = self.weight.map(|place| self.table.weight(place)).transpose()?;
             // A row of weight 0 may hold anything, such as a filler for a missing value, so its cells are not read.
-            self.left_out += 1;
+            if weight == Some(0.0) {
+                self.left_out += 1;
+                continue;
+            }
+            if self.lacks_target() {
+                self.without_target += 1;
+                continue;
+            }
+            part.weights.iter_mut().for_each(|weights| weights.extend(weight));
+            break;
         }
-        table.features(&self.picks, &mut part.x)?;
+        let (table, row) = (&self.table, part.y.len());
+        let record = (&table.record, self.picks.as_slice());
+        let read = self.cells.read(record, row, &mut part.x, &mut part.odd);
+        read.map_err(|(place, problem)| table.refuse_column(place, problem))?;
         for (target, &place) in self.places.iter().enumerate() {
             let text = table.record.get(place).unwrap_or_default().trim();
             let pushed = match (&mut part.y, self.labels.get(target)) {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use ::csv::{ByteRecord, ReaderBuilder};
 
 use super::cell::shown;
-use super::list;
+use super::header::list;
 use super::marks::{DecimalMark, Evidence, Marks, decide};
 use crate::error::{Error, Result};
 

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 
 use super::rows::TableReader;
 use super::{cell, header};
-use crate::data::split::RowPart;
+use crate::data::split::{RowPart, SplitColumns};
 use crate::error::{Error, Result};
 
 /// Keys of the rows of a table.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct RowKeys {
     group: Option<usize>,
     part: Option<usize>,
@@ -47,6 +47,23 @@ impl RowKeys {
     /// Returns true for a column of keys, which is no feature.
     pub(super) fn has(&self, column: usize) -> bool {
         self.group == Some(column) || self.part == Some(column)
+    }
+
+    /// Keeps the keys of these rows only.
+    pub(super) fn keep(&mut self, rows: &[u32]) {
+        fn kept<T: Copy>(keys: &[T], rows: &[u32]) -> Vec<T> {
+            rows.iter().filter_map(|&row| keys.get(row as usize).copied()).collect()
+        }
+        self.groups = kept(&self.groups, rows);
+        self.parts = kept(&self.parts, rows);
+    }
+
+    /// Returns the keys of all rows, for the columns that are there.
+    pub(super) fn finish(self) -> SplitColumns {
+        SplitColumns {
+            groups: self.group.map(|_| self.groups),
+            parts: self.part.map(|_| self.parts),
+        }
     }
 
     /// Takes the keys of the current row.

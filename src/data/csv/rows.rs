@@ -31,14 +31,14 @@ const SHOWN_CELLS: usize = 5;
 /// An open table and its current row. Header and rows have the columns with a name only, and numbers without marks other than a
 /// decimal point.
 #[derive(Debug)]
-pub(super) struct TableReader {
+pub(in crate::data) struct TableReader {
     reader: Reader<Watched<ByteSource>>,
     path: PathBuf,
     pub(super) source: String,
-    pub(super) header: StringRecord,
-    pub(super) record: StringRecord,
+    pub(in crate::data) header: StringRecord,
+    pub(in crate::data) record: StringRecord,
     /// First line of the current row, counted from 1.
-    pub(super) line: u64,
+    pub(in crate::data) line: u64,
     rows: u64,
     dialect: Dialect,
     /// Bytes that were taken of a compressed file.
@@ -97,7 +97,7 @@ fn sample(bytes: &mut TableBytes) -> (Vec<u8>, bool, Option<io::Error>) {
 impl TableReader {
     /// Opens a file of a form that is found, but for what is stated. The first line is taken for a header if it has the columns
     /// that `wanted` asks for.
-    pub(super) fn open(
+    pub(in crate::data) fn open(
         path: &Path,
         stated: &TableFormat,
         wanted: impl Fn(&[&str]) -> bool,
@@ -207,13 +207,14 @@ impl TableReader {
     /// are its features alone.
     pub(super) fn name_like(&mut self, schema: &Schema) {
         let targets = schema.targets();
-        let names = schema.features.iter().map(String::as_str).chain(targets);
+        let features = schema.read_columns();
+        let names = features.iter().copied().chain(targets);
         let mut places = names.map(|name| name.strip_prefix('c')?.parse::<usize>().ok());
         let last = places.try_fold(0, |last, place| Some(last.max(place?)));
         let count = self.header.len();
-        let alone = last.is_some_and(|last| count < last) && count == schema.features.len();
+        let alone = last.is_some_and(|last| count < last) && count == features.len();
         if alone && !self.dialect.header {
-            self.header = schema.features.iter().collect();
+            self.header = features.iter().collect();
             self.dialect.notes.retain(|note| !note.contains("columns are named"));
             self.dialect.notes.push(
                 "the first line looks like data: the columns are the model's features, in their order".into(),
@@ -248,7 +249,7 @@ impl TableReader {
     }
 
     /// Reads the next row, if there is one. A table without rows is an error.
-    pub(super) fn read(&mut self) -> Result<bool> {
+    pub(in crate::data) fn read(&mut self) -> Result<bool> {
         if !std::mem::take(&mut self.pending) && !self.advance()? {
             if self.rows == 0 {
                 return Err(Error::table(
@@ -402,15 +403,6 @@ impl TableReader {
         }
     }
 
-    /// Appends the current row's features.
-    pub(super) fn features(&self, picks: &[usize], x: &mut Vec<f64>) -> Result<()> {
-        for &column in picks {
-            let text = self.record.get(column).unwrap_or_default();
-            x.push(cell::feature(text).map_err(|problem| self.refuse_column(column, problem))?);
-        }
-        Ok(())
-    }
-
     /// Returns the current row's weight.
     pub(super) fn weight(&self, column: usize) -> Result<f64> {
         let text = self.record.get(column).unwrap_or_default();
@@ -427,57 +419,28 @@ impl TableReader {
         Error::table(&self.source, problem).at_line(self.line)
     }
 
-    /// Returns an error about a cell of a feature in the current row, which counts the cells of the same kind in all rows from
-    /// here on, so that they can be corrected at once. Reads the table to its end.
-    pub(super) fn refuse_all(&mut self, column: usize, problem: String, picks: &[usize]) -> Error {
-        let kind_of = |record: &StringRecord, column: usize| {
-            cell::number(record.get(column).unwrap_or_default().trim()).err()
-        };
-        let kind = kind_of(&self.record, column);
-        let error = self.refuse_column(column, problem);
-        // A repeated header is one mistake, however many cells it has.
-        if self.record == self.header {
-            return error;
+    /// Refuses a row that repeats the header.
+    pub(super) fn check_not_header(&self) -> Result<()> {
+        if self.record != self.header {
+            return Ok(());
         }
-        let (mut shown, mut more) = (Vec::new(), 0_u64);
-        let mut columns: Vec<usize> = picks.iter().copied().filter(|&it| it > column).collect();
-        loop {
-            for &column in &columns {
-                if kind_of(&self.record, column) == kind {
-                    more += 1;
-                    if shown.len() + 1 < SHOWN_CELLS {
-                        let name = self.header.get(column).unwrap_or_default().trim();
-                        shown.push(format!("line {} column {}", self.line, cell::shown(name)));
-                    }
-                }
-            }
-            columns = picks.to_vec();
-            // Another problem further on is told once these cells are right.
-            if !matches!(self.read(), Ok(true)) {
-                break;
-            }
-        }
-        let Error::Table { place, problem, at } = error else { return error };
-        let cells = if more == 1 { "cell" } else { "cells" };
-        let rest = match more - shown.len() as u64 {
-            0 => String::new(),
-            rest => format!(" and {rest} more"),
-        };
-        let problem = match more {
-            0 => problem,
-            _ => format!("{problem}; {more} more {cells} of this kind: {}{rest}", shown.join(", ")),
-        };
-        Error::Table { place, problem, at }
+        let problem = "the line repeats the header, as where files were joined; remove it";
+        Err(self.at_line(problem.into()))
     }
 
     /// Returns an error about a cell of the current row.
     pub(super) fn refuse_column(&self, column: usize, problem: String) -> Error {
         // A repeated header fails at its first cell, and has a clearer explanation.
-        if self.record == self.header {
-            let problem = "the line repeats the header, as where files were joined; remove it";
-            return self.at_line(problem.into());
+        match self.check_not_header() {
+            Err(error) => error,
+            Ok(()) => self.refuse_column_at(self.line, column, problem),
         }
+    }
+
+    /// Returns an error about a cell of an earlier row.
+    pub(super) fn refuse_column_at(&self, line: u64, column: usize, problem: String) -> Error {
         let name = self.header.get(column).unwrap_or_default().trim();
-        self.at_line(format!("column {}: {problem}", cell::shown(name))).at_column(name)
+        let problem = format!("column {}: {problem}", cell::shown(name));
+        Error::table(&self.source, problem).at_line(line).at_column(name)
     }
 }

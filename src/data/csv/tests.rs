@@ -8,6 +8,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::data::table::{TargetKind, Targets};
+use crate::data::table_options::{ColumnRule, GapRule};
+use crate::data::{ColumnEncoding, Oddities, Split};
 use crate::random::Seed;
 
 const DIGITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/datasets/digits.csv");
@@ -92,7 +94,7 @@ fn damaged_tables_are_refused_with_a_place() {
         ("a,y\n# half\n3,4\n", "t.csv:2: 1 column, but the header has 2; if the line is a comment"),
         ("a,y\n1,2,\n", "t.csv:2: 3 columns, but the header has 2; the line ends in a comma"),
         ("a,y,\n1,2,3\n", "t.csv: the header ends in a comma"),
-        ("a\u{1b}[2J,y\nx,2\n", "t.csv:2: column `a\\u{1b}[2J`: `x` is not a number"),
+        ("a\u{1b}[2J,y\n1,2\nx,2\n", "t.csv:3: column `a\\u{1b}[2J`: `x` is not a number"),
         (
             "a,y\n\"1,000\",2\n1000,2\n",
             "t.csv:2: column `a`: `1,000` is not a number, and features must be numbers; write thousands",
@@ -120,19 +122,15 @@ fn damaged_tables_are_refused_with_a_place() {
         ("a,y\n1,u\n2,v\na,y\n3,u\n", "t.csv:4: the line repeats the header"),
         ("a,y\r1,2\rx,2\r", "t.csv:3: column `a`: `x`"),
         ("a,y\n1,2\n3,4\n5", "t.csv:4: 1 column, but the header has 2"),
-        ("a,y\n1,2\n3,4\n5,", "t.csv:4: column `y`: the cell is empty"),
-        ("a,y\n1,2\nred,2\n", "t.csv:3: column `a`: `red` is not a number, and features must be"),
+        ("a,y\n1,2\nred,2\n", "t.csv:3: column `a`: `red` is not a number, but 1 of 2 cells is"),
         (
             "a,y\n\"1,5\",2\n",
             "t.csv:2: column `a`: `1,5` is not a number, and features must be numbers; write",
         ),
-        ("a,y\n1,2\n,2\n", "t.csv:3: column `a`: the cell is empty"),
-        ("a,y\n1,2\n  ,2\n", "t.csv:3: column `a`: the cell is empty"),
-        ("a,y\n1,2\n1,\n", "t.csv:3: column `y`: the cell is empty"),
-        ("a,y\n-inf,2\n", "t.csv:2: column `a`: `-inf` is not a finite number"),
-        ("a,y\nNaN,2\n", "t.csv:2: column `a`: `NaN` is no number but a missing value"),
-        ("a,y\nN/A,2\n", "t.csv:2: column `a`: `N/A` is no number but a missing value"),
-        ("a,y\n1e309,2\n", "t.csv:2: column `a`: `1e309` is too large for a number"),
+        ("a,y\n1,2\n-inf,2\n", "t.csv:3: column `a`: `-inf` is not a finite number"),
+        ("a,y\nNaN,2\n", "t.csv: no column is left for features: `a` holds nothing but gaps"),
+        ("a,y\n1,\n2, \n", "t.csv: no row is left: 2 rows have no value of the target `y`"),
+        ("a,y\n1,2\n1e309,2\n", "t.csv:3: column `a`: `1e309` is too large for a number"),
         ("a,y\n1,2\n1,1e309\n1,3\n", "t.csv:3: column `y`: `1e309` is too large"),
         ("a,z\n1,2\n", "t.csv: there is no column `y`; the table has `a`, `z`"),
         (
@@ -463,7 +461,7 @@ proptest! {
             writer.write_record([a.to_string(), label(i, text), format!("{y:e}")]).unwrap();
         }
         writer.flush().unwrap();
-        let schema = Schema { features: vec!["y".into(), "a".into()], target: "a".into(), kind: TargetKind::Number, weight: None };
+        let schema = Schema { features: vec!["y".into(), "a".into()], target: "a".into(), kind: TargetKind::Number, ..Schema::default() };
         let data = Dataset::from_csv_like(&path, &schema).unwrap();
         let want: Vec<u64> = rows.iter().flat_map(|r| [r.1.to_bits(), r.0.to_bits()]).collect();
         prop_assert_eq!(data.x().iter().map(|v| v.to_bits()).collect::<Vec<_>>(), want);
@@ -482,4 +480,176 @@ proptest! {
         let _ = read(format!("a,y\n{text}"));
         let _ = read(text);
     }
+}
+
+fn with(bytes: &str, options: &TableOptions) -> Result<Dataset> {
+    let (_dir, path) = table(bytes);
+    Dataset::from_csv_with(path, auto("y"), options)
+}
+
+fn encoding(data: &Dataset, column: usize) -> &ColumnEncoding {
+    &data.schema().columns[column].encoding
+}
+
+#[test]
+fn columns_are_left_out_or_chosen_by_name() {
+    let text = "id,a,b,y\n7,1,2,3\n8,2,3,4\n9,4,5,6\n";
+    let names = |options: &TableOptions| with(text, options).unwrap().schema().features.clone();
+    let usual = TableOptions::default;
+    assert_eq!(names(&TableOptions { ignore: vec!["id".into()], ..usual() }), ["a", "b"]);
+    assert_eq!(names(&TableOptions { features: Some(vec!["b".into()]), ..usual() }), ["b"]);
+    let rules = vec![("a".to_string(), ColumnRule::Ignore)];
+    assert_eq!(names(&TableOptions { columns: rules, ..usual() }), ["id", "b"]);
+    let refused =
+        |ignore: &str| with(text, &TableOptions { ignore: vec![ignore.into()], ..usual() });
+    let said = refused("ida").unwrap_err().to_string();
+    assert_eq!(said, "ignore: there is no column `ida`; the table has `id`, `a`, `b`, `y`");
+    assert!(refused("y").unwrap_err().to_string().contains("`y` is target or weight"));
+}
+
+#[test]
+fn texts_gaps_and_dates_become_inputs() {
+    let text = "age,port,sex,when,y\n20,C,m,2020-01-01,1.5\n,S,f,2020-01-03,2.5\n40,,m,2020-01-02,3.5\n30,C,f,2020-02-01,4\n";
+    let data = read(text).unwrap();
+    assert!(!data.is_encoded());
+    let data = data.encoded().unwrap();
+    let features = &data.schema().features;
+    assert_eq!(
+        features[..6],
+        ["age", "age is missing", "port=C", "port=S", "port is missing", "sex=m"]
+    );
+    assert_eq!(features[6..9], ["when year", "when month", "when day"]);
+    assert_eq!(features[11], "when days");
+    // The median of 20, 40 and 30 stands in for the gap.
+    assert_eq!(data.row(0).to_vec()[..6], [20.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
+    assert_eq!(data.row(1).to_vec()[..6], [30.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
+    assert_eq!(data.row(2).to_vec()[..6], [40.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
+    assert_eq!(data.row(3).to_vec()[6..9], [2020.0, 2.0, 1.0]);
+    assert_eq!(data.row(1).at(11) - data.row(0).at(11), 2.0);
+    // The schema survives its text, and other tables are read by it.
+    let schema: Schema =
+        serde_json::from_str(&serde_json::to_string(data.schema()).unwrap()).unwrap();
+    assert_eq!(&schema, data.schema());
+    let (_dir, path) = table(text);
+    let again = Dataset::from_csv_like(&path, &schema).unwrap();
+    assert_eq!(again.x(), data.x());
+    assert!(again.odd_cells().is_empty());
+    #[cfg(feature = "cli")]
+    assert_eq!(schema.cells_of(&data.row(2).to_vec()), ["40", "", "m", "2020-01-02"]);
+}
+
+#[test]
+fn cells_that_training_had_not_the_like_of_are_known() {
+    let data = read("age,port,y\n20,C,1.5\n21,S,2.5\n25,Q,3.5\n30,C,4\n").unwrap();
+    let schema = data.encoded().unwrap().schema;
+    let (_dir, path) = table("port,age\nX,3\n,4\nC,NA\nS,?\n");
+    let chunk = FeatureReader::open(path, &schema).unwrap().next_chunk(9).unwrap().unwrap();
+    assert_eq!(chunk.x[..8], [3.0, 0.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0]);
+    assert!(chunk.x[8].is_nan() && chunk.x[12].is_nan());
+    assert_eq!(chunk.x[9..12], [1.0, 0.0, 0.0]);
+    let odd =
+        |row, column, text: Option<&str>| OddCell { row, column, text: text.map(String::from) };
+    assert_eq!(
+        chunk.odd,
+        [odd(0, 1, Some("X")), odd(1, 1, None), odd(2, 0, None), odd(3, 0, None)]
+    );
+    let mut oddities = Oddities::default();
+    oddities.add(&chunk.odd, &chunk.lines);
+    assert_eq!(
+        oddities.told(&schema),
+        [
+            "2 gaps in `age` (lines 4, 5), which had none in training: the mean of the training rows stands in",
+            "1 gap in `port` (line 3), which had none in training: they count as none of the known texts",
+            "1 cell of `port` with texts that did not occur in training, such as `X`: they count as none of the known texts",
+        ]
+    );
+}
+
+#[test]
+fn the_training_rows_alone_decide_what_columns_become() {
+    // The only gap and the only `rare` are in rows that may be held out.
+    let rows: String =
+        (0..40).map(|i| format!("{i},{},{}\n", ["p", "q", "r"][i % 3], i % 7)).collect();
+    let read = |text: String| {
+        let (_dir, path) = table(text);
+        Dataset::from_csv(path, Target::number("y")).unwrap()
+    };
+    let train = read(format!("a,b,y\n{rows}"));
+    let valid = read("a,b,y\n,p,1\n3,rare,2\n5,q,3\n".into());
+    let split = Split::with_valid(train, valid).unwrap();
+    let valid = split.valid.unwrap();
+    assert_eq!(split.train.schema().features, ["a", "b=p", "b=q", "b=r"]);
+    // The mean of the training rows.
+    assert_eq!(valid.x().to_vec()[..8], [19.5, 1.0, 0.0, 0.0, 3.0, 0.0, 0.0, 0.0]);
+    assert_eq!(valid.odd_cells().len(), 2);
+    // Many texts are rows of a table, which is as wide as their number says.
+    let rows: String = (0..60).map(|i| format!("v{:02},{}\n", i % 20, i % 7)).collect();
+    let data = read(format!("c,y\n{rows}")).split(0.2, Seed(1)).unwrap().train;
+    let ColumnEncoding::Embedding { values, dimension, gaps: false } = encoding(&data, 0) else {
+        panic!("{:?}", encoding(&data, 0))
+    };
+    assert!(
+        values.len() > 16
+            && *dimension == (1.6 * (values.len() as f64).powf(0.56)).round() as usize
+    );
+    assert!(data.x().iter().all(|v| v >= 1.0 && v <= values.len() as f64));
+}
+
+#[test]
+fn gaps_are_filled_refused_or_dropped_as_asked() {
+    let text = "a,b,y\n1,5,1\n2,5,2\n9,,3\n-1,6,4\n?,7,5\n";
+    let fill = |gaps: GapRule| {
+        let data = with(text, &TableOptions { gaps, ..TableOptions::default() });
+        data.and_then(Dataset::encoded).map(|data| data.row(data.rows() - 1).at(0))
+    };
+    assert_eq!(fill(GapRule::Median).unwrap(), 1.5);
+    assert_eq!(fill(GapRule::Mean).unwrap(), 2.75);
+    assert_eq!(fill(GapRule::Zero).unwrap(), 0.0);
+    assert!(said(fill(GapRule::Error)).starts_with("t.csv:4: column `b`: the cell is empty"));
+    let dropped =
+        with(text, &TableOptions { gaps: GapRule::Drop, ..TableOptions::default() }).unwrap();
+    assert_eq!((dropped.rows(), dropped.is_encoded()), (3, true));
+    assert_eq!(
+        dropped.notes(),
+        ["1 cell of `a` with `?` is taken for gaps", "2 rows have a gap in a feature: left out"]
+    );
+    // Weights count in the median as rows would.
+    let options = TableOptions { weight: Some("w".into()), ..TableOptions::default() };
+    let data = with("a,w,y\n1,1,1\n2,5,2\n,1,3\n8,1,4\n9,1,5\n", &options).unwrap();
+    assert_eq!(data.encoded().unwrap().row(2).at(0), 2.0);
+    // Marks of the user's, which may look like numbers, are stored.
+    let options = TableOptions { missing: Some(vec!["-1".into()]), ..TableOptions::default() };
+    let data = with("a,y\n1,1\n-1,2\n3,-1\n4,4\n", &options).unwrap().encoded().unwrap();
+    assert_eq!(data.x().to_vec(), [1.0, 0.0, 2.5, 1.0, 4.0, 0.0]);
+    assert_eq!(data.schema().missing.as_deref(), Some(&["-1".to_string()][..]));
+}
+
+#[test]
+fn rows_without_a_target_are_left_out_and_classes_may_be_called_none() {
+    let data = read("a,y\n1,2.5\n2,\n3,NA\n4,?\n5,3.5\n").unwrap();
+    assert_eq!((data.rows(), data.y()), (2, &Targets::Numbers(vec![2.5, 3.5])));
+    assert_eq!(data.notes(), ["3 rows have no value of the target `y`: left out"]);
+    let data = read("a,y\n1,None\n2,mild\n3,None\n4,\n5,mild\n6,mild\n").unwrap();
+    let TargetKind::Classes(classes) = &data.schema().kind else { panic!("numbers") };
+    assert_eq!((classes.len(), data.rows()), (2, 5));
+    // Of several targets one gap is enough, and a class whose rows all go is none.
+    let (_dir, path) = table("a,y,z\n1,2,3\n2,,4\n3,4,nan\n4,5,6\n");
+    let data = Dataset::from_csv(&path, auto("y,z")).unwrap();
+    assert_eq!(data.y(), &Targets::Columns(vec![2.0, 3.0, 5.0, 6.0], 2));
+    let mut reader = PartReader::open(&path, data.schema()).unwrap();
+    assert_eq!(reader.next_part(9).unwrap().unwrap().lines, [2, 5]);
+    assert_eq!(reader.without_target(), 2);
+}
+
+#[test]
+fn tables_of_numbers_alone_are_as_they_were() {
+    let data = read("a,b,y\n1,2,3.5\n3,4,5.5\n").unwrap();
+    assert!(data.is_encoded() && data.notes().is_empty());
+    let split = Split { train: data.split(0.0, Seed(0)).unwrap().train, valid: None };
+    let fit = crate::data::Preprocessing::fit(&split.train, crate::data::FeatureScaling::Standard);
+    // The text in the files of models, to the letter.
+    assert_eq!(
+        serde_json::to_string(&fit).unwrap(),
+        r#"{"schema":{"features":["a","b"],"target":"y","kind":"number"},"scale":"standard","mean":[2.0,3.0],"std":[1.0,1.0],"target_mean":4.5,"target_std":1.0}"#
+    );
 }

@@ -6,6 +6,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::proto::{Attribute, Kind, OnnxGraph, OnnxNode, Tensor, ValueInfo, size};
 
+/// Domain of the operators that look texts up.
+pub(super) const ML_DOMAIN: &str = "ai.onnx.ml";
+
 /// Nodes and constants so far. Values are identified by names, each of which is given once.
 #[derive(Debug, Default)]
 pub(super) struct NodeBuilder {
@@ -62,7 +65,24 @@ impl NodeBuilder {
             output: vec![output],
             op_type: op.into(),
             attribute,
+            domain: String::new(),
         });
+    }
+
+    /// Appends a look-up of texts: their numbers, and `other` for any other text. Returns the name of its result.
+    pub(super) fn look_up(&mut self, input: &str, pairs: &[(&str, i64)], other: i64) -> String {
+        let keys = Attribute::texts("keys_strings", pairs.iter().map(|it| it.0));
+        let values: Vec<i64> = pairs.iter().map(|it| it.1).collect();
+        let values = Attribute::ints("values_int64s", &values);
+        let output = self.node(
+            "LabelEncoder",
+            &[input],
+            vec![keys, values, Attribute::int("default_int64", other)],
+        );
+        if let Some(node) = self.nodes.last_mut() {
+            ML_DOMAIN.clone_into(&mut node.domain);
+        }
+        output
     }
 
     /// Returns the name of one f32 that is broadcast to every element.
@@ -141,13 +161,12 @@ impl NodeBuilder {
     }
 
     /// Returns the whole graph.
-    pub(super) fn graph(self, name: &str, input: ValueInfo, output: Vec<ValueInfo>) -> OnnxGraph {
-        OnnxGraph {
-            node: self.nodes,
-            name: name.into(),
-            initializer: self.tensors,
-            input: vec![input],
-            output,
-        }
+    pub(super) fn graph(
+        self,
+        name: &str,
+        input: Vec<ValueInfo>,
+        output: Vec<ValueInfo>,
+    ) -> OnnxGraph {
+        OnnxGraph { node: self.nodes, name: name.into(), initializer: self.tensors, input, output }
     }
 }

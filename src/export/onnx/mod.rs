@@ -22,12 +22,14 @@ use crate::data::TargetKind;
 use crate::error::{Error, Result};
 use crate::graph::inference;
 use crate::train::TrainedModel;
-use builder::NodeBuilder;
-use pre_post::{INPUT, RESERVED, prepare, tell};
-use proto::{Kind, Model, OperatorSet, StringEntry, ValueInfo};
+use builder::{ML_DOMAIN, NodeBuilder};
+use pre_post::{RESERVED, input_names, prepare, tell};
+use proto::{Kind, Model, OperatorSet, StringEntry};
 
 /// Version of ONNX's operators in exported files. onnxruntime supports it from version 1.12 on.
 pub const ONNX_OPSET: i64 = 17;
+/// Version of the operators of the domain `ai.onnx.ml`, of which files for columns of texts or with gaps need `LabelEncoder`.
+const ML_OPSET: i64 = 3;
 /// Version of the format, that of the same release of ONNX.
 const IR_VERSION: i64 = 8;
 /// Largest size of a protobuf message, in bytes.
@@ -36,7 +38,9 @@ const MOST_BYTES: usize = i32::MAX as usize;
 /// Writes a trained network as an ONNX file, with the operators of [`ONNX_OPSET`]. A crash leaves the old file or the new one.
 ///
 /// The one input `x`, `[batch, columns]` in f32, or in f64 where a column needs it ([`Preprocessing::double`]), takes the columns as they stand in a table, in the order that the metadata
-/// under `features` gives; the batch may have any number of rows. The outputs are
+/// under `features` gives; the batch may have any number of rows. A model of columns with texts or gaps has an input for each column
+/// instead, `[batch, 1]`, texts for categories and f64 with NaN for gaps for numbers, whose names the metadata give under `inputs`. The
+/// outputs are
 /// - for classes `label`, the likeliest class's name `[batch]`, and `probabilities`, f32 `[batch, classes]`;
 /// - for labels `labels`, what is likelier of each `[batch, labels]`, and `probabilities`, f32 `[batch, labels]`;
 /// - for numbers `prediction`, f64 in the targets' own units, with a column for each target, or one for each of its quantiles, or
@@ -47,7 +51,7 @@ const MOST_BYTES: usize = i32::MAX as usize;
 /// classes `classes`.
 ///
 /// # Errors
-/// If the file cannot be written, or would exceed the 2 GiB that the format allows.
+/// If the file cannot be written, or would exceed the 2 GiB that the format allows, or a column holds dates, which no operators read.
 pub fn write_onnx(trained: &TrainedModel, path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
     let bytes = onnx_bytes(trained, needs_double(trained)).map_err(|error| match error {
@@ -65,7 +69,7 @@ pub fn needs_double(trained: &TrainedModel) -> bool {
 /// Returns the bytes that [`write_onnx`] writes, with an input in double precision or in single.
 ///
 /// # Errors
-/// If the file would exceed the 2 GiB that the format allows.
+/// If the file would exceed the 2 GiB that the format allows, or a column holds dates.
 pub fn onnx_bytes(trained: &TrainedModel, double: bool) -> Result<Vec<u8>> {
     trained.check()?;
     let kind = if double { Kind::Double } else { Kind::Float };
@@ -83,12 +87,11 @@ pub fn onnx_bytes(trained: &TrainedModel, double: bool) -> Result<Vec<u8>> {
     let mut to = NodeBuilder::default();
     // The names of inputs and outputs are promised to users, so no inner value may take them first.
     to.reserve(&RESERVED);
-    let scaled = prepare(&mut to, &trained.preparation, kind);
+    let (scaled, inputs) = prepare(&mut to, &trained.preparation, kind)?;
     let outputs = ops::forward(&mut to, &network, &trained.params, scaled)?;
     let results = tell(&mut to, trained, &outputs)?;
-    let about = format!("columns as in a table: {}", schema.features.join(", "));
-    let input = ValueInfo::rows(INPUT, kind, Some(schema.features.len()), about);
-    let mut metadata = vec![entry("features", &schema.features)?, entry("target", &schema.target)?];
+    let mut metadata =
+        vec![entry("features", &schema.read_columns())?, entry("target", &schema.target)?];
     let columns = trained.columns();
     // A target may have several outputs, so both parts make the name.
     let columns: Vec<_> = columns.iter().map(|(target, what)| format!("{target}_{what}")).collect();
@@ -103,13 +106,22 @@ pub fn onnx_bytes(trained: &TrainedModel, double: bool) -> Result<Vec<u8>> {
             positive.iter().map(|it| (it.column.as_str(), it.class.as_str())).collect();
         metadata.push(entry("positive", &by_column)?);
     }
+    let version = |domain: &str, version| OperatorSet {
+        domain: Some(domain.to_string()),
+        version: Some(version),
+    };
+    let mut opset_import = vec![version("", ONNX_OPSET)];
+    if !schema.columns.is_empty() {
+        metadata.push(entry("inputs", &input_names(schema))?);
+        opset_import.push(version(ML_DOMAIN, ML_OPSET));
+    }
     let model = Model {
         ir_version: Some(IR_VERSION),
         producer_name: env!("CARGO_PKG_NAME").into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
         doc_string: format!("predicts {}", schema.target),
-        graph: Some(to.graph("network", input, results)),
-        opset_import: vec![OperatorSet { domain: Some(String::new()), version: Some(ONNX_OPSET) }],
+        graph: Some(to.graph("network", inputs, results)),
+        opset_import,
         metadata_props: metadata,
     };
     // The weights are not all: names and nodes count too.

@@ -225,7 +225,7 @@ impl OnnxLowering<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::onnx::proto::{OnnxNode, ValueInfo};
+    use crate::export::onnx::proto::OnnxNode;
     use crate::expr::Expr;
     use crate::model::Sequential;
 
@@ -238,7 +238,7 @@ mod tests {
         let network = Inference { graph, features, prediction, layout: layout.clone() };
         let mut to = NodeBuilder::default();
         forward(&mut to, &network, &Params::zeros(layout), "x".into())?;
-        let graph = to.graph("", ValueInfo::default(), vec![]);
+        let graph = to.graph("", vec![], vec![]);
         let constant = |name: &String| -> Vec<i64> {
             let tensor = graph.initializer.iter().find(|tensor| tensor.name == *name);
             let bytes = tensor.and_then(|tensor| tensor.raw_data.as_deref()).unwrap_or_default();

@@ -2,9 +2,11 @@
 
 use super::builder::NodeBuilder;
 use super::formula::evaluate;
-use super::proto::{Attribute, Kind, ValueInfo};
-use crate::data::{Preprocessing, TargetKind};
-use crate::error::Result;
+use super::proto::{Attribute, Kind, ValueInfo, size};
+use crate::data::{
+    Column, ColumnEncoding, FeatureScaling, Preprocessing, Schema, TargetKind, list,
+};
+use crate::error::{Error, Result};
 use crate::expr::Expr;
 use crate::graph::Loss;
 use crate::train::TrainedModel;
@@ -24,8 +26,122 @@ fn cast(to: &mut NodeBuilder, x: &str, kind: Kind) -> String {
     to.node("Cast", &[x], vec![Attribute::int("to", kind.number().into())])
 }
 
+/// Appends what turns the columns of a table into inputs, and their scaling. Returns the name of the network's input, and the inputs of
+/// the graph.
+///
+/// # Errors
+/// If the model has a kind of column that no standard operators read.
+pub(super) fn prepare(
+    to: &mut NodeBuilder,
+    preparation: &Preprocessing,
+    input: Kind,
+) -> Result<(String, Vec<ValueInfo>)> {
+    let schema = &preparation.schema;
+    if schema.columns.is_empty() {
+        let about = format!("columns as in a table: {}", schema.features.join(", "));
+        let info = ValueInfo::rows(INPUT, input, Some(schema.features.len()), about);
+        return Ok((scale(to, preparation, input), vec![info]));
+    }
+    let (mut parts, mut infos, mut place) = (Vec::new(), Vec::new(), 0);
+    for (column, name) in schema.columns.iter().zip(input_names(schema)) {
+        to.reserve(&[&name]);
+        to.at(&name);
+        let kind = if column.encoding.is_category() { Kind::Text } else { Kind::Double };
+        let about = match kind {
+            Kind::Text => format!(
+                "the texts of {}, without blanks around them; an empty text is a gap",
+                column.name
+            ),
+            _ => format!("the numbers of {}; NaN is a gap", column.name),
+        };
+        infos.push(ValueInfo::rows(&name, kind, Some(1), about));
+        let mean = (preparation.scale == FeatureScaling::Standard).then(|| preparation.mean[place]);
+        encode(to, column, (&name, mean, schema), &mut parts)?;
+        place += column.inputs().len();
+    }
+    to.at("prepare");
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    let all = to.node("Concat", &parts, vec![Attribute::int("axis", 1)]);
+    let (mean, std) = (to.doubles("mean", &preparation.mean), to.doubles("std", &preparation.std));
+    let moved = to.node("Sub", &[&all, &mean], vec![]);
+    let scaled = to.node("Div", &[&moved, &std], vec![]);
+    Ok((cast(to, &scaled, Kind::Float), infos))
+}
+
+/// Returns the names of the graph's inputs for columns of several kinds: those of the columns, unless a result has the name.
+pub(super) fn input_names(schema: &Schema) -> Vec<String> {
+    let taken = |name: &str| RESERVED.contains(&name);
+    let name = |column: &Column| match taken(&column.name) {
+        true => format!("{}_column", column.name),
+        false => column.name.clone(),
+    };
+    schema.columns.iter().map(name).collect()
+}
+
+/// Appends what turns a column into its inputs, in f64. `mean` stands in for gaps where training had none.
+fn encode(
+    to: &mut NodeBuilder,
+    column: &Column,
+    (name, mean, schema): (&str, Option<f64>, &Schema),
+    parts: &mut Vec<String>,
+) -> Result<()> {
+    let values = column.encoding.values();
+    let count = size(values.len());
+    let mut pairs: Vec<(&str, i64)> = values.iter().map(String::as_str).zip(0..).collect();
+    match &column.encoding {
+        ColumnEncoding::Number { fill } => {
+            let Some(number) = fill.or(mean) else {
+                parts.push(name.to_string());
+                return Ok(());
+            };
+            let known = to.node("Equal", &[name, name], vec![]);
+            let number = to.doubles("fill", &[number]);
+            parts.push(to.node("Where", &[&known, name, &number], vec![]));
+            if fill.is_some() {
+                let gap = to.node("Not", &[&known], vec![]);
+                parts.push(cast(to, &gap, Kind::Double));
+            }
+        }
+        ColumnEncoding::Binary { .. } => {
+            let index = to.look_up(name, &pairs, count);
+            let (zero, one) = (to.integers(&[0]), to.integers(&[1]));
+            let (no, half, yes) =
+                (to.doubles("no", &[0.0]), to.doubles("half", &[0.5]), to.doubles("yes", &[1.0]));
+            let is_no = to.node("Equal", &[&index, &zero], vec![]);
+            let other = to.node("Where", &[&is_no, &no, &half], vec![]);
+            let is_yes = to.node("Equal", &[&index, &one], vec![]);
+            parts.push(to.node("Where", &[&is_yes, &yes, &other], vec![]));
+        }
+        ColumnEncoding::OneHot { gaps, .. } => {
+            let marks = schema.gap_texts();
+            if *gaps {
+                pairs.extend(marks.iter().map(|mark| (mark.as_str(), count)));
+            }
+            let index = to.look_up(name, &pairs, count + 1);
+            let each: Vec<i64> = (0..count + i64::from(*gaps)).collect();
+            let each = to.integers(&each);
+            let same = to.node("Equal", &[&index, &each], vec![]);
+            parts.push(cast(to, &same, Kind::Double));
+        }
+        ColumnEncoding::Embedding { .. } => {
+            pairs.iter_mut().for_each(|pair| pair.1 += 1);
+            let index = to.look_up(name, &pairs, 0);
+            parts.push(cast(to, &index, Kind::Double));
+        }
+        ColumnEncoding::Date { .. } => {
+            let problem = format!(
+                "the column {} holds dates, which ONNX has no operators to read; make numbers of them before training, or use \
+                 `wgrad predict`",
+                list(&[&column.name])
+            );
+            return Err(Error::shape("onnx", problem));
+        }
+    }
+    Ok(())
+}
+
 /// Appends the scaling of raw columns, in f64 as everywhere. Returns the name of the network's input.
-pub(super) fn prepare(to: &mut NodeBuilder, preparation: &Preprocessing, input: Kind) -> String {
+fn scale(to: &mut NodeBuilder, preparation: &Preprocessing, input: Kind) -> String {
     let (mean, std) = (&preparation.mean, &preparation.std);
     to.at("prepare");
     // Columns that are not scaled need no nodes.

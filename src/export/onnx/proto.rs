@@ -67,6 +67,9 @@ pub(super) struct OnnxNode {
     pub(super) op_type: String,
     #[prost(message, repeated, tag = "5")]
     pub(super) attribute: Vec<Attribute>,
+    /// Empty for the standard operators.
+    #[prost(string, tag = "7")]
+    pub(super) domain: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -77,6 +80,8 @@ pub(super) struct Attribute {
     pub(super) i: Option<i64>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub(super) ints: Vec<i64>,
+    #[prost(bytes = "vec", repeated, tag = "9")]
+    pub(super) strings: Vec<Vec<u8>>,
     #[prost(int32, optional, tag = "20")]
     pub(super) kind: Option<i32>,
 }
@@ -84,12 +89,18 @@ pub(super) struct Attribute {
 impl Attribute {
     /// A number.
     pub(super) fn int(name: &str, value: i64) -> Self {
-        Self { name: name.into(), i: Some(value), ints: vec![], kind: Some(2) }
+        Self { name: name.into(), i: Some(value), kind: Some(2), ..Self::default() }
     }
 
     /// Several numbers.
     pub(super) fn ints(name: &str, values: &[i64]) -> Self {
-        Self { name: name.into(), i: None, ints: values.to_vec(), kind: Some(7) }
+        Self { name: name.into(), ints: values.to_vec(), kind: Some(7), ..Self::default() }
+    }
+
+    /// Several texts.
+    pub(super) fn texts<'a>(name: &str, values: impl Iterator<Item = &'a str>) -> Self {
+        let strings = values.map(|text| text.as_bytes().to_vec()).collect();
+        Self { name: name.into(), strings, kind: Some(8), ..Self::default() }
     }
 }
 

@@ -147,6 +147,13 @@ impl MemoryPlanner<'_> {
         let Self { model, data, options, .. } = self;
         options.check()?;
         let train = &data.train;
+        for part in std::iter::once(train).chain(&data.valid) {
+            if !part.is_encoded() {
+                let problem = "its gaps, texts or dates are not inputs of a network yet; use Dataset::split, Split::with_valid or \
+                               Dataset::encoded";
+                return Err(Error::table(part.source(), problem));
+            }
+        }
         let outputs = model.outputs(train.columns())?;
         let wanted = options.loss.outputs_for(train.outputs());
         // A loss that does not fit the target at all is refused by the criterion, in clearer words.

@@ -257,7 +257,7 @@ mod tests {
             features: vec!["x".into()],
             target: "y".into(),
             kind: TargetKind::Number,
-            weight: None,
+            ..Schema::default()
         };
         Preprocessing {
             schema,

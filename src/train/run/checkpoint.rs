@@ -217,7 +217,7 @@ fn sum_numbers(sum: &mut Checksum, numbers: Numbers<'_>) {
 /// Returns the names of columns and classes and the kind of target, in the words that checksums have had from the
 /// beginning: the words stay, whatever types and fields are called.
 fn schema_text(schema: &Schema) -> String {
-    let Schema { features, target, kind, weight } = schema;
+    let Schema { features, target, kind, weight, columns, missing } = schema;
     let kind = match kind {
         TargetKind::Classes(names) => format!("Classes({names:?})"),
         TargetKind::Number => "Number".to_string(),
@@ -230,8 +230,13 @@ fn schema_text(schema: &Schema) -> String {
             format!("Labels([{}])", labels.join(", "))
         }
     };
+    // Tables of numbers alone have the text of before there were kinds of columns.
+    let kinds = match columns.is_empty() && missing.is_none() {
+        true => String::new(),
+        false => format!(", columns: {columns:?}, missing: {missing:?}"),
+    };
     format!(
-        "Schema {{ features: {features:?}, target: {target:?}, kind: {kind}, weight: {weight:?} }}"
+        "Schema {{ features: {features:?}, target: {target:?}, kind: {kind}, weight: {weight:?}{kinds} }}"
     )
 }
 

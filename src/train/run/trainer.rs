@@ -7,7 +7,8 @@ use std::time::Instant;
 use super::checkpoint::{DeviceState, RunFingerprint};
 use super::state::{HeldCheckpoints, RunState, RunningState, Underway};
 use crate::data::{
-    Batches, Dataset, FeatureScaling, Preprocessing, Split, TargetKind, Targets, epoch_order, list,
+    Batches, Dataset, FeatureScaling, Oddities, Preprocessing, Split, TargetKind, Targets,
+    epoch_order, list,
 };
 use crate::device::{Device, DeviceKind, Values, open_tuned};
 use crate::error::{Error, Result};
@@ -15,6 +16,7 @@ use crate::graph::{Reduction, SHARE};
 use crate::model::{Params, Sequential};
 use crate::plan::{LossScaler, Phase, Precision, Slot, StepParams, TrainPlan};
 use crate::shape::narrow;
+use crate::train::input_tables::{clear_unused_rows, with_input_tables};
 use crate::train::loss_scale::{check_range, write_scaling};
 use crate::train::memory::block_reader::{RowBlock, StreamedTable};
 use crate::train::memory::load_plan::{LoadedPlan, fitted};
@@ -85,6 +87,8 @@ impl Trainer {
     ) -> Result<Self> {
         let begun = Instant::now();
         let options = &options.with_keep(data.valid.as_ref().map_or(0, Dataset::rows));
+        // Columns of many texts have tables in front of the layers.
+        let model = &with_input_tables(model, &data.train)?;
         // Mistakes in the settings are reported before any device is opened.
         let room = MemoryPlanner { model, data, options, device: None };
         room.check()?;
@@ -104,6 +108,7 @@ impl Trainer {
     ) -> Result<Self> {
         let begun = Instant::now();
         let options = &options.with_keep(data.valid.as_ref().map_or(0, Dataset::rows));
+        let model = &with_input_tables(model, &data.train)?;
         let room = MemoryPlanner { model, data, options, device: None };
         room.check()?;
         Self::on(device, "it was open".to_string(), room, begun)
@@ -147,7 +152,8 @@ impl Trainer {
         let resident = streamed.is_none().then_some(train);
         upload_table(device.as_mut(), &plan, resident, (&preparation, &step_weights))?;
         upload_constants(device.as_mut(), &plan, &criterion)?;
-        let params = Params::init(model, train.columns(), options.seed)?;
+        let mut params = Params::init(model, train.columns(), options.seed)?;
+        clear_unused_rows(&mut params, model, train)?;
         write_params(device.as_mut(), &plan, &params)?;
         write_scaling(device.as_mut(), &plan)?;
         let valid = data.valid.clone().map(|data| ValidPart { data, resident: false });
@@ -222,7 +228,25 @@ impl Trainer {
     /// Returns the warnings about the data.
     fn first_warnings(&self, data: &Split) -> Vec<Warning> {
         let train = &data.train;
-        let mut warnings = Vec::new();
+        let mut warnings: Vec<Warning> =
+            train.notes().iter().map(|note| Warning::Noted { problem: note.clone() }).collect();
+        // Parts of one table have the same notes.
+        let apart = data.valid.iter().filter(|valid| valid.notes() != train.notes());
+        for part in std::iter::once(train).chain(&data.valid) {
+            let mut oddities = Oddities::default();
+            oddities.add(part.odd_cells(), &[]);
+            let which =
+                if std::ptr::eq(part, train) { "the training rows" } else { "the validation rows" };
+            let told = oddities.told(part.schema()).into_iter();
+            warnings
+                .extend(told.map(|told| Warning::Noted { problem: format!("{which}: {told}") }));
+        }
+        for valid in apart {
+            let notes = valid.notes().iter();
+            warnings.extend(
+                notes.map(|note| Warning::Noted { problem: format!("{}: {note}", valid.source()) }),
+            );
+        }
         let left_out = train.left_out();
         if left_out > 0 {
             warnings.push(Warning::LeftOut { rows: left_out });

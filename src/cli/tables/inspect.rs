@@ -1,0 +1,60 @@
+//! `wgrad inspect`: the columns of a table, and what `wgrad train` would make of them.
+
+use serde::Serialize;
+
+use crate::cli::Exit;
+use crate::cli::args::InspectArgs;
+use crate::cli::output::{Output, failed};
+use crate::cli::wording::with_options;
+use crate::data::{ColumnReport, inspect as report, list};
+use crate::error::Result;
+use crate::report::{JsonLines, count};
+use crate::shape::short;
+
+#[derive(Serialize)]
+struct ColumnLine<'a> {
+    event: &'a str,
+    #[serde(flatten)]
+    column: &'a ColumnReport,
+}
+
+pub(crate) fn inspect(args: &InspectArgs) -> Result<Exit> {
+    let mut columns = report(&args.table)?;
+    columns.iter_mut().for_each(|column| column.becomes = with_options(&column.becomes));
+    let mut out = Output::new();
+    if args.json {
+        for column in &columns {
+            let line = ColumnLine { event: "column", column };
+            JsonLines::new(&mut out).line(&line).map_err(failed)?;
+        }
+    } else {
+        lines(&columns).iter().try_for_each(|line| out.line(line))?;
+    }
+    out.end()?;
+    Ok(Exit::Done)
+}
+
+/// A line for each column below a header, and below it what becomes of it.
+fn lines(columns: &[ColumnReport]) -> Vec<String> {
+    let rows = columns.first().map_or(0, |column| column.cells);
+    let names: Vec<String> = columns.iter().map(|column| list(&[&column.name])).collect();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(6);
+    let mut lines =
+        vec![format!("{} rows, {} columns", count(rows as u64), count(columns.len() as u64))];
+    lines.push(format!(
+        "{:<width$}  {:<8} {:>9} {:>9}  values",
+        "column", "kind", "gaps", "distinct"
+    ));
+    for (column, name) in columns.iter().zip(names) {
+        let pad = " ".repeat(width - name.chars().count());
+        let range = column.range.filter(|_| column.kind == "number");
+        let values = match range {
+            Some((low, high)) => format!("{} to {}", short(low), short(high)),
+            None => list(&column.examples),
+        };
+        let (gaps, distinct) = (count(column.gaps as u64), count(column.distinct as u64));
+        lines.push(format!("{name}{pad}  {:<8} {gaps:>9} {distinct:>9}  {values}", column.kind));
+        lines.push(format!("{:<width$}  -> {}", "", column.becomes));
+    }
+    lines
+}

@@ -1,0 +1,221 @@
+//! Dates and times as numbers.
+//!
+//! In: the text of a cell, in ISO 8601 or in a format of the user's. Out: days since 1970-01-01, and from these the parts of a date.
+//! Absent on purpose: time zones as places; an offset from UTC is taken into account.
+
+/// Parts of a date, in the order of [`parts`]; the last two are of the time of day.
+pub(super) const PARTS: [&str; 7] =
+    ["year", "month", "day", "weekday", "day of year", "hour", "minute"];
+const DAY_SECONDS: f64 = 86_400.0;
+
+/// Reads a trimmed cell. Returns the days since 1970-01-01, and whether the cell tells the time of day.
+pub(super) fn parse(text: &str, format: Option<&str>) -> Option<(f64, bool)> {
+    match format {
+        Some(format) => by_format(text, format),
+        None => iso(text),
+    }
+}
+
+/// Returns the parts that [`PARTS`] names; weekdays count from Monday, 0.
+pub(super) fn parts(days: f64) -> [f64; 7] {
+    // Rounded to milliseconds, since a fraction of a day such as 10:20 has no exact f64.
+    let seconds = (days * DAY_SECONDS * 1000.0).round() / 1000.0;
+    let day = (seconds / DAY_SECONDS).floor();
+    let rest = seconds - day * DAY_SECONDS;
+    #[expect(clippy::cast_possible_truncation, reason = "years have at most four digits")]
+    let whole = day as i64;
+    let (year, month, date) = civil(whole);
+    let weekday = (whole + 3).rem_euclid(7);
+    let of_year = whole - days_of(year, 1, 1) + 1;
+    let (hour, minute) = ((rest / 3600.0).floor(), (rest % 3600.0 / 60.0).floor());
+    [year as f64, month as f64, date as f64, weekday as f64, of_year as f64, hour, minute]
+}
+
+/// Days since 1970-01-01 of a date of the Gregorian calendar, which is continued backwards.
+fn days_of(year: i64, month: i64, day: i64) -> i64 {
+    // Years begin in March here, so that a leap day is the last one.
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+/// Year, month and day of a number of days since 1970-01-01.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let years = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * years + years / 4 - years / 100);
+    let months = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * months + 2) / 5 + 1;
+    let month = if months < 10 { months + 3 } else { months - 9 };
+    (years + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// Days of a date and a time of day, if both exist.
+fn days(date: [i64; 3], time: [f64; 3]) -> Option<f64> {
+    let ([year, month, day], [hour, minute, second]) = (date, time);
+    let exists = (1..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    let within = hour < 24.0 && minute < 60.0 && second < 61.0;
+    if !exists || !within || civil(days_of(year, month, day)) != (year, month, day) {
+        return None;
+    }
+    let seconds = hour * 3600.0 + minute * 60.0 + second;
+    Some(days_of(year, month, day) as f64 + seconds / DAY_SECONDS)
+}
+
+/// Writes a date as [`parse`] reads it.
+#[cfg(feature = "cli")]
+pub(super) fn text(days: f64, format: Option<&str>, timed: bool) -> String {
+    let [year, month, day, _, _, hour, minute] = parts(days);
+    let midnight = days_of(year as i64, month as i64, day as i64) as f64;
+    let seconds = ((days - midnight) * DAY_SECONDS * 1000.0).round() / 1000.0;
+    let second = seconds - hour * 3600.0 - minute * 60.0;
+    let second =
+        if second.fract() == 0.0 { format!("{second:02}") } else { format!("{second:06.3}") };
+    let Some(format) = format else {
+        let date = format!("{year:04}-{month:02}-{day:02}");
+        return if timed { format!("{date}T{hour:02}:{minute:02}:{second}") } else { date };
+    };
+    let pieces = [
+        ("%Y", format!("{year:04}")),
+        ("%m", format!("{month:02}")),
+        ("%d", format!("{day:02}")),
+        ("%H", format!("{hour:02}")),
+        ("%M", format!("{minute:02}")),
+        ("%S", second),
+        ("%%", "%".to_string()),
+    ];
+    pieces.iter().fold(format.to_owned(), |text, (mark, piece)| text.replace(mark, piece))
+}
+
+/// A text that is read from its beginning.
+struct Scanner<'a>(&'a str);
+
+impl Scanner<'_> {
+    /// Takes a number of `least` to `most` digits.
+    fn digits(&mut self, least: usize, most: usize) -> Option<i64> {
+        let count = self.0.bytes().take(most).take_while(u8::is_ascii_digit).count();
+        if count < least {
+            return None;
+        }
+        let (digits, rest) = self.0.split_at(count);
+        self.0 = rest;
+        digits.parse().ok()
+    }
+
+    /// Takes one of these letters.
+    fn letter(&mut self, among: &[char]) -> Option<char> {
+        let letter = self.0.chars().next().filter(|letter| among.contains(letter))?;
+        self.0 = &self.0[letter.len_utf8()..];
+        Some(letter)
+    }
+
+    /// Takes seconds with their fraction.
+    fn seconds(&mut self) -> Option<f64> {
+        let whole = self.digits(2, 2)? as f64;
+        if self.letter(&['.', ',']).is_none() {
+            return Some(whole);
+        }
+        let count = self.0.bytes().take_while(u8::is_ascii_digit).count();
+        let (digits, rest) = self.0.split_at(count);
+        self.0 = rest;
+        format!("0.{digits}").parse::<f64>().ok().map(|fraction| whole + fraction)
+    }
+}
+
+/// Reads `2026-11-28`, with or without a time such as `T10:20`, `10:20:30.5`, `Z` or `+01:00`; slashes may stand for hyphens.
+fn iso(text: &str) -> Option<(f64, bool)> {
+    let mut scan = Scanner(text);
+    let year = scan.digits(4, 4)?;
+    let between = scan.letter(&['-', '/'])?;
+    let month = scan.digits(1, 2)?;
+    scan.letter(&[between])?;
+    let date = [year, month, scan.digits(1, 2)?];
+    if scan.0.is_empty() {
+        return Some((days(date, [0.0; 3])?, false));
+    }
+    scan.letter(&['T', ' '])?;
+    let hour = scan.digits(2, 2)? as f64;
+    scan.letter(&[':'])?;
+    let minute = scan.digits(2, 2)? as f64;
+    let second = if scan.letter(&[':']).is_some() { scan.seconds()? } else { 0.0 };
+    let local = days(date, [hour, minute, second])?;
+    if scan.0.is_empty() || scan.letter(&['Z']).is_some() && scan.0.is_empty() {
+        return Some((local, true));
+    }
+    let sign = if scan.letter(&['+', '-'])? == '-' { -1.0 } else { 1.0 };
+    let hours = scan.digits(2, 2)? as f64;
+    let _ = scan.letter(&[':']);
+    let minutes = if scan.0.is_empty() { 0.0 } else { scan.digits(2, 2)? as f64 };
+    let offset = sign * (hours * 60.0 + minutes) / 1440.0;
+    scan.0.is_empty().then_some((local - offset, true))
+}
+
+/// Reads a text as a format says: `%Y`, `%m`, `%d`, `%H`, `%M`, `%S`, and all else as it stands.
+fn by_format(text: &str, format: &str) -> Option<(f64, bool)> {
+    let mut scan = Scanner(text);
+    let (mut date, mut time, mut timed) = ([0, 1, 1], [0.0; 3], false);
+    let mut letters = format.chars();
+    while let Some(letter) = letters.next() {
+        if letter != '%' {
+            scan.letter(&[letter])?;
+            continue;
+        }
+        match letters.next()? {
+            'Y' => date[0] = scan.digits(4, 4)?,
+            'm' => date[1] = scan.digits(1, 2)?,
+            'd' => date[2] = scan.digits(1, 2)?,
+            'H' => (time[0], timed) = (scan.digits(1, 2)? as f64, true),
+            'M' => (time[1], timed) = (scan.digits(1, 2)? as f64, true),
+            'S' => (time[2], timed) = (scan.seconds()?, true),
+            other => _ = scan.letter(&[other])?,
+        }
+    }
+    scan.0.is_empty().then_some((days(date, time)?, timed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_days_since_1970_and_have_parts() {
+        let parsed = |text: &str| parse(text, None);
+        assert_eq!(parsed("1970-01-01"), Some((0.0, false)));
+        assert_eq!(parsed("1970-01-02T12:00"), Some((1.5, true)));
+        assert_eq!(parsed("1970-01-02 12:00:00+12:00"), Some((1.0, true)));
+        assert_eq!(parsed("1969-12-31T18:00:00.000Z"), Some((-0.25, true)));
+        assert_eq!(parsed("2026/11/28"), Some((20_785.0, false)));
+        assert_eq!(parse("28.11.2026 10:20", Some("%d.%m.%Y %H:%M")).map(|it| it.1), Some(true));
+        assert_eq!(parse("28.11.2026", Some("%d.%m.%Y")), Some((20_785.0, false)));
+        for bad in [
+            "",
+            "2026",
+            "2026-13-01",
+            "2025-02-29",
+            "2026-01-01T25:00",
+            "2026-01-01x",
+            "12-01-2026",
+        ] {
+            assert_eq!(parsed(bad), None, "{bad}");
+        }
+        // A Saturday.
+        assert_eq!(parts(20_785.0), [2026.0, 11.0, 28.0, 5.0, 332.0, 0.0, 0.0]);
+        let (days, _) = parsed("2024-02-29T23:59:59").unwrap();
+        assert_eq!(parts(days), [2024.0, 2.0, 29.0, 3.0, 60.0, 23.0, 59.0]);
+        assert_eq!(parts(parsed("1900-03-01 10:20").unwrap().0)[..3], [1900.0, 3.0, 1.0]);
+        assert_eq!(parts(parsed("1900-03-01 10:20").unwrap().0)[5..], [10.0, 20.0]);
+        #[cfg(feature = "cli")]
+        for (written, format) in [("2024-02-29T23:59:59", None), ("29.2.2024", Some("%d.%m.%Y"))] {
+            let (days, timed) = parse(written, format).unwrap();
+            let again = text(days, format, timed);
+            assert_eq!(parse(&again, format), Some((days, timed)), "{again}");
+        }
+        for day in -800_000..800_000 {
+            let (year, month, date) = civil(day);
+            assert_eq!(days_of(year, month, date), day);
+        }
+    }
+}

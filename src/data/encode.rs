@@ -1,0 +1,509 @@
+//! From columns of a table to inputs of a network: gaps filled, texts and dates as numbers.
+//!
+//! In: the training rows of a table with gaps, texts or dates. Out: [`Column`], fitted to these rows and stored with a model, and by it
+//! the inputs of any row.
+//! Absent on purpose: scaling, which `preprocess.rs` does to the inputs; reading of cells.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::cell::shown;
+use super::date;
+use super::kinds::{CategoryRule, RawColumn, RawColumns, RawKind};
+use super::numbers::NumberVec;
+use super::row_cells::OddCell;
+use super::table::Dataset;
+use super::table_options::GapRule;
+use crate::error::{Error, Result};
+
+/// Number of texts up to which each has an input of its own.
+const FEW_VALUES: usize = 16;
+/// Widest table of an embedding whose width is not said.
+const WIDEST: f64 = 600.0;
+
+/// A column of a table, and the inputs of a network that it becomes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Column {
+    /// Name of the column.
+    pub name: String,
+    /// How its cells become inputs.
+    pub encoding: ColumnEncoding,
+}
+
+/// How the cells of a column become inputs of a network. Texts are those of the training rows, in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum ColumnEncoding {
+    /// A number as it is.
+    Number {
+        /// Number that stands in for gaps, if training had some: then a second input is 1 for a gap and else 0. Without it the mean of
+        /// the training rows stands in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fill: Option<f64>,
+    },
+    /// One of two texts: 0 for the first, 1 for the second, 0.5 for a gap and any other text.
+    Binary {
+        /// The two texts.
+        values: [String; 2],
+    },
+    /// An input for each text, 1 for the cell's and 0 for the others; all are 0 for a text that training did not have.
+    OneHot {
+        /// The texts.
+        values: Vec<String>,
+        /// True if training had gaps: a last input is 1 for these. Without it all inputs are 0 for a gap.
+        gaps: bool,
+    },
+    /// A row of an embedding's table: row 0 for gaps and texts that training did not have, then one for each text.
+    Embedding {
+        /// The texts.
+        values: Vec<String>,
+        /// Columns of the table.
+        dimension: usize,
+        /// True if training had gaps, by which row 0 is trained; without gaps it holds zeros.
+        gaps: bool,
+    },
+    /// Parts of a date, and the days since 1970-01-01 with their fraction.
+    Date {
+        /// Format of the cells, if it is not ISO 8601.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        format: Option<String>,
+        /// True if cells tell the time of day: then hour and minute are inputs too.
+        timed: bool,
+        /// True if training had gaps: a last input is 1 for these and else 0. The mean of the training rows stands in for the others.
+        gaps: bool,
+    },
+}
+
+impl ColumnEncoding {
+    /// Texts that the column had in training; empty for numbers and dates.
+    pub fn values(&self) -> &[String] {
+        match self {
+            Self::Number { .. } | Self::Date { .. } => &[],
+            Self::Binary { values } => values,
+            Self::OneHot { values, .. } | Self::Embedding { values, .. } => values,
+        }
+    }
+
+    /// Returns true if the training rows had gaps in the column.
+    pub fn had_gaps(&self) -> bool {
+        match self {
+            Self::Number { fill } => fill.is_some(),
+            Self::Binary { .. } => false,
+            Self::OneHot { gaps, .. } | Self::Embedding { gaps, .. } | Self::Date { gaps, .. } => {
+                *gaps
+            }
+        }
+    }
+
+    /// Returns true for texts.
+    pub fn is_category(&self) -> bool {
+        !matches!(self, Self::Number { .. } | Self::Date { .. })
+    }
+}
+
+impl Column {
+    /// A column of numbers that has no gaps in training.
+    pub fn number(name: impl Into<String>) -> Self {
+        Self { name: name.into(), encoding: ColumnEncoding::Number { fill: None } }
+    }
+
+    /// Returns the names of the column's inputs.
+    pub fn inputs(&self) -> Vec<String> {
+        let name = &self.name;
+        let missing = |gaps: bool| gaps.then(|| format!("{name} is missing"));
+        match &self.encoding {
+            ColumnEncoding::Number { fill } => {
+                std::iter::once(name.clone()).chain(missing(fill.is_some())).collect()
+            }
+            ColumnEncoding::Binary { values } => vec![format!("{name}={}", values[1])],
+            ColumnEncoding::OneHot { values, gaps } => {
+                let values = values.iter().map(|value| format!("{name}={value}"));
+                values.chain(missing(*gaps)).collect()
+            }
+            ColumnEncoding::Embedding { .. } => vec![name.clone()],
+            ColumnEncoding::Date { timed, gaps, .. } => {
+                let parts = &date::PARTS[..if *timed { 7 } else { 5 }];
+                let parts = parts.iter().map(|part| format!("{name} {part}"));
+                parts.chain([format!("{name} days")]).chain(missing(*gaps)).collect()
+            }
+        }
+    }
+
+    /// Tells which of the column's inputs are numbers to scale; the others stay as they are.
+    fn scaled(&self) -> Vec<bool> {
+        let inputs = self.inputs().len();
+        let numbers = match &self.encoding {
+            ColumnEncoding::Number { .. } => 1,
+            ColumnEncoding::Date { gaps, .. } => inputs - usize::from(*gaps),
+            _ => 0,
+        };
+        (0..inputs).map(|input| input < numbers).collect()
+    }
+
+    /// Gives the inputs of a cell to `put`: a number, the days of a date, the index of a text (any larger one for other texts), or NaN for
+    /// a gap. An input that is NaN has the mean of the training rows.
+    fn encode(&self, cell: f64, put: &mut impl FnMut(f64)) {
+        let gap = cell.is_nan();
+        match &self.encoding {
+            ColumnEncoding::Number { fill: None } => put(cell),
+            ColumnEncoding::Number { fill: Some(fill) } => {
+                put(if gap { *fill } else { cell });
+                put(f64::from(gap));
+            }
+            // NaN and indices beyond the texts are neither 0 nor 1.
+            ColumnEncoding::Binary { .. } => {
+                put(if cell == 0.0 || cell == 1.0 { cell } else { 0.5 })
+            }
+            ColumnEncoding::OneHot { values, gaps } => {
+                (0..values.len()).for_each(|value| put(f64::from(cell == value as f64)));
+                if *gaps {
+                    put(f64::from(gap));
+                }
+            }
+            ColumnEncoding::Embedding { values, .. } => {
+                put(if cell < values.len() as f64 { cell + 1.0 } else { 0.0 });
+            }
+            ColumnEncoding::Date { timed, gaps, .. } => {
+                let parts = if gap { [f64::NAN; 7] } else { date::parts(cell) };
+                parts[..if *timed { 7 } else { 5 }].iter().for_each(|&part| put(part));
+                put(cell);
+                if *gaps {
+                    put(f64::from(gap));
+                }
+            }
+        }
+    }
+}
+
+/// Gives the inputs of a row's cells to `put`.
+pub(super) fn encode_row(
+    columns: &[Column],
+    row: impl Iterator<Item = f64>,
+    mut put: impl FnMut(f64),
+) {
+    for (column, cell) in columns.iter().zip(row) {
+        column.encode(cell, &mut put);
+    }
+}
+
+/// Returns the names of all inputs. A name that a second input would have gets a number.
+pub(super) fn input_names(columns: &[Column]) -> Vec<String> {
+    let mut known = HashSet::new();
+    let mut names = Vec::new();
+    for wanted in columns.iter().flat_map(Column::inputs) {
+        let mut name = wanted.clone();
+        for number in 2_u64.. {
+            if known.insert(name.clone()) {
+                break;
+            }
+            name = format!("{wanted} ({number})");
+        }
+        names.push(name);
+    }
+    names
+}
+
+/// Returns the places of inputs that are no numbers to scale.
+pub(super) fn unscaled(columns: &[Column]) -> Vec<usize> {
+    let scaled = columns.iter().flat_map(Column::scaled);
+    scaled.enumerate().filter(|(_, scaled)| !scaled).map(|(input, _)| input).collect()
+}
+
+/// Returns the place of each embedded column's input, with rows and columns of its table.
+pub(super) fn embedded(columns: &[Column]) -> Vec<(usize, usize, usize)> {
+    let mut place = 0;
+    let mut tables = Vec::new();
+    for column in columns {
+        if let ColumnEncoding::Embedding { values, dimension, .. } = &column.encoding {
+            tables.push((place, values.len() + 1, *dimension));
+        }
+        place += column.inputs().len();
+    }
+    tables
+}
+
+/// Returns the width of a table for this many texts: min(600, round(1.6 · n^0.56)), as fast.ai has it.
+fn usual_width(values: usize) -> usize {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 600")]
+    let width = (1.6 * (values as f64).powf(0.56)).round().clamp(1.0, WIDEST) as usize;
+    width
+}
+
+/// Returns the number that half of the weight lies below, between the two middle ones if these differ.
+fn median(values: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let mut sorted: Vec<(f64, f64)> = values.collect();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let half = sorted.iter().map(|it| it.1).sum::<f64>() / 2.0;
+    let mut below = 0.0;
+    for (place, &(value, weight)) in sorted.iter().enumerate() {
+        below += weight;
+        if below > half {
+            return value;
+        }
+        if below == half {
+            let next = sorted.get(place + 1).map_or(value, |it| it.0);
+            return value + (next - value) / 2.0;
+        }
+    }
+    0.0
+}
+
+impl Dataset {
+    /// Returns true if columns with gaps, texts or dates are inputs of a network; so is every table without such columns.
+    pub fn is_encoded(&self) -> bool {
+        self.raw.is_none()
+    }
+
+    /// Turns gaps, texts and dates into inputs, fitted to all rows of the table. [`Self::split`] does so with its training rows.
+    ///
+    /// # Errors
+    ///
+    /// When no column is left that tells anything.
+    pub fn encoded(self) -> Result<Self> {
+        if self.is_encoded() {
+            return Ok(self);
+        }
+        let columns = self.fitted_columns()?;
+        self.encode_by(&columns)
+    }
+
+    /// Returns the tables that an embedding needs for the columns of indices of texts.
+    pub(crate) fn input_tables(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        embedded(&self.schema.columns).into_iter()
+    }
+
+    /// Returns the inputs that are indices of texts without a gap in training, which would train row 0 of their tables.
+    pub(crate) fn untrained_tables(&self) -> impl Iterator<Item = usize> {
+        let is_table =
+            |column: &&Column| matches!(column.encoding, ColumnEncoding::Embedding { .. });
+        let gaps: Vec<bool> = self
+            .schema
+            .columns
+            .iter()
+            .filter(is_table)
+            .map(|column| column.encoding.had_gaps())
+            .collect();
+        let places = embedded(&self.schema.columns).into_iter().map(|table| table.0);
+        places.zip(gaps).filter(|(_, gaps)| !gaps).map(|(place, _)| place)
+    }
+
+    /// Fits the encoding of each column to the rows.
+    pub(super) fn fitted_columns(&self) -> Result<Vec<Column>> {
+        let Some(raw) = &self.raw else {
+            return Ok(self.schema.features.iter().map(Column::number).collect());
+        };
+        let fitted = raw.columns.iter().enumerate();
+        let columns: Vec<Column> =
+            fitted.map(|(place, column)| self.fitted(place, column, raw.gaps)).collect();
+        if input_names(&columns).is_empty() {
+            let problem = "no column holds anything in the training rows; at least one is needed";
+            return Err(Error::table(self.source(), problem));
+        }
+        Ok(columns)
+    }
+
+    fn fitted(&self, place: usize, column: &RawColumn, rule: GapRule) -> Column {
+        let gaps = self.column(place).any(f64::is_nan);
+        let encoding = match &column.kind {
+            RawKind::Number => {
+                let weights = self.weights();
+                let weight = |row: usize| weights.map_or(1.0, |weights| weights[row]);
+                let known = || {
+                    let cells = self.column(place).enumerate().filter(|(_, cell)| !cell.is_nan());
+                    cells.map(|(row, cell)| (cell, weight(row)))
+                };
+                let mean = || {
+                    let (sum, total) =
+                        known().fold((0.0, 0.0), |(a, b), (cell, w)| (a + w * cell, b + w));
+                    if total > 0.0 { sum / total } else { 0.0 }
+                };
+                let fill = match rule {
+                    GapRule::Median => gaps.then(|| median(known())),
+                    GapRule::Mean => gaps.then(mean),
+                    GapRule::Zero => gaps.then_some(0.0),
+                    // There are no gaps under these rules.
+                    GapRule::Error | GapRule::Drop => None,
+                };
+                ColumnEncoding::Number { fill }
+            }
+            RawKind::Category { values, rule } => {
+                let mut seen = vec![false; values.len()];
+                self.column(place).filter(|cell| !cell.is_nan()).for_each(|cell| {
+                    seen[index(cell)] = true;
+                });
+                let pairs = values.iter().zip(seen).filter(|(_, seen)| *seen);
+                category(pairs.map(|(value, _)| value.clone()).collect(), gaps, *rule)
+            }
+            RawKind::Date { format, timed } => {
+                ColumnEncoding::Date { format: format.clone(), timed: *timed, gaps }
+            }
+        };
+        Column { name: column.name.clone(), encoding }
+    }
+
+    /// Turns the columns into inputs as those of another table became inputs, if they have the same names and kinds. Returns the problem
+    /// besides, if they have not.
+    #[cfg(feature = "cli")]
+    pub(crate) fn encoded_like(self, schema: &super::table::Schema) -> (Self, Option<String>) {
+        if self.is_encoded() && schema.columns.is_empty() {
+            return (self, None);
+        }
+        let columns = match schema.columns.is_empty() {
+            true => schema.features.iter().map(Column::number).collect(),
+            false => schema.columns.clone(),
+        };
+        match self.clone().encode_by(&columns) {
+            Ok(encoded) => (encoded, None),
+            Err(Error::Table { problem, .. }) => (self, Some(problem)),
+            Err(other) => (self, Some(other.to_string())),
+        }
+    }
+
+    /// Turns the columns into inputs as these columns of another table became inputs.
+    ///
+    /// # Errors
+    ///
+    /// When columns are missing, or of another kind.
+    pub(super) fn encode_by(self, columns: &[Column]) -> Result<Self> {
+        let plain = |name: &String| RawColumn { name: name.clone(), kind: RawKind::Number };
+        let missing = self.raw.as_ref().and_then(|raw| raw.missing.clone());
+        let own: Vec<RawColumn> = match &self.raw {
+            Some(raw) => raw.columns.clone(),
+            None => self.schema.features.iter().map(plain).collect(),
+        };
+        let refuse = |problem: String| Err(Error::table(&self.source, problem));
+        let mut picks = Vec::with_capacity(columns.len());
+        for column in columns {
+            let Some(place) = own.iter().position(|it| it.name == column.name) else {
+                return refuse(format!("there is no column {}", shown(&column.name)));
+            };
+            let indices = match (&own[place].kind, &column.encoding) {
+                (RawKind::Number, ColumnEncoding::Number { .. })
+                | (RawKind::Date { .. }, ColumnEncoding::Date { .. }) => None,
+                (RawKind::Category { values, .. }, encoding) if encoding.is_category() => {
+                    let known: HashMap<&str, usize> =
+                        encoding.values().iter().map(String::as_str).zip(0..).collect();
+                    let other = encoding.values().len();
+                    let index =
+                        |value: &String| known.get(value.as_str()).copied().unwrap_or(other);
+                    Some(values.iter().map(index).collect::<Vec<usize>>())
+                }
+                _ => {
+                    let name = shown(&column.name);
+                    return refuse(format!(
+                        "column {name} is of another kind than in the other table; say its kind with ‘columns’"
+                    ));
+                }
+            };
+            picks.push((place, indices));
+        }
+        let mut x = NumberVec::default();
+        let mut odd = Vec::new();
+        for row in 0..self.rows() {
+            let cells = self.row(row);
+            let cells = picks.iter().enumerate().map(|(column, (place, indices))| {
+                let cell = cells.at(*place);
+                let encoding = &columns[column].encoding;
+                if cell.is_nan() {
+                    if !encoding.had_gaps() {
+                        odd.push(OddCell { row, column, text: None });
+                    }
+                    return cell;
+                }
+                let Some(indices) = indices else { return cell };
+                let found = indices[index(cell)];
+                if let (true, RawKind::Category { values, .. }) =
+                    (found >= encoding.values().len(), &own[*place].kind)
+                {
+                    odd.push(OddCell { row, column, text: Some(values[index(cell)].clone()) });
+                }
+                found as f64
+            });
+            encode_row(columns, cells, |input| x.push(input));
+        }
+        let mut schema = self.schema.clone();
+        // Numbers without gaps are a table as before there were kinds of columns.
+        let numbers = |it: &Column| it.encoding == ColumnEncoding::Number { fill: None };
+        let simple = columns.iter().all(numbers) && missing.is_none();
+        schema.columns = if simple { Vec::new() } else { columns.to_vec() };
+        schema.features = input_names(columns);
+        schema.missing = missing;
+        Ok(Self { schema, x: Arc::new(x), raw: None, odd: Arc::new(odd), ..self })
+    }
+
+    /// Puts the mean of the training rows where an input is NaN, which is a gap in a column that has none there.
+    pub(super) fn fill_from(mut self, train: &Self) -> Self {
+        if !self.x().iter().any(f64::is_nan) {
+            return self;
+        }
+        let columns = self.columns();
+        let mean = |column: usize| {
+            let weights = train.weights();
+            let cells = train.column(column).enumerate().filter(|(_, cell)| !cell.is_nan());
+            let (sum, total) = cells.fold((0.0, 0.0), |(a, b), (row, cell)| {
+                let weight = weights.map_or(1.0, |weights| weights[row]);
+                (a + weight * cell, b + weight)
+            });
+            if total > 0.0 { sum / total } else { 0.0 }
+        };
+        let means: Vec<f64> = (0..columns).map(mean).collect();
+        let mut x = NumberVec::default();
+        for (place, value) in self.x().iter().enumerate() {
+            x.push(if value.is_nan() { means[place % columns] } else { value });
+        }
+        self.x = Arc::new(x);
+        self
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "indices are whole and small"
+)]
+fn index(cell: f64) -> usize {
+    cell as usize
+}
+
+/// Returns how the texts of the training rows become inputs.
+fn category(values: Vec<String>, gaps: bool, rule: CategoryRule) -> ColumnEncoding {
+    let few = values.len() <= FEW_VALUES;
+    match rule {
+        CategoryRule::Embedding(width) => {
+            let dimension = width.unwrap_or_else(|| usual_width(values.len()));
+            ColumnEncoding::Embedding { values, dimension, gaps }
+        }
+        CategoryRule::Auto if !few => {
+            let dimension = usual_width(values.len());
+            ColumnEncoding::Embedding { values, dimension, gaps }
+        }
+        CategoryRule::OneHot | CategoryRule::Auto => match <[String; 2]>::try_from(values) {
+            Ok(values) if !gaps && rule == CategoryRule::Auto => ColumnEncoding::Binary { values },
+            Ok(values) => ColumnEncoding::OneHot { values: values.to_vec(), gaps },
+            Err(values) => ColumnEncoding::OneHot { values, gaps },
+        },
+    }
+}
+
+/// Describes how this many texts become inputs where nothing is asked.
+pub(super) fn usual_encoding(values: usize, gaps: bool) -> String {
+    match values {
+        2 if !gaps => "an input of 0 or 1".to_string(),
+        0..=FEW_VALUES => {
+            let gaps = if gaps { ", and one for gaps" } else { "" };
+            format!("an input for each of {values} texts{gaps}")
+        }
+        _ => {
+            format!("a row of an embedding's table, {} x {}", values + 1, usual_width(values))
+        }
+    }
+}
+
+impl RawColumns {
+    /// Returns true if every column is numbers without gaps, so that the table needs no encoding.
+    pub(super) fn is_plain(&self, has_gaps: bool) -> bool {
+        !has_gaps && self.columns.iter().all(|column| column.kind == RawKind::Number)
+    }
+}

@@ -1,0 +1,354 @@
+//! Kinds of columns, decided by all of their cells.
+//!
+//! In: the cells of a column one after the other, and what is asked of the column. Out: numbers, texts, dates, or the reason why it is
+//! left out.
+//! Absent on purpose: what a network gets of a column, which `encode.rs` decides on the training rows.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::cell::{self, GapMarks, NotNumber, shown};
+use super::date;
+use super::table_options::{ColumnRule, GapRule};
+
+/// Fewest filled cells by which a column of texts may be judged to identify rows.
+const FEW_CELLS: usize = 20;
+/// Mean length from which different texts are called free text.
+const LONG_TEXT: usize = 40;
+/// Most different texts of a column that are counted; more identify rows.
+const MANY_TEXTS: usize = 1 << 20;
+
+/// How the texts of a category become inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CategoryRule {
+    /// As the number of texts decides.
+    Auto,
+    OneHot,
+    /// With a table of this many columns, if that is said.
+    Embedding(Option<usize>),
+}
+
+/// Kind of a column of a table that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum RawKind {
+    /// Numbers, or NaN for gaps.
+    Number,
+    /// Indices into texts, or NaN for gaps.
+    Category { values: Vec<String>, rule: CategoryRule },
+    /// Days since 1970-01-01, or NaN for gaps.
+    Date { format: Option<String>, timed: bool },
+}
+
+/// A column of a table that was read, before it becomes inputs.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct RawColumn {
+    pub(super) name: String,
+    pub(super) kind: RawKind,
+}
+
+/// Columns of a table that was read, before they become inputs.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct RawColumns {
+    pub(super) columns: Vec<RawColumn>,
+    pub(super) gaps: GapRule,
+    /// The user's marks of gaps.
+    pub(super) missing: Option<Vec<String>>,
+}
+
+/// Kind that a column turns out to have.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Decision {
+    Number,
+    Category(CategoryRule),
+    Date {
+        format: Option<String>,
+        timed: bool,
+    },
+    /// No feature, for this reason.
+    LeftOut(String),
+}
+
+/// A cell, with its line.
+#[derive(Clone, Debug)]
+struct Place {
+    line: u64,
+    text: String,
+    bad: NotNumber,
+}
+
+/// The cells of a column, counted.
+#[derive(Debug)]
+pub(super) struct ColumnScan {
+    rule: Option<ColumnRule>,
+    pub(super) numbers: usize,
+    pub(super) gaps: usize,
+    /// Cells with a mark that is a gap only if the column holds nothing but numbers beside it.
+    pub(super) odd: usize,
+    pub(super) texts: usize,
+    first_gap: Option<Place>,
+    first_odd: Option<Place>,
+    first_text: Option<Place>,
+    hashes: HashSet<u64>,
+    letters: usize,
+    /// True while every text is a date.
+    dates: bool,
+    timed: bool,
+    /// Least and largest number.
+    pub(super) range: Option<(f64, f64)>,
+}
+
+impl ColumnScan {
+    pub(super) fn new(rule: Option<&ColumnRule>) -> Self {
+        Self {
+            rule: rule.cloned(),
+            numbers: 0,
+            gaps: 0,
+            odd: 0,
+            texts: 0,
+            first_gap: None,
+            first_odd: None,
+            first_text: None,
+            hashes: HashSet::new(),
+            letters: 0,
+            dates: true,
+            timed: false,
+            range: None,
+        }
+    }
+
+    /// Counts a trimmed cell. Returns its number, or the days of a date; NaN for all else.
+    pub(super) fn push(&mut self, cell: &str, line: u64, marks: &GapMarks) -> f64 {
+        let place = |bad| Some(Place { line, text: cell.to_owned(), bad });
+        if let Some(ColumnRule::Date(format)) = &self.rule {
+            if marks.has(cell) {
+                self.gaps += 1;
+                self.first_gap = self.first_gap.take().or_else(|| place(NotNumber::Empty));
+                return f64::NAN;
+            }
+            self.texts += 1;
+            if let Some((days, timed)) = date::parse(cell, format.as_deref()) {
+                self.timed |= timed;
+                return days;
+            }
+            self.dates = false;
+            self.first_text = self.first_text.take().or_else(|| place(NotNumber::Text));
+            return f64::NAN;
+        }
+        let bad = match marks.number(cell) {
+            Ok(value) if value.is_nan() => {
+                self.gaps += 1;
+                self.first_gap = self.first_gap.take().or_else(|| {
+                    place(if cell.is_empty() { NotNumber::Empty } else { NotNumber::Marker })
+                });
+                return value;
+            }
+            Ok(value) => {
+                self.numbers += 1;
+                let (low, high) = self.range.unwrap_or((value, value));
+                self.range = Some((low.min(value), high.max(value)));
+                return value;
+            }
+            Err(NotNumber::Empty) => {
+                self.gaps += 1;
+                self.first_gap = self.first_gap.take().or_else(|| place(NotNumber::Empty));
+                return f64::NAN;
+            }
+            Err(bad) => bad,
+        };
+        if marks.has_among_numbers(cell) {
+            self.odd += 1;
+            self.first_odd = self.first_odd.take().or_else(|| place(NotNumber::Marker));
+            self.note_text(cell);
+            return f64::NAN;
+        }
+        self.texts += 1;
+        self.note_text(cell);
+        if self.first_text.is_none() {
+            self.first_text = place(bad);
+        }
+        // Once a text is no date, the others need not be tried.
+        if self.dates {
+            if let Some((days, timed)) = date::parse(cell, None) {
+                self.timed |= timed;
+                return days;
+            }
+            self.dates = false;
+        }
+        f64::NAN
+    }
+
+    fn note_text(&mut self, cell: &str) {
+        self.letters += cell.len();
+        if self.hashes.len() < MANY_TEXTS {
+            let mut hasher = DefaultHasher::new();
+            cell.hash(&mut hasher);
+            self.hashes.insert(hasher.finish());
+        }
+    }
+
+    /// Decides the kind, and what to tell of it. An error is a line and a problem.
+    pub(super) fn decide(
+        &self,
+        name: &str,
+        gaps: GapRule,
+    ) -> Result<(Decision, Option<String>), (u64, String)> {
+        let (decision, note) = self.kind(name)?;
+        let taken = !matches!(decision, Decision::LeftOut(_));
+        let among_numbers = (decision == Decision::Number).then_some(self.first_odd.as_ref());
+        let first = self.first_gap.iter().chain(among_numbers.flatten()).min_by_key(|it| it.line);
+        if let (GapRule::Error, true, Some(gap)) = (gaps, taken, first) {
+            return Err((gap.line, gap.bad.explain(&gap.text)));
+        }
+        Ok((decision, note))
+    }
+
+    fn kind(&self, name: &str) -> Result<(Decision, Option<String>), (u64, String)> {
+        let filled = self.numbers + self.odd + self.texts;
+        let shown_name = shown(name);
+        match &self.rule {
+            Some(ColumnRule::Category) => {
+                return Ok((Decision::Category(CategoryRule::Auto), None));
+            }
+            Some(ColumnRule::OneHot) => {
+                return Ok((Decision::Category(CategoryRule::OneHot), None));
+            }
+            Some(ColumnRule::Embedding(width)) => {
+                return Ok((Decision::Category(CategoryRule::Embedding(*width)), None));
+            }
+            Some(ColumnRule::Date(format)) => {
+                return match self.first_text.as_ref() {
+                    Some(bad) => Err((bad.line, self.no_date(bad, format.as_deref()))),
+                    None => {
+                        Ok((Decision::Date { format: format.clone(), timed: self.timed }, None))
+                    }
+                };
+            }
+            Some(ColumnRule::Number | ColumnRule::Ignore) | None => {}
+        }
+        if filled == 0 {
+            let note = format!("{shown_name} holds nothing but gaps, and is left out");
+            return Ok((Decision::LeftOut(note.clone()), Some(note)));
+        }
+        let Some(first) = &self.first_text else {
+            if self.numbers > 0 || self.rule.is_some() {
+                let note = self.first_odd.as_ref().map(|odd| {
+                    let (cells, are) =
+                        if self.odd == 1 { ("cell", "is") } else { ("cells", "are") };
+                    format!(
+                        "{} {cells} of {shown_name} with {} {are} taken for gaps",
+                        self.odd,
+                        shown(&odd.text)
+                    )
+                });
+                return Ok((Decision::Number, note));
+            }
+            // Nothing but marks.
+            let note = format!("{shown_name} holds nothing but gaps, and is left out");
+            return Ok((Decision::LeftOut(note.clone()), Some(note)));
+        };
+        if self.dates && self.numbers + self.odd == 0 && self.rule.is_none() {
+            return Ok((Decision::Date { format: None, timed: self.timed }, None));
+        }
+        // Few texts among numbers are more likely slips than values of a category.
+        let few = self.texts * 10 <= filled || self.texts <= 2;
+        let comma = cell::comma(&first.text).is_some();
+        if self.rule.is_some() || comma || self.numbers * 2 >= filled && few {
+            return Err((first.line, self.no_number(first, name, filled)));
+        }
+        let (texts, different) = (self.texts + self.odd, self.hashes.len());
+        if texts >= FEW_CELLS && different * 2 > texts || different == MANY_TEXTS {
+            let like = match self.letters / texts >= LONG_TEXT {
+                true => "free text",
+                false => "an identifier",
+            };
+            let note = format!(
+                "{shown_name} holds {different} different texts in {texts} cells, which look like {like}, and is left out; \
+                 give ‘columns’ \"{name}:category\" to take them as values",
+                name = shown(name).trim_matches('`')
+            );
+            return Ok((Decision::LeftOut(note.clone()), Some(note)));
+        }
+        Ok((Decision::Category(CategoryRule::Auto), None))
+    }
+
+    /// Says why a column of numbers is none.
+    fn no_number(&self, first: &Place, name: &str, filled: usize) -> String {
+        let text = shown(&first.text);
+        if first.bad != NotNumber::Text {
+            return first.bad.explain(&first.text);
+        }
+        if let Some(remedy) = cell::comma(&first.text) {
+            return format!("{text} is not a number, and features must be numbers; {remedy}");
+        }
+        let are = if self.numbers == 1 { "is" } else { "are" };
+        format!(
+            "{text} is not a number, but {} of {filled} cells {are}; correct it, or give ‘missing’ {} if it marks a gap, or \
+             ‘columns’ \"{}:category\" to take all cells as texts",
+            self.numbers,
+            text.trim_matches('`'),
+            shown(name).trim_matches('`')
+        )
+    }
+
+    fn no_date(&self, bad: &Place, format: Option<&str>) -> String {
+        let wanted = match format {
+            Some(format) => format!("does not fit the format {}", shown(format)),
+            None => "is no date such as 2026-11-28 or 2026-11-28T10:20; say the format, as in date(%d.%m.%Y)".into(),
+        };
+        format!("{} {wanted}", shown(&bad.text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decided(cells: &[&str], rule: Option<ColumnRule>) -> Result<Decision, (u64, String)> {
+        let mut scan = ColumnScan::new(rule.as_ref());
+        let marks = GapMarks::default();
+        for (cell, line) in cells.iter().zip(2..) {
+            scan.push(cell, line, &marks);
+        }
+        scan.decide("c", GapRule::Median).map(|(decision, _)| decision)
+    }
+
+    #[test]
+    fn all_cells_decide_the_kind() {
+        let category = Ok(Decision::Category(CategoryRule::Auto));
+        assert_eq!(decided(&["1", "", "NA", "2.5", "?"], None), Ok(Decision::Number));
+        assert_eq!(decided(&["a", "b", "1", "", "c"], None), category);
+        let dates = Ok(Decision::Date { format: None, timed: true });
+        assert_eq!(decided(&["2020-01-01", "", "2020-01-01T10:00"], None), dates);
+        assert_eq!(decided(&["1", "2"], Some(ColumnRule::Category)), category);
+        assert!(matches!(decided(&["", "NA", "?"], None), Ok(Decision::LeftOut(_))));
+        // Texts that differ from row to row.
+        let names: Vec<String> = (0..30).map(|i| format!("name {i}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let Ok(Decision::LeftOut(note)) = decided(&names, None) else { panic!("taken") };
+        assert!(
+            note.contains("30 different texts in 30 cells, which look like an identifier"),
+            "{note}"
+        );
+        assert_eq!(decided(&names[..19], None), category);
+        assert_eq!(decided(&names, Some(ColumnRule::Category)), category);
+    }
+
+    #[test]
+    fn few_texts_among_numbers_are_refused_with_their_line() {
+        let mut cells = vec!["1"; 100];
+        cells[7] = "12O";
+        let (line, said) = decided(&cells, None).unwrap_err();
+        assert_eq!(line, 9);
+        assert!(said.contains("`12O` is not a number, but 99 of 100 cells are"), "{said}");
+        assert!(said.contains("\"c:category\""), "{said}");
+        // One in ten is still few, and more are values.
+        for (texts, refused) in [(10, true), (11, false)] {
+            let cells: Vec<&str> = (0..100).map(|i| if i < texts { "x" } else { "1" }).collect();
+            assert_eq!(decided(&cells, None).is_err(), refused, "{texts}");
+        }
+        assert!(decided(&["1", "inf"], None).unwrap_err().1.contains("not a finite number"));
+        assert!(decided(&["1,5", "2,5", "3,5"], None).unwrap_err().1.contains("decimals"));
+        let said = decided(&["2020-01-01", "x"], Some(ColumnRule::Date(None))).unwrap_err();
+        assert!(said.0 == 3 && said.1.contains("`x` is no date"), "{said:?}");
+    }
+}

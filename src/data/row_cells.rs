@@ -1,0 +1,264 @@
+//! Cells of rows as a model takes them, and those that training had not the like of.
+//!
+//! In: records of a table, the [`Schema`] of the table that a model was trained on. Out: inputs of the network; [`OddCell`] for a gap
+//! where training had none, and for a text that it did not have; [`Oddities`], which counts these.
+//! Absent on purpose: files, targets.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ::csv::StringRecord;
+
+use super::cell::{self, GapMarks, NotNumber, shown};
+use super::date;
+use super::encode::{Column, ColumnEncoding, encode_row};
+use super::header::list;
+use super::table::Schema;
+
+/// Examples that are told of each column.
+const EXAMPLES: usize = 3;
+
+/// A cell that training had not the like of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OddCell {
+    /// Place of its row among those that were read together.
+    pub row: usize,
+    /// Place of its column in [`Schema::read_columns`].
+    pub column: usize,
+    /// The text, which training did not have; `None` for a gap.
+    pub text: Option<String>,
+}
+
+/// Reads the cells of rows.
+#[derive(Debug)]
+pub(super) struct RowCells {
+    columns: Vec<Column>,
+    /// Indices of the texts of each column.
+    indices: Vec<HashMap<String, u32>>,
+    marks: GapMarks,
+    cells: Vec<f64>,
+}
+
+impl RowCells {
+    pub(super) fn new(schema: &Schema) -> Self {
+        let columns = match schema.columns.is_empty() {
+            true => schema.features.iter().map(Column::number).collect(),
+            false => schema.columns.clone(),
+        };
+        let indices = |column: &Column| column.encoding.values().iter().cloned().zip(0..).collect();
+        Self {
+            indices: columns.iter().map(indices).collect(),
+            columns,
+            marks: GapMarks::new(schema.missing.as_deref()),
+            cells: Vec::new(),
+        }
+    }
+
+    /// Appends the inputs of a record, whose columns stand at `picks`, to `x`. An error is a place in the record and a problem.
+    pub(super) fn read(
+        &mut self,
+        (record, picks): (&StringRecord, &[usize]),
+        row: usize,
+        x: &mut Vec<f64>,
+        odd: &mut Vec<OddCell>,
+    ) -> Result<(), (usize, String)> {
+        self.cells.clear();
+        for (place, &pick) in picks.iter().enumerate() {
+            let text = record.get(pick).unwrap_or_default().trim();
+            let cell = self.cell(place, text).map_err(|problem| (pick, problem))?;
+            let encoding = &self.columns[place].encoding;
+            if cell.is_nan() && !encoding.had_gaps() {
+                odd.push(OddCell { row, column: place, text: None });
+            } else if encoding.is_category() && cell >= encoding.values().len() as f64 {
+                odd.push(OddCell { row, column: place, text: Some(text.to_owned()) });
+            }
+            self.cells.push(cell);
+        }
+        encode_row(&self.columns, self.cells.iter().copied(), |input| x.push(input));
+        Ok(())
+    }
+
+    /// Reads a trimmed cell of a column: NaN for a gap.
+    fn cell(&self, place: usize, text: &str) -> Result<f64, String> {
+        match &self.columns[place].encoding {
+            ColumnEncoding::Number { .. } => match self.marks.number(text) {
+                Err(NotNumber::Empty) => Ok(f64::NAN),
+                Err(_) if self.marks.has_among_numbers(text) => Ok(f64::NAN),
+                Err(_) => cell::feature(text),
+                Ok(value) => Ok(value),
+            },
+            _ if self.marks.has(text) => Ok(f64::NAN),
+            ColumnEncoding::Date { format, .. } => match date::parse(text, format.as_deref()) {
+                Some((days, _)) => Ok(days),
+                None => {
+                    Err(format!("{} is no date as the column had them in training", shown(text)))
+                }
+            },
+            encoding => {
+                let other = encoding.values().len() as f64;
+                Ok(self.indices[place].get(text).map_or(other, |&index| f64::from(index)))
+            }
+        }
+    }
+}
+
+impl Schema {
+    /// Returns the names of the columns that a table must have for the features.
+    pub fn read_columns(&self) -> Vec<&str> {
+        match self.columns.is_empty() {
+            true => self.features.iter().map(String::as_str).collect(),
+            false => self.columns.iter().map(|column| column.name.as_str()).collect(),
+        }
+    }
+
+    /// Returns the texts that mark a gap in a column of any kind.
+    pub(crate) fn gap_texts(&self) -> Vec<String> {
+        GapMarks::new(self.missing.as_deref()).texts()
+    }
+
+    /// Returns the column whose cells an input comes from.
+    pub(crate) fn column_of_input(&self, input: usize) -> &str {
+        let mut inputs = 0;
+        for column in &self.columns {
+            inputs += column.inputs().len();
+            if input < inputs {
+                return &column.name;
+            }
+        }
+        self.features.get(input).map_or("", String::as_str)
+    }
+
+    /// Returns the cells of a table that inputs came from; a text that training did not have is lost in them.
+    #[cfg(feature = "cli")]
+    pub(crate) fn cells_of(&self, inputs: &[f64]) -> Vec<String> {
+        if self.columns.is_empty() {
+            return inputs.iter().map(f64::to_string).collect();
+        }
+        let mut rest = inputs;
+        let text = |column: &Column| {
+            let (own, others) = rest.split_at(column.inputs().len());
+            rest = others;
+            column.cell_of(own)
+        };
+        self.columns.iter().map(text).collect()
+    }
+}
+
+impl Column {
+    /// Returns the cell that a column's inputs came from; a text that training did not have is lost in them.
+    #[cfg(feature = "cli")]
+    fn cell_of(&self, inputs: &[f64]) -> String {
+        let is_gap = |gaps: bool| gaps && inputs.last() == Some(&1.0);
+        let first = inputs.first().copied().unwrap_or(f64::NAN);
+        let nth = |values: &[String], place: usize| values.get(place).cloned().unwrap_or_default();
+        match &self.encoding {
+            ColumnEncoding::Number { fill } if is_gap(fill.is_some()) => String::new(),
+            ColumnEncoding::Number { .. } => first.to_string(),
+            ColumnEncoding::Binary { values } if first == 0.0 => values[0].clone(),
+            ColumnEncoding::Binary { values } if first == 1.0 => values[1].clone(),
+            ColumnEncoding::Binary { .. } => String::new(),
+            ColumnEncoding::OneHot { values, .. } => {
+                let place = inputs.iter().position(|&input| input == 1.0);
+                place.map_or(String::new(), |place| nth(values, place))
+            }
+            ColumnEncoding::Embedding { values, .. } => {
+                let place = (1..=values.len()).find(|&place| first == place as f64);
+                place.map_or(String::new(), |place| nth(values, place - 1))
+            }
+            ColumnEncoding::Date { gaps, .. } if is_gap(*gaps) => String::new(),
+            ColumnEncoding::Date { format, timed, gaps } => {
+                let days = inputs[inputs.len() - 1 - usize::from(*gaps)];
+                date::text(days, format.as_deref(), *timed)
+            }
+        }
+    }
+}
+
+/// Number and first examples of odd cells, by column.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Oddities {
+    columns: BTreeMap<usize, ColumnOddities>,
+}
+
+/// Number and first examples of odd cells of a column.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct ColumnOddities {
+    gaps: u64,
+    lines: Vec<u64>,
+    texts: u64,
+    examples: Vec<String>,
+}
+
+impl Oddities {
+    /// Adds cells of rows that begin in these lines; without lines, none is told.
+    pub fn add(&mut self, odd: &[OddCell], lines: &[u64]) {
+        for cell in odd {
+            let column = self.columns.entry(cell.column).or_default();
+            match &cell.text {
+                None => {
+                    column.gaps += 1;
+                    if column.lines.len() < EXAMPLES {
+                        column.lines.extend(lines.get(cell.row));
+                    }
+                }
+                Some(text) => {
+                    column.texts += 1;
+                    if column.examples.len() < EXAMPLES && !column.examples.contains(text) {
+                        column.examples.push(text.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns a sentence for each column that has gaps, and for each that has texts, and how the model takes these cells.
+    pub fn told(&self, schema: &Schema) -> Vec<String> {
+        let names = schema.read_columns();
+        let mut told = Vec::new();
+        for (&place, column) in &self.columns {
+            let name = shown(names.get(place).copied().unwrap_or_default());
+            let encoding = schema.columns.get(place).map(|column| &column.encoding);
+            let count = |number: u64, one: &str, many: &str| match number {
+                1 => format!("1 {one}"),
+                _ => format!("{number} {many}"),
+            };
+            if column.gaps > 0 {
+                let lines: Vec<String> = column.lines.iter().map(u64::to_string).collect();
+                let place = match lines.len() {
+                    0 => String::new(),
+                    1 => format!(" (line {})", lines[0]),
+                    _ => format!(
+                        " (lines {}{})",
+                        lines.join(", "),
+                        if column.gaps > lines.len() as u64 { " …" } else { "" }
+                    ),
+                };
+                told.push(format!(
+                    "{} in {name}{place}, which had none in training: {}",
+                    count(column.gaps, "gap", "gaps"),
+                    stand_in(encoding)
+                ));
+            }
+            if column.texts > 0 {
+                told.push(format!(
+                    "{} of {name} with texts that did not occur in training, such as {}: {}",
+                    count(column.texts, "cell", "cells"),
+                    list(&column.examples),
+                    stand_in(encoding)
+                ));
+            }
+        }
+        told
+    }
+}
+
+/// Says how a model takes a cell that training had not the like of.
+fn stand_in(encoding: Option<&ColumnEncoding>) -> &'static str {
+    match encoding {
+        None | Some(ColumnEncoding::Number { .. } | ColumnEncoding::Date { .. }) => {
+            "the mean of the training rows stands in"
+        }
+        Some(ColumnEncoding::Binary { .. }) => "they count half as either text",
+        Some(ColumnEncoding::OneHot { .. }) => "they count as none of the known texts",
+        Some(ColumnEncoding::Embedding { .. }) => "they share row 0 of the embedding's table",
+    }
+}

@@ -1,0 +1,213 @@
+//! How a table is read, where that is not left to its cells.
+//!
+//! In: names of columns and what is asked of them. Out: [`TableOptions`], which readers of training tables take.
+//! Absent on purpose: what a column is taken for where nothing is asked, which `kinds.rs` decides.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::cell::shown;
+use super::csv::TableFormat;
+use crate::error::{Error, Result};
+
+/// What stands in for a gap in a column of numbers that has gaps in training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GapRule {
+    /// The median of the training rows.
+    #[default]
+    Median,
+    /// The mean of the training rows.
+    Mean,
+    /// 0.
+    Zero,
+    /// Nothing: a gap is an error.
+    Error,
+    /// Nothing: training and validation rows with a gap in a feature are left out.
+    Drop,
+}
+
+impl GapRule {
+    const ALL: [Self; 5] = [Self::Median, Self::Mean, Self::Zero, Self::Error, Self::Drop];
+}
+
+impl fmt::Display for GapRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Median => "median",
+            Self::Mean => "mean",
+            Self::Zero => "zero",
+            Self::Error => "error",
+            Self::Drop => "drop",
+        })
+    }
+}
+
+impl FromStr for GapRule {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let wanted = name.trim().to_ascii_lowercase();
+        Self::ALL.into_iter().find(|rule| rule.to_string() == wanted).ok_or_else(|| {
+            let known = Self::ALL.map(|rule| rule.to_string()).join(", ");
+            Error::setting("gaps", format!("unknown name \"{name}\"; known: {known}"))
+        })
+    }
+}
+
+/// What a column is taken for, if its cells are not to decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ColumnRule {
+    /// Numbers.
+    Number,
+    /// Texts, one-hot or by an embedding, as their number decides.
+    Category,
+    /// Texts, each with an input of its own.
+    OneHot,
+    /// Texts, each with a row of an embedding's table, of this many columns if it is said.
+    Embedding(Option<usize>),
+    /// Dates or times: in ISO 8601, or in a format of `%Y`, `%m`, `%d`, `%H`, `%M`, `%S` and letters between them.
+    Date(Option<String>),
+    /// No feature.
+    Ignore,
+}
+
+impl fmt::Display for ColumnRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number => f.write_str("number"),
+            Self::Category => f.write_str("category"),
+            Self::OneHot => f.write_str("one-hot"),
+            Self::Embedding(None) => f.write_str("embedding"),
+            Self::Embedding(Some(width)) => write!(f, "embedding({width})"),
+            Self::Date(None) => f.write_str("date"),
+            Self::Date(Some(format)) => write!(f, "date({format})"),
+            Self::Ignore => f.write_str("ignore"),
+        }
+    }
+}
+
+impl FromStr for ColumnRule {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let text = text.trim();
+        let refuse = |problem: String| Err(Error::setting("columns", problem));
+        let (name, inner) = match text.split_once('(') {
+            Some((name, rest)) => match rest.strip_suffix(')') {
+                Some(inner) => (name.trim(), Some(inner.trim())),
+                None => return refuse(format!("{} lacks its closing bracket", shown(text))),
+            },
+            None => (text, None),
+        };
+        match (name.to_ascii_lowercase().as_str(), inner) {
+            ("number", None) => Ok(Self::Number),
+            ("category", None) => Ok(Self::Category),
+            ("one-hot", None) => Ok(Self::OneHot),
+            ("embedding", None) => Ok(Self::Embedding(None)),
+            ("embedding", Some(width)) => match width.parse() {
+                Ok(width) if (1..=4096).contains(&width) => Ok(Self::Embedding(Some(width))),
+                _ => refuse(format!(
+                    "{} in {} is no width from 1 to 4096",
+                    shown(width),
+                    shown(text)
+                )),
+            },
+            ("date", None) => Ok(Self::Date(None)),
+            ("date", Some(format)) if format.contains("%Y") => {
+                Ok(Self::Date(Some(format.to_owned())))
+            }
+            ("date", Some(format)) => refuse(format!(
+                "the format {} has no %Y; write one such as %d.%m.%Y or %Y-%m-%d %H:%M",
+                shown(format)
+            )),
+            ("ignore", None) => Ok(Self::Ignore),
+            _ => refuse(format!(
+                "unknown kind {}; known: number, category, one-hot, embedding, embedding(WIDTH), date, date(FORMAT), ignore",
+                shown(text)
+            )),
+        }
+    }
+}
+
+/// How a training table is read.
+///
+/// ```
+/// use wgrad::data::{ColumnRule, TableOptions};
+/// use wgrad::{Dataset, Target};
+///
+/// let options = TableOptions {
+///     ignore: vec!["pixel_0_0".into()],
+///     columns: vec![("pixel_0_1".into(), ColumnRule::Ignore)],
+///     ..TableOptions::default()
+/// };
+/// let table = "examples/datasets/digits.csv";
+/// let data = Dataset::from_csv_with(table, Target::class("digit"), &options)?;
+/// assert_eq!(data.columns(), 62);
+/// # Ok::<(), wgrad::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TableOptions {
+    /// Column of row weights, which is no feature.
+    pub weight: Option<String>,
+    /// Columns that are no features.
+    pub ignore: Vec<String>,
+    /// The only columns that are features, if they are said.
+    pub features: Option<Vec<String>>,
+    /// Columns and what they are taken for.
+    pub columns: Vec<(String, ColumnRule)>,
+    /// Texts that mark a missing value, besides the empty one, instead of pandas' list.
+    pub missing: Option<Vec<String>>,
+    /// What stands in for gaps in numbers.
+    pub gaps: GapRule,
+    /// Column that names each row's group, all of whose rows are in one part of a split. It is no feature.
+    pub group: Option<String>,
+    /// Column that says to which part of a split each row belongs: `train`, `valid` or `test`. It is no feature.
+    pub split_column: Option<String>,
+    /// Form of the table's text, where it is not to be found from the first rows.
+    pub format: TableFormat,
+}
+
+impl TableOptions {
+    /// Returns what is asked of a column.
+    pub(super) fn rule(&self, column: &str) -> Option<&ColumnRule> {
+        self.columns.iter().find(|(name, _)| name == column).map(|(_, rule)| rule)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_read_and_shown_alike_or_refused() {
+        for text in [
+            "number",
+            "category",
+            "one-hot",
+            "embedding",
+            "embedding(8)",
+            "date",
+            "date(%d.%m.%Y %H:%M)",
+            "ignore",
+        ] {
+            assert_eq!(text.parse::<ColumnRule>().unwrap().to_string(), text);
+        }
+        for (text, part) in [
+            ("text", "unknown kind `text`; known: number"),
+            ("embedding(0)", "no width"),
+            ("embedding(3", "closing bracket"),
+            ("date(%d)", "no %Y"),
+            ("number(3)", "unknown kind"),
+        ] {
+            let said = text.parse::<ColumnRule>().unwrap_err().to_string();
+            assert!(said.contains(part), "{said}");
+        }
+        for rule in GapRule::ALL {
+            assert_eq!(rule.to_string().parse::<GapRule>().unwrap(), rule);
+        }
+        assert!("mode".parse::<GapRule>().unwrap_err().to_string().contains("median, mean"));
+    }
+}
