@@ -1,7 +1,9 @@
 //! One rule for all columns by which a cell is a number, and what to say where it is none.
 //!
 //! In: the text of a cell. Out: a finite f64, or the problem and its remedy; the place is the reader's.
-//! Absent on purpose: decimal commas, thousands separators, missing values.
+//! Absent on purpose: decimal commas and thousands separators, which `csv/marks.rs` takes away; missing values.
+
+use super::quick_number::quick_number;
 
 /// Why a cell is not a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,9 @@ pub(super) fn number(cell: &str) -> Result<f64, NotNumber> {
     const MARKERS: [&str; 9] = ["na", "n/a", "#n/a", "nan", "null", "none", "missing", "?", "-"];
     if cell.is_empty() {
         return Err(NotNumber::Empty);
+    }
+    if let Some(value) = quick_number(cell) {
+        return Ok(value);
     }
     match cell.parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(value),
@@ -48,6 +53,10 @@ pub(super) fn loses_digits(cell: &str) -> bool {
 
 /// Reads a cell of a feature column.
 pub(super) fn feature(cell: &str) -> Result<f64, String> {
+    // Most cells have no blanks, which are looked for letter by letter.
+    if let Some(value) = quick_number(cell) {
+        return Ok(value);
+    }
     let cell = cell.trim();
     number(cell).map_err(|bad| match bad {
         NotNumber::Text => {

@@ -1,6 +1,6 @@
 //! From files and arrays to a [`Dataset`].
 //!
-//! In: CSV tables, slices. Out: finite features row by row, as exact as the table has them, targets, what scaling was done to
+//! In: tables as text or arrays, slices. Out: finite features row by row, as exact as the table has them, targets, what scaling was done to
 //! them, and the order in which an epoch visits the rows.
 //! Absent on purpose: models, devices, and any guess that a user cannot see; whatever a table
 //! leaves unclear is an error that names the line and the column.
@@ -17,6 +17,7 @@ mod numbers;
 mod open;
 mod positive;
 mod preprocess;
+mod quick_number;
 mod remarks;
 mod split;
 pub mod synth;
