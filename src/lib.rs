@@ -59,8 +59,9 @@
 //! |---|---|
 //! | `--target`, `--task` | [`Target`]: `Target::class("digit")`, `Target::number("price")`, `Target::labels("up,hot")` |
 //! | `--weight` | [`Dataset::from_csv_weighted`], [`Dataset::with_weights`] |
+//! | `--delimiter`, `--decimal`, `--header`, `--group`, `--split-column` | [`data::TableOptions`] for [`Dataset::load`] |
 //! | `--positive` | [`Dataset::with_positive`] |
-//! | `--valid` | [`Dataset::split`], [`Split::with_valid`] |
+//! | `--valid` | [`Dataset::split`], [`Dataset::split_last`], [`Dataset::split_by_group`], [`Dataset::split_by_part`], [`Split::with_valid`] |
 //! | `--hidden`, `--activation`, `--norm`, `--dropout`, `--layers` | [`Sequential`]: `Sequential::new().dense(64).relu()`, or its text: `"dense(64), relu".parse()` |
 //! | `--init` | [`Init`] of each layer; [`Trainer::set_params`] with [`export::read_weights`] for a file |
 //! | `--weight-decay`, `--momentum`, `--nesterov`, `--beta1`, `--beta2`, `--eps` | fields of [`Optimizer`]: `"adamw(weight-decay=0.05)".parse()` |

@@ -1,7 +1,7 @@
 //! From files and arrays to a [`Dataset`].
 //!
-//! In: CSV tables, slices. Out: finite inputs row by row, as exact as the table has them, made of numbers, texts, dates and gaps;
-//! targets, what scaling was done to both, and the order in which an epoch visits the rows.
+//! In: tables as text or arrays, slices. Out: finite inputs row by row, as exact as the table has them, made of numbers, texts, dates and
+//! gaps; targets, what scaling was done to both, and the order in which an epoch visits the rows.
 //! Absent on purpose: models, devices, and any guess that a user cannot see; whatever a table
 //! leaves unclear is an error that names the line and the column.
 
@@ -21,6 +21,7 @@ mod numbers;
 mod open;
 mod positive;
 mod preprocess;
+mod quick_number;
 mod remarks;
 mod row_cells;
 mod split;

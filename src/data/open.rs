@@ -9,6 +9,8 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Builder;
 
 use flate2::read::MultiGzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
@@ -18,6 +20,9 @@ use super::arrays::{ArrayText, is_array};
 
 /// Number of bytes that show which format a file has.
 const MAGIC: usize = 6;
+/// Bytes that are decompressed at once, and the largest number of such pieces that wait to be parsed.
+const PIECE: usize = 1 << 16;
+const PIECES: usize = 4;
 /// Largest window of zstd data, which is the memory that its decoder may take; that of `zstd --long`.
 const LARGEST_WINDOW: u64 = 1 << 27;
 
@@ -135,8 +140,8 @@ fn unpacked(mut source: impl Read + Send + 'static) -> io::Result<(Source, bool,
     let all = io::Cursor::new(first).chain(source);
     let counted = Counted { inner: all, taken: Arc::clone(&taken) };
     let bytes: Source = match (gzip, zstd) {
-        (true, _) => Box::new(Gzip(MultiGzDecoder::new(counted))),
-        (_, true) => Box::new(Zstd::new(counted)),
+        (true, _) => Box::new(ReadAhead::start(Gzip(MultiGzDecoder::new(counted)))?),
+        (_, true) => Box::new(ReadAhead::start(Zstd::new(counted))?),
         _ => Box::new(counted),
     };
     Ok((bytes, gzip || zstd, taken))
@@ -174,6 +179,56 @@ impl<R: Read> Read for Counted<R> {
         let n = self.inner.read(buffer)?;
         self.taken.fetch_add(n as u64, Ordering::Relaxed);
         Ok(n)
+    }
+}
+
+/// Reads ahead in a thread of its own, so that bytes are decompressed while those before are parsed. Dropping it leaves the
+/// thread to itself, since the thread may be waiting for a pipe.
+struct ReadAhead {
+    pieces: Receiver<io::Result<Vec<u8>>>,
+    piece: io::Cursor<Vec<u8>>,
+}
+
+impl ReadAhead {
+    fn start(mut source: impl Read + Send + 'static) -> io::Result<Self> {
+        // A bounded channel, so that a fast decoder does not fill the memory.
+        let (to, pieces) = sync_channel(PIECES);
+        let work = move || {
+            loop {
+                let mut piece = Vec::with_capacity(PIECE);
+                let read = source.by_ref().take(PIECE as u64).read_to_end(&mut piece);
+                let end = read.is_err() || piece.is_empty();
+                // Bytes before an error are good.
+                if !piece.is_empty() && to.send(Ok(piece)).is_err() {
+                    return;
+                }
+                if let Err(error) = read {
+                    let _ = to.send(Err(error));
+                }
+                if end {
+                    return;
+                }
+            }
+        };
+        Builder::new().name("wgrad decompressing".to_string()).spawn(work)?;
+        Ok(Self { pieces, piece: io::Cursor::default() })
+    }
+}
+
+impl Read for ReadAhead {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.piece.read(buffer)?;
+        if count > 0 || buffer.is_empty() {
+            return Ok(count);
+        }
+        match self.pieces.recv() {
+            Ok(piece) => {
+                self.piece = io::Cursor::new(piece?);
+                self.piece.read(buffer)
+            }
+            // The thread has come to the end.
+            Err(_) => Ok(0),
+        }
     }
 }
 

@@ -36,7 +36,8 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         value: "TABLE",
         heading: Data,
         brief: "CSV file with a header",
-        help: "CSV file with a header; all columns but the target are features",
+        help: "CSV file with a header, or another form of table that is found by its content: compressed, with other delimiters, or \
+               an array of NPY, NPZ or IDX; all columns but the target are features",
         takes: Takes::Path,
         resume: Some([
             "The training table, if it was moved",
@@ -51,7 +52,7 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         value: "COLUMN",
         heading: Data,
         brief: "The column to predict",
-        help: "The column to predict, or several between commas",
+        help: "The column to predict, or several between commas; of an array also a file with the target of each row",
         read: |run, it| put(&mut run.target, it.text().map(|text| text.trim().to_string())),
         show: |run| some(run.target.clone()),
         ..USUAL

@@ -1,0 +1,213 @@
+//! The program with tables of all forms: what it says of them, what it writes, and how rows are split.
+
+#![cfg(feature = "cli")]
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails the test")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// A folder to work in.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// Runs the program. Returns whether it succeeded, standard output, and standard error on one line.
+    fn run(&self, args: &str) -> (bool, String, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
+        command.args(args.split(' ')).current_dir(self.0.path()).stdin(Stdio::null());
+        if !args.starts_with("resume") {
+            command.args(["--device", "cpu"]);
+        }
+        let output = command.output().unwrap();
+        let [out, err] =
+            [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        let err = err.split_whitespace().collect::<Vec<_>>().join(" ");
+        (output.status.success(), out, err)
+    }
+
+    /// What is said on standard error.
+    fn ok(&self, args: &str) -> String {
+        let (good, _, err) = self.run(args);
+        assert!(good, "{args}: {err}");
+        err
+    }
+
+    fn refused(&self, args: &str) -> String {
+        let (good, _, err) = self.run(args);
+        assert!(!good, "{args}: {err}");
+        err
+    }
+}
+
+/// Rows of two features and a number, as text between commas with a header.
+fn plain() -> String {
+    let mut text = "a,b,y\n".to_string();
+    for i in 0..60 {
+        let (a, b) = (f64::from(i % 7) - 3.0, f64::from(i * i % 11) / 2.0 - 2.5);
+        writeln!(text, "{a:.1},{b:.1},{:.2}", 100.0 + 3.0 * a - 0.5 * b).unwrap();
+    }
+    text
+}
+
+fn european(text: &str) -> String {
+    text.replace(',', ";").replace('.', ",")
+}
+
+const TRAIN: &str = "--epochs 2 --hidden 4 --force --out run";
+
+#[test]
+fn predictions_are_written_in_the_form_of_the_table() {
+    let place = Place::new();
+    let text = plain();
+    place.write("plain.csv", &text);
+    place.write("european.csv", european(&text));
+    place.write("headless.csv", text.split_once('\n').unwrap().1);
+    let said = place.ok(&format!("train european.csv --target y {TRAIN}"));
+    assert!(
+        said.contains("table european.csv: a semicolon between cells; decimals with a comma"),
+        "{said}"
+    );
+    // A network takes tables of other forms than the one that it was trained on.
+    let said = place.ok("predict run plain.csv --out plain.out");
+    assert!(!said.contains("table "), "{said}");
+    let said = place.ok("predict run european.csv --out european.out");
+    assert!(
+        said.contains("the result has the same sign between cells, decimals with a comma"),
+        "{said}"
+    );
+    let (plain, other) = (place.text("plain.out"), place.text("european.out"));
+    assert_eq!(european(&plain), other);
+    assert_eq!(plain.lines().next(), Some("a,b,y,y_predicted"));
+    let figures = |table: &str| place.run(&format!("evaluate run {table} --json")).1;
+    assert_eq!(figures("plain.csv"), figures("european.csv"));
+
+    place.ok(&format!("train headless.csv --target c3 {TRAIN}"));
+    let said = place.ok("predict run headless.csv --out headless.out");
+    assert!(said.contains("columns are named `c1` to `c3`; the result has no header, and at the end `c3_predicted`"), "{said}");
+    let rows = place.text("headless.out");
+    assert_eq!(rows.lines().count(), 60);
+    assert!(rows.starts_with("-3.0,-2.5,"), "{rows}");
+}
+
+#[test]
+fn what_is_stated_of_a_table_is_kept_and_followed() {
+    let place = Place::new();
+    let mut text = "a:y\n".to_string();
+    (0..50).for_each(|i| writeln!(text, "{},{:03}:{i}", i % 9 + 1, i * 7).unwrap());
+    place.write("t.csv", &text);
+    let said = place.refused(&format!("train t.csv --target y {TRAIN}"));
+    assert!(said.contains("no column `y`"), "{said}");
+    let said = place.refused(&format!("train t.csv --target y --delimiter : {TRAIN}"));
+    assert!(said.contains("give --decimal point or --decimal comma"), "{said}");
+    let said = place.ok(&format!(
+        "train t.csv --target y --delimiter : --decimal comma --checkpoint-every 1 {TRAIN}"
+    ));
+    assert!(said.contains("a `:` between cells; decimals with a comma"), "{said}");
+    let config = place.text("run/config.toml");
+    assert!(
+        config.contains("delimiter = \":\"") && config.contains("decimal = \"comma\""),
+        "{config}"
+    );
+    place.ok("resume run --epochs 3");
+    assert_eq!(place.text("run/history.csv").lines().count(), 4);
+    let first = place.ok("train --config run/config.toml --out again");
+    assert!(first.contains("a `:` between cells"), "{first}");
+    place.ok("evaluate run t.csv --delimiter : --decimal comma");
+    assert!(place.refused("evaluate run t.csv --delimiter x").contains("known: auto, comma"));
+    assert!(place.refused("predict run t.csv --decimal dot").contains("known: auto, point, comma"));
+    let said = place.refused(&format!("train t.csv --target y --header maybe {TRAIN}"));
+    assert!(said.contains("known: auto, yes, no"), "{said}");
+}
+
+#[test]
+fn rows_are_split_by_time_groups_and_columns() {
+    let place = Place::new();
+    let mut text = "day,who,part,y\n".to_string();
+    for i in 0..60 {
+        let part = ["train", "valid", "train", "test"][i % 4];
+        writeln!(text, "{i},{},{part},{:.2}", i / 5, i as f64 * 0.5).unwrap();
+    }
+    let numbers = text.replace("train", "1").replace("valid", "2").replace("test", "3");
+    place.write("t.csv", &numbers);
+    let days = |run: &str| -> Vec<usize> {
+        let rows = place.text(&format!("{run}/validation.csv"));
+        let first = |row: &str| row.split(',').next().unwrap().parse::<f64>().unwrap() as usize;
+        rows.lines().skip(1).map(first).collect()
+    };
+    place.ok(&format!("train t.csv --target y --valid last {TRAIN}"));
+    assert_eq!(days("run"), (48..60).collect::<Vec<_>>());
+    place.ok(&format!("train t.csv --target y --valid last:0.1 {TRAIN}"));
+    assert_eq!(days("run"), (54..60).collect::<Vec<_>>());
+    assert!(place.text("run/config.toml").contains("valid = \"last:0.1\""));
+    place.ok("resume run --epochs 3");
+    assert_eq!(days("run"), (54..60).collect::<Vec<_>>());
+
+    place.ok(&format!("train t.csv --target y --group who {TRAIN}"));
+    let held = days("run");
+    assert!((10..=15).contains(&held.len()), "{held:?}");
+    assert!(held.chunks(5).all(|days| days[0] % 5 == 0 && days[4] == days[0] + 4), "{held:?}");
+    assert!(place.text("run/validation.csv").starts_with("day,part,y"));
+
+    place.write("t.csv", &text);
+    let said = place.ok(&format!("train t.csv --target y --split-column part {TRAIN}"));
+    assert_eq!(days("run"), (0..60).filter(|day| day % 4 == 1).collect::<Vec<_>>());
+    assert!(said.contains("15 rows of t.csv for a test by column `part` left out"), "{said}");
+    assert!(said.contains("30 rows to train, 15 to validate"), "{said}");
+    place.ok("resume run --epochs 3");
+    for (options, want) in [
+        ("--split-column part --valid 0.3", "--valid: --split-column says which rows"),
+        ("--split-column part --group who", "--group: --split-column says which rows"),
+        ("--group who --valid last", "--group: groups are drawn at random"),
+        ("--valid last:2", "--valid: \"last:2\" is no share of the last rows"),
+        ("--group why", "no column `why`"),
+    ] {
+        let said = place.refused(&format!("train t.csv --target y {options} {TRAIN}"));
+        assert!(said.contains(want), "{said}");
+    }
+}
+
+#[test]
+fn arrays_are_tables() {
+    let place = Place::new();
+    let (mut pictures, mut labels) =
+        (vec![0, 0, 8, 3, 0, 0, 0, 80, 0, 0, 0, 1, 0, 0, 0, 2], vec![0, 0, 8, 1, 0, 0, 0, 80]);
+    for i in 0..80_u8 {
+        pictures.extend([i * 3, 200 - i]);
+        labels.push(u8::from(i > 40));
+    }
+    place.write("pictures", &pictures);
+    place.write("labels", &labels);
+    let said = place.ok(&format!("train pictures --target labels {TRAIN}"));
+    assert!(said.contains("an array with the columns `x0` to `y`"), "{said}");
+    assert!(said.contains("predict `y`, one of 2 classes"), "{said}");
+    let (good, out, err) = place.run("evaluate run pictures --target labels --json");
+    assert!(good && out.contains("\"rows\":80"), "{err}");
+    let (good, out, err) = place.run("predict run pictures");
+    assert!(good && out.starts_with("x0,x1,y_predicted"), "{err}");
+    place.ok("resume run --epochs 3");
+    assert!(place.refused("evaluate run pictures").contains("no column `y`"));
+    let said = place.refused("predict run pictures --delimiter ;");
+    assert!(said.contains("the file is an array, which has no --delimiter"), "{said}");
+    place.write("labels", &labels[..60]);
+    let said = place.refused(&format!("train pictures --target labels {TRAIN}"));
+    assert!(said.contains("the array ends after 52 of 80 rows"), "{said}");
+}
