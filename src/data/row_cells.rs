@@ -116,6 +116,7 @@ impl Schema {
     }
 
     /// Returns the column whose cells an input comes from.
+    #[cfg(feature = "cli")]
     pub(crate) fn column_of_input(&self, input: usize) -> &str {
         let mut inputs = 0;
         for column in &self.columns {

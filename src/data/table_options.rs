@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::cell::shown;
 use crate::error::{Error, Result};
 
-/// What stands in for a gap in a column of numbers that has gaps in training.
+/// Number that stands in for a gap in a column of numbers that has gaps in training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GapRule {
@@ -56,7 +56,7 @@ impl FromStr for GapRule {
     }
 }
 
-/// What a column is taken for, if its cells are not to decide.
+/// Kind that a column is taken for, if its cells are not to decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ColumnRule {
     /// Numbers.
@@ -159,7 +159,7 @@ pub struct TableOptions {
     pub columns: Vec<(String, ColumnRule)>,
     /// Texts that mark a missing value, besides the empty one, instead of pandas' list.
     pub missing: Option<Vec<String>>,
-    /// What stands in for gaps in numbers.
+    /// Rule for what stands in for gaps in numbers.
     pub gaps: GapRule,
 }
 

@@ -166,7 +166,10 @@ impl RunConfig {
         };
         let (data, other_kinds) = data.encoded_like(&origin.schema);
         let Arranged { data, mut features, targets } = data.arranged_like(&origin.schema);
-        features.extend(other_kinds.filter(|_| features.is_empty()));
+        // Names of inputs say less than the column that is missing or of another kind.
+        if let Some(problem) = other_kinds {
+            features = vec![problem];
+        }
         let problems = [features.as_slice(), &targets].concat();
         if self.init_strict && !problems.is_empty() {
             let problem = format!(
