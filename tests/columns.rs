@@ -137,6 +137,15 @@ fn runs_go_on_are_repeated_and_begin_with_weights_of_the_same_columns() {
     assert!(said.contains("1 cell of `city` with texts that did not occur in training"), "{said}");
     let r2 = |run: &str| place.evaluated(&format!("{run} t.csv"))["r2"].as_f64().unwrap();
     assert!((r2("whole") - r2("begun")).abs() < 1e-3);
+    // The kinds are those of the weights: these texts would be numbers by themselves.
+    let codes: String = (0..80).map(|i| format!("{},{}\n", i % 30, i % 7)).collect();
+    place.write("codes.csv", &format!("zip,y\n{codes}"));
+    place.ok("train codes.csv --target y --task regress --columns zip:category --epochs 1 --out codes --quiet");
+    place.ok(
+        "train codes.csv --target y --init codes/model.safetensors --epochs 1 --out more --quiet",
+    );
+    let (out, _) = place.ok("info more");
+    assert!(out.contains("`zip`: category, a row of an embedding's table"), "{out}");
     let said = place.refused(
         "train turned.csv --target y --init whole/model.safetensors --ignore city --out no --quiet",
     );

@@ -118,22 +118,10 @@ impl ColumnScan {
 
     /// Counts a trimmed cell. Returns its number, or the days of a date; NaN for all else.
     pub(super) fn push(&mut self, cell: &str, line: u64, marks: &GapMarks) -> f64 {
-        let place = |bad| Some(Place { line, text: cell.to_owned(), bad });
-        if let Some(ColumnRule::Date(format)) = &self.rule {
-            if marks.has(cell) {
-                self.gaps += 1;
-                self.first_gap = self.first_gap.take().or_else(|| place(NotNumber::Empty));
-                return f64::NAN;
-            }
-            self.texts += 1;
-            if let Some((days, timed)) = date::parse(cell, format.as_deref()) {
-                self.timed |= timed;
-                return days;
-            }
-            self.dates = false;
-            self.first_text = self.first_text.take().or_else(|| place(NotNumber::Text));
-            return f64::NAN;
+        if let Some(ColumnRule::Date(format)) = self.rule.clone() {
+            return self.push_date((cell, format.as_deref()), line, marks);
         }
+        let place = |bad| Some(Place { line, text: cell.to_owned(), bad });
         let bad = match marks.number(cell) {
             Ok(value) if value.is_nan() => {
                 self.gaps += 1;
@@ -177,6 +165,29 @@ impl ColumnScan {
         f64::NAN
     }
 
+    /// Counts a trimmed cell of a column that is asked to hold dates.
+    fn push_date(
+        &mut self,
+        (cell, format): (&str, Option<&str>),
+        line: u64,
+        marks: &GapMarks,
+    ) -> f64 {
+        let place = |bad| Some(Place { line, text: cell.to_owned(), bad });
+        if marks.has(cell) {
+            self.gaps += 1;
+            self.first_gap = self.first_gap.take().or_else(|| place(NotNumber::Empty));
+            return f64::NAN;
+        }
+        self.texts += 1;
+        if let Some((days, timed)) = date::parse(cell, format) {
+            self.timed |= timed;
+            return days;
+        }
+        self.dates = false;
+        self.first_text = self.first_text.take().or_else(|| place(NotNumber::Text));
+        f64::NAN
+    }
+
     fn note_text(&mut self, cell: &str) {
         self.letters += cell.len();
         if self.hashes.len() < MANY_TEXTS {
@@ -205,25 +216,8 @@ impl ColumnScan {
     fn kind(&self, name: &str) -> Result<(Decision, Option<String>), (u64, String)> {
         let filled = self.numbers + self.odd + self.texts;
         let shown_name = shown(name);
-        match &self.rule {
-            Some(ColumnRule::Category) => {
-                return Ok((Decision::Category(CategoryRule::Auto), None));
-            }
-            Some(ColumnRule::OneHot) => {
-                return Ok((Decision::Category(CategoryRule::OneHot), None));
-            }
-            Some(ColumnRule::Embedding(width)) => {
-                return Ok((Decision::Category(CategoryRule::Embedding(*width)), None));
-            }
-            Some(ColumnRule::Date(format)) => {
-                return match self.first_text.as_ref() {
-                    Some(bad) => Err((bad.line, self.no_date(bad, format.as_deref()))),
-                    None => {
-                        Ok((Decision::Date { format: format.clone(), timed: self.timed }, None))
-                    }
-                };
-            }
-            Some(ColumnRule::Number | ColumnRule::Ignore) | None => {}
+        if let Some(ruled) = self.ruled() {
+            return ruled.map(|decision| (decision, None));
         }
         if filled == 0 {
             let note = format!("{shown_name} holds nothing but gaps, and is left out");
@@ -271,6 +265,23 @@ impl ColumnScan {
         Ok((Decision::Category(CategoryRule::Auto), None))
     }
 
+    /// Returns the kind that is asked for, unless that is numbers, which are decided as any others.
+    fn ruled(&self) -> Option<Result<Decision, (u64, String)>> {
+        let rule = match self.rule.as_ref()? {
+            ColumnRule::Category => CategoryRule::Auto,
+            ColumnRule::OneHot => CategoryRule::OneHot,
+            ColumnRule::Embedding(width) => CategoryRule::Embedding(*width),
+            ColumnRule::Date(format) => {
+                return Some(match self.first_text.as_ref() {
+                    Some(bad) => Err((bad.line, Self::no_date(bad, format.as_deref()))),
+                    None => Ok(Decision::Date { format: format.clone(), timed: self.timed }),
+                });
+            }
+            ColumnRule::Number | ColumnRule::Ignore => return None,
+        };
+        Some(Ok(Decision::Category(rule)))
+    }
+
     /// Says why a column of numbers is none.
     fn no_number(&self, first: &Place, name: &str, filled: usize) -> String {
         let text = shown(&first.text);
@@ -290,7 +301,7 @@ impl ColumnScan {
         )
     }
 
-    fn no_date(&self, bad: &Place, format: Option<&str>) -> String {
+    fn no_date(bad: &Place, format: Option<&str>) -> String {
         let wanted = match format {
             Some(format) => format!("does not fit the format {}", shown(format)),
             None => "is no date such as 2026-11-28 or 2026-11-28T10:20; say the format, as in date(%d.%m.%Y)".into(),

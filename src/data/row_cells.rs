@@ -13,6 +13,8 @@ use super::date;
 use super::encode::{Column, ColumnEncoding, encode_row};
 use super::header::list;
 use super::table::Schema;
+#[cfg(feature = "cli")]
+use super::table_options::{ColumnRule, TableOptions};
 
 /// Examples that are told of each column.
 const EXAMPLES: usize = 3;
@@ -108,6 +110,25 @@ impl Schema {
             true => self.features.iter().map(String::as_str).collect(),
             false => self.columns.iter().map(|column| column.name.as_str()).collect(),
         }
+    }
+
+    /// Returns options by which another table with columns of these names is read as this one was, where the given ones do not say
+    /// otherwise.
+    #[cfg(feature = "cli")]
+    pub(crate) fn reading(&self, given: &TableOptions, names: &[String]) -> TableOptions {
+        let mut options = given.clone();
+        options.missing = options.missing.or_else(|| self.missing.clone());
+        for column in &self.columns {
+            let rule = match &column.encoding {
+                ColumnEncoding::Number { .. } => ColumnRule::Number,
+                ColumnEncoding::Date { format, .. } => ColumnRule::Date(format.clone()),
+                _ => ColumnRule::Category,
+            };
+            if names.contains(&column.name) && given.rule(&column.name).is_none() {
+                options.columns.push((column.name.clone(), rule));
+            }
+        }
+        options
     }
 
     /// Returns the texts that mark a gap in a column of any kind.

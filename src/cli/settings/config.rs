@@ -11,7 +11,8 @@ use super::network::Network;
 use super::raw_settings::RawSettings;
 use crate::cli::cache::tuning_folder;
 use crate::data::{
-    Arranged, Dataset, Preprocessing, Split, TableOptions, Target, TargetKind, Targets, list,
+    Arranged, Dataset, Preprocessing, Split, TableOptions, Target, TargetKind, Targets,
+    column_names, list,
 };
 use crate::device::{DeviceInfo, DeviceKind, Tuning};
 use crate::error::{Error, Result};
@@ -191,7 +192,15 @@ impl RunConfig {
     }
 
     fn read(&self, origin: Option<&Preprocessing>) -> Result<Dataset> {
-        let read = |target: Target| Dataset::from_csv_with(&self.table, target, &self.reading);
+        // Columns are of the kinds that the weights were trained with.
+        let reading = match origin.filter(|origin| !origin.schema.columns.is_empty()) {
+            Some(origin) => {
+                let names = column_names(&self.table).map_err(|error| self.no_table(error))?;
+                origin.schema.reading(&self.reading, &names)
+            }
+            None => self.reading.clone(),
+        };
+        let read = |target: Target| Dataset::from_csv_with(&self.table, target, &reading);
         let column = || self.target.clone();
         let data = match (self.task, self.loss.map(Loss::wants)) {
             // The kind of the target does not depend on the rows that happen to be there.
