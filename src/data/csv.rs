@@ -195,7 +195,17 @@ fn told_rows(rows: usize, target: &str) -> Option<String> {
 ///
 /// When the file cannot be read or is empty.
 pub fn column_names(path: impl AsRef<Path>) -> Result<Vec<String>> {
-    let table = TableReader::open(path.as_ref(), &TableFormat::default(), |_| false)?;
+    column_names_as(path, "", &TableFormat::default())
+}
+
+/// Returns the names of the columns of a table of a stated form with a target, without the spaces around them.
+pub(crate) fn column_names_as(
+    path: impl AsRef<Path>,
+    target: &str,
+    format: &TableFormat,
+) -> Result<Vec<String>> {
+    let wanted = |names: &[&str]| header::has_targets(names, target);
+    let table = TableReader::open(path.as_ref(), format, wanted)?;
     Ok(table.header.iter().map(|name| name.trim().to_owned()).collect())
 }
 

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::cell::shown;
 use super::date;
+#[cfg(feature = "cli")]
+use super::header::list;
 use super::kinds::{CategoryRule, RawColumn, RawColumns, RawKind};
 use super::numbers::NumberVec;
 use super::row_cells::OddCell;
@@ -354,6 +356,14 @@ impl Dataset {
             true => schema.features.iter().map(Column::number).collect(),
             false => schema.columns.clone(),
         };
+        let known: HashSet<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+        let own = self.schema.features.iter();
+        let new: Vec<&String> = own.filter(|name| !known.contains(name.as_str())).collect();
+        if !new.is_empty() {
+            let is = if new.len() == 1 { "column is" } else { "columns are" };
+            let problem = format!("{is} new: {}", list(&new));
+            return (self, Some(problem));
+        }
         match self.clone().encode_by(&columns) {
             Ok(encoded) => (encoded, None),
             Err(Error::Table { problem, .. }) => (self, Some(problem)),
@@ -373,32 +383,11 @@ impl Dataset {
             Some(raw) => raw.columns.clone(),
             None => self.schema.features.iter().map(plain).collect(),
         };
-        let refuse = |problem: String| Err(Error::table(&self.source, problem));
-        let mut picks = Vec::with_capacity(columns.len());
-        for column in columns {
-            let Some(place) = own.iter().position(|it| it.name == column.name) else {
-                return refuse(format!("there is no column {}", shown(&column.name)));
-            };
-            let indices = match (&own[place].kind, &column.encoding) {
-                (RawKind::Number, ColumnEncoding::Number { .. })
-                | (RawKind::Date { .. }, ColumnEncoding::Date { .. }) => None,
-                (RawKind::Category { values, .. }, encoding) if encoding.is_category() => {
-                    let known: HashMap<&str, usize> =
-                        encoding.values().iter().map(String::as_str).zip(0..).collect();
-                    let other = encoding.values().len();
-                    let index =
-                        |value: &String| known.get(value.as_str()).copied().unwrap_or(other);
-                    Some(values.iter().map(index).collect::<Vec<usize>>())
-                }
-                _ => {
-                    let name = shown(&column.name);
-                    return refuse(format!(
-                        "column {name} is of another kind than in the other table; say its kind with ‘columns’"
-                    ));
-                }
-            };
-            picks.push((place, indices));
-        }
+        let picks: Vec<(usize, Option<Vec<usize>>)> = columns
+            .iter()
+            .map(|column| matched(&own, column))
+            .collect::<Result<_, String>>()
+            .map_err(|problem| Error::table(&self.source, problem))?;
         let mut x = NumberVec::default();
         let mut odd = Vec::new();
         for row in 0..self.rows() {
@@ -485,6 +474,31 @@ fn category(values: Vec<String>, gaps: bool, rule: CategoryRule) -> ColumnEncodi
             Err(values) => ColumnEncoding::OneHot { values, gaps },
         },
     }
+}
+
+/// Returns the place of a column among those of a table, and the index of each text in the column.
+fn matched(own: &[RawColumn], column: &Column) -> Result<(usize, Option<Vec<usize>>), String> {
+    let Some(place) = own.iter().position(|it| it.name == column.name) else {
+        return Err(format!("there is no column {}", shown(&column.name)));
+    };
+    let indices = match (&own[place].kind, &column.encoding) {
+        (RawKind::Number, ColumnEncoding::Number { .. })
+        | (RawKind::Date { .. }, ColumnEncoding::Date { .. }) => None,
+        (RawKind::Category { values, .. }, encoding) if encoding.is_category() => {
+            let known: HashMap<&str, usize> =
+                encoding.values().iter().map(String::as_str).zip(0..).collect();
+            let other = encoding.values().len();
+            let index = |value: &String| known.get(value.as_str()).copied().unwrap_or(other);
+            Some(values.iter().map(index).collect())
+        }
+        _ => {
+            return Err(format!(
+                "column {} is of another kind than in the other table; say its kind with ‘columns’",
+                shown(&column.name)
+            ));
+        }
+    };
+    Ok((place, indices))
 }
 
 /// Describes how this many texts become inputs where nothing is asked.

@@ -70,25 +70,23 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Vec<ColumnReport>> {
             }
         }
     }
-    let parts = names.into_iter().zip(scans).zip(different).zip(examples);
-    let report = |(((name, scan), different), examples): (
-        ((String, ColumnScan), HashSet<u64>),
-        Vec<String>,
-    )| {
-        let (kind, becomes) = fate(&scan, &name, different.len());
+    let mut reports = Vec::with_capacity(names.len());
+    for (place, (name, scan)) in names.into_iter().zip(scans).enumerate() {
+        let distinct = different[place].len();
+        let (kind, becomes) = fate(&scan, &name, distinct);
         let odd = if kind == "number" { scan.odd } else { 0 };
-        ColumnReport {
+        reports.push(ColumnReport {
             name,
             kind,
             cells,
             gaps: scan.gaps + odd,
-            distinct: different.len() - usize::from(odd > 0),
+            distinct: distinct - usize::from(odd > 0),
             range: scan.range,
-            examples,
+            examples: std::mem::take(&mut examples[place]),
             becomes,
-        }
-    };
-    Ok(parts.map(report).collect())
+        });
+    }
+    Ok(reports)
 }
 
 /// Returns the kind of a column, and what training makes of it.

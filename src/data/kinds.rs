@@ -15,6 +15,8 @@ use super::table_options::{ColumnRule, GapRule};
 const FEW_CELLS: usize = 20;
 /// Mean length from which different texts are called free text.
 const LONG_TEXT: usize = 40;
+/// Number of cells with one problem that a message shows.
+const SHOWN_CELLS: usize = 5;
 /// Most different texts of a column that are counted; more identify rows.
 const MANY_TEXTS: usize = 1 << 20;
 
@@ -88,6 +90,9 @@ pub(super) struct ColumnScan {
     first_gap: Option<Place>,
     first_odd: Option<Place>,
     first_text: Option<Place>,
+    /// Number of cells with the problem of the first text, beside that one, and the lines of the first of them.
+    more: usize,
+    more_lines: Vec<u64>,
     hashes: HashSet<u64>,
     letters: usize,
     /// True while every text is a date.
@@ -108,6 +113,8 @@ impl ColumnScan {
             first_gap: None,
             first_odd: None,
             first_text: None,
+            more: 0,
+            more_lines: Vec::new(),
             hashes: HashSet::new(),
             letters: 0,
             dates: true,
@@ -118,22 +125,10 @@ impl ColumnScan {
 
     /// Counts a trimmed cell. Returns its number, or the days of a date; NaN for all else.
     pub(super) fn push(&mut self, cell: &str, line: u64, marks: &GapMarks) -> f64 {
-        let place = |bad| Some(Place { line, text: cell.to_owned(), bad });
-        if let Some(ColumnRule::Date(format)) = &self.rule {
-            if marks.has(cell) {
-                self.gaps += 1;
-                self.first_gap = self.first_gap.take().or_else(|| place(NotNumber::Empty));
-                return f64::NAN;
-            }
-            self.texts += 1;
-            if let Some((days, timed)) = date::parse(cell, format.as_deref()) {
-                self.timed |= timed;
-                return days;
-            }
-            self.dates = false;
-            self.first_text = self.first_text.take().or_else(|| place(NotNumber::Text));
-            return f64::NAN;
+        if let Some(ColumnRule::Date(format)) = self.rule.clone() {
+            return self.push_date((cell, format.as_deref()), line, marks);
         }
+        let place = |bad| Some(Place { line, text: cell.to_owned(), bad });
         let bad = match marks.number(cell) {
             Ok(value) if value.is_nan() => {
                 self.gaps += 1;
@@ -163,9 +158,7 @@ impl ColumnScan {
         }
         self.texts += 1;
         self.note_text(cell);
-        if self.first_text.is_none() {
-            self.first_text = place(bad);
-        }
+        self.note_misfit(Place { line, text: cell.to_owned(), bad });
         // Once a text is no date, the others need not be tried.
         if self.dates {
             if let Some((days, timed)) = date::parse(cell, None) {
@@ -175,6 +168,55 @@ impl ColumnScan {
             self.dates = false;
         }
         f64::NAN
+    }
+
+    /// Counts a trimmed cell of a column that is asked to hold dates.
+    fn push_date(
+        &mut self,
+        (cell, format): (&str, Option<&str>),
+        line: u64,
+        marks: &GapMarks,
+    ) -> f64 {
+        let place = |bad| Place { line, text: cell.to_owned(), bad };
+        if marks.has(cell) {
+            self.gaps += 1;
+            self.first_gap = self.first_gap.take().or_else(|| Some(place(NotNumber::Empty)));
+            return f64::NAN;
+        }
+        self.texts += 1;
+        if let Some((days, timed)) = date::parse(cell, format) {
+            self.timed |= timed;
+            return days;
+        }
+        self.dates = false;
+        self.note_misfit(place(NotNumber::Text));
+        f64::NAN
+    }
+
+    /// Keeps the first misfit, and counts the others, so that one message tells all that has to be corrected.
+    fn note_misfit(&mut self, cell: Place) {
+        if self.first_text.is_none() {
+            self.first_text = Some(cell);
+            return;
+        }
+        self.more += 1;
+        if self.more_lines.len() + 1 < SHOWN_CELLS {
+            self.more_lines.push(cell.line);
+        }
+    }
+
+    /// Says where other cells have the problem of the first misfit.
+    fn others(&self) -> String {
+        let lines: Vec<String> = self.more_lines.iter().map(u64::to_string).collect();
+        let rest = match self.more - lines.len() {
+            0 => String::new(),
+            rest => format!(" and {rest} more"),
+        };
+        match lines.as_slice() {
+            [] => String::new(),
+            [line] => format!("; the same in line {line}"),
+            lines => format!("; the same in lines {}{rest}", lines.join(", ")),
+        }
     }
 
     fn note_text(&mut self, cell: &str) {
@@ -205,25 +247,8 @@ impl ColumnScan {
     fn kind(&self, name: &str) -> Result<(Decision, Option<String>), (u64, String)> {
         let filled = self.numbers + self.odd + self.texts;
         let shown_name = shown(name);
-        match &self.rule {
-            Some(ColumnRule::Category) => {
-                return Ok((Decision::Category(CategoryRule::Auto), None));
-            }
-            Some(ColumnRule::OneHot) => {
-                return Ok((Decision::Category(CategoryRule::OneHot), None));
-            }
-            Some(ColumnRule::Embedding(width)) => {
-                return Ok((Decision::Category(CategoryRule::Embedding(*width)), None));
-            }
-            Some(ColumnRule::Date(format)) => {
-                return match self.first_text.as_ref() {
-                    Some(bad) => Err((bad.line, self.no_date(bad, format.as_deref()))),
-                    None => {
-                        Ok((Decision::Date { format: format.clone(), timed: self.timed }, None))
-                    }
-                };
-            }
-            Some(ColumnRule::Number | ColumnRule::Ignore) | None => {}
+        if let Some(ruled) = self.ruled() {
+            return ruled.map(|decision| (decision, None));
         }
         if filled == 0 {
             let note = format!("{shown_name} holds nothing but gaps, and is left out");
@@ -253,7 +278,7 @@ impl ColumnScan {
         let few = self.texts * 10 <= filled || self.texts <= 2;
         let comma = cell::comma(&first.text).is_some();
         if self.rule.is_some() || comma || self.numbers * 2 >= filled && few {
-            return Err((first.line, self.no_number(first, name, filled)));
+            return Err((first.line, self.no_number(first, name, filled) + &self.others()));
         }
         let (texts, different) = (self.texts + self.odd, self.hashes.len());
         if texts >= FEW_CELLS && different * 2 > texts || different == MANY_TEXTS {
@@ -269,6 +294,23 @@ impl ColumnScan {
             return Ok((Decision::LeftOut(note.clone()), Some(note)));
         }
         Ok((Decision::Category(CategoryRule::Auto), None))
+    }
+
+    /// Returns the kind that is asked for, unless that is numbers, which are decided as any others.
+    fn ruled(&self) -> Option<Result<Decision, (u64, String)>> {
+        let rule = match self.rule.as_ref()? {
+            ColumnRule::Category => CategoryRule::Auto,
+            ColumnRule::OneHot => CategoryRule::OneHot,
+            ColumnRule::Embedding(width) => CategoryRule::Embedding(*width),
+            ColumnRule::Date(format) => {
+                return Some(match self.first_text.as_ref() {
+                    Some(bad) => Err((bad.line, Self::no_date(bad, format.as_deref()) + &self.others())),
+                    None => Ok(Decision::Date { format: format.clone(), timed: self.timed }),
+                });
+            }
+            ColumnRule::Number | ColumnRule::Ignore => return None,
+        };
+        Some(Ok(Decision::Category(rule)))
     }
 
     /// Says why a column of numbers is none.
@@ -290,7 +332,7 @@ impl ColumnScan {
         )
     }
 
-    fn no_date(&self, bad: &Place, format: Option<&str>) -> String {
+    fn no_date(bad: &Place, format: Option<&str>) -> String {
         let wanted = match format {
             Some(format) => format!("does not fit the format {}", shown(format)),
             None => "is no date such as 2026-11-28 or 2026-11-28T10:20; say the format, as in date(%d.%m.%Y)".into(),

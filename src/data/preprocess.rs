@@ -215,6 +215,7 @@ impl Preprocessing {
 
     /// Puts the mean of the training rows where an input of rows `[rows, features]` is NaN, which is a gap in a column that had none in
     /// training. Inputs in `ids` name rows of tables, and stay. Returns the row and the place of the first input whose mean is not known.
+    #[cfg(feature = "cli")]
     pub(crate) fn fill_gaps(&self, x: &mut [f64], ids: &[usize]) -> Option<(usize, usize)> {
         let columns = self.mean.len().max(1);
         let mut unknown = None;

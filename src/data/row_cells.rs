@@ -13,6 +13,8 @@ use super::date;
 use super::encode::{Column, ColumnEncoding, encode_row};
 use super::header::list;
 use super::table::Schema;
+#[cfg(feature = "cli")]
+use super::table_options::{ColumnRule, TableOptions};
 
 /// Examples that are told of each column.
 const EXAMPLES: usize = 3;
@@ -110,12 +112,32 @@ impl Schema {
         }
     }
 
+    /// Returns options by which another table with columns of these names is read as this one was, where the given ones do not say
+    /// otherwise.
+    #[cfg(feature = "cli")]
+    pub(crate) fn reading(&self, given: &TableOptions, names: &[String]) -> TableOptions {
+        let mut options = given.clone();
+        options.missing = options.missing.or_else(|| self.missing.clone());
+        for column in &self.columns {
+            let rule = match &column.encoding {
+                ColumnEncoding::Number { .. } => ColumnRule::Number,
+                ColumnEncoding::Date { format, .. } => ColumnRule::Date(format.clone()),
+                _ => ColumnRule::Category,
+            };
+            if names.contains(&column.name) && given.rule(&column.name).is_none() {
+                options.columns.push((column.name.clone(), rule));
+            }
+        }
+        options
+    }
+
     /// Returns the texts that mark a gap in a column of any kind.
     pub(crate) fn gap_texts(&self) -> Vec<String> {
         GapMarks::new(self.missing.as_deref()).texts()
     }
 
     /// Returns the column whose cells an input comes from.
+    #[cfg(feature = "cli")]
     pub(crate) fn column_of_input(&self, input: usize) -> &str {
         let mut inputs = 0;
         for column in &self.columns {

@@ -215,7 +215,7 @@ pub struct Dataset {
     pub(super) raw: Option<Arc<RawColumns>>,
     /// Cells of these rows that the training rows had not the like of.
     pub(super) odd: Arc<Vec<OddCell>>,
-    /// What is to be told of how the table was read.
+    /// Remarks to be told of how the table was read.
     pub(super) notes: Arc<Vec<String>>,
 }
 

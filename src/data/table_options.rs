@@ -12,7 +12,7 @@ use super::cell::shown;
 use super::csv::TableFormat;
 use crate::error::{Error, Result};
 
-/// What stands in for a gap in a column of numbers that has gaps in training.
+/// Number that stands in for a gap in a column of numbers that has gaps in training.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GapRule {
@@ -57,7 +57,7 @@ impl FromStr for GapRule {
     }
 }
 
-/// What a column is taken for, if its cells are not to decide.
+/// Kind that a column is taken for, if its cells are not to decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ColumnRule {
     /// Numbers.
@@ -160,7 +160,7 @@ pub struct TableOptions {
     pub columns: Vec<(String, ColumnRule)>,
     /// Texts that mark a missing value, besides the empty one, instead of pandas' list.
     pub missing: Option<Vec<String>>,
-    /// What stands in for gaps in numbers.
+    /// Rule for what stands in for gaps in numbers.
     pub gaps: GapRule,
     /// Column that names each row's group, all of whose rows are in one part of a split. It is no feature.
     pub group: Option<String>,

@@ -34,7 +34,8 @@ impl Place {
     pub(crate) fn run(&self, args: &str) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
         command.args(args.split(' ')).current_dir(self.0.path());
-        if !args.starts_with("export") {
+        // These need no device.
+        if !["export", "inspect", "info"].iter().any(|verb| args.starts_with(verb)) {
             command.args(["--device", "cpu"]);
         }
         command.output().unwrap()

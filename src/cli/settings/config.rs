@@ -12,7 +12,7 @@ use super::raw_settings::RawSettings;
 use crate::cli::cache::tuning_folder;
 use crate::data::{
     Arranged, Dataset, LoadedTable, Preprocessing, Split, SplitColumns, TableOptions, Target,
-    TargetKind, Targets, list,
+    TargetKind, Targets, column_names_as, list,
 };
 use crate::device::{DeviceInfo, DeviceKind, Tuning};
 use crate::error::{Error, Result};
@@ -177,7 +177,10 @@ impl RunConfig {
         };
         let (data, other_kinds) = data.encoded_like(&origin.schema);
         let Arranged { data, mut features, targets } = data.arranged_like(&origin.schema);
-        features.extend(other_kinds.filter(|_| features.is_empty()));
+        // Names of inputs say less than the column that is missing or of another kind.
+        if let Some(problem) = other_kinds {
+            features = vec![problem];
+        }
         let problems = [features.as_slice(), &targets].concat();
         if self.init_strict && !problems.is_empty() {
             let problem = format!(
@@ -201,7 +204,16 @@ impl RunConfig {
     }
 
     fn read(&self, origin: Option<&Preprocessing>) -> Result<LoadedTable> {
-        let read = |target: Target| Dataset::load(&self.table, &target, &self.reading);
+        // Columns are of the kinds that the weights were trained with.
+        let reading = match origin.filter(|origin| !origin.schema.columns.is_empty()) {
+            Some(origin) => {
+                let names = column_names_as(&self.table, &self.target, &self.reading.format);
+                let names = names.map_err(|error| self.no_table(error))?;
+                origin.schema.reading(&self.reading, &names)
+            }
+            None => self.reading.clone(),
+        };
+        let read = |target: Target| Dataset::load(&self.table, &target, &reading);
         let column = || self.target.clone();
         let data = match (self.task, self.loss.as_ref().map(Loss::wants)) {
             // The kind of the target does not depend on the rows that happen to be there.

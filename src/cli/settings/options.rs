@@ -157,7 +157,11 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
                such as NA, NaN, null and None; and ? or - in a column of numbers]",
         takes: Takes::AnyText,
         read: |run, it| put(&mut run.reading.missing, column_list(it).map(Some)),
-        show: |run| texts(run.reading.missing.as_ref()?),
+        // An empty list is not the default one.
+        show: |run| {
+            let marks = run.reading.missing.as_ref()?.iter().map(|mark| mark.clone().into());
+            Some(Shown::Value(toml::Value::Array(marks.collect())))
+        },
         ..USUAL
     },
     OptionRow {

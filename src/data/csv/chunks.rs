@@ -231,6 +231,8 @@ pub struct PartReader {
     left_out: usize,
     cells: RowCells,
     marks: GapMarks,
+    /// True if targets are numbers, or classes that are.
+    numbers: bool,
     without_target: usize,
 }
 
@@ -309,6 +311,12 @@ impl PartReader {
             all.chain(places.iter().copied().filter(|_| numbers)).collect();
         table.read_numbers_in(|column| all.contains(&column));
         let (kind, labels) = (schema.kind.clone(), Labels::of(&schema.kind));
+        let is_number = |text: &String| cell::number(text).is_ok();
+        let numbers = match &kind {
+            TargetKind::Number | TargetKind::Numbers(_) => true,
+            TargetKind::Classes(classes) => classes.iter().all(is_number),
+            TargetKind::Labels(labels) => labels.iter().all(|it| it.values.iter().all(is_number)),
+        };
         let (cells, marks) = (RowCells::new(schema), GapMarks::new(schema.missing.as_deref()));
         Ok(Self {
             table,
@@ -320,6 +328,7 @@ impl PartReader {
             left_out: 0,
             cells,
             marks,
+            numbers,
             without_target: 0,
         })
     }
@@ -378,9 +387,9 @@ impl PartReader {
         }
     }
 
-    /// Returns true if the current row has no value of a target: the cell is empty, or marks a gap and the target is a number.
+    /// Returns true if the current row has no value of a target: the cell is empty, or marks a gap among numbers.
     fn lacks_target(&self) -> bool {
-        let numbers = matches!(self.kind, TargetKind::Number | TargetKind::Numbers(_));
+        let numbers = self.numbers;
         self.places.iter().any(|&place| {
             let text = self.table.record.get(place).unwrap_or_default().trim();
             text.is_empty()

@@ -13,7 +13,7 @@ use super::rows::TableReader;
 use super::{LoadedTable, told_rows};
 use crate::data::cell::{self, GapMarks};
 use crate::data::header;
-use crate::data::kinds::{CategoryRule, ColumnScan, Decision, RawColumn, RawColumns, RawKind};
+use crate::data::kinds::{ColumnScan, Decision, RawColumn, RawColumns, RawKind};
 use crate::data::numbers::NumberVec;
 use crate::data::table::{Dataset, Schema, Target, TargetKind};
 use crate::data::table_options::{ColumnRule, GapRule, TableOptions};
@@ -253,12 +253,8 @@ impl FirstPass {
         let places: Vec<usize> = texts.iter().map(|&at| layout.picks[kept[at]]).collect();
         let mut codes = vec![None; columns.len()];
         for (&at, (values, of_rows)) in texts.iter().zip(self.texts(path, layout, &places)?) {
-            if let RawKind::Category { values: to, rule } = &mut columns[at].kind {
+            if let RawKind::Category { values: to, .. } = &mut columns[at].kind {
                 *to = values;
-                debug_assert!(matches!(
-                    rule,
-                    CategoryRule::Auto | CategoryRule::OneHot | CategoryRule::Embedding(_)
-                ));
             }
             codes[at] = Some(of_rows);
         }
@@ -330,26 +326,7 @@ impl FirstPass {
         (table, mut notes): (TableReader, Vec<String>),
     ) -> Result<LoadedTable> {
         let width = columns.len();
-        let has_gap =
-            |row: usize| x.view().range(row * width..(row + 1) * width).iter().any(f64::is_nan);
-        let gap_rows = TargetCells::gap_rows(&self.targets, target, &self.marks, self.rows);
-        let (mut without, mut dropped) = (0, 0);
-        let keep: Vec<u32> = (0..self.rows)
-            .filter(|&row| {
-                let (no_target, gap) =
-                    (gap_rows[row], options.gaps == GapRule::Drop && has_gap(row));
-                without += usize::from(no_target);
-                dropped += usize::from(!no_target && gap);
-                !(no_target || gap)
-            })
-            .map(|row| u32::try_from(row).unwrap_or(u32::MAX))
-            .collect();
-        notes.extend(told_rows(without, target.column()));
-        if dropped > 0 {
-            let rows =
-                if dropped == 1 { "1 row has".into() } else { format!("{dropped} rows have") };
-            notes.push(format!("{rows} a gap in a feature: left out"));
-        }
+        let keep = self.kept_rows((&x, width), (target, options.gaps), &mut notes);
         if keep.is_empty() {
             let problem = format!("no row is left: {}", notes.join("; "));
             return Err(Error::table(&table.source, problem));
@@ -375,15 +352,7 @@ impl FirstPass {
                 resolve_all(cells, &names, target, &table.source)?
             }
         };
-        // Classes and texts lose no digits.
-        let numbers = matches!(read.kind, TargetKind::Number | TargetKind::Numbers(_));
-        let features = kept.iter().zip(&columns).filter(|(_, it)| it.kind == RawKind::Number);
-        let features: Vec<usize> = features.map(|(&at, _)| layout.picks[at]).collect();
-        let told = |place: &usize| {
-            self.inexact[*place]
-                && (features.contains(place) || numbers && layout.targets.contains(place))
-        };
-        let inexact = (0..layout.names.len()).filter(told).map(|it| layout.names[it].clone());
+        let inexact = self.inexact_columns(layout, (&kept, &columns), &read.kind);
         let schema = Schema {
             features: columns.iter().map(|column| column.name.clone()).collect(),
             target: targets.join(","),
@@ -400,7 +369,7 @@ impl FirstPass {
             y: read.y,
             weights: None,
             left_out: self.left_out,
-            inexact: inexact.collect(),
+            inexact,
             source: table.source,
             class_lines: read.class_lines,
             raw: (!plain).then(|| Arc::new(raw)),
@@ -411,5 +380,51 @@ impl FirstPass {
         let data =
             if options.weight.is_some() { data.with_weights(self.weights)? } else { data };
         Ok(LoadedTable { data, columns: self.keys.finish(), notes: format_notes })
+    }
+
+    /// Returns the rows that are kept: those with a target, and under [`GapRule::Drop`] without gaps.
+    fn kept_rows(
+        &self,
+        (x, width): (&NumberVec, usize),
+        (target, rule): (&Target, GapRule),
+        notes: &mut Vec<String>,
+    ) -> Vec<u32> {
+        let has_gap =
+            |row: usize| x.view().range(row * width..(row + 1) * width).iter().any(f64::is_nan);
+        let gap_rows = TargetCells::gap_rows(&self.targets, target, &self.marks, self.rows);
+        let (mut without, mut dropped) = (0, 0);
+        let mut keep = Vec::with_capacity(self.rows);
+        for (row, no_target) in (0_u32..).zip(gap_rows) {
+            let gap = rule == GapRule::Drop && has_gap(row as usize);
+            without += usize::from(no_target);
+            dropped += usize::from(!no_target && gap);
+            if !(no_target || gap) {
+                keep.push(row);
+            }
+        }
+        notes.extend(told_rows(without, target.column()));
+        if dropped > 0 {
+            let rows =
+                if dropped == 1 { "1 row has".into() } else { format!("{dropped} rows have") };
+            notes.push(format!("{rows} a gap in a feature: left out"));
+        }
+        keep
+    }
+
+    /// Returns the names of columns of numbers with more digits than f64 keeps; classes and texts lose none.
+    fn inexact_columns(
+        &self,
+        layout: &Layout,
+        (kept, columns): (&[usize], &[RawColumn]),
+        kind: &TargetKind,
+    ) -> Vec<String> {
+        let numbers = matches!(kind, TargetKind::Number | TargetKind::Numbers(_));
+        let features = kept.iter().zip(columns).filter(|(_, it)| it.kind == RawKind::Number);
+        let features: Vec<usize> = features.map(|(&at, _)| layout.picks[at]).collect();
+        let told = |place: &usize| {
+            self.inexact[*place]
+                && (features.contains(place) || numbers && layout.targets.contains(place))
+        };
+        (0..layout.names.len()).filter(told).map(|it| layout.names[it].clone()).collect()
     }
 }

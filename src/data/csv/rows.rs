@@ -25,9 +25,6 @@ const SAMPLE_LINES: usize = 20;
 /// Largest number of bytes by which the form of a table is found.
 const LONGEST_SAMPLE: usize = 1 << 20;
 
-/// Number of bad cells of one kind that a message shows.
-const SHOWN_CELLS: usize = 5;
-
 /// An open table and its current row. Header and rows have the columns with a name only, and numbers without marks other than a
 /// decimal point.
 #[derive(Debug)]

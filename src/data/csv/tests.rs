@@ -639,6 +639,11 @@ fn rows_without_a_target_are_left_out_and_classes_may_be_called_none() {
     let mut reader = PartReader::open(&path, data.schema()).unwrap();
     assert_eq!(reader.next_part(9).unwrap().unwrap().lines, [2, 5]);
     assert_eq!(reader.without_target(), 2);
+    // Classes that are numbers have marks of gaps, too.
+    let (_dir, path) = table("a,y\n1,0\n2,1\n3,NA\n4,0\n5,1\n6,1\n7,0\n");
+    let data = Dataset::from_csv(&path, auto("y")).unwrap();
+    assert_eq!((data.classes(), data.rows()), (2, 6));
+    assert_eq!(Dataset::from_csv_like(&path, data.schema()).unwrap().y(), data.y());
 }
 
 #[test]

@@ -1,0 +1,329 @@
+//! Columns of texts, dates and gaps, from a table to a prediction.
+
+#![cfg(feature = "cli")]
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails the test")]
+
+#[path = "common/place.rs"]
+mod place;
+
+use std::fmt::Write as _;
+use std::fs;
+
+use place::{Place, event};
+use serde_json::Value;
+use wgrad::data::TableOptions;
+use wgrad::prelude::*;
+
+/// A table whose target depends on texts, many texts, a date and a number with gaps.
+fn mixed(rows: u32) -> String {
+    let mut text = String::from("id,port,sex,city,when,age,y\n");
+    for i in 0..rows {
+        let (port, sex) = (["C", "Q", "S", ""][i as usize * 7 % 4], ["f", "m"][i as usize * 5 % 2]);
+        let (city, day) = (i * 13 % 20, i * 11 % 28 + 1);
+        let age = f64::from(i * 37 % 101) / 2.0;
+        let y = age / 10.0
+            + f64::from(u8::from(port == "C")) * 3.0
+            + f64::from(u8::from(sex == "m"))
+            + f64::from(city) / 2.0
+            + f64::from(day) / 7.0;
+        let age = if i % 9 == 4 { "NA".to_string() } else { age.to_string() };
+        writeln!(text, "row number {i:05},{port},{sex},city {city},2024-01-{day:02},{age},{y:.4}")
+            .unwrap();
+    }
+    text
+}
+
+/// Cells of a column.
+fn column(text: &str, name: &str) -> Vec<String> {
+    let mut lines = text.lines();
+    let at = lines.next().unwrap().split(',').position(|it| it == name).unwrap();
+    lines.map(|line| line.split(',').nth(at).unwrap().to_string()).collect()
+}
+
+#[test]
+fn texts_dates_and_gaps_train_evaluate_and_predict() {
+    let place = Place::new();
+    place.write("t.csv", &mixed(400));
+    let (_, said) = place.ok("train t.csv --target y --epochs 40 --out r");
+    assert!(
+        said.contains("`id` holds 400 different texts in 400 cells, which look like"),
+        "{said}"
+    );
+    assert!(said.contains("compare linear regression without `city`"), "{said}");
+    let r2 = place.evaluated("r t.csv")["r2"].as_f64().unwrap();
+    assert!(r2 > 0.97, "{r2}");
+    // The validation rows stand in their file as they were, and give the same figures.
+    let valid = place.read("r/validation.csv");
+    assert!(valid.starts_with("port,sex,city,when,age,y,y_predicted\n"), "{valid}");
+    let all = mixed(400);
+    for row in valid.lines().skip(1) {
+        let own = &row[..row.rfind(',').unwrap()];
+        let known = |line: &str| {
+            let cells: Vec<&str> = line.splitn(2, ',').collect();
+            // A number such as 10.5000 is written as 10.5.
+            cells[1].replace("NA", "").trim_end_matches(['0', '.'])
+                == own.trim_end_matches(['0', '.'])
+        };
+        assert!(all.lines().any(known), "{own}");
+    }
+    let figures = place.json("r/metrics.json");
+    place.write("v.csv", &valid);
+    let again = place.evaluated("r v.csv")["r2"].as_f64().unwrap();
+    assert!((again - figures["valid_r2"].as_f64().unwrap()).abs() < 1e-6, "{again} {figures}");
+
+    // Columns in another order, cells that training had not the like of.
+    place.write(
+        "new.csv",
+        "note,age,when,city,sex,port\nkept,,2024-01-05,city 3,m,C\n\"as, is\",20,,nowhere,other,X\n,20,2024-01-05,city 3,,\n",
+    );
+    let (out, said) = place.ok("predict r new.csv");
+    assert!(
+        out.starts_with("note,age,when,city,sex,port,y_predicted\nkept,,2024-01-05,city 3,m,C,")
+    );
+    assert!(out.contains("\n\"as, is\",20,,nowhere,other,X,"), "{out}");
+    let predicted: Vec<f64> =
+        out.lines().skip(1).map(|line| line.rsplit(',').next().unwrap().parse().unwrap()).collect();
+    assert!(predicted.len() == 3 && predicted.iter().all(|value| value.is_finite()));
+    for part in [
+        "1 gap in `when` (line 3), which had none in training: the mean of the training rows stands in",
+        "1 gap in `sex` (line 4), which had none in training: they count half as either text",
+        "1 cell of `city` with texts that did not occur in training, such as `nowhere`: they share row 0",
+        "1 cell of `port` with texts that did not occur in training, such as `X`: they count as none",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    // Training had gaps in these columns.
+    assert!(!said.contains("`age`") && !said.contains("in `port`"), "{said}");
+    place.write(
+        "bad.csv",
+        "age,when,city,sex,port\n20,2024-01-05,city 3,m,C\nold,2024-01-05,city 3,m,C\n",
+    );
+    let said = place.refused("predict r bad.csv");
+    assert!(said.contains("bad.csv:3: column `age`: `old` is not a number"), "{said}");
+    place.write("bad.csv", "age,when,city,sex,port\n20,yesterday,city 3,m,C\n");
+    assert!(
+        place
+            .refused("predict r bad.csv")
+            .contains("bad.csv:2: column `when`: `yesterday` is no date")
+    );
+}
+
+#[test]
+fn runs_go_on_are_repeated_and_begin_with_weights_of_the_same_columns() {
+    let place = Place::new();
+    place.write("t.csv", &mixed(200));
+    let model = |run: &str| fs::read(place.path(&format!("{run}/model.safetensors"))).unwrap();
+    let options = "--target y --batch-size 16 --columns port:one-hot,city:embedding(3) --gaps mean --keep last --quiet";
+    place.ok(&format!("train t.csv {options} --epochs 6 --out whole"));
+    place.ok(&format!("train t.csv {options} --epochs 3 --out part"));
+    place.ok("resume part --epochs 6 --quiet");
+    assert_eq!(model("whole"), model("part"));
+    place.ok("train --config whole/config.toml --out again --quiet");
+    assert_eq!(model("whole"), model("again"));
+    // The columns in another order, and a city more.
+    let text = mixed(200);
+    let turned: String = text
+        .lines()
+        .map(|line| {
+            let mut cells: Vec<&str> = line.split(',').collect();
+            cells.swap(1, 3);
+            format!("{}\n", cells.join(","))
+        })
+        .collect();
+    place.write("turned.csv", &turned.replacen("city 13", "a new one", 1));
+    let (_, said) = place.ok(
+        "train turned.csv --target y --init whole/model.safetensors --lr 1e-9 --optimizer sgd --epochs 1 --out begun --gaps mean",
+    );
+    assert!(said.contains("1 cell of `city` with texts that did not occur in training"), "{said}");
+    let r2 = |run: &str| place.evaluated(&format!("{run} t.csv"))["r2"].as_f64().unwrap();
+    assert!((r2("whole") - r2("begun")).abs() < 1e-3);
+    // The kinds are those of the weights: these texts would be numbers by themselves.
+    let codes: String = (0..80).map(|i| format!("{},{}\n", i % 30, i % 7)).collect();
+    place.write("codes.csv", &format!("zip,y\n{codes}"));
+    place.ok("train codes.csv --target y --task regress --columns zip:category --epochs 1 --out codes --quiet");
+    place.ok(
+        "train codes.csv --target y --init codes/model.safetensors --epochs 1 --out more --quiet",
+    );
+    let (out, _) = place.ok("info more");
+    assert!(out.contains("`zip`: category, a row of an embedding's table"), "{out}");
+    let said = place.refused(
+        "train turned.csv --target y --init whole/model.safetensors --ignore city --out no --quiet",
+    );
+    assert!(said.contains("there is no column `city`"), "{said}");
+}
+
+#[test]
+fn rows_of_unknown_ids_have_no_prediction() {
+    let place = Place::new();
+    let rows: String = (0..200)
+        .map(|i| format!("{},{},{}\n", i % 8, f64::from(i * 7 % 31) / 10.0, i % 8 % 3))
+        .collect();
+    place.write("t.csv", &format!("user,x,y\n{rows}"));
+    place.write("new.csv", "user,x,y\n1,0.5,1\n9,0.5,1\n2,0.5,2\n,0.5,2\n1.5,0.5,2\n");
+    for task in ["regress", "classify"] {
+        let train =
+            format!("train t.csv --target y --task {task} --epochs 2 --out r --force --quiet");
+        place.ok(&format!("{train} --layers embedding(user=8x4),dense(8),relu,dense"));
+        let (out, said) = place.ok("predict r new.csv");
+        let lines: Vec<&str> = out.lines().skip(1).collect();
+        let empty = if task == "regress" { "," } else { ",,,," };
+        assert!(
+            lines[1] == format!("9,0.5,1{empty}") && lines[3] == format!(",0.5,2{empty}"),
+            "{out}"
+        );
+        assert!(lines[0].len() > 10 && lines[2].len() > 10, "{out}");
+        assert!(
+            said.contains(
+                "3 rows with an id that is no row of the embedding's table, such as 9 in `user`, a gap in `user`, 1.5 in `user`: their predictions are left empty"
+            ),
+            "{said}"
+        );
+        let (out, _) = place.ok("predict r new.csv --json --quiet");
+        let second: Value = serde_json::from_str(out.lines().nth(1).unwrap()).unwrap();
+        assert!(second["row"] == 2 && second["predicted"].is_null(), "{second}");
+        let (out, said) = place.ok("evaluate r new.csv --json");
+        let evaluated: Value = serde_json::from_str(&out).unwrap();
+        assert!(
+            evaluated["rows"] == 2 && said.contains("1.5 in `user`: they are left out"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn columns_are_chosen_and_mistakes_are_told_with_their_place() {
+    let place = Place::new();
+    place.write("t.csv", &mixed(120));
+    let said = place.refused("train t.csv --target y --ignore prot --out r");
+    assert!(
+        said.contains("--ignore: there is no column `prot`; the table has `id`, `port`"),
+        "{said}"
+    );
+    let said = place.refused("train t.csv --target y --columns port:text --out r");
+    assert!(said.contains("--columns: unknown kind `text`; known: number, category"), "{said}");
+    let said = place.refused("train t.csv --target y --gaps error --out r");
+    assert!(said.contains("t.csv:3: column `port`: the cell is empty"), "{said}");
+    let events = place.events("t.csv --target y --features age,sex --gaps drop --epochs 1 --out r");
+    let begun = event(&events, "started");
+    assert_eq!((&begun["features"], &begun["train_rows"]), (&2.into(), &86.into()), "{begun}");
+    place.write("t.toml", "target = \"y\"\nepochs = 1\nignore = [\"id\", \"when\"]\ncolumns = { age = \"category\" }\n");
+    place.ok("train t.csv --config t.toml --out s --quiet");
+    assert!(place.read("s/config.toml").contains("columns = [\"age:category\"]"));
+    let (out, _) = place.ok("info s --json");
+    let info: Value = serde_json::from_str(&out).unwrap();
+    let columns = &info["preparation"]["schema"]["columns"];
+    assert_eq!(
+        (&columns[3]["name"], &columns[3]["encoding"]["kind"]),
+        (&"age".into(), &"embedding".into())
+    );
+
+    // A slip among numbers is no category, and a mark of one's own is a gap.
+    let rows: String = (0..50)
+        .map(|i| if i == 30 { "12O,1\n".into() } else { format!("{i},{}\n", i % 3) })
+        .collect();
+    place.write("slip.csv", &format!("a,y\n{rows}"));
+    let said = place.refused("train slip.csv --target y --out r --force");
+    assert!(
+        said.contains("slip.csv:32: column `a`: `12O` is not a number, but 49 of 50 cells are; correct it, or give --missing 12O"),
+        "{said}"
+    );
+    assert!(said.contains("--columns \"a:category\""), "{said}");
+    place.ok("train slip.csv --target y --out r --force --missing 12O --epochs 1 --quiet");
+    // The mark is part of the model.
+    place.write("more.csv", "a\n12O\n3\n");
+    let (out, said) = place.ok("predict r more.csv");
+    assert!(out.lines().count() == 3 && !said.contains("warning"), "{said}");
+}
+
+#[test]
+fn inspect_and_info_tell_of_each_column() {
+    let place = Place::new();
+    place.write("t.csv", &mixed(100));
+    let (out, _) = place.ok("inspect t.csv");
+    for part in [
+        "100 rows, 7 columns",
+        "an input for each of 3 texts, and one for gaps",
+        "a row of an embedding's table, 21 x 9",
+    ] {
+        assert!(out.contains(part), "{out}");
+    }
+    let (out, _) = place.ok("inspect t.csv --json");
+    let age: Value = serde_json::from_str(out.lines().nth(5).unwrap()).unwrap();
+    assert_eq!(
+        (&age["name"], &age["kind"], &age["gaps"]),
+        (&"age".into(), &"number".into(), &11.into())
+    );
+    place.ok("train t.csv --target y --epochs 1 --out r --quiet");
+    let (out, _) = place.ok("info r");
+    for part in [
+        "embedding",
+        "predicts `y`, loss mse",
+        "`sex`: category: 0 is `f`, 1 is `m`",
+        "`when`: date, its parts and days",
+    ] {
+        assert!(out.contains(part), "{out}");
+    }
+    let said = place.refused("export r --onnx m.onnx");
+    assert!(
+        said.contains("the column `when` holds dates, which ONNX has no operators to read"),
+        "{said}"
+    );
+    place.ok("train t.csv --target y --ignore when --epochs 1 --out r --force --quiet");
+    place.ok("export r --onnx m.onnx --quiet");
+    let said = place.refused("export r --onnx m.onnx --force --input f32");
+    assert!(said.contains("--input: the model has columns with texts or gaps"), "{said}");
+}
+
+#[test]
+fn gaps_without_a_number_to_stand_in_are_refused() {
+    let place = Place::new();
+    let rows: String = (0..40).map(|i| format!("{i},{}\n", i % 2)).collect();
+    place.write("t.csv", &format!("a,y\n{rows}"));
+    place.write("new.csv", "a\n3\n\n?\n4\n");
+    place.ok("train t.csv --target y --epochs 1 --scale none --out r --quiet");
+    let said = place.refused("predict r new.csv");
+    assert!(said.contains("new.csv:4: column `a`: the cell is empty, and the model, which was trained without gaps"), "{said}");
+    place.ok("train t.csv --target y --epochs 1 --out r --force --quiet");
+    let (out, said) = place.ok("predict r new.csv");
+    assert!(said.contains("1 gap in `a` (line 4), which had none in training"), "{said}");
+    // The mean is 0 once it is scaled: the same as the mean given.
+    let mean = place.json_of_mean("r");
+    place.write("mean.csv", &format!("a\n{mean}\n"));
+    let (given, _) = place.ok("predict r mean.csv");
+    assert_eq!(column(&out, "y_predicted")[1], column(&given, "y_predicted")[0]);
+    assert_eq!(column(&out, "y_probability_0")[1], column(&given, "y_probability_0")[0]);
+}
+
+impl Place {
+    /// The mean of the first input of a model.
+    fn json_of_mean(&self, run: &str) -> f64 {
+        let (out, _) = self.ok(&format!("info {run} --json"));
+        let info: Value = serde_json::from_str(&out).unwrap();
+        info["preparation"]["mean"][0].as_f64().unwrap()
+    }
+}
+
+#[test]
+fn the_library_refuses_what_is_not_encoded_and_numbers_that_are_none() {
+    let place = Place::new();
+    place.write("t.csv", &mixed(100));
+    let options = TableOptions { ignore: vec!["when".into()], ..TableOptions::default() };
+    let data = Dataset::from_csv_with(place.path("t.csv"), Target::number("y"), &options).unwrap();
+    let model = Sequential::new().dense(8).relu().dense(1);
+    let options = TrainOptions { epochs: 1, loss: Loss::Mse, ..TrainOptions::default() };
+    let raw = Split { train: data.clone(), valid: None };
+    let said = Trainer::new(&model, &raw, &options, &DeviceKind::Cpu).err().unwrap().to_string();
+    assert!(said.contains("not inputs of a network yet; use Dataset::split"), "{said}");
+    let split = data.split(0.2, Seed(1)).unwrap();
+    let mut trainer = Trainer::new(&model, &split, &options, &DeviceKind::Cpu).unwrap();
+    trainer.run().unwrap();
+    let trained = trainer.trained();
+    // Row 0 of the table is zeros, since there is no city without a name.
+    let weights = trained.params.get("0.0.weight").unwrap();
+    assert!(weights[..9].iter().all(|&weight| weight == 0.0) && weights[9] != 0.0);
+    let predictor = Predictor::new(trained).unwrap();
+    let inputs = split.train.columns();
+    assert!(predictor.predict(split.train.row(0)).is_ok());
+    let said = predictor.predict(&vec![f64::NAN; inputs]).unwrap_err().to_string();
+    assert!(said.contains("NaN"), "{said}");
+}
