@@ -17,7 +17,7 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use wgrad::Seed;
 use wgrad::device::cpu::CpuDevice;
 use wgrad::device::{Device, Values};
-use wgrad::graph::{Loss, Objective, Optimizer, inference, training};
+use wgrad::graph::{Group, Loss, Objective, Optimizer, UpdateTransforms, inference, training};
 use wgrad::model::{Activation, Init, Layer, Params, Sequential};
 use wgrad::plan::{Kernel, Memory, Phase, Plan, Precision, Role, Sizes, Slot, Step, TrainPlan};
 use wgrad::train::WORKLOADS;
@@ -618,4 +618,47 @@ fn plans_of_all_layers_hold() {
         let plan = plan_of(text);
         check(&plan).unwrap_or_else(|error| panic!("{text}: {error}\n{plan}"));
     }
+}
+
+/// WebGPU promises eight storage buffers a kernel: with every optimizer, precision and transform no step binds more.
+#[test]
+fn no_step_binds_more_than_eight_buffers() {
+    let model = Sequential::mlp(&[5], Activation::Relu, 3, Init::Pytorch);
+    let own = "custom(a = 0.9 * a + g, b = 0.9 * b + a, c = 0.9 * c + b, w = w - lr * (c + decay * w), weight-decay=0.1)";
+    let more =
+        ["adam(amsgrad=true)", "rmsprop(momentum=0.9, centered=true)", "sgd(momentum=0.9)", own];
+    let (mut most, mut copies) = (0, 0);
+    for name in Optimizer::NAMES.into_iter().chain(more) {
+        let optimizer = Optimizer::by_name(name).unwrap();
+        for chosen in 0..64_u32 {
+            let on = |bit: u32| chosen >> bit & 1 == 1;
+            let averages = on(3) && optimizer.evaluated().is_none();
+            let moves = UpdateTransforms {
+                accumulate: on(0),
+                clip_norm: on(1).then_some(1.0),
+                clip_value: on(1).then_some(1.0),
+                groups: if on(2) { vec![Group::without_decay("bias")] } else { vec![] },
+                average: averages.then(|| "ema".parse().unwrap()),
+                skips: on(4),
+            };
+            let loss = "huber".parse::<Loss>().unwrap();
+            let step = training(&model, 4, loss, optimizer.clone()).unwrap();
+            let step = step.with_moves(moves).unwrap();
+            let sizes = Sizes { batch: 8, train_rows: 16, eval_batch: 0, eval_rows: 0 };
+            let precision = if on(5) { Precision::F16 } else { Precision::F32 };
+            let eval = inference(&model, 4).unwrap();
+            let plan = Plan::training_in(precision, &step, &eval, sizes).unwrap();
+            for step in plan.steps(Phase::Train) {
+                let bound = step.kernel.declaration().bound().concat().len();
+                assert!(bound <= 8, "{name} {chosen:b}: {} binds {bound}", step.kernel);
+                let used = step.reads.len() + step.writes.len();
+                assert!(used <= bound, "{name} {chosen:b}: {}", step.kernel);
+                most = most.max(bound);
+                copies += usize::from(step.kernel.to_string().contains("+copies"));
+            }
+            check(&plan).unwrap_or_else(|problem| panic!("{name} {chosen:b}: {problem}"));
+        }
+    }
+    assert_eq!(most, 8);
+    assert!(copies > 50, "{copies}");
 }

@@ -30,9 +30,8 @@ struct Shader {
 
 /// The names of what a kernel reads and writes, in any form.
 fn declared(kernel: &Kernel) -> [Vec<&'static str>; 2] {
-    let declaration = kernel.declaration();
-    let names = |arguments: &[Argument]| arguments.iter().map(|it| it.name).collect();
-    [names(&declaration.reads), names(&declaration.writes)]
+    let names = |arguments: Vec<Argument>| arguments.iter().map(|it| it.name).collect();
+    kernel.declaration().bound().map(names)
 }
 
 /// Every kernel with every fusion and variant, in every precision, and sequences of each loss and update.

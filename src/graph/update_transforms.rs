@@ -8,6 +8,9 @@ use super::{Average, Group};
 use crate::error::{Error, Result};
 use crate::expr::{Compare, Expr, ExprNode, StepValue};
 
+/// Buffers that a kernel may bind on every adapter of WebGPU.
+const MOST_BINDINGS: usize = 8;
+
 /// Transforms of gradients before, and of weights after, an optimizer's update.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct UpdateTransforms {
@@ -79,20 +82,23 @@ impl UpdateTransforms {
                 new[index] = Expr::select(Compare::Eq, &rate, &zero, &old, &new[index]);
             }
         }
-        if self.average.is_some() {
+        let mean_with = |new: &Expr| {
             let share = Expr::quantity(StepValue::Scalar(AVERAGE));
-            let mean = (1.0 - &share) * Expr::input(input::AVERAGE) + &share * &new[0];
+            let mean = (1.0 - &share) * Expr::input(input::AVERAGE) + &share * new;
             // A parameter with a rate of 0 is not averaged: it is frozen, or its layer updates it.
             let rate = Expr::input(input::RATE);
-            let mean = if grouped {
-                Expr::select(Compare::Eq, &rate, &zero, &new[0], &mean)
-            } else {
-                mean
-            };
-            new.push(mean);
-        }
+            if grouped { Expr::select(Compare::Eq, &rate, &zero, new, &mean) } else { mean }
+        };
         let kind = if passes.is_empty() { PassKind::Whole } else { PassKind::Second };
-        passes.push(Pass { kind, exprs: new });
+        if kind == PassKind::Whole && self.bindings(optimizer, grouped, scaled) > MOST_BINDINGS {
+            passes.push(Pass { kind, exprs: new });
+            let copies = self.average.iter().map(|_| mean_with(&old)).collect();
+            passes.push(Pass { kind: PassKind::Copies, exprs: copies });
+        } else {
+            let mean = self.average.as_ref().map(|_| mean_with(&new[0]));
+            new.extend(mean);
+            passes.push(Pass { kind, exprs: new });
+        }
         // The accumulated gradient is the first pass's last result: later passes do not change it.
         if self.accumulate {
             passes[0].exprs.push(gathered);
@@ -108,6 +114,19 @@ impl UpdateTransforms {
             }
         }
         passes
+    }
+
+    /// Returns the number of arenas and tables that one pass for the whole update would bind.
+    fn bindings(&self, optimizer: &Optimizer, grouped: bool, scaled: bool) -> usize {
+        let others = [
+            scaled || self.skips,
+            grouped || self.clip_norm.is_some(),
+            self.accumulate,
+            self.average.is_some(),
+            // The copy of the weights in half precision.
+            scaled,
+        ];
+        2 + optimizer.states().len() + others.into_iter().filter(|there| *there).count()
     }
 
     /// Returns the gradient with those of the steps since the last update.
@@ -147,6 +166,9 @@ pub enum PassKind {
     First,
     /// The second of two: results are the weight, the average.
     Second,
+    /// Follows the only pass where that one would bind too many arenas: the result is the average, if there is one, of the
+    /// weight as it is now.
+    Copies,
 }
 
 /// One pass over the arenas.

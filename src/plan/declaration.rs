@@ -106,11 +106,13 @@ pub struct Declaration {
     pub writes: Vec<Argument>,
     /// Fusions, in the order of printed plans.
     pub features: Vec<Feature>,
+    /// True if the host declares the shader's bindings, and only those of arguments that are present.
+    pub generated: bool,
 }
 
 impl Declaration {
     pub(super) fn of(name: &'static str) -> Self {
-        Self { name, reads: vec![], writes: vec![], features: vec![] }
+        Self { name, reads: vec![], writes: vec![], features: vec![], generated: false }
     }
 
     pub(super) fn reads(mut self, more: impl IntoIterator<Item = Argument>) -> Self {
@@ -126,6 +128,18 @@ impl Declaration {
     pub(super) fn features(mut self, more: impl IntoIterator<Item = Feature>) -> Self {
         self.features.extend(more);
         self
+    }
+
+    pub(super) fn generated(self) -> Self {
+        Self { generated: true, ..self }
+    }
+
+    /// Returns the arguments that have a binding in the kernel's shader, those that are read and those that are written.
+    pub fn bound(&self) -> [Vec<Argument>; 2] {
+        [&self.reads, &self.writes].map(|arguments| {
+            let bound = arguments.iter().filter(|it| it.present || !self.generated);
+            bound.copied().collect()
+        })
     }
 
     /// Returns the constants of the shader.

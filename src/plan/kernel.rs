@@ -243,10 +243,12 @@ pub struct Update {
     pub averages: bool,
     /// True if there is a table of factors.
     pub table: bool,
-    /// True if gradients are multiplied by the loss scale, and a copy in half precision is kept.
+    /// True if gradients are multiplied by the loss scale.
     pub scaled: bool,
     /// True if nothing changes in a step that is skipped.
     pub guarded: bool,
+    /// True if the copy of the weights in half precision is written.
+    pub half: bool,
 }
 
 impl Update {
@@ -255,9 +257,14 @@ impl Update {
         self.scaled || self.guarded
     }
 
-    /// Returns whether the copy of the weights in half precision is written.
-    pub fn writes_half(&self) -> bool {
-        self.scaled && self.pass != PassKind::First
+    /// Returns whether the pass changes the weights.
+    pub fn writes_weight(&self) -> bool {
+        matches!(self.pass, PassKind::Whole | PassKind::Second)
+    }
+
+    /// Returns whether the pass reads the gradients and changes the states.
+    pub fn writes_states(&self) -> bool {
+        matches!(self.pass, PassKind::Whole | PassKind::First)
     }
 }
 
@@ -530,11 +537,9 @@ impl Update {
     fn declaration(&self) -> Declaration {
         let states = ["state0", "state1", "state2"];
         let states = (0..).zip(states).map(|(state, name)| single(name).when(state < self.states));
-        // The second pass reads the states that the first has changed, and leaves them.
-        let changed = if self.pass == PassKind::Second { 0 } else { self.states.into() };
         Declaration::of("update")
             .reads([
-                single("gradient"),
+                single("gradient").when(self.writes_states()),
                 single("scaling").when(self.reads_scaling()),
                 single("factors").when(self.table),
             ])
@@ -543,18 +548,17 @@ impl Update {
             .writes([
                 single("gathered").when(self.gathers),
                 single("average").when(self.averages),
-                result("half_weight").when(self.writes_half()),
+                result("half_weight").when(self.half),
             ])
+            .generated()
             .features([
                 word(self.pass == PassKind::First, "first"),
                 word(self.pass == PassKind::Second, "second"),
-                flag("WEIGHT", self.pass != PassKind::First),
-                value("STATES", changed),
-                flag("GATHERS", self.gathers).shown("gather"),
-                flag("AVERAGES", self.averages).shown("average"),
-                flag("TABLE", self.table),
-                flag("SCALED", self.scaled).shown("scale"),
-                flag("GUARDED", self.guarded).shown("guard"),
+                word(self.pass == PassKind::Copies, "copies"),
+                word(self.gathers, "gather"),
+                word(self.averages, "average"),
+                word(self.scaled, "scale"),
+                word(self.guarded, "guard"),
             ])
     }
 }

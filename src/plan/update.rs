@@ -126,7 +126,8 @@ impl PlanBuilder {
         let passes = moves.passes(optimizer, grouped, scaled);
         let blocks = layout.len() / BLOCK;
         let mut steps = Vec::new();
-        let table = if grouped || moves.clip_norm.is_some() || passes.len() > 1 {
+        let two = passes.iter().any(|pass| pass.kind == PassKind::First);
+        let table = if grouped || moves.clip_norm.is_some() || two {
             Some(self.table(step, layout)?)
         } else {
             None
@@ -142,13 +143,15 @@ impl PlanBuilder {
             steps.push(self.step(Kernel::ClipNorm { max }, vec![sums], vec![table])?);
         }
         // Of two passes, the first writes the states and the direction, the second changes the weights.
-        for pass in passes {
-            let first = pass.kind != PassKind::Second;
-            let last = pass.kind != PassKind::First;
+        let count = passes.len();
+        for (index, pass) in passes.into_iter().enumerate() {
+            let (first, last) = (index == 0, index + 1 == count);
             // Accumulated gradients are consumed by the first pass; averages and the half copy follow the new weights.
             let average = ports.averaged.filter(|_| last && moves.average.is_some());
             let gathered = gathered.filter(|_| first);
             let half = ports.half_params.filter(|_| last);
+            let table = table.filter(|_| pass.kind != PassKind::Copies || grouped);
+            let states = if pass.kind == PassKind::Copies { &[] } else { ports.states.as_slice() };
             let update = Update {
                 formula: self.formula(Formula {
                     program: Program::of(&pass.exprs),
@@ -157,15 +160,17 @@ impl PlanBuilder {
                     columns: 0,
                 })?,
                 pass: pass.kind,
-                states: u8::try_from(ports.states.len()).expect("an optimizer has a few states"),
+                states: u8::try_from(states.len()).expect("an optimizer has a few states"),
                 gathers: gathered.is_some(),
                 averages: average.is_some(),
                 table: table.is_some(),
                 scaled,
                 guarded: moves.skips,
+                half: half.is_some(),
             };
-            let reads = [Some(ports.gradients), scaling, table].into_iter().flatten().collect();
-            let mut writes = [&[ports.params], ports.states.as_slice()].concat();
+            let gradients = update.writes_states().then_some(ports.gradients);
+            let reads = [gradients, scaling, table].into_iter().flatten().collect();
+            let mut writes = [&[ports.params], states].concat();
             writes.extend([gathered, average, half].into_iter().flatten());
             steps.push(self.step(Kernel::Update(update), reads, writes)?);
             // Between the passes the direction, the optimizer's last state, is measured or transformed.

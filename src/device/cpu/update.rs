@@ -4,7 +4,7 @@
 
 use super::{Compiled, Real};
 use crate::expr::{Functions, LANES, Program, StepValue};
-use crate::graph::{PassKind, UpdateInput};
+use crate::graph::UpdateInput;
 use crate::plan::{BLOCK, FACTORS, LossScaler, StepParams, Update};
 
 // A block of an arena has one row of factors, so the programs' blocks must not be longer.
@@ -61,7 +61,8 @@ impl<'a, T: Real> UpdateArgs<'a, T> {
             values.split_at_mut(at)
         };
         let Self { update, program, compiled, step, scaling, table, first, .. } = self;
-        let (gradient, weight) = (self.gradient.split_at(half), cut(self.weight));
+        let gradient = self.gradient.split_at(half.min(self.gradient.len()));
+        let weight = cut(self.weight);
         let [a, b, c] = self.states.map(cut);
         let (gathered, average, copy) = (cut(self.gathered), cut(self.average), cut(self.half));
         let one = Self {
@@ -158,10 +159,10 @@ impl<'a, T: Real> UpdateArgs<'a, T> {
                     to[at..at + len].copy_from_slice(values);
                 }
             };
-            if update.pass != PassKind::First {
+            if update.writes_weight() {
                 put(weight);
             }
-            if update.pass != PassKind::Second {
+            if update.writes_states() {
                 states.iter_mut().take(update.states.into()).for_each(|state| put(state));
             }
             if update.averages {
@@ -171,7 +172,7 @@ impl<'a, T: Real> UpdateArgs<'a, T> {
             if update.gathers {
                 gathered[at..at + len].fill(T::zero());
             }
-            if update.writes_half() {
+            if update.half {
                 half[at..at + len].copy_from_slice(&weight[at..at + len]);
             }
         }

@@ -9,7 +9,7 @@ use super::shader::{consts, generated};
 use super::sizes::{Arguments, DispatchSizes, Grid, narrow};
 use crate::error::Result;
 use crate::model::Activation;
-use crate::plan::{Argument, BLOCK, Declaration, Kernel, Phase, Plan, Slot, Step, StorageTypes};
+use crate::plan::{Argument, BLOCK, Kernel, Phase, Plan, Slot, Step, StorageTypes};
 
 /// Workgroups that an axis of a grid may have in WebGPU.
 const MAX_GROUPS_PER_AXIS: u32 = 65_535;
@@ -32,6 +32,8 @@ pub(super) struct Dispatch {
     pub(super) writes: Vec<Binding>,
     /// Range of the arenas' elements that is bound, if it is not all of them.
     pub(super) part: Option<Range<usize>>,
+    /// Number of elements of the arena that the kernel visits; 0 for kernels that visit none.
+    pub(super) arena: usize,
     pub(super) grid: [u32; 3],
     /// Number of elements of a buffer of the dispatch's own.
     pub(super) scratch: usize,
@@ -91,7 +93,13 @@ pub(super) fn launches(
 ) -> Result<Vec<Dispatch>> {
     let spec = spec_of(&step.kernel)?;
     let stored = plan.stored(step)?;
-    let Declaration { reads, writes, .. } = step.kernel.declaration();
+    let [reads, writes] = step.kernel.declaration().bound();
+    let arena = match (&spec.grid, &step.kernel) {
+        (Grid::Sizes(_), _) => 0,
+        // Passes without gradients change the weights all the same.
+        (Grid::Arena(_), Kernel::Update(_)) => plan.slot(step.writes[0]).len(),
+        (Grid::Arena(_), _) => plan.slot(step.reads[0]).len(),
+    };
     // Parts of an arena differ only in parameters, grid and range.
     let base = |params, groups| Dispatch {
         spec,
@@ -103,6 +111,7 @@ pub(super) fn launches(
         reads: bindings(&reads, &step.reads),
         writes: bindings(&writes, &step.writes),
         part: None,
+        arena,
         grid: grid(groups),
         scratch: 0,
         places: Vec::new(),
@@ -119,7 +128,6 @@ pub(super) fn launches(
         }
         Grid::Arena(settings) => settings,
     };
-    let arena = plan.slot(step.reads[0]).len();
     // These kernels visit arenas element by element, so a part may begin at any multiple of the alignment.
     let alignment = stored.read.alignment().max(stored.write.alignment());
     // A workgroup sums the squares of as many blocks as it has lanes.

@@ -331,6 +331,7 @@ impl<'a> StepBuilder<'a> {
             reads: [x, order, y].map(Binding::from).to_vec(),
             writes: [writes.as_slice(), &[Binding::Scratch]].concat(),
             part: None,
+            arena: 0,
             grid: [1, 1, 1],
             scratch,
             places,

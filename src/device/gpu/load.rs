@@ -9,7 +9,7 @@ use super::limits::{MAX_STEPS, UNIFORM_STRIDE};
 use super::pipeline::Pipelines;
 use super::select::{KernelSelector, MatmulKey, WHOLE_STEP};
 use crate::error::{Error, Result};
-use crate::plan::{BufferSpec, Declaration, Phase, Plan, Role, Slot, SlotSpec, WINDOW};
+use crate::plan::{BufferSpec, Phase, Plan, Role, Slot, SlotSpec, WINDOW};
 
 /// Bytes of a table of step parameters. The table extends beyond the last row, since a fused step always binds the largest
 /// number of rows.
@@ -186,14 +186,13 @@ impl Loader<'_> {
         };
         let most = self.device.limits().max_storage_buffers_per_shader_stage as usize;
         let steps = Phase::ALL.into_iter().flat_map(|phase| plan.steps(phase));
-        // The declaration counts absent slots too: each has a binding in the shader.
         for step in steps {
-            let Declaration { name, reads, writes, .. } = step.kernel.declaration();
-            let bound = reads.len() + writes.len();
+            let declaration = step.kernel.declaration();
+            let bound = declaration.bound().concat().len();
             if bound > most {
                 let problem = format!(
-                    "its kernels may bind {most} buffers, but {name} needs {bound}; use plain sgd, adam or adamw without \
-                     groups, clipping, accumulation and averages, or ‘device’ cpu"
+                    "its kernels may bind {most} buffers, but {} needs {bound}; use another ‘device’, such as cpu",
+                    declaration.name
                 );
                 return Err(Error::Device { adapter: self.adapter.into(), problem });
             }
@@ -366,11 +365,6 @@ impl Loader<'_> {
                 size: std::num::NonZeroU64::new(size),
             })
         };
-        // Of a kernel that visits an arena in parts, the first slot is the arena.
-        let arena = match launch.reads.first() {
-            Some(Binding::Slot(slot)) => plan.slot(*slot).len(),
-            _ => 0,
-        };
         // The order of bindings is the one that the shader declares: step, parameters, reads, writes.
         let mut resources = vec![
             bound(rows, 0, launch.row_bytes()),
@@ -389,7 +383,7 @@ impl Loader<'_> {
                         "views are aligned for bindings"
                     );
                     // The loss scale and the tables are bound whole with every part of an arena.
-                    let part = launch.part.clone().filter(|_| spec.len() >= arena);
+                    let part = launch.part.clone().filter(|_| spec.len() >= launch.arena);
                     let part = part.unwrap_or(0..spec.len().max(1));
                     let offset = spec.element.bytes(spec.offset + part.start);
                     let size = spec.element.bytes(part.len()).next_multiple_of(4);

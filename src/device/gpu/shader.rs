@@ -137,12 +137,64 @@ fn generated_update(update: Update, formula: &Formula) -> String {
         PassKind::Whole => (true, update.states),
         PassKind::First => (false, update.states),
         PassKind::Second => (true, 0),
+        PassKind::Copies => (false, 0),
     };
     let mut results = vec![result(weight)];
     results.extend((0..3).map(|state| result(state < states)));
     results.extend([result(update.averages), result(update.gathers)]);
     let results = results.join(", ");
-    format!("fn formula(at: u32, row: V) -> Results {{\n{body}    return Results({results});\n}}\n")
+    format!(
+        "{}{}fn formula(at: u32, row: V) -> Results {{\n{body}    return Results({results});\n}}\n",
+        update_bindings(update),
+        update_accesses(update)
+    )
+}
+
+/// Returns the bindings of the kernel `update`: those of the arenas and tables that this pass has, and no others, since an
+/// adapter may allow no more than eight.
+fn update_bindings(update: Update) -> String {
+    let [reads, writes] = Kernel::Update(update).declaration().bound();
+    let reads = reads.iter().map(|it| (it.name, "read"));
+    let all = reads.chain(writes.iter().map(|it| (it.name, "read_write")));
+    let mut wgsl = String::new();
+    for (binding, (name, access)) in (2..).zip(all) {
+        let element = match name {
+            "scaling" => "f32",
+            "half_weight" => "vec4<Write>",
+            _ => "vec4<f32>",
+        };
+        let _ = writeln!(
+            wgsl,
+            "@group(0) @binding({binding}) var<storage, {access}> {name}: array<{element}>;"
+        );
+    }
+    wgsl
+}
+
+/// Returns the functions of the kernel `update` that read and write what not every pass has.
+fn update_accesses(update: Update) -> String {
+    let skips = if update.reads_scaling() { "scaling[OVERFLOW] != 0.0" } else { "false" };
+    let row = if update.table { "factors[1u + params.first + at / 16u]" } else { "V(1.0)" };
+    let gather = if update.gathers { "    gathered[at] = value;\n" } else { "" };
+    let mut store = String::new();
+    if update.writes_weight() {
+        store += "    weight[at] = after.weight;\n";
+    }
+    for state in 0..if update.writes_states() { update.states } else { 0 } {
+        let _ = writeln!(store, "    state{state}[at] = after.state{state};");
+    }
+    if update.averages {
+        store += "    average[at] = after.average;\n";
+    }
+    if update.half {
+        store += "    let w = weight[at];\n    half_weight[at] = vec4(stored(w.x), stored(w.y), stored(w.z), stored(w.w));\n";
+    }
+    format!(
+        "fn is_skipped() -> bool {{\n    return {skips};\n}}\n\
+         fn factors_of(at: u32) -> V {{\n    return {row};\n}}\n\
+         fn gather(at: u32, value: V) {{\n{gather}}}\n\
+         fn store(at: u32, after: Results) {{\n{store}}}\n"
+    )
 }
 
 /// Returns the WGSL for a step value, in a function of `row` and `column`.

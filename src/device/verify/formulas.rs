@@ -59,29 +59,35 @@ fn updates() -> Vec<(UpdateTransforms, &'static str, bool)> {
         (guarded, "nadam(weight-decay=0.01)", false),
         (UpdateTransforms::default(), "muon", false),
         (UpdateTransforms::default(), "lion(weight-decay=0.01)", true),
-        (all, "radam(weight-decay=0.01)", true),
+        (all.clone(), "radam(weight-decay=0.01)", true),
+        (all, "adam(amsgrad=true, weight-decay=0.01)", true),
     ]
 }
 
 /// The passes of these, each with what its kernel is told.
 pub(super) fn passes() -> Vec<(Formula, Update)> {
     let mut passes = Vec::new();
-    let first = formulas_of_maps(1).len();
+    let before = formulas_of_maps(1).len();
     for (moves, name, scaled) in updates() {
         let Ok(optimizer) = Optimizer::by_name(name) else { continue };
-        let table = !moves.groups.is_empty();
-        for pass in moves.passes(&optimizer, table, scaled) {
-            let place = u16::try_from(first + passes.len()).expect("the formulas are few");
+        let grouped = !moves.groups.is_empty();
+        let all = moves.passes(&optimizer, grouped, scaled);
+        let (count, two) = (all.len(), all.iter().any(|pass| pass.kind == PassKind::First));
+        for (index, pass) in all.into_iter().enumerate() {
+            let (first, last) = (index == 0, index + 1 == count);
+            let copies = pass.kind == PassKind::Copies;
+            let states = if copies { 0 } else { optimizer.states().len() };
+            let place = u16::try_from(before + passes.len()).expect("the formulas are few");
             let update = Update {
                 formula: FormulaId(place),
                 pass: pass.kind,
-                states: u8::try_from(optimizer.states().len())
-                    .expect("an optimizer has a few states"),
-                gathers: moves.accumulate && pass.kind != PassKind::Second,
-                averages: moves.average.is_some() && pass.kind != PassKind::First,
-                table: table || pass.kind != PassKind::Whole,
+                states: u8::try_from(states).expect("an optimizer has a few states"),
+                gathers: moves.accumulate && first,
+                averages: moves.average.is_some() && last,
+                table: grouped || (moves.clip_norm.is_some() && !copies) || two,
                 scaled,
                 guarded: moves.skips,
+                half: scaled && last,
             };
             let program = Program::of(&pass.exprs);
             let text = name.to_string();

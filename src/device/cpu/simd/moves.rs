@@ -13,7 +13,7 @@ use super::map::{one_of, shared};
 use super::pool::{Pool, both};
 use crate::device::cpu::update::{INVERSE, OVERFLOW, UpdateArgs};
 use crate::expr::Program;
-use crate::graph::{PassKind, UpdateInput};
+use crate::graph::UpdateInput;
 use crate::plan::{BLOCK as FACTORED, FACTORS, Update};
 
 impl Compiled {
@@ -156,10 +156,10 @@ fn go_through(
                 to[part.clone()].copy_from_slice(values);
             }
         };
-        if update.pass != PassKind::First {
+        if update.writes_weight() {
             put(arenas.weight);
         }
-        if update.pass != PassKind::Second {
+        if update.writes_states() {
             let states = arenas.states.iter_mut().take(update.states.into());
             states.for_each(|state| put(state));
         }
@@ -170,7 +170,7 @@ fn go_through(
         if update.gathers {
             arenas.gathered[part.clone()].fill(0.0);
         }
-        if update.writes_half() {
+        if update.half {
             arenas.half[part.clone()].copy_from_slice(&arenas.weight[part]);
         }
     }
