@@ -142,7 +142,7 @@ fn runs_go_on_are_repeated_and_begin_with_weights_of_the_same_columns() {
     place.write("codes.csv", &format!("zip,y\n{codes}"));
     place.ok("train codes.csv --target y --task regress --columns zip:category --epochs 1 --out codes --quiet");
     place.ok(
-        "train codes.csv --target y --init codes/model.safetensors --epochs 1 --out more --quiet",
+        "train codes.csv --target y --task regress --init codes/model.safetensors --epochs 1 --out more --quiet",
     );
     let (out, _) = place.ok("info more");
     assert!(out.contains("`zip`: category, a row of an embedding's table"), "{out}");
@@ -232,7 +232,7 @@ fn columns_are_chosen_and_mistakes_are_told_with_their_place() {
     // The mark is part of the model.
     place.write("more.csv", "a\n12O\n3\n");
     let (out, said) = place.ok("predict r more.csv");
-    assert!(out.lines().count() == 3 && !said.contains("warning"), "{said}");
+    assert!(out.lines().count() == 3 && !said.contains("12O"), "{said}");
 }
 
 #[test]

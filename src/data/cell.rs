@@ -51,6 +51,7 @@ impl GapMarks {
     }
 
     /// Returns all texts that are gaps in a column of any kind.
+    #[cfg(feature = "onnx")]
     pub(super) fn texts(&self) -> Vec<String> {
         let mut texts: Vec<String> = match &self.given {
             Some(texts) => texts.iter().cloned().collect(),

@@ -132,6 +132,7 @@ impl Schema {
     }
 
     /// Returns the texts that mark a gap in a column of any kind.
+    #[cfg(feature = "onnx")]
     pub(crate) fn gap_texts(&self) -> Vec<String> {
         GapMarks::new(self.missing.as_deref()).texts()
     }
