@@ -642,13 +642,13 @@ fn bad_tables_are_refused_with_place_and_remedy() {
         (rows("a,target\n1,2\n", "1,2\n"), &["t.csv", "no column `y`", "`a`, `target`"]),
         (rows("a,y\n1,\"once\n", "1,u\n2,v\n"), &["t.csv:2", "a quote opens a cell here"]),
         (rows("a,y\n", "1,same\n"), &["t.csv", "every row has the class `same`", "two classes"]),
-        (rows("a;y\n", "1;2\n"), &["t.csv", "semicolon"]),
-        (rows("a|y\n", "1|2\n"), &["t.csv", "vertical bar"]),
+        (rows("a;b;y\n", "1;2\n"), &["t.csv", "semicolon"]),
+        (rows("a|b|y\n", "1|2\n"), &["t.csv", "vertical bar"]),
         (rows("# from a friend\na,y\n", "1,2\n"), &["t.csv", "comment"]),
-        (rows("a,y,\n", "1,2,\n"), &["t.csv", "the header ends in a comma"]),
+        (rows("a,y,\n1,2,3\n", "1,2,\n"), &["t.csv", "the header ends in a comma"]),
         (rows("a,y\n1,2,\n", "1,2\n"), &["t.csv:2", "the line ends in a comma"]),
         (rows("a,y\n \n", "1,2\n"), &["t.csv:2", "a line of blanks"]),
-        (rows("a,y\n\"1,000\",2\n", "1,2\n"), &["t.csv:2", "thousands without separators"]),
+        (rows("a,y\n\"1,000\",2\n1000,2\n", "1,2\n"), &["t.csv:2", "thousands without separators"]),
         (rows("\u{1b}[2J,y\nx,2\n", "1,2\n"), &["column `\\u{1b}[2J`"]),
     ] {
         place.write("t.csv", &table);

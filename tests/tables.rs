@@ -44,7 +44,7 @@ impl Place {
         (output.status.success(), out, err)
     }
 
-    /// What is said on standard error.
+    /// Standard error of a run that must succeed.
     fn ok(&self, args: &str) -> String {
         let (good, _, err) = self.run(args);
         assert!(good, "{args}: {err}");

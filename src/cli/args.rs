@@ -216,9 +216,9 @@ pub struct FormatArgs {
     /// point (1.5, and 1,234.5) or comma (1,5, and 1.234,5); auto finds it by the first rows.
     #[arg(long, value_name = "MARK", hide_short_help = true)]
     pub decimal: Option<String>,
-    /// Whether the first line has names [default: auto]
+    /// yes if the first line has names [default: auto]
     ///
-    /// yes or no; without names, columns are c1, c2 and so on.
+    /// yes, no or auto; without names, columns are c1, c2 and so on.
     #[arg(long, value_name = "yes|no", hide_short_help = true)]
     pub header: Option<String>,
 }

@@ -16,7 +16,7 @@ use flate2::read::DeflateDecoder;
 
 use super::cell::shown;
 use super::csv::MOST_CELLS;
-use super::open::Counted;
+use super::open::{ByteStream, CountedBytes};
 
 /// Bytes of text that are made at once.
 const PIECE: usize = 1 << 15;
@@ -27,15 +27,15 @@ const NPY: &[u8] = b"\x93NUMPY";
 
 /// Type of an array's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Number {
+enum ElementType {
     Bool,
     Unsigned(usize),
     Signed(usize),
     Float(usize),
 }
 
-impl Number {
-    /// Number of bytes.
+impl ElementType {
+    /// ElementType of bytes.
     fn size(self) -> usize {
         match self {
             Self::Bool => 1,
@@ -75,19 +75,19 @@ fn half(bits: u16) -> f64 {
 
 /// Shape and numbers of an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Layout {
-    number: Number,
+struct ArrayLayout {
+    number: ElementType,
     /// True if the highest byte of a number stands first.
     big_endian: bool,
     shape: Vec<u64>,
 }
 
-impl Layout {
+impl ArrayLayout {
     fn rows(&self) -> u64 {
         self.shape.first().copied().unwrap_or(1)
     }
 
-    /// Number of numbers of a row, if a table may have so many columns.
+    /// ElementType of numbers of a row, if a table may have so many columns.
     fn columns(&self) -> io::Result<usize> {
         let product = self.shape.iter().skip(1).try_fold(1_u64, |all, &size| all.checked_mul(size));
         match product.and_then(|all| usize::try_from(all).ok()) {
@@ -132,20 +132,20 @@ fn take<R: Read>(from: &mut R, count: usize) -> io::Result<Vec<u8>> {
 }
 
 /// Reads the header of an array.
-fn layout(from: &mut impl Read) -> io::Result<Layout> {
+fn layout(from: &mut impl Read) -> io::Result<ArrayLayout> {
     let first = take(from, 4)?;
     if is_idx(&first) {
         let number = match first[2] {
-            8 => Number::Unsigned(1),
-            9 => Number::Signed(1),
-            0x0b => Number::Signed(2),
-            0x0c => Number::Signed(4),
-            0x0d => Number::Float(4),
-            _ => Number::Float(8),
+            8 => ElementType::Unsigned(1),
+            9 => ElementType::Signed(1),
+            0x0b => ElementType::Signed(2),
+            0x0c => ElementType::Signed(4),
+            0x0d => ElementType::Float(4),
+            _ => ElementType::Float(8),
         };
         let sizes = take(from, 4 * usize::from(first[3]))?;
         let shape = sizes.as_chunks::<4>().0.iter().map(|&size| u32::from_be_bytes(size).into());
-        return Ok(Layout { number, big_endian: true, shape: shape.collect() });
+        return Ok(ArrayLayout { number, big_endian: true, shape: shape.collect() });
     }
     let rest = take(from, 4)?;
     if [first, rest[..2].to_vec()].concat() != NPY {
@@ -163,7 +163,7 @@ fn layout(from: &mut impl Read) -> io::Result<Layout> {
 }
 
 /// Reads the header of an NPY file, such as `{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2), }`.
-fn npy_layout(text: &str) -> io::Result<Layout> {
+fn npy_layout(text: &str) -> io::Result<ArrayLayout> {
     let value = |key: &str| -> io::Result<&str> {
         let quoted = [format!("'{key}'"), format!("\"{key}\"")];
         let place = quoted.iter().find_map(|key| text.find(key).map(|at| at + key.len()));
@@ -178,10 +178,10 @@ fn npy_layout(text: &str) -> io::Result<Layout> {
         _ => ("<", name),
     };
     let number = match kind {
-        "b1" | "?" => Number::Bool,
-        "u1" | "u2" | "u4" | "u8" => Number::Unsigned(usize::from(kind.as_bytes()[1] - b'0')),
-        "i1" | "i2" | "i4" | "i8" => Number::Signed(usize::from(kind.as_bytes()[1] - b'0')),
-        "f2" | "f4" | "f8" => Number::Float(usize::from(kind.as_bytes()[1] - b'0')),
+        "b1" | "?" => ElementType::Bool,
+        "u1" | "u2" | "u4" | "u8" => ElementType::Unsigned(usize::from(kind.as_bytes()[1] - b'0')),
+        "i1" | "i2" | "i4" | "i8" => ElementType::Signed(usize::from(kind.as_bytes()[1] - b'0')),
+        "f2" | "f4" | "f8" => ElementType::Float(usize::from(kind.as_bytes()[1] - b'0')),
         _ => {
             return Err(wrong(format!(
                 "an array of type {}, but numbers are needed; convert it, as with astype(\"float64\")",
@@ -201,23 +201,20 @@ fn npy_layout(text: &str) -> io::Result<Layout> {
     if shape.is_empty() {
         return Err(wrong("a single number, but a table has rows"));
     }
-    Ok(Layout { number, big_endian: order == ">", shape })
+    Ok(ArrayLayout { number, big_endian: order == ">", shape })
 }
 
-/// Source of an array's bytes.
-type Source = Box<dyn Read + Send>;
-
 /// An array whose rows are written as text.
-struct Rows {
-    layout: Layout,
+struct ArrayRows {
+    layout: ArrayLayout,
     columns: usize,
-    source: Source,
+    source: ByteStream,
     /// Row that was read last.
     row: Vec<u8>,
 }
 
-impl Rows {
-    fn open(mut source: Source) -> io::Result<Self> {
+impl ArrayRows {
+    fn open(mut source: ByteStream) -> io::Result<Self> {
         let layout = layout(&mut source)?;
         let columns = layout.columns()?;
         Ok(Self { layout, columns, source, row: Vec::new() })
@@ -261,9 +258,9 @@ impl Rows {
 
 /// Arrays side by side as the text of a table.
 pub(super) struct ArrayText {
-    arrays: Vec<Rows>,
+    arrays: Vec<ArrayRows>,
     rows: u64,
-    /// Number of rows that were written.
+    /// ElementType of rows that were written.
     done: u64,
     text: Vec<u8>,
     /// Bytes of the text that were read.
@@ -282,11 +279,11 @@ impl fmt::Debug for ArrayText {
 
 impl ArrayText {
     /// Opens an NPY or IDX array, and perhaps a second one with the target of each row.
-    pub(super) fn open(source: Source, target: Option<Source>) -> io::Result<Self> {
-        let mut arrays = vec![Rows::open(source)?];
+    pub(super) fn open(source: ByteStream, target: Option<ByteStream>) -> io::Result<Self> {
+        let mut arrays = vec![ArrayRows::open(source)?];
         let mut names = arrays[0].layout.names("x")?;
         if let Some(target) = target {
-            let target = Rows::open(target)?;
+            let target = ArrayRows::open(target)?;
             if target.columns != 1 {
                 return Err(wrong(format!(
                     "the array of the target has {} numbers in each row, but it must have one",
@@ -316,7 +313,7 @@ impl ArrayText {
         let mut arrays = Vec::new();
         for entry in entries(path)? {
             let Some(name) = entry.name.strip_suffix(".npy") else { continue };
-            let rows = Rows::open(entry.open(path, taken)?).map_err(|error| {
+            let rows = ArrayRows::open(entry.open(path, taken)?).map_err(|error| {
                 io::Error::new(error.kind(), format!("{}: {error}", shown(name)))
             })?;
             arrays.push((name.to_string(), rows));
@@ -363,7 +360,11 @@ impl ArrayText {
         Self::beside(used.into_iter().map(|(_, rows)| rows).collect(), names, notes)
     }
 
-    fn beside(mut arrays: Vec<Rows>, names: Vec<String>, others: Vec<String>) -> io::Result<Self> {
+    fn beside(
+        mut arrays: Vec<ArrayRows>,
+        names: Vec<String>,
+        others: Vec<String>,
+    ) -> io::Result<Self> {
         let rows = arrays.first().map_or(0, |array| array.layout.rows());
         // The first rows are read before columns get names, so that memory is not taken for columns that are not there.
         if rows > 0 {
@@ -404,7 +405,7 @@ impl ArrayText {
             self.done += 1;
         }
         if self.text.is_empty() {
-            self.arrays.iter_mut().try_for_each(Rows::end)?;
+            self.arrays.iter_mut().try_for_each(ArrayRows::end)?;
         }
         Ok(!self.text.is_empty())
     }
@@ -430,7 +431,7 @@ impl Read for ArrayText {
 
 /// A file in a zip archive.
 #[derive(Debug)]
-struct Entry {
+struct ArchiveEntry {
     name: String,
     deflated: bool,
     crc: u32,
@@ -438,9 +439,9 @@ struct Entry {
     offset: u64,
 }
 
-impl Entry {
+impl ArchiveEntry {
     /// Opens the file for reading.
-    fn open(&self, path: &Path, taken: &Arc<AtomicU64>) -> io::Result<Source> {
+    fn open(&self, path: &Path, taken: &Arc<AtomicU64>) -> io::Result<ByteStream> {
         let mut file = File::open(path)?;
         file.seek(SeekFrom::Start(self.offset))?;
         let head = take(&mut file, 30)?;
@@ -448,22 +449,22 @@ impl Entry {
             return Err(wrong("the zip archive is damaged"));
         }
         file.seek(SeekFrom::Current(i64::from(word(&head, 26)) + i64::from(word(&head, 28))))?;
-        let counted = Counted { inner: file.take(self.packed), taken: Arc::clone(taken) };
+        let counted = CountedBytes { inner: file.take(self.packed), taken: Arc::clone(taken) };
         let bytes = BufReader::new(counted);
-        let inner: Source =
+        let inner: ByteStream =
             if self.deflated { Box::new(DeflateDecoder::new(bytes)) } else { Box::new(bytes) };
-        Ok(Box::new(BufReader::new(Checked { inner, crc: Crc::new(), wanted: self.crc })))
+        Ok(Box::new(BufReader::new(ChecksummedBytes { inner, crc: Crc::new(), wanted: self.crc })))
     }
 }
 
 /// Bytes whose checksum has to be right at the end.
-struct Checked {
-    inner: Source,
+struct ChecksummedBytes {
+    inner: ByteStream,
     crc: Crc,
     wanted: u32,
 }
 
-impl Read for Checked {
+impl Read for ChecksummedBytes {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer).map_err(|error| match error.raw_os_error() {
             Some(_) => error,
@@ -494,7 +495,7 @@ fn quad(bytes: &[u8], at: usize) -> u64 {
 }
 
 /// Returns the files of a zip archive.
-fn entries(path: &Path) -> io::Result<Vec<Entry>> {
+fn entries(path: &Path) -> io::Result<Vec<ArchiveEntry>> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     // The end of the directory has a comment of at most 64 KiB behind it.
@@ -537,7 +538,7 @@ fn entries(path: &Path) -> io::Result<Vec<Entry>> {
             }
         };
         let name = String::from_utf8_lossy(&name).into_owned();
-        entries.push(Entry { name, deflated, crc: long(&head, 16), packed, offset });
+        entries.push(ArchiveEntry { name, deflated, crc: long(&head, 16), packed, offset });
     }
     Ok(entries)
 }
@@ -582,7 +583,7 @@ mod tests {
     }
 
     fn text(array: Vec<u8>, target: Option<Vec<u8>>) -> Result<String, String> {
-        let source = |bytes| -> Source { Box::new(io::Cursor::new(bytes)) };
+        let source = |bytes| -> ByteStream { Box::new(io::Cursor::new(bytes)) };
         let mut text = String::new();
         let read = ArrayText::open(source(array), target.map(source));
         let read = read.and_then(|mut array| array.read_to_string(&mut text));

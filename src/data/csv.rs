@@ -34,7 +34,7 @@ use crate::error::{Error, Result};
 pub struct LoadedTable {
     /// Features and targets.
     pub data: Dataset,
-    /// What [`TableOptions::group`] and [`TableOptions::split_column`] say of each row.
+    /// Values of [`TableOptions::group`] and [`TableOptions::split_column`] for each row.
     pub columns: SplitColumns,
     /// Remarks on the form of the text, such as `a semicolon between cells`; none if the form is the usual one.
     pub notes: Vec<String>,

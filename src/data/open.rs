@@ -19,7 +19,7 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use super::arrays::{ArrayText, is_array};
 
 /// Number of bytes that show which format a file has.
-const MAGIC: usize = 6;
+pub(super) const MAGIC: usize = 6;
 /// Bytes that are decompressed at once, and the largest number of such pieces that wait to be parsed.
 const PIECE: usize = 1 << 16;
 const PIECES: usize = 4;
@@ -28,15 +28,17 @@ const LARGEST_WINDOW: u64 = 1 << 27;
 
 /// Bytes of a table, without compression; of an array, the text of a table.
 pub(super) struct TableBytes {
-    bytes: Source,
+    bytes: ByteStream,
     /// Bytes taken from the source, if these are not the table's own.
     taken: Option<Arc<AtomicU64>>,
     /// Remarks on an array.
     array: Option<Vec<String>>,
+    /// True for a file, whose next bytes are there already; those of a pipe may come in hours.
+    pub(super) at_hand: bool,
 }
 
 /// Any source of bytes.
-type Source = Box<dyn Read + Send>;
+pub(super) type ByteStream = Box<dyn Read + Send>;
 
 impl fmt::Debug for TableBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -68,9 +70,10 @@ impl TableBytes {
             let taken = Arc::new(AtomicU64::new(0));
             let text = ArrayText::npz(path, wanted, &taken)?;
             let array = Some(text.notes.clone());
-            return Ok(Self { bytes: Box::new(text), taken: Some(taken), array });
+            return Ok(Self { bytes: Box::new(text), taken: Some(taken), array, at_hand: true });
         }
-        Self::of(io::Cursor::new(first).chain(file), target)
+        let at_hand = file.metadata()?.is_file();
+        Ok(Self { at_hand, ..Self::of(io::Cursor::new(first).chain(file), target)? })
     }
 
     /// Looks at the first bytes, decompresses gzip and zstd, and turns an array into text.
@@ -85,22 +88,22 @@ impl TableBytes {
         let (mut bytes, packed, taken) = unpacked(source)?;
         let first = peek(&mut bytes)?;
         let array = is_array(&first);
-        let bytes: Source = Box::new(io::Cursor::new(first).chain(bytes));
+        let bytes: ByteStream = Box::new(io::Cursor::new(first).chain(bytes));
         if !array {
             if target.is_some() {
                 let problem =
                     "a file of the target goes with an array, and the table is none; name a column";
                 return Err(io::Error::new(io::ErrorKind::Unsupported, problem));
             }
-            return Ok(Self { bytes, taken: packed.then_some(taken), array: None });
+            return Ok(Self { bytes, taken: packed.then_some(taken), array: None, at_hand: false });
         }
-        let target = target.map(|path| -> io::Result<Source> {
+        let target = target.map(|path| -> io::Result<ByteStream> {
             let (bytes, _, _) = unpacked(File::open(path)?)?;
             Ok(bytes)
         });
         let text = ArrayText::open(bytes, target.transpose()?)?;
         let array = Some(text.notes.clone());
-        Ok(Self { bytes: Box::new(text), taken: Some(taken), array })
+        Ok(Self { bytes: Box::new(text), taken: Some(taken), array, at_hand: false })
     }
 
     /// Returns the counter of bytes that were taken from the source; `None` if these are the table's own.
@@ -128,7 +131,9 @@ fn peek(source: &mut impl Read) -> io::Result<Vec<u8>> {
 }
 
 /// Decompresses bytes, if they are compressed. Returns whether they are, and the counter of those that were taken.
-fn unpacked(mut source: impl Read + Send + 'static) -> io::Result<(Source, bool, Arc<AtomicU64>)> {
+fn unpacked(
+    mut source: impl Read + Send + 'static,
+) -> io::Result<(ByteStream, bool, Arc<AtomicU64>)> {
     let first = peek(&mut source)?;
     if let Some(problem) = other_format(&first) {
         return Err(io::Error::new(io::ErrorKind::Unsupported, problem));
@@ -138,10 +143,10 @@ fn unpacked(mut source: impl Read + Send + 'static) -> io::Result<(Source, bool,
     let zstd = matches!(*first, [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]);
     let taken = Arc::new(AtomicU64::new(0));
     let all = io::Cursor::new(first).chain(source);
-    let counted = Counted { inner: all, taken: Arc::clone(&taken) };
-    let bytes: Source = match (gzip, zstd) {
-        (true, _) => Box::new(ReadAhead::start(Gzip(MultiGzDecoder::new(counted)))?),
-        (_, true) => Box::new(ReadAhead::start(Zstd::new(counted))?),
+    let counted = CountedBytes { inner: all, taken: Arc::clone(&taken) };
+    let bytes: ByteStream = match (gzip, zstd) {
+        (true, _) => Box::new(ReadAhead::start(GzipDecoder(MultiGzDecoder::new(counted)))?),
+        (_, true) => Box::new(ReadAhead::start(ZstdDecoder::new(counted))?),
         _ => Box::new(counted),
     };
     Ok((bytes, gzip || zstd, taken))
@@ -169,12 +174,12 @@ fn other_format(first: &[u8]) -> Option<&'static str> {
 }
 
 /// Counts the bytes that are read.
-pub(super) struct Counted<R> {
+pub(super) struct CountedBytes<R> {
     pub(super) inner: R,
     pub(super) taken: Arc<AtomicU64>,
 }
 
-impl<R: Read> Read for Counted<R> {
+impl<R: Read> Read for CountedBytes<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.inner.read(buffer)?;
         self.taken.fetch_add(n as u64, Ordering::Relaxed);
@@ -233,9 +238,9 @@ impl Read for ReadAhead {
 }
 
 /// Decompresses all members of a gzip file.
-struct Gzip<R>(MultiGzDecoder<R>);
+struct GzipDecoder<R>(MultiGzDecoder<R>);
 
-impl<R: Read> Read for Gzip<R> {
+impl<R: Read> Read for GzipDecoder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer).map_err(|error| match error.kind() {
             // The source's own errors have a number of the system.
@@ -248,14 +253,14 @@ impl<R: Read> Read for Gzip<R> {
 }
 
 /// Decompresses all frames of a zstd file.
-struct Zstd<R> {
+struct ZstdDecoder<R> {
     source: BufReader<R>,
     decoder: FrameDecoder,
     /// True within a frame.
     open: bool,
 }
 
-impl<R: Read> Zstd<R> {
+impl<R: Read> ZstdDecoder<R> {
     fn new(source: R) -> Self {
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(LARGEST_WINDOW);
@@ -307,7 +312,7 @@ impl<R: Read> Zstd<R> {
     }
 }
 
-impl<R: Read> Read for Zstd<R> {
+impl<R: Read> Read for ZstdDecoder<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if buffer.is_empty() {
             return Ok(0);

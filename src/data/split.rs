@@ -49,7 +49,7 @@ impl FromStr for RowPart {
     }
 }
 
-/// What columns of a table say of each row's part of a split.
+/// Columns of a table that decide each row's part of a split.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SplitColumns {
     /// Number of each row's group, counted from 0 in the order of the table.

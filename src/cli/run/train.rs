@@ -63,7 +63,7 @@ pub(crate) struct Prepared {
     /// Warnings about table and weights.
     pub(crate) warnings: Vec<Warning>,
     pub(crate) judge: Judge,
-    /// What is unusual in the form of the tables' text.
+    /// Remarks on an unusual form of the tables' text.
     pub(crate) format: Vec<String>,
 }
 

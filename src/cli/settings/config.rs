@@ -467,7 +467,7 @@ pub(crate) struct PreparedTable {
     pub(crate) data: Split,
     /// Remarks on them.
     pub(crate) notes: Vec<Warning>,
-    /// What is unusual in the form of the tables' text.
+    /// Remarks on an unusual form of the tables' text.
     pub(crate) format: Vec<String>,
     /// Differences of the feature columns.
     features: Vec<String>,

@@ -565,7 +565,7 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
     },
     OptionRow {
         key: "valid",
-        value: "SHARE|last|FILE",
+        value: "SHARE|FILE",
         heading: Data,
         brief: "Validation rows: a share, or a table [default: 0.2]",
         help: "Share of the rows to validate on (0 for none); last or last:0.2 for the last rows, as in the order of time; or a \
@@ -856,7 +856,6 @@ mod tests {
             ("delimiter", "\t"),
             ("decimal", "comma"),
             ("header", "no"),
-            ("group", "g"),
             ("stop-patience", "3"),
             ("init", "orthogonal(gain=relu)"),
         ];

@@ -10,7 +10,7 @@ use ::csv::{ByteRecord, ReaderBuilder};
 
 use super::cell::shown;
 use super::header::list;
-use super::marks::{DecimalMark, Evidence, Marks, decide};
+use super::marks::{DecimalMark, MarksEvidence, NumberMarks, decide};
 use crate::error::{Error, Result};
 
 /// Largest number of rows that are looked at.
@@ -58,8 +58,8 @@ pub(super) struct Dialect {
     pub(super) trailing: usize,
     /// Number of cells of a row.
     pub(super) width: usize,
-    /// Marks in the numbers of each column that has a name.
-    pub(super) marks: Vec<Marks>,
+    /// NumberMarks in the numbers of each column that has a name.
+    pub(super) marks: Vec<NumberMarks>,
     /// Decimal mark of a table whose user has said so, or whose numbers have commas.
     pub(super) comma: bool,
     /// True if the user has said which decimal mark numbers have.
@@ -70,14 +70,14 @@ pub(super) struct Dialect {
     pub(super) notes: Vec<String>,
 }
 
-/// Rows of the sample for one delimiter.
-struct Rows {
+/// SampleRows of the sample for one delimiter.
+struct SampleRows {
     first: ByteRecord,
     /// Lengths of the rows after the first, each with its number of rows.
     lengths: Vec<(usize, u64)>,
 }
 
-impl Rows {
+impl SampleRows {
     /// Number of rows after the first that have a length.
     fn of_length(&self, length: usize) -> u64 {
         self.lengths.iter().filter(|it| it.0 == length).map(|it| it.1).sum()
@@ -125,8 +125,8 @@ fn text_of(cell: &[u8]) -> &str {
     std::str::from_utf8(cell).unwrap_or_default().trim()
 }
 
-fn rows_of(sample: &[u8], whole: bool, delimiter: u8) -> Rows {
-    let mut rows = Rows { first: ByteRecord::new(), lengths: Vec::new() };
+fn rows_of(sample: &[u8], whole: bool, delimiter: u8) -> SampleRows {
+    let mut rows = SampleRows { first: ByteRecord::new(), lengths: Vec::new() };
     let mut first = true;
     each_row(sample, whole, delimiter, |record| {
         if std::mem::take(&mut first) {
@@ -209,7 +209,7 @@ impl Dialect {
     fn columns(
         &mut self,
         (sample, whole): (&[u8], bool),
-        rows: &Rows,
+        rows: &SampleRows,
         stated: &TableFormat,
         wanted: impl Fn(&[&str]) -> bool,
     ) {
@@ -217,7 +217,7 @@ impl Dialect {
         let mut width = rows.first.len();
         // A single row of another length is rather a mistake.
         let longer = count > 1 && rows.of_length(width + 1) == count;
-        let mut columns = vec![Evidence::default(); width + usize::from(longer)];
+        let mut columns = vec![MarksEvidence::default(); width + usize::from(longer)];
         // Names of rows differ from each other.
         let mut names = Vec::new();
         let mut first = true;
@@ -232,7 +232,7 @@ impl Dialect {
                 names.push(record.get(0).map(text_of).unwrap_or_default().to_string());
             }
         });
-        let empty = |column: &Evidence| column.numbers == 0 && column.texts == 0;
+        let empty = |column: &MarksEvidence| column.numbers == 0 && column.texts == 0;
         let titles: Vec<&str> = rows.first.iter().map(text_of).collect();
         self.first = titles.len();
         let data = looks_like_data(&titles, &columns);
@@ -255,7 +255,7 @@ impl Dialect {
         });
         self.trailing = at_end.count().min(width.saturating_sub(1));
         let begin = usize::from(self.row_names);
-        columns.resize(width.max(begin), Evidence::default());
+        columns.resize(width.max(begin), MarksEvidence::default());
         let used = &columns[begin..width - self.trailing];
         self.marks = decide(used, stated.decimal, self.delimiter);
         self.comma = stated.decimal == Some(DecimalMark::Comma);
@@ -266,14 +266,15 @@ impl Dialect {
     /// Returns true if a table whose first line has so many cells needs no treatment.
     pub(super) fn is_plain(&self, cells: usize) -> bool {
         let all = self.header && !self.row_names && self.trailing == 0 && self.width == cells;
-        all && self.marks.iter().all(|marks| *marks == Marks::Plain)
+        all && self.marks.iter().all(|marks| *marks == NumberMarks::Plain)
     }
 
     /// Forgets the columns if the first line has another number of cells than its beginning has shown.
     pub(super) fn fit(&mut self, cells: usize) {
         if self.first != cells {
             (self.first, self.width, self.row_names, self.trailing) = (cells, cells, false, 0);
-            let marks = if self.comma { Marks::Comma { groups: true } } else { Marks::Plain };
+            let marks =
+                if self.comma { NumberMarks::Comma { groups: true } } else { NumberMarks::Plain };
             self.marks = vec![marks; cells];
         }
     }
@@ -305,12 +306,12 @@ impl Dialect {
             Some(title) if self.header => (*title).to_string(),
             _ => Self::name(place),
         };
-        let with = |wanted: fn(&Marks) -> bool| -> Vec<String> {
+        let with = |wanted: fn(&NumberMarks) -> bool| -> Vec<String> {
             let places = (0..used).filter(|&place| wanted(&self.marks[place]));
             places.map(name).collect()
         };
-        let comma = with(|marks| matches!(marks, Marks::Comma { .. }));
-        let thousands = with(|marks| *marks == Marks::Thousands);
+        let comma = with(|marks| matches!(marks, NumberMarks::Comma { .. }));
+        let thousands = with(|marks| *marks == NumberMarks::Thousands);
         let mut notes = Vec::new();
         if comma.len() == used && used > 0 {
             notes.push("decimals with a comma".to_string());
@@ -326,7 +327,7 @@ impl Dialect {
 }
 
 /// Chooses the delimiter, unless it is stated.
-fn choose(sample: &[u8], whole: bool, stated: Option<u8>) -> (u8, Rows) {
+fn choose(sample: &[u8], whole: bool, stated: Option<u8>) -> (u8, SampleRows) {
     if let Some(delimiter) = stated {
         return (delimiter, rows_of(sample, whole, delimiter));
     }
@@ -335,7 +336,7 @@ fn choose(sample: &[u8], whole: bool, stated: Option<u8>) -> (u8, Rows) {
         let (mut cells, mut numbers) = (0_u64, 0_u64);
         each_row(sample, whole, delimiter, |record| {
             for cell in record {
-                let mut evidence = Evidence::default();
+                let mut evidence = MarksEvidence::default();
                 evidence.add(text_of(cell));
                 cells += 1;
                 numbers += u64::from(evidence.numbers);
@@ -371,13 +372,13 @@ fn choose(sample: &[u8], whole: bool, stated: Option<u8>) -> (u8, Rows) {
 }
 
 /// Returns true if the first line has a number where all rows have one, and no text above numbers.
-fn looks_like_data(titles: &[&str], columns: &[Evidence]) -> bool {
+fn looks_like_data(titles: &[&str], columns: &[MarksEvidence]) -> bool {
     let mut numbers = false;
     for (title, column) in titles.iter().zip(columns) {
         if column.numbers == 0 || column.texts > column.numbers / 20 {
             continue;
         }
-        let mut first = Evidence::default();
+        let mut first = MarksEvidence::default();
         first.add(title);
         if first.texts > 0 {
             return false;

@@ -1,4 +1,4 @@
-//! Marks in numbers: which sign stands before the decimals of a column, and which between its thousands.
+//! NumberMarks in numbers: which sign stands before the decimals of a column, and which between its thousands.
 //!
 //! In: cells. Out: the marks of a column, by which its numbers are written as Rust reads them.
 //! Absent on purpose: thousands with blanks or apostrophes.
@@ -24,9 +24,9 @@ impl DecimalMark {
     }
 }
 
-/// Marks of a column's numbers.
+/// NumberMarks of a column's numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Marks {
+pub(super) enum NumberMarks {
     /// A decimal point, and nothing between thousands: cells stay as they are.
     #[default]
     Plain,
@@ -38,9 +38,9 @@ pub(super) enum Marks {
     Unclear,
 }
 
-/// What a cell tells of its column's marks.
+/// MarksEvidence that a cell gives of its column's marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum NumberForm {
     /// No number.
     Text,
     /// A number without marks; `long` where thousands would have a mark.
@@ -73,35 +73,35 @@ fn grouped(text: &str, mark: char) -> bool {
 }
 
 /// Returns the form of a trimmed cell.
-fn form(cell: &str) -> Form {
+fn form(cell: &str) -> NumberForm {
     // Most cells are numbers as Rust reads them, and need no closer look.
     let body = cell.strip_prefix(['+', '-']).unwrap_or(cell);
     if !body.starts_with(|c: char| c.is_ascii_digit() || c == ',' || c == '.') {
-        return Form::Text;
+        return NumberForm::Text;
     }
     if !body.contains(',') {
         return match cell.parse::<f64>() {
-            Ok(_) if grouped(body, '.') => Form::PointOrThousands,
-            Ok(_) if body.contains('.') => Form::Point,
-            Ok(_) => Form::Whole { long: digits(body) && body.len() > 3 },
-            Err(_) if grouped(body, '.') => Form::CommaWithThousands,
-            Err(_) => Form::Text,
+            Ok(_) if grouped(body, '.') => NumberForm::PointOrThousands,
+            Ok(_) if body.contains('.') => NumberForm::Point,
+            Ok(_) => NumberForm::Whole { long: digits(body) && body.len() > 3 },
+            Err(_) if grouped(body, '.') => NumberForm::CommaWithThousands,
+            Err(_) => NumberForm::Text,
         };
     }
     let (last, fraction) = body.rsplit_once(',').unwrap_or((body, ""));
     if grouped(last, '.') && digits(fraction) {
-        Form::CommaWithThousands
+        NumberForm::CommaWithThousands
     } else if grouped(body, ',') {
-        if last.contains(',') { Form::Thousands } else { Form::CommaOrThousands }
+        if last.contains(',') { NumberForm::Thousands } else { NumberForm::CommaOrThousands }
     } else if thousands(cell).is_some() {
-        Form::Thousands
+        NumberForm::Thousands
     } else if body.matches(',').count() == 1
         && !body.contains('.')
         && body.replace(',', ".").parse::<f64>().is_ok()
     {
-        Form::Comma
+        NumberForm::Comma
     } else {
-        Form::Text
+        NumberForm::Text
     }
 }
 
@@ -127,7 +127,7 @@ fn decimal_comma(cell: &str, groups: bool) -> Option<String> {
     Some(cell.replace('.', "").replace(',', "."))
 }
 
-impl Marks {
+impl NumberMarks {
     /// Writes a trimmed cell as Rust reads numbers; `None` where it stays as it is.
     ///
     /// # Errors
@@ -138,7 +138,7 @@ impl Marks {
             return Ok(None);
         }
         let form = form(cell);
-        if matches!(form, Form::Text | Form::Whole { .. }) {
+        if matches!(form, NumberForm::Text | NumberForm::Whole { .. }) {
             return Ok(None);
         }
         match self {
@@ -161,9 +161,9 @@ impl Marks {
     }
 }
 
-/// What the cells of a column have shown of its marks.
+/// MarksEvidence that the cells of a column have given of its marks.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Evidence {
+pub(super) struct MarksEvidence {
     pub(super) numbers: u16,
     pub(super) texts: u16,
     long: bool,
@@ -175,27 +175,27 @@ pub(super) struct Evidence {
     thousands: bool,
 }
 
-impl Evidence {
+impl MarksEvidence {
     /// Takes a trimmed cell; an empty one shows nothing.
     pub(super) fn add(&mut self, cell: &str) {
         if cell.is_empty() {
             return;
         }
         let form = form(cell);
-        if form == Form::Text {
+        if form == NumberForm::Text {
             self.texts = self.texts.saturating_add(1);
             return;
         }
         self.numbers = self.numbers.saturating_add(1);
         match form {
-            Form::Text => {}
-            Form::Whole { long } => self.long |= long,
-            Form::Point => self.point = true,
-            Form::PointOrThousands => self.point_or_thousands = true,
-            Form::Comma => self.comma = true,
-            Form::CommaWithThousands => (self.comma, self.comma_groups) = (true, true),
-            Form::CommaOrThousands => self.comma_or_thousands = true,
-            Form::Thousands => self.thousands = true,
+            NumberForm::Text => {}
+            NumberForm::Whole { long } => self.long |= long,
+            NumberForm::Point => self.point = true,
+            NumberForm::PointOrThousands => self.point_or_thousands = true,
+            NumberForm::Comma => self.comma = true,
+            NumberForm::CommaWithThousands => (self.comma, self.comma_groups) = (true, true),
+            NumberForm::CommaOrThousands => self.comma_or_thousands = true,
+            NumberForm::Thousands => self.thousands = true,
         }
     }
 
@@ -212,34 +212,34 @@ impl Evidence {
 
 /// Decides on the marks of all columns of a table.
 pub(super) fn decide(
-    columns: &[Evidence],
+    columns: &[MarksEvidence],
     stated: Option<DecimalMark>,
     delimiter: u8,
-) -> Vec<Marks> {
+) -> Vec<NumberMarks> {
     let comma = columns.iter().any(|it| it.is_comma());
     let point = columns.iter().any(|it| it.is_point());
-    let of = |it: &Evidence| match stated {
-        Some(DecimalMark::Comma) => Marks::Comma { groups: true },
-        Some(DecimalMark::Point) => Marks::Thousands,
+    let of = |it: &MarksEvidence| match stated {
+        Some(DecimalMark::Comma) => NumberMarks::Comma { groups: true },
+        Some(DecimalMark::Point) => NumberMarks::Thousands,
         // Between commas decimals have a point, unless someone says otherwise.
         None if delimiter == b',' => {
             let all = (it.thousands || it.comma_or_thousands) && !it.comma && !it.long;
-            if all { Marks::Thousands } else { Marks::Plain }
+            if all { NumberMarks::Thousands } else { NumberMarks::Plain }
         }
-        None if it.is_comma() => Marks::Comma { groups: it.comma_groups },
-        None if it.comma => Marks::Plain,
+        None if it.is_comma() => NumberMarks::Comma { groups: it.comma_groups },
+        None if it.comma => NumberMarks::Plain,
         None if it.is_point() => {
             let all = (it.thousands || it.comma_or_thousands) && !it.long;
-            if all { Marks::Thousands } else { Marks::Plain }
+            if all { NumberMarks::Thousands } else { NumberMarks::Plain }
         }
         None => match (comma, point) {
             // A column of 1.234 alone, beside decimal commas, may have either mark.
-            (true, false) => Marks::Comma { groups: false },
-            (false, true) if it.comma_or_thousands && !it.long => Marks::Thousands,
-            (false, _) if !it.comma_or_thousands => Marks::Plain,
-            (true, true) if it.comma_or_thousands || it.point_or_thousands => Marks::Unclear,
-            (true, true) => Marks::Plain,
-            _ => Marks::Unclear,
+            (true, false) => NumberMarks::Comma { groups: false },
+            (false, true) if it.comma_or_thousands && !it.long => NumberMarks::Thousands,
+            (false, _) if !it.comma_or_thousands => NumberMarks::Plain,
+            (true, true) if it.comma_or_thousands || it.point_or_thousands => NumberMarks::Unclear,
+            (true, true) => NumberMarks::Plain,
+            _ => NumberMarks::Unclear,
         },
     };
     columns.iter().map(of).collect()
@@ -249,11 +249,11 @@ pub(super) fn decide(
 mod tests {
     use super::*;
 
-    fn decided(columns: &[&[&str]], delimiter: u8) -> Vec<Marks> {
-        let evidence: Vec<Evidence> = columns
+    fn decided(columns: &[&[&str]], delimiter: u8) -> Vec<NumberMarks> {
+        let evidence: Vec<MarksEvidence> = columns
             .iter()
             .map(|cells| {
-                let mut evidence = Evidence::default();
+                let mut evidence = MarksEvidence::default();
                 cells.iter().for_each(|cell| evidence.add(cell));
                 evidence
             })
@@ -263,18 +263,38 @@ mod tests {
 
     #[test]
     fn marks_of_columns_are_decided_by_all_their_numbers() {
-        let comma = |groups| Marks::Comma { groups };
+        let comma = |groups| NumberMarks::Comma { groups };
         for (columns, delimiter, want) in [
             (vec![["1,5", "2,25"], ["1", "2"]], b';', vec![comma(false), comma(false)]),
             (vec![["1.234,5", "2"], ["1.234", "a"]], b';', vec![comma(true), comma(false)]),
-            (vec![["1.5", "2.25"], ["1", "2"]], b';', vec![Marks::Plain, Marks::Plain]),
-            (vec![["1.5", "2.25"], ["1,234", "2"]], b';', vec![Marks::Plain, Marks::Thousands]),
-            (vec![["1,234", "2,345"], ["1", "2"]], b';', vec![Marks::Unclear, Marks::Plain]),
+            (vec![["1.5", "2.25"], ["1", "2"]], b';', vec![NumberMarks::Plain, NumberMarks::Plain]),
+            (
+                vec![["1.5", "2.25"], ["1,234", "2"]],
+                b';',
+                vec![NumberMarks::Plain, NumberMarks::Thousands],
+            ),
+            (
+                vec![["1,234", "2,345"], ["1", "2"]],
+                b';',
+                vec![NumberMarks::Unclear, NumberMarks::Plain],
+            ),
             (vec![["0,5", "1,234"], ["1,234", "2"]], b'\t', vec![comma(false), comma(false)]),
-            (vec![["0,5", "1,2"], ["1.5", "2"]], b'\t', vec![comma(false), Marks::Plain]),
-            (vec![["1,234", "2"], ["1", "2"]], b',', vec![Marks::Thousands, Marks::Plain]),
-            (vec![["1,234", "2345"], ["1,5", "2"]], b',', vec![Marks::Plain, Marks::Plain]),
-            (vec![["1,234.5", "0.5"], ["a,b", "2"]], b',', vec![Marks::Thousands, Marks::Plain]),
+            (vec![["0,5", "1,2"], ["1.5", "2"]], b'\t', vec![comma(false), NumberMarks::Plain]),
+            (
+                vec![["1,234", "2"], ["1", "2"]],
+                b',',
+                vec![NumberMarks::Thousands, NumberMarks::Plain],
+            ),
+            (
+                vec![["1,234", "2345"], ["1,5", "2"]],
+                b',',
+                vec![NumberMarks::Plain, NumberMarks::Plain],
+            ),
+            (
+                vec![["1,234.5", "0.5"], ["a,b", "2"]],
+                b',',
+                vec![NumberMarks::Thousands, NumberMarks::Plain],
+            ),
         ] {
             let cells: Vec<&[&str]> = columns.iter().map(|cells| cells.as_slice()).collect();
             assert_eq!(decided(&cells, delimiter), want, "{columns:?}");
@@ -283,7 +303,7 @@ mod tests {
 
     #[test]
     fn numbers_with_marks_become_plain_ones_or_are_refused() {
-        let comma = |groups| Marks::Comma { groups };
+        let comma = |groups| NumberMarks::Comma { groups };
         for (marks, cell, want) in [
             (comma(false), "1,5", Some("1.5")),
             (comma(false), "-1.234.567,25", Some("-1234567.25")),
@@ -293,11 +313,11 @@ mod tests {
             (comma(false), "17", None),
             (comma(false), "NA", None),
             (comma(false), "north, east", None),
-            (Marks::Thousands, "-1,234.5", Some("-1234.5")),
-            (Marks::Thousands, "12,345,678", Some("12345678")),
-            (Marks::Thousands, "1,5", None),
-            (Marks::Thousands, "0.5", None),
-            (Marks::Plain, "1,5", None),
+            (NumberMarks::Thousands, "-1,234.5", Some("-1234.5")),
+            (NumberMarks::Thousands, "12,345,678", Some("12345678")),
+            (NumberMarks::Thousands, "1,5", None),
+            (NumberMarks::Thousands, "0.5", None),
+            (NumberMarks::Plain, "1,5", None),
         ] {
             assert_eq!(marks.plain(cell).unwrap().as_deref(), want, "{marks:?} {cell}");
         }
@@ -305,7 +325,7 @@ mod tests {
             (comma(false), "1.234"),
             (comma(true), "1.5"),
             (comma(true), "1,234.5"),
-            (Marks::Unclear, "1,234"),
+            (NumberMarks::Unclear, "1,234"),
         ] {
             assert!(marks.plain(cell).unwrap_err().contains("‘decimal’"), "{marks:?} {cell}");
         }

@@ -13,8 +13,8 @@ use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 use super::bytes::{Beyond, MOST_CELLS, MOST_ROW, Watched};
 use super::cell;
 use super::dialect::{Dialect, TableFormat, name_of};
-use super::marks::Marks;
-use crate::data::open::TableBytes;
+use super::marks::NumberMarks;
+use crate::data::open::{MAGIC, TableBytes};
 use crate::data::table::Schema;
 use crate::error::{Error, Result};
 
@@ -77,18 +77,25 @@ impl Read for ByteSource {
 fn sample(bytes: &mut TableBytes) -> (Vec<u8>, bool, Option<io::Error>) {
     let mut sample = Vec::new();
     let mut lines = 0;
-    while sample.len() < LONGEST_SAMPLE && lines < SAMPLE_LINES {
+    while sample.len() < BUFFER || lines < SAMPLE_LINES && sample.len() < LONGEST_SAMPLE {
         let begin = sample.len();
-        // An interrupted read is tried again here, and all others end the sample.
-        let read = bytes.take(BUFFER as u64).read_to_end(&mut sample);
+        // Memory that grows with the table, since most are shorter.
+        sample.resize(begin + BUFFER.min(begin.max(1 << 12)), 0);
+        let read = bytes.read(&mut sample[begin..]);
+        let asked = sample.len() - begin;
+        sample.truncate(begin + read.as_ref().map_or(0, |&count| count));
         lines += sample[begin..].iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count();
         match read {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return (sample, false, Some(error)),
-            Ok(n) if n < BUFFER => return (sample, true, None),
+            Ok(0) => return (sample, true, None),
+            // The rows of a pipe are to be read as they come, once there are some.
+            Ok(count) if !bytes.at_hand && count < asked && lines >= 2 && count > MAGIC => break,
             Ok(_) => {}
         }
     }
-    (sample, false, None)
+    let whole = sample.ends_with(b"\n") || sample.ends_with(b"\r");
+    (sample, whole, None)
 }
 
 impl TableReader {
@@ -223,7 +230,7 @@ impl TableReader {
     pub(super) fn read_numbers_in(&mut self, columns: impl Fn(usize) -> bool) {
         for (column, marks) in self.dialect.marks.iter_mut().enumerate() {
             if !columns(column) {
-                *marks = Marks::Plain;
+                *marks = NumberMarks::Plain;
             }
         }
     }
