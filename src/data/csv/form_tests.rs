@@ -189,17 +189,19 @@ fn unclear_numbers_are_refused_until_someone_says_what_they_are() {
 
 #[test]
 fn bad_cells_of_one_kind_are_counted() {
-    let text = "a,b,y\n1,NA,1\n2,3,2\nred,NA,3\n,n/a,4\nNA,5,5\n?,-,6\n7,8,9\n".to_string();
-    let start =
-        "t.csv:2: column `b`: `NA` is no number but a missing value; fill it in or remove the row";
-    let cells = "; 5 more cells of this kind: line 4 column `b`, line 5 column `b`, line 6 column `a`, line 7 column `a` and 1 more";
-    assert_eq!(said(&text), format!("{start}{cells}"));
-    assert_eq!(
-        said("a,b,y\n1,,1\n2,3,2\n3,,4\n"),
-        "t.csv:2: column `b`: the cell is empty; fill in a value or remove the row; 1 more cell of this kind: line 4 column `b`"
-    );
-    // Behind a row that cannot be read nothing is counted.
-    assert_eq!(said(text.replace("2,3,2\n", "2,3,2,4\n")), start);
+    let table = |bad: &[usize]| -> String {
+        let cell = |row| if bad.contains(&row) { "red".into() } else { row.to_string() };
+        let rows = (0..80).map(|row| format!("{},{row},{row}\n", cell(row)));
+        std::iter::once("a,b,y\n".to_string()).chain(rows).collect()
+    };
+    let text = said(table(&[5, 17, 29, 41, 53, 65, 77]));
+    assert!(text.starts_with("t.csv:7: column `a`: `red` is not a number, but 73 of 80"), "{text}");
+    assert!(text.ends_with("; the same in lines 19, 31, 43, 55 and 2 more"), "{text}");
+    let text = said(table(&[5, 17]));
+    assert!(text.ends_with("as texts; the same in line 19"), "{text}");
+    assert!(said(table(&[5])).ends_with("as texts"));
+    // Behind a row that cannot be read nothing is counted, and a repeated header is one mistake.
+    assert!(said(table(&[5]).replace("7,7,7\n", "7,7,7,7\n")).starts_with("t.csv:9: 4 columns"));
     assert_eq!(said("a,b,y\n1,2,x\na,b,y\n,2,x\n").matches("repeats the header").count(), 1);
 }
 
