@@ -13,7 +13,7 @@ use crate::vocabulary::parts;
 
 /// Number of states at most: the kernel has as many.
 const MOST_STATES: usize = 3;
-/// Names that a text may read but not assign, with their meaning in errors.
+/// Names that a text may read but not assign.
 const GIVEN: [&str; 4] = ["g", "lr", "t", "decay"];
 /// Names in errors.
 const KNOWN: &str = "w, g, lr, t, decay, a name that is assigned";
