@@ -134,16 +134,12 @@ impl PlanBuilder {
         Ok(id)
     }
 
-    /// Returns the kernel of a loss: its own in its plain form, else the one that all losses of its kind share.
+    /// Returns the kernel of a loss: the one that all losses of its kind share.
     pub(super) fn loss(&mut self, objective: &Objective, scaled: bool) -> Result<Kernel> {
         let &Objective { ref loss, reduction, weights, constants } = objective;
         let mean = reduction == Reduction::Mean;
         let form = super::LossVariant { mean, constants, weights, scaled };
         match (loss.formula(), loss.over_classes()) {
-            _ if objective.is_plain() && *loss == Loss::CROSS_ENTROPY => {
-                Ok(Kernel::LossCrossEntropy { scaled })
-            }
-            _ if objective.is_plain() && *loss == Loss::Mse => Ok(Kernel::LossMse { scaled }),
             (Some(formula), _) => {
                 let width = u8::try_from(formula.slopes.len()).expect("a loss has a few inputs");
                 let (program, text) = (formula.program(), loss.to_string());

@@ -22,6 +22,13 @@ pub struct LossVariant {
     pub scaled: bool,
 }
 
+impl LossVariant {
+    /// Returns true for the mean over rows of equal weight, without constants.
+    pub fn is_plain(self) -> bool {
+        self.mean && !self.constants && !self.weights
+    }
+}
+
 /// Dropout of a result: see `graph::Op::Dropout`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout {
@@ -115,18 +122,6 @@ pub enum Kernel {
     },
     /// out = sums of x's columns. Reads x `[m,n]`; writes out `[n]`.
     SumRows,
-    /// Loss of each row, and the mean loss's gradient.
-    /// Reads logits `[batch,classes]`, labels `[batch]`, (scaling); writes `row_loss` `[batch]`, `d_logits`.
-    LossCrossEntropy {
-        /// True if the gradient is multiplied by the loss scale.
-        scaled: bool,
-    },
-    /// Loss of each row, and the mean loss's gradient.
-    /// Reads prediction `[batch,n]`, target `[batch,n]`, (scaling); writes `row_loss` `[batch]`, `d_prediction`.
-    LossMse {
-        /// True if the gradient is multiplied by the loss scale.
-        scaled: bool,
-    },
     /// Loss of each row by a formula for its elements, times weight · rows / divisor, and its gradient over the divisor.
     /// Reads prediction `[batch,n]`, target `[batch,t]`, (constants), (weights `[batch]`), (scaling);
     /// writes `row_loss` `[batch]`, `d_prediction`.
@@ -271,9 +266,7 @@ impl Update {
 impl Kernel {
     /// Returns the same loss or update with a loss scale.
     pub fn with_loss_scale(mut self) -> Self {
-        if let Self::LossCrossEntropy { scaled }
-        | Self::LossMse { scaled }
-        | Self::LossMap { form: LossVariant { scaled, .. }, .. }
+        if let Self::LossMap { form: LossVariant { scaled, .. }, .. }
         | Self::LossClasses { form: LossVariant { scaled, .. }, .. }
         | Self::UpdateSgd { scaled, .. }
         | Self::UpdateAdam { scaled, .. }
@@ -407,14 +400,6 @@ impl Kernel {
             Self::SumRows => {
                 Declaration::of("sum_rows").reads([factor("x")]).writes([result("out")])
             }
-            Self::LossCrossEntropy { scaled } => Declaration::of("loss_cross_entropy")
-                .reads([single("logits"), single("labels"), single("scaling").when(scaled)])
-                .writes([single("row_loss"), result("d_logits")])
-                .features([flag("SCALED", scaled).shown("scale")]),
-            Self::LossMse { scaled } => Declaration::of("loss_mse")
-                .reads([single("prediction"), single("goal"), single("scaling").when(scaled)])
-                .writes([single("row_loss"), result("d_prediction")])
-                .features([flag("SCALED", scaled).shown("scale")]),
             Self::LossMap { width, form, .. } => Declaration::of("loss_map")
                 .reads(form.reads("prediction"))
                 .writes([single("row_loss"), result("d_prediction")])

@@ -175,8 +175,8 @@ pub(super) fn loop_iterations(plan: &Plan, step: &Step) -> usize {
         Kernel::SumRows | Kernel::LookupGrad { .. } => rows,
         // A vector counts as one row.
         Kernel::LogLoss => columns,
-        Kernel::LossCrossEntropy { .. } => 3 * columns,
-        Kernel::LossMse { .. } => columns,
+        Kernel::LossClasses { .. } => 4 * columns,
+        Kernel::LossMap { .. } => columns,
         // The lanes of one workgroup share the iterations.
         Kernel::ClipNorm { .. } | Kernel::TrustRatios => 3 * columns.div_ceil(256),
         _ => 0,

@@ -11,6 +11,7 @@ use super::limits::MAX_STEPS;
 use super::shader::consts;
 use super::sizes::{bits, check_shapes, narrow, product_sizes, update_settings};
 use crate::error::Result;
+use crate::graph::Loss;
 use crate::model::Activation;
 use crate::plan::{BufferId, Dropout, Kernel, Phase, Plan, Role, Slot, Step, StorageTypes};
 
@@ -179,9 +180,7 @@ impl<'a> StepBuilder<'a> {
             Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } | Kernel::MatmulTn { .. } => {
                 self.product(step)?
             }
-            Kernel::LossCrossEntropy { scaled: false } | Kernel::LossMse { scaled: false } => {
-                self.loss(step)
-            }
+            Kernel::LossMap { .. } | Kernel::LossClasses { .. } => self.loss(step),
             Kernel::LogLoss => self.log_loss(step),
             Kernel::UpdateSgd { guarded: false, .. }
             | Kernel::UpdateAdam { guarded: false, .. } => self.update(step),
@@ -232,7 +231,17 @@ impl<'a> StepBuilder<'a> {
     /// Returns the operation of a loss. The shader reads the batch's targets from the table, not from the slot that the
     /// plan gathers into.
     fn loss(&mut self, step: &Step) -> Option<FusedOp> {
-        self.classes = matches!(step.kernel, Kernel::LossCrossEntropy { .. });
+        // The shader has the plain cross-entropy and the plain squared error.
+        self.classes = match step.kernel {
+            Kernel::LossClasses { loss, form } if form.is_plain() && !form.scaled => {
+                (loss.loss() == Loss::CROSS_ENTROPY).then_some(true)
+            }
+            Kernel::LossMap { formula, form, .. } if form.is_plain() && !form.scaled => {
+                let mse = Loss::Mse.formula()?.program();
+                (self.plan.formula(formula).program == mse).then_some(false)
+            }
+            _ => None,
+        }?;
         let (rows, columns) = self.plan.slot(self.bound.y?).matrix();
         // A vector of classes counts as one row.
         let k = if self.classes { columns } else { rows };

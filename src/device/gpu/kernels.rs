@@ -371,27 +371,6 @@ pub const KERNELS: &[KernelSpec] = &[
         variants: plain!("sum_rows"),
     },
     KernelSpec {
-        name: "loss_cross_entropy",
-        // One lane computes a whole row, whose softmax needs all its classes.
-        source: &[STEP_ROW, STEP, INDEX, SCALING, ROW_CROSS_ENTROPY],
-        params: &["batch", "n"],
-        grid: Grid::Sizes(|of| {
-            let (batch, n) = of.matrix("logits");
-            of.flat(&[batch, n], batch)
-        }),
-        variants: plain!("loss_cross_entropy"),
-    },
-    KernelSpec {
-        name: "loss_mse",
-        source: &[STEP_ROW, STEP, INDEX, SCALING, ROW_MSE],
-        params: &["batch", "n"],
-        grid: Grid::Sizes(|of| {
-            let (batch, n) = of.matrix("prediction");
-            of.flat(&[batch, n], batch)
-        }),
-        variants: plain!("loss_mse"),
-    },
-    KernelSpec {
         name: "loss_map",
         source: &[STEP_ROW, STEP, INDEX, SCALING, FUNCTIONS],
         params: &["batch", "n", "columns", "period", "share"],

@@ -1,8 +1,7 @@
 //! Losses: names, settings, what they accept and what their outputs mean.
 //!
 //! An elementwise loss is a row of [`Loss::VOCABULARY`] and an expression in `formula.rs`, from which the kernel `loss_map`
-//! gets its value and its gradient on every device. Those over classes are forms of one kernel, `loss_classes`. The two
-//! usual ones have kernels of their own in their plain form: `loss_cross_entropy` and `loss_mse`.
+//! gets its value and its gradient on every device. Those over classes are variants of one kernel, `loss_classes`.
 
 mod custom;
 mod formula;
@@ -146,7 +145,7 @@ impl Loss {
     /// Cross-entropy without label smoothing.
     pub const CROSS_ENTROPY: Self = Self::CrossEntropy { label_smoothing: 0.0 };
 
-    /// Losses with kernels of their own.
+    /// The usual losses: of classes, of numbers.
     pub const PLAIN: [Self; 2] = [Self::CROSS_ENTROPY, Self::Mse];
 
     /// Makes a loss of the user's own: an expression of the prediction `p` and the target `y`, such as `abs(y - p)`. See

@@ -70,11 +70,6 @@ impl From<Loss> for Objective {
 }
 
 impl Objective {
-    /// Returns whether the loss's own kernel does it.
-    pub fn is_plain(&self) -> bool {
-        !self.weights && !self.constants && self.reduction == Reduction::Mean
-    }
-
     pub(in super::super) fn accepts(
         &self,
         columns: Dim,

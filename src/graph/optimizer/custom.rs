@@ -13,9 +13,9 @@ use crate::vocabulary::parts;
 
 /// Number of states at most: the kernel has as many.
 const MOST_STATES: usize = 3;
-/// Names that a text may read but not assign, with their meaning in errors.
+/// Names that a text may read but not assign.
 const GIVEN: [&str; 4] = ["g", "lr", "t", "decay"];
-/// What errors say of names.
+/// Names in errors.
 const KNOWN: &str = "w, g, lr, t, decay, a name that is assigned";
 
 /// Assignments such as `v = 0.9 * v + g, w = w - lr * v`, done in their order for each weight.

@@ -1,4 +1,5 @@
-//! Losses with their gradients: `loss_cross_entropy`, `loss_mse`, `loss_map`, `loss_classes`.
+//! Losses with their gradients: `loss_map`, `loss_classes`. The plain cross-entropy and the plain squared error have loops of their
+//! own, which are faster; a step takes them if its loss or its program is that one.
 
 use std::ops::Range;
 
@@ -8,7 +9,7 @@ use super::super::loss::{LossInputs, LossTargets};
 use super::super::{Compiled, Real};
 use super::{ArenaViews, Slots, StepWork, disjoint};
 use crate::expr::Program;
-use crate::graph::ClassLoss;
+use crate::graph::{ClassLoss, Loss};
 use crate::plan::{LossVariant, StepParams};
 
 #[derive(Debug)]
@@ -23,37 +24,32 @@ pub(super) struct LossStep {
 
 #[derive(Debug)]
 enum LossKind {
+    /// The plain cross-entropy.
     CrossEntropy,
+    /// The plain squared error.
     Mse,
     /// A formula for each element, and the same prepared for wide vectors.
     Map(LossVariant, Program, Box<Compiled>),
     Classes(ClassLoss, LossVariant),
 }
 
-pub(super) fn cross_entropy(slots: &Slots<'_>, scaled: bool) -> StepWork {
-    let [prediction, scaling, row_loss, gradient] =
-        slots.floats(["logits", "scaling", "row_loss", "d_logits"]);
-    let [classes] = slots.indices(["labels"]);
-    let floats = [prediction, 0..0, 0..0, 0..0, scaling, row_loss, gradient];
-    StepWork::Loss(Box::new(LossStep { kind: LossKind::CrossEntropy, floats, classes, scaled }))
-}
-
-pub(super) fn mse(slots: &Slots<'_>, scaled: bool) -> StepWork {
-    let [prediction, goal, scaling, row_loss, gradient] =
-        slots.floats(["prediction", "goal", "scaling", "row_loss", "d_prediction"]);
-    let floats = [prediction, goal, 0..0, 0..0, scaling, row_loss, gradient];
-    StepWork::Loss(Box::new(LossStep { kind: LossKind::Mse, floats, classes: 0..0, scaled }))
-}
-
 pub(super) fn map(slots: &Slots<'_>, form: LossVariant) -> StepWork {
     let program = slots.formula().program;
+    if form.is_plain() && Loss::Mse.formula().is_some_and(|mse| mse.program() == program) {
+        return formed(slots, (LossKind::Mse, form), ["prediction", "d_prediction"]);
+    }
     let compiled = Box::new(Compiled::of_loss(&program, &form));
     let kind = LossKind::Map(form, program, compiled);
     formed(slots, (kind, form), ["prediction", "d_prediction"])
 }
 
 pub(super) fn classes(slots: &Slots<'_>, loss: ClassLoss, form: LossVariant) -> StepWork {
-    formed(slots, (LossKind::Classes(loss, form), form), ["logits", "d_logits"])
+    let kind = if form.is_plain() && loss.loss() == Loss::CROSS_ENTROPY {
+        LossKind::CrossEntropy
+    } else {
+        LossKind::Classes(loss, form)
+    };
+    formed(slots, (kind, form), ["logits", "d_logits"])
 }
 
 fn formed(

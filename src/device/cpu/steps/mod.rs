@@ -171,8 +171,6 @@ impl Slots<'_> {
             Kernel::Map { .. } | Kernel::MapRows { .. } | Kernel::MapColumns { .. } => {
                 elementwise::mapped(self)
             }
-            Kernel::LossCrossEntropy { scaled } => losses::cross_entropy(self, scaled),
-            Kernel::LossMse { scaled } => losses::mse(self, scaled),
             Kernel::LossMap { form, .. } => losses::map(self, form),
             Kernel::LossClasses { loss, form } => losses::classes(self, loss, form),
             Kernel::LogLoss => scaling::log_loss(self),

@@ -3,11 +3,10 @@
 use super::super::formulas::loss_formulas;
 use super::{DOWN, Fill, ROUNDOFF, TestSpec, sum_error};
 use crate::graph::{ClassLoss, Loss, RequiredTarget};
-use crate::plan::{Kernel, LossVariant};
+use crate::plan::{FormulaId, Kernel, LossVariant};
 
 pub(super) fn kernels() -> Vec<Kernel> {
-    let mut kernels =
-        vec![Kernel::LossCrossEntropy { scaled: false }, Kernel::LossMse { scaled: false }];
+    let mut kernels = Vec::new();
     let own = loss_formulas().map(|(_, loss)| loss).filter(|loss| matches!(loss, Loss::Custom(_)));
     for (index, loss) in Loss::all().into_iter().chain(own).enumerate() {
         // Each has something that the others have not, so that a few pipelines show all there is.
@@ -20,35 +19,52 @@ pub(super) fn kernels() -> Vec<Kernel> {
                 Kernel::LossClasses { loss: ClassLoss::CrossEntropy { label_smoothing: 0.1 }, form }
             }
             Some(loss) => Kernel::LossClasses { loss, form },
-            None => {
-                let (formula, loss) = loss_formulas()
-                    .find(|(_, it)| it.name() == loss.name())
-                    .expect("each elementwise loss has a formula");
-                let width = u8::try_from(loss.predictions_each()).expect("a loss has a few inputs");
-                Kernel::LossMap { formula, width, form }
-            }
+            None => by_formula(&loss, form),
         });
     }
+    // The plain ones, for which devices may have other loops.
+    let form = LossVariant { mean: true, constants: false, weights: false, scaled: false };
+    let loss = ClassLoss::CrossEntropy { label_smoothing: 0.0 };
+    kernels.extend([Kernel::LossClasses { loss, form }, by_formula(&Loss::Mse, form)]);
     kernels
+}
+
+fn is_mse(formula: FormulaId) -> bool {
+    loss_formulas().any(|(id, loss)| id == formula && loss == Loss::Mse)
+}
+
+/// Returns the kernel of an elementwise loss.
+fn by_formula(loss: &Loss, form: LossVariant) -> Kernel {
+    let (formula, loss) = loss_formulas()
+        .find(|(_, it)| it.name() == loss.name())
+        .expect("each elementwise loss has a formula");
+    let width = u8::try_from(loss.predictions_each()).expect("a loss has a few inputs");
+    Kernel::LossMap { formula, width, form }
 }
 
 pub(super) fn spec(kernel: Kernel) -> TestSpec {
     match kernel {
-        Kernel::LossCrossEntropy { .. } => TestSpec::new(
-            |name, [m, n, _]| match name {
-                "logits" => Fill::within(8.0, [m, n]),
-                "labels" => Fill::below(m, n),
-                _ => common(name, m, n),
-            },
-            |_| (1e-5, 2e-5),
-        )
-        .half([DOWN]),
-        Kernel::LossMse { .. } => TestSpec::new(
-            |name, [m, n, _]| common(name, m, n),
-            |[_, n, _]| (sum_error(n), 8.0 * ROUNDOFF),
-        )
-        .cpu_sizes([[130, 17, 99], [300, 257, 300]])
-        .half([DOWN]),
+        Kernel::LossClasses { loss, form }
+            if form.is_plain() && loss.loss() == Loss::CROSS_ENTROPY =>
+        {
+            TestSpec::new(
+                |name, [m, n, _]| match name {
+                    "logits" => Fill::within(8.0, [m, n]),
+                    "goal" => Fill::below(m, n),
+                    _ => common(name, m, n),
+                },
+                |_| (1e-5, 2e-5),
+            )
+            .half([DOWN])
+        }
+        Kernel::LossMap { formula, form, .. } if form.is_plain() && is_mse(formula) => {
+            TestSpec::new(
+                |name, [m, n, _]| common(name, m, n),
+                |[_, n, _]| (sum_error(n), 8.0 * ROUNDOFF),
+            )
+            .cpu_sizes([[130, 17, 99], [300, 257, 300]])
+            .half([DOWN])
+        }
         Kernel::LossMap { formula, .. } => {
             let (_, loss) = loss_formulas()
                 .find(|(id, _)| *id == formula)

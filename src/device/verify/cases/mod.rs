@@ -113,10 +113,7 @@ fn spec_of(kernel: &Kernel) -> TestSpec {
         | Kernel::Lookup { .. }
         | Kernel::LookupGrad { .. }
         | Kernel::PutRows => rows::spec(*kernel),
-        Kernel::LossCrossEntropy { .. }
-        | Kernel::LossMse { .. }
-        | Kernel::LossMap { .. }
-        | Kernel::LossClasses { .. } => losses::spec(*kernel),
+        Kernel::LossMap { .. } | Kernel::LossClasses { .. } => losses::spec(*kernel),
         Kernel::LogLoss | Kernel::CheckFinite { .. } | Kernel::Rescale { .. } => {
             scaling::spec(*kernel)
         }
