@@ -632,7 +632,7 @@ fn bad_tables_are_refused_with_place_and_remedy() {
                 "t.csv:3",
                 "column `a`",
                 "`red`",
-                "10 of 11 cells are",
+                "11 of 12 cells are",
                 "--missing red",
                 "a:category",
             ],
