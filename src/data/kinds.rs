@@ -304,7 +304,9 @@ impl ColumnScan {
             ColumnRule::Embedding(width) => CategoryRule::Embedding(*width),
             ColumnRule::Date(format) => {
                 return Some(match self.first_text.as_ref() {
-                    Some(bad) => Err((bad.line, Self::no_date(bad, format.as_deref()) + &self.others())),
+                    Some(bad) => {
+                        Err((bad.line, Self::no_date(bad, format.as_deref()) + &self.others()))
+                    }
                     None => Ok(Decision::Date { format: format.clone(), timed: self.timed }),
                 });
             }

@@ -307,8 +307,7 @@ impl PartReader {
             || table.dialect().decimal_is_stated
             || matches!(schema.kind, TargetKind::Number | TargetKind::Numbers(_));
         let all = number_places(schema, &picks).into_iter().chain(weight);
-        let all: HashSet<usize> =
-            all.chain(places.iter().copied().filter(|_| numbers)).collect();
+        let all: HashSet<usize> = all.chain(places.iter().copied().filter(|_| numbers)).collect();
         table.read_numbers_in(|column| all.contains(&column));
         let (kind, labels) = (schema.kind.clone(), Labels::of(&schema.kind));
         let is_number = |text: &String| cell::number(text).is_ok();

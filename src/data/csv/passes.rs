@@ -377,8 +377,7 @@ impl FirstPass {
             notes: Arc::new(notes),
         };
         // Last, since weights need the finished rows.
-        let data =
-            if options.weight.is_some() { data.with_weights(self.weights)? } else { data };
+        let data = if options.weight.is_some() { data.with_weights(self.weights)? } else { data };
         Ok(LoadedTable { data, columns: self.keys.finish(), notes: format_notes })
     }
 
