@@ -32,6 +32,7 @@ mod target;
 
 pub use self::arrange::Arranged;
 pub use self::batches::{Batches, epoch_order, steps_per_epoch};
+#[cfg(feature = "cli")]
 pub(crate) use self::csv::column_names_as;
 pub use self::csv::{
     DecimalMark, FeatureReader, LabelledRows, LoadedTable, PartReader, RowChunk, TableFormat,
