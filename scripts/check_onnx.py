@@ -25,7 +25,7 @@ LIMIT = 1e-5
 # Losses whose targets are classes or labels, and the arguments that some are checked with.
 CLASSES_LOSSES = ["cross-entropy", "focal", "hinge"]
 LABELS_LOSSES = ["binary-cross-entropy", "binary-focal", "binary-hinge"]
-LOSSES = {"pinball": "pinball(0.1, 0.5, 0.9)"}
+LOSSES = {"pinball": "pinball(0.1, 0.5, 0.9)", "custom": "custom(abs(y - p) + 0.1 * (y - p) * (y - p))"}
 # The last dense layer gets as many units as the task needs.
 LAYERS = [
     "dense(12, bias=false, ntk=true), batch_norm, relu, dropout(0.3), dense",

@@ -28,12 +28,17 @@ const MARKS: [&str; 18] = [
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct GapMarks {
     given: Option<HashSet<String>>,
+    /// Those of the user's marks that are numbers, which other texts may stand for too: -999 and -999.0.
+    numbers: Vec<f64>,
 }
 
 impl GapMarks {
     /// Takes the user's list, if there is one.
     pub(super) fn new(given: Option<&[String]>) -> Self {
-        Self { given: given.map(|texts| texts.iter().map(|it| it.trim().to_owned()).collect()) }
+        let numbers = given.unwrap_or_default().iter();
+        let numbers = numbers.filter_map(|text| number(text.trim()).ok()).collect();
+        let given = given.map(|texts| texts.iter().map(|it| it.trim().to_owned()).collect());
+        Self { given, numbers }
     }
 
     /// Returns true if a trimmed cell is a gap in a column of any kind.
@@ -75,6 +80,7 @@ impl GapMarks {
             return Ok(f64::NAN);
         }
         match number(cell) {
+            Ok(value) if self.numbers.contains(&value) => Ok(f64::NAN),
             Err(bad) if bad != NotNumber::TooLarge && self.has(cell) => Ok(f64::NAN),
             other => other,
         }
@@ -247,6 +253,16 @@ mod tests {
         assert_eq!(shown("\u{1b}[2J\0 it's"), "`\\u{1b}[2J\\0 it's`");
         assert_eq!(shown(&"é".repeat(41)), format!("`{}…`", "é".repeat(40)));
         assert_eq!(shown(&"é".repeat(40)), format!("`{}`", "é".repeat(40)));
+    }
+
+    #[test]
+    fn marks_that_are_numbers_stand_for_the_number() {
+        let marks = GapMarks::new(Some(&["-999".into(), "unknown".into()]));
+        for gap in ["-999", "-999.0", "-9.99e2", "unknown", ""] {
+            assert!(marks.number(gap).is_ok_and(f64::is_nan), "{gap}");
+        }
+        assert_eq!(marks.number("999"), Ok(999.0));
+        assert_eq!(marks.number("NA"), Err(NotNumber::Marker));
     }
 
     #[test]

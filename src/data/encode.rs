@@ -75,6 +75,10 @@ pub enum ColumnEncoding {
         timed: bool,
         /// True if training had gaps: a last input is 1 for these and else 0. The mean of the training rows stands in for the others.
         gaps: bool,
+        /// Places of the parts (year, month, day, weekday, day of year, hour, minute) that were the same in all training rows, and so
+        /// are no inputs.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        constant: Vec<usize>,
     },
 }
 
@@ -125,9 +129,10 @@ impl Column {
                 values.chain(missing(*gaps)).collect()
             }
             ColumnEncoding::Embedding { .. } => vec![name.clone()],
-            ColumnEncoding::Date { timed, gaps, .. } => {
+            ColumnEncoding::Date { timed, gaps, constant, .. } => {
                 let parts = &date::PARTS[..if *timed { 7 } else { 5 }];
-                let parts = parts.iter().map(|part| format!("{name} {part}"));
+                let parts = parts.iter().enumerate().filter(|(at, _)| !constant.contains(at));
+                let parts = parts.map(|(_, part)| format!("{name} {part}"));
                 parts.chain([format!("{name} days")]).chain(missing(*gaps)).collect()
             }
         }
@@ -167,9 +172,10 @@ impl Column {
             ColumnEncoding::Embedding { values, .. } => {
                 put(if cell < values.len() as f64 { cell + 1.0 } else { 0.0 });
             }
-            ColumnEncoding::Date { timed, gaps, .. } => {
+            ColumnEncoding::Date { timed, gaps, constant, .. } => {
                 let parts = if gap { [f64::NAN; 7] } else { date::parts(cell) };
-                parts[..if *timed { 7 } else { 5 }].iter().for_each(|&part| put(part));
+                let parts = parts[..if *timed { 7 } else { 5 }].iter().enumerate();
+                parts.filter(|(at, _)| !constant.contains(at)).for_each(|(_, &part)| put(part));
                 put(cell);
                 if *gaps {
                     put(f64::from(gap));
@@ -296,7 +302,9 @@ impl Dataset {
         let Some(raw) = &self.raw else {
             return Ok(self.schema.features.iter().map(Column::number).collect());
         };
-        let fitted = raw.columns.iter().enumerate();
+        // A column without a value in these rows has no mean, no texts and nothing to learn from.
+        let holds = |place: usize| self.column(place).any(|cell| !cell.is_nan());
+        let fitted = raw.columns.iter().enumerate().filter(|(place, _)| holds(*place));
         let columns: Vec<Column> =
             fitted.map(|(place, column)| self.fitted(place, column, raw.gaps)).collect();
         if input_names(&columns).is_empty() {
@@ -339,7 +347,17 @@ impl Dataset {
                 category(pairs.map(|(value, _)| value.clone()).collect(), gaps, *rule)
             }
             RawKind::Date { format, timed } => {
-                ColumnEncoding::Date { format: format.clone(), timed: *timed, gaps }
+                let mut days = self.column(place).filter(|days| !days.is_nan());
+                let first = days.next().map_or([f64::NAN; 7], date::parts);
+                let mut same = [true; 7];
+                days.for_each(|days| {
+                    let parts = date::parts(days);
+                    (0..7).for_each(|at| same[at] &= parts[at].to_bits() == first[at].to_bits());
+                });
+                // Without an input of its own for hours, a time of day is none that was left out.
+                let parts = if *timed { 7 } else { 5 };
+                let constant = (0..parts).filter(|&at| same[at]).collect();
+                ColumnEncoding::Date { format: format.clone(), timed: *timed, gaps, constant }
             }
         };
         Column { name: column.name.clone(), encoding }
@@ -419,7 +437,17 @@ impl Dataset {
         schema.columns = if simple { Vec::new() } else { columns.to_vec() };
         schema.features = input_names(columns);
         schema.missing = missing;
-        Ok(Self { schema, x: Arc::new(x), raw: None, odd: Arc::new(odd), ..self })
+        let mut notes = self.notes.to_vec();
+        if self.raw.is_some() {
+            let known: HashSet<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+            let lacking = own.iter().filter(|column| !known.contains(column.name.as_str()));
+            notes.extend(lacking.map(|column| {
+                let name = list(&[&column.name]);
+                format!("{name} holds nothing but gaps in the training rows, and is left out")
+            }));
+        }
+        let notes = Arc::new(notes);
+        Ok(Self { schema, x: Arc::new(x), raw: None, odd: Arc::new(odd), notes, ..self })
     }
 
     /// Puts the mean of the training rows where an input is NaN, which is a gap in a column that has none there.

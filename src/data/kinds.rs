@@ -15,6 +15,10 @@ use super::table_options::{ColumnRule, GapRule};
 const FEW_CELLS: usize = 20;
 /// Mean length from which different texts are called free text.
 const LONG_TEXT: usize = 40;
+/// Number of texts that are looked at for dates in any case.
+const TRIED_DATES: usize = 10;
+/// Usual forms of dates that ISO 8601 does not have; the text alone does not tell day from month.
+const USUAL_DATES: [&str; 4] = ["%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y"];
 /// Number of cells with one problem that a message shows.
 const SHOWN_CELLS: usize = 5;
 /// Most different texts of a column that are counted; more identify rows.
@@ -90,6 +94,10 @@ pub(super) struct ColumnScan {
     first_gap: Option<Place>,
     first_odd: Option<Place>,
     first_text: Option<Place>,
+    /// First cell that is neither a gap nor a date, once a date was looked for.
+    first_undated: Option<Place>,
+    /// Number of dates.
+    dated: usize,
     /// Number of cells with the problem of the first text, beside that one, and the lines of the first of them.
     more: usize,
     more_lines: Vec<u64>,
@@ -113,6 +121,8 @@ impl ColumnScan {
             first_gap: None,
             first_odd: None,
             first_text: None,
+            first_undated: None,
+            dated: 0,
             more: 0,
             more_lines: Vec::new(),
             hashes: HashSet::new(),
@@ -153,19 +163,23 @@ impl ColumnScan {
         if marks.has_among_numbers(cell) {
             self.odd += 1;
             self.first_odd = self.first_odd.take().or_else(|| place(NotNumber::Marker));
+            self.first_undated = self.first_undated.take().or_else(|| place(NotNumber::Marker));
             self.note_text(cell);
             return f64::NAN;
         }
         self.texts += 1;
         self.note_text(cell);
         self.note_misfit(Place { line, text: cell.to_owned(), bad });
-        // Once a text is no date, the others need not be tried.
-        if self.dates {
+        // Once most texts are no dates, the others need not be tried.
+        if self.dates || self.dated * 2 + TRIED_DATES > self.texts {
             if let Some((days, timed)) = date::parse(cell, None) {
                 self.timed |= timed;
+                self.dated += 1;
                 return days;
             }
             self.dates = false;
+            let place = Place { line, text: cell.to_owned(), bad: NotNumber::Text };
+            self.first_undated = self.first_undated.take().or(Some(place));
         }
         f64::NAN
     }
@@ -274,26 +288,42 @@ impl ColumnScan {
         if self.dates && self.numbers + self.odd == 0 && self.rule.is_none() {
             return Ok((Decision::Date { format: None, timed: self.timed }, None));
         }
-        // Few texts among numbers are more likely slips than values of a category.
-        let few = self.texts * 10 <= filled || self.texts <= 2;
+        if let Some(bad) = self.first_undated.as_ref().filter(|_| self.rule.is_none())
+            && self.dated * 2 > filled
+        {
+            return Err((bad.line, self.not_all_dates(bad, name, filled)));
+        }
+        // Texts among numbers are more likely slips or marks of gaps than values of a category.
         let comma = cell::comma(&first.text).is_some();
-        if self.rule.is_some() || comma || self.numbers * 2 >= filled && few {
+        if self.rule.is_some() || comma || self.numbers * 2 >= filled {
             return Err((first.line, self.no_number(first, name, filled) + &self.others()));
         }
         let (texts, different) = (self.texts + self.odd, self.hashes.len());
+        let is_date = |format: &&str| date::parse(&first.text, Some(format)).is_some();
+        let usual = USUAL_DATES.iter().copied().find(is_date);
         if texts >= FEW_CELLS && different * 2 > texts || different == MANY_TEXTS {
             let like = match self.letters / texts >= LONG_TEXT {
+                _ if usual.is_some() => "dates of another form",
                 true => "free text",
                 false => "an identifier",
             };
             let note = format!(
                 "{shown_name} holds {different} different texts in {texts} cells, which look like {like}, and is left out; \
-                 give ‘columns’ \"{name}:category\" to take them as values",
-                name = shown(name).trim_matches('`')
+                 give ‘columns’ \"{name}:{rule}\" to take them as {values}",
+                name = shown(name).trim_matches('`'),
+                rule = usual.map_or("category".into(), |format| format!("date({format})")),
+                values = if usual.is_some() { "dates" } else { "values" }
             );
             return Ok((Decision::LeftOut(note.clone()), Some(note)));
         }
-        Ok((Decision::Category(CategoryRule::Auto), None))
+        let note = usual.map(|format| {
+            format!(
+                "{shown_name} is taken for texts, but {} looks like a date; give ‘columns’ \"{}:date({format})\" if it is one",
+                shown(&first.text),
+                shown_name.trim_matches('`')
+            )
+        });
+        Ok((Decision::Category(CategoryRule::Auto), note))
     }
 
     /// Returns the kind that is asked for, unless that is numbers, which are decided as any others.
@@ -331,6 +361,17 @@ impl ColumnScan {
             self.numbers,
             text.trim_matches('`'),
             shown(name).trim_matches('`')
+        )
+    }
+
+    fn not_all_dates(&self, bad: &Place, name: &str, filled: usize) -> String {
+        let (text, name) = (shown(&bad.text), shown(name));
+        format!(
+            "{text} is no date, but {} of {filled} cells are; correct it, or give ‘missing’ \"{}\" if it marks a gap, or ‘columns’ \
+             \"{}:category\" to take all cells as texts",
+            self.dated,
+            text.trim_matches('`'),
+            name.trim_matches('`')
         )
     }
 
@@ -385,13 +426,27 @@ mod tests {
         assert_eq!(line, 9);
         assert!(said.contains("`12O` is not a number, but 99 of 100 cells are"), "{said}");
         assert!(said.contains("\"c:category\""), "{said}");
-        // One in ten is still few, and more are values.
-        for (texts, refused) in [(10, true), (11, false)] {
+        // Where half of the cells are numbers, the texts are no values.
+        for (texts, refused) in [(10, true), (50, true), (51, false)] {
             let cells: Vec<&str> = (0..100).map(|i| if i < texts { "x" } else { "1" }).collect();
             assert_eq!(decided(&cells, None).is_err(), refused, "{texts}");
         }
         assert!(decided(&["1", "inf"], None).unwrap_err().1.contains("not a finite number"));
         assert!(decided(&["1,5", "2,5", "3,5"], None).unwrap_err().1.contains("decimals"));
+        let mut dates = vec!["2024-01-31"; 40];
+        for (bad, line) in [("2024-02-30", 22), ("?", 22)] {
+            dates[20] = bad;
+            let said = decided(&dates, None).unwrap_err();
+            assert!(said.0 == line && said.1.contains("is no date, but 39 of 40"), "{said:?}");
+        }
+        let european: Vec<String> =
+            (1..=40).map(|day| format!("{:02}.01.2024", day % 7 + 1)).collect();
+        let mut scan = ColumnScan::new(None);
+        for (cell, line) in european.iter().zip(2..) {
+            scan.push(cell, line, &GapMarks::default());
+        }
+        let note = scan.decide("c", GapRule::Median).unwrap().1.unwrap();
+        assert!(note.contains("\"c:date(%d.%m.%Y)\""), "{note}");
         let said = decided(&["2020-01-01", "x"], Some(ColumnRule::Date(None))).unwrap_err();
         assert!(said.0 == 3 && said.1.contains("`x` is no date"), "{said:?}");
     }

@@ -188,7 +188,7 @@ impl Column {
                 place.map_or(String::new(), |place| nth(values, place - 1))
             }
             ColumnEncoding::Date { gaps, .. } if is_gap(*gaps) => String::new(),
-            ColumnEncoding::Date { format, timed, gaps } => {
+            ColumnEncoding::Date { format, timed, gaps, .. } => {
                 let days = inputs[inputs.len() - 1 - usize::from(*gaps)];
                 date::text(days, format.as_deref(), *timed)
             }

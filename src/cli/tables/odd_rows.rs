@@ -43,7 +43,8 @@ impl OddRows {
         };
         let told: Vec<OddCell> = odd.iter().filter(|cell| !is_id(cell)).cloned().collect();
         self.oddities.add(&told, lines);
-        if !odd.is_empty()
+        // A date's gap is no odd cell where training had gaps, but its parts have to have a number too.
+        if x.iter().any(|input| input.is_nan())
             && let Some((row, input)) = preparation.fill_gaps(x, &ids)
         {
             let problem = format!(

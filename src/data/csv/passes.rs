@@ -85,13 +85,17 @@ impl Layout {
         let split_by = (options.group.as_deref(), options.split_column.as_deref());
         let keys = RowKeys::find(table, split_by, &used)?;
         let taken = |place: usize| used.contains(&place);
+        // Only a column that is no feature anyway may be ignored without a contradiction.
         let of = |setting: &str, wanted: &[&str]| -> Result<Vec<usize>> {
             let places = header::find_named(&names, wanted)
                 .map_err(|problem| Error::setting(setting, problem))?;
-            match places.iter().find(|&&place| taken(place)) {
+            let splits = |place: usize| setting != "ignore" && keys.has(place);
+            match places.iter().find(|&&place| taken(place) || splits(place)) {
                 Some(&place) => {
                     let name = cell::shown(names[place]);
-                    let problem = format!("{name} is target or weight, and so no feature");
+                    let problem = format!(
+                        "{name} is target or weight, or the rows are split by it, and so it is no feature"
+                    );
                     Err(Error::setting(setting, problem))
                 }
                 None => Ok(places),
