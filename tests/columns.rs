@@ -236,6 +236,62 @@ fn columns_are_chosen_and_mistakes_are_told_with_their_place() {
 }
 
 #[test]
+fn gaps_in_dates_are_predicted_as_they_were_trained() {
+    let place = Place::new();
+    let day =
+        |i: u32| if i % 10 == 0 { String::new() } else { format!("2024-03-{:02}", i % 28 + 1) };
+    let rows: String = (0..60).map(|i| format!("{},{},{}.5\n", day(i), i % 7, i % 5)).collect();
+    place.write("t.csv", &format!("d,x,y\n{rows}"));
+    place.ok("train t.csv --target y --task regress --epochs 2 --out r --quiet");
+    let (out, said) = place.ok("predict r t.csv");
+    let predicted = column(&out, "y_predicted");
+    assert!(
+        predicted.len() == 60 && predicted.iter().all(|it| it.parse::<f64>().is_ok()),
+        "{said}"
+    );
+    // Validation rows are predicted as the run predicted them.
+    let valid = place.read("r/validation.csv");
+    place.write("valid.csv", &valid);
+    let (out, _) = place.ok("predict r valid.csv --quiet");
+    let of = |text: &str, at: usize| -> Vec<String> {
+        text.lines().skip(1).map(|line| line.split(',').nth(at).unwrap().to_string()).collect()
+    };
+    let (before, after) = (
+        column(&valid, "y_predicted"),
+        of(&out, out.lines().next().unwrap().split(',').count() - 1),
+    );
+    for (before, after) in before.iter().zip(&after) {
+        let (before, after): (f64, f64) = (before.parse().unwrap(), after.parse().unwrap());
+        assert!((before - after).abs() < 1e-4 * before.abs().max(1.0), "{before} {after}");
+    }
+    place.ok("evaluate r t.csv --quiet");
+}
+
+#[test]
+fn columns_without_a_value_among_the_training_rows_are_left_out_and_told() {
+    let place = Place::new();
+    let late = |i: u32, text: &str| if i >= 80 { text.to_string() } else { String::new() };
+    let rows: String = (0..100)
+        .map(|i| {
+            let (day, text) = (late(i, &format!("2024-03-{:02}", i % 28 + 1)), late(i, "a"));
+            format!("{}.5,{day},{text},{},{}.5\n", i % 9, late(i, "3"), i % 7)
+        })
+        .collect();
+    place.write("t.csv", &format!("x,d,t,n,y\n{rows}"));
+    let train = "train t.csv --target y --task regress --valid last --epochs 1 --out r";
+    let (_, said) = place.ok(train);
+    for name in ["d", "t", "n"] {
+        let told = format!("`{name}` holds nothing but gaps in the training rows, and is left out");
+        assert_eq!(said.matches(&told).count(), 1, "{said}");
+    }
+    assert!(said.contains("80 rows to train, 20 to validate, 1 feature"), "{said}");
+    place.ok("predict r t.csv --quiet");
+
+    let said = place.refused("train t.csv --target y --features x,d --group d --out s");
+    assert!(said.contains("`d` is target or weight, or the rows are split by it"), "{said}");
+}
+
+#[test]
 fn inspect_and_info_tell_of_each_column() {
     let place = Place::new();
     place.write("t.csv", &mixed(100));

@@ -28,7 +28,7 @@ const MARKS: [&str; 18] = [
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct GapMarks {
     given: Option<HashSet<String>>,
-    /// Those of the user's marks that are numbers, which other texts may stand for too: -999 and -999.0.
+    /// Numbers among the user's marks, which have several spellings: -999 and -999.0.
     numbers: Vec<f64>,
 }
 
