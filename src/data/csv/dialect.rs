@@ -54,6 +54,8 @@ pub(super) struct Dialect {
     pub(super) skip: usize,
     /// True if the first cell of each row is a name of the row, which the header lacks.
     pub(super) row_names: bool,
+    /// True if the header has an empty name for it.
+    pub(super) unnamed: bool,
     /// Number of empty columns without a name at the end of each row.
     pub(super) trailing: usize,
     /// Number of cells of a row.
@@ -217,6 +219,14 @@ impl Dialect {
         let mut width = rows.first.len();
         // A single row of another length is rather a mistake.
         let longer = count > 1 && rows.of_length(width + 1) == count;
+        // As pandas writes its index.
+        let unnamed = count > 1
+            && width > 1
+            && rows
+                .first
+                .iter()
+                .enumerate()
+                .all(|(at, title)| text_of(title).is_empty() == (at == 0));
         let mut columns = vec![MarksEvidence::default(); width + usize::from(longer)];
         // Names of rows differ from each other.
         let mut names = Vec::new();
@@ -228,7 +238,7 @@ impl Dialect {
             for (column, cell) in columns.iter_mut().zip(record) {
                 column.add(text_of(cell));
             }
-            if longer {
+            if longer || unnamed {
                 names.push(record.get(0).map(text_of).unwrap_or_default().to_string());
             }
         });
@@ -237,13 +247,17 @@ impl Dialect {
         self.first = titles.len();
         let data = looks_like_data(&titles, &columns);
         self.header = stated.header.unwrap_or_else(|| wanted(&titles) || !data);
+        names.sort_unstable();
+        let differ = names.windows(2).all(|pair| pair[0] != pair[1])
+            && names.first().is_some_and(|name| !name.is_empty());
+        if unnamed && self.header && !longer {
+            (self.row_names, self.unnamed) = (differ, differ);
+        }
         if longer && self.header {
             if columns.last().is_some_and(empty) {
                 width += 1;
             } else {
-                names.sort_unstable();
-                let differ = names.windows(2).all(|pair| pair[0] != pair[1]);
-                self.row_names = differ && names.first().is_some_and(|name| !name.is_empty());
+                self.row_names = differ;
                 width += usize::from(self.row_names);
             }
         }
@@ -272,7 +286,8 @@ impl Dialect {
     /// Forgets the columns if the first line has another number of cells than its beginning has shown.
     pub(super) fn fit(&mut self, cells: usize) {
         if self.first != cells {
-            (self.first, self.width, self.row_names, self.trailing) = (cells, cells, false, 0);
+            (self.first, self.width, self.trailing) = (cells, cells, 0);
+            (self.row_names, self.unnamed) = (false, false);
             let marks =
                 if self.comma { NumberMarks::Comma { groups: true } } else { NumberMarks::Plain };
             self.marks = vec![marks; cells];

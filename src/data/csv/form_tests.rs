@@ -206,6 +206,20 @@ fn bad_cells_of_one_kind_are_counted() {
 }
 
 #[test]
+fn an_index_as_pandas_writes_it_is_no_feature() {
+    let table = read(",x,y\n0,1.5,2\n1,2.5,3\n2,3,4\n3,1,2\n");
+    assert_eq!(table.data.schema().features, ["x"]);
+    assert_eq!(table.data.x().to_vec(), [1.5, 2.5, 3.0, 1.0]);
+    assert!(
+        table.notes.join(";").contains("the first column, which is left out"),
+        "{:?}",
+        table.notes
+    );
+    // Cells that repeat are no index.
+    assert!(said(",x,y\n0,1.5,2\n0,2.5,3\n2,3,4\n").contains("column 1 has no name"));
+}
+
+#[test]
 fn columns_to_split_by_are_no_features() {
     let text = "a,who,part,y\n1,p,train,1\n2,q,valid,2\n3,p,test,3.5\n";
     let name = |name: &str| Some(name.to_string());

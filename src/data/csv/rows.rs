@@ -190,9 +190,10 @@ impl TableReader {
             return;
         }
         self.raw_header = std::mem::take(&mut self.record);
-        self.header = self.raw_header.iter().take(used).collect();
+        let unnamed = usize::from(self.dialect.unnamed);
+        self.header = self.raw_header.iter().skip(unnamed).take(used).collect();
         // A header that is shorter than the rows would name their columns wrongly once there are more of them.
-        let named = self.dialect.width - usize::from(self.dialect.row_names);
+        let named = self.dialect.width + unnamed - usize::from(self.dialect.row_names);
         (length..named).for_each(|_| self.raw_header.push_field(""));
     }
 
