@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use super::cell::shown;
 use super::date;
-#[cfg(feature = "cli")]
 use super::header::list;
 use super::kinds::{CategoryRule, RawColumn, RawColumns, RawKind};
 use super::numbers::NumberVec;
