@@ -214,10 +214,15 @@ struct ArrayRows {
 }
 
 impl ArrayRows {
+    /// Reads the header and the first row, so that nobody makes names for columns that are not there.
     fn open(mut source: ByteStream) -> io::Result<Self> {
         let layout = layout(&mut source)?;
         let columns = layout.columns()?;
-        Ok(Self { layout, columns, source, row: Vec::new() })
+        let mut array = Self { layout, columns, source, row: Vec::new() };
+        if array.layout.rows() > 0 {
+            array.next(0)?;
+        }
+        Ok(array)
     }
 
     /// Reads the next row.
@@ -360,16 +365,8 @@ impl ArrayText {
         Self::beside(used.into_iter().map(|(_, rows)| rows).collect(), names, notes)
     }
 
-    fn beside(
-        mut arrays: Vec<ArrayRows>,
-        names: Vec<String>,
-        others: Vec<String>,
-    ) -> io::Result<Self> {
+    fn beside(arrays: Vec<ArrayRows>, names: Vec<String>, others: Vec<String>) -> io::Result<Self> {
         let rows = arrays.first().map_or(0, |array| array.layout.rows());
-        // The first rows are read before columns get names, so that memory is not taken for columns that are not there.
-        if rows > 0 {
-            arrays.iter_mut().try_for_each(|array| array.next(0))?;
-        }
         let columns = match names.as_slice() {
             [one] => format!("an array with the column {}", shown(one)),
             [first, .., last] => {
