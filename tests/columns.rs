@@ -266,6 +266,7 @@ fn gaps_in_dates_are_predicted_as_they_were_trained() {
         assert!((before - after).abs() < 1e-4 * before.abs().max(1.0), "{before} {after}");
     }
     place.ok("evaluate r t.csv --quiet");
+    place.ok("train t.csv --target y --task regress --valid 0 --epochs 1 --out s --quiet");
 }
 
 #[test]

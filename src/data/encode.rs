@@ -273,7 +273,10 @@ impl Dataset {
             return Ok(self);
         }
         let columns = self.fitted_columns()?;
-        self.encode_by(&columns)
+        let encoded = self.encode_by(&columns)?;
+        // Parts of a date have no number of their own for a gap.
+        let train = encoded.clone();
+        Ok(encoded.fill_from(&train))
     }
 
     /// Returns the tables that an embedding needs for the columns of indices of texts.

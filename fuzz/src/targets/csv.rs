@@ -1,6 +1,6 @@
 //! Tables: read whole, read again by what was learnt of them, read in pieces, split and scaled.
 
-use super::{allowance, with_file};
+use super::{allowance, same_inputs, with_file};
 use crate::memory::within;
 use wgrad::data::{FeatureReader, PartReader, Preprocessing, Targets, column_names};
 use wgrad::{Dataset, FeatureScaling, Seed, Target};
@@ -42,7 +42,8 @@ pub fn csv(data: &[u8]) {
         let again =
             within(INPUTS * allowance(table), || Dataset::from_csv_like(path, read.schema()));
         let again = again.expect("a table is like itself");
-        assert_eq!((again.x(), again.y(), again.weights()), (read.x(), read.y(), read.weights()));
+        assert!(same_inputs(&again.x().to_vec(), &read.x().to_vec()));
+        assert_eq!((again.y(), again.weights()), (read.y(), read.weights()));
 
         assert!(again.odd_cells().is_empty());
 
@@ -54,7 +55,7 @@ pub fn csv(data: &[u8]) {
             while let Some(chunk) = reader.next_chunk(3).expect("the rows are good") {
                 x.extend(chunk.x);
             }
-            assert_eq!(x, read.x().to_vec());
+            assert!(same_inputs(&x, &read.x().to_vec()));
         }
 
         let mut parts = within(allowance(table), || PartReader::open(path, read.schema()))
@@ -64,7 +65,7 @@ pub fn csv(data: &[u8]) {
             rows += part.y.len();
             x.extend(part.x);
         }
-        assert_eq!((x, rows), (read.x().to_vec(), read.rows()));
+        assert!(rows == read.rows() && same_inputs(&x, &read.x().to_vec()));
 
         let Ok(split) = read.split(0.3, Seed(1)) else { return };
         let preparation = Preprocessing::fit(&split.train, FeatureScaling::Standard);
