@@ -64,8 +64,7 @@ impl FeatureReader {
     ///
     /// As [`Self::open`].
     pub fn open_as(path: impl AsRef<Path>, schema: &Schema, format: &TableFormat) -> Result<Self> {
-        let wanted = |names: &[&str]| header::has_all(names, &schema.read_columns());
-        Self::of(TableReader::open(path.as_ref(), format, wanted)?, schema)
+        Self::of(TableReader::open_like(path.as_ref(), schema, format)?, schema)
     }
 
     /// Reads from anything, such as standard input; messages call it by `name`.
@@ -92,8 +91,7 @@ impl FeatureReader {
         schema: &Schema,
         format: &TableFormat,
     ) -> Result<Self> {
-        let wanted = |names: &[&str]| header::has_all(names, &schema.read_columns());
-        Self::of(TableReader::from_reader(reader, Path::new(name), format, wanted)?, schema)
+        Self::of(TableReader::from_reader_like(reader, name, schema, format)?, schema)
     }
 
     /// Returns remarks on the form of the text, such as `a semicolon between cells`; none if the form is the usual one.
@@ -253,8 +251,7 @@ impl PartReader {
     ///
     /// As [`Self::open`].
     pub fn open_as(path: impl AsRef<Path>, schema: &Schema, format: &TableFormat) -> Result<Self> {
-        let wanted = |names: &[&str]| header::has_all(names, &schema.read_columns());
-        Self::of(TableReader::open(path.as_ref(), format, wanted)?, schema)
+        Self::of(TableReader::open_like(path.as_ref(), schema, format)?, schema)
     }
 
     /// Reads from anything, such as standard input; messages call it by `name`.
@@ -281,8 +278,7 @@ impl PartReader {
         schema: &Schema,
         format: &TableFormat,
     ) -> Result<Self> {
-        let wanted = |names: &[&str]| header::has_all(names, &schema.read_columns());
-        Self::of(TableReader::from_reader(reader, Path::new(name), format, wanted)?, schema)
+        Self::of(TableReader::from_reader_like(reader, name, schema, format)?, schema)
     }
 
     /// Returns remarks on the form of the text, such as `a semicolon between cells`; none if the form is the usual one.

@@ -3,7 +3,7 @@
 //! In: rows as text. Out: a [`Dataset`] whose columns have their kinds.
 //! Absent on purpose: rules for kinds, which `kinds.rs` has.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -101,15 +101,13 @@ impl Layout {
                 None => Ok(places),
             }
         };
-        let texts = |names: &[String]| -> Vec<String> { names.to_vec() };
-        let ignore = texts(&options.ignore);
-        let ignored = of("ignore", &ignore.iter().map(String::as_str).collect::<Vec<_>>())?;
-        let only = match &options.features {
-            Some(features) => {
-                Some(of("features", &features.iter().map(String::as_str).collect::<Vec<_>>())?)
-            }
-            None => None,
+        // Sets, since a table may have very many columns.
+        let set = |setting: &str, wanted: &[String]| -> Result<HashSet<usize>> {
+            let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+            Ok(of(setting, &wanted)?.into_iter().collect())
         };
+        let ignored = set("ignore", &options.ignore)?;
+        let only = options.features.as_ref().map(|it| set("features", it)).transpose()?;
         let ruled: Vec<&str> = options.columns.iter().map(|(name, _)| name.as_str()).collect();
         of("columns", &ruled)?;
         // Every other column is a feature, in the order of the file.

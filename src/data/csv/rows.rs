@@ -14,6 +14,7 @@ use super::bytes::{Beyond, MOST_CELLS, MOST_ROW, Watched};
 use super::cell;
 use super::dialect::{Dialect, TableFormat, name_of};
 use super::marks::NumberMarks;
+use crate::data::header;
 use crate::data::open::{MAGIC, TableBytes};
 use crate::data::table::Schema;
 use crate::error::{Error, Result};
@@ -119,6 +120,22 @@ impl TableReader {
     ) -> Result<Self> {
         let bytes = TableBytes::of(reader, stated.target_file.as_deref());
         Self::from_bytes(bytes, path, stated, wanted)
+    }
+
+    /// Opens a file of a form that is found, whose first line is a header if it has the columns of a schema.
+    pub(super) fn open_like(path: &Path, schema: &Schema, stated: &TableFormat) -> Result<Self> {
+        Self::open(path, stated, |names| header::has_all(names, &schema.read_columns()))
+    }
+
+    /// Does the same as [`Self::open_like`] for bytes from any source; messages call it by `name`.
+    pub(super) fn from_reader_like(
+        reader: impl Read + Send + 'static,
+        name: &str,
+        schema: &Schema,
+        stated: &TableFormat,
+    ) -> Result<Self> {
+        let wanted = |names: &[&str]| header::has_all(names, &schema.read_columns());
+        Self::from_reader(reader, Path::new(name), stated, wanted)
     }
 
     fn from_bytes(

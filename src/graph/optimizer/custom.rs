@@ -135,7 +135,7 @@ fn states_of(assignments: &[(&str, &str)]) -> Result<Vec<String>, String> {
             // Any number: only the names matter here.
             Some(Expr::input(input::WEIGHT))
         };
-        // What is wrong in a text is reported where it is read for its values.
+        // A mistake in a text is reported where the text is read for its values.
         let _ = parse_with_names(value, (KNOWN, &of), &call);
         for name in read.into_inner() {
             let later = assignments[index..].iter().any(|(other, _)| *other == name);
