@@ -207,6 +207,12 @@ fn arrays_are_tables() {
     assert!(place.refused("evaluate run pictures").contains("no column `y`"));
     let said = place.refused("predict run pictures --delimiter ;");
     assert!(said.contains("the file is an array, which has no --delimiter"), "{said}");
+    // A column that is taken for texts is read a second time.
+    for i in 0..80_u8 {
+        pictures[16 + 2 * usize::from(i)] = i % 3;
+    }
+    place.write("pictures", &pictures);
+    place.ok(&format!("train pictures --target labels --columns x0:category {TRAIN}"));
     place.write("labels", &labels[..60]);
     let said = place.refused(&format!("train pictures --target labels {TRAIN}"));
     assert!(said.contains("the array ends after 52 of 80 rows"), "{said}");

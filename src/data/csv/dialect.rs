@@ -54,13 +54,15 @@ pub(super) struct Dialect {
     pub(super) skip: usize,
     /// True if the first cell of each row is a name of the row, which the header lacks.
     pub(super) row_names: bool,
+    /// True for the text of an array.
+    pub(super) is_array: bool,
     /// True if the header has an empty name for it.
     pub(super) unnamed: bool,
     /// Number of empty columns without a name at the end of each row.
     pub(super) trailing: usize,
     /// Number of cells of a row.
     pub(super) width: usize,
-    /// NumberMarks in the numbers of each column that has a name.
+    /// Marks in the numbers of each column that has a name.
     pub(super) marks: Vec<NumberMarks>,
     /// Decimal mark of a table whose user has said so, or whose numbers have commas.
     pub(super) comma: bool,
@@ -72,7 +74,7 @@ pub(super) struct Dialect {
     pub(super) notes: Vec<String>,
 }
 
-/// SampleRows of the sample for one delimiter.
+/// Rows of the sample for one delimiter.
 struct SampleRows {
     first: ByteRecord,
     /// Lengths of the rows after the first, each with its number of rows.

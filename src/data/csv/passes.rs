@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::dialect::TableFormat;
 use super::row_keys::RowKeys;
 use super::rows::TableReader;
-use super::{LoadedTable, told_rows};
+use super::{LoadedTable, rows_left_out, told_rows};
 use crate::data::cell::{self, GapMarks};
 use crate::data::header;
 use crate::data::kinds::{ColumnScan, Decision, RawColumn, RawColumns, RawKind};
@@ -48,8 +48,10 @@ impl Layout {
         let wanted = |names: &[&str]| header::has_targets(names, target.column());
         let mut table = TableReader::open(path, &options.format, wanted)?;
         let mut layout = Self::in_header(&table, target, options)?;
-        // A second pass takes the first line as this one does.
-        layout.format.header = Some(table.dialect().header);
+        // A second pass takes the first line as this one does; that of an array is always a header, which may not be stated.
+        if !table.dialect().is_array {
+            layout.format.header = Some(table.dialect().header);
+        }
         // Between commas, texts with commas in them are classes, unless someone says that they are numbers.
         let numbers = table.dialect().delimiter != b','
             || options.format.decimal.is_some()
@@ -281,7 +283,9 @@ impl FirstPass {
         layout: &Layout,
         places: &[usize],
     ) -> Result<Vec<(Vec<String>, Vec<u32>)>> {
-        let mut table = TableReader::open(path, &layout.format, |_| false)?;
+        // Of an archive the same arrays are read again.
+        let wanted = |names: &[&str]| names.iter().eq(&layout.names);
+        let mut table = TableReader::open(path, &layout.format, wanted)?;
         // A text stays as it is, though it may look like a number.
         table.read_numbers_in(|column| layout.weight == Some(column));
         let mut known: Vec<HashMap<String, u32>> = vec![HashMap::new(); places.len()];
@@ -404,11 +408,7 @@ impl FirstPass {
             }
         }
         notes.extend(told_rows(without, target.column()));
-        if dropped > 0 {
-            let rows =
-                if dropped == 1 { "1 row has".into() } else { format!("{dropped} rows have") };
-            notes.push(format!("{rows} a gap in a feature: left out"));
-        }
+        notes.extend(rows_left_out(dropped, "a gap in a feature"));
         keep
     }
 

@@ -156,6 +156,7 @@ impl TableReader {
         };
         let (sample, whole, failed) = sample(&mut bytes);
         let mut dialect = Dialect::find((&sample, whole), &stated, wanted);
+        dialect.is_array = bytes.array_notes().is_some();
         dialect.notes.extend(bytes.array_notes().into_iter().flatten().cloned());
         let mut sample = Cursor::new(sample);
         sample.set_position(dialect.skip as u64);
