@@ -36,13 +36,13 @@ const ADAM: Kernel = Kernel::UpdateAdam {
     guarded: false,
 };
 
-/// Kernels with their sizes: m, n, k of products; else rows, columns, rows that count. They are those of the
-/// workloads' steps: small layers, a batch through layers that a core's cache holds, one through wide layers.
 const CROSS_ENTROPY: Kernel = Kernel::LossClasses {
     loss: ClassLoss::CrossEntropy { label_smoothing: 0.0 },
     form: LossVariant { mean: true, constants: false, weights: false, scaled: false },
 };
 
+/// Kernels with their sizes: m, n, k of products; else rows, columns, rows that count. They are those of the
+/// workloads' steps: small layers, a batch through layers that a core's cache holds, one through wide layers.
 const KERNELS: [(Kernel, [usize; 3]); 16] = [
     (NT, [64, 32, 32]),
     (NT, [128, 512, 784]),

@@ -35,7 +35,7 @@ enum ElementType {
 }
 
 impl ElementType {
-    /// ElementType of bytes.
+    /// Number of bytes.
     fn size(self) -> usize {
         match self {
             Self::Bool => 1,
@@ -87,7 +87,7 @@ impl ArrayLayout {
         self.shape.first().copied().unwrap_or(1)
     }
 
-    /// ElementType of numbers of a row, if a table may have so many columns.
+    /// Number of numbers in a row, if a table may have so many columns.
     fn columns(&self) -> io::Result<usize> {
         let product = self.shape.iter().skip(1).try_fold(1_u64, |all, &size| all.checked_mul(size));
         match product.and_then(|all| usize::try_from(all).ok()) {
@@ -265,7 +265,7 @@ impl ArrayRows {
 pub(super) struct ArrayText {
     arrays: Vec<ArrayRows>,
     rows: u64,
-    /// ElementType of rows that were written.
+    /// Number of rows that were written.
     done: u64,
     text: Vec<u8>,
     /// Bytes of the text that were read.

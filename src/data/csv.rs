@@ -181,12 +181,17 @@ impl Dataset {
 
 /// Says how many rows have no target and are left out, if there are any.
 fn told_rows(rows: usize, target: &str) -> Option<String> {
+    rows_left_out(rows, &format!("no value of the target {}", cell::shown(target)))
+}
+
+/// Says how many rows have something and so are left out, if there are any.
+fn rows_left_out(rows: usize, something: &str) -> Option<String> {
     let rows = match rows {
         0 => return None,
         1 => "1 row has".to_string(),
         many => format!("{many} rows have"),
     };
-    Some(format!("{rows} no value of the target {}: left out", cell::shown(target)))
+    Some(format!("{rows} {something}: left out"))
 }
 
 /// Returns the names of a table's columns, without the spaces around them.

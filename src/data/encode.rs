@@ -257,6 +257,12 @@ fn median(values: impl Iterator<Item = (f64, f64)>) -> f64 {
     0.0
 }
 
+/// Returns the mean of values with weights; 0 without weight.
+fn mean(values: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let (sum, total) = values.fold((0.0, 0.0), |(a, b), (cell, w)| (a + w * cell, b + w));
+    if total > 0.0 { sum / total } else { 0.0 }
+}
+
 impl Dataset {
     /// Returns true if columns with gaps, texts or dates are inputs of a network; so is every table without such columns.
     pub fn is_encoded(&self) -> bool {
@@ -275,8 +281,8 @@ impl Dataset {
         let columns = self.fitted_columns()?;
         let encoded = self.encode_by(&columns)?;
         // Parts of a date have no number of their own for a gap.
-        let train = encoded.clone();
-        Ok(encoded.fill_from(&train))
+        let gaps = encoded.x().iter().any(f64::is_nan);
+        Ok(if gaps { encoded.clone().fill_from(&encoded) } else { encoded })
     }
 
     /// Returns the tables that an embedding needs for the columns of indices of texts.
@@ -302,7 +308,7 @@ impl Dataset {
     /// Fits the encoding of each column to the rows.
     pub(super) fn fitted_columns(&self) -> Result<Vec<Column>> {
         let Some(raw) = &self.raw else {
-            return Ok(self.schema.features.iter().map(Column::number).collect());
+            return Ok(self.schema.all_columns());
         };
         // A column without a value in these rows has no mean, no texts and nothing to learn from.
         let holds = |place: usize| self.column(place).any(|cell| !cell.is_nan());
@@ -316,24 +322,20 @@ impl Dataset {
         Ok(columns)
     }
 
+    /// Returns the cells of a column that are no gaps, with the weights of their rows.
+    fn known(&self, column: usize) -> impl Iterator<Item = (f64, f64)> {
+        let weights = self.weights();
+        let cells = self.column(column).enumerate().filter(|(_, cell)| !cell.is_nan());
+        cells.map(move |(row, cell)| (cell, weights.map_or(1.0, |weights| weights[row])))
+    }
+
     fn fitted(&self, place: usize, column: &RawColumn, rule: GapRule) -> Column {
         let gaps = self.column(place).any(f64::is_nan);
         let encoding = match &column.kind {
             RawKind::Number => {
-                let weights = self.weights();
-                let weight = |row: usize| weights.map_or(1.0, |weights| weights[row]);
-                let known = || {
-                    let cells = self.column(place).enumerate().filter(|(_, cell)| !cell.is_nan());
-                    cells.map(|(row, cell)| (cell, weight(row)))
-                };
-                let mean = || {
-                    let (sum, total) =
-                        known().fold((0.0, 0.0), |(a, b), (cell, w)| (a + w * cell, b + w));
-                    if total > 0.0 { sum / total } else { 0.0 }
-                };
                 let fill = match rule {
-                    GapRule::Median => gaps.then(|| median(known())),
-                    GapRule::Mean => gaps.then(mean),
+                    GapRule::Median => gaps.then(|| median(self.known(place))),
+                    GapRule::Mean => gaps.then(|| mean(self.known(place))),
                     GapRule::Zero => gaps.then_some(0.0),
                     // There are no gaps under these rules.
                     GapRule::Error | GapRule::Drop => None,
@@ -372,10 +374,7 @@ impl Dataset {
         if self.is_encoded() && schema.columns.is_empty() {
             return (self, None);
         }
-        let columns = match schema.columns.is_empty() {
-            true => schema.features.iter().map(Column::number).collect(),
-            false => schema.columns.clone(),
-        };
+        let columns = schema.all_columns();
         let known: HashSet<&str> = columns.iter().map(|column| column.name.as_str()).collect();
         let own = self.schema.features.iter();
         let new: Vec<&String> = own.filter(|name| !known.contains(name.as_str())).collect();
@@ -458,16 +457,7 @@ impl Dataset {
             return self;
         }
         let columns = self.columns();
-        let mean = |column: usize| {
-            let weights = train.weights();
-            let cells = train.column(column).enumerate().filter(|(_, cell)| !cell.is_nan());
-            let (sum, total) = cells.fold((0.0, 0.0), |(a, b), (row, cell)| {
-                let weight = weights.map_or(1.0, |weights| weights[row]);
-                (a + weight * cell, b + weight)
-            });
-            if total > 0.0 { sum / total } else { 0.0 }
-        };
-        let means: Vec<f64> = (0..columns).map(mean).collect();
+        let means: Vec<f64> = (0..columns).map(|column| mean(train.known(column))).collect();
         let mut x = NumberVec::default();
         for (place, value) in self.x().iter().enumerate() {
             x.push(if value.is_nan() { means[place % columns] } else { value });

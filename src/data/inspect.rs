@@ -4,7 +4,6 @@
 //! Absent on purpose: the target, which the user names later.
 
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use serde::Serialize;
@@ -12,7 +11,7 @@ use serde::Serialize;
 use super::cell::GapMarks;
 use super::csv::{TableFormat, TableReader};
 use super::encode::usual_encoding;
-use super::kinds::{ColumnScan, Decision};
+use super::kinds::{ColumnScan, Decision, text_hash};
 use super::table_options::GapRule;
 use crate::error::Result;
 
@@ -63,9 +62,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Vec<ColumnReport>> {
             if marks.has(text) || different[place].len() >= MANY_CELLS {
                 continue;
             }
-            let mut hasher = DefaultHasher::new();
-            text.hash(&mut hasher);
-            if different[place].insert(hasher.finish()) && examples[place].len() < EXAMPLES {
+            if different[place].insert(text_hash(text)) && examples[place].len() < EXAMPLES {
                 examples[place].push(text.to_owned());
             }
         }

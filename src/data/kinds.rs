@@ -61,6 +61,13 @@ pub(super) struct RawColumns {
     pub(super) missing: Option<Vec<String>>,
 }
 
+/// Returns a hash by which different texts are counted without being kept.
+pub(super) fn text_hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// Kind that a column turns out to have.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Decision {
@@ -135,8 +142,8 @@ impl ColumnScan {
 
     /// Counts a trimmed cell. Returns its number, or the days of a date; NaN for all else.
     pub(super) fn push(&mut self, cell: &str, line: u64, marks: &GapMarks) -> f64 {
-        if let Some(ColumnRule::Date(format)) = self.rule.clone() {
-            return self.push_date((cell, format.as_deref()), line, marks);
+        if matches!(self.rule, Some(ColumnRule::Date(_))) {
+            return self.push_date(cell, line, marks);
         }
         let place = |bad| Some(Place { line, text: cell.to_owned(), bad });
         let bad = match marks.number(cell) {
@@ -169,7 +176,7 @@ impl ColumnScan {
         }
         self.texts += 1;
         self.note_text(cell);
-        self.note_misfit(Place { line, text: cell.to_owned(), bad });
+        self.note_misfit(line, || Place { line, text: cell.to_owned(), bad });
         // Once most texts are no dates, the others need not be tried.
         if self.dates || self.dated * 2 + TRIED_DATES > self.texts {
             if let Some((days, timed)) = date::parse(cell, None) {
@@ -178,19 +185,13 @@ impl ColumnScan {
                 return days;
             }
             self.dates = false;
-            let place = Place { line, text: cell.to_owned(), bad: NotNumber::Text };
-            self.first_undated = self.first_undated.take().or(Some(place));
+            self.first_undated = self.first_undated.take().or_else(|| place(NotNumber::Text));
         }
         f64::NAN
     }
 
     /// Counts a trimmed cell of a column that is asked to hold dates.
-    fn push_date(
-        &mut self,
-        (cell, format): (&str, Option<&str>),
-        line: u64,
-        marks: &GapMarks,
-    ) -> f64 {
+    fn push_date(&mut self, cell: &str, line: u64, marks: &GapMarks) -> f64 {
         let place = |bad| Place { line, text: cell.to_owned(), bad };
         if marks.has(cell) {
             self.gaps += 1;
@@ -198,24 +199,28 @@ impl ColumnScan {
             return f64::NAN;
         }
         self.texts += 1;
+        let format = match &self.rule {
+            Some(ColumnRule::Date(format)) => format.as_deref(),
+            _ => None,
+        };
         if let Some((days, timed)) = date::parse(cell, format) {
             self.timed |= timed;
             return days;
         }
         self.dates = false;
-        self.note_misfit(place(NotNumber::Text));
+        self.note_misfit(line, || place(NotNumber::Text));
         f64::NAN
     }
 
     /// Keeps the first misfit, and counts the others, so that one message tells all that has to be corrected.
-    fn note_misfit(&mut self, cell: Place) {
+    fn note_misfit(&mut self, line: u64, place: impl FnOnce() -> Place) {
         if self.first_text.is_none() {
-            self.first_text = Some(cell);
+            self.first_text = Some(place());
             return;
         }
         self.more += 1;
         if self.more_lines.len() + 1 < SHOWN_CELLS {
-            self.more_lines.push(cell.line);
+            self.more_lines.push(line);
         }
     }
 
@@ -236,9 +241,7 @@ impl ColumnScan {
     fn note_text(&mut self, cell: &str) {
         self.letters += cell.len();
         if self.hashes.len() < MANY_TEXTS {
-            let mut hasher = DefaultHasher::new();
-            cell.hash(&mut hasher);
-            self.hashes.insert(hasher.finish());
+            self.hashes.insert(text_hash(cell));
         }
     }
 

@@ -42,10 +42,7 @@ pub(super) struct RowCells {
 
 impl RowCells {
     pub(super) fn new(schema: &Schema) -> Self {
-        let columns = match schema.columns.is_empty() {
-            true => schema.features.iter().map(Column::number).collect(),
-            false => schema.columns.clone(),
-        };
+        let columns = schema.all_columns();
         let indices = |column: &Column| column.encoding.values().iter().cloned().zip(0..).collect();
         Self {
             indices: columns.iter().map(indices).collect(),
@@ -104,6 +101,14 @@ impl RowCells {
 }
 
 impl Schema {
+    /// Returns the feature columns: columns of numbers where the schema has names alone.
+    pub(crate) fn all_columns(&self) -> Vec<Column> {
+        match self.columns.is_empty() {
+            true => self.features.iter().map(Column::number).collect(),
+            false => self.columns.clone(),
+        }
+    }
+
     /// Returns the names of the columns that a table must have for the features.
     pub fn read_columns(&self) -> Vec<&str> {
         match self.columns.is_empty() {

@@ -96,11 +96,8 @@ impl Split {
 
 /// Turns columns of both parts into inputs, fitted to the training rows, where they are not inputs yet.
 fn together(train: Dataset, valid: Dataset) -> Result<(Dataset, Dataset)> {
-    let columns = match train.is_encoded() {
-        true if train.schema().columns.is_empty() => train.fitted_columns()?,
-        true => train.schema().columns.clone(),
-        false => train.fitted_columns()?,
-    };
+    let columns =
+        if train.is_encoded() { train.schema().all_columns() } else { train.fitted_columns()? };
     let train = if train.is_encoded() { train } else { train.encode_by(&columns)? };
     let read_apart = !valid.is_encoded() || valid.schema().columns != train.schema().columns;
     let valid = if read_apart { valid.encode_by(&columns)? } else { valid };

@@ -305,6 +305,20 @@ impl Expr {
         self.replace_in(by, &mut known)
     }
 
+    /// Returns a constant of the expression that is not finite.
+    pub(crate) fn endless(&self) -> Option<f64> {
+        let mut endless = None;
+        self.replaced(&mut |node| {
+            if let ExprNode::Const(Number(value)) = node
+                && !value.is_finite()
+            {
+                endless = Some(*value);
+            }
+            None
+        });
+        endless
+    }
+
     fn replace_in(
         &self,
         by: &mut dyn FnMut(&ExprNode) -> Option<Self>,

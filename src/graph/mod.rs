@@ -25,7 +25,8 @@ pub use loss::{
 };
 pub use op::{Axis, Mapped, NodeId, Op};
 pub use optimizer::{
-    BetweenPasses, Optimizer, OptimizerHostState, OptimizerSchedule, UpdateContext, UpdateScalars,
+    BetweenPasses, MOST_STATES, Optimizer, OptimizerHostState, OptimizerSchedule, UpdateContext,
+    UpdateScalars,
 };
 pub use update_transforms::{Pass, PassKind, UpdateInput, UpdateTransforms};
 

@@ -3,7 +3,7 @@
 //! Absent on purpose: the execution of programs, which is done by the devices.
 
 use crate::expr::{Expr, Program};
-use crate::graph::{Broadcast, Operand};
+use crate::graph::{Broadcast, Loss, Operand};
 
 /// Index of a formula in its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +26,11 @@ impl Formula {
     /// Makes a formula from an expression.
     pub fn new(expr: &Expr, operands: Vec<Operand>, columns: usize) -> Self {
         Self { program: expr.program(), text: expr.to_string(), operands, columns }
+    }
+
+    /// Returns true for the formula of the plain squared error, for which devices may have a loop of their own.
+    pub fn is_mse(&self) -> bool {
+        Loss::Mse.formula().is_some_and(|mse| mse.program() == self.program)
     }
 
     /// Returns the rows of the matrix, from the lengths of the operands; 1 if no operand varies by rows.

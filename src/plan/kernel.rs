@@ -261,6 +261,11 @@ impl Update {
     pub fn writes_states(&self) -> bool {
         matches!(self.pass, PassKind::Whole | PassKind::First)
     }
+
+    /// Returns the number of states that the pass changes.
+    pub fn changed_states(&self) -> u8 {
+        if self.writes_states() { self.states } else { 0 }
+    }
 }
 
 impl Kernel {

@@ -67,7 +67,8 @@ impl Baseline {
     }
 
     /// Computes the figures of a linear model on the validation rows, under the network's loss and scaling: least squares for a
-    /// squared error, without columns of many texts; else one dense layer that is trained on the CPU, behind the tables of such columns; `None` without such rows, or if that diverges.
+    /// squared error, without columns of many texts; else one dense layer that is trained on the CPU, behind the tables of such
+    /// columns; `None` without such rows, or if that diverges.
     ///
     /// # Errors
     /// If data and options do not fit.

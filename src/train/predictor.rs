@@ -109,7 +109,7 @@ impl Predictor {
     /// # Errors
     /// If the device cannot be opened, or is too small for the network.
     pub fn on(self, kind: &DeviceKind) -> Result<Self> {
-        self.on_for(kind, None)
+        Self::on_device(self.trained, kind, None)
     }
 
     /// Moves the network to a device, and plans for about `rows` rows a call, whatever the actual number: a call for far
@@ -118,11 +118,7 @@ impl Predictor {
     /// # Errors
     /// As [`Self::on`].
     pub fn on_for_rows(self, kind: &DeviceKind, rows: usize) -> Result<Self> {
-        self.on_for(kind, Some(rows))
-    }
-
-    fn on_for(self, kind: &DeviceKind, rows: Option<usize>) -> Result<Self> {
-        Self::on_device(self.trained, kind, rows)
+        Self::on_device(self.trained, kind, Some(rows))
     }
 
     /// Plans and loads a trained network on a device, for about `rows` rows a call, without a plan for the CPU before.

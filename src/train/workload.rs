@@ -16,8 +16,7 @@ use crate::shape::narrow;
 
 use super::TrainOptions;
 use super::loss_scale::write_scaling;
-use super::param_io::lasting;
-use super::param_io::{read_params, write_params};
+use super::param_io::{lasting, read_params, write_params};
 
 /// A network, its batch, and how it is trained. The activation is relu throughout.
 #[derive(Clone, Debug, PartialEq)]

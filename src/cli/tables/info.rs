@@ -46,10 +46,7 @@ pub(crate) fn info(args: &InfoArgs) -> Result<Exit> {
 /// A line for each column.
 fn columns(preparation: &Preprocessing) -> Vec<String> {
     let schema = &preparation.schema;
-    let plain: Vec<Column> = match schema.columns.is_empty() {
-        true => schema.features.iter().map(Column::number).collect(),
-        false => schema.columns.clone(),
-    };
+    let plain: Vec<Column> = schema.all_columns();
     let mut place = 0;
     let line = |column: &Column| {
         let first = place;

@@ -37,16 +37,14 @@ impl OddRows {
         let (schema, columns) = (&preparation.schema, preparation.schema.features.len());
         let ids: Vec<usize> = tables.iter().map(|table| table.column).collect();
         // Gaps among ids are told with the ids.
+        let names = schema.read_columns();
         let is_id = |cell: &&OddCell| {
-            cell.text.is_none()
-                && ids.iter().any(|&id| schema.read_columns()[cell.column] == schema.features[id])
+            cell.text.is_none() && ids.iter().any(|&id| names[cell.column] == schema.features[id])
         };
         let told: Vec<OddCell> = odd.iter().filter(|cell| !is_id(cell)).cloned().collect();
         self.oddities.add(&told, lines);
         // A date's gap is no odd cell where training had gaps, but its parts have to have a number too.
-        if x.iter().any(|input| input.is_nan())
-            && let Some((row, input)) = preparation.fill_gaps(x, &ids)
-        {
+        if let Some((row, input)) = preparation.fill_gaps(x, &ids) {
             let problem = format!(
                 "column {}: the cell is empty, and the model, which was trained without gaps and with --scale none, has no number to \
                  stand in; fill in a value or remove the row",

@@ -1,4 +1,4 @@
-//! NumberMarks in numbers: which sign stands before the decimals of a column, and which between its thousands.
+//! Marks in numbers: which sign stands before the decimals of a column, and which between its thousands.
 //!
 //! In: cells. Out: the marks of a column, by which its numbers are written as Rust reads them.
 //! Absent on purpose: thousands with blanks or apostrophes.
@@ -24,7 +24,7 @@ impl DecimalMark {
     }
 }
 
-/// NumberMarks of a column's numbers.
+/// Marks of a column's numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum NumberMarks {
     /// A decimal point, and nothing between thousands: cells stay as they are.
@@ -38,7 +38,7 @@ pub(super) enum NumberMarks {
     Unclear,
 }
 
-/// MarksEvidence that a cell gives of its column's marks.
+/// Evidence that a cell gives of its column's marks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NumberForm {
     /// No number.
@@ -161,7 +161,7 @@ impl NumberMarks {
     }
 }
 
-/// MarksEvidence that the cells of a column have given of its marks.
+/// Evidence that the cells of a column have given of its marks.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct MarksEvidence {
     pub(super) numbers: u16,

@@ -10,8 +10,7 @@ use crate::plan::{BLOCK, FACTORS, LossScaler, StepParams, Update};
 // A block of an arena has one row of factors, so the programs' blocks must not be longer.
 const _: () = assert!(BLOCK == LANES);
 
-/// Largest number of states that an optimizer has.
-pub const MOST_STATES: usize = 3;
+pub use crate::graph::MOST_STATES;
 
 /// Arenas of an update, or parts of them that begin at the block `first`; absent arenas are empty.
 #[derive(Debug)]

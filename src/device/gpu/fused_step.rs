@@ -237,8 +237,7 @@ impl<'a> StepBuilder<'a> {
                 (loss.loss() == Loss::CROSS_ENTROPY).then_some(true)
             }
             Kernel::LossMap { formula, form, .. } if form.is_plain() && !form.scaled => {
-                let mse = Loss::Mse.formula()?.program();
-                (self.plan.formula(formula).program == mse).then_some(false)
+                self.plan.formula(formula).is_mse().then_some(false)
             }
             _ => None,
         }?;

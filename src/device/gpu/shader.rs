@@ -8,7 +8,7 @@ use super::codes::{
 };
 use super::kernels::{KernelSpec, Variant};
 use crate::expr::{Number, StepValue};
-use crate::graph::{PassKind, UpdateInput};
+use crate::graph::UpdateInput;
 use crate::model::Activation;
 use crate::plan::{Element, Formula, Kernel, StorageTypes, Update};
 
@@ -133,13 +133,8 @@ fn generated_update(update: Update, formula: &Formula) -> String {
         name.unwrap_or_else(|| "V()".to_string())
     };
     // The order of the results is the one in which `UpdateTransforms::passes` lists its expressions.
-    let (weight, states) = match update.pass {
-        PassKind::Whole => (true, update.states),
-        PassKind::First => (false, update.states),
-        PassKind::Second => (true, 0),
-        PassKind::Copies => (false, 0),
-    };
-    let mut results = vec![result(weight)];
+    let states = update.changed_states();
+    let mut results = vec![result(update.writes_weight())];
     results.extend((0..3).map(|state| result(state < states)));
     results.extend([result(update.averages), result(update.gathers)]);
     let results = results.join(", ");
@@ -180,7 +175,7 @@ fn update_accesses(update: Update) -> String {
     if update.writes_weight() {
         store += "    weight[at] = after.weight;\n";
     }
-    for state in 0..if update.writes_states() { update.states } else { 0 } {
+    for state in 0..update.changed_states() {
         let _ = writeln!(store, "    state{state}[at] = after.state{state};");
     }
     if update.averages {

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::error::{Error, Result};
-use crate::expr::{Binary, Expr, ExprNode, Number, parse_with_names};
+use crate::expr::{Binary, Expr, ExprNode, parse_with_names};
 use crate::model::call;
 
 /// Names of the inputs of a loss: the prediction and the target.
@@ -60,7 +60,7 @@ impl CustomLoss {
 
     /// Returns what is wrong with the expression as a loss.
     fn problem(&self) -> Option<String> {
-        let (mut used, mut beyond, mut steps, mut endless) = ([false; 2], false, false, None);
+        let (mut used, mut beyond, mut steps) = ([false; 2], false, false);
         self.value.replaced(&mut |node| {
             match node {
                 ExprNode::Input(index) => match used.get_mut(usize::from(*index)) {
@@ -68,7 +68,6 @@ impl CustomLoss {
                     None => beyond = true,
                 },
                 ExprNode::Quantity(_) => steps = true,
-                ExprNode::Const(Number(value)) if !value.is_finite() => endless = Some(*value),
                 _ => {}
             }
             None
@@ -76,7 +75,7 @@ impl CustomLoss {
         if beyond || steps {
             return Some("it may use the prediction p and the target y alone".to_string());
         }
-        if let Some(value) = endless {
+        if let Some(value) = self.value.endless() {
             return Some(format!("a part of it is {value} for every p and y"));
         }
         if let Some(missing) = used.iter().position(|used| !used) {

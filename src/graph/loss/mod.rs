@@ -177,7 +177,7 @@ impl Loss {
 
     /// True if outputs for classes or labels are scores, as with hinge losses, and not probabilities.
     pub(crate) fn gives_scores(&self) -> bool {
-        matches!(&self, Self::Hinge { .. } | Self::BinaryHinge { .. })
+        matches!(self, Self::Hinge { .. } | Self::BinaryHinge { .. })
     }
 
     /// Returns the kind of target that the loss requires.
@@ -208,7 +208,7 @@ impl Loss {
             TargetKind::Classes(_) => self.wants() == RequiredTarget::Classes,
             TargetKind::Labels(_) => self.wants() == RequiredTarget::Labels,
             TargetKind::Number => {
-                matches!(&self.wants(), RequiredTarget::Numbers | RequiredTarget::Counts)
+                matches!(self.wants(), RequiredTarget::Numbers | RequiredTarget::Counts)
             }
             TargetKind::Numbers(_) => {
                 matches!(
@@ -226,7 +226,7 @@ impl Loss {
 
     /// Returns true if a parameter counts in units of the target.
     pub fn has_target_units(&self) -> bool {
-        matches!(&self, Self::Huber { .. } | Self::SmoothL1 { .. } | Self::GaussianNll { .. })
+        matches!(self, Self::Huber { .. } | Self::SmoothL1 { .. } | Self::GaussianNll { .. })
     }
 
     /// The loss for a target that was divided by `unit`: the same but for a factor that all rows share. The least variance

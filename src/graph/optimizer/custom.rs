@@ -5,14 +5,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::specs::MOST_STATES;
 use super::specs::{OWN, input};
 use crate::error::{Error, Result};
-use crate::expr::{Expr, ExprNode, Number, StepValue, parse_with_names};
+use crate::expr::{Expr, ExprNode, StepValue, parse_with_names};
 use crate::model::call;
 use crate::vocabulary::parts;
 
-/// Number of states at most: the kernel has as many.
-const MOST_STATES: usize = 3;
 /// Names that a text may read but not assign.
 const GIVEN: [&str; 4] = ["g", "lr", "t", "decay"];
 /// Names in errors.
@@ -162,16 +161,7 @@ fn check_values(name: &str, expr: &Expr) -> Result<(), String> {
             "{name} has more than {MOST_SIZE} operations, written out; make it shorter"
         ));
     }
-    let mut endless = None;
-    expr.replaced(&mut |node| {
-        if let ExprNode::Const(Number(value)) = node
-            && !value.is_finite()
-        {
-            endless = Some(*value);
-        }
-        None
-    });
-    match endless {
+    match expr.endless() {
         Some(value) => Err(format!("a part of {name} is {value} whatever the gradient is")),
         None => Ok(()),
     }

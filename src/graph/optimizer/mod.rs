@@ -23,6 +23,7 @@ use crate::vocabulary::{Call, Entry, name_and_inner, parts, plain};
 
 use custom::CustomOptimizer;
 pub use specs::BetweenPasses;
+pub use specs::MOST_STATES;
 pub(super) use specs::{AVERAGE, SHARE, input};
 use specs::{
     CUSTOM, CUSTOM_WITHOUT_DECAY, METHODS, MOST_SETTINGS, OptimizerRow, Range, Setting, Terms,

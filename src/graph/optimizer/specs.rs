@@ -6,6 +6,9 @@
 use super::{Optimizer, OptimizerHostState};
 use crate::expr::{Compare, Expr, StepValue};
 
+/// Largest number of states that an optimizer has; the kernel of updates has as many.
+pub const MOST_STATES: usize = 3;
+
 /// Settings of an optimizer at most.
 pub(super) const MOST_SETTINGS: usize = 8;
 

@@ -34,10 +34,11 @@ enum LossKind {
 }
 
 pub(super) fn map(slots: &Slots<'_>, form: LossVariant) -> StepWork {
-    let program = slots.formula().program;
-    if form.is_plain() && Loss::Mse.formula().is_some_and(|mse| mse.program() == program) {
+    let formula = slots.formula();
+    if form.is_plain() && formula.is_mse() {
         return formed(slots, (LossKind::Mse, form), ["prediction", "d_prediction"]);
     }
+    let program = formula.program;
     let compiled = Box::new(Compiled::of_loss(&program, &form));
     let kind = LossKind::Map(form, program, compiled);
     formed(slots, (kind, form), ["prediction", "d_prediction"])
