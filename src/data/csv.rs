@@ -20,10 +20,10 @@ pub use self::dialect::TableFormat;
 pub use self::marks::DecimalMark;
 use self::passes::{FirstPass, Layout};
 pub(super) use self::rows::TableReader;
-use super::numbers::NumberVec;
 use super::open::is_array_file;
 use super::row_cells::OddCell;
 use super::split::SplitColumns;
+use super::stored_numbers::{NumberBuilder, table_memory};
 use super::table::{Dataset, Schema, Target};
 use super::table_options::TableOptions;
 use super::{cell, header};
@@ -129,10 +129,11 @@ impl Dataset {
     ///
     /// As for [`Dataset::from_csv`], and for missing columns and classes that `schema` does not have.
     pub fn from_csv_like(path: impl AsRef<Path>, schema: &Schema) -> Result<Self> {
-        Self::load_like(path, schema, &TableFormat::default()).map(|(data, _)| data)
+        Self::load_like(path, schema, &TableFormat::default(), None).map(|(data, _)| data)
     }
 
-    /// Does the same as [`Self::from_csv_like`] for a text of a stated form. Returns remarks on the form, too.
+    /// Does the same as [`Self::from_csv_like`] for a text of a stated form; `host_memory` is as in [`TableOptions`]. Returns remarks on
+    /// the form, too.
     ///
     /// # Errors
     ///
@@ -141,10 +142,12 @@ impl Dataset {
         path: impl AsRef<Path>,
         schema: &Schema,
         format: &TableFormat,
+        host_memory: Option<u64>,
     ) -> Result<(Self, Vec<String>)> {
         let mut reader = PartReader::open_as(path, schema, format)?;
+        let memory = table_memory(host_memory);
         let mut part = reader.empty();
-        let mut x = NumberVec::default();
+        let mut x = NumberBuilder::within(memory);
         let mut odd = Vec::new();
         // Features move to the compact storage row by row, so that the table is never held twice.
         while reader.row(&mut part)? {
@@ -160,7 +163,8 @@ impl Dataset {
         let notes = reader.notes().to_vec();
         let data = Self {
             schema: schema.clone(),
-            x: Arc::new(x),
+            x: Arc::new(x.finish()?),
+            memory,
             y,
             weights: None,
             left_out: reader.left_out(),

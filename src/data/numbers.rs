@@ -1,9 +1,13 @@
 //! Numbers as a table has them: in single precision where that holds each of them exactly, else in double.
 //!
 //! In: numbers one after the other, or slices of the caller's. Out: [`Numbers`], a view that gives each as f64.
-//! Absent on purpose: rows and columns, scaling.
+//! Absent on purpose: rows and columns, scaling; the file of a large table, which `stored_numbers.rs` has.
 
 use std::ops::Range;
+use std::sync::Arc;
+
+use super::stored_numbers::{NumberBlock, NumberBuilder, StoredNumbers, StoredSlice};
+use crate::error::Result;
 
 /// A view of numbers in single or double precision; each is read as f64.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +16,8 @@ pub enum Numbers<'a> {
     Single(&'a [f32]),
     /// In double precision.
     Double(&'a [f64]),
+    /// In a temporary file, from which they are read when they are needed; [`Self::blocks`] reads many at once.
+    Stored(StoredSlice<'a>),
 }
 
 /// Numbers that grow, kept in single precision for as long as that loses nothing: a table of pixels or counts takes
@@ -20,6 +26,8 @@ pub enum Numbers<'a> {
 pub(super) enum NumberVec {
     Single(Vec<f32>),
     Double(Vec<f64>),
+    /// Complete: nothing is appended any more.
+    Stored(Arc<StoredNumbers>),
 }
 
 impl<'a> Numbers<'a> {
@@ -28,6 +36,7 @@ impl<'a> Numbers<'a> {
         match self {
             Self::Single(values) => values.len(),
             Self::Double(values) => values.len(),
+            Self::Stored(values) => values.len(),
         }
     }
 
@@ -45,6 +54,7 @@ impl<'a> Numbers<'a> {
         match self {
             Self::Single(values) => values[i].into(),
             Self::Double(values) => values[i],
+            Self::Stored(values) => values.part(i, 1).read().view().at(0),
         }
     }
 
@@ -57,7 +67,27 @@ impl<'a> Numbers<'a> {
         match self {
             Self::Single(values) => Self::Single(&values[range]),
             Self::Double(values) => Self::Double(&values[range]),
+            Self::Stored(values) => Self::Stored(values.part(range.start, range.len())),
         }
+    }
+
+    /// Returns true if the numbers are in single precision.
+    pub fn is_single(self) -> bool {
+        match self {
+            Self::Single(_) => true,
+            Self::Double(_) => false,
+            Self::Stored(values) => values.is_single(),
+        }
+    }
+
+    /// Returns the numbers in memory, in order: all in one block if they are in memory already, else as many at once as are read
+    /// well, whole groups of `unit` numbers (0 counts as 1).
+    pub fn blocks(self, unit: usize) -> impl Iterator<Item = NumberBlock<'a>> + use<'a> {
+        let size = match self {
+            Self::Stored(values) => values.block_length(unit),
+            Self::Single(_) | Self::Double(_) => self.len(),
+        };
+        self.chunks(size).map(NumberBlock::of)
     }
 
     /// Parts of `size` numbers each, the last of which may be shorter. A size of 0 counts as 1.
@@ -73,12 +103,51 @@ impl<'a> Numbers<'a> {
 
     /// Numbers from place `first` on, every `step`-th of them: a column of rows of `step` numbers.
     pub fn every(self, first: usize, step: usize) -> impl Iterator<Item = f64> + Clone + use<'a> {
-        (first..self.len()).step_by(step.max(1)).map(move |i| self.at(i))
+        NumberIter {
+            numbers: self,
+            next: first,
+            step: step.max(1),
+            block: (0, NumberVec::default()),
+        }
     }
 
     /// All numbers, copied.
     pub fn to_vec(self) -> Vec<f64> {
         self.iter().collect()
+    }
+}
+
+/// An iterator over numbers, which keeps a block of those that are stored.
+#[derive(Clone)]
+struct NumberIter<'a> {
+    numbers: Numbers<'a>,
+    next: usize,
+    step: usize,
+    /// Numbers that were read from the file, and the place of the first.
+    block: (usize, NumberVec),
+}
+
+impl Iterator for NumberIter<'_> {
+    type Item = f64;
+
+    fn next(&mut self) -> Option<f64> {
+        let at = self.next;
+        if at >= self.numbers.len() {
+            return None;
+        }
+        self.next = at.saturating_add(self.step);
+        let Numbers::Stored(stored) = self.numbers else { return Some(self.numbers.at(at)) };
+        let (first, block) = &self.block;
+        if at < *first || at >= first + block.view().len() {
+            let length = stored.block_length(1).min(stored.len() - at);
+            self.block = (at, stored.part(at, length).read());
+        }
+        Some(self.block.1.view().at(at - self.block.0))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.numbers.len().saturating_sub(self.next).div_ceil(self.step);
+        (left, Some(left))
     }
 }
 
@@ -140,50 +209,75 @@ impl From<Numbers<'_>> for NumberVec {
                 values.iter().for_each(|&value| copy.push(value));
                 copy
             }
+            Numbers::Stored(values) => values.read(),
         }
     }
 }
 
 impl NumberVec {
     /// Appends a number. The first one that single precision cannot hold moves all of them to double.
+    ///
+    /// # Panics
+    /// If the numbers are stored in a file.
     pub(super) fn push(&mut self, value: f64) {
-        if let Self::Single(values) = self {
-            #[expect(clippy::cast_possible_truncation, reason = "compared with what it was")]
-            let single = value as f32;
-            // NaN stands for a gap, and is as good in single precision.
-            if f64::from(single) == value || value.is_nan() {
-                values.push(single);
-                return;
+        match self {
+            Self::Double(values) => values.push(value),
+            Self::Single(values) => {
+                #[expect(clippy::cast_possible_truncation, reason = "compared with what it was")]
+                let single = value as f32;
+                // NaN stands for a gap, and is as good in single precision.
+                if f64::from(single) == value || value.is_nan() {
+                    values.push(single);
+                    return;
+                }
+                let mut wide = Vec::with_capacity(values.len().max(4) + 1);
+                wide.extend(values.iter().map(|&value| f64::from(value)));
+                wide.push(value);
+                *self = Self::Double(wide);
             }
-            let mut wide = Vec::with_capacity(values.len().max(4) + 1);
-            wide.extend(values.iter().map(|&value| f64::from(value)));
-            *self = Self::Double(wide);
-        }
-        if let Self::Double(values) = self {
-            values.push(value);
+            Self::Stored(_) => unreachable!("stored numbers are complete"),
         }
     }
 
-    /// Copies the given columns of rows of `width` numbers, in the given order.
-    pub(super) fn columns(&self, picks: &[usize], width: usize) -> Self {
-        fn copy<T: Copy>(values: &[T], picks: &[usize], width: usize) -> Vec<T> {
-            values.chunks_exact(width).flat_map(|row| picks.iter().map(|&at| row[at])).collect()
-        }
-        match self {
-            Self::Single(values) => Self::Single(copy(values, picks, width)),
-            Self::Double(values) => Self::Double(copy(values, picks, width)),
-        }
+    /// Number of bytes that the numbers take.
+    pub(super) fn bytes(&self) -> u64 {
+        let view = self.view();
+        let size = if view.is_single() { size_of::<f32>() } else { size_of::<f64>() };
+        (view.len() * size) as u64
     }
 
     pub(super) fn view(&self) -> Numbers<'_> {
         match self {
             Self::Single(values) => Numbers::Single(values),
             Self::Double(values) => Numbers::Double(values),
+            Self::Stored(values) => Numbers::Stored(values.view()),
         }
     }
 
-    /// Copies the parts of `size` numbers at the given places, in the given order.
-    pub(super) fn gather(&self, places: &[u32], size: usize) -> Self {
+    /// Copies the given columns of rows of `width` numbers, in the given order; beyond `memory` bytes to a file.
+    ///
+    /// # Errors
+    /// If that file cannot be written.
+    pub(super) fn columns(
+        &self,
+        picks: &[usize],
+        width: usize,
+        memory: Option<u64>,
+    ) -> Result<Self> {
+        let mut copy = NumberBuilder::within(memory);
+        for block in self.view().blocks(width) {
+            for row in block.view().chunks(width) {
+                picks.iter().for_each(|&at| copy.push(row.at(at)));
+            }
+        }
+        copy.finish()
+    }
+
+    /// Copies the parts of `size` numbers at the given places, in the given order; beyond `memory` bytes to a file.
+    ///
+    /// # Errors
+    /// If that file cannot be written.
+    pub(super) fn gather(&self, places: &[u32], size: usize, memory: Option<u64>) -> Result<Self> {
         fn copy<T: Copy>(values: &[T], places: &[u32], size: usize) -> Vec<T> {
             let mut taken = Vec::with_capacity(places.len() * size);
             for &place in places {
@@ -192,8 +286,22 @@ impl NumberVec {
             taken
         }
         match self {
-            Self::Single(values) => Self::Single(copy(values, places, size)),
-            Self::Double(values) => Self::Double(copy(values, places, size)),
+            Self::Single(values) => Ok(Self::Single(copy(values, places, size))),
+            Self::Double(values) => Ok(Self::Double(copy(values, places, size))),
+            Self::Stored(values) => {
+                let mut taken = NumberBuilder::within(memory);
+                let most = values.view().block_length(size) / size.max(1);
+                // Places that follow one another are read together.
+                let mut left = places;
+                while let Some(&first) = left.first() {
+                    let follows = (first..).zip(left).take(most).take_while(|(at, it)| at == *it);
+                    let count = follows.count();
+                    let part = values.view().part(first as usize * size, count * size).read();
+                    part.view().iter().for_each(|value| taken.push(value));
+                    left = &left[count..];
+                }
+                taken.finish()
+            }
         }
     }
 }
@@ -215,7 +323,7 @@ mod tests {
         values.push(0.1);
         assert_eq!(values.view().to_vec(), [1.0, -0.5, 16_777_216.0, 16_777_217.0, 0.1]);
         assert_eq!(
-            values.gather(&[1, 0], 2).view().to_vec(),
+            values.gather(&[1, 0], 2, None).unwrap().view().to_vec(),
             [16_777_216.0, 16_777_217.0, 1.0, -0.5]
         );
         for lost in [1e39, 1e-60, f64::MAX] {

@@ -136,9 +136,9 @@ impl Preprocessing {
         };
         let names = &train.schema().features;
         // A table in single precision has no more digits to lose.
-        let double = match train.x() {
-            Numbers::Single(_) => Vec::new(),
-            Numbers::Double(_) => (0..columns).filter(lost).map(|c| names[c].clone()).collect(),
+        let double = match train.x().is_single() {
+            true => Vec::new(),
+            false => (0..columns).filter(lost).map(|c| names[c].clone()).collect(),
         };
         let schema = train.schema().clone();
         Self { schema, scale, mean, std, target_mean, target_std, double }
@@ -243,6 +243,9 @@ impl Preprocessing {
         match x {
             Numbers::Single(x) => self.extend(x, scaled),
             Numbers::Double(x) => self.extend(x, scaled),
+            Numbers::Stored(_) => {
+                x.blocks(self.mean.len()).for_each(|it| self.extend_features(it.view(), scaled));
+            }
         }
     }
 
@@ -270,10 +273,20 @@ impl Preprocessing {
     /// Finds the first feature of rows `[rows, features]` that single precision cannot hold after scaling: its row and
     /// column.
     pub fn beyond_single(&self, x: Numbers<'_>) -> Option<(usize, usize)> {
-        match x {
-            Numbers::Single(x) => self.first_beyond(x),
-            Numbers::Double(x) => self.first_beyond(x),
+        let columns = self.mean.len().max(1);
+        let mut first = 0;
+        for block in x.blocks(columns) {
+            let found = match block.view() {
+                Numbers::Single(x) => self.first_beyond(x),
+                Numbers::Double(x) => self.first_beyond(x),
+                Numbers::Stored(_) => None,
+            };
+            if let Some((row, column)) = found {
+                return Some((first + row, column));
+            }
+            first += block.view().len() / columns;
         }
+        None
     }
 
     fn first_beyond<T: Copy + Into<f64>>(&self, x: &[T]) -> Option<(usize, usize)> {

@@ -91,6 +91,7 @@ fn dataset(source: &str, columns: usize, classes: u32, x: Vec<f32>, y: Targets) 
     Dataset {
         schema,
         x: Arc::new(NumberVec::Single(x)),
+        memory: None,
         y,
         weights: None,
         left_out: 0,

@@ -15,6 +15,7 @@ use crate::data::cell::{self, GapMarks};
 use crate::data::header;
 use crate::data::kinds::{ColumnScan, Decision, RawColumn, RawColumns, RawKind};
 use crate::data::numbers::NumberVec;
+use crate::data::stored_numbers::{NumberBuilder, table_memory};
 use crate::data::table::{Dataset, Schema, Target, TargetKind};
 use crate::data::table_options::{ColumnRule, GapRule, TableOptions};
 use crate::data::target::{TargetCells, resolve_all};
@@ -136,7 +137,7 @@ impl Layout {
 pub(super) struct FirstPass {
     marks: GapMarks,
     scans: Vec<ColumnScan>,
-    x: NumberVec,
+    x: NumberBuilder,
     targets: Vec<TargetCells>,
     pub(super) weights: Vec<f64>,
     keys: RowKeys,
@@ -153,7 +154,7 @@ impl FirstPass {
         Self {
             marks: GapMarks::new(options.missing.as_deref()),
             scans: layout.picks.iter().map(scan).collect(),
-            x: NumberVec::default(),
+            x: NumberBuilder::within(table_memory(options.host_memory)),
             targets: layout.targets.iter().map(|_| TargetCells::default()).collect(),
             weights: Vec::new(),
             keys: layout.keys.clone(),
@@ -248,10 +249,11 @@ impl FirstPass {
     ) -> Result<(NumberVec, Vec<RawColumn>)> {
         let is_text = |column: &RawColumn| matches!(column.kind, RawKind::Category { .. });
         let texts: Vec<usize> = (0..columns.len()).filter(|&at| is_text(&columns[at])).collect();
-        let x = std::mem::take(&mut self.x);
         let width = self.scans.len();
+        let memory = self.x.memory();
+        let x = std::mem::replace(&mut self.x, NumberBuilder::within(None)).finish()?;
         if texts.is_empty() {
-            let x = if kept.len() == width { x } else { x.columns(kept, width) };
+            let x = if kept.len() == width { x } else { x.columns(kept, width, memory)? };
             return Ok((x, columns));
         }
         let places: Vec<usize> = texts.iter().map(|&at| layout.picks[kept[at]]).collect();
@@ -262,18 +264,21 @@ impl FirstPass {
             }
             codes[at] = Some(of_rows);
         }
-        let mut merged = NumberVec::default();
-        let view = x.view();
-        for row in 0..self.rows {
-            for (at, &from) in kept.iter().enumerate() {
-                merged.push(match &codes[at] {
-                    Some(codes) if codes[row] == GAP => f64::NAN,
-                    Some(codes) => codes[row].into(),
-                    None => view.at(row * width + from),
-                });
+        let mut merged = NumberBuilder::within(memory);
+        let mut row = 0;
+        for block in x.view().blocks(width) {
+            for cells in block.view().chunks(width) {
+                for (at, &from) in kept.iter().enumerate() {
+                    merged.push(match &codes[at] {
+                        Some(codes) if codes[row] == GAP => f64::NAN,
+                        Some(codes) => codes[row].into(),
+                        None => cells.at(from),
+                    });
+                }
+                row += 1;
             }
         }
-        Ok((merged, columns))
+        Ok((merged.finish()?, columns))
     }
 
     /// Reads the texts of columns: for each its different texts in order, and the place of each row's text among them.
@@ -338,7 +343,8 @@ impl FirstPass {
             return Err(Error::table(&table.source, problem));
         }
         let all = keep.len() == self.rows;
-        let x = if all { x } else { x.gather(&keep, width) };
+        let memory = table_memory(options.host_memory);
+        let x = if all { x } else { x.gather(&keep, width, memory)? };
         if !all {
             self.targets.iter_mut().for_each(|cells| cells.keep(&keep));
             self.keys.keep(&keep);
@@ -372,6 +378,7 @@ impl FirstPass {
         let data = Dataset {
             schema,
             x: Arc::new(x),
+            memory,
             y: read.y,
             weights: None,
             left_out: self.left_out,

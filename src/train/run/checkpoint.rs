@@ -211,6 +211,7 @@ fn sum_numbers(sum: &mut Checksum, numbers: Numbers<'_>) {
                 sum.word(bits as u32);
             }
         }),
+        Numbers::Stored(_) => numbers.blocks(1).for_each(|block| sum_numbers(sum, block.view())),
     }
 }
 
