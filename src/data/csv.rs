@@ -107,7 +107,7 @@ impl Dataset {
             target.rename("y");
         }
         let (layout, mut table) = Layout::of(path, &target, &options)?;
-        let mut pass = FirstPass::new(&table, &layout, &options);
+        let mut pass = FirstPass::new(&table, &layout, (&target, &options));
         while table.read()? {
             table.check_count()?;
             pass.row(&table, &layout)?;

@@ -13,7 +13,10 @@ use crate::error::{Error, Result};
 /// Number of distinct whole numbers up to which `Auto` takes them as classes.
 const FEW_CLASSES: usize = 20;
 
-/// The cells of a target column: each distinct text once, however many rows there are.
+/// Number of distinct texts from which a column of numbers is kept as numbers, since its texts would take several times the memory.
+const MANY_TEXTS: usize = 1 << 16;
+
+/// The cells of a target column: each distinct text once, however many rows there are, or very many numbers.
 #[derive(Debug, Default)]
 pub(super) struct TargetCells {
     known: HashMap<String, u32>,
@@ -21,6 +24,64 @@ pub(super) struct TargetCells {
     seen: Vec<(u64, usize)>,
     /// One code for each row.
     codes: Vec<u32>,
+    /// True if the texts themselves are asked for, as classes or labels.
+    texts_wanted: bool,
+    /// The cells, instead of texts and codes, once there are [`MANY_TEXTS`] distinct texts and all are numbers.
+    numbers: Option<ManyNumbers>,
+}
+
+/// The cells of a target column that holds too many different numbers for classes.
+#[derive(Debug)]
+struct ManyNumbers {
+    /// Value of each row; NaN for a gap.
+    values: Vec<f64>,
+    /// True if every value is whole.
+    whole: bool,
+    /// True if a number begins with a zero, as codes do.
+    code: bool,
+    /// Line of the first cell that is neither number nor gap, and the problem.
+    wrong: Option<(u64, String)>,
+}
+
+impl ManyNumbers {
+    fn push(&mut self, cell: &str, line: u64, marks: &GapMarks) {
+        let gap = is_gap_among_numbers(cell, marks);
+        let value = if gap { Ok(f64::NAN) } else { cell::number(cell) };
+        self.code |= !gap && is_code(cell);
+        self.whole &= gap || whole_value(cell).is_some();
+        if value.is_err() && self.wrong.is_none() {
+            self.wrong = Some((line, cell::target(cell).err().unwrap_or_default()));
+        }
+        self.values.push(value.unwrap_or(f64::NAN));
+    }
+
+    /// Returns the number of each row, or an error at the first cell that is none.
+    fn values(self, name: &str, source: &str) -> Result<Vec<f64>> {
+        match self.wrong {
+            Some((line, problem)) => Err(not_a_number(name, source, line, &problem)),
+            None => Ok(self.values),
+        }
+    }
+
+    fn resolve(self, target: &Target, source: &str) -> Result<ReadTarget> {
+        let name = target.column();
+        // As for fewer texts: whole numbers with leading zeros name something.
+        if matches!(target, Target::Auto(_)) && self.whole && self.code && self.wrong.is_none() {
+            let problem = format!(
+                "column {}: very many whole numbers, some with a zero in front, look like an identifier; choose another ‘target’, or \
+                 take each as a number with ‘task’ regress",
+                shown(name)
+            );
+            return Err(Error::table(source, problem).at_column(name));
+        }
+        let y = Targets::Numbers(self.values(name, source)?);
+        Ok(ReadTarget { kind: TargetKind::Number, y, class_lines: Vec::new() })
+    }
+}
+
+/// Returns true if a trimmed cell is a gap in a target column whose other cells are all numbers.
+fn is_gap_among_numbers(cell: &str, marks: &GapMarks) -> bool {
+    marks.has(cell) || marks.has_among_numbers(cell)
 }
 
 /// A target column as read.
@@ -42,8 +103,17 @@ struct Distinct {
 }
 
 impl TargetCells {
+    /// Makes room for the cells of a target.
+    pub(super) fn new(target: &Target) -> Self {
+        let texts_wanted = matches!(target, Target::Class(_) | Target::Labels(_));
+        Self { texts_wanted, ..Self::default() }
+    }
+
     /// Takes the trimmed cell of the next row.
-    pub(super) fn push(&mut self, cell: &str, line: u64) {
+    pub(super) fn push(&mut self, cell: &str, line: u64, marks: &GapMarks) {
+        if let Some(numbers) = &mut self.numbers {
+            return numbers.push(cell, line, marks);
+        }
         let code = match self.known.get(cell) {
             Some(&code) => code,
             None => {
@@ -56,6 +126,28 @@ impl TargetCells {
         };
         self.seen[code as usize].1 += 1;
         self.codes.push(code);
+        // Once for each further text, so that a first odd one only delays it.
+        if self.seen.len().is_multiple_of(MANY_TEXTS) && code as usize + 1 == self.seen.len() {
+            self.keep_as_numbers(marks);
+        }
+    }
+
+    /// Drops the texts if all are numbers or gaps.
+    fn keep_as_numbers(&mut self, marks: &GapMarks) {
+        let is_number =
+            |text: &String| is_gap_among_numbers(text, marks) || cell::number(text).is_ok();
+        if self.texts_wanted || !self.known.keys().all(is_number) {
+            return;
+        }
+        let numbers = ManyNumbers { values: Vec::new(), whole: true, code: false, wrong: None };
+        let mut distinct = numbers;
+        let mut texts: Vec<(&String, u32)> =
+            self.known.iter().map(|(text, &code)| (text, code)).collect();
+        texts.sort_unstable_by_key(|(_, code)| *code);
+        texts.iter().for_each(|(text, _)| distinct.push(text, 0, marks));
+        let of_rows = self.codes.iter().map(|&code| distinct.values[code as usize]).collect();
+        self.numbers = Some(ManyNumbers { values: of_rows, ..distinct });
+        (self.known, self.seen, self.codes) = (HashMap::new(), Vec::new(), Vec::new());
     }
 
     /// Returns true for each row that has no value of one of the targets.
@@ -67,6 +159,11 @@ impl TargetCells {
     ) -> Vec<bool> {
         let mut gaps = vec![false; rows];
         for column in columns {
+            if let Some(numbers) = &column.numbers {
+                let of_rows = numbers.values.iter().map(|value| value.is_nan());
+                gaps.iter_mut().zip(of_rows).for_each(|(gap, own)| *gap |= own);
+                continue;
+            }
             let codes = column.gap_codes(target, marks);
             if codes.contains(&true) {
                 let of_rows = column.codes.iter().map(|&code| codes[code as usize]);
@@ -79,7 +176,7 @@ impl TargetCells {
     /// Returns true for each text that stands for a gap: the empty one, and marks where all else are numbers; a class may be called
     /// `None`, unless the list of marks is the user's.
     fn gap_codes(&self, target: &Target, marks: &GapMarks) -> Vec<bool> {
-        let is_mark = |text: &str| marks.has(text) || marks.has_among_numbers(text);
+        let is_mark = |text: &str| is_gap_among_numbers(text, marks);
         let classes = matches!(target, Target::Class(_));
         let number = |text: &String| cell::number(text).is_ok();
         let mut others = self.known.keys().filter(|text| !is_mark(text)).peekable();
@@ -95,6 +192,10 @@ impl TargetCells {
 
     /// Leaves all rows out but these.
     pub(super) fn keep(&mut self, rows: &[u32]) {
+        if let Some(numbers) = &mut self.numbers {
+            numbers.values = rows.iter().map(|&row| numbers.values[row as usize]).collect();
+            return;
+        }
         self.codes = rows.iter().map(|&row| self.codes[row as usize]).collect();
         self.seen.iter_mut().for_each(|(_, count)| *count = 0);
         self.codes.iter().for_each(|&code| self.seen[code as usize].1 += 1);
@@ -122,6 +223,9 @@ impl TargetCells {
 
     /// Reads the column as `target` says.
     pub(super) fn resolve(self, target: &Target, source: &str) -> Result<ReadTarget> {
+        if let Some(numbers) = self.numbers {
+            return numbers.resolve(target, source);
+        }
         let column = self.column(target.column(), source);
         match target {
             Target::Class(_) => column.classes(),
@@ -132,6 +236,14 @@ impl TargetCells {
                 let kind = TargetKind::Labels(vec![label]);
                 Ok(ReadTarget { kind, y: Targets::Columns(y, 1), class_lines: Vec::new() })
             }
+        }
+    }
+
+    /// Returns a number for each row, or an error at the first cell that is none.
+    fn values(mut self, name: &str, source: &str) -> Result<Vec<f64>> {
+        match self.numbers.take() {
+            Some(numbers) => numbers.values(name, source),
+            None => self.column(name, source).values(),
         }
     }
 
@@ -160,7 +272,7 @@ pub(super) fn resolve_all(
     source: &str,
 ) -> Result<ReadTarget> {
     let count = names.len();
-    let columns = columns.into_iter().zip(names).map(|(cells, name)| cells.column(name, source));
+    let columns = columns.into_iter().zip(names.iter().copied());
     let (kind, values) = match target {
         Target::Class(_) => {
             let problem = format!(
@@ -170,14 +282,16 @@ pub(super) fn resolve_all(
             return Err(Error::table(source, problem));
         }
         Target::Labels(_) => {
-            let read: Vec<(BinaryColumn, Vec<f64>)> =
-                columns.map(TargetColumn::label).collect::<Result<_>>()?;
+            let read: Vec<(BinaryColumn, Vec<f64>)> = columns
+                .map(|(cells, name)| cells.column(name, source).label())
+                .collect::<Result<_>>()?;
             let (labels, values): (Vec<_>, Vec<_>) = read.into_iter().unzip();
             (TargetKind::Labels(labels), values)
         }
         Target::Auto(_) | Target::Number(_) => {
             // Several columns are never taken as classes.
-            let values = columns.map(|column| column.values()).collect::<Result<Vec<_>>>()?;
+            let values = columns.map(|(cells, name)| cells.values(name, source));
+            let values = values.collect::<Result<Vec<_>>>()?;
             (TargetKind::Numbers(names.iter().map(|name| (*name).to_owned()).collect()), values)
         }
     };
@@ -345,12 +459,14 @@ impl TargetColumn<'_> {
 
     fn not_a_number(&self, cell: &Distinct) -> Error {
         let problem = cell::target(&cell.text).err().unwrap_or_default();
-        let problem = format!(
-            "column {}: {problem}, or predict classes with ‘task’ classify",
-            shown(self.name)
-        );
-        Error::table(self.source, problem).at_line(cell.line).at_column(self.name)
+        not_a_number(self.name, self.source, cell.line, &problem)
     }
+}
+
+fn not_a_number(column: &str, source: &str, line: u64, problem: &str) -> Error {
+    let problem =
+        format!("column {}: {problem}, or predict classes with ‘task’ classify", shown(column));
+    Error::table(source, problem).at_line(line).at_column(column)
 }
 
 /// Returns the value of a class that is written as a plain whole number: `3` and `3.0` are one class, but `03`, `+3` and
@@ -451,11 +567,12 @@ impl Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shape::narrow;
 
     fn read(cells: &[&str], target: Target) -> Result<ReadTarget> {
-        let mut column = TargetCells::default();
+        let mut column = TargetCells::new(&target);
         for (line, cell) in (2..).zip(cells) {
-            column.push(cell, line);
+            column.push(cell, line, &GapMarks::new(None));
         }
         column.resolve(&target, "t.csv")
     }
@@ -521,6 +638,54 @@ mod tests {
         assert!(said.ends_with("‘task’ classify, or as a number with ‘task’ regress"), "{said}");
         // Numbers that are no codes stay numbers.
         assert_eq!(auto(&["0.5", "1e3", "1", "1", "1"]).unwrap().kind, TargetKind::Number);
+    }
+
+    /// More distinct cells than are kept as texts, with some others after them.
+    fn many(others: &[&str], of_number: impl Fn(usize) -> String) -> Vec<String> {
+        let count = MANY_TEXTS + 10;
+        let others = others.iter().map(|it| (*it).to_owned());
+        (0..count).map(of_number).chain(others).collect()
+    }
+
+    #[test]
+    fn very_many_numbers_are_those_of_few() {
+        let marks = GapMarks::new(None);
+        for target in [Target::auto("y"), Target::number("y")] {
+            let cells = many(&["NA", "7.25", ""], |i| format!("{}.5", i as i64 - 3000));
+            let mut column = TargetCells::new(&target);
+            for (line, cell) in (2..).zip(&cells) {
+                column.push(cell, line, &marks);
+            }
+            assert!(column.numbers.is_some() && column.known.is_empty());
+            let rows = cells.len();
+            let columns = [column];
+            let gaps = TargetCells::gap_rows(&columns, &target, &marks, rows);
+            let gaps: Vec<usize> = (0..rows).filter(|&row| gaps[row]).collect();
+            assert_eq!(gaps, [rows - 3, rows - 1]);
+            let [mut column] = columns;
+            column.keep(&[0, 5000, narrow(rows) - 2]);
+            let read = column.resolve(&target, "t.csv").unwrap();
+            assert_eq!(read.y, Targets::Numbers(vec![-3000.5, 2000.5, 7.25]));
+        }
+    }
+
+    #[test]
+    fn very_many_numbers_have_the_errors_of_few() {
+        let said = |cells: &[String], target| {
+            let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
+            read(&cells, target).unwrap_err().to_string()
+        };
+        let wrong = many(&["1.5", "x y", "z"], |i| format!("{i}.5"));
+        let message = said(&wrong, Target::auto("y"));
+        assert!(message.starts_with("t.csv:65549: column `y`: `x y` is not a number"), "{message}");
+        assert!(message.ends_with("‘task’ classify"), "{message}");
+        let codes = many(&["007"], |i| i.to_string());
+        assert!(said(&codes, Target::auto("y")).contains("look like an identifier"));
+        let cells: Vec<&str> = codes.iter().map(String::as_str).collect();
+        assert_eq!(read(&cells, Target::number("y")).unwrap().kind, TargetKind::Number);
+        // Classes keep their texts, however many there are.
+        let read = read(&cells, Target::class("y")).unwrap();
+        assert_eq!(labels(&read).len(), MANY_TEXTS + 11);
     }
 
     #[test]

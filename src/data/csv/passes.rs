@@ -149,13 +149,17 @@ pub(super) struct FirstPass {
 }
 
 impl FirstPass {
-    pub(super) fn new(table: &TableReader, layout: &Layout, options: &TableOptions) -> Self {
+    pub(super) fn new(
+        table: &TableReader,
+        layout: &Layout,
+        (target, options): (&Target, &TableOptions),
+    ) -> Self {
         let scan = |&place: &usize| ColumnScan::new(options.rule(&layout.names[place]));
         Self {
             marks: GapMarks::new(options.missing.as_deref()),
             scans: layout.picks.iter().map(scan).collect(),
             x: NumberBuilder::within(table_memory(options.host_memory)),
-            targets: layout.targets.iter().map(|_| TargetCells::default()).collect(),
+            targets: layout.targets.iter().map(|_| TargetCells::new(target)).collect(),
             weights: Vec::new(),
             keys: layout.keys.clone(),
             left_out: 0,
@@ -191,7 +195,7 @@ impl FirstPass {
         for (&place, cells) in layout.targets.iter().zip(&mut self.targets) {
             let text = table.record.get(place).unwrap_or_default();
             self.inexact[place] |= cell::loses_digits(text);
-            cells.push(text.trim(), table.line);
+            cells.push(text.trim(), table.line, &self.marks);
         }
         Ok(())
     }
