@@ -103,12 +103,7 @@ impl<'a> Numbers<'a> {
 
     /// Numbers from place `first` on, every `step`-th of them: a column of rows of `step` numbers.
     pub fn every(self, first: usize, step: usize) -> impl Iterator<Item = f64> + Clone + use<'a> {
-        NumberIter {
-            numbers: self,
-            next: first,
-            step: step.max(1),
-            block: (0, NumberVec::default()),
-        }
+        NumberIter { numbers: self, next: first, step: step.max(1), read: ReadNumbers::default() }
     }
 
     /// All numbers, copied.
@@ -123,8 +118,25 @@ struct NumberIter<'a> {
     numbers: Numbers<'a>,
     next: usize,
     step: usize,
-    /// Numbers that were read from the file, and the place of the first.
-    block: (usize, NumberVec),
+    /// Some of the numbers, if they are stored.
+    read: ReadNumbers,
+}
+
+/// Numbers that were read from a file: each `step`-th from place `first` on.
+#[derive(Clone, Default)]
+pub(super) struct ReadNumbers {
+    pub(super) first: usize,
+    pub(super) step: usize,
+    pub(super) values: NumberVec,
+}
+
+impl ReadNumbers {
+    /// Returns the number at a place that a step leads to, if it was read.
+    fn at(&self, place: usize) -> Option<f64> {
+        let values = self.values.view();
+        let index = place.checked_sub(self.first)?.checked_div(self.step)?;
+        (index < values.len()).then(|| values.at(index))
+    }
 }
 
 impl Iterator for NumberIter<'_> {
@@ -137,12 +149,11 @@ impl Iterator for NumberIter<'_> {
         }
         self.next = at.saturating_add(self.step);
         let Numbers::Stored(stored) = self.numbers else { return Some(self.numbers.at(at)) };
-        let (first, block) = &self.block;
-        if at < *first || at >= first + block.view().len() {
-            let length = stored.block_length(1).min(stored.len() - at);
-            self.block = (at, stored.part(at, length).read());
+        if let Some(value) = self.read.at(at) {
+            return Some(value);
         }
-        Some(self.block.1.view().at(at - self.block.0))
+        self.read = stored.read_from(at, self.step);
+        self.read.at(at)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -3,9 +3,9 @@
 //! In: numbers one after the other, a limit on memory. Out: [`NumberVec`], in memory or in a file, and blocks of it in memory.
 //! Absent on purpose: rows and columns; what the numbers mean.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use super::numbers::{NumberVec, Numbers};
+use super::numbers::{NumberVec, Numbers, ReadNumbers};
 use super::temp_file::TempFile;
 use crate::error::Result;
 
@@ -13,6 +13,8 @@ use crate::error::Result;
 const PURPOSE: &str = "the table, which is larger than ‘host_memory’ allows it to be in memory";
 /// Bytes that are read or written at once.
 const BLOCK_BYTES: usize = 1 << 20;
+/// Bytes of a block of rows that is stored column by column.
+const COLUMN_BLOCK_BYTES: usize = 16 << 20;
 
 /// Copies of a table that are in memory at once, at most, while it is read, parted and encoded, and a rest for all else.
 const COPIES: u64 = 5;
@@ -33,6 +35,44 @@ pub(super) struct StoredNumbers {
     file: TempFile,
     double: bool,
     length: usize,
+    /// The same numbers column by column, made when a first column is asked for; `None` inside if the disk has no place for them.
+    columns: OnceLock<Option<ColumnStore>>,
+}
+
+/// Numbers of rows of a table, column by column within blocks of rows, so that reading a column does not read all others.
+#[derive(Debug)]
+struct ColumnStore {
+    file: TempFile,
+    /// Numbers of a row.
+    width: usize,
+    /// Rows of a block, except of the last one.
+    block_rows: usize,
+}
+
+impl ColumnStore {
+    fn of(numbers: &StoredNumbers, width: usize) -> Result<Self> {
+        let block_rows = (COLUMN_BLOCK_BYTES / numbers.size() / width).max(1);
+        let mut file = TempFile::create(PURPOSE)?;
+        for block in Numbers::Stored(numbers.view()).chunks(block_rows * width) {
+            let Numbers::Stored(block) = block else { continue };
+            file.append(&match block.read() {
+                NumberVec::Single(values) => bytes_by_column(&values, width, f32::to_le_bytes),
+                NumberVec::Double(values) => bytes_by_column(&values, width, f64::to_le_bytes),
+                NumberVec::Stored(_) => Vec::new(),
+            })?;
+        }
+        Ok(Self { file, width, block_rows })
+    }
+}
+
+/// Returns the bytes of rows of `width` numbers, column after column.
+fn bytes_by_column<T: Copy, const N: usize>(
+    values: &[T],
+    width: usize,
+    bytes: impl Fn(T) -> [u8; N],
+) -> Vec<u8> {
+    let column = |column: usize| values[column..].iter().step_by(width);
+    (0..width).flat_map(column).flat_map(|&value| bytes(value)).collect()
 }
 
 /// A view of numbers that lie in a temporary file.
@@ -45,7 +85,8 @@ pub struct StoredSlice<'a> {
 
 impl StoredNumbers {
     fn create(double: bool) -> Result<Self> {
-        Ok(Self { file: TempFile::create(PURPOSE)?, double, length: 0 })
+        let (file, columns) = (TempFile::create(PURPOSE)?, OnceLock::new());
+        Ok(Self { file, double, length: 0, columns })
     }
 
     fn append(&mut self, numbers: Numbers<'_>) -> Result<()> {
@@ -74,11 +115,32 @@ impl StoredNumbers {
         Ok(())
     }
 
+    /// Returns the numbers column by column, for rows of `width` numbers, unless the disk has no place for them.
+    fn columns(&self, width: usize) -> Option<&ColumnStore> {
+        let made = || ColumnStore::of(self, width).ok();
+        self.columns.get_or_init(made).as_ref().filter(|columns| columns.width == width)
+    }
+
+    /// Reads numbers of one of the files.
+    fn read(&self, file: &TempFile, first: usize, length: usize) -> NumberVec {
+        let size = self.size();
+        let mut bytes = vec![0; length * size];
+        let read = file.read((first * size) as u64, &mut bytes);
+        read.unwrap_or_else(|error| panic!("the stored table cannot be read again: {error}"));
+        if self.double {
+            let (values, _) = bytes.as_chunks();
+            NumberVec::Double(values.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect())
+        } else {
+            let (values, _) = bytes.as_chunks();
+            NumberVec::Single(values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
+        }
+    }
+
     pub(super) fn view(&self) -> StoredSlice<'_> {
         StoredSlice { numbers: self, first: 0, length: self.length }
     }
 
-    /// Returns true if the numbers are in double precision.
+    /// Number of bytes of a number.
     fn size(&self) -> usize {
         if self.double { size_of::<f64>() } else { size_of::<f32>() }
     }
@@ -111,17 +173,26 @@ impl<'a> StoredSlice<'a> {
     /// # Panics
     /// If the disk failed: the file is this process' own, so nothing else can have changed it.
     pub(super) fn read(self) -> NumberVec {
-        let size = self.numbers.size();
-        let mut bytes = vec![0; self.length * size];
-        let read = self.numbers.file.read((self.first * size) as u64, &mut bytes);
-        read.unwrap_or_else(|error| panic!("the stored table cannot be read again: {error}"));
-        if self.numbers.double {
-            let (values, _) = bytes.as_chunks();
-            NumberVec::Double(values.iter().map(|&bytes| f64::from_le_bytes(bytes)).collect())
-        } else {
-            let (values, _) = bytes.as_chunks();
-            NumberVec::Single(values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
+        self.numbers.read(&self.numbers.file, self.first, self.length)
+    }
+
+    /// Reads numbers from a place on, each `step`-th, as many at once as are read well.
+    ///
+    /// # Panics
+    /// As [`Self::read`].
+    pub(super) fn read_from(self, place: usize, step: usize) -> ReadNumbers {
+        let whole = self.length == self.numbers.length && self.length.is_multiple_of(step);
+        let columns = if whole && step > 1 { self.numbers.columns(step) } else { None };
+        if let Some(columns) = columns {
+            let (row, column) = (place / step, place % step);
+            let block = row / columns.block_rows;
+            let first = block * columns.block_rows;
+            let rows = columns.block_rows.min(self.length / step - first);
+            let values = self.numbers.read(&columns.file, first * step + column * rows, rows);
+            return ReadNumbers { first: first * step + column, step, values };
         }
+        let length = self.block_length(1).min(self.length - place);
+        ReadNumbers { first: place, step: 1, values: self.part(place, length).read() }
     }
 }
 
@@ -250,6 +321,11 @@ mod tests {
             assert_eq!(stored.at(last), memory.at(last));
             assert_eq!(stored.range(3..7).to_vec(), values[3..7]);
             assert!(stored.every(1, 3).eq(memory.every(1, 3)));
+            // Columns of whole rows, from a middle row on as well.
+            let width = if count == 10 { 2 } else { 100 };
+            for first in [0, width - 1, 3 * width + 1] {
+                assert!(stored.every(first, width).eq(memory.every(first, width)), "{first}");
+            }
             let chunks = |numbers: Numbers<'_>| numbers.chunks(4).map(Numbers::to_vec).last();
             assert_eq!(chunks(stored), chunks(memory));
             let blocks: Vec<f64> =
