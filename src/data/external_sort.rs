@@ -9,8 +9,8 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::temp_file::TempFile;
 use crate::error::Result;
+use crate::files::TempFile;
 
 /// Bytes of a number in a file.
 const BYTES: usize = 8;

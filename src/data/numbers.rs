@@ -6,8 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::stored_numbers::{NumberBlock, NumberBuilder, StoredNumbers, StoredSlice};
-use crate::error::Result;
+use super::stored_numbers::{LoadedNumbers, ReadNumbers, StoredNumbers, StoredSlice};
 
 /// A view of numbers in single or double precision; each is read as f64.
 #[derive(Clone, Copy, Debug)]
@@ -20,13 +19,10 @@ pub enum Numbers<'a> {
     Stored(StoredSlice<'a>),
 }
 
-/// Numbers that grow, kept in single precision for as long as that loses nothing: a table of pixels or counts takes
-/// half the memory.
+/// All numbers of a table, in memory or in a file.
 #[derive(Clone, Debug)]
 pub(super) enum NumberVec {
-    Single(Vec<f32>),
-    Double(Vec<f64>),
-    /// Complete: nothing is appended any more.
+    Loaded(LoadedNumbers),
     Stored(Arc<StoredNumbers>),
 }
 
@@ -54,7 +50,7 @@ impl<'a> Numbers<'a> {
         match self {
             Self::Single(values) => values[i].into(),
             Self::Double(values) => values[i],
-            Self::Stored(values) => values.part(i, 1).read().view().at(0),
+            Self::Stored(values) => values.part(i, 1).read().get(0).expect("one number was read"),
         }
     }
 
@@ -112,6 +108,29 @@ impl<'a> Numbers<'a> {
     }
 }
 
+/// Some numbers of a table, in memory.
+#[derive(Clone, Debug)]
+pub struct NumberBlock<'a> {
+    numbers: Numbers<'a>,
+    /// The same numbers, if they had to be read from a file.
+    read: Option<LoadedNumbers>,
+}
+
+impl<'a> NumberBlock<'a> {
+    pub(super) fn of(numbers: Numbers<'a>) -> Self {
+        let read = match numbers {
+            Numbers::Stored(stored) => Some(stored.read()),
+            Numbers::Single(_) | Numbers::Double(_) => None,
+        };
+        Self { numbers, read }
+    }
+
+    /// Returns the numbers, which are never [`Numbers::Stored`].
+    pub fn view(&self) -> Numbers<'_> {
+        self.read.as_ref().map_or(self.numbers, Numbers::from)
+    }
+}
+
 /// An iterator over numbers, which keeps a block of those that are stored.
 #[derive(Clone)]
 struct NumberIter<'a> {
@@ -120,23 +139,6 @@ struct NumberIter<'a> {
     step: usize,
     /// Some of the numbers, if they are stored.
     read: ReadNumbers,
-}
-
-/// Numbers that were read from a file: each `step`-th from place `first` on.
-#[derive(Clone, Default)]
-pub(super) struct ReadNumbers {
-    pub(super) first: usize,
-    pub(super) step: usize,
-    pub(super) values: NumberVec,
-}
-
-impl ReadNumbers {
-    /// Returns the number at a place that a step leads to, if it was read.
-    fn at(&self, place: usize) -> Option<f64> {
-        let values = self.values.view();
-        let index = place.checked_sub(self.first)?.checked_div(self.step)?;
-        (index < values.len()).then(|| values.at(index))
-    }
 }
 
 impl Iterator for NumberIter<'_> {
@@ -199,9 +201,12 @@ where
     }
 }
 
-impl Default for NumberVec {
-    fn default() -> Self {
-        Self::Single(Vec::new())
+impl<'a> From<&'a LoadedNumbers> for Numbers<'a> {
+    fn from(numbers: &'a LoadedNumbers) -> Self {
+        match numbers {
+            LoadedNumbers::Single(values) => Self::Single(values),
+            LoadedNumbers::Double(values) => Self::Double(values),
+        }
     }
 }
 
@@ -213,44 +218,21 @@ impl PartialEq for NumberVec {
 
 impl From<Numbers<'_>> for NumberVec {
     fn from(values: Numbers<'_>) -> Self {
-        match values {
-            Numbers::Single(values) => Self::Single(values.to_vec()),
+        Self::Loaded(match values {
+            Numbers::Single(values) => LoadedNumbers::Single(values.to_vec()),
             Numbers::Double(values) => {
-                let mut copy = Self::Single(Vec::with_capacity(values.len()));
+                let mut copy = LoadedNumbers::Single(Vec::with_capacity(values.len()));
                 values.iter().for_each(|&value| copy.push(value));
                 copy
             }
             Numbers::Stored(values) => values.read(),
-        }
+        })
     }
 }
 
 impl NumberVec {
-    /// Appends a number. The first one that single precision cannot hold moves all of them to double.
-    ///
-    /// # Panics
-    /// If the numbers are stored in a file.
-    pub(super) fn push(&mut self, value: f64) {
-        match self {
-            Self::Double(values) => values.push(value),
-            Self::Single(values) => {
-                #[expect(clippy::cast_possible_truncation, reason = "compared with what it was")]
-                let single = value as f32;
-                // NaN stands for a gap, and is as good in single precision.
-                if f64::from(single) == value || value.is_nan() {
-                    values.push(single);
-                    return;
-                }
-                let mut wide = Vec::with_capacity(values.len().max(4) + 1);
-                wide.extend(values.iter().map(|&value| f64::from(value)));
-                wide.push(value);
-                *self = Self::Double(wide);
-            }
-            Self::Stored(_) => unreachable!("stored numbers are complete"),
-        }
-    }
-
-    /// Number of bytes that the numbers take.
+    /// Number of bytes that the numbers take, in memory or in a file.
+    #[cfg(feature = "cli")]
     pub(super) fn bytes(&self) -> u64 {
         let view = self.view();
         let size = if view.is_single() { size_of::<f32>() } else { size_of::<f64>() };
@@ -259,60 +241,8 @@ impl NumberVec {
 
     pub(super) fn view(&self) -> Numbers<'_> {
         match self {
-            Self::Single(values) => Numbers::Single(values),
-            Self::Double(values) => Numbers::Double(values),
+            Self::Loaded(numbers) => numbers.into(),
             Self::Stored(values) => Numbers::Stored(values.view()),
-        }
-    }
-
-    /// Copies the given columns of rows of `width` numbers, in the given order; beyond `memory` bytes to a file.
-    ///
-    /// # Errors
-    /// If that file cannot be written.
-    pub(super) fn columns(
-        &self,
-        picks: &[usize],
-        width: usize,
-        memory: Option<u64>,
-    ) -> Result<Self> {
-        let mut copy = NumberBuilder::within(memory);
-        for block in self.view().blocks(width) {
-            for row in block.view().chunks(width) {
-                picks.iter().for_each(|&at| copy.push(row.at(at)));
-            }
-        }
-        copy.finish()
-    }
-
-    /// Copies the parts of `size` numbers at the given places, in the given order; beyond `memory` bytes to a file.
-    ///
-    /// # Errors
-    /// If that file cannot be written.
-    pub(super) fn gather(&self, places: &[u32], size: usize, memory: Option<u64>) -> Result<Self> {
-        fn copy<T: Copy>(values: &[T], places: &[u32], size: usize) -> Vec<T> {
-            let mut taken = Vec::with_capacity(places.len() * size);
-            for &place in places {
-                taken.extend_from_slice(&values[place as usize * size..][..size]);
-            }
-            taken
-        }
-        match self {
-            Self::Single(values) => Ok(Self::Single(copy(values, places, size))),
-            Self::Double(values) => Ok(Self::Double(copy(values, places, size))),
-            Self::Stored(values) => {
-                let mut taken = NumberBuilder::within(memory);
-                let most = values.view().block_length(size) / size.max(1);
-                // Places that follow one another are read together.
-                let mut left = places;
-                while let Some(&first) = left.first() {
-                    let follows = (first..).zip(left).take(most).take_while(|(at, it)| at == *it);
-                    let count = follows.count();
-                    let part = values.view().part(first as usize * size, count * size).read();
-                    part.view().iter().for_each(|value| taken.push(value));
-                    left = &left[count..];
-                }
-                taken.finish()
-            }
         }
     }
 }
@@ -320,29 +250,6 @@ impl NumberVec {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn single_precision_holds_what_it_can_and_no_more() {
-        let mut values = NumberVec::default();
-        for value in [1.0, -0.5, 16_777_216.0] {
-            values.push(value);
-        }
-        assert!(matches!(values, NumberVec::Single(_)));
-        // The first whole number that f32 has not.
-        values.push(16_777_217.0);
-        assert!(matches!(values, NumberVec::Double(_)));
-        values.push(0.1);
-        assert_eq!(values.view().to_vec(), [1.0, -0.5, 16_777_216.0, 16_777_217.0, 0.1]);
-        assert_eq!(
-            values.gather(&[1, 0], 2, None).unwrap().view().to_vec(),
-            [16_777_216.0, 16_777_217.0, 1.0, -0.5]
-        );
-        for lost in [1e39, 1e-60, f64::MAX] {
-            let mut values = NumberVec::default();
-            values.push(lost);
-            assert_eq!(values.view().to_vec(), [lost]);
-        }
-    }
 
     #[test]
     fn views_of_both_precisions_read_alike() {

@@ -16,9 +16,9 @@ use super::kinds::RawColumns;
 use super::numbers::{NumberVec, Numbers};
 use super::row_cells::OddCell;
 use super::stored_numbers::host_memory;
-#[cfg(feature = "cli")]
-use super::temp_file::temp_folder;
 use crate::error::{Error, Result};
+#[cfg(feature = "cli")]
+use crate::files::temp_folder;
 #[cfg(feature = "cli")]
 use crate::shape::bytes_text;
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 /// An open temporary file, which grows at its end and is read at any place.
 #[derive(Debug)]
-pub(super) struct TempFile {
+pub(crate) struct TempFile {
     path: PathBuf,
     file: File,
     length: u64,
@@ -25,7 +25,7 @@ impl TempFile {
     ///
     /// # Errors
     /// If the folder for temporary files takes no file.
-    pub(super) fn create(purpose: &'static str) -> Result<Self> {
+    pub(crate) fn create(purpose: &'static str) -> Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let folder = temp_folder();
         loop {
@@ -48,13 +48,13 @@ impl TempFile {
     }
 
     /// Number of bytes in the file.
-    pub(super) fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
     /// Path that the file had when it was created.
     #[cfg(test)]
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -62,7 +62,7 @@ impl TempFile {
     ///
     /// # Errors
     /// If the disk is full, or failed.
-    pub(super) fn append(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
         let refused = |error| refused(self.path.clone(), &error, self.purpose);
         // Reading at a place moves a file's position on some systems.
         #[cfg(not(unix))]
@@ -76,7 +76,7 @@ impl TempFile {
     ///
     /// # Errors
     /// If the file ends before, or the disk failed.
-    pub(super) fn read(&self, place: u64, bytes: &mut [u8]) -> Result<()> {
+    pub(crate) fn read(&self, place: u64, bytes: &mut [u8]) -> Result<()> {
         read_exact_at(&self.file, place, bytes)
             .map_err(|error| refused(self.path.clone(), &error, self.purpose))
     }
@@ -92,7 +92,7 @@ impl Drop for TempFile {
 }
 
 /// Returns the folder for temporary files: `TMPDIR`, else one that outlives a restart, since the usual one may lie in memory.
-pub(super) fn temp_folder() -> PathBuf {
+pub(crate) fn temp_folder() -> PathBuf {
     let lasting = Path::new("/var/tmp");
     match std::env::var_os("TMPDIR") {
         None if cfg!(unix) && lasting.is_dir() => lasting.to_path_buf(),
