@@ -50,7 +50,8 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Vec<ColumnReport>> {
     let mut table = TableReader::open(path.as_ref(), &TableFormat::default(), |_| false)?;
     let names: Vec<String> = table.header.iter().map(|name| name.trim().to_owned()).collect();
     let marks = GapMarks::default();
-    let mut scans: Vec<ColumnScan> = names.iter().map(|_| ColumnScan::new(None)).collect();
+    let mut scans: Vec<ColumnScan> =
+        (0..names.len()).map(|it| ColumnScan::new(None, table.declared(it))).collect();
     let mut different: Vec<HashSet<u64>> = vec![HashSet::new(); names.len()];
     let mut examples: Vec<Vec<String>> = vec![Vec::new(); names.len()];
     let mut cells = 0;

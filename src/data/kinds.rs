@@ -45,6 +45,17 @@ pub(super) enum RawKind {
     Date { format: Option<String>, timed: bool },
 }
 
+/// Type that a file declares for a column, where it says more than the cells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum DeclaredType {
+    /// Texts, though all of them may look like numbers.
+    Text,
+    /// The index of a data frame.
+    Index,
+    /// Values that no cell can have, in the plural.
+    Refused(String),
+}
+
 /// A column of a table that was read, before it becomes inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RawColumn {
@@ -93,6 +104,7 @@ struct Place {
 #[derive(Debug)]
 pub(super) struct ColumnScan {
     rule: Option<ColumnRule>,
+    declared: Option<DeclaredType>,
     pub(super) numbers: usize,
     pub(super) gaps: usize,
     /// Cells with a mark that is a gap only if the column holds nothing but numbers beside it.
@@ -118,9 +130,10 @@ pub(super) struct ColumnScan {
 }
 
 impl ColumnScan {
-    pub(super) fn new(rule: Option<&ColumnRule>) -> Self {
+    pub(super) fn new(rule: Option<&ColumnRule>, declared: Option<&DeclaredType>) -> Self {
         Self {
             rule: rule.cloned(),
+            declared: declared.cloned(),
             numbers: 0,
             gaps: 0,
             odd: 0,
@@ -146,7 +159,11 @@ impl ColumnScan {
             return self.push_date(cell, line, marks);
         }
         let place = |bad| Some(Place { line, text: cell.to_owned(), bad });
-        let bad = match marks.number(cell) {
+        // Texts of digits stay texts, unless someone says that they are numbers.
+        let is_text = self.declared == Some(DeclaredType::Text) && self.rule.is_none();
+        let read =
+            if is_text && !marks.has(cell) { Err(NotNumber::Text) } else { marks.number(cell) };
+        let bad = match read {
             Ok(value) if value.is_nan() => {
                 self.gaps += 1;
                 self.first_gap = self.first_gap.take().or_else(|| {
@@ -264,8 +281,17 @@ impl ColumnScan {
     fn kind(&self, name: &str) -> Result<(Decision, Option<String>), (u64, String)> {
         let filled = self.numbers + self.odd + self.texts;
         let shown_name = shown(name);
+        if let Some(DeclaredType::Refused(what)) = &self.declared {
+            let problem =
+                format!("the column holds {what}, which are no inputs; give ‘ignore’ {name}");
+            return Err((1, problem));
+        }
         if let Some(ruled) = self.ruled() {
             return ruled.map(|decision| (decision, None));
+        }
+        if self.declared == Some(DeclaredType::Index) && self.rule.is_none() {
+            let note = format!("{shown_name} is the index of a data frame, and is left out");
+            return Ok((Decision::LeftOut(note.clone()), Some(note)));
         }
         if filled == 0 {
             let note = format!("{shown_name} holds nothing but gaps, and is left out");
@@ -392,7 +418,7 @@ mod tests {
     use super::*;
 
     fn decided(cells: &[&str], rule: Option<ColumnRule>) -> Result<Decision, (u64, String)> {
-        let mut scan = ColumnScan::new(rule.as_ref());
+        let mut scan = ColumnScan::new(rule.as_ref(), None);
         let marks = GapMarks::default();
         for (cell, line) in cells.iter().zip(2..) {
             scan.push(cell, line, &marks);
@@ -444,7 +470,7 @@ mod tests {
         }
         let european: Vec<String> =
             (1..=40).map(|day| format!("{:02}.01.2024", day % 7 + 1)).collect();
-        let mut scan = ColumnScan::new(None);
+        let mut scan = ColumnScan::new(None, None);
         for (cell, line) in european.iter().zip(2..) {
             scan.push(cell, line, &GapMarks::default());
         }

@@ -9,6 +9,8 @@ mod arrange;
 mod arrays;
 mod batches;
 mod cell;
+#[cfg(feature = "parquet")]
+mod columnar;
 mod csv;
 mod date;
 mod encode;

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::cell::{self, GapMarks, NotNumber, shown};
 use super::header::list;
+use super::kinds::DeclaredType;
 use super::table::{BinaryColumn, Target, TargetKind, Targets};
 use crate::error::{Error, Result};
 
@@ -16,6 +17,8 @@ const FEW_CLASSES: usize = 20;
 /// The cells of a target column: each distinct text once, however many rows there are.
 #[derive(Debug, Default)]
 pub(super) struct TargetCells {
+    /// True if the file declares texts, which may look like numbers.
+    is_text: bool,
     known: HashMap<String, u32>,
     /// Line of the first row of each text, and number of its rows, by code.
     seen: Vec<(u64, usize)>,
@@ -42,6 +45,11 @@ struct Distinct {
 }
 
 impl TargetCells {
+    /// Makes the empty column of a declared type.
+    pub(super) fn of(declared: Option<&DeclaredType>) -> Self {
+        Self { is_text: declared == Some(&DeclaredType::Text), ..Self::default() }
+    }
+
     /// Takes the trimmed cell of the next row.
     pub(super) fn push(&mut self, cell: &str, line: u64) {
         let code = match self.known.get(cell) {
@@ -122,10 +130,15 @@ impl TargetCells {
 
     /// Reads the column as `target` says.
     pub(super) fn resolve(self, target: &Target, source: &str) -> Result<ReadTarget> {
+        let is_text = self.is_text;
         let column = self.column(target.column(), source);
         match target {
             Target::Class(_) => column.classes(),
             Target::Number(_) => column.numbers(),
+            Target::Auto(_) if is_text => {
+                let rows = column.codes.len();
+                column.labels_of_texts(rows)
+            }
             Target::Auto(_) => column.infer(),
             Target::Labels(_) => {
                 let (label, y) = column.label()?;

@@ -13,7 +13,7 @@ use super::rows::TableReader;
 use super::{LoadedTable, rows_left_out, told_rows};
 use crate::data::cell::{self, GapMarks};
 use crate::data::header;
-use crate::data::kinds::{ColumnScan, Decision, RawColumn, RawColumns, RawKind};
+use crate::data::kinds::{ColumnScan, Decision, DeclaredType, RawColumn, RawColumns, RawKind};
 use crate::data::numbers::NumberVec;
 use crate::data::table::{Dataset, Schema, Target, TargetKind};
 use crate::data::table_options::{ColumnRule, GapRule, TableOptions};
@@ -125,6 +125,22 @@ impl Layout {
             let problem = "no column is left for features; at least one is needed";
             return Err(Error::table(source, problem));
         }
+        let needed: Vec<usize> =
+            targets.iter().copied().chain(weight_place).filter(|it| !picks.contains(it)).collect();
+        table.check_cells(&needed)?;
+        // Told before anything is read.
+        let refused = picks.iter().find_map(|&place| match table.declared(place)? {
+            DeclaredType::Refused(what) => Some((place, what)),
+            _ => None,
+        });
+        if let Some((place, what)) = refused {
+            let name = names[place];
+            let problem = format!(
+                "column {}: it holds {what}, which are no features; give ‘ignore’ \"{name}\"",
+                cell::shown(name)
+            );
+            return Err(Error::table(source, problem).at_column(name));
+        }
         let names = names.into_iter().map(String::from).collect();
         let format = options.format.clone();
         Ok(Self { names, targets, weight: weight_place, picks, keys, format })
@@ -149,12 +165,14 @@ pub(super) struct FirstPass {
 
 impl FirstPass {
     pub(super) fn new(table: &TableReader, layout: &Layout, options: &TableOptions) -> Self {
-        let scan = |&place: &usize| ColumnScan::new(options.rule(&layout.names[place]));
+        let scan = |&place: &usize| {
+            ColumnScan::new(options.rule(&layout.names[place]), table.declared(place))
+        };
         Self {
             marks: GapMarks::new(options.missing.as_deref()),
             scans: layout.picks.iter().map(scan).collect(),
             x: NumberVec::default(),
-            targets: layout.targets.iter().map(|_| TargetCells::default()).collect(),
+            targets: layout.targets.iter().map(|&it| TargetCells::of(table.declared(it))).collect(),
             weights: Vec::new(),
             keys: layout.keys.clone(),
             left_out: 0,

@@ -15,6 +15,7 @@ use super::cell;
 use super::dialect::{Dialect, TableFormat, name_of};
 use super::marks::NumberMarks;
 use crate::data::header;
+use crate::data::kinds::DeclaredType;
 use crate::data::open::{MAGIC, TableBytes};
 use crate::data::table::Schema;
 use crate::error::{Error, Result};
@@ -39,6 +40,8 @@ pub(in crate::data) struct TableReader {
     pub(in crate::data) line: u64,
     rows: u64,
     dialect: Dialect,
+    /// Types of the columns, as far as the file declares them.
+    declared: Vec<Option<DeclaredType>>,
     /// Bytes that were taken of a compressed file.
     taken: Option<Arc<AtomicU64>>,
     /// True if header and rows are as in the file.
@@ -156,8 +159,10 @@ impl TableReader {
         };
         let (sample, whole, failed) = sample(&mut bytes);
         let mut dialect = Dialect::find((&sample, whole), &stated, wanted);
-        dialect.is_array = bytes.array_notes().is_some();
-        dialect.notes.extend(bytes.array_notes().into_iter().flatten().cloned());
+        let array = bytes.array_notes().cloned();
+        if let Some(array) = &array {
+            dialect.take_as_written(&array.notes);
+        }
         let mut sample = Cursor::new(sample);
         sample.set_position(dialect.skip as u64);
         let bytes = ByteSource { sample, failed, rest: bytes };
@@ -177,6 +182,7 @@ impl TableReader {
             line: 0,
             rows: 0,
             dialect,
+            declared: array.unwrap_or_default().declared,
             taken,
             plain: true,
             raw_header: StringRecord::new(),
@@ -219,6 +225,26 @@ impl TableReader {
     /// has no header.
     pub(super) fn file_header(&self) -> &StringRecord {
         if self.plain || !self.dialect.header { &self.header } else { &self.raw_header }
+    }
+
+    /// Returns the type that the file declares for a column, if it says more than the cells.
+    pub(in crate::data) fn declared(&self, column: usize) -> Option<&DeclaredType> {
+        self.declared.get(column)?.as_ref()
+    }
+
+    /// Checks that columns hold something that cells can have.
+    pub(super) fn check_cells(&self, columns: &[usize]) -> Result<()> {
+        for &column in columns {
+            if let Some(DeclaredType::Refused(what)) = self.declared(column) {
+                let name = self.header.get(column).unwrap_or_default().trim();
+                let problem = format!(
+                    "column {}: it holds {what}, but numbers, texts or dates are needed",
+                    cell::shown(name)
+                );
+                return Err(Error::table(&self.source, problem).at_column(name));
+            }
+        }
+        Ok(())
     }
 
     /// Returns the form of the table.
@@ -283,6 +309,10 @@ impl TableReader {
             return Ok(false);
         }
         self.rows += 1;
+        if self.dialect.is_array {
+            // A text in a cell may have several lines, which the file has not.
+            self.line = self.rows + 1;
+        }
         let want = if self.plain { self.header.len() } else { self.dialect.width };
         if self.record.len() != want {
             return Err(self.wrong_length(want));
