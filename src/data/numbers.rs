@@ -144,15 +144,20 @@ impl From<Numbers<'_>> for NumberVec {
     }
 }
 
+/// Returns true if single precision holds a number. NaN stands for a gap, and is as good in single precision.
+fn is_single(value: f64) -> bool {
+    #[expect(clippy::cast_possible_truncation, reason = "compared with what it was")]
+    let single = value as f32;
+    f64::from(single) == value || value.is_nan()
+}
+
 impl NumberVec {
     /// Appends a number. The first one that single precision cannot hold moves all of them to double.
     pub(super) fn push(&mut self, value: f64) {
         if let Self::Single(values) = self {
-            #[expect(clippy::cast_possible_truncation, reason = "compared with what it was")]
-            let single = value as f32;
-            // NaN stands for a gap, and is as good in single precision.
-            if f64::from(single) == value || value.is_nan() {
-                values.push(single);
+            if is_single(value) {
+                #[expect(clippy::cast_possible_truncation, reason = "single precision holds it")]
+                values.push(value as f32);
                 return;
             }
             let mut wide = Vec::with_capacity(values.len().max(4) + 1);
@@ -164,6 +169,79 @@ impl NumberVec {
         }
     }
 
+    /// Appends numbers.
+    pub(super) fn append(&mut self, more: &[f64]) {
+        if let Self::Single(values) = self
+            && more.iter().all(|&value| is_single(value))
+        {
+            #[expect(clippy::cast_possible_truncation, reason = "single precision holds them")]
+            values.extend(more.iter().map(|&value| value as f32));
+            return;
+        }
+        self.widen();
+        if let Self::Double(values) = self {
+            values.extend_from_slice(more);
+        }
+    }
+
+    /// Moves all numbers to double precision.
+    fn widen(&mut self) {
+        if let Self::Single(values) = self {
+            *self = Self::Double(values.iter().map(|&value| value.into()).collect());
+        }
+    }
+
+    /// Puts other numbers in the place of a column's, in rows of `width` numbers: those that its numbers are indices of.
+    pub(super) fn replace_indices(&mut self, (column, width): (usize, usize), by: &[f64]) {
+        if !by.iter().all(|&value| is_single(value)) {
+            self.widen();
+        }
+        match self {
+            #[expect(clippy::cast_possible_truncation, reason = "single precision holds them")]
+            #[expect(clippy::cast_sign_loss, reason = "indices")]
+            Self::Single(values) => {
+                values
+                    .iter_mut()
+                    .skip(column)
+                    .step_by(width)
+                    .for_each(|it| *it = by[*it as usize] as f32);
+            }
+            Self::Double(values) => {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "indices"
+                )]
+                values.iter_mut().skip(column).step_by(width).for_each(|it| *it = by[*it as usize]);
+            }
+        }
+    }
+
+    /// Puts a number for each row in the place of a column's, in rows of `width` numbers.
+    pub(super) fn replace_column(
+        &mut self,
+        (column, width): (usize, usize),
+        by: impl Iterator<Item = f64> + Clone,
+    ) {
+        if !by.clone().all(is_single) {
+            self.widen();
+        }
+        match self {
+            #[expect(clippy::cast_possible_truncation, reason = "single precision holds them")]
+            Self::Single(values) => {
+                values
+                    .iter_mut()
+                    .skip(column)
+                    .step_by(width)
+                    .zip(by)
+                    .for_each(|(it, by)| *it = by as f32);
+            }
+            Self::Double(values) => {
+                values.iter_mut().skip(column).step_by(width).zip(by).for_each(|(it, by)| *it = by);
+            }
+        }
+    }
+
     /// Copies the given columns of rows of `width` numbers, in the given order.
     pub(super) fn columns(&self, picks: &[usize], width: usize) -> Self {
         fn copy<T: Copy>(values: &[T], picks: &[usize], width: usize) -> Vec<T> {
@@ -172,6 +250,40 @@ impl NumberVec {
         match self {
             Self::Single(values) => Self::Single(copy(values, picks, width)),
             Self::Double(values) => Self::Double(copy(values, picks, width)),
+        }
+    }
+
+    /// Keeps the given columns of rows of `width` numbers, which are in order, without a copy of the whole.
+    pub(super) fn keep_columns(&mut self, picks: &[usize], width: usize) {
+        fn keep<T: Copy>(values: &mut Vec<T>, picks: &[usize], width: usize) {
+            let rows = values.len() / width.max(1);
+            for row in 0..rows {
+                for (to, from) in picks.iter().enumerate() {
+                    values[row * picks.len() + to] = values[row * width + from];
+                }
+            }
+            values.truncate(rows * picks.len());
+            values.shrink_to_fit();
+        }
+        match self {
+            Self::Single(values) => keep(values, picks, width),
+            Self::Double(values) => keep(values, picks, width),
+        }
+    }
+
+    /// Keeps the given rows of `width` numbers, which are in order, without a copy of the whole.
+    pub(super) fn keep_rows(&mut self, rows: &[u32], width: usize) {
+        fn keep<T: Copy>(values: &mut Vec<T>, rows: &[u32], width: usize) {
+            for (to, &from) in rows.iter().enumerate() {
+                let from = from as usize * width;
+                values.copy_within(from..from + width, to * width);
+            }
+            values.truncate(rows.len() * width);
+            values.shrink_to_fit();
+        }
+        match self {
+            Self::Single(values) => keep(values, rows, width),
+            Self::Double(values) => keep(values, rows, width),
         }
     }
 
