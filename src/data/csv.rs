@@ -3,11 +3,13 @@
 //! In: a file or a stream in UTF-8, of a form that `dialect.rs` finds. Out: features of kinds by `kinds.rs`, and targets by `target.rs`.
 //! Absent on purpose: what texts and gaps become, which `encode.rs` knows.
 
+mod blocks;
 mod bytes;
 mod chunks;
 mod dialect;
 mod marks;
 mod passes;
+mod row_block;
 mod row_keys;
 mod rows;
 
@@ -20,6 +22,7 @@ pub use self::dialect::TableFormat;
 pub use self::marks::DecimalMark;
 use self::passes::{FirstPass, Layout};
 pub(super) use self::rows::TableReader;
+use super::column_cells::ColumnCells;
 use super::number_builder::NumberBuilder;
 use super::open::is_array_file;
 use super::row_cells::OddCell;
@@ -108,13 +111,16 @@ impl Dataset {
             target.rename("y");
         }
         let (layout, mut table) = Layout::of(path, &target, &options)?;
-        let mut pass = FirstPass::new(&table, &layout, (&target, &options));
-        while table.read()? {
-            table.check_count()?;
-            pass.row(&table, &layout)?;
+        let mut pass = FirstPass::new(&table, &layout, &options, &target);
+        if !pass.read(&mut table, &layout)? {
+            // Rare: a text that came late decides that very many numbers are none.
+            (_, table) = Layout::of(path, &target, &options)?;
+            pass = FirstPass::new(&table, &layout, &options, &target);
+            pass.keep_target_texts();
+            pass.read(&mut table, &layout)?;
         }
         // Checked here, since without any row the later checks would complain about something else.
-        if options.weight.is_some() && pass.weights.is_empty() {
+        if pass.is_empty() {
             return Err(Error::table(&table.source, "all weights are 0; no row would count"));
         }
         let mut notes = Vec::new();
@@ -182,6 +188,19 @@ impl Dataset {
         };
         Ok((data, notes))
     }
+}
+
+/// Returns the names of a table's columns, all of their cells, and the number of rows.
+pub(super) fn column_cells(
+    path: &Path,
+    format: &TableFormat,
+) -> Result<(Vec<String>, Vec<ColumnCells>, usize)> {
+    let mut table = TableReader::open(path, format, |_| false)?;
+    let layout = Layout::of_all(&table, format);
+    let mut pass = FirstPass::counting(&table, &layout);
+    pass.read(&mut table, &layout)?;
+    let (columns, rows) = pass.into_columns();
+    Ok((layout.names, columns, rows))
 }
 
 /// Says how many rows have no target and are left out, if there are any.

@@ -481,7 +481,7 @@ impl Dataset {
     clippy::cast_sign_loss,
     reason = "indices are whole and small"
 )]
-fn index(cell: f64) -> usize {
+pub(super) fn index(cell: f64) -> usize {
     cell as usize
 }
 

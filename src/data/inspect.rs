@@ -3,22 +3,16 @@
 //! In: a table. Out: a [`ColumnReport`] for each column, of all of its cells.
 //! Absent on purpose: the target, which the user names later.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::cell::GapMarks;
-use super::csv::{TableFormat, TableReader};
+use super::csv::{TableFormat, column_cells};
 use super::encode::usual_encoding;
-use super::kinds::{ColumnScan, Decision, text_hash};
+use super::kinds::{ColumnScan, Decision};
 use super::table_options::GapRule;
 use crate::error::Result;
-
-/// Examples of a column's cells.
-const EXAMPLES: usize = 3;
-/// Most different cells of a column that are counted.
-const MANY_CELLS: usize = 1 << 20;
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,7 +25,7 @@ pub struct ColumnReport {
     pub cells: usize,
     /// Number of cells that are gaps.
     pub gaps: usize,
-    /// Number of different cells that are no gaps; counted up to 1,048,576.
+    /// Number of different cells that are no gaps; of numbers counted up to 65,536, of texts up to 1,048,576.
     pub distinct: usize,
     /// Least and largest number, if there are numbers.
     pub range: Option<(f64, f64)>,
@@ -47,30 +41,14 @@ pub struct ColumnReport {
 ///
 /// When the file cannot be read, or is no table.
 pub fn inspect(path: impl AsRef<Path>) -> Result<Vec<ColumnReport>> {
-    let mut table = TableReader::open(path.as_ref(), &TableFormat::default(), |_| false)?;
-    let names: Vec<String> = table.header.iter().map(|name| name.trim().to_owned()).collect();
-    let marks = GapMarks::default();
-    let mut scans: Vec<ColumnScan> = names.iter().map(|_| ColumnScan::new(None)).collect();
-    let mut different: Vec<HashSet<u64>> = vec![HashSet::new(); names.len()];
-    let mut examples: Vec<Vec<String>> = vec![Vec::new(); names.len()];
-    let mut cells = 0;
-    while table.read()? {
-        cells += 1;
-        for (place, text) in table.record.iter().enumerate() {
-            let text = text.trim();
-            scans[place].push(text, table.line, &marks);
-            if marks.has(text) || different[place].len() >= MANY_CELLS {
-                continue;
-            }
-            if different[place].insert(text_hash(text)) && examples[place].len() < EXAMPLES {
-                examples[place].push(text.to_owned());
-            }
-        }
-    }
+    let format = TableFormat::default();
+    let (names, columns, cells) = column_cells(path.as_ref(), &format)?;
     let mut reports = Vec::with_capacity(names.len());
-    for (place, (name, scan)) in names.into_iter().zip(scans).enumerate() {
-        let distinct = different[place].len();
-        let (kind, becomes) = fate(&scan, &name, distinct);
+    for (name, mut column) in names.into_iter().zip(columns) {
+        let (distinct, examples) = column.different();
+        column.finish(&GapMarks::default());
+        let scan = &column.scan;
+        let (kind, becomes) = fate(scan, &name, distinct);
         let odd = if kind == "number" { scan.odd } else { 0 };
         reports.push(ColumnReport {
             name,
@@ -79,7 +57,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Vec<ColumnReport>> {
             gaps: scan.gaps + odd,
             distinct: distinct - usize::from(odd > 0),
             range: scan.range,
-            examples: std::mem::take(&mut examples[place]),
+            examples,
             becomes,
         });
     }

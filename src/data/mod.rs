@@ -9,6 +9,9 @@ mod arrange;
 mod arrays;
 mod batches;
 mod cell;
+mod column_cells;
+#[cfg(feature = "parquet")]
+mod columnar;
 mod csv;
 mod date;
 mod encode;
@@ -31,6 +34,7 @@ pub mod synth;
 mod table;
 mod table_options;
 mod target;
+mod text_table;
 
 pub use self::arrange::Arranged;
 pub use self::batches::{Batches, epoch_order, steps_per_epoch};

@@ -44,6 +44,39 @@ impl NumberBuilder {
         }
     }
 
+    /// Appends numbers. An error in storing them is kept for [`Self::finish`].
+    pub(super) fn append(&mut self, more: &[f64]) {
+        self.recent.append(more);
+        let most = if self.stored.is_some() { Some(BLOCK_BYTES as u64) } else { self.memory };
+        if most.is_some_and(|most| self.recent.bytes() >= most) {
+            self.store();
+        }
+    }
+
+    /// Puts another number in the place of each number of a column, in rows of `width` numbers: `by` gets the row and the number.
+    pub(super) fn replace_column(
+        &mut self,
+        (column, width): (usize, usize),
+        mut by: impl FnMut(usize, f64) -> f64,
+    ) {
+        let mut first = 0;
+        if let Some(stored) = self.stored.take() {
+            // A file is written anew, since its numbers may have to be wider.
+            let old = NumberVec::Stored(Arc::new(stored));
+            let mut new = Self::within(self.memory);
+            for block in old.view().blocks(width) {
+                let mut block = LoadedNumbers::from(block.view());
+                block.replace_column((column, width), |row, value| by(first + row, value));
+                first += block.len() / width;
+                new.recent = block;
+                new.store();
+            }
+            self.stored = new.stored;
+            self.outcome = std::mem::replace(&mut self.outcome, Ok(())).and(new.outcome);
+        }
+        self.recent.replace_column((column, width), |row, value| by(first + row, value));
+    }
+
     /// Moves the numbers in memory to the file.
     fn store(&mut self) {
         let recent = std::mem::take(&mut self.recent);
@@ -77,6 +110,40 @@ impl NumberBuilder {
 }
 
 impl NumberVec {
+    /// Keeps the given columns of rows of `width` numbers, which are in order.
+    ///
+    /// # Errors
+    /// If numbers in a file cannot be written anew.
+    pub(super) fn keep_columns(
+        &mut self,
+        picks: &[usize],
+        width: usize,
+        memory: Option<u64>,
+    ) -> Result<()> {
+        match self {
+            Self::Loaded(numbers) => numbers.keep_columns(picks, width),
+            Self::Stored(_) => *self = self.columns(picks, width, memory)?,
+        }
+        Ok(())
+    }
+
+    /// Keeps the given rows of `width` numbers, which are in order.
+    ///
+    /// # Errors
+    /// As [`Self::keep_columns`].
+    pub(super) fn keep_rows(
+        &mut self,
+        rows: &[u32],
+        width: usize,
+        memory: Option<u64>,
+    ) -> Result<()> {
+        match self {
+            Self::Loaded(numbers) => numbers.keep_rows(rows, width),
+            Self::Stored(_) => *self = self.gather(rows, width, memory)?,
+        }
+        Ok(())
+    }
+
     /// Copies the given columns of rows of `width` numbers, in the given order; beyond `memory` bytes to a file.
     ///
     /// # Errors

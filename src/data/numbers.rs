@@ -216,17 +216,23 @@ impl PartialEq for NumberVec {
     }
 }
 
-impl From<Numbers<'_>> for NumberVec {
+impl From<Numbers<'_>> for LoadedNumbers {
     fn from(values: Numbers<'_>) -> Self {
-        Self::Loaded(match values {
-            Numbers::Single(values) => LoadedNumbers::Single(values.to_vec()),
+        match values {
+            Numbers::Single(values) => Self::Single(values.to_vec()),
             Numbers::Double(values) => {
-                let mut copy = LoadedNumbers::Single(Vec::with_capacity(values.len()));
+                let mut copy = Self::Single(Vec::with_capacity(values.len()));
                 values.iter().for_each(|&value| copy.push(value));
                 copy
             }
             Numbers::Stored(values) => values.read(),
-        })
+        }
+    }
+}
+
+impl From<Numbers<'_>> for NumberVec {
+    fn from(values: Numbers<'_>) -> Self {
+        Self::Loaded(values.into())
     }
 }
 

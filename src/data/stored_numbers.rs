@@ -41,24 +41,130 @@ impl Default for LoadedNumbers {
     }
 }
 
+/// Returns true if single precision holds a number. NaN stands for a gap, and is as good in single precision.
+fn is_single(value: f64) -> bool {
+    #[expect(clippy::cast_possible_truncation, reason = "compared with what it was")]
+    let single = value as f32;
+    f64::from(single) == value || value.is_nan()
+}
+
 impl LoadedNumbers {
     /// Appends a number. The first one that single precision cannot hold moves all of them to double.
     pub(super) fn push(&mut self, value: f64) {
-        match self {
-            Self::Double(values) => values.push(value),
-            Self::Single(values) => {
-                #[expect(clippy::cast_possible_truncation, reason = "compared with what it was")]
-                let single = value as f32;
-                // NaN stands for a gap, and is as good in single precision.
-                if f64::from(single) == value || value.is_nan() {
-                    values.push(single);
-                    return;
-                }
-                let mut wide = Vec::with_capacity(values.len().max(4) + 1);
-                wide.extend(values.iter().map(|&value| f64::from(value)));
-                wide.push(value);
-                *self = Self::Double(wide);
+        if let Self::Single(values) = self {
+            if is_single(value) {
+                #[expect(clippy::cast_possible_truncation, reason = "single precision holds it")]
+                values.push(value as f32);
+                return;
             }
+            let mut wide = Vec::with_capacity(values.len().max(4) + 1);
+            wide.extend(values.iter().map(|&value| f64::from(value)));
+            *self = Self::Double(wide);
+        }
+        if let Self::Double(values) = self {
+            values.push(value);
+        }
+    }
+
+    /// Appends numbers.
+    pub(super) fn append(&mut self, more: &[f64]) {
+        if let Self::Single(values) = self
+            && more.iter().all(|&value| is_single(value))
+        {
+            #[expect(clippy::cast_possible_truncation, reason = "single precision holds them")]
+            values.extend(more.iter().map(|&value| value as f32));
+            return;
+        }
+        self.widen();
+        if let Self::Double(values) = self {
+            values.extend_from_slice(more);
+        }
+    }
+
+    /// Moves all numbers to double precision.
+    fn widen(&mut self) {
+        if let Self::Single(values) = self {
+            *self = Self::Double(values.iter().map(|&value| value.into()).collect());
+        }
+    }
+
+    /// Puts another number in the place of each number of a column, in rows of `width` numbers.
+    pub(super) fn replace_column(
+        &mut self,
+        (column, width): (usize, usize),
+        mut by: impl FnMut(usize, f64) -> f64,
+    ) {
+        let mut row = 0;
+        if let Self::Single(values) = self {
+            let mut places = values.iter_mut().skip(column).step_by(width);
+            for place in places.by_ref() {
+                let value = by(row, f64::from(*place));
+                row += 1;
+                if !is_single(value) {
+                    // The rest is replaced in double precision.
+                    drop(places);
+                    self.widen();
+                    self.set((row - 1) * width + column, value);
+                    break;
+                }
+                #[expect(clippy::cast_possible_truncation, reason = "single precision holds it")]
+                (*place = value as f32);
+            }
+        }
+        if let Self::Double(values) = self {
+            let places = values.iter_mut().skip(column).step_by(width).skip(row);
+            for place in places {
+                *place = by(row, *place);
+                row += 1;
+            }
+        }
+    }
+
+    fn set(&mut self, place: usize, value: f64) {
+        if let Self::Double(values) = self {
+            values[place] = value;
+        }
+    }
+
+    /// Keeps the given columns of rows of `width` numbers, which are in order, without a copy of the whole.
+    pub(super) fn keep_columns(&mut self, picks: &[usize], width: usize) {
+        fn keep<T: Copy>(values: &mut Vec<T>, picks: &[usize], width: usize) {
+            let rows = values.len() / width.max(1);
+            for row in 0..rows {
+                for (to, from) in picks.iter().enumerate() {
+                    values[row * picks.len() + to] = values[row * width + from];
+                }
+            }
+            values.truncate(rows * picks.len());
+            values.shrink_to_fit();
+        }
+        match self {
+            Self::Single(values) => keep(values, picks, width),
+            Self::Double(values) => keep(values, picks, width),
+        }
+    }
+
+    /// Keeps the given rows of `width` numbers, which are in order, without a copy of the whole.
+    pub(super) fn keep_rows(&mut self, rows: &[u32], width: usize) {
+        fn keep<T: Copy>(values: &mut Vec<T>, rows: &[u32], width: usize) {
+            for (to, &from) in rows.iter().enumerate() {
+                let from = from as usize * width;
+                values.copy_within(from..from + width, to * width);
+            }
+            values.truncate(rows.len() * width);
+            values.shrink_to_fit();
+        }
+        match self {
+            Self::Single(values) => keep(values, rows, width),
+            Self::Double(values) => keep(values, rows, width),
+        }
+    }
+
+    /// Number of numbers.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Single(values) => values.len(),
+            Self::Double(values) => values.len(),
         }
     }
 

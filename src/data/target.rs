@@ -7,81 +7,47 @@ use std::collections::HashMap;
 
 use super::cell::{self, GapMarks, NotNumber, shown};
 use super::header::list;
+use super::kinds::DeclaredType;
 use super::table::{BinaryColumn, Target, TargetKind, Targets};
+use super::text_table::TextTable;
 use crate::error::{Error, Result};
 
 /// Number of distinct whole numbers up to which `Auto` takes them as classes.
 const FEW_CLASSES: usize = 20;
+/// Number of distinct values up to which their texts are kept in any case.
+const MANY_VALUES: usize = 1 << 12;
 
-/// Number of distinct texts from which a column of numbers is kept as numbers, since its texts would take several times the memory.
-const MANY_TEXTS: usize = 1 << 16;
-
-/// The cells of a target column: each distinct text once, however many rows there are, or very many numbers.
-#[derive(Debug, Default)]
+/// The cells of a target column: each distinct text once, however many rows there are. Of very many different numbers, the numbers.
+#[derive(Clone, Debug, Default)]
 pub(super) struct TargetCells {
-    known: HashMap<String, u32>,
+    /// True if the file declares texts, which may look like numbers.
+    is_text: bool,
+    /// True if texts are needed whatever they are, as for classes.
+    keeps_texts: bool,
+    /// True if the cells decide whether they are classes or numbers.
+    is_open: bool,
+    texts: TextTable,
     /// Line of the first row of each text, and number of its rows, by code.
     seen: Vec<(u64, usize)>,
     /// One code for each row.
     codes: Vec<u32>,
-    /// True if the texts themselves are asked for, as classes or labels.
-    texts_wanted: bool,
-    /// The cells, instead of texts and codes, once there are [`MANY_TEXTS`] distinct texts and all are numbers.
-    numbers: Option<ManyNumbers>,
+    /// Numbers of the rows instead; texts are those of cells that are none.
+    numbers: Option<TargetNumbers>,
+    /// True if a text came too late: those before are forgotten.
+    lost: bool,
+    /// True if a number has more digits than f64 keeps.
+    pub(super) inexact: bool,
 }
 
-/// The cells of a target column that holds too many different numbers for classes.
-#[derive(Debug)]
-struct ManyNumbers {
-    /// Value of each row; NaN for a gap.
+/// Numbers of a target.
+#[derive(Clone, Debug, Default)]
+struct TargetNumbers {
+    /// One for each row; NaN for a cell that is no number.
     values: Vec<f64>,
-    /// True if every value is whole.
+    /// Rows of the cells that are no numbers, with the codes of their texts.
+    others: Vec<(u32, u32)>,
+    /// True if all are whole.
     whole: bool,
-    /// True if a number begins with a zero, as codes do.
-    code: bool,
-    /// Line of the first cell that is neither number nor gap, and the problem.
-    wrong: Option<(u64, String)>,
-}
-
-impl ManyNumbers {
-    fn push(&mut self, cell: &str, line: u64, marks: &GapMarks) {
-        let gap = is_gap_among_numbers(cell, marks);
-        let value = if gap { Ok(f64::NAN) } else { cell::number(cell) };
-        self.code |= !gap && is_code(cell);
-        self.whole &= gap || whole_value(cell).is_some();
-        if value.is_err() && self.wrong.is_none() {
-            self.wrong = Some((line, cell::target(cell).err().unwrap_or_default()));
-        }
-        self.values.push(value.unwrap_or(f64::NAN));
-    }
-
-    /// Returns the number of each row, or an error at the first cell that is none.
-    fn values(self, name: &str, source: &str) -> Result<Vec<f64>> {
-        match self.wrong {
-            Some((line, problem)) => Err(not_a_number(name, source, line, &problem)),
-            None => Ok(self.values),
-        }
-    }
-
-    fn resolve(self, target: &Target, source: &str) -> Result<ReadTarget> {
-        let name = target.column();
-        // As for fewer texts: whole numbers with leading zeros name something.
-        if matches!(target, Target::Auto(_)) && self.whole && self.code && self.wrong.is_none() {
-            let problem = format!(
-                "column {}: very many whole numbers, some with a zero in front, look like an identifier; choose another ‘target’, or \
-                 take each as a number with ‘task’ regress",
-                shown(name)
-            );
-            return Err(Error::table(source, problem).at_column(name));
-        }
-        let y = Targets::Numbers(self.values(name, source)?);
-        Ok(ReadTarget { kind: TargetKind::Number, y, class_lines: Vec::new() })
-    }
-}
-
-/// Returns true if a trimmed cell is a gap in a target column whose other cells are all numbers.
-fn is_gap_among_numbers(cell: &str, marks: &GapMarks) -> bool {
-    marks.has(cell) || marks.has_among_numbers(cell)
 }
 
 /// A target column as read.
@@ -95,59 +61,148 @@ pub(super) struct ReadTarget {
 
 /// A distinct text, the line of its first row, and the count of its rows.
 #[derive(Debug)]
-struct Distinct {
-    text: String,
+struct Distinct<'a> {
+    text: &'a str,
     line: u64,
     count: usize,
     number: Result<f64, NotNumber>,
 }
 
 impl TargetCells {
-    /// Makes room for the cells of a target.
-    pub(super) fn new(target: &Target) -> Self {
-        let texts_wanted = matches!(target, Target::Class(_) | Target::Labels(_));
-        Self { texts_wanted, ..Self::default() }
+    /// Makes the empty column of a declared type, for a target.
+    pub(super) fn of(declared: Option<&DeclaredType>, target: &Target) -> Self {
+        let is_text = declared == Some(&DeclaredType::Text);
+        let keeps_texts = is_text || matches!(target, Target::Class(_) | Target::Labels(_));
+        let is_open = matches!(target, Target::Auto(_));
+        Self { is_text, keeps_texts, is_open, ..Self::default() }
+    }
+
+    /// Keeps all texts, however many there are.
+    pub(super) fn keep_texts(&mut self) {
+        self.keeps_texts = true;
+    }
+
+    /// Returns true if texts are needed that were forgotten.
+    pub(super) fn has_lost_texts(&self) -> bool {
+        self.lost
+    }
+
+    /// Returns the empty column that begins as this one has ended.
+    pub(super) fn next_part(&self) -> Self {
+        let keeps_texts = self.keeps_texts || self.numbers.is_none() && !self.are_numbers();
+        let numbers = self
+            .numbers
+            .as_ref()
+            .map(|it| TargetNumbers { whole: it.whole, ..TargetNumbers::default() });
+        let (is_text, is_open) = (self.is_text, self.is_open);
+        Self { is_text, is_open, keeps_texts, numbers, ..Self::default() }
     }
 
     /// Takes the trimmed cell of the next row.
-    pub(super) fn push(&mut self, cell: &str, line: u64, marks: &GapMarks) {
-        if let Some(numbers) = &mut self.numbers {
-            return numbers.push(cell, line, marks);
-        }
-        let code = match self.known.get(cell) {
-            Some(&code) => code,
-            None => {
-                // There are no more codes than rows, of which the reader takes at most u32::MAX.
-                let code = self.seen.len() as u32;
-                self.known.insert(cell.to_owned(), code);
+    pub(super) fn push(&mut self, cell: &str, line: u64) {
+        let Some(numbers) = &mut self.numbers else {
+            let (code, new) = self.texts.code(cell);
+            if new {
+                self.inexact |= cell::loses_digits(cell);
                 self.seen.push((line, 0));
-                code
             }
+            self.seen[code as usize].1 += 1;
+            self.codes.push(code);
+            if new && self.texts.len() > MANY_VALUES && !self.keeps_texts {
+                self.forget_texts();
+            }
+            return;
         };
-        self.seen[code as usize].1 += 1;
-        self.codes.push(code);
-        // Once for each further text, so that a first odd one only delays it.
-        if self.seen.len().is_multiple_of(MANY_TEXTS) && code as usize + 1 == self.seen.len() {
-            self.keep_as_numbers(marks);
-        }
-    }
-
-    /// Drops the texts if all are numbers or gaps.
-    fn keep_as_numbers(&mut self, marks: &GapMarks) {
-        let is_number =
-            |text: &String| is_gap_among_numbers(text, marks) || cell::number(text).is_ok();
-        if self.texts_wanted || !self.known.keys().all(is_number) {
+        if let Ok(value) = cell::number(cell) {
+            self.inexact |= cell::loses_digits(cell);
+            numbers.whole &= value.fract() == 0.0;
+            self.lost |= self.is_open && numbers.whole && is_code(cell);
+            numbers.values.push(value);
             return;
         }
-        let numbers = ManyNumbers { values: Vec::new(), whole: true, code: false, wrong: None };
-        let mut distinct = numbers;
-        let mut texts: Vec<(&String, u32)> =
-            self.known.iter().map(|(text, &code)| (text, code)).collect();
-        texts.sort_unstable_by_key(|(_, code)| *code);
-        texts.iter().for_each(|(text, _)| distinct.push(text, 0, marks));
-        let of_rows = self.codes.iter().map(|&code| distinct.values[code as usize]).collect();
-        self.numbers = Some(ManyNumbers { values: of_rows, ..distinct });
-        (self.known, self.seen, self.codes) = (HashMap::new(), Vec::new(), Vec::new());
+        self.lost |= self.is_open && !may_be_gap(cell);
+        numbers.others.push((numbers.values.len() as u32, self.texts.code(cell).0));
+        numbers.values.push(f64::NAN);
+        let code = numbers.others.last().map_or(0, |it| it.1 as usize);
+        if code == self.seen.len() {
+            self.seen.push((line, 0));
+        }
+        self.seen[code].1 += 1;
+    }
+
+    /// Returns true if all texts are numbers, or may mark gaps among them.
+    fn are_numbers(&self) -> bool {
+        let fits = |text: &str| may_be_gap(text) || cell::number(text).is_ok();
+        let codes = self.is_open && self.texts.iter().any(is_code);
+        self.texts.iter().all(fits) && !codes
+    }
+
+    /// Keeps numbers instead of texts, or all texts if some of them are none.
+    fn forget_texts(&mut self) {
+        if self.is_open && !self.are_numbers() {
+            self.keeps_texts = true;
+            return;
+        }
+        let (texts, seen) = (std::mem::take(&mut self.texts), std::mem::take(&mut self.seen));
+        let mut numbers = TargetNumbers { whole: true, ..TargetNumbers::default() };
+        let mut others = vec![None; texts.len()];
+        let known: Vec<f64> =
+            texts.iter().map(|text| cell::number(text).unwrap_or(f64::NAN)).collect();
+        for (code, value) in known.iter().enumerate() {
+            if value.is_nan() {
+                others[code] = Some(self.texts.code(texts.text(code as u32)).0);
+                self.seen.push(seen[code]);
+            } else {
+                numbers.whole &= value.fract() == 0.0;
+            }
+        }
+        numbers.values.reserve(self.codes.len());
+        for (row, code) in (0_u32..).zip(self.codes.drain(..)) {
+            numbers.values.push(known[code as usize]);
+            numbers.others.extend(others[code as usize].map(|code| (row, code)));
+        }
+        self.codes = Vec::new();
+        self.numbers = Some(numbers);
+    }
+
+    /// Takes the cells of the next part of the column.
+    pub(super) fn append(&mut self, mut part: Self) {
+        self.inexact |= part.inexact;
+        self.lost |= part.lost;
+        if part.numbers.is_some() && self.numbers.is_none() {
+            self.forget_texts();
+            // A part of numbers behind one that has texts.
+            self.lost |= self.numbers.is_none();
+        }
+        if self.numbers.is_some() && part.numbers.is_none() {
+            self.lost |= self.is_open && !part.are_numbers();
+            part.is_open = false;
+            part.forget_texts();
+        }
+        let mut codes = Vec::with_capacity(part.texts.len());
+        for (text, &(line, count)) in part.texts.iter().zip(&part.seen) {
+            let (code, new) = self.texts.code(text);
+            if new {
+                self.seen.push((line, 0));
+            }
+            self.seen[code as usize].1 += count;
+            codes.push(code);
+        }
+        match (&mut self.numbers, part.numbers) {
+            (Some(numbers), Some(of_part)) => {
+                let first = numbers.values.len() as u32;
+                let others = of_part.others.iter();
+                numbers
+                    .others
+                    .extend(others.map(|&(row, code)| (first + row, codes[code as usize])));
+                numbers.values.extend(of_part.values);
+                numbers.whole &= of_part.whole;
+            }
+            _ => self.codes.extend(part.codes.iter().map(|&code| codes[code as usize])),
+        }
+        if self.texts.len() > MANY_VALUES && !self.keeps_texts && self.numbers.is_none() {
+            self.forget_texts();
+        }
     }
 
     /// Returns true for each row that has no value of one of the targets.
@@ -159,15 +214,19 @@ impl TargetCells {
     ) -> Vec<bool> {
         let mut gaps = vec![false; rows];
         for column in columns {
-            if let Some(numbers) = &column.numbers {
-                let of_rows = numbers.values.iter().map(|value| value.is_nan());
-                gaps.iter_mut().zip(of_rows).for_each(|(gap, own)| *gap |= own);
+            let codes = column.gap_codes(target, marks);
+            if !codes.contains(&true) {
                 continue;
             }
-            let codes = column.gap_codes(target, marks);
-            if codes.contains(&true) {
-                let of_rows = column.codes.iter().map(|&code| codes[code as usize]);
-                gaps.iter_mut().zip(of_rows).for_each(|(gap, own)| *gap |= own);
+            match &column.numbers {
+                Some(numbers) => numbers
+                    .others
+                    .iter()
+                    .for_each(|&(row, code)| gaps[row as usize] |= codes[code as usize]),
+                None => {
+                    let of_rows = column.codes.iter().map(|&code| codes[code as usize]);
+                    gaps.iter_mut().zip(of_rows).for_each(|(gap, own)| *gap |= own);
+                }
             }
         }
         gaps
@@ -176,60 +235,61 @@ impl TargetCells {
     /// Returns true for each text that stands for a gap: the empty one, and marks where all else are numbers; a class may be called
     /// `None`, unless the list of marks is the user's.
     fn gap_codes(&self, target: &Target, marks: &GapMarks) -> Vec<bool> {
-        let is_mark = |text: &str| is_gap_among_numbers(text, marks);
+        let is_mark = |text: &str| marks.has(text) || marks.has_among_numbers(text);
         let classes = matches!(target, Target::Class(_));
-        let number = |text: &String| cell::number(text).is_ok();
-        let mut others = self.known.keys().filter(|text| !is_mark(text)).peekable();
-        let among_numbers = !classes && others.peek().is_some() && others.all(number);
-        let mut codes = vec![false; self.seen.len()];
-        for (text, &code) in &self.known {
-            codes[code as usize] = text.is_empty()
-                || marks.is_given() && marks.has(text)
-                || among_numbers && is_mark(text);
-        }
-        codes
+        let number = |text: &str| cell::number(text).is_ok();
+        let mut others = self.texts.iter().filter(|text| !is_mark(text)).peekable();
+        let filled = self.numbers.is_some() || others.peek().is_some();
+        let among_numbers = !classes && filled && others.all(number);
+        let is_gap = |text: &str| {
+            text.is_empty() || marks.is_given() && marks.has(text) || among_numbers && is_mark(text)
+        };
+        self.texts.iter().map(is_gap).collect()
     }
 
-    /// Leaves all rows out but these.
+    /// Leaves all rows out but these, which are in order.
     pub(super) fn keep(&mut self, rows: &[u32]) {
         if let Some(numbers) = &mut self.numbers {
             numbers.values = rows.iter().map(|&row| numbers.values[row as usize]).collect();
-            return;
+            let others = numbers.others.iter().filter_map(|&(row, code)| {
+                rows.binary_search(&row).ok().map(|place| (place as u32, code))
+            });
+            numbers.others = others.collect();
+        } else {
+            self.codes = rows.iter().map(|&row| self.codes[row as usize]).collect();
         }
-        self.codes = rows.iter().map(|&row| self.codes[row as usize]).collect();
-        self.seen.iter_mut().for_each(|(_, count)| *count = 0);
-        self.codes.iter().for_each(|&code| self.seen[code as usize].1 += 1);
         // Texts without a row are forgotten, and the others keep their order.
-        let mut next = 0;
-        let new: Vec<Option<u32>> = self
-            .seen
-            .iter()
-            .map(|(_, count)| {
-                let code = (*count > 0).then_some(next);
-                next += u32::from(code.is_some());
-                code
-            })
-            .collect();
-        self.known.retain(|_, code| match new[*code as usize] {
-            Some(kept) => {
-                *code = kept;
-                true
+        let (texts, seen) = (std::mem::take(&mut self.texts), std::mem::take(&mut self.seen));
+        let mut counts = vec![0; texts.len()];
+        let others = self.numbers.iter_mut().flat_map(|numbers| &mut numbers.others);
+        let mut codes: Vec<&mut u32> =
+            others.map(|(_, code)| code).chain(&mut self.codes).collect();
+        codes.iter().for_each(|code| counts[**code as usize] += 1);
+        let mut new = vec![0; texts.len()];
+        for (code, text) in texts.iter().enumerate() {
+            if counts[code] > 0 {
+                new[code] = self.texts.code(text).0;
+                self.seen.push((seen[code].0, counts[code]));
             }
-            None => false,
-        });
-        self.seen.retain(|(_, count)| *count > 0);
-        self.codes.iter_mut().for_each(|code| *code = new[*code as usize].unwrap_or(*code));
+        }
+        codes.iter_mut().for_each(|code| **code = new[**code as usize]);
     }
 
     /// Reads the column as `target` says.
-    pub(super) fn resolve(self, target: &Target, source: &str) -> Result<ReadTarget> {
-        if let Some(numbers) = self.numbers {
-            return numbers.resolve(target, source);
+    pub(super) fn resolve(&self, target: &Target, source: &str) -> Result<ReadTarget> {
+        if self.numbers.is_some() {
+            let y = Targets::Numbers(self.values(target.column(), source)?);
+            return Ok(ReadTarget { kind: TargetKind::Number, y, class_lines: Vec::new() });
         }
+        let is_text = self.is_text;
         let column = self.column(target.column(), source);
         match target {
             Target::Class(_) => column.classes(),
             Target::Number(_) => column.numbers(),
+            Target::Auto(_) if is_text => {
+                let rows = column.codes.len();
+                column.labels_of_texts(rows)
+            }
             Target::Auto(_) => column.infer(),
             Target::Labels(_) => {
                 let (label, y) = column.label()?;
@@ -239,40 +299,38 @@ impl TargetCells {
         }
     }
 
-    /// Returns a number for each row, or an error at the first cell that is none.
-    fn values(mut self, name: &str, source: &str) -> Result<Vec<f64>> {
-        match self.numbers.take() {
-            Some(numbers) => numbers.values(name, source),
-            None => self.column(name, source).values(),
-        }
+    fn column<'a>(&'a self, name: &'a str, source: &'a str) -> TargetColumn<'a> {
+        // Each distinct text is read as a number once, however many rows have it.
+        let distinct = self.texts.iter().zip(&self.seen).map(|(text, &(line, count))| Distinct {
+            text,
+            line,
+            count,
+            number: cell::number(text),
+        });
+        TargetColumn { name, source, distinct: distinct.collect(), codes: &self.codes }
     }
 
-    fn column<'a>(self, name: &'a str, source: &'a str) -> TargetColumn<'a> {
-        // Codes were given in the order of first rows, which the map does not keep.
-        let mut known: Vec<(String, u32)> = self.known.into_iter().collect();
-        known.sort_unstable_by_key(|&(_, code)| code);
-        let distinct = known
-            .into_iter()
-            .zip(self.seen)
-            // Each distinct text is read as a number once, however many rows have it.
-            .map(|((text, _), (line, count))| {
-                let number = cell::number(&text);
-                Distinct { text, line, count, number }
-            })
-            .collect();
-        TargetColumn { name, source, distinct, codes: self.codes }
+    /// Returns the numbers of a column, or an error at the first cell that is none.
+    fn values(&self, name: &str, source: &str) -> Result<Vec<f64>> {
+        let column = self.column(name, source);
+        let Some(numbers) = &self.numbers else { return column.values() };
+        match column.distinct.first() {
+            Some(text) => Err(column.not_a_number(text)),
+            None => Ok(numbers.values.clone()),
+        }
     }
 }
 
 /// Reads several columns as `target` says, together one target.
 pub(super) fn resolve_all(
-    columns: Vec<TargetCells>,
+    columns: &[TargetCells],
     names: &[&str],
     target: &Target,
     source: &str,
 ) -> Result<ReadTarget> {
     let count = names.len();
-    let columns = columns.into_iter().zip(names.iter().copied());
+    let cells = columns;
+    let columns = cells.iter().zip(names).map(|(cells, name)| cells.column(name, source));
     let (kind, values) = match target {
         Target::Class(_) => {
             let problem = format!(
@@ -282,15 +340,14 @@ pub(super) fn resolve_all(
             return Err(Error::table(source, problem));
         }
         Target::Labels(_) => {
-            let read: Vec<(BinaryColumn, Vec<f64>)> = columns
-                .map(|(cells, name)| cells.column(name, source).label())
-                .collect::<Result<_>>()?;
+            let read: Vec<(BinaryColumn, Vec<f64>)> =
+                columns.map(TargetColumn::label).collect::<Result<_>>()?;
             let (labels, values): (Vec<_>, Vec<_>) = read.into_iter().unzip();
             (TargetKind::Labels(labels), values)
         }
         Target::Auto(_) | Target::Number(_) => {
             // Several columns are never taken as classes.
-            let values = columns.map(|(cells, name)| cells.values(name, source));
+            let values = cells.iter().zip(names).map(|(cells, name)| cells.values(name, source));
             let values = values.collect::<Result<Vec<_>>>()?;
             (TargetKind::Numbers(names.iter().map(|name| (*name).to_owned()).collect()), values)
         }
@@ -305,8 +362,8 @@ struct TargetColumn<'a> {
     name: &'a str,
     source: &'a str,
     /// Distinct texts by code, which is the order of their first rows.
-    distinct: Vec<Distinct>,
-    codes: Vec<u32>,
+    distinct: Vec<Distinct<'a>>,
+    codes: &'a [u32],
 }
 
 impl TargetColumn<'_> {
@@ -316,15 +373,15 @@ impl TargetColumn<'_> {
         // Without a text among the cells, only the number of distinct values tells classes from numbers.
         let Some(odd) = self.distinct.iter().find(|cell| cell.number.is_err()) else {
             let mut whole: Vec<Option<i64>> =
-                self.distinct.iter().map(|cell| whole_value(&cell.text)).collect();
+                self.distinct.iter().map(|cell| whole_value(cell.text)).collect();
             let all_whole = whole.iter().all(Option::is_some);
-            if all_whole && self.distinct.iter().any(|cell| is_code(&cell.text)) {
+            if all_whole && self.distinct.iter().any(|cell| is_code(cell.text)) {
                 return self.labels_of_texts(rows);
             }
             whole.sort_unstable();
             whole.dedup();
             // Other spellings are texts of their own, each of which is a class.
-            let plain = self.distinct.iter().all(|cell| whole_number(&cell.text).is_some());
+            let plain = self.distinct.iter().all(|cell| whole_number(cell.text).is_some());
             let count = if plain { whole.len() } else { self.distinct.len() };
             // Few values, and each often enough: a short column of numbers has few distinct ones too.
             let few = count <= FEW_CLASSES && count * 2 < rows;
@@ -387,7 +444,7 @@ impl TargetColumn<'_> {
     /// Returns yes or no for each row: of two texts, the later one in the order of classes is yes.
     fn label(self) -> Result<(BinaryColumn, Vec<f64>)> {
         let column = self.name.to_owned();
-        let values = self.distinct.iter().map(|cell| whole_number(&cell.text));
+        let values = self.distinct.iter().map(|cell| whole_number(cell.text));
         let values: Option<Vec<i64>> = values.collect();
         // A column of only 0 or only 1 is a label without a row of the other kind.
         let lone = values.filter(|values| values.windows(2).all(|pair| pair[0] == pair[1]));
@@ -423,11 +480,11 @@ impl TargetColumn<'_> {
     fn classes(self) -> Result<ReadTarget> {
         let mut order: Vec<usize> = (0..self.distinct.len()).collect();
         let whole: Option<Vec<i64>> =
-            self.distinct.iter().map(|cell| whole_number(&cell.text)).collect();
+            self.distinct.iter().map(|cell| whole_number(cell.text)).collect();
         match &whole {
             // A stable sort, so that of `1` and `1.0` the one that comes first in the table names the class.
             Some(values) => order.sort_by_key(|&code| values[code]),
-            None => order.sort_by(|&a, &b| self.distinct[a].text.cmp(&self.distinct[b].text)),
+            None => order.sort_by(|&a, &b| self.distinct[a].text.cmp(self.distinct[b].text)),
         }
         let (mut labels, mut class_lines): (Vec<String>, Vec<u64>) = (Vec::new(), Vec::new());
         let mut class_of = vec![0_u32; self.distinct.len()];
@@ -436,7 +493,7 @@ impl TargetColumn<'_> {
             let value = whole.as_ref().map(|values| values[code]);
             // Equal numbers in different spellings are one class.
             if value.is_none() || value != previous {
-                labels.push(self.distinct[code].text.clone());
+                labels.push(self.distinct[code].text.to_owned());
                 class_lines.push(self.distinct[code].line);
             }
             previous = value;
@@ -457,16 +514,14 @@ impl TargetColumn<'_> {
         Ok(ReadTarget { kind: TargetKind::Classes(labels), y: Targets::Classes(y), class_lines })
     }
 
-    fn not_a_number(&self, cell: &Distinct) -> Error {
-        let problem = cell::target(&cell.text).err().unwrap_or_default();
-        not_a_number(self.name, self.source, cell.line, &problem)
+    fn not_a_number(&self, cell: &Distinct<'_>) -> Error {
+        let problem = cell::target(cell.text).err().unwrap_or_default();
+        let problem = format!(
+            "column {}: {problem}, or predict classes with ‘task’ classify",
+            shown(self.name)
+        );
+        Error::table(self.source, problem).at_line(cell.line).at_column(self.name)
     }
-}
-
-fn not_a_number(column: &str, source: &str, line: u64, problem: &str) -> Error {
-    let problem =
-        format!("column {}: {problem}, or predict classes with ‘task’ classify", shown(column));
-    Error::table(source, problem).at_line(line).at_column(column)
 }
 
 /// Returns the value of a class that is written as a plain whole number: `3` and `3.0` are one class, but `03`, `+3` and
@@ -474,6 +529,12 @@ fn not_a_number(column: &str, source: &str, line: u64, problem: &str) -> Error {
 fn whole_number(text: &str) -> Option<i64> {
     let plain = !is_code(text) && !text.contains(['+', 'e', 'E']);
     if plain { whole_value(text) } else { None }
+}
+
+/// Returns true for a text that may mark a gap among numbers.
+fn may_be_gap(text: &str) -> bool {
+    text.is_empty()
+        || !matches!(cell::number(text), Ok(_) | Err(NotNumber::Text | NotNumber::TooLarge))
 }
 
 /// Returns the index of a class among others, by its text or as a whole number.
@@ -567,12 +628,11 @@ impl Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shape::narrow;
 
     fn read(cells: &[&str], target: Target) -> Result<ReadTarget> {
-        let mut column = TargetCells::new(&target);
+        let mut column = TargetCells::default();
         for (line, cell) in (2..).zip(cells) {
-            column.push(cell, line, &GapMarks::new(None));
+            column.push(cell, line);
         }
         column.resolve(&target, "t.csv")
     }
@@ -638,54 +698,6 @@ mod tests {
         assert!(said.ends_with("‘task’ classify, or as a number with ‘task’ regress"), "{said}");
         // Numbers that are no codes stay numbers.
         assert_eq!(auto(&["0.5", "1e3", "1", "1", "1"]).unwrap().kind, TargetKind::Number);
-    }
-
-    /// More distinct cells than are kept as texts, with some others after them.
-    fn many(others: &[&str], of_number: impl Fn(usize) -> String) -> Vec<String> {
-        let count = MANY_TEXTS + 10;
-        let others = others.iter().map(|it| (*it).to_owned());
-        (0..count).map(of_number).chain(others).collect()
-    }
-
-    #[test]
-    fn very_many_numbers_are_those_of_few() {
-        let marks = GapMarks::new(None);
-        for target in [Target::auto("y"), Target::number("y")] {
-            let cells = many(&["NA", "7.25", ""], |i| format!("{}.5", i as i64 - 3000));
-            let mut column = TargetCells::new(&target);
-            for (line, cell) in (2..).zip(&cells) {
-                column.push(cell, line, &marks);
-            }
-            assert!(column.numbers.is_some() && column.known.is_empty());
-            let rows = cells.len();
-            let columns = [column];
-            let gaps = TargetCells::gap_rows(&columns, &target, &marks, rows);
-            let gaps: Vec<usize> = (0..rows).filter(|&row| gaps[row]).collect();
-            assert_eq!(gaps, [rows - 3, rows - 1]);
-            let [mut column] = columns;
-            column.keep(&[0, 5000, narrow(rows) - 2]);
-            let read = column.resolve(&target, "t.csv").unwrap();
-            assert_eq!(read.y, Targets::Numbers(vec![-3000.5, 2000.5, 7.25]));
-        }
-    }
-
-    #[test]
-    fn very_many_numbers_have_the_errors_of_few() {
-        let said = |cells: &[String], target| {
-            let cells: Vec<&str> = cells.iter().map(String::as_str).collect();
-            read(&cells, target).unwrap_err().to_string()
-        };
-        let wrong = many(&["1.5", "x y", "z"], |i| format!("{i}.5"));
-        let message = said(&wrong, Target::auto("y"));
-        assert!(message.starts_with("t.csv:65549: column `y`: `x y` is not a number"), "{message}");
-        assert!(message.ends_with("‘task’ classify"), "{message}");
-        let codes = many(&["007"], |i| i.to_string());
-        assert!(said(&codes, Target::auto("y")).contains("look like an identifier"));
-        let cells: Vec<&str> = codes.iter().map(String::as_str).collect();
-        assert_eq!(read(&cells, Target::number("y")).unwrap().kind, TargetKind::Number);
-        // Classes keep their texts, however many there are.
-        let read = read(&cells, Target::class("y")).unwrap();
-        assert_eq!(labels(&read).len(), MANY_TEXTS + 11);
     }
 
     #[test]
