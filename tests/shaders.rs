@@ -11,11 +11,12 @@ use naga::valid::{
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
 use wgrad::device::gpu::{
     KERNELS, KernelSpec, SEQUENCE, SEQUENCE_BINDINGS, Variant, assemble, consts, generated,
-    sequence_consts,
+    sequence_consts, sequence_update,
 };
 use wgrad::device::verify::{every_kernel, formulas, half_kernels};
+use wgrad::graph::PassKind;
 use wgrad::model::Activation;
-use wgrad::plan::{Argument, Kernel, LossScaler, StorageTypes};
+use wgrad::plan::{Argument, Kernel, LossScaler, StorageTypes, Update};
 
 /// One text, and what it is made of.
 struct Shader {
@@ -48,20 +49,24 @@ fn every_shader() -> Vec<Shader> {
             all.push(Shader { spec, variant, bindings, stored, label, wgsl });
         }
     }
-    let updates: Vec<Kernel> =
-        every_kernel().into_iter().filter(|kernel| kernel.name().starts_with("update")).collect();
+    let formulas = formulas(7);
+    let plain = |kernel| match kernel {
+        Kernel::Update(it)
+            if it.pass == PassKind::Whole && !it.table && !it.gathers && it.states <= 2 =>
+        {
+            Some(it)
+        }
+        _ => None,
+    };
+    let updates: Vec<Update> = every_kernel().into_iter().filter_map(plain).collect();
     for variant in SEQUENCE.variants {
-        for (update, classes) in updates.iter().zip([true, false].into_iter().cycle()) {
+        for (&update, classes) in updates.iter().zip([true, false].into_iter().cycle()) {
             let act = if classes { Activation::Relu } else { Activation::Gelu };
-            let label = format!("sequence {update} ({})", variant.name);
+            let formula = &formulas[update.formula.index()];
+            let label = format!("sequence {} ({})", formula.text, variant.name);
             let (spec, stored) = (&SEQUENCE, StorageTypes::F32);
-            let wgsl = assemble(
-                spec,
-                variant,
-                stored,
-                &sequence_consts(update, variant, act, (classes, classes)),
-                "",
-            );
+            let consts = sequence_consts(act, (classes, classes));
+            let wgsl = assemble(spec, variant, stored, &consts, &sequence_update(formula, update));
             let bindings = SEQUENCE_BINDINGS.map(<[_]>::to_vec);
             all.push(Shader { spec, variant, bindings, stored, label, wgsl });
         }
@@ -195,26 +200,8 @@ fn table_matches_shaders() {
             (0..).zip(spec.params).map(|(i, name)| ((*name).to_string(), offset(i))).collect();
         assert_eq!(fields_of(module, "Params"), wanted, "{label}");
         let step = [
-            "first",
-            "rows",
-            "log",
-            "step",
-            "seed",
-            "apply",
-            "lr",
-            "rate",
-            "correction2",
-            "dropout",
-            "decay",
-            "divisor",
-            "s0",
-            "s1",
-            "s2",
-            "s3",
-            "s4",
-            "s5",
-            "s6",
-            "s7",
+            "first", "rows", "log", "step", "seed", "apply", "dropout", "divisor", "s0", "s1",
+            "s2", "s3", "s4", "s5", "s6", "s7",
         ];
         let wanted: Vec<_> =
             (0..).step_by(4).zip(step).map(|(at, name)| (name.to_string(), at)).collect();

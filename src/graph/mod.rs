@@ -26,7 +26,6 @@ pub use loss::{
 pub use op::{Axis, Mapped, NodeId, Op};
 pub use optimizer::{
     BetweenPasses, MOST_STATES, Optimizer, OptimizerHostState, OptimizerSchedule, UpdateContext,
-    UpdateScalars,
 };
 pub use update_transforms::{Pass, PassKind, UpdateInput, UpdateTransforms};
 

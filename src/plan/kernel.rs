@@ -170,36 +170,6 @@ pub enum Kernel {
         /// True if steps whose loss is not finite are skipped.
         guarded: bool,
     },
-    /// One pass over the arena. Reads gradients, (scaling); changes params, (velocity), (params in half precision).
-    UpdateSgd {
-        /// µ
-        momentum: f64,
-        /// True to look ahead.
-        nesterov: bool,
-        /// Coupled decay.
-        weight_decay: f64,
-        /// True if gradients are multiplied by the loss scale, and a copy in half precision is kept.
-        scaled: bool,
-        /// True if nothing changes in a step that is skipped.
-        guarded: bool,
-    },
-    /// One pass over the arena. Reads gradients, (scaling); changes params, m, v, (params in half precision).
-    UpdateAdam {
-        /// Decay of m.
-        beta1: f64,
-        /// Decay of v.
-        beta2: f64,
-        /// Keeps the divisor from 0.
-        eps: f64,
-        /// Decay.
-        weight_decay: f64,
-        /// True if the decay acts on the weights themselves (`AdamW`).
-        decoupled: bool,
-        /// True if gradients are multiplied by the loss scale, and a copy in half precision is kept.
-        scaled: bool,
-        /// True if nothing changes in a step that is skipped.
-        guarded: bool,
-    },
     /// One pass over the arena by expressions. Reads gradients, (scaling), (factors); changes params, states, (accumulated
     /// gradients), (averaged params), (params in half precision).
     Update(Update),
@@ -273,8 +243,6 @@ impl Kernel {
     pub fn with_loss_scale(mut self) -> Self {
         if let Self::LossMap { form: LossVariant { scaled, .. }, .. }
         | Self::LossClasses { form: LossVariant { scaled, .. }, .. }
-        | Self::UpdateSgd { scaled, .. }
-        | Self::UpdateAdam { scaled, .. }
         | Self::Update(Update { scaled, .. }) = &mut self
         {
             *scaled = true;
@@ -284,10 +252,8 @@ impl Kernel {
 
     /// Returns the same kernel, so that a skipped step changes nothing.
     pub fn with_guard(mut self) -> Self {
-        if let Self::UpdateRunning { guarded, .. }
-        | Self::UpdateSgd { guarded, .. }
-        | Self::UpdateAdam { guarded, .. }
-        | Self::Update(Update { guarded, .. }) = &mut self
+        if let Self::UpdateRunning { guarded, .. } | Self::Update(Update { guarded, .. }) =
+            &mut self
         {
             *guarded = true;
         }
@@ -298,10 +264,7 @@ impl Kernel {
     pub fn is_guarded(&self) -> bool {
         matches!(
             self,
-            Self::UpdateRunning { guarded: true, .. }
-                | Self::UpdateSgd { guarded: true, .. }
-                | Self::UpdateAdam { guarded: true, .. }
-                | Self::Update(Update { guarded: true, .. })
+            Self::UpdateRunning { guarded: true, .. } | Self::Update(Update { guarded: true, .. })
         )
     }
 
@@ -444,39 +407,6 @@ impl Kernel {
                     flag("SCALED", scaled),
                     word(guarded && scaled, "scale"),
                 ]),
-            Self::UpdateSgd { momentum, nesterov, weight_decay, scaled, guarded } => {
-                Declaration::of("update_sgd")
-                    .reads([single("gradient"), single("scaling").when(scaled || guarded)])
-                    .writes([
-                        single("weight"),
-                        single("velocity").when(momentum != 0.0),
-                        result("half_weight").when(scaled),
-                    ])
-                    .features([
-                        flag("MOMENTUM", momentum != 0.0).shown("momentum"),
-                        flag("NESTEROV", nesterov).shown("nesterov"),
-                        word(weight_decay != 0.0, "decay"),
-                        flag("SCALED", scaled).shown("scale"),
-                        flag("GUARDED", guarded).shown("guard"),
-                    ])
-            }
-            Self::UpdateAdam { weight_decay, decoupled, scaled, guarded, .. } => {
-                let decay = if decoupled { "decoupled_decay" } else { "decay" };
-                Declaration::of("update_adam")
-                    .reads([single("gradient"), single("scaling").when(scaled || guarded)])
-                    .writes([
-                        single("weight"),
-                        single("m"),
-                        single("v"),
-                        result("half_weight").when(scaled),
-                    ])
-                    .features([
-                        flag("DECOUPLED", decoupled),
-                        word(weight_decay != 0.0, decay),
-                        flag("SCALED", scaled).shown("scale"),
-                        flag("GUARDED", guarded).shown("guard"),
-                    ])
-            }
             Self::Update(update) => update.declaration(),
             Self::SquareSums { gradient, gathers, scaled } => Declaration::of("square_sums")
                 .reads([

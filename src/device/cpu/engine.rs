@@ -3,7 +3,7 @@
 //! In: a step's slots and sizes. Out: the results of the kernel of that name. f64 uses the plain kernels throughout, so
 //! that the reference shares no product, loss or update with the kernels that it judges.
 
-use super::kernels::{self, Adam, MatmulShape, Sgd};
+use super::kernels::{self, MatmulShape};
 use super::loss::{self, LossInputs, LossTargets};
 use super::map::{ElementwiseArgs, SumOver};
 use super::update::{SquareSumArgs, UpdateArgs, square_sums};
@@ -155,29 +155,6 @@ pub trait CpuKernels<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     /// See [`square_sums`].
     fn square_sums(&self, of: SquareSumArgs<'_, T>, sums: &mut [T], step: &StepParams) {
         square_sums(of, sums, step);
-    }
-
-    /// See [`kernels::update_sgd`].
-    fn update_sgd(
-        &self,
-        g: &[T],
-        w: &mut [T],
-        velocity: Option<&mut [T]>,
-        sgd: Sgd,
-        step: &StepParams,
-    ) {
-        kernels::update_sgd(g, w, velocity, sgd, step);
-    }
-
-    /// See [`kernels::update_adam`].
-    fn update_adam(
-        &self,
-        g: &[T],
-        state: (&mut [T], &mut [T], &mut [T]),
-        adam: Adam,
-        step: &StepParams,
-    ) {
-        kernels::update_adam(g, state, adam, step);
     }
 }
 

@@ -16,4 +16,4 @@ pub mod update;
 
 pub use device::CpuDevice;
 pub use real::Real;
-pub use simd::{Compiled, F32Math, SimdLevel};
+pub use simd::{Compiled, CompiledUpdate, F32Math, SimdLevel};

@@ -4,16 +4,12 @@
 //! both.
 
 use super::codes::class_loss;
-use super::sizes::{
-    Arguments, DispatchSizes, Grid, bits, mapped, narrow, product, update_settings,
-};
+use super::sizes::{Arguments, DispatchSizes, Grid, bits, mapped, narrow, product};
 use crate::error::{Error, Result};
 use crate::plan::{BLOCK as ARENA_BLOCK, Element, Kernel, SlotSpec, StorageTypes};
 
 const STEP_ROW: &str = include_str!("../../../shaders/step_row.wgsl");
 const STEP: &str = include_str!("../../../shaders/step.wgsl");
-const ADAM: &str = include_str!("../../../shaders/adam.wgsl");
-const SGD: &str = include_str!("../../../shaders/sgd.wgsl");
 const INDEX: &str = include_str!("../../../shaders/index.wgsl");
 pub(super) const FUNCTIONS: &str = include_str!("../../../shaders/functions.wgsl");
 const RANDOM: &str = include_str!("../../../shaders/random.wgsl");
@@ -447,23 +443,6 @@ pub const KERNELS: &[KernelSpec] = &[
         variants: plain!("rescale"),
     },
     KernelSpec {
-        name: "update_sgd",
-        source: &[STEP_ROW, STEP, INDEX, SCALING, SGD],
-        params: &["len", "momentum", "weight_decay"],
-        grid: Grid::Arena(|kernel, _| Ok(update_settings(kernel, &["momentum", "weight_decay"]))),
-        variants: plain!("update_sgd"),
-    },
-    KernelSpec {
-        name: "update_adam",
-        source: &[STEP_ROW, STEP, INDEX, SCALING, ADAM],
-        params: &["len", "beta1", "beta2", "rest1", "rest2", "eps", "weight_decay"],
-        grid: Grid::Arena(|kernel, _| {
-            let names = ["beta1", "beta2", "rest1", "rest2", "eps", "weight_decay"];
-            Ok(update_settings(kernel, &names))
-        }),
-        variants: plain!("update_adam"),
-    },
-    KernelSpec {
         name: "update",
         source: &[STEP_ROW, STEP, INDEX, SCALING],
         params: &["len", "first"],
@@ -525,11 +504,9 @@ pub static SEQUENCE: KernelSpec = KernelSpec {
         PRODUCT,
         ROW_CROSS_ENTROPY,
         ROW_MSE,
-        ADAM,
-        SGD,
         include_str!("../../../shaders/sequence.wgsl"),
     ],
-    params: &["ops", "momentum", "beta1", "beta2", "rest1", "rest2", "eps", "weight_decay"],
+    params: &["ops"],
     // The operations of a fused step have places in the scratch, and no slots of their own.
     grid: Grid::Sizes(|_| Ok(DispatchSizes { params: vec![], groups: 1 })),
     variants: &[

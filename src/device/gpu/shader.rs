@@ -62,7 +62,7 @@ fn product_consts(
 fn loss_text(formula: &Formula) -> String {
     let names = ["p", "y", "c", "raw"];
     let input = |index: u8| (*names.get(usize::from(index)).unwrap_or(&"0.0")).to_string();
-    let (statements, results) = formula.program.wgsl(input, quantity);
+    let (statements, results) = formula.program.wgsl(input, step_value);
     // The struct has two derivatives; a loss of one prediction leaves the second one 0.
     let result = |index: usize| results.get(index).map_or("0.0", String::as_str);
     format!(
@@ -106,7 +106,7 @@ pub fn generated(kernel: &Kernel, formulas: &[Formula]) -> String {
         _ => {}
     }
     let input = |index: u8| format!("load{index}(row, column)");
-    let (body, out) = formula.program.wgsl(input, quantity);
+    let (body, out) = formula.program.wgsl(input, step_value);
     format!("fn formula(row: u32, column: u32) -> f32 {{\n{body}    return {};\n}}\n", out[0])
 }
 
@@ -125,7 +125,7 @@ fn generated_update(update: Update, formula: &Formula) -> String {
         UpdateInput::Clip => "V(factors[0].x)".to_string(),
         UpdateInput::Inverse => "V(scaling[INVERSE])".to_string(),
     };
-    let (body, out) = formula.program.wgsl(input, quantity);
+    let (body, out) = formula.program.wgsl(input, step_value);
     let mut out = out.into_iter();
     // The results have fixed fields; a field that this pass does not compute is zero.
     let mut result = |there: bool| {
@@ -193,7 +193,7 @@ fn update_accesses(update: Update) -> String {
 }
 
 /// Returns the WGSL for a step value, in a function of `row` and `column`.
-fn quantity(quantity: StepValue) -> String {
+pub(super) fn step_value(quantity: StepValue) -> String {
     match quantity {
         StepValue::Rows => "step.rows".to_string(),
         StepValue::Counts => "select(0.0, 1.0, row < step.rows)".to_string(),

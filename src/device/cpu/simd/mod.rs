@@ -25,9 +25,10 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 pub use compile::Compiled;
 pub use functions::F32Math;
 pub use instructions::SimdLevel;
+pub use update::CompiledUpdate;
 
 use super::engine::CpuKernels;
-use super::kernels::{self, Adam, MatmulShape, Sgd};
+use super::kernels::{self, MatmulShape};
 use super::loss::{self, LossInputs, LossTargets};
 use super::map::{ElementwiseArgs, SumOver, rate_in};
 use super::update::{INVERSE, SquareSumArgs, UpdateArgs};
@@ -45,7 +46,6 @@ use map::MapPart;
 use microkernel::{ROWS, TERMS};
 use moves::UpdateTask;
 use pool::{Pool, both};
-use update::{AdamPart, SgdPart};
 
 /// Cost of a class in a loss, in the unit of a formula's cost: mostly its exponential.
 const CLASS: usize = 24;
@@ -345,27 +345,9 @@ impl CpuKernels<f32> for SimdKernels {
     }
 
     fn update(&self, updated: UpdateArgs<'_, f32>) {
-        UpdateTask(updated).divide(self.instructions, &self.pool);
-    }
-
-    fn update_sgd(
-        &self,
-        g: &[f32],
-        w: &mut [f32],
-        velocity: Option<&mut [f32]>,
-        sgd: Sgd,
-        step: &StepParams,
-    ) {
-        SgdPart::new(g, w, velocity, sgd, step).divide(self.instructions, &self.pool);
-    }
-
-    fn update_adam(
-        &self,
-        g: &[f32],
-        (w, m, v): (&mut [f32], &mut [f32], &mut [f32]),
-        adam: Adam,
-        step: &StepParams,
-    ) {
-        AdamPart::new(g, (w, m, v), adam, step).divide(self.instructions, &self.pool);
+        match updated.compiled.known {
+            Some(known) => known.run(updated, self.instructions, &self.pool),
+            None => UpdateTask(updated).divide(self.instructions, &self.pool),
+        }
     }
 }

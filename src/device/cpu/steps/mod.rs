@@ -179,15 +179,7 @@ impl Slots<'_> {
             Kernel::UpdateRunning { momentum, unbiased, guarded } => {
                 updates::running(self, (momentum, unbiased, guarded))
             }
-            Kernel::UpdateSgd { momentum, nesterov, weight_decay, scaled, .. } => {
-                let sgd = super::kernels::Sgd { momentum, nesterov, weight_decay };
-                updates::sgd(self, sgd, scaled)
-            }
-            Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled, scaled, .. } => {
-                let adam = super::kernels::Adam { beta1, beta2, eps, weight_decay, decoupled };
-                updates::adam(self, adam, scaled)
-            }
-            Kernel::Update(update) => updates::by_expressions(self, update),
+            Kernel::Update(update) => updates::update(self, update),
             Kernel::SquareSums { .. } => updates::square_sums(self),
             Kernel::ClipNorm { max } => updates::clip_norm(self, max),
             Kernel::TrustRatios => updates::trust_ratios(self),

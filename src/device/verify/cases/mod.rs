@@ -118,8 +118,6 @@ fn spec_of(kernel: &Kernel) -> TestSpec {
             scaling::spec(*kernel)
         }
         Kernel::UpdateRunning { .. }
-        | Kernel::UpdateSgd { .. }
-        | Kernel::UpdateAdam { .. }
         | Kernel::Update(_)
         | Kernel::SquareSums { .. }
         | Kernel::ClipNorm { .. }
@@ -354,12 +352,8 @@ pub(super) fn build(kernel: Kernel, stored: StorageTypes, sizes: Triple) -> Resu
         log: narrow(LOG),
         step: 77,
         seed: 12345,
-        lr: 0.01,
-        correction1: 1.0 - 0.9_f64.powi(3),
-        correction2: (1.0 - 0.999_f64.powi(3)).sqrt(),
         divisor: spec.divisor,
         apply: k != 2,
-        decay: 0.5,
         scalars: [0.01, 0.02, 0.5, 0.3, 0.2, 0.1, 0.25, 0.4],
         ..StepParams::default()
     };
