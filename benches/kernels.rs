@@ -17,8 +17,6 @@ const NT: Kernel =
     Kernel::MatmulNt { bias: true, act: Activation::Relu, save: false, dropout: None };
 const NN: Kernel = Kernel::MatmulNn { act_grad: Activation::Relu, dropout: None };
 const TN: Kernel = Kernel::MatmulTn { bias_grad: true };
-const GELU: Kernel = Kernel::Activate { act: Activation::Gelu, bias: false };
-const GELU_GRAD: Kernel = Kernel::ActivateGrad { act: Activation::Gelu };
 const CROSS_ENTROPY: Kernel = Kernel::LossClasses {
     loss: ClassLoss::CrossEntropy { label_smoothing: 0.0 },
     form: LossVariant { mean: true, constants: false, weights: false, scaled: false },
@@ -26,7 +24,7 @@ const CROSS_ENTROPY: Kernel = Kernel::LossClasses {
 
 /// Kernels with their sizes: m, n, k of products; else rows, columns, rows that count. They are those of the
 /// workloads' steps: small layers, a batch through layers that a core's cache holds, one through wide layers.
-const KERNELS: [(Kernel, [usize; 3]); 14] = [
+const KERNELS: [(Kernel, [usize; 3]); 12] = [
     (NT, [64, 32, 32]),
     (NT, [128, 512, 784]),
     (NT, [128, 10, 512]),
@@ -38,20 +36,19 @@ const KERNELS: [(Kernel, [usize; 3]); 14] = [
     (TN, [512, 784, 128]),
     (TN, [10, 512, 128]),
     (TN, [1024, 1024, 512]),
-    (GELU, [512, 1024, 512]),
-    (GELU_GRAD, [512, 1024, 512]),
     (CROSS_ENTROPY, [128, 10, 128]),
 ];
 
 /// Optimizers whose updates are timed, with the numbers that they read and write for each weight.
 const UPDATES: [(&str, usize); 2] = [("sgd(weight-decay=0.01)", 3), ("adam(weight-decay=0.01)", 7)];
 
-/// Returns the kernel of one of these optimizers, among those that are verified.
-fn update(text: &str) -> Kernel {
+/// Returns the kernel of one of these optimizers, or of an elementwise formula, among those that are verified.
+fn by_formula(text: &str) -> Kernel {
     let formulas = formulas(1);
-    let is_it = |kernel: &Kernel| match kernel {
-        Kernel::Update(update) => formulas[update.formula.index()].text == text,
-        _ => false,
+    let whole = |kernel: &Kernel| matches!(kernel, Kernel::Update(_) | Kernel::Map { .. });
+    let is_it = |kernel: &Kernel| {
+        let formula = kernel.formula().filter(|_| whole(kernel));
+        formula.is_some_and(|it| formulas[it.index()].text == text)
     };
     every_kernel().into_iter().find(is_it).unwrap()
 }
@@ -65,10 +62,10 @@ fn work(kernel: &Kernel, [m, n, k]: [usize; 3]) -> Throughput {
         // A multiplication and an addition a term.
         _ if kernel.is_product() => return Throughput::Elements(2 * (m * n * k) as u64),
         Kernel::Update(_) => {
-            (n, UPDATES.iter().find(|(text, _)| update(text) == *kernel).unwrap().1)
+            (n, UPDATES.iter().find(|(text, _)| by_formula(text) == *kernel).unwrap().1)
         }
-        // Prediction or saved value, target or gradient, and what is written.
-        Kernel::ActivateGrad { .. } => (m * n, 3),
+        // Operands, and what is written.
+        Kernel::Map { operands, .. } => (m * n, usize::from(*operands) + 1),
         // Logits and gradient, or value and result.
         _ => (m * n, 2),
     };
@@ -77,8 +74,10 @@ fn work(kernel: &Kernel, [m, n, k]: [usize; 3]) -> Throughput {
 
 fn kernels(criterion: &mut Criterion) {
     for (name, mut device) in devices() {
-        let updates = UPDATES.map(|(text, _)| (update(text), [1, 1 << 20, 1]));
-        for (kernel, sizes) in KERNELS.into_iter().chain(updates) {
+        let updates = UPDATES.map(|(text, _)| (by_formula(text), [1, 1 << 20, 1]));
+        let gelu = ["gelu", "gelu gradient"];
+        let gelu = gelu.map(|text| (by_formula(text), [512, 1024, 512]));
+        for (kernel, sizes) in KERNELS.into_iter().chain(gelu).chain(updates) {
             if name == "software" && sizes.iter().product::<usize>() > SOFTWARE {
                 continue;
             }

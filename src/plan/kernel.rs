@@ -72,20 +72,6 @@ pub enum Kernel {
         /// True if a's columns are summed too: the bias's gradient.
         bias_grad: bool,
     },
-    /// out = act(x + bias). Reads x `[m,n]`, (bias `[n]`); writes out `[m,n]`.
-    Activate {
-        /// The function.
-        act: Activation,
-        /// True if a bias is added first.
-        bias: bool,
-    },
-    /// out = `d_y` · act'(saved). Reads saved, `d_y`; writes out.
-    ActivateGrad {
-        /// The function.
-        act: Activation,
-    },
-    /// out = a + b. Reads a, b; writes out.
-    Add,
     /// out = a formula of the operands, element by element. Reads up to six operands; writes out `[m,n]`, `[n]` or `[m]`.
     Map {
         /// Computation.
@@ -120,8 +106,6 @@ pub enum Kernel {
         /// Column of the numbers.
         column: u32,
     },
-    /// out = sums of x's columns. Reads x `[m,n]`; writes out `[n]`.
-    SumRows,
     /// Loss of each row by a formula for its elements, times weight · rows / divisor, and its gradient over the divisor.
     /// Reads prediction `[batch,n]`, target `[batch,t]`, (constants), (weights `[batch]`), (scaling);
     /// writes `row_loss` `[batch]`, `d_prediction`.
@@ -334,30 +318,18 @@ impl Kernel {
                     flag("TRANSPOSE_A", true),
                     flag("BIAS_GRAD", bias_grad).shown("bias_grad"),
                 ]),
-            Self::Activate { act, bias } => Declaration::of("activate")
-                .reads([factor("x"), factor("bias").when(bias)])
+            Self::Map { operands, .. } => Declaration::of("map")
+                .reads(operand_list(operands))
                 .writes([result("out")])
-                .features([
-                    flag("BIAS", bias).shown("bias"),
-                    word(act != Activation::Identity, act.name()),
-                ]),
-            // The incoming gradient passes through to the result, so it has the result's precision.
-            Self::ActivateGrad { act } => Declaration::of("activate_grad")
-                .reads([factor("saved"), result("d_y")])
+                .generated(),
+            Self::MapRows { operands, .. } => Declaration::of("map_rows")
+                .reads(operand_list(operands))
                 .writes([result("out")])
-                .features([word(true, act.name())]),
-            Self::Add => {
-                Declaration::of("add").reads([factor("a"), factor("b")]).writes([result("out")])
-            }
-            Self::Map { operands, .. } => {
-                Declaration::of("map").reads(operand_list(operands)).writes([single("out")])
-            }
-            Self::MapRows { operands, .. } => {
-                Declaration::of("map_rows").reads(operand_list(operands)).writes([single("out")])
-            }
+                .generated(),
             Self::MapColumns { operands, maximum, .. } => Declaration::of("map_columns")
                 .reads(operand_list(operands))
-                .writes([single("out")])
+                .writes([result("out")])
+                .generated()
                 .features([flag("MAXIMUM", maximum).shown("maximum")]),
             Self::Lookup { .. } => Declaration::of("lookup")
                 .reads([single("table"), single("x")])
@@ -365,9 +337,6 @@ impl Kernel {
             Self::LookupGrad { .. } => Declaration::of("lookup_grad")
                 .reads([single("x"), single("d_y")])
                 .writes([single("out")]),
-            Self::SumRows => {
-                Declaration::of("sum_rows").reads([factor("x")]).writes([result("out")])
-            }
             Self::LossMap { width, form, .. } => Declaration::of("loss_map")
                 .reads(form.reads("prediction"))
                 .writes([single("row_loss"), result("d_prediction")])

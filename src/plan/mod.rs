@@ -4,6 +4,7 @@
 //! Absent on purpose: floating-point arithmetic, wgpu.
 
 mod build;
+mod builder;
 mod declaration;
 mod formula;
 mod fuse;
@@ -14,7 +15,8 @@ mod precision;
 mod print;
 mod update;
 
-pub use build::{PlanBuilder, Sizes};
+pub use build::Sizes;
+pub use builder::PlanBuilder;
 pub use declaration::{Argument, Declaration, Feature, SlotPrecision};
 pub use formula::{Formula, FormulaId};
 

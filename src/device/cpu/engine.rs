@@ -67,26 +67,11 @@ pub trait CpuKernels<T: Real>: std::fmt::Debug + Send + Sync + Sized {
         kernels::matmul_tn(factors, outs, product);
     }
 
-    /// See [`kernels::activate`].
-    fn activate(&self, x: &[T], bias: Option<&[T]>, act: Activation, out: &mut [T], n: usize) {
-        kernels::activate(x, bias, act, out, n);
-    }
-
-    /// See [`kernels::activate_grad`].
-    fn activate_grad(&self, saved: &[T], d_y: &[T], act: Activation, out: &mut [T]) {
-        kernels::activate_grad(saved, d_y, act, out);
-    }
-
     /// See [`kernels::dropout`].
     fn dropout(&self, out: &mut [T], dropout: Option<Dropout>, step: &StepParams) {
         if let Some(dropout) = dropout {
             kernels::dropout(out, dropout, step);
         }
-    }
-
-    /// See [`kernels::add`].
-    fn add(&self, a: &[T], b: &[T], out: &mut [T]) {
-        kernels::add(a, b, out);
     }
 
     /// See [`ElementwiseArgs::run`].
@@ -97,11 +82,6 @@ pub trait CpuKernels<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     /// See [`UpdateArgs::run`].
     fn update(&self, updated: UpdateArgs<'_, T>) {
         updated.run::<T::Functions>();
-    }
-
-    /// See [`kernels::sum_rows`].
-    fn sum_rows(&self, x: &[T], out: &mut [T], n: usize) {
-        kernels::sum_rows(x, out, n);
     }
 
     /// See [`kernels::loss_mse`].

@@ -6,8 +6,9 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
+use super::Real;
 use super::map::{keep, rate_in};
-use super::{Real, activation};
+use crate::expr::{LANES, Program};
 use crate::model::Activation;
 use crate::plan::{Dropout, LossScaler, StepParams};
 use crate::random::key;
@@ -76,7 +77,7 @@ pub fn matmul_nt<T: Real>(
         saved.copy_from_slice(out);
     }
     if act != Activation::Identity {
-        out.iter_mut().for_each(|out| *out = activation::value(act, *out));
+        activate(act, out);
     }
 }
 
@@ -89,9 +90,7 @@ pub fn matmul_nn<T: Real>(
 ) {
     general_mat_mul(T::one(), &view(a, m, k), &view(b, k, n), T::zero(), &mut view_mut(out, m, n));
     if let Some(saved) = saved {
-        for (out, &saved) in out.iter_mut().zip(saved) {
-            *out *= activation::gradient(act_grad, saved);
-        }
+        times_slopes(act_grad, out, saved);
     }
 }
 
@@ -123,26 +122,30 @@ pub fn dropout<T: Real>(out: &mut [T], Dropout { stream, rate }: Dropout, step: 
     }
 }
 
-/// out = act(x + bias), x `[_,n]`, bias `[n]`
-pub fn activate<T: Real>(x: &[T], bias: Option<&[T]>, act: Activation, out: &mut [T], n: usize) {
-    for (i, (out, &x)) in out.iter_mut().zip(x).enumerate() {
-        let bias = bias.map_or(T::zero(), |bias| bias[i % n]);
-        *out = activation::value(act, x + bias);
+/// Each value becomes act of it.
+pub fn activate<T: Real>(act: Activation, values: &mut [T]) {
+    let program = act.value_program();
+    let mut registers = program.registers::<T>();
+    for values in values.chunks_mut(LANES) {
+        values.copy_from_slice(of_one(program, &mut registers, values));
     }
 }
 
-/// out = `d_y` · act'(saved)
-pub fn activate_grad<T: Real>(saved: &[T], d_y: &[T], act: Activation, out: &mut [T]) {
-    for ((out, &saved), &d_y) in out.iter_mut().zip(saved).zip(d_y) {
-        *out = d_y * activation::gradient(act, saved);
+/// Each value is multiplied by act' of what was saved.
+pub fn times_slopes<T: Real>(act: Activation, values: &mut [T], saved: &[T]) {
+    let program = act.slope_program();
+    let mut registers = program.registers::<T>();
+    for (values, saved) in values.chunks_mut(LANES).zip(saved.chunks(LANES)) {
+        let slopes = of_one(program, &mut registers, saved);
+        values.iter_mut().zip(slopes).for_each(|(value, &slope)| *value *= slope);
     }
 }
 
-/// out = a + b
-pub fn add<T: Real>(a: &[T], b: &[T], out: &mut [T]) {
-    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-        *out = a + b;
-    }
+/// Returns a function of one number, for each number of a block.
+fn of_one<'a, T: Real>(program: &Program, registers: &'a mut [[T; LANES]], x: &[T]) -> &'a [T] {
+    let input = |_, to: &mut [T]| to.copy_from_slice(x);
+    program.run::<T, T::Functions>(registers, x.len(), input, |_, _| {});
+    &registers[usize::from(program.outputs()[0])][..x.len()]
 }
 
 /// out ← (1 − momentum) out + momentum · stat, with stat times rows / (rows − 1) if it is unbiased; if guarded, a statistic

@@ -14,7 +14,6 @@ const INDEX: &str = include_str!("../../../shaders/index.wgsl");
 pub(super) const FUNCTIONS: &str = include_str!("../../../shaders/functions.wgsl");
 const RANDOM: &str = include_str!("../../../shaders/random.wgsl");
 const OPERANDS: &str = include_str!("../../../shaders/operands.wgsl");
-const ACTIVATION: &str = include_str!("../../../shaders/activation.wgsl");
 const PRODUCT: &str = include_str!("../../../shaders/product.wgsl");
 const PRODUCT_SUBGROUP: &str = include_str!("../../../shaders/product_subgroup.wgsl");
 const ROW_CROSS_ENTROPY: &str = include_str!("../../../shaders/row_cross_entropy.wgsl");
@@ -282,7 +281,7 @@ const fn map(name: &'static str, variants: &'static [Variant]) -> KernelSpec {
 const fn matmul(name: &'static str) -> KernelSpec {
     KernelSpec {
         name,
-        source: &[STEP_ROW, STEP, FUNCTIONS, RANDOM, ACTIVATION, PRODUCT, MATMUL],
+        source: &[STEP_ROW, STEP, FUNCTIONS, RANDOM, PRODUCT, MATMUL],
         params: &["m", "n", "k", "fused", "stream", "rate"],
         grid: Grid::Sizes(product),
         variants: MATMULS,
@@ -315,30 +314,6 @@ pub const KERNELS: &[KernelSpec] = &[
     matmul("matmul_nt"),
     matmul("matmul_nn"),
     matmul("matmul_tn"),
-    KernelSpec {
-        name: "activate",
-        source: &[STEP_ROW, STEP, INDEX, FUNCTIONS, ACTIVATION],
-        params: &["len", "n"],
-        grid: Grid::Sizes(|of| {
-            let len = of.slot("out").len();
-            of.flat(&[len, of.matrix("out").1], len)
-        }),
-        variants: plain!("activate"),
-    },
-    KernelSpec {
-        name: "activate_grad",
-        source: &[STEP_ROW, STEP, INDEX, FUNCTIONS, ACTIVATION],
-        params: &["len"],
-        grid: Grid::Sizes(|of| of.flat(&[of.slot("out").len()], of.slot("out").len())),
-        variants: plain!("activate_grad"),
-    },
-    KernelSpec {
-        name: "add",
-        source: &[STEP_ROW, STEP, INDEX],
-        params: &["len"],
-        grid: Grid::Sizes(|of| of.flat(&[of.slot("out").len()], of.slot("out").len())),
-        variants: plain!("add"),
-    },
     map("map", plain!("map")),
     map("map_rows", plain!("map_rows")),
     map("map_columns", plain!("map_columns")),
@@ -355,16 +330,6 @@ pub const KERNELS: &[KernelSpec] = &[
         params: &["m", "n", "d", "v", "column"],
         grid: Grid::Sizes(|of| looked_up(of, "out")),
         variants: plain!("lookup_grad"),
-    },
-    KernelSpec {
-        name: "sum_rows",
-        source: &[STEP_ROW, STEP, INDEX],
-        params: &["m", "n"],
-        grid: Grid::Sizes(|of| {
-            let (m, n) = of.matrix("x");
-            of.flat(&[m, n], n)
-        }),
-        variants: plain!("sum_rows"),
     },
     KernelSpec {
         name: "loss_map",
@@ -500,7 +465,6 @@ pub static SEQUENCE: KernelSpec = KernelSpec {
         STEP_ROW,
         FUNCTIONS,
         RANDOM,
-        ACTIVATION,
         PRODUCT,
         ROW_CROSS_ENTROPY,
         ROW_MSE,

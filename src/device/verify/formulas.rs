@@ -2,6 +2,7 @@
 
 use crate::expr::{Expr, Number, StepValue, Unary};
 use crate::graph::{Average, Group, Loss, Optimizer, UpdateTransforms};
+use crate::model::Activation;
 use crate::plan::{Broadcast, Formula, FormulaId, Kernel, Operand, Update, UpdatePass};
 
 /// Formulas over matrices of so many columns.
@@ -38,7 +39,48 @@ fn formulas_of_maps(columns: usize) -> Vec<Formula> {
         };
         Formula::new(&argument.unary(function), vec![along(Broadcast::Both)], columns)
     }));
+    formulas.extend(usual_formulas(columns).into_iter().map(|(_, formula)| formula));
     formulas
+}
+
+/// A formula for which devices may have loops of their own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum UsualFormula {
+    Activation(Activation),
+    ActivationGradient(Activation),
+    Sum,
+    Bias,
+    Same,
+}
+
+/// These formulas over matrices of so many columns.
+fn usual_formulas(columns: usize) -> Vec<(UsualFormula, Formula)> {
+    let (x, whole) = (Expr::input, Operand::new(Broadcast::Both, columns));
+    let bias = Operand::new(Broadcast::Columns, columns);
+    // With texts of their own, since some are among the primitive functions, and equal formulas of a plan are one.
+    let named = |text: String, expr: Expr, operands| Formula {
+        text,
+        ..Formula::new(&expr, operands, columns)
+    };
+    let mut formulas = vec![
+        (UsualFormula::Sum, named("sum".into(), x(0) + x(1), vec![whole; 2])),
+        (UsualFormula::Bias, named("bias".into(), x(0) + x(1), vec![whole, bias])),
+        (UsualFormula::Same, named("same".into(), x(0), vec![whole])),
+    ];
+    for act in Activation::ALL.into_iter().filter(|act| *act != Activation::Identity) {
+        let gradient = named(format!("{act} gradient"), act.gradient(), vec![whole; 2]);
+        formulas.extend([
+            (UsualFormula::Activation(act), named(act.to_string(), act.expr(), vec![whole])),
+            (UsualFormula::ActivationGradient(act), gradient),
+        ]);
+    }
+    formulas
+}
+
+/// Returns which of the usual formulas this is.
+pub(super) fn usual_formula(id: FormulaId) -> Option<UsualFormula> {
+    let first = 3 + Unary::ALL.len();
+    id.index().checked_sub(first).and_then(|at| usual_formulas(1).get(at).map(|it| it.0))
 }
 
 /// Updates that are verified, by the names of their optimizers: those whose expressions have every kind of input and result.
@@ -126,9 +168,10 @@ pub(super) fn kernels() -> Vec<Kernel> {
         let (formula, operands) = of(index, formula);
         kernels.push(Kernel::Map { formula, operands });
         // The ways of summing do not depend on what is summed.
-        if index < 2 {
+        let same = usual_formula(formula) == Some(UsualFormula::Same);
+        if index < 2 || same {
             kernels.push(Kernel::MapRows { formula, operands });
-            kernels.push(Kernel::MapColumns { formula, operands, maximum: index == 1 });
+            kernels.push(Kernel::MapColumns { formula, operands, maximum: index != 0 });
         }
     }
     for (_, update) in passes() {
