@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use super::values::parts_of;
 use crate::cli::wording::{option_of, with_options};
 use crate::error::{Error, Result};
 
@@ -45,9 +46,7 @@ impl RawSetting {
 
     /// Returns the names between commas.
     pub(super) fn names(&self) -> Result<Vec<String>> {
-        let text = self.text()?;
-        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-        Ok(names.map(String::from).collect())
+        Ok(parts_of(&self.text()?, false))
     }
 
     /// Reads a number, or any other text whose meaning is plain.

@@ -13,7 +13,7 @@ use super::rows::TableReader;
 use super::{LoadedTable, rows_left_out, told_rows};
 use crate::data::cell::{self, GapMarks};
 use crate::data::header;
-use crate::data::kinds::{ColumnScan, Decision, RawColumn, RawColumns, RawKind};
+use crate::data::kinds::{ColumnScan, Decision, RawColumn, RawColumns, RawKind, TextRules};
 use crate::data::numbers::NumberVec;
 use crate::data::table::{Dataset, Schema, Target, TargetKind};
 use crate::data::table_options::{ColumnRule, GapRule, TableOptions};
@@ -121,6 +121,17 @@ impl Layout {
                 && options.rule(names[*place]) != Some(&ColumnRule::Ignore)
         };
         let picks: Vec<usize> = (0..names.len()).filter(is_feature).collect();
+        let features: HashSet<&str> = picks.iter().map(|&place| names[place]).collect();
+        let left_out = |(name, rule): &&(String, ColumnRule)| {
+            *rule != ColumnRule::Ignore && !features.contains(name.as_str())
+        };
+        if let Some((name, rule)) = options.columns.iter().find(left_out) {
+            let problem = format!(
+                "{} is no feature, since ‘features’ lacks it or ‘ignore’ has it; leave {rule} out for it",
+                cell::shown(name)
+            );
+            return Err(Error::setting("columns", problem));
+        }
         if picks.is_empty() {
             let problem = "no column is left for features; at least one is needed";
             return Err(Error::table(source, problem));
@@ -142,6 +153,8 @@ pub(super) struct FirstPass {
     keys: RowKeys,
     left_out: usize,
     rows: usize,
+    /// Marks of gaps of the user's that cells have had.
+    seen_marks: HashSet<String>,
     /// True for columns with numbers of more digits than f64 keeps; noted while reading, since the digits are lost as soon as a cell is
     /// a number.
     inexact: Vec<bool>,
@@ -159,6 +172,7 @@ impl FirstPass {
             keys: layout.keys.clone(),
             left_out: 0,
             rows: 0,
+            seen_marks: HashSet::new(),
             inexact: vec![false; table.header.len()],
         }
     }
@@ -183,6 +197,9 @@ impl FirstPass {
             odd |= value.is_nan();
             self.x.push(value);
         }
+        if self.marks.is_given() && self.seen_marks.len() < self.marks.given_marks() {
+            self.note_marks(table, layout);
+        }
         if odd {
             table.check_not_header()?;
         }
@@ -193,6 +210,17 @@ impl FirstPass {
             cells.push(text.trim(), table.line);
         }
         Ok(())
+    }
+
+    /// Notes which of the user's marks of gaps the current row has.
+    fn note_marks(&mut self, table: &TableReader, layout: &Layout) {
+        for &place in layout.picks.iter().chain(&layout.targets) {
+            let text = table.record.get(place).unwrap_or_default().trim();
+            let is_mark = !text.is_empty() && self.marks.number(text).is_ok_and(f64::is_nan);
+            if is_mark && !self.seen_marks.contains(text) {
+                self.seen_marks.insert(text.to_owned());
+            }
+        }
     }
 
     /// Decides the kinds. Returns the places among the picked columns of those that are features, with their kinds; texts are still to
@@ -230,6 +258,10 @@ impl FirstPass {
         }
         if let Some((line, place, problem)) = wrong {
             return Err(table.refuse_column_at(line, place, problem));
+        }
+        let unused = self.marks.unused(&self.seen_marks);
+        if !unused.is_empty() {
+            notes.push(format!("no cell is {}, which ‘missing’ names", header::list(&unused)));
         }
         if kept.is_empty() {
             let problem = format!("no column is left for features: {}", notes.join("; "));
@@ -364,10 +396,13 @@ impl FirstPass {
             target: targets.join(","),
             kind: read.kind,
             weight: options.weight.clone(),
+            decimal: options.format.decimal,
             ..Schema::default()
         };
         let format_notes = table.dialect().notes.clone();
-        let raw = RawColumns { columns, gaps: options.gaps, missing: options.missing.clone() };
+        let texts = TextRules { min_count: options.min_count, one_hot: options.one_hot };
+        let raw =
+            RawColumns { columns, gaps: options.gaps, texts, missing: options.missing.clone() };
         let plain = raw.is_plain(x.view().iter().any(f64::is_nan)) && raw.missing.is_none();
         let data = Dataset {
             schema,
