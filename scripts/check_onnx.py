@@ -211,6 +211,85 @@ def check_columns(program, folder):
         print(f"{worst:9.2e}  {'':10}  columns of texts and with gaps, scale {scale}")
 
 
+def check_scales(program, folder):
+    """Every scaling of features and of a target, for all columns and by column: ties, heavy tails, tiny and huge numbers, rows far away."""
+    random = np.random.default_rng(11)
+    count = 400
+    ties = random.integers(-3, 4, size=count) / 10.0
+    tails = np.exp(random.normal(size=count) * 2.0) * random.choice([-1, 1], size=count)
+    small = random.normal(size=count) * 1e-9 + 1e-8
+    mostly = np.where(random.uniform(size=count) < 0.7, 0.0, random.normal(size=count))
+    table = np.column_stack([ties, tails, small, mostly, np.full(count, 2.5)])
+    names = ["ties", "tails", "small", "mostly", "constant"]
+    y = np.exp(ties + mostly) * 50.0 - 20.0
+    z = tails + ties
+    write(folder / "scales.csv", [*names, "y", "z"], [[*map(repr, map(float, row))] for row in np.column_stack([table, y, z])])
+    near = np.concatenate([table[:NEAR], table[:60] * 3.0, np.nextafter(table[:20], 1e9)])
+    far = np.concatenate([near, table[:60] * 1e3, table[:20] * -1e12])
+    out, file = folder / "run", folder / "model.onnx"
+    cases = [(scale, target, "mse", "") for scale, target in [
+        ("standard", "log"), ("robust", "quantile"), ("minmax", "standard"), ("quantile", "quantile"), ("log", "none"), ("none", "log")]]
+    cases.append(("standard", "quantile", "pinball(0.1, 0.5, 0.9)", "ties:quantile, tails:robust, small:log, mostly:minmax"))
+    cases.append(("none", "standard", "mae", "tails:log, mostly:quantile, constant:quantile"))
+    for scale, target, loss, columns in cases:
+        options = ["--columns", columns] if columns else []
+        run(program, "train", folder / "scales.csv", "--target", "y,z", "--task", "regress", "--loss", loss, "--out", out, "--force",
+            "--device", "cpu", "--epochs", 3, "--quiet", "--scale", scale, "--target-scale", target, *options)
+        run(program, "export", out, "--onnx", file, "--force", "--quiet")
+        onnx.checker.check_model(onnx.load(file), full_check=True)
+        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        # Beyond what these two let through, a logarithm's inverse is no number any more.
+        rows = far if scale in ["robust", "quantile"] else near
+        write(folder / "scale_rows.csv", names, [[*map(repr, map(float, row))] for row in rows])
+        kind = np.float64 if session.get_inputs()[0].type == "tensor(double)" else np.float32
+        _, lines = predicted(program, out, folder / "scale_rows.csv", len(names))
+        got = session.run(None, {"x": rows.astype(kind)})[0]
+        worst = compare_groups(f"scale {scale}, target {target}", got, np.array(lines, dtype=np.float64))
+        print(f"{worst:9.2e}  {'':10}  scale {scale}, target scale {target}, loss {loss}, columns {columns or 'all alike'}")
+
+
+def check_dates_and_rare_texts(program, folder):
+    """Dates as days since 1970, rare texts in one place, gaps of both."""
+    random = np.random.default_rng(13)
+    count = 300
+    seconds = random.integers(-3_000_000_000, 4_000_000_000, size=count)
+    when = np.datetime64("1970-01-01T00:00:00") + seconds.astype("timedelta64[s]")
+    # The ends of months and years, leap days, and days before 1970.
+    special = ["2000-02-29T23:59:59", "1900-02-28T00:00:00", "1900-03-01T12:00:00", "2024-12-31T23:59:59", "1969-12-31T01:02:03",
+               "2024-01-01T00:00:00", "2023-03-01T00:00:00", "0001-01-01T00:00:00", "9999-12-31T23:59:59"]
+    when[:len(special)] = np.array(special, dtype="datetime64[s]")
+    texts = [str(it) for it in when]
+    texts[20] = texts[21] = ""
+    day = [text[:10] for text in texts[::-1]]
+    town = [f"t{i}" for i in np.minimum(random.geometric(0.25, size=count), 30)]
+    many = [f"m{i}" for i in random.integers(0, 60, size=count)]
+    y = [len(a) + int(b[1:]) % 5 + int(c[1:]) % 7 for a, b, c in zip(texts, town, many)]
+    names = ["when", "day", "town", "many"]
+    table = [list(row) for row in zip(texts, day, town, many)]
+    write(folder / "dated.csv", [*names, "y"], [[*row, v] for row, v in zip(table, y)])
+    rows = table + [["", "", "", ""], ["2010-10-10T10:10:10", "2010-10-10", "nowhere", "unknown"]]
+    write(folder / "dated_rows.csv", names, rows)
+    out, file = folder / "run", folder / "model.onnx"
+    for options in [["--min-count", 8], ["--min-count", 6, "--one-hot", 40, "--scale", "robust"], ["--one-hot", 0, "--scale", "quantile"]]:
+        run(program, "train", folder / "dated.csv", "--target", "y", "--task", "regress", "--out", out, "--force", "--device", "cpu",
+            "--epochs", 5, "--quiet", *options)
+        run(program, "export", out, "--onnx", file, "--force", "--quiet")
+        onnx.checker.check_model(onnx.load(file), full_check=True)
+        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        feed = {}
+        for place, kind in enumerate(session.get_inputs()):
+            cells = [row[place] for row in rows]
+            if kind.type == "tensor(double)":
+                times = np.array([cell or "NaT" for cell in cells], dtype="datetime64[s]")
+                days = (times - np.datetime64("1970-01-01T00:00:00")) / np.timedelta64(1, "D")
+                feed[kind.name] = days.reshape(-1, 1)
+            else:
+                feed[kind.name] = np.array(cells, dtype=object).reshape(-1, 1)
+        _, lines = predicted(program, out, folder / "dated_rows.csv", len(names))
+        worst = compare("dates and rare texts", session.run(None, feed)[0], np.array(lines, dtype=np.float64))
+        print(f"{worst:9.2e}  {'':10}  dates and rare texts, {' '.join(map(str, options))}")
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("program", type=Path)
@@ -250,6 +329,8 @@ def main():
             check(program, folder, rows, *case)
         check_double(program, folder)
         check_columns(program, folder)
+        check_scales(program, folder)
+        check_dates_and_rare_texts(program, folder)
     print(f"all {len(cases)} networks give what wgrad predict gives, to {LIMIT:g}")
 
 

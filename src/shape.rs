@@ -120,6 +120,21 @@ pub fn short(value: f64) -> String {
     if text.len() <= 12 { text } else { format!("{value:.5e}") }
 }
 
+/// A number in six digits, without a power of ten where it is not very large or small.
+pub fn brief(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 || !(1e-5..1e15).contains(&size) {
+        return short(value);
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 10")]
+    let places = (5.0 - size.log10().floor()).max(0.0) as usize;
+    let text = format!("{value:.places$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_string(),
+        false => text,
+    }
+}
+
 /// A number with four places after the point, for columns in which small ones are as good as 0; one of many digits by powers of
 /// ten.
 pub fn fixed(value: f64) -> String {

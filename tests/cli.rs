@@ -737,7 +737,7 @@ fn wrong_usage_is_code_2_and_leaves_nothing() {
         (&["--optimizer", "lyon"], &["--optimizer", "\"lyon\"", "sgd, adam, adamw"]),
         (&["--schedule", "steps"], &["--schedule", "\"steps\"", "one-cycle"]),
         (&["--schedule", "step"], &["--schedule: step needs every: write step(every=NUMBER)"]),
-        (&["--scale", "minmax"], &["--scale", "minmax", "standard"]),
+        (&["--scale", "maxmin"], &["--scale", "maxmin", "standard"]),
         (&["--task", "cluster"], &["--task", "auto, classify, regress"]),
         (&["--init", "ones"], &["--init", "\"ones\"", "kaiming-uniform"]),
         (&["--momentum", "0.9"], &["--momentum", "adamw", "sgd"]),

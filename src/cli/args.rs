@@ -310,6 +310,26 @@ pub struct PredictArgs {
 pub struct InspectArgs {
     /// CSV file with a header
     pub table: PathBuf,
+    /// Kinds of columns, as for train
+    ///
+    /// Such as "zip:category, when:date(%d.%m.%Y)".
+    #[arg(long, value_name = "KINDS")]
+    pub columns: Option<String>,
+    /// Columns that are no features, between commas
+    #[arg(long, value_name = "COLUMNS")]
+    pub ignore: Option<String>,
+    /// Texts that mark a missing value, as for train
+    #[arg(long, value_name = "MARKS", allow_hyphen_values = true)]
+    pub missing: Option<String>,
+    /// Texts up to which each has an input of its own [default: 16]
+    #[arg(long, value_name = "TEXTS", hide_short_help = true)]
+    pub one_hot: Option<usize>,
+    /// Training rows that a text needs for a place of its own [default: 1]
+    #[arg(long, value_name = "ROWS", hide_short_help = true)]
+    pub min_count: Option<usize>,
+    /// The form of the table's text.
+    #[command(flatten)]
+    pub format: FormatArgs,
     /// One JSON object per column on stdout
     #[arg(long)]
     pub json: bool,

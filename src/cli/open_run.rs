@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::data::{Schema, list};
 use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, read_model, read_preparation, read_weights};
 use crate::report::Console;
@@ -30,7 +31,9 @@ pub(super) fn open_run(
             return Ok(trained);
         };
         // A model says itself which columns its weights are for, and how these are scaled.
-        let differences = trained.preparation.schema.differences(&theirs.schema);
+        let own = &trained.preparation.schema;
+        let mut differences = own.differences(&theirs.schema);
+        differences.extend(other_texts(own, &theirs.schema));
         if !differences.is_empty() {
             let problem = format!(
                 "a model of other columns or classes than the run's: {}; give the model itself as RUN",
@@ -57,6 +60,21 @@ pub(super) fn open_run(
         ));
     }
     Ok(trained)
+}
+
+/// Names the columns whose texts are not those of another model.
+fn other_texts(own: &Schema, other: &Schema) -> Option<String> {
+    let texts = |schema: &Schema, name: &str| -> Option<Vec<String>> {
+        let column = schema.columns.iter().find(|column| column.name == name)?;
+        Some(column.encoding.values().to_vec())
+    };
+    let differ = |name: &&String| {
+        let theirs = texts(other, name);
+        theirs.is_some() && theirs != texts(own, name)
+    };
+    let names: Vec<&String> =
+        own.columns.iter().map(|column| &column.name).filter(differ).collect();
+    (!names.is_empty()).then(|| format!("other texts in {}", list(&names)))
 }
 
 fn model_path(run: &Path) -> Result<PathBuf> {

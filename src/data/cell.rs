@@ -68,6 +68,26 @@ impl GapMarks {
         texts
     }
 
+    /// Returns the user's marks that no cell of an earlier call has had; `seen` has those that one has had.
+    pub(super) fn unused(&self, seen: &HashSet<String>) -> Vec<String> {
+        let of_number = |mark: &str| {
+            let value = number(mark).ok();
+            value.is_some_and(|value| seen.iter().any(|it| number(it) == Ok(value)))
+        };
+        let given = self.given.iter().flatten();
+        let mut unused: Vec<String> = given
+            .filter(|mark| !mark.is_empty() && !seen.contains(*mark) && !of_number(mark))
+            .cloned()
+            .collect();
+        unused.sort_unstable();
+        unused
+    }
+
+    /// Returns the number of marks of the user's.
+    pub(super) fn given_marks(&self) -> usize {
+        self.given.as_ref().map_or(0, HashSet::len)
+    }
+
     /// Returns true if the list is the user's.
     pub(super) fn is_given(&self) -> bool {
         self.given.is_some()
@@ -160,7 +180,7 @@ pub(super) fn comma(cell: &str) -> Option<&'static str> {
         return Some("write thousands without separators, and decimals with a point");
     }
     let decimal = cell.contains(',') && number(&cell.replace(',', ".")).is_ok();
-    decimal.then_some("write decimals with a point")
+    decimal.then_some("write decimals with a point, or give ‘decimal’ comma")
 }
 
 impl NotNumber {
@@ -268,7 +288,7 @@ mod tests {
     #[test]
     fn commas_have_their_remedies() {
         let thousands = Some("write thousands without separators, and decimals with a point");
-        let decimal = Some("write decimals with a point");
+        let decimal = Some("write decimals with a point, or give ‘decimal’ comma");
         for (cell, want) in [
             ("1,000", thousands),
             ("-12,345,678.5", thousands),

@@ -98,8 +98,8 @@ impl ColumnCells {
     }
 
     /// Makes the empty column whose different cells are counted.
-    pub(super) fn counted(declared: Option<&DeclaredType>) -> Self {
-        Self { different: Some(DifferentCells::default()), ..Self::new(None, declared) }
+    pub(super) fn counted(rule: Option<&ColumnRule>, declared: Option<&DeclaredType>) -> Self {
+        Self { different: Some(DifferentCells::default()), ..Self::new(rule, declared) }
     }
 
     /// Returns the empty column that begins as this one has ended: with texts, or without.

@@ -149,6 +149,9 @@ fn iso(text: &str) -> Option<(f64, bool)> {
     let hours = scan.digits(2, 2)? as f64;
     let _ = scan.letter(&[':']);
     let minutes = if scan.0.is_empty() { 0.0 } else { scan.digits(2, 2)? as f64 };
+    if hours >= 24.0 || minutes >= 60.0 {
+        return None;
+    }
     let offset = sign * (hours * 60.0 + minutes) / 1440.0;
     scan.0.is_empty().then_some((local - offset, true))
 }
@@ -196,6 +199,8 @@ mod tests {
             "2026-13-01",
             "2025-02-29",
             "2026-01-01T25:00",
+            "2026-01-01T10:00+25:00",
+            "2026-01-01T10:00-01:60",
             "2026-01-01x",
             "12-01-2026",
         ] {

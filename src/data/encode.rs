@@ -55,6 +55,9 @@ pub enum ColumnEncoding {
         values: Vec<String>,
         /// True if training had gaps: a last input is 1 for these. Without it all inputs are 0 for a gap.
         gaps: bool,
+        /// Texts that were too rare, if there were any: an input after those of the texts is 1 for them and for any other text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pooled: Option<PooledTexts>,
     },
     /// A row of an embedding's table: row 0 for gaps and texts that training did not have, then one for each text.
     Embedding {
@@ -62,8 +65,11 @@ pub enum ColumnEncoding {
         values: Vec<String>,
         /// Columns of the table.
         dimension: usize,
-        /// True if training had gaps, by which row 0 is trained; without gaps it holds zeros.
+        /// True if training had gaps, by which row 0 is trained; without gaps and rare texts it holds zeros.
         gaps: bool,
+        /// Texts that were too rare, if there were any: they share row 0.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pooled: Option<PooledTexts>,
     },
     /// Parts of a date, and the days since 1970-01-01 with their fraction.
     Date {
@@ -81,7 +87,31 @@ pub enum ColumnEncoding {
     },
 }
 
+/// Texts of a column that share one place, since too few training rows have each of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PooledTexts {
+    /// Number of these texts.
+    pub texts: usize,
+    /// Number of training rows that have one of them.
+    pub rows: usize,
+    /// Number of training rows that a text needs for a place of its own.
+    pub least: usize,
+}
+
 impl ColumnEncoding {
+    /// Texts that share one place; `None` if training had none.
+    pub fn pooled(&self) -> Option<&PooledTexts> {
+        match self {
+            Self::OneHot { pooled, .. } | Self::Embedding { pooled, .. } => pooled.as_ref(),
+            Self::Number { .. } | Self::Binary { .. } | Self::Date { .. } => None,
+        }
+    }
+
+    /// Returns true for the index of a text that training did not have. Among rare texts it is one of many.
+    pub(super) fn is_unknown(&self, cell: f64) -> bool {
+        self.is_category() && self.pooled().is_none() && cell >= self.values().len() as f64
+    }
+
     /// Texts that the column had in training; empty for numbers and dates.
     pub fn values(&self) -> &[String] {
         match self {
@@ -123,9 +153,10 @@ impl Column {
                 std::iter::once(name.clone()).chain(missing(fill.is_some())).collect()
             }
             ColumnEncoding::Binary { values } => vec![format!("{name}={}", values[1])],
-            ColumnEncoding::OneHot { values, gaps } => {
+            ColumnEncoding::OneHot { values, gaps, pooled } => {
                 let values = values.iter().map(|value| format!("{name}={value}"));
-                values.chain(missing(*gaps)).collect()
+                let rare = pooled.as_ref().map(|_| format!("{name} is rare"));
+                values.chain(rare).chain(missing(*gaps)).collect()
             }
             ColumnEncoding::Embedding { .. } => vec![name.clone()],
             ColumnEncoding::Date { timed, gaps, constant, .. } => {
@@ -162,8 +193,11 @@ impl Column {
             ColumnEncoding::Binary { .. } => {
                 put(if cell == 0.0 || cell == 1.0 { cell } else { 0.5 })
             }
-            ColumnEncoding::OneHot { values, gaps } => {
+            ColumnEncoding::OneHot { values, gaps, pooled } => {
                 (0..values.len()).for_each(|value| put(f64::from(cell == value as f64)));
+                if pooled.is_some() {
+                    put(f64::from(cell >= values.len() as f64));
+                }
                 if *gaps {
                     put(f64::from(gap));
                 }
@@ -290,7 +324,7 @@ impl Dataset {
         embedded(&self.schema.columns).into_iter()
     }
 
-    /// Returns the inputs that are indices of texts without a gap in training, which would train row 0 of their tables.
+    /// Returns the inputs that are indices of texts without a gap or a rare text in training, which would train row 0 of their tables.
     pub(crate) fn untrained_tables(&self) -> impl Iterator<Item = usize> {
         let is_table =
             |column: &&Column| matches!(column.encoding, ColumnEncoding::Embedding { .. });
@@ -299,7 +333,7 @@ impl Dataset {
             .columns
             .iter()
             .filter(is_table)
-            .map(|column| column.encoding.had_gaps())
+            .map(|column| column.encoding.had_gaps() || column.encoding.pooled().is_some())
             .collect();
         let places = embedded(&self.schema.columns).into_iter().map(|table| table.0);
         places.zip(gaps).filter(|(_, gaps)| !gaps).map(|(place, _)| place)
@@ -314,7 +348,7 @@ impl Dataset {
         let holds = |place: usize| self.column(place).any(|cell| !cell.is_nan());
         let fitted = raw.columns.iter().enumerate().filter(|(place, _)| holds(*place));
         let columns: Vec<Column> =
-            fitted.map(|(place, column)| self.fitted(place, column, raw.gaps)).collect();
+            fitted.map(|(place, column)| self.fitted(place, column, raw)).collect();
         if input_names(&columns).is_empty() {
             let problem = "no column holds anything in the training rows; at least one is needed";
             return Err(Error::table(self.source(), problem));
@@ -329,11 +363,11 @@ impl Dataset {
         cells.map(move |(row, cell)| (cell, weights.map_or(1.0, |weights| weights[row])))
     }
 
-    fn fitted(&self, place: usize, column: &RawColumn, rule: GapRule) -> Column {
+    fn fitted(&self, place: usize, column: &RawColumn, raw: &RawColumns) -> Column {
         let gaps = self.column(place).any(f64::is_nan);
         let encoding = match &column.kind {
             RawKind::Number => {
-                let fill = match rule {
+                let fill = match raw.gaps {
                     GapRule::Median => gaps.then(|| median(self.known(place))),
                     GapRule::Mean => gaps.then(|| mean(self.known(place))),
                     GapRule::Zero => gaps.then_some(0.0),
@@ -343,12 +377,17 @@ impl Dataset {
                 ColumnEncoding::Number { fill }
             }
             RawKind::Category { values, rule } => {
-                let mut seen = vec![false; values.len()];
+                let mut rows = vec![0_usize; values.len()];
                 self.column(place).filter(|cell| !cell.is_nan()).for_each(|cell| {
-                    seen[index(cell)] = true;
+                    rows[index(cell)] += 1;
                 });
-                let pairs = values.iter().zip(seen).filter(|(_, seen)| *seen);
-                category(pairs.map(|(value, _)| value.clone()).collect(), gaps, *rule)
+                let least = raw.texts.min_count.max(1);
+                let rare = || rows.iter().copied().filter(|&rows| rows > 0 && rows < least);
+                let pooled = PooledTexts { texts: rare().count(), rows: rare().sum(), least };
+                let pairs = values.iter().zip(&rows).filter(|(_, rows)| **rows >= least);
+                let values = pairs.map(|(value, _)| value.clone()).collect();
+                let pooled = (pooled.texts > 0).then_some(pooled);
+                category(values, (gaps, pooled), (*rule, raw.texts.one_hot))
             }
             RawKind::Date { format, timed } => {
                 let mut days = self.column(place).filter(|days| !days.is_nan());
@@ -425,7 +464,7 @@ impl Dataset {
                     let Some(indices) = indices else { return cell };
                     let found = indices[index(cell)];
                     if let (true, RawKind::Category { values, .. }) =
-                        (found >= encoding.values().len(), &own[*place].kind)
+                        (encoding.is_unknown(found as f64), &own[*place].kind)
                     {
                         odd.push(OddCell { row, column, text: Some(values[index(cell)].clone()) });
                     }
@@ -451,6 +490,7 @@ impl Dataset {
                 format!("{name} holds nothing but gaps in the training rows, and is left out")
             }));
         }
+        notes.extend(columns.iter().filter_map(told_pooled).filter(|_| self.raw.is_some()));
         let notes = Arc::new(notes);
         let x = Arc::new(x.finish()?);
         Ok(Self { schema, x, raw: None, odd: Arc::new(odd), notes, ..self })
@@ -485,22 +525,43 @@ pub(super) fn index(cell: f64) -> usize {
     cell as usize
 }
 
-/// Returns how the texts of the training rows become inputs.
-fn category(values: Vec<String>, gaps: bool, rule: CategoryRule) -> ColumnEncoding {
-    let few = values.len() <= FEW_VALUES;
+/// Says how many texts of a column share one place, if some do.
+fn told_pooled(column: &Column) -> Option<String> {
+    let PooledTexts { texts, rows, least } = column.encoding.pooled()?;
+    let share = match column.encoding {
+        ColumnEncoding::Embedding { .. } => "row 0 of the embedding's table",
+        _ => "one input",
+    };
+    let (have, of) = match texts {
+        1 => ("text has", "it"),
+        _ => ("texts have", "all of them"),
+    };
+    Some(format!(
+        "{texts} {have} fewer than {least} training rows in {}, {rows} with {of}: they share {share} with any other text",
+        list(&[&column.name])
+    ))
+}
+
+/// Returns how the texts of the training rows become inputs, each with an input of its own up to `one_hot` of them.
+fn category(
+    values: Vec<String>,
+    (gaps, pooled): (bool, Option<PooledTexts>),
+    (rule, one_hot): (CategoryRule, Option<usize>),
+) -> ColumnEncoding {
+    let few = values.len() <= one_hot.unwrap_or(FEW_VALUES);
+    let embedded = |values: Vec<String>, width: Option<usize>, pooled| {
+        let dimension = width.unwrap_or_else(|| usual_width(values.len()));
+        ColumnEncoding::Embedding { values, dimension, gaps, pooled }
+    };
     match rule {
-        CategoryRule::Embedding(width) => {
-            let dimension = width.unwrap_or_else(|| usual_width(values.len()));
-            ColumnEncoding::Embedding { values, dimension, gaps }
-        }
-        CategoryRule::Auto if !few => {
-            let dimension = usual_width(values.len());
-            ColumnEncoding::Embedding { values, dimension, gaps }
-        }
+        CategoryRule::Embedding(width) => embedded(values, width, pooled),
+        CategoryRule::Auto if !few => embedded(values, None, pooled),
         CategoryRule::OneHot | CategoryRule::Auto => match <[String; 2]>::try_from(values) {
-            Ok(values) if !gaps && rule == CategoryRule::Auto => ColumnEncoding::Binary { values },
-            Ok(values) => ColumnEncoding::OneHot { values: values.to_vec(), gaps },
-            Err(values) => ColumnEncoding::OneHot { values, gaps },
+            Ok(values) if !gaps && pooled.is_none() && rule == CategoryRule::Auto => {
+                ColumnEncoding::Binary { values }
+            }
+            Ok(values) => ColumnEncoding::OneHot { values: values.to_vec(), gaps, pooled },
+            Err(values) => ColumnEncoding::OneHot { values, gaps, pooled },
         },
     }
 }
@@ -531,10 +592,11 @@ fn matched(own: &[RawColumn], column: &Column) -> Result<(usize, Option<Vec<usiz
 }
 
 /// Describes how this many texts become inputs where nothing is asked.
-pub(super) fn usual_encoding(values: usize, gaps: bool) -> String {
+pub(super) fn usual_encoding(values: usize, gaps: bool, one_hot: Option<usize>) -> String {
+    let few = values <= one_hot.unwrap_or(FEW_VALUES);
     match values {
-        2 if !gaps => "an input of 0 or 1".to_string(),
-        0..=FEW_VALUES => {
+        2 if !gaps && few => "an input of 0 or 1".to_string(),
+        _ if few => {
             let gaps = if gaps { ", and one for gaps" } else { "" };
             format!("an input for each of {values} texts{gaps}")
         }

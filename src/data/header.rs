@@ -172,11 +172,13 @@ fn advice(names: &[&str], lacking: &[&str]) -> String {
         if only.is_empty() {
             return "the first line is blank, but it must be the header; remove it".into();
         }
-        for (separator, called) in [(';', "a semicolon"), ('\t', "a tab"), ('|', "a vertical bar")]
+        for (separator, called) in
+            [(';', "semicolon"), ('\t', "tab"), ('|', "vertical bar"), (',', "comma")]
         {
             if only.contains(separator) {
+                let option = called.trim_start_matches("vertical ");
                 return format!(
-                    "the header is one column that contains {called}: the separator must be a comma"
+                    "the header is one column that contains a {called}: give ‘delimiter’ {option}, or leave that option out"
                 );
             }
         }
@@ -270,8 +272,8 @@ mod tests {
         assert!(refused(&["a", "y", "a"], "y").contains("columns 1 and 3 are both named `a`"));
         assert!(refused(&["", "y"], "y").contains("column 1 has no name"));
         assert!(refused(&["y"], "y").contains("only column"));
-        assert!(refused(&["a;b;y"], "y").contains("a semicolon: the separator must be a comma"));
-        assert!(refused(&["a|b|y"], "y").contains("a vertical bar: the separator must be a comma"));
+        assert!(refused(&["a;b;y"], "y").contains("a semicolon: give ‘delimiter’ semicolon"));
+        assert!(refused(&["a|b|y"], "y").contains("a vertical bar: give ‘delimiter’ bar"));
         assert!(refused(&["# made by hand"], "y").contains("looks like a comment"));
         assert!(refused(&["# a", "b"], "y").contains("looks like a comment"));
         assert!(refused(&["#a", "b"], "y").contains("the table has `#a`, `b`"));
@@ -282,7 +284,7 @@ mod tests {
         assert!(strange.contains("both named `\\u{1b}[2J`"), "{strange}");
         let strange = refused(&["a\nb\u{7}"], "y");
         assert!(strange.contains("the table has `a\\nb\\u{7}`"), "{strange}");
-        assert!(refused(&["a\tb"], "y").contains("a tab: the separator must be a comma"));
+        assert!(refused(&["a\tb"], "y").contains("a tab: give ‘delimiter’ tab"));
         assert!(refused(&["5.1", "3.5", "0"], "y").contains("the first line looks like data"));
     }
 

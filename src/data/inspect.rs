@@ -8,11 +8,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::cell::GapMarks;
-use super::csv::{TableFormat, column_cells};
+use super::csv::column_cells;
 use super::encode::usual_encoding;
-use super::kinds::{ColumnScan, Decision};
-use super::table_options::GapRule;
-use crate::error::Result;
+use super::header;
+use super::kinds::{CategoryRule, ColumnScan, Decision};
+use super::table_options::{ColumnRule, GapRule, TableOptions};
+use crate::error::{Error, Result};
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -41,14 +42,31 @@ pub struct ColumnReport {
 ///
 /// When the file cannot be read, or is no table.
 pub fn inspect(path: impl AsRef<Path>) -> Result<Vec<ColumnReport>> {
-    let format = TableFormat::default();
-    let (names, columns, cells) = column_cells(path.as_ref(), &format)?;
+    inspect_with(path, &TableOptions::default())
+}
+
+/// Does the same as [`inspect`], as the options for training would have the table read.
+///
+/// # Errors
+///
+/// As [`inspect`], and when an option names a column that is not there.
+pub fn inspect_with(path: impl AsRef<Path>, options: &TableOptions) -> Result<Vec<ColumnReport>> {
+    let (names, columns, cells) = column_cells(path.as_ref(), options, |names| {
+        let ruled: Vec<&str> = options.columns.iter().map(|(name, _)| name.as_str()).collect();
+        let ignored: Vec<&str> = options.ignore.iter().map(String::as_str).collect();
+        for (setting, wanted) in [("columns", ruled), ("ignore", ignored)] {
+            header::find_named(names, &wanted)
+                .map_err(|problem| Error::setting(setting, problem))?;
+        }
+        Ok(())
+    })?;
+    let marks = GapMarks::new(options.missing.as_deref());
     let mut reports = Vec::with_capacity(names.len());
     for (name, mut column) in names.into_iter().zip(columns) {
         let (distinct, examples) = column.different();
-        column.finish(&GapMarks::default());
+        column.finish(&marks);
         let scan = &column.scan;
-        let (kind, becomes) = fate(scan, &name, distinct);
+        let (kind, becomes) = fate(scan, &name, (distinct, options));
         let odd = if kind == "number" { scan.odd } else { 0 };
         reports.push(ColumnReport {
             name,
@@ -65,7 +83,15 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Vec<ColumnReport>> {
 }
 
 /// Returns the kind of a column, and what training makes of it.
-fn fate(scan: &ColumnScan, name: &str, different: usize) -> (&'static str, String) {
+fn fate(
+    scan: &ColumnScan,
+    name: &str,
+    (different, options): (usize, &TableOptions),
+) -> (&'static str, String) {
+    let is_ignored = options.ignore.iter().any(|it| it == name);
+    if is_ignored || options.rule(name) == Some(&ColumnRule::Ignore) {
+        return ("none", "left out, as it is asked".to_string());
+    }
     let gaps = scan.gaps > 0;
     let and_gaps = |gaps: bool| if gaps { ", and an input that marks gaps" } else { "" };
     match scan.decide(name, GapRule::Median) {
@@ -74,7 +100,18 @@ fn fate(scan: &ColumnScan, name: &str, different: usize) -> (&'static str, Strin
             let filled = if gaps { " with the median for gaps" } else { "" };
             ("number", format!("the number{filled}{}", and_gaps(gaps)))
         }
-        Ok((Decision::Category(_), _)) => ("category", usual_encoding(different, gaps)),
+        Ok((Decision::Category(rule), _)) => {
+            let one_hot = match rule {
+                CategoryRule::Auto => options.one_hot,
+                CategoryRule::OneHot => Some(usize::MAX),
+                CategoryRule::Embedding(_) => Some(0),
+            };
+            let rare = match options.min_count {
+                0 | 1 => String::new(),
+                least => format!("; texts with fewer than {least} training rows share one place"),
+            };
+            ("category", usual_encoding(different, gaps, one_hot) + &rare)
+        }
         Ok((Decision::Date { timed, .. }, _)) => {
             let time = if timed { ", hour, minute" } else { "" };
             let parts =
@@ -106,6 +143,21 @@ mod tests {
             );
         }
         std::fs::write(&path, text).unwrap();
+        let options = TableOptions {
+            ignore: vec!["id".into()],
+            columns: vec![("n".into(), ColumnRule::Category), ("text".into(), ColumnRule::OneHot)],
+            missing: Some(vec!["?".into(), "x".into()]),
+            one_hot: Some(4),
+            ..TableOptions::default()
+        };
+        let told = inspect_with(&path, &options).unwrap();
+        let kinds: Vec<&str> = told.iter().map(|it| it.kind).collect();
+        assert_eq!(kinds, ["category", "number", "category", "category", "none", "date", "number"]);
+        assert!(told[0].becomes.contains("an embedding's table, 41 x"), "{}", told[0].becomes);
+        assert_eq!((told[6].gaps, told[4].becomes.as_str()), (1, "left out, as it is asked"));
+        let wrong = TableOptions { ignore: vec!["ide".into()], ..TableOptions::default() };
+        let said = inspect_with(&path, &wrong).unwrap_err().to_string();
+        assert!(said.starts_with("ignore: there is no column `ide`"), "{said}");
         let told = inspect(&path).unwrap();
         let kinds: Vec<&str> = told.iter().map(|it| it.kind).collect();
         assert_eq!(kinds, ["number", "number", "category", "category", "none", "date", "mixed"]);

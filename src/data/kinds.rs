@@ -36,6 +36,15 @@ pub(super) enum CategoryRule {
     Embedding(Option<usize>),
 }
 
+/// Rules for all columns of texts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct TextRules {
+    /// Number of training rows that a text needs for a place of its own.
+    pub(super) min_count: usize,
+    /// Number of texts up to which each has an input of its own, if it is said.
+    pub(super) one_hot: Option<usize>,
+}
+
 /// Kind of a column of a table that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum RawKind {
@@ -70,6 +79,7 @@ pub(super) struct RawColumn {
 pub(super) struct RawColumns {
     pub(super) columns: Vec<RawColumn>,
     pub(super) gaps: GapRule,
+    pub(super) texts: TextRules,
     /// The user's marks of gaps.
     pub(super) missing: Option<Vec<String>>,
 }
@@ -531,6 +541,12 @@ impl ColumnScan {
     /// Says why a column of numbers is none.
     fn no_number(&self, first: &Place, name: &str, filled: usize) -> String {
         let text = shown(&first.text);
+        if first.bad == NotNumber::Marker {
+            return format!(
+                "{text} is no number but looks like a missing value; name it in ‘missing’, as in \"{}\", fill it in, or remove the row",
+                text.trim_matches('`')
+            );
+        }
         if first.bad != NotNumber::Text {
             return first.bad.explain(&first.text);
         }

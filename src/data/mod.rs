@@ -14,12 +14,14 @@ mod column_cells;
 mod columnar;
 mod csv;
 mod date;
+mod duplicates;
 mod encode;
 mod external_sort;
 mod features;
 mod header;
 mod inspect;
 mod kinds;
+mod normal;
 mod number_builder;
 mod numbers;
 mod open;
@@ -28,6 +30,7 @@ mod preprocess;
 mod quick_number;
 mod remarks;
 mod row_cells;
+mod scaling;
 mod split;
 mod stored_numbers;
 pub mod synth;
@@ -44,16 +47,22 @@ pub use self::csv::{
     DecimalMark, FeatureReader, LabelledRows, LoadedTable, PartReader, RowChunk, TableFormat,
     column_names,
 };
-pub use self::encode::{Column, ColumnEncoding};
+pub use self::duplicates::DuplicateColumn;
+pub use self::encode::{Column, ColumnEncoding, PooledTexts};
 pub(crate) use self::external_sort::{SharedTempFile, Sorter};
 pub use self::features::Features;
 pub(crate) use self::header::list;
-pub use self::inspect::{ColumnReport, inspect};
+pub use self::inspect::{ColumnReport, inspect, inspect_with};
+#[cfg(feature = "onnx")]
+pub(crate) use self::normal::{CENTRAL, CENTRE, SHARE_BELOW, TAIL, WIDEST_Z};
 pub use self::numbers::{NumberBlock, Numbers};
 pub use self::positive::Positive;
-pub use self::preprocess::{FeatureScaling, Preprocessing};
+pub use self::preprocess::Preprocessing;
 pub use self::remarks::Remarks;
 pub use self::row_cells::{OddCell, Oddities};
+#[cfg(feature = "onnx")]
+pub(crate) use self::scaling::{CLIP, LARGE, MOST_RANK};
+pub use self::scaling::{FeatureScaling, ScalingCurves, ScalingRules};
 pub use self::split::{RowPart, Split, SplitColumns};
 pub use self::stored_numbers::StoredSlice;
 pub use self::table::{BinaryColumn, Dataset, Schema, Target, TargetKind, Targets};

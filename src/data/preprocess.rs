@@ -5,59 +5,26 @@
 //! Absent on purpose: anything learnt from validation rows.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::encode::unscaled;
+use super::header::list;
 use super::numbers::Numbers;
+use super::scaling::{
+    Curve, FeatureScaling, MeasuredScaling, ScalingCurves, ScalingRules, moments,
+};
 use super::table::{Dataset, Schema, TargetKind};
 use crate::error::{Error, Result};
-
-/// How features, and the target of a regression, are scaled before training.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FeatureScaling {
-    /// To mean 0 and standard deviation 1.
-    #[default]
-    Standard,
-    /// Not at all.
-    None,
-}
-
-impl fmt::Display for FeatureScaling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Standard => "standard",
-            Self::None => "none",
-        })
-    }
-}
-
-impl FromStr for FeatureScaling {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        match name {
-            "standard" => Ok(Self::Standard),
-            "none" => Ok(Self::None),
-            _ => Err(Error::setting(
-                "scale",
-                format!("`{name}` is not known; known are `standard` and `none`"),
-            )),
-        }
-    }
-}
 
 /// Everything that a model needs from its training table to read other rows in the same way.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
     /// Columns and target.
     pub schema: Schema,
-    /// Kind of scaling that gave the numbers below.
+    /// Kind of scaling that gave the numbers below, for inputs without a method of their own.
     pub scale: FeatureScaling,
-    /// Numbers that are subtracted from the features.
+    /// Numbers that are subtracted from the features; from their logarithms, where [`Self::curves`] says so.
     pub mean: Vec<f64>,
     /// Numbers that the differences are divided by; never 0.
     pub std: Vec<f64>,
@@ -71,6 +38,9 @@ pub struct Preprocessing {
     /// in double precision for predictions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub double: Vec<String>,
+    /// Parts of the scaling beyond a shift and a factor.
+    #[serde(default, skip_serializing_if = "ScalingCurves::is_empty")]
+    pub curves: ScalingCurves,
 }
 
 /// Stores a list of one element as a plain number, as files had it before there could be more.
@@ -106,42 +76,96 @@ impl Preprocessing {
     /// [scikit-learn's `StandardScaler`](https://scikit-learn.org/stable/modules/generated/sklearn.preprocessing.StandardScaler.html).
     /// A constant column is only shifted to 0.
     pub fn fit(train: &Dataset, scale: FeatureScaling) -> Self {
+        let methods = vec![scale; train.columns()];
+        Self::measured(train, &scale.into(), methods)
+    }
+
+    /// Does the same as [`Self::fit`] with rules for single columns and for the target.
+    ///
+    /// # Errors
+    ///
+    /// When a rule names a column that is no feature, or not of numbers, or suits no target.
+    pub fn fit_by(train: &Dataset, rules: &ScalingRules) -> Result<Self> {
+        rules.check()?;
+        let schema = train.schema();
+        let mut methods = vec![rules.features; train.columns()];
+        for (name, method) in &rules.columns {
+            let input = schema.number_input(name).ok_or_else(|| {
+                let problem = match schema.read_columns().contains(&name.as_str()) {
+                    true => "holds no numbers, so that it is not scaled",
+                    false => "is no feature",
+                };
+                let problem = format!("{} {problem}; leave {method} out for it", list(&[name]));
+                Error::setting("columns", problem)
+            })?;
+            methods[input] = *method;
+        }
+        Ok(Self::measured(train, rules, methods))
+    }
+
+    /// Measures each input by its method.
+    fn measured(train: &Dataset, rules: &ScalingRules, mut methods: Vec<FeatureScaling>) -> Self {
         let (columns, weights) = (train.columns(), train.weights());
-        let (mean, std) = match scale {
-            FeatureScaling::None => (vec![0.0; columns], vec![1.0; columns]),
-            FeatureScaling::Standard => {
-                (0..columns).map(|c| moments(train.column(c), weights)).unzip()
-            }
-        };
-        let (mut mean, mut std): (Vec<f64>, Vec<f64>) = (mean, std);
         // Indicators and indices stay as they are.
         for input in unscaled(&train.schema().columns) {
-            (mean[input], std[input]) = (0.0, 1.0);
+            methods[input] = FeatureScaling::None;
         }
+        // Models of the two first methods need no list of them.
+        let first =
+            |it: FeatureScaling| matches!(it, FeatureScaling::Standard | FeatureScaling::None);
+        let simple = first(rules.features) && rules.columns.is_empty();
+        let mut curves = ScalingCurves::default();
+        let (mut mean, mut std) = (Vec::with_capacity(columns), Vec::with_capacity(columns));
+        let mut lossy = Vec::new();
+        for (input, &method) in methods.iter().enumerate() {
+            let own = match (method, simple) {
+                (FeatureScaling::None, true) => None,
+                _ => Some(MeasuredScaling::of(train.column(input), weights, method)),
+            };
+            let line = own.as_ref().map_or((0.0, 1.0), |own| (own.mean, own.std));
+            mean.push(line.0);
+            std.push(line.1);
+            if loses_digits(train, input, method, own.as_ref().map_or(1.0, |own| own.moments.1)) {
+                lossy.push(train.schema().features[input].clone());
+            }
+            let Some(own) = own.filter(|_| !simple) else { continue };
+            curves.means.push(own.moments.0);
+            if !own.quantiles.is_empty() {
+                curves.quantiles.insert(input, own.quantiles);
+            }
+        }
+        if !simple {
+            curves.methods = methods;
+        }
+        let schema = train.schema().clone();
+        let none = Vec::new();
+        let (target_mean, target_std) = (none.clone(), none);
+        let scale = rules.features;
+        let fit = Self { schema, scale, mean, std, target_mean, target_std, double: lossy, curves };
+        fit.with_target_scaled(train, rules.target_method())
+    }
+
+    /// Returns the same scaling, except for a numeric target that is scaled by this method.
+    fn with_target_scaled(mut self, train: &Dataset, method: FeatureScaling) -> Self {
+        self.curves.target = None;
+        self.curves.target_quantiles.clear();
         // Classes and labels are not numbers to scale.
         let raw = matches!(train.schema().kind, TargetKind::Classes(_) | TargetKind::Labels(_));
-        let (target_mean, target_std) = match (train.y().columns(), scale) {
-            (Some((y, columns)), FeatureScaling::Standard) if !raw => (0..columns)
-                .map(|c| moments(y[c..].iter().step_by(columns).copied(), weights))
-                .unzip(),
-            (y, _) => {
-                let columns = y.map_or(1, |(_, columns)| columns);
-                (vec![0.0; columns], vec![1.0; columns])
+        let (y, columns) = train.y().columns().unwrap_or((&[], 1));
+        (self.target_mean, self.target_std) = (vec![0.0; columns], vec![1.0; columns]);
+        if raw || method == FeatureScaling::None {
+            return self;
+        }
+        for column in 0..columns {
+            let values = y[column.min(y.len())..].iter().step_by(columns).copied();
+            let own = MeasuredScaling::of(values, train.weights(), method);
+            (self.target_mean[column], self.target_std[column]) = (own.mean, own.std);
+            if !own.quantiles.is_empty() {
+                self.curves.target_quantiles.insert(column, own.quantiles);
             }
-        };
-        // A rounding that is small beside the column's deviation loses nothing that a network could use.
-        let lost = |&column: &usize| {
-            let rounding = |v: f64| (f64::from(v as f32) - v).abs();
-            train.column(column).any(|v| rounding(v) > LEAST_DIGIT * std[column])
-        };
-        let names = &train.schema().features;
-        // A table in single precision has no more digits to lose.
-        let double = match train.x().is_single() {
-            true => Vec::new(),
-            false => (0..columns).filter(lost).map(|c| names[c].clone()).collect(),
-        };
-        let schema = train.schema().clone();
-        Self { schema, scale, mean, std, target_mean, target_std, double }
+        }
+        self.curves.target = (!method.is_linear()).then_some(method);
+        self
     }
 
     /// Returns the same scaling, except for columns that stay as they are, such as indices into a table.
@@ -149,6 +173,10 @@ impl Preprocessing {
         for column in columns {
             if let (Some(mean), Some(std)) = (self.mean.get_mut(column), self.std.get_mut(column)) {
                 (*mean, *std) = (0.0, 1.0);
+            }
+            if let Some(method) = self.curves.methods.get_mut(column) {
+                *method = FeatureScaling::None;
+                self.curves.quantiles.remove(&column);
             }
         }
         self
@@ -163,9 +191,21 @@ impl Preprocessing {
             |schema: &'_ Schema| places(schema.features.iter().map(String::as_str).collect());
         // By name, since the other table may have its columns in another order.
         let (own, others) = (features(&self.schema), features(&other.schema));
+        let lists = [&*self, other].iter().any(|it| !it.curves.methods.is_empty());
+        if lists {
+            self.list_methods();
+        }
         for (name, at) in own {
-            if let Some(&from) = others.get(&name) {
-                (self.mean[at], self.std[at]) = (other.mean[from], other.std[from]);
+            let Some(&from) = others.get(&name) else { continue };
+            (self.mean[at], self.std[at]) = (other.mean[from], other.std[from]);
+            if lists {
+                self.curves.methods[at] = other.method(from);
+                self.curves.means[at] =
+                    other.curves.means.get(from).map_or(other.mean[from], |mean| *mean);
+                self.curves.quantiles.remove(&at);
+                if let Some(table) = other.curves.quantiles.get(&from) {
+                    self.curves.quantiles.insert(at, table.clone());
+                }
             }
         }
         self.double.extend(other.double.iter().cloned());
@@ -176,12 +216,48 @@ impl Preprocessing {
             if let Some(&from) = others.get(&name) {
                 self.target_mean[at] = other.target_mean[from];
                 self.target_std[at] = other.target_std[from];
+                self.curves.target = other.curves.target;
+                self.curves.target_quantiles.remove(&at);
+                if let Some(table) = other.curves.target_quantiles.get(&from) {
+                    self.curves.target_quantiles.insert(at, table.clone());
+                }
             }
         }
     }
 
+    /// Lists the method of each input, where one method of all was enough so far.
+    fn list_methods(&mut self) {
+        if self.curves.methods.is_empty() {
+            self.curves.methods = (0..self.mean.len()).map(|input| self.method(input)).collect();
+            self.curves.means.clone_from(&self.mean);
+        }
+    }
+
+    /// Returns the method by which an input is scaled.
+    pub fn method(&self, input: usize) -> FeatureScaling {
+        let stays = || unscaled(&self.schema.columns).contains(&input);
+        match self.curves.methods.get(input) {
+            Some(method) => *method,
+            None if stays() => FeatureScaling::None,
+            None => self.scale,
+        }
+    }
+
+    /// Returns the method by which a numeric target is scaled.
+    pub fn target_method(&self) -> FeatureScaling {
+        let plain = |(mean, std): (&f64, &f64)| *mean == 0.0 && *std == 1.0;
+        self.curves.target.unwrap_or_else(|| {
+            match self.target_mean.iter().zip(&self.target_std).all(plain) {
+                true => FeatureScaling::None,
+                false => FeatureScaling::Standard,
+            }
+        })
+    }
+
     /// Returns the same scaling, except for a target that stays as it is.
     pub fn with_target_as_is(mut self) -> Self {
+        self.curves.target = None;
+        self.curves.target_quantiles.clear();
         self.target_mean.fill(0.0);
         self.target_std.fill(1.0);
         self
@@ -189,8 +265,9 @@ impl Preprocessing {
 
     /// Returns the same scaling, except for a target that is divided by √ mean y² of its column and not shifted: its sign
     /// stays.
-    pub fn with_target_divided(mut self, train: &Dataset) -> Self {
-        let Some((y, columns)) = train.y().columns() else { return self };
+    pub fn with_target_divided(self, train: &Dataset) -> Self {
+        let mut divided = self.with_target_as_is();
+        let Some((y, columns)) = train.y().columns() else { return divided };
         let values = |c: usize| y[c..].iter().step_by(columns).copied();
         let size = |c| {
             let (mean, std) = moments(values(c), train.weights());
@@ -199,9 +276,8 @@ impl Preprocessing {
             let size = if constant { mean.abs() } else { mean.hypot(std) };
             if size > 0.0 { size } else { 1.0 }
         };
-        self.target_mean.fill(0.0);
-        self.target_std = (0..columns).map(size).collect();
-        self
+        divided.target_std = (0..columns).map(size).collect();
+        divided
     }
 
     /// Returns the same scaling, except for target columns that are all divided by one number, √ mean of their variances,
@@ -213,6 +289,12 @@ impl Preprocessing {
         self
     }
 
+    /// Returns the mean of the training rows, which stands in for a gap where training had none; `None` if it is not known.
+    pub(crate) fn gap_mean(&self, input: usize) -> Option<f64> {
+        let scaled = self.scale != FeatureScaling::None;
+        self.curves.means.get(input).or(self.mean.get(input).filter(|_| scaled)).copied()
+    }
+
     /// Puts the mean of the training rows where an input of rows `[rows, features]` is NaN, which is a gap in a column that had none in
     /// training. Inputs in `ids` name rows of tables, and stay. Returns the row and the place of the first input whose mean is not known.
     #[cfg(feature = "cli")]
@@ -221,10 +303,10 @@ impl Preprocessing {
         let mut unknown = None;
         for (at, value) in x.iter_mut().enumerate().filter(|(_, value)| value.is_nan()) {
             let (row, input) = (at / columns, at % columns);
-            match self.scale {
+            match self.gap_mean(input) {
                 _ if ids.contains(&input) => {}
-                FeatureScaling::Standard => *value = self.mean[input],
-                FeatureScaling::None => unknown = unknown.or(Some((row, input))),
+                Some(mean) => *value = mean,
+                None => unknown = unknown.or(Some((row, input))),
             }
         }
         unknown
@@ -251,6 +333,19 @@ impl Preprocessing {
 
     fn extend<T: Copy + Into<f64>>(&self, x: &[T], scaled: &mut Vec<f32>) {
         debug_assert!(x.len().is_multiple_of(self.mean.len()), "whole rows");
+        if !self.curves.methods.is_empty() {
+            let inputs: Vec<Curve<'_>> =
+                (0..self.mean.len()).map(|input| self.curves.of_input(input)).collect();
+            for row in x.chunks_exact(self.mean.len()) {
+                let scaling = inputs.iter().zip(self.mean.iter().zip(&self.std));
+                scaled.extend(
+                    row.iter().zip(scaling).map(|(&v, (curve, (mean, std)))| {
+                        curve.scale(v.into(), *mean, *std) as f32
+                    }),
+                );
+            }
+            return;
+        }
         for row in x.chunks_exact(self.mean.len()) {
             let scaling = self.mean.iter().zip(&self.std);
             scaled.extend(
@@ -261,13 +356,24 @@ impl Preprocessing {
 
     /// Returns numbers of whole rows of the target's columns as the loss takes them.
     pub fn scaled_targets(&self, y: &[f64]) -> impl Iterator<Item = f32> {
-        let scaling = self.target_mean.iter().zip(&self.target_std).cycle();
-        y.iter().zip(scaling).map(|(&y, (mean, std))| ((y - mean) / std) as f32)
+        let columns = self.target_mean.len().max(1);
+        y.iter().enumerate().map(move |(at, &y)| self.scaled_target(y, at % columns) as f32)
+    }
+
+    fn scaled_target(&self, y: f64, column: usize) -> f64 {
+        let curve = self.curves.of_target(column);
+        curve.scale(y, self.target_mean[column], self.target_std[column])
     }
 
     /// Returns a number predicted for a target's column in the units of the table.
     pub fn restore_target(&self, y: f32, column: usize) -> f64 {
-        f64::from(y) * self.target_std[column] + self.target_mean[column]
+        let curve = self.curves.of_target(column);
+        curve.restore(f64::from(y), self.target_mean[column], self.target_std[column])
+    }
+
+    /// Returns a feature as the network takes it, before it is rounded.
+    pub(crate) fn scaled_feature(&self, x: f64, input: usize) -> f64 {
+        self.curves.of_input(input).scale(x, self.mean[input], self.std[input])
     }
 
     /// Finds the first feature of rows `[rows, features]` that single precision cannot hold after scaling: its row and
@@ -292,28 +398,46 @@ impl Preprocessing {
     fn first_beyond<T: Copy + Into<f64>>(&self, x: &[T]) -> Option<(usize, usize)> {
         let columns = self.mean.len().max(1);
         x.chunks(columns).enumerate().find_map(|(row, values)| {
-            let mut scaling = values.iter().zip(self.mean.iter().zip(&self.std));
             // Written so that NaN is found too.
-            let beyond = |(&v, (mean, std)): (&T, (&f64, &f64))| {
-                !(((v.into() - mean) / std) as f32).is_finite()
+            let beyond = |(input, &v): (usize, &T)| {
+                !(self.scaled_feature(v.into(), input) as f32).is_finite()
             };
-            Some((row, scaling.position(beyond)?))
+            Some((row, values.iter().enumerate().position(beyond)?))
         })
     }
 
     /// Returns the fraction of a feature column's different values, in some of the rows, that cannot be told from another
     /// one once they are scaled and rounded to single precision.
     pub fn lost_values(&self, data: &Dataset, column: usize) -> f64 {
-        let (mean, std) = (self.mean[column], self.std[column]);
-        lost(data.column(column), data.rows(), mean, std)
+        lost(data.column(column), data.rows(), |value| self.scaled_feature(value, column))
     }
 
     /// Returns the same as [`Self::lost_values`] for a target's column; 0 for classes.
     pub fn lost_targets(&self, data: &Dataset, column: usize) -> f64 {
         let Some((y, columns)) = data.y().columns() else { return 0.0 };
-        let (mean, std) = (self.target_mean[column], self.target_std[column]);
-        lost(y[column..].iter().step_by(columns).copied(), data.rows(), mean, std)
+        let values = y[column..].iter().step_by(columns).copied();
+        lost(values, data.rows(), |value| self.scaled_target(value, column))
     }
+
+    /// Returns the deviation of a feature's values in some rows.
+    pub(crate) fn deviation(&self, data: &Dataset, input: usize) -> f64 {
+        match self.method(input) {
+            FeatureScaling::Standard => self.std[input],
+            _ => moments(data.column(input), data.weights()).1,
+        }
+    }
+}
+
+/// Returns true if rounding to single precision moves a column's values by more than a small part of their deviation.
+fn loses_digits(train: &Dataset, input: usize, method: FeatureScaling, std: f64) -> bool {
+    // A table in single precision has no more digits to lose.
+    if train.x().is_single() {
+        return false;
+    }
+    let rounding = |v: f64| (f64::from(v as f32) - v).abs();
+    // A value of which a column has many has one rank, and its neighbour another one.
+    let most = if method == FeatureScaling::Quantile { 0.0 } else { LEAST_DIGIT * std };
+    train.column(input).any(|v| rounding(v) > most)
 }
 
 /// Fraction of a column's deviation by which rounding may move its values before that is a loss.
@@ -322,55 +446,14 @@ const LEAST_DIGIT: f64 = 1e-5;
 const COMPARED: usize = 4096;
 
 /// Returns the fraction of the different values that equal another one when they are scaled and rounded.
-fn lost(values: impl Iterator<Item = f64>, rows: usize, mean: f64, std: f64) -> f64 {
+fn lost(values: impl Iterator<Item = f64>, rows: usize, scale: impl Fn(f64) -> f64) -> f64 {
     let mut different: Vec<f64> = values.step_by(rows.div_ceil(COMPARED).max(1)).collect();
     different.sort_by(f64::total_cmp);
     // Scaling keeps the order, so equal results are neighbours.
     different.dedup();
-    let mut scaled: Vec<f32> =
-        different.iter().map(|value| ((value - mean) / std) as f32).collect();
+    let mut scaled: Vec<f32> = different.iter().map(|value| scale(*value) as f32).collect();
     scaled.dedup();
     1.0 - scaled.len() as f64 / different.len().max(1) as f64
-}
-
-/// Returns mean and standard deviation of values with weights; (value, 1) if all are the same, (0, 1) if there are none.
-fn moments(values: impl Iterator<Item = f64> + Clone, weights: Option<&[f64]>) -> (f64, f64) {
-    let Some(first) = values.clone().next() else { return (0.0, 1.0) };
-    // Values are compared themselves: the rounding of a mean would hide that a column is constant.
-    if values.clone().all(|v| v == first) {
-        return (first, 1.0);
-    }
-    // Squares of very large and very small values would leave the range of f64; dividing by a power of two loses no digit.
-    let largest = values.clone().fold(0.0, |largest: f64, v| largest.max(v.abs()));
-    let unit = if (1e-100..1e100).contains(&largest) { 1.0 } else { power_of_two(largest) };
-    let weight = |row: usize| weights.map_or(1.0, |weights| weights[row]);
-    let weighted = || values.clone().enumerate().map(|(row, v)| (v / unit, weight(row)));
-    let (mut n, mut sum) = (0.0, 0.0);
-    for (v, w) in weighted() {
-        n += w;
-        sum += w * v;
-    }
-    let mut mean = sum / n;
-    // A second pass around the mean, since a difference of two large sums would lose digits.
-    let (mut rest, mut squares) = (0.0, 0.0);
-    for (v, w) in weighted() {
-        rest += w * (v - mean);
-        squares += w * (v - mean).powi(2);
-    }
-    let (mut std, off) = ((squares / n).sqrt(), rest / n);
-    // If values are far from 0 and close to one another, the sum has lost their differences.
-    if off.abs() > 1e-6 * std {
-        mean += off;
-        squares = weighted().map(|(v, w)| w * (v - mean).powi(2)).sum();
-        std = (squares / n).sqrt();
-    }
-    let std = std * unit;
-    (mean * unit, if std > 0.0 { std } else { 1.0 })
-}
-
-/// Returns the largest power of two up to a positive number.
-fn power_of_two(value: f64) -> f64 {
-    2_f64.powi(value.log2().floor().clamp(-1022.0, 1023.0) as i32)
 }
 
 #[cfg(test)]
@@ -452,16 +535,6 @@ mod tests {
         let two = Preprocessing { target_mean: vec![1.0, 2.0], target_std: vec![1.0; 2], ..fit };
         let text = serde_json::to_string(&two).unwrap();
         assert_eq!(serde_json::from_str::<Preprocessing>(&text).unwrap(), two, "{text}");
-    }
-
-    #[test]
-    fn scales_have_one_name_everywhere() {
-        for scale in [FeatureScaling::Standard, FeatureScaling::None] {
-            assert_eq!(scale.to_string().parse::<FeatureScaling>().unwrap(), scale);
-            assert_eq!(serde_json::to_string(&scale).unwrap(), format!("\"{scale}\""));
-        }
-        let said = "minmax".parse::<FeatureScaling>().unwrap_err().to_string();
-        assert_eq!(said, "scale: `minmax` is not known; known are `standard` and `none`");
     }
 
     /// Scaled rows of a column.
@@ -551,6 +624,73 @@ mod tests {
         let fit =
             Preprocessing::fit(&constant, FeatureScaling::Standard).with_target_divided(&constant);
         assert_eq!(fit.target_std, [7.0]);
+    }
+
+    #[test]
+    fn columns_and_targets_have_methods_of_their_own() {
+        let data = numbers(&[3.0, 1.0, -1.0, 2.0, 0.0, 3.0, 8.0, 6.0], 2);
+        let by = |columns: &[(&str, FeatureScaling)], target| {
+            let columns = columns.iter().map(|(name, it)| ((*name).to_string(), *it)).collect();
+            let rules = ScalingRules { features: FeatureScaling::Standard, columns, target };
+            Preprocessing::fit_by(&data, &rules)
+        };
+        let log = FeatureScaling::Log;
+        let fit = by(&[("x0", FeatureScaling::MinMax)], Some(log)).unwrap();
+        // 3 of -1 to 8; 1 of mean 3 and deviation √3.5.
+        let want = [4.0 / 9.0, -2.0 / 3.5_f64.sqrt()].map(|it| it as f32);
+        assert_eq!(fit.features(&[3.0, 1.0]), want);
+        assert_eq!(
+            (fit.method(0), fit.method(1)),
+            (FeatureScaling::MinMax, FeatureScaling::Standard)
+        );
+        // The mean of all rows stands in for a gap, not the least value.
+        assert_eq!((fit.gap_mean(0), fit.gap_mean(1)), (Some(2.5), Some(3.0)));
+        // The targets are 10, 12, 14, 16: numpy's log1p and its population moments.
+        assert!(
+            (fit.target_mean[0] - 2.626_027_043_854_583_6).abs() < 1e-14,
+            "{:?}",
+            fit.target_mean
+        );
+        assert!(
+            (fit.target_std[0] - 0.162_348_814_329_271_9).abs() < 1e-14,
+            "{:?}",
+            fit.target_std
+        );
+        for (z, y) in fit.scaled_targets(&[10.0, 16.0]).zip([10.0, 16.0]) {
+            assert!((fit.restore_target(z, 0) - y).abs() < 1e-5, "{z} {y}");
+        }
+        let text = serde_json::to_string(&fit).unwrap();
+        assert!(text.contains(r#""curves":{"methods":["minmax","standard"]"#), "{text}");
+        assert_eq!(serde_json::from_str::<Preprocessing>(&text).unwrap(), fit);
+        let ranks =
+            by(&[("x1", FeatureScaling::Quantile)], Some(FeatureScaling::Quantile)).unwrap();
+        let text = serde_json::to_string(&ranks).unwrap();
+        assert_eq!(serde_json::from_str::<Preprocessing>(&text).unwrap(), ranks, "{text}");
+        let said = |it: Result<Preprocessing>| it.unwrap_err().to_string();
+        assert_eq!(
+            said(by(&[("z", log)], None)),
+            "columns: `z` is no feature; leave log out for it"
+        );
+        let said = said(by(&[], Some(FeatureScaling::Robust)));
+        assert!(said.starts_with("target_scale: robust is for features"), "{said}");
+    }
+
+    #[test]
+    fn scaling_of_another_model_goes_by_name() {
+        let rules = |method| ScalingRules {
+            features: method,
+            columns: vec![("x1".into(), FeatureScaling::Quantile)],
+            target: Some(FeatureScaling::Log),
+        };
+        let data = numbers(&[3.0, 1.0, -1.0, 2.0, 0.0, 3.0, 8.0, 6.0], 2);
+        let other = Preprocessing::fit_by(&data, &rules(FeatureScaling::Robust)).unwrap();
+        let turned = data.clone().with_columns(["x1", "new"]).unwrap();
+        let mut own = Preprocessing::fit(&turned, FeatureScaling::Standard);
+        own.take_from(&other);
+        assert_eq!(own.method(0), FeatureScaling::Quantile);
+        assert_eq!(own.scaled_feature(2.5, 0), other.scaled_feature(2.5, 1));
+        assert_eq!((own.method(1), own.gap_mean(1)), (FeatureScaling::Standard, Some(3.0)));
+        assert_eq!(own.restore_target(0.7, 0), other.restore_target(0.7, 0));
     }
 
     proptest! {

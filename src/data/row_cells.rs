@@ -10,12 +10,17 @@ use ::csv::StringRecord;
 
 use super::cell::{self, GapMarks, NotNumber, shown};
 use super::date;
+#[cfg(feature = "cli")]
+use super::duplicates::DuplicateColumn;
 use super::encode::{Column, ColumnEncoding, encode_row};
 use super::header::list;
 use super::table::Schema;
 #[cfg(feature = "cli")]
 use super::table_options::{ColumnRule, TableOptions};
 
+/// Text that stands for the rare ones, which inputs do not tell apart.
+#[cfg(feature = "cli")]
+const POOLED_TEXT: &str = "(rare)";
 /// Examples that are told of each column.
 const EXAMPLES: usize = 3;
 
@@ -67,7 +72,7 @@ impl RowCells {
             let encoding = &self.columns[place].encoding;
             if cell.is_nan() && !encoding.had_gaps() {
                 odd.push(OddCell { row, column: place, text: None });
-            } else if encoding.is_category() && cell >= encoding.values().len() as f64 {
+            } else if encoding.is_unknown(cell) {
                 odd.push(OddCell { row, column: place, text: Some(text.to_owned()) });
             }
             self.cells.push(cell);
@@ -117,6 +122,22 @@ impl Schema {
         }
     }
 
+    /// Returns the input that is a column of numbers; `None` for another column.
+    pub(super) fn number_input(&self, name: &str) -> Option<usize> {
+        if self.columns.is_empty() {
+            return self.features.iter().position(|feature| feature == name);
+        }
+        let mut inputs = 0;
+        for column in &self.columns {
+            if column.name == name {
+                let is_number = matches!(column.encoding, ColumnEncoding::Number { .. });
+                return is_number.then_some(inputs);
+            }
+            inputs += column.inputs().len();
+        }
+        None
+    }
+
     /// Returns options by which another table with columns of these names is read as this one was, where the given ones do not say
     /// otherwise.
     #[cfg(feature = "cli")]
@@ -129,8 +150,17 @@ impl Schema {
                 ColumnEncoding::Date { format, .. } => ColumnRule::Date(format.clone()),
                 _ => ColumnRule::Category,
             };
-            if names.contains(&column.name) && given.rule(&column.name).is_none() {
+            let is_feature = given.features.as_ref().is_none_or(|it| it.contains(&column.name))
+                && !given.ignore.contains(&column.name);
+            let free = is_feature && given.rule(&column.name).is_none();
+            if names.contains(&column.name) && free {
                 options.columns.push((column.name.clone(), rule));
+            }
+        }
+        for DuplicateColumn { column, .. } in &self.duplicates {
+            if names.contains(column) && !given.ignore.contains(column) {
+                options.columns.retain(|(name, _)| name != column);
+                options.ignore.push(column.clone());
             }
         }
         options
@@ -184,13 +214,18 @@ impl Column {
             ColumnEncoding::Binary { values } if first == 0.0 => values[0].clone(),
             ColumnEncoding::Binary { values } if first == 1.0 => values[1].clone(),
             ColumnEncoding::Binary { .. } => String::new(),
-            ColumnEncoding::OneHot { values, .. } => {
-                let place = inputs.iter().position(|&input| input == 1.0);
-                place.map_or(String::new(), |place| nth(values, place))
+            ColumnEncoding::OneHot { gaps, .. } if is_gap(*gaps) => String::new(),
+            ColumnEncoding::OneHot { values, pooled, .. } => {
+                match inputs.iter().position(|&input| input == 1.0) {
+                    Some(place) if place < values.len() => nth(values, place),
+                    Some(_) if pooled.is_some() => POOLED_TEXT.to_string(),
+                    _ => String::new(),
+                }
             }
-            ColumnEncoding::Embedding { values, .. } => {
+            ColumnEncoding::Embedding { values, pooled, .. } => {
                 let place = (1..=values.len()).find(|&place| first == place as f64);
-                place.map_or(String::new(), |place| nth(values, place - 1))
+                let other = if pooled.is_some() { POOLED_TEXT } else { "" };
+                place.map_or(other.to_string(), |place| nth(values, place - 1))
             }
             ColumnEncoding::Date { gaps, .. } if is_gap(*gaps) => String::new(),
             ColumnEncoding::Date { format, timed, gaps, .. } => {

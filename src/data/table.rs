@@ -10,6 +10,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::cell::shown;
+use super::csv::DecimalMark;
+use super::duplicates::DuplicateColumn;
 use super::encode::Column;
 use super::features::Features;
 use super::kinds::RawColumns;
@@ -69,6 +71,12 @@ pub struct Schema {
     /// Texts that mark a gap, besides the empty one, if they are not those of pandas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Vec<String>>,
+    /// Sign before decimals, if it was stated: tables to predict are read so, too, unless another one is stated for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimal: Option<DecimalMark>,
+    /// Columns that are no features, since another one says the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub duplicates: Vec<DuplicateColumn>,
 }
 
 impl Schema {

@@ -162,6 +162,11 @@ pub struct TableOptions {
     pub missing: Option<Vec<String>>,
     /// Rule for what stands in for gaps in numbers.
     pub gaps: GapRule,
+    /// Number of training rows that a text of a category needs for a place of its own; rarer ones share one.
+    pub min_count: usize,
+    /// Number of texts up to which each has an input of its own, and beyond which a category has an embedding's table; without a
+    /// choice 16.
+    pub one_hot: Option<usize>,
     /// Column that names each row's group, all of whose rows are in one part of a split. It is no feature.
     pub group: Option<String>,
     /// Column that says to which part of a split each row belongs: `train`, `valid` or `test`. It is no feature.

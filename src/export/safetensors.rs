@@ -178,6 +178,7 @@ fn check_preparation(preparation: &Preprocessing, criterion: &Criterion) -> Resu
     if let Some(bad) = deviations.find(|value| !(value.is_finite() && **value > 0.0)) {
         return Err(format!("a deviation of {bad}, but each must be above 0"));
     }
+    preparation.curves.check(features.len(), targets)?;
     // Columns are looked up by name, so names must be unambiguous.
     let distinct = |names: &[String]| names.iter().collect::<HashSet<_>>().len() == names.len();
     if !distinct(features) {

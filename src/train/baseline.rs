@@ -165,11 +165,12 @@ impl Baseline {
 /// to its end in few steps with these.
 fn standard(trained: &TrainedModel, data: &Split) -> Preprocessing {
     let TrainedModel { preparation, .. } = trained;
-    Preprocessing {
-        target_mean: preparation.target_mean.clone(),
-        target_std: preparation.target_std.clone(),
-        ..Preprocessing::fit(&data.train, FeatureScaling::Standard)
-    }
+    let mut own = Preprocessing::fit(&data.train, FeatureScaling::Standard);
+    own.target_mean.clone_from(&preparation.target_mean);
+    own.target_std.clone_from(&preparation.target_std);
+    own.curves.target = preparation.curves.target;
+    own.curves.target_quantiles.clone_from(&preparation.curves.target_quantiles);
+    own
 }
 
 /// Names the columns that least squares go without: those of indices of texts.

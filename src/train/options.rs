@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::{ClassWeights, Metric, Schedule, ScheduleKind, Schedules};
-use crate::data::{Dataset, FeatureScaling, Preprocessing, TargetKind};
+use crate::data::{Dataset, FeatureScaling, Preprocessing, ScalingRules, TargetKind};
 use crate::device::Tuning;
 use crate::error::{Error, Result};
 use crate::graph::{Average, Group, Loss, Objective, Optimizer, Reduction, UpdateTransforms};
@@ -128,6 +128,10 @@ pub struct TrainOptions {
     pub shuffle: bool,
     /// How features, and the target of a regression, are scaled.
     pub scale: FeatureScaling,
+    /// Columns of numbers that are scaled by a method of their own.
+    pub column_scales: Vec<(String, FeatureScaling)>,
+    /// How a numeric target is scaled: standard, quantile, log or none. Without a choice it is standard, or none if `scale` is.
+    pub target_scale: Option<FeatureScaling>,
     /// From which all random choices follow.
     pub seed: Seed,
     /// Storage type of the values between a step's kernels.
@@ -174,6 +178,8 @@ impl Default for TrainOptions {
             batch_size: 32,
             shuffle: true,
             scale: FeatureScaling::Standard,
+            column_scales: Vec::new(),
+            target_scale: None,
             seed: Seed(0),
             precision: Precision::F32,
             tuning: Tuning::default(),
@@ -187,6 +193,15 @@ impl Default for TrainOptions {
 }
 
 impl TrainOptions {
+    /// Returns the rules by which features and target are scaled.
+    pub fn scaling(&self) -> ScalingRules {
+        ScalingRules {
+            features: self.scale,
+            columns: self.column_scales.clone(),
+            target: self.target_scale,
+        }
+    }
+
     /// Checks each setting by itself.
     ///
     /// # Errors
@@ -195,6 +210,7 @@ impl TrainOptions {
         // Parts check themselves; the checks below are of single numbers and of what goes together.
         self.optimizer.check()?;
         self.loss.check()?;
+        self.scaling().check()?;
         self.moves().check(&self.optimizer)?;
         let positive = |name: &str, fits: bool, value: String| {
             if fits {

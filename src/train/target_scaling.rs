@@ -51,9 +51,10 @@ pub(super) fn target_scaling(
     (mut preparation, given): (Preprocessing, bool),
 ) -> Result<TargetScaling> {
     let (loss, mut note) = (&options.loss, None);
-    let scales = options.scale != FeatureScaling::None;
+    let scales = options.scaling().target_method() != FeatureScaling::None;
     let numbers = matches!(train.schema().kind, TargetKind::Number | TargetKind::Numbers(_));
     if !numbers || !loss.scales_target() {
+        check_unscaled(options, numbers)?;
         if numbers {
             preparation = preparation.with_target_as_is();
             let stays =
@@ -61,6 +62,9 @@ pub(super) fn target_scaling(
             note = scales.then(stays);
         }
         return Ok(TargetScaling { preparation, loss: loss.clone(), note, warnings: Vec::new() });
+    }
+    if let Some(method) = preparation.curves.target {
+        return curved(model, loss, train, (preparation, method));
     }
     let reach = reach(model);
     if let Some(reach) = reach.as_ref().filter(|reach| scales && !given && !reach.is_everything()) {
@@ -118,6 +122,59 @@ pub(super) fn target_scaling(
     let unit = preparation.target_std.iter().copied().fold(f64::NAN, f64::max);
     let warnings = far_from_deviation(loss, train).into_iter().collect();
     Ok(TargetScaling { preparation, loss: loss.in_units_of(unit), note, warnings })
+}
+
+/// Refuses a scaling that was asked for where the target takes none.
+fn check_unscaled(options: &TrainOptions, numbers: bool) -> Result<()> {
+    let asked = options.target_scale.filter(|method| *method != FeatureScaling::None);
+    let Some(method) = asked else { return Ok(()) };
+    let problem = match numbers {
+        true => {
+            format!("{method}, but {} takes the target as it is; leave it out", options.loss.name())
+        }
+        false => format!("{method}, but the target is no number; leave it out"),
+    };
+    Err(Error::setting("target_scale", problem))
+}
+
+/// Takes a target that is scaled by its logarithm or its ranks, under which equal differences do not stay equal.
+fn curved(
+    model: &Sequential,
+    loss: &Loss,
+    train: &Dataset,
+    (preparation, method): (Preprocessing, FeatureScaling),
+) -> Result<TargetScaling> {
+    // A parameter in the target's units would mean another size at each value.
+    if loss.has_target_units() || matches!(loss, Loss::Custom(_)) {
+        let problem = format!(
+            "{} counts in the target's own units, which a target scaled by {method} does not keep; use mse, mae, log-cosh or \
+             pinball, or ‘target_scale’ standard",
+            loss.name()
+        );
+        return Err(Error::setting("loss", problem));
+    }
+    let bounded = |reach: &Reach| reach.low.is_finite() || reach.high.is_finite();
+    if let Some(reach) = reach(model).filter(bounded) {
+        let problem = format!(
+            "the last layer, {}, does not give every number, but a target scaled by {method} may be any; leave that layer out, or \
+             give ‘target_scale’ none",
+            reach.layer
+        );
+        return Err(Error::setting("layers", problem));
+    }
+    let note = match method {
+        FeatureScaling::Quantile => Some(format!(
+            "the target is scaled by its ranks, so that predictions stay within what training saw, {}",
+            train.target_summary()
+        )),
+        _ if *loss == Loss::Mse => Some(
+            "the target is scaled by its logarithm: a squared error there gives the mean of the logarithms, which in the target's \
+             units is nearer to its median than to its mean"
+                .to_string(),
+        ),
+        _ => Some("the target is scaled by its logarithm".to_string()),
+    };
+    Ok(TargetScaling { preparation, loss: loss.clone(), note, warnings: Vec::new() })
 }
 
 impl Reach {
@@ -329,6 +386,38 @@ mod tests {
             negative.contains("gives numbers of 0 or more, but `y` goes from -1"),
             "{negative}"
         );
+    }
+
+    #[test]
+    fn curved_targets_suit_losses_that_keep_their_meaning() {
+        let y = || vec![0.0, 9.0, 99.0, 999.0];
+        let made = |last: Layer, loss: Loss, method| {
+            let options =
+                TrainOptions { loss, target_scale: Some(method), ..TrainOptions::default() };
+            let train = data(y());
+            let fit = Preprocessing::fit_by(&train, &options.scaling()).unwrap();
+            target_scaling(&Sequential::new().dense(1).layer(last), &options, &train, (fit, false))
+        };
+        let log = FeatureScaling::Log;
+        let plain = made(Layer::dense(1), Loss::Mse, log).unwrap();
+        assert!(plain.note.unwrap().contains("nearer to its median"));
+        // ln 1, ln 10, ln 100 and ln 1000 have the mean 1.5 ln 10.
+        let restored = plain.preparation.restore_target(0.0, 0);
+        assert!((restored - (10_f64.powf(1.5) - 1.0)).abs() < 1e-9, "{restored}");
+        let said = |last, loss, method| made(last, loss, method).unwrap_err().to_string();
+        let huber = said(Layer::dense(1), Loss::Huber { delta: 1.0 }, log);
+        assert!(huber.starts_with("loss: huber counts in the target's own units"), "{huber}");
+        let custom =
+            said(Layer::dense(1), "custom(abs(p - y))".parse().unwrap(), FeatureScaling::Quantile);
+        assert!(custom.contains("scaled by quantile does not keep"), "{custom}");
+        let relu = Layer::Activation("relu".parse().unwrap());
+        assert!(said(relu, Loss::Mse, log).starts_with("layers: the last layer, relu"));
+        let counts = said(Layer::dense(1), "poisson-nll".parse().unwrap(), log);
+        assert!(
+            counts.starts_with("target_scale: log, but poisson-nll takes the target as it is"),
+            "{counts}"
+        );
+        assert!(made(Layer::dense(1), "pinball(0.1, 0.5)".parse().unwrap(), log).is_ok());
     }
 
     #[test]

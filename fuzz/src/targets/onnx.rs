@@ -2,7 +2,7 @@
 
 use super::Bytes;
 pub use super::proto_check::check_export;
-use wgrad::data::{BinaryColumn, Preprocessing, Schema, TargetKind};
+use wgrad::data::{BinaryColumn, Preprocessing, ScalingCurves, Schema, TargetKind};
 use wgrad::graph::Quantiles;
 use wgrad::model::{CustomLayer, EmbeddingTable, Gate, Layer, Params};
 use wgrad::train::{Criterion, TrainedModel};
@@ -65,6 +65,7 @@ fn trained(bytes: &mut Bytes<'_>) -> Option<TrainedModel> {
         target_mean: numbers(count),
         target_std: numbers(count),
         double: vec![],
+        curves: ScalingCurves::default(),
         schema,
     };
     let outputs = loss.outputs_for(preparation.schema.outputs());

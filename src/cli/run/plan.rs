@@ -28,6 +28,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<Exit> {
         .iter()
         .chain(&overlapping)
         .for_each(|note| console.warn(&with_options(&note.to_string())));
+    data.train.notes().iter().for_each(|note| console.warn(&with_options(note)));
     let (plan, streaming) = room.plan().map_err(|error| config.locate(error))?;
     let mut out = Output::new();
     out.line(&format!("{}\n\n{plan}", model.summary(data.train.columns())?))?;

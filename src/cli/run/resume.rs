@@ -111,6 +111,11 @@ fn settings(args: &ResumeArgs) -> Result<(RunConfig, RunConfig)> {
         return Err(Error::model_file(&args.run, problem));
     }
     let given = args.settings.0.clone().with_file(path).with("out", path_text(&args.run));
+    // Runs that began before such columns were left out have them.
+    let given = match run_config(&given.clone().without(&["epochs"]))?.states("duplicates") {
+        true => given,
+        false => given.with("duplicates", "keep"),
+    };
     // Early stopping may be changed freely: it decides when the run ends, not what is computed.
     let stops = ["stop-patience", "stop-delta"];
     let before =

@@ -78,6 +78,8 @@ pub(crate) struct RunConfig {
     pub(crate) out: PathBuf,
     /// True if all weights of a file have to fit.
     pub(super) init_strict: bool,
+    /// True if columns that say what another one says are no features.
+    pub(super) drop_duplicates: bool,
     pub(crate) checkpoints: CheckpointSettings,
     pub(super) raw: RawSettings,
 }
@@ -116,6 +118,7 @@ impl Default for RunConfig {
             device: DeviceKind::default(),
             out: PathBuf::new(),
             init_strict: true,
+            drop_duplicates: true,
             raw: RawSettings::default(),
         }
     }
@@ -129,10 +132,27 @@ impl RunConfig {
 
     /// Scaling, columns and classes that the weights of `--init FILE` are for; a run that goes on has them in its own model.
     pub(crate) fn origin(&self, begins: bool) -> Result<Option<Preprocessing>> {
+        let origin = self.origin_of(begins)?;
+        if origin.is_none() || self.scales_anew() {
+            return Ok(origin);
+        }
+        let refuse = |key: &str| {
+            let problem = "the scaling of the model that --init gives is kept; give --scale standard, or another method, to scale anew";
+            Err(Error::setting(self.raw.place(key), problem))
+        };
+        match (self.options.target_scale, self.options.column_scales.is_empty()) {
+            (Some(_), _) => refuse("target-scale"),
+            (None, false) => refuse("columns"),
+            (None, true) => Ok(origin),
+        }
+    }
+
+    /// Reads the scaling that the weights of `--init FILE` were trained under.
+    fn origin_of(&self, begins: bool) -> Result<Option<Preprocessing>> {
         let InitFrom::File(path) = &self.start else {
             if self.asks_for_init_scale() {
                 let problem = "init keeps the scaling of a model whose weights the run begins with, and there is none; give --init model.safetensors, \
-                     or --scale standard or none";
+                     or --scale standard or another method";
                 return Err(Error::setting(self.raw.place("scale"), problem));
             }
             return Ok(None);
@@ -144,7 +164,7 @@ impl RunConfig {
         let origin = read_preparation(path).map_err(|error| self.raw.locate_file("init", error))?;
         if self.asks_for_init_scale() && origin.is_none() {
             let problem = format!(
-                "{} says nothing of scaling, as only a model.safetensors of a run does; give standard or none",
+                "{} says nothing of scaling, as only a model.safetensors of a run does; give standard or another method",
                 path.display()
             );
             return Err(Error::setting(self.raw.place("scale"), problem));
@@ -170,7 +190,7 @@ impl RunConfig {
         let mut format = format_text(&self.table, &format);
         let mut notes = self.notes(&data);
         let Some(origin) = origin else {
-            let data = self.split(data, &columns, &mut format)?;
+            let data = self.without_duplicates(self.split(data, &columns, &mut format)?)?;
             notes.extend(self.split_notes(&data, &columns));
             let (features, targets) = (Vec::new(), Vec::new());
             return Ok(PreparedTable { data, notes, format, features, targets });
@@ -203,9 +223,35 @@ impl RunConfig {
         Ok(PreparedTable { data, notes, format, features, targets })
     }
 
+    /// Leaves out columns that say what another one says, if the run does so.
+    fn without_duplicates(&self, data: Split) -> Result<Split> {
+        if !self.drop_duplicates {
+            return Ok(data);
+        }
+        // A column that the layers look up, or that is scaled in its own way, is not as the other one.
+        let outputs = self.outputs(&data.train);
+        let model = self.network.model(Init::default(), &data.train, outputs);
+        let ids = model.map_or(Vec::new(), |model| model.tables().to_vec());
+        let ids = ids.iter().map(|table| table.column);
+        let features = &data.train.schema().features;
+        let is_scaled =
+            |name: &&String| self.options.column_scales.iter().any(|(scaled, _)| scaled == *name);
+        let scaled = features.iter().enumerate().filter(|(_, name)| is_scaled(name));
+        let kept: Vec<usize> = ids.chain(scaled.map(|(input, _)| input)).collect();
+        data.without_duplicates(&kept)
+    }
+
+    /// Returns true if a setting was given.
+    pub(crate) fn states(&self, key: &str) -> bool {
+        self.raw.has(key)
+    }
+
     fn read(&self, origin: Option<&Preprocessing>) -> Result<LoadedTable> {
         // Columns are of the kinds that the weights were trained with.
-        let reading = match origin.filter(|origin| !origin.schema.columns.is_empty()) {
+        let of_kinds = |origin: &&Preprocessing| {
+            !origin.schema.columns.is_empty() || !origin.schema.duplicates.is_empty()
+        };
+        let reading = match origin.filter(of_kinds) {
             Some(origin) => {
                 let names = column_names_as(&self.table, &self.target, &self.reading.format);
                 let names = names.map_err(|error| self.no_table(error))?;

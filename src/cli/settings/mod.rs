@@ -8,6 +8,7 @@ mod config;
 mod config_file;
 #[cfg(any(test, fuzzing))]
 mod fuzzing;
+mod name_list;
 mod network;
 mod option;
 mod options;
@@ -24,7 +25,7 @@ pub(crate) use config_file::config_text;
 pub use fuzzing::check_settings;
 pub(crate) use paths::path_text;
 pub(crate) use raw_settings::CHECKPOINT;
-pub(crate) use values::table_format;
+pub(crate) use values::{column_options, table_format};
 
 use crate::error::Result;
 

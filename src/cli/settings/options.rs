@@ -16,10 +16,10 @@ use super::paths::{path_of, path_text};
 use super::raw_settings::{RawSetting, TABLE};
 use super::values::{
     add_groups, class_weights, column_list, column_rules, decimal, delimiter, delimiter_text,
-    device_memory, groups, header, host_memory, is_none, keep_checkpoints, minutes, set_optimizer,
-    start, valid,
+    device_memory, duplicates, groups, header, host_memory, is_none, keep_checkpoints, minutes,
+    set_optimizer, start, target_scale, valid,
 };
-use crate::data::{ColumnRule, DecimalMark, GapRule};
+use crate::data::{ColumnRule, DecimalMark, FeatureScaling, GapRule};
 use crate::error::{Error, Result};
 use crate::graph::{Group, Optimizer, Reduction, RequiredTarget};
 use crate::random::Seed;
@@ -145,9 +145,48 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         value: "KINDS",
         heading: Data,
         help: "What columns are taken for, such as \"zip:category, when:date, id:ignore\": number, category, one-hot, embedding, \
-               embedding(WIDTH), date, date(FORMAT) such as date(%d.%m.%Y), or ignore [default: by what the column holds]",
-        read: |run, it| put(&mut run.reading.columns, column_rules(it)),
-        show: |run| shown_rules(&run.reading.columns),
+               embedding(WIDTH), date, date(FORMAT) such as date(%d.%m.%Y), or ignore; or how a column of numbers is scaled, such \
+               as \"income:log, age:robust\" [default: by what the column holds, and as --scale says]",
+        read: |run, it| {
+            let rules = column_rules(it)?;
+            run.options.column_scales = rules.scales;
+            put(&mut run.reading.columns, Ok(rules.kinds))
+        },
+        show: |run| shown_rules(&run.reading.columns, &run.options.column_scales),
+        ..USUAL
+    },
+    OptionRow {
+        key: "duplicates",
+        value: "drop|keep",
+        heading: Data,
+        help: "Whether a column that has the values of another one in all training rows is left out [default: drop]",
+        read: |run, it| put(&mut run.drop_duplicates, duplicates(it)),
+        show: |run| some(if run.drop_duplicates { "drop" } else { "keep" }),
+        ..USUAL
+    },
+    OptionRow {
+        key: "min-count",
+        value: "ROWS",
+        heading: Data,
+        help: "Training rows that a text of a category needs for an input or an embedding of its own; rarer texts share one with all \
+               that training did not have [default: 1]",
+        read: |run, it| put(&mut run.reading.min_count, it.plain("a whole number of 0 or more")),
+        show: |run| {
+            let least = run.reading.min_count;
+            (least > 1).then(|| i64::try_from(least).ok()).flatten().and_then(some)
+        },
+        ..USUAL
+    },
+    OptionRow {
+        key: "one-hot",
+        value: "TEXTS",
+        heading: Data,
+        help: "Number of different texts up to which each has an input of its own; a column of more has an embedding's table, with 0 \
+               every column of texts [default: 16]",
+        read: |run, it| {
+            put(&mut run.reading.one_hot, it.plain("a whole number of 0 or more").map(Some))
+        },
+        show: |run| run.reading.one_hot.and_then(|most| i64::try_from(most).ok()).and_then(some),
         ..USUAL
     },
     OptionRow {
@@ -593,8 +632,9 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
     OptionRow {
         key: "scale",
         heading: Data,
-        help: "standard (mean 0, deviation 1) or none, for features and a numeric target; init for that of the model whose weights \
-               --init gives [default: standard], or init where there is one",
+        help: "Scaling of features: standard (mean 0, deviation 1), robust (median and quartiles, and no value beyond 3), minmax (0 to \
+               1), quantile (to a normal distribution by rank), log (of the size, with its sign, then standard), or none, also for a \
+               numeric target; init for that of the model whose weights --init gives [default: standard], or init where there is one",
         read: |run, it| {
             // The scaling of a model is read with its weights.
             let scale = it.read(|text| unless(text.trim() == INIT_SCALE, text))?;
@@ -605,6 +645,16 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
             Some(_) => some(INIT_SCALE),
             None => some(run.options.scale.to_string()),
         },
+        ..USUAL
+    },
+    OptionRow {
+        key: "target-scale",
+        heading: Data,
+        value: "METHOD",
+        help: "Scaling of a numeric target, undone in predictions: standard, log, quantile or none [default: standard], or none with \
+               --scale none",
+        read: |run, it| put(&mut run.options.target_scale, target_scale(it).map(Some)),
+        show: |run| run.options.target_scale.map(|it| it.to_string()).and_then(some),
         ..USUAL
     },
     OptionRow {
@@ -806,8 +856,18 @@ fn texts(texts: &[String]) -> Option<Shown> {
 }
 
 /// Returns kinds of columns for `config.toml`, unless there are none.
-fn shown_rules(rules: &[(String, ColumnRule)]) -> Option<Shown> {
-    texts(&rules.iter().map(|(name, rule)| format!("{name}:{rule}")).collect::<Vec<_>>())
+fn shown_rules(
+    rules: &[(String, ColumnRule)],
+    scales: &[(String, FeatureScaling)],
+) -> Option<Shown> {
+    let shown = |(name, rule): &(String, ColumnRule)| {
+        let scale = scales.iter().find(|(scaled, _)| scaled == name);
+        match scale {
+            Some((_, method)) => format!("{name}:{method}"),
+            None => format!("{name}:{rule}"),
+        }
+    };
+    texts(&rules.iter().map(shown).collect::<Vec<_>>())
 }
 
 /// Returns a value for `config.toml`.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use super::name_list::parts_of;
 use crate::error::{Error, Result};
 
 /// The key of the table to train on, which `train` and `plan` take without dashes.
@@ -47,9 +48,7 @@ impl RawSetting {
 
     /// Returns the names between commas.
     pub(super) fn names(&self) -> Result<Vec<String>> {
-        let text = self.text()?;
-        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-        Ok(names.map(String::from).collect())
+        Ok(parts_of(&self.text()?, false))
     }
 
     /// Reads a number, or any other text whose meaning is plain.

@@ -87,6 +87,11 @@ fn check_split(run: &RunConfig) -> Result<()> {
         let problem = "groups are drawn at random, and --valid names other rows; give --valid a share, or leave --group out";
         return refuse("group", problem);
     }
+    if group.is_some() && run.valid == ValidSource::Share(0.0) {
+        let problem = "with --valid 0 no rows are held out, so that groups have nothing to say; leave one of the two out, and name the \
+                       column in --ignore if it is no feature";
+        return refuse("group", problem);
+    }
     for (key, name) in [("group", group), ("split-column", column)] {
         if name.as_deref().is_some_and(str::is_empty) {
             return refuse(key, "empty; name a column, or leave the option out");
@@ -130,6 +135,7 @@ mod tests {
     use crate::cli::settings::arguments::Settings;
     use crate::cli::settings::network::{Network, Norm};
     use crate::cli::settings::sources::merge;
+    use crate::data::FeatureScaling;
     use crate::device::DeviceKind;
     use crate::graph::{Average, Group, Optimizer};
     use crate::model::{Activation, Layer};
@@ -159,6 +165,39 @@ mod tests {
         };
         assert_eq!((config.network, config.out), (plain, PathBuf::from("runs/iris")));
         assert_eq!((config.valid, config.device), (ValidSource::Share(0.2), DeviceKind::Auto));
+    }
+
+    #[test]
+    fn groups_need_rows_to_hold_out() {
+        let said = refused(&[("group", "g"), ("valid", "0")]);
+        assert!(said.starts_with("--group: with --valid 0 no rows are held out"), "{said}");
+        assert!(resolved(&[("group", "g"), ("valid", "0.1")]).is_ok());
+    }
+
+    #[test]
+    fn columns_are_scaled_and_named_with_commas_in_quotes() {
+        let run = resolved(&[
+            ("columns", r#""a, b":log, c\,d:category, when:date(%d,%m %Y), e:robust"#),
+            ("ignore", r#"id, "x, y""#),
+            ("target-scale", "quantile"),
+        ]);
+        let run = run.unwrap();
+        let scales = [("a, b", FeatureScaling::Log), ("e", FeatureScaling::Robust)];
+        assert_eq!(run.options.column_scales, scales.map(|it| (it.0.to_string(), it.1)));
+        let kinds: Vec<String> =
+            run.reading.columns.iter().map(|(name, rule)| format!("{name}:{rule}")).collect();
+        assert_eq!(kinds, ["a, b:number", "c,d:category", "when:date(%d,%m %Y)", "e:number"]);
+        assert_eq!(run.reading.ignore, ["id", "x, y"]);
+        assert_eq!(run.options.target_scale, Some(FeatureScaling::Quantile));
+        let said = refused(&[("columns", "a:logs")]);
+        assert!(said.contains("date(FORMAT), ignore; and for numbers standard, robust"), "{said}");
+        let said = refused(&[("columns", "a:log, a:number")]);
+        assert!(said.contains("`a` is named twice"), "{said}");
+        let said = refused(&[("target-scale", "robust")]);
+        assert_eq!(
+            said,
+            "--target-scale: unknown name \"robust\"; known: standard, quantile, log, none"
+        );
     }
 
     #[test]

@@ -3,9 +3,10 @@
 //! In: a setting. Out: the value, or its problem.
 
 use super::config::{InitFrom, RunConfig, USUAL_SHARE, ValidSource};
+use super::name_list::parts_of;
 use super::paths::path_of;
-use super::raw_settings::{RawSetting, text_of};
-use crate::data::{ColumnRule, DecimalMark, TableFormat, list};
+use super::raw_settings::{RawSetting, RawSettings, text_of};
+use crate::data::{ColumnRule, DecimalMark, FeatureScaling, TableFormat, TableOptions, list};
 use crate::error::{Error, Result};
 use crate::graph::Group;
 use crate::train::ClassWeights;
@@ -22,59 +23,87 @@ pub(super) fn column_list(it: &RawSetting) -> Result<Vec<String>> {
     texts.ok_or_else(|| it.wrong("a list of texts is needed"))
 }
 
-/// Reads kinds of columns: `zip:category, when:date(%d.%m.%Y)`, a list of such texts, or a table.
-pub(super) fn column_rules(it: &RawSetting) -> Result<Vec<(String, ColumnRule)>> {
+/// Kinds of columns, and how columns of numbers are scaled.
+#[derive(Debug, Default)]
+pub(super) struct ColumnRules {
+    pub(super) kinds: Vec<(String, ColumnRule)>,
+    pub(super) scales: Vec<(String, FeatureScaling)>,
+}
+
+/// Reads kinds of columns and their scaling: `zip:category, when:date(%d.%m.%Y), age:robust`, a list of such texts, or a table.
+pub(super) fn column_rules(it: &RawSetting) -> Result<ColumnRules> {
+    let mut named: Vec<(String, String)> = Vec::new();
     if let toml::Value::Table(table) = it.value() {
-        let rule = |(name, rule): (&String, &toml::Value)| {
+        for (name, rule) in table {
             let rule = rule.as_str().ok_or_else(|| it.wrong("a kind must be a text"))?;
-            Ok((name.clone(), rule.parse().map_err(|error| it.locate(error))?))
+            named.push((name.clone(), rule.to_owned()));
+        }
+    } else {
+        let parts = match it.value() {
+            toml::Value::Array(_) => column_list(it)?,
+            _ => parts_of(&it.text()?, true),
         };
-        return table.iter().map(rule).collect();
+        for part in parts {
+            // A format may have colons of its own.
+            let head = match part.ends_with(')') {
+                true => part.rfind('(').map_or(part.as_str(), |at| &part[..at]),
+                false => part.as_str(),
+            };
+            let Some(at) = head.rfind(':') else {
+                return Err(it.wrong(format!(
+                    "\"{part}\" has no colon; write a column and its kind, such as zip:category"
+                )));
+            };
+            named.push((part[..at].trim().to_string(), part[at + 1..].to_string()));
+        }
     }
-    let parts = match it.value() {
-        toml::Value::Array(_) => column_list(it)?,
-        _ => outside_brackets(&it.text()?),
-    };
-    let rule = |part: &String| {
-        // A format may have colons of its own.
-        let head = match part.ends_with(')') {
-            true => part.rfind('(').map_or(part.as_str(), |at| &part[..at]),
-            false => part.as_str(),
-        };
-        let Some(at) = head.rfind(':') else {
-            return Err(it.wrong(format!(
-                "\"{part}\" has no colon; write a column and its kind, such as zip:category"
-            )));
-        };
-        let rule = part[at + 1..].parse().map_err(|error| it.locate(error))?;
-        Ok((part[..at].trim().to_string(), rule))
-    };
-    let rules: Vec<(String, ColumnRule)> = parts.iter().map(rule).collect::<Result<_>>()?;
-    for (place, (name, _)) in rules.iter().enumerate() {
-        if rules[..place].iter().any(|(other, _)| other == name) {
+    let mut rules = ColumnRules::default();
+    for (name, text) in named {
+        if rules.kinds.iter().any(|(other, _)| *other == name) {
             return Err(it.wrong(format!("{} is named twice", list(&[name]))));
         }
+        // What is scaled is a number.
+        let kind = match text.parse::<FeatureScaling>() {
+            Ok(method) => {
+                rules.scales.push((name.clone(), method));
+                ColumnRule::Number
+            }
+            Err(_) => text.parse().map_err(|error| it.locate(with_scales(error)))?,
+        };
+        rules.kinds.push((name, kind));
     }
     Ok(rules)
 }
 
-/// Returns the parts between commas that stand outside of brackets.
-fn outside_brackets(text: &str) -> Vec<String> {
-    let (mut parts, mut depth) = (vec![String::new()], 0_usize);
-    for letter in text.chars() {
-        match letter {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            _ => {}
+/// Adds the methods of scaling to the kinds that an error lists.
+fn with_scales(error: Error) -> Error {
+    match error {
+        Error::Setting { name, problem } if problem.contains("known: ") => {
+            let problem =
+                format!("{problem}; and for numbers standard, robust, minmax, quantile, log, none");
+            Error::Setting { name, problem }
         }
-        match (letter, parts.last_mut()) {
-            (',', _) if depth == 0 => parts.push(String::new()),
-            (_, Some(part)) => part.push(letter),
-            (_, None) => {}
-        }
+        other => other,
     }
-    let parts = parts.into_iter().map(|part| part.trim().to_string());
-    parts.filter(|part| !part.is_empty()).collect()
+}
+
+/// Reads whether columns with the values of another one are left out.
+pub(super) fn duplicates(it: &RawSetting) -> Result<bool> {
+    match it.text()?.trim() {
+        "drop" => Ok(true),
+        "keep" => Ok(false),
+        other => Err(it.wrong(format!("unknown name \"{other}\"; known: drop, keep"))),
+    }
+}
+
+/// Reads how a target is scaled.
+pub(super) fn target_scale(it: &RawSetting) -> Result<FeatureScaling> {
+    let refuse = || {
+        let known = "known: standard, quantile, log, none";
+        it.wrong(format!("unknown name \"{}\"; {known}", it.text().unwrap_or_default()))
+    };
+    let method = it.text()?.parse().map_err(|_| refuse())?;
+    if FeatureScaling::suits_target(method) { Ok(method) } else { Err(refuse()) }
 }
 
 /// Reads the number of checkpoints to keep, at least one.
@@ -301,6 +330,21 @@ pub(super) fn header(text: &str) -> Result<Option<bool>> {
             Err(Error::setting("--header", problem))
         }
     }
+}
+
+/// Reads kinds of columns, columns to ignore and marks of gaps as `inspect` is told of them.
+pub(crate) fn column_options(texts: [Option<&str>; 3]) -> Result<TableOptions> {
+    let mut raw = RawSettings::default();
+    for (key, text) in ["columns", "ignore", "missing"].into_iter().zip(texts) {
+        text.into_iter().for_each(|text| raw.insert(key, text.into(), format!("--{key}")));
+    }
+    let rules = raw.get("columns").map(column_rules).transpose()?.unwrap_or_default();
+    Ok(TableOptions {
+        columns: rules.kinds,
+        ignore: raw.get("ignore").map(column_list).transpose()?.unwrap_or_default(),
+        missing: raw.get("missing").map(column_list).transpose()?,
+        ..TableOptions::default()
+    })
 }
 
 /// Form of a table as `predict` and `evaluate` are told of it.

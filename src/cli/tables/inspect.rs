@@ -5,11 +5,12 @@ use serde::Serialize;
 use crate::cli::Exit;
 use crate::cli::args::InspectArgs;
 use crate::cli::output::{Output, failed};
+use crate::cli::settings::column_options;
 use crate::cli::wording::with_options;
-use crate::data::{ColumnReport, inspect as report, list};
+use crate::data::{ColumnReport, TableOptions, inspect_with, list};
 use crate::error::Result;
 use crate::report::{JsonLines, count};
-use crate::shape::short;
+use crate::shape::brief;
 
 #[derive(Serialize)]
 struct ColumnLine<'a> {
@@ -19,7 +20,13 @@ struct ColumnLine<'a> {
 }
 
 pub(crate) fn inspect(args: &InspectArgs) -> Result<Exit> {
-    let mut columns = report(&args.table)?;
+    let options = TableOptions {
+        format: args.format.read()?,
+        one_hot: args.one_hot,
+        min_count: args.min_count.unwrap_or_default(),
+        ..column_options([&args.columns, &args.ignore, &args.missing].map(|it| it.as_deref()))?
+    };
+    let mut columns = inspect_with(&args.table, &options)?;
     columns.iter_mut().for_each(|column| column.becomes = with_options(&column.becomes));
     let mut out = Output::new();
     if args.json {
@@ -49,7 +56,7 @@ fn lines(columns: &[ColumnReport]) -> Vec<String> {
         let pad = " ".repeat(width - name.chars().count());
         let range = column.range.filter(|_| column.kind == "number");
         let values = match range {
-            Some((low, high)) => format!("{} to {}", short(low), short(high)),
+            Some((low, high)) => format!("{} to {}", brief(low), brief(high)),
             None => list(&column.examples),
         };
         let (gaps, distinct) = (count(column.gaps as u64), count(column.distinct as u64));

@@ -248,10 +248,7 @@ pub(crate) fn check_finite(
     let row = wrong / (values.len() / lines.len().max(1)).max(1);
     // The value farthest from the training data is the likeliest cause.
     let features = x.get(row * columns..(row + 1) * columns).unwrap_or_default();
-    let distance = |column: usize| {
-        let (mean, std) = (preparation.mean[column], preparation.std[column]);
-        ((features[column] - mean) / std).abs()
-    };
+    let distance = |column: usize| preparation.scaled_feature(features[column], column).abs();
     let farthest =
         (0..features.len()).max_by(|&a, &b| distance(a).total_cmp(&distance(b))).map(|column| {
             format!(

@@ -72,6 +72,8 @@ pub(super) struct Dialect {
     first: usize,
     /// Remarks on what is not as usual.
     pub(super) notes: Vec<String>,
+    /// Reason why the form cannot be told.
+    pub(super) problem: Option<String>,
 }
 
 /// Rows of the sample for one delimiter.
@@ -261,6 +263,7 @@ impl Dialect {
             } else {
                 self.row_names = differ;
                 width += usize::from(self.row_names);
+                self.problem = halves(&rows.first, &columns, &names, self.delimiter);
             }
         }
         self.width = width;
@@ -395,6 +398,26 @@ fn choose(sample: &[u8], whole: bool, stated: Option<u8>) -> (u8, SampleRows) {
         }
     }
     best
+}
+
+/// Says why the rows below a single name may be numbers with a decimal comma, in two halves: both are digits, and the first ones do not
+/// count the rows.
+fn halves(
+    first: &ByteRecord,
+    columns: &[MarksEvidence],
+    names: &[String],
+    delimiter: u8,
+) -> Option<String> {
+    let mut counted: Vec<u64> = names.iter().filter_map(|name| name.parse().ok()).collect();
+    counted.sort_unstable();
+    let counts = counted.windows(2).all(|pair| pair[1] == pair[0] + 1);
+    let digits = columns.iter().all(|column| column.texts == 0 && column.numbers > 0);
+    let doubtful = first.len() == 1 && delimiter == b',' && digits && !counts;
+    doubtful.then(|| {
+        "below one name each row has two numbers with a comma between: a number with a decimal comma, or the name of a row and a number; \
+         give ‘delimiter’ semicolon for the one, or name both columns in the header for the other"
+            .to_string()
+    })
 }
 
 /// Returns true if the first line has a number where all rows have one, and no text above numbers.

@@ -3,10 +3,13 @@
 //! In: cells. Out: the marks of a column, by which its numbers are written as Rust reads them.
 //! Absent on purpose: thousands with blanks or apostrophes.
 
+use serde::{Deserialize, Serialize};
+
 use super::cell::shown;
 
 /// Sign before the decimals of a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DecimalMark {
     /// 1.5, and in thousands 1,234.5.
     Point,

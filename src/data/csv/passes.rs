@@ -17,7 +17,7 @@ use crate::data::cell::{self, GapMarks};
 use crate::data::column_cells::{ColumnCells, FinishedTexts};
 use crate::data::encode::index;
 use crate::data::header;
-use crate::data::kinds::{Decision, DeclaredType, RawColumn, RawColumns, RawKind};
+use crate::data::kinds::{Decision, DeclaredType, RawColumn, RawColumns, RawKind, TextRules};
 use crate::data::number_builder::NumberBuilder;
 use crate::data::numbers::NumberVec;
 use crate::data::stored_numbers::table_memory;
@@ -140,6 +140,17 @@ impl Layout {
                 && options.rule(names[*place]) != Some(&ColumnRule::Ignore)
         };
         let picks: Vec<usize> = (0..names.len()).filter(is_feature).collect();
+        let features: HashSet<&str> = picks.iter().map(|&place| names[place]).collect();
+        let left_out = |(name, rule): &&(String, ColumnRule)| {
+            *rule != ColumnRule::Ignore && !features.contains(name.as_str())
+        };
+        if let Some((name, rule)) = options.columns.iter().find(left_out) {
+            let problem = format!(
+                "{} is no feature, since ‘features’ lacks it or ‘ignore’ has it; leave {rule} out for it",
+                cell::shown(name)
+            );
+            return Err(Error::setting("columns", problem));
+        }
         if picks.is_empty() {
             let problem = "no column is left for features; at least one is needed";
             return Err(Error::table(source, problem));
@@ -196,11 +207,14 @@ impl FirstPass {
     }
 
     /// Makes the pass over a table whose columns are to be told.
-    pub(super) fn counting(table: &TableReader, layout: &Layout) -> Self {
-        let column = |&place: &usize| ColumnCells::counted(table.declared(place));
+    pub(super) fn counting(table: &TableReader, layout: &Layout, options: &TableOptions) -> Self {
+        let column = |&place: &usize| {
+            ColumnCells::counted(options.rule(&layout.names[place]), table.declared(place))
+        };
         let columns = layout.picks.iter().map(column).collect();
         let all = RowBlock::new(columns, Vec::new(), layout.keys.clone());
-        let (marks, x) = (GapMarks::default(), NumberBuilder::within(None));
+        let marks = GapMarks::new(options.missing.as_deref());
+        let x = NumberBuilder::within(None);
         Self { marks, all, x, texts: Vec::new() }
     }
 
@@ -280,6 +294,7 @@ impl FirstPass {
         targets.for_each(|(own, of_part)| own.append(of_part));
         self.all.keys.append(part.keys);
         self.all.weights.append(&mut part.weights);
+        self.all.seen_marks.extend(part.seen_marks);
         self.all.left_out += part.left_out;
         self.all.rows += part.rows;
     }
@@ -321,6 +336,10 @@ impl FirstPass {
         }
         if let Some((line, place, problem)) = wrong {
             return Err(table.refuse_column_at(line, place, problem));
+        }
+        let unused = self.marks.unused(&self.all.seen_marks);
+        if !unused.is_empty() {
+            notes.push(format!("no cell is {}, which ‘missing’ names", header::list(&unused)));
         }
         if kept.is_empty() {
             let problem = format!("no column is left for features: {}", notes.join("; "));
@@ -455,10 +474,13 @@ impl FirstPass {
             target: targets.join(","),
             kind: read.kind,
             weight: options.weight.clone(),
+            decimal: options.format.decimal,
             ..Schema::default()
         };
         let format_notes = table.dialect().notes.clone();
-        let raw = RawColumns { columns, gaps: options.gaps, missing: options.missing.clone() };
+        let texts = TextRules { min_count: options.min_count, one_hot: options.one_hot };
+        let raw =
+            RawColumns { columns, gaps: options.gaps, texts, missing: options.missing.clone() };
         let plain = raw.is_plain(x.view().iter().any(f64::is_nan)) && raw.missing.is_none();
         let data = Dataset {
             schema,

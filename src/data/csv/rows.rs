@@ -14,7 +14,7 @@ use super::blocks::{Blocks, TextBlock};
 use super::bytes::{Beyond, MOST_CELLS, MOST_ROW, Watched};
 use super::cell;
 use super::dialect::{Dialect, TableFormat, name_of};
-use super::marks::NumberMarks;
+use super::marks::{DecimalMark, NumberMarks};
 use crate::data::header;
 use crate::data::kinds::DeclaredType;
 use crate::data::open::{MAGIC, TableBytes};
@@ -166,23 +166,14 @@ impl TableReader {
         wanted: impl Fn(&[&str]) -> bool,
     ) -> Result<Self> {
         let bytes = TableBytes::open(path, stated.target_file.as_deref(), &wanted);
-        Self::from_bytes(bytes, path, stated, wanted)
-    }
-
-    /// Opens a table of bytes from any source; messages call it by `path`.
-    pub(super) fn from_reader(
-        reader: impl Read + Send + 'static,
-        path: &Path,
-        stated: &TableFormat,
-        wanted: impl Fn(&[&str]) -> bool,
-    ) -> Result<Self> {
-        let bytes = TableBytes::of(reader, stated.target_file.as_deref());
-        Self::from_bytes(bytes, path, stated, wanted)
+        Self::from_bytes(bytes, path, (stated, None), wanted)
     }
 
     /// Opens a file of a form that is found, whose first line is a header if it has the columns of a schema.
     pub(super) fn open_like(path: &Path, schema: &Schema, stated: &TableFormat) -> Result<Self> {
-        Self::open(path, stated, |names| header::has_all(names, &schema.read_columns()))
+        let wanted = |names: &[&str]| header::has_all(names, &schema.read_columns());
+        let bytes = TableBytes::open(path, stated.target_file.as_deref(), &wanted);
+        Self::from_bytes(bytes, path, (stated, schema.decimal), wanted)
     }
 
     /// Does the same as [`Self::open_like`] for bytes from any source; messages call it by `name`.
@@ -193,13 +184,14 @@ impl TableReader {
         stated: &TableFormat,
     ) -> Result<Self> {
         let wanted = |names: &[&str]| header::has_all(names, &schema.read_columns());
-        Self::from_reader(reader, Path::new(name), stated, wanted)
+        let bytes = TableBytes::of(reader, stated.target_file.as_deref());
+        Self::from_bytes(bytes, Path::new(name), (stated, schema.decimal), wanted)
     }
 
     fn from_bytes(
         bytes: io::Result<TableBytes>,
         path: &Path,
-        stated: &TableFormat,
+        (stated, usual): (&TableFormat, Option<DecimalMark>),
         wanted: impl Fn(&[&str]) -> bool,
     ) -> Result<Self> {
         let source = path.display().to_string();
@@ -209,11 +201,15 @@ impl TableReader {
         })?;
         let taken = bytes.counter();
         let stated = match bytes.array_notes() {
-            None => stated.clone(),
+            // What was stated of the training table holds, unless another mark is stated for this one.
+            None => TableFormat { decimal: stated.decimal.or(usual), ..stated.clone() },
             Some(_) => stated.of_array(&source)?,
         };
         let (sample, whole, failed) = sample(&mut bytes);
         let mut dialect = Dialect::find((&sample, whole), &stated, wanted);
+        if let Some(problem) = dialect.problem.take() {
+            return Err(Error::table(&source, problem));
+        }
         let array = bytes.array_notes().cloned();
         if let Some(array) = &array {
             dialect.take_as_written(&array.notes);
@@ -358,7 +354,7 @@ impl TableReader {
     }
 
     /// Reads numbers with their marks in these columns only; cells of others are texts.
-    pub(super) fn read_numbers_in(&mut self, columns: impl Fn(usize) -> bool) {
+    pub(in crate::data) fn read_numbers_in(&mut self, columns: impl Fn(usize) -> bool) {
         for (column, marks) in self.dialect.marks.iter_mut().enumerate() {
             if !columns(column) {
                 *marks = NumberMarks::Plain;

@@ -587,7 +587,8 @@ fn the_training_rows_alone_decide_what_columns_become() {
     // Many texts are rows of a table, which is as wide as their number says.
     let rows: String = (0..60).map(|i| format!("v{:02},{}\n", i % 20, i % 7)).collect();
     let data = read(format!("c,y\n{rows}")).split(0.2, Seed(1)).unwrap().train;
-    let ColumnEncoding::Embedding { values, dimension, gaps: false } = encoding(&data, 0) else {
+    let ColumnEncoding::Embedding { values, dimension, gaps: false, .. } = encoding(&data, 0)
+    else {
         panic!("{:?}", encoding(&data, 0))
     };
     assert!(

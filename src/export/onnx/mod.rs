@@ -9,6 +9,7 @@ mod formula;
 mod ops;
 mod pre_post;
 mod proto;
+mod scaling;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,7 +40,8 @@ const MOST_BYTES: usize = i32::MAX as usize;
 ///
 /// The one input `x`, `[batch, columns]` in f32, or in f64 where a column needs it ([`Preprocessing::double`]), takes the columns as they stand in a table, in the order that the metadata
 /// under `features` gives; the batch may have any number of rows. A model of columns with texts or gaps has an input for each column
-/// instead, `[batch, 1]`, texts for categories and f64 with NaN for gaps for numbers, whose names the metadata give under `inputs`. The
+/// instead, `[batch, 1]`, texts for categories and f64 with NaN for gaps for numbers, whose names the metadata give under `inputs`. A
+/// column of dates takes days since 1970-01-01 (UTC) with their fraction, as f64; the file makes the date's parts of them. The
 /// outputs are
 /// - for classes `label`, the likeliest class's name `[batch]`, and `probabilities`, f32 `[batch, classes]`;
 /// - for labels `labels`, what is likelier of each `[batch, labels]`, and `probabilities`, f32 `[batch, labels]`;
@@ -51,7 +53,7 @@ const MOST_BYTES: usize = i32::MAX as usize;
 /// classes `classes`.
 ///
 /// # Errors
-/// If the file cannot be written, or would exceed the 2 GiB that the format allows, or a column holds dates, which no operators read.
+/// If the file cannot be written, or would exceed the 2 GiB that the format allows.
 pub fn write_onnx(trained: &TrainedModel, path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
     let bytes = onnx_bytes(trained, needs_double(trained)).map_err(|error| match error {
@@ -69,7 +71,7 @@ pub fn needs_double(trained: &TrainedModel) -> bool {
 /// Returns the bytes that [`write_onnx`] writes, with an input in double precision or in single.
 ///
 /// # Errors
-/// If the file would exceed the 2 GiB that the format allows, or a column holds dates.
+/// If the file would exceed the 2 GiB that the format allows.
 pub fn onnx_bytes(trained: &TrainedModel, double: bool) -> Result<Vec<u8>> {
     trained.check()?;
     let kind = if double { Kind::Double } else { Kind::Float };
@@ -87,7 +89,7 @@ pub fn onnx_bytes(trained: &TrainedModel, double: bool) -> Result<Vec<u8>> {
     let mut to = NodeBuilder::default();
     // The names of inputs and outputs are promised to users, so no inner value may take them first.
     to.reserve(&RESERVED);
-    let (scaled, inputs) = prepare(&mut to, &trained.preparation, kind)?;
+    let (scaled, inputs) = prepare(&mut to, &trained.preparation, kind);
     let outputs = ops::forward(&mut to, &network, &trained.params, scaled)?;
     let results = tell(&mut to, trained, &outputs)?;
     let mut metadata =

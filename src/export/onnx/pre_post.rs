@@ -3,10 +3,9 @@
 use super::builder::NodeBuilder;
 use super::formula::evaluate;
 use super::proto::{Attribute, Kind, ValueInfo, size};
-use crate::data::{
-    Column, ColumnEncoding, FeatureScaling, Preprocessing, Schema, TargetKind, list,
-};
-use crate::error::{Error, Result};
+use super::scaling::{date_parts, restore_target, scale_inputs};
+use crate::data::{Column, ColumnEncoding, Preprocessing, Schema, TargetKind};
+use crate::error::Result;
 use crate::expr::Expr;
 use crate::graph::Loss;
 use crate::train::TrainedModel;
@@ -28,19 +27,16 @@ fn cast(to: &mut NodeBuilder, x: &str, kind: Kind) -> String {
 
 /// Appends what turns the columns of a table into inputs, and their scaling. Returns the name of the network's input, and the inputs of
 /// the graph.
-///
-/// # Errors
-/// If the model has a kind of column that no standard operators read.
 pub(super) fn prepare(
     to: &mut NodeBuilder,
     preparation: &Preprocessing,
     input: Kind,
-) -> Result<(String, Vec<ValueInfo>)> {
+) -> (String, Vec<ValueInfo>) {
     let schema = &preparation.schema;
     if schema.columns.is_empty() {
         let about = format!("columns as in a table: {}", schema.features.join(", "));
         let info = ValueInfo::rows(INPUT, input, Some(schema.features.len()), about);
-        return Ok((scale(to, preparation, input), vec![info]));
+        return (scale(to, preparation, input), vec![info]);
     }
     let (mut parts, mut infos, mut place) = (Vec::new(), Vec::new(), 0);
     for (column, name) in schema.columns.iter().zip(input_names(schema)) {
@@ -52,20 +48,24 @@ pub(super) fn prepare(
                 "the texts of {}, without blanks around them; an empty text is a gap",
                 column.name
             ),
+            _ if matches!(column.encoding, ColumnEncoding::Date { .. }) => format!(
+                "the dates of {} as days since 1970-01-01T00:00 (UTC) with their fraction; NaN is a gap",
+                column.name
+            ),
             _ => format!("the numbers of {}; NaN is a gap", column.name),
         };
         infos.push(ValueInfo::rows(&name, kind, Some(1), about));
-        let mean = (preparation.scale == FeatureScaling::Standard).then(|| preparation.mean[place]);
-        encode(to, column, (&name, mean, schema), &mut parts)?;
-        place += column.inputs().len();
+        let inputs = column.inputs().len();
+        let means: Vec<Option<f64>> =
+            (place..place + inputs).map(|input| preparation.gap_mean(input)).collect();
+        encode(to, column, (&name, &means, schema), &mut parts);
+        place += inputs;
     }
     to.at("prepare");
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let all = to.node("Concat", &parts, vec![Attribute::int("axis", 1)]);
-    let (mean, std) = (to.doubles("mean", &preparation.mean), to.doubles("std", &preparation.std));
-    let moved = to.node("Sub", &[&all, &mean], vec![]);
-    let scaled = to.node("Div", &[&moved, &std], vec![]);
-    Ok((cast(to, &scaled, Kind::Float), infos))
+    let scaled = scale_inputs(to, &all, preparation);
+    (cast(to, &scaled, Kind::Float), infos)
 }
 
 /// Returns the names of the graph's inputs for columns of several kinds: those of the columns, unless a result has the name.
@@ -78,21 +78,21 @@ pub(super) fn input_names(schema: &Schema) -> Vec<String> {
     schema.columns.iter().map(name).collect()
 }
 
-/// Appends what turns a column into its inputs, in f64. `mean` stands in for gaps where training had none.
+/// Appends what turns a column into its inputs, in f64. `means` stand in for gaps where training had none, if they are known.
 fn encode(
     to: &mut NodeBuilder,
     column: &Column,
-    (name, mean, schema): (&str, Option<f64>, &Schema),
+    (name, means, schema): (&str, &[Option<f64>], &Schema),
     parts: &mut Vec<String>,
-) -> Result<()> {
+) {
     let values = column.encoding.values();
     let count = size(values.len());
     let mut pairs: Vec<(&str, i64)> = values.iter().map(String::as_str).zip(0..).collect();
     match &column.encoding {
         ColumnEncoding::Number { fill } => {
-            let Some(number) = fill.or(mean) else {
+            let Some(number) = fill.or(means[0]) else {
                 parts.push(name.to_string());
-                return Ok(());
+                return;
             };
             let known = to.node("Equal", &[name, name], vec![]);
             let number = to.doubles("fill", &[number]);
@@ -112,13 +112,16 @@ fn encode(
             let is_yes = to.node("Equal", &[&index, &one], vec![]);
             parts.push(to.node("Where", &[&is_yes, &yes, &other], vec![]));
         }
-        ColumnEncoding::OneHot { gaps, .. } => {
+        ColumnEncoding::OneHot { gaps, pooled, .. } => {
             let marks = schema.gap_texts();
-            if *gaps {
-                pairs.extend(marks.iter().map(|mark| (mark.as_str(), count)));
+            // Rare and unknown texts share the input after those of the texts, and gaps have the last one or none.
+            let inputs = count + i64::from(pooled.is_some());
+            if *gaps || pooled.is_some() {
+                pairs.extend(marks.iter().map(|mark| (mark.as_str(), inputs)));
             }
-            let index = to.look_up(name, &pairs, count + 1);
-            let each: Vec<i64> = (0..count + i64::from(*gaps)).collect();
+            let other = if pooled.is_some() { count } else { count + 1 };
+            let index = to.look_up(name, &pairs, other);
+            let each: Vec<i64> = (0..inputs + i64::from(*gaps)).collect();
             let each = to.integers(&each);
             let same = to.node("Equal", &[&index, &each], vec![]);
             parts.push(cast(to, &same, Kind::Double));
@@ -128,16 +131,27 @@ fn encode(
             let index = to.look_up(name, &pairs, 0);
             parts.push(cast(to, &index, Kind::Double));
         }
-        ColumnEncoding::Date { .. } => {
-            let problem = format!(
-                "the column {} holds dates, which ONNX has no operators to read; make numbers of them before training, or use \
-                 `wgrad predict`",
-                list(&[&column.name])
-            );
-            return Err(Error::shape("onnx", problem));
+        ColumnEncoding::Date { timed, gaps, constant, .. } => {
+            let known = to.node("Equal", &[name, name], vec![]);
+            let own = date_parts(to, name);
+            let own = &own[..if *timed { 7 } else { 5 }];
+            let own = own.iter().enumerate().filter(|(at, _)| !constant.contains(at));
+            let own = own.map(|(_, part)| part.as_str()).chain([name]);
+            for (part, mean) in own.zip(means) {
+                parts.push(match mean {
+                    Some(mean) => {
+                        let mean = to.doubles("fill", &[*mean]);
+                        to.node("Where", &[&known, part, &mean], vec![])
+                    }
+                    None => part.to_string(),
+                });
+            }
+            if *gaps {
+                let gap = to.node("Not", &[&known], vec![]);
+                parts.push(cast(to, &gap, Kind::Double));
+            }
         }
     }
-    Ok(())
 }
 
 /// Appends the scaling of raw columns, in f64 as everywhere. Returns the name of the network's input.
@@ -145,7 +159,8 @@ fn scale(to: &mut NodeBuilder, preparation: &Preprocessing, input: Kind) -> Stri
     let (mean, std) = (&preparation.mean, &preparation.std);
     to.at("prepare");
     // Columns that are not scaled need no nodes.
-    if mean.iter().all(|&it| it == 0.0) && std.iter().all(|&it| it == 1.0) {
+    let is_line = preparation.curves.methods.is_empty();
+    if is_line && mean.iter().all(|&it| it == 0.0) && std.iter().all(|&it| it == 1.0) {
         return match input {
             Kind::Double => cast(to, INPUT, Kind::Float),
             _ => INPUT.into(),
@@ -155,9 +170,7 @@ fn scale(to: &mut NodeBuilder, preparation: &Preprocessing, input: Kind) -> Stri
         Kind::Double => INPUT.into(),
         _ => cast(to, INPUT, Kind::Double),
     };
-    let (mean, std) = (to.doubles("mean", mean), to.doubles("std", std));
-    let moved = to.node("Sub", &[&wide, &mean], vec![]);
-    let scaled = to.node("Div", &[&moved, &std], vec![]);
+    let scaled = scale_inputs(to, &wide, preparation);
     cast(to, &scaled, Kind::Float)
 }
 
@@ -244,6 +257,7 @@ fn in_own_units(to: &mut NodeBuilder, trained: &TrainedModel, outputs: &str) -> 
     let wide = cast(to, outputs, Kind::Double);
     let moved = to.node("Add", &[&wide, &mean], vec![]);
     let value = to.node("Mul", &[&moved, &std], vec![]);
+    let value = restore_target(to, (&value, &wide), preparation, each);
     let &Loss::GaussianNll { eps, .. } = loss else { return Ok(value) };
     // Every second output is a raw variance.
     let spread = (Expr::input(0).softplus() + eps).sqrt();

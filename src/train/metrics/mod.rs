@@ -250,7 +250,7 @@ impl fmt::Display for Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{FeatureScaling, Schema};
+    use crate::data::{FeatureScaling, ScalingCurves, Schema};
 
     fn preparation(target_mean: f64, target_std: f64) -> Preprocessing {
         let schema = Schema {
@@ -267,6 +267,7 @@ mod tests {
             target_mean: vec![target_mean],
             target_std: vec![target_std],
             double: vec![],
+            curves: ScalingCurves::default(),
         }
     }
 

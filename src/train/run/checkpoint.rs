@@ -213,7 +213,8 @@ fn sum_numbers(sum: &mut Checksum, numbers: Numbers<'_>) {
 /// Returns the names of columns and classes and the kind of target, in the words that checksums have had from the
 /// beginning: the words stay, whatever types and fields are called.
 fn schema_text(schema: &Schema) -> String {
-    let Schema { features, target, kind, weight, columns, missing } = schema;
+    let Schema { features, target, kind, weight, columns, missing, duplicates: _, decimal: _ } =
+        schema;
     let kind = match kind {
         TargetKind::Classes(names) => format!("Classes({names:?})"),
         TargetKind::Number => "Number".to_string(),
@@ -229,7 +230,10 @@ fn schema_text(schema: &Schema) -> String {
     // Tables of numbers alone have the text of before there were kinds of columns.
     let kinds = match columns.is_empty() && missing.is_none() {
         true => String::new(),
-        false => format!(", columns: {columns:?}, missing: {missing:?}"),
+        // Columns without rare texts have the text of before texts were pooled.
+        false => {
+            format!(", columns: {columns:?}, missing: {missing:?}").replace(", pooled: None", "")
+        }
     };
     format!(
         "Schema {{ features: {features:?}, target: {target:?}, kind: {kind}, weight: {weight:?}{kinds} }}"

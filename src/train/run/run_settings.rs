@@ -85,6 +85,8 @@ impl RunSettings {
             batch_size,
             shuffle,
             scale,
+            column_scales,
+            target_scale,
             seed,
             precision,
             tuning: _,
@@ -119,7 +121,14 @@ impl RunSettings {
             ("precision", precision.to_string()),
             ("on_nonfinite", on_nonfinite.name().to_string()),
         ];
-        Self(values.into_iter().map(|(name, text)| (name.to_string(), text)).collect())
+        let by_column: Vec<String> =
+            column_scales.iter().map(|(name, method)| format!("{name}:{method}")).collect();
+        let of_columns = ("column_scales", listed(&by_column, ", "));
+        let of_target = ("target_scale", or_none(target_scale.as_ref()));
+        // Only what is not as usual: earlier records do not have these names.
+        let further = [of_columns, of_target].into_iter().filter(|(_, text)| text != NONE);
+        let values = values.into_iter().chain(further);
+        Self(values.map(|(name, text)| (name.to_string(), text)).collect())
     }
 
     /// Lists the settings that both records have and that differ. A setting that the earlier record has not has the value

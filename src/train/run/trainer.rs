@@ -659,8 +659,18 @@ fn scaled(model: &Sequential, options: &TrainOptions, train: &Dataset) -> Result
         }
         // Columns of indices into embedding tables are not numbers to scale.
         None => {
-            let ids = model.tables().iter().map(|table| table.column);
-            Preprocessing::fit(train, options.scale).with_columns_as_is(ids)
+            let ids: Vec<usize> = model.tables().iter().map(|table| table.column).collect();
+            let names = &train.schema().features;
+            let scaled_id =
+                |(name, _): &&(String, FeatureScaling)| ids.iter().any(|&id| names[id] == *name);
+            if let Some((name, method)) = options.column_scales.iter().find(scaled_id) {
+                let problem = format!(
+                    "{} is the index of an embedding's rows, which is not scaled; leave {method} out for it",
+                    list(&[name])
+                );
+                return Err(Error::setting("columns", problem));
+            }
+            Preprocessing::fit_by(train, &options.scaling())?.with_columns_as_is(ids)
         }
     };
     target_scaling(model, options, train, (preparation, options.preparation.is_some()))
@@ -719,7 +729,9 @@ fn lost_in_double(preparation: &Preprocessing, train: &Dataset) -> Vec<String> {
         };
         let schema = train.schema();
         let (size, std) = match schema.features.iter().position(|it| it == *name) {
-            Some(column) => (largest(&mut train.column(column)), preparation.std[column]),
+            Some(column) => {
+                (largest(&mut train.column(column)), preparation.deviation(train, column))
+            }
             None => {
                 let Some((y, columns)) = train.y().columns() else { return false };
                 let Some(column) = schema.targets().iter().position(|it| *it == name.as_str())
