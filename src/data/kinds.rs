@@ -64,7 +64,10 @@ pub(super) enum DeclaredType {
     /// The index of a data frame.
     Index,
     /// Values that no cell can have, in the plural.
-    #[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "only those files declare more"))]
+    #[cfg_attr(
+        not(feature = "parquet"),
+        expect(dead_code, reason = "only those files declare more")
+    )]
     Refused(String),
 }
 
