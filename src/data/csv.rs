@@ -24,7 +24,7 @@ use self::passes::{FirstPass, Layout};
 pub(super) use self::rows::TableReader;
 use super::column_cells::ColumnCells;
 use super::numbers::NumberVec;
-use super::open::is_array_file;
+use super::open::{is_array_file, is_lasting};
 use super::row_cells::OddCell;
 use super::split::SplitColumns;
 use super::table::{Dataset, Schema, Target};
@@ -78,7 +78,7 @@ impl Dataset {
         Ok(Self::load(path, &target, options)?.data)
     }
 
-    /// Reads a whole table with columns of row weights, groups and parts, where the options name them. These are no features.
+    /// Reads a whole table, of standard input for `-`, with columns of row weights, groups and parts, where the options name them. These are no features.
     ///
     /// ```no_run
     /// use wgrad::data::{TableFormat, TableOptions};
@@ -103,7 +103,7 @@ impl Dataset {
         let mut options = options.clone();
         // The target of an array may be a file of its own.
         let mut target = target.clone();
-        if is_array_file(path) && Path::new(target.column()).is_file() {
+        if Path::new(target.column()).is_file() && is_array_file(path) {
             options.format.target_file = Some(target.column().into());
         }
         if options.format.target_file.is_some() {
@@ -113,6 +113,14 @@ impl Dataset {
         let mut pass = FirstPass::new(&table, &layout, &options, &target);
         if !pass.read(&mut table, &layout)? {
             // Rare: a text that came late decides that very many numbers are none.
+            if !is_lasting(path) {
+                let problem = format!(
+                    "column {}: more than 4,096 different numbers, and texts as well; give ‘task’ regress or classify, or a file, which \
+                     can be read twice",
+                    cell::shown(target.column())
+                );
+                return Err(Error::table(&table.source, problem));
+            }
             (_, table) = Layout::of(path, &target, &options)?;
             pass = FirstPass::new(&table, &layout, &options, &target);
             pass.keep_target_texts();

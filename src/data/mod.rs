@@ -48,6 +48,8 @@ pub use self::features::Features;
 pub(crate) use self::header::list;
 pub use self::inspect::{ColumnReport, inspect};
 pub use self::numbers::Numbers;
+#[cfg(feature = "cli")]
+pub(crate) use self::open::is_lasting;
 pub use self::positive::Positive;
 pub use self::preprocess::{FeatureScaling, Preprocessing};
 pub use self::remarks::Remarks;

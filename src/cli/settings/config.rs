@@ -12,7 +12,7 @@ use super::raw_settings::RawSettings;
 use crate::cli::cache::tuning_folder;
 use crate::data::{
     Arranged, Dataset, LoadedTable, Preprocessing, Split, SplitColumns, TableOptions, Target,
-    TargetKind, Targets, column_names_as, list,
+    TargetKind, Targets, column_names_as, is_lasting, list,
 };
 use crate::device::{DeviceInfo, DeviceKind, Tuning};
 use crate::error::{Error, Result};
@@ -206,6 +206,13 @@ impl RunConfig {
     fn read(&self, origin: Option<&Preprocessing>) -> Result<LoadedTable> {
         // Columns are of the kinds that the weights were trained with.
         let reading = match origin.filter(|origin| !origin.schema.columns.is_empty()) {
+            Some(_)
+                if !is_lasting(&self.table)
+                    && (self.table.exists() || self.table.as_os_str() == "-") =>
+            {
+                let problem = "weights of a model whose table had texts or gaps go with a file, not with standard input";
+                return Err(Error::table(self.table.display().to_string(), problem));
+            }
             Some(origin) => {
                 let names = column_names_as(&self.table, &self.target, &self.reading.format);
                 let names = names.map_err(|error| self.no_table(error))?;
@@ -230,7 +237,10 @@ impl RunConfig {
             (
                 Task::Auto,
                 Some(RequiredTarget::Numbers | RequiredTarget::Counts | RequiredTarget::Shares),
-            ) => read(Target::Number(column())).or_else(|_| read(Target::Auto(column()))),
+            ) => read(Target::Number(column())).or_else(|error| match is_lasting(&self.table) {
+                true => read(Target::Auto(column())),
+                false => Err(error),
+            }),
             (Task::Labels, _) | (Task::Auto, Some(RequiredTarget::Labels)) => {
                 read(Target::Labels(column()))
             }

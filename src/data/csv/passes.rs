@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::blocks::each_block;
 use super::dialect::TableFormat;
-use super::row_block::{BlockReader, RowBlock, replace};
+use super::row_block::{ReadRows, RowParser, replace};
 use super::row_keys::RowKeys;
 use super::rows::TableReader;
 use super::{LoadedTable, rows_left_out, told_rows};
@@ -18,6 +18,7 @@ use crate::data::column_cells::{ColumnCells, FinishedTexts};
 use crate::data::header;
 use crate::data::kinds::{Decision, DeclaredType, RawColumn, RawColumns, RawKind};
 use crate::data::numbers::NumberVec;
+use crate::data::open::is_lasting;
 use crate::data::table::{Dataset, Schema, Target, TargetKind};
 use crate::data::table_options::{ColumnRule, GapRule, TableOptions};
 use crate::data::target::{TargetCells, resolve_all};
@@ -168,8 +169,10 @@ impl Layout {
 pub(super) struct FirstPass {
     marks: GapMarks,
     /// Columns, targets and keys of all rows so far; their numbers are in `x`.
-    all: RowBlock,
+    all: ReadRows,
     x: NumberVec,
+    /// False if columns are told alone, so that nobody needs their numbers.
+    keeps_numbers: bool,
     /// Texts of the columns whose numbers are codes, once all rows were read.
     texts: Vec<Option<FinishedTexts>>,
 }
@@ -193,7 +196,8 @@ impl FirstPass {
     pub(super) fn counting(table: &TableReader, layout: &Layout) -> Self {
         let column = |&place: &usize| ColumnCells::counted(table.declared(place));
         let columns = layout.picks.iter().map(column).collect();
-        Self::of(columns, Vec::new(), layout, GapMarks::default())
+        let pass = Self::of(columns, Vec::new(), layout, GapMarks::default());
+        Self { keeps_numbers: false, ..pass }
     }
 
     fn of(
@@ -202,7 +206,7 @@ impl FirstPass {
         layout: &Layout,
         marks: GapMarks,
     ) -> Self {
-        let all = RowBlock {
+        let all = ReadRows {
             columns,
             x: Vec::new(),
             targets,
@@ -212,7 +216,8 @@ impl FirstPass {
             rows: 0,
             line: 0,
         };
-        Self { marks, all, x: NumberVec::default(), texts: Vec::new() }
+        let x = NumberVec::default();
+        Self { marks, all, x, keeps_numbers: true, texts: Vec::new() }
     }
 
     /// Keeps all texts of the targets.
@@ -234,7 +239,7 @@ impl FirstPass {
             self.append(first);
         }
         let (mut blocks, form) = table.take_blocks(Arc::default());
-        let rows = BlockReader { form, layout: layout.clone(), marks: self.marks.clone() };
+        let rows = RowParser { form, layout: layout.clone(), marks: self.marks.clone() };
         // The first block tells which columns have too many texts to be kept. Blocks of an array come one after the other, since rows are
         // counted there instead of lines.
         let parallel = !rows.form.dialect.is_array;
@@ -274,11 +279,14 @@ impl FirstPass {
     }
 
     /// Takes the rows that come next.
-    fn append(&mut self, mut part: RowBlock) {
+    fn append(&mut self, mut part: ReadRows) {
         let width = self.all.columns.len();
         let columns = self.all.columns.iter_mut().zip(part.columns);
         for (column, (own, of_part)) in columns.enumerate() {
             let recoded = own.append(of_part, &self.marks);
+            if !self.keeps_numbers {
+                continue;
+            }
             if let Some(numbers) = recoded.own {
                 self.x.replace_indices((column, width), &numbers);
             }
@@ -286,7 +294,9 @@ impl FirstPass {
                 replace(part.x.iter_mut().skip(column).step_by(width), &numbers);
             }
         }
-        self.x.append(&part.x);
+        if self.keeps_numbers {
+            self.x.append(&part.x);
+        }
         let targets = self.all.targets.iter_mut().zip(part.targets);
         targets.for_each(|(own, of_part)| own.append(of_part));
         self.all.keys.append(part.keys);
@@ -384,6 +394,15 @@ impl FirstPass {
         layout: &Layout,
         places: &[usize],
     ) -> Result<Vec<(Vec<String>, Vec<u32>)>> {
+        if !is_lasting(path) {
+            let name = cell::shown(&layout.names[places[0]]);
+            let problem = format!(
+                "column {name}: very many different cells, and texts as well, for which the table has to be read twice; give a file, or \
+                 ‘columns’ \"{}:category\"",
+                name.trim_matches('`')
+            );
+            return Err(Error::table(path.display().to_string(), problem));
+        }
         // Of an archive the same arrays are read again.
         let wanted = |names: &[&str]| names.iter().eq(&layout.names);
         let mut table = TableReader::open(path, &layout.format, wanted)?;
@@ -406,8 +425,8 @@ impl FirstPass {
             }
         }
         if codes.iter().any(|codes| codes.len() != self.all.rows) {
-            let problem = "the table has columns of texts, which takes reading it twice, and the second time it was another one; give a \
-                           file that does not change, not a pipe";
+            let problem = "the table has columns of very many texts, which takes reading it twice, and the second time it was another \
+                           one; give a file that does not change";
             return Err(Error::table(&table.source, problem));
         }
         let sorted = known.into_iter().zip(codes).map(|(known, mut codes)| {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 
-use super::blocks::{Blocks, TextBlock};
+use super::blocks::{BlockCutter, TextBlock};
 use super::bytes::{Beyond, MOST_CELLS, MOST_ROW, Watched};
 use super::cell;
 use super::dialect::{Dialect, TableFormat, name_of};
@@ -202,7 +202,11 @@ impl TableReader {
         stated: &TableFormat,
         wanted: impl Fn(&[&str]) -> bool,
     ) -> Result<Self> {
-        let source = path.display().to_string();
+        let source = if path == Path::new("-") {
+            "standard input".into()
+        } else {
+            path.display().to_string()
+        };
         let mut bytes = bytes.map_err(|error| match error.kind() {
             io::ErrorKind::Unsupported => Error::table(&source, error.to_string()),
             _ => Error::file("read", path, error),
@@ -278,7 +282,7 @@ impl TableReader {
     }
 
     /// Gives all rows behind the header, or behind the first row, to others, who read them by the form. `read` counts their bytes.
-    pub(super) fn take_blocks(&mut self, read: Arc<AtomicU64>) -> (Blocks, RowForm) {
+    pub(super) fn take_blocks(&mut self, read: Arc<AtomicU64>) -> (BlockCutter, RowForm) {
         let offset = self.reader.position().byte();
         let delimiter = self.dialect.delimiter;
         let watched = self.reader.get_mut();
@@ -298,7 +302,8 @@ impl TableReader {
             newline,
         };
         let path = self.path.clone();
-        let blocks = Blocks { source, path, delimiter, newline, lines, rest, read, ended: false };
+        let blocks =
+            BlockCutter { source, path, delimiter, newline, lines, rest, read, ended: false };
         (blocks, form)
     }
 
