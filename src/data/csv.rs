@@ -28,7 +28,7 @@ use super::open::{is_array_file, is_lasting};
 use super::row_cells::OddCell;
 use super::split::SplitColumns;
 use super::table::{Dataset, Schema, Target};
-use super::table_options::TableOptions;
+use super::table_options::{ReadProgress, TableOptions};
 use super::{cell, header};
 use crate::error::{Error, Result};
 
@@ -111,7 +111,7 @@ impl Dataset {
         }
         let (layout, mut table) = Layout::of(path, &target, &options)?;
         let mut pass = FirstPass::new(&table, &layout, &options, &target);
-        if !pass.read(&mut table, &layout)? {
+        if !pass.read(&mut table, &layout, &options.progress)? {
             // Rare: a text that came late decides that very many numbers are none.
             if !is_lasting(path) {
                 let problem = format!(
@@ -124,7 +124,7 @@ impl Dataset {
             (_, table) = Layout::of(path, &target, &options)?;
             pass = FirstPass::new(&table, &layout, &options, &target);
             pass.keep_target_texts();
-            pass.read(&mut table, &layout)?;
+            pass.read(&mut table, &layout, &options.progress)?;
         }
         // Checked here, since without any row the later checks would complain about something else.
         if pass.is_empty() {
@@ -193,17 +193,22 @@ impl Dataset {
     }
 }
 
-/// Returns the names of a table's columns, all of their cells, and the number of rows.
-pub(super) fn column_cells(
-    path: &Path,
-    format: &TableFormat,
-) -> Result<(Vec<String>, Vec<ColumnCells>, usize)> {
-    let mut table = TableReader::open(path, format, |_| false)?;
-    let layout = Layout::of_all(&table, format);
+/// Columns of a table with all of their cells.
+pub(super) struct AllCells {
+    pub(super) names: Vec<String>,
+    pub(super) columns: Vec<ColumnCells>,
+    pub(super) rows: usize,
+}
+
+/// Reads all cells of a table.
+pub(super) fn all_cells(path: &Path, progress: &ReadProgress) -> Result<AllCells> {
+    let format = TableFormat::default();
+    let mut table = TableReader::open(path, &format, |_| false)?;
+    let layout = Layout::of_all(&table, &format);
     let mut pass = FirstPass::counting(&table, &layout);
-    pass.read(&mut table, &layout)?;
+    pass.read(&mut table, &layout, progress)?;
     let (columns, rows) = pass.into_columns();
-    Ok((layout.names, columns, rows))
+    Ok(AllCells { names: layout.names, columns, rows })
 }
 
 /// Says how many rows have no target and are left out, if there are any.
@@ -241,6 +246,8 @@ pub(crate) fn column_names_as(
     Ok(table.header.iter().map(|name| name.trim().to_owned()).collect())
 }
 
+#[cfg(test)]
+mod block_tests;
 #[cfg(test)]
 mod form_tests;
 #[cfg(test)]

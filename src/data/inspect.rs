@@ -8,10 +8,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::cell::GapMarks;
-use super::csv::{TableFormat, column_cells};
+use super::csv::{AllCells, all_cells};
 use super::encode::usual_encoding;
 use super::kinds::{ColumnScan, Decision};
-use super::table_options::GapRule;
+use super::table_options::{GapRule, ReadProgress};
 use crate::error::Result;
 
 /// A column of a table.
@@ -41,8 +41,16 @@ pub struct ColumnReport {
 ///
 /// When the file cannot be read, or is no table.
 pub fn inspect(path: impl AsRef<Path>) -> Result<Vec<ColumnReport>> {
-    let format = TableFormat::default();
-    let (names, columns, cells) = column_cells(path.as_ref(), &format)?;
+    inspect_with(path, &ReadProgress::default())
+}
+
+/// Does the same as [`inspect`], and tells how far the table was read.
+///
+/// # Errors
+///
+/// As for [`inspect`].
+pub fn inspect_with(path: impl AsRef<Path>, progress: &ReadProgress) -> Result<Vec<ColumnReport>> {
+    let AllCells { names, columns, rows: cells } = all_cells(path.as_ref(), progress)?;
     let mut reports = Vec::with_capacity(names.len());
     for (name, mut column) in names.into_iter().zip(columns) {
         let (distinct, examples) = column.different();

@@ -46,7 +46,7 @@ pub use self::encode::{Column, ColumnEncoding};
 pub(crate) use self::external_sort::{SharedTempFile, Sorter};
 pub use self::features::Features;
 pub(crate) use self::header::list;
-pub use self::inspect::{ColumnReport, inspect};
+pub use self::inspect::{ColumnReport, inspect, inspect_with};
 pub use self::numbers::Numbers;
 #[cfg(feature = "cli")]
 pub(crate) use self::open::is_lasting;
@@ -56,4 +56,4 @@ pub use self::remarks::Remarks;
 pub use self::row_cells::{OddCell, Oddities};
 pub use self::split::{RowPart, Split, SplitColumns};
 pub use self::table::{BinaryColumn, Dataset, Schema, Target, TargetKind, Targets};
-pub use self::table_options::{ColumnRule, GapRule, TableOptions};
+pub use self::table_options::{ColumnRule, GapRule, ReadProgress, TableOptions};

@@ -11,8 +11,8 @@ use super::network::Network;
 use super::raw_settings::RawSettings;
 use crate::cli::cache::tuning_folder;
 use crate::data::{
-    Arranged, Dataset, LoadedTable, Preprocessing, Split, SplitColumns, TableOptions, Target,
-    TargetKind, Targets, column_names_as, is_lasting, list,
+    Arranged, Dataset, LoadedTable, Preprocessing, ReadProgress, Split, SplitColumns, TableOptions,
+    Target, TargetKind, Targets, column_names_as, is_lasting, list,
 };
 use crate::device::{DeviceInfo, DeviceKind, Tuning};
 use crate::error::{Error, Result};
@@ -165,8 +165,12 @@ impl RunConfig {
     }
 
     /// Reads the table, and the validation rows; in the order of columns and classes of earlier weights, if there are any.
-    pub(crate) fn data(&self, origin: Option<&Preprocessing>) -> Result<PreparedTable> {
-        let LoadedTable { data, columns, notes: format } = self.read(origin)?;
+    pub(crate) fn data(
+        &self,
+        origin: Option<&Preprocessing>,
+        progress: ReadProgress,
+    ) -> Result<PreparedTable> {
+        let LoadedTable { data, columns, notes: format } = self.read(origin, progress)?;
         let mut format = format_text(&self.table, &format);
         let mut notes = self.notes(&data);
         let Some(origin) = origin else {
@@ -203,7 +207,7 @@ impl RunConfig {
         Ok(PreparedTable { data, notes, format, features, targets })
     }
 
-    fn read(&self, origin: Option<&Preprocessing>) -> Result<LoadedTable> {
+    fn read(&self, origin: Option<&Preprocessing>, progress: ReadProgress) -> Result<LoadedTable> {
         // Columns are of the kinds that the weights were trained with.
         let reading = match origin.filter(|origin| !origin.schema.columns.is_empty()) {
             Some(_)
@@ -220,6 +224,7 @@ impl RunConfig {
             }
             None => self.reading.clone(),
         };
+        let reading = TableOptions { progress, ..reading };
         let read = |target: Target| Dataset::load(&self.table, &target, &reading);
         let column = || self.target.clone();
         let data = match (self.task, self.loss.as_ref().map(Loss::wants)) {

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 
+use super::reading::with_bar;
 use crate::cli::Exit;
 use crate::cli::args::InspectArgs;
 use crate::cli::output::{Output, failed};
 use crate::cli::wording::with_options;
-use crate::data::{ColumnReport, inspect as report, list};
+use crate::data::{ColumnReport, inspect_with, list};
 use crate::error::Result;
 use crate::report::{JsonLines, count};
 use crate::shape::short;
@@ -19,7 +20,8 @@ struct ColumnLine<'a> {
 }
 
 pub(crate) fn inspect(args: &InspectArgs) -> Result<Exit> {
-    let mut columns = report(&args.table)?;
+    let read = |progress| inspect_with(&args.table, &progress);
+    let mut columns = with_bar(args.json, &args.table, read)?;
     columns.iter_mut().for_each(|column| column.becomes = with_options(&column.becomes));
     let mut out = Output::new();
     if args.json {

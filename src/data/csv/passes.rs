@@ -20,7 +20,7 @@ use crate::data::kinds::{Decision, DeclaredType, RawColumn, RawColumns, RawKind}
 use crate::data::numbers::NumberVec;
 use crate::data::open::is_lasting;
 use crate::data::table::{Dataset, Schema, Target, TargetKind};
-use crate::data::table_options::{ColumnRule, GapRule, TableOptions};
+use crate::data::table_options::{ColumnRule, GapRule, ReadProgress, TableOptions};
 use crate::data::target::{TargetCells, resolve_all};
 use crate::error::{Error, Result};
 
@@ -231,14 +231,19 @@ impl FirstPass {
     }
 
     /// Reads all rows of a table. Returns false where texts of a target are needed that were forgotten.
-    pub(super) fn read(&mut self, table: &mut TableReader, layout: &Layout) -> Result<bool> {
+    pub(super) fn read(
+        &mut self,
+        table: &mut TableReader,
+        layout: &Layout,
+        progress: &ReadProgress,
+    ) -> Result<bool> {
         if table.has_first_row() {
             table.read()?;
             let mut first = self.all.emptied();
             first.take_record(table, layout, &self.marks)?;
             self.append(first);
         }
-        let (mut blocks, form) = table.take_blocks(Arc::default());
+        let (mut blocks, form) = table.take_blocks();
         let rows = RowParser { form, layout: layout.clone(), marks: self.marks.clone() };
         // The first block tells which columns have too many texts to be kept. Blocks of an array come one after the other, since rows are
         // counted there instead of lines.
@@ -246,6 +251,7 @@ impl FirstPass {
         while let Some(block) = blocks.next()? {
             let read = rows.read(block, self.seen(), self.all.emptied())?;
             self.append(read);
+            progress.tell(table.bytes(), self.seen());
             if parallel {
                 break;
             }
@@ -255,6 +261,7 @@ impl FirstPass {
             let read = move |block| rows.read(block, 0, empty.emptied());
             each_block(blocks, read, |read| {
                 self.append(read);
+                progress.tell(table.bytes(), self.seen());
                 Ok(())
             })?;
         }

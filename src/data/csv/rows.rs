@@ -43,7 +43,7 @@ pub(in crate::data) struct TableReader {
     dialect: Dialect,
     /// Types of the columns, as far as the file declares them.
     declared: Vec<Option<DeclaredType>>,
-    /// Bytes that were taken of a compressed file.
+    /// Bytes that were taken of a compressed file, or by blocks.
     taken: Option<Arc<AtomicU64>>,
     /// True if header and rows are as in the file.
     plain: bool,
@@ -281,8 +281,8 @@ impl TableReader {
         self.pending
     }
 
-    /// Gives all rows behind the header, or behind the first row, to others, who read them by the form. `read` counts their bytes.
-    pub(super) fn take_blocks(&mut self, read: Arc<AtomicU64>) -> (BlockCutter, RowForm) {
+    /// Gives all rows behind the header, or behind the first row, to others, who read them by the form.
+    pub(super) fn take_blocks(&mut self) -> (BlockCutter, RowForm) {
         let offset = self.reader.position().byte();
         let delimiter = self.dialect.delimiter;
         let watched = self.reader.get_mut();
@@ -290,7 +290,9 @@ impl TableReader {
         let nothing = parser(Watched::new(ByteSource::default(), delimiter, 0), delimiter);
         let taken = std::mem::replace(&mut self.reader, nothing).into_inner();
         let (source, rest) = taken.into_rest(offset);
-        read.store(offset + rest.len() as u64 + self.dialect.skip as u64, Ordering::Relaxed);
+        let read = Arc::new(AtomicU64::new(offset + rest.len() as u64 + self.dialect.skip as u64));
+        // Of a compressed file, the bytes that were taken are counted already.
+        self.taken.get_or_insert_with(|| Arc::clone(&read));
         let form = RowForm {
             path: self.path.clone(),
             source: self.source.clone(),
