@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -216,4 +217,60 @@ fn arrays_are_tables() {
     place.write("labels", &labels[..60]);
     let said = place.refused(&format!("train pictures --target labels {TRAIN}"));
     assert!(said.contains("the array ends after 52 of 80 rows"), "{said}");
+}
+
+/// A table of texts and numbers.
+fn with_texts(rows: usize) -> String {
+    let mut text = "city,a,y\n".to_string();
+    for i in 0..rows {
+        let (city, a) = (i * 7 % 30, i % 13);
+        writeln!(text, "city {city},{},{}", a as f64 / 2.0, a + city).unwrap();
+    }
+    text
+}
+
+#[test]
+fn a_table_with_texts_comes_by_a_pipe() {
+    let place = Place::new();
+    place.write("t.csv", with_texts(4000));
+    let piped = |args: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
+        command.args(args.split(' ')).current_dir(place.path(""));
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let bytes = fs::read(place.path("t.csv")).unwrap();
+        // An error may close the pipe early.
+        let writer = std::thread::spawn(move || _ = stdin.write_all(&bytes));
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap(), said)
+    };
+    let train = "--target y --task regress --epochs 1 --hidden 4 --device cpu";
+    let (good, _, said) = piped(&format!("train - {train} --out piped"));
+    assert!(good, "{said}");
+    place.ok(&format!("train t.csv {} --out read", train.replace(" --device cpu", "")));
+    let model = |run: &str| fs::read(place.path(run).join("model.safetensors")).unwrap();
+    assert_eq!(model("piped"), model("read"));
+    let (good, out, said) = piped("inspect -");
+    assert!(good && out.starts_with("4,000 rows, 3 columns"), "{said}");
+    let (good, _, said) = piped(&format!("plan - {train}"));
+    assert!(good, "{said}");
+    // Texts behind very many numbers take a second reading.
+    let mut text = "a,y\n".to_string();
+    (0..12_000).for_each(|i| {
+        let cell = if i < 5000 { i.to_string() } else { "x".into() };
+        writeln!(text, "{cell},{}", i % 3).unwrap();
+    });
+    place.write("t.csv", text);
+    let (good, _, said) = piped(&format!("train - {train} --out late"));
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(!good && said.contains("column `a`: very many different cells"), "{said}");
+    let (good, _, said) = piped(&format!("train - {train} --columns a:category --out late"));
+    assert!(good, "{said}");
 }

@@ -4,6 +4,9 @@
 //! the decision asks for.
 //! Absent on purpose: rows, and where the numbers are kept.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::cell::{self, GapMarks};
 use super::kinds::{
     CellClass, ColumnScan, DeclaredType, HashList, RawKind, SHOWN_CELLS, text_hash,
@@ -38,13 +41,21 @@ pub(super) struct ColumnCells {
 #[derive(Clone, Debug, Default)]
 struct DifferentCells {
     hashes: HashList,
+    /// True once the whole table has more than are counted, so that no part needs to count.
+    full: Arc<AtomicBool>,
     /// The first of them.
     examples: Vec<String>,
 }
 
 impl DifferentCells {
+    /// Returns the empty count of the next part.
+    fn next_part(&self) -> Self {
+        Self { full: Arc::clone(&self.full), ..Self::default() }
+    }
+
     fn add(&mut self, cell: &str) {
-        if self.hashes.len() < COUNTED_CELLS
+        if !self.full.load(Ordering::Relaxed)
+            && self.hashes.len() < COUNTED_CELLS
             && self.hashes.insert(text_hash(cell))
             && self.examples.len() < EXAMPLES
         {
@@ -58,6 +69,7 @@ impl DifferentCells {
         self.examples.extend(new.take(free).collect::<Vec<_>>());
         for hash in part.hashes {
             if self.hashes.len() >= COUNTED_CELLS {
+                self.full.store(true, Ordering::Relaxed);
                 break;
             }
             self.hashes.insert(hash);
@@ -105,7 +117,7 @@ impl ColumnCells {
     /// Returns the empty column that begins as this one has ended: with texts, or without.
     pub(super) fn next_part(&self) -> Self {
         let known = self.known.as_ref().map(|_| KnownTexts::default());
-        let different = self.different.as_ref().map(|_| DifferentCells::default());
+        let different = self.different.as_ref().map(DifferentCells::next_part);
         Self {
             scan: self.scan.emptied(),
             known,

@@ -24,7 +24,7 @@ use self::passes::{FirstPass, Layout};
 pub(super) use self::rows::TableReader;
 use super::column_cells::ColumnCells;
 use super::number_builder::NumberBuilder;
-use super::open::is_array_file;
+use super::open::{is_array_file, is_lasting};
 use super::row_cells::OddCell;
 use super::split::SplitColumns;
 use super::stored_numbers::table_memory;
@@ -79,7 +79,7 @@ impl Dataset {
         Ok(Self::load(path, &target, options)?.data)
     }
 
-    /// Reads a whole table with columns of row weights, groups and parts, where the options name them. These are no features.
+    /// Reads a whole table, of standard input for `-`, with columns of row weights, groups and parts, where the options name them. These are no features.
     ///
     /// ```no_run
     /// use wgrad::data::{TableFormat, TableOptions};
@@ -104,7 +104,7 @@ impl Dataset {
         let mut options = options.clone();
         // The target of an array may be a file of its own.
         let mut target = target.clone();
-        if is_array_file(path) && Path::new(target.column()).is_file() {
+        if Path::new(target.column()).is_file() && is_array_file(path) {
             options.format.target_file = Some(target.column().into());
         }
         if options.format.target_file.is_some() {
@@ -112,12 +112,20 @@ impl Dataset {
         }
         let (layout, mut table) = Layout::of(path, &target, &options)?;
         let mut pass = FirstPass::new(&table, &layout, &options, &target);
-        if !pass.read(&mut table, &layout)? {
+        if !pass.read(&mut table, &layout, &options.progress)? {
             // Rare: a text that came late decides that very many numbers are none.
+            if !is_lasting(path) {
+                let problem = format!(
+                    "column {}: more than 4,096 different numbers, and texts as well; give ‘task’ regress or classify, or a file, which \
+                     can be read twice",
+                    cell::shown(target.column())
+                );
+                return Err(Error::table(&table.source, problem));
+            }
             (_, table) = Layout::of(path, &target, &options)?;
             pass = FirstPass::new(&table, &layout, &options, &target);
             pass.keep_target_texts();
-            pass.read(&mut table, &layout)?;
+            pass.read(&mut table, &layout, &options.progress)?;
         }
         // Checked here, since without any row the later checks would complain about something else.
         if pass.is_empty() {
@@ -190,12 +198,19 @@ impl Dataset {
     }
 }
 
-/// Returns the names of a table's columns, all of their cells, and the number of rows; `check` sees the names first.
-pub(super) fn column_cells(
+/// Columns of a table with all of their cells.
+pub(super) struct AllCells {
+    pub(super) names: Vec<String>,
+    pub(super) columns: Vec<ColumnCells>,
+    pub(super) rows: usize,
+}
+
+/// Reads all cells of a table; `check` sees the names of its columns first.
+pub(super) fn all_cells(
     path: &Path,
     options: &TableOptions,
     check: impl FnOnce(&[&str]) -> Result<()>,
-) -> Result<(Vec<String>, Vec<ColumnCells>, usize)> {
+) -> Result<AllCells> {
     let mut table = TableReader::open(path, &options.format, |_| false)?;
     let layout = Layout::of_all(&table, &options.format);
     let names: Vec<&str> = layout.names.iter().map(String::as_str).collect();
@@ -205,9 +220,9 @@ pub(super) fn column_cells(
         rule.is_none_or(|rule| *rule == ColumnRule::Number)
     });
     let mut pass = FirstPass::counting(&table, &layout, options);
-    pass.read(&mut table, &layout)?;
+    pass.read(&mut table, &layout, &options.progress)?;
     let (columns, rows) = pass.into_columns();
-    Ok((layout.names, columns, rows))
+    Ok(AllCells { names: layout.names, columns, rows })
 }
 
 /// Says how many rows have no target and are left out, if there are any.
@@ -245,6 +260,8 @@ pub(crate) fn column_names_as(
     Ok(table.header.iter().map(|name| name.trim().to_owned()).collect())
 }
 
+#[cfg(test)]
+mod block_tests;
 #[cfg(test)]
 mod form_tests;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::cell::GapMarks;
-use super::csv::column_cells;
+use super::csv::{AllCells, all_cells};
 use super::encode::usual_encoding;
 use super::header;
 use super::kinds::{CategoryRule, ColumnScan, Decision};
@@ -51,7 +51,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Vec<ColumnReport>> {
 ///
 /// As [`inspect`], and when an option names a column that is not there.
 pub fn inspect_with(path: impl AsRef<Path>, options: &TableOptions) -> Result<Vec<ColumnReport>> {
-    let (names, columns, cells) = column_cells(path.as_ref(), options, |names| {
+    let read = all_cells(path.as_ref(), options, |names| {
         let ruled: Vec<&str> = options.columns.iter().map(|(name, _)| name.as_str()).collect();
         let ignored: Vec<&str> = options.ignore.iter().map(String::as_str).collect();
         for (setting, wanted) in [("columns", ruled), ("ignore", ignored)] {
@@ -60,6 +60,7 @@ pub fn inspect_with(path: impl AsRef<Path>, options: &TableOptions) -> Result<Ve
         }
         Ok(())
     })?;
+    let AllCells { names, columns, rows: cells } = read;
     let marks = GapMarks::new(options.missing.as_deref());
     let mut reports = Vec::with_capacity(names.len());
     for (name, mut column) in names.into_iter().zip(columns) {

@@ -56,6 +56,8 @@ pub use self::inspect::{ColumnReport, inspect, inspect_with};
 #[cfg(feature = "onnx")]
 pub(crate) use self::normal::{CENTRAL, CENTRE, SHARE_BELOW, TAIL, WIDEST_Z};
 pub use self::numbers::{NumberBlock, Numbers};
+#[cfg(feature = "cli")]
+pub(crate) use self::open::is_lasting;
 pub use self::positive::Positive;
 pub use self::preprocess::Preprocessing;
 pub use self::remarks::Remarks;
@@ -66,4 +68,4 @@ pub use self::scaling::{FeatureScaling, ScalingCurves, ScalingRules};
 pub use self::split::{RowPart, Split, SplitColumns};
 pub use self::stored_numbers::StoredSlice;
 pub use self::table::{BinaryColumn, Dataset, Schema, Target, TargetKind, Targets};
-pub use self::table_options::{ColumnRule, GapRule, TableOptions};
+pub use self::table_options::{ColumnRule, GapRule, ReadProgress, TableOptions};

@@ -23,6 +23,8 @@ use super::kinds::DeclaredType;
 
 /// Number of bytes that show which format a file has.
 pub(super) const MAGIC: usize = 6;
+/// Stands for standard input as a table.
+const STDIN: &str = "-";
 const PARQUET: &[u8] = b"PAR1";
 const ARROW_STREAM: &[u8] = &[0xff; 4];
 #[cfg(feature = "parquet")]
@@ -73,7 +75,7 @@ impl Read for TableBytes {
 }
 
 impl TableBytes {
-    /// Opens a file. Of an archive of arrays, those are read that have the columns that `wanted` asks for; `target` is the file of
+    /// Opens a file, or standard input for `-`. Of an archive of arrays, those are read that have the columns that `wanted` asks for; `target` is the file of
     /// an array's target.
     ///
     /// # Errors
@@ -84,6 +86,9 @@ impl TableBytes {
         target: Option<&Path>,
         wanted: &dyn Fn(&[&str]) -> bool,
     ) -> io::Result<Self> {
+        if path == Path::new(STDIN) {
+            return Self::of(io::stdin(), target);
+        }
         let mut file = File::open(path)?;
         let first = peek(&mut file)?;
         if target.is_none() && first.starts_with(b"PK\x03\x04") {
@@ -156,8 +161,16 @@ impl TableBytes {
     }
 }
 
+/// Returns true for a file that may be opened more than once; a pipe may not.
+pub(crate) fn is_lasting(path: &Path) -> bool {
+    path != Path::new(STDIN) && path.metadata().is_ok_and(|about| about.is_file())
+}
+
 /// Returns true for a file of an array, compressed or not.
 pub(super) fn is_array_file(path: &Path) -> bool {
+    if !is_lasting(path) {
+        return false;
+    }
     let first = File::open(path).and_then(|file| peek(&mut unpacked(file)?.0));
     first.is_ok_and(|first| is_array(&first))
 }

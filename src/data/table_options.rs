@@ -5,6 +5,8 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -132,6 +134,40 @@ impl FromStr for ColumnRule {
     }
 }
 
+/// Bytes and rows of a table that were read so far, to be looked at by another thread while a table is read.
+#[derive(Clone, Debug, Default)]
+pub struct ReadProgress(Arc<ReadCounters>);
+
+#[derive(Debug, Default)]
+struct ReadCounters {
+    bytes: AtomicU64,
+    rows: AtomicU64,
+}
+
+impl ReadProgress {
+    /// Number of bytes of the file that were read.
+    pub fn bytes(&self) -> u64 {
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Number of rows that were read.
+    pub fn rows(&self) -> u64 {
+        self.0.rows.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn tell(&self, bytes: u64, rows: u64) {
+        self.0.bytes.store(bytes, Ordering::Relaxed);
+        self.0.rows.store(rows, Ordering::Relaxed);
+    }
+}
+
+/// How far a table was read does not tell options apart.
+impl PartialEq for ReadProgress {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
 /// How a training table is read.
 ///
 /// ```
@@ -176,6 +212,8 @@ pub struct TableOptions {
     /// Bytes of memory that reading and training may take on the host, about; `None` for any number. A table that is larger than a
     /// fifth of it is kept in a temporary file, with the same results.
     pub host_memory: Option<u64>,
+    /// Progress of the reading.
+    pub progress: ReadProgress,
 }
 
 impl TableOptions {

@@ -4,6 +4,7 @@ use crate::cli::Exit;
 use crate::cli::args::PlanArgs;
 use crate::cli::output::Output;
 use crate::cli::settings::run_config;
+use crate::cli::tables::with_bar;
 use crate::cli::wording::with_options;
 use crate::device::open;
 use crate::error::Result;
@@ -16,7 +17,7 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<Exit> {
     let opened = args.settings.0.text("device").map(|_| open(&config.device)).transpose()?;
     let device = opened.as_ref().map(|(device, _)| device.as_ref());
     let origin = config.origin(true)?;
-    let table = config.data(origin.as_ref())?;
+    let table = with_bar(false, &config.table, |progress| config.data(origin.as_ref(), progress))?;
     let data = &table.data;
     let (model, options) = (config.model(data)?, config.options(&data.train, origin.as_ref()));
     let room = MemoryPlanner { model: &model, data, options: &options, device };

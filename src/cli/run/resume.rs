@@ -24,7 +24,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let checkpoint = checkpoint(args)?;
     let interrupt = Interrupt::listen(args.quiet)?;
     // Without a checkpoint the run begins again, with the weights of `--init` if there were any.
-    let mut prepared = prepare(&config, checkpoint.is_none())?;
+    let mut prepared = prepare(&config, checkpoint.is_none(), args.quiet)?;
     let done = checkpoint.as_ref().map_or((0, 0), |it| (it.epoch(), it.step()));
     let kept = checkpoint.as_ref().and_then(|it| it.kept()).map(|kept| kept.epoch);
     if let Some(checkpoint) = checkpoint {

@@ -16,6 +16,7 @@ use crate::cli::output::{Output, failed};
 use crate::cli::settings::{
     CheckpointSettings, RunConfig, check_precision, config_text, run_config,
 };
+use crate::cli::tables::with_bar;
 use crate::cli::wording::{told, worded};
 use crate::cli::{Exit, Failure};
 use crate::data::Dataset;
@@ -36,7 +37,7 @@ pub(crate) fn train(args: &TrainArgs) -> Result<Exit, Failure> {
     RunFolder::check(&config.out, args.force).map_err(|error| config.locate(error))?;
     let interrupt = Interrupt::listen(args.quiet)?;
     let Prepared { mut trainer, config: text, options, warnings, judge, format } =
-        prepare(&config, true)?;
+        prepare(&config, true, args.quiet)?;
     // Armed only now: before there is anything to save, an interrupt may simply end the program.
     interrupt.arm();
     let folder = RunFolder::create(&config.out, &text)?;
@@ -68,9 +69,9 @@ pub(crate) struct Prepared {
 }
 
 /// Does everything that can fail before there is a folder. A resumed run does not begin with the weights of `--init`.
-pub(crate) fn prepare(config: &RunConfig, begins: bool) -> Result<Prepared> {
+pub(crate) fn prepare(config: &RunConfig, begins: bool, quiet: bool) -> Result<Prepared> {
     let origin = config.origin(begins)?;
-    let table = config.data(origin.as_ref())?;
+    let table = with_bar(quiet, &config.table, |progress| config.data(origin.as_ref(), progress))?;
     let data = &table.data;
     let (model, options) = (config.model(data)?, config.options(&data.train, origin.as_ref()));
     let weights = if begins { config.weights(&model, &table, origin.as_ref())? } else { None };

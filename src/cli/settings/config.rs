@@ -11,8 +11,8 @@ use super::network::Network;
 use super::raw_settings::RawSettings;
 use crate::cli::cache::tuning_folder;
 use crate::data::{
-    Arranged, Dataset, LoadedTable, Preprocessing, Split, SplitColumns, TableOptions, Target,
-    TargetKind, Targets, column_names_as, list,
+    Arranged, Dataset, LoadedTable, Preprocessing, ReadProgress, Split, SplitColumns, TableOptions,
+    Target, TargetKind, Targets, column_names_as, is_lasting, list,
 };
 use crate::device::{DeviceInfo, DeviceKind, Tuning, free_host_memory};
 use crate::error::{Error, Result};
@@ -185,8 +185,12 @@ impl RunConfig {
     }
 
     /// Reads the table, and the validation rows; in the order of columns and classes of earlier weights, if there are any.
-    pub(crate) fn data(&self, origin: Option<&Preprocessing>) -> Result<PreparedTable> {
-        let LoadedTable { data, columns, notes: format } = self.read(origin)?;
+    pub(crate) fn data(
+        &self,
+        origin: Option<&Preprocessing>,
+        progress: ReadProgress,
+    ) -> Result<PreparedTable> {
+        let LoadedTable { data, columns, notes: format } = self.read(origin, progress)?;
         let mut format = format_text(&self.table, &format);
         let mut notes = self.notes(&data);
         let Some(origin) = origin else {
@@ -246,12 +250,19 @@ impl RunConfig {
         self.raw.has(key)
     }
 
-    fn read(&self, origin: Option<&Preprocessing>) -> Result<LoadedTable> {
+    fn read(&self, origin: Option<&Preprocessing>, progress: ReadProgress) -> Result<LoadedTable> {
         // Columns are of the kinds that the weights were trained with.
         let of_kinds = |origin: &&Preprocessing| {
             !origin.schema.columns.is_empty() || !origin.schema.duplicates.is_empty()
         };
         let reading = match origin.filter(of_kinds) {
+            Some(_)
+                if !is_lasting(&self.table)
+                    && (self.table.exists() || self.table.as_os_str() == "-") =>
+            {
+                let problem = "weights of a model whose table had texts or gaps go with a file, not with standard input";
+                return Err(Error::table(self.table.display().to_string(), problem));
+            }
             Some(origin) => {
                 let names = column_names_as(&self.table, &self.target, &self.reading.format);
                 let names = names.map_err(|error| self.no_table(error))?;
@@ -259,7 +270,7 @@ impl RunConfig {
             }
             None => self.reading.clone(),
         };
-        let reading = TableOptions { host_memory: self.host_memory(), ..reading };
+        let reading = TableOptions { host_memory: self.host_memory(), progress, ..reading };
         let read = |target: Target| Dataset::load(&self.table, &target, &reading);
         let column = || self.target.clone();
         let data = match (self.task, self.loss.as_ref().map(Loss::wants)) {
@@ -277,7 +288,10 @@ impl RunConfig {
             (
                 Task::Auto,
                 Some(RequiredTarget::Numbers | RequiredTarget::Counts | RequiredTarget::Shares),
-            ) => read(Target::Number(column())).or_else(|_| read(Target::Auto(column()))),
+            ) => read(Target::Number(column())).or_else(|error| match is_lasting(&self.table) {
+                true => read(Target::Auto(column())),
+                false => Err(error),
+            }),
             (Task::Labels, _) | (Task::Auto, Some(RequiredTarget::Labels)) => {
                 read(Target::Labels(column()))
             }

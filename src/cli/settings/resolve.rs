@@ -125,7 +125,8 @@ fn default_out(table: &Path) -> PathBuf {
     // Of a compressed table, the name of the table in it.
     let packed = table.extension().is_some_and(|it| ["gz", "zst"].iter().any(|end| it == *end));
     let table = if packed { table.with_extension("") } else { table.to_path_buf() };
-    let name = table.file_stem().filter(|name| !["", ".", ".."].iter().any(|dots| name == dots));
+    let name =
+        table.file_stem().filter(|name| !["", ".", "..", "-"].iter().any(|dots| name == dots));
     Path::new("runs").join(name.unwrap_or("run".as_ref()))
 }
 

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::reading::with_bar;
 use crate::cli::Exit;
 use crate::cli::args::InspectArgs;
 use crate::cli::output::{Output, failed};
@@ -26,7 +27,8 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<Exit> {
         min_count: args.min_count.unwrap_or_default(),
         ..column_options([&args.columns, &args.ignore, &args.missing].map(|it| it.as_deref()))?
     };
-    let mut columns = inspect_with(&args.table, &options)?;
+    let read = |progress| inspect_with(&args.table, &TableOptions { progress, ..options });
+    let mut columns = with_bar(args.json, &args.table, read)?;
     columns.iter_mut().for_each(|column| column.becomes = with_options(&column.becomes));
     let mut out = Output::new();
     if args.json {

@@ -11,6 +11,7 @@ mod odd_rows;
 mod predict;
 mod prediction_writer;
 mod prefetch;
+mod reading;
 mod training_rows;
 
 pub(super) use evaluate::evaluate;
@@ -18,6 +19,7 @@ pub(super) use info::info;
 pub(super) use inspect::inspect;
 pub(super) use predict::predict;
 pub(super) use prediction_writer::{CellStyle, PredictionColumns, PredictionWriter};
+pub(super) use reading::with_bar;
 pub(super) use training_rows::{Overlap, RowDigest};
 
 /// Rows that are read, predicted and written at once, if these are not very long.

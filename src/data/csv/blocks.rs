@@ -36,7 +36,7 @@ pub(super) struct TextBlock {
 
 /// Cuts bytes into blocks.
 #[derive(Debug)]
-pub(super) struct Blocks {
+pub(super) struct BlockCutter {
     pub(super) source: ByteSource,
     pub(super) path: PathBuf,
     pub(super) delimiter: u8,
@@ -50,7 +50,7 @@ pub(super) struct Blocks {
     pub(super) ended: bool,
 }
 
-impl Blocks {
+impl BlockCutter {
     /// Returns the next block, if there are more rows. Of rows that no table may have the last block is made, whose reader tells what is
     /// wrong.
     pub(super) fn next(&mut self) -> Result<Option<TextBlock>> {
@@ -106,7 +106,7 @@ struct RowThread<T> {
 ///
 /// The first one in the order of the blocks. The threads are left to themselves then, since one may wait for a pipe.
 pub(super) fn each_block<T: Send + 'static>(
-    blocks: Blocks,
+    blocks: BlockCutter,
     work: impl Fn(TextBlock) -> Result<T> + Send + Sync + 'static,
     mut take: impl FnMut(T) -> Result<()>,
 ) -> Result<()> {
@@ -142,7 +142,7 @@ pub(super) fn each_block<T: Send + 'static>(
 }
 
 /// Gives blocks to threads in turn, and the end to the one whose turn it is then.
-fn cut_blocks(mut blocks: Blocks, to: &[SyncSender<Result<Option<TextBlock>>>]) {
+fn cut_blocks(mut blocks: BlockCutter, to: &[SyncSender<Result<Option<TextBlock>>>]) {
     for at in 0.. {
         let next = blocks.next();
         let ended = !matches!(next, Ok(Some(_)));

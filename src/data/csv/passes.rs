@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::blocks::each_block;
 use super::dialect::TableFormat;
-use super::row_block::{BlockReader, RowBlock, replace};
+use super::row_block::{ReadRows, RowParser, replace};
 use super::row_keys::RowKeys;
 use super::rows::TableReader;
 use super::{LoadedTable, rows_left_out, told_rows};
@@ -20,9 +20,10 @@ use crate::data::header;
 use crate::data::kinds::{Decision, DeclaredType, RawColumn, RawColumns, RawKind, TextRules};
 use crate::data::number_builder::NumberBuilder;
 use crate::data::numbers::NumberVec;
+use crate::data::open::is_lasting;
 use crate::data::stored_numbers::table_memory;
 use crate::data::table::{Dataset, Schema, Target, TargetKind};
-use crate::data::table_options::{ColumnRule, GapRule, TableOptions};
+use crate::data::table_options::{ColumnRule, GapRule, ReadProgress, TableOptions};
 use crate::data::target::{TargetCells, resolve_all};
 use crate::error::{Error, Result};
 
@@ -182,8 +183,10 @@ impl Layout {
 pub(super) struct FirstPass {
     marks: GapMarks,
     /// Columns, targets and keys of all rows so far; their numbers are in `x`.
-    all: RowBlock,
+    all: ReadRows,
     x: NumberBuilder,
+    /// False if columns are told alone, so that nobody needs their numbers.
+    keeps_numbers: bool,
     /// Texts of the columns whose numbers are codes, once all rows were read.
     texts: Vec<Option<FinishedTexts>>,
 }
@@ -202,8 +205,9 @@ impl FirstPass {
         let targets = layout.targets.iter().map(|&it| TargetCells::of(table.declared(it), target));
         let marks = GapMarks::new(options.missing.as_deref());
         let memory = table_memory(options.host_memory);
-        let all = RowBlock::new(columns, targets.collect(), layout.keys.clone());
-        Self { marks, all, x: NumberBuilder::within(memory), texts: Vec::new() }
+        let all = ReadRows::new(columns, targets.collect(), layout.keys.clone());
+        let x = NumberBuilder::within(memory);
+        Self { marks, all, x, keeps_numbers: true, texts: Vec::new() }
     }
 
     /// Makes the pass over a table whose columns are to be told.
@@ -212,10 +216,10 @@ impl FirstPass {
             ColumnCells::counted(options.rule(&layout.names[place]), table.declared(place))
         };
         let columns = layout.picks.iter().map(column).collect();
-        let all = RowBlock::new(columns, Vec::new(), layout.keys.clone());
+        let all = ReadRows::new(columns, Vec::new(), layout.keys.clone());
         let marks = GapMarks::new(options.missing.as_deref());
         let x = NumberBuilder::within(None);
-        Self { marks, all, x, texts: Vec::new() }
+        Self { marks, all, x, keeps_numbers: false, texts: Vec::new() }
     }
 
     /// Keeps all texts of the targets.
@@ -229,21 +233,27 @@ impl FirstPass {
     }
 
     /// Reads all rows of a table. Returns false where texts of a target are needed that were forgotten.
-    pub(super) fn read(&mut self, table: &mut TableReader, layout: &Layout) -> Result<bool> {
+    pub(super) fn read(
+        &mut self,
+        table: &mut TableReader,
+        layout: &Layout,
+        progress: &ReadProgress,
+    ) -> Result<bool> {
         if table.has_first_row() {
             table.read()?;
             let mut first = self.all.emptied();
             first.take_record(table, layout, &self.marks)?;
             self.append(first);
         }
-        let (mut blocks, form) = table.take_blocks(Arc::default());
-        let rows = BlockReader { form, layout: layout.clone(), marks: self.marks.clone() };
+        let (mut blocks, form) = table.take_blocks();
+        let rows = RowParser { form, layout: layout.clone(), marks: self.marks.clone() };
         // The first block tells which columns have too many texts to be kept. Blocks of an array come one after the other, since rows are
         // counted there instead of lines.
         let parallel = !rows.form.dialect.is_array;
         while let Some(block) = blocks.next()? {
             let read = rows.read(block, self.seen(), self.all.emptied())?;
             self.append(read);
+            progress.tell(table.bytes(), self.seen());
             if parallel {
                 break;
             }
@@ -253,6 +263,7 @@ impl FirstPass {
             let read = move |block| rows.read(block, 0, empty.emptied());
             each_block(blocks, read, |read| {
                 self.append(read);
+                progress.tell(table.bytes(), self.seen());
                 Ok(())
             })?;
         }
@@ -277,11 +288,14 @@ impl FirstPass {
     }
 
     /// Takes the rows that come next.
-    fn append(&mut self, mut part: RowBlock) {
+    fn append(&mut self, mut part: ReadRows) {
         let width = self.all.columns.len();
         let columns = self.all.columns.iter_mut().zip(part.columns);
         for (column, (own, of_part)) in columns.enumerate() {
             let recoded = own.append(of_part, &self.marks);
+            if !self.keeps_numbers {
+                continue;
+            }
             if let Some(numbers) = recoded.own {
                 self.x.replace_column((column, width), |_, it| numbers[index(it)]);
             }
@@ -289,7 +303,9 @@ impl FirstPass {
                 replace(part.x.iter_mut().skip(column).step_by(width), &numbers);
             }
         }
-        self.x.append(&part.x);
+        if self.keeps_numbers {
+            self.x.append(&part.x);
+        }
         let targets = self.all.targets.iter_mut().zip(part.targets);
         targets.for_each(|(own, of_part)| own.append(of_part));
         self.all.keys.append(part.keys);
@@ -394,6 +410,15 @@ impl FirstPass {
         layout: &Layout,
         places: &[usize],
     ) -> Result<Vec<(Vec<String>, Vec<u32>)>> {
+        if !is_lasting(path) {
+            let name = cell::shown(&layout.names[places[0]]);
+            let problem = format!(
+                "column {name}: very many different cells, and texts as well, for which the table has to be read twice; give a file, or \
+                 ‘columns’ \"{}:category\"",
+                name.trim_matches('`')
+            );
+            return Err(Error::table(path.display().to_string(), problem));
+        }
         // Of an archive the same arrays are read again.
         let wanted = |names: &[&str]| names.iter().eq(&layout.names);
         let mut table = TableReader::open(path, &layout.format, wanted)?;
@@ -416,8 +441,8 @@ impl FirstPass {
             }
         }
         if codes.iter().any(|codes| codes.len() != self.all.rows) {
-            let problem = "the table has columns of texts, which takes reading it twice, and the second time it was another one; give a \
-                           file that does not change, not a pipe";
+            let problem = "the table has columns of very many texts, which takes reading it twice, and the second time it was another \
+                           one; give a file that does not change";
             return Err(Error::table(&table.source, problem));
         }
         let sorted = known.into_iter().zip(codes).map(|(known, mut codes)| {

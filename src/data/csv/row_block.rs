@@ -19,7 +19,7 @@ const ONES: u64 = u64::MAX / 255;
 
 /// Rows as they are read, before the whole table is known.
 #[derive(Debug)]
-pub(super) struct RowBlock {
+pub(super) struct ReadRows {
     pub(super) columns: Vec<ColumnCells>,
     /// Numbers and codes `[rows, columns]`.
     pub(super) x: Vec<f64>,
@@ -35,21 +35,21 @@ pub(super) struct RowBlock {
     pub(super) line: u64,
 }
 
-/// What all blocks of a table are read by.
+/// Form and columns by which all blocks of a table are read.
 #[derive(Clone, Debug)]
-pub(super) struct BlockReader {
+pub(super) struct RowParser {
     pub(super) form: RowForm,
     pub(super) layout: Layout,
     pub(super) marks: GapMarks,
 }
 
-impl BlockReader {
+impl RowParser {
     /// Reads the rows of a block, which comes behind so many rows, into an empty one.
     ///
     /// # Errors
     ///
     /// When a row is not as it must be.
-    pub(super) fn read(&self, block: TextBlock, rows: u64, empty: RowBlock) -> Result<RowBlock> {
+    pub(super) fn read(&self, block: TextBlock, rows: u64, empty: ReadRows) -> Result<ReadRows> {
         if self.form.plain {
             let mut read = empty.emptied();
             if self.read_quickly(&block, rows, &mut read).is_some() {
@@ -66,7 +66,7 @@ impl BlockReader {
     }
 
     /// Reads rows without quotes, all of whose cells are as they must be; `None` if there is anything else.
-    fn read_quickly(&self, block: &TextBlock, rows: u64, read: &mut RowBlock) -> Option<()> {
+    fn read_quickly(&self, block: &TextBlock, rows: u64, read: &mut ReadRows) -> Option<()> {
         let text = std::str::from_utf8(&block.bytes).ok()?;
         let bytes = text.as_bytes();
         if memchr::memchr2(b'"', 0, bytes).is_some() {
@@ -150,7 +150,7 @@ fn trimmed(cell: &str) -> &str {
     if plain(bytes.first()) && plain(bytes.last()) { cell } else { cell.trim() }
 }
 
-impl RowBlock {
+impl ReadRows {
     /// Makes room for the rows of columns without a cell.
     pub(super) fn new(columns: Vec<ColumnCells>, targets: Vec<TargetCells>, keys: RowKeys) -> Self {
         let (x, weights, seen_marks) = (Vec::new(), Vec::new(), HashSet::new());

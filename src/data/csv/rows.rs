@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 
-use super::blocks::{Blocks, TextBlock};
+use super::blocks::{BlockCutter, TextBlock};
 use super::bytes::{Beyond, MOST_CELLS, MOST_ROW, Watched};
 use super::cell;
 use super::dialect::{Dialect, TableFormat, name_of};
@@ -43,7 +43,7 @@ pub(in crate::data) struct TableReader {
     dialect: Dialect,
     /// Types of the columns, as far as the file declares them.
     declared: Vec<Option<DeclaredType>>,
-    /// Bytes that were taken of a compressed file.
+    /// Bytes that were taken of a compressed file, or by blocks.
     taken: Option<Arc<AtomicU64>>,
     /// True if header and rows are as in the file.
     plain: bool,
@@ -194,7 +194,11 @@ impl TableReader {
         (stated, usual): (&TableFormat, Option<DecimalMark>),
         wanted: impl Fn(&[&str]) -> bool,
     ) -> Result<Self> {
-        let source = path.display().to_string();
+        let source = if path == Path::new("-") {
+            "standard input".into()
+        } else {
+            path.display().to_string()
+        };
         let mut bytes = bytes.map_err(|error| match error.kind() {
             io::ErrorKind::Unsupported => Error::table(&source, error.to_string()),
             _ => Error::file("read", path, error),
@@ -273,8 +277,8 @@ impl TableReader {
         self.pending
     }
 
-    /// Gives all rows behind the header, or behind the first row, to others, who read them by the form. `read` counts their bytes.
-    pub(super) fn take_blocks(&mut self, read: Arc<AtomicU64>) -> (Blocks, RowForm) {
+    /// Gives all rows behind the header, or behind the first row, to others, who read them by the form.
+    pub(super) fn take_blocks(&mut self) -> (BlockCutter, RowForm) {
         let offset = self.reader.position().byte();
         let delimiter = self.dialect.delimiter;
         let watched = self.reader.get_mut();
@@ -282,7 +286,9 @@ impl TableReader {
         let nothing = parser(Watched::new(ByteSource::default(), delimiter, 0), delimiter);
         let taken = std::mem::replace(&mut self.reader, nothing).into_inner();
         let (source, rest) = taken.into_rest(offset);
-        read.store(offset + rest.len() as u64 + self.dialect.skip as u64, Ordering::Relaxed);
+        let read = Arc::new(AtomicU64::new(offset + rest.len() as u64 + self.dialect.skip as u64));
+        // Of a compressed file, the bytes that were taken are counted already.
+        self.taken.get_or_insert_with(|| Arc::clone(&read));
         let form = RowForm {
             path: self.path.clone(),
             source: self.source.clone(),
@@ -294,7 +300,8 @@ impl TableReader {
             newline,
         };
         let path = self.path.clone();
-        let blocks = Blocks { source, path, delimiter, newline, lines, rest, read, ended: false };
+        let blocks =
+            BlockCutter { source, path, delimiter, newline, lines, rest, read, ended: false };
         (blocks, form)
     }
 
