@@ -85,6 +85,8 @@ pub mod random;
 #[doc(hidden)]
 pub mod checksum;
 
+mod files;
+
 #[doc(hidden)]
 pub mod vocabulary;
 

@@ -387,6 +387,34 @@ fn a_table_beyond_the_budget_streams_to_the_same_model() {
     place.refused(2, &with(&["--device-memory", "much"]), &["--device-memory: \"much\"", "512MiB"]);
 }
 
+#[test]
+fn a_table_beyond_the_hosts_memory_trains_the_same_model() {
+    let place = Place::new();
+    let train = ["train", DIGITS, "--target", "digit", "--hidden", "16", "--epochs", "2"];
+    let with = |more: &[&'static str]| [&train[..], more].concat();
+    place.ok(&with(&["--out", "whole"]));
+    let output = place.run(&with(&["--out", "stored", "--host-memory", "800KiB"]));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let said = text(&output.stderr).replace("\n        ", " ");
+    // 1,438 rows of 64 numbers; a fifth and half of 800 KiB.
+    for part in [
+        "the features take 359.5 KiB, more than the 160.0 KiB",
+        "half of the host memory is 400.0 KiB",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let model = |run: &str| fs::read(place.path(run).join("model.safetensors")).unwrap();
+    assert_eq!(model("whole"), model("stored"));
+    let config = fs::read_to_string(place.path("stored/config.toml")).unwrap();
+    assert!(config.contains("host-memory = \"819200\""), "{config}");
+    place.refused(
+        1,
+        &with(&["--host-memory", "10KiB"]),
+        &["half of --host-memory", "blocks of 32 rows"],
+    );
+    place.refused(2, &with(&["--host-memory", "0"]), &["--host-memory: 0", "2GiB"]);
+}
+
 /// A table with a column of numbers that name rows.
 fn write_colours(place: &Place) {
     let row = |i: usize| format!("{},{},{}\n", i % 7, i % 3, (i % 7) as f64 * (i % 3) as f64);

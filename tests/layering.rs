@@ -5,11 +5,12 @@
 use std::path::{Path, PathBuf};
 
 /// A file under `src/<m>/`, or `src/<m>.rs`, may name only modules that appear at or before `<m>`.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 16] = [
     "error",
     "shape",
     "random",
     "checksum",
+    "files",
     "vocabulary",
     "expr",
     "data",

@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use wgrad::data::{Dataset, FeatureScaling, Split, Targets, synth};
+use wgrad::data::{Dataset, FeatureScaling, Split, TableOptions, Target, Targets, synth};
 #[cfg(feature = "gpu")]
 use wgrad::device::Device;
 use wgrad::device::DeviceKind;
@@ -216,4 +216,75 @@ fn validation_keeps_to_the_budget() {
     // The table fits once validation has fewer rows at a time.
     assert_eq!((info.streaming, got.weights), (None, want.weights));
     assert_eq!(info.valid_rows, 500);
+}
+
+/// A table with numbers of many digits, texts few and many, dates, gaps, weights and rows without a target.
+fn write_mixed(path: &std::path::Path) {
+    let cities = ["Rome", "Oslo", "Lima", "Bern"];
+    let row = |i: u32| {
+        let number = |every: u32, value: f64| match i % every {
+            3 => String::new(),
+            _ => value.to_string(),
+        };
+        format!(
+            "{},{},{},p{},20{:02}-{:02}-11,{},{}\n",
+            number(17, f64::from(i) / 7.0),
+            number(u32::MAX, f64::from(i * i % 101)),
+            cities[(i * i % 7 % 4) as usize],
+            i * 31 % 40,
+            i % 30,
+            i % 12 + 1,
+            i % 5,
+            number(23, f64::from(i % 13) - f64::from(i % 4) / 3.0),
+        )
+    };
+    let rows: String = (0..4000).map(row).collect();
+    std::fs::write(path, format!("size,count,city,port,day,weight,y\n{rows}")).unwrap();
+}
+
+#[test]
+fn a_table_in_a_file_gives_the_bits_of_one_in_memory() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("mixed.csv");
+    write_mixed(&path);
+    let read = |host_memory: Option<u64>| {
+        let weight = Some("weight".to_string());
+        let options = TableOptions { host_memory, weight, ..TableOptions::default() };
+        let data = Dataset::load(&path, &Target::number("y"), &options).unwrap().data;
+        data.split(0.2, Seed(3)).unwrap()
+    };
+    let model = |data: &Split| {
+        let layers = Sequential::mlp(&[9], Activation::Tanh, 1, Init::Pytorch);
+        wgrad::train::with_input_tables(&layers, &data.train).unwrap()
+    };
+    let options =
+        TrainOptions { epochs: 2, batch_size: 64, loss: Loss::Mse, ..TrainOptions::default() };
+    let run = |data: &Split| {
+        let mut trainer = Trainer::new(&model(data), data, &options, &DeviceKind::Cpu).unwrap();
+        trainer.run().unwrap();
+        let params = trainer.params().unwrap();
+        let bits: Vec<u32> = params.arena().iter().map(|value| value.to_bits()).collect();
+        (bits, trainer.info().streaming)
+    };
+    let parts = |data: &Split| {
+        let parts = [Some(&data.train), data.valid.as_ref()].map(Option::unwrap);
+        parts.map(|it| {
+            let weights = it.weights().map(<[_]>::to_vec);
+            (it.x().to_vec(), it.y().clone(), it.schema().clone(), weights)
+        })
+    };
+    let whole = read(None);
+    assert!(!whole.train.is_stored());
+    let (want, streaming) = run(&whole);
+    assert_eq!(streaming, None);
+    // Streamed from the file, and so small on the device that it fits there.
+    for (memory, streams) in [(200_000, true), (400_000, false)] {
+        let stored = read(Some(memory));
+        assert!(stored.train.is_stored());
+        assert!(parts(&stored) == parts(&whole));
+        let (got, streaming) = run(&stored);
+        let limit = streaming.map(|streaming| streaming.limit);
+        assert_eq!(limit, streams.then_some(Limit::Host(memory / 2)));
+        assert!(got == want, "{memory}");
+    }
 }

@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 use clap::CommandFactory;
 
 use super::args::Cli;
+use super::settings::CHECKPOINT;
 use crate::error::Error;
 use crate::train::{Event, Warning};
 
@@ -23,8 +24,7 @@ static OPTIONS: LazyLock<HashSet<String>> = LazyLock::new(|| {
 /// Returns the option of a setting that the library names, `--batch-size` for `batch_size`; `None` if the program has none. Names that
 /// are options already stay.
 pub(super) fn option_of(name: &str) -> Option<String> {
-    // The library means the file, and not the option that names one.
-    if name == "checkpoint" {
+    if name == CHECKPOINT {
         return None;
     }
     let key = name.strip_prefix("--").map_or_else(|| name.replace('_', "-"), str::to_string);

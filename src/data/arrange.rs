@@ -65,7 +65,10 @@ impl Dataset {
             // Both lists have the same names, so every look-up succeeds.
             let picks: Vec<usize> =
                 wanted.iter().filter_map(|name| place_of.get(name.as_str()).copied()).collect();
-            self.x = Arc::new(self.x.columns(&picks, wanted.len()));
+            match self.x.columns(&picks, wanted.len(), self.memory) {
+                Ok(x) => self.x = Arc::new(x),
+                Err(error) => return vec![error.to_string()],
+            }
             self.schema.features.clone_from(wanted);
             self.schema.columns.clone_from(&schema.columns);
             self.schema.missing.clone_from(&schema.missing);

@@ -3,11 +3,13 @@
 //! In: a file or a stream in UTF-8, of a form that `dialect.rs` finds. Out: features of kinds by `kinds.rs`, and targets by `target.rs`.
 //! Absent on purpose: what texts and gaps become, which `encode.rs` knows.
 
+mod blocks;
 mod bytes;
 mod chunks;
 mod dialect;
 mod marks;
 mod passes;
+mod row_block;
 mod row_keys;
 mod rows;
 
@@ -20,10 +22,12 @@ pub use self::dialect::TableFormat;
 pub use self::marks::DecimalMark;
 use self::passes::{FirstPass, Layout};
 pub(super) use self::rows::TableReader;
-use super::numbers::NumberVec;
+use super::column_cells::ColumnCells;
+use super::number_builder::NumberBuilder;
 use super::open::is_array_file;
 use super::row_cells::OddCell;
 use super::split::SplitColumns;
+use super::stored_numbers::table_memory;
 use super::table::{Dataset, Schema, Target};
 use super::table_options::TableOptions;
 use super::{cell, header};
@@ -107,13 +111,16 @@ impl Dataset {
             target.rename("y");
         }
         let (layout, mut table) = Layout::of(path, &target, &options)?;
-        let mut pass = FirstPass::new(&table, &layout, &options);
-        while table.read()? {
-            table.check_count()?;
-            pass.row(&table, &layout)?;
+        let mut pass = FirstPass::new(&table, &layout, &options, &target);
+        if !pass.read(&mut table, &layout)? {
+            // Rare: a text that came late decides that very many numbers are none.
+            (_, table) = Layout::of(path, &target, &options)?;
+            pass = FirstPass::new(&table, &layout, &options, &target);
+            pass.keep_target_texts();
+            pass.read(&mut table, &layout)?;
         }
         // Checked here, since without any row the later checks would complain about something else.
-        if options.weight.is_some() && pass.weights.is_empty() {
+        if pass.is_empty() {
             return Err(Error::table(&table.source, "all weights are 0; no row would count"));
         }
         let mut notes = Vec::new();
@@ -129,10 +136,11 @@ impl Dataset {
     ///
     /// As for [`Dataset::from_csv`], and for missing columns and classes that `schema` does not have.
     pub fn from_csv_like(path: impl AsRef<Path>, schema: &Schema) -> Result<Self> {
-        Self::load_like(path, schema, &TableFormat::default()).map(|(data, _)| data)
+        Self::load_like(path, schema, &TableFormat::default(), None).map(|(data, _)| data)
     }
 
-    /// Does the same as [`Self::from_csv_like`] for a text of a stated form. Returns remarks on the form, too.
+    /// Does the same as [`Self::from_csv_like`] for a text of a stated form; `host_memory` is as in [`TableOptions`]. Returns remarks on
+    /// the form, too.
     ///
     /// # Errors
     ///
@@ -141,10 +149,12 @@ impl Dataset {
         path: impl AsRef<Path>,
         schema: &Schema,
         format: &TableFormat,
+        host_memory: Option<u64>,
     ) -> Result<(Self, Vec<String>)> {
         let mut reader = PartReader::open_as(path, schema, format)?;
+        let memory = table_memory(host_memory);
         let mut part = reader.empty();
-        let mut x = NumberVec::default();
+        let mut x = NumberBuilder::within(memory);
         let mut odd = Vec::new();
         // Features move to the compact storage row by row, so that the table is never held twice.
         while reader.row(&mut part)? {
@@ -160,7 +170,8 @@ impl Dataset {
         let notes = reader.notes().to_vec();
         let data = Self {
             schema: schema.clone(),
-            x: Arc::new(x),
+            x: Arc::new(x.finish()?),
+            memory,
             y,
             weights: None,
             left_out: reader.left_out(),
@@ -177,6 +188,26 @@ impl Dataset {
         };
         Ok((data, notes))
     }
+}
+
+/// Returns the names of a table's columns, all of their cells, and the number of rows.
+pub(super) fn column_cells(
+    path: &Path,
+    options: &TableOptions,
+) -> Result<(Vec<String>, Vec<ColumnCells>, usize)> {
+    let mut table = TableReader::open(path, &options.format, |_| false)?;
+    let names = header::names(&table.header);
+    let ruled: Vec<&str> = options.columns.iter().map(|(name, _)| name.as_str()).collect();
+    let ignored: Vec<&str> = options.ignore.iter().map(String::as_str).collect();
+    for (setting, wanted) in [("columns", ruled), ("ignore", ignored)] {
+        header::find_named(&names, &wanted).map_err(|problem| Error::setting(setting, problem))?;
+    }
+    let layout = Layout::of_all(&table, options);
+    table.read_numbers_in(|column| !layout.is_text(column, options));
+    let mut pass = FirstPass::counting(&table, &layout, options);
+    pass.read(&mut table, &layout)?;
+    let (columns, rows) = pass.into_columns();
+    Ok((layout.names, columns, rows))
 }
 
 /// Says how many rows have no target and are left out, if there are any.

@@ -15,6 +15,7 @@ use super::split::Split;
 use super::table::Dataset;
 #[cfg(doc)]
 use super::table::Schema;
+use crate::error::Result;
 
 /// A feature column that was left out, since another one has the same values in all training rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,16 +29,19 @@ pub struct DuplicateColumn {
 impl Split {
     /// Leaves out feature columns that equal an earlier one in all training rows, and tells of them in the notes. Constant columns
     /// stay, and so do those that an input of `kept` belongs to.
-    #[must_use]
-    pub fn without_duplicates(self, kept: &[usize]) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// When the table is kept in a file, and that cannot be written.
+    pub fn without_duplicates(self, kept: &[usize]) -> Result<Self> {
         let pairs = self.train.duplicates(kept);
         if pairs.is_empty() {
-            return self;
+            return Ok(self);
         }
         let of_one_table = |valid: &Dataset| valid.notes() == self.train.notes();
         let told = self.valid.as_ref().is_some_and(of_one_table);
-        let valid = self.valid.map(|valid| valid.without_columns(&pairs, told));
-        Self { train: self.train.without_columns(&pairs, true), valid }
+        let valid = self.valid.map(|valid| valid.without_columns(&pairs, told)).transpose()?;
+        Ok(Self { train: self.train.without_columns(&pairs, true)?, valid })
     }
 }
 
@@ -97,14 +101,14 @@ impl Dataset {
     }
 
     /// Leaves columns out, each of which equals another one.
-    fn without_columns(mut self, pairs: &[(usize, usize)], tell: bool) -> Self {
+    fn without_columns(mut self, pairs: &[(usize, usize)], tell: bool) -> Result<Self> {
         let columns = self.schema.all_columns();
         let goes = |at: usize| pairs.iter().any(|(column, _)| *column == at);
         let width = self.columns();
         let spans = spans(&columns);
         let picks: Vec<usize> =
             (0..columns.len()).filter(|&at| !goes(at)).flat_map(|at| spans[at].clone()).collect();
-        self.x = Arc::new(self.x.columns(&picks, width));
+        self.x = Arc::new(self.x.columns(&picks, width, self.memory)?);
         let left: Vec<Column> =
             (0..columns.len()).filter(|&at| !goes(at)).map(|at| columns[at].clone()).collect();
         // Cells name the places of their columns.
@@ -132,7 +136,7 @@ impl Dataset {
             }));
             self.notes = Arc::new(notes);
         }
-        self
+        Ok(self)
     }
 }
 
@@ -150,7 +154,7 @@ mod tests {
             Dataset::from_arrays(x, 6, Targets::Numbers(vec![0.5; x.len() / 6])).unwrap()
         };
         let split = Split::with_valid(data(&x), data(&x[..12])).unwrap();
-        let made = split.clone().without_duplicates(&[]);
+        let made = split.clone().without_duplicates(&[]).unwrap();
         assert_eq!(made.train.schema().features, ["x0", "x1", "x3", "x4", "x5"]);
         let valid = made.valid.as_ref().unwrap();
         assert_eq!(valid.row(1).to_vec(), [1.0, 1.0, 7.0, 7.0, 1.0]);
@@ -158,8 +162,8 @@ mod tests {
         let note = &made.train.notes()[0];
         assert!(note.starts_with("`x2` has the values of `x0` in all training rows"), "{note}");
         // An input that has to stay is neither left out nor a reason to leave out another.
-        assert_eq!(split.clone().without_duplicates(&[2]), split);
-        assert_eq!(split.clone().without_duplicates(&[0]), split);
+        assert_eq!(split.clone().without_duplicates(&[2]).unwrap(), split);
+        assert_eq!(split.clone().without_duplicates(&[0]).unwrap(), split);
     }
 
     #[test]
@@ -175,7 +179,7 @@ mod tests {
         }
         std::fs::write(&path, text).unwrap();
         let data = Dataset::from_csv(&path, Target::number("y")).unwrap().split_last(0.2).unwrap();
-        let made = data.without_duplicates(&[]);
+        let made = data.without_duplicates(&[]).unwrap();
         // A gap is no text, and the column f has values where b has gaps.
         let names: Vec<&str> = made.train.schema().read_columns();
         assert_eq!(names, ["a", "b", "d", "f"]);

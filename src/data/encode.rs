@@ -13,7 +13,7 @@ use super::cell::shown;
 use super::date;
 use super::header::list;
 use super::kinds::{CategoryRule, RawColumn, RawColumns, RawKind};
-use super::numbers::NumberVec;
+use super::number_builder::NumberBuilder;
 use super::row_cells::OddCell;
 use super::table::Dataset;
 use super::table_options::GapRule;
@@ -316,7 +316,7 @@ impl Dataset {
         let encoded = self.encode_by(&columns)?;
         // Parts of a date have no number of their own for a gap.
         let gaps = encoded.x().iter().any(f64::is_nan);
-        Ok(if gaps { encoded.clone().fill_from(&encoded) } else { encoded })
+        if gaps { encoded.clone().fill_from(&encoded) } else { Ok(encoded) }
     }
 
     /// Returns the tables that an embedding needs for the columns of indices of texts.
@@ -446,29 +446,33 @@ impl Dataset {
             .map(|column| matched(&own, column))
             .collect::<Result<_, String>>()
             .map_err(|problem| Error::table(&self.source, problem))?;
-        let mut x = NumberVec::default();
-        let mut odd = Vec::new();
-        for row in 0..self.rows() {
-            let cells = self.row(row);
-            let cells = picks.iter().enumerate().map(|(column, (place, indices))| {
-                let cell = cells.at(*place);
-                let encoding = &columns[column].encoding;
-                if cell.is_nan() {
-                    if !encoding.had_gaps() {
-                        odd.push(OddCell { row, column, text: None });
+        let (mut x, mut odd) = (NumberBuilder::within(self.memory), Vec::new());
+        let width = self.columns();
+        let blocks = self.x().blocks(width);
+        let mut row = 0;
+        for block in blocks {
+            for own_cells in block.view().chunks(width) {
+                let cells = picks.iter().enumerate().map(|(column, (place, indices))| {
+                    let cell = own_cells.at(*place);
+                    let encoding = &columns[column].encoding;
+                    if cell.is_nan() {
+                        if !encoding.had_gaps() {
+                            odd.push(OddCell { row, column, text: None });
+                        }
+                        return cell;
                     }
-                    return cell;
-                }
-                let Some(indices) = indices else { return cell };
-                let found = indices[index(cell)];
-                if let (true, RawKind::Category { values, .. }) =
-                    (encoding.is_unknown(found as f64), &own[*place].kind)
-                {
-                    odd.push(OddCell { row, column, text: Some(values[index(cell)].clone()) });
-                }
-                found as f64
-            });
-            encode_row(columns, cells, |input| x.push(input));
+                    let Some(indices) = indices else { return cell };
+                    let found = indices[index(cell)];
+                    if let (true, RawKind::Category { values, .. }) =
+                        (encoding.is_unknown(found as f64), &own[*place].kind)
+                    {
+                        odd.push(OddCell { row, column, text: Some(values[index(cell)].clone()) });
+                    }
+                    found as f64
+                });
+                encode_row(columns, cells, |input| x.push(input));
+                row += 1;
+            }
         }
         let mut schema = self.schema.clone();
         // Numbers without gaps are a table as before there were kinds of columns.
@@ -488,22 +492,27 @@ impl Dataset {
         }
         notes.extend(columns.iter().filter_map(told_pooled).filter(|_| self.raw.is_some()));
         let notes = Arc::new(notes);
-        Ok(Self { schema, x: Arc::new(x), raw: None, odd: Arc::new(odd), notes, ..self })
+        let x = Arc::new(x.finish()?);
+        Ok(Self { schema, x, raw: None, odd: Arc::new(odd), notes, ..self })
     }
 
     /// Puts the mean of the training rows where an input is NaN, which is a gap in a column that has none there.
-    pub(super) fn fill_from(mut self, train: &Self) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// When the temporary file of a stored table cannot be written.
+    pub(super) fn fill_from(mut self, train: &Self) -> Result<Self> {
         if !self.x().iter().any(f64::is_nan) {
-            return self;
+            return Ok(self);
         }
         let columns = self.columns();
         let means: Vec<f64> = (0..columns).map(|column| mean(train.known(column))).collect();
-        let mut x = NumberVec::default();
+        let mut x = NumberBuilder::within(self.memory);
         for (place, value) in self.x().iter().enumerate() {
             x.push(if value.is_nan() { means[place % columns] } else { value });
         }
-        self.x = Arc::new(x);
-        self
+        self.x = Arc::new(x.finish()?);
+        Ok(self)
     }
 }
 
@@ -512,7 +521,7 @@ impl Dataset {
     clippy::cast_sign_loss,
     reason = "indices are whole and small"
 )]
-fn index(cell: f64) -> usize {
+pub(super) fn index(cell: f64) -> usize {
     cell as usize
 }
 

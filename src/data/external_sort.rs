@@ -7,13 +7,10 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::files::TempFile;
 
 /// Bytes of a number in a file.
 const BYTES: usize = 8;
@@ -21,10 +18,12 @@ const BYTES: usize = 8;
 const LEAST: usize = 512;
 /// Number of values that are written at once.
 const BLOCK: usize = 8192;
+/// Use of the temporary file, for messages.
+const PURPOSE: &str = "the figures that need all rows in order";
 
 /// A temporary file that several sorters may share. It is created when the first of them needs it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SharedTempFile(Arc<Mutex<Option<Spill>>>);
+pub(crate) struct SharedTempFile(Arc<Mutex<Option<TempFile>>>);
 
 /// Takes numbers, to return them in order.
 #[derive(Debug)]
@@ -193,90 +192,31 @@ fn value(key: u64) -> f64 {
     f64::from_bits(if rising >> 63 == 1 { rising & !(1 << 63) } else { !rising })
 }
 
-/// An open temporary file.
-#[derive(Debug)]
-struct Spill {
-    path: PathBuf,
-    file: File,
-    length: u64,
-}
-
 impl SharedTempFile {
     /// Appends keys. Returns where they begin.
     fn write(&self, keys: &[u64]) -> Result<u64> {
-        let mut spill = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if spill.is_none() {
-            *spill = Some(Spill::create()?);
+        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if file.is_none() {
+            *file = Some(TempFile::create(PURPOSE)?);
         }
-        let Some(spill) = spill.as_mut() else { return Ok(0) };
-        let place = spill.length;
+        let Some(file) = file.as_mut() else { return Ok(0) };
+        let place = file.length();
         // In blocks, so that the bytes need little memory beside the keys.
         for keys in keys.chunks(BLOCK) {
             let bytes: Vec<u8> = keys.iter().flat_map(|key| key.to_le_bytes()).collect();
-            spill.at(spill.length, |file| file.write_all(&bytes))?;
-            spill.length += bytes.len() as u64;
+            file.append(&bytes)?;
         }
         Ok(place)
     }
 
     /// Reads bytes from a place on.
     fn read(&self, place: u64, bytes: &mut [u8]) -> Result<()> {
-        let mut spill = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match spill.as_mut() {
-            Some(spill) => spill.at(place, |file| file.read_exact(bytes)),
+        let file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match file.as_ref() {
+            Some(file) => file.read(place, bytes),
             None => Ok(()),
         }
     }
-}
-
-impl Spill {
-    /// Creates a temporary file under a name that nothing has.
-    fn create() -> Result<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let folder = std::env::temp_dir();
-        loop {
-            let number = COUNT.fetch_add(1, Ordering::Relaxed);
-            let path = folder.join(format!("wgrad-{}-{number}.tmp", std::process::id()));
-            match File::options().read(true).write(true).create_new(true).open(&path) {
-                Ok(file) => {
-                    if cfg!(unix) {
-                        // Without a name from now on, so that nothing is left of the file, however this process ends.
-                        let _ = fs::remove_file(&path);
-                    }
-                    return Ok(Self { path, file, length: 0 });
-                }
-                // Left by an earlier process with the same number, or another program's file.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < u32::MAX => {
-                }
-                Err(error) => return Err(refused(path, &error)),
-            }
-        }
-    }
-
-    /// Does something with the file at a place.
-    fn at(&mut self, place: u64, act: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
-        let outcome = self.file.seek(SeekFrom::Start(place)).and_then(|_| act(&mut self.file));
-        outcome.map_err(|error| refused(self.path.clone(), &error))
-    }
-}
-
-impl Drop for Spill {
-    fn drop(&mut self) {
-        if !cfg!(unix) {
-            // Nothing can be done about a temporary file that cannot be removed.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-fn refused(path: PathBuf, error: &io::Error) -> Error {
-    let source = io::Error::new(
-        error.kind(),
-        format!(
-            "{error}; it is for the figures that need all rows in order, and TMPDIR can name another folder"
-        ),
-    );
-    Error::file("use the temporary file", path, source)
 }
 
 #[cfg(test)]
@@ -340,7 +280,7 @@ mod tests {
             sorters[0].push(f64::from(i), 1.0).unwrap();
             sorters[1].push(f64::from(-i), 1.0).unwrap();
         }
-        let path = scratch.0.lock().unwrap().as_ref().unwrap().path.clone();
+        let path = scratch.0.lock().unwrap().as_ref().unwrap().path().to_path_buf();
         assert_eq!(path.exists(), !cfg!(unix));
         let [falling, rising] = sorters.map(|sorter| {
             let mut all = sorter.descending().unwrap();

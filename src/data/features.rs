@@ -55,6 +55,7 @@ impl<'a> From<Numbers<'a>> for Features<'a> {
         let values = match values {
             Numbers::Single(values) => FeatureValues::Single(values.into()),
             Numbers::Double(values) => FeatureValues::Double(values.into()),
+            Numbers::Stored(_) => FeatureValues::Double(values.to_vec().into()),
         };
         Self { values, columns: None }
     }

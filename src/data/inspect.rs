@@ -3,23 +3,16 @@
 //! In: a table. Out: a [`ColumnReport`] for each column, of all of its cells.
 //! Absent on purpose: the target, which the user names later.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::cell::GapMarks;
-use super::csv::TableReader;
+use super::csv::column_cells;
 use super::encode::usual_encoding;
-use super::header;
-use super::kinds::{CategoryRule, ColumnScan, Decision, text_hash};
+use super::kinds::{CategoryRule, ColumnScan, Decision};
 use super::table_options::{ColumnRule, GapRule, TableOptions};
-use crate::error::{Error, Result};
-
-/// Examples of a column's cells.
-const EXAMPLES: usize = 3;
-/// Most different cells of a column that are counted.
-const MANY_CELLS: usize = 1 << 20;
+use crate::error::Result;
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -32,7 +25,7 @@ pub struct ColumnReport {
     pub cells: usize,
     /// Number of cells that are gaps.
     pub gaps: usize,
-    /// Number of different cells that are no gaps; counted up to 1,048,576.
+    /// Number of different cells that are no gaps; of numbers counted up to 65,536, of texts up to 1,048,576.
     pub distinct: usize,
     /// Least and largest number, if there are numbers.
     pub range: Option<(f64, f64)>,
@@ -57,42 +50,14 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Vec<ColumnReport>> {
 ///
 /// As [`inspect`], and when an option names a column that is not there.
 pub fn inspect_with(path: impl AsRef<Path>, options: &TableOptions) -> Result<Vec<ColumnReport>> {
-    let mut table = TableReader::open(path.as_ref(), &options.format, |_| false)?;
-    let names: Vec<String> = table.header.iter().map(|name| name.trim().to_owned()).collect();
-    let ruled: Vec<&str> = options.columns.iter().map(|(name, _)| name.as_str()).collect();
-    let ignored: Vec<&str> = options.ignore.iter().map(String::as_str).collect();
-    for (setting, wanted) in [("columns", ruled), ("ignore", ignored)] {
-        let all: Vec<&str> = names.iter().map(String::as_str).collect();
-        header::find_named(&all, &wanted).map_err(|problem| Error::setting(setting, problem))?;
-    }
-    let is_text = |column: usize| {
-        let rule = names.get(column).and_then(|name| options.rule(name));
-        rule.is_some_and(|rule| *rule != ColumnRule::Number)
-    };
-    table.read_numbers_in(|column| !is_text(column));
+    let (names, columns, cells) = column_cells(path.as_ref(), options)?;
     let marks = GapMarks::new(options.missing.as_deref());
-    let mut scans: Vec<ColumnScan> =
-        names.iter().map(|name| ColumnScan::new(options.rule(name))).collect();
-    let mut different: Vec<HashSet<u64>> = vec![HashSet::new(); names.len()];
-    let mut examples: Vec<Vec<String>> = vec![Vec::new(); names.len()];
-    let mut cells = 0;
-    while table.read()? {
-        cells += 1;
-        for (place, text) in table.record.iter().enumerate() {
-            let text = text.trim();
-            scans[place].push(text, table.line, &marks);
-            if marks.has(text) || different[place].len() >= MANY_CELLS {
-                continue;
-            }
-            if different[place].insert(text_hash(text)) && examples[place].len() < EXAMPLES {
-                examples[place].push(text.to_owned());
-            }
-        }
-    }
     let mut reports = Vec::with_capacity(names.len());
-    for (place, (name, scan)) in names.into_iter().zip(scans).enumerate() {
-        let distinct = different[place].len();
-        let (kind, becomes) = fate(&scan, &name, (distinct, options));
+    for (name, mut column) in names.into_iter().zip(columns) {
+        let (distinct, examples) = column.different();
+        column.finish(&marks);
+        let scan = &column.scan;
+        let (kind, becomes) = fate(scan, &name, (distinct, options));
         let odd = if kind == "number" { scan.odd } else { 0 };
         reports.push(ColumnReport {
             name,
@@ -101,7 +66,7 @@ pub fn inspect_with(path: impl AsRef<Path>, options: &TableOptions) -> Result<Ve
             gaps: scan.gaps + odd,
             distinct: distinct - usize::from(odd > 0),
             range: scan.range,
-            examples: std::mem::take(&mut examples[place]),
+            examples,
             becomes,
         });
     }

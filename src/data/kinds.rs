@@ -5,11 +5,13 @@
 //! Absent on purpose: what a network gets of a column, which `encode.rs` decides on the training rows.
 
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::cell::{self, GapMarks, NotNumber, shown};
 use super::date;
+use super::quick_number::quick_number;
 use super::table_options::{ColumnRule, GapRule};
+use super::text_table::hash_of;
 
 /// Fewest filled cells by which a column of texts may be judged to identify rows.
 const FEW_CELLS: usize = 20;
@@ -20,7 +22,7 @@ const TRIED_DATES: usize = 10;
 /// Usual forms of dates that ISO 8601 does not have; the text alone does not tell day from month.
 const USUAL_DATES: [&str; 4] = ["%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y"];
 /// Number of cells with one problem that a message shows.
-const SHOWN_CELLS: usize = 5;
+pub(super) const SHOWN_CELLS: usize = 5;
 /// Most different texts of a column that are counted; more identify rows.
 const MANY_TEXTS: usize = 1 << 20;
 
@@ -54,6 +56,17 @@ pub(super) enum RawKind {
     Date { format: Option<String>, timed: bool },
 }
 
+/// Type that a file declares for a column, where it says more than the cells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum DeclaredType {
+    /// Texts, though all of them may look like numbers.
+    Text,
+    /// The index of a data frame.
+    Index,
+    /// Values that no cell can have, in the plural.
+    Refused(String),
+}
+
 /// A column of a table that was read, before it becomes inputs.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RawColumn {
@@ -73,9 +86,39 @@ pub(super) struct RawColumns {
 
 /// Returns a hash by which different texts are counted without being kept.
 pub(super) fn text_hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
+    hash_of(text, 0)
+}
+
+/// Hashes, which need not be hashed once more.
+pub(super) type HashList = HashSet<u64, BuildHasherDefault<SameHash>>;
+
+/// Takes a hash for its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SameHash(u64);
+
+impl Hasher for SameHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.0 = self.0.rotate_left(8) ^ u64::from(byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// Part that a cell has in the decision on its column's kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CellClass {
+    Gap,
+    Number,
+    /// A mark that is a gap among numbers; a date where dates are asked for.
+    Odd,
+    /// Anything else, dates too.
+    Text,
 }
 
 /// Kind that a column turns out to have.
@@ -100,9 +143,10 @@ struct Place {
 }
 
 /// The cells of a column, counted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ColumnScan {
     rule: Option<ColumnRule>,
+    declared: Option<DeclaredType>,
     pub(super) numbers: usize,
     pub(super) gaps: usize,
     /// Cells with a mark that is a gap only if the column holds nothing but numbers beside it.
@@ -118,19 +162,24 @@ pub(super) struct ColumnScan {
     /// Number of cells with the problem of the first text, beside that one, and the lines of the first of them.
     more: usize,
     more_lines: Vec<u64>,
-    hashes: HashSet<u64>,
+    hashes: HashList,
     letters: usize,
     /// True while every text is a date.
     dates: bool,
+    /// True if every text is tried for a date, since there are few.
+    tries_all: bool,
     timed: bool,
     /// Least and largest number.
     pub(super) range: Option<(f64, f64)>,
+    /// Marks of gaps of the user's that the column has.
+    pub(super) marks: HashSet<String>,
 }
 
 impl ColumnScan {
-    pub(super) fn new(rule: Option<&ColumnRule>) -> Self {
+    pub(super) fn new(rule: Option<&ColumnRule>, declared: Option<&DeclaredType>) -> Self {
         Self {
             rule: rule.cloned(),
+            declared: declared.cloned(),
             numbers: 0,
             gaps: 0,
             odd: 0,
@@ -142,23 +191,158 @@ impl ColumnScan {
             dated: 0,
             more: 0,
             more_lines: Vec::new(),
-            hashes: HashSet::new(),
+            hashes: HashList::default(),
             letters: 0,
             dates: true,
+            tries_all: false,
             timed: false,
             range: None,
+            marks: HashSet::new(),
         }
+    }
+
+    /// Returns the empty column of the same rule and type.
+    pub(super) fn emptied(&self) -> Self {
+        Self::new(self.rule.as_ref(), self.declared.as_ref())
+    }
+
+    /// Returns true if cells that look like numbers are none.
+    fn is_text(&self) -> bool {
+        self.declared == Some(DeclaredType::Text) && self.rule.is_none()
+    }
+
+    /// Returns the part that a trimmed cell has.
+    pub(super) fn class(&self, cell: &str, marks: &GapMarks) -> CellClass {
+        if let Some(ColumnRule::Date(format)) = &self.rule {
+            return match date::parse(cell, format.as_deref()) {
+                _ if marks.has(cell) => CellClass::Gap,
+                Some(_) => CellClass::Odd,
+                None => CellClass::Text,
+            };
+        }
+        let number = match self.is_text() && !marks.has(cell) {
+            true => Err(NotNumber::Text),
+            false => marks.number(cell),
+        };
+        match number {
+            Ok(value) if value.is_nan() => CellClass::Gap,
+            Ok(_) => CellClass::Number,
+            Err(NotNumber::Empty) => CellClass::Gap,
+            Err(_) if marks.has_among_numbers(cell) => CellClass::Odd,
+            Err(_) => CellClass::Text,
+        }
+    }
+
+    /// Counts a trimmed cell that the column has so often, for the first time in this line; lines of others are told by
+    /// [`Self::set_misfit_lines`]. Returns its number, or the days of a date; NaN for all else.
+    pub(super) fn push_known(
+        &mut self,
+        cell: &str,
+        (line, count): (u64, usize),
+        marks: &GapMarks,
+    ) -> f64 {
+        let before = (self.numbers, self.gaps, self.odd);
+        let (texts, dated, letters) = (self.texts, self.dated, self.letters);
+        let misfits = self.misfits();
+        self.tries_all = true;
+        let value = self.push(cell, line, marks);
+        self.tries_all = false;
+        // The same once more for each other cell.
+        let others = count - 1;
+        self.numbers += (self.numbers - before.0) * others;
+        self.gaps += (self.gaps - before.1) * others;
+        self.odd += (self.odd - before.2) * others;
+        self.more += (self.misfits() - misfits) * others;
+        self.texts += (self.texts - texts) * others;
+        self.dated += (self.dated - dated) * others;
+        self.letters += (self.letters - letters) * others;
+        value
+    }
+
+    /// Notes a mark of the user's that the column has.
+    fn note_mark(&mut self, cell: &str, marks: &GapMarks) {
+        let noted = !marks.is_given() || cell.is_empty() || self.marks.len() >= marks.given_marks();
+        if !noted && !self.marks.contains(cell) {
+            self.marks.insert(cell.to_owned());
+        }
+    }
+
+    /// Number of different texts; more than [`MANY_TEXTS`] are not told apart.
+    pub(super) fn different_texts(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Number of cells that do not fit.
+    fn misfits(&self) -> usize {
+        usize::from(self.first_text.is_some()) + self.more
+    }
+
+    /// Takes the lines of the first cells that do not fit.
+    pub(super) fn set_misfit_lines(&mut self, lines: &[u64]) {
+        self.more_lines = lines.iter().skip(1).copied().collect();
+    }
+
+    /// Counts the cells of the next part of the column, too.
+    pub(super) fn append(&mut self, part: Self) {
+        self.numbers += part.numbers;
+        self.gaps += part.gaps;
+        self.odd += part.odd;
+        self.texts += part.texts;
+        self.letters += part.letters;
+        self.dated += part.dated;
+        self.dates &= part.dates;
+        self.marks.extend(part.marks);
+        self.timed |= part.timed;
+        if let (Some(first), Some(_)) = (&part.first_text, &self.first_text) {
+            self.more += part.more + 1;
+            let lines = std::iter::once(first.line).chain(part.more_lines);
+            let free = (SHOWN_CELLS - 1).saturating_sub(self.more_lines.len());
+            self.more_lines.extend(lines.take(free));
+        } else if part.first_text.is_some() {
+            (self.more, self.more_lines) = (part.more, part.more_lines);
+        }
+        self.first_gap = self.first_gap.take().or(part.first_gap);
+        self.first_odd = self.first_odd.take().or(part.first_odd);
+        self.first_text = self.first_text.take().or(part.first_text);
+        self.first_undated = self.first_undated.take().or(part.first_undated);
+        for hash in part.hashes {
+            if self.hashes.len() < MANY_TEXTS {
+                self.hashes.insert(hash);
+            }
+        }
+        self.range = match (self.range, part.range) {
+            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+            (own, other) => own.or(other),
+        };
     }
 
     /// Counts a trimmed cell. Returns its number, or the days of a date; NaN for all else.
     pub(super) fn push(&mut self, cell: &str, line: u64, marks: &GapMarks) -> f64 {
+        // Most cells are plain numbers.
+        if self.rule.is_none()
+            && self.declared.is_none()
+            && !marks.is_given()
+            && let Some(value) = quick_number(cell)
+        {
+            self.numbers += 1;
+            let (low, high) = self.range.unwrap_or((value, value));
+            self.range = Some((low.min(value), high.max(value)));
+            return value;
+        }
         if matches!(self.rule, Some(ColumnRule::Date(_))) {
             return self.push_date(cell, line, marks);
         }
         let place = |bad| Some(Place { line, text: cell.to_owned(), bad });
-        let bad = match marks.number(cell) {
+        // Texts of digits stay texts, unless someone says that they are numbers.
+        let read = if self.is_text() && !marks.has(cell) {
+            Err(NotNumber::Text)
+        } else {
+            marks.number(cell)
+        };
+        let bad = match read {
             Ok(value) if value.is_nan() => {
                 self.gaps += 1;
+                self.note_mark(cell, marks);
                 self.first_gap = self.first_gap.take().or_else(|| {
                     place(if cell.is_empty() { NotNumber::Empty } else { NotNumber::Marker })
                 });
@@ -188,7 +372,7 @@ impl ColumnScan {
         self.note_text(cell);
         self.note_misfit(line, || Place { line, text: cell.to_owned(), bad });
         // Once most texts are no dates, the others need not be tried.
-        if self.dates || self.dated * 2 + TRIED_DATES > self.texts {
+        if self.tries_all || self.dates || self.dated * 2 + TRIED_DATES > self.texts {
             if let Some((days, timed)) = date::parse(cell, None) {
                 self.timed |= timed;
                 self.dated += 1;
@@ -205,6 +389,7 @@ impl ColumnScan {
         let place = |bad| Place { line, text: cell.to_owned(), bad };
         if marks.has(cell) {
             self.gaps += 1;
+            self.note_mark(cell, marks);
             self.first_gap = self.first_gap.take().or_else(|| Some(place(NotNumber::Empty)));
             return f64::NAN;
         }
@@ -274,8 +459,17 @@ impl ColumnScan {
     fn kind(&self, name: &str) -> Result<(Decision, Option<String>), (u64, String)> {
         let filled = self.numbers + self.odd + self.texts;
         let shown_name = shown(name);
+        if let Some(DeclaredType::Refused(what)) = &self.declared {
+            let problem =
+                format!("the column holds {what}, which are no inputs; give ‘ignore’ {name}");
+            return Err((1, problem));
+        }
         if let Some(ruled) = self.ruled() {
             return ruled.map(|decision| (decision, None));
+        }
+        if self.declared == Some(DeclaredType::Index) && self.rule.is_none() {
+            let note = format!("{shown_name} is the index of a data frame, and is left out");
+            return Ok((Decision::LeftOut(note.clone()), Some(note)));
         }
         if filled == 0 {
             let note = format!("{shown_name} holds nothing but gaps, and is left out");
@@ -408,7 +602,7 @@ mod tests {
     use super::*;
 
     fn decided(cells: &[&str], rule: Option<ColumnRule>) -> Result<Decision, (u64, String)> {
-        let mut scan = ColumnScan::new(rule.as_ref());
+        let mut scan = ColumnScan::new(rule.as_ref(), None);
         let marks = GapMarks::default();
         for (cell, line) in cells.iter().zip(2..) {
             scan.push(cell, line, &marks);
@@ -460,7 +654,7 @@ mod tests {
         }
         let european: Vec<String> =
             (1..=40).map(|day| format!("{:02}.01.2024", day % 7 + 1)).collect();
-        let mut scan = ColumnScan::new(None);
+        let mut scan = ColumnScan::new(None, None);
         for (cell, line) in european.iter().zip(2..) {
             scan.push(cell, line, &GapMarks::default());
         }

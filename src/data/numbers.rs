@@ -1,9 +1,12 @@
 //! Numbers as a table has them: in single precision where that holds each of them exactly, else in double.
 //!
 //! In: numbers one after the other, or slices of the caller's. Out: [`Numbers`], a view that gives each as f64.
-//! Absent on purpose: rows and columns, scaling.
+//! Absent on purpose: rows and columns, scaling; the file of a large table, which `stored_numbers.rs` has.
 
 use std::ops::Range;
+use std::sync::Arc;
+
+use super::stored_numbers::{LoadedNumbers, ReadNumbers, StoredNumbers, StoredSlice};
 
 /// A view of numbers in single or double precision; each is read as f64.
 #[derive(Clone, Copy, Debug)]
@@ -12,14 +15,15 @@ pub enum Numbers<'a> {
     Single(&'a [f32]),
     /// In double precision.
     Double(&'a [f64]),
+    /// In a temporary file, from which they are read when they are needed; [`Self::blocks`] reads many at once.
+    Stored(StoredSlice<'a>),
 }
 
-/// Numbers that grow, kept in single precision for as long as that loses nothing: a table of pixels or counts takes
-/// half the memory.
+/// All numbers of a table, in memory or in a file.
 #[derive(Clone, Debug)]
 pub(super) enum NumberVec {
-    Single(Vec<f32>),
-    Double(Vec<f64>),
+    Loaded(LoadedNumbers),
+    Stored(Arc<StoredNumbers>),
 }
 
 impl<'a> Numbers<'a> {
@@ -28,6 +32,7 @@ impl<'a> Numbers<'a> {
         match self {
             Self::Single(values) => values.len(),
             Self::Double(values) => values.len(),
+            Self::Stored(values) => values.len(),
         }
     }
 
@@ -45,6 +50,7 @@ impl<'a> Numbers<'a> {
         match self {
             Self::Single(values) => values[i].into(),
             Self::Double(values) => values[i],
+            Self::Stored(values) => values.part(i, 1).read().get(0).expect("one number was read"),
         }
     }
 
@@ -57,7 +63,27 @@ impl<'a> Numbers<'a> {
         match self {
             Self::Single(values) => Self::Single(&values[range]),
             Self::Double(values) => Self::Double(&values[range]),
+            Self::Stored(values) => Self::Stored(values.part(range.start, range.len())),
         }
+    }
+
+    /// Returns true if the numbers are in single precision.
+    pub fn is_single(self) -> bool {
+        match self {
+            Self::Single(_) => true,
+            Self::Double(_) => false,
+            Self::Stored(values) => values.is_single(),
+        }
+    }
+
+    /// Returns the numbers in memory, in order: all in one block if they are in memory already, else as many at once as are read
+    /// well, whole groups of `unit` numbers (0 counts as 1).
+    pub fn blocks(self, unit: usize) -> impl Iterator<Item = NumberBlock<'a>> + use<'a> {
+        let size = match self {
+            Self::Stored(values) => values.block_length(unit),
+            Self::Single(_) | Self::Double(_) => self.len(),
+        };
+        self.chunks(size).map(NumberBlock::of)
     }
 
     /// Parts of `size` numbers each, the last of which may be shorter. A size of 0 counts as 1.
@@ -73,12 +99,68 @@ impl<'a> Numbers<'a> {
 
     /// Numbers from place `first` on, every `step`-th of them: a column of rows of `step` numbers.
     pub fn every(self, first: usize, step: usize) -> impl Iterator<Item = f64> + Clone + use<'a> {
-        (first..self.len()).step_by(step.max(1)).map(move |i| self.at(i))
+        NumberIter { numbers: self, next: first, step: step.max(1), read: ReadNumbers::default() }
     }
 
     /// All numbers, copied.
     pub fn to_vec(self) -> Vec<f64> {
         self.iter().collect()
+    }
+}
+
+/// Some numbers of a table, in memory.
+#[derive(Clone, Debug)]
+pub struct NumberBlock<'a> {
+    numbers: Numbers<'a>,
+    /// The same numbers, if they had to be read from a file.
+    read: Option<LoadedNumbers>,
+}
+
+impl<'a> NumberBlock<'a> {
+    pub(super) fn of(numbers: Numbers<'a>) -> Self {
+        let read = match numbers {
+            Numbers::Stored(stored) => Some(stored.read()),
+            Numbers::Single(_) | Numbers::Double(_) => None,
+        };
+        Self { numbers, read }
+    }
+
+    /// Returns the numbers, which are never [`Numbers::Stored`].
+    pub fn view(&self) -> Numbers<'_> {
+        self.read.as_ref().map_or(self.numbers, Numbers::from)
+    }
+}
+
+/// An iterator over numbers, which keeps a block of those that are stored.
+#[derive(Clone)]
+struct NumberIter<'a> {
+    numbers: Numbers<'a>,
+    next: usize,
+    step: usize,
+    /// Some of the numbers, if they are stored.
+    read: ReadNumbers,
+}
+
+impl Iterator for NumberIter<'_> {
+    type Item = f64;
+
+    fn next(&mut self) -> Option<f64> {
+        let at = self.next;
+        if at >= self.numbers.len() {
+            return None;
+        }
+        self.next = at.saturating_add(self.step);
+        let Numbers::Stored(stored) = self.numbers else { return Some(self.numbers.at(at)) };
+        if let Some(value) = self.read.at(at) {
+            return Some(value);
+        }
+        self.read = stored.read_from(at, self.step);
+        self.read.at(at)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.numbers.len().saturating_sub(self.next).div_ceil(self.step);
+        (left, Some(left))
     }
 }
 
@@ -119,9 +201,12 @@ where
     }
 }
 
-impl Default for NumberVec {
-    fn default() -> Self {
-        Self::Single(Vec::new())
+impl<'a> From<&'a LoadedNumbers> for Numbers<'a> {
+    fn from(numbers: &'a LoadedNumbers) -> Self {
+        match numbers {
+            LoadedNumbers::Single(values) => Self::Single(values),
+            LoadedNumbers::Double(values) => Self::Double(values),
+        }
     }
 }
 
@@ -131,7 +216,7 @@ impl PartialEq for NumberVec {
     }
 }
 
-impl From<Numbers<'_>> for NumberVec {
+impl From<Numbers<'_>> for LoadedNumbers {
     fn from(values: Numbers<'_>) -> Self {
         match values {
             Numbers::Single(values) => Self::Single(values.to_vec()),
@@ -140,60 +225,30 @@ impl From<Numbers<'_>> for NumberVec {
                 values.iter().for_each(|&value| copy.push(value));
                 copy
             }
+            Numbers::Stored(values) => values.read(),
         }
     }
 }
 
-impl NumberVec {
-    /// Appends a number. The first one that single precision cannot hold moves all of them to double.
-    pub(super) fn push(&mut self, value: f64) {
-        if let Self::Single(values) = self {
-            #[expect(clippy::cast_possible_truncation, reason = "compared with what it was")]
-            let single = value as f32;
-            // NaN stands for a gap, and is as good in single precision.
-            if f64::from(single) == value || value.is_nan() {
-                values.push(single);
-                return;
-            }
-            let mut wide = Vec::with_capacity(values.len().max(4) + 1);
-            wide.extend(values.iter().map(|&value| f64::from(value)));
-            *self = Self::Double(wide);
-        }
-        if let Self::Double(values) = self {
-            values.push(value);
-        }
+impl From<Numbers<'_>> for NumberVec {
+    fn from(values: Numbers<'_>) -> Self {
+        Self::Loaded(values.into())
     }
+}
 
-    /// Copies the given columns of rows of `width` numbers, in the given order.
-    pub(super) fn columns(&self, picks: &[usize], width: usize) -> Self {
-        fn copy<T: Copy>(values: &[T], picks: &[usize], width: usize) -> Vec<T> {
-            values.chunks_exact(width).flat_map(|row| picks.iter().map(|&at| row[at])).collect()
-        }
-        match self {
-            Self::Single(values) => Self::Single(copy(values, picks, width)),
-            Self::Double(values) => Self::Double(copy(values, picks, width)),
-        }
+impl NumberVec {
+    /// Number of bytes that the numbers take, in memory or in a file.
+    #[cfg(feature = "cli")]
+    pub(super) fn bytes(&self) -> u64 {
+        let view = self.view();
+        let size = if view.is_single() { size_of::<f32>() } else { size_of::<f64>() };
+        (view.len() * size) as u64
     }
 
     pub(super) fn view(&self) -> Numbers<'_> {
         match self {
-            Self::Single(values) => Numbers::Single(values),
-            Self::Double(values) => Numbers::Double(values),
-        }
-    }
-
-    /// Copies the parts of `size` numbers at the given places, in the given order.
-    pub(super) fn gather(&self, places: &[u32], size: usize) -> Self {
-        fn copy<T: Copy>(values: &[T], places: &[u32], size: usize) -> Vec<T> {
-            let mut taken = Vec::with_capacity(places.len() * size);
-            for &place in places {
-                taken.extend_from_slice(&values[place as usize * size..][..size]);
-            }
-            taken
-        }
-        match self {
-            Self::Single(values) => Self::Single(copy(values, places, size)),
-            Self::Double(values) => Self::Double(copy(values, places, size)),
+            Self::Loaded(numbers) => numbers.into(),
+            Self::Stored(values) => Numbers::Stored(values.view()),
         }
     }
 }
@@ -201,29 +256,6 @@ impl NumberVec {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn single_precision_holds_what_it_can_and_no_more() {
-        let mut values = NumberVec::default();
-        for value in [1.0, -0.5, 16_777_216.0] {
-            values.push(value);
-        }
-        assert!(matches!(values, NumberVec::Single(_)));
-        // The first whole number that f32 has not.
-        values.push(16_777_217.0);
-        assert!(matches!(values, NumberVec::Double(_)));
-        values.push(0.1);
-        assert_eq!(values.view().to_vec(), [1.0, -0.5, 16_777_216.0, 16_777_217.0, 0.1]);
-        assert_eq!(
-            values.gather(&[1, 0], 2).view().to_vec(),
-            [16_777_216.0, 16_777_217.0, 1.0, -0.5]
-        );
-        for lost in [1e39, 1e-60, f64::MAX] {
-            let mut values = NumberVec::default();
-            values.push(lost);
-            assert_eq!(values.view().to_vec(), [lost]);
-        }
-    }
 
     #[test]
     fn views_of_both_precisions_read_alike() {

@@ -17,9 +17,20 @@ use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::arrays::{ArrayText, is_array};
+#[cfg(feature = "parquet")]
+use super::columnar::{ARROW_FILE, ColumnarText};
+use super::kinds::DeclaredType;
 
 /// Number of bytes that show which format a file has.
 pub(super) const MAGIC: usize = 6;
+const PARQUET: &[u8] = b"PAR1";
+const ARROW_STREAM: &[u8] = &[0xff; 4];
+#[cfg(feature = "parquet")]
+const COLUMNS_PROBLEM: &str = "the data is Parquet or an Arrow file, which are read from their ends: give the file by its name, not by \
+                               a pipe or compressed; Arrow's stream form may come by a pipe";
+#[cfg(not(feature = "parquet"))]
+const COLUMNS_PROBLEM: &str = "the data is Parquet or Arrow, which this program was built without; install it with `cargo install \
+                               --path . --features parquet`, or save the table as CSV";
 /// Bytes that are decompressed at once, and the largest number of such pieces that wait to be parsed.
 const PIECE: usize = 1 << 16;
 const PIECES: usize = 4;
@@ -31,10 +42,19 @@ pub(super) struct TableBytes {
     bytes: ByteStream,
     /// Bytes taken from the source, if these are not the table's own.
     taken: Option<Arc<AtomicU64>>,
-    /// Remarks on an array.
-    array: Option<Vec<String>>,
+    /// Description of a table that was no text.
+    array: Option<ArrayNotes>,
     /// True for a file, whose next bytes are there already; those of a pipe may come in hours.
     pub(super) at_hand: bool,
+}
+
+/// Description of a table whose text was made here, of an array or of columns.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ArrayNotes {
+    /// Remarks for the user.
+    pub(super) notes: Vec<String>,
+    /// Types of the columns, as far as the file declares them.
+    pub(super) declared: Vec<Option<DeclaredType>>,
 }
 
 /// Any source of bytes.
@@ -69,8 +89,14 @@ impl TableBytes {
         if target.is_none() && first.starts_with(b"PK\x03\x04") {
             let taken = Arc::new(AtomicU64::new(0));
             let text = ArrayText::npz(path, wanted, &taken)?;
-            let array = Some(text.notes.clone());
+            let array = Some(ArrayNotes { notes: text.notes.clone(), ..ArrayNotes::default() });
             return Ok(Self { bytes: Box::new(text), taken: Some(taken), array, at_hand: true });
+        }
+        #[cfg(feature = "parquet")]
+        if target.is_none() && (first.starts_with(PARQUET) || first.starts_with(ARROW_FILE)) {
+            let taken = Arc::new(AtomicU64::new(0));
+            let text = ColumnarText::file(file, &first, Arc::clone(&taken))?;
+            return Self::of_columns(text, taken);
         }
         let at_hand = file.metadata()?.is_file();
         Ok(Self { at_hand, ..Self::of(io::Cursor::new(first).chain(file), target)? })
@@ -88,6 +114,11 @@ impl TableBytes {
         let (mut bytes, packed, taken) = unpacked(source)?;
         let first = peek(&mut bytes)?;
         let array = is_array(&first);
+        #[cfg(feature = "parquet")]
+        if first.starts_with(ARROW_STREAM) && target.is_none() {
+            let bytes: ByteStream = Box::new(io::Cursor::new(first).chain(bytes));
+            return Self::of_columns(ColumnarText::stream(bytes)?, taken);
+        }
         let bytes: ByteStream = Box::new(io::Cursor::new(first).chain(bytes));
         if !array {
             if target.is_some() {
@@ -102,8 +133,16 @@ impl TableBytes {
             Ok(bytes)
         });
         let text = ArrayText::open(bytes, target.transpose()?)?;
-        let array = Some(text.notes.clone());
+        let array = Some(ArrayNotes { notes: text.notes.clone(), ..ArrayNotes::default() });
         Ok(Self { bytes: Box::new(text), taken: Some(taken), array, at_hand: false })
+    }
+
+    /// Reads columns in a thread of its own.
+    #[cfg(feature = "parquet")]
+    fn of_columns(text: ColumnarText, taken: Arc<AtomicU64>) -> io::Result<Self> {
+        let array = Some(ArrayNotes { notes: text.notes.clone(), declared: text.declared.clone() });
+        let bytes = Box::new(ReadAhead::start(text)?);
+        Ok(Self { bytes, taken: Some(taken), array, at_hand: false })
     }
 
     /// Returns the counter of bytes that were taken from the source; `None` if these are the table's own.
@@ -111,9 +150,9 @@ impl TableBytes {
         self.taken.clone()
     }
 
-    /// Returns remarks on an array, if the bytes are the text of one.
-    pub(super) fn array_notes(&self) -> Option<&[String]> {
-        self.array.as_deref()
+    /// Returns the description of a table that was no text.
+    pub(super) fn array_notes(&self) -> Option<&ArrayNotes> {
+        self.array.as_ref()
     }
 }
 
@@ -168,7 +207,12 @@ fn other_format(first: &[u8]) -> Option<&'static str> {
         [b'P', b'K', 3, 4, ..] => {
             Some("the data is a zip archive; unpack it, or give an NPZ file by its name")
         }
-        [b'P', b'A', b'R', b'1', ..] => Some("the file is Parquet; save the table as CSV"),
+        _ if first.starts_with(PARQUET) || first.starts_with(b"ARROW1") => Some(COLUMNS_PROBLEM),
+        #[cfg(not(feature = "parquet"))]
+        _ if first.starts_with(ARROW_STREAM) => Some(COLUMNS_PROBLEM),
+        [b'F', b'E', b'A', b'1', ..] => Some(
+            "the file is Feather of version 1; save the table as Feather of version 2, as Parquet or as CSV",
+        ),
         _ => None,
     }
 }
@@ -253,7 +297,7 @@ impl<R: Read> Read for GzipDecoder<R> {
 }
 
 /// Decompresses all frames of a zstd file.
-struct ZstdDecoder<R> {
+pub(super) struct ZstdDecoder<R> {
     source: BufReader<R>,
     decoder: FrameDecoder,
     /// True within a frame.
@@ -261,7 +305,7 @@ struct ZstdDecoder<R> {
 }
 
 impl<R: Read> ZstdDecoder<R> {
-    fn new(source: R) -> Self {
+    pub(super) fn new(source: R) -> Self {
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(LARGEST_WINDOW);
         Self { source: BufReader::new(source), decoder, open: false }
@@ -422,6 +466,10 @@ mod tests {
             (b"BZh91AY", "bzip2"),
             (b"PK\x03\x04..", "zip"),
             (b"PAR1....", "Parquet"),
+            #[cfg(not(feature = "parquet"))]
+            (b"ARROW1..", "--features parquet"),
+            #[cfg(not(feature = "parquet"))]
+            (b"\xff\xff\xff\xff\x10\0", "--features parquet"),
         ] {
             assert!(read(first.to_vec()).unwrap_err().contains(name), "{name}");
         }

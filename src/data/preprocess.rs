@@ -325,6 +325,9 @@ impl Preprocessing {
         match x {
             Numbers::Single(x) => self.extend(x, scaled),
             Numbers::Double(x) => self.extend(x, scaled),
+            Numbers::Stored(_) => {
+                x.blocks(self.mean.len()).for_each(|it| self.extend_features(it.view(), scaled));
+            }
         }
     }
 
@@ -376,10 +379,20 @@ impl Preprocessing {
     /// Finds the first feature of rows `[rows, features]` that single precision cannot hold after scaling: its row and
     /// column.
     pub fn beyond_single(&self, x: Numbers<'_>) -> Option<(usize, usize)> {
-        match x {
-            Numbers::Single(x) => self.first_beyond(x),
-            Numbers::Double(x) => self.first_beyond(x),
+        let columns = self.mean.len().max(1);
+        let mut first = 0;
+        for block in x.blocks(columns) {
+            let found = match block.view() {
+                Numbers::Single(x) => self.first_beyond(x),
+                Numbers::Double(x) => self.first_beyond(x),
+                Numbers::Stored(_) => None,
+            };
+            if let Some((row, column)) = found {
+                return Some((first + row, column));
+            }
+            first += block.view().len() / columns;
         }
+        None
     }
 
     fn first_beyond<T: Copy + Into<f64>>(&self, x: &[T]) -> Option<(usize, usize)> {
@@ -418,7 +431,7 @@ impl Preprocessing {
 /// Returns true if rounding to single precision moves a column's values by more than a small part of their deviation.
 fn loses_digits(train: &Dataset, input: usize, method: FeatureScaling, std: f64) -> bool {
     // A table in single precision has no more digits to lose.
-    if matches!(train.x(), Numbers::Single(_)) {
+    if train.x().is_single() {
         return false;
     }
     let rounding = |v: f64| (f64::from(v as f32) - v).abs();

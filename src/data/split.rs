@@ -101,10 +101,10 @@ fn together(train: Dataset, valid: Dataset) -> Result<(Dataset, Dataset)> {
     let train = if train.is_encoded() { train } else { train.encode_by(&columns)? };
     let read_apart = !valid.is_encoded() || valid.schema().columns != train.schema().columns;
     let valid = if read_apart { valid.encode_by(&columns)? } else { valid };
-    let valid = valid.fill_from(&train);
+    let valid = valid.fill_from(&train)?;
     // Columns of weights that training begins with may have had no gaps.
     let train =
-        if train.x().iter().any(f64::is_nan) { train.clone().fill_from(&train) } else { train };
+        if train.x().iter().any(f64::is_nan) { train.clone().fill_from(&train)? } else { train };
     Ok((train, valid))
 }
 
@@ -238,9 +238,9 @@ impl Dataset {
             return Err(Error::table(self.source(), problem));
         }
         if valid.is_empty() {
-            return Ok(Split { train: self.subset(&train).encoded()?, valid: None });
+            return Ok(Split { train: self.try_subset(&train)?.encoded()?, valid: None });
         }
-        let (train, valid) = together(self.subset(&train), self.subset(&valid))?;
+        let (train, valid) = together(self.try_subset(&train)?, self.try_subset(&valid)?)?;
         Ok(Split { train, valid: Some(valid) })
     }
 
@@ -286,7 +286,8 @@ impl Dataset {
         let part = |held: bool| -> Vec<u32> {
             (0_u32..).zip(held_out).filter(|(_, h)| **h == held).map(|(row, _)| row).collect()
         };
-        let (train, valid) = together(self.subset(&part(false)), self.subset(&part(true)))?;
+        let (train, valid) =
+            together(self.try_subset(&part(false))?, self.try_subset(&part(true))?)?;
         Ok(Split { train, valid: Some(valid) })
     }
 

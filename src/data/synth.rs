@@ -8,6 +8,7 @@ use std::f64::consts::{PI, TAU};
 use std::sync::Arc;
 
 use super::numbers::NumberVec;
+use super::stored_numbers::LoadedNumbers;
 use super::table::{Dataset, Schema, TargetKind, Targets};
 use crate::random::{Purpose, Random, Seed};
 
@@ -90,7 +91,8 @@ fn dataset(source: &str, columns: usize, classes: u32, x: Vec<f32>, y: Targets) 
     let schema = Schema { features, target: "y".into(), kind, ..Schema::default() };
     Dataset {
         schema,
-        x: Arc::new(NumberVec::Single(x)),
+        x: Arc::new(NumberVec::Loaded(LoadedNumbers::Single(x))),
+        memory: None,
         y,
         weights: None,
         left_out: 0,

@@ -17,7 +17,12 @@ use super::features::Features;
 use super::kinds::RawColumns;
 use super::numbers::{NumberVec, Numbers};
 use super::row_cells::OddCell;
+use super::stored_numbers::host_memory;
 use crate::error::{Error, Result};
+#[cfg(feature = "cli")]
+use crate::files::temp_folder;
+#[cfg(feature = "cli")]
+use crate::shape::bytes_text;
 
 /// More classes than this, and more than there are rows, is taken for a mistake: a class index
 /// sets the size of the network's last layer.
@@ -208,6 +213,8 @@ pub struct Dataset {
     pub(super) schema: Schema,
     /// `[rows, features]`, row-major; copies of a data set share it.
     pub(super) x: Arc<NumberVec>,
+    /// Bytes that the features may take in memory; beyond that they are in a temporary file. `None` for any number.
+    pub(super) memory: Option<u64>,
     pub(super) y: Targets,
     /// Weight of each row; `None` if all rows weigh the same.
     pub(super) weights: Option<Arc<Vec<f64>>>,
@@ -332,6 +339,7 @@ impl Dataset {
         Ok(Self {
             schema,
             x: Arc::new(features.into()),
+            memory: None,
             y: targets,
             weights: None,
             left_out: 0,
@@ -452,6 +460,7 @@ impl Dataset {
         Ok(Self {
             schema: schema.clone(),
             x: Arc::new(features.into()),
+            memory: None,
             y,
             weights: None,
             left_out: 0,
@@ -684,11 +693,21 @@ impl Dataset {
     ///
     /// # Panics
     ///
-    /// When there is no such row.
+    /// When there is no such row, or the temporary file of a table that is [stored](Self::is_stored) cannot be written.
     pub fn subset(&self, rows: &[u32]) -> Self {
-        Self {
+        self.try_subset(rows).unwrap_or_else(|error| panic!("the rows cannot be stored: {error}"))
+    }
+
+    /// Does the same as [`Self::subset`].
+    ///
+    /// # Errors
+    ///
+    /// When the temporary file of a stored table cannot be written.
+    pub(super) fn try_subset(&self, rows: &[u32]) -> Result<Self> {
+        Ok(Self {
             schema: self.schema.clone(),
-            x: Arc::new(self.x.gather(rows, self.columns())),
+            x: Arc::new(self.x.gather(rows, self.columns(), self.memory)?),
+            memory: self.memory,
             y: self.y.subset(rows),
             weights: self
                 .weights
@@ -702,7 +721,31 @@ impl Dataset {
             raw: self.raw.clone(),
             odd: Arc::new(moved(&self.odd, rows)),
             notes: Arc::clone(&self.notes),
-        }
+        })
+    }
+
+    /// Returns the bytes of memory that reading and training may take on the host, if that is limited.
+    pub(crate) fn host_memory(&self) -> Option<u64> {
+        host_memory(self.memory)
+    }
+
+    /// Says that the features are in a temporary file, if they are: how large they are, and where the file is.
+    #[cfg(feature = "cli")]
+    pub(crate) fn storage_note(&self) -> Option<String> {
+        let memory = self.memory.filter(|_| self.is_stored())?;
+        Some(format!(
+            "the features take {}, more than the {} that one copy of a table may take in memory (a fifth of ‘host_memory’); they are \
+             in a temporary file in {}",
+            bytes_text(self.x.bytes()),
+            bytes_text(memory),
+            temp_folder().display()
+        ))
+    }
+
+    /// Returns true if the features are in a temporary file, since they are larger than [`TableOptions::host_memory`](super::TableOptions)
+    /// allows them to be in memory.
+    pub fn is_stored(&self) -> bool {
+        matches!(*self.x, NumberVec::Stored(_))
     }
 }
 

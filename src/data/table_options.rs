@@ -173,6 +173,9 @@ pub struct TableOptions {
     pub split_column: Option<String>,
     /// Form of the table's text, where it is not to be found from the first rows.
     pub format: TableFormat,
+    /// Bytes of memory that reading and training may take on the host, about; `None` for any number. A table that is larger than a
+    /// fifth of it is kept in a temporary file, with the same results.
+    pub host_memory: Option<u64>,
 }
 
 impl TableOptions {

@@ -7,20 +7,47 @@ use std::collections::HashMap;
 
 use super::cell::{self, GapMarks, NotNumber, shown};
 use super::header::list;
+use super::kinds::DeclaredType;
 use super::table::{BinaryColumn, Target, TargetKind, Targets};
+use super::text_table::TextTable;
 use crate::error::{Error, Result};
 
 /// Number of distinct whole numbers up to which `Auto` takes them as classes.
 const FEW_CLASSES: usize = 20;
+/// Number of distinct values up to which their texts are kept in any case.
+const MANY_VALUES: usize = 1 << 12;
 
-/// The cells of a target column: each distinct text once, however many rows there are.
-#[derive(Debug, Default)]
+/// The cells of a target column: each distinct text once, however many rows there are. Of very many different numbers, the numbers.
+#[derive(Clone, Debug, Default)]
 pub(super) struct TargetCells {
-    known: HashMap<String, u32>,
+    /// True if the file declares texts, which may look like numbers.
+    is_text: bool,
+    /// True if texts are needed whatever they are, as for classes.
+    keeps_texts: bool,
+    /// True if the cells decide whether they are classes or numbers.
+    is_open: bool,
+    texts: TextTable,
     /// Line of the first row of each text, and number of its rows, by code.
     seen: Vec<(u64, usize)>,
     /// One code for each row.
     codes: Vec<u32>,
+    /// Numbers of the rows instead; texts are those of cells that are none.
+    numbers: Option<TargetNumbers>,
+    /// True if a text came too late: those before are forgotten.
+    lost: bool,
+    /// True if a number has more digits than f64 keeps.
+    pub(super) inexact: bool,
+}
+
+/// Numbers of a target.
+#[derive(Clone, Debug, Default)]
+struct TargetNumbers {
+    /// One for each row; NaN for a cell that is no number.
+    values: Vec<f64>,
+    /// Rows of the cells that are no numbers, with the codes of their texts.
+    others: Vec<(u32, u32)>,
+    /// True if all are whole.
+    whole: bool,
 }
 
 /// A target column as read.
@@ -34,28 +61,148 @@ pub(super) struct ReadTarget {
 
 /// A distinct text, the line of its first row, and the count of its rows.
 #[derive(Debug)]
-struct Distinct {
-    text: String,
+struct Distinct<'a> {
+    text: &'a str,
     line: u64,
     count: usize,
     number: Result<f64, NotNumber>,
 }
 
 impl TargetCells {
+    /// Makes the empty column of a declared type, for a target.
+    pub(super) fn of(declared: Option<&DeclaredType>, target: &Target) -> Self {
+        let is_text = declared == Some(&DeclaredType::Text);
+        let keeps_texts = is_text || matches!(target, Target::Class(_) | Target::Labels(_));
+        let is_open = matches!(target, Target::Auto(_));
+        Self { is_text, keeps_texts, is_open, ..Self::default() }
+    }
+
+    /// Keeps all texts, however many there are.
+    pub(super) fn keep_texts(&mut self) {
+        self.keeps_texts = true;
+    }
+
+    /// Returns true if texts are needed that were forgotten.
+    pub(super) fn has_lost_texts(&self) -> bool {
+        self.lost
+    }
+
+    /// Returns the empty column that begins as this one has ended.
+    pub(super) fn next_part(&self) -> Self {
+        let keeps_texts = self.keeps_texts || self.numbers.is_none() && !self.are_numbers();
+        let numbers = self
+            .numbers
+            .as_ref()
+            .map(|it| TargetNumbers { whole: it.whole, ..TargetNumbers::default() });
+        let (is_text, is_open) = (self.is_text, self.is_open);
+        Self { is_text, is_open, keeps_texts, numbers, ..Self::default() }
+    }
+
     /// Takes the trimmed cell of the next row.
     pub(super) fn push(&mut self, cell: &str, line: u64) {
-        let code = match self.known.get(cell) {
-            Some(&code) => code,
-            None => {
-                // There are no more codes than rows, of which the reader takes at most u32::MAX.
-                let code = self.seen.len() as u32;
-                self.known.insert(cell.to_owned(), code);
+        let Some(numbers) = &mut self.numbers else {
+            let (code, new) = self.texts.code(cell);
+            if new {
+                self.inexact |= cell::loses_digits(cell);
                 self.seen.push((line, 0));
-                code
             }
+            self.seen[code as usize].1 += 1;
+            self.codes.push(code);
+            if new && self.texts.len() > MANY_VALUES && !self.keeps_texts {
+                self.forget_texts();
+            }
+            return;
         };
-        self.seen[code as usize].1 += 1;
-        self.codes.push(code);
+        if let Ok(value) = cell::number(cell) {
+            self.inexact |= cell::loses_digits(cell);
+            numbers.whole &= value.fract() == 0.0;
+            self.lost |= self.is_open && numbers.whole && is_code(cell);
+            numbers.values.push(value);
+            return;
+        }
+        self.lost |= self.is_open && !may_be_gap(cell);
+        numbers.others.push((numbers.values.len() as u32, self.texts.code(cell).0));
+        numbers.values.push(f64::NAN);
+        let code = numbers.others.last().map_or(0, |it| it.1 as usize);
+        if code == self.seen.len() {
+            self.seen.push((line, 0));
+        }
+        self.seen[code].1 += 1;
+    }
+
+    /// Returns true if all texts are numbers, or may mark gaps among them.
+    fn are_numbers(&self) -> bool {
+        let fits = |text: &str| may_be_gap(text) || cell::number(text).is_ok();
+        let codes = self.is_open && self.texts.iter().any(is_code);
+        self.texts.iter().all(fits) && !codes
+    }
+
+    /// Keeps numbers instead of texts, or all texts if some of them are none.
+    fn forget_texts(&mut self) {
+        if self.is_open && !self.are_numbers() {
+            self.keeps_texts = true;
+            return;
+        }
+        let (texts, seen) = (std::mem::take(&mut self.texts), std::mem::take(&mut self.seen));
+        let mut numbers = TargetNumbers { whole: true, ..TargetNumbers::default() };
+        let mut others = vec![None; texts.len()];
+        let known: Vec<f64> =
+            texts.iter().map(|text| cell::number(text).unwrap_or(f64::NAN)).collect();
+        for (code, value) in known.iter().enumerate() {
+            if value.is_nan() {
+                others[code] = Some(self.texts.code(texts.text(code as u32)).0);
+                self.seen.push(seen[code]);
+            } else {
+                numbers.whole &= value.fract() == 0.0;
+            }
+        }
+        numbers.values.reserve(self.codes.len());
+        for (row, code) in (0_u32..).zip(self.codes.drain(..)) {
+            numbers.values.push(known[code as usize]);
+            numbers.others.extend(others[code as usize].map(|code| (row, code)));
+        }
+        self.codes = Vec::new();
+        self.numbers = Some(numbers);
+    }
+
+    /// Takes the cells of the next part of the column.
+    pub(super) fn append(&mut self, mut part: Self) {
+        self.inexact |= part.inexact;
+        self.lost |= part.lost;
+        if part.numbers.is_some() && self.numbers.is_none() {
+            self.forget_texts();
+            // A part of numbers behind one that has texts.
+            self.lost |= self.numbers.is_none();
+        }
+        if self.numbers.is_some() && part.numbers.is_none() {
+            self.lost |= self.is_open && !part.are_numbers();
+            part.is_open = false;
+            part.forget_texts();
+        }
+        let mut codes = Vec::with_capacity(part.texts.len());
+        for (text, &(line, count)) in part.texts.iter().zip(&part.seen) {
+            let (code, new) = self.texts.code(text);
+            if new {
+                self.seen.push((line, 0));
+            }
+            self.seen[code as usize].1 += count;
+            codes.push(code);
+        }
+        match (&mut self.numbers, part.numbers) {
+            (Some(numbers), Some(of_part)) => {
+                let first = numbers.values.len() as u32;
+                let others = of_part.others.iter();
+                numbers
+                    .others
+                    .extend(others.map(|&(row, code)| (first + row, codes[code as usize])));
+                numbers.values.extend(of_part.values);
+                numbers.whole &= of_part.whole;
+            }
+            _ => self.codes.extend(part.codes.iter().map(|&code| codes[code as usize])),
+        }
+        if self.texts.len() > MANY_VALUES && !self.keeps_texts && self.numbers.is_none() {
+            self.forget_texts();
+        }
     }
 
     /// Returns true for each row that has no value of one of the targets.
@@ -68,9 +215,18 @@ impl TargetCells {
         let mut gaps = vec![false; rows];
         for column in columns {
             let codes = column.gap_codes(target, marks);
-            if codes.contains(&true) {
-                let of_rows = column.codes.iter().map(|&code| codes[code as usize]);
-                gaps.iter_mut().zip(of_rows).for_each(|(gap, own)| *gap |= own);
+            if !codes.contains(&true) {
+                continue;
+            }
+            match &column.numbers {
+                Some(numbers) => numbers
+                    .others
+                    .iter()
+                    .for_each(|&(row, code)| gaps[row as usize] |= codes[code as usize]),
+                None => {
+                    let of_rows = column.codes.iter().map(|&code| codes[code as usize]);
+                    gaps.iter_mut().zip(of_rows).for_each(|(gap, own)| *gap |= own);
+                }
             }
         }
         gaps
@@ -81,51 +237,59 @@ impl TargetCells {
     fn gap_codes(&self, target: &Target, marks: &GapMarks) -> Vec<bool> {
         let is_mark = |text: &str| marks.has(text) || marks.has_among_numbers(text);
         let classes = matches!(target, Target::Class(_));
-        let number = |text: &String| cell::number(text).is_ok();
-        let mut others = self.known.keys().filter(|text| !is_mark(text)).peekable();
-        let among_numbers = !classes && others.peek().is_some() && others.all(number);
-        let mut codes = vec![false; self.seen.len()];
-        for (text, &code) in &self.known {
-            codes[code as usize] = text.is_empty()
-                || marks.is_given() && marks.has(text)
-                || among_numbers && is_mark(text);
-        }
-        codes
+        let number = |text: &str| cell::number(text).is_ok();
+        let mut others = self.texts.iter().filter(|text| !is_mark(text)).peekable();
+        let filled = self.numbers.is_some() || others.peek().is_some();
+        let among_numbers = !classes && filled && others.all(number);
+        let is_gap = |text: &str| {
+            text.is_empty() || marks.is_given() && marks.has(text) || among_numbers && is_mark(text)
+        };
+        self.texts.iter().map(is_gap).collect()
     }
 
-    /// Leaves all rows out but these.
+    /// Leaves all rows out but these, which are in order.
     pub(super) fn keep(&mut self, rows: &[u32]) {
-        self.codes = rows.iter().map(|&row| self.codes[row as usize]).collect();
-        self.seen.iter_mut().for_each(|(_, count)| *count = 0);
-        self.codes.iter().for_each(|&code| self.seen[code as usize].1 += 1);
+        if let Some(numbers) = &mut self.numbers {
+            numbers.values = rows.iter().map(|&row| numbers.values[row as usize]).collect();
+            let others = numbers.others.iter().filter_map(|&(row, code)| {
+                rows.binary_search(&row).ok().map(|place| (place as u32, code))
+            });
+            numbers.others = others.collect();
+        } else {
+            self.codes = rows.iter().map(|&row| self.codes[row as usize]).collect();
+        }
         // Texts without a row are forgotten, and the others keep their order.
-        let mut next = 0;
-        let new: Vec<Option<u32>> = self
-            .seen
-            .iter()
-            .map(|(_, count)| {
-                let code = (*count > 0).then_some(next);
-                next += u32::from(code.is_some());
-                code
-            })
-            .collect();
-        self.known.retain(|_, code| match new[*code as usize] {
-            Some(kept) => {
-                *code = kept;
-                true
+        let (texts, seen) = (std::mem::take(&mut self.texts), std::mem::take(&mut self.seen));
+        let mut counts = vec![0; texts.len()];
+        let others = self.numbers.iter_mut().flat_map(|numbers| &mut numbers.others);
+        let mut codes: Vec<&mut u32> =
+            others.map(|(_, code)| code).chain(&mut self.codes).collect();
+        codes.iter().for_each(|code| counts[**code as usize] += 1);
+        let mut new = vec![0; texts.len()];
+        for (code, text) in texts.iter().enumerate() {
+            if counts[code] > 0 {
+                new[code] = self.texts.code(text).0;
+                self.seen.push((seen[code].0, counts[code]));
             }
-            None => false,
-        });
-        self.seen.retain(|(_, count)| *count > 0);
-        self.codes.iter_mut().for_each(|code| *code = new[*code as usize].unwrap_or(*code));
+        }
+        codes.iter_mut().for_each(|code| **code = new[**code as usize]);
     }
 
     /// Reads the column as `target` says.
-    pub(super) fn resolve(self, target: &Target, source: &str) -> Result<ReadTarget> {
+    pub(super) fn resolve(&self, target: &Target, source: &str) -> Result<ReadTarget> {
+        if self.numbers.is_some() {
+            let y = Targets::Numbers(self.values(target.column(), source)?);
+            return Ok(ReadTarget { kind: TargetKind::Number, y, class_lines: Vec::new() });
+        }
+        let is_text = self.is_text;
         let column = self.column(target.column(), source);
         match target {
             Target::Class(_) => column.classes(),
             Target::Number(_) => column.numbers(),
+            Target::Auto(_) if is_text => {
+                let rows = column.codes.len();
+                column.labels_of_texts(rows)
+            }
             Target::Auto(_) => column.infer(),
             Target::Labels(_) => {
                 let (label, y) = column.label()?;
@@ -135,32 +299,38 @@ impl TargetCells {
         }
     }
 
-    fn column<'a>(self, name: &'a str, source: &'a str) -> TargetColumn<'a> {
-        // Codes were given in the order of first rows, which the map does not keep.
-        let mut known: Vec<(String, u32)> = self.known.into_iter().collect();
-        known.sort_unstable_by_key(|&(_, code)| code);
-        let distinct = known
-            .into_iter()
-            .zip(self.seen)
-            // Each distinct text is read as a number once, however many rows have it.
-            .map(|((text, _), (line, count))| {
-                let number = cell::number(&text);
-                Distinct { text, line, count, number }
-            })
-            .collect();
-        TargetColumn { name, source, distinct, codes: self.codes }
+    fn column<'a>(&'a self, name: &'a str, source: &'a str) -> TargetColumn<'a> {
+        // Each distinct text is read as a number once, however many rows have it.
+        let distinct = self.texts.iter().zip(&self.seen).map(|(text, &(line, count))| Distinct {
+            text,
+            line,
+            count,
+            number: cell::number(text),
+        });
+        TargetColumn { name, source, distinct: distinct.collect(), codes: &self.codes }
+    }
+
+    /// Returns the numbers of a column, or an error at the first cell that is none.
+    fn values(&self, name: &str, source: &str) -> Result<Vec<f64>> {
+        let column = self.column(name, source);
+        let Some(numbers) = &self.numbers else { return column.values() };
+        match column.distinct.first() {
+            Some(text) => Err(column.not_a_number(text)),
+            None => Ok(numbers.values.clone()),
+        }
     }
 }
 
 /// Reads several columns as `target` says, together one target.
 pub(super) fn resolve_all(
-    columns: Vec<TargetCells>,
+    columns: &[TargetCells],
     names: &[&str],
     target: &Target,
     source: &str,
 ) -> Result<ReadTarget> {
     let count = names.len();
-    let columns = columns.into_iter().zip(names).map(|(cells, name)| cells.column(name, source));
+    let cells = columns;
+    let columns = cells.iter().zip(names).map(|(cells, name)| cells.column(name, source));
     let (kind, values) = match target {
         Target::Class(_) => {
             let problem = format!(
@@ -177,7 +347,8 @@ pub(super) fn resolve_all(
         }
         Target::Auto(_) | Target::Number(_) => {
             // Several columns are never taken as classes.
-            let values = columns.map(|column| column.values()).collect::<Result<Vec<_>>>()?;
+            let values = cells.iter().zip(names).map(|(cells, name)| cells.values(name, source));
+            let values = values.collect::<Result<Vec<_>>>()?;
             (TargetKind::Numbers(names.iter().map(|name| (*name).to_owned()).collect()), values)
         }
     };
@@ -191,8 +362,8 @@ struct TargetColumn<'a> {
     name: &'a str,
     source: &'a str,
     /// Distinct texts by code, which is the order of their first rows.
-    distinct: Vec<Distinct>,
-    codes: Vec<u32>,
+    distinct: Vec<Distinct<'a>>,
+    codes: &'a [u32],
 }
 
 impl TargetColumn<'_> {
@@ -202,15 +373,15 @@ impl TargetColumn<'_> {
         // Without a text among the cells, only the number of distinct values tells classes from numbers.
         let Some(odd) = self.distinct.iter().find(|cell| cell.number.is_err()) else {
             let mut whole: Vec<Option<i64>> =
-                self.distinct.iter().map(|cell| whole_value(&cell.text)).collect();
+                self.distinct.iter().map(|cell| whole_value(cell.text)).collect();
             let all_whole = whole.iter().all(Option::is_some);
-            if all_whole && self.distinct.iter().any(|cell| is_code(&cell.text)) {
+            if all_whole && self.distinct.iter().any(|cell| is_code(cell.text)) {
                 return self.labels_of_texts(rows);
             }
             whole.sort_unstable();
             whole.dedup();
             // Other spellings are texts of their own, each of which is a class.
-            let plain = self.distinct.iter().all(|cell| whole_number(&cell.text).is_some());
+            let plain = self.distinct.iter().all(|cell| whole_number(cell.text).is_some());
             let count = if plain { whole.len() } else { self.distinct.len() };
             // Few values, and each often enough: a short column of numbers has few distinct ones too.
             let few = count <= FEW_CLASSES && count * 2 < rows;
@@ -273,7 +444,7 @@ impl TargetColumn<'_> {
     /// Returns yes or no for each row: of two texts, the later one in the order of classes is yes.
     fn label(self) -> Result<(BinaryColumn, Vec<f64>)> {
         let column = self.name.to_owned();
-        let values = self.distinct.iter().map(|cell| whole_number(&cell.text));
+        let values = self.distinct.iter().map(|cell| whole_number(cell.text));
         let values: Option<Vec<i64>> = values.collect();
         // A column of only 0 or only 1 is a label without a row of the other kind.
         let lone = values.filter(|values| values.windows(2).all(|pair| pair[0] == pair[1]));
@@ -309,11 +480,11 @@ impl TargetColumn<'_> {
     fn classes(self) -> Result<ReadTarget> {
         let mut order: Vec<usize> = (0..self.distinct.len()).collect();
         let whole: Option<Vec<i64>> =
-            self.distinct.iter().map(|cell| whole_number(&cell.text)).collect();
+            self.distinct.iter().map(|cell| whole_number(cell.text)).collect();
         match &whole {
             // A stable sort, so that of `1` and `1.0` the one that comes first in the table names the class.
             Some(values) => order.sort_by_key(|&code| values[code]),
-            None => order.sort_by(|&a, &b| self.distinct[a].text.cmp(&self.distinct[b].text)),
+            None => order.sort_by(|&a, &b| self.distinct[a].text.cmp(self.distinct[b].text)),
         }
         let (mut labels, mut class_lines): (Vec<String>, Vec<u64>) = (Vec::new(), Vec::new());
         let mut class_of = vec![0_u32; self.distinct.len()];
@@ -322,7 +493,7 @@ impl TargetColumn<'_> {
             let value = whole.as_ref().map(|values| values[code]);
             // Equal numbers in different spellings are one class.
             if value.is_none() || value != previous {
-                labels.push(self.distinct[code].text.clone());
+                labels.push(self.distinct[code].text.to_owned());
                 class_lines.push(self.distinct[code].line);
             }
             previous = value;
@@ -343,8 +514,8 @@ impl TargetColumn<'_> {
         Ok(ReadTarget { kind: TargetKind::Classes(labels), y: Targets::Classes(y), class_lines })
     }
 
-    fn not_a_number(&self, cell: &Distinct) -> Error {
-        let problem = cell::target(&cell.text).err().unwrap_or_default();
+    fn not_a_number(&self, cell: &Distinct<'_>) -> Error {
+        let problem = cell::target(cell.text).err().unwrap_or_default();
         let problem = format!(
             "column {}: {problem}, or predict classes with ‘task’ classify",
             shown(self.name)
@@ -358,6 +529,12 @@ impl TargetColumn<'_> {
 fn whole_number(text: &str) -> Option<i64> {
     let plain = !is_code(text) && !text.contains(['+', 'e', 'E']);
     if plain { whole_value(text) } else { None }
+}
+
+/// Returns true for a text that may mark a gap among numbers.
+fn may_be_gap(text: &str) -> bool {
+    text.is_empty()
+        || !matches!(cell::number(text), Ok(_) | Err(NotNumber::Text | NotNumber::TooLarge))
 }
 
 /// Returns the index of a class among others, by its text or as a whole number.

@@ -11,10 +11,10 @@ use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 use serde::{Deserialize, Serialize};
 
-use super::file::write_file;
 use super::weights::{STATE, fill, open, read_bytes};
 use crate::checksum::Checksum;
 use crate::error::{Error, Result};
+use crate::files::write_file;
 use crate::train::{Checkpoint, CheckpointHeader};
 
 /// The one key of the metadata: of several, the order would change from file to file.

@@ -5,7 +5,6 @@
 //! Absent on purpose: terminals, devices.
 
 mod checkpoint;
-mod file;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod safetensors;
@@ -14,14 +13,13 @@ mod weights;
 use std::path::Path;
 
 pub use checkpoint::{read_checkpoint, write_checkpoint};
-pub(crate) use file::is_at;
-pub use file::{AtomicFile, write_file};
 #[cfg(feature = "onnx")]
 pub use onnx::{ONNX_OPSET, needs_double, onnx_bytes, write_onnx};
 pub use safetensors::{read_model, read_preparation, write_model};
 pub use weights::{read_fitting_weights, read_weights};
 
 use crate::error::{Error, Result};
+pub use crate::files::{AtomicFile, write_file};
 use crate::train::Trainer;
 
 /// The model's file name in a run folder.

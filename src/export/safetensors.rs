@@ -10,10 +10,10 @@ use safetensors::serialize;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::file::write_file;
 use super::weights::{fill, open, read_bytes};
 use crate::data::{Preprocessing, TargetKind};
 use crate::error::{Error, Result};
+use crate::files::write_file;
 use crate::graph::{Loss, Reduction};
 use crate::model::Sequential;
 use crate::train::{Criterion, TrainedModel};

@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::export::{is_at, write_file};
+use crate::files::{is_at, write_file};
 use crate::train::{EpochStats, Metric, Metrics};
 
 /// Beginning of the header.

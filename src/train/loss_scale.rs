@@ -10,17 +10,20 @@ use crate::plan::{HALF_MAX, LossScaler, TrainPlan};
 
 /// Refuses features, as the network sees them, that would be infinite in half precision.
 pub(super) fn check_range(preparation: &Preprocessing, data: &Dataset) -> Result<()> {
-    let mut scaled = Vec::with_capacity(data.columns());
-    for row in data.x().chunks(data.columns()) {
-        scaled.clear();
-        preparation.extend_features(row, &mut scaled);
-        let Some(at) = scaled.iter().position(|x| x.abs() > HALF_MAX) else { continue };
-        let column = &data.schema().features[at];
-        let problem = format!(
-            "the column {column} has {}, but f16 ends at {HALF_MAX}; use ‘scale’ standard or ‘precision’ f32",
-            scaled[at]
-        );
-        return Err(Error::setting("precision", problem));
+    let columns = data.columns();
+    let mut scaled = Vec::with_capacity(columns);
+    for block in data.x().blocks(columns) {
+        for row in block.view().chunks(columns) {
+            scaled.clear();
+            preparation.extend_features(row, &mut scaled);
+            let Some(at) = scaled.iter().position(|x| x.abs() > HALF_MAX) else { continue };
+            let column = &data.schema().features[at];
+            let problem = format!(
+                "the column {column} has {}, but f16 ends at {HALF_MAX}; use ‘scale’ standard or ‘precision’ f32",
+                scaled[at]
+            );
+            return Err(Error::setting("precision", problem));
+        }
     }
     Ok(())
 }

@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use super::checkpoint_files::{FRESH, all_checkpoint_files, checkpoint_files};
 use crate::cli::open_run::{METRICS, TRAINING_ROWS};
 use crate::error::{Error, Result};
-use crate::export::{MODEL_FILE, is_at, write_file};
+use crate::export::MODEL_FILE;
+use crate::files::{is_at, write_file};
 use crate::report::History;
 
 pub(crate) const CONFIG: &str = "config.toml";

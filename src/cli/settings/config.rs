@@ -14,7 +14,7 @@ use crate::data::{
     Arranged, Dataset, LoadedTable, Preprocessing, Split, SplitColumns, TableOptions, Target,
     TargetKind, Targets, column_names_as, list,
 };
-use crate::device::{DeviceInfo, DeviceKind, Tuning};
+use crate::device::{DeviceInfo, DeviceKind, Tuning, free_host_memory};
 use crate::error::{Error, Result};
 use crate::export::{MODEL_FILE, read_fitting_weights, read_preparation, read_weights};
 use crate::graph::{Group, Loss, RequiredTarget, factors};
@@ -190,7 +190,7 @@ impl RunConfig {
         let mut format = format_text(&self.table, &format);
         let mut notes = self.notes(&data);
         let Some(origin) = origin else {
-            let data = self.without_duplicates(self.split(data, &columns, &mut format)?);
+            let data = self.without_duplicates(self.split(data, &columns, &mut format)?)?;
             notes.extend(self.split_notes(&data, &columns));
             let (features, targets) = (Vec::new(), Vec::new());
             return Ok(PreparedTable { data, notes, format, features, targets });
@@ -224,9 +224,9 @@ impl RunConfig {
     }
 
     /// Leaves out columns that say what another one says, if the run does so.
-    fn without_duplicates(&self, data: Split) -> Split {
+    fn without_duplicates(&self, data: Split) -> Result<Split> {
         if !self.drop_duplicates {
-            return data;
+            return Ok(data);
         }
         // A column that the layers look up, or that is scaled in its own way, is not as the other one.
         let outputs = self.outputs(&data.train);
@@ -259,6 +259,7 @@ impl RunConfig {
             }
             None => self.reading.clone(),
         };
+        let reading = TableOptions { host_memory: self.host_memory(), ..reading };
         let read = |target: Target| Dataset::load(&self.table, &target, &reading);
         let column = || self.target.clone();
         let data = match (self.task, self.loss.as_ref().map(Loss::wants)) {
@@ -297,6 +298,11 @@ impl RunConfig {
         Ok(LoadedTable { data, columns, notes })
     }
 
+    /// Returns the memory that the run may take on the host: what the user allows, else all that is free.
+    fn host_memory(&self) -> Option<u64> {
+        self.reading.host_memory.or_else(free_host_memory)
+    }
+
     /// Holds out the validation rows. Adds to `format` what is unusual in the form of another table.
     fn split(
         &self,
@@ -315,7 +321,9 @@ impl RunConfig {
             ValidSource::Last(share) => data.split_last(*share),
             ValidSource::File(path) => {
                 let data = data.encoded()?;
-                let (valid, notes) = Dataset::load_like(path, data.schema(), &self.reading.format)
+                let memory = self.host_memory();
+                let format_of = &self.reading.format;
+                let (valid, notes) = Dataset::load_like(path, data.schema(), format_of, memory)
                     .map_err(|error| self.raw.locate_file("valid", error))?;
                 format.extend(format_text(path, &notes));
                 return Split::with_valid(data, valid);
@@ -326,7 +334,7 @@ impl RunConfig {
 
     /// Returns remarks on a split that a column or the order of rows has made.
     fn split_notes(&self, data: &Split, columns: &SplitColumns) -> Vec<Warning> {
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = data.train.storage_note().into_iter().collect();
         let tests = columns.test_rows();
         if tests > 0 {
             notes.push(format!(

@@ -23,6 +23,7 @@ pub(crate) use config_file::config_text;
 #[cfg(fuzzing)]
 pub use fuzzing::check_settings;
 pub(crate) use paths::path_text;
+pub(crate) use raw_settings::CHECKPOINT;
 pub(crate) use values::{column_options, table_format};
 
 use crate::error::Result;

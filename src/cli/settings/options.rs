@@ -16,8 +16,8 @@ use super::paths::{path_of, path_text};
 use super::raw_settings::{RawSetting, TABLE};
 use super::values::{
     add_groups, class_weights, column_list, column_rules, decimal, delimiter, delimiter_text,
-    device_memory, duplicates, groups, header, is_none, keep_checkpoints, minutes, set_optimizer,
-    start, target_scale, valid,
+    device_memory, duplicates, groups, header, host_memory, is_none, keep_checkpoints, minutes,
+    set_optimizer, start, target_scale, valid,
 };
 use crate::data::{ColumnRule, DecimalMark, FeatureScaling, GapRule};
 use crate::error::{Error, Result};
@@ -791,6 +791,16 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         read: |run, it| put(&mut run.options.device_memory, it.read(device_memory)),
         // As a text: whole numbers of TOML end at 2^63.
         show: |run| some(run.options.device_memory?.to_string()),
+        ..USUAL
+    },
+    OptionRow {
+        key: "host-memory",
+        value: "SIZE",
+        heading: Device,
+        help: "Memory that the run may take on the host, such as 2GiB; a table larger than a fifth of it is kept in a temporary file, \
+               in the folder TMPDIR or /var/tmp, with the same results [default: all that is free]",
+        read: |run, it| put(&mut run.reading.host_memory, it.read(host_memory)),
+        show: |run| some(run.reading.host_memory?.to_string()),
         ..USUAL
     },
     OptionRow {

@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use super::values::parts_of;
-use crate::cli::wording::{option_of, with_options};
 use crate::error::{Error, Result};
 
 /// The key of the table to train on, which `train` and `plan` take without dashes.
 pub(super) const TABLE: &str = "table";
+
+/// Name by which the library means the file that a run continues from, and not the option that names one.
+pub(crate) const CHECKPOINT: &str = "checkpoint";
 
 /// A value and where it was given.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +75,7 @@ impl RawSetting {
     /// Puts the value's place into an error that came of reading it.
     pub(super) fn locate(&self, error: Error) -> Error {
         match error {
-            Error::Setting { problem, .. } => self.wrong(with_options(&problem)),
+            Error::Setting { problem, .. } => self.wrong(problem),
             other => other,
         }
     }
@@ -135,11 +137,11 @@ impl RawSettings {
     pub(super) fn locate(&self, error: Error) -> Error {
         match error {
             Error::Setting { name, problem } => {
-                let place = match option_of(&name) {
-                    Some(option) => self.place(option.trim_start_matches('-')),
-                    None => name,
-                };
-                Error::setting(place, with_options(&problem))
+                let key =
+                    name.strip_prefix("--").map_or_else(|| name.replace('_', "-"), str::to_string);
+                // What was not given stays as it is named, and the program words it when it tells the error.
+                let given = self.get(&key).filter(|_| name != CHECKPOINT);
+                Error::setting(given.map_or(name, |setting| setting.place.clone()), problem)
             }
             other => other,
         }

@@ -220,8 +220,23 @@ pub(super) fn add_groups(run: &mut RunConfig, key: &'static str, groups: Vec<Gro
     Ok(())
 }
 
-/// Reads bytes, with or without a unit of 1024; `auto` for what the device allows.
+/// Reads the memory of a device: bytes, with or without a unit of 1024; `auto` for what the device allows.
 pub(super) fn device_memory(text: &str) -> Result<Option<u64>> {
+    bytes("--device-memory", text)
+}
+
+/// Reads the memory of the host, as [`device_memory`] does; `auto` for all that is free.
+pub(super) fn host_memory(text: &str) -> Result<Option<u64>> {
+    match bytes("--host-memory", text)? {
+        Some(0) => Err(Error::setting(
+            "--host-memory",
+            "0, but it must be above 0; write a size such as 2GiB, or auto",
+        )),
+        bytes => Ok(bytes),
+    }
+}
+
+fn bytes(option: &str, text: &str) -> Result<Option<u64>> {
     let text = text.trim();
     if text.eq_ignore_ascii_case("auto") {
         return Ok(None);
@@ -240,7 +255,7 @@ pub(super) fn device_memory(text: &str) -> Result<Option<u64>> {
             let problem = format!(
                 "\"{text}\" is not a size; write bytes, or sizes such as 512MiB or 1.5GiB, or auto"
             );
-            Err(Error::setting("--device-memory", problem))
+            Err(Error::setting(option, problem))
         }
     }
 }

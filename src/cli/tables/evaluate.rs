@@ -5,9 +5,9 @@
 use serde::{Serialize, Serializer};
 
 use super::ROWS;
-use super::input::TableInput;
+use super::input::{TableInput, at_row};
 use super::odd_rows::OddRows;
-use super::predict::{at_row, check_finite};
+use super::predict::check_finite;
 use super::prefetch::{Next, Prefetcher};
 use super::training_rows::{Overlap, RowDigest, training_rows};
 use crate::cli::Exit;

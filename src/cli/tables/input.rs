@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 use crate::data::{FeatureReader, PartReader, Schema, TableFormat};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Stands for standard input as a table, and for standard output as a file.
 const PIPE: &str = "-";
@@ -68,4 +68,9 @@ fn stdin_metadata() -> Option<fs::Metadata> {
 #[cfg(not(unix))]
 fn stdin_metadata() -> Option<fs::Metadata> {
     None
+}
+
+/// Returns an error about one of the rows of a part of a table.
+pub(crate) fn at_row(table: &str, lines: &[u64], row: usize, problem: String) -> Error {
+    Error::table(table, problem).at_line(lines.get(row).copied().unwrap_or(0))
 }

@@ -4,7 +4,7 @@
 //! once.
 //! Absent on purpose: what stands in for a text, which `data` knows.
 
-use super::predict::at_row;
+use super::input::at_row;
 use crate::data::{OddCell, Oddities, list};
 use crate::error::Result;
 use crate::report::{Console, pluralize};

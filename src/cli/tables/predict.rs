@@ -12,7 +12,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::ROWS;
-use super::input::{TableInput, is_pipe};
+use super::input::{TableInput, at_row, is_pipe};
 use super::odd_rows::OddRows;
 use super::prediction_writer::{CellStyle, PredictionColumns, PredictionWriter};
 use super::prefetch::{Next, Prefetcher};
@@ -211,11 +211,6 @@ fn predictions(
     let predictions = predictor.predict(&chunk.x)?;
     check_finite((&chunk.x, &chunk.lines), &predictions, &trained.preparation, table)?;
     Ok((predictions, skipped))
-}
-
-/// Returns an error about one of the rows of a part of a table.
-pub(crate) fn at_row(table: &str, lines: &[u64], row: usize, problem: String) -> Error {
-    Error::table(table, problem).at_line(lines.get(row).copied().unwrap_or(0))
 }
 
 /// Reports an end in the middle of a table, by the user's wish.

@@ -40,14 +40,17 @@ pub(crate) struct Overlap {
 
 impl RowDigest {
     pub(crate) fn of(data: &Dataset) -> Self {
-        let mut kept: Vec<u64> =
-            (0..data.rows()).map(|row| checksum(data.row(row), data.y(), row)).collect();
-        // Of a large table the smallest are parted from the others first, which takes less than sorting all.
-        if kept.len() > KEPT {
-            kept.select_nth_unstable(KEPT);
-            kept.truncate(KEPT);
-        }
+        let mut kept = Vec::new();
+        for_each_row(data.x(), data.columns(), |row, x| {
+            kept.push(checksum(x, data.y(), row));
+            // The smallest are parted from the others now and then, which takes less than sorting all.
+            if kept.len() == 4 * KEPT {
+                kept.select_nth_unstable(KEPT);
+                kept.truncate(KEPT);
+            }
+        });
         kept.sort_unstable();
+        kept.truncate(KEPT);
         Self { rows: data.rows() as u64, kept }
     }
 
@@ -58,14 +61,14 @@ impl RowDigest {
         let sampled = (self.kept.len() as u64) < self.rows;
         overlap.sampled = sampled;
         let most = self.kept.last().copied().filter(|_| sampled).unwrap_or(u64::MAX);
-        for row in 0..y.len() {
-            let sum = checksum(x.range(row * columns..(row + 1) * columns), y, row);
+        for_each_row(x, columns, |row, x| {
+            let sum = checksum(x, y, row);
             overlap.rows += 1;
             if sum <= most {
                 overlap.looked += 1;
                 overlap.found += u64::from(self.kept.binary_search(&sum).is_ok());
             }
-        }
+        });
     }
 
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
@@ -100,6 +103,17 @@ impl Overlap {
     pub(crate) fn text(self) -> Option<String> {
         let about = if self.sampled { "about " } else { "" };
         Some(format!("{about}{} of {}", count(self.rows()?), pluralize(self.rows, "row")))
+    }
+}
+
+/// Visits the rows of features `[rows, columns]` with their places.
+fn for_each_row(x: Numbers<'_>, columns: usize, mut visit: impl FnMut(usize, Numbers<'_>)) {
+    let mut row = 0;
+    for block in x.blocks(columns) {
+        for values in block.view().chunks(columns) {
+            visit(row, values);
+            row += 1;
+        }
     }
 }
 

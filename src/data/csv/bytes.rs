@@ -5,6 +5,8 @@
 
 use std::io::{self, Read};
 
+use memchr::{memchr, memchr_iter, memrchr};
+
 /// Largest number of bytes of a row: an unclosed quotation mark must not bring a whole large file into memory.
 pub(super) const MOST_ROW: usize = 1 << 26;
 /// Largest number of cells of a row: the parser needs eight bytes for each, so that a file of commas would take many times
@@ -47,6 +49,8 @@ pub(super) struct Watched<R> {
     inner: R,
     /// Byte between cells.
     delimiter: u8,
+    /// True if the bytes begin the file.
+    is_begin: bool,
     /// Offset of `bytes` in the file.
     start: u64,
     bytes: Vec<u8>,
@@ -70,6 +74,7 @@ impl<R: Read> Watched<R> {
         Self {
             inner,
             delimiter,
+            is_begin: true,
             start: 0,
             bytes: Vec::new(),
             left: (MOST_ROW, MOST_CELLS),
@@ -80,6 +85,17 @@ impl<R: Read> Watched<R> {
             counted: (0, 0),
             fault: None,
         }
+    }
+
+    /// Watches rows that come after `lines` lines of the file, each ended by `newline`; none of them is the first.
+    pub(super) fn part(inner: R, delimiter: u8, lines: u64, newline: u8) -> Self {
+        Self { is_begin: false, newline, ..Self::new(inner, delimiter, lines) }
+    }
+
+    /// Returns the source, and the bytes from an offset on that were read already.
+    pub(super) fn into_rest(self, offset: u64) -> (R, Vec<u8>) {
+        let begin = usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        (self.inner, self.bytes[begin.min(self.bytes.len())..].to_vec())
     }
 
     /// Begins a row, with limits of its own.
@@ -137,9 +153,7 @@ impl<R: Read> Watched<R> {
         if first && ends_in_returns(&self.bytes) {
             self.newline = b'\r';
         }
-        // `contains` is fast where there is none, which is the usual case.
-        let nul = self.bytes.contains(&0).then(|| self.bytes.iter().position(|&b| b == 0));
-        let good = nul.flatten().unwrap_or(self.bytes.len());
+        let good = memchr(0, &self.bytes).unwrap_or(self.bytes.len());
         let behind = self.quotes(good, first);
         // The earlier of the two problems is the one to report.
         if let Some(at) = behind {
@@ -166,12 +180,7 @@ impl<R: Read> Watched<R> {
             match self.state {
                 QuoteState::Outside(before) => {
                     // Outside of quotes only the next quote matters, so everything before it is skipped at once.
-                    let rest = &self.bytes[at..good];
-                    let quote = if rest.contains(&b'"') {
-                        rest.iter().position(|&byte| byte == b'"')
-                    } else {
-                        None
-                    };
+                    let quote = memchr(b'"', &self.bytes[at..good]);
                     let Some(quote) = quote.map(|place| at + place) else {
                         self.state = QuoteState::Outside(self.bytes[good - 1]);
                         break;
@@ -190,10 +199,7 @@ impl<R: Read> Watched<R> {
                     at = quote + 1;
                 }
                 QuoteState::Inside => {
-                    let Some(quote) = self.bytes[at..good].iter().position(|&byte| byte == b'"')
-                    else {
-                        break;
-                    };
+                    let Some(quote) = memchr(b'"', &self.bytes[at..good]) else { break };
                     self.state = QuoteState::Quote;
                     at += quote + 1;
                 }
@@ -228,7 +234,7 @@ impl<R: Read> Read for Watched<R> {
         if self.beyond().is_some() {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let first = self.start == 0 && self.bytes.is_empty();
+        let first = self.is_begin && self.start == 0 && self.bytes.is_empty();
         let mut n = self.inner.read(buffer)?;
         // A byte order mark is recognised only as a whole, and the parser takes a mark alone for an empty file.
         while first && n > 0 && n <= BOM.len() && n < buffer.len() {
@@ -263,11 +269,70 @@ impl<R: Read> Read for Watched<R> {
     }
 }
 
+/// Follows quotes through rows, to find where these end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct QuoteScan {
+    delimiter: u8,
+    newline: u8,
+    state: QuoteState,
+}
+
+impl QuoteScan {
+    /// Begins at the beginning of a row.
+    pub(super) fn new(delimiter: u8, newline: u8) -> Self {
+        Self { delimiter, newline, state: QuoteState::Outside(newline) }
+    }
+
+    /// Follows more bytes. Returns the place behind the last line end among them that ends a row, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When text stands behind a closing quote.
+    pub(super) fn follow(&mut self, bytes: &[u8]) -> Result<Option<usize>, ()> {
+        let (mut at, mut end) = (0, None);
+        while at < bytes.len() {
+            match self.state {
+                QuoteState::Outside(before) => {
+                    let length = memchr(b'"', &bytes[at..]).unwrap_or(bytes.len() - at);
+                    let run = &bytes[at..at + length];
+                    end = memrchr(self.newline, run).map(|place| at + place + 1).or(end);
+                    let before = run.last().copied().unwrap_or(before);
+                    at += length + 1;
+                    self.state = match at <= bytes.len() {
+                        true if before == self.delimiter || matches!(before, b'\n' | b'\r') => {
+                            QuoteState::Inside
+                        }
+                        true => QuoteState::Outside(b'"'),
+                        false => QuoteState::Outside(before),
+                    };
+                }
+                QuoteState::Inside => match memchr(b'"', &bytes[at..]) {
+                    Some(place) => (at, self.state) = (at + place + 1, QuoteState::Quote),
+                    None => break,
+                },
+                QuoteState::Quote | QuoteState::Blanks => {
+                    let byte = bytes[at];
+                    self.state = match (byte, self.state) {
+                        (b'"', QuoteState::Quote) => QuoteState::Inside,
+                        (byte, _) if byte == self.delimiter => QuoteState::Outside(byte),
+                        (b' ' | b'\t', _) => QuoteState::Blanks,
+                        (b'\n' | b'\r', _) => QuoteState::Outside(byte),
+                        _ => return Err(()),
+                    };
+                    at += 1;
+                    if byte == self.newline {
+                        end = Some(at);
+                    }
+                }
+            }
+        }
+        Ok(end)
+    }
+}
+
 /// Returns how often a byte occurs.
-fn count(bytes: &[u8], wanted: u8) -> u64 {
-    // Sums in bytes are vectorised, and overflow only after 255.
-    let of = |part: &[u8]| part.iter().fold(0_u8, |sum, &byte| sum + u8::from(byte == wanted));
-    bytes.chunks(255).map(|part| u64::from(of(part))).sum()
+pub(super) fn count(bytes: &[u8], wanted: u8) -> u64 {
+    memchr_iter(wanted, bytes).count() as u64
 }
 
 /// True if lines end in a carriage return alone, as on old Macintoshes: the first line does.

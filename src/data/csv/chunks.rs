@@ -104,6 +104,7 @@ impl FeatureReader {
         let wanted = schema.read_columns();
         let picks = header::find_all(&header::names(&table.header), &wanted, &table.source)
             .map_err(|error| table.explain(error))?;
+        table.check_cells(&picks)?;
         let numbers = number_places(schema, &picks);
         table.read_numbers_in(|column| numbers.contains(&column));
         Ok(Self { table, picks, cells: RowCells::new(schema), spare: Vec::new() })
@@ -296,6 +297,7 @@ impl PartReader {
         wanted.extend(weight);
         let mut picks = header::find_all(&names, &wanted, &table.source)
             .map_err(|error| table.explain(error))?;
+        table.check_cells(&picks)?;
         let weight = weight.and_then(|_| picks.pop());
         let places = picks.split_off(features);
         // As for the table that the schema is of.

@@ -37,7 +37,7 @@ impl TableFormat {
     /// Returns the form of an array's text.
     pub(super) fn of_array(&self, source: &str) -> Result<Self> {
         if self.delimiter.is_some() || self.decimal.is_some() || self.header.is_some() {
-            let problem = "the file is an array, which has no ‘delimiter’, ‘decimal’ mark or ‘header’; leave these options out";
+            let problem = "the file is no text, and has no ‘delimiter’, ‘decimal’ mark or ‘header’; leave these options out";
             return Err(Error::table(source, problem));
         }
         let target_file = self.target_file.clone();
@@ -280,6 +280,15 @@ impl Dialect {
         self.comma = stated.decimal == Some(DecimalMark::Comma);
         self.decimal_is_stated = stated.decimal.is_some();
         self.remark(&titles, stated);
+    }
+
+    /// Takes the text of an array or of columns, which was written as it is to be read; `notes` are on that.
+    pub(super) fn take_as_written(&mut self, notes: &[String]) {
+        let cells = self.first;
+        (self.is_array, self.width, self.trailing) = (true, cells, 0);
+        (self.row_names, self.unnamed, self.comma) = (false, false, false);
+        self.marks = vec![NumberMarks::Plain; cells];
+        self.notes = notes.to_vec();
     }
 
     /// Returns true if a table whose first line has so many cells needs no treatment.

@@ -7,14 +7,20 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::blocks::each_block;
 use super::dialect::TableFormat;
+use super::row_block::{BlockReader, RowBlock, replace};
 use super::row_keys::RowKeys;
 use super::rows::TableReader;
 use super::{LoadedTable, rows_left_out, told_rows};
 use crate::data::cell::{self, GapMarks};
+use crate::data::column_cells::{ColumnCells, FinishedTexts};
+use crate::data::encode::index;
 use crate::data::header;
-use crate::data::kinds::{ColumnScan, Decision, RawColumn, RawColumns, RawKind, TextRules};
+use crate::data::kinds::{Decision, DeclaredType, RawColumn, RawColumns, RawKind, TextRules};
+use crate::data::number_builder::NumberBuilder;
 use crate::data::numbers::NumberVec;
+use crate::data::stored_numbers::table_memory;
 use crate::data::table::{Dataset, Schema, Target, TargetKind};
 use crate::data::table_options::{ColumnRule, GapRule, TableOptions};
 use crate::data::target::{TargetCells, resolve_all};
@@ -24,14 +30,14 @@ use crate::error::{Error, Result};
 const GAP: u32 = u32::MAX;
 
 /// Places of the columns.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Layout {
     /// Names of all columns.
-    names: Vec<String>,
-    targets: Vec<usize>,
-    weight: Option<usize>,
+    pub(super) names: Vec<String>,
+    pub(super) targets: Vec<usize>,
+    pub(super) weight: Option<usize>,
     /// Columns that are read as features.
-    picks: Vec<usize>,
+    pub(super) picks: Vec<usize>,
     /// Columns by which rows are split.
     keys: RowKeys,
     /// Form of the text, as far as it is stated.
@@ -56,16 +62,31 @@ impl Layout {
         let numbers = table.dialect().delimiter != b','
             || options.format.decimal.is_some()
             || matches!(target, Target::Number(_));
-        let is_text = |column: usize| {
-            let rule = layout.names.get(column).and_then(|name| options.rule(name));
-            rule.is_some_and(|rule| *rule != ColumnRule::Number)
-        };
         table.read_numbers_in(|column| {
             !layout.keys.has(column)
-                && !is_text(column)
+                && !layout.is_text(column, options)
                 && (numbers || !layout.targets.contains(&column))
         });
         Ok((layout, table))
+    }
+
+    /// Returns true if a column is asked to hold something else than numbers.
+    pub(super) fn is_text(&self, column: usize, options: &TableOptions) -> bool {
+        let rule = self.names.get(column).and_then(|name| options.rule(name));
+        rule.is_some_and(|rule| *rule != ColumnRule::Number)
+    }
+
+    /// Takes all columns for features.
+    pub(super) fn of_all(table: &TableReader, options: &TableOptions) -> Self {
+        let names: Vec<String> = table.header.iter().map(|name| name.trim().to_owned()).collect();
+        Self {
+            targets: Vec::new(),
+            weight: None,
+            picks: (0..names.len()).collect(),
+            names,
+            keys: RowKeys::default(),
+            format: options.format.clone(),
+        }
     }
 
     fn in_header(table: &TableReader, target: &Target, options: &TableOptions) -> Result<Self> {
@@ -136,6 +157,22 @@ impl Layout {
             let problem = "no column is left for features; at least one is needed";
             return Err(Error::table(source, problem));
         }
+        let needed: Vec<usize> =
+            targets.iter().copied().chain(weight_place).filter(|it| !picks.contains(it)).collect();
+        table.check_cells(&needed)?;
+        // Told before anything is read.
+        let refused = picks.iter().find_map(|&place| match table.declared(place)? {
+            DeclaredType::Refused(what) => Some((place, what)),
+            _ => None,
+        });
+        if let Some((place, what)) = refused {
+            let name = names[place];
+            let problem = format!(
+                "column {}: it holds {what}, which are no features; give ‘ignore’ \"{name}\"",
+                cell::shown(name)
+            );
+            return Err(Error::table(source, problem).at_column(name));
+        }
         let names = names.into_iter().map(String::from).collect();
         let format = options.format.clone();
         Ok(Self { names, targets, weight: weight_place, picks, keys, format })
@@ -146,97 +183,139 @@ impl Layout {
 #[derive(Debug)]
 pub(super) struct FirstPass {
     marks: GapMarks,
-    scans: Vec<ColumnScan>,
-    x: NumberVec,
-    targets: Vec<TargetCells>,
-    pub(super) weights: Vec<f64>,
-    keys: RowKeys,
-    left_out: usize,
-    rows: usize,
-    /// Marks of gaps of the user's that cells have had.
-    seen_marks: HashSet<String>,
-    /// True for columns with numbers of more digits than f64 keeps; noted while reading, since the digits are lost as soon as a cell is
-    /// a number.
-    inexact: Vec<bool>,
+    /// Columns, targets and keys of all rows so far; their numbers are in `x`.
+    all: RowBlock,
+    x: NumberBuilder,
+    /// Texts of the columns whose numbers are codes, once all rows were read.
+    texts: Vec<Option<FinishedTexts>>,
 }
 
 impl FirstPass {
-    pub(super) fn new(table: &TableReader, layout: &Layout, options: &TableOptions) -> Self {
-        let scan = |&place: &usize| ColumnScan::new(options.rule(&layout.names[place]));
-        Self {
-            marks: GapMarks::new(options.missing.as_deref()),
-            scans: layout.picks.iter().map(scan).collect(),
-            x: NumberVec::default(),
-            targets: layout.targets.iter().map(|_| TargetCells::default()).collect(),
-            weights: Vec::new(),
-            keys: layout.keys.clone(),
-            left_out: 0,
-            rows: 0,
-            seen_marks: HashSet::new(),
-            inexact: vec![false; table.header.len()],
-        }
+    pub(super) fn new(
+        table: &TableReader,
+        layout: &Layout,
+        options: &TableOptions,
+        target: &Target,
+    ) -> Self {
+        let column = |&place: &usize| {
+            ColumnCells::new(options.rule(&layout.names[place]), table.declared(place))
+        };
+        let columns = layout.picks.iter().map(column).collect();
+        let targets = layout.targets.iter().map(|&it| TargetCells::of(table.declared(it), target));
+        let marks = GapMarks::new(options.missing.as_deref());
+        let memory = table_memory(options.host_memory);
+        let all = RowBlock::new(columns, targets.collect(), layout.keys.clone());
+        Self { marks, all, x: NumberBuilder::within(memory), texts: Vec::new() }
     }
 
-    /// Takes the table's current row.
-    pub(super) fn row(&mut self, table: &TableReader, layout: &Layout) -> Result<()> {
-        if let Some(place) = layout.weight {
-            let weight = table.weight(place)?;
-            if weight == 0.0 {
-                self.left_out += 1;
-                return Ok(());
-            }
-            self.weights.push(weight);
-        }
-        self.keys.push(table)?;
-        self.rows += 1;
-        let mut odd = false;
-        for (&place, scan) in layout.picks.iter().zip(&mut self.scans) {
-            let text = table.record.get(place).unwrap_or_default();
-            self.inexact[place] |= cell::loses_digits(text);
-            let value = scan.push(text.trim(), table.line, &self.marks);
-            odd |= value.is_nan();
-            self.x.push(value);
-        }
-        if self.marks.is_given() && self.seen_marks.len() < self.marks.given_marks() {
-            self.note_marks(table, layout);
-        }
-        if odd {
-            table.check_not_header()?;
-        }
-        // The last cell decides if a target is classes or numbers, so cells are collected.
-        for (&place, cells) in layout.targets.iter().zip(&mut self.targets) {
-            let text = table.record.get(place).unwrap_or_default();
-            self.inexact[place] |= cell::loses_digits(text);
-            cells.push(text.trim(), table.line);
-        }
-        Ok(())
+    /// Makes the pass over a table whose columns are to be told.
+    pub(super) fn counting(table: &TableReader, layout: &Layout, options: &TableOptions) -> Self {
+        let column = |&place: &usize| {
+            ColumnCells::counted(options.rule(&layout.names[place]), table.declared(place))
+        };
+        let columns = layout.picks.iter().map(column).collect();
+        let all = RowBlock::new(columns, Vec::new(), layout.keys.clone());
+        let marks = GapMarks::new(options.missing.as_deref());
+        let x = NumberBuilder::within(None);
+        Self { marks, all, x, texts: Vec::new() }
     }
 
-    /// Notes which of the user's marks of gaps the current row has.
-    fn note_marks(&mut self, table: &TableReader, layout: &Layout) {
-        for &place in layout.picks.iter().chain(&layout.targets) {
-            let text = table.record.get(place).unwrap_or_default().trim();
-            let is_mark = !text.is_empty() && self.marks.number(text).is_ok_and(f64::is_nan);
-            if is_mark && !self.seen_marks.contains(text) {
-                self.seen_marks.insert(text.to_owned());
+    /// Keeps all texts of the targets.
+    pub(super) fn keep_target_texts(&mut self) {
+        self.all.targets.iter_mut().for_each(TargetCells::keep_texts);
+    }
+
+    /// Returns the columns with all of their cells.
+    pub(super) fn into_columns(self) -> (Vec<ColumnCells>, usize) {
+        (self.all.columns, self.all.rows)
+    }
+
+    /// Reads all rows of a table. Returns false where texts of a target are needed that were forgotten.
+    pub(super) fn read(&mut self, table: &mut TableReader, layout: &Layout) -> Result<bool> {
+        if table.has_first_row() {
+            table.read()?;
+            let mut first = self.all.emptied();
+            first.take_record(table, layout, &self.marks)?;
+            self.append(first);
+        }
+        let (mut blocks, form) = table.take_blocks(Arc::default());
+        let rows = BlockReader { form, layout: layout.clone(), marks: self.marks.clone() };
+        // The first block tells which columns have too many texts to be kept. Blocks of an array come one after the other, since rows are
+        // counted there instead of lines.
+        let parallel = !rows.form.dialect.is_array;
+        while let Some(block) = blocks.next()? {
+            let read = rows.read(block, self.seen(), self.all.emptied())?;
+            self.append(read);
+            if parallel {
+                break;
             }
         }
+        if !blocks.ended {
+            let empty = self.all.emptied();
+            let read = move |block| rows.read(block, 0, empty.emptied());
+            each_block(blocks, read, |read| {
+                self.append(read);
+                Ok(())
+            })?;
+        }
+        if self.seen() == 0 {
+            return Err(table.without_rows());
+        }
+        if self.seen() > u64::from(u32::MAX) {
+            let problem = format!("more rows than {}; split the table", u32::MAX);
+            return Err(Error::table(&table.source, problem));
+        }
+        Ok(!self.all.targets.iter().any(TargetCells::has_lost_texts))
+    }
+
+    /// Number of rows that were read.
+    fn seen(&self) -> u64 {
+        (self.all.rows + self.all.left_out) as u64
+    }
+
+    /// Returns true if all rows were left out by their weights.
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.rows == 0
+    }
+
+    /// Takes the rows that come next.
+    fn append(&mut self, mut part: RowBlock) {
+        let width = self.all.columns.len();
+        let columns = self.all.columns.iter_mut().zip(part.columns);
+        for (column, (own, of_part)) in columns.enumerate() {
+            let recoded = own.append(of_part, &self.marks);
+            if let Some(numbers) = recoded.own {
+                self.x.replace_column((column, width), |_, it| numbers[index(it)]);
+            }
+            if let Some(numbers) = recoded.of_part {
+                replace(part.x.iter_mut().skip(column).step_by(width), &numbers);
+            }
+        }
+        self.x.append(&part.x);
+        let targets = self.all.targets.iter_mut().zip(part.targets);
+        targets.for_each(|(own, of_part)| own.append(of_part));
+        self.all.keys.append(part.keys);
+        self.all.weights.append(&mut part.weights);
+        self.all.left_out += part.left_out;
+        self.all.rows += part.rows;
     }
 
     /// Decides the kinds. Returns the places among the picked columns of those that are features, with their kinds; texts are still to
     /// be read.
     pub(super) fn columns(
-        &self,
+        &mut self,
         table: &TableReader,
         layout: &Layout,
         options: &TableOptions,
         notes: &mut Vec<String>,
     ) -> Result<(Vec<usize>, Vec<RawColumn>)> {
+        let marks = &self.marks;
+        self.texts = self.all.columns.iter_mut().map(|column| column.finish(marks)).collect();
         let (mut kept, mut columns) = (Vec::new(), Vec::new());
         let mut wrong: Option<(u64, usize, String)> = None;
-        for (at, (scan, &place)) in self.scans.iter().zip(&layout.picks).enumerate() {
+        for (at, (column, &place)) in self.all.columns.iter().zip(&layout.picks).enumerate() {
             let name = &layout.names[place];
-            let (decision, note) = match scan.decide(name, options.gaps) {
+            let (decision, note) = match column.scan.decide(name, options.gaps) {
                 Ok(decided) => decided,
                 // The first of several bad cells is the one to tell.
                 Err((line, problem)) => {
@@ -259,9 +338,11 @@ impl FirstPass {
         if let Some((line, place, problem)) = wrong {
             return Err(table.refuse_column_at(line, place, problem));
         }
-        let unused = self.marks.unused(&self.seen_marks);
+        let seen = self.all.columns.iter().flat_map(|column| &column.scan.marks);
+        let unused = self.marks.unused(&seen.map(String::as_str).collect());
         if !unused.is_empty() {
-            notes.push(format!("no cell is {}, which ‘missing’ names", header::list(&unused)));
+            let unused = header::list(&unused);
+            notes.push(format!("no cell of a feature is {unused}, which ‘missing’ names"));
         }
         if kept.is_empty() {
             let problem = format!("no column is left for features: {}", notes.join("; "));
@@ -270,7 +351,7 @@ impl FirstPass {
         Ok((kept, columns))
     }
 
-    /// Returns the features of the kept columns, after a second pass over the table if some are texts.
+    /// Returns the features of the kept columns, after a second pass over the table if it has texts that were forgotten.
     pub(super) fn features(
         &mut self,
         path: &Path,
@@ -278,34 +359,35 @@ impl FirstPass {
         kept: &[usize],
         mut columns: Vec<RawColumn>,
     ) -> Result<(NumberVec, Vec<RawColumn>)> {
-        let is_text = |column: &RawColumn| matches!(column.kind, RawKind::Category { .. });
-        let texts: Vec<usize> = (0..columns.len()).filter(|&at| is_text(&columns[at])).collect();
-        let x = std::mem::take(&mut self.x);
-        let width = self.scans.len();
-        if texts.is_empty() {
-            let x = if kept.len() == width { x } else { x.columns(kept, width) };
-            return Ok((x, columns));
-        }
-        let places: Vec<usize> = texts.iter().map(|&at| layout.picks[kept[at]]).collect();
-        let mut codes = vec![None; columns.len()];
-        for (&at, (values, of_rows)) in texts.iter().zip(self.texts(path, layout, &places)?) {
-            if let RawKind::Category { values: to, .. } = &mut columns[at].kind {
-                *to = values;
-            }
-            codes[at] = Some(of_rows);
-        }
-        let mut merged = NumberVec::default();
-        let view = x.view();
-        for row in 0..self.rows {
-            for (at, &from) in kept.iter().enumerate() {
-                merged.push(match &codes[at] {
-                    Some(codes) if codes[row] == GAP => f64::NAN,
-                    Some(codes) => codes[row].into(),
-                    None => view.at(row * width + from),
-                });
+        let width = self.all.columns.len();
+        let memory = self.x.memory();
+        let mut x = std::mem::replace(&mut self.x, NumberBuilder::within(memory));
+        let mut forgotten = Vec::new();
+        for (at, (column, &from)) in columns.iter_mut().zip(kept).enumerate() {
+            if let Some(texts) = self.texts[from].take() {
+                let kind = std::mem::replace(&mut column.kind, RawKind::Number);
+                let (kind, numbers) = texts.numbers(kind);
+                column.kind = kind;
+                x.replace_column((from, width), |_, it| numbers[index(it)]);
+            } else if matches!(column.kind, RawKind::Category { .. }) {
+                forgotten.push(at);
             }
         }
-        Ok((merged, columns))
+        if !forgotten.is_empty() {
+            let places: Vec<usize> = forgotten.iter().map(|&at| layout.picks[kept[at]]).collect();
+            for (&at, (values, codes)) in forgotten.iter().zip(self.texts(path, layout, &places)?) {
+                if let RawKind::Category { values: to, .. } = &mut columns[at].kind {
+                    *to = values;
+                }
+                let number = |code: u32| if code == GAP { f64::NAN } else { code.into() };
+                x.replace_column((kept[at], width), |row, _| number(codes[row]));
+            }
+        }
+        let mut x = x.finish()?;
+        if kept.len() < width {
+            x.keep_columns(kept, width, memory)?;
+        }
+        Ok((x, columns))
     }
 
     /// Reads the texts of columns: for each its different texts in order, and the place of each row's text among them.
@@ -321,7 +403,7 @@ impl FirstPass {
         // A text stays as it is, though it may look like a number.
         table.read_numbers_in(|column| layout.weight == Some(column));
         let mut known: Vec<HashMap<String, u32>> = vec![HashMap::new(); places.len()];
-        let mut codes: Vec<Vec<u32>> = vec![Vec::with_capacity(self.rows); places.len()];
+        let mut codes: Vec<Vec<u32>> = vec![Vec::with_capacity(self.all.rows); places.len()];
         while table.read()? {
             if layout.weight.map(|place| table.weight(place)).transpose()? == Some(0.0) {
                 continue;
@@ -336,7 +418,7 @@ impl FirstPass {
                 });
             }
         }
-        if codes.iter().any(|codes| codes.len() != self.rows) {
+        if codes.iter().any(|codes| codes.len() != self.all.rows) {
             let problem = "the table has columns of texts, which takes reading it twice, and the second time it was another one; give a \
                            file that does not change, not a pipe";
             return Err(Error::table(&table.source, problem));
@@ -369,26 +451,25 @@ impl FirstPass {
             let problem = format!("no row is left: {}", notes.join("; "));
             return Err(Error::table(&table.source, problem));
         }
-        let all = keep.len() == self.rows;
-        let x = if all { x } else { x.gather(&keep, width) };
-        if !all {
-            self.targets.iter_mut().for_each(|cells| cells.keep(&keep));
-            self.keys.keep(&keep);
+        let (mut x, memory) = (x, table_memory(options.host_memory));
+        let all = &mut self.all;
+        if keep.len() < all.rows {
+            x.keep_rows(&keep, width, memory)?;
+            all.targets.iter_mut().for_each(|cells| cells.keep(&keep));
+            all.keys.keep(&keep);
             if options.weight.is_some() {
-                self.weights = keep.iter().map(|&row| self.weights[row as usize]).collect();
+                all.weights = keep.iter().map(|&row| all.weights[row as usize]).collect();
             }
         }
         let targets: Vec<String> =
             layout.targets.iter().map(|&it| layout.names[it].clone()).collect();
-        let mut cells = std::mem::take(&mut self.targets);
+        let cells = &self.all.targets;
         // A single target may be classes; several are numbers or labels, resolved together.
-        let read = match (cells.len(), cells.pop()) {
-            (1, Some(only)) => only.resolve(target, &table.source)?,
-            (_, last) => {
-                cells.extend(last);
-                let names: Vec<&str> = targets.iter().map(String::as_str).collect();
-                resolve_all(cells, &names, target, &table.source)?
-            }
+        let read = if let [only] = cells.as_slice() {
+            only.resolve(target, &table.source)?
+        } else {
+            let names: Vec<&str> = targets.iter().map(String::as_str).collect();
+            resolve_all(cells, &names, target, &table.source)?
         };
         let inexact = self.inexact_columns(layout, (&kept, &columns), &read.kind);
         let schema = Schema {
@@ -407,9 +488,10 @@ impl FirstPass {
         let data = Dataset {
             schema,
             x: Arc::new(x),
+            memory,
             y: read.y,
             weights: None,
-            left_out: self.left_out,
+            left_out: self.all.left_out,
             inexact,
             source: table.source,
             class_lines: read.class_lines,
@@ -418,8 +500,9 @@ impl FirstPass {
             notes: Arc::new(notes),
         };
         // Last, since weights need the finished rows.
-        let data = if options.weight.is_some() { data.with_weights(self.weights)? } else { data };
-        Ok(LoadedTable { data, columns: self.keys.finish(), notes: format_notes })
+        let data =
+            if options.weight.is_some() { data.with_weights(self.all.weights)? } else { data };
+        Ok(LoadedTable { data, columns: self.all.keys.finish(), notes: format_notes })
     }
 
     /// Returns the rows that are kept: those with a target, and under [`GapRule::Drop`] without gaps.
@@ -431,9 +514,9 @@ impl FirstPass {
     ) -> Vec<u32> {
         let has_gap =
             |row: usize| x.view().range(row * width..(row + 1) * width).iter().any(f64::is_nan);
-        let gap_rows = TargetCells::gap_rows(&self.targets, target, &self.marks, self.rows);
+        let gap_rows = TargetCells::gap_rows(&self.all.targets, target, &self.marks, self.all.rows);
         let (mut without, mut dropped) = (0, 0);
-        let mut keep = Vec::with_capacity(self.rows);
+        let mut keep = Vec::with_capacity(self.all.rows);
         for (row, no_target) in (0_u32..).zip(gap_rows) {
             let gap = rule == GapRule::Drop && has_gap(row as usize);
             without += usize::from(no_target);
@@ -456,11 +539,11 @@ impl FirstPass {
     ) -> Vec<String> {
         let numbers = matches!(kind, TargetKind::Number | TargetKind::Numbers(_));
         let features = kept.iter().zip(columns).filter(|(_, it)| it.kind == RawKind::Number);
-        let features: Vec<usize> = features.map(|(&at, _)| layout.picks[at]).collect();
-        let told = |place: &usize| {
-            self.inexact[*place]
-                && (features.contains(place) || numbers && layout.targets.contains(place))
-        };
-        (0..layout.names.len()).filter(told).map(|it| layout.names[it].clone()).collect()
+        let features = features.filter(|(at, _)| self.all.columns[**at].inexact);
+        let mut places: Vec<usize> = features.map(|(&at, _)| layout.picks[at]).collect();
+        let targets = layout.targets.iter().zip(&self.all.targets);
+        places.extend(targets.filter(|(_, it)| numbers && it.inexact).map(|it| it.0));
+        places.sort_unstable();
+        places.iter().map(|&place| layout.names[place].clone()).collect()
     }
 }

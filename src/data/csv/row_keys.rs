@@ -3,11 +3,10 @@
 //! In: rows. Out: a number for each group, a part for each row.
 //! Absent on purpose: the split, which `split.rs` makes.
 
-use std::collections::HashMap;
-
 use super::rows::TableReader;
 use super::{cell, header};
 use crate::data::split::{RowPart, SplitColumns};
+use crate::data::text_table::TextTable;
 use crate::error::{Error, Result};
 
 /// Keys of the rows of a table.
@@ -15,7 +14,7 @@ use crate::error::{Error, Result};
 pub(super) struct RowKeys {
     group: Option<usize>,
     part: Option<usize>,
-    known: HashMap<String, u32>,
+    known: TextTable,
     pub(super) groups: Vec<u32>,
     pub(super) parts: Vec<RowPart>,
 }
@@ -66,28 +65,34 @@ impl RowKeys {
         }
     }
 
-    /// Takes the keys of the current row.
-    pub(super) fn push(&mut self, table: &TableReader) -> Result<()> {
+    /// Returns the same columns without rows.
+    pub(super) fn emptied(&self) -> Self {
+        Self { group: self.group, part: self.part, ..Self::default() }
+    }
+
+    /// Takes the keys of the next row, whose cells are given by their places. An error is a place and a problem.
+    pub(super) fn push<'a>(
+        &mut self,
+        cell: impl Fn(usize) -> &'a str,
+    ) -> Result<(), (usize, String)> {
         if let Some(column) = self.group {
-            let text = table.record.get(column).unwrap_or_default().trim();
+            let text = cell(column).trim();
             if text.is_empty() {
                 let problem = "the cell is empty, but it has to name the row's group; fill it in or remove the row";
-                return Err(table.refuse_column(column, problem.into()));
+                return Err((column, problem.into()));
             }
-            // Looked up first, since most rows are of a group that is known, whose name need not be copied.
-            let next = self.known.len() as u32;
-            let group = match self.known.get(text) {
-                Some(&group) => group,
-                None => *self.known.entry(text.to_string()).or_insert(next),
-            };
-            self.groups.push(group);
+            self.groups.push(self.known.code(text).0);
         }
         if let Some(column) = self.part {
-            let text = table.record.get(column).unwrap_or_default();
-            let part =
-                text.parse().map_err(|problem: String| table.refuse_column(column, problem))?;
-            self.parts.push(part);
+            self.parts.push(cell(column).parse().map_err(|problem: String| (column, problem))?);
         }
         Ok(())
+    }
+
+    /// Takes the keys of the rows that come next.
+    pub(super) fn append(&mut self, part: Self) {
+        let codes: Vec<u32> = part.known.iter().map(|text| self.known.code(text).0).collect();
+        self.groups.extend(part.groups.iter().map(|&group| codes[group as usize]));
+        self.parts.extend(part.parts);
     }
 }

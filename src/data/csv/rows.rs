@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 
+use super::blocks::{Blocks, TextBlock};
 use super::bytes::{Beyond, MOST_CELLS, MOST_ROW, Watched};
 use super::cell;
 use super::dialect::{Dialect, TableFormat, name_of};
 use super::marks::{DecimalMark, NumberMarks};
 use crate::data::header;
+use crate::data::kinds::DeclaredType;
 use crate::data::open::{MAGIC, TableBytes};
 use crate::data::table::Schema;
 use crate::error::{Error, Result};
@@ -39,6 +41,8 @@ pub(in crate::data) struct TableReader {
     pub(in crate::data) line: u64,
     rows: u64,
     dialect: Dialect,
+    /// Types of the columns, as far as the file declares them.
+    declared: Vec<Option<DeclaredType>>,
     /// Bytes that were taken of a compressed file.
     taken: Option<Arc<AtomicU64>>,
     /// True if header and rows are as in the file.
@@ -48,15 +52,75 @@ pub(in crate::data) struct TableReader {
     raw: StringRecord,
     /// True if `record` is the first row already, because there is no header.
     pending: bool,
+    /// Line after the current row.
+    next_line: u64,
+    /// A row with its line, before which blank lines stand that are rows themselves.
+    held: Option<(u64, StringRecord)>,
+    /// True for a part of a table, which may have no rows.
+    is_part: bool,
+}
+
+/// Form of a table's rows, by which parts of it are read.
+#[derive(Clone, Debug)]
+pub(super) struct RowForm {
+    path: PathBuf,
+    source: String,
+    pub(super) header: StringRecord,
+    pub(super) dialect: Dialect,
+    declared: Vec<Option<DeclaredType>>,
+    raw_header: StringRecord,
+    /// True if rows are as in the file.
+    pub(super) plain: bool,
+    newline: u8,
+}
+
+impl RowForm {
+    /// Returns a reader of the rows of a block that comes behind so many rows.
+    pub(super) fn reader(&self, block: TextBlock, rows: u64) -> TableReader {
+        let bytes = ByteSource { sample: Cursor::new(block.bytes), ..ByteSource::default() };
+        let delimiter = self.dialect.delimiter;
+        let watched = Watched::part(bytes, delimiter, block.lines, self.newline);
+        TableReader {
+            reader: parser(watched, delimiter),
+            path: self.path.clone(),
+            source: self.source.clone(),
+            header: self.header.clone(),
+            record: StringRecord::new(),
+            line: block.lines,
+            rows,
+            dialect: self.dialect.clone(),
+            declared: self.declared.clone(),
+            taken: None,
+            plain: self.plain,
+            raw_header: self.raw_header.clone(),
+            raw: StringRecord::new(),
+            pending: false,
+            next_line: 0,
+            held: None,
+            is_part: true,
+        }
+    }
+}
+
+/// Makes the parser of a text.
+fn parser(bytes: Watched<ByteSource>, delimiter: u8) -> Reader<Watched<ByteSource>> {
+    // Lengths of rows are checked by the reader, not by the parser, for a message with both lengths.
+    ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .buffer_capacity(BUFFER)
+        .from_reader(bytes)
 }
 
 /// Source of the bytes: first those by which the form was found.
-#[derive(Debug)]
-struct ByteSource {
+#[derive(Debug, Default)]
+pub(super) struct ByteSource {
     sample: Cursor<Vec<u8>>,
     /// Error that ended the sample.
     failed: Option<io::Error>,
-    rest: TableBytes,
+    /// Nothing for rows that are in memory.
+    rest: Option<TableBytes>,
 }
 
 impl Read for ByteSource {
@@ -69,7 +133,7 @@ impl Read for ByteSource {
         self.sample = Cursor::default();
         match self.failed.take() {
             Some(error) => Err(error),
-            None => self.rest.read(buffer),
+            None => self.rest.as_mut().map_or(Ok(0), |rest| rest.read(buffer)),
         }
     }
 }
@@ -152,18 +216,15 @@ impl TableReader {
         if let Some(problem) = dialect.problem.take() {
             return Err(Error::table(&source, problem));
         }
-        dialect.is_array = bytes.array_notes().is_some();
-        dialect.notes.extend(bytes.array_notes().into_iter().flatten().cloned());
+        let array = bytes.array_notes().cloned();
+        if let Some(array) = &array {
+            dialect.take_as_written(&array.notes);
+        }
         let mut sample = Cursor::new(sample);
         sample.set_position(dialect.skip as u64);
-        let bytes = ByteSource { sample, failed, rest: bytes };
-        // Lengths of rows are checked here, not by the parser, for a message with both lengths.
-        let reader = ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(dialect.delimiter)
-            .buffer_capacity(BUFFER)
-            .from_reader(Watched::new(bytes, dialect.delimiter, u64::from(dialect.skip > 0)));
+        let bytes = ByteSource { sample, failed, rest: Some(bytes) };
+        let watched = Watched::new(bytes, dialect.delimiter, u64::from(dialect.skip > 0));
+        let reader = parser(watched, dialect.delimiter);
         let mut table = Self {
             reader,
             path: path.to_path_buf(),
@@ -173,11 +234,15 @@ impl TableReader {
             line: 0,
             rows: 0,
             dialect,
+            declared: array.unwrap_or_default().declared,
             taken,
             plain: true,
             raw_header: StringRecord::new(),
             raw: StringRecord::new(),
             pending: false,
+            next_line: 0,
+            held: None,
+            is_part: false,
         };
         if !table.advance()? {
             let problem = "the file is empty; a header line with the columns' names is needed";
@@ -189,6 +254,7 @@ impl TableReader {
 
     /// Takes the first record for the header, or for the first row where there is none.
     fn begin(&mut self) {
+        self.next_line = self.line + self.lines_inside() + 1;
         let length = self.record.len();
         // A first line that is longer than the sample has not shown its columns.
         self.dialect.fit(length);
@@ -211,10 +277,65 @@ impl TableReader {
         (length..named).for_each(|_| self.raw_header.push_field(""));
     }
 
+    /// Returns true if the first row was read with the header, which is none.
+    pub(super) fn has_first_row(&self) -> bool {
+        self.pending
+    }
+
+    /// Gives all rows behind the header, or behind the first row, to others, who read them by the form. `read` counts their bytes.
+    pub(super) fn take_blocks(&mut self, read: Arc<AtomicU64>) -> (Blocks, RowForm) {
+        let offset = self.reader.position().byte();
+        let delimiter = self.dialect.delimiter;
+        let watched = self.reader.get_mut();
+        let (newline, lines) = (watched.newline(), watched.lines_before(offset));
+        let nothing = parser(Watched::new(ByteSource::default(), delimiter, 0), delimiter);
+        let taken = std::mem::replace(&mut self.reader, nothing).into_inner();
+        let (source, rest) = taken.into_rest(offset);
+        read.store(offset + rest.len() as u64 + self.dialect.skip as u64, Ordering::Relaxed);
+        let form = RowForm {
+            path: self.path.clone(),
+            source: self.source.clone(),
+            header: self.header.clone(),
+            dialect: self.dialect.clone(),
+            declared: self.declared.clone(),
+            raw_header: self.raw_header.clone(),
+            plain: self.plain,
+            newline,
+        };
+        let path = self.path.clone();
+        let blocks = Blocks { source, path, delimiter, newline, lines, rest, read, ended: false };
+        (blocks, form)
+    }
+
+    /// Returns the error of a table without rows.
+    pub(super) fn without_rows(&self) -> Error {
+        Error::table(&self.source, "a header, but no rows; at least one is needed")
+    }
+
     /// Returns the header as in the file, with an empty name for each further column; the names of the columns where the file
     /// has no header.
     pub(super) fn file_header(&self) -> &StringRecord {
         if self.plain || !self.dialect.header { &self.header } else { &self.raw_header }
+    }
+
+    /// Returns the type that the file declares for a column, if it says more than the cells.
+    pub(in crate::data) fn declared(&self, column: usize) -> Option<&DeclaredType> {
+        self.declared.get(column)?.as_ref()
+    }
+
+    /// Checks that columns hold something that cells can have.
+    pub(super) fn check_cells(&self, columns: &[usize]) -> Result<()> {
+        for &column in columns {
+            if let Some(DeclaredType::Refused(what)) = self.declared(column) {
+                let name = self.header.get(column).unwrap_or_default().trim();
+                let problem = format!(
+                    "column {}: it holds {what}, but numbers, texts or dates are needed",
+                    cell::shown(name)
+                );
+                return Err(Error::table(&self.source, problem).at_column(name));
+            }
+        }
+        Ok(())
     }
 
     /// Returns the form of the table.
@@ -269,16 +390,15 @@ impl TableReader {
 
     /// Reads the next row, if there is one. A table without rows is an error.
     pub(in crate::data) fn read(&mut self) -> Result<bool> {
-        if !std::mem::take(&mut self.pending) && !self.advance()? {
-            if self.rows == 0 {
-                return Err(Error::table(
-                    &self.source,
-                    "a header, but no rows; at least one is needed",
-                ));
-            }
-            return Ok(false);
+        if !std::mem::take(&mut self.pending) && !self.next_record()? {
+            let none = self.rows == 0 && !self.is_part;
+            return if none { Err(self.without_rows()) } else { Ok(false) };
         }
         self.rows += 1;
+        if self.dialect.is_array {
+            // A text in a cell may have several lines, which the file has not.
+            self.line = self.rows + 1;
+        }
         let want = if self.plain { self.header.len() } else { self.dialect.width };
         if self.record.len() != want {
             return Err(self.wrong_length(want));
@@ -287,6 +407,42 @@ impl TableReader {
             self.write_plainly()?;
         }
         Ok(true)
+    }
+
+    /// Takes the next record. In a table of one column a blank line before another row is a row whose cell is empty; the parser passes over
+    /// such lines.
+    fn next_record(&mut self) -> Result<bool> {
+        let width = if self.plain { self.header.len() } else { self.dialect.width };
+        if width != 1 || self.dialect.is_array || self.is_part {
+            return self.advance();
+        }
+        let line = self.next_line;
+        if self.held.is_none() {
+            if !self.advance()? {
+                return Ok(false);
+            }
+            if self.line > line {
+                self.held = Some((self.line, std::mem::take(&mut self.record)));
+            }
+        }
+        match self.held.take() {
+            Some(held) if line < held.0 => {
+                self.held = Some(held);
+                self.line = line;
+                self.record.clear();
+                self.record.push_field("");
+            }
+            Some((line, record)) => (self.line, self.record) = (line, record),
+            None => {}
+        }
+        self.next_line = self.line + self.lines_inside() + 1;
+        Ok(true)
+    }
+
+    /// Number of line ends within the current record, inside of quotes.
+    fn lines_inside(&self) -> u64 {
+        let newline = self.reader.get_ref().newline();
+        self.record.as_slice().bytes().filter(|&byte| byte == newline).count() as u64
     }
 
     /// Returns the error of a row of another length than the others, whose usual cause its cells show.
@@ -425,12 +581,7 @@ impl TableReader {
     /// Returns the current row's weight.
     pub(super) fn weight(&self, column: usize) -> Result<f64> {
         let text = self.record.get(column).unwrap_or_default();
-        let value = cell::feature(text).map_err(|problem| self.refuse_column(column, problem))?;
-        if value < 0.0 {
-            let problem = format!("a weight of {}, but it must be 0 or more", cell::shown(text));
-            return Err(self.refuse_column(column, problem));
-        }
-        Ok(value)
+        weight_of(text).map_err(|problem| self.refuse_column(column, problem))
     }
 
     /// Returns an error at the current row's line.
@@ -461,5 +612,15 @@ impl TableReader {
         let name = self.header.get(column).unwrap_or_default().trim();
         let problem = format!("column {}: {problem}", cell::shown(name));
         Error::table(&self.source, problem).at_line(line).at_column(name)
+    }
+}
+
+/// Reads a weight, or says what is wrong with it.
+pub(super) fn weight_of(text: &str) -> Result<f64, String> {
+    match cell::feature(text) {
+        Ok(value) if value < 0.0 => {
+            Err(format!("a weight of {}, but it must be 0 or more", cell::shown(text)))
+        }
+        read => read,
     }
 }

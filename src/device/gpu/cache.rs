@@ -4,8 +4,8 @@
 //! Absent on purpose: which folder that is.
 
 use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,7 @@ use super::select::Choices;
 use super::shader::PRECISIONS;
 use crate::device::DeviceInfo;
 use crate::error::{Error, Result};
+use crate::files::write_file;
 
 /// Adapter, driver and kernels that choices hold for. With another driver or another shader, a variant may be faster or
 /// slower, right or wrong.
@@ -92,35 +93,21 @@ pub(super) fn read(folder: &Path, identity: &Identity) -> Result<Option<Choices>
     Err(Error::model_file(path, problem))
 }
 
-/// Writes choices to a folder, which is created if it is missing: to a temporary file, flushed, and renamed to the final name.
+/// Writes choices to a folder, which is created if it is missing; the file is whole or absent.
 ///
 /// # Errors
 /// If the system refuses; an earlier file is then unchanged.
 pub(super) fn write(folder: &Path, identity: &Identity, choices: &Choices) -> Result<()> {
     let path = folder.join(identity.file_name());
     let file = ChoicesFile { identity: identity.clone(), choices: choices.clone() };
-    let put = || -> io::Result<()> {
+    let put = || -> io::Result<Vec<u8>> {
         let mut text = serde_json::to_vec_pretty(&file)?;
         text.push(b'\n');
         fs::create_dir_all(folder)?;
-        // The process's number keeps two programs from writing the same temporary file.
-        let beside = TempFile(path.with_extension(format!("{}.tmp", std::process::id())));
-        let mut open = fs::File::create(&beside.0)?;
-        open.write_all(&text)?;
-        open.sync_all()?;
-        fs::rename(&beside.0, &path)
+        Ok(text)
     };
-    put().map_err(|error| Error::file("write", &path, error))
-}
-
-/// A temporary file, which is removed unless it was renamed.
-struct TempFile(PathBuf);
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        // After the renaming there is nothing left to remove.
-        let _ = fs::remove_file(&self.0);
-    }
+    let text = put().map_err(|error| Error::file("write", &path, error))?;
+    write_file(path, &text)
 }
 
 #[cfg(test)]

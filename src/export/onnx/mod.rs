@@ -16,11 +16,11 @@ use std::path::Path;
 
 use prost::Message as _;
 
-use super::file::write_file;
 #[cfg(doc)]
 use crate::data::Preprocessing;
 use crate::data::TargetKind;
 use crate::error::{Error, Result};
+use crate::files::write_file;
 use crate::graph::inference;
 use crate::train::TrainedModel;
 use builder::{ML_DOMAIN, NodeBuilder};

@@ -190,8 +190,12 @@ impl StreamedTable {
         block.classes.clear();
         block.numbers.clear();
         block.weights.clear();
-        for &row in rows {
-            self.preparation.extend_features(self.data.row(row as usize), &mut block.x);
+        if self.data.is_stored() {
+            self.fill_stored(rows, &mut block.x);
+        } else {
+            for &row in rows {
+                self.preparation.extend_features(self.data.row(row as usize), &mut block.x);
+            }
         }
         match self.data.y() {
             Targets::Classes(y) => block.classes.extend(rows.iter().map(|&row| y[row as usize])),
@@ -205,6 +209,22 @@ impl StreamedTable {
         }
         if !self.weights.is_empty() {
             block.weights.extend(rows.iter().map(|&row| self.weights[row as usize]));
+        }
+    }
+}
+
+impl StreamedTable {
+    /// Reads rows of a table in a file in the order in which they lie there, and puts each in its place.
+    fn fill_stored(&self, rows: &[u32], x: &mut Vec<f32>) {
+        let columns = self.data.columns();
+        let mut places: Vec<(u32, usize)> = rows.iter().copied().zip(0..).collect();
+        places.sort_unstable();
+        x.resize(rows.len() * columns, 0.0);
+        let mut scaled = Vec::with_capacity(columns);
+        for (row, place) in places {
+            scaled.clear();
+            self.preparation.extend_features(self.data.row(row as usize), &mut scaled);
+            x[place * columns..][..columns].copy_from_slice(&scaled);
         }
     }
 }

@@ -40,6 +40,8 @@ pub enum Limit {
     Budget(u64),
     /// Bytes that the device allows a table.
     Slot(u64),
+    /// Bytes that a device in the host's memory may take beside a table that is larger than that memory: half of `--host-memory`.
+    Host(u64),
 }
 
 impl Streaming {
@@ -57,6 +59,7 @@ impl std::fmt::Display for Streaming {
         let limit = match self.limit {
             Limit::Budget(bytes) => format!("budget {}", bytes_text(bytes)),
             Limit::Slot(bytes) => format!("the device allows a table {}", bytes_text(bytes)),
+            Limit::Host(bytes) => format!("half of the host memory is {}", bytes_text(bytes)),
         };
         let table = bytes_text(self.table_bytes);
         write!(f, "streams in blocks of {} rows (table {table}, {limit})", self.block_rows)
@@ -101,9 +104,9 @@ impl MemoryPlanner<'_> {
         let (rows, batch) = (self.data.train.rows(), self.batch());
         let evals = self.evals()?;
         let slot_limit = self.device.and_then(|device| device.slot_limit());
-        let mut limit = match (self.options.device_memory, slot_limit) {
+        let mut limit = match (self.budget(), slot_limit) {
             (None, None) => return Ok((self.make((rows, evals[0]))?, None)),
-            (Some(budget), _) => Limit::Budget(budget),
+            (Some(budget), _) => budget,
             (None, Some(bytes)) => Limit::Slot(bytes),
         };
         for eval in evals {
@@ -197,6 +200,19 @@ impl MemoryPlanner<'_> {
         Err(Error::setting(if rows < 2 { "model" } else { "batch_size" }, problem))
     }
 
+    /// Returns the memory that the run may take on the device, if that is limited: by the user, or because the table is too large for
+    /// the memory of a host that the device shares.
+    fn budget(&self) -> Option<Limit> {
+        if let Some(bytes) = self.options.device_memory {
+            return Some(Limit::Budget(bytes));
+        }
+        let in_host = |device: &dyn Device| device.info().is_cpu() || device.info().is_software();
+        let train = &self.data.train;
+        let host_memory = train.host_memory().filter(|_| train.is_stored())?;
+        // A plan without a device may be for any, and so for one that shares the memory.
+        self.device.is_none_or(in_host).then_some(Limit::Host(host_memory / 2))
+    }
+
     /// Returns the number of rows of a batch, which cannot exceed the table's.
     fn batch(&self) -> usize {
         self.options.batch_size.min(self.data.train.rows())
@@ -234,7 +250,11 @@ impl MemoryPlanner<'_> {
 
     /// Checks that the budget allows a plan with blocks of `block_rows` rows.
     fn affords(&self, plan: &Plan, block_rows: usize) -> Result<()> {
-        let Some(limit) = self.options.device_memory else { return Ok(()) };
+        let Some(budget) = self.budget() else { return Ok(()) };
+        let (limit, limit_name) = match budget {
+            Limit::Budget(bytes) | Limit::Slot(bytes) => (bytes, DEVICE_MEMORY),
+            Limit::Host(bytes) => (bytes, "half of ‘host_memory’"),
+        };
         // A device knows its own overhead; without one only the plan's memory is counted.
         let there = self.device.map_or(Memory::of(plan).total(), |device| device.bytes_for(plan));
         let on_their_way = ON_THEIR_WAY * block_rows * row_bytes(&self.data.train);
@@ -251,7 +271,7 @@ impl MemoryPlanner<'_> {
             need,
             adapter: self.device.map_or("the budget", |device| &device.info().name).to_string(),
             limit,
-            limit_name: DEVICE_MEMORY,
+            limit_name,
             remedy: "give at least what it needs, or use a smaller ‘batch_size’ or smaller layers"
                 .to_string(),
         })

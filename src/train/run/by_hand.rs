@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::state::{RunState, Underway};
+use super::state::{ByHand, RunState, Underway};
 use super::trainer::{upload_constants, upload_table};
 use crate::data::{Batches, Dataset, Features, Targets, epoch_order};
 use crate::device::Values;
@@ -36,27 +36,6 @@ pub struct StepStats {
     pub loss: f64,
     /// Learning rate.
     pub lr: f64,
-}
-
-/// State of training by hand.
-pub(in crate::train) struct ByHand {
-    lr: f64,
-    /// Optimizer numbers of each update, computed in the order of the updates.
-    pace: OptimizerSchedule,
-    /// Index of the epoch, from 0.
-    epoch: u32,
-    /// Number of steps of the epoch that are done.
-    step: usize,
-    /// Number of steps that are done.
-    done: u64,
-    /// Order in which the epoch visits the table's rows.
-    order: Vec<u32>,
-    /// Factor that removes the loss scale from the last step's gradients; `None` before the first step.
-    unscale: Option<f32>,
-    /// Rows on their way to the device, if the table is not there.
-    block: RowBlock,
-    /// The epoch that has begun since running statistics were last measured.
-    pub(in crate::train) underway: Option<Underway>,
 }
 
 impl ByHand {

@@ -3,24 +3,19 @@
 //! In: a trainer between two steps. Out: plain data, from which a trainer for the same run continues with the same bits.
 //! Absent on purpose: files, which `export` has; the table, which is identified by its checksum.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
 use super::run_settings::RunSettings;
-use super::state::{HeldCheckpoints, RunState, RunningState};
 use crate::checksum::Checksum;
 use crate::data::{BinaryColumn, Dataset, Numbers, Schema, Split, TargetKind, Targets};
-use crate::device::{DeviceInfo, Values};
+use crate::device::DeviceInfo;
 use crate::error::{Error, Result};
 use crate::graph::OptimizerHostState;
 use crate::model::{Params, Sequential};
-use crate::plan::Slot;
-use crate::train::param_io::lasting;
 use crate::train::run::early_stopping::EarlyStoppingState;
 use crate::train::run::loss_average::PendingUpdate;
 use crate::train::schedule::PlateauReduction;
-use crate::train::{EpochStats, TrainOptions, Trainer, Warning};
+use crate::train::{EpochStats, TrainOptions};
 
 /// Values of the plan's slots that outlive a step, with their names: weights, optimizer state, averages, the loss scale.
 pub(crate) type DeviceState = Vec<(String, Vec<f32>)>;
@@ -61,10 +56,10 @@ pub(crate) struct RunFingerprint {
     #[serde(rename = "settings")]
     settings: RunSettings,
     #[serde(rename = "device")]
-    device: String,
+    pub(super) device: String,
     /// Variants of kernels, which determine the order of additions.
     #[serde(rename = "variants")]
-    variants: Vec<String>,
+    pub(super) variants: Vec<String>,
     #[serde(rename = "rows")]
     rows: usize,
     #[serde(rename = "batch")]
@@ -128,7 +123,7 @@ impl Checkpoint {
 
 impl RunPosition {
     /// True if no count exceeds the steps that were done, in epochs of `steps` steps.
-    fn is_sound(&self, steps: usize) -> bool {
+    pub(super) fn is_sound(&self, steps: usize) -> bool {
         let done = u64::from(self.epoch) * steps as u64 + self.step as u64;
         self.step < steps && self.marks.fits(self.epoch) && self.past.fits(done)
     }
@@ -162,7 +157,7 @@ impl RunFingerprint {
     }
 
     /// Refuses a checkpoint of another run.
-    fn check(&self, old: &Self) -> Result<()> {
+    pub(super) fn check(&self, old: &Self) -> Result<()> {
         if (self.data, self.rows) != (old.data, old.rows) {
             let problem = format!(
                 "the tables are not those that the checkpoint's run was trained and validated on ({} training rows, then {}); go \
@@ -181,7 +176,7 @@ impl RunFingerprint {
     }
 
     /// Lists the differences that change the bits of the resumed run.
-    fn differences(&self, old: &Self) -> Vec<String> {
+    pub(super) fn differences(&self, old: &Self) -> Vec<String> {
         let mut differences = Vec::new();
         // Variants of different devices cannot be compared, so one line on the device is enough.
         if self.device != old.device {
@@ -211,6 +206,7 @@ fn sum_numbers(sum: &mut Checksum, numbers: Numbers<'_>) {
                 sum.word(bits as u32);
             }
         }),
+        Numbers::Stored(_) => numbers.blocks(1).for_each(|block| sum_numbers(sum, block.view())),
     }
 }
 
@@ -262,145 +258,6 @@ fn data_checksum(data: &Split) -> u64 {
     take(&data.train);
     data.valid.iter().for_each(take);
     sum.value()
-}
-
-impl Trainer {
-    /// Returns the run as it was at the end of the last epoch that [`TrainOptions::checkpoint_every`] selects, or as it was
-    /// resumed; `None` before that. [`crate::train::Fit::checkpoint`] returns the present step's.
-    pub fn checkpoint(&self) -> Option<&Arc<Checkpoint>> {
-        self.checkpoints.newest.as_ref()
-    }
-
-    /// Returns the run as it was at the end of the epoch reported last, if that epoch is the best so far, and the best one
-    /// is kept. Every epoch is considered, unless checkpoints are switched off. `None` after other epochs.
-    pub fn best_checkpoint(&self) -> Option<&Arc<Checkpoint>> {
-        self.checkpoints.best.as_ref()
-    }
-
-    /// Makes the next [`Self::fit`] continue from the checkpoint. On the same device and driver, with the same options, the
-    /// results are those of a run that was never stopped, bit for bit; a warning reports differences.
-    ///
-    /// # Errors
-    /// If the checkpoint is of another model, other tables, another optimizer or more epochs.
-    pub fn resume(&mut self, checkpoint: Checkpoint) -> Result<()> {
-        let Checkpoint { about, slots, kept } = &checkpoint;
-        let refuse = |problem: String| Err(Error::setting("checkpoint", problem));
-        // Everything is checked before anything changes, so that a refused checkpoint leaves the trainer as it was.
-        if about.model != self.model || kept.layout() != self.kept.0.layout() {
-            return refuse("it is of a network with other layers".to_string());
-        }
-        self.origin.check(&about.origin)?;
-        // Names and lengths of the slots: the optimizer, averages and precision show in them.
-        let wanted: Vec<(&str, usize)> =
-            lasting(&self.plan).into_iter().map(|slot| self.name_and_len(slot)).collect();
-        let there: Vec<(&str, usize)> =
-            slots.iter().map(|(name, values)| (name.as_str(), values.len())).collect();
-        if wanted != there {
-            return refuse(format!(
-                "it holds {}, but this run needs {}: optimizer, averages, accumulation and precision have to be the same",
-                listed(&there),
-                listed(&wanted)
-            ));
-        }
-        let (epochs, done) = (self.options.epochs, about.place.epoch);
-        // An epoch that has begun counts, since it will be finished.
-        let unfinished = done + u32::from(about.place.step > 0);
-        if unfinished > epochs {
-            let problem = format!("{epochs}, but epoch {unfinished} has begun; give at least that");
-            return Err(Error::setting("epochs", problem));
-        }
-        if !about.place.is_sound(self.info.steps_per_epoch) {
-            return refuse(
-                "it speaks of more steps than an epoch has, or than were done".to_string(),
-            );
-        }
-        // Before the comparison, so that variants the device can still take are no difference.
-        self.take_variants(&about.origin)?;
-        let mut differences = self.origin.differences(&about.origin);
-        let version = env!("CARGO_PKG_VERSION");
-        if about.version != version {
-            differences.push(format!("wgrad is {version}, and was {}", about.version));
-        }
-        // Other bits are no reason to refuse: the user may want a new device or another setting.
-        if !differences.is_empty() {
-            self.warnings.push(Warning::OtherBits { differences });
-        }
-        self.kept = (kept.clone(), about.kept.clone());
-        let checkpoint = Arc::new(checkpoint);
-        self.checkpoints =
-            HeldCheckpoints { newest: Some(Arc::clone(&checkpoint)), ..HeldCheckpoints::default() };
-        self.state = RunState::Resuming(checkpoint);
-        Ok(())
-    }
-
-    fn name_and_len(&self, slot: Slot) -> (&str, usize) {
-        let spec = self.plan.slot(slot);
-        (&spec.name, spec.len())
-    }
-
-    /// Makes the device take the variants of its kernels that the earlier run took, if it would choose others now.
-    fn take_variants(&mut self, old: &RunFingerprint) -> Result<()> {
-        if self.origin.device != old.device || self.origin.variants == old.variants {
-            return Ok(());
-        }
-        self.device.take_variants(&old.variants);
-        self.load_again()?;
-        let variants = self.device.variants();
-        (self.info.variants, self.origin.variants) = (variants.clone(), variants);
-        Ok(())
-    }
-
-    /// Reads the present values of all slots that outlive a step; waits for the device.
-    pub(in crate::train) fn capture(&mut self) -> Result<DeviceState> {
-        let mut values = Vec::new();
-        for slot in lasting(&self.plan) {
-            let (name, len) = self.name_and_len(slot);
-            values.push((name.to_string(), self.device.read(slot, len)?));
-        }
-        Ok(values)
-    }
-
-    /// Makes a checkpoint of captured values and of the weights that are kept now.
-    pub(in crate::train) fn checkpoint_of(
-        &self,
-        slots: DeviceState,
-        place: RunPosition,
-    ) -> Checkpoint {
-        let about = CheckpointHeader {
-            version: env!("CARGO_PKG_VERSION").to_string(),
-            model: self.model.clone(),
-            columns: self.info.features,
-            origin: self.origin.clone(),
-            place,
-            kept: self.kept.1.clone(),
-        };
-        Checkpoint { about, slots, kept: self.kept.0.clone() }
-    }
-
-    /// Writes captured values to the slots that outlive a step.
-    pub(in crate::train) fn bring_back(&mut self, values: &DeviceState) -> Result<()> {
-        for (slot, (_, values)) in lasting(&self.plan).into_iter().zip(values) {
-            self.device.write(slot, 0, Values::F32(values))?;
-        }
-        Ok(())
-    }
-
-    /// Writes a checkpoint's values to the device, and restores the kept weights.
-    pub(in crate::train) fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        // Losses of steps that are now undone must not be mistaken for later ones.
-        self.device.take_losses(true)?;
-        self.bring_back(&checkpoint.slots)?;
-        self.state = RunState::Running(RunningState::default());
-        self.kept = (checkpoint.kept.clone(), checkpoint.about.kept.clone());
-        let present = self.params()?;
-        self.state.running().present = Some(present);
-        Ok(())
-    }
-}
-
-fn listed(slots: &[(&str, usize)]) -> String {
-    let texts: Vec<String> = slots.iter().map(|(name, len)| format!("{name} [{len}]")).collect();
-    texts.join(", ")
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ pub(super) mod early_stopping;
 pub(super) mod fit;
 pub(super) mod loss_average;
 mod recovery;
+mod resume;
 mod run_settings;
 mod state;
 pub(super) mod trainer;

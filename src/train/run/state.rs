@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::by_hand::ByHand;
 use super::checkpoint::Checkpoint;
 use crate::error::Result;
+use crate::graph::OptimizerSchedule;
 use crate::model::Params;
+use crate::train::memory::block_reader::RowBlock;
 
 /// The state of a trainer between two calls.
 pub(in crate::train) enum RunState {
@@ -29,6 +30,27 @@ pub(in crate::train) struct RunningState {
     pub(in crate::train) ahead: bool,
     /// The weights at the end of the last epoch, if they are not the kept ones.
     pub(in crate::train) present: Option<Params>,
+    /// The epoch that has begun since running statistics were last measured.
+    pub(in crate::train) underway: Option<Underway>,
+}
+
+/// State of training by hand.
+pub(in crate::train) struct ByHand {
+    pub(super) lr: f64,
+    /// Optimizer numbers of each update, computed in the order of the updates.
+    pub(super) pace: OptimizerSchedule,
+    /// Index of the epoch, from 0.
+    pub(super) epoch: u32,
+    /// Number of steps of the epoch that are done.
+    pub(super) step: usize,
+    /// Number of steps that are done.
+    pub(super) done: u64,
+    /// Order in which the epoch visits the table's rows.
+    pub(super) order: Vec<u32>,
+    /// Factor that removes the loss scale from the last step's gradients; `None` before the first step.
+    pub(super) unscale: Option<f32>,
+    /// Rows on their way to the device, if the table is not there.
+    pub(super) block: RowBlock,
     /// The epoch that has begun since running statistics were last measured.
     pub(in crate::train) underway: Option<Underway>,
 }

@@ -1,0 +1,229 @@
+//! Cells of columns as text.
+//!
+//! In: columns of a batch of rows. Out: each cell as a table between commas has it, numbers without loss, dates in ISO 8601; nothing for null.
+//! Absent on purpose: nested values.
+
+use std::io::Write as _;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
+    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, PrimitiveArray};
+use arrow_schema::{DataType, TimeUnit};
+
+use super::unread;
+use crate::data::date;
+use crate::data::kinds::DeclaredType;
+
+const DAY_SECONDS: i64 = 86_400;
+
+/// Returns the type of a column, where it says more than the cells.
+pub(super) fn declared_type(name: &str, data_type: &DataType) -> Option<DeclaredType> {
+    if let Some(what) = unread(data_type) {
+        return Some(DeclaredType::Refused(what));
+    }
+    // As pandas calls an index without a name.
+    if name.starts_with("__index_level_") {
+        return Some(DeclaredType::Index);
+    }
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(DeclaredType::Text),
+        DataType::Dictionary(_, values) => declared_type(name, values),
+        _ => None,
+    }
+}
+
+/// Appends the text of a cell.
+type WriteCell<'a> = Box<dyn Fn(&mut Vec<u8>, usize) -> Result<(), String> + 'a>;
+
+/// Writes the cells of a column.
+pub(super) struct CellWriter<'a> {
+    column: &'a dyn Array,
+    write: WriteCell<'a>,
+}
+
+impl<'a> CellWriter<'a> {
+    pub(super) fn of(column: &'a dyn Array) -> Self {
+        Self { column, write: writer(column) }
+    }
+
+    /// Appends the cell of a row; nothing for null.
+    ///
+    /// # Errors
+    ///
+    /// For a text that no table of texts may hold.
+    pub(super) fn write(&self, text: &mut Vec<u8>, row: usize) -> Result<(), String> {
+        if self.column.is_null(row) { Ok(()) } else { (self.write)(text, row) }
+    }
+}
+
+/// Returns the writer of a column's cells that are not null.
+fn writer(column: &dyn Array) -> WriteCell<'_> {
+    macro_rules! shown_as {
+        ($type:ty, $format:literal) => {{
+            let cells: &PrimitiveArray<$type> = column.as_primitive();
+            // Appending to memory cannot fail.
+            Box::new(move |text, row| Ok(_ = write!(text, $format, cells.value(row))))
+        }};
+    }
+    macro_rules! decimals {
+        ($type:ty) => {{
+            let cells: &PrimitiveArray<$type> = column.as_primitive();
+            Box::new(move |text, row| {
+                text.extend(cells.value_as_string(row).into_bytes());
+                Ok(())
+            })
+        }};
+    }
+    macro_rules! texts {
+        ($cells:expr) => {{
+            let cells = $cells;
+            Box::new(move |text, row| {
+                let cell: &str = cells.value(row);
+                if cell.as_bytes().contains(&0) {
+                    return Err("a text with a NUL byte; remove it".into());
+                }
+                write_text(text, cell, false);
+                Ok(())
+            })
+        }};
+    }
+    match column.data_type() {
+        DataType::Boolean => {
+            let cells = column.as_boolean();
+            Box::new(move |text, row| Ok(_ = write!(text, "{}", cells.value(row))))
+        }
+        DataType::Int8 => shown_as!(Int8Type, "{}"),
+        DataType::Int16 => shown_as!(Int16Type, "{}"),
+        DataType::Int32 => shown_as!(Int32Type, "{}"),
+        DataType::Int64 => shown_as!(Int64Type, "{}"),
+        DataType::UInt8 => shown_as!(UInt8Type, "{}"),
+        DataType::UInt16 => shown_as!(UInt16Type, "{}"),
+        DataType::UInt32 => shown_as!(UInt32Type, "{}"),
+        DataType::UInt64 => shown_as!(UInt64Type, "{}"),
+        DataType::Float16 => {
+            let cells = column.as_primitive::<Float16Type>();
+            Box::new(move |text, row| Ok(_ = write!(text, "{:?}", cells.value(row).to_f64())))
+        }
+        DataType::Float32 => {
+            let cells = column.as_primitive::<Float32Type>();
+            Box::new(move |text, row| Ok(_ = write!(text, "{:?}", f64::from(cells.value(row)))))
+        }
+        DataType::Float64 => shown_as!(Float64Type, "{:?}"),
+        DataType::Decimal32(..) => decimals!(Decimal32Type),
+        DataType::Decimal64(..) => decimals!(Decimal64Type),
+        DataType::Decimal128(..) => decimals!(Decimal128Type),
+        DataType::Decimal256(..) => decimals!(Decimal256Type),
+        DataType::Utf8 => texts!(column.as_string::<i32>()),
+        DataType::LargeUtf8 => texts!(column.as_string::<i64>()),
+        DataType::Utf8View => texts!(column.as_string_view()),
+        DataType::Date32 => {
+            let cells = column.as_primitive::<Date32Type>();
+            Box::new(move |text, row| {
+                write_date(text, cells.value(row).into());
+                Ok(())
+            })
+        }
+        DataType::Date64 => {
+            let cells = column.as_primitive::<Date64Type>();
+            let day = DAY_SECONDS * 1000;
+            Box::new(move |text, row| {
+                write_date(text, cells.value(row).div_euclid(day));
+                Ok(())
+            })
+        }
+        DataType::Dictionary(..) => entries(column),
+        DataType::Timestamp(..)
+        | DataType::Duration(_)
+        | DataType::Time32(_)
+        | DataType::Time64(_) => instants(column),
+        // Nothing but nulls, which this type does not mark as such.
+        _ => Box::new(|_, _| Ok(())),
+    }
+}
+
+/// Returns the writer of entries of a dictionary.
+fn entries(column: &dyn Array) -> WriteCell<'_> {
+    let dictionary = column.as_any_dictionary();
+    let values = dictionary.values();
+    if values.is_empty() {
+        return Box::new(|_, _| Ok(()));
+    }
+    let (keys, value) = (dictionary.normalized_keys(), CellWriter::of(values.as_ref()));
+    Box::new(move |text, row| value.write(text, keys[row]))
+}
+
+/// Returns the writer of times: points in time as dates, others in seconds.
+fn instants(column: &dyn Array) -> WriteCell<'_> {
+    let (unit, zone, is_date) = match column.data_type() {
+        DataType::Timestamp(unit, zone) => (*unit, zone.is_some(), true),
+        DataType::Duration(unit) | DataType::Time32(unit) | DataType::Time64(unit) => {
+            (*unit, false, false)
+        }
+        _ => return Box::new(|_, _| Ok(())),
+    };
+    let digits = match unit {
+        TimeUnit::Second => 0,
+        TimeUnit::Millisecond => 3,
+        TimeUnit::Microsecond => 6,
+        TimeUnit::Nanosecond => 9,
+    };
+    // All of these are whole numbers of 32 or 64 bits, whatever they are called.
+    let data = column.to_data();
+    let short = matches!(column.data_type(), DataType::Time32(_));
+    let (begin, values) = (data.offset(), data.buffers()[0].clone());
+    Box::new(move |text, row| {
+        let at = begin + row;
+        let value = if short {
+            values.typed_data::<i32>()[at].into()
+        } else {
+            values.typed_data::<i64>()[at]
+        };
+        let parts = 10_i64.pow(digits);
+        let rest = if is_date {
+            let seconds = value.div_euclid(parts);
+            write_date(text, seconds.div_euclid(DAY_SECONDS));
+            let second = seconds.rem_euclid(DAY_SECONDS);
+            let (hour, minute) = (second / 3600, second / 60 % 60);
+            let _ = write!(text, "T{hour:02}:{minute:02}:{:02}", second % 60);
+            value.rem_euclid(parts).unsigned_abs()
+        } else {
+            let sign = if value < 0 { "-" } else { "" };
+            let _ = write!(text, "{sign}{}", value.unsigned_abs() / parts.unsigned_abs());
+            value.unsigned_abs() % parts.unsigned_abs()
+        };
+        if rest > 0 {
+            let _ = write!(text, ".{rest:0width$}", width = digits as usize);
+        }
+        if zone {
+            text.push(b'Z');
+        }
+        Ok(())
+    })
+}
+
+/// Appends the date of a number of days since 1970-01-01.
+fn write_date(text: &mut Vec<u8>, days: i64) {
+    let (year, month, day) = date::civil(days);
+    let _ = write!(text, "{year:04}-{month:02}-{day:02}");
+}
+
+/// Appends a text, in quotes where it has to be or where that is asked.
+pub(super) fn write_text(text: &mut Vec<u8>, cell: &str, quoted: bool) {
+    let special = |byte: u8| matches!(byte, b',' | b'"' | b'\r' | b'\n');
+    if !quoted && !cell.bytes().any(special) {
+        text.extend_from_slice(cell.as_bytes());
+        return;
+    }
+    text.push(b'"');
+    for byte in cell.bytes() {
+        if byte == b'"' {
+            text.push(b'"');
+        }
+        text.push(byte);
+    }
+    text.push(b'"');
+}

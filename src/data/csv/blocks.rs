@@ -1,0 +1,169 @@
+//! Blocks of whole rows, read by several threads at once.
+//!
+//! In: the bytes of a table behind its header. Out: blocks of lines in order, each with the number of lines before it, none of which ends within
+//! quotes; what a function makes of each, in the same order for any number of threads.
+//! Absent on purpose: cells.
+
+use std::io::Read;
+use std::panic::resume_unwind;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+
+use super::bytes::{MOST_ROW, QuoteScan, count};
+use super::rows::ByteSource;
+use crate::error::{Error, Result};
+
+/// Number of bytes of a block, unless a row is longer. Tests have few rows, and should have several blocks all the same.
+const BLOCK: usize = if SMALL { 1 << 8 } else { 1 << 20 };
+/// Bytes of the first read, since most tables are short.
+const FIRST: usize = if SMALL { 1 << 6 } else { 1 << 16 };
+const SMALL: bool = cfg!(any(test, fuzzing));
+/// Largest number of threads that read rows.
+const MOST_THREADS: usize = 8;
+/// Mark at the beginning of a text in UTF-8, with which no block may begin: the parser would take it away.
+const BOM: &[u8] = &[0xef, 0xbb, 0xbf];
+
+/// Whole rows of a table, as bytes.
+#[derive(Debug, Default)]
+pub(super) struct TextBlock {
+    pub(super) bytes: Vec<u8>,
+    /// Number of lines of the file before these.
+    pub(super) lines: u64,
+}
+
+/// Cuts bytes into blocks.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    pub(super) source: ByteSource,
+    pub(super) path: PathBuf,
+    pub(super) delimiter: u8,
+    pub(super) newline: u8,
+    /// Number of lines before the next block.
+    pub(super) lines: u64,
+    /// Bytes behind the last block that were read already.
+    pub(super) rest: Vec<u8>,
+    /// Counter of the bytes that were read.
+    pub(super) read: Arc<AtomicU64>,
+    pub(super) ended: bool,
+}
+
+impl Blocks {
+    /// Returns the next block, if there are more rows. Of rows that no table may have the last block is made, whose reader tells what is
+    /// wrong.
+    pub(super) fn next(&mut self) -> Result<Option<TextBlock>> {
+        let mut bytes = std::mem::take(&mut self.rest);
+        let mut quotes = QuoteScan::new(self.delimiter, self.newline);
+        // Bytes whose quotes were followed, and the end of the last row among them.
+        let (mut done, mut end) = (0, 0);
+        while !self.ended {
+            match quotes.follow(&bytes[done..]) {
+                Ok(Some(place)) => end = done + place,
+                Ok(None) => {}
+                Err(()) => self.ended = true,
+            }
+            done = bytes.len();
+            // A row that is too long is a mistake.
+            self.ended |= end == 0 && done > MOST_ROW + BLOCK;
+            if self.ended || end > 0 && done >= BLOCK && !bytes[end..].starts_with(BOM) {
+                break;
+            }
+            self.ended = !self.read(&mut bytes)?;
+        }
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        if !self.ended {
+            self.rest = bytes.split_off(end);
+        }
+        let lines = self.lines;
+        self.lines += count(&bytes, self.newline);
+        Ok(Some(TextBlock { bytes, lines }))
+    }
+
+    /// Appends more bytes. Returns false at the end.
+    fn read(&mut self, bytes: &mut Vec<u8>) -> Result<bool> {
+        let begin = bytes.len();
+        let wanted = if begin < FIRST { FIRST } else { BLOCK.saturating_sub(begin).max(FIRST) };
+        let read = self.source.by_ref().take(wanted as u64).read_to_end(bytes);
+        let read = read.map_err(|source| Error::file("read", &self.path, source))?;
+        self.read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read > 0)
+    }
+}
+
+/// A thread that reads rows, with the channel of its results: the last one is `None`.
+struct RowThread<T> {
+    results: Receiver<Result<Option<T>>>,
+    thread: JoinHandle<()>,
+}
+
+/// Calls `work` for all blocks in several threads, and `take` for the results in the order of the blocks.
+///
+/// # Errors
+///
+/// The first one in the order of the blocks. The threads are left to themselves then, since one may wait for a pipe.
+pub(super) fn each_block<T: Send + 'static>(
+    blocks: Blocks,
+    work: impl Fn(TextBlock) -> Result<T> + Send + Sync + 'static,
+    mut take: impl FnMut(T) -> Result<()>,
+) -> Result<()> {
+    let path = blocks.path.clone();
+    let failed = |source| Error::file("start a thread for", &path, source);
+    let work = Arc::new(work);
+    let (mut inputs, mut threads) = (Vec::new(), Vec::new());
+    for _ in 0..rayon::current_num_threads().clamp(1, MOST_THREADS) {
+        let (to, from) = sync_channel::<Result<Option<TextBlock>>>(1);
+        let (result, results) = sync_channel(1);
+        let work = Arc::clone(&work);
+        let read = move || read_rows(&from, &result, work.as_ref());
+        let builder = Builder::new().name("wgrad reading rows".to_string());
+        threads.push(RowThread { results, thread: builder.spawn(read).map_err(failed)? });
+        inputs.push(to);
+    }
+    let cut = move || cut_blocks(blocks, &inputs);
+    Builder::new().name("wgrad reading".to_string()).spawn(cut).map_err(failed)?;
+    for at in 0.. {
+        let place = at % threads.len();
+        match threads[place].results.recv() {
+            Ok(Ok(Some(rows))) => take(rows)?,
+            Ok(Ok(None)) => break,
+            Ok(Err(error)) => return Err(error),
+            // Only a thread that has panicked sends no end.
+            Err(_) => {
+                let ended = threads.swap_remove(place).thread.join();
+                resume_unwind(ended.err().unwrap_or_else(|| Box::new("reading has ended early")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gives blocks to threads in turn, and the end to the one whose turn it is then.
+fn cut_blocks(mut blocks: Blocks, to: &[SyncSender<Result<Option<TextBlock>>>]) {
+    for at in 0.. {
+        let next = blocks.next();
+        let ended = !matches!(next, Ok(Some(_)));
+        // Nobody waits for more once an error was told.
+        if to[at % to.len()].send(next).is_err() || ended {
+            return;
+        }
+    }
+}
+
+/// Reads rows of blocks until the last one.
+fn read_rows<T>(
+    blocks: &Receiver<Result<Option<TextBlock>>>,
+    results: &SyncSender<Result<Option<T>>>,
+    work: &impl Fn(TextBlock) -> Result<T>,
+) {
+    for block in blocks {
+        let ended = !matches!(block, Ok(Some(_)));
+        let result = block.and_then(|block| block.map(work).transpose());
+        if results.send(result).is_err() || ended {
+            return;
+        }
+    }
+}

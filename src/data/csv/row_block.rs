@@ -1,0 +1,244 @@
+//! Rows of a part of a training table as numbers.
+//!
+//! In: a block of whole rows, and the form of the table. Out: the cells of the features, targets, weights and keys of these rows.
+//! Absent on purpose: kinds of columns, which only the whole table decides.
+
+use super::blocks::TextBlock;
+use super::passes::Layout;
+use super::row_keys::RowKeys;
+use super::rows::{RowForm, TableReader, weight_of};
+use crate::data::cell::GapMarks;
+use crate::data::column_cells::ColumnCells;
+use crate::data::target::TargetCells;
+use crate::error::Result;
+
+/// Bytes, of which each is a one.
+const ONES: u64 = u64::MAX / 255;
+
+/// Rows as they are read, before the whole table is known.
+#[derive(Debug)]
+pub(super) struct RowBlock {
+    pub(super) columns: Vec<ColumnCells>,
+    /// Numbers and codes `[rows, columns]`.
+    pub(super) x: Vec<f64>,
+    pub(super) targets: Vec<TargetCells>,
+    pub(super) weights: Vec<f64>,
+    pub(super) keys: RowKeys,
+    /// Number of rows of weight 0.
+    pub(super) left_out: usize,
+    pub(super) rows: usize,
+    /// Line of the first row.
+    pub(super) line: u64,
+}
+
+/// What all blocks of a table are read by.
+#[derive(Clone, Debug)]
+pub(super) struct BlockReader {
+    pub(super) form: RowForm,
+    pub(super) layout: Layout,
+    pub(super) marks: GapMarks,
+}
+
+impl BlockReader {
+    /// Reads the rows of a block, which comes behind so many rows, into an empty one.
+    ///
+    /// # Errors
+    ///
+    /// When a row is not as it must be.
+    pub(super) fn read(&self, block: TextBlock, rows: u64, empty: RowBlock) -> Result<RowBlock> {
+        if self.form.plain {
+            let mut read = empty.emptied();
+            if self.read_quickly(&block, rows, &mut read).is_some() {
+                return Ok(read);
+            }
+        }
+        // Whatever is not as usual, mistakes too, is read by the reader for all forms.
+        let mut read = empty;
+        let mut table = self.form.reader(block, rows);
+        while table.read()? {
+            read.take_record(&table, &self.layout, &self.marks)?;
+        }
+        Ok(read)
+    }
+
+    /// Reads rows without quotes, all of whose cells are as they must be; `None` if there is anything else.
+    fn read_quickly(&self, block: &TextBlock, rows: u64, read: &mut RowBlock) -> Option<()> {
+        let text = std::str::from_utf8(&block.bytes).ok()?;
+        let bytes = text.as_bytes();
+        if memchr::memchr2(b'"', 0, bytes).is_some() {
+            return None;
+        }
+        let returns = memchr::memchr(b'\r', bytes).is_some();
+        let dialect = &self.form.dialect;
+        let (width, ends) = (self.form.header.len(), CellEnds::new(bytes, dialect.delimiter));
+        let mut cells: Vec<&str> = Vec::with_capacity(width);
+        let (mut at, mut line) = (0, block.lines);
+        while at < bytes.len() {
+            cells.clear();
+            line += 1;
+            loop {
+                let end = ends.next(at);
+                cells.push(text.get(at..end)?);
+                at = end + 1;
+                if bytes.get(end) != Some(&dialect.delimiter) {
+                    break;
+                }
+            }
+            if returns {
+                let last = cells.last_mut()?;
+                *last = last.strip_suffix('\r').unwrap_or(last);
+                // Elsewhere it ends a line, too.
+                if cells.iter().any(|cell| cell.contains('\r')) {
+                    return None;
+                }
+            }
+            // The parser for all forms skips empty lines, too.
+            if cells.len() == 1 && cells[0].is_empty() {
+                continue;
+            }
+            if cells.len() != width || cells.iter().copied().eq(&self.form.header) {
+                return None;
+            }
+            let row = rows + (read.rows + read.left_out) as u64;
+            let line = if dialect.is_array { row + 2 } else { line };
+            read.take_cells(&cells, line, &self.layout, &self.marks)?;
+        }
+        Some(())
+    }
+}
+
+/// Finds the ends of cells.
+struct CellEnds<'a> {
+    bytes: &'a [u8],
+    delimiter: u64,
+}
+
+impl<'a> CellEnds<'a> {
+    fn new(bytes: &'a [u8], delimiter: u8) -> Self {
+        Self { bytes, delimiter: ONES * u64::from(delimiter) }
+    }
+
+    /// Returns the place of the next delimiter or line end, or the end of the bytes.
+    fn next(&self, from: usize) -> usize {
+        /// Eight bytes at once: the lowest that is zero has its highest bit set.
+        fn zeros(word: u64) -> u64 {
+            word.wrapping_sub(ONES) & !word & (ONES << 7)
+        }
+        let mut at = from;
+        while let Some(word) = self.bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+            let word = u64::from_le_bytes(*word);
+            let found = zeros(word ^ self.delimiter) | zeros(word ^ (ONES * u64::from(b'\n')));
+            if found != 0 {
+                return at + found.trailing_zeros() as usize / 8;
+            }
+            at += 8;
+        }
+        let delimiter = self.delimiter as u8;
+        let rest = self.bytes[at..].iter().position(|&byte| byte == delimiter || byte == b'\n');
+        rest.map_or(self.bytes.len(), |place| at + place)
+    }
+}
+
+/// Trims a cell, which mostly has no blanks.
+fn trimmed(cell: &str) -> &str {
+    let plain = |byte: Option<&u8>| byte.is_none_or(|byte| (b'!'..=b'~').contains(byte));
+    let bytes = cell.as_bytes();
+    if plain(bytes.first()) && plain(bytes.last()) { cell } else { cell.trim() }
+}
+
+impl RowBlock {
+    /// Makes room for the rows of columns without a cell.
+    pub(super) fn new(columns: Vec<ColumnCells>, targets: Vec<TargetCells>, keys: RowKeys) -> Self {
+        let (x, weights) = (Vec::new(), Vec::new());
+        Self { columns, x, targets, weights, keys, left_out: 0, rows: 0, line: 0 }
+    }
+
+    /// Returns rows of the same columns, of which there are none.
+    pub(super) fn emptied(&self) -> Self {
+        let columns = self.columns.iter().map(ColumnCells::next_part).collect();
+        let targets = self.targets.iter().map(TargetCells::next_part).collect();
+        Self::new(columns, targets, self.keys.emptied())
+    }
+
+    /// Takes the current row of a table.
+    pub(super) fn take_record(
+        &mut self,
+        table: &TableReader,
+        layout: &Layout,
+        marks: &GapMarks,
+    ) -> Result<()> {
+        if let Some(place) = layout.weight {
+            let weight = table.weight(place)?;
+            if weight == 0.0 {
+                self.left_out += 1;
+                return Ok(());
+            }
+            self.weights.push(weight);
+        }
+        let cell = |place: usize| table.record.get(place).unwrap_or_default();
+        let keys = self.keys.push(cell);
+        keys.map_err(|(place, problem)| table.refuse_column(place, problem))?;
+        self.take(cell, table.line, layout, marks);
+        // Numbers may be the same as names that are numbers.
+        let is_number =
+            |&place: &usize| marks.number(cell(place).trim()).is_ok_and(|it| !it.is_nan());
+        if table.record == table.header && !layout.picks.iter().all(is_number) {
+            table.check_not_header()?;
+        }
+        Ok(())
+    }
+
+    /// Takes the cells of a row; `None` if one of them is not as it must be.
+    fn take_cells(
+        &mut self,
+        cells: &[&str],
+        line: u64,
+        layout: &Layout,
+        marks: &GapMarks,
+    ) -> Option<()> {
+        if let Some(place) = layout.weight {
+            let weight = weight_of(cells[place]).ok()?;
+            if weight == 0.0 {
+                self.left_out += 1;
+                return Some(());
+            }
+            self.weights.push(weight);
+        }
+        self.keys.push(|place| cells[place]).ok()?;
+        self.take(|place| cells[place], line, layout, marks);
+        Some(())
+    }
+
+    /// Takes the cells of features and targets, by their places.
+    fn take<'a>(
+        &mut self,
+        cell: impl Fn(usize) -> &'a str,
+        line: u64,
+        layout: &Layout,
+        marks: &GapMarks,
+    ) {
+        if self.rows == 0 {
+            self.line = line;
+        }
+        let width = layout.picks.len();
+        for (at, (&place, column)) in layout.picks.iter().zip(&mut self.columns).enumerate() {
+            let (value, numbers) = column.push(trimmed(cell(place)), line, marks);
+            self.x.push(value);
+            if let Some(numbers) = numbers {
+                let before = self.x[..self.rows * width].iter_mut().skip(at).step_by(width);
+                replace(before, &numbers);
+            }
+        }
+        // The last cell decides if a target is classes or numbers, so cells are collected.
+        for (&place, cells) in layout.targets.iter().zip(&mut self.targets) {
+            cells.push(trimmed(cell(place)), line);
+        }
+        self.rows += 1;
+    }
+}
+
+/// Puts other numbers in the place of indices of them.
+pub(super) fn replace<'a>(indices: impl Iterator<Item = &'a mut f64>, by: &[f64]) {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "indices")]
+    indices.for_each(|index| *index = by[*index as usize]);
+}

@@ -1,0 +1,285 @@
+//! Numbers of a table that grow: in memory up to a limit, and beyond it in a temporary file.
+//!
+//! In: numbers one after the other, or the rows and columns of others to copy. Out: [`NumberVec`].
+//! Absent on purpose: what the numbers mean.
+
+use std::sync::Arc;
+
+use super::numbers::{NumberVec, Numbers};
+use super::stored_numbers::{BLOCK_BYTES, LoadedNumbers, StoredNumbers};
+use crate::error::Result;
+
+/// Takes numbers one after the other. They are in memory up to a limit, and beyond it in a temporary file.
+#[derive(Debug)]
+pub(super) struct NumberBuilder {
+    /// Numbers that are not in the file.
+    recent: LoadedNumbers,
+    /// Bytes of numbers that may be in memory; `None` for any number.
+    memory: Option<u64>,
+    stored: Option<StoredNumbers>,
+    outcome: Result<()>,
+}
+
+impl NumberBuilder {
+    /// Takes numbers of which at most `memory` bytes are in memory.
+    pub(super) fn within(memory: Option<u64>) -> Self {
+        Self { recent: LoadedNumbers::default(), memory, stored: None, outcome: Ok(()) }
+    }
+
+    /// Bytes of numbers that may be in memory; `None` for any number.
+    pub(super) fn memory(&self) -> Option<u64> {
+        self.memory
+    }
+
+    /// Appends a number. An error in storing it is kept for [`Self::finish`].
+    pub(super) fn push(&mut self, value: f64) {
+        self.recent.push(value);
+        let Some(memory) = self.memory else { return };
+        let most = match self.stored {
+            Some(_) => BLOCK_BYTES as u64,
+            None => memory,
+        };
+        if self.recent.bytes() >= most {
+            self.store();
+        }
+    }
+
+    /// Appends numbers. An error in storing them is kept for [`Self::finish`].
+    pub(super) fn append(&mut self, more: &[f64]) {
+        self.recent.append(more);
+        let most = if self.stored.is_some() { Some(BLOCK_BYTES as u64) } else { self.memory };
+        if most.is_some_and(|most| self.recent.bytes() >= most) {
+            self.store();
+        }
+    }
+
+    /// Puts another number in the place of each number of a column, in rows of `width` numbers: `by` gets the row and the number.
+    pub(super) fn replace_column(
+        &mut self,
+        (column, width): (usize, usize),
+        mut by: impl FnMut(usize, f64) -> f64,
+    ) {
+        let mut first = 0;
+        if let Some(stored) = self.stored.take() {
+            // A file is written anew, since its numbers may have to be wider.
+            let old = NumberVec::Stored(Arc::new(stored));
+            let mut new = Self::within(self.memory);
+            for block in old.view().blocks(width) {
+                let mut block = LoadedNumbers::from(block.view());
+                block.replace_column((column, width), |row, value| by(first + row, value));
+                first += block.len() / width;
+                new.recent = block;
+                new.store();
+            }
+            self.stored = new.stored;
+            self.outcome = std::mem::replace(&mut self.outcome, Ok(())).and(new.outcome);
+        }
+        self.recent.replace_column((column, width), |row, value| by(first + row, value));
+    }
+
+    /// Moves the numbers in memory to the file.
+    fn store(&mut self) {
+        let recent = std::mem::take(&mut self.recent);
+        if self.outcome.is_err() {
+            return;
+        }
+        let stored = match &mut self.stored {
+            Some(stored) => Ok(stored),
+            None => {
+                let double = matches!(recent, LoadedNumbers::Double(_));
+                StoredNumbers::create(double).map(|made| self.stored.insert(made))
+            }
+        };
+        self.outcome = stored.and_then(|stored| stored.append(&recent));
+    }
+
+    /// Returns all numbers.
+    ///
+    /// # Errors
+    /// If the temporary file could not be written.
+    pub(super) fn finish(mut self) -> Result<NumberVec> {
+        if self.stored.is_some() {
+            self.store();
+        }
+        self.outcome?;
+        Ok(match self.stored {
+            Some(stored) => NumberVec::Stored(Arc::new(stored)),
+            None => NumberVec::Loaded(self.recent),
+        })
+    }
+}
+
+impl NumberVec {
+    /// Keeps the given columns of rows of `width` numbers, which are in order.
+    ///
+    /// # Errors
+    /// If numbers in a file cannot be written anew.
+    pub(super) fn keep_columns(
+        &mut self,
+        picks: &[usize],
+        width: usize,
+        memory: Option<u64>,
+    ) -> Result<()> {
+        match self {
+            Self::Loaded(numbers) => numbers.keep_columns(picks, width),
+            Self::Stored(_) => *self = self.columns(picks, width, memory)?,
+        }
+        Ok(())
+    }
+
+    /// Keeps the given rows of `width` numbers, which are in order.
+    ///
+    /// # Errors
+    /// As [`Self::keep_columns`].
+    pub(super) fn keep_rows(
+        &mut self,
+        rows: &[u32],
+        width: usize,
+        memory: Option<u64>,
+    ) -> Result<()> {
+        match self {
+            Self::Loaded(numbers) => numbers.keep_rows(rows, width),
+            Self::Stored(_) => *self = self.gather(rows, width, memory)?,
+        }
+        Ok(())
+    }
+
+    /// Copies the given columns of rows of `width` numbers, in the given order; beyond `memory` bytes to a file.
+    ///
+    /// # Errors
+    /// If that file cannot be written.
+    pub(super) fn columns(
+        &self,
+        picks: &[usize],
+        width: usize,
+        memory: Option<u64>,
+    ) -> Result<Self> {
+        let mut copy = NumberBuilder::within(memory);
+        for block in self.view().blocks(width) {
+            for row in block.view().chunks(width) {
+                picks.iter().for_each(|&at| copy.push(row.at(at)));
+            }
+        }
+        copy.finish()
+    }
+
+    /// Copies the parts of `size` numbers at the given places, in the given order; beyond `memory` bytes to a file.
+    ///
+    /// # Errors
+    /// If that file cannot be written.
+    pub(super) fn gather(&self, places: &[u32], size: usize, memory: Option<u64>) -> Result<Self> {
+        fn copy<T: Copy>(values: &[T], places: &[u32], size: usize) -> Vec<T> {
+            let mut taken = Vec::with_capacity(places.len() * size);
+            for &place in places {
+                taken.extend_from_slice(&values[place as usize * size..][..size]);
+            }
+            taken
+        }
+        match self {
+            Self::Loaded(LoadedNumbers::Single(values)) => {
+                Ok(Self::Loaded(LoadedNumbers::Single(copy(values, places, size))))
+            }
+            Self::Loaded(LoadedNumbers::Double(values)) => {
+                Ok(Self::Loaded(LoadedNumbers::Double(copy(values, places, size))))
+            }
+            Self::Stored(values) => {
+                let mut taken = NumberBuilder::within(memory);
+                let most = values.view().block_length(size) / size.max(1);
+                // Places that follow one another are read together.
+                let mut left = places;
+                while let Some(&first) = left.first() {
+                    let follows = (first..).zip(left).take(most).take_while(|(at, it)| at == *it);
+                    let count = follows.count();
+                    let part = values.view().part(first as usize * size, count * size).read();
+                    Numbers::from(&part).iter().for_each(|value| taken.push(value));
+                    left = &left[count..];
+                }
+                taken.finish()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers of which single precision holds all but those from `double` on.
+    fn numbers(count: u32, double: u32) -> Vec<f64> {
+        (0..count).map(|i| if i < double { f64::from(i) } else { f64::from(i) / 10.0 }).collect()
+    }
+
+    fn built(values: &[f64], memory: Option<u64>) -> NumberVec {
+        let mut builder = NumberBuilder::within(memory);
+        values.iter().for_each(|&value| builder.push(value));
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn stored_numbers_are_those_that_memory_would_hold() {
+        // Beyond a block in either precision, and with the change of precision in a later block.
+        for (count, double) in [(10, 20), (700_000, u32::MAX), (700_000, 600_000), (300_000, 0)] {
+            let values = numbers(count, double);
+            let (memory, stored) = (built(&values, None), built(&values, Some(16)));
+            assert!(
+                matches!(stored, NumberVec::Stored(_)) && !matches!(memory, NumberVec::Stored(_))
+            );
+            assert_eq!(stored.view(), memory.view());
+            assert_eq!(stored.view().to_vec(), values);
+            assert_eq!(stored.view().is_single(), memory.view().is_single());
+            let (stored, memory) = (stored.view(), memory.view());
+            let last = count as usize - 1;
+            assert_eq!(stored.at(last), memory.at(last));
+            assert_eq!(stored.range(3..7).to_vec(), values[3..7]);
+            assert!(stored.every(1, 3).eq(memory.every(1, 3)));
+            // Columns of whole rows, from a middle row on as well.
+            let width = if count == 10 { 2 } else { 100 };
+            for first in [0, width - 1, 3 * width + 1] {
+                assert!(stored.every(first, width).eq(memory.every(first, width)), "{first}");
+            }
+            let chunks = |numbers: Numbers<'_>| numbers.chunks(4).map(Numbers::to_vec).last();
+            assert_eq!(chunks(stored), chunks(memory));
+            let blocks: Vec<f64> =
+                stored.blocks(3).flat_map(|block| block.view().to_vec()).collect();
+            assert_eq!(blocks, values);
+        }
+    }
+
+    #[test]
+    fn columns_and_rows_of_stored_numbers_are_copied() {
+        let values = numbers(600_000, 300_000);
+        let (memory, stored) = (built(&values, None), built(&values, Some(100)));
+        for (picks, rows) in
+            [(vec![2, 0], vec![5_u32, 4, 199_999, 0]), (vec![1], (0..150_000).collect())]
+        {
+            let columns = [&memory, &stored].map(|it| it.columns(&picks, 3, Some(100)).unwrap());
+            assert_eq!(columns[0].view(), columns[1].view());
+            assert!(matches!(columns[1], NumberVec::Stored(_)));
+            let taken = [&memory, &stored].map(|it| it.gather(&rows, 3, Some(1_000_000)).unwrap());
+            assert_eq!(taken[0].view(), taken[1].view());
+            assert_eq!(taken[0].view().at(0), values[rows[0] as usize * 3]);
+        }
+    }
+
+    #[test]
+    fn few_numbers_stay_in_memory() {
+        assert!(matches!(built(&[1.0, 2.0], Some(9)), NumberVec::Loaded(_)));
+        assert!(matches!(built(&[1.0, 2.0], Some(8)), NumberVec::Stored(_)));
+    }
+
+    #[test]
+    fn single_precision_holds_what_it_can_and_no_more() {
+        assert!(built(&[1.0, -0.5, 16_777_216.0], None).view().is_single());
+        // The first whole number that f32 has not.
+        let values = built(&[1.0, -0.5, 16_777_216.0, 16_777_217.0, 0.1], None);
+        assert!(!values.view().is_single());
+        assert_eq!(values.view().to_vec(), [1.0, -0.5, 16_777_216.0, 16_777_217.0, 0.1]);
+        assert_eq!(
+            values.gather(&[1, 0], 2, None).unwrap().view().to_vec(),
+            [16_777_216.0, 16_777_217.0, 1.0, -0.5]
+        );
+        for lost in [1e39, 1e-60, f64::MAX] {
+            assert_eq!(built(&[lost], None).view().to_vec(), [lost]);
+        }
+    }
+}

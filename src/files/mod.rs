@@ -1,0 +1,11 @@
+//! Files that a crash leaves whole or absent.
+//!
+//! In: bytes. Out: a file that replaces another one in one go, or a temporary one that nothing is left of.
+//! Absent on purpose: what the bytes mean.
+
+mod atomic_file;
+mod temp_file;
+
+pub(crate) use self::atomic_file::is_at;
+pub use self::atomic_file::{AtomicFile, write_file};
+pub(crate) use self::temp_file::{TempFile, temp_folder};
