@@ -290,7 +290,7 @@ impl Preprocessing {
     }
 
     /// Returns the mean of the training rows, which stands in for a gap where training had none; `None` if it is not known.
-    pub(crate) fn gap_mean(&self, input: usize) -> Option<f64> {
+    pub fn gap_mean(&self, input: usize) -> Option<f64> {
         let scaled = self.scale != FeatureScaling::None;
         self.curves.means.get(input).or(self.mean.get(input).filter(|_| scaled)).copied()
     }
