@@ -9,7 +9,7 @@ mod devices;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use devices::devices;
 use wgrad::Activation;
-use wgrad::device::verify::check;
+use wgrad::device::verify::{check, every_kernel, formulas};
 use wgrad::graph::ClassLoss;
 use wgrad::plan::{Kernel, LossVariant, Phase, StepParams};
 
@@ -17,25 +17,6 @@ const NT: Kernel =
     Kernel::MatmulNt { bias: true, act: Activation::Relu, save: false, dropout: None };
 const NN: Kernel = Kernel::MatmulNn { act_grad: Activation::Relu, dropout: None };
 const TN: Kernel = Kernel::MatmulTn { bias_grad: true };
-const GELU: Kernel = Kernel::Activate { act: Activation::Gelu, bias: false };
-const GELU_GRAD: Kernel = Kernel::ActivateGrad { act: Activation::Gelu };
-const SGD: Kernel = Kernel::UpdateSgd {
-    momentum: 0.0,
-    nesterov: false,
-    weight_decay: 0.0,
-    scaled: false,
-    guarded: false,
-};
-const ADAM: Kernel = Kernel::UpdateAdam {
-    beta1: 0.9,
-    beta2: 0.999,
-    eps: 1e-8,
-    weight_decay: 0.0,
-    decoupled: false,
-    scaled: false,
-    guarded: false,
-};
-
 const CROSS_ENTROPY: Kernel = Kernel::LossClasses {
     loss: ClassLoss::CrossEntropy { label_smoothing: 0.0 },
     form: LossVariant { mean: true, constants: false, weights: false, scaled: false },
@@ -43,7 +24,7 @@ const CROSS_ENTROPY: Kernel = Kernel::LossClasses {
 
 /// Kernels with their sizes: m, n, k of products; else rows, columns, rows that count. They are those of the
 /// workloads' steps: small layers, a batch through layers that a core's cache holds, one through wide layers.
-const KERNELS: [(Kernel, [usize; 3]); 16] = [
+const KERNELS: [(Kernel, [usize; 3]); 12] = [
     (NT, [64, 32, 32]),
     (NT, [128, 512, 784]),
     (NT, [128, 10, 512]),
@@ -55,12 +36,22 @@ const KERNELS: [(Kernel, [usize; 3]); 16] = [
     (TN, [512, 784, 128]),
     (TN, [10, 512, 128]),
     (TN, [1024, 1024, 512]),
-    (GELU, [512, 1024, 512]),
-    (GELU_GRAD, [512, 1024, 512]),
     (CROSS_ENTROPY, [128, 10, 128]),
-    (SGD, [1, 1 << 20, 1]),
-    (ADAM, [1, 1 << 20, 1]),
 ];
+
+/// Optimizers whose updates are timed, with the numbers that they read and write for each weight.
+const UPDATES: [(&str, usize); 2] = [("sgd(weight-decay=0.01)", 3), ("adam(weight-decay=0.01)", 7)];
+
+/// Returns the kernel of one of these optimizers, or of an elementwise formula, among those that are verified.
+fn by_formula(text: &str) -> Kernel {
+    let formulas = formulas(1);
+    let whole = |kernel: &Kernel| matches!(kernel, Kernel::Update(_) | Kernel::Map { .. });
+    let is_it = |kernel: &Kernel| {
+        let formula = kernel.formula().filter(|_| whole(kernel));
+        formula.is_some_and(|it| formulas[it.index()].text == text)
+    };
+    every_kernel().into_iter().find(is_it).unwrap()
+}
 
 /// Software adapters take seconds for more multiplications than this.
 const SOFTWARE: usize = 1 << 26;
@@ -70,12 +61,11 @@ fn work(kernel: &Kernel, [m, n, k]: [usize; 3]) -> Throughput {
     let (elements, floats) = match kernel {
         // A multiplication and an addition a term.
         _ if kernel.is_product() => return Throughput::Elements(2 * (m * n * k) as u64),
-        // Gradient and weight, and the weight again.
-        Kernel::UpdateSgd { .. } => (n, 3),
-        // The same, and both moments read and written.
-        Kernel::UpdateAdam { .. } => (n, 7),
-        // Prediction or saved value, target or gradient, and what is written.
-        Kernel::ActivateGrad { .. } => (m * n, 3),
+        Kernel::Update(_) => {
+            (n, UPDATES.iter().find(|(text, _)| by_formula(text) == *kernel).unwrap().1)
+        }
+        // Operands, and what is written.
+        Kernel::Map { operands, .. } => (m * n, usize::from(*operands) + 1),
         // Logits and gradient, or value and result.
         _ => (m * n, 2),
     };
@@ -84,7 +74,10 @@ fn work(kernel: &Kernel, [m, n, k]: [usize; 3]) -> Throughput {
 
 fn kernels(criterion: &mut Criterion) {
     for (name, mut device) in devices() {
-        for (kernel, sizes) in KERNELS {
+        let updates = UPDATES.map(|(text, _)| (by_formula(text), [1, 1 << 20, 1]));
+        let gelu = ["gelu", "gelu gradient"];
+        let gelu = gelu.map(|text| (by_formula(text), [512, 1024, 512]));
+        for (kernel, sizes) in KERNELS.into_iter().chain(gelu).chain(updates) {
             if name == "software" && sizes.iter().product::<usize>() > SOFTWARE {
                 continue;
             }
@@ -94,8 +87,8 @@ fn kernels(criterion: &mut Criterion) {
             let large = sizes.iter().product::<usize>() > 1 << 20;
             let runs: u32 = if large { 4 } else { 64 };
             let rows = u32::try_from(sizes[2].min(sizes[0])).unwrap();
-            let (lr, correction1, correction2) = (1e-12, 0.1, 0.001_f64.sqrt());
-            let row = StepParams { rows, lr, correction1, correction2, ..StepParams::default() };
+            let scalars = [1e-12, 0.0, 1e-11, 0.001_f64.sqrt(), 0.0, 0.0, 0.0, 0.0];
+            let row = StepParams { rows, scalars, ..StepParams::default() };
             device.write_steps(Phase::Eval, &vec![row; runs as usize]).unwrap();
             let mut group = criterion.benchmark_group(kernel.name());
             group.sample_size(20).throughput(match work(&kernel, sizes) {

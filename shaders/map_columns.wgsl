@@ -19,7 +19,11 @@ fn main(
     if row >= params.m {
         return;
     }
-    var sum = select(0.0, -3.4028235e38, MAXIMUM == 1u);
+    var sum = 0.0;
+    if MAXIMUM == 1u {
+        // Any number of the row is a beginning; a number below all others has no literal.
+        sum = formula(row, min(lane, params.n - 1u));
+    }
     for (var column = lane; column < params.n; column += WORKGROUP) {
         sum = joined(sum, formula(row, column));
     }
@@ -32,6 +36,6 @@ fn main(
         workgroupBarrier();
     }
     if lane == 0u {
-        out[row] = partial[0];
+        out[row] = stored(partial[0]);
     }
 }

@@ -10,5 +10,5 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
     for (var row = 0u; row < params.m; row++) {
         sum += formula(row, column);
     }
-    out[column] = sum;
+    out[column] = stored(sum);
 }

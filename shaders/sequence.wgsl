@@ -20,13 +20,6 @@ struct Op {
 
 struct Params {
     ops: array<Op, MAX_OPS>,
-    momentum: f32,
-    beta1: f32,
-    beta2: f32,
-    rest1: f32,
-    rest2: f32,
-    eps: f32,
-    weight_decay: f32,
 }
 
 struct Row {
@@ -39,8 +32,8 @@ struct Row {
 @group(0) @binding(3) var<storage, read> order: array<u32>;
 @group(0) @binding(4) var<storage, read> y: array<u32>;
 @group(0) @binding(5) var<storage, read_write> weights: array<f32>;
-@group(0) @binding(6) var<storage, read_write> state: array<f32>;   // velocity, or m
-@group(0) @binding(7) var<storage, read_write> state2: array<f32>;  // v
+@group(0) @binding(6) var<storage, read_write> state: array<f32>;
+@group(0) @binding(7) var<storage, read_write> state2: array<f32>;
 @group(0) @binding(8) var<storage, read_write> log_out: array<f32>;
 @group(0) @binding(9) var<storage, read_write> scratch: array<f32>;
 
@@ -143,27 +136,10 @@ fn partial_sums(lane: u32) {
     scratch[op.out + lane] = sum;
 }
 
-// The update of m weights, in scratch and in the state's buffers.
+// The update of m weights, in scratch and in the state's buffers: the host writes `update_element`.
 fn update(lane: u32) {
     for (var at = lane; at < op.m; at += LANES) {
-        let weight = vec4<f32>(scratch[op.out + at]);
-        let gradient = vec4<f32>(scratch[op.a + at]);
-        if ADAM == 1u {
-            let after = adam(weight, gradient, vec4<f32>(state[at]), vec4<f32>(state2[at]));
-            scratch[op.out + at] = after.weight.x;
-            state[at] = after.m.x;
-            state2[at] = after.v.x;
-        } else {
-            var velocity = vec4<f32>();
-            if MOMENTUM == 1u {
-                velocity = vec4<f32>(state[at]);
-            }
-            let after = sgd(weight, gradient, velocity);
-            scratch[op.out + at] = after.weight.x;
-            if MOMENTUM == 1u {
-                state[at] = after.velocity.x;
-            }
-        }
+        update_element(at);
     }
 }
 

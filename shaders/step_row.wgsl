@@ -7,13 +7,9 @@ struct Step {
     step: u32,         // steps before this one
     seed: u32,         // the run's seed
     apply: u32,        // whether weights move
-    lr: f32,           // learning rate
-    rate: f32,         // lr / correction1
-    correction2: f32,  // sqrt(1 - beta2^t)
     dropout: f32,      // what dropout rates are multiplied by
-    decay: f32,        // what weight decay is multiplied by
     divisor: f32,      // what the sum of losses is divided by
-    s0: f32,           // what an optimizer needs besides
+    s0: f32,           // numbers of the update: rate, decay, the optimizer's own
     s1: f32,
     s2: f32,
     s3: f32,

@@ -7,11 +7,13 @@ mod common;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use wgrad::device::cpu::{CpuDevice, activation};
+use wgrad::device::cpu::CpuDevice;
 use wgrad::device::{Device, Values};
 use wgrad::expr::Expr;
 use wgrad::model::{Activation, expression};
-use wgrad::plan::{Element, Kernel, Phase, PlanBuilder, Role, StepParams};
+use wgrad::plan::{
+    Broadcast, Element, Formula, Kernel, Operand, Phase, PlanBuilder, Role, StepParams,
+};
 
 #[derive(Deserialize)]
 struct Oracle {
@@ -62,12 +64,11 @@ fn values_and_gradients_are_pytorchs() {
         let limits = (3e-9, if name == "hard_sigmoid" { 5e-8 } else { 1e-12 });
         close(name, &x, &all(&value), &stored.y, limits);
         close(&format!("slope of {name}"), &x, &all(&slope), &stored.dy, limits);
-        // The forms that are written out are those of the expressions.
+        // The derivative of what is saved, which is y or x.
         if let Some(act) = activation {
             let saved = if act.gradient_from_output() { &stored.y } else { &x };
-            let values: Vec<f64> = x.iter().map(|&x| activation::value(act, x)).collect();
-            let slopes: Vec<f64> = saved.iter().map(|&at| activation::gradient(act, at)).collect();
-            close(name, &x, &values, &stored.y, limits);
+            let slopes: Vec<f64> =
+                saved.iter().map(|&at| act.slope_program().value(&[at])).collect();
             close(&format!("gradient of {name}"), &x, &slopes, &stored.dy, limits);
         }
     }
@@ -79,10 +80,16 @@ fn run(device: &mut dyn Device, act: Activation, x: &[f32], saved: &[f32]) -> [V
     let mut slot =
         |name: &str| builder.slot(name, vec![x.len(), 1], Element::F32, Role::Data).unwrap();
     let [x_slot, saved_slot, d_y, out, d_x] = ["x", "saved", "d_y", "out", "d_x"].map(&mut slot);
-    let forward = Kernel::Activate { act, bias: false };
+    let whole = Operand::new(Broadcast::Both, 1);
+    let mut formula = |expr: Expr, operands: u8| {
+        let operand = vec![whole; usize::from(operands)];
+        let formula = builder.formula(Formula::new(&expr, operand, 1)).unwrap();
+        Kernel::Map { formula, operands }
+    };
+    let (forward, backward) = (formula(act.expr(), 1), formula(act.gradient(), 2));
     let steps = vec![
         builder.step(forward, vec![x_slot], vec![out]).unwrap(),
-        builder.step(Kernel::ActivateGrad { act }, vec![saved_slot, d_y], vec![d_x]).unwrap(),
+        builder.step(backward, vec![d_y, saved_slot], vec![d_x]).unwrap(),
     ];
     builder.phase(Phase::Eval, steps);
     device.load(&builder.finish(x.len(), x.len())).unwrap();

@@ -102,9 +102,7 @@ fn classifier(device: &mut dyn Device, data: &Split, options: &TrainOptions) -> 
         .map(|log| StepParams {
             rows: 8,
             log,
-            lr: 1e-3,
-            correction1: 0.5,
-            correction2: 0.5,
+            scalars: [1e-3, 1e-5, 2e-3, 0.5, 0.0, 0.0, 0.0, 0.0],
             ..StepParams::default()
         })
         .collect();
@@ -180,7 +178,12 @@ fn check_memory(device: &mut wgrad::device::gpu::GpuDevice, columns: u32, hidden
     assert!(most <= said && most + (5 << 18) + (64 << 10) >= said, "{most} of {said} when loaded");
     let order: Vec<u32> = (0..1600).collect();
     let rows: Vec<StepParams> = (0..1024)
-        .map(|log| StepParams { rows: 64, log, correction1: 1.0, ..StepParams::default() })
+        .map(|log| StepParams {
+            rows: 64,
+            log,
+            scalars: [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0],
+            ..StepParams::default()
+        })
         .collect();
     for _ in 0..3 {
         device.write(plan.ports.train_x, 0, Values::F32(&singles(&data.train))).unwrap();
@@ -330,7 +333,7 @@ fn an_arena_larger_than_a_binding_is_updated_in_parts() {
     for kernel in every_kernel() {
         // Sums of squares are cut into parts of 64 blocks of 64.
         let (limit, len) = match kernel {
-            Kernel::UpdateAdam { .. } | Kernel::Update(_) => (256, 1792),
+            Kernel::Update(_) => (256, 1792),
             Kernel::SquareSums { .. } => (8192, 20_544),
             _ => continue,
         };

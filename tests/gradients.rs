@@ -182,8 +182,8 @@ fn matmul_tn() {
         // [7,7]ᵀ [7,5], with biases so that every parameter is used.
         let w = push(g, "w", Op::MatmulTn { a: p[2], b: p[0] });
         let z = push(g, "z", Op::MatmulNt { a: x, b: w });
-        let z = push(g, "z", Op::AddBias { x: z, bias: p[1] });
-        push(g, "z", Op::AddBias { x: z, bias: p[3] })
+        let z = g.add_bias("z", z, p[1]).unwrap();
+        g.add_bias("z", z, p[3]).unwrap()
     });
     check("x (vᵀ w)ᵀ + b + c", &step);
 }
@@ -191,12 +191,12 @@ fn matmul_tn() {
 #[test]
 fn add_bias() {
     let step = by_hand(&[5], true, Loss::Mse, |g, x, p| {
-        let shifted = push(g, "shifted", Op::AddBias { x, bias: p[1] });
+        let shifted = g.add_bias("shifted", x, p[1]).unwrap();
         push(g, "z", Op::MatmulNt { a: shifted, b: p[0] })
     });
     check("(x + b) wᵀ", &step);
     let step = by_hand(&[5], true, Loss::Mse, |g, x, p| {
-        let w = push(g, "w", Op::AddBias { x: p[0], bias: p[1] });
+        let w = g.add_bias("w", p[0], p[1]).unwrap();
         push(g, "z", Op::MatmulNt { a: x, b: w })
     });
     check("x (w + b)ᵀ", &step);
@@ -206,22 +206,22 @@ fn add_bias() {
 fn add() {
     let step = by_hand(&[3], false, Loss::Mse, |g, x, p| {
         let z = push(g, "z", Op::MatmulNt { a: x, b: p[0] });
-        push(g, "twice", Op::Add { a: z, b: z })
+        g.add("twice", z, z).unwrap()
     });
     check("z + z", &step);
     let step = by_hand(&[5], false, Loss::Mse, |g, x, p| {
         let z = push(g, "z", Op::MatmulNt { a: x, b: p[0] });
-        push(g, "sum", Op::Add { a: x, b: z })
+        g.add("sum", x, z).unwrap()
     });
     check("x + z", &step);
     let residual = by_hand(&[5, 5], true, Loss::CROSS_ENTROPY, |g, x, p| {
         let z = push(g, "z1", Op::MatmulNt { a: x, b: p[0] });
-        let z = push(g, "z1", Op::AddBias { x: z, bias: p[1] });
-        let h = push(g, "h1", Op::Activate { act: Activation::Gelu, x: z });
+        let z = g.add_bias("z1", z, p[1]).unwrap();
+        let h = g.activate("h1", Activation::Gelu, z).unwrap();
         let z = push(g, "z2", Op::MatmulNt { a: h, b: p[2] });
-        let z = push(g, "z2", Op::AddBias { x: z, bias: p[3] });
-        let branch = push(g, "h2", Op::Activate { act: Activation::Silu, x: z });
-        push(g, "sum", Op::Add { a: branch, b: h })
+        let z = g.add_bias("z2", z, p[3]).unwrap();
+        let branch = g.activate("h2", Activation::Silu, z).unwrap();
+        g.add("sum", branch, h).unwrap()
     });
     check("h + silu(h wᵀ + b)", &residual);
 }
@@ -229,13 +229,13 @@ fn add() {
 #[test]
 fn parameters_that_are_added_share_a_gradient() {
     let step = by_hand(&[5, 5], false, Loss::Mse, |g, x, p| {
-        let w = push(g, "w", Op::Add { a: p[0], b: p[1] });
+        let w = g.add("w", p[0], p[1]).unwrap();
         push(g, "z", Op::MatmulNt { a: x, b: w })
     });
     check("x (v + w)ᵀ", &step);
     let step = by_hand(&[5, 5], false, Loss::Mse, |g, x, p| {
-        let t = push(g, "t", Op::Activate { act: Activation::Tanh, x: p[1] });
-        let w = push(g, "w", Op::Add { a: p[0], b: t });
+        let t = g.activate("t", Activation::Tanh, p[1]).unwrap();
+        let w = g.add("w", p[0], t).unwrap();
         push(g, "z", Op::MatmulNt { a: x, b: w })
     });
     check("x (v + tanh w)ᵀ", &step);
@@ -245,10 +245,10 @@ fn parameters_that_are_added_share_a_gradient() {
 fn one_weight_used_twice() {
     let step = by_hand(&[5], true, Loss::Mse, |g, x, p| {
         let z = push(g, "z1", Op::MatmulNt { a: x, b: p[0] });
-        let z = push(g, "z1", Op::AddBias { x: z, bias: p[1] });
-        let h = push(g, "h1", Op::Activate { act: Activation::Tanh, x: z });
+        let z = g.add_bias("z1", z, p[1]).unwrap();
+        let h = g.activate("h1", Activation::Tanh, z).unwrap();
         let z = push(g, "z2", Op::MatmulNn { a: h, b: p[0] });
-        push(g, "z2", Op::AddBias { x: z, bias: p[1] })
+        g.add_bias("z2", z, p[1]).unwrap()
     });
     check("tanh(x wᵀ + b) w + b", &step);
     let square = by_hand(&[5], false, Loss::Mse, |g, x, p| {
@@ -263,21 +263,21 @@ fn activate() {
     for act in Activation::ALL {
         let step = by_hand(&[4], false, Loss::Mse, |g, x, p| {
             let z = push(g, "z", Op::MatmulNt { a: x, b: p[0] });
-            push(g, "h", Op::Activate { act, x: z })
+            g.activate("h", act, z).unwrap()
         });
         check_around(&format!("{act}(x wᵀ)"), &step, size(act));
         let step = by_hand(&[4, 3], false, Loss::Mse, |g, x, p| {
-            let w = push(g, "w", Op::Activate { act, x: p[0] });
+            let w = g.activate("w", act, p[0]).unwrap();
             let z = push(g, "z", Op::MatmulNt { a: x, b: w });
-            let h = push(g, "h", Op::Activate { act, x: z });
-            let again = push(g, "again", Op::Activate { act, x: z });
-            let sum = push(g, "sum", Op::Add { a: h, b: again });
+            let h = g.activate("h", act, z).unwrap();
+            let again = g.activate("again", act, z).unwrap();
+            let sum = g.add("sum", h, again).unwrap();
             push(g, "out", Op::MatmulNt { a: sum, b: p[1] })
         });
         check_around(&format!("twice {act}(x {act}(w)ᵀ)"), &step, size(act));
         let step = by_hand(&[4, 3], false, Loss::Mse, |g, x, p| {
             let z = push(g, "z", Op::MatmulNt { a: x, b: p[0] });
-            let h = push(g, "h", Op::Activate { act, x: z });
+            let h = g.activate("h", act, z).unwrap();
             push(g, "out", Op::MatmulNt { a: h, b: p[1] })
         });
         check_around(&format!("{act}(x wᵀ) vᵀ"), &step, size(act));

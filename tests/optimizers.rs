@@ -239,16 +239,7 @@ fn half_of_the_decay_is_half_the_decay() {
             let rows: Vec<StepParams> = (0..3)
                 .map(|_| {
                     let moment = UpdateContext { lr: 0.1, decay: factor, epoch: 0, last: false };
-                    let next = pace.next(moment);
-                    StepParams {
-                        rows: 2,
-                        lr: 0.1,
-                        decay: factor,
-                        correction1: next.correction1,
-                        correction2: next.correction2,
-                        scalars: next.scalars,
-                        ..StepParams::default()
-                    }
+                    StepParams { rows: 2, scalars: pace.next(moment), ..StepParams::default() }
                 })
                 .collect();
             drive::run(&mut device, Phase::Train, &rows);
@@ -332,14 +323,11 @@ impl Case {
                     rows: narrow(rows_of(at)),
                     log: narrow(step),
                     apply: at + 1 == group.end,
-                    lr: self.lr,
                     ..StepParams::default()
                 };
                 if row.apply {
                     let moment = UpdateContext { lr: self.lr, decay: 1.0, epoch: 0, last: false };
-                    let next = pace.next(moment);
-                    (row.correction1, row.correction2) = (next.correction1, next.correction2);
-                    row.scalars = next.scalars;
+                    row.scalars = pace.next(moment);
                 }
                 row.scalars[SHARE] = rows_of(at) as f64 / group.map(rows_of).sum::<usize>() as f64;
                 row

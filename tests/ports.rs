@@ -10,7 +10,7 @@ use wgrad::Seed;
 use wgrad::data::{Dataset, Split, Targets};
 use wgrad::device::cpu::CpuDevice;
 use wgrad::device::{Device, Values};
-use wgrad::graph::{Loss, Optimizer, OptimizerSchedule, SHARE, UpdateContext, UpdateScalars};
+use wgrad::graph::{Loss, Optimizer, OptimizerSchedule, SHARE, UpdateContext};
 use wgrad::model::{Activation, Init, Params, Sequential};
 use wgrad::plan::{Element, LossScaler, Phase, Plan, Precision, Slot, StepParams, TrainPlan};
 use wgrad::train::{OnNonFinite, TrainOptions};
@@ -71,13 +71,11 @@ fn steps(options: &TrainOptions) -> Vec<StepParams> {
             log: index,
             step: index,
             apply,
-            lr: 0.01,
             ..StepParams::default()
         };
         if apply {
-            let moment = UpdateContext { lr: row.lr, decay: 1.0, epoch: 0, last: false };
-            let UpdateScalars { correction1, correction2, scalars } = pace.next(moment);
-            (row.correction1, row.correction2, row.scalars) = (correction1, correction2, scalars);
+            let moment = UpdateContext { lr: 0.01, decay: 1.0, epoch: 0, last: false };
+            row.scalars = pace.next(moment);
         }
         row.scalars[SHARE] = if options.accumulate == 1 { 1.0 } else { 0.5 };
         row

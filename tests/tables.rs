@@ -206,7 +206,7 @@ fn arrays_are_tables() {
     place.ok("resume run --epochs 3");
     assert!(place.refused("evaluate run pictures").contains("no column `y`"));
     let said = place.refused("predict run pictures --delimiter ;");
-    assert!(said.contains("the file is an array, which has no --delimiter"), "{said}");
+    assert!(said.contains("the file is no text, and has no --delimiter"), "{said}");
     // A column that is taken for texts is read a second time.
     for i in 0..80_u8 {
         pictures[16 + 2 * usize::from(i)] = i % 3;

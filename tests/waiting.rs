@@ -167,7 +167,8 @@ fn steps_bring_their_rate_and_shares() {
     assert_eq!(rows.lock().unwrap().len(), 18);
     for (step, row) in (0..).zip(rows.lock().unwrap().iter()) {
         let want = schedules.factors(step);
-        assert_eq!((row.lr, row.decay, row.dropout), (want.lr, want.weight_decay, want.dropout));
+        let decay = options.optimizer.setting("weight-decay").unwrap() * want.weight_decay;
+        assert_eq!((row.scalars[0], row.scalars[1], row.dropout), (want.lr, decay, want.dropout));
     }
     let last = schedules.factors(17);
     assert!(last.weight_decay < 0.1 && last.dropout == 0.25);
@@ -192,7 +193,8 @@ fn counts(mut device: wgrad::device::gpu::GpuDevice, one_by_one: bool) {
     let options = TrainOptions { batch_size: 8, ..TrainOptions::default() };
     let plan = Plan::of_run(&model, &data, &options).unwrap();
     device.load(&plan).unwrap();
-    let row = StepParams { rows: 8, correction1: 0.5, correction2: 0.5, ..StepParams::default() };
+    let scalars = [0.0, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0];
+    let row = StepParams { rows: 8, scalars, ..StepParams::default() };
     assert!(device.take_usage().is_none(), "the first call begins the counting");
     device.write_steps(Phase::Train, &[row; 60]).unwrap();
     let window = device.take_usage().unwrap();
@@ -232,9 +234,7 @@ fn kernels_timed_one_by_one_train_the_same() {
     let params = wgrad::model::Params::init(&model, data.train.columns(), Seed(2)).unwrap();
     let row = StepParams {
         rows: 8,
-        lr: 1e-2,
-        correction1: 0.5,
-        correction2: 0.5,
+        scalars: [1e-2, 1e-4, 2e-2, 0.5, 0.0, 0.0, 0.0, 0.0],
         ..StepParams::default()
     };
     let mut results = Vec::new();

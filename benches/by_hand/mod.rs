@@ -134,7 +134,7 @@ impl ByHand {
 
 fn update([w, g, m, v]: [&mut [f32]; 4], adam: bool, row: StepParams) {
     if !adam {
-        let lr = row.lr as f32;
+        let lr = row.scalars[0] as f32;
         w.iter_mut().zip(g).for_each(|(w, g)| *w -= lr * *g);
         return;
     }
@@ -143,7 +143,7 @@ fn update([w, g, m, v]: [&mut [f32]; 4], adam: bool, row: StepParams) {
         ["beta1", "beta2", "eps"].map(|name| adam.setting(name).expect("adam has this setting"));
     let [beta1, rest1, beta2, rest2, eps] =
         [beta1, 1.0 - beta1, beta2, 1.0 - beta2, eps].map(|value| value as f32);
-    let (rate, correction) = ((row.lr / row.correction1) as f32, (1.0 / row.correction2) as f32);
+    let (rate, correction) = (row.scalars[2] as f32, (1.0 / row.scalars[3]) as f32);
     for (((w, g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
         *m = beta1 * *m + rest1 * *g;
         *v = beta2 * *v + rest2 * *g * *g;

@@ -210,6 +210,12 @@ impl<'a> From<&'a LoadedNumbers> for Numbers<'a> {
     }
 }
 
+impl Default for NumberVec {
+    fn default() -> Self {
+        Self::Loaded(LoadedNumbers::default())
+    }
+}
+
 impl PartialEq for NumberVec {
     fn eq(&self, other: &Self) -> bool {
         self.view() == other.view()

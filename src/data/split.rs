@@ -238,9 +238,10 @@ impl Dataset {
             return Err(Error::table(self.source(), problem));
         }
         if valid.is_empty() {
-            return Ok(Split { train: self.try_subset(&train)?.encoded()?, valid: None });
+            return Ok(Split { train: self.into_subset(&train)?.encoded()?, valid: None });
         }
-        let (train, valid) = together(self.try_subset(&train)?, self.try_subset(&valid)?)?;
+        let valid = self.try_subset(&valid)?;
+        let (train, valid) = together(self.into_subset(&train)?, valid)?;
         Ok(Split { train, valid: Some(valid) })
     }
 
@@ -282,12 +283,12 @@ impl Dataset {
     }
 
     /// Parts the rows, and turns their columns into inputs. Both parts keep the order of the table, whatever the order of drawing was.
-    fn parted(&self, held_out: &[bool]) -> Result<Split> {
+    fn parted(self, held_out: &[bool]) -> Result<Split> {
         let part = |held: bool| -> Vec<u32> {
             (0_u32..).zip(held_out).filter(|(_, h)| **h == held).map(|(row, _)| row).collect()
         };
-        let (train, valid) =
-            together(self.try_subset(&part(false))?, self.try_subset(&part(true))?)?;
+        let valid = self.try_subset(&part(true))?;
+        let (train, valid) = together(self.into_subset(&part(false))?, valid)?;
         Ok(Split { train, valid: Some(valid) })
     }
 

@@ -601,7 +601,7 @@ impl Dataset {
         let left_out = weights.len() - counting.len();
         self.left_out += left_out;
         self.weights = Some(Arc::new(weights));
-        Ok(if left_out == 0 { self } else { self.subset(&counting) })
+        Ok(if left_out == 0 { self } else { self.into_subset(&counting)? })
     }
 
     /// Returns the names of columns, targets among them, with numbers of more digits than f64 holds, such as whole numbers
@@ -704,9 +704,30 @@ impl Dataset {
     ///
     /// When the temporary file of a stored table cannot be written.
     pub(super) fn try_subset(&self, rows: &[u32]) -> Result<Self> {
-        Ok(Self {
+        Ok(self.with_rows(rows, self.x.gather(rows, self.columns(), self.memory)?))
+    }
+
+    /// Returns the given rows, which are in order, without a second copy of the features where no other data set shares them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::try_subset`].
+    pub(super) fn into_subset(mut self, rows: &[u32]) -> Result<Self> {
+        let (columns, memory) = (self.columns(), self.memory);
+        match Arc::try_unwrap(std::mem::take(&mut self.x)) {
+            Ok(mut x) => {
+                x.keep_rows(rows, columns, memory)?;
+                Ok(self.with_rows(rows, x))
+            }
+            Err(shared) => Ok(self.with_rows(rows, shared.gather(rows, columns, memory)?)),
+        }
+    }
+
+    /// Returns the data set of these rows, whose features are `x`.
+    fn with_rows(&self, rows: &[u32], x: NumberVec) -> Self {
+        Self {
             schema: self.schema.clone(),
-            x: Arc::new(self.x.gather(rows, self.columns(), self.memory)?),
+            x: Arc::new(x),
             memory: self.memory,
             y: self.y.subset(rows),
             weights: self
@@ -721,7 +742,7 @@ impl Dataset {
             raw: self.raw.clone(),
             odd: Arc::new(moved(&self.odd, rows)),
             notes: Arc::clone(&self.notes),
-        })
+        }
     }
 
     /// Returns the bytes of memory that reading and training may take on the host, if that is limited.

@@ -1,6 +1,6 @@
 //! Reverse-mode differentiation: one gradient rule for each operation, written as construction of nodes.
 
-use super::{Axis, Broadcast, Graph, IterationSpace, NodeId, Op, Operand};
+use super::{Axis, Biased, Broadcast, Graph, IterationSpace, NodeId, Op, Operand};
 use crate::error::{Error, Result};
 use crate::expr::{Expr, ExprNode, Number};
 use crate::shape::Dim;
@@ -31,8 +31,7 @@ impl Graph {
                     // A node used twice gets the sum of both gradients.
                     Some(other) => {
                         let name = format!("d_{}", self.node(input).name);
-                        let sum = self.sum(other, d_input);
-                        self.push(name, sum)?
+                        self.add(name, other, d_input)?
                     }
                 });
             }
@@ -47,27 +46,6 @@ impl Graph {
         }
         of_params.sort_by_key(|&(view, _)| view);
         Ok(of_params.into_iter().map(|(_, grad)| grad).collect())
-    }
-
-    /// Returns the sum of two gradients of one node: elementwise if one of the gradients is, so that one kernel computes both.
-    fn sum(&self, a: NodeId, b: NodeId) -> Op {
-        let space = match *self.shape(a).dims() {
-            [Dim::Batch, Dim::Of(columns)] => {
-                Some((IterationSpace::Batch(columns), Broadcast::Both))
-            }
-            [Dim::Of(columns)] => Some((IterationSpace::Vector(columns), Broadcast::Columns)),
-            [Dim::Batch] => Some((IterationSpace::PerRow, Broadcast::Rows)),
-            _ => None,
-        };
-        let mapped = [a, b].into_iter().any(|id| matches!(self.node(id).op, Op::Map { .. }));
-        match space.filter(|_| mapped) {
-            Some((space, along)) => {
-                let operand = Operand::new(along, space.columns());
-                let operands = vec![(a, operand), (b, operand)];
-                Op::Map { f: Expr::input(0) + Expr::input(1), operands, space }
-            }
-            None => Op::Add { a, b },
-        }
     }
 
     /// Returns for each node up to `last` whether a parameter enters it, by a path that has a gradient.
@@ -87,6 +65,10 @@ impl Graph {
 
     /// Builds the gradients of one node's inputs, from the gradient of its result.
     fn rule(&mut self, id: NodeId, d_y: NodeId, needed: &[bool]) -> Result<Vec<(NodeId, NodeId)>> {
+        let op = self.node(id).op.clone();
+        if let Some(out) = self.usual_rule((id, &op), d_y, needed)? {
+            return Ok(out);
+        }
         let mut out = Vec::new();
         let named = |graph: &Self, input: NodeId| format!("d_{}", graph.node(input).name);
         // Pushes the gradient of `input`, if anyone needs it.
@@ -97,7 +79,7 @@ impl Graph {
             }
             Ok(())
         };
-        match self.node(id).op.clone() {
+        match op {
             Op::Features { .. } | Op::Targets { .. } | Op::Param { .. } | Op::Kept { .. } => {}
             Op::MatmulNt { a, b } => {
                 // y = a bᵀ:  d_b = d_yᵀ a,  d_a = d_y b
@@ -114,29 +96,9 @@ impl Graph {
                 give(self, b, Op::MatmulNn { a, b: d_y })?;
                 give(self, a, Op::MatmulNt { a: b, b: d_y })?;
             }
-            // The bias was repeated for each row, so its gradient is the sum over the rows.
-            Op::AddBias { x, bias } => {
-                give(self, bias, Op::SumRows { x: d_y })?;
-                if needed[x.0] {
-                    out.push((x, d_y));
-                }
-            }
-            // Both terms get the gradient itself; no node is needed.
-            Op::Add { a, b } => {
-                out.extend([a, b].into_iter().filter(|i| needed[i.0]).map(|i| (i, d_y)))
-            }
-            // Reading the result lets the forward pass drop the argument.
-            Op::Activate { act, x } => {
-                let saved = if act.gradient_from_output() { id } else { x };
-                give(self, x, Op::ActivateGrad { act, saved, d_y })?;
-            }
             // The result's own direction: a value for each row, for each column, or for both.
             Op::Map { f, operands, space } => {
-                let along = match space {
-                    IterationSpace::Batch(_) => Broadcast::Both,
-                    IterationSpace::Vector(_) => Broadcast::Columns,
-                    IterationSpace::PerRow => Broadcast::Rows,
-                };
+                let along = space.whole().along;
                 return self.map_rule((&f, &operands, space), (d_y, along), needed);
             }
             // Every row's f gets the gradient of the sum.
@@ -168,11 +130,7 @@ impl Graph {
                     give(self, table, Op::LookupGrad { x, column, d_y, rows })?;
                 }
             }
-            Op::ActivateGrad { .. }
-            | Op::LookupGrad { .. }
-            | Op::SumRows { .. }
-            | Op::Loss { .. }
-            | Op::LossGrad { .. } => {
+            Op::LookupGrad { .. } | Op::Loss { .. } | Op::LossGrad { .. } => {
                 let place = self.node(id).op.name();
                 return Err(Error::shape(
                     place,
@@ -181,6 +139,47 @@ impl Graph {
             }
         }
         Ok(out)
+    }
+}
+
+impl Graph {
+    /// Builds the gradients of the operands of a sum, a bias or an activation, which need less than those of any expression;
+    /// `None` for other nodes.
+    fn usual_rule(
+        &mut self,
+        (id, op): (NodeId, &Op),
+        d_y: NodeId,
+        needed: &[bool],
+    ) -> Result<Option<Vec<(NodeId, NodeId)>>> {
+        let Op::Map { space, .. } = *op else { return Ok(None) };
+        let name = |graph: &Self, input: NodeId| format!("d_{}", graph.node(input).name);
+        let mut out = Vec::new();
+        if op.is_sum() {
+            // Both terms get the gradient itself; no node is needed.
+            out.extend(op.inputs().into_iter().map(|term| (term, d_y)));
+        } else if let Some(Biased { x, bias }) = op.as_bias() {
+            // The bias was repeated for each row, so its gradient is the sum over the rows.
+            if needed[bias.0] {
+                let (f, operands) = (Expr::input(0), vec![(d_y, space.whole())]);
+                let sums = self.push(name(self, bias), Op::MapRows { f, operands, space })?;
+                out.push((bias, sums));
+            }
+            out.push((x, d_y));
+        } else if let Some((act, x)) = op.as_activation()
+            && !self.is_elementwise(x)
+        {
+            if needed[x.0] {
+                // Reading the result lets the forward pass drop the argument.
+                let saved = if act.gradient_from_output() { id } else { x };
+                let operands = vec![(d_y, space.whole()), (saved, space.whole())];
+                let op = Op::Map { f: act.gradient(), operands, space };
+                out.push((x, self.push(name(self, x), op)?));
+            }
+        } else {
+            return Ok(None);
+        }
+        out.retain(|(input, _)| needed[input.0]);
+        Ok(Some(out))
     }
 }
 
@@ -218,13 +217,13 @@ impl Graph {
             // A value that is repeated gets the sum of its repetitions' gradients: the broadcast decides the sum.
             let op = match (operand.along, space) {
                 (Broadcast::Both, _) => {
-                    Op::Map { f: g, operands: moved, space: IterationSpace::Batch(columns) }
+                    Op::Map { f: g, operands: moved, space: space.with_columns(columns) }
                 }
                 (Broadcast::Columns, IterationSpace::Vector(_)) => {
                     Op::Map { f: g, operands: moved, space: IterationSpace::Vector(columns) }
                 }
                 (Broadcast::Columns, _) => {
-                    Op::MapRows { f: g, operands: moved, space: IterationSpace::Batch(columns) }
+                    Op::MapRows { f: g, operands: moved, space: space.with_columns(columns) }
                 }
                 (Broadcast::Rows, IterationSpace::PerRow) => {
                     Op::Map { f: g, operands: moved, space }
@@ -343,14 +342,13 @@ mod tests {
         let x = graph.push("x", Op::Features { columns: 3 }).unwrap();
         let w = graph.push("w", Op::Param { view: 0, sizes: vec![3, 3] }).unwrap();
         let h = graph.push("h", Op::MatmulNt { a: x, b: w }).unwrap();
-        let twice = graph.push("twice", Op::Add { a: h, b: h }).unwrap();
+        let twice = graph.add("twice", h, h).unwrap();
         let y = graph.push("y", Op::Targets { columns: 3, classes: false }).unwrap();
         let loss = graph
             .push("loss", Op::Loss { loss: Loss::Mse.into(), prediction: twice, targets: y })
             .unwrap();
         graph.backward(loss).unwrap();
-        let sums =
-            graph.nodes().filter(|(id, n)| *id > loss && matches!(n.op, Op::Add { .. })).count();
+        let sums = graph.nodes().filter(|(id, n)| *id > loss && n.op.is_sum()).count();
         assert_eq!(sums, 1);
     }
 

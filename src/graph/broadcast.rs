@@ -42,6 +42,8 @@ impl Operand {
 pub enum IterationSpace {
     /// The batch's rows, with this number of columns.
     Batch(usize),
+    /// A matrix of parameters, with these rows and columns.
+    Matrix(usize, usize),
     /// One row with this number of columns.
     Vector(usize),
     /// The batch's rows and one column.
@@ -49,10 +51,40 @@ pub enum IterationSpace {
 }
 
 impl IterationSpace {
+    /// Returns the space of a shape's elements.
+    pub fn of(shape: &Shape) -> Option<Self> {
+        match *shape.dims() {
+            [Dim::Batch, Dim::Of(columns)] => Some(Self::Batch(columns)),
+            [Dim::Of(rows), Dim::Of(columns)] => Some(Self::Matrix(rows, columns)),
+            [Dim::Of(columns)] => Some(Self::Vector(columns)),
+            [Dim::Batch] => Some(Self::PerRow),
+            _ => None,
+        }
+    }
+
+    /// Returns the same space with another number of columns.
+    #[must_use]
+    pub fn with_columns(self, columns: usize) -> Self {
+        match self {
+            Self::Matrix(rows, _) => Self::Matrix(rows, columns),
+            _ => Self::Batch(columns),
+        }
+    }
+
+    /// Returns the operand that has a value of its own for each element.
+    pub fn whole(self) -> Operand {
+        let along = match self {
+            Self::Batch(_) | Self::Matrix(..) => Broadcast::Both,
+            Self::Vector(_) => Broadcast::Columns,
+            Self::PerRow => Broadcast::Rows,
+        };
+        Operand::new(along, self.columns())
+    }
+
     /// Columns of the matrix.
     pub fn columns(self) -> usize {
         match self {
-            Self::Batch(columns) | Self::Vector(columns) => columns,
+            Self::Batch(columns) | Self::Matrix(_, columns) | Self::Vector(columns) => columns,
             Self::PerRow => 1,
         }
     }
@@ -61,6 +93,7 @@ impl IterationSpace {
     pub fn shape(self) -> Shape {
         match self {
             Self::Batch(columns) => Shape::matrix(Dim::Batch, Dim::Of(columns)),
+            Self::Matrix(rows, columns) => Shape::matrix(Dim::Of(rows), Dim::Of(columns)),
             Self::Vector(columns) => Shape::vector(columns),
             Self::PerRow => Shape::per_row(),
         }
@@ -69,7 +102,8 @@ impl IterationSpace {
     /// How an operand of this shape lies in it, if it fits without being moved.
     pub fn along(self, shape: &Shape) -> Option<Broadcast> {
         let along = match (shape.dims(), self) {
-            ([Dim::Batch, Dim::Of(_)], Self::Batch(_)) => Broadcast::Both,
+            ([Dim::Batch, Dim::Of(_)], Self::Batch(_))
+            | ([Dim::Of(_), Dim::Of(_)], Self::Matrix(..)) => Broadcast::Both,
             ([Dim::Batch], _) => Broadcast::Rows,
             ([Dim::Of(1)], _) if self.columns() != 1 => Broadcast::Nothing,
             ([Dim::Of(_)], _) => Broadcast::Columns,
@@ -81,7 +115,7 @@ impl IterationSpace {
     /// Returns whether an operand has a value of its own for each element, where it lies.
     pub fn is_full(self, operand: Operand) -> bool {
         match self {
-            Self::Batch(columns) => {
+            Self::Batch(columns) | Self::Matrix(_, columns) => {
                 operand == Operand { along: Broadcast::Both, shift: 0, width: columns }
             }
             Self::Vector(columns) => {

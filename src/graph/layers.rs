@@ -71,15 +71,7 @@ impl Forward {
             Layer::Dense { bias, ntk, .. } => self.dense(input, place, *bias, *ntk),
             // The identity adds no node, but keeps its number, so that the names of later layers stay.
             Layer::Activation(Activation::Identity) => Ok(input),
-            // After an elementwise node the activation is one too, so that both may become one kernel.
-            Layer::Activation(act)
-                if matches!(self.graph.node(input).op, Op::Map { .. } | Op::Normalise { .. }) =>
-            {
-                self.map(&format!("h{place}"), act.expr(), &[input])
-            }
-            Layer::Activation(act) => {
-                self.graph.push(format!("h{place}"), Op::Activate { act: *act, x: input })
-            }
+            Layer::Activation(act) => self.graph.activate(format!("h{place}"), *act, input),
             Layer::Dropout { rate } => self.dropout(input, place, *rate),
             Layer::BatchNorm { eps, momentum, affine } => {
                 self.batch_norm(input, place, (*eps, *momentum), *affine)
@@ -91,7 +83,7 @@ impl Forward {
             // The sum needs both matrices, so the input stays alive until the inner layers are done.
             Layer::Residual(inner) => {
                 let f = self.forward_layers(inner, input, &format!("{place}."))?;
-                self.graph.push(format!("h{place}"), Op::Add { a: input, b: f })
+                self.graph.add(format!("h{place}"), input, f)
             }
             // Every branch reads the same input; their outputs are put side by side.
             Layer::Branches(branches) => {
@@ -203,7 +195,7 @@ impl Forward {
         // A plain bias is a node of its own, so that the plan can fuse it with the matmul.
         match (ntk, bias) {
             (false, None) => Ok(product),
-            (false, Some(bias)) => self.graph.push(&name, Op::AddBias { x: product, bias }),
+            (false, Some(bias)) => self.graph.add_bias(&name, product, bias),
             (true, _) => {
                 let f = x(0) * (1.0 / (self.columns(input) as f64).sqrt())
                     + bias.map_or(0.0.into(), |_| x(1));

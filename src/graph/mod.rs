@@ -13,6 +13,7 @@ mod loss;
 mod op;
 mod optimizer;
 mod update_transforms;
+mod usual;
 
 pub use average::Average;
 pub(crate) use backward::used;
@@ -26,9 +27,9 @@ pub use loss::{
 pub use op::{Axis, Mapped, NodeId, Op};
 pub use optimizer::{
     BetweenPasses, MOST_STATES, Optimizer, OptimizerHostState, OptimizerSchedule, UpdateContext,
-    UpdateScalars,
 };
 pub use update_transforms::{Pass, PassKind, UpdateInput, UpdateTransforms};
+pub use usual::{ActivationGradient, Biased};
 
 /// Where among a step's scalars stands what its gradient counts among those that are gathered.
 pub const SHARE: usize = optimizer::SHARE as usize;

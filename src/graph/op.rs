@@ -5,7 +5,6 @@
 use super::{Broadcast, Graph, IterationSpace, MOST_OPERANDS, Objective, Operand};
 use crate::error::{Error, Result};
 use crate::expr::{Expr, Number, StepValue};
-use crate::model::Activation;
 use crate::shape::{Dim, Shape};
 
 /// Index of a node in its graph.
@@ -90,36 +89,6 @@ pub enum Op {
         /// Right factor.
         b: NodeId,
     },
-    /// y = x + 1 biasᵀ, x `[m,n]`, bias `[n]`
-    AddBias {
-        /// Matrix.
-        x: NodeId,
-        /// Added to each row.
-        bias: NodeId,
-    },
-    /// y = a + b, both of one shape
-    Add {
-        /// First term.
-        a: NodeId,
-        /// Second term.
-        b: NodeId,
-    },
-    /// y = act(x), elementwise
-    Activate {
-        /// The function.
-        act: Activation,
-        /// Its argument.
-        x: NodeId,
-    },
-    /// `d_x` = `d_y` · act'(x), with act' from y where the function allows it, else from x
-    ActivateGrad {
-        /// The function.
-        act: Activation,
-        /// y or x, as [`Activation::gradient_from_output`] says.
-        saved: NodeId,
-        /// Gradient of the loss with respect to y.
-        d_y: NodeId,
-    },
     /// y = f(operands), element by element over `space`
     Map {
         /// Computation; inputs are the operands.
@@ -193,11 +162,6 @@ pub enum Op {
         /// Rows of the table.
         rows: usize,
     },
-    /// y = xᵀ 1, x `[m,n]` to y `[n]`
-    SumRows {
-        /// Matrix.
-        x: NodeId,
-    },
     /// Loss over the valid rows: `[1]`
     Loss {
         /// The loss, its reduction and its weights.
@@ -244,7 +208,7 @@ impl Op {
         Some((f, operands, IterationSpace::Batch(columns)))
     }
 
-    /// Returns the operation's name in messages and for kernels that do exactly this.
+    /// Returns the operation's name in messages.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Features { .. } => "features",
@@ -254,10 +218,6 @@ impl Op {
             Self::MatmulNt { .. } => "matmul_nt",
             Self::MatmulNn { .. } => "matmul_nn",
             Self::MatmulTn { .. } => "matmul_tn",
-            Self::AddBias { .. } => "add_bias",
-            Self::Add { .. } => "add",
-            Self::Activate { .. } => "activate",
-            Self::ActivateGrad { .. } => "activate_grad",
             Self::Map { .. } => "map",
             Self::MapRows { .. } => "map_rows",
             Self::MapColumns { .. } => "map_columns",
@@ -265,7 +225,6 @@ impl Op {
             Self::Dropout { .. } => "dropout",
             Self::Lookup { .. } => "lookup",
             Self::LookupGrad { .. } => "lookup_grad",
-            Self::SumRows { .. } => "sum_rows",
             Self::Loss { .. } => "loss",
             Self::LossGrad { .. } => "loss_grad",
         }
@@ -284,15 +243,10 @@ impl Op {
             | Self::Targets { .. }
             | Self::Param { .. }
             | Self::Kept { .. } => vec![],
-            Self::MatmulNt { a, b }
-            | Self::MatmulNn { a, b }
-            | Self::MatmulTn { a, b }
-            | Self::Add { a, b } => {
+            Self::MatmulNt { a, b } | Self::MatmulNn { a, b } | Self::MatmulTn { a, b } => {
                 vec![a, b]
             }
-            Self::AddBias { x, bias } => vec![x, bias],
-            Self::Activate { x, .. } | Self::Dropout { x, .. } | Self::SumRows { x } => vec![x],
-            Self::ActivateGrad { saved, d_y, .. } => vec![saved, d_y],
+            Self::Dropout { x, .. } => vec![x],
             Self::Loss { prediction, targets, .. } | Self::LossGrad { prediction, targets, .. } => {
                 vec![prediction, targets]
             }
@@ -348,20 +302,6 @@ impl Op {
                 agree(a, b, k == k2)?;
                 Ok(Shape::matrix(m, n))
             }
-            Self::AddBias { x, bias } => {
-                let (_, n) = matrix(x)?;
-                agree(x, bias, graph.shape(bias).dims() == [n])?;
-                Ok(graph.shape(x).clone())
-            }
-            Self::Add { a, b } => {
-                agree(a, b, graph.shape(a) == graph.shape(b))?;
-                Ok(graph.shape(a).clone())
-            }
-            Self::Activate { x, .. } => Ok(graph.shape(x).clone()),
-            Self::ActivateGrad { saved, d_y, .. } => {
-                agree(saved, d_y, graph.shape(saved) == graph.shape(d_y))?;
-                Ok(graph.shape(d_y).clone())
-            }
             Self::Map { ref operands, space, .. } => {
                 self.fit(graph, operands, space)?;
                 Ok(space.shape())
@@ -372,10 +312,10 @@ impl Op {
             }
             Self::MapColumns { ref operands, space, .. } => {
                 self.fit(graph, operands, space)?;
-                Ok(if matches!(space, IterationSpace::Vector(_)) {
-                    Shape::vector(1)
-                } else {
-                    Shape::per_row()
+                Ok(match space {
+                    IterationSpace::Vector(_) => Shape::vector(1),
+                    IterationSpace::Matrix(rows, _) => Shape::vector(rows),
+                    IterationSpace::Batch(_) | IterationSpace::PerRow => Shape::per_row(),
                 })
             }
             Self::Normalise { x, mean, var, over, .. } => {
@@ -398,13 +338,6 @@ impl Op {
                 agree(x, d_y, column < columns.size(0))?;
                 Ok(Shape::matrix(Dim::Of(rows), d))
             }
-            // A sum over rows needs a fixed number of columns; a batch has none.
-            Self::SumRows { x } => match matrix(x)? {
-                (_, Dim::Of(n)) => Ok(Shape::vector(n)),
-                (_, Dim::Batch) => {
-                    Err(Error::shape(self.name(), "columns must be of fixed number"))
-                }
-            },
             // Which shapes fit depends on the loss: classes need a vector, numbers a matrix.
             Self::Loss { ref loss, prediction, targets } => {
                 let (_, columns) = matrix(prediction)?;

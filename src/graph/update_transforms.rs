@@ -55,10 +55,9 @@ impl UpdateTransforms {
         }
     }
 
-    /// Returns whether an optimizer's own kernel does the whole update; else the kernel `update` does.
-    pub fn plain(&self, optimizer: &Optimizer) -> bool {
-        let usual = Self { skips: self.skips, ..Self::default() };
-        *self == usual && optimizer.has_kernel()
+    /// Returns whether nothing is transformed: the update is the optimizer's own.
+    pub fn is_plain(&self) -> bool {
+        *self == Self { skips: self.skips, ..Self::default() }
     }
 
     /// Returns the expressions of one pass over the arenas, or of two. `grouped`: parameters have factors; `scaled`:

@@ -1,8 +1,6 @@
 //! Activation functions: one row each says all there is to say of a function.
 //!
-//! Its gradient, its WGSL and its vectors come from the row's expression. The first eight, which are used most, have
-//! hand-written forms besides, in `device/cpu/activation.rs`, `device/cpu/simd/activation.rs` and `shaders/activation.wgsl`;
-//! tests hold these against the expressions.
+//! Its gradient, its WGSL and its vectors come from the row's expression.
 
 use std::fmt;
 use std::str::FromStr;
@@ -70,6 +68,15 @@ struct ActivationRow {
     parameters: &'static [f64],
     /// y of x and the parameters.
     value: fn(&Expr, &[Expr]) -> Expr,
+    /// dy/dx of y and the parameters, where it is a function of y alone; else it is derived, as a function of x.
+    slope: Option<fn(&Expr, &[Expr]) -> Expr>,
+}
+
+impl ActivationRow {
+    /// Returns the same row with dy/dx as a function of y, so that the backward pass need not keep x.
+    const fn with_slope(self, slope: fn(&Expr, &[Expr]) -> Expr) -> Self {
+        Self { slope: Some(slope), ..self }
+    }
 }
 
 /// Shorthand for a row.
@@ -80,7 +87,8 @@ const fn row(
     source: &'static str,
     value: fn(&Expr, &[Expr]) -> Expr,
 ) -> ActivationRow {
-    ActivationRow { entry: Entry { name, formula, parameters: shown, source }, parameters, value }
+    let entry = Entry { name, formula, parameters: shown, source };
+    ActivationRow { entry, parameters, value, slope: None }
 }
 
 const NONE: (&str, &[f64]) = ("", &[]);
@@ -97,19 +105,23 @@ fn elu(x: &Expr, alpha: &Expr) -> Expr {
 
 /// The rows, in the order of the variants.
 static ROWS: [ActivationRow; 21] = [
-    row("identity", "x", NONE, "torch.nn.Identity", |x, _| x.clone()),
+    row("identity", "x", NONE, "torch.nn.Identity", |x, _| x.clone())
+        .with_slope(|_, _| constant(1.0)),
     row("relu", "max(x, 0)", NONE, "torch.nn.ReLU", |x, _| {
         x.if_at_most(&constant(0.0), &constant(0.0), x)
-    }),
+    })
+    .with_slope(|y, _| y.if_at_most(&constant(0.0), &constant(0.0), &constant(1.0))),
     row(
         "leaky_relu",
         "x > 0 ? x : slope·x",
         ("slope 0.01", &[0.01]),
         "torch.nn.LeakyReLU",
         |x, p| x.if_at_most(&constant(0.0), &(&p[0] * x), x),
-    ),
-    row("tanh", "tanh x", NONE, "torch.nn.Tanh", |x, _| x.tanh()),
-    row("sigmoid", "1 / (1 + e⁻ˣ)", NONE, "torch.nn.Sigmoid", |x, _| x.sigmoid()),
+    )
+    .with_slope(|y, p| y.if_at_most(&constant(0.0), &p[0], &constant(1.0))),
+    row("tanh", "tanh x", NONE, "torch.nn.Tanh", |x, _| x.tanh()).with_slope(|y, _| 1.0 - y * y),
+    row("sigmoid", "1 / (1 + e⁻ˣ)", NONE, "torch.nn.Sigmoid", |x, _| x.sigmoid())
+        .with_slope(|y, _| y * (1.0 - y)),
     row("gelu", "x Φ(x)", NONE, "torch.nn.GELU", |x, _| x * x.normal_cdf()),
     row(
         "gelu_tanh",
@@ -200,11 +212,21 @@ fn between(x: &Expr, low: f64, high: f64, inside: &Expr) -> Expr {
     x.if_at_most(&low, &low, &high.if_at_most(x, &high, inside))
 }
 
-/// Value and derivative of each activation as functions of x.
-static PROGRAMS: LazyLock<Vec<[Program; 2]>> = LazyLock::new(|| {
+/// The expressions of an activation, and their programs.
+struct Forms {
+    value: Expr,
+    /// d · dy/dx, of d and of what is saved for the backward pass.
+    gradient: Expr,
+    value_program: Program,
+    slope_program: Program,
+}
+
+static FORMS: LazyLock<Vec<Forms>> = LazyLock::new(|| {
     let of = |activation: Activation| {
-        let value = activation.expr();
-        [value.program(), value.derivative(0).program()]
+        let (value, slope) = (activation.expr(), activation.slope());
+        let gradient = Expr::input(0) * slope.with(&[Expr::input(1)]);
+        let (value_program, slope_program) = (value.program(), slope.program());
+        Forms { value, gradient, value_program, slope_program }
     };
     Activation::ALL.into_iter().map(of).collect()
 });
@@ -265,24 +287,49 @@ impl Activation {
         self.row().parameters == parameters
     }
 
+    /// dy/dx as an expression of what is saved for the backward pass: y, or x, as [`Self::gradient_from_output`] says.
+    pub fn slope(self) -> Expr {
+        let row = self.row();
+        let parameters: Vec<_> = row.parameters.iter().map(|&value| value.into()).collect();
+        match row.slope {
+            Some(slope) => slope(&Expr::input(0), &parameters),
+            None => self.expr().derivative(0),
+        }
+    }
+
+    /// Returns the gradient of x: input 0, the gradient of y, times dy/dx of input 1, what is saved.
+    pub fn gradient(self) -> Expr {
+        FORMS[self as usize].gradient.clone()
+    }
+
+    /// Returns the activation whose value an expression is; never the identity.
+    pub fn of_value(expr: &Expr) -> Option<Self> {
+        Self::find(|forms| forms.value == *expr)
+    }
+
+    /// Returns the activation whose [`Self::gradient`] an expression is; never the identity.
+    pub fn of_gradient(expr: &Expr) -> Option<Self> {
+        Self::find(|forms| forms.gradient == *expr)
+    }
+
+    fn find(is_it: impl Fn(&Forms) -> bool) -> Option<Self> {
+        let mut others = Self::ALL.into_iter().filter(|act| *act != Self::Identity);
+        others.find(|act| is_it(&FORMS[*act as usize]))
+    }
+
     /// Returns the program that computes y from x.
     pub fn value_program(self) -> &'static Program {
-        &PROGRAMS[self as usize][0]
+        &FORMS[self as usize].value_program
     }
 
-    /// Returns the program that computes dy/dx from x.
+    /// Returns the program that computes dy/dx from what is saved.
     pub fn slope_program(self) -> &'static Program {
-        &PROGRAMS[self as usize][1]
-    }
-
-    /// Returns whether it has hand-written forms, besides those that come from its expression.
-    pub fn is_written_out(self) -> bool {
-        (self as usize) <= Self::Silu as usize
+        &FORMS[self as usize].slope_program
     }
 
     /// Returns whether dy/dx is a function of y alone, and computed from it. Otherwise the backward pass needs x.
     pub fn gradient_from_output(self) -> bool {
-        matches!(self, Self::Identity | Self::Relu | Self::LeakyRelu | Self::Tanh | Self::Sigmoid)
+        self.row().slope.is_some()
     }
 }
 

@@ -1,20 +1,17 @@
-//! Builds a plan: slots for the data that the host writes and reads, steps for each phase, memory.
+//! Builds a plan: slots for the data that the host writes and reads, and the steps of each phase.
 
 use std::collections::{HashMap, HashSet};
 
-use super::fuse::{Lowering, element};
-use super::memory::{Temporary, assign};
+use super::fuse::Lowering;
 use super::update::UpdateArenas;
 use super::{
-    BufferId, BufferSpec, Element, EvalPlan, EvalPorts, Formula, FormulaId, InitialValues, Kernel,
-    Phase, Plan, Precision, Role, Slot, SlotSpec, Step, TrainPlan, TrainPorts, WINDOW,
+    Broadcast, Element, EvalPlan, EvalPorts, Formula, Kernel, Operand, Phase, Plan, PlanBuilder,
+    Precision, Role, Slot, Step, TrainPlan, TrainPorts, WINDOW,
 };
 use crate::error::{Error, Result};
-use crate::graph::{
-    Graph, Inference, Loss, NodeId, Objective, Op, Reduction, RunningStat, Training,
-};
-use crate::model::{Activation, ParamLayout};
-use crate::shape::{elements, narrow};
+use crate::expr::Expr;
+use crate::graph::{Graph, Inference, Loss, NodeId, Objective, Op, RunningStat, Training};
+use crate::model::ParamLayout;
 
 /// Numbers of rows that a plan is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,209 +24,6 @@ pub struct Sizes {
     pub eval_batch: usize,
     /// Rows that the eval phase holds at once; 0 for no eval phase.
     pub eval_rows: usize,
-}
-
-/// Collects buffers, slots and steps, then shares memory among the temporaries.
-#[derive(Clone, Debug, Default)]
-pub struct PlanBuilder {
-    buffers: Vec<BufferSpec>,
-    slots: Vec<SlotSpec>,
-    /// Temporaries of the phase that is being built.
-    temporaries: Vec<Temporary>,
-    train: (Vec<Temporary>, Vec<Step>),
-    eval: (Vec<Temporary>, Vec<Step>),
-    measure: (Vec<Temporary>, Vec<Step>),
-    formulas: Vec<Formula>,
-    /// Formulas by their text and number of columns: searching all formulas for each new one would make plans of many
-    /// layers quadratic.
-    known: HashMap<(String, usize), Vec<FormulaId>>,
-    starts: Vec<(Slot, InitialValues)>,
-}
-
-impl PlanBuilder {
-    /// Makes a builder without slots.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a slot with a buffer of its own.
-    ///
-    /// # Errors
-    /// If its elements cannot be counted in 32 bits.
-    pub fn slot(
-        &mut self,
-        name: &str,
-        sizes: Vec<usize>,
-        element: Element,
-        role: Role,
-    ) -> Result<Slot> {
-        let len = count(name, &sizes)?;
-        let buffer = BufferId(narrow(self.buffers.len()));
-        // A buffer without elements cannot be bound.
-        self.buffers.push(BufferSpec {
-            name: name.to_string(),
-            elements: len.max(1),
-            element,
-            role,
-        });
-        Ok(self.view(name, sizes, element, buffer, 0))
-    }
-
-    /// Adds a slot inside another one's buffer.
-    fn view(
-        &mut self,
-        name: &str,
-        sizes: Vec<usize>,
-        element: Element,
-        buffer: BufferId,
-        offset: usize,
-    ) -> Slot {
-        self.slots.push(SlotSpec { name: name.to_string(), sizes, element, buffer, offset });
-        Slot(narrow(self.slots.len() - 1))
-    }
-
-    /// Returns a slot's sizes.
-    pub(super) fn sizes(&self, slot: Slot) -> Vec<usize> {
-        self.slots[slot.0 as usize].sizes.clone()
-    }
-
-    /// Adds views of each parameter inside an arena.
-    pub(super) fn views(&mut self, arena: Slot, layout: &ParamLayout, prefix: &str) -> Vec<Slot> {
-        let SlotSpec { buffer, element, .. } = self.slots[arena.0 as usize];
-        let view = |it: &crate::model::ParamView| {
-            (format!("{prefix}{}", it.name), it.shape.clone(), it.offset)
-        };
-        let views: Vec<_> = layout.views().iter().map(view).collect();
-        let make = |(name, sizes, offset): (String, _, _)| {
-            self.view(&name, sizes, element, buffer, offset)
-        };
-        views.into_iter().map(make).collect()
-    }
-
-    /// Adds a slot for the phase that is being built; the buffer is assigned when the plan is finished.
-    pub fn temporary(&mut self, name: &str, sizes: Vec<usize>, element: Element) -> Slot {
-        let len = sizes.iter().product();
-        let slot = self.view(name, sizes, element, BufferId(u32::MAX), 0);
-        self.temporaries.push(Temporary { slot: slot.0 as usize, len, element });
-        slot
-    }
-
-    /// Returns a formula's index among the plan's; an equal formula is not added again.
-    ///
-    /// # Errors
-    /// If there are too many formulas to count.
-    pub fn formula(&mut self, formula: Formula) -> Result<FormulaId> {
-        // Text and columns do not tell all formulas apart, so those with an equal key are compared in full.
-        let known = self.known.entry((formula.text.clone(), formula.columns)).or_default();
-        let same = |id: &&FormulaId| self.formulas[usize::from(id.0)] == formula;
-        if let Some(&id) = known.iter().find(same) {
-            return Ok(id);
-        }
-        let id = u16::try_from(self.formulas.len()).map(FormulaId);
-        let id = id.map_err(|_| {
-            Error::shape("plan", "more than 65,536 formulas; use fewer layers of different kinds")
-        })?;
-        known.push(id);
-        self.formulas.push(formula);
-        Ok(id)
-    }
-
-    /// Returns the kernel of a loss: the one that all losses of its kind share.
-    pub(super) fn loss(&mut self, objective: &Objective, scaled: bool) -> Result<Kernel> {
-        let &Objective { ref loss, reduction, weights, constants } = objective;
-        let mean = reduction == Reduction::Mean;
-        let form = super::LossVariant { mean, constants, weights, scaled };
-        match (loss.formula(), loss.over_classes()) {
-            (Some(formula), _) => {
-                let width = u8::try_from(formula.slopes.len()).expect("a loss has a few inputs");
-                let (program, text) = (formula.program(), loss.to_string());
-                let formula =
-                    self.formula(Formula { program, text, operands: vec![], columns: 0 })?;
-                Ok(Kernel::LossMap { formula, width, form })
-            }
-            (None, Some(loss)) => Ok(Kernel::LossClasses { loss, form }),
-            (None, None) => unreachable!("a loss is elementwise or over classes"),
-        }
-    }
-
-    /// Sets a slot's initial values, instead of zeros.
-    pub(crate) fn start(&mut self, slot: Slot, values: InitialValues) {
-        self.starts.push((slot, values));
-    }
-
-    /// Returns a checked step.
-    ///
-    /// # Errors
-    /// If the kernel reads or writes another number of slots, or one slot's buffer is both read and written:
-    /// WebGPU checks usage for whole buffers, so a value changed in place counts as written only.
-    pub fn step(&self, kernel: Kernel, reads: Vec<Slot>, writes: Vec<Slot>) -> Result<Step> {
-        if (reads.len(), writes.len()) != kernel.arity() {
-            let problem = format!(
-                "{} reads and {} writes, not {:?}",
-                reads.len(),
-                writes.len(),
-                kernel.arity()
-            );
-            return Err(Error::shape(kernel.name(), problem));
-        }
-        let buffer = |slot: &Slot| self.slots[slot.0 as usize].buffer;
-        // Temporaries have no buffer yet; `memory.rs` keeps those that a step reads apart from those that it writes.
-        let known = |id: &BufferId| id.0 != u32::MAX;
-        for read in &reads {
-            let clash = |write: &&Slot| {
-                *write == read || (known(&buffer(read)) && buffer(write) == buffer(read))
-            };
-            if let Some(write) = writes.iter().find(clash) {
-                let name = |slot: &Slot| self.slots[slot.0 as usize].name.clone();
-                let problem = format!(
-                    "{} and {} share a buffer, but one is read and one written",
-                    name(read),
-                    name(write)
-                );
-                return Err(Error::shape(kernel.name(), problem));
-            }
-        }
-        Ok(Step { kernel, reads, writes })
-    }
-
-    /// Ends a phase and stores its steps.
-    pub fn phase(&mut self, phase: Phase, steps: Vec<Step>) {
-        let temporaries = std::mem::take(&mut self.temporaries);
-        match phase {
-            Phase::Train => self.train = (temporaries, steps),
-            Phase::Eval => self.eval = (temporaries, steps),
-            Phase::Measure => self.measure = (temporaries, steps),
-        }
-    }
-
-    /// Returns the finished plan, in which the temporaries have buffers.
-    pub fn finish(self, batch: usize, eval_batch: usize) -> Plan {
-        let Self {
-            mut buffers,
-            mut slots,
-            train: (of_train, train),
-            eval: (of_eval, eval),
-            measure: (of_measure, measure),
-            formulas,
-            starts,
-            ..
-        } = self;
-        let (places, shared) = assign(&[
-            (Phase::Train, of_train.as_slice(), train.as_slice()),
-            (Phase::Eval, of_eval.as_slice(), eval.as_slice()),
-            (Phase::Measure, of_measure.as_slice(), measure.as_slice()),
-        ]);
-        // A temporary that no step uses would be a bug of the lowering; it is not placed.
-        for (slot, (buffer, offset)) in places {
-            slots[slot].buffer = BufferId(narrow(buffers.len() + buffer));
-            slots[slot].offset = offset;
-        }
-        for (index, (element, elements)) in shared.into_iter().enumerate() {
-            let (name, role) = (format!("temporary{index}"), Role::Activations);
-            buffers.push(BufferSpec { name, elements, element, role });
-        }
-        Plan { batch, eval_batch, buffers, slots, train, eval, measure, formulas, starts }
-    }
 }
 
 impl Plan {
@@ -409,11 +203,11 @@ impl PlanBuilder {
         ports: &TrainPorts,
     ) -> Result<BatchNodes> {
         let columns = column_count(&step.graph, step.features);
-        let x_element = element(&step.graph, precision, step.features);
+        let x_element = precision.of_node(&step.graph, step.features);
         let x = self.temporary("x", vec![rows, columns], x_element);
         let y_sizes = step.graph.shape(step.targets).sizes(rows);
         // Classes are whole numbers, so they share no buffer with floats.
-        let y = match self.slots[ports.train_y.0 as usize].element {
+        let y = match self.element(ports.train_y) {
             Element::U32 => self.slot("y", y_sizes, Element::U32, Role::Activations)?,
             element => self.temporary("y", y_sizes, element),
         };
@@ -473,7 +267,11 @@ impl PlanBuilder {
         let after = loss.expect("the loss was lowered") + 1;
         steps.insert(after, self.step(Kernel::LogLoss, vec![row_loss], vec![ports.log])?);
         for (node, d_weight) in copied {
-            let copy = Kernel::Activate { act: Activation::Identity, bias: false };
+            // As one row, whatever the shape.
+            let columns = self.sizes(d_weight).iter().product();
+            let whole = Operand::new(Broadcast::Both, columns);
+            let formula = self.formula(Formula::new(&Expr::input(0), vec![whole], columns))?;
+            let copy = Kernel::Map { formula, operands: 1 };
             steps.push(self.step(copy, vec![slots[&node]], vec![d_weight])?);
         }
         Ok(ForwardBackward { steps, slots })
@@ -608,15 +406,6 @@ fn class_count(graph: &Graph, targets: NodeId) -> usize {
         Op::Targets { columns, .. } => columns,
         _ => 0,
     }
-}
-
-fn count(name: &str, sizes: &[usize]) -> Result<usize> {
-    elements(sizes).filter(|&len| u32::try_from(len).is_ok()).ok_or_else(|| {
-        Error::shape(
-            name,
-            format!("{sizes:?} has more than 2^32 elements; use fewer rows or smaller layers"),
-        )
-    })
 }
 
 fn positive(name: &str, value: usize) -> Result<()> {

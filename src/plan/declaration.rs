@@ -13,6 +13,8 @@ pub enum SlotPrecision {
     Read,
     /// Precision of the slots that the kernel writes.
     Write,
+    /// Precision of its own, whatever that of the others.
+    Own,
     /// Single precision, or whole numbers, in every variant.
     Single,
 }
@@ -55,7 +57,7 @@ pub(super) fn operand_list(count: u8) -> [Argument; MOST_OPERANDS] {
     let mut index = 0;
     ["x0", "x1", "x2", "x3", "x4", "x5"].map(|name| {
         index += 1;
-        single(name).when(index <= count)
+        Argument { precision: SlotPrecision::Own, ..single(name).when(index <= count) }
     })
 }
 

@@ -9,6 +9,13 @@ use crate::graph::{Broadcast, Loss, Operand};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FormulaId(pub(crate) u16);
 
+impl FormulaId {
+    /// Returns the formula's place among the plan's.
+    pub fn index(self) -> usize {
+        self.0.into()
+    }
+}
+
 /// Computation of a kernel for each element `[row, column]` of a matrix, from the elements of its operands there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Formula {

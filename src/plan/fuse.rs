@@ -6,13 +6,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::build::PlanBuilder;
-use super::{Dropout, Element, Formula, FormulaId, Kernel, Precision, Slot, Step};
+use super::{Dropout, Element, Formula, FormulaId, Kernel, PlanBuilder, Precision, Slot, Step};
 use crate::error::{Error, Result};
 use crate::expr::{Binary, Expr, ExprNode, Number, StepValue};
-use crate::graph::{Graph, MOST_OPERANDS, Mapped, NodeId, Objective, Op, Operand, used};
+use crate::graph::{
+    ActivationGradient, Biased, Graph, MOST_OPERANDS, Mapped, NodeId, Objective, Op, Operand, used,
+};
 use crate::model::Activation;
-use crate::shape::{Dim, narrow};
+use crate::shape::narrow;
 
 /// Largest size of an expression made from several layers: functions that walk an expression recursively must not exhaust
 /// the stack.
@@ -119,16 +120,6 @@ impl<'a> Lowering<'a> {
             Op::MatmulNt { a, b } => self.matmul_nt(id, a, b),
             Op::MatmulNn { a, b } => self.matmul_nn(id, a, b),
             Op::MatmulTn { a, b } => self.matmul_tn(id, a, b),
-            Op::AddBias { x, bias } => self.simple(
-                Kernel::Activate { act: Activation::Identity, bias: true },
-                &[x, bias],
-                id,
-            ),
-            Op::Add { a, b } => self.simple(Kernel::Add, &[a, b], id),
-            Op::Activate { act, x } => self.simple(Kernel::Activate { act, bias: false }, &[x], id),
-            Op::ActivateGrad { act, saved, d_y } => {
-                self.simple(Kernel::ActivateGrad { act }, &[saved, d_y], id)
-            }
             // All three are elementwise expressions, so one kernel and one way of inlining serve them.
             Op::Map { .. } | Op::Normalise { .. } | Op::Dropout { .. } => {
                 let mapped = op.elementwise(self.graph).ok_or_else(|| {
@@ -137,6 +128,8 @@ impl<'a> Lowering<'a> {
                 let kernel = |formula, operands| Kernel::Map { formula, operands };
                 self.map(id, mapped, kernel)
             }
+            // The product that it is fused with comes later.
+            Op::MapRows { .. } if self.is_fused_sum(id, op) => Ok(vec![]),
             Op::MapRows { ref f, ref operands, space } => {
                 // A reduction may take its operands inline, but is never inlined itself (`map`).
                 let kernel = |formula, operands| Kernel::MapRows { formula, operands };
@@ -154,9 +147,6 @@ impl<'a> Lowering<'a> {
                 let column = narrow(column);
                 self.simple(Kernel::LookupGrad { column }, &[x, d_y], id)
             }
-            // The product that it is fused with comes later.
-            Op::SumRows { x } if self.fused_sum(x).is_some_and(|(_, sum)| sum == id) => Ok(vec![]),
-            Op::SumRows { x } => self.simple(Kernel::SumRows, &[x], id),
             Op::Loss { ref loss, prediction, targets } => self.loss(loss, prediction, targets),
             // `loss` covers the gradient's node, so this one is reached only without its loss.
             Op::LossGrad { .. } => Err(Error::shape("loss_grad", "it stands without its loss")),
@@ -169,7 +159,8 @@ impl<'a> Lowering<'a> {
         let (mut last, mut covered) = (id, vec![]);
         let mut bias_node = None;
         // The bias must be placed already: a bias that a later step computes cannot be read here.
-        if let Some((user, &Op::AddBias { x, bias })) = self.only_user(last)
+        if let Some((user, op)) = self.only_user(last)
+            && let Some(Biased { x, bias }) = op.as_bias()
             && x == last
             && self.slots.contains_key(&bias)
         {
@@ -199,7 +190,7 @@ impl<'a> Lowering<'a> {
         let mut writes = vec![self.place(last)];
         if save {
             // One kernel writes both slots, so both have one precision.
-            let element = element(self.graph, self.precision, last);
+            let element = self.precision.of_node(self.graph, last);
             writes.push(self.place_of(kept, element));
         }
         self.push(
@@ -221,14 +212,12 @@ impl<'a> Lowering<'a> {
             covered.push(user);
         }
         // The saved value must be placed already; else the derivative stays a kernel of its own.
-        if let Some((user, &Op::ActivateGrad { act, saved, d_y })) = self.only_user(last)
+        if let Some((user, op)) = self.only_user(last)
+            && let Some(ActivationGradient { act, saved, d_y }) = op.as_activation_gradient()
             && d_y == last
             && let Some(&saved) = self.slots.get(&saved)
         {
-            // The identity's derivative is 1, so its kernel reads no saved value.
-            if act != Activation::Identity {
-                reads.push(saved);
-            }
+            reads.push(saved);
             let out = self.place(user);
             self.push(Kernel::MatmulNn { act_grad: act, dropout }, reads, vec![out])?;
             covered.push(user);
@@ -292,7 +281,7 @@ impl<'a> Lowering<'a> {
         let (f, operands) = self.with_inlined(f, operands)?;
         let mapped = (f, operands, space);
         // No step yet: the node's users take the expression.
-        if whole && self.can_inline(id, &mapped) {
+        if whole && !self.stands_alone(op) && self.can_inline(id, &mapped) {
             self.inlined.insert(id, mapped);
             return Ok(vec![]);
         }
@@ -315,6 +304,13 @@ impl<'a> Lowering<'a> {
         self.push(kernel(formula, count), reads, vec![out])
     }
 
+    /// Returns whether a node is an activation of a value that is kept, or an activation's gradient: a kernel of its own, since
+    /// devices may have a loop for it that is faster than that of its expression.
+    fn stands_alone(&self, op: &Op) -> bool {
+        let kept = op.as_activation().is_some_and(|(_, x)| !self.graph.is_elementwise(x));
+        kept || op.as_activation_gradient().is_some()
+    }
+
     /// Returns whether a node's value is read, element by element, only by other elementwise nodes of the same space; and
     /// by one node only, unless computing the value again costs no more than reading it.
     fn can_inline(&self, id: NodeId, (f, operands, space): &Mapped) -> bool {
@@ -323,6 +319,7 @@ impl<'a> Lowering<'a> {
         let full = operands.iter().filter(|&&(_, operand)| space.is_full(operand)).count();
         let again = users.len() == 1 || (full <= 1 && is_polynomial(f));
         let fits = |&(_, op): &(NodeId, &Op)| match op {
+            _ if self.stands_alone(op) => false,
             Op::Map { operands, space: other, .. }
             // The user must read each element at its own place: neither repeated nor shifted.
             | Op::MapRows { operands, space: other, .. }
@@ -404,7 +401,7 @@ impl<'a> Lowering<'a> {
 
     /// Returns the slot that a node's value goes to.
     fn place(&mut self, id: NodeId) -> Slot {
-        self.place_of(id, element(self.graph, self.precision, id))
+        self.place_of(id, self.precision.of_node(self.graph, id))
     }
 
     /// Returns the slot of a node, or a new temporary of this element type.
@@ -436,9 +433,9 @@ impl<'a> Lowering<'a> {
         let (mut found, mut save) = (None, false);
         for (user, op) in self.users(id) {
             // A second activation, or any other user, needs the value as it is, so nothing is fused.
-            match *op {
-                Op::Activate { act, .. } if found.is_none() => found = Some((user, act)),
-                Op::ActivateGrad { saved, d_y, .. } if saved == id && d_y != id => save = true,
+            match (op.as_activation(), op.as_activation_gradient()) {
+                (Some((act, _)), _) if found.is_none() => found = Some((user, act)),
+                (_, Some(it)) if it.saved == id && it.d_y != id => save = true,
                 _ => return None,
             }
         }
@@ -453,14 +450,14 @@ impl<'a> Lowering<'a> {
         }
         let (mut found, mut save) = (None, false);
         for (user, op) in self.users(id) {
-            match *op {
-                Op::Dropout { stream, rate, .. } if found.is_none() => {
+            match (op, op.as_activation_gradient()) {
+                (&Op::Dropout { stream, rate, .. }, _) if found.is_none() => {
                     found = Some((user, stream, rate));
                 }
-                Op::ActivateGrad { act, saved, d_y } if saved == id && d_y != id => {
+                (_, Some(ActivationGradient { act, saved, d_y })) if saved == id && d_y != id => {
                     // The kernel saves one value. If the derivative reads the activation's argument, argument and result
                     // would both have to be saved.
-                    let its = matches!(self.graph.node(id).op, Op::Activate { act: its, .. } if its == act);
+                    let its = self.graph.node(id).op.as_activation().is_some_and(|it| it.0 == act);
                     save = its && act.gradient_from_output();
                     if !save {
                         return None;
@@ -472,15 +469,21 @@ impl<'a> Lowering<'a> {
         found.map(|(user, stream, rate)| (user, stream, rate, save))
     }
 
+    /// Returns whether a product computes the sums of this node.
+    fn is_fused_sum(&self, id: NodeId, op: &Op) -> bool {
+        let fused = op.as_column_sums().and_then(|x| self.fused_sum(x));
+        fused.is_some_and(|(_, sum)| sum == id)
+    }
+
     /// Returns the product aᵀ b that computes the sums of a's columns too, and the node of these sums.
     fn fused_sum(&self, a: NodeId) -> Option<(NodeId, NodeId)> {
+        let users = self.users(a);
         let find = |fits: &dyn Fn(&Op) -> bool| {
-            let mut users = self.graph.users(a).iter().copied();
-            users.find(|&user| fits(&self.graph.node(user).op))
+            users.iter().find(|(_, op)| fits(op)).map(|&(user, _)| user)
         };
         // Searched from `a`, so that the product and the sums find each other whichever is lowered first.
         let product = find(&|op| matches!(*op, Op::MatmulTn { a: left, .. } if left == a))?;
-        let sum = find(&|op| *op == Op::SumRows { x: a })?;
+        let sum = find(&|op| op.as_column_sums() == Some(a))?;
         // Whoever uses the sums must come after the product.
         self.users(sum).iter().all(|&(user, _)| user > product).then_some((product, sum))
     }
@@ -501,13 +504,4 @@ fn is_polynomial(f: &Expr) -> bool {
         }
         ExprNode::Unary(..) | ExprNode::Binary(..) | ExprNode::Select(..) => false,
     }
-}
-
-/// Returns the storage type of a node's value: half precision for values of the batch's rows if the plan says so, except
-/// for the prediction, since the loss needs all its digits.
-pub(super) fn element(graph: &Graph, precision: Precision, id: NodeId) -> Element {
-    let rows = graph.shape(id).dims().first() == Some(&Dim::Batch);
-    let is_it = |op: &Op| matches!(*op, Op::Loss { prediction, .. } if prediction == id);
-    let predicted = graph.users(id).iter().any(|&user| is_it(&graph.node(user).op));
-    if precision == Precision::F16 && rows && !predicted { Element::F16 } else { Element::F32 }
 }

@@ -72,20 +72,6 @@ pub enum Kernel {
         /// True if a's columns are summed too: the bias's gradient.
         bias_grad: bool,
     },
-    /// out = act(x + bias). Reads x `[m,n]`, (bias `[n]`); writes out `[m,n]`.
-    Activate {
-        /// The function.
-        act: Activation,
-        /// True if a bias is added first.
-        bias: bool,
-    },
-    /// out = `d_y` · act'(saved). Reads saved, `d_y`; writes out.
-    ActivateGrad {
-        /// The function.
-        act: Activation,
-    },
-    /// out = a + b. Reads a, b; writes out.
-    Add,
     /// out = a formula of the operands, element by element. Reads up to six operands; writes out `[m,n]`, `[n]` or `[m]`.
     Map {
         /// Computation.
@@ -120,8 +106,6 @@ pub enum Kernel {
         /// Column of the numbers.
         column: u32,
     },
-    /// out = sums of x's columns. Reads x `[m,n]`; writes out `[n]`.
-    SumRows,
     /// Loss of each row by a formula for its elements, times weight · rows / divisor, and its gradient over the divisor.
     /// Reads prediction `[batch,n]`, target `[batch,t]`, (constants), (weights `[batch]`), (scaling);
     /// writes `row_loss` `[batch]`, `d_prediction`.
@@ -168,36 +152,6 @@ pub enum Kernel {
         /// True if there is a loss scale.
         scaled: bool,
         /// True if steps whose loss is not finite are skipped.
-        guarded: bool,
-    },
-    /// One pass over the arena. Reads gradients, (scaling); changes params, (velocity), (params in half precision).
-    UpdateSgd {
-        /// µ
-        momentum: f64,
-        /// True to look ahead.
-        nesterov: bool,
-        /// Coupled decay.
-        weight_decay: f64,
-        /// True if gradients are multiplied by the loss scale, and a copy in half precision is kept.
-        scaled: bool,
-        /// True if nothing changes in a step that is skipped.
-        guarded: bool,
-    },
-    /// One pass over the arena. Reads gradients, (scaling); changes params, m, v, (params in half precision).
-    UpdateAdam {
-        /// Decay of m.
-        beta1: f64,
-        /// Decay of v.
-        beta2: f64,
-        /// Keeps the divisor from 0.
-        eps: f64,
-        /// Decay.
-        weight_decay: f64,
-        /// True if the decay acts on the weights themselves (`AdamW`).
-        decoupled: bool,
-        /// True if gradients are multiplied by the loss scale, and a copy in half precision is kept.
-        scaled: bool,
-        /// True if nothing changes in a step that is skipped.
         guarded: bool,
     },
     /// One pass over the arena by expressions. Reads gradients, (scaling), (factors); changes params, states, (accumulated
@@ -273,8 +227,6 @@ impl Kernel {
     pub fn with_loss_scale(mut self) -> Self {
         if let Self::LossMap { form: LossVariant { scaled, .. }, .. }
         | Self::LossClasses { form: LossVariant { scaled, .. }, .. }
-        | Self::UpdateSgd { scaled, .. }
-        | Self::UpdateAdam { scaled, .. }
         | Self::Update(Update { scaled, .. }) = &mut self
         {
             *scaled = true;
@@ -284,10 +236,8 @@ impl Kernel {
 
     /// Returns the same kernel, so that a skipped step changes nothing.
     pub fn with_guard(mut self) -> Self {
-        if let Self::UpdateRunning { guarded, .. }
-        | Self::UpdateSgd { guarded, .. }
-        | Self::UpdateAdam { guarded, .. }
-        | Self::Update(Update { guarded, .. }) = &mut self
+        if let Self::UpdateRunning { guarded, .. } | Self::Update(Update { guarded, .. }) =
+            &mut self
         {
             *guarded = true;
         }
@@ -298,10 +248,7 @@ impl Kernel {
     pub fn is_guarded(&self) -> bool {
         matches!(
             self,
-            Self::UpdateRunning { guarded: true, .. }
-                | Self::UpdateSgd { guarded: true, .. }
-                | Self::UpdateAdam { guarded: true, .. }
-                | Self::Update(Update { guarded: true, .. })
+            Self::UpdateRunning { guarded: true, .. } | Self::Update(Update { guarded: true, .. })
         )
     }
 
@@ -371,30 +318,18 @@ impl Kernel {
                     flag("TRANSPOSE_A", true),
                     flag("BIAS_GRAD", bias_grad).shown("bias_grad"),
                 ]),
-            Self::Activate { act, bias } => Declaration::of("activate")
-                .reads([factor("x"), factor("bias").when(bias)])
+            Self::Map { operands, .. } => Declaration::of("map")
+                .reads(operand_list(operands))
                 .writes([result("out")])
-                .features([
-                    flag("BIAS", bias).shown("bias"),
-                    word(act != Activation::Identity, act.name()),
-                ]),
-            // The incoming gradient passes through to the result, so it has the result's precision.
-            Self::ActivateGrad { act } => Declaration::of("activate_grad")
-                .reads([factor("saved"), result("d_y")])
+                .generated(),
+            Self::MapRows { operands, .. } => Declaration::of("map_rows")
+                .reads(operand_list(operands))
                 .writes([result("out")])
-                .features([word(true, act.name())]),
-            Self::Add => {
-                Declaration::of("add").reads([factor("a"), factor("b")]).writes([result("out")])
-            }
-            Self::Map { operands, .. } => {
-                Declaration::of("map").reads(operand_list(operands)).writes([single("out")])
-            }
-            Self::MapRows { operands, .. } => {
-                Declaration::of("map_rows").reads(operand_list(operands)).writes([single("out")])
-            }
+                .generated(),
             Self::MapColumns { operands, maximum, .. } => Declaration::of("map_columns")
                 .reads(operand_list(operands))
-                .writes([single("out")])
+                .writes([result("out")])
+                .generated()
                 .features([flag("MAXIMUM", maximum).shown("maximum")]),
             Self::Lookup { .. } => Declaration::of("lookup")
                 .reads([single("table"), single("x")])
@@ -402,9 +337,6 @@ impl Kernel {
             Self::LookupGrad { .. } => Declaration::of("lookup_grad")
                 .reads([single("x"), single("d_y")])
                 .writes([single("out")]),
-            Self::SumRows => {
-                Declaration::of("sum_rows").reads([factor("x")]).writes([result("out")])
-            }
             Self::LossMap { width, form, .. } => Declaration::of("loss_map")
                 .reads(form.reads("prediction"))
                 .writes([single("row_loss"), result("d_prediction")])
@@ -444,39 +376,6 @@ impl Kernel {
                     flag("SCALED", scaled),
                     word(guarded && scaled, "scale"),
                 ]),
-            Self::UpdateSgd { momentum, nesterov, weight_decay, scaled, guarded } => {
-                Declaration::of("update_sgd")
-                    .reads([single("gradient"), single("scaling").when(scaled || guarded)])
-                    .writes([
-                        single("weight"),
-                        single("velocity").when(momentum != 0.0),
-                        result("half_weight").when(scaled),
-                    ])
-                    .features([
-                        flag("MOMENTUM", momentum != 0.0).shown("momentum"),
-                        flag("NESTEROV", nesterov).shown("nesterov"),
-                        word(weight_decay != 0.0, "decay"),
-                        flag("SCALED", scaled).shown("scale"),
-                        flag("GUARDED", guarded).shown("guard"),
-                    ])
-            }
-            Self::UpdateAdam { weight_decay, decoupled, scaled, guarded, .. } => {
-                let decay = if decoupled { "decoupled_decay" } else { "decay" };
-                Declaration::of("update_adam")
-                    .reads([single("gradient"), single("scaling").when(scaled || guarded)])
-                    .writes([
-                        single("weight"),
-                        single("m"),
-                        single("v"),
-                        result("half_weight").when(scaled),
-                    ])
-                    .features([
-                        flag("DECOUPLED", decoupled),
-                        word(weight_decay != 0.0, decay),
-                        flag("SCALED", scaled).shown("scale"),
-                        flag("GUARDED", guarded).shown("guard"),
-                    ])
-            }
             Self::Update(update) => update.declaration(),
             Self::SquareSums { gradient, gathers, scaled } => Declaration::of("square_sums")
                 .reads([

@@ -4,6 +4,7 @@
 //! Absent on purpose: floating-point arithmetic, wgpu.
 
 mod build;
+mod builder;
 mod declaration;
 mod formula;
 mod fuse;
@@ -14,7 +15,8 @@ mod precision;
 mod print;
 mod update;
 
-pub use build::{PlanBuilder, Sizes};
+pub use build::Sizes;
+pub use builder::PlanBuilder;
 pub use declaration::{Argument, Declaration, Feature, SlotPrecision};
 pub use formula::{Formula, FormulaId};
 
@@ -23,6 +25,7 @@ pub use kernel::{Dropout, Kernel, LossVariant, Update};
 pub use memory::Memory;
 pub use phases::{EvalPlan, EvalPorts, TrainPlan, TrainPorts};
 pub use precision::{HALF_MAX, LossScaler, Precision, StorageTypes};
+pub(crate) use update::UpdatePass;
 pub use update::{BLOCK, FACTORS};
 
 /// Number of steps whose step parameters the device holds at once; a longer epoch is run in several parts.
@@ -193,19 +196,12 @@ pub struct StepParams {
     pub seed: u32,
     /// True if the weights are updated after this step; else its gradients are only added to those since the last update.
     pub apply: bool,
-    /// Learning rate.
-    pub lr: f64,
-    /// 1 − β₁ᵗ
-    pub correction1: f64,
-    /// √(1 − β₂ᵗ)
-    pub correction2: f64,
     /// Factor of dropout rates.
     pub dropout: f64,
-    /// Factor of weight decay.
-    pub decay: f64,
     /// Divisor of the sum of the rows' losses; `None` for the number of valid rows.
     pub divisor: Option<f64>,
-    /// Further scalars of the optimizer, in an order of its own.
+    /// Numbers of the update, which its formulas find by their places: the learning rate, the weight decay, then those of
+    /// the optimizer. `graph::OptimizerSchedule` computes them.
     pub scalars: [f64; SCALARS],
 }
 
@@ -217,7 +213,7 @@ impl StepParams {
 }
 
 impl Default for StepParams {
-    /// Returns parameters of a step without rows, with a learning rate and corrections of 0, and all else without effect.
+    /// Returns parameters of a step without rows, with a learning rate of 0, and all else without effect.
     fn default() -> Self {
         Self {
             first: 0,
@@ -226,11 +222,7 @@ impl Default for StepParams {
             step: 0,
             seed: 0,
             apply: true,
-            lr: 0.0,
-            correction1: 0.0,
-            correction2: 0.0,
             dropout: 1.0,
-            decay: 1.0,
             divisor: None,
             scalars: [0.0; SCALARS],
         }

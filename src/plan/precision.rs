@@ -7,7 +7,9 @@ use std::str::FromStr;
 
 use super::{Declaration, Element, Plan, SlotPrecision, Step};
 use crate::error::{Error, Result};
+use crate::graph::{Graph, NodeId, Op};
 use crate::model::ParamLayout;
+use crate::shape::Dim;
 
 /// Storage type of the values between a training step's kernels. Sums run in single precision in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +29,15 @@ impl Precision {
             Self::F32 => "f32",
             Self::F16 => "f16",
         }
+    }
+
+    /// Returns the storage type of a node's value: half precision for values of the batch's rows if the plan says so, except
+    /// for the prediction, since the loss needs all its digits.
+    pub(super) fn of_node(self, graph: &Graph, id: NodeId) -> Element {
+        let rows = graph.shape(id).dims().first() == Some(&Dim::Batch);
+        let is_it = |op: &Op| matches!(*op, Op::Loss { prediction, .. } if prediction == id);
+        let predicted = graph.users(id).iter().any(|&user| is_it(&graph.node(user).op));
+        if self == Self::F16 && rows && !predicted { Element::F16 } else { Element::F32 }
     }
 
     /// Returns the layout of a model's parameters in a plan: with views so far apart that their copy in half precision can
@@ -66,7 +77,7 @@ pub const HALF_MAX: f32 = 65_504.0;
 /// Storage types of a kernel's floats: of the slots that the kernel reads, and of those that it writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StorageTypes {
-    /// Operands, arguments, terms, the bias.
+    /// Operands, arguments, terms, the bias; of a formula's operands, each of which has a precision of its own, half if one has.
     pub read: Element,
     /// Results; also an operand that passes through to them, and an update's copy of the weights.
     pub write: Element,
@@ -111,14 +122,19 @@ impl Plan {
         let slots: Vec<(SlotPrecision, Element)> =
             arguments.map(|argument| argument.precision).zip(slots).collect();
         // One half among the slots of a kind decides for all; `fits` then finds those that differ.
-        let element = |precision| {
-            if slots.contains(&(precision, Element::F16)) { Element::F16 } else { Element::F32 }
+        let element = |precisions: &[SlotPrecision]| {
+            let half = |(it, element): &(SlotPrecision, Element)| {
+                *element == Element::F16 && precisions.contains(it)
+            };
+            if slots.iter().any(half) { Element::F16 } else { Element::F32 }
         };
-        let (read, write) = (element(SlotPrecision::Read), element(SlotPrecision::Write));
+        let read = element(&[SlotPrecision::Read, SlotPrecision::Own]);
+        let write = element(&[SlotPrecision::Write]);
         let stored = StorageTypes { read, write };
         let fits = slots.iter().all(|&(precision, element)| match precision {
             SlotPrecision::Read => element == stored.read,
             SlotPrecision::Write => element == stored.write,
+            SlotPrecision::Own => true,
             SlotPrecision::Single => element != Element::F16,
         });
         if fits {

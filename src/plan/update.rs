@@ -4,13 +4,15 @@
 //! Absent on purpose: formulas, which `graph` has.
 
 use super::{
-    Element, Formula, InitialValues, Kernel, LossScaler, PlanBuilder, Precision, Role, Slot, Step,
-    TrainPorts, Update,
+    Element, Formula, FormulaId, InitialValues, Kernel, LossScaler, PlanBuilder, Precision, Role,
+    Slot, Step, TrainPorts, Update,
 };
-use crate::error::{Error, Result};
-use crate::expr::Expr;
-use crate::expr::Program;
-use crate::graph::{BetweenPasses, Broadcast, Operand, PassKind, Training, factors};
+use crate::error::Result;
+use crate::expr::{Expr, Program};
+use crate::graph::{
+    BetweenPasses, Broadcast, Operand, Optimizer, Pass, PassKind, Training, UpdateTransforms,
+    factors,
+};
 use crate::model::{ParamLayout, VIEW_ALIGN};
 use crate::shape::narrow;
 
@@ -33,9 +35,57 @@ pub(super) struct UpdateArenas {
     pub(super) scaling: Option<Slot>,
 }
 
-/// Returns whether some parameters do not train, and so must not decay either.
-fn keeps(layout: &ParamLayout) -> bool {
-    layout.views().iter().any(|view| !view.trainable)
+/// Returns whether parameters have factors of their own: those of a group, or those that do not train and must stay as they
+/// are.
+fn is_grouped(step: &Training, layout: &ParamLayout) -> bool {
+    let Training { optimizer, moves, .. } = step;
+    let keeps = layout.views().iter().any(|view| !view.trainable);
+    // A gradient of zeros may change nothing by itself: then the table of factors need not be read.
+    let decays = optimizer.setting("weight-decay").is_some_and(|decay| decay != 0.0);
+    let rests = moves.is_plain() && optimizer.rests_without_gradient() && !decays;
+    !moves.groups.is_empty() || (keeps && !rests)
+}
+
+/// A pass of an update: its formula, and the variant of the kernel, which does not know yet where the formula stands.
+#[derive(Clone, Debug)]
+pub(crate) struct UpdatePass {
+    pub(crate) formula: Formula,
+    pub(crate) update: Update,
+}
+
+impl UpdatePass {
+    /// Returns the passes of an optimizer with these transforms. `grouped`: parameters have factors of their own; `scaled`:
+    /// gradients are multiplied by a loss scale, and a copy of the weights in half precision is kept.
+    pub(crate) fn all(
+        optimizer: &Optimizer,
+        moves: &UpdateTransforms,
+        grouped: bool,
+        scaled: bool,
+    ) -> Vec<Self> {
+        let passes = moves.passes(optimizer, grouped, scaled);
+        let two = passes.iter().any(|pass| pass.kind == PassKind::First);
+        let count = passes.len();
+        let pass = |(index, pass): (usize, Pass)| {
+            let (first, last) = (index == 0, index + 1 == count);
+            let copies = pass.kind == PassKind::Copies;
+            let states = if copies { 0 } else { optimizer.states().len() };
+            let update = Update {
+                formula: FormulaId(0),
+                pass: pass.kind,
+                states: u8::try_from(states).expect("an optimizer has a few states"),
+                // Accumulated gradients are consumed by the first pass; averages and the half copy follow the new weights.
+                gathers: moves.accumulate && first,
+                averages: moves.average.is_some() && last,
+                table: grouped || ((moves.clip_norm.is_some() || two) && !copies),
+                scaled,
+                guarded: moves.skips,
+                half: scaled && last,
+            };
+            let (program, text) = (Program::of(&pass.exprs), optimizer.to_string());
+            Self { formula: Formula { program, text, operands: vec![], columns: 0 }, update }
+        };
+        passes.into_iter().enumerate().map(pass).collect()
+    }
 }
 
 impl PlanBuilder {
@@ -87,23 +137,10 @@ impl PlanBuilder {
         layout: &ParamLayout,
         ports: &TrainPorts,
     ) -> Result<Vec<Step>> {
-        let &TrainPorts { params, gradients, log, scaling, .. } = ports;
+        let &TrainPorts { log, scaling, .. } = ports;
         let guarded = step.moves.skips;
         let scaled = ports.half_params.is_some();
-        let mut steps = Vec::new();
-        // Parameters that do not train must not decay; without decay, a gradient of zeros changes nothing by itself.
-        let decays = step.optimizer.setting("weight-decay").is_some_and(|decay| decay != 0.0);
-        if step.moves.plain(&step.optimizer) && !(decays && keeps(layout)) {
-            let kernel = Kernel::update(&step.optimizer)?;
-            let kernel = if scaled { kernel.with_loss_scale() } else { kernel };
-            let kernel = if guarded { kernel.with_guard() } else { kernel };
-            let reads = [Some(gradients), scaling].into_iter().flatten().collect();
-            let half = ports.half_params.as_slice();
-            let writes = [&[params], ports.states.as_slice(), half].concat();
-            steps.push(self.step(kernel, reads, writes)?);
-        } else {
-            steps.extend(self.general(step, layout, ports)?);
-        }
+        let mut steps = self.passes(step, layout, ports)?;
         // The scale is adjusted last, since the update still divides by the present one.
         if let Some(scaling) = scaling {
             let writes = [Some(scaling), guarded.then_some(log)].into_iter().flatten().collect();
@@ -112,8 +149,8 @@ impl PlanBuilder {
         Ok(steps)
     }
 
-    /// Returns the update as expressions, with the steps that it needs before.
-    fn general(
+    /// Returns the passes of the update, with the steps that they need before and between.
+    fn passes(
         &mut self,
         step: &Training,
         layout: &ParamLayout,
@@ -122,12 +159,11 @@ impl PlanBuilder {
         let Training { optimizer, moves, .. } = step;
         let (scaling, gathered) = (ports.scaling, ports.gathered);
         let scaled = ports.half_params.is_some();
-        let grouped = !moves.groups.is_empty() || keeps(layout);
-        let passes = moves.passes(optimizer, grouped, scaled);
+        let grouped = is_grouped(step, layout);
+        let passes = UpdatePass::all(optimizer, moves, grouped, scaled);
         let blocks = layout.len() / BLOCK;
         let mut steps = Vec::new();
-        let two = passes.iter().any(|pass| pass.kind == PassKind::First);
-        let table = if grouped || moves.clip_norm.is_some() || two {
+        let table = if passes.iter().any(|pass| pass.update.table) {
             Some(self.table(step, layout)?)
         } else {
             None
@@ -143,38 +179,20 @@ impl PlanBuilder {
             steps.push(self.step(Kernel::ClipNorm { max }, vec![sums], vec![table])?);
         }
         // Of two passes, the first writes the states and the direction, the second changes the weights.
-        let count = passes.len();
-        for (index, pass) in passes.into_iter().enumerate() {
-            let (first, last) = (index == 0, index + 1 == count);
-            // Accumulated gradients are consumed by the first pass; averages and the half copy follow the new weights.
-            let average = ports.averaged.filter(|_| last && moves.average.is_some());
-            let gathered = gathered.filter(|_| first);
-            let half = ports.half_params.filter(|_| last);
-            let table = table.filter(|_| pass.kind != PassKind::Copies || grouped);
-            let states = if pass.kind == PassKind::Copies { &[] } else { ports.states.as_slice() };
-            let update = Update {
-                formula: self.formula(Formula {
-                    program: Program::of(&pass.exprs),
-                    text: optimizer.to_string(),
-                    operands: vec![],
-                    columns: 0,
-                })?,
-                pass: pass.kind,
-                states: u8::try_from(states.len()).expect("an optimizer has a few states"),
-                gathers: gathered.is_some(),
-                averages: average.is_some(),
-                table: table.is_some(),
-                scaled,
-                guarded: moves.skips,
-                half: half.is_some(),
-            };
+        for UpdatePass { formula, update } in passes {
+            let update = Update { formula: self.formula(formula)?, ..update };
             let gradients = update.writes_states().then_some(ports.gradients);
-            let reads = [gradients, scaling, table].into_iter().flatten().collect();
+            let table_read = table.filter(|_| update.table);
+            let reads = [gradients, scaling, table_read].into_iter().flatten().collect();
+            let states = &ports.states[..usize::from(update.states)];
             let mut writes = [&[ports.params], states].concat();
+            let average = ports.averaged.filter(|_| update.averages);
+            let half = ports.half_params.filter(|_| update.half);
+            let gathered = gathered.filter(|_| update.gathers);
             writes.extend([gathered, average, half].into_iter().flatten());
             steps.push(self.step(Kernel::Update(update), reads, writes)?);
             // Between the passes the direction, the optimizer's last state, is measured or transformed.
-            if pass.kind != PassKind::First {
+            if update.pass != PassKind::First {
                 continue;
             }
             let direction = ports.states[ports.states.len() - 1];
@@ -343,27 +361,4 @@ impl PlanBuilder {
 /// Returns the blocks of an arena that a parameter takes.
 fn blocks_of(view: &crate::model::ParamView) -> std::ops::Range<usize> {
     view.offset / BLOCK..(view.offset + view.len()).div_ceil(BLOCK)
-}
-
-impl Kernel {
-    /// Returns the kernel of a plain optimizer's update.
-    ///
-    /// # Errors
-    /// If the optimizer has no kernel of its own.
-    pub fn update(optimizer: &crate::graph::Optimizer) -> Result<Self> {
-        let (scaled, guarded) = (false, false);
-        if !optimizer.has_kernel() {
-            return Err(Error::shape("update", format!("{optimizer} has no kernel of its own")));
-        }
-        let of = |name: &str| optimizer.setting(name).expect("the optimizer has this setting");
-        let weight_decay = of("weight-decay");
-        Ok(if optimizer.name() == "sgd" {
-            let (momentum, nesterov) = (of("momentum"), of("nesterov") != 0.0);
-            Self::UpdateSgd { momentum, nesterov, weight_decay, scaled, guarded }
-        } else {
-            let (beta1, beta2, eps) = (of("beta1"), of("beta2"), of("eps"));
-            let decoupled = optimizer.name() == "adamw";
-            Self::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled, scaled, guarded }
-        })
-    }
 }

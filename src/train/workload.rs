@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::device::cpu::CpuDevice;
 use crate::device::{Device, Values};
 use crate::error::{Error, Result};
-use crate::graph::{Loss, Optimizer};
+use crate::graph::{Loss, Optimizer, OptimizerSchedule, UpdateContext};
 use crate::model::{Activation, Init, Params, Sequential};
 use crate::plan::{Phase, Plan, Precision, StepParams, TrainPlan, WINDOW};
 use crate::random::{Purpose, Seed};
@@ -198,16 +198,16 @@ impl Workload {
         // Later steps have a rate of almost 0: repeated thousands of times, the real rate would lead to weights where
         // numbers are subnormal and slow.
         let optimizer = self.options()?.optimizer;
+        let mut schedule = OptimizerSchedule::new(optimizer, None);
         let table: Vec<StepParams> = (0..WINDOW)
             .map(|step| {
-                let (correction1, correction2) = optimizer.corrections(step as u64 + 1);
+                let lr = if step < CHECKED { self.lr } else { 1e-12 };
+                let update = UpdateContext { lr, decay: 1.0, epoch: 0, last: false };
                 StepParams {
                     first: narrow(step % BATCHES * self.batch),
                     rows: narrow(self.batch),
                     log: narrow(step),
-                    lr: if step < CHECKED { self.lr } else { 1e-12 },
-                    correction1,
-                    correction2,
+                    scalars: schedule.next(update),
                     ..StepParams::default()
                 }
             })
@@ -443,7 +443,10 @@ mod tests {
 
         fn run(&mut self, phase: Phase, steps: std::ops::Range<u32>) -> Result<()> {
             if self.is_late() && self.wrong == Wrong::Rate {
-                let doubled = |row: &StepParams| StepParams { lr: 2.0 * row.lr, ..*row };
+                let doubled = |row: &StepParams| StepParams {
+                    scalars: row.scalars.map(|it| 2.0 * it),
+                    ..*row
+                };
                 let table: Vec<StepParams> = self.table.iter().map(doubled).collect();
                 self.device.write_steps(phase, &table)?;
             }

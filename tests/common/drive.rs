@@ -1,7 +1,7 @@
 //! A device driven by hand through the trait alone, as the trainer does it but without the trainer.
 
 use wgrad::device::{Device, Values};
-use wgrad::graph::{Optimizer, OptimizerSchedule, UpdateContext, UpdateScalars};
+use wgrad::graph::{Optimizer, OptimizerSchedule, UpdateContext};
 use wgrad::plan::{Phase, StepParams, TrainPlan};
 
 /// Loads a training plan and gives it its table, the rows in their order, and the weights' arena.
@@ -37,15 +37,11 @@ pub fn step_rows(
     (first..first + count)
         .map(|step| {
             let start = step % steps_per_epoch * plan.batch;
-            let UpdateScalars { correction1, correction2, scalars } = next(step);
             StepParams {
                 first: narrow(start),
                 rows: narrow(plan.batch.min(rows - start)),
                 log: narrow(step - first),
-                lr: lr(step),
-                correction1,
-                correction2,
-                scalars,
+                scalars: next(step),
                 ..StepParams::default()
             }
         })

@@ -3,7 +3,7 @@
 //! In: a step's slots and sizes. Out: the results of the kernel of that name. f64 uses the plain kernels throughout, so
 //! that the reference shares no product, loss or update with the kernels that it judges.
 
-use super::kernels::{self, Adam, MatmulShape, Sgd};
+use super::kernels::{self, MatmulShape};
 use super::loss::{self, LossInputs, LossTargets};
 use super::map::{ElementwiseArgs, SumOver};
 use super::update::{SquareSumArgs, UpdateArgs, square_sums};
@@ -67,26 +67,11 @@ pub trait CpuKernels<T: Real>: std::fmt::Debug + Send + Sync + Sized {
         kernels::matmul_tn(factors, outs, product);
     }
 
-    /// See [`kernels::activate`].
-    fn activate(&self, x: &[T], bias: Option<&[T]>, act: Activation, out: &mut [T], n: usize) {
-        kernels::activate(x, bias, act, out, n);
-    }
-
-    /// See [`kernels::activate_grad`].
-    fn activate_grad(&self, saved: &[T], d_y: &[T], act: Activation, out: &mut [T]) {
-        kernels::activate_grad(saved, d_y, act, out);
-    }
-
     /// See [`kernels::dropout`].
     fn dropout(&self, out: &mut [T], dropout: Option<Dropout>, step: &StepParams) {
         if let Some(dropout) = dropout {
             kernels::dropout(out, dropout, step);
         }
-    }
-
-    /// See [`kernels::add`].
-    fn add(&self, a: &[T], b: &[T], out: &mut [T]) {
-        kernels::add(a, b, out);
     }
 
     /// See [`ElementwiseArgs::run`].
@@ -97,11 +82,6 @@ pub trait CpuKernels<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     /// See [`UpdateArgs::run`].
     fn update(&self, updated: UpdateArgs<'_, T>) {
         updated.run::<T::Functions>();
-    }
-
-    /// See [`kernels::sum_rows`].
-    fn sum_rows(&self, x: &[T], out: &mut [T], n: usize) {
-        kernels::sum_rows(x, out, n);
     }
 
     /// See [`kernels::loss_mse`].
@@ -155,29 +135,6 @@ pub trait CpuKernels<T: Real>: std::fmt::Debug + Send + Sync + Sized {
     /// See [`square_sums`].
     fn square_sums(&self, of: SquareSumArgs<'_, T>, sums: &mut [T], step: &StepParams) {
         square_sums(of, sums, step);
-    }
-
-    /// See [`kernels::update_sgd`].
-    fn update_sgd(
-        &self,
-        g: &[T],
-        w: &mut [T],
-        velocity: Option<&mut [T]>,
-        sgd: Sgd,
-        step: &StepParams,
-    ) {
-        kernels::update_sgd(g, w, velocity, sgd, step);
-    }
-
-    /// See [`kernels::update_adam`].
-    fn update_adam(
-        &self,
-        g: &[T],
-        state: (&mut [T], &mut [T], &mut [T]),
-        adam: Adam,
-        step: &StepParams,
-    ) {
-        kernels::update_adam(g, state, adam, step);
     }
 }
 

@@ -6,8 +6,9 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
+use super::Real;
 use super::map::{keep, rate_in};
-use super::{Real, activation};
+use crate::expr::{LANES, Program};
 use crate::model::Activation;
 use crate::plan::{Dropout, LossScaler, StepParams};
 use crate::random::key;
@@ -76,7 +77,7 @@ pub fn matmul_nt<T: Real>(
         saved.copy_from_slice(out);
     }
     if act != Activation::Identity {
-        out.iter_mut().for_each(|out| *out = activation::value(act, *out));
+        activate(act, out);
     }
 }
 
@@ -89,9 +90,7 @@ pub fn matmul_nn<T: Real>(
 ) {
     general_mat_mul(T::one(), &view(a, m, k), &view(b, k, n), T::zero(), &mut view_mut(out, m, n));
     if let Some(saved) = saved {
-        for (out, &saved) in out.iter_mut().zip(saved) {
-            *out *= activation::gradient(act_grad, saved);
-        }
+        times_slopes(act_grad, out, saved);
     }
 }
 
@@ -123,26 +122,30 @@ pub fn dropout<T: Real>(out: &mut [T], Dropout { stream, rate }: Dropout, step: 
     }
 }
 
-/// out = act(x + bias), x `[_,n]`, bias `[n]`
-pub fn activate<T: Real>(x: &[T], bias: Option<&[T]>, act: Activation, out: &mut [T], n: usize) {
-    for (i, (out, &x)) in out.iter_mut().zip(x).enumerate() {
-        let bias = bias.map_or(T::zero(), |bias| bias[i % n]);
-        *out = activation::value(act, x + bias);
+/// Each value becomes act of it.
+pub fn activate<T: Real>(act: Activation, values: &mut [T]) {
+    let program = act.value_program();
+    let mut registers = program.registers::<T>();
+    for values in values.chunks_mut(LANES) {
+        values.copy_from_slice(of_one(program, &mut registers, values));
     }
 }
 
-/// out = `d_y` · act'(saved)
-pub fn activate_grad<T: Real>(saved: &[T], d_y: &[T], act: Activation, out: &mut [T]) {
-    for ((out, &saved), &d_y) in out.iter_mut().zip(saved).zip(d_y) {
-        *out = d_y * activation::gradient(act, saved);
+/// Each value is multiplied by act' of what was saved.
+pub fn times_slopes<T: Real>(act: Activation, values: &mut [T], saved: &[T]) {
+    let program = act.slope_program();
+    let mut registers = program.registers::<T>();
+    for (values, saved) in values.chunks_mut(LANES).zip(saved.chunks(LANES)) {
+        let slopes = of_one(program, &mut registers, saved);
+        values.iter_mut().zip(slopes).for_each(|(value, &slope)| *value *= slope);
     }
 }
 
-/// out = a + b
-pub fn add<T: Real>(a: &[T], b: &[T], out: &mut [T]) {
-    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-        *out = a + b;
-    }
+/// Returns a function of one number, for each number of a block.
+fn of_one<'a, T: Real>(program: &Program, registers: &'a mut [[T; LANES]], x: &[T]) -> &'a [T] {
+    let input = |_, to: &mut [T]| to.copy_from_slice(x);
+    program.run::<T, T::Functions>(registers, x.len(), input, |_, _| {});
+    &registers[usize::from(program.outputs()[0])][..x.len()]
 }
 
 /// out ← (1 − momentum) out + momentum · stat, with stat times rows / (rows − 1) if it is unbiased; if guarded, a statistic
@@ -360,95 +363,8 @@ pub fn rescale<T: Real>(scaling: &mut [T]) {
     put(next, scaling);
 }
 
-/// Updates the weights. A loss scale is removed from the gradients first; then a step with an overflow changes nothing, and the
-/// new weights are copied.
-pub fn update<T: Real>(
-    g: &[T],
-    scaled: Option<(&[T], &mut [T])>,
-    w: &mut [T],
-    update: impl FnOnce(&[T], &mut [T]),
-) {
-    let Some((scaling, half)) = scaled else { return update(g, w) };
-    let scaling = scaling_of(scaling);
-    if scaling.overflow == 0.0 {
-        let inverse = T::of_f32(scaling.inverse);
-        let g: Vec<T> = g.iter().map(|&g| g * inverse).collect();
-        update(&g, w);
-        half.copy_from_slice(w);
-    }
-}
-
 /// The table's rows of this batch = x's valid rows, x `[batch,n]`
 pub fn put_rows<T: Real>(x: &[T], out: &mut [T], n: usize, step: &StepParams) {
     let (first, rows) = (step.first as usize, step.rows as usize);
     out[first * n..(first + rows) * n].copy_from_slice(&x[..rows * n]);
-}
-
-/// Settings of [`update_sgd`].
-#[derive(Clone, Copy, Debug)]
-pub struct Sgd {
-    /// µ
-    pub momentum: f64,
-    /// True to look ahead.
-    pub nesterov: bool,
-    /// Coupled decay.
-    pub weight_decay: f64,
-}
-
-/// g ← g + wd·w; v ← µ v + g; w ← w − lr (nesterov ? g + µ v : v)
-pub fn update_sgd<T: Real>(
-    g: &[T],
-    w: &mut [T],
-    velocity: Option<&mut [T]>,
-    sgd: Sgd,
-    step: &StepParams,
-) {
-    let decay = T::of(sgd.weight_decay * step.decay);
-    let (lr, momentum) = (T::of(step.lr), T::of(sgd.momentum));
-    match velocity {
-        None => w.iter_mut().zip(g).for_each(|(w, &g)| *w -= lr * (g + decay * *w)),
-        Some(velocity) => {
-            for ((w, &g), v) in w.iter_mut().zip(g).zip(velocity) {
-                let g = g + decay * *w;
-                *v = momentum * *v + g;
-                *w -= lr * if sgd.nesterov { g + momentum * *v } else { *v };
-            }
-        }
-    }
-}
-
-/// Settings of [`update_adam`].
-#[derive(Clone, Copy, Debug)]
-pub struct Adam {
-    /// Decay of m.
-    pub beta1: f64,
-    /// Decay of v.
-    pub beta2: f64,
-    /// Keeps the divisor from 0.
-    pub eps: f64,
-    /// Decay of the weights.
-    pub weight_decay: f64,
-    /// True if the decay acts on the weights themselves.
-    pub decoupled: bool,
-}
-
-/// m, v ← running means of g, g²; w ← w − lr/c₁ · m / (√v/c₂ + eps), c₁ and c₂ the step's corrections
-pub fn update_adam<T: Real>(
-    g: &[T],
-    (w, m, v): (&mut [T], &mut [T], &mut [T]),
-    adam: Adam,
-    step: &StepParams,
-) {
-    let (beta1, beta2, eps) = (T::of(adam.beta1), T::of(adam.beta2), T::of(adam.eps));
-    let (rest1, rest2) = (T::of(1.0 - adam.beta1), T::of(1.0 - adam.beta2));
-    let decay = adam.weight_decay * step.decay;
-    let coupled = T::of(if adam.decoupled { 0.0 } else { decay });
-    let keep = T::of(if adam.decoupled { 1.0 - step.lr * decay } else { 1.0 });
-    let (rate, correction2) = (T::of(step.lr / step.correction1), T::of(step.correction2));
-    for (((w, &g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
-        let g = g + coupled * *w;
-        *m = beta1 * *m + rest1 * g;
-        *v = beta2 * *v + rest2 * g * g;
-        *w = keep * *w - rate * *m / (v.sqrt() / correction2 + eps);
-    }
 }

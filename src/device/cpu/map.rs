@@ -6,7 +6,7 @@ use crate::expr::{Binary, Functions, LANES, Number, StepValue};
 use crate::plan::{Broadcast, Formula, MOST_OPERANDS, StepParams};
 use crate::random::{key, unit_at};
 
-use super::{Compiled, Real};
+use super::{CompiledMap, Real};
 
 /// A formula with its operands, over a matrix of `rows` rows.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +14,7 @@ pub struct ElementwiseArgs<'a, T> {
     /// Computation.
     pub formula: &'a Formula,
     /// The same formula, prepared for wide vectors.
-    pub compiled: &'a Compiled,
+    pub compiled: &'a CompiledMap,
     /// The operands; those that the formula does not have are empty.
     pub operands: [&'a [T]; MOST_OPERANDS],
     /// Rows of the matrix.

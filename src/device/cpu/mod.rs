@@ -3,7 +3,6 @@
 //! In: a plan and values. Out: the same numbers as any other device, within rounding.
 //! Absent on purpose: wgpu.
 
-pub mod activation;
 mod device;
 mod engine;
 pub mod kernels;
@@ -16,4 +15,4 @@ pub mod update;
 
 pub use device::CpuDevice;
 pub use real::Real;
-pub use simd::{Compiled, F32Math, SimdLevel};
+pub use simd::{Compiled, CompiledMap, CompiledUpdate, F32Math, SimdLevel};

@@ -2,7 +2,7 @@
 //!
 //! In: arenas, the table of factors, a pass's expressions. Out: changed arenas.
 
-use super::{Compiled, Real};
+use super::{CompiledUpdate, Real};
 use crate::expr::{Functions, LANES, Program, StepValue};
 use crate::graph::UpdateInput;
 use crate::plan::{BLOCK, FACTORS, LossScaler, StepParams, Update};
@@ -20,7 +20,7 @@ pub struct UpdateArgs<'a, T> {
     /// Computation.
     pub program: &'a Program,
     /// The same program, prepared for wide vectors.
-    pub compiled: &'a Compiled,
+    pub compiled: &'a CompiledUpdate,
     /// Step parameters.
     pub step: StepParams,
     /// The slot of the loss scale.

@@ -42,10 +42,7 @@ pub(super) fn fused(kernel: &Kernel) -> u32 {
 /// Returns the activation that a kernel applies, or whose derivative it applies.
 pub(super) fn activation_of(kernel: &Kernel) -> Activation {
     match *kernel {
-        Kernel::MatmulNt { act, .. }
-        | Kernel::MatmulNn { act_grad: act, .. }
-        | Kernel::Activate { act, .. }
-        | Kernel::ActivateGrad { act } => act,
+        Kernel::MatmulNt { act, .. } | Kernel::MatmulNn { act_grad: act, .. } => act,
         _ => Activation::Identity,
     }
 }

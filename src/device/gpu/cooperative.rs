@@ -153,6 +153,7 @@ mod tests {
         assert!(told.len() == 1 && told[0].contains("are not used: "), "{told:?}");
         assert!(device.take_warnings().is_empty());
         // The device goes on.
-        assert_eq!(check(&mut device, "plain", Kernel::Add, [31, 57, 31]).unwrap().failure, None);
+        let sum = Kernel::MatmulTn { bias_grad: true };
+        assert_eq!(check(&mut device, "plain", sum, [31, 57, 31]).unwrap().failure, None);
     }
 }

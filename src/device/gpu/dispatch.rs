@@ -100,13 +100,14 @@ pub(super) fn launches(
         (Grid::Arena(_), Kernel::Update(_)) => plan.slot(step.writes[0]).len(),
         (Grid::Arena(_), _) => plan.slot(step.reads[0]).len(),
     };
+    let elements: Vec<_> = step.reads.iter().map(|&slot| plan.slot(slot).element).collect();
     // Parts of an arena differ only in parameters, grid and range.
     let base = |params, groups| Dispatch {
         spec,
         variant,
         stored,
         consts: consts(&step.kernel, variant, usual),
-        generated: generated(&step.kernel, plan.formulas()),
+        generated: generated(&step.kernel, plan.formulas(), &elements),
         params,
         reads: bindings(&reads, &step.reads),
         writes: bindings(&writes, &step.writes),
@@ -172,7 +173,7 @@ pub(super) fn loop_iterations(plan: &Plan, step: &Step) -> usize {
         Kernel::MatmulTn { .. } => rows / 2,
         Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } => columns / 2,
         Kernel::MapRows { .. } => longest.unwrap_or(0),
-        Kernel::SumRows | Kernel::LookupGrad { .. } => rows,
+        Kernel::LookupGrad { .. } => rows,
         // A vector counts as one row.
         Kernel::LogLoss => columns,
         Kernel::LossClasses { .. } => 4 * columns,

@@ -79,14 +79,10 @@ pub(super) struct StepParamsRow {
     step: u32,
     seed: u32,
     apply: u32,
-    lr: f32,
-    rate: f32,
-    correction2: f32,
     dropout: f32,
-    decay: f32,
     divisor: f32,
     scalars: [f32; SCALARS],
-    unused: [u32; 44],
+    unused: [u32; 48],
 }
 
 /// Returns the step parameters as shaders read them.
@@ -99,14 +95,9 @@ pub(super) fn row(step: &StepParams) -> StepParamsRow {
         step: step.step,
         seed: step.seed,
         apply: step.apply.into(),
-        lr: step.lr as f32,
-        // Divided here, once for all lanes, and in double precision.
-        rate: (step.lr / step.correction1) as f32,
-        correction2: step.correction2 as f32,
         dropout: step.dropout as f32,
-        decay: step.decay as f32,
         divisor: step.divided_by() as f32,
         scalars: step.scalars.map(|scalar| scalar as f32),
-        unused: [0; 44],
+        unused: [0; 48],
     }
 }

@@ -4,16 +4,20 @@
 //! that the shader knows.
 //! Absent on purpose: the eval phase, whose batches may run side by side.
 
+use std::fmt::Write as _;
+
 use super::codes::{FUSIONS, activation_of, dropout_of, fused, number, short};
 use super::dispatch::{Binding, Dispatch, usual_activation};
 use super::kernels::{SEQUENCE, SEQUENCE_BINDINGS, Variant};
 use super::limits::MAX_STEPS;
-use super::shader::consts;
-use super::sizes::{bits, check_shapes, narrow, product_sizes, update_settings};
+use super::shader::step_value;
+use super::sizes::{bits, check_shapes, narrow, product_sizes};
 use crate::error::Result;
-use crate::graph::Loss;
+use crate::graph::{Loss, PassKind, UpdateInput};
 use crate::model::Activation;
-use crate::plan::{BufferId, Dropout, Kernel, Phase, Plan, Role, Slot, Step, StorageTypes};
+use crate::plan::{
+    BufferId, Dropout, Formula, Kernel, Phase, Plan, Role, Slot, Step, StorageTypes, Update,
+};
 
 /// Largest number of operations of a step: the table is a uniform of fixed size.
 const MAX_OPS: usize = 32;
@@ -59,9 +63,8 @@ pub(super) fn sequence(plan: &Plan, variant: &'static Variant) -> Result<Option<
     let steps = plan.steps(Phase::Train);
     let lanes = variant.consts.iter().find(|(name, _)| *name == "LANES");
     let lanes = lanes.expect("the forms of a sequence say how many lanes they have").1;
-    // A fused step ends with an update of one of the two kinds that the shader knows.
-    let is_update =
-        |step: &&Step| matches!(step.kernel, Kernel::UpdateSgd { .. } | Kernel::UpdateAdam { .. });
+    // A fused step ends with an update in one pass.
+    let is_update = |step: &&Step| matches!(step.kernel, Kernel::Update(_));
     let update = steps.iter().find(is_update);
     let Some(weights) = update.and_then(|update| update.slot("weight")) else { return Ok(None) };
     // Each step of the plan is one operation or more.
@@ -122,7 +125,7 @@ struct StepBuilder<'a> {
     scratch: usize,
     lanes: usize,
     classes: bool,
-    update: Option<Kernel>,
+    update: Option<Update>,
 }
 
 impl<'a> StepBuilder<'a> {
@@ -182,8 +185,7 @@ impl<'a> StepBuilder<'a> {
             }
             Kernel::LossMap { .. } | Kernel::LossClasses { .. } => self.loss(step),
             Kernel::LogLoss => self.log_loss(step),
-            Kernel::UpdateSgd { guarded: false, .. }
-            | Kernel::UpdateAdam { guarded: false, .. } => self.update(step),
+            Kernel::Update(update) => self.update(step, update),
             _ => None,
         };
         self.ops.extend(op);
@@ -260,8 +262,12 @@ impl<'a> StepBuilder<'a> {
     }
 
     /// Returns the operation of the update.
-    fn update(&mut self, step: &Step) -> Option<FusedOp> {
-        self.update = Some(step.kernel);
+    fn update(&mut self, step: &Step, update: Update) -> Option<FusedOp> {
+        let Update { pass, gathers, averages, table, guarded, .. } = update;
+        if pass != PassKind::Whole || gathers || averages || table || guarded {
+            return None;
+        }
+        self.update = Some(update);
         let states = &step.writes[1..];
         // The shader binds two states at most.
         if step.writes[0] != self.weights || states.len() > 2 {
@@ -301,7 +307,7 @@ impl<'a> StepBuilder<'a> {
     /// Returns the dispatch of the collected operations.
     fn finish(
         self,
-        update: Kernel,
+        update: Update,
         variant: &'static Variant,
         most_steps: u32,
     ) -> Result<Dispatch> {
@@ -318,15 +324,11 @@ impl<'a> StepBuilder<'a> {
         }
         // Unused operations are zeros, and 0 is END.
         params.resize(MAX_OPS * OP_WORDS, 0);
-        params.extend(update_settings(&update, &SEQUENCE.params[1..]));
         // The shader indexes the scratch in 32 bits.
         narrow(scratch)?;
-        let consts = sequence_consts(
-            &update,
-            variant,
-            usual_activation(plan),
-            (classes, ops.iter().any(|op| op.dropout.is_some())),
-        );
+        let dropout = ops.iter().any(|op| op.dropout.is_some());
+        let consts = sequence_consts(usual_activation(plan), (classes, dropout));
+        let generated = sequence_update(plan.formula(update.formula), update);
         let Bound { x, order, y, states: [state, state2], log } = bound;
         let writes = [Some(weights), state, state2, log].map(Binding::from);
         Ok(Dispatch {
@@ -334,7 +336,7 @@ impl<'a> StepBuilder<'a> {
             variant,
             stored: StorageTypes::F32,
             consts,
-            generated: String::new(),
+            generated,
             params,
             reads: [x, order, y].map(Binding::from).to_vec(),
             writes: [writes.as_slice(), &[Binding::Scratch]].concat(),
@@ -350,10 +352,8 @@ impl<'a> StepBuilder<'a> {
     }
 }
 
-/// Returns the constants of a fused step's shader: for one activation, one loss and one update, with or without dropout.
+/// Returns the constants of a fused step's shader: for one activation and one loss, with or without dropout.
 pub fn sequence_consts(
-    update: &Kernel,
-    variant: &Variant,
     act: Activation,
     (classes, dropout): (bool, bool),
 ) -> Vec<(&'static str, u32)> {
@@ -368,14 +368,26 @@ pub fn sequence_consts(
         ("DROPOUT", u32::from(dropout)),
         // An activation whose derivative follows from its result saves the result only if dropout changes it.
         ("SAVE_RESULT", u32::from(act.gradient_from_output())),
-        ("ADAM", u32::from(matches!(update, Kernel::UpdateAdam { .. }))),
     ]);
-    // Each update has some of these constants; the others are off.
-    let own = consts(update, variant, act);
-    for name in ["MOMENTUM", "NESTEROV", "DECOUPLED"] {
-        all.push((name, own.iter().find(|(other, _)| *other == name).map_or(0, |it| it.1)));
-    }
     all
+}
+
+/// Returns the function that updates an element of the weights and of the states.
+pub fn sequence_update(formula: &Formula, update: Update) -> String {
+    let states = ["state", "state2"];
+    let input = |index: u8| match UpdateInput::of(index) {
+        UpdateInput::Weight => "scratch[op.out + at]".to_string(),
+        UpdateInput::Gradient => "scratch[op.a + at]".to_string(),
+        UpdateInput::State(state) => format!("{}[at]", states[state]),
+        // Passes with other inputs are not part of a fused step.
+        _ => "1.0".to_string(),
+    };
+    let (body, out) = formula.program.wgsl(input, step_value);
+    let mut store = format!("    scratch[op.out + at] = {};\n", out[0]);
+    for (state, result) in states.iter().zip(&out[1..]).take(update.states.into()) {
+        let _ = writeln!(store, "    {state}[at] = {result};");
+    }
+    format!("alias V = f32;\nfn update_element(at: u32) {{\n{body}{store}}}\n")
 }
 
 /// Returns whether an adapter can bind all slots of a fused step.

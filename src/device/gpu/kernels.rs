@@ -4,21 +4,16 @@
 //! both.
 
 use super::codes::class_loss;
-use super::sizes::{
-    Arguments, DispatchSizes, Grid, bits, mapped, narrow, product, update_settings,
-};
+use super::sizes::{Arguments, DispatchSizes, Grid, bits, mapped, narrow, product};
 use crate::error::{Error, Result};
 use crate::plan::{BLOCK as ARENA_BLOCK, Element, Kernel, SlotSpec, StorageTypes};
 
 const STEP_ROW: &str = include_str!("../../../shaders/step_row.wgsl");
 const STEP: &str = include_str!("../../../shaders/step.wgsl");
-const ADAM: &str = include_str!("../../../shaders/adam.wgsl");
-const SGD: &str = include_str!("../../../shaders/sgd.wgsl");
 const INDEX: &str = include_str!("../../../shaders/index.wgsl");
 pub(super) const FUNCTIONS: &str = include_str!("../../../shaders/functions.wgsl");
 const RANDOM: &str = include_str!("../../../shaders/random.wgsl");
 const OPERANDS: &str = include_str!("../../../shaders/operands.wgsl");
-const ACTIVATION: &str = include_str!("../../../shaders/activation.wgsl");
 const PRODUCT: &str = include_str!("../../../shaders/product.wgsl");
 const PRODUCT_SUBGROUP: &str = include_str!("../../../shaders/product_subgroup.wgsl");
 const ROW_CROSS_ENTROPY: &str = include_str!("../../../shaders/row_cross_entropy.wgsl");
@@ -286,7 +281,7 @@ const fn map(name: &'static str, variants: &'static [Variant]) -> KernelSpec {
 const fn matmul(name: &'static str) -> KernelSpec {
     KernelSpec {
         name,
-        source: &[STEP_ROW, STEP, FUNCTIONS, RANDOM, ACTIVATION, PRODUCT, MATMUL],
+        source: &[STEP_ROW, STEP, FUNCTIONS, RANDOM, PRODUCT, MATMUL],
         params: &["m", "n", "k", "fused", "stream", "rate"],
         grid: Grid::Sizes(product),
         variants: MATMULS,
@@ -319,30 +314,6 @@ pub const KERNELS: &[KernelSpec] = &[
     matmul("matmul_nt"),
     matmul("matmul_nn"),
     matmul("matmul_tn"),
-    KernelSpec {
-        name: "activate",
-        source: &[STEP_ROW, STEP, INDEX, FUNCTIONS, ACTIVATION],
-        params: &["len", "n"],
-        grid: Grid::Sizes(|of| {
-            let len = of.slot("out").len();
-            of.flat(&[len, of.matrix("out").1], len)
-        }),
-        variants: plain!("activate"),
-    },
-    KernelSpec {
-        name: "activate_grad",
-        source: &[STEP_ROW, STEP, INDEX, FUNCTIONS, ACTIVATION],
-        params: &["len"],
-        grid: Grid::Sizes(|of| of.flat(&[of.slot("out").len()], of.slot("out").len())),
-        variants: plain!("activate_grad"),
-    },
-    KernelSpec {
-        name: "add",
-        source: &[STEP_ROW, STEP, INDEX],
-        params: &["len"],
-        grid: Grid::Sizes(|of| of.flat(&[of.slot("out").len()], of.slot("out").len())),
-        variants: plain!("add"),
-    },
     map("map", plain!("map")),
     map("map_rows", plain!("map_rows")),
     map("map_columns", plain!("map_columns")),
@@ -359,16 +330,6 @@ pub const KERNELS: &[KernelSpec] = &[
         params: &["m", "n", "d", "v", "column"],
         grid: Grid::Sizes(|of| looked_up(of, "out")),
         variants: plain!("lookup_grad"),
-    },
-    KernelSpec {
-        name: "sum_rows",
-        source: &[STEP_ROW, STEP, INDEX],
-        params: &["m", "n"],
-        grid: Grid::Sizes(|of| {
-            let (m, n) = of.matrix("x");
-            of.flat(&[m, n], n)
-        }),
-        variants: plain!("sum_rows"),
     },
     KernelSpec {
         name: "loss_map",
@@ -447,23 +408,6 @@ pub const KERNELS: &[KernelSpec] = &[
         variants: plain!("rescale"),
     },
     KernelSpec {
-        name: "update_sgd",
-        source: &[STEP_ROW, STEP, INDEX, SCALING, SGD],
-        params: &["len", "momentum", "weight_decay"],
-        grid: Grid::Arena(|kernel, _| Ok(update_settings(kernel, &["momentum", "weight_decay"]))),
-        variants: plain!("update_sgd"),
-    },
-    KernelSpec {
-        name: "update_adam",
-        source: &[STEP_ROW, STEP, INDEX, SCALING, ADAM],
-        params: &["len", "beta1", "beta2", "rest1", "rest2", "eps", "weight_decay"],
-        grid: Grid::Arena(|kernel, _| {
-            let names = ["beta1", "beta2", "rest1", "rest2", "eps", "weight_decay"];
-            Ok(update_settings(kernel, &names))
-        }),
-        variants: plain!("update_adam"),
-    },
-    KernelSpec {
         name: "update",
         source: &[STEP_ROW, STEP, INDEX, SCALING],
         params: &["len", "first"],
@@ -521,15 +465,12 @@ pub static SEQUENCE: KernelSpec = KernelSpec {
         STEP_ROW,
         FUNCTIONS,
         RANDOM,
-        ACTIVATION,
         PRODUCT,
         ROW_CROSS_ENTROPY,
         ROW_MSE,
-        ADAM,
-        SGD,
         include_str!("../../../shaders/sequence.wgsl"),
     ],
-    params: &["ops", "momentum", "beta1", "beta2", "rest1", "rest2", "eps", "weight_decay"],
+    params: &["ops"],
     // The operations of a fused step have places in the scratch, and no slots of their own.
     grid: Grid::Sizes(|_| Ok(DispatchSizes { params: vec![], groups: 1 })),
     variants: &[

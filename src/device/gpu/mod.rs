@@ -25,7 +25,7 @@ mod tune;
 
 pub use adapter::{AdapterReport, adapters};
 pub use device::GpuDevice;
-pub use fused_step::sequence_consts;
+pub use fused_step::{sequence_consts, sequence_update};
 pub use kernels::{KERNELS, KernelSpec, MatrixShape, SEQUENCE, SEQUENCE_BINDINGS, Variant};
 pub use shader::{assemble, consts, generated};
 pub use sizes::{Arguments, DispatchSizes, Grid};

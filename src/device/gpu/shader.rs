@@ -10,7 +10,7 @@ use super::kernels::{KernelSpec, Variant};
 use crate::expr::{Number, StepValue};
 use crate::graph::UpdateInput;
 use crate::model::Activation;
-use crate::plan::{Element, Formula, Kernel, StorageTypes, Update};
+use crate::plan::{Broadcast, Element, Formula, Kernel, StorageTypes, Update};
 
 /// Returns the constants that a kernel's fusions set in its shader. Products of a variant whose fusions are uniforms take
 /// `usual`, the plan's activation, if they have none of their own: so all of them share one pipeline.
@@ -20,15 +20,9 @@ pub fn consts(kernel: &Kernel, variant: &Variant, usual: Activation) -> Vec<(&'s
     } else {
         kernel.declaration().constants()
     };
-    match *kernel {
-        Kernel::Activate { act, .. } | Kernel::ActivateGrad { act } => {
-            consts.push(("ACT", number(act)));
-        }
-        Kernel::LossClasses { loss, .. } => {
-            consts.extend(CLASS_LOSSES);
-            consts.push(("KIND", class_loss(loss).0));
-        }
-        _ => {}
+    if let Kernel::LossClasses { loss, .. } = *kernel {
+        consts.extend(CLASS_LOSSES);
+        consts.push(("KIND", class_loss(loss).0));
     }
     consts
 }
@@ -62,7 +56,7 @@ fn product_consts(
 fn loss_text(formula: &Formula) -> String {
     let names = ["p", "y", "c", "raw"];
     let input = |index: u8| (*names.get(usize::from(index)).unwrap_or(&"0.0")).to_string();
-    let (statements, results) = formula.program.wgsl(input, quantity);
+    let (statements, results) = formula.program.wgsl(input, step_value);
     // The struct has two derivatives; a loss of one prediction leaves the second one 0.
     let result = |index: usize| results.get(index).map_or("0.0", String::as_str);
     format!(
@@ -95,8 +89,9 @@ fn kept(variant: &Variant, stored: StorageTypes) -> [&'static str; 4] {
     ]
 }
 
-/// Returns the function `formula` of a kernel that names one, or that of an elementwise loss, in WGSL; nothing for others.
-pub fn generated(kernel: &Kernel, formulas: &[Formula]) -> String {
+/// Returns the function `formula` of a kernel that names one, or that of an elementwise loss, in WGSL, with the bindings that
+/// the kernel's files do not declare; nothing for others. `reads` are the element types of the slots that it reads.
+pub fn generated(kernel: &Kernel, formulas: &[Formula], reads: &[Element]) -> String {
     let Some(formula) = kernel.formula().and_then(|id| formulas.get(usize::from(id.0))) else {
         return String::new();
     };
@@ -106,8 +101,44 @@ pub fn generated(kernel: &Kernel, formulas: &[Formula]) -> String {
         _ => {}
     }
     let input = |index: u8| format!("load{index}(row, column)");
-    let (body, out) = formula.program.wgsl(input, quantity);
-    format!("fn formula(row: u32, column: u32) -> f32 {{\n{body}    return {};\n}}\n", out[0])
+    let (body, out) = formula.program.wgsl(input, step_value);
+    format!(
+        "{}fn formula(row: u32, column: u32) -> f32 {{\n{body}    return {};\n}}\n",
+        operands(formula, reads),
+        out[0]
+    )
+}
+
+/// Returns the bindings of a formula's operands and of its result, and the functions that read an operand's element.
+fn operands(formula: &Formula, reads: &[Element]) -> String {
+    let mut wgsl = String::new();
+    for (index, (operand, element)) in formula.operands.iter().zip(reads).enumerate() {
+        let (binding, ty) = (2 + index, if *element == Element::F16 { "f16" } else { "f32" });
+        let _ = writeln!(
+            wgsl,
+            "@group(0) @binding({binding}) var<storage, read> x{index}: array<{ty}>;\n\
+             fn load{index}(row: u32, column: u32) -> f32 {{"
+        );
+        let along = matches!(operand.along, Broadcast::Both | Broadcast::Columns);
+        if along && (operand.shift != 0 || operand.width != formula.columns) {
+            // Columns left of the operand's first wrap round to far beyond its last.
+            let _ = writeln!(
+                wgsl,
+                "    let at = column - params.shift{index};\n    \
+                 if at >= params.width{index} {{\n        return 0.0;\n    }}"
+            );
+        } else {
+            wgsl += "    let at = column;\n";
+        }
+        let _ = writeln!(
+            wgsl,
+            "    return f32(x{index}[row * params.rows{index} + at * params.columns{index}]);\n}}"
+        );
+    }
+    let binding = 2 + formula.operands.len();
+    let _ =
+        writeln!(wgsl, "@group(0) @binding({binding}) var<storage, read_write> out: array<Write>;");
+    wgsl
 }
 
 /// Returns the function of the kernel `update`.
@@ -125,7 +156,7 @@ fn generated_update(update: Update, formula: &Formula) -> String {
         UpdateInput::Clip => "V(factors[0].x)".to_string(),
         UpdateInput::Inverse => "V(scaling[INVERSE])".to_string(),
     };
-    let (body, out) = formula.program.wgsl(input, quantity);
+    let (body, out) = formula.program.wgsl(input, step_value);
     let mut out = out.into_iter();
     // The results have fixed fields; a field that this pass does not compute is zero.
     let mut result = |there: bool| {
@@ -193,7 +224,7 @@ fn update_accesses(update: Update) -> String {
 }
 
 /// Returns the WGSL for a step value, in a function of `row` and `column`.
-fn quantity(quantity: StepValue) -> String {
+pub(super) fn step_value(quantity: StepValue) -> String {
     match quantity {
         StepValue::Rows => "step.rows".to_string(),
         StepValue::Counts => "select(0.0, 1.0, row < step.rows)".to_string(),
@@ -204,17 +235,18 @@ fn quantity(quantity: StepValue) -> String {
     }
 }
 
-/// Returns the WGSL for value and derivative of an activation that `shaders/activation.wgsl` does not have.
-fn by_formula(act: Activation) -> String {
-    // The activations in that file never call these functions, so the identity keeps them short.
-    let act = if act.is_written_out() { Activation::Identity } else { act };
+/// Returns the functions `activate` and `activation_gradient` that products call, from an activation's expression.
+fn activation_text(act: Activation) -> String {
     let mut wgsl = String::new();
-    for (name, program) in [("value", act.value_program()), ("slope", act.slope_program())] {
-        let (body, out) = program.wgsl(|_| "x".to_string(), |_| "0.0".to_string());
+    let value = ("activate", "x", act.value_program());
+    // dy/dx of y, or of x, whichever the forward pass saves.
+    let slope = ("activation_gradient", "saved", act.slope_program());
+    for (name, argument, program) in [value, slope] {
+        let (body, out) = program.wgsl(|_| argument.to_string(), |_| "0.0".to_string());
         let body = body.replace("V(", "f32(");
         let _ = writeln!(
             wgsl,
-            "fn {name}_by_formula(x: f32) -> f32 {{\n{body}    return {};\n}}",
+            "fn {name}({argument}: f32) -> f32 {{\n{body}    return {};\n}}",
             out[0]
         );
     }
@@ -234,14 +266,8 @@ pub fn assemble(
     for (name, value) in variant.consts.iter().chain(consts) {
         let _ = writeln!(wgsl, "const {name}: u32 = {value}u;");
     }
-    // Every activation's number, since the file of activations compares with each.
-    if consts.iter().any(|(name, _)| *name == "ACT") {
-        for act in Activation::ALL {
-            let _ = writeln!(wgsl, "const {}: u32 = {}u;", act.name().to_uppercase(), number(act));
-        }
-    }
     if let Some((_, act)) = consts.iter().find(|(name, _)| *name == "ACT") {
-        wgsl += &by_formula(Activation::ALL[*act as usize]);
+        wgsl += &activation_text(Activation::ALL[*act as usize]);
     }
     wgsl += generated;
     for part in spec.source.iter().chain(variant.source) {

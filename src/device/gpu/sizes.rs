@@ -172,24 +172,3 @@ pub(super) fn mapped(of: &Arguments<'_>) -> Result<DispatchSizes> {
     };
     Ok(DispatchSizes { params, groups })
 }
-
-/// Returns the bits of an update's settings, in the order of these field names; 0 for a setting that the kernel does not have.
-pub(super) fn update_settings(kernel: &Kernel, names: &[&str]) -> Vec<u32> {
-    let settings = match *kernel {
-        Kernel::UpdateSgd { momentum, weight_decay, .. } => {
-            vec![("momentum", momentum), ("weight_decay", weight_decay)]
-        }
-        Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, .. } => vec![
-            ("beta1", beta1),
-            ("beta2", beta2),
-            ("rest1", 1.0 - beta1),
-            ("rest2", 1.0 - beta2),
-            ("eps", eps),
-            ("weight_decay", weight_decay),
-        ],
-        _ => vec![],
-    };
-    // A fused step's shader has fields for the settings of both updates; those of the other one stay 0.
-    let of = |name: &&str| settings.iter().find(|(other, _)| other == name).map_or(0.0, |it| it.1);
-    names.iter().map(|name| bits(of(name))).collect()
-}

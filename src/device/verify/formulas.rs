@@ -1,8 +1,9 @@
 //! The formulas that are verified: each way in which an operand may lie, each number that a step brings, and each primitive function.
 
-use crate::expr::{Expr, Number, Program, StepValue, Unary};
-use crate::graph::{Average, Group, Loss, Optimizer, PassKind, UpdateTransforms};
-use crate::plan::{Broadcast, Formula, FormulaId, Kernel, Operand, Update};
+use crate::expr::{Expr, Number, StepValue, Unary};
+use crate::graph::{Average, Group, Loss, Optimizer, UpdateTransforms};
+use crate::model::Activation;
+use crate::plan::{Broadcast, Formula, FormulaId, Kernel, Operand, Update, UpdatePass};
 
 /// Formulas over matrices of so many columns.
 fn formulas_of_maps(columns: usize) -> Vec<Formula> {
@@ -38,7 +39,48 @@ fn formulas_of_maps(columns: usize) -> Vec<Formula> {
         };
         Formula::new(&argument.unary(function), vec![along(Broadcast::Both)], columns)
     }));
+    formulas.extend(usual_formulas(columns).into_iter().map(|(_, formula)| formula));
     formulas
+}
+
+/// A formula for which devices may have loops of their own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum UsualFormula {
+    Activation(Activation),
+    ActivationGradient(Activation),
+    Sum,
+    Bias,
+    Same,
+}
+
+/// These formulas over matrices of so many columns.
+fn usual_formulas(columns: usize) -> Vec<(UsualFormula, Formula)> {
+    let (x, whole) = (Expr::input, Operand::new(Broadcast::Both, columns));
+    let bias = Operand::new(Broadcast::Columns, columns);
+    // With texts of their own, since some are among the primitive functions, and equal formulas of a plan are one.
+    let named = |text: String, expr: Expr, operands| Formula {
+        text,
+        ..Formula::new(&expr, operands, columns)
+    };
+    let mut formulas = vec![
+        (UsualFormula::Sum, named("sum".into(), x(0) + x(1), vec![whole; 2])),
+        (UsualFormula::Bias, named("bias".into(), x(0) + x(1), vec![whole, bias])),
+        (UsualFormula::Same, named("same".into(), x(0), vec![whole])),
+    ];
+    for act in Activation::ALL.into_iter().filter(|act| *act != Activation::Identity) {
+        let gradient = named(format!("{act} gradient"), act.gradient(), vec![whole; 2]);
+        formulas.extend([
+            (UsualFormula::Activation(act), named(act.to_string(), act.expr(), vec![whole])),
+            (UsualFormula::ActivationGradient(act), gradient),
+        ]);
+    }
+    formulas
+}
+
+/// Returns which of the usual formulas this is.
+pub(super) fn usual_formula(id: FormulaId) -> Option<UsualFormula> {
+    let first = 3 + Unary::ALL.len();
+    id.index().checked_sub(first).and_then(|at| usual_formulas(1).get(at).map(|it| it.0))
 }
 
 /// Updates that are verified, by the names of their optimizers: those whose expressions have every kind of input and result.
@@ -52,15 +94,26 @@ fn updates() -> Vec<(UpdateTransforms, &'static str, bool)> {
         skips: false,
     };
     let guarded = UpdateTransforms { skips: true, ..all.clone() };
+    let plain = UpdateTransforms::default;
+    let skips = UpdateTransforms { skips: true, ..plain() };
     vec![
-        (UpdateTransforms::default(), "adam(amsgrad=true, weight-decay=0.01)", false),
+        (plain(), "adam(amsgrad=true, weight-decay=0.01)", false),
         (all.clone(), "rmsprop(centered=true, momentum=0.9, weight-decay=0.01)", false),
         (all.clone(), "lamb", false),
         (guarded, "nadam(weight-decay=0.01)", false),
-        (UpdateTransforms::default(), "muon", false),
-        (UpdateTransforms::default(), "lion(weight-decay=0.01)", true),
+        (plain(), "muon", false),
+        (plain(), "lion(weight-decay=0.01)", true),
         (all.clone(), "radam(weight-decay=0.01)", true),
         (all, "adam(amsgrad=true, weight-decay=0.01)", true),
+        // Those for which devices may have loops of their own.
+        (plain(), "sgd(weight-decay=0.01)", false),
+        (plain(), "sgd(momentum=0.9, weight-decay=0.01)", false),
+        (plain(), "sgd(momentum=0.9, nesterov=true, weight-decay=0.01)", true),
+        (plain(), "adam(weight-decay=0.01)", false),
+        (plain(), "adam(beta1=0.5, beta2=0.5)", true),
+        (plain(), "adamw", true),
+        (skips.clone(), "sgd(momentum=0.9)", false),
+        (skips, "adamw", false),
     ]
 }
 
@@ -70,28 +123,10 @@ pub(super) fn passes() -> Vec<(Formula, Update)> {
     let before = formulas_of_maps(1).len();
     for (moves, name, scaled) in updates() {
         let Ok(optimizer) = Optimizer::by_name(name) else { continue };
-        let grouped = !moves.groups.is_empty();
-        let all = moves.passes(&optimizer, grouped, scaled);
-        let (count, two) = (all.len(), all.iter().any(|pass| pass.kind == PassKind::First));
-        for (index, pass) in all.into_iter().enumerate() {
-            let (first, last) = (index == 0, index + 1 == count);
-            let copies = pass.kind == PassKind::Copies;
-            let states = if copies { 0 } else { optimizer.states().len() };
+        for pass in UpdatePass::all(&optimizer, &moves, !moves.groups.is_empty(), scaled) {
             let place = u16::try_from(before + passes.len()).expect("the formulas are few");
-            let update = Update {
-                formula: FormulaId(place),
-                pass: pass.kind,
-                states: u8::try_from(states).expect("an optimizer has a few states"),
-                gathers: moves.accumulate && first,
-                averages: moves.average.is_some() && last,
-                table: grouped || (moves.clip_norm.is_some() && !copies) || two,
-                scaled,
-                guarded: moves.skips,
-                half: scaled && last,
-            };
-            let program = Program::of(&pass.exprs);
-            let text = name.to_string();
-            passes.push((Formula { program, text, operands: vec![], columns: 0 }, update));
+            let update = Update { formula: FormulaId(place), ..pass.update };
+            passes.push((pass.formula, update));
         }
     }
     passes
@@ -133,9 +168,10 @@ pub(super) fn kernels() -> Vec<Kernel> {
         let (formula, operands) = of(index, formula);
         kernels.push(Kernel::Map { formula, operands });
         // The ways of summing do not depend on what is summed.
-        if index < 2 {
+        let same = usual_formula(formula) == Some(UsualFormula::Same);
+        if index < 2 || same {
             kernels.push(Kernel::MapRows { formula, operands });
-            kernels.push(Kernel::MapColumns { formula, operands, maximum: index == 1 });
+            kernels.push(Kernel::MapColumns { formula, operands, maximum: index != 0 });
         }
     }
     for (_, update) in passes() {

@@ -7,7 +7,7 @@ use crate::device::cpu::CpuDevice;
 use crate::device::gpu::{GpuDevice, Variant};
 use crate::device::{Device, Values};
 use crate::error::Result;
-use crate::graph::{Loss, Optimizer, inference, training};
+use crate::graph::{Loss, Optimizer, OptimizerSchedule, UpdateContext, inference, training};
 use crate::model::{Activation, Init, Params, Sequential};
 use crate::plan::{Phase, Plan, Sizes, StepParams, TrainPlan};
 use crate::random::{Purpose, Seed};
@@ -194,17 +194,17 @@ impl NetworkCase {
         device.write(ports.order, 0, Values::U32(&order))?;
         let params = Params::init(&self.model(), self.widths[0], Seed(3))?;
         device.write(ports.params, 0, Values::F32(params.arena()))?;
+        let mut schedule = OptimizerSchedule::new(self.optimizer.clone(), None);
         let steps: Vec<StepParams> = (0..self.steps)
             .map(|step| {
-                let (correction1, correction2) = self.optimizer.corrections(step as u64 + 1);
                 let first = step % 3 * self.batch;
                 // Every third batch is a partial one.
                 let rows = if step % 3 == 2 { self.batch.div_ceil(2) } else { self.batch };
                 let lr = 1e-2 / (step + 1) as f64;
                 let (first, rows, log) = (narrow(first), narrow(rows), narrow(step));
-                let decay = 0.5;
-                let row = StepParams { first, rows, log, lr, decay, ..StepParams::default() };
-                StepParams { correction1, correction2, ..row }
+                let update = UpdateContext { lr, decay: 0.5, epoch: 0, last: false };
+                let scalars = schedule.next(update);
+                StepParams { first, rows, log, scalars, ..StepParams::default() }
             })
             .collect();
         device.write_steps(Phase::Train, &steps)?;

@@ -10,7 +10,7 @@ use super::formula::evaluate;
 use super::proto::{Attribute, Kind, size};
 use crate::error::{Error, Result};
 use crate::expr::{Instruction, Program};
-use crate::graph::{Broadcast, Graph, Inference, IterationSpace, NodeId, Op, Operand};
+use crate::graph::{Biased, Broadcast, Graph, Inference, IterationSpace, NodeId, Op, Operand};
 use crate::model::{Activation, ParamView, Params};
 
 /// Appends the forward pass of a network whose scaled features have this name. Returns the name of the outputs.
@@ -50,8 +50,8 @@ fn biased(graph: &Graph) -> HashSet<NodeId> {
             *uses.entry(input).or_default() += 1;
         }
     }
-    let products = graph.nodes().filter_map(|(_, node)| match node.op {
-        Op::AddBias { x, .. } if matches!(graph.node(x).op, Op::MatmulNt { .. }) => Some(x),
+    let products = graph.nodes().filter_map(|(_, node)| match node.op.as_bias().map(|it| it.x) {
+        Some(x) if matches!(graph.node(x).op, Op::MatmulNt { .. }) => Some(x),
         _ => None,
     });
     products.filter(|x| uses.get(x) == Some(&1)).collect()
@@ -85,21 +85,18 @@ impl OnnxLowering<'_> {
             Op::MatmulNt { a, b } => self.gemm([*a, *b], [0, 1], None)?,
             Op::MatmulNn { a, b } => self.gemm([*a, *b], [0, 0], None)?,
             Op::MatmulTn { a, b } => self.gemm([*a, *b], [1, 0], None)?,
-            Op::AddBias { x, bias } => match self.graph.node(*x).op {
-                Op::MatmulNt { a, b } if self.biased.contains(x) => {
-                    self.gemm([a, b], [0, 1], Some(*bias))?
-                }
-                _ => self.plain("Add", &[*x, *bias])?,
+            Op::Map { f, operands, space } => match (op.as_bias(), op.as_activation()) {
+                (Some(Biased { x, bias }), _) => match self.graph.node(x).op {
+                    Op::MatmulNt { a, b } if self.biased.contains(&x) => {
+                        self.gemm([a, b], [0, 1], Some(bias))?
+                    }
+                    _ => self.plain("Add", &[x, bias])?,
+                },
+                // A runtime has an operator for ReLU; other activations are written out, so that their values are the
+                // crate's own.
+                (_, Some((Activation::Relu, x))) => self.plain("Relu", &[x])?,
+                _ => self.map(&f.program(), operands, *space)?,
             },
-            Op::Add { a, b } => self.plain("Add", &[*a, *b])?,
-            // A runtime has an operator for ReLU; other activations are written out, so that their values are the crate's
-            // own.
-            Op::Activate { act: Activation::Relu, x } => self.plain("Relu", &[*x])?,
-            Op::Activate { act, x } => {
-                let x = self.value(*x)?;
-                evaluate(self.to, act.value_program(), &[x])?
-            }
-            Op::Map { f, operands, space } => self.map(&f.program(), operands, *space)?,
             Op::MapColumns { f, operands, space, maximum } => {
                 let all = self.map(&f.program(), operands, *space)?;
                 // In this version of ONNX, the axes of a maximum are an attribute, those of a sum an input.
@@ -122,12 +119,10 @@ impl OnnxLowering<'_> {
                 self.to.node("Gather", &[&table, &rows], vec![Attribute::int("axis", 0)])
             }
             Op::Targets { .. }
-            | Op::ActivateGrad { .. }
             | Op::MapRows { .. }
             | Op::Normalise { .. }
             | Op::Dropout { .. }
             | Op::LookupGrad { .. }
-            | Op::SumRows { .. }
             | Op::Loss { .. }
             | Op::LossGrad { .. } => {
                 let problem = format!("{} belongs to training, and cannot be exported", op.name());

@@ -28,7 +28,7 @@ pub(super) use specs::{AVERAGE, SHARE, input};
 use specs::{
     CUSTOM, CUSTOM_WITHOUT_DECAY, METHODS, MOST_SETTINGS, OptimizerRow, Range, Setting, Terms,
 };
-pub use step_scalars::{OptimizerHostState, OptimizerSchedule, UpdateContext, UpdateScalars};
+pub use step_scalars::{OptimizerHostState, OptimizerSchedule, UpdateContext};
 
 /// Update of parameters against their gradients: a row of the table of optimizers, with its settings. Formulas and defaults
 /// are those of `torch.optim`, or of the papers that [`Optimizer::VOCABULARY`] names. The learning rate is not part of the
@@ -260,13 +260,9 @@ impl Optimizer {
         self.method().second.map(|(_, second)| second(&self.terms(Expr::constant(0.0))))
     }
 
-    /// Returns true if a kernel of its own does the update.
-    pub(crate) fn has_kernel(&self) -> bool {
-        match self.name() {
-            "sgd" => self.of("dampening") == 0.0,
-            "adam" | "adamw" => self.of("amsgrad") == 0.0,
-            _ => false,
-        }
+    /// Returns true if a weight whose gradient has always been 0 keeps its bits, as long as it does not decay.
+    pub(crate) fn rests_without_gradient(&self) -> bool {
+        matches!(self.name(), "sgd" | "adam" | "adamw")
     }
 
     /// Returns the work between two passes; `None` for optimizers with one pass.

@@ -11,17 +11,6 @@ use crate::graph::Average;
 /// Scalars of a step.
 const SCALARS: usize = 8;
 
-/// Numbers of one update of the weights.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct UpdateScalars {
-    /// 1 − β₁ᵗ
-    pub correction1: f64,
-    /// √(1 − β₂ᵗ)
-    pub correction2: f64,
-    /// Further scalars of the update's expressions.
-    pub scalars: [f64; SCALARS],
-}
-
 /// Place of an update in the run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UpdateContext {
@@ -90,8 +79,8 @@ impl OptimizerSchedule {
         self.past
     }
 
-    /// Returns the numbers of the next update.
-    pub fn next(&mut self, moment: UpdateContext) -> UpdateScalars {
+    /// Returns the numbers of the next update, for [`crate::plan::StepParams::scalars`].
+    pub fn next(&mut self, moment: UpdateContext) -> [f64; SCALARS] {
         self.past.moves += 1;
         let optimizer = &self.optimizer;
         let (correction1, correction2) = optimizer.corrections(self.past.moves);
@@ -114,7 +103,7 @@ impl OptimizerSchedule {
             scalars[usize::from(AVERAGE)] = share;
             self.past.averaged += u64::from(counted);
         }
-        UpdateScalars { correction1, correction2, scalars }
+        scalars
     }
 }
 
@@ -122,7 +111,7 @@ impl OptimizerSchedule {
 mod tests {
     use super::*;
 
-    fn moves(optimizer: &str, average: Option<Average>, count: usize) -> Vec<UpdateScalars> {
+    fn moves(optimizer: &str, average: Option<Average>, count: usize) -> Vec<[f64; SCALARS]> {
         let mut pace = OptimizerSchedule::new(Optimizer::by_name(optimizer).unwrap(), average);
         let moment = |step: usize| UpdateContext {
             lr: 0.1,
@@ -136,27 +125,27 @@ mod tests {
     #[test]
     fn first_moves_are_as_worked_out_by_hand() {
         let adamw = moves("adamw", None, 1)[0];
-        assert!((adamw.scalars[2] - 1.0).abs() < 1e-12 && adamw.scalars[1] == 0.005);
+        assert!((adamw[2] - 1.0).abs() < 1e-12 && adamw[1] == 0.005);
         let sgd = moves("sgd(momentum=0.9, dampening=0.25)", None, 2);
-        assert_eq!([sgd[0].scalars[2], sgd[1].scalars[2]], [1.0, 0.75]);
+        assert_eq!([sgd[0][2], sgd[1][2]], [1.0, 0.75]);
         let adagrad = moves("adagrad(lr-decay=1, initial-accumulator=3)", None, 2);
-        assert_eq!(adagrad[0].scalars[2..4], [3.0, 0.1]);
-        assert_eq!(adagrad[1].scalars[2..4], [0.0, 0.05]);
+        assert_eq!(adagrad[0][2..4], [3.0, 0.1]);
+        assert_eq!(adagrad[1][2..4], [0.0, 0.05]);
         // RAdam's length reaches 5 with the sixth move.
         let radam = moves("radam", None, 6);
-        assert!(radam[4].scalars[2] == 0.0 && radam[5].scalars[2] > 0.0);
+        assert!(radam[4][2] == 0.0 && radam[5][2] > 0.0);
         // Equal rates: the plain mean of where z has been.
         let free = moves("schedule-free", None, 3);
-        let shares = free.iter().map(|it| it.scalars[2]).collect::<Vec<_>>();
+        let shares = free.iter().map(|it| it[2]).collect::<Vec<_>>();
         assert!((shares[1] - 0.5).abs() < 1e-15 && (shares[2] - 1.0 / 3.0).abs() < 1e-15);
-        assert_eq!([free[0].scalars[4], free[1].scalars[4]], [1.0, 0.0]);
+        assert_eq!([free[0][4], free[1][4]], [1.0, 0.0]);
     }
 
     #[test]
     fn averages_take_their_shares() {
         let share = |text: &str| -> Vec<f64> {
             let average = text.parse().unwrap();
-            moves("sgd", Some(average), 6).iter().map(|it| it.scalars[7]).collect()
+            moves("sgd", Some(average), 6).iter().map(|it| it[7]).collect()
         };
         assert_eq!(share("ema(decay=0.75, warmup=0)"), [1.0, 0.25, 0.25, 0.25, 0.25, 0.25]);
         // (1 + t) / (10 + t)

@@ -315,16 +315,13 @@ impl Trainer {
             step: u32::try_from(hand.done).unwrap_or(u32::MAX),
             seed: self.options.seed.folded(),
             apply: batch.apply,
-            lr: hand.lr,
             divisor: batch.divisor,
             ..StepParams::default()
         };
         if row.apply {
             let moment =
                 UpdateContext { lr: hand.lr, decay: 1.0, epoch: hand.epoch, last: batch.last };
-            let next = hand.pace.next(moment);
-            (row.correction1, row.correction2) = (next.correction1, next.correction2);
-            row.scalars = next.scalars;
+            row.scalars = hand.pace.next(moment);
         }
         row.scalars[SHARE] = batch.share;
         // Read before the step, which may change the scale of its own gradients.

@@ -311,22 +311,18 @@ impl<'a> Fit<'a> {
             step: u32::try_from(global).unwrap_or(u32::MAX),
             seed: self.trainer.options.seed.folded(),
             apply: step + 1 == group.end,
-            lr: factors.lr,
             divisor: self.divisor(step),
             dropout: factors.dropout,
-            decay: factors.weight_decay,
             ..StepParams::default()
         };
         // The optimizer's numbers advance with updates only, not with each accumulated step.
         if row.apply {
-            let next = self.pace.next(UpdateContext {
-                lr: row.lr,
-                decay: row.decay,
+            row.scalars = self.pace.next(UpdateContext {
+                lr: factors.lr,
+                decay: factors.weight_decay,
                 epoch: self.epoch.index,
                 last: group.end == steps,
             });
-            (row.correction1, row.correction2) = (next.correction1, next.correction2);
-            row.scalars = next.scalars;
         }
         // Each step's gradient is the mean over its own rows, so it is weighted by their fraction of all rows of the
         // update; one that is a sum is added as it is.

@@ -1,20 +1,24 @@
-//! Activations over many values at once: the match on the function stands outside of the loops.
+//! The activations that are used most, written out over many values at once: the match on the function stands outside of the
+//! loops.
 //!
-//! In: values. Out: what `cpu::activation` says of each, within a few roundings.
+//! In: values. Out: what the activation's expression says of each, within a few roundings.
 
 use super::approximations::{normal, sigmoid, tanh};
-use crate::device::cpu::activation::LEAKY_SLOPE;
 use crate::model::Activation;
 
-/// Slope of the leaky rectifier.
-#[expect(clippy::cast_possible_truncation, reason = "a constant in single precision")]
-const LEAKY: f32 = LEAKY_SLOPE as f32;
+/// Slope of the leaky rectifier below 0.
+const LEAKY: f32 = 0.01;
 /// 1/√(2π)
 const DENSITY: f32 = 0.398_942_3;
 /// √(2/π) and its product with 0.044715: gelu's tanh form is x · sigmoid(2 (a x + b x³)).
 const GELU: [f32; 2] = [0.797_884_6, 0.035_677_41];
 /// Beyond it gelu's slope is 0 or 1.
 const GELU_END: f32 = 20.0;
+
+/// Returns whether there are loops for an activation.
+pub(super) fn is_written_out(act: Activation) -> bool {
+    (act as usize) <= Activation::Silu as usize
+}
 
 /// Each value becomes act of it, if act is written out.
 #[inline(always)]

@@ -50,7 +50,7 @@ fn values_of(compiled: &Compiled, instructions: SimdLevel, len: usize) -> BlockV
 
 /// Applies act to each value.
 pub(super) fn activate(act: Activation, values: &mut [f32], instructions: SimdLevel) {
-    if act.is_written_out() {
+    if activation::is_written_out(act) {
         instructions.run(ActivationSlices { act, values });
         return;
     }
@@ -71,7 +71,7 @@ pub(super) fn activation_backward(
     saved: &[f32],
     instructions: SimdLevel,
 ) {
-    if act.is_written_out() {
+    if activation::is_written_out(act) {
         instructions.run(TimesWritten { act, values, saved });
         return;
     }
@@ -86,7 +86,7 @@ pub(super) fn activation_backward(
 pub(super) fn cost(act: Activation) -> usize {
     match act {
         Activation::Identity | Activation::Relu | Activation::LeakyRelu => 3,
-        _ if act.is_written_out() => 12,
+        _ if activation::is_written_out(act) => 12,
         _ => COMPILED[act as usize][1].cost(),
     }
 }

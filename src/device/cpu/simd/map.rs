@@ -4,14 +4,16 @@
 //!
 //! Each sum is added in one fixed order, whatever the part.
 
+use super::activation;
 use super::block_eval::{BLOCK, Block, BlockValues, Inputs};
 use super::compile::{Compiled, Source, VariesAlong};
 use super::instructions::{SimdLevel, Work};
 use super::interpreter::{AddTo, Fold, Value};
 use super::pool::{Pool, both};
 use crate::device::cpu::map::{ElementwiseArgs, SumOver, keep, rate_in};
-use crate::expr::{Number, StepValue};
-use crate::plan::{Broadcast, Formula, StepParams};
+use crate::expr::{Expr, Number, StepValue};
+use crate::model::Activation;
+use crate::plan::{Broadcast, Formula, Operand, StepParams};
 use crate::random::key;
 
 /// Cost below which a part is not worth a thread: about 40 µs, since waking a thread takes some of these.
@@ -19,9 +21,74 @@ const WORTHWHILE: usize = 1 << 18;
 /// Columns below which a matrix is visited as a whole, if possible, rather than row by row.
 const NARROW: usize = 64;
 
+/// A plan's formula, prepared for wide vectors.
+#[derive(Debug)]
+pub struct CompiledMap {
+    pub(super) program: Compiled,
+    /// The loop that computes the same in less time, if there is one.
+    pub(super) known: Option<KnownMap>,
+}
+
+impl CompiledMap {
+    /// Prepares a plan's formula.
+    pub(in crate::device::cpu) fn of(formula: &Formula, over: SumOver) -> Self {
+        Self { program: Compiled::of(formula), known: KnownMap::of(formula, over) }
+    }
+
+    /// Returns the cost of the formula for one element.
+    pub(in crate::device::cpu) fn cost(&self) -> usize {
+        self.program.cost()
+    }
+}
+
+/// A formula that is written out. Nothing above knows of these loops: a formula is one of them if its program is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum KnownMap {
+    /// An activation of one operand.
+    Activation(Activation),
+    /// A gradient times an activation's derivative.
+    ActivationGradient(Activation),
+    /// Sum of two operands.
+    Sum,
+    /// Sum of a matrix and a number for each of its columns.
+    Bias,
+    /// Sums of a matrix's columns.
+    ColumnSums,
+}
+
+impl KnownMap {
+    /// Returns the loop for a formula.
+    fn of(formula: &Formula, over: SumOver) -> Option<Self> {
+        let Formula { program, operands, columns, .. } = formula;
+        let whole = |at: usize| operands[at] == Operand::new(Broadcast::Both, *columns);
+        let is = |expr: Expr| *program == expr.program();
+        let x = Expr::input;
+        let written = |act: &Activation| activation::is_written_out(*act);
+        let mut all = Activation::ALL.into_iter().filter(written).skip(1);
+        match (over, operands.len()) {
+            (SumOver::Rows, 1) if whole(0) && is(x(0)) => Some(Self::ColumnSums),
+            (SumOver::Nothing, 1) if whole(0) => {
+                all.find(|act| program == act.value_program()).map(Self::Activation)
+            }
+            (SumOver::Nothing, 2) if whole(0) && whole(1) && is(x(0) + x(1)) => Some(Self::Sum),
+            (SumOver::Nothing, 2) if whole(0) && whole(1) => {
+                all.find(|act| is(act.gradient())).map(Self::ActivationGradient)
+            }
+            (SumOver::Nothing, 2)
+                if whole(0)
+                    && operands[1] == Operand::new(Broadcast::Columns, *columns)
+                    && is(x(0) + x(1)) =>
+            {
+                Some(Self::Bias)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Compiled {
     /// Prepares a plan's formula.
-    pub(in crate::device::cpu) fn of(formula: &Formula) -> Self {
+    fn of(formula: &Formula) -> Self {
         let flat = flat(formula);
         let input = |index: u8| match formula.operands[usize::from(index)].along {
             Broadcast::Nothing => VariesAlong::One,
@@ -246,7 +313,8 @@ impl<'a> MapPart<'a> {
         let whole = !flat && columns == mapped.formula.columns;
         let region = (first, (rows, columns));
         // Blocks of several rows are possible only if the part has whole rows.
-        let mut values = BlockValues::new(mapped.compiled, &operands, instructions, region, whole);
+        let mut values =
+            BlockValues::new(&mapped.compiled.program, &operands, instructions, region, whole);
         let group = values.group();
         if over == SumOver::Rows {
             out.fill(0.0);
@@ -333,7 +401,7 @@ mod tests {
         // Rows narrower than a block, as wide, and wider; some rows do not count.
         for (rows, columns) in [(1, 1), (7, 1), (9, 10), (5, 64), (33, 100), (3, 256), (4, 700)] {
             let (formula, lengths) = formula(columns, rows);
-            let compiled = Compiled::of(&formula);
+            let compiled = CompiledMap { program: Compiled::of(&formula), known: None };
             let step =
                 StepParams { rows: rows as u32 - 1, step: 5, seed: 9, ..StepParams::default() };
             let floats: Vec<_> = (1..).zip(&lengths).map(|(i, &len)| values(len, i)).collect();

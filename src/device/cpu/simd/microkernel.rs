@@ -6,8 +6,8 @@
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::activation;
-use super::gemm::{Epilogue, GemmTask, MatmulOperand};
 use super::instructions::{Work, fused};
+use super::task::{Epilogue, GemmTask, MatmulOperand};
 
 /// Rows of a tile. Six rows of two vectors fill twelve of sixteen registers; two hold the right operand, one the left.
 pub(super) const ROWS: usize = 6;

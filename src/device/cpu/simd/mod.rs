@@ -18,6 +18,7 @@ mod microkernel;
 mod moves;
 mod pool;
 mod reductions;
+mod task;
 mod update;
 
 use ndarray::{ArrayView2, ArrayViewMut2};
@@ -25,27 +26,28 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 pub use compile::Compiled;
 pub use functions::F32Math;
 pub use instructions::SimdLevel;
+pub use map::CompiledMap;
+pub use update::CompiledUpdate;
 
 use super::engine::CpuKernels;
-use super::kernels::{self, Adam, MatmulShape, Sgd};
+use super::kernels::{self, MatmulShape};
 use super::loss::{self, LossInputs, LossTargets};
 use super::map::{ElementwiseArgs, SumOver, rate_in};
 use super::update::{INVERSE, SquareSumArgs, UpdateArgs};
 use crate::expr::Program;
 use crate::graph::{ClassLoss, SHARE};
 use crate::model::Activation;
-use crate::plan::{BLOCK, Dropout, FACTORS, Kernel, LossVariant, StepParams};
+use crate::plan::{BLOCK, Dropout, FACTORS, Kernel, LossVariant, MOST_OPERANDS, StepParams};
 use crate::random::key;
 
 use elementwise::in_parts;
-use gemm::{Epilogue, GemmTask, MatmulOperand};
 use interpreter::AddSlices;
 use losses::{LossMap, in_rows};
-use map::MapPart;
+use map::{KnownMap, MapPart};
 use microkernel::{ROWS, TERMS};
 use moves::UpdateTask;
 use pool::{Pool, both};
-use update::{AdamPart, SgdPart};
+use task::{Epilogue, GemmTask, MatmulOperand};
 
 /// Cost of a class in a loss, in the unit of a formula's cost: mostly its exponential.
 const CLASS: usize = 24;
@@ -79,6 +81,43 @@ impl SimdKernels {
             (rows + weight) * columns.next_multiple_of(lanes) * k
         };
         cost(n, m) + 16 * m * n < cost(m, n)
+    }
+
+    /// Computes a formula by the loop that is written out for it.
+    fn run_known(&self, known: KnownMap, operands: [&[f32]; MOST_OPERANDS], out: &mut [f32]) {
+        let [a, b, ..] = operands;
+        match known {
+            KnownMap::Activation(act) => {
+                in_parts(&self.pool, (elementwise::cost(act), 1), out, &|first, out| {
+                    out.copy_from_slice(&a[first..][..out.len()]);
+                    elementwise::activate(act, out, self.instructions);
+                });
+            }
+            KnownMap::ActivationGradient(act) => {
+                // The gradient is multiplied in place, as after a product.
+                out.copy_from_slice(a);
+                self.activation_backward(act, b, out);
+            }
+            KnownMap::Sum => in_parts(&self.pool, (3, 1), out, &|first, out| {
+                let (a, b) = (&a[first..][..out.len()], &b[first..][..out.len()]);
+                self.instructions.run(AddSlices { a, b, out });
+            }),
+            KnownMap::Bias => in_parts(&self.pool, (3, b.len()), out, &|first, out| {
+                let a = &a[first..][..out.len()];
+                for (out, a) in out.chunks_exact_mut(b.len()).zip(a.chunks_exact(b.len())) {
+                    self.instructions.run(AddSlices { a, b, out });
+                }
+            }),
+            KnownMap::ColumnSums => self.sum_rows(a, out),
+        }
+    }
+
+    /// out = sums of x's columns
+    fn sum_rows(&self, x: &[f32], out: &mut [f32]) {
+        let n = out.len();
+        in_parts(&self.pool, (x.len() / n.max(1), reductions::SUMS), out, &|first, out| {
+            self.instructions.run(reductions::SumRows { x, out, n, first });
+        });
     }
 
     /// Multiplies each element by act' of the saved value.
@@ -164,7 +203,7 @@ impl CpuKernels<f32> for SimdKernels {
         let left = MatmulOperand::Rows { values: left, stride: k };
         let right = MatmulOperand::Columns { values: right, stride: k };
         // Activations with an expression only are applied in a second pass: the epilogue knows the others.
-        let written = act.is_written_out();
+        let written = activation::is_written_out(act);
         let first = if written { act } else { Activation::Identity };
         let finish = Epilogue::Activate { bias, along_rows, act: first, saved };
         self.multiply(GemmTask { left, right, k, at: (0, 0), out: result, finish });
@@ -183,7 +222,7 @@ impl CpuKernels<f32> for SimdKernels {
         MatmulShape { m, n, k }: MatmulShape,
     ) {
         let finish = match saved {
-            Some(saved) if act.is_written_out() => {
+            Some(saved) if activation::is_written_out(act) => {
                 Epilogue::Gradient { act, saved: view(saved, m, n) }
             }
             _ => Epilogue::Store,
@@ -191,7 +230,7 @@ impl CpuKernels<f32> for SimdKernels {
         let left = MatmulOperand::Rows { values: a, stride: k };
         let right = MatmulOperand::Rows { values: b, stride: n };
         self.multiply(GemmTask { left, right, k, at: (0, 0), out: view_mut(out, m, n), finish });
-        if let (Some(saved), false) = (saved, act.is_written_out()) {
+        if let (Some(saved), false) = (saved, activation::is_written_out(act)) {
             self.activation_backward(act, saved, out);
         }
     }
@@ -215,37 +254,9 @@ impl CpuKernels<f32> for SimdKernels {
             || self.multiply(GemmTask { left, right, k, at: (0, 0), out, finish: Epilogue::Store });
         // The sums read a as well, and depend on nothing else, so both can run at once.
         match sums {
-            Some(sums) => both(gemm::shared(m * n * k), multiply, || self.sum_rows(a, sums, m)),
+            Some(sums) => both(gemm::shared(m * n * k), multiply, || self.sum_rows(a, sums)),
             None => multiply(),
         }
-    }
-
-    fn activate(
-        &self,
-        x: &[f32],
-        bias: Option<&[f32]>,
-        act: Activation,
-        out: &mut [f32],
-        n: usize,
-    ) {
-        in_parts(&self.pool, (elementwise::cost(act), n), out, &|first, out| {
-            let x = &x[first..][..out.len()];
-            match bias {
-                None => out.copy_from_slice(x),
-                Some(bias) => {
-                    for (out, x) in out.chunks_exact_mut(n).zip(x.chunks_exact(n)) {
-                        self.instructions.run(AddSlices { a: x, b: bias, out });
-                    }
-                }
-            }
-            elementwise::activate(act, out, self.instructions);
-        });
-    }
-
-    fn activate_grad(&self, saved: &[f32], d_y: &[f32], act: Activation, out: &mut [f32]) {
-        // The gradient is multiplied in place, as after a product.
-        out.copy_from_slice(d_y);
-        self.activation_backward(act, saved, out);
     }
 
     fn dropout(&self, out: &mut [f32], dropout: Option<Dropout>, step: &StepParams) {
@@ -258,19 +269,11 @@ impl CpuKernels<f32> for SimdKernels {
         });
     }
 
-    fn add(&self, a: &[f32], b: &[f32], out: &mut [f32]) {
-        in_parts(&self.pool, (3, 1), out, &|first, out| {
-            let (a, b) = (&a[first..][..out.len()], &b[first..][..out.len()]);
-            self.instructions.run(AddSlices { a, b, out });
-        });
-    }
-
     fn map(&self, mapped: ElementwiseArgs<'_, f32>, over: SumOver, out: &mut [f32]) {
-        MapPart::new(mapped, over, out).divide(self.instructions, &self.pool);
-    }
-
-    fn sum_rows(&self, x: &[f32], out: &mut [f32], n: usize) {
-        self.instructions.run(reductions::SumRows { x, out, n });
+        match mapped.compiled.known {
+            Some(known) => self.run_known(known, mapped.operands, out),
+            None => MapPart::new(mapped, over, out).divide(self.instructions, &self.pool),
+        }
     }
 
     fn loss_mse(
@@ -345,27 +348,9 @@ impl CpuKernels<f32> for SimdKernels {
     }
 
     fn update(&self, updated: UpdateArgs<'_, f32>) {
-        UpdateTask(updated).divide(self.instructions, &self.pool);
-    }
-
-    fn update_sgd(
-        &self,
-        g: &[f32],
-        w: &mut [f32],
-        velocity: Option<&mut [f32]>,
-        sgd: Sgd,
-        step: &StepParams,
-    ) {
-        SgdPart::new(g, w, velocity, sgd, step).divide(self.instructions, &self.pool);
-    }
-
-    fn update_adam(
-        &self,
-        g: &[f32],
-        (w, m, v): (&mut [f32], &mut [f32], &mut [f32]),
-        adam: Adam,
-        step: &StepParams,
-    ) {
-        AdamPart::new(g, (w, m, v), adam, step).divide(self.instructions, &self.pool);
+        match updated.compiled.known {
+            Some(known) => known.run(updated, self.instructions, &self.pool),
+            None => UpdateTask(updated).divide(self.instructions, &self.pool),
+        }
     }
 }

@@ -18,7 +18,7 @@ use crate::plan::{BLOCK as FACTORED, FACTORS, Update};
 
 impl Compiled {
     /// Prepares an update's expressions.
-    pub(in crate::device::cpu) fn of_update(program: &Program, update: &Update) -> Self {
+    pub(super) fn of_update(program: &Program, update: &Update) -> Self {
         let input = |index| match UpdateInput::of(index) {
             // Without a table every factor is 1, which need not be read for each row.
             UpdateInput::Clip | UpdateInput::Inverse => VariesAlong::One,
@@ -99,7 +99,7 @@ pub(super) struct UpdateTask<'a>(pub(super) UpdateArgs<'a, f32>);
 impl UpdateTask<'_> {
     /// Divides the part among threads.
     pub(super) fn divide(self, instructions: SimdLevel, pool: &Pool) {
-        let cost = self.0.weight.len() * self.0.compiled.cost();
+        let cost = self.0.weight.len() * self.0.compiled.program.cost();
         if pool.threads() == 1 || !shared(cost) || self.0.weight.len() < 2 * FACTORED {
             self.run(instructions);
             return;
@@ -134,7 +134,7 @@ fn go_through(
     columns: usize,
     instructions: SimdLevel,
 ) {
-    let (update, compiled) = (arenas.update, arenas.compiled);
+    let (update, compiled) = (arenas.update, &arenas.compiled.program);
     let region = ((rows.start, 0), (rows.len(), columns));
     let mut values = BlockValues::new(compiled, arenas, instructions, region, true);
     let group = values.group();

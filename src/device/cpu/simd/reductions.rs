@@ -11,18 +11,19 @@ use crate::plan::{BLOCK, StepParams};
 pub(super) const WORTHWHILE: usize = 1 << 14;
 
 /// Number of partial sums of a row: the same in every instruction set, so that all give the same numbers.
-const SUMS: usize = 16;
+pub(super) const SUMS: usize = 16;
 
 /// Returns whether a pass over this many elements is shared among threads.
 pub(super) fn shared(elements: usize) -> bool {
     elements >= 2 * WORTHWHILE
 }
 
-/// out = sums of x's columns, x `[_,n]`
+/// out = sums of x's columns from `first` on, x `[_,n]`
 pub(super) struct SumRows<'a> {
     pub(super) x: &'a [f32],
     pub(super) out: &'a mut [f32],
     pub(super) n: usize,
+    pub(super) first: usize,
 }
 
 impl Work for SumRows<'_> {
@@ -33,6 +34,7 @@ impl Work for SumRows<'_> {
         self.out.fill(0.0);
         // Row by row, so that the sums of neighbouring columns are one vector.
         for row in self.x.chunks_exact(self.n) {
+            let row = &row[self.first..];
             self.out.iter_mut().zip(row).for_each(|(out, x)| *out += x);
         }
     }

@@ -1,90 +1,20 @@
-//! Elementwise kernels, and sums over rows and columns: `activate`, `activate_grad`, `add`, `sum_rows`, and formulas.
+//! Formulas element by element, and their sums over rows and columns: `map`, `map_rows`, `map_columns`.
 
 use std::ops::Range;
 
 use super::super::engine::CpuKernels;
 use super::super::kernels::MatmulShape;
 use super::super::map::{ElementwiseArgs, SumOver};
-use super::super::{Compiled, Real};
-use super::{Slots, StepWork, borrow_once, disjoint};
-use crate::model::Activation;
+use super::super::{CompiledMap, Real};
+use super::{Slots, StepWork};
 use crate::plan::{Formula, Kernel, MOST_OPERANDS, StepParams};
-
-#[derive(Debug)]
-pub(super) struct Elementwise {
-    kind: ElementwiseKind,
-    /// Rows and columns of the result.
-    sizes: (usize, usize),
-    /// Two arguments and the result. If both arguments are the same slot, the second range is empty.
-    floats: [Range<usize>; 3],
-    same: bool,
-}
-
-#[derive(Debug)]
-enum ElementwiseKind {
-    Activate { act: Activation, bias: bool },
-    ActivateGrad { act: Activation },
-    Add,
-    SumRows,
-}
-
-impl Elementwise {
-    fn of(slots: &Slots<'_>, kind: ElementwiseKind, mut floats: [Range<usize>; 3]) -> StepWork {
-        let same = borrow_once(&mut floats);
-        StepWork::Elementwise(Self { kind, sizes: slots.matrix("out"), floats, same })
-    }
-
-    /// Returns the sizes of the result; reading two numbers and writing one costs four.
-    pub(super) fn sizes(&self) -> MatmulShape {
-        MatmulShape { m: self.sizes.0, n: self.sizes.1, k: 4 }
-    }
-
-    pub(super) fn run<T: Real>(&self, engine: &T::CpuKernels, floats: &mut [T]) {
-        let [a, b, out] = disjoint(floats, &self.floats);
-        let (a, b) = (&*a, if self.same { &*a } else { &*b });
-        let columns = self.sizes.1;
-        match self.kind {
-            ElementwiseKind::Activate { act, bias } => {
-                engine.activate(a, bias.then_some(b), act, out, columns);
-            }
-            ElementwiseKind::ActivateGrad { act } => engine.activate_grad(a, b, act, out),
-            ElementwiseKind::Add => engine.add(a, b, out),
-            ElementwiseKind::SumRows => engine.sum_rows(a, out, columns),
-        }
-    }
-}
-
-pub(super) fn activate(slots: &Slots<'_>, act: Activation, bias: bool) -> StepWork {
-    Elementwise::of(
-        slots,
-        ElementwiseKind::Activate { act, bias },
-        slots.floats(["x", "bias", "out"]),
-    )
-}
-
-pub(super) fn activate_grad(slots: &Slots<'_>, act: Activation) -> StepWork {
-    Elementwise::of(
-        slots,
-        ElementwiseKind::ActivateGrad { act },
-        slots.floats(["saved", "d_y", "out"]),
-    )
-}
-
-pub(super) fn add(slots: &Slots<'_>) -> StepWork {
-    Elementwise::of(slots, ElementwiseKind::Add, slots.floats(["a", "b", "out"]))
-}
-
-pub(super) fn sum_rows(slots: &Slots<'_>) -> StepWork {
-    let [x, out] = slots.floats(["x", "out"]);
-    Elementwise::of(slots, ElementwiseKind::SumRows, [x, 0..0, out])
-}
 
 /// A formula over its operands, which may overlap.
 #[derive(Debug)]
 pub(super) struct MappedStep {
     formula: Formula,
     /// The same formula, prepared for wide vectors.
-    compiled: Compiled,
+    compiled: CompiledMap,
     operands: Vec<Range<usize>>,
     out: Range<usize>,
     /// Rows of the matrix that the formula goes over.
@@ -105,7 +35,7 @@ pub(super) fn mapped(slots: &Slots<'_>) -> StepWork {
         Kernel::MapColumns { maximum: true, .. } => (out.len(), SumOver::Largest),
         _ => flat,
     };
-    let compiled = Compiled::of(&formula);
+    let compiled = CompiledMap::of(&formula, over);
     StepWork::Mapped(Box::new(MappedStep { formula, compiled, operands, out, rows, over }))
 }
 

@@ -32,7 +32,6 @@ pub(super) struct PreparedStep {
 enum StepWork {
     Rows(rows::Rows),
     Product(products::ProductStep),
-    Elementwise(elementwise::Elementwise),
     Mapped(Box<elementwise::MappedStep>),
     Loss(Box<losses::LossStep>),
     Scaling(scaling::ScalingStep),
@@ -164,10 +163,6 @@ impl Slots<'_> {
             Kernel::MatmulNt { .. } | Kernel::MatmulNn { .. } | Kernel::MatmulTn { .. } => {
                 products::product(self)
             }
-            Kernel::Activate { act, bias } => elementwise::activate(self, act, bias),
-            Kernel::ActivateGrad { act } => elementwise::activate_grad(self, act),
-            Kernel::Add => elementwise::add(self),
-            Kernel::SumRows => elementwise::sum_rows(self),
             Kernel::Map { .. } | Kernel::MapRows { .. } | Kernel::MapColumns { .. } => {
                 elementwise::mapped(self)
             }
@@ -179,15 +174,7 @@ impl Slots<'_> {
             Kernel::UpdateRunning { momentum, unbiased, guarded } => {
                 updates::running(self, (momentum, unbiased, guarded))
             }
-            Kernel::UpdateSgd { momentum, nesterov, weight_decay, scaled, .. } => {
-                let sgd = super::kernels::Sgd { momentum, nesterov, weight_decay };
-                updates::sgd(self, sgd, scaled)
-            }
-            Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled, scaled, .. } => {
-                let adam = super::kernels::Adam { beta1, beta2, eps, weight_decay, decoupled };
-                updates::adam(self, adam, scaled)
-            }
-            Kernel::Update(update) => updates::by_expressions(self, update),
+            Kernel::Update(update) => updates::update(self, update),
             Kernel::SquareSums { .. } => updates::square_sums(self),
             Kernel::ClipNorm { max } => updates::clip_norm(self, max),
             Kernel::TrustRatios => updates::trust_ratios(self),
@@ -211,7 +198,6 @@ impl PreparedStep {
             StepWork::Mapped(step) => step.sizes(),
             StepWork::Loss(loss) => loss.sizes(),
             StepWork::Rows(rows) => rows.sizes(),
-            StepWork::Elementwise(step) => step.sizes(),
             StepWork::Update(update) => update.sizes(),
             // Its work is a few numbers.
             StepWork::Scaling(_) => MatmulShape { m: 1, n: 1, k: 1 },
@@ -235,7 +221,6 @@ impl PreparedStep {
         match &self.work {
             StepWork::Rows(rows) => rows.run(&mut arenas, step),
             StepWork::Product(product) => product.run(engine, arenas.floats, step),
-            StepWork::Elementwise(elementwise) => elementwise.run(engine, arenas.floats),
             StepWork::Mapped(mapped) => mapped.run(engine, arenas.floats, step),
             StepWork::Loss(loss) => loss.run(engine, &mut arenas, step),
             StepWork::Scaling(scaling) => scaling.run(arenas.floats, step),

@@ -1,12 +1,12 @@
-//! Updates of weights and running statistics: `update_sgd`, `update_adam`, `update`, `update_running`, and the kernels around
-//! them, `square_sums`, `clip_norm`, `trust_ratios`.
+//! Updates of weights and running statistics: `update`, `update_running`, and the kernels around them, `square_sums`,
+//! `clip_norm`, `trust_ratios`.
 
 use std::ops::Range;
 
 use super::super::engine::CpuKernels;
-use super::super::kernels::{self, Adam, MatmulShape, Sgd};
+use super::super::kernels::{self, MatmulShape};
 use super::super::update::{self, SquareSumArgs, UpdateArgs};
-use super::super::{Compiled, Real};
+use super::super::{CompiledUpdate, Real};
 use super::{ArenaViews, Slots, StepWork, disjoint};
 use crate::expr::Program;
 use crate::plan::{self, Kernel, StepParams};
@@ -22,15 +22,12 @@ pub(super) struct UpdateStep {
 enum UpdateKind {
     /// The statistic, and the running statistic.
     Running { how: (Option<f64>, bool, bool), floats: [Range<usize>; 2] },
-    /// Gradients, the loss scale, weights, velocity, and the weights in half precision.
-    Sgd { sgd: Sgd, scaled: bool, floats: [Range<usize>; 5] },
-    /// The same slots with two means.
-    Adam { adam: Adam, scaled: bool, floats: [Range<usize>; 6] },
     /// Gradients, the loss scale, factors, weights, three states, accumulated gradients, averages, weights in half precision.
     ByExpressions {
         update: plan::Update,
         program: Program,
-        compiled: Box<Compiled>,
+        /// The same, prepared for wide vectors.
+        compiled: Box<CompiledUpdate>,
         floats: [Range<usize>; 10],
     },
     /// The arena, accumulated gradients, the loss scale, factors, sums.
@@ -51,21 +48,9 @@ pub(super) fn running(slots: &Slots<'_>, how: (Option<f64>, bool, bool)) -> Step
     work(UpdateKind::Running { how, floats }, &written)
 }
 
-pub(super) fn sgd(slots: &Slots<'_>, sgd: Sgd, scaled: bool) -> StepWork {
-    let floats = slots.floats(["gradient", "scaling", "weight", "velocity", "half_weight"]);
-    let written = floats[2].clone();
-    work(UpdateKind::Sgd { sgd, scaled, floats }, &written)
-}
-
-pub(super) fn adam(slots: &Slots<'_>, adam: Adam, scaled: bool) -> StepWork {
-    let floats = slots.floats(["gradient", "scaling", "weight", "m", "v", "half_weight"]);
-    let written = floats[2].clone();
-    work(UpdateKind::Adam { adam, scaled, floats }, &written)
-}
-
-pub(super) fn by_expressions(slots: &Slots<'_>, update: plan::Update) -> StepWork {
-    let program = slots.formula().program;
-    let compiled = Box::new(Compiled::of_update(&program, &update));
+pub(super) fn update(slots: &Slots<'_>, update: plan::Update) -> StepWork {
+    let formula = slots.formula();
+    let compiled = Box::new(CompiledUpdate::of(&formula, &update));
     let floats = slots.floats([
         "gradient",
         "scaling",
@@ -79,6 +64,7 @@ pub(super) fn by_expressions(slots: &Slots<'_>, update: plan::Update) -> StepWor
         "half_weight",
     ]);
     let written = floats[3].clone();
+    let program = formula.program;
     work(UpdateKind::ByExpressions { update, program, compiled, floats }, &written)
 }
 
@@ -121,19 +107,6 @@ impl UpdateStep {
             UpdateKind::Running { how, floats } => {
                 let [stat, out] = disjoint(arenas.floats, floats);
                 kernels::update_running(stat, out, *how, step);
-            }
-            UpdateKind::Sgd { sgd, scaled, floats } => {
-                let [gradient, scaling, weight, velocity, half] = disjoint(arenas.floats, floats);
-                // Without momentum the range is empty, and the kernel must not read it.
-                let velocity = (sgd.momentum != 0.0).then_some(velocity);
-                let update = |g: &[T], w: &mut [T]| engine.update_sgd(g, w, velocity, *sgd, step);
-                // Removing the loss scale is common to both optimizers, so the kernel gets their update as a function.
-                kernels::update(gradient, scaled.then_some((&*scaling, half)), weight, update);
-            }
-            UpdateKind::Adam { adam, scaled, floats } => {
-                let [gradient, scaling, weight, m, v, half] = disjoint(arenas.floats, floats);
-                let update = |g: &[T], w: &mut [T]| engine.update_adam(g, (w, m, v), *adam, step);
-                kernels::update(gradient, scaled.then_some((&*scaling, half)), weight, update);
             }
             UpdateKind::ByExpressions { update, program, compiled, floats } => {
                 // Every arena of the update is there or empty, so one kernel serves all variants.

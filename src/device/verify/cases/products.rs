@@ -15,8 +15,8 @@ pub(super) fn kernels() -> Vec<Kernel> {
     ];
     for act in Activation::ALL {
         let save = !act.gradient_from_output();
-        // Activations that the host writes are inserted at one place, so one of them is enough.
-        if act.is_written_out() || act == Activation::Mish {
+        // Those that the CPU has loops for, and one of the others.
+        if (act as usize) <= Activation::Silu as usize || act == Activation::Mish {
             kernels.push(Kernel::MatmulNt { bias: true, act, save, dropout: None });
             kernels.push(Kernel::MatmulNn { act_grad: act, dropout: None });
         }

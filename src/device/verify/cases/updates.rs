@@ -1,6 +1,6 @@
 //! Cases of updates of weights and running statistics, and of the kernels around them.
 
-use super::{DOWN, Fill, ROUNDOFF, TestSpec, Triple, update_scaling};
+use super::{Fill, ROUNDOFF, TestSpec, Triple, update_scaling};
 use crate::plan::{BLOCK, Kernel};
 use crate::shape::narrow;
 
@@ -8,7 +8,7 @@ use crate::shape::narrow;
 pub(super) fn kernels() -> Vec<Kernel> {
     let running =
         |momentum, unbiased, guarded| Kernel::UpdateRunning { momentum, unbiased, guarded };
-    let mut kernels = vec![
+    vec![
         running(Some(0.1), false, false),
         running(Some(0.1), true, false),
         running(Some(0.1), true, true),
@@ -20,20 +20,7 @@ pub(super) fn kernels() -> Vec<Kernel> {
         Kernel::ClipNorm { max: 0.5 },
         Kernel::ClipNorm { max: 1e6 },
         Kernel::TrustRatios,
-    ];
-    for (momentum, nesterov) in [(0.0, false), (0.9, false), (0.9, true)] {
-        let (weight_decay, scaled, guarded) = (0.01, false, false);
-        let update = Kernel::UpdateSgd { momentum, nesterov, weight_decay, scaled, guarded };
-        kernels.extend([update, update.with_guard()]);
-    }
-    for decoupled in [false, true] {
-        let (beta1, beta2, eps, weight_decay) = (0.9, 0.999, 1e-8, 0.01);
-        let (scaled, guarded) = (false, false);
-        let update =
-            Kernel::UpdateAdam { beta1, beta2, eps, weight_decay, decoupled, scaled, guarded };
-        kernels.extend([update, update.with_guard()]);
-    }
-    kernels
+    ]
 }
 
 /// Returns how a kernel of this kind is verified.
@@ -52,10 +39,6 @@ pub(super) fn spec(kernel: Kernel) -> TestSpec {
             },
             |_| (8.0 * ROUNDOFF, 8.0 * ROUNDOFF),
         ),
-        Kernel::UpdateSgd { scaled, guarded, .. } => {
-            plain(scaled, guarded, (8.0 * ROUNDOFF, 8.0 * ROUNDOFF))
-        }
-        Kernel::UpdateAdam { scaled, guarded, .. } => plain(scaled, guarded, (1e-7, 1e-6)),
         Kernel::Update(update) => TestSpec::new(
             move |name, sizes| match name {
                 "factors" => Fill::factors(sizes[1].div_ceil(BLOCK)),
@@ -71,7 +54,7 @@ pub(super) fn spec(kernel: Kernel) -> TestSpec {
         .arena()
         // The third size is 0 if gradients have overflowed, 2 if they are only accumulated.
         .sizes([[1, 1792, 1], [1, 128, 0], [1, 128, 2]])
-        .cpu_sizes([[1, 100_003, 1]]),
+        .cpu_sizes([[1, 7, 1], [1, 100_003, 1]]),
         Kernel::SquareSums { .. } => TestSpec::new(
             |name, [_, n, _]| match name {
                 "scaling" => Fill::scaling(0),
@@ -108,23 +91,6 @@ pub(super) fn spec(kernel: Kernel) -> TestSpec {
             |[_, n, _]| (0.0, (n as f64 + 16.0) * ROUNDOFF),
         ),
         _ => unreachable!("other kernels are not of this kind"),
-    }
-}
-
-/// Returns how an optimizer with a kernel of its own is verified.
-fn plain(scaled: bool, guarded: bool, limits: (f64, f64)) -> TestSpec {
-    let values = move |name: &str, sizes: Triple| match name {
-        "m" => Fill::within(0.5, [sizes[1]]),
-        "v" => Fill::positive([sizes[1]]),
-        _ => updated(name, scaled, sizes),
-    };
-    let spec = TestSpec::new(values, move |_| limits).arena().half([DOWN]);
-    let spec = spec.cpu_sizes([[1, 7, 1], [1, 100_003, 1]]);
-    if scaled || guarded {
-        // The third size is 0 if gradients have overflowed.
-        spec.sizes([[1, 128, 1], [1, 1792, 1], [1, 128, 0]])
-    } else {
-        spec.sizes([[1, 64, 1], [1, 1792, 1]])
     }
 }
 
