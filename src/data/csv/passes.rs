@@ -142,17 +142,7 @@ impl Layout {
                 && options.rule(names[*place]) != Some(&ColumnRule::Ignore)
         };
         let picks: Vec<usize> = (0..names.len()).filter(is_feature).collect();
-        let features: HashSet<&str> = picks.iter().map(|&place| names[place]).collect();
-        let left_out = |(name, rule): &&(String, ColumnRule)| {
-            *rule != ColumnRule::Ignore && !features.contains(name.as_str())
-        };
-        if let Some((name, rule)) = options.columns.iter().find(left_out) {
-            let problem = format!(
-                "{} is no feature, since ‘features’ lacks it or ‘ignore’ has it; leave {rule} out for it",
-                cell::shown(name)
-            );
-            return Err(Error::setting("columns", problem));
-        }
+        check_rules(&names, &picks, options)?;
         if picks.is_empty() {
             let problem = "no column is left for features; at least one is needed";
             return Err(Error::table(source, problem));
@@ -177,6 +167,20 @@ impl Layout {
         let format = options.format.clone();
         Ok(Self { names, targets, weight: weight_place, picks, keys, format })
     }
+}
+
+/// Refuses a kind for a column that is no feature.
+fn check_rules(names: &[&str], picks: &[usize], options: &TableOptions) -> Result<()> {
+    let features: HashSet<&str> = picks.iter().map(|&place| names[place]).collect();
+    let left_out = |(name, rule): &&(String, ColumnRule)| {
+        *rule != ColumnRule::Ignore && !features.contains(name.as_str())
+    };
+    let Some((name, rule)) = options.columns.iter().find(left_out) else { return Ok(()) };
+    let problem = format!(
+        "{} is no feature, since ‘features’ lacks it or ‘ignore’ has it; leave {rule} out for it",
+        cell::shown(name)
+    );
+    Err(Error::setting("columns", problem))
 }
 
 /// Rows as the first pass finds them.
