@@ -334,10 +334,12 @@ fn gaps_without_a_number_to_stand_in_are_refused() {
     place.write("new.csv", "a\n3\n\n?\n4\n");
     place.ok("train t.csv --target y --epochs 1 --scale none --out r --quiet");
     let said = place.refused("predict r new.csv");
-    assert!(said.contains("new.csv:4: column `a`: the cell is empty, and the model, which was trained without gaps"), "{said}");
+    assert!(said.contains("new.csv:3: column `a`: the cell is empty, and the model, which was trained without gaps"), "{said}");
     place.ok("train t.csv --target y --epochs 1 --out r --force --quiet");
     let (out, said) = place.ok("predict r new.csv");
-    assert!(said.contains("1 gap in `a` (line 4), which had none in training"), "{said}");
+    // A blank line is a row with an empty cell.
+    assert!(said.contains("2 gaps in `a` (lines 3, 4), which had none in training"), "{said}");
+    assert_eq!(out.lines().count(), 5, "{out}");
     // The mean is 0 once it is scaled: the same as the mean given.
     let mean = place.json_of_mean("r");
     place.write("mean.csv", &format!("a\n{mean}\n"));

@@ -29,7 +29,7 @@ use super::row_cells::OddCell;
 use super::split::SplitColumns;
 use super::stored_numbers::table_memory;
 use super::table::{Dataset, Schema, Target};
-use super::table_options::{ColumnRule, TableOptions};
+use super::table_options::TableOptions;
 use super::{cell, header};
 use crate::error::{Error, Result};
 
@@ -212,13 +212,10 @@ pub(super) fn all_cells(
     check: impl FnOnce(&[&str]) -> Result<()>,
 ) -> Result<AllCells> {
     let mut table = TableReader::open(path, &options.format, |_| false)?;
-    let layout = Layout::of_all(&table, &options.format);
+    let layout = Layout::of_all(&table, options);
     let names: Vec<&str> = layout.names.iter().map(String::as_str).collect();
     check(&names)?;
-    table.read_numbers_in(|column| {
-        let rule = names.get(column).and_then(|name| options.rule(name));
-        rule.is_none_or(|rule| *rule == ColumnRule::Number)
-    });
+    table.read_numbers_in(|column| !layout.is_text(column, options));
     let mut pass = FirstPass::counting(&table, &layout, options);
     pass.read(&mut table, &layout, &options.progress)?;
     let (columns, rows) = pass.into_columns();

@@ -174,19 +174,20 @@ mod tests {
     fn texts_gaps_and_dates_are_compared_with_their_kinds() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.csv");
-        let mut text = String::from("a,b,c,d,e,f,y\n");
+        let mut text = String::from("a,b,c,d,e,f,g,y\n");
         for i in 0..40 {
             let port = ["C", "Q", "S", ""][i % 4];
             let other = ["C", "Q", "S", "-"][i % 4];
+            let renamed = ["X", "Y", "Z", ""][i % 4];
             let age = if i % 5 == 0 { String::new() } else { (i % 11).to_string() };
-            text += &format!("{port},{age},{port},{other},{age},{},{i}\n", i % 11);
+            text += &format!("{port},{age},{port},{other},{age},{},{renamed},{i}\n", i % 11);
         }
         std::fs::write(&path, text).unwrap();
         let data = Dataset::from_csv(&path, Target::number("y")).unwrap().split_last(0.2).unwrap();
         let made = data.without_duplicates(&[]).unwrap();
-        // A gap is no text, and the column f has values where b has gaps.
+        // A gap is no text, the column f has values where b has gaps, and g has other texts than a.
         let names: Vec<&str> = made.train.schema().read_columns();
-        assert_eq!(names, ["a", "b", "d", "f"]);
+        assert_eq!(names, ["a", "b", "d", "f", "g"]);
         let pairs: Vec<[&str; 2]> = made
             .train
             .schema()

@@ -483,14 +483,9 @@ impl Dataset {
         schema.missing = missing;
         let mut notes = self.notes.to_vec();
         if self.raw.is_some() {
-            let known: HashSet<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-            let lacking = own.iter().filter(|column| !known.contains(column.name.as_str()));
-            notes.extend(lacking.map(|column| {
-                let name = list(&[&column.name]);
-                format!("{name} holds nothing but gaps in the training rows, and is left out")
-            }));
+            notes.extend(told_lacking(&own, columns));
+            notes.extend(columns.iter().filter_map(told_pooled));
         }
-        notes.extend(columns.iter().filter_map(told_pooled).filter(|_| self.raw.is_some()));
         let notes = Arc::new(notes);
         let x = Arc::new(x.finish()?);
         Ok(Self { schema, x, raw: None, odd: Arc::new(odd), notes, ..self })
@@ -523,6 +518,17 @@ impl Dataset {
 )]
 pub(super) fn index(cell: f64) -> usize {
     cell as usize
+}
+
+/// Says which columns of a table are no inputs.
+fn told_lacking(own: &[RawColumn], columns: &[Column]) -> Vec<String> {
+    let known: HashSet<&str> = columns.iter().map(|column| column.name.as_str()).collect();
+    let lacking = own.iter().filter(|column| !known.contains(column.name.as_str()));
+    let told = |column: &RawColumn| {
+        let name = list(&[&column.name]);
+        format!("{name} holds nothing but gaps in the training rows, and is left out")
+    };
+    lacking.map(told).collect()
 }
 
 /// Says how many texts of a column share one place, if some do.

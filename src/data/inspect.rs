@@ -3,15 +3,18 @@
 //! In: a table. Out: a [`ColumnReport`] for each column, of all of its cells.
 //! Absent on purpose: the target, which the user names later.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::cell::GapMarks;
-use super::csv::{AllCells, all_cells};
+use super::csv::{AllCells, TableReader, all_cells};
 use super::encode::usual_encoding;
-use super::header;
+use super::header::{self, list};
 use super::kinds::{CategoryRule, ColumnScan, Decision};
+use super::open::is_lasting;
 use super::table_options::{ColumnRule, GapRule, TableOptions};
 use crate::error::{Error, Result};
 
@@ -80,7 +83,47 @@ pub fn inspect_with(path: impl AsRef<Path>, options: &TableOptions) -> Result<Ve
             becomes,
         });
     }
+    tell_duplicates(path.as_ref(), options, &mut reports)?;
     Ok(reports)
+}
+
+/// Tells of columns whose cells are those of an earlier one. Only columns that have as many different cells and gaps are compared, which
+/// takes another pass over the table.
+fn tell_duplicates(
+    path: &Path,
+    options: &TableOptions,
+    reports: &mut [ColumnReport],
+) -> Result<()> {
+    let mut groups: HashMap<_, Vec<usize>> = HashMap::new();
+    for (at, it) in
+        reports.iter().enumerate().filter(|(_, it)| it.kind != "none" && it.distinct > 1)
+    {
+        groups.entry((it.kind, it.gaps, it.distinct, &it.examples)).or_default().push(at);
+    }
+    let mut candidates: Vec<usize> =
+        groups.into_values().filter(|group| group.len() > 1).flatten().collect();
+    candidates.sort_unstable();
+    // Standard input cannot be read again.
+    if candidates.is_empty() || !is_lasting(path) {
+        return Ok(());
+    }
+    let mut table = TableReader::open(path, &options.format, |_| false)?;
+    let mut hashes = vec![DefaultHasher::new(); candidates.len()];
+    while table.read()? {
+        for (hash, &place) in hashes.iter_mut().zip(&candidates) {
+            table.record.get(place).unwrap_or_default().trim().hash(hash);
+        }
+    }
+    let mut first_of: HashMap<u64, usize> = HashMap::new();
+    for (hash, &place) in hashes.iter().map(Hasher::finish).zip(&candidates) {
+        let first = *first_of.entry(hash).or_insert(place);
+        if first != place {
+            let name = list(&[&reports[first].name]);
+            reports[place].becomes =
+                format!("left out, since it has the cells of {name}; ‘duplicates’ keep takes it");
+        }
+    }
+    Ok(())
 }
 
 /// Returns the kind of a column, and what training makes of it.
@@ -127,6 +170,21 @@ fn fate(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_with_the_cells_of_another_one_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        let mut text = String::from("a,b,c,d\n");
+        for i in 0..30 {
+            // The columns c and a have the same different cells, in another order.
+            text += &format!("{},{},{},{}\n", i % 5, i % 3, (i + i / 5) % 5, i % 5);
+        }
+        std::fs::write(&path, text).unwrap();
+        let told: Vec<String> = inspect(&path).unwrap().into_iter().map(|it| it.becomes).collect();
+        assert_eq!(told[..3], ["the number"; 3].map(String::from));
+        assert_eq!(told[3], "left out, since it has the cells of `a`; ‘duplicates’ keep takes it");
+    }
 
     #[test]
     fn columns_are_told_with_their_fate() {

@@ -290,7 +290,7 @@ impl Preprocessing {
     }
 
     /// Returns the mean of the training rows, which stands in for a gap where training had none; `None` if it is not known.
-    pub(crate) fn gap_mean(&self, input: usize) -> Option<f64> {
+    pub fn gap_mean(&self, input: usize) -> Option<f64> {
         let scaled = self.scale != FeatureScaling::None;
         self.curves.means.get(input).or(self.mean.get(input).filter(|_| scaled)).copied()
     }
@@ -399,6 +399,13 @@ impl Preprocessing {
         let columns = self.mean.len().max(1);
         x.chunks(columns).enumerate().find_map(|(row, values)| {
             // Written so that NaN is found too.
+            if self.curves.methods.is_empty() {
+                let mut scaling = values.iter().zip(self.mean.iter().zip(&self.std));
+                let beyond = |(&v, (mean, std)): (&T, (&f64, &f64))| {
+                    !(((v.into() - mean) / std) as f32).is_finite()
+                };
+                return Some((row, scaling.position(beyond)?));
+            }
             let beyond = |(input, &v): (usize, &T)| {
                 !(self.scaled_feature(v.into(), input) as f32).is_finite()
             };

@@ -63,20 +63,22 @@ impl Layout {
         let numbers = table.dialect().delimiter != b','
             || options.format.decimal.is_some()
             || matches!(target, Target::Number(_));
-        let is_text = |column: usize| {
-            let rule = layout.names.get(column).and_then(|name| options.rule(name));
-            rule.is_some_and(|rule| *rule != ColumnRule::Number)
-        };
         table.read_numbers_in(|column| {
             !layout.keys.has(column)
-                && !is_text(column)
+                && !layout.is_text(column, options)
                 && (numbers || !layout.targets.contains(&column))
         });
         Ok((layout, table))
     }
 
+    /// Returns true if a column is asked to hold something else than numbers.
+    pub(super) fn is_text(&self, column: usize, options: &TableOptions) -> bool {
+        let rule = self.names.get(column).and_then(|name| options.rule(name));
+        rule.is_some_and(|rule| *rule != ColumnRule::Number)
+    }
+
     /// Takes all columns for features.
-    pub(super) fn of_all(table: &TableReader, format: &TableFormat) -> Self {
+    pub(super) fn of_all(table: &TableReader, options: &TableOptions) -> Self {
         let names: Vec<String> = table.header.iter().map(|name| name.trim().to_owned()).collect();
         Self {
             targets: Vec::new(),
@@ -84,7 +86,7 @@ impl Layout {
             picks: (0..names.len()).collect(),
             names,
             keys: RowKeys::default(),
-            format: format.clone(),
+            format: options.format.clone(),
         }
     }
 
@@ -141,17 +143,7 @@ impl Layout {
                 && options.rule(names[*place]) != Some(&ColumnRule::Ignore)
         };
         let picks: Vec<usize> = (0..names.len()).filter(is_feature).collect();
-        let features: HashSet<&str> = picks.iter().map(|&place| names[place]).collect();
-        let left_out = |(name, rule): &&(String, ColumnRule)| {
-            *rule != ColumnRule::Ignore && !features.contains(name.as_str())
-        };
-        if let Some((name, rule)) = options.columns.iter().find(left_out) {
-            let problem = format!(
-                "{} is no feature, since ‘features’ lacks it or ‘ignore’ has it; leave {rule} out for it",
-                cell::shown(name)
-            );
-            return Err(Error::setting("columns", problem));
-        }
+        check_rules(&names, &picks, options)?;
         if picks.is_empty() {
             let problem = "no column is left for features; at least one is needed";
             return Err(Error::table(source, problem));
@@ -176,6 +168,20 @@ impl Layout {
         let format = options.format.clone();
         Ok(Self { names, targets, weight: weight_place, picks, keys, format })
     }
+}
+
+/// Refuses a kind for a column that is no feature.
+fn check_rules(names: &[&str], picks: &[usize], options: &TableOptions) -> Result<()> {
+    let features: HashSet<&str> = picks.iter().map(|&place| names[place]).collect();
+    let left_out = |(name, rule): &&(String, ColumnRule)| {
+        *rule != ColumnRule::Ignore && !features.contains(name.as_str())
+    };
+    let Some((name, rule)) = options.columns.iter().find(left_out) else { return Ok(()) };
+    let problem = format!(
+        "{} is no feature, since ‘features’ lacks it or ‘ignore’ has it; leave {rule} out for it",
+        cell::shown(name)
+    );
+    Err(Error::setting("columns", problem))
 }
 
 /// Rows as the first pass finds them.
@@ -310,7 +316,6 @@ impl FirstPass {
         targets.for_each(|(own, of_part)| own.append(of_part));
         self.all.keys.append(part.keys);
         self.all.weights.append(&mut part.weights);
-        self.all.seen_marks.extend(part.seen_marks);
         self.all.left_out += part.left_out;
         self.all.rows += part.rows;
     }
@@ -353,9 +358,11 @@ impl FirstPass {
         if let Some((line, place, problem)) = wrong {
             return Err(table.refuse_column_at(line, place, problem));
         }
-        let unused = self.marks.unused(&self.all.seen_marks);
+        let seen = self.all.columns.iter().flat_map(|column| &column.scan.marks);
+        let unused = self.marks.unused(&seen.map(String::as_str).collect());
         if !unused.is_empty() {
-            notes.push(format!("no cell is {}, which ‘missing’ names", header::list(&unused)));
+            let unused = header::list(&unused);
+            notes.push(format!("no cell of a feature is {unused}, which ‘missing’ names"));
         }
         if kept.is_empty() {
             let problem = format!("no column is left for features: {}", notes.join("; "));

@@ -52,6 +52,10 @@ pub(in crate::data) struct TableReader {
     raw: StringRecord,
     /// True if `record` is the first row already, because there is no header.
     pending: bool,
+    /// Line after the current row.
+    next_line: u64,
+    /// A row with its line, before which blank lines stand that are rows themselves.
+    held: Option<(u64, StringRecord)>,
     /// True for a part of a table, which may have no rows.
     is_part: bool,
 }
@@ -91,6 +95,8 @@ impl RowForm {
             raw_header: self.raw_header.clone(),
             raw: StringRecord::new(),
             pending: false,
+            next_line: 0,
+            held: None,
             is_part: true,
         }
     }
@@ -238,6 +244,8 @@ impl TableReader {
             raw_header: StringRecord::new(),
             raw: StringRecord::new(),
             pending: false,
+            next_line: 0,
+            held: None,
             is_part: false,
         };
         if !table.advance()? {
@@ -250,6 +258,7 @@ impl TableReader {
 
     /// Takes the first record for the header, or for the first row where there is none.
     fn begin(&mut self) {
+        self.next_line = self.line + self.lines_inside() + 1;
         let length = self.record.len();
         // A first line that is longer than the sample has not shown its columns.
         self.dialect.fit(length);
@@ -388,7 +397,7 @@ impl TableReader {
 
     /// Reads the next row, if there is one. A table without rows is an error.
     pub(in crate::data) fn read(&mut self) -> Result<bool> {
-        if !std::mem::take(&mut self.pending) && !self.advance()? {
+        if !std::mem::take(&mut self.pending) && !self.next_record()? {
             let none = self.rows == 0 && !self.is_part;
             return if none { Err(self.without_rows()) } else { Ok(false) };
         }
@@ -405,6 +414,42 @@ impl TableReader {
             self.write_plainly()?;
         }
         Ok(true)
+    }
+
+    /// Takes the next record. In a table of one column a blank line before another row is a row whose cell is empty; the parser passes over
+    /// such lines.
+    fn next_record(&mut self) -> Result<bool> {
+        let width = if self.plain { self.header.len() } else { self.dialect.width };
+        if width != 1 || self.dialect.is_array || self.is_part {
+            return self.advance();
+        }
+        let line = self.next_line;
+        if self.held.is_none() {
+            if !self.advance()? {
+                return Ok(false);
+            }
+            if self.line > line {
+                self.held = Some((self.line, std::mem::take(&mut self.record)));
+            }
+        }
+        match self.held.take() {
+            Some(held) if line < held.0 => {
+                self.held = Some(held);
+                self.line = line;
+                self.record.clear();
+                self.record.push_field("");
+            }
+            Some((line, record)) => (self.line, self.record) = (line, record),
+            None => {}
+        }
+        self.next_line = self.line + self.lines_inside() + 1;
+        Ok(true)
+    }
+
+    /// Number of line ends within the current record, inside of quotes.
+    fn lines_inside(&self) -> u64 {
+        let newline = self.reader.get_ref().newline();
+        self.record.as_slice().bytes().filter(|&byte| byte == newline).count() as u64
     }
 
     /// Returns the error of a row of another length than the others, whose usual cause its cells show.
