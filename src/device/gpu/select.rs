@@ -402,9 +402,9 @@ mod tests {
     fn products_of_halves_have_names_of_their_own() {
         let name = |stored| MatmulKey { kernel: Kernel::LogLoss, sizes: [1, 2, 3], stored }.name();
         let half = StorageTypes { read: Element::F16, write: Element::F16 };
-        assert_eq!(name(StorageTypes::F32), "add 1x2x3");
-        assert_eq!(name(half), "add f16 1x2x3");
-        assert_eq!(name(StorageTypes { write: Element::F32, ..half }), "add f16_to_f32 1x2x3");
+        assert_eq!(name(StorageTypes::F32), "log_loss 1x2x3");
+        assert_eq!(name(half), "log_loss f16 1x2x3");
+        assert_eq!(name(StorageTypes { write: Element::F32, ..half }), "log_loss f16_to_f32 1x2x3");
     }
 
     #[test]
@@ -413,7 +413,7 @@ mod tests {
         let earlier = PreviousChoices::of(&lines.map(str::to_string));
         assert_eq!(earlier.step.as_deref(), Some("sequence_lane256"));
         let form = ("tile_16x16".to_string(), "full");
-        assert_eq!(earlier.products, BTreeMap::from([("add 1x2x3".to_string(), form)]));
+        assert_eq!(earlier.products, BTreeMap::from([("log_loss 1x2x3".to_string(), form)]));
     }
 
     #[test]
