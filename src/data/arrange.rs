@@ -7,8 +7,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::header::list;
-use super::table::{BinaryColumn, Dataset, Schema, TargetKind, Targets};
+use super::schema::{BinaryColumn, Schema, TargetKind};
+use super::table::Dataset;
 use super::target::classes_of;
+use super::targets::Targets;
 
 /// A data set in another one's order.
 #[derive(Clone, Debug, PartialEq)]

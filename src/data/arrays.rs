@@ -14,9 +14,9 @@ use std::sync::atomic::AtomicU64;
 use flate2::Crc;
 use flate2::read::DeflateDecoder;
 
+use super::byte_stream::{ByteStream, CountedBytes};
 use super::cell::shown;
-use super::csv::MOST_CELLS;
-use super::open::{ByteStream, CountedBytes};
+use super::csv::bytes::MOST_CELLS;
 
 /// Bytes of text that are made at once.
 const PIECE: usize = 1 << 15;

@@ -7,6 +7,7 @@
 mod arrow_rows;
 mod cells;
 mod parquet_file;
+mod unread;
 
 use std::fmt;
 use std::fs::File;
@@ -21,10 +22,10 @@ use arrow_schema::{ArrowError, DataType, Fields};
 use self::arrow_rows::{FileRows, StreamRows};
 use self::cells::{CellWriter, declared_type, write_text};
 use self::parquet_file::ParquetRows;
+use super::byte_stream::ByteStream;
 use super::cell::shown;
-use super::csv::MOST_CELLS;
+use super::csv::bytes::MOST_CELLS;
 use super::kinds::DeclaredType;
-use super::open::ByteStream;
 
 /// First bytes of Arrow's file form.
 pub(super) const ARROW_FILE: &[u8] = b"ARROW1";
@@ -267,26 +268,4 @@ fn damaged(format: &str, error: &ArrowError) -> io::Error {
     io::Error::other(format!(
         "the {format} data is damaged or truncated ({text}); copy the file again"
     ))
-}
-
-/// Returns what a type holds that no table of numbers and texts can have, in the plural; `None` for types that are read.
-fn unread(data_type: &DataType) -> Option<String> {
-    Some(match data_type {
-        DataType::List(item)
-        | DataType::LargeList(item)
-        | DataType::ListView(item)
-        | DataType::LargeListView(item)
-        | DataType::FixedSizeList(item, _) => format!("lists of {}", item.data_type()),
-        DataType::Struct(_) => "records".into(),
-        DataType::Map(..) => "maps".into(),
-        DataType::Union(..) => "unions".into(),
-        DataType::Binary
-        | DataType::LargeBinary
-        | DataType::BinaryView
-        | DataType::FixedSizeBinary(_) => "bytes".into(),
-        DataType::Interval(_) => "intervals".into(),
-        DataType::RunEndEncoded(..) => "runs of values".into(),
-        DataType::Dictionary(_, values) => return unread(values),
-        _ => return None,
-    })
 }

@@ -4,10 +4,13 @@
 //! Absent on purpose: what texts and gaps become, which `encode.rs` knows.
 
 mod blocks;
-mod bytes;
+mod byte_source;
+pub(super) mod bytes;
 mod chunks;
-mod dialect;
-mod marks;
+pub(super) mod dialect;
+mod layout;
+mod loaded;
+pub(super) mod marks;
 mod passes;
 mod row_block;
 mod row_keys;
@@ -16,33 +19,24 @@ mod rows;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(super) use self::bytes::MOST_CELLS;
 pub use self::chunks::{FeatureReader, LabelledRows, PartReader, RowChunk};
 pub use self::dialect::TableFormat;
+use self::layout::Layout;
+pub use self::loaded::LoadedTable;
+use self::loaded::told_rows;
 pub use self::marks::DecimalMark;
-use self::passes::{FirstPass, Layout};
+use self::passes::FirstPass;
 pub(super) use self::rows::TableReader;
 use super::column_cells::ColumnCells;
 use super::number_builder::NumberBuilder;
 use super::open::{is_array_file, is_lasting};
 use super::row_cells::OddCell;
-use super::split::SplitColumns;
+use super::schema::{Schema, Target};
 use super::stored_numbers::table_memory;
-use super::table::{Dataset, Schema, Target};
+use super::table::Dataset;
 use super::table_options::TableOptions;
 use super::{cell, header};
 use crate::error::{Error, Result};
-
-/// A table, and what was read of it beside features and targets.
-#[derive(Clone, Debug)]
-pub struct LoadedTable {
-    /// Features and targets.
-    pub data: Dataset,
-    /// Values of [`TableOptions::group`] and [`TableOptions::split_column`] for each row.
-    pub columns: SplitColumns,
-    /// Remarks on the form of the text, such as `a semicolon between cells`; none if the form is the usual one.
-    pub notes: Vec<String>,
-}
 
 impl Dataset {
     /// Reads a table: all columns but the target's are features. Numbers, texts and dates are told apart by all cells of a column, and
@@ -220,21 +214,6 @@ pub(super) fn all_cells(
     pass.read(&mut table, &layout, &options.progress)?;
     let (columns, rows) = pass.into_columns();
     Ok(AllCells { names: layout.names, columns, rows })
-}
-
-/// Says how many rows have no target and are left out, if there are any.
-fn told_rows(rows: usize, target: &str) -> Option<String> {
-    rows_left_out(rows, &format!("no value of the target {}", cell::shown(target)))
-}
-
-/// Says how many rows have something and so are left out, if there are any.
-fn rows_left_out(rows: usize, something: &str) -> Option<String> {
-    let rows = match rows {
-        0 => return None,
-        1 => "1 row has".to_string(),
-        many => format!("{many} rows have"),
-    };
-    Some(format!("{rows} {something}: left out"))
 }
 
 /// Returns the names of a table's columns, without the spaces around them.

@@ -6,25 +6,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-use super::encode::{Column, input_names};
+use super::column::{Column, input_names};
 use super::header::list;
 use super::row_cells::OddCell;
+use super::schema::DuplicateColumn;
+#[cfg(doc)]
+use super::schema::Schema;
 use super::split::Split;
 use super::table::Dataset;
-#[cfg(doc)]
-use super::table::Schema;
 use crate::error::Result;
-
-/// A feature column that was left out, since another one has the same values in all training rows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DuplicateColumn {
-    /// Name of the column.
-    pub column: String,
-    /// Name of the column that has its values, and is a feature.
-    pub same_as: String,
-}
 
 impl Split {
     /// Leaves out feature columns that equal an earlier one in all training rows, and tells of them in the notes. Constant columns

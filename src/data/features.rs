@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use ndarray::{ArrayBase, ArrayView, ArrayView1, ArrayView2, Data, Dimension, Ix2};
 
 use super::numbers::Numbers;
-use super::table::Targets;
+use super::targets::Targets;
 
 /// Rows of features in row-major order, borrowed where they lie so already, and copied where not.
 ///

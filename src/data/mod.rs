@@ -8,7 +8,9 @@
 mod arrange;
 mod arrays;
 mod batches;
+mod byte_stream;
 mod cell;
+mod column;
 mod column_cells;
 #[cfg(feature = "parquet")]
 mod columnar;
@@ -31,24 +33,25 @@ mod quick_number;
 mod remarks;
 mod row_cells;
 mod scaling;
+mod schema;
 mod split;
 mod stored_numbers;
 pub mod synth;
 mod table;
 mod table_options;
 mod target;
+mod targets;
 mod text_table;
 
 pub use self::arrange::Arranged;
 pub use self::batches::{Batches, epoch_order, steps_per_epoch};
+pub use self::column::{Column, ColumnEncoding, PooledTexts};
 #[cfg(feature = "cli")]
 pub(crate) use self::csv::column_names_as;
 pub use self::csv::{
     DecimalMark, FeatureReader, LabelledRows, LoadedTable, PartReader, RowChunk, TableFormat,
     column_names,
 };
-pub use self::duplicates::DuplicateColumn;
-pub use self::encode::{Column, ColumnEncoding, PooledTexts};
 pub(crate) use self::external_sort::{SharedTempFile, Sorter};
 pub use self::features::Features;
 pub(crate) use self::header::list;
@@ -65,7 +68,9 @@ pub use self::row_cells::{OddCell, Oddities};
 #[cfg(feature = "onnx")]
 pub(crate) use self::scaling::{CLIP, LARGE, MOST_RANK};
 pub use self::scaling::{FeatureScaling, ScalingCurves, ScalingRules};
+pub use self::schema::{BinaryColumn, DuplicateColumn, Schema, Target, TargetKind};
 pub use self::split::{RowPart, Split, SplitColumns};
 pub use self::stored_numbers::StoredSlice;
-pub use self::table::{BinaryColumn, Dataset, Schema, Target, TargetKind, Targets};
+pub use self::table::Dataset;
 pub use self::table_options::{ColumnRule, GapRule, ReadProgress, TableOptions};
+pub use self::targets::Targets;

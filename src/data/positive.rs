@@ -5,8 +5,10 @@
 
 use super::cell::shown;
 use super::header::list;
-use super::table::{Dataset, Schema, TargetKind, Targets};
+use super::schema::{Schema, TargetKind};
+use super::table::Dataset;
 use super::target::{class_of, in_order};
+use super::targets::Targets;
 use crate::error::{Error, Result};
 
 /// Which of two classes is meant where one is: the probability of a label, precision, recall and F1 without an average, and

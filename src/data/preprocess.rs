@@ -8,13 +8,14 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::encode::unscaled;
+use super::column::unscaled;
 use super::header::list;
 use super::numbers::Numbers;
 use super::scaling::{
     Curve, FeatureScaling, MeasuredScaling, ScalingCurves, ScalingRules, moments,
 };
-use super::table::{Dataset, Schema, TargetKind};
+use super::schema::{Schema, TargetKind};
+use super::table::Dataset;
 use crate::error::{Error, Result};
 
 /// Everything that a model needs from its training table to read other rows in the same way.

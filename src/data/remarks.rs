@@ -5,9 +5,11 @@
 
 use std::collections::HashSet;
 
-use super::encode::{ColumnEncoding, embedded};
+use super::column::{ColumnEncoding, embedded};
 use super::header::list;
-use super::table::{Dataset, TargetKind, Targets};
+use super::schema::TargetKind;
+use super::table::Dataset;
+use super::targets::Targets;
 
 /// Number of rows below which a column is not judged.
 const FEW_ROWS: usize = 20;

@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, HashMap};
 use ::csv::StringRecord;
 
 use super::cell::{self, GapMarks, NotNumber, shown};
+use super::column::{Column, ColumnEncoding, encode_row};
 use super::date;
-#[cfg(feature = "cli")]
-use super::duplicates::DuplicateColumn;
-use super::encode::{Column, ColumnEncoding, encode_row};
 use super::header::list;
-use super::table::Schema;
+#[cfg(feature = "cli")]
+use super::schema::DuplicateColumn;
+use super::schema::Schema;
 #[cfg(feature = "cli")]
 use super::table_options::{ColumnRule, TableOptions};
 

@@ -7,7 +7,9 @@ use std::str::FromStr;
 
 use super::cell::shown;
 use super::header::list;
-use super::table::{Dataset, TargetKind, Targets};
+use super::schema::TargetKind;
+use super::table::Dataset;
+use super::targets::Targets;
 use crate::error::{Error, Result};
 use crate::random::{Purpose, Seed};
 

@@ -8,8 +8,10 @@ use std::f64::consts::{PI, TAU};
 use std::sync::Arc;
 
 use super::numbers::NumberVec;
+use super::schema::{Schema, TargetKind};
 use super::stored_numbers::LoadedNumbers;
-use super::table::{Dataset, Schema, TargetKind, Targets};
+use super::table::Dataset;
+use super::targets::Targets;
 use crate::random::{Purpose, Random, Seed};
 
 /// Exclusive or: the corners of a square, the class saying whether both signs differ. Rows go round the

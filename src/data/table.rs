@@ -7,17 +7,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::cell::shown;
-use super::csv::DecimalMark;
-use super::duplicates::DuplicateColumn;
-use super::encode::Column;
 use super::features::Features;
 use super::kinds::RawColumns;
 use super::numbers::{NumberVec, Numbers};
 use super::row_cells::OddCell;
+use super::schema::{BinaryColumn, Schema, TargetKind};
 use super::stored_numbers::host_memory;
+use super::targets::Targets;
 use crate::error::{Error, Result};
 #[cfg(feature = "cli")]
 use crate::files::temp_folder;
@@ -27,181 +24,6 @@ use crate::shape::bytes_text;
 /// More classes than this, and more than there are rows, is taken for a mistake: a class index
 /// sets the size of the network's last layer.
 const MANY_CLASSES: usize = 65_536;
-
-/// Kind of target.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum TargetKind {
-    /// One of these labels; their order is that of the network's outputs.
-    Classes(Vec<String>),
-    /// A number.
-    #[default]
-    Number,
-    /// A number in each of these columns.
-    Numbers(Vec<String>),
-    /// Yes or no in each of these columns: 1 or 0.
-    Labels(Vec<BinaryColumn>),
-}
-
-/// A column of yes or no.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BinaryColumn {
-    /// Name of the column.
-    pub column: String,
-    /// Texts that represent 0 and 1.
-    pub values: [String; 2],
-}
-
-/// The columns of a table and what is predicted from them. It outlives the table: a model keeps
-/// it, so that later tables can be read the same way.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Schema {
-    /// Names of the network's inputs, in their order: those of the feature columns, if every column is numbers without gaps.
-    pub features: Vec<String>,
-    /// Name of the target column; of several, their names between commas.
-    pub target: String,
-    /// How the target is read.
-    pub kind: TargetKind,
-    /// Name of the column of row weights, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub weight: Option<String>,
-    /// The feature columns and how they become inputs; empty if every column is numbers without gaps, which are inputs as they are.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub columns: Vec<Column>,
-    /// Texts that mark a gap, besides the empty one, if they are not those of pandas.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub missing: Option<Vec<String>>,
-    /// Sign before decimals, if it was stated: tables to predict are read so, too, unless another one is stated for them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decimal: Option<DecimalMark>,
-    /// Columns that are no features, since another one says the same.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub duplicates: Vec<DuplicateColumn>,
-}
-
-impl Schema {
-    /// Returns the names of the target's columns.
-    pub fn targets(&self) -> Vec<&str> {
-        match &self.kind {
-            TargetKind::Classes(_) | TargetKind::Number => vec![&self.target],
-            TargetKind::Numbers(columns) => columns.iter().map(String::as_str).collect(),
-            TargetKind::Labels(labels) => {
-                labels.iter().map(|label| label.column.as_str()).collect()
-            }
-        }
-    }
-
-    /// Returns the number of targets of a row: classes, or columns.
-    pub fn outputs(&self) -> usize {
-        match &self.kind {
-            TargetKind::Classes(labels) => labels.len(),
-            TargetKind::Number => 1,
-            TargetKind::Numbers(columns) => columns.len(),
-            TargetKind::Labels(labels) => labels.len(),
-        }
-    }
-}
-
-/// A target column and how to read it. A name that no column has may be several names with commas between them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// Classes for text and for few distinct whole numbers, otherwise a number; numbers for several columns.
-    Auto(String),
-    /// Every distinct value is a class.
-    Class(String),
-    /// Every cell must be a number.
-    Number(String),
-    /// Every column holds two distinct values, or 0 and 1.
-    Labels(String),
-}
-
-impl Target {
-    /// Classes for text and for few distinct whole numbers, otherwise a number; numbers for several columns.
-    pub fn auto(column: impl Into<String>) -> Self {
-        Self::Auto(column.into())
-    }
-
-    /// A class for every distinct value.
-    pub fn class(column: impl Into<String>) -> Self {
-        Self::Class(column.into())
-    }
-
-    /// A number in every cell.
-    pub fn number(column: impl Into<String>) -> Self {
-        Self::Number(column.into())
-    }
-
-    /// Two distinct values in every column, or 0 and 1.
-    pub fn labels(column: impl Into<String>) -> Self {
-        Self::Labels(column.into())
-    }
-
-    /// Gives the column another name.
-    pub(super) fn rename(&mut self, column: &str) {
-        let (Self::Auto(name) | Self::Class(name) | Self::Number(name) | Self::Labels(name)) = self;
-        *name = column.to_string();
-    }
-
-    /// Returns the column's name, or the names with commas between them.
-    pub fn column(&self) -> &str {
-        match self {
-            Self::Auto(name) | Self::Class(name) | Self::Number(name) | Self::Labels(name) => name,
-        }
-    }
-}
-
-/// The targets of each row.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Targets {
-    /// Indices into the labels of [`TargetKind::Classes`].
-    Classes(Vec<u32>),
-    /// Values of [`TargetKind::Number`].
-    Numbers(Vec<f64>),
-    /// Values `[rows, columns]` of [`TargetKind::Numbers`] or [`TargetKind::Labels`], and the number of columns.
-    Columns(Vec<f64>, usize),
-}
-
-impl Targets {
-    /// A number for each row, in single or double precision.
-    pub fn numbers(values: impl IntoIterator<Item = impl Into<f64>>) -> Self {
-        Self::Numbers(values.into_iter().map(Into::into).collect())
-    }
-
-    /// Number of rows.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Classes(y) => y.len(),
-            Self::Numbers(y) => y.len(),
-            Self::Columns(y, columns) => y.len() / (*columns).max(1),
-        }
-    }
-
-    /// Values `[rows, columns]` and the number of columns; `None` for classes.
-    pub fn columns(&self) -> Option<(&[f64], usize)> {
-        match self {
-            Self::Classes(_) => None,
-            Self::Numbers(y) => Some((y, 1)),
-            Self::Columns(y, columns) => Some((y, *columns)),
-        }
-    }
-
-    /// Returns whether there is no row.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Returns the targets of some rows, in their order.
-    pub(crate) fn subset(&self, rows: &[u32]) -> Self {
-        match self {
-            Self::Classes(y) => Self::Classes(rows.iter().map(|&i| y[i as usize]).collect()),
-            Self::Numbers(y) => Self::Numbers(rows.iter().map(|&i| y[i as usize]).collect()),
-            Self::Columns(y, columns) => {
-                let row = |&i: &u32| &y[i as usize * columns..][..*columns];
-                Self::Columns(rows.iter().flat_map(row).copied().collect(), *columns)
-            }
-        }
-    }
-}
 
 /// Features and targets of a table, as read: nothing is scaled yet.
 ///

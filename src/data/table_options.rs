@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::cell::shown;
-use super::csv::TableFormat;
+use super::csv::dialect::TableFormat;
 use crate::error::{Error, Result};
 
 /// Number that stands in for a gap in a column of numbers that has gaps in training.

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use super::cell::{self, GapMarks, NotNumber, shown};
 use super::header::list;
 use super::kinds::DeclaredType;
-use super::table::{BinaryColumn, Target, TargetKind, Targets};
+use super::schema::{BinaryColumn, Target, TargetKind};
+use super::targets::Targets;
 use super::text_table::TextTable;
 use crate::error::{Error, Result};
 

@@ -14,7 +14,7 @@ use arrow_ipc::reader::{FileDecoder, StreamDecoder, read_footer_length};
 use arrow_ipc::{Block, root_as_footer, root_as_message};
 use arrow_schema::{ArrowError, SchemaRef};
 
-use crate::data::open::ByteStream;
+use crate::data::byte_stream::ByteStream;
 
 /// Number of bytes at the end of a file that say where its list of batches begins.
 const FILE_END: usize = 10;

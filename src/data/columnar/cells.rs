@@ -14,7 +14,7 @@ use arrow_array::types::{
 use arrow_array::{Array, PrimitiveArray};
 use arrow_schema::{DataType, TimeUnit};
 
-use super::unread;
+use super::unread::unread;
 use crate::data::date;
 use crate::data::kinds::DeclaredType;
 

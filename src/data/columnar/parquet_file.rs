@@ -21,8 +21,8 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::super::open::ZstdDecoder;
-use super::unread;
+use super::unread::unread;
+use crate::data::byte_stream::ZstdDecoder;
 
 /// Largest number of bytes of a page that is compressed with zstd.
 const LARGEST_PAGE: u64 = 1 << 30;

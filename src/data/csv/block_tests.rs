@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::data::encode::ColumnEncoding;
-use crate::data::table::{TargetKind, Targets};
+use crate::data::column::ColumnEncoding;
+use crate::data::schema::TargetKind;
+use crate::data::targets::Targets;
 
 fn load(text: &str, target: Target) -> Result<Dataset> {
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{Builder, JoinHandle};
 
+use super::byte_source::ByteSource;
 use super::bytes::{MOST_ROW, QuoteScan, count};
-use super::rows::ByteSource;
 use crate::error::{Error, Result};
 
 /// Number of bytes of a block, unless a row is longer. Tests have few rows, and should have several blocks all the same.

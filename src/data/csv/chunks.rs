@@ -14,10 +14,11 @@ use super::dialect::TableFormat;
 use super::marks::DecimalMark;
 use super::rows::TableReader;
 use crate::data::cell::GapMarks;
-use crate::data::encode::ColumnEncoding;
+use crate::data::column::ColumnEncoding;
 use crate::data::row_cells::{OddCell, RowCells};
-use crate::data::table::{Schema, TargetKind, Targets};
+use crate::data::schema::{Schema, TargetKind};
 use crate::data::target::Labels;
+use crate::data::targets::Targets;
 use crate::data::{cell, header};
 use crate::error::Result;
 

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use ::csv::{ByteRecord, ReaderBuilder};
 
-use super::cell::shown;
-use super::header::list;
 use super::marks::{DecimalMark, MarksEvidence, NumberMarks, decide};
+use crate::data::cell::shown;
+use crate::data::header::list;
 use crate::error::{Error, Result};
 
 /// Largest number of rows that are looked at.

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::data::split::RowPart;
-use crate::data::table::Targets;
+use crate::data::targets::Targets;
 
 /// Reads a table whose target is `y`, or `c3` if the first line has no `y`.
 fn load(text: impl AsRef<[u8]>, options: &TableOptions) -> Result<LoadedTable> {

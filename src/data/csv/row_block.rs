@@ -4,7 +4,7 @@
 //! Absent on purpose: kinds of columns, which only the whole table decides.
 
 use super::blocks::TextBlock;
-use super::passes::Layout;
+use super::layout::Layout;
 use super::row_keys::RowKeys;
 use super::rows::{RowForm, TableReader, weight_of};
 use crate::data::cell::GapMarks;

@@ -4,9 +4,9 @@
 //! Absent on purpose: the split, which `split.rs` makes.
 
 use super::rows::TableReader;
-use super::{cell, header};
 use crate::data::split::{RowPart, SplitColumns};
 use crate::data::text_table::TextTable;
+use crate::data::{cell, header};
 use crate::error::{Error, Result};
 
 /// Keys of the rows of a table.

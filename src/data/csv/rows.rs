@@ -11,14 +11,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ::csv::{ErrorKind, Reader, ReaderBuilder, StringRecord};
 
 use super::blocks::{BlockCutter, TextBlock};
+use super::byte_source::ByteSource;
 use super::bytes::{Beyond, MOST_CELLS, MOST_ROW, Watched};
-use super::cell;
 use super::dialect::{Dialect, TableFormat, name_of};
 use super::marks::{DecimalMark, NumberMarks};
+use crate::data::cell;
 use crate::data::header;
 use crate::data::kinds::DeclaredType;
 use crate::data::open::{MAGIC, TableBytes};
-use crate::data::table::Schema;
+use crate::data::schema::Schema;
 use crate::error::{Error, Result};
 
 /// Bytes read from the file at once.
@@ -111,31 +112,6 @@ fn parser(bytes: Watched<ByteSource>, delimiter: u8) -> Reader<Watched<ByteSourc
         .delimiter(delimiter)
         .buffer_capacity(BUFFER)
         .from_reader(bytes)
-}
-
-/// Source of the bytes: first those by which the form was found.
-#[derive(Debug, Default)]
-pub(super) struct ByteSource {
-    sample: Cursor<Vec<u8>>,
-    /// Error that ended the sample.
-    failed: Option<io::Error>,
-    /// Nothing for rows that are in memory.
-    rest: Option<TableBytes>,
-}
-
-impl Read for ByteSource {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.sample.read(buffer)?;
-        if n > 0 {
-            return Ok(n);
-        }
-        // The memory is not needed any more.
-        self.sample = Cursor::default();
-        match self.failed.take() {
-            Some(error) => Err(error),
-            None => self.rest.as_mut().map_or(Ok(0), |rest| rest.read(buffer)),
-        }
-    }
 }
 
 /// Reads the bytes by which the form of a table is found. Returns the bytes, whether these are all, and the error that ended them.

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::data::table::{TargetKind, Targets};
+use crate::data::schema::TargetKind;
 use crate::data::table_options::{ColumnRule, GapRule};
+use crate::data::targets::Targets;
 use crate::data::{ColumnEncoding, Oddities, Split};
 use crate::random::Seed;
 

@@ -413,7 +413,7 @@ mod tests {
         let earlier = PreviousChoices::of(&lines.map(str::to_string));
         assert_eq!(earlier.step.as_deref(), Some("sequence_lane256"));
         let form = ("tile_16x16".to_string(), "full");
-        assert_eq!(earlier.products, BTreeMap::from([("log_loss 1x2x3".to_string(), form)]));
+        assert_eq!(earlier.products, BTreeMap::from([("add 1x2x3".to_string(), form)]));
     }
 
     #[test]

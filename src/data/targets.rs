@@ -1,0 +1,57 @@
+//! The targets of rows.
+//!
+//! In: classes or numbers. Out: [`Targets`].
+//! Absent on purpose: texts, which `target.rs` reads; names, which the schema has.
+
+/// The targets of each row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Targets {
+    /// Indices into the labels of [`TargetKind::Classes`].
+    Classes(Vec<u32>),
+    /// Values of [`TargetKind::Number`].
+    Numbers(Vec<f64>),
+    /// Values `[rows, columns]` of [`TargetKind::Numbers`] or [`TargetKind::Labels`], and the number of columns.
+    Columns(Vec<f64>, usize),
+}
+
+impl Targets {
+    /// A number for each row, in single or double precision.
+    pub fn numbers(values: impl IntoIterator<Item = impl Into<f64>>) -> Self {
+        Self::Numbers(values.into_iter().map(Into::into).collect())
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Classes(y) => y.len(),
+            Self::Numbers(y) => y.len(),
+            Self::Columns(y, columns) => y.len() / (*columns).max(1),
+        }
+    }
+
+    /// Values `[rows, columns]` and the number of columns; `None` for classes.
+    pub fn columns(&self) -> Option<(&[f64], usize)> {
+        match self {
+            Self::Classes(_) => None,
+            Self::Numbers(y) => Some((y, 1)),
+            Self::Columns(y, columns) => Some((y, *columns)),
+        }
+    }
+
+    /// Returns whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the targets of some rows, in their order.
+    pub(crate) fn subset(&self, rows: &[u32]) -> Self {
+        match self {
+            Self::Classes(y) => Self::Classes(rows.iter().map(|&i| y[i as usize]).collect()),
+            Self::Numbers(y) => Self::Numbers(rows.iter().map(|&i| y[i as usize]).collect()),
+            Self::Columns(y, columns) => {
+                let row = |&i: &u32| &y[i as usize * columns..][..*columns];
+                Self::Columns(rows.iter().flat_map(row).copied().collect(), *columns)
+            }
+        }
+    }
+}
