@@ -1,7 +1,5 @@
-// row_loss and d_prediction of an elementwise loss, one lane a row. `loss_of` gives an element's value and derivatives; the host
-// writes it from the loss's formula. Predictions of an element lie side by side, WIDTH of them, and so do the elements of a
-// target. Masked rows get zeros; others are multiplied by their weight over the step's divisor.
-// The gradient is multiplied by the loss scale if there is one.
+// row_loss and d_prediction of an elementwise loss, one lane a row: row_elements.wgsl. Masked rows get zeros; others are multiplied
+// by their weight over the step's divisor. The gradient is multiplied by the loss scale if there is one.
 
 struct Params {
     batch: u32,
@@ -20,8 +18,23 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> row_loss: array<f32>;
 @group(0) @binding(8) var<storage, read_write> d_prediction: array<Write>;
 
-fn is_bad(x: f32) -> bool {
-    return (bitcast<u32>(x) & 0x7f800000u) == 0x7f800000u;
+fn load_prediction(at: u32) -> f32 {
+    return prediction[at];
+}
+
+fn load_goal(at: u32) -> f32 {
+    return goal[at];
+}
+
+fn load_constant(j: u32) -> f32 {
+    if CONSTANTS == 1u {
+        return constants[j % params.period];
+    }
+    return 1.0;
+}
+
+fn store_gradient(at: u32, value: f32) {
+    d_prediction[at] = stored(value);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -45,30 +58,5 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>, @builtin(num_workgroup
     if SCALED == 1u {
         of_slope *= scaling[SCALE];
     }
-    let elements = params.n / WIDTH;
-    let each = elements / params.columns;
-    var sum = 0.0;
-    // Set where a prediction is NaN or infinite: by its bits, since compilers may assume that none is.
-    var bad = 0u;
-    for (var j = 0u; j < elements; j++) {
-        let at = row * params.n + j * WIDTH;
-        let first = prediction[at];
-        var second = 0.0;
-        if WIDTH == 2u {
-            second = prediction[at + 1u];
-        }
-        bad = select(bad, 0x7fc00000u, is_bad(first) || is_bad(second));
-        var c = 1.0;
-        if CONSTANTS == 1u {
-            c = constants[j % params.period];
-        }
-        let loss = loss_of(first, goal[row * params.columns + j / each], c, second);
-        sum += loss.value;
-        d_prediction[at] = stored(loss.slope * of_slope);
-        if WIDTH == 2u {
-            d_prediction[at + 1u] = stored(loss.slope2 * of_slope);
-        }
-    }
-    let value = sum * weight * f32(step.rows);
-    row_loss[row] = bitcast<f32>(bitcast<u32>(value) | bad);
+    row_loss[row] = row_of_elements(row, params.n, params.columns, weight, of_slope);
 }

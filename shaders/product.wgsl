@@ -32,7 +32,7 @@ fn finish(size: Size, row: u32, column: u32, sum: f32) {
     if has(size, BIAS) {
         z += load_extra(column);
     }
-    if has(size, SAVE) && SAVE_RESULT == 0u {
+    if has(size, SAVE) && !has(size, SAVE_RESULT) {
         store_extra(at, z);
     }
     if has(size, GRADIENT) {
@@ -41,7 +41,7 @@ fn finish(size: Size, row: u32, column: u32, sum: f32) {
     if has(size, ACTIVATE) {
         z = activate(z);
     }
-    if has(size, SAVE) && SAVE_RESULT == 1u {
+    if has(size, SAVE) && has(size, SAVE_RESULT) {
         store_extra(at, z);
     }
     if DROPOUT == 1u {

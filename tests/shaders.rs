@@ -11,12 +11,11 @@ use naga::valid::{
 use naga::{AddressSpace, Module, StorageAccess, TypeInner};
 use wgrad::device::gpu::{
     KERNELS, KernelSpec, SEQUENCE, SEQUENCE_BINDINGS, Variant, assemble, consts, generated,
-    sequence_consts, sequence_update,
+    whole_step_wgsl,
 };
-use wgrad::device::verify::{every_kernel, formulas, half_kernels};
-use wgrad::graph::PassKind;
+use wgrad::device::verify::{every_kernel, formulas, half_kernels, whole_steps};
 use wgrad::model::Activation;
-use wgrad::plan::{Argument, Kernel, LossScaler, StorageTypes, Update};
+use wgrad::plan::{Argument, Kernel, LossScaler, StorageTypes};
 
 /// One text, and what it is made of.
 struct Shader {
@@ -35,7 +34,7 @@ fn declared(kernel: &Kernel) -> [Vec<&'static str>; 2] {
     kernel.declaration().bound().map(names)
 }
 
-/// Every kernel with every fusion and variant, in every precision, and sequences of each loss and update.
+/// Every kernel with every fusion and variant, in every precision, and sequences of all layers, losses and updates.
 fn every_shader() -> Vec<Shader> {
     let mut all = Vec::new();
     let single = every_kernel().into_iter().map(|kernel| (kernel, StorageTypes::F32));
@@ -55,25 +54,13 @@ fn every_shader() -> Vec<Shader> {
             all.push(Shader { spec, variant, bindings, stored, label, wgsl });
         }
     }
-    let formulas = formulas(7);
-    let plain = |kernel| match kernel {
-        Kernel::Update(it)
-            if it.pass == PassKind::Whole && !it.table && !it.gathers && it.states <= 2 =>
-        {
-            Some(it)
-        }
-        _ => None,
-    };
-    let updates: Vec<Update> = every_kernel().into_iter().filter_map(plain).collect();
     for variant in SEQUENCE.variants {
-        for (&update, classes) in updates.iter().zip([true, false].into_iter().cycle()) {
-            let act = if classes { Activation::Relu } else { Activation::Gelu };
-            let formula = &formulas[update.formula.index()];
-            let label = format!("sequence {} ({})", formula.text, variant.name);
-            let (spec, stored) = (&SEQUENCE, StorageTypes::F32);
-            let consts = sequence_consts(act, (classes, classes));
-            let wgsl = assemble(spec, variant, stored, &consts, &sequence_update(formula, update));
-            let bindings = SEQUENCE_BINDINGS.map(<[_]>::to_vec);
+        for (name, plan) in whole_steps().unwrap() {
+            let (spec, stored, bindings) =
+                (&SEQUENCE, StorageTypes::F32, SEQUENCE_BINDINGS.map(<[_]>::to_vec));
+            let label = format!("sequence {name} ({})", variant.name);
+            let wgsl = whole_step_wgsl(&plan, variant).unwrap();
+            let wgsl = wgsl.unwrap_or_else(|| panic!("{label} is no sequence"));
             all.push(Shader { spec, variant, bindings, stored, label, wgsl });
         }
     }
@@ -191,7 +178,7 @@ fn fields_of(module: &Module, name: &str) -> Vec<(String, u32)> {
 #[test]
 fn table_matches_shaders() {
     for_each_shader(|Shader { spec, bindings, label, .. }, module, _| {
-        // A sequence binds many steps' rows, and has a table of 32 operations of 12 words before its settings.
+        // A sequence binds many steps' rows, and its one parameter is the table of operations.
         let many = spec.name == "sequence";
         let uniforms = [if many { "rows" } else { "step" }, "params"];
         let uniforms = uniforms.map(|name| (name.to_string(), None));
@@ -200,10 +187,8 @@ fn table_matches_shaders() {
         let writes = writes.iter().map(|name| ((*name).to_string(), Some(true)));
         let wanted: Vec<_> = uniforms.into_iter().chain(reads).chain(writes).collect();
         assert_eq!(bindings_of(module), wanted, "{label}");
-        let offset =
-            |index: u32| if many && index > 0 { 32 * 48 + 4 * (index - 1) } else { 4 * index };
         let wanted: Vec<_> =
-            (0..).zip(spec.params).map(|(i, name)| ((*name).to_string(), offset(i))).collect();
+            (0..).zip(spec.params).map(|(i, name)| ((*name).to_string(), 4 * i)).collect();
         assert_eq!(fields_of(module, "Params"), wanted, "{label}");
         let step = [
             "first", "rows", "log", "step", "seed", "apply", "dropout", "divisor", "s0", "s1",

@@ -69,14 +69,14 @@ impl GapMarks {
     }
 
     /// Returns the user's marks that no cell of an earlier call has had; `seen` has those that one has had.
-    pub(super) fn unused(&self, seen: &HashSet<&str>) -> Vec<String> {
+    pub(super) fn unused(&self, seen: &HashSet<String>) -> Vec<String> {
         let of_number = |mark: &str| {
             let value = number(mark).ok();
             value.is_some_and(|value| seen.iter().any(|it| number(it) == Ok(value)))
         };
         let given = self.given.iter().flatten();
         let mut unused: Vec<String> = given
-            .filter(|mark| !mark.is_empty() && !seen.contains(mark.as_str()) && !of_number(mark))
+            .filter(|mark| !mark.is_empty() && !seen.contains(*mark) && !of_number(mark))
             .cloned()
             .collect();
         unused.sort_unstable();

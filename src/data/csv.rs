@@ -29,7 +29,7 @@ use super::row_cells::OddCell;
 use super::split::SplitColumns;
 use super::stored_numbers::table_memory;
 use super::table::{Dataset, Schema, Target};
-use super::table_options::TableOptions;
+use super::table_options::{ColumnRule, TableOptions};
 use super::{cell, header};
 use crate::error::{Error, Result};
 
@@ -190,20 +190,20 @@ impl Dataset {
     }
 }
 
-/// Returns the names of a table's columns, all of their cells, and the number of rows.
+/// Returns the names of a table's columns, all of their cells, and the number of rows; `check` sees the names first.
 pub(super) fn column_cells(
     path: &Path,
     options: &TableOptions,
+    check: impl FnOnce(&[&str]) -> Result<()>,
 ) -> Result<(Vec<String>, Vec<ColumnCells>, usize)> {
     let mut table = TableReader::open(path, &options.format, |_| false)?;
-    let names = header::names(&table.header);
-    let ruled: Vec<&str> = options.columns.iter().map(|(name, _)| name.as_str()).collect();
-    let ignored: Vec<&str> = options.ignore.iter().map(String::as_str).collect();
-    for (setting, wanted) in [("columns", ruled), ("ignore", ignored)] {
-        header::find_named(&names, &wanted).map_err(|problem| Error::setting(setting, problem))?;
-    }
-    let layout = Layout::of_all(&table, options);
-    table.read_numbers_in(|column| !layout.is_text(column, options));
+    let layout = Layout::of_all(&table, &options.format);
+    let names: Vec<&str> = layout.names.iter().map(String::as_str).collect();
+    check(&names)?;
+    table.read_numbers_in(|column| {
+        let rule = names.get(column).and_then(|name| options.rule(name));
+        rule.is_none_or(|rule| *rule == ColumnRule::Number)
+    });
     let mut pass = FirstPass::counting(&table, &layout, options);
     pass.read(&mut table, &layout)?;
     let (columns, rows) = pass.into_columns();

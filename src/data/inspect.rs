@@ -3,6 +3,8 @@
 //! In: a table. Out: a [`ColumnReport`] for each column, of all of its cells.
 //! Absent on purpose: the target, which the user names later.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
@@ -11,10 +13,10 @@ use serde::Serialize;
 use super::cell::GapMarks;
 use super::csv::{TableReader, column_cells};
 use super::encode::usual_encoding;
-use super::header::list;
+use super::header::{self, list};
 use super::kinds::{CategoryRule, ColumnScan, Decision};
 use super::table_options::{ColumnRule, GapRule, TableOptions};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -52,7 +54,15 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Vec<ColumnReport>> {
 ///
 /// As [`inspect`], and when an option names a column that is not there.
 pub fn inspect_with(path: impl AsRef<Path>, options: &TableOptions) -> Result<Vec<ColumnReport>> {
-    let (names, columns, cells) = column_cells(path.as_ref(), options)?;
+    let (names, columns, cells) = column_cells(path.as_ref(), options, |names| {
+        let ruled: Vec<&str> = options.columns.iter().map(|(name, _)| name.as_str()).collect();
+        let ignored: Vec<&str> = options.ignore.iter().map(String::as_str).collect();
+        for (setting, wanted) in [("columns", ruled), ("ignore", ignored)] {
+            header::find_named(names, &wanted)
+                .map_err(|problem| Error::setting(setting, problem))?;
+        }
+        Ok(())
+    })?;
     let marks = GapMarks::new(options.missing.as_deref());
     let mut reports = Vec::with_capacity(names.len());
     for (name, mut column) in names.into_iter().zip(columns) {
@@ -83,13 +93,15 @@ fn tell_duplicates(
     options: &TableOptions,
     reports: &mut [ColumnReport],
 ) -> Result<()> {
-    let counts = |it: &ColumnReport| (it.kind, it.gaps, it.distinct, it.examples.clone());
-    let is_feature = |it: &ColumnReport| it.kind != "none" && it.distinct > 1;
-    let alike = |&at: &usize| {
-        let same = |&other: &usize| other != at && counts(&reports[at]) == counts(&reports[other]);
-        is_feature(&reports[at]) && (0..reports.len()).any(|other| same(&other))
-    };
-    let candidates: Vec<usize> = (0..reports.len()).filter(alike).collect();
+    let mut alike: HashMap<_, Vec<usize>> = HashMap::new();
+    for (place, it) in reports.iter().enumerate() {
+        if it.kind != "none" && it.distinct > 1 {
+            alike.entry((it.kind, it.gaps, it.distinct, &it.examples)).or_default().push(place);
+        }
+    }
+    let several = alike.into_values().filter(|places| places.len() > 1);
+    let mut candidates: Vec<usize> = several.flatten().collect();
+    candidates.sort_unstable();
     if candidates.is_empty() {
         return Ok(());
     }
@@ -100,12 +112,16 @@ fn tell_duplicates(
             table.record.get(place).unwrap_or_default().trim().hash(hash);
         }
     }
-    let hashes: Vec<u64> = hashes.iter().map(Hasher::finish).collect();
-    for (own, &place) in candidates.iter().enumerate() {
-        if let Some(first) = (0..own).find(|&first| hashes[first] == hashes[own]) {
-            let name = list(&[&reports[candidates[first]].name]);
-            reports[place].becomes =
-                format!("left out, since it has the cells of {name}; ‘duplicates’ keep takes it");
+    let mut known: HashMap<u64, String> = HashMap::new();
+    for (hash, &place) in hashes.iter().zip(&candidates) {
+        match known.entry(hash.finish()) {
+            Entry::Vacant(free) => _ = free.insert(list(&[&reports[place].name])),
+            Entry::Occupied(name) => {
+                let name = name.get();
+                reports[place].becomes = format!(
+                    "left out, since it has the cells of {name}; ‘duplicates’ keep takes it"
+                );
+            }
         }
     }
     Ok(())

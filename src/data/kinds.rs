@@ -64,6 +64,10 @@ pub(super) enum DeclaredType {
     /// The index of a data frame.
     Index,
     /// Values that no cell can have, in the plural.
+    #[cfg_attr(
+        not(feature = "parquet"),
+        expect(dead_code, reason = "only those files declare more")
+    )]
     Refused(String),
 }
 
@@ -171,8 +175,6 @@ pub(super) struct ColumnScan {
     timed: bool,
     /// Least and largest number.
     pub(super) range: Option<(f64, f64)>,
-    /// Marks of gaps of the user's that the column has.
-    pub(super) marks: HashSet<String>,
 }
 
 impl ColumnScan {
@@ -197,7 +199,6 @@ impl ColumnScan {
             tries_all: false,
             timed: false,
             range: None,
-            marks: HashSet::new(),
         }
     }
 
@@ -259,14 +260,6 @@ impl ColumnScan {
         value
     }
 
-    /// Notes a mark of the user's that the column has.
-    fn note_mark(&mut self, cell: &str, marks: &GapMarks) {
-        let noted = !marks.is_given() || cell.is_empty() || self.marks.len() >= marks.given_marks();
-        if !noted && !self.marks.contains(cell) {
-            self.marks.insert(cell.to_owned());
-        }
-    }
-
     /// Number of different texts; more than [`MANY_TEXTS`] are not told apart.
     pub(super) fn different_texts(&self) -> usize {
         self.hashes.len()
@@ -291,7 +284,6 @@ impl ColumnScan {
         self.letters += part.letters;
         self.dated += part.dated;
         self.dates &= part.dates;
-        self.marks.extend(part.marks);
         self.timed |= part.timed;
         if let (Some(first), Some(_)) = (&part.first_text, &self.first_text) {
             self.more += part.more + 1;
@@ -342,7 +334,6 @@ impl ColumnScan {
         let bad = match read {
             Ok(value) if value.is_nan() => {
                 self.gaps += 1;
-                self.note_mark(cell, marks);
                 self.first_gap = self.first_gap.take().or_else(|| {
                     place(if cell.is_empty() { NotNumber::Empty } else { NotNumber::Marker })
                 });
@@ -389,7 +380,6 @@ impl ColumnScan {
         let place = |bad| Place { line, text: cell.to_owned(), bad };
         if marks.has(cell) {
             self.gaps += 1;
-            self.note_mark(cell, marks);
             self.first_gap = self.first_gap.take().or_else(|| Some(place(NotNumber::Empty)));
             return f64::NAN;
         }

@@ -297,6 +297,8 @@ impl Kernel {
                     flag("BIAS", bias).shown("bias"),
                     flag("ACTIVATE", act != Activation::Identity).shown(act.name()),
                     flag("SAVE", save).shown("save"),
+                    // The result before dropout is saved, where the derivative needs it, else the argument.
+                    flag("SAVE_RESULT", save && dropout.is_some() && act.gradient_from_output()),
                     flag("DROPOUT", dropout.is_some()).shown("dropout"),
                 ]),
             Self::MatmulNn { act_grad, dropout } => {

@@ -8,6 +8,7 @@ mod config;
 mod config_file;
 #[cfg(any(test, fuzzing))]
 mod fuzzing;
+mod name_list;
 mod network;
 mod option;
 mod options;

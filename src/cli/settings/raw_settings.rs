@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use super::values::parts_of;
+use super::name_list::parts_of;
 use crate::error::{Error, Result};
 
 /// The key of the table to train on, which `train` and `plan` take without dashes.

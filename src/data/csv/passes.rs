@@ -62,22 +62,20 @@ impl Layout {
         let numbers = table.dialect().delimiter != b','
             || options.format.decimal.is_some()
             || matches!(target, Target::Number(_));
+        let is_text = |column: usize| {
+            let rule = layout.names.get(column).and_then(|name| options.rule(name));
+            rule.is_some_and(|rule| *rule != ColumnRule::Number)
+        };
         table.read_numbers_in(|column| {
             !layout.keys.has(column)
-                && !layout.is_text(column, options)
+                && !is_text(column)
                 && (numbers || !layout.targets.contains(&column))
         });
         Ok((layout, table))
     }
 
-    /// Returns true if a column is asked to hold something else than numbers.
-    pub(super) fn is_text(&self, column: usize, options: &TableOptions) -> bool {
-        let rule = self.names.get(column).and_then(|name| options.rule(name));
-        rule.is_some_and(|rule| *rule != ColumnRule::Number)
-    }
-
     /// Takes all columns for features.
-    pub(super) fn of_all(table: &TableReader, options: &TableOptions) -> Self {
+    pub(super) fn of_all(table: &TableReader, format: &TableFormat) -> Self {
         let names: Vec<String> = table.header.iter().map(|name| name.trim().to_owned()).collect();
         Self {
             targets: Vec::new(),
@@ -85,7 +83,7 @@ impl Layout {
             picks: (0..names.len()).collect(),
             names,
             keys: RowKeys::default(),
-            format: options.format.clone(),
+            format: format.clone(),
         }
     }
 
@@ -300,6 +298,7 @@ impl FirstPass {
         targets.for_each(|(own, of_part)| own.append(of_part));
         self.all.keys.append(part.keys);
         self.all.weights.append(&mut part.weights);
+        self.all.seen_marks.extend(part.seen_marks);
         self.all.left_out += part.left_out;
         self.all.rows += part.rows;
     }
@@ -342,11 +341,9 @@ impl FirstPass {
         if let Some((line, place, problem)) = wrong {
             return Err(table.refuse_column_at(line, place, problem));
         }
-        let seen = self.all.columns.iter().flat_map(|column| &column.scan.marks);
-        let unused = self.marks.unused(&seen.map(String::as_str).collect());
+        let unused = self.marks.unused(&self.all.seen_marks);
         if !unused.is_empty() {
-            let unused = header::list(&unused);
-            notes.push(format!("no cell of a feature is {unused}, which ‘missing’ names"));
+            notes.push(format!("no cell is {}, which ‘missing’ names", header::list(&unused)));
         }
         if kept.is_empty() {
             let problem = format!("no column is left for features: {}", notes.join("; "));

@@ -3,6 +3,8 @@
 //! In: a block of whole rows, and the form of the table. Out: the cells of the features, targets, weights and keys of these rows.
 //! Absent on purpose: kinds of columns, which only the whole table decides.
 
+use std::collections::HashSet;
+
 use super::blocks::TextBlock;
 use super::passes::Layout;
 use super::row_keys::RowKeys;
@@ -24,6 +26,8 @@ pub(super) struct RowBlock {
     pub(super) targets: Vec<TargetCells>,
     pub(super) weights: Vec<f64>,
     pub(super) keys: RowKeys,
+    /// Marks of gaps of the user's that cells have had.
+    pub(super) seen_marks: HashSet<String>,
     /// Number of rows of weight 0.
     pub(super) left_out: usize,
     pub(super) rows: usize,
@@ -149,8 +153,8 @@ fn trimmed(cell: &str) -> &str {
 impl RowBlock {
     /// Makes room for the rows of columns without a cell.
     pub(super) fn new(columns: Vec<ColumnCells>, targets: Vec<TargetCells>, keys: RowKeys) -> Self {
-        let (x, weights) = (Vec::new(), Vec::new());
-        Self { columns, x, targets, weights, keys, left_out: 0, rows: 0, line: 0 }
+        let (x, weights, seen_marks) = (Vec::new(), Vec::new(), HashSet::new());
+        Self { columns, x, targets, weights, keys, seen_marks, left_out: 0, rows: 0, line: 0 }
     }
 
     /// Returns rows of the same columns, of which there are none.
@@ -229,11 +233,23 @@ impl RowBlock {
                 replace(before, &numbers);
             }
         }
+        if marks.is_given() && self.seen_marks.len() < marks.given_marks() {
+            let places = layout.picks.iter().chain(&layout.targets);
+            places.for_each(|&place| self.note_mark(trimmed(cell(place)), marks));
+        }
         // The last cell decides if a target is classes or numbers, so cells are collected.
         for (&place, cells) in layout.targets.iter().zip(&mut self.targets) {
             cells.push(trimmed(cell(place)), line);
         }
         self.rows += 1;
+    }
+
+    /// Notes a trimmed cell that is one of the user's marks of gaps.
+    fn note_mark(&mut self, cell: &str, marks: &GapMarks) {
+        let is_mark = !cell.is_empty() && marks.number(cell).is_ok_and(f64::is_nan);
+        if is_mark && !self.seen_marks.contains(cell) {
+            self.seen_marks.insert(cell.to_owned());
+        }
     }
 }
 

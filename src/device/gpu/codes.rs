@@ -12,7 +12,7 @@ pub(super) fn number(act: Activation) -> u32 {
 }
 
 /// Fusions of a product: names in shaders, and the bits that stand for them.
-pub(super) const FUSIONS: [(&str, u32); 7] = [
+pub(super) const FUSIONS: [(&str, u32); 8] = [
     ("TRANSPOSE_A", 1),
     ("TRANSPOSE_B", 2),
     ("BIAS", 4),
@@ -20,6 +20,7 @@ pub(super) const FUSIONS: [(&str, u32); 7] = [
     ("ACTIVATE", 16),
     ("GRADIENT", 32),
     ("BIAS_GRAD", 64),
+    ("SAVE_RESULT", 128),
 ];
 
 /// Returns whether the instructions after a sum are so few that a loop over a tile's elements may be unrolled.
@@ -53,12 +54,6 @@ pub(super) fn dropout_of(kernel: &Kernel) -> Option<Dropout> {
         Kernel::MatmulNt { dropout, .. } | Kernel::MatmulNn { dropout, .. } => dropout,
         _ => None,
     }
-}
-
-/// Returns whether a product saves the activation's result, before dropout, instead of its argument.
-pub(super) fn saves_result(kernel: &Kernel) -> bool {
-    let Kernel::MatmulNt { act, save: true, dropout: Some(_), .. } = kernel else { return false };
-    act.gradient_from_output()
 }
 
 /// Kinds of losses over classes: names in the shader, and their numbers.

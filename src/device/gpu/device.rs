@@ -287,7 +287,7 @@ impl Device for GpuDevice {
             }
             _ => return Err(self.failed(format!("{} holds another kind of numbers", spec.name))),
         };
-        let (buffer, start) = loaded.place(slot).map_err(|problem| self.failed(problem))?;
+        let (buffer, start) = loaded.place(slot);
         let offset = start + spec.element.bytes(first);
         // While steps run, no write may wait. Before them, a large table in one piece would lie here twice.
         let idle = self.flight.waiting.is_empty();
@@ -418,7 +418,7 @@ impl Device for GpuDevice {
             return Err(self.failed(format!("{} does not hold {len} floats", spec.name)));
         }
         let half = spec.element == Element::F16;
-        let (buffer, start) = loaded.place(slot).map_err(|problem| self.failed(problem))?;
+        let (buffer, start) = loaded.place(slot);
         let total = spec.element.bytes(len).next_multiple_of(4);
         let mut values = Vec::with_capacity(len);
         let mut done = 0;

@@ -9,7 +9,7 @@ use super::shader::{consts, generated};
 use super::sizes::{Arguments, DispatchSizes, Grid, narrow};
 use crate::error::Result;
 use crate::model::Activation;
-use crate::plan::{Argument, BLOCK, Kernel, Phase, Plan, Slot, Step, StorageTypes};
+use crate::plan::{Argument, BLOCK, BufferId, Kernel, Phase, Plan, Slot, Step, StorageTypes};
 
 /// Workgroups that an axis of a grid may have in WebGPU.
 const MAX_GROUPS_PER_AXIS: u32 = 65_535;
@@ -37,8 +37,8 @@ pub(super) struct Dispatch {
     pub(super) grid: [u32; 3],
     /// Number of elements of a buffer of the dispatch's own.
     pub(super) scratch: usize,
-    /// Slots that are stored in that buffer instead of the plan's own, each with its first element there.
-    pub(super) places: Vec<(Slot, usize)>,
+    /// The plan's buffers whose values are stored in that buffer instead, each with its first element there.
+    pub(super) places: Vec<(BufferId, usize)>,
     /// True if the shader is compiled without checks of indices (`pipeline.rs` says why this is safe).
     pub(super) unchecked: bool,
     /// True if one dispatch runs as many steps as it has workgroups (`fused_step.rs`).

@@ -16,8 +16,9 @@ const RANDOM: &str = include_str!("../../../shaders/random.wgsl");
 const OPERANDS: &str = include_str!("../../../shaders/operands.wgsl");
 const PRODUCT: &str = include_str!("../../../shaders/product.wgsl");
 const PRODUCT_SUBGROUP: &str = include_str!("../../../shaders/product_subgroup.wgsl");
-const ROW_CROSS_ENTROPY: &str = include_str!("../../../shaders/row_cross_entropy.wgsl");
-const ROW_MSE: &str = include_str!("../../../shaders/row_mse.wgsl");
+pub(super) const ROW_CROSS_ENTROPY: &str = include_str!("../../../shaders/row_cross_entropy.wgsl");
+pub(super) const ROW_CLASSES: &str = include_str!("../../../shaders/row_classes.wgsl");
+pub(super) const ROW_ELEMENTS: &str = include_str!("../../../shaders/row_elements.wgsl");
 const SCALING: &str = include_str!("../../../shaders/scaling.wgsl");
 pub(super) const MATMUL: &str = include_str!("../../../shaders/matmul.wgsl");
 
@@ -333,7 +334,7 @@ pub const KERNELS: &[KernelSpec] = &[
     },
     KernelSpec {
         name: "loss_map",
-        source: &[STEP_ROW, STEP, INDEX, SCALING, FUNCTIONS],
+        source: &[STEP_ROW, STEP, INDEX, SCALING, FUNCTIONS, ROW_ELEMENTS],
         params: &["batch", "n", "columns", "period", "share"],
         grid: Grid::Sizes(|of| {
             let Kernel::LossMap { width, form, .. } = of.step.kernel else {
@@ -349,7 +350,7 @@ pub const KERNELS: &[KernelSpec] = &[
     },
     KernelSpec {
         name: "loss_classes",
-        source: &[STEP_ROW, STEP, INDEX, SCALING],
+        source: &[STEP_ROW, STEP, INDEX, SCALING, ROW_CLASSES],
         params: &["batch", "n", "setting"],
         grid: Grid::Sizes(|of| {
             let Kernel::LossClasses { loss, .. } = of.step.kernel else {
@@ -456,7 +457,7 @@ pub(super) fn spec_of(kernel: &Kernel) -> Result<&'static KernelSpec> {
 
 /// Bindings that a fused step reads, and bindings that it writes.
 pub const SEQUENCE_BINDINGS: [&[&str]; 2] =
-    [&["x", "order", "y"], &["weights", "state", "state2", "log_out", "scratch"]];
+    [&["x", "order", "y", "row_weights"], &["weights", "average", "log_out", "scratch"]];
 
 /// Whole steps of training in one dispatch (`fused_step.rs`): a row beside the table, since no plan names it.
 pub static SEQUENCE: KernelSpec = KernelSpec {
@@ -466,8 +467,7 @@ pub static SEQUENCE: KernelSpec = KernelSpec {
         FUNCTIONS,
         RANDOM,
         PRODUCT,
-        ROW_CROSS_ENTROPY,
-        ROW_MSE,
+        SCALING,
         include_str!("../../../shaders/sequence.wgsl"),
     ],
     params: &["ops"],

@@ -9,7 +9,7 @@ use super::limits::{MAX_STEPS, UNIFORM_STRIDE};
 use super::pipeline::Pipelines;
 use super::select::{KernelSelector, MatmulKey, WHOLE_STEP};
 use crate::error::{Error, Result};
-use crate::plan::{BufferSpec, Phase, Plan, Role, Slot, SlotSpec, WINDOW};
+use crate::plan::{BufferId, BufferSpec, Phase, Plan, Role, Slot, SlotSpec, WINDOW};
 
 /// Bytes of a table of step parameters. The table extends beyond the last row, since a fused step always binds the largest
 /// number of rows.
@@ -39,12 +39,12 @@ pub(super) struct PreparedDispatch {
     pub(super) form: &'static str,
 }
 
-/// Slots that a fused step holds in a buffer of its own, instead of the plan's.
+/// Values that a fused step holds in a buffer of its own, instead of the plan's.
 #[derive(Debug)]
 struct StepScratch {
     buffer: wgpu::Buffer,
-    /// Slots in this buffer, each with its first element.
-    places: Vec<(Slot, usize)>,
+    /// The plan's buffers in this one, each with its first element.
+    places: Vec<(BufferId, usize)>,
 }
 
 /// A plan on the adapter.
@@ -73,31 +73,19 @@ pub(super) struct Loaded {
 
 impl Loaded {
     /// Returns the buffer that holds a slot's values, and the slot's first byte there.
-    ///
-    /// # Errors
-    /// If the slot's values are not stored; the text says what to do.
-    pub(super) fn place(&self, slot: Slot) -> Result<(&wgpu::Buffer, u64), String> {
+    pub(super) fn place(&self, slot: Slot) -> (&wgpu::Buffer, u64) {
         let spec = self.plan.slot(slot);
         let usual = (&self.buffers[spec.buffer.0 as usize], spec.element.bytes(spec.offset));
-        let Some(scratch) = &self.scratch else { return Ok(usual) };
-        let place = |slot| scratch.places.iter().find(|it| Some(it.0) == slot).map(|it| it.1);
-        let first = match self.plan.buffer(spec.buffer).role {
-            // The update is the last step and reads the whole arena first, so its first read is the arena.
-            Role::Gradients => {
-                let arena = self.plan.steps(Phase::Train).last().and_then(|it| it.reads.first());
-                place(arena.copied()).map(|arena| arena + spec.offset)
+        let Some(scratch) = &self.scratch else { return usual };
+        let place = scratch.places.iter().find(|it| it.0 == spec.buffer).map(|it| it.1);
+        // Activations of other phases are where the plan says.
+        let activations = self.plan.buffer(spec.buffer).role == Role::Activations;
+        match place {
+            Some(start) if !activations || self.trains_with(slot) => {
+                (&scratch.buffer, spec.element.bytes(start + spec.offset))
             }
-            // Activations of other phases are where the plan says.
-            Role::Activations if self.trains_with(slot) => place(Some(slot)),
-            _ => return Ok(usual),
-        };
-        let bytes = |first| (&scratch.buffer, spec.element.bytes(first));
-        first.map(bytes).ok_or_else(|| {
-            format!(
-                "{} is not kept, since one dispatch does whole steps of this network; read it on the CPU device",
-                spec.name
-            )
-        })
+            _ => usual,
+        }
     }
 
     /// Returns whether a training step reads or writes a slot.

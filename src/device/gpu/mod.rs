@@ -11,6 +11,7 @@ mod device;
 mod dispatch;
 mod encode;
 mod fused_step;
+mod fused_text;
 mod in_flight;
 mod kernels;
 mod limits;
@@ -25,7 +26,7 @@ mod tune;
 
 pub use adapter::{AdapterReport, adapters};
 pub use device::GpuDevice;
-pub use fused_step::{sequence_consts, sequence_update};
+pub use fused_step::whole_step_wgsl;
 pub use kernels::{KERNELS, KernelSpec, MatrixShape, SEQUENCE, SEQUENCE_BINDINGS, Variant};
 pub use shader::{assemble, consts, generated};
 pub use sizes::{Arguments, DispatchSizes, Grid};

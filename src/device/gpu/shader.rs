@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use super::codes::{
-    CLASS_LOSSES, FUSIONS, activation_of, class_loss, dropout_of, fused, number, saves_result,
-    short,
+    CLASS_LOSSES, FUSIONS, activation_of, class_loss, dropout_of, fused, number, short,
 };
 use super::kernels::{KernelSpec, Variant};
 use crate::expr::{Number, StepValue};
@@ -47,21 +46,19 @@ fn product_consts(
         ("FUSED", fused),
         ("ONE_PIPELINE", u32::from(variant.one_pipeline)),
         ("DROPOUT", u32::from(dropout)),
-        ("SAVE_RESULT", u32::from(saves_result(kernel))),
     ]);
     consts
 }
 
 /// Returns the function `loss_of` that an elementwise loss's shader calls.
-fn loss_text(formula: &Formula) -> String {
+pub(super) fn loss_text(formula: &Formula) -> String {
     let names = ["p", "y", "c", "raw"];
     let input = |index: u8| (*names.get(usize::from(index)).unwrap_or(&"0.0")).to_string();
     let (statements, results) = formula.program.wgsl(input, step_value);
     // The struct has two derivatives; a loss of one prediction leaves the second one 0.
     let result = |index: usize| results.get(index).map_or("0.0", String::as_str);
     format!(
-        "alias V = f32;\n\
-         struct Loss {{\n    value: f32,\n    slope: f32,\n    slope2: f32,\n}}\n\
+        "struct Loss {{\n    value: f32,\n    slope: f32,\n    slope2: f32,\n}}\n\
          fn loss_of(p: f32, y: f32, c: f32, raw: f32) -> Loss {{\n{statements}    \
          return Loss({}, {}, {});\n}}\n",
         result(0),
@@ -96,7 +93,7 @@ pub fn generated(kernel: &Kernel, formulas: &[Formula], reads: &[Element]) -> St
         return String::new();
     };
     match kernel {
-        Kernel::LossMap { .. } => return loss_text(formula),
+        Kernel::LossMap { .. } => return format!("alias V = f32;\n{}", loss_text(formula)),
         Kernel::Update(update) => return generated_update(*update, formula),
         _ => {}
     }
@@ -235,8 +232,9 @@ pub(super) fn step_value(quantity: StepValue) -> String {
     }
 }
 
-/// Returns the functions `activate` and `activation_gradient` that products call, from an activation's expression.
-fn activation_text(act: Activation) -> String {
+/// Returns the functions `activate` and `activation_gradient` that products call, from an activation's expression; with a suffix
+/// of their names, where a shader has several.
+pub(super) fn activation_text(act: Activation, suffix: &str) -> String {
     let mut wgsl = String::new();
     let value = ("activate", "x", act.value_program());
     // dy/dx of y, or of x, whichever the forward pass saves.
@@ -246,7 +244,7 @@ fn activation_text(act: Activation) -> String {
         let body = body.replace("V(", "f32(");
         let _ = writeln!(
             wgsl,
-            "fn {name}({argument}: f32) -> f32 {{\n{body}    return {};\n}}",
+            "fn {name}{suffix}({argument}: f32) -> f32 {{\n{body}    return {};\n}}",
             out[0]
         );
     }
@@ -267,7 +265,7 @@ pub fn assemble(
         let _ = writeln!(wgsl, "const {name}: u32 = {value}u;");
     }
     if let Some((_, act)) = consts.iter().find(|(name, _)| *name == "ACT") {
-        wgsl += &activation_text(Activation::ALL[*act as usize]);
+        wgsl += &activation_text(Activation::ALL[*act as usize], "");
     }
     wgsl += generated;
     for part in spec.source.iter().chain(variant.source) {

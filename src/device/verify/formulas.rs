@@ -1,5 +1,7 @@
 //! The formulas that are verified: each way in which an operand may lie, each number that a step brings, and each primitive function.
 
+use std::sync::LazyLock;
+
 use crate::expr::{Expr, Number, StepValue, Unary};
 use crate::graph::{Average, Group, Loss, Optimizer, UpdateTransforms};
 use crate::model::Activation;
@@ -79,8 +81,10 @@ fn usual_formulas(columns: usize) -> Vec<(UsualFormula, Formula)> {
 
 /// Returns which of the usual formulas this is.
 pub(super) fn usual_formula(id: FormulaId) -> Option<UsualFormula> {
+    static USUAL: LazyLock<Vec<UsualFormula>> =
+        LazyLock::new(|| usual_formulas(1).into_iter().map(|it| it.0).collect());
     let first = 3 + Unary::ALL.len();
-    id.index().checked_sub(first).and_then(|at| usual_formulas(1).get(at).map(|it| it.0))
+    id.index().checked_sub(first).and_then(|at| USUAL.get(at).copied())
 }
 
 /// Updates that are verified, by the names of their optimizers: those whose expressions have every kind of input and result.
@@ -117,8 +121,13 @@ fn updates() -> Vec<(UpdateTransforms, &'static str, bool)> {
     ]
 }
 
-/// The passes of these, each with what its kernel is told.
-pub(super) fn passes() -> Vec<(Formula, Update)> {
+/// The passes of these, each with what its kernel is told. They are derived once, since each of many cases asks for them.
+pub(super) fn passes() -> &'static [(Formula, Update)] {
+    static PASSES: LazyLock<Vec<(Formula, Update)>> = LazyLock::new(derived_passes);
+    &PASSES
+}
+
+fn derived_passes() -> Vec<(Formula, Update)> {
     let mut passes = Vec::new();
     let before = formulas_of_maps(1).len();
     for (moves, name, scaled) in updates() {
@@ -134,6 +143,11 @@ pub(super) fn passes() -> Vec<(Formula, Update)> {
 
 /// The elementwise losses, with the places of their formulas among all; one of them of the user's own.
 pub(super) fn loss_formulas() -> impl Iterator<Item = (FormulaId, Loss)> {
+    static LOSSES: LazyLock<Vec<(FormulaId, Loss)>> = LazyLock::new(numbered_losses);
+    LOSSES.iter().cloned()
+}
+
+fn numbered_losses() -> Vec<(FormulaId, Loss)> {
     let first = formulas_of_maps(1).len() + passes().len();
     let custom = Loss::custom("abs(y - p) / (1 + exp(-abs(p)))").into_iter();
     let losses = Loss::all().into_iter().map(|loss| match loss {
@@ -141,15 +155,16 @@ pub(super) fn loss_formulas() -> impl Iterator<Item = (FormulaId, Loss)> {
         other => other,
     });
     let losses = losses.chain(custom).filter(|loss| loss.formula().is_some()).enumerate();
-    losses.map(move |(index, loss)| {
+    let numbered = losses.map(|(index, loss)| {
         (FormulaId(u16::try_from(first + index).expect("the formulas are few")), loss)
-    })
+    });
+    numbered.collect()
 }
 
 /// All formulas that are verified; those of maps go over matrices of so many columns.
 pub fn formulas(columns: usize) -> Vec<Formula> {
     let mut formulas = formulas_of_maps(columns);
-    formulas.extend(passes().into_iter().map(|(formula, _)| formula));
+    formulas.extend(passes().iter().map(|(formula, _)| formula.clone()));
     formulas.extend(loss_formulas().filter_map(|(_, loss)| {
         let (program, text) = (loss.formula()?.program(), loss.to_string());
         Some(Formula { program, text, operands: vec![], columns: 0 })
@@ -177,7 +192,7 @@ pub(super) fn kernels() -> Vec<Kernel> {
     for (_, update) in passes() {
         // Forms with a loss scale are among those in half precision.
         if !update.scaled {
-            kernels.push(Kernel::Update(update));
+            kernels.push(Kernel::Update(*update));
         }
     }
     kernels

@@ -17,6 +17,8 @@ use crate::plan::{Element, Kernel, Phase, StorageTypes};
 use cases::{Case, CaseValues, Triple, build, cpu_sizes_of, limits};
 pub use cases::{every_kernel, half_kernels, sizes_of};
 pub use formulas::formulas;
+#[cfg(feature = "gpu")]
+pub use sequences::whole_steps;
 
 /// Result of one comparison.
 #[derive(Clone, Debug, PartialEq)]

@@ -137,7 +137,7 @@ pub fn every_kernel() -> Vec<Kernel> {
 /// Returns every kernel with every fusion that plans in half precision may ask for, and its storage types.
 pub fn half_kernels() -> Vec<(Kernel, StorageTypes)> {
     // Kernels with a loss scale are for half precision alone.
-    let updates = super::formulas::passes().into_iter().map(|(_, update)| update);
+    let updates = super::formulas::passes().iter().map(|(_, update)| *update);
     let updates = updates.filter(|update| update.scaled).map(|it| (Kernel::Update(it), DOWN));
     let forms = |kernel: Kernel| {
         let half = spec_of(&kernel).half.into_iter();

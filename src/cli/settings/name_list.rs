@@ -1,0 +1,34 @@
+//! Lists of names with commas between them.
+//!
+//! In: a text. Out: its parts.
+//! Absent on purpose: what the parts name.
+
+/// Returns the parts between commas, without those that are empty; of a text with `brackets`, commas within these part nothing. A part
+/// in double quotes may have commas, and so may any part after a backslash.
+pub(super) fn parts_of(text: &str, brackets: bool) -> Vec<String> {
+    let (mut parts, mut part, mut depth, mut quoted) = (Vec::new(), String::new(), 0_usize, false);
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' if letters.peek().is_some_and(|next| [',', '"'].contains(next)) => {
+                part.extend(letters.next());
+            }
+            '"' if quoted => quoted = false,
+            '"' if part.trim().is_empty() => quoted = true,
+            ',' if !quoted && depth == 0 => parts.push(std::mem::take(&mut part)),
+            _ => {
+                if brackets && !quoted {
+                    match letter {
+                        '(' => depth += 1,
+                        ')' => depth = depth.saturating_sub(1),
+                        _ => {}
+                    }
+                }
+                part.push(letter);
+            }
+        }
+    }
+    parts.push(part);
+    let parts = parts.into_iter().map(|part| part.trim().to_string());
+    parts.filter(|part| !part.is_empty()).collect()
+}
