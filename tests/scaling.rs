@@ -296,6 +296,21 @@ fn what_was_asked_of_a_table_is_told_or_refused() {
 }
 
 #[test]
+fn weights_of_a_model_with_other_texts_are_refused() {
+    let place = Place::new();
+    place.write("t.csv", &skewed(100));
+    place.write("other.csv", &skewed(100).replace("Ulm", "Jena"));
+    for table in ["t", "other"] {
+        place.ok(&format!(
+            "train {table}.csv --target y --one-hot 0 --epochs 1 --out {table} --quiet"
+        ));
+    }
+    let said = place.refused("predict t t.csv --weights other/model.safetensors");
+    assert!(said.contains("other texts in `town`; give the model itself as RUN"), "{said}");
+    place.ok("predict t t.csv --weights t/model.safetensors --quiet");
+}
+
+#[test]
 fn a_decimal_mark_that_was_stated_holds_for_predictions() {
     let place = Place::new();
     let rows: String = (0..60).map(|i| format!("{}.500,{};{i}\n", i + 1, i % 10)).collect();
