@@ -12,6 +12,8 @@ use std::process::Command;
 
 use place::{Place, event};
 use serde_json::Value;
+use wgrad::data::TableOptions;
+use wgrad::prelude::*;
 
 /// A target over several powers of ten, a skewed column and its copy, a column of few values, and texts of which some are rare.
 fn skewed(rows: u32) -> String {
@@ -234,6 +236,15 @@ fn rare_texts_share_one_place_and_are_counted() {
         told.contains("an input for each of `Aue`, `Hof`, `Ulm`, one for 9 rare texts (32 rows) and all others"),
         "{told}"
     );
+    // The shared input is 1 in the rows of villages, and in no others.
+    let options = TableOptions { min_count: 20, ..TableOptions::default() };
+    let data = Dataset::from_csv_with(place.path("t.csv"), Target::number("y"), &options).unwrap();
+    let Split { train, .. } = data.split_last(0.2).unwrap();
+    let names = &train.schema().features;
+    let rare = names.iter().position(|name| name == "town is rare").unwrap();
+    let ones: Vec<usize> =
+        train.column(rare).zip(0..).filter(|it| it.0 == 1.0).map(|it| it.1).collect();
+    assert_eq!(ones, (0..320).filter(|row| row % 10 == 9).collect::<Vec<_>>());
     // An unknown text is taken as a rare one.
     place.write("new.csv", "income,steps,town\n5,1,village 9\n5,1,nowhere\n5,1,Ulm\n");
     let (out, _) = place.ok("predict r new.csv --quiet");
@@ -261,7 +272,7 @@ fn what_was_asked_of_a_table_is_told_or_refused() {
     place.write("t.csv", &skewed(60));
     // A mark of gaps that no cell has; an offset that no place has; groups without rows to hold out.
     let (_, said) = place.ok("train t.csv --target y --epochs 1 --missing -999,Ulm --out r");
-    assert!(said.contains("no cell of a feature is `-999`, which --missing names"), "{said}");
+    assert!(said.contains("no cell is `-999`, which --missing names"), "{said}");
     let (_, said) = place.ok("plan t.csv --target y");
     assert!(said.contains("`again` has the values of `income`"), "{said}");
     let said = place.refused("train t.csv --target y --group town --valid 0 --out x");
@@ -282,6 +293,21 @@ fn what_was_asked_of_a_table_is_told_or_refused() {
         out.contains("left out, as it is asked") && out.contains("an input for each of 5 texts"),
         "{out}"
     );
+}
+
+#[test]
+fn weights_of_a_model_with_other_texts_are_refused() {
+    let place = Place::new();
+    place.write("t.csv", &skewed(100));
+    place.write("other.csv", &skewed(100).replace("Ulm", "Jena"));
+    for table in ["t", "other"] {
+        place.ok(&format!(
+            "train {table}.csv --target y --one-hot 0 --epochs 1 --out {table} --quiet"
+        ));
+    }
+    let said = place.refused("predict t t.csv --weights other/model.safetensors");
+    assert!(said.contains("other texts in `town`; give the model itself as RUN"), "{said}");
+    place.ok("predict t t.csv --weights t/model.safetensors --quiet");
 }
 
 #[test]

@@ -106,9 +106,16 @@ impl Dataset {
         let left: Vec<Column> =
             (0..columns.len()).filter(|&at| !goes(at)).map(|at| columns[at].clone()).collect();
         // Cells name the places of their columns.
-        let place = |at: usize| (0..at).filter(|&before| !goes(before)).count();
-        let odd = self.odd.iter().filter(|cell| !goes(cell.column));
-        let odd = odd.map(|cell| OddCell { column: place(cell.column), ..cell.clone() }).collect();
+        let mut next = 0;
+        let places: Vec<Option<usize>> = (0..columns.len())
+            .map(|at| {
+                let place = (!goes(at)).then_some(next);
+                next += usize::from(place.is_some());
+                place
+            })
+            .collect();
+        let moved = |cell: &OddCell| Some(OddCell { column: places[cell.column]?, ..cell.clone() });
+        let odd = self.odd.iter().filter_map(moved).collect();
         self.odd = Arc::new(odd);
         self.schema.features = input_names(&left);
         if !self.schema.columns.is_empty() {
@@ -121,17 +128,34 @@ impl Dataset {
         self.schema.duplicates.extend(duplicates);
         if tell {
             let mut notes = self.notes.to_vec();
-            notes.extend(self.schema.duplicates.iter().map(|it| {
-                format!(
-                    "{} has the values of {} in all training rows, and is left out; ‘duplicates’ keep takes both",
-                    list(&[&it.column]),
-                    list(&[&it.same_as])
-                )
-            }));
+            notes.extend(told(&self.schema.duplicates));
             self.notes = Arc::new(notes);
         }
         Ok(self)
     }
+}
+
+/// Says which columns are left out: each by itself, or many in one sentence.
+fn told(duplicates: &[DuplicateColumn]) -> Vec<String> {
+    const FEW: usize = 3;
+    let names = |it: &DuplicateColumn| (list(&[&it.column]), list(&[&it.same_as]));
+    let each = |it: &DuplicateColumn| {
+        let (column, other) = names(it);
+        format!(
+            "{column} has the values of {other} in all training rows, and is left out; ‘duplicates’ keep takes both"
+        )
+    };
+    if duplicates.len() <= FEW {
+        return duplicates.iter().map(each).collect();
+    }
+    let first = duplicates.iter().take(FEW).map(names);
+    let first: Vec<String> = first.map(|(column, other)| format!("{column} as {other}")).collect();
+    vec![format!(
+        "{} columns have the values of another one in all training rows, and are left out: {} and {} more; ‘duplicates’ keep takes all",
+        duplicates.len(),
+        first.join(", "),
+        duplicates.len() - FEW
+    )]
 }
 
 #[cfg(test)]
@@ -155,6 +179,12 @@ mod tests {
         assert_eq!(valid.schema(), made.train.schema());
         let note = &made.train.notes()[0];
         assert!(note.starts_with("`x2` has the values of `x0` in all training rows"), "{note}");
+        // Of many columns a few are named.
+        let same = data(&x.chunks(6).flat_map(|row| [row[1]; 6]).collect::<Vec<_>>());
+        let many = Split { train: same, valid: None }.without_duplicates(&[]).unwrap();
+        let want = "5 columns have the values of another one in all training rows, and are left out: `x1` as `x0`, `x2` as `x0`, \
+                    `x3` as `x0` and 2 more; ‘duplicates’ keep takes all";
+        assert_eq!(many.train.notes(), [want]);
         // An input that has to stay is neither left out nor a reason to leave out another.
         assert_eq!(split.clone().without_duplicates(&[2]).unwrap(), split);
         assert_eq!(split.clone().without_duplicates(&[0]).unwrap(), split);
