@@ -18,7 +18,7 @@ const NT: Kernel =
 const NN: Kernel = Kernel::MatmulNn { act_grad: Activation::Relu, dropout: None };
 const TN: Kernel = Kernel::MatmulTn { bias_grad: true };
 const CROSS_ENTROPY: Kernel = Kernel::LossClasses {
-    loss: ClassLoss::CrossEntropy { label_smoothing: 0.0 },
+    loss: ClassLoss::CROSS_ENTROPY,
     form: LossVariant { mean: true, constants: false, weights: false, scaled: false },
 };
 

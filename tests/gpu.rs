@@ -13,9 +13,13 @@ use wgrad::device::cpu::CpuDevice;
 use wgrad::device::gpu::GpuDevice;
 use wgrad::device::verify::{check, check_form, every_kernel, half_kernels, sizes_of, verify_gpu};
 use wgrad::device::{Device, DeviceInfo, DeviceKind, Values};
+use wgrad::expr::Expr;
 use wgrad::graph::{Loss, Optimizer};
 use wgrad::model::{Activation, Init, Sequential};
-use wgrad::plan::{Kernel, Phase, Plan, Slot, StepParams, TrainPlan};
+use wgrad::plan::{
+    Broadcast, Element, Formula, Kernel, Operand, Phase, Plan, PlanBuilder, Role, Slot, StepParams,
+    TrainPlan,
+};
 use wgrad::train::{Event, TrainOptions, Trainer};
 use wgrad::{Error, Seed};
 
@@ -342,4 +346,23 @@ fn an_arena_larger_than_a_binding_is_updated_in_parts() {
         device.limit_bindings(None);
         assert_eq!(check.failure, None);
     }
+}
+
+#[test]
+fn the_largest_of_infinities_is_one() {
+    let Some(mut device) = gpu() else { return };
+    let mut builder = PlanBuilder::new();
+    let mut slot = |sizes| builder.slot("s", sizes, Element::F32, Role::Data).unwrap();
+    let (x, largest) = (slot(vec![2, 3]), slot(vec![2]));
+    let operands = vec![Operand::new(Broadcast::Both, 3)];
+    let formula = builder.formula(Formula::new(&Expr::input(0), operands, 3)).unwrap();
+    let kernel = Kernel::MapColumns { formula, operands: 1, maximum: true };
+    let step = builder.step(kernel, vec![x], vec![largest]).unwrap();
+    builder.phase(Phase::Eval, vec![step]);
+    device.load(&builder.finish(2, 2)).unwrap();
+    let low = f32::NEG_INFINITY;
+    device.write(x, 0, Values::F32(&[low, low, low, -1e38, low, -3e38])).unwrap();
+    device.write_steps(Phase::Eval, &[StepParams::default()]).unwrap();
+    device.run(Phase::Eval, 0..1).unwrap();
+    assert_eq!(device.read(largest, 2).unwrap(), [low, -1e38]);
 }

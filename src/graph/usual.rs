@@ -151,3 +151,65 @@ impl Op {
         (space.is_full(whole) && *f == Expr::input(0)).then_some(x)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Broadcast, Operand};
+
+    /// A graph with features `[batch, 3]`, a matrix `[4, 3]` and a vector `[3]`.
+    fn graph() -> (Graph, [NodeId; 3]) {
+        let mut graph = Graph::new();
+        let x = graph.push("x", Op::Features { columns: 3 }).unwrap();
+        let w = graph.push("w", Op::Param { view: 0, sizes: vec![4, 3] }).unwrap();
+        let b = graph.push("b", Op::Param { view: 1, sizes: vec![3] }).unwrap();
+        (graph, [x, w, b])
+    }
+
+    #[test]
+    fn nodes_are_recognised_by_their_expressions() {
+        let (mut graph, [x, w, bias]) = graph();
+        for x in [x, w] {
+            let sum = graph.add("sum", x, x).unwrap();
+            let biased = graph.add_bias("z", x, bias).unwrap();
+            let act = graph.activate("h", Activation::Gelu, x).unwrap();
+            let op = |id: NodeId| graph.node(id).op.clone();
+            assert!(op(sum).is_sum() && !op(biased).is_sum() && !op(act).is_sum());
+            assert_eq!(op(biased).as_bias(), Some(Biased { x, bias }));
+            assert_eq!((op(sum).as_bias(), op(act).as_bias()), (None, None));
+            assert_eq!(op(act).as_activation(), Some((Activation::Gelu, x)));
+            assert_eq!(op(sum).as_activation(), None);
+            assert!([sum, biased, act].into_iter().all(|id| !graph.is_elementwise(id)));
+        }
+    }
+
+    #[test]
+    fn operands_that_are_moved_are_no_terms() {
+        let (mut graph, [x, _, bias]) = graph();
+        let space = IterationSpace::Batch(3);
+        let moved = |shift| (x, Operand { shift, ..Operand::new(Broadcast::Both, 3) });
+        let mut push = |f: Expr, operands| graph.push("y", Op::Map { f, operands, space }).unwrap();
+        let columns = (bias, Operand::new(Broadcast::Columns, 3));
+        let nodes = [
+            push(plus(), vec![moved(0), moved(1)]),
+            push(plus(), vec![moved(1), columns]),
+            push(Activation::Relu.expr(), vec![moved(-1)]),
+            push(Expr::input(0), vec![moved(0)]),
+        ];
+        for id in nodes {
+            let op = &graph.node(id).op;
+            assert!(!op.is_sum() && op.as_bias().is_none() && op.as_activation().is_none());
+            assert!(graph.is_elementwise(id));
+        }
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_named() {
+        let (mut graph, [x, w, bias]) = graph();
+        let said = graph.add("sum", x, w).unwrap_err().to_string();
+        assert!(said.contains("x[batch,3]") && said.contains("w[4,3]"), "{said}");
+        let said = graph.add_bias("z", x, w).unwrap_err().to_string();
+        assert!(said.contains("x[batch,3]") && said.contains("w[4,3]"), "{said}");
+        assert!(graph.add("sum", bias, bias).is_ok());
+    }
+}

@@ -161,7 +161,6 @@ impl PlanBuilder {
         let scaled = ports.half_params.is_some();
         let grouped = is_grouped(step, layout);
         let passes = UpdatePass::all(optimizer, moves, grouped, scaled);
-        let blocks = layout.len() / BLOCK;
         let mut steps = Vec::new();
         let table = if passes.iter().any(|pass| pass.update.table) {
             Some(self.table(step, layout)?)
@@ -170,13 +169,7 @@ impl PlanBuilder {
         };
         // The norm is one of all gradients together, so it must be known before the first weight changes.
         if let (Some(max), Some(table)) = (moves.clip_norm, table) {
-            let sums = self.slot("square_sums", vec![blocks], Element::F32, Role::State)?;
-            let kernel = Kernel::SquareSums { gradient: true, gathers: gathered.is_some(), scaled };
-            let scale = scaling.filter(|_| scaled);
-            let reads = [Some(ports.gradients), gathered, scale, Some(table)];
-            let reads = reads.into_iter().flatten().collect();
-            steps.push(self.step(kernel, reads, vec![sums])?);
-            steps.push(self.step(Kernel::ClipNorm { max }, vec![sums], vec![table])?);
+            steps.extend(self.clip_norm(max, table, ports)?);
         }
         // Of two passes, the first writes the states and the direction, the second changes the weights.
         for UpdatePass { formula, update } in passes {
@@ -213,6 +206,19 @@ impl PlanBuilder {
             }
         }
         Ok(steps)
+    }
+
+    /// Returns the steps that compute the norm of all gradients together, and write the factor that clips it to the table.
+    fn clip_norm(&mut self, max: f64, table: Slot, ports: &TrainPorts) -> Result<[Step; 2]> {
+        let blocks = self.sizes(ports.gradients)[0] / BLOCK;
+        let sums = self.slot("square_sums", vec![blocks], Element::F32, Role::State)?;
+        let (gathered, scaled) = (ports.gathered, ports.half_params.is_some());
+        let kernel = Kernel::SquareSums { gradient: true, gathers: gathered.is_some(), scaled };
+        let scale = ports.scaling.filter(|_| scaled);
+        let reads = [Some(ports.gradients), gathered, scale, Some(table)];
+        let reads = reads.into_iter().flatten().collect();
+        let squares = self.step(kernel, reads, vec![sums])?;
+        Ok([squares, self.step(Kernel::ClipNorm { max }, vec![sums], vec![table])?])
     }
 
     /// Adds the table of factors, which begins with those of the parameter groups.

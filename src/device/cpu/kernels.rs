@@ -90,7 +90,7 @@ pub fn matmul_nn<T: Real>(
 ) {
     general_mat_mul(T::one(), &view(a, m, k), &view(b, k, n), T::zero(), &mut view_mut(out, m, n));
     if let Some(saved) = saved {
-        times_slopes(act_grad, out, saved);
+        activation_backward(act_grad, out, saved);
     }
 }
 
@@ -132,7 +132,7 @@ pub fn activate<T: Real>(act: Activation, values: &mut [T]) {
 }
 
 /// Each value is multiplied by act' of what was saved.
-pub fn times_slopes<T: Real>(act: Activation, values: &mut [T], saved: &[T]) {
+pub fn activation_backward<T: Real>(act: Activation, values: &mut [T], saved: &[T]) {
     let program = act.slope_program();
     let mut registers = program.registers::<T>();
     for (values, saved) in values.chunks_mut(LANES).zip(saved.chunks(LANES)) {

@@ -7,54 +7,25 @@
 
 use super::codes::{activation_of, class_loss, dropout_of, fused};
 use super::dispatch::{Binding, Dispatch};
-use super::fused_text::{LossText, StepText, UpdatePlaces};
+use super::fused_text::{LossText, MAX_OPS, OpKind, StepText, UpdatePlaces};
 use super::kernels::{SEQUENCE, SEQUENCE_BINDINGS, Variant};
 use super::limits::MAX_STEPS;
 use super::shader::assemble;
 use super::sizes::{bits, check_shapes, narrow, product_sizes};
 use crate::error::{Error, Result};
-use crate::graph::Loss;
+use crate::graph::ClassLoss;
 use crate::model::Activation;
 use crate::plan::{
     BLOCK, Broadcast, BufferId, Dropout, Element, FormulaId, InitialValues, Kernel, LossVariant,
     Phase, Plan, Role, Slot, Step, StorageTypes, Update,
 };
 
-/// Largest number of operations of a step: the table is a uniform of fixed size.
-pub(super) const MAX_OPS: usize = 96;
 /// Number of words of an operation in the table.
 const OP_WORDS: usize = 16;
 
 /// Number of iterations of all its loops together that a lane may make in a dispatch: Mesa 22.3's lavapipe ends loops,
 /// silently, after 65,535. The count is an estimate, so this limit is well below.
 const MAX_TURNS: usize = 32_000;
-
-/// Kinds of operations, by their numbers in the shader.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum OpKind {
-    #[default]
-    End,
-    Gather,
-    GatherTargets,
-    GatherWeights,
-    Product,
-    Map,
-    MapRows,
-    MapColumns,
-    Lookup,
-    LookupGrad,
-    Losses,
-    PartialSums,
-    LogLoss,
-    UpdateRunning,
-    FindBad,
-    NoteBad,
-    EndGuarded,
-    SquareSums,
-    ClipNorm,
-    TrustRatio,
-    Update,
-}
 
 /// One operation, its fields as the shader names them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -408,7 +379,7 @@ impl<'a> StepBuilder<'a> {
     fn loss(&mut self, step: &Step) -> Result<Option<FusedOp>> {
         let (text, form, setting) = match step.kernel {
             Kernel::LossClasses { loss, form } => {
-                let plain = form.is_plain() && loss.loss() == Loss::CROSS_ENTROPY;
+                let plain = form.is_plain() && loss == ClassLoss::CROSS_ENTROPY;
                 let text = if plain { LossText::CrossEntropy } else { LossText::Classes(loss) };
                 (text, form, class_loss(loss).1)
             }

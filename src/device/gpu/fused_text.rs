@@ -6,13 +6,41 @@
 use std::fmt::Write as _;
 
 use super::codes::{CLASS_LOSSES, FUSIONS, class_loss, short};
-use super::fused_step::{MAX_OPS, OpKind};
 use super::kernels::{ROW_CLASSES, ROW_CROSS_ENTROPY, ROW_ELEMENTS};
 use super::limits::MAX_STEPS;
 use super::shader::{activation_text, loss_text, step_value};
 use crate::graph::{ClassLoss, UpdateInput};
 use crate::model::Activation;
 use crate::plan::{Broadcast, Formula, FormulaId, LossVariant, Plan, Update};
+
+/// Largest number of operations of a step: the table is a uniform of fixed size.
+pub(super) const MAX_OPS: usize = 96;
+/// Kinds of operations, by their numbers in the shader.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum OpKind {
+    #[default]
+    End,
+    Gather,
+    GatherTargets,
+    GatherWeights,
+    Product,
+    Map,
+    MapRows,
+    MapColumns,
+    Lookup,
+    LookupGrad,
+    Losses,
+    PartialSums,
+    LogLoss,
+    UpdateRunning,
+    FindBad,
+    NoteBad,
+    EndGuarded,
+    SquareSums,
+    ClipNorm,
+    TrustRatio,
+    Update,
+}
 
 /// The loss of a fused step.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -400,11 +400,17 @@ mod tests {
 
     #[test]
     fn products_of_halves_have_names_of_their_own() {
-        let name = |stored| MatmulKey { kernel: Kernel::LogLoss, sizes: [1, 2, 3], stored }.name();
+        let name = |stored| {
+            MatmulKey { kernel: Kernel::MatmulTn { bias_grad: false }, sizes: [1, 2, 3], stored }
+                .name()
+        };
         let half = StorageTypes { read: Element::F16, write: Element::F16 };
-        assert_eq!(name(StorageTypes::F32), "log_loss 1x2x3");
-        assert_eq!(name(half), "log_loss f16 1x2x3");
-        assert_eq!(name(StorageTypes { write: Element::F32, ..half }), "log_loss f16_to_f32 1x2x3");
+        assert_eq!(name(StorageTypes::F32), "matmul_tn 1x2x3");
+        assert_eq!(name(half), "matmul_tn f16 1x2x3");
+        assert_eq!(
+            name(StorageTypes { write: Element::F32, ..half }),
+            "matmul_tn f16_to_f32 1x2x3"
+        );
     }
 
     #[test]

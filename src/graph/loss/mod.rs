@@ -115,6 +115,9 @@ pub enum ClassLoss {
 }
 
 impl ClassLoss {
+    /// Cross-entropy without label smoothing.
+    pub const CROSS_ENTROPY: Self = Self::CrossEntropy { label_smoothing: 0.0 };
+
     /// Returns the loss.
     pub fn loss(self) -> Loss {
         match self {

@@ -25,9 +25,7 @@ use custom::CustomOptimizer;
 pub use specs::BetweenPasses;
 pub use specs::MOST_STATES;
 pub(super) use specs::{AVERAGE, SHARE, input};
-use specs::{
-    CUSTOM, CUSTOM_WITHOUT_DECAY, METHODS, MOST_SETTINGS, OptimizerRow, Range, Setting, Terms,
-};
+use specs::{CUSTOM, METHODS, MOST_SETTINGS, OptimizerRow, Range, Setting, Terms};
 pub use step_scalars::{OptimizerHostState, OptimizerSchedule, UpdateContext};
 
 /// Update of parameters against their gradients: a row of the table of optimizers, with its settings. Formulas and defaults
@@ -64,8 +62,7 @@ impl Optimizer {
     fn method(&self) -> &'static OptimizerRow {
         match &self.row {
             RowOf::Table(index) => &METHODS[usize::from(*index)],
-            RowOf::Custom(custom) if custom.decays() => &CUSTOM,
-            RowOf::Custom(_) => &CUSTOM_WITHOUT_DECAY,
+            RowOf::Custom(custom) => &CUSTOM[usize::from(!custom.decays())],
         }
     }
 

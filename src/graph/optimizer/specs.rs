@@ -245,17 +245,15 @@ macro_rules! method {
     };
 }
 
-/// The row of an optimizer of the user's own, whose formulas are its text; the one number of its own is that of the update.
-pub(super) static CUSTOM: OptimizerRow =
-    method!("custom", 1e-3, [WEIGHT_DECAY], |_| &[], |t| t.optimizer.own_formulas(&t.g), |step| [
-        step.t, 0.0, 0.0
-    ]);
+/// Rows of an optimizer of the user's own, whose formulas are its text; the one number of its own is that of the update. The second
+/// one is for texts that do not read the weight decay.
+pub(super) static CUSTOM: [OptimizerRow; 2] = [custom(&[WEIGHT_DECAY]), custom(&[])];
 
-/// The same, of one that does not read the weight decay.
-pub(super) static CUSTOM_WITHOUT_DECAY: OptimizerRow =
-    method!("custom", 1e-3, [], |_| &[], |t| t.optimizer.own_formulas(&t.g), |step| [
-        step.t, 0.0, 0.0
-    ]);
+const fn custom(settings: &'static [Setting]) -> OptimizerRow {
+    let formulas = |t: &Terms<'_>| t.optimizer.own_formulas(&t.g);
+    let row = method!("custom", 1e-3, [], |_| &[], formulas, |step| [step.t, 0.0, 0.0]);
+    OptimizerRow { settings, ..row }
+}
 
 /// Every optimizer, in the order in which help texts list them.
 pub(super) static METHODS: [OptimizerRow; 13] = [

@@ -397,6 +397,32 @@ mod tests {
     }
 
     #[test]
+    fn loops_are_taken_for_the_formulas_that_they_compute() {
+        let x = Expr::input;
+        let (whole, column) =
+            (Operand::new(Broadcast::Both, 7), Operand::new(Broadcast::Columns, 7));
+        let known = |expr: &Expr, operands: &[Operand], over| {
+            KnownMap::of(&Formula::new(expr, operands.to_vec(), 7), over)
+        };
+        let (all, rows) = (SumOver::Nothing, SumOver::Rows);
+        for act in [Activation::Relu, Activation::Gelu, Activation::Silu] {
+            assert_eq!(known(&act.expr(), &[whole], all), Some(KnownMap::Activation(act)));
+            let gradient = Some(KnownMap::ActivationGradient(act));
+            assert_eq!(known(&act.gradient(), &[whole; 2], all), gradient);
+            assert_eq!(known(&act.expr(), &[whole], rows), None);
+            assert_eq!(known(&act.expr(), &[column], all), None);
+        }
+        let sum = x(0) + x(1);
+        assert_eq!(known(&sum, &[whole; 2], all), Some(KnownMap::Sum));
+        assert_eq!(known(&sum, &[whole, column], all), Some(KnownMap::Bias));
+        assert_eq!(known(&sum, &[whole, Operand { shift: 1, ..whole }], all), None);
+        assert_eq!(known(&x(0), &[whole], rows), Some(KnownMap::ColumnSums));
+        for expr in [x(0), Activation::Mish.expr(), x(0).tanh() + 1.0] {
+            assert_eq!(known(&expr, &[whole], all), None, "{expr}");
+        }
+    }
+
+    #[test]
     fn blocks_of_any_sizes_compute_what_the_reference_does() {
         // Rows narrower than a block, as wide, and wider; some rows do not count.
         for (rows, columns) in [(1, 1), (7, 1), (9, 10), (5, 64), (33, 100), (3, 256), (4, 700)] {

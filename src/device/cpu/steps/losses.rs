@@ -9,7 +9,7 @@ use super::super::loss::{LossInputs, LossTargets};
 use super::super::{Compiled, Real};
 use super::{ArenaViews, Slots, StepWork, disjoint};
 use crate::expr::Program;
-use crate::graph::{ClassLoss, Loss};
+use crate::graph::ClassLoss;
 use crate::plan::{LossVariant, StepParams};
 
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(super) fn map(slots: &Slots<'_>, form: LossVariant) -> StepWork {
 }
 
 pub(super) fn classes(slots: &Slots<'_>, loss: ClassLoss, form: LossVariant) -> StepWork {
-    let kind = if form.is_plain() && loss.loss() == Loss::CROSS_ENTROPY {
+    let kind = if form.is_plain() && loss == ClassLoss::CROSS_ENTROPY {
         LossKind::CrossEntropy
     } else {
         LossKind::Classes(loss, form)

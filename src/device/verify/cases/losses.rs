@@ -24,7 +24,7 @@ pub(super) fn kernels() -> Vec<Kernel> {
     }
     // The plain ones, for which devices may have other loops.
     let form = LossVariant { mean: true, constants: false, weights: false, scaled: false };
-    let loss = ClassLoss::CrossEntropy { label_smoothing: 0.0 };
+    let loss = ClassLoss::CROSS_ENTROPY;
     kernels.extend([Kernel::LossClasses { loss, form }, by_formula(&Loss::Mse, form)]);
     kernels
 }
@@ -45,7 +45,7 @@ fn by_formula(loss: &Loss, form: LossVariant) -> Kernel {
 pub(super) fn spec(kernel: Kernel) -> TestSpec {
     match kernel {
         Kernel::LossClasses { loss, form }
-            if form.is_plain() && loss.loss() == Loss::CROSS_ENTROPY =>
+            if form.is_plain() && loss == ClassLoss::CROSS_ENTROPY =>
         {
             TestSpec::new(
                 |name, [m, n, _]| match name {
