@@ -55,6 +55,10 @@ pub(super) enum DeclaredType {
     /// The index of a data frame.
     Index,
     /// Values that no cell can have, in the plural.
+    #[cfg_attr(
+        not(feature = "parquet"),
+        expect(dead_code, reason = "other formats have numbers alone")
+    )]
     Refused(String),
 }
 
