@@ -19,6 +19,8 @@ const FEW_NUMBERS: usize = 1 << 12;
 /// Most different numbers that are counted for a report, and number of examples in it.
 pub(super) const COUNTED_CELLS: usize = 1 << 16;
 const EXAMPLES: usize = 3;
+/// Most texts that a part of a table has room for from the beginning.
+const MOST_ROOM: usize = 1 << 13;
 /// Number of different texts from which a column has to repeat some of them, or they are not kept.
 const MANY_TEXTS: usize = 1 << 16;
 
@@ -116,7 +118,11 @@ impl ColumnCells {
 
     /// Returns the empty column that begins as this one has ended: with texts, or without.
     pub(super) fn next_part(&self) -> Self {
-        let known = self.known.as_ref().map(|_| KnownTexts::default());
+        // A part has about the texts of the whole.
+        let known = self.known.as_ref().map(|known| KnownTexts {
+            texts: TextTable::with_room(known.cells.len().min(MOST_ROOM)),
+            ..KnownTexts::default()
+        });
         let different = self.different.as_ref().map(DifferentCells::next_part);
         Self {
             scan: self.scan.emptied(),

@@ -211,6 +211,10 @@ impl ColumnScan {
                 None => CellClass::Text,
             };
         }
+        // Most cells are plain numbers.
+        if !self.is_text() && !marks.is_given() && quick_number(cell).is_some() {
+            return CellClass::Number;
+        }
         let number = match self.is_text() && !marks.has(cell) {
             true => Err(NotNumber::Text),
             false => marks.number(cell),
@@ -300,7 +304,7 @@ impl ColumnScan {
 
     /// Counts a trimmed cell. Returns its number, or the days of a date; NaN for all else.
     pub(super) fn push(&mut self, cell: &str, line: u64, marks: &GapMarks) -> f64 {
-        // Most cells are plain numbers.
+        // Most cells are.
         if self.rule.is_none()
             && self.declared.is_none()
             && !marks.is_given()

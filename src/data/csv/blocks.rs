@@ -16,8 +16,9 @@ use super::bytes::{MOST_ROW, QuoteScan, count};
 use super::rows::ByteSource;
 use crate::error::{Error, Result};
 
-/// Number of bytes of a block, unless a row is longer. Tests have few rows, and should have several blocks all the same.
-const BLOCK: usize = if SMALL { 1 << 8 } else { 1 << 20 };
+/// Number of bytes of a block, unless a row is longer: each finds its different texts anew, so blocks should not be short. Tests have few
+/// rows, and should have several blocks all the same.
+const BLOCK: usize = if SMALL { 1 << 8 } else { 1 << 21 };
 /// Bytes of the first read, since most tables are short.
 const FIRST: usize = if SMALL { 1 << 6 } else { 1 << 16 };
 const SMALL: bool = cfg!(any(test, fuzzing));
