@@ -308,7 +308,7 @@ pub struct PredictArgs {
 /// `wgrad inspect`
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// CSV file with a header
+    /// CSV file with a header, another form of table, or - for standard input
     pub table: PathBuf,
     /// One JSON object per column on stdout
     #[arg(long)]

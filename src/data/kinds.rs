@@ -146,11 +146,11 @@ pub(super) struct ColumnScan {
     /// Cells with a mark that is a gap only if the column holds nothing but numbers beside it.
     pub(super) odd: usize,
     pub(super) texts: usize,
-    first_gap: Option<Place>,
-    first_odd: Option<Place>,
-    first_text: Option<Place>,
+    first_gap: Option<Box<Place>>,
+    first_odd: Option<Box<Place>>,
+    first_text: Option<Box<Place>>,
     /// First cell that is neither a gap nor a date, once a date was looked for.
-    first_undated: Option<Place>,
+    first_undated: Option<Box<Place>>,
     /// Number of dates.
     dated: usize,
     /// Number of cells with the problem of the first text, beside that one, and the lines of the first of them.
@@ -318,7 +318,7 @@ impl ColumnScan {
         if matches!(self.rule, Some(ColumnRule::Date(_))) {
             return self.push_date(cell, line, marks);
         }
-        let place = |bad| Some(Place { line, text: cell.to_owned(), bad });
+        let place = |bad| Some(Box::new(Place { line, text: cell.to_owned(), bad }));
         // Texts of digits stay texts, unless someone says that they are numbers.
         let read = if self.is_text() && !marks.has(cell) {
             Err(NotNumber::Text)
@@ -374,7 +374,8 @@ impl ColumnScan {
         let place = |bad| Place { line, text: cell.to_owned(), bad };
         if marks.has(cell) {
             self.gaps += 1;
-            self.first_gap = self.first_gap.take().or_else(|| Some(place(NotNumber::Empty)));
+            self.first_gap =
+                self.first_gap.take().or_else(|| Some(Box::new(place(NotNumber::Empty))));
             return f64::NAN;
         }
         self.texts += 1;
@@ -394,7 +395,7 @@ impl ColumnScan {
     /// Keeps the first misfit, and counts the others, so that one message tells all that has to be corrected.
     fn note_misfit(&mut self, line: u64, place: impl FnOnce() -> Place) {
         if self.first_text.is_none() {
-            self.first_text = Some(place());
+            self.first_text = Some(Box::new(place()));
             return;
         }
         self.more += 1;

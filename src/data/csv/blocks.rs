@@ -4,7 +4,7 @@
 //! quotes; what a function makes of each, in the same order for any number of threads.
 //! Absent on purpose: cells.
 
-use std::io::Read;
+use std::io::{Chain, Cursor, Read};
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,13 +38,14 @@ pub(super) struct TextBlock {
 /// Cuts bytes into blocks.
 #[derive(Debug)]
 pub(super) struct BlockCutter {
-    pub(super) source: ByteSource,
+    /// Bytes that were read with the header already, and those behind them.
+    pub(super) source: Chain<Cursor<Vec<u8>>, ByteSource>,
     pub(super) path: PathBuf,
     pub(super) delimiter: u8,
     pub(super) newline: u8,
     /// Number of lines before the next block.
     pub(super) lines: u64,
-    /// Bytes behind the last block that were read already.
+    /// Bytes behind the last block.
     pub(super) rest: Vec<u8>,
     /// Counter of the bytes that were read.
     pub(super) read: Arc<AtomicU64>,

@@ -214,7 +214,6 @@ impl FirstPass {
             keys: layout.keys.clone(),
             left_out: 0,
             rows: 0,
-            line: 0,
         };
         let x = NumberVec::default();
         Self { marks, all, x, keeps_numbers: true, texts: Vec::new() }
@@ -249,7 +248,7 @@ impl FirstPass {
         // counted there instead of lines.
         let parallel = !rows.form.dialect.is_array;
         while let Some(block) = blocks.next()? {
-            let read = rows.read(block, self.seen(), self.all.emptied())?;
+            let read = rows.read(block, self.seen(), &self.all)?;
             self.append(read);
             progress.tell(table.bytes(), self.seen());
             if parallel {
@@ -258,7 +257,7 @@ impl FirstPass {
         }
         if !blocks.ended {
             let empty = self.all.emptied();
-            let read = move |block| rows.read(block, 0, empty.emptied());
+            let read = move |block| rows.read(block, 0, &empty);
             each_block(blocks, read, |read| {
                 self.append(read);
                 progress.tell(table.bytes(), self.seen());
