@@ -15,7 +15,8 @@ use super::table_options::ColumnRule;
 use super::text_table::TextTable;
 
 /// Most different numbers of a column whose texts are kept, in case that it holds texts as well.
-const FEW_NUMBERS: usize = 1 << 12;
+/// Tests have few rows, and should have columns of too many all the same.
+const FEW_NUMBERS: usize = if cfg!(any(test, fuzzing)) { 1 << 4 } else { 1 << 12 };
 /// Most different numbers that are counted for a report, and number of examples in it.
 pub(super) const COUNTED_CELLS: usize = 1 << 16;
 const EXAMPLES: usize = 3;
