@@ -15,10 +15,13 @@ use super::table_options::ColumnRule;
 use super::text_table::TextTable;
 
 /// Most different numbers of a column whose texts are kept, in case that it holds texts as well.
-const FEW_NUMBERS: usize = 1 << 12;
+/// Tests have few rows, and should have columns of too many all the same.
+const FEW_NUMBERS: usize = if cfg!(any(test, fuzzing)) { 1 << 4 } else { 1 << 12 };
 /// Most different numbers that are counted for a report, and number of examples in it.
 pub(super) const COUNTED_CELLS: usize = 1 << 16;
 const EXAMPLES: usize = 3;
+/// Most texts that a part of a table has room for from the beginning.
+const MOST_ROOM: usize = 1 << 13;
 /// Number of different texts from which a column has to repeat some of them, or they are not kept.
 const MANY_TEXTS: usize = 1 << 16;
 
@@ -28,11 +31,14 @@ const MANY_TEXTS: usize = 1 << 16;
 #[derive(Clone, Debug)]
 pub(super) struct ColumnCells {
     pub(super) scan: ColumnScan,
-    known: Option<KnownTexts>,
+    /// Texts that are known; nothing before the first cell, since a table may have very many columns.
+    known: Option<Box<KnownTexts>>,
+    /// True once there were too many texts to be kept.
+    forgets: bool,
     /// True if all texts are needed, since the column is asked to be a category.
     keeps_all: bool,
     /// Different cells, counted where their texts are forgotten and that is asked.
-    different: Option<DifferentCells>,
+    different: Option<Box<DifferentCells>>,
     /// True if a number has more digits than f64 keeps.
     pub(super) inexact: bool,
 }
@@ -104,27 +110,25 @@ impl ColumnCells {
             rule,
             Some(ColumnRule::Category | ColumnRule::OneHot | ColumnRule::Embedding(_))
         );
-        let known = Some(KnownTexts::default());
         let scan = ColumnScan::new(rule, declared);
-        Self { scan, known, keeps_all, different: None, inexact: false }
+        Self { scan, known: None, forgets: false, keeps_all, different: None, inexact: false }
     }
 
     /// Makes the empty column whose different cells are counted.
     pub(super) fn counted(rule: Option<&ColumnRule>, declared: Option<&DeclaredType>) -> Self {
-        Self { different: Some(DifferentCells::default()), ..Self::new(rule, declared) }
+        Self { different: Some(Box::default()), ..Self::new(rule, declared) }
     }
 
     /// Returns the empty column that begins as this one has ended: with texts, or without.
     pub(super) fn next_part(&self) -> Self {
-        let known = self.known.as_ref().map(|_| KnownTexts::default());
-        let different = self.different.as_ref().map(DifferentCells::next_part);
-        Self {
-            scan: self.scan.emptied(),
-            known,
-            keeps_all: self.keeps_all,
-            different,
-            inexact: false,
-        }
+        // A part has about the texts of the whole.
+        let known = self.known.as_ref().map(|known| {
+            let texts = TextTable::with_room(known.cells.len().min(MOST_ROOM));
+            Box::new(KnownTexts { texts, ..KnownTexts::default() })
+        });
+        let different = self.different.as_ref().map(|it| Box::new(it.next_part()));
+        let (forgets, keeps_all) = (self.forgets, self.keeps_all);
+        Self { scan: self.scan.emptied(), known, forgets, keeps_all, different, inexact: false }
     }
 
     /// Returns the number of different cells that are no gaps, and the first of them; of numbers at most [`COUNTED_CELLS`] are counted.
@@ -152,7 +156,7 @@ impl ColumnCells {
         line: u64,
         marks: &GapMarks,
     ) -> (f64, Option<Vec<f64>>) {
-        let Some(known) = &mut self.known else {
+        if self.forgets {
             self.inexact |= cell::loses_digits(cell);
             if let Some(different) = &mut self.different
                 && !marks.has(cell)
@@ -160,7 +164,8 @@ impl ColumnCells {
                 different.add(cell);
             }
             return (self.scan.push(cell, line, marks), None);
-        };
+        }
+        let known = self.known.get_or_insert_default();
         let (code, new) = known.texts.code(cell);
         if !new {
             known.count(code, line);
@@ -183,6 +188,7 @@ impl ColumnCells {
             let filled = cells.filter(|(_, cell)| cell.class != CellClass::Gap);
             filled.for_each(|(text, _)| different.add(text));
         }
+        self.forgets = true;
         self.known.take().map_or_else(Vec::new, |known| known.tell(&mut self.scan, marks))
     }
 
@@ -191,15 +197,17 @@ impl ColumnCells {
     pub(super) fn append(&mut self, mut part: Self, marks: &GapMarks) -> Recoded {
         let mut recoded = Recoded::default();
         self.inexact |= part.inexact;
-        let (Some(known), Some(of_part)) = (&mut self.known, &part.known) else {
-            recoded.own = self.known.is_some().then(|| self.forget_texts(marks));
-            recoded.of_part = part.known.is_some().then(|| part.forget_texts(marks));
+        if self.forgets || part.forgets {
+            recoded.own = (!self.forgets).then(|| self.forget_texts(marks));
+            recoded.of_part = (!part.forgets).then(|| part.forget_texts(marks));
             if let (Some(own), Some(different)) = (&mut self.different, part.different) {
-                own.append(different);
+                own.append(*different);
             }
             self.scan.append(part.scan);
             return recoded;
-        };
+        }
+        let Some(of_part) = &part.known else { return recoded };
+        let known = self.known.get_or_insert_default();
         let mut codes = Vec::with_capacity(of_part.cells.len());
         for (text, cell) in of_part.texts.iter().zip(&of_part.cells) {
             let (code, new) = known.texts.code(text);
@@ -224,7 +232,10 @@ impl ColumnCells {
 
     /// Counts all cells, once the last one is there. Returns their texts.
     pub(super) fn finish(&mut self, marks: &GapMarks) -> Option<FinishedTexts> {
-        let known = self.known.take()?;
+        if self.forgets {
+            return None;
+        }
+        let known = self.known.take().unwrap_or_default();
         let gaps = known.cells.iter().map(|cell| cell.class == CellClass::Gap).collect();
         let texts = known.texts.clone();
         let values = known.tell(&mut self.scan, marks);

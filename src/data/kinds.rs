@@ -156,11 +156,11 @@ pub(super) struct ColumnScan {
     /// Cells with a mark that is a gap only if the column holds nothing but numbers beside it.
     pub(super) odd: usize,
     pub(super) texts: usize,
-    first_gap: Option<Place>,
-    first_odd: Option<Place>,
-    first_text: Option<Place>,
+    first_gap: Option<Box<Place>>,
+    first_odd: Option<Box<Place>>,
+    first_text: Option<Box<Place>>,
     /// First cell that is neither a gap nor a date, once a date was looked for.
-    first_undated: Option<Place>,
+    first_undated: Option<Box<Place>>,
     /// Number of dates.
     dated: usize,
     /// Number of cells with the problem of the first text, beside that one, and the lines of the first of them.
@@ -223,6 +223,10 @@ impl ColumnScan {
                 Some(_) => CellClass::Odd,
                 None => CellClass::Text,
             };
+        }
+        // Most cells are plain numbers.
+        if !self.is_text() && !marks.is_given() && quick_number(cell).is_some() {
+            return CellClass::Number;
         }
         let number = match self.is_text() && !marks.has(cell) {
             true => Err(NotNumber::Text),
@@ -322,7 +326,7 @@ impl ColumnScan {
 
     /// Counts a trimmed cell. Returns its number, or the days of a date; NaN for all else.
     pub(super) fn push(&mut self, cell: &str, line: u64, marks: &GapMarks) -> f64 {
-        // Most cells are plain numbers.
+        // Most cells are.
         if self.rule.is_none()
             && self.declared.is_none()
             && !marks.is_given()
@@ -336,7 +340,7 @@ impl ColumnScan {
         if matches!(self.rule, Some(ColumnRule::Date(_))) {
             return self.push_date(cell, line, marks);
         }
-        let place = |bad| Some(Place { line, text: cell.to_owned(), bad });
+        let place = |bad| Some(Box::new(Place { line, text: cell.to_owned(), bad }));
         // Texts of digits stay texts, unless someone says that they are numbers.
         let read = if self.is_text() && !marks.has(cell) {
             Err(NotNumber::Text)
@@ -394,7 +398,8 @@ impl ColumnScan {
         if marks.has(cell) {
             self.gaps += 1;
             self.note_mark(cell, marks);
-            self.first_gap = self.first_gap.take().or_else(|| Some(place(NotNumber::Empty)));
+            self.first_gap =
+                self.first_gap.take().or_else(|| Some(Box::new(place(NotNumber::Empty))));
             return f64::NAN;
         }
         self.texts += 1;
@@ -414,7 +419,7 @@ impl ColumnScan {
     /// Keeps the first misfit, and counts the others, so that one message tells all that has to be corrected.
     fn note_misfit(&mut self, line: u64, place: impl FnOnce() -> Place) {
         if self.first_text.is_none() {
-            self.first_text = Some(place());
+            self.first_text = Some(Box::new(place()));
             return;
         }
         self.more += 1;

@@ -47,6 +47,15 @@ pub(super) fn hash_of(text: &str, seed: u64) -> u64 {
 }
 
 impl TextTable {
+    /// Makes the empty table with room for so many texts.
+    pub(super) fn with_room(texts: usize) -> Self {
+        let mut table = Self::default();
+        if texts > 0 {
+            table.slots = vec![FREE; (texts * 2).next_power_of_two().max(16)];
+        }
+        table
+    }
+
     /// Number of different texts.
     pub(super) fn len(&self) -> usize {
         self.ends.len()
@@ -124,7 +133,7 @@ mod tests {
             assert_eq!(table.code(text), (want as u32, new));
         }
         assert_eq!(table.code(""), (known.len() as u32, true));
-        assert_eq!(table.code("").1, false);
+        assert!(!table.code("").1);
         assert!(table.iter().zip(known).all(|(a, b)| a == b));
     }
 

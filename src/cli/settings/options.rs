@@ -38,7 +38,8 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         heading: Data,
         brief: "CSV file with a header",
         help: "CSV file with a header, or another form of table that is found by its content: compressed, with other delimiters, or \
-               an array of NPY, NPZ or IDX; all columns but the target are features",
+               an array of NPY, NPZ or IDX, or Parquet or Arrow if the program was built with these; - stands for standard input; all \
+               columns but the target are features",
         takes: Takes::Path,
         resume: Some([
             "The training table, if it was moved",

@@ -4,7 +4,7 @@
 //! quotes; what a function makes of each, in the same order for any number of threads.
 //! Absent on purpose: cells.
 
-use std::io::Read;
+use std::io::{Chain, Cursor, Read};
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,8 +16,9 @@ use super::byte_source::ByteSource;
 use super::bytes::{MOST_ROW, QuoteScan, count};
 use crate::error::{Error, Result};
 
-/// Number of bytes of a block, unless a row is longer. Tests have few rows, and should have several blocks all the same.
-const BLOCK: usize = if SMALL { 1 << 8 } else { 1 << 20 };
+/// Number of bytes of a block, unless a row is longer: each finds its different texts anew, so blocks should not be short. Tests have few
+/// rows, and should have several blocks all the same.
+const BLOCK: usize = if SMALL { 1 << 8 } else { 1 << 21 };
 /// Bytes of the first read, since most tables are short.
 const FIRST: usize = if SMALL { 1 << 6 } else { 1 << 16 };
 const SMALL: bool = cfg!(any(test, fuzzing));
@@ -37,13 +38,14 @@ pub(super) struct TextBlock {
 /// Cuts bytes into blocks.
 #[derive(Debug)]
 pub(super) struct BlockCutter {
-    pub(super) source: ByteSource,
+    /// Bytes that were read with the header already, and those behind them.
+    pub(super) source: Chain<Cursor<Vec<u8>>, ByteSource>,
     pub(super) path: PathBuf,
     pub(super) delimiter: u8,
     pub(super) newline: u8,
     /// Number of lines before the next block.
     pub(super) lines: u64,
-    /// Bytes behind the last block that were read already.
+    /// Bytes behind the last block.
     pub(super) rest: Vec<u8>,
     /// Counter of the bytes that were read.
     pub(super) read: Arc<AtomicU64>,

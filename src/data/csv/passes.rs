@@ -103,7 +103,7 @@ impl FirstPass {
         // counted there instead of lines.
         let parallel = !rows.form.dialect.is_array;
         while let Some(block) = blocks.next()? {
-            let read = rows.read(block, self.seen(), self.all.emptied())?;
+            let read = rows.read(block, self.seen(), &self.all)?;
             self.append(read);
             progress.tell(table.bytes(), self.seen());
             if parallel {
@@ -112,7 +112,7 @@ impl FirstPass {
         }
         if !blocks.ended {
             let empty = self.all.emptied();
-            let read = move |block| rows.read(block, 0, empty.emptied());
+            let read = move |block| rows.read(block, 0, &empty);
             each_block(blocks, read, |read| {
                 self.append(read);
                 progress.tell(table.bytes(), self.seen());

@@ -27,8 +27,6 @@ pub(super) struct ReadRows {
     /// Number of rows of weight 0.
     pub(super) left_out: usize,
     pub(super) rows: usize,
-    /// Line of the first row.
-    pub(super) line: u64,
 }
 
 /// Form and columns by which all blocks of a table are read.
@@ -40,29 +38,30 @@ pub(super) struct RowParser {
 }
 
 impl RowParser {
-    /// Reads the rows of a block, which comes behind so many rows, into an empty one.
+    /// Reads the rows of a block, which comes behind so many rows, and `before` it others of the same columns.
     ///
     /// # Errors
     ///
     /// When a row is not as it must be.
-    pub(super) fn read(&self, block: TextBlock, rows: u64, empty: ReadRows) -> Result<ReadRows> {
-        if self.form.plain {
-            let mut read = empty.emptied();
-            if self.read_quickly(&block, rows, &mut read).is_some() {
-                return Ok(read);
-            }
+    pub(super) fn read(&self, block: TextBlock, rows: u64, before: &ReadRows) -> Result<ReadRows> {
+        if self.form.plain
+            && let Some(read) = self.read_quickly(&block, rows, before)
+        {
+            return Ok(read);
         }
         // Whatever is not as usual, mistakes too, is read by the reader for all forms.
-        let mut read = empty;
+        let mut read = before.without_rows();
         let mut table = self.form.reader(block, rows);
         while table.read()? {
+            read.begin_like(before);
             read.take_record(&table, &self.layout, &self.marks)?;
         }
         Ok(read)
     }
 
     /// Reads rows without quotes, all of whose cells are as they must be; `None` if there is anything else.
-    fn read_quickly(&self, block: &TextBlock, rows: u64, read: &mut ReadRows) -> Option<()> {
+    fn read_quickly(&self, block: &TextBlock, rows: u64, before: &ReadRows) -> Option<ReadRows> {
+        let mut read = before.without_rows();
         let text = std::str::from_utf8(&block.bytes).ok()?;
         let bytes = text.as_bytes();
         if memchr::memchr2(b'"', 0, bytes).is_some() {
@@ -99,11 +98,12 @@ impl RowParser {
             if cells.len() != width || cells.iter().copied().eq(&self.form.header) {
                 return None;
             }
+            read.begin_like(before);
             let row = rows + (read.rows + read.left_out) as u64;
             let line = if dialect.is_array { row + 2 } else { line };
             read.take_cells(&cells, line, &self.layout, &self.marks)?;
         }
-        Some(())
+        Some(read)
     }
 }
 
@@ -150,14 +150,27 @@ impl ReadRows {
     /// Makes room for the rows of columns without a cell.
     pub(super) fn new(columns: Vec<ColumnCells>, targets: Vec<TargetCells>, keys: RowKeys) -> Self {
         let (x, weights) = (Vec::new(), Vec::new());
-        Self { columns, x, targets, weights, keys, left_out: 0, rows: 0, line: 0 }
+        Self { columns, x, targets, weights, keys, left_out: 0, rows: 0 }
     }
 
     /// Returns rows of the same columns, of which there are none.
     pub(super) fn emptied(&self) -> Self {
-        let columns = self.columns.iter().map(ColumnCells::next_part).collect();
-        let targets = self.targets.iter().map(TargetCells::next_part).collect();
-        Self::new(columns, targets, self.keys.emptied())
+        let mut rows = self.without_rows();
+        rows.begin_like(self);
+        rows
+    }
+
+    /// Returns nothing, not even columns: a table may have very many of them, and no row.
+    fn without_rows(&self) -> Self {
+        Self::new(Vec::new(), Vec::new(), self.keys.emptied())
+    }
+
+    /// Makes the columns for the first row, which comes behind others.
+    fn begin_like(&mut self, before: &Self) {
+        if self.columns.is_empty() {
+            self.columns = before.columns.iter().map(ColumnCells::next_part).collect();
+            self.targets = before.targets.iter().map(TargetCells::next_part).collect();
+        }
     }
 
     /// Takes the current row of a table.
@@ -217,9 +230,6 @@ impl ReadRows {
         layout: &Layout,
         marks: &GapMarks,
     ) {
-        if self.rows == 0 {
-            self.line = line;
-        }
         let width = layout.picks.len();
         for (at, (&place, column)) in layout.picks.iter().zip(&mut self.columns).enumerate() {
             let (value, numbers) = column.push(trimmed(cell(place)), line, marks);

@@ -271,7 +271,7 @@ impl TableReader {
         let nothing = parser(Watched::new(ByteSource::default(), delimiter, 0), delimiter);
         let taken = std::mem::replace(&mut self.reader, nothing).into_inner();
         let (source, rest) = taken.into_rest(offset);
-        let read = Arc::new(AtomicU64::new(offset + rest.len() as u64 + self.dialect.skip as u64));
+        let read = Arc::new(AtomicU64::new(offset + self.dialect.skip as u64));
         // Of a compressed file, the bytes that were taken are counted already.
         self.taken.get_or_insert_with(|| Arc::clone(&read));
         let form = RowForm {
@@ -285,6 +285,8 @@ impl TableReader {
             newline,
         };
         let path = self.path.clone();
+        let source = Cursor::new(rest).chain(source);
+        let rest = Vec::new();
         let blocks =
             BlockCutter { source, path, delimiter, newline, lines, rest, read, ended: false };
         (blocks, form)
