@@ -106,13 +106,25 @@ fn writer(column: &dyn Array) -> WriteCell<'_> {
         DataType::UInt64 => shown_as!(UInt64Type, "{}"),
         DataType::Float16 => {
             let cells = column.as_primitive::<Float16Type>();
-            Box::new(move |text, row| Ok(_ = write!(text, "{:?}", cells.value(row).to_f64())))
+            Box::new(move |text, row| {
+                write_float(text, cells.value(row).to_f64());
+                Ok(())
+            })
         }
         DataType::Float32 => {
             let cells = column.as_primitive::<Float32Type>();
-            Box::new(move |text, row| Ok(_ = write!(text, "{:?}", f64::from(cells.value(row)))))
+            Box::new(move |text, row| {
+                write_float(text, cells.value(row).into());
+                Ok(())
+            })
         }
-        DataType::Float64 => shown_as!(Float64Type, "{:?}"),
+        DataType::Float64 => {
+            let cells = column.as_primitive::<Float64Type>();
+            Box::new(move |text, row| {
+                write_float(text, cells.value(row));
+                Ok(())
+            })
+        }
         DataType::Decimal32(..) => decimals!(Decimal32Type),
         DataType::Decimal64(..) => decimals!(Decimal64Type),
         DataType::Decimal128(..) => decimals!(Decimal128Type),
@@ -203,6 +215,15 @@ fn instants(column: &dyn Array) -> WriteCell<'_> {
         }
         Ok(())
     })
+}
+
+/// Appends a number, without loss.
+fn write_float(text: &mut Vec<u8>, value: f64) {
+    // Faster than the standard library, but without a text for these. Appending to memory cannot fail.
+    let _ = match value.is_finite() {
+        true => serde_json::to_writer(&mut *text, &value).map_err(Into::into),
+        false => write!(text, "{value:?}"),
+    };
 }
 
 /// Appends the date of a number of days since 1970-01-01.
