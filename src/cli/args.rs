@@ -308,7 +308,7 @@ pub struct PredictArgs {
 /// `wgrad inspect`
 #[derive(Debug, Args)]
 pub struct InspectArgs {
-    /// CSV file with a header, another form of table, or - for standard input
+    /// Table of any form, or - for standard input
     pub table: PathBuf,
     /// Kinds of columns, as for train
     ///

@@ -51,6 +51,17 @@ fn median(values: impl Iterator<Item = (f64, f64)>) -> f64 {
     0.0
 }
 
+/// Returns the same as [`median`] of values that weigh the same, without sorting all of them.
+fn plain_median(mut values: Vec<f64>) -> f64 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    let (middle, even) = ((values.len() - 1) / 2, values.len().is_multiple_of(2));
+    let (_, &mut value, above) = values.select_nth_unstable_by(middle, f64::total_cmp);
+    let next = above.iter().copied().min_by(f64::total_cmp).filter(|_| even);
+    next.map_or(value, |next| value + (next - value) / 2.0)
+}
+
 /// Returns the mean of values with weights; 0 without weight.
 fn mean(values: impl Iterator<Item = (f64, f64)>) -> f64 {
     let (sum, total) = values.fold((0.0, 0.0), |(a, b), (cell, w)| (a + w * cell, b + w));
@@ -128,7 +139,10 @@ impl Dataset {
         let encoding = match &column.kind {
             RawKind::Number => {
                 let fill = match raw.gaps {
-                    GapRule::Median => gaps.then(|| median(self.known(place))),
+                    GapRule::Median => gaps.then(|| match self.weights() {
+                        None => plain_median(self.known(place).map(|it| it.0).collect()),
+                        Some(_) => median(self.known(place)),
+                    }),
                     GapRule::Mean => gaps.then(|| mean(self.known(place))),
                     GapRule::Zero => gaps.then_some(0.0),
                     // There are no gaps under these rules.
@@ -367,5 +381,27 @@ impl RawColumns {
     /// Returns true if every column is numbers without gaps, so that the table needs no encoding.
     pub(super) fn is_plain(&self, has_gaps: bool) -> bool {
         !has_gaps && self.columns.iter().all(|column| column.kind == RawKind::Number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, Seed};
+
+    #[test]
+    fn a_median_without_weights_is_that_of_equal_weights() {
+        for (values, want) in
+            [(vec![], 0.0), (vec![3.0], 3.0), (vec![4.0, 1.0], 2.5), (vec![9.0, -1.0, 2.0], 2.0)]
+        {
+            assert_eq!(plain_median(values), want);
+        }
+        let mut random = Seed(4).stream(Purpose::Split);
+        for count in [5, 10, 501, 1000] {
+            let values: Vec<f64> =
+                (0..count).map(|_| (random.normal() * 9.0).round() / 3.0).collect();
+            let weighted = median(values.iter().map(|&value| (value, 2.0)));
+            assert_eq!(plain_median(values), weighted);
+        }
     }
 }

@@ -8,4 +8,6 @@ mod temp_file;
 
 pub(crate) use self::atomic_file::is_at;
 pub use self::atomic_file::{AtomicFile, write_file};
-pub(crate) use self::temp_file::{TempFile, temp_folder};
+pub(crate) use self::temp_file::TempFile;
+#[cfg(feature = "cli")]
+pub(crate) use self::temp_file::temp_folder;

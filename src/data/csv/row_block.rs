@@ -91,8 +91,11 @@ impl RowParser {
                     return None;
                 }
             }
-            // The parser for all forms skips empty lines, too.
+            // The reader for all forms skips empty lines, too, unless they may be rows of one column.
             if cells.len() == 1 && cells[0].is_empty() {
+                if width == 1 {
+                    return None;
+                }
                 continue;
             }
             if cells.len() != width || cells.iter().copied().eq(&self.form.header) {
