@@ -272,7 +272,7 @@ fn what_was_asked_of_a_table_is_told_or_refused() {
     place.write("t.csv", &skewed(60));
     // A mark of gaps that no cell has; an offset that no place has; groups without rows to hold out.
     let (_, said) = place.ok("train t.csv --target y --epochs 1 --missing -999,Ulm --out r");
-    assert!(said.contains("no cell is `-999`, which --missing names"), "{said}");
+    assert!(said.contains("no cell of a feature is `-999`, which --missing names"), "{said}");
     let (_, said) = place.ok("plan t.csv --target y");
     assert!(said.contains("`again` has the values of `income`"), "{said}");
     let said = place.refused("train t.csv --target y --group town --valid 0 --out x");

@@ -16,7 +16,7 @@ pub(crate) struct TempFile {
     path: PathBuf,
     file: File,
     length: u64,
-    /// What the file is for, as messages say it: `it is for …`.
+    /// Use of the file, as messages say it: `it is for …`.
     purpose: &'static str,
 }
 
