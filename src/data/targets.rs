@@ -6,11 +6,11 @@
 /// The targets of each row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
-    /// Indices into the labels of [`TargetKind::Classes`].
+    /// Indices into the labels of [`TargetKind::Classes`](super::TargetKind::Classes).
     Classes(Vec<u32>),
-    /// Values of [`TargetKind::Number`].
+    /// Values of [`TargetKind::Number`](super::TargetKind::Number).
     Numbers(Vec<f64>),
-    /// Values `[rows, columns]` of [`TargetKind::Numbers`] or [`TargetKind::Labels`], and the number of columns.
+    /// Values `[rows, columns]` of [`TargetKind::Numbers`](super::TargetKind::Numbers) or [`TargetKind::Labels`](super::TargetKind::Labels), and the number of columns.
     Columns(Vec<f64>, usize),
 }
 

@@ -14,7 +14,7 @@ use crate::train::param_io::lasting;
 use crate::train::{Trainer, Warning};
 
 impl Trainer {
-    /// Returns the run as it was at the end of the last epoch that [`TrainOptions::checkpoint_every`] selects, or as it was
+    /// Returns the run as it was at the end of the last epoch that [`TrainOptions::checkpoint_every`](crate::train::TrainOptions::checkpoint_every) selects, or as it was
     /// resumed; `None` before that. [`crate::train::Fit::checkpoint`] returns the present step's.
     pub fn checkpoint(&self) -> Option<&Arc<Checkpoint>> {
         self.checkpoints.newest.as_ref()
