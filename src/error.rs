@@ -148,10 +148,16 @@ pub enum Error {
 
 /// The limit that the option of this name sets.
 pub(crate) const DEVICE_MEMORY: &str = "device_memory";
+/// Name of the limit on the host's memory in an error.
+pub(crate) const HOST_MEMORY: &str = "host_memory";
 
 /// A limit's name in a text: that of an option in the quotes that options have.
 fn limit_text(name: &str) -> String {
-    if name == DEVICE_MEMORY { format!("‘{name}’") } else { name.to_string() }
+    if [DEVICE_MEMORY, HOST_MEMORY].contains(&name) {
+        format!("‘{name}’")
+    } else {
+        name.to_string()
+    }
 }
 
 /// A place in a table, as far as it is known.

@@ -410,7 +410,7 @@ fn a_table_beyond_the_hosts_memory_trains_the_same_model() {
     place.refused(
         1,
         &with(&["--host-memory", "10KiB"]),
-        &["half of --host-memory", "blocks of 32 rows"],
+        &["half of the host's memory", "blocks of 32 rows", "allows 10240 (--host-memory)"],
     );
     place.refused(2, &with(&["--host-memory", "0"]), &["--host-memory: 0", "2GiB"]);
 }

@@ -179,6 +179,22 @@ fn losses_and_scalings_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn the_constant_prediction_is_named_by_what_it_is_the_mean_of() {
+    let place = Place::new();
+    place.write("t.csv", &skewed(100));
+    for (method, want) in [
+        ("log", "compare always the mean by logarithms:"),
+        ("quantile", "compare always the mean by ranks:"),
+        ("standard", "compare always the mean:"),
+    ] {
+        let run =
+            format!("train t.csv --target y --epochs 1 --target-scale {method} --out {method}");
+        let (out, said) = place.ok(&run);
+        assert!(format!("{out}{said}").contains(want), "{out}{said}");
+    }
+}
+
+#[test]
 fn a_column_that_says_the_same_as_another_is_left_out() {
     let place = Place::new();
     place.write("t.csv", &skewed(200));
@@ -211,6 +227,17 @@ fn a_column_that_says_the_same_as_another_is_left_out() {
         stored(&place, "next")["schema"]["features"],
         stored(&place, "r")["schema"]["features"]
     );
+    // It may be another column in another table, so it is told; and taken if that is asked, as a new one.
+    let (_, said) =
+        place.ok("train t.csv --target y --epochs 1 --init r/model.safetensors --out told");
+    assert!(
+        said.contains("`again` is left out, since the model whose weights the run begins with left it out as a copy of `income`"),
+        "{said}"
+    );
+    let said = place.refused(
+        "train t.csv --target y --epochs 1 --init r/model.safetensors --duplicates keep --out no",
+    );
+    assert!(said.contains("again"), "{said}");
     place.ok("train t.csv --target y --epochs 1 --duplicates keep --out kept --quiet");
     assert!(stored(&place, "kept")["schema"].get("duplicates").is_none());
     // A run of before such columns were left out goes on with them.

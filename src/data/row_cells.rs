@@ -139,9 +139,14 @@ impl Schema {
     }
 
     /// Returns options by which another table with columns of these names is read as this one was, where the given ones do not say
-    /// otherwise.
+    /// otherwise; with `drop`, without its duplicate columns.
     #[cfg(feature = "cli")]
-    pub(crate) fn reading(&self, given: &TableOptions, names: &[String]) -> TableOptions {
+    pub(crate) fn reading(
+        &self,
+        given: &TableOptions,
+        names: &[String],
+        drop: bool,
+    ) -> TableOptions {
         let mut options = given.clone();
         options.missing = options.missing.or_else(|| self.missing.clone());
         for column in &self.columns {
@@ -157,7 +162,7 @@ impl Schema {
                 options.columns.push((column.name.clone(), rule));
             }
         }
-        for DuplicateColumn { column, .. } in &self.duplicates {
+        for DuplicateColumn { column, .. } in self.duplicates.iter().filter(|_| drop) {
             if names.contains(column) && !given.ignore.contains(column) {
                 options.columns.retain(|(name, _)| name != column);
                 options.ignore.push(column.clone());

@@ -94,9 +94,11 @@ impl Drop for TempFile {
 /// Returns the folder for temporary files: `TMPDIR`, else one that outlives a restart, since the usual one may lie in memory.
 pub(crate) fn temp_folder() -> PathBuf {
     let lasting = Path::new("/var/tmp");
-    match std::env::var_os("TMPDIR") {
+    // An empty name is no folder.
+    match std::env::var_os("TMPDIR").filter(|name| !name.is_empty()) {
         None if cfg!(unix) && lasting.is_dir() => lasting.to_path_buf(),
-        _ => std::env::temp_dir(),
+        None => std::env::temp_dir(),
+        Some(folder) => folder.into(),
     }
 }
 

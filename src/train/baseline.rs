@@ -287,7 +287,12 @@ fn constant(
                     | Loss::LogCosh
                     | Loss::Pinball(_),
                 ) => "always the median",
-                _ => "always the mean",
+                // The mean in the scaled units, which is another number than that of the target.
+                _ => match preparation.target_method() {
+                    FeatureScaling::Log => "always the mean by logarithms",
+                    FeatureScaling::Quantile => "always the mean by ranks",
+                    _ => "always the mean",
+                },
             };
             (name.to_string(), outputs)
         }

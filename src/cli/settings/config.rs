@@ -193,6 +193,7 @@ impl RunConfig {
         let LoadedTable { data, columns, notes: format } = self.read(origin, progress)?;
         let mut format = format_text(&self.table, &format);
         let mut notes = self.notes(&data);
+        notes.extend(self.left_out_by(origin)?);
         let Some(origin) = origin else {
             let data = self.without_duplicates(self.split(data, &columns, &mut format)?)?;
             notes.extend(self.split_notes(&data, &columns));
@@ -225,6 +226,25 @@ impl RunConfig {
         let data = self.split(data, &columns, &mut format)?;
         notes.extend(self.split_notes(&data, &columns));
         Ok(PreparedTable { data, notes, format, features, targets })
+    }
+
+    /// Tells of columns of the table that are left out since the model left them out that the weights come from.
+    fn left_out_by(&self, origin: Option<&Preprocessing>) -> Result<Vec<Warning>> {
+        let duplicates = origin.map_or(&[][..], |origin| &origin.schema.duplicates);
+        if duplicates.is_empty() || !self.drop_duplicates {
+            return Ok(Vec::new());
+        }
+        let names = column_names_as(&self.table, &self.target, &self.reading.format)?;
+        let there = duplicates.iter().filter(|it| names.contains(&it.column));
+        let told = there.map(|it| Warning::Noted {
+            problem: format!(
+                "{} is left out, since the model whose weights the run begins with left it out as a copy of {}; if it is another column \
+                 now, give it another name, or ‘duplicates’ keep",
+                list(&[&it.column]),
+                list(&[&it.same_as])
+            ),
+        });
+        Ok(told.collect())
     }
 
     /// Leaves out columns that say what another one says, if the run does so.
@@ -266,7 +286,7 @@ impl RunConfig {
             Some(origin) => {
                 let names = column_names_as(&self.table, &self.target, &self.reading.format);
                 let names = names.map_err(|error| self.no_table(error))?;
-                origin.schema.reading(&self.reading, &names)
+                origin.schema.reading(&self.reading, &names, self.drop_duplicates)
             }
             None => self.reading.clone(),
         };

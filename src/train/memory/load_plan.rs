@@ -2,10 +2,10 @@
 //!
 //! In: the parts of a run's plan, a device. Out: a loaded plan, and the options that fit it.
 //! Absent on purpose:
-//! `--device-memory`, which is an order and not a lack: a plan that exceeds it is an error.
+//! `--device-memory` and `--host-memory`, which are orders and not a lack: a plan that exceeds them is an error.
 
 use crate::device::{Device, free_host_memory};
-use crate::error::{DEVICE_MEMORY, Error, Result};
+use crate::error::{DEVICE_MEMORY, Error, HOST_MEMORY, Result};
 use crate::plan::TrainPlan;
 use crate::train::memory::memory_planner::{MemoryPlanner, Streaming, check_host, takes_batches};
 use crate::train::{TrainOptions, Warning};
@@ -67,7 +67,8 @@ pub(in crate::train) fn fitted(
 /// True if the error is a lack of memory.
 fn lacks_memory(error: &Error) -> bool {
     match error {
-        Error::TooLarge { limit_name, .. } => *limit_name != DEVICE_MEMORY,
+        // Smaller steps would draw other random numbers for dropout, and a table in a file promises the same bits.
+        Error::TooLarge { limit_name, .. } => ![DEVICE_MEMORY, HOST_MEMORY].contains(limit_name),
         Error::OutOfMemory { .. } => true,
         _ => false,
     }

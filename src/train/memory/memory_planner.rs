@@ -5,7 +5,7 @@
 
 use crate::data::{Batches, Dataset, Split};
 use crate::device::Device;
-use crate::error::{DEVICE_MEMORY, Error, Result};
+use crate::error::{DEVICE_MEMORY, Error, HOST_MEMORY, Result};
 use crate::graph::{inference, training};
 use crate::model::{Layer, Sequential};
 use crate::plan::{Memory, Plan, Precision, Role, Sizes, TrainPlan};
@@ -251,9 +251,9 @@ impl MemoryPlanner<'_> {
     /// Checks that the budget allows a plan with blocks of `block_rows` rows.
     fn affords(&self, plan: &Plan, block_rows: usize) -> Result<()> {
         let Some(budget) = self.budget() else { return Ok(()) };
-        let (limit, limit_name) = match budget {
-            Limit::Budget(bytes) | Limit::Slot(bytes) => (bytes, DEVICE_MEMORY),
-            Limit::Host(bytes) => (bytes, "half of ‘host_memory’"),
+        let (limit, limit_name, share) = match budget {
+            Limit::Budget(bytes) | Limit::Slot(bytes) => (bytes, DEVICE_MEMORY, 1),
+            Limit::Host(bytes) => (bytes, HOST_MEMORY, 2),
         };
         // A device knows its own overhead; without one only the plan's memory is counted.
         let there = self.device.map_or(Memory::of(plan).total(), |device| device.bytes_for(plan));
@@ -262,15 +262,18 @@ impl MemoryPlanner<'_> {
         if need <= limit {
             return Ok(());
         }
-        let what = match block_rows {
+        let mut what = match block_rows {
             0 => "the run".to_string(),
             rows => format!("the run with its table in blocks of {rows} rows"),
         };
+        if share > 1 {
+            what += ", which may take half of the host's memory,";
+        }
         Err(Error::TooLarge {
             what,
-            need,
+            need: need * share,
             adapter: self.device.map_or("the budget", |device| &device.info().name).to_string(),
-            limit,
+            limit: limit * share,
             limit_name,
             remedy: "give at least what it needs, or use a smaller ‘batch_size’ or smaller layers"
                 .to_string(),
