@@ -265,3 +265,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn texts_beside_numbers_with_a_decimal_comma_stay_as_they_are() {
+    let rows: String = (0..12).map(|i| format!("{};{i}\n", ["2,5", "1$5", "x"][i % 3])).collect();
+    let table = read(format!("a;y\n{rows}"));
+    let data = table.data.encoded().unwrap();
+    let [column] = data.schema().columns.as_slice() else { panic!("{:?}", data.schema()) };
+    assert_eq!(column.encoding.values(), ["1$5", "2,5", "x"]);
+    assert_eq!(data.row(0).to_vec(), [0.0, 1.0, 0.0]);
+    // The same table to predict has the same inputs.
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("t.csv");
+    fs::write(&path, format!("a;y\n{rows}")).unwrap();
+    let again = Dataset::from_csv_like(&path, data.schema()).unwrap();
+    assert_eq!(again.x(), data.x());
+    assert!(again.odd_cells().is_empty());
+}

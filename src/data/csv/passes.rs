@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::blocks::each_block;
 use super::layout::Layout;
 use super::loaded::{LoadedTable, rows_left_out, told_rows};
+use super::marks::NumberMarks;
 use super::row_block::{ReadRows, RowParser, replace};
 use super::rows::TableReader;
 use crate::data::cell::{self, GapMarks};
@@ -41,6 +42,8 @@ pub(super) struct FirstPass {
     keeps_numbers: bool,
     /// Texts of the columns whose numbers are codes, once all rows were read.
     texts: Vec<Option<FinishedTexts>>,
+    /// True for columns in which a comma or a point of a number is taken for a mark, so that texts are not as in the file.
+    has_marks: Vec<bool>,
 }
 
 impl FirstPass {
@@ -59,7 +62,11 @@ impl FirstPass {
         let memory = table_memory(options.host_memory);
         let all = ReadRows::new(columns, targets.collect(), layout.keys.clone());
         let x = NumberBuilder::within(memory);
-        Self { marks, all, x, keeps_numbers: true, texts: Vec::new() }
+        let plain = |place: &usize| {
+            table.dialect().marks.get(*place).is_none_or(|marks| *marks == NumberMarks::Plain)
+        };
+        let has_marks = layout.picks.iter().map(|place| !plain(place)).collect();
+        Self { marks, all, x, keeps_numbers: true, texts: Vec::new(), has_marks }
     }
 
     /// Makes the pass over a table whose columns are to be told.
@@ -71,7 +78,7 @@ impl FirstPass {
         let all = ReadRows::new(columns, Vec::new(), layout.keys.clone());
         let marks = GapMarks::new(options.missing.as_deref());
         let x = NumberBuilder::within(None);
-        Self { marks, all, x, keeps_numbers: false, texts: Vec::new() }
+        Self { marks, all, x, keeps_numbers: false, texts: Vec::new(), has_marks: Vec::new() }
     }
 
     /// Keeps all texts of the targets.
@@ -230,12 +237,16 @@ impl FirstPass {
         let mut x = std::mem::replace(&mut self.x, NumberBuilder::within(memory));
         let mut forgotten = Vec::new();
         for (at, (column, &from)) in columns.iter_mut().zip(kept).enumerate() {
-            if let Some(texts) = self.texts[from].take() {
+            let is_category = matches!(column.kind, RawKind::Category { .. });
+            let texts = self.texts[from].take();
+            // A text stays as it is in the file, though it may look like a number.
+            let as_in_file = !(is_category && self.has_marks[from]);
+            if let Some(texts) = texts.filter(|_| as_in_file) {
                 let kind = std::mem::replace(&mut column.kind, RawKind::Number);
                 let (kind, numbers) = texts.numbers(kind);
                 column.kind = kind;
                 x.replace_column((from, width), |_, it| numbers[index(it)]);
-            } else if matches!(column.kind, RawKind::Category { .. }) {
+            } else if is_category {
                 forgotten.push(at);
             }
         }
@@ -266,8 +277,8 @@ impl FirstPass {
         if !is_lasting(path) {
             let name = cell::shown(&layout.names[places[0]]);
             let problem = format!(
-                "column {name}: very many different cells, and texts as well, for which the table has to be read twice; give a file, or \
-                 ‘columns’ \"{}:category\"",
+                "column {name}: texts after very many different numbers, or beside numbers with commas, for which the table has to be read \
+                 twice; give a file, or ‘columns’ \"{}:category\"",
                 name.trim_matches('`')
             );
             return Err(Error::table(path.display().to_string(), problem));
