@@ -170,6 +170,7 @@ fn the_program_keeps_choices_among_the_users_caches() {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_wgrad"))
             .args(["train", "t.csv", "--target", "class", "--hidden", "none", "--epochs", "1"])
             .args(["--valid", "0", "--device", &kind.to_string(), "--tune", tune, "--out", out])
+            .args(["--duplicates", "keep"])
             .current_dir(folder.path())
             .envs(["XDG_CACHE_HOME", "HOME", "LOCALAPPDATA"].map(|name| (name, folder.path())))
             .output()
