@@ -34,19 +34,17 @@ impl NumberBuilder {
     /// Appends a number. An error in storing it is kept for [`Self::finish`].
     pub(super) fn push(&mut self, value: f64) {
         self.recent.push(value);
-        let Some(memory) = self.memory else { return };
-        let most = match self.stored {
-            Some(_) => BLOCK_BYTES as u64,
-            None => memory,
-        };
-        if self.recent.bytes() >= most {
-            self.store();
-        }
+        self.store_if_full();
     }
 
     /// Appends numbers. An error in storing them is kept for [`Self::finish`].
     pub(super) fn append(&mut self, more: &[f64]) {
         self.recent.append(more);
+        self.store_if_full();
+    }
+
+    /// Moves the numbers in memory to the file, if there are as many as may be in memory.
+    fn store_if_full(&mut self) {
         let most = if self.stored.is_some() { Some(BLOCK_BYTES as u64) } else { self.memory };
         if most.is_some_and(|most| self.recent.bytes() >= most) {
             self.store();

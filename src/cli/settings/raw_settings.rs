@@ -139,7 +139,7 @@ impl RawSettings {
             Error::Setting { name, problem } => {
                 let key =
                     name.strip_prefix("--").map_or_else(|| name.replace('_', "-"), str::to_string);
-                // What was not given stays as it is named, and the program words it when it tells the error.
+                // A setting that was not given keeps the library's name, and the program words it when it tells the error.
                 let given = self.get(&key).filter(|_| name != CHECKPOINT);
                 Error::setting(given.map_or(name, |setting| setting.place.clone()), problem)
             }

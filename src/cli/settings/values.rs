@@ -62,7 +62,7 @@ pub(super) fn column_rules(it: &RawSetting) -> Result<ColumnRules> {
         if rules.kinds.iter().any(|(other, _)| *other == name) {
             return Err(it.wrong(format!("{} is named twice", list(&[name]))));
         }
-        // What is scaled is a number.
+        // Only numbers are scaled.
         let kind = match text.parse::<FeatureScaling>() {
             Ok(method) => {
                 rules.scales.push((name.clone(), method));

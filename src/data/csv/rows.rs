@@ -187,7 +187,7 @@ impl TableReader {
         })?;
         let taken = bytes.counter();
         let stated = match bytes.array_notes() {
-            // What was stated of the training table holds, unless another mark is stated for this one.
+            // The mark that was stated for the training table holds, unless another mark is stated for this one.
             None => TableFormat { decimal: stated.decimal.or(usual), ..stated.clone() },
             Some(_) => stated.of_array(&source)?,
         };

@@ -109,7 +109,7 @@ fn updates() -> Vec<(UpdateTransforms, &'static str, bool)> {
         (plain(), "lion(weight-decay=0.01)", true),
         (all.clone(), "radam(weight-decay=0.01)", true),
         (all, "adam(amsgrad=true, weight-decay=0.01)", true),
-        // Those for which devices may have loops of their own.
+        // Optimizers for which devices may have loops of their own.
         (plain(), "sgd(weight-decay=0.01)", false),
         (plain(), "sgd(momentum=0.9, weight-decay=0.01)", false),
         (plain(), "sgd(momentum=0.9, nesterov=true, weight-decay=0.01)", true),

@@ -15,7 +15,7 @@ pub(super) fn kernels() -> Vec<Kernel> {
     ];
     for act in Activation::ALL {
         let save = !act.gradient_from_output();
-        // Those that the CPU has loops for, and one of the others.
+        // Formulas that the CPU has loops for, and one of the others.
         if (act as usize) <= Activation::Silu as usize || act == Activation::Mish {
             kernels.push(Kernel::MatmulNt { bias: true, act, save, dropout: None });
             kernels.push(Kernel::MatmulNn { act_grad: act, dropout: None });
