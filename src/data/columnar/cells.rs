@@ -3,15 +3,16 @@
 //! In: columns of a batch of rows. Out: each cell as a table between commas has it, numbers without loss, dates in ISO 8601; nothing for null.
 //! Absent on purpose: nested values.
 
+use std::fmt::Display;
 use std::io::Write as _;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type, Decimal256Type,
-    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
-    UInt16Type, UInt32Type, UInt64Type,
+    ArrowPrimitiveType, Date32Type, Date64Type, Decimal32Type, Decimal64Type, Decimal128Type,
+    Decimal256Type, DecimalType, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type,
+    Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, PrimitiveArray};
+use arrow_array::{Array, ArrayAccessor};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::unread::unread;
@@ -60,92 +61,77 @@ impl<'a> CellWriter<'a> {
     }
 }
 
+/// Returns the writer of values of one type. Appending to memory cannot fail.
+fn each<'a, T: ArrowPrimitiveType>(
+    column: &'a dyn Array,
+    write: impl Fn(&mut Vec<u8>, T::Native) + 'a,
+) -> WriteCell<'a> {
+    let cells = column.as_primitive::<T>();
+    Box::new(move |text, row| {
+        write(text, cells.value(row));
+        Ok(())
+    })
+}
+
+/// Returns the writer of whole numbers.
+fn whole<T: ArrowPrimitiveType<Native: Display>>(column: &dyn Array) -> WriteCell<'_> {
+    each::<T>(column, |text, value| _ = write!(text, "{value}"))
+}
+
+/// Returns the writer of decimal numbers.
+fn decimal<T: DecimalType>(column: &dyn Array) -> WriteCell<'_> {
+    let cells = column.as_primitive::<T>();
+    Box::new(move |text, row| {
+        text.extend(cells.value_as_string(row).into_bytes());
+        Ok(())
+    })
+}
+
+/// Returns the writer of texts.
+fn texts<'a>(cells: impl ArrayAccessor<Item = &'a str> + 'a) -> WriteCell<'a> {
+    Box::new(move |text, row| {
+        let cell = cells.value(row);
+        if cell.as_bytes().contains(&0) {
+            return Err("a text with a NUL byte; remove it".into());
+        }
+        write_text(text, cell, false);
+        Ok(())
+    })
+}
+
 /// Returns the writer of a column's cells that are not null.
 fn writer(column: &dyn Array) -> WriteCell<'_> {
-    macro_rules! shown_as {
-        ($type:ty, $format:literal) => {{
-            let cells: &PrimitiveArray<$type> = column.as_primitive();
-            // Appending to memory cannot fail.
-            Box::new(move |text, row| Ok(_ = write!(text, $format, cells.value(row))))
-        }};
-    }
-    macro_rules! decimals {
-        ($type:ty) => {{
-            let cells: &PrimitiveArray<$type> = column.as_primitive();
-            Box::new(move |text, row| {
-                text.extend(cells.value_as_string(row).into_bytes());
-                Ok(())
-            })
-        }};
-    }
-    macro_rules! texts {
-        ($cells:expr) => {{
-            let cells = $cells;
-            Box::new(move |text, row| {
-                let cell: &str = cells.value(row);
-                if cell.as_bytes().contains(&0) {
-                    return Err("a text with a NUL byte; remove it".into());
-                }
-                write_text(text, cell, false);
-                Ok(())
-            })
-        }};
-    }
     match column.data_type() {
         DataType::Boolean => {
             let cells = column.as_boolean();
             Box::new(move |text, row| Ok(_ = write!(text, "{}", cells.value(row))))
         }
-        DataType::Int8 => shown_as!(Int8Type, "{}"),
-        DataType::Int16 => shown_as!(Int16Type, "{}"),
-        DataType::Int32 => shown_as!(Int32Type, "{}"),
-        DataType::Int64 => shown_as!(Int64Type, "{}"),
-        DataType::UInt8 => shown_as!(UInt8Type, "{}"),
-        DataType::UInt16 => shown_as!(UInt16Type, "{}"),
-        DataType::UInt32 => shown_as!(UInt32Type, "{}"),
-        DataType::UInt64 => shown_as!(UInt64Type, "{}"),
+        DataType::Int8 => whole::<Int8Type>(column),
+        DataType::Int16 => whole::<Int16Type>(column),
+        DataType::Int32 => whole::<Int32Type>(column),
+        DataType::Int64 => whole::<Int64Type>(column),
+        DataType::UInt8 => whole::<UInt8Type>(column),
+        DataType::UInt16 => whole::<UInt16Type>(column),
+        DataType::UInt32 => whole::<UInt32Type>(column),
+        DataType::UInt64 => whole::<UInt64Type>(column),
         DataType::Float16 => {
-            let cells = column.as_primitive::<Float16Type>();
-            Box::new(move |text, row| {
-                write_float(text, cells.value(row).to_f64());
-                Ok(())
-            })
+            each::<Float16Type>(column, |text, value| write_float(text, value.to_f64()))
         }
         DataType::Float32 => {
-            let cells = column.as_primitive::<Float32Type>();
-            Box::new(move |text, row| {
-                write_float(text, cells.value(row).into());
-                Ok(())
-            })
+            each::<Float32Type>(column, |text, value| write_float(text, value.into()))
         }
-        DataType::Float64 => {
-            let cells = column.as_primitive::<Float64Type>();
-            Box::new(move |text, row| {
-                write_float(text, cells.value(row));
-                Ok(())
-            })
-        }
-        DataType::Decimal32(..) => decimals!(Decimal32Type),
-        DataType::Decimal64(..) => decimals!(Decimal64Type),
-        DataType::Decimal128(..) => decimals!(Decimal128Type),
-        DataType::Decimal256(..) => decimals!(Decimal256Type),
-        DataType::Utf8 => texts!(column.as_string::<i32>()),
-        DataType::LargeUtf8 => texts!(column.as_string::<i64>()),
-        DataType::Utf8View => texts!(column.as_string_view()),
-        DataType::Date32 => {
-            let cells = column.as_primitive::<Date32Type>();
-            Box::new(move |text, row| {
-                write_date(text, cells.value(row).into());
-                Ok(())
-            })
-        }
+        DataType::Float64 => each::<Float64Type>(column, write_float),
+        DataType::Decimal32(..) => decimal::<Decimal32Type>(column),
+        DataType::Decimal64(..) => decimal::<Decimal64Type>(column),
+        DataType::Decimal128(..) => decimal::<Decimal128Type>(column),
+        DataType::Decimal256(..) => decimal::<Decimal256Type>(column),
+        DataType::Utf8 => texts(column.as_string::<i32>()),
+        DataType::LargeUtf8 => texts(column.as_string::<i64>()),
+        DataType::Utf8View => texts(column.as_string_view()),
+        DataType::Date32 => each::<Date32Type>(column, |text, days| write_date(text, days.into())),
         DataType::Date64 => {
-            let cells = column.as_primitive::<Date64Type>();
             let day = DAY_SECONDS * 1000;
-            Box::new(move |text, row| {
-                write_date(text, cells.value(row).div_euclid(day));
-                Ok(())
-            })
+            each::<Date64Type>(column, move |text, at| write_date(text, at.div_euclid(day)))
         }
         DataType::Dictionary(..) => entries(column),
         DataType::Timestamp(..)
