@@ -17,14 +17,9 @@ fn small_exp(x: f32) -> f32 {
 
 fn row_of_classes(row: u32, n: u32, setting: f32, weight: f32, of_slope: f32) -> f32 {
     let at = row * n;
-    var top = load_prediction(at);
-    // Set where a logit is NaN or infinite: by its bits, since compilers may assume that none is.
-    var bad = 0u;
-    for (var j = 0u; j < n; j++) {
-        let x = load_prediction(at + j);
-        top = max(top, x);
-        bad = select(bad, 0x7fc00000u, (bitcast<u32>(x) & 0x7f800000u) == 0x7f800000u);
-    }
+    let of_row = row_top(at, n);
+    let top = of_row.top;
+    let bad = of_row.bad;
     var value = 0.0;
     if KIND == HINGE {
         let label = load_label(row);

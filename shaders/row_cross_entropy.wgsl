@@ -3,14 +3,9 @@
 // load_prediction, store_gradient.
 
 fn row_cross_entropy(at: u32, n: u32, label: u32, rows: f32) -> f32 {
-    var top = load_prediction(at);
-    // Set where a logit is NaN or infinite: by its bits, since compilers may assume that none is.
-    var bad = 0u;
-    for (var j = 0u; j < n; j++) {
-        let x = load_prediction(at + j);
-        top = max(top, x);
-        bad = select(bad, 0x7fc00000u, (bitcast<u32>(x) & 0x7f800000u) == 0x7f800000u);
-    }
+    let of_row = row_top(at, n);
+    let top = of_row.top;
+    let bad = of_row.bad;
     var sum = 0.0;
     for (var j = 0u; j < n; j++) {
         sum += exp(max(load_prediction(at + j) - top, -87.0));

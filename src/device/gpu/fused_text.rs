@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::codes::{CLASS_LOSSES, FUSIONS, class_loss, short};
-use super::kernels::{ROW_CLASSES, ROW_CROSS_ENTROPY, ROW_ELEMENTS};
+use super::kernels::{ROW_CLASSES, ROW_CROSS_ENTROPY, ROW_ELEMENTS, ROW_TOP};
 use super::limits::MAX_STEPS;
 use super::shader::{activation_text, loss_text, step_value};
 use crate::graph::{ClassLoss, UpdateInput};
@@ -212,11 +212,11 @@ impl StepText<'_> {
         let (files, value) = match self.loss {
             None => (String::new(), "0.0".to_string()),
             Some((LossText::CrossEntropy, _)) => (
-                ROW_CROSS_ENTROPY.to_string(),
+                [ROW_TOP, ROW_CROSS_ENTROPY].concat(),
                 "row_cross_entropy(row * op.n, op.n, load_label(row), f32(step.rows))".to_string(),
             ),
             Some((LossText::Classes(_), _)) => (
-                ROW_CLASSES.to_string(),
+                [ROW_TOP, ROW_CLASSES].concat(),
                 "row_of_classes(row, op.n, op.rate, weight, weight)".to_string(),
             ),
             Some((LossText::Elements { formula, width }, form)) => {

@@ -19,6 +19,7 @@ const PRODUCT_SUBGROUP: &str = include_str!("../../../shaders/product_subgroup.w
 pub(super) const ROW_CROSS_ENTROPY: &str = include_str!("../../../shaders/row_cross_entropy.wgsl");
 pub(super) const ROW_CLASSES: &str = include_str!("../../../shaders/row_classes.wgsl");
 pub(super) const ROW_ELEMENTS: &str = include_str!("../../../shaders/row_elements.wgsl");
+pub(super) const ROW_TOP: &str = include_str!("../../../shaders/row_top.wgsl");
 const SCALING: &str = include_str!("../../../shaders/scaling.wgsl");
 pub(super) const MATMUL: &str = include_str!("../../../shaders/matmul.wgsl");
 
@@ -350,7 +351,7 @@ pub const KERNELS: &[KernelSpec] = &[
     },
     KernelSpec {
         name: "loss_classes",
-        source: &[STEP_ROW, STEP, INDEX, SCALING, ROW_CLASSES],
+        source: &[STEP_ROW, STEP, INDEX, SCALING, ROW_TOP, ROW_CLASSES],
         params: &["batch", "n", "setting"],
         grid: Grid::Sizes(|of| {
             let Kernel::LossClasses { loss, .. } = of.step.kernel else {
