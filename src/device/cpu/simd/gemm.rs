@@ -10,7 +10,7 @@ use ndarray::Axis;
 use super::instructions::SimdLevel;
 use super::microkernel::{BLOCKS, ROWS, Tiles};
 use super::pool::{Pool, both};
-use super::task::{GemmTask, MatmulOperand};
+use super::task::GemmTask;
 
 /// Floats of the right operand that a part packs: half a mebibyte, which stays in a core's own cache.
 const PACKED: usize = 1 << 17;
@@ -56,14 +56,15 @@ impl<'a> GemmTask<'a> {
         let small = self.out.len() * self.k / 3 * 2 <= least;
         // A single panel and block cannot be cut further without splitting a tile.
         if (fits && small) || (panels <= 1 && blocks <= 1) {
-            pool.with_scratch(|scratch| instructions.run(Tiles { part: self, scratch }));
+            pool.with_scratch(|scratch| {
+                instructions.run(Tiles { part: self, level: instructions, scratch });
+            });
             return;
         }
         // Columns first, so that each column of the right operand is packed once. Rows first if the left operand is packed
         // too, which takes longer, and if sums are so short that storing takes longest: threads then do not write to
         // neighbouring lines of memory.
-        let packs_left = matches!(self.left, MatmulOperand::Columns { .. });
-        let rows_first = fits && blocks > 1 && (packs_left || self.k <= SHORT);
+        let rows_first = fits && blocks > 1 && (self.packs_left() || self.k <= SHORT);
         // Cuts lie at whole panels and blocks, so that only the last tile of the result is a partial one.
         let (one, other) = if panels > 1 && !rows_first {
             self.split(Axis(1), panels / 2 * lanes)

@@ -3,11 +3,14 @@
 //! In: a part and scratch. Out: the part's result.
 //! Absent on purpose: threads, intrinsics.
 
-use ndarray::{ArrayView2, ArrayViewMut2};
+use std::ops::Range;
+
+use ndarray::ArrayViewMut2;
 
 use super::activation;
-use super::instructions::{Work, fused};
+use super::instructions::{SimdLevel, Work, fused};
 use super::task::{Epilogue, GemmTask, MatmulOperand};
+use crate::model::Activation;
 
 /// Rows of a tile. Six rows of two vectors fill twelve of sixteen registers; two hold the right operand, one the left.
 pub(super) const ROWS: usize = 6;
@@ -18,67 +21,126 @@ pub(super) const BLOCKS: usize = 8;
 /// Number of terms that are summed before they are added to the sum so far: long sums then have a smaller error.
 pub(super) const TERMS: usize = 256;
 
-/// Number of terms that are transposed at once.
-const BLOCK: usize = 16;
+/// Lanes and terms that are transposed at once.
+const SQUARE: usize = 8;
 
 /// Sums of a tile.
 type Tile<const LANES: usize> = [[f32; LANES]; ROWS];
 
+/// Floats of an operand, from its first to its last term, up to which it stays in the fastest cache: it is then read in place.
+const NEAR: usize = 1 << 12;
+/// Blocks of rows up to which the right operand is read too seldom for packing to pay.
+const FEW: usize = 2;
+
 /// The tiles of a part.
 pub(super) struct Tiles<'a, 's> {
     pub(super) part: GemmTask<'a>,
+    /// The instructions that the tiles are computed with.
+    pub(super) level: SimdLevel,
     /// Memory for the packed right operand, and behind it a few rows of the left one.
     pub(super) scratch: &'s mut [f32],
+}
+
+/// Terms of some rows or columns that are adjacent: those of a term lie together, `stride` from one term to the next.
+#[derive(Clone, Copy)]
+struct Terms<'a> {
+    values: &'a [f32],
+    stride: usize,
+}
+
+/// Rows of the left operand that a tile needs.
+#[derive(Clone, Copy)]
+enum LeftRows<'a> {
+    /// Each row's terms are adjacent, `stride` from one row to the next.
+    ByRow { values: &'a [f32], stride: usize },
+    /// Each term's rows are adjacent.
+    ByTerm(Terms<'a>),
 }
 
 impl Work for Tiles<'_, '_> {
     type Out = ();
 
-    /// Packs the part's columns of the right operand into panels of `LANES`, then visits the rows.
+    /// Packs into panels of `LANES` what columns of the right operand are not read in place, then visits the rows.
     #[inline(always)]
     fn run<const FUSED: bool, const LANES: usize>(self) {
-        let Self { mut part, scratch } = self;
+        let Self { mut part, level, scratch } = self;
         let (rows, columns) = part.out.dim();
         let k = part.k;
         let (packed, rest) = scratch.split_at_mut(columns.div_ceil(LANES) * k * LANES);
-        let packed = packed.as_chunks_mut::<LANES>().0;
-        // A panel has the terms in the order in which the tiles need them, so the inner loop reads memory in sequence.
-        for (panel, packed) in packed.chunks_exact_mut(k).enumerate() {
-            let (first, width) = (part.at.1 + panel * LANES, LANES.min(columns - panel * LANES));
-            match part.right {
-                MatmulOperand::Rows { values, stride } => {
-                    copy(&values[first..], stride, width, packed)
-                }
-                MatmulOperand::Columns { values, stride } => {
-                    transpose(&values[first * stride..], stride, width, packed);
-                }
-            }
-        }
-        // Rows of a left operand stored by rows are read in place: only one stored by columns is packed.
+        let in_place = part.panels_in_place(LANES);
+        pack_panels::<LANES>(&part, in_place, packed);
+        let packs_left = part.packs_left();
         let blocks = &mut rest.as_chunks_mut::<ROWS>().0[..BLOCKS * k];
         let mut tile = [[0.0; LANES]; ROWS];
         for (index, row) in (0..rows).step_by(ROWS).enumerate() {
             let (first, count) = (part.at.0 + row, ROWS.min(rows - row));
-            if let (MatmulOperand::Columns { values, stride }, 0) = (part.left, index % BLOCKS) {
-                copy_blocks(&values[first..], stride, rows - row, blocks);
-            }
-            let block = &blocks[index % BLOCKS * k..][..k];
-            for (panel, packed) in packed.chunks_exact(k).enumerate() {
-                if let MatmulOperand::Rows { values, stride } = part.left {
-                    let values = &values[first * stride..];
-                    // The number of rows is a constant of the function, so that the sums stay in registers.
-                    match count {
-                        1 => sum_rows::<FUSED, LANES, 1>(values, stride, packed, &mut tile),
-                        2 => sum_rows::<FUSED, LANES, 2>(values, stride, packed, &mut tile),
-                        3 => sum_rows::<FUSED, LANES, 3>(values, stride, packed, &mut tile),
-                        4 => sum_rows::<FUSED, LANES, 4>(values, stride, packed, &mut tile),
-                        5 => sum_rows::<FUSED, LANES, 5>(values, stride, packed, &mut tile),
-                        _ => sum_rows::<FUSED, LANES, ROWS>(values, stride, packed, &mut tile),
+            let left = match part.left {
+                MatmulOperand::Rows { values, stride } => {
+                    LeftRows::ByRow { values: &values[first * stride..], stride }
+                }
+                MatmulOperand::Columns { values, stride } if !packs_left => {
+                    LeftRows::ByTerm(Terms { values: &values[first..], stride })
+                }
+                MatmulOperand::Columns { values, stride } => {
+                    if index % BLOCKS == 0 {
+                        copy_blocks(&values[first..], stride, rows - row, blocks);
                     }
+                    let values = blocks[index % BLOCKS * k..][..k].as_flattened();
+                    LeftRows::ByTerm(Terms { values, stride: ROWS })
+                }
+            };
+            for (panel, packed) in packed.chunks_exact(k * LANES).enumerate() {
+                let right = match part.right {
+                    MatmulOperand::Rows { values, stride } if panel < in_place => {
+                        Terms { values: &values[part.at.1 + panel * LANES..], stride }
+                    }
+                    _ => Terms { values: packed, stride: LANES },
+                };
+                if count == ROWS {
+                    sum::<FUSED, LANES, ROWS>(left, right, k, &mut tile);
                 } else {
-                    sum_block::<FUSED, LANES>(block, packed, &mut tile);
+                    let sums = tile.as_flattened_mut();
+                    level.run(PartialTile { left, right, k, count, sums });
                 }
                 finish::<FUSED, LANES>(&mut part, (row, panel * LANES), count, &mut tile);
+            }
+        }
+    }
+}
+
+impl GemmTask<'_> {
+    /// Returns how many of the right operand's panels are read where they lie: whole ones of a small operand, or of one that
+    /// few rows are multiplied with.
+    fn panels_in_place(&self, lanes: usize) -> usize {
+        let (rows, columns) = self.out.dim();
+        match self.right {
+            MatmulOperand::Rows { stride, .. } if rows <= FEW * ROWS || self.k * stride <= NEAR => {
+                columns / lanes
+            }
+            _ => 0,
+        }
+    }
+
+    /// Returns whether rows of the left operand are packed: of a large one that is stored by columns.
+    pub(super) fn packs_left(&self) -> bool {
+        matches!(self.left, MatmulOperand::Columns { stride, .. } if self.k * stride > NEAR)
+    }
+}
+
+/// Packs the part's columns of the right operand from the panel `first` on. A panel has the terms in the order in which the
+/// tiles need them, so the inner loop reads memory in sequence.
+#[inline(always)]
+fn pack_panels<const LANES: usize>(part: &GemmTask<'_>, first: usize, packed: &mut [f32]) {
+    let columns = part.out.dim().1;
+    let panels = packed.as_chunks_mut::<LANES>().0.chunks_exact_mut(part.k);
+    for (panel, packed) in panels.enumerate().skip(first) {
+        let (first, width) = (part.at.1 + panel * LANES, LANES.min(columns - panel * LANES));
+        match part.right {
+            MatmulOperand::Rows { values, stride } => {
+                copy(&values[first..], stride, width, packed);
+            }
+            MatmulOperand::Columns { values, stride } => {
+                transpose(&values[first * stride..], stride, width, packed);
             }
         }
     }
@@ -128,74 +190,167 @@ fn transpose<const LANES: usize>(
     width: usize,
     packed: &mut [[f32; LANES]],
 ) {
-    // In blocks, so that the lines written by one lane are still in the cache for the next one.
-    for (block, packed) in packed.chunks_mut(BLOCK).enumerate() {
-        for lane in 0..width {
-            let values = &values[lane * stride + block * BLOCK..];
-            // Both loops do the same; the one of constant length is unrolled.
-            if let (Some(packed), Some(values)) =
-                (packed.first_chunk_mut::<BLOCK>(), values.first_chunk::<BLOCK>())
-            {
-                for (lanes, &value) in packed.iter_mut().zip(values) {
-                    lanes[lane] = value;
-                }
-            } else {
-                for (lanes, &value) in packed.iter_mut().zip(values) {
-                    lanes[lane] = value;
-                }
+    // Square blocks stay in registers while rows become columns.
+    let (blocks, rest) = packed.as_chunks_mut::<SQUARE>();
+    for (block, packed) in blocks.iter_mut().enumerate() {
+        let whole = width / SQUARE * SQUARE;
+        for lane in (0..whole).step_by(SQUARE) {
+            let square: [[f32; SQUARE]; SQUARE] = std::array::from_fn(|row| {
+                let values = &values[(lane + row) * stride + block * SQUARE..];
+                *values.first_chunk().expect("a lane has all terms of the block")
+            });
+            for (term, lanes) in packed.iter_mut().enumerate() {
+                let column: [f32; SQUARE] = std::array::from_fn(|row| square[row][term]);
+                lanes[lane..][..SQUARE].copy_from_slice(&column);
             }
         }
-        for lanes in packed {
-            lanes[width..].fill(0.0);
+        let values = &values[block * SQUARE..];
+        transpose_lanes(values, stride, whole..width, packed);
+    }
+    transpose_lanes(&values[blocks.len() * SQUARE..], stride, 0..width, rest);
+}
+
+/// Packs some lanes one by one, as many terms as `packed` has, and zeros behind the last one.
+#[inline(always)]
+fn transpose_lanes<const LANES: usize>(
+    values: &[f32],
+    stride: usize,
+    lanes: Range<usize>,
+    packed: &mut [[f32; LANES]],
+) {
+    for lane in lanes.clone() {
+        for (packed, &value) in packed.iter_mut().zip(&values[lane * stride..]) {
+            packed[lane] = value;
+        }
+    }
+    for packed in packed {
+        packed[lanes.end..].fill(0.0);
+    }
+}
+
+/// The sums of a tile at the lower end of the result, which has fewer rows: compiled by itself, so that the loop over whole
+/// tiles carries nothing of it.
+struct PartialTile<'a> {
+    left: LeftRows<'a>,
+    right: Terms<'a>,
+    k: usize,
+    count: usize,
+    sums: &'a mut [f32],
+}
+
+impl Work for PartialTile<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool, const LANES: usize>(self) {
+        let Self { left, right, k, count, sums } = self;
+        let sums = sums.as_chunks_mut::<LANES>().0;
+        // The number of rows is a constant of the function, so that the sums stay in registers.
+        match count {
+            1 => sum::<FUSED, LANES, 1>(left, right, k, sums),
+            2 => sum::<FUSED, LANES, 2>(left, right, k, sums),
+            3 => sum::<FUSED, LANES, 3>(left, right, k, sums),
+            4 => sum::<FUSED, LANES, 4>(left, right, k, sums),
+            _ => sum::<FUSED, LANES, 5>(left, right, k, sums),
         }
     }
 }
 
-/// Sums the first `COUNT` rows of a tile, from rows of the left operand in place.
+/// Sums the first `COUNT` rows of a tile.
 #[inline(always)]
-fn sum_rows<const FUSED: bool, const LANES: usize, const COUNT: usize>(
-    values: &[f32],
-    stride: usize,
-    packed: &[[f32; LANES]],
-    tile: &mut Tile<LANES>,
+fn sum<const FUSED: bool, const LANES: usize, const COUNT: usize>(
+    left: LeftRows<'_>,
+    right: Terms<'_>,
+    k: usize,
+    tile: &mut [[f32; LANES]],
 ) {
-    let mut total = [[0.0; LANES]; COUNT];
-    for (begin, packed) in (0..).step_by(TERMS).zip(packed.chunks(TERMS)) {
-        let rows: [&[f32]; COUNT] =
-            std::array::from_fn(|row| &values[row * stride + begin..][..packed.len()]);
-        let mut sums = [[0.0; LANES]; COUNT];
-        for term in 0..packed.len() {
-            let right = packed[term];
-            for row in 0..COUNT {
-                let left = rows[row][term];
-                for lane in 0..LANES {
-                    sums[row][lane] = fused::<FUSED>(left, right[lane], sums[row][lane]);
-                }
-            }
+    let total = match left {
+        LeftRows::ByRow { values, stride } => {
+            sum_by_row::<FUSED, LANES, COUNT>((values, stride), right, k)
         }
-        add(&mut total, &sums);
-    }
+        LeftRows::ByTerm(left) => sum_by_term::<FUSED, LANES, COUNT>(left, right, k),
+    };
     tile[..COUNT].copy_from_slice(&total);
 }
 
-/// Sums a tile from packed rows of the left operand.
+/// Sums a tile whose left rows have adjacent terms, `stride` from one row to the next.
 #[inline(always)]
-fn sum_block<const FUSED: bool, const LANES: usize>(
-    block: &[[f32; ROWS]],
-    packed: &[[f32; LANES]],
-    tile: &mut Tile<LANES>,
-) {
-    *tile = [[0.0; LANES]; ROWS];
-    for (block, packed) in block.chunks(TERMS).zip(packed.chunks(TERMS)) {
-        let mut sums = [[0.0; LANES]; ROWS];
-        for (&left, &right) in block.iter().zip(packed) {
-            for row in 0..ROWS {
-                for lane in 0..LANES {
-                    sums[row][lane] = fused::<FUSED>(left[row], right[lane], sums[row][lane]);
-                }
-            }
+fn sum_by_row<const FUSED: bool, const LANES: usize, const COUNT: usize>(
+    (values, stride): (&[f32], usize),
+    right: Terms<'_>,
+    k: usize,
+) -> [[f32; LANES]; COUNT] {
+    let mut total = [[0.0; LANES]; COUNT];
+    for begin in (0..k).step_by(TERMS) {
+        let terms = TERMS.min(k - begin);
+        // Slices of one length, so that no step of the loop checks it.
+        let rows: [&[f32]; COUNT] =
+            std::array::from_fn(|row| &values[row * stride + begin..][..terms]);
+        let mut right_now = right.from(begin);
+        let mut sums = [[0.0; LANES]; COUNT];
+        #[expect(clippy::needless_range_loop, reason = "each row has its own slice")]
+        for term in 0..terms - 1 {
+            add_term::<FUSED, LANES, COUNT>(|row| rows[row][term], right_now, &mut sums);
+            right_now = &right_now[right.stride..];
         }
-        add(tile, &sums);
+        // Nothing lies behind the last term.
+        add_term::<FUSED, LANES, COUNT>(|row| rows[row][terms - 1], right_now, &mut sums);
+        add(&mut total, &sums);
+    }
+    total
+}
+
+/// Sums a tile whose left terms have adjacent rows.
+#[inline(always)]
+fn sum_by_term<const FUSED: bool, const LANES: usize, const COUNT: usize>(
+    left: Terms<'_>,
+    right: Terms<'_>,
+    k: usize,
+) -> [[f32; LANES]; COUNT] {
+    let mut total = [[0.0; LANES]; COUNT];
+    for begin in (0..k).step_by(TERMS) {
+        let (mut left_now, mut right_now) = (left.from(begin), right.from(begin));
+        let mut sums = [[0.0; LANES]; COUNT];
+        for _ in 1..TERMS.min(k - begin) {
+            let rows = first::<COUNT>(left_now);
+            add_term::<FUSED, LANES, COUNT>(|row| rows[row], right_now, &mut sums);
+            (left_now, right_now) = (&left_now[left.stride..], &right_now[right.stride..]);
+        }
+        let rows = first::<COUNT>(left_now);
+        add_term::<FUSED, LANES, COUNT>(|row| rows[row], right_now, &mut sums);
+        add(&mut total, &sums);
+    }
+    total
+}
+
+impl<'a> Terms<'a> {
+    /// Returns the numbers from a term on.
+    #[inline(always)]
+    fn from(self, term: usize) -> &'a [f32] {
+        &self.values[term * self.stride..]
+    }
+}
+
+/// Returns the first numbers of a term.
+#[inline(always)]
+fn first<const COUNT: usize>(values: &[f32]) -> &[f32; COUNT] {
+    values.first_chunk().expect("a term has all rows and lanes of its tile")
+}
+
+/// Adds one term to each sum.
+#[inline(always)]
+fn add_term<const FUSED: bool, const LANES: usize, const COUNT: usize>(
+    left: impl Fn(usize) -> f32,
+    right: &[f32],
+    sums: &mut [[f32; LANES]; COUNT],
+) {
+    // A copy, without which the sums fall out of the registers.
+    let right: [f32; LANES] = *first(right);
+    for (row, sums) in sums.iter_mut().enumerate() {
+        let left = left(row);
+        for lane in 0..LANES {
+            sums[lane] = fused::<FUSED>(left, right[lane], sums[lane]);
+        }
     }
 }
 
@@ -212,52 +367,66 @@ fn add<const LANES: usize, const COUNT: usize>(
     }
 }
 
-/// Applies the epilogue to a tile's sums, and stores them.
+/// Applies the epilogue to a tile's sums, row by row, and stores them.
 #[inline(always)]
 fn finish<const FUSED: bool, const LANES: usize>(
     part: &mut GemmTask<'_>,
-    at: (usize, usize),
+    (row, column): (usize, usize),
     count: usize,
     tile: &mut Tile<LANES>,
 ) {
-    match &mut part.finish {
+    let GemmTask { at, out, finish, .. } = part;
+    match finish {
         Epilogue::Store => {}
         Epilogue::Activate { bias, along_rows, act, saved } => {
-            match *bias {
+            if let Some(bias) = *bias {
                 // With the transposed result, the bias runs along the tile's rows.
-                Some(bias) if *along_rows => {
-                    for (row, &bias) in tile.iter_mut().zip(&bias[part.at.0 + at.0..]) {
-                        row.iter_mut().for_each(|sum| *sum += bias);
-                    }
-                }
-                Some(bias) => {
-                    // Lanes beyond the bias belong to no column, so any number will do.
-                    let bias = &bias[part.at.1 + at.1..];
-                    let bias: [f32; LANES] =
-                        std::array::from_fn(|lane| *bias.get(lane).unwrap_or(&0.0));
-                    for row in tile.iter_mut() {
-                        row.iter_mut().zip(&bias).for_each(|(sum, bias)| *sum += bias);
-                    }
-                }
-                None => {}
+                let begin = if *along_rows { at.0 + row } else { at.1 + column };
+                add_bias(&bias[begin..], *along_rows, tile);
             }
             // Saved before the activation overwrites the argument.
             if let Some(saved) = saved {
-                store(saved, at, count, tile);
+                store(saved, (row, column), count, tile);
             }
-            activation::values::<FUSED>(*act, tile.as_flattened_mut());
+            if *act != Activation::Identity {
+                for sums in &mut tile[..count] {
+                    activation::values::<FUSED>(*act, sums);
+                }
+            }
         }
         Epilogue::Gradient { act, saved } => {
-            let mut slopes = [[0.0; LANES]; ROWS];
-            load(saved, at, count, &mut slopes);
-            activation::times_gradients::<FUSED>(
-                *act,
-                tile.as_flattened_mut(),
-                slopes.as_flattened(),
-            );
+            for (index, sums) in tile.iter_mut().enumerate().take(count) {
+                let Some(saved) = saved.row(row + index).to_slice() else { return };
+                activation::times_gradients::<FUSED>(*act, sums, &lanes::<LANES>(&saved[column..]));
+            }
         }
     }
-    store(&mut part.out, at, count, tile);
+    store(out, (row, column), count, tile);
+}
+
+/// Adds a bias, from its part that belongs to the tile on: along the tile's columns, or along its rows.
+#[inline(always)]
+fn add_bias<const LANES: usize>(bias: &[f32], along_rows: bool, tile: &mut Tile<LANES>) {
+    if along_rows {
+        for (row, &bias) in tile.iter_mut().zip(bias) {
+            row.iter_mut().for_each(|sum| *sum += bias);
+        }
+    } else {
+        let bias = lanes::<LANES>(bias);
+        for row in tile {
+            row.iter_mut().zip(&bias).for_each(|(sum, bias)| *sum += bias);
+        }
+    }
+}
+
+/// Returns the first `LANES` numbers; lanes beyond the last number belong to no column, so any number will do there.
+#[inline(always)]
+fn lanes<const LANES: usize>(values: &[f32]) -> [f32; LANES] {
+    values.first_chunk().copied().unwrap_or_else(|| {
+        let mut lanes = [0.0; LANES];
+        lanes[..values.len()].copy_from_slice(values);
+        lanes
+    })
 }
 
 /// Stores a tile's first rows, by rows or by columns, whichever are adjacent in memory.
@@ -283,23 +452,6 @@ fn store<const LANES: usize>(
             for (out, tile) in out[row..][..count].iter_mut().zip(tile) {
                 *out = tile[j];
             }
-        }
-    }
-}
-
-/// Loads a tile's first rows; the other elements stay unchanged.
-#[inline(always)]
-fn load<const LANES: usize>(
-    from: &ArrayView2<'_, f32>,
-    (row, column): (usize, usize),
-    count: usize,
-    tile: &mut Tile<LANES>,
-) {
-    for (i, tile) in tile.iter_mut().enumerate().take(count) {
-        let Some(from) = from.row(row + i).to_slice() else { return };
-        match from[column..].first_chunk::<LANES>() {
-            Some(from) => *tile = *from,
-            None => tile[..from.len() - column].copy_from_slice(&from[column..]),
         }
     }
 }

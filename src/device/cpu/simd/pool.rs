@@ -5,6 +5,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
+/// Bytes of a line of the cache, and of the widest vectors.
+const LINE: usize = 64;
+
 /// The process's threads, as one device uses them, and a scratch memory for each.
 ///
 /// All devices of a process, and everything else in it that uses rayon, share one pool: together they never run more
@@ -38,17 +41,20 @@ impl Pool {
     /// Gives each thread a scratch memory of this many floats.
     pub(super) fn reserve(&mut self, floats: usize) {
         for scratch in &mut self.scratch {
+            let floats = floats + LINE / size_of::<f32>();
             *scratch.get_mut().unwrap_or_else(PoisonError::into_inner) = vec![0.0; floats];
         }
     }
 
-    /// Runs work with this thread's scratch.
+    /// Runs work with this thread's scratch, which begins with a line of the cache: a load of a wide vector that lies in two
+    /// lines takes twice as long on some processors.
     pub(super) fn with_scratch<R>(&self, work: impl FnOnce(&mut [f32]) -> R) -> R {
         let index = rayon::current_thread_index().map_or(0, |index| index + 1);
         // No part relies on what an earlier one left in the scratch, so a panic leaves nothing wrong there.
         let mut scratch =
             self.scratch[index % self.scratch.len()].lock().unwrap_or_else(PoisonError::into_inner);
-        work(&mut scratch)
+        let first = scratch.as_ptr().align_offset(LINE).min(scratch.len());
+        work(&mut scratch[first..])
     }
 
     /// Runs work on one of the pool's threads, on which [`both`] costs least.
