@@ -147,7 +147,9 @@ impl Dataset {
                     ));
                 }
                 if classes < 2 {
-                    return refuse("all rows have class 0; at least two classes are needed".into());
+                    return refuse(
+                        "all rows have class 0; give rows of at least two classes".into(),
+                    );
                 }
                 kind = TargetKind::Classes((0..classes).map(|class| class.to_string()).collect());
             }
@@ -416,7 +418,9 @@ impl Dataset {
             return refuse(problem).map_err(|it| it.at_row(row));
         }
         if weights.iter().all(|&weight| weight == 0.0) {
-            return refuse("all weights are 0; no row would count".into());
+            return refuse(
+                "all weights are 0, so that no row would count; give at least one above 0".into(),
+            );
         }
         let counting: Vec<u32> =
             (0..).zip(&weights).filter(|(_, weight)| **weight > 0.0).map(|(row, _)| row).collect();

@@ -118,7 +118,7 @@ impl PlanBuilder {
         }
         let id = u16::try_from(self.formulas.len()).map(FormulaId);
         let id = id.map_err(|_| {
-            Error::shape("plan", "more than 65,536 formulas; use fewer layers of different kinds")
+            Error::shape("plan", "the network has more than 65,536 different elementwise formulas; use fewer layers of different kinds")
         })?;
         known.push(id);
         self.formulas.push(formula);

@@ -175,7 +175,8 @@ impl Criterion {
             ClassWeights::Balanced => balanced(train, names.len()),
             ClassWeights::Of(given) => {
                 if let Some((name, _)) = given.iter().find(|(name, _)| !names.contains(&&**name)) {
-                    let problem = format!("{name} is none of {}", list(&names));
+                    let problem =
+                        format!("{name} is none of the classes {}; correct its name", list(&names));
                     return Err(Error::setting("class_weights", problem));
                 }
                 let of = |name: &&str| given.iter().find(|(other, _)| other == name);
@@ -475,6 +476,9 @@ mod tests {
         assert!(said(of(Loss::Mse, &ClassWeights::Balanced, numbers())).contains("use ‘weight’"));
         let given = ClassWeights::Of(vec![("7".into(), 5.0)]);
         let classes = Targets::Classes(vec![0, 1]);
-        assert!(said(of(Loss::CROSS_ENTROPY, &given, classes)).contains("7 is none of `0`, `1`"));
+        assert!(
+            said(of(Loss::CROSS_ENTROPY, &given, classes))
+                .contains("7 is none of the classes `0`, `1`; correct its name")
+        );
     }
 }

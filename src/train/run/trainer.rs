@@ -296,7 +296,10 @@ impl Trainer {
     /// If their layout is not the model's, or the device failed.
     pub fn set_params(&mut self, params: &Params) -> Result<()> {
         if params.layout() != self.kept.0.layout() {
-            return Err(Error::shape("weights", "they are not those of the model's layers"));
+            return Err(Error::shape(
+                "weights",
+                "they are not those of the model's layers; give parameters that the same model made",
+            ));
         }
         self.write_params(params)?;
         self.kept = (params.clone(), None);
@@ -584,7 +587,7 @@ impl Trainer {
     /// If there is no validation part, or the device failed.
     pub fn evaluate(&mut self) -> Result<Metrics> {
         self.validate()?
-            .ok_or_else(|| Error::setting("valid", "0, so there is nothing to evaluate on"))
+            .ok_or_else(|| Error::setting("valid", "there are no validation rows to evaluate on; hold some out, or evaluate another data set"))
     }
 
     /// Returns the present weights; waits for the device.
@@ -653,8 +656,7 @@ fn scaled(model: &Sequential, options: &TrainOptions, train: &Dataset) -> Result
     let preparation = match &options.preparation {
         Some(given) if given.schema == *train.schema() => given.clone(),
         Some(_) => {
-            let problem =
-                "its columns, classes or target are not those of the table, in the same order";
+            let problem = "its columns, classes or target are not those of the table, in the same order; arrange the table like it, or leave it out";
             return Err(Error::setting("preparation", problem));
         }
         // Columns of indices into embedding tables are not numbers to scale.
