@@ -9,7 +9,7 @@ use super::{Criterion, KeepWeights, Metrics, TrainOptions, TrainedModel, Trainer
 use crate::data::{Dataset, FeatureScaling, Preprocessing, Split, TargetKind, Targets, list};
 use crate::device::DeviceKind;
 use crate::error::Result;
-use crate::graph::{Loss, Optimizer};
+use crate::graph::{ClassLoss, Loss, Optimizer};
 use crate::model::Sequential;
 use crate::shape::narrow;
 
@@ -270,7 +270,9 @@ fn constant(
                     // Softplus of this number is the variance.
                     vec![center, variance.max(1e-9).exp_m1().ln()]
                 }
-                (_, Loss::PoissonNll { .. } | Loss::KlDivergence) => vec![mean(c).max(1e-9).ln()],
+                (_, Loss::PoissonNll { .. } | Loss::Classes(ClassLoss::KlDivergence)) => {
+                    vec![mean(c).max(1e-9).ln()]
+                }
                 (_, Loss::Mae | Loss::Huber { .. } | Loss::SmoothL1 { .. } | Loss::LogCosh) => {
                     quantile(c, &[0.5])
                 }

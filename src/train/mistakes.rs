@@ -6,7 +6,7 @@
 use super::{ScheduleKind, TrainOptions};
 use crate::data::Batches;
 use crate::error::Result;
-use crate::graph::{Average, Loss, RequiredTarget};
+use crate::graph::{Average, ClassLoss, Loss, RequiredTarget};
 use crate::model::{Activation, Layer, LayerShape, Sequential};
 
 /// Share of the first weights in an average at a run's end, from which on the average is too slow for the run.
@@ -44,7 +44,7 @@ pub(super) fn mistakes(
             batches.batch()
         ));
     }
-    if matches!(options.loss, Loss::CrossEntropy { label_smoothing } if label_smoothing == 1.0) {
+    if options.loss == Loss::Classes(ClassLoss::CrossEntropy { label_smoothing: 1.0 }) {
         found.push(
             "a label smoothing of 1 makes all classes alike, so there is nothing to learn; use 0.1, say"
                 .to_string(),

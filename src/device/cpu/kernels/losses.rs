@@ -138,7 +138,7 @@ pub(super) fn prepare<T: Real>(slots: &Slots<'_>) -> Option<StepWork<T>> {
                 engine.loss_map((&form, program, compiled), (prediction, goal), extra, outs, step);
             }
             LossKind::Classes(loss) => {
-                let goal = if loss.loss().classes() {
+                let goal = if Loss::from(*loss).classes() {
                     LossTargets::Classes(classes)
                 } else {
                     LossTargets::Numbers(goal)
@@ -168,12 +168,12 @@ fn kernels() -> Vec<Kernel> {
             || matches!(loss, Loss::Pinball(_));
         let (weights, mean) = (index % 2 == 0, loss != Loss::Mae);
         let form = LossVariant { mean, constants, weights, scaled: false };
-        kernels.push(match loss.over_classes() {
-            Some(ClassLoss::CrossEntropy { .. }) => {
+        kernels.push(match loss {
+            Loss::Classes(ClassLoss::CrossEntropy { .. }) => {
                 Kernel::LossClasses { loss: ClassLoss::CrossEntropy { label_smoothing: 0.1 }, form }
             }
-            Some(loss) => Kernel::LossClasses { loss, form },
-            None => by_formula(&loss, form),
+            Loss::Classes(loss) => Kernel::LossClasses { loss, form },
+            loss => by_formula(&loss, form),
         });
     }
     // The plain ones, for which devices may have other loops.
@@ -234,7 +234,7 @@ fn spec(kernel: Kernel) -> TestSpec {
         Kernel::LossClasses { loss, .. } => {
             let values = move |name: &str, [m, n, _]: Triple| match name {
                 "logits" => Fill::extreme([m, n]),
-                "goal" if loss.loss().classes() => Fill::below(m, n),
+                "goal" if Loss::from(loss).classes() => Fill::below(m, n),
                 "goal" => Fill::positive([m, n]),
                 "constants" => Fill::positive([n]),
                 _ => common(name, m, n),
