@@ -89,26 +89,11 @@ fn in_stack(model: &Sequential, inputs: usize, place: &str, found: &mut Vec<Stri
             }
             _ => {}
         }
-        // The layers before it decide what a layer can do.
-        if let Some(before) = index.checked_sub(1) {
-            match (&shapes[before].layer, layer) {
-                (Layer::Activation(a), Layer::Activation(b))
-                    if *a != Activation::Identity && *b != Activation::Identity =>
-                {
-                    found.push(format!(
-                        "{} follows {}: two activations in a row; put a dense layer between them, or leave one out",
-                        named(index),
-                        named(before)
-                    ));
-                }
-                (Layer::Dropout { .. }, Layer::BatchNorm { .. }) => found.push(format!(
-                    "{} follows {}: dropout changes the variance in training alone, so the running variance will be wrong; put \
-                     the dropout after the norm",
-                    named(index),
-                    named(before)
-                )),
-                _ => {}
-            }
+        // The layer before decides what a layer can do.
+        if let Some(before) = index.checked_sub(1)
+            && let Some(problem) = wrong_pair(&shapes[before].layer, layer)
+        {
+            found.push(format!("{} follows {}: {problem}", named(index), named(before)));
         }
         // Linear layers keep the earlier dense layer in view; anything else ends the sequence.
         linear = match (layer, linear) {
@@ -137,6 +122,21 @@ fn in_stack(model: &Sequential, inputs: usize, place: &str, found: &mut Vec<Stri
         };
     }
     Ok(())
+}
+
+/// Returns the problem of a layer that stands right behind another one.
+fn wrong_pair(before: &Layer, layer: &Layer) -> Option<&'static str> {
+    match (before, layer) {
+        (Layer::Activation(Activation::Identity), _)
+        | (_, Layer::Activation(Activation::Identity)) => None,
+        (Layer::Activation(_), Layer::Activation(_)) => {
+            Some("two activations in a row; put a dense layer between them, or leave one out")
+        }
+        (Layer::Dropout { .. }, Layer::BatchNorm { .. }) => Some(
+            "dropout changes the variance in training alone, so the running variance will be wrong; put the dropout after the norm",
+        ),
+        _ => None,
+    }
 }
 
 /// Returns the problem of a last layer that keeps the outputs from being those that the loss takes.

@@ -250,57 +250,58 @@ fn layer(value: &toml::Value, place: &LayerPlace) -> Result<Vec<LayerSpec>, Stri
         return LayerSpec::parse_at(name, place);
     }
     let wrong = |problem: &str| format!("{}: {problem}", place.named(name));
-    let list = |key: &str, value: &toml::Value| match value {
-        toml::Value::Array(items) => Ok(items.clone()),
-        _ => Err(wrong(&format!("{key} must be a list"))),
-    };
+    let only = |layer: LayerSpec| alone(table, layer).map_err(|problem| wrong(&problem));
+    // Layers that contain others have one argument.
+    match (name.as_str(), table.get("layers"), table.get("branches")) {
+        ("residual", Some(inside), _) => {
+            only(LayerSpec::residual(layer_list(inside, &place.inside(None))?))
+        }
+        ("branches", _, Some(branches)) => {
+            let branches = branches.as_array().ok_or_else(|| wrong("branches must be a list"))?;
+            let branches = branches.iter().enumerate();
+            let branches = branches
+                .map(|(index, branch)| layer_list(branch, &place.inside(Some(index))))
+                .collect::<Result<_, String>>()?;
+            only(LayerSpec::branches(branches))
+        }
+        _ => {
+            let layer = with_arguments(name, table).map_err(|problem| wrong(&problem))?;
+            Ok(vec![layer])
+        }
+    }
+}
+
+/// Reads a layer whose arguments are keys of a table.
+fn with_arguments(name: &str, table: &toml::Table) -> Result<LayerSpec, String> {
     let (mut unnamed, mut named) = (Vec::new(), Vec::new());
     for (key, value) in table.iter().filter(|(key, _)| *key != "type") {
-        // Arguments that are lists have their own keys; all others are texts as on the command line.
-        match (name.as_str(), key.as_str()) {
-            ("residual", "layers") => {
-                let inside = layer_list(value, &place.inside(None))?;
-                return alone(table, LayerSpec::residual(inside)).map_err(|it| wrong(&it));
-            }
-            ("branches", "branches") => {
-                let branches = list(key, value)?;
-                let branches = branches.iter().enumerate();
-                let branches = branches
-                    .map(|(index, branch)| layer_list(branch, &place.inside(Some(index))))
-                    .collect::<Result<_, String>>()?;
-                return alone(table, LayerSpec::branches(branches)).map_err(|it| wrong(&it));
-            }
+        match (name, key.as_str()) {
             ("embedding", "tables") => {
-                for table in list(key, value)? {
+                for table in value.as_array().ok_or("tables must be a list")? {
                     let of = |key: &str| table.get(key).and_then(text_of);
                     let (Some(column), Some(rows), Some(columns)) =
                         (of("column"), of("vocabulary"), of("dimension"))
                     else {
-                        return Err(wrong("a table needs column, vocabulary and dimension"));
+                        return Err("a table needs column, vocabulary and dimension".into());
                     };
                     named.push((column, format!("{rows}x{columns}")));
                 }
             }
             // The expression stands before the start values.
-            ("custom", "f") => {
-                unnamed.insert(0, text_of(value).ok_or_else(|| wrong("f must be a text"))?);
-            }
+            ("custom", "f") => unnamed.insert(0, text_of(value).ok_or("f must be a text")?),
             ("custom", "start") => {
-                for start in list(key, value)? {
-                    let start =
-                        text_of(&start).ok_or_else(|| wrong("start must be a list of numbers"));
-                    unnamed.push(start?);
+                for start in value.as_array().ok_or("start must be a list")? {
+                    unnamed.push(text_of(start).ok_or("start must be a list of numbers")?);
                 }
             }
             _ => {
-                let text = text_of(value).ok_or_else(|| {
-                    wrong(&format!("{key} must be a number, a text, true or false"))
-                })?;
+                let text = text_of(value)
+                    .ok_or_else(|| format!("{key} must be a number, a text, true or false"))?;
                 named.push((key.clone(), text));
             }
         }
     }
-    Ok(vec![LayerSpec::new(name, unnamed, named)])
+    Ok(LayerSpec::new(name, unnamed, named))
 }
 
 /// Takes a layer with one argument, which contains layers; any other key is a mistake.
