@@ -456,7 +456,7 @@ fn all_layers_are_said_in_one_option_or_in_the_file() {
     for (args, parts) in [
         (
             &["--layers", "dense(8), swish7, dense"][..],
-            &["--layers: unknown layer \"swish7\"; known: dense"][..],
+            &["--layers: layer 1 (swish7): unknown layer; known: dense"][..],
         ),
         (&["--layers", "dense(8, width=3)"], &["unknown argument \"width\" of dense"]),
         (&["--layers", "embedding(color=3x2), dense"], &["\"color\"", "`size`, `colour`"]),
@@ -472,6 +472,95 @@ fn all_layers_are_said_in_one_option_or_in_the_file() {
         &with(&["--layers", "embedding(colour=2x2), dense"]),
         &["row 3: 2 in column `colour`"],
     );
+}
+
+#[test]
+fn a_message_says_where_and_what_to_do() {
+    let place = Place::new();
+    place.write("t.csv", format!("a,b,y\n{}", "1,2,u\n2,1,v\n".repeat(10)));
+    place.write("one.csv", "a,y\n1,u\n2,u\n");
+    place.write("light.csv", "a,w,y\n1,0,2\n2,0,3\n");
+    place.write("f.toml", "layers = [\"dense(4)\", { type = \"dropout\", rate = 3 }, \"dense\"]\n");
+    let plan = |args: &'static str| [&["plan"], &args.split(' ').collect::<Vec<_>>()[..]].concat();
+    for (code, args, said) in [
+        (
+            2,
+            "t.csv --target y --layers dense(4),dropout(2),dense",
+            "--layers: layer 1 (dropout(2)): rate 2, but it must be at least 0 and below 1",
+        ),
+        (
+            2,
+            "t.csv --target y --config f.toml",
+            "f.toml: layers: layer 1 (dropout(3)): rate 3, but it must be at least 0 and below 1",
+        ),
+        (
+            2,
+            "t.csv --target y --layers residual(dense(5)),dense",
+            "--layers: layer 0 (residual(dense(5))): the layers inside give 5 columns for 2, so that their sum with the input \
+             makes no sense; let the last of them give 2",
+        ),
+        (
+            2,
+            "t.csv --target y --layers branches((dense(4)),(relu,dense(0))),dense",
+            "--layers: layer 0.1.1 (dense(0)): 0 units, but at least 1 is needed",
+        ),
+        (
+            2,
+            "t.csv --target y --layers dense(4),dense(7)",
+            "--layers: the last one gives 7 outputs, but the target needs 2; let it give 2, as a dense layer with so many units \
+             does",
+        ),
+        (
+            2,
+            "t.csv --target y --layers dense(4),,dense",
+            "--layers: nothing stands at place 1 of \"dense(4),,dense\"; remove a comma, or write what is missing",
+        ),
+        (
+            2,
+            "t.csv --target y --layers dense(4",
+            "--layers: \"dense(4\" leaves a parenthesis open; close it",
+        ),
+        (
+            1,
+            "t.csv --target y --hidden 4000000000",
+            "parameter 0.weight: with [4000000000, 2] the network has more than 2^32 numbers; use smaller layers",
+        ),
+        (
+            1,
+            "one.csv --target y",
+            "one.csv: column `y`: every row has the class `u`; add rows of another class, or choose another --target",
+        ),
+        (
+            1,
+            "light.csv --target y --weight w",
+            "light.csv: all weights are 0, so that no row would count; name another column in --weight, or leave it out",
+        ),
+        (
+            1,
+            "light.csv --target y --weight y",
+            "light.csv: column `y` cannot be both target and weight; name another column in --weight, or leave it out",
+        ),
+        (
+            1,
+            "light.csv --target y --ignore a,w",
+            "light.csv: no column is left for features, which takes at least one: leave one out of --ignore, or name one in \
+             --features",
+        ),
+        (
+            1,
+            "light.csv --target y --group y",
+            "light.csv: column `y` cannot be both target or weight and the column by which rows are split; name another one in \
+             --group or --split-column",
+        ),
+        (
+            2,
+            "t.csv --target y --class-weights q=2",
+            "--class-weights: q is none of the classes `u`, `v`; correct its name",
+        ),
+    ] {
+        let want = format!("error: {said}\n");
+        place.refused(code, &plan(args), &[&want]);
+    }
 }
 
 #[test]

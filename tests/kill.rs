@@ -184,7 +184,7 @@ fn more_epochs_may_follow_and_other_tables_may_not() {
     assert!(said.contains("--epochs: 8, but epoch 9 has begun"), "{said}");
     fs::write(folder.join("t.csv"), table().replacen("up", "down", 1)).unwrap();
     let said = refused(folder, 2, &["resume", "six", "--epochs", "12"]);
-    assert!(said.contains("checkpoint: the tables are not those"), "{said}");
+    assert!(said.contains("error: six/checkpoint.safetensors: the tables are not those"), "{said}");
 }
 
 #[test]

@@ -452,21 +452,30 @@ fn impossible_networks_name_the_layer() {
     for (text, part) in [
         (
             "dense(4), residual(dense(3))",
-            "layer 1 (residual): the layers inside give 3 columns for 4",
+            "layers: layer 1 (residual(dense(3))): the layers inside give 3 columns for 4",
         ),
         ("dense(5), glu", "layer 1 (glu): 5 columns come in"),
-        ("dense(5), embedding(0=2x2)", "layer 1 (embedding): it must be the network's first layer"),
-        ("residual(embedding(0=2x2))", "an embedding inside of another layer"),
-        ("embedding(7=2x2)", "column 7, but there are 3"),
+        (
+            "dense(5), embedding(0=2x2)",
+            "layer 1 (embedding(0=2x2)): it must be the network's first layer",
+        ),
+        (
+            "residual(embedding(0=2x2))",
+            "layer 0 (residual(embedding(0=2x2))): an embedding stands inside; let it be",
+        ),
+        ("embedding(7=2x2)", "there is no column 7; there are 3, counted from 0"),
         ("embedding(0=2x2, 0=3x3)", "column 0 has two tables"),
         ("embedding(0=0x2)", "a table of 0 x 2"),
-        ("dropout(1)", "rate 1, but it must be at least 0 and below 1"),
+        (
+            "dropout(1)",
+            "layers: layer 0 (dropout(1)): rate 1, but it must be at least 0 and below 1",
+        ),
         ("batch_norm(momentum=2)", "momentum 2"),
         ("layer_norm(eps=0)", "eps 0"),
         ("fourier(0)", "0 frequencies"),
         ("fourier(2, sigma=-1)", "sigma -1"),
-        ("residual(dense(0))", "layer 0 (residual): layer 0 (dense): 0 units"),
-        ("branches((dense(2)), (dense(0)))", "branch 1: layer 0 (dense): 0 units"),
+        ("residual(dense(0))", "layers: layer 0.0 (dense(0)): 0 units"),
+        ("branches((dense(2)), (dense(0)))", "layers: layer 0.1.0 (dense(0)): 0 units"),
     ] {
         let said = text.parse::<Sequential>().unwrap().layout(3).unwrap_err().to_string();
         assert!(said.contains(part), "{text}: {said}");

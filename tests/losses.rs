@@ -55,18 +55,18 @@ impl<T: Real> Batch<T> {
         let mut losses = vec![T::of(7.0); self.rows];
         let mut gradient = vec![T::of(7.0); self.outputs.len()];
         let outs = (losses.as_mut_slice(), gradient.as_mut_slice());
-        match loss.over_classes() {
-            None => {
-                let values = (&*self.outputs, &*self.targets);
-                let program = loss.formula().unwrap().program();
-                loss_map((&form, &program), values, extra, outs, &step);
-            }
-            Some(of) => {
+        match loss {
+            Loss::Classes(of) => {
                 let goal = match loss.classes() {
                     true => LossTargets::Classes(&self.classes),
                     false => LossTargets::Numbers(&self.targets),
                 };
                 loss_classes(of, (&self.outputs, goal), extra, outs, &step);
+            }
+            _ => {
+                let values = (&*self.outputs, &*self.targets);
+                let program = loss.formula().unwrap().program();
+                loss_map((&form, &program), values, extra, outs, &step);
             }
         }
         (losses, gradient)
@@ -264,17 +264,17 @@ fn rows_that_do_not_count_are_zeros() {
             LossInputs { constants: Some(&*fewer.constants), weights: fewer.weights.as_deref() };
         let (mut losses, mut gradient) = (vec![f64::NAN; 5], vec![f64::NAN; fewer.outputs.len()]);
         let outs = (losses.as_mut_slice(), gradient.as_mut_slice());
-        match loss.over_classes() {
-            None => {
-                let values = (&*fewer.outputs, &*fewer.targets);
-                let program = loss.formula().unwrap().program();
-                loss_map((&form, &program), values, extra, outs, &step);
-            }
-            Some(of) => {
+        match loss {
+            Loss::Classes(of) => {
                 let numbers = LossTargets::Numbers(&fewer.targets);
                 let goal =
                     if loss.classes() { LossTargets::Classes(&fewer.classes) } else { numbers };
                 loss_classes(of, (&fewer.outputs, goal), extra, outs, &step);
+            }
+            _ => {
+                let values = (&*fewer.outputs, &*fewer.targets);
+                let program = loss.formula().unwrap().program();
+                loss_map((&form, &program), values, extra, outs, &step);
             }
         }
         let n = fewer.outputs.len() / 5;

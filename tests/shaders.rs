@@ -99,6 +99,20 @@ fn every_row_of_the_table_is_reached() {
 }
 
 #[test]
+fn every_declaration_is_verified() {
+    // The names of the source, since a kernel that no list has is missing in none.
+    let source = std::fs::read_to_string("src/plan/kernel.rs").unwrap();
+    let declared = source.split("Declaration::of(\"").skip(1);
+    let mut declared: Vec<&str> = declared.map(|rest| rest.split('"').next().unwrap()).collect();
+    declared.sort_unstable();
+    declared.dedup();
+    let mut verified: Vec<&str> = every_kernel().iter().map(|kernel| kernel.name()).collect();
+    verified.sort_unstable();
+    verified.dedup();
+    assert_eq!(declared, verified, "each kernel has cases beside its function on the CPU");
+}
+
+#[test]
 fn shaders_translate_to_all_targets() {
     let mut count = 0;
     for_each_shader(|Shader { label, wgsl, .. }, module, info| {

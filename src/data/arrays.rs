@@ -91,9 +91,13 @@ impl ArrayLayout {
     fn columns(&self) -> io::Result<usize> {
         let product = self.shape.iter().skip(1).try_fold(1_u64, |all, &size| all.checked_mul(size));
         match product.and_then(|all| usize::try_from(all).ok()) {
-            Some(0) => Err(wrong("the array is empty")),
+            Some(0) => {
+                Err(wrong("the array is empty; save one with at least one row and one column"))
+            }
             Some(columns) if columns <= MOST_CELLS => Ok(columns),
-            _ => Err(wrong(format!("the array has more than {MOST_CELLS} numbers in a row"))),
+            _ => Err(wrong(format!(
+                "the array has more than {MOST_CELLS} numbers in a row; reshape it so that each row has fewer"
+            ))),
         }
     }
 
@@ -125,7 +129,7 @@ fn take<R: Read>(from: &mut R, count: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(count as u64).read_to_end(&mut bytes)?;
     if bytes.len() < count {
-        Err(wrong("the array's header ends in the middle"))
+        Err(wrong("the array's header ends in the middle: the file is truncated; copy it again"))
     } else {
         Ok(bytes)
     }
@@ -149,15 +153,23 @@ fn layout(from: &mut impl Read) -> io::Result<ArrayLayout> {
     }
     let rest = take(from, 4)?;
     if [first, rest[..2].to_vec()].concat() != NPY {
-        return Err(wrong("no NPY array"));
+        return Err(wrong(
+            "an array that does not begin as an NPY file does; save it again with numpy.save",
+        ));
     }
     let length = match rest[2] {
         1 => take(from, 2)?.iter().rev().fold(0, |all, &byte| all << 8 | usize::from(byte)),
         2 | 3 => take(from, 4)?.iter().rev().fold(0, |all, &byte| all << 8 | usize::from(byte)),
-        version => return Err(wrong(format!("NPY version {version} is not known"))),
+        version => {
+            return Err(wrong(format!(
+                "NPY version {version} is not known; save it again with numpy.save"
+            )));
+        }
     };
     if length > LONGEST_HEADER {
-        return Err(wrong(format!("an NPY header of more than {LONGEST_HEADER} bytes")));
+        return Err(wrong(format!(
+            "an NPY header of more than {LONGEST_HEADER} bytes: it is damaged, or no array of numbers; save it again with numpy.save"
+        )));
     }
     npy_layout(&String::from_utf8_lossy(&take(from, length)?))
 }
@@ -168,7 +180,11 @@ fn npy_layout(text: &str) -> io::Result<ArrayLayout> {
         let quoted = [format!("'{key}'"), format!("\"{key}\"")];
         let place = quoted.iter().find_map(|key| text.find(key).map(|at| at + key.len()));
         let value = place.and_then(|at| text[at..].trim_start().strip_prefix(':'));
-        value.map(str::trim_start).ok_or_else(|| wrong(format!("the NPY header has no {key}")))
+        value.map(str::trim_start).ok_or_else(|| {
+            wrong(format!(
+                "the NPY header has no {key}: it is damaged; save it again with numpy.save"
+            ))
+        })
     };
     let quoted = value("descr")?;
     let name = quoted.strip_prefix(['\'', '"']).and_then(|text| text.split(['\'', '"']).next());
@@ -193,13 +209,15 @@ fn npy_layout(text: &str) -> io::Result<ArrayLayout> {
     let sizes = shape.map(|text| text.split(',').map(str::trim).filter(|size| !size.is_empty()));
     let shape: Option<Vec<u64>> =
         sizes.and_then(|sizes| sizes.map(|size| size.parse().ok()).collect());
-    let shape = shape.ok_or_else(|| wrong("the shape in the NPY header cannot be read"))?;
+    let shape = shape.ok_or_else(|| wrong("the shape in the NPY header cannot be read: it is damaged; save it again with numpy.save"))?;
     if value("fortran_order")?.starts_with("True") && shape.len() > 1 {
         let problem = "an array in Fortran's order; save it with numpy.ascontiguousarray";
         return Err(wrong(problem));
     }
     if shape.is_empty() {
-        return Err(wrong("a single number, but a table has rows"));
+        return Err(wrong(
+            "a single number, but a table has rows; save an array with a row for each example",
+        ));
     }
     Ok(ArrayLayout { number, big_endian: order == ">", shape })
 }
@@ -291,14 +309,15 @@ impl ArrayText {
             let target = ArrayRows::open(target)?;
             if target.columns != 1 {
                 return Err(wrong(format!(
-                    "the array of the target has {} numbers in each row, but it must have one",
+                    "the array that ‘target’ names has {} numbers in each row, but it must have one; for several, put them beside the \
+                     features and name their columns",
                     target.columns
                 )));
             }
             names.push("y".into());
             if target.layout.rows() != arrays[0].layout.rows() {
                 return Err(wrong(format!(
-                    "the array has {} rows, but that of the target has {}",
+                    "the array has {} rows, but the one that ‘target’ names has {}; give arrays of the same rows",
                     arrays[0].layout.rows(),
                     target.layout.rows()
                 )));
@@ -503,7 +522,9 @@ fn entries(path: &Path) -> io::Result<Vec<ArchiveEntry>> {
     let at = end.windows(4).rposition(|it| it == b"PK\x05\x06").ok_or_else(damaged)?;
     let (count, offset) = (word(&end, at + 10), long(&end, at + 16));
     if usize::from(count) > MOST_ARRAYS || offset == u32::MAX {
-        return Err(wrong("the zip archive is too large, or has too many files"));
+        return Err(wrong(
+            "the zip archive is too large, or has too many files; save the arrays that are needed in one of their own, with numpy.savez",
+        ));
     }
     file.seek(SeekFrom::Start(offset.into()))?;
     let mut file = BufReader::new(file);
@@ -531,7 +552,9 @@ fn entries(path: &Path) -> io::Result<Vec<ArchiveEntry>> {
             0 => false,
             8 => true,
             _ => {
-                return Err(wrong("the zip archive is compressed in a way that is not known here"));
+                return Err(wrong(
+                    "the zip archive is compressed in a way that is not known here; save it with numpy.savez or numpy.savez_compressed",
+                ));
             }
         };
         let name = String::from_utf8_lossy(&name).into_owned();
@@ -650,7 +673,12 @@ mod tests {
         let fortran = String::from_utf8_lossy(&fortran[8..80]).replace("False", "True ");
         assert!(npy_layout(&fortran).unwrap_err().to_string().contains("Fortran"));
         let said = text(idx(8, &[3], &[1, 2, 3]), Some(idx(8, &[2], &[1, 2]))).unwrap_err();
-        assert!(said.contains("3 rows, but that of the target has 2"), "{said}");
+        assert!(
+            said.contains(
+                "3 rows, but the one that ‘target’ names has 2; give arrays of the same rows"
+            ),
+            "{said}"
+        );
         let said = text(idx(8, &[1], &[1]), Some(idx(8, &[1, 2], &[1, 2]))).unwrap_err();
         assert!(said.contains("2 numbers in each row"), "{said}");
     }

@@ -138,8 +138,10 @@ impl ColumnarText {
     fn of(batches: BatchReader, fields: &Fields, progress: Option<DoneBytes>) -> io::Result<Self> {
         let format = batches.format();
         if fields.is_empty() || fields.len() > MOST_CELLS {
-            let problem =
-                format!("{format} data of {} columns; 1 to {MOST_CELLS} are read", fields.len());
+            let problem = format!(
+                "{format} data of {} columns, but 1 to {MOST_CELLS} can be read; save the columns that are needed",
+                fields.len()
+            );
             return Err(io::Error::new(io::ErrorKind::Unsupported, problem));
         }
         let declared: Vec<_> =
@@ -147,7 +149,9 @@ impl ColumnarText {
         if declared.iter().zip(fields).all(|(it, field)| {
             field.data_type() == &DataType::Null || matches!(it, Some(DeclaredType::Refused(_)))
         }) {
-            let problem = format!("the {format} data has no column of numbers, texts or dates");
+            let problem = format!(
+                "the {format} data has no column of numbers, texts or dates; save values of these types"
+            );
             return Err(io::Error::new(io::ErrorKind::Unsupported, problem));
         }
         let is_read = |it: &Option<DeclaredType>| !matches!(it, Some(DeclaredType::Refused(_)));

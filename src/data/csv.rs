@@ -123,7 +123,10 @@ impl Dataset {
         }
         // Checked here, since without any row the later checks would complain about something else.
         if pass.is_empty() {
-            return Err(Error::table(&table.source, "all weights are 0; no row would count"));
+            return Err(Error::table(
+                &table.source,
+                "all weights are 0, so that no row would count; name another column in ‘weight’, or leave it out",
+            ));
         }
         let mut notes = Vec::new();
         let (kept, columns) = pass.columns(&table, &layout, &options, &mut notes)?;
@@ -165,7 +168,10 @@ impl Dataset {
             odd.extend(part.odd.drain(..).map(|cell| OddCell { row: part.y.len() - 1, ..cell }));
         }
         if part.y.is_empty() && reader.without_target() > 0 {
-            return Err(Error::table(&reader.table.source, "no row has a target"));
+            return Err(Error::table(
+                &reader.table.source,
+                "no row has a value of the target; fill some in, or use the table to predict only",
+            ));
         }
         let told = told_rows(reader.without_target(), &schema.target);
         let LabelledRows { y, weights, .. } = part;

@@ -121,7 +121,8 @@ impl Dataset {
         let columns: Vec<Column> =
             fitted.map(|(place, column)| self.fitted(place, column, raw)).collect();
         if input_names(&columns).is_empty() {
-            let problem = "no column holds anything in the training rows; at least one is needed";
+            let problem = "no column holds anything in the training rows, so there is nothing to learn from; fill in values, or split the \
+                 rows in another way";
             return Err(Error::table(self.source(), problem));
         }
         Ok(columns)

@@ -114,64 +114,10 @@ impl Dataset {
             let problem = format!("row {row}, column x{column}: {value} is not a finite number");
             return refuse(problem).map_err(|it| it.at_row(row).at_column(&format!("x{column}")));
         }
-        // The kind follows from the targets' type; names are placeholders that the caller may replace.
-        let (mut target, mut kind) = ("y".to_string(), TargetKind::Number);
-        match &targets {
-            Targets::Columns(y, columns) => {
-                if let Some(i) = y.iter().position(|v| !v.is_finite()) {
-                    let (row, column, value) = (i / columns, i % columns, y[i]);
-                    let problem = format!(
-                        "row {row}: target {value} in column y{column} is not a finite number"
-                    );
-                    return refuse(problem)
-                        .map_err(|it| it.at_row(row).at_column(&format!("y{column}")));
-                }
-                let names: Vec<String> = (0..*columns).map(|column| format!("y{column}")).collect();
-                target = names.join(",");
-                kind = TargetKind::Numbers(names);
-            }
-            Targets::Numbers(y) => {
-                if let Some(row) = y.iter().position(|v| !v.is_finite()) {
-                    let problem = format!("row {row}: target {} is not a finite number", y[row]);
-                    return refuse(problem).map_err(|it| it.at_row(row).at_column("y"));
-                }
-            }
-            Targets::Classes(y) => {
-                // The largest index decides: a class may have no row here.
-                let classes = y.iter().max().map_or(0, |&largest| largest as usize + 1);
-                // A huge index is more likely a mistake than a class, and would make a huge layer.
-                if classes > rows.max(MANY_CLASSES) {
-                    return refuse(format!(
-                        "class {} in {rows} rows; classes are indices that count from 0",
-                        classes - 1
-                    ));
-                }
-                if classes < 2 {
-                    return refuse("all rows have class 0; at least two classes are needed".into());
-                }
-                kind = TargetKind::Classes((0..classes).map(|class| class.to_string()).collect());
-            }
-        }
-        let schema = Schema {
-            features: (0..columns).map(|column| format!("x{column}")).collect(),
-            target,
-            kind,
-            ..Schema::default()
-        };
-        Ok(Self {
-            schema,
-            x: Arc::new(features.into()),
-            memory: None,
-            y: targets,
-            weights: None,
-            left_out: 0,
-            inexact: Vec::new(),
-            source: "arrays".into(),
-            class_lines: Vec::new(),
-            raw: None,
-            odd: Arc::default(),
-            notes: Arc::default(),
-        })
+        let (target, kind) = named_targets(&targets)?;
+        let names = (0..columns).map(|column| format!("x{column}")).collect();
+        let schema = Schema { features: names, target, kind, ..Schema::default() };
+        Ok(Self::of_arrays(schema, features.into(), targets))
     }
 
     /// Takes an array of ndarray `[rows, columns]` and the targets of each row, as [`Self::from_arrays`] does.
@@ -233,44 +179,7 @@ impl Dataset {
             );
             return Err(refuse(problem).at_row(row).at_column(name));
         }
-        // A message names the target's column as the schema does.
-        let wanted = schema.targets();
-        let wrong = |row: usize, column: usize, problem: String| {
-            let name = wanted.get(column).copied().unwrap_or_default();
-            refuse(format!("row {row}, target {}: {problem}", shown(name)))
-                .at_row(row)
-                .at_column(name)
-        };
-        // One check for each pair of kinds; all other pairs do not fit.
-        let fits = match (&schema.kind, &targets) {
-            (TargetKind::Classes(names), Targets::Classes(y)) => {
-                if let Some(row) = y.iter().position(|&class| class as usize >= names.len()) {
-                    let problem =
-                        format!("class {}, but there are {} classes", y[row], names.len());
-                    return Err(wrong(row, 0, problem));
-                }
-                true
-            }
-            (TargetKind::Classes(_), _) | (_, Targets::Classes(_)) => false,
-            (kind, _) => {
-                let (y, columns) = targets.columns().unwrap_or_default();
-                let label = matches!(kind, TargetKind::Labels(_));
-                // Labels arrive as numbers, of which only 0 and 1 are meant.
-                let good = |v: f64| if label { v == 0.0 || v == 1.0 } else { v.is_finite() };
-                if columns == wanted.len()
-                    && let Some(i) = y.iter().position(|&value| !good(value))
-                {
-                    let must =
-                        if label { "labels are 0 or 1" } else { "it must be a finite number" };
-                    return Err(wrong(i / columns, i % columns, format!("{}, but {must}", y[i])));
-                }
-                columns == wanted.len() && y.len() == rows * columns
-            }
-        };
-        if !fits {
-            let problem = "the targets are not of the kind, or not as many a row, as those of the other data set";
-            return Err(refuse(problem.into()));
-        }
+        check_targets(&targets, schema)?;
         // Labels and several numbers are stored in one form, even if there is one column.
         let y = match (targets, &schema.kind) {
             (Targets::Numbers(y), TargetKind::Labels(_) | TargetKind::Numbers(_)) => {
@@ -279,9 +188,14 @@ impl Dataset {
             (Targets::Columns(y, 1), TargetKind::Number) => Targets::Numbers(y),
             (other, _) => other,
         };
-        Ok(Self {
-            schema: schema.clone(),
-            x: Arc::new(features.into()),
+        Ok(Self::of_arrays(schema.clone(), features.into(), y))
+    }
+
+    /// Makes the data set of checked arrays.
+    fn of_arrays(schema: Schema, x: NumberVec, y: Targets) -> Self {
+        Self {
+            schema,
+            x: Arc::new(x),
             memory: None,
             y,
             weights: None,
@@ -292,7 +206,7 @@ impl Dataset {
             raw: None,
             odd: Arc::default(),
             notes: Arc::default(),
-        })
+        }
     }
 
     /// Names the feature columns, in their order, so that a model of them reads tables with these columns.
@@ -416,7 +330,9 @@ impl Dataset {
             return refuse(problem).map_err(|it| it.at_row(row));
         }
         if weights.iter().all(|&weight| weight == 0.0) {
-            return refuse("all weights are 0; no row would count".into());
+            return refuse(
+                "all weights are 0, so that no row would count; give at least one above 0".into(),
+            );
         }
         let counting: Vec<u32> =
             (0..).zip(&weights).filter(|(_, weight)| **weight > 0.0).map(|(row, _)| row).collect();
@@ -608,6 +524,88 @@ fn moved(odd: &[OddCell], rows: &[u32]) -> Vec<OddCell> {
 
 fn names_of<S: Into<String>>(names: impl IntoIterator<Item = S>) -> Vec<String> {
     names.into_iter().map(Into::into).collect()
+}
+
+/// Returns the name and the kind of targets that an array gives: names are placeholders, which the caller may replace.
+fn named_targets(targets: &Targets) -> Result<(String, TargetKind)> {
+    let refuse = |problem: String| Error::table("arrays", problem);
+    match targets {
+        Targets::Columns(y, columns) => {
+            if let Some(i) = y.iter().position(|v| !v.is_finite()) {
+                let (row, column, value) = (i / columns, i % columns, y[i]);
+                let problem =
+                    format!("row {row}: target {value} in column y{column} is not a finite number");
+                return Err(refuse(problem).at_row(row).at_column(&format!("y{column}")));
+            }
+            let names: Vec<String> = (0..*columns).map(|column| format!("y{column}")).collect();
+            Ok((names.join(","), TargetKind::Numbers(names)))
+        }
+        Targets::Numbers(y) => {
+            if let Some(row) = y.iter().position(|v| !v.is_finite()) {
+                let problem = format!("row {row}: target {} is not a finite number", y[row]);
+                return Err(refuse(problem).at_row(row).at_column("y"));
+            }
+            Ok(("y".into(), TargetKind::Number))
+        }
+        Targets::Classes(y) => {
+            // The largest index decides: a class may have no row here.
+            let classes = y.iter().max().map_or(0, |&largest| largest as usize + 1);
+            // A huge index is more likely a mistake than a class, and would make a huge layer.
+            if classes > y.len().max(MANY_CLASSES) {
+                let (class, rows) = (classes - 1, y.len());
+                return Err(refuse(format!(
+                    "class {class} in {rows} rows; classes are indices that count from 0"
+                )));
+            }
+            if classes < 2 {
+                let problem = "all rows have class 0; give rows of at least two classes";
+                return Err(refuse(problem.into()));
+            }
+            let names = (0..classes).map(|class| class.to_string()).collect();
+            Ok(("y".into(), TargetKind::Classes(names)))
+        }
+    }
+}
+
+/// Checks that targets are those of a schema.
+fn check_targets(targets: &Targets, schema: &Schema) -> Result<()> {
+    let refuse = |problem: String| Error::table("arrays", problem);
+    // A message names the target's column as the schema does.
+    let wanted = schema.targets();
+    let wrong = |row: usize, column: usize, problem: String| {
+        let name = wanted.get(column).copied().unwrap_or_default();
+        refuse(format!("row {row}, target {}: {problem}", shown(name))).at_row(row).at_column(name)
+    };
+    // One check for each pair of kinds; all other pairs do not fit.
+    let fits = match (&schema.kind, targets) {
+        (TargetKind::Classes(names), Targets::Classes(y)) => {
+            if let Some(row) = y.iter().position(|&class| class as usize >= names.len()) {
+                let problem = format!("class {}, but there are {} classes", y[row], names.len());
+                return Err(wrong(row, 0, problem));
+            }
+            true
+        }
+        (TargetKind::Classes(_), _) | (_, Targets::Classes(_)) => false,
+        (kind, _) => {
+            let (y, columns) = targets.columns().unwrap_or_default();
+            let label = matches!(kind, TargetKind::Labels(_));
+            // Labels arrive as numbers, of which only 0 and 1 are meant.
+            let good = |v: f64| if label { v == 0.0 || v == 1.0 } else { v.is_finite() };
+            if columns == wanted.len()
+                && let Some(i) = y.iter().position(|&value| !good(value))
+            {
+                let must = if label { "labels are 0 or 1" } else { "it must be a finite number" };
+                return Err(wrong(i / columns, i % columns, format!("{}, but {must}", y[i])));
+            }
+            columns == wanted.len() && y.len() == targets.len() * columns
+        }
+    };
+    if fits {
+        return Ok(());
+    }
+    let problem =
+        "the targets are not of the kind, or not as many a row, as those of the other data set";
+    Err(refuse(problem.into()))
 }
 
 /// Checks that there is a value for each row and column.

@@ -504,7 +504,7 @@ impl TargetColumn<'_> {
             return Err(Error::table(
                 self.source,
                 format!(
-                    "column {}: every row has the class {}; at least two classes are needed",
+                    "column {}: every row has the class {}; add rows of another class, or choose another ‘target’",
                     shown(self.name),
                     shown(only)
                 ),
@@ -618,7 +618,7 @@ impl Labels {
         let by_number = whole_number(cell).and_then(|value| self.by_number.get(&value));
         by_number.copied().ok_or_else(|| {
             format!(
-                "class {} did not occur in training; known classes are {}",
+                "class {} did not occur in training, which knew {}; correct it, or remove the row",
                 shown(cell),
                 list(&self.labels)
             )

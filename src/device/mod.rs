@@ -4,6 +4,7 @@
 //! Absent on purpose: gradients, files, epochs. Above this trait nothing knows that a GPU exists; below
 //! it nothing differentiates.
 
+mod cases;
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;

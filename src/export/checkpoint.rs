@@ -130,7 +130,9 @@ pub fn read_checkpoint(path: impl AsRef<Path>) -> Result<Checkpoint> {
         let problem = "a safetensors file, but no checkpoint of wgrad; give the checkpoint.safetensors of a run folder";
         return Err(refuse(problem.to_string()));
     };
-    checked(&tensors, head).map_err(|problem| refuse(format!("damaged: {problem}")))
+    checked(&tensors, head).map_err(|problem| {
+        refuse(format!("damaged: {problem}; take an earlier checkpoint, or a copy"))
+    })
 }
 
 fn checked(tensors: &SafeTensors<'_>, head: &str) -> Result<Checkpoint, String> {

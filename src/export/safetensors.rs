@@ -101,6 +101,8 @@ pub fn read_model(path: impl AsRef<Path>) -> Result<TrainedModel> {
     let bytes = read_bytes(path)?;
     let tensors = open(path, &bytes)?;
     let refuse = |problem: String| Error::model_file(path, problem);
+    let damaged =
+        |problem: String| refuse(format!("damaged: {problem}; take a copy, or train again"));
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes)
         .map_err(|error| refuse(error.to_string()))?;
     let Some(about) = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY)) else {
@@ -112,14 +114,13 @@ pub fn read_model(path: impl AsRef<Path>) -> Result<TrainedModel> {
     let about = parse(about).map_err(refuse)?;
     let (loss, reduction, class_weights) = (about.loss, about.reduction, about.class_weights);
     let criterion = Criterion { loss, reduction, class_weights };
-    check_preparation(&about.preparation, &criterion)
-        .map_err(|problem| refuse(format!("damaged: {problem}")))?;
+    check_preparation(&about.preparation, &criterion).map_err(damaged)?;
     let layout = about.model.layout(about.preparation.schema.features.len());
-    let layout = layout.map_err(|error| refuse(format!("damaged: {error}")))?;
+    let layout = layout.map_err(|error| damaged(error.to_string()))?;
     let params = fill(&tensors, &layout).map_err(refuse)?;
     let trained =
         TrainedModel { model: about.model, params, preparation: about.preparation, criterion };
-    trained.check().map_err(|error| refuse(format!("damaged: {error}")))?;
+    trained.check().map_err(|error| damaged(error.to_string()))?;
     Ok(trained)
 }
 
@@ -141,7 +142,9 @@ pub fn read_preparation(path: impl AsRef<Path>) -> Result<Option<Preprocessing>>
 
 fn parse(text: &str) -> Result<ModelHeader, String> {
     let damaged = |error: serde_json::Error| {
-        format!("damaged: the description of the model is not readable ({error})")
+        format!(
+            "damaged: the description of the model is not readable ({error}); take a copy, or train again"
+        )
     };
     let ModelFormat { format, version } = serde_json::from_str(text).map_err(damaged)?;
     if format != FORMAT {

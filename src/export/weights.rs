@@ -106,7 +106,7 @@ pub(super) fn open<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>> 
     let header = header.and_then(|length| usize::try_from(length).ok());
     let Some(text) = header.and_then(|length| bytes.get(LENGTH..)?.get(..length)) else {
         let problem = format!(
-            "not a safetensors file, or cut off after {} bytes; give the file that training wrote",
+            "not a safetensors file, or cut off after {} bytes; give the file that training wrote, or take a copy of it",
             bytes.len()
         );
         return Err(refuse(problem));

@@ -13,9 +13,9 @@ mod sequential;
 pub(crate) use activation::call;
 pub use activation::{Activation, expression};
 pub use init::{Fan, Init, gain};
-#[cfg(feature = "cli")]
-pub(crate) use layer::LayerSpec;
 pub(crate) use layer::RMS_EPS;
 pub use layer::{CustomLayer, EmbeddingTable, Gate, Layer, LayerParser, ParamKind};
+#[cfg(feature = "cli")]
+pub(crate) use layer::{LayerPlace, LayerSpec};
 pub use params::{ParamLayout, ParamView, Params, VIEW_ALIGN};
 pub use sequential::{LayerShape, ModelSummary, Sequential};

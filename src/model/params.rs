@@ -89,9 +89,9 @@ impl ParamLayout {
             .filter(|&end| u32::try_from(end).is_ok())
             .ok_or_else(|| {
                 Error::shape(
-                    &name,
+                    format!("parameter {name}"),
                     format!(
-                        "{shape:?} and what precedes it exceed 2^32 elements; use smaller layers"
+                        "with {shape:?} the network has more than 2^32 numbers; use smaller layers"
                     ),
                 )
             })?;
@@ -156,7 +156,11 @@ impl Params {
     /// If its length is not the layout's.
     pub fn from_arena(layout: ParamLayout, values: Vec<f32>) -> Result<Self> {
         if values.len() != layout.len() {
-            let problem = format!("{} values for an arena of {}", values.len(), layout.len());
+            let problem = format!(
+                "{} values, but the layout has {}; read all of the device's",
+                values.len(),
+                layout.len()
+            );
             return Err(Error::shape("parameters", problem));
         }
         Ok(Self { layout, values })

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::layer::Parameter;
+use super::layer::{LayerPlace, Parameter};
 use super::{Activation, CustomLayer, EmbeddingTable, Gate, Init, Layer, ParamLayout, ParamView};
 use crate::error::{Error, Result};
 use crate::shape::bytes_text;
@@ -154,20 +154,27 @@ impl Sequential {
     /// # Errors
     /// If there is no layer, or a size is zero.
     pub fn shapes(&self, inputs: usize) -> Result<Vec<LayerShape>> {
+        self.shapes_at(inputs, &LayerPlace::default())
+    }
+
+    /// Returns the sizes of every layer of a stack whose first one has this place.
+    fn shapes_at(&self, inputs: usize, first: &LayerPlace) -> Result<Vec<LayerShape>> {
+        let wrong = |problem: String| Error::setting("layers", problem);
         if self.layers.is_empty() {
-            return Err(Error::shape("model", "it has no layers; add at least one dense layer"));
+            return Err(wrong("there are no layers; add at least one dense layer".into()));
         }
         if inputs == 0 {
-            return Err(Error::shape("model", "it gets 0 input columns; at least 1 is needed"));
+            return Err(wrong("they get 0 input columns; at least 1 is needed".into()));
         }
         let mut width = inputs;
         let mut shapes = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate() {
-            let place = || format!("layer {index} ({})", layer.name());
+            let place = first.plus(index);
             if index > 0 && matches!(layer, Layer::Embedding(_)) {
-                return Err(Error::shape(place(), "it must be the network's first layer"));
+                let named = place.named(&layer.to_string());
+                return Err(wrong(format!("{named}: it must be the network's first layer")));
             }
-            let outputs = layer.outputs(width).map_err(|problem| Error::shape(place(), problem))?;
+            let outputs = layer.outputs(width, &place)?;
             shapes.push(LayerShape { layer: layer.clone(), inputs: width, outputs });
             width = outputs;
         }
@@ -179,7 +186,12 @@ impl Sequential {
     /// # Errors
     /// As [`Self::shapes`].
     pub fn outputs(&self, inputs: usize) -> Result<usize> {
-        Ok(self.shapes(inputs)?.last().map_or(inputs, |shape| shape.outputs))
+        self.outputs_at(inputs, &LayerPlace::default())
+    }
+
+    /// Returns the number of output columns of a stack whose first layer has this place.
+    pub(super) fn outputs_at(&self, inputs: usize, first: &LayerPlace) -> Result<usize> {
+        Ok(self.shapes_at(inputs, first)?.last().map_or(inputs, |shape| shape.outputs))
     }
 
     /// The parameters, in layer order, named by the layers' places.
@@ -334,7 +346,14 @@ mod tests {
     #[test]
     fn impossible_models_are_errors() {
         assert!(Sequential::new().shapes(3).is_err());
-        assert!(Sequential::new().dense(0).shapes(3).unwrap_err().to_string().contains("layer 0"));
+        assert!(
+            Sequential::new()
+                .dense(0)
+                .shapes(3)
+                .unwrap_err()
+                .to_string()
+                .contains("layers: layer 0 (dense(0)): 0 units")
+        );
         assert!(Sequential::new().dense(2).shapes(0).is_err());
         assert!(Sequential::new().dense(usize::MAX).layout(3).is_err());
         // No weights say that these columns are meant.
@@ -342,7 +361,7 @@ mod tests {
         let wide =
             (0..7).fold(Sequential::new(), |model, _| model.layer(ten().layers()[0].clone()));
         let said = wide.shapes(1).unwrap_err().to_string();
-        assert!(said.contains("layer 6 (branches): 10000000 columns"), "{said}");
+        assert!(said.contains("(ta…): 10000000 columns side by side"), "{said}");
     }
 
     #[test]

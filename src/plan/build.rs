@@ -92,7 +92,7 @@ impl Plan {
     /// # Errors
     /// If sizes are zero, or too large to count.
     pub fn inference(inference: &Inference, sizes: Sizes) -> Result<EvalPlan> {
-        positive("rows to predict", sizes.eval_rows)?;
+        positive("eval_rows", sizes.eval_rows)?;
         let mut builder = PlanBuilder::new();
         let params =
             builder.slot("params", vec![inference.layout.len()], Element::F32, Role::Params)?;

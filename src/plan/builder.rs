@@ -11,7 +11,7 @@ use super::{
     Plan, Role, Slot, SlotSpec, Step,
 };
 use crate::error::{Error, Result};
-use crate::graph::{Objective, Reduction};
+use crate::graph::{Loss, Objective, Reduction};
 use crate::model::ParamLayout;
 use crate::shape::{elements, narrow};
 
@@ -118,7 +118,7 @@ impl PlanBuilder {
         }
         let id = u16::try_from(self.formulas.len()).map(FormulaId);
         let id = id.map_err(|_| {
-            Error::shape("plan", "more than 65,536 formulas; use fewer layers of different kinds")
+            Error::shape("plan", "the network has more than 65,536 different elementwise formulas; use fewer layers of different kinds")
         })?;
         known.push(id);
         self.formulas.push(formula);
@@ -130,17 +130,14 @@ impl PlanBuilder {
         let &Objective { ref loss, reduction, weights, constants } = objective;
         let mean = reduction == Reduction::Mean;
         let form = LossVariant { mean, constants, weights, scaled };
-        match (loss.formula(), loss.over_classes()) {
-            (Some(formula), _) => {
-                let width = u8::try_from(formula.slopes.len()).expect("a loss has a few inputs");
-                let (program, text) = (formula.program(), loss.to_string());
-                let formula =
-                    self.formula(Formula { program, text, operands: vec![], columns: 0 })?;
-                Ok(Kernel::LossMap { formula, width, form })
-            }
-            (None, Some(loss)) => Ok(Kernel::LossClasses { loss, form }),
-            (None, None) => unreachable!("a loss is elementwise or over classes"),
+        if let Loss::Classes(loss) = *loss {
+            return Ok(Kernel::LossClasses { loss, form });
         }
+        let formula = loss.formula().expect("a loss that is not over classes is elementwise");
+        let width = u8::try_from(formula.slopes.len()).expect("a loss has a few inputs");
+        let (program, text) = (formula.program(), loss.to_string());
+        let formula = self.formula(Formula { program, text, operands: vec![], columns: 0 })?;
+        Ok(Kernel::LossMap { formula, width, form })
     }
 
     /// Sets a slot's initial values, instead of zeros.

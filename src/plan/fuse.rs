@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Dropout, Element, Formula, FormulaId, Kernel, PlanBuilder, Precision, Slot, Step};
 use crate::error::{Error, Result};
-use crate::expr::{Binary, Expr, ExprNode, Number, StepValue};
+use crate::expr::{Binary, Expr, ExprNode, StepValue};
 use crate::graph::{
     ActivationGradient, Biased, Graph, MOST_OPERANDS, Mapped, NodeId, Objective, Op, Operand, used,
 };
@@ -169,19 +169,19 @@ impl<'a> Lowering<'a> {
         }
         // `kept` is the node that the backward pass reads beside the result.
         let (mut kept, mut act, mut save) = (last, Activation::Identity, false);
-        if let Some((user, function, saved)) = self.activation_of(last) {
-            (last, act, save) = (user, function, saved);
-            covered.push(user);
+        if let Some(found) = self.activation_of(last) {
+            (last, act, save) = (found.user, found.act, found.save);
+            covered.push(found.user);
         }
         // Dropout is drawn in the kernel, so its mask needs no memory.
         let mut dropout = None;
-        if let Some((user, stream, rate, saved)) = self.dropout_of(last) {
-            dropout = Some(Dropout { stream, rate: rate.0 });
-            if saved {
+        if let Some(found) = self.dropout_of(last) {
+            dropout = Some(found.dropout);
+            if found.save {
                 (kept, save) = (last, true);
             }
-            last = user;
-            covered.push(user);
+            last = found.user;
+            covered.push(found.user);
         }
         let mut reads = vec![self.slot(a)?, self.slot(b)?];
         if let Some(bias) = bias_node {
@@ -426,7 +426,7 @@ impl<'a> Lowering<'a> {
     }
 
     /// Returns the activation that is applied to a value, and whether the value itself is read later.
-    fn activation_of(&self, id: NodeId) -> Option<(NodeId, Activation, bool)> {
+    fn activation_of(&self, id: NodeId) -> Option<AppliedActivation> {
         if self.wanted.contains(&id) {
             return None;
         }
@@ -439,12 +439,12 @@ impl<'a> Lowering<'a> {
                 _ => return None,
             }
         }
-        found.map(|(user, act)| (user, act, save))
+        found.map(|(user, act)| AppliedActivation { user, act, save })
     }
 
     /// Returns the dropout of an activation's or a product's result, and whether that result itself is read later by the
     /// activation's derivative.
-    fn dropout_of(&self, id: NodeId) -> Option<(NodeId, u32, Number, bool)> {
+    fn dropout_of(&self, id: NodeId) -> Option<AppliedDropout> {
         if self.wanted.contains(&id) {
             return None;
         }
@@ -452,7 +452,7 @@ impl<'a> Lowering<'a> {
         for (user, op) in self.users(id) {
             match (op, op.as_activation_gradient()) {
                 (&Op::Dropout { stream, rate, .. }, _) if found.is_none() => {
-                    found = Some((user, stream, rate));
+                    found = Some((user, Dropout { stream, rate: rate.0 }));
                 }
                 (_, Some(ActivationGradient { act, saved, d_y })) if saved == id && d_y != id => {
                     // The kernel saves one value. If the derivative reads the activation's argument, argument and result
@@ -466,7 +466,7 @@ impl<'a> Lowering<'a> {
                 _ => return None,
             }
         }
-        found.map(|(user, stream, rate)| (user, stream, rate, save))
+        found.map(|(user, dropout)| AppliedDropout { user, dropout, save })
     }
 
     /// Returns whether a product computes the sums of this node.
@@ -487,6 +487,24 @@ impl<'a> Lowering<'a> {
         // Whoever uses the sums must come after the product.
         self.users(sum).iter().all(|&(user, _)| user > product).then_some((product, sum))
     }
+}
+
+/// An activation that is applied to a value.
+struct AppliedActivation {
+    /// The node of the result.
+    user: NodeId,
+    act: Activation,
+    /// True if the value itself is read later.
+    save: bool,
+}
+
+/// Dropout of a value.
+struct AppliedDropout {
+    /// The node of the result.
+    user: NodeId,
+    dropout: Dropout,
+    /// True if the value itself is read later.
+    save: bool,
 }
 
 /// Returns the number of operands as a kernel stores it.

@@ -6,7 +6,7 @@ use super::declaration::{
     Argument, Declaration, Feature, factor, flag, operand_list, result, single, value, word,
 };
 use super::{FormulaId, LossScaler, Slot, Step};
-use crate::graph::{ClassLoss, PassKind};
+use crate::graph::{ClassLoss, Loss, PassKind};
 use crate::model::Activation;
 
 /// Variant of a loss's kernel: its inputs besides predictions and targets.
@@ -347,7 +347,7 @@ impl Kernel {
             Self::LossClasses { loss, form } => Declaration::of("loss_classes")
                 .reads(form.reads("logits"))
                 .writes([single("row_loss"), result("d_logits")])
-                .features([word(true, loss.loss().name())])
+                .features([word(true, Loss::from(loss).name())])
                 .features(form.features()),
             Self::LogLoss => {
                 Declaration::of("log_loss").reads([single("row_loss")]).writes([single("log_out")])

@@ -45,7 +45,7 @@ impl History {
     /// If the file cannot be read or written.
     pub fn resume(path: impl AsRef<Path>, epochs: u32) -> Result<(Self, Option<String>)> {
         let path = path.as_ref().to_path_buf();
-        let (file, begun, lacking) = cut(&path, epochs)?;
+        let CutFile { file, begun, lacking } = cut(&path, epochs)?;
         let problem = lacking.map(|lacking| {
             format!("{}: {lacking}; the run goes on, and its other lines stay", path.display())
         });
@@ -57,7 +57,8 @@ impl History {
     /// # Errors
     /// If the file cannot be read or written.
     pub fn cut(&mut self, epochs: u32) -> Result<()> {
-        (self.file, self.begun, _) = cut(&self.path, epochs)?;
+        let CutFile { file, begun, .. } = cut(&self.path, epochs)?;
+        (self.file, self.begun) = (file, begun);
         Ok(())
     }
 
@@ -119,9 +120,18 @@ impl History {
     }
 }
 
-/// Removes lines of epochs after this one, and damaged ones. Returns the file, to be appended to; whether it has a header;
-/// and the lines that are missing.
-fn cut(path: &Path, epochs: u32) -> Result<(File, bool, Option<String>)> {
+/// A history whose later lines are removed.
+struct CutFile {
+    /// The file, to be appended to.
+    file: File,
+    /// True if it has a header.
+    begun: bool,
+    /// Which lines are missing, if any.
+    lacking: Option<String>,
+}
+
+/// Removes lines of epochs after this one, and damaged ones.
+fn cut(path: &Path, epochs: u32) -> Result<CutFile> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
@@ -159,7 +169,7 @@ fn cut(path: &Path, epochs: u32) -> Result<(File, bool, Option<String>)> {
         format!("damaged or lost, so that it says nothing of {which} {}{more}", few.join(", "))
     });
     write_file(path, kept.as_bytes())?;
-    Ok((opened(path)?, !kept.is_empty(), lacking))
+    Ok(CutFile { file: opened(path)?, begun: !kept.is_empty(), lacking })
 }
 
 /// Opens a history to append to it.

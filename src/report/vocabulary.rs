@@ -20,38 +20,46 @@ Activations may have their argument before them: `elu(alpha=0.5)`, `elu(x, 0.5)`
 parameter, is an error that lists the known ones.
 ";
 
-/// Kinds of pieces with a line about each, in the order of the document.
-fn sections() -> Vec<(&'static str, &'static str, Vec<Entry>)> {
+/// Pieces of one kind, with a line about them.
+struct VocabularySection {
+    kind: &'static str,
+    about: &'static str,
+    entries: Vec<Entry>,
+}
+
+/// Returns the kinds of pieces, in the order of the document.
+fn sections() -> Vec<VocabularySection> {
+    let section = |kind, about, entries| VocabularySection { kind, about, entries };
     vec![
-        (
+        section(
             "Layers",
             "`--layers \"NAME(PARAMETERS), ...\"`, `[[layers]]` with `type = \"NAME\"`; activations stand among them by their names. \
              A stack inside is `residual(dense(64), relu)` or `branches((dense(8), relu), (identity))`.",
             Layer::VOCABULARY.to_vec(),
         ),
-        (
+        section(
             "Activations",
             "`--activation NAME`, or an expression of x that may call them: `x * sigmoid(1.702 * x)`. With parameters of its own, an \
              activation is a `Layer` for `str::parse`.",
             Activation::vocabulary(),
         ),
-        (
+        section(
             "Losses",
             "`--loss NAME`; x is an output, y a target, d = x − y. Rows may have weights, and so may classes. A loss of your own for numbers is \
              an expression of the prediction p and the target y, both in the target's own units: `--loss \"custom(abs(y - p))\"`.",
             Loss::VOCABULARY.to_vec(),
         ),
-        (
+        section(
             "Optimizers",
             "`--optimizer NAME`; weight-decay, momentum, nesterov, beta1, beta2 and eps are options of their own too. An optimizer of your own is a \
              list of assignments: `--optimizer \"custom(v = 0.9 * v + g, w = w - lr * (v + decay * w), weight-decay=0.01)\"`; w is the \
              weight, g its gradient, t the number of the update, and a name that is read before it is assigned keeps its value.",
             Optimizer::VOCABULARY.to_vec(),
         ),
-        ("Averaged weights", "`--average NAME`.", Average::VOCABULARY.to_vec()),
-        ("Schedules", "`--schedule NAME`.", ScheduleKind::VOCABULARY.to_vec()),
-        ("Initialisation", "`--init NAME`.", Init::VOCABULARY.to_vec()),
-        (
+        section("Averaged weights", "`--average NAME`.", Average::VOCABULARY.to_vec()),
+        section("Schedules", "`--schedule NAME`.", ScheduleKind::VOCABULARY.to_vec()),
+        section("Initialisation", "`--init NAME`.", Init::VOCABULARY.to_vec()),
+        section(
             "Metrics",
             "`--metrics NAMES`, `--stop-metric NAME`; `wgrad evaluate` gives all that suit.",
             Metric::VOCABULARY.to_vec(),
@@ -61,13 +69,13 @@ fn sections() -> Vec<(&'static str, &'static str, Vec<Entry>)> {
 
 /// All entries under the names of their kinds.
 pub fn entries() -> Vec<(&'static str, Vec<Entry>)> {
-    sections().into_iter().map(|(kind, _, entries)| (kind, entries)).collect()
+    sections().into_iter().map(|it| (it.kind, it.entries)).collect()
 }
 
 /// The document in Markdown.
 pub fn vocabulary() -> String {
     let mut text = HEAD.to_string();
-    for (kind, about, entries) in sections() {
+    for VocabularySection { kind, about, entries } in sections() {
         let _ = writeln!(text, "\n## {kind}\n\n{about}\n");
         text += "| name | formula | parameters | source |\n|---|---|---|---|\n";
         for Entry { name, formula, parameters, source } in entries {

@@ -9,7 +9,7 @@ use super::{Criterion, KeepWeights, Metrics, TrainOptions, TrainedModel, Trainer
 use crate::data::{Dataset, FeatureScaling, Preprocessing, Split, TargetKind, Targets, list};
 use crate::device::DeviceKind;
 use crate::error::Result;
-use crate::graph::{Loss, Optimizer};
+use crate::graph::{ClassLoss, Loss, Optimizer};
 use crate::model::Sequential;
 use crate::shape::narrow;
 
@@ -220,81 +220,91 @@ fn constant(
     let weights = criterion.row_weights(train.y(), train.weights());
     let weight = |row: usize| weights.as_ref().map_or(1.0, |weights| weights[row]);
     let total: f64 = (0..train.rows()).map(weight).sum();
-    match (&train.schema().kind, train.y()) {
-        (TargetKind::Classes(names), Targets::Classes(y)) => {
-            let mut shares = vec![0.0; names.len()];
-            y.iter()
-                .enumerate()
-                .for_each(|(row, &class)| shares[class as usize] += weight(row) / total);
-            let best = (0..names.len()).max_by(|&a, &b| shares[a].total_cmp(&shares[b]));
-            let name = format!("always {}", list(&[&names[best.unwrap_or(0)]]));
-            // A class without a row still has a small probability, so that its logarithm is finite.
-            (name, shares.iter().map(|share| share.max(1e-6).ln()).collect())
-        }
-        (kind, y) => {
-            let (y, columns) = y.columns().unwrap_or_default();
-            // In the scaled units of the network's outputs.
-            let values: Vec<f64> = preparation.scaled_targets(y).map(f64::from).collect();
-            let column = |column: usize| values[column..].iter().step_by(columns.max(1)).copied();
-            let mean = |c: usize| {
-                column(c).enumerate().map(|(row, value)| weight(row) * value).sum::<f64>() / total
-            };
-            // The value at which the weights, from the least value on, reach each fraction of all weights.
-            let quantile = |c: usize, shares: &[f64]| -> Vec<f64> {
-                let mut sorted: Vec<(f64, f64)> =
-                    column(c).enumerate().map(|(row, value)| (value, weight(row))).collect();
-                sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
-                let at = |&share: &f64| {
-                    let mut reached = 0.0;
-                    let place = sorted.iter().position(|(_, weight)| {
-                        reached += weight;
-                        reached >= share * total
-                    });
-                    place.map_or(0.0, |place| sorted[place].0)
-                };
-                shares.iter().map(at).collect()
-            };
-            // Each loss has its own best constant: the mean, the median, a quantile, or the logit of a frequency.
-            let outputs = (0..columns).flat_map(|c| match (kind, &criterion.loss) {
-                (TargetKind::Labels(_), _) => {
-                    let share = mean(c).clamp(1e-6, 1.0 - 1e-6);
-                    vec![(share / (1.0 - share)).ln()]
-                }
-                (_, Loss::Pinball(quantiles)) => quantile(c, quantiles.as_slice()),
-                (_, Loss::GaussianNll { .. }) => {
-                    let center = mean(c);
-                    let squares = column(c).enumerate();
-                    let variance =
-                        squares.map(|(row, v)| weight(row) * (v - center).powi(2)).sum::<f64>()
-                            / total;
-                    // Softplus of this number is the variance.
-                    vec![center, variance.max(1e-9).exp_m1().ln()]
-                }
-                (_, Loss::PoissonNll { .. } | Loss::KlDivergence) => vec![mean(c).max(1e-9).ln()],
-                (_, Loss::Mae | Loss::Huber { .. } | Loss::SmoothL1 { .. } | Loss::LogCosh) => {
-                    quantile(c, &[0.5])
-                }
-                _ => vec![mean(c)],
+    if let (TargetKind::Classes(names), Targets::Classes(y)) = (&train.schema().kind, train.y()) {
+        let mut shares = vec![0.0; names.len()];
+        y.iter()
+            .enumerate()
+            .for_each(|(row, &class)| shares[class as usize] += weight(row) / total);
+        let best = (0..names.len()).max_by(|&a, &b| shares[a].total_cmp(&shares[b]));
+        let name = format!("always {}", list(&[&names[best.unwrap_or(0)]]));
+        // A class without a row still has a small probability, so that its logarithm is finite.
+        return (name, shares.iter().map(|share| share.max(1e-6).ln()).collect());
+    }
+    let (y, columns) = train.y().columns().unwrap_or_default();
+    // In the scaled units of the network's outputs.
+    let values: Vec<f64> = preparation.scaled_targets(y).map(f64::from).collect();
+    let labels = matches!(train.schema().kind, TargetKind::Labels(_));
+    let outputs = (0..columns).flat_map(|first| {
+        let column = values[first..].iter().step_by(columns.max(1)).copied().enumerate();
+        let rows = column.map(|(row, value)| (value, weight(row))).collect();
+        WeightedColumn { rows, total }.best(labels, &criterion.loss)
+    });
+    let outputs = outputs.collect();
+    let name = match &criterion.loss {
+        _ if labels => "always the more frequent",
+        Loss::Mae
+        | Loss::Huber { .. }
+        | Loss::SmoothL1 { .. }
+        | Loss::LogCosh
+        | Loss::Pinball(_) => "always the median",
+        // The mean in the scaled units, which is another number than that of the target.
+        _ => match preparation.target_method() {
+            FeatureScaling::Log => "always the mean by logarithms",
+            FeatureScaling::Quantile => "always the mean by ranks",
+            _ => "always the mean",
+        },
+    };
+    (name.to_string(), outputs)
+}
+
+/// A target column's values, each with the weight of its row, and the sum of the weights.
+struct WeightedColumn {
+    rows: Vec<(f64, f64)>,
+    total: f64,
+}
+
+impl WeightedColumn {
+    fn mean(&self) -> f64 {
+        self.rows.iter().map(|(value, weight)| weight * value).sum::<f64>() / self.total
+    }
+
+    /// Returns the value at which the weights, from the least value on, reach each fraction of all weights.
+    fn quantiles(&self, shares: &[f64]) -> Vec<f64> {
+        let mut sorted = self.rows.clone();
+        sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let at = |&share: &f64| {
+            let mut reached = 0.0;
+            let place = sorted.iter().position(|(_, weight)| {
+                reached += weight;
+                reached >= share * self.total
             });
-            let outputs = outputs.collect();
-            let name = match (kind, &criterion.loss) {
-                (TargetKind::Labels(_), _) => "always the more frequent",
-                (
-                    _,
-                    Loss::Mae
-                    | Loss::Huber { .. }
-                    | Loss::SmoothL1 { .. }
-                    | Loss::LogCosh
-                    | Loss::Pinball(_),
-                ) => "always the median",
-                // The mean in the scaled units, which is another number than that of the target.
-                _ => match preparation.target_method() {
-                    FeatureScaling::Log => "always the mean by logarithms",
-                    FeatureScaling::Quantile => "always the mean by ranks",
-                    _ => "always the mean",
-                },
-            };
-            (name.to_string(), outputs)
+            place.map_or(0.0, |place| sorted[place].0)
+        };
+        shares.iter().map(at).collect()
+    }
+
+    /// Returns the outputs that are best for all rows alike: the mean, the median, a quantile, or the logit of a frequency.
+    fn best(&self, labels: bool, loss: &Loss) -> Vec<f64> {
+        match loss {
+            _ if labels => {
+                let share = self.mean().clamp(1e-6, 1.0 - 1e-6);
+                vec![(share / (1.0 - share)).ln()]
+            }
+            Loss::Pinball(quantiles) => self.quantiles(quantiles.as_slice()),
+            Loss::GaussianNll { .. } => {
+                let center = self.mean();
+                let squares = self.rows.iter().map(|(v, weight)| weight * (v - center).powi(2));
+                let variance = squares.sum::<f64>() / self.total;
+                // Softplus of this number is the variance.
+                vec![center, variance.max(1e-9).exp_m1().ln()]
+            }
+            Loss::PoissonNll { .. } | Loss::Classes(ClassLoss::KlDivergence) => {
+                vec![self.mean().max(1e-9).ln()]
+            }
+            Loss::Mae | Loss::Huber { .. } | Loss::SmoothL1 { .. } | Loss::LogCosh => {
+                self.quantiles(&[0.5])
+            }
+            _ => vec![self.mean()],
         }
     }
 }

@@ -175,7 +175,8 @@ impl Criterion {
             ClassWeights::Balanced => balanced(train, names.len()),
             ClassWeights::Of(given) => {
                 if let Some((name, _)) = given.iter().find(|(name, _)| !names.contains(&&**name)) {
-                    let problem = format!("{name} is none of {}", list(&names));
+                    let problem =
+                        format!("{name} is none of the classes {}; correct its name", list(&names));
                     return Err(Error::setting("class_weights", problem));
                 }
                 let of = |name: &&str| given.iter().find(|(other, _)| other == name);
@@ -292,18 +293,15 @@ impl Criterion {
             .columns()
             .map_or(vec![], |(y, _)| preparation.scaled_targets(y).map(f64::from).collect());
         // The devices' own loss functions, in f64, so that host and device cannot disagree on a formula.
-        match (self.loss.over_classes(), self.loss.formula()) {
-            (Some(loss), _) => {
-                let goal = match y {
-                    Targets::Classes(classes) => LossTargets::Classes(classes),
-                    _ => LossTargets::Numbers(&numbers),
-                };
-                loss_classes(loss, (&outputs, goal), extra, outs, &step);
-            }
-            (None, Some(formula)) => {
-                loss_map((&form, &formula.program()), (&outputs, &numbers), extra, outs, &step);
-            }
-            (None, None) => unreachable!("a loss is elementwise or over classes"),
+        if let Loss::Classes(loss) = self.loss {
+            let goal = match y {
+                Targets::Classes(classes) => LossTargets::Classes(classes),
+                _ => LossTargets::Numbers(&numbers),
+            };
+            loss_classes(loss, (&outputs, goal), extra, outs, &step);
+        } else {
+            let formula = self.loss.formula().expect("other losses are elementwise");
+            loss_map((&form, &formula.program()), (&outputs, &numbers), extra, outs, &step);
         }
         (losses, total)
     }
@@ -398,6 +396,7 @@ fn balanced(train: &Dataset, count: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::ClassLoss;
 
     fn options(loss: Loss, weights: &ClassWeights) -> TrainOptions {
         TrainOptions { loss, class_weights: weights.clone(), ..TrainOptions::default() }
@@ -412,7 +411,8 @@ mod tests {
     fn distributions_add_up_to_one() {
         let of = |y: [f64; 4]| {
             let y = Targets::Columns(y.to_vec(), 2);
-            of(Loss::KlDivergence, &ClassWeights::None, y).map_err(|error| error.to_string())
+            of(ClassLoss::KlDivergence.into(), &ClassWeights::None, y)
+                .map_err(|error| error.to_string())
         };
         assert!(of([0.25, 0.75, 0.3333, 0.6663]).is_ok());
         let said = of([0.25, 0.75, 0.5, 0.25]).unwrap_err();
@@ -466,7 +466,7 @@ mod tests {
             said(of(poisson, &none, numbers())).contains("targets of 0 or more, but `y` has -2")
         );
         let shares = Targets::Columns(vec![0.5, 0.5, 2.0, -1.0], 2);
-        assert!(said(of(Loss::KlDivergence, &none, shares)).contains("`y0` has 2"));
+        assert!(said(of(ClassLoss::KlDivergence.into(), &none, shares)).contains("`y0` has 2"));
         let said_of = said(of(Loss::CROSS_ENTROPY, &none, numbers()));
         assert!(
             said_of.contains("does not fit targets that are numbers; it compares with classes"),
@@ -475,6 +475,9 @@ mod tests {
         assert!(said(of(Loss::Mse, &ClassWeights::Balanced, numbers())).contains("use ‘weight’"));
         let given = ClassWeights::Of(vec![("7".into(), 5.0)]);
         let classes = Targets::Classes(vec![0, 1]);
-        assert!(said(of(Loss::CROSS_ENTROPY, &given, classes)).contains("7 is none of `0`, `1`"));
+        assert!(
+            said(of(Loss::CROSS_ENTROPY, &given, classes))
+                .contains("7 is none of the classes `0`, `1`; correct its name")
+        );
     }
 }

@@ -6,7 +6,7 @@
 use super::{ScheduleKind, TrainOptions};
 use crate::data::Batches;
 use crate::error::Result;
-use crate::graph::{Average, Loss, RequiredTarget};
+use crate::graph::{Average, ClassLoss, Loss, RequiredTarget};
 use crate::model::{Activation, Layer, LayerShape, Sequential};
 
 /// Share of the first weights in an average at a run's end, from which on the average is too slow for the run.
@@ -44,7 +44,7 @@ pub(super) fn mistakes(
             batches.batch()
         ));
     }
-    if matches!(options.loss, Loss::CrossEntropy { label_smoothing } if label_smoothing == 1.0) {
+    if options.loss == Loss::Classes(ClassLoss::CrossEntropy { label_smoothing: 1.0 }) {
         found.push(
             "a label smoothing of 1 makes all classes alike, so there is nothing to learn; use 0.1, say"
                 .to_string(),
@@ -89,26 +89,11 @@ fn in_stack(model: &Sequential, inputs: usize, place: &str, found: &mut Vec<Stri
             }
             _ => {}
         }
-        // The layers before it decide what a layer can do.
-        if let Some(before) = index.checked_sub(1) {
-            match (&shapes[before].layer, layer) {
-                (Layer::Activation(a), Layer::Activation(b))
-                    if *a != Activation::Identity && *b != Activation::Identity =>
-                {
-                    found.push(format!(
-                        "{} follows {}: two activations in a row; put a dense layer between them, or leave one out",
-                        named(index),
-                        named(before)
-                    ));
-                }
-                (Layer::Dropout { .. }, Layer::BatchNorm { .. }) => found.push(format!(
-                    "{} follows {}: dropout changes the variance in training alone, so the running variance will be wrong; put \
-                     the dropout after the norm",
-                    named(index),
-                    named(before)
-                )),
-                _ => {}
-            }
+        // The layer before decides what a layer can do.
+        if let Some(before) = index.checked_sub(1)
+            && let Some(problem) = wrong_pair(&shapes[before].layer, layer)
+        {
+            found.push(format!("{} follows {}: {problem}", named(index), named(before)));
         }
         // Linear layers keep the earlier dense layer in view; anything else ends the sequence.
         linear = match (layer, linear) {
@@ -137,6 +122,21 @@ fn in_stack(model: &Sequential, inputs: usize, place: &str, found: &mut Vec<Stri
         };
     }
     Ok(())
+}
+
+/// Returns the problem of a layer that stands right behind another one.
+fn wrong_pair(before: &Layer, layer: &Layer) -> Option<&'static str> {
+    match (before, layer) {
+        (Layer::Activation(Activation::Identity), _)
+        | (_, Layer::Activation(Activation::Identity)) => None,
+        (Layer::Activation(_), Layer::Activation(_)) => {
+            Some("two activations in a row; put a dense layer between them, or leave one out")
+        }
+        (Layer::Dropout { .. }, Layer::BatchNorm { .. }) => Some(
+            "dropout changes the variance in training alone, so the running variance will be wrong; put the dropout after the norm",
+        ),
+        _ => None,
+    }
 }
 
 /// Returns the problem of a last layer that keeps the outputs from being those that the loss takes.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::data::{Preprocessing, TargetKind};
 use crate::expr::{F64Math, Unary};
-use crate::graph::Loss;
+use crate::graph::{ClassLoss, Loss};
 
 /// Predictions for some rows: what the outputs mean under the loss.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +35,7 @@ impl Predictions {
             TargetKind::Classes(classes) => {
                 let rows = outputs.chunks_exact(classes.len());
                 let best = rows.map(|logits| argmax(logits).unwrap_or(0)).collect();
-                let hinge = matches!(loss, Loss::Hinge { .. });
+                let hinge = matches!(loss, Loss::Classes(ClassLoss::Hinge { .. }));
                 let probabilities =
                     if hinge { wide.collect() } else { softmax(outputs, classes.len()) };
                 Self::Classes { best, probabilities }
@@ -51,7 +51,7 @@ impl Predictions {
                 let column = |at: usize| at / each % targets;
                 let restored = |at: usize| preparation.restore_target(outputs[at], column(at));
                 Self::Numbers(match loss {
-                    Loss::KlDivergence => softmax(outputs, targets),
+                    Loss::Classes(ClassLoss::KlDivergence) => softmax(outputs, targets),
                     Loss::PoissonNll { .. } => wide.map(f64::exp).collect(),
                     &Loss::GaussianNll { eps, .. } => wide
                         .enumerate()
@@ -94,7 +94,7 @@ pub(super) fn point_predictions<'a>(
         Loss::Pinball(_) => picked(each / 2),
         Loss::GaussianNll { .. } => picked(0),
         Loss::PoissonNll { .. } => outputs.iter().map(|x| x.exp()).collect::<Vec<_>>().into(),
-        Loss::KlDivergence => {
+        Loss::Classes(ClassLoss::KlDivergence) => {
             softmax(outputs, targets).into_iter().map(|p| p as f32).collect::<Vec<_>>().into()
         }
         _ => outputs.into(),

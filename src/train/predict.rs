@@ -127,11 +127,16 @@ impl TrainedModel {
         if outputs != wanted {
             return Err(Error::shape(
                 "model",
-                format!("{outputs} outputs, but the target needs {wanted}"),
+                format!(
+                    "it gives {outputs} outputs, but the target needs {wanted}; take a model of this target, or train one"
+                ),
             ));
         }
         if self.params.layout() != &self.model.layout(columns)? {
-            return Err(Error::shape("model", "its weights are not those of its layers"));
+            return Err(Error::shape(
+                "model",
+                "its weights are not those of its layers; take the weights and the layers of one network",
+            ));
         }
         Ok(())
     }

@@ -68,18 +68,9 @@ pub(super) fn target_scaling(
     }
     let reach = reach(model);
     if let Some(reach) = reach.as_ref().filter(|reach| scales && !given && !reach.is_everything()) {
-        let layer = &reach.layer;
-        if reach.homogeneous || reach.is_positive() {
-            preparation = preparation.with_target_divided(train);
-            note = Some(format!(
-                "the target is divided by its size and not shifted, for the sake of the last layer, {layer}"
-            ));
-        } else {
-            preparation = preparation.with_target_as_is();
-            note = Some(format!(
-                "the target stays as it is: the last layer, {layer}, gives it in its own units"
-            ));
-        }
+        let told;
+        (preparation, told) = within_reach(reach, preparation, train);
+        note = Some(told);
     }
     // A function of prediction and target themselves knows no shift.
     let shifts = preparation.target_mean.iter().any(|mean| *mean != 0.0);
@@ -122,6 +113,24 @@ pub(super) fn target_scaling(
     let unit = preparation.target_std.iter().copied().fold(f64::NAN, f64::max);
     let warnings = far_from_deviation(loss, train).into_iter().collect();
     Ok(TargetScaling { preparation, loss: loss.in_units_of(unit), note, warnings })
+}
+
+/// Returns a scaling of the target that the last layer can give, and what it is.
+fn within_reach(
+    reach: &Reach,
+    preparation: Preprocessing,
+    train: &Dataset,
+) -> (Preprocessing, String) {
+    let layer = &reach.layer;
+    if reach.homogeneous || reach.is_positive() {
+        let note = format!(
+            "the target is divided by its size and not shifted, for the sake of the last layer, {layer}"
+        );
+        return (preparation.with_target_divided(train), note);
+    }
+    let note =
+        format!("the target stays as it is: the last layer, {layer}, gives it in its own units");
+    (preparation.with_target_as_is(), note)
 }
 
 /// Refuses a scaling that was asked for where the target takes none.
@@ -191,7 +200,7 @@ impl Reach {
 fn reach(model: &Sequential) -> Option<Reach> {
     let last = model.layers().iter().rev().find(|layer| !matches!(layer, Layer::Dropout { .. }))?;
     let of = |expr: &Expr| -> Option<Reach> {
-        let (low, high, homogeneous) = measured(expr)?;
+        let ValueRange { low, high, homogeneous } = measured(expr)?;
         Some(Reach { layer: last.to_string(), low, high, homogeneous })
     };
     let known =
@@ -206,9 +215,16 @@ fn reach(model: &Sequential) -> Option<Reach> {
     }
 }
 
-/// Measures the least and the largest value of an expression of x, and whether it is homogeneous, at many points; `None` for
-/// x itself.
-fn measured(expr: &Expr) -> Option<(f64, f64, bool)> {
+/// Values that an expression of x takes.
+struct ValueRange {
+    low: f64,
+    high: f64,
+    /// True if it is multiplied by a number as x is.
+    homogeneous: bool,
+}
+
+/// Measures the values of an expression of x at many points; `None` for x itself.
+fn measured(expr: &Expr) -> Option<ValueRange> {
     const LARGE: f64 = 1e6;
     let program = expr.program();
     let f = |x: f64| program.value(&[x]);
@@ -237,7 +253,7 @@ fn measured(expr: &Expr) -> Option<(f64, f64, bool)> {
     let same = |a: f64, b: f64| (a - b).abs() <= 1e-9 * b.abs().max(1e-9);
     let homogeneous =
         point_predictions.iter().filter(|x| x.abs() <= 20.0).all(|&x| same(f(3.0 * x), 3.0 * f(x)));
-    Some((tidy(low), tidy(high), homogeneous))
+    Some(ValueRange { low: tidy(low), high: tidy(high), homogeneous })
 }
 
 /// Refuses targets that the last layer cannot give.
@@ -343,7 +359,7 @@ mod tests {
             ("softsign", (-1.0, 1.0), false),
         ] {
             let activation: Activation = text.parse().unwrap();
-            let (low, high, is) = measured(&activation.expr()).unwrap();
+            let ValueRange { low, high, homogeneous: is } = measured(&activation.expr()).unwrap();
             let close = |a: f64, b: f64| a == b || (a - b).abs() < 1e-5;
             assert!(close(low, want.0) && close(high, want.1), "{text}: {low} {high}");
             assert_eq!(is, homogeneous, "{text}");
@@ -351,7 +367,8 @@ mod tests {
         assert!(measured(&Expr::input(0)).is_none());
         // e^x has no upper bound, and a square none either.
         for (text, low) in [("exp(x)", 0.0), ("x ^ 2", 0.0), ("exp(x) - 3", -3.0)] {
-            let (least, most, _) = measured(&crate::model::expression(text).unwrap()).unwrap();
+            let ValueRange { low: least, high: most, .. } =
+                measured(&crate::model::expression(text).unwrap()).unwrap();
             assert!((least - low).abs() < 1e-5 && most == f64::INFINITY, "{text} {least} {most}");
         }
     }

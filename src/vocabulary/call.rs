@@ -53,9 +53,9 @@ pub(crate) fn parts(text: &str) -> Result<Vec<&str>, String> {
         match c {
             '(' | '[' => depth += 1,
             ')' | ']' => {
-                depth = depth
-                    .checked_sub(1)
-                    .ok_or_else(|| format!("\"{text}\" closes a parenthesis too many"))?;
+                depth = depth.checked_sub(1).ok_or_else(|| {
+                    format!("\"{text}\" closes a parenthesis too many; remove it")
+                })?;
             }
             ',' if depth == 0 => {
                 parts.push(text[from..at].trim());
@@ -65,12 +65,14 @@ pub(crate) fn parts(text: &str) -> Result<Vec<&str>, String> {
         }
     }
     if depth > 0 {
-        return Err(format!("\"{text}\" leaves a parenthesis open"));
+        return Err(format!("\"{text}\" leaves a parenthesis open; close it"));
     }
     let last = text[from..].trim();
     parts.extend((!last.is_empty()).then_some(last));
     match parts.iter().position(|part| part.is_empty()) {
-        Some(index) => Err(format!("nothing stands at place {index} of \"{text}\"")),
+        Some(index) => Err(format!(
+            "nothing stands at place {index} of \"{text}\"; remove a comma, or write what is missing"
+        )),
         None => Ok(parts),
     }
 }

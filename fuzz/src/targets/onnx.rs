@@ -3,7 +3,7 @@
 use super::Bytes;
 pub use super::proto_check::check_export;
 use wgrad::data::{BinaryColumn, Preprocessing, ScalingCurves, Schema, TargetKind};
-use wgrad::graph::Quantiles;
+use wgrad::graph::{ClassLoss, Quantiles};
 use wgrad::model::{CustomLayer, EmbeddingTable, Gate, Layer, Params};
 use wgrad::train::{Criterion, TrainedModel};
 use wgrad::{Activation, FeatureScaling, Init, Loss, Sequential};
@@ -33,7 +33,9 @@ fn trained(bytes: &mut Bytes<'_>) -> Option<TrainedModel> {
     };
     let (kind, loss) = match bytes.below(9) {
         0 => (TargetKind::Classes(texts(bytes, &mut name)), Loss::CROSS_ENTROPY),
-        1 => (TargetKind::Classes(texts(bytes, &mut name)), Loss::Hinge { margin: 1.0 }),
+        1 => {
+            (TargetKind::Classes(texts(bytes, &mut name)), ClassLoss::Hinge { margin: 1.0 }.into())
+        }
         2 => (TargetKind::Number, Loss::Mse),
         3 => (TargetKind::Numbers(texts(bytes, &mut name)), Loss::Mae),
         4 => (
@@ -42,7 +44,7 @@ fn trained(bytes: &mut Bytes<'_>) -> Option<TrainedModel> {
         ),
         5 => (TargetKind::Number, Loss::Pinball(Quantiles::new(&[0.1, 0.5]).ok()?)),
         6 => (TargetKind::Number, Loss::PoissonNll { full: false }),
-        7 => (TargetKind::Numbers(texts(bytes, &mut name)), Loss::KlDivergence),
+        7 => (TargetKind::Numbers(texts(bytes, &mut name)), ClassLoss::KlDivergence.into()),
         _ => {
             let labels = texts(bytes, &mut name).into_iter();
             let values = ["no".to_string(), name(bytes, "yes", 0)];

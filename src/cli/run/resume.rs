@@ -9,7 +9,7 @@ use super::folder::{CONFIG, RunFolder, lock};
 use super::train::{Prepared, Run, Verbosity, prepare};
 use crate::cli::args::ResumeArgs;
 use crate::cli::interrupt::Interrupt;
-use crate::cli::settings::{RunConfig, path_text, run_config};
+use crate::cli::settings::{CHECKPOINT, RunConfig, path_text, run_config};
 use crate::cli::wording::option_of;
 use crate::cli::{Exit, Failure};
 use crate::error::{Error, Result};
@@ -25,10 +25,17 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let interrupt = Interrupt::listen(args.quiet)?;
     // Without a checkpoint the run begins again, with the weights of `--init` if there were any.
     let mut prepared = prepare(&config, checkpoint.is_none(), args.quiet)?;
-    let done = checkpoint.as_ref().map_or((0, 0), |it| (it.epoch(), it.step()));
-    let kept = checkpoint.as_ref().and_then(|it| it.kept()).map(|kept| kept.epoch);
-    if let Some(checkpoint) = checkpoint {
-        prepared.trainer.resume(checkpoint).map_err(|error| config.locate(error))?;
+    let read = checkpoint.as_ref().map(|(_, checkpoint)| checkpoint);
+    let done = read.map_or((0, 0), |it| (it.epoch(), it.step()));
+    let kept = read.and_then(Checkpoint::kept).map(|kept| kept.epoch);
+    if let Some((path, checkpoint)) = checkpoint {
+        prepared.trainer.resume(checkpoint).map_err(|error| match error {
+            // The library knows no file, and the user no setting of that name.
+            Error::Setting { name, problem } if name == CHECKPOINT => {
+                Error::setting(path.display().to_string(), problem)
+            }
+            other => config.locate(other),
+        })?;
     }
     let Prepared { mut trainer, config: text, options, mut warnings, judge, format } = prepared;
     warnings.extend(other_rates(
@@ -143,10 +150,10 @@ fn delete_best_checkpoint(run: &Path, kept: Option<u32>) -> Result<()> {
     std::fs::remove_file(&path).map_err(|source| Error::file("replace", path, source))
 }
 
-/// Returns the checkpoint to continue from; `None` for a run that was stopped before it wrote one.
-fn checkpoint(args: &ResumeArgs) -> Result<Option<Checkpoint>> {
+/// Returns the checkpoint to continue from, and its file; `None` for a run that was stopped before it wrote one.
+fn checkpoint(args: &ResumeArgs) -> Result<Option<(PathBuf, Checkpoint)>> {
     if let Some(path) = &args.checkpoint {
-        return read_checkpoint(path).map(Some);
+        return read_checkpoint(path).map(|it| Some((path.clone(), it)));
     }
     let files = checkpoint_files(&args.run);
     let Some((newest, older)) = files.split_first() else {
@@ -157,7 +164,9 @@ fn checkpoint(args: &ResumeArgs) -> Result<Option<Checkpoint>> {
             Ok(None)
         };
     };
-    read_checkpoint(newest).map(Some).map_err(|error| advised(error, &args.run, newest, older))
+    let read = read_checkpoint(newest);
+    let read = read.map_err(|error| advised(error, &args.run, newest, older))?;
+    Ok(Some((newest.clone(), read)))
 }
 
 fn no_checkpoint(run: &Path) -> Error {

@@ -351,47 +351,8 @@ impl Run {
         let mut verdict = Verdict::default();
         match event {
             Event::Progress(progress) => self.progress = Some(*progress),
-            Event::Epoch(stats) => {
-                self.progress = None;
-                self.ended = (stats.epoch, stats.steps);
-                // Before the history is written, since its file may be gone with the folder.
-                let mended = self.try_to_mend()?;
-                self.history.append(stats)?;
-                if self.saved.is_none() {
-                    // The first write reports a folder that takes no model at once; later ones may fail for a while.
-                    self.save(trainer)?;
-                } else if self.saved.is_some_and(|(_, since)| since.elapsed() >= PAUSE) {
-                    let saved = self.save(trainer);
-                    self.report_unwritten(saved, "training goes on, and it is tried again")?;
-                }
-                let every = self.checkpoints.every;
-                // After a mended folder the checkpoint is missing there too, whichever epoch it is of.
-                let newest = trainer.checkpoint().filter(|it| mended || it.epoch() == stats.epoch);
-                let newest = newest.filter(|_| every > 0).cloned();
-                let best = trainer.best_checkpoint().cloned();
-                self.best = best.as_ref().map(|best| best.epoch()).or(self.best);
-                if newest.is_some() || best.is_some() {
-                    self.hand(PendingCheckpoints { newest, best })?;
-                }
-            }
-            Event::Finished(summary) => {
-                // The last files have to be written now, so this failure is an error.
-                if self.mend()?
-                    && let Some(newest) = trainer.checkpoint().cloned()
-                {
-                    self.hand(PendingCheckpoints { newest: Some(newest), best: None })?;
-                }
-                self.save(trainer)?;
-                // The summary is reported only when all files are complete.
-                self.flush()?;
-                if let Some(kept) = &summary.kept {
-                    let stopped_after = summary.stopped.map(|stopped| stopped.epoch);
-                    let outcome = self.outcome(trainer, kept, summary.seconds);
-                    verdict = self.judge(&trainer.trained(), kept)?;
-                    let baselines = Some(verdict.comparisons.clone());
-                    Outcome { stopped_after, baselines, ..outcome }.write(self.folder.metrics())?;
-                }
-            }
+            Event::Epoch(stats) => self.take_epoch(stats, trainer)?,
+            Event::Finished(summary) => verdict = self.take_end(summary, trainer)?,
             Event::Warned(Warning::DeviceLost { ended, .. } | Warning::WentBack { ended, .. }) => {
                 self.try_to_mend()?;
                 self.history.cut(*ended)?;
@@ -424,6 +385,52 @@ impl Run {
             Event::Finished(summary) if self.json.is_none() => self.result(summary.kept.as_ref()),
             _ => Ok(()),
         }
+    }
+
+    /// Writes the files of an epoch.
+    fn take_epoch(&mut self, stats: &EpochStats, trainer: &Trainer) -> Result<()> {
+        self.progress = None;
+        self.ended = (stats.epoch, stats.steps);
+        // Before the history is written, since its file may be gone with the folder.
+        let mended = self.try_to_mend()?;
+        self.history.append(stats)?;
+        if self.saved.is_none() {
+            // The first write reports a folder that takes no model at once; later ones may fail for a while.
+            self.save(trainer)?;
+        } else if self.saved.is_some_and(|(_, since)| since.elapsed() >= PAUSE) {
+            let saved = self.save(trainer);
+            self.report_unwritten(saved, "training goes on, and it is tried again")?;
+        }
+        let every = self.checkpoints.every;
+        // After a mended folder the checkpoint is missing there too, whichever epoch it is of.
+        let newest = trainer.checkpoint().filter(|it| mended || it.epoch() == stats.epoch);
+        let newest = newest.filter(|_| every > 0).cloned();
+        let best = trainer.best_checkpoint().cloned();
+        self.best = best.as_ref().map(|best| best.epoch()).or(self.best);
+        if newest.is_some() || best.is_some() {
+            self.hand(PendingCheckpoints { newest, best })?;
+        }
+        Ok(())
+    }
+
+    /// Writes the last files of the run, and compares its model with simple predictions.
+    fn take_end(&mut self, summary: &Summary, trainer: &Trainer) -> Result<Verdict> {
+        // The last files have to be written now, so this failure is an error.
+        if self.mend()?
+            && let Some(newest) = trainer.checkpoint().cloned()
+        {
+            self.hand(PendingCheckpoints { newest: Some(newest), best: None })?;
+        }
+        self.save(trainer)?;
+        // The summary is reported only when all files are complete.
+        self.flush()?;
+        let Some(kept) = &summary.kept else { return Ok(Verdict::default()) };
+        let stopped_after = summary.stopped.map(|stopped| stopped.epoch);
+        let outcome = self.outcome(trainer, kept, summary.seconds);
+        let verdict = self.judge(&trainer.trained(), kept)?;
+        let baselines = Some(verdict.comparisons.clone());
+        Outcome { stopped_after, baselines, ..outcome }.write(self.folder.metrics())?;
+        Ok(verdict)
     }
 
     /// Compares the kept epoch with simpler predictions, reports the comparison to programs, and writes the validation rows.

@@ -473,7 +473,11 @@ impl RunConfig {
         };
         let outputs = self.outputs(&data.train);
         let model = self.network.model(init, &data.train, outputs);
-        with_input_tables(&model.map_err(|error| self.raw.locate(error))?, &data.train)
+        let model = model.map_err(|error| self.raw.locate(error))?;
+        let model = with_input_tables(&model, &data.train)?;
+        // Checked here, where an error can name the place of the setting, such as a file.
+        model.shapes(data.train.columns()).map_err(|error| self.raw.locate(error))?;
+        Ok(model)
     }
 
     /// Returns the options of training for this table.

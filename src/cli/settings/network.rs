@@ -9,7 +9,8 @@ use super::raw_settings::{RawSetting, text_of};
 use crate::data::{Dataset, list};
 use crate::error::{Error, Result};
 use crate::model::{
-    Activation, CustomLayer, Init, Layer, LayerParser, LayerSpec, Sequential, expression,
+    Activation, CustomLayer, Init, Layer, LayerParser, LayerPlace, LayerSpec, Sequential,
+    expression,
 };
 
 /// A normalisation after each hidden layer.
@@ -187,7 +188,7 @@ pub(super) fn layers(it: &RawSetting) -> Result<Layers> {
 }
 
 fn layers_of(value: &toml::Value) -> Result<Layers, String> {
-    let layers = layer_list(value)?;
+    let layers = layer_list(value, &LayerPlace::default())?;
     let text = match value {
         toml::Value::String(text) => text.trim().to_string(),
         _ => written(&layers)?,
@@ -213,84 +214,101 @@ fn written(layers: &[LayerSpec]) -> Result<String, String> {
     LayerSpec::parse_all(&text).map(|_| text)
 }
 
-fn layer_list(value: &toml::Value) -> Result<Vec<LayerSpec>, String> {
+/// Reads layers of which the first has this place in the network.
+fn layer_list(value: &toml::Value, first: &LayerPlace) -> Result<Vec<LayerSpec>, String> {
     match value {
-        toml::Value::String(text) => LayerSpec::parse_all(text.trim()),
+        toml::Value::String(text) => LayerSpec::parse_at(text.trim(), first),
         toml::Value::Array(items) => {
-            let layers: Result<Vec<_>, String> = items.iter().map(layer).collect();
-            Ok(layers?.concat())
+            let mut layers = Vec::new();
+            for item in items {
+                layers.extend(layer(item, &first.plus(layers.len()))?);
+            }
+            Ok(layers)
         }
         _ => Err("it must be a text, or a list of layers".into()),
     }
 }
 
 /// Reads a layer: `{ type = "dense", units = 64 }`, or a text, which may contain several.
-fn layer(value: &toml::Value) -> Result<Vec<LayerSpec>, String> {
+fn layer(value: &toml::Value, place: &LayerPlace) -> Result<Vec<LayerSpec>, String> {
     let table = match value {
-        toml::Value::String(text) => return LayerSpec::parse_all(text),
+        toml::Value::String(text) => return LayerSpec::parse_at(text, place),
         toml::Value::Table(table) => table,
-        _ => return Err("a layer must be a table such as { type = \"relu\" }, or a text".into()),
+        other => {
+            let named = place.named(&other.to_string());
+            return Err(format!(
+                "{named}: it must be a table such as {{ type = \"relu\" }}, or a text"
+            ));
+        }
     };
     let Some(toml::Value::String(name)) = table.get("type") else {
-        return Err("a layer needs a type, such as type = \"dense\"".into());
+        let named = place.named(&table.to_string().trim().replace('\n', ", "));
+        return Err(format!("{named}: it needs a type, such as type = \"dense\""));
     };
     // A table with a type only is the same as the text.
     if table.len() == 1 {
-        return LayerSpec::parse_all(name);
+        return LayerSpec::parse_at(name, place);
     }
-    let list = |key: &str, value: &toml::Value| match value {
-        toml::Value::Array(items) => Ok(items.clone()),
-        _ => Err(format!("{key} of {name} must be a list")),
-    };
+    let wrong = |problem: &str| format!("{}: {problem}", place.named(name));
+    let only = |layer: LayerSpec| alone(table, layer).map_err(|problem| wrong(&problem));
+    // Layers that contain others have one argument.
+    match (name.as_str(), table.get("layers"), table.get("branches")) {
+        ("residual", Some(inside), _) => {
+            only(LayerSpec::residual(layer_list(inside, &place.inside(None))?))
+        }
+        ("branches", _, Some(branches)) => {
+            let branches = branches.as_array().ok_or_else(|| wrong("branches must be a list"))?;
+            let branches = branches.iter().enumerate();
+            let branches = branches
+                .map(|(index, branch)| layer_list(branch, &place.inside(Some(index))))
+                .collect::<Result<_, String>>()?;
+            only(LayerSpec::branches(branches))
+        }
+        _ => {
+            let layer = with_arguments(name, table).map_err(|problem| wrong(&problem))?;
+            Ok(vec![layer])
+        }
+    }
+}
+
+/// Reads a layer whose arguments are keys of a table.
+fn with_arguments(name: &str, table: &toml::Table) -> Result<LayerSpec, String> {
     let (mut unnamed, mut named) = (Vec::new(), Vec::new());
     for (key, value) in table.iter().filter(|(key, _)| *key != "type") {
-        // Arguments that are lists have their own keys; all others are texts as on the command line.
-        match (name.as_str(), key.as_str()) {
-            ("residual", "layers") => return alone(table, LayerSpec::residual(layer_list(value)?)),
-            ("branches", "branches") => {
-                let branches: Result<Vec<_>, String> =
-                    list(key, value)?.iter().map(layer_list).collect();
-                return alone(table, LayerSpec::branches(branches?));
-            }
+        match (name, key.as_str()) {
             ("embedding", "tables") => {
-                for table in list(key, value)? {
+                for table in value.as_array().ok_or("tables must be a list")? {
                     let of = |key: &str| table.get(key).and_then(text_of);
                     let (Some(column), Some(rows), Some(columns)) =
                         (of("column"), of("vocabulary"), of("dimension"))
                     else {
-                        return Err(
-                            "a table of embedding needs column, vocabulary and dimension".into()
-                        );
+                        return Err("a table needs column, vocabulary and dimension".into());
                     };
                     named.push((column, format!("{rows}x{columns}")));
                 }
             }
             // The expression stands before the start values.
-            ("custom", "f") => {
-                unnamed.insert(0, text_of(value).ok_or("f of custom must be a text")?);
-            }
+            ("custom", "f") => unnamed.insert(0, text_of(value).ok_or("f must be a text")?),
             ("custom", "start") => {
-                for start in list(key, value)? {
-                    let start = text_of(&start);
-                    unnamed.push(start.ok_or("start of custom must be a list of numbers")?);
+                for start in value.as_array().ok_or("start must be a list")? {
+                    unnamed.push(text_of(start).ok_or("start must be a list of numbers")?);
                 }
             }
             _ => {
-                let text = text_of(value).ok_or_else(|| {
-                    format!("{key} of {name} must be a number, a text, true or false")
-                })?;
+                let text = text_of(value)
+                    .ok_or_else(|| format!("{key} must be a number, a text, true or false"))?;
                 named.push((key.clone(), text));
             }
         }
     }
-    Ok(vec![LayerSpec::new(name, unnamed, named)])
+    Ok(LayerSpec::new(name, unnamed, named))
 }
 
 /// Takes a layer with one argument, which contains layers; any other key is a mistake.
 fn alone(table: &toml::Table, layer: LayerSpec) -> Result<Vec<LayerSpec>, String> {
     let known = ["type", "layers", "branches"];
     match table.keys().find(|key| !known.contains(&key.as_str())) {
-        Some(key) => Err(format!("unknown argument \"{key}\" beside layers in layers")),
+        Some(key) => Err(format!("unknown argument \"{key}\"; known: layers, or branches")),
         None => Ok(vec![layer]),
     }
 }
@@ -372,10 +390,23 @@ mod tests {
     fn wrong_tables_are_told() {
         for (file, part) in [
             ("layers = 3", "a list of layers"),
-            ("layers = [3]", "type = \"relu\""),
-            ("layers = [{ units = 3 }]", "needs a type"),
+            (
+                "layers = [\"relu, relu\", 3]",
+                "layer 2 (3): it must be a table such as { type = \"relu\" }, or a text",
+            ),
+            (
+                "layers = [{ units = 3 }]",
+                "layer 0 (units = 3): it needs a type, such as type = \"dense\"",
+            ),
+            (
+                "layers = [{ type = \"residual\", layers = [\"relu\", \"relu(x) * 2\"] }]",
+                "layer 0.1 (relu(x) * 2): it does not end",
+            ),
             ("layers = [{ type = \"branches\", branches = 3 }]", "must be a list"),
-            ("layers = [{ type = \"dense\", units = { a = 1 } }]", "units of dense"),
+            (
+                "layers = [{ type = \"dense\", units = { a = 1 } }]",
+                "layer 0 (dense): units must be a number, a text, true or false",
+            ),
             ("layers = [{ type = \"embedding\", tables = [{ column = 1 }] }]", "vocabulary"),
             (
                 "layers = [{ type = \"embedding\", tables = [{ column = \"a, b\", vocabulary = 4, dimension = 2 }] }]",

@@ -159,7 +159,9 @@ mod tests {
             merged("lr = 0.1\n[[layers]]\ntype = \"dense\"\n", typed("norm", "rms")).unwrap();
         assert_eq!(given.text("norm").as_deref(), Some("rms"));
         assert!(given.has("lr") && !given.has("layers"));
-        assert!(refused("layers = [1]").contains("run.toml: layers: a layer must be"));
+        assert!(
+            refused("layers = [1]").contains("run.toml: layers: layer 0 (1): it must be a table")
+        );
     }
 
     #[test]

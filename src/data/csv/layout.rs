@@ -87,7 +87,10 @@ impl Layout {
             .map_err(|error| table.explain(error))?;
         if let Some(name) = weight.filter(|_| weight_place.is_some_and(|it| targets.contains(&it)))
         {
-            let problem = format!("column {} cannot be both target and weight", cell::shown(name));
+            let problem = format!(
+                "column {} cannot be both target and weight; name another column in ‘weight’, or leave it out",
+                cell::shown(name)
+            );
             return Err(Error::table(source, problem));
         }
         let used: Vec<usize> = targets.iter().copied().chain(weight_place).collect();
@@ -103,7 +106,7 @@ impl Layout {
                 Some(&place) => {
                     let name = cell::shown(names[place]);
                     let problem = format!(
-                        "{name} is target or weight, or the rows are split by it, and so it is no feature"
+                        "{name} is target or weight, or the rows are split by it, and so it is no feature; leave it out here"
                     );
                     Err(Error::setting(setting, problem))
                 }
@@ -130,7 +133,7 @@ impl Layout {
         let picks: Vec<usize> = (0..names.len()).filter(is_feature).collect();
         check_rules(&names, &picks, options)?;
         if picks.is_empty() {
-            let problem = "no column is left for features; at least one is needed";
+            let problem = "no column is left for features, which takes at least one: leave one out of ‘ignore’, or name one in ‘features’";
             return Err(Error::table(source, problem));
         }
         let needed: Vec<usize> =

@@ -33,7 +33,8 @@ impl RowKeys {
                 .map_err(|error| table.explain(error))?;
             if taken.contains(&place) {
                 let problem = format!(
-                    "column {} cannot be both target or weight and the column by which rows are split",
+                    "column {} cannot be both target or weight and the column by which rows are split; name another one in ‘group’ or \
+                     ‘split_column’",
                     cell::shown(name)
                 );
                 return Err(Error::table(&table.source, problem));

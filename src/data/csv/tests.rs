@@ -275,7 +275,7 @@ fn like_tables_match_by_name() {
     let text = said(like("a,y,b\n1,u,2\n3,w,4\n"));
     assert_eq!(
         text,
-        "t.csv:3: column `y`: class `w` did not occur in training; known classes are `u`, `v`"
+        "t.csv:3: column `y`: class `w` did not occur in training, which knew `u`, `v`; correct it, or remove the row"
     );
     assert_eq!(
         said(like("a,z\n1,2\n")),

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::Real;
 use super::engine::CpuKernels;
+use super::kernels::{ArenaViews, PreparedStep, buffer_starts, range_of, round};
 use super::simd::{SimdKernels, SimdLevel};
-use super::steps::{ArenaViews, PreparedStep, buffer_starts, range_of, round};
 use crate::device::{Device, DeviceInfo, Values, memory};
 use crate::error::{Error, Result};
 use crate::plan::{
@@ -24,18 +24,24 @@ pub struct CpuDevice<T: Real> {
     floats: Vec<T>,
     /// Every buffer of row numbers and classes, in the same way.
     indices: Vec<u32>,
-    train: Sequence,
-    eval: Sequence,
-    measure: Sequence,
+    train: Sequence<T>,
+    eval: Sequence<T>,
+    measure: Sequence<T>,
     losses: Vec<f32>,
     log: Option<Range<usize>>,
 }
 
 /// A phase's prepared steps, and the step parameters of its window.
-#[derive(Debug, Default)]
-struct Sequence {
-    steps: Vec<PreparedStep>,
+#[derive(Debug)]
+struct Sequence<T: Real> {
+    steps: Vec<PreparedStep<T>>,
     rows: Vec<StepParams>,
+}
+
+impl<T: Real> Sequence<T> {
+    fn empty() -> Self {
+        Self { steps: vec![], rows: vec![] }
+    }
 }
 
 impl<T: Real> CpuDevice<T> {
@@ -60,9 +66,9 @@ impl<T: Real> CpuDevice<T> {
             starts: vec![],
             floats: vec![],
             indices: vec![],
-            train: Sequence::default(),
-            eval: Sequence::default(),
-            measure: Sequence::default(),
+            train: Sequence::empty(),
+            eval: Sequence::empty(),
+            measure: Sequence::empty(),
             losses: vec![],
             log: None,
         }
@@ -111,7 +117,7 @@ impl<T: Real> CpuDevice<T> {
         Ok((spec, range_of(spec, &self.starts)))
     }
 
-    fn sequence(&mut self, phase: Phase) -> &mut Sequence {
+    fn sequence(&mut self, phase: Phase) -> &mut Sequence<T> {
         match phase {
             Phase::Train => &mut self.train,
             Phase::Eval => &mut self.eval,
@@ -161,12 +167,13 @@ impl<T: Real> Device for CpuDevice<T> {
         self.starts = buffer_starts(plan);
         let starts = &self.starts;
         // Slots are looked up once here instead of in every step.
-        let steps = |phase| {
-            plan.steps(phase).iter().map(|step| PreparedStep::of(plan, step, starts)).collect()
+        let sequence = |phase| {
+            let steps = plan.steps(phase).iter().map(|step| PreparedStep::of(plan, step, starts));
+            Ok(Sequence { steps: steps.collect::<Result<_>>()?, rows: vec![] })
         };
-        self.train = Sequence { steps: steps(Phase::Train), rows: vec![] };
-        self.eval = Sequence { steps: steps(Phase::Eval), rows: vec![] };
-        self.measure = Sequence { steps: steps(Phase::Measure), rows: vec![] };
+        self.train = sequence(Phase::Train)?;
+        self.eval = sequence(Phase::Eval)?;
+        self.measure = sequence(Phase::Measure)?;
         let sequences = [&self.train, &self.eval, &self.measure];
         let sizes = sequences.into_iter().flat_map(|sequence| &sequence.steps);
         self.engine.prepare(&sizes.map(PreparedStep::sizes).collect::<Vec<_>>());

@@ -143,58 +143,17 @@ fn row_of_classes<T: Real>(
     weights: Option<&[T]>,
     d: &mut [T],
 ) -> T {
-    let (zero, one) = (T::zero(), T::one());
-    let weight = |class: usize| weights.map_or(one, |weights| weights[class]);
+    let weight = |class: usize| weights.map_or(T::one(), |weights| weights[class]);
     // Targets of fractions have no one class; losses that need one are not used with them.
     let label = match goal {
         RowGoal::Class(class) => class,
         RowGoal::Shares(_) => usize::MAX,
     };
-    // The hinge needs no softmax, so it returns before the exponentials.
-    if let ClassLoss::Hinge { margin } = loss {
-        let share = weight(label) / T::of(logits.len() as f64);
-        let mut sum = zero;
-        d.fill(zero);
-        for class in (0..logits.len()).filter(|class| *class != label) {
-            let short = T::of(margin) - logits[label] + logits[class];
-            // Negated, so that NaN is added and reaches the loss.
-            if short <= zero {
-                continue;
-            }
-            sum += short;
-            d[class] = share;
-            d[label] -= share;
-        }
-        return sum * share;
-    }
-    // NaN must not be lost here: a maximum that skips it would hide it from the loss. The largest logit is subtracted, so
-    // that no exponential overflows.
-    let max = logits.iter().fold(logits[0], |max, &x| if x > max { x } else { max });
-    let mut sum = zero;
-    for (d, &x) in d.iter_mut().zip(logits) {
-        *d = (x - max).exp();
-        sum += *d;
-    }
-    let ln_sum = sum.ln();
-    if let ClassLoss::Focal { gamma } = loss {
-        // 1 − p as a sum of the other classes, since subtracting from 1 would lose digits.
-        let others = d.iter().enumerate().filter(|(class, _)| *class != label);
-        let rest = others.fold(zero, |rest, (_, &e)| rest + e) / sum;
-        let log_p = logits[label] - max - ln_sum;
-        let p = d[label] / sum;
-        // 0 · ln 0 would be NaN, so gamma 0 is a case of its own.
-        let power = if gamma == 0.0 { one } else { (T::of(gamma) * rest.ln()).exp() };
-        // log p / (1 − p) tends to −1 as p tends to 1.
-        let ratio = if rest > zero { log_p / rest } else { -one };
-        let slope = -weight(label) * power * (one - T::of(gamma) * p * ratio);
-        for (class, d) in d.iter_mut().enumerate() {
-            *d = slope * if class == label { rest } else { -*d / sum };
-        }
-        return -weight(label) * power * log_p;
-    }
     let smoothing = match loss {
+        ClassLoss::Hinge { margin } => return hinge_row(margin, logits, (label, weight(label)), d),
+        ClassLoss::Focal { gamma } => return focal_row(gamma, logits, (label, weight(label)), d),
         ClassLoss::CrossEntropy { label_smoothing } => label_smoothing,
-        _ => 0.0,
+        ClassLoss::KlDivergence => 0.0,
     };
     let (sure, even) = (T::of(1.0 - smoothing), T::of(smoothing / logits.len() as f64));
     // The wanted probability of each class; for fractions, the loss also has their own logarithms.
@@ -203,17 +162,75 @@ fn row_of_classes<T: Real>(
         RowGoal::Class(_) => even * weight(class),
         RowGoal::Shares(shares) => shares[class],
     };
-    let (mut value, mut all) = (zero, zero);
+    softmax_row(logits, wanted, matches!(goal, RowGoal::Shares(_)), d)
+}
+
+/// Returns the hinge loss of a row with its class and weight, and writes its gradient.
+fn hinge_row<T: Real>(margin: f64, logits: &[T], (label, weight): (usize, T), d: &mut [T]) -> T {
+    let share = weight / T::of(logits.len() as f64);
+    let mut sum = T::zero();
+    d.fill(T::zero());
+    for class in (0..logits.len()).filter(|class| *class != label) {
+        let short = T::of(margin) - logits[label] + logits[class];
+        // NaN is not at most 0, so it is added and reaches the loss.
+        if short <= T::zero() {
+            continue;
+        }
+        sum += short;
+        d[class] = share;
+        d[label] -= share;
+    }
+    sum * share
+}
+
+/// Writes the exponentials of a row's logits less the largest one; returns the largest logit and the sum.
+fn exponentials<T: Real>(logits: &[T], d: &mut [T]) -> (T, T) {
+    // NaN must not be lost here: a maximum that skips it would hide it from the loss. The largest logit is subtracted, so
+    // that no exponential overflows.
+    let max = logits.iter().fold(logits[0], |max, &x| if x > max { x } else { max });
+    let mut sum = T::zero();
+    for (d, &x) in d.iter_mut().zip(logits) {
+        *d = (x - max).exp();
+        sum += *d;
+    }
+    (max, sum)
+}
+
+/// Returns the focal loss of a row with its class and weight, and writes its gradient.
+fn focal_row<T: Real>(gamma: f64, logits: &[T], (label, weight): (usize, T), d: &mut [T]) -> T {
+    let (zero, one) = (T::zero(), T::one());
+    let (max, sum) = exponentials(logits, d);
+    // 1 − p as a sum of the other classes, since subtracting from 1 would lose digits.
+    let others = d.iter().enumerate().filter(|(class, _)| *class != label);
+    let rest = others.fold(zero, |rest, (_, &e)| rest + e) / sum;
+    let log_p = logits[label] - max - sum.ln();
+    let p = d[label] / sum;
+    // 0 · ln 0 would be NaN, so gamma 0 is a case of its own.
+    let power = if gamma == 0.0 { one } else { (T::of(gamma) * rest.ln()).exp() };
+    // log p / (1 − p) tends to −1 as p tends to 1.
+    let ratio = if rest > zero { log_p / rest } else { -one };
+    let slope = -weight * power * (one - T::of(gamma) * p * ratio);
+    for (class, d) in d.iter_mut().enumerate() {
+        *d = slope * if class == label { rest } else { -*d / sum };
+    }
+    -weight * power * log_p
+}
+
+/// Returns Σ wanted · (−log softmax) of a row, and writes its gradient; with `shares` also the wanted fractions' own logarithms.
+fn softmax_row<T: Real>(logits: &[T], wanted: impl Fn(usize) -> T, shares: bool, d: &mut [T]) -> T {
+    let (max, sum) = exponentials(logits, d);
+    let ln_sum = sum.ln();
+    let (mut value, mut all) = (T::zero(), T::zero());
     for (class, &x) in logits.iter().enumerate() {
         let share = wanted(class);
         all += share;
         // A class with probability 0 adds no loss even if its surprise is infinite; but NaN stays.
         let surprise = ln_sum - (x - max);
-        if share != zero || surprise.to_f64().is_nan() {
+        if share != T::zero() || surprise.to_f64().is_nan() {
             value += share * surprise;
         }
         // The term does not depend on the logits; with it the loss is 0 for a perfect prediction.
-        if matches!(goal, RowGoal::Shares(_)) && share > zero {
+        if shares && share > T::zero() {
             value += share * share.ln();
         }
     }

@@ -10,7 +10,6 @@ pub mod loss;
 pub mod map;
 mod real;
 mod simd;
-mod steps;
 pub mod update;
 
 pub use device::CpuDevice;

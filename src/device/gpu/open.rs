@@ -79,7 +79,9 @@ impl GpuDevice {
         let opened = adapter.request_device(&descriptor).await;
         let (device, queue) = opened.map_err(|error| Error::Device {
             adapter: info.name.clone(),
-            problem: format!("cannot be opened: {error}"),
+            problem: format!(
+                "cannot be opened: {error}; update its driver, or use another ‘device’, such as cpu"
+            ),
         })?;
         let failure = Arc::new(Mutex::new(None));
         // Only the first error is kept: later ones are often its consequences.

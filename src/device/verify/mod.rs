@@ -3,20 +3,21 @@
 //! In: a device. Out: a [`Check`] for each kernel, variant and size.
 //! Each check is a plan of one step that both devices run on the same values.
 
-mod cases;
-mod formulas;
+mod build;
 #[cfg(feature = "gpu")]
 mod sequences;
 
 use super::cpu::{CpuDevice, SimdLevel};
 use super::{Device, DeviceInfo, DeviceKind, Values};
 use crate::error::Result;
+#[cfg(feature = "gpu")]
 use crate::model::Activation;
 use crate::plan::{Element, Kernel, Phase, StorageTypes};
 
-use cases::{Case, CaseValues, Triple, build, cpu_sizes_of, limits};
-pub use cases::{every_kernel, half_kernels, sizes_of};
-pub use formulas::formulas;
+use super::cases::Triple;
+pub use super::cases::formulas::formulas;
+use build::{Case, CaseValues, build, cpu_sizes_of, limits};
+pub use build::{every_kernel, half_kernels, sizes_of};
 #[cfg(feature = "gpu")]
 pub use sequences::whole_steps;
 
@@ -281,15 +282,5 @@ fn compare(result: &mut Check, name: &str, got: &[f32], want: &[f64], (abs, rel)
         if !within {
             return;
         }
-    }
-}
-
-/// Returns the limits of an activation's error, beside that of its argument.
-fn smooth(act: Activation) -> (f64, f64) {
-    match act {
-        Activation::Identity | Activation::Relu | Activation::LeakyRelu => {
-            (0.0, 4.0 * 2_f64.powi(-24))
-        }
-        _ => (2e-6, 2e-5),
     }
 }

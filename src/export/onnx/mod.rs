@@ -78,7 +78,9 @@ pub fn onnx_bytes(trained: &TrainedModel, double: bool) -> Result<Vec<u8>> {
     let schema = &trained.preparation.schema;
     let weights = trained.params.layout().count().saturating_mul(size_of::<f32>());
     let too_large = |bytes: usize| {
-        let problem = format!("{bytes} bytes, but an ONNX file holds at most {MOST_BYTES}");
+        let problem = format!(
+            "the weights take {bytes} bytes, but an ONNX file holds at most {MOST_BYTES}; export a smaller network"
+        );
         Error::shape("onnx", problem)
     };
     // Checked before the weights are copied.
@@ -189,7 +191,7 @@ mod tests {
         trained.model = Sequential::new().dense(3);
         let place = tempfile::tempdir().unwrap();
         let said = write_onnx(&trained, place.path().join("m.onnx")).unwrap_err().to_string();
-        assert!(said.contains("m.onnx: model: 3 outputs, but the target needs 2"), "{said}");
+        assert!(said.contains("m.onnx: model: it gives 3 outputs, but the target needs 2; take a model of this target"), "{said}");
         assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
     }
 }

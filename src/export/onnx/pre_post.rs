@@ -7,7 +7,7 @@ use super::scaling::{date_parts, restore_target, scale_inputs};
 use crate::data::{Column, ColumnEncoding, Preprocessing, Schema, TargetKind};
 use crate::error::Result;
 use crate::expr::Expr;
-use crate::graph::Loss;
+use crate::graph::{ClassLoss, Loss};
 use crate::train::TrainedModel;
 
 /// The name of the input.
@@ -234,7 +234,7 @@ pub(super) fn tell(
 fn in_own_units(to: &mut NodeBuilder, trained: &TrainedModel, outputs: &str) -> Result<String> {
     let (loss, preparation) = (&trained.criterion.loss, &trained.preparation);
     match loss {
-        Loss::KlDivergence => {
+        Loss::Classes(ClassLoss::KlDivergence) => {
             let shares = to.node("Softmax", &[outputs], vec![Attribute::int("axis", 1)]);
             return Ok(cast(to, &shares, Kind::Double));
         }

@@ -38,10 +38,7 @@ impl Loss {
         // The positive weight for rows whose label is yes, else 1.
         let yes = 1.0 + &y * (&c - 1.0);
         let value = match *self {
-            Self::CrossEntropy { .. }
-            | Self::Focal { .. }
-            | Self::Hinge { .. }
-            | Self::KlDivergence => return None,
+            Self::Classes(_) => return None,
             Self::Mse => d.square(),
             Self::Mae => d.abs(),
             Self::Huber { delta } => d.abs().if_less(

@@ -1,11 +1,13 @@
 //! Losses: names, settings, what they accept and what their outputs mean.
 //!
-//! An elementwise loss is a row of [`Loss::VOCABULARY`] and an expression in `formula.rs`, from which the kernel `loss_map`
-//! gets its value and its gradient on every device. Those over classes are variants of one kernel, `loss_classes`.
+//! A loss is a row of the table in `table.rs`, with its settings. An elementwise one has an expression in `formula.rs`, from which the
+//! kernel `loss_map` gets its value and its gradient on every device. Those over classes are variants of one kernel,
+//! `loss_classes`.
 
 mod custom;
 mod formula;
 mod objective;
+mod table;
 mod text;
 
 use serde::{Deserialize, Serialize};
@@ -17,31 +19,15 @@ pub use objective::{Objective, Reduction};
 use crate::data::TargetKind;
 use crate::error::{Error, Result};
 use crate::shape::short;
+use table::{LossSetting, SettingValue, TargetUnit};
 
 /// Loss that training minimises: a mean over the rows of a batch. Its text is a name, with arguments where it has some:
 /// `huber(delta=1.5)`, `pinball(0.1, 0.5, 0.9)`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Loss {
-    /// −log softmax(logits)\[class\], or against (1 − ε) · the class + ε · all classes alike, as
-    /// `torch.nn.CrossEntropyLoss(label_smoothing=ε)`
-    CrossEntropy {
-        /// ε, from 0 to 1.
-        label_smoothing: f64,
-    },
-    /// −(1 − p)^γ log p with p = softmax(logits)\[class\] (Lin et al. 2017, arXiv:1708.02002)
-    Focal {
-        /// γ, how much less rows count that are right already.
-        gamma: f64,
-    },
-    /// Σ max(0, margin − logit\[class\] + logit\[other\]) / classes, as `torch.nn.MultiMarginLoss`
-    Hinge {
-        /// How far the class's logit has to lie above the others.
-        margin: f64,
-    },
-    /// Σ t (log t − log softmax(logits)), t the target probabilities of a row, as `torch.nn.KLDivLoss("batchmean")` of
-    /// `log_softmax`
-    KlDivergence,
+    /// A loss over classes, whose sums run over a row: cross-entropy and the like.
+    Classes(ClassLoss),
     /// (prediction − target)², mean over columns too, as `torch.nn.MSELoss`
     Mse,
     /// |prediction − target|, as `torch.nn.L1Loss`
@@ -92,40 +78,38 @@ pub enum Loss {
     Custom(CustomLoss),
 }
 
-/// A loss over classes, whose sums run over a row: cross-entropy and the like.
+/// A loss over classes, whose sums run over a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ClassLoss {
-    /// [`Loss::CrossEntropy`]
+    /// −log softmax(logits)\[class\], or against (1 − ε) · the class + ε · all classes alike, as
+    /// `torch.nn.CrossEntropyLoss(label_smoothing=ε)`
     CrossEntropy {
         /// ε, from 0 to 1.
         label_smoothing: f64,
     },
-    /// [`Loss::Focal`]
+    /// −(1 − p)^γ log p with p = softmax(logits)\[class\] (Lin et al. 2017, arXiv:1708.02002)
     Focal {
-        /// γ
+        /// γ, how much less rows count that are right already.
         gamma: f64,
     },
-    /// [`Loss::Hinge`]
+    /// Σ max(0, margin − logit\[class\] + logit\[other\]) / classes, as `torch.nn.MultiMarginLoss`
     Hinge {
         /// How far the class's logit has to lie above the others.
         margin: f64,
     },
-    /// [`Loss::KlDivergence`]
+    /// Σ t (log t − log softmax(logits)), t the target probabilities of a row, as `torch.nn.KLDivLoss("batchmean")` of
+    /// `log_softmax`
     KlDivergence,
 }
 
 impl ClassLoss {
     /// Cross-entropy without label smoothing.
     pub const CROSS_ENTROPY: Self = Self::CrossEntropy { label_smoothing: 0.0 };
+}
 
-    /// Returns the loss.
-    pub fn loss(self) -> Loss {
-        match self {
-            Self::CrossEntropy { label_smoothing } => Loss::CrossEntropy { label_smoothing },
-            Self::Focal { gamma } => Loss::Focal { gamma },
-            Self::Hinge { margin } => Loss::Hinge { margin },
-            Self::KlDivergence => Loss::KlDivergence,
-        }
+impl From<ClassLoss> for Loss {
+    fn from(loss: ClassLoss) -> Self {
+        Self::Classes(loss)
     }
 }
 
@@ -146,7 +130,7 @@ pub enum RequiredTarget {
 
 impl Loss {
     /// Cross-entropy without label smoothing.
-    pub const CROSS_ENTROPY: Self = Self::CrossEntropy { label_smoothing: 0.0 };
+    pub const CROSS_ENTROPY: Self = Self::Classes(ClassLoss::CROSS_ENTROPY);
 
     /// The usual losses: of classes, of numbers.
     pub const PLAIN: [Self; 2] = [Self::CROSS_ENTROPY, Self::Mse];
@@ -160,19 +144,6 @@ impl Loss {
         CustomLoss::new(text).map(Self::Custom)
     }
 
-    /// Returns the same loss as one over classes; `None` for elementwise ones.
-    pub fn over_classes(&self) -> Option<ClassLoss> {
-        match *self {
-            Self::CrossEntropy { label_smoothing } => {
-                Some(ClassLoss::CrossEntropy { label_smoothing })
-            }
-            Self::Focal { gamma } => Some(ClassLoss::Focal { gamma }),
-            Self::Hinge { margin } => Some(ClassLoss::Hinge { margin }),
-            Self::KlDivergence => Some(ClassLoss::KlDivergence),
-            _ => None,
-        }
-    }
-
     /// Returns whether its targets are classes.
     pub fn classes(&self) -> bool {
         self.wants() == RequiredTarget::Classes
@@ -180,29 +151,13 @@ impl Loss {
 
     /// True if outputs for classes or labels are scores, as with hinge losses, and not probabilities.
     pub(crate) fn gives_scores(&self) -> bool {
-        matches!(self, Self::Hinge { .. } | Self::BinaryHinge { .. })
+        matches!(self, Self::Classes(ClassLoss::Hinge { .. }) | Self::BinaryHinge { .. })
     }
 
     /// Returns the kind of target that the loss requires.
     pub fn wants(&self) -> RequiredTarget {
-        match *self {
-            Self::CrossEntropy { .. } | Self::Focal { .. } | Self::Hinge { .. } => {
-                RequiredTarget::Classes
-            }
-            Self::KlDivergence => RequiredTarget::Shares,
-            Self::PoissonNll { .. } => RequiredTarget::Counts,
-            Self::BinaryCrossEntropy | Self::BinaryFocal { .. } | Self::BinaryHinge { .. } => {
-                RequiredTarget::Labels
-            }
-            Self::Mse
-            | Self::Mae
-            | Self::Huber { .. }
-            | Self::SmoothL1 { .. }
-            | Self::LogCosh
-            | Self::Pinball(_)
-            | Self::GaussianNll { .. }
-            | Self::Custom(_) => RequiredTarget::Numbers,
-        }
+        // An expression of the user's own is of numbers, and no row of the table.
+        self.row().map_or(RequiredTarget::Numbers, |row| row.wants)
     }
 
     /// Returns whether targets of this kind are what it compares with.
@@ -229,22 +184,30 @@ impl Loss {
 
     /// Returns true if a parameter counts in units of the target.
     pub fn has_target_units(&self) -> bool {
-        matches!(self, Self::Huber { .. } | Self::SmoothL1 { .. } | Self::GaussianNll { .. })
+        self.clone().settings().iter().any(|setting| setting.unit != TargetUnit::None)
     }
 
     /// The loss for a target that was divided by `unit`: the same but for a factor that all rows share. The least variance
     /// stays at 1e-12 or more, which is where f32 ends.
     #[must_use]
     pub fn in_units_of(&self, unit: f64) -> Self {
-        match *self {
-            Self::Huber { delta } => Self::Huber { delta: delta / unit },
-            Self::SmoothL1 { beta } => Self::SmoothL1 { beta: beta / unit },
-            Self::GaussianNll { full, eps } if unit != 1.0 => {
-                Self::GaussianNll { full, eps: (eps / (unit * unit)).max(1e-12) }
-            }
-            Self::Custom(ref custom) if unit != 1.0 => Self::Custom(custom.in_units_of(unit)),
-            _ => self.clone(),
+        if unit == 1.0 {
+            return self.clone();
         }
+        if let Self::Custom(custom) = self {
+            return Self::Custom(custom.in_units_of(unit));
+        }
+        let mut loss = self.clone();
+        for LossSetting { value, unit: own, .. } in loss.settings() {
+            match (value, own) {
+                (SettingValue::Number(value, _), TargetUnit::Plain) => *value /= unit,
+                (SettingValue::Number(value, _), TargetUnit::Squared) => {
+                    *value = (*value / (unit * unit)).max(1e-12);
+                }
+                _ => {}
+            }
+        }
+        loss
     }
 
     /// Outputs of the network for each target: quantiles, or mean and raw variance, side by side.
@@ -271,31 +234,15 @@ impl Loss {
     /// # Errors
     /// If one lies outside of what it may be; the message names it.
     pub fn check(&self) -> Result<()> {
-        let within = |name: &str, value: f64, fits: bool, range: &str| {
-            if fits && value.is_finite() {
-                return Ok(());
+        for LossSetting { name, value, .. } in self.clone().settings() {
+            let SettingValue::Number(value, range) = value else { continue };
+            if !(range.fits(*value) && value.is_finite()) {
+                let (loss, value, range) = (self.name(), short(*value), range.text());
+                let problem = format!("{name} of {loss} is {value}, but it must be {range}");
+                return Err(Error::setting("loss", problem));
             }
-            let problem =
-                format!("{name} of {} is {}, but it must be {range}", self.name(), short(value));
-            Err(Error::setting("loss", problem))
-        };
-        match *self {
-            Self::CrossEntropy { label_smoothing: share } => {
-                within("label_smoothing", share, (0.0..=1.0).contains(&share), "from 0 to 1")
-            }
-            Self::Focal { gamma } => within("gamma", gamma, gamma >= 0.0, "0 or more"),
-            Self::BinaryFocal { gamma, alpha } => {
-                within("gamma", gamma, gamma >= 0.0, "0 or more")?;
-                within("alpha", alpha, alpha <= 1.0, "from 0 to 1, or below 0 for none")
-            }
-            Self::Hinge { margin } | Self::BinaryHinge { margin } => {
-                within("margin", margin, margin > 0.0, "above 0")
-            }
-            Self::Huber { delta } => within("delta", delta, delta > 0.0, "above 0"),
-            Self::SmoothL1 { beta } => within("beta", beta, beta > 0.0, "above 0"),
-            Self::GaussianNll { eps, .. } => within("eps", eps, eps > 0.0, "above 0"),
-            _ => Ok(()),
         }
+        Ok(())
     }
 }
 

@@ -3,158 +3,47 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::table::{ENTRIES, LOSSES, LossSetting, SettingValue};
 use super::{Loss, Quantiles};
 use crate::error::{Error, Result};
 use crate::vocabulary::{Call, Entry, name_and_inner, plain, written};
 
 impl Loss {
     /// Every loss, in the order in which help texts list them.
-    pub const VOCABULARY: &'static [Entry] = &[
-        Entry {
-            name: "cross-entropy",
-            formula: "Σ q (−log softmax(x)), q = (1 − ε) of the class and ε / classes of each",
-            parameters: "label_smoothing 0",
-            source: "torch.nn.CrossEntropyLoss",
-        },
-        Entry {
-            name: "focal",
-            formula: "−(1 − p)^γ log p, p = softmax(x)[class]",
-            parameters: "gamma 2",
-            source: "Lin et al. 2017, arXiv:1708.02002",
-        },
-        Entry {
-            name: "hinge",
-            formula: "Σ max(0, margin − x[class] + x[other]) / classes",
-            parameters: "margin 1",
-            source: "torch.nn.MultiMarginLoss",
-        },
-        Entry {
-            name: "kl-divergence",
-            formula: "Σ t (log t − log softmax(x)), t the row's target probabilities",
-            parameters: "",
-            source: "torch.nn.KLDivLoss(reduction=\"batchmean\") of log_softmax",
-        },
-        Entry {
-            name: "mse", formula: "d², d = x − y", parameters: "", source: "torch.nn.MSELoss"
-        },
-        Entry { name: "mae", formula: "|d|", parameters: "", source: "torch.nn.L1Loss" },
-        Entry {
-            name: "huber",
-            formula: "d²/2 where |d| < δ, else δ (|d| − δ/2); δ in the target's own units",
-            parameters: "delta 1",
-            source: "torch.nn.HuberLoss",
-        },
-        Entry {
-            name: "smooth-l1",
-            formula: "d²/(2β) where |d| < β, else |d| − β/2; β in the target's own units",
-            parameters: "beta 1",
-            source: "torch.nn.SmoothL1Loss",
-        },
-        Entry {
-            name: "log-cosh",
-            formula: "log cosh d, d in deviations of the target where that is scaled",
-            parameters: "",
-            source: "torchmetrics.functional.log_cosh_error (elementwise)",
-        },
-        Entry {
-            name: "pinball",
-            formula: "max(q (y − x), (q − 1) (y − x)), an output for each quantile q",
-            parameters: "quantiles 0.5",
-            source: "Koenker and Bassett 1978, doi:10.2307/1913643; sklearn.metrics.mean_pinball_loss",
-        },
-        Entry {
-            name: "gaussian-nll",
-            formula: "½ (log v + d²/v), v = softplus(raw) + eps; outputs are mean and raw; eps in squares of the target's own units",
-            parameters: "full false, eps 1e-6",
-            source: "torch.nn.GaussianNLLLoss; the variance as Lakshminarayanan et al. 2017, arXiv:1612.01474",
-        },
-        Entry {
-            name: "poisson-nll",
-            formula: "eˣ − y x",
-            parameters: "full false",
-            source: "torch.nn.PoissonNLLLoss(log_input=True)",
-        },
-        Entry {
-            name: "binary-cross-entropy",
-            formula: "−(w t log σ(x) + (1 − t) log(1 − σ(x))), w the label's positive weight",
-            parameters: "",
-            source: "torch.nn.BCEWithLogitsLoss",
-        },
-        Entry {
-            name: "binary-focal",
-            formula: "α (1 − p)^γ (−log p), p the probability of what is true; 1 − α for no",
-            parameters: "gamma 2, alpha 0.25",
-            source: "torchvision.ops.sigmoid_focal_loss",
-        },
-        Entry {
-            name: "binary-hinge",
-            formula: "max(0, margin − s x), s = ±1",
-            parameters: "margin 1",
-            source: "Cortes and Vapnik 1995, doi:10.1007/BF00994018; sklearn.metrics.hinge_loss",
-        },
-    ];
+    pub const VOCABULARY: &'static [Entry] = &ENTRIES;
 
     /// Every loss with its defaults, in the same order.
     pub fn all() -> Vec<Self> {
-        let read = |entry: &Entry| entry.name.parse();
-        // Each is read by a test.
-        Self::VOCABULARY.iter().filter_map(|entry| read(entry).ok()).collect()
+        LOSSES.iter().map(|row| (row.default)()).collect()
     }
 
     /// The name in options and files, without arguments.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::CrossEntropy { .. } => "cross-entropy",
-            Self::Focal { .. } => "focal",
-            Self::Hinge { .. } => "hinge",
-            Self::KlDivergence => "kl-divergence",
-            Self::Mse => "mse",
-            Self::Mae => "mae",
-            Self::Huber { .. } => "huber",
-            Self::SmoothL1 { .. } => "smooth-l1",
-            Self::LogCosh => "log-cosh",
-            Self::Pinball(_) => "pinball",
-            Self::GaussianNll { .. } => "gaussian-nll",
-            Self::PoissonNll { .. } => "poisson-nll",
-            Self::BinaryCrossEntropy => "binary-cross-entropy",
-            Self::BinaryFocal { .. } => "binary-focal",
-            Self::BinaryHinge { .. } => "binary-hinge",
-            Self::Custom(_) => "custom",
-        }
+        self.row().map_or("custom", |row| row.entry.name)
     }
 }
 
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.name();
-        let text = match self {
-            Self::CrossEntropy { label_smoothing } if *label_smoothing != 0.0 => {
-                written(name, &[("label_smoothing", label_smoothing)])
-            }
-            Self::Focal { gamma } => written(name, &[("gamma", gamma)]),
-            Self::Hinge { margin } | Self::BinaryHinge { margin } => {
-                written(name, &[("margin", margin)])
-            }
-            Self::Huber { delta } => written(name, &[("delta", delta)]),
-            Self::SmoothL1 { beta } => written(name, &[("beta", beta)]),
+        match self {
+            Self::Custom(custom) => return custom.fmt(f),
             Self::Pinball(quantiles) => {
                 let list: Vec<String> = quantiles.as_slice().iter().map(f64::to_string).collect();
-                format!("{name}({})", list.join(", "))
+                return write!(f, "{}({})", self.name(), list.join(", "));
             }
-            Self::GaussianNll { full, eps } => written(name, &[("full", full), ("eps", eps)]),
-            Self::PoissonNll { full } => written(name, &[("full", full)]),
-            Self::BinaryFocal { gamma, alpha } => {
-                written(name, &[("gamma", gamma), ("alpha", alpha)])
-            }
-            Self::CrossEntropy { .. }
-            | Self::KlDivergence
-            | Self::Mse
-            | Self::Mae
-            | Self::LogCosh
-            | Self::BinaryCrossEntropy => name.to_string(),
-            Self::Custom(custom) => custom.to_string(),
-        };
-        f.write_str(&text)
+            _ => {}
+        }
+        let mut copy = self.clone();
+        let settings = copy.settings();
+        let arguments: Vec<(&str, &dyn fmt::Display)> = settings
+            .iter()
+            .filter_map(|LossSetting { name, value, brief, .. }| match value {
+                SettingValue::Number(value, _) if *brief && **value == 0.0 => None,
+                SettingValue::Number(value, _) => Some((*name, value as &dyn fmt::Display)),
+                SettingValue::Flag(on) => Some((*name, on as &dyn fmt::Display)),
+            })
+            .collect();
+        f.write_str(&written(self.name(), &arguments))
     }
 }
 
@@ -169,54 +58,35 @@ impl FromStr for Loss {
             return Self::custom(inner);
         }
         let mut call = Call::parse("loss", text)?;
-        // `Call` reads numbers; these two losses have a switch as well.
-        let truth = |call: &mut Call<'_>, key: &'static str| match call.text(key)?.as_deref() {
-            None | Some("false") => Ok(false),
-            Some("true") => Ok(true),
-            Some(other) => Err(call.wrong(key, format!("is \"{other}\", not true or false"))),
+        let Some(row) = LOSSES.iter().find(|row| row.entry.name == call.name()) else {
+            let known: Vec<_> = Self::VOCABULARY.iter().map(|entry| entry.name).collect();
+            let problem = format!("unknown name \"{text}\"; known: {}, custom", known.join(", "));
+            return Err(Error::setting("loss", problem));
         };
-        let loss = match call.name() {
-            "cross-entropy" => {
-                Self::CrossEntropy { label_smoothing: call.number_or("label_smoothing", 0.0)? }
+        let mut loss = (row.default)();
+        if let Self::Pinball(quantiles) = &mut loss {
+            // The one argument that may be repeated.
+            let mut given = Vec::new();
+            while let Some(quantile) = call.number("quantile")? {
+                given.push(quantile);
             }
-            "focal" => Self::Focal { gamma: call.number_or("gamma", 2.0)? },
-            "hinge" => Self::Hinge { margin: call.number_or("margin", 1.0)? },
-            "kl-divergence" => Self::KlDivergence,
-            "mse" => Self::Mse,
-            "mae" => Self::Mae,
-            "huber" => Self::Huber { delta: call.number_or("delta", 1.0)? },
-            "smooth-l1" => Self::SmoothL1 { beta: call.number_or("beta", 1.0)? },
-            "log-cosh" => Self::LogCosh,
-            "pinball" => {
-                // The one argument that may be repeated.
-                let mut quantiles = Vec::new();
-                while let Some(quantile) = call.number("quantile")? {
-                    quantiles.push(quantile);
-                }
-                if quantiles.is_empty() {
-                    Self::Pinball(Quantiles::MEDIAN)
-                } else {
-                    Self::Pinball(Quantiles::new(&quantiles)?)
-                }
+            if !given.is_empty() {
+                *quantiles = Quantiles::new(&given)?;
             }
-            "gaussian-nll" => {
-                let full = truth(&mut call, "full")?;
-                Self::GaussianNll { full, eps: call.number_or("eps", 1e-6)? }
+        }
+        for LossSetting { name, value, .. } in loss.settings() {
+            match value {
+                SettingValue::Number(value, _) => *value = call.number_or(name, *value)?,
+                SettingValue::Flag(on) => match call.text(name)?.as_deref() {
+                    None => {}
+                    Some("false") => *on = false,
+                    Some("true") => *on = true,
+                    Some(other) => {
+                        return Err(call.wrong(name, format!("is \"{other}\", not true or false")));
+                    }
+                },
             }
-            "poisson-nll" => Self::PoissonNll { full: truth(&mut call, "full")? },
-            "binary-cross-entropy" => Self::BinaryCrossEntropy,
-            "binary-focal" => {
-                let gamma = call.number_or("gamma", 2.0)?;
-                Self::BinaryFocal { gamma, alpha: call.number_or("alpha", 0.25)? }
-            }
-            "binary-hinge" => Self::BinaryHinge { margin: call.number_or("margin", 1.0)? },
-            _ => {
-                let known: Vec<_> = Self::VOCABULARY.iter().map(|entry| entry.name).collect();
-                let problem =
-                    format!("unknown name \"{text}\"; known: {}, custom", known.join(", "));
-                return Err(Error::setting("loss", problem));
-            }
-        };
+        }
         // Arguments that no loss has read are mistakes; ranges are checked last, on the finished loss.
         call.end()?;
         loss.check()?;
@@ -247,9 +117,33 @@ mod tests {
         let names: Vec<_> = Loss::VOCABULARY.iter().map(|entry| entry.name).collect();
         let all = Loss::all();
         assert_eq!(all.iter().map(|loss| loss.name()).collect::<Vec<_>>(), names);
-        let kinds: std::collections::HashSet<_> = all.iter().map(std::mem::discriminant).collect();
-        assert_eq!(kinds.len(), names.len());
+        // A row whose default is another row's loss would have that row's name.
+        for entry in Loss::VOCABULARY {
+            assert_eq!(entry.name.parse::<Loss>().unwrap().name(), entry.name);
+        }
         assert!(std::mem::size_of::<Loss>() < 200);
+    }
+
+    #[test]
+    fn the_vocabulary_has_each_setting_with_its_default() {
+        for mut loss in Loss::all() {
+            let entry = Loss::VOCABULARY.iter().find(|entry| entry.name == loss.name()).unwrap();
+            let told = match &loss {
+                Loss::Pinball(Quantiles::MEDIAN) => "quantiles 0.5".to_string(),
+                _ => {
+                    let told = loss.settings().into_iter().map(|it| match it.value {
+                        // Small ones are written as people write them.
+                        SettingValue::Number(value, _) if 0.0 < *value && *value < 1e-3 => {
+                            format!("{} {value:e}", it.name)
+                        }
+                        SettingValue::Number(value, _) => format!("{} {value}", it.name),
+                        SettingValue::Flag(on) => format!("{} {on}", it.name),
+                    });
+                    told.collect::<Vec<_>>().join(", ")
+                }
+            };
+            assert_eq!(entry.parameters, told, "{}", entry.name);
+        }
     }
 
     #[test]

@@ -14,12 +14,14 @@ use serde::{Deserialize, Serialize};
 pub use custom::CustomLayer;
 pub use parameters::ParamKind;
 pub(super) use parameters::{InitSource, Parameter};
+pub(crate) use spec::LayerPlace;
 #[cfg(feature = "cli")]
 pub(crate) use spec::LayerSpec;
 pub use text::LayerParser;
 use vocabulary::VOCABULARY;
 
 use super::{Activation, Init, Sequential};
+use crate::error::{Error, Result};
 
 /// The difference between 1 and the next larger f32: RMS norm's `eps` where none is given, as in `torch.nn.RMSNorm`.
 pub(crate) const RMS_EPS: f64 = f32::EPSILON as f64;
@@ -216,8 +218,21 @@ impl Layer {
         }
     }
 
-    /// Returns the number of output columns for `inputs` columns, or the problem if settings or sizes are impossible.
-    pub(super) fn outputs(&self, inputs: usize) -> Result<usize, String> {
+    /// Returns the number of output columns for `inputs` columns.
+    ///
+    /// # Errors
+    /// If settings or sizes are impossible; the message names the layer by its place.
+    pub(super) fn outputs(&self, inputs: usize, place: &LayerPlace) -> Result<usize> {
+        self.sizes(inputs, place).map_err(|wrong| match wrong {
+            WrongLayer::Itself(problem) => {
+                let named = place.named(&self.to_string());
+                Error::setting("layers", format!("{named}: {problem}"))
+            }
+            WrongLayer::Inside(error) => error,
+        })
+    }
+
+    fn sizes(&self, inputs: usize, place: &LayerPlace) -> Result<usize, WrongLayer> {
         let positive = |value: usize, what: &str| match value {
             0 => Err(format!("0 {what}, but at least 1 is needed")),
             _ => Ok(value),
@@ -228,7 +243,7 @@ impl Layer {
         let eps_fits =
             |eps: f64| within("eps", eps, eps > 0.0 && eps.is_finite(), "a finite number above 0");
         match self {
-            Self::Dense { units, .. } => positive(*units, "units"),
+            Self::Dense { units, .. } => Ok(positive(*units, "units")?),
             Self::Activation(_) | Self::Scale { .. } | Self::Softmax | Self::LogSoftmax => {
                 Ok(inputs)
             }
@@ -242,37 +257,36 @@ impl Layer {
                 within("momentum", *momentum, fits, "at least 0 and at most 1")?;
                 Ok(inputs)
             }
-            Self::LayerNorm { eps, .. } => eps_fits(*eps).map(|()| inputs),
-            Self::RmsNorm { eps, .. } => eps_fits(eps.unwrap_or(RMS_EPS)).map(|()| inputs),
+            Self::LayerNorm { eps, .. } => Ok(eps_fits(*eps).map(|()| inputs)?),
+            Self::RmsNorm { eps, .. } => Ok(eps_fits(eps.unwrap_or(RMS_EPS)).map(|()| inputs)?),
             Self::Residual(inner) => {
                 // An embedding reads raw columns, so it cannot stand inside another layer.
                 outermost(inner)?;
-                let outputs = inner.outputs(inputs).map_err(|error| error.to_string())?;
+                let outputs = inner.outputs_at(inputs, &place.inside(None))?;
                 if outputs == inputs {
                     return Ok(inputs);
                 }
-                Err(format!(
+                Err(WrongLayer::Itself(format!(
                     "the layers inside give {outputs} columns for {inputs}, so that their sum with the input makes no sense; \
                      let the last of them give {inputs}"
-                ))
+                )))
             }
             Self::Branches(branches) => {
                 positive(branches.len(), "branches")?;
                 let mut sum = 0_usize;
                 for (index, branch) in branches.iter().enumerate() {
                     outermost(branch)?;
-                    let outputs = branch.outputs(inputs);
-                    let outputs = outputs.map_err(|error| format!("branch {index}: {error}"))?;
+                    let outputs = branch.outputs_at(inputs, &place.inside(Some(index)))?;
                     sum = sum.saturating_add(outputs);
                 }
                 if sum > MOST_SIDE_BY_SIDE {
-                    return Err(format!(
-                        "{sum} columns side by side, but at most {MOST_SIDE_BY_SIDE} are possible"
-                    ));
+                    return Err(WrongLayer::Itself(format!(
+                        "{sum} columns side by side, but at most {MOST_SIDE_BY_SIDE} are possible; let the branches give fewer"
+                    )));
                 }
                 Ok(sum)
             }
-            Self::Embedding(tables) => embedded(tables, inputs),
+            Self::Embedding(tables) => Ok(embedded(tables, inputs)?),
             Self::Fourier { frequencies, sigma, .. } => {
                 let fits = *sigma > 0.0 && sigma.is_finite();
                 within("sigma", *sigma, fits, "a finite number above 0")?;
@@ -284,11 +298,31 @@ impl Layer {
                 Ok(inputs)
             }
             Self::Gated(_) if inputs.is_multiple_of(2) => Ok(inputs / 2),
-            Self::Gated(_) => Err(format!(
+            Self::Gated(_) => Err(WrongLayer::Itself(format!(
                 "{inputs} columns come in, but two halves are needed; let the layer before it give an even number"
-            )),
-            Self::Custom(custom) => custom.check().map(|()| inputs),
+            ))),
+            Self::Custom(custom) => Ok(custom.check().map(|()| inputs)?),
         }
+    }
+}
+
+/// A mistake of a layer.
+enum WrongLayer {
+    /// The problem of the layer itself.
+    Itself(String),
+    /// The error of a layer inside, which names that layer's place.
+    Inside(Error),
+}
+
+impl From<String> for WrongLayer {
+    fn from(problem: String) -> Self {
+        Self::Itself(problem)
+    }
+}
+
+impl From<Error> for WrongLayer {
+    fn from(error: Error) -> Self {
+        Self::Inside(error)
     }
 }
 
@@ -297,22 +331,24 @@ fn outermost(inner: &Sequential) -> Result<(), String> {
     if inner.tables().is_empty() {
         return Ok(());
     }
-    Err("an embedding inside of another layer; it must be the network's first layer".into())
+    Err("an embedding stands inside; let it be the network's first layer".into())
 }
 
 /// Columns of an embedding's output: those of its tables, and those that it leaves.
 fn embedded(tables: &[EmbeddingTable], inputs: usize) -> Result<usize, String> {
     if tables.is_empty() {
-        return Err("0 tables, but at least 1 is needed".into());
+        return Err(
+            "0 tables, but at least 1 is needed; write one such as embedding(0=12x4)".into()
+        );
     }
     let mut sum = inputs - tables.len().min(inputs);
     for (index, table) in tables.iter().enumerate() {
         let column = table.column;
         if column >= inputs {
-            return Err(format!("column {column}, but there are {inputs}, counted from 0"));
+            return Err(format!("there is no column {column}; there are {inputs}, counted from 0"));
         }
         if tables[..index].iter().any(|other| other.column == column) {
-            return Err(format!("column {column} has two tables"));
+            return Err(format!("column {column} has two tables; leave one of them out"));
         }
         // Whole numbers are exact in f32 up to here.
         if !(1..=1 << 24).contains(&table.vocabulary) || table.dimension == 0 {

@@ -10,6 +10,8 @@ use crate::vocabulary::{WrittenCall, name_and_inner, parts, plain};
 const MOST_BYTES: usize = 1 << 16;
 /// Deepest nesting of layers in layers.
 const MOST_DEPTH: usize = 16;
+/// Letters of a layer that a message shows.
+const LONGEST_SHOWN: usize = 60;
 
 /// A layer as it is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,48 +32,100 @@ pub(super) enum Inside {
     Branches(Vec<Vec<LayerSpec>>),
 }
 
+/// LayerPlace of a layer in a network, as names of parameters have it: `2` for the third layer, `2.0.1` for the second of the first branch
+/// in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LayerPlace {
+    /// Numbers of the layers around it, and of branches, each with a dot.
+    around: String,
+    index: usize,
+    depth: usize,
+}
+
+impl LayerPlace {
+    /// Returns the place so many layers later.
+    pub(crate) fn plus(&self, count: usize) -> Self {
+        Self { index: self.index + count, ..self.clone() }
+    }
+
+    /// Returns the place of the first layer inside of this one, or of one of its branches.
+    pub(crate) fn inside(&self, branch: Option<usize>) -> Self {
+        let mut around = format!("{}{}.", self.around, self.index);
+        if let Some(branch) = branch {
+            around.push_str(&format!("{branch}."));
+        }
+        Self { around, index: 0, depth: self.depth + 1 }
+    }
+
+    /// Returns the number of layers around this one.
+    pub(in crate::model) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Returns the layer of this place and text for a message: `layer 2 (dense(64))`.
+    pub(crate) fn named(&self, text: &str) -> String {
+        let mut brief: String = text.chars().take(LONGEST_SHOWN).collect();
+        if brief.len() < text.len() {
+            brief.push('…');
+        }
+        format!("layer {}{} ({brief})", self.around, self.index)
+    }
+}
+
 impl LayerSpec {
     /// Reads layers between commas.
     ///
     /// # Errors
-    /// If commas or brackets are wrong, or the text is too long or too deep.
+    /// If commas or brackets are wrong, or the text is too long or too deep; the message names the layer.
     pub(crate) fn parse_all(text: &str) -> Result<Vec<Self>, String> {
-        Self::at_depth(text, 0)
+        Self::parse_at(text, &LayerPlace::default())
     }
 
-    fn at_depth(text: &str, depth: usize) -> Result<Vec<Self>, String> {
+    /// Reads layers of which the first has this place in the network.
+    ///
+    /// # Errors
+    /// As [`Self::parse_all`].
+    pub(crate) fn parse_at(text: &str, first: &LayerPlace) -> Result<Vec<Self>, String> {
         if text.len() > MOST_BYTES {
             return Err(too_much());
         }
-        check_depth(depth)?;
+        check_depth(first.depth())?;
         let items = parts(text)?;
         if items.is_empty() {
-            return Err(format!("nothing stands at place 0 of \"{text}\""));
+            return Err(no_layer());
         }
-        items.into_iter().map(|item| Self::parse(item, depth)).collect()
+        let items = items.into_iter().enumerate();
+        items.map(|(index, item)| Self::parse(item, &first.plus(index))).collect()
     }
 
-    fn parse(item: &str, depth: usize) -> Result<Self, String> {
+    fn parse(item: &str, place: &LayerPlace) -> Result<Self, String> {
+        let wrong = |problem: String| format!("{}: {problem}", place.named(item));
         let (name, inner) = match name_and_inner(item) {
             Ok(split) => split,
-            Err(_) => return Err(format!("\"{item}\" does not end with ')'")),
+            Err(_) => {
+                let problem = "it does not end with ')'; is a comma missing, or a bracket?";
+                return Err(wrong(problem.into()));
+            }
         };
         let inside = match name.to_ascii_lowercase().as_str() {
-            "residual" => Inside::Residual(Self::at_depth(inner, depth + 1)?),
+            "residual" => Inside::Residual(Self::parse_at(inner, &place.inside(None))?),
             "branches" => {
-                let branches = parts(inner)?.into_iter().map(|branch| {
+                let branches = parts(inner).map_err(wrong)?.into_iter().enumerate();
+                let branches = branches.map(|(index, branch)| {
                     let layers = branch.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
                     let layers = layers.ok_or_else(|| {
-                        format!("\"{branch}\" in branches is no stack; write branches((dense(8), relu), (identity))")
+                        wrong(format!(
+                            "\"{branch}\" is no stack in brackets; write branches((dense(8), relu), (identity))"
+                        ))
                     })?;
-                    Self::at_depth(layers, depth + 1)
+                    Self::parse_at(layers, &place.inside(Some(index)))
                 });
                 Inside::Branches(branches.collect::<Result<_, String>>()?)
             }
             name => match WrittenCall::parse(item) {
                 Ok(written) => Inside::Arguments(written),
                 Err(problem) if VOCABULARY.iter().any(|it| plain(it.name) == plain(name)) => {
-                    return Err(problem);
+                    return Err(wrong(problem));
                 }
                 // A text that is no layer with arguments may be an expression of an activation.
                 Err(_) => Inside::Arguments(WrittenCall::default()),
@@ -129,5 +183,12 @@ pub(super) fn check_depth(depth: usize) -> Result<(), String> {
 }
 
 fn too_much() -> String {
-    format!("more than {MOST_BYTES} bytes, or nested more than {MOST_DEPTH} deep")
+    format!(
+        "more than {MOST_BYTES} bytes, or nested more than {MOST_DEPTH} deep; write fewer layers"
+    )
+}
+
+/// Returns the problem of a stack without layers.
+pub(super) fn no_layer() -> String {
+    "no layer is given; write some, such as dense(64), relu, dense".into()
 }

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::spec::{Inside, LayerSpec, check_depth};
+use super::spec::{Inside, LayerPlace, LayerSpec, check_depth, no_layer};
 use super::{CustomLayer, EmbeddingTable, Gate, Layer, VOCABULARY};
 use crate::data::list;
 use crate::error::{Error, Result};
@@ -38,42 +38,52 @@ impl LayerParser<'_> {
     /// # Errors
     /// As [`Self::layers`].
     pub(crate) fn build(&self, layers: &[LayerSpec]) -> Result<Sequential> {
-        self.inside(layers, 0)
+        self.stack(layers, &LayerPlace::default())
     }
 
-    fn inside(&self, layers: &[LayerSpec], depth: usize) -> Result<Sequential> {
-        check_depth(depth).map_err(wrong)?;
+    /// Makes the layers of a stack whose first one has this place.
+    fn stack(&self, layers: &[LayerSpec], first: &LayerPlace) -> Result<Sequential> {
+        check_depth(first.depth()).map_err(wrong)?;
         if layers.is_empty() {
-            return Err(wrong("nothing stands at place 0 of \"\""));
+            return Err(wrong(no_layer()));
         }
         let mut model = Sequential::new();
         for spec in layers {
-            for layer in self.item(spec, depth)? {
-                model = model.layer(layer);
-            }
+            // A gated unit is two layers, so places count those that are made.
+            let place = first.plus(model.layers().len());
+            // Layers that contain others are read from their parts, and have no arguments.
+            let made = match &spec.inside {
+                Inside::Residual(layers) => {
+                    vec![Layer::Residual(self.stack(layers, &place.inside(None))?)]
+                }
+                Inside::Branches(branches) => {
+                    let branches = branches.iter().enumerate();
+                    let branches =
+                        branches.map(|(at, branch)| self.stack(branch, &place.inside(Some(at))));
+                    vec![Layer::Branches(branches.collect::<Result<_>>()?)]
+                }
+                Inside::Arguments(written) => self
+                    .item(spec, written.clone(), place.depth())
+                    .map_err(|error| match error {
+                        Error::Setting { problem, .. } => {
+                            wrong(format!("{}: {problem}", place.named(&spec.text)))
+                        }
+                        other => other,
+                    })?,
+            };
+            model = made.into_iter().fold(model, Sequential::layer);
         }
         Ok(model)
     }
 
     /// Makes a layer; a gated unit with units becomes two.
-    fn item(&self, spec: &LayerSpec, depth: usize) -> Result<Vec<Layer>> {
-        // Layers that contain others are read from their parts, and have no arguments.
-        let written = match &spec.inside {
-            Inside::Residual(layers) => {
-                return Ok(vec![Layer::Residual(self.inside(layers, depth + 1)?)]);
-            }
-            Inside::Branches(branches) => {
-                let branches = branches.iter().map(|branch| self.inside(branch, depth + 1));
-                return Ok(vec![Layer::Branches(branches.collect::<Result<_>>()?)]);
-            }
-            Inside::Arguments(written) => written.clone(),
-        };
+    fn item(&self, spec: &LayerSpec, written: WrittenCall, depth: usize) -> Result<Vec<Layer>> {
         let name = written.name.replace('-', "_");
         let gate = Gate::ALL.into_iter().find(|gate| gate.name() == name);
         // An unknown name may still be an activation, which has a vocabulary of its own.
         if gate.is_none() && !VOCABULARY.iter().any(|entry| entry.name == name) {
             let activation = Layer::activation(&spec.text);
-            let activation = activation.unwrap_or_else(|| Err(unknown(&spec.text)));
+            let activation = activation.unwrap_or_else(|| Err(unknown()));
             return Ok(vec![activation.map_err(wrong)?]);
         }
         let written = WrittenCall { name: name.clone(), ..written };
@@ -88,7 +98,7 @@ impl LayerParser<'_> {
                 // Only the outermost stack has the last layer whose units the task decides.
                 let open = self.outputs.filter(|_| depth == 0);
                 let units = units.or(open).ok_or_else(|| {
-                    wrong("dense without units; only the network's last one may leave them to the task")
+                    wrong("it has no units; write how many, such as dense(64): only the network's last layer may leave them to the task")
                 })?;
                 dense(&mut args, units, self.init)?
             }
@@ -109,7 +119,7 @@ impl LayerParser<'_> {
             "scale" => Layer::Scale { bias: args.value("bias", "true or false")?.unwrap_or(true) },
             "fourier" => Layer::Fourier {
                 frequencies: args.value("frequencies", "a whole number")?.ok_or_else(|| {
-                    wrong("fourier without frequencies; write how many, such as fourier(16)")
+                    wrong("it has no frequencies; write how many, such as fourier(16)")
                 })?,
                 sigma: args.value("sigma", "a number")?.unwrap_or(1.0),
                 learned: args.value("learned", "true or false")?.unwrap_or(false),
@@ -130,7 +140,7 @@ impl LayerParser<'_> {
                     layers.extend(double.map(|units| Layer::dense_from(units, self.init)));
                     Layer::Gated(gate)
                 }
-                None => return Err(wrong(unknown(&spec.text))),
+                None => return Err(wrong(unknown())),
             },
         };
         // Arguments that no layer has read are mistakes.
@@ -217,10 +227,10 @@ fn end(mut args: Call<'_>) -> Result<()> {
     Err(wrong(format!("unknown argument \"{left}\" of {}; {known}", args.name())))
 }
 
-fn unknown(item: &str) -> String {
+fn unknown() -> String {
     let names = VOCABULARY.iter().map(|entry| entry.name);
     let known: Vec<_> = names.chain(Activation::ALL.iter().map(|act| act.name())).collect();
-    format!("unknown layer \"{item}\"; known: {}", known.join(", "))
+    format!("unknown layer; known: {}", known.join(", "))
 }
 
 impl Layer {
@@ -410,21 +420,32 @@ mod tests {
     #[test]
     fn wrong_texts_say_what_is_known() {
         for (text, part) in [
-            ("", "nothing stands at place 0"),
+            ("", "no layer is given; write some, such as dense(64), relu, dense"),
             ("dense(3),,relu", "nothing stands at place 1"),
             ("dense(3,,true)", "nothing stands at place 1"),
-            ("relu(x) * 2", "does not end with ')'"),
+            ("relu(x) * 2", "layer 0 (relu(x) * 2): it does not end with ')'; is a comma missing"),
+            ("relu, residual()", "no layer is given"),
             ("dense(3", "leaves a parenthesis open"),
             ("dense(3))", "closes a parenthesis too many"),
-            ("dens(3)", "unknown layer \"dens(3)\"; known: dense, dropout, batch_norm"),
+            (
+                "relu, dens(3), relu",
+                "layers: layer 1 (dens(3)): unknown layer; known: dense, dropout, batch_norm",
+            ),
+            (
+                "residual(dense(3), relu, branches((relu), (dense(2), relus)))",
+                "layers: layer 0.2.1.1 (relus): unknown layer; known: ",
+            ),
             (
                 "dense(3, width=2)",
-                "unknown argument \"width\" of dense; known: units, bias, init, ntk",
+                "layer 0 (dense(3, width=2)): unknown argument \"width\" of dense; known: units, bias, init, ntk",
             ),
-            ("dense(-3)", "units of dense is \"-3\", but it must be a whole number"),
+            (
+                "dense(-3)",
+                "layer 0 (dense(-3)): units of dense is \"-3\", but it must be a whole number",
+            ),
             ("dense(3, init=ones)", "init of dense: unknown scheme \"ones\""),
             ("softmax(2)", "unknown argument \"2\" of softmax; it has none"),
-            ("dense", "dense without units"),
+            ("dense", "layer 0 (dense): it has no units; write how many, such as dense(64)"),
             ("fourier", "fourier(16)"),
             ("branches(dense(3))", "branches((dense(8), relu), (identity))"),
             ("embedding(0=12)", "such as 12x4"),

@@ -120,7 +120,8 @@ impl Reader {
         };
         let thread = std::thread::Builder::new().name("wgrad rows".to_string()).spawn(read);
         let thread = thread.map_err(|error| {
-            failed(format!("the system gives no thread to read rows ahead: {error}"))
+            failed(format!("the system gives no thread to read rows ahead: {error}; end other programs, or give more ‘device_memory’, so that the table \
+                 does not stream"))
         })?;
         Ok(Self { ends: Some((blocks, back)), thread: Some(thread) })
     }

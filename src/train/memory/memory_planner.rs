@@ -161,8 +161,11 @@ impl MemoryPlanner<'_> {
         let wanted = options.loss.outputs_for(train.outputs());
         // A loss that does not fit the target at all is refused by the criterion, in clearer words.
         if options.loss.fits(&train.schema().kind) && wanted != outputs {
-            let problem = format!("it gives {outputs} outputs, but the target needs {wanted}");
-            return Err(Error::shape("model", problem));
+            let problem = format!(
+                "the last one gives {outputs} outputs, but the target needs {wanted}; let it give {wanted}, as a dense layer with so \
+                 many units does"
+            );
+            return Err(Error::setting("layers", problem));
         }
         check_dataset(model.tables(), train, " (training part)")?;
         if let Some(valid) = &data.valid {

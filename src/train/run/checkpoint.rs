@@ -168,8 +168,10 @@ impl RunFingerprint {
         }
         // Step positions mean other rows if batches have another size.
         if self.batch != old.batch {
-            let problem =
-                format!("its steps are of {} rows, but these of {}", old.batch, self.batch);
+            let problem = format!(
+                "its steps are of {} rows, but these of {}; give the same ‘batch_size’ and ‘device_memory’ as then",
+                old.batch, self.batch
+            );
             return Err(Error::setting("checkpoint", problem));
         }
         Ok(())

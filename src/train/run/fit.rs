@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::checkpoint::RunPosition;
+use super::checkpoint::{Checkpoint, RunPosition};
 use super::state::{HeldCheckpoints, RunState, Stage, Underway};
 use crate::data::epoch_order;
 use crate::device::{Usage, Values};
@@ -434,15 +434,20 @@ impl<'a> Fit<'a> {
                 lost: 0,
                 ..self.place()
             };
-            let checkpoint = Arc::new(self.trainer.checkpoint_of(slots, place));
-            let best = kept && self.may_be_best();
-            self.trainer.checkpoints.best = best.then(|| Arc::clone(&checkpoint));
-            if due {
-                self.trainer.checkpoints.newest = Some(checkpoint);
-            }
+            self.hold_checkpoint(self.trainer.checkpoint_of(slots, place), due, kept);
         }
         self.last = Some(stats.clone());
         Ok(Event::Epoch(stats))
+    }
+
+    /// Holds the checkpoint of an epoch's end, as the newest one if one is due, and as the best one if the epoch is kept.
+    fn hold_checkpoint(&mut self, checkpoint: Checkpoint, due: bool, kept: bool) {
+        let checkpoint = Arc::new(checkpoint);
+        let best = kept && self.may_be_best();
+        self.trainer.checkpoints.best = best.then(|| Arc::clone(&checkpoint));
+        if due {
+            self.trainer.checkpoints.newest = Some(checkpoint);
+        }
     }
 
     /// Keeps an epoch's weights if the options say so, and passes its figures to schedules and early stopping. Returns

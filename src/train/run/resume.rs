@@ -36,7 +36,9 @@ impl Trainer {
         let refuse = |problem: String| Err(Error::setting("checkpoint", problem));
         // Everything is checked before anything changes, so that a refused checkpoint leaves the trainer as it was.
         if about.model != self.model || kept.layout() != self.kept.0.layout() {
-            return refuse("it is of a network with other layers".to_string());
+            return refuse(
+                "it is of a network with other layers; give a checkpoint of this run".to_string(),
+            );
         }
         self.origin.check(&about.origin)?;
         // Names and lengths of the slots: the optimizer, averages and precision show in them.
@@ -46,7 +48,7 @@ impl Trainer {
             slots.iter().map(|(name, values)| (name.as_str(), values.len())).collect();
         if wanted != there {
             return refuse(format!(
-                "it holds {}, but this run needs {}: optimizer, averages, accumulation and precision have to be the same",
+                "it holds {}, but this run needs {}: give the same ‘optimizer’, ‘average’, ‘accumulate’ and ‘precision’ as then",
                 listed(&there),
                 listed(&wanted)
             ));
@@ -60,7 +62,7 @@ impl Trainer {
         }
         if !about.place.is_sound(self.info.steps_per_epoch) {
             return refuse(
-                "it speaks of more steps than an epoch has, or than were done".to_string(),
+                "it speaks of more steps than an epoch has, or than were done, so it is damaged; take an earlier one".to_string(),
             );
         }
         // Before the comparison, so that variants the device can still take are no difference.

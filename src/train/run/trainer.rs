@@ -158,13 +158,12 @@ impl Trainer {
         write_scaling(device.as_mut(), &plan)?;
         let valid = data.valid.clone().map(|data| ValidPart { data, resident: false });
         let on_their_way = streamed.as_ref().map_or(0, StreamedTable::bytes_on_their_way);
-        let table = match streamed {
-            Some(table) => TrainingTable::Streamed(Box::new(table)),
-            // On the CPU the device cannot be lost, so no second copy is kept.
-            None => {
-                TrainingTable::Resident((!device.info().is_cpu()).then(|| Box::new(train.clone())))
-            }
-        };
+        // On the CPU the device cannot be lost, so no second copy is kept.
+        let copy = || (!device.info().is_cpu()).then(|| Box::new(train.clone()));
+        let table = streamed.map_or_else(
+            || TrainingTable::Resident(copy()),
+            |table| TrainingTable::Streamed(Box::new(table)),
+        );
         let info = RunInfo {
             device: device.info().clone(),
             reason,
@@ -208,21 +207,31 @@ impl Trainer {
             table,
             hook: None,
         };
-        // Warnings come last, and in a fixed order: data, settings, memory, metrics, device.
-        trainer.warnings = trainer.first_warnings(data);
-        trainer.warnings.extend(warnings);
-        let problems = mistakes(model, train.columns(), options, &batches)?.into_iter();
-        trainer.warnings.extend(problems.map(|problem| Warning::Mistake { problem }));
-        trainer.warnings.extend(warning);
-        if let Some(valid) = &trainer.valid {
-            let undefined = trainer.options.undefined(&valid.data).into_iter();
-            trainer
-                .warnings
+        trainer.warnings = trainer.all_warnings(data, warnings, warning)?;
+        Ok(trainer)
+    }
+
+    /// Returns the warnings before the run, in a fixed order: data, settings, memory, metrics, device.
+    fn all_warnings(
+        &mut self,
+        data: &Split,
+        of_scaling: Vec<Warning>,
+        of_memory: Option<Warning>,
+    ) -> Result<Vec<Warning>> {
+        let mut warnings = self.first_warnings(data);
+        warnings.extend(of_scaling);
+        let columns = data.train.columns();
+        let problems = mistakes(&self.model, columns, &self.options, &self.batches)?.into_iter();
+        warnings.extend(problems.map(|problem| Warning::Mistake { problem }));
+        warnings.extend(of_memory);
+        if let Some(valid) = &self.valid {
+            let undefined = self.options.undefined(&valid.data).into_iter();
+            warnings
                 .extend(undefined.map(|(metric, problem)| Warning::Undefined { metric, problem }));
         }
-        let problems = trainer.device.take_warnings().into_iter();
-        trainer.warnings.extend(problems.map(|problem| Warning::Device { problem }));
-        Ok(trainer)
+        let problems = self.device.take_warnings().into_iter();
+        warnings.extend(problems.map(|problem| Warning::Device { problem }));
+        Ok(warnings)
     }
 
     /// Returns the warnings about the data.
@@ -296,7 +305,10 @@ impl Trainer {
     /// If their layout is not the model's, or the device failed.
     pub fn set_params(&mut self, params: &Params) -> Result<()> {
         if params.layout() != self.kept.0.layout() {
-            return Err(Error::shape("weights", "they are not those of the model's layers"));
+            return Err(Error::shape(
+                "weights",
+                "they are not those of the model's layers; give parameters that the same model made",
+            ));
         }
         self.write_params(params)?;
         self.kept = (params.clone(), None);
@@ -584,7 +596,7 @@ impl Trainer {
     /// If there is no validation part, or the device failed.
     pub fn evaluate(&mut self) -> Result<Metrics> {
         self.validate()?
-            .ok_or_else(|| Error::setting("valid", "0, so there is nothing to evaluate on"))
+            .ok_or_else(|| Error::setting("valid", "there are no validation rows to evaluate on; hold some out, or evaluate another data set"))
     }
 
     /// Returns the present weights; waits for the device.
@@ -653,8 +665,7 @@ fn scaled(model: &Sequential, options: &TrainOptions, train: &Dataset) -> Result
     let preparation = match &options.preparation {
         Some(given) if given.schema == *train.schema() => given.clone(),
         Some(_) => {
-            let problem =
-                "its columns, classes or target are not those of the table, in the same order";
+            let problem = "its columns, classes or target are not those of the table, in the same order; arrange the table like it, or leave it out";
             return Err(Error::setting("preparation", problem));
         }
         // Columns of indices into embedding tables are not numbers to scale.

@@ -1,13 +1,59 @@
-//! Cases of elementwise kernels, and of sums over rows and columns.
+//! Formulas element by element, and their sums over rows and columns: `map`, `map_rows`, `map_columns`. `map.rs` computes them.
 
-use super::super::formulas::{UsualFormula, usual_formula};
-use super::super::smooth;
-use super::{DOWN, Fill, HALF, ROUNDOFF, TestSpec, Triple, UP, sum_error};
+use super::super::engine::CpuKernels;
+use super::super::map::{ElementwiseArgs, SumOver};
+use super::super::{CompiledMap, Real};
+use super::{MatmulShape, Slots, StepWork};
+use crate::device::cases::formulas::{UsualFormula, formulas, map_kernels, usual_formula};
+use crate::device::cases::{
+    Cases, DOWN, Fill, HALF, ROUNDOFF, TestSpec, Triple, UP, smooth, sum_error,
+};
 use crate::model::Activation;
-use crate::plan::{Broadcast, FormulaId, Kernel};
+use crate::plan::{Broadcast, FormulaId, Kernel, MOST_OPERANDS};
+
+pub(super) fn prepare<T: Real>(slots: &Slots<'_>) -> Option<StepWork<T>> {
+    let over = match slots.step.kernel {
+        Kernel::Map { .. } => SumOver::Nothing,
+        Kernel::MapRows { .. } => SumOver::Rows,
+        Kernel::MapColumns { maximum: false, .. } => SumOver::Columns,
+        Kernel::MapColumns { maximum: true, .. } => SumOver::Largest,
+        _ => return None,
+    };
+    let formula = slots.formula();
+    // Operands may overlap, so they are not borrowed as the arguments of other kernels are.
+    let ranges: Vec<_> = slots.step.reads.iter().map(|&slot| slots.range(slot)).collect();
+    let result = slots.range(slots.step.writes[0]);
+    // Rows of the matrix that the formula goes over.
+    let rows = match over {
+        SumOver::Nothing => result.len() / formula.columns.max(1),
+        SumOver::Rows => formula.rows(ranges.iter().map(ExactSizeIterator::len)),
+        SumOver::Columns | SumOver::Largest => result.len(),
+    };
+    let compiled = CompiledMap::of(&formula, over);
+    let sizes = MatmulShape { m: rows, n: formula.columns, k: compiled.cost() };
+    Some(StepWork::<T>::new(sizes, move |engine, arenas, &step| {
+        let (before, rest) = arenas.floats.split_at_mut(result.start);
+        let (out, after) = rest.split_at_mut(result.len());
+        let mut operands: [&[T]; MOST_OPERANDS] = [&[]; MOST_OPERANDS];
+        for (operand, range) in operands.iter_mut().zip(&ranges) {
+            // No step reads what it writes.
+            *operand = match range.start.checked_sub(result.end) {
+                Some(start) => &after[start..start + range.len()],
+                None => &before[range.clone()],
+            };
+        }
+        let (formula, compiled) = (&formula, &compiled);
+        engine.map(ElementwiseArgs { formula, compiled, operands, rows, step }, over, out);
+    }))
+}
+
+/// Returns how these kernels are verified.
+pub(in crate::device) fn cases() -> Vec<Cases> {
+    vec![Cases::of(map_kernels(), spec)]
+}
 
 /// Returns how a kernel of this kind is verified.
-pub(super) fn spec(kernel: Kernel) -> TestSpec {
+fn spec(kernel: Kernel) -> TestSpec {
     match kernel {
         Kernel::MapRows { formula, .. } => TestSpec::new(
             move |name, [m, n, _]| operand(formula, name, m, n).unwrap_or(Fill::unit([n])),
@@ -79,7 +125,7 @@ fn is_function(formula: FormulaId) -> bool {
 /// Returns the values of a formula's operand over `[m, n]` with a name such as `x0`; `None` for the result.
 fn operand(id: FormulaId, name: &str, m: usize, n: usize) -> Option<Fill> {
     let index: usize = name.strip_prefix('x')?.parse().expect("operands are numbered");
-    let formulas = super::super::formulas::formulas(n);
+    let formulas = formulas(n);
     let operand = formulas[usize::from(id.0)].operands[index];
     Some(match operand.along {
         Broadcast::Both if is_function(id) => Fill::extreme([m, n]),

@@ -47,7 +47,7 @@ fn formulas_of_maps(columns: usize) -> Vec<Formula> {
 
 /// A formula for which devices may have loops of their own.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum UsualFormula {
+pub(in crate::device) enum UsualFormula {
     Activation(Activation),
     ActivationGradient(Activation),
     Sum,
@@ -80,7 +80,7 @@ fn usual_formulas(columns: usize) -> Vec<(UsualFormula, Formula)> {
 }
 
 /// Returns which of the usual formulas this is.
-pub(super) fn usual_formula(id: FormulaId) -> Option<UsualFormula> {
+pub(in crate::device) fn usual_formula(id: FormulaId) -> Option<UsualFormula> {
     static USUAL: LazyLock<Vec<UsualFormula>> =
         LazyLock::new(|| usual_formulas(1).into_iter().map(|it| it.0).collect());
     let first = 3 + Unary::ALL.len();
@@ -122,7 +122,7 @@ fn updates() -> Vec<(UpdateTransforms, &'static str, bool)> {
 }
 
 /// The passes of these, each with what its kernel is told. They are derived once, since each of many cases asks for them.
-pub(super) fn passes() -> &'static [(Formula, Update)] {
+pub(in crate::device) fn passes() -> &'static [(Formula, Update)] {
     static PASSES: LazyLock<Vec<(Formula, Update)>> = LazyLock::new(derived_passes);
     &PASSES
 }
@@ -142,7 +142,7 @@ fn derived_passes() -> Vec<(Formula, Update)> {
 }
 
 /// The elementwise losses, with the places of their formulas among all; one of them of the user's own.
-pub(super) fn loss_formulas() -> impl Iterator<Item = (FormulaId, Loss)> {
+pub(in crate::device) fn loss_formulas() -> impl Iterator<Item = (FormulaId, Loss)> {
     static LOSSES: LazyLock<Vec<(FormulaId, Loss)>> = LazyLock::new(numbered_losses);
     LOSSES.iter().cloned()
 }
@@ -172,8 +172,8 @@ pub fn formulas(columns: usize) -> Vec<Formula> {
     formulas
 }
 
-/// The kernels of these formulas.
-pub(super) fn kernels() -> Vec<Kernel> {
+/// The elementwise kernels of these formulas.
+pub(in crate::device) fn map_kernels() -> Vec<Kernel> {
     let of = |index: usize, formula: &Formula| {
         let id = FormulaId(u16::try_from(index).expect("the formulas are few"));
         (id, u8::try_from(formula.operands.len()).expect("a kernel has a few operands"))
@@ -189,11 +189,11 @@ pub(super) fn kernels() -> Vec<Kernel> {
             kernels.push(Kernel::MapColumns { formula, operands, maximum: index != 0 });
         }
     }
-    for (_, update) in passes() {
-        // Forms with a loss scale are among those in half precision.
-        if !update.scaled {
-            kernels.push(Kernel::Update(*update));
-        }
-    }
     kernels
+}
+
+/// The updates in single precision; those with a loss scale are among the kernels in half precision.
+pub(in crate::device) fn update_kernels() -> Vec<Kernel> {
+    let updates = passes().iter().map(|(_, update)| *update);
+    updates.filter(|update| !update.scaled).map(Kernel::Update).collect()
 }
