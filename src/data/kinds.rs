@@ -7,6 +7,8 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use serde::{Deserialize, Serialize};
+
 use super::cell::{self, GapMarks, NotNumber, shown};
 use super::date;
 use super::quick_number::quick_number;
@@ -27,7 +29,7 @@ pub(super) const SHOWN_CELLS: usize = 5;
 const MANY_TEXTS: usize = 1 << 20;
 
 /// How the texts of a category become inputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum CategoryRule {
     /// As the number of texts decides.
     Auto,
@@ -37,7 +39,7 @@ pub(super) enum CategoryRule {
 }
 
 /// Rules for all columns of texts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TextRules {
     /// Number of training rows that a text needs for a place of its own.
     pub(super) min_count: usize,
@@ -46,7 +48,7 @@ pub(super) struct TextRules {
 }
 
 /// Kind of a column of a table that was read.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum RawKind {
     /// Numbers, or NaN for gaps.
     Number,
@@ -72,14 +74,14 @@ pub(super) enum DeclaredType {
 }
 
 /// A column of a table that was read, before it becomes inputs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct RawColumn {
     pub(super) name: String,
     pub(super) kind: RawKind,
 }
 
 /// Columns of a table that was read, before they become inputs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct RawColumns {
     pub(super) columns: Vec<RawColumn>,
     pub(super) gaps: GapRule,

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::numbers::{NumberVec, Numbers};
-use super::stored_numbers::{BLOCK_BYTES, LoadedNumbers, StoredNumbers};
+use super::stored_numbers::{BLOCK_BYTES, LoadedNumbers, StoredNumbers, fits_memory};
 use crate::error::Result;
 
 /// Takes numbers one after the other. They are in memory up to a limit, and beyond it in a temporary file.
@@ -46,7 +46,7 @@ impl NumberBuilder {
     /// Moves the numbers in memory to the file, if there are as many as may be in memory.
     fn store_if_full(&mut self) {
         let most = if self.stored.is_some() { Some(BLOCK_BYTES as u64) } else { self.memory };
-        if most.is_some_and(|most| self.recent.bytes() >= most) {
+        if !fits_memory(most, self.recent.bytes()) {
             self.store();
         }
     }
@@ -108,6 +108,21 @@ impl NumberBuilder {
 }
 
 impl NumberVec {
+    /// Returns the same numbers in memory.
+    pub(super) fn loaded(self) -> Self {
+        let Self::Stored(stored) = &self else { return self };
+        let mut loaded =
+            LoadedNumbers::with_capacity(stored.view().is_single(), stored.view().len());
+        for block in self.view().blocks(1) {
+            match (&mut loaded, block.view()) {
+                (LoadedNumbers::Single(to), Numbers::Single(from)) => to.extend_from_slice(from),
+                (LoadedNumbers::Double(to), Numbers::Double(from)) => to.extend_from_slice(from),
+                (to, from) => from.iter().for_each(|value| to.push(value)),
+            }
+        }
+        Self::Loaded(loaded)
+    }
+
     /// Keeps the given columns of rows of `width` numbers, which are in order.
     ///
     /// # Errors

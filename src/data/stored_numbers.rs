@@ -1,4 +1,4 @@
-//! Numbers of a table that memory has no place for, in a temporary file.
+//! Numbers of a table that memory has no place for, in a temporary file or in one of the cache of tables.
 //!
 //! In: numbers in memory. Out: the same numbers from a file: some, or each n-th of them.
 //! Absent on purpose: what is stored and what is not, which `number_builder.rs` decides; what the numbers mean.
@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 
 use crate::error::Result;
-use crate::files::TempFile;
+use crate::files::{FilePart, TempFile};
 
 /// Use of the temporary file, for messages.
 const PURPOSE: &str = "the table, which is larger than ‘host_memory’ allows it to be in memory";
@@ -21,6 +21,11 @@ const COPIES: u64 = 5;
 /// Returns the bytes that one copy of a table's features may take in memory, of those that the host may take in all.
 pub(super) fn table_memory(host_memory: Option<u64>) -> Option<u64> {
     host_memory.map(|bytes| bytes / COPIES)
+}
+
+/// Returns true if numbers of so many bytes are in memory, where `memory` of them may be.
+pub(super) fn fits_memory(memory: Option<u64>, bytes: u64) -> bool {
+    memory.is_none_or(|memory| bytes < memory)
 }
 
 /// Returns the bytes that the host may take in all, of which one copy of a table's features may take `memory`.
@@ -78,6 +83,15 @@ impl LoadedNumbers {
         self.widen();
         if let Self::Double(values) = self {
             values.extend_from_slice(more);
+        }
+    }
+
+    /// Takes no numbers yet, with room for `length` of them in single or double precision.
+    pub(super) fn with_capacity(single: bool, length: usize) -> Self {
+        if single {
+            Self::Single(Vec::with_capacity(length))
+        } else {
+            Self::Double(Vec::with_capacity(length))
         }
     }
 
@@ -201,10 +215,28 @@ impl ReadNumbers {
     }
 }
 
-/// Numbers in a temporary file, all in single or all in double precision.
+/// File of numbers.
+#[derive(Debug)]
+enum NumberFile {
+    /// A file of this process alone, which can grow.
+    Temporary(TempFile),
+    /// A file that other runs read, too.
+    Kept(FilePart),
+}
+
+impl NumberFile {
+    fn read(&self, place: u64, bytes: &mut [u8]) -> Result<()> {
+        match self {
+            Self::Temporary(file) => file.read(place, bytes),
+            Self::Kept(file) => file.read(place, bytes),
+        }
+    }
+}
+
+/// Numbers in a file, all in single or all in double precision.
 #[derive(Debug)]
 pub(super) struct StoredNumbers {
-    file: TempFile,
+    file: NumberFile,
     double: bool,
     length: usize,
     /// The same numbers column by column, made when a first column is asked for; `None` inside if the disk has no place for them.
@@ -246,7 +278,7 @@ fn bytes_by_column<T: Copy, const N: usize>(
     (0..width).flat_map(column).flat_map(|&value| bytes(value)).collect()
 }
 
-/// A view of numbers that lie in a temporary file.
+/// A view of numbers that lie in a file.
 #[derive(Clone, Copy, Debug)]
 pub struct StoredSlice<'a> {
     numbers: &'a StoredNumbers,
@@ -256,8 +288,28 @@ pub struct StoredSlice<'a> {
 
 impl StoredNumbers {
     pub(super) fn create(double: bool) -> Result<Self> {
-        let (file, columns) = (TempFile::create(PURPOSE)?, OnceLock::new());
-        Ok(Self { file, double, length: 0, columns })
+        let file = NumberFile::Temporary(TempFile::create(PURPOSE)?);
+        Ok(Self { file, double, length: 0, columns: OnceLock::new() })
+    }
+
+    /// Takes `length` numbers that a file has, in little-endian order.
+    pub(super) fn kept(file: FilePart, double: bool, length: usize) -> Self {
+        Self { file: NumberFile::Kept(file), double, length, columns: OnceLock::new() }
+    }
+
+    /// Calls `each` for the bytes of all numbers, block after block; all but the last one have [`BLOCK_BYTES`].
+    ///
+    /// # Errors
+    /// If the file cannot be read, or `each` says so.
+    pub(super) fn each_block(&self, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let all = self.length * self.size();
+        let mut bytes = vec![0; BLOCK_BYTES.min(all)];
+        for place in (0..all).step_by(BLOCK_BYTES) {
+            let block = &mut bytes[..BLOCK_BYTES.min(all - place)];
+            self.file.read(place as u64, block)?;
+            each(block)?;
+        }
+        Ok(())
     }
 
     /// Appends numbers. Those that single precision would not hold make that all are stored in double.
@@ -291,7 +343,12 @@ impl StoredNumbers {
     ) -> Result<()> {
         // In blocks, so that the bytes need little memory beside the numbers.
         for values in values.chunks(BLOCK_BYTES / N) {
-            self.file.append(&values.iter().flat_map(&bytes).collect::<Vec<u8>>())?;
+            let bytes: Vec<u8> = values.iter().flat_map(&bytes).collect();
+            match &mut self.file {
+                NumberFile::Temporary(file) => file.append(&bytes)?,
+                // Numbers of a file that other runs read are never added to.
+                NumberFile::Kept(_) => unreachable!("numbers are appended to temporary files"),
+            }
             self.length += values.len();
         }
         Ok(())
@@ -303,11 +360,16 @@ impl StoredNumbers {
         self.columns.get_or_init(made).as_ref().filter(|columns| columns.width == width)
     }
 
-    /// Reads numbers of one of the files.
-    fn read(&self, file: &TempFile, first: usize, length: usize) -> LoadedNumbers {
+    /// Reads numbers of one of the files, which `read` reads.
+    fn read(
+        &self,
+        read: impl Fn(u64, &mut [u8]) -> Result<()>,
+        first: usize,
+        length: usize,
+    ) -> LoadedNumbers {
         let size = self.size();
         let mut bytes = vec![0; length * size];
-        let read = file.read((first * size) as u64, &mut bytes);
+        let read = read((first * size) as u64, &mut bytes);
         read.unwrap_or_else(|error| panic!("the stored table cannot be read again: {error}"));
         if self.double {
             let (values, _) = bytes.as_chunks();
@@ -355,7 +417,7 @@ impl<'a> StoredSlice<'a> {
     /// # Panics
     /// If the disk failed: the file is this process' own, so nothing else can have changed it.
     pub(super) fn read(self) -> LoadedNumbers {
-        self.numbers.read(&self.numbers.file, self.first, self.length)
+        self.numbers.read(|place, to| self.numbers.file.read(place, to), self.first, self.length)
     }
 
     /// Reads numbers from a place on, each `step`-th, as many at once as are read well.
@@ -370,7 +432,8 @@ impl<'a> StoredSlice<'a> {
             let block = row / columns.block_rows;
             let first = block * columns.block_rows;
             let rows = columns.block_rows.min(self.length / step - first);
-            let values = self.numbers.read(&columns.file, first * step + column * rows, rows);
+            let read = |place, to: &mut [u8]| columns.file.read(place, to);
+            let values = self.numbers.read(read, first * step + column * rows, rows);
             return ReadNumbers { first: first * step + column, step, values };
         }
         let length = self.block_length(1).min(self.length - place);
