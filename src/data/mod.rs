@@ -71,6 +71,7 @@ pub(crate) use self::scaling::{CLIP, LARGE, MOST_RANK};
 pub use self::scaling::{FeatureScaling, ScalingCurves, ScalingRules};
 pub use self::schema::{BinaryColumn, DuplicateColumn, Schema, Target, TargetKind};
 pub use self::split::{RowPart, Split, SplitColumns};
+pub(crate) use self::stored_numbers::ReadBuffer;
 pub use self::stored_numbers::StoredSlice;
 pub use self::table::Dataset;
 #[cfg(feature = "cli")]

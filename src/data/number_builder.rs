@@ -9,6 +9,9 @@ use super::numbers::{NumberVec, Numbers};
 use super::stored_numbers::{BLOCK_BYTES, LoadedNumbers, StoredNumbers, fits_memory};
 use crate::error::Result;
 
+/// A column, and the number that takes the place of each of its numbers: the function gets the row and the number.
+pub(super) type ColumnReplacement<'a> = (usize, Box<dyn Fn(usize, f64) -> f64 + 'a>);
+
 /// Takes numbers one after the other. They are in memory up to a limit, and beyond it in a temporary file.
 #[derive(Debug)]
 pub(super) struct NumberBuilder {
@@ -51,12 +54,22 @@ impl NumberBuilder {
         }
     }
 
-    /// Puts another number in the place of each number of a column, in rows of `width` numbers: `by` gets the row and the number.
-    pub(super) fn replace_column(
-        &mut self,
-        (column, width): (usize, usize),
-        mut by: impl FnMut(usize, f64) -> f64,
-    ) {
+    /// Puts other numbers in the place of those of some columns, in rows of `width` numbers, in one pass.
+    pub(super) fn replace_columns(&mut self, width: usize, columns: &[ColumnReplacement<'_>]) {
+        if columns.is_empty() {
+            return;
+        }
+        let replace = |numbers: &mut LoadedNumbers, first: usize| {
+            // In blocks of rows, which the processor's cache has room for.
+            let (rows, block) = (numbers.len() / width, (BLOCK_BYTES / 8 / width).max(1));
+            for begin in (0..rows).step_by(block) {
+                for (column, by) in columns {
+                    let rows = begin..rows.min(begin + block);
+                    let by = |row, value| by(first + row, value);
+                    numbers.replace_column((*column, width), rows, by);
+                }
+            }
+        };
         let mut first = 0;
         if let Some(stored) = self.stored.take() {
             // A file is written anew, since its numbers may have to be wider.
@@ -64,7 +77,7 @@ impl NumberBuilder {
             let mut new = Self::within(self.memory);
             for block in old.view().blocks(width) {
                 let mut block = LoadedNumbers::from(block.view());
-                block.replace_column((column, width), |row, value| by(first + row, value));
+                replace(&mut block, first);
                 first += block.len() / width;
                 new.recent = block;
                 new.store();
@@ -72,7 +85,7 @@ impl NumberBuilder {
             self.stored = new.stored;
             self.outcome = std::mem::replace(&mut self.outcome, Ok(())).and(new.outcome);
         }
-        self.recent.replace_column((column, width), |row, value| by(first + row, value));
+        replace(&mut self.recent, first);
     }
 
     /// Moves the numbers in memory to the file.

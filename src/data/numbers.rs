@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::stored_numbers::{LoadedNumbers, ReadNumbers, StoredNumbers, StoredSlice};
+use super::stored_numbers::{LoadedNumbers, ReadBuffer, ReadNumbers, StoredNumbers, StoredSlice};
 
 /// A view of numbers in single or double precision; each is read as f64.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +64,14 @@ impl<'a> Numbers<'a> {
             Self::Single(values) => Self::Single(&values[range]),
             Self::Double(values) => Self::Double(&values[range]),
             Self::Stored(values) => Self::Stored(values.part(range.start, range.len())),
+        }
+    }
+
+    /// Returns the same numbers in memory: those of a file are read into `buffer`, whose memory is used again.
+    pub(crate) fn in_memory(self, buffer: &'a mut ReadBuffer) -> Self {
+        match self {
+            Self::Stored(values) => values.read_into(buffer),
+            Self::Single(_) | Self::Double(_) => self,
         }
     }
 

@@ -3,8 +3,10 @@
 //! In: numbers in memory. Out: the same numbers from a file: some, or each n-th of them.
 //! Absent on purpose: what is stored and what is not, which `number_builder.rs` decides; what the numbers mean.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
+use super::numbers::Numbers;
 use crate::error::Result;
 use crate::files::{FilePart, TempFile};
 
@@ -102,15 +104,17 @@ impl LoadedNumbers {
         }
     }
 
-    /// Puts another number in the place of each number of a column, in rows of `width` numbers.
+    /// Puts another number in the place of each number of a column in some rows of `width` numbers; `by` gets the row and the number.
     pub(super) fn replace_column(
         &mut self,
         (column, width): (usize, usize),
-        mut by: impl FnMut(usize, f64) -> f64,
+        rows: Range<usize>,
+        by: impl Fn(usize, f64) -> f64,
     ) {
-        let mut row = 0;
+        let mut row = rows.start;
         if let Self::Single(values) = self {
-            let mut places = values.iter_mut().skip(column).step_by(width);
+            let rows = &mut values[rows.start * width..rows.end * width];
+            let mut places = rows.iter_mut().skip(column).step_by(width);
             for place in places.by_ref() {
                 let value = by(row, f64::from(*place));
                 row += 1;
@@ -126,8 +130,8 @@ impl LoadedNumbers {
             }
         }
         if let Self::Double(values) = self {
-            let places = values.iter_mut().skip(column).step_by(width).skip(row);
-            for place in places {
+            let rows = &mut values[row * width..rows.end * width];
+            for place in rows.iter_mut().skip(column).step_by(width) {
                 *place = by(row, *place);
                 row += 1;
             }
@@ -198,6 +202,14 @@ impl LoadedNumbers {
         };
         bytes as u64
     }
+}
+
+/// Memory for numbers that are read from a file, some after others.
+#[derive(Debug, Default)]
+pub(crate) struct ReadBuffer {
+    bytes: Vec<u8>,
+    single: Vec<f32>,
+    double: Vec<f64>,
 }
 
 /// Numbers that were read from a file: each `step`-th from place `first` on.
@@ -418,6 +430,28 @@ impl<'a> StoredSlice<'a> {
     /// If the disk failed: the file is this process' own, so nothing else can have changed it.
     pub(super) fn read(self) -> LoadedNumbers {
         self.numbers.read(|place, to| self.numbers.file.read(place, to), self.first, self.length)
+    }
+
+    /// Reads all numbers of the view into a buffer, whose memory is used again.
+    ///
+    /// # Panics
+    /// As [`Self::read`].
+    pub(crate) fn read_into(self, buffer: &mut ReadBuffer) -> Numbers<'_> {
+        let size = self.numbers.size();
+        let ReadBuffer { bytes, single, double } = buffer;
+        // Of rows that are as long as the one before, nothing is filled twice.
+        bytes.resize(self.length * size, 0);
+        let read = self.numbers.file.read((self.first * size) as u64, bytes);
+        read.unwrap_or_else(|error| panic!("the stored table cannot be read again: {error}"));
+        if self.numbers.double {
+            double.clear();
+            double.extend(bytes.as_chunks().0.iter().map(|&it| f64::from_le_bytes(it)));
+            Numbers::Double(double)
+        } else {
+            single.clear();
+            single.extend(bytes.as_chunks().0.iter().map(|&it| f32::from_le_bytes(it)));
+            Numbers::Single(single)
+        }
     }
 
     /// Reads numbers from a place on, each `step`-th, as many at once as are read well.

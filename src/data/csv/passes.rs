@@ -18,7 +18,7 @@ use crate::data::column::index;
 use crate::data::column_cells::{ColumnCells, FinishedTexts};
 use crate::data::header;
 use crate::data::kinds::{Decision, RawColumn, RawColumns, RawKind, TextRules};
-use crate::data::number_builder::NumberBuilder;
+use crate::data::number_builder::{ColumnReplacement, NumberBuilder};
 use crate::data::numbers::NumberVec;
 use crate::data::open::is_lasting;
 use crate::data::schema::{Schema, Target, TargetKind};
@@ -150,19 +150,22 @@ impl FirstPass {
     fn append(&mut self, mut part: ReadRows) {
         let width = self.all.columns.len();
         let columns = self.all.columns.iter_mut().zip(part.columns);
+        let mut recoded_before: Vec<ColumnReplacement<'_>> = Vec::new();
         for (column, (own, of_part)) in columns.enumerate() {
             let recoded = own.append(of_part, &self.marks);
             if !self.keeps_numbers {
                 continue;
             }
             if let Some(numbers) = recoded.own {
-                self.x.replace_column((column, width), |_, it| numbers[index(it)]);
+                recoded_before.push((column, Box::new(move |_, it| numbers[index(it)])));
             }
             if let Some(numbers) = recoded.of_part {
                 replace(part.x.iter_mut().skip(column).step_by(width), &numbers);
             }
         }
         if self.keeps_numbers {
+            // Together, since each pass over a table in a file reads and writes all of it.
+            self.x.replace_columns(width, &recoded_before);
             self.x.append(&part.x);
         }
         let targets = self.all.targets.iter_mut().zip(part.targets);
@@ -235,7 +238,7 @@ impl FirstPass {
         let width = self.all.columns.len();
         let memory = self.x.memory();
         let mut x = std::mem::replace(&mut self.x, NumberBuilder::within(memory));
-        let mut forgotten = Vec::new();
+        let (mut forgotten, mut replacements) = (Vec::new(), Vec::<ColumnReplacement<'_>>::new());
         for (at, (column, &from)) in columns.iter_mut().zip(kept).enumerate() {
             let is_category = matches!(column.kind, RawKind::Category { .. });
             let texts = self.texts[from].take();
@@ -245,7 +248,7 @@ impl FirstPass {
                 let kind = std::mem::replace(&mut column.kind, RawKind::Number);
                 let (kind, numbers) = texts.numbers(kind);
                 column.kind = kind;
-                x.replace_column((from, width), |_, it| numbers[index(it)]);
+                replacements.push((from, Box::new(move |_, it| numbers[index(it)])));
             } else if is_category {
                 forgotten.push(at);
             }
@@ -257,9 +260,11 @@ impl FirstPass {
                     *to = values;
                 }
                 let number = |code: u32| if code == GAP { f64::NAN } else { code.into() };
-                x.replace_column((kept[at], width), |row, _| number(codes[row]));
+                replacements.push((kept[at], Box::new(move |row, _| number(codes[row]))));
             }
         }
+        x.replace_columns(width, &replacements);
+        drop(replacements);
         let mut x = x.finish()?;
         if kept.len() < width {
             x.keep_columns(kept, width, memory)?;
