@@ -7,6 +7,8 @@ mod blocks;
 mod byte_source;
 pub(super) mod bytes;
 mod chunks;
+#[cfg(feature = "parquet")]
+mod column_rows;
 pub(super) mod dialect;
 mod layout;
 mod loaded;

@@ -212,6 +212,18 @@ impl ColumnScan {
         Self::new(self.rule.as_ref(), self.declared.as_ref())
     }
 
+    /// Returns true if nothing but its cells says what the column holds.
+    pub(super) fn is_open(&self) -> bool {
+        self.rule.is_none() && self.declared.is_none()
+    }
+
+    /// Counts a cell that is a number.
+    pub(super) fn push_number(&mut self, value: f64) {
+        self.numbers += 1;
+        let (low, high) = self.range.unwrap_or((value, value));
+        self.range = Some((low.min(value), high.max(value)));
+    }
+
     /// Returns true if cells that look like numbers are none.
     fn is_text(&self) -> bool {
         self.declared == Some(DeclaredType::Text) && self.rule.is_none()
@@ -329,14 +341,11 @@ impl ColumnScan {
     /// Counts a trimmed cell. Returns its number, or the days of a date; NaN for all else.
     pub(super) fn push(&mut self, cell: &str, line: u64, marks: &GapMarks) -> f64 {
         // Most cells are.
-        if self.rule.is_none()
-            && self.declared.is_none()
+        if self.is_open()
             && !marks.is_given()
             && let Some(value) = quick_number(cell)
         {
-            self.numbers += 1;
-            let (low, high) = self.range.unwrap_or((value, value));
-            self.range = Some((low.min(value), high.max(value)));
+            self.push_number(value);
             return value;
         }
         if matches!(self.rule, Some(ColumnRule::Date(_))) {
@@ -359,9 +368,7 @@ impl ColumnScan {
                 return value;
             }
             Ok(value) => {
-                self.numbers += 1;
-                let (low, high) = self.range.unwrap_or((value, value));
-                self.range = Some((low.min(value), high.max(value)));
+                self.push_number(value);
                 return value;
             }
             Err(NotNumber::Empty) => {

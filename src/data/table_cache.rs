@@ -118,7 +118,6 @@ impl CacheEntry {
         if !table.data.is_stored() {
             return table;
         }
-        table.notes.extend(self.note.clone());
         let kept = self.write(&table).and_then(|(path, x)| {
             table.data.x = Arc::new(x);
             let all: u64 = files_of(&self.folder).map(|path| size_of_file(&path)).sum();
@@ -130,6 +129,8 @@ impl CacheEntry {
             ))
         });
         let told = kept.unwrap_or_else(|error| format!("not kept for later runs: {error}"));
+        // Last, since remarks on the form of the text are kept with the table, and remarks on the cache are not.
+        table.notes.extend(self.note);
         table.notes.push(told);
         table
     }

@@ -131,6 +131,20 @@ impl TargetCells {
         self.seen[code].1 += 1;
     }
 
+    /// Takes a finite number that its text has exactly. Returns false, and takes nothing, if the text may be needed.
+    #[cfg(feature = "parquet")]
+    pub(super) fn push_number(&mut self, value: f64) -> bool {
+        let Some(numbers) = &mut self.numbers else { return false };
+        let whole = numbers.whole && value.fract() == 0.0;
+        // A whole number may be the code of a class.
+        if self.is_open && whole {
+            return false;
+        }
+        numbers.whole = whole;
+        numbers.values.push(value);
+        true
+    }
+
     /// Returns true if all texts are numbers, or may mark gaps among them.
     fn are_numbers(&self) -> bool {
         let fits = |text: &str| may_be_gap(text) || cell::number(text).is_ok();

@@ -16,6 +16,8 @@ use super::rows::TableReader;
 use crate::data::cell::{self, GapMarks};
 use crate::data::column::index;
 use crate::data::column_cells::{ColumnCells, FinishedTexts};
+#[cfg(feature = "parquet")]
+use crate::data::columnar::{ColumnBatch, ColumnBatches};
 use crate::data::header;
 use crate::data::kinds::{Decision, RawColumn, RawColumns, RawKind, TextRules};
 use crate::data::number_builder::{ColumnReplacement, NumberBuilder};
@@ -104,6 +106,10 @@ impl FirstPass {
             first.take_record(table, layout, &self.marks)?;
             self.append(first);
         }
+        #[cfg(feature = "parquet")]
+        if let Some(batches) = table.columns()? {
+            return self.read_columns(batches, (table, layout), progress);
+        }
         let (mut blocks, form) = table.take_blocks();
         let rows = RowParser { form, layout: layout.clone(), marks: self.marks.clone() };
         // The first block tells which columns have too many texts to be kept. Blocks of an array come one after the other, since rows are
@@ -120,12 +126,58 @@ impl FirstPass {
         if !blocks.ended {
             let empty = self.all.emptied();
             let read = move |block| rows.read(block, 0, &empty);
-            each_block(blocks, read, |read| {
-                self.append(read);
-                progress.tell(table.bytes(), self.seen());
-                Ok(())
-            })?;
+            let path = blocks.path.clone();
+            each_block(
+                &path,
+                move || blocks.next(),
+                read,
+                |read| {
+                    self.append(read);
+                    progress.tell(table.bytes(), self.seen());
+                    Ok(())
+                },
+            )?;
         }
+        self.check_rows(table)
+    }
+
+    /// Reads all rows of a file of columns, as [`Self::read`] does.
+    #[cfg(feature = "parquet")]
+    fn read_columns(
+        &mut self,
+        mut batches: ColumnBatches,
+        (table, layout): (&mut TableReader, &Layout),
+        progress: &ReadProgress,
+    ) -> Result<bool> {
+        let (_, form) = table.take_blocks();
+        let rows = RowParser { form, layout: layout.clone(), marks: self.marks.clone() };
+        let path = rows.form.path.clone();
+        let failed = {
+            let path = path.clone();
+            move |source| Error::file("read", &path, source)
+        };
+        // The first rows tell which columns have too many texts to be kept.
+        if let Some(first) = batches.next().map_err(&failed)? {
+            let read = rows.read_columns(&first, &self.all)?;
+            self.append(read);
+            let empty = self.all.emptied();
+            let read = move |batch: ColumnBatch| rows.read_columns(&batch, &empty);
+            each_block(
+                &path,
+                move || batches.next().map_err(&failed),
+                read,
+                |read| {
+                    self.append(read);
+                    progress.tell(table.bytes(), self.seen());
+                    Ok(())
+                },
+            )?;
+        }
+        self.check_rows(table)
+    }
+
+    /// Checks the number of rows. Returns false where texts of a target are needed that were forgotten.
+    fn check_rows(&self, table: &TableReader) -> Result<bool> {
         if self.seen() == 0 {
             return Err(table.without_rows());
         }
