@@ -23,6 +23,8 @@ pub enum Numbers<'a> {
 #[derive(Clone, Debug)]
 pub(super) enum NumberVec {
     Loaded(LoadedNumbers),
+    /// A range of numbers in memory that several data sets share.
+    Shared(Arc<LoadedNumbers>, Range<usize>),
     Stored(Arc<StoredNumbers>),
 }
 
@@ -262,6 +264,7 @@ impl NumberVec {
     pub(super) fn view(&self) -> Numbers<'_> {
         match self {
             Self::Loaded(numbers) => numbers.into(),
+            Self::Shared(numbers, range) => Numbers::from(&**numbers).range(range.clone()),
             Self::Stored(values) => Numbers::Stored(values.view()),
         }
     }

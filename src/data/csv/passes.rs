@@ -406,9 +406,11 @@ impl FirstPass {
         }
         let targets: Vec<String> =
             layout.targets.iter().map(|&it| layout.names[it].clone()).collect();
-        let cells = &self.all.targets;
+        // Large tables have little memory to spare.
+        drop(keep);
+        let cells = &mut self.all.targets;
         // A single target may be classes; several are numbers or labels, resolved together.
-        let read = if let [only] = cells.as_slice() {
+        let read = if let [only] = cells.as_mut_slice() {
             only.resolve(target, &table.source)?
         } else {
             let names: Vec<&str> = targets.iter().map(String::as_str).collect();
