@@ -112,6 +112,15 @@ impl<'a> Numbers<'a> {
         NumberIter { numbers: self, next: first, step: step.max(1), read: ReadNumbers::default() }
     }
 
+    /// Returns true if one of the numbers is NaN, which marks a gap.
+    pub(super) fn has_nan(self) -> bool {
+        self.blocks(1).any(|block| match block.view() {
+            Numbers::Single(values) => values.iter().any(|value| value.is_nan()),
+            Numbers::Double(values) => values.iter().any(|value| value.is_nan()),
+            Numbers::Stored(_) => false,
+        })
+    }
+
     /// All numbers, copied.
     pub fn to_vec(self) -> Vec<f64> {
         self.iter().collect()

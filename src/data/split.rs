@@ -107,8 +107,7 @@ fn together(train: Dataset, valid: Dataset) -> Result<(Dataset, Dataset)> {
     let valid = if read_apart { valid.encode_by(&columns)? } else { valid };
     let valid = valid.fill_from(&train)?;
     // Columns of weights that training begins with may have had no gaps.
-    let train =
-        if train.x().iter().any(f64::is_nan) { train.clone().fill_from(&train)? } else { train };
+    let train = if train.x().has_nan() { train.clone().fill_from(&train)? } else { train };
     Ok((train, valid))
 }
 
@@ -306,11 +305,13 @@ impl Dataset {
         if !self.is_encoded() || !self.odd.is_empty() {
             return Err(Box::new(self));
         }
-        let x = Arc::try_unwrap(std::mem::take(&mut self.x)).or_else(|shared| {
-            self.x = shared;
-            Err(())
-        });
-        let Ok(x) = x else { return Err(Box::new(self)) };
+        let x = match Arc::try_unwrap(std::mem::take(&mut self.x)) {
+            Ok(x) => x,
+            Err(shared) => {
+                self.x = shared;
+                return Err(Box::new(self));
+            }
+        };
         let (train_x, valid_x) = match x.parted(self.columns(), held_out) {
             Ok(parts) => parts,
             Err(x) => {

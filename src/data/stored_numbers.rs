@@ -287,7 +287,18 @@ fn bytes_by_column<T: Copy, const N: usize>(
     bytes: impl Fn(T) -> [u8; N],
 ) -> Vec<u8> {
     let column = |column: usize| values[column..].iter().step_by(width);
-    (0..width).flat_map(column).flat_map(|&value| bytes(value)).collect()
+    bytes_of((0..width).flat_map(column), |&value| bytes(value))
+}
+
+/// Returns the bytes of values, one after the other.
+pub(super) fn bytes_of<T, const N: usize>(
+    values: impl Iterator<Item = T>,
+    bytes: impl Fn(T) -> [u8; N],
+) -> Vec<u8> {
+    let mut all = Vec::with_capacity(values.size_hint().0 * N);
+    // Whole arrays at once, which is several times as fast as byte by byte.
+    values.for_each(|value| all.extend_from_slice(&bytes(value)));
+    all
 }
 
 /// A view of numbers that lie in a file.
@@ -355,7 +366,7 @@ impl StoredNumbers {
     ) -> Result<()> {
         // In blocks, so that the bytes need little memory beside the numbers.
         for values in values.chunks(BLOCK_BYTES / N) {
-            let bytes: Vec<u8> = values.iter().flat_map(&bytes).collect();
+            let bytes = bytes_of(values.iter(), &bytes);
             match &mut self.file {
                 NumberFile::Temporary(file) => file.append(&bytes)?,
                 // Numbers of a file that other runs read are never added to.

@@ -118,17 +118,19 @@ impl CacheEntry {
         if !table.data.is_stored() {
             return table;
         }
-        let kept = self.write(&table).and_then(|(path, x)| {
-            table.data.x = Arc::new(x);
-            let all: u64 = files_of(&self.folder).map(|path| size_of_file(&path)).sum();
-            Ok(format!(
-                "kept as numbers in {} for later runs with the same settings ({} of {} in that folder; `wgrad cache` shows them)",
-                path.display(),
-                bytes_text(size_of_file(&path)),
-                bytes_text(all)
-            ))
-        });
-        let told = kept.unwrap_or_else(|error| format!("not kept for later runs: {error}"));
+        let told = match self.write(&table) {
+            Ok((path, x)) => {
+                table.data.x = Arc::new(x);
+                let all: u64 = files_of(&self.folder).map(|path| size_of_file(&path)).sum();
+                format!(
+                    "kept as numbers in {} for later runs with the same settings ({} of {} in that folder; `wgrad cache` shows them)",
+                    path.display(),
+                    bytes_text(size_of_file(&path)),
+                    bytes_text(all)
+                )
+            }
+            Err(error) => format!("not kept for later runs: {error}"),
+        };
         // Last, since remarks on the form of the text are kept with the table, and remarks on the cache are not.
         table.notes.extend(self.note);
         table.notes.push(told);

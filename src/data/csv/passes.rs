@@ -429,7 +429,7 @@ impl FirstPass {
         let texts = TextRules { min_count: options.min_count, one_hot: options.one_hot };
         let raw =
             RawColumns { columns, gaps: options.gaps, texts, missing: options.missing.clone() };
-        let plain = raw.is_plain(x.view().iter().any(f64::is_nan)) && raw.missing.is_none();
+        let plain = raw.is_plain(x.view().has_nan()) && raw.missing.is_none();
         let data = Dataset {
             schema,
             x: Arc::new(x),

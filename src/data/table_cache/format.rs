@@ -17,7 +17,7 @@ use crate::data::kinds::RawColumns;
 use crate::data::numbers::NumberVec;
 use crate::data::schema::{Schema, TargetKind};
 use crate::data::split::{RowPart, SplitColumns};
-use crate::data::stored_numbers::{BLOCK_BYTES, StoredNumbers, fits_memory};
+use crate::data::stored_numbers::{BLOCK_BYTES, StoredNumbers, bytes_of, fits_memory};
 use crate::data::table::Dataset;
 use crate::data::targets::Targets;
 use crate::error::{Error, Result};
@@ -128,7 +128,7 @@ impl Writer {
         bytes: impl Fn(T) -> [u8; N],
     ) -> Result<()> {
         for numbers in numbers.chunks(BLOCK_BYTES / N) {
-            self.write(&numbers.iter().flat_map(|&number| bytes(number)).collect::<Vec<u8>>())?;
+            self.write(&bytes_of(numbers.iter(), |&number| bytes(number)))?;
         }
         Ok(())
     }
