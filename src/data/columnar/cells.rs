@@ -70,7 +70,7 @@ enum CellKeys<'a> {
     Times(&'a [i64]),
 }
 
-/// Whole numbers up to this one are exact in f64, and so are their texts.
+/// Whole numbers below this one are exact in f64; it stands for larger ones, too.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl<'a> ColumnValues<'a> {
@@ -133,7 +133,7 @@ fn numbers(column: &dyn Array) -> Vec<f64> {
         let finite = |value: f64| if value.is_finite() { value } else { f64::NAN };
         values.map(|&value| finite(value.into())).collect()
     }
-    let exact = |value: f64| if value.abs() <= EXACT { value } else { f64::NAN };
+    let exact = |value: f64| if value.abs() < EXACT { value } else { f64::NAN };
     match column.data_type() {
         DataType::Int8 => small::<Int8Type>(column),
         DataType::Int16 => small::<Int16Type>(column),

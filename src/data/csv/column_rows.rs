@@ -160,48 +160,152 @@ fn take_target(
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
     use std::path::Path;
+    use std::sync::Arc;
+
+    use arrow_array::types::Int32Type;
+    use arrow_array::{
+        ArrayRef, Date32Array, DictionaryArray, Float64Array, Int64Array, RecordBatch, StringArray,
+    };
+    use arrow_ipc::writer::FileWriter;
 
     use crate::Dataset;
-    use crate::data::{ColumnRule, TableOptions, Target, inspect};
+    use crate::data::columnar::ColumnBatches;
+    use crate::data::{ColumnRule, TableOptions, Target, inspect_with};
 
     /// Reads a table of the tests, in batches of few rows.
-    fn load(name: &str, target: Target, options: &TableOptions) -> Dataset {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
-        Dataset::load(path, &target, options).unwrap().data.encoded().unwrap()
+    fn load(path: &Path, target: &Target, options: &TableOptions) -> Result<Dataset, String> {
+        let read = Dataset::load(path, target, options).and_then(|read| read.data.encoded());
+        read.map_err(|error| error.to_string().replace(&path.display().to_string(), "table"))
+    }
+
+    /// Writes a file of columns, and the same table as text.
+    fn write(folder: &Path, columns: Vec<(&str, ArrayRef)>) -> [std::path::PathBuf; 2] {
+        let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+        let paths = [folder.join("t.arrow"), folder.join("t.csv")];
+        let batch = RecordBatch::try_from_iter(columns.clone()).unwrap();
+        let file = File::create(&paths[0]).unwrap();
+        let mut writer = FileWriter::try_new(file, &batch.schema()).unwrap();
+        writer.write(&batch).unwrap();
+        writer.finish().unwrap();
+        let mut text = (names.join(",") + "\n").into_bytes();
+        let mut batches = ColumnBatches::reopen(&paths[0], Arc::default()).unwrap().unwrap();
+        while let Some(batch) = batches.next().unwrap() {
+            batch.write(&mut text).unwrap();
+        }
+        fs::write(&paths[1], text).unwrap();
+        paths
+    }
+
+    /// Columns with few and with many different numbers, texts and dates, and gaps; in one of them a text among numbers, perhaps.
+    fn columns(slip: bool) -> Vec<(&'static str, ArrayRef)> {
+        let rows = 1500_i64;
+        let town = |i: i64| Some(["Rome", "Bonn, east", "Oslo", " Kiel "][(i * i % 11 % 4) as usize]);
+        let mixed = |i: i64| match i {
+            977 if slip => "slip".to_string(),
+            _ => (i % 300).to_string(),
+        };
+        vec![
+            ("few", Arc::new(Int64Array::from_iter_values((0..rows).map(|i| i % 7)))),
+            (
+                "many",
+                Arc::new(Int64Array::from_iter(
+                    (0..rows).map(|i| (i % 9 > 0).then_some(i * 31 % 1009)),
+                )),
+            ),
+            ("large", Arc::new(Int64Array::from_iter_values((0..rows).map(|i| (1 << 53) + i)))),
+            (
+                "real",
+                Arc::new(Float64Array::from_iter(
+                    (0..rows).map(|i| (i % 11 > 0).then_some(i as f64 / 7.0)),
+                )),
+            ),
+            (
+                "odd",
+                Arc::new(Float64Array::from_iter_values(
+                    (0..rows).map(|i| if i == 700 { f64::NAN } else { -(i as f64) }),
+                )),
+            ),
+            (
+                "day",
+                Arc::new(Date32Array::from_iter(
+                    (0..rows).map(|i| (i % 13 > 0).then_some((i * 17 % 800) as i32)),
+                )),
+            ),
+            ("town", Arc::new((0..rows).map(town).collect::<DictionaryArray<Int32Type>>())),
+            (
+                "text",
+                Arc::new(StringArray::from_iter(
+                    (0..rows).map(|i| (i % 5 > 0).then(|| format!("t {}", i % 90))),
+                )),
+            ),
+            ("mixed", Arc::new(StringArray::from_iter_values((0..rows).map(mixed)))),
+            ("y", Arc::new(Float64Array::from_iter_values((0..rows).map(|i| i as f64 * 0.3)))),
+        ]
     }
 
     #[test]
     fn batches_have_the_cells_of_the_same_table_as_text() {
-        // Texts of digits are told by the type in one file, and have to be told by an option in the other.
-        let zip = || vec![("zip".to_string(), ColumnRule::Category)];
-        let of_csv = TableOptions { columns: zip(), ..TableOptions::default() };
-        for target in
-            [Target::Number("y".into()), Target::Auto("f64".into()), Target::Class("city".into())]
-        {
-            for missing in [None, Some(vec!["a".to_string(), "-5".to_string()])] {
-                let options = TableOptions { missing: missing.clone(), ..TableOptions::default() };
-                let of_csv = TableOptions { missing, ..of_csv.clone() };
-                let want = load("mixed.csv", target.clone(), &of_csv);
-                for name in ["mixed.parquet", "mixed.arrow"] {
-                    let read = load(name, target.clone(), &options);
-                    assert_eq!(read.schema(), want.schema(), "{name}");
-                    assert_eq!((read.x(), read.y()), (want.x(), want.y()), "{name}");
-                    assert_eq!(read.inexact(), want.inexact(), "{name}");
+        let folder = tempfile::tempdir().unwrap();
+        let ruled = |rules: &[(&str, ColumnRule)]| -> TableOptions {
+            // What a file declares as texts is told here, for the text.
+            let columns = [("mixed", ColumnRule::Number)].iter().chain(rules);
+            let columns = columns.map(|(name, rule)| (name.to_string(), rule.clone())).collect();
+            TableOptions { columns, ..TableOptions::default() }
+        };
+        for slip in [false, true] {
+            let [arrow, csv] = write(folder.path(), columns(slip));
+            for options in [
+                ruled(&[]),
+                ruled(&[("few", ColumnRule::OneHot), ("many", ColumnRule::Embedding(None))]),
+                ruled(&[("day", ColumnRule::Date(None)), ("real", ColumnRule::Number)]),
+                ruled(&[("many", ColumnRule::Date(Some("%Y".into())))]),
+                TableOptions { missing: Some(vec!["5".into(), "Oslo".into()]), ..ruled(&[]) },
+            ] {
+                for target in [
+                    Target::Number("y".into()),
+                    Target::Auto("few".into()),
+                    Target::Class("town".into()),
+                    Target::Auto("many".into()),
+                ] {
+                    let (read, want) =
+                        (load(&arrow, &target, &options), load(&csv, &target, &options));
+                    let about = |data: &Dataset| {
+                        (
+                            data.schema().clone(),
+                            data.y().clone(),
+                            data.inexact().to_vec(),
+                            data.x().to_vec(),
+                        )
+                    };
+                    assert!(
+                        read.as_ref().map(about) == want.as_ref().map(about),
+                        "{slip} {target:?} {options:?}: {:?} {:?}",
+                        read.err(),
+                        want.err()
+                    );
                 }
+                let report = |path: &Path| format!("{:?}", inspect_with(path, &options).unwrap());
+                assert_eq!(report(&arrow), report(&csv), "{options:?}");
             }
         }
     }
 
     #[test]
-    fn reports_have_the_numbers_of_the_same_table_as_text() {
-        let report = |name: &str| {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
-            let columns = inspect(path).unwrap().into_iter().filter(|it| it.name != "zip");
-            columns
-                .map(|it| (it.name, it.kind, it.cells, it.gaps, it.distinct, it.range))
-                .collect::<Vec<_>>()
+    fn a_header_among_rows_of_texts_is_refused_as_in_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = |i: usize, name: &str| {
+            if i == 40 { name.to_string() } else { format!("{}", i % 3) + "x" }
         };
-        assert_eq!(report("mixed.parquet"), report("mixed.csv"));
+        let column = |name: &'static str| -> (&str, ArrayRef) {
+            (name, Arc::new(StringArray::from_iter_values((0..90).map(|i| text(i, name)))))
+        };
+        let [arrow, csv] = write(folder.path(), vec![column("a"), column("y")]);
+        let [read, want] = [arrow, csv].map(|path| {
+            load(&path, &Target::Class("y".into()), &TableOptions::default()).unwrap_err()
+        });
+        assert_eq!(read, want);
+        assert!(read.contains("42"), "{read}");
     }
 }
