@@ -28,15 +28,21 @@ impl Checksum {
         }
     }
 
-    /// Takes in a text, and where it ends.
-    pub fn text(&mut self, text: &str) {
-        let (words, rest) = text.as_bytes().as_chunks();
+    /// Takes in bytes: words of four, in little-endian order, and the last ones one by one. Bytes in several parts have the checksum of
+    /// the whole if all parts but the last one consist of whole words.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks();
         for word in words {
             self.word(u32::from_le_bytes(*word));
         }
         for byte in rest {
             self.word((*byte).into());
         }
+    }
+
+    /// Takes in a text, and where it ends.
+    pub fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
         self.length(text.len());
     }
 

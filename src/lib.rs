@@ -59,7 +59,7 @@
 //! |---|---|
 //! | `--target`, `--task` | [`Target`]: `Target::class("digit")`, `Target::number("price")`, `Target::labels("up,hot")` |
 //! | `--weight` | [`Dataset::from_csv_weighted`], [`Dataset::with_weights`] |
-//! | `--delimiter`, `--decimal`, `--header`, `--group`, `--split-column`, `--host-memory` | [`data::TableOptions`] for [`Dataset::load`] |
+//! | `--delimiter`, `--decimal`, `--header`, `--group`, `--split-column`, `--host-memory`, `--table-cache` | [`data::TableOptions`] for [`Dataset::load`] |
 //! | `--positive` | [`Dataset::with_positive`] |
 //! | `--valid` | [`Dataset::split`], [`Dataset::split_last`], [`Dataset::split_by_group`], [`Dataset::split_by_part`], [`Split::with_valid`] |
 //! | `--hidden`, `--activation`, `--norm`, `--dropout`, `--layers` | [`Sequential`]: `Sequential::new().dense(64).relu()`, or its text: `"dense(64), relu".parse()` |

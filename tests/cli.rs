@@ -393,13 +393,16 @@ fn a_table_beyond_the_hosts_memory_trains_the_same_model() {
     let train = ["train", DIGITS, "--target", "digit", "--hidden", "16", "--epochs", "2"];
     let with = |more: &[&'static str]| [&train[..], more].concat();
     place.ok(&with(&["--out", "whole"]));
-    let output = place.run(&with(&["--out", "stored", "--host-memory", "800KiB"]));
+    let stored = ["--host-memory", "800KiB", "--table-cache", "cache"];
+    let with_cache = |out: &'static str| with(&[&stored[..], &["--out", out]].concat());
+    let output = place.run(&with_cache("stored"));
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let said = text(&output.stderr).replace("\n        ", " ");
     // 1,438 rows of 64 numbers; a fifth and half of 800 KiB.
     for part in [
         "the features take 359.5 KiB, more than the 160.0 KiB",
         "half of the host memory is 400.0 KiB",
+        "digits.csv: kept as numbers in cache/",
     ] {
         assert!(said.contains(part), "{said}");
     }
@@ -407,9 +410,28 @@ fn a_table_beyond_the_hosts_memory_trains_the_same_model() {
     assert_eq!(model("whole"), model("stored"));
     let config = fs::read_to_string(place.path("stored/config.toml")).unwrap();
     assert!(config.contains("host-memory = \"819200\""), "{config}");
+    assert!(config.contains("table-cache = \"cache\""), "{config}");
+    // The next run does not read the text again.
+    let output = place.run(&with_cache("cached"));
+    let said = text(&output.stderr).replace("\n        ", " ");
+    assert!(said.contains("digits.csv: read from its cache, cache/"), "{said}");
+    assert_eq!(model("whole"), model("cached"));
+    let shown = place.ok(&["cache", "--table-cache", "cache"]);
+    assert!(shown.contains("digits.csv") && shown.contains("cache: 1 table, "), "{shown}");
+    let [cached] = &events(&place.ok(&["cache", "--table-cache", "cache", "--json"]))[..] else {
+        panic!("one table")
+    };
+    let bytes = fs::metadata(cached.1["file"].as_str().map(|name| place.path(name)).unwrap());
+    assert_eq!(cached.1["bytes"], bytes.unwrap().len());
+    let cleared = place.ok(&["cache", "clear", "--table-cache", "cache"]);
+    assert!(cleared.starts_with("cache: 1 file deleted, "), "{cleared}");
+    assert_eq!(fs::read_dir(place.path("cache")).unwrap().count(), 0);
+    let none = ["--host-memory", "800KiB", "--table-cache", "none", "--out", "uncached"];
+    let output = place.run(&with(&none));
+    assert!(!text(&output.stderr).contains("kept as numbers"));
     place.refused(
         1,
-        &with(&["--host-memory", "10KiB"]),
+        &with(&["--host-memory", "10KiB", "--table-cache", "none"]),
         &["half of the host's memory", "blocks of 32 rows", "allows 10240 (--host-memory)"],
     );
     place.refused(2, &with(&["--host-memory", "0"]), &["--host-memory: 0", "2GiB"]);

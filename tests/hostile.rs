@@ -51,6 +51,12 @@ fn kept_arrays() {
     replay("arrays", targets::arrays);
 }
 
+#[cfg(feature = "parquet")]
+#[test]
+fn kept_columns() {
+    replay("columns", targets::columns);
+}
+
 #[test]
 fn kept_files_of_tensors() {
     replay("files", targets::files);

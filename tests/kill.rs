@@ -220,3 +220,48 @@ fn damaged_checkpoints_are_refused_with_what_to_do() {
     assert!(!folder.join("none/checkpoint.safetensors").exists());
     assert!(refused(folder, 1, &["resume", "none"]).contains("has kept no checkpoint"));
 }
+
+#[test]
+fn a_table_that_was_being_kept_is_kept_whole_or_not_at_all() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path();
+    let mut text = "a,b,c,d,y\n".to_string();
+    let mut random = Seed(5).stream(Purpose::Synthetic);
+    for _ in 0..6000 {
+        let [a, b, c, d] = [(); 4].map(|()| random.normal());
+        writeln!(text, "{a:.3},{b:.3},{c:.3},{d:.3},{:.3}", a - b * c).unwrap();
+    }
+    fs::write(folder.join("t.csv"), text).unwrap();
+    let args = |cache: &'static str| {
+        let all = "train t.csv --target y --hidden 4 --epochs 1 --device cpu --host-memory 300KiB --out run --force --table-cache";
+        all.split(' ').chain([cache]).collect::<Vec<&str>>()
+    };
+    let model = || fs::read(folder.join("run/model.safetensors")).unwrap();
+    ends_well(folder, &args("none"));
+    let want = model();
+    let begun = Instant::now();
+    ends_well(folder, &args("whole"));
+    let whole = begun.elapsed();
+    let kept = |cache: &str| {
+        let files = fs::read_dir(folder.join(cache)).into_iter().flatten();
+        let files = files.map(|file| fs::read(file.unwrap().path()).unwrap());
+        files.collect::<Vec<_>>()
+    };
+    let [good] = &kept("whole")[..] else { panic!("one file") };
+    let mut unfinished = 0;
+    for _ in 0..RUNS / 2 {
+        let _ = fs::remove_dir_all(folder.join("cache"));
+        unfinished += usize::from(killed(folder, &args("cache"), whole, &mut random));
+        // The file is there whole, or under a name that no run takes for one.
+        for file in fs::read_dir(folder.join("cache")).into_iter().flatten() {
+            let path = file.unwrap().path();
+            if path.extension().is_some_and(|it| it == "wgradtable") {
+                assert!(fs::read(&path).unwrap() == *good);
+            }
+        }
+        ends_well(folder, &args("cache"));
+        assert!(model() == want);
+        assert!(kept("cache").contains(good));
+    }
+    assert!(unfinished > 0, "no run was killed at work");
+}

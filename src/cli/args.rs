@@ -109,6 +109,10 @@ pub enum Verb {
     ///
     /// Each with its features and limits.
     Adapters(AdaptersArgs),
+    /// The tables in the cache, and their sizes
+    ///
+    /// `wgrad train` keeps a table that is larger than memory there as numbers, so that later runs on the same table start at once.
+    Cache(CacheArgs),
     /// Check every kernel of a device against the reference
     ///
     /// Each kernel and variant computes awkward sizes, and its results are compared with those of plain loops in double
@@ -144,6 +148,7 @@ impl Verb {
             Self::Info(args) => args.json,
             Self::Export(args) => args.json,
             Self::Adapters(args) => args.json,
+            Self::Cache(args) => args.json,
             Self::Verify(args) => args.json,
             Self::Bench(args) => args.json,
             Self::Plan(_) | Self::Vocabulary => false,
@@ -380,6 +385,27 @@ pub struct AdaptersArgs {
     /// One JSON object per device on stdout
     #[arg(long)]
     pub json: bool,
+}
+
+/// `wgrad cache`
+#[derive(Debug, Args)]
+pub struct CacheArgs {
+    /// Task; without one the tables are shown.
+    #[command(subcommand)]
+    pub task: Option<CacheTask>,
+    /// Folder of the cache [default: wgrad/tables among the user's caches]
+    #[arg(long, value_name = "FOLDER", global = true)]
+    pub table_cache: Option<PathBuf>,
+    /// One JSON object per table on stdout
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// Tasks of `wgrad cache`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum CacheTask {
+    /// Delete all tables in the cache
+    Clear,
 }
 
 /// `wgrad verify`

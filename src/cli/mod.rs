@@ -115,6 +115,7 @@ fn done(cli: Cli) -> Result<Exit, Failure> {
         Verb::Info(args) => Ok(tables::info(&args)?),
         Verb::Export(args) => Ok(export::export(&args)?),
         Verb::Adapters(args) => Ok(devices::adapters(&args)?),
+        Verb::Cache(args) => Ok(cache::cache(&args)?),
         Verb::Verify(args) => Ok(devices::verify(&args)?),
         Verb::Bench(args) => Ok(devices::bench(&args)?),
         Verb::Plan(args) => Ok(run::plan(&args)?),

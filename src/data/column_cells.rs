@@ -181,6 +181,39 @@ impl ColumnCells {
         (values.last().copied().unwrap_or(f64::NAN), Some(values))
     }
 
+    /// Returns true if a number of this column may be taken without its text.
+    #[cfg(feature = "parquet")]
+    pub(super) fn takes_numbers(&self, marks: &GapMarks) -> bool {
+        let counts = |it: &DifferentCells| {
+            !it.full.load(Ordering::Relaxed) && it.hashes.len() < COUNTED_CELLS
+        };
+        self.forgets
+            && self.scan.is_open()
+            && !marks.is_given()
+            && !self.different.as_deref().is_some_and(counts)
+    }
+
+    /// Takes a finite number that its text has exactly, where the column [takes numbers](Self::takes_numbers).
+    #[cfg(feature = "parquet")]
+    pub(super) fn push_number(&mut self, value: f64) {
+        self.scan.push_number(value);
+    }
+
+    /// Returns the code that [`Self::push`] gave; `None` for a number.
+    #[cfg(feature = "parquet")]
+    pub(super) fn code_of(&self, value: f64) -> Option<u32> {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a code")]
+        self.known.as_ref().map(|_| value as u32)
+    }
+
+    /// Takes a cell with the text of this code once more. Returns false, and takes nothing, if codes are no longer kept.
+    #[cfg(feature = "parquet")]
+    pub(super) fn push_again(&mut self, code: u32, line: u64) -> bool {
+        let Some(known) = &mut self.known else { return false };
+        known.count(code, line);
+        true
+    }
+
     /// Forgets the texts. Returns their numbers by code; NaN for all that is none.
     fn forget_texts(&mut self, marks: &GapMarks) -> Vec<f64> {
         if let (Some(different), Some(known)) = (&mut self.different, &self.known) {

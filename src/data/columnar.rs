@@ -1,7 +1,7 @@
 //! Parquet files and Arrow streams as tables.
 //!
 //! In: a Parquet file, or the bytes of Arrow's stream or file form, to which Feather belongs. Out: the text of a table between commas, with a
-//! header; the types that the file declares for its columns.
+//! header; the types that the file declares for its columns; the same rows column by column, for files.
 //! Absent on purpose: nested columns, whose cells are left empty, and zstd within Arrow streams.
 
 mod arrow_rows;
@@ -13,6 +13,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,6 +21,7 @@ use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, DataType, Fields};
 
 use self::arrow_rows::{FileRows, StreamRows};
+pub(super) use self::cells::ColumnValues;
 use self::cells::{CellWriter, declared_type, write_text};
 use self::parquet_file::ParquetRows;
 use super::byte_stream::ByteStream;
@@ -29,8 +31,15 @@ use super::kinds::DeclaredType;
 
 /// First bytes of Arrow's file form.
 pub(super) const ARROW_FILE: &[u8] = b"ARROW1";
-/// Number of cells of a batch of rows, about.
+/// First bytes of a Parquet file.
+pub(super) const PARQUET: &[u8] = b"PAR1";
+/// Number of cells of a batch of rows that becomes text, about.
 const BATCH_CELLS: usize = 1 << 15;
+/// Number of cells of a batch of rows that is read by columns: each batch finds its different texts anew. Tests have few rows, and should
+/// have several batches all the same.
+const BLOCK_CELLS: usize = if cfg!(any(test, fuzzing)) { 1 << 7 } else { 1 << 18 };
+/// Rows of a file that are read: a few bytes may stand for any number of equal rows, which fuzzing has no time for.
+const MOST_ROWS: Option<u64> = if cfg!(fuzzing) { Some(1 << 13) } else { None };
 
 /// Reader of batches of rows.
 enum BatchReader {
@@ -76,19 +85,34 @@ impl DoneBytes {
     }
 }
 
-/// Columns and rows as the text of a table.
-pub(super) struct ColumnarText {
+/// Rows of a file in batches, with the places of the table's columns in them.
+pub(super) struct ColumnBatches {
     batches: BatchReader,
     /// Places among the columns of a batch, by column of the table; `None` for a column that has no cells.
-    places: Vec<Option<usize>>,
-    /// Rows of a batch that are still to be written, and their first one.
-    batch: Option<(RecordBatch, usize)>,
+    places: Arc<Vec<Option<usize>>>,
+    /// Rows of a batch of the file that are still to be given, and their first one.
+    rest: Option<(RecordBatch, usize)>,
+    /// Number of cells of a batch, about.
+    cells: usize,
+    /// Number of rows that were given.
+    rows: u64,
+    progress: Option<DoneBytes>,
+}
+
+/// Some rows of a file.
+pub(super) struct ColumnBatch {
+    batch: RecordBatch,
+    places: Arc<Vec<Option<usize>>>,
+    /// Number of rows of the file before these.
+    first: u64,
+}
+
+/// Columns and rows as the text of a table.
+pub(super) struct ColumnarText {
+    batches: ColumnBatches,
     text: Vec<u8>,
     /// Bytes of the text that were read.
     read: usize,
-    /// Number of rows that were written.
-    rows: u64,
-    progress: Option<DoneBytes>,
     /// Types of the columns, where the file's types say more than the cells.
     pub(super) declared: Vec<Option<DeclaredType>>,
     /// Remarks for the user.
@@ -97,46 +121,57 @@ pub(super) struct ColumnarText {
 
 impl fmt::Debug for ColumnarText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ColumnarText").field("rows", &self.rows).finish_non_exhaustive()
+        f.debug_struct("ColumnarText").field("rows", &self.batches.rows).finish_non_exhaustive()
     }
 }
 
-impl ColumnarText {
-    /// Opens a file of the Parquet format or of Arrow's file form; `taken` counts the bytes that are done.
+impl ColumnBatches {
+    /// Opens a file of the Parquet format or of Arrow's file form again, whose text has shown that it is one; `None` for any other.
     ///
     /// # Errors
     ///
     /// When the file cannot be read, or is damaged.
-    pub(super) fn file(file: File, first: &[u8], taken: Arc<AtomicU64>) -> io::Result<Self> {
+    pub(super) fn reopen(path: &Path, taken: Arc<AtomicU64>) -> io::Result<Option<Self>> {
+        let mut first = Vec::with_capacity(ARROW_FILE.len());
+        let mut file = File::open(path)?;
+        file.by_ref().take(ARROW_FILE.len() as u64).read_to_end(&mut first)?;
+        if !first.starts_with(PARQUET) && !first.starts_with(ARROW_FILE) {
+            return Ok(None);
+        }
+        let (batches, fields) = Self::open(file, &first, BLOCK_CELLS, taken)?;
+        batches.of(&fields).map(|(batches, _)| Some(batches))
+    }
+
+    /// Opens a file whose first bytes are these. Returns the batches of all of its columns, and these.
+    fn open(
+        file: File,
+        first: &[u8],
+        cells: usize,
+        taken: Arc<AtomicU64>,
+    ) -> io::Result<(Self, Fields)> {
         let bytes = file.metadata()?.len();
         if first.starts_with(ARROW_FILE) {
             let open = || FileRows::open(file);
             let reader = guarded(|| open().map_err(|error| damaged("Arrow", &error)))?;
             let (schema, all) = (Arc::clone(&reader.schema), reader.batches() as u64);
             let progress = DoneBytes { bytes, all, done: 0, taken };
-            return Self::of(BatchReader::File(Box::new(reader)), schema.fields(), Some(progress));
+            let batches = BatchReader::File(Box::new(reader));
+            return Ok((Self::new(batches, cells, Some(progress)), schema.fields().clone()));
         }
-        let open = || ParquetRows::open(file, BATCH_CELLS);
+        let open = || ParquetRows::open(file, cells);
         let rows = guarded(|| open().map_err(|error| damaged("Parquet", &error)))?;
         let fields = rows.fields.clone();
         let progress = DoneBytes { bytes, all: rows.rows, done: 0, taken };
-        Self::of(BatchReader::Parquet(Box::new(rows)), &fields, Some(progress))
+        Ok((Self::new(BatchReader::Parquet(Box::new(rows)), cells, Some(progress)), fields))
     }
 
-    /// Opens Arrow's stream form.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::file`].
-    pub(super) fn stream(bytes: ByteStream) -> io::Result<Self> {
-        let open = || StreamRows::open(bytes);
-        let reader = guarded(|| open().map_err(|error| damaged("Arrow", &error)))?;
-        let schema = Arc::clone(&reader.schema);
-        Self::of(BatchReader::Stream(Box::new(reader)), schema.fields(), None)
+    fn new(batches: BatchReader, cells: usize, progress: Option<DoneBytes>) -> Self {
+        Self { batches, places: Arc::default(), rest: None, cells, rows: 0, progress }
     }
 
-    fn of(batches: BatchReader, fields: &Fields, progress: Option<DoneBytes>) -> io::Result<Self> {
-        let format = batches.format();
+    /// Finds the places of a file's columns. Returns the types that the file declares, too.
+    fn of(mut self, fields: &Fields) -> io::Result<(Self, Vec<Option<DeclaredType>>)> {
+        let format = self.batches.format();
         if fields.is_empty() || fields.len() > MOST_CELLS {
             let problem = format!(
                 "{format} data of {} columns, but 1 to {MOST_CELLS} can be read; save the columns that are needed",
@@ -156,14 +191,147 @@ impl ColumnarText {
         }
         let is_read = |it: &Option<DeclaredType>| !matches!(it, Some(DeclaredType::Refused(_)));
         // Parquet's nested columns are not even decoded.
-        let packed = matches!(batches, BatchReader::Parquet(_));
+        let packed = matches!(self.batches, BatchReader::Parquet(_));
         let mut next = 0;
         let places = declared.iter().enumerate().map(|(column, it)| {
             let place = if packed { next } else { column };
             next += usize::from(is_read(it));
             is_read(it).then_some(place)
         });
-        let places = places.collect();
+        self.places = Arc::new(places.collect());
+        Ok((self, declared))
+    }
+
+    /// Returns the next rows, at least one, if there are more.
+    ///
+    /// # Errors
+    ///
+    /// When the file is damaged.
+    pub(super) fn next(&mut self) -> io::Result<Option<ColumnBatch>> {
+        guarded(|| self.next_rows())
+    }
+
+    fn next_rows(&mut self) -> io::Result<Option<ColumnBatch>> {
+        loop {
+            let (batch, first) = match self.rest.take() {
+                Some(rest) => rest,
+                None => match self.batches.next()? {
+                    Some(batch) => {
+                        let is_file = matches!(self.batches, BatchReader::File(_));
+                        let done = if is_file { 1 } else { batch.num_rows() as u64 };
+                        self.progress.iter_mut().for_each(|progress| progress.add(done));
+                        (batch, 0)
+                    }
+                    None => return Ok(None),
+                },
+            };
+            let rows = (self.cells / self.places.len()).max(1).min(batch.num_rows() - first);
+            let part = batch.slice(first, rows);
+            if first + rows < batch.num_rows() {
+                self.rest = Some((batch, first + rows));
+            }
+            if rows == 0 {
+                continue;
+            }
+            if let Some(most) = MOST_ROWS.filter(|most| self.rows >= *most) {
+                return Err(io::Error::other(format!("more than {most} rows")));
+            }
+            let (places, first) = (Arc::clone(&self.places), self.rows);
+            self.rows += rows as u64;
+            return Ok(Some(ColumnBatch { batch: part, places, first }));
+        }
+    }
+}
+
+impl ColumnBatch {
+    /// Number of rows.
+    pub(super) fn rows(&self) -> usize {
+        self.batch.num_rows()
+    }
+
+    /// Number of rows of the file before these.
+    pub(super) fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// Returns the cells of a column of the table; `None` for a column that has none.
+    pub(super) fn column(&self, column: usize) -> Option<ColumnValues<'_>> {
+        let place = self.places.get(column).copied().flatten()?;
+        Some(ColumnValues::of(self.batch.column(place).as_ref()))
+    }
+
+    /// Returns true if all columns hold texts, so that a row may look like a header.
+    pub(super) fn is_text(&self) -> bool {
+        let columns = self.batch.columns().iter();
+        columns.map(|it| declared_type("", it.data_type())).all(|it| it == Some(DeclaredType::Text))
+    }
+
+    /// Appends the rows as text.
+    ///
+    /// # Errors
+    ///
+    /// For a text that no table of texts may hold.
+    pub(super) fn write(&self, text: &mut Vec<u8>) -> io::Result<()> {
+        guarded(|| self.write_rows(text))
+    }
+
+    fn write_rows(&self, text: &mut Vec<u8>) -> io::Result<()> {
+        let writer = |place: &Option<usize>| -> Option<CellWriter<'_>> {
+            Some(CellWriter::of(self.batch.column((*place)?).as_ref()))
+        };
+        let writers: Vec<Option<CellWriter<'_>>> = self.places.iter().map(writer).collect();
+        for row in 0..self.rows() {
+            let begin = text.len();
+            for (column, writer) in writers.iter().enumerate() {
+                if column > 0 {
+                    text.push(b',');
+                }
+                let Some(writer) = writer else { continue };
+                writer.write(text, row).map_err(|problem| {
+                    let line = self.first + row as u64 + 2;
+                    io::Error::new(
+                        io::ErrorKind::Unsupported,
+                        format!("line {line}, column {}: {problem}", column + 1),
+                    )
+                })?;
+            }
+            if text.len() == begin {
+                // An empty line is no row.
+                write_text(text, "", true);
+            }
+            text.push(b'\n');
+        }
+        Ok(())
+    }
+}
+
+impl ColumnarText {
+    /// Opens a file of the Parquet format or of Arrow's file form; `taken` counts the bytes that are done.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or is damaged.
+    pub(super) fn file(file: File, first: &[u8], taken: Arc<AtomicU64>) -> io::Result<Self> {
+        let (batches, fields) = ColumnBatches::open(file, first, BATCH_CELLS, taken)?;
+        Self::of(batches, &fields)
+    }
+
+    /// Opens Arrow's stream form.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::file`].
+    pub(super) fn stream(bytes: ByteStream) -> io::Result<Self> {
+        let open = || StreamRows::open(bytes);
+        let reader = guarded(|| open().map_err(|error| damaged("Arrow", &error)))?;
+        let schema = Arc::clone(&reader.schema);
+        let batches = ColumnBatches::new(BatchReader::Stream(Box::new(reader)), BATCH_CELLS, None);
+        Self::of(batches, schema.fields())
+    }
+
+    fn of(batches: ColumnBatches, fields: &Fields) -> io::Result<Self> {
+        let format = batches.batches.format();
+        let (batches, declared) = batches.of(fields)?;
         let mut notes = vec![format!("{format} data; the first row is line 2 in messages")];
         for (field, declared) in fields.iter().zip(&declared) {
             if let Some(DeclaredType::Refused(what)) = declared {
@@ -179,70 +347,22 @@ impl ColumnarText {
             text.extend(format!("\"{}\"", field.name().replace('"', "\"\"")).into_bytes());
         }
         text.push(b'\n');
-        Ok(Self { batches, places, batch: None, text, read: 0, rows: 0, progress, declared, notes })
+        Ok(Self { batches, text, read: 0, declared, notes })
     }
 
     /// Makes the next piece of text. Returns false at the end.
     fn refill(&mut self) -> io::Result<bool> {
         self.text.clear();
         self.read = 0;
-        while self.text.is_empty() {
-            let (batch, first) = match self.batch.take() {
-                Some(rest) => rest,
-                None => match self.batches.next()? {
-                    Some(batch) => {
-                        let is_file = matches!(self.batches, BatchReader::File(_));
-                        let done = if is_file { 1 } else { batch.num_rows() as u64 };
-                        self.progress.iter_mut().for_each(|progress| progress.add(done));
-                        (batch, 0)
-                    }
-                    None => return Ok(false),
-                },
-            };
-            let rows = (BATCH_CELLS / self.places.len()).max(1).min(batch.num_rows() - first);
-            self.write_rows(&batch.slice(first, rows))?;
-            self.rows += rows as u64;
-            if first + rows < batch.num_rows() {
-                self.batch = Some((batch, first + rows));
-            }
-        }
+        let Some(batch) = self.batches.next()? else { return Ok(false) };
+        batch.write(&mut self.text)?;
         Ok(true)
-    }
-
-    /// Writes the rows of a batch.
-    fn write_rows(&mut self, batch: &RecordBatch) -> io::Result<()> {
-        let writer = |place: &Option<usize>| -> Option<CellWriter<'_>> {
-            Some(CellWriter::of(batch.column((*place)?).as_ref()))
-        };
-        let writers: Vec<Option<CellWriter<'_>>> = self.places.iter().map(writer).collect();
-        for row in 0..batch.num_rows() {
-            let begin = self.text.len();
-            for (column, writer) in writers.iter().enumerate() {
-                if column > 0 {
-                    self.text.push(b',');
-                }
-                let Some(writer) = writer else { continue };
-                writer.write(&mut self.text, row).map_err(|problem| {
-                    let line = self.rows + row as u64 + 2;
-                    io::Error::new(
-                        io::ErrorKind::Unsupported,
-                        format!("line {line}, column {}: {problem}", column + 1),
-                    )
-                })?;
-            }
-            if self.text.len() == begin {
-                // An empty line is no row.
-                write_text(&mut self.text, "", true);
-            }
-            self.text.push(b'\n');
-        }
-        Ok(())
     }
 }
 
 impl Read for ColumnarText {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.read == self.text.len() && !guarded(|| self.refill())? {
+        if self.read == self.text.len() && !self.refill()? {
             return Ok(0);
         }
         let rest = &self.text[self.read..];
@@ -254,7 +374,7 @@ impl Read for ColumnarText {
 }
 
 /// Runs a decoder, which may panic on damaged data.
-fn guarded<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn guarded<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(io::Error::other("the columns' data is damaged; copy the file again"))
     })

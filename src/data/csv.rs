@@ -7,6 +7,8 @@ mod blocks;
 mod byte_source;
 pub(super) mod bytes;
 mod chunks;
+#[cfg(feature = "parquet")]
+mod column_rows;
 pub(super) mod dialect;
 mod layout;
 mod loaded;
@@ -34,6 +36,7 @@ use super::row_cells::OddCell;
 use super::schema::{Schema, Target};
 use super::stored_numbers::table_memory;
 use super::table::Dataset;
+use super::table_cache::CacheEntry;
 use super::table_options::TableOptions;
 use super::{cell, header};
 use crate::error::{Error, Result};
@@ -104,8 +107,19 @@ impl Dataset {
         if options.format.target_file.is_some() {
             target.rename("y");
         }
-        let (layout, mut table) = Layout::of(path, &target, &options)?;
-        let mut pass = FirstPass::new(&table, &layout, &options, &target);
+        let Some(mut cache) = CacheEntry::new(path, &target, &options) else {
+            return Self::read_whole(path, &target, &options);
+        };
+        match cache.load() {
+            Some(table) => Ok(table),
+            None => Self::read_whole(path, &target, &options).map(|table| cache.keep(table)),
+        }
+    }
+
+    /// Reads the cells of a whole table.
+    fn read_whole(path: &Path, target: &Target, options: &TableOptions) -> Result<LoadedTable> {
+        let (layout, mut table) = Layout::of(path, target, options)?;
+        let mut pass = FirstPass::new(&table, &layout, options, target);
         if !pass.read(&mut table, &layout, &options.progress)? {
             // Rare: a text that came late decides that very many numbers are none.
             if !is_lasting(path) {
@@ -116,8 +130,8 @@ impl Dataset {
                 );
                 return Err(Error::table(&table.source, problem));
             }
-            (_, table) = Layout::of(path, &target, &options)?;
-            pass = FirstPass::new(&table, &layout, &options, &target);
+            (_, table) = Layout::of(path, target, options)?;
+            pass = FirstPass::new(&table, &layout, options, target);
             pass.keep_target_texts();
             pass.read(&mut table, &layout, &options.progress)?;
         }
@@ -129,9 +143,9 @@ impl Dataset {
             ));
         }
         let mut notes = Vec::new();
-        let (kept, columns) = pass.columns(&table, &layout, &options, &mut notes)?;
+        let (kept, columns) = pass.columns(&table, &layout, options, &mut notes)?;
         let x = pass.features(path, &layout, &kept, columns)?;
-        pass.dataset((x, kept), &layout, (&target, &options), (table, notes))
+        pass.dataset((x, kept), &layout, (target, options), (table, notes))
     }
 
     /// Reads a table with the columns of another one, in any order; further columns are ignored. If the other table had

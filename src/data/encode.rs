@@ -86,7 +86,7 @@ impl Dataset {
         let columns = self.fitted_columns()?;
         let encoded = self.encode_by(&columns)?;
         // Parts of a date have no number of their own for a gap.
-        let gaps = encoded.x().iter().any(f64::is_nan);
+        let gaps = encoded.x().has_nan();
         if gaps { encoded.clone().fill_from(&encoded) } else { Ok(encoded) }
     }
 
@@ -272,7 +272,7 @@ impl Dataset {
     ///
     /// When the temporary file of a stored table cannot be written.
     pub(super) fn fill_from(mut self, train: &Self) -> Result<Self> {
-        if !self.x().iter().any(f64::is_nan) {
+        if !self.x().has_nan() {
             return Ok(self);
         }
         let columns = self.columns();

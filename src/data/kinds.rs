@@ -7,6 +7,8 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use serde::{Deserialize, Serialize};
+
 use super::cell::{self, GapMarks, NotNumber, shown};
 use super::date;
 use super::quick_number::quick_number;
@@ -27,7 +29,7 @@ pub(super) const SHOWN_CELLS: usize = 5;
 const MANY_TEXTS: usize = 1 << 20;
 
 /// How the texts of a category become inputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum CategoryRule {
     /// As the number of texts decides.
     Auto,
@@ -37,7 +39,7 @@ pub(super) enum CategoryRule {
 }
 
 /// Rules for all columns of texts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct TextRules {
     /// Number of training rows that a text needs for a place of its own.
     pub(super) min_count: usize,
@@ -46,7 +48,7 @@ pub(super) struct TextRules {
 }
 
 /// Kind of a column of a table that was read.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) enum RawKind {
     /// Numbers, or NaN for gaps.
     Number,
@@ -72,14 +74,14 @@ pub(super) enum DeclaredType {
 }
 
 /// A column of a table that was read, before it becomes inputs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct RawColumn {
     pub(super) name: String,
     pub(super) kind: RawKind,
 }
 
 /// Columns of a table that was read, before they become inputs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct RawColumns {
     pub(super) columns: Vec<RawColumn>,
     pub(super) gaps: GapRule,
@@ -210,6 +212,18 @@ impl ColumnScan {
         Self::new(self.rule.as_ref(), self.declared.as_ref())
     }
 
+    /// Returns true if nothing but its cells says what the column holds.
+    pub(super) fn is_open(&self) -> bool {
+        self.rule.is_none() && self.declared.is_none()
+    }
+
+    /// Counts a cell that is a number.
+    pub(super) fn push_number(&mut self, value: f64) {
+        self.numbers += 1;
+        let (low, high) = self.range.unwrap_or((value, value));
+        self.range = Some((low.min(value), high.max(value)));
+    }
+
     /// Returns true if cells that look like numbers are none.
     fn is_text(&self) -> bool {
         self.declared == Some(DeclaredType::Text) && self.rule.is_none()
@@ -327,14 +341,11 @@ impl ColumnScan {
     /// Counts a trimmed cell. Returns its number, or the days of a date; NaN for all else.
     pub(super) fn push(&mut self, cell: &str, line: u64, marks: &GapMarks) -> f64 {
         // Most cells are.
-        if self.rule.is_none()
-            && self.declared.is_none()
+        if self.is_open()
             && !marks.is_given()
             && let Some(value) = quick_number(cell)
         {
-            self.numbers += 1;
-            let (low, high) = self.range.unwrap_or((value, value));
-            self.range = Some((low.min(value), high.max(value)));
+            self.push_number(value);
             return value;
         }
         if matches!(self.rule, Some(ColumnRule::Date(_))) {
@@ -357,9 +368,7 @@ impl ColumnScan {
                 return value;
             }
             Ok(value) => {
-                self.numbers += 1;
-                let (low, high) = self.range.unwrap_or((value, value));
-                self.range = Some((low.min(value), high.max(value)));
+                self.push_number(value);
                 return value;
             }
             Err(NotNumber::Empty) => {

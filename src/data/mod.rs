@@ -38,6 +38,7 @@ mod split;
 mod stored_numbers;
 pub mod synth;
 mod table;
+mod table_cache;
 mod table_options;
 mod target;
 mod targets;
@@ -70,7 +71,10 @@ pub(crate) use self::scaling::{CLIP, LARGE, MOST_RANK};
 pub use self::scaling::{FeatureScaling, ScalingCurves, ScalingRules};
 pub use self::schema::{BinaryColumn, DuplicateColumn, Schema, Target, TargetKind};
 pub use self::split::{RowPart, Split, SplitColumns};
+pub(crate) use self::stored_numbers::ReadBuffer;
 pub use self::stored_numbers::StoredSlice;
 pub use self::table::Dataset;
+#[cfg(feature = "cli")]
+pub(crate) use self::table_cache::{CachedTable, cached_tables, clear_cached_tables};
 pub use self::table_options::{ColumnRule, GapRule, ReadProgress, TableOptions};
 pub use self::targets::Targets;

@@ -6,8 +6,14 @@
 use std::sync::Arc;
 
 use super::numbers::{NumberVec, Numbers};
-use super::stored_numbers::{BLOCK_BYTES, LoadedNumbers, StoredNumbers};
+use super::stored_numbers::{BLOCK_BYTES, LoadedNumbers, StoredNumbers, fits_memory};
 use crate::error::Result;
+
+/// Bytes of rows that are parted with a copy of some of them.
+const PART_BYTES: usize = if cfg!(test) { 1 << 8 } else { 1 << 23 };
+
+/// A column, and the number that takes the place of each of its numbers: the function gets the row and the number.
+pub(super) type ColumnReplacement<'a> = (usize, Box<dyn Fn(usize, f64) -> f64 + 'a>);
 
 /// Takes numbers one after the other. They are in memory up to a limit, and beyond it in a temporary file.
 #[derive(Debug)]
@@ -46,17 +52,27 @@ impl NumberBuilder {
     /// Moves the numbers in memory to the file, if there are as many as may be in memory.
     fn store_if_full(&mut self) {
         let most = if self.stored.is_some() { Some(BLOCK_BYTES as u64) } else { self.memory };
-        if most.is_some_and(|most| self.recent.bytes() >= most) {
+        if !fits_memory(most, self.recent.bytes()) {
             self.store();
         }
     }
 
-    /// Puts another number in the place of each number of a column, in rows of `width` numbers: `by` gets the row and the number.
-    pub(super) fn replace_column(
-        &mut self,
-        (column, width): (usize, usize),
-        mut by: impl FnMut(usize, f64) -> f64,
-    ) {
+    /// Puts other numbers in the place of those of some columns, in rows of `width` numbers, in one pass.
+    pub(super) fn replace_columns(&mut self, width: usize, columns: &[ColumnReplacement<'_>]) {
+        if columns.is_empty() {
+            return;
+        }
+        let replace = |numbers: &mut LoadedNumbers, first: usize| {
+            // In blocks of rows, which the processor's cache has room for.
+            let (rows, block) = (numbers.len() / width, (BLOCK_BYTES / 8 / width).max(1));
+            for begin in (0..rows).step_by(block) {
+                for (column, by) in columns {
+                    let rows = begin..rows.min(begin + block);
+                    let by = |row, value| by(first + row, value);
+                    numbers.replace_column((*column, width), rows, by);
+                }
+            }
+        };
         let mut first = 0;
         if let Some(stored) = self.stored.take() {
             // A file is written anew, since its numbers may have to be wider.
@@ -64,7 +80,7 @@ impl NumberBuilder {
             let mut new = Self::within(self.memory);
             for block in old.view().blocks(width) {
                 let mut block = LoadedNumbers::from(block.view());
-                block.replace_column((column, width), |row, value| by(first + row, value));
+                replace(&mut block, first);
                 first += block.len() / width;
                 new.recent = block;
                 new.store();
@@ -72,7 +88,7 @@ impl NumberBuilder {
             self.stored = new.stored;
             self.outcome = std::mem::replace(&mut self.outcome, Ok(())).and(new.outcome);
         }
-        self.recent.replace_column((column, width), |row, value| by(first + row, value));
+        replace(&mut self.recent, first);
     }
 
     /// Moves the numbers in memory to the file.
@@ -107,7 +123,65 @@ impl NumberBuilder {
     }
 }
 
+/// Moves the rows of `width` values that are not `held` before those that are; both stay in their order. Returns the number of the first.
+pub(super) fn part_rows<T: Copy + Send>(values: &mut [T], width: usize, held: &[bool]) -> usize {
+    let rows = held.len();
+    if size_of_val(values) <= PART_BYTES || rows < 2 {
+        let (mut kept, mut others) = (0, Vec::new());
+        for (row, &is_held) in held.iter().enumerate() {
+            let range = row * width..(row + 1) * width;
+            if is_held {
+                others.extend_from_slice(&values[range]);
+            } else {
+                values.copy_within(range, kept * width);
+                kept += 1;
+            }
+        }
+        values[kept * width..].copy_from_slice(&others);
+        return kept;
+    }
+    // Both halves by themselves, and then what is in the wrong place of each.
+    let middle = rows / 2;
+    let (left, right) = values.split_at_mut(middle * width);
+    let (left_held, right_held) = held.split_at(middle);
+    let (left, right) =
+        rayon::join(|| part_rows(left, width, left_held), || part_rows(right, width, right_held));
+    values[left * width..(middle + right) * width].rotate_left((middle - left) * width);
+    left + right
+}
+
 impl NumberVec {
+    /// Returns the same numbers in memory.
+    pub(super) fn loaded(self) -> Self {
+        let Self::Stored(stored) = &self else { return self };
+        let mut loaded =
+            LoadedNumbers::with_capacity(stored.view().is_single(), stored.view().len());
+        for block in self.view().blocks(1) {
+            match (&mut loaded, block.view()) {
+                (LoadedNumbers::Single(to), Numbers::Single(from)) => to.extend_from_slice(from),
+                (LoadedNumbers::Double(to), Numbers::Double(from)) => to.extend_from_slice(from),
+                (to, from) => from.iter().for_each(|value| to.push(value)),
+            }
+        }
+        Self::Loaded(loaded)
+    }
+
+    /// Parts rows of `width` numbers in memory without a second copy of them. Returns those that are not `held`, and those that are, in
+    /// the order of the table; the numbers themselves if they are in a file.
+    pub(super) fn parted(self, width: usize, held: &[bool]) -> Result<(Self, Self), Self> {
+        let mut numbers = match self {
+            Self::Loaded(numbers) => numbers,
+            Self::Shared(..) | Self::Stored(_) => return Err(self),
+        };
+        let rows = match &mut numbers {
+            LoadedNumbers::Single(values) => part_rows(values, width, held),
+            LoadedNumbers::Double(values) => part_rows(values, width, held),
+        };
+        let (all, end) = (Arc::new(numbers), rows * width);
+        let second = Self::Shared(Arc::clone(&all), end..all.len());
+        Ok((Self::Shared(all, 0..end), second))
+    }
+
     /// Keeps the given columns of rows of `width` numbers, which are in order.
     ///
     /// # Errors
@@ -120,7 +194,7 @@ impl NumberVec {
     ) -> Result<()> {
         match self {
             Self::Loaded(numbers) => numbers.keep_columns(picks, width),
-            Self::Stored(_) => *self = self.columns(picks, width, memory)?,
+            Self::Shared(..) | Self::Stored(_) => *self = self.columns(picks, width, memory)?,
         }
         Ok(())
     }
@@ -137,7 +211,7 @@ impl NumberVec {
     ) -> Result<()> {
         match self {
             Self::Loaded(numbers) => numbers.keep_rows(rows, width),
-            Self::Stored(_) => *self = self.gather(rows, width, memory)?,
+            Self::Shared(..) | Self::Stored(_) => *self = self.gather(rows, width, memory)?,
         }
         Ok(())
     }
@@ -173,22 +247,22 @@ impl NumberVec {
             }
             taken
         }
-        match self {
-            Self::Loaded(LoadedNumbers::Single(values)) => {
+        match self.view() {
+            Numbers::Single(values) => {
                 Ok(Self::Loaded(LoadedNumbers::Single(copy(values, places, size))))
             }
-            Self::Loaded(LoadedNumbers::Double(values)) => {
+            Numbers::Double(values) => {
                 Ok(Self::Loaded(LoadedNumbers::Double(copy(values, places, size))))
             }
-            Self::Stored(values) => {
+            Numbers::Stored(values) => {
                 let mut taken = NumberBuilder::within(memory);
-                let most = values.view().block_length(size) / size.max(1);
+                let most = values.block_length(size) / size.max(1);
                 // Places that follow one another are read together.
                 let mut left = places;
                 while let Some(&first) = left.first() {
                     let follows = (first..).zip(left).take(most).take_while(|(at, it)| at == *it);
                     let count = follows.count();
-                    let part = values.view().part(first as usize * size, count * size).read();
+                    let part = values.part(first as usize * size, count * size).read();
                     Numbers::from(&part).iter().for_each(|value| taken.push(value));
                     left = &left[count..];
                 }
@@ -257,6 +331,31 @@ mod tests {
             assert_eq!(taken[0].view(), taken[1].view());
             assert_eq!(taken[0].view().at(0), values[rows[0] as usize * 3]);
         }
+    }
+
+    #[test]
+    fn rows_are_parted_in_place() {
+        for (rows, width) in [(1, 1), (2, 3), (40, 1), (1000, 3), (777, 20)] {
+            let values: Vec<f64> = (0..rows * width).map(|i| i as f64 / 10.0).collect();
+            for every in [1, 2, 5, 2000] {
+                let held: Vec<bool> = (0..rows).map(|row| row * 7 % every == 0).collect();
+                let places = |part: bool| -> Vec<u32> {
+                    (0..rows as u32).filter(|row| held[*row as usize] == part).collect()
+                };
+                let whole = built(&values, None);
+                let want = [false, true].map(|it| whole.gather(&places(it), width, None).unwrap());
+                let (kept, others) = whole.clone().parted(width, &held).unwrap();
+                assert_eq!([kept.view(), others.view()], [want[0].view(), want[1].view()]);
+                // A part is a table like any other.
+                let columns = others.columns(&[width - 1], width, None).unwrap();
+                assert_eq!(
+                    columns.view(),
+                    want[1].columns(&[width - 1], width, None).unwrap().view()
+                );
+            }
+        }
+        let stored = built(&[1.0, 2.0], Some(1));
+        assert!(stored.parted(1, &[true, false]).is_err());
     }
 
     #[test]

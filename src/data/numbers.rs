@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::stored_numbers::{LoadedNumbers, ReadNumbers, StoredNumbers, StoredSlice};
+use super::stored_numbers::{LoadedNumbers, ReadBuffer, ReadNumbers, StoredNumbers, StoredSlice};
 
 /// A view of numbers in single or double precision; each is read as f64.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,8 @@ pub enum Numbers<'a> {
 #[derive(Clone, Debug)]
 pub(super) enum NumberVec {
     Loaded(LoadedNumbers),
+    /// A range of numbers in memory that several data sets share.
+    Shared(Arc<LoadedNumbers>, Range<usize>),
     Stored(Arc<StoredNumbers>),
 }
 
@@ -67,6 +69,14 @@ impl<'a> Numbers<'a> {
         }
     }
 
+    /// Returns the same numbers in memory: those of a file are read into `buffer`, whose memory is used again.
+    pub(crate) fn in_memory(self, buffer: &'a mut ReadBuffer) -> Self {
+        match self {
+            Self::Stored(values) => values.read_into(buffer),
+            Self::Single(_) | Self::Double(_) => self,
+        }
+    }
+
     /// Returns true if the numbers are in single precision.
     pub fn is_single(self) -> bool {
         match self {
@@ -100,6 +110,15 @@ impl<'a> Numbers<'a> {
     /// Numbers from place `first` on, every `step`-th of them: a column of rows of `step` numbers.
     pub fn every(self, first: usize, step: usize) -> impl Iterator<Item = f64> + Clone + use<'a> {
         NumberIter { numbers: self, next: first, step: step.max(1), read: ReadNumbers::default() }
+    }
+
+    /// Returns true if one of the numbers is NaN, which marks a gap.
+    pub(super) fn has_nan(self) -> bool {
+        self.blocks(1).any(|block| match block.view() {
+            Numbers::Single(values) => values.iter().any(|value| value.is_nan()),
+            Numbers::Double(values) => values.iter().any(|value| value.is_nan()),
+            Numbers::Stored(_) => false,
+        })
     }
 
     /// All numbers, copied.
@@ -254,6 +273,7 @@ impl NumberVec {
     pub(super) fn view(&self) -> Numbers<'_> {
         match self {
             Self::Loaded(numbers) => numbers.into(),
+            Self::Shared(numbers, range) => Numbers::from(&**numbers).range(range.clone()),
             Self::Stored(values) => Numbers::Stored(values.view()),
         }
     }

@@ -15,13 +15,14 @@ use flate2::read::MultiGzDecoder;
 use super::arrays::{ArrayText, is_array};
 use super::byte_stream::{ByteStream, CountedBytes, GzipDecoder, ReadAhead, ZstdDecoder};
 #[cfg(feature = "parquet")]
-use super::columnar::{ARROW_FILE, ColumnarText};
+use super::columnar::{ARROW_FILE, ColumnarText, PARQUET};
 use super::kinds::DeclaredType;
 
 /// Number of bytes that show which format a file has.
 pub(super) const MAGIC: usize = 6;
 /// Stands for standard input as a table.
 const STDIN: &str = "-";
+#[cfg(not(feature = "parquet"))]
 const PARQUET: &[u8] = b"PAR1";
 const ARROW_STREAM: &[u8] = &[0xff; 4];
 #[cfg(feature = "parquet")]

@@ -4,9 +4,11 @@
 //! Absent on purpose: a third part for testing; that is another table, for `evaluate`.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use super::cell::shown;
 use super::header::list;
+use super::number_builder::part_rows;
 use super::schema::TargetKind;
 use super::table::Dataset;
 use super::targets::Targets;
@@ -105,8 +107,7 @@ fn together(train: Dataset, valid: Dataset) -> Result<(Dataset, Dataset)> {
     let valid = if read_apart { valid.encode_by(&columns)? } else { valid };
     let valid = valid.fill_from(&train)?;
     // Columns of weights that training begins with may have had no gaps.
-    let train =
-        if train.x().iter().any(f64::is_nan) { train.clone().fill_from(&train)? } else { train };
+    let train = if train.x().has_nan() { train.clone().fill_from(&train)? } else { train };
     Ok((train, valid))
 }
 
@@ -143,9 +144,10 @@ impl Dataset {
         match self.y() {
             // Without classes there are no groups to keep in proportion.
             Targets::Numbers(_) | Targets::Columns(..) => {
-                let mut rows: Vec<usize> = (0..rows).collect();
+                // Large tables have little memory to spare.
+                let mut rows: Vec<u32> = (0..rows as u32).collect();
                 random.shuffle(&mut rows);
-                rows[..total].iter().for_each(|&row| held_out[row] = true);
+                rows[..total].iter().for_each(|&row| held_out[row as usize] = true);
             }
             Targets::Classes(y) => {
                 // Class by class, so that a rare class is in both parts.
@@ -286,6 +288,56 @@ impl Dataset {
 
     /// Parts the rows, and turns their columns into inputs. Both parts keep the order of the table, whatever the order of drawing was.
     fn parted(self, held_out: &[bool]) -> Result<Split> {
+        let parted = match self.parted_in_place(held_out) {
+            Ok((train, valid)) => {
+                let (train, valid) = together(train, valid)?;
+                return Ok(Split { train, valid: Some(valid) });
+            }
+            Err(whole) => *whole,
+        };
+        parted.parted_by_copies(held_out)
+    }
+
+    /// Parts the rows of a table of numbers in memory that nobody else has, without a second copy of any of them; returns other tables as
+    /// they are.
+    fn parted_in_place(mut self, held_out: &[bool]) -> Result<(Self, Self), Box<Self>> {
+        // Columns that become inputs are copied anyway, after which the numbers of the whole are not needed any more.
+        if !self.is_encoded() || !self.odd.is_empty() {
+            return Err(Box::new(self));
+        }
+        let x = match Arc::try_unwrap(std::mem::take(&mut self.x)) {
+            Ok(x) => x,
+            Err(shared) => {
+                self.x = shared;
+                return Err(Box::new(self));
+            }
+        };
+        let (train_x, valid_x) = match x.parted(self.columns(), held_out) {
+            Ok(parts) => parts,
+            Err(x) => {
+                self.x = Arc::new(x);
+                return Err(Box::new(self));
+            }
+        };
+        let (train_y, valid_y) =
+            std::mem::replace(&mut self.y, Targets::Classes(Vec::new())).parted(held_out);
+        let weights = self.weights.take().map(|weights| {
+            let mut weights = Arc::unwrap_or_clone(weights);
+            let kept = part_rows(&mut weights, 1, held_out);
+            let valid = weights.split_off(kept);
+            weights.shrink_to_fit();
+            (Arc::new(weights), Arc::new(valid))
+        });
+        let (train_weights, valid_weights) = weights.unzip();
+        // The first row of a class in a part need not be the first one in the file.
+        self.class_lines = Vec::new();
+        let valid =
+            Self { x: Arc::new(valid_x), y: valid_y, weights: valid_weights, ..self.clone() };
+        Ok((Self { x: Arc::new(train_x), y: train_y, weights: train_weights, ..self }, valid))
+    }
+
+    /// Parts the rows, of which each part gets a copy.
+    fn parted_by_copies(self, held_out: &[bool]) -> Result<Split> {
         let part = |held: bool| -> Vec<u32> {
             (0_u32..).zip(held_out).filter(|(_, h)| **h == held).map(|(row, _)| row).collect()
         };

@@ -1,12 +1,14 @@
-//! Numbers of a table that memory has no place for, in a temporary file.
+//! Numbers of a table that memory has no place for, in a temporary file or in one of the cache of tables.
 //!
 //! In: numbers in memory. Out: the same numbers from a file: some, or each n-th of them.
 //! Absent on purpose: what is stored and what is not, which `number_builder.rs` decides; what the numbers mean.
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
+use super::numbers::Numbers;
 use crate::error::Result;
-use crate::files::TempFile;
+use crate::files::{FilePart, TempFile};
 
 /// Use of the temporary file, for messages.
 const PURPOSE: &str = "the table, which is larger than ‘host_memory’ allows it to be in memory";
@@ -21,6 +23,11 @@ const COPIES: u64 = 5;
 /// Returns the bytes that one copy of a table's features may take in memory, of those that the host may take in all.
 pub(super) fn table_memory(host_memory: Option<u64>) -> Option<u64> {
     host_memory.map(|bytes| bytes / COPIES)
+}
+
+/// Returns true if numbers of so many bytes are in memory, where `memory` of them may be.
+pub(super) fn fits_memory(memory: Option<u64>, bytes: u64) -> bool {
+    memory.is_none_or(|memory| bytes < memory)
 }
 
 /// Returns the bytes that the host may take in all, of which one copy of a table's features may take `memory`.
@@ -81,6 +88,15 @@ impl LoadedNumbers {
         }
     }
 
+    /// Takes no numbers yet, with room for `length` of them in single or double precision.
+    pub(super) fn with_capacity(single: bool, length: usize) -> Self {
+        if single {
+            Self::Single(Vec::with_capacity(length))
+        } else {
+            Self::Double(Vec::with_capacity(length))
+        }
+    }
+
     /// Moves all numbers to double precision.
     fn widen(&mut self) {
         if let Self::Single(values) = self {
@@ -88,15 +104,17 @@ impl LoadedNumbers {
         }
     }
 
-    /// Puts another number in the place of each number of a column, in rows of `width` numbers.
+    /// Puts another number in the place of each number of a column in some rows of `width` numbers; `by` gets the row and the number.
     pub(super) fn replace_column(
         &mut self,
         (column, width): (usize, usize),
-        mut by: impl FnMut(usize, f64) -> f64,
+        rows: Range<usize>,
+        by: impl Fn(usize, f64) -> f64,
     ) {
-        let mut row = 0;
+        let mut row = rows.start;
         if let Self::Single(values) = self {
-            let mut places = values.iter_mut().skip(column).step_by(width);
+            let rows = &mut values[rows.start * width..rows.end * width];
+            let mut places = rows.iter_mut().skip(column).step_by(width);
             for place in places.by_ref() {
                 let value = by(row, f64::from(*place));
                 row += 1;
@@ -112,8 +130,8 @@ impl LoadedNumbers {
             }
         }
         if let Self::Double(values) = self {
-            let places = values.iter_mut().skip(column).step_by(width).skip(row);
-            for place in places {
+            let rows = &mut values[row * width..rows.end * width];
+            for place in rows.iter_mut().skip(column).step_by(width) {
                 *place = by(row, *place);
                 row += 1;
             }
@@ -186,6 +204,14 @@ impl LoadedNumbers {
     }
 }
 
+/// Memory for numbers that are read from a file, some after others.
+#[derive(Debug, Default)]
+pub(crate) struct ReadBuffer {
+    bytes: Vec<u8>,
+    single: Vec<f32>,
+    double: Vec<f64>,
+}
+
 /// Numbers that were read from a file: each `step`-th from place `first` on.
 #[derive(Clone, Default)]
 pub(super) struct ReadNumbers {
@@ -201,10 +227,28 @@ impl ReadNumbers {
     }
 }
 
-/// Numbers in a temporary file, all in single or all in double precision.
+/// File of numbers.
+#[derive(Debug)]
+enum NumberFile {
+    /// A file of this process alone, which can grow.
+    Temporary(TempFile),
+    /// A file that other runs read, too.
+    Kept(FilePart),
+}
+
+impl NumberFile {
+    fn read(&self, place: u64, bytes: &mut [u8]) -> Result<()> {
+        match self {
+            Self::Temporary(file) => file.read(place, bytes),
+            Self::Kept(file) => file.read(place, bytes),
+        }
+    }
+}
+
+/// Numbers in a file, all in single or all in double precision.
 #[derive(Debug)]
 pub(super) struct StoredNumbers {
-    file: TempFile,
+    file: NumberFile,
     double: bool,
     length: usize,
     /// The same numbers column by column, made when a first column is asked for; `None` inside if the disk has no place for them.
@@ -243,10 +287,21 @@ fn bytes_by_column<T: Copy, const N: usize>(
     bytes: impl Fn(T) -> [u8; N],
 ) -> Vec<u8> {
     let column = |column: usize| values[column..].iter().step_by(width);
-    (0..width).flat_map(column).flat_map(|&value| bytes(value)).collect()
+    bytes_of((0..width).flat_map(column), |&value| bytes(value))
 }
 
-/// A view of numbers that lie in a temporary file.
+/// Returns the bytes of values, one after the other.
+pub(super) fn bytes_of<T, const N: usize>(
+    values: impl Iterator<Item = T>,
+    bytes: impl Fn(T) -> [u8; N],
+) -> Vec<u8> {
+    let mut all = Vec::with_capacity(values.size_hint().0 * N);
+    // Whole arrays at once, which is several times as fast as byte by byte.
+    values.for_each(|value| all.extend_from_slice(&bytes(value)));
+    all
+}
+
+/// A view of numbers that lie in a file.
 #[derive(Clone, Copy, Debug)]
 pub struct StoredSlice<'a> {
     numbers: &'a StoredNumbers,
@@ -256,8 +311,28 @@ pub struct StoredSlice<'a> {
 
 impl StoredNumbers {
     pub(super) fn create(double: bool) -> Result<Self> {
-        let (file, columns) = (TempFile::create(PURPOSE)?, OnceLock::new());
-        Ok(Self { file, double, length: 0, columns })
+        let file = NumberFile::Temporary(TempFile::create(PURPOSE)?);
+        Ok(Self { file, double, length: 0, columns: OnceLock::new() })
+    }
+
+    /// Takes `length` numbers that a file has, in little-endian order.
+    pub(super) fn kept(file: FilePart, double: bool, length: usize) -> Self {
+        Self { file: NumberFile::Kept(file), double, length, columns: OnceLock::new() }
+    }
+
+    /// Calls `each` for the bytes of all numbers, block after block; all but the last one have [`BLOCK_BYTES`].
+    ///
+    /// # Errors
+    /// If the file cannot be read, or `each` says so.
+    pub(super) fn each_block(&self, mut each: impl FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let all = self.length * self.size();
+        let mut bytes = vec![0; BLOCK_BYTES.min(all)];
+        for place in (0..all).step_by(BLOCK_BYTES) {
+            let block = &mut bytes[..BLOCK_BYTES.min(all - place)];
+            self.file.read(place as u64, block)?;
+            each(block)?;
+        }
+        Ok(())
     }
 
     /// Appends numbers. Those that single precision would not hold make that all are stored in double.
@@ -291,7 +366,12 @@ impl StoredNumbers {
     ) -> Result<()> {
         // In blocks, so that the bytes need little memory beside the numbers.
         for values in values.chunks(BLOCK_BYTES / N) {
-            self.file.append(&values.iter().flat_map(&bytes).collect::<Vec<u8>>())?;
+            let bytes = bytes_of(values.iter(), &bytes);
+            match &mut self.file {
+                NumberFile::Temporary(file) => file.append(&bytes)?,
+                // Numbers of a file that other runs read are never added to.
+                NumberFile::Kept(_) => unreachable!("numbers are appended to temporary files"),
+            }
             self.length += values.len();
         }
         Ok(())
@@ -303,11 +383,16 @@ impl StoredNumbers {
         self.columns.get_or_init(made).as_ref().filter(|columns| columns.width == width)
     }
 
-    /// Reads numbers of one of the files.
-    fn read(&self, file: &TempFile, first: usize, length: usize) -> LoadedNumbers {
+    /// Reads numbers of one of the files, which `read` reads.
+    fn read(
+        &self,
+        read: impl Fn(u64, &mut [u8]) -> Result<()>,
+        first: usize,
+        length: usize,
+    ) -> LoadedNumbers {
         let size = self.size();
         let mut bytes = vec![0; length * size];
-        let read = file.read((first * size) as u64, &mut bytes);
+        let read = read((first * size) as u64, &mut bytes);
         read.unwrap_or_else(|error| panic!("the stored table cannot be read again: {error}"));
         if self.double {
             let (values, _) = bytes.as_chunks();
@@ -355,7 +440,29 @@ impl<'a> StoredSlice<'a> {
     /// # Panics
     /// If the disk failed: the file is this process' own, so nothing else can have changed it.
     pub(super) fn read(self) -> LoadedNumbers {
-        self.numbers.read(&self.numbers.file, self.first, self.length)
+        self.numbers.read(|place, to| self.numbers.file.read(place, to), self.first, self.length)
+    }
+
+    /// Reads all numbers of the view into a buffer, whose memory is used again.
+    ///
+    /// # Panics
+    /// As [`Self::read`].
+    pub(crate) fn read_into(self, buffer: &mut ReadBuffer) -> Numbers<'_> {
+        let size = self.numbers.size();
+        let ReadBuffer { bytes, single, double } = buffer;
+        // Of rows that are as long as the one before, nothing is filled twice.
+        bytes.resize(self.length * size, 0);
+        let read = self.numbers.file.read((self.first * size) as u64, bytes);
+        read.unwrap_or_else(|error| panic!("the stored table cannot be read again: {error}"));
+        if self.numbers.double {
+            double.clear();
+            double.extend(bytes.as_chunks().0.iter().map(|&it| f64::from_le_bytes(it)));
+            Numbers::Double(double)
+        } else {
+            single.clear();
+            single.extend(bytes.as_chunks().0.iter().map(|&it| f32::from_le_bytes(it)));
+            Numbers::Single(single)
+        }
     }
 
     /// Reads numbers from a place on, each `step`-th, as many at once as are read well.
@@ -370,7 +477,8 @@ impl<'a> StoredSlice<'a> {
             let block = row / columns.block_rows;
             let first = block * columns.block_rows;
             let rows = columns.block_rows.min(self.length / step - first);
-            let values = self.numbers.read(&columns.file, first * step + column * rows, rows);
+            let read = |place, to: &mut [u8]| columns.file.read(place, to);
+            let values = self.numbers.read(read, first * step + column * rows, rows);
             return ReadNumbers { first: first * step + column, step, values };
         }
         let length = self.block_length(1).min(self.length - place);

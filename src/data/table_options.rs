@@ -4,6 +4,7 @@
 //! Absent on purpose: what a column is taken for where nothing is asked, which `kinds.rs` decides.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -212,6 +213,10 @@ pub struct TableOptions {
     /// Bytes of memory that reading and training may take on the host, about; `None` for any number. A table that is larger than a
     /// fifth of it is kept in a temporary file, with the same results.
     pub host_memory: Option<u64>,
+    /// Folder in which a table that does not fit `host_memory` is kept as numbers, so that the next reading of the same file with the
+    /// same options takes no time; `None` to keep none. [`Dataset::load`](super::Dataset::load) looks there, and says in its notes when
+    /// a table came from there.
+    pub table_cache: Option<PathBuf>,
     /// Progress of the reading.
     pub progress: ReadProgress,
 }

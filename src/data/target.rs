@@ -131,6 +131,20 @@ impl TargetCells {
         self.seen[code].1 += 1;
     }
 
+    /// Takes a finite number that its text has exactly. Returns false, and takes nothing, if the text may be needed.
+    #[cfg(feature = "parquet")]
+    pub(super) fn push_number(&mut self, value: f64) -> bool {
+        let Some(numbers) = &mut self.numbers else { return false };
+        let whole = numbers.whole && value.fract() == 0.0;
+        // A whole number may be the code of a class.
+        if self.is_open && whole {
+            return false;
+        }
+        numbers.whole = whole;
+        numbers.values.push(value);
+        true
+    }
+
     /// Returns true if all texts are numbers, or may mark gaps among them.
     fn are_numbers(&self) -> bool {
         let fits = |text: &str| may_be_gap(text) || cell::number(text).is_ok();
@@ -277,7 +291,7 @@ impl TargetCells {
     }
 
     /// Reads the column as `target` says.
-    pub(super) fn resolve(&self, target: &Target, source: &str) -> Result<ReadTarget> {
+    pub(super) fn resolve(&mut self, target: &Target, source: &str) -> Result<ReadTarget> {
         if self.numbers.is_some() {
             let y = Targets::Numbers(self.values(target.column(), source)?);
             return Ok(ReadTarget { kind: TargetKind::Number, y, class_lines: Vec::new() });
@@ -311,27 +325,27 @@ impl TargetCells {
         TargetColumn { name, source, distinct: distinct.collect(), codes: &self.codes }
     }
 
-    /// Returns the numbers of a column, or an error at the first cell that is none.
-    fn values(&self, name: &str, source: &str) -> Result<Vec<f64>> {
+    /// Takes the numbers of a column, or returns an error at the first cell that is none.
+    fn values(&mut self, name: &str, source: &str) -> Result<Vec<f64>> {
         let column = self.column(name, source);
-        let Some(numbers) = &self.numbers else { return column.values() };
-        match column.distinct.first() {
-            Some(text) => Err(column.not_a_number(text)),
-            None => Ok(numbers.values.clone()),
+        if self.numbers.is_none() {
+            return column.values();
         }
+        if let Some(text) = column.distinct.first() {
+            return Err(column.not_a_number(text));
+        }
+        Ok(self.numbers.as_mut().map_or_else(Vec::new, |it| std::mem::take(&mut it.values)))
     }
 }
 
 /// Reads several columns as `target` says, together one target.
 pub(super) fn resolve_all(
-    columns: &[TargetCells],
+    cells: &mut [TargetCells],
     names: &[&str],
     target: &Target,
     source: &str,
 ) -> Result<ReadTarget> {
     let count = names.len();
-    let cells = columns;
-    let columns = cells.iter().zip(names).map(|(cells, name)| cells.column(name, source));
     let (kind, values) = match target {
         Target::Class(_) => {
             let problem = format!(
@@ -341,6 +355,7 @@ pub(super) fn resolve_all(
             return Err(Error::table(source, problem));
         }
         Target::Labels(_) => {
+            let columns = cells.iter().zip(names).map(|(cells, name)| cells.column(name, source));
             let read: Vec<(BinaryColumn, Vec<f64>)> =
                 columns.map(TargetColumn::label).collect::<Result<_>>()?;
             let (labels, values): (Vec<_>, Vec<_>) = read.into_iter().unzip();
@@ -348,7 +363,8 @@ pub(super) fn resolve_all(
         }
         Target::Auto(_) | Target::Number(_) => {
             // Several columns are never taken as classes.
-            let values = cells.iter().zip(names).map(|(cells, name)| cells.values(name, source));
+            let columns = cells.iter_mut().zip(names);
+            let values = columns.map(|(cells, name)| cells.values(name, source));
             let values = values.collect::<Result<Vec<_>>>()?;
             (TargetKind::Numbers(names.iter().map(|name| (*name).to_owned()).collect()), values)
         }

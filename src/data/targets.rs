@@ -3,6 +3,8 @@
 //! In: classes or numbers. Out: [`Targets`].
 //! Absent on purpose: texts, which `target.rs` reads; names, which the schema has.
 
+use super::number_builder::part_rows;
+
 /// The targets of each row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets {
@@ -41,6 +43,24 @@ impl Targets {
     /// Returns whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Returns the targets of the rows that are not `held`, and of those that are, each in their order.
+    pub(super) fn parted(self, held: &[bool]) -> (Self, Self) {
+        fn parted<T: Copy + Send>(mut y: Vec<T>, width: usize, held: &[bool]) -> [Vec<T>; 2] {
+            let kept = part_rows(&mut y, width, held);
+            let others = y.split_off(kept * width);
+            y.shrink_to_fit();
+            [y, others]
+        }
+        match self {
+            Self::Classes(y) => parted(y, 1, held).map(Self::Classes),
+            Self::Numbers(y) => parted(y, 1, held).map(Self::Numbers),
+            Self::Columns(y, columns) => {
+                parted(y, columns, held).map(|y| Self::Columns(y, columns))
+            }
+        }
+        .into()
     }
 
     /// Returns the targets of some rows, in their order.

@@ -4,10 +4,12 @@
 //! Absent on purpose: what the bytes mean.
 
 mod atomic_file;
+mod file_part;
 mod temp_file;
 
 pub(crate) use self::atomic_file::is_at;
 pub use self::atomic_file::{AtomicFile, write_file};
+pub(crate) use self::file_part::FilePart;
 pub(crate) use self::temp_file::TempFile;
 #[cfg(feature = "cli")]
 pub(crate) use self::temp_file::temp_folder;

@@ -103,12 +103,12 @@ pub(crate) fn temp_folder() -> PathBuf {
 }
 
 #[cfg(unix)]
-fn read_exact_at(file: &File, place: u64, bytes: &mut [u8]) -> io::Result<()> {
+pub(super) fn read_exact_at(file: &File, place: u64, bytes: &mut [u8]) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, bytes, place)
 }
 
 #[cfg(windows)]
-fn read_exact_at(file: &File, mut place: u64, mut bytes: &mut [u8]) -> io::Result<()> {
+pub(super) fn read_exact_at(file: &File, mut place: u64, mut bytes: &mut [u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match std::os::windows::fs::FileExt::seek_read(file, bytes, place)? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -122,7 +122,7 @@ fn read_exact_at(file: &File, mut place: u64, mut bytes: &mut [u8]) -> io::Resul
 }
 
 #[cfg(not(any(unix, windows)))]
-fn read_exact_at(_: &File, _: u64, _: &mut [u8]) -> io::Result<()> {
+pub(super) fn read_exact_at(_: &File, _: u64, _: &mut [u8]) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

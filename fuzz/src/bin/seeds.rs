@@ -31,6 +31,7 @@ fn marked(target: &str, name: &str, mark: u8, rest: &[u8]) {
 fn main() {
     tables();
     arrays();
+    columns();
     models();
     texts();
     settings();
@@ -73,6 +74,30 @@ fn arrays() {
     marked("arrays", "semicolons", 3, b"a;b;\n1,5;2;\n2,5;3;\n-1.000,5;4;\n");
     marked("arrays", "rows", 3, b"sep=|\na|b\nu|1|2\nv|3|4\n");
     marked("arrays", "headless", 4, b"1.5\t2\n2.5\t3\n");
+}
+
+/// Files of other programs, which the tests read as well.
+fn columns() {
+    let marks = [0, 4, 8, 1, 5, 9, 16, 40, 72];
+    let files = [
+        "few-gzip.parquet",
+        "few-lz4.parquet",
+        "few-none.parquet",
+        "few-polars.arrow",
+        "few-polars.parquet",
+        "few-v2.parquet",
+        "few-zstd.parquet",
+        "few.feather",
+        "index.parquet",
+        "mixed.arrow",
+        "mixed.parquet",
+        "nested.parquet",
+        "one.parquet",
+    ];
+    for (name, mark) in files.into_iter().zip(marks.into_iter().cycle()) {
+        let bytes = fs::read(Path::new("../tests/data").join(name)).expect("the file is there");
+        marked("columns", name, mark, &bytes);
+    }
 }
 
 fn models() {

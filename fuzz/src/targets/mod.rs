@@ -2,6 +2,7 @@
 
 mod arrays;
 mod checkpoint;
+mod columns;
 mod csv;
 mod files;
 mod model;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 pub use self::arrays::arrays;
 pub use self::checkpoint::{about_of, checkpoint, trained_checkpoint};
+pub use self::columns::columns;
 pub use self::csv::csv;
 pub use self::files::files;
 pub use self::model::model;
@@ -24,8 +26,9 @@ pub use self::text::text;
 pub fn allowance(data: &[u8]) -> usize {
     const FIXED: usize = 1 << 20;
     const EACH: usize = 64;
-    // Compressed data may become a thousand times as long, and zstd has a window besides.
-    const PACKED: [&[u8]; 3] = [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd], b"PK\x03\x04"];
+    // Compressed data may become a thousand times as long, and zstd has a window besides; pages of Parquet may be compressed.
+    const PACKED: [&[u8]; 5] =
+        [&[0x1f, 0x8b], &[0x28, 0xb5, 0x2f, 0xfd], b"PK\x03\x04", b"PAR1", b"ARROW1"];
     let body = data.get(1..).unwrap_or_default();
     let packed = PACKED.iter().any(|magic| data.starts_with(magic) || body.starts_with(magic));
     let (fixed, each) = if packed { (FIXED + (1 << 28), 1100 * EACH) } else { (FIXED, EACH) };

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use super::network::Network;
 use super::raw_settings::RawSettings;
-use crate::cli::cache::tuning_folder;
+use crate::cli::cache::{table_folder, tuning_folder};
 use crate::data::{
     Arranged, Dataset, LoadedTable, Preprocessing, ReadProgress, Split, SplitColumns, TableOptions,
     Target, TargetKind, Targets, column_names_as, is_lasting, list,
@@ -81,7 +81,29 @@ pub(crate) struct RunConfig {
     /// True if columns that say what another one says are no features.
     pub(super) drop_duplicates: bool,
     pub(crate) checkpoints: CheckpointSettings,
+    /// Place of tables that memory has no room for.
+    pub(super) table_cache: TableCache,
     pub(super) raw: RawSettings,
+}
+
+/// Folder in which tables are kept for later runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum TableCache {
+    /// The user's folder for caches, if the environment names one.
+    #[default]
+    Usual,
+    Off,
+    Folder(PathBuf),
+}
+
+impl TableCache {
+    fn folder(&self) -> Option<PathBuf> {
+        match self {
+            Self::Usual => table_folder(),
+            Self::Off => None,
+            Self::Folder(folder) => Some(folder.clone()),
+        }
+    }
 }
 
 /// Which checkpoints are on disk.
@@ -119,6 +141,7 @@ impl Default for RunConfig {
             out: PathBuf::new(),
             init_strict: true,
             drop_duplicates: true,
+            table_cache: TableCache::default(),
             raw: RawSettings::default(),
         }
     }
@@ -290,7 +313,8 @@ impl RunConfig {
             }
             None => self.reading.clone(),
         };
-        let reading = TableOptions { host_memory: self.host_memory(), progress, ..reading };
+        let (host_memory, table_cache) = (self.host_memory(), self.table_cache.folder());
+        let reading = TableOptions { host_memory, table_cache, progress, ..reading };
         let read = |target: Target| Dataset::load(&self.table, &target, &reading);
         let column = || self.target.clone();
         let data = match (self.task, self.loss.as_ref().map(Loss::wants)) {

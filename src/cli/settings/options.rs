@@ -8,7 +8,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::config::{INIT_SCALE, InitFrom, RunConfig, ValidSource};
+use super::config::{INIT_SCALE, InitFrom, RunConfig, TableCache, ValidSource};
 use super::network::{activation, activation_text, dropout, hidden, layers};
 use super::option::Heading::{Data, Device, Network, Output};
 use super::option::{OptionRow, Shown, Takes};
@@ -17,7 +17,7 @@ use super::raw_settings::{RawSetting, TABLE};
 use super::values::{
     add_groups, class_weights, column_list, column_rules, decimal, delimiter, delimiter_text,
     device_memory, duplicates, groups, header, host_memory, is_none, keep_checkpoints, minutes,
-    set_optimizer, start, target_scale, valid,
+    set_optimizer, start, table_cache, target_scale, valid,
 };
 use crate::data::{ColumnRule, DecimalMark, FeatureScaling, GapRule};
 use crate::error::{Error, Result};
@@ -802,6 +802,21 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
                in the folder TMPDIR or /var/tmp, with the same results [default: all that is free]",
         read: |run, it| put(&mut run.reading.host_memory, it.read(host_memory)),
         show: |run| some(run.reading.host_memory?.to_string()),
+        ..USUAL
+    },
+    OptionRow {
+        key: "table-cache",
+        value: "FOLDER|none",
+        heading: Device,
+        help: "Folder in which a table that --host-memory has no place for is kept as numbers, so that later runs on the same table \
+               start at once; `wgrad cache` shows and deletes such tables [default: wgrad/tables among the user's caches]",
+        takes: Takes::Path,
+        read: |run, it| put(&mut run.table_cache, it.text().map(|text| table_cache(&text))),
+        show: |run| match &run.table_cache {
+            TableCache::Usual => None,
+            TableCache::Off => some("none"),
+            TableCache::Folder(folder) => some(path_text(folder)),
+        },
         ..USUAL
     },
     OptionRow {

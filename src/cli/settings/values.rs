@@ -2,7 +2,7 @@
 //!
 //! In: a setting. Out: the value, or its problem.
 
-use super::config::{InitFrom, RunConfig, USUAL_SHARE, ValidSource};
+use super::config::{InitFrom, RunConfig, TableCache, USUAL_SHARE, ValidSource};
 use super::name_list::parts_of;
 use super::paths::path_of;
 use super::raw_settings::{RawSetting, RawSettings, text_of};
@@ -205,6 +205,11 @@ pub(super) fn host_memory(text: &str) -> Result<Option<u64>> {
         )),
         bytes => Ok(bytes),
     }
+}
+
+/// Reads the folder of the cache of tables.
+pub(super) fn table_cache(text: &str) -> TableCache {
+    if is_none(text) { TableCache::Off } else { TableCache::Folder(path_of(text)) }
 }
 
 fn bytes(option: &str, text: &str) -> Result<Option<u64>> {

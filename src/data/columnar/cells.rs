@@ -1,6 +1,7 @@
-//! Cells of columns as text.
+//! Cells of columns as text, and as numbers.
 //!
-//! In: columns of a batch of rows. Out: each cell as a table between commas has it, numbers without loss, dates in ISO 8601; nothing for null.
+//! In: columns of a batch of rows. Out: each cell as a table between commas has it, numbers without loss, dates in ISO 8601; nothing for null;
+//! numbers themselves, and which cells of a column are equal.
 //! Absent on purpose: nested values.
 
 use std::fmt::Display;
@@ -46,9 +47,117 @@ pub(super) struct CellWriter<'a> {
     write: WriteCell<'a>,
 }
 
+/// The form of texts: as a table between commas has them, or as they are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TextForm {
+    Quoted,
+    Plain,
+}
+
+/// Cells of a column of a batch, as values where its type has some.
+pub(in crate::data) struct ColumnValues<'a> {
+    cells: CellWriter<'a>,
+    /// Numbers of the rows; NaN for a cell that only its text tells. None of a type that is no number.
+    numbers: Vec<f64>,
+    keys: CellKeys<'a>,
+}
+
+/// Numbers by which equal cells of a batch are known without their texts.
+enum CellKeys<'a> {
+    None,
+    Entries(Vec<usize>),
+    Days(&'a [i32]),
+    Times(&'a [i64]),
+}
+
+/// Whole numbers below this one are exact in f64; it stands for larger ones, too.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+impl<'a> ColumnValues<'a> {
+    pub(super) fn of(column: &'a dyn Array) -> Self {
+        let keys = match column.data_type() {
+            DataType::Dictionary(..) if !column.as_any_dictionary().values().is_empty() => {
+                CellKeys::Entries(column.as_any_dictionary().normalized_keys())
+            }
+            DataType::Date32 => CellKeys::Days(column.as_primitive::<Date32Type>().values()),
+            DataType::Date64 => CellKeys::Times(column.as_primitive::<Date64Type>().values()),
+            _ => CellKeys::None,
+        };
+        let mut numbers = numbers(column);
+        if column.null_count() > 0 {
+            let rows = numbers.iter_mut().enumerate().filter(|(row, _)| column.is_null(*row));
+            rows.for_each(|(_, number)| *number = f64::NAN);
+        }
+        let cells = CellWriter { column, write: writer(column, TextForm::Plain) };
+        Self { cells, numbers, keys }
+    }
+
+    /// Number of a row, if its text is that of this very number.
+    pub(in crate::data) fn number(&self, row: usize) -> Option<f64> {
+        self.numbers.get(row).copied().filter(|number| !number.is_nan())
+    }
+
+    /// Returns a key that only rows with the same text have; `None` for a row without one.
+    pub(in crate::data) fn key(&self, row: usize) -> Option<u64> {
+        if let Some(number) = self.number(row) {
+            return Some(number.to_bits());
+        }
+        if self.cells.column.is_null(row) {
+            return None;
+        }
+        match &self.keys {
+            CellKeys::None => None,
+            CellKeys::Entries(keys) => Some(keys[row] as u64),
+            CellKeys::Days(days) => Some(i64::from(days[row]).cast_unsigned()),
+            CellKeys::Times(times) => Some(times[row].cast_unsigned()),
+        }
+    }
+
+    /// Appends the text of a row; nothing for null.
+    ///
+    /// # Errors
+    ///
+    /// As [`CellWriter::write`].
+    pub(in crate::data) fn write(&self, text: &mut Vec<u8>, row: usize) -> Result<(), String> {
+        self.cells.write(text, row)
+    }
+}
+
+/// Returns the numbers of a column of numbers: NaN for those whose texts say more, or something else. Nothing for any other column.
+fn numbers(column: &dyn Array) -> Vec<f64> {
+    fn small<T: ArrowPrimitiveType<Native: Into<f64>>>(column: &dyn Array) -> Vec<f64> {
+        column.as_primitive::<T>().values().iter().map(|&value| value.into()).collect()
+    }
+    fn finite<T: ArrowPrimitiveType<Native: Into<f64>>>(column: &dyn Array) -> Vec<f64> {
+        let values = column.as_primitive::<T>().values().iter();
+        let finite = |value: f64| if value.is_finite() { value } else { f64::NAN };
+        values.map(|&value| finite(value.into())).collect()
+    }
+    let exact = |value: f64| if value.abs() < EXACT { value } else { f64::NAN };
+    match column.data_type() {
+        DataType::Int8 => small::<Int8Type>(column),
+        DataType::Int16 => small::<Int16Type>(column),
+        DataType::Int32 => small::<Int32Type>(column),
+        DataType::UInt8 => small::<UInt8Type>(column),
+        DataType::UInt16 => small::<UInt16Type>(column),
+        DataType::UInt32 => small::<UInt32Type>(column),
+        DataType::Int64 => {
+            let values = column.as_primitive::<Int64Type>().values().iter();
+            values.map(|&value| exact(value as f64)).collect()
+        }
+        DataType::UInt64 => {
+            let values = column.as_primitive::<UInt64Type>().values().iter();
+            values.map(|&value| exact(value as f64)).collect()
+        }
+        DataType::Float32 => finite::<Float32Type>(column),
+        DataType::Float64 => finite::<Float64Type>(column),
+        _ => Vec::new(),
+    }
+}
+
 impl<'a> CellWriter<'a> {
     pub(super) fn of(column: &'a dyn Array) -> Self {
-        Self { column, write: writer(column) }
+        Self { column, write: writer(column, TextForm::Quoted) }
     }
 
     /// Appends the cell of a row; nothing for null.
@@ -88,19 +197,22 @@ fn decimal<T: DecimalType>(column: &dyn Array) -> WriteCell<'_> {
 }
 
 /// Returns the writer of texts.
-fn texts<'a>(cells: impl ArrayAccessor<Item = &'a str> + 'a) -> WriteCell<'a> {
+fn texts<'a>(cells: impl ArrayAccessor<Item = &'a str> + 'a, form: TextForm) -> WriteCell<'a> {
     Box::new(move |text, row| {
         let cell = cells.value(row);
         if cell.as_bytes().contains(&0) {
             return Err("a text with a NUL byte; remove it".into());
         }
-        write_text(text, cell, false);
+        match form {
+            TextForm::Quoted => write_text(text, cell, false),
+            TextForm::Plain => text.extend_from_slice(cell.as_bytes()),
+        }
         Ok(())
     })
 }
 
 /// Returns the writer of a column's cells that are not null.
-fn writer(column: &dyn Array) -> WriteCell<'_> {
+fn writer(column: &dyn Array, form: TextForm) -> WriteCell<'_> {
     match column.data_type() {
         DataType::Boolean => {
             let cells = column.as_boolean();
@@ -125,15 +237,15 @@ fn writer(column: &dyn Array) -> WriteCell<'_> {
         DataType::Decimal64(..) => decimal::<Decimal64Type>(column),
         DataType::Decimal128(..) => decimal::<Decimal128Type>(column),
         DataType::Decimal256(..) => decimal::<Decimal256Type>(column),
-        DataType::Utf8 => texts(column.as_string::<i32>()),
-        DataType::LargeUtf8 => texts(column.as_string::<i64>()),
-        DataType::Utf8View => texts(column.as_string_view()),
+        DataType::Utf8 => texts(column.as_string::<i32>(), form),
+        DataType::LargeUtf8 => texts(column.as_string::<i64>(), form),
+        DataType::Utf8View => texts(column.as_string_view(), form),
         DataType::Date32 => each::<Date32Type>(column, |text, days| write_date(text, days.into())),
         DataType::Date64 => {
             let day = DAY_SECONDS * 1000;
             each::<Date64Type>(column, move |text, at| write_date(text, at.div_euclid(day)))
         }
-        DataType::Dictionary(..) => entries(column),
+        DataType::Dictionary(..) => entries(column, form),
         DataType::Timestamp(..)
         | DataType::Duration(_)
         | DataType::Time32(_)
@@ -144,13 +256,15 @@ fn writer(column: &dyn Array) -> WriteCell<'_> {
 }
 
 /// Returns the writer of entries of a dictionary.
-fn entries(column: &dyn Array) -> WriteCell<'_> {
+fn entries(column: &dyn Array, form: TextForm) -> WriteCell<'_> {
     let dictionary = column.as_any_dictionary();
     let values = dictionary.values();
     if values.is_empty() {
         return Box::new(|_, _| Ok(()));
     }
-    let (keys, value) = (dictionary.normalized_keys(), CellWriter::of(values.as_ref()));
+    let column = values.as_ref();
+    let value = CellWriter { column, write: writer(column, form) };
+    let keys = dictionary.normalized_keys();
     Box::new(move |text, row| value.write(text, keys[row]))
 }
 

@@ -8,7 +8,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::{ArrowError, Fields};
+use arrow_schema::{ArrowError, DataType, FieldRef, Fields};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, RowGroups,
@@ -47,7 +47,8 @@ impl ParquetRows {
             .collect();
         let types = metadata.file_metadata().schema_descr();
         let mask = ProjectionMask::roots(types, roots.iter().copied());
-        let levels = parquet_to_arrow_field_levels(types, mask, Some(&fields))?;
+        let hints = with_dictionaries(&fields, &metadata);
+        let levels = parquet_to_arrow_field_levels(types, mask, Some(&hints))?;
         let rows =
             metadata.row_groups().iter().map(|group| group.num_rows().max(0).cast_unsigned());
         let rows = rows.sum();
@@ -57,6 +58,31 @@ impl ParquetRows {
             ParquetRecordBatchReader::try_new_with_row_groups(&levels, &groups, batch, None)?;
         Ok(Self { reader, fields, rows })
     }
+}
+
+/// Returns the columns with dictionaries for the types of texts that the file has in dictionaries: then each different text of a page is
+/// made once.
+fn with_dictionaries(fields: &Fields, metadata: &ParquetMetaData) -> Fields {
+    let is_text =
+        |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    let types = metadata.file_metadata().schema_descr();
+    let has_dictionaries = |column: usize| {
+        let leaf = (0..types.num_columns()).find(|&leaf| types.get_column_root_idx(leaf) == column);
+        let chunk = |group: &RowGroupMetaData| {
+            let chunk = group.columns().get(leaf?)?;
+            chunk.dictionary_page_offset()
+        };
+        !metadata.row_groups().is_empty()
+            && metadata.row_groups().iter().all(|group| chunk(group).is_some())
+    };
+    let field = |(column, field): (usize, &FieldRef)| {
+        if !is_text(field.data_type()) || !has_dictionaries(column) {
+            return Arc::clone(field);
+        }
+        let entries = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        Arc::new(field.as_ref().clone().with_data_type(entries))
+    };
+    fields.iter().enumerate().map(field).collect()
 }
 
 impl Iterator for ParquetRows {

@@ -6,7 +6,7 @@
 
 use std::io::{Chain, Cursor, Read};
 use std::panic::resume_unwind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -102,22 +102,22 @@ struct RowThread<T> {
     thread: JoinHandle<()>,
 }
 
-/// Calls `work` for all blocks in several threads, and `take` for the results in the order of the blocks.
+/// Calls `work` for all blocks that `blocks` gives in several threads, and `take` for the results in the order of the blocks.
 ///
 /// # Errors
 ///
 /// The first one in the order of the blocks. The threads are left to themselves then, since one may wait for a pipe.
-pub(super) fn each_block<T: Send + 'static>(
-    blocks: BlockCutter,
-    work: impl Fn(TextBlock) -> Result<T> + Send + Sync + 'static,
+pub(super) fn each_block<B: Send + 'static, T: Send + 'static>(
+    path: &Path,
+    blocks: impl FnMut() -> Result<Option<B>> + Send + 'static,
+    work: impl Fn(B) -> Result<T> + Send + Sync + 'static,
     mut take: impl FnMut(T) -> Result<()>,
 ) -> Result<()> {
-    let path = blocks.path.clone();
-    let failed = |source| Error::file("start a thread for", &path, source);
+    let failed = |source| Error::file("start a thread for", path, source);
     let work = Arc::new(work);
     let (mut inputs, mut threads) = (Vec::new(), Vec::new());
     for _ in 0..rayon::current_num_threads().clamp(1, MOST_THREADS) {
-        let (to, from) = sync_channel::<Result<Option<TextBlock>>>(1);
+        let (to, from) = sync_channel::<Result<Option<B>>>(1);
         let (result, results) = sync_channel(1);
         let work = Arc::clone(&work);
         let read = move || read_rows(&from, &result, work.as_ref());
@@ -144,9 +144,12 @@ pub(super) fn each_block<T: Send + 'static>(
 }
 
 /// Gives blocks to threads in turn, and the end to the one whose turn it is then.
-fn cut_blocks(mut blocks: BlockCutter, to: &[SyncSender<Result<Option<TextBlock>>>]) {
+fn cut_blocks<B>(
+    mut blocks: impl FnMut() -> Result<Option<B>>,
+    to: &[SyncSender<Result<Option<B>>>],
+) {
     for at in 0.. {
-        let next = blocks.next();
+        let next = blocks();
         let ended = !matches!(next, Ok(Some(_)));
         // Nobody waits for more once an error was told.
         if to[at % to.len()].send(next).is_err() || ended {
@@ -156,10 +159,10 @@ fn cut_blocks(mut blocks: BlockCutter, to: &[SyncSender<Result<Option<TextBlock>
 }
 
 /// Reads rows of blocks until the last one.
-fn read_rows<T>(
-    blocks: &Receiver<Result<Option<TextBlock>>>,
+fn read_rows<B, T>(
+    blocks: &Receiver<Result<Option<B>>>,
     results: &SyncSender<Result<Option<T>>>,
-    work: &impl Fn(TextBlock) -> Result<T>,
+    work: &impl Fn(B) -> Result<T>,
 ) {
     for block in blocks {
         let ended = !matches!(block, Ok(Some(_)));

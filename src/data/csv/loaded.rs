@@ -16,7 +16,8 @@ pub struct LoadedTable {
     pub data: Dataset,
     /// Values of [`TableOptions::group`] and [`TableOptions::split_column`] for each row.
     pub columns: SplitColumns,
-    /// Remarks on the form of the text, such as `a semicolon between cells`; none if the form is the usual one.
+    /// Remarks on the form of the text, such as `a semicolon between cells`, and on its cache; none if the form is the usual one and there
+    /// is no cache.
     pub notes: Vec<String>,
 }
 

@@ -16,9 +16,11 @@ use super::rows::TableReader;
 use crate::data::cell::{self, GapMarks};
 use crate::data::column::index;
 use crate::data::column_cells::{ColumnCells, FinishedTexts};
+#[cfg(feature = "parquet")]
+use crate::data::columnar::{ColumnBatch, ColumnBatches};
 use crate::data::header;
 use crate::data::kinds::{Decision, RawColumn, RawColumns, RawKind, TextRules};
-use crate::data::number_builder::NumberBuilder;
+use crate::data::number_builder::{ColumnReplacement, NumberBuilder};
 use crate::data::numbers::NumberVec;
 use crate::data::open::is_lasting;
 use crate::data::schema::{Schema, Target, TargetKind};
@@ -104,6 +106,10 @@ impl FirstPass {
             first.take_record(table, layout, &self.marks)?;
             self.append(first);
         }
+        #[cfg(feature = "parquet")]
+        if let Some(batches) = table.columns()? {
+            return self.read_columns(batches, (table, layout), progress);
+        }
         let (mut blocks, form) = table.take_blocks();
         let rows = RowParser { form, layout: layout.clone(), marks: self.marks.clone() };
         // The first block tells which columns have too many texts to be kept. Blocks of an array come one after the other, since rows are
@@ -120,12 +126,58 @@ impl FirstPass {
         if !blocks.ended {
             let empty = self.all.emptied();
             let read = move |block| rows.read(block, 0, &empty);
-            each_block(blocks, read, |read| {
-                self.append(read);
-                progress.tell(table.bytes(), self.seen());
-                Ok(())
-            })?;
+            let path = blocks.path.clone();
+            each_block(
+                &path,
+                move || blocks.next(),
+                read,
+                |read| {
+                    self.append(read);
+                    progress.tell(table.bytes(), self.seen());
+                    Ok(())
+                },
+            )?;
         }
+        self.check_rows(table)
+    }
+
+    /// Reads all rows of a file of columns, as [`Self::read`] does.
+    #[cfg(feature = "parquet")]
+    fn read_columns(
+        &mut self,
+        mut batches: ColumnBatches,
+        (table, layout): (&mut TableReader, &Layout),
+        progress: &ReadProgress,
+    ) -> Result<bool> {
+        let (_, form) = table.take_blocks();
+        let rows = RowParser { form, layout: layout.clone(), marks: self.marks.clone() };
+        let path = rows.form.path.clone();
+        let failed = {
+            let path = path.clone();
+            move |source| Error::file("read", &path, source)
+        };
+        // The first rows tell which columns have too many texts to be kept.
+        if let Some(first) = batches.next().map_err(&failed)? {
+            let read = rows.read_columns(&first, &self.all)?;
+            self.append(read);
+            let empty = self.all.emptied();
+            let read = move |batch: ColumnBatch| rows.read_columns(&batch, &empty);
+            each_block(
+                &path,
+                move || batches.next().map_err(&failed),
+                read,
+                |read| {
+                    self.append(read);
+                    progress.tell(table.bytes(), self.seen());
+                    Ok(())
+                },
+            )?;
+        }
+        self.check_rows(table)
+    }
+
+    /// Checks the number of rows. Returns false where texts of a target are needed that were forgotten.
+    fn check_rows(&self, table: &TableReader) -> Result<bool> {
         if self.seen() == 0 {
             return Err(table.without_rows());
         }
@@ -150,19 +202,22 @@ impl FirstPass {
     fn append(&mut self, mut part: ReadRows) {
         let width = self.all.columns.len();
         let columns = self.all.columns.iter_mut().zip(part.columns);
+        let mut recoded_before: Vec<ColumnReplacement<'_>> = Vec::new();
         for (column, (own, of_part)) in columns.enumerate() {
             let recoded = own.append(of_part, &self.marks);
             if !self.keeps_numbers {
                 continue;
             }
             if let Some(numbers) = recoded.own {
-                self.x.replace_column((column, width), |_, it| numbers[index(it)]);
+                recoded_before.push((column, Box::new(move |_, it| numbers[index(it)])));
             }
             if let Some(numbers) = recoded.of_part {
                 replace(part.x.iter_mut().skip(column).step_by(width), &numbers);
             }
         }
         if self.keeps_numbers {
+            // Together, since each pass over a table in a file reads and writes all of it.
+            self.x.replace_columns(width, &recoded_before);
             self.x.append(&part.x);
         }
         let targets = self.all.targets.iter_mut().zip(part.targets);
@@ -235,7 +290,7 @@ impl FirstPass {
         let width = self.all.columns.len();
         let memory = self.x.memory();
         let mut x = std::mem::replace(&mut self.x, NumberBuilder::within(memory));
-        let mut forgotten = Vec::new();
+        let (mut forgotten, mut replacements) = (Vec::new(), Vec::<ColumnReplacement<'_>>::new());
         for (at, (column, &from)) in columns.iter_mut().zip(kept).enumerate() {
             let is_category = matches!(column.kind, RawKind::Category { .. });
             let texts = self.texts[from].take();
@@ -245,7 +300,7 @@ impl FirstPass {
                 let kind = std::mem::replace(&mut column.kind, RawKind::Number);
                 let (kind, numbers) = texts.numbers(kind);
                 column.kind = kind;
-                x.replace_column((from, width), |_, it| numbers[index(it)]);
+                replacements.push((from, Box::new(move |_, it| numbers[index(it)])));
             } else if is_category {
                 forgotten.push(at);
             }
@@ -257,9 +312,11 @@ impl FirstPass {
                     *to = values;
                 }
                 let number = |code: u32| if code == GAP { f64::NAN } else { code.into() };
-                x.replace_column((kept[at], width), |row, _| number(codes[row]));
+                replacements.push((kept[at], Box::new(move |row, _| number(codes[row]))));
             }
         }
+        x.replace_columns(width, &replacements);
+        drop(replacements);
         let mut x = x.finish()?;
         if kept.len() < width {
             x.keep_columns(kept, width, memory)?;
@@ -349,9 +406,11 @@ impl FirstPass {
         }
         let targets: Vec<String> =
             layout.targets.iter().map(|&it| layout.names[it].clone()).collect();
-        let cells = &self.all.targets;
+        // Large tables have little memory to spare.
+        drop(keep);
+        let cells = &mut self.all.targets;
         // A single target may be classes; several are numbers or labels, resolved together.
-        let read = if let [only] = cells.as_slice() {
+        let read = if let [only] = cells.as_mut_slice() {
             only.resolve(target, &table.source)?
         } else {
             let names: Vec<&str> = targets.iter().map(String::as_str).collect();
@@ -370,7 +429,7 @@ impl FirstPass {
         let texts = TextRules { min_count: options.min_count, one_hot: options.one_hot };
         let raw =
             RawColumns { columns, gaps: options.gaps, texts, missing: options.missing.clone() };
-        let plain = raw.is_plain(x.view().iter().any(f64::is_nan)) && raw.missing.is_none();
+        let plain = raw.is_plain(x.view().has_nan()) && raw.missing.is_none();
         let data = Dataset {
             schema,
             x: Arc::new(x),

@@ -143,7 +143,7 @@ impl<'a> CellEnds<'a> {
 }
 
 /// Trims a cell, which mostly has no blanks.
-fn trimmed(cell: &str) -> &str {
+pub(super) fn trimmed(cell: &str) -> &str {
     let plain = |byte: Option<&u8>| byte.is_none_or(|byte| (b'!'..=b'~').contains(byte));
     let bytes = cell.as_bytes();
     if plain(bytes.first()) && plain(bytes.last()) { cell } else { cell.trim() }
@@ -164,12 +164,12 @@ impl ReadRows {
     }
 
     /// Returns nothing, not even columns: a table may have very many of them, and no row.
-    fn without_rows(&self) -> Self {
+    pub(super) fn without_rows(&self) -> Self {
         Self::new(Vec::new(), Vec::new(), self.keys.emptied())
     }
 
     /// Makes the columns for the first row, which comes behind others.
-    fn begin_like(&mut self, before: &Self) {
+    pub(super) fn begin_like(&mut self, before: &Self) {
         if self.columns.is_empty() {
             self.columns = before.columns.iter().map(ColumnCells::next_part).collect();
             self.targets = before.targets.iter().map(TargetCells::next_part).collect();

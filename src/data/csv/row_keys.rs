@@ -44,6 +44,12 @@ impl RowKeys {
         Ok(Self { group: place(group)?, part: place(part)?, ..Self::default() })
     }
 
+    /// Returns true if there is a column of keys.
+    #[cfg(feature = "parquet")]
+    pub(super) fn is_some(&self) -> bool {
+        self.group.is_some() || self.part.is_some()
+    }
+
     /// Returns true for a column of keys, which is no feature.
     pub(super) fn has(&self, column: usize) -> bool {
         self.group == Some(column) || self.part == Some(column)

@@ -16,8 +16,12 @@ use super::bytes::{Beyond, MOST_CELLS, MOST_ROW, Watched};
 use super::dialect::{Dialect, TableFormat, name_of};
 use super::marks::{DecimalMark, NumberMarks};
 use crate::data::cell;
+#[cfg(feature = "parquet")]
+use crate::data::columnar::ColumnBatches;
 use crate::data::header;
 use crate::data::kinds::DeclaredType;
+#[cfg(feature = "parquet")]
+use crate::data::open::is_lasting;
 use crate::data::open::{MAGIC, TableBytes};
 use crate::data::schema::Schema;
 use crate::error::{Error, Result};
@@ -64,7 +68,7 @@ pub(in crate::data) struct TableReader {
 /// Form of a table's rows, by which parts of it are read.
 #[derive(Clone, Debug)]
 pub(super) struct RowForm {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     source: String,
     pub(super) header: StringRecord,
     pub(super) dialect: Dialect,
@@ -290,6 +294,19 @@ impl TableReader {
         let blocks =
             BlockCutter { source, path, delimiter, newline, lines, rest, read, ended: false };
         (blocks, form)
+    }
+
+    /// Opens the rows of a file of columns, which this table is the text of, to be read by columns; `None` for any other table.
+    #[cfg(feature = "parquet")]
+    pub(super) fn columns(&self) -> Result<Option<ColumnBatches>> {
+        let Some(taken) = self.taken.as_ref().filter(|_| self.dialect.is_array) else {
+            return Ok(None);
+        };
+        if !is_lasting(&self.path) {
+            return Ok(None);
+        }
+        ColumnBatches::reopen(&self.path, Arc::clone(taken))
+            .map_err(|source| Error::file("read", &self.path, source))
     }
 
     /// Returns the error of a table without rows.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 
-use crate::data::{Batches, Dataset, Preprocessing, Targets, epoch_order};
+use crate::data::{Batches, Dataset, Preprocessing, ReadBuffer, Targets, epoch_order};
 use crate::device::{Device, Values};
 use crate::error::{Error, Result};
 use crate::plan::TrainPlan;
@@ -221,10 +221,11 @@ impl StreamedTable {
         let mut places: Vec<(u32, usize)> = rows.iter().copied().zip(0..).collect();
         places.sort_unstable();
         x.resize(rows.len() * columns, 0.0);
-        let mut scaled = Vec::with_capacity(columns);
+        let (mut scaled, mut buffer) = (Vec::with_capacity(columns), ReadBuffer::default());
         for (row, place) in places {
             scaled.clear();
-            self.preparation.extend_features(self.data.row(row as usize), &mut scaled);
+            let row = self.data.row(row as usize).in_memory(&mut buffer);
+            self.preparation.extend_features(row, &mut scaled);
             x[place * columns..][..columns].copy_from_slice(&scaled);
         }
     }

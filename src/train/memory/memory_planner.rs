@@ -21,6 +21,10 @@ pub(in crate::train) const ON_THEIR_WAY: usize = 3;
 /// Largest number of bytes of a block. Such a block lasts for a submission on a fast GPU; a larger one takes memory and
 /// gains nothing.
 const BLOCK_BYTES: usize = 16 << 20;
+/// Largest table that a device in the host's memory holds a copy of; a larger one streams. Tests have small tables.
+const SHARED_TABLE: u64 = if cfg!(test) { 1 << 20 } else { 256 << 20 };
+/// Largest block of such a table: its rows are near, and memory is dear.
+const SHARED_BLOCK_BYTES: usize = 2 << 20;
 
 /// Streaming of a training table that is not on the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +46,8 @@ pub enum Limit {
     Slot(u64),
     /// Bytes that a device in the host's memory may take beside a table that is larger than that memory: half of `--host-memory`.
     Host(u64),
+    /// No limit: the device is in the host's memory, which is not to hold a large table twice.
+    Shared,
 }
 
 impl Streaming {
@@ -60,6 +66,7 @@ impl std::fmt::Display for Streaming {
             Limit::Budget(bytes) => format!("budget {}", bytes_text(bytes)),
             Limit::Slot(bytes) => format!("the device allows a table {}", bytes_text(bytes)),
             Limit::Host(bytes) => format!("half of the host memory is {}", bytes_text(bytes)),
+            Limit::Shared => "which memory holds once".to_string(),
         };
         let table = bytes_text(self.table_bytes);
         write!(f, "streams in blocks of {} rows (table {table}, {limit})", self.block_rows)
@@ -89,6 +96,11 @@ pub struct MemoryPlanner<'a> {
     pub device: Option<&'a dyn Device>,
 }
 
+/// Returns true for a device that takes its memory from the host: the CPU, or a software adapter.
+fn in_host(device: &dyn Device) -> bool {
+    device.info().is_cpu() || device.info().is_software()
+}
+
 /// Rows of the table that are on the device, rows of the eval phase, rows of its batches.
 type RowCounts = (usize, (usize, usize));
 
@@ -104,12 +116,16 @@ impl MemoryPlanner<'_> {
         let (rows, batch) = (self.data.train.rows(), self.batch());
         let evals = self.evals()?;
         let slot_limit = self.device.and_then(|device| device.slot_limit());
+        let shares = self.shares_memory();
         let mut limit = match (self.budget(), slot_limit) {
-            (None, None) => return Ok((self.make((rows, evals[0]))?, None)),
             (Some(budget), _) => budget,
+            (None, _) if shares => Limit::Shared,
+            (None, None) => return Ok((self.make((rows, evals[0]))?, None)),
             (None, Some(bytes)) => Limit::Slot(bytes),
         };
-        for eval in evals {
+        // A table that should stream is on the device only if its batches are too large for blocks.
+        let resident = if limit == Limit::Shared { &[][..] } else { &evals };
+        for &eval in resident {
             // A table with too many elements for one slot may still stream.
             let Ok(plan) = self.make((rows, eval)) else { continue };
             if self.fits(&plan, 0) {
@@ -121,7 +137,8 @@ impl MemoryPlanner<'_> {
             }
         }
         // Number of batches in a block; blocks that together hold the whole table would save nothing.
-        let useful = BLOCK_BYTES / (batch * row_bytes(&self.data.train));
+        let block = if limit == Limit::Shared { SHARED_BLOCK_BYTES } else { BLOCK_BYTES };
+        let useful = block / (batch * row_bytes(&self.data.train));
         let most = useful.max(1).min((rows.div_ceil(batch) - 1) / BLOCKS);
         for eval in evals {
             let (mut fit, mut beyond) = (0, most + 1);
@@ -209,11 +226,17 @@ impl MemoryPlanner<'_> {
         if let Some(bytes) = self.options.device_memory {
             return Some(Limit::Budget(bytes));
         }
-        let in_host = |device: &dyn Device| device.info().is_cpu() || device.info().is_software();
         let train = &self.data.train;
         let host_memory = train.host_memory().filter(|_| train.is_stored())?;
         // A plan without a device may be for any, and so for one that shares the memory.
         self.device.is_none_or(in_host).then_some(Limit::Host(host_memory / 2))
+    }
+
+    /// Returns true if the table is large, and the device has the same memory as the host.
+    fn shares_memory(&self) -> bool {
+        let train = &self.data.train;
+        let bytes = row_bytes(train) as u64 * train.rows() as u64;
+        self.device.is_some_and(in_host) && bytes > SHARED_TABLE
     }
 
     /// Returns the number of rows of a batch, which cannot exceed the table's.
@@ -257,6 +280,7 @@ impl MemoryPlanner<'_> {
         let (limit, limit_name, share) = match budget {
             Limit::Budget(bytes) | Limit::Slot(bytes) => (bytes, DEVICE_MEMORY, 1),
             Limit::Host(bytes) => (bytes, HOST_MEMORY, 2),
+            Limit::Shared => return Ok(()),
         };
         // A device knows its own overhead; without one only the plan's memory is counted.
         let there = self.device.map_or(Memory::of(plan).total(), |device| device.bytes_for(plan));
@@ -310,10 +334,7 @@ pub(in crate::train) fn check_host(
 ) -> Result<()> {
     let Some(limit) = free.filter(|_| options.checkpoint_every > 0) else { return Ok(()) };
     let checkpoints = checkpoint_bytes(options, plan);
-    let info = device.info();
-    // A CPU or a software adapter takes its memory from the host too.
-    let in_host = info.is_cpu() || info.is_software();
-    let need = checkpoints + if in_host { device.bytes_for(plan) } else { 0 };
+    let need = checkpoints + if in_host(device) { device.bytes_for(plan) } else { 0 };
     if need <= limit {
         return Ok(());
     }
@@ -364,6 +385,43 @@ mod tests {
     use crate::data::synth;
     use crate::device::cpu::CpuDevice;
     use crate::random::Seed;
+
+    #[test]
+    fn a_large_table_is_in_memory_once_and_trains_the_same_weights() {
+        let rows = 40_000;
+        let x: Vec<f32> = (0..rows * 9).map(|i| (i % 1009) as f32 / 100.0).collect();
+        let y: Vec<f64> =
+            (0..rows).map(|i| f64::from(x[i * 9]) - 0.5 * f64::from(x[i * 9 + 4])).collect();
+        let data = Dataset::from_arrays(&x, 9, y).unwrap().split(0.2, Seed(2)).unwrap();
+        let model = Sequential::new().dense(5).relu().dense(1);
+        let run = |device_memory: Option<u64>| {
+            let options = TrainOptions {
+                loss: crate::graph::Loss::Mse,
+                epochs: 2,
+                batch_size: 1000,
+                device_memory,
+                ..TrainOptions::default()
+            };
+            let mut trainer = crate::train::Trainer::new(
+                &model,
+                &data,
+                &options,
+                &crate::device::DeviceKind::Cpu,
+            )
+            .unwrap();
+            trainer.run().unwrap();
+            let limit = trainer.info().streaming.map(|streaming| streaming.limit);
+            let bytes = trainer.info().device_bytes;
+            let bits = trainer.params().unwrap().arena().iter().map(|it| it.to_bits()).collect();
+            (limit, bytes, bits)
+        };
+        let (limit, bytes, shared): (_, _, Vec<u32>) = run(None);
+        assert_eq!(limit, Some(Limit::Shared));
+        // With room for all of it that the user has granted, the device has a copy.
+        let (limit, with_copy, resident) = run(Some(1 << 30));
+        assert_eq!(limit, None);
+        assert!(shared == resident && bytes > 0 && with_copy > 0);
+    }
 
     #[test]
     fn the_host_must_have_room_for_checkpoints() {

@@ -1,0 +1,44 @@
+//! Parquet and Arrow files as tables: read as a whole, column by column, and in pieces, which has to give the same.
+
+use super::{allowance, same_inputs, with_file};
+use crate::memory::within;
+use wgrad::data::{PartReader, TableOptions, column_names, inspect_with};
+use wgrad::{Dataset, Target};
+
+/// The first byte says which column is the target, what it is taken for, and how gaps are dealt with.
+pub fn columns(data: &[u8]) {
+    let Some((&how, file)) = data.split_first() else { return };
+    let column = ["y", "city", "x", "f64"][usize::from(how % 4)].to_string();
+    let mut options = TableOptions::default();
+    if how & 16 != 0 {
+        options.weight = Some("u8".into());
+    }
+    if how & 32 != 0 {
+        options.group = Some("i16".into());
+    }
+    if how & 64 != 0 {
+        options.missing = Some(vec!["a".into(), "0.5".into()]);
+    }
+    let target = match how & 12 {
+        0 => Target::Number(column),
+        4 => Target::Class(column),
+        _ => Target::Auto(column),
+    };
+    with_file("columns", file, |path| {
+        within(allowance(file), || {
+            let _ = column_names(path);
+        });
+        let _ = within(2 * allowance(file), || inspect_with(path, &options));
+        let read = within(2 * allowance(file), || Dataset::load(path, &target, &options));
+        let Ok(read) = read.and_then(|read| read.data.encoded()) else { return };
+        assert!(read.rows() > 0 && read.x().len() == read.rows() * read.columns());
+        assert!(read.x().iter().all(f64::is_finite));
+        let mut parts = PartReader::open_as(path, read.schema(), &options.format)
+            .expect("the columns are there");
+        let mut x = Vec::new();
+        while let Some(part) = parts.next_part(5).expect("the rows are good") {
+            x.extend(part.x);
+        }
+        assert!(same_inputs(&x, &read.x().to_vec()));
+    });
+}
