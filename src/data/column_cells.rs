@@ -13,6 +13,7 @@ use super::kinds::{
 };
 use super::table_options::ColumnRule;
 use super::text_table::TextTable;
+use crate::shape::shortest;
 
 /// Most different numbers of a column whose texts are kept, in case that it holds texts as well.
 /// Tests have few rows, and should have columns of too many all the same.
@@ -46,11 +47,59 @@ pub(super) struct ColumnCells {
 /// Different cells that are no gaps, counted.
 #[derive(Clone, Debug, Default)]
 struct DifferentCells {
-    hashes: HashList,
-    /// True once the whole table has more than are counted, so that no part needs to count.
+    /// Texts as they are written.
+    texts: CountedCells,
+    /// Numbers, whatever their spelling.
+    numbers: CountedCells,
+    /// True once the whole table has more of both than are counted, so that no part needs to count.
     full: Arc<AtomicBool>,
-    /// The first of them.
-    examples: Vec<String>,
+}
+
+/// Different cells by their hashes, and the first of them.
+#[derive(Clone, Debug, Default)]
+struct CountedCells {
+    hashes: HashList,
+    first: Vec<(u64, String)>,
+}
+
+impl CountedCells {
+    fn is_full(&self) -> bool {
+        self.hashes.len() >= COUNTED_CELLS
+    }
+
+    fn add(&mut self, hash: u64, cell: impl FnOnce() -> String) {
+        if !self.is_full() && self.hashes.insert(hash) && self.first.len() < EXAMPLES {
+            self.first.push((hash, cell()));
+        }
+    }
+
+    fn append(&mut self, part: Self) {
+        let free = EXAMPLES - self.first.len();
+        let new = part.first.into_iter().filter(|(hash, _)| !self.hashes.contains(hash));
+        self.first.extend(new.take(free).collect::<Vec<_>>());
+        for hash in part.hashes {
+            if self.is_full() {
+                return;
+            }
+            self.hashes.insert(hash);
+        }
+    }
+
+    fn examples(&self) -> Vec<String> {
+        self.first.iter().map(|(_, cell)| cell.clone()).collect()
+    }
+}
+
+/// Returns a hash of a number, which no other number has; 0 and -0 are one number.
+pub(super) fn number_hash(value: f64) -> u64 {
+    let bits = if value == 0.0 { 0 } else { value.to_bits() };
+    let spread = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    spread ^ (spread >> 32)
+}
+
+/// Returns a number in its fewest digits; one with more digits than f64 keeps as it is written.
+fn number_text(cell: &str, value: f64) -> String {
+    if cell::loses_digits(cell) { cell.to_owned() } else { shortest(value) }
 }
 
 impl DifferentCells {
@@ -59,28 +108,39 @@ impl DifferentCells {
         Self { full: Arc::clone(&self.full), ..Self::default() }
     }
 
-    fn add(&mut self, cell: &str) {
-        if !self.full.load(Ordering::Relaxed)
-            && self.hashes.len() < COUNTED_CELLS
-            && self.hashes.insert(text_hash(cell))
-            && self.examples.len() < EXAMPLES
-        {
-            self.examples.push(cell.to_owned());
+    /// Counts a cell that is no gap, with its number or NaN.
+    fn add(&mut self, cell: &str, value: f64) {
+        if self.full.load(Ordering::Relaxed) {
+            return;
+        }
+        self.texts.add(text_hash(cell), || cell.to_owned());
+        if !value.is_nan() {
+            self.numbers.add(number_hash(value), || number_text(cell, value));
         }
     }
 
     fn append(&mut self, part: Self) {
-        let free = EXAMPLES - self.examples.len();
-        let new = part.examples.into_iter().filter(|it| !self.hashes.contains(&text_hash(it)));
-        self.examples.extend(new.take(free).collect::<Vec<_>>());
-        for hash in part.hashes {
-            if self.hashes.len() >= COUNTED_CELLS {
-                self.full.store(true, Ordering::Relaxed);
-                break;
-            }
-            self.hashes.insert(hash);
+        self.texts.append(part.texts);
+        self.numbers.append(part.numbers);
+        if self.texts.is_full() && self.numbers.is_full() {
+            self.full.store(true, Ordering::Relaxed);
         }
     }
+}
+
+/// Different cells of a column that are no gaps, for a report.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CellCounts {
+    /// Number of different texts; of texts that are numbers at most [`COUNTED_CELLS`] are counted.
+    pub(super) texts: usize,
+    /// The first different texts.
+    pub(super) examples: Vec<String>,
+    /// Number of different numbers, whatever their spelling, up to [`COUNTED_CELLS`].
+    pub(super) numbers: usize,
+    /// The first different numbers.
+    pub(super) first_numbers: Vec<String>,
+    /// Number of different texts that enough rows have; `None` where texts are counted no more.
+    pub(super) frequent: Option<usize>,
 }
 
 /// Different cells of a column, and how many of each there are.
@@ -131,20 +191,32 @@ impl ColumnCells {
         Self { scan: self.scan.emptied(), known, forgets, keeps_all, different, inexact: false }
     }
 
-    /// Returns the number of different cells that are no gaps, and the first of them; of numbers at most [`COUNTED_CELLS`] are counted.
-    pub(super) fn different(&self) -> (usize, Vec<String>) {
-        if let Some(known) = &self.known {
-            let cells = known.texts.iter().zip(&known.cells);
-            let filled = cells.filter(|(_, cell)| cell.class != CellClass::Gap);
-            let first = filled.clone().take(EXAMPLES).map(|(text, _)| text.to_owned());
-            return (filled.clone().count(), first.collect());
-        }
-        match &self.different {
-            Some(cells) => {
+    /// Returns the number of different cells that are no gaps, and the first of them; a text is frequent that `least` rows have.
+    pub(super) fn counts(&self, marks: &GapMarks, least: usize) -> CellCounts {
+        let Some(known) = &self.known else {
+            let Some(different) = &self.different else { return CellCounts::default() };
+            return CellCounts {
                 // Texts are counted further than numbers, since their number decides what becomes of them.
-                (cells.hashes.len().max(self.scan.different_texts()), cells.examples.clone())
-            }
-            None => (0, Vec::new()),
+                texts: different.texts.hashes.len().max(self.scan.different_texts()),
+                examples: different.texts.examples(),
+                numbers: different.numbers.hashes.len(),
+                first_numbers: different.numbers.examples(),
+                frequent: None,
+            };
+        };
+        let cells = known.texts.iter().zip(&known.cells);
+        let filled = cells.filter(|(_, cell)| cell.class != CellClass::Gap);
+        let mut numbers = CountedCells::default();
+        for (text, _) in filled.clone().filter(|(_, cell)| cell.class == CellClass::Number) {
+            let value = marks.number(text).unwrap_or(f64::NAN);
+            numbers.add(number_hash(value), || number_text(text, value));
+        }
+        CellCounts {
+            texts: filled.clone().count(),
+            examples: filled.clone().take(EXAMPLES).map(|(text, _)| text.to_owned()).collect(),
+            numbers: numbers.hashes.len(),
+            first_numbers: numbers.examples(),
+            frequent: Some(filled.filter(|(_, cell)| cell.count >= least).count()),
         }
     }
 
@@ -158,12 +230,13 @@ impl ColumnCells {
     ) -> (f64, Option<Vec<f64>>) {
         if self.forgets {
             self.inexact |= cell::loses_digits(cell);
+            let value = self.scan.push(cell, line, marks);
             if let Some(different) = &mut self.different
                 && !marks.has(cell)
             {
-                different.add(cell);
+                different.add(cell, value);
             }
-            return (self.scan.push(cell, line, marks), None);
+            return (value, None);
         }
         let known = self.known.get_or_insert_default();
         let (code, new) = known.texts.code(cell);
@@ -186,7 +259,11 @@ impl ColumnCells {
         if let (Some(different), Some(known)) = (&mut self.different, &self.known) {
             let cells = known.texts.iter().zip(&known.cells);
             let filled = cells.filter(|(_, cell)| cell.class != CellClass::Gap);
-            filled.for_each(|(text, _)| different.add(text));
+            filled.for_each(|(text, cell)| {
+                let is_number = cell.class == CellClass::Number;
+                let value = marks.number(text).ok().filter(|_| is_number);
+                different.add(text, value.unwrap_or(f64::NAN));
+            });
         }
         self.forgets = true;
         self.known.take().map_or_else(Vec::new, |known| known.tell(&mut self.scan, marks))

@@ -362,17 +362,25 @@ fn matched(own: &[RawColumn], column: &Column) -> Result<(usize, Option<Vec<usiz
     Ok((place, indices))
 }
 
-/// Describes how this many texts become inputs where nothing is asked.
-pub(super) fn usual_encoding(values: usize, gaps: bool, one_hot: Option<usize>) -> String {
+/// Describes how this many texts become inputs; with `pooled`, there are rare ones besides.
+pub(super) fn told_encoding(
+    values: usize,
+    (gaps, pooled): (bool, bool),
+    (rule, one_hot): (CategoryRule, Option<usize>),
+) -> String {
     let few = values <= one_hot.unwrap_or(FEW_VALUES);
-    match values {
-        2 if !gaps && few => "an input of 0 or 1".to_string(),
-        _ if few => {
+    let table = |width: Option<usize>| {
+        let width = width.unwrap_or_else(|| usual_width(values));
+        format!("a row of an embedding's table, {} x {width}", values + 1)
+    };
+    match rule {
+        CategoryRule::Embedding(width) => table(width),
+        CategoryRule::Auto if !few => table(None),
+        CategoryRule::Auto if values == 2 && !gaps && !pooled => "an input of 0 or 1".to_string(),
+        CategoryRule::Auto | CategoryRule::OneHot => {
+            let rare = if pooled { ", one for rare ones" } else { "" };
             let gaps = if gaps { ", and one for gaps" } else { "" };
-            format!("an input for each of {values} texts{gaps}")
-        }
-        _ => {
-            format!("a row of an embedding's table, {} x {}", values + 1, usual_width(values))
+            format!("an input for each of {values} texts{rare}{gaps}")
         }
     }
 }

@@ -53,8 +53,10 @@ impl FirstPass {
         options: &TableOptions,
         target: &Target,
     ) -> Self {
+        let rules = options.rules();
         let column = |&place: &usize| {
-            ColumnCells::new(options.rule(&layout.names[place]), table.declared(place))
+            let rule = rules.get(layout.names[place].as_str()).copied();
+            ColumnCells::new(rule, table.declared(place))
         };
         let columns = layout.picks.iter().map(column).collect();
         let targets = layout.targets.iter().map(|&it| TargetCells::of(table.declared(it), target));
@@ -71,8 +73,10 @@ impl FirstPass {
 
     /// Makes the pass over a table whose columns are to be told.
     pub(super) fn counting(table: &TableReader, layout: &Layout, options: &TableOptions) -> Self {
+        let rules = options.rules();
         let column = |&place: &usize| {
-            ColumnCells::counted(options.rule(&layout.names[place]), table.declared(place))
+            let rule = rules.get(layout.names[place].as_str()).copied();
+            ColumnCells::counted(rule, table.declared(place))
         };
         let columns = layout.picks.iter().map(column).collect();
         let all = ReadRows::new(columns, Vec::new(), layout.keys.clone());
