@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::cell::{self, GapMarks};
-use super::kinds::{
-    CellClass, ColumnScan, DeclaredType, HashList, RawKind, SHOWN_CELLS, text_hash,
-};
+use super::kinds::{CellClass, ColumnScan, DeclaredType, HashList, RawKind, SHOWN_CELLS};
 use super::table_options::ColumnRule;
 use super::text_table::TextTable;
 use crate::shape::shortest;
@@ -18,8 +16,14 @@ use crate::shape::shortest;
 /// Most different numbers of a column whose texts are kept, in case that it holds texts as well.
 /// Tests have few rows, and should have columns of too many all the same.
 const FEW_NUMBERS: usize = if cfg!(any(test, fuzzing)) { 1 << 4 } else { 1 << 12 };
-/// Most different numbers that are counted for a report, and number of examples in it.
-pub(super) const COUNTED_CELLS: usize = 1 << 16;
+/// Most different numbers of all columns of a wide table, and most of one that has more columns than these.
+const NUMBERS_OF_ALL: usize = 1 << 21;
+const FEWEST_NUMBERS: usize = 1 << 4;
+/// Most different numbers of a column that are counted for a report, of all columns of a wide table, and of a column of a wider one.
+const COUNTED_NUMBERS: usize = 1 << 16;
+const COUNTED_OF_ALL: usize = 1 << 26;
+const FEWEST_COUNTED: usize = 1 << 10;
+/// Number of examples in a report.
 const EXAMPLES: usize = 3;
 /// Most texts that a part of a table has room for from the beginning.
 const MOST_ROOM: usize = 1 << 13;
@@ -38,56 +42,28 @@ pub(super) struct ColumnCells {
     forgets: bool,
     /// True if all texts are needed, since the column is asked to be a category.
     keeps_all: bool,
+    /// Most different numbers whose texts are kept.
+    most: usize,
     /// Different cells, counted where their texts are forgotten and that is asked.
     different: Option<Box<DifferentCells>>,
     /// True if a number has more digits than f64 keeps.
     pub(super) inexact: bool,
+    /// True if a whole number is another one as f64, as long ids are.
+    pub(super) rounded: bool,
 }
 
 /// Different cells that are no gaps, counted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct DifferentCells {
-    /// Texts as they are written.
-    texts: CountedCells,
-    /// Numbers, whatever their spelling.
-    numbers: CountedCells,
-    /// True once the whole table has more of both than are counted, so that no part needs to count.
+    /// Hashes of numbers, whatever their spelling; texts are counted for the decision on the kind.
+    numbers: HashList,
+    /// Most numbers that are counted.
+    most: usize,
+    /// True once the whole table has more than are counted, so that no part needs to count.
     full: Arc<AtomicBool>,
-}
-
-/// Different cells by their hashes, and the first of them.
-#[derive(Clone, Debug, Default)]
-struct CountedCells {
-    hashes: HashList,
+    /// The first different texts, and the first different numbers.
+    texts: Vec<String>,
     first: Vec<(u64, String)>,
-}
-
-impl CountedCells {
-    fn is_full(&self) -> bool {
-        self.hashes.len() >= COUNTED_CELLS
-    }
-
-    fn add(&mut self, hash: u64, cell: impl FnOnce() -> String) {
-        if !self.is_full() && self.hashes.insert(hash) && self.first.len() < EXAMPLES {
-            self.first.push((hash, cell()));
-        }
-    }
-
-    fn append(&mut self, part: Self) {
-        let free = EXAMPLES - self.first.len();
-        let new = part.first.into_iter().filter(|(hash, _)| !self.hashes.contains(hash));
-        self.first.extend(new.take(free).collect::<Vec<_>>());
-        for hash in part.hashes {
-            if self.is_full() {
-                return;
-            }
-            self.hashes.insert(hash);
-        }
-    }
-
-    fn examples(&self) -> Vec<String> {
-        self.first.iter().map(|(_, cell)| cell.clone()).collect()
-    }
 }
 
 /// Returns a hash of a number, which no other number has; 0 and -0 are one number.
@@ -103,27 +79,46 @@ fn number_text(cell: &str, value: f64) -> String {
 }
 
 impl DifferentCells {
-    /// Returns the empty count of the next part.
-    fn next_part(&self) -> Self {
-        Self { full: Arc::clone(&self.full), ..Self::default() }
+    fn new(most: usize) -> Self {
+        let (texts, first) = (Vec::new(), Vec::new());
+        Self { numbers: HashList::default(), most, full: Arc::default(), texts, first }
     }
 
-    /// Counts a cell that is no gap, with its number or NaN.
-    fn add(&mut self, cell: &str, value: f64) {
-        if self.full.load(Ordering::Relaxed) {
-            return;
+    /// Returns the empty count of the next part.
+    fn next_part(&self) -> Self {
+        Self { full: Arc::clone(&self.full), ..Self::new(self.most) }
+    }
+
+    /// Counts a cell that is no gap, with its number, if it is one.
+    fn add(&mut self, cell: &str, value: Option<f64>) {
+        self.add_text(cell);
+        let Some(value) = value.filter(|_| !self.full.load(Ordering::Relaxed)) else { return };
+        let hash = number_hash(value);
+        if self.numbers.len() < self.most
+            && self.numbers.insert(hash)
+            && self.first.len() < EXAMPLES
+        {
+            self.first.push((hash, number_text(cell, value)));
         }
-        self.texts.add(text_hash(cell), || cell.to_owned());
-        if !value.is_nan() {
-            self.numbers.add(number_hash(value), || number_text(cell, value));
+    }
+
+    fn add_text(&mut self, cell: &str) {
+        if self.texts.len() < EXAMPLES && !self.texts.iter().any(|it| it == cell) {
+            self.texts.push(cell.to_owned());
         }
     }
 
     fn append(&mut self, part: Self) {
-        self.texts.append(part.texts);
-        self.numbers.append(part.numbers);
-        if self.texts.is_full() && self.numbers.is_full() {
-            self.full.store(true, Ordering::Relaxed);
+        part.texts.iter().for_each(|text| self.add_text(text));
+        let free = EXAMPLES - self.first.len();
+        let new = part.first.into_iter().filter(|(hash, _)| !self.numbers.contains(hash));
+        self.first.extend(new.take(free).collect::<Vec<_>>());
+        for hash in part.numbers {
+            if self.numbers.len() >= self.most {
+                self.full.store(true, Ordering::Relaxed);
+                break;
+            }
+            self.numbers.insert(hash);
         }
     }
 }
@@ -131,11 +126,11 @@ impl DifferentCells {
 /// Different cells of a column that are no gaps, for a report.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CellCounts {
-    /// Number of different texts; of texts that are numbers at most [`COUNTED_CELLS`] are counted.
+    /// Number of different texts; where texts are kept no more, spellings of a number count as one.
     pub(super) texts: usize,
     /// The first different texts.
     pub(super) examples: Vec<String>,
-    /// Number of different numbers, whatever their spelling, up to [`COUNTED_CELLS`].
+    /// Number of different numbers, whatever their spelling, as far as they are counted.
     pub(super) numbers: usize,
     /// The first different numbers.
     pub(super) first_numbers: Vec<String>,
@@ -165,18 +160,38 @@ struct KnownCell {
 }
 
 impl ColumnCells {
-    pub(super) fn new(rule: Option<&ColumnRule>, declared: Option<&DeclaredType>) -> Self {
+    /// Makes the empty column, one of so many of a table.
+    pub(super) fn new(
+        rule: Option<&ColumnRule>,
+        declared: Option<&DeclaredType>,
+        columns: usize,
+    ) -> Self {
         let keeps_all = matches!(
             rule,
             Some(ColumnRule::Category | ColumnRule::OneHot | ColumnRule::Embedding(_))
         );
-        let scan = ColumnScan::new(rule, declared);
-        Self { scan, known: None, forgets: false, keeps_all, different: None, inexact: false }
+        let most = (NUMBERS_OF_ALL / columns.max(1)).clamp(FEWEST_NUMBERS, FEW_NUMBERS);
+        Self {
+            scan: ColumnScan::new(rule, declared),
+            known: None,
+            forgets: false,
+            keeps_all,
+            most,
+            different: None,
+            inexact: false,
+            rounded: false,
+        }
     }
 
     /// Makes the empty column whose different cells are counted.
-    pub(super) fn counted(rule: Option<&ColumnRule>, declared: Option<&DeclaredType>) -> Self {
-        Self { different: Some(Box::default()), ..Self::new(rule, declared) }
+    pub(super) fn counted(
+        rule: Option<&ColumnRule>,
+        declared: Option<&DeclaredType>,
+        columns: usize,
+    ) -> Self {
+        let most = (COUNTED_OF_ALL / columns.max(1)).clamp(FEWEST_COUNTED, COUNTED_NUMBERS);
+        let different = Some(Box::new(DifferentCells::new(most)));
+        Self { different, ..Self::new(rule, declared, columns) }
     }
 
     /// Returns the empty column that begins as this one has ended: with texts, or without.
@@ -187,8 +202,9 @@ impl ColumnCells {
             Box::new(KnownTexts { texts, ..KnownTexts::default() })
         });
         let different = self.different.as_ref().map(|it| Box::new(it.next_part()));
-        let (forgets, keeps_all) = (self.forgets, self.keeps_all);
-        Self { scan: self.scan.emptied(), known, forgets, keeps_all, different, inexact: false }
+        let scan = self.scan.emptied();
+        let (forgets, keeps_all, most) = (self.forgets, self.keeps_all, self.most);
+        Self { scan, known, forgets, keeps_all, most, different, inexact: false, rounded: false }
     }
 
     /// Returns the number of different cells that are no gaps, and the first of them; a text is frequent that `least` rows have.
@@ -196,26 +212,24 @@ impl ColumnCells {
         let Some(known) = &self.known else {
             let Some(different) = &self.different else { return CellCounts::default() };
             return CellCounts {
-                // Texts are counted further than numbers, since their number decides what becomes of them.
-                texts: different.texts.hashes.len().max(self.scan.different_texts()),
-                examples: different.texts.examples(),
-                numbers: different.numbers.hashes.len(),
-                first_numbers: different.numbers.examples(),
+                texts: different.numbers.len() + self.scan.different_texts(),
+                examples: different.texts.clone(),
+                numbers: different.numbers.len(),
+                first_numbers: different.first.iter().map(|(_, text)| text.clone()).collect(),
                 frequent: None,
             };
         };
         let cells = known.texts.iter().zip(&known.cells);
         let filled = cells.filter(|(_, cell)| cell.class != CellClass::Gap);
-        let mut numbers = CountedCells::default();
+        let mut numbers = DifferentCells::new(usize::MAX);
         for (text, _) in filled.clone().filter(|(_, cell)| cell.class == CellClass::Number) {
-            let value = marks.number(text).unwrap_or(f64::NAN);
-            numbers.add(number_hash(value), || number_text(text, value));
+            numbers.add(text, marks.number(text).ok());
         }
         CellCounts {
             texts: filled.clone().count(),
             examples: filled.clone().take(EXAMPLES).map(|(text, _)| text.to_owned()).collect(),
-            numbers: numbers.hashes.len(),
-            first_numbers: numbers.examples(),
+            numbers: numbers.numbers.len(),
+            first_numbers: numbers.first.into_iter().map(|(_, text)| text).collect(),
             frequent: Some(filled.filter(|(_, cell)| cell.count >= least).count()),
         }
     }
@@ -229,12 +243,13 @@ impl ColumnCells {
         marks: &GapMarks,
     ) -> (f64, Option<Vec<f64>>) {
         if self.forgets {
-            self.inexact |= cell::loses_digits(cell);
+            self.note_digits(cell);
+            let numbers = self.scan.numbers;
             let value = self.scan.push(cell, line, marks);
             if let Some(different) = &mut self.different
                 && !marks.has(cell)
             {
-                different.add(cell, value);
+                different.add(cell, Some(value).filter(|_| self.scan.numbers > numbers));
             }
             return (value, None);
         }
@@ -244,14 +259,23 @@ impl ColumnCells {
             known.count(code, line);
             return (code.into(), None);
         }
-        self.inexact |= cell::loses_digits(cell);
         known.add(line, self.scan.class(cell, marks));
         known.count(code, line);
-        if self.keeps_all || !known.is_full() {
+        let full = known.is_full(self.most);
+        self.note_digits(cell);
+        if self.keeps_all || !full {
             return (code.into(), None);
         }
         let values = self.forget_texts(marks);
         (values.last().copied().unwrap_or(f64::NAN), Some(values))
+    }
+
+    /// Notes if a number has more digits than f64 keeps.
+    fn note_digits(&mut self, cell: &str) {
+        if cell::loses_digits(cell) {
+            self.inexact = true;
+            self.rounded |= cell.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        }
     }
 
     /// Forgets the texts. Returns their numbers by code; NaN for all that is none.
@@ -261,8 +285,7 @@ impl ColumnCells {
             let filled = cells.filter(|(_, cell)| cell.class != CellClass::Gap);
             filled.for_each(|(text, cell)| {
                 let is_number = cell.class == CellClass::Number;
-                let value = marks.number(text).ok().filter(|_| is_number);
-                different.add(text, value.unwrap_or(f64::NAN));
+                different.add(text, marks.number(text).ok().filter(|_| is_number));
             });
         }
         self.forgets = true;
@@ -274,6 +297,7 @@ impl ColumnCells {
     pub(super) fn append(&mut self, mut part: Self, marks: &GapMarks) -> Recoded {
         let mut recoded = Recoded::default();
         self.inexact |= part.inexact;
+        self.rounded |= part.rounded;
         if self.forgets || part.forgets {
             recoded.own = (!self.forgets).then(|| self.forget_texts(marks));
             recoded.of_part = (!part.forgets).then(|| part.forget_texts(marks));
@@ -298,7 +322,7 @@ impl ColumnCells {
         let free = SHOWN_CELLS.saturating_sub(known.misfit_lines.len());
         known.misfit_lines.extend(of_part.misfit_lines.iter().take(free));
         recoded.of_part = Some(codes);
-        if !self.keeps_all && known.is_full() {
+        if !self.keeps_all && known.is_full(self.most) {
             let values = self.forget_texts(marks);
             let numbers = |code: &f64| values[*code as usize];
             recoded.of_part = recoded.of_part.map(|codes| codes.iter().map(numbers).collect());
@@ -347,9 +371,9 @@ impl KnownTexts {
     }
 
     /// Returns true if the texts take more memory than they are likely to be worth.
-    fn is_full(&self) -> bool {
+    fn is_full(&self, numbers: usize) -> bool {
         let many = self.cells.len() >= MANY_TEXTS && self.cells.len() * 2 > self.misfits;
-        self.numbers > FEW_NUMBERS || many
+        self.numbers > numbers || many
     }
 
     /// Counts all cells. Returns their numbers by code.

@@ -11,6 +11,7 @@ use super::cell::shown;
 use super::column::{
     Column, ColumnEncoding, PooledTexts, embedded, encode_row, index, input_names,
 };
+use super::column_notes::{ColumnNote, ColumnNotes, NoteForm};
 use super::date;
 use super::header::list;
 use super::kinds::{CategoryRule, RawColumn, RawColumns, RawKind};
@@ -215,9 +216,11 @@ impl Dataset {
             Some(raw) => raw.columns.clone(),
             None => self.schema.features.iter().map(plain).collect(),
         };
+        let place_of: HashMap<&str, usize> =
+            own.iter().map(|it| it.name.as_str()).zip(0..).collect();
         let picks: Vec<(usize, Option<Vec<usize>>)> = columns
             .iter()
-            .map(|column| matched(&own, column))
+            .map(|column| matched((&own, &place_of), column))
             .collect::<Result<_, String>>()
             .map_err(|problem| Error::table(&self.source, problem))?;
         let (mut x, mut odd) = (NumberBuilder::within(self.memory), Vec::new());
@@ -257,8 +260,9 @@ impl Dataset {
         schema.missing = missing;
         let mut notes = self.notes.to_vec();
         if self.raw.is_some() {
-            notes.extend(told_lacking(&own, columns));
-            notes.extend(columns.iter().filter_map(told_pooled));
+            let mut of_columns = told_lacking(&own, columns);
+            columns.iter().for_each(|column| of_columns.push(&column.name, told_pooled(column)));
+            notes.extend(of_columns.into_sentences());
         }
         let notes = Arc::new(notes);
         let x = Arc::new(x.finish()?);
@@ -286,18 +290,20 @@ impl Dataset {
 }
 
 /// Says which columns of a table are no inputs.
-fn told_lacking(own: &[RawColumn], columns: &[Column]) -> Vec<String> {
+fn told_lacking(own: &[RawColumn], columns: &[Column]) -> ColumnNotes {
     let known: HashSet<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     let lacking = own.iter().filter(|column| !known.contains(column.name.as_str()));
-    let told = |column: &RawColumn| {
+    let mut notes = ColumnNotes::default();
+    for column in lacking {
         let name = list(&[&column.name]);
-        format!("{name} holds nothing but gaps in the training rows, and is left out")
-    };
-    lacking.map(told).collect()
+        let text = format!("{name} holds nothing but gaps in the training rows, and is left out");
+        notes.push(&column.name, Some(ColumnNote { form: NoteForm::NothingButGaps, text }));
+    }
+    notes
 }
 
 /// Says how many texts of a column share one place, if some do.
-fn told_pooled(column: &Column) -> Option<String> {
+fn told_pooled(column: &Column) -> Option<ColumnNote> {
     let PooledTexts { texts, rows, least } = column.encoding.pooled()?;
     let share = match column.encoding {
         ColumnEncoding::Embedding { .. } => "row 0 of the embedding's table",
@@ -307,10 +313,11 @@ fn told_pooled(column: &Column) -> Option<String> {
         1 => ("text has", "it"),
         _ => ("texts have", "all of them"),
     };
-    Some(format!(
+    let text = format!(
         "{texts} {have} fewer than {least} training rows in {}, {rows} with {of}: they share {share} with any other text",
         list(&[&column.name])
-    ))
+    );
+    Some(ColumnNote { form: NoteForm::RareTexts, text })
 }
 
 /// Returns how the texts of the training rows become inputs, each with an input of its own up to `one_hot` of them.
@@ -338,8 +345,11 @@ fn category(
 }
 
 /// Returns the place of a column among those of a table, and the index of each text in the column.
-fn matched(own: &[RawColumn], column: &Column) -> Result<(usize, Option<Vec<usize>>), String> {
-    let Some(place) = own.iter().position(|it| it.name == column.name) else {
+fn matched(
+    (own, place_of): (&[RawColumn], &HashMap<&str, usize>),
+    column: &Column,
+) -> Result<(usize, Option<Vec<usize>>), String> {
+    let Some(&place) = place_of.get(column.name.as_str()) else {
         return Err(format!("there is no column {}", shown(&column.name)));
     };
     let indices = match (&own[place].kind, &column.encoding) {

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::column::unscaled;
+use super::column_copies::ColumnCopies;
 use super::header::list;
 use super::numbers::Numbers;
 use super::scaling::{
@@ -123,16 +124,26 @@ impl Preprocessing {
         let simple = first(rules.features) && rules.columns.is_empty();
         let mut curves = ScalingCurves::default();
         let (mut mean, mut std) = (Vec::with_capacity(columns), Vec::with_capacity(columns));
-        let mut lossy = Vec::new();
+        let (mut lossy, mut copies) = (Vec::new(), ColumnCopies::new(train));
         for (input, &method) in methods.iter().enumerate() {
             let own = match (method, simple) {
                 (FeatureScaling::None, true) => None,
-                _ => Some(MeasuredScaling::of(train.column(input), weights, method)),
+                _ => Some(match copies.get(input) {
+                    Some(values) => MeasuredScaling::of(values.iter().copied(), weights, method),
+                    None => MeasuredScaling::of(train.column(input), weights, method),
+                }),
             };
             let line = own.as_ref().map_or((0.0, 1.0), |own| (own.mean, own.std));
             mean.push(line.0);
             std.push(line.1);
-            if loses_digits(train, input, method, own.as_ref().map_or(1.0, |own| own.moments.1)) {
+            let std = own.as_ref().map_or(1.0, |own| own.moments.1);
+            // A table in single precision has no more digits to lose.
+            let lost = !train.x().is_single()
+                && match copies.get(input) {
+                    Some(values) => loses_digits(values.iter().copied(), method, std),
+                    None => loses_digits(train.column(input), method, std),
+                };
+            if lost {
                 lossy.push(train.schema().features[input].clone());
             }
             let Some(own) = own.filter(|_| !simple) else { continue };
@@ -235,12 +246,12 @@ impl Preprocessing {
     /// Lists the method of each input, where one method of all was enough so far.
     fn list_methods(&mut self) {
         if self.curves.methods.is_empty() {
-            self.curves.methods = (0..self.mean.len()).map(|input| self.method(input)).collect();
+            self.curves.methods = self.methods();
             self.curves.means.clone_from(&self.mean);
         }
     }
 
-    /// Returns the method by which an input is scaled.
+    /// Returns the method by which an input is scaled; for all inputs, use [`Self::methods`].
     pub fn method(&self, input: usize) -> FeatureScaling {
         let stays = || unscaled(&self.schema.columns).contains(&input);
         match self.curves.methods.get(input) {
@@ -248,6 +259,18 @@ impl Preprocessing {
             None if stays() => FeatureScaling::None,
             None => self.scale,
         }
+    }
+
+    /// Returns the method by which each input is scaled.
+    pub fn methods(&self) -> Vec<FeatureScaling> {
+        if !self.curves.methods.is_empty() {
+            return self.curves.methods.clone();
+        }
+        let mut methods = vec![self.scale; self.mean.len()];
+        unscaled(&self.schema.columns)
+            .into_iter()
+            .for_each(|at| methods[at] = FeatureScaling::None);
+        methods
     }
 
     /// Returns the method by which a numeric target is scaled.
@@ -385,9 +408,23 @@ impl Preprocessing {
     /// Returns the fraction of a feature column's different values, in some of the rows, that cannot be told from another
     /// one once they are scaled and rounded to single precision.
     pub fn lost_values(&self, data: &Dataset, column: usize) -> f64 {
+        self.lost_of(data.column(column), data.rows(), column)
+    }
+
+    /// Returns the same as [`Self::lost_values`] for all columns.
+    pub(crate) fn lost_of_all(&self, data: &Dataset) -> Vec<f64> {
+        let mut copies = ColumnCopies::new(data);
+        let lost = |column| match copies.get(column) {
+            Some(values) => self.lost_of(values.iter().copied(), data.rows(), column),
+            None => self.lost_values(data, column),
+        };
+        (0..data.columns()).map(lost).collect()
+    }
+
+    fn lost_of(&self, values: impl Iterator<Item = f64>, rows: usize, column: usize) -> f64 {
         let (curve, mean, std) =
             (self.curves.of_input(column), self.mean[column], self.std[column]);
-        lost(data.column(column), data.rows(), |value| curve.scale(value, mean, std))
+        lost(values, rows, |value| curve.scale(value, mean, std))
     }
 
     /// Returns the same as [`Self::lost_values`] for a target's column; 0 for classes.
@@ -399,9 +436,9 @@ impl Preprocessing {
         lost(values, data.rows(), |value| curve.scale(value, mean, std))
     }
 
-    /// Returns the deviation of a feature's values in some rows.
-    pub(crate) fn deviation(&self, data: &Dataset, input: usize) -> f64 {
-        match self.method(input) {
+    /// Returns the deviation of a feature's values in some rows; the feature is scaled by this method.
+    pub(crate) fn deviation(&self, data: &Dataset, input: usize, method: FeatureScaling) -> f64 {
+        match method {
             FeatureScaling::Standard => self.std[input],
             _ => moments(data.column(input), data.weights()).1,
         }
@@ -460,15 +497,11 @@ impl FeatureScaler<'_> {
 }
 
 /// Returns true if rounding to single precision moves a column's values by more than a small part of their deviation.
-fn loses_digits(train: &Dataset, input: usize, method: FeatureScaling, std: f64) -> bool {
-    // A table in single precision has no more digits to lose.
-    if train.x().is_single() {
-        return false;
-    }
+fn loses_digits(mut values: impl Iterator<Item = f64>, method: FeatureScaling, std: f64) -> bool {
     let rounding = |v: f64| (f64::from(v as f32) - v).abs();
     // A value of which a column has many has one rank, and its neighbour another one.
     let most = if method == FeatureScaling::Quantile { 0.0 } else { LEAST_DIGIT * std };
-    train.column(input).any(|v| rounding(v) > most)
+    values.any(|v| rounding(v) > most)
 }
 
 /// Fraction of a column's deviation by which rounding may move its values before that is a loss.

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use super::network::Network;
 use super::raw_settings::RawSettings;
 use crate::cli::cache::tuning_folder;
+use crate::cli::wording::with_options;
 use crate::data::{
     Arranged, Dataset, DuplicateColumn, LoadedTable, Preprocessing, ReadProgress, Split,
     SplitColumns, TableOptions, Target, TargetKind, Targets, column_names_as, is_lasting, list,
@@ -579,7 +580,7 @@ pub(crate) struct PreparedTable {
 
 /// Returns a line on what is unusual in the form of a table's text, if anything is.
 fn format_text(table: &Path, notes: &[String]) -> Vec<String> {
-    let text = format!("{}: {}", table.display(), notes.join("; "));
+    let text = format!("{}: {}", table.display(), with_options(&notes.join("; ")));
     if notes.is_empty() { Vec::new() } else { vec![text] }
 }
 

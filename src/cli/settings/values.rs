@@ -354,12 +354,13 @@ pub(crate) fn column_options(texts: [Option<&str>; 3]) -> Result<(TableOptions, 
 }
 
 /// Form of a table as `predict` and `evaluate` are told of it.
-pub(crate) fn table_format([sign, mark, names]: [Option<&str>; 3]) -> Result<TableFormat> {
+pub(crate) fn table_format([sign, mark, names, sheet]: [Option<&str>; 4]) -> Result<TableFormat> {
     Ok(TableFormat {
         delimiter: sign.map(delimiter).transpose()?.flatten(),
         decimal: mark.map(decimal).transpose()?.flatten(),
         header: names.map(header).transpose()?.flatten(),
         target_file: None,
+        sheet: sheet.map(String::from),
     })
 }
 

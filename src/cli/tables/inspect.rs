@@ -71,9 +71,9 @@ fn lines(columns: &[ColumnReport]) -> Vec<String> {
     lines
 }
 
-/// An end of a range with all its digits, or six of very many.
+/// An end of a range with all its digits, or with six where a fraction has very many.
 fn bound(value: f64) -> String {
     const MANY: usize = 12;
-    let all = shortest(value);
-    if all.len() <= MANY { all } else { brief(value) }
+    let (all, few) = (shortest(value), brief(value));
+    if all.len() <= MANY || value.fract() == 0.0 { all } else { few }
 }
