@@ -8,9 +8,12 @@
 mod place;
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
+use flate2::write::DeflateEncoder;
+use flate2::{Compression, Crc};
 use place::Place;
 use wgrad::data::{ColumnRule, ScalingRules, TableFormat, TableOptions, inspect, inspect_with};
 use wgrad::prelude::*;
@@ -115,8 +118,107 @@ fn what_a_sheet_lacks_is_told_with_its_remedy() {
     assert!(said.contains("give an NPZ file or an Excel workbook by its name"), "{said}");
 }
 
+/// A zip archive of compressed files.
+fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    for (name, text) in files {
+        let mut crc = Crc::new();
+        crc.update(text.as_bytes());
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        let packed = encoder.finish().unwrap();
+        let sizes = [packed.len(), text.len()].map(|size| (size as u32).to_le_bytes()).concat();
+        let lengths = [name.len() as u8, 0, 0, 0];
+        let common = [&[8, 0, 0, 0, 0, 0], &crc.sum().to_le_bytes()[..], &sizes, &lengths].concat();
+        directory.extend([&b"PK\x01\x02"[..], &[20, 0, 20, 0, 0, 0], &common, &[0; 10]].concat());
+        directory.extend((bytes.len() as u32).to_le_bytes());
+        directory.extend(name.as_bytes());
+        bytes.extend([&b"PK\x03\x04"[..], &[20, 0, 0, 0], &common].concat());
+        bytes.extend(name.as_bytes());
+        bytes.extend(packed);
+    }
+    let count = [files.len() as u8, 0];
+    let place = [directory.len(), bytes.len()].map(|it| (it as u32).to_le_bytes()).concat();
+    [bytes, directory, [&b"PK\x05\x06"[..], &[0; 4], &count, &count, &place, &[0, 0]].concat()]
+        .concat()
+}
+
+/// A workbook with the rows of a sheet, and texts that cells share.
+fn workbook(rows: &str, texts: &str) -> Vec<u8> {
+    let sheets = r#"<workbook><sheets><sheet name="s" r:id="rId1"/></sheets></workbook>"#;
+    let places = r#"<Relationships><Relationship Id="rId1" Type="x/worksheet" Target="/xl/s.xml"/></Relationships>"#;
+    let formats =
+        r#"<styleSheet><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>"#;
+    let sheet = format!("<worksheet><sheetData>{rows}</sheetData></worksheet>");
+    let texts = format!("<sst>{texts}</sst>");
+    zip(&[
+        ("xl/workbook.xml", sheets),
+        ("xl/_rels/workbook.xml.rels", places),
+        ("xl/styles.xml", formats),
+        ("xl/s.xml", &sheet),
+        ("xl/sharedStrings.xml", &texts),
+    ])
+}
+
 #[test]
-fn damaged_workbooks_are_errors_or_tables_and_take_little_memory() {
+fn hostile_workbooks_are_refused_within_the_stated_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.xlsx");
+    let read = |rows: &str, texts: &str| {
+        fs::write(&path, workbook(rows, texts)).unwrap();
+        inspect(&path).map_err(|error| error.to_string())
+    };
+    let head = r#"<row r="1"><c r="A1" t="inlineStr"><is><t>a</t></is></c><c t="str"><v>b &amp; c</v></c></row>"#;
+    let good =
+        read(&format!(r#"{head}<row><c s="1"><v>60</v></c><c t="b"><v>1</v></c></row>"#), "");
+    let good = good.unwrap();
+    assert_eq!((good[0].examples[0].as_str(), good[1].name.as_str()), ("1900-02-28", "b & c"));
+    for (rows, part) in [
+        (
+            r#"<row r="3"><c r="A3"><v>1</v></c></row><row r="2"/>"#,
+            "rows that do not come in their order",
+        ),
+        (r#"<row r="0"><c><v>1</v></c></row>"#, "rows that do not come in their order"),
+        (
+            r#"<row r="2"><c r="B2"><v>1</v></c><c r="A2"/></row>"#,
+            "cells that do not come in their order",
+        ),
+        (r#"<row r="2"><c r="XFE2"><v>1</v></c></row>"#, "more columns than a sheet has"),
+        (r#"<row r="2"><c r="2"/></row>"#, "a cell without a place"),
+        (r#"<row r="2"><c t="s"><v>7</v></c></row>"#, "cell A2: a text that the workbook lacks"),
+        (r#"<row r="2"><c><v>12O</v></c></row>"#, "cell A2: `12O` is no number"),
+        (r#"<row r="2"><c s="1"><v>-3</v></c></row>"#, "cell A2: -3 is no date"),
+        (r#"<row r="2"><c t="str"><v>&#0;</v></c></row>"#, "an entity that stands for nothing"),
+        (r#"<row r="2"><c><v>1</v></row>"#, "damaged"),
+    ] {
+        let said = read(&format!("{head}{rows}"), "").unwrap_err();
+        assert!(said.contains(part), "{rows}: {said}");
+    }
+    assert_eq!(read("", "").unwrap_err(), format!("{}: the sheet is empty", path.display()));
+    let deep = format!("{head}{}", "<a>".repeat(100));
+    assert!(read(&deep, "").unwrap_err().contains("too many elements within one another"));
+    let long = format!(r#"{head}<row><c t="str"><v>{}</v></c></row>"#, "x".repeat(3 << 20));
+    assert!(read(&long, "").unwrap_err().contains("a text of more than 1048576 bytes"));
+    let entities = format!(r#"{head}<row><c t="str"><v>{}</v></c></row>"#, "&lt;".repeat(3 << 20));
+    assert!(read(&entities, "").unwrap_err().contains("a longer text than cells have"));
+    // A few hundred KiB that hold more than is allowed in memory.
+    let text = format!("<si><t>{}</t></si>", "x".repeat(1 << 15));
+    let said = read(head, &text.repeat((256 << 5) + 1)).unwrap_err();
+    assert!(said.contains("more than 256 MiB of texts; save the sheet as CSV"), "{said}");
+    assert!(fs::metadata(&path).unwrap().len() < 4 << 20);
+    // The program ends with the same words where it may take no more than 1 GiB.
+    #[cfg(target_os = "linux")]
+    {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -v 1048576; exec \"$0\" inspect \"$1\""]);
+        let output = shell.arg(env!("CARGO_BIN_EXE_wgrad")).arg(&path).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("more than 256 MiB of texts"), "{said}");
+    }
+}
+
+#[test]
+fn damaged_workbooks_are_errors_or_tables() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t");
     let format = TableFormat::default();

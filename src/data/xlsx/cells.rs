@@ -119,9 +119,10 @@ impl SheetCells {
                 },
                 Event::Text(it) if letters => cell.raw.push_str(&it.xml10_content()),
                 Event::CData(it) if letters => cell.raw.push_str(&it),
-                Event::GeneralRef(it) if letters => {
-                    cell.raw.push_str(&resolved(&it).unwrap_or_default());
-                }
+                Event::GeneralRef(it) if letters => match resolved(&it) {
+                    Some(text) => cell.raw.push_str(&text),
+                    None => problem = Some("an entity that stands for nothing"),
+                },
                 Event::End(it) => match it.local_name().as_ref() {
                     "v" | "t" => cell.part = Part::None,
                     "rPh" => cell.spoken = false,

@@ -196,9 +196,10 @@ fn shared_texts(mut xml: XmlReader) -> io::Result<SharedTexts> {
             },
             Event::Text(it) if in_text && !spoken => texts.text.push_str(&it.xml10_content()),
             Event::CData(it) if in_text && !spoken => texts.text.push_str(&it),
-            Event::GeneralRef(it) if in_text && !spoken => {
-                texts.text.push_str(&resolved(&it).unwrap_or_default());
-            }
+            Event::GeneralRef(it) if in_text && !spoken => match resolved(&it) {
+                Some(text) => texts.text.push_str(&text),
+                None => return Err(xml.damaged("an entity that stands for nothing")),
+            },
             Event::Eof => return Ok(texts),
             _ => {}
         }
