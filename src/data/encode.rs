@@ -23,6 +23,8 @@ use crate::error::{Error, Result};
 
 /// Number of texts up to which each has an input of its own.
 const FEW_VALUES: usize = 16;
+/// Largest number of texts each of which may have an input of its own: more inputs would fill memory and disks.
+const MOST_ONE_HOT: usize = 1 << 16;
 /// Widest table of an embedding whose width is not said.
 const WIDEST: f64 = 600.0;
 
@@ -121,6 +123,18 @@ impl Dataset {
         let fitted = raw.columns.iter().enumerate().filter(|(place, _)| holds(*place));
         let columns: Vec<Column> =
             fitted.map(|(place, column)| self.fitted(place, column, raw)).collect();
+        let crowded = |it: &&Column| matches!(&it.encoding, ColumnEncoding::OneHot { values, .. } if values.len() > MOST_ONE_HOT);
+        if let Some(column) = columns.iter().find(crowded) {
+            let name = list(&[&column.name]);
+            let problem = format!(
+                "column {name} has {} different texts, of which at most {MOST_ONE_HOT} may have an input each; give ‘columns’ \
+                 \"{}:embedding(8)\" for a table, a larger ‘min_count’ for fewer texts, or ‘ignore’ {}",
+                column.encoding.values().len(),
+                name.trim_matches('`'),
+                name.trim_matches('`')
+            );
+            return Err(Error::table(self.source(), problem).at_column(&column.name));
+        }
         if input_names(&columns).is_empty() {
             let problem = "no column holds anything in the training rows; at least one is needed";
             return Err(Error::table(self.source(), problem));
@@ -405,7 +419,30 @@ impl RawColumns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::TableOptions;
     use crate::random::{Purpose, Seed};
+
+    #[test]
+    fn very_many_texts_get_no_input_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        let text: String = (0..=MOST_ONE_HOT).map(|i| format!("u{i},{}\n", i % 3)).collect();
+        std::fs::write(&path, format!("user,y\n{text}")).unwrap();
+        let load = |columns: &str, min_count| {
+            let columns = vec![("user".into(), columns.parse().unwrap())];
+            let options = TableOptions { columns, min_count, ..TableOptions::default() };
+            let target = crate::data::Target::number("y");
+            Dataset::load(&path, &target, &options).unwrap().data.encoded()
+        };
+        let said = load("one-hot", 1).unwrap_err().to_string();
+        assert!(
+            said.contains("column `user` has 65537 different texts, of which at most 65536 may have an input each"),
+            "{said}"
+        );
+        assert!(load("embedding(2)", 1).is_ok());
+        // Rare texts have one input together.
+        assert_eq!(load("one-hot", 2).unwrap().columns(), 1);
+    }
 
     #[test]
     fn a_median_without_weights_is_that_of_equal_weights() {
