@@ -123,8 +123,13 @@ pub fn short(value: f64) -> String {
 /// A number in six digits, without a power of ten where it is not very large or small.
 pub fn brief(value: f64) -> String {
     let size = value.abs();
-    if value == 0.0 || !(1e-5..1e15).contains(&size) {
+    if value == 0.0 || !value.is_finite() {
         return short(value);
+    }
+    if !(1e-5..1e15).contains(&size) {
+        let text = format!("{value:.5e}");
+        let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+        return format!("{}e{power}", digits.trim_end_matches('0').trim_end_matches('.'));
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 10")]
     let places = (5.0 - size.log10().floor()).max(0.0) as usize;
@@ -132,6 +137,15 @@ pub fn brief(value: f64) -> String {
     match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_string(),
         false => text,
+    }
+}
+
+/// A number in the fewest digits that tell it from any other, without a power of ten where it is not very large or small.
+pub fn shortest(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() || (1e-5..1e16).contains(&value.abs()) {
+        value.to_string()
+    } else {
+        format!("{value:e}")
     }
 }
 
@@ -175,6 +189,17 @@ mod tests {
         }
         assert_eq!((short(0.25), short(1e70)), ("0.25".into(), "1.00000e70".into()));
         assert_eq!((fixed(1e-5), fixed(-1e70)), ("0.0000".into(), "-1.000e70".into()));
+        for (value, all, few) in [
+            (13.62, "13.62", "13.62"),
+            (-1e-7, "-1e-7", "-1e-7"),
+            (1.0 / 3.0, "0.3333333333333333", "0.333333"),
+            (123_456_789.25, "123456789.25", "123456789"),
+            (2e20 / 3.0, "6.666666666666666e19", "6.66667e19"),
+            (0.0, "0", "0"),
+            (f64::INFINITY, "inf", "inf"),
+        ] {
+            assert_eq!((shortest(value).as_str(), brief(value).as_str()), (all, few));
+        }
     }
 
     #[test]

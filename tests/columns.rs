@@ -236,6 +236,75 @@ fn columns_are_chosen_and_mistakes_are_told_with_their_place() {
 }
 
 #[test]
+fn tables_for_very_many_texts_are_counted_before_they_are_made() {
+    let place = Place::new();
+    let mut text = String::from("user,x,y\n");
+    for i in 0..6000 {
+        writeln!(text, "u{},{},{}", i * 7 % 2000, i % 11, f64::from(i * 13 % 17) / 4.0).unwrap();
+    }
+    place.write("t.csv", &text);
+    let train = "train t.csv --target y --task regress --epochs 1 --hidden 4 --host-memory 10MiB";
+    // Memory is counted for the weights of a table, their gradients, two means of them, and what checkpoints hold.
+    let said = place.refused(&format!("{train} --columns user:embedding(600) --out r"));
+    for part in [
+        "but the host allows 10485760 (--host-memory); most of it is for the table of the texts of `user`, 1991 x 600 numbers (4.6 MiB)",
+        "give --columns \"user:embedding(8)\" for a narrower one, a larger --min-count for fewer texts, or --ignore user",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    let said = place
+        .refused(&format!("{train} --columns user:embedding(600) --checkpoint-every 0 --out r"));
+    assert!(said.contains("most of it is for the table of the texts of `user`"), "{said}");
+    place.ok(&format!("{train} --columns user:embedding(8) --out narrow --quiet"));
+    place.ok(&format!("{train} --columns user:category --min-count 4 --out few --quiet"));
+    place.ok(&format!("{train} --ignore user --out without --quiet"));
+    place.ok("train t.csv --target y --task regress --epochs 1 --hidden 4 --columns user:embedding(600) --out wide --quiet");
+}
+
+#[test]
+fn long_whole_numbers_keep_their_digits_wherever_they_are_passed_on() {
+    let place = Place::new();
+    let id = |i: u64| 9_007_199_254_740_993 + i / 3 * 1_000_003;
+    let mut text = String::from("id,row,x,y\n");
+    for i in 0..60_u64 {
+        writeln!(text, "{},{},{},{}", id(i), u64::MAX - i, i % 7, i % 7 * 2 + 1).unwrap();
+    }
+    place.write("t.csv", &text);
+    let train = "train t.csv --target y --task regress --epochs 1 --hidden 4";
+    let (_, said) = place.ok(&format!("{train} --ignore row --out number"));
+    assert!(
+        said.contains(
+            "`id` has whole numbers of more digits than 64-bit floats hold, and the nearest ones are used, in the file of validation \
+             rows, too; if they are names, give --ignore, or --columns \"id:category\""
+        ),
+        "{said}"
+    );
+    let ids = |text: &str| -> Vec<u64> {
+        text.lines().skip(1).map(|line| line.split(',').next().unwrap().parse().unwrap()).collect()
+    };
+    let want: Vec<u64> = (0..60).map(id).collect();
+    let (out, _) = place.ok("predict number t.csv --quiet");
+    assert_eq!(ids(&out), want);
+    assert!(out.contains(",18446744073709551615,0,1,"), "{out}");
+    // A category, a group and a class are texts.
+    let (_, said) = place.ok(&format!("{train} --ignore row --columns id:category --out texts"));
+    assert!(!said.contains("nearest"), "{said}");
+    let valid = ids(&place.read("texts/validation.csv"));
+    assert!(valid.len() == 12 && valid.iter().all(|id| want.contains(id)), "{valid:?}");
+    place.ok(&format!("{train} --ignore row --group id --out grouped --quiet"));
+    let (out, _) = place.ok("inspect t.csv --columns id:category");
+    assert!(out.contains("20  `9007199254740993`, `9007199255740996`"), "{out}");
+    let (_, said) = place.ok(
+        "train t.csv --target id --task classify --ignore row --epochs 1 --out classes --valid 0",
+    );
+    assert!(said.contains("one of 20 classes") && said.contains("`9007199254740993` 3"), "{said}");
+    // A mark of gaps is no other number that rounds to the same one.
+    let (_, said) =
+        place.ok(&format!("{train} --missing 9007199254740992 --out marks --ignore row"));
+    assert!(said.contains("no cell of a feature is `9007199254740992`"), "{said}");
+}
+
+#[test]
 fn gaps_in_dates_are_predicted_as_they_were_trained() {
     let place = Place::new();
     let day = |i: u32| {

@@ -247,6 +247,101 @@ fn a_column_that_says_the_same_as_another_is_left_out() {
     assert!(place.read("kept/config.toml").contains("duplicates = \"keep\""));
 }
 
+/// A table of which `again` has the values of `x`, `same` is constant, and each `id` is there once.
+fn repeated(rows: u32) -> String {
+    let mut text = String::from("x,again,same,id,z,y\n");
+    for i in 0..rows {
+        let x = f64::from(i * 37 % 101) / 4.0;
+        writeln!(text, "{x},{x},7,row {i},{},{}", i * 13 % 17, 2.0 * x + 1.0).unwrap();
+    }
+    text
+}
+
+/// The same without columns.
+fn without(text: &str, columns: &[&str]) -> String {
+    let names: Vec<&str> = text.lines().next().unwrap().split(',').collect();
+    let row = |line: &str| {
+        let cells = names.iter().zip(line.split(',')).filter(|(name, _)| !columns.contains(name));
+        cells.map(|(_, cell)| cell).collect::<Vec<_>>().join(",") + "\n"
+    };
+    text.lines().map(row).collect()
+}
+
+#[test]
+fn a_method_by_name_does_not_keep_a_copy_that_has_it_too() {
+    let place = Place::new();
+    place.write("t.csv", &repeated(80));
+    let features = |run: &str| stored(&place, run)["schema"]["features"].to_string();
+    let train = |more: &[&str]| {
+        let all = ["train", "t.csv", "--target", "y", "--epochs", "1", "--quiet"];
+        let (ok, said) = with_args(&place, &[&all[..], more].concat());
+        assert!(ok, "{said}");
+    };
+    train(&["--out", "both", "--columns", "x:robust, again:robust"]);
+    assert_eq!(features("both"), r#"["x","same","z"]"#);
+    assert_eq!(stored(&place, "both")["curves"]["methods"][0], "robust");
+    train(&["--out", "same", "--columns", "again:standard"]);
+    assert_eq!(features("same"), r#"["x","same","z"]"#);
+    train(&["--out", "other", "--columns", "again:log"]);
+    assert_eq!(features("other"), r#"["x","again","same","z"]"#);
+    place.ok("resume both --epochs 2 --quiet");
+    let inspected = |columns: &str| place.ok(&format!("inspect t.csv --columns {columns}")).0;
+    let told = "left out, since it has the values of `x`";
+    assert!(inspected("x:log,again:log").contains(told));
+    assert!(!inspected("again:log").contains(told));
+}
+
+#[test]
+fn other_tables_need_no_column_that_is_left_out() {
+    let place = Place::new();
+    place.write("t.csv", &repeated(80));
+    place.write("few.csv", &without(&repeated(30), &["again", "id"]));
+    place.ok("train t.csv --target y --epochs 1 --valid few.csv --out r --quiet");
+    assert_eq!(stored(&place, "r")["schema"]["features"].to_string(), r#"["x","same","z"]"#);
+    place.ok("resume r --epochs 2 --quiet");
+    place.ok("evaluate r few.csv --quiet");
+    place.ok("predict r few.csv --quiet");
+    // A constant column is a feature, and is needed.
+    place.write("no.csv", &without(&repeated(30), &["again", "same"]));
+    let said = place.refused("train t.csv --target y --epochs 1 --valid no.csv --out s");
+    assert!(said.contains("no.csv") && said.contains("`same`"), "{said}");
+    place.ok("train t.csv --target y --epochs 1 --valid no.csv --ignore same --out s --quiet");
+    place.ok("evaluate s no.csv --quiet");
+}
+
+#[test]
+fn a_table_whose_copies_have_changed_is_told_of_when_a_run_goes_on() {
+    let place = Place::new();
+    let table = repeated(80);
+    place.write("t.csv", &table);
+    place.ok("train t.csv --target y --epochs 1 --out r --quiet");
+    let last = table.trim_end().rfind('\n').unwrap();
+    let changed = table[..last].replacen("9.25,9.25", "9.25,9.5", 1) + &table[last..];
+    assert_ne!(changed, table);
+    place.write("t.csv", &changed);
+    let said = place.refused("resume r --epochs 2");
+    assert!(
+        said.contains("the table is not as it was when the run began: `again` had the values of `x` in all training rows and was left out, and has others now; go on"),
+        "{said}"
+    );
+    // The other way round.
+    place.ok("train t.csv --target y --epochs 1 --out s --quiet");
+    place.write("t.csv", &table);
+    let said = place.refused("resume s --epochs 2");
+    assert!(
+        said.contains(
+            "`again` has the values of `x` in all training rows now and is left out, and had others"
+        ),
+        "{said}"
+    );
+    place.write("t.csv", &without(&table, &["z"]));
+    let said = place.refused("resume r --epochs 2");
+    assert!(said.contains("when the run began: column `z` is missing; go on"), "{said}");
+    // The copy itself need not be there.
+    place.write("t.csv", &without(&table, &["again"]));
+    place.ok("resume r --epochs 2 --quiet");
+}
+
 #[test]
 fn rare_texts_share_one_place_and_are_counted() {
     let place = Place::new();

@@ -112,6 +112,12 @@ fn streaming_gives_the_bits_of_a_table_on_the_cpu() {
     let options =
         TrainOptions { loss: Loss::Mse, epochs: 2, batch_size: 1, ..TrainOptions::default() };
     compare(&data, &options, &DeviceKind::Cpu);
+    // Blocks are scaled by curves as a whole table is.
+    let (scale, target_scale) = (FeatureScaling::Quantile, Some(FeatureScaling::Log));
+    let column_scales =
+        vec![("x1".into(), FeatureScaling::Robust), ("x2".into(), FeatureScaling::Log)];
+    let options = TrainOptions { batch_size: 16, scale, target_scale, column_scales, ..options };
+    compare(&data, &options, &DeviceKind::Cpu);
 }
 
 #[cfg(feature = "gpu")]

@@ -226,12 +226,16 @@ pub struct FormatArgs {
     /// yes, no or auto; without names, columns are c1, c2 and so on.
     #[arg(long, value_name = "yes|no", hide_short_help = true)]
     pub header: Option<String>,
+    /// Sheet of an Excel workbook [default: the first]
+    #[arg(long, value_name = "NAME", hide_short_help = true)]
+    pub sheet: Option<String>,
 }
 
 impl FormatArgs {
     /// Reads the arguments.
     pub(super) fn read(&self) -> Result<TableFormat> {
-        table_format([&self.delimiter, &self.decimal, &self.header].map(|it| it.as_deref()))
+        let texts = [&self.delimiter, &self.decimal, &self.header, &self.sheet];
+        table_format(texts.map(|it| it.as_deref()))
     }
 }
 

@@ -3,9 +3,10 @@
 //! In: a data set, the [`Schema`] of the earlier table. Out: the same rows in its order, and the names that do not match.
 //! Absent on purpose: weights, and what to do about a mismatch.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::column::ColumnEncoding;
 use super::header::list;
 use super::schema::{BinaryColumn, Schema, TargetKind};
 use super::table::Dataset;
@@ -42,6 +43,67 @@ impl Schema {
         }
         problems
     }
+}
+
+impl Schema {
+    /// Says what of a table, read as an earlier one was, is not as it was there: columns that are equal to another one or no longer are,
+    /// columns that only one of the two has, and columns and targets of another kind. Empty if all that a model depends on is the same.
+    pub fn changes(&self, was: &Self) -> Vec<String> {
+        let name = |name: &str| list(&[name]);
+        let (has, had) = (self.read_columns(), was.read_columns());
+        let (has, had): (HashSet<&str>, HashSet<&str>) =
+            (has.into_iter().collect(), had.into_iter().collect());
+        let parted = was.duplicates.iter().filter(|it| has.contains(it.column.as_str()));
+        let joined = self.duplicates.iter().filter(|it| had.contains(it.column.as_str()));
+        let explained: HashSet<&str> =
+            parted.clone().chain(joined.clone()).map(|it| it.column.as_str()).collect();
+        let parted: Vec<String> = parted.map(|it| {
+            format!(
+                "{} had the values of {} in all training rows and was left out, and has others now",
+                name(&it.column),
+                name(&it.same_as)
+            )
+        }).collect();
+        let joined: Vec<String> = joined.map(|it| {
+            format!(
+                "{} has the values of {} in all training rows now and is left out, and had others",
+                name(&it.column),
+                name(&it.same_as)
+            )
+        }).collect();
+        let rest = |schema: &Self| -> Vec<String> {
+            let columns = schema.read_columns().into_iter();
+            columns.filter(|it| !explained.contains(it)).map(String::from).collect()
+        };
+        let mut changes = few(parted);
+        changes.extend(few(joined));
+        changes.extend(differences(&rest(self), &rest(was), "column", "columns"));
+        let kinds: HashMap<&str, &ColumnEncoding> =
+            was.columns.iter().map(|it| (it.name.as_str(), &it.encoding)).collect();
+        let other = self
+            .columns
+            .iter()
+            .filter(|it| kinds.get(it.name.as_str()).is_some_and(|was| **was != it.encoding));
+        let other: Vec<&str> = other.map(|it| it.name.as_str()).collect();
+        if !other.is_empty() {
+            let has = plural(other.len(), "has", "have");
+            changes.push(format!("{} {has} other texts, gaps or dates", list(&other)));
+        }
+        let without_columns = |schema: &Self| Self { features: Vec::new(), ..schema.clone() };
+        changes.extend(without_columns(was).differences(&without_columns(self)));
+        changes
+    }
+}
+
+/// Returns the first of many sentences, and the number of the others.
+fn few(mut sentences: Vec<String>) -> Vec<String> {
+    const FEW: usize = 3;
+    let more = sentences.len().saturating_sub(FEW);
+    sentences.truncate(FEW);
+    if more > 0 {
+        sentences.push(format!("the same of {more} more"));
+    }
+    sentences
 }
 
 impl Dataset {

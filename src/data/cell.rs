@@ -7,6 +7,9 @@ use std::collections::HashSet;
 
 use super::quick_number::quick_number;
 
+/// Number up to which all whole numbers are those of f64: 2^53.
+const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// Why a cell is not a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotNumber {
@@ -36,7 +39,9 @@ impl GapMarks {
     /// Takes the user's list, if there is one.
     pub(super) fn new(given: Option<&[String]>) -> Self {
         let numbers = given.unwrap_or_default().iter();
-        let numbers = numbers.filter_map(|text| number(text.trim()).ok()).collect();
+        let numbers = numbers.filter_map(|text| number(text.trim()).ok());
+        // Beyond, a mark would be another number, too, and is compared as a text alone.
+        let numbers = numbers.filter(|value| value.abs() < LARGEST_EXACT).collect();
         let given = given.map(|texts| texts.iter().map(|it| it.trim().to_owned()).collect());
         Self { given, numbers }
     }

@@ -8,17 +8,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::cell::{self, GapMarks};
-use super::kinds::{
-    CellClass, ColumnScan, DeclaredType, HashList, RawKind, SHOWN_CELLS, text_hash,
-};
+use super::kinds::{CellClass, ColumnScan, DeclaredType, HashList, RawKind, SHOWN_CELLS};
 use super::table_options::ColumnRule;
 use super::text_table::TextTable;
+use crate::shape::shortest;
 
 /// Most different numbers of a column whose texts are kept, in case that it holds texts as well.
 /// Tests have few rows, and should have columns of too many all the same.
 const FEW_NUMBERS: usize = if cfg!(any(test, fuzzing)) { 1 << 4 } else { 1 << 12 };
-/// Most different numbers that are counted for a report, and number of examples in it.
-pub(super) const COUNTED_CELLS: usize = 1 << 16;
+/// Most different numbers of all columns of a wide table, and most of one that has more columns than these.
+const NUMBERS_OF_ALL: usize = 1 << 21;
+const FEWEST_NUMBERS: usize = 1 << 4;
+/// Most different numbers of a column that are counted for a report, of all columns of a wide table, and of a column of a wider one.
+const COUNTED_NUMBERS: usize = 1 << 16;
+const COUNTED_OF_ALL: usize = 1 << 26;
+const FEWEST_COUNTED: usize = 1 << 10;
+/// Number of examples in a report.
 const EXAMPLES: usize = 3;
 /// Most texts that a part of a table has room for from the beginning.
 const MOST_ROOM: usize = 1 << 13;
@@ -37,50 +42,100 @@ pub(super) struct ColumnCells {
     forgets: bool,
     /// True if all texts are needed, since the column is asked to be a category.
     keeps_all: bool,
+    /// Most different numbers whose texts are kept.
+    most: usize,
     /// Different cells, counted where their texts are forgotten and that is asked.
     different: Option<Box<DifferentCells>>,
     /// True if a number has more digits than f64 keeps.
     pub(super) inexact: bool,
+    /// True if a whole number is another one as f64, as long ids are.
+    pub(super) rounded: bool,
 }
 
 /// Different cells that are no gaps, counted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct DifferentCells {
-    hashes: HashList,
+    /// Hashes of numbers, whatever their spelling; texts are counted for the decision on the kind.
+    numbers: HashList,
+    /// Most numbers that are counted.
+    most: usize,
     /// True once the whole table has more than are counted, so that no part needs to count.
     full: Arc<AtomicBool>,
-    /// The first of them.
-    examples: Vec<String>,
+    /// The first different texts, and the first different numbers.
+    texts: Vec<String>,
+    first: Vec<(u64, String)>,
+}
+
+/// Returns a hash of a number, which no other number has; 0 and -0 are one number.
+pub(super) fn number_hash(value: f64) -> u64 {
+    let bits = if value == 0.0 { 0 } else { value.to_bits() };
+    let spread = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    spread ^ (spread >> 32)
+}
+
+/// Returns a number in its fewest digits; one with more digits than f64 keeps as it is written.
+fn number_text(cell: &str, value: f64) -> String {
+    if cell::loses_digits(cell) { cell.to_owned() } else { shortest(value) }
 }
 
 impl DifferentCells {
-    /// Returns the empty count of the next part.
-    fn next_part(&self) -> Self {
-        Self { full: Arc::clone(&self.full), ..Self::default() }
+    fn new(most: usize) -> Self {
+        let (texts, first) = (Vec::new(), Vec::new());
+        Self { numbers: HashList::default(), most, full: Arc::default(), texts, first }
     }
 
-    fn add(&mut self, cell: &str) {
-        if !self.full.load(Ordering::Relaxed)
-            && self.hashes.len() < COUNTED_CELLS
-            && self.hashes.insert(text_hash(cell))
-            && self.examples.len() < EXAMPLES
+    /// Returns the empty count of the next part.
+    fn next_part(&self) -> Self {
+        Self { full: Arc::clone(&self.full), ..Self::new(self.most) }
+    }
+
+    /// Counts a cell that is no gap, with its number, if it is one.
+    fn add(&mut self, cell: &str, value: Option<f64>) {
+        self.add_text(cell);
+        let Some(value) = value.filter(|_| !self.full.load(Ordering::Relaxed)) else { return };
+        let hash = number_hash(value);
+        if self.numbers.len() < self.most
+            && self.numbers.insert(hash)
+            && self.first.len() < EXAMPLES
         {
-            self.examples.push(cell.to_owned());
+            self.first.push((hash, number_text(cell, value)));
+        }
+    }
+
+    fn add_text(&mut self, cell: &str) {
+        if self.texts.len() < EXAMPLES && !self.texts.iter().any(|it| it == cell) {
+            self.texts.push(cell.to_owned());
         }
     }
 
     fn append(&mut self, part: Self) {
-        let free = EXAMPLES - self.examples.len();
-        let new = part.examples.into_iter().filter(|it| !self.hashes.contains(&text_hash(it)));
-        self.examples.extend(new.take(free).collect::<Vec<_>>());
-        for hash in part.hashes {
-            if self.hashes.len() >= COUNTED_CELLS {
+        part.texts.iter().for_each(|text| self.add_text(text));
+        let free = EXAMPLES - self.first.len();
+        let new = part.first.into_iter().filter(|(hash, _)| !self.numbers.contains(hash));
+        self.first.extend(new.take(free).collect::<Vec<_>>());
+        for hash in part.numbers {
+            if self.numbers.len() >= self.most {
                 self.full.store(true, Ordering::Relaxed);
                 break;
             }
-            self.hashes.insert(hash);
+            self.numbers.insert(hash);
         }
     }
+}
+
+/// Different cells of a column that are no gaps, for a report.
+#[derive(Clone, Debug, Default)]
+pub(super) struct CellCounts {
+    /// Number of different texts; where texts are kept no more, spellings of a number count as one.
+    pub(super) texts: usize,
+    /// The first different texts.
+    pub(super) examples: Vec<String>,
+    /// Number of different numbers, whatever their spelling, as far as they are counted.
+    pub(super) numbers: usize,
+    /// The first different numbers.
+    pub(super) first_numbers: Vec<String>,
+    /// Number of different texts that enough rows have; `None` where texts are counted no more.
+    pub(super) frequent: Option<usize>,
 }
 
 /// Different cells of a column, and how many of each there are.
@@ -105,18 +160,38 @@ struct KnownCell {
 }
 
 impl ColumnCells {
-    pub(super) fn new(rule: Option<&ColumnRule>, declared: Option<&DeclaredType>) -> Self {
+    /// Makes the empty column, one of so many of a table.
+    pub(super) fn new(
+        rule: Option<&ColumnRule>,
+        declared: Option<&DeclaredType>,
+        columns: usize,
+    ) -> Self {
         let keeps_all = matches!(
             rule,
             Some(ColumnRule::Category | ColumnRule::OneHot | ColumnRule::Embedding(_))
         );
-        let scan = ColumnScan::new(rule, declared);
-        Self { scan, known: None, forgets: false, keeps_all, different: None, inexact: false }
+        let most = (NUMBERS_OF_ALL / columns.max(1)).clamp(FEWEST_NUMBERS, FEW_NUMBERS);
+        Self {
+            scan: ColumnScan::new(rule, declared),
+            known: None,
+            forgets: false,
+            keeps_all,
+            most,
+            different: None,
+            inexact: false,
+            rounded: false,
+        }
     }
 
     /// Makes the empty column whose different cells are counted.
-    pub(super) fn counted(rule: Option<&ColumnRule>, declared: Option<&DeclaredType>) -> Self {
-        Self { different: Some(Box::default()), ..Self::new(rule, declared) }
+    pub(super) fn counted(
+        rule: Option<&ColumnRule>,
+        declared: Option<&DeclaredType>,
+        columns: usize,
+    ) -> Self {
+        let most = (COUNTED_OF_ALL / columns.max(1)).clamp(FEWEST_COUNTED, COUNTED_NUMBERS);
+        let different = Some(Box::new(DifferentCells::new(most)));
+        Self { different, ..Self::new(rule, declared, columns) }
     }
 
     /// Returns the empty column that begins as this one has ended: with texts, or without.
@@ -127,24 +202,35 @@ impl ColumnCells {
             Box::new(KnownTexts { texts, ..KnownTexts::default() })
         });
         let different = self.different.as_ref().map(|it| Box::new(it.next_part()));
-        let (forgets, keeps_all) = (self.forgets, self.keeps_all);
-        Self { scan: self.scan.emptied(), known, forgets, keeps_all, different, inexact: false }
+        let scan = self.scan.emptied();
+        let (forgets, keeps_all, most) = (self.forgets, self.keeps_all, self.most);
+        Self { scan, known, forgets, keeps_all, most, different, inexact: false, rounded: false }
     }
 
-    /// Returns the number of different cells that are no gaps, and the first of them; of numbers at most [`COUNTED_CELLS`] are counted.
-    pub(super) fn different(&self) -> (usize, Vec<String>) {
-        if let Some(known) = &self.known {
-            let cells = known.texts.iter().zip(&known.cells);
-            let filled = cells.filter(|(_, cell)| cell.class != CellClass::Gap);
-            let first = filled.clone().take(EXAMPLES).map(|(text, _)| text.to_owned());
-            return (filled.clone().count(), first.collect());
+    /// Returns the number of different cells that are no gaps, and the first of them; a text is frequent that `least` rows have.
+    pub(super) fn counts(&self, marks: &GapMarks, least: usize) -> CellCounts {
+        let Some(known) = &self.known else {
+            let Some(different) = &self.different else { return CellCounts::default() };
+            return CellCounts {
+                texts: different.numbers.len() + self.scan.different_texts(),
+                examples: different.texts.clone(),
+                numbers: different.numbers.len(),
+                first_numbers: different.first.iter().map(|(_, text)| text.clone()).collect(),
+                frequent: None,
+            };
+        };
+        let cells = known.texts.iter().zip(&known.cells);
+        let filled = cells.filter(|(_, cell)| cell.class != CellClass::Gap);
+        let mut numbers = DifferentCells::new(usize::MAX);
+        for (text, _) in filled.clone().filter(|(_, cell)| cell.class == CellClass::Number) {
+            numbers.add(text, marks.number(text).ok());
         }
-        match &self.different {
-            Some(cells) => {
-                // Texts are counted further than numbers, since their number decides what becomes of them.
-                (cells.hashes.len().max(self.scan.different_texts()), cells.examples.clone())
-            }
-            None => (0, Vec::new()),
+        CellCounts {
+            texts: filled.clone().count(),
+            examples: filled.clone().take(EXAMPLES).map(|(text, _)| text.to_owned()).collect(),
+            numbers: numbers.numbers.len(),
+            first_numbers: numbers.first.into_iter().map(|(_, text)| text).collect(),
+            frequent: Some(filled.filter(|(_, cell)| cell.count >= least).count()),
         }
     }
 
@@ -157,13 +243,15 @@ impl ColumnCells {
         marks: &GapMarks,
     ) -> (f64, Option<Vec<f64>>) {
         if self.forgets {
-            self.inexact |= cell::loses_digits(cell);
+            self.note_digits(cell);
+            let numbers = self.scan.numbers;
+            let value = self.scan.push(cell, line, marks);
             if let Some(different) = &mut self.different
                 && !marks.has(cell)
             {
-                different.add(cell);
+                different.add(cell, Some(value).filter(|_| self.scan.numbers > numbers));
             }
-            return (self.scan.push(cell, line, marks), None);
+            return (value, None);
         }
         let known = self.known.get_or_insert_default();
         let (code, new) = known.texts.code(cell);
@@ -171,10 +259,11 @@ impl ColumnCells {
             known.count(code, line);
             return (code.into(), None);
         }
-        self.inexact |= cell::loses_digits(cell);
         known.add(line, self.scan.class(cell, marks));
         known.count(code, line);
-        if self.keeps_all || !known.is_full() {
+        let full = known.is_full(self.most);
+        self.note_digits(cell);
+        if self.keeps_all || !full {
             return (code.into(), None);
         }
         let values = self.forget_texts(marks);
@@ -184,9 +273,8 @@ impl ColumnCells {
     /// Returns true if a number of this column may be taken without its text.
     #[cfg(feature = "parquet")]
     pub(super) fn takes_numbers(&self, marks: &GapMarks) -> bool {
-        let counts = |it: &DifferentCells| {
-            !it.full.load(Ordering::Relaxed) && it.hashes.len() < COUNTED_CELLS
-        };
+        let counts =
+            |it: &DifferentCells| !it.full.load(Ordering::Relaxed) && it.numbers.len() < it.most;
         self.forgets
             && self.scan.is_open()
             && !marks.is_given()
@@ -214,12 +302,23 @@ impl ColumnCells {
         true
     }
 
+    /// Notes if a number has more digits than f64 keeps.
+    fn note_digits(&mut self, cell: &str) {
+        if cell::loses_digits(cell) {
+            self.inexact = true;
+            self.rounded |= cell.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        }
+    }
+
     /// Forgets the texts. Returns their numbers by code; NaN for all that is none.
     fn forget_texts(&mut self, marks: &GapMarks) -> Vec<f64> {
         if let (Some(different), Some(known)) = (&mut self.different, &self.known) {
             let cells = known.texts.iter().zip(&known.cells);
             let filled = cells.filter(|(_, cell)| cell.class != CellClass::Gap);
-            filled.for_each(|(text, _)| different.add(text));
+            filled.for_each(|(text, cell)| {
+                let is_number = cell.class == CellClass::Number;
+                different.add(text, marks.number(text).ok().filter(|_| is_number));
+            });
         }
         self.forgets = true;
         self.known.take().map_or_else(Vec::new, |known| known.tell(&mut self.scan, marks))
@@ -230,6 +329,7 @@ impl ColumnCells {
     pub(super) fn append(&mut self, mut part: Self, marks: &GapMarks) -> Recoded {
         let mut recoded = Recoded::default();
         self.inexact |= part.inexact;
+        self.rounded |= part.rounded;
         if self.forgets || part.forgets {
             recoded.own = (!self.forgets).then(|| self.forget_texts(marks));
             recoded.of_part = (!part.forgets).then(|| part.forget_texts(marks));
@@ -254,7 +354,7 @@ impl ColumnCells {
         let free = SHOWN_CELLS.saturating_sub(known.misfit_lines.len());
         known.misfit_lines.extend(of_part.misfit_lines.iter().take(free));
         recoded.of_part = Some(codes);
-        if !self.keeps_all && known.is_full() {
+        if !self.keeps_all && known.is_full(self.most) {
             let values = self.forget_texts(marks);
             let numbers = |code: &f64| values[*code as usize];
             recoded.of_part = recoded.of_part.map(|codes| codes.iter().map(numbers).collect());
@@ -303,9 +403,9 @@ impl KnownTexts {
     }
 
     /// Returns true if the texts take more memory than they are likely to be worth.
-    fn is_full(&self) -> bool {
+    fn is_full(&self, numbers: usize) -> bool {
         let many = self.cells.len() >= MANY_TEXTS && self.cells.len() * 2 > self.misfits;
-        self.numbers > FEW_NUMBERS || many
+        self.numbers > numbers || many
     }
 
     /// Counts all cells. Returns their numbers by code.

@@ -22,12 +22,13 @@ use arrow_schema::{ArrowError, DataType, Fields};
 
 use self::arrow_rows::{FileRows, StreamRows};
 pub(super) use self::cells::ColumnValues;
-use self::cells::{CellWriter, declared_type, write_text};
+use self::cells::{CellWriter, declared_type};
 use self::parquet_file::ParquetRows;
 use super::byte_stream::ByteStream;
 use super::cell::shown;
 use super::csv::bytes::MOST_CELLS;
 use super::kinds::DeclaredType;
+use super::text_cells::write_text;
 
 /// First bytes of Arrow's file form.
 pub(super) const ARROW_FILE: &[u8] = b"ARROW1";

@@ -219,17 +219,18 @@ pub(super) struct AllCells {
     pub(super) rows: usize,
 }
 
-/// Reads all cells of a table; `check` sees the names of its columns first.
+/// Reads all cells of a table; `check` sees the names of its columns and of the table first.
 pub(super) fn all_cells(
     path: &Path,
     options: &TableOptions,
-    check: impl FnOnce(&[&str]) -> Result<()>,
+    check: impl FnOnce(&[&str], &str) -> Result<()>,
 ) -> Result<AllCells> {
     let mut table = TableReader::open(path, &options.format, |_| false)?;
     let layout = Layout::of_all(&table, options);
     let names: Vec<&str> = layout.names.iter().map(String::as_str).collect();
-    check(&names)?;
-    table.read_numbers_in(|column| !layout.is_text(column, options));
+    check(&names, &table.source).map_err(|error| table.explain(error))?;
+    let texts = layout.texts(options);
+    table.read_numbers_in(|column| !texts.contains(&column));
     let mut pass = FirstPass::counting(&table, &layout, options);
     pass.read(&mut table, &layout, &options.progress)?;
     let (columns, rows) = pass.into_columns();

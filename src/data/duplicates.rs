@@ -6,9 +6,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::column::{Column, input_names};
+use super::column::{Column, ColumnEncoding, input_names};
 use super::header::list;
 use super::row_cells::OddCell;
+use super::scaling::{FeatureScaling, ScalingRules};
 use super::schema::DuplicateColumn;
 #[cfg(doc)]
 use super::schema::Schema;
@@ -17,14 +18,15 @@ use super::table::Dataset;
 use crate::error::Result;
 
 impl Split {
-    /// Leaves out feature columns that equal an earlier one in all training rows, and tells of them in the notes. Constant columns
+    /// Leaves out feature columns that an earlier one makes superfluous, and tells of them in the notes: one of the same kind, with the
+    /// same values in all training rows, that `scaling` scales by the same method, whether it names the columns or not. Constant columns
     /// stay, and so do those that an input of `kept` belongs to.
     ///
     /// # Errors
     ///
     /// When the temporary file of a stored table cannot be written.
-    pub fn without_duplicates(self, kept: &[usize]) -> Result<Self> {
-        let pairs = self.train.duplicates(kept);
+    pub fn without_duplicates(self, kept: &[usize], scaling: &ScalingRules) -> Result<Self> {
+        let pairs = self.train.duplicates(kept, scaling);
         if pairs.is_empty() {
             return Ok(self);
         }
@@ -55,9 +57,12 @@ fn mixed(hash: u64, value: f64) -> u64 {
 
 impl Dataset {
     /// Returns the places of columns that equal an earlier one, with the place of that one. Memory holds one hash for each column.
-    fn duplicates(&self, kept: &[usize]) -> Vec<(usize, usize)> {
+    fn duplicates(&self, kept: &[usize], scaling: &ScalingRules) -> Vec<(usize, usize)> {
         let columns = self.schema.all_columns();
         let spans = spans(&columns);
+        let named: HashMap<&str, FeatureScaling> =
+            scaling.columns.iter().map(|(name, method)| (name.as_str(), *method)).collect();
+        let method = |at: usize| named.get(columns[at].name.as_str()).copied();
         let column_of: Vec<usize> =
             spans.iter().enumerate().flat_map(|(at, span)| span.clone().map(move |_| at)).collect();
         let width = self.columns();
@@ -69,7 +74,13 @@ impl Dataset {
             hashes[at] = mixed(hashes[at], value);
             varied[at] |= value != first[input];
         }
-        let stays = |at: usize| !varied[at] || kept.iter().any(|input| spans[at].contains(input));
+        let kept: HashSet<usize> =
+            kept.iter().filter_map(|&input| column_of.get(input).copied()).collect();
+        // A method for a column without numbers is a mistake that fitting tells of.
+        let mistaken = |at: usize| {
+            method(at).is_some() && !matches!(columns[at].encoding, ColumnEncoding::Number { .. })
+        };
+        let stays = |at: usize| !varied[at] || kept.contains(&at) || mistaken(at);
         let mut known: HashMap<u64, Vec<usize>> = HashMap::new();
         let mut pairs = Vec::new();
         for at in (0..columns.len()).filter(|&at| !stays(at)) {
@@ -77,6 +88,8 @@ impl Dataset {
             // A hash may be that of two different columns.
             let equal = |&other: &usize| {
                 columns[at].encoding == columns[other].encoding
+                    && method(at).unwrap_or(scaling.features)
+                        == method(other).unwrap_or(scaling.features)
                     && spans[at]
                         .clone()
                         .zip(spans[other].clone())
@@ -172,7 +185,7 @@ mod tests {
             Dataset::from_arrays(x, 6, Targets::Numbers(vec![0.5; x.len() / 6])).unwrap()
         };
         let split = Split::with_valid(data(&x), data(&x[..12])).unwrap();
-        let made = split.clone().without_duplicates(&[]).unwrap();
+        let made = split.clone().without_duplicates(&[], &ScalingRules::default()).unwrap();
         assert_eq!(made.train.schema().features, ["x0", "x1", "x3", "x4", "x5"]);
         let valid = made.valid.as_ref().unwrap();
         assert_eq!(valid.row(1).to_vec(), [1.0, 1.0, 7.0, 7.0, 1.0]);
@@ -181,13 +194,42 @@ mod tests {
         assert!(note.starts_with("`x2` has the values of `x0` in all training rows"), "{note}");
         // Of many columns a few are named.
         let same = data(&x.chunks(6).flat_map(|row| [row[1]; 6]).collect::<Vec<_>>());
-        let many = Split { train: same, valid: None }.without_duplicates(&[]).unwrap();
+        let many = Split { train: same, valid: None }
+            .without_duplicates(&[], &ScalingRules::default())
+            .unwrap();
         let want = "5 columns have the values of another one in all training rows, and are left out: `x1` as `x0`, `x2` as `x0`, \
                     `x3` as `x0` and 2 more; ‘duplicates’ keep takes all";
         assert_eq!(many.train.notes(), [want]);
         // An input that has to stay is neither left out nor a reason to leave out another.
-        assert_eq!(split.clone().without_duplicates(&[2]).unwrap(), split);
-        assert_eq!(split.clone().without_duplicates(&[0]).unwrap(), split);
+        assert_eq!(
+            split.clone().without_duplicates(&[2], &ScalingRules::default()).unwrap(),
+            split
+        );
+        assert_eq!(
+            split.clone().without_duplicates(&[0], &ScalingRules::default()).unwrap(),
+            split
+        );
+    }
+
+    #[test]
+    fn columns_of_one_method_of_scaling_are_compared_named_or_not() {
+        let x: Vec<f64> = (0..8).flat_map(|i| [f64::from(i); 3]).collect();
+        let data = Dataset::from_arrays(&x, 3, Targets::Numbers(vec![0.5; 8])).unwrap();
+        let split = data.split(0.0, crate::random::Seed(1)).unwrap();
+        let (robust, log) = (FeatureScaling::Robust, FeatureScaling::Log);
+        let left = |features, columns: &[(&str, FeatureScaling)]| {
+            let columns = columns.iter().map(|(name, it)| ((*name).to_string(), *it)).collect();
+            let scaling = ScalingRules { features, columns, target: None };
+            let made = split.clone().without_duplicates(&[], &scaling).unwrap();
+            // A rule for a column that was left out is no mistake.
+            crate::data::Preprocessing::fit_by(&made.train, &scaling).unwrap();
+            made.train.schema().features.clone()
+        };
+        let standard = FeatureScaling::Standard;
+        assert_eq!(left(standard, &[]), ["x0"]);
+        assert_eq!(left(standard, &[("x0", robust), ("x2", robust)]), ["x0", "x1"]);
+        assert_eq!(left(robust, &[("x2", robust)]), ["x0"]);
+        assert_eq!(left(standard, &[("x1", robust), ("x2", log)]), ["x0", "x1", "x2"]);
     }
 
     #[test]
@@ -204,7 +246,7 @@ mod tests {
         }
         std::fs::write(&path, text).unwrap();
         let data = Dataset::from_csv(&path, Target::number("y")).unwrap().split_last(0.2).unwrap();
-        let made = data.without_duplicates(&[]).unwrap();
+        let made = data.without_duplicates(&[], &ScalingRules::default()).unwrap();
         // A gap is no text, the column f has values where b has gaps, and g has other texts than a.
         let names: Vec<&str> = made.train.schema().read_columns();
         assert_eq!(names, ["a", "b", "d", "f", "g"]);

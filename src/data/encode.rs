@@ -11,6 +11,7 @@ use super::cell::shown;
 use super::column::{
     Column, ColumnEncoding, PooledTexts, embedded, encode_row, index, input_names,
 };
+use super::column_notes::{ColumnNote, ColumnNotes, NoteForm};
 use super::date;
 use super::header::list;
 use super::kinds::{CategoryRule, RawColumn, RawColumns, RawKind};
@@ -22,6 +23,8 @@ use crate::error::{Error, Result};
 
 /// Number of texts up to which each has an input of its own.
 const FEW_VALUES: usize = 16;
+/// Largest number of texts each of which may have an input of its own: more inputs would fill memory and disks.
+const MOST_ONE_HOT: usize = 1 << 16;
 /// Widest table of an embedding whose width is not said.
 const WIDEST: f64 = 600.0;
 
@@ -120,6 +123,18 @@ impl Dataset {
         let fitted = raw.columns.iter().enumerate().filter(|(place, _)| holds(*place));
         let columns: Vec<Column> =
             fitted.map(|(place, column)| self.fitted(place, column, raw)).collect();
+        let crowded = |it: &&Column| matches!(&it.encoding, ColumnEncoding::OneHot { values, .. } if values.len() > MOST_ONE_HOT);
+        if let Some(column) = columns.iter().find(crowded) {
+            let name = list(&[&column.name]);
+            let problem = format!(
+                "column {name} has {} different texts, of which at most {MOST_ONE_HOT} may have an input each; give ‘columns’ \
+                 \"{}:embedding(8)\" for a table, a larger ‘min_count’ for fewer texts, or ‘ignore’ {}",
+                column.encoding.values().len(),
+                name.trim_matches('`'),
+                name.trim_matches('`')
+            );
+            return Err(Error::table(self.source(), problem).at_column(&column.name));
+        }
         if input_names(&columns).is_empty() {
             let problem = "no column holds anything in the training rows, so there is nothing to learn from; fill in values, or split the \
                  rows in another way";
@@ -216,9 +231,11 @@ impl Dataset {
             Some(raw) => raw.columns.clone(),
             None => self.schema.features.iter().map(plain).collect(),
         };
+        let place_of: HashMap<&str, usize> =
+            own.iter().map(|it| it.name.as_str()).zip(0..).collect();
         let picks: Vec<(usize, Option<Vec<usize>>)> = columns
             .iter()
-            .map(|column| matched(&own, column))
+            .map(|column| matched((&own, &place_of), column))
             .collect::<Result<_, String>>()
             .map_err(|problem| Error::table(&self.source, problem))?;
         let (mut x, mut odd) = (NumberBuilder::within(self.memory), Vec::new());
@@ -258,8 +275,9 @@ impl Dataset {
         schema.missing = missing;
         let mut notes = self.notes.to_vec();
         if self.raw.is_some() {
-            notes.extend(told_lacking(&own, columns));
-            notes.extend(columns.iter().filter_map(told_pooled));
+            let mut of_columns = told_lacking(&own, columns);
+            columns.iter().for_each(|column| of_columns.push(&column.name, told_pooled(column)));
+            notes.extend(of_columns.into_sentences());
         }
         let notes = Arc::new(notes);
         let x = Arc::new(x.finish()?);
@@ -287,18 +305,20 @@ impl Dataset {
 }
 
 /// Says which columns of a table are no inputs.
-fn told_lacking(own: &[RawColumn], columns: &[Column]) -> Vec<String> {
+fn told_lacking(own: &[RawColumn], columns: &[Column]) -> ColumnNotes {
     let known: HashSet<&str> = columns.iter().map(|column| column.name.as_str()).collect();
     let lacking = own.iter().filter(|column| !known.contains(column.name.as_str()));
-    let told = |column: &RawColumn| {
+    let mut notes = ColumnNotes::default();
+    for column in lacking {
         let name = list(&[&column.name]);
-        format!("{name} holds nothing but gaps in the training rows, and is left out")
-    };
-    lacking.map(told).collect()
+        let text = format!("{name} holds nothing but gaps in the training rows, and is left out");
+        notes.push(&column.name, Some(ColumnNote { form: NoteForm::NothingButGaps, text }));
+    }
+    notes
 }
 
 /// Says how many texts of a column share one place, if some do.
-fn told_pooled(column: &Column) -> Option<String> {
+fn told_pooled(column: &Column) -> Option<ColumnNote> {
     let PooledTexts { texts, rows, least } = column.encoding.pooled()?;
     let share = match column.encoding {
         ColumnEncoding::Embedding { .. } => "row 0 of the embedding's table",
@@ -308,10 +328,11 @@ fn told_pooled(column: &Column) -> Option<String> {
         1 => ("text has", "it"),
         _ => ("texts have", "all of them"),
     };
-    Some(format!(
+    let text = format!(
         "{texts} {have} fewer than {least} training rows in {}, {rows} with {of}: they share {share} with any other text",
         list(&[&column.name])
-    ))
+    );
+    Some(ColumnNote { form: NoteForm::RareTexts, text })
 }
 
 /// Returns how the texts of the training rows become inputs, each with an input of its own up to `one_hot` of them.
@@ -339,8 +360,11 @@ fn category(
 }
 
 /// Returns the place of a column among those of a table, and the index of each text in the column.
-fn matched(own: &[RawColumn], column: &Column) -> Result<(usize, Option<Vec<usize>>), String> {
-    let Some(place) = own.iter().position(|it| it.name == column.name) else {
+fn matched(
+    (own, place_of): (&[RawColumn], &HashMap<&str, usize>),
+    column: &Column,
+) -> Result<(usize, Option<Vec<usize>>), String> {
+    let Some(&place) = place_of.get(column.name.as_str()) else {
         return Err(format!("there is no column {}", shown(&column.name)));
     };
     let indices = match (&own[place].kind, &column.encoding) {
@@ -363,17 +387,25 @@ fn matched(own: &[RawColumn], column: &Column) -> Result<(usize, Option<Vec<usiz
     Ok((place, indices))
 }
 
-/// Describes how this many texts become inputs where nothing is asked.
-pub(super) fn usual_encoding(values: usize, gaps: bool, one_hot: Option<usize>) -> String {
+/// Describes how this many texts become inputs; with `pooled`, there are rare ones besides.
+pub(super) fn told_encoding(
+    values: usize,
+    (gaps, pooled): (bool, bool),
+    (rule, one_hot): (CategoryRule, Option<usize>),
+) -> String {
     let few = values <= one_hot.unwrap_or(FEW_VALUES);
-    match values {
-        2 if !gaps && few => "an input of 0 or 1".to_string(),
-        _ if few => {
+    let table = |width: Option<usize>| {
+        let width = width.unwrap_or_else(|| usual_width(values));
+        format!("a row of an embedding's table, {} x {width}", values + 1)
+    };
+    match rule {
+        CategoryRule::Embedding(width) => table(width),
+        CategoryRule::Auto if !few => table(None),
+        CategoryRule::Auto if values == 2 && !gaps && !pooled => "an input of 0 or 1".to_string(),
+        CategoryRule::Auto | CategoryRule::OneHot => {
+            let rare = if pooled { ", one for rare ones" } else { "" };
             let gaps = if gaps { ", and one for gaps" } else { "" };
-            format!("an input for each of {values} texts{gaps}")
-        }
-        _ => {
-            format!("a row of an embedding's table, {} x {}", values + 1, usual_width(values))
+            format!("an input for each of {values} texts{rare}{gaps}")
         }
     }
 }
@@ -388,7 +420,30 @@ impl RawColumns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::TableOptions;
     use crate::random::{Purpose, Seed};
+
+    #[test]
+    fn very_many_texts_get_no_input_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        let text: String = (0..=MOST_ONE_HOT).map(|i| format!("u{i},{}\n", i % 3)).collect();
+        std::fs::write(&path, format!("user,y\n{text}")).unwrap();
+        let load = |columns: &str, min_count| {
+            let columns = vec![("user".into(), columns.parse().unwrap())];
+            let options = TableOptions { columns, min_count, ..TableOptions::default() };
+            let target = crate::data::Target::number("y");
+            Dataset::load(&path, &target, &options).unwrap().data.encoded()
+        };
+        let said = load("one-hot", 1).unwrap_err().to_string();
+        assert!(
+            said.contains("column `user` has 65537 different texts, of which at most 65536 may have an input each"),
+            "{said}"
+        );
+        assert!(load("embedding(2)", 1).is_ok());
+        // Rare texts have one input together.
+        assert_eq!(load("one-hot", 2).unwrap().columns(), 1);
+    }
 
     #[test]
     fn a_median_without_weights_is_that_of_equal_weights() {

@@ -66,6 +66,19 @@ pub(super) fn find_target(names: &[&str], target: &str, source: &str) -> Result<
     let Some(position) = names.iter().position(|name| *name == target) else {
         return Err(missing(names, &[target], source));
     };
+    check_names(names, source)?;
+    if names.len() == 1 {
+        return refuse(format!(
+            "the target {} is the only column; at least one feature column is needed",
+            shown(target)
+        ));
+    }
+    Ok(position)
+}
+
+/// Checks that each column has a name of its own.
+pub(super) fn check_names(names: &[&str], source: &str) -> Result<()> {
+    let refuse = |problem: String| Err(Error::table(source, problem));
     if let Some(empty) = names.iter().position(|name| name.is_empty()) {
         // Several empty names at the end come from commas there, which is another mistake than a forgotten name.
         if names[empty..].iter().all(|name| name.is_empty()) {
@@ -85,13 +98,7 @@ pub(super) fn find_target(names: &[&str], target: &str, source: &str) -> Result<
             Entry::Vacant(free) => _ = free.insert(second),
         }
     }
-    if names.len() == 1 {
-        return refuse(format!(
-            "the target {} is the only column; at least one feature column is needed",
-            shown(target)
-        ));
-    }
-    Ok(position)
+    Ok(())
 }
 
 /// Returns the positions of the wanted columns, in the order wanted; other columns may be anything.

@@ -3,18 +3,20 @@
 //! In: a table. Out: a [`ColumnReport`] for each column, of all of its cells.
 //! Absent on purpose: the target, which the user names later.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::cell::GapMarks;
+use super::column_cells::{CellCounts, number_hash};
 use super::csv::{AllCells, TableReader, all_cells};
-use super::encode::usual_encoding;
+use super::encode::told_encoding;
 use super::header::{self, list};
 use super::kinds::{CategoryRule, ColumnScan, Decision};
 use super::open::is_lasting;
+use super::scaling::{FeatureScaling, ScalingRules};
 use super::table_options::{ColumnRule, GapRule, TableOptions};
 use crate::error::{Error, Result};
 
@@ -29,11 +31,11 @@ pub struct ColumnReport {
     pub cells: usize,
     /// Number of cells that are gaps.
     pub gaps: usize,
-    /// Number of different cells that are no gaps; of numbers counted up to 65,536, of texts up to 1,048,576.
+    /// Number of different values that are no gaps: of numbers, whatever their spelling, counted up to 65,536; of texts up to 1,048,576.
     pub distinct: usize,
     /// Least and largest number, if there are numbers.
     pub range: Option<(f64, f64)>,
-    /// The first different cells.
+    /// The first different values: numbers in their fewest digits, all else as it is written.
     pub examples: Vec<String>,
     /// Description of what training makes of the column as a feature.
     pub becomes: String,
@@ -45,16 +47,22 @@ pub struct ColumnReport {
 ///
 /// When the file cannot be read, or is no table.
 pub fn inspect(path: impl AsRef<Path>) -> Result<Vec<ColumnReport>> {
-    inspect_with(path, &TableOptions::default())
+    inspect_with(path, &TableOptions::default(), &ScalingRules::default())
 }
 
-/// Does the same as [`inspect`], as the options for training would have the table read.
+/// Does the same as [`inspect`], as the options for training would have the table read, and columns scaled.
 ///
 /// # Errors
 ///
 /// As [`inspect`], and when an option names a column that is not there.
-pub fn inspect_with(path: impl AsRef<Path>, options: &TableOptions) -> Result<Vec<ColumnReport>> {
-    let read = all_cells(path.as_ref(), options, |names| {
+pub fn inspect_with(
+    path: impl AsRef<Path>,
+    options: &TableOptions,
+    scaling: &ScalingRules,
+) -> Result<Vec<ColumnReport>> {
+    let path = path.as_ref();
+    let read = all_cells(path, options, |names, source| {
+        header::check_names(names, source)?;
         let ruled: Vec<&str> = options.columns.iter().map(|(name, _)| name.as_str()).collect();
         let ignored: Vec<&str> = options.ignore.iter().map(String::as_str).collect();
         for (setting, wanted) in [("columns", ruled), ("ignore", ignored)] {
@@ -65,40 +73,52 @@ pub fn inspect_with(path: impl AsRef<Path>, options: &TableOptions) -> Result<Ve
     })?;
     let AllCells { names, columns, rows: cells } = read;
     let marks = GapMarks::new(options.missing.as_deref());
+    let asked = AskedColumns {
+        ignored: options.ignore.iter().map(String::as_str).collect(),
+        rules: options.rules(),
+    };
     let mut reports = Vec::with_capacity(names.len());
     for (name, mut column) in names.into_iter().zip(columns) {
-        let (distinct, examples) = column.different();
+        let counts = column.counts(&marks, options.min_count);
         column.finish(&marks);
         let scan = &column.scan;
-        let (kind, becomes) = fate(scan, &name, (distinct, options));
-        let odd = if kind == "number" { scan.odd } else { 0 };
-        reports.push(ColumnReport {
-            name,
-            kind,
-            cells,
-            gaps: scan.gaps + odd,
-            distinct: distinct - usize::from(odd > 0),
-            range: scan.range,
-            examples,
-            becomes,
-        });
+        let (kind, becomes) = fate(scan, &name, (&counts, &asked), options);
+        let is_number = kind == "number";
+        let (distinct, examples) = match is_number {
+            true => (counts.numbers, counts.first_numbers),
+            false => (counts.texts, counts.examples),
+        };
+        let gaps = scan.gaps + if is_number { scan.odd } else { 0 };
+        let range = scan.range;
+        reports.push(ColumnReport { name, kind, cells, gaps, distinct, range, examples, becomes });
     }
-    tell_duplicates(path.as_ref(), options, &mut reports)?;
+    tell_duplicates(path, (options, scaling), &marks, &mut reports)?;
     Ok(reports)
 }
 
-/// Tells of columns whose cells are those of an earlier one. Only columns that have as many different cells and gaps are compared, which
-/// takes another pass over the table.
+/// Columns that options name, found by their names.
+struct AskedColumns<'a> {
+    ignored: HashSet<&'a str>,
+    rules: HashMap<&'a str, &'a ColumnRule>,
+}
+
+/// Tells of columns whose values are those of an earlier one. Only columns that have as many different values and gaps, and become the
+/// same, are compared, which takes another pass over the table.
 fn tell_duplicates(
     path: &Path,
-    options: &TableOptions,
+    (options, scaling): (&TableOptions, &ScalingRules),
+    marks: &GapMarks,
     reports: &mut [ColumnReport],
 ) -> Result<()> {
+    let methods: HashMap<&str, FeatureScaling> =
+        scaling.columns.iter().map(|(name, method)| (name.as_str(), *method)).collect();
     let mut groups: HashMap<_, Vec<usize>> = HashMap::new();
     for (at, it) in
         reports.iter().enumerate().filter(|(_, it)| it.kind != "none" && it.distinct > 1)
     {
-        groups.entry((it.kind, it.gaps, it.distinct, &it.examples)).or_default().push(at);
+        let method = methods.get(it.name.as_str()).copied().unwrap_or(scaling.features);
+        let group = (it.kind, it.gaps, it.distinct, &it.examples, &it.becomes, method.to_string());
+        groups.entry(group).or_default().push(at);
     }
     let mut candidates: Vec<usize> =
         groups.into_values().filter(|group| group.len() > 1).flatten().collect();
@@ -108,10 +128,20 @@ fn tell_duplicates(
         return Ok(());
     }
     let mut table = TableReader::open(path, &options.format, |_| false)?;
+    let is_number: Vec<bool> = candidates.iter().map(|&at| reports[at].kind == "number").collect();
+    let of_numbers: HashSet<usize> =
+        candidates.iter().zip(&is_number).filter(|it| *it.1).map(|it| *it.0).collect();
+    table.read_numbers_in(|column| of_numbers.contains(&column));
     let mut hashes = vec![DefaultHasher::new(); candidates.len()];
     while table.read()? {
-        for (hash, &place) in hashes.iter_mut().zip(&candidates) {
-            table.record.get(place).unwrap_or_default().trim().hash(hash);
+        for ((hash, &place), &is_number) in hashes.iter_mut().zip(&candidates).zip(&is_number) {
+            let cell = table.record.get(place).unwrap_or_default().trim();
+            // Spellings of a number are one value, and so are marks of gaps.
+            let number = || marks.number(cell).ok().filter(|value| !value.is_nan());
+            match is_number {
+                true => number().map(number_hash).hash(hash),
+                false => Some(cell).filter(|_| !marks.has(cell)).hash(hash),
+            }
         }
     }
     let mut first_of: HashMap<u64, usize> = HashMap::new();
@@ -120,7 +150,7 @@ fn tell_duplicates(
         if first != place {
             let name = list(&[&reports[first].name]);
             reports[place].becomes =
-                format!("left out, since it has the cells of {name}; ‘duplicates’ keep takes it");
+                format!("left out, since it has the values of {name}; ‘duplicates’ keep takes it");
         }
     }
     Ok(())
@@ -130,10 +160,10 @@ fn tell_duplicates(
 fn fate(
     scan: &ColumnScan,
     name: &str,
-    (different, options): (usize, &TableOptions),
+    (counts, asked): (&CellCounts, &AskedColumns<'_>),
+    options: &TableOptions,
 ) -> (&'static str, String) {
-    let is_ignored = options.ignore.iter().any(|it| it == name);
-    if is_ignored || options.rule(name) == Some(&ColumnRule::Ignore) {
+    if asked.ignored.contains(name) || asked.rules.get(name) == Some(&&ColumnRule::Ignore) {
         return ("none", "left out, as it is asked".to_string());
     }
     let gaps = scan.gaps > 0;
@@ -145,16 +175,7 @@ fn fate(
             ("number", format!("the number{filled}{}", and_gaps(gaps)))
         }
         Ok((Decision::Category(rule), _)) => {
-            let one_hot = match rule {
-                CategoryRule::Auto => options.one_hot,
-                CategoryRule::OneHot => Some(usize::MAX),
-                CategoryRule::Embedding(_) => Some(0),
-            };
-            let rare = match options.min_count {
-                0 | 1 => String::new(),
-                least => format!("; texts with fewer than {least} training rows share one place"),
-            };
-            ("category", usual_encoding(different, gaps, one_hot) + &rare)
+            ("category", told_category((rule, gaps), counts, options))
         }
         Ok((Decision::Date { timed, .. }, _)) => {
             let time = if timed { ", hour, minute" } else { "" };
@@ -164,6 +185,25 @@ fn fate(
         }
         Ok((Decision::LeftOut(note), _)) => ("none", note),
         Err((line, problem)) => ("mixed", format!("refused: line {line}: {problem}")),
+    }
+}
+
+/// Says what training makes of texts. All rows are counted here, of which training has a part.
+fn told_category(
+    (rule, gaps): (CategoryRule, bool),
+    counts: &CellCounts,
+    options: &TableOptions,
+) -> String {
+    let told = |values, pooled| told_encoding(values, (gaps, pooled), (rule, options.one_hot));
+    let least = options.min_count;
+    if least <= 1 {
+        return told(counts.texts, false);
+    }
+    let share = format!("; texts with fewer than {least} training rows share one place");
+    match counts.frequent {
+        Some(frequent) => told(frequent, frequent < counts.texts) + &share,
+        // Texts that are not kept are not counted one by one.
+        None => format!("at most {}{share}", told(counts.texts, false)),
     }
 }
 
@@ -183,7 +223,51 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let told: Vec<String> = inspect(&path).unwrap().into_iter().map(|it| it.becomes).collect();
         assert_eq!(told[..3], ["the number"; 3].map(String::from));
-        assert_eq!(told[3], "left out, since it has the cells of `a`; ‘duplicates’ keep takes it");
+        assert_eq!(told[3], "left out, since it has the values of `a`; ‘duplicates’ keep takes it");
+    }
+
+    #[test]
+    fn numbers_are_counted_by_value_and_shown_in_few_digits() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        let spelled = |i: u32| match i % 3 {
+            0 => format!("{}.0", i % 10),
+            1 => format!("{}e0", i % 10),
+            _ => (i % 10).to_string(),
+        };
+        let mut text = String::from("a,b,many,id,city\n");
+        for i in 0..60 {
+            // A text of the city 0 to 3 is in 10 rows or more, each of the others in one.
+            let city = if i < 40 { i % 4 } else { i };
+            // More different numbers than texts are kept of, each in two spellings.
+            let many = if i < 30 { format!("{i}") } else { format!("{}.00", i - 30) };
+            let id = 9_007_199_254_740_992_u64 + u64::from(i % 2);
+            text += &format!("{},{},{many},{id},c{city}\n", spelled(i), i % 10);
+        }
+        std::fs::write(&path, text).unwrap();
+        let options = TableOptions { min_count: 2, one_hot: Some(2), ..TableOptions::default() };
+        let scaling = ScalingRules::default();
+        let told = inspect_with(&path, &options, &scaling).unwrap();
+        let distinct: Vec<usize> = told.iter().map(|it| it.distinct).collect();
+        assert_eq!(distinct, [10, 10, 30, 1, 24]);
+        assert_eq!(told[0].examples, ["0", "1", "2"]);
+        assert_eq!(
+            told[1].becomes,
+            "left out, since it has the values of `a`; ‘duplicates’ keep takes it"
+        );
+        assert_eq!(told[2].examples, ["0", "1", "2"]);
+        assert_eq!(told[3].examples, ["9007199254740992"]);
+        let want = "a row of an embedding's table, 5 x 3; texts with fewer than 2 training rows share one place";
+        assert_eq!(told[4].becomes, want);
+        // Another method of scaling makes another column.
+        let scaling = ScalingRules {
+            columns: vec![("b".into(), FeatureScaling::Log)],
+            ..ScalingRules::default()
+        };
+        assert_eq!(inspect_with(&path, &options, &scaling).unwrap()[1].becomes, "the number");
+        std::fs::write(&path, "a,b,a\n1,2,3\n").unwrap();
+        let said = inspect(&path).unwrap_err().to_string();
+        assert!(said.contains("columns 1 and 3 are both named `a`"), "{said}");
     }
 
     #[test]
@@ -209,13 +293,13 @@ mod tests {
             one_hot: Some(4),
             ..TableOptions::default()
         };
-        let told = inspect_with(&path, &options).unwrap();
+        let told = inspect_with(&path, &options, &ScalingRules::default()).unwrap();
         let kinds: Vec<&str> = told.iter().map(|it| it.kind).collect();
         assert_eq!(kinds, ["category", "number", "category", "category", "none", "date", "number"]);
         assert!(told[0].becomes.contains("an embedding's table, 41 x"), "{}", told[0].becomes);
         assert_eq!((told[6].gaps, told[4].becomes.as_str()), (1, "left out, as it is asked"));
         let wrong = TableOptions { ignore: vec!["ide".into()], ..TableOptions::default() };
-        let said = inspect_with(&path, &wrong).unwrap_err().to_string();
+        let said = inspect_with(&path, &wrong, &ScalingRules::default()).unwrap_err().to_string();
         assert!(said.starts_with("ignore: there is no column `ide`"), "{said}");
         let told = inspect(&path).unwrap();
         let kinds: Vec<&str> = told.iter().map(|it| it.kind).collect();

@@ -10,6 +10,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use serde::{Deserialize, Serialize};
 
 use super::cell::{self, GapMarks, NotNumber, shown};
+use super::column_notes::{ColumnNote, NoteForm};
 use super::date;
 use super::quick_number::quick_number;
 use super::table_options::{ColumnRule, GapRule};
@@ -66,10 +67,7 @@ pub(super) enum DeclaredType {
     /// The index of a data frame.
     Index,
     /// Values that no cell can have, in the plural.
-    #[cfg_attr(
-        not(feature = "parquet"),
-        expect(dead_code, reason = "only those files declare more")
-    )]
+    #[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "only those files declare it"))]
     Refused(String),
 }
 
@@ -179,6 +177,11 @@ pub(super) struct ColumnScan {
     pub(super) range: Option<(f64, f64)>,
     /// Marks of gaps of the user's that the column has.
     pub(super) marks: HashSet<String>,
+}
+
+/// Returns the decision that a column is no feature, and tells of it.
+fn left_out(form: NoteForm, text: String) -> (Decision, Option<ColumnNote>) {
+    (Decision::LeftOut(text.clone()), Some(ColumnNote { form, text }))
 }
 
 impl ColumnScan {
@@ -463,7 +466,7 @@ impl ColumnScan {
         &self,
         name: &str,
         gaps: GapRule,
-    ) -> Result<(Decision, Option<String>), (u64, String)> {
+    ) -> Result<(Decision, Option<ColumnNote>), (u64, String)> {
         let (decision, note) = self.kind(name)?;
         let taken = !matches!(decision, Decision::LeftOut(_));
         let among_numbers = (decision == Decision::Number).then_some(self.first_odd.as_ref());
@@ -474,7 +477,7 @@ impl ColumnScan {
         Ok((decision, note))
     }
 
-    fn kind(&self, name: &str) -> Result<(Decision, Option<String>), (u64, String)> {
+    fn kind(&self, name: &str) -> Result<(Decision, Option<ColumnNote>), (u64, String)> {
         let filled = self.numbers + self.odd + self.texts;
         let shown_name = shown(name);
         if let Some(DeclaredType::Refused(what)) = &self.declared {
@@ -487,11 +490,11 @@ impl ColumnScan {
         }
         if self.declared == Some(DeclaredType::Index) && self.rule.is_none() {
             let note = format!("{shown_name} is the index of a data frame, and is left out");
-            return Ok((Decision::LeftOut(note.clone()), Some(note)));
+            return Ok(left_out(NoteForm::Index, note));
         }
         if filled == 0 {
             let note = format!("{shown_name} holds nothing but gaps, and is left out");
-            return Ok((Decision::LeftOut(note.clone()), Some(note)));
+            return Ok(left_out(NoteForm::NothingButGaps, note));
         }
         let Some(first) = &self.first_text else {
             if self.numbers > 0 || self.rule.is_some() {
@@ -504,11 +507,12 @@ impl ColumnScan {
                         shown(&odd.text)
                     )
                 });
+                let note = note.map(|text| ColumnNote { form: NoteForm::MarksAreGaps, text });
                 return Ok((Decision::Number, note));
             }
             // Nothing but marks.
             let note = format!("{shown_name} holds nothing but gaps, and is left out");
-            return Ok((Decision::LeftOut(note.clone()), Some(note)));
+            return Ok(left_out(NoteForm::NothingButGaps, note));
         };
         if self.dates && self.numbers + self.odd == 0 && self.rule.is_none() {
             return Ok((Decision::Date { format: None, timed: self.timed }, None));
@@ -539,7 +543,7 @@ impl ColumnScan {
                 rule = usual.map_or("category".into(), |format| format!("date({format})")),
                 values = if usual.is_some() { "dates" } else { "values" }
             );
-            return Ok((Decision::LeftOut(note.clone()), Some(note)));
+            return Ok(left_out(NoteForm::Identifies, note));
         }
         let note = usual.map(|format| {
             format!(
@@ -548,6 +552,7 @@ impl ColumnScan {
                 shown_name.trim_matches('`')
             )
         });
+        let note = note.map(|text| ColumnNote { form: NoteForm::LooksLikeDates, text });
         Ok((Decision::Category(CategoryRule::Auto), note))
     }
 
@@ -676,7 +681,7 @@ mod tests {
         for (cell, line) in european.iter().zip(2..) {
             scan.push(cell, line, &GapMarks::default());
         }
-        let note = scan.decide("c", GapRule::Median).unwrap().1.unwrap();
+        let note = scan.decide("c", GapRule::Median).unwrap().1.unwrap().text;
         assert!(note.contains("\"c:date(%d.%m.%Y)\""), "{note}");
         let said = decided(&["2020-01-01", "x"], Some(ColumnRule::Date(None))).unwrap_err();
         assert!(said.0 == 3 && said.1.contains("`x` is no date"), "{said:?}");

@@ -5,6 +5,7 @@
 //! Absent on purpose: models, devices, and any guess that a user cannot see; whatever a table
 //! leaves unclear is an error that names the line and the column.
 
+mod archive;
 mod arrange;
 mod arrays;
 mod batches;
@@ -12,6 +13,8 @@ mod byte_stream;
 mod cell;
 mod column;
 mod column_cells;
+mod column_copies;
+mod column_notes;
 #[cfg(feature = "parquet")]
 mod columnar;
 mod csv;
@@ -42,7 +45,11 @@ mod table_cache;
 mod table_options;
 mod target;
 mod targets;
+#[cfg(any(feature = "parquet", feature = "xlsx"))]
+mod text_cells;
 mod text_table;
+#[cfg(feature = "xlsx")]
+mod xlsx;
 
 pub use self::arrange::Arranged;
 pub use self::batches::{Batches, epoch_order, steps_per_epoch};

@@ -12,11 +12,14 @@ use std::sync::atomic::AtomicU64;
 
 use flate2::read::MultiGzDecoder;
 
+use super::archive::{ZIP, is_workbook};
 use super::arrays::{ArrayText, is_array};
 use super::byte_stream::{ByteStream, CountedBytes, GzipDecoder, ReadAhead, ZstdDecoder};
 #[cfg(feature = "parquet")]
 use super::columnar::{ARROW_FILE, ColumnarText, PARQUET};
 use super::kinds::DeclaredType;
+#[cfg(feature = "xlsx")]
+use super::xlsx::SheetText;
 
 /// Number of bytes that show which format a file has.
 pub(super) const MAGIC: usize = 6;
@@ -31,6 +34,10 @@ const COLUMNS_PROBLEM: &str = "the data is Parquet or an Arrow file, which are r
 #[cfg(not(feature = "parquet"))]
 const COLUMNS_PROBLEM: &str = "the data is Parquet or Arrow, which this program was built without; install it with `cargo install \
                                --path . --features parquet`, or save the table as CSV";
+
+#[cfg(not(feature = "xlsx"))]
+const WORKBOOK_PROBLEM: &str = "the file is an Excel workbook, which this program was built without; install it with `cargo install \
+                                --path . --features xlsx`, or save the sheet as CSV in UTF-8";
 
 /// Bytes of a table, without compression; of an array, the text of a table.
 pub(super) struct TableBytes {
@@ -73,28 +80,34 @@ impl TableBytes {
     /// When reading fails, and for formats that no table may have.
     pub(super) fn open(
         path: &Path,
-        target: Option<&Path>,
+        (target, sheet): (Option<&Path>, Option<&str>),
         wanted: &dyn Fn(&[&str]) -> bool,
     ) -> io::Result<Self> {
         if path == Path::new(STDIN) {
-            return Self::of(io::stdin(), target);
+            return Self::of(io::stdin(), (target, sheet));
         }
         let mut file = File::open(path)?;
         let first = peek(&mut file)?;
-        if target.is_none() && first.starts_with(b"PK\x03\x04") {
+        if first.starts_with(ZIP) && is_workbook(path) {
+            return Self::of_sheet(path, (target, sheet));
+        }
+        if target.is_none() && sheet.is_none() && first.starts_with(ZIP) {
             let taken = Arc::new(AtomicU64::new(0));
             let text = ArrayText::npz(path, wanted, &taken)?;
             let array = Some(ArrayNotes { notes: text.notes.clone(), ..ArrayNotes::default() });
             return Ok(Self { bytes: Box::new(text), taken: Some(taken), array, at_hand: true });
         }
         #[cfg(feature = "parquet")]
-        if target.is_none() && (first.starts_with(PARQUET) || first.starts_with(ARROW_FILE)) {
+        if target.is_none()
+            && sheet.is_none()
+            && (first.starts_with(PARQUET) || first.starts_with(ARROW_FILE))
+        {
             let taken = Arc::new(AtomicU64::new(0));
             let text = ColumnarText::file(file, &first, Arc::clone(&taken))?;
             return Self::of_columns(text, taken);
         }
         let at_hand = file.metadata()?.is_file();
-        Ok(Self { at_hand, ..Self::of(io::Cursor::new(first).chain(file), target)? })
+        Ok(Self { at_hand, ..Self::of(io::Cursor::new(first).chain(file), (target, sheet))? })
     }
 
     /// Looks at the first bytes, decompresses gzip and zstd, and turns an array into text.
@@ -104,8 +117,13 @@ impl TableBytes {
     /// As for [`Self::open`].
     pub(super) fn of(
         source: impl Read + Send + 'static,
-        target: Option<&Path>,
+        (target, sheet): (Option<&Path>, Option<&str>),
     ) -> io::Result<Self> {
+        if sheet.is_some() {
+            let problem =
+                "‘sheet’ goes with an Excel workbook, which the table is not; leave the option out";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, problem));
+        }
         let (mut bytes, packed, taken) = unpacked(source)?;
         let first = peek(&mut bytes)?;
         let array = is_array(&first);
@@ -130,6 +148,26 @@ impl TableBytes {
         let text = ArrayText::open(bytes, target.transpose()?)?;
         let array = Some(ArrayNotes { notes: text.notes.clone(), ..ArrayNotes::default() });
         Ok(Self { bytes: Box::new(text), taken: Some(taken), array, at_hand: false })
+    }
+
+    /// Reads a sheet of a workbook in a thread of its own.
+    #[cfg(feature = "xlsx")]
+    fn of_sheet(path: &Path, (target, sheet): (Option<&Path>, Option<&str>)) -> io::Result<Self> {
+        if target.is_some() {
+            let problem = "a file of the target goes with an array, and the table is a workbook; name a column";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, problem));
+        }
+        let taken = Arc::new(AtomicU64::new(0));
+        let text = SheetText::open(path, sheet, &taken)?;
+        let array = Some(ArrayNotes { notes: text.notes.clone(), declared: text.declared.clone() });
+        let bytes = Box::new(ReadAhead::start(text)?);
+        Ok(Self { bytes, taken: Some(taken), array, at_hand: false })
+    }
+
+    /// Says how a program is built that reads workbooks.
+    #[cfg(not(feature = "xlsx"))]
+    fn of_sheet(_: &Path, _: (Option<&Path>, Option<&str>)) -> io::Result<Self> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, WORKBOOK_PROBLEM))
     }
 
     /// Reads columns in a thread of its own.
@@ -207,9 +245,12 @@ fn other_format(first: &[u8]) -> Option<&'static str> {
         [0x04, 0x22, 0x4d, 0x18, ..] => {
             Some("the file is compressed with lz4; decompress it first (`lz4 -d`)")
         }
-        [b'P', b'K', 3, 4, ..] => {
-            Some("the data is a zip archive; unpack it, or give an NPZ file by its name")
-        }
+        [b'P', b'K', 3, 4, ..] => Some(
+            "the data is a zip archive; unpack it, or give an NPZ file or an Excel workbook by its name",
+        ),
+        [0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, ..] => Some(
+            "the file is a workbook of Excel 97 (.xls) or one with a password; save the sheet as .xlsx without a password, or as CSV in UTF-8",
+        ),
         _ if first.starts_with(PARQUET) || first.starts_with(b"ARROW1") => Some(COLUMNS_PROBLEM),
         #[cfg(not(feature = "parquet"))]
         _ if first.starts_with(ARROW_STREAM) => Some(COLUMNS_PROBLEM),
@@ -242,8 +283,8 @@ mod tests {
 
     fn read(bytes: Vec<u8>) -> Result<Vec<u8>, String> {
         let mut all = Vec::new();
-        let mut table =
-            TableBytes::of(io::Cursor::new(bytes), None).map_err(|error| error.to_string())?;
+        let mut table = TableBytes::of(io::Cursor::new(bytes), (None, None))
+            .map_err(|error| error.to_string())?;
         table.read_to_end(&mut all).map(|_| all).map_err(|error| error.to_string())
     }
 
@@ -295,6 +336,7 @@ mod tests {
             (b"\xfd7zXZ\0".as_slice(), "xz"),
             (b"BZh91AY", "bzip2"),
             (b"PK\x03\x04..", "zip"),
+            (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Excel 97"),
             (b"PAR1....", "Parquet"),
             #[cfg(not(feature = "parquet"))]
             (b"ARROW1..", "--features parquet"),

@@ -4,11 +4,12 @@
 //! rows are scaled by the numbers of the training rows.
 //! Absent on purpose: anything learnt from validation rows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::column::unscaled;
+use super::column_copies::ColumnCopies;
 use super::header::list;
 use super::numbers::Numbers;
 use super::scaling::{
@@ -90,7 +91,13 @@ impl Preprocessing {
         rules.check()?;
         let schema = train.schema();
         let mut methods = vec![rules.features; train.columns()];
+        let left_out: HashSet<&str> =
+            schema.duplicates.iter().map(|it| it.column.as_str()).collect();
         for (name, method) in &rules.columns {
+            // The column that stands for it is scaled by the same method.
+            if left_out.contains(name.as_str()) {
+                continue;
+            }
             let input = schema.number_input(name).ok_or_else(|| {
                 let problem = match schema.read_columns().contains(&name.as_str()) {
                     true => "holds no numbers, so that it is not scaled",
@@ -117,16 +124,26 @@ impl Preprocessing {
         let simple = first(rules.features) && rules.columns.is_empty();
         let mut curves = ScalingCurves::default();
         let (mut mean, mut std) = (Vec::with_capacity(columns), Vec::with_capacity(columns));
-        let mut lossy = Vec::new();
+        let (mut lossy, mut copies) = (Vec::new(), ColumnCopies::new(train));
         for (input, &method) in methods.iter().enumerate() {
             let own = match (method, simple) {
                 (FeatureScaling::None, true) => None,
-                _ => Some(MeasuredScaling::of(train.column(input), weights, method)),
+                _ => Some(match copies.get(input) {
+                    Some(values) => MeasuredScaling::of(values.iter().copied(), weights, method),
+                    None => MeasuredScaling::of(train.column(input), weights, method),
+                }),
             };
             let line = own.as_ref().map_or((0.0, 1.0), |own| (own.mean, own.std));
             mean.push(line.0);
             std.push(line.1);
-            if loses_digits(train, input, method, own.as_ref().map_or(1.0, |own| own.moments.1)) {
+            let std = own.as_ref().map_or(1.0, |own| own.moments.1);
+            // A table in single precision has no more digits to lose.
+            let lost = !train.x().is_single()
+                && match copies.get(input) {
+                    Some(values) => loses_digits(values.iter().copied(), method, std),
+                    None => loses_digits(train.column(input), method, std),
+                };
+            if lost {
                 lossy.push(train.schema().features[input].clone());
             }
             let Some(own) = own.filter(|_| !simple) else { continue };
@@ -229,12 +246,12 @@ impl Preprocessing {
     /// Lists the method of each input, where one method of all was enough so far.
     fn list_methods(&mut self) {
         if self.curves.methods.is_empty() {
-            self.curves.methods = (0..self.mean.len()).map(|input| self.method(input)).collect();
+            self.curves.methods = self.methods();
             self.curves.means.clone_from(&self.mean);
         }
     }
 
-    /// Returns the method by which an input is scaled.
+    /// Returns the method by which an input is scaled; for all inputs, use [`Self::methods`].
     pub fn method(&self, input: usize) -> FeatureScaling {
         let stays = || unscaled(&self.schema.columns).contains(&input);
         match self.curves.methods.get(input) {
@@ -242,6 +259,18 @@ impl Preprocessing {
             None if stays() => FeatureScaling::None,
             None => self.scale,
         }
+    }
+
+    /// Returns the method by which each input is scaled.
+    pub fn methods(&self) -> Vec<FeatureScaling> {
+        if !self.curves.methods.is_empty() {
+            return self.curves.methods.clone();
+        }
+        let mut methods = vec![self.scale; self.mean.len()];
+        unscaled(&self.schema.columns)
+            .into_iter()
+            .for_each(|at| methods[at] = FeatureScaling::None);
+        methods
     }
 
     /// Returns the method by which a numeric target is scaled.
@@ -321,49 +350,27 @@ impl Preprocessing {
         scaled
     }
 
-    /// Appends rows as the network takes them, so that a large table needs no second copy.
+    /// Appends rows as the network takes them, so that a large table needs no second copy. Use [`Self::scaler`] for rows one by one.
     pub(crate) fn extend_features(&self, x: Numbers<'_>, scaled: &mut Vec<f32>) {
-        match x {
-            Numbers::Single(x) => self.extend(x, scaled),
-            Numbers::Double(x) => self.extend(x, scaled),
-            Numbers::Stored(_) => {
-                x.blocks(self.mean.len()).for_each(|it| self.extend_features(it.view(), scaled));
-            }
-        }
+        self.scaler().extend(x, scaled);
     }
 
-    fn extend<T: Copy + Into<f64>>(&self, x: &[T], scaled: &mut Vec<f32>) {
-        debug_assert!(x.len().is_multiple_of(self.mean.len()), "whole rows");
-        if !self.curves.methods.is_empty() {
-            let inputs: Vec<Curve<'_>> =
-                (0..self.mean.len()).map(|input| self.curves.of_input(input)).collect();
-            for row in x.chunks_exact(self.mean.len()) {
-                let scaling = inputs.iter().zip(self.mean.iter().zip(&self.std));
-                scaled.extend(
-                    row.iter().zip(scaling).map(|(&v, (curve, (mean, std)))| {
-                        curve.scale(v.into(), *mean, *std) as f32
-                    }),
-                );
-            }
-            return;
-        }
-        for row in x.chunks_exact(self.mean.len()) {
-            let scaling = self.mean.iter().zip(&self.std);
-            scaled.extend(
-                row.iter().zip(scaling).map(|(&v, (mean, std))| ((v.into() - mean) / std) as f32),
-            );
-        }
+    /// Returns the scaling of all inputs, whose curves are looked up once for any number of rows.
+    pub(crate) fn scaler(&self) -> FeatureScaler<'_> {
+        let inputs = if self.curves.methods.is_empty() { 0 } else { self.mean.len() };
+        let curves = (0..inputs).map(|input| self.curves.of_input(input)).collect();
+        FeatureScaler { mean: &self.mean, std: &self.std, curves }
     }
 
     /// Returns numbers of whole rows of the target's columns as the loss takes them.
     pub fn scaled_targets(&self, y: &[f64]) -> impl Iterator<Item = f32> {
         let columns = self.target_mean.len().max(1);
-        y.iter().enumerate().map(move |(at, &y)| self.scaled_target(y, at % columns) as f32)
-    }
-
-    fn scaled_target(&self, y: f64, column: usize) -> f64 {
-        let curve = self.curves.of_target(column);
-        curve.scale(y, self.target_mean[column], self.target_std[column])
+        let curves: Vec<Curve<'_>> =
+            (0..columns).map(|column| self.curves.of_target(column)).collect();
+        y.iter().enumerate().map(move |(at, &y)| {
+            let column = at % columns;
+            curves[column].scale(y, self.target_mean[column], self.target_std[column]) as f32
+        })
     }
 
     /// Returns a number predicted for a target's column in the units of the table.
@@ -373,6 +380,7 @@ impl Preprocessing {
     }
 
     /// Returns a feature as the network takes it, before it is rounded.
+    #[cfg(any(feature = "cli", test))]
     pub(crate) fn scaled_feature(&self, x: f64, input: usize) -> f64 {
         self.curves.of_input(input).scale(x, self.mean[input], self.std[input])
     }
@@ -381,11 +389,12 @@ impl Preprocessing {
     /// column.
     pub fn beyond_single(&self, x: Numbers<'_>) -> Option<(usize, usize)> {
         let columns = self.mean.len().max(1);
+        let scaler = self.scaler();
         let mut first = 0;
         for block in x.blocks(columns) {
             let found = match block.view() {
-                Numbers::Single(x) => self.first_beyond(x),
-                Numbers::Double(x) => self.first_beyond(x),
+                Numbers::Single(x) => scaler.first_beyond(x),
+                Numbers::Double(x) => scaler.first_beyond(x),
                 Numbers::Stored(_) => None,
             };
             if let Some((row, column)) = found {
@@ -396,56 +405,103 @@ impl Preprocessing {
         None
     }
 
-    fn first_beyond<T: Copy + Into<f64>>(&self, x: &[T]) -> Option<(usize, usize)> {
-        let columns = self.mean.len().max(1);
-        x.chunks(columns).enumerate().find_map(|(row, values)| {
-            // Written so that NaN is found too.
-            if self.curves.methods.is_empty() {
-                let mut scaling = values.iter().zip(self.mean.iter().zip(&self.std));
-                let beyond = |(&v, (mean, std)): (&T, (&f64, &f64))| {
-                    !(((v.into() - mean) / std) as f32).is_finite()
-                };
-                return Some((row, scaling.position(beyond)?));
-            }
-            let beyond = |(input, &v): (usize, &T)| {
-                !(self.scaled_feature(v.into(), input) as f32).is_finite()
-            };
-            Some((row, values.iter().enumerate().position(beyond)?))
-        })
-    }
-
     /// Returns the fraction of a feature column's different values, in some of the rows, that cannot be told from another
     /// one once they are scaled and rounded to single precision.
     pub fn lost_values(&self, data: &Dataset, column: usize) -> f64 {
-        lost(data.column(column), data.rows(), |value| self.scaled_feature(value, column))
+        self.lost_of(data.column(column), data.rows(), column)
+    }
+
+    /// Returns the same as [`Self::lost_values`] for all columns.
+    pub(crate) fn lost_of_all(&self, data: &Dataset) -> Vec<f64> {
+        let mut copies = ColumnCopies::new(data);
+        let lost = |column| match copies.get(column) {
+            Some(values) => self.lost_of(values.iter().copied(), data.rows(), column),
+            None => self.lost_values(data, column),
+        };
+        (0..data.columns()).map(lost).collect()
+    }
+
+    fn lost_of(&self, values: impl Iterator<Item = f64>, rows: usize, column: usize) -> f64 {
+        let (curve, mean, std) =
+            (self.curves.of_input(column), self.mean[column], self.std[column]);
+        lost(values, rows, |value| curve.scale(value, mean, std))
     }
 
     /// Returns the same as [`Self::lost_values`] for a target's column; 0 for classes.
     pub fn lost_targets(&self, data: &Dataset, column: usize) -> f64 {
         let Some((y, columns)) = data.y().columns() else { return 0.0 };
         let values = y[column..].iter().step_by(columns).copied();
-        lost(values, data.rows(), |value| self.scaled_target(value, column))
+        let curve = self.curves.of_target(column);
+        let (mean, std) = (self.target_mean[column], self.target_std[column]);
+        lost(values, data.rows(), |value| curve.scale(value, mean, std))
     }
 
-    /// Returns the deviation of a feature's values in some rows.
-    pub(crate) fn deviation(&self, data: &Dataset, input: usize) -> f64 {
-        match self.method(input) {
+    /// Returns the deviation of a feature's values in some rows; the feature is scaled by this method.
+    pub(crate) fn deviation(&self, data: &Dataset, input: usize, method: FeatureScaling) -> f64 {
+        match method {
             FeatureScaling::Standard => self.std[input],
             _ => moments(data.column(input), data.weights()).1,
         }
     }
 }
 
-/// Returns true if rounding to single precision moves a column's values by more than a small part of their deviation.
-fn loses_digits(train: &Dataset, input: usize, method: FeatureScaling, std: f64) -> bool {
-    // A table in single precision has no more digits to lose.
-    if train.x().is_single() {
-        return false;
+/// Scaling of all inputs of a network, ready for many rows.
+#[derive(Debug)]
+pub(crate) struct FeatureScaler<'a> {
+    mean: &'a [f64],
+    std: &'a [f64],
+    /// Curve of each input; empty if each has a shift and a factor only.
+    curves: Vec<Curve<'a>>,
+}
+
+impl FeatureScaler<'_> {
+    /// Appends whole rows as the network takes them. Computed in f64, rounded once at the end.
+    pub(crate) fn extend(&self, x: Numbers<'_>, scaled: &mut Vec<f32>) {
+        match x {
+            Numbers::Single(x) => self.extend_by(x, scaled),
+            Numbers::Double(x) => self.extend_by(x, scaled),
+            Numbers::Stored(_) => {
+                x.blocks(self.mean.len()).for_each(|it| self.extend(it.view(), scaled));
+            }
+        }
     }
+
+    fn extend_by<T: Copy + Into<f64>>(&self, x: &[T], scaled: &mut Vec<f32>) {
+        debug_assert!(x.len().is_multiple_of(self.mean.len()), "whole rows");
+        for row in x.chunks_exact(self.mean.len()) {
+            let lines = row.iter().zip(self.mean.iter().zip(self.std));
+            if self.curves.is_empty() {
+                scaled.extend(lines.map(|(&v, (mean, std))| ((v.into() - mean) / std) as f32));
+            } else {
+                let curved = lines.zip(&self.curves);
+                scaled.extend(
+                    curved.map(|((&v, (mean, std)), curve)| {
+                        curve.scale(v.into(), *mean, *std) as f32
+                    }),
+                );
+            }
+        }
+    }
+
+    /// Finds the first number of whole rows that single precision cannot hold after scaling: its row and column.
+    fn first_beyond<T: Copy + Into<f64>>(&self, x: &[T]) -> Option<(usize, usize)> {
+        let columns = self.mean.len().max(1);
+        let mut scaled = Vec::with_capacity(columns);
+        x.chunks(columns).enumerate().find_map(|(row, values)| {
+            scaled.clear();
+            self.extend_by(values, &mut scaled);
+            // NaN is found, too.
+            Some((row, scaled.iter().position(|value| !value.is_finite())?))
+        })
+    }
+}
+
+/// Returns true if rounding to single precision moves a column's values by more than a small part of their deviation.
+fn loses_digits(mut values: impl Iterator<Item = f64>, method: FeatureScaling, std: f64) -> bool {
     let rounding = |v: f64| (f64::from(v as f32) - v).abs();
     // A value of which a column has many has one rank, and its neighbour another one.
     let most = if method == FeatureScaling::Quantile { 0.0 } else { LEAST_DIGIT * std };
-    train.column(input).any(|v| rounding(v) > most)
+    values.any(|v| rounding(v) > most)
 }
 
 /// Fraction of a column's deviation by which rounding may move its values before that is a loss.

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use super::column::{ColumnEncoding, embedded};
+use super::column_copies::ColumnCopies;
 use super::header::list;
 use super::schema::TargetKind;
 use super::table::Dataset;
@@ -113,12 +114,15 @@ impl Dataset {
         let step = rows.div_ceil(MANY_ROWS).max(1);
         let looks = rows.saturating_mul(self.columns()) / step <= MANY_VALUES;
         let scaled = number_inputs(self);
-        let tables: Vec<usize> =
+        let tables: HashSet<usize> =
             embedded(&self.schema().columns).into_iter().map(|table| table.0).collect();
+        let mut copies = ColumnCopies::new(self);
         for (column, name) in self.schema().features.iter().enumerate() {
-            let mut values = self.column(column);
-            let first = values.next();
-            if values.all(|value| Some(value) == first) {
+            let is_constant = match copies.get(column) {
+                Some(values) => same(values.iter().copied()),
+                None => same(self.column(column)),
+            };
+            if is_constant {
                 // One date or one text of all is seen in other ways.
                 if scaled[column] {
                     remarks.constant.push(name.clone());
@@ -173,6 +177,12 @@ impl Dataset {
         let values = self.column(column).step_by(step);
         correlation(values.zip(y.iter().step_by(step).copied())).abs() > SOME
     }
+}
+
+/// Returns true if all values are one.
+fn same(mut values: impl Iterator<Item = f64>) -> bool {
+    let first = values.next();
+    values.all(|value| Some(value) == first)
 }
 
 /// Tells which inputs are a column of numbers as it is.

@@ -4,6 +4,8 @@
 //! where training had none, and for a text that it did not have; [`Oddities`], which counts these.
 //! Absent on purpose: files, targets.
 
+#[cfg(feature = "cli")]
+use std::collections::HashSet;
 use std::collections::{BTreeMap, HashMap};
 
 use ::csv::StringRecord;
@@ -12,8 +14,6 @@ use super::cell::{self, GapMarks, NotNumber, shown};
 use super::column::{Column, ColumnEncoding, encode_row};
 use super::date;
 use super::header::list;
-#[cfg(feature = "cli")]
-use super::schema::DuplicateColumn;
 use super::schema::Schema;
 #[cfg(feature = "cli")]
 use super::table_options::{ColumnRule, TableOptions};
@@ -149,25 +149,30 @@ impl Schema {
     ) -> TableOptions {
         let mut options = given.clone();
         options.missing = options.missing.or_else(|| self.missing.clone());
+        // Sets, since a table may have very many columns.
+        let names: HashSet<&String> = names.iter().collect();
+        let ignored: HashSet<&String> = given.ignore.iter().collect();
+        let only: Option<HashSet<&String>> = given.features.as_ref().map(|it| it.iter().collect());
+        let rules = given.rules();
         for column in &self.columns {
             let rule = match &column.encoding {
                 ColumnEncoding::Number { .. } => ColumnRule::Number,
                 ColumnEncoding::Date { format, .. } => ColumnRule::Date(format.clone()),
                 _ => ColumnRule::Category,
             };
-            let is_feature = given.features.as_ref().is_none_or(|it| it.contains(&column.name))
-                && !given.ignore.contains(&column.name);
-            let free = is_feature && given.rule(&column.name).is_none();
+            let is_feature = only.as_ref().is_none_or(|it| it.contains(&column.name))
+                && !ignored.contains(&column.name);
+            let free = is_feature && !rules.contains_key(column.name.as_str());
             if names.contains(&column.name) && free {
                 options.columns.push((column.name.clone(), rule));
             }
         }
-        for DuplicateColumn { column, .. } in self.duplicates.iter().filter(|_| drop) {
-            if names.contains(column) && !given.ignore.contains(column) {
-                options.columns.retain(|(name, _)| name != column);
-                options.ignore.push(column.clone());
-            }
-        }
+        let duplicates = self.duplicates.iter().filter(|_| drop).map(|it| &it.column);
+        let dropped: HashSet<&String> =
+            duplicates.filter(|it| names.contains(it) && !ignored.contains(it)).collect();
+        options.columns.retain(|(name, _)| !dropped.contains(name));
+        let in_order = self.duplicates.iter().map(|it| &it.column);
+        options.ignore.extend(in_order.filter(|it| dropped.contains(it)).cloned());
         options
     }
 

@@ -150,7 +150,7 @@ impl ScalingCurves {
             Some(FeatureScaling::Robust) => Curve::SmoothClip,
             Some(FeatureScaling::Log) => Curve::Log,
             Some(FeatureScaling::Quantile) => {
-                self.quantiles.get(&input).map_or(Curve::Line, |table| Curve::Ranks(table))
+                self.quantiles.get(&input).map_or(Curve::Constant, |table| Curve::Ranks(table))
             }
             _ => Curve::Line,
         }
@@ -160,9 +160,10 @@ impl ScalingCurves {
     pub(super) fn of_target(&self, column: usize) -> Curve<'_> {
         match self.target {
             Some(FeatureScaling::Log) => Curve::Log,
-            Some(FeatureScaling::Quantile) => {
-                self.target_quantiles.get(&column).map_or(Curve::Line, |table| Curve::Ranks(table))
-            }
+            Some(FeatureScaling::Quantile) => self
+                .target_quantiles
+                .get(&column)
+                .map_or(Curve::Constant, |table| Curve::Ranks(table)),
             _ => Curve::Line,
         }
     }
@@ -207,6 +208,8 @@ pub(super) enum Curve<'a> {
     Log,
     /// The normal distribution's number of the same rank among these values.
     Ranks(&'a [f64]),
+    /// The difference from the one value that training had, cut where ranks are cut. It comes back as that value.
+    Constant,
 }
 
 /// Limit of a robustly scaled value.
@@ -229,6 +232,7 @@ impl Curve<'_> {
                 z / 1_f64.hypot(z / CLIP)
             }
             Self::Log => line(x.abs().ln_1p().copysign(x)),
+            Self::Constant => line(x).clamp(-MOST_RANK, MOST_RANK),
             Self::Ranks(table) => match rank(table, x) {
                 rank if rank.is_nan() => rank,
                 rank if rank <= 0.0 => -MOST_RANK,
@@ -245,6 +249,14 @@ impl Curve<'_> {
             Self::Line | Self::SmoothClip => line,
             Self::Log => line.abs().exp_m1().copysign(line),
             Self::Ranks(table) => at_rank(table, normal_share(z)),
+            // What is no number has to show.
+            Self::Constant => {
+                if z.is_nan() {
+                    z
+                } else {
+                    mean
+                }
+            }
         }
     }
 }
@@ -583,6 +595,13 @@ mod tests {
             );
             assert!(scaled(method, None, &X, &[f64::NAN])[0].is_nan(), "{method}");
         }
+        // Nothing leaves the range of ranks, in either direction.
+        let cut = scaled(FeatureScaling::Quantile, None, &[4.5; 5], &[-100.0, 4.0, 5.0, 100.0]);
+        assert_eq!(cut, [-MOST_RANK, -0.5, 0.5, MOST_RANK]);
+        let target = ScalingCurves { target: Some(FeatureScaling::Quantile), ..Default::default() };
+        let back = |z| target.of_target(0).restore(z, 4.5, 1.0);
+        assert_eq!((back(-9.0), back(0.3)), (4.5, 4.5));
+        assert!(back(f64::NAN).is_nan());
         // Half of the values are one, so the whole range is the unit.
         let mostly = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 8.0];
         let want = 2.0 / 1_f64.hypot(2.0 / 3.0);

@@ -3,6 +3,7 @@
 //! In: names of columns and what is asked of them. Out: [`TableOptions`], which readers of training tables take.
 //! Absent on purpose: what a column is taken for where nothing is asked, which `kinds.rs` decides.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -222,9 +223,10 @@ pub struct TableOptions {
 }
 
 impl TableOptions {
-    /// Returns what is asked of a column.
-    pub(super) fn rule(&self, column: &str) -> Option<&ColumnRule> {
-        self.columns.iter().find(|(name, _)| name == column).map(|(_, rule)| rule)
+    /// Returns what is asked of columns, to be found by their names: of very many columns each may have a rule.
+    pub(super) fn rules(&self) -> HashMap<&str, &ColumnRule> {
+        // The first rule of a name holds.
+        self.columns.iter().rev().map(|(name, rule)| (name.as_str(), rule)).collect()
     }
 }
 

@@ -55,15 +55,19 @@ impl Baseline {
         Self { name, metrics }
     }
 
-    /// Returns true if a linear model says something about the network, and takes well under a second.
-    pub fn linear_pays(model: &Sequential, data: &Split) -> bool {
+    /// Returns true if a linear model under this loss says something about the network, and takes well under a second.
+    pub fn linear_pays(model: &Sequential, data: &Split, loss: &Loss) -> bool {
         let columns = data.train.columns();
         let outputs = model.outputs(columns).unwrap_or(usize::MAX);
         let cells = (data.train.rows() * columns) as f64;
         let (trained, solved) = (6.0 * f64::from(EPOCHS) * outputs as f64, columns as f64);
+        // Each step moves all rows of the tables for texts; least squares go without them.
+        let tables: usize = data.train.input_tables().map(|(_, rows, width)| rows * width).sum();
+        let tables = if *loss == Loss::Mse { 0 } else { tables };
         data.valid.is_some()
             && model.layers().len() > 1
             && cells * trained.max(solved) <= MOST_OPERATIONS
+            && f64::from(EPOCHS) * STEPS as f64 * tables as f64 <= MOST_OPERATIONS
     }
 
     /// Computes the figures of a linear model on the validation rows, under the network's loss and scaling: least squares for a
@@ -317,11 +321,33 @@ mod tests {
     /// Both baselines of a table, for a network of one hidden layer.
     fn baselines(data: &Split, outputs: usize, options: &TrainOptions) -> (Baseline, Baseline) {
         let model = Sequential::new().dense(4).relu().dense(outputs);
-        assert!(Baseline::linear_pays(&model, data));
-        assert!(!Baseline::linear_pays(&Sequential::new().dense(outputs), data));
+        assert!(Baseline::linear_pays(&model, data, &options.loss));
+        assert!(!Baseline::linear_pays(&Sequential::new().dense(outputs), data, &options.loss));
         let trained = Trainer::new(&model, data, options, &DeviceKind::Cpu).unwrap().trained();
         let linear = Baseline::linear(&trained, data, options).unwrap().unwrap();
         (Baseline::constant(&trained, data), linear)
+    }
+
+    #[test]
+    fn large_tables_of_texts_do_not_pay_where_each_step_moves_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        let rows: String =
+            (0..4000).map(|i| format!("u{},{},{}\n", i % 2000, i % 7, i % 2)).collect();
+        std::fs::write(&path, format!("user,x,y\n{rows}")).unwrap();
+        let pays = |width: usize, loss: Loss| {
+            let rule = format!("embedding({width})").parse().unwrap();
+            let options = crate::data::TableOptions {
+                columns: vec![("user".into(), rule)],
+                ..Default::default()
+            };
+            let target = crate::data::Target::number("y");
+            let data = Dataset::load(&path, &target, &options).unwrap().data;
+            let data = data.split_last(0.1).unwrap();
+            Baseline::linear_pays(&Sequential::new().dense(4).relu().dense(1), &data, &loss)
+        };
+        assert!(pays(8, Loss::Mae) && pays(800, Loss::Mse));
+        assert!(!pays(800, Loss::Mae));
     }
 
     #[test]

@@ -11,11 +11,11 @@ use crate::plan::{HALF_MAX, LossScaler, TrainPlan};
 /// Refuses features, as the network sees them, that would be infinite in half precision.
 pub(super) fn check_range(preparation: &Preprocessing, data: &Dataset) -> Result<()> {
     let columns = data.columns();
-    let mut scaled = Vec::with_capacity(columns);
+    let (scaler, mut scaled) = (preparation.scaler(), Vec::with_capacity(columns));
     for block in data.x().blocks(columns) {
         for row in block.view().chunks(columns) {
             scaled.clear();
-            preparation.extend_features(row, &mut scaled);
+            scaler.extend(row, &mut scaled);
             let Some(at) = scaled.iter().position(|x| x.abs() > HALF_MAX) else { continue };
             let column = &data.schema().features[at];
             let problem = format!(

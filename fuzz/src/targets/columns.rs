@@ -2,7 +2,7 @@
 
 use super::{allowance, same_inputs, with_file};
 use crate::memory::within;
-use wgrad::data::{PartReader, TableOptions, column_names, inspect_with};
+use wgrad::data::{PartReader, ScalingRules, TableOptions, column_names, inspect_with};
 use wgrad::{Dataset, Target};
 
 /// The first byte says which column is the target, what it is taken for, and how gaps are dealt with.
@@ -28,7 +28,8 @@ pub fn columns(data: &[u8]) {
         within(allowance(file), || {
             let _ = column_names(path);
         });
-        let _ = within(2 * allowance(file), || inspect_with(path, &options));
+        let _ =
+            within(2 * allowance(file), || inspect_with(path, &options, &ScalingRules::default()));
         let read = within(2 * allowance(file), || Dataset::load(path, &target, &options));
         let Ok(read) = read.and_then(|read| read.data.encoded()) else { return };
         assert!(read.rows() > 0 && read.x().len() == read.rows() * read.columns());

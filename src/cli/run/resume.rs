@@ -13,9 +13,9 @@ use crate::cli::settings::{CHECKPOINT, RunConfig, path_text, run_config};
 use crate::cli::wording::option_of;
 use crate::cli::{Exit, Failure};
 use crate::error::{Error, Result};
-use crate::export::read_checkpoint;
+use crate::export::{MODEL_FILE, read_checkpoint, read_preparation};
 use crate::shape::number;
-use crate::train::{Checkpoint, TrainOptions, Warning};
+use crate::train::{Checkpoint, TrainOptions, Trainer, Warning};
 
 pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let (config, before) = settings(args)?;
@@ -34,7 +34,7 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
             Error::Setting { name, problem } if name == CHECKPOINT => {
                 Error::setting(path.display().to_string(), problem)
             }
-            other => config.locate(other),
+            other => config.locate(with_changes(other, &config.out, &prepared.trainer)),
         })?;
     }
     let Prepared { mut trainer, config: text, options, mut warnings, judge, format } = prepared;
@@ -55,6 +55,23 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     run.tell_format(&format);
     run.resume_after(done, trainer.info().steps_per_epoch, options.epochs);
     run.drive(&mut trainer, &interrupt, &options, warnings)
+}
+
+/// Returns an error that says what has changed in the table, if a checkpoint is refused for that: the model in the run's folder has the
+/// columns as they were.
+fn with_changes(error: Error, run: &Path, trainer: &Trainer) -> Error {
+    let Error::Setting { name, .. } = &error else { return error };
+    let Ok(Some(was)) = read_preparation(run.join(MODEL_FILE)) else { return error };
+    let changes = trainer.trained().preparation.schema.changes(&was.schema);
+    if changes.is_empty() {
+        return error;
+    }
+    let problem = format!(
+        "the table is not as it was when the run began: {}; go on with the table as it was, or begin a new run from the run's weights \
+         with ‘init’",
+        changes.join("; ")
+    );
+    Error::setting(name.clone(), problem)
 }
 
 /// Returns a warning, if the run is to have another length than before, and its schedules depend on it.

@@ -49,7 +49,7 @@ pub(crate) struct Verdict {
 impl Judge {
     pub(crate) fn new(trainer: &Trainer, data: &Split, options: &TrainOptions) -> Self {
         let trained = trainer.trained();
-        let pays = Baseline::linear_pays(&trained.model, data);
+        let pays = Baseline::linear_pays(&trained.model, data, &options.loss);
         Self {
             constant: Baseline::constant(&trained, data),
             linear: pays.then(|| (data.clone(), options.clone())),

@@ -10,9 +10,10 @@ use std::str::FromStr;
 use super::network::Network;
 use super::raw_settings::RawSettings;
 use crate::cli::cache::{table_folder, tuning_folder};
+use crate::cli::wording::with_options;
 use crate::data::{
-    Arranged, Dataset, LoadedTable, Preprocessing, ReadProgress, Split, SplitColumns, TableOptions,
-    Target, TargetKind, Targets, column_names_as, is_lasting, list,
+    Arranged, Dataset, DuplicateColumn, LoadedTable, Preprocessing, ReadProgress, Split,
+    SplitColumns, TableOptions, Target, TargetKind, Targets, column_names_as, is_lasting, list,
 };
 use crate::device::{DeviceInfo, DeviceKind, Tuning, free_host_memory};
 use crate::error::{Error, Result};
@@ -213,12 +214,13 @@ impl RunConfig {
         origin: Option<&Preprocessing>,
         progress: ReadProgress,
     ) -> Result<PreparedTable> {
-        let LoadedTable { data, columns, notes: format } = self.read(origin, progress)?;
+        let (LoadedTable { data, columns, notes: format }, left_out) =
+            self.read(origin, progress)?;
         let mut format = format_text(&self.table, &format);
         let mut notes = self.notes(&data);
-        notes.extend(self.left_out_by(origin)?);
+        notes.extend(left_out);
         let Some(origin) = origin else {
-            let data = self.without_duplicates(self.split(data, &columns, &mut format)?)?;
+            let data = self.split(data, &columns, &mut format, true)?;
             notes.extend(self.split_notes(&data, &columns));
             let (features, targets) = (Vec::new(), Vec::new());
             return Ok(PreparedTable { data, notes, format, features, targets });
@@ -246,28 +248,37 @@ impl RunConfig {
                 "not that of the model whose weights the run begins with; leave the option out";
             return Err(Error::setting(self.raw.place("positive"), problem));
         }
-        let data = self.split(data, &columns, &mut format)?;
+        let data = self.split(data, &columns, &mut format, false)?;
         notes.extend(self.split_notes(&data, &columns));
         Ok(PreparedTable { data, notes, format, features, targets })
     }
 
-    /// Tells of columns of the table that are left out since the model left them out that the weights come from.
-    fn left_out_by(&self, origin: Option<&Preprocessing>) -> Result<Vec<Warning>> {
-        let duplicates = origin.map_or(&[][..], |origin| &origin.schema.duplicates);
-        if duplicates.is_empty() || !self.drop_duplicates {
-            return Ok(Vec::new());
-        }
-        let names = column_names_as(&self.table, &self.target, &self.reading.format)?;
-        let there = duplicates.iter().filter(|it| names.contains(&it.column));
-        let told = there.map(|it| Warning::Noted {
-            problem: format!(
-                "{} is left out, since the model whose weights the run begins with left it out as a copy of {}; if it is another column \
-                 now, give it another name, or ‘duplicates’ keep",
-                list(&[&it.column]),
-                list(&[&it.same_as])
-            ),
-        });
-        Ok(told.collect())
+    /// Tells of columns of the table, of these names, that are left out since the model left them out that the weights come from.
+    fn left_out_by(&self, origin: &Preprocessing, names: &[String]) -> Vec<Warning> {
+        let names: HashSet<&String> = names.iter().collect();
+        let duplicates = origin.schema.duplicates.iter().filter(|_| self.drop_duplicates);
+        let there: Vec<&DuplicateColumn> =
+            duplicates.filter(|it| names.contains(&it.column)).collect();
+        let told = |it: &[&DuplicateColumn]| {
+            let columns: Vec<&str> = it.iter().map(|it| it.column.as_str()).collect();
+            let others: Vec<&str> = it.iter().map(|it| it.same_as.as_str()).collect();
+            let (is, them, copies, advice) = match it.len() {
+                1 => ("is", "it", "a copy", "if it is another column now, give it another name"),
+                _ => {
+                    ("are", "them", "copies", "give another name to one that is another column now")
+                }
+            };
+            let problem = format!(
+                "{} {is} left out, since the model whose weights the run begins with left {them} out as {copies} of {}; {advice}, or \
+                 ‘duplicates’ keep",
+                list(&columns),
+                list(&others)
+            );
+            Warning::Noted { problem }
+        };
+        // Each by itself, or very many in one sentence.
+        let at_once = if there.len() <= 3 { 1 } else { there.len() };
+        there.chunks(at_once).map(told).collect()
     }
 
     /// Leaves out columns that say what another one says, if the run does so.
@@ -275,17 +286,12 @@ impl RunConfig {
         if !self.drop_duplicates {
             return Ok(data);
         }
-        // A column that the layers look up, or that is scaled in its own way, is not as the other one.
+        // A column that the layers look up is not as the other one.
         let outputs = self.outputs(&data.train);
         let model = self.network.model(Init::default(), &data.train, outputs);
         let ids = model.map_or(Vec::new(), |model| model.tables().to_vec());
-        let ids = ids.iter().map(|table| table.column);
-        let features = &data.train.schema().features;
-        let is_scaled =
-            |name: &&String| self.options.column_scales.iter().any(|(scaled, _)| scaled == *name);
-        let scaled = features.iter().enumerate().filter(|(_, name)| is_scaled(name));
-        let kept: Vec<usize> = ids.chain(scaled.map(|(input, _)| input)).collect();
-        data.without_duplicates(&kept)
+        let kept: Vec<usize> = ids.iter().map(|table| table.column).collect();
+        data.without_duplicates(&kept, &self.options.scaling())
     }
 
     /// Returns true if a setting was given.
@@ -293,12 +299,18 @@ impl RunConfig {
         self.raw.has(key)
     }
 
-    fn read(&self, origin: Option<&Preprocessing>, progress: ReadProgress) -> Result<LoadedTable> {
+    /// Reads the table, as that of a model whose weights the run begins with. Returns with it the warnings of columns that are left out
+    /// since that model left them out.
+    fn read(
+        &self,
+        origin: Option<&Preprocessing>,
+        progress: ReadProgress,
+    ) -> Result<(LoadedTable, Vec<Warning>)> {
         // Columns are of the kinds that the weights were trained with.
         let of_kinds = |origin: &&Preprocessing| {
             !origin.schema.columns.is_empty() || !origin.schema.duplicates.is_empty()
         };
-        let reading = match origin.filter(of_kinds) {
+        let (reading, left_out) = match origin.filter(of_kinds) {
             Some(_)
                 if !is_lasting(&self.table)
                     && (self.table.exists() || self.table.as_os_str() == "-") =>
@@ -309,9 +321,10 @@ impl RunConfig {
             Some(origin) => {
                 let names = column_names_as(&self.table, &self.target, &self.reading.format);
                 let names = names.map_err(|error| self.no_table(error))?;
-                origin.schema.reading(&self.reading, &names, self.drop_duplicates)
+                let reading = origin.schema.reading(&self.reading, &names, self.drop_duplicates);
+                (reading, self.left_out_by(origin, &names))
             }
-            None => self.reading.clone(),
+            None => (self.reading.clone(), Vec::new()),
         };
         let (host_memory, table_cache) = (self.host_memory(), self.table_cache.folder());
         let reading = TableOptions { host_memory, table_cache, progress, ..reading };
@@ -353,7 +366,7 @@ impl RunConfig {
         {
             check_dataset(model.tables(), &data, "")?;
         }
-        Ok(LoadedTable { data, columns, notes })
+        Ok((LoadedTable { data, columns, notes }, left_out))
     }
 
     /// Returns the memory that the run may take on the host: what the user allows, else all that is free.
@@ -361,33 +374,35 @@ impl RunConfig {
         self.reading.host_memory.or_else(free_host_memory)
     }
 
-    /// Holds out the validation rows. Adds to `format` what is unusual in the form of another table.
+    /// Holds out the validation rows; with `drop`, columns that say what another one says are left out. Adds to `format` what is unusual
+    /// in the form of another table.
     fn split(
         &self,
         data: Dataset,
         columns: &SplitColumns,
         format: &mut Vec<String>,
+        drop: bool,
     ) -> Result<Split> {
-        if columns.parts.is_some() {
-            return data.split_by_part(columns).map_err(|error| self.raw.locate(error));
-        }
+        let dropped = |split| if drop { self.without_duplicates(split) } else { Ok(split) };
         let split = match &self.valid {
+            _ if columns.parts.is_some() => data.split_by_part(columns),
             ValidSource::Share(share) if columns.groups.is_some() => {
                 data.split_by_group(*share, columns, self.options.seed)
             }
             ValidSource::Share(share) => data.split(*share, self.options.seed),
             ValidSource::Last(share) => data.split_last(*share),
             ValidSource::File(path) => {
-                let data = data.encoded()?;
+                // The other table need not have the columns that are left out.
+                let train = dropped(Split { train: data.encoded()?, valid: None })?.train;
                 let memory = self.host_memory();
                 let format_of = &self.reading.format;
-                let (valid, notes) = Dataset::load_like(path, data.schema(), format_of, memory)
+                let (valid, notes) = Dataset::load_like(path, train.schema(), format_of, memory)
                     .map_err(|error| self.raw.locate_file("valid", error))?;
                 format.extend(format_text(path, &notes));
-                return Split::with_valid(data, valid);
+                return Split::with_valid(train, valid);
             }
         };
-        split.map_err(|error| self.raw.locate(error))
+        dropped(split.map_err(|error| self.raw.locate(error))?)
     }
 
     /// Returns remarks on a split that a column or the order of rows has made.
@@ -593,7 +608,7 @@ pub(crate) struct PreparedTable {
 
 /// Returns a line on what is unusual in the form of a table's text, if anything is.
 fn format_text(table: &Path, notes: &[String]) -> Vec<String> {
-    let text = format!("{}: {}", table.display(), notes.join("; "));
+    let text = format!("{}: {}", table.display(), with_options(&notes.join("; ")));
     if notes.is_empty() { Vec::new() } else { vec![text] }
 }
 

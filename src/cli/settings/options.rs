@@ -102,6 +102,15 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         ..USUAL
     },
     OptionRow {
+        key: "sheet",
+        value: "NAME",
+        heading: Data,
+        help: "Sheet of these tables, if they are Excel workbooks [default: the first]",
+        read: |run, it| put(&mut run.reading.format.sheet, column(it)),
+        show: |run| run.reading.format.sheet.clone().and_then(some),
+        ..USUAL
+    },
+    OptionRow {
         key: "group",
         value: "COLUMN",
         heading: Data,
@@ -943,6 +952,7 @@ mod tests {
             ("delimiter", "\t"),
             ("decimal", "comma"),
             ("header", "no"),
+            ("sheet", "May, June"),
             ("stop-patience", "3"),
             ("init", "orthogonal(gain=relu)"),
         ];

@@ -2,11 +2,15 @@
 //!
 //! In: a setting. Out: the value, or its problem.
 
+use std::collections::HashSet;
+
 use super::config::{InitFrom, RunConfig, TableCache, USUAL_SHARE, ValidSource};
 use super::name_list::parts_of;
 use super::paths::path_of;
 use super::raw_settings::{RawSetting, RawSettings, text_of};
-use crate::data::{ColumnRule, DecimalMark, FeatureScaling, TableFormat, TableOptions, list};
+use crate::data::{
+    ColumnRule, DecimalMark, FeatureScaling, ScalingRules, TableFormat, TableOptions, list,
+};
 use crate::error::{Error, Result};
 use crate::graph::Group;
 use crate::train::ClassWeights;
@@ -58,8 +62,9 @@ pub(super) fn column_rules(it: &RawSetting) -> Result<ColumnRules> {
         }
     }
     let mut rules = ColumnRules::default();
+    let mut known = HashSet::with_capacity(named.len());
     for (name, text) in named {
-        if rules.kinds.iter().any(|(other, _)| *other == name) {
+        if !known.insert(name.clone()) {
             return Err(it.wrong(format!("{} is named twice", list(&[name]))));
         }
         // Only numbers are scaled.
@@ -337,28 +342,30 @@ pub(super) fn header(text: &str) -> Result<Option<bool>> {
     }
 }
 
-/// Reads kinds of columns, columns to ignore and marks of gaps as `inspect` is told of them.
-pub(crate) fn column_options(texts: [Option<&str>; 3]) -> Result<TableOptions> {
+/// Reads kinds of columns and their scaling, columns to ignore and marks of gaps as `inspect` is told of them.
+pub(crate) fn column_options(texts: [Option<&str>; 3]) -> Result<(TableOptions, ScalingRules)> {
     let mut raw = RawSettings::default();
     for (key, text) in ["columns", "ignore", "missing"].into_iter().zip(texts) {
         text.into_iter().for_each(|text| raw.insert(key, text.into(), format!("--{key}")));
     }
     let rules = raw.get("columns").map(column_rules).transpose()?.unwrap_or_default();
-    Ok(TableOptions {
+    let options = TableOptions {
         columns: rules.kinds,
         ignore: raw.get("ignore").map(column_list).transpose()?.unwrap_or_default(),
         missing: raw.get("missing").map(column_list).transpose()?,
         ..TableOptions::default()
-    })
+    };
+    Ok((options, ScalingRules { columns: rules.scales, ..ScalingRules::default() }))
 }
 
 /// Form of a table as `predict` and `evaluate` are told of it.
-pub(crate) fn table_format([sign, mark, names]: [Option<&str>; 3]) -> Result<TableFormat> {
+pub(crate) fn table_format([sign, mark, names, sheet]: [Option<&str>; 4]) -> Result<TableFormat> {
     Ok(TableFormat {
         delimiter: sign.map(delimiter).transpose()?.flatten(),
         decimal: mark.map(decimal).transpose()?.flatten(),
         header: names.map(header).transpose()?.flatten(),
         target_file: None,
+        sheet: sheet.map(String::from),
     })
 }
 

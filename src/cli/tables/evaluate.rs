@@ -14,6 +14,7 @@ use crate::cli::Exit;
 use crate::cli::args::EvaluateArgs;
 use crate::cli::open_run::open_run;
 use crate::cli::output::{Output, failed};
+use crate::cli::wording::with_options;
 use crate::data::{PartReader, Positive, TableFormat, list};
 use crate::error::{Error, Result};
 use crate::report::{Console, JsonLines, pluralize, positive_by_column};
@@ -89,7 +90,8 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
     let trained = open_run(&args.run, args.weights.as_deref(), &mut console)?;
     let reader = input.parts(&trained.preparation.schema, &format)?;
     if !reader.notes().is_empty() {
-        console.say("table", &format!("{}: {}", input.name(), reader.notes().join("; ")));
+        let notes = with_options(&reader.notes().join("; "));
+        console.say("table", &format!("{}: {notes}", input.name()));
     }
     let weighted = reader.has_weights();
     let predictor = Predictor::on_device(trained, &kind, Some(ROWS))?;

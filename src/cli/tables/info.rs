@@ -45,13 +45,11 @@ pub(crate) fn info(args: &InfoArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Says how an input is scaled.
-fn scaling(preparation: &Preprocessing, input: usize) -> String {
-    let (mean, std) = (preparation.mean[input], preparation.std[input]);
-    let line = |method| scaling_text(method, mean, std);
+/// Says how an input is scaled, whose method this is.
+fn scaling(preparation: &Preprocessing, input: usize, method: FeatureScaling) -> String {
     match preparation.curves.quantiles.get(&input) {
         Some(table) => by_rank(table),
-        None => line(preparation.method(input)),
+        None => scaling_text(method, preparation.mean[input], preparation.std[input]),
     }
 }
 
@@ -102,11 +100,12 @@ fn targets(preparation: &Preprocessing) -> Vec<String> {
 fn columns(preparation: &Preprocessing) -> Vec<String> {
     let schema = &preparation.schema;
     let plain: Vec<Column> = schema.all_columns();
+    let methods = preparation.methods();
     let mut place = 0;
     let line = |column: &Column| {
         let first = place;
         place += column.inputs().len();
-        let scaling = scaling(preparation, first);
+        let scaling = scaling(preparation, first, methods[first]);
         let gaps = if column.encoding.had_gaps() { ", and an input that marks gaps" } else { "" };
         let told = match &column.encoding {
             ColumnEncoding::Number { fill: Some(fill) } => {
@@ -131,7 +130,7 @@ fn columns(preparation: &Preprocessing) -> Vec<String> {
             ColumnEncoding::Date { format, timed, .. } => {
                 let kind = if *timed { "date and time" } else { "date" };
                 let format = format.as_ref().map(|it| format!(" as {}", list(&[it])));
-                let scaled = match preparation.method(first) {
+                let scaled = match methods[first] {
                     FeatureScaling::Standard => String::new(),
                     method => format!(", scaled by {method}"),
                 };

@@ -11,7 +11,7 @@ use crate::cli::wording::with_options;
 use crate::data::{ColumnReport, TableOptions, inspect_with, list};
 use crate::error::Result;
 use crate::report::{JsonLines, count};
-use crate::shape::brief;
+use crate::shape::{brief, shortest};
 
 #[derive(Serialize)]
 struct ColumnLine<'a> {
@@ -21,13 +21,16 @@ struct ColumnLine<'a> {
 }
 
 pub(crate) fn inspect(args: &InspectArgs) -> Result<Exit> {
+    let (of_columns, scaling) =
+        column_options([&args.columns, &args.ignore, &args.missing].map(|it| it.as_deref()))?;
     let options = TableOptions {
         format: args.format.read()?,
         one_hot: args.one_hot,
         min_count: args.min_count.unwrap_or_default(),
-        ..column_options([&args.columns, &args.ignore, &args.missing].map(|it| it.as_deref()))?
+        ..of_columns
     };
-    let read = |progress| inspect_with(&args.table, &TableOptions { progress, ..options });
+    let read =
+        |progress| inspect_with(&args.table, &TableOptions { progress, ..options }, &scaling);
     let mut columns = with_bar(args.json, &args.table, read)?;
     columns.iter_mut().for_each(|column| column.becomes = with_options(&column.becomes));
     let mut out = Output::new();
@@ -58,7 +61,7 @@ fn lines(columns: &[ColumnReport]) -> Vec<String> {
         let pad = " ".repeat(width - name.chars().count());
         let range = column.range.filter(|_| column.kind == "number");
         let values = match range {
-            Some((low, high)) => format!("{} to {}", brief(low), brief(high)),
+            Some((low, high)) => format!("{} to {}", bound(low), bound(high)),
             None => list(&column.examples),
         };
         let (gaps, distinct) = (count(column.gaps as u64), count(column.distinct as u64));
@@ -66,4 +69,11 @@ fn lines(columns: &[ColumnReport]) -> Vec<String> {
         lines.push(format!("{:<width$}  -> {}", "", column.becomes));
     }
     lines
+}
+
+/// An end of a range with all its digits, or with six where a fraction has very many.
+fn bound(value: f64) -> String {
+    const MANY: usize = 12;
+    let (all, few) = (shortest(value), brief(value));
+    if all.len() <= MANY || value.fract() == 0.0 { all } else { few }
 }

@@ -21,6 +21,7 @@ use crate::cli::args::PredictArgs;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::open_run::open_run;
 use crate::cli::output::{Output, check_out, failed};
+use crate::cli::wording::with_options;
 use crate::data::{FeatureReader, Preprocessing, RowChunk, list};
 use crate::error::{Error, Result};
 use crate::export::MODEL_FILE;
@@ -73,7 +74,7 @@ pub(crate) fn predict(args: &PredictArgs) -> Result<Exit> {
     if !reader.notes().is_empty() {
         let new = &header[reader.headers().len()..];
         let result = if args.json { String::new() } else { style.text(new) };
-        let notes = reader.notes().join("; ");
+        let notes = with_options(&reader.notes().join("; "));
         console.say("table", &format!("{}: {notes}{result}", input.name()));
     }
     if out.is_some() || !args.json {

@@ -19,6 +19,7 @@ use arrow_schema::{DataType, TimeUnit};
 use super::unread::unread;
 use crate::data::date;
 use crate::data::kinds::DeclaredType;
+use crate::data::text_cells::write_text;
 
 const DAY_SECONDS: i64 = 86_400;
 
@@ -330,21 +331,4 @@ fn write_float(text: &mut Vec<u8>, value: f64) {
 fn write_date(text: &mut Vec<u8>, days: i64) {
     let (year, month, day) = date::civil(days);
     let _ = write!(text, "{year:04}-{month:02}-{day:02}");
-}
-
-/// Appends a text, in quotes where it has to be or where that is asked.
-pub(super) fn write_text(text: &mut Vec<u8>, cell: &str, quoted: bool) {
-    let special = |byte: u8| matches!(byte, b',' | b'"' | b'\r' | b'\n');
-    if !quoted && !cell.bytes().any(special) {
-        text.extend_from_slice(cell.as_bytes());
-        return;
-    }
-    text.push(b'"');
-    for byte in cell.bytes() {
-        if byte == b'"' {
-            text.push(b'"');
-        }
-        text.push(byte);
-    }
-    text.push(b'"');
 }

@@ -19,6 +19,9 @@ use crate::error::{Error, Result};
 /// Number of bytes of a block, unless a row is longer: each finds its different texts anew, so blocks should not be short. Tests have few
 /// rows, and should have several blocks all the same.
 const BLOCK: usize = if SMALL { 1 << 8 } else { 1 << 21 };
+/// Number of rows of a block, where rows are long: a block has a count of its own for each column. More bytes than these are too many.
+const LEAST_ROWS: usize = if SMALL { 2 } else { 32 };
+const LARGEST_BLOCK: usize = 16 * BLOCK;
 /// Bytes of the first read, since most tables are short.
 const FIRST: usize = if SMALL { 1 << 6 } else { 1 << 16 };
 const SMALL: bool = cfg!(any(test, fuzzing));
@@ -47,6 +50,8 @@ pub(super) struct BlockCutter {
     pub(super) lines: u64,
     /// Bytes behind the last block.
     pub(super) rest: Vec<u8>,
+    /// Number of bytes of a block, once rows have shown how long they are.
+    pub(super) size: Option<usize>,
     /// Counter of the bytes that were read.
     pub(super) read: Arc<AtomicU64>,
     pub(super) ended: bool,
@@ -67,9 +72,16 @@ impl BlockCutter {
                 Err(()) => self.ended = true,
             }
             done = bytes.len();
+            if end > 0 && done >= BLOCK && self.size.is_none() {
+                let rows = count(&bytes[..end], self.newline).max(1);
+                let wanted = LEAST_ROWS as u64 * (end as u64 / rows);
+                let wanted = usize::try_from(wanted).unwrap_or(LARGEST_BLOCK);
+                self.size = Some(wanted.clamp(BLOCK, LARGEST_BLOCK));
+            }
             // A row that is too long is a mistake.
             self.ended |= end == 0 && done > MOST_ROW + BLOCK;
-            if self.ended || end > 0 && done >= BLOCK && !bytes[end..].starts_with(BOM) {
+            let is_full = self.size.is_some_and(|size| done >= size);
+            if self.ended || end > 0 && is_full && !bytes[end..].starts_with(BOM) {
                 break;
             }
             self.ended = !self.read(&mut bytes)?;
@@ -88,7 +100,8 @@ impl BlockCutter {
     /// Appends more bytes. Returns false at the end.
     fn read(&mut self, bytes: &mut Vec<u8>) -> Result<bool> {
         let begin = bytes.len();
-        let wanted = if begin < FIRST { FIRST } else { BLOCK.saturating_sub(begin).max(FIRST) };
+        let size = self.size.unwrap_or(BLOCK);
+        let wanted = if begin < FIRST { FIRST } else { size.saturating_sub(begin).max(FIRST) };
         let read = self.source.by_ref().take(wanted as u64).read_to_end(bytes);
         let read = read.map_err(|source| Error::file("read", &self.path, source))?;
         self.read.fetch_add(read as u64, Ordering::Relaxed);

@@ -172,7 +172,7 @@ mod tests {
 
     use crate::Dataset;
     use crate::data::columnar::ColumnBatches;
-    use crate::data::{ColumnRule, TableOptions, Target, inspect_with};
+    use crate::data::{ColumnRule, ScalingRules, TableOptions, Target, inspect_with};
 
     /// Reads a table of the tests, in batches of few rows.
     fn load(path: &Path, target: &Target, options: &TableOptions) -> Result<Dataset, String> {
@@ -201,7 +201,8 @@ mod tests {
     /// Columns with few and with many different numbers, texts and dates, and gaps; in one of them a text among numbers, perhaps.
     fn columns(slip: bool) -> Vec<(&'static str, ArrayRef)> {
         let rows = 1500_i64;
-        let town = |i: i64| Some(["Rome", "Bonn, east", "Oslo", " Kiel "][(i * i % 11 % 4) as usize]);
+        let town =
+            |i: i64| Some(["Rome", "Bonn, east", "Oslo", " Kiel "][(i * i % 11 % 4) as usize]);
         let mixed = |i: i64| match i {
             977 if slip => "slip".to_string(),
             _ => (i % 300).to_string(),
@@ -286,7 +287,9 @@ mod tests {
                         want.err()
                     );
                 }
-                let report = |path: &Path| format!("{:?}", inspect_with(path, &options).unwrap());
+                let scaling = ScalingRules::default();
+                let report =
+                    |path: &Path| format!("{:?}", inspect_with(path, &options, &scaling).unwrap());
                 assert_eq!(report(&arrow), report(&csv), "{options:?}");
             }
         }

@@ -4,7 +4,7 @@
 //! that is not as usual.
 //! Absent on purpose: any guess that changes how a table between commas with a header is read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ::csv::{ByteRecord, ReaderBuilder};
 
@@ -31,17 +31,24 @@ pub struct TableFormat {
     pub header: Option<bool>,
     /// File of an array with the target of each row, for a table that is an array too; the target's name is `y` then.
     pub target_file: Option<PathBuf>,
+    /// Name of a workbook's sheet; without one, the first.
+    pub sheet: Option<String>,
 }
 
 impl TableFormat {
+    /// Returns the file of an array's target and the name of a workbook's sheet, which tables of other forms lack.
+    pub(super) fn files(&self) -> (Option<&Path>, Option<&str>) {
+        (self.target_file.as_deref(), self.sheet.as_deref())
+    }
+
     /// Returns the form of an array's text.
     pub(super) fn of_array(&self, source: &str) -> Result<Self> {
         if self.delimiter.is_some() || self.decimal.is_some() || self.header.is_some() {
             let problem = "the file is no text, and has no ‘delimiter’, ‘decimal’ mark or ‘header’; leave these options out";
             return Err(Error::table(source, problem));
         }
-        let target_file = self.target_file.clone();
-        Ok(Self { delimiter: Some(','), decimal: None, header: Some(true), target_file })
+        let (target_file, sheet) = (self.target_file.clone(), self.sheet.clone());
+        Ok(Self { delimiter: Some(','), decimal: None, header: Some(true), target_file, sheet })
     }
 }
 

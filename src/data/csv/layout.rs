@@ -48,18 +48,20 @@ impl Layout {
         let numbers = table.dialect().delimiter != b','
             || options.format.decimal.is_some()
             || matches!(target, Target::Number(_));
+        let texts = layout.texts(options);
         table.read_numbers_in(|column| {
             !layout.keys.has(column)
-                && !layout.is_text(column, options)
+                && !texts.contains(&column)
                 && (numbers || !layout.targets.contains(&column))
         });
         Ok((layout, table))
     }
 
-    /// Returns true if a column is asked to hold something else than numbers.
-    pub(super) fn is_text(&self, column: usize, options: &TableOptions) -> bool {
-        let rule = self.names.get(column).and_then(|name| options.rule(name));
-        rule.is_some_and(|rule| *rule != ColumnRule::Number)
+    /// Returns the columns that are asked to hold something else than numbers.
+    pub(super) fn texts(&self, options: &TableOptions) -> HashSet<usize> {
+        let rules = options.rules();
+        let is_text = |name: &str| rules.get(name).is_some_and(|it| **it != ColumnRule::Number);
+        (0..self.names.len()).filter(|&place| is_text(&self.names[place])).collect()
     }
 
     /// Takes all columns for features.
@@ -123,12 +125,13 @@ impl Layout {
         let ruled: Vec<&str> = options.columns.iter().map(|(name, _)| name.as_str()).collect();
         of("columns", &ruled)?;
         // Every other column is a feature, in the order of the file.
+        let rules = options.rules();
         let is_feature = |place: &usize| {
             !taken(*place)
                 && !keys.has(*place)
                 && !ignored.contains(place)
                 && only.as_ref().is_none_or(|only| only.contains(place))
-                && options.rule(names[*place]) != Some(&ColumnRule::Ignore)
+                && rules.get(names[*place]) != Some(&&ColumnRule::Ignore)
         };
         let picks: Vec<usize> = (0..names.len()).filter(is_feature).collect();
         check_rules(&names, &picks, options)?;

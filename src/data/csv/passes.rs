@@ -16,6 +16,7 @@ use super::rows::TableReader;
 use crate::data::cell::{self, GapMarks};
 use crate::data::column::index;
 use crate::data::column_cells::{ColumnCells, FinishedTexts};
+use crate::data::column_notes::{ColumnNote, ColumnNotes, NoteForm};
 #[cfg(feature = "parquet")]
 use crate::data::columnar::{ColumnBatch, ColumnBatches};
 use crate::data::header;
@@ -29,6 +30,17 @@ use crate::data::table::Dataset;
 use crate::data::table_options::{GapRule, ReadProgress, TableOptions};
 use crate::data::target::{TargetCells, resolve_all};
 use crate::error::{Error, Result};
+
+/// Tells that a column's whole numbers are rounded.
+fn told_rounded(name: &str) -> ColumnNote {
+    let shown = cell::shown(name);
+    let text = format!(
+        "{shown} has whole numbers of more digits than 64-bit floats hold, and the nearest ones are used, in the file of validation rows, \
+         too; if they are names, give ‘ignore’, or ‘columns’ \"{}:category\"",
+        shown.trim_matches('`')
+    );
+    ColumnNote { form: NoteForm::RoundedNumbers, text }
+}
 
 /// Code of a gap among the codes of texts.
 const GAP: u32 = u32::MAX;
@@ -55,8 +67,10 @@ impl FirstPass {
         options: &TableOptions,
         target: &Target,
     ) -> Self {
+        let rules = options.rules();
         let column = |&place: &usize| {
-            ColumnCells::new(options.rule(&layout.names[place]), table.declared(place))
+            let rule = rules.get(layout.names[place].as_str()).copied();
+            ColumnCells::new(rule, table.declared(place), layout.picks.len())
         };
         let columns = layout.picks.iter().map(column).collect();
         let targets = layout.targets.iter().map(|&it| TargetCells::of(table.declared(it), target));
@@ -73,8 +87,10 @@ impl FirstPass {
 
     /// Makes the pass over a table whose columns are to be told.
     pub(super) fn counting(table: &TableReader, layout: &Layout, options: &TableOptions) -> Self {
+        let rules = options.rules();
         let column = |&place: &usize| {
-            ColumnCells::counted(options.rule(&layout.names[place]), table.declared(place))
+            let rule = rules.get(layout.names[place].as_str()).copied();
+            ColumnCells::counted(rule, table.declared(place), layout.picks.len())
         };
         let columns = layout.picks.iter().map(column).collect();
         let all = ReadRows::new(columns, Vec::new(), layout.keys.clone());
@@ -240,6 +256,7 @@ impl FirstPass {
         let marks = &self.marks;
         self.texts = self.all.columns.iter_mut().map(|column| column.finish(marks)).collect();
         let (mut kept, mut columns) = (Vec::new(), Vec::new());
+        let mut of_columns = ColumnNotes::default();
         let mut wrong: Option<(u64, usize, String)> = None;
         for (at, (column, &place)) in self.all.columns.iter().zip(&layout.picks).enumerate() {
             let name = &layout.names[place];
@@ -253,7 +270,10 @@ impl FirstPass {
                     continue;
                 }
             };
-            notes.extend(note);
+            of_columns.push(name, note);
+            if decision == Decision::Number && column.rounded {
+                of_columns.push(name, Some(told_rounded(name)));
+            }
             let kind = match decision {
                 Decision::Number => RawKind::Number,
                 Decision::Category(rule) => RawKind::Category { values: Vec::new(), rule },
@@ -263,6 +283,7 @@ impl FirstPass {
             kept.push(at);
             columns.push(RawColumn { name: name.clone(), kind });
         }
+        notes.extend(of_columns.into_sentences());
         if let Some((line, place, problem)) = wrong {
             return Err(table.refuse_column_at(line, place, problem));
         }

@@ -151,14 +151,14 @@ impl TableReader {
         stated: &TableFormat,
         wanted: impl Fn(&[&str]) -> bool,
     ) -> Result<Self> {
-        let bytes = TableBytes::open(path, stated.target_file.as_deref(), &wanted);
+        let bytes = TableBytes::open(path, stated.files(), &wanted);
         Self::from_bytes(bytes, path, (stated, None), wanted)
     }
 
     /// Opens a file of a form that is found, whose first line is a header if it has the columns of a schema.
     pub(super) fn open_like(path: &Path, schema: &Schema, stated: &TableFormat) -> Result<Self> {
         let wanted = |names: &[&str]| header::has_all(names, &schema.read_columns());
-        let bytes = TableBytes::open(path, stated.target_file.as_deref(), &wanted);
+        let bytes = TableBytes::open(path, stated.files(), &wanted);
         Self::from_bytes(bytes, path, (stated, schema.decimal), wanted)
     }
 
@@ -170,7 +170,7 @@ impl TableReader {
         stated: &TableFormat,
     ) -> Result<Self> {
         let wanted = |names: &[&str]| header::has_all(names, &schema.read_columns());
-        let bytes = TableBytes::of(reader, stated.target_file.as_deref());
+        let bytes = TableBytes::of(reader, stated.files());
         Self::from_bytes(bytes, Path::new(name), (stated, schema.decimal), wanted)
     }
 
@@ -291,8 +291,17 @@ impl TableReader {
         let path = self.path.clone();
         let source = Cursor::new(rest).chain(source);
         let rest = Vec::new();
-        let blocks =
-            BlockCutter { source, path, delimiter, newline, lines, rest, read, ended: false };
+        let blocks = BlockCutter {
+            source,
+            path,
+            delimiter,
+            newline,
+            lines,
+            rest,
+            size: None,
+            read,
+            ended: false,
+        };
         (blocks, form)
     }
 

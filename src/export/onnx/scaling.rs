@@ -241,6 +241,16 @@ pub(super) fn scale_inputs(to: &mut NodeBuilder, x: &str, preparation: &Preproce
         let flags = maths.to.flags("is_robust", &clipped);
         scaled = maths.select(&flags, &clip, &scaled);
     }
+    let constant = |input: usize| {
+        curves.methods.get(input) == Some(&FeatureScaling::Quantile)
+            && !curves.quantiles.contains_key(&input)
+    };
+    let constant: Vec<bool> = (0..inputs).map(constant).collect();
+    if constant.contains(&true) {
+        let cut = maths.clip(&scaled, -MOST_RANK, MOST_RANK);
+        let flags = maths.to.flags("is_constant", &constant);
+        scaled = maths.select(&flags, &cut, &scaled);
+    }
     if curves.quantiles.is_empty() {
         return scaled;
     }
@@ -253,11 +263,10 @@ pub(super) fn scale_inputs(to: &mut NodeBuilder, x: &str, preparation: &Preproce
     let normal = maths.normal_quantile(&ranks);
     let all = maths.concat(&[scaled, normal]);
     // Each rank goes to the place of its column.
-    let place = |input: usize| {
-        let at = curves.quantiles.keys().position(|&other| other == input);
-        at.map_or(size(input), |at| size(inputs + at))
-    };
-    let places: Vec<i64> = (0..inputs).map(place).collect();
+    let mut places: Vec<i64> = (0..inputs).map(size).collect();
+    for (at, &input) in curves.quantiles.keys().enumerate() {
+        places[input] = size(inputs + at);
+    }
     maths.columns(&all, &places)
 }
 
@@ -282,8 +291,12 @@ pub(super) fn restore_target(
                         let ranks = maths.columns(&shares, &own);
                         maths.at_rank(&ranks, table)
                     }
-                    // A constant target is only shifted.
-                    None => maths.columns(line, &own),
+                    // A constant target has one value.
+                    None => {
+                        let (line, mean) =
+                            (maths.columns(line, &own), preparation.target_mean[column]);
+                        maths.clip(&line, mean, mean)
+                    }
                 });
             }
             maths.concat(&parts)

@@ -194,18 +194,16 @@ impl StreamedTable {
         if self.data.is_stored() {
             self.fill_stored(rows, &mut block.x);
         } else {
-            for &row in rows {
-                self.preparation.extend_features(self.data.row(row as usize), &mut block.x);
-            }
+            let scaler = self.preparation.scaler();
+            rows.iter().for_each(|&row| scaler.extend(self.data.row(row as usize), &mut block.x));
         }
         match self.data.y() {
             Targets::Classes(y) => block.classes.extend(rows.iter().map(|&row| y[row as usize])),
             Targets::Numbers(_) | Targets::Columns(..) => {
                 let (y, columns) = self.data.y().columns().unwrap_or_default();
-                for &row in rows {
-                    let targets = &y[row as usize * columns..][..columns];
-                    block.numbers.extend(self.preparation.scaled_targets(targets));
-                }
+                let of_row = |&row: &u32| &y[row as usize * columns..][..columns];
+                let targets: Vec<f64> = rows.iter().flat_map(of_row).copied().collect();
+                block.numbers.extend(self.preparation.scaled_targets(&targets));
             }
         }
         if !self.weights.is_empty() {
@@ -221,11 +219,12 @@ impl StreamedTable {
         let mut places: Vec<(u32, usize)> = rows.iter().copied().zip(0..).collect();
         places.sort_unstable();
         x.resize(rows.len() * columns, 0.0);
+        let scaler = self.preparation.scaler();
         let (mut scaled, mut buffer) = (Vec::with_capacity(columns), ReadBuffer::default());
         for (row, place) in places {
             scaled.clear();
             let row = self.data.row(row as usize).in_memory(&mut buffer);
-            self.preparation.extend_features(row, &mut scaled);
+            scaler.extend(row, &mut scaled);
             x[place * columns..][..columns].copy_from_slice(&scaled);
         }
     }

@@ -4,10 +4,14 @@
 //! Absent on purpose:
 //! `--device-memory` and `--host-memory`, which are orders and not a lack: a plan that exceeds them is an error.
 
+use crate::data::{Split, list};
 use crate::device::{Device, free_host_memory};
 use crate::error::{DEVICE_MEMORY, Error, HOST_MEMORY, Result};
 use crate::plan::TrainPlan;
-use crate::train::memory::memory_planner::{MemoryPlanner, Streaming, check_host, takes_batches};
+use crate::shape::bytes_text;
+use crate::train::memory::memory_planner::{
+    MemoryPlanner, Streaming, check_host, check_tables, takes_batches,
+};
 use crate::train::{TrainOptions, Warning};
 
 /// A loaded plan.
@@ -35,8 +39,18 @@ pub(in crate::train) fn fitted(
         let plan = MemoryPlanner { options: &options, device: Some(&*device), ..room }.plan();
         let loaded = plan.and_then(|(plan, streaming)| {
             // The host's memory is checked first, since a device may take it without asking.
-            check_host(&options, &plan, &*device, free_host_memory())?;
-            device.load(&plan)?;
+            let tables = LargeTables::of(room.data, &plan);
+            let with_remedy = |error| match &tables {
+                Some(tables) => tables.with_remedy(error),
+                None => error,
+            };
+            // The host's memory is checked first, since a device may take it without asking.
+            check_host(&options, &plan, &*device, free_host_memory()).map_err(with_remedy)?;
+            // What an order of the user's does not allow for the tables, is no lack.
+            if let Some(limit) = room.data.train.host_memory().filter(|_| tables.is_some()) {
+                check_tables(&options, &plan, &*device, limit).map_err(with_remedy)?;
+            }
+            device.load(&plan).map_err(with_remedy)?;
             Ok((plan, streaming))
         });
         let error = match loaded {
@@ -61,6 +75,44 @@ pub(in crate::train) fn fitted(
         if device.lost() {
             device.reopen()?;
         }
+    }
+}
+
+/// The largest of the tables for columns of texts, where these hold most of a network's weights.
+struct LargeTables {
+    column: String,
+    rows: usize,
+    width: usize,
+}
+
+impl LargeTables {
+    fn of(data: &Split, plan: &TrainPlan) -> Option<Self> {
+        let tables: Vec<(usize, usize, usize)> = data.train.input_tables().collect();
+        let numbers: usize = tables.iter().map(|(_, rows, width)| rows * width).sum();
+        if 2 * numbers < plan.slot(plan.ports.params).len() {
+            return None;
+        }
+        let (place, rows, width) =
+            tables.into_iter().max_by_key(|(_, rows, width)| rows * width)?;
+        Some(Self { column: data.train.schema().features[place].clone(), rows, width })
+    }
+
+    /// Says in an error of too little memory what to do about the table.
+    fn with_remedy(&self, error: Error) -> Error {
+        let Self { column, rows, width } = self;
+        let Error::TooLarge { what, need, adapter, limit, limit_name, remedy } = error else {
+            return error;
+        };
+        let name = list(&[column]);
+        let remedy = format!(
+            "most of it is for the table of the texts of {name}, {rows} x {width} numbers ({}), with its gradients, the optimizer's \
+             states and checkpoints: give ‘columns’ \"{}:embedding(8)\" for a narrower one, a larger ‘min_count’ for fewer texts, or \
+             ‘ignore’ {}; else {remedy}",
+            bytes_text(4 * (rows * width) as u64),
+            name.trim_matches('`'),
+            name.trim_matches('`')
+        );
+        Error::TooLarge { what, need, adapter, limit, limit_name, remedy }
     }
 }
 

@@ -333,7 +333,32 @@ pub(in crate::train) fn check_host(
     free: Option<u64>,
 ) -> Result<()> {
     let Some(limit) = free.filter(|_| options.checkpoint_every > 0) else { return Ok(()) };
-    let checkpoints = checkpoint_bytes(options, plan);
+    check_bytes(checkpoint_bytes(options, plan), plan, device, (limit, "free memory"))
+}
+
+/// Refuses a run whose tables of texts need more memory than the host may take by the user's order.
+///
+/// # Errors
+/// If plan and checkpoints need more memory than `limit`.
+pub(in crate::train) fn check_tables(
+    options: &TrainOptions,
+    plan: &TrainPlan,
+    device: &dyn Device,
+    limit: u64,
+) -> Result<()> {
+    let checkpoints = match options.checkpoint_every {
+        0 => 0,
+        _ => checkpoint_bytes(options, plan),
+    };
+    check_bytes(checkpoints, plan, device, (limit, HOST_MEMORY))
+}
+
+fn check_bytes(
+    checkpoints: u64,
+    plan: &TrainPlan,
+    device: &dyn Device,
+    (limit, limit_name): (u64, &'static str),
+) -> Result<()> {
     let need = checkpoints + if in_host(device) { device.bytes_for(plan) } else { 0 };
     if need <= limit {
         return Ok(());
@@ -344,7 +369,7 @@ pub(in crate::train) fn check_host(
         need,
         adapter: "the host".to_string(),
         limit,
-        limit_name: "free memory",
+        limit_name,
         remedy: "use ‘checkpoint_every’ 0 to do without them, smaller layers, or an optimizer with less state".to_string(),
     })
 }

@@ -1,5 +1,6 @@
 //! [`Trainer`]: data, model and options brought together on a device.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -719,9 +720,8 @@ fn check_single(preparation: &Preprocessing, data: &Split) -> Result<()> {
 fn lost_digits(preparation: &Preprocessing, train: &Dataset) -> Vec<String> {
     const MUCH: f64 = 0.01;
     let schema = train.schema();
-    let features = (0..train.columns())
-        .filter(|&column| preparation.lost_values(train, column) > MUCH)
-        .map(|column| schema.features[column].clone());
+    let lost = preparation.lost_of_all(train).into_iter().zip(&schema.features);
+    let features = lost.filter(|(lost, _)| *lost > MUCH).map(|(_, name)| name.clone());
     let numbers = matches!(schema.kind, TargetKind::Number | TargetKind::Numbers(_));
     let targets = schema.targets().into_iter().enumerate().filter(|_| numbers);
     let targets = targets
@@ -734,14 +734,20 @@ fn lost_digits(preparation: &Preprocessing, train: &Dataset) -> Vec<String> {
 /// differences of the numbers.
 fn lost_in_double(preparation: &Preprocessing, train: &Dataset) -> Vec<String> {
     const MUCH: f64 = 1e-3;
+    if train.inexact().is_empty() {
+        return Vec::new();
+    }
+    let (schema, methods) = (train.schema(), preparation.methods());
+    let place_of: HashMap<&str, usize> =
+        schema.features.iter().map(String::as_str).zip(0..).collect();
     let counts = |name: &&String| {
         let largest = |values: &mut dyn Iterator<Item = f64>| {
             values.fold(0.0, |largest: f64, value| largest.max(value.abs()))
         };
-        let schema = train.schema();
-        let (size, std) = match schema.features.iter().position(|it| it == *name) {
-            Some(column) => {
-                (largest(&mut train.column(column)), preparation.deviation(train, column))
+        let (size, std) = match place_of.get(name.as_str()) {
+            Some(&column) => {
+                let std = preparation.deviation(train, column, methods[column]);
+                (largest(&mut train.column(column)), std)
             }
             None => {
                 let Some((y, columns)) = train.y().columns() else { return false };

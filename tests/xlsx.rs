@@ -1,0 +1,253 @@
+//! Excel workbooks: values as openpyxl wrote them, by all commands; what cannot be read; damaged files.
+
+#![cfg(all(feature = "cli", feature = "xlsx"))]
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails the test")]
+
+#[path = "common/place.rs"]
+#[expect(dead_code, reason = "other programs of tests use these")]
+mod place;
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+
+use flate2::write::DeflateEncoder;
+use flate2::{Compression, Crc};
+use place::Place;
+use wgrad::data::{ColumnRule, ScalingRules, TableFormat, TableOptions, inspect, inspect_with};
+use wgrad::prelude::*;
+
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+fn load(name: &str, columns: &[&str]) -> Dataset {
+    let columns = columns.iter().map(|name| ((*name).to_string(), ColumnRule::Category)).collect();
+    let options = TableOptions { columns, ..TableOptions::default() };
+    Dataset::load(file(name), &Target::number("y"), &options).unwrap().data
+}
+
+#[test]
+fn values_and_kinds_are_those_that_were_written() {
+    // As text, a column of digits looks like numbers.
+    let [sheet, text] =
+        [load("few.xlsx", &[]), load("few-xlsx.csv", &["code"])].map(|it| it.encoded().unwrap());
+    assert_eq!(sheet.schema(), text.schema());
+    assert_eq!(sheet.x().to_vec(), text.x().to_vec());
+    assert_eq!(sheet.y(), text.y());
+    assert_eq!(sheet.rows(), 30);
+    let kinds: Vec<(String, &str)> = inspect(file("few.xlsx"))
+        .unwrap()
+        .into_iter()
+        .map(|column| (column.name, column.kind))
+        .collect();
+    let want = [
+        ("id", "number"),
+        ("code", "category"),
+        ("when", "date"),
+        ("at", "number"),
+        ("took", "number"),
+        ("open", "category"),
+        ("town", "category"),
+        ("count", "number"),
+        ("fault", "number"),
+        ("y", "number"),
+    ];
+    assert_eq!(kinds, want.map(|(name, kind)| (name.to_string(), kind)));
+    let old = inspect(file("since-1904.xlsx")).unwrap();
+    assert_eq!(old[0].examples, ["1904-01-01", "1905-01-02", "1906-01-03"]);
+}
+
+#[test]
+fn all_commands_take_a_sheet_and_predict_as_of_the_same_table_as_text() {
+    let place = Place::new();
+    for name in ["few.xlsx", "few-xlsx.csv"] {
+        fs::copy(file(name), place.path(name)).unwrap();
+    }
+    let (_, said) = place.ok("train few.xlsx --target y --epochs 3 --hidden 4 --out r");
+    assert!(
+        said.contains(
+            "the sheet `May & June` of an Excel workbook; line 2 in messages is row 2; rows without cells are left out, and lines count \
+             the others; for another sheet give --sheet: `other`, `formulas`"
+        ),
+        "{said}"
+    );
+    let [sheet, text] =
+        ["few.xlsx", "few-xlsx.csv"].map(|table| place.evaluated(&format!("r {table}")));
+    assert_eq!(sheet["r2"], text["r2"]);
+    let [sheet, text] =
+        ["few.xlsx", "few-xlsx.csv"].map(|table| place.ok(&format!("predict r {table} --quiet")).0);
+    let last = |text: &str| -> Vec<String> {
+        text.lines().map(|line| line.rsplit(',').next().unwrap().to_string()).collect()
+    };
+    assert_eq!(last(&sheet), last(&text));
+    // Digits of long numbers are passed on as they are.
+    assert!(sheet.contains("\n9007199254740994,00001,2024-02-28T06:00:00,9015,"), "{sheet}");
+    place.ok("train few.xlsx --sheet other --target y --valid few.xlsx --epochs 2 --hidden 2 --out s --quiet");
+    assert!(place.read("s/config.toml").contains("sheet = \"other\""));
+    place.ok("resume s --epochs 3 --quiet");
+    let (out, _) = place.ok("predict s few.xlsx --sheet other --quiet");
+    assert!(out.starts_with("a,y,y_predicted\n1,2,"), "{out}");
+    let (out, _) = place.ok("inspect few.xlsx --sheet other");
+    assert!(out.contains("3 rows, 2 columns"), "{out}");
+}
+
+#[test]
+fn what_a_sheet_lacks_is_told_with_its_remedy() {
+    let place = Place::new();
+    for name in ["few.xlsx", "few-xlsx.csv"] {
+        fs::copy(file(name), place.path(name)).unwrap();
+    }
+    for (args, part) in [
+        ("inspect few.xlsx --sheet formulas", "cell B2: a formula without its value"),
+        (
+            "inspect few.xlsx --sheet June",
+            "there is no sheet `June`; the workbook has `May & June`, `other`, `formulas`",
+        ),
+        ("inspect few-xlsx.csv --sheet June", "--sheet goes with an Excel workbook"),
+        ("inspect few.xlsx --header no", "the file is no text"),
+    ] {
+        let said = place.refused(args);
+        assert!(said.contains(part), "{args}: {said}");
+    }
+    let stdin = fs::File::open(file("few.xlsx")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wgrad"));
+    let output = command.args(["inspect", "-"]).stdin(stdin).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("give an NPZ file or an Excel workbook by its name"), "{said}");
+}
+
+/// A zip archive of compressed files.
+fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    for (name, text) in files {
+        let mut crc = Crc::new();
+        crc.update(text.as_bytes());
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        let packed = encoder.finish().unwrap();
+        let sizes = [packed.len(), text.len()].map(|size| (size as u32).to_le_bytes()).concat();
+        let lengths = [name.len() as u8, 0, 0, 0];
+        let common = [&[8, 0, 0, 0, 0, 0], &crc.sum().to_le_bytes()[..], &sizes, &lengths].concat();
+        directory.extend([&b"PK\x01\x02"[..], &[20, 0, 20, 0, 0, 0], &common, &[0; 10]].concat());
+        directory.extend((bytes.len() as u32).to_le_bytes());
+        directory.extend(name.as_bytes());
+        bytes.extend([&b"PK\x03\x04"[..], &[20, 0, 0, 0], &common].concat());
+        bytes.extend(name.as_bytes());
+        bytes.extend(packed);
+    }
+    let count = [files.len() as u8, 0];
+    let place = [directory.len(), bytes.len()].map(|it| (it as u32).to_le_bytes()).concat();
+    [bytes, directory, [&b"PK\x05\x06"[..], &[0; 4], &count, &count, &place, &[0, 0]].concat()]
+        .concat()
+}
+
+/// A workbook with the rows of a sheet, and texts that cells share.
+fn workbook(rows: &str, texts: &str) -> Vec<u8> {
+    let sheets = r#"<workbook><sheets><sheet name="s" r:id="rId1"/></sheets></workbook>"#;
+    let places = r#"<Relationships><Relationship Id="rId1" Type="x/worksheet" Target="/xl/s.xml"/></Relationships>"#;
+    let formats =
+        r#"<styleSheet><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>"#;
+    let sheet = format!("<worksheet><sheetData>{rows}</sheetData></worksheet>");
+    let texts = format!("<sst>{texts}</sst>");
+    zip(&[
+        ("xl/workbook.xml", sheets),
+        ("xl/_rels/workbook.xml.rels", places),
+        ("xl/styles.xml", formats),
+        ("xl/s.xml", &sheet),
+        ("xl/sharedStrings.xml", &texts),
+    ])
+}
+
+#[test]
+fn hostile_workbooks_are_refused_within_the_stated_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.xlsx");
+    let read = |rows: &str, texts: &str| {
+        fs::write(&path, workbook(rows, texts)).unwrap();
+        inspect(&path).map_err(|error| error.to_string())
+    };
+    let head = r#"<row r="1"><c r="A1" t="inlineStr"><is><t>a</t></is></c><c t="str"><v>b &amp; c</v></c></row>"#;
+    let good =
+        read(&format!(r#"{head}<row><c s="1"><v>60</v></c><c t="b"><v>1</v></c></row>"#), "");
+    let good = good.unwrap();
+    assert_eq!((good[0].examples[0].as_str(), good[1].name.as_str()), ("1900-02-28", "b & c"));
+    for (rows, part) in [
+        (
+            r#"<row r="3"><c r="A3"><v>1</v></c></row><row r="2"/>"#,
+            "rows that do not come in their order",
+        ),
+        (r#"<row r="0"><c><v>1</v></c></row>"#, "rows that do not come in their order"),
+        (
+            r#"<row r="2"><c r="B2"><v>1</v></c><c r="A2"/></row>"#,
+            "cells that do not come in their order",
+        ),
+        (r#"<row r="2"><c r="XFE2"><v>1</v></c></row>"#, "more columns than a sheet has"),
+        (r#"<row r="2"><c r="2"/></row>"#, "a cell without a place"),
+        (r#"<row r="2"><c t="s"><v>7</v></c></row>"#, "cell A2: a text that the workbook lacks"),
+        (r#"<row r="2"><c><v>12O</v></c></row>"#, "cell A2: `12O` is no number"),
+        (r#"<row r="2"><c s="1"><v>-3</v></c></row>"#, "cell A2: -3 is no date"),
+        (r#"<row r="2"><c t="str"><v>&#0;</v></c></row>"#, "an entity that stands for nothing"),
+        (r#"<row r="2"><c><v>1</v></row>"#, "damaged"),
+    ] {
+        let said = read(&format!("{head}{rows}"), "").unwrap_err();
+        assert!(said.contains(part), "{rows}: {said}");
+    }
+    assert_eq!(read("", "").unwrap_err(), format!("{}: the sheet is empty", path.display()));
+    let deep = format!("{head}{}", "<a>".repeat(100));
+    assert!(read(&deep, "").unwrap_err().contains("too many elements within one another"));
+    let long = format!(r#"{head}<row><c t="str"><v>{}</v></c></row>"#, "x".repeat(3 << 20));
+    assert!(read(&long, "").unwrap_err().contains("a text of more than 1048576 bytes"));
+    let entities = format!(r#"{head}<row><c t="str"><v>{}</v></c></row>"#, "&lt;".repeat(3 << 20));
+    assert!(read(&entities, "").unwrap_err().contains("a longer text than cells have"));
+    // A few hundred KiB that hold more than is allowed in memory.
+    let text = format!("<si><t>{}</t></si>", "x".repeat(1 << 15));
+    let said = read(head, &text.repeat((256 << 5) + 1)).unwrap_err();
+    assert!(said.contains("more than 256 MiB of texts; save the sheet as CSV"), "{said}");
+    assert!(fs::metadata(&path).unwrap().len() < 4 << 20);
+    // The program ends with the same words where it may take no more than 1 GiB.
+    #[cfg(target_os = "linux")]
+    {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -v 1048576; exec \"$0\" inspect \"$1\""]);
+        let output = shell.arg(env!("CARGO_BIN_EXE_wgrad")).arg(&path).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("more than 256 MiB of texts"), "{said}");
+    }
+}
+
+#[test]
+fn damaged_workbooks_are_errors_or_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t");
+    let format = TableFormat::default();
+    let options = TableOptions { format, ..TableOptions::default() };
+    let read = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        let read = inspect_with(&path, &options, &ScalingRules::default());
+        read.map(|columns| columns[0].cells)
+    };
+    let whole = fs::read(file("few.xlsx")).unwrap();
+    assert_eq!(read(&whole).unwrap(), 30);
+    for part in 0..24 {
+        let end = 8 + (whole.len() - 8) * part / 24;
+        let said = read(&whole[..end]).unwrap_err().to_string();
+        assert!(said.contains("damaged") || said.contains("cut off"), "{end}: {said}");
+    }
+    let mut state = 1_u64;
+    for _ in 0..500 {
+        let mut bytes = whole.clone();
+        for _ in 0..2 {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let place = (state >> 33) as usize % bytes.len();
+            bytes[place] = (state >> 25) as u8;
+        }
+        // Any outcome is good but a crash, and rows that nobody has written.
+        if let Ok(rows) = read(&bytes) {
+            assert!(rows <= 30, "{rows}");
+        }
+    }
+}
