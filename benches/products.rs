@@ -192,7 +192,7 @@ fn main() {
     );
     // The others take minutes on a processor.
     for workload in WORKLOADS.iter().filter(|workload| !workload.hardware_only) {
-        if wanted.is_empty() || wanted.iter().any(|name| name == workload.name) {
+        if wanted.is_empty() || wanted.iter().any(|name| *name == workload.name) {
             products(workload).into_iter().for_each(|(form, sizes)| compare(form, sizes));
         }
     }

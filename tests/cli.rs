@@ -1512,6 +1512,33 @@ fn kernels_are_verified() {
 }
 
 #[test]
+fn bench_times_a_network_of_any_sizes_by_single_kernels_too() {
+    let bench = |args: &[&str]| {
+        let usual = ["bench", "--seconds", "0.01", "--no-verify", "--quiet"];
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wgrad"));
+        command.args(usual).args(args).output().unwrap()
+    };
+    let sizes = ["--network", "4,8,3", "--batch-size", "16", "--device", "software"];
+    // A whole step by one dispatch, then its kernels.
+    for (more, kernels) in [(&[] as &[&str], 1), (&["--single-kernels"], 5)] {
+        let output = bench(&[&sizes, more, &["--profile", "--json"]].concat());
+        assert!(output.status.success(), "{output:?}");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let lines: Vec<serde_json::Value> =
+            lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(lines.iter().all(|line| line["workload"] == "4-8-3"), "{lines:?}");
+        let found = lines.iter().filter(|line| line["event"] == "kernel").count();
+        assert!(found == 1 && kernels == 1 || found >= kernels && kernels > 1, "{lines:?}");
+    }
+    for (network, said) in [("4,x", "whole numbers between commas"), ("4", "at least two widths")] {
+        let output = bench(&["--network", network]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && error.contains(said), "{error}");
+        assert!(error.contains("--network"), "{error}");
+    }
+}
+
+#[test]
 fn bench_prints_a_line_for_each_workload() {
     let folder = tempfile::tempdir().unwrap();
     let args = [

@@ -444,6 +444,19 @@ pub struct BenchArgs {
     /// May be repeated. Without it all are timed that suit the device.
     #[arg(long, value_name = "NAME")]
     pub workload: Vec<String>,
+    /// A network of these widths, such as 64,64,64,10
+    ///
+    /// From the inputs to the outputs; relu between layers, Adam; squared error for one output, else cross-entropy. May be repeated.
+    #[arg(long, value_name = "WIDTHS")]
+    pub network: Vec<String>,
+    /// Rows of a batch of such a network
+    #[arg(long, value_name = "ROWS", default_value_t = 128)]
+    pub batch_size: usize,
+    /// Dispatch each kernel by itself, no whole steps at once
+    ///
+    /// On a GPU one dispatch does whole steps of a small network; this is for comparing.
+    #[arg(long)]
+    pub single_kernels: bool,
     /// f32 or f16
     #[arg(long, value_name = "NAME", default_value = "f32")]
     pub precision: String,

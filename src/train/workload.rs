@@ -3,6 +3,7 @@
 //! In: a workload and a device. Out: a [`Measurement`].
 //! Absent on purpose: files, validation; the data lie on the device before the clock starts.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use crate::device::cpu::CpuDevice;
@@ -22,9 +23,9 @@ use super::param_io::{lasting, read_params, write_params};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Workload {
     /// Its name in tables.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Columns of the input, of each hidden layer, of the output.
-    pub widths: &'static [usize],
+    pub widths: Cow<'static, [usize]>,
     /// Rows of a batch.
     pub batch: usize,
     /// The loss.
@@ -42,8 +43,8 @@ pub struct Workload {
 /// The workloads, smallest first.
 pub const WORKLOADS: [Workload; 4] = [
     Workload {
-        name: "tiny",
-        widths: &[8, 32, 32, 1],
+        name: Cow::Borrowed("tiny"),
+        widths: Cow::Borrowed(&[8, 32, 32, 1]),
         batch: 64,
         loss: Loss::Mse,
         optimizer: "adam",
@@ -52,8 +53,8 @@ pub const WORKLOADS: [Workload; 4] = [
         precision: Precision::F32,
     },
     Workload {
-        name: "mnist",
-        widths: &[784, 512, 512, 10],
+        name: Cow::Borrowed("mnist"),
+        widths: Cow::Borrowed(&[784, 512, 512, 10]),
         batch: 128,
         loss: Loss::CROSS_ENTROPY,
         optimizer: "adam",
@@ -62,8 +63,8 @@ pub const WORKLOADS: [Workload; 4] = [
         precision: Precision::F32,
     },
     Workload {
-        name: "wide",
-        widths: &[512, 1024, 1024, 512],
+        name: Cow::Borrowed("wide"),
+        widths: Cow::Borrowed(&[512, 1024, 1024, 512]),
         batch: 512,
         loss: Loss::Mse,
         optimizer: "sgd",
@@ -72,8 +73,8 @@ pub const WORKLOADS: [Workload; 4] = [
         precision: Precision::F32,
     },
     Workload {
-        name: "large",
-        widths: &[4096, 4096, 4096, 4096],
+        name: Cow::Borrowed("large"),
+        widths: Cow::Borrowed(&[4096, 4096, 4096, 4096]),
         batch: 4096,
         loss: Loss::Mse,
         optimizer: "adamw",
@@ -115,6 +116,32 @@ impl Workload {
         WORKLOADS.into_iter().find(|workload| workload.name == name).ok_or_else(|| {
             let known = WORKLOADS.map(|workload| workload.name).join(", ");
             Error::setting("workload", format!("unknown name \"{name}\"; known: {known}"))
+        })
+    }
+
+    /// A network of other sizes with Adam: squared error for one output, else cross-entropy.
+    ///
+    /// # Errors
+    /// If there are fewer than two widths, or one of them or the batch is 0.
+    pub fn of_sizes(widths: &[usize], batch: usize) -> Result<Self> {
+        if widths.len() < 2 || widths.contains(&0) {
+            let problem =
+                "a network has at least two widths above 0: inputs, hidden layers, outputs";
+            return Err(Error::setting("network", problem));
+        }
+        if batch == 0 {
+            return Err(Error::setting("batch_size", "0, but a batch has at least one row"));
+        }
+        let texts: Vec<String> = widths.iter().map(ToString::to_string).collect();
+        Ok(Self {
+            name: Cow::Owned(texts.join("-")),
+            widths: Cow::Owned(widths.to_vec()),
+            batch,
+            loss: if widths.ends_with(&[1]) { Loss::Mse } else { Loss::CROSS_ENTROPY },
+            optimizer: "adam",
+            lr: 1e-3,
+            hardware_only: false,
+            precision: Precision::F32,
         })
     }
 

@@ -56,8 +56,11 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
         folder: tuning_folder(),
     };
     let precision: Precision = args.precision.parse()?;
-    let named: Vec<Workload> =
+    let mut named: Vec<Workload> =
         args.workload.iter().map(|name| Workload::by_name(name)).collect::<Result<_>>()?;
+    for widths in &args.network {
+        named.push(Workload::of_sizes(&sizes(widths)?, args.batch_size)?);
+    }
     // Named workloads run on any device; the usual ones only where they make sense.
     let mut workloads = if named.is_empty() { WORKLOADS.to_vec() } else { named.clone() };
     workloads.iter_mut().for_each(|workload| workload.precision = precision);
@@ -74,6 +77,10 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
             let begun = std::time::Instant::now();
             // Opened anew for each workload, so that the first step includes compiling.
             let (mut device, _) = open_tuned(kind, &tuning)?;
+            if args.single_kernels {
+                // Choices of an earlier run that took no whole steps, nor a form of any product.
+                device.take_variants(&[]);
+            }
             let open_seconds = begun.elapsed().as_secs_f64();
             check_precision(precision, device.info())?;
             // A workload for hardware would take minutes on a software adapter.
@@ -118,6 +125,16 @@ fn measure(
     Ok(Row { workload: workload.clone(), device, info, found, open_seconds })
 }
 
+/// Reads widths between commas.
+fn sizes(text: &str) -> Result<Vec<usize>> {
+    let read = |width: &str| width.trim().parse().ok();
+    text.split(',').map(read).collect::<Option<Vec<usize>>>().ok_or_else(|| {
+        let problem =
+            format!("\"{text}\", but widths are whole numbers between commas, such as 64,64,64,10");
+        Error::setting("--network", problem)
+    })
+}
+
 /// Returns the requested devices; without any, the CPU and a GPU if there is one, or the GPU alone for half precision.
 fn devices(args: &BenchArgs, precision: Precision) -> Result<Vec<(String, DeviceKind)>> {
     if !args.device.is_empty() {
@@ -160,7 +177,7 @@ impl Row {
     fn line(&self) -> BenchLine<'_> {
         BenchLine {
             event: "bench",
-            workload: self.workload.name,
+            workload: &self.workload.name,
             precision: self.workload.precision.name(),
             device: &self.device,
             adapter: self.info.to_string(),

@@ -79,7 +79,7 @@ pub(crate) fn profile(
             out.line(&format!("  {form}"))?;
         }
     }
-    let (of, clock) = ((workload.name, name), clock_name(found.clock));
+    let (of, clock) = ((workload.name.as_ref(), name), clock_name(found.clock));
     for cost in &found.kernels {
         if args.json {
             let line = kernel_line(of, clock, cost, total);
