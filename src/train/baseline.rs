@@ -234,8 +234,10 @@ fn constant(
         (kind, y) => {
             let (y, columns) = y.columns().unwrap_or_default();
             // In the scaled units of the network's outputs.
-            let values: Vec<f64> = preparation.scaled_targets(y).map(f64::from).collect();
-            let column = |column: usize| values[column..].iter().step_by(columns.max(1)).copied();
+            let column = |column: usize| {
+                let values = preparation.scaled_targets(y).map(f64::from);
+                values.skip(column).step_by(columns.max(1))
+            };
             let mean = |c: usize| {
                 column(c).enumerate().map(|(row, value)| weight(row) * value).sum::<f64>() / total
             };

@@ -201,7 +201,8 @@ mod tests {
     /// Columns with few and with many different numbers, texts and dates, and gaps; in one of them a text among numbers, perhaps.
     fn columns(slip: bool) -> Vec<(&'static str, ArrayRef)> {
         let rows = 1500_i64;
-        let town = |i: i64| Some(["Rome", "Bonn, east", "Oslo", " Kiel "][(i * i % 11 % 4) as usize]);
+        let town =
+            |i: i64| Some(["Rome", "Bonn, east", "Oslo", " Kiel "][(i * i % 11 % 4) as usize]);
         let mixed = |i: i64| match i {
             977 if slip => "slip".to_string(),
             _ => (i % 300).to_string(),
