@@ -21,6 +21,10 @@ use wgrad::{Dataset, Target, read_model};
 mod memory;
 #[path = "../fuzz/src/targets/mod.rs"]
 #[allow(unreachable_pub, reason = "part of a library there")]
+#[cfg_attr(
+    not(feature = "parquet"),
+    allow(dead_code, unused_imports, reason = "columns are read with this feature only")
+)]
 mod targets;
 
 #[global_allocator]

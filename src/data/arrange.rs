@@ -172,7 +172,7 @@ impl Dataset {
                 }
                 // A class without rows here keeps its output in the network.
                 let classes: Vec<usize> = places.into_iter().flatten().collect();
-                if let Targets::Classes(y) = &mut self.y {
+                if let Targets::Classes(y) = Arc::make_mut(&mut self.y) {
                     y.iter_mut().for_each(|class| *class = classes[*class as usize] as u32);
                 }
                 // The lines belong to the earlier numbering of classes.
@@ -236,7 +236,7 @@ impl Dataset {
 
     /// Takes target columns in another order, of which some change yes for no.
     fn pick_targets(&mut self, picks: Vec<(usize, bool)>, schema: &Schema) {
-        if let Targets::Columns(y, columns) = &mut self.y {
+        if let Targets::Columns(y, columns) = Arc::make_mut(&mut self.y) {
             let taken = y.chunks_exact(*columns).flat_map(|row| {
                 picks.iter().map(move |&(place, swapped)| match swapped {
                     true => 1.0 - row[place],

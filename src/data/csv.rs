@@ -194,7 +194,7 @@ impl Dataset {
             schema: schema.clone(),
             x: Arc::new(x.finish()?),
             memory,
-            y,
+            y: Arc::new(y),
             weights: None,
             left_out: reader.left_out(),
             inexact: Vec::new(),

@@ -3,6 +3,8 @@
 //! In: a target of two classes, or labels. Out: the same, ordered so that the positive class is the later one, of index 1.
 //! Absent on purpose: figures; to them index 1 is positive, whatever its name.
 
+use std::sync::Arc;
+
 use super::cell::shown;
 use super::header::list;
 use super::schema::{Schema, TargetKind};
@@ -61,7 +63,7 @@ impl Dataset {
 
     fn turn(&mut self, class: &str) -> Result<(), String> {
         let (wanted, target) = (shown(class), shown(&self.schema.target));
-        match (&mut self.schema.kind, &mut self.y) {
+        match (&mut self.schema.kind, Arc::make_mut(&mut self.y)) {
             (TargetKind::Classes(names), Targets::Classes(y)) if names.len() == 2 => {
                 let place = class_of(class, names).ok_or_else(|| {
                     format!("{wanted} is no class of {target}; there are {}", list(names))

@@ -206,25 +206,39 @@ fn short(value: f64) -> String {
 
 /// Returns true if values count rows: all different whole numbers without gaps, or under a name that says so.
 fn numbers_rows(values: impl Iterator<Item = f64> + Clone, name: &str, rows: usize) -> bool {
-    if values.clone().any(|value| value.fract() != 0.0 || value.abs() > 9e15) {
-        return false;
-    }
-    let mut different: HashSet<u64> = HashSet::with_capacity(rows);
     let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
-    for value in values {
-        if !different.insert(value.to_bits()) {
+    for value in values.clone() {
+        if value.fract() != 0.0 || value.abs() > 9e15 {
             return false;
         }
         (least, most) = (least.min(value), most.max(value));
     }
-    let name = name.to_lowercase();
-    let called = ["id", "index", "key", "row", "no", "nr", "number"].iter().any(|word| {
-        name == *word
-            || name.ends_with(&format!("_{word}"))
-            || name.starts_with(&format!("{word}_"))
-    });
     // A part of the rows was held out: up to half of the numbers may be missing.
-    called || most - least < 2.0 * rows as f64
+    let is_dense = most - least < 2.0 * rows as f64;
+    let name = name.to_lowercase();
+    let called = || {
+        ["id", "index", "key", "row", "no", "nr", "number"].iter().any(|word| {
+            name == *word
+                || name.ends_with(&format!("_{word}"))
+                || name.starts_with(&format!("{word}_"))
+        })
+    };
+    if is_dense {
+        // One bit for each number that there may be, since tables may have very many rows.
+        let mut seen = vec![0_u64; rows / 32 + 1];
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
+        let is_new = |value: f64| {
+            let place = (value - least) as usize;
+            let (word, bit) = (&mut seen[place / 64], 1 << (place % 64));
+            let is_new = *word & bit == 0;
+            *word |= bit;
+            is_new
+        };
+        let mut values = values;
+        return values.all(is_new);
+    }
+    let mut different = HashSet::new();
+    called() && values.map(f64::to_bits).all(|bits| different.insert(bits))
 }
 
 /// Pearson's correlation; 0 where it is not defined.

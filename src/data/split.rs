@@ -319,8 +319,9 @@ impl Dataset {
                 return Err(Box::new(self));
             }
         };
+        let nothing = Arc::new(Targets::Classes(Vec::new()));
         let (train_y, valid_y) =
-            std::mem::replace(&mut self.y, Targets::Classes(Vec::new())).parted(held_out);
+            Arc::unwrap_or_clone(std::mem::replace(&mut self.y, nothing)).parted(held_out);
         let weights = self.weights.take().map(|weights| {
             let mut weights = Arc::unwrap_or_clone(weights);
             let kept = part_rows(&mut weights, 1, held_out);
@@ -331,9 +332,16 @@ impl Dataset {
         let (train_weights, valid_weights) = weights.unzip();
         // The first row of a class in a part need not be the first one in the file.
         self.class_lines = Vec::new();
-        let valid =
-            Self { x: Arc::new(valid_x), y: valid_y, weights: valid_weights, ..self.clone() };
-        Ok((Self { x: Arc::new(train_x), y: train_y, weights: train_weights, ..self }, valid))
+        let valid = Self {
+            x: Arc::new(valid_x),
+            y: Arc::new(valid_y),
+            weights: valid_weights,
+            ..self.clone()
+        };
+        Ok((
+            Self { x: Arc::new(train_x), y: Arc::new(train_y), weights: train_weights, ..self },
+            valid,
+        ))
     }
 
     /// Parts the rows, of which each part gets a copy.

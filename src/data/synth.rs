@@ -95,7 +95,7 @@ fn dataset(source: &str, columns: usize, classes: u32, x: Vec<f32>, y: Targets) 
         schema,
         x: Arc::new(NumberVec::Loaded(LoadedNumbers::Single(x))),
         memory: None,
-        y,
+        y: Arc::new(y),
         weights: None,
         left_out: 0,
         inexact: Vec::new(),

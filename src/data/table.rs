@@ -37,7 +37,8 @@ pub struct Dataset {
     pub(super) x: Arc<NumberVec>,
     /// Bytes that the features may take in memory; beyond that they are in a temporary file. `None` for any number.
     pub(super) memory: Option<u64>,
-    pub(super) y: Targets,
+    /// Copies of a data set share them, too.
+    pub(super) y: Arc<Targets>,
     /// Weight of each row; `None` if all rows weigh the same.
     pub(super) weights: Option<Arc<Vec<f64>>>,
     /// Number of rows of weight 0, which are not among these rows.
@@ -197,7 +198,7 @@ impl Dataset {
             schema,
             x: Arc::new(x),
             memory: None,
-            y,
+            y: Arc::new(y),
             weights: None,
             left_out: 0,
             inexact: Vec::new(),
@@ -309,7 +310,7 @@ impl Dataset {
         };
         let labels = self.schema.targets().iter().map(label).collect();
         (self.y, self.schema.kind) =
-            (Targets::Columns(y.to_vec(), columns), TargetKind::Labels(labels));
+            (Arc::new(Targets::Columns(y.to_vec(), columns)), TargetKind::Labels(labels));
         Ok(self)
     }
 
@@ -467,7 +468,7 @@ impl Dataset {
             schema: self.schema.clone(),
             x: Arc::new(x),
             memory: self.memory,
-            y: self.y.subset(rows),
+            y: Arc::new(self.y.subset(rows)),
             weights: self
                 .weights
                 .as_ref()

@@ -235,12 +235,14 @@ fn constant(
         return (name, shares.iter().map(|share| share.max(1e-6).ln()).collect());
     }
     let (y, columns) = train.y().columns().unwrap_or_default();
-    // In the scaled units of the network's outputs.
-    let values: Vec<f64> = preparation.scaled_targets(y).map(f64::from).collect();
     let labels = matches!(train.schema().kind, TargetKind::Labels(_));
     let outputs = (0..columns).flat_map(|first| {
-        let column = values[first..].iter().step_by(columns.max(1)).copied().enumerate();
-        let rows = column.map(|(row, value)| (value, weight(row))).collect();
+        // In the scaled units of the network's outputs. Computed anew for each pass: a large table's would take much memory.
+        let rows = || {
+            let values = preparation.scaled_targets(y).map(f64::from);
+            let column = values.skip(first).step_by(columns.max(1)).enumerate();
+            column.map(|(row, value)| (value, weight(row)))
+        };
         WeightedColumn { rows, total }.best(labels, &criterion.loss)
     });
     let outputs = outputs.collect();
@@ -262,19 +264,19 @@ fn constant(
 }
 
 /// A target column's values, each with the weight of its row, and the sum of the weights.
-struct WeightedColumn {
-    rows: Vec<(f64, f64)>,
+struct WeightedColumn<F> {
+    rows: F,
     total: f64,
 }
 
-impl WeightedColumn {
+impl<F: Fn() -> I, I: Iterator<Item = (f64, f64)>> WeightedColumn<F> {
     fn mean(&self) -> f64 {
-        self.rows.iter().map(|(value, weight)| weight * value).sum::<f64>() / self.total
+        (self.rows)().map(|(value, weight)| weight * value).sum::<f64>() / self.total
     }
 
     /// Returns the value at which the weights, from the least value on, reach each fraction of all weights.
     fn quantiles(&self, shares: &[f64]) -> Vec<f64> {
-        let mut sorted = self.rows.clone();
+        let mut sorted: Vec<(f64, f64)> = (self.rows)().collect();
         sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
         let at = |&share: &f64| {
             let mut reached = 0.0;
@@ -297,7 +299,7 @@ impl WeightedColumn {
             Loss::Pinball(quantiles) => self.quantiles(quantiles.as_slice()),
             Loss::GaussianNll { .. } => {
                 let center = self.mean();
-                let squares = self.rows.iter().map(|(v, weight)| weight * (v - center).powi(2));
+                let squares = (self.rows)().map(|(v, weight)| weight * (v - center).powi(2));
                 let variance = squares.sum::<f64>() / self.total;
                 // Softplus of this number is the variance.
                 vec![center, variance.max(1e-9).exp_m1().ln()]

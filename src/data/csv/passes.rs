@@ -455,7 +455,7 @@ impl FirstPass {
             schema,
             x: Arc::new(x),
             memory,
-            y: read.y,
+            y: Arc::new(read.y),
             weights: None,
             left_out: self.all.left_out,
             inexact,

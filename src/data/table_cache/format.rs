@@ -302,7 +302,7 @@ pub(super) fn read_table(
         schema: header.schema,
         x: Arc::new(x),
         memory,
-        y,
+        y: Arc::new(y),
         weights: header.has_weights.then(|| Arc::new(weights)),
         left_out: header.left_out,
         inexact: header.inexact,

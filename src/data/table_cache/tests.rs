@@ -6,17 +6,17 @@ use std::fs::FileTimes;
 
 use super::*;
 use crate::data::table_options::ColumnRule;
-use crate::data::{DecimalMark, GapRule, TableFormat};
+use crate::data::{Dataset, DecimalMark, GapRule, TableFormat};
 
 /// Memory that no table of these tests fits into.
 const LITTLE: Option<u64> = Some(500);
 
 /// A folder with a table and a cache.
-struct Place {
+struct CachedPlace {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl CachedPlace {
     fn new() -> Self {
         let place = Self { folder: tempfile::tempdir().unwrap() };
         place.write(1);
@@ -76,7 +76,7 @@ impl Place {
 }
 
 fn load(path: &Path, options: &TableOptions) -> LoadedTable {
-    crate::Dataset::load(path, &Target::Auto("y".into()), options).unwrap()
+    Dataset::load(path, &Target::Auto("y".into()), options).unwrap()
 }
 
 fn is_cached(table: &LoadedTable) -> bool {
@@ -105,7 +105,7 @@ fn assert_same(a: &LoadedTable, b: &LoadedTable) {
 
 #[test]
 fn a_table_from_the_cache_is_the_one_that_was_read() {
-    let place = Place::new();
+    let place = CachedPlace::new();
     let plain = load(&place.table(), &TableOptions { table_cache: None, ..place.options() });
     assert!(plain.data.is_stored() && plain.data.raw.is_some() && plain.data.weights().is_some());
     let kept = place.load();
@@ -132,7 +132,7 @@ fn a_table_from_the_cache_is_the_one_that_was_read() {
 
 #[test]
 fn all_kinds_of_targets_come_back() {
-    let place = Place::new();
+    let place = CachedPlace::new();
     for target in [
         Target::Number("size".into()),
         Target::Number("size,weight".into()),
@@ -142,7 +142,7 @@ fn all_kinds_of_targets_come_back() {
         let read = |cache: Option<PathBuf>| {
             let options =
                 TableOptions { host_memory: LITTLE, table_cache: cache, ..TableOptions::default() };
-            crate::Dataset::load(place.table(), &target, &options).unwrap()
+            Dataset::load(place.table(), &target, &options).unwrap()
         };
         let (plain, kept) = (read(None), read(Some(place.cache())));
         let cached = read(Some(place.cache()));
@@ -154,7 +154,7 @@ fn all_kinds_of_targets_come_back() {
 
 #[test]
 fn a_table_in_memory_is_not_kept() {
-    let place = Place::new();
+    let place = CachedPlace::new();
     let table = load(&place.table(), &TableOptions { host_memory: None, ..place.options() });
     assert!(!table.data.is_stored() && table.notes.is_empty());
     assert!(!place.cache().exists());
@@ -162,7 +162,7 @@ fn a_table_in_memory_is_not_kept() {
 
 #[test]
 fn a_changed_table_is_read_anew() {
-    let place = Place::new();
+    let place = CachedPlace::new();
     let times = place.table().metadata().unwrap();
     assert!(is_kept(&place.load()));
     let first = place.files();
@@ -189,7 +189,7 @@ fn a_changed_table_is_read_anew() {
 
 #[test]
 fn every_setting_counts() {
-    let place = Place::new();
+    let place = CachedPlace::new();
     assert!(is_kept(&place.load()));
     let of = TableOptions::default;
     let others = [
@@ -222,7 +222,7 @@ fn every_setting_counts() {
         assert_eq!(place.files().len(), known + 2, "{other:?}");
     }
     let target = Target::Class("y".into());
-    let table = crate::Dataset::load(place.table(), &target, &place.options()).unwrap();
+    let table = Dataset::load(place.table(), &target, &place.options()).unwrap();
     assert!(!is_cached(&table));
     // What changes no cell does not count.
     let other = TableOptions { host_memory: Some(499), ..place.options() };
@@ -231,7 +231,7 @@ fn every_setting_counts() {
 
 #[test]
 fn a_damaged_file_is_made_again() {
-    let place = Place::new();
+    let place = CachedPlace::new();
     let plain = load(&place.table(), &TableOptions { table_cache: None, ..place.options() });
     assert!(is_kept(&place.load()));
     let file = place.files().remove(0);
@@ -256,7 +256,7 @@ fn a_damaged_file_is_made_again() {
 
 #[test]
 fn unfinished_and_unused_files_go_when_another_is_written() {
-    let place = Place::new();
+    let place = CachedPlace::new();
     fs::create_dir(place.cache()).unwrap();
     let ages = [
         (".0-1-2.wgradtable.7.0.tmp", ABANDONED, true),
@@ -281,7 +281,7 @@ fn unfinished_and_unused_files_go_when_another_is_written() {
 
 #[test]
 fn a_folder_that_cannot_be_written_is_no_error() {
-    let place = Place::new();
+    let place = CachedPlace::new();
     fs::write(place.cache(), "no folder").unwrap();
     let table = place.load();
     assert!(
@@ -294,7 +294,7 @@ fn a_folder_that_cannot_be_written_is_no_error() {
 
 #[test]
 fn runs_at_once_read_the_same_table() {
-    let place = Place::new();
+    let place = CachedPlace::new();
     let plain = load(&place.table(), &TableOptions { table_cache: None, ..place.options() });
     std::thread::scope(|scope| {
         let runs: Vec<_> = (0..6).map(|_| scope.spawn(|| place.load())).collect();
