@@ -579,6 +579,18 @@ fn a_message_says_where_and_what_to_do() {
             "t.csv --target y --class-weights q=2",
             "--class-weights: q is none of the classes `u`, `v`; correct its name",
         ),
+        (1, "t.csv --target y,y", "t.csv: the target `y` is named twice; name it once in --target"),
+        (
+            2,
+            "light.csv --target y --optimizer custom(v=g)",
+            "--optimizer: custom: nothing is assigned to w, the weight; end with such as w = w - lr * g",
+        ),
+        (
+            2,
+            "t.csv --target y --layers custom(x+x1),dense",
+            "--layers: layer 0 (custom(x+x1)): \"x + x1\" uses x1, but 0 learned vectors are given a start; give each one, as in \
+             custom(x + x1, 0.5)",
+        ),
     ] {
         let want = format!("error: {said}\n");
         place.refused(code, &plan(args), &[&want]);
@@ -780,7 +792,10 @@ fn bad_tables_are_refused_with_place_and_remedy() {
         (rows("a,a,y\n1,2,3\n", "1,2,3\n"), &["t.csv", "both named `a`", "rename"]),
         (rows("a,target\n1,2\n", "1,2\n"), &["t.csv", "no column `y`", "`a`, `target`"]),
         (rows("a,y\n1,\"once\n", "1,u\n2,v\n"), &["t.csv:2", "a quote opens a cell here"]),
-        (rows("a,y\n", "1,same\n"), &["t.csv", "every row has the class `same`", "two classes"]),
+        (
+            rows("a,y\n", "1,same\n"),
+            &["t.csv", "every row has the class `same`", "add rows of another class"],
+        ),
         (rows("a;b;y\n", "1;2\n"), &["t.csv", "semicolon"]),
         (rows("a|b|y\n", "1|2\n"), &["t.csv", "vertical bar"]),
         (rows("# from a friend\na,y\n", "1,2\n"), &["t.csv", "comment"]),

@@ -261,7 +261,7 @@ fn what_does_not_go_together_is_refused_with_a_remedy() {
     let train = |more: &[&'static str]| [&["train", "t.csv", "--target"], more].concat();
     for (more, word) in [
         (&["p,r"][..], "there is no column `r`"),
-        (&["p,p"], "the target `p` is named twice"),
+        (&["p,p"], "the target `p` is named twice; name it once in --target"),
         (&["up,hot", "--task", "classify"], "use --task labels"),
         (&["up,hot"], "column `up`: `no` is not a number"),
         (&["n", "--task", "labels"], "but a label is one of two texts, or 0 or 1"),

@@ -39,7 +39,7 @@ impl Schema {
             (TargetKind::Number, TargetKind::Number)
             | (TargetKind::Numbers(_), TargetKind::Numbers(_))
             | (TargetKind::Labels(_), TargetKind::Labels(_)) => {}
-            _ => problems.push("the target is of another kind".to_string()),
+            (own, theirs) => problems.push(other_kind(theirs, own)),
         }
         problems
     }
@@ -104,6 +104,17 @@ fn few(mut sentences: Vec<String>) -> Vec<String> {
         sentences.push(format!("the same of {more} more"));
     }
     sentences
+}
+
+/// Returns the difference between two kinds of targets.
+fn other_kind(now: &TargetKind, then: &TargetKind) -> String {
+    let [now, then] = [now, then].map(|kind| match kind {
+        TargetKind::Classes(_) => "a class",
+        TargetKind::Number => "a number",
+        TargetKind::Numbers(_) => "several numbers",
+        TargetKind::Labels(_) => "yes or no in each column",
+    });
+    format!("the target is {now}, and was {then}")
 }
 
 impl Dataset {
@@ -197,7 +208,7 @@ impl Dataset {
             (TargetKind::Labels(own), TargetKind::Labels(wanted)) => {
                 self.labels(own, wanted, schema)
             }
-            _ => vec!["the target is of another kind than it was".to_string()],
+            (own, wanted) => vec![other_kind(own, wanted)],
         }
     }
 

@@ -54,7 +54,8 @@ pub(super) fn find_targets(names: &[&str], target: &str, source: &str) -> Result
         names.iter().zip(0..).map(|(&name, at)| (name, at)).collect();
     let mut known = HashSet::with_capacity(wanted.len());
     if let Some(name) = wanted.iter().find(|&name| !known.insert(name)) {
-        let problem = format!("the target {} is named twice", shown(name));
+        let problem =
+            format!("the target {} is named twice; name it once in ‘target’", shown(name));
         return Err(Error::table(source, problem));
     }
     Ok(wanted.iter().filter_map(|name| place_of.get(name).copied()).collect())

@@ -32,77 +32,54 @@ pub struct Remarks {
     pub revealing: Vec<String>,
 }
 
+/// Joins the first ten texts, and says how many more there are.
+fn first_few(texts: impl ExactSizeIterator<Item = String>, separator: &str) -> String {
+    const SHOWN: usize = 10;
+    let more = match texts.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    texts.take(SHOWN).collect::<Vec<_>>().join(separator) + &more
+}
+
 impl Dataset {
     /// Describes the target: classes with their rows, or numbers with their range.
     pub fn target_summary(&self) -> String {
-        const SHOWN: usize = 10;
         let name = |name: &str| list(&[name]);
-        let rows =
-            |count: usize| if count == 1 { "1 row".to_string() } else { format!("{count} rows") };
         match (&self.schema().kind, self.y()) {
             (TargetKind::Classes(names), Targets::Classes(y)) => {
                 let mut counts = vec![0_usize; names.len()];
                 y.iter().for_each(|&class| counts[class as usize] += 1);
-                let classes = names.iter().zip(&counts).take(SHOWN);
-                let classes: Vec<String> =
-                    classes.map(|(class, count)| format!("{} {count}", name(class))).collect();
-                let more = match names.len().saturating_sub(SHOWN) {
-                    0 => String::new(),
-                    more => format!(" and {more} more"),
-                };
+                let classes = names.iter().zip(&counts);
+                let classes = classes.map(|(class, count)| format!("{} {count}", name(class)));
                 format!(
-                    "{}, one of {} classes, with their rows: {}{more}",
+                    "{}, one of {} classes, with their rows: {}",
                     name(&self.schema().target),
                     names.len(),
-                    classes.join(", ")
+                    first_few(classes, ", ")
                 )
             }
             (TargetKind::Labels(labels), y) => {
                 let (y, columns) = y.columns().unwrap_or_default();
-                let yes = |column: usize| {
-                    y.iter().skip(column).step_by(columns).filter(|&&y| y > 0.0).count()
-                };
-                let told: Vec<String> = labels
-                    .iter()
-                    .enumerate()
-                    .take(SHOWN)
-                    .map(|(column, label)| {
-                        format!(
-                            "{} is {} in {}",
-                            name(&label.column),
-                            name(&label.values[1]),
-                            rows(yes(column))
-                        )
-                    })
-                    .collect();
-                let more = match labels.len().saturating_sub(SHOWN) {
-                    0 => String::new(),
-                    more => format!(" and {more} more"),
-                };
-                format!("yes or no: {}{more}", told.join(", "))
+                let labels = labels.iter().enumerate().map(|(column, label)| {
+                    let values = y.iter().skip(column).step_by(columns);
+                    let count = values.filter(|&&y| y > 0.0).count();
+                    let rows = if count == 1 { "row" } else { "rows" };
+                    let (column, yes) = (name(&label.column), name(&label.values[1]));
+                    format!("{column} is {yes} in {count} {rows}")
+                });
+                format!("yes or no: {}", first_few(labels, ", "))
             }
             (_, y) => {
                 let (y, columns) = y.columns().unwrap_or_default();
-                let told: Vec<String> = self
-                    .schema()
-                    .targets()
-                    .into_iter()
-                    .enumerate()
-                    .take(SHOWN)
-                    .map(|(column, target)| {
-                        let values = y.iter().skip(column).step_by(columns);
-                        let (low, high) = values
-                            .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &y| {
-                                (a.min(y), b.max(y))
-                            });
-                        format!("{}, a number from {} to {}", name(target), short(low), short(high))
-                    })
-                    .collect();
-                let more = match columns.saturating_sub(SHOWN) {
-                    0 => String::new(),
-                    more => format!(" and {more} more"),
-                };
-                format!("{}{more}", told.join("; "))
+                let targets = self.schema().targets().into_iter().enumerate();
+                let targets = targets.map(|(column, target)| {
+                    let values = y.iter().skip(column).step_by(columns);
+                    let ends = (f64::INFINITY, f64::NEG_INFINITY);
+                    let (low, high) = values.fold(ends, |(a, b), &y| (a.min(y), b.max(y)));
+                    format!("{}, a number from {} to {}", name(target), short(low), short(high))
+                });
+                first_few(targets, "; ")
             }
         }
     }

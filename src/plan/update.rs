@@ -292,6 +292,34 @@ fn direction_factor(between: Option<BetweenPasses>, shape: &[usize]) -> f64 {
 const TURN: [f64; 3] = [3.4445, -4.7750, 2.0315];
 
 impl PlanBuilder {
+    /// Appends the steps that divide a matrix by its norm; returns the result, which has no singular value above 1.
+    fn divided_by_norm(
+        &mut self,
+        matrix: Slot,
+        [rows, columns]: [usize; 2],
+        eps: f64,
+        steps: &mut Vec<Step>,
+    ) -> Result<Slot> {
+        let x = |index| Expr::input(index);
+        let full = |columns| Operand::new(Broadcast::Both, columns);
+        // |x|², by rows and then over them.
+        let row_sums = self.temporary("row_squares", vec![rows], Element::F32);
+        let formula = self.formula(Formula::new(&x(0).square(), vec![full(columns)], columns))?;
+        let kernel = Kernel::MapColumns { formula, operands: 1, maximum: false };
+        steps.push(self.step(kernel, vec![matrix], vec![row_sums])?);
+        let sum = self.temporary("squares", vec![1], Element::F32);
+        let formula = self.formula(Formula::new(&x(0), vec![full(1)], 1))?;
+        let kernel = Kernel::MapRows { formula, operands: 1 };
+        steps.push(self.step(kernel, vec![row_sums], vec![sum])?);
+        let divided = x(0) / x(1).sqrt().max(&eps.into());
+        let one = Operand::new(Broadcast::Nothing, 1);
+        let formula = self.formula(Formula::new(&divided, vec![full(columns), one], columns))?;
+        let result = self.temporary("x", vec![rows, columns], Element::F32);
+        let kernel = Kernel::Map { formula, operands: 2 };
+        steps.push(self.step(kernel, vec![matrix, sum], vec![result])?);
+        Ok(result)
+    }
+
     /// Replaces a matrix by one whose singular values are near 1: x / |x|, then `turns` times x ← a x + (b s + c s²) x with
     /// s = x xᵀ, or the same from the right where that is smaller.
     fn orthogonal(
@@ -304,25 +332,8 @@ impl PlanBuilder {
         let x = |index| Expr::input(index);
         let full = |columns| Operand::new(Broadcast::Both, columns);
         let mut steps = Vec::new();
-        // |x|², by rows and then over them.
-        let row_sums = self.temporary("row_squares", vec![rows], Element::F32);
-        let formula = self.formula(Formula::new(&x(0).square(), vec![full(columns)], columns))?;
-        let kernel = Kernel::MapColumns { formula, operands: 1, maximum: false };
-        steps.push(self.step(kernel, vec![matrix], vec![row_sums])?);
-        let sum = self.temporary("squares", vec![1], Element::F32);
-        let formula = self.formula(Formula::new(&x(0), vec![full(1)], 1))?;
-        steps.push(self.step(
-            Kernel::MapRows { formula, operands: 1 },
-            vec![row_sums],
-            vec![sum],
-        )?);
-        // Divided by its norm, the matrix has no singular value above 1, which the iteration needs to converge.
-        let divided = x(0) / x(1).sqrt().max(&eps.into());
-        let one = Operand::new(Broadcast::Nothing, 1);
-        let formula = self.formula(Formula::new(&divided, vec![full(columns), one], columns))?;
-        let mut present = self.temporary("x", vec![rows, columns], Element::F32);
-        let kernel = Kernel::Map { formula, operands: 2 };
-        steps.push(self.step(kernel, vec![matrix, sum], vec![present])?);
+        // The iteration needs a matrix without a singular value above 1 to converge.
+        let mut present = self.divided_by_norm(matrix, [rows, columns], eps, &mut steps)?;
         let [a, b, c] = TURN;
         // The smaller of the two Gram matrices makes the cheaper products.
         let small = rows.min(columns);

@@ -563,7 +563,13 @@ impl RunConfig {
         let mut params = Params::init(model, columns, self.options.seed)?;
         let mut problems = [table.features.as_slice(), &table.targets].concat();
         let read = if self.init_strict {
-            read_weights(path, &mut params).map(|()| Vec::new())
+            read_weights(path, &mut params).map(|()| Vec::new()).map_err(|error| match error {
+                Error::ModelFile { path, problem } => {
+                    let advice = "give the layers of those weights, or --init-strict false to take what fits";
+                    Error::model_file(path, format!("{problem}; {advice}"))
+                }
+                other => other,
+            })
         } else {
             let mut anew = Vec::new();
             if !table.features.is_empty() {

@@ -320,7 +320,7 @@ impl TableReader {
 
     /// Returns the error of a table without rows.
     pub(super) fn without_rows(&self) -> Error {
-        Error::table(&self.source, "a header, but no rows; at least one is needed")
+        Error::table(&self.source, "a header, but no rows; add some, or choose another table")
     }
 
     /// Returns the header as in the file, with an empty name for each further column; the names of the columns where the file

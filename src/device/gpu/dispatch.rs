@@ -94,12 +94,7 @@ pub(super) fn launches(
     let spec = spec_of(&step.kernel)?;
     let stored = plan.stored(step)?;
     let [reads, writes] = step.kernel.declaration().bound();
-    let arena = match (&spec.grid, &step.kernel) {
-        (Grid::Sizes(_), _) => 0,
-        // Passes without gradients change the weights all the same.
-        (Grid::Arena(_), Kernel::Update(_)) => plan.slot(step.writes[0]).len(),
-        (Grid::Arena(_), _) => plan.slot(step.reads[0]).len(),
-    };
+    let arena = arena_of(plan, step, spec);
     let elements: Vec<_> = step.reads.iter().map(|&slot| plan.slot(slot).element).collect();
     // Parts of an arena differ only in parameters, grid and range.
     let base = |params, groups| Dispatch {
@@ -129,11 +124,13 @@ pub(super) fn launches(
         }
         Grid::Arena(settings) => settings,
     };
-    // These kernels visit arenas element by element, so a part may begin at any multiple of the alignment.
-    let alignment = stored.read.alignment().max(stored.write.alignment());
     // A workgroup sums the squares of as many blocks as it has lanes.
     let sums = matches!(step.kernel, Kernel::SquareSums { .. });
-    let alignment = if sums { BLOCK * variant.tile[1] as usize } else { alignment };
+    let alignment = match sums {
+        true => BLOCK * variant.tile[1] as usize,
+        // Other kernels visit arenas element by element, so a part may begin at any multiple of the alignment.
+        false => stored.read.alignment().max(stored.write.alignment()),
+    };
     let part = (most / alignment).max(1) * alignment;
     let parts = (0..arena).step_by(part).map(|start| start..arena.min(start + part));
     parts
@@ -147,6 +144,16 @@ pub(super) fn launches(
             Ok(launch)
         })
         .collect()
+}
+
+/// Returns the number of elements of the arena that a kernel visits; 0 for kernels that visit none.
+fn arena_of(plan: &Plan, step: &Step, spec: &KernelSpec) -> usize {
+    match (&spec.grid, &step.kernel) {
+        (Grid::Sizes(_), _) => 0,
+        // Passes without gradients change the weights all the same.
+        (Grid::Arena(_), Kernel::Update(_)) => plan.slot(step.writes[0]).len(),
+        (Grid::Arena(_), _) => plan.slot(step.reads[0]).len(),
+    }
 }
 
 /// Returns the bindings of all arguments, in their order; absent ones keep their index.

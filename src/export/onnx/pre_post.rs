@@ -131,26 +131,35 @@ fn encode(
             let index = to.look_up(name, &pairs, 0);
             parts.push(cast(to, &index, Kind::Double));
         }
-        ColumnEncoding::Date { timed, gaps, constant, .. } => {
-            let known = to.node("Equal", &[name, name], vec![]);
-            let own = date_parts(to, name);
-            let own = &own[..if *timed { 7 } else { 5 }];
-            let own = own.iter().enumerate().filter(|(at, _)| !constant.contains(at));
-            let own = own.map(|(_, part)| part.as_str()).chain([name]);
-            for (part, mean) in own.zip(means) {
-                parts.push(match mean {
-                    Some(mean) => {
-                        let mean = to.doubles("fill", &[*mean]);
-                        to.node("Where", &[&known, part, &mean], vec![])
-                    }
-                    None => part.to_string(),
-                });
+        ColumnEncoding::Date { .. } => encode_date(to, column, (name, means), parts),
+    }
+}
+
+/// Appends the inputs of a column of dates: its parts, the days, and a mark of gaps if it has one.
+fn encode_date(
+    to: &mut NodeBuilder,
+    column: &Column,
+    (name, means): (&str, &[Option<f64>]),
+    parts: &mut Vec<String>,
+) {
+    let ColumnEncoding::Date { timed, gaps, constant, .. } = &column.encoding else { return };
+    let known = to.node("Equal", &[name, name], vec![]);
+    let own = date_parts(to, name);
+    let own = &own[..if *timed { 7 } else { 5 }];
+    let own = own.iter().enumerate().filter(|(at, _)| !constant.contains(at));
+    let own = own.map(|(_, part)| part.as_str()).chain([name]);
+    for (part, mean) in own.zip(means) {
+        parts.push(match mean {
+            Some(mean) => {
+                let mean = to.doubles("fill", &[*mean]);
+                to.node("Where", &[&known, part, &mean], vec![])
             }
-            if *gaps {
-                let gap = to.node("Not", &[&known], vec![]);
-                parts.push(cast(to, &gap, Kind::Double));
-            }
-        }
+            None => part.to_string(),
+        });
+    }
+    if *gaps {
+        let gap = to.node("Not", &[&known], vec![]);
+        parts.push(cast(to, &gap, Kind::Double));
     }
 }
 

@@ -73,10 +73,13 @@ impl CustomLoss {
             None
         });
         if beyond || steps {
-            return Some("it may use the prediction p and the target y alone".to_string());
+            return Some(
+                "it may use the prediction p and the target y alone; leave other names out"
+                    .to_string(),
+            );
         }
         if let Some(value) = self.value.endless() {
-            return Some(format!("a part of it is {value} for every p and y"));
+            return Some(format!("a part of it is {value} for every p and y; leave that part out"));
         }
         if let Some(missing) = used.iter().position(|used| !used) {
             return Some(format!(
@@ -86,7 +89,7 @@ impl CustomLoss {
         }
         if self.value.derivative(0).number() == Some(0.0) {
             return Some(
-                "its derivative by p is 0 everywhere, so that nothing can be learned from it"
+                "its derivative by p is 0 everywhere, so that nothing can be learned from it; take one that changes with p"
                     .into(),
             );
         }
@@ -95,7 +98,9 @@ impl CustomLoss {
         let text = self.in_units_of(unit).value.text_with(&NAMES);
         let input = |name: &str| NAMES.iter().position(|it| *it == name).map(|_| Expr::input(0));
         let read = parse_with_names(&text, ("p, y", &input), &call);
-        read.err().map(|problem| format!("it is too long to be kept in a file: {problem}"))
+        read.err().map(|problem| {
+            format!("it is too long to be kept in a file: {problem}; make it shorter")
+        })
     }
 
     /// Returns true if the loss depends on the difference of p and y alone: `p - y`, `y - p` and comparisons of the two are

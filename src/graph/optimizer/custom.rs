@@ -74,14 +74,18 @@ impl CustomOptimizer {
             known.insert(name, expr);
         }
         if !assignments.iter().any(|(name, _)| *name == "w") {
-            return Err("nothing is assigned to w, the weight".to_string());
+            return Err(
+                "nothing is assigned to w, the weight; end with such as w = w - lr * g".to_string()
+            );
         }
         let newest = |name: &str| known[name].clone();
         let values: Vec<Expr> =
             std::iter::once(newest("w")).chain(states.iter().map(|name| newest(name))).collect();
         let decays = values.iter().any(|value| uses(value, &ExprNode::Input(input::DECAY)));
         if !values.iter().any(|value| uses(value, &ExprNode::Input(input::GRADIENT))) {
-            return Err("no weight depends on g, the gradient".to_string());
+            return Err(
+                "no weight depends on g, the gradient; use it, as in w = w - lr * g".to_string()
+            );
         }
         let text = assignments.iter().map(|(name, value)| format!("{name} = {value}")).collect();
         Ok(Self { text, states, values, decays })
@@ -162,7 +166,9 @@ fn check_values(name: &str, expr: &Expr) -> Result<(), String> {
         ));
     }
     match expr.endless() {
-        Some(value) => Err(format!("a part of {name} is {value} whatever the gradient is")),
+        Some(value) => Err(format!(
+            "a part of {name} is {value} whatever the gradient is; leave that part out"
+        )),
         None => Ok(()),
     }
 }

@@ -77,7 +77,7 @@ impl CustomLayer {
         let count = self.start.len();
         if count > MOST_LEARNED {
             return Err(format!(
-                "{count} learned vectors, but at most {MOST_LEARNED} are possible"
+                "{count} learned vectors, but at most {MOST_LEARNED} are possible; use fewer"
             ));
         }
         if let Some(start) = self.start.iter().find(|start| !start.is_finite()) {
@@ -100,10 +100,16 @@ impl CustomLayer {
         });
         // Step values differ between training and prediction.
         if steps {
-            return Err(format!("\"{}\" uses what only steps of training have", self.f));
+            return Err(format!(
+                "\"{}\" uses what only steps of training have; leave that out",
+                self.f
+            ));
         }
         if let Some(value) = endless {
-            return Err(format!("a part of \"{}\" is {value} for every x", self.f));
+            return Err(format!(
+                "a part of \"{}\" is {value} for every x; leave that part out",
+                self.f
+            ));
         }
         // Files store the expression as a text, which must be readable again.
         if let Err(problem) = parse(&self.f.to_string(), &call) {
@@ -112,15 +118,15 @@ impl CustomLayer {
         // Too many and too few vectors are both mistakes: each x must have a start, and each start an x.
         if let Some(index) = beyond {
             return Err(format!(
-                "\"{}\" uses x{index}, but {count} learned vectors are given a start",
+                "\"{}\" uses x{index}, but {count} learned vectors are given a start; give each one, as in custom(x + x1, 0.5)",
                 self.f
             ));
         }
         match used.iter().position(|used| !used) {
             None => Ok(()),
-            Some(0) => Err(format!("\"{}\" does not use x", self.f)),
+            Some(0) => Err(format!("\"{}\" does not use x, the layer's input; use it", self.f)),
             Some(index) => Err(format!(
-                "\"{}\" does not use x{index}, though {count} learned vectors are given a start",
+                "\"{}\" does not use x{index}, though {count} learned vectors are given a start; use it, or give one number less",
                 self.f
             )),
         }

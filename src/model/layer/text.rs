@@ -189,7 +189,7 @@ fn dense(args: &mut Call<'_>, units: usize, init: Init) -> Result<Layer> {
     let init = match args.keyed("init") {
         // Its own message names an option.
         Some(text) => text.parse().map_err(|error: Error| match error {
-            Error::Setting { problem, .. } => wrong(format!("init of dense: {problem}")),
+            Error::Setting { problem, .. } => wrong(format!("init: {problem}")),
             other => other,
         })?,
         None => init,
@@ -210,7 +210,7 @@ fn custom(args: &mut Call<'_>) -> Result<CustomLayer, String> {
     };
     let start: Result<Vec<f64>, String> = texts.map(number).collect();
     CustomLayer::new(&f, &start?).map_err(|error| match error {
-        Error::Setting { problem, .. } => format!("custom: {problem}"),
+        Error::Setting { problem, .. } => problem,
         other => other.to_string(),
     })
 }
@@ -443,14 +443,14 @@ mod tests {
                 "dense(-3)",
                 "layer 0 (dense(-3)): units of dense is \"-3\", but it must be a whole number",
             ),
-            ("dense(3, init=ones)", "init of dense: unknown scheme \"ones\""),
+            ("dense(3, init=ones)", "layer 0 (dense(3, init=ones)): init: unknown scheme \"ones\""),
             ("softmax(2)", "unknown argument \"2\" of softmax; it has none"),
             ("dense", "layer 0 (dense): it has no units; write how many, such as dense(64)"),
             ("fourier", "fourier(16)"),
             ("branches(dense(3))", "branches((dense(8), relu), (identity))"),
             ("embedding(0=12)", "such as 12x4"),
             ("embedding(5)", "0=12x4"),
-            ("custom(x +, 1)", "custom: "),
+            ("custom(x +, 1)", "layers: layer 0 (custom(x +, 1)): expected a number, a name"),
             ("custom", "custom(x * x1, 1)"),
         ] {
             let said = text.parse::<Sequential>().unwrap_err().to_string();
