@@ -223,3 +223,19 @@ fn a_row_of_a_table_is_told_by_its_place() {
     let lines: Vec<u64> = reader.next_chunk(100).unwrap().unwrap().lines;
     assert_eq!(lines, (2..62).collect::<Vec<u64>>());
 }
+
+#[test]
+fn decoders_that_panic_are_an_error_of_one_line() {
+    let place = Place::new();
+    let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/columns");
+    for name in ["found-page-without-dictionary", "found-buffer-beyond-the-end"] {
+        // The first byte is none of the file.
+        let bytes = fs::read(corpus.join(name)).unwrap();
+        fs::write(place.path("t"), &bytes[1..]).unwrap();
+        for args in ["inspect t", "train t --target y"] {
+            let said = place.refused(args);
+            let one = said.starts_with("error: ") && said.trim_end().lines().count() == 1;
+            assert!(one && said.contains("damaged"), "{name} {args}: {said}");
+        }
+    }
+}

@@ -263,7 +263,6 @@ impl From<Numbers<'_>> for NumberVec {
 
 impl NumberVec {
     /// Number of bytes that the numbers take, in memory or in a file.
-    #[cfg(feature = "cli")]
     pub(super) fn bytes(&self) -> u64 {
         let view = self.view();
         let size = if view.is_single() { size_of::<f32>() } else { size_of::<f64>() };

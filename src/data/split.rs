@@ -15,6 +15,9 @@ use super::targets::Targets;
 use crate::error::{Error, Result};
 use crate::random::{Purpose, Seed};
 
+/// Bytes of features up to which both parts of a table are copies. Tests have small tables, and should part some of them in place.
+const SMALL_TABLE: u64 = if cfg!(test) { 1 << 10 } else { 256 << 20 };
+
 /// Rows to learn from and rows to judge by.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Split {
@@ -301,8 +304,9 @@ impl Dataset {
     /// Parts the rows of a table of numbers in memory that nobody else has, without a second copy of any of them; returns other tables as
     /// they are.
     fn parted_in_place(mut self, held_out: &[bool]) -> Result<(Self, Self), Box<Self>> {
-        // Columns that become inputs are copied anyway, after which the numbers of the whole are not needed any more.
-        if !self.is_encoded() || !self.odd.is_empty() {
+        // Columns that become inputs are copied anyway, after which the numbers of the whole are not needed any more. Nor are those of the
+        // training rows of a small table once a device has them, while the other part would keep them.
+        if !self.is_encoded() || !self.odd.is_empty() || self.x.bytes() <= SMALL_TABLE {
             return Err(Box::new(self));
         }
         let x = match Arc::try_unwrap(std::mem::take(&mut self.x)) {

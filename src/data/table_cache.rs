@@ -262,6 +262,7 @@ pub(crate) fn cached_tables(folder: &Path) -> Vec<CachedTable> {
 ///
 /// # Errors
 /// If one cannot be deleted.
+#[cfg(any(feature = "cli", test))]
 pub(crate) fn clear_cached_tables(folder: &Path) -> Result<(usize, u64)> {
     let (mut files, mut bytes) = (0, 0);
     for cached in cached_tables(folder) {
