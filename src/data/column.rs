@@ -153,9 +153,25 @@ impl Column {
         }
     }
 
+    /// Returns the number of the column's inputs.
+    pub fn width(&self) -> usize {
+        match &self.encoding {
+            ColumnEncoding::Number { fill } => 1 + usize::from(fill.is_some()),
+            ColumnEncoding::Binary { .. } | ColumnEncoding::Embedding { .. } => 1,
+            ColumnEncoding::OneHot { values, gaps, pooled } => {
+                values.len() + usize::from(pooled.is_some()) + usize::from(*gaps)
+            }
+            ColumnEncoding::Date { timed, gaps, constant, .. } => {
+                let parts = if *timed { 7 } else { 5 };
+                let left_out = constant.iter().filter(|&&at| at < parts).count();
+                parts - left_out + 1 + usize::from(*gaps)
+            }
+        }
+    }
+
     /// Tells which of the column's inputs are numbers to scale; the others stay as they are.
     fn scaled(&self) -> Vec<bool> {
-        let inputs = self.inputs().len();
+        let inputs = self.width();
         let numbers = match &self.encoding {
             ColumnEncoding::Number { .. } => 1,
             ColumnEncoding::Date { gaps, .. } => inputs - usize::from(*gaps),
@@ -245,7 +261,7 @@ pub(super) fn embedded(columns: &[Column]) -> Vec<(usize, usize, usize)> {
         if let ColumnEncoding::Embedding { values, dimension, .. } = &column.encoding {
             tables.push((place, values.len() + 1, *dimension));
         }
-        place += column.inputs().len();
+        place += column.width();
     }
     tables
 }
@@ -257,4 +273,38 @@ pub(super) fn embedded(columns: &[Column]) -> Vec<(usize, usize, usize)> {
 )]
 pub(super) fn index(cell: f64) -> usize {
     cell as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_has_as_many_inputs_as_names() {
+        let values = || vec!["a".to_string(), "b".to_string(), "c".to_string()];
+        let pooled = || Some(PooledTexts { texts: 2, rows: 3, least: 4 });
+        let mut encodings = vec![
+            ColumnEncoding::Number { fill: None },
+            ColumnEncoding::Number { fill: Some(2.5) },
+            ColumnEncoding::Binary { values: ["a".into(), "b".into()] },
+        ];
+        for gaps in [false, true] {
+            for pooled in [None, pooled()] {
+                let (values, pooled) = (values(), pooled);
+                encodings.push(ColumnEncoding::OneHot {
+                    values: values.clone(),
+                    gaps,
+                    pooled: pooled.clone(),
+                });
+                encodings.push(ColumnEncoding::Embedding { values, dimension: 2, gaps, pooled });
+            }
+            for (timed, constant) in [(false, vec![]), (true, vec![0, 6]), (false, vec![1, 4])] {
+                encodings.push(ColumnEncoding::Date { format: None, timed, gaps, constant });
+            }
+        }
+        for encoding in encodings {
+            let column = Column { name: "c".into(), encoding };
+            assert_eq!(column.width(), column.inputs().len(), "{column:?}");
+        }
+    }
 }

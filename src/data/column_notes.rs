@@ -10,7 +10,7 @@ const FEW: usize = 5;
 /// Number of remarks that are told of many of one form.
 const SHOWN: usize = 3;
 
-/// What a remark says, whatever its column.
+/// Subject of a remark, whatever its column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoteForm {
     Index,

@@ -42,7 +42,7 @@ fn spans(columns: &[Column]) -> Vec<std::ops::Range<usize>> {
     let mut next = 0;
     let span = |column: &Column| {
         let first = next;
-        next += column.inputs().len();
+        next += column.width();
         first..next
     };
     columns.iter().map(span).collect()

@@ -170,7 +170,7 @@ fn number_inputs(data: &Dataset) -> Vec<bool> {
     }
     let inputs = schema.columns.iter().flat_map(|column| {
         let number = matches!(column.encoding, ColumnEncoding::Number { .. });
-        (0..column.inputs().len()).map(move |place| number && place == 0)
+        (0..column.width()).map(move |place| number && place == 0)
     });
     inputs.collect()
 }

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, HashMap};
 use ::csv::StringRecord;
 
 use super::cell::{self, GapMarks, NotNumber, shown};
+#[cfg(feature = "cli")]
+use super::column::index;
 use super::column::{Column, ColumnEncoding, encode_row};
 use super::date;
 use super::header::list;
@@ -133,7 +135,7 @@ impl Schema {
                 let is_number = matches!(column.encoding, ColumnEncoding::Number { .. });
                 return is_number.then_some(inputs);
             }
-            inputs += column.inputs().len();
+            inputs += column.width();
         }
         None
     }
@@ -187,7 +189,7 @@ impl Schema {
     pub(crate) fn column_of_input(&self, input: usize) -> &str {
         let mut inputs = 0;
         for column in &self.columns {
-            inputs += column.inputs().len();
+            inputs += column.width();
             if input < inputs {
                 return &column.name;
             }
@@ -203,7 +205,7 @@ impl Schema {
         }
         let mut rest = inputs;
         let text = |column: &Column| {
-            let (own, others) = rest.split_at(column.inputs().len());
+            let (own, others) = rest.split_at(column.width());
             rest = others;
             column.cell_of(own)
         };
@@ -233,9 +235,10 @@ impl Column {
                 }
             }
             ColumnEncoding::Embedding { values, pooled, .. } => {
-                let place = (1..=values.len()).find(|&place| first == place as f64);
+                // Row 0 is for gaps and other texts.
+                let place = if first >= 1.0 { index(first) - 1 } else { usize::MAX };
                 let other = if pooled.is_some() { POOLED_TEXT } else { "" };
-                place.map_or(other.to_string(), |place| nth(values, place - 1))
+                values.get(place).map_or(other.to_string(), String::clone)
             }
             ColumnEncoding::Date { gaps, .. } if is_gap(*gaps) => String::new(),
             ColumnEncoding::Date { format, timed, gaps, .. } => {

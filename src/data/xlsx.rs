@@ -26,7 +26,7 @@ const PIECE: usize = 1 << 16;
 /// Most bytes of a row as text.
 const LONGEST_ROW: usize = 64 << 20;
 
-/// What a sheet holds, found by a pass over its cells.
+/// Columns and rows of a sheet, found by a pass over its cells.
 #[derive(Default)]
 struct SheetLayout {
     /// Row of the header, counted from 0.
@@ -165,7 +165,7 @@ impl Read for SheetText {
     }
 }
 
-/// Reads all cells of a sheet for what it holds. The first row that is not empty is the header.
+/// Reads all cells of a sheet to find its columns and rows. The first row that is not empty is the header.
 fn layout(workbook: &Workbook, mut cells: SheetCells) -> io::Result<SheetLayout> {
     let mut layout = SheetLayout::default();
     let (mut header, mut last) = (None, None);

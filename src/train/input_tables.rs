@@ -38,7 +38,7 @@ fn check(tables: &[EmbeddingTable], data: &Dataset) -> Result<()> {
     for table in tables {
         let mut input = 0;
         for column in &schema.columns {
-            let own = input..input + column.inputs().len();
+            let own = input..input + column.width();
             input = own.end;
             if !own.contains(&table.column) {
                 continue;

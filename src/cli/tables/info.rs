@@ -104,7 +104,7 @@ fn columns(preparation: &Preprocessing) -> Vec<String> {
     let mut place = 0;
     let line = |column: &Column| {
         let first = place;
-        place += column.inputs().len();
+        place += column.width();
         let scaling = scaling(preparation, first, methods[first]);
         let gaps = if column.encoding.had_gaps() { ", and an input that marks gaps" } else { "" };
         let told = match &column.encoding {

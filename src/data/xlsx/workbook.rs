@@ -1,4 +1,4 @@
-//! What the cells of a workbook's sheets refer to: its sheets, texts that cells share, formats that make numbers dates.
+//! Parts of a workbook that cells refer to: its sheets, texts that cells share, formats that make numbers dates.
 //!
 //! In: the files of a workbook. Out: a [`Workbook`], in memory of a stated size.
 //! Absent on purpose: cells.
@@ -21,7 +21,7 @@ pub(super) const MOST_TEXT: usize = 256 << 20;
 const MOST_SHEETS: usize = 1 << 10;
 const MOST_FORMATS: usize = 1 << 16;
 
-/// What a number in a cell means, by the cell's format.
+/// Meaning of a number in a cell, by the cell's format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum NumberFormat {
     #[default]

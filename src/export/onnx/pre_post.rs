@@ -55,7 +55,7 @@ pub(super) fn prepare(
             _ => format!("the numbers of {}; NaN is a gap", column.name),
         };
         infos.push(ValueInfo::rows(&name, kind, Some(1), about));
-        let inputs = column.inputs().len();
+        let inputs = column.width();
         let means: Vec<Option<f64>> =
             (place..place + inputs).map(|input| preparation.gap_mean(input)).collect();
         encode(to, column, (&name, &means, schema), &mut parts);
