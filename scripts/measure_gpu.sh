@@ -45,9 +45,15 @@ stage() {
     fi
 }
 
-# field LINE KEY: a value of a flat JSON object.
+# field LINE KEY: a value of a flat JSON object, numbers with four digits.
 field() {
-    sed -nE 's/.*"'"$2"'":("([^"]*)"|([^,}]*)).*/\2\3/p' <<<"$1"
+    local value
+    value=$(sed -nE 's/.*"'"$2"'":("([^"]*)"|\[([^]]*)\]|([^][,}"]*)).*/\2\3\4/p' <<<"$1")
+    if [[ $value =~ ^-?[0-9]+\.[0-9]+(e-?[0-9]+)?$ ]]; then
+        LC_ALL=C printf '%.4g' "$value"
+    else
+        printf '%s' "${value//,/ x }"
+    fi
 }
 
 # rows NAME KEY...: the lines of a stage as rows of a table.
@@ -105,7 +111,7 @@ fi
     echo "$(date -u +%F), $("$program" --version), \`scripts/measure_gpu.sh\` with the device \`$device\`, $((SECONDS - began)) s"
     echo
     echo "## Adapters"
-    rows adapters device kind name backend driver
+    rows adapters name kind backend driver
     echo
     echo "## Verification"
     echo
@@ -129,15 +135,16 @@ fi
     rows small_single workload step_ms samples_s gflops
     echo
     echo "## Kernels of a step"
-    rows profile workload kernel sizes us gflops gb_s share
+    grep '"event":"kernel"' "$out/profile.jsonl" >"$out/only_profile.jsonl" 2>/dev/null
+    rows only_profile workload kernel sizes us gflops gb_s share
     echo
     echo "## Products by shape"
     best=$(cat "$out"/products_*.jsonl "$out/profile.jsonl" 2>/dev/null | sed -nE 's/.*"gflops":([0-9.]+).*/\1/p' | sort -g | tail -n 1)
     echo
     echo "The fastest product: ${best:-none} GFLOP/s"
     for batch in 64 1024; do
-        grep '"kernel":"matmul' "$out/products_$batch.jsonl" >"$out/products_only_$batch.jsonl" 2>/dev/null
-        rows "products_only_$batch" workload kernel sizes us gflops
+        grep '"kernel":"matmul' "$out/products_$batch.jsonl" >"$out/only_$batch.jsonl" 2>/dev/null
+        rows "only_$batch" workload kernel sizes us gflops
     done
     if [ -f "$out/torch.jsonl" ]; then
         echo
@@ -158,7 +165,7 @@ fi
     first=1
     for file in "$out"/*.jsonl; do
         name=$(basename "$file" .jsonl)
-        case $name in products_only_*) continue ;; esac
+        case $name in only_*) continue ;; esac
         [ $first -eq 1 ] || echo ','
         first=0
         # A stage that was stopped may end in the middle of a line.
@@ -167,6 +174,6 @@ fi
     echo
     echo '}'
 } >"$out/results.json"
-rm -rf "$out/cache" "$out"/products_only_*.jsonl
+rm -rf "$out/cache" "$out"/only_*.jsonl
 echo "$out/report.md and $out/results.json" >&2
 exit $failed

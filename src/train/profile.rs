@@ -148,7 +148,7 @@ impl Workload {
 
     /// Trains a few epochs on random rows, as [`Trainer`] does it, on a table that takes a second or two an epoch but
     /// has no fewer rows than a small and no more than a common one. `None` where the device counts nothing, or the
-    /// workload has more targets than a table has.
+    /// workload has more targets than a table has, or more classes than such a table.
     ///
     /// # Errors
     /// If the device failed or is too small.
@@ -160,6 +160,10 @@ impl Workload {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
         let steps = (2.0 / step_seconds).clamp(STEPS.0, STEPS.1) as usize;
         let rows = steps * self.batch * 5 / 4;
+        // Each class needs rows for training and for validation.
+        if self.loss.classes() && rows < 10 * outputs {
+            return Ok(None);
+        }
         let mut random = Seed(1).stream(Purpose::Synthetic);
         #[expect(clippy::cast_possible_truncation, reason = "tables hold f32")]
         let mut uniform = |len: usize| -> Vec<f32> {

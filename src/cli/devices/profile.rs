@@ -96,7 +96,7 @@ pub(crate) fn profile(
         Some(epochs) => out.line(&epoch_text(&epochs)),
         None if args.json => Ok(()),
         None => out.line(
-            "whole epochs are not counted: on the CPU, and for workloads with several targets a row",
+            "whole epochs are not counted: on the CPU, and for workloads with several targets a row or very many classes",
         ),
     }
 }
