@@ -80,7 +80,7 @@ def by_sklearn(folder, job):
     hidden, batch, epochs, classes = JOBS[job]
     x, y, z = read(folder)
     network = (MLPClassifier if classes else MLPRegressor)(
-        hidden, batch_size=batch, max_iter=epochs, n_iter_no_change=epochs, random_state=0)
+        hidden_layer_sizes=hidden, batch_size=batch, max_iter=epochs, n_iter_no_change=epochs, random_state=0)
     write(folder, network.fit(x, y).predict(z))
 
 
@@ -174,9 +174,10 @@ def main():
     parser.add_argument("wgrad")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--job", choices=list(JOBS), action="append")
+    parser.add_argument("--by", choices=PEERS, action="append", help="only these, such as wgrad and sklearn")
     parser.add_argument("--json", help="file for the figures")
     args = parser.parse_args()
-    peers = [peer for peer in PEERS if peer != "keras" or importlib.util.find_spec("keras")]
+    peers = [peer for peer in args.by or PEERS if peer != "keras" or importlib.util.find_spec("keras")]
     figures = []
     for job in args.job or JOBS:
         with tempfile.TemporaryDirectory() as folder:
