@@ -527,7 +527,7 @@ mod tests {
     fn help_texts_fit_a_terminal_and_differ() {
         let cli = Cli::command();
         let commands: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).collect();
-        assert_eq!(commands.len(), 12);
+        assert_eq!(commands.len(), 13);
         for command in commands.iter().chain(&[""]) {
             let [brief, long] = help(command);
             assert!(brief.lines().count() < 40, "{brief}");
