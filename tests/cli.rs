@@ -1545,6 +1545,17 @@ fn bench_times_a_network_of_any_sizes_by_single_kernels_too() {
         let found = lines.iter().filter(|line| line["event"] == "kernel").count();
         assert!(found == 1 && kernels == 1 || found >= kernels && kernels > 1, "{lines:?}");
     }
+    let output = bench(&["--network", "4,8,3", "--predict", "--device", "cpu", "--json"]);
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let rows: Vec<_> = lines.iter().map(|line| line["rows"].as_u64().unwrap()).collect();
+    assert_eq!(rows, [1, 16, 256, 4096, 65_536]);
+    for line in &lines {
+        let (call, rate) = (line["call_ms"].as_f64().unwrap(), line["rows_s"].as_f64().unwrap());
+        let by_call = 1e3 * line["rows"].as_f64().unwrap() / call;
+        assert!(call > 0.0 && (rate / by_call - 1.0).abs() < 1e-9, "{line}");
+    }
     for (network, said) in [("4,x", "whole numbers between commas"), ("4", "at least two widths")] {
         let output = bench(&["--network", network]);
         let error = String::from_utf8(output.stderr).unwrap();

@@ -468,6 +468,11 @@ pub struct BenchArgs {
     /// Each kernel of a step with GFLOP/s, GB/s and its share, and how busy the device is over whole epochs.
     #[arg(long)]
     pub profile: bool,
+    /// Time predictions instead of training
+    ///
+    /// Calls for 1, 16, 256, 4,096 and 65,536 rows, as another program makes them.
+    #[arg(long, conflicts_with_all = ["profile", "single_kernels", "precision", "tune", "tune_ms"])]
+    pub predict: bool,
     /// Time for choosing kernels
     ///
     /// off, quick or full: how much time goes into choosing the GPU's kernels.

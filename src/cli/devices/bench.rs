@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::plan::Precision;
 use crate::report::{Console, JsonLines, count, duration};
 use crate::shape::bytes_text;
-use crate::train::{Measurement, WORKLOADS, Workload};
+use crate::train::{Measurement, PredictionTime, WORKLOADS, Workload};
 
 #[derive(Serialize)]
 struct BenchLine<'a> {
@@ -34,6 +34,21 @@ struct BenchLine<'a> {
     /// Seconds from opening the device to the end of the first step; the process started before.
     first_step_s: f64,
     peak_device_bytes: u64,
+}
+
+/// Rows of the calls whose predictions are timed.
+const CALLS: [usize; 5] = [1, 16, 256, 4096, 65_536];
+/// Most numbers of a call: a gibibyte.
+const MOST_FEATURES: usize = 1 << 28;
+
+#[derive(Serialize)]
+struct PredictLine<'a> {
+    event: &'a str,
+    workload: &'a str,
+    device: &'a str,
+    rows: usize,
+    call_ms: f64,
+    rows_s: f64,
 }
 
 /// Times of one device with one workload.
@@ -74,6 +89,14 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
             check(name, kind, &mut console)?;
         }
         for workload in &workloads {
+            if args.predict {
+                // Where it takes minutes, it is timed by its name alone.
+                if workload.hardware_only && named.is_empty() {
+                    continue;
+                }
+                predictions(args, workload, (name, kind), &mut out)?;
+                continue;
+            }
             let begun = std::time::Instant::now();
             // Opened anew for each workload, so that the first step includes compiling.
             let (mut device, _) = open_tuned(kind, &tuning)?;
@@ -106,7 +129,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
         }
     }
     // The table comes last, since its ratios need all rows.
-    if !args.json && !args.profile {
+    if !args.json && !args.profile && !args.predict {
         table(&rows, &mut out)?;
     }
     out.end()?;
@@ -123,6 +146,45 @@ fn measure(
     let found = workload.measure(device, Duration::from_secs_f64(args.seconds))?;
     let (device, info) = (name.to_string(), device.info().clone());
     Ok(Row { workload: workload.clone(), device, info, found, open_seconds })
+}
+
+/// Times predictions of one workload on one device, and prints a line for each number of rows.
+fn predictions(
+    args: &BenchArgs,
+    workload: &Workload,
+    (name, kind): (&str, &DeviceKind),
+    out: &mut Output,
+) -> Result<()> {
+    let budget = Duration::from_secs_f64(args.seconds / CALLS.len() as f64);
+    let fits = |rows: &usize| rows.saturating_mul(workload.widths[0]) <= MOST_FEATURES;
+    let rows: Vec<usize> = CALLS.into_iter().filter(fits).collect();
+    if !args.json {
+        out.line(&format!("predictions of {} on {name}:", workload.name))?;
+    }
+    for PredictionTime { rows, seconds } in workload.predictions(kind, &rows, budget)? {
+        let rows_s = rows as f64 / seconds;
+        if args.json {
+            let line = PredictLine {
+                event: "predict",
+                workload: &workload.name,
+                device: name,
+                rows,
+                call_ms: 1e3 * seconds,
+                rows_s,
+            };
+            JsonLines::new(&mut *out).line(&line).map_err(failed)?;
+            continue;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "rows a second, for people"
+        )]
+        let rows_s = count(rows_s as u64);
+        let rows = count(rows as u64);
+        out.line(&format!("{rows:>9} rows {:>12} {rows_s:>14} rows/s", step(seconds)))?;
+    }
+    Ok(())
 }
 
 /// Reads widths between commas.
