@@ -16,10 +16,10 @@ use crate::device::{Device, DeviceInfo, DeviceKind, open};
 use crate::error::{Error, Result};
 use crate::plan::EvalPlan;
 
-/// Number of rows that are computed at once if there are many.
-const MANY: usize = 256;
-/// Number of rows up to which rows one by one take less time than as part of a whole batch, whatever the network's size.
-const FEW: usize = 10;
+/// Numbers of rows that plans on the CPU are made for: a plan computes all of its rows, however few a call has.
+const ON_CPU: [usize; 4] = [1, 16, 64, 256];
+/// Most rows that are computed at once on the CPU, and most numbers of a layer of theirs: a mebibyte, which stays in a core's cache.
+const MANY: (usize, usize) = (2048, 1 << 18);
 /// Number of rows that a GPU holds at once, unless the caller gives another one.
 const ON_GPU: usize = 4096;
 
@@ -52,7 +52,7 @@ pub struct Predictor {
 
 /// Devices and plans that compute rows.
 enum Placement {
-    /// On the CPU: plans for a few rows and for many, or one plan for a given number of rows.
+    /// On the CPU: plans for one row up to many, or one plan for a given number of rows.
     Cpu(Vec<DevicePool>),
     /// On one device, which calls share.
     Shared(Box<EvalPlan>, Mutex<Box<dyn Device>>),
@@ -61,8 +61,8 @@ enum Placement {
 /// A plan, and CPU devices with the weights that wait for rows: as many as there were calls at once.
 #[derive(Debug)]
 struct DevicePool {
-    /// Number of rows up to which the pool is used.
-    most: usize,
+    /// Number of rows that the plan takes at once.
+    rows: usize,
     plan: EvalPlan,
     idle: Mutex<Vec<CpuDevice<f32>>>,
 }
@@ -93,10 +93,11 @@ impl Predictor {
     fn on_cpu(trained: TrainedModel, rows: Option<usize>, reason: String) -> Result<Self> {
         let pools = match rows {
             None => {
-                let few = DevicePool::new(&trained, FEW, 1)?;
-                vec![few, DevicePool::new(&trained, usize::MAX, MANY)?]
+                let pool = |rows| DevicePool::new(&trained, rows);
+                let many = Some(many_rows(&trained)).filter(|many| !ON_CPU.contains(many));
+                ON_CPU.into_iter().chain(many).map(pool).collect::<Result<Vec<_>>>()?
             }
-            Some(rows) => vec![DevicePool::new(&trained, usize::MAX, rows)?],
+            Some(rows) => vec![DevicePool::new(&trained, rows)?],
         };
         // Loading one device now finds errors now, and makes the first call fast.
         pools[0].put(pools[0].take(&trained)?);
@@ -266,8 +267,8 @@ impl Predictor {
                 run_eval(locked(device).as_mut(), (plan, &plan.ports), rows, false)
             }
             Placement::Cpu(pools) => {
-                // The first pool that is made for this number of rows; the last one takes any number.
-                let fits = |pool: &&DevicePool| count <= pool.most;
+                // The first pool that takes the rows at once; the last one takes any number, part by part.
+                let fits = |pool: &&DevicePool| count <= pool.rows;
                 let pool = pools.iter().find(fits).unwrap_or(&pools[pools.len() - 1]);
                 let mut device = pool.take(&self.trained)?;
                 let outputs = run_eval(&mut device, (&pool.plan, &pool.plan.ports), rows, false)?;
@@ -278,9 +279,18 @@ impl Predictor {
     }
 }
 
+/// Returns the number of rows that the CPU computes at once if there are many: the fewer, the wider the network.
+fn many_rows(trained: &TrainedModel) -> usize {
+    let outputs = trained.params.layout().views().iter().filter_map(|view| view.shape.first());
+    let features = trained.preparation.schema.features.len();
+    let widest = outputs.copied().fold(features.max(1), usize::max);
+    let fit = (MANY.1 / widest).clamp(ON_CPU[ON_CPU.len() - 1], MANY.0);
+    1 << fit.ilog2()
+}
+
 impl DevicePool {
-    fn new(trained: &TrainedModel, most: usize, rows: usize) -> Result<Self> {
-        Ok(Self { most, plan: eval_plan(trained, rows)?, idle: Mutex::new(vec![]) })
+    fn new(trained: &TrainedModel, rows: usize) -> Result<Self> {
+        Ok(Self { rows, plan: eval_plan(trained, rows)?, idle: Mutex::new(vec![]) })
     }
 
     /// Takes an unused device, or makes a new one.
@@ -337,6 +347,22 @@ mod tests {
     }
 
     #[test]
+    fn wide_networks_take_fewer_rows_at_once() {
+        let rows = |columns: usize, units: usize| {
+            let model = Sequential::new().dense(units).dense(2);
+            let params = Params::init(&model, columns, Seed(1)).unwrap();
+            let x = vec![0.5; 4 * columns];
+            let y = Targets::Classes(vec![0, 1, 0, 1]);
+            let data = Dataset::from_arrays(&x, columns, y).unwrap();
+            let preparation = Preprocessing::fit(&data, FeatureScaling::None);
+            let criterion = Loss::CROSS_ENTROPY.into();
+            many_rows(&TrainedModel { model, params, preparation, criterion })
+        };
+        // A mebibyte of 4-byte numbers a layer, a power of two of rows, from 256 to 2,048.
+        assert_eq!([rows(3, 9), rows(3, 512), rows(784, 16), rows(2, 4096)], [2048, 512, 256, 256]);
+    }
+
+    #[test]
     fn many_threads_get_what_one_plan_for_all_rows_gives() {
         let (trained, x) = trained();
         let whole = Predictor::new(trained.clone()).unwrap();
@@ -347,7 +373,7 @@ mod tests {
             for thread in 0..8 {
                 let (predictor, x, want) = (&predictor, &x, &want);
                 scope.spawn(move || {
-                    for rows in [1, FEW, FEW + 1, MANY, ROWS - thread] {
+                    for rows in [1, 2, 16, 17, 64, 256, 257, ROWS - thread] {
                         let range = thread..thread + rows;
                         let got = predictor.predict(&x[range.start * 3..range.end * 3]).unwrap();
                         let want = &want[range.start * 4..range.end * 4];

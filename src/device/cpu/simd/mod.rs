@@ -112,32 +112,6 @@ impl SimdKernels {
         }
     }
 
-    /// out = act(a bᵀ + bias) for one column, which would leave most lanes of a tile empty: a `[m,k]`, b `[1,k]`
-    ///
-    /// `saved` gets act's argument. The path follows from the number of columns alone, so that a row's result does not depend
-    /// on the rows beside it.
-    fn matmul_vector(
-        &self,
-        (a, vector, bias): (&[f32], &[f32], Option<&[f32]>),
-        act: Activation,
-        (out, saved): (&mut [f32], Option<&mut [f32]>),
-    ) {
-        let k = vector.len();
-        in_parts(&self.pool, (k, 1), out, &|first, out| {
-            let rows = &a[first * k..][..out.len() * k];
-            self.instructions.run(reductions::RowDots { rows, vector, out });
-            if let Some(bias) = bias {
-                out.iter_mut().for_each(|sum| *sum += bias[0]);
-            }
-        });
-        if let Some(saved) = saved {
-            saved.copy_from_slice(out);
-        }
-        in_parts(&self.pool, (elementwise::cost(act), 1), out, &|_, out| {
-            elementwise::activate(act, out, self.instructions);
-        });
-    }
-
     /// out = sums of x's columns
     fn sum_rows(&self, x: &[f32], out: &mut [f32]) {
         let n = out.len();
@@ -214,9 +188,6 @@ impl CpuKernels<f32> for SimdKernels {
         product: MatmulShape,
     ) {
         let MatmulShape { m, n, k } = product;
-        if n == 1 {
-            return self.matmul_vector((a, b, bias), act, (out, saved));
-        }
         let along_rows = self.computes_transposed(
             Kernel::MatmulNt { bias: false, act, save: false, dropout: None },
             product,

@@ -3,8 +3,7 @@
 //! In: slices. Out: the results of `cpu::kernels`.
 //! Absent on purpose: products, updates, functions of one number.
 
-use super::instructions::{SimdLevel, Work, fused};
-use super::microkernel::TERMS;
+use super::instructions::{SimdLevel, Work};
 use super::pool::{Pool, both};
 use crate::plan::{BLOCK, StepParams};
 
@@ -39,49 +38,6 @@ impl Work for SumRows<'_> {
             self.out.iter_mut().zip(row).for_each(|(out, x)| *out += x);
         }
     }
-}
-
-/// out = each row's product with one vector, rows `[_,k]`, vector `[k]`
-pub(super) struct RowDots<'a> {
-    pub(super) rows: &'a [f32],
-    pub(super) vector: &'a [f32],
-    pub(super) out: &'a mut [f32],
-}
-
-impl Work for RowDots<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<const FUSED: bool, const LANES: usize>(self) {
-        let Self { rows, vector, out } = self;
-        for (out, row) in out.iter_mut().zip(rows.chunks_exact(vector.len())) {
-            // As many partial sums as in a row's other sums, each of at most as many terms as in a product's. A loop, since
-            // the closure of an iterator might be compiled without the wide vectors.
-            *out = 0.0;
-            for (row, vector) in row.chunks(SUMS * TERMS).zip(vector.chunks(SUMS * TERMS)) {
-                *out += dot::<FUSED>(row, vector);
-            }
-        }
-    }
-}
-
-/// Sum of the products of two slices of one length, by [`SUMS`] partial sums.
-#[inline(always)]
-fn dot<const FUSED: bool>(a: &[f32], b: &[f32]) -> f32 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<SUMS>(), b.as_chunks::<SUMS>());
-    let mut sums = [0.0; SUMS];
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..SUMS {
-            sums[lane] = fused::<FUSED>(a[lane], b[lane], sums[lane]);
-        }
-    }
-    for ((sum, &a), &b) in sums.iter_mut().zip(a_rest).zip(b_rest) {
-        *sum = fused::<FUSED>(a, b, *sum);
-    }
-    // By halves, which vectors add at once.
-    let eight: [f32; SUMS / 2] = std::array::from_fn(|lane| sums[lane] + sums[lane + SUMS / 2]);
-    let four: [f32; SUMS / 4] = std::array::from_fn(|lane| eight[lane] + eight[lane + SUMS / 4]);
-    (four[0] + four[2]) + (four[1] + four[3])
 }
 
 /// Some rows of the squared error and its gradient.
