@@ -136,6 +136,8 @@ pub(super) struct CellCounts {
     pub(super) first_numbers: Vec<String>,
     /// Number of different texts that enough rows have; `None` where texts are counted no more.
     pub(super) frequent: Option<usize>,
+    /// True if counting of numbers, or of texts, ended before the table did.
+    pub(super) ended: bool,
 }
 
 /// Different cells of a column, and how many of each there are.
@@ -217,6 +219,7 @@ impl ColumnCells {
                 numbers: different.numbers.len(),
                 first_numbers: different.first.iter().map(|(_, text)| text.clone()).collect(),
                 frequent: None,
+                ended: different.numbers.len() >= different.most || !self.scan.counts_texts(),
             };
         };
         let cells = known.texts.iter().zip(&known.cells);
@@ -231,6 +234,7 @@ impl ColumnCells {
             numbers: numbers.numbers.len(),
             first_numbers: numbers.first.into_iter().map(|(_, text)| text).collect(),
             frequent: Some(filled.filter(|(_, cell)| cell.count >= least).count()),
+            ended: false,
         }
     }
 

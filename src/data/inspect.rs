@@ -33,6 +33,8 @@ pub struct ColumnReport {
     pub gaps: usize,
     /// Number of different values that are no gaps: of numbers, whatever their spelling, counted up to 65,536; of texts up to 1,048,576.
     pub distinct: usize,
+    /// True if counting ended there: the column may have more different values.
+    pub or_more: bool,
     /// Least and largest number, if there are numbers.
     pub range: Option<(f64, f64)>,
     /// The first different values: numbers in their fewest digits, all else as it is written.
@@ -90,7 +92,18 @@ pub fn inspect_with(
         };
         let gaps = scan.gaps + if is_number { scan.odd } else { 0 };
         let range = scan.range;
-        reports.push(ColumnReport { name, kind, cells, gaps, distinct, range, examples, becomes });
+        let or_more = counts.ended;
+        reports.push(ColumnReport {
+            name,
+            kind,
+            cells,
+            gaps,
+            distinct,
+            or_more,
+            range,
+            examples,
+            becomes,
+        });
     }
     tell_duplicates(path, (options, scaling), &marks, &mut reports)?;
     Ok(reports)
@@ -210,6 +223,17 @@ fn told_category(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_count_that_ended_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        let rows: String = (0..70_000).map(|i| format!("{}.5,{}\n", i, i % 70)).collect();
+        std::fs::write(&path, format!("many,few\n{rows}")).unwrap();
+        let told = inspect(&path).unwrap();
+        assert_eq!((told[0].distinct, told[0].or_more), (65_536, true));
+        assert_eq!((told[1].distinct, told[1].or_more), (70, false));
+    }
 
     #[test]
     fn columns_with_the_cells_of_another_one_are_told() {

@@ -297,6 +297,11 @@ impl ColumnScan {
         self.hashes.len()
     }
 
+    /// Returns whether a text that the column has not had yet would be counted.
+    pub(super) fn counts_texts(&self) -> bool {
+        self.hashes.len() < MANY_TEXTS
+    }
+
     /// Number of cells that do not fit.
     fn misfits(&self) -> usize {
         usize::from(self.first_text.is_some()) + self.more

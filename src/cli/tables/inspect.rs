@@ -64,7 +64,9 @@ fn lines(columns: &[ColumnReport]) -> Vec<String> {
             Some((low, high)) => format!("{} to {}", bound(low), bound(high)),
             None => list(&column.examples),
         };
-        let (gaps, distinct) = (count(column.gaps as u64), count(column.distinct as u64));
+        let more = if column.or_more { "+" } else { "" };
+        let gaps = count(column.gaps as u64);
+        let distinct = format!("{}{more}", count(column.distinct as u64));
         lines.push(format!("{name}{pad}  {:<8} {gaps:>9} {distinct:>9}  {values}", column.kind));
         lines.push(format!("{:<width$}  -> {}", "", column.becomes));
     }

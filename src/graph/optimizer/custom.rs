@@ -78,6 +78,7 @@ impl CustomOptimizer {
                 "nothing is assigned to w, the weight; end with such as w = w - lr * g".to_string()
             );
         }
+        check_use(&assignments)?;
         let newest = |name: &str| known[name].clone();
         let values: Vec<Expr> =
             std::iter::once(newest("w")).chain(states.iter().map(|name| newest(name))).collect();
@@ -128,19 +129,46 @@ fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Returns the names that an assignment reads.
+fn names_in(value: &str) -> Vec<String> {
+    let read = std::cell::RefCell::new(Vec::new());
+    let of = |name: &str| {
+        read.borrow_mut().push(name.to_string());
+        // Any number: only the names matter here.
+        Some(Expr::input(input::WEIGHT))
+    };
+    // A mistake in a text is reported where the text is read for its values.
+    let _ = parse_with_names(value, (KNOWN, &of), &call);
+    read.into_inner()
+}
+
+/// Refuses names that the weight's new value does not depend on: one of them is likely a misspelt setting.
+fn check_use(assignments: &[(&str, &str)]) -> Result<(), String> {
+    let mut used = vec!["w".to_string()];
+    let mut next = 0;
+    while let Some(name) = used.get(next).cloned() {
+        next += 1;
+        let of_name = assignments.iter().filter(|(other, _)| *other == name);
+        for read in of_name.flat_map(|(_, value)| names_in(value)) {
+            if !used.contains(&read) {
+                used.push(read);
+            }
+        }
+    }
+    let unused = assignments.iter().find(|(name, _)| !used.iter().any(|it| it == name));
+    match unused {
+        Some((name, _)) => Err(format!(
+            "{name} is assigned, but w does not depend on it; use it in a formula, or leave it out"
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Returns the names that are read before they are assigned, besides the weight.
 fn states_of(assignments: &[(&str, &str)]) -> Result<Vec<String>, String> {
     let mut states: Vec<String> = Vec::new();
     for (index, (_, value)) in assignments.iter().enumerate() {
-        let read = std::cell::RefCell::new(Vec::new());
-        let of = |name: &str| {
-            read.borrow_mut().push(name.to_string());
-            // Any number: only the names matter here.
-            Some(Expr::input(input::WEIGHT))
-        };
-        // A mistake in a text is reported where the text is read for its values.
-        let _ = parse_with_names(value, (KNOWN, &of), &call);
-        for name in read.into_inner() {
+        for name in names_in(value) {
             let later = assignments[index..].iter().any(|(other, _)| *other == name);
             if later && name != "w" && !states.contains(&name) {
                 states.push(name);
@@ -180,4 +208,30 @@ fn uses(expr: &Expr, wanted: &ExprNode) -> bool {
         None
     });
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_weight_does_not_depend_on_is_refused() {
+        let said = |text: &str| CustomOptimizer::new(text).map_err(|error| error.to_string());
+        for (unused, name) in [
+            ("w = w - lr * (g + decay * w), weightdecay = 0.5", "weightdecay"),
+            ("m = 0.9 * m + g, w = w - lr * g", "m"),
+            ("a = b, b = a + g, w = w - lr * g", "a"),
+        ] {
+            let error = said(unused).unwrap_err();
+            assert!(
+                error.contains(&format!("{name} is assigned, but w does not depend on it")),
+                "{error}"
+            );
+        }
+        for used in
+            ["beta = 0.9, m = beta * m + g, w = w - lr * m", "m = m + g, v = v + m, w = w - v"]
+        {
+            assert!(said(used).is_ok(), "{used}");
+        }
+    }
 }

@@ -5,11 +5,17 @@ use super::{Slots, StepWork};
 use crate::device::cases::{Cases, Fill, ROUNDOFF, TestSpec, scalings};
 use crate::plan::{Kernel, LossScaler, StepParams};
 
+/// Number of losses whose sum is taken in the device's own precision.
+const SUMMED: usize = 1 << 10;
+
 /// log\[step\] = mean of the losses of the valid rows
 fn log_loss<T: Real>(row_loss: &[T], log: &mut [T], step: &StepParams) {
     let rows = step.rows as usize;
-    let sum = row_loss[..rows].iter().fold(T::zero(), |sum, &loss| sum + loss);
-    log[step.log as usize] = sum / T::of(f64::from(step.rows));
+    // In f32 a long sum stops growing: each term is lost in it.
+    let blocks = row_loss[..rows].chunks(SUMMED);
+    let sum = |block: &[T]| block.iter().fold(T::zero(), |sum, &loss| sum + loss).to_f64();
+    let total: f64 = blocks.map(sum).sum();
+    log[step.log as usize] = T::of(total) / T::of(f64::from(step.rows));
 }
 
 /// Returns the numbers of the slot `scaling`.
@@ -140,4 +146,17 @@ pub(in crate::device) fn cases() -> Vec<Cases> {
             },
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_loss_of_millions_of_rows_is_right_in_single_precision() {
+        let losses = vec![0.8_f32; 4_000_000];
+        let (mut log, step) = ([0.0], StepParams { rows: 4_000_000, ..StepParams::default() });
+        log_loss(&losses, &mut log, &step);
+        assert!((log[0] - 0.8).abs() < 1e-5, "{}", log[0]);
+    }
 }
