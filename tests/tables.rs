@@ -140,6 +140,26 @@ fn what_is_stated_of_a_table_is_kept_and_followed() {
 }
 
 #[test]
+fn validation_rows_without_the_weights_of_training_are_told() {
+    let place = Place::new();
+    let rows: String = (0..60).map(|i| format!("{i},{},{}\n", i % 7, i % 3 + 1)).collect();
+    place.write("t.csv", format!("x,y,w\n{rows}"));
+    place.write("without.csv", "x,y\n1,2\n3,4\n");
+    place.write("with.csv", "x,y,w\n1,2,3\n3,4,1\n");
+    let train = |valid: &str| {
+        place.ok(&format!("train t.csv --target y --weight w --valid {valid} {TRAIN}"))
+    };
+    let said = train("without.csv");
+    assert!(
+        said.contains("without.csv has no column `w`: all validation rows count the same"),
+        "{said}"
+    );
+    assert!(!train("with.csv").contains("has no column"));
+    let said = place.refused(&format!("train t.csv --target y --table-cache= {TRAIN}"));
+    assert!(said.contains("--table-cache: an empty text is no folder"), "{said}");
+}
+
+#[test]
 fn rows_are_split_by_time_groups_and_columns() {
     let place = Place::new();
     let mut text = "day,who,part,y\n".to_string();

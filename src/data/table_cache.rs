@@ -18,7 +18,7 @@ use self::format::{Header, read_source, read_table, write_table};
 use super::csv::LoadedTable;
 use super::numbers::NumberVec;
 use super::open::is_lasting;
-use super::schema::Target;
+use super::schema::{Target, TargetKind};
 use super::stored_numbers::{BLOCK_BYTES, table_memory};
 use super::table_options::{ReadProgress, TableOptions};
 use crate::checksum::Checksum;
@@ -57,6 +57,8 @@ pub(super) struct CacheEntry {
     before: Vec<(u64, Option<SystemTime>)>,
     /// All that decides how they are read.
     settings: String,
+    /// The same for a run that let the target's kind be found, and the kind that it has to have found: a run that is resumed names it.
+    found: Option<(String, Target)>,
     /// Bytes that the features may take in memory.
     memory: Option<u64>,
     /// Remark on a cached table that could not be used.
@@ -81,35 +83,54 @@ impl CacheEntry {
             progress: ReadProgress::default(),
             ..options.clone()
         };
-        let settings = format!("wgrad {} {target:?} {options:?}", env!("CARGO_PKG_VERSION"));
-        Some(Self { folder, sources, before, settings, memory, note: None })
+        let settings =
+            |target: &Target| format!("wgrad {} {target:?} {options:?}", env!("CARGO_PKG_VERSION"));
+        let found = match target {
+            Target::Class(column) | Target::Number(column) => {
+                Some((settings(&Target::Auto(column.clone())), target.clone()))
+            }
+            Target::Auto(_) | Target::Labels(_) => None,
+        };
+        let settings = settings(target);
+        Some(Self { folder, sources, before, settings, found, memory, note: None })
     }
 
     /// Returns the table from the cache, if it is there.
     pub(super) fn load(&mut self) -> Option<LoadedTable> {
+        match self.load_as(&self.settings) {
+            Some(Ok(table)) => return Some(table),
+            Some(Err(error)) => self.note = Some(format!("its cache is made again: {error}")),
+            None => {}
+        }
+        let (settings, target) = self.found.as_ref()?;
+        let table = self.load_as(settings)?.ok()?;
+        let is_asked = match target {
+            Target::Class(_) => matches!(table.data.schema.kind, TargetKind::Classes(_)),
+            _ => matches!(table.data.schema.kind, TargetKind::Number | TargetKind::Numbers(_)),
+        };
+        Some(table).filter(|_| is_asked)
+    }
+
+    /// Returns the table that was read with these settings; `None` if there is none, an error if it is damaged.
+    fn load_as(&self, settings: &str) -> Option<Result<LoadedTable>> {
         // A checksum takes time, so it is made only if a table of the same size and settings is there.
-        let start = self.start_of_name();
+        let start = self.start_of_name(settings);
         let is_like = |path: &PathBuf| name_of(path).starts_with(&start);
         files_of(&self.folder).find(is_like)?;
-        let path = self.folder.join(self.name().ok()?);
+        let path = self.folder.join(self.name(settings).ok()?);
         let file = File::open(&path).ok()?;
         // Now it was used; if the system does not keep that, it may be deleted earlier.
         let _ = file.set_modified(SystemTime::now());
-        match read_table((&path, file), &self.settings, self.memory) {
-            Ok(mut table) => {
-                table.data.source = self.sources[0].display().to_string();
-                table.notes.push(format!(
-                    "read from its cache, {} ({}); `wgrad cache clear` deletes it",
-                    path.display(),
-                    bytes_text(size_of_file(&path))
-                ));
-                Some(table)
-            }
-            Err(error) => {
-                self.note = Some(format!("its cache is made again: {error}"));
-                None
-            }
-        }
+        let table = read_table((&path, file), settings, self.memory).map(|mut table| {
+            table.data.source = self.sources[0].display().to_string();
+            table.notes.push(format!(
+                "read from its cache, {} ({}); `wgrad cache clear` deletes it",
+                path.display(),
+                bytes_text(size_of_file(&path))
+            ));
+            table
+        });
+        Some(table)
     }
 
     /// Keeps a table that was read in the cache, if it is larger than memory; the features are in the cache's file from then on. A
@@ -142,7 +163,7 @@ impl CacheEntry {
         let failed = |source| Error::file("write", &self.folder, source);
         fs::create_dir_all(&self.folder).map_err(failed)?;
         let unread = |source| Error::file("read", &self.sources[0], source);
-        let path = self.folder.join(self.name().map_err(unread)?);
+        let path = self.folder.join(self.name(&self.settings).map_err(unread)?);
         if states_of(&self.sources).as_ref() != Some(&self.before) {
             let problem = "it changed while it was read";
             return Err(Error::table(self.sources[0].display().to_string(), problem));
@@ -158,7 +179,7 @@ impl CacheEntry {
     /// Deletes files that nobody needs: those that were not finished, those that were not used for long, and those of earlier contents
     /// of the same table.
     fn tidy(&self, path: &Path) {
-        let start = self.settings_sum();
+        let start = settings_sum(&self.settings);
         let own = fs::canonicalize(&self.sources[0]).ok();
         for cached in cached_tables(&self.folder) {
             let of_same = name_of(&cached.path).starts_with(&start)
@@ -173,21 +194,14 @@ impl CacheEntry {
         }
     }
 
-    /// Returns the part of a name that stands for the settings.
-    fn settings_sum(&self) -> String {
-        let mut sum = Checksum::default();
-        sum.text(&self.settings);
-        format!("{:016x}-", sum.value())
-    }
-
     /// Returns the part of a name that is known without reading the table.
-    fn start_of_name(&self) -> String {
+    fn start_of_name(&self, settings: &str) -> String {
         let bytes: u64 = self.before.iter().map(|(bytes, _)| bytes).sum();
-        format!("{}{bytes}-", self.settings_sum())
+        format!("{}{bytes}-", settings_sum(settings))
     }
 
     /// Reads the table's files for their checksum. Returns the name of the file in the cache.
-    fn name(&self) -> io::Result<String> {
+    fn name(&self, settings: &str) -> io::Result<String> {
         let mut sum = Checksum::default();
         let mut block = vec![0; BLOCK_BYTES];
         for path in &self.sources {
@@ -202,8 +216,15 @@ impl CacheEntry {
             }
             sum.length(length);
         }
-        Ok(format!("{}{:016x}{EXTENSION}", self.start_of_name(), sum.value()))
+        Ok(format!("{}{:016x}{EXTENSION}", self.start_of_name(settings), sum.value()))
     }
+}
+
+/// Returns the part of a name that stands for the settings.
+fn settings_sum(settings: &str) -> String {
+    let mut sum = Checksum::default();
+    sum.text(settings);
+    format!("{:016x}-", sum.value())
 }
 
 /// Reads until the block is full or the file ends. Returns the number of bytes.

@@ -405,9 +405,27 @@ impl RunConfig {
         dropped(split.map_err(|error| self.raw.locate(error))?)
     }
 
+    /// Returns a remark if the table of validation rows lacks the weights that training rows have.
+    fn unweighted_note(&self, data: &Split) -> Option<String> {
+        let (ValidSource::File(path), Some(valid)) = (&self.valid, &data.valid) else {
+            return None;
+        };
+        let weight = data.train.schema().weight.as_deref()?;
+        let same = valid.weights().is_none();
+        same.then(|| {
+            format!(
+                "{} has no column {}: all validation rows count the same, not by their weights as in training, also where the best \
+                 epoch is chosen; add the column to weigh them",
+                path.display(),
+                list(&[weight])
+            )
+        })
+    }
+
     /// Returns remarks on a split that a column or the order of rows has made.
     fn split_notes(&self, data: &Split, columns: &SplitColumns) -> Vec<Warning> {
         let mut notes: Vec<String> = data.train.storage_note().into_iter().collect();
+        notes.extend(self.unweighted_note(data));
         let tests = columns.test_rows();
         if tests > 0 {
             notes.push(format!(

@@ -820,7 +820,7 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         help: "Folder in which a table that --host-memory has no place for is kept as numbers, so that later runs on the same table \
                start at once; `wgrad cache` shows and deletes such tables [default: wgrad/tables among the user's caches]",
         takes: Takes::Path,
-        read: |run, it| put(&mut run.table_cache, it.text().map(|text| table_cache(&text))),
+        read: |run, it| put(&mut run.table_cache, it.text().and_then(|text| table_cache(&text))),
         show: |run| match &run.table_cache {
             TableCache::Usual => None,
             TableCache::Off => some("none"),

@@ -213,8 +213,15 @@ pub(super) fn host_memory(text: &str) -> Result<Option<u64>> {
 }
 
 /// Reads the folder of the cache of tables.
-pub(super) fn table_cache(text: &str) -> TableCache {
-    if is_none(text) { TableCache::Off } else { TableCache::Folder(path_of(text)) }
+pub(super) fn table_cache(text: &str) -> Result<TableCache> {
+    match text.trim() {
+        "" => Err(Error::setting(
+            "--table-cache",
+            "an empty text is no folder; name one, or write none to keep no tables",
+        )),
+        text if is_none(text) => Ok(TableCache::Off),
+        _ => Ok(TableCache::Folder(path_of(text))),
+    }
 }
 
 fn bytes(option: &str, text: &str) -> Result<Option<u64>> {

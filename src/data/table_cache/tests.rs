@@ -87,6 +87,20 @@ fn is_kept(table: &LoadedTable) -> bool {
     table.notes.iter().any(|note| note.starts_with("kept as numbers"))
 }
 
+#[test]
+fn a_target_of_the_kind_that_was_found_is_the_same_table() {
+    let place = CachedPlace::new();
+    let load_as = |target: Target| Dataset::load(&place.table(), &target, &place.options());
+    assert!(is_kept(&place.load()));
+    // As a resumed run names it.
+    let class = load_as(Target::Class("y".into())).unwrap();
+    assert!(is_cached(&class));
+    assert_same(&class, &load_as(Target::Auto("y".into())).unwrap());
+    assert_eq!(place.files().len(), 1);
+    // A target of another kind is read from the text, where it is found wrong.
+    assert!(load_as(Target::Number("y".into())).is_err());
+}
+
 /// Compares all of two tables but their notes.
 fn assert_same(a: &LoadedTable, b: &LoadedTable) {
     // Gaps are equal to one another here.
@@ -221,7 +235,7 @@ fn every_setting_counts() {
         assert!(is_kept(&table) && !is_cached(&table), "{other:?}");
         assert_eq!(place.files().len(), known + 2, "{other:?}");
     }
-    let target = Target::Class("y".into());
+    let target = Target::Class("town".into());
     let table = Dataset::load(place.table(), &target, &place.options()).unwrap();
     assert!(!is_cached(&table));
     // What changes no cell does not count.

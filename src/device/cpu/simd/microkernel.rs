@@ -43,7 +43,7 @@ pub(super) struct Tiles<'a, 's> {
 
 /// Terms of some rows or columns that are adjacent: those of a term lie together, `stride` from one term to the next.
 #[derive(Clone, Copy)]
-struct Terms<'a> {
+struct TermView<'a> {
     values: &'a [f32],
     stride: usize,
 }
@@ -54,7 +54,7 @@ enum LeftRows<'a> {
     /// Each row's terms are adjacent, `stride` from one row to the next.
     ByRow { values: &'a [f32], stride: usize },
     /// Each term's rows are adjacent.
-    ByTerm(Terms<'a>),
+    ByTerm(TermView<'a>),
 }
 
 impl Work for Tiles<'_, '_> {
@@ -79,22 +79,22 @@ impl Work for Tiles<'_, '_> {
                     LeftRows::ByRow { values: &values[first * stride..], stride }
                 }
                 MatmulOperand::Columns { values, stride } if !packs_left => {
-                    LeftRows::ByTerm(Terms { values: &values[first..], stride })
+                    LeftRows::ByTerm(TermView { values: &values[first..], stride })
                 }
                 MatmulOperand::Columns { values, stride } => {
                     if index % BLOCKS == 0 {
                         copy_blocks(&values[first..], stride, rows - row, blocks);
                     }
                     let values = blocks[index % BLOCKS * k..][..k].as_flattened();
-                    LeftRows::ByTerm(Terms { values, stride: ROWS })
+                    LeftRows::ByTerm(TermView { values, stride: ROWS })
                 }
             };
             for (panel, packed) in packed.chunks_exact(k * LANES).enumerate() {
                 let right = match part.right {
                     MatmulOperand::Rows { values, stride } if panel < in_place => {
-                        Terms { values: &values[part.at.1 + panel * LANES..], stride }
+                        TermView { values: &values[part.at.1 + panel * LANES..], stride }
                     }
-                    _ => Terms { values: packed, stride: LANES },
+                    _ => TermView { values: packed, stride: LANES },
                 };
                 if count == ROWS {
                     sum::<FUSED, LANES, ROWS>(left, right, k, &mut tile);
@@ -232,7 +232,7 @@ fn transpose_lanes<const LANES: usize>(
 /// tiles carries nothing of it.
 struct PartialTile<'a> {
     left: LeftRows<'a>,
-    right: Terms<'a>,
+    right: TermView<'a>,
     k: usize,
     count: usize,
     sums: &'a mut [f32],
@@ -260,7 +260,7 @@ impl Work for PartialTile<'_> {
 #[inline(always)]
 fn sum<const FUSED: bool, const LANES: usize, const COUNT: usize>(
     left: LeftRows<'_>,
-    right: Terms<'_>,
+    right: TermView<'_>,
     k: usize,
     tile: &mut [[f32; LANES]],
 ) {
@@ -277,7 +277,7 @@ fn sum<const FUSED: bool, const LANES: usize, const COUNT: usize>(
 #[inline(always)]
 fn sum_by_row<const FUSED: bool, const LANES: usize, const COUNT: usize>(
     (values, stride): (&[f32], usize),
-    right: Terms<'_>,
+    right: TermView<'_>,
     k: usize,
 ) -> [[f32; LANES]; COUNT] {
     let mut total = [[0.0; LANES]; COUNT];
@@ -303,8 +303,8 @@ fn sum_by_row<const FUSED: bool, const LANES: usize, const COUNT: usize>(
 /// Sums a tile whose left terms have adjacent rows.
 #[inline(always)]
 fn sum_by_term<const FUSED: bool, const LANES: usize, const COUNT: usize>(
-    left: Terms<'_>,
-    right: Terms<'_>,
+    left: TermView<'_>,
+    right: TermView<'_>,
     k: usize,
 ) -> [[f32; LANES]; COUNT] {
     let mut total = [[0.0; LANES]; COUNT];
@@ -323,7 +323,7 @@ fn sum_by_term<const FUSED: bool, const LANES: usize, const COUNT: usize>(
     total
 }
 
-impl<'a> Terms<'a> {
+impl<'a> TermView<'a> {
     /// Returns the numbers from a term on.
     #[inline(always)]
     fn from(self, term: usize) -> &'a [f32] {
