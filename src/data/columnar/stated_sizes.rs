@@ -277,3 +277,50 @@ fn check_groups(walk: &mut Thrift<'_>) -> Result<(), SizeError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    /// The header of a page that states these sizes.
+    fn header(plain: usize, packed: usize) -> Vec<u8> {
+        let number = |mut value: usize| {
+            value *= 2;
+            let mut bytes = Vec::new();
+            while value >= 0x80 {
+                bytes.push(value as u8 | 0x80);
+                value >>= 7;
+            }
+            bytes.push(value as u8);
+            bytes
+        };
+        [&[0x15, 0, 0x15][..], &number(plain), &[0x15], &number(packed), &[0]].concat()
+    }
+
+    #[test]
+    fn what_gzip_packs_best_is_not_refused() {
+        let zeros = vec![0; 1 << 23];
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(&zeros).unwrap();
+        let packed = encoder.finish().unwrap().len();
+        let most = most_expanded(Compression::GZIP(Default::default()));
+        assert_eq!(check_header(&header(zeros.len(), packed), most), Ok(()));
+        // The limit is close to what a file can have.
+        let wrong = SizeError::Bytes { plain: 1 << 23, packed: packed as u64 * 9 / 10 };
+        assert_eq!(check_header(&header(zeros.len(), packed * 9 / 10), most), Err(wrong));
+    }
+
+    #[test]
+    fn a_header_that_goes_on_is_read_on() {
+        let whole = header(300, 300);
+        for end in 0..whole.len() {
+            let read = check_header(&whole[..end], Some(1));
+            assert_eq!(read, Err(SizeError::Form(ThriftError::Short)), "{end}");
+        }
+        assert_eq!(check_header(&whole, Some(1)), Ok(()));
+    }
+}

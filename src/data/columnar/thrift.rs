@@ -159,3 +159,40 @@ impl Thrift<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_end_after_their_last_bits() {
+        let read = |bytes: &[u8]| Thrift(bytes).unsigned();
+        assert_eq!(read(&[0xac, 0x02]), Ok(300));
+        let largest = [&[0xff; 9][..], &[1]].concat();
+        assert_eq!(read(&largest), Ok(u64::MAX));
+        assert_eq!(read(&largest[..9]), Err(ThriftError::Short));
+        assert_eq!(read(&[&[0xff; 9][..], &[2]].concat()), Err(ThriftError::Wrong));
+        let whole = |bytes: &[u8]| Thrift(bytes).i32();
+        assert_eq!((whole(&[3]), whole(&[4])), (Ok(-2), Ok(2)));
+        assert_eq!(whole(&[0xfe, 0xff, 0xff, 0xff, 0x0f]), Ok(i32::MAX));
+        assert_eq!(whole(&[0x80, 0x80, 0x80, 0x80, 0x10]), Err(ThriftError::Wrong));
+    }
+
+    #[test]
+    fn values_are_passed_over_to_their_ends() {
+        let skip = |kind, bytes: &[u8]| {
+            let mut walk = Thrift(bytes);
+            walk.skip(kind).map(|()| bytes.len() - walk.0.len())
+        };
+        // A true field 1, field 3 with a text of two letters, field 20 with a list of two numbers, the end; then something else.
+        let fields = [0x11, 0x28, 2, b'a', b'b', 0x09, 40, 0x25, 0x80, 1, 7, 0, 99];
+        assert_eq!(skip(FieldType::Struct, &fields), Ok(12));
+        for end in 0..12 {
+            assert_eq!(skip(FieldType::Struct, &fields[..end]), Err(ThriftError::Short), "{end}");
+        }
+        // More elements than bytes, and lists in each other.
+        assert_eq!(skip(FieldType::List, &[0xf1, 0xff, 0x7f, 1]), Err(ThriftError::Short));
+        assert_eq!(skip(FieldType::List, &[0x19; 80]), Err(ThriftError::Wrong));
+        assert_eq!(skip(FieldType::Struct, &[0x1b, 0, 0]), Err(ThriftError::Wrong));
+    }
+}
