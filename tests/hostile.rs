@@ -16,9 +16,17 @@ use wgrad::data::{FeatureReader, Schema, TargetKind, column_names};
 use wgrad::export::read_checkpoint;
 use wgrad::{Dataset, Target, read_model};
 
+#[cfg(feature = "parquet")]
+use parquet_by_hand::{
+    BYTES, Fields, INT32, INT64, PLAIN, column, data, dictionary, file, flat, group, unsigned,
+};
+
 #[path = "../fuzz/src/memory.rs"]
 #[allow(unreachable_pub, reason = "part of a library there")]
 mod memory;
+#[cfg(feature = "parquet")]
+#[path = "common/parquet_by_hand.rs"]
+mod parquet_by_hand;
 #[path = "../fuzz/src/targets/mod.rs"]
 #[allow(unreachable_pub, reason = "part of a library there")]
 #[cfg_attr(
@@ -362,4 +370,91 @@ fn a_row_that_does_not_end_is_refused_before_it_fills_the_memory() {
         let said = read.unwrap_err().to_string();
         assert!(said.contains(part), "{said}");
     }
+}
+
+/// Reads a file of Parquet's form. Returns the number of cells of its first column, or what the error says.
+#[cfg(feature = "parquet")]
+fn cells(bytes: &[u8]) -> Result<usize, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.parquet");
+    fs::write(&path, bytes).unwrap();
+    wgrad::data::inspect(&path).map(|columns| columns[0].cells).map_err(|it| it.to_string())
+}
+
+/// Checks that a file is refused with this in the error. A decoder that believes it ends the process, by the memory that it asks for.
+#[cfg(feature = "parquet")]
+fn refused_parquet(bytes: &[u8], part: &str) {
+    let said = cells(bytes).unwrap_err();
+    assert!(said.contains("t.parquet: ") && said.contains("copy the file again"), "{part}: {said}");
+    assert!(said.contains(part), "{part}: {said}");
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn bytes_that_parquet_pages_state_take_no_memory() {
+    let numbers = [1_i32, 2, 3].map(i32::to_le_bytes).concat();
+    let snappy = [&[12, 11 << 2][..], &numbers].concat();
+    let with = |codec, page: &[u8]| file(&flat(INT32), (INT32, codec), page, false);
+    assert_eq!(cells(&with(0, &data(&numbers, 12, 3, PLAIN))), Ok(3));
+    assert_eq!(cells(&with(1, &data(&snappy, 12, 3, PLAIN))), Ok(3));
+    // Snappy, gzip, lz4 in frames, and lz4 alone.
+    for codec in [1, 2, 5, 7] {
+        refused_parquet(
+            &with(codec, &data(&snappy, i32::MAX, 3, PLAIN)),
+            "a page of column `y`: its 14 bytes cannot become the 2147483647 that it states",
+        );
+    }
+    // The decoder would read the text's length as the size.
+    let text = Fields::default().whole(1, 0).text(2, "size").whole(3, 14).end();
+    refused_parquet(&with(1, &text), "a page of column `y`: its description cannot be read");
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn numbers_of_values_that_parquet_pages_state_take_no_memory() {
+    let part = "bytes cannot hold the 2147483647 values that it states";
+    let words = b"\x01\0\0\0a\x01\0\0\0b";
+    // Of one bit each, in groups of eight, and one group: the places of three values in the dictionary.
+    let places = data(&[1, 3, 0b010], 3, 3, 8);
+    let with = |values| {
+        file(&flat(BYTES), (BYTES, 0), &[dictionary(words, values), places.clone()].concat(), true)
+    };
+    assert_eq!(cells(&with(2)), Ok(3));
+    refused_parquet(&with(i32::MAX), part);
+    refused_parquet(&file(&flat(INT64), (INT64, 0), &dictionary(&[0; 8], i32::MAX), true), part);
+
+    // Blocks of 128 lengths in four parts; so many lengths, and the first one; the others are equal, and have no bits.
+    let lengths = |values: u64, first: u64| {
+        [&[128, 4, values, 2 * first].map(unsigned).concat()[..], &[0; 5]].concat()
+    };
+    let texts = [lengths(3, 1), b"abc".to_vec()].concat();
+    let ends = [lengths(3, 0), texts.clone()].concat();
+    // Texts after all lengths, and texts that begin as the one before does.
+    let with = |encoding, body: &[u8]| {
+        let page = data(body, body.len() as i32, 3, encoding);
+        file(&flat(BYTES), (BYTES, 0), &page, false)
+    };
+    assert_eq!(cells(&with(6, &texts)), Ok(3));
+    assert_eq!(cells(&with(7, &ends)), Ok(3));
+    let many = lengths(1 << 40, 1);
+    let part = "bytes cannot hold the 1099511627776 values that it states";
+    refused_parquet(&with(6, &many), part);
+    refused_parquet(&with(7, &many), part);
+    refused_parquet(&with(7, &[lengths(3, 0), many].concat()), part);
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn groups_that_parquet_files_state_take_no_memory() {
+    let page = data(&[0; 12], 12, 3, PLAIN);
+    let many = [group("rows", i32::MAX), column(INT32)];
+    refused_parquet(
+        &file(&many, (INT32, 0), &page, false),
+        "a group of columns has fewer than it states",
+    );
+    let deep: Vec<_> = (0..100_000).map(|_| group("g", 1)).chain([column(INT32)]).collect();
+    refused_parquet(
+        &file(&deep, (INT32, 0), &page, false),
+        "more than 64 groups stand within each other",
+    );
 }

@@ -1,9 +1,13 @@
-//! How much memory a thread holds, with a limit that ends the process where it is passed.
+//! How much memory a thread holds, with limits that end the process where they are passed.
 //!
-//! Memory that is passed between threads counts for the one that asked for it; what is kept here works on one thread.
+//! Memory that is passed between threads counts for the one that asked for it. Readers that have threads of their own are limited in what
+//! one of them may ask for at once.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+
+/// Most bytes that any thread may ask for at once. No input is so long that it needs as many.
+const AT_ONCE: usize = 1 << 30;
 
 thread_local! {
     // Without a destructor, so that the allocator may use them at any time.
@@ -16,6 +20,11 @@ pub struct Counting;
 
 #[allow(clippy::print_stderr, reason = "a process that ends has nobody else to tell")]
 fn take(bytes: usize) {
+    if bytes > AT_ONCE {
+        LIMIT.set(usize::MAX);
+        eprintln!("{bytes} bytes are asked for at once, but {AT_ONCE} are allowed");
+        std::process::abort();
+    }
     let held = HELD.get().wrapping_add(bytes);
     HELD.set(held);
     let limit = LIMIT.get();

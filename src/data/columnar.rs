@@ -7,6 +7,8 @@
 mod arrow_rows;
 mod cells;
 mod parquet_file;
+mod stated_sizes;
+mod thrift;
 mod unread;
 
 use std::cell::Cell;
@@ -402,7 +404,7 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> io::Result<T>) -> io::Result<T> 
 /// Turns a decoder's error into one that names the remedy.
 fn damaged(format: &str, error: &ArrowError) -> io::Error {
     let text = error.to_string();
-    if text.contains("zstd") {
+    if format == "Arrow" && text.contains("zstd") {
         return io::Error::new(
             io::ErrorKind::Unsupported,
             "Arrow data that is compressed with zstd within; write it with lz4 or without compression, or as Parquet",

@@ -4,7 +4,7 @@
 //! Absent on purpose: brotli and LZO; an index of pages, since all rows are read.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -21,11 +21,21 @@ use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;
 
+use super::PARQUET;
+use super::stated_sizes::{ColumnSizes, SizeError, check_columns, check_header, most_expanded};
+use super::thrift::ThriftError;
 use super::unread::unread;
 use crate::data::byte_stream::ZstdDecoder;
+use crate::data::cell::shown;
 
 /// Largest number of bytes of a page that is compressed with zstd.
 const LARGEST_PAGE: u64 = 1 << 30;
+/// Bytes of a page's header that are read at once: most have fewer.
+const HEADER: u64 = 1 << 10;
+/// Largest number of bytes of a page's header, in which the smallest and the largest text of the page may stand.
+const LARGEST_HEADER: u64 = 1 << 28;
+/// Bytes at the end of a file: the length of its description, and the format's name.
+const END: u64 = 8;
 
 /// Rows of a file.
 pub(super) struct ParquetRows {
@@ -39,6 +49,7 @@ impl ParquetRows {
     /// Opens a file, whose batches have about so many cells.
     pub(super) fn open(file: File, cells: usize) -> std::result::Result<Self, ArrowError> {
         let file = Arc::new(CheckedFile { bytes: file.metadata()?.len(), file });
+        file.check_description()?;
         let about = ArrowReaderMetadata::load(file.as_ref(), ArrowReaderOptions::new())?;
         let fields = about.schema().fields().clone();
         let metadata = Arc::clone(about.metadata());
@@ -111,8 +122,7 @@ impl ChunkReader for CheckedFile {
     fn get_read(&self, start: u64) -> Result<Self::T> {
         let mut file = self.file.try_clone()?;
         file.seek(SeekFrom::Start(start))?;
-        // A page's header is read through this, and the page by itself.
-        Ok(BufReader::with_capacity(1 << 10, file))
+        Ok(BufReader::new(file))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
@@ -124,6 +134,68 @@ impl ChunkReader for CheckedFile {
         let mut bytes = vec![0; length];
         file.read_exact(&mut bytes)?;
         Ok(bytes.into())
+    }
+}
+
+impl CheckedFile {
+    /// Checks what the file's description states of its columns, before they are made.
+    fn check_description(&self) -> Result<()> {
+        let Some(end) = self.bytes.checked_sub(END) else { return Ok(()) };
+        let last = self.get_bytes(end, END as usize)?;
+        let length = last.first_chunk().map_or(0, |it| u64::from(u32::from_le_bytes(*it)));
+        // Of another form, encryption for one, and of a length that cannot be, the decoder tells.
+        let Some(start) = end.checked_sub(length).filter(|_| last.ends_with(PARQUET)) else {
+            return Ok(());
+        };
+        let description = self.get_bytes(start, length as usize)?;
+        check_columns(&description)
+            .map_err(|fault| ParquetError::General(format!("the description at its end: {fault}")))
+    }
+}
+
+/// The pages of a column in a row group.
+///
+/// The decoder reads the header of each page from [`ChunkReader::get_read`], and the page's own bytes from [`ChunkReader::get_bytes`].
+struct PageFile {
+    file: Arc<CheckedFile>,
+    /// Name of the column.
+    name: String,
+    /// Largest number of bytes that a compressed one may become; `None` if no memory is taken for what a page states.
+    expanded: Option<u64>,
+}
+
+impl PageFile {
+    fn damaged(&self, fault: &SizeError) -> ParquetError {
+        ParquetError::General(format!("a page of column {}: {fault}", shown(&self.name)))
+    }
+}
+
+impl Length for PageFile {
+    fn len(&self) -> u64 {
+        self.file.bytes
+    }
+}
+
+impl ChunkReader for PageFile {
+    type T = Cursor<Bytes>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T> {
+        let most = self.file.bytes.saturating_sub(start).min(LARGEST_HEADER);
+        let mut length = HEADER.min(most);
+        loop {
+            let bytes = self.file.get_bytes(start, length as usize)?;
+            match check_header(&bytes, self.expanded) {
+                Ok(()) => return Ok(Cursor::new(bytes)),
+                Err(SizeError::Form(ThriftError::Short)) if length < most => {
+                    length = (8 * length).min(most);
+                }
+                Err(fault) => return Err(self.damaged(&fault)),
+            }
+        }
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+        self.file.get_bytes(start, length)
     }
 }
 
@@ -166,14 +238,23 @@ impl ColumnChunks {
             return Err(ParquetError::General("a row group lacks a column".into()));
         };
         let rows = usize::try_from(group.num_rows()).unwrap_or(0);
-        let file = Arc::clone(&self.file);
-        if !matches!(column.compression(), Compression::ZSTD(_)) {
-            return Ok(Box::new(SerializedPageReader::new(file, column, rows, None)?));
-        }
-        // The pages are read as they are, and decompressed here, in Rust.
-        let plain = column.clone().into_builder().set_compression(Compression::UNCOMPRESSED);
-        let inner = SerializedPageReader::new(file, &plain.build()?, rows, None)?;
-        Ok(Box::new(ZstdPages { inner }))
+        let about = column.column_descr();
+        let pages = Arc::new(PageFile {
+            file: Arc::clone(&self.file),
+            name: about.name().to_string(),
+            expanded: most_expanded(column.compression()),
+        });
+        let is_zstd = matches!(column.compression(), Compression::ZSTD(_));
+        let inner = if is_zstd {
+            // The pages are read as they are, and decompressed here, in Rust.
+            let plain = column.clone().into_builder().set_compression(Compression::UNCOMPRESSED);
+            SerializedPageReader::new(Arc::clone(&pages), &plain.build()?, rows, None)?
+        } else {
+            SerializedPageReader::new(Arc::clone(&pages), column, rows, None)?
+        };
+        let sizes =
+            ColumnSizes::new(about.physical_type(), about.type_length(), about.max_def_level());
+        Ok(Box::new(CheckedPages { inner, pages, sizes, is_zstd }))
     }
 }
 
@@ -189,12 +270,15 @@ impl Iterator for ColumnChunks {
 
 impl PageIterator for ColumnChunks {}
 
-/// Pages that are compressed with zstd.
-struct ZstdPages {
-    inner: SerializedPageReader<CheckedFile>,
+/// Pages one after the other, with sizes that their bytes can have.
+struct CheckedPages {
+    inner: SerializedPageReader<PageFile>,
+    pages: Arc<PageFile>,
+    sizes: ColumnSizes,
+    is_zstd: bool,
 }
 
-impl Iterator for ZstdPages {
+impl Iterator for CheckedPages {
     type Item = Result<Page>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -202,18 +286,28 @@ impl Iterator for ZstdPages {
     }
 }
 
-impl PageReader for ZstdPages {
+impl PageReader for CheckedPages {
     fn get_next_page(&mut self) -> Result<Option<Page>> {
-        self.inner.get_next_page()?.map(decompressed).transpose()
+        let Some(mut page) = self.inner.get_next_page()? else { return Ok(None) };
+        if self.is_zstd {
+            page = decompressed(page)?;
+        }
+        self.sizes.check(&page).map_err(|fault| self.pages.damaged(&fault))?;
+        Ok(Some(page))
     }
 
     fn peek_next_page(&mut self) -> Result<Option<PageMetadata>> {
-        self.inner.peek_next_page()
+        Err(one_by_one())
     }
 
     fn skip_next_page(&mut self) -> Result<()> {
-        self.inner.skip_next_page()
+        Err(one_by_one())
     }
+}
+
+/// The error of a decoder that looks ahead, as decoders of whole columns do not: the bytes after a header would be taken for another one.
+fn one_by_one() -> ParquetError {
+    ParquetError::NYI("pages are read one after the other".into())
 }
 
 /// Decompresses a page.
@@ -241,8 +335,12 @@ fn unpacked(bytes: &Bytes, plain: usize) -> Result<Bytes> {
     let mut unpacked = first.to_vec();
     // A page of nothing but nulls has no values.
     if !rest.is_empty() {
-        let mut decoder = ZstdDecoder::new(io::Cursor::new(rest.to_vec())).take(LARGEST_PAGE);
-        decoder.read_to_end(&mut unpacked)?;
+        let mut decoder = ZstdDecoder::new(Cursor::new(rest.to_vec())).take(LARGEST_PAGE + 1);
+        if decoder.read_to_end(&mut unpacked)? as u64 > LARGEST_PAGE {
+            return Err(ParquetError::General(format!(
+                "a page of more than {LARGEST_PAGE} bytes; write it with smaller pages"
+            )));
+        }
     }
     Ok(unpacked.into())
 }
