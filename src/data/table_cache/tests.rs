@@ -90,7 +90,7 @@ fn is_kept(table: &LoadedTable) -> bool {
 #[test]
 fn a_target_of_the_kind_that_was_found_is_the_same_table() {
     let place = CachedPlace::new();
-    let load_as = |target: Target| Dataset::load(&place.table(), &target, &place.options());
+    let load_as = |target: Target| Dataset::load(place.table(), &target, &place.options());
     assert!(is_kept(&place.load()));
     // As a resumed run names it.
     let class = load_as(Target::Class("y".into())).unwrap();
