@@ -118,18 +118,20 @@ fn what_a_sheet_lacks_is_told_with_its_remedy() {
     assert!(said.contains("give an NPZ file or an Excel workbook by its name"), "{said}");
 }
 
-/// A zip archive of compressed files.
-fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+/// A zip archive of files, compressed or not.
+fn zip(files: &[(String, String)], packs: bool) -> Vec<u8> {
     let (mut bytes, mut directory) = (Vec::new(), Vec::new());
     for (name, text) in files {
         let mut crc = Crc::new();
         crc.update(text.as_bytes());
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(text.as_bytes()).unwrap();
-        let packed = encoder.finish().unwrap();
+        let packed = if packs { encoder.finish().unwrap() } else { text.clone().into_bytes() };
+        let method = if packs { 8 } else { 0 };
         let sizes = [packed.len(), text.len()].map(|size| (size as u32).to_le_bytes()).concat();
         let lengths = [name.len() as u8, 0, 0, 0];
-        let common = [&[8, 0, 0, 0, 0, 0], &crc.sum().to_le_bytes()[..], &sizes, &lengths].concat();
+        let common =
+            [&[method, 0, 0, 0, 0, 0], &crc.sum().to_le_bytes()[..], &sizes, &lengths].concat();
         directory.extend([&b"PK\x01\x02"[..], &[20, 0, 20, 0, 0, 0], &common, &[0; 10]].concat());
         directory.extend((bytes.len() as u32).to_le_bytes());
         directory.extend(name.as_bytes());
@@ -143,21 +145,34 @@ fn zip(files: &[(&str, &str)]) -> Vec<u8> {
         .concat()
 }
 
-/// A workbook with the rows of a sheet, and texts that cells share.
-fn workbook(rows: &str, texts: &str) -> Vec<u8> {
-    let sheets = r#"<workbook><sheets><sheet name="s" r:id="rId1"/></sheets></workbook>"#;
-    let places = r#"<Relationships><Relationship Id="rId1" Type="x/worksheet" Target="/xl/s.xml"/></Relationships>"#;
+/// A workbook with sheets by name and rows, and texts that cells share.
+fn workbook_of(sheets: &[(&str, &str)], texts: &str, packs: bool) -> Vec<u8> {
+    let (mut list, mut places, mut files) = (String::new(), String::new(), Vec::new());
+    for (at, (name, rows)) in sheets.iter().enumerate() {
+        // Such as `s|state="hidden"`.
+        let (name, attribute) = name.split_once('|').unwrap_or((name, ""));
+        list += &format!(r#"<sheet name="{name}" {attribute} r:id="rId{at}"/>"#);
+        places +=
+            &format!(r#"<Relationship Id="rId{at}" Type="x/worksheet" Target="/xl/s{at}.xml"/>"#);
+        let sheet = format!("<worksheet><sheetData>{rows}</sheetData></worksheet>");
+        files.push((format!("xl/s{at}.xml"), sheet));
+    }
     let formats =
         r#"<styleSheet><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>"#;
-    let sheet = format!("<worksheet><sheetData>{rows}</sheetData></worksheet>");
-    let texts = format!("<sst>{texts}</sst>");
-    zip(&[
-        ("xl/workbook.xml", sheets),
-        ("xl/_rels/workbook.xml.rels", places),
-        ("xl/styles.xml", formats),
-        ("xl/s.xml", &sheet),
-        ("xl/sharedStrings.xml", &texts),
-    ])
+    for (name, text) in [
+        ("xl/workbook.xml", format!("<workbook><sheets>{list}</sheets></workbook>")),
+        ("xl/_rels/workbook.xml.rels", format!("<Relationships>{places}</Relationships>")),
+        ("xl/styles.xml", formats.to_owned()),
+        ("xl/sharedStrings.xml", format!("<sst>{texts}</sst>")),
+    ] {
+        files.push((name.to_owned(), text));
+    }
+    zip(&files, packs)
+}
+
+/// A workbook with the rows of a sheet, and texts that cells share.
+fn workbook(rows: &str, texts: &str) -> Vec<u8> {
+    workbook_of(&[("s", rows)], texts, true)
 }
 
 #[test]
@@ -214,6 +229,41 @@ fn hostile_workbooks_are_refused_within_the_stated_memory() {
         let output = shell.arg(env!("CARGO_BIN_EXE_wgrad")).arg(&path).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.contains("more than 256 MiB of texts"), "{said}");
+    }
+}
+
+#[test]
+fn a_changed_cell_is_an_error_though_it_is_a_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.xlsx");
+    let rows = r#"<row r="1"><c t="str"><v>a</v></c></row><row r="2"><c><v>123456</v></c></row>"#;
+    // What stands behind the rows is longer than the readers' buffers.
+    let rest = "<x>1</x>".repeat(1 << 15);
+    let rows = format!("{rows}</sheetData>{rest}<sheetData>");
+    let stored = workbook_of(&[("s", &rows)], "", false);
+    let read = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        inspect(&path).map_err(|error| error.to_string())
+    };
+    assert_eq!(read(&stored).unwrap()[0].examples, ["123456"]);
+    let place = stored.windows(6).position(|it| it == b"123456").unwrap();
+    let mut changed = stored.clone();
+    changed[place] = b'7';
+    let said = read(&changed).unwrap_err();
+    let file = path.display().to_string();
+    assert!(said.contains("its checksum differs); copy the file again"), "{said}");
+    assert!(said.contains(&file), "{said}");
+    // So is a changed text that cells share, and a format.
+    let shared = r#"<row r="1"><c t="s"><v>0</v></c></row><row r="2"><c><v>1</v></c></row>"#;
+    let stored = workbook_of(&[("s", shared)], "<si><t>name</t></si>", false);
+    for (part, other) in
+        [("<t>name", "<t>game"), ("\"14\"", "\"15\""), ("name=\"s\"", "name=\"t\"")]
+    {
+        let place = stored.windows(part.len()).position(|it| it == part.as_bytes()).unwrap();
+        let mut changed = stored.clone();
+        changed[place..place + part.len()].copy_from_slice(other.as_bytes());
+        let said = read(&changed).unwrap_err();
+        assert!(said.contains("its checksum differs"), "{part}: {said}");
     }
 }
 

@@ -132,7 +132,11 @@ impl SheetCells {
                         }
                     }
                     "row" => cell.row += 1,
-                    "sheetData" => self.ended = true,
+                    "sheetData" => {
+                        // The checksum, which shows a changed digit of any cell, is compared at the end.
+                        self.xml.finish()?;
+                        self.ended = true;
+                    }
                     _ => {}
                 },
                 Event::Eof => problem = Some("it ends in the middle"),
