@@ -236,7 +236,7 @@ fn write_bytes(place: &Place, name: &str, bytes: &[u8]) {
     fs::write(place.path(name), bytes).unwrap();
 }
 
-/// Rows of a sheet, counted from 1: numbers as they are, other words as texts; a dot is no cell.
+/// Rows of a sheet, counted from 1: numbers as they are, other words as texts, and those behind an apostrophe; a dot is no cell.
 fn rows_of(rows: &[(u32, &str)]) -> String {
     let mut all = String::new();
     for (row, cells) in rows {
@@ -245,7 +245,10 @@ fn rows_of(rows: &[(u32, &str)]) -> String {
             all += &match (cell, cell.parse::<f64>()) {
                 (".", _) => String::new(),
                 (_, Ok(_)) => format!(r#"<c r="{column}{row}"><v>{cell}</v></c>"#),
-                _ => format!(r#"<c r="{column}{row}" t="str"><v>{cell}</v></c>"#),
+                _ => {
+                    let text = cell.trim_start_matches('\'');
+                    format!(r#"<c r="{column}{row}" t="str"><v>{text}</v></c>"#)
+                }
             };
         }
         all += "</row>";
@@ -297,7 +300,7 @@ fn a_sheet_without_a_header_keeps_its_first_row() {
 fn names_of_rows_as_pandas_writes_them_are_left_out() {
     let place = Place::new();
     let rows: Vec<(u32, String)> =
-        (0..30).map(|i| (i + 2, format!("{i} t{} {}.25", i % 3, i * 2))).collect();
+        (0..30).map(|i| (i + 2, format!("{i} '0{} {}.25", i % 3, i * 2))).collect();
     let mut all = vec![(1, ". town y")];
     all.extend(rows.iter().map(|(row, cells)| (*row, cells.as_str())));
     write_bytes(&place, "t.xlsx", &workbook(&rows_of(&all), ""));
@@ -310,7 +313,7 @@ fn names_of_rows_as_pandas_writes_them_are_left_out() {
     let (_, said) = place.ok("train t.xlsx --target y --epochs 2 --hidden 4 --out r");
     assert!(said.contains(told), "{said}");
     let (out, _) = place.ok("predict r t.xlsx --quiet");
-    assert!(out.starts_with(",town,y,y_predicted\n0,t0,0.25,"), "{out}");
+    assert!(out.starts_with(",town,y,y_predicted\n0,00,0.25,"), "{out}");
     // A column of other cells without a name is still a mistake.
     write_bytes(
         &place,
