@@ -32,7 +32,7 @@ pub struct TableFormat {
     pub header: Option<bool>,
     /// File of an array with the target of each row, for a table that is an array too; the target's name is `y` then.
     pub target_file: Option<PathBuf>,
-    /// Name of a workbook's sheet; without one, the first.
+    /// Name of a workbook's sheet; without one, the first that is not hidden.
     pub sheet: Option<String>,
 }
 
