@@ -173,7 +173,7 @@ impl Read for SheetText {
 fn layout(workbook: &Workbook, mut cells: SheetCells) -> io::Result<Option<SheetLayout>> {
     let mut layout = SheetLayout::default();
     let (mut header, mut last) = (None, None);
-    while let Some(cell) = cells.next(workbook)? {
+    while let Some(cell) = cells.next_of_sound_file(workbook)? {
         let column = cell.column as usize;
         if layout.names.len() <= column {
             layout.names.resize(column + 1, String::new());

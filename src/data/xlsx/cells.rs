@@ -152,6 +152,14 @@ impl SheetCells {
         Ok(None)
     }
 
+    /// Does the same as [`Self::next`], and tells of a damaged archive rather than of what that has made of a cell.
+    pub(super) fn next_of_sound_file(
+        &mut self,
+        workbook: &Workbook,
+    ) -> io::Result<Option<FilledCell>> {
+        self.next(workbook).map_err(|error| self.xml.damage().unwrap_or(error))
+    }
+
     /// Ends a cell. Returns it, unless it is empty.
     fn finish(&mut self, workbook: &Workbook) -> io::Result<Option<FilledCell>> {
         let (row, column) = (self.cell.row, self.cell.column);

@@ -103,6 +103,11 @@ impl XmlReader {
         Ok(())
     }
 
+    /// Returns the error of an archive whose checksum shows that the file is not as it was written.
+    pub(super) fn damage(&mut self) -> Option<io::Error> {
+        io::copy(&mut (&mut self.reader.get_mut().inner).take(MOST_REST), &mut io::sink()).err()
+    }
+
     /// Returns the error that says what is wrong with the file.
     pub(super) fn damaged(&self, problem: &str) -> io::Error {
         damaged(&self.name, problem)
@@ -111,7 +116,7 @@ impl XmlReader {
 
 fn damaged(name: &str, problem: &str) -> io::Error {
     io::Error::other(format!(
-        "the workbook is damaged ({name}: {problem}); save it again in a spreadsheet program"
+        "the workbook is damaged ({name}: {problem}); copy the file again, or save it again in a spreadsheet program"
     ))
 }
 
