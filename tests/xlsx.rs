@@ -68,8 +68,8 @@ fn all_commands_take_a_sheet_and_predict_as_of_the_same_table_as_text() {
     let (_, said) = place.ok("train few.xlsx --target y --epochs 3 --hidden 4 --out r");
     assert!(
         said.contains(
-            "the sheet `May & June` of an Excel workbook; line 2 in messages is row 2; rows without cells are left out, and lines count \
-             the others; for another sheet give --sheet: `other`, `formulas`"
+            "the sheet `May & June` of an Excel workbook; lines in messages are its rows; rows without cells are left out; for another \
+             sheet give --sheet: `other`, `formulas`"
         ),
         "{said}"
     );
@@ -106,7 +106,7 @@ fn what_a_sheet_lacks_is_told_with_its_remedy() {
             "there is no sheet `June`; the workbook has `May & June`, `other`, `formulas`",
         ),
         ("inspect few-xlsx.csv --sheet June", "--sheet goes with an Excel workbook"),
-        ("inspect few.xlsx --header no", "the file is no text"),
+        ("inspect few.xlsx --decimal comma", "has no --delimiter or --decimal mark"),
     ] {
         let said = place.refused(args);
         assert!(said.contains(part), "{args}: {said}");
@@ -118,18 +118,20 @@ fn what_a_sheet_lacks_is_told_with_its_remedy() {
     assert!(said.contains("give an NPZ file or an Excel workbook by its name"), "{said}");
 }
 
-/// A zip archive of compressed files.
-fn zip(files: &[(&str, &str)]) -> Vec<u8> {
+/// A zip archive of files, compressed or not.
+fn zip(files: &[(String, String)], packs: bool) -> Vec<u8> {
     let (mut bytes, mut directory) = (Vec::new(), Vec::new());
     for (name, text) in files {
         let mut crc = Crc::new();
         crc.update(text.as_bytes());
         let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(text.as_bytes()).unwrap();
-        let packed = encoder.finish().unwrap();
+        let packed = if packs { encoder.finish().unwrap() } else { text.clone().into_bytes() };
+        let method = if packs { 8 } else { 0 };
         let sizes = [packed.len(), text.len()].map(|size| (size as u32).to_le_bytes()).concat();
         let lengths = [name.len() as u8, 0, 0, 0];
-        let common = [&[8, 0, 0, 0, 0, 0], &crc.sum().to_le_bytes()[..], &sizes, &lengths].concat();
+        let common =
+            [&[method, 0, 0, 0, 0, 0], &crc.sum().to_le_bytes()[..], &sizes, &lengths].concat();
         directory.extend([&b"PK\x01\x02"[..], &[20, 0, 20, 0, 0, 0], &common, &[0; 10]].concat());
         directory.extend((bytes.len() as u32).to_le_bytes());
         directory.extend(name.as_bytes());
@@ -143,21 +145,34 @@ fn zip(files: &[(&str, &str)]) -> Vec<u8> {
         .concat()
 }
 
-/// A workbook with the rows of a sheet, and texts that cells share.
-fn workbook(rows: &str, texts: &str) -> Vec<u8> {
-    let sheets = r#"<workbook><sheets><sheet name="s" r:id="rId1"/></sheets></workbook>"#;
-    let places = r#"<Relationships><Relationship Id="rId1" Type="x/worksheet" Target="/xl/s.xml"/></Relationships>"#;
+/// A workbook with sheets by name and rows, and texts that cells share.
+fn workbook_of(sheets: &[(&str, &str)], texts: &str, packs: bool) -> Vec<u8> {
+    let (mut list, mut places, mut files) = (String::new(), String::new(), Vec::new());
+    for (at, (name, rows)) in sheets.iter().enumerate() {
+        // Such as `s|state="hidden"`.
+        let (name, attribute) = name.split_once('|').unwrap_or((name, ""));
+        list += &format!(r#"<sheet name="{name}" {attribute} r:id="rId{at}"/>"#);
+        places +=
+            &format!(r#"<Relationship Id="rId{at}" Type="x/worksheet" Target="/xl/s{at}.xml"/>"#);
+        let sheet = format!("<worksheet><sheetData>{rows}</sheetData></worksheet>");
+        files.push((format!("xl/s{at}.xml"), sheet));
+    }
     let formats =
         r#"<styleSheet><cellXfs><xf numFmtId="0"/><xf numFmtId="14"/></cellXfs></styleSheet>"#;
-    let sheet = format!("<worksheet><sheetData>{rows}</sheetData></worksheet>");
-    let texts = format!("<sst>{texts}</sst>");
-    zip(&[
-        ("xl/workbook.xml", sheets),
-        ("xl/_rels/workbook.xml.rels", places),
-        ("xl/styles.xml", formats),
-        ("xl/s.xml", &sheet),
-        ("xl/sharedStrings.xml", &texts),
-    ])
+    for (name, text) in [
+        ("xl/workbook.xml", format!("<workbook><sheets>{list}</sheets></workbook>")),
+        ("xl/_rels/workbook.xml.rels", format!("<Relationships>{places}</Relationships>")),
+        ("xl/styles.xml", formats.to_owned()),
+        ("xl/sharedStrings.xml", format!("<sst>{texts}</sst>")),
+    ] {
+        files.push((name.to_owned(), text));
+    }
+    zip(&files, packs)
+}
+
+/// A workbook with the rows of a sheet, and texts that cells share.
+fn workbook(rows: &str, texts: &str) -> Vec<u8> {
+    workbook_of(&[("s", rows)], texts, true)
 }
 
 #[test]
@@ -194,7 +209,7 @@ fn hostile_workbooks_are_refused_within_the_stated_memory() {
         let said = read(&format!("{head}{rows}"), "").unwrap_err();
         assert!(said.contains(part), "{rows}: {said}");
     }
-    assert_eq!(read("", "").unwrap_err(), format!("{}: the sheet is empty", path.display()));
+    assert_eq!(read("", "").unwrap_err(), format!("{}: the sheet `s` is empty", path.display()));
     let deep = format!("{head}{}", "<a>".repeat(100));
     assert!(read(&deep, "").unwrap_err().contains("too many elements within one another"));
     let long = format!(r#"{head}<row><c t="str"><v>{}</v></c></row>"#, "x".repeat(3 << 20));
@@ -214,6 +229,207 @@ fn hostile_workbooks_are_refused_within_the_stated_memory() {
         let output = shell.arg(env!("CARGO_BIN_EXE_wgrad")).arg(&path).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.contains("more than 256 MiB of texts"), "{said}");
+    }
+}
+
+fn write_bytes(place: &Place, name: &str, bytes: &[u8]) {
+    fs::write(place.path(name), bytes).unwrap();
+}
+
+/// Rows of a sheet, counted from 1: numbers as they are, other words as texts, and those behind an apostrophe; a dot is no cell.
+fn rows_of(rows: &[(u32, &str)]) -> String {
+    let mut all = String::new();
+    for (row, cells) in rows {
+        all += &format!(r#"<row r="{row}">"#);
+        for (cell, column) in cells.split(' ').zip('A'..) {
+            all += &match (cell, cell.parse::<f64>()) {
+                (".", _) => String::new(),
+                (_, Ok(_)) => format!(r#"<c r="{column}{row}"><v>{cell}</v></c>"#),
+                _ => {
+                    let text = cell.trim_start_matches('\'');
+                    format!(r#"<c r="{column}{row}" t="str"><v>{text}</v></c>"#)
+                }
+            };
+        }
+        all += "</row>";
+    }
+    all
+}
+
+#[test]
+fn a_sheet_without_a_header_keeps_its_first_row() {
+    let place = Place::new();
+    let rows: Vec<(u32, String)> =
+        (0..40).map(|i| (i + 1, format!("{} {}.5 {}", i + 5, i % 7, i * 2))).collect();
+    let rows: Vec<(u32, &str)> = rows.iter().map(|(row, cells)| (*row, cells.as_str())).collect();
+    write_bytes(&place, "t.xlsx", &workbook(&rows_of(&rows), ""));
+    let text: String =
+        rows.iter().map(|(_, cells)| format!("{}\n", cells.replace(' ', ","))).collect();
+    place.write("t.csv", &text);
+    let told = "the first line looks like data: columns are named `c1` to `c3`";
+    let (out, said) = place.ok("inspect t.xlsx");
+    assert!(out.starts_with("40 rows, 3 columns"), "{out}");
+    assert!(said.contains(told), "{said}");
+    let (of_text, said) = place.ok("inspect t.csv");
+    assert_eq!(out, of_text);
+    assert!(said.contains(told), "{said}");
+    for table in ["t.xlsx", "t.csv"] {
+        let (_, said) =
+            place.ok(&format!("train {table} --target c3 --epochs 2 --hidden 4 --out {table}.run"));
+        assert!(said.contains(told), "{said}");
+    }
+    assert_eq!(
+        place.ok("predict t.xlsx.run t.xlsx --quiet").0,
+        place.ok("predict t.csv.run t.csv --quiet").0
+    );
+    // Names that are numbers are a header if it is said, or if they are asked for.
+    let (out, said) = place.ok("inspect t.xlsx --header yes");
+    assert!(out.starts_with("39 rows, 3 columns") && out.contains("\n`0.5` "), "{out}");
+    assert!(!said.contains("looks like data"), "{said}");
+    let (_, said) = place.ok("train t.xlsx --target 0.5 --epochs 1 --hidden 2 --out named");
+    assert!(!said.contains("looks like data"), "{said}");
+    write_bytes(
+        &place,
+        "named.xlsx",
+        &workbook(&rows_of(&[(1, "a y"), (2, "b 1"), (3, "c 2")]), ""),
+    );
+    let (out, said) = place.ok("inspect named.xlsx --header no");
+    assert!(out.starts_with("3 rows, 2 columns") && out.contains("`c2`"), "{out}");
+    assert!(said.contains("no header: columns are named `c1` to `c2`"), "{said}");
+}
+
+#[test]
+fn names_of_rows_as_pandas_writes_them_are_left_out() {
+    let place = Place::new();
+    let rows: Vec<(u32, String)> =
+        (0..30).map(|i| (i + 2, format!("{i} '0{} {}.25", i % 3, i * 2))).collect();
+    let mut all = vec![(1, ". town y")];
+    all.extend(rows.iter().map(|(row, cells)| (*row, cells.as_str())));
+    write_bytes(&place, "t.xlsx", &workbook(&rows_of(&all), ""));
+    let (out, said) = place.ok("inspect t.xlsx");
+    assert!(out.starts_with("30 rows, 2 columns"), "{out}");
+    // The types that cells declare stay with their columns.
+    assert!(out.contains("`town`  category") && out.contains("`y`     number"), "{out}");
+    let told = "the header lacks a name for the first column, which is left out";
+    assert!(said.contains(told), "{said}");
+    let (_, said) = place.ok("train t.xlsx --target y --epochs 2 --hidden 4 --out r");
+    assert!(said.contains(told), "{said}");
+    let (out, _) = place.ok("predict r t.xlsx --quiet");
+    assert!(out.starts_with(",town,y,y_predicted\n0,00,0.25,"), "{out}");
+    // A column of other cells without a name is still a mistake.
+    write_bytes(
+        &place,
+        "t.xlsx",
+        &workbook(&rows_of(&[(1, ". y"), (2, "3 1"), (3, "3 2"), (4, "4 2")]), ""),
+    );
+    let said = place.refused("inspect t.xlsx");
+    assert!(said.contains("column 1 has no name in the header"), "{said}");
+}
+
+#[test]
+fn the_first_sheet_that_is_shown_is_read_and_told() {
+    let place = Place::new();
+    let rows = |name: &str| rows_of(&[(1, &format!("{name} y")), (2, "1 2"), (3, "3 4")]);
+    let [first, second, third] = ["a", "b", "c"].map(rows);
+    let sheets = [
+        ("old|state=\"hidden\"", first.as_str()),
+        ("now|state=\"visible\"", &second),
+        ("void", ""),
+        ("more", &third),
+        ("deep|state=\"veryHidden\"", &first),
+    ];
+    write_bytes(&place, "t.xlsx", &workbook_of(&sheets, "", true));
+    let (out, said) = place.ok("inspect t.xlsx");
+    assert!(out.contains("`b`"), "{out}");
+    let told = "the sheet `now` of an Excel workbook; lines in messages are its rows; for another sheet give --sheet: `void`, `more`; for \
+                a hidden sheet give --sheet: `old`, `deep`";
+    assert!(said.contains(told), "{said}");
+    assert!(place.ok("inspect t.xlsx --sheet old").0.contains("`a`"));
+    let said = place.refused("inspect t.xlsx --sheet void");
+    let told =
+        "the sheet `void` is empty; for another sheet give --sheet: `now`, `more`; for a hidden";
+    assert!(said.contains(told), "{said}");
+    write_bytes(&place, "t.xlsx", &workbook_of(&sheets[..1], "", true));
+    assert!(place.ok("inspect t.xlsx").0.contains("`a`"));
+}
+
+#[test]
+fn lines_in_messages_are_rows_of_the_sheet() {
+    let place = Place::new();
+    let good = [(3, "a y"), (5, "1 2"), (6, "2 3"), (9, "3 4"), (10, "4 5")];
+    write_bytes(&place, "good.xlsx", &workbook(&rows_of(&good), ""));
+    place.ok("train good.xlsx --target y --task regress --epochs 1 --hidden 2 --out r --valid 0");
+    let mut bad = good;
+    bad[3].1 = "3 x";
+    write_bytes(&place, "bad.xlsx", &workbook(&rows_of(&bad), ""));
+    let said = place.refused("train bad.xlsx --target y --task regress --epochs 1 --out s");
+    assert!(said.contains("bad.xlsx:9: "), "{said}");
+    let said = place.refused("evaluate r bad.xlsx");
+    assert!(said.contains("bad.xlsx:9: "), "{said}");
+    // Without a header the first row is a line, too.
+    let bare = [(3, "5 2"), (6, "2 3"), (9, "3 x"), (11, "4 5")];
+    write_bytes(&place, "bare.xlsx", &workbook(&rows_of(&bare), ""));
+    let said = place.refused("train bare.xlsx --header no --target c2 --task regress --out s");
+    assert!(said.contains("bare.xlsx:9: "), "{said}");
+}
+
+#[test]
+fn a_title_above_the_header_is_told() {
+    let place = Place::new();
+    write_bytes(
+        &place,
+        "t.xlsx",
+        &workbook(&rows_of(&[(2, "Report"), (3, "a y"), (4, "1 2")]), ""),
+    );
+    let told = "row 2 looks like a title: `Report` is its only cell, and columns behind it have no name; delete the row, so that the first \
+                one has the columns' names";
+    for args in ["inspect t.xlsx", "train t.xlsx --target y --out r"] {
+        let said = place.refused(args);
+        assert!(said.contains(told), "{said}");
+    }
+    write_bytes(&place, "t.xlsx", &workbook(&rows_of(&[(1, "a y"), (2, "1 2 3"), (3, "1 3")]), ""));
+    let said = place.refused("inspect t.xlsx");
+    assert!(
+        said.contains("columns behind `y` have cells, but no name in row 1; name them"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_changed_cell_is_an_error_though_it_is_a_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.xlsx");
+    let rows = r#"<row r="1"><c t="str"><v>a</v></c></row><row r="2"><c><v>123456</v></c></row>"#;
+    // What stands behind the rows is longer than the readers' buffers.
+    let rest = "<x>1</x>".repeat(1 << 15);
+    let rows = format!("{rows}</sheetData>{rest}<sheetData>");
+    let stored = workbook_of(&[("s", &rows)], "", false);
+    let read = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        inspect(&path).map_err(|error| error.to_string())
+    };
+    assert_eq!(read(&stored).unwrap()[0].examples, ["123456"]);
+    let place = stored.windows(6).position(|it| it == b"123456").unwrap();
+    // The last ones make of it a cell that is no number, and no element.
+    for byte in [b'7', b'x', b'<'] {
+        let mut changed = stored.clone();
+        changed[place] = byte;
+        let said = read(&changed).unwrap_err();
+        let file = path.display().to_string();
+        assert!(said.contains("its checksum differs); copy the file again"), "{said}");
+        assert!(said.contains(&file), "{said}");
+    }
+    // So is a changed text that cells share, and a format.
+    let shared = r#"<row r="1"><c t="s"><v>0</v></c></row><row r="2"><c><v>1</v></c></row>"#;
+    let stored = workbook_of(&[("s", shared)], "<si><t>name</t></si>", false);
+    for (part, other) in
+        [("<t>name", "<t>game"), ("\"14\"", "\"15\""), ("name=\"s\"", "name=\"t\"")]
+    {
+        let place = stored.windows(part.len()).position(|it| it == part.as_bytes()).unwrap();
+        let mut changed = stored.clone();
+        changed[place..place + part.len()].copy_from_slice(other.as_bytes());
+        let said = read(&changed).unwrap_err();
+        assert!(said.contains("its checksum differs"), "{part}: {said}");
     }
 }
 

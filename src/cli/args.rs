@@ -226,7 +226,7 @@ pub struct FormatArgs {
     /// yes, no or auto; without names, columns are c1, c2 and so on.
     #[arg(long, value_name = "yes|no", hide_short_help = true)]
     pub header: Option<String>,
-    /// Sheet of an Excel workbook [default: the first]
+    /// Sheet of an Excel workbook [default: the first not hidden]
     #[arg(long, value_name = "NAME", hide_short_help = true)]
     pub sheet: Option<String>,
 }

@@ -217,6 +217,8 @@ pub(super) struct AllCells {
     pub(super) names: Vec<String>,
     pub(super) columns: Vec<ColumnCells>,
     pub(super) rows: usize,
+    /// Remarks on the form of the table.
+    pub(super) notes: Vec<String>,
 }
 
 /// Reads all cells of a table; `check` sees the names of its columns and of the table first.
@@ -234,7 +236,8 @@ pub(super) fn all_cells(
     let mut pass = FirstPass::counting(&table, &layout, options);
     pass.read(&mut table, &layout, &options.progress)?;
     let (columns, rows) = pass.into_columns();
-    Ok(AllCells { names: layout.names, columns, rows })
+    let notes = table.dialect().notes.clone();
+    Ok(AllCells { names: layout.names, columns, rows, notes })
 }
 
 /// Returns the names of a table's columns, without the spaces around them.

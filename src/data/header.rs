@@ -9,6 +9,9 @@ use std::collections::{HashMap, HashSet};
 use super::cell::shown;
 use crate::error::{Error, Result};
 
+/// Problem of a header whose last columns have no name.
+pub(super) const ENDS_IN_COMMA: &str =
+    "the header ends in a comma, and so in a column without a name; remove it from all lines";
 /// Number of columns up to which all are listed; of more columns only the likely ones are.
 const FEW_COLUMNS: usize = 12;
 /// Number of columns, and bytes of a name, up to which similar names are searched: more would take too long.
@@ -83,9 +86,7 @@ pub(super) fn check_names(names: &[&str], source: &str) -> Result<()> {
     if let Some(empty) = names.iter().position(|name| name.is_empty()) {
         // Several empty names at the end come from commas there, which is another mistake than a forgotten name.
         if names[empty..].iter().all(|name| name.is_empty()) {
-            return refuse(
-                "the header ends in a comma, and so in a column without a name; remove it from all lines".into(),
-            );
+            return refuse(ENDS_IN_COMMA.into());
         }
         return refuse(format!(
             "column {} has no name in the header; name it, or remove it (an index column is not a feature)",

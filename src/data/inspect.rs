@@ -62,7 +62,15 @@ pub fn inspect_with(
     options: &TableOptions,
     scaling: &ScalingRules,
 ) -> Result<Vec<ColumnReport>> {
-    let path = path.as_ref();
+    inspect_noted(path.as_ref(), options, scaling).map(|(reports, _)| reports)
+}
+
+/// Does the same as [`inspect_with`]. Returns remarks on the form of the table, too, such as which sheet of a workbook it is.
+pub(crate) fn inspect_noted(
+    path: &Path,
+    options: &TableOptions,
+    scaling: &ScalingRules,
+) -> Result<(Vec<ColumnReport>, Vec<String>)> {
     let read = all_cells(path, options, |names, source| {
         header::check_names(names, source)?;
         let ruled: Vec<&str> = options.columns.iter().map(|(name, _)| name.as_str()).collect();
@@ -73,7 +81,7 @@ pub fn inspect_with(
         }
         Ok(())
     })?;
-    let AllCells { names, columns, rows: cells } = read;
+    let AllCells { names, columns, rows: cells, notes } = read;
     let marks = GapMarks::new(options.missing.as_deref());
     let asked = AskedColumns {
         ignored: options.ignore.iter().map(String::as_str).collect(),
@@ -106,7 +114,7 @@ pub fn inspect_with(
         });
     }
     tell_duplicates(path, (options, scaling), &marks, &mut reports)?;
-    Ok(reports)
+    Ok((reports, notes))
 }
 
 /// Columns that options name, found by their names.

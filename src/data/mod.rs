@@ -37,6 +37,7 @@ mod remarks;
 mod row_cells;
 mod scaling;
 mod schema;
+mod sheet_rows;
 mod split;
 mod stored_numbers;
 pub mod synth;
@@ -63,6 +64,8 @@ pub use self::csv::{
 pub(crate) use self::external_sort::{SharedTempFile, Sorter};
 pub use self::features::Features;
 pub(crate) use self::header::list;
+#[cfg(feature = "cli")]
+pub(crate) use self::inspect::inspect_noted;
 pub use self::inspect::{ColumnReport, inspect, inspect_with};
 #[cfg(feature = "onnx")]
 pub(crate) use self::normal::{CENTRAL, CENTRE, SHARE_BELOW, TAIL, WIDEST_Z};

@@ -18,6 +18,7 @@ use super::byte_stream::{ByteStream, CountedBytes, GzipDecoder, ReadAhead, ZstdD
 #[cfg(feature = "parquet")]
 use super::columnar::{ARROW_FILE, ColumnarText, PARQUET};
 use super::kinds::DeclaredType;
+use super::sheet_rows::SheetRows;
 #[cfg(feature = "xlsx")]
 use super::xlsx::SheetText;
 
@@ -57,6 +58,8 @@ pub(super) struct ArrayNotes {
     pub(super) notes: Vec<String>,
     /// Types of the columns, as far as the file declares them.
     pub(super) declared: Vec<Option<DeclaredType>>,
+    /// Rows of a workbook's sheet, whose first one may be no header; `None` for anything else.
+    pub(super) sheet: Option<SheetRows>,
 }
 
 impl fmt::Debug for TableBytes {
@@ -159,7 +162,11 @@ impl TableBytes {
         }
         let taken = Arc::new(AtomicU64::new(0));
         let text = SheetText::open(path, sheet, &taken)?;
-        let array = Some(ArrayNotes { notes: text.notes.clone(), declared: text.declared.clone() });
+        let array = Some(ArrayNotes {
+            notes: text.notes.clone(),
+            declared: text.declared.clone(),
+            sheet: Some(text.rows.clone()),
+        });
         let bytes = Box::new(ReadAhead::start(text)?);
         Ok(Self { bytes, taken: Some(taken), array, at_hand: false })
     }
@@ -173,7 +180,8 @@ impl TableBytes {
     /// Reads columns in a thread of its own.
     #[cfg(feature = "parquet")]
     fn of_columns(text: ColumnarText, taken: Arc<AtomicU64>) -> io::Result<Self> {
-        let array = Some(ArrayNotes { notes: text.notes.clone(), declared: text.declared.clone() });
+        let (notes, declared) = (text.notes.clone(), text.declared.clone());
+        let array = Some(ArrayNotes { notes, declared, sheet: None });
         let bytes = Box::new(ReadAhead::start(text)?);
         Ok(Self { bytes, taken: Some(taken), array, at_hand: false })
     }

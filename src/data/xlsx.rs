@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use self::cells::{CellKind, FilledCell, SheetCells, cell_name};
-use self::workbook::Workbook;
+use self::workbook::{Sheet, Workbook};
 use super::cell::shown;
-use super::header::list;
 use super::kinds::DeclaredType;
+use super::sheet_rows::SheetRows;
 use super::text_cells::write_text;
 
 /// Bytes of text that are made at once.
@@ -29,14 +29,13 @@ const LONGEST_ROW: usize = 64 << 20;
 /// Columns and rows of a sheet, found by a pass over its cells.
 #[derive(Default)]
 struct SheetLayout {
-    /// Row of the header, counted from 0.
+    /// Row of the header, or of the first row where there is none, counted from 0.
     header: u32,
     /// Names of the columns of the sheet up to the last filled one; empty without a name.
     names: Vec<String>,
     /// Number of texts and of other cells in each of these below the header.
     counts: Vec<(u64, u64)>,
-    /// True if rows without cells stand between others.
-    has_empty_rows: bool,
+    rows: SheetRows,
 }
 
 /// A sheet as the text of a table.
@@ -52,6 +51,8 @@ pub(super) struct SheetText {
     read: usize,
     /// Types of the columns, where cells say more than their texts.
     pub(super) declared: Vec<Option<DeclaredType>>,
+    /// Rows of the sheet that the lines of the text are.
+    pub(super) rows: SheetRows,
     /// Remarks for the user.
     pub(super) notes: Vec<String>,
 }
@@ -74,16 +75,18 @@ impl SheetText {
         taken: &Arc<AtomicU64>,
     ) -> io::Result<Self> {
         let workbook = Workbook::open(path)?;
-        let (name, file) = workbook.sheet(sheet)?.clone();
+        let Sheet { name, file, .. } = workbook.sheet(sheet)?.clone();
         let open = |taken: &Arc<AtomicU64>| -> io::Result<SheetCells> {
             let xml = workbook.reader(&file, taken)?;
             let lacks =
                 || refused(format!("the workbook lacks the file of the sheet {}", shown(&name)));
             Ok(SheetCells::new(xml.ok_or_else(lacks)?))
         };
-        let layout = layout(&workbook, open(&Arc::default())?)?;
+        let layout = layout(&workbook, open(&Arc::default())?)?.ok_or_else(|| {
+            refused(format!("the sheet {} is empty{}", shown(&name), workbook.others(&name)))
+        })?;
         let mut cells = open(taken)?;
-        // The header is known.
+        // The first row is known.
         let mut next = cells.next(&workbook)?;
         while next.is_some_and(|cell| cell.row == layout.header) {
             next = cells.next(&workbook)?;
@@ -107,7 +110,8 @@ impl SheetText {
         let declared = places.iter().map(declared).collect();
         let columns = places.iter().map(|&place| place as u32).collect();
         let notes = vec![told(&workbook, &name, &layout)];
-        Ok(Self { workbook, cells, next, columns, text, read: 0, declared, notes })
+        let rows = layout.rows;
+        Ok(Self { workbook, cells, next, columns, text, read: 0, declared, rows, notes })
     }
 
     /// Makes the next piece of text. Returns false at the end.
@@ -165,49 +169,40 @@ impl Read for SheetText {
     }
 }
 
-/// Reads all cells of a sheet to find its columns and rows. The first row that is not empty is the header.
-fn layout(workbook: &Workbook, mut cells: SheetCells) -> io::Result<SheetLayout> {
+/// Reads all cells of a sheet to find its columns and rows. The first row that is not empty may be the header; `None` if there is none.
+fn layout(workbook: &Workbook, mut cells: SheetCells) -> io::Result<Option<SheetLayout>> {
     let mut layout = SheetLayout::default();
     let (mut header, mut last) = (None, None);
-    while let Some(cell) = cells.next(workbook)? {
+    while let Some(cell) = cells.next_of_sound_file(workbook)? {
         let column = cell.column as usize;
         if layout.names.len() <= column {
             layout.names.resize(column + 1, String::new());
             layout.counts.resize(column + 1, (0, 0));
         }
-        let top = *header.get_or_insert(cell.row);
-        if cell.row == top {
+        if last.replace(cell.row) != Some(cell.row) {
+            layout.rows.push(cell.row);
+        }
+        if cell.row == *header.get_or_insert(cell.row) {
             layout.names[column] = cells.text.trim().to_owned();
             continue;
         }
-        let before = last.replace(cell.row).unwrap_or(top);
-        layout.has_empty_rows |= cell.row > before + 1;
         let counts = &mut layout.counts[column];
         match cell.kind {
             CellKind::Text => counts.0 += 1,
             _ => counts.1 += 1,
         }
     }
-    layout.header = header.ok_or_else(|| refused("the sheet is empty"))?;
-    Ok(layout)
+    Ok(header.map(|header| SheetLayout { header, ..layout }))
 }
 
 /// Says which sheet is read, and where its rows are.
 fn told(workbook: &Workbook, name: &str, layout: &SheetLayout) -> String {
-    let mut told = format!(
-        "the sheet {} of an Excel workbook; line 2 in messages is row {}",
-        shown(name),
-        layout.header + 2
-    );
-    if layout.has_empty_rows {
-        told += "; rows without cells are left out, and lines count the others";
+    let mut told =
+        format!("the sheet {} of an Excel workbook; lines in messages are its rows", shown(name));
+    if layout.rows.has_gaps() {
+        told += "; rows without cells are left out";
     }
-    let others: Vec<&str> =
-        workbook.sheets.iter().map(|it| it.0.as_str()).filter(|it| *it != name).collect();
-    if !others.is_empty() {
-        told += &format!("; for another sheet give ‘sheet’: {}", list(&others));
-    }
-    told
+    told + &workbook.others(name)
 }
 
 fn refused(problem: impl Into<String>) -> io::Error {

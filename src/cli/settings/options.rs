@@ -105,7 +105,7 @@ pub(crate) static OPTIONS: &[OptionRow] = &[
         key: "sheet",
         value: "NAME",
         heading: Data,
-        help: "Sheet of these tables, if they are Excel workbooks [default: the first]",
+        help: "Sheet of these tables, if they are Excel workbooks [default: the first one that is not hidden]",
         read: |run, it| put(&mut run.reading.format.sheet, column(it)),
         show: |run| run.reading.format.sheet.clone().and_then(some),
         ..USUAL

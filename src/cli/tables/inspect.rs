@@ -2,15 +2,16 @@
 
 use serde::Serialize;
 
+use super::input::TableInput;
 use super::reading::with_bar;
 use crate::cli::Exit;
 use crate::cli::args::InspectArgs;
 use crate::cli::output::{Output, failed};
 use crate::cli::settings::column_options;
 use crate::cli::wording::with_options;
-use crate::data::{ColumnReport, TableOptions, inspect_with, list};
+use crate::data::{ColumnReport, TableOptions, inspect_noted, list};
 use crate::error::Result;
-use crate::report::{JsonLines, count};
+use crate::report::{Console, JsonLines, count};
 use crate::shape::{brief, shortest};
 
 #[derive(Serialize)]
@@ -30,8 +31,12 @@ pub(crate) fn inspect(args: &InspectArgs) -> Result<Exit> {
         ..of_columns
     };
     let read =
-        |progress| inspect_with(&args.table, &TableOptions { progress, ..options }, &scaling);
-    let mut columns = with_bar(args.json, &args.table, read)?;
+        |progress| inspect_noted(&args.table, &TableOptions { progress, ..options }, &scaling);
+    let (mut columns, notes) = with_bar(args.json, &args.table, read)?;
+    if !notes.is_empty() {
+        let told = with_options(&notes.join("; "));
+        Console::stderr().say("table", &format!("{}: {told}", TableInput::of(&args.table).name()));
+    }
     columns.iter_mut().for_each(|column| column.becomes = with_options(&column.becomes));
     let mut out = Output::new();
     if args.json {

@@ -11,6 +11,7 @@ use ::csv::{ByteRecord, ReaderBuilder};
 use super::marks::{DecimalMark, MarksEvidence, NumberMarks, decide};
 use crate::data::cell::shown;
 use crate::data::header::list;
+use crate::data::sheet_rows::SheetRows;
 use crate::error::{Error, Result};
 
 /// Largest number of rows that are looked at.
@@ -31,7 +32,7 @@ pub struct TableFormat {
     pub header: Option<bool>,
     /// File of an array with the target of each row, for a table that is an array too; the target's name is `y` then.
     pub target_file: Option<PathBuf>,
-    /// Name of a workbook's sheet; without one, the first.
+    /// Name of a workbook's sheet; without one, the first that is not hidden.
     pub sheet: Option<String>,
 }
 
@@ -41,14 +42,20 @@ impl TableFormat {
         (self.target_file.as_deref(), self.sheet.as_deref())
     }
 
-    /// Returns the form of an array's text.
-    pub(super) fn of_array(&self, source: &str) -> Result<Self> {
-        if self.delimiter.is_some() || self.decimal.is_some() || self.header.is_some() {
+    /// Returns the form of the text of an array or of columns, which has a header, or of a sheet, which may have one.
+    pub(super) fn of_array(&self, source: &str, is_sheet: bool) -> Result<Self> {
+        let marks = self.delimiter.is_some() || self.decimal.is_some();
+        if marks && is_sheet {
+            let problem = "the file is an Excel workbook, and has no ‘delimiter’ or ‘decimal’ mark; leave these options out";
+            return Err(Error::table(source, problem));
+        }
+        if marks || self.header.is_some() && !is_sheet {
             let problem = "the file is no text, and has no ‘delimiter’, ‘decimal’ mark or ‘header’; leave these options out";
             return Err(Error::table(source, problem));
         }
+        let header = if is_sheet { self.header } else { Some(true) };
         let (target_file, sheet) = (self.target_file.clone(), self.sheet.clone());
-        Ok(Self { delimiter: Some(','), decimal: None, header: Some(true), target_file, sheet })
+        Ok(Self { delimiter: Some(','), decimal: None, header, target_file, sheet })
     }
 }
 
@@ -61,8 +68,10 @@ pub(super) struct Dialect {
     pub(super) skip: usize,
     /// True if the first cell of each row is a name of the row, which the header lacks.
     pub(super) row_names: bool,
-    /// True for the text of an array.
+    /// True for the text of an array, of columns or of a sheet.
     pub(super) is_array: bool,
+    /// Rows of the sheet whose text this is.
+    pub(super) sheet: Option<SheetRows>,
     /// True if the header has an empty name for it.
     pub(super) unnamed: bool,
     /// Number of empty columns without a name at the end of each row.
@@ -296,6 +305,24 @@ impl Dialect {
         (self.row_names, self.unnamed, self.comma) = (false, false, false);
         self.marks = vec![NumberMarks::Plain; cells];
         self.notes = notes.to_vec();
+    }
+
+    /// Takes the text of a sheet, whose first row may be no header, and whose first column may have the names of rows.
+    pub(super) fn take_sheet(&mut self, rows: SheetRows, notes: &[String], stated: &TableFormat) {
+        let (row_names, unnamed) = (self.row_names, self.unnamed);
+        self.take_as_written(notes);
+        (self.row_names, self.unnamed, self.sheet) = (row_names, unnamed, Some(rows));
+        self.marks.truncate(self.width - usize::from(row_names));
+        self.remark(&[], stated);
+    }
+
+    /// Returns the line in messages of a row of an array or a sheet, which has so many rows before it.
+    pub(super) fn line_of_row(&self, before: u64) -> u64 {
+        match &self.sheet {
+            Some(rows) => rows.number(before + u64::from(self.header)),
+            // The header is line 1.
+            None => before + 2,
+        }
     }
 
     /// Returns true if a table whose first line has so many cells needs no treatment.

@@ -41,7 +41,7 @@ impl Layout {
         let mut table = TableReader::open(path, &options.format, wanted)?;
         let mut layout = Self::in_header(&table, target, options)?;
         // A second pass takes the first line as this one does; that of an array is always a header, which may not be stated.
-        if !table.dialect().is_array {
+        if !table.dialect().is_array || table.dialect().sheet.is_some() {
             layout.format.header = Some(table.dialect().header);
         }
         // Between commas, texts with commas in them are classes, unless someone says that they are numbers.

@@ -103,7 +103,7 @@ impl RowParser {
             }
             read.begin_like(before);
             let row = rows + (read.rows + read.left_out) as u64;
-            let line = if dialect.is_array { row + 2 } else { line };
+            let line = if dialect.is_array { dialect.line_of_row(row) } else { line };
             read.take_cells(&cells, line, &self.layout, &self.marks)?;
         }
         Some(read)

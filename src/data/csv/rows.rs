@@ -193,16 +193,22 @@ impl TableReader {
         let stated = match bytes.array_notes() {
             // The mark that was stated for the training table holds, unless another mark is stated for this one.
             None => TableFormat { decimal: stated.decimal.or(usual), ..stated.clone() },
-            Some(_) => stated.of_array(&source)?,
+            Some(array) => stated.of_array(&source, array.sheet.is_some())?,
         };
         let (sample, whole, failed) = sample(&mut bytes);
         let mut dialect = Dialect::find((&sample, whole), &stated, wanted);
         if let Some(problem) = dialect.problem.take() {
             return Err(Error::table(&source, problem));
         }
-        let array = bytes.array_notes().cloned();
-        if let Some(array) = &array {
-            dialect.take_as_written(&array.notes);
+        let mut array = bytes.array_notes().cloned();
+        if let Some(array) = &mut array {
+            match array.sheet.take() {
+                Some(rows) => dialect.take_sheet(rows, &array.notes, &stated),
+                None => dialect.take_as_written(&array.notes),
+            }
+            // Names of rows are no column of the table.
+            let names = usize::from(dialect.row_names).min(array.declared.len());
+            array.declared.drain(..names);
         }
         let mut sample = Cursor::new(sample);
         sample.set_position(dialect.skip as u64);
@@ -396,7 +402,37 @@ impl TableReader {
                  if it has their names",
             );
         }
+        if let Error::Table { problem, .. } = &mut error {
+            self.explain_title(problem);
+        }
         error
+    }
+
+    /// Puts another reason into an error about the header of a sheet whose first row looks like a title.
+    fn explain_title(&self, problem: &mut String) {
+        let Some(rows) = self.dialect.sheet.as_ref().filter(|_| self.dialect.header) else {
+            return;
+        };
+        let names = || self.header.iter().map(str::trim);
+        let ends_unnamed = names().next_back().is_some_and(str::is_empty);
+        let mut named = names().filter(|name| !name.is_empty());
+        let (row, only, last) = (rows.number(0), named.next(), named.next_back());
+        match (only, last) {
+            (Some(title), None) if ends_unnamed => {
+                *problem = format!(
+                    "row {row} looks like a title: {} is its only cell, and columns behind it have no name; delete the row, so that the \
+                     first one has the columns' names",
+                    cell::shown(title)
+                );
+            }
+            (_, Some(last)) if problem.as_str() == header::ENDS_IN_COMMA => {
+                *problem = format!(
+                    "columns behind {} have cells, but no name in row {row}; name them, or empty these cells",
+                    cell::shown(last)
+                );
+            }
+            _ => {}
+        }
     }
 
     /// Reads the next row, if there is one. A table without rows is an error.
@@ -408,7 +444,7 @@ impl TableReader {
         self.rows += 1;
         if self.dialect.is_array {
             // A text in a cell may have several lines, which the file has not.
-            self.line = self.rows + 1;
+            self.line = self.dialect.line_of_row(self.rows - 1);
         }
         let want = if self.plain { self.header.len() } else { self.dialect.width };
         if self.record.len() != want {

@@ -132,7 +132,11 @@ impl SheetCells {
                         }
                     }
                     "row" => cell.row += 1,
-                    "sheetData" => self.ended = true,
+                    "sheetData" => {
+                        // The checksum, which shows a changed digit of any cell, is compared at the end.
+                        self.xml.finish()?;
+                        self.ended = true;
+                    }
                     _ => {}
                 },
                 Event::Eof => problem = Some("it ends in the middle"),
@@ -146,6 +150,14 @@ impl SheetCells {
             }
         }
         Ok(None)
+    }
+
+    /// Does the same as [`Self::next`], and tells of a damaged archive rather than of what that has made of a cell.
+    pub(super) fn next_of_sound_file(
+        &mut self,
+        workbook: &Workbook,
+    ) -> io::Result<Option<FilledCell>> {
+        self.next(workbook).map_err(|error| self.xml.damage().unwrap_or(error))
     }
 
     /// Ends a cell. Returns it, unless it is empty.

@@ -52,12 +52,21 @@ impl SharedTexts {
     }
 }
 
+/// A sheet of cells.
+#[derive(Clone, Debug)]
+pub(super) struct Sheet {
+    pub(super) name: String,
+    /// Name of its file in the archive.
+    pub(super) file: String,
+    /// True if spreadsheet programs do not show it.
+    pub(super) hidden: bool,
+}
+
 /// A workbook without its cells.
 pub(super) struct Workbook {
     path: PathBuf,
     files: Vec<ArchiveEntry>,
-    /// Names of the sheets of cells, and of their files.
-    pub(super) sheets: Vec<(String, String)>,
+    pub(super) sheets: Vec<Sheet>,
     /// True if days count from 1904-01-01.
     pub(super) from_1904: bool,
     pub(super) texts: SharedTexts,
@@ -101,14 +110,14 @@ impl Workbook {
         file.map(|it| Ok(XmlReader::new(it.open(&self.path, taken)?, name))).transpose()
     }
 
-    /// Returns the sheet of a name, or the first one: its name, and the name of its file.
-    pub(super) fn sheet(&self, wanted: Option<&str>) -> io::Result<&(String, String)> {
+    /// Returns the sheet of a name, or the first one that is shown; the first one of all where none is.
+    pub(super) fn sheet(&self, wanted: Option<&str>) -> io::Result<&Sheet> {
         let sheet = match wanted {
-            None => self.sheets.first(),
-            Some(name) => self.sheets.iter().find(|it| it.0.trim() == name.trim()),
+            None => self.sheets.iter().find(|it| !it.hidden).or(self.sheets.first()),
+            Some(name) => self.sheets.iter().find(|it| it.name.trim() == name.trim()),
         };
         sheet.ok_or_else(|| {
-            let names: Vec<&str> = self.sheets.iter().map(|it| it.0.as_str()).collect();
+            let names: Vec<&str> = self.sheets.iter().map(|it| it.name.as_str()).collect();
             let problem = match wanted {
                 Some(name) => {
                     format!("there is no sheet {}; the workbook has {}", shown(name), list(&names))
@@ -117,6 +126,23 @@ impl Workbook {
             };
             io::Error::new(io::ErrorKind::Unsupported, problem)
         })
+    }
+
+    /// Says which other sheets there are, and how one of them is read; empty if there is none.
+    pub(super) fn others(&self, name: &str) -> String {
+        let named = |hidden: bool| -> Vec<&str> {
+            let others = self.sheets.iter().filter(|it| it.name != name && it.hidden == hidden);
+            others.map(|it| it.name.as_str()).collect()
+        };
+        let (open, hidden) = (named(false), named(true));
+        let mut told = String::new();
+        if !open.is_empty() {
+            told += &format!("; for another sheet give ‘sheet’: {}", list(&open));
+        }
+        if !hidden.is_empty() {
+            told += &format!("; for a hidden sheet give ‘sheet’: {}", list(&hidden));
+        }
+        told
     }
 
     /// Reads the names of the sheets, and of their files.
@@ -156,8 +182,13 @@ impl Workbook {
                     });
                     let file =
                         files.iter().find(|file| id.as_ref().is_some_and(|id| *id.value == file.0));
+                    let hidden = attribute(&it, "state").is_some_and(|it| it != "visible");
                     // Sheets of charts have no cells.
-                    sheets.extend(file.map(|file| (name, place_in_archive(&file.1))));
+                    sheets.extend(file.map(|file| Sheet {
+                        name,
+                        file: place_in_archive(&file.1),
+                        hidden,
+                    }));
                 }
                 Event::Eof => break,
                 _ => {}

@@ -14,7 +14,8 @@ use crate::data::byte_stream::ByteStream;
 
 /// Largest number of bytes of one tag or text: a cell has at most 32,767 letters.
 const LONGEST_EVENT: usize = 1 << 20;
-
+/// Most bytes of a file behind the last element that is read, such as the rules of a sheet's formats.
+const MOST_REST: u64 = 1 << 30;
 /// Most elements within one another, whose names are in memory.
 const DEEPEST: usize = 64;
 
@@ -88,6 +89,25 @@ impl XmlReader {
         Ok(event)
     }
 
+    /// Reads the file to its end, where the archive compares its checksum.
+    ///
+    /// # Errors
+    ///
+    /// When the archive is damaged, or the rest of the file is longer than any that is needed.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        let mut rest = (&mut self.reader.get_mut().inner).take(MOST_REST + 1);
+        if io::copy(&mut rest, &mut io::sink())? > MOST_REST {
+            let problem = format!("more than {} MiB behind its rows", MOST_REST >> 20);
+            return Err(damaged(&self.name, &problem));
+        }
+        Ok(())
+    }
+
+    /// Returns the error of an archive whose checksum shows that the file is not as it was written.
+    pub(super) fn damage(&mut self) -> Option<io::Error> {
+        io::copy(&mut (&mut self.reader.get_mut().inner).take(MOST_REST), &mut io::sink()).err()
+    }
+
     /// Returns the error that says what is wrong with the file.
     pub(super) fn damaged(&self, problem: &str) -> io::Error {
         damaged(&self.name, problem)
@@ -96,7 +116,7 @@ impl XmlReader {
 
 fn damaged(name: &str, problem: &str) -> io::Error {
     io::Error::other(format!(
-        "the workbook is damaged ({name}: {problem}); save it again in a spreadsheet program"
+        "the workbook is damaged ({name}: {problem}); copy the file again, or save it again in a spreadsheet program"
     ))
 }
 
