@@ -190,7 +190,10 @@ fn checkpoints_that_cannot_be_written_end_no_run() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("warning: cannot write r/.checkpoint.new: File too large"), "{said}");
-    assert!(said.contains("training goes on") || said.contains("from an earlier checkpoint only"), "{said}");
+    assert!(
+        said.contains("training goes on") || said.contains("from an earlier checkpoint only"),
+        "{said}"
+    );
     assert!(files(&folder.join("r")) == files(&folder.join("whole")), "{said}");
     let names = fs::read_dir(folder.join("r")).unwrap();
     let names: Vec<String> =
