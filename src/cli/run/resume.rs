@@ -29,12 +29,13 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
     let done = read.map_or((0, 0), |it| (it.epoch(), it.step()));
     let kept = read.and_then(Checkpoint::kept).map(|kept| kept.epoch);
     if let Some((path, checkpoint)) = checkpoint {
-        prepared.trainer.resume(checkpoint).map_err(|error| match error {
+        let resumed = prepared.trainer.resume(checkpoint);
+        resumed.map_err(|error| match with_changes(error, &config, &prepared.trainer) {
             // The library knows no file, and the user no setting of that name.
             Error::Setting { name, problem } if name == CHECKPOINT => {
                 Error::setting(path.display().to_string(), problem)
             }
-            other => config.locate(with_changes(other, &config.out, &prepared.trainer)),
+            other => config.locate(other),
         })?;
     }
     let Prepared { mut trainer, config: text, options, mut warnings, judge, format } = prepared;
@@ -59,9 +60,11 @@ pub(crate) fn resume(args: &ResumeArgs) -> Result<Exit, Failure> {
 
 /// Returns an error that says what has changed in the table, if a checkpoint is refused for that: the model in the run's folder has the
 /// columns as they were.
-fn with_changes(error: Error, run: &Path, trainer: &Trainer) -> Error {
-    let Error::Setting { name, .. } = &error else { return error };
-    let Ok(Some(was)) = read_preparation(run.join(MODEL_FILE)) else { return error };
+fn with_changes(error: Error, config: &RunConfig, trainer: &Trainer) -> Error {
+    if !matches!(error, Error::Setting { .. }) {
+        return error;
+    }
+    let Ok(Some(was)) = read_preparation(config.out.join(MODEL_FILE)) else { return error };
     let changes = trainer.trained().preparation.schema.changes(&was.schema);
     if changes.is_empty() {
         return error;
@@ -71,7 +74,7 @@ fn with_changes(error: Error, run: &Path, trainer: &Trainer) -> Error {
          with ‘init’",
         changes.join("; ")
     );
-    Error::setting(name.clone(), problem)
+    Error::table(config.table.display().to_string(), problem)
 }
 
 /// Returns a warning, if the run is to have another length than before, and its schedules depend on it.
