@@ -92,9 +92,7 @@ pub(crate) fn inspect_noted(
         let counts = column.counts(&marks, options.min_count);
         column.finish(&marks);
         let scan = &column.scan;
-        let (kind, mut becomes) = fate(scan, &name, (&counts, &asked), options);
-        // Of tables with very many columns these texts are much of the memory.
-        becomes.shrink_to_fit();
+        let (kind, becomes) = fate(scan, &name, (&counts, &asked), options);
         let is_number = kind == "number";
         let (distinct, examples) = match is_number {
             true => (counts.numbers, counts.first_numbers),
