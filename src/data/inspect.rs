@@ -27,8 +27,8 @@ pub struct ColumnReport {
     pub name: String,
     /// Kind of the column: number, category, date, none if it is left out, or mixed if training refuses it.
     pub kind: &'static str,
-    /// Number of cells, which is that of the rows.
-    pub cells: u32,
+    /// Number of cells.
+    pub cells: usize,
     /// Number of cells that are gaps.
     pub gaps: usize,
     /// Number of different values that are no gaps: of numbers, whatever their spelling, counted up to 65,536; of texts up to 1,048,576.
@@ -100,7 +100,7 @@ pub(crate) fn inspect_noted(
         };
         let gaps = scan.gaps + if is_number { scan.odd } else { 0 };
         let range = scan.range;
-        let (or_more, cells) = (counts.ended, crate::shape::narrow(cells));
+        let or_more = counts.ended;
         reports.push(ColumnReport {
             name,
             kind,

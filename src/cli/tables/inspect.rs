@@ -57,7 +57,7 @@ fn lines(columns: &[ColumnReport]) -> Vec<String> {
     let names: Vec<String> = columns.iter().map(|column| list(&[&column.name])).collect();
     let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(6);
     let mut lines =
-        vec![format!("{} rows, {} columns", count(u64::from(rows)), count(columns.len() as u64))];
+        vec![format!("{} rows, {} columns", count(rows as u64), count(columns.len() as u64))];
     lines.push(format!(
         "{:<width$}  {:<8} {:>9} {:>9}  values",
         "column", "kind", "gaps", "distinct"
