@@ -97,9 +97,12 @@ impl ArrayLayout {
         }
     }
 
-    /// Names of the columns.
+    /// Names of the columns of an array that has rows; the first one has been read, so that the columns are there.
     fn names(&self, name: &str) -> io::Result<Vec<String>> {
         let columns = self.columns()?;
+        if self.rows() == 0 {
+            return Err(wrong("a header, but no rows; add some, or choose another table"));
+        }
         if self.shape.len() < 2 && name != "x" {
             return Ok(vec![name.to_string()]);
         }
@@ -228,7 +231,7 @@ struct ArrayRows {
 }
 
 impl ArrayRows {
-    /// Reads the header and the first row, so that nobody makes names for columns that are not there.
+    /// Reads the header, and the first row if there is one.
     fn open(mut source: ByteStream) -> io::Result<Self> {
         let layout = layout(&mut source)?;
         let columns = layout.columns()?;
@@ -343,11 +346,15 @@ impl ArrayText {
                 "the file is a zip archive without NPY arrays, as spreadsheets of other programs than Excel are; unpack it, or save the sheet as CSV in UTF-8",
             ));
         }
+        // An array without rows is one of the others, if any has rows.
         let mut counts: Vec<u64> = Vec::new();
         for (_, rows) in &arrays {
-            if !counts.contains(&rows.layout.rows()) {
+            if rows.layout.rows() > 0 && !counts.contains(&rows.layout.rows()) {
                 counts.push(rows.layout.rows());
             }
+        }
+        if counts.is_empty() {
+            counts.push(0);
         }
         let names_of = |count: u64| -> io::Result<Vec<String>> {
             let mut names = Vec::new();
@@ -519,6 +526,8 @@ mod tests {
             (npy("<f8", "(1, 99999999999, 99999999999)", &eight), "more than 2097152"),
             (npy("<f8", "(18446744073709551615, 2000000)", &eight), "ends after 0 of"),
             (npy("<f8", "(3, 0)", &eight), "is empty"),
+            (npy("<f8", "(0, 1999999)", &[]), "no rows"),
+            (idx(8, &[0, 65_246, 1], &[]), "no rows"),
             (npy("<f8", "()", &eight), "a single number"),
             (npy("<f8", "(3, -1)", &eight), "shape"),
             (npy("<U5", "(1,)", &eight), "type `<U5`"),
@@ -608,6 +617,13 @@ mod tests {
             "{notes}"
         );
         assert_eq!(read(&whole, "t").unwrap().0, "x_test0,x_test1,t\n0,0,5\n0,0,6\n0,0,7\n");
+        // An array without rows is left out, unless no other is there.
+        let mut lacking = files.to_vec();
+        lacking.insert(0, ("none.npy", npy("|u1", "(0, 2)", &[])));
+        let (text, notes) = read(&zip(&lacking[..3]), "y").unwrap();
+        assert_eq!(text, "x0,x1,y\n1,2,8\n3,4,9\n");
+        assert!(notes.ends_with("left out, since the number of rows differs: `none`"), "{notes}");
+        assert!(read(&zip(&lacking[..1]), "y").unwrap_err().to_string().contains("no rows"));
         // Each byte of the data is under a checksum.
         let data = whole.windows(4).position(|it| it == [1, 2, 3, 4]).unwrap();
         let mut damaged = whole.clone();
