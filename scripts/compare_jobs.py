@@ -13,14 +13,13 @@ the accuracy or R² over the second file's rows, which none trains on. Needs num
 import argparse
 import importlib.util
 import json
-import os
 import pathlib
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
+
+from compare_reading import run
 
 # For each job: sizes of the hidden layers, rows of a batch, epochs, whether the target is a class.
 JOBS = {
@@ -129,18 +128,15 @@ def by_keras(folder, job):
     write(folder, predicted.argmax(1) if classes else predicted[:, 0])
 
 
-def by_wgrad(program, folder, job):
-    """Both commands, the time of the program's two starts included."""
+def of_wgrad(program, folder, job):
+    """Both commands of the job."""
     hidden, batch, epochs, classes = JOBS[job]
-    shutil.rmtree(folder / "run", ignore_errors=True)
-    train = ["train", str(folder / "train.csv"), "--target", "y", "--valid", "0"]
-    train += ["--task", "classify" if classes else "regress"]
-    train += ["--hidden", ",".join(map(str, hidden)), "--batch-size", str(batch), "--epochs", str(epochs)]
-    train += ["--optimizer", "adam", "--lr", "0.001", "--device", "cpu", "--quiet", "--out", str(folder / "run")]
-    predict = ["predict", str(folder / "run"), str(folder / "test.csv"), "--device", "cpu", "--quiet"]
-    predict += ["--force", "--out", str(folder / "predicted.csv")]
-    subprocess.run([program, *train], check=True)
-    subprocess.run([program, *predict], check=True)
+    train = ["train", folder / "train.csv", "--target", "y", "--valid", "0", "--task", "classify" if classes else "regress"]
+    train += ["--hidden", ",".join(map(str, hidden)), "--batch-size", batch, "--epochs", epochs]
+    train += ["--optimizer", "adam", "--lr", "0.001", "--device", "cpu", "--quiet", "--force", "--out", folder / "run"]
+    predict = ["predict", folder / "run", folder / "test.csv", "--device", "cpu", "--quiet"]
+    predict += ["--force", "--out", folder / "predicted.csv"]
+    return [list(map(str, [program, *command])) for command in (train, predict)]
 
 
 def score(folder, job):
@@ -156,17 +152,10 @@ def score(folder, job):
     return float(1 - ((y - predicted) ** 2).sum() / ((y - y.mean()) ** 2).sum())
 
 
-def measure(command):
-    """Returns seconds and the peak of memory in bytes, of the process or of its largest child."""
-    begun = time.perf_counter()
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    said = child.stderr.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    if os.waitstatus_to_exitcode(status):
-        sys.exit(f"{command} failed: {said.decode()}")
-    told = [line for line in said.decode().splitlines() if line.startswith("memory ")]
-    memory = int(told[-1].split()[1]) if told else usage.ru_maxrss
-    return time.perf_counter() - begun, memory * 1024
+def measure(commands):
+    """Returns the seconds of commands one after the other, and the largest of their peaks of memory in bytes."""
+    seconds, _, memory = zip(*map(run, commands))
+    return sum(seconds), max(memory)
 
 
 def main():
@@ -186,8 +175,10 @@ def main():
             taken = {peer: [] for peer in peers}
             for _ in range(args.rounds):
                 for peer in peers:
-                    command = [sys.executable, __file__, "--do", peer, args.wgrad, folder, job]
-                    taken[peer].append((*measure(command), score(pathlib.Path(folder), job)))
+                    commands = [[sys.executable, __file__, "--do", peer, folder, job]]
+                    if peer == "wgrad":
+                        commands = of_wgrad(args.wgrad, pathlib.Path(folder), job)
+                    taken[peer].append((*measure(commands), score(pathlib.Path(folder), job)))
         print(f"{job}: hidden layers {JOBS[job][0]}, batches of {JOBS[job][1]}, {JOBS[job][2]} epochs")
         for peer, runs in taken.items():
             seconds, memory, scored = (statistics.median(column) for column in zip(*runs))
@@ -201,14 +192,8 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--make"]:
         make(pathlib.Path(sys.argv[2]), sys.argv[3])
     elif sys.argv[1:2] == ["--do"]:
-        peer, program, folder, job = sys.argv[2], sys.argv[3], pathlib.Path(sys.argv[4]), sys.argv[5]
-        if peer == "wgrad":
-            # The program's memory, not that of the interpreter that starts it.
-            by_wgrad(program, folder, job)
-            import resource
-
-            print("memory", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
-        elif peer == "sklearn":
+        peer, folder, job = sys.argv[2], pathlib.Path(sys.argv[3]), sys.argv[4]
+        if peer == "sklearn":
             by_sklearn(folder, job)
         elif peer == "keras":
             by_keras(folder, job)

@@ -400,7 +400,7 @@ fn a_changed_cell_is_an_error_though_it_is_a_number() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.xlsx");
     let rows = r#"<row r="1"><c t="str"><v>a</v></c></row><row r="2"><c><v>123456</v></c></row>"#;
-    // What stands behind the rows is longer than the readers' buffers.
+    // The part behind the rows is longer than the readers' buffers.
     let rest = "<x>1</x>".repeat(1 << 15);
     let rows = format!("{rows}</sheetData>{rest}<sheetData>");
     let stored = workbook_of(&[("s", &rows)], "", false);
@@ -419,7 +419,7 @@ fn a_changed_cell_is_an_error_though_it_is_a_number() {
         assert!(said.contains("its checksum differs); copy the file again"), "{said}");
         assert!(said.contains(&file), "{said}");
     }
-    // So is a changed text that cells share, and a format.
+    // A changed text that cells share is found too, and a changed format.
     let shared = r#"<row r="1"><c t="s"><v>0</v></c></row><row r="2"><c><v>1</v></c></row>"#;
     let stored = workbook_of(&[("s", shared)], "<si><t>name</t></si>", false);
     for (part, other) in

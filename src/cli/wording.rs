@@ -5,12 +5,14 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::sync::LazyLock;
 
 use clap::CommandFactory;
 
 use super::args::Cli;
 use super::settings::CHECKPOINT;
+use crate::data::list;
 use crate::error::Error;
 use crate::train::{Event, Warning};
 
@@ -29,6 +31,14 @@ pub(super) fn option_of(name: &str) -> Option<String> {
     }
     let key = name.strip_prefix("--").map_or_else(|| name.replace('_', "-"), str::to_string);
     OPTIONS.contains(&key).then(|| format!("--{key}"))
+}
+
+/// Says that a table lacks the column of weights that training had, so that its `rows` count the same.
+pub(super) fn without_weights(table: impl Display, weight: &str, rows: &str) -> String {
+    let weight = list(&[weight]);
+    format!(
+        "{table} has no column {weight}: all {rows} count the same, not by their weights as in training"
+    )
 }
 
 /// Replaces the settings that a text of the library names, ‘batch_size’, by options. Names out of tables stand in backquotes, and stay.

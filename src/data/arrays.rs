@@ -441,8 +441,7 @@ impl Read for ArrayText {
         if self.read == self.text.len() && !self.refill()? {
             return Ok(0);
         }
-        let count = buffer.len().min(self.text.len() - self.read);
-        buffer[..count].copy_from_slice(&self.text[self.read..self.read + count]);
+        let count = (&self.text[self.read..]).read(buffer)?;
         self.read += count;
         Ok(count)
     }

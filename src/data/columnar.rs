@@ -369,9 +369,7 @@ impl Read for ColumnarText {
         if self.read == self.text.len() && !self.refill()? {
             return Ok(0);
         }
-        let rest = &self.text[self.read..];
-        let count = rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&rest[..count]);
+        let count = (&self.text[self.read..]).read(buffer)?;
         self.read += count;
         Ok(count)
     }

@@ -249,7 +249,7 @@ impl Curve<'_> {
             Self::Line | Self::SmoothClip => line,
             Self::Log => line.abs().exp_m1().copysign(line),
             Self::Ranks(table) => at_rank(table, normal_share(z)),
-            // What is no number has to show.
+            // Cells that are no numbers have to show.
             Self::Constant => {
                 if z.is_nan() {
                     z

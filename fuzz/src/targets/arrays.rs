@@ -1,8 +1,8 @@
 //! Arrays as tables, and compressed files: read, and read again by what was learnt of them.
 
-use super::{allowance, same_inputs, with_file};
+use super::{allowance, check_again, with_file};
 use crate::memory::within;
-use wgrad::data::{PartReader, TableOptions, column_names};
+use wgrad::data::{TableOptions, column_names};
 use wgrad::{Dataset, Target};
 
 /// The first byte says which column is the target, and whether a file of its own is.
@@ -21,14 +21,6 @@ pub fn arrays(data: &[u8]) {
         let target = Target::Number(column.to_string());
         let read = within(2 * allowance(array), || Dataset::load(path, &target, &options));
         let Ok(read) = read.and_then(|read| read.data.encoded()) else { return };
-        assert!(read.rows() > 0 && read.x().len() == read.rows() * read.columns());
-        assert!(read.x().iter().all(f64::is_finite));
-        let mut parts = PartReader::open_as(path, read.schema(), &options.format)
-            .expect("the columns are there");
-        let mut x = Vec::new();
-        while let Some(part) = parts.next_part(5).expect("the rows are good") {
-            x.extend(part.x);
-        }
-        assert!(same_inputs(&x, &read.x().to_vec()));
+        check_again(path, &read, &options);
     });
 }

@@ -1,8 +1,8 @@
 //! Parquet and Arrow files as tables: read as a whole, column by column, and in pieces, which has to give the same.
 
-use super::{allowance, same_inputs, with_file};
+use super::{allowance, check_again, with_file};
 use crate::memory::within;
-use wgrad::data::{PartReader, ScalingRules, TableOptions, column_names, inspect_with};
+use wgrad::data::{ScalingRules, TableOptions, column_names, inspect_with};
 use wgrad::{Dataset, Target};
 
 /// The first byte says which column is the target, what it is taken for, and how gaps are dealt with.
@@ -32,14 +32,6 @@ pub fn columns(data: &[u8]) {
             within(2 * allowance(file), || inspect_with(path, &options, &ScalingRules::default()));
         let read = within(2 * allowance(file), || Dataset::load(path, &target, &options));
         let Ok(read) = read.and_then(|read| read.data.encoded()) else { return };
-        assert!(read.rows() > 0 && read.x().len() == read.rows() * read.columns());
-        assert!(read.x().iter().all(f64::is_finite));
-        let mut parts = PartReader::open_as(path, read.schema(), &options.format)
-            .expect("the columns are there");
-        let mut x = Vec::new();
-        while let Some(part) = parts.next_part(5).expect("the rows are good") {
-            x.extend(part.x);
-        }
-        assert!(same_inputs(&x, &read.x().to_vec()));
+        check_again(path, &read, &options);
     });
 }

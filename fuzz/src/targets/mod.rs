@@ -12,6 +12,9 @@ mod text;
 
 use std::path::{Path, PathBuf};
 
+use wgrad::Dataset;
+use wgrad::data::{PartReader, TableOptions};
+
 pub use self::arrays::arrays;
 pub use self::checkpoint::{about_of, checkpoint, trained_checkpoint};
 pub use self::columns::columns;
@@ -75,6 +78,19 @@ impl Bytes<'_> {
         self.0 = rest;
         String::from_utf8_lossy(text).into_owned()
     }
+}
+
+/// Checks a table that was read as a whole, and reads it again in pieces, which has to give the same.
+fn check_again(path: &Path, read: &Dataset, options: &TableOptions) {
+    assert!(read.rows() > 0 && read.x().len() == read.rows() * read.columns());
+    assert!(read.x().iter().all(f64::is_finite));
+    let mut parts =
+        PartReader::open_as(path, read.schema(), &options.format).expect("the columns are there");
+    let mut x = Vec::new();
+    while let Some(part) = parts.next_part(5).expect("the rows are good") {
+        x.extend(part.x);
+    }
+    assert!(same_inputs(&x, &read.x().to_vec()));
 }
 
 /// Returns true if rows that were read in pieces are those of the whole table, in which numbers stand for gaps in dates.

@@ -89,25 +89,17 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
             check(name, kind, &mut console)?;
         }
         for workload in &workloads {
+            // A workload for hardware takes minutes elsewhere, so there it is timed by its name alone.
+            let may_be_long = workload.hardware_only && named.is_empty();
             if args.predict {
-                // Where it takes minutes, it is timed by its name alone.
-                if workload.hardware_only && named.is_empty() {
-                    continue;
+                if !may_be_long {
+                    predictions(args, workload, (name, kind), &mut out)?;
                 }
-                predictions(args, workload, (name, kind), &mut out)?;
                 continue;
             }
-            let begun = std::time::Instant::now();
-            // Opened anew for each workload, so that the first step includes compiling.
-            let (mut device, _) = open_tuned(kind, &tuning)?;
-            if args.single_kernels {
-                // Choices of an earlier run that took no whole steps, nor a form of any product.
-                device.take_variants(&[]);
-            }
-            let open_seconds = begun.elapsed().as_secs_f64();
+            let (device, open_seconds) = opened(args, kind, &tuning)?;
             check_precision(precision, device.info())?;
-            // A workload for hardware would take minutes on a software adapter.
-            if workload.hardware_only && named.is_empty() && !device.info().kind.ends_with("GPU") {
+            if may_be_long && !device.info().kind.ends_with("GPU") {
                 console.line(&format!(
                     "{} on {name}: left out, since it takes a hardware GPU; --workload {0} times it all the same",
                     workload.name
@@ -119,9 +111,7 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
                 profile(args, workload, name, device, &mut out)?;
                 continue;
             }
-            let row = measure(args, workload, name, device.as_mut(), open_seconds)?;
-            // Warnings of the tuner concern the row that is printed next.
-            device.take_warnings().iter().for_each(|problem| console.warn(&with_options(problem)));
+            let row = measure(args, workload, (name, device, open_seconds), &mut console)?;
             if args.json {
                 JsonLines::new(&mut out).line(&row.line()).map_err(failed)?;
             }
@@ -136,14 +126,26 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// Opens a device anew, so that the first step includes compiling. Returns it, and the seconds that opening took.
+fn opened(args: &BenchArgs, kind: &DeviceKind, tuning: &Tuning) -> Result<(Box<dyn Device>, f64)> {
+    let begun = std::time::Instant::now();
+    let (mut device, _) = open_tuned(kind, tuning)?;
+    if args.single_kernels {
+        // Choices of an earlier run that took no whole steps, nor a form of any product.
+        device.take_variants(&[]);
+    }
+    Ok((device, begun.elapsed().as_secs_f64()))
+}
+
+/// Times one workload on an open device, and prints the tuner's warnings, which concern its row.
 fn measure(
     args: &BenchArgs,
     workload: &Workload,
-    name: &str,
-    device: &mut dyn Device,
-    open_seconds: f64,
+    (name, mut device, open_seconds): (&str, Box<dyn Device>, f64),
+    console: &mut Console,
 ) -> Result<Row> {
-    let found = workload.measure(device, Duration::from_secs_f64(args.seconds))?;
+    let found = workload.measure(device.as_mut(), Duration::from_secs_f64(args.seconds))?;
+    device.take_warnings().iter().for_each(|problem| console.warn(&with_options(problem)));
     let (device, info) = (name.to_string(), device.info().clone());
     Ok(Row { workload: workload.clone(), device, info, found, open_seconds })
 }

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use super::network::Network;
 use super::raw_settings::RawSettings;
 use crate::cli::cache::{table_folder, tuning_folder};
-use crate::cli::wording::with_options;
+use crate::cli::wording::{with_options, without_weights};
 use crate::data::{
     Arranged, Dataset, DuplicateColumn, LoadedTable, Preprocessing, ReadProgress, Split,
     SplitColumns, TableOptions, Target, TargetKind, Targets, column_names_as, is_lasting, list,
@@ -411,14 +411,9 @@ impl RunConfig {
             return None;
         };
         let weight = data.train.schema().weight.as_deref()?;
-        let same = valid.weights().is_none();
-        same.then(|| {
-            format!(
-                "{} has no column {}: all validation rows count the same, not by their weights as in training, also where the best \
-                 epoch is chosen; add the column to weigh them",
-                path.display(),
-                list(&[weight])
-            )
+        valid.weights().is_none().then(|| {
+            let lacks = without_weights(path.display(), weight, "validation rows");
+            format!("{lacks}, also where the best epoch is chosen; add the column to weigh them")
         })
     }
 

@@ -14,8 +14,8 @@ use crate::cli::Exit;
 use crate::cli::args::EvaluateArgs;
 use crate::cli::open_run::open_run;
 use crate::cli::output::{Output, failed};
-use crate::cli::wording::with_options;
-use crate::data::{PartReader, Positive, TableFormat, list};
+use crate::cli::wording::{with_options, without_weights};
+use crate::data::{PartReader, Positive, TableFormat};
 use crate::error::{Error, Result};
 use crate::report::{Console, JsonLines, pluralize, positive_by_column};
 use crate::train::{Evaluation, Metric, Predictor, StreamingEvaluator};
@@ -112,11 +112,8 @@ pub(crate) fn evaluate(args: &EvaluateArgs) -> Result<Exit> {
         ));
     }
     if let Some(weight) = trained.preparation.schema.weight.as_deref().filter(|_| !weighted) {
-        console.warn(&format!(
-            "{} has no column {}: all rows count the same, not by their weights as in training; add the column if the figures are to be compared",
-            input.name(),
-            list(&[weight])
-        ));
+        let lacks = without_weights(input.name(), weight, "rows");
+        console.warn(&format!("{lacks}; add the column if the figures are to be compared"));
     }
     let mut out = Output::new();
     if args.json {

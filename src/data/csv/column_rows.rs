@@ -249,7 +249,7 @@ mod tests {
     fn batches_have_the_cells_of_the_same_table_as_text() {
         let folder = tempfile::tempdir().unwrap();
         let ruled = |rules: &[(&str, ColumnRule)]| -> TableOptions {
-            // What a file declares as texts is told here, for the text.
+            // Types that a file declares are told here, for the text.
             let columns = [("mixed", ColumnRule::Number)].iter().chain(rules);
             let columns = columns.map(|(name, rule)| (name.to_string(), rule.clone())).collect();
             TableOptions { columns, ..TableOptions::default() }

@@ -133,8 +133,7 @@ impl FirstPass {
         let parallel = !rows.form.dialect.is_array;
         while let Some(block) = blocks.next()? {
             let read = rows.read(block, self.seen(), &self.all)?;
-            self.append(read);
-            progress.tell(table.bytes(), self.seen());
+            self.append_next(read, (table, progress));
             if parallel {
                 break;
             }
@@ -148,8 +147,7 @@ impl FirstPass {
                 move || blocks.next(),
                 read,
                 |read| {
-                    self.append(read);
-                    progress.tell(table.bytes(), self.seen());
+                    self.append_next(read, (table, progress));
                     Ok(())
                 },
             )?;
@@ -183,8 +181,7 @@ impl FirstPass {
                 move || batches.next().map_err(&failed),
                 read,
                 |read| {
-                    self.append(read);
-                    progress.tell(table.bytes(), self.seen());
+                    self.append_next(read, (table, progress));
                     Ok(())
                 },
             )?;
@@ -212,6 +209,12 @@ impl FirstPass {
     /// Returns true if all rows were left out by their weights.
     pub(super) fn is_empty(&self) -> bool {
         self.all.rows == 0
+    }
+
+    /// Takes the rows that come next, and tells how far the reading is.
+    fn append_next(&mut self, part: ReadRows, (table, progress): (&TableReader, &ReadProgress)) {
+        self.append(part);
+        progress.tell(table.bytes(), self.seen());
     }
 
     /// Takes the rows that come next.

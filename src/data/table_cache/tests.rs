@@ -238,7 +238,7 @@ fn every_setting_counts() {
     let target = Target::Class("town".into());
     let table = Dataset::load(place.table(), &target, &place.options()).unwrap();
     assert!(!is_cached(&table));
-    // What changes no cell does not count.
+    // Settings that change no cell do not count.
     let other = TableOptions { host_memory: Some(499), ..place.options() };
     assert!(is_cached(&load(&place.table(), &other)));
 }

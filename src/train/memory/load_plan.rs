@@ -46,7 +46,7 @@ pub(in crate::train) fn fitted(
             };
             // The host's memory is checked first, since a device may take it without asking.
             check_host(&options, &plan, &*device, free_host_memory()).map_err(with_remedy)?;
-            // What an order of the user's does not allow for the tables, is no lack.
+            // The user's order limits the tables; it is not a lack of free memory.
             if let Some(limit) = room.data.train.host_memory().filter(|_| tables.is_some()) {
                 check_tables(&options, &plan, &*device, limit).map_err(with_remedy)?;
             }
