@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::column::{Column, ColumnEncoding, input_names};
 use super::header::list;
 use super::row_cells::OddCell;
-use super::scaling::{FeatureScaling, ScalingRules};
+use super::scaling::ScalingRules;
 use super::schema::DuplicateColumn;
 #[cfg(doc)]
 use super::schema::Schema;
@@ -60,8 +60,7 @@ impl Dataset {
     fn duplicates(&self, kept: &[usize], scaling: &ScalingRules) -> Vec<(usize, usize)> {
         let columns = self.schema.all_columns();
         let spans = spans(&columns);
-        let named: HashMap<&str, FeatureScaling> =
-            scaling.columns.iter().map(|(name, method)| (name.as_str(), *method)).collect();
+        let named = scaling.by_name();
         let method = |at: usize| named.get(columns[at].name.as_str()).copied();
         let column_of: Vec<usize> =
             spans.iter().enumerate().flat_map(|(at, span)| span.clone().map(move |_| at)).collect();
@@ -174,7 +173,7 @@ fn told(duplicates: &[DuplicateColumn]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Target, Targets};
+    use crate::data::{FeatureScaling, Target, Targets};
 
     #[test]
     fn equal_columns_are_left_out_of_both_parts() {

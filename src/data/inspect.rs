@@ -16,7 +16,7 @@ use super::encode::told_encoding;
 use super::header::{self, list};
 use super::kinds::{CategoryRule, ColumnScan, Decision};
 use super::open::is_lasting;
-use super::scaling::{FeatureScaling, ScalingRules};
+use super::scaling::ScalingRules;
 use super::table_options::{ColumnRule, GapRule, TableOptions};
 use crate::error::{Error, Result};
 
@@ -131,8 +131,7 @@ fn tell_duplicates(
     marks: &GapMarks,
     reports: &mut [ColumnReport],
 ) -> Result<()> {
-    let methods: HashMap<&str, FeatureScaling> =
-        scaling.columns.iter().map(|(name, method)| (name.as_str(), *method)).collect();
+    let methods = scaling.by_name();
     let mut groups: HashMap<_, Vec<usize>> = HashMap::new();
     for (at, it) in
         reports.iter().enumerate().filter(|(_, it)| it.kind != "none" && it.distinct > 1)
@@ -231,6 +230,7 @@ fn told_category(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::FeatureScaling;
 
     #[test]
     fn a_count_that_ended_says_so() {

@@ -3,7 +3,7 @@
 //! In: values of the training rows with their weights. Out: [`MeasuredScaling`], the numbers by which any later value is scaled, and back.
 //! Absent on purpose: tables, and which column gets which method, which `preprocess.rs` knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::str::FromStr;
 
@@ -93,6 +93,11 @@ impl ScalingRules {
             FeatureScaling::None => FeatureScaling::None,
             _ => FeatureScaling::Standard,
         })
+    }
+
+    /// Returns the rules for single columns by the columns' names.
+    pub(super) fn by_name(&self) -> HashMap<&str, FeatureScaling> {
+        self.columns.iter().map(|(name, method)| (name.as_str(), *method)).collect()
     }
 
     /// Checks the rules by themselves.

@@ -77,10 +77,16 @@ fn with_dictionaries(fields: &Fields, metadata: &ParquetMetaData) -> Fields {
     let is_text =
         |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
     let types = metadata.file_metadata().schema_descr();
+    // The first of each, found in one pass.
+    let mut leaves = vec![None; fields.len()];
+    for leaf in (0..types.num_columns()).rev() {
+        if let Some(first) = leaves.get_mut(types.get_column_root_idx(leaf)) {
+            *first = Some(leaf);
+        }
+    }
     let has_dictionaries = |column: usize| {
-        let leaf = (0..types.num_columns()).find(|&leaf| types.get_column_root_idx(leaf) == column);
         let chunk = |group: &RowGroupMetaData| {
-            let chunk = group.columns().get(leaf?)?;
+            let chunk = group.columns().get(leaves[column]?)?;
             chunk.dictionary_page_offset()
         };
         !metadata.row_groups().is_empty()
